@@ -1,0 +1,232 @@
+"""The codec: volume to latents and back, each direction one compiled XLA program."""
+
+import dataclasses
+import functools
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+
+from nvc_jax.blocks import (
+    Shape3,
+    assemble_blocks,
+    blend_axis,
+    blend_neighbours,
+    check_mode,
+    check_shape,
+    extract_padded,
+    grid_shape,
+    pad_to_grid,
+)
+from nvc_jax.checkpoints import load_checkpoint
+from nvc_jax.models import BlockAutoencoder, ModelConfig, Params, bind
+from nvc_jax.normalize import check_dtype, denormalize, finite_range, normalize
+
+BLOCKS_PER_STEP = 1024
+"""Blocks that pass through the network at a time: intermediates stay in cache, memory stays bounded."""
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["params"], meta_fields=["config"])
+@dataclasses.dataclass(frozen=True)
+class Codec:
+    """A model and its parameters; a pytree, so that it may be an argument of jitted functions.
+
+    Attributes:
+        config: the model's configuration (static).
+        params: nested dict of float32 arrays.
+    """
+
+    config: ModelConfig
+    params: Params
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["latents", "minimum", "maximum"],
+    meta_fields=["shape", "dtype"],
+)
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """A volume as its blocks' latent means; a pytree with a static shape and dtype.
+
+    Attributes:
+        latents: float32 (grid_z, grid_y, grid_x, latent_dim).
+        minimum, maximum: the volume's finite range, float32 scalars.
+        shape: (z, y, x) of the volume.
+        dtype: name of the volume's dtype.
+    """
+
+    latents: jax.Array
+    minimum: jax.Array
+    maximum: jax.Array
+    shape: Shape3
+    dtype: str
+
+
+def load_codec(model: str | Path) -> Codec:
+    """Load a codec by the name of a shipped model, the path of a checkpoint, or a SHA-256.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: the checkpoint is damaged or foreign.
+    """
+    return Codec(*load_checkpoint(model))
+
+
+def encode_volume(codec: Codec, volume: ArrayLike) -> Encoded:
+    """Encode a volume into its blocks' latent means (paper, section 2).
+
+    Pure: it may be called inside ``jax.jit``, ``jax.vmap`` and ``jax.shard_map``. Called outside, it
+    runs as one compiled program, compiled once for each shape and dtype.
+
+    Args:
+        codec: from ``load_codec`` or ``train``.
+        volume: (z, y, x), uint8, uint16, int16 or float32.
+
+    Returns:
+        The encoded volume.
+
+    Raises:
+        TypeError: the dtype is not supported.
+        ValueError: wrong rank, an empty side, or values that are not finite (inside a transformation
+            values cannot be checked: there NaN encodes as the minimum, infinities as the range's ends).
+    """
+    volume = volume if isinstance(volume, jax.Array) else jnp.asarray(volume)
+    check_shape(volume.shape)
+    check_dtype(volume.dtype)
+    if not isinstance(volume, jax.core.Tracer) and jnp.issubdtype(volume.dtype, jnp.floating):
+        n_bad = int(_count_nonfinite(volume))
+        if n_bad:
+            raise ValueError(f"`volume` holds {n_bad} values that are not finite; all must be")
+    return _encode(codec, volume)
+
+
+def decode_volume(codec: Codec, encoded: Encoded, *, mode: str = "blend") -> jax.Array:
+    """Decode a volume; the inverse of ``encode_volume`` up to the model's error.
+
+    Args:
+        codec: the codec that encoded it.
+        encoded: from ``encode_volume``.
+        mode: what becomes of the decoded margins: ``"blend"`` interpolates them between neighbours,
+            ``"crop"`` decodes only the blocks' cores. Without a margin the two are the same.
+
+    Returns:
+        The volume in its original shape and dtype.
+
+    Raises:
+        ValueError: the latents are not of this codec's and volume's size, or ``mode`` is unknown.
+    """
+    check_mode(mode)
+    expected = (*grid_shape(encoded.shape, codec.config.block_size), codec.config.latent_dim)
+    if encoded.latents.shape != expected:
+        raise ValueError(
+            f"`encoded.latents` has shape {encoded.latents.shape}; this codec and volume have {expected}"
+        )
+    return _decode(codec, encoded, "crop" if codec.config.margin == 0 else mode)
+
+
+@jax.jit
+def _count_nonfinite(volume: jax.Array) -> jax.Array:
+    return jnp.sum(~jnp.isfinite(volume))
+
+
+def _slab(grid: Shape3) -> tuple[int, int]:
+    """How many z-layers and y-rows of blocks make about ``BLOCKS_PER_STEP`` blocks."""
+    layer = grid[1] * grid[2]
+    if layer <= BLOCKS_PER_STEP:
+        n_slabs = math.ceil(grid[0] / (BLOCKS_PER_STEP // layer))
+        return math.ceil(grid[0] / n_slabs), grid[1]
+    n_slabs = math.ceil(grid[1] / max(1, BLOCKS_PER_STEP // grid[2]))
+    return 1, math.ceil(grid[1] / n_slabs)
+
+
+@jax.jit
+def _encode(codec: Codec, volume: jax.Array) -> Encoded:
+    config = codec.config
+    b, m = config.block_size, config.margin
+    model = bind(config, codec.params)
+    minimum, maximum = finite_range(volume)
+    grid = grid_shape(check_shape(volume.shape), b)
+    layers, rows = _slab(grid)
+    n_z, n_y = math.ceil(grid[0] / layers), math.ceil(grid[1] / rows)
+    # The minimum normalises to the zero that the paper pads with.
+    padded = pad_to_grid(volume, (n_z * layers, n_y * rows, grid[2]), b, m, fill=minimum)
+    slab_shape = (layers * b + 2 * m, rows * b + 2 * m, padded.shape[2])
+
+    def encode_slab(index: jax.Array) -> jax.Array:
+        corner = (index // n_y * (layers * b), index % n_y * (rows * b), jnp.zeros_like(index))
+        slab = normalize(lax.dynamic_slice(padded, corner, slab_shape), minimum, maximum)
+        return model.encode(extract_padded(slab, b, m))[0]
+
+    latents = lax.map(encode_slab, jnp.arange(n_z * n_y))
+    latents = latents.reshape(n_z, n_y, layers, rows, grid[2], -1).transpose(0, 2, 1, 3, 4, 5)
+    latents = latents.reshape(n_z * layers, n_y * rows, grid[2], -1)[: grid[0], : grid[1]]
+    return Encoded(latents, minimum, maximum, check_shape(volume.shape), str(volume.dtype))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _decode(codec: Codec, encoded: Encoded, mode: str) -> jax.Array:
+    model = bind(codec.config, codec.params)
+    if mode == "crop":
+        return _decode_cropped(model, encoded)
+    return _decode_blended(model, encoded)
+
+
+def _decode_cropped(model: BlockAutoencoder, encoded: Encoded) -> jax.Array:
+    """Decode cores, convert them to the volume's dtype step by step, then assemble them in one go.
+
+    The conversion comes before the transposition of voxels: small values are cheaper to move.
+    """
+    n_blocks = math.prod(encoded.latents.shape[:3])
+    n_steps = math.ceil(n_blocks / BLOCKS_PER_STEP)
+    per_step = math.ceil(n_blocks / n_steps)
+    latents = encoded.latents.reshape(n_blocks, -1)
+    latents = jnp.pad(latents, [(0, n_steps * per_step - n_blocks), (0, 0)])
+
+    def decode_step(latents: jax.Array) -> jax.Array:
+        cores = model.decode_core(latents)
+        return denormalize(cores, encoded.minimum, encoded.maximum, encoded.dtype)
+
+    cores = lax.map(decode_step, latents.reshape(n_steps, per_step, -1))
+    cores = cores.reshape(-1, *cores.shape[2:])[:n_blocks]
+    return assemble_blocks(cores, encoded.shape)
+
+
+def _decode_blended(model: BlockAutoencoder, encoded: Encoded) -> jax.Array:
+    """Decode layer by layer of blocks; a layer's z-margins meet those of the layers on both sides.
+
+    Blocks are laid out voxel-major (voxel z, y, x, then grid y, x): slices of a few voxels along a
+    margin are then long runs in memory.
+    """
+    n_layers, *layer_grid, _ = encoded.latents.shape
+    b, m = model.config.block_size, model.config.margin
+    side = model.config.side
+
+    def decode_layer(index: jax.Array) -> jax.Array:
+        latents = lax.dynamic_index_in_dim(encoded.latents, index, keepdims=False)
+        blocks = model.decode(latents.reshape(-1, latents.shape[-1]))
+        cells = blocks.reshape(-1, side**3).T.reshape(side, side, side, *layer_grid)
+        cells = blend_axis(cells, m, grid_axis=4, voxel_axis=2)
+        return blend_axis(cells, m, grid_axis=3, voxel_axis=1)
+
+    def blend_layer(
+        carry: tuple[jax.Array, jax.Array], index: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        tail, current = carry
+        following = decode_layer(jnp.minimum(index + 1, n_layers - 1))
+        position = jnp.full((1,) * current.ndim, index)
+        cores = blend_neighbours(
+            current, tail, following[:m], position > 0, position < n_layers - 1, m, axis=0
+        )
+        cores = denormalize(cores, encoded.minimum, encoded.maximum, encoded.dtype)
+        return (current[-m:], following), cores
+
+    index = jnp.arange(n_layers)
+    first = decode_layer(jnp.zeros_like(index[0]))
+    _, cores = lax.scan(blend_layer, (jnp.zeros_like(first[:m]), first), index)
+    volume = cores.transpose(0, 1, 4, 2, 5, 3).reshape(n_layers * b, *(n * b for n in layer_grid))
+    depth, height, width = encoded.shape
+    return volume[:depth, :height, :width]

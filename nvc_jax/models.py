@@ -1,0 +1,252 @@
+"""The block autoencoders (paper, section 2.2) and their configurations; no input or output.
+
+Every architecture maps blocks (n, side, side, side) in [0, 1] to latents (n, latent_dim) and back,
+with side = block_size + 2·margin. All arrays are float32.
+"""
+
+import dataclasses
+import functools
+import math
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from nvc_jax.blocks import check_geometry
+
+LEAKY_SLOPE = 0.01
+
+
+def _check_sizes(name: str, sizes: tuple[int, ...]) -> None:
+    if not sizes or any(size < 1 for size in sizes):
+        raise ValueError(f"`{name}` (={sizes}) must hold at least one positive size")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """What every block autoencoder has.
+
+    Attributes:
+        block_size: side of a block's core in voxels.
+        margin: voxels of neighbouring data on every side of the core.
+        latent_dim: numbers that represent one block.
+    """
+
+    block_size: int = 8
+    margin: int = 0
+    latent_dim: int = 32
+
+    architecture: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check_geometry(self.block_size, self.margin)
+        if self.latent_dim < 1:
+            raise ValueError(f"`latent_dim` (={self.latent_dim}) must be at least 1")
+
+    @property
+    def side(self) -> int:
+        """Side of a whole block in voxels, margins included."""
+        return self.block_size + 2 * self.margin
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready description that ``config_from_dict`` reads back."""
+        return {"architecture": self.architecture, **dataclasses.asdict(self)}
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseConfig(ModelConfig):
+    """The paper's fully connected VAE; ``hidden_sizes`` from the block inwards, mirrored to decode."""
+
+    hidden_sizes: tuple[int, ...] = (128,)
+
+    architecture: ClassVar[str] = "dense"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_sizes("hidden_sizes", self.hidden_sizes)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvolutionalConfig(ModelConfig):
+    """A convolutional VAE (the paper's future work): one stride-2 3×3×3 layer per entry of ``channels``."""
+
+    channels: tuple[int, ...] = (16, 32)
+
+    architecture: ClassVar[str] = "convolutional"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_sizes("channels", self.channels)
+        factor = 2 ** len(self.channels)
+        if self.side % factor:
+            raise ValueError(
+                f"`block_size` + 2·`margin` (={self.side}) must be a multiple of {factor}: "
+                f"each of the {len(self.channels)} `channels` halves it"
+            )
+
+
+VARIANTS: dict[str, DenseConfig] = {
+    "zero-margin": DenseConfig(margin=0, hidden_sizes=(128,), latent_dim=32),
+    "two-wide-margin": DenseConfig(margin=2, hidden_sizes=(128,), latent_dim=32),
+    "more-parameters": DenseConfig(margin=2, hidden_sizes=(256,), latent_dim=64),
+}
+"""The three models of the paper's Table 1."""
+
+
+def config_from_dict(description: dict[str, Any]) -> ModelConfig:
+    """The configuration that ``ModelConfig.to_dict`` described.
+
+    Raises:
+        ValueError: the architecture or a field is unknown, or a value is out of range.
+    """
+    fields = dict(description)
+    architecture = fields.pop("architecture", None)
+    if architecture not in _ARCHITECTURES:
+        raise ValueError(f"`architecture` (={architecture!r}) must be one of {sorted(_ARCHITECTURES)}")
+    config_type = _ARCHITECTURES[architecture][0]
+    known = {field.name for field in dataclasses.fields(config_type)}
+    if unknown := sorted(fields.keys() - known):
+        raise ValueError(f"unknown fields {unknown} for architecture {architecture!r}")
+    return config_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+
+class BlockAutoencoder(nnx.Module):
+    """The interface that the codec and the training loop know."""
+
+    config: ModelConfig
+
+    @abstractmethod
+    def encode(self, blocks: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Blocks (n, side, side, side) to the latents' mean and log-variance, each (n, latent_dim)."""
+
+    @abstractmethod
+    def decode(self, latents: jax.Array) -> jax.Array:
+        """Latents (n, latent_dim) to blocks (n, side, side, side) in (0, 1)."""
+
+    def decode_core(self, latents: jax.Array) -> jax.Array:
+        """Latents (n, latent_dim) to the blocks' cores (n, block_size, block_size, block_size)."""
+        core = slice(self.config.margin, self.config.margin + self.config.block_size)
+        return self.decode(latents)[:, core, core, core]
+
+
+class DenseAutoencoder(BlockAutoencoder):
+    """Fully connected VAE: leaky ReLU (slope 0.01) between layers, sigmoid output."""
+
+    def __init__(self, config: DenseConfig, *, rngs: nnx.Rngs) -> None:
+        self.config = config
+        sizes = (config.side**3, *config.hidden_sizes)
+        self.encoder = nnx.List(
+            [nnx.Linear(a, b, rngs=rngs) for a, b in zip(sizes, sizes[1:], strict=False)]
+        )
+        self.mean = nnx.Linear(sizes[-1], config.latent_dim, rngs=rngs)
+        self.log_variance = nnx.Linear(sizes[-1], config.latent_dim, rngs=rngs)
+        sizes = (config.latent_dim, *config.hidden_sizes[::-1])
+        self.decoder = nnx.List(
+            [nnx.Linear(a, b, rngs=rngs) for a, b in zip(sizes, sizes[1:], strict=False)]
+        )
+        self.output = nnx.Linear(sizes[-1], config.side**3, rngs=rngs)
+
+    def encode(self, blocks: jax.Array) -> tuple[jax.Array, jax.Array]:
+        hidden = blocks.reshape(blocks.shape[0], -1)
+        for layer in self.encoder:
+            hidden = nnx.leaky_relu(layer(hidden), LEAKY_SLOPE)
+        return self.mean(hidden), self.log_variance(hidden)
+
+    def _decode_hidden(self, latents: jax.Array) -> jax.Array:
+        for layer in self.decoder:
+            latents = nnx.leaky_relu(layer(latents), LEAKY_SLOPE)
+        return latents
+
+    def decode(self, latents: jax.Array) -> jax.Array:
+        values = nnx.sigmoid(self.output(self._decode_hidden(latents)))
+        return values.reshape(-1, *[self.config.side] * 3)
+
+    def decode_core(self, latents: jax.Array) -> jax.Array:
+        # Only the core's columns of the last layer: 3.4 times less work than a 12³ block.
+        core = slice(self.config.margin, self.config.margin + self.config.block_size)
+        sides = [self.config.side] * 3
+        kernel = self.output.kernel[...].reshape(-1, *sides)[:, core, core, core]
+        bias = self.output.bias[...].reshape(*sides)[core, core, core]  # type: ignore[union-attr]
+        hidden = self._decode_hidden(latents)
+        values = nnx.sigmoid(hidden @ kernel.reshape(kernel.shape[0], -1) + bias.reshape(1, -1))
+        return values.reshape(-1, *[self.config.block_size] * 3)
+
+
+class ConvolutionalAutoencoder(BlockAutoencoder):
+    """Strided 3-D convolutions down to a dense latent layer, transposed convolutions back up."""
+
+    def __init__(self, config: ConvolutionalConfig, *, rngs: nnx.Rngs) -> None:
+        self.config = config
+        kernel, strides = (3, 3, 3), (2, 2, 2)
+        channels = (1, *config.channels)
+        self._coarse = (*[config.side // 2 ** len(config.channels)] * 3, channels[-1])
+        flat = math.prod(self._coarse)
+        self.encoder = nnx.List(
+            [
+                nnx.Conv(a, b, kernel, strides=strides, rngs=rngs)
+                for a, b in zip(channels, channels[1:], strict=False)
+            ]
+        )
+        self.mean = nnx.Linear(flat, config.latent_dim, rngs=rngs)
+        self.log_variance = nnx.Linear(flat, config.latent_dim, rngs=rngs)
+        self.expand = nnx.Linear(config.latent_dim, flat, rngs=rngs)
+        channels = channels[::-1]
+        self.decoder = nnx.List(
+            [
+                nnx.ConvTranspose(a, b, kernel, strides=strides, rngs=rngs)
+                for a, b in zip(channels, channels[1:], strict=False)
+            ]
+        )
+
+    def encode(self, blocks: jax.Array) -> tuple[jax.Array, jax.Array]:
+        hidden = blocks[..., None]
+        for layer in self.encoder:
+            hidden = nnx.leaky_relu(layer(hidden), LEAKY_SLOPE)
+        hidden = hidden.reshape(hidden.shape[0], -1)
+        return self.mean(hidden), self.log_variance(hidden)
+
+    def decode(self, latents: jax.Array) -> jax.Array:
+        hidden = self.expand(latents).reshape(-1, *self._coarse)
+        for layer in self.decoder:
+            hidden = layer(nnx.leaky_relu(hidden, LEAKY_SLOPE))
+        return nnx.sigmoid(hidden[..., 0])
+
+
+_ARCHITECTURES: dict[str, tuple[type[ModelConfig], type[BlockAutoencoder]]] = {
+    "dense": (DenseConfig, DenseAutoencoder),
+    "convolutional": (ConvolutionalConfig, ConvolutionalAutoencoder),
+}
+
+Params = Any
+"""A nested dict of float32 arrays: what a checkpoint stores and an optimiser updates."""
+
+
+def _build(config: ModelConfig, rngs: nnx.Rngs) -> BlockAutoencoder:
+    return _ARCHITECTURES[config.architecture][1](config, rngs=rngs)  # type: ignore[call-arg]
+
+
+def init_params(config: ModelConfig, *, key: jax.Array) -> Params:
+    """Freshly initialised parameters for ``config``."""
+    model = _build(config, nnx.Rngs(params=key))
+    return nnx.to_pure_dict(nnx.state(model, nnx.Param))
+
+
+def abstract_params(config: ModelConfig) -> Params:
+    """The parameters' nested dict with shapes and dtypes in place of arrays."""
+    return nnx.to_pure_dict(_abstract(config)[1])
+
+
+@functools.lru_cache
+def _abstract(config: ModelConfig) -> tuple[Any, Any]:
+    model = nnx.eval_shape(lambda: _build(config, nnx.Rngs(0)))
+    return nnx.split(model)
+
+
+def bind(config: ModelConfig, params: Params) -> BlockAutoencoder:
+    """The model of ``config`` with ``params``; may be called while tracing."""
+    graph, state = _abstract(config)
+    state = jax.tree.map(lambda leaf: leaf, state)
+    nnx.replace_by_pure_dict(state, params)
+    return nnx.merge(graph, state)

@@ -1,0 +1,62 @@
+"""Values of any supported dtype to float32 in [0, 1] and back, by a volume's finite range."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+DTYPES = ("uint8", "uint16", "int16", "float32")
+
+
+def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
+    """Raise ``TypeError`` unless ``dtype`` is one of ``DTYPES`` (in native byte order)."""
+    if str(dtype) not in DTYPES:
+        raise TypeError(f"`{name}` has dtype {dtype}; supported dtypes are {', '.join(DTYPES)}")
+
+
+def _is_integer(dtype: np.dtype | jnp.dtype) -> bool:
+    return jnp.issubdtype(dtype, jnp.integer)
+
+
+def finite_range(volume: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Smallest and largest finite value, float32 scalars; (0, 0) where no value is finite."""
+    if _is_integer(volume.dtype):
+        return volume.min().astype(jnp.float32), volume.max().astype(jnp.float32)
+    finite = jnp.isfinite(volume)
+    minimum = jnp.min(volume, where=finite, initial=jnp.inf)
+    maximum = jnp.max(volume, where=finite, initial=-jnp.inf)
+    none = minimum > maximum
+    return jnp.where(none, 0.0, minimum), jnp.where(none, 0.0, maximum)
+
+
+def normalize(volume: jax.Array, minimum: ArrayLike, maximum: ArrayLike) -> jax.Array:
+    """Map [minimum, maximum] to [0, 1] (paper, section 3.1).
+
+    Args:
+        volume: any shape, a supported dtype.
+        minimum, maximum: float32 scalars. Where they coincide, or their difference is below
+            float32's normal numbers, every value maps to 0.
+
+    Returns:
+        float32 of the same shape, in [0, 1]; NaN maps to 0, infinities to the nearest end.
+    """
+    # Halved first: the difference of two large float32 may overflow.
+    half_range = jnp.float32(0.5) * maximum - jnp.float32(0.5) * minimum
+    scale = jnp.where(half_range >= jnp.finfo(jnp.float32).tiny, 1 / half_range, 0)
+    offset = jnp.float32(0.5) * minimum * scale
+    if _is_integer(volume.dtype):
+        return volume.astype(jnp.float32) * (jnp.float32(0.5) * scale) - offset
+    halves = jnp.float32(0.5) * volume - jnp.float32(0.5) * minimum
+    return jnp.where(jnp.isnan(volume), 0, jnp.clip(halves * scale, 0, 1))
+
+
+def denormalize(
+    values: jax.Array, minimum: ArrayLike, maximum: ArrayLike, dtype: np.dtype | jnp.dtype | str
+) -> jax.Array:
+    """Map [0, 1] back to [minimum, maximum] in ``dtype``; integers are rounded to the nearest."""
+    restored = minimum * (1 - values) + maximum * values
+    if not _is_integer(jnp.dtype(dtype)):
+        return restored.astype(dtype)
+    # By way of int32, for which the conversion from float32 is a single vector instruction.
+    limits = jnp.iinfo(dtype)
+    return jnp.clip(jnp.round(restored), limits.min, limits.max).astype(jnp.int32).astype(dtype)
