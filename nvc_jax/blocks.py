@@ -63,9 +63,7 @@ def pad_to_grid(
     Returns:
         (grid·block_size + 2·margin) voxels along each axis, in the volume's dtype.
     """
-    widths = [
-        (margin, n * block_size + margin - side) for n, side in zip(grid, volume.shape, strict=True)
-    ]
+    widths = [(margin, n * block_size + margin - side) for n, side in zip(grid, volume.shape, strict=True)]
     return jnp.pad(volume, widths, constant_values=jnp.asarray(fill).astype(volume.dtype))
 
 
@@ -110,9 +108,7 @@ def extract_blocks(volume: ArrayLike, block_size: int, margin: int = 0) -> jax.A
     return extract_padded(padded, block_size, margin)
 
 
-def assemble_blocks(
-    blocks: ArrayLike, shape: Shape3, margin: int = 0, mode: str = "crop"
-) -> jax.Array:
+def assemble_blocks(blocks: ArrayLike, shape: Shape3, margin: int = 0, mode: str = "crop") -> jax.Array:
     """Put blocks back together: the inverse of ``extract_blocks`` (paper, section 2.3).
 
     Args:
@@ -178,7 +174,8 @@ def blend_neighbours(
         current: blocks, block_size + 2·margin voxels along ``axis``.
         tail: last ``margin`` voxels of the previous blocks; they lie over the core's first voxels.
         head: first ``margin`` voxels of the next blocks; they lie over the core's last voxels.
-        has_previous, has_next: whether the neighbour exists; rank of ``current``, broadcastable.
+        has_previous: whether the previous block exists; rank of ``current``, broadcastable.
+        has_next: whether the next block exists; likewise.
         margin: width of the margin in voxels.
         axis: the voxel axis.
 

@@ -6,12 +6,12 @@ with side = block_size + 2·margin. All arrays are float32.
 
 import dataclasses
 import functools
+import itertools
 import math
 from abc import abstractmethod
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from nvc_jax.blocks import check_geometry
@@ -109,7 +109,8 @@ def config_from_dict(description: dict[str, Any]) -> ModelConfig:
     known = {field.name for field in dataclasses.fields(config_type)}
     if unknown := sorted(fields.keys() - known):
         raise ValueError(f"unknown fields {unknown} for architecture {architecture!r}")
-    return config_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    return config_type(**values)
 
 
 class BlockAutoencoder(nnx.Module):
@@ -137,15 +138,11 @@ class DenseAutoencoder(BlockAutoencoder):
     def __init__(self, config: DenseConfig, *, rngs: nnx.Rngs) -> None:
         self.config = config
         sizes = (config.side**3, *config.hidden_sizes)
-        self.encoder = nnx.List(
-            [nnx.Linear(a, b, rngs=rngs) for a, b in zip(sizes, sizes[1:], strict=False)]
-        )
+        self.encoder = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in itertools.pairwise(sizes)])
         self.mean = nnx.Linear(sizes[-1], config.latent_dim, rngs=rngs)
         self.log_variance = nnx.Linear(sizes[-1], config.latent_dim, rngs=rngs)
         sizes = (config.latent_dim, *config.hidden_sizes[::-1])
-        self.decoder = nnx.List(
-            [nnx.Linear(a, b, rngs=rngs) for a, b in zip(sizes, sizes[1:], strict=False)]
-        )
+        self.decoder = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in itertools.pairwise(sizes)])
         self.output = nnx.Linear(sizes[-1], config.side**3, rngs=rngs)
 
     def encode(self, blocks: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -168,7 +165,8 @@ class DenseAutoencoder(BlockAutoencoder):
         core = slice(self.config.margin, self.config.margin + self.config.block_size)
         sides = [self.config.side] * 3
         kernel = self.output.kernel[...].reshape(-1, *sides)[:, core, core, core]
-        bias = self.output.bias[...].reshape(*sides)[core, core, core]  # type: ignore[union-attr]
+        assert self.output.bias is not None
+        bias = self.output.bias[...].reshape(*sides)[core, core, core]
         hidden = self._decode_hidden(latents)
         values = nnx.sigmoid(hidden @ kernel.reshape(kernel.shape[0], -1) + bias.reshape(1, -1))
         return values.reshape(-1, *[self.config.block_size] * 3)
@@ -184,10 +182,7 @@ class ConvolutionalAutoencoder(BlockAutoencoder):
         self._coarse = (*[config.side // 2 ** len(config.channels)] * 3, channels[-1])
         flat = math.prod(self._coarse)
         self.encoder = nnx.List(
-            [
-                nnx.Conv(a, b, kernel, strides=strides, rngs=rngs)
-                for a, b in zip(channels, channels[1:], strict=False)
-            ]
+            [nnx.Conv(a, b, kernel, strides=strides, rngs=rngs) for a, b in itertools.pairwise(channels)]
         )
         self.mean = nnx.Linear(flat, config.latent_dim, rngs=rngs)
         self.log_variance = nnx.Linear(flat, config.latent_dim, rngs=rngs)
@@ -196,7 +191,7 @@ class ConvolutionalAutoencoder(BlockAutoencoder):
         self.decoder = nnx.List(
             [
                 nnx.ConvTranspose(a, b, kernel, strides=strides, rngs=rngs)
-                for a, b in zip(channels, channels[1:], strict=False)
+                for a, b in itertools.pairwise(channels)
             ]
         )
 

@@ -34,27 +34,28 @@ def normalize(volume: jax.Array, minimum: ArrayLike, maximum: ArrayLike) -> jax.
 
     Args:
         volume: any shape, a supported dtype.
-        minimum, maximum: float32 scalars. Where they coincide, or their difference is below
-            float32's normal numbers, every value maps to 0.
+        minimum: float32 scalar.
+        maximum: float32 scalar. Where it equals the minimum, or exceeds it by less than 16 times
+            float32's smallest normal number, every value maps to 0.
 
     Returns:
         float32 of the same shape, in [0, 1]; NaN maps to 0, infinities to the nearest end.
     """
-    # Halved first: the difference of two large float32 may overflow.
-    half_range = jnp.float32(0.5) * maximum - jnp.float32(0.5) * minimum
-    scale = jnp.where(half_range >= jnp.finfo(jnp.float32).tiny, 1 / half_range, 0)
-    offset = jnp.float32(0.5) * minimum * scale
+    # Shrunk first: the difference of two large float32 may overflow, and its inverse underflow.
+    shrink = jnp.float32(2**-4)
+    small_range = shrink * maximum - shrink * minimum
+    scale = jnp.where(small_range >= jnp.finfo(jnp.float32).tiny, 1 / small_range, 0)
     if _is_integer(volume.dtype):
-        return volume.astype(jnp.float32) * (jnp.float32(0.5) * scale) - offset
-    halves = jnp.float32(0.5) * volume - jnp.float32(0.5) * minimum
-    return jnp.where(jnp.isnan(volume), 0, jnp.clip(halves * scale, 0, 1))
+        return volume.astype(jnp.float32) * (shrink * scale) - shrink * minimum * scale
+    small = shrink * volume - shrink * minimum
+    return jnp.where(jnp.isnan(volume), 0, jnp.clip(small * scale, 0, 1))
 
 
 def denormalize(
     values: jax.Array, minimum: ArrayLike, maximum: ArrayLike, dtype: np.dtype | jnp.dtype | str
 ) -> jax.Array:
     """Map [0, 1] back to [minimum, maximum] in ``dtype``; integers are rounded to the nearest."""
-    restored = minimum * (1 - values) + maximum * values
+    restored = jnp.asarray(minimum * (1 - values) + maximum * values)
     if not _is_integer(jnp.dtype(dtype)):
         return restored.astype(dtype)
     # By way of int32, for which the conversion from float32 is a single vector instruction.

@@ -206,9 +206,7 @@ def _squared_error(model: ModelConfig, params: Params, blocks: jax.Array) -> jax
     return jnp.sum((autoencoder.decode(autoencoder.encode(blocks)[0]) - blocks) ** 2)
 
 
-def _check_batches(
-    config: TrainingConfig, batches: BlockBatches, validation: BlockBatches | None
-) -> None:
+def _check_batches(config: TrainingConfig, batches: BlockBatches, validation: BlockBatches | None) -> None:
     for name, given in (("batches", batches), ("validation", validation)):
         if given is not None and given.blocks.shape[1] != config.model.side:
             raise ValueError(
@@ -261,9 +259,7 @@ def _random_symmetry(blocks: jax.Array, *, key: jax.Array) -> jax.Array:
     """Apply one random symmetry of the cube to all blocks of a batch."""
     order_key, flip_key = jax.random.split(key)
     orders = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
-    branches = [
-        functools.partial(jnp.transpose, axes=(0, *(axis + 1 for axis in order))) for order in orders
-    ]
+    branches = [functools.partial(jnp.transpose, axes=(0, *(axis + 1 for axis in order))) for order in orders]
     blocks = lax.switch(jax.random.randint(order_key, (), 0, len(orders)), branches, blocks)
     for axis, flip in enumerate(jax.random.bernoulli(flip_key, shape=(3,)), start=1):
         blocks = jnp.where(flip, jnp.flip(blocks, axis), blocks)
@@ -288,10 +284,9 @@ def _dispatch(
         batch = lax.with_sharding_constraint(blocks[indices], shared)
         if config.augment:
             batch = _random_symmetry(batch, key=augment_key)
-        loss, gradients = jax.value_and_grad(loss_of, argnums=1)(
-            config, state.params, batch, key=noise_key
-        )
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
+        loss, gradients = jax.value_and_grad(loss_of, argnums=1)(config, state.params, batch, key=noise_key)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes; our own code may be strict
+            updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         return TrainingState(params, optimizer_state, state.step + 1), loss
 

@@ -1,0 +1,21 @@
+import ast
+from pathlib import Path
+
+import pytest
+
+import nvc_jax
+
+ORDER = """
+blocks normalize quantize entropy correction metrics models checkpoints codec volumes container
+pipeline datasets training figures cli
+""".split()
+PACKAGE = Path(nvc_jax.__file__).parent
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_import_only_what_stands_above(module: str) -> None:
+    above = ORDER[: ORDER.index(module)]
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nvc_jax."):
+            assert node.module.removeprefix("nvc_jax.") in above

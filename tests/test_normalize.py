@@ -1,0 +1,47 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nvc_jax.normalize import DTYPES, check_dtype, denormalize, finite_range, normalize
+
+
+def round_trip(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values = jnp.asarray(volume)
+    low, high = finite_range(values)
+    unit = normalize(values, low, high)
+    return np.asarray(unit), np.asarray(denormalize(unit, low, high, volume.dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_round_trip(dtype: str) -> None:
+    volume = np.random.default_rng(0).uniform(0, 30000 if dtype != "uint8" else 255, (4, 5, 6)).astype(dtype)
+    unit, restored = round_trip(volume)
+    assert (unit.min(), restored.dtype) == (0, volume.dtype)
+    assert unit.max() == pytest.approx(1)
+    np.testing.assert_allclose(restored, volume, rtol=1e-6, atol=0 if dtype != "float32" else 1e-2)
+
+
+@pytest.mark.parametrize("value", [0, -7.5, 3e38])
+def test_constant_volume_maps_to_zero_and_back(value: float) -> None:
+    unit, restored = round_trip(np.full((2, 2, 2), value, np.float32))
+    assert np.all(unit == 0)
+    assert np.all(restored == np.float32(value))
+
+
+def test_values_that_are_not_finite_stay_out_of_the_range() -> None:
+    unit, _ = round_trip(np.array([np.nan, -np.inf, 1, 2, 3, np.inf], np.float32))
+    np.testing.assert_allclose(unit, [0, 0, 0, 0.5, 1, 1])
+    assert finite_range(jnp.array([jnp.nan])) == (0, 0)
+
+
+@pytest.mark.parametrize("scale", [3e38, 1e-30])
+def test_huge_and_tiny_ranges(scale: float) -> None:
+    volume = np.array([-1, -0.5, 0, 1], np.float32) * np.float32(scale)
+    unit, restored = round_trip(volume)
+    np.testing.assert_allclose(unit, [0, 0.25, 0.5, 1], atol=1e-6)
+    np.testing.assert_allclose(restored, volume, atol=scale * 1e-6)
+
+
+def test_unsupported_dtype_is_named() -> None:
+    with pytest.raises(TypeError, match="`volume` has dtype complex64"):
+        check_dtype(np.dtype("complex64"))
