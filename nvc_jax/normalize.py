@@ -45,10 +45,8 @@ def normalize(volume: jax.Array, minimum: ArrayLike, maximum: ArrayLike) -> jax.
     shrink = jnp.float32(2**-4)
     small_range = shrink * maximum - shrink * minimum
     scale = jnp.where(small_range >= jnp.finfo(jnp.float32).tiny, 1 / small_range, 0)
-    if _is_integer(volume.dtype):
-        return volume.astype(jnp.float32) * (shrink * scale) - shrink * minimum * scale
-    small = shrink * volume - shrink * minimum
-    return jnp.where(jnp.isnan(volume), 0, jnp.clip(small * scale, 0, 1))
+    unit = jnp.clip((shrink * volume.astype(jnp.float32) - shrink * minimum) * scale, 0, 1)
+    return jnp.where(jnp.isnan(unit), 0, unit)
 
 
 def denormalize(

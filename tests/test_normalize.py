@@ -45,3 +45,13 @@ def test_huge_and_tiny_ranges(scale: float) -> None:
 def test_unsupported_dtype_is_named() -> None:
     with pytest.raises(TypeError, match="`volume` has dtype complex64"):
         check_dtype(np.dtype("complex64"))
+
+
+def test_infinities_beside_a_constant_map_to_zero() -> None:
+    unit, _ = round_trip(np.array([5, 5, np.inf], np.float32))
+    np.testing.assert_array_equal(unit, 0)
+
+
+def test_narrow_integer_ranges_stay_in_the_unit_interval() -> None:
+    unit, _ = round_trip(np.arange(-24606, -24546, dtype=np.int16))
+    assert (unit.min(), unit.max()) == (0, 1)
