@@ -1,16 +1,10 @@
 import re
 from pathlib import Path
 
-import pytest
-
-from nvc_jax.checkpoints import shipped_models
-
 README = Path(__file__).parents[1] / "README.md"
 
 
 def test_python_blocks_run_in_order() -> None:
-    if not shipped_models():
-        pytest.skip("no checkpoints ship yet")
     namespace: dict = {}
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert len(blocks) == 2
