@@ -2,15 +2,22 @@
 
 from nvc_jax.blocks import assemble_blocks, extract_blocks
 from nvc_jax.codec import Codec, Encoded, decode_volume, encode_volume, load_codec
+from nvc_jax.container import FormatError
+from nvc_jax.pipeline import compress, decompress, evaluate, open
 from nvc_jax.training import train
 
 __all__ = [
     "Codec",
     "Encoded",
+    "FormatError",
     "assemble_blocks",
+    "compress",
     "decode_volume",
+    "decompress",
     "encode_volume",
+    "evaluate",
     "extract_blocks",
     "load_codec",
+    "open",
     "train",
 ]

@@ -184,7 +184,7 @@ def blend_neighbours(
     """
     block_size = current.shape[axis] - 2 * margin
     window = blend_window(block_size, margin)
-    weight_of = jnp.dtype(jnp.float32) if _is_integer(current) else current.dtype
+    weight_of = jnp.dtype(jnp.float32) if jnp.issubdtype(current.dtype, jnp.integer) else current.dtype
 
     def along_axis(weights: np.ndarray) -> jax.Array:
         sides = [1] * current.ndim
@@ -225,13 +225,9 @@ def blend_axis(cells: jax.Array, margin: int, grid_axis: int, voxel_axis: int) -
     )
 
 
-def _is_integer(array: jax.Array) -> bool:
-    return jnp.issubdtype(array.dtype, jnp.integer)
-
-
 def _mix(core: jax.Array, other: jax.Array, weight: jax.Array) -> jax.Array:
     """``weight · (other − core)`` in the core's dtype: exactly zero where the two agree."""
-    if not _is_integer(core):
+    if not jnp.issubdtype(core.dtype, jnp.integer):
         return weight * (other - core)
     difference = weight * (other.astype(weight.dtype) - core.astype(weight.dtype))
     # By way of int32, so that a negative difference wraps instead of saturating in unsigned dtypes.

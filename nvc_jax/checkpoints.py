@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,13 @@ def model_sha256(config: ModelConfig, params: Params) -> str:
     return digest.hexdigest()
 
 
-def save_checkpoint(directory: Path | str, config: ModelConfig, params: Params, card: str) -> None:
+def save_checkpoint(
+    directory: Path | str,
+    config: ModelConfig,
+    params: Params,
+    card: str,
+    training: dict[str, Any] | None = None,
+) -> None:
     """Write a new checkpoint; it appears under its name only when it is whole.
 
     Args:
@@ -54,6 +61,7 @@ def save_checkpoint(directory: Path | str, config: ModelConfig, params: Params, 
         config: the model's configuration.
         params: its parameters.
         card: text of the model card (Markdown): training volumes, licences, steps and scores.
+        training: how it was trained, JSON-ready; kept as ``training.json``.
 
     Raises:
         FileExistsError: ``directory`` exists.
@@ -70,7 +78,41 @@ def save_checkpoint(directory: Path | str, config: ModelConfig, params: Params, 
         description = {"model": config.to_dict(), "sha256": model_sha256(config, params)}
         (partial / _CONFIG).write_text(json.dumps(description, indent=2) + "\n")
         (partial / "CARD.md").write_text(card)
+        if training is not None:
+            (partial / "training.json").write_text(json.dumps(training, indent=2) + "\n")
         partial.rename(directory)
+
+
+def model_card(
+    name: str,
+    config: ModelConfig,
+    training: Mapping[str, Any],
+    volumes: Mapping[str, str],
+    scores: Mapping[str, str],
+) -> str:
+    """Text of a model card (Markdown).
+
+    Args:
+        name: of the model.
+        config: its configuration.
+        training: settings and results of the training.
+        volumes: the training volumes' licences by name.
+        scores: what was measured, by what it is.
+    """
+
+    def table(head: str, rows: Mapping[str, Any]) -> str:
+        return "\n".join([head, "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
+
+    return "\n\n".join(
+        [
+            f"# {name}",
+            table("| model | |", config.to_dict()),
+            table("| training | |", training),
+            table("| score | |", scores),
+            "## Training volumes",
+            table("| volume | licence |", volumes) + "\n",
+        ]
+    )
 
 
 def find_checkpoint(model: str | Path) -> Path:

@@ -14,13 +14,9 @@ def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None
         raise TypeError(f"`{name}` has dtype {dtype}; supported dtypes are {', '.join(DTYPES)}")
 
 
-def _is_integer(dtype: np.dtype | jnp.dtype) -> bool:
-    return jnp.issubdtype(dtype, jnp.integer)
-
-
 def finite_range(volume: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Smallest and largest finite value, float32 scalars; (0, 0) where no value is finite."""
-    if _is_integer(volume.dtype):
+    if jnp.issubdtype(volume.dtype, jnp.integer):
         return volume.min().astype(jnp.float32), volume.max().astype(jnp.float32)
     finite = jnp.isfinite(volume)
     minimum = jnp.min(volume, where=finite, initial=jnp.inf)
@@ -54,7 +50,7 @@ def denormalize(
 ) -> jax.Array:
     """Map [0, 1] back to [minimum, maximum] in ``dtype``; integers are rounded to the nearest."""
     restored = jnp.asarray(minimum * (1 - values) + maximum * values)
-    if not _is_integer(jnp.dtype(dtype)):
+    if not jnp.issubdtype(jnp.dtype(dtype), jnp.integer):
         return restored.astype(dtype)
     # By way of int32, for which the conversion from float32 is a single vector instruction.
     limits = jnp.iinfo(dtype)

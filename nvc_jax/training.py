@@ -17,6 +17,7 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from nvc_jax.blocks import blend_window
+from nvc_jax.checkpoints import model_card, save_checkpoint
 from nvc_jax.codec import Codec
 from nvc_jax.datasets import BlockBatches
 from nvc_jax.models import VARIANTS, ModelConfig, Params, bind, config_from_dict, init_params
@@ -38,6 +39,8 @@ class TrainingConfig:
         kl_weight: weight of the latents' KL divergence from a unit normal, per block.
         loss_window: ``"uniform"`` weighs all voxels of a block alike; ``"blend"`` weighs margins as
             blending does, so that capacity goes where it shows.
+        blocks_per_volume: for ``block_batches``: None takes every block of the grid, a number draws that
+            many at random positions from each volume.
         augment: mirror and transpose every batch by one of the cube's 48 symmetries.
         steps_per_dispatch: steps in one compiled call.
     """
@@ -50,6 +53,7 @@ class TrainingConfig:
     sample_latents: bool = True
     kl_weight: float = 0.0
     loss_window: str = "uniform"
+    blocks_per_volume: int | None = None
     augment: bool = False
     steps_per_dispatch: int = 256
 
@@ -188,6 +192,25 @@ def train(
                 on_progress(progress)
     params = jax.device_get(state.params)
     return TrainingResult(Codec(config.model, params), tuple(history))
+
+
+def save_result(
+    directory: Path | str, config: TrainingConfig, batches: BlockBatches, result: TrainingResult
+) -> None:
+    """Save a trained codec as a checkpoint, with a card and the configuration as ``training.json``.
+
+    Raises:
+        FileExistsError: ``directory`` exists.
+    """
+    last = result.history[-1] if result.history else None
+    settings = {k: v for k, v in config.to_dict().items() if k not in ("model", "steps_per_dispatch")}
+    scores = {"last loss": f"{last.loss:.6f}", "steps": str(last.step)} if last else {}
+    if last and last.validation_loss is not None:
+        scores["validation loss"] = f"{last.validation_loss:.6f}"
+    card = model_card(
+        Path(directory).name, config.model, settings, dict.fromkeys(batches.sources, "not stated"), scores
+    )
+    save_checkpoint(directory, config.model, result.codec.params, card, config.to_dict())
 
 
 def evaluate_blocks(config: TrainingConfig, params: Params, blocks: jax.Array | np.ndarray) -> float:

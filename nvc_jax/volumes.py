@@ -6,12 +6,13 @@ URL names. Axes are z, y, x.
 """
 
 import contextlib
+import importlib
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,15 @@ _RAW_NAME = re.compile(
     r"_(?P<x>\d+)x(?P<y>\d+)x(?P<z>\d+)(_[\d.]+x[\d.]+x[\d.]+)?_(?P<dtype>u?int\d+|float\d+)\.raw$"
 )
 _SUFFIXES = (".npy", ".npz", ".raw", ".zarr")
+_ZARR_KEYS = ("zarr.json", ".zarray", ".zgroup")
+
+
+def import_extra(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency, or raise an error that names the command that installs it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{error}: `pip install 'nvc_jax[{extra}]'` brings it") from error
 
 
 def open_volume(source: Any) -> ts.TensorStore:
@@ -131,19 +141,33 @@ def _load_raw(path: Path) -> np.ndarray:
 
 def check_writable(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
     """Raise unless ``write_volume`` can store such a volume at ``path``: before work is spent on it."""
+    z, y, x = check_shape(shape)
+    check_dtype(dtype)
     if path.suffix not in _SUFFIXES:
         raise ValueError(f"`{path}`: the suffix must be one of {', '.join(_SUFFIXES)}")
+    check_replaceable(path)
+    if path.suffix == ".raw" and raw_layout(path) != ((z, y, x), dtype):
+        raise ValueError(f"`{path.name}` must end in `_{x}x{y}x{z}_{dtype.name}.raw` for this volume")
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise unless ``path`` can be made, or is a file or a Zarr store that may be replaced."""
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"the directory of `{path}` does not exist")
-    if path.suffix == ".raw" and raw_layout(path) != (tuple(shape), dtype):
-        z, y, x = shape
-        raise ValueError(f"`{path.name}` must end in `_{x}x{y}x{z}_{dtype.name}.raw` for this volume")
+    if path.is_dir() and any(path.iterdir()) and not any((path / key).is_file() for key in _ZARR_KEYS):
+        raise FileExistsError(f"`{path}` is a directory that is no Zarr store; it will not be replaced")
 
 
 def write_volume(path: Path | str, volume: np.ndarray) -> None:
     """Write ``volume`` as ``.npy``, ``.npz``, ``.raw`` or Zarr v3, chosen by the suffix.
 
-    The file appears under its name only when it is whole. An existing one is replaced.
+    The file appears under its name only when it is whole. An existing file or Zarr store is replaced.
+
+    Raises:
+        FileExistsError: ``path`` is a directory that is no Zarr store.
+        FileNotFoundError: there is no directory to write to.
+        TypeError: the dtype is not supported.
+        ValueError: wrong rank, an empty side, or a name that does not suit the volume.
     """
     path = Path(path)
     check_writable(path, volume.shape, volume.dtype)
@@ -164,11 +188,17 @@ def write_volume(path: Path | str, volume: np.ndarray) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A path in a fresh directory beside ``path`` to write a file or directory to.
 
-    On success it is moved to ``path`` in place of what was there; on failure it is removed.
+    On success it is moved to ``path`` in place of what was there; on failure it is removed, and what was
+    there stays.
     """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as directory:
-        partial = Path(directory) / path.name
+        partial, replaced = Path(directory) / path.name, Path(directory) / "replaced"
         yield partial
-        if path.is_dir() and not path.is_symlink():
-            shutil.move(path, Path(directory) / "replaced")
-        os.replace(partial, path)
+        if path.is_dir():  # os.replace cannot put a directory in another's place
+            os.replace(path, replaced)
+        try:
+            os.replace(partial, path)
+        except BaseException:
+            if replaced.exists():
+                os.replace(replaced, path)
+            raise

@@ -80,9 +80,8 @@ def test_every_option_trains() -> None:
 
 def test_symmetries_permute_voxels() -> None:
     blocks = jax.random.uniform(jax.random.key(0), (2, 3, 3, 3))
-    images = {
-        np.asarray(training._random_symmetry(blocks, key=jax.random.key(i))).tobytes() for i in range(200)
-    }
+    random_symmetry = jax.jit(lambda key: training._random_symmetry(blocks, key=key))
+    images = {np.asarray(random_symmetry(jax.random.key(i))).tobytes() for i in range(200)}
     assert len(images) > 30
     for image in images:
         values = np.frombuffer(image, np.float32).reshape(2, -1)

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvc_jax.volumes import open_volume, read_volume, write_volume
+from nvc_jax.volumes import open_volume, read_volume, replacing, write_volume
 
 VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
 
@@ -54,3 +54,33 @@ def test_bad_sources_are_named(tmp_path: Path) -> None:
         open_volume(VOLUME[0])
     with pytest.raises(TypeError, match="complex64"):
         open_volume(VOLUME.astype(np.complex64))
+
+
+@pytest.mark.parametrize("name", ["v.npy", "v_4x3x2_uint16.raw", "v.zarr"])
+def test_what_cannot_be_read_is_not_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="three axes"):
+        write_volume(tmp_path / name, VOLUME[0])
+    with pytest.raises(TypeError, match="complex64"):
+        write_volume(tmp_path / name, VOLUME.astype(np.complex64))
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_zarr_directories_are_replaced(tmp_path: Path) -> None:
+    directory = tmp_path / "v.zarr"
+    directory.mkdir()
+    (directory / "thesis.txt").write_text("the only copy")
+    with pytest.raises(FileExistsError, match="no Zarr store"):
+        write_volume(directory, VOLUME)
+    assert (directory / "thesis.txt").read_text() == "the only copy"
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "v.zarr"
+    write_volume(path, VOLUME)
+    with pytest.raises(OSError, match="disk full"), replacing(path) as partial:
+        partial.mkdir()
+        raise OSError("disk full")
+    with pytest.raises(FileNotFoundError), replacing(path):
+        pass  # nothing was written: the very last rename fails
+    np.testing.assert_array_equal(read_volume(path), VOLUME)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]

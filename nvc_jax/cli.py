@@ -1,0 +1,232 @@
+"""The command line, ``nvc``: the only module that prints."""
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from nvc_jax import pipeline, training
+from nvc_jax.blocks import MODES, Shape3
+from nvc_jax.checkpoints import load_checkpoint, model_sha256, shipped_models
+from nvc_jax.datasets import block_batches, fetch_dataset, open_scivis
+from nvc_jax.demo import run_demo
+from nvc_jax.models import VARIANTS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``nvc`` with ``arguments`` (those of the process if None); returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"nvc {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nvc", description="Compress 3-D scientific volumes.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.set_defaults(run=run)
+        return command
+
+    volume_help = ".npy, .npz, .raw (name_XxYxZ_dtype.raw), Zarr, or a TensorStore URL"
+    command = add("compress", _compress, "Compress a volume into a container.")
+    command.add_argument("input", metavar="IN", help=volume_help)
+    command.add_argument("output", metavar="OUT", help="directory of the container; a Zarr store is replaced")
+    command.add_argument("--model", default=pipeline.DEFAULT_MODEL, help="name, or directory of a checkpoint")
+    command.add_argument("--chunk", type=_shape, help="voxels to a chunk, z,y,x (about 128,128,128)")
+    command.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+    command = add("decompress", _decompress, "Decompress a container, or a region of it, into a file.")
+    command.add_argument("input", metavar="IN", help="directory of the container")
+    command.add_argument("output", metavar="OUT", help=".npy, .npz, .raw or .zarr; replaced if it exists")
+    command.add_argument("--region", type=_region, help="z0:z1,y0:y1,x0:x1")
+    _add_mode(command)
+
+    command = add("info", _info, "Say what a container holds.")
+    command.add_argument("input", metavar="IN", help="directory of the container")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+
+    command = add("evaluate", _evaluate, "Measure a container's size and error against the original.")
+    command.add_argument("original", metavar="ORIGINAL", help=volume_help)
+    command.add_argument("compressed", metavar="COMPRESSED", help="directory of the container")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_mode(command)
+
+    command = add("train", _train, "Train a model on your own volumes; called again, it resumes.")
+    command.add_argument("config", metavar="CONFIG", help="JSON file, or a variant's name (paper's settings)")
+    command.add_argument("volumes", metavar="VOLUME", nargs="+", help=volume_help)
+    command.add_argument("--output", required=True, metavar="DIR", help="directory of the new checkpoint")
+    command.add_argument("--validation", nargs="+", default=[], metavar="VOLUME", help="volumes held out")
+    command.add_argument("--seed", type=int, default=0, help="the only source of randomness (0)")
+
+    add("models", _models, "List the models that ship with the package.")
+
+    command = add("fetch", _fetch, "Download a public volume of the Open SciVis Datasets.")
+    command.add_argument("dataset", metavar="DATASET", nargs="?", help="its name; without one, list all")
+    command.add_argument("--directory", default=".", help="where to put the .raw file (here)")
+
+    command = add("demo", _demo, "Compress an embedded simulated volume with every model; draw a picture.")
+    command.add_argument("--output", default="nvc-demo.png", metavar="PNG", help="the picture")
+    return parser
+
+
+def _add_mode(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--mode", choices=MODES, default="blend", help="decoded margins (blend)")
+
+
+def _shape(text: str) -> Shape3:
+    sides = text.split(",")
+    if len(sides) != 3 or not all(side.isdecimal() for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} must be three numbers: z,y,x")
+    z, y, x = map(int, sides)
+    return z, y, x
+
+
+def _region(text: str) -> pipeline.Region:
+    parts = [part.split(":") for part in text.split(",")]
+    if len(parts) != 3 or any(len(p) != 2 or not all(s == "" or s.isdecimal() for s in p) for p in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} must be z0:z1,y0:y1,x0:x1")
+    z, y, x = (slice(*(int(s) if s else None for s in part)) for part in parts)
+    return z, y, x
+
+
+def _print_values(values: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        # Strict JSON has no infinity or NaN (the PSNR of an exact copy): null instead.
+        finite = {
+            k: None if isinstance(v, float) and not abs(v) < float("inf") else v for k, v in values.items()
+        }
+        print(json.dumps(finite))
+        return
+    for key, value in values.items():
+        print(f"{key:<16}{value:.6g}" if isinstance(value, float) else f"{key:<16}{value}")
+
+
+def _compress(options: argparse.Namespace) -> None:
+    began = time.perf_counter()
+    pipeline.compress(options.input, options.output, model=options.model, chunk=options.chunk)
+    summary = pipeline.describe(options.output)
+    chosen = {key: summary[key] for key in ("model", "stored_bytes", "bits_per_voxel", "ratio")}
+    _print_values(chosen | {"seconds": time.perf_counter() - began}, options.json)
+
+
+def _decompress(options: argparse.Namespace) -> None:
+    pipeline.decompress(options.input, options.output, region=options.region, mode=options.mode)
+
+
+def _info(options: argparse.Namespace) -> None:
+    _print_values(pipeline.describe(options.input), options.json)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    _print_values(pipeline.evaluate(options.original, options.compressed, mode=options.mode), options.json)
+
+
+def _train(options: argparse.Namespace) -> None:
+    output = Path(options.output)
+    if output.exists():
+        raise FileExistsError(f"`--output` (={output}) exists already")
+    config = _training_config(options.config)
+    train_key, *block_keys = jax.random.split(jax.random.key(options.seed), 3)
+    batches, validation = (
+        block_batches(volumes, config.model, key=key, blocks_per_volume=config.blocks_per_volume)
+        if volumes
+        else None
+        for volumes, key in zip((options.volumes, options.validation), block_keys, strict=True)
+    )
+    assert batches is not None  # argparse asks for at least one volume
+    columns = (
+        TextColumn("step"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("loss {task.fields[loss]}  validation {task.fields[validation]}"),
+        TextColumn("{task.fields[rate]} blocks/s"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None, loss="–", validation="–", rate="–")
+
+        def on_progress(now: training.Progress) -> None:
+            shown = {"loss": f"{now.loss:.6f}", "rate": f"{now.blocks_per_second:,.0f}"}
+            if now.validation_loss is not None:
+                shown["validation"] = f"{now.validation_loss:.6f}"
+            bar.update(task, completed=now.step, total=now.total_steps, **shown)
+
+        # The state for resuming lies beside the checkpoint until that one is whole.
+        state = output.with_name(f"{output.name}.training")
+        result = training.train(
+            config, batches, key=train_key, validation=validation, directory=state, on_progress=on_progress
+        )
+    training.save_result(output, config, batches, result)
+    shutil.rmtree(state)
+
+
+def _training_config(name: str) -> training.TrainingConfig:
+    if name in VARIANTS:
+        return training.TrainingConfig(model=VARIANTS[name])
+    path = Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(f"`CONFIG` (={name}) is neither a file nor one of {', '.join(VARIANTS)}")
+    try:
+        description = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"`CONFIG` (={name}) is not JSON: {error}") from error
+    if not isinstance(description, dict):
+        raise ValueError(f"`CONFIG` (={name}) must hold a JSON object")
+    return training.TrainingConfig.from_dict(description)
+
+
+def _print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(box=None)
+    for index, title in enumerate(head):
+        table.add_column(title, no_wrap=True, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table, width=max(console.width, 120))
+
+
+def _models(_: argparse.Namespace) -> None:
+    rows = []
+    for name in shipped_models():
+        config, params = load_checkpoint(name)
+        n_params = sum(leaf.size for leaf in jax.tree.leaves(params))
+        sizes = (config.block_size, config.margin, config.latent_dim, f"{n_params:,}")
+        rows.append((name, config.architecture, *map(str, sizes), model_sha256(config, params)[:12]))
+    _print_table(("model", "architecture", "block", "margin", "latents", "parameters", "SHA-256"), rows)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    if options.dataset is not None:
+        print(fetch_dataset(options.dataset, options.directory))
+        return
+    rows = [
+        (name, " × ".join(map(str, entry["size_xyz"])), entry["dtype"], f"{entry['bytes'] / 1e6:,.1f}")
+        for name, entry in open_scivis().items()
+    ]
+    _print_table(("data set", "size x × y × z", "dtype", "MB"), rows)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    rows = []
+    for name, m in run_demo(options.output).items():
+        seconds = (f"{m['compress_seconds']:.3f}", f"{m['decompress_seconds']:.3f}")
+        rows.append((name, f"{m['ratio']:.2f}", f"{m['psnr_db']:.2f}", f"{m['max_error']:.0f}", *seconds))
+    _print_table(("model", "ratio", "PSNR dB", "max error", "compress s", "decompress s"), rows)
+    print(f"picture: {options.output}")

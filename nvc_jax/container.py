@@ -1,0 +1,216 @@
+"""The container: latents as a Zarr v3 array, with what decoding needs in its attributes.
+
+Provisional format 0, for the paper's float32 latents: an array (grid_z, grid_y, grid_x, latent_dim) in
+chunks, each compressed without loss by Blosc and closed by a CRC-32C. A model that does not ship with the
+package lies in the store's directory ``model``.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorstore as ts
+
+from nvc_jax.blocks import Shape3, check_shape, grid_shape
+from nvc_jax.checkpoints import find_checkpoint, model_sha256, save_checkpoint
+from nvc_jax.codec import Codec, load_codec
+from nvc_jax.normalize import check_dtype
+from nvc_jax.volumes import replacing
+
+FORMAT_VERSION = 0
+_MODEL = "model"
+_KEY = "nvc"
+
+
+class FormatError(ValueError):
+    """A store is no nvc container, or a damaged one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a container states beside the latents.
+
+    Attributes:
+        shape: (z, y, x) of the volume.
+        dtype: name of the volume's dtype.
+        minimum, maximum: the volume's finite range.
+        block_size: side of a block in voxels.
+        latent_dim: numbers that represent a block.
+        model: name of the model, for people; the SHA-256 decides.
+        sha256: of the model's configuration and parameters.
+        version: of the format.
+    """
+
+    shape: Shape3
+    dtype: str
+    minimum: float
+    maximum: float
+    block_size: int
+    latent_dim: int
+    model: str
+    sha256: str
+    version: int = FORMAT_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready description that ``from_dict`` reads back."""
+        return {**dataclasses.asdict(self), "shape": list(self.shape)}
+
+    @classmethod
+    def from_dict(cls, description: Any) -> "Header":
+        """The header that ``to_dict`` described.
+
+        Raises:
+            FormatError: a field is missing, unknown or out of range.
+        """
+        version = description.get("version") if isinstance(description, dict) else None
+        if version != FORMAT_VERSION:
+            raise FormatError(f"`version` (={version!r}) must be {FORMAT_VERSION}: upgrade nvc_jax")
+        try:
+            header = cls(**{**description, "shape": check_shape(tuple(description["shape"]))})
+            check_dtype(header.dtype)
+            if not (np.isfinite([header.minimum, header.maximum]).all() and header.minimum <= header.maximum):
+                raise ValueError(f"the range [{header.minimum}, {header.maximum}] is not finite and ordered")
+            if min(header.block_size, header.latent_dim) < 1:
+                raise ValueError("`block_size` and `latent_dim` must be at least 1")
+        except (TypeError, ValueError, KeyError) as error:
+            raise FormatError(f"the attribute `{_KEY}` is damaged: {error}") from error
+        return header
+
+    @property
+    def latents_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the stored array."""
+        return (*grid_shape(self.shape, self.block_size), self.latent_dim)
+
+
+def check_chunk(chunk: tuple[int, ...], block_size: int) -> Shape3:
+    """Blocks along each axis of a chunk given in voxels, or ``ValueError``."""
+    if len(chunk) != 3 or any(side < 1 or side % block_size for side in chunk):
+        raise ValueError(
+            f"`chunk` (={','.join(map(str, chunk))}) must be three positive multiples of the model's "
+            f"block size (={block_size})"
+        )
+    z, y, x = (side // block_size for side in chunk)
+    return z, y, x
+
+
+@contextlib.contextmanager
+def create(path: Path, header: Header, codec: Codec, chunk: Shape3) -> Iterator[ts.TensorStore]:
+    """Create a container and yield its array of latents to be written.
+
+    The store appears under its name when the block ends without an error, and not at all otherwise.
+
+    Args:
+        path: the store's directory; an existing store is replaced.
+        header: the metadata.
+        codec: the codec; its checkpoint is copied into the store unless it ships with the package.
+        chunk: (z, y, x) voxels to a chunk, multiples of the block size.
+    """
+    chunk_blocks = check_chunk(chunk, header.block_size)
+    grid = header.latents_shape[:3]
+    chunk_shape = [*(min(c, g) for c, g in zip(chunk_blocks, grid, strict=True)), header.latent_dim]
+    spec = {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file"},
+        "store_data_equal_to_fill_value": True,  # a chunk that is not there is a lost one
+        "metadata": {
+            "shape": header.latents_shape,
+            "data_type": "float32",
+            "fill_value": 0.0,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
+            "dimension_names": ["z", "y", "x", "latent"],
+            "codecs": [
+                {"name": "bytes", "configuration": {"endian": "little"}},
+                {
+                    "name": "blosc",
+                    "configuration": {"cname": "zstd", "clevel": 5, "shuffle": "shuffle", "typesize": 4},
+                },
+                {"name": "crc32c"},
+            ],
+            "attributes": {_KEY: header.to_dict()},
+        },
+    }
+    with replacing(path) as partial:
+        spec["kvstore"]["path"] = f"{partial}/"
+        yield ts.open(spec, create=True).result()
+        _embed_model(partial, header, codec)
+
+
+def _embed_model(store: Path, header: Header, codec: Codec) -> None:
+    """Save the codec's checkpoint in the store, unless every installation has it."""
+    try:
+        find_checkpoint(header.sha256)
+    except FileNotFoundError:
+        card = f"# {header.model}\n\nKept with the data that it encoded.\n"
+        save_checkpoint(store / _MODEL, codec.config, codec.params, card)
+
+
+def open_container(path: Path) -> tuple[Header, ts.TensorStore]:
+    """The header and the array of latents of a container.
+
+    Raises:
+        FileNotFoundError: there is no such directory.
+        FormatError: it is no container, or its metadata are damaged.
+    """
+    if not path.is_dir():
+        raise FileNotFoundError(f"the container `{path}` does not exist")
+    spec = {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file", "path": f"{path.absolute()}/"},
+        "fill_missing_data_reads": False,
+    }
+    try:
+        latents = ts.open(spec, read=True, open=True).result()
+        attributes = latents.spec().to_json(include_defaults=True)["metadata"].get("attributes", {})
+    except (ValueError, KeyError) as error:
+        raise FormatError(f"`{path}` is no readable Zarr v3 array: {error}") from error
+    if _KEY not in attributes:
+        raise FormatError(f"`{path}` is a Zarr array, but no nvc container: it lacks the attribute `{_KEY}`")
+    try:
+        header = Header.from_dict(attributes[_KEY])
+    except FormatError as error:
+        raise FormatError(f"`{path}`: {error}") from error
+    if latents.shape != header.latents_shape or latents.dtype != ts.float32:
+        raise FormatError(
+            f"`{path}` holds {latents.dtype.name} {latents.shape}; its header says float32 "
+            f"{header.latents_shape}"
+        )
+    return header, latents
+
+
+def read_latents(latents: ts.TensorStore, path: Path) -> np.ndarray:
+    """The values of (a part of) a container's array of latents.
+
+    Raises:
+        FormatError: a chunk is missing or damaged.
+    """
+    try:
+        return np.asarray(latents.read().result())
+    except (ValueError, OSError) as error:
+        raise FormatError(f"`{path}` is damaged: {error}") from error
+
+
+def load_model(path: Path, header: Header) -> Codec:
+    """The codec that encoded a container: shipped with the package, or embedded.
+
+    Raises:
+        FileNotFoundError: neither is there.
+        FormatError: the embedded model is damaged or not the one that the header names.
+    """
+    embedded = path / _MODEL
+    if not embedded.is_dir():
+        return load_codec(header.sha256)
+    try:
+        codec = load_codec(embedded)
+    except (ValueError, FileNotFoundError) as error:
+        raise FormatError(f"the model in `{path}` is damaged: {error}") from error
+    if model_sha256(codec.config, codec.params) != header.sha256:
+        raise FormatError(f"the model in `{path}` is not the one of SHA-256 {header.sha256}")
+    return codec
+
+
+def stored_bytes(path: Path) -> int:
+    """Bytes of all files of a container: payload, index, metadata and an embedded model."""
+    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
