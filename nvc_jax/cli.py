@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import time
@@ -109,10 +110,8 @@ def _region(text: str) -> pipeline.Region:
 def _print_values(values: dict[str, Any], as_json: bool) -> None:
     if as_json:
         # Strict JSON has no infinity or NaN (the PSNR of an exact copy): null instead.
-        finite = {
-            k: None if isinstance(v, float) and not abs(v) < float("inf") else v for k, v in values.items()
-        }
-        print(json.dumps(finite))
+        odd = [key for key, value in values.items() if isinstance(value, float) and not math.isfinite(value)]
+        print(json.dumps(values | dict.fromkeys(odd)))
         return
     for key, value in values.items():
         print(f"{key:<16}{value:.6g}" if isinstance(value, float) else f"{key:<16}{value}")
@@ -163,10 +162,15 @@ def _train(options: argparse.Namespace) -> None:
         task = bar.add_task("", total=None, loss="–", validation="–", rate="–")
 
         def on_progress(now: training.Progress) -> None:
-            shown = {"loss": f"{now.loss:.6f}", "rate": f"{now.blocks_per_second:,.0f}"}
+            bar.update(
+                task,
+                completed=now.step,
+                total=now.total_steps,
+                loss=f"{now.loss:.6f}",
+                rate=f"{now.blocks_per_second:,.0f}",
+            )
             if now.validation_loss is not None:
-                shown["validation"] = f"{now.validation_loss:.6f}"
-            bar.update(task, completed=now.step, total=now.total_steps, **shown)
+                bar.update(task, validation=f"{now.validation_loss:.6f}")
 
         # The state for resuming lies beside the checkpoint until that one is whole.
         state = output.with_name(f"{output.name}.training")

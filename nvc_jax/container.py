@@ -111,9 +111,8 @@ def create(path: Path, header: Header, codec: Codec, chunk: Shape3) -> Iterator[
     chunk_blocks = check_chunk(chunk, header.block_size)
     grid = header.latents_shape[:3]
     chunk_shape = [*(min(c, g) for c, g in zip(chunk_blocks, grid, strict=True)), header.latent_dim]
-    spec = {
+    spec: dict[str, Any] = {
         "driver": "zarr3",
-        "kvstore": {"driver": "file"},
         "store_data_equal_to_fill_value": True,  # a chunk that is not there is a lost one
         "metadata": {
             "shape": header.latents_shape,
@@ -133,9 +132,12 @@ def create(path: Path, header: Header, codec: Codec, chunk: Shape3) -> Iterator[
         },
     }
     with replacing(path) as partial:
-        spec["kvstore"]["path"] = f"{partial}/"
-        yield ts.open(spec, create=True).result()
+        yield ts.open(spec | {"kvstore": _kvstore(partial)}, create=True).result()
         _embed_model(partial, header, codec)
+
+
+def _kvstore(path: Path) -> dict[str, str]:
+    return {"driver": "file", "path": f"{path.absolute()}/"}
 
 
 def _embed_model(store: Path, header: Header, codec: Codec) -> None:
@@ -158,7 +160,7 @@ def open_container(path: Path) -> tuple[Header, ts.TensorStore]:
         raise FileNotFoundError(f"the container `{path}` does not exist")
     spec = {
         "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path.absolute()}/"},
+        "kvstore": _kvstore(path),
         "fill_missing_data_reads": False,
     }
     try:

@@ -40,11 +40,13 @@ def render(
 
     Args:
         volume: (z, y, x), any real dtype.
-        minimum, maximum: values that count as 0 and 1; give a reconstruction its original's.
+        minimum: the value that counts as 0; give a reconstruction its original's.
+        maximum: the value that counts as 1.
         threshold: where opacity begins, in [0, 1].
         softness: over how much opacity rises from nothing to ``opacity``.
         opacity: of one voxel's length of full material, in [0, 1].
-        azimuth, elevation: of the eye round the volume's centre, in degrees.
+        azimuth: of the eye round the vertical axis, in degrees.
+        elevation: of the eye above the horizontal plane, in degrees.
         zoom: 1 shows the whole volume, 2 its middle half.
         size: side of the picture in pixels.
 

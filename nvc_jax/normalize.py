@@ -48,10 +48,12 @@ def normalize(volume: jax.Array, minimum: ArrayLike, maximum: ArrayLike) -> jax.
 def denormalize(
     values: jax.Array, minimum: ArrayLike, maximum: ArrayLike, dtype: np.dtype | jnp.dtype | str
 ) -> jax.Array:
-    """Map [0, 1] back to [minimum, maximum] in ``dtype``; integers are rounded to the nearest."""
+    """Map [0, 1] back to [minimum, maximum] in ``dtype``; integers are rounded to the nearest.
+
+    Nothing leaves the range, so a constant volume comes back exactly.
+    """
     restored = jnp.asarray(minimum * (1 - values) + maximum * values)
     if not jnp.issubdtype(jnp.dtype(dtype), jnp.integer):
-        return restored.astype(dtype)
+        return jnp.clip(restored, minimum, maximum).astype(dtype)
     # By way of int32, for which the conversion from float32 is a single vector instruction.
-    limits = jnp.iinfo(dtype)
-    return jnp.clip(jnp.round(restored), limits.min, limits.max).astype(jnp.int32).astype(dtype)
+    return jnp.clip(jnp.round(restored), minimum, maximum).astype(jnp.int32).astype(dtype)

@@ -1,5 +1,6 @@
 """Volumes to containers and back: ``compress``, ``decompress``, ``open``, ``evaluate``."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,12 @@ def decompress(
         FormatError: the store is damaged or no container.
         ValueError: a region outside the volume, an unknown mode, or a file name of the wrong form.
     """
-    view = open(store, mode=mode)
-    if region is not None:
-        view = view[_check_region(region, view.shape)]
+    reader = _Reader(store, mode)
+    bounds = _check_region(region, reader.header.shape)
     destination = Path(destination)
-    check_writable(destination, view.shape, view.dtype.numpy_dtype)
-    write_volume(destination, view.read().result())
+    shape = tuple(part.stop - part.start for part in bounds)
+    check_writable(destination, shape, np.dtype(reader.header.dtype))
+    write_volume(destination, reader.decode(bounds))
 
 
 def open(store: Path | str, *, mode: str = "blend") -> ts.TensorStore:
@@ -104,27 +105,25 @@ def open(store: Path | str, *, mode: str = "blend") -> ts.TensorStore:
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
 
     Returns:
-        A view of the volume's shape and dtype. A read decodes the blocks that it touches.
+        A view of the volume's shape and dtype. A read decodes the chunks that it touches.
 
     Raises:
         FileNotFoundError: there is no such store.
         FormatError: the store is damaged or no container.
         ValueError: the mode is unknown.
     """
-    check_mode(mode)
-    path = Path(store)
-    header, latents = container.open_container(path)
-    codec = container.load_model(path, header)
+    reader = _Reader(store, mode)
 
     def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
-        chunk[...] = _decode_region(codec, header, latents, path, domain.index_exp, mode)
+        chunk[...] = reader.decode(domain.index_exp)
 
-    # One chunk: a read of any size is one call, hence one decoding program.
     return ts.virtual_chunked(
         read,
-        dtype=ts.dtype(header.dtype),
-        shape=header.shape,
-        chunk_layout=ts.ChunkLayout(chunk_shape=header.shape),
+        dtype=ts.dtype(reader.header.dtype),
+        shape=reader.header.shape,
+        chunk_layout=ts.ChunkLayout(chunk_shape=reader.chunk),
+        # Threads of its own: decoding waits for reads of latents, which the shared threads do.
+        context=ts.Context({"data_copy_concurrency": {"limit": 4}}),
     )
 
 
@@ -145,8 +144,9 @@ def evaluate(original: Any, store: Path | str, *, mode: str = "blend") -> dict[s
         FormatError: the store is damaged or no container.
         ValueError: the two are not of one shape, or the mode is unknown.
     """
-    view = open(store, mode=mode)
-    return quality(read_volume(original), view.read().result(), container.stored_bytes(Path(store)))
+    reader = _Reader(store, mode)
+    decoded = reader.decode(_check_region(None, reader.header.shape))
+    return quality(read_volume(original), decoded, container.stored_bytes(reader.path))
 
 
 def describe(store: Path | str) -> dict[str, Any]:
@@ -158,47 +158,63 @@ def describe(store: Path | str) -> dict[str, Any]:
     """
     path = Path(store)
     header, latents = container.open_container(path)
-    n_voxels = int(np.prod(header.shape, dtype=np.int64))
+    n_voxels = math.prod(header.shape)
     n_bytes = container.stored_bytes(path)
-    chunk = latents.chunk_layout.read_chunk.shape
     return {
         **header.to_dict(),
-        "chunk": [side * header.block_size for side in chunk[:3]],
+        "chunk": _chunk_voxels(header, latents),
         "stored_bytes": n_bytes,
         "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
         "ratio": n_voxels * np.dtype(header.dtype).itemsize / n_bytes,
     }
 
 
-def _check_region(region: Region, shape: tuple[int, ...]) -> Region:
-    for part, side in zip(region, shape, strict=True):
+def _chunk_voxels(header: container.Header, latents: ts.TensorStore) -> list[int]:
+    *chunk, _ = latents.chunk_layout.read_chunk_template.shape
+    return [side * header.block_size for side in chunk]
+
+
+def _check_region(region: Region | None, shape: Shape3) -> Region:
+    """``region`` with its bounds filled in; all of the volume if it is None."""
+    bounds = []
+    for part, side in zip(region or (slice(None),) * 3, shape, strict=True):
         start, stop = part.start or 0, side if part.stop is None else part.stop
         if part.step not in (None, 1) or not 0 <= start < stop <= side:
             raise ValueError(f"`region` {region} must lie within the volume's shape {shape} and not be empty")
-    return region
+        bounds.append(slice(start, stop))
+    z, y, x = bounds
+    return z, y, x
 
 
-def _decode_region(
-    codec: Codec,
-    header: container.Header,
-    latents: ts.TensorStore,
-    path: Path,
-    region: Region,
-    mode: str,
-) -> np.ndarray:
-    """Decode the voxels of ``region`` alone: those of the whole decoded volume, but for float rounding."""
-    b = header.block_size
-    halo = 1 if mode == "blend" and codec.config.margin else 0
-    first = [max(part.start // b - halo, 0) for part in region]
-    last = [min(-(-part.stop // b) + halo, n) for part, n in zip(region, header.latents_shape, strict=False)]
-    blocks = tuple(slice(a, z) for a, z in zip(first, last, strict=True))
-    z, y, x = (min(n * b, side) - a * b for a, n, side in zip(first, last, header.shape, strict=True))
-    encoded = Encoded(
-        latents=jnp.asarray(container.read_latents(latents[blocks], path)),
-        minimum=jnp.float32(header.minimum),
-        maximum=jnp.float32(header.maximum),
-        shape=(z, y, x),
-        dtype=header.dtype,
-    )
-    inner = tuple(slice(part.start - a * b, part.stop - a * b) for part, a in zip(region, first, strict=True))
-    return np.asarray(decode_volume(codec, encoded, mode=mode))[inner]
+class _Reader:
+    """An open container and its codec."""
+
+    def __init__(self, store: Path | str, mode: str) -> None:
+        check_mode(mode)
+        self.path = Path(store)
+        self.header, self._latents = container.open_container(self.path)
+        self._codec = container.load_model(self.path, self.header)
+        self._mode = mode
+        self.chunk = _chunk_voxels(self.header, self._latents)
+
+    def decode(self, region: tuple[slice, ...]) -> np.ndarray:
+        """The voxels of ``region`` alone: those of the whole decoded volume, but for float rounding."""
+        header, b = self.header, self.header.block_size
+        # Blending needs the neighbours of the region's blocks.
+        halo = 1 if self._mode == "blend" and self._codec.config.margin else 0
+        grid = header.latents_shape[:3]
+        first = [max(part.start // b - halo, 0) for part in region]
+        last = [min(-(-part.stop // b) + halo, n) for part, n in zip(region, grid, strict=True)]
+        blocks = tuple(slice(a, n) for a, n in zip(first, last, strict=True))
+        z, y, x = (min(n * b, side) - a * b for a, n, side in zip(first, last, header.shape, strict=True))
+        encoded = Encoded(
+            latents=jnp.asarray(container.read_latents(self._latents[blocks], self.path)),
+            minimum=jnp.float32(header.minimum),
+            maximum=jnp.float32(header.maximum),
+            shape=(z, y, x),
+            dtype=header.dtype,
+        )
+        decoded = np.asarray(decode_volume(self._codec, encoded, mode=self._mode))
+        return decoded[
+            tuple(slice(r.start - a * b, r.stop - a * b) for r, a in zip(region, first, strict=True))
+        ]

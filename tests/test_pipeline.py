@@ -1,0 +1,178 @@
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import nvc_jax
+from nvc_jax import pipeline
+from nvc_jax.container import FormatError
+from nvc_jax.demo import SAMPLE
+from nvc_jax.models import DenseConfig, init_params
+from nvc_jax.volumes import read_volume, write_volume
+
+CONFIG = DenseConfig(block_size=4, margin=1, latent_dim=3, hidden_sizes=(8,))
+VOLUME = read_volume(SAMPLE)[:21, :30, :43]
+
+
+@pytest.fixture(scope="module")
+def codec() -> nvc_jax.Codec:
+    return nvc_jax.Codec(CONFIG, init_params(CONFIG, key=jax.random.key(0)))
+
+
+@pytest.fixture
+def store(tmp_path: Path, codec: nvc_jax.Codec) -> Path:
+    path = tmp_path / "v.zarr"
+    nvc_jax.compress(VOLUME, path, model=codec, chunk=(8, 16, 16))
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+@pytest.mark.parametrize("mode", ["blend", "crop"])
+def test_a_container_gives_what_the_codec_gives(dtype: str, mode: str, tmp_path: Path) -> None:
+    volume = VOLUME.astype(dtype)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", model="two-wide-margin")
+    codec = nvc_jax.load_codec("two-wide-margin")
+    expected = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, volume), mode=mode)
+    nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "w.npy", mode=mode)
+    decoded = np.load(tmp_path / "w.npy")
+    assert decoded.dtype == volume.dtype
+    np.testing.assert_array_equal(decoded, expected)
+
+
+@pytest.mark.parametrize("source", ["v.npy", "v.npz", "v_43x30x21_uint8.raw", "v.zarr"])
+def test_every_kind_of_file_goes_in_and_comes_out(source: str, tmp_path: Path) -> None:
+    write_volume(tmp_path / source, VOLUME)
+    nvc_jax.compress(tmp_path / source, tmp_path / "c.zarr")
+    nvc_jax.decompress(tmp_path / "c.zarr", tmp_path / f"out-{source}")
+    measures = nvc_jax.evaluate(tmp_path / source, tmp_path / "c.zarr")
+    error = read_volume(tmp_path / f"out-{source}").astype(float) - VOLUME
+    assert measures["mse"] == pytest.approx((error**2).mean())
+    assert measures["psnr_db"] > 20
+    stored = sum(file.stat().st_size for file in (tmp_path / "c.zarr").rglob("*") if file.is_file())
+    assert measures["ratio"] == pytest.approx(VOLUME.nbytes / stored)
+
+
+@pytest.mark.parametrize("mode", ["blend", "crop"])
+def test_regions_are_those_of_the_whole(mode: str, store: Path) -> None:
+    view = nvc_jax.open(store, mode=mode)
+    assert view.shape == VOLUME.shape
+    assert view.dtype.numpy_dtype == VOLUME.dtype
+    whole = view.read().result().astype(int)
+    for region in [
+        np.s_[0:1, 0:1, 0:1],
+        np.s_[3:9, 4:8, 13:43],
+        np.s_[20:21, 29:30, 42:43],
+        np.s_[:, 7:9, :],
+    ]:
+        assert np.abs(view[region].read().result() - whole[region]).max() <= 1
+
+
+def test_a_region_reads_only_the_chunks_it_needs(store: Path, tmp_path: Path) -> None:
+    region = (slice(0, 4), slice(0, 4), slice(0, 4))
+    nvc_jax.decompress(store, tmp_path / "before.npy", region=region)
+    shutil.rmtree(store / "c" / "2")
+    nvc_jax.decompress(store, tmp_path / "after.npy", region=region)
+    np.testing.assert_array_equal(np.load(tmp_path / "after.npy"), np.load(tmp_path / "before.npy"))
+    with pytest.raises(FormatError, match="is damaged"):
+        nvc_jax.decompress(store, tmp_path / "whole.npy")
+    assert not (tmp_path / "whole.npy").exists()
+
+
+def test_a_custom_model_travels_in_the_container(store: Path, codec: nvc_jax.Codec) -> None:
+    assert (store / "model" / "config.json").is_file()
+    expected = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME))
+    np.testing.assert_array_equal(nvc_jax.open(store).read().result(), expected)
+    assert pipeline.describe(store)["chunk"] == [8, 16, 16]
+
+
+def test_constant_volumes_are_exact(tmp_path: Path) -> None:
+    volume = np.full((9, 8, 7), -3.25, np.float32)
+    nvc_jax.compress(volume, tmp_path / "v.zarr")
+    measures = nvc_jax.evaluate(volume, tmp_path / "v.zarr")
+    assert measures["mse"] == 0
+    assert measures["psnr_db"] == np.inf
+
+
+@pytest.mark.parametrize("offset", [0, 7, 60])
+def test_flipped_bits_are_found(offset: int, store: Path) -> None:
+    chunk = next(file for file in sorted((store / "c").rglob("*")) if file.is_file())
+    data = bytearray(chunk.read_bytes())
+    data[offset] ^= 4
+    chunk.write_bytes(data)
+    with pytest.raises(FormatError, match="is damaged"):
+        nvc_jax.evaluate(VOLUME, store)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("version", 99, "upgrade"),
+        ("shape", [21, 30], "three axes"),
+        ("shape", [21, 30, 99], "its header says"),
+        ("dtype", "complex64", "complex64"),
+        ("minimum", None, "damaged"),
+        ("minimum", 1e9, "ordered"),
+        ("block_size", 0, "at least 1"),
+        ("latent_dim", 4, "its header says"),
+        ("sha256", "0" * 64, "not the one"),
+        ("colour", "red", "damaged"),
+    ],
+)
+def test_foreign_metadata_are_named(field: str, value: object, message: str, store: Path) -> None:
+    metadata = json.loads((store / "zarr.json").read_text())
+    metadata["attributes"]["nvc"][field] = value
+    (store / "zarr.json").write_text(json.dumps(metadata))
+    with pytest.raises(FormatError, match=message):
+        nvc_jax.open(store)
+
+
+def test_other_stores_are_refused(store: Path, tmp_path: Path) -> None:
+    write_volume(tmp_path / "plain.zarr", VOLUME)
+    with pytest.raises(FormatError, match="no nvc container"):
+        nvc_jax.open(tmp_path / "plain.zarr")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        nvc_jax.open(tmp_path / "nothing.zarr")
+    shutil.rmtree(store / "model")
+    with pytest.raises(FileNotFoundError, match="neither a shipped model"):
+        nvc_jax.open(store)
+    (store / "zarr.json").write_text("{")
+    with pytest.raises(FormatError, match="no readable Zarr"):
+        nvc_jax.open(store)
+
+
+def test_bad_input_leaves_nothing_behind(tmp_path: Path, codec: nvc_jax.Codec) -> None:
+    target = tmp_path / "v.zarr"
+    holed = VOLUME.astype(np.float32)
+    holed[0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="1 values that are not finite"):
+        nvc_jax.compress(holed, target)
+    with pytest.raises(ValueError, match="three axes"):
+        nvc_jax.compress(VOLUME[0], target)
+    with pytest.raises(ValueError, match="no side may be empty"):
+        nvc_jax.compress(VOLUME[:0], target)
+    with pytest.raises(TypeError, match="float64"):
+        nvc_jax.compress(VOLUME.astype(float), target)
+    with pytest.raises(ValueError, match=r"`chunk` \(=6,8,8\)"):
+        nvc_jax.compress(VOLUME, target, model=codec, chunk=(6, 8, 8))
+    with pytest.raises(FileNotFoundError, match="neither a shipped model"):
+        nvc_jax.compress(VOLUME, target, model="nvc-99")
+    with pytest.raises(FileNotFoundError, match="directory of"):
+        nvc_jax.compress(VOLUME, tmp_path / "no" / "v.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_requests_are_named(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must lie within"):
+        nvc_jax.decompress(store, tmp_path / "v.npy", region=(slice(0, 22), slice(None), slice(None)))
+    with pytest.raises(ValueError, match="must lie within"):
+        nvc_jax.decompress(store, tmp_path / "v.npy", region=(slice(4, 4), slice(None), slice(None)))
+    with pytest.raises(ValueError, match="suffix must be one of"):
+        nvc_jax.decompress(store, tmp_path / "v.tiff")
+    with pytest.raises(ValueError, match="`mode`"):
+        nvc_jax.open(store, mode="average")
+    with pytest.raises(ValueError, match="has shape"):
+        nvc_jax.evaluate(VOLUME[1:], store)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]
