@@ -143,16 +143,19 @@ def save_panels(
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.set_frame_on(False)
+    above: list[str] = []
     for row_axes, (label, pictures) in zip(axes, rows.items(), strict=True):
         row_axes[0].set_ylabel(label)
         for axis, (name, picture) in zip(row_axes, pictures.items(), strict=False):
-            axis.set_title(name, fontsize=9)
+            if list(pictures) != above:  # a row like the one above needs no titles again
+                axis.set_title(name, fontsize=9)
             if label in error_rows:
                 limits: dict[str, Any] = {"cmap": "inferno", "vmin": 0, "vmax": error_rows[label]}
             else:
                 low, high = value_range or (float(picture.min()), float(picture.max()))
                 limits = {"cmap": "gray", "vmin": low, "vmax": high}
             axis.imshow(picture, interpolation="nearest", **limits)
+        above = list(pictures)
     if title:
         figure.suptitle(title, fontsize=10)
     figure.savefig(path)

@@ -1,0 +1,97 @@
+"""The paper's Figures 2, 3 and 4 with the shipped checkpoints, on volumes that they never saw.
+
+Figure 2: a slice at high zoom: original, no margin, margin cropped, margin blended, with errors and the mean
+jump across block borders, in the whole volume, over that inside blocks. Figures 3 and 4: volume renderings at
+two zooms.
+
+    python benchmarks/figures.py VOLUMES     # a directory with INDEX.csv
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from common import RESULTS, VARIANTS, unit_volume, write_results
+
+import nvc_jax
+from nvc_jax.figures import render, save_panels
+from nvc_jax.metrics import border_jump
+
+BRAIN = "mri_flair_140x160x124_uint8"
+DETAIL = np.s_[70, 56:104, 40:88]
+"""Figure 2's slice: 48 × 48 voxels, six blocks each way."""
+
+# Volume and how to see it; the second zoom is Figure 4's.
+VIEWS = {
+    "fluid_wmag_sperr_91x91x91_float32": {"threshold": 0.15, "opacity": 0.4},
+    "cosmology_aquarius_a2_120x120x120_uint8": {"threshold": 0.35, "softness": 0.3},
+    BRAIN: {"threshold": 0.2, "opacity": 0.35, "azimuth": 120.0},
+    "object_bolt_66x123x70_uint8": {"threshold": 0.3},
+}
+ZOOMS = {"figure-3": 1.0, "figure-4": 3.5}
+
+
+def reconstruct(variant: str, volume: np.ndarray, mode: str = "blend") -> np.ndarray:
+    codec = nvc_jax.load_codec(variant)
+    return np.asarray(nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, volume), mode=mode))
+
+
+def figure_2(directory: Path) -> dict[str, dict[str, float]]:
+    volume, _ = unit_volume(directory / f"{BRAIN}.npz")
+    versions = {
+        "a original": volume,
+        "b no margin": reconstruct("zero-margin", volume),
+        "c margin, cropped": reconstruct("two-wide-margin", volume, "crop"),
+        "d margin, blended": reconstruct("two-wide-margin", volume),
+    }
+    jumps = {
+        name: dict(zip(("across", "inside"), border_jump(v, 8), strict=True)) for name, v in versions.items()
+    }
+    titles = {
+        name: f"{name}\nborder jump ÷ inside: {j['across'] / j['inside']:.2f}" for name, j in jumps.items()
+    }
+    save_panels(
+        RESULTS / "figure-2.png",
+        {
+            "slice": {titles[name]: version[DETAIL] for name, version in versions.items()},
+            "absolute error": {
+                titles[name]: np.abs(version - volume)[DETAIL] for name, version in versions.items()
+            },
+        },
+        error_rows={"absolute error": 0.2},
+        value_range=(float(volume[DETAIL].min()), float(volume[DETAIL].max())),
+        title="FLAIR brain, 48 × 48 voxels; errors: white at 0.2 of the range",
+    )
+    return jumps
+
+
+def figures_3_and_4(directory: Path) -> None:
+    versions = {}
+    for name in VIEWS:
+        volume, _ = unit_volume(directory / f"{name}.npz")
+        versions[name] = {"original": volume} | {
+            variant: reconstruct(variant, volume) for variant in VARIANTS
+        }
+    for figure, zoom in ZOOMS.items():
+        rows = {
+            name.rsplit("_", 2)[0]: {
+                title: render(volume, minimum=0, maximum=1, zoom=zoom, **VIEWS[name])
+                for title, volume in of.items()
+            }
+            for name, of in versions.items()
+        }
+        save_panels(RESULTS / f"{figure}.png", rows)
+        print(figure, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("volumes", type=Path)
+    directory = parser.parse_args().volumes
+    RESULTS.mkdir(exist_ok=True)
+    write_results("figure-2", {"volume": BRAIN, "border_jump": figure_2(directory)})
+    figures_3_and_4(directory)
+
+
+if __name__ == "__main__":
+    main()

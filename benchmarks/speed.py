@@ -1,0 +1,139 @@
+"""The paper's Table 2: seconds to encode and decode, six sizes, three variants, uint8.
+
+Median of several calls of the compiled programs; volume and latents in memory. The bound is what the
+network's matrix products alone take in the same run: on blocks that lie cut in memory, in the codec's
+steps, results written to memory (latents in float32, blocks in uint8), nothing else done. Sizes rise, so the
+peak memory that stands beside each is that size's.
+
+    python benchmarks/speed.py
+"""
+
+import argparse
+import functools
+import itertools
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from common import VARIANTS, table, write_results
+
+import nvc_jax
+from nvc_jax.blocks import grid_shape
+from nvc_jax.codec import BLOCKS_PER_STEP
+from nvc_jax.demo import SAMPLE
+from nvc_jax.volumes import read_volume
+
+# Seconds on the paper's laptop: encode and decode for each variant.
+PAPER = {
+    (192, 180, 168): ((0.09, 0.19), (0.21, 0.31), (0.22, 0.33)),
+    (512, 512, 32): ((0.13, 0.26), (0.28, 0.40), (0.31, 0.47)),
+    (256, 256, 256): ((0.27, 0.48), (0.59, 0.82), (0.67, 0.95)),
+    (280, 512, 174): ((0.42, 0.69), (0.97, 1.48), (1.06, 1.36)),
+    (512, 512, 512): ((2.16, 3.64), (5.97, 7.92), (7.54, 9.38)),
+    (832, 832, 494): ((5.90, 9.77), (38.8, 20.7), (26.1, 25.4)),
+}
+
+
+def seconds(run: Callable[[], Any], repeats: int) -> float:
+    """Median time of ``run``, once compiled."""
+    jax.block_until_ready(run())
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        jax.block_until_ready(run())
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def products(steps: jax.Array, kernels: list[jax.Array], dtype: str) -> jax.Array:
+    """The chain of matrix products alone, step by step."""
+
+    def step(values: jax.Array) -> jax.Array:
+        for kernel in kernels:
+            values = values @ kernel
+        return values if dtype == "float32" else values.astype(jnp.int32).astype(dtype)
+
+    return jax.lax.map(step, steps)
+
+
+def bounds(config: Any, n_blocks: int, repeats: int) -> dict[str, float]:
+    """Seconds of the products for encoding, and for decoding whole blocks and cores."""
+    hidden, latents = config.hidden_sizes[0], config.latent_dim
+    chains = {
+        "encode": (config.side**3, hidden, latents),
+        "decode_blend": (latents, hidden, config.side**3),
+        "decode_crop": (latents, hidden, config.block_size**3),
+    }
+    # A big volume's cut blocks may not fit in memory: the bound of a part, scaled up.
+    n_steps = min(-(-n_blocks // BLOCKS_PER_STEP), 64)
+    result = {}
+    for name, sizes in chains.items():
+        kernels = [jnp.full(pair, 0.01) for pair in itertools.pairwise(sizes)]
+        steps = jnp.ones((n_steps, BLOCKS_PER_STEP, sizes[0]))
+        scale = n_blocks / (n_steps * BLOCKS_PER_STEP)
+        dtype = "float32" if name == "encode" else "uint8"
+        result[name] = scale * seconds(functools.partial(products, steps, kernels, dtype), repeats)
+    return result
+
+
+def measure(codec: nvc_jax.Codec, volume: jax.Array, repeats: int) -> dict[str, dict[str, float]]:
+    encoded = nvc_jax.encode_volume(codec, volume)
+    measured = {
+        "encode": seconds(lambda: nvc_jax.encode_volume(codec, volume), repeats),
+        "decode_crop": seconds(lambda: nvc_jax.decode_volume(codec, encoded, mode="crop"), repeats),
+    }
+    if codec.config.margin:
+        measured["decode_blend"] = seconds(lambda: nvc_jax.decode_volume(codec, encoded), repeats)
+    n_blocks = int(np.prod(grid_shape(volume.shape, codec.config.block_size)))
+    bound = bounds(codec.config, n_blocks, repeats)
+    return {
+        name: {"seconds": value, "bound_seconds": bound[name], "over_bound": value / bound[name]}
+        for name, value in measured.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--max-voxels", type=float, default=float("inf"), help="leave larger sizes out")
+    options = parser.parse_args()
+    sample = read_volume(SAMPLE)
+    results, rows = [], []
+    for shape, paper in PAPER.items():
+        if np.prod(shape) > options.max_voxels:
+            continue
+        tiles = [-(-side // n) for side, n in zip(shape, sample.shape, strict=True)]
+        volume = jnp.asarray(np.tile(sample, tiles)[tuple(slice(side) for side in shape)])
+        for variant, (paper_encode, paper_decode) in zip(VARIANTS, paper, strict=True):
+            measured = measure(nvc_jax.load_codec(variant), volume, options.repeats)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            paper_seconds = {"encode": paper_encode, "decode": paper_decode}
+            results.append(
+                {
+                    "shape": shape,
+                    "variant": variant,
+                    "volume_bytes": volume.nbytes,
+                    "peak_memory_bytes": peak,
+                    "paper_seconds": paper_seconds,
+                    **measured,
+                }
+            )
+            cells = [
+                f"{m['seconds']:.3f} ({m['over_bound']:.2f}×)" if (m := measured.get(name)) else ""
+                for name in ("encode", "decode_crop", "decode_blend")
+            ]
+            size = "×".join(map(str, shape))
+            rows.append([size, variant, *cells, f"{paper_encode} / {paper_decode}"])
+            print(rows[-1], f"{peak / 1e9:.2f} GB", flush=True)
+    print(table(["size", "variant", "encode s", "decode crop s", "decode blend s", "paper s"], rows))
+    write_results("speed", {"repeats": options.repeats, "dtype": "uint8", "runs": results})
+
+
+if __name__ == "__main__":
+    main()
