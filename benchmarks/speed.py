@@ -1,9 +1,9 @@
 """The paper's Table 2: seconds to encode and decode, six sizes, three variants, uint8.
 
 Median of several calls of the compiled programs; volume and latents in memory. The bound is what the
-network's matrix products alone take in the same run: on blocks that lie cut in memory, in the codec's
-steps, results written to memory (latents in float32, blocks in uint8), nothing else done. Sizes rise, so the
-peak memory that stands beside each is that size's.
+network's matrix products alone take, measured in turns with the codec: on blocks that lie cut in memory, in
+the codec's steps, results written to memory (latents in float32, blocks in uint8), nothing else done. Sizes
+rise, so the peak memory that stands beside each is that size's.
 
     python benchmarks/speed.py
 """
@@ -11,10 +11,11 @@ peak memory that stands beside each is that size's.
 import argparse
 import functools
 import itertools
+import math
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -39,15 +40,16 @@ PAPER = {
 }
 
 
-def seconds(run: Callable[[], Any], repeats: int) -> float:
-    """Median time of ``run``, once compiled."""
-    jax.block_until_ready(run())
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        jax.block_until_ready(run())
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+def seconds(runs: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median time of each of ``runs``, compiled; they take turns, so that a slow moment hits all alike."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for repeat in range(repeats + 1):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            jax.block_until_ready(run())
+            if repeat:  # the first call compiles
+                times[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -62,40 +64,40 @@ def products(steps: jax.Array, kernels: list[jax.Array], dtype: str) -> jax.Arra
     return jax.lax.map(step, steps)
 
 
-def bounds(config: Any, n_blocks: int, repeats: int) -> dict[str, float]:
-    """Seconds of the products for encoding, and for decoding whole blocks and cores."""
+def bound_run(config: Any, n_steps: int, direction: str) -> Callable[[], jax.Array]:
+    """The products of ``n_steps`` steps: to encode, or to decode whole blocks or cores."""
     hidden, latents = config.hidden_sizes[0], config.latent_dim
-    chains = {
+    sizes = {
         "encode": (config.side**3, hidden, latents),
         "decode_blend": (latents, hidden, config.side**3),
         "decode_crop": (latents, hidden, config.block_size**3),
-    }
-    # A big volume's cut blocks may not fit in memory: the bound of a part, scaled up.
-    n_steps = min(-(-n_blocks // BLOCKS_PER_STEP), 64)
-    result = {}
-    for name, sizes in chains.items():
-        kernels = [jnp.full(pair, 0.01) for pair in itertools.pairwise(sizes)]
-        steps = jnp.ones((n_steps, BLOCKS_PER_STEP, sizes[0]))
-        scale = n_blocks / (n_steps * BLOCKS_PER_STEP)
-        dtype = "float32" if name == "encode" else "uint8"
-        result[name] = scale * seconds(functools.partial(products, steps, kernels, dtype), repeats)
-    return result
+    }[direction]
+    kernels = [jnp.full(pair, 0.01) for pair in itertools.pairwise(sizes)]
+    steps = jnp.ones((n_steps, BLOCKS_PER_STEP, sizes[0]))
+    return functools.partial(products, steps, kernels, "float32" if direction == "encode" else "uint8")
 
 
 def measure(codec: nvc_jax.Codec, volume: jax.Array, repeats: int) -> dict[str, dict[str, float]]:
     encoded = nvc_jax.encode_volume(codec, volume)
-    measured = {
-        "encode": seconds(lambda: nvc_jax.encode_volume(codec, volume), repeats),
-        "decode_crop": seconds(lambda: nvc_jax.decode_volume(codec, encoded, mode="crop"), repeats),
+    runs = {
+        "encode": lambda: nvc_jax.encode_volume(codec, volume),
+        "decode_crop": lambda: nvc_jax.decode_volume(codec, encoded, mode="crop"),
     }
     if codec.config.margin:
-        measured["decode_blend"] = seconds(lambda: nvc_jax.decode_volume(codec, encoded), repeats)
-    n_blocks = int(np.prod(grid_shape(volume.shape, codec.config.block_size)))
-    bound = bounds(codec.config, n_blocks, repeats)
-    return {
-        name: {"seconds": value, "bound_seconds": bound[name], "over_bound": value / bound[name]}
-        for name, value in measured.items()
-    }
+        runs["decode_blend"] = lambda: nvc_jax.decode_volume(codec, encoded)
+    steps = np.prod(grid_shape(volume.shape, codec.config.block_size)) / BLOCKS_PER_STEP
+    n_steps = min(math.ceil(steps), 32)  # a big volume's cut blocks may not fit in memory: scale up a part's
+    measured = {}
+    for name, run in runs.items():
+        bound = bound_run(codec.config, n_steps, name)
+        took = seconds({"codec": run, "bound": bound}, repeats)
+        bound_seconds = took["bound"] * steps / n_steps
+        measured[name] = {
+            "seconds": took["codec"],
+            "bound_seconds": bound_seconds,
+            "over_bound": took["codec"] / bound_seconds,
+        }
+    return measured
 
 
 def main() -> None:

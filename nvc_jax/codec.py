@@ -12,7 +12,6 @@ from jax.typing import ArrayLike
 
 from nvc_jax.blocks import (
     Shape3,
-    assemble_blocks,
     blend_axis,
     blend_neighbours,
     check_mode,
@@ -176,23 +175,31 @@ def _decode(codec: Codec, encoded: Encoded, mode: str) -> jax.Array:
 
 
 def _decode_cropped(model: BlockAutoencoder, encoded: Encoded) -> jax.Array:
-    """Decode cores, convert them to the volume's dtype step by step, then assemble them in one go.
+    """Decode cores slab by slab; each is converted to the volume's dtype and assembled while in cache.
 
     The conversion comes before the transposition of voxels: small values are cheaper to move.
     """
-    n_blocks = math.prod(encoded.latents.shape[:3])
-    n_steps = math.ceil(n_blocks / BLOCKS_PER_STEP)
-    per_step = math.ceil(n_blocks / n_steps)
-    latents = encoded.latents.reshape(n_blocks, -1)
-    latents = jnp.pad(latents, [(0, n_steps * per_step - n_blocks), (0, 0)])
+    b = model.config.block_size
+    grid = check_shape(encoded.latents.shape[:3])
+    layers, rows = _slab(grid)
+    n_z, n_y = math.ceil(grid[0] / layers), math.ceil(grid[1] / rows)
+    widths = [(0, n_z * layers - grid[0]), (0, n_y * rows - grid[1]), (0, 0), (0, 0)]
+    latents = jnp.pad(encoded.latents, widths)
+    latents = latents.reshape(n_z, layers, n_y, rows, grid[2], -1).transpose(0, 2, 1, 3, 4, 5)
 
-    def decode_step(latents: jax.Array) -> jax.Array:
-        cores = model.decode_core(latents)
-        return denormalize(cores, encoded.minimum, encoded.maximum, encoded.dtype)
+    def decode_slab(latents: jax.Array) -> jax.Array:
+        cores = model.decode_core(latents.reshape(-1, latents.shape[-1]))
+        cores = denormalize(cores, encoded.minimum, encoded.maximum, encoded.dtype)
+        # Row of blocks by row of blocks: XLA would otherwise fuse the transposition into the network's
+        # last layer, which then runs element by element.
+        strips = lax.map(lambda row: row.transpose(1, 2, 0, 3), cores.reshape(layers * rows, -1, b, b, b))
+        slab = strips.reshape(layers, rows, b, b, -1).transpose(0, 2, 1, 3, 4)
+        return slab.reshape(layers * b, rows * b, -1)
 
-    cores = lax.map(decode_step, latents.reshape(n_steps, per_step, -1))
-    cores = cores.reshape(-1, *cores.shape[2:])[:n_blocks]
-    return assemble_blocks(cores, encoded.shape)
+    slabs = lax.map(decode_slab, latents.reshape(n_z * n_y, -1, latents.shape[-1]))
+    slabs = slabs.reshape(n_z, n_y, layers * b, rows * b, -1).transpose(0, 2, 1, 3, 4)
+    depth, height, width = encoded.shape
+    return slabs.reshape(n_z * layers * b, n_y * rows * b, -1)[:depth, :height, :width]
 
 
 def _decode_blended(model: BlockAutoencoder, encoded: Encoded) -> jax.Array:
