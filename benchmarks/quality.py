@@ -47,15 +47,11 @@ def main() -> None:
             for variant in VARIANTS:
                 codec = nvc_jax.load_codec(variant)
                 for mode in ("crop", "blend") if codec.config.margin else ("crop",):
-                    measured = measure(codec, volume, finite, mode)
-                    results.setdefault(variant, {}).setdefault(split, {}).setdefault(mode, {})[name] = (
-                        measured
-                    )
+                    by_split = results.setdefault(variant, {}).setdefault(split, {})
+                    by_split.setdefault(mode, {})[name] = measure(codec, volume, finite, mode)
             print(split, name, flush=True)
     means = {
-        (variant, split, mode): {
-            key: float(np.mean([m[key] for m in of.values()])) for key in ("mse", "border_excess")
-        }
+        (variant, split, mode): {name: float(np.mean([m[name] for m in of.values()])) for name in MEASURES}
         for variant, splits in results.items()
         for split, modes in splits.items()
         for mode, of in modes.items()
