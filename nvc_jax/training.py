@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,6 +127,7 @@ def train(
     key: jax.Array,
     validation: BlockBatches | None = None,
     directory: Path | str | None = None,
+    devices: Sequence[jax.Device] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainingResult:
     """Train a block autoencoder (paper, section 3.2).
@@ -141,6 +142,7 @@ def train(
         key: the only source of randomness.
         validation: blocks whose loss is reported after every epoch.
         directory: where to keep checkpoints (one an epoch) and resume from; None keeps none.
+        devices: None for all of them.
         on_progress: called after every dispatch.
 
     Returns:
@@ -150,8 +152,9 @@ def train(
         ValueError: blocks of another side than the model's, fewer blocks than a batch, a batch that
             the devices cannot share, or a directory that holds a run of another configuration.
     """
-    _check_batches(config, batches, validation)
-    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    devices = jax.devices() if devices is None else devices
+    _check_batches(config, batches, validation, len(devices))
+    mesh = jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
     everywhere = NamedSharding(mesh, PartitionSpec())
     params_key, order_key, step_key = jax.random.split(key, 3)
     batches_per_epoch = batches.blocks.shape[0] // config.batch_size
@@ -229,7 +232,9 @@ def _squared_error(model: ModelConfig, params: Params, blocks: jax.Array) -> jax
     return jnp.sum((autoencoder.decode(autoencoder.encode(blocks)[0]) - blocks) ** 2)
 
 
-def _check_batches(config: TrainingConfig, batches: BlockBatches, validation: BlockBatches | None) -> None:
+def _check_batches(
+    config: TrainingConfig, batches: BlockBatches, validation: BlockBatches | None, n_devices: int
+) -> None:
     for name, given in (("batches", batches), ("validation", validation)):
         if given is not None and given.blocks.shape[1] != config.model.side:
             raise ValueError(
@@ -239,9 +244,9 @@ def _check_batches(config: TrainingConfig, batches: BlockBatches, validation: Bl
         raise ValueError(
             f"`batches` holds {batches.blocks.shape[0]} blocks; one batch takes {config.batch_size}"
         )
-    if config.batch_size % jax.device_count():
+    if config.batch_size % n_devices:
         raise ValueError(
-            f"`batch_size` (={config.batch_size}) must be a multiple of the {jax.device_count()} devices"
+            f"`batch_size` (={config.batch_size}) must be a multiple of the number of devices (={n_devices})"
         )
 
 

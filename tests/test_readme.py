@@ -1,13 +1,81 @@
+"""Everything that the README shows is run, and what it claims is what the benchmarks measured."""
+
+import json
 import re
+import shlex
 from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
+import numpy as np
+import pytest
+
+from nvc_jax.cli import main
+from nvc_jax.demo import SAMPLE
+from nvc_jax.volumes import read_volume
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+RESULTS = ROOT / "benchmarks" / "results"
+# .ci/run runs these two as they stand, in fresh environments.
+INSTALLS = [line for line in README.splitlines() if line.startswith("$ pip install")]
 
 
-def test_python_blocks_run_in_order() -> None:
+def test_commands_and_code_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("volume.npy", read_volume(SAMPLE)[:20, :30, 24:96])
     namespace: dict = {}
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
-        exec(compile(block, README.name, "exec"), namespace)
+    ran = 0
+    for language, block in re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL):
+        if language == "python":
+            exec(compile(block, "README.md", "exec"), namespace)
+            ran += 1
+            continue
+        for line in block.splitlines():
+            assert line.startswith("$ ")
+            if line in INSTALLS:
+                continue
+            program, *arguments = shlex.split(line.removeprefix("$ "))
+            assert program == "nvc"
+            assert main(arguments) == 0, line
+            ran += 1
+    assert ran > 8
     assert namespace["decoded"].shape == namespace["volume"].shape
+    assert np.load("part.npy").shape == (16, 30, 32)
+
+
+def test_the_demo_draws_and_measures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    assert INSTALLS[0].endswith("&& nvc demo")
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo"]) == 0
+    assert (tmp_path / "nvc-demo.png").read_bytes().startswith(b"\x89PNG")
+    out = capsys.readouterr().out
+    for column in ("ratio", "PSNR dB", "max error", "compress s", "zero-margin"):
+        assert column in out
+
+
+def test_ci_runs_the_two_commands() -> None:
+    assert len(INSTALLS) == 2
+    assert "README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_pictures_exist() -> None:
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (ROOT / path).is_file()
+
+
+def test_quoted_quality_is_what_was_measured() -> None:
+    means = json.loads((RESULTS / "quality.json").read_text())["mean"]
+    for key, mean in means.items():
+        variant, split, mode = key.split()
+        if split == "test":
+            row = next(line for line in README.splitlines() if line.startswith(f"| {variant}, {mode} |"))
+            assert f"{mean['mse']:.5f}" in row
+
+
+def test_quoted_speed_is_what_was_measured() -> None:
+    for run in json.loads((RESULTS / "speed.json").read_text())["runs"]:
+        size = "×".join(map(str, run["shape"]))
+        row = next(line for line in README.splitlines() if line.startswith(f"| {size} | {run['variant']} |"))
+        for name in ("encode", "decode_crop", "decode_blend"):
+            assert name not in run or f"{run[name]['seconds']:.3f}" in row

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -43,6 +44,16 @@ def test_same_key_trains_the_same_and_another_does_not() -> None:
     )
     assert_same_params(first, second)
     assert not np.array_equal(first["mean"]["kernel"], other["mean"]["kernel"])
+
+
+def test_two_devices_train_what_one_trains() -> None:
+    batches = make_batches()
+    one, two = (
+        train(CONFIG, batches, key=jax.random.key(0), devices=jax.devices()[:n]).codec.params for n in (1, 2)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), one, two)
+    with pytest.raises(ValueError, match="multiple of the number of devices"):
+        train(dataclasses.replace(CONFIG, batch_size=7), batches, key=jax.random.key(0))
 
 
 def test_interrupted_run_resumes_exactly(tmp_path: Path) -> None:
