@@ -45,6 +45,7 @@ def compress(
         ValueError: a wrong chunk, a volume of another rank, an empty one, or values that are not finite.
     """
     destination = Path(destination)
+    _check_apart(source, destination)
     check_replaceable(destination)
     codec = model if isinstance(model, Codec) else load_codec(model)
     if chunk is None:
@@ -92,6 +93,7 @@ def decompress(
     reader = _Reader(store, mode)
     bounds = _check_region(region, reader.header.shape)
     destination = Path(destination)
+    _check_apart(store, destination)
     shape = tuple(part.stop - part.start for part in bounds)
     check_writable(destination, shape, np.dtype(reader.header.dtype))
     write_volume(destination, reader.decode(bounds))
@@ -167,6 +169,11 @@ def describe(store: Path | str) -> dict[str, Any]:
         "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
         "ratio": n_voxels * np.dtype(header.dtype).itemsize / n_bytes,
     }
+
+
+def _check_apart(source: Any, destination: Path) -> None:
+    if isinstance(source, str | Path) and Path(source).resolve() == destination.resolve():
+        raise ValueError(f"`destination` (={destination}) is the source itself; it would be replaced")
 
 
 def _chunk_voxels(header: container.Header, latents: ts.TensorStore) -> list[int]:

@@ -164,6 +164,15 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, codec: nvc_jax.Codec) -
     assert not list(tmp_path.iterdir())
 
 
+def test_a_source_is_never_replaced_by_its_own_result(store: Path, tmp_path: Path) -> None:
+    write_volume(tmp_path / "plain.zarr", VOLUME)
+    with pytest.raises(ValueError, match="is the source itself"):
+        nvc_jax.compress(tmp_path / "plain.zarr", tmp_path / "." / "plain.zarr")
+    with pytest.raises(ValueError, match="is the source itself"):
+        nvc_jax.decompress(store, str(store))
+    np.testing.assert_array_equal(read_volume(tmp_path / "plain.zarr"), VOLUME)
+
+
 def test_bad_requests_are_named(store: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must lie within"):
         nvc_jax.decompress(store, tmp_path / "v.npy", region=(slice(0, 22), slice(None), slice(None)))

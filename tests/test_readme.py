@@ -79,3 +79,9 @@ def test_quoted_speed_is_what_was_measured() -> None:
         row = next(line for line in README.splitlines() if line.startswith(f"| {size} | {run['variant']} |"))
         for name in ("encode", "decode_crop", "decode_blend"):
             assert name not in run or f"{run[name]['seconds']:.3f}" in row
+
+
+def test_quoted_training_rate_is_what_was_measured() -> None:
+    run = json.loads((RESULTS / "training.json").read_text())["runs"][0]
+    assert f"{run['blocks_per_second']:,.0f} blocks/s" in README
+    assert f"{run['paper_minutes']:.1f} minutes" in README
