@@ -1,0 +1,232 @@
+"""Entropy coding on the device: integers to 16-bit words and back, by interleaved rANS in ``jax.numpy``.
+
+Many lanes share one stream of words. At each step every active lane codes one integer, and the lanes that
+overflow append a word each, in the order of the lanes. Encoding runs through the steps backwards, so that
+decoding, which takes words from the end, runs forwards (Duda, 2013; Giesen, 2014). Integers only: a stream
+decodes to the same values on every device.
+
+An integer is a *token* of its row's frequency table, and for large magnitudes a few bits that are stored as
+they are: every int32 below 2**23 in magnitude has a code.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+PRECISION = 12
+"""Bits of a table's frequencies, which sum to 2**PRECISION."""
+N_TOKENS = 64
+"""Tokens of a table."""
+_N_SMALL = 9  # magnitudes below have tokens of their own
+_N_SMALL_TOKENS = 2 * _N_SMALL - 1
+_MAX_EXTRA_BITS = (N_TOKENS - _N_SMALL_TOKENS) // 2 - 1
+MAX_MAGNITUDE = (2 << _MAX_EXTRA_BITS) + _N_SMALL - 2
+"""Largest magnitude that ``push`` codes: 2**23 + 7."""
+WORDS_PER_INTEGER = 3
+"""Most words that one integer takes, on top of two for each lane."""
+
+_LOWEST = 1 << 16  # a state between steps lies in [2**16, 2**32)
+
+
+class Tables(NamedTuple):
+    """Frequency tables in the forms that coding wants; one row for each table.
+
+    Attributes:
+        frequencies: uint32 (rows, N_TOKENS).
+        starts: uint32 (rows, N_TOKENS), sums of the frequencies before.
+        slots: uint32 (rows, 2**PRECISION): for each slot its token, frequency − 1 and offset, packed.
+    """
+
+    frequencies: jax.Array
+    starts: jax.Array
+    slots: jax.Array
+
+
+class Coder(NamedTuple):
+    """State of encoding or decoding.
+
+    Attributes:
+        states: uint32 (lanes,).
+        words: uint16 (capacity,).
+        used: int32, words in use.
+    """
+
+    states: jax.Array
+    words: jax.Array
+    used: jax.Array
+
+
+def quantize_frequencies(probabilities: np.ndarray) -> np.ndarray:
+    """Integer frequencies ≥ 1 that sum to 2**PRECISION, near the given probabilities.
+
+    Args:
+        probabilities: (rows, N_TOKENS), not negative, each row with a positive sum.
+
+    Returns:
+        uint16 (rows, N_TOKENS).
+    """
+    rows = np.asarray(probabilities, np.float64)
+    if rows.ndim != 2 or rows.shape[1] != N_TOKENS or (rows < 0).any() or not (rows.sum(1) > 0).all():
+        raise ValueError(
+            f"`probabilities` has shape {rows.shape}; it must be (rows, {N_TOKENS}), "
+            "not negative, with a positive sum in each row"
+        )
+    spare = (1 << PRECISION) - N_TOKENS
+    exact = rows / rows.sum(axis=1, keepdims=True) * spare
+    whole = np.floor(exact).astype(np.int64)
+    # The largest remainders get what rounding down left over.
+    order = np.argsort(whole - exact, axis=1, kind="stable")
+    rank = np.argsort(order, axis=1, kind="stable")
+    return (1 + whole + (rank < (spare - whole.sum(1))[:, None])).astype(np.uint16)
+
+
+def make_tables(frequencies: jax.Array) -> Tables:
+    """Prepare tables for coding.
+
+    Args:
+        frequencies: (rows, N_TOKENS) of any integer dtype, from ``quantize_frequencies``.
+    """
+    frequencies = frequencies.astype(jnp.uint32)
+    starts = jnp.cumsum(frequencies, axis=1, dtype=jnp.uint32) - frequencies
+    n_rows = frequencies.shape[0]
+    rows = jnp.arange(n_rows)[:, None]
+    marks = jnp.zeros((n_rows, 1 << PRECISION), jnp.uint32).at[rows, starts].add(jnp.uint32(1))
+    token = jnp.cumsum(marks, axis=1, dtype=jnp.uint32) - jnp.uint32(1)
+    frequency = jnp.take_along_axis(frequencies, token, axis=1)
+    offset = jnp.arange(1 << PRECISION, dtype=jnp.uint32)[None] - jnp.take_along_axis(starts, token, axis=1)
+    slots = token | (frequency - 1) << jnp.uint32(6) | offset << jnp.uint32(6 + PRECISION)
+    return Tables(frequencies, starts, slots)
+
+
+def to_token(value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Token, extra bits and their number (all uint32) of int32 ``value``, |value| ≤ MAX_MAGNITUDE.
+
+    Odd tokens are negative. Tokens 0 … 16 are 0, −1, 1, −2, 2 … −8, 8; above, two tokens share a power of
+    two, whose remainder is the extra bits.
+    """
+    magnitude = jnp.abs(value).astype(jnp.uint32)
+    beyond = jnp.maximum(magnitude, _N_SMALL) - jnp.uint32(_N_SMALL - 1)
+    n_bits = 31 - lax.clz(beyond)
+    is_small = magnitude < _N_SMALL
+    token = jnp.where(is_small, 2 * magnitude, _N_SMALL_TOKENS + 1 + 2 * n_bits)
+    return (
+        token - (value < 0).astype(jnp.uint32),
+        jnp.where(is_small, 0, beyond - (jnp.uint32(1) << n_bits)),
+        jnp.where(is_small, 0, n_bits),
+    )
+
+
+def n_extra_bits(token: jax.Array) -> jax.Array:
+    """How many bits follow ``token`` (uint32)."""
+    return (jnp.maximum(token, _N_SMALL_TOKENS) - jnp.uint32(_N_SMALL_TOKENS)) >> jnp.uint32(1)
+
+
+def from_token(token: jax.Array, extra: jax.Array) -> jax.Array:
+    """The int32 value of a token and its extra bits; the inverse of ``to_token``."""
+    small = (token + 1) >> jnp.uint32(1)
+    large = (jnp.uint32(1) << n_extra_bits(token)) + extra + jnp.uint32(_N_SMALL - 1)
+    magnitude = jnp.where(token < _N_SMALL_TOKENS, small, large).astype(jnp.int32)
+    return jnp.where(token & 1 == 1, -magnitude, magnitude)
+
+
+def start_encoding(n_lanes: int, n_words: int) -> Coder:
+    """An empty stream that holds ``n_words`` words: WORDS_PER_INTEGER for each integer, 2 for each lane."""
+    states = jnp.full(n_lanes, _LOWEST, jnp.uint32)
+    return Coder(states, jnp.zeros(n_words, jnp.uint16), jnp.int32(0))
+
+
+def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active: jax.Array) -> Coder:
+    """Code one integer in each active lane.
+
+    Args:
+        coder: the state.
+        tables: the frequency tables.
+        row: int32 (lanes,), each lane's table.
+        value: int32 (lanes,), |value| ≤ MAX_MAGNITUDE.
+        active: bool (lanes,).
+    """
+    token, extra, n_bits = to_token(value)
+    has_extra = active & (n_bits > 0)
+    coder = lax.cond(jnp.any(has_extra), _push_bits, lambda c, *_: c, coder, extra, n_bits, has_extra)
+    frequency, start = tables.frequencies[row, token], tables.starts[row, token]
+    coder = _append(coder, active & (coder.states >> jnp.uint32(32 - PRECISION) >= frequency))
+    states = coder.states
+    pushed = (states // frequency << jnp.uint32(PRECISION)) + states % frequency + start
+    return coder._replace(states=jnp.where(active, pushed, states))
+
+
+def _halves(n_bits: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Extra bits go in two parts of at most 11: a state takes up to 16 at a time."""
+    low = n_bits >> jnp.uint32(1)
+    return low, n_bits - low
+
+
+def _push_bits(coder: Coder, extra: jax.Array, n_bits: jax.Array, active: jax.Array) -> Coder:
+    low, high = _halves(n_bits)
+    for bits, width in ((extra >> low, high), (extra & ((jnp.uint32(1) << low) - 1), low)):
+        coder = _append(coder, active & (coder.states >> jnp.uint32(16) >> (jnp.uint32(16) - width) > 0))
+        coder = coder._replace(states=jnp.where(active, coder.states << width | bits, coder.states))
+    return coder
+
+
+def _append(coder: Coder, overflows: jax.Array) -> Coder:
+    """Move the low 16 bits of the lanes that overflow to the stream."""
+    place = coder.used + jnp.cumsum(overflows.astype(jnp.int32)) - 1
+    place = jnp.where(overflows, place, coder.words.shape[0])
+    words = coder.words.at[place].set(coder.states.astype(jnp.uint16), mode="drop")
+    states = jnp.where(overflows, coder.states >> jnp.uint32(16), coder.states)
+    return Coder(states, words, coder.used + jnp.sum(overflows, dtype=jnp.int32))
+
+
+def finish_encoding(coder: Coder) -> tuple[jax.Array, jax.Array]:
+    """The stream, uint16 (capacity,), and how many words of it are in use."""
+    halves = jnp.concatenate([coder.states, coder.states >> jnp.uint32(16)]).astype(jnp.uint16)
+    words = lax.dynamic_update_slice(coder.words, halves, (coder.used,))
+    return words, coder.used + halves.shape[0]
+
+
+def start_decoding(words: jax.Array, used: jax.Array, n_lanes: int) -> Coder:
+    """The inverse of ``finish_encoding``."""
+    halves = lax.dynamic_slice(words, (used - 2 * n_lanes,), (2 * n_lanes,)).astype(jnp.uint32)
+    states = halves[:n_lanes] | halves[n_lanes:] << jnp.uint32(16)
+    return Coder(states, words, used - 2 * n_lanes)
+
+
+def pop(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
+    """Decode one integer in each active lane, the inverse of ``push``; int32 (lanes,), else 0."""
+    states = coder.states
+    entry = tables.slots[row, states & jnp.uint32((1 << PRECISION) - 1)]
+    token = entry & jnp.uint32(N_TOKENS - 1)
+    frequency = (entry >> jnp.uint32(6) & jnp.uint32((1 << PRECISION) - 1)) + 1
+    popped = frequency * (states >> jnp.uint32(PRECISION)) + (entry >> jnp.uint32(6 + PRECISION))
+    coder = _refill(coder._replace(states=jnp.where(active, popped, states)), active)
+    n_bits = n_extra_bits(token)
+    has_extra = active & (n_bits > 0)
+    coder, extra = lax.cond(
+        jnp.any(has_extra), _pop_bits, lambda c, n, _: (c, jnp.zeros_like(n)), coder, n_bits, has_extra
+    )
+    return coder, jnp.where(active, from_token(token, extra), 0)
+
+
+def _pop_bits(coder: Coder, n_bits: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
+    low, high = _halves(n_bits)
+    extra = jnp.zeros_like(n_bits)
+    for width in (low, high):
+        bits = coder.states & ((jnp.uint32(1) << width) - 1)
+        extra = extra | bits << (low if width is high else jnp.uint32(0))
+        states = jnp.where(active, coder.states >> width, coder.states)
+        coder = _refill(coder._replace(states=states), active)
+    return coder, jnp.where(active, extra, 0)
+
+
+def _refill(coder: Coder, active: jax.Array) -> Coder:
+    """Take a word from the stream in the lanes whose state is too low."""
+    low = active & (coder.states < _LOWEST)
+    count = jnp.sum(low, dtype=jnp.int32)
+    place = coder.used - count + jnp.cumsum(low.astype(jnp.int32)) - 1
+    word = coder.words.at[place].get(mode="clip").astype(jnp.uint32)
+    states = jnp.where(low, coder.states << jnp.uint32(16) | word, coder.states)
+    return coder._replace(states=states, used=coder.used - count)

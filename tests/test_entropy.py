@@ -1,0 +1,125 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nvc_jax import entropy
+
+LIMIT = entropy.MAX_MAGNITUDE
+SPREADS = (0.3, 1.0, 4.0, 30.0)
+
+
+def frequencies() -> np.ndarray:
+    """Tables for two-sided geometric integers of several spreads."""
+    values = np.arange(-200000, 200001)
+    tokens = np.asarray(entropy.to_token(jnp.asarray(values, jnp.int32))[0])
+    rows = []
+    for spread in SPREADS:
+        weights = np.exp(-np.abs(values) / spread)
+        rows.append(np.bincount(tokens, weights, entropy.N_TOKENS))
+    return entropy.quantize_frequencies(np.stack(rows))
+
+
+FREQUENCIES = frequencies()
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def encode(values: jax.Array, rows: jax.Array, active: jax.Array, n_words: int) -> tuple:
+    tables = entropy.make_tables(jnp.asarray(FREQUENCIES))
+    coder = entropy.start_encoding(values.shape[1], n_words)
+
+    def step(coder: entropy.Coder, inputs: tuple) -> tuple:
+        return entropy.push(coder, tables, *inputs), None
+
+    coder, _ = jax.lax.scan(step, coder, (rows, values, active), reverse=True)
+    return entropy.finish_encoding(coder)
+
+
+@jax.jit
+def decode(words: jax.Array, used: jax.Array, rows: jax.Array, active: jax.Array) -> tuple:
+    tables = entropy.make_tables(jnp.asarray(FREQUENCIES))
+    coder = entropy.start_decoding(words, used, rows.shape[1])
+
+    def step(coder: entropy.Coder, inputs: tuple) -> tuple:
+        return entropy.pop(coder, tables, *inputs)
+
+    return jax.lax.scan(step, coder, (rows, active))
+
+
+def round_trip(values: np.ndarray, rows: np.ndarray, active: np.ndarray) -> int:
+    """Encode and decode; returns the words used."""
+    n_words = entropy.WORDS_PER_INTEGER * values.size + 2 * values.shape[1]
+    given_values = jnp.asarray(values, jnp.int32)
+    words, used = encode(given_values, jnp.asarray(rows), jnp.asarray(active), n_words)
+    assert int(used) <= n_words
+    coder, decoded = decode(words, used, jnp.asarray(rows), jnp.asarray(active))
+    np.testing.assert_array_equal(decoded, np.where(active, values, 0))
+    # All is read, and the states are those that encoding began with.
+    assert int(coder.used) == 0
+    np.testing.assert_array_equal(coder.states, np.full(values.shape[1], 1 << 16))
+    return int(used)
+
+
+def test_every_token_has_one_value_range() -> None:
+    edges = [2**k + d for k in range(24) for d in range(-12, 13) if 0 <= 2**k + d <= LIMIT] + [LIMIT]
+    values = np.unique(np.concatenate([np.arange(-5000, 5000), edges, np.negative(edges)])).astype(np.int32)
+    token, extra, n_bits = (np.asarray(x) for x in entropy.to_token(jnp.asarray(values)))
+    assert token.max() < entropy.N_TOKENS
+    assert (extra < 2**n_bits).all()
+    np.testing.assert_array_equal(entropy.n_extra_bits(jnp.asarray(token)), n_bits)
+    np.testing.assert_array_equal(entropy.from_token(jnp.asarray(token), jnp.asarray(extra)), values)
+
+
+@given(st.data())
+def test_any_integers_round_trip(data: st.DataObject) -> None:
+    shape = (7, 5)  # one shape: one compilation
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    scale = data.draw(st.sampled_from([0, 1, 10, 1000, LIMIT]))
+    values = np.clip(rng.integers(-scale, scale + 1, shape), -LIMIT, LIMIT)
+    if data.draw(st.booleans()):
+        values[rng.random(shape) < 0.3] = rng.choice([-LIMIT, LIMIT])
+    rows = rng.integers(0, len(SPREADS), shape).astype(np.int32)
+    active = rng.random(shape) < data.draw(st.sampled_from([0.0, 0.5, 1.0]))
+    round_trip(values, rows, active)
+
+
+@pytest.mark.parametrize("row", range(len(SPREADS)))
+def test_sizes_are_near_the_ideal(row: int) -> None:
+    rng = np.random.default_rng(row)
+    shape = (4000, 16)
+    p = 1 - np.exp(-1 / SPREADS[row])
+    values = (rng.geometric(p, shape) - rng.geometric(p, shape)).astype(np.int32)
+    token, _, n_bits = (np.asarray(x) for x in entropy.to_token(jnp.asarray(values)))
+    table = FREQUENCIES[row].astype(float)
+    ideal_bits = float(np.sum(entropy.PRECISION - np.log2(table[token]) + n_bits))
+    used = round_trip(values, np.full(shape, row, np.int32), np.ones(shape, bool))
+    assert ideal_bits / 16 <= used <= 1.005 * ideal_bits / 16 + 2 * shape[1]
+
+
+def test_the_worst_case_fits_the_buffer() -> None:
+    values = np.full((300, 4), LIMIT)
+    used = round_trip(values, np.zeros_like(values), np.ones(values.shape, bool))
+    assert used > 2 * values.size
+
+
+def test_tables_are_whole() -> None:
+    table = FREQUENCIES
+    assert (table >= 1).all()
+    assert (table.sum(axis=1) == 1 << entropy.PRECISION).all()
+    with pytest.raises(ValueError, match="must be"):
+        entropy.quantize_frequencies(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="positive sum"):
+        entropy.quantize_frequencies(np.zeros((2, entropy.N_TOKENS)))
+
+
+def test_damaged_streams_decode_to_something() -> None:
+    words = jnp.asarray(np.random.default_rng(0).integers(0, 1 << 16, 100), jnp.uint16)
+    rows, active = jnp.zeros((200, 4), jnp.int32), jnp.ones((200, 4), bool)
+    for used in (100, 8, 30):
+        _, values = decode(words, jnp.int32(used), rows, active)
+        assert values.shape == (200, 4)
