@@ -151,6 +151,11 @@ def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active:
     token, extra, n_bits = to_token(value)
     has_extra = active & (n_bits > 0)
     coder = lax.cond(jnp.any(has_extra), _push_bits, lambda c, *_: c, coder, extra, n_bits, has_extra)
+    return push_token(coder, tables, row, token, active)
+
+
+def push_token(coder: Coder, tables: Tables, row: jax.Array, token: jax.Array, active: jax.Array) -> Coder:
+    """Code one token, uint32 (lanes,), in each active lane; else as ``push``."""
     frequency, start = tables.frequencies[row, token], tables.starts[row, token]
     coder = _append(coder, active & (coder.states >> jnp.uint32(32 - PRECISION) >= frequency))
     states = coder.states
@@ -197,18 +202,23 @@ def start_decoding(words: jax.Array, used: jax.Array, n_lanes: int) -> Coder:
 
 def pop(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
     """Decode one integer in each active lane, the inverse of ``push``; int32 (lanes,), else 0."""
-    states = coder.states
-    entry = tables.slots[row, states & jnp.uint32((1 << PRECISION) - 1)]
-    token = entry & jnp.uint32(N_TOKENS - 1)
-    frequency = (entry >> jnp.uint32(6) & jnp.uint32((1 << PRECISION) - 1)) + 1
-    popped = frequency * (states >> jnp.uint32(PRECISION)) + (entry >> jnp.uint32(6 + PRECISION))
-    coder = _refill(coder._replace(states=jnp.where(active, popped, states)), active)
+    coder, token = pop_token(coder, tables, row, active)
     n_bits = n_extra_bits(token)
     has_extra = active & (n_bits > 0)
     coder, extra = lax.cond(
         jnp.any(has_extra), _pop_bits, lambda c, n, _: (c, jnp.zeros_like(n)), coder, n_bits, has_extra
     )
     return coder, jnp.where(active, from_token(token, extra), 0)
+
+
+def pop_token(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
+    """Decode one token in each active lane, the inverse of ``push_token``; uint32 (lanes,)."""
+    states = coder.states
+    entry = tables.slots[row, states & jnp.uint32((1 << PRECISION) - 1)]
+    frequency = (entry >> jnp.uint32(6) & jnp.uint32((1 << PRECISION) - 1)) + 1
+    popped = frequency * (states >> jnp.uint32(PRECISION)) + (entry >> jnp.uint32(6 + PRECISION))
+    coder = _refill(coder._replace(states=jnp.where(active, popped, states)), active)
+    return coder, entry & jnp.uint32(N_TOKENS - 1)
 
 
 def _pop_bits(coder: Coder, n_bits: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:

@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 import jax
 from flax import nnx
 
+from nvc_jax import entropy, transform
 from nvc_jax.blocks import check_geometry
+from nvc_jax.classes import abstract_class_model
 
 LEAKY_SLOPE = 0.01
 
@@ -87,6 +89,27 @@ class ConvolutionalConfig(ModelConfig):
             )
 
 
+@dataclasses.dataclass(frozen=True)
+class SpectralConfig(ModelConfig):
+    """A lapped DCT in place of the networks, and an entropy model of block classes (see ``spectral``)."""
+
+    latent_dim: int = transform.N_LATENTS
+    n_classes: int = 64
+    n_tables: int = 64
+
+    architecture: ClassVar[str] = "spectral"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.block_size, self.margin, self.latent_dim) != (transform.BLOCK, 0, transform.N_LATENTS):
+            raise ValueError(f"architecture 'spectral' takes `block_size` {transform.BLOCK}, no margin")
+        if not 1 <= self.n_classes <= entropy.N_TOKENS or self.n_tables < 1:
+            raise ValueError(
+                f"`n_classes` (={self.n_classes}) must lie between 1 and {entropy.N_TOKENS}, "
+                f"`n_tables` (={self.n_tables}) must be at least 1"
+            )
+
+
 VARIANTS: dict[str, DenseConfig] = {
     "zero-margin": DenseConfig(margin=0, hidden_sizes=(128,), latent_dim=32),
     "two-wide-margin": DenseConfig(margin=2, hidden_sizes=(128,), latent_dim=32),
@@ -103,9 +126,9 @@ def config_from_dict(description: dict[str, Any]) -> ModelConfig:
     """
     fields = dict(description)
     architecture = fields.pop("architecture", None)
-    if architecture not in _ARCHITECTURES:
-        raise ValueError(f"`architecture` (={architecture!r}) must be one of {sorted(_ARCHITECTURES)}")
-    config_type = _ARCHITECTURES[architecture][0]
+    if architecture not in _CONFIGS:
+        raise ValueError(f"`architecture` (={architecture!r}) must be one of {sorted(_CONFIGS)}")
+    config_type = _CONFIGS[architecture]
     known = {field.name for field in dataclasses.fields(config_type)}
     if unknown := sorted(fields.keys() - known):
         raise ValueError(f"unknown fields {unknown} for architecture {architecture!r}")
@@ -209,9 +232,12 @@ class ConvolutionalAutoencoder(BlockAutoencoder):
         return nnx.sigmoid(hidden[..., 0])
 
 
-_ARCHITECTURES: dict[str, tuple[type[ModelConfig], type[BlockAutoencoder]]] = {
-    "dense": (DenseConfig, DenseAutoencoder),
-    "convolutional": (ConvolutionalConfig, ConvolutionalAutoencoder),
+_CONFIGS: dict[str, type[ModelConfig]] = {
+    config.architecture: config for config in (DenseConfig, ConvolutionalConfig, SpectralConfig)
+}
+_AUTOENCODERS: dict[str, type[BlockAutoencoder]] = {
+    "dense": DenseAutoencoder,
+    "convolutional": ConvolutionalAutoencoder,
 }
 
 Params = Any
@@ -219,7 +245,7 @@ Params = Any
 
 
 def _build(config: ModelConfig, rngs: nnx.Rngs) -> BlockAutoencoder:
-    return _ARCHITECTURES[config.architecture][1](config, rngs=rngs)  # type: ignore[call-arg]
+    return _AUTOENCODERS[config.architecture](config, rngs=rngs)  # type: ignore[call-arg]
 
 
 def init_params(config: ModelConfig, *, key: jax.Array) -> Params:
@@ -230,6 +256,8 @@ def init_params(config: ModelConfig, *, key: jax.Array) -> Params:
 
 def abstract_params(config: ModelConfig) -> Params:
     """The parameters' nested dict with shapes and dtypes in place of arrays."""
+    if isinstance(config, SpectralConfig):
+        return abstract_class_model(config.latent_dim, config.n_classes, config.n_tables)._asdict()
     return nnx.to_pure_dict(_abstract(config)[1])
 
 

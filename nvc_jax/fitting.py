@@ -1,0 +1,214 @@
+"""Fitting the entropy model: classes of blocks, and their frequency tables, by counting.
+
+Lloyd's algorithm in bits: blocks go to the class that codes them in the fewest bits, and classes take the
+distributions of their blocks, in turns. The same algorithm then merges the distributions of all latents of
+all classes into a few tables.
+"""
+
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nvc_jax import entropy, spectral, transform
+from nvc_jax.classes import ClassModel, decide, round_above
+from nvc_jax.models import SpectralConfig
+from nvc_jax.normalize import finite_range, normalize
+
+STEPS = (2.0**-12, 0.4)
+"""Smallest and largest step of the blocks that the model is fitted on."""
+_RARE = 0.002
+"""A class stops coding where no further latent is more often than this other than zero."""
+
+
+def padded_unit_volume(volume: np.ndarray) -> jax.Array:
+    """A volume as the codec transforms it: scaled to [−½, ½], sides padded to multiples of 8."""
+    values = jnp.asarray(volume)
+    unit = normalize(values, *finite_range(values)) - 0.5
+    return jnp.pad(unit, [(0, -side % transform.BLOCK) for side in unit.shape], mode="edge")
+
+
+_forward = jax.jit(transform.forward)
+_round = jax.jit(lambda values: round_above(values, jnp.float32(0.6), jnp.float32(0.6)))
+
+
+def sample_latents(
+    volumes: Iterable[np.ndarray], blocks_per_volume: int, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Latents of random blocks over random steps, by every filter; and the steps, (n, 512) and (n,)."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for volume in volumes:
+        unit = padded_unit_volume(volume)
+        for index in range(len(transform.FILTERS)):
+            latents = np.asarray(_forward(unit, jnp.int32(index)))
+            parts.append(latents[rng.permutation(len(latents))[:blocks_per_volume]])
+    latents = np.concatenate(parts)
+    low, high = np.log(STEPS)
+    steps = np.exp(rng.uniform(low, high, len(latents))).astype(np.float32)
+    return latents / steps[:, None], steps
+
+
+def _features(integers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    magnitude = np.abs(integers).astype(np.float32)
+    return np.minimum(magnitude, 1), magnitude
+
+
+def _distributions(counts: np.ndarray, there: np.ndarray, magnitude: np.ndarray) -> tuple:
+    """Probability of zero's opposite and of one more step, from sums; broadcast shapes."""
+    p_there = np.clip((there + 0.02) / (counts + 0.2), 1e-4, 0.9999)
+    decay = np.clip(1 - (there + 0.02) / (magnitude + 0.03), 0.01, 0.99999)
+    return p_there, decay
+
+
+def _bits(p_there: np.ndarray, decay: np.ndarray) -> np.ndarray:
+    """Bits of a zero, of a one of either sign, and of each further step; stacked on the last axis."""
+    return -np.stack(
+        [np.log2(1 - p_there), np.log2(p_there / 2 * (1 - decay)), np.log2(decay)], axis=-1
+    ).astype(np.float32)
+
+
+def _cheapest(features: np.ndarray, bits: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Index of the cheapest of K distributions for rows of [there, magnitude] features, (n, 2·D)."""
+    zero, first, further = np.moveaxis(bits, -1, 0)
+    weights = np.concatenate([first - zero - further, further], axis=1)
+    return np.asarray(jnp.argmin(features @ jnp.asarray(weights.T) + (zero.sum(1) + prior)[None], axis=1))
+
+
+def _fit_classes(integers: np.ndarray, n_classes: int, n_rounds: int = 20) -> np.ndarray:
+    """The class of each block, int (n,); classes are ordered from quiet to loud."""
+    there, magnitude = _features(integers)
+    features = jnp.concatenate([jnp.asarray(there), jnp.asarray(magnitude)], axis=1)
+    loudness = np.log2(1 + magnitude).sum(axis=1)
+    chosen = np.argsort(np.argsort(loudness, kind="stable"), kind="stable") * n_classes // len(loudness)
+    for _ in range(n_rounds):
+        member = np.eye(n_classes, dtype=np.float32)[chosen]
+        counts = member.sum(axis=0)
+        sums = np.asarray(jnp.asarray(member.T) @ features)
+        p_there, decay = _distributions(counts[:, None], *np.split(sums, 2, axis=1))
+        prior = -np.log2((counts + 1) / len(chosen))
+        chosen = _cheapest(features, _bits(p_there, decay), prior.astype(np.float32))
+    means = np.bincount(chosen, loudness, n_classes) / np.maximum(np.bincount(chosen, minlength=n_classes), 1)
+    return np.argsort(np.argsort(means))[chosen]
+
+
+def _merge_tables(
+    counts: np.ndarray, there: np.ndarray, magnitude: np.ndarray, n_tables: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cluster (P,) distributions given by sums: table of each, and the tables' parameters."""
+    p_there, _ = _distributions(counts, there, magnitude)
+    mean = magnitude / np.maximum(counts, 1)
+    chosen = np.argsort(np.argsort(p_there + mean)) * n_tables // len(mean)
+    for _ in range(40):
+        sums = [np.bincount(chosen, x, n_tables) for x in (counts, there, magnitude)]
+        table_there, decay = _distributions(*sums)
+        bits = _bits(table_there, decay)
+        cost = (
+            counts[:, None] * bits[:, 0]
+            + there[:, None] * (bits[:, 1] - bits[:, 0] - bits[:, 2])
+            + magnitude[:, None] * bits[:, 2]
+        )
+        chosen = cost.argmin(axis=1)
+    return chosen, table_there, decay
+
+
+def _token_probabilities(p_there: np.ndarray, decay: np.ndarray) -> np.ndarray:
+    """Probability of every token by each table's two-sided geometric distribution with its own zero."""
+    values = np.arange(1, 1 << 20)
+    tokens = np.asarray(entropy.to_token(jnp.asarray(values, jnp.int32))[0])
+    rows = []
+    for there, rate in zip(p_there, decay, strict=True):
+        tail = there / 2 * (1 - rate) * rate ** (values - 1.0)
+        row = np.bincount(tokens, tail, entropy.N_TOKENS)
+        row[:-1] += row[1:] * (np.arange(1, entropy.N_TOKENS) % 2 == 0)  # negative twins: odd tokens
+        row[0] = 1 - there
+        rows.append(row)
+    return np.stack(rows)
+
+
+def fit_class_model(volumes: list[np.ndarray], config: SpectralConfig, *, seed: int = 0) -> ClassModel:
+    """Fit the entropy model of ``nvc-1`` on volumes.
+
+    Args:
+        volumes: (z, y, x) each, of supported dtypes.
+        config: how many classes and tables.
+        seed: the only source of randomness.
+    """
+    values, _ = sample_latents(volumes, blocks_per_volume=600, seed=seed)
+    integers = np.array(_round(jnp.asarray(values)))
+    integers[:, 0] = 0  # means are coded as differences, see below
+    order = np.concatenate([[0], 1 + np.argsort(-(np.abs(integers[:, 1:]) > 0).mean(axis=0), kind="stable")])
+    integers, values = integers[:, order], values[:, order]
+    chosen = _fit_classes(integers, config.n_classes)
+    there, magnitude = _features(integers)
+    member = np.eye(config.n_classes, dtype=np.float32)[chosen]
+    counts = np.repeat(member.sum(axis=0)[:, None], values.shape[1], axis=1)
+    sums = [counts, member.T @ there, member.T @ magnitude]
+    merged, p_there, decay = _merge_tables(*(x.reshape(-1) for x in sums), config.n_tables)  # type: ignore[misc]
+    often = sums[1] / np.maximum(counts, 1) > _RARE
+    lengths = np.maximum(1, (often * np.arange(1, values.shape[1] + 1)).max(axis=1))
+    lengths[-1] = values.shape[1]  # the loudest class takes every block
+    uniform = np.ones((config.n_classes + 1, entropy.N_TOKENS))
+    model = ClassModel(
+        frequencies=jnp.asarray(entropy.quantize_frequencies(_token_probabilities(p_there, decay))),
+        bits=jnp.asarray(_bits(p_there, decay)),
+        shrink=jnp.zeros((config.n_tables, 2), jnp.float32),
+        order=jnp.asarray(order, jnp.int32),
+        tables=jnp.asarray(merged.reshape(config.n_classes, -1), jnp.int32),
+        lengths=jnp.asarray(lengths, jnp.int32),
+        class_frequencies=jnp.asarray(entropy.quantize_frequencies(uniform)),
+        class_bits=jnp.asarray(-np.log2((member.sum(axis=0) + 1) / len(chosen)), jnp.float32),
+    )
+    return _fit_to_volumes(_fit_shrink(model, values), volumes)
+
+
+def _fit_shrink(model: ClassModel, values: np.ndarray) -> ClassModel:
+    """Where the mean of what each integer stands for lies, by table."""
+    integers, classes, _ = (np.asarray(x) for x in jax.jit(decide)(model, jnp.asarray(values)))
+    tables = np.asarray(model.tables)[classes]
+    excess = np.abs(integers) - np.abs(values)
+    shrink = []
+    for among in (np.abs(integers) == 1, np.abs(integers) > 1):
+        among = among & (np.arange(integers.shape[1]) > 0)
+        n_tables = model.frequencies.shape[0]
+        total = np.bincount(tables[among], excess[among], n_tables)
+        shrink.append(total / (np.bincount(tables[among], minlength=n_tables) + 50))
+    return model._replace(shrink=jnp.asarray(np.clip(np.stack(shrink, 1), -0.2, 0.3), jnp.float32))
+
+
+@jax.jit
+def _analyse(model: ClassModel, unit: jax.Array, step: jax.Array) -> tuple:
+    """Classes and mean differences of a volume, as the codec finds them."""
+    filter_index = spectral.choose_filter(model, unit, step)
+    values = transform.forward(unit, filter_index)[:, model.order] / step
+    integers, classes = spectral.decide_in_steps(model, values)
+    grid = [side // transform.BLOCK for side in unit.shape]
+    return classes, spectral.predict(integers[:, 0].reshape(grid))[0].reshape(-1)
+
+
+def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
+    """Tables of classes by the class before, and each class's table for the differences of means."""
+    n_classes = model.lengths.shape[0]
+    transitions = np.zeros((n_classes + 1, entropy.N_TOKENS))
+    sums = np.zeros((3, n_classes))
+    for volume in volumes:
+        unit = padded_unit_volume(volume)
+        for step in np.geomspace(*STEPS, 7):
+            classes, differences = (np.asarray(x) for x in _analyse(model, unit, jnp.float32(step)))
+            weight = 1e4 / len(classes)  # volumes count alike, whatever their size
+            np.add.at(transitions, (classes[:-1], classes[1:]), weight)
+            for row, x in zip(sums, (np.ones(len(classes)), *_features(differences)), strict=True):
+                row += weight * np.bincount(classes, x, n_classes)
+    transitions[:, :n_classes] += transitions[:, :n_classes].sum(axis=0) / transitions.sum() * 50 + 0.5
+    transitions[n_classes, :n_classes] = transitions[:n_classes, :n_classes].sum(axis=0)
+    zero, first, further = np.moveaxis(np.asarray(model.bits), -1, 0)
+    n, there, magnitude = sums[..., None]
+    costs = n * zero + there * (first - zero - further) + magnitude * further
+    tables = model.tables.at[:, 0].set(jnp.asarray(costs.argmin(axis=1), jnp.int32))
+    prior = transitions[n_classes, :n_classes] / transitions[n_classes, :n_classes].sum()
+    return model._replace(
+        tables=tables,
+        class_frequencies=jnp.asarray(entropy.quantize_frequencies(transitions)),
+        class_bits=jnp.asarray(0.7 * -np.log2(prior), jnp.float32),
+    )

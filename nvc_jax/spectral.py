@@ -1,0 +1,162 @@
+"""The rate–distortion codec: a volume to one entropy-coded stream and back, each one compiled program.
+
+Lapped transform, classes, integers by rate and distortion, block means as differences from their
+neighbours, one rANS stream. The step of the quantiser is a run-time argument: one model serves every rate.
+"""
+
+import dataclasses
+import functools
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from nvc_jax import transform
+from nvc_jax.blocks import Shape3, check_shape, grid_shape
+from nvc_jax.classes import BITS_PER_ERROR, ClassModel, decide, decode_stream, encode_stream, restore
+from nvc_jax.models import Params
+from nvc_jax.normalize import denormalize, finite_range, normalize
+
+MIN_STEP = 2.0**-15
+"""Smallest step, relative to the volume's range: integers stay within what the entropy coder takes."""
+
+_PREDICTORS: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2))
+"""Axes along which block means are differenced; the encoder chooses."""
+_BLOCKS_PER_STEP = 1024
+_SAMPLE_SIDE = 32
+_MAX_SAMPLES = 27
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["words", "used", "minimum", "maximum", "step", "filter_index", "predictor"],
+    meta_fields=["shape", "dtype"],
+)
+@dataclasses.dataclass(frozen=True)
+class EncodedStream:
+    """A volume as an entropy-coded stream; a pytree with a static shape and dtype.
+
+    Attributes:
+        words: uint16 (capacity,), the stream in a buffer of static size.
+        used: int32, how many of the words are in use.
+        minimum, maximum: the volume's finite range, float32.
+        step: of the quantiser, float32, relative to the range.
+        filter_index: int32, of ``transform.FILTERS``.
+        predictor: int32, of the block means' predictors.
+        shape: (z, y, x) of the volume.
+        dtype: name of the volume's dtype.
+    """
+
+    words: jax.Array
+    used: jax.Array
+    minimum: jax.Array
+    maximum: jax.Array
+    step: jax.Array
+    filter_index: jax.Array
+    predictor: jax.Array
+    shape: Shape3
+    dtype: str
+
+
+@jax.jit
+def encode(params: Params, volume: jax.Array, step: jax.Array) -> EncodedStream:
+    """Encode a volume (z, y, x) of a supported dtype with a step relative to its range."""
+    model = ClassModel(**params)
+    shape = check_shape(volume.shape)
+    minimum, maximum = finite_range(volume)
+    unit = normalize(volume, minimum, maximum) - 0.5
+    # Repeated border voxels cost next to nothing, and the decoder throws them away.
+    padded = jnp.pad(unit, [(0, -side % transform.BLOCK) for side in shape], mode="edge")
+    filter_index = choose_filter(model, padded, step)
+    values = transform.forward(padded, filter_index)[:, model.order] / step
+    integers, classes = decide_in_steps(model, values)
+    means = integers[:, 0].reshape(grid_shape(shape, transform.BLOCK))
+    differences, predictor = predict(means)
+    integers = integers.at[:, 0].set(differences.reshape(-1))
+    words, used = encode_stream(model, integers, classes)
+    return EncodedStream(
+        words, used, minimum, maximum, step, filter_index, predictor, shape, str(volume.dtype)
+    )
+
+
+@jax.jit
+def decode(params: Params, encoded: EncodedStream) -> jax.Array:
+    """Decode a volume; the inverse of ``encode`` up to the step."""
+    model = ClassModel(**params)
+    grid = grid_shape(encoded.shape, transform.BLOCK)
+    integers, classes = decode_stream(model, encoded.words, encoded.used, math.prod(grid))
+    means = _accumulate(integers[:, 0].reshape(grid), encoded.predictor)
+    integers = integers.at[:, 0].set(means.reshape(-1))
+    values = restore(model, integers, classes) * encoded.step
+    latents = values[:, jnp.argsort(model.order)]
+    z, y, x = (n * transform.BLOCK for n in grid)
+    unit = transform.inverse(latents, (z, y, x), encoded.filter_index) + 0.5
+    unit = lax.slice(unit, (0, 0, 0), encoded.shape)
+    return denormalize(unit, encoded.minimum, encoded.maximum, encoded.dtype)
+
+
+def decide_in_steps(model: ClassModel, values: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """``decide`` for many blocks, some at a time, so that intermediates stay in cache."""
+    n = values.shape[0]
+    n_steps = -(-n // _BLOCKS_PER_STEP)
+    padded = jnp.pad(values, [(0, n_steps * -(-n // n_steps) - n), (0, 0)])
+    parts = padded.reshape(n_steps, -1, values.shape[1])
+    integers, classes = lax.map(lambda part: decide(model, part)[:2], parts)
+    return integers.reshape(-1, values.shape[1])[:n], classes.reshape(-1)[:n]
+
+
+def _samples(volume: jax.Array) -> jax.Array:
+    """Up to 27 cubes spread over the volume, (n, side, side, side) or smaller where the volume is."""
+    sides = [min(_SAMPLE_SIDE, side) for side in volume.shape]
+    corners = list(
+        itertools.product(
+            *(range(0, length - side + 1, side) for length, side in zip(volume.shape, sides, strict=True))
+        )
+    )
+    chosen = [corners[i * len(corners) // _MAX_SAMPLES] for i in range(_MAX_SAMPLES)]
+    chosen = corners if len(corners) <= _MAX_SAMPLES else chosen
+    take = jax.vmap(lambda corner: lax.dynamic_slice(volume, list(corner), sides))
+    return take(jnp.array(chosen))
+
+
+def choose_filter(model: ClassModel, volume: jax.Array, step: jax.Array) -> jax.Array:
+    """The filter with the least bits and error on a sample of the volume; int32."""
+    samples = _samples(volume)
+
+    def cost(filter_index: jax.Array) -> jax.Array:
+        latents = lax.map(lambda sample: transform.forward(sample, filter_index), samples)
+        values = latents.reshape(-1, transform.N_LATENTS)[:, model.order] / step
+        integers, classes, bits = decide(model, values)
+        error = values - restore(model, integers, classes)
+        return jnp.sum(bits) + BITS_PER_ERROR * jnp.sum(error**2)
+
+    costs = lax.map(cost, jnp.arange(len(transform.FILTERS)))
+    return jnp.argmin(costs).astype(jnp.int32)
+
+
+def predict(means: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Differences of block means (z, y, x) by the cheapest predictor, and its index."""
+    candidates = []
+    for axes in _PREDICTORS:
+        differences = means
+        for axis in axes:
+            differences = jnp.diff(differences, axis=axis, prepend=0)
+        candidates.append(differences)
+    stacked = jnp.stack(candidates)
+    bits = jnp.sum(jnp.log2(1 + jnp.abs(stacked).astype(jnp.float32)), axis=(1, 2, 3))
+    predictor = jnp.argmin(bits).astype(jnp.int32)
+    return stacked[predictor], predictor
+
+
+def _accumulate(differences: jax.Array, predictor: jax.Array) -> jax.Array:
+    """Block means from their differences: the inverse of ``predict``."""
+
+    def undo(axes: tuple[int, ...]) -> jax.Array:
+        means = differences
+        for axis in axes:
+            means = jnp.cumsum(means, axis=axis, dtype=jnp.int32)
+        return means
+
+    return lax.switch(predictor, [functools.partial(undo, axes) for axes in _PREDICTORS])
