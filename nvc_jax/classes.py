@@ -23,12 +23,12 @@ class ClassModel(NamedTuple):
     """Parameters of the entropy model for blocks of D latents, K classes and R tables.
 
     Attributes:
-        frequencies: uint16 (R, 64), the tables of the latents.
+        frequencies: uint16 (R + K, 64), the tables: R that latents share, and one for each class's means.
         bits: float32 (R, 3): what a zero costs by each table, a one of either sign, each further step.
         shrink: float32 (R, 2): how far the mean of what a one, and a larger magnitude, stands for lies
             towards zero, in steps.
         order: int32 (D,), latents in the order in which they are coded; the first is the block's mean.
-        tables: int32 (K, D), each class's table for each place in that order.
+        tables: int32 (K, D), each class's table for each place in that order; the mean's is R + class.
         lengths: int32 (K,), how many latents each class codes, at least 1; the others are zero.
         class_frequencies: uint16 (K + 1, 64), the tables of classes, by the class before; K is none.
         class_bits: float32 (K,), what naming a class costs on average.
@@ -51,7 +51,7 @@ def abstract_class_model(n_latents: int, n_classes: int, n_tables: int) -> Class
         return jax.ShapeDtypeStruct(shape, dtype)
 
     return ClassModel(
-        frequencies=leaf(jnp.uint16, n_tables, entropy.N_TOKENS),
+        frequencies=leaf(jnp.uint16, n_tables + n_classes, entropy.N_TOKENS),
         bits=leaf(jnp.float32, n_tables, 3),
         shrink=leaf(jnp.float32, n_tables, 2),
         order=leaf(jnp.int32, n_latents),
@@ -77,7 +77,7 @@ def cost_matrix(model: ClassModel) -> tuple[jax.Array, jax.Array]:
     """
     place = jnp.arange(model.tables.shape[1])
     coded = (place[None] < model.lengths[:, None]) & (place > 0)[None]
-    zero, first, further = (model.bits[model.tables, kind] for kind in range(3))
+    zero, first, further = (model.bits.at[model.tables, kind].get(mode="clip") for kind in range(3))
     there, step = (
         jnp.where(coded, bits, jnp.where(place > 0, dropped, 0.0)[None])
         for bits, dropped in zip((first - zero - further, further), _DROPPED, strict=True)
@@ -113,7 +113,8 @@ def decide(model: ClassModel, values: jax.Array) -> tuple[jax.Array, jax.Array, 
     for _ in range(2):
         classes, _ = classify(integers)
         tables = model.tables[classes]
-        integers = round_above(values, first_above[tables], further_above[tables])
+        thresholds = (above.at[tables].get(mode="clip") for above in (first_above, further_above))
+        integers = round_above(values, *thresholds)
         integers = jnp.where(place < model.lengths[classes][:, None], integers, 0)
     means = round_above(values[:, :1], jnp.float32(0.5), jnp.float32(0.5))
     integers = jnp.concatenate([means, integers[:, 1:]], axis=1)
@@ -124,66 +125,79 @@ def restore(model: ClassModel, integers: jax.Array, classes: jax.Array) -> jax.A
     """What integers (n, D) stand for, float32 in steps: their tables' means, a little towards zero."""
     magnitude = jnp.abs(integers)
     tables = model.tables[classes]
-    shrink = jnp.where(magnitude == 1, model.shrink[tables, 0], model.shrink[tables, 1])
+    one, more = (model.shrink.at[tables, kind].get(mode="clip") for kind in range(2))
+    shrink = jnp.where(magnitude == 1, one, more)
     shrink = jnp.where((magnitude == 0) | (jnp.arange(integers.shape[1]) == 0)[None], 0, shrink)
     return jnp.sign(integers).astype(jnp.float32) * (magnitude.astype(jnp.float32) - shrink)
 
 
-class _Lanes(NamedTuple):
-    """How the integers of all blocks, laid end to end, are shared out: an equal run to each lane.
+class _Runs(NamedTuple):
+    """How items laid end to end are shared out: an equal run to each lane.
 
     Attributes:
-        ends: int32 (n,), where each block's integers end.
         starts: int32 (lanes,), where each lane's run starts.
-        per_lane: int32, length of a run; the last lanes may have less.
+        length: int32, of a run; the last may be shorter.
+        total: int32, how many items there are.
     """
 
-    ends: jax.Array
     starts: jax.Array
-    per_lane: jax.Array
+    length: jax.Array
+    total: jax.Array
 
     def at(self, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Each lane's integer at a step, and whether there is one."""
+        """Each lane's item at a step, and whether there is one."""
         index = self.starts + step
-        return index, index < self.ends[-1]
-
-    def locate(self, index: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Block and place of integers by their index."""
-        last = self.ends.shape[0] - 1
-        block = jnp.minimum(jnp.searchsorted(self.ends, index, side="right").astype(jnp.int32), last)
-        return block, index - jnp.where(block > 0, self.ends[jnp.maximum(block - 1, 0)], 0)
+        return index, index < self.total
 
 
-def _share_out(lengths: jax.Array, n_lanes: int) -> _Lanes:
-    ends = jnp.cumsum(lengths, dtype=jnp.int32)
-    per_lane = -(-ends[-1] // n_lanes)
-    return _Lanes(ends, jnp.arange(n_lanes, dtype=jnp.int32) * per_lane, per_lane)
+def _share_out(total: jax.Array, n_lanes: jax.Array, max_lanes: int) -> _Runs:
+    length = -(-total // n_lanes)
+    return _Runs(jnp.arange(max_lanes, dtype=jnp.int32) * length, length, total)
 
 
-def n_lanes_for(n_blocks: int) -> int:
-    """Lanes of a stream of ``n_blocks`` blocks: each costs four bytes, and shortens the loops."""
+def _locate(ends: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Block and place of integers by their index, from where each block's integers end."""
+    last = ends.shape[0] - 1
+    block = jnp.minimum(jnp.searchsorted(ends, index, side="right").astype(jnp.int32), last)
+    return block, index - jnp.where(block > 0, ends[jnp.maximum(block - 1, 0)], 0)
+
+
+def max_lanes_for(n_blocks: int) -> int:
+    """Most lanes of a stream of ``n_blocks`` blocks."""
     return max(1, n_blocks // 16)
 
 
 def stream_capacity(n_blocks: int, n_latents: int) -> int:
     """16-bit words that any stream of so many blocks fits in."""
-    return entropy.WORDS_PER_INTEGER * n_blocks * (n_latents + 1) + 2 * n_lanes_for(n_blocks)
+    return entropy.WORDS_PER_INTEGER * n_blocks * (n_latents + 1) + 2 * max_lanes_for(n_blocks)
 
 
-def encode_stream(model: ClassModel, integers: jax.Array, classes: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Code integers (n, D) and classes (n,) as one stream: uint16 (capacity,) and the words in use.
+def encode_stream(
+    model: ClassModel, integers: jax.Array, classes: jax.Array, n_lanes: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Code integers and classes of blocks as one stream.
 
     What lies beyond a class's length is taken for zero. Steps run backwards: see ``entropy``.
+
+    Args:
+        model: the entropy model.
+        integers: int32 (n, D).
+        classes: int32 (n,).
+        n_lanes: int32, from 1 to ``max_lanes_for(n)``: each costs four bytes and shortens the loops.
+
+    Returns:
+        uint16 (capacity,) words, and int32, how many are in use.
     """
     n, n_latents = integers.shape
-    n_lanes = n_lanes_for(n)
+    max_lanes = max_lanes_for(n)
     lengths = model.lengths[classes]
-    lanes = _share_out(lengths, n_lanes)
+    ends = jnp.cumsum(lengths, dtype=jnp.int32)
+    runs = _share_out(ends[-1], n_lanes, max_lanes)
     tables = entropy.make_tables(model.frequencies)
 
     def push_latent(backwards: jax.Array, state: tuple) -> tuple:
         coder, block, place = state
-        _, active = lanes.at(lanes.per_lane - 1 - backwards)
+        _, active = runs.at(runs.length - 1 - backwards)
         row, value = model.tables[classes[block], place], integers[block, place]
         coder = entropy.push(coder, tables, row, value, active)
         previous = jnp.maximum(block - 1, 0)
@@ -191,57 +205,53 @@ def encode_stream(model: ClassModel, integers: jax.Array, classes: jax.Array) ->
         place = jnp.where(active, jnp.where(first, lengths[previous] - 1, place - 1), place)
         return coder, jnp.where(active & first, previous, block), place
 
-    coder = entropy.start_encoding(n_lanes, stream_capacity(n, n_latents))
-    last = jnp.minimum(lanes.starts + lanes.per_lane, lanes.ends[-1]) - 1
-    coder, *_ = lax.fori_loop(0, lanes.per_lane, push_latent, (coder, *lanes.locate(last)))
+    coder = entropy.start_encoding(max_lanes, stream_capacity(n, n_latents))
+    last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
+    coder, *_ = lax.fori_loop(0, runs.length, push_latent, (coder, *_locate(ends, last)))
 
     class_tables = entropy.make_tables(model.class_frequencies)
-    runs = _class_runs(n, n_lanes)
-    of_lane = jnp.pad(classes, (0, runs.size - n))[runs]
-    none = jnp.full((n_lanes, 1), model.class_bits.shape[0], jnp.int32)
-    before = jnp.concatenate([none, of_lane[:, :-1]], axis=1)
+    class_runs = _share_out(jnp.int32(n), n_lanes, max_lanes)
 
     def push_class(backwards: jax.Array, coder: entropy.Coder) -> entropy.Coder:
-        step = runs.shape[1] - 1 - backwards
-        token = of_lane[:, step].astype(jnp.uint32)
-        return entropy.push_token(coder, class_tables, before[:, step], token, runs[:, step] < n)
+        step = class_runs.length - 1 - backwards
+        index, active = class_runs.at(step)
+        block = jnp.minimum(index, n - 1)
+        before = jnp.where(step > 0, classes[jnp.maximum(block - 1, 0)], model.lengths.shape[0])
+        return entropy.push_token(coder, class_tables, before, classes[block].astype(jnp.uint32), active)
 
-    return entropy.finish_encoding(lax.fori_loop(0, runs.shape[1], push_class, coder))
-
-
-def _class_runs(n_blocks: int, n_lanes: int) -> jax.Array:
-    """Blocks whose classes each lane codes, (lanes, steps); those from ``n_blocks`` on do not exist."""
-    per_lane = -(-n_blocks // n_lanes)
-    return jnp.arange(n_lanes * per_lane).reshape(n_lanes, per_lane)
+    coder = lax.fori_loop(0, class_runs.length, push_class, coder)
+    return entropy.finish_encoding(coder, n_lanes)
 
 
 def decode_stream(
-    model: ClassModel, words: jax.Array, used: jax.Array, n_blocks: int
+    model: ClassModel, words: jax.Array, used: jax.Array, n_lanes: jax.Array, n_blocks: int
 ) -> tuple[jax.Array, jax.Array]:
     """Decode integers (n, D) and classes (n,): the inverse of ``encode_stream``."""
     n_classes, n_latents = model.tables.shape
-    n_lanes = n_lanes_for(n_blocks)
-    coder = entropy.start_decoding(words, used, n_lanes)
+    max_lanes = max_lanes_for(n_blocks)
+    coder = entropy.start_decoding(words, used, n_lanes, max_lanes)
     class_tables = entropy.make_tables(model.class_frequencies)
-    runs = _class_runs(n_blocks, n_lanes)
+    class_runs = _share_out(jnp.int32(n_blocks), n_lanes, max_lanes)
 
-    def pop_class(state: tuple, run: jax.Array) -> tuple:
-        coder, before = state
-        coder, token = entropy.pop_token(coder, class_tables, before, run < n_blocks)
+    def pop_class(step: jax.Array, state: tuple) -> tuple:
+        coder, classes, before = state
+        index, active = class_runs.at(step)
+        coder, token = entropy.pop_token(coder, class_tables, before, active)
         found = jnp.minimum(token.astype(jnp.int32), n_classes - 1)  # a damaged stream may name any token
-        return (coder, found), found
+        return coder, classes.at[jnp.where(active, index, n_blocks)].set(found, mode="drop"), found
 
-    none = jnp.full(n_lanes, n_classes, jnp.int32)
-    (coder, _), found = lax.scan(pop_class, (coder, none), runs.T)
-    classes = found.T.reshape(-1)[:n_blocks]
+    none = jnp.full(max_lanes, n_classes, jnp.int32)
+    state = (coder, jnp.zeros(n_blocks, jnp.int32), none)
+    coder, classes, _ = lax.fori_loop(0, class_runs.length, pop_class, state)
 
     lengths = model.lengths[classes]
-    lanes = _share_out(lengths, n_lanes)
+    ends = jnp.cumsum(lengths, dtype=jnp.int32)
+    runs = _share_out(ends[-1], n_lanes, max_lanes)
     tables = entropy.make_tables(model.frequencies)
 
     def pop_latent(step: jax.Array, state: tuple) -> tuple:
         coder, integers, block, place = state
-        _, active = lanes.at(step)
+        _, active = runs.at(step)
         coder, value = entropy.pop(coder, tables, model.tables[classes[block], place], active)
         target = jnp.where(active, block, n_blocks)
         integers = integers.at[target, place].set(value, mode="drop")
@@ -250,6 +260,6 @@ def decode_stream(
         return coder, integers, block, jnp.where(last, 0, place + 1)
 
     integers = jnp.zeros((n_blocks, n_latents), jnp.int32)
-    start = (coder, integers, *lanes.locate(lanes.starts))
-    _, integers, *_ = lax.fori_loop(0, lanes.per_lane, pop_latent, start)
+    state = (coder, integers, *_locate(ends, jnp.minimum(runs.starts, runs.total - 1)))
+    _, integers, *_ = lax.fori_loop(0, runs.length, pop_latent, state)
     return integers, classes

@@ -186,18 +186,24 @@ def _append(coder: Coder, overflows: jax.Array) -> Coder:
     return Coder(states, words, coder.used + jnp.sum(overflows, dtype=jnp.int32))
 
 
-def finish_encoding(coder: Coder) -> tuple[jax.Array, jax.Array]:
-    """The stream, uint16 (capacity,), and how many words of it are in use."""
-    halves = jnp.concatenate([coder.states, coder.states >> jnp.uint32(16)]).astype(jnp.uint16)
-    words = lax.dynamic_update_slice(coder.words, halves, (coder.used,))
-    return words, coder.used + halves.shape[0]
+def finish_encoding(coder: Coder, n_lanes: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The stream, uint16 (capacity,), and how many words of it are in use.
+
+    Args:
+        coder: the state.
+        n_lanes: int32, lanes that were ever active: only their states are stored, two words each.
+    """
+    halves = jnp.stack([coder.states, coder.states >> jnp.uint32(16)], axis=1).astype(jnp.uint16)
+    words = lax.dynamic_update_slice(coder.words, halves.reshape(-1), (coder.used,))
+    return words, coder.used + 2 * n_lanes
 
 
-def start_decoding(words: jax.Array, used: jax.Array, n_lanes: int) -> Coder:
-    """The inverse of ``finish_encoding``."""
-    halves = lax.dynamic_slice(words, (used - 2 * n_lanes,), (2 * n_lanes,)).astype(jnp.uint32)
-    states = halves[:n_lanes] | halves[n_lanes:] << jnp.uint32(16)
-    return Coder(states, words, used - 2 * n_lanes)
+def start_decoding(words: jax.Array, used: jax.Array, n_lanes: jax.Array, max_lanes: int) -> Coder:
+    """The inverse of ``finish_encoding``, for ``max_lanes`` lanes of which the first ``n_lanes`` are active."""
+    used = used - 2 * n_lanes
+    index = used + jnp.arange(2 * max_lanes).reshape(max_lanes, 2)
+    halves = words.at[index].get(mode="clip").astype(jnp.uint32)
+    return Coder(halves[:, 0] | halves[:, 1] << jnp.uint32(16), words, used)
 
 
 def pop(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:

@@ -16,7 +16,7 @@ from nvc_jax.classes import ClassModel, decide, round_above
 from nvc_jax.models import SpectralConfig
 from nvc_jax.normalize import finite_range, normalize
 
-STEPS = (2.0**-12, 0.4)
+STEPS = (0.0015, 0.4)
 """Smallest and largest step of the blocks that the model is fitted on."""
 _RARE = 0.002
 """A class stops coding where no further latent is more often than this other than zero."""
@@ -29,14 +29,17 @@ def padded_unit_volume(volume: np.ndarray) -> jax.Array:
     return jnp.pad(unit, [(0, -side % transform.BLOCK) for side in unit.shape], mode="edge")
 
 
+_N_ROUNDS = 3
+_KNOWN_FROM_NEIGHBOURS = 0.7
+"""What is left of a class's bits once the class before is known, on average."""
+
+_decide = jax.jit(decide)
 _forward = jax.jit(transform.forward)
 _round = jax.jit(lambda values: round_above(values, jnp.float32(0.6), jnp.float32(0.6)))
 
 
-def sample_latents(
-    volumes: Iterable[np.ndarray], blocks_per_volume: int, *, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Latents of random blocks over random steps, by every filter; and the steps, (n, 512) and (n,)."""
+def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, seed: int) -> np.ndarray:
+    """Latents of random blocks by every filter, each block's over a random step; float32 (n, 512)."""
     rng = np.random.default_rng(seed)
     parts = []
     for volume in volumes:
@@ -45,9 +48,8 @@ def sample_latents(
             latents = np.asarray(_forward(unit, jnp.int32(index)))
             parts.append(latents[rng.permutation(len(latents))[:blocks_per_volume]])
     latents = np.concatenate(parts)
-    low, high = np.log(STEPS)
-    steps = np.exp(rng.uniform(low, high, len(latents))).astype(np.float32)
-    return latents / steps[:, None], steps
+    steps = np.exp(rng.uniform(*np.log(STEPS), len(latents))).astype(np.float32)
+    return latents / steps[:, None]
 
 
 def _features(integers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,53 +129,69 @@ def _token_probabilities(p_there: np.ndarray, decay: np.ndarray) -> np.ndarray:
     return np.stack(rows)
 
 
-def fit_class_model(volumes: list[np.ndarray], config: SpectralConfig, *, seed: int = 0) -> ClassModel:
-    """Fit the entropy model of ``nvc-1`` on volumes.
+def fit_class_model(
+    volumes: list[np.ndarray], config: SpectralConfig, *, blocks_per_volume: int = 600, seed: int = 0
+) -> ClassModel:
+    """Fit the entropy model of the spectral codec on volumes.
 
     Args:
         volumes: (z, y, x) each, of supported dtypes.
         config: how many classes and tables.
+        blocks_per_volume: how many blocks of each volume to learn latents from, by each filter.
         seed: the only source of randomness.
     """
-    values, _ = sample_latents(volumes, blocks_per_volume=600, seed=seed)
+    values = sample_latents(volumes, blocks_per_volume, seed=seed)
     integers = np.array(_round(jnp.asarray(values)))
-    integers[:, 0] = 0  # means are coded as differences, see below
-    order = np.concatenate([[0], 1 + np.argsort(-(np.abs(integers[:, 1:]) > 0).mean(axis=0), kind="stable")])
-    integers, values = integers[:, order], values[:, order]
+    order = np.concatenate([[0], 1 + np.argsort(-(integers[:, 1:] != 0).mean(axis=0), kind="stable")])
+    integers, values = integers[:, order], jnp.asarray(values[:, order])
+    model = None
+    for _ in range(_N_ROUNDS):
+        integers[:, 0] = 0  # means are coded as differences: _fit_to_volumes
+        model = _fit_latents(integers, order, config)
+        # The next round counts the integers that the encoder would choose.
+        integers = np.array(_decide(model, values)[0])
+    assert model is not None
+    return _fit_to_volumes(_fit_shrink(model, np.asarray(values)), volumes)
+
+
+def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig) -> ClassModel:
+    """Classes, their tables and lengths from blocks of integers (n, D)."""
     chosen = _fit_classes(integers, config.n_classes)
     there, magnitude = _features(integers)
     member = np.eye(config.n_classes, dtype=np.float32)[chosen]
-    counts = np.repeat(member.sum(axis=0)[:, None], values.shape[1], axis=1)
+    counts = np.repeat(member.sum(axis=0)[:, None], integers.shape[1], axis=1)
     sums = [counts, member.T @ there, member.T @ magnitude]
-    merged, p_there, decay = _merge_tables(*(x.reshape(-1) for x in sums), config.n_tables)  # type: ignore[misc]
+    merged, p_there, decay = _merge_tables(*(x.reshape(-1) for x in sums), n_tables=config.n_tables)
     often = sums[1] / np.maximum(counts, 1) > _RARE
-    lengths = np.maximum(1, (often * np.arange(1, values.shape[1] + 1)).max(axis=1))
-    lengths[-1] = values.shape[1]  # the loudest class takes every block
-    uniform = np.ones((config.n_classes + 1, entropy.N_TOKENS))
-    model = ClassModel(
-        frequencies=jnp.asarray(entropy.quantize_frequencies(_token_probabilities(p_there, decay))),
+    lengths = np.maximum(1, (often * np.arange(1, integers.shape[1] + 1)).max(axis=1))
+    lengths[-1] = integers.shape[1]  # the loudest class takes every block
+    tables = merged.reshape(config.n_classes, -1)
+    tables[:, 0] = config.n_tables + np.arange(config.n_classes)
+    probabilities = np.ones((config.n_tables + config.n_classes, entropy.N_TOKENS))
+    probabilities[: config.n_tables] = _token_probabilities(p_there, decay)
+    return ClassModel(
+        frequencies=jnp.asarray(entropy.quantize_frequencies(probabilities)),
         bits=jnp.asarray(_bits(p_there, decay)),
         shrink=jnp.zeros((config.n_tables, 2), jnp.float32),
         order=jnp.asarray(order, jnp.int32),
-        tables=jnp.asarray(merged.reshape(config.n_classes, -1), jnp.int32),
+        tables=jnp.asarray(tables, jnp.int32),
         lengths=jnp.asarray(lengths, jnp.int32),
-        class_frequencies=jnp.asarray(entropy.quantize_frequencies(uniform)),
+        class_frequencies=jnp.ones((config.n_classes + 1, entropy.N_TOKENS), jnp.uint16),
         class_bits=jnp.asarray(-np.log2((member.sum(axis=0) + 1) / len(chosen)), jnp.float32),
     )
-    return _fit_to_volumes(_fit_shrink(model, values), volumes)
 
 
 def _fit_shrink(model: ClassModel, values: np.ndarray) -> ClassModel:
     """Where the mean of what each integer stands for lies, by table."""
-    integers, classes, _ = (np.asarray(x) for x in jax.jit(decide)(model, jnp.asarray(values)))
-    tables = np.asarray(model.tables)[classes]
-    excess = np.abs(integers) - np.abs(values)
+    integers, classes, _ = (np.asarray(x) for x in _decide(model, jnp.asarray(values)))
+    tables = np.asarray(model.tables)[classes][:, 1:]
+    magnitude = np.abs(integers[:, 1:])
+    excess = magnitude - np.abs(values[:, 1:])
+    n_tables = model.bits.shape[0]
     shrink = []
-    for among in (np.abs(integers) == 1, np.abs(integers) > 1):
-        among = among & (np.arange(integers.shape[1]) > 0)
-        n_tables = model.frequencies.shape[0]
-        total = np.bincount(tables[among], excess[among], n_tables)
-        shrink.append(total / (np.bincount(tables[among], minlength=n_tables) + 50))
+    for among in (magnitude == 1, magnitude > 1):
+        count = np.bincount(tables[among], minlength=n_tables)
+        shrink.append(np.bincount(tables[among], excess[among], n_tables) / (count + 50))
     return model._replace(shrink=jnp.asarray(np.clip(np.stack(shrink, 1), -0.2, 0.3), jnp.float32))
 
 
@@ -182,33 +200,34 @@ def _analyse(model: ClassModel, unit: jax.Array, step: jax.Array) -> tuple:
     """Classes and mean differences of a volume, as the codec finds them."""
     filter_index = spectral.choose_filter(model, unit, step)
     values = transform.forward(unit, filter_index)[:, model.order] / step
-    integers, classes = spectral.decide_in_steps(model, values)
+    integers, classes, _ = spectral.decide_in_steps(model, values)
     grid = [side // transform.BLOCK for side in unit.shape]
     return classes, spectral.predict(integers[:, 0].reshape(grid))[0].reshape(-1)
 
 
 def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
-    """Tables of classes by the class before, and each class's table for the differences of means."""
-    n_classes = model.lengths.shape[0]
+    """Tables of classes by the class before, and of the differences of means by class."""
+    n_classes, n_tables = model.lengths.shape[0], model.bits.shape[0]
     transitions = np.zeros((n_classes + 1, entropy.N_TOKENS))
-    sums = np.zeros((3, n_classes))
+    means = np.zeros((n_classes, entropy.N_TOKENS))
     for volume in volumes:
         unit = padded_unit_volume(volume)
         for step in np.geomspace(*STEPS, 7):
-            classes, differences = (np.asarray(x) for x in _analyse(model, unit, jnp.float32(step)))
+            classes, differences = _analyse(model, unit, jnp.float32(step))
+            tokens = np.asarray(entropy.to_token(differences)[0])
+            classes = np.asarray(classes)
             weight = 1e4 / len(classes)  # volumes count alike, whatever their size
             np.add.at(transitions, (classes[:-1], classes[1:]), weight)
-            for row, x in zip(sums, (np.ones(len(classes)), *_features(differences)), strict=True):
-                row += weight * np.bincount(classes, x, n_classes)
-    transitions[:, :n_classes] += transitions[:, :n_classes].sum(axis=0) / transitions.sum() * 50 + 0.5
+            np.add.at(means, (classes, tokens), weight)
+    # Few observations lean on what all classes have in common.
+    transitions[:, :n_classes] += 50 * transitions[:, :n_classes].sum(axis=0) / transitions.sum() + 0.5
     transitions[n_classes, :n_classes] = transitions[:n_classes, :n_classes].sum(axis=0)
-    zero, first, further = np.moveaxis(np.asarray(model.bits), -1, 0)
-    n, there, magnitude = sums[..., None]
-    costs = n * zero + there * (first - zero - further) + magnitude * further
-    tables = model.tables.at[:, 0].set(jnp.asarray(costs.argmin(axis=1), jnp.int32))
+    means += 20 * means.sum(axis=0) / means.sum() + 0.01
     prior = transitions[n_classes, :n_classes] / transitions[n_classes, :n_classes].sum()
+    frequencies = np.array(model.frequencies)
+    frequencies[n_tables:] = entropy.quantize_frequencies(means)
     return model._replace(
-        tables=tables,
+        frequencies=jnp.asarray(frequencies),
         class_frequencies=jnp.asarray(entropy.quantize_frequencies(transitions)),
-        class_bits=jnp.asarray(0.7 * -np.log2(prior), jnp.float32),
+        class_bits=jnp.asarray(-_KNOWN_FROM_NEIGHBOURS * np.log2(prior), jnp.float32),
     )

@@ -15,7 +15,15 @@ from jax import lax
 
 from nvc_jax import transform
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
-from nvc_jax.classes import BITS_PER_ERROR, ClassModel, decide, decode_stream, encode_stream, restore
+from nvc_jax.classes import (
+    BITS_PER_ERROR,
+    ClassModel,
+    decide,
+    decode_stream,
+    encode_stream,
+    max_lanes_for,
+    restore,
+)
 from nvc_jax.models import Params
 from nvc_jax.normalize import denormalize, finite_range, normalize
 
@@ -25,13 +33,15 @@ MIN_STEP = 2.0**-15
 _PREDICTORS: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2))
 """Axes along which block means are differenced; the encoder chooses."""
 _BLOCKS_PER_STEP = 1024
+_BITS_PER_LANE = 1600
+"""A lane's 32 bits cost 2 % of them."""
 _SAMPLE_SIDE = 32
 _MAX_SAMPLES = 27
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["words", "used", "minimum", "maximum", "step", "filter_index", "predictor"],
+    data_fields=["words", "used", "n_lanes", "minimum", "maximum", "step", "filter_index", "predictor"],
     meta_fields=["shape", "dtype"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +51,7 @@ class EncodedStream:
     Attributes:
         words: uint16 (capacity,), the stream in a buffer of static size.
         used: int32, how many of the words are in use.
+        n_lanes: int32, lanes of the stream.
         minimum, maximum: the volume's finite range, float32.
         step: of the quantiser, float32, relative to the range.
         filter_index: int32, of ``transform.FILTERS``.
@@ -51,6 +62,7 @@ class EncodedStream:
 
     words: jax.Array
     used: jax.Array
+    n_lanes: jax.Array
     minimum: jax.Array
     maximum: jax.Array
     step: jax.Array
@@ -71,13 +83,15 @@ def encode(params: Params, volume: jax.Array, step: jax.Array) -> EncodedStream:
     padded = jnp.pad(unit, [(0, -side % transform.BLOCK) for side in shape], mode="edge")
     filter_index = choose_filter(model, padded, step)
     values = transform.forward(padded, filter_index)[:, model.order] / step
-    integers, classes = decide_in_steps(model, values)
+    integers, classes, bits = decide_in_steps(model, values)
     means = integers[:, 0].reshape(grid_shape(shape, transform.BLOCK))
     differences, predictor = predict(means)
     integers = integers.at[:, 0].set(differences.reshape(-1))
-    words, used = encode_stream(model, integers, classes)
+    max_lanes = max_lanes_for(len(classes))
+    n_lanes = jnp.clip(bits / _BITS_PER_LANE, 1, max_lanes).astype(jnp.int32)
+    words, used = encode_stream(model, integers, classes, n_lanes)
     return EncodedStream(
-        words, used, minimum, maximum, step, filter_index, predictor, shape, str(volume.dtype)
+        words, used, n_lanes, minimum, maximum, step, filter_index, predictor, shape, str(volume.dtype)
     )
 
 
@@ -86,7 +100,7 @@ def decode(params: Params, encoded: EncodedStream) -> jax.Array:
     """Decode a volume; the inverse of ``encode`` up to the step."""
     model = ClassModel(**params)
     grid = grid_shape(encoded.shape, transform.BLOCK)
-    integers, classes = decode_stream(model, encoded.words, encoded.used, math.prod(grid))
+    integers, classes = decode_stream(model, encoded.words, encoded.used, encoded.n_lanes, math.prod(grid))
     means = _accumulate(integers[:, 0].reshape(grid), encoded.predictor)
     integers = integers.at[:, 0].set(means.reshape(-1))
     values = restore(model, integers, classes) * encoded.step
@@ -97,14 +111,14 @@ def decode(params: Params, encoded: EncodedStream) -> jax.Array:
     return denormalize(unit, encoded.minimum, encoded.maximum, encoded.dtype)
 
 
-def decide_in_steps(model: ClassModel, values: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """``decide`` for many blocks, some at a time, so that intermediates stay in cache."""
+def decide_in_steps(model: ClassModel, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """``decide`` for many blocks, some at a time, so that intermediates stay in cache; the sum of bits."""
     n = values.shape[0]
     n_steps = -(-n // _BLOCKS_PER_STEP)
     padded = jnp.pad(values, [(0, n_steps * -(-n // n_steps) - n), (0, 0)])
     parts = padded.reshape(n_steps, -1, values.shape[1])
-    integers, classes = lax.map(lambda part: decide(model, part)[:2], parts)
-    return integers.reshape(-1, values.shape[1])[:n], classes.reshape(-1)[:n]
+    integers, classes, bits = lax.map(lambda part: decide(model, part), parts)
+    return integers.reshape(-1, values.shape[1])[:n], classes.reshape(-1)[:n], jnp.sum(bits.reshape(-1)[:n])
 
 
 def _samples(volume: jax.Array) -> jax.Array:

@@ -36,13 +36,13 @@ def encode(values: jax.Array, rows: jax.Array, active: jax.Array, n_words: int) 
         return entropy.push(coder, tables, *inputs), None
 
     coder, _ = jax.lax.scan(step, coder, (rows, values, active), reverse=True)
-    return entropy.finish_encoding(coder)
+    return entropy.finish_encoding(coder, jnp.int32(values.shape[1]))
 
 
 @jax.jit
 def decode(words: jax.Array, used: jax.Array, rows: jax.Array, active: jax.Array) -> tuple:
     tables = entropy.make_tables(jnp.asarray(FREQUENCIES))
-    coder = entropy.start_decoding(words, used, rows.shape[1])
+    coder = entropy.start_decoding(words, used, jnp.int32(rows.shape[1]), rows.shape[1])
 
     def step(coder: entropy.Coder, inputs: tuple) -> tuple:
         return entropy.pop(coder, tables, *inputs)
