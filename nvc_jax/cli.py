@@ -18,9 +18,12 @@ from rich.table import Table
 from nvc_jax import pipeline, training
 from nvc_jax.blocks import MODES, Shape3
 from nvc_jax.checkpoints import load_checkpoint, model_sha256, shipped_models
+from nvc_jax.codec import Codec
 from nvc_jax.datasets import block_batches, fetch_dataset, open_scivis
 from nvc_jax.demo import run_demo
-from nvc_jax.models import VARIANTS
+from nvc_jax.fitting import fit_class_model
+from nvc_jax.models import VARIANTS, SpectralConfig
+from nvc_jax.volumes import read_volume
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("input", metavar="IN", help=volume_help)
     command.add_argument("output", metavar="OUT", help="directory of the container; a Zarr store is replaced")
     command.add_argument("--model", default=pipeline.DEFAULT_MODEL, help="name, or directory of a checkpoint")
+    rate = command.add_mutually_exclusive_group()
+    rate.add_argument("--step", type=float, help="of the quantiser, relative to max − min (0.01)")
+    rate.add_argument("--psnr", type=float, help="dB to reach, relative to max − min")
     command.add_argument("--chunk", type=_shape, help="voxels to a chunk, z,y,x (about 128,128,128)")
     command.add_argument("--json", action="store_true", help="print the summary as JSON")
 
@@ -119,7 +125,14 @@ def _print_values(values: dict[str, Any], as_json: bool) -> None:
 
 def _compress(options: argparse.Namespace) -> None:
     began = time.perf_counter()
-    pipeline.compress(options.input, options.output, model=options.model, chunk=options.chunk)
+    pipeline.compress(
+        options.input,
+        options.output,
+        model=options.model,
+        step=options.step,
+        psnr=options.psnr,
+        chunk=options.chunk,
+    )
     summary = pipeline.describe(options.output)
     chosen = {key: summary[key] for key in ("model", "stored_bytes", "bits_per_voxel", "ratio")}
     _print_values(chosen | {"seconds": time.perf_counter() - began}, options.json)
@@ -142,6 +155,12 @@ def _train(options: argparse.Namespace) -> None:
     if output.exists():
         raise FileExistsError(f"`--output` (={output}) exists already")
     config = _training_config(options.config)
+    if isinstance(config.model, SpectralConfig):
+        volumes = [read_volume(volume) for volume in options.volumes]
+        params = fit_class_model(volumes, config.model, seed=options.seed)._asdict()
+        sources = [Path(volume).name for volume in options.volumes]
+        training.save_result(output, config, sources, Codec(config.model, jax.device_get(params)))
+        return
     train_key, *block_keys = jax.random.split(jax.random.key(options.seed), 3)
     batches, validation = (
         block_batches(volumes, config.model, key=key, blocks_per_volume=config.blocks_per_volume)
@@ -177,11 +196,13 @@ def _train(options: argparse.Namespace) -> None:
         result = training.train(
             config, batches, key=train_key, validation=validation, directory=state, on_progress=on_progress
         )
-    training.save_result(output, config, batches, result)
+    training.save_result(output, config, batches.sources, result.codec, result.history)
     shutil.rmtree(state)
 
 
 def _training_config(name: str) -> training.TrainingConfig:
+    if name == pipeline.DEFAULT_MODEL:
+        return training.TrainingConfig(model=SpectralConfig())
     if name in VARIANTS:
         return training.TrainingConfig(model=VARIANTS[name])
     path = Path(name)

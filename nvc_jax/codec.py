@@ -7,9 +7,11 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
+from nvc_jax import spectral
 from nvc_jax.blocks import (
     Shape3,
     blend_axis,
@@ -21,8 +23,9 @@ from nvc_jax.blocks import (
     pad_to_grid,
 )
 from nvc_jax.checkpoints import load_checkpoint
-from nvc_jax.models import BlockAutoencoder, ModelConfig, Params, bind
+from nvc_jax.models import BlockAutoencoder, ModelConfig, Params, SpectralConfig, bind
 from nvc_jax.normalize import check_dtype, denormalize, finite_range, normalize
+from nvc_jax.spectral import MIN_STEP, EncodedStream
 
 BLOCKS_PER_STEP = 1024
 """Blocks that pass through the network at a time: intermediates stay in cache, memory stays bounded."""
@@ -75,8 +78,10 @@ def load_codec(model: str | Path) -> Codec:
     return Codec(*load_checkpoint(model))
 
 
-def encode_volume(codec: Codec, volume: ArrayLike) -> Encoded:
-    """Encode a volume into its blocks' latent means (paper, section 2).
+def encode_volume(
+    codec: Codec, volume: ArrayLike, *, step: ArrayLike | None = None
+) -> Encoded | EncodedStream:
+    """Encode a volume: into its blocks' latent means (paper, section 2), or into an entropy-coded stream.
 
     Pure: it may be called inside ``jax.jit``, ``jax.vmap`` and ``jax.shard_map``. Called outside, it
     runs as one compiled program, compiled once for each shape and dtype.
@@ -84,26 +89,54 @@ def encode_volume(codec: Codec, volume: ArrayLike) -> Encoded:
     Args:
         codec: from ``load_codec`` or ``train``.
         volume: (z, y, x), uint8, uint16, int16 or float32.
+        step: of the quantiser, relative to the volume's range, from 2**-15 on: smaller is better and
+            larger. For spectral models such as nvc-1, which need it; may be traced.
 
     Returns:
-        The encoded volume.
+        The encoded volume: arrays of static shape; a stream has a buffer and its used length.
 
     Raises:
         TypeError: the dtype is not supported.
-        ValueError: wrong rank, an empty side, or values that are not finite (inside a transformation
-            values cannot be checked: there NaN encodes as the minimum, infinities as the range's ends).
+        ValueError: a missing, needless or wrong step, wrong rank, an empty side, or values that are not
+            finite (inside a transformation values cannot be checked: there NaN encodes as the minimum,
+            infinities as the range's ends).
     """
     volume = volume if isinstance(volume, jax.Array) else jnp.asarray(volume)
     check_shape(volume.shape)
     check_dtype(volume.dtype)
-    if not isinstance(volume, jax.core.Tracer) and jnp.issubdtype(volume.dtype, jnp.floating):
-        n_bad = int(_count_nonfinite(volume))
-        if n_bad:
-            raise ValueError(f"`volume` holds {n_bad} values that are not finite; all must be")
+    check_step(codec.config, step)
+    if not isinstance(volume, jax.core.Tracer):
+        check_finite(volume)
+    if isinstance(codec.config, SpectralConfig):
+        return _encode_spectral(codec.params, volume, jnp.asarray(step, jnp.float32))
     return _encode(codec, volume)
 
 
-def decode_volume(codec: Codec, encoded: Encoded, *, mode: str = "blend") -> jax.Array:
+def check_finite(volume: ArrayLike) -> tuple[float, float]:
+    """The range of a volume, or ``ValueError`` if a value is not finite."""
+    minimum, maximum, n_bad = (float(value) for value in _range_and_nonfinite(jnp.asarray(volume)))
+    if n_bad:
+        raise ValueError(f"`volume` holds {n_bad:.0f} values that are not finite; all must be")
+    return minimum, maximum
+
+
+def check_step(config: ModelConfig, step: ArrayLike | None) -> None:
+    """Raise ``ValueError`` unless ``step`` suits the model."""
+    if not isinstance(config, SpectralConfig):
+        if step is not None:
+            raise ValueError(f"`step` (={step}): architecture {config.architecture!r} takes none")
+    elif step is None:
+        raise ValueError("`step` is missing: spectral models quantise, for instance with step=0.01")
+    elif not isinstance(step, jax.core.Tracer) and not MIN_STEP <= float(np.asarray(step)) <= 1:
+        raise ValueError(f"`step` (={step}) must lie between {MIN_STEP} and 1, relative to the range")
+
+
+@jax.jit
+def _encode_spectral(params: Params, volume: jax.Array, step: jax.Array) -> EncodedStream:
+    return spectral.encode(params, volume, *finite_range(volume), step)
+
+
+def decode_volume(codec: Codec, encoded: Encoded | EncodedStream, *, mode: str = "blend") -> jax.Array:
     """Decode a volume; the inverse of ``encode_volume`` up to the model's error.
 
     Args:
@@ -116,9 +149,15 @@ def decode_volume(codec: Codec, encoded: Encoded, *, mode: str = "blend") -> jax
         The volume in its original shape and dtype.
 
     Raises:
-        ValueError: the latents are not of this codec's and volume's size, or ``mode`` is unknown.
+        ValueError: the encoded volume is not of this codec's kind and size, or ``mode`` is unknown.
     """
     check_mode(mode)
+    if isinstance(codec.config, SpectralConfig) != isinstance(encoded, EncodedStream):
+        raise ValueError(
+            f"`encoded` is a {type(encoded).__name__}, not of a {codec.config.architecture} codec"
+        )
+    if isinstance(encoded, EncodedStream):
+        return spectral.decode(codec.params, encoded)
     expected = (*grid_shape(encoded.shape, codec.config.block_size), codec.config.latent_dim)
     if encoded.latents.shape != expected:
         raise ValueError(
@@ -128,8 +167,10 @@ def decode_volume(codec: Codec, encoded: Encoded, *, mode: str = "blend") -> jax
 
 
 @jax.jit
-def _count_nonfinite(volume: jax.Array) -> jax.Array:
-    return jnp.sum(~jnp.isfinite(volume))
+def _range_and_nonfinite(volume: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    if jnp.issubdtype(volume.dtype, jnp.integer):
+        return *finite_range(volume), jnp.int32(0)
+    return *finite_range(volume), jnp.sum(~jnp.isfinite(volume))
 
 
 def _slab(grid: Shape3) -> tuple[int, int]:

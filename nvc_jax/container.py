@@ -1,12 +1,14 @@
-"""The container: latents as a Zarr v3 array, with what decoding needs in its attributes.
+"""The container: a Zarr v3 array of latents or streams, with what decoding needs in its attributes.
 
-Provisional format 0, for the paper's float32 latents: an array (grid_z, grid_y, grid_x, latent_dim) in
-chunks, each compressed without loss by Blosc and closed by a CRC-32C. A model that does not ship with the
+Provisional format 0. For the paper's models an array (grid_z, grid_y, grid_x, latent_dim) of float32 latents
+in chunks, each compressed without loss by Blosc. For spectral models an array of bytes, the payloads of the
+volume's chunks end to end. Every Zarr chunk is closed by a CRC-32C. A model that does not ship with the
 package lies in the store's directory ``model``.
 """
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from nvc_jax.blocks import Shape3, check_shape, grid_shape
 from nvc_jax.checkpoints import find_checkpoint, model_sha256, save_checkpoint
 from nvc_jax.codec import Codec, load_codec
 from nvc_jax.normalize import check_dtype
+from nvc_jax.spectral import MIN_STEP
 from nvc_jax.volumes import replacing
 
 FORMAT_VERSION = 0
@@ -42,6 +45,9 @@ class Header:
         model: name of the model, for people; the SHA-256 decides.
         sha256: of the model's configuration and parameters.
         version: of the format.
+        step: of the quantiser, relative to the range; None for latents that are not quantised. So too:
+        chunk: (z, y, x) voxels that were encoded together; the volume is padded to whole chunks.
+        ends: where each chunk's payload ends, in bytes; chunks in z, y, x order.
     """
 
     shape: Shape3
@@ -53,10 +59,14 @@ class Header:
     model: str
     sha256: str
     version: int = FORMAT_VERSION
+    step: float | None = None
+    chunk: Shape3 | None = None
+    ends: tuple[int, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready description that ``from_dict`` reads back."""
-        return {**dataclasses.asdict(self), "shape": list(self.shape)}
+        fields = {**dataclasses.asdict(self), "shape": list(self.shape)}
+        return {key: value for key, value in fields.items() if value is not None}
 
     @classmethod
     def from_dict(cls, description: Any) -> "Header":
@@ -69,19 +79,44 @@ class Header:
         if version != FORMAT_VERSION:
             raise FormatError(f"`version` (={version!r}) must be {FORMAT_VERSION}: upgrade nvc_jax")
         try:
-            header = cls(**{**description, "shape": check_shape(tuple(description["shape"]))})
-            check_dtype(header.dtype)
-            if not (np.isfinite([header.minimum, header.maximum]).all() and header.minimum <= header.maximum):
-                raise ValueError(f"the range [{header.minimum}, {header.maximum}] is not finite and ordered")
-            if min(header.block_size, header.latent_dim) < 1:
-                raise ValueError("`block_size` and `latent_dim` must be at least 1")
+            fields: dict[str, Any] = {
+                key: tuple(v) if isinstance(v, list) else v for key, v in description.items()
+            }
+            header = cls(**{**fields, "shape": check_shape(fields["shape"])})
+            header._check()
         except (TypeError, ValueError, KeyError) as error:
             raise FormatError(f"the attribute `{_KEY}` is damaged: {error}") from error
         return header
 
+    def _check(self) -> None:
+        check_dtype(self.dtype)
+        if not (np.isfinite([self.minimum, self.maximum]).all() and self.minimum <= self.maximum):
+            raise ValueError(f"the range [{self.minimum}, {self.maximum}] is not finite and ordered")
+        if min(self.block_size, self.latent_dim) < 1:
+            raise ValueError("`block_size` and `latent_dim` must be at least 1")
+        if self.step is None:
+            return
+        if self.chunk is None or self.ends is None or not MIN_STEP <= self.step <= 1:
+            raise ValueError(f"`step` (={self.step}) must be in range, with `chunk` and `ends` beside it")
+        check_chunk(self.chunk, self.block_size)
+        if len(self.ends) != math.prod(self.chunk_grid) or list(self.ends) != sorted(self.ends):
+            raise ValueError(f"`ends` must rise, one for each of {math.prod(self.chunk_grid)} chunks")
+
+    @property
+    def chunk_grid(self) -> Shape3:
+        """Chunks along z, y and x."""
+        assert self.chunk is not None
+        z, y, x = (math.ceil(side / part) for side, part in zip(self.shape, self.chunk, strict=True))
+        return z, y, x
+
+    @property
+    def array_shape(self) -> tuple[int, ...]:
+        """Shape of the stored array."""
+        return self.latents_shape if self.ends is None else (self.ends[-1],)
+
     @property
     def latents_shape(self) -> tuple[int, int, int, int]:
-        """Shape of the stored array."""
+        """Blocks along z, y and x, and latents of each."""
         return (*grid_shape(self.shape, self.block_size), self.latent_dim)
 
 
@@ -98,7 +133,7 @@ def check_chunk(chunk: tuple[int, ...], block_size: int) -> Shape3:
 
 @contextlib.contextmanager
 def create(path: Path, header: Header, codec: Codec, chunk: Shape3) -> Iterator[ts.TensorStore]:
-    """Create a container and yield its array of latents to be written.
+    """Create a container and yield its array to be written.
 
     The store appears under its name when the block ends without an error, and not at all otherwise.
 
@@ -106,34 +141,49 @@ def create(path: Path, header: Header, codec: Codec, chunk: Shape3) -> Iterator[
         path: the store's directory; an existing store is replaced.
         header: the metadata.
         codec: the codec; its checkpoint is copied into the store unless it ships with the package.
-        chunk: (z, y, x) voxels to a chunk, multiples of the block size.
+        chunk: (z, y, x) voxels to a chunk of latents, multiples of the block size.
     """
-    chunk_blocks = check_chunk(chunk, header.block_size)
-    grid = header.latents_shape[:3]
-    chunk_shape = [*(min(c, g) for c, g in zip(chunk_blocks, grid, strict=True)), header.latent_dim]
     spec: dict[str, Any] = {
         "driver": "zarr3",
         "store_data_equal_to_fill_value": True,  # a chunk that is not there is a lost one
         "metadata": {
-            "shape": header.latents_shape,
-            "data_type": "float32",
-            "fill_value": 0.0,
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
-            "dimension_names": ["z", "y", "x", "latent"],
-            "codecs": [
-                {"name": "bytes", "configuration": {"endian": "little"}},
-                {
-                    "name": "blosc",
-                    "configuration": {"cname": "zstd", "clevel": 5, "shuffle": "shuffle", "typesize": 4},
-                },
-                {"name": "crc32c"},
-            ],
+            **(_latents_metadata(header, chunk) if header.step is None else _streams_metadata(header)),
+            "shape": header.array_shape,
             "attributes": {_KEY: header.to_dict()},
         },
     }
     with replacing(path) as partial:
         yield ts.open(spec | {"kvstore": _kvstore(partial)}, create=True).result()
         _embed_model(partial, header, codec)
+
+
+def _latents_metadata(header: Header, chunk: Shape3) -> dict[str, Any]:
+    grid = header.latents_shape[:3]
+    blocks = check_chunk(chunk, header.block_size)
+    chunk_shape = [*(min(c, g) for c, g in zip(blocks, grid, strict=True)), header.latent_dim]
+    blosc = {"cname": "zstd", "clevel": 5, "shuffle": "shuffle", "typesize": 4}
+    return {
+        "data_type": "float32",
+        "fill_value": 0.0,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
+        "dimension_names": ["z", "y", "x", "latent"],
+        "codecs": [
+            {"name": "bytes", "configuration": {"endian": "little"}},
+            {"name": "blosc", "configuration": blosc},
+            {"name": "crc32c"},
+        ],
+    }
+
+
+def _streams_metadata(header: Header) -> dict[str, Any]:
+    chunk_shape = [min(header.array_shape[0], 1 << 20)]
+    return {
+        "data_type": "uint8",
+        "fill_value": 0,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
+        "dimension_names": ["byte"],
+        "codecs": [{"name": "bytes"}, {"name": "crc32c"}],
+    }
 
 
 def _kvstore(path: Path) -> dict[str, str]:
@@ -150,7 +200,7 @@ def _embed_model(store: Path, header: Header, codec: Codec) -> None:
 
 
 def open_container(path: Path) -> tuple[Header, ts.TensorStore]:
-    """The header and the array of latents of a container.
+    """The header and the array of a container.
 
     Raises:
         FileNotFoundError: there is no such directory.
@@ -164,8 +214,8 @@ def open_container(path: Path) -> tuple[Header, ts.TensorStore]:
         "fill_missing_data_reads": False,
     }
     try:
-        latents = ts.open(spec, read=True, open=True).result()
-        attributes = latents.spec().to_json(include_defaults=True)["metadata"].get("attributes", {})
+        array = ts.open(spec, read=True, open=True).result()
+        attributes = array.spec().to_json(include_defaults=True)["metadata"].get("attributes", {})
     except (ValueError, KeyError) as error:
         raise FormatError(f"`{path}` is no readable Zarr v3 array: {error}") from error
     if _KEY not in attributes:
@@ -174,22 +224,23 @@ def open_container(path: Path) -> tuple[Header, ts.TensorStore]:
         header = Header.from_dict(attributes[_KEY])
     except FormatError as error:
         raise FormatError(f"`{path}`: {error}") from error
-    if latents.shape != header.latents_shape or latents.dtype != ts.float32:
+    dtype = ts.float32 if header.step is None else ts.uint8
+    if array.shape != header.array_shape or array.dtype != dtype:
         raise FormatError(
-            f"`{path}` holds {latents.dtype.name} {latents.shape}; its header says float32 "
-            f"{header.latents_shape}"
+            f"`{path}` holds {array.dtype.name} {array.shape}; its header says {dtype.name} "
+            f"{header.array_shape}"
         )
-    return header, latents
+    return header, array
 
 
-def read_latents(latents: ts.TensorStore, path: Path) -> np.ndarray:
-    """The values of (a part of) a container's array of latents.
+def read_array(array: ts.TensorStore, path: Path) -> np.ndarray:
+    """The values of (a part of) a container's array.
 
     Raises:
         FormatError: a chunk is missing or damaged.
     """
     try:
-        return np.asarray(latents.read().result())
+        return np.asarray(array.read().result())
     except (ValueError, OSError) as error:
         raise FormatError(f"`{path}` is damaged: {error}") from error
 

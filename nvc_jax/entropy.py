@@ -199,7 +199,7 @@ def finish_encoding(coder: Coder, n_lanes: jax.Array) -> tuple[jax.Array, jax.Ar
 
 
 def start_decoding(words: jax.Array, used: jax.Array, n_lanes: jax.Array, max_lanes: int) -> Coder:
-    """The inverse of ``finish_encoding``, for ``max_lanes`` lanes of which the first ``n_lanes`` are active."""
+    """The inverse of ``finish_encoding``; of ``max_lanes`` lanes the first ``n_lanes`` are active."""
     used = used - 2 * n_lanes
     index = used + jnp.arange(2 * max_lanes).reshape(max_lanes, 2)
     halves = words.at[index].get(mode="clip").astype(jnp.uint32)

@@ -5,6 +5,7 @@ distributions of their blocks, in turns. The same algorithm then merges the dist
 all classes into a few tables.
 """
 
+import math
 from collections.abc import Iterable
 
 import jax
@@ -48,7 +49,7 @@ def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, see
             latents = np.asarray(_forward(unit, jnp.int32(index)))
             parts.append(latents[rng.permutation(len(latents))[:blocks_per_volume]])
     latents = np.concatenate(parts)
-    steps = np.exp(rng.uniform(*np.log(STEPS), len(latents))).astype(np.float32)
+    steps = np.exp(rng.uniform(math.log(STEPS[0]), math.log(STEPS[1]), len(latents))).astype(np.float32)
     return latents / steps[:, None]
 
 
@@ -71,7 +72,7 @@ def _bits(p_there: np.ndarray, decay: np.ndarray) -> np.ndarray:
     ).astype(np.float32)
 
 
-def _cheapest(features: np.ndarray, bits: np.ndarray, prior: np.ndarray) -> np.ndarray:
+def _cheapest(features: jax.Array, bits: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """Index of the cheapest of K distributions for rows of [there, magnitude] features, (n, 2·D)."""
     zero, first, further = np.moveaxis(bits, -1, 0)
     weights = np.concatenate([first - zero - further, further], axis=1)
@@ -143,15 +144,15 @@ def fit_class_model(
     values = sample_latents(volumes, blocks_per_volume, seed=seed)
     integers = np.array(_round(jnp.asarray(values)))
     order = np.concatenate([[0], 1 + np.argsort(-(integers[:, 1:] != 0).mean(axis=0), kind="stable")])
-    integers, values = integers[:, order], jnp.asarray(values[:, order])
+    integers, ordered = integers[:, order], jnp.asarray(values[:, order])
     model = None
     for _ in range(_N_ROUNDS):
         integers[:, 0] = 0  # means are coded as differences: _fit_to_volumes
         model = _fit_latents(integers, order, config)
         # The next round counts the integers that the encoder would choose.
-        integers = np.array(_decide(model, values)[0])
+        integers = np.array(_decide(model, ordered)[0])
     assert model is not None
-    return _fit_to_volumes(_fit_shrink(model, np.asarray(values)), volumes)
+    return _fit_to_volumes(_fit_shrink(model, np.asarray(ordered)), volumes)
 
 
 def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig) -> ClassModel:
@@ -161,7 +162,8 @@ def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig
     member = np.eye(config.n_classes, dtype=np.float32)[chosen]
     counts = np.repeat(member.sum(axis=0)[:, None], integers.shape[1], axis=1)
     sums = [counts, member.T @ there, member.T @ magnitude]
-    merged, p_there, decay = _merge_tables(*(x.reshape(-1) for x in sums), n_tables=config.n_tables)
+    flat_counts, flat_there, flat_magnitude = (x.reshape(-1) for x in sums)
+    merged, p_there, decay = _merge_tables(flat_counts, flat_there, flat_magnitude, config.n_tables)
     often = sums[1] / np.maximum(counts, 1) > _RARE
     lengths = np.maximum(1, (often * np.arange(1, integers.shape[1] + 1)).max(axis=1))
     lengths[-1] = integers.shape[1]  # the loudest class takes every block

@@ -1,6 +1,8 @@
 """Volumes to containers and back: ``compress``, ``decompress``, ``open``, ``evaluate``."""
 
+import itertools
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +10,27 @@ import jax.numpy as jnp
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax import container
-from nvc_jax.blocks import Shape3, check_mode
+from nvc_jax import container, spectral
+from nvc_jax.blocks import Shape3, check_mode, check_shape
 from nvc_jax.checkpoints import model_sha256
-from nvc_jax.codec import Codec, Encoded, decode_volume, encode_volume, load_codec
+from nvc_jax.codec import (
+    Codec,
+    Encoded,
+    check_finite,
+    check_step,
+    decode_volume,
+    encode_volume,
+    load_codec,
+)
+from nvc_jax.container import check_chunk
 from nvc_jax.metrics import bits_per_voxel, quality
+from nvc_jax.models import ModelConfig, SpectralConfig
+from nvc_jax.spectral import EncodedStream
 from nvc_jax.volumes import check_replaceable, check_writable, open_volume, read_volume, write_volume
 
-DEFAULT_MODEL = "two-wide-margin"
-"""The paper's payload, 2 bits/voxel, without visible block borders."""
+DEFAULT_MODEL = "nvc-1"
+DEFAULT_STEP = 0.01
+DEFAULT_CHUNK_SIDE = 128
 
 Region = tuple[slice, slice, slice]
 
@@ -26,6 +40,8 @@ def compress(
     destination: Path | str,
     *,
     model: str | Path | Codec = DEFAULT_MODEL,
+    step: float | None = None,
+    psnr: float | None = None,
     chunk: Shape3 | None = None,
 ) -> None:
     """Compress a volume into a container.
@@ -35,6 +51,8 @@ def compress(
         destination: directory of the container; an existing Zarr store there is replaced.
         model: name of a shipped model, path of a checkpoint, or a codec. It is kept in the container
             unless it ships with the package.
+        step: for spectral models: of the quantiser, relative to the volume's range (0.01).
+        psnr: for spectral models: dB to reach, within 0.1, in place of a step; relative to max − min.
         chunk: (z, y, x) voxels to a chunk, the unit of reading: multiples of the model's block size;
             None for about 128³.
 
@@ -42,29 +60,120 @@ def compress(
         FileExistsError: ``destination`` is a directory that is no Zarr store.
         FileNotFoundError: there is no such source, model or directory to write to.
         TypeError: the dtype is not supported.
-        ValueError: a wrong chunk, a volume of another rank, an empty one, or values that are not finite.
+        ValueError: a wrong chunk, step or PSNR, a volume of another rank, an empty one, or values that are
+            not finite.
     """
     destination = Path(destination)
     _check_apart(source, destination)
     check_replaceable(destination)
     codec = model if isinstance(model, Codec) else load_codec(model)
-    if chunk is None:
-        chunk = (max(128 // codec.config.block_size, 1) * codec.config.block_size,) * 3
-    container.check_chunk(chunk, codec.config.block_size)
+    config = codec.config
+    spectral_model = isinstance(config, SpectralConfig)
+    if spectral_model and step is None and psnr is None:
+        step = DEFAULT_STEP
+    if psnr is not None:
+        _check_psnr(psnr, step, config)
+    else:
+        check_step(config, step)
     volume = open_volume(source)
-    encoded = encode_volume(codec, volume.read().result())
-    header = container.Header(
-        shape=encoded.shape,
-        dtype=encoded.dtype,
-        minimum=float(encoded.minimum),
-        maximum=float(encoded.maximum),
-        block_size=codec.config.block_size,
-        latent_dim=codec.config.latent_dim,
-        model="custom" if isinstance(model, Codec) else Path(model).name,
-        sha256=model_sha256(codec.config, codec.params),
-    )
-    with container.create(destination, header, codec, chunk) as latents:
-        latents.write(np.asarray(encoded.latents)).result()
+    shape = check_shape(volume.shape)
+    if chunk is None:
+        chunk = _default_chunk(shape, config.block_size)
+    check_chunk(chunk, config.block_size)
+    values = volume.read().result()
+    fields: dict[str, Any] = {
+        "shape": shape,
+        "dtype": str(values.dtype),
+        "block_size": config.block_size,
+        "latent_dim": config.latent_dim,
+        "model": "custom" if isinstance(model, Codec) else Path(model).name,
+        "sha256": model_sha256(config, codec.params),
+    }
+    if spectral_model:
+        minimum, maximum = check_finite(values)
+        streams = _Streams(codec, values, minimum, maximum, chunk)
+        step = streams.step_for(psnr) if psnr is not None else step
+        assert step is not None
+        payloads = streams.encode(step)
+        ends = tuple(int(end) for end in np.cumsum([len(payload) for payload in payloads]))
+        fields |= {"minimum": minimum, "maximum": maximum, "step": step, "chunk": chunk, "ends": ends}
+        array = np.frombuffer(b"".join(payloads), np.uint8)
+    else:
+        encoded = encode_volume(codec, values)
+        assert isinstance(encoded, Encoded)
+        fields |= {"minimum": float(encoded.minimum), "maximum": float(encoded.maximum)}
+        array = np.asarray(encoded.latents)
+    with container.create(destination, container.Header(**fields), codec, chunk) as stored:
+        stored.write(array).result()
+
+
+def _default_chunk(shape: Shape3, block_size: int) -> Shape3:
+    """Chunks of at most 128 voxels a side that share the volume evenly, so that little is padded."""
+    sides = []
+    for side in shape:
+        n_chunks = math.ceil(side / max(DEFAULT_CHUNK_SIDE, block_size))
+        sides.append(math.ceil(math.ceil(side / n_chunks) / block_size) * block_size)
+    z, y, x = sides
+    return z, y, x
+
+
+def _check_psnr(psnr: float, step: float | None, config: ModelConfig) -> None:
+    if not isinstance(config, SpectralConfig):
+        raise ValueError(f"`psnr` (={psnr}): architecture {config.architecture!r} takes none")
+    if step is not None:
+        raise ValueError(f"`psnr` (={psnr}) and `step` (={step}) exclude each other")
+    if not 10 <= psnr <= 90:
+        raise ValueError(f"`psnr` (={psnr}) must lie between 10 and 90 dB")
+
+
+class _Streams:
+    """A volume cut into chunks of one shape, so that one program encodes them all."""
+
+    def __init__(
+        self, codec: Codec, volume: np.ndarray, minimum: float, maximum: float, chunk: Shape3
+    ) -> None:
+        self._codec, self._volume, self._range, self._chunk = codec, volume, (minimum, maximum), chunk
+
+    def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Each chunk, and the same filled up with its last voxels to the full shape."""
+        corners = (range(0, side, part) for side, part in zip(self._volume.shape, self._chunk, strict=True))
+        for corner in itertools.product(*corners):
+            chunk = self._volume[tuple(slice(c, c + n) for c, n in zip(corner, self._chunk, strict=True))]
+            missing = [(0, n - side) for n, side in zip(self._chunk, chunk.shape, strict=True)]
+            yield chunk, np.pad(chunk, missing, mode="edge")
+
+    def _encode_chunk(self, chunk: np.ndarray, step: float) -> EncodedStream:
+        numbers = (jnp.float32(value) for value in (*self._range, step))
+        return spectral.encode(self._codec.params, jnp.asarray(chunk), *numbers)
+
+    def encode(self, step: float) -> list[bytes]:
+        """The payload of every chunk."""
+        return [spectral.to_bytes(self._encode_chunk(chunk, step)) for _, chunk in self._chunks()]
+
+    def _psnr(self, step: float) -> float:
+        """PSNR of the volume encoded with ``step`` and decoded, in dB."""
+        total = 0.0
+        for chunk, filled in self._chunks():
+            decoded = np.asarray(spectral.decode(self._codec.params, self._encode_chunk(filled, step)))
+            error = decoded[tuple(map(slice, chunk.shape))].astype(np.float64) - chunk
+            total += float(np.sum(error * error))
+        minimum, maximum = self._range
+        mse = total / self._volume.size
+        return math.inf if mse == 0 else 20 * math.log10(maximum - minimum) - 10 * math.log10(mse)
+
+    def step_for(self, psnr: float) -> float:
+        """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
+        low, high = math.log(spectral.MIN_STEP), 0.0  # logarithms of steps that reach it, and that do not
+        guess = math.log(math.sqrt(12) * 10 ** (-psnr / 20))
+        for _ in range(14):
+            guess = min(max(guess, low + 0.02 * (high - low)), high - 0.02 * (high - low))
+            excess = self._psnr(math.exp(guess)) - psnr
+            if abs(excess) < 0.05:
+                return math.exp(guess)
+            low, high = (guess, high) if excess > 0 else (low, guess)
+            # 6 dB for each halving of the step, near enough to converge in a few rounds.
+            guess += min(max(excess, -20.0), 20.0) * math.log(10) / 20
+        return math.exp(low)
 
 
 def decompress(
@@ -176,8 +285,10 @@ def _check_apart(source: Any, destination: Path) -> None:
         raise ValueError(f"`destination` (={destination}) is the source itself; it would be replaced")
 
 
-def _chunk_voxels(header: container.Header, latents: ts.TensorStore) -> list[int]:
-    *chunk, _ = latents.chunk_layout.read_chunk_template.shape
+def _chunk_voxels(header: container.Header, array: ts.TensorStore) -> list[int]:
+    if header.chunk is not None:
+        return list(header.chunk)
+    *chunk, _ = array.chunk_layout.read_chunk_template.shape
     return [side * header.block_size for side in chunk]
 
 
@@ -199,13 +310,18 @@ class _Reader:
     def __init__(self, store: Path | str, mode: str) -> None:
         check_mode(mode)
         self.path = Path(store)
-        self.header, self._latents = container.open_container(self.path)
+        self.header, self._array = container.open_container(self.path)
         self._codec = container.load_model(self.path, self.header)
+        if isinstance(self._codec.config, SpectralConfig) != (self.header.step is not None):
+            raise container.FormatError(f"`{store}` holds what its model does not decode")
         self._mode = mode
-        self.chunk = _chunk_voxels(self.header, self._latents)
+        self.chunk = _chunk_voxels(self.header, self._array)
 
     def decode(self, region: tuple[slice, ...]) -> np.ndarray:
         """The voxels of ``region`` alone: those of the whole decoded volume, but for float rounding."""
+        return self._decode_latents(region) if self.header.step is None else self._decode_streams(region)
+
+    def _decode_latents(self, region: tuple[slice, ...]) -> np.ndarray:
         header, b = self.header, self.header.block_size
         # Blending needs the neighbours of the region's blocks.
         halo = 1 if self._mode == "blend" and self._codec.config.margin else 0
@@ -215,7 +331,7 @@ class _Reader:
         blocks = tuple(slice(a, n) for a, n in zip(first, last, strict=True))
         z, y, x = (min(n * b, side) - a * b for a, n, side in zip(first, last, header.shape, strict=True))
         encoded = Encoded(
-            latents=jnp.asarray(container.read_latents(self._latents[blocks], self.path)),
+            latents=jnp.asarray(container.read_array(self._array[blocks], self.path)),
             minimum=jnp.float32(header.minimum),
             maximum=jnp.float32(header.maximum),
             shape=(z, y, x),
@@ -225,3 +341,35 @@ class _Reader:
         return decoded[
             tuple(slice(r.start - a * b, r.stop - a * b) for r, a in zip(region, first, strict=True))
         ]
+
+    def _decode_streams(self, region: tuple[slice, ...]) -> np.ndarray:
+        """Decode every chunk that the region touches and keep what lies in it."""
+        assert self.header.chunk is not None
+        result = np.empty([part.stop - part.start for part in region], self.header.dtype)
+        touched = (
+            range(part.start // side, -(-part.stop // side))
+            for part, side in zip(region, self.header.chunk, strict=True)
+        )
+        for index in itertools.product(*touched):
+            into, of = [], []
+            for part, i, side in zip(region, index, self.header.chunk, strict=True):
+                start, stop = max(part.start, i * side), min(part.stop, (i + 1) * side)
+                into.append(slice(start - part.start, stop - part.start))
+                of.append(slice(start - i * side, stop - i * side))
+            result[tuple(into)] = self._decode_chunk(index)[tuple(of)]
+        return result
+
+    def _decode_chunk(self, index: tuple[int, ...]) -> np.ndarray:
+        header = self.header
+        assert header.chunk is not None
+        assert header.ends is not None
+        assert header.step is not None
+        flat = int(np.ravel_multi_index(index, header.chunk_grid))
+        start = header.ends[flat - 1] if flat else 0
+        payload = container.read_array(self._array[start : header.ends[flat]], self.path).tobytes()
+        numbers = (header.minimum, header.maximum, header.step)
+        try:
+            encoded = spectral.from_bytes(payload, header.chunk, header.dtype, *numbers)
+        except ValueError as error:
+            raise container.FormatError(f"chunk {index} of `{self.path}` is damaged: {error}") from error
+        return np.asarray(decode_volume(self._codec, encoded))

@@ -8,9 +8,11 @@ import dataclasses
 import functools
 import itertools
 import math
+import struct
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from nvc_jax import transform
@@ -23,9 +25,10 @@ from nvc_jax.classes import (
     encode_stream,
     max_lanes_for,
     restore,
+    stream_capacity,
 )
 from nvc_jax.models import Params
-from nvc_jax.normalize import denormalize, finite_range, normalize
+from nvc_jax.normalize import denormalize, normalize
 
 MIN_STEP = 2.0**-15
 """Smallest step, relative to the volume's range: integers stay within what the entropy coder takes."""
@@ -36,7 +39,7 @@ _BLOCKS_PER_STEP = 1024
 _BITS_PER_LANE = 1600
 """A lane's 32 bits cost 2 % of them."""
 _SAMPLE_SIDE = 32
-_MAX_SAMPLES = 27
+_MAX_SAMPLES = 12
 
 
 @functools.partial(
@@ -73,11 +76,21 @@ class EncodedStream:
 
 
 @jax.jit
-def encode(params: Params, volume: jax.Array, step: jax.Array) -> EncodedStream:
-    """Encode a volume (z, y, x) of a supported dtype with a step relative to its range."""
+def encode(
+    params: Params, volume: jax.Array, minimum: jax.Array, maximum: jax.Array, step: jax.Array
+) -> EncodedStream:
+    """Encode a volume.
+
+    Args:
+        params: of the entropy model.
+        volume: (z, y, x), a supported dtype.
+        minimum: float32, what counts as 0: the smallest value, of the volume or of what it is a part of.
+        maximum: float32, what counts as 1.
+        step: float32, of the quantiser, relative to maximum − minimum; at least MIN_STEP.
+    """
     model = ClassModel(**params)
     shape = check_shape(volume.shape)
-    minimum, maximum = finite_range(volume)
+    # Centred, so that float32 loses the fewest digits.
     unit = normalize(volume, minimum, maximum) - 0.5
     # Repeated border voxels cost next to nothing, and the decoder throws them away.
     padded = jnp.pad(unit, [(0, -side % transform.BLOCK) for side in shape], mode="edge")
@@ -122,7 +135,7 @@ def decide_in_steps(model: ClassModel, values: jax.Array) -> tuple[jax.Array, ja
 
 
 def _samples(volume: jax.Array) -> jax.Array:
-    """Up to 27 cubes spread over the volume, (n, side, side, side) or smaller where the volume is."""
+    """A few cubes spread over the volume, (n, side, side, side) or smaller where the volume is."""
     sides = [min(_SAMPLE_SIDE, side) for side in volume.shape]
     corners = list(
         itertools.product(
@@ -131,8 +144,7 @@ def _samples(volume: jax.Array) -> jax.Array:
     )
     chosen = [corners[i * len(corners) // _MAX_SAMPLES] for i in range(_MAX_SAMPLES)]
     chosen = corners if len(corners) <= _MAX_SAMPLES else chosen
-    take = jax.vmap(lambda corner: lax.dynamic_slice(volume, list(corner), sides))
-    return take(jnp.array(chosen))
+    return jnp.stack([lax.slice(volume, c, [a + b for a, b in zip(c, sides, strict=True)]) for c in chosen])
 
 
 def choose_filter(model: ClassModel, volume: jax.Array, step: jax.Array) -> jax.Array:
@@ -140,7 +152,7 @@ def choose_filter(model: ClassModel, volume: jax.Array, step: jax.Array) -> jax.
     samples = _samples(volume)
 
     def cost(filter_index: jax.Array) -> jax.Array:
-        latents = lax.map(lambda sample: transform.forward(sample, filter_index), samples)
+        latents = jax.vmap(transform.forward, in_axes=(0, None))(samples, filter_index)
         values = latents.reshape(-1, transform.N_LATENTS)[:, model.order] / step
         integers, classes, bits = decide(model, values)
         error = values - restore(model, integers, classes)
@@ -174,3 +186,49 @@ def _accumulate(differences: jax.Array, predictor: jax.Array) -> jax.Array:
         return means
 
     return lax.switch(predictor, [functools.partial(undo, axes) for axes in _PREDICTORS])
+
+
+_HEAD = struct.Struct("<IIBBxx")
+
+
+def to_bytes(encoded: EncodedStream) -> bytes:
+    """The stream and what is needed to decode it, but for range, step, shape and dtype."""
+    used, n_lanes = int(encoded.used), int(encoded.n_lanes)
+    head = _HEAD.pack(used, n_lanes, int(encoded.filter_index), int(encoded.predictor))
+    return head + np.asarray(encoded.words[:used]).astype("<u2").tobytes()
+
+
+def from_bytes(
+    payload: bytes, shape: Shape3, dtype: str, minimum: float, maximum: float, step: float
+) -> EncodedStream:
+    """The inverse of ``to_bytes``.
+
+    Raises:
+        ValueError: the payload cannot be of such a volume.
+    """
+    n_blocks = math.prod(grid_shape(shape, transform.BLOCK))
+    if len(payload) < _HEAD.size:
+        raise ValueError(f"a payload of {len(payload)} bytes lacks its head of {_HEAD.size}")
+    used, n_lanes, filter_index, predictor = _HEAD.unpack_from(payload)
+    capacity = stream_capacity(n_blocks, transform.N_LATENTS)
+    wrong = (
+        len(payload) != _HEAD.size + 2 * used
+        or not 1 <= n_lanes <= max_lanes_for(n_blocks)
+        or not 2 * n_lanes <= used <= capacity
+        or filter_index >= len(transform.FILTERS)
+        or predictor >= len(_PREDICTORS)
+    )
+    if wrong:
+        raise ValueError(f"a payload's head contradicts its {len(payload)} bytes or {n_blocks} blocks")
+    words = np.zeros(capacity, np.uint16)
+    words[:used] = np.frombuffer(payload, "<u2", offset=_HEAD.size)
+    integers = (np.int32(value) for value in (used, n_lanes))
+    return EncodedStream(
+        jnp.asarray(words),
+        *map(jnp.asarray, integers),
+        *(jnp.float32(value) for value in (minimum, maximum, step)),
+        jnp.int32(filter_index),
+        jnp.int32(predictor),
+        shape,
+        dtype,
+    )

@@ -20,7 +20,15 @@ from nvc_jax.blocks import blend_window
 from nvc_jax.checkpoints import model_card, save_checkpoint
 from nvc_jax.codec import Codec
 from nvc_jax.datasets import BlockBatches
-from nvc_jax.models import VARIANTS, ModelConfig, Params, bind, config_from_dict, init_params
+from nvc_jax.models import (
+    VARIANTS,
+    ModelConfig,
+    Params,
+    SpectralConfig,
+    bind,
+    config_from_dict,
+    init_params,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,22 +206,32 @@ def train(
 
 
 def save_result(
-    directory: Path | str, config: TrainingConfig, batches: BlockBatches, result: TrainingResult
+    directory: Path | str,
+    config: TrainingConfig,
+    sources: Sequence[str],
+    codec: Codec,
+    history: Sequence[Progress] = (),
 ) -> None:
     """Save a trained codec as a checkpoint, with a card and the configuration as ``training.json``.
 
     Raises:
         FileExistsError: ``directory`` exists.
     """
-    last = result.history[-1] if result.history else None
+    fitted = isinstance(config.model, SpectralConfig)
     settings = {k: v for k, v in config.to_dict().items() if k not in ("model", "steps_per_dispatch")}
-    scores = {"last loss": f"{last.loss:.6f}", "steps": str(last.step)} if last else {}
-    if last and last.validation_loss is not None:
-        scores["validation loss"] = f"{last.validation_loss:.6f}"
+    scores = {}
+    if history:
+        scores = {"last loss": f"{history[-1].loss:.6f}", "steps": str(history[-1].step)}
+        if history[-1].validation_loss is not None:
+            scores["validation loss"] = f"{history[-1].validation_loss:.6f}"
     card = model_card(
-        Path(directory).name, config.model, settings, dict.fromkeys(batches.sources, "not stated"), scores
+        Path(directory).name,
+        config.model,
+        {"method": "counting, Lloyd's algorithm in bits"} if fitted else settings,
+        dict.fromkeys(sources, "not stated"),
+        scores,
     )
-    save_checkpoint(directory, config.model, result.codec.params, card, config.to_dict())
+    save_checkpoint(directory, config.model, codec.params, card, config.to_dict())
 
 
 def evaluate_blocks(config: TrainingConfig, params: Params, blocks: jax.Array | np.ndarray) -> float:
