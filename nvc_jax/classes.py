@@ -47,7 +47,7 @@ class ClassModel(NamedTuple):
 def abstract_class_model(n_latents: int, n_classes: int, n_tables: int) -> ClassModel:
     """Shapes and dtypes of a class model."""
 
-    def leaf(dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
+    def leaf(dtype: Any, *shape: int) -> Any:
         return jax.ShapeDtypeStruct(shape, dtype)
 
     return ClassModel(
@@ -59,7 +59,7 @@ def abstract_class_model(n_latents: int, n_classes: int, n_tables: int) -> Class
         lengths=leaf(jnp.int32, n_classes),
         class_frequencies=leaf(jnp.uint16, n_classes + 1, entropy.N_TOKENS),
         class_bits=leaf(jnp.float32, n_classes),
-    )  # type: ignore[arg-type]
+    )
 
 
 def round_above(values: jax.Array, first: jax.Array, further: jax.Array) -> jax.Array:
@@ -260,6 +260,6 @@ def decode_stream(
         return coder, integers, block, jnp.where(last, 0, place + 1)
 
     integers = jnp.zeros((n_blocks, n_latents), jnp.int32)
-    state = (coder, integers, *_locate(ends, jnp.minimum(runs.starts, runs.total - 1)))
-    _, integers, *_ = lax.fori_loop(0, runs.length, pop_latent, state)
+    start = (coder, integers, *_locate(ends, jnp.minimum(runs.starts, runs.total - 1)))
+    _, integers, *_ = lax.fori_loop(0, runs.length, pop_latent, start)
     return integers, classes

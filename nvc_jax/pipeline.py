@@ -1,8 +1,6 @@
 """Volumes to containers and back: ``compress``, ``decompress``, ``open``, ``evaluate``."""
 
-import itertools
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from nvc_jax.codec import (
 from nvc_jax.container import check_chunk
 from nvc_jax.metrics import bits_per_voxel, quality
 from nvc_jax.models import ModelConfig, SpectralConfig
-from nvc_jax.spectral import EncodedStream
+from nvc_jax.streams import ChunkedVolume, touched_chunks
 from nvc_jax.volumes import check_replaceable, check_writable, open_volume, read_volume, write_volume
 
 DEFAULT_MODEL = "nvc-1"
@@ -78,7 +76,7 @@ def compress(
     volume = open_volume(source)
     shape = check_shape(volume.shape)
     if chunk is None:
-        chunk = _default_chunk(shape, config.block_size)
+        chunk = default_chunk(shape, config.block_size)
     check_chunk(chunk, config.block_size)
     values = volume.read().result()
     fields: dict[str, Any] = {
@@ -91,7 +89,7 @@ def compress(
     }
     if spectral_model:
         minimum, maximum = check_finite(values)
-        streams = _Streams(codec, values, minimum, maximum, chunk)
+        streams = ChunkedVolume(codec, values, minimum, maximum, chunk)
         step = streams.step_for(psnr) if psnr is not None else step
         assert step is not None
         payloads = streams.encode(step)
@@ -107,7 +105,7 @@ def compress(
         stored.write(array).result()
 
 
-def _default_chunk(shape: Shape3, block_size: int) -> Shape3:
+def default_chunk(shape: Shape3, block_size: int) -> Shape3:
     """Chunks of at most 128 voxels a side that share the volume evenly, so that little is padded."""
     sides = []
     for side in shape:
@@ -124,56 +122,6 @@ def _check_psnr(psnr: float, step: float | None, config: ModelConfig) -> None:
         raise ValueError(f"`psnr` (={psnr}) and `step` (={step}) exclude each other")
     if not 10 <= psnr <= 90:
         raise ValueError(f"`psnr` (={psnr}) must lie between 10 and 90 dB")
-
-
-class _Streams:
-    """A volume cut into chunks of one shape, so that one program encodes them all."""
-
-    def __init__(
-        self, codec: Codec, volume: np.ndarray, minimum: float, maximum: float, chunk: Shape3
-    ) -> None:
-        self._codec, self._volume, self._range, self._chunk = codec, volume, (minimum, maximum), chunk
-
-    def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Each chunk, and the same filled up with its last voxels to the full shape."""
-        corners = (range(0, side, part) for side, part in zip(self._volume.shape, self._chunk, strict=True))
-        for corner in itertools.product(*corners):
-            chunk = self._volume[tuple(slice(c, c + n) for c, n in zip(corner, self._chunk, strict=True))]
-            missing = [(0, n - side) for n, side in zip(self._chunk, chunk.shape, strict=True)]
-            yield chunk, np.pad(chunk, missing, mode="edge")
-
-    def _encode_chunk(self, chunk: np.ndarray, step: float) -> EncodedStream:
-        numbers = (jnp.float32(value) for value in (*self._range, step))
-        return spectral.encode(self._codec.params, jnp.asarray(chunk), *numbers)
-
-    def encode(self, step: float) -> list[bytes]:
-        """The payload of every chunk."""
-        return [spectral.to_bytes(self._encode_chunk(chunk, step)) for _, chunk in self._chunks()]
-
-    def _psnr(self, step: float) -> float:
-        """PSNR of the volume encoded with ``step`` and decoded, in dB."""
-        total = 0.0
-        for chunk, filled in self._chunks():
-            decoded = np.asarray(spectral.decode(self._codec.params, self._encode_chunk(filled, step)))
-            error = decoded[tuple(map(slice, chunk.shape))].astype(np.float64) - chunk
-            total += float(np.sum(error * error))
-        minimum, maximum = self._range
-        mse = total / self._volume.size
-        return math.inf if mse == 0 else 20 * math.log10(maximum - minimum) - 10 * math.log10(mse)
-
-    def step_for(self, psnr: float) -> float:
-        """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
-        low, high = math.log(spectral.MIN_STEP), 0.0  # logarithms of steps that reach it, and that do not
-        guess = math.log(math.sqrt(12) * 10 ** (-psnr / 20))
-        for _ in range(14):
-            guess = min(max(guess, low + 0.02 * (high - low)), high - 0.02 * (high - low))
-            excess = self._psnr(math.exp(guess)) - psnr
-            if abs(excess) < 0.05:
-                return math.exp(guess)
-            low, high = (guess, high) if excess > 0 else (low, guess)
-            # 6 dB for each halving of the step, near enough to converge in a few rounds.
-            guess += min(max(excess, -20.0), 20.0) * math.log(10) / 20
-        return math.exp(low)
 
 
 def decompress(
@@ -343,20 +291,11 @@ class _Reader:
         ]
 
     def _decode_streams(self, region: tuple[slice, ...]) -> np.ndarray:
-        """Decode every chunk that the region touches and keep what lies in it."""
-        assert self.header.chunk is not None
-        result = np.empty([part.stop - part.start for part in region], self.header.dtype)
-        touched = (
-            range(part.start // side, -(-part.stop // side))
-            for part, side in zip(region, self.header.chunk, strict=True)
-        )
-        for index in itertools.product(*touched):
-            into, of = [], []
-            for part, i, side in zip(region, index, self.header.chunk, strict=True):
-                start, stop = max(part.start, i * side), min(part.stop, (i + 1) * side)
-                into.append(slice(start - part.start, stop - part.start))
-                of.append(slice(start - i * side, stop - i * side))
-            result[tuple(into)] = self._decode_chunk(index)[tuple(of)]
+        header = self.header
+        assert header.chunk is not None
+        result = np.empty([part.stop - part.start for part in region], header.dtype)
+        for index, into, of in touched_chunks(region, header.chunk):
+            result[into] = self._decode_chunk(index)[of]
         return result
 
     def _decode_chunk(self, index: tuple[int, ...]) -> np.ndarray:
@@ -367,9 +306,10 @@ class _Reader:
         flat = int(np.ravel_multi_index(index, header.chunk_grid))
         start = header.ends[flat - 1] if flat else 0
         payload = container.read_array(self._array[start : header.ends[flat]], self.path).tobytes()
-        numbers = (header.minimum, header.maximum, header.step)
         try:
-            encoded = spectral.from_bytes(payload, header.chunk, header.dtype, *numbers)
+            encoded = spectral.from_bytes(
+                payload, header.chunk, header.dtype, header.minimum, header.maximum, header.step
+            )
         except ValueError as error:
             raise container.FormatError(f"chunk {index} of `{self.path}` is damaged: {error}") from error
         return np.asarray(decode_volume(self._codec, encoded))

@@ -222,13 +222,15 @@ def from_bytes(
         raise ValueError(f"a payload's head contradicts its {len(payload)} bytes or {n_blocks} blocks")
     words = np.zeros(capacity, np.uint16)
     words[:used] = np.frombuffer(payload, "<u2", offset=_HEAD.size)
-    integers = (np.int32(value) for value in (used, n_lanes))
     return EncodedStream(
-        jnp.asarray(words),
-        *map(jnp.asarray, integers),
-        *(jnp.float32(value) for value in (minimum, maximum, step)),
-        jnp.int32(filter_index),
-        jnp.int32(predictor),
-        shape,
-        dtype,
+        words=jnp.asarray(words),
+        used=jnp.int32(used),
+        n_lanes=jnp.int32(n_lanes),
+        minimum=jnp.float32(minimum),
+        maximum=jnp.float32(maximum),
+        step=jnp.float32(step),
+        filter_index=jnp.int32(filter_index),
+        predictor=jnp.int32(predictor),
+        shape=shape,
+        dtype=dtype,
     )

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.blocks import Shape3, assemble_blocks, extract_blocks
+from nvc_jax.blocks import Shape3, assemble_blocks, check_shape, extract_blocks
 
 BLOCK = 8
 N_LATENTS = BLOCK**3
@@ -83,10 +83,10 @@ def _map_blocks(blocks: jax.Array, matrix: jax.Array) -> jax.Array:
 
 def _filter_borders(volume: jax.Array, matrix: jax.Array) -> jax.Array:
     """Apply ``matrix`` (8 × 8) across every border along every axis: blocks shifted by half a block."""
-    shape = volume.shape
+    shape = check_shape(volume.shape)
     padded = jnp.pad(volume, BLOCK // 2, mode="symmetric")
     blocks = _map_blocks(extract_blocks(padded, BLOCK), _cube(matrix).T).reshape(-1, *[BLOCK] * 3)
-    filtered = assemble_blocks(blocks, padded.shape)
+    filtered = assemble_blocks(blocks, check_shape(padded.shape))
     return lax.slice(filtered, [BLOCK // 2] * 3, [BLOCK // 2 + side for side in shape])
 
 

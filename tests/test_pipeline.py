@@ -45,7 +45,7 @@ def test_a_container_gives_what_the_codec_gives(dtype: str, mode: str, tmp_path:
 @pytest.mark.parametrize("source", ["v.npy", "v.npz", "v_43x30x21_uint8.raw", "v.zarr"])
 def test_every_kind_of_file_goes_in_and_comes_out(source: str, tmp_path: Path) -> None:
     write_volume(tmp_path / source, VOLUME)
-    nvc_jax.compress(tmp_path / source, tmp_path / "c.zarr")
+    nvc_jax.compress(tmp_path / source, tmp_path / "c.zarr", model="two-wide-margin")
     nvc_jax.decompress(tmp_path / "c.zarr", tmp_path / f"out-{source}")
     measures = nvc_jax.evaluate(tmp_path / source, tmp_path / "c.zarr")
     error = read_volume(tmp_path / f"out-{source}").astype(float) - VOLUME
@@ -90,7 +90,7 @@ def test_a_custom_model_travels_in_the_container(store: Path, codec: nvc_jax.Cod
 
 def test_constant_volumes_are_exact(tmp_path: Path) -> None:
     volume = np.full((9, 8, 7), -3.25, np.float32)
-    nvc_jax.compress(volume, tmp_path / "v.zarr")
+    nvc_jax.compress(volume, tmp_path / "v.zarr", model="two-wide-margin")
     measures = nvc_jax.evaluate(volume, tmp_path / "v.zarr")
     assert measures["mse"] == 0
     assert measures["psnr_db"] == np.inf
@@ -185,3 +185,98 @@ def test_bad_requests_are_named(store: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has shape"):
         nvc_jax.evaluate(VOLUME[1:], store)
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]
+
+
+@pytest.fixture(scope="module")
+def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("streams") / "v.zarr"
+    nvc_jax.compress(VOLUME, path, model="nvc-1", step=0.02, chunk=(16, 16, 24))
+    return path
+
+
+def test_streams_give_what_the_codec_gives(tmp_path: Path) -> None:
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02)  # nvc-1 is the default, and one chunk holds it
+    codec = nvc_jax.load_codec("nvc-1")
+    filled = np.pad(VOLUME, [(0, -side % 8) for side in VOLUME.shape], mode="edge")
+    decoded = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, filled, step=0.02))
+    expected = np.asarray(decoded)[tuple(map(slice, VOLUME.shape))]
+    np.testing.assert_array_equal(nvc_jax.open(tmp_path / "v.zarr").read().result(), expected)
+
+
+def test_regions_of_streams_are_those_of_the_whole(streams: Path, tmp_path: Path) -> None:
+    view = nvc_jax.open(streams)
+    whole = view.read().result()
+    assert nvc_jax.evaluate(VOLUME, streams)["psnr_db"] > 40
+    for region in [np.s_[0:1, 0:1, 0:1], np.s_[3:19, 15:17, 20:43], np.s_[20:21, 29:30, 42:43]]:
+        np.testing.assert_array_equal(view[region].read().result(), whole[region])
+        nvc_jax.decompress(streams, tmp_path / "r.npy", region=region)
+        np.testing.assert_array_equal(np.load(tmp_path / "r.npy"), whole[region])
+
+
+@pytest.mark.parametrize("psnr", [32.0, 45.0, 58.0])
+def test_psnr_is_met(psnr: float, tmp_path: Path) -> None:
+    volume = VOLUME.astype(np.float32)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", psnr=psnr)
+    assert abs(nvc_jax.evaluate(volume, tmp_path / "v.zarr")["psnr_db"] - psnr) < 0.1
+
+
+def test_constant_volumes_meet_any_psnr(tmp_path: Path) -> None:
+    volume = np.full((9, 8, 7), 4, np.uint8)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", psnr=40)
+    assert nvc_jax.evaluate(volume, tmp_path / "v.zarr")["mse"] == 0
+
+
+def test_damaged_streams_are_found(streams: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "v.zarr"
+    shutil.copytree(streams, copy)
+    chunk = copy / "c" / "0"
+    data = bytearray(chunk.read_bytes())
+    data[len(data) // 2] ^= 1
+    chunk.write_bytes(data)
+    with pytest.raises(FormatError, match="is damaged"):
+        nvc_jax.evaluate(VOLUME, copy)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("step", 7.0, "in range"),
+        ("chunk", None, "beside it"),
+        ("chunk", [16, 16, 23], "multiples"),
+        ("ends", [5, 4], "must rise"),
+        ("chunk", [8, 16, 24], "must rise, one for each"),
+    ],
+)
+def test_foreign_stream_metadata_are_named(
+    field: str, value: object, message: str, streams: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "v.zarr"
+    shutil.copytree(streams, copy)
+    metadata = json.loads((copy / "zarr.json").read_text())
+    metadata["attributes"]["nvc"][field] = value
+    (copy / "zarr.json").write_text(json.dumps(metadata))
+    with pytest.raises(FormatError, match=message):
+        nvc_jax.open(copy)
+
+
+def test_payloads_that_contradict_the_metadata_are_found(streams: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "v.zarr"
+    shutil.copytree(streams, copy)
+    metadata = json.loads((copy / "zarr.json").read_text())
+    metadata["attributes"]["nvc"]["ends"][0] -= 2
+    (copy / "zarr.json").write_text(json.dumps(metadata))
+    with pytest.raises(FormatError, match=r"chunk \(0, 0, 0\) .* is damaged"):
+        nvc_jax.evaluate(VOLUME, copy)
+
+
+def test_wrong_rates_are_named(tmp_path: Path) -> None:
+    for arguments, message in [
+        ({"step": 2.0}, "`step`"),
+        ({"psnr": 5.0}, "`psnr`"),
+        ({"psnr": 40.0, "step": 0.1}, "exclude each other"),
+        ({"psnr": 40.0, "model": "zero-margin"}, "takes none"),
+        ({"step": 0.1, "model": "zero-margin"}, "takes none"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            nvc_jax.compress(VOLUME, tmp_path / "v.zarr", **arguments)
+    assert not list(tmp_path.iterdir())

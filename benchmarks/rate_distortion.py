@@ -1,0 +1,253 @@
+"""Bits at equal PSNR: nvc-1 against SPERR, SZ3, zfp, JPEG 2000, the block DCT of Yeo and Liu (1995), and the
+paper's models.
+
+Every volume of split ``test`` is scaled to float32 [0, 1] by its finite range. Bytes are those that a codec
+returns: for nvc-1 and the paper's models the payloads without Zarr's metadata of about 1 kB, as the others
+carry no container either. Bits at a PSNR are interpolated in their logarithm between measured points; a ratio
+is the other codec's bits over nvc-1's, its mean over the PSNRs (30 to 60 dB, every 2.5) that both reached.
+Volumes count alike. Speeds are float32 input bytes per second at the point nearest 45 dB, best of 3.
+
+    pip install imagecodecs
+    python benchmarks/rate_distortion.py VOLUMES     # a directory with INDEX.csv
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import jax.numpy as jnp
+import numpy as np
+from common import RESULTS, VARIANTS, table, unit_volume, volumes, write_results
+
+import nvc_jax
+from nvc_jax import transform
+from nvc_jax.checkpoints import shipped_models
+from nvc_jax.pipeline import default_chunk
+from nvc_jax.streams import ChunkedVolume
+
+PSNR_GRID = np.arange(30, 60.1, 2.5)
+STEPS = (0.0015, 0.004, 0.01, 0.025, 0.06, 0.12, 0.25)
+
+Point = dict[str, float]
+
+
+def psnr(volume: np.ndarray, decoded: np.ndarray) -> float:
+    mse = float(np.mean((decoded.astype(np.float64) - volume) ** 2))
+    return math.inf if mse == 0 else -10 * math.log10(mse)
+
+
+def timed(run: Callable, repeats: int = 3) -> tuple[float, object]:
+    result, best = run(), math.inf  # the first call compiles
+    for _ in range(repeats):
+        began = time.perf_counter()
+        result = run()
+        best = min(best, time.perf_counter() - began)
+    return best, result
+
+
+def point(volume: np.ndarray, encode: Callable, decode: Callable, n_bytes: Callable = len) -> Point:
+    encode_seconds, encoded = timed(encode)
+    decode_seconds, decoded = timed(lambda: decode(encoded))
+    return {
+        "psnr_db": psnr(volume, decoded),
+        "bits_per_voxel": 8 * n_bytes(encoded) / volume.size,
+        "encode_mb_per_second": volume.nbytes / encode_seconds / 1e6,
+        "decode_mb_per_second": volume.nbytes / decode_seconds / 1e6,
+    }
+
+
+def nvc_points(codec: nvc_jax.Codec, volume: np.ndarray) -> list[Point]:
+    chunk = default_chunk(volume.shape, 8)
+    chunked = ChunkedVolume(codec, volume, 0.0, 1.0, chunk)
+
+    def decode(payloads: list[bytes], step: float) -> np.ndarray:
+        return chunked.decode(payloads, step)
+
+    return [
+        point(
+            volume,
+            lambda step=step: chunked.encode(step),
+            lambda payloads, step=step: decode(payloads, step),
+            lambda payloads: 32 + sum(map(len, payloads)),  # 32 bytes: shape, range, step
+        )
+        for step in STEPS
+    ]
+
+
+def library_points(volume: np.ndarray) -> dict[str, list[Point]]:
+    shape, dtype = volume.shape, volume.dtype
+    planes = np.round(volume * 65535).astype(np.uint16)
+
+    def jpeg2k(level: float) -> list[bytes]:
+        return [imagecodecs.jpeg2k_encode(plane, level=level) for plane in planes]
+
+    def unjpeg2k(frames: list[bytes]) -> np.ndarray:
+        return np.stack([imagecodecs.jpeg2k_decode(frame) for frame in frames]) / np.float32(65535)
+
+    return {
+        "SPERR": [
+            point(
+                volume,
+                lambda p=p: imagecodecs.sperr_encode(volume, p, mode="psnr"),
+                lambda data: imagecodecs.sperr_decode(data, shape=shape, dtype=dtype),
+            )
+            for p in (22, 28, 34, 40, 46, 52, 58, 64)
+        ],
+        "SZ3": [
+            point(
+                volume,
+                lambda e=e: imagecodecs.sz3_encode(volume, mode="abs", abs=e),
+                lambda data: imagecodecs.sz3_decode(data, shape=shape, dtype=dtype),
+            )
+            for e in (0.2, 0.08, 0.03, 0.012, 0.005, 0.002, 0.0008)
+        ],
+        "zfp": [
+            point(
+                volume,
+                lambda e=e: imagecodecs.zfp_encode(volume, level=e, mode="accuracy"),
+                lambda data: imagecodecs.zfp_decode(data),
+            )
+            for e in (1.0, 0.5, 0.25, 0.06, 0.03, 0.008, 0.004)
+        ],
+        "JPEG 2000": [
+            point(volume, lambda p=p: jpeg2k(p), unjpeg2k, lambda frames: sum(map(len, frames)))
+            for p in (26, 32, 38, 44, 50, 56, 62)
+        ],
+    }
+
+
+def dct_points(volume: np.ndarray) -> list[Point]:
+    """Yeo and Liu's scheme: DCT of 8³ blocks, uniform quantiser; Zstandard in place of their coder."""
+    padded = np.pad(volume, [(0, -side % 8) for side in volume.shape], mode="edge")
+
+    def encode(step: float) -> bytes:
+        latents = np.asarray(transform.forward(jnp.asarray(padded), jnp.int32(0)))
+        integers = np.round(latents / step).astype(np.int16)
+        return imagecodecs.zstd_encode(np.ascontiguousarray(integers.T).tobytes(), level=9)
+
+    def decode(data: bytes, step: float) -> np.ndarray:
+        integers = np.frombuffer(imagecodecs.zstd_decode(data), np.int16).reshape(transform.N_LATENTS, -1)
+        latents = jnp.asarray(integers.T.astype(np.float32) * step)
+        decoded = np.asarray(transform.inverse(latents, padded.shape, jnp.int32(0)))
+        return decoded[tuple(map(slice, volume.shape))]
+
+    return [
+        point(volume, lambda s=s: encode(s), lambda data, s=s: decode(data, s))
+        for s in (0.004, 0.01, 0.025, 0.06, 0.12, 0.25, 0.5)
+    ]
+
+
+def paper_points(volume: np.ndarray, variant: str) -> list[Point]:
+    codec = nvc_jax.load_codec(variant)
+
+    def encode() -> object:
+        encoded = nvc_jax.encode_volume(codec, volume)
+        encoded.latents.block_until_ready()
+        return encoded
+
+    return [
+        point(
+            volume,
+            encode,
+            lambda encoded: np.asarray(nvc_jax.decode_volume(codec, encoded)),
+            lambda encoded: encoded.latents.nbytes,
+        )
+    ]
+
+
+def bits_at(points: list[Point], grid: np.ndarray) -> np.ndarray:
+    """Bits per voxel at each PSNR of ``grid``; NaN beyond what was measured."""
+    pairs = sorted((p["psnr_db"], math.log(p["bits_per_voxel"])) for p in points if p["psnr_db"] < 200)
+    x, y = np.array(pairs).T
+    return np.exp(np.interp(grid, x, y, left=np.nan, right=np.nan))
+
+
+def mean_ratio(other: list[Point], ours: list[Point], grid: np.ndarray, extra_bits: float = 0) -> float:
+    """Geometric mean of the other's bits over ours where both were measured; ``extra_bits`` are ours."""
+    if len(other) == 1:  # a codec with one rate: at its own PSNR
+        grid = np.array([other[0]["psnr_db"]])
+        theirs = np.array([other[0]["bits_per_voxel"]])
+    else:
+        theirs = bits_at(other, grid)
+    ratios = np.log(theirs / (bits_at(ours, grid) + extra_bits))
+    return float(np.exp(np.nanmean(ratios))) if np.isfinite(ratios).any() else math.nan
+
+
+def nearest(points: list[Point], target: float = 45) -> Point:
+    return min(points, key=lambda p: abs(p["psnr_db"] - target))
+
+
+def plot(name: str, codecs: dict[str, list[Point]]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3.6), layout="constrained", dpi=90)
+    axis = figure.subplots()
+    for codec, points in codecs.items():
+        pairs = sorted((p["bits_per_voxel"], p["psnr_db"]) for p in points if p["psnr_db"] < 75)
+        style = "o-" if codec == "nvc-1" else ".-" if len(points) > 1 else "x"
+        axis.plot(*zip(*pairs, strict=True), style, label=codec, linewidth=2 if codec == "nvc-1" else 1)
+    axis.set(xscale="log", xlabel="bits per voxel", ylabel="PSNR (dB)", title=name, ylim=(22, 70))
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=7)
+    (RESULTS / "rate-distortion").mkdir(exist_ok=True)
+    figure.savefig(RESULTS / "rate-distortion" / f"{name}.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("volumes", type=Path)
+    directory = parser.parse_args().volumes
+    codec = nvc_jax.load_codec("nvc-1")
+    model_bytes = sum(f.stat().st_size for f in shipped_models()["nvc-1"].rglob("*") if f.is_file())
+    results: dict[str, dict[str, list[Point]]] = {}
+    ratios: dict[str, dict[str, float]] = {}
+    for name, row in volumes(directory, "test").items():
+        volume, _ = unit_volume(directory / row["file"])
+        codecs = {
+            "nvc-1": nvc_points(codec, volume),
+            **library_points(volume),
+            "block DCT": dct_points(volume),
+        }
+        codecs |= {variant: paper_points(volume, variant) for variant in VARIANTS}
+        results[name] = codecs
+        ours = codecs["nvc-1"]
+        ratios[name] = {c: mean_ratio(p, ours, PSNR_GRID) for c, p in codecs.items() if c != "nvc-1"}
+        ratios[name]["SPERR, model counted"] = mean_ratio(
+            codecs["SPERR"], ours, PSNR_GRID, 8 * model_bytes / volume.size
+        )
+        plot(name, codecs)
+        print(name, {c: round(r, 2) for c, r in ratios[name].items()}, flush=True)
+    columns = list(next(iter(ratios.values())))
+    means = {c: float(np.exp(np.nanmean([math.log(of[c]) for of in ratios.values()]))) for c in columns}
+    rows = [[name, *(f"{of[c]:.2f}" for c in columns)] for name, of in ratios.items()]
+    print(table(["volume", *columns], [*rows, ["geometric mean", *(f"{means[c]:.2f}" for c in columns)]]))
+    speeds = {
+        c: {
+            way: float(np.exp(np.mean([math.log(nearest(of[c])[way]) for of in results.values()])))
+            for way in ("encode_mb_per_second", "decode_mb_per_second")
+        }
+        for c in results[name]
+    }
+    print(
+        table(
+            ["codec", "encode MB/s", "decode MB/s"],
+            [[c, *(f"{v:.0f}" for v in s.values())] for c, s in speeds.items()],
+        )
+    )
+    write_results(
+        "rate-distortion",
+        {
+            "geometric_mean_ratio": means,
+            "ratio": ratios,
+            "speed": speeds,
+            "model_bytes": model_bytes,
+            "points": results,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nvc_jax
+from nvc_jax import spectral
+from nvc_jax.codec import _encode_spectral
+from nvc_jax.demo import SAMPLE
+from nvc_jax.fitting import fit_class_model
+from nvc_jax.metrics import psnr_db
+from nvc_jax.models import SpectralConfig
+from nvc_jax.volumes import read_volume
+
+VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
+
+
+@pytest.fixture(scope="module")
+def codec() -> nvc_jax.Codec:
+    return nvc_jax.load_codec("nvc-1")
+
+
+def round_trip(codec: nvc_jax.Codec, volume: np.ndarray, step: float) -> tuple[np.ndarray, int]:
+    encoded = nvc_jax.encode_volume(codec, volume, step=step)
+    return np.asarray(nvc_jax.decode_volume(codec, encoded)), int(encoded.used)
+
+
+def test_smaller_steps_are_better_and_larger(codec: nvc_jax.Codec) -> None:
+    volume = VOLUME.astype(np.float32)
+    measured = [
+        (psnr_db(volume, decoded), used)
+        for decoded, used in (round_trip(codec, volume, step) for step in (0.2, 0.05, 0.01, 0.001))
+    ]
+    assert measured == sorted(measured)
+    assert measured[0][0] > 25
+    assert measured[-1][0] > 60
+    assert measured[0][1] < measured[-1][1] / 8
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+def test_dtype_and_shape_come_back(dtype: str, codec: nvc_jax.Codec) -> None:
+    volume = VOLUME[:9, :17, :5].astype(dtype)
+    decoded, _ = round_trip(codec, volume, 0.002)
+    assert decoded.dtype == volume.dtype
+    assert decoded.shape == volume.shape
+    assert psnr_db(volume, decoded) > 50
+
+
+def test_the_smallest_step_is_near_exact(codec: nvc_jax.Codec) -> None:
+    rng = np.random.default_rng(0)
+    volume = rng.uniform(-3, 5, (16, 16, 24)).astype(np.float32)
+    volume[:8] = np.where(rng.random((8, 16, 24)) < 0.5, -3, 5)  # the hardest edges there are
+    decoded, _ = round_trip(codec, volume, spectral.MIN_STEP)
+    assert np.abs(decoded - volume).max() < 8 * 20 * spectral.MIN_STEP
+
+
+def test_constants_are_exact_and_small(codec: nvc_jax.Codec) -> None:
+    volume = np.full((16, 16, 16), -3.25, np.float32)
+    decoded, used = round_trip(codec, volume, 0.01)
+    np.testing.assert_array_equal(decoded, volume)
+    assert used < 12
+
+
+def test_payloads_round_trip_and_are_checked(codec: nvc_jax.Codec) -> None:
+    encoded = nvc_jax.encode_volume(codec, VOLUME, step=0.02)
+    payload = spectral.to_bytes(encoded)
+    numbers = (float(encoded.minimum), float(encoded.maximum), float(encoded.step))
+    restored = spectral.from_bytes(payload, encoded.shape, encoded.dtype, *numbers)
+    expected = np.asarray(nvc_jax.decode_volume(codec, encoded))
+    np.testing.assert_array_equal(nvc_jax.decode_volume(codec, restored), expected)
+    for damaged in (b"", payload[:-1], payload + b"ab", bytes(12) + payload[12:], payload[:8] + b"\xff" * 4):
+        with pytest.raises(ValueError, match="payload"):
+            spectral.from_bytes(damaged, encoded.shape, encoded.dtype, *numbers)
+
+
+def test_damaged_words_decode_to_something(codec: nvc_jax.Codec) -> None:
+    encoded = nvc_jax.encode_volume(codec, VOLUME, step=0.02)
+    noise = np.random.default_rng(0).integers(0, 1 << 16, encoded.words.shape[0]).astype(np.uint16)
+    damaged = dataclasses.replace(encoded, words=jnp.asarray(noise))
+    decoded = np.asarray(nvc_jax.decode_volume(codec, damaged))
+    assert decoded.shape == VOLUME.shape
+
+
+def test_compiles_once_for_each_shape(codec: nvc_jax.Codec) -> None:
+    _encode_spectral.clear_cache()
+    spectral.decode.clear_cache()
+    for step in (0.1, 0.01):
+        for volume in (VOLUME, VOLUME[::-1]):
+            round_trip(codec, volume, step)
+    assert _encode_spectral._cache_size() == 1
+    assert spectral.decode._cache_size() == 1
+
+
+def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:
+    @jax.jit
+    def process(codec: nvc_jax.Codec, volume: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+        encoded = nvc_jax.encode_volume(codec, volume, step=step)
+        return nvc_jax.decode_volume(codec, encoded), encoded.used
+
+    volumes = jnp.stack([jnp.asarray(VOLUME), jnp.asarray(VOLUME[:, ::-1] // 2)])
+    steps = jnp.array([0.01, 0.1])
+    batched, used = jax.vmap(process, in_axes=(None, 0, 0))(codec, volumes, steps)
+    for volume, step, decoded, n in zip(volumes, steps, batched, used, strict=True):
+        alone, n_alone = process(codec, volume, step)
+        assert int(n) == pytest.approx(int(n_alone), rel=0.01)
+        assert np.abs(np.asarray(alone, int) - np.asarray(decoded, int)).max() <= 2
+
+
+def test_bad_steps_and_mismatches_are_named(codec: nvc_jax.Codec) -> None:
+    with pytest.raises(ValueError, match="`step` is missing"):
+        nvc_jax.encode_volume(codec, VOLUME)
+    for step in (0.0, -1.0, 2.0, float("nan")):
+        with pytest.raises(ValueError, match=r"`step` \(=.*must lie between"):
+            nvc_jax.encode_volume(codec, VOLUME, step=step)
+    variant = nvc_jax.load_codec("zero-margin")
+    with pytest.raises(ValueError, match="takes none"):
+        nvc_jax.encode_volume(variant, VOLUME, step=0.01)
+    with pytest.raises(ValueError, match="not of a dense codec"):
+        nvc_jax.decode_volume(variant, nvc_jax.encode_volume(codec, VOLUME, step=0.1))
+
+
+def test_a_model_fitted_in_a_domain_is_better_there(codec: nvc_jax.Codec) -> None:
+    z, y, x = np.indices((48, 48, 48))
+    rng = np.random.default_rng(0)
+
+    def waves() -> np.ndarray:
+        """Waves along x alone: unlike anything that the shipped model was fitted on."""
+        return (np.sin(x * 2.2 + rng.uniform(0, 9)) * np.cos(z * 0.02 + y * 0.03)).astype(np.float32)
+
+    config = SpectralConfig(n_classes=16, n_tables=24)
+    params = fit_class_model([waves(), waves()], config, blocks_per_volume=200)._asdict()
+    fitted = nvc_jax.Codec(config, params)
+    volume = waves()
+    ours, n_ours = round_trip(fitted, volume, 0.02)
+    shipped, n_shipped = round_trip(codec, volume, 0.02)
+    assert psnr_db(volume, ours) > psnr_db(volume, shipped) - 0.5
+    assert n_ours < 0.9 * n_shipped
