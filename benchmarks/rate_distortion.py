@@ -5,13 +5,14 @@ Every volume of split ``test`` is scaled to float32 [0, 1] by its finite range. 
 returns: for nvc-1 and the paper's models the payloads without Zarr's metadata of about 1 kB, as the others
 carry no container either. Bits at a PSNR are interpolated in their logarithm between measured points; a ratio
 is the other codec's bits over nvc-1's, its mean over the PSNRs (30 to 60 dB, every 2.5) that both reached.
-Volumes count alike. Speeds are float32 input bytes per second at the point nearest 45 dB, best of 3.
+Volumes count alike. Speeds are float32 input bytes per second at the point nearest 45 dB, best of 2.
 
     pip install imagecodecs
     python benchmarks/rate_distortion.py VOLUMES     # a directory with INDEX.csv
 """
 
 import argparse
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -31,6 +32,8 @@ from nvc_jax.streams import ChunkedVolume
 PSNR_GRID = np.arange(30, 60.1, 2.5)
 STEPS = (0.0015, 0.004, 0.01, 0.025, 0.06, 0.12, 0.25)
 
+LIBRARIES = ("SPERR", "SZ3", "zfp", "JPEG 2000")
+
 Point = dict[str, float]
 
 
@@ -39,7 +42,7 @@ def psnr(volume: np.ndarray, decoded: np.ndarray) -> float:
     return math.inf if mse == 0 else -10 * math.log10(mse)
 
 
-def timed(run: Callable, repeats: int = 3) -> tuple[float, object]:
+def timed(run: Callable, repeats: int = 2) -> tuple[float, object]:
     result, best = run(), math.inf  # the first call compiles
     for _ in range(repeats):
         began = time.perf_counter()
@@ -63,21 +66,18 @@ def nvc_points(codec: nvc_jax.Codec, volume: np.ndarray) -> list[Point]:
     chunk = default_chunk(volume.shape, 8)
     chunked = ChunkedVolume(codec, volume, 0.0, 1.0, chunk)
 
-    def decode(payloads: list[bytes], step: float) -> np.ndarray:
-        return chunked.decode(payloads, step)
-
     return [
         point(
             volume,
             lambda step=step: chunked.encode(step),
-            lambda payloads, step=step: decode(payloads, step),
+            lambda payloads, step=step: chunked.decode(payloads, step),
             lambda payloads: 32 + sum(map(len, payloads)),  # 32 bytes: shape, range, step
         )
         for step in STEPS
     ]
 
 
-def library_points(volume: np.ndarray) -> dict[str, list[Point]]:
+def library_points(volume: np.ndarray, names: tuple[str, ...] = LIBRARIES) -> dict[str, list[Point]]:
     shape, dtype = volume.shape, volume.dtype
     planes = np.round(volume * 65535).astype(np.uint16)
 
@@ -87,35 +87,37 @@ def library_points(volume: np.ndarray) -> dict[str, list[Point]]:
     def unjpeg2k(frames: list[bytes]) -> np.ndarray:
         return np.stack([imagecodecs.jpeg2k_decode(frame) for frame in frames]) / np.float32(65535)
 
+    # For each codec its settings, and how it encodes with one, decodes, and counts bytes.
+    codecs = {
+        "SPERR": (
+            (22, 28, 34, 40, 46, 52, 58, 64),
+            lambda decibels: imagecodecs.sperr_encode(volume, decibels, mode="psnr"),
+            lambda data: imagecodecs.sperr_decode(data, shape=shape, dtype=dtype),
+            len,
+        ),
+        "SZ3": (
+            (0.2, 0.08, 0.03, 0.012, 0.005, 0.002, 0.0008),
+            lambda error: imagecodecs.sz3_encode(volume, mode="abs", abs=error),
+            lambda data: imagecodecs.sz3_decode(data, shape=shape, dtype=dtype),
+            len,
+        ),
+        "zfp": (
+            (1.0, 0.5, 0.25, 0.06, 0.03, 0.008, 0.004),
+            lambda error: imagecodecs.zfp_encode(volume, level=error, mode="accuracy"),
+            imagecodecs.zfp_decode,
+            len,
+        ),
+        "JPEG 2000": (
+            (26, 32, 38, 44, 50, 56, 62),
+            jpeg2k,
+            unjpeg2k,
+            lambda frames: sum(map(len, frames)),
+        ),
+    }
     return {
-        "SPERR": [
-            point(
-                volume,
-                lambda p=p: imagecodecs.sperr_encode(volume, p, mode="psnr"),
-                lambda data: imagecodecs.sperr_decode(data, shape=shape, dtype=dtype),
-            )
-            for p in (22, 28, 34, 40, 46, 52, 58, 64)
-        ],
-        "SZ3": [
-            point(
-                volume,
-                lambda e=e: imagecodecs.sz3_encode(volume, mode="abs", abs=e),
-                lambda data: imagecodecs.sz3_decode(data, shape=shape, dtype=dtype),
-            )
-            for e in (0.2, 0.08, 0.03, 0.012, 0.005, 0.002, 0.0008)
-        ],
-        "zfp": [
-            point(
-                volume,
-                lambda e=e: imagecodecs.zfp_encode(volume, level=e, mode="accuracy"),
-                lambda data: imagecodecs.zfp_decode(data),
-            )
-            for e in (1.0, 0.5, 0.25, 0.06, 0.03, 0.008, 0.004)
-        ],
-        "JPEG 2000": [
-            point(volume, lambda p=p: jpeg2k(p), unjpeg2k, lambda frames: sum(map(len, frames)))
-            for p in (26, 32, 38, 44, 50, 56, 62)
-        ],
+        name: [point(volume, functools.partial(encode, setting), decode, n_bytes) for setting in settings]
+        for name, (settings, encode, decode, n_bytes) in codecs.items()
+        if name in names
     }
 
 

@@ -6,7 +6,8 @@ decoding, which takes words from the end, runs forwards (Duda, 2013; Giesen, 201
 decodes to the same values on every device.
 
 An integer is a *token* of its row's frequency table, and for large magnitudes a few bits that are stored as
-they are: every int32 below 2**23 in magnitude has a code.
+they are. A table need not have every token: what it lacks follows an escape, so that rare tokens take nothing
+from frequent ones. Every int32 below 2**23 in magnitude has a code.
 """
 
 from typing import NamedTuple
@@ -20,11 +21,13 @@ PRECISION = 12
 """Bits of a table's frequencies, which sum to 2**PRECISION."""
 N_TOKENS = 64
 """Tokens of a table."""
+ESCAPE = N_TOKENS - 1
+"""The token that the integers follow whose own token a table lacks; every table of integers has it."""
 _N_SMALL = 9  # magnitudes below have tokens of their own
 _N_SMALL_TOKENS = 2 * _N_SMALL - 1
-_MAX_EXTRA_BITS = (N_TOKENS - _N_SMALL_TOKENS) // 2 - 1
-MAX_MAGNITUDE = (2 << _MAX_EXTRA_BITS) + _N_SMALL - 2
-"""Largest magnitude that ``push`` codes: 2**23 + 7."""
+_ESCAPE_BITS = 24
+MAX_MAGNITUDE = (1 << _ESCAPE_BITS - 1) - 1
+"""Largest magnitude that ``push`` codes."""
 WORDS_PER_INTEGER = 3
 """Most words that one integer takes, on top of two for each lane."""
 
@@ -60,7 +63,7 @@ class Coder(NamedTuple):
 
 
 def quantize_frequencies(probabilities: np.ndarray) -> np.ndarray:
-    """Integer frequencies ≥ 1 that sum to 2**PRECISION, near the given probabilities.
+    """Integer frequencies that sum to 2**PRECISION, near the given probabilities; 0 only where they are 0.
 
     Args:
         probabilities: (rows, N_TOKENS), not negative, each row with a positive sum.
@@ -74,13 +77,18 @@ def quantize_frequencies(probabilities: np.ndarray) -> np.ndarray:
             f"`probabilities` has shape {rows.shape}; it must be (rows, {N_TOKENS}), "
             "not negative, with a positive sum in each row"
         )
-    spare = (1 << PRECISION) - N_TOKENS
-    exact = rows / rows.sum(axis=1, keepdims=True) * spare
-    whole = np.floor(exact).astype(np.int64)
-    # The largest remainders get what rounding down left over.
-    order = np.argsort(whole - exact, axis=1, kind="stable")
-    rank = np.argsort(order, axis=1, kind="stable")
-    return (1 + whole + (rank < (spare - whole.sum(1))[:, None])).astype(np.uint16)
+    least = (rows > 0).astype(np.int64)
+    exact = rows / rows.sum(axis=1, keepdims=True) * (1 << PRECISION)
+    whole = np.maximum(np.floor(exact).astype(np.int64), least)
+    for row, share, floor in zip(whole, exact, least, strict=True):
+        while (missing := (1 << PRECISION) - row.sum()) != 0:
+            # One by one, where it changes the code's length least.
+            gain = np.where(share > 0, share / np.maximum(row, 1), 0)
+            if missing > 0:
+                row[np.argmax(gain)] += 1
+            else:
+                row[np.argmin(np.where(row > floor, gain, np.inf))] -= 1
+    return whole.astype(np.uint16)
 
 
 def make_tables(frequencies: jax.Array) -> Tables:
@@ -93,7 +101,8 @@ def make_tables(frequencies: jax.Array) -> Tables:
     starts = jnp.cumsum(frequencies, axis=1, dtype=jnp.uint32) - frequencies
     n_rows = frequencies.shape[0]
     rows = jnp.arange(n_rows)[:, None]
-    marks = jnp.zeros((n_rows, 1 << PRECISION), jnp.uint32).at[rows, starts].add(jnp.uint32(1))
+    # Tokens that a table lacks begin where the next one does, and at the very end beyond the last slot.
+    marks = jnp.zeros((n_rows, 1 << PRECISION), jnp.uint32).at[rows, starts].add(jnp.uint32(1), mode="drop")
     token = jnp.cumsum(marks, axis=1, dtype=jnp.uint32) - jnp.uint32(1)
     frequency = jnp.take_along_axis(frequencies, token, axis=1)
     offset = jnp.arange(1 << PRECISION, dtype=jnp.uint32)[None] - jnp.take_along_axis(starts, token, axis=1)
@@ -121,7 +130,8 @@ def to_token(value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 def n_extra_bits(token: jax.Array) -> jax.Array:
     """How many bits follow ``token`` (uint32)."""
-    return (jnp.maximum(token, _N_SMALL_TOKENS) - jnp.uint32(_N_SMALL_TOKENS)) >> jnp.uint32(1)
+    large = (jnp.maximum(token, _N_SMALL_TOKENS) - jnp.uint32(_N_SMALL_TOKENS)) >> jnp.uint32(1)
+    return jnp.where(token == ESCAPE, _ESCAPE_BITS, large)
 
 
 def from_token(token: jax.Array, extra: jax.Array) -> jax.Array:
@@ -129,7 +139,8 @@ def from_token(token: jax.Array, extra: jax.Array) -> jax.Array:
     small = (token + 1) >> jnp.uint32(1)
     large = (jnp.uint32(1) << n_extra_bits(token)) + extra + jnp.uint32(_N_SMALL - 1)
     magnitude = jnp.where(token < _N_SMALL_TOKENS, small, large).astype(jnp.int32)
-    return jnp.where(token & 1 == 1, -magnitude, magnitude)
+    coded = jnp.where(token & 1 == 1, -magnitude, magnitude)
+    return jnp.where(token == ESCAPE, extra.astype(jnp.int32) - (1 << _ESCAPE_BITS - 1), coded)
 
 
 def start_encoding(n_lanes: int, n_words: int) -> Coder:
@@ -149,6 +160,10 @@ def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active:
         active: bool (lanes,).
     """
     token, extra, n_bits = to_token(value)
+    lacking = tables.frequencies[row, token] == 0
+    token = jnp.where(lacking, ESCAPE, token).astype(jnp.uint32)
+    extra = jnp.where(lacking, (value + (1 << _ESCAPE_BITS - 1)).astype(jnp.uint32), extra)
+    n_bits = jnp.where(lacking, _ESCAPE_BITS, n_bits).astype(jnp.uint32)
     has_extra = active & (n_bits > 0)
     coder = lax.cond(jnp.any(has_extra), _push_bits, lambda c, *_: c, coder, extra, n_bits, has_extra)
     return push_token(coder, tables, row, token, active)
@@ -164,7 +179,7 @@ def push_token(coder: Coder, tables: Tables, row: jax.Array, token: jax.Array, a
 
 
 def _halves(n_bits: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Extra bits go in two parts of at most 11: a state takes up to 16 at a time."""
+    """Extra bits go in two parts of at most 12: a state takes up to 16 at a time."""
     low = n_bits >> jnp.uint32(1)
     return low, n_bits - low
 

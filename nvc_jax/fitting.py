@@ -30,6 +30,8 @@ def padded_unit_volume(volume: np.ndarray) -> jax.Array:
     return jnp.pad(unit, [(0, -side % transform.BLOCK) for side in unit.shape], mode="edge")
 
 
+_RAREST = 2.0**-14
+"""Tokens that are rarer have no frequency of their own."""
 _N_ROUNDS = 3
 _KNOWN_FROM_NEIGHBOURS = 0.7
 """What is left of a class's bits once the class before is known, on average."""
@@ -130,6 +132,14 @@ def _token_probabilities(p_there: np.ndarray, decay: np.ndarray) -> np.ndarray:
     return np.stack(rows)
 
 
+def _with_escapes(probabilities: np.ndarray) -> np.ndarray:
+    """Leave rare tokens to the escape, which costs 24 bits and takes their share, but at least the least."""
+    rows = probabilities / probabilities.sum(axis=1, keepdims=True)
+    kept = np.where(rows >= _RAREST, rows, 0)
+    kept[:, entropy.ESCAPE] = np.maximum(1 - kept.sum(axis=1), 2.0**-entropy.PRECISION)
+    return kept
+
+
 def fit_class_model(
     volumes: list[np.ndarray], config: SpectralConfig, *, blocks_per_volume: int = 600, seed: int = 0
 ) -> ClassModel:
@@ -169,10 +179,8 @@ def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig
     lengths[-1] = integers.shape[1]  # the loudest class takes every block
     tables = merged.reshape(config.n_classes, -1)
     tables[:, 0] = config.n_tables + np.arange(config.n_classes)
-    probabilities = np.ones((config.n_tables + config.n_classes, entropy.N_TOKENS))
-    probabilities[: config.n_tables] = _token_probabilities(p_there, decay)
     return ClassModel(
-        frequencies=jnp.asarray(entropy.quantize_frequencies(probabilities)),
+        frequencies=jnp.ones((config.n_tables + config.n_classes, entropy.N_TOKENS), jnp.uint16),
         bits=jnp.asarray(_bits(p_there, decay)),
         shrink=jnp.zeros((config.n_tables, 2), jnp.float32),
         order=jnp.asarray(order, jnp.int32),
@@ -199,37 +207,39 @@ def _fit_shrink(model: ClassModel, values: np.ndarray) -> ClassModel:
 
 @jax.jit
 def _analyse(model: ClassModel, unit: jax.Array, step: jax.Array) -> tuple:
-    """Classes and mean differences of a volume, as the codec finds them."""
+    """Integers, means as differences, and classes of a volume, as the codec finds them."""
     filter_index = spectral.choose_filter(model, unit, step)
     values = transform.forward(unit, filter_index)[:, model.order] / step
     integers, classes, _ = spectral.decide_in_steps(model, values)
     grid = [side // transform.BLOCK for side in unit.shape]
-    return classes, spectral.predict(integers[:, 0].reshape(grid))[0].reshape(-1)
+    differences = spectral.predict(integers[:, 0].reshape(grid))[0]
+    return integers.at[:, 0].set(differences.reshape(-1)), classes
 
 
 def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
-    """Tables of classes by the class before, and of the differences of means by class."""
-    n_classes, n_tables = model.lengths.shape[0], model.bits.shape[0]
+    """Count what the encoder does with whole volumes: tokens by table, and classes by the class before."""
+    (n_classes, n_latents), n_tables = model.tables.shape, model.bits.shape[0]
     transitions = np.zeros((n_classes + 1, entropy.N_TOKENS))
-    means = np.zeros((n_classes, entropy.N_TOKENS))
+    tokens = np.zeros((n_tables + n_classes, entropy.N_TOKENS))
     for volume in volumes:
         unit = padded_unit_volume(volume)
         for step in np.geomspace(*STEPS, 7):
-            classes, differences = _analyse(model, unit, jnp.float32(step))
-            tokens = np.asarray(entropy.to_token(differences)[0])
-            classes = np.asarray(classes)
+            integers, classes = (np.asarray(x) for x in _analyse(model, unit, jnp.float32(step)))
             weight = 1e4 / len(classes)  # volumes count alike, whatever their size
             np.add.at(transitions, (classes[:-1], classes[1:]), weight)
-            np.add.at(means, (classes, tokens), weight)
-    # Few observations lean on what all classes have in common.
+            coded = np.arange(n_latents)[None] < np.asarray(model.lengths)[classes][:, None]
+            cells = np.asarray(model.tables)[classes][coded] * entropy.N_TOKENS
+            cells = cells + np.asarray(entropy.to_token(jnp.asarray(integers[coded]))[0])
+            tokens += weight * np.bincount(cells, minlength=tokens.size).reshape(tokens.shape)
+    # Few observations lean on what all classes, or the fitted distribution, have in common.
     transitions[:, :n_classes] += 50 * transitions[:, :n_classes].sum(axis=0) / transitions.sum() + 0.5
     transitions[n_classes, :n_classes] = transitions[:n_classes, :n_classes].sum(axis=0)
-    means += 20 * means.sum(axis=0) / means.sum() + 0.01
     prior = transitions[n_classes, :n_classes] / transitions[n_classes, :n_classes].sum()
-    frequencies = np.array(model.frequencies)
-    frequencies[n_tables:] = entropy.quantize_frequencies(means)
+    zero, _, further = np.moveaxis(np.asarray(model.bits, np.float64), -1, 0)
+    tokens[:n_tables] += 500 * _token_probabilities(1 - 2**-zero, 2**-further)
+    tokens[n_tables:] += 20 * tokens[n_tables:].sum(axis=0) / tokens[n_tables:].sum() + 0.002
     return model._replace(
-        frequencies=jnp.asarray(frequencies),
+        frequencies=jnp.asarray(entropy.quantize_frequencies(_with_escapes(tokens))),
         class_frequencies=jnp.asarray(entropy.quantize_frequencies(transitions)),
         class_bits=jnp.asarray(-_KNOWN_FROM_NEIGHBOURS * np.log2(prior), jnp.float32),
     )

@@ -18,7 +18,8 @@ def make_model() -> classes.ClassModel:
     values = np.arange(-60000, 60001)
     tokens = np.asarray(entropy.to_token(jnp.asarray(values, jnp.int32))[0])
     weights = decay[:, None] ** np.abs(values)[None]
-    probabilities = np.stack([np.bincount(tokens, row, entropy.N_TOKENS) for row in weights])
+    # A trace of every token, the escape included.
+    probabilities = 1e-4 + np.stack([np.bincount(tokens, row, entropy.N_TOKENS) for row in weights])
     zero = -np.log2((1 - decay) / (1 + decay))
     bits = np.stack([zero, zero - np.log2(decay), -np.log2(decay)], axis=1)
     means = np.repeat(probabilities[2:], N_CLASSES, axis=0)

@@ -1,0 +1,62 @@
+"""A model for one's own series: fitted on earlier volumes of a series, against nvc-1 and SPERR on later ones.
+
+Bits, ratios and PSNRs as in ``rate_distortion.py``; splits ``series-train`` and ``series-test`` of the index.
+
+    pip install imagecodecs
+    python benchmarks/domain.py VOLUMES     # a directory with INDEX.csv
+"""
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+from common import table, unit_volume, volumes, write_results
+from rate_distortion import PSNR_GRID, library_points, mean_ratio, nvc_points
+
+import nvc_jax
+from nvc_jax.fitting import fit_class_model
+from nvc_jax.models import SpectralConfig
+
+SERIES = ("isabel", "viscous")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("volumes", type=Path)
+    directory = parser.parse_args().volumes
+    general = nvc_jax.load_codec("nvc-1")
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    for series in SERIES:
+        train, test = (
+            {
+                name: unit_volume(directory / row["file"])[0]
+                for name, row in volumes(directory, split).items()
+                if series in name
+            }
+            for split in ("series-train", "series-test")
+        )
+        config = SpectralConfig()
+        model = fit_class_model(list(train.values()), config, blocks_per_volume=2000)
+        fitted = nvc_jax.Codec(config, model._asdict())
+        for name, volume in test.items():
+            sperr = library_points(volume, ("SPERR",))["SPERR"]
+            results.setdefault(series, {})[name] = {
+                label: mean_ratio(sperr, nvc_points(codec, volume), PSNR_GRID)
+                for label, codec in (("nvc-1", general), ("fitted to the series", fitted))
+            }
+            print(name, results[series][name], flush=True)
+    means = {
+        series: {
+            label: float(np.exp(np.mean([math.log(r[label]) for r in of.values()])))
+            for label in ("nvc-1", "fitted to the series")
+        }
+        for series, of in results.items()
+    }
+    rows = [[series, *(f"{value:.2f}" for value in of.values())] for series, of in means.items()]
+    print(table(["SPERR's bits over those of", "nvc-1", "fitted to the series"], rows))
+    write_results("domain", {"geometric_mean_ratio": means, "ratio": results})
+
+
+if __name__ == "__main__":
+    main()
