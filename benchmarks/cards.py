@@ -1,6 +1,6 @@
-"""Complete the cards of shipped checkpoints: licences from the index, scores from ``results/quality.json``.
+"""Complete the cards of shipped checkpoints: licences from the index, scores from ``results/``.
 
-python benchmarks/cards.py VOLUMES     # a directory with INDEX.csv; after benchmarks/quality.py
+python benchmarks/cards.py VOLUMES     # a directory with INDEX.csv; after quality.py, rate_distortion.py
 """
 
 import argparse
@@ -15,7 +15,7 @@ from nvc_jax.checkpoints import load_checkpoint, model_sha256, shipped_models
 
 def complete(card: str, licences: dict[str, str], scores: dict[str, str]) -> str:
     """The card with its volumes' licences, and with ``scores`` in place of earlier ones."""
-    lines = [line for line in card.splitlines() if not line.startswith("| mean MSE")]
+    lines = [line for line in card.splitlines() if not line.startswith("| mean ")]
     start = lines.index("| score | |") + 2
     lines[start:start] = [f"| {name} | {value} |" for name, value in scores.items()]
     for index, line in enumerate(lines):
@@ -38,8 +38,18 @@ def main() -> None:
             for mode in ("crop", "blend")
             if (key := f"{variant} {split} {mode}") in quality["mean"]
         }
-        path = shipped_models()[variant] / "CARD.md"
-        path.write_text(complete(path.read_text(), licences, scores))
+        rewrite(variant, licences, scores)
+    ratios = json.loads((RESULTS / "rate-distortion.json").read_text())["geometric_mean_ratio"]
+    scores = {
+        f"mean ratio of {codec}'s bits to nvc-1's, test, 30 to 60 dB": f"{ratios[codec]:.2f}"
+        for codec in ("SPERR", "SZ3", "zfp")
+    }
+    rewrite("nvc-1", licences, scores)
+
+
+def rewrite(model: str, licences: dict[str, str], scores: dict[str, str]) -> None:
+    path = shipped_models()[model] / "CARD.md"
+    path.write_text(complete(path.read_text(), licences, scores))
 
 
 if __name__ == "__main__":

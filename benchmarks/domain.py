@@ -2,7 +2,7 @@
 
 Bits, ratios and PSNRs as in ``rate_distortion.py``; splits ``series-train`` and ``series-test`` of the index.
 
-    pip install imagecodecs
+    pip install ".[bench]"
     python benchmarks/domain.py VOLUMES     # a directory with INDEX.csv
 """
 

@@ -7,7 +7,7 @@ carry no container either. Bits at a PSNR are interpolated in their logarithm be
 is the other codec's bits over nvc-1's, its mean over the PSNRs (30 to 60 dB, every 2.5) that both reached.
 Volumes count alike. Speeds are float32 input bytes per second at the point nearest 45 dB, best of 2.
 
-    pip install imagecodecs
+    pip install ".[bench]"
     python benchmarks/rate_distortion.py VOLUMES     # a directory with INDEX.csv
 """
 

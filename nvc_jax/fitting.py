@@ -207,13 +207,14 @@ def _fit_shrink(model: ClassModel, values: np.ndarray) -> ClassModel:
 
 @jax.jit
 def _analyse(model: ClassModel, unit: jax.Array, step: jax.Array) -> tuple:
-    """Integers, means as differences, and classes of a volume, as the codec finds them."""
+    """Tokens (means as differences) and classes of a volume's blocks, as the codec finds them."""
     filter_index = spectral.choose_filter(model, unit, step)
     values = transform.forward(unit, filter_index)[:, model.order] / step
     integers, classes, _ = spectral.decide_in_steps(model, values)
     grid = [side // transform.BLOCK for side in unit.shape]
     differences = spectral.predict(integers[:, 0].reshape(grid))[0]
-    return integers.at[:, 0].set(differences.reshape(-1)), classes
+    integers = integers.at[:, 0].set(differences.reshape(-1))
+    return entropy.to_token(integers)[0], classes
 
 
 def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
@@ -224,12 +225,11 @@ def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
     for volume in volumes:
         unit = padded_unit_volume(volume)
         for step in np.geomspace(*STEPS, 7):
-            integers, classes = (np.asarray(x) for x in _analyse(model, unit, jnp.float32(step)))
+            found, classes = (np.asarray(x) for x in _analyse(model, unit, jnp.float32(step)))
             weight = 1e4 / len(classes)  # volumes count alike, whatever their size
             np.add.at(transitions, (classes[:-1], classes[1:]), weight)
             coded = np.arange(n_latents)[None] < np.asarray(model.lengths)[classes][:, None]
-            cells = np.asarray(model.tables)[classes][coded] * entropy.N_TOKENS
-            cells = cells + np.asarray(entropy.to_token(jnp.asarray(integers[coded]))[0])
+            cells = np.asarray(model.tables)[classes][coded] * entropy.N_TOKENS + found[coded]
             tokens += weight * np.bincount(cells, minlength=tokens.size).reshape(tokens.shape)
     # Few observations lean on what all classes, or the fitted distribution, have in common.
     transitions[:, :n_classes] += 50 * transitions[:, :n_classes].sum(axis=0) / transitions.sum() + 0.5
