@@ -1,8 +1,8 @@
-"""The paper's Figures 2, 3 and 4 with the shipped checkpoints, on volumes that they never saw.
+"""The paper's Figures 2, 3 and 4 with the shipped checkpoints, and nvc-1, on volumes that they never saw.
 
 Figure 2: a slice at high zoom: original, no margin, margin cropped, margin blended, with errors and the mean
 jump across block borders, in the whole volume, over that inside blocks. Figures 3 and 4: volume renderings at
-two zooms.
+two zooms. Figure nvc-1: slices at three PSNRs, with the bits that they take and the same measure of borders.
 
     python benchmarks/figures.py VOLUMES     # a directory with INDEX.csv
 """
@@ -16,10 +16,19 @@ from common import RESULTS, VARIANTS, unit_volume, write_results
 import nvc_jax
 from nvc_jax.figures import render, save_panels
 from nvc_jax.metrics import border_jump
+from nvc_jax.pipeline import default_chunk
+from nvc_jax.streams import ChunkedVolume
 
 BRAIN = "mri_flair_140x160x124_uint8"
 DETAIL = np.s_[70, 56:104, 40:88]
 """Figure 2's slice: 48 × 48 voxels, six blocks each way."""
+
+DETAILS = {
+    BRAIN: DETAIL,
+    "fluid_wmag_sperr_91x91x91_float32": np.s_[45, 16:80, 16:80],
+    "cosmology_aquarius_a2_120x120x120_uint8": np.s_[60, 28:92, 28:92],
+}
+"""Slices of the figure of nvc-1."""
 
 # Volume and how to see it; the second zoom is Figure 4's.
 VIEWS = {
@@ -84,12 +93,36 @@ def figures_3_and_4(directory: Path) -> None:
         print(figure, flush=True)
 
 
+def figure_nvc_1(directory: Path) -> dict[str, dict[str, dict[str, float]]]:
+    codec = nvc_jax.load_codec("nvc-1")
+    rows, measured = {}, {}
+    for name, detail in DETAILS.items():
+        volume, _ = unit_volume(directory / f"{name}.npz")
+        chunked = ChunkedVolume(codec, volume, 0.0, 1.0, default_chunk(volume.shape, 8))
+        across, inside = border_jump(volume, 8)
+        pictures = {f"original\nborder jump ÷ inside: {across / inside:.2f}": volume[detail]}
+        for decibels in (35, 40, 45):
+            step = chunked.step_for(decibels)
+            payloads = chunked.encode(step)
+            decoded = chunked.decode(payloads, step)
+            bits = 8 * sum(map(len, payloads)) / volume.size
+            jumps = dict(zip(("across", "inside"), border_jump(decoded, 8), strict=True))
+            measured.setdefault(name, {})[str(decibels)] = {"bits_per_voxel": bits, **jumps}
+            ratio = jumps["across"] / jumps["inside"]
+            title = f"{decibels} dB, {bits:.2f} bits/voxel\nborder jump ÷ inside: {ratio:.2f}"
+            pictures[title] = decoded[detail]
+        rows[name.rsplit("_", 2)[0]] = pictures
+    save_panels(RESULTS / "figure-nvc-1.png", rows)
+    return measured
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("volumes", type=Path)
     directory = parser.parse_args().volumes
     RESULTS.mkdir(exist_ok=True)
     write_results("figure-2", {"volume": BRAIN, "border_jump": figure_2(directory)})
+    write_results("figure-nvc-1", {"volumes": figure_nvc_1(directory)})
     figures_3_and_4(directory)
 
 

@@ -172,6 +172,15 @@ def stream_capacity(n_blocks: int, n_latents: int) -> int:
     return entropy.WORDS_PER_INTEGER * n_blocks * (n_latents + 1) + 2 * max_lanes_for(n_blocks)
 
 
+def _varying_like(reference: jax.Array, tree: Any) -> Any:
+    """``tree`` unchanged, but varying over the devices of a shard_map where ``reference`` does.
+
+    Loops want the types of what they carry to be the same before and after; constants do not vary.
+    """
+    zero = (reference.reshape(-1)[0] * 0).astype(jnp.int32)
+    return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)
+
+
 def encode_stream(
     model: ClassModel, integers: jax.Array, classes: jax.Array, n_lanes: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
@@ -206,6 +215,7 @@ def encode_stream(
         return coder, jnp.where(active & first, previous, block), place
 
     coder = entropy.start_encoding(max_lanes, stream_capacity(n, n_latents))
+    coder = _varying_like(classes, coder)
     last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
     coder, *_ = lax.fori_loop(0, runs.length, push_latent, (coder, *_locate(ends, last)))
 
@@ -241,7 +251,7 @@ def decode_stream(
         return coder, classes.at[jnp.where(active, index, n_blocks)].set(found, mode="drop"), found
 
     none = jnp.full(max_lanes, n_classes, jnp.int32)
-    state = (coder, jnp.zeros(n_blocks, jnp.int32), none)
+    state = (coder, *_varying_like(words, (jnp.zeros(n_blocks, jnp.int32), none)))
     coder, classes, _ = lax.fori_loop(0, class_runs.length, pop_class, state)
 
     lengths = model.lengths[classes]
@@ -259,7 +269,7 @@ def decode_stream(
         block = jnp.where(last, jnp.minimum(block + 1, n_blocks - 1), block)
         return coder, integers, block, jnp.where(last, 0, place + 1)
 
-    integers = jnp.zeros((n_blocks, n_latents), jnp.int32)
+    integers = _varying_like(words, jnp.zeros((n_blocks, n_latents), jnp.int32))
     start = (coder, integers, *_locate(ends, jnp.minimum(runs.starts, runs.total - 1)))
     _, integers, *_ = lax.fori_loop(0, runs.length, pop_latent, start)
     return integers, classes

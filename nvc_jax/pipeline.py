@@ -66,8 +66,7 @@ def compress(
     check_replaceable(destination)
     codec = model if isinstance(model, Codec) else load_codec(model)
     config = codec.config
-    spectral_model = isinstance(config, SpectralConfig)
-    if spectral_model and step is None and psnr is None:
+    if isinstance(config, SpectralConfig) and step is None and psnr is None:
         step = DEFAULT_STEP
     if psnr is not None:
         _check_psnr(psnr, step, config)
@@ -79,30 +78,44 @@ def compress(
         chunk = default_chunk(shape, config.block_size)
     check_chunk(chunk, config.block_size)
     values = volume.read().result()
-    fields: dict[str, Any] = {
-        "shape": shape,
-        "dtype": str(values.dtype),
-        "block_size": config.block_size,
-        "latent_dim": config.latent_dim,
-        "model": "custom" if isinstance(model, Codec) else Path(model).name,
-        "sha256": model_sha256(config, codec.params),
-    }
-    if spectral_model:
-        minimum, maximum = check_finite(values)
-        streams = ChunkedVolume(codec, values, minimum, maximum, chunk)
-        step = streams.step_for(psnr) if psnr is not None else step
-        assert step is not None
-        payloads = streams.encode(step)
-        ends = tuple(int(end) for end in np.cumsum([len(payload) for payload in payloads]))
-        fields |= {"minimum": minimum, "maximum": maximum, "step": step, "chunk": chunk, "ends": ends}
-        array = np.frombuffer(b"".join(payloads), np.uint8)
+    if isinstance(config, SpectralConfig):
+        fields, array = _encode_streams(codec, values, step, psnr, chunk)
     else:
-        encoded = encode_volume(codec, values)
-        assert isinstance(encoded, Encoded)
-        fields |= {"minimum": float(encoded.minimum), "maximum": float(encoded.maximum)}
-        array = np.asarray(encoded.latents)
-    with container.create(destination, container.Header(**fields), codec, chunk) as stored:
+        fields, array = _encode_latents(codec, values)
+    header = container.Header(
+        shape=shape,
+        dtype=str(values.dtype),
+        block_size=config.block_size,
+        latent_dim=config.latent_dim,
+        model="custom" if isinstance(model, Codec) else Path(model).name,
+        sha256=model_sha256(config, codec.params),
+        **fields,
+    )
+    with container.create(destination, header, codec, chunk) as stored:
         stored.write(array).result()
+
+
+def _encode_streams(
+    codec: Codec, values: np.ndarray, step: float | None, psnr: float | None, chunk: Shape3
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Fields of the header, and the payloads of all chunks end to end."""
+    minimum, maximum = check_finite(values)
+    chunked = ChunkedVolume(codec, values, minimum, maximum, chunk)
+    if step is None:
+        assert psnr is not None
+        step = chunked.step_for(psnr)
+    payloads = chunked.encode(step)
+    ends = tuple(int(end) for end in np.cumsum([len(payload) for payload in payloads]))
+    fields = {"minimum": minimum, "maximum": maximum, "step": step, "chunk": chunk, "ends": ends}
+    return fields, np.frombuffer(b"".join(payloads), np.uint8)
+
+
+def _encode_latents(codec: Codec, values: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+    """Fields of the header, and the latents."""
+    encoded = encode_volume(codec, values)
+    assert isinstance(encoded, Encoded)
+    fields = {"minimum": float(encoded.minimum), "maximum": float(encoded.maximum)}
+    return fields, np.asarray(encoded.latents)
 
 
 def default_chunk(shape: Shape3, block_size: int) -> Shape3:
@@ -216,12 +229,14 @@ def describe(store: Path | str) -> dict[str, Any]:
         FormatError: the store's metadata are damaged, or it is no container.
     """
     path = Path(store)
-    header, latents = container.open_container(path)
+    header, array = container.open_container(path)
     n_voxels = math.prod(header.shape)
     n_bytes = container.stored_bytes(path)
+    fields = header.to_dict()
+    fields.pop("ends", None)  # as many as there are chunks, and of no use to a reader
     return {
-        **header.to_dict(),
-        "chunk": _chunk_voxels(header, latents),
+        **fields,
+        "chunk": _chunk_voxels(header, array),
         "stored_bytes": n_bytes,
         "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
         "ratio": n_voxels * np.dtype(header.dtype).itemsize / n_bytes,

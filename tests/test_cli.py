@@ -34,6 +34,19 @@ def test_compress_decompress_evaluate(here: Path, capsys: pytest.CaptureFixture)
     assert np.load("w.npy").shape == (3, 24, 18)
 
 
+def test_rates_are_chosen(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["compress", "v.npy", "v.zarr", "--psnr", "35"]) == 0
+    assert main(["info", "v.zarr", "--json"]) == 0
+    info = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert info["model"] == "nvc-1"
+    assert info["step"] > 0
+    assert "ends" not in info
+    assert main(["compress", "v.npy", "v.zarr", "--step", "0.1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bits_per_voxel"] < info["bits_per_voxel"]
+    with pytest.raises(SystemExit):
+        main(["compress", "v.npy", "v.zarr", "--step", "0.1", "--psnr", "35"])
+
+
 def test_exact_copies_give_strict_json(here: Path, capsys: pytest.CaptureFixture) -> None:
     np.save("constant.npy", np.ones((8, 8, 8), np.uint8))
     assert main(["compress", "constant.npy", "c.zarr"]) == 0
@@ -92,6 +105,14 @@ def test_bad_training_configurations_are_named(
     assert main(["train", config, "v.npy", "--output", "model"]) == 1
     assert message in capsys.readouterr().err
     assert not Path("model").exists()
+
+
+def test_a_spectral_model_is_fitted(here: Path) -> None:
+    config = {"model": {"architecture": "spectral", "n_classes": 8, "n_tables": 12}}
+    Path("config.json").write_text(json.dumps(config))
+    assert main(["train", "config.json", "v.npy", "--output", "model"]) == 0
+    assert main(["compress", "v.npy", "v.zarr", "--model", "model"]) == 0
+    assert main(["evaluate", "v.npy", "v.zarr"]) == 0
 
 
 def test_models_and_datasets_are_listed(capsys: pytest.CaptureFixture) -> None:

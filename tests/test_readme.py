@@ -85,3 +85,13 @@ def test_quoted_training_rate_is_what_was_measured() -> None:
     run = json.loads((RESULTS / "training.json").read_text())["runs"][0]
     assert f"{run['blocks_per_second']:,.0f} blocks/s" in README
     assert f"{run['paper_minutes']:.1f} minutes" in README
+
+
+def test_quoted_ratios_are_what_was_measured() -> None:
+    measured = json.loads((RESULTS / "rate-distortion.json").read_text())
+    means = [f"{measured['geometric_mean_ratio'][name]:.2f}" for name in ("SPERR", "SZ3", "zfp")]
+    row = next(line for line in README.splitlines() if line.startswith("| geometric mean |"))
+    assert row.split("|")[2:5] == [f" {mean} " for mean in means]
+    for name, ratios in measured["ratio"].items():
+        row = next(line for line in README.splitlines() if line.startswith(f"| {name} |"))
+        assert f"| {ratios['SPERR']:.2f} |" in row

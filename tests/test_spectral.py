@@ -108,6 +108,20 @@ def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:
         assert np.abs(np.asarray(alone, int) - np.asarray(decoded, int)).max() <= 2
 
 
+def test_runs_inside_shard_map(codec: nvc_jax.Codec) -> None:
+    mesh = jax.make_mesh((jax.device_count(),), ("z",), axis_types=(jax.sharding.AxisType.Auto,))
+    each, everywhere = jax.sharding.PartitionSpec("z"), jax.sharding.PartitionSpec()
+    volume = jnp.asarray(VOLUME[: 8 * jax.device_count()])
+
+    def process(codec: nvc_jax.Codec, part: jax.Array) -> jax.Array:
+        return nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, part, step=0.02))
+
+    sharded = jax.jit(jax.shard_map(process, mesh=mesh, in_specs=(everywhere, each), out_specs=each))
+    parts = [np.asarray(process(codec, part)) for part in jnp.split(volume, jax.device_count())]
+    difference = np.asarray(sharded(codec, volume), int) - np.concatenate(parts).astype(int)
+    assert np.abs(difference).max() <= 2
+
+
 def test_bad_steps_and_mismatches_are_named(codec: nvc_jax.Codec) -> None:
     with pytest.raises(ValueError, match="`step` is missing"):
         nvc_jax.encode_volume(codec, VOLUME)
