@@ -15,27 +15,19 @@ import numpy as np
 from nvc_jax import entropy, spectral, transform
 from nvc_jax.classes import ClassModel, decide, round_above
 from nvc_jax.models import SpectralConfig
-from nvc_jax.normalize import finite_range, normalize
+from nvc_jax.normalize import finite_range
 
 STEPS = (0.0015, 0.4)
 """Smallest and largest step of the blocks that the model is fitted on."""
 _RARE = 0.002
 """A class stops coding where no further latent is more often than this other than zero."""
-
-
-def padded_unit_volume(volume: np.ndarray) -> jax.Array:
-    """A volume as the codec transforms it: scaled to [−½, ½], sides padded to multiples of 8."""
-    values = jnp.asarray(volume)
-    unit = normalize(values, *finite_range(values)) - 0.5
-    return jnp.pad(unit, [(0, -side % transform.BLOCK) for side in unit.shape], mode="edge")
-
-
 _RAREST = 2.0**-14
 """Tokens that are rarer have no frequency of their own."""
 _N_ROUNDS = 3
 _KNOWN_FROM_NEIGHBOURS = 0.7
 """What is left of a class's bits once the class before is known, on average."""
 
+_centre = jax.jit(lambda volume: spectral.centre(volume, *finite_range(volume)))
 _decide = jax.jit(decide)
 _forward = jax.jit(transform.forward)
 _round = jax.jit(lambda values: round_above(values, jnp.float32(0.6), jnp.float32(0.6)))
@@ -46,7 +38,7 @@ def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, see
     rng = np.random.default_rng(seed)
     parts = []
     for volume in volumes:
-        unit = padded_unit_volume(volume)
+        unit = _centre(jnp.asarray(volume))
         for index in range(len(transform.FILTERS)):
             latents = np.asarray(_forward(unit, jnp.int32(index)))
             parts.append(latents[rng.permutation(len(latents))[:blocks_per_volume]])
@@ -208,13 +200,8 @@ def _fit_shrink(model: ClassModel, values: np.ndarray) -> ClassModel:
 @jax.jit
 def _analyse(model: ClassModel, unit: jax.Array, step: jax.Array) -> tuple:
     """Tokens (means as differences) and classes of a volume's blocks, as the codec finds them."""
-    filter_index = spectral.choose_filter(model, unit, step)
-    values = transform.forward(unit, filter_index)[:, model.order] / step
-    integers, classes, _ = spectral.decide_in_steps(model, values)
-    grid = [side // transform.BLOCK for side in unit.shape]
-    differences = spectral.predict(integers[:, 0].reshape(grid))[0]
-    integers = integers.at[:, 0].set(differences.reshape(-1))
-    return entropy.to_token(integers)[0], classes
+    found = spectral.analyse(model, unit, step)
+    return entropy.to_token(found.integers)[0], found.classes
 
 
 def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
@@ -223,7 +210,7 @@ def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
     transitions = np.zeros((n_classes + 1, entropy.N_TOKENS))
     tokens = np.zeros((n_tables + n_classes, entropy.N_TOKENS))
     for volume in volumes:
-        unit = padded_unit_volume(volume)
+        unit = _centre(jnp.asarray(volume))
         for step in np.geomspace(*STEPS, 7):
             found, classes = (np.asarray(x) for x in _analyse(model, unit, jnp.float32(step)))
             weight = 1e4 / len(classes)  # volumes count alike, whatever their size

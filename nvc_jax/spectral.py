@@ -9,6 +9,7 @@ import functools
 import itertools
 import math
 import struct
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +36,6 @@ MIN_STEP = 2.0**-15
 
 _PREDICTORS: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2))
 """Axes along which block means are differenced; the encoder chooses."""
-_BLOCKS_PER_STEP = 1024
 _BITS_PER_LANE = 1600
 """A lane's 32 bits cost 2 % of them."""
 _SAMPLE_SIDE = 32
@@ -89,23 +89,59 @@ def encode(
         step: float32, of the quantiser, relative to maximum − minimum; at least MIN_STEP.
     """
     model = ClassModel(**params)
-    shape = check_shape(volume.shape)
+    found = analyse(model, centre(volume, minimum, maximum), step)
+    max_lanes = max_lanes_for(len(found.classes))
+    n_lanes = jnp.clip(found.bits / _BITS_PER_LANE, 1, max_lanes).astype(jnp.int32)
+    words, used = encode_stream(model, found.integers, found.classes, n_lanes)
+    return EncodedStream(
+        words=words,
+        used=used,
+        n_lanes=n_lanes,
+        minimum=minimum,
+        maximum=maximum,
+        step=step,
+        filter_index=found.filter_index,
+        predictor=found.predictor,
+        shape=check_shape(volume.shape),
+        dtype=str(volume.dtype),
+    )
+
+
+def centre(volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> jax.Array:
+    """A volume as it is transformed: scaled to [−½, ½], its sides padded to multiples of 8."""
     # Centred, so that float32 loses the fewest digits.
     unit = normalize(volume, minimum, maximum) - 0.5
     # Repeated border voxels cost next to nothing, and the decoder throws them away.
-    padded = jnp.pad(unit, [(0, -side % transform.BLOCK) for side in shape], mode="edge")
-    filter_index = choose_filter(model, padded, step)
-    values = transform.forward(padded, filter_index)[:, model.order] / step
-    integers, classes, bits = decide_in_steps(model, values)
-    means = integers[:, 0].reshape(grid_shape(shape, transform.BLOCK))
-    differences, predictor = predict(means)
+    return jnp.pad(unit, [(0, -side % transform.BLOCK) for side in unit.shape], mode="edge")
+
+
+class Analysis(NamedTuple):
+    """What the encoder decided on a volume of n blocks.
+
+    Attributes:
+        integers: int32 (n, 512) in the model's order, the means as differences.
+        classes: int32 (n,).
+        bits: float32, of all integers but the means, and of the classes.
+        filter_index: int32, of ``transform.FILTERS``.
+        predictor: int32, of the block means' predictors.
+    """
+
+    integers: jax.Array
+    classes: jax.Array
+    bits: jax.Array
+    filter_index: jax.Array
+    predictor: jax.Array
+
+
+def analyse(model: ClassModel, unit: jax.Array, step: jax.Array) -> Analysis:
+    """Decide everything about a volume that ``centre`` made; all but the coding."""
+    filter_index = _choose_filter(model, unit, step)
+    values = transform.forward(unit, filter_index)[:, model.order] / step
+    integers, classes, bits = transform.map_in_steps(lambda part: decide(model, part), values)
+    means = integers[:, 0].reshape([side // transform.BLOCK for side in unit.shape])
+    differences, predictor = _predict(means)
     integers = integers.at[:, 0].set(differences.reshape(-1))
-    max_lanes = max_lanes_for(len(classes))
-    n_lanes = jnp.clip(bits / _BITS_PER_LANE, 1, max_lanes).astype(jnp.int32)
-    words, used = encode_stream(model, integers, classes, n_lanes)
-    return EncodedStream(
-        words, used, n_lanes, minimum, maximum, step, filter_index, predictor, shape, str(volume.dtype)
-    )
+    return Analysis(integers, classes, jnp.sum(bits), filter_index, predictor)
 
 
 @jax.jit
@@ -124,16 +160,6 @@ def decode(params: Params, encoded: EncodedStream) -> jax.Array:
     return denormalize(unit, encoded.minimum, encoded.maximum, encoded.dtype)
 
 
-def decide_in_steps(model: ClassModel, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """``decide`` for many blocks, some at a time, so that intermediates stay in cache; the sum of bits."""
-    n = values.shape[0]
-    n_steps = -(-n // _BLOCKS_PER_STEP)
-    padded = jnp.pad(values, [(0, n_steps * -(-n // n_steps) - n), (0, 0)])
-    parts = padded.reshape(n_steps, -1, values.shape[1])
-    integers, classes, bits = lax.map(lambda part: decide(model, part), parts)
-    return integers.reshape(-1, values.shape[1])[:n], classes.reshape(-1)[:n], jnp.sum(bits.reshape(-1)[:n])
-
-
 def _samples(volume: jax.Array) -> jax.Array:
     """A few cubes spread over the volume, (n, side, side, side) or smaller where the volume is."""
     sides = [min(_SAMPLE_SIDE, side) for side in volume.shape]
@@ -147,7 +173,7 @@ def _samples(volume: jax.Array) -> jax.Array:
     return jnp.stack([lax.slice(volume, c, [a + b for a, b in zip(c, sides, strict=True)]) for c in chosen])
 
 
-def choose_filter(model: ClassModel, volume: jax.Array, step: jax.Array) -> jax.Array:
+def _choose_filter(model: ClassModel, volume: jax.Array, step: jax.Array) -> jax.Array:
     """The filter with the least bits and error on a sample of the volume; int32."""
     samples = _samples(volume)
 
@@ -162,7 +188,7 @@ def choose_filter(model: ClassModel, volume: jax.Array, step: jax.Array) -> jax.
     return jnp.argmin(costs).astype(jnp.int32)
 
 
-def predict(means: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _predict(means: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Differences of block means (z, y, x) by the cheapest predictor, and its index."""
     candidates = []
     for axes in _PREDICTORS:
@@ -177,7 +203,7 @@ def predict(means: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _accumulate(differences: jax.Array, predictor: jax.Array) -> jax.Array:
-    """Block means from their differences: the inverse of ``predict``."""
+    """Block means from their differences: the inverse of ``_predict``."""
 
     def undo(axes: tuple[int, ...]) -> jax.Array:
         means = differences

@@ -10,6 +10,7 @@ import numpy as np
 from nvc_jax import spectral
 from nvc_jax.blocks import Shape3
 from nvc_jax.codec import Codec
+from nvc_jax.metrics import psnr_db
 from nvc_jax.spectral import EncodedStream
 
 Slices = tuple[slice, ...]
@@ -35,13 +36,16 @@ class ChunkedVolume:
     ) -> None:
         self._codec, self._volume, self._range, self._chunk = codec, volume, (minimum, maximum), chunk
 
-    def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Each chunk, and the same filled up with its last voxels to the full shape."""
-        corners = (range(0, side, part) for side, part in zip(self._volume.shape, self._chunk, strict=True))
-        for corner in itertools.product(*corners):
-            chunk = self._volume[tuple(slice(c, c + n) for c, n in zip(corner, self._chunk, strict=True))]
+    def _places(self) -> Iterator[tuple[tuple[int, ...], Slices, Slices]]:
+        """Every chunk's index, where it lies in the volume, and how much of it is the volume."""
+        return touched_chunks(tuple(slice(0, side) for side in self._volume.shape), self._chunk)
+
+    def _filled_chunks(self) -> Iterator[np.ndarray]:
+        """The chunks, those at the far faces filled up with their last voxels to the full shape."""
+        for _, place, _ in self._places():
+            chunk = self._volume[place]
             missing = [(0, n - side) for n, side in zip(self._chunk, chunk.shape, strict=True)]
-            yield chunk, np.pad(chunk, missing, mode="edge")
+            yield np.pad(chunk, missing, mode="edge")
 
     def _encode_chunk(self, chunk: np.ndarray, step: float) -> EncodedStream:
         numbers = (jnp.float32(value) for value in (*self._range, step))
@@ -49,28 +53,19 @@ class ChunkedVolume:
 
     def encode(self, step: float) -> list[bytes]:
         """The payload of every chunk."""
-        return [spectral.to_bytes(self._encode_chunk(chunk, step)) for _, chunk in self._chunks()]
+        return [spectral.to_bytes(self._encode_chunk(chunk, step)) for chunk in self._filled_chunks()]
 
     def decode(self, payloads: list[bytes], step: float) -> np.ndarray:
         """The volume from the payloads of ``encode``."""
         result = np.empty_like(self._volume)
-        whole = tuple(slice(0, side) for side in self._volume.shape)
-        places = touched_chunks(whole, self._chunk)
-        for payload, (_, into, of) in zip(payloads, places, strict=True):
+        for payload, (_, into, of) in zip(payloads, self._places(), strict=True):
             encoded = spectral.from_bytes(payload, self._chunk, str(self._volume.dtype), *self._range, step)
             result[into] = np.asarray(spectral.decode(self._codec.params, encoded))[of]
         return result
 
     def _psnr(self, step: float) -> float:
         """PSNR of the volume encoded with ``step`` and decoded, in dB."""
-        total = 0.0
-        for chunk, filled in self._chunks():
-            decoded = np.asarray(spectral.decode(self._codec.params, self._encode_chunk(filled, step)))
-            error = decoded[tuple(map(slice, chunk.shape))].astype(np.float64) - chunk
-            total += float(np.sum(error * error))
-        minimum, maximum = self._range
-        mse = total / self._volume.size
-        return math.inf if mse == 0 else 20 * math.log10(maximum - minimum) - 10 * math.log10(mse)
+        return psnr_db(self._volume, self.decode(self.encode(step), step))
 
     def step_for(self, psnr: float) -> float:
         """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""

@@ -8,6 +8,8 @@ identity.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -72,13 +74,18 @@ def _norms(filter_index: jax.Array) -> jax.Array:
     return jnp.einsum("i,j,k->ijk", norms, norms, norms).reshape(N_LATENTS)
 
 
-def _map_blocks(blocks: jax.Array, matrix: jax.Array) -> jax.Array:
-    """Multiply every block (n, 8, 8, 8) as a row vector by ``matrix``, some at a time."""
-    n = blocks.shape[0]
+def map_in_steps(function: Callable[[jax.Array], Any], rows: jax.Array) -> Any:
+    """``function`` of many rows (n, D), some at a time, so that intermediates stay in cache."""
+    n = rows.shape[0]
     n_steps = -(-n // _BLOCKS_PER_STEP)
-    rows = jnp.pad(blocks.reshape(n, -1), [(0, n_steps * -(-n // n_steps) - n), (0, 0)])
-    rows = lax.map(lambda part: part @ matrix, rows.reshape(n_steps, -1, N_LATENTS))
-    return rows.reshape(-1, N_LATENTS)[:n]
+    padded = jnp.pad(rows, [(0, n_steps * -(-n // n_steps) - n), (0, 0)])
+    results = lax.map(function, padded.reshape(n_steps, -1, rows.shape[1]))
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], results)
+
+
+def _map_blocks(blocks: jax.Array, matrix: jax.Array) -> jax.Array:
+    """Multiply every block (n, 8, 8, 8) as a row vector by ``matrix``; (n, 512)."""
+    return map_in_steps(lambda part: part @ matrix, blocks.reshape(blocks.shape[0], -1))
 
 
 def _filter_borders(volume: jax.Array, matrix: jax.Array) -> jax.Array:
