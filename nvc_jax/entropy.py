@@ -31,6 +31,7 @@ MAX_MAGNITUDE = (1 << _ESCAPE_BITS - 1) - 1
 WORDS_PER_INTEGER = 3
 """Most words that one integer takes, on top of two for each lane."""
 
+_FREQUENCY_MASK = (1 << 16) - 1
 _LOWEST = 1 << 16  # a state between steps lies in [2**16, 2**32)
 
 
@@ -38,13 +39,11 @@ class Tables(NamedTuple):
     """Frequency tables in the forms that coding wants; one row for each table.
 
     Attributes:
-        frequencies: uint32 (rows, N_TOKENS).
-        starts: uint32 (rows, N_TOKENS), sums of the frequencies before.
+        tokens: uint32 (rows, N_TOKENS): for each token its frequency, and the sum of those before, packed.
         slots: uint32 (rows, 2**PRECISION): for each slot its token, frequency − 1 and offset, packed.
     """
 
-    frequencies: jax.Array
-    starts: jax.Array
+    tokens: jax.Array
     slots: jax.Array
 
 
@@ -107,7 +106,7 @@ def make_tables(frequencies: jax.Array) -> Tables:
     frequency = jnp.take_along_axis(frequencies, token, axis=1)
     offset = jnp.arange(1 << PRECISION, dtype=jnp.uint32)[None] - jnp.take_along_axis(starts, token, axis=1)
     slots = token | (frequency - 1) << jnp.uint32(6) | offset << jnp.uint32(6 + PRECISION)
-    return Tables(frequencies, starts, slots)
+    return Tables(frequencies | starts << jnp.uint32(16), slots)
 
 
 def to_token(value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -160,7 +159,7 @@ def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active:
         active: bool (lanes,).
     """
     token, extra, n_bits = to_token(value)
-    lacking = tables.frequencies[row, token] == 0
+    lacking = tables.tokens[row, token] & _FREQUENCY_MASK == 0
     token = jnp.where(lacking, ESCAPE, token).astype(jnp.uint32)
     extra = jnp.where(lacking, (value + (1 << _ESCAPE_BITS - 1)).astype(jnp.uint32), extra)
     n_bits = jnp.where(lacking, _ESCAPE_BITS, n_bits).astype(jnp.uint32)
@@ -171,7 +170,8 @@ def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active:
 
 def push_token(coder: Coder, tables: Tables, row: jax.Array, token: jax.Array, active: jax.Array) -> Coder:
     """Code one token, uint32 (lanes,), in each active lane; else as ``push``."""
-    frequency, start = tables.frequencies[row, token], tables.starts[row, token]
+    entry = tables.tokens[row, token]
+    frequency, start = entry & _FREQUENCY_MASK, entry >> jnp.uint32(16)
     coder = _append(coder, active & (coder.states >> jnp.uint32(32 - PRECISION) >= frequency))
     states = coder.states
     pushed = (states // frequency << jnp.uint32(PRECISION)) + states % frequency + start

@@ -7,20 +7,20 @@ all classes into a few tables.
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax import entropy, spectral, transform
-from nvc_jax.classes import ClassModel, decide, round_above
+from nvc_jax import bitstream, entropy, regions, spectral, transform
+from nvc_jax.blocks import check_shape, grid_shape
+from nvc_jax.classes import ClassModel, decide, make_costs, restore, round_above
 from nvc_jax.models import SpectralConfig
 from nvc_jax.normalize import finite_range
 
 STEPS = (0.0015, 0.4)
 """Smallest and largest step of the blocks that the model is fitted on."""
-_RARE = 0.002
-"""A class stops coding where no further latent is more often than this other than zero."""
 _RAREST = 2.0**-14
 """Tokens that are rarer have no frequency of their own."""
 _N_ROUNDS = 3
@@ -28,19 +28,29 @@ _KNOWN_FROM_NEIGHBOURS = 0.7
 """What is left of a class's bits once the class before is known, on average."""
 
 _centre = jax.jit(lambda volume: spectral.centre(volume, *finite_range(volume)))
-_decide = jax.jit(decide)
-_forward = jax.jit(transform.forward)
+_decide = jax.jit(lambda model, values: decide(make_costs(model), values))
+_restore = jax.jit(restore)
 _round = jax.jit(lambda values: round_above(values, jnp.float32(0.6), jnp.float32(0.6)))
 
 
+@jax.jit
+def _latents(unit: jax.Array, extent: jax.Array, filter_index: jax.Array, mode: jax.Array) -> jax.Array:
+    """Latents of a volume, all of whose regions have one mode."""
+    grid = grid_shape(check_shape(unit.shape), transform.BLOCK)
+    modes = jnp.full(regions.region_grid(grid), mode, jnp.int32)
+    plan = regions.make_plan(modes, grid, extent)
+    return transform.forward(regions.stretch(unit, extent), plan, filter_index)
+
+
 def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, seed: int) -> np.ndarray:
-    """Latents of random blocks by every filter, each block's over a random step; float32 (n, 512)."""
+    """Latents of random blocks by every filter and size, each block's over a random step; float32 (n, 512)."""
     rng = np.random.default_rng(seed)
     parts = []
     for volume in volumes:
-        unit = _centre(jnp.asarray(volume))
-        for index in range(len(transform.FILTERS)):
-            latents = np.asarray(_forward(unit, jnp.int32(index)))
+        unit, extent = _centre(jnp.asarray(volume)), jnp.array(volume.shape, jnp.int32)
+        ways = [(index, regions.LAPPED) for index in range(len(transform.FILTERS))]
+        for index, mode in [*ways, (transform.FILTERS.index("half"), regions.LARGE)]:
+            latents = np.asarray(_latents(unit, extent, jnp.int32(index), jnp.int32(mode)))
             parts.append(latents[rng.permutation(len(latents))[:blocks_per_volume]])
     latents = np.concatenate(parts)
     steps = np.exp(rng.uniform(math.log(STEPS[0]), math.log(STEPS[1]), len(latents))).astype(np.float32)
@@ -145,40 +155,40 @@ def fit_class_model(
     """
     values = sample_latents(volumes, blocks_per_volume, seed=seed)
     integers = np.array(_round(jnp.asarray(values)))
-    order = np.concatenate([[0], 1 + np.argsort(-(integers[:, 1:] != 0).mean(axis=0), kind="stable")])
-    integers, ordered = integers[:, order], jnp.asarray(values[:, order])
+    order = 1 + np.argsort(-(integers[:, 1:] != 0).mean(axis=0), kind="stable")
     model = None
     for _ in range(_N_ROUNDS):
         integers[:, 0] = 0  # means are coded as differences: _fit_to_volumes
         model = _fit_latents(integers, order, config)
         # The next round counts the integers that the encoder would choose.
-        integers = np.array(_decide(model, ordered)[0])
+        integers = np.array(_decide(model, jnp.asarray(values))[0])
     assert model is not None
-    return _fit_to_volumes(_fit_shrink(model, np.asarray(ordered)), volumes)
+    return _fit_to_volumes(_fit_shrink(model, values), volumes)
 
 
 def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig) -> ClassModel:
-    """Classes, their tables and lengths from blocks of integers (n, D)."""
+    """Classes and their tables from blocks of integers (n, 512)."""
     chosen = _fit_classes(integers, config.n_classes)
     there, magnitude = _features(integers)
     member = np.eye(config.n_classes, dtype=np.float32)[chosen]
     counts = np.repeat(member.sum(axis=0)[:, None], integers.shape[1], axis=1)
-    sums = [counts, member.T @ there, member.T @ magnitude]
-    flat_counts, flat_there, flat_magnitude = (x.reshape(-1) for x in sums)
-    merged, p_there, decay = _merge_tables(flat_counts, flat_there, flat_magnitude, config.n_tables)
-    often = sums[1] / np.maximum(counts, 1) > _RARE
-    lengths = np.maximum(1, (often * np.arange(1, integers.shape[1] + 1)).max(axis=1))
-    lengths[-1] = integers.shape[1]  # the loudest class takes every block
+    sums = [x.reshape(-1) for x in (counts, member.T @ there, member.T @ magnitude)]
+    merged, p_there, decay = _merge_tables(*sums, config.n_tables)
     tables = merged.reshape(config.n_classes, -1)
     tables[:, 0] = config.n_tables + np.arange(config.n_classes)
+
+    def unfitted(n_rows: int) -> jax.Array:
+        return jnp.ones((n_rows, entropy.N_TOKENS), jnp.uint16)
+
     return ClassModel(
-        frequencies=jnp.ones((config.n_tables + config.n_classes, entropy.N_TOKENS), jnp.uint16),
+        frequencies=unfitted(config.n_tables + config.n_classes),
         bits=jnp.asarray(_bits(p_there, decay)),
         shrink=jnp.zeros((config.n_tables, 2), jnp.float32),
         order=jnp.asarray(order, jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
-        lengths=jnp.asarray(lengths, jnp.int32),
-        class_frequencies=jnp.ones((config.n_classes + 1, entropy.N_TOKENS), jnp.uint16),
+        end_frequencies=unfitted(config.n_classes),
+        mode_frequencies=unfitted(config.n_classes),
+        class_frequencies=unfitted(config.n_classes + 1),
         class_bits=jnp.asarray(-np.log2((member.sum(axis=0) + 1) / len(chosen)), jnp.float32),
     )
 
@@ -197,36 +207,76 @@ def _fit_shrink(model: ClassModel, values: np.ndarray) -> ClassModel:
     return model._replace(shrink=jnp.asarray(np.clip(np.stack(shrink, 1), -0.2, 0.3), jnp.float32))
 
 
+class _Counts(NamedTuple):
+    """How often the encoder names what; arrays like the model's tables, (rows, 64) each."""
+
+    frequencies: np.ndarray
+    end_frequencies: np.ndarray
+    mode_frequencies: np.ndarray
+    class_frequencies: np.ndarray
+
+
 @jax.jit
-def _analyse(model: ClassModel, unit: jax.Array, step: jax.Array) -> tuple:
-    """Tokens (means as differences) and classes of a volume's blocks, as the codec finds them."""
-    found = spectral.analyse(model, unit, step)
-    return entropy.to_token(found.integers)[0], found.classes
+def _observe(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Array) -> _Counts:
+    """Count what the encoder does with a volume."""
+    found = spectral.analyse(model, unit, step, extent)
+    layout, (integers, classes, modes) = found.layout, found.symbols
+    places = bitstream.make_places(model, layout)
+    ends = bitstream.end_tokens(places, layout, integers)
+    present = jnp.zeros(classes.shape, bool).at[layout.order].set(jnp.arange(len(classes)) < layout.n_blocks)
+    place = places.places[layout.kind]
+    coded = present[:, None] & (place < bitstream.n_coded(places, layout, ends)[:, None])
+    before = classes[layout.order]
+    follows = jnp.arange(1, len(classes)) < layout.n_blocks
+
+    def count(rows: jax.Array, row: jax.Array, token: jax.Array, among: jax.Array) -> jax.Array:
+        cells = jnp.zeros((rows.shape[0], entropy.N_TOKENS), jnp.int32)
+        return cells.at[row, token].add(among.astype(jnp.int32))
+
+    return _Counts(
+        count(model.frequencies, model.tables[classes], entropy.to_token(integers)[0], coded),
+        count(model.end_frequencies, classes, ends, present),
+        count(model.mode_frequencies, classes, modes, present & layout.leads),
+        count(model.class_frequencies, before[:-1], before[1:], follows),
+    )
+
+
+def _count_volumes(model: ClassModel, volumes: list[np.ndarray]) -> _Counts:
+    total = _Counts(*(np.zeros(leaf.shape) for leaf in (model.frequencies, *model[5:8])))
+    for volume in volumes:
+        unit, extent = _centre(jnp.asarray(volume)), jnp.array(volume.shape, jnp.int32)
+        for step in np.geomspace(*STEPS, 7):
+            counts = _observe(model, unit, extent, jnp.float32(step))
+            weight = 1e4 / float(jnp.sum(counts.end_frequencies))  # volumes count alike, whatever their size
+            total = _Counts(*(a + weight * np.asarray(b, float) for a, b in zip(total, counts, strict=True)))
+    return total
+
+
+def _leaning(counts: np.ndarray, weight: float, n_tokens: int) -> np.ndarray:
+    """Counts of few observations lean on what all rows have in common; every possible token has some."""
+    common = (counts.sum(axis=0) + 0.5) / (counts.sum() + 0.5 * n_tokens)
+    return np.where(np.arange(counts.shape[1]) < n_tokens, counts + weight * common, 0)
 
 
 def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
-    """Count what the encoder does with whole volumes: tokens by table, and classes by the class before."""
-    (n_classes, n_latents), n_tables = model.tables.shape, model.bits.shape[0]
-    transitions = np.zeros((n_classes + 1, entropy.N_TOKENS))
-    tokens = np.zeros((n_tables + n_classes, entropy.N_TOKENS))
-    for volume in volumes:
-        unit = _centre(jnp.asarray(volume))
-        for step in np.geomspace(*STEPS, 7):
-            found, classes = (np.asarray(x) for x in _analyse(model, unit, jnp.float32(step)))
-            weight = 1e4 / len(classes)  # volumes count alike, whatever their size
-            np.add.at(transitions, (classes[:-1], classes[1:]), weight)
-            coded = np.arange(n_latents)[None] < np.asarray(model.lengths)[classes][:, None]
-            cells = np.asarray(model.tables)[classes][coded] * entropy.N_TOKENS + found[coded]
-            tokens += weight * np.bincount(cells, minlength=tokens.size).reshape(tokens.shape)
-    # Few observations lean on what all classes, or the fitted distribution, have in common.
-    transitions[:, :n_classes] += 50 * transitions[:, :n_classes].sum(axis=0) / transitions.sum() + 0.5
-    transitions[n_classes, :n_classes] = transitions[:n_classes, :n_classes].sum(axis=0)
-    prior = transitions[n_classes, :n_classes] / transitions[n_classes, :n_classes].sum()
+    """Take the frequencies of everything that the encoder codes of whole volumes."""
+    n_classes, n_tables = len(model.tables), len(model.bits)
+    counts = _count_volumes(model, volumes)
+    transitions = _leaning(counts.class_frequencies, 50, n_classes)
+    transitions[n_classes] = transitions[:n_classes].sum(axis=0)
+    prior = transitions[n_classes, :n_classes] / transitions[n_classes].sum()
     zero, _, further = np.moveaxis(np.asarray(model.bits, np.float64), -1, 0)
+    tokens = counts.frequencies
     tokens[:n_tables] += 500 * _token_probabilities(1 - 2**-zero, 2**-further)
     tokens[n_tables:] += 20 * tokens[n_tables:].sum(axis=0) / tokens[n_tables:].sum() + 0.002
+
+    def frozen(rows: np.ndarray) -> jax.Array:
+        return jnp.asarray(entropy.quantize_frequencies(rows))
+
     return model._replace(
-        frequencies=jnp.asarray(entropy.quantize_frequencies(_with_escapes(tokens))),
-        class_frequencies=jnp.asarray(entropy.quantize_frequencies(transitions)),
+        frequencies=frozen(_with_escapes(tokens)),
+        end_frequencies=frozen(_leaning(counts.end_frequencies, 20, bitstream.N_ENDS)),
+        mode_frequencies=frozen(_leaning(counts.mode_frequencies, 5, regions.N_MODES)),
+        class_frequencies=frozen(transitions),
         class_bits=jnp.asarray(-_KNOWN_FROM_NEIGHBOURS * np.log2(prior), jnp.float32),
     )

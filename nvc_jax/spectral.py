@@ -1,12 +1,11 @@
 """The rate–distortion codec: a volume to one entropy-coded stream and back, each one compiled program.
 
-Lapped transform, classes, integers by rate and distortion, block means as differences from their
+Lapped transform by regions, classes, integers by rate and distortion, block means as differences from their
 neighbours, one rANS stream. The step of the quantiser is a run-time argument: one model serves every rate.
 """
 
 import dataclasses
 import functools
-import itertools
 import math
 import struct
 from typing import NamedTuple
@@ -16,35 +15,36 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax import transform
-from nvc_jax.blocks import Shape3, check_shape, grid_shape
-from nvc_jax.classes import (
-    BITS_PER_ERROR,
-    ClassModel,
-    decide,
+from nvc_jax import regions, transform
+from nvc_jax.bitstream import (
+    BlockSymbols,
     decode_stream,
     encode_stream,
+    lanes_for,
     max_lanes_for,
-    restore,
     stream_capacity,
 )
+from nvc_jax.blocks import Shape3, check_shape, grid_shape
+from nvc_jax.choices import choose_filter, choose_modes
+from nvc_jax.classes import ClassModel, decide, make_costs, restore
 from nvc_jax.models import Params
 from nvc_jax.normalize import denormalize, normalize
+from nvc_jax.regions import Layout
 
 MIN_STEP = 2.0**-15
 """Smallest step, relative to the volume's range: integers stay within what the entropy coder takes."""
 
 _PREDICTORS: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2))
 """Axes along which block means are differenced; the encoder chooses."""
-_BITS_PER_LANE = 1600
-"""A lane's 32 bits cost 2 % of them."""
-_SAMPLE_SIDE = 32
-_MAX_SAMPLES = 12
+_BLOCKS_PER_STEP = 1024
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["words", "used", "n_lanes", "minimum", "maximum", "step", "filter_index", "predictor"],
+    data_fields=[
+        *("words", "used", "n_lanes", "minimum", "maximum", "step"),
+        *("filter_index", "predictor", "extent"),
+    ],
     meta_fields=["shape", "dtype"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +59,7 @@ class EncodedStream:
         step: of the quantiser, float32, relative to the range.
         filter_index: int32, of ``transform.FILTERS``.
         predictor: int32, of the block means' predictors.
+        extent: int32 (3,), voxels along z, y, x that were encoded; what lies beyond is arbitrary.
         shape: (z, y, x) of the volume.
         dtype: name of the volume's dtype.
     """
@@ -71,13 +72,19 @@ class EncodedStream:
     step: jax.Array
     filter_index: jax.Array
     predictor: jax.Array
+    extent: jax.Array
     shape: Shape3
     dtype: str
 
 
 @jax.jit
 def encode(
-    params: Params, volume: jax.Array, minimum: jax.Array, maximum: jax.Array, step: jax.Array
+    params: Params,
+    volume: jax.Array,
+    minimum: jax.Array,
+    maximum: jax.Array,
+    step: jax.Array,
+    extent: jax.Array | None = None,
 ) -> EncodedStream:
     """Encode a volume.
 
@@ -87,12 +94,13 @@ def encode(
         minimum: float32, what counts as 0: the smallest value, of the volume or of what it is a part of.
         maximum: float32, what counts as 1.
         step: float32, of the quantiser, relative to maximum − minimum; at least MIN_STEP.
+        extent: int32 (3,), how many voxels along z, y, x count, from the first; all if it is missing.
     """
     model = ClassModel(**params)
-    found = analyse(model, centre(volume, minimum, maximum), step)
-    max_lanes = max_lanes_for(len(found.classes))
-    n_lanes = jnp.clip(found.bits / _BITS_PER_LANE, 1, max_lanes).astype(jnp.int32)
-    words, used = encode_stream(model, found.integers, found.classes, n_lanes)
+    extent = jnp.array(volume.shape, jnp.int32) if extent is None else extent
+    found = analyse(model, centre(volume, minimum, maximum), step, extent)
+    n_lanes = lanes_for(found.bits, len(found.symbols.classes))
+    words, used = encode_stream(model, found.layout, found.symbols, n_lanes)
     return EncodedStream(
         words=words,
         used=used,
@@ -102,6 +110,7 @@ def encode(
         step=step,
         filter_index=found.filter_index,
         predictor=found.predictor,
+        extent=extent,
         shape=check_shape(volume.shape),
         dtype=str(volume.dtype),
     )
@@ -111,7 +120,6 @@ def centre(volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> jax.Arr
     """A volume as it is transformed: scaled to [−½, ½], its sides padded to multiples of 8."""
     # Centred, so that float32 loses the fewest digits.
     unit = normalize(volume, minimum, maximum) - 0.5
-    # Repeated border voxels cost next to nothing, and the decoder throws them away.
     return jnp.pad(unit, [(0, -side % transform.BLOCK) for side in unit.shape], mode="edge")
 
 
@@ -119,29 +127,53 @@ class Analysis(NamedTuple):
     """What the encoder decided on a volume of n blocks.
 
     Attributes:
-        integers: int32 (n, 512) in the model's order, the means as differences.
-        classes: int32 (n,).
-        bits: float32, of all integers but the means, and of the classes.
+        symbols: integers, classes and modes, the means as differences.
+        layout: of the blocks.
+        bits: float32, of all integers but the means, and of the classes, about.
         filter_index: int32, of ``transform.FILTERS``.
         predictor: int32, of the block means' predictors.
     """
 
-    integers: jax.Array
-    classes: jax.Array
+    symbols: BlockSymbols
+    layout: Layout
     bits: jax.Array
     filter_index: jax.Array
     predictor: jax.Array
 
 
-def analyse(model: ClassModel, unit: jax.Array, step: jax.Array) -> Analysis:
+def analyse(model: ClassModel, unit: jax.Array, step: jax.Array, extent: jax.Array) -> Analysis:
     """Decide everything about a volume that ``centre`` made; all but the coding."""
-    filter_index = _choose_filter(model, unit, step)
-    values = transform.forward(unit, filter_index)[:, model.order] / step
-    integers, classes, bits = transform.map_in_steps(lambda part: decide(model, part), values)
-    means = integers[:, 0].reshape([side // transform.BLOCK for side in unit.shape])
-    differences, predictor = _predict(means)
+    grid = grid_shape(check_shape(unit.shape), transform.BLOCK)
+    layout = regions.make_layout(grid, extent)
+    filter_index = choose_filter(unit, step)
+    stretched = regions.stretch(unit, extent)
+    modes = choose_modes(stretched, step, layout, filter_index)
+    values = transform.forward(stretched, regions.make_plan(modes, grid, extent), filter_index)
+    costs = make_costs(model)
+    values = values * (_scales(layout) / step)
+    integers, classes, bits = map_in_steps(lambda part: decide(costs, part), values)
+    present = (
+        jnp.zeros(classes.shape, bool).at[layout.order].set(jnp.arange(classes.shape[0]) < layout.n_blocks)
+    )
+    differences, predictor = _predict(jnp.where(present, integers[:, 0], 0).reshape(grid))
     integers = integers.at[:, 0].set(differences.reshape(-1))
-    return Analysis(integers, classes, jnp.sum(bits), filter_index, predictor)
+    symbols = BlockSymbols(integers, classes, regions.spread(modes, grid).reshape(-1))
+    return Analysis(symbols, layout, jnp.sum(jnp.where(present, bits, 0)), filter_index, predictor)
+
+
+def _scales(layout: Layout) -> jax.Array:
+    """Latents are scaled so that errors weigh alike in short blocks; means not: they are predicted. (n, 512)."""
+    is_mean = jnp.arange(transform.N_LATENTS)[None] == 0
+    return jnp.where(is_mean, jnp.float32(1), regions.error_scale(layout)[:, None])
+
+
+def map_in_steps(function, rows):  # type: ignore[no-untyped-def]
+    """``function`` of many rows (n, D), some at a time, so that intermediates stay in cache."""
+    n = rows.shape[0]
+    n_steps = -(-n // _BLOCKS_PER_STEP)
+    padded = jnp.pad(rows, [(0, n_steps * -(-n // n_steps) - n), (0, 0)])
+    results = lax.map(function, padded.reshape(n_steps, -1, rows.shape[1]))
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], results)
 
 
 @jax.jit
@@ -149,43 +181,16 @@ def decode(params: Params, encoded: EncodedStream) -> jax.Array:
     """Decode a volume; the inverse of ``encode`` up to the step."""
     model = ClassModel(**params)
     grid = grid_shape(encoded.shape, transform.BLOCK)
-    integers, classes = decode_stream(model, encoded.words, encoded.used, encoded.n_lanes, math.prod(grid))
-    means = _accumulate(integers[:, 0].reshape(grid), encoded.predictor)
-    integers = integers.at[:, 0].set(means.reshape(-1))
-    values = restore(model, integers, classes) * encoded.step
-    latents = values[:, jnp.argsort(model.order)]
-    z, y, x = (n * transform.BLOCK for n in grid)
-    unit = transform.inverse(latents, (z, y, x), encoded.filter_index) + 0.5
-    unit = lax.slice(unit, (0, 0, 0), encoded.shape)
+    layout = regions.make_layout(grid, encoded.extent)
+    symbols = decode_stream(model, layout, encoded.words, encoded.used, encoded.n_lanes)
+    means = _accumulate(symbols.integers[:, 0].reshape(grid), encoded.predictor)
+    integers = symbols.integers.at[:, 0].set(means.reshape(-1))
+    latents = restore(model, integers, symbols.classes) * (encoded.step / _scales(layout))
+    modes = symbols.modes.reshape(grid)[::2, ::2, ::2]
+    plan = regions.make_plan(modes, grid, encoded.extent)
+    unit = regions.unstretch(transform.inverse(latents, plan, encoded.filter_index), encoded.extent)
+    unit = lax.slice(unit, (0, 0, 0), encoded.shape) + 0.5
     return denormalize(unit, encoded.minimum, encoded.maximum, encoded.dtype)
-
-
-def _samples(volume: jax.Array) -> jax.Array:
-    """A few cubes spread over the volume, (n, side, side, side) or smaller where the volume is."""
-    sides = [min(_SAMPLE_SIDE, side) for side in volume.shape]
-    corners = list(
-        itertools.product(
-            *(range(0, length - side + 1, side) for length, side in zip(volume.shape, sides, strict=True))
-        )
-    )
-    chosen = [corners[i * len(corners) // _MAX_SAMPLES] for i in range(_MAX_SAMPLES)]
-    chosen = corners if len(corners) <= _MAX_SAMPLES else chosen
-    return jnp.stack([lax.slice(volume, c, [a + b for a, b in zip(c, sides, strict=True)]) for c in chosen])
-
-
-def _choose_filter(model: ClassModel, volume: jax.Array, step: jax.Array) -> jax.Array:
-    """The filter with the least bits and error on a sample of the volume; int32."""
-    samples = _samples(volume)
-
-    def cost(filter_index: jax.Array) -> jax.Array:
-        latents = jax.vmap(transform.forward, in_axes=(0, None))(samples, filter_index)
-        values = latents.reshape(-1, transform.N_LATENTS)[:, model.order] / step
-        integers, classes, bits = decide(model, values)
-        error = values - restore(model, integers, classes)
-        return jnp.sum(bits) + BITS_PER_ERROR * jnp.sum(error**2)
-
-    costs = lax.map(cost, jnp.arange(len(transform.FILTERS)))
-    return jnp.argmin(costs).astype(jnp.int32)
 
 
 def _predict(means: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -225,7 +230,13 @@ def to_bytes(encoded: EncodedStream) -> bytes:
 
 
 def from_bytes(
-    payload: bytes, shape: Shape3, dtype: str, minimum: float, maximum: float, step: float
+    payload: bytes,
+    shape: Shape3,
+    dtype: str,
+    minimum: float,
+    maximum: float,
+    step: float,
+    extent: Shape3 | None = None,
 ) -> EncodedStream:
     """The inverse of ``to_bytes``.
 
@@ -257,6 +268,7 @@ def from_bytes(
         step=jnp.float32(step),
         filter_index=jnp.int32(filter_index),
         predictor=jnp.int32(predictor),
+        extent=jnp.array(shape if extent is None else extent, jnp.int32),
         shape=shape,
         dtype=dtype,
     )

@@ -1,32 +1,53 @@
-"""The lapped block transform: a filter across block borders, then an orthonormal DCT of each 8³ block.
+"""The lapped block transform: a filter across block borders, then an orthonormal DCT of each block.
 
 The filter takes the place of the paper's overlapping margins (section 2.3) at no redundancy: four voxels on
-either side of every border are mixed before blocks are cut and unmixed after they are assembled, so that a
-block's basis functions reach into its neighbours and fade out (Tran, Liang and Tu, 2003). Both stages are
-products with one 512 × 512 matrix. At the faces of the volume, mirrored voxels turn the filter into the
-identity.
+either side of a border are mixed before blocks are cut and unmixed after they are assembled, so that a
+block's basis functions reach into its neighbours and fade out (Tran, Liang and Tu, 2003). Blocks are 8³;
+where a region of 2 × 2 × 2 blocks is *large*, it is one block of 16³: a butterfly folds its halves, the DCT of
+the first half are its even frequencies, a DCT-IV of the second its odd ones. So a large block has eight cells
+of 512 latents that look like those of 8³ blocks.
+
+Volumes are laid out as *cells*, (8, 8, 8, n): every voxel of a block is a plane over the n blocks of a grid,
+so that all arithmetic is element by element along contiguous planes.
 """
 
 import functools
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.blocks import Shape3, assemble_blocks, check_shape, extract_blocks
+from nvc_jax.blocks import Shape3, check_shape
 
 BLOCK = 8
 N_LATENTS = BLOCK**3
 FILTERS = ("none", "orthonormal", "half", "biorthogonal")
 """Strengths of the filter, weakest first but one: each suits other data, and the encoder chooses."""
 
-_BLOCKS_PER_STEP = 1024
+_BLOCKS_PER_SLAB = 4096  # so that a slab stays in the last level of cache
 
 
-def _dct(size: int, half_shift: bool = False) -> np.ndarray:
+class Plan(NamedTuple):
+    """How the blocks of a grid (z, y, x) are transformed; every leaf is bool with the grid's axes last.
+
+    Attributes:
+        crossed: (3, z, y, x), the filter crosses the border to the next block along each axis.
+        first: (3, z, y, x), the block is the first half of a large one along each axis.
+        second: (3, z, y, x), the block is the second half of a large one along each axis.
+        lapped: (z, y, x), the filter crosses this block's borders, where it can.
+    """
+
+    crossed: jax.Array
+    first: jax.Array
+    second: jax.Array
+    lapped: jax.Array
+
+
+def dct_matrix(size: int, half_shift: bool = False) -> np.ndarray:
     """Orthonormal DCT-II, or DCT-IV with ``half_shift``; rows are basis functions."""
     frequency = np.arange(size)[:, None] + (0.5 if half_shift else 0.0)
     matrix = np.sqrt(2 / size) * np.cos(np.pi * (np.arange(size) + 0.5) * frequency / size)
@@ -35,97 +56,308 @@ def _dct(size: int, half_shift: bool = False) -> np.ndarray:
     return matrix
 
 
-def _filter_matrix(name: str) -> np.ndarray:
-    """The filter across one border along one axis, 8 × 8."""
-    identity, mirror = np.eye(4), np.eye(4)[::-1]
+def _rotation(name: str) -> np.ndarray:
+    """What a filter does to the differences of mirrored voxels on both sides of a border, 4 × 4."""
+    mirror = np.eye(4)[::-1]
     scale = {"none": None, "orthonormal": 1.0, "half": 1.6, "biorthogonal": 1.6}[name]
     if scale is None:
-        return np.eye(BLOCK)
-    rotation = mirror @ _dct(4).T @ np.diag([scale, 1, 1, 1]) @ _dct(4, half_shift=True) @ mirror
-    if name == "half":
-        rotation = (identity + rotation) / 2
+        return np.eye(4)
+    rotation = mirror @ dct_matrix(4).T @ np.diag([scale, 1, 1, 1]) @ dct_matrix(4, half_shift=True) @ mirror
+    return (np.eye(4) + rotation) / 2 if name == "half" else rotation
+
+
+def _border_matrix(rotation: np.ndarray) -> np.ndarray:
+    """The filter across one border along one axis, 8 × 8."""
+    identity, mirror, zero = np.eye(4), np.eye(4)[::-1], np.zeros((4, 4))
     butterfly = np.block([[identity, mirror], [mirror, -identity]]) / np.sqrt(2)
-    zero = np.zeros((4, 4))
     return butterfly.T @ np.block([[identity, zero], [zero, rotation]]) @ butterfly
 
 
 @functools.cache
-def _matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Filters and their inverses (n, 8, 8), and norms (n, 8) of the synthesis functions of each latent."""
-    filters = np.stack([_filter_matrix(name) for name in FILTERS])
-    inverses = np.linalg.inv(filters)
+def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rotations and inverses less the identity (filters, 4, 4), and norms (filters, 3, 8).
+
+    Norms are those of the synthesis functions along one axis, of a block, and of the first and the second
+    half of a large one.
+    """
+    rotations = np.stack([_rotation(name) for name in FILTERS])
+    inverses = np.linalg.inv(rotations)
     norms = []
     for inverse in inverses:
-        undo = np.eye(3 * BLOCK)
-        for border in (BLOCK, 2 * BLOCK):
-            undo[border - 4 : border + 4, border - 4 : border + 4] = inverse
-        norms.append(np.linalg.norm(undo[:, BLOCK : 2 * BLOCK] @ _dct(BLOCK).T, axis=0))
-    return filters.astype(np.float32), inverses.astype(np.float32), np.stack(norms).astype(np.float32)
+        row = []
+        for size in (BLOCK, 2 * BLOCK):
+            undo = np.eye(3 * size)
+            for border in (size, 2 * size):
+                undo[border - 4 : border + 4, border - 4 : border + 4] = _border_matrix(inverse)
+            row.append(np.linalg.norm(undo[:, size : 2 * size] @ dct_matrix(size).T, axis=0))
+        norms.append([row[0], row[1][0::2], row[1][1::2]])
+    eye = np.eye(4)
+    return tuple(np.asarray(x, np.float32) for x in (rotations - eye, inverses - eye, norms))  # type: ignore[return-value]
 
 
-def _cube(matrix: jax.Array) -> jax.Array:
-    """The product of ``matrix`` (8 × 8) with itself along three axes, as one 512 × 512 matrix."""
-    return jnp.einsum("ai,bj,ck->abcijk", matrix, matrix, matrix).reshape(N_LATENTS, N_LATENTS)
+def to_cells(volume: jax.Array) -> jax.Array:
+    """Cells (8, 8, 8, n) of a volume (z, y, x) whose sides are multiples of 8; blocks in z, y, x order."""
+    z, y, x = (side // BLOCK for side in volume.shape)
+    blocks = volume.reshape(z, BLOCK, y, BLOCK, x, BLOCK)
+    return blocks.transpose(1, 3, 5, 0, 2, 4).reshape(BLOCK, BLOCK, BLOCK, z * y * x)
 
 
-def _norms(filter_index: jax.Array) -> jax.Array:
-    """What an error of 1 in a latent adds to the volume, in the root of its squared sum; (512,)."""
-    norms = jnp.asarray(_matrices()[2])[filter_index]
-    return jnp.einsum("i,j,k->ijk", norms, norms, norms).reshape(N_LATENTS)
+def from_cells(cells: jax.Array, grid: Shape3) -> jax.Array:
+    """The volume of cells: the inverse of ``to_cells``."""
+    blocks = cells.reshape(BLOCK, BLOCK, BLOCK, *grid).transpose(3, 0, 4, 1, 5, 2)
+    return blocks.reshape([side * BLOCK for side in grid])
 
 
-def map_in_steps(function: Callable[[jax.Array], Any], rows: jax.Array) -> Any:
-    """``function`` of many rows (n, D), some at a time, so that intermediates stay in cache."""
-    n = rows.shape[0]
-    n_steps = -(-n // _BLOCKS_PER_STEP)
-    padded = jnp.pad(rows, [(0, n_steps * -(-n // n_steps) - n), (0, 0)])
-    results = lax.map(function, padded.reshape(n_steps, -1, rows.shape[1]))
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], results)
+def _planes(cells: jax.Array, axis: int) -> list[jax.Array]:
+    return [lax.index_in_dim(cells, i, axis, keepdims=False) for i in range(BLOCK)]
 
 
-def _map_blocks(blocks: jax.Array, matrix: jax.Array) -> jax.Array:
-    """Multiply every block (n, 8, 8, 8) as a row vector by ``matrix``; (n, 512)."""
-    return map_in_steps(lambda part: part @ matrix, blocks.reshape(blocks.shape[0], -1))
+def _next(plane: jax.Array, stride: int) -> jax.Array:
+    """Of every block, the value of the next one, ``stride`` further; 0 at the end."""
+    stride = min(stride, plane.shape[-1])
+    return jnp.concatenate([plane[..., stride:], jnp.zeros_like(plane[..., :stride])], axis=-1)
 
 
-def _filter_borders(volume: jax.Array, matrix: jax.Array) -> jax.Array:
-    """Apply ``matrix`` (8 × 8) across every border along every axis: blocks shifted by half a block."""
-    shape = check_shape(volume.shape)
-    padded = jnp.pad(volume, BLOCK // 2, mode="symmetric")
-    blocks = _map_blocks(extract_blocks(padded, BLOCK), _cube(matrix).T).reshape(-1, *[BLOCK] * 3)
-    filtered = assemble_blocks(blocks, check_shape(padded.shape))
-    return lax.slice(filtered, [BLOCK // 2] * 3, [BLOCK // 2 + side for side in shape])
+def _previous(plane: jax.Array, stride: int) -> jax.Array:
+    n = plane.shape[-1]
+    stride = min(stride, n)
+    return jnp.concatenate([jnp.zeros_like(plane[..., :stride]), plane[..., : n - stride]], axis=-1)
 
 
-def forward(volume: jax.Array, filter_index: jax.Array) -> jax.Array:
+def _product(matrix: jax.Array, cells: jax.Array, axis: int) -> jax.Array:
+    """``matrix`` times the voxels of cells along an axis; in full float32 on every device."""
+    lead, size = math.prod(cells.shape[:axis]), cells.shape[axis]
+    columns = cells.reshape(lead, size, -1)
+    matrices = jnp.broadcast_to(matrix, (lead, *matrix.shape))  # a plain batch is what XLA is fast at
+    return jnp.matmul(matrices, columns, precision=lax.Precision.HIGHEST).reshape(cells.shape)
+
+
+def _filter(planes: list[jax.Array], crossed: jax.Array, change: jax.Array, stride: int) -> list[jax.Array]:
+    """Filter across borders along one axis.
+
+    Args:
+        planes: the voxels of all blocks along that axis, eight of (…, n).
+        crossed: bool (n,), whether to filter across the border to the next block.
+        change: (4, 4), the rotation less the identity, or its inverse less the identity.
+        stride: how much further the next block is.
+    """
+    half = jnp.where(crossed, jnp.float32(0.5), jnp.float32(0))
+    half = half.reshape([1] * (planes[0].ndim - 1) + [-1])
+    mirrored = jnp.stack([(planes[7 - i] - _next(planes[i], stride)) * half for i in range(4)])
+    changes = _product(change, mirrored, 0)
+    near = [planes[i] - _previous(changes[i], stride) for i in range(4)]
+    return near + [planes[i] + changes[7 - i] for i in range(4, 8)]
+
+
+def _filter_cells(cells: jax.Array, axis: int, plan: Plan, change: jax.Array, stride: int) -> jax.Array:
+    return jnp.stack(_filter(_planes(cells, axis), plan.crossed[axis], change, stride), axis=axis)
+
+
+def _filter_depth(volume: jax.Array, plan: Plan, changes: np.ndarray, filter_index: jax.Array) -> jax.Array:
+    """Filter a volume (z, y, x) along z, before or after the slabs that everything else is done in."""
+    change = jnp.asarray(changes)[filter_index]
+
+    def filtered(volume: jax.Array) -> jax.Array:
+        layers = volume.reshape(-1, BLOCK, volume.shape[1] * volume.shape[2])
+        crossed = jnp.repeat(jnp.repeat(plan.crossed[0], BLOCK, axis=1), BLOCK, axis=2)
+        planes = [layers[:, i].reshape(-1) for i in range(BLOCK)]
+        planes = _filter(planes, crossed.reshape(-1), change, layers.shape[2])
+        return jnp.stack([plane.reshape(len(layers), -1) for plane in planes], axis=1).reshape(volume.shape)
+
+    return lax.cond(jnp.any(plan.crossed[0]), filtered, lambda volume: volume, volume)
+
+
+def _fold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
+    """Sums of both halves of large blocks, mirrored, take the first half's place; differences the second's."""
+    planes, root = _planes(cells, axis), jnp.float32(math.sqrt(0.5))
+    first, second = plan.first[axis][None, None], plan.second[axis][None, None]
+
+    def folded(i: int) -> jax.Array:
+        total = (planes[i] + _next(planes[7 - i], stride)) * root
+        difference = (_previous(planes[i], stride) - planes[7 - i]) * root
+        return jnp.where(first, total, jnp.where(second, difference, planes[i]))
+
+    return jnp.stack([folded(i) for i in range(BLOCK)], axis=axis)
+
+
+def _unfold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
+    """The inverse of ``_fold``."""
+    planes, root = _planes(cells, axis), jnp.float32(math.sqrt(0.5))
+    first, second = plan.first[axis][None, None], plan.second[axis][None, None]
+
+    def unfolded(i: int) -> jax.Array:
+        near = (planes[i] + _next(planes[i], stride)) * root
+        far = (_previous(planes[7 - i], stride) - planes[7 - i]) * root
+        return jnp.where(first, near, jnp.where(second, far, planes[i]))
+
+    return jnp.stack([unfolded(i) for i in range(BLOCK)], axis=axis)
+
+
+def _mix_means(mean: jax.Array, plan: Plan) -> jax.Array:
+    """Turn the lowest frequencies of large blocks' cells into something like eight means; its own inverse."""
+    strides, plan = _strides(plan), _flat(plan)
+    root = jnp.float32(math.sqrt(0.5))
+    for axis, stride in enumerate(strides):
+        total = (mean + _next(mean, stride)) * root
+        difference = (_previous(mean, stride) - mean) * root
+        mean = jnp.where(plan.first[axis], total, jnp.where(plan.second[axis], difference, mean))
+    return mean
+
+
+def _scales(plan: Plan, norms: jax.Array) -> jax.Array:
+    """What an error of 1 in a latent adds to the volume along each axis, (3, 8, n); norms are (3, 8)."""
+
+    def lapped() -> jax.Array:
+        whole, first, second = norms[:, None, :, None]
+        large = jnp.where(plan.first[:, None], first, second)
+        chosen = jnp.where(plan.first[:, None] | plan.second[:, None], large, whole)
+        return jnp.where(plan.lapped[None, None], chosen, jnp.float32(1))
+
+    ones = jnp.ones((3, BLOCK, plan.lapped.shape[-1]), jnp.float32)
+    return lax.cond(jnp.any(plan.lapped), lapped, lambda: ones)
+
+
+def _cosines(
+    cells: jax.Array, axis: int, plan: Plan, scale: jax.Array, stride: int, *, inverse: bool
+) -> jax.Array:
+    """Blocks' DCT along an axis, scaled by (8, n): of large ones, DCT-II and DCT-IV of their folded halves."""
+    even, odd = (jnp.asarray(dct_matrix(BLOCK, half), jnp.float32) for half in (False, True))
+    even, odd = (even.T, odd.T) if inverse else (even, odd)
+    scale = jnp.expand_dims(scale, [i for i in range(3) if i != axis])
+
+    def transformed(cells: jax.Array, *, mixed: bool) -> jax.Array:
+        if inverse:
+            cells = cells * scale
+        elif mixed:
+            cells = _fold(cells, axis, stride, plan)
+        result = _product(even, cells, axis)
+        if mixed:
+            result = jnp.where(plan.second[axis], _product(odd, cells, axis), result)
+        if not inverse:
+            return result * scale
+        return _unfold(result, axis, stride, plan) if mixed else result
+
+    mixed, plain = (functools.partial(transformed, mixed=mixed) for mixed in (True, False))
+    # Without large blocks there is half as much to do. And branches are compiled apart: fused with what
+    # follows, everything would be computed anew for each of its readers.
+    return lax.cond(jnp.any(plan.second), mixed, plain, cells)
+
+
+def _flat(plan: Plan) -> Plan:
+    return Plan(*(leaf.reshape(*leaf.shape[:-3], -1) for leaf in plan))
+
+
+def _strides(plan: Plan) -> tuple[int, int, int]:
+    """How far apart in a flattened grid neighbours along z, y and x are."""
+    _, y, x = plan.lapped.shape
+    return y * x, x, 1
+
+
+def _analyse_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
+    """Latents of a slab whose borders along z are filtered, both (8, 8, 8, n); frequencies z, y, x by blocks."""
+    strides, plan = _strides(plan), _flat(plan)
+    change, _, norms = (jnp.asarray(table)[filter_index] for table in _tables())
+    for axis in (1, 2):
+        cells = _filter_cells(cells, axis, plan, change, strides[axis])
+    scales = _scales(plan, norms)
+    for axis, stride in enumerate(strides):
+        cells = _cosines(cells, axis, plan, scales[axis], stride, inverse=False)
+    return cells
+
+
+def _synthesize_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
+    """The inverse of ``_analyse_slab``."""
+    strides, plan = _strides(plan), _flat(plan)
+    _, change, norms = (jnp.asarray(table)[filter_index] for table in _tables())
+    scales = _scales(plan, 1 / norms)
+    for axis, stride in enumerate(strides):
+        cells = _cosines(cells, axis, plan, scales[axis], stride, inverse=True)
+    for axis in (2, 1):
+        cells = _filter_cells(cells, axis, plan, change, strides[axis])
+    return cells
+
+
+def _map_slabs(
+    function: Callable[[jax.Array, Plan], jax.Array], items: jax.Array, plan: Plan, layer: int
+) -> jax.Array:
+    """Map slabs of whole layers of regions, so that what lies between stays in cache.
+
+    Args:
+        function: takes a slab of ``items`` and its plan; returns an array whose first axis goes with that of
+            its argument, layer by layer.
+        items: first axis: ``layer`` entries for each layer of blocks.
+        plan: of the whole grid.
+        layer: entries of a layer.
+    """
+    n_layers = plan.lapped.shape[0]
+    per_slab = max(2, _BLOCKS_PER_SLAB // math.prod(plan.lapped.shape[1:]) // 2 * 2)
+    if n_layers <= per_slab:
+        return function(items, plan)
+    n_slabs = -(-n_layers // per_slab)
+    missing = n_slabs * per_slab - n_layers
+    items = jnp.pad(items, [(0, missing * layer), *[(0, 0)] * (items.ndim - 1)])
+    plan = Plan(
+        *(jnp.pad(leaf, [*[(0, 0)] * (leaf.ndim - 3), (0, missing), (0, 0), (0, 0)]) for leaf in plan)
+    )
+
+    def one(index: jax.Array) -> jax.Array:
+        start = index * per_slab
+        slab = lax.dynamic_slice_in_dim(items, start * layer, per_slab * layer)
+        return function(
+            slab, Plan(*(lax.dynamic_slice_in_dim(leaf, start, per_slab, leaf.ndim - 3) for leaf in plan))
+        )
+
+    result = lax.map(one, jnp.arange(n_slabs))
+    each = result.shape[1] // per_slab
+    return result.reshape(-1, *result.shape[2:])[: n_layers * each]
+
+
+def map_latents(
+    function: Callable[[jax.Array], jax.Array], volume: jax.Array, plan: Plan, filter_index: jax.Array
+) -> jax.Array:
+    """Transform a volume and map its latents, slab by slab.
+
+    Args:
+        function: takes latents (8, 8, 8, n), frequencies z, y, x by blocks; returns an array (n, …). The
+            lowest frequencies of large blocks are not yet like means.
+        volume: float32 (z, y, x), sides multiples of 8.
+        plan: how its blocks are transformed.
+        filter_index: int32, of ``FILTERS``; may be traced.
+
+    Returns:
+        The function's results for all blocks in z, y, x order.
+    """
+
+    def one(slab: jax.Array, plan: Plan) -> jax.Array:
+        return function(_analyse_slab(to_cells(slab), plan, filter_index))
+
+    volume = _filter_depth(volume, plan, _tables()[0], filter_index)
+    return _map_slabs(one, volume, plan, BLOCK)
+
+
+def forward(volume: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
     """Latents of a volume.
 
     Args:
         volume: float32 (z, y, x), sides multiples of 8.
+        plan: how its blocks are transformed.
         filter_index: int32, of ``FILTERS``; may be traced.
 
     Returns:
         float32 (blocks, 512); frequencies in z, y, x order, blocks in z, y, x order. They are scaled so that
         an error of 1 in any latent adds 1 to the volume's squared error, near enough.
     """
-    filtered = lax.cond(
-        filter_index == 0,
-        lambda v: v,
-        lambda v: _filter_borders(v, jnp.asarray(_matrices()[0])[filter_index]),
-        volume,
-    )
-    basis = _cube(jnp.asarray(_dct(BLOCK), jnp.float32)).T * _norms(filter_index)[None, :]
-    return _map_blocks(extract_blocks(filtered, BLOCK), basis)
+    latents = map_latents(lambda cells: cells.reshape(N_LATENTS, -1).T, volume, plan, filter_index)
+    return latents.at[:, 0].set(_mix_means(latents[:, 0], plan))
 
 
-def inverse(latents: jax.Array, shape: Shape3, filter_index: jax.Array) -> jax.Array:
-    """The volume of ``forward``'s latents: float32 (z, y, x) of ``shape``, sides multiples of 8."""
-    basis = _cube(jnp.asarray(_dct(BLOCK), jnp.float32)) / _norms(filter_index)[:, None]
-    blocks = _map_blocks(latents, basis).reshape(-1, *[BLOCK] * 3)
-    filtered = assemble_blocks(blocks, shape)
-    return lax.cond(
-        filter_index == 0,
-        lambda v: v,
-        lambda v: _filter_borders(v, jnp.asarray(_matrices()[1])[filter_index]),
-        filtered,
-    )
+def inverse(latents: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
+    """The volume of ``forward``'s latents: float32 (z, y, x), sides multiples of 8."""
+
+    def one(slab: jax.Array, plan: Plan) -> jax.Array:
+        cells = _synthesize_slab(slab.T.reshape(BLOCK, BLOCK, BLOCK, -1), plan, filter_index)
+        return from_cells(cells, check_shape(plan.lapped.shape))
+
+    latents = latents.at[:, 0].set(_mix_means(latents[:, 0], plan))
+    volume = _map_slabs(one, latents, plan, math.prod(plan.lapped.shape[1:]))
+    return _filter_depth(volume, plan, _tables()[1], filter_index)

@@ -1,0 +1,273 @@
+"""Blocks of integers to one entropy-coded stream and back.
+
+Each block has a head (its class, its region's mode if it is the region's first, where its last integer lies,
+its mean) and then its other integers up to the last, in the model's order. Heads, then integers, are shared
+out among the lanes in equal runs.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from nvc_jax import entropy
+from nvc_jax.classes import ClassModel
+from nvc_jax.regions import N_MODES, Layout, frequencies_by_kind
+
+_END_UNIT = 16
+"""Blocks end after a multiple of so many integers: coarser ends are cheaper to name."""
+N_ENDS = 512 // _END_UNIT + 1
+"""Ends that a block may have."""
+_BITS_PER_LANE = 1600
+"""A lane's 32 bits cost 2 % of them."""
+
+
+class BlockSymbols(NamedTuple):
+    """What a stream carries for n blocks.
+
+    Attributes:
+        integers: int32 (n, 512), the means as differences.
+        classes: int32 (n,).
+        modes: int32 (n,), of the block's region; only those of regions' first blocks count.
+    """
+
+    integers: jax.Array
+    classes: jax.Array
+    modes: jax.Array
+
+
+class Places(NamedTuple):
+    """The order in which the integers of each kind of block are coded, the mean apart.
+
+    Attributes:
+        latents: int32 (8, 511), the latent at each place; what a kind does not have comes last.
+        places: int32 (8, 512), the place of each latent; the mean's is −1.
+        counts: int32 (8,), how many there are.
+    """
+
+    latents: jax.Array
+    places: jax.Array
+    counts: jax.Array
+
+
+def make_places(model: ClassModel, layout: Layout) -> Places:
+    """Leave out of the model's order what short blocks do not have."""
+    has = frequencies_by_kind(layout.extent)[:, model.order]
+    latents = model.order[jnp.argsort(~has, axis=1, stable=True)]
+    kinds = jnp.arange(8)[:, None]
+    places = jnp.full((8, model.tables.shape[1]), -1, jnp.int32)
+    places = places.at[kinds, latents].set(jnp.arange(latents.shape[1], dtype=jnp.int32)[None])
+    return Places(latents, places, jnp.sum(has, axis=1, dtype=jnp.int32))
+
+
+def end_tokens(places: Places, layout: Layout, integers: jax.Array) -> jax.Array:
+    """Where the last integer but the mean lies that is not zero, in units rounded up; int32 (n,)."""
+    place = jnp.where(integers != 0, places.places[layout.kind], -1)
+    return (jnp.max(place, axis=1) + _END_UNIT) // _END_UNIT
+
+
+def n_coded(places: Places, layout: Layout, ends: jax.Array) -> jax.Array:
+    """How many integers but the mean are coded of each block, int32 (n,)."""
+    return jnp.minimum(ends * _END_UNIT, places.counts[layout.kind])
+
+
+class _Runs(NamedTuple):
+    """How items laid end to end are shared out: an equal run to each lane.
+
+    Attributes:
+        starts: int32 (lanes,), where each lane's run starts.
+        length: int32, of a run; the last may be shorter.
+        total: int32, how many items there are.
+    """
+
+    starts: jax.Array
+    length: jax.Array
+    total: jax.Array
+
+    def at(self, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Each lane's item at a step, and whether there is one."""
+        index = self.starts + step
+        return index, index < self.total
+
+
+def _share_out(total: jax.Array, n_lanes: jax.Array, max_lanes: int) -> _Runs:
+    length = -(-total // n_lanes)
+    return _Runs(jnp.arange(max_lanes, dtype=jnp.int32) * length, length, total)
+
+
+def _locate(ends: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Block and place of integers by their index, from where each block's integers end."""
+    last = ends.shape[0] - 1
+    block = jnp.minimum(jnp.searchsorted(ends, index, side="right").astype(jnp.int32), last)
+    return block, index - jnp.where(block > 0, ends[jnp.maximum(block - 1, 0)], 0)
+
+
+def max_lanes_for(n_blocks: int) -> int:
+    """Most lanes of a stream of ``n_blocks`` blocks."""
+    return max(1, n_blocks // 16)
+
+
+def lanes_for(bits: jax.Array, n_blocks: int) -> jax.Array:
+    """How many lanes a stream of so many bits should have; int32."""
+    return jnp.clip(bits / _BITS_PER_LANE, 1, max_lanes_for(n_blocks)).astype(jnp.int32)
+
+
+def stream_capacity(n_blocks: int, n_latents: int) -> int:
+    """16-bit words that any stream of so many blocks fits in."""
+    return entropy.WORDS_PER_INTEGER * n_blocks * (n_latents + 1) + 2 * max_lanes_for(n_blocks)
+
+
+def _varying_like(reference: jax.Array, tree: Any) -> Any:
+    """``tree`` unchanged, but varying over the devices of a shard_map where ``reference`` does.
+
+    Loops want the types of what they carry to be the same before and after; constants do not vary.
+    """
+    zero = (reference.reshape(-1)[0] * 0).astype(jnp.int32)
+    return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)
+
+
+class _HeadTables(NamedTuple):
+    classes: entropy.Tables
+    modes: entropy.Tables
+    ends: entropy.Tables
+    latents: entropy.Tables
+
+
+def _head_tables(model: ClassModel) -> _HeadTables:
+    frequencies = (
+        model.class_frequencies,
+        model.mode_frequencies,
+        model.end_frequencies,
+        model.frequencies,
+    )
+    return _HeadTables(*(entropy.make_tables(rows) for rows in frequencies))
+
+
+def encode_stream(
+    model: ClassModel, layout: Layout, symbols: BlockSymbols, n_lanes: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Code blocks as one stream. Steps run backwards: see ``entropy``.
+
+    Args:
+        model: the entropy model.
+        layout: of the n blocks.
+        symbols: what to code.
+        n_lanes: int32, from 1 to ``max_lanes_for(n)``: each costs four bytes and shortens the loops.
+
+    Returns:
+        uint16 (capacity,) words, and int32, how many are in use.
+    """
+    integers, classes, modes = symbols
+    n, n_latents = integers.shape
+    n_classes = model.tables.shape[0]
+    max_lanes = max_lanes_for(n)
+    tables, places = _head_tables(model), make_places(model, layout)
+    end = end_tokens(places, layout, integers)
+    counts = jnp.where(jnp.arange(n) < layout.n_blocks, n_coded(places, layout, end)[layout.order], 0)
+    ends = jnp.cumsum(counts, dtype=jnp.int32)
+    runs = _share_out(ends[-1], n_lanes, max_lanes)
+
+    def push_integer(backwards: jax.Array, state: tuple) -> tuple:
+        coder, index, place = state
+        _, active = runs.at(runs.length - 1 - backwards)
+        block = layout.order[index]
+        latent = places.latents[layout.kind[block], place]
+        row, value = model.tables[classes[block], latent], integers[block, latent]
+        coder = entropy.push(coder, tables.latents, row, value, active)
+        # The block before that has any integers is found in the list of where each one's end.
+        previous = before[index]
+        first = place == 0
+        place = jnp.where(active, jnp.where(first, counts[previous] - 1, place - 1), place)
+        return coder, jnp.where(active & first, previous, index), place
+
+    before = _nearest_before(counts)
+    coder = entropy.start_encoding(max_lanes, stream_capacity(n, n_latents))
+    coder = _varying_like(classes, coder)
+    last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
+    coder, *_ = lax.fori_loop(0, runs.length, push_integer, (coder, *_locate(ends, last)))
+    head_runs = _share_out(layout.n_blocks, n_lanes, max_lanes)
+
+    def push_head(backwards: jax.Array, coder: entropy.Coder) -> entropy.Coder:
+        step = head_runs.length - 1 - backwards
+        index, active = head_runs.at(step)
+        index = jnp.minimum(index, n - 1)
+        block = layout.order[index]
+        found = classes[block]
+        coder = entropy.push(coder, tables.latents, model.tables[found, 0], integers[block, 0], active)
+        coder = entropy.push_token(coder, tables.ends, found, end[block].astype(jnp.uint32), active)
+        leads = active & layout.leads[block]
+        coder = entropy.push_token(coder, tables.modes, found, modes[block].astype(jnp.uint32), leads)
+        earlier = classes[layout.order[jnp.maximum(index - 1, 0)]]
+        earlier = jnp.where(step > 0, earlier, n_classes)
+        return entropy.push_token(coder, tables.classes, earlier, found.astype(jnp.uint32), active)
+
+    coder = lax.fori_loop(0, head_runs.length, push_head, coder)
+    return entropy.finish_encoding(coder, n_lanes)
+
+
+def _nearest_before(counts: jax.Array) -> jax.Array:
+    """Of each block, the nearest one before that has integers, or 0; int32 (n,)."""
+    index = jnp.arange(counts.shape[0], dtype=jnp.int32)
+    nearest = lax.cummax(jnp.where(counts > 0, index, 0))
+    return jnp.concatenate([jnp.zeros(1, jnp.int32), nearest[:-1]])
+
+
+def _nearest_after(counts: jax.Array) -> jax.Array:
+    """Of each block, the nearest one after that has integers, or the last; int32 (n,)."""
+    last = counts.shape[0] - 1
+    index = jnp.arange(counts.shape[0], dtype=jnp.int32)
+    nearest = lax.cummin(jnp.where(counts > 0, index, last), reverse=True)
+    return jnp.concatenate([nearest[1:], jnp.full(1, last, jnp.int32)])
+
+
+def decode_stream(
+    model: ClassModel, layout: Layout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
+) -> BlockSymbols:
+    """Decode blocks: the inverse of ``encode_stream``."""
+    n = layout.order.shape[0]
+    n_classes, n_latents = model.tables.shape
+    max_lanes = max_lanes_for(n)
+    coder = entropy.start_decoding(words, used, n_lanes, max_lanes)
+    tables, places = _head_tables(model), make_places(model, layout)
+    head_runs = _share_out(layout.n_blocks, n_lanes, max_lanes)
+
+    def pop_head(step: jax.Array, state: tuple) -> tuple:
+        coder, heads, earlier = state
+        index, active = head_runs.at(step)
+        block = layout.order[jnp.minimum(index, n - 1)]
+        coder, token = entropy.pop_token(coder, tables.classes, earlier, active)
+        # A damaged stream may name any token.
+        found = jnp.minimum(token.astype(jnp.int32), n_classes - 1)
+        coder, mode = entropy.pop_token(coder, tables.modes, found, active & layout.leads[block])
+        mode = jnp.minimum(mode.astype(jnp.int32), N_MODES - 1)
+        coder, end = entropy.pop_token(coder, tables.ends, found, active)
+        coder, mean = entropy.pop(coder, tables.latents, model.tables[found, 0], active)
+        target = jnp.where(active, block, n)
+        head = jnp.stack([found, mode, end.astype(jnp.int32), mean], axis=1)
+        return coder, heads.at[target].set(head, mode="drop"), found
+
+    none = jnp.full(max_lanes, n_classes, jnp.int32)
+    state = (coder, *_varying_like(words, (jnp.zeros((n, 4), jnp.int32), none)))
+    coder, heads, _ = lax.fori_loop(0, head_runs.length, pop_head, state)
+    classes, modes, end, means = jnp.unstack(heads, axis=1)
+
+    counts = jnp.where(jnp.arange(n) < layout.n_blocks, n_coded(places, layout, end)[layout.order], 0)
+    ends = jnp.cumsum(counts, dtype=jnp.int32)
+    runs = _share_out(ends[-1], n_lanes, max_lanes)
+    after = _nearest_after(counts)
+
+    def pop_integer(step: jax.Array, state: tuple) -> tuple:
+        coder, integers, index, place = state
+        _, active = runs.at(step)
+        block = layout.order[index]
+        latent = places.latents[layout.kind[block], place]
+        coder, value = entropy.pop(coder, tables.latents, model.tables[classes[block], latent], active)
+        integers = integers.at[jnp.where(active, block, n), latent].set(value, mode="drop")
+        last = place + 1 >= counts[index]
+        return coder, integers, jnp.where(last, after[index], index), jnp.where(last, 0, place + 1)
+
+    integers = _varying_like(words, jnp.zeros((n, n_latents), jnp.int32).at[:, 0].set(means))
+    start = (coder, integers, *_locate(ends, jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))))
+    _, integers, *_ = lax.fori_loop(0, runs.length, pop_integer, start)
+    return BlockSymbols(integers, classes, modes)
