@@ -1,8 +1,9 @@
 """nvc_jax: a learned compressor for 3-D scientific volumes, in JAX."""
 
 from nvc_jax.blocks import assemble_blocks, extract_blocks
-from nvc_jax.codec import Codec, Encoded, decode_volume, encode_volume, load_codec
+from nvc_jax.codec import Codec, decode_volume, encode_volume, load_codec
 from nvc_jax.container import FormatError
+from nvc_jax.latents import Encoded
 from nvc_jax.pipeline import compress, decompress, evaluate, open
 from nvc_jax.training import train
 

@@ -54,7 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("output", metavar="OUT", help="directory of the container; a Zarr store is replaced")
     command.add_argument("--model", default=pipeline.DEFAULT_MODEL, help="name, or directory of a checkpoint")
     rate = command.add_mutually_exclusive_group()
-    rate.add_argument("--step", type=float, help="of the quantiser, relative to max − min (0.01)")
+    step_help = (
+        "of the quantiser, relative to max − min (0.01); for the paper's models in units of their latents"
+    )
+    rate.add_argument("--step", type=float, help=step_help)
     rate.add_argument("--psnr", type=float, help="dB to reach, relative to max − min")
     command.add_argument("--chunk", type=_shape, help="voxels to a chunk, z,y,x (about 128,128,128)")
     command.add_argument("--json", action="store_true", help="print the summary as JSON")

@@ -23,6 +23,7 @@ from nvc_jax.blocks import (
     pad_to_grid,
 )
 from nvc_jax.checkpoints import load_checkpoint
+from nvc_jax.latents import STEPS, Encoded, EncodedLatents, check_encoded, dequantize, quantize
 from nvc_jax.models import BlockAutoencoder, ModelConfig, Params, SpectralConfig, bind
 from nvc_jax.normalize import check_dtype, denormalize, finite_range, normalize
 from nvc_jax.spectral import MIN_STEP, EncodedStream
@@ -45,29 +46,6 @@ class Codec:
     params: Params
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["latents", "minimum", "maximum"],
-    meta_fields=["shape", "dtype"],
-)
-@dataclasses.dataclass(frozen=True)
-class Encoded:
-    """A volume as its blocks' latent means; a pytree with a static shape and dtype.
-
-    Attributes:
-        latents: float32 (grid_z, grid_y, grid_x, latent_dim).
-        minimum, maximum: the volume's finite range, float32 scalars.
-        shape: (z, y, x) of the volume.
-        dtype: name of the volume's dtype.
-    """
-
-    latents: jax.Array
-    minimum: jax.Array
-    maximum: jax.Array
-    shape: Shape3
-    dtype: str
-
-
 def load_codec(model: str | Path) -> Codec:
     """Load a codec by the name of a shipped model, the path of a checkpoint, or a SHA-256.
 
@@ -80,7 +58,7 @@ def load_codec(model: str | Path) -> Codec:
 
 def encode_volume(
     codec: Codec, volume: ArrayLike, *, step: ArrayLike | None = None
-) -> Encoded | EncodedStream:
+) -> Encoded | EncodedLatents | EncodedStream:
     """Encode a volume: into its blocks' latent means (paper, section 2), or into an entropy-coded stream.
 
     Pure: it may be called inside ``jax.jit``, ``jax.vmap`` and ``jax.shard_map``. Called outside, it
@@ -89,15 +67,17 @@ def encode_volume(
     Args:
         codec: from ``load_codec`` or ``train``.
         volume: (z, y, x), uint8, uint16, int16 or float32.
-        step: of the quantiser, relative to the volume's range, from 2**-15 on: smaller is better and
-            larger. For spectral models such as nvc-1, which need it; may be traced.
+        step: of the quantiser: smaller is better and larger; may be traced. Spectral models such as
+            nvc-1 need one, relative to the volume's range, from 2**-15 to 1. Block autoencoders take one
+            in the unit of their latents, whose standard deviations are about 0.1 to 8, from 2**-12 to
+            2**12; without one, their latents stay float32.
 
     Returns:
         The encoded volume: arrays of static shape; a stream has a buffer and its used length.
 
     Raises:
         TypeError: the dtype is not supported.
-        ValueError: a missing, needless or wrong step, wrong rank, an empty side, or values that are not
+        ValueError: a missing or wrong step, wrong rank, an empty side, or values that are not
             finite (inside a transformation values cannot be checked: there NaN encodes as the minimum,
             infinities as the range's ends).
     """
@@ -109,7 +89,7 @@ def encode_volume(
         check_finite(volume)
     if isinstance(codec.config, SpectralConfig):
         return _encode_spectral(codec.params, volume, jnp.asarray(step, jnp.float32))
-    return _encode(codec, volume)
+    return _encode(codec, volume, None if step is None else jnp.asarray(step, jnp.float32))
 
 
 def check_finite(volume: ArrayLike) -> tuple[float, float]:
@@ -122,13 +102,15 @@ def check_finite(volume: ArrayLike) -> tuple[float, float]:
 
 def check_step(config: ModelConfig, step: ArrayLike | None) -> None:
     """Raise ``ValueError`` unless ``step`` suits the model."""
-    if not isinstance(config, SpectralConfig):
-        if step is not None:
-            raise ValueError(f"`step` (={step}): architecture {config.architecture!r} takes none")
-    elif step is None:
+    is_spectral = isinstance(config, SpectralConfig)
+    if step is None and is_spectral:
         raise ValueError("`step` is missing: spectral models quantise, for instance with step=0.01")
-    elif not isinstance(step, jax.core.Tracer) and not MIN_STEP <= float(np.asarray(step)) <= 1:
-        raise ValueError(f"`step` (={step}) must lie between {MIN_STEP} and 1, relative to the range")
+    if step is None or isinstance(step, jax.core.Tracer):
+        return
+    low, high = (MIN_STEP, 1.0) if is_spectral else STEPS
+    if not low <= float(np.asarray(step)) <= high:
+        unit = "relative to the range" if is_spectral else "in the unit of the latents"
+        raise ValueError(f"`step` (={step}) must lie between {low} and {high:g}, {unit}")
 
 
 @jax.jit
@@ -136,7 +118,9 @@ def _encode_spectral(params: Params, volume: jax.Array, step: jax.Array) -> Enco
     return spectral.encode(params, volume, *finite_range(volume), step)
 
 
-def decode_volume(codec: Codec, encoded: Encoded | EncodedStream, *, mode: str = "blend") -> jax.Array:
+def decode_volume(
+    codec: Codec, encoded: Encoded | EncodedLatents | EncodedStream, *, mode: str = "blend"
+) -> jax.Array:
     """Decode a volume; the inverse of ``encode_volume`` up to the model's error.
 
     Args:
@@ -158,11 +142,7 @@ def decode_volume(codec: Codec, encoded: Encoded | EncodedStream, *, mode: str =
         )
     if isinstance(encoded, EncodedStream):
         return spectral.decode(codec.params, encoded)
-    expected = (*grid_shape(encoded.shape, codec.config.block_size), codec.config.latent_dim)
-    if encoded.latents.shape != expected:
-        raise ValueError(
-            f"`encoded.latents` has shape {encoded.latents.shape}; this codec and volume have {expected}"
-        )
+    check_encoded(encoded, grid_shape(encoded.shape, codec.config.block_size), codec.config.latent_dim)
     return _decode(codec, encoded, "crop" if codec.config.margin == 0 else mode)
 
 
@@ -184,7 +164,7 @@ def _slab(grid: Shape3) -> tuple[int, int]:
 
 
 @jax.jit
-def _encode(codec: Codec, volume: jax.Array) -> Encoded:
+def _encode(codec: Codec, volume: jax.Array, step: jax.Array | None) -> Encoded | EncodedLatents:
     config = codec.config
     b, m = config.block_size, config.margin
     model = bind(config, codec.params)
@@ -204,12 +184,15 @@ def _encode(codec: Codec, volume: jax.Array) -> Encoded:
     latents = lax.map(encode_slab, jnp.arange(n_z * n_y))
     latents = latents.reshape(n_z, n_y, layers, rows, grid[2], -1).transpose(0, 2, 1, 3, 4, 5)
     latents = latents.reshape(n_z * layers, n_y * rows, grid[2], -1)[: grid[0], : grid[1]]
-    return Encoded(latents, minimum, maximum, check_shape(volume.shape), str(volume.dtype))
+    encoded = Encoded(latents, minimum, maximum, check_shape(volume.shape), str(volume.dtype))
+    return encoded if step is None else quantize(encoded, step)
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def _decode(codec: Codec, encoded: Encoded, mode: str) -> jax.Array:
+def _decode(codec: Codec, encoded: Encoded | EncodedLatents, mode: str) -> jax.Array:
     model = bind(codec.config, codec.params)
+    if isinstance(encoded, EncodedLatents):
+        encoded = dequantize(encoded, codec.config.block_size)
     if mode == "crop":
         return _decode_cropped(model, encoded)
     return _decode_blended(model, encoded)

@@ -1,8 +1,8 @@
 """The container: a Zarr v3 array of latents or streams, with what decoding needs in its attributes.
 
-Provisional format 0. For the paper's models an array (grid_z, grid_y, grid_x, latent_dim) of float32 latents
-in chunks, each compressed without loss by Blosc. For spectral models an array of bytes, the payloads of the
-volume's chunks end to end. Every Zarr chunk is closed by a CRC-32C. A model that does not ship with the
+Provisional format 0. Without a step an array (grid_z, grid_y, grid_x, latent_dim) of float32 latents in
+chunks, each compressed without loss by Blosc. With a step an array of bytes, the payloads of the volume's
+chunks end to end. Every Zarr chunk is closed by a CRC-32C. A model that does not ship with the
 package lies in the store's directory ``model``.
 """
 
@@ -20,7 +20,6 @@ from nvc_jax.blocks import Shape3, check_shape, grid_shape
 from nvc_jax.checkpoints import find_checkpoint, model_sha256, save_checkpoint
 from nvc_jax.codec import Codec, load_codec
 from nvc_jax.normalize import check_dtype
-from nvc_jax.spectral import MIN_STEP
 from nvc_jax.volumes import replacing
 
 FORMAT_VERSION = 0
@@ -45,7 +44,8 @@ class Header:
         model: name of the model, for people; the SHA-256 decides.
         sha256: of the model's configuration and parameters.
         version: of the format.
-        step: of the quantiser, relative to the range; None for latents that are not quantised. So too:
+        step: of the quantiser, relative to the range for spectral models, else in the unit of the
+            latents; None for latents that are not quantised. So too:
         chunk: (z, y, x) voxels that were encoded together; the volume is padded to whole chunks.
         ends: where each chunk's payload ends, in bytes; chunks in z, y, x order.
     """
@@ -96,8 +96,8 @@ class Header:
             raise ValueError("`block_size` and `latent_dim` must be at least 1")
         if self.step is None:
             return
-        if self.chunk is None or self.ends is None or not MIN_STEP <= self.step <= 1:
-            raise ValueError(f"`step` (={self.step}) must be in range, with `chunk` and `ends` beside it")
+        if self.chunk is None or self.ends is None or not self.step > 0:
+            raise ValueError(f"`step` (={self.step}) must be positive, with `chunk` and `ends` beside it")
         check_chunk(self.chunk, self.block_size)
         if len(self.ends) != math.prod(self.chunk_grid) or list(self.ends) != sorted(self.ends):
             raise ValueError(f"`ends` must rise, one for each of {math.prod(self.chunk_grid)} chunks")

@@ -10,7 +10,7 @@ they are. A table need not have every token: what it lacks follows an escape, so
 from frequent ones. Every int32 below 2**23 in magnitude has a code.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -140,6 +140,23 @@ def from_token(token: jax.Array, extra: jax.Array) -> jax.Array:
     magnitude = jnp.where(token < _N_SMALL_TOKENS, small, large).astype(jnp.int32)
     coded = jnp.where(token & 1 == 1, -magnitude, magnitude)
     return jnp.where(token == ESCAPE, extra.astype(jnp.int32) - (1 << _ESCAPE_BITS - 1), coded)
+
+
+def token_ranges() -> tuple[np.ndarray, np.ndarray]:
+    """For every token but ESCAPE its smallest magnitude and how many it covers, int64 (N_TOKENS − 1,)."""
+    token = np.arange(ESCAPE)
+    small = token < _N_SMALL_TOKENS
+    count = 1 << np.maximum(token - _N_SMALL_TOKENS, 0) // 2
+    return np.where(small, (token + 1) // 2, count + _N_SMALL - 1), count
+
+
+def varying_like(reference: jax.Array, tree: Any) -> Any:
+    """``tree`` unchanged, but varying over the devices of a shard_map where ``reference`` does.
+
+    Loops want the types of what they carry to be the same before and after; constants do not vary.
+    """
+    zero = (reference.reshape(-1)[0] * 0).astype(jnp.int32)
+    return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)
 
 
 def start_encoding(n_lanes: int, n_words: int) -> Coder:

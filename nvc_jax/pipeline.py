@@ -1,6 +1,8 @@
 """Volumes to containers and back: ``compress``, ``decompress``, ``open``, ``evaluate``."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax import container, spectral
+from nvc_jax import container, latents, spectral
 from nvc_jax.blocks import Shape3, check_mode, check_shape
 from nvc_jax.checkpoints import model_sha256
 from nvc_jax.codec import (
     Codec,
-    Encoded,
     check_finite,
     check_step,
     decode_volume,
@@ -21,9 +22,10 @@ from nvc_jax.codec import (
     load_codec,
 )
 from nvc_jax.container import check_chunk
+from nvc_jax.latents import Encoded
 from nvc_jax.metrics import bits_per_voxel, quality
-from nvc_jax.models import ModelConfig, SpectralConfig
-from nvc_jax.streams import ChunkedVolume, touched_chunks
+from nvc_jax.models import SpectralConfig
+from nvc_jax.streams import ChunkedLatents, ChunkedVolume, touched_chunks
 from nvc_jax.volumes import check_replaceable, check_writable, open_volume, read_volume, write_volume
 
 DEFAULT_MODEL = "nvc-1"
@@ -49,8 +51,9 @@ def compress(
         destination: directory of the container; an existing Zarr store there is replaced.
         model: name of a shipped model, path of a checkpoint, or a codec. It is kept in the container
             unless it ships with the package.
-        step: for spectral models: of the quantiser, relative to the volume's range (0.01).
-        psnr: for spectral models: dB to reach, within 0.1, in place of a step; relative to max − min.
+        step: of the quantiser, as ``encode_volume`` takes it: for spectral models relative to the volume's
+            range (0.01), for the paper's in the unit of their latents (None: they stay float32).
+        psnr: dB to reach, within 0.1, in place of a step; relative to max − min, margins blended.
         chunk: (z, y, x) voxels to a chunk, the unit of reading: multiples of the model's block size;
             None for about 128³.
 
@@ -58,8 +61,8 @@ def compress(
         FileExistsError: ``destination`` is a directory that is no Zarr store.
         FileNotFoundError: there is no such source, model or directory to write to.
         TypeError: the dtype is not supported.
-        ValueError: a wrong chunk, step or PSNR, a volume of another rank, an empty one, or values that are
-            not finite.
+        ValueError: a wrong chunk, step or PSNR, a PSNR that the model does not reach on this volume, a
+            volume of another rank, an empty one, or values that are not finite.
     """
     destination = Path(destination)
     _check_apart(source, destination)
@@ -69,7 +72,7 @@ def compress(
     if isinstance(config, SpectralConfig) and step is None and psnr is None:
         step = DEFAULT_STEP
     if psnr is not None:
-        _check_psnr(psnr, step, config)
+        _check_psnr(psnr, step)
     else:
         check_step(config, step)
     volume = open_volume(source)
@@ -78,10 +81,10 @@ def compress(
         chunk = default_chunk(shape, config.block_size)
     check_chunk(chunk, config.block_size)
     values = volume.read().result()
-    if isinstance(config, SpectralConfig):
-        fields, array = _encode_streams(codec, values, step, psnr, chunk)
-    else:
+    if step is None and psnr is None:
         fields, array = _encode_latents(codec, values)
+    else:
+        fields, array = _encode_streams(codec, values, step, psnr, chunk)
     header = container.Header(
         shape=shape,
         dtype=str(values.dtype),
@@ -100,7 +103,11 @@ def _encode_streams(
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Fields of the header, and the payloads of all chunks end to end."""
     minimum, maximum = check_finite(values)
-    chunked = ChunkedVolume(codec, values, minimum, maximum, chunk)
+    chunked: ChunkedVolume | ChunkedLatents
+    if isinstance(codec.config, SpectralConfig):
+        chunked = ChunkedVolume(codec, values, minimum, maximum, chunk)
+    else:
+        chunked = ChunkedLatents(codec, values, check_chunk(chunk, codec.config.block_size))
     if step is None:
         assert psnr is not None
         step = chunked.step_for(psnr)
@@ -128,9 +135,7 @@ def default_chunk(shape: Shape3, block_size: int) -> Shape3:
     return z, y, x
 
 
-def _check_psnr(psnr: float, step: float | None, config: ModelConfig) -> None:
-    if not isinstance(config, SpectralConfig):
-        raise ValueError(f"`psnr` (={psnr}): architecture {config.architecture!r} takes none")
+def _check_psnr(psnr: float, step: float | None) -> None:
     if step is not None:
         raise ValueError(f"`psnr` (={psnr}) and `step` (={step}) exclude each other")
     if not 10 <= psnr <= 90:
@@ -275,14 +280,17 @@ class _Reader:
         self.path = Path(store)
         self.header, self._array = container.open_container(self.path)
         self._codec = container.load_model(self.path, self.header)
-        if isinstance(self._codec.config, SpectralConfig) != (self.header.step is not None):
-            raise container.FormatError(f"`{store}` holds what its model does not decode")
+        try:
+            check_step(self._codec.config, self.header.step)
+        except ValueError as error:
+            raise container.FormatError(f"`{store}` holds what its model does not decode: {error}") from error
         self._mode = mode
         self.chunk = _chunk_voxels(self.header, self._array)
 
     def decode(self, region: tuple[slice, ...]) -> np.ndarray:
         """The voxels of ``region`` alone: those of the whole decoded volume, but for float rounding."""
-        return self._decode_latents(region) if self.header.step is None else self._decode_streams(region)
+        is_spectral = isinstance(self._codec.config, SpectralConfig)
+        return self._decode_streams(region) if is_spectral else self._decode_latents(region)
 
     def _decode_latents(self, region: tuple[slice, ...]) -> np.ndarray:
         header, b = self.header, self.header.block_size
@@ -294,7 +302,7 @@ class _Reader:
         blocks = tuple(slice(a, n) for a, n in zip(first, last, strict=True))
         z, y, x = (min(n * b, side) - a * b for a, n, side in zip(first, last, header.shape, strict=True))
         encoded = Encoded(
-            latents=jnp.asarray(container.read_array(self._array[blocks], self.path)),
+            latents=jnp.asarray(self._read_latents(blocks)),
             minimum=jnp.float32(header.minimum),
             maximum=jnp.float32(header.maximum),
             shape=(z, y, x),
@@ -316,15 +324,34 @@ class _Reader:
     def _decode_chunk(self, index: tuple[int, ...]) -> np.ndarray:
         header = self.header
         assert header.chunk is not None
-        assert header.ends is not None
         assert header.step is not None
-        flat = int(np.ravel_multi_index(index, header.chunk_grid))
-        start = header.ends[flat - 1] if flat else 0
-        payload = container.read_array(self._array[start : header.ends[flat]], self.path).tobytes()
+        numbers = (header.minimum, header.maximum, header.step)
+        with self._reading(index) as payload:
+            encoded = spectral.from_bytes(payload, header.chunk, header.dtype, *numbers)
+        return np.asarray(decode_volume(self._codec, encoded))
+
+    def _read_latents(self, blocks: tuple[slice, ...]) -> np.ndarray:
+        """The latents of a region of the grid of blocks."""
+        header = self.header
+        if header.step is None:
+            return container.read_array(self._array[blocks], self.path)
+        assert header.chunk is not None
+        chunk = check_chunk(header.chunk, header.block_size)
+        result = np.empty([*(part.stop - part.start for part in blocks), header.latent_dim], np.float32)
+        for index, into, of in touched_chunks(blocks, chunk):
+            with self._reading(index) as payload:
+                stream = latents.from_bytes(payload, chunk, header.latent_dim, header.step)
+            result[into] = np.asarray(latents.decode_latents(stream, grid=chunk))[of]
+        return result
+
+    @contextlib.contextmanager
+    def _reading(self, index: tuple[int, ...]) -> Iterator[bytes]:
+        """The payload of a chunk; a ``ValueError`` on using it is the container's fault."""
+        assert self.header.ends is not None
+        flat = int(np.ravel_multi_index(index, self.header.chunk_grid))
+        part = slice(self.header.ends[flat - 1] if flat else 0, self.header.ends[flat])
+        payload = container.read_array(self._array[part], self.path).tobytes()
         try:
-            encoded = spectral.from_bytes(
-                payload, header.chunk, header.dtype, header.minimum, header.maximum, header.step
-            )
+            yield payload
         except ValueError as error:
             raise container.FormatError(f"chunk {index} of `{self.path}` is damaged: {error}") from error
-        return np.asarray(decode_volume(self._codec, encoded))

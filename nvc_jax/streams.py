@@ -1,15 +1,17 @@
-"""Volumes chunk by chunk through the spectral codec: one compiled shape, whatever the volume's sides."""
+"""Volumes as streams, chunk by chunk: one compiled shape, whatever the volume's sides."""
 
+import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax import spectral
+from nvc_jax import latents, spectral
 from nvc_jax.blocks import Shape3
-from nvc_jax.codec import Codec
+from nvc_jax.codec import Codec, decode_volume, encode_volume
+from nvc_jax.latents import Encoded
 from nvc_jax.metrics import psnr_db
 from nvc_jax.spectral import EncodedStream
 
@@ -28,6 +30,29 @@ def touched_chunks(region: Slices, chunk: Shape3) -> Iterator[tuple[tuple[int, .
         yield index, tuple(into), tuple(of)
 
 
+def _filled_chunks(array: np.ndarray, chunk: Shape3) -> Iterator[np.ndarray]:
+    """Chunks of an array's first three axes; those at the far faces are filled up with what lies last."""
+    for _, place, _ in touched_chunks(tuple(slice(0, side) for side in array.shape[:3]), chunk):
+        part = array[place]
+        missing = [(0, n - side) for n, side in zip(chunk, part.shape[:3], strict=True)]
+        yield np.pad(part, missing + [(0, 0)] * (array.ndim - 3), mode="edge")
+
+
+def find_step(psnr_of: Callable[[float], float], psnr: float, steps: tuple[float, float]) -> float:
+    """The largest step found within ``steps`` that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
+    low, high = map(math.log, steps)  # logarithms of steps that reach it, and that do not
+    guess = math.log(math.sqrt(12) * 10 ** (-psnr / 20))
+    for _ in range(14):
+        guess = min(max(guess, low + 0.02 * (high - low)), high - 0.02 * (high - low))
+        excess = psnr_of(math.exp(guess)) - psnr
+        if abs(excess) < 0.05:
+            return math.exp(guess)
+        low, high = (guess, high) if excess > 0 else (low, guess)
+        # 6 dB for each halving of the step, near enough to converge in a few rounds.
+        guess += min(max(excess, -20.0), 20.0) * math.log(10) / 20
+    return math.exp(low)
+
+
 class ChunkedVolume:
     """A volume cut into chunks of one shape, so that one program encodes them all."""
 
@@ -40,20 +65,16 @@ class ChunkedVolume:
         """Every chunk's index, where it lies in the volume, and how much of it is the volume."""
         return touched_chunks(tuple(slice(0, side) for side in self._volume.shape), self._chunk)
 
-    def _filled_chunks(self) -> Iterator[np.ndarray]:
-        """The chunks, those at the far faces filled up with their last voxels to the full shape."""
-        for _, place, _ in self._places():
-            chunk = self._volume[place]
-            missing = [(0, n - side) for n, side in zip(self._chunk, chunk.shape, strict=True)]
-            yield np.pad(chunk, missing, mode="edge")
-
     def _encode_chunk(self, chunk: np.ndarray, step: float) -> EncodedStream:
         numbers = (jnp.float32(value) for value in (*self._range, step))
         return spectral.encode(self._codec.params, jnp.asarray(chunk), *numbers)
 
     def encode(self, step: float) -> list[bytes]:
         """The payload of every chunk."""
-        return [spectral.to_bytes(self._encode_chunk(chunk, step)) for chunk in self._filled_chunks()]
+        return [
+            spectral.to_bytes(self._encode_chunk(chunk, step))
+            for chunk in _filled_chunks(self._volume, self._chunk)
+        ]
 
     def decode(self, payloads: list[bytes], step: float) -> np.ndarray:
         """The volume from the payloads of ``encode``."""
@@ -69,14 +90,47 @@ class ChunkedVolume:
 
     def step_for(self, psnr: float) -> float:
         """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
-        low, high = math.log(spectral.MIN_STEP), 0.0  # logarithms of steps that reach it, and that do not
-        guess = math.log(math.sqrt(12) * 10 ** (-psnr / 20))
-        for _ in range(14):
-            guess = min(max(guess, low + 0.02 * (high - low)), high - 0.02 * (high - low))
-            excess = self._psnr(math.exp(guess)) - psnr
-            if abs(excess) < 0.05:
-                return math.exp(guess)
-            low, high = (guess, high) if excess > 0 else (low, guess)
-            # 6 dB for each halving of the step, near enough to converge in a few rounds.
-            guess += min(max(excess, -20.0), 20.0) * math.log(10) / 20
-        return math.exp(low)
+        return find_step(self._psnr, psnr, (spectral.MIN_STEP, 1.0))
+
+
+class ChunkedLatents:
+    """The latents of a whole volume, cut into chunks: margins reach across the chunks' borders.
+
+    Args:
+        codec: of a block autoencoder.
+        volume: (z, y, x).
+        blocks: (z, y, x) blocks to a chunk.
+    """
+
+    def __init__(self, codec: Codec, volume: np.ndarray, blocks: Shape3) -> None:
+        encoded = encode_volume(codec, volume)
+        assert isinstance(encoded, Encoded)
+        self._codec, self._volume, self._encoded, self._blocks = codec, volume, encoded, blocks
+
+    def encode(self, step: float) -> list[bytes]:
+        """The payload of every chunk."""
+        chunks = _filled_chunks(np.asarray(self._encoded.latents), self._blocks)
+        streams = (latents.encode_latents(jnp.asarray(chunk), jnp.float32(step)) for chunk in chunks)
+        return [latents.to_bytes(stream) for stream in streams]
+
+    def _psnr(self, step: float | None) -> float:
+        """PSNR in dB of the volume decoded from its latents, rounded to multiples of ``step``."""
+        encoded = self._encoded
+        if step is not None:
+            rounded = jnp.rint(encoded.latents / jnp.float32(step)) * jnp.float32(step)
+            encoded = dataclasses.replace(encoded, latents=rounded)
+        return psnr_db(self._volume, np.asarray(decode_volume(self._codec, encoded)))
+
+    def step_for(self, psnr: float) -> float:
+        """The largest step found that reaches ``psnr`` within 0.1 dB, or else exceeds it.
+
+        Raises:
+            ValueError: latents that are not rounded do not reach it either.
+        """
+        best = self._psnr(None)
+        if psnr > best:
+            raise ValueError(
+                f"`psnr` (={psnr}) is beyond this model: on this volume it reaches {best:.2f} dB at best"
+            )
+        # Short of the best by what is tolerated: the step need not be the smallest.
+        return find_step(self._psnr, min(psnr, best - 0.04), latents.STEPS)

@@ -43,6 +43,11 @@ def test_rates_are_chosen(here: Path, capsys: pytest.CaptureFixture) -> None:
     assert "ends" not in info
     assert main(["compress", "v.npy", "v.zarr", "--step", "0.1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bits_per_voxel"] < info["bits_per_voxel"]
+    for model, rate in (("zero-margin", ["--step", "0.5"]), ("more-parameters", ["--psnr", "24"])):
+        assert main(["compress", "v.npy", "v.zarr", "--model", model, *rate]) == 0
+        assert main(["evaluate", "v.npy", "v.zarr"]) == 0
+    assert main(["compress", "v.npy", "v.zarr", "--model", "zero-margin", "--psnr", "80"]) == 1
+    assert "dB at best" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["compress", "v.npy", "v.zarr", "--step", "0.1", "--psnr", "35"])
 

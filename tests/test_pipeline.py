@@ -222,8 +222,62 @@ def test_psnr_is_met(psnr: float, tmp_path: Path) -> None:
 
 def test_constant_volumes_meet_any_psnr(tmp_path: Path) -> None:
     volume = np.full((9, 8, 7), 4, np.uint8)
-    nvc_jax.compress(volume, tmp_path / "v.zarr", psnr=40)
-    assert nvc_jax.evaluate(volume, tmp_path / "v.zarr")["mse"] == 0
+    for model in ("nvc-1", "zero-margin"):
+        nvc_jax.compress(volume, tmp_path / "v.zarr", psnr=40, model=model)
+        assert nvc_jax.evaluate(volume, tmp_path / "v.zarr")["mse"] == 0
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("quantized") / "v.zarr"
+    nvc_jax.compress(VOLUME, path, model="two-wide-margin", step=0.25, chunk=(16, 16, 24))
+    return path
+
+
+@pytest.mark.parametrize("mode", ["blend", "crop"])
+def test_chunks_of_latents_give_what_the_codec_gives(mode: str, quantized: Path, tmp_path: Path) -> None:
+    codec = nvc_jax.load_codec("two-wide-margin")
+    decoded = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME, step=0.25), mode=mode)
+    whole = np.asarray(decoded).astype(int)
+    view = nvc_jax.open(quantized, mode=mode)
+    for region in [
+        np.s_[:, :, :],
+        np.s_[0:1, 0:1, 0:1],
+        np.s_[3:19, 15:17, 20:43],
+        np.s_[20:21, 29:30, 42:43],
+    ]:
+        assert np.abs(view[region].read().result() - whole[region]).max() <= 1
+        nvc_jax.decompress(quantized, tmp_path / "r.npy", region=region, mode=mode)
+        assert np.abs(np.load(tmp_path / "r.npy") - whole[region]).max() <= 1
+
+
+def test_quantized_latents_are_smaller(quantized: Path, tmp_path: Path) -> None:
+    nvc_jax.compress(VOLUME, tmp_path / "float.zarr", model="two-wide-margin")
+    floats, integers = (nvc_jax.evaluate(VOLUME, path) for path in (tmp_path / "float.zarr", quantized))
+    assert integers["psnr_db"] > floats["psnr_db"] - 1
+    assert integers["bits_per_voxel"] < 0.6 * floats["bits_per_voxel"]
+    described = pipeline.describe(quantized)
+    assert (described["step"], described["chunk"]) == (0.25, [16, 16, 24])
+    assert described["bits_per_voxel"] == integers["bits_per_voxel"]
+
+
+@pytest.mark.parametrize("model", ["zero-margin", "more-parameters"])
+def test_psnr_is_met_by_latents(model: str, tmp_path: Path) -> None:
+    volume = VOLUME.astype(np.float32)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", model=model)
+    best = nvc_jax.evaluate(volume, tmp_path / "v.zarr")["psnr_db"]
+    for psnr in (best - 3, best - 0.02):
+        nvc_jax.compress(volume, tmp_path / "v.zarr", model=model, psnr=psnr)
+        assert abs(nvc_jax.evaluate(volume, tmp_path / "v.zarr")["psnr_db"] - psnr) < 0.1
+    with pytest.raises(ValueError, match=f"reaches {best:.2f} dB at best"):
+        nvc_jax.compress(volume, tmp_path / "w.zarr", model=model, psnr=best + 0.1)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]
+
+
+def test_custom_models_quantize(codec: nvc_jax.Codec, tmp_path: Path) -> None:
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", model=codec, step=0.001)
+    expected = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME)).astype(int)
+    assert np.abs(nvc_jax.open(tmp_path / "v.zarr").read().result() - np.asarray(expected)).max() <= 2
 
 
 def test_damaged_streams_are_found(streams: Path, tmp_path: Path) -> None:
@@ -240,7 +294,8 @@ def test_damaged_streams_are_found(streams: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("step", 7.0, "in range"),
+        ("step", 7.0, "must lie between"),
+        ("step", -1.0, "positive"),
         ("chunk", None, "beside it"),
         ("chunk", [16, 16, 23], "multiples"),
         ("ends", [5, 4], "must rise"),
@@ -259,9 +314,12 @@ def test_foreign_stream_metadata_are_named(
         nvc_jax.open(copy)
 
 
-def test_payloads_that_contradict_the_metadata_are_found(streams: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["streams", "quantized"])
+def test_payloads_that_contradict_the_metadata_are_found(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     copy = tmp_path / "v.zarr"
-    shutil.copytree(streams, copy)
+    shutil.copytree(request.getfixturevalue(kind), copy)
     metadata = json.loads((copy / "zarr.json").read_text())
     metadata["attributes"]["nvc"]["ends"][0] -= 2
     (copy / "zarr.json").write_text(json.dumps(metadata))
@@ -274,8 +332,8 @@ def test_wrong_rates_are_named(tmp_path: Path) -> None:
         ({"step": 2.0}, "`step`"),
         ({"psnr": 5.0}, "`psnr`"),
         ({"psnr": 40.0, "step": 0.1}, "exclude each other"),
-        ({"psnr": 40.0, "model": "zero-margin"}, "takes none"),
-        ({"step": 0.1, "model": "zero-margin"}, "takes none"),
+        ({"psnr": 60.0, "model": "zero-margin"}, "reaches 2[0-9].* dB at best"),
+        ({"step": 0.0, "model": "zero-margin"}, "`step`"),
     ]:
         with pytest.raises(ValueError, match=message):
             nvc_jax.compress(VOLUME, tmp_path / "v.zarr", **arguments)
