@@ -7,7 +7,7 @@ import nvc_jax
 
 ORDER = """
 blocks normalize quantize entropy correction metrics transform classes models checkpoints spectral codec
-streams volumes container pipeline datasets fitting refinement training figures demo cli
+streams volumes container pipeline datasets fitting refinement refining training figures demo cli
 """.split()
 PACKAGE = Path(nvc_jax.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
