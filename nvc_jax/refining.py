@@ -177,7 +177,7 @@ def fit_refinement(
     volumes: list[np.ndarray],
     *,
     seed: int = 0,
-    n_steps: int = 12000,
+    n_steps: int = 8000,
     cubes_per_volume: int = 16,
     augment: bool = True,
 ) -> Params:
