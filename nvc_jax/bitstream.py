@@ -5,7 +5,7 @@ its mean) and then its other integers up to the last, in the model's order. Head
 out among the lanes in equal runs.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jax import lax
 
 from nvc_jax import entropy
 from nvc_jax.classes import ClassModel
+from nvc_jax.entropy import max_lanes_for, varying_like
 from nvc_jax.regions import N_MODES, Layout, frequencies_by_kind
 
 _END_UNIT = 16
@@ -103,11 +104,6 @@ def _locate(ends: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
     return block, index - jnp.where(block > 0, ends[jnp.maximum(block - 1, 0)], 0)
 
 
-def max_lanes_for(n_blocks: int) -> int:
-    """Most lanes of a stream of ``n_blocks`` blocks."""
-    return max(1, n_blocks // 16)
-
-
 def lanes_for(bits: jax.Array, n_blocks: int) -> jax.Array:
     """How many lanes a stream of so many bits should have; int32."""
     return jnp.clip(bits / _BITS_PER_LANE, 1, max_lanes_for(n_blocks)).astype(jnp.int32)
@@ -116,15 +112,6 @@ def lanes_for(bits: jax.Array, n_blocks: int) -> jax.Array:
 def stream_capacity(n_blocks: int, n_latents: int) -> int:
     """16-bit words that any stream of so many blocks fits in."""
     return entropy.WORDS_PER_INTEGER * n_blocks * (n_latents + 1) + 2 * max_lanes_for(n_blocks)
-
-
-def _varying_like(reference: jax.Array, tree: Any) -> Any:
-    """``tree`` unchanged, but varying over the devices of a shard_map where ``reference`` does.
-
-    Loops want the types of what they carry to be the same before and after; constants do not vary.
-    """
-    zero = (reference.reshape(-1)[0] * 0).astype(jnp.int32)
-    return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)
 
 
 class _HeadTables(NamedTuple):
@@ -183,7 +170,7 @@ def encode_stream(
 
     before = _nearest_before(counts)
     coder = entropy.start_encoding(max_lanes, stream_capacity(n, n_latents))
-    coder = _varying_like(classes, coder)
+    coder = varying_like(classes, coder)
     last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
     coder, *_ = lax.fori_loop(0, runs.length, push_integer, (coder, *_locate(ends, last)))
     head_runs = _share_out(layout.n_blocks, n_lanes, max_lanes)
@@ -248,7 +235,7 @@ def decode_stream(
         return coder, heads.at[target].set(head, mode="drop"), found
 
     none = jnp.full(max_lanes, n_classes, jnp.int32)
-    state = (coder, *_varying_like(words, (jnp.zeros((n, 4), jnp.int32), none)))
+    state = (coder, *varying_like(words, (jnp.zeros((n, 4), jnp.int32), none)))
     coder, heads, _ = lax.fori_loop(0, head_runs.length, pop_head, state)
     classes, modes, end, means = jnp.unstack(heads, axis=1)
 
@@ -267,7 +254,7 @@ def decode_stream(
         last = place + 1 >= counts[index]
         return coder, integers, jnp.where(last, after[index], index), jnp.where(last, 0, place + 1)
 
-    integers = _varying_like(words, jnp.zeros((n, n_latents), jnp.int32).at[:, 0].set(means))
+    integers = varying_like(words, jnp.zeros((n, n_latents), jnp.int32).at[:, 0].set(means))
     start = (coder, integers, *_locate(ends, jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))))
     _, integers, *_ = lax.fori_loop(0, runs.length, pop_integer, start)
     return BlockSymbols(integers, classes, modes)

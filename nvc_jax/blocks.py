@@ -6,6 +6,8 @@ jitted, vmapped and differentiated.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -262,3 +264,23 @@ def _pad_axis(array: jax.Array, low: int, high: int, axis: int) -> jax.Array:
 def _shift(array: jax.Array, by: int, axis: int) -> jax.Array:
     """Move entries along ``axis`` by ±1; the vacated end is zero."""
     return _pad_axis(array, by, -by, axis)
+
+
+def map_rows(function: Callable[[Any], Any], rows: Any, rows_per_step: int = 1024) -> Any:
+    """``function`` of a tree of arrays with many rows, some rows at a time: what lies between stays in cache.
+
+    Args:
+        function: takes a tree like ``rows`` with fewer rows, returns arrays with as many.
+        rows: arrays (n, …).
+        rows_per_step: about how many rows to take at a time.
+    """
+    n = jax.tree.leaves(rows)[0].shape[0]
+    n_steps = -(-n // rows_per_step)
+    each = -(-n // n_steps)
+
+    def cut(array: jax.Array) -> jax.Array:
+        padded = jnp.pad(array, [(0, n_steps * each - n)] + [(0, 0)] * (array.ndim - 1))
+        return padded.reshape(n_steps, each, *array.shape[1:])
+
+    results = lax.map(function, jax.tree.map(cut, rows))
+    return jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:])[:n], results)

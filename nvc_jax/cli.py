@@ -21,8 +21,8 @@ from nvc_jax.checkpoints import load_checkpoint, model_sha256, shipped_models
 from nvc_jax.codec import Codec
 from nvc_jax.datasets import block_batches, fetch_dataset, open_scivis
 from nvc_jax.demo import run_demo
-from nvc_jax.fitting import fit_class_model
 from nvc_jax.models import VARIANTS, SpectralConfig
+from nvc_jax.refining import fit_spectral
 from nvc_jax.volumes import read_volume
 
 
@@ -160,7 +160,9 @@ def _train(options: argparse.Namespace) -> None:
     config = _training_config(options.config)
     if isinstance(config.model, SpectralConfig):
         volumes = [read_volume(volume) for volume in options.volumes]
-        params = fit_class_model(volumes, config.model, seed=options.seed)._asdict()
+        # Volumes of one shape are taken for a series, whose axes may mean different things.
+        is_series = len({volume.shape for volume in volumes}) == 1
+        params = fit_spectral(volumes, config.model, seed=options.seed, augment=not is_series)
         sources = [Path(volume).name for volume in options.volumes]
         training.save_result(output, config, sources, Codec(config.model, jax.device_get(params)))
         return

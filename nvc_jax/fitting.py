@@ -43,7 +43,7 @@ def _latents(unit: jax.Array, extent: jax.Array, filter_index: jax.Array, mode: 
 
 
 def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, seed: int) -> np.ndarray:
-    """Latents of random blocks by every filter and size, each block's over a random step; float32 (n, 512)."""
+    """Latents of random blocks by every filter and size, over a random step each; float32 (n, 512)."""
     rng = np.random.default_rng(seed)
     parts = []
     for volume in volumes:
@@ -172,8 +172,10 @@ def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig
     there, magnitude = _features(integers)
     member = np.eye(config.n_classes, dtype=np.float32)[chosen]
     counts = np.repeat(member.sum(axis=0)[:, None], integers.shape[1], axis=1)
-    sums = [x.reshape(-1) for x in (counts, member.T @ there, member.T @ magnitude)]
-    merged, p_there, decay = _merge_tables(*sums, config.n_tables)
+    flat_counts, flat_there, flat_magnitude = (
+        x.reshape(-1) for x in (counts, member.T @ there, member.T @ magnitude)
+    )
+    merged, p_there, decay = _merge_tables(flat_counts, flat_there, flat_magnitude, config.n_tables)
     tables = merged.reshape(config.n_classes, -1)
     tables[:, 0] = config.n_tables + np.arange(config.n_classes)
 
@@ -210,10 +212,10 @@ def _fit_shrink(model: ClassModel, values: np.ndarray) -> ClassModel:
 class _Counts(NamedTuple):
     """How often the encoder names what; arrays like the model's tables, (rows, 64) each."""
 
-    frequencies: np.ndarray
-    end_frequencies: np.ndarray
-    mode_frequencies: np.ndarray
-    class_frequencies: np.ndarray
+    frequencies: jax.Array
+    end_frequencies: jax.Array
+    mode_frequencies: jax.Array
+    class_frequencies: jax.Array
 
 
 @jax.jit
@@ -241,15 +243,17 @@ def _observe(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Ar
     )
 
 
-def _count_volumes(model: ClassModel, volumes: list[np.ndarray]) -> _Counts:
-    total = _Counts(*(np.zeros(leaf.shape) for leaf in (model.frequencies, *model[5:8])))
+def _count_volumes(model: ClassModel, volumes: list[np.ndarray]) -> list[np.ndarray]:
+    """The sums of ``_observe`` over volumes and steps, float64, in the order of ``_Counts``."""
+    totals = [np.zeros(getattr(model, name).shape) for name in _Counts._fields]
     for volume in volumes:
         unit, extent = _centre(jnp.asarray(volume)), jnp.array(volume.shape, jnp.int32)
         for step in np.geomspace(*STEPS, 7):
             counts = _observe(model, unit, extent, jnp.float32(step))
             weight = 1e4 / float(jnp.sum(counts.end_frequencies))  # volumes count alike, whatever their size
-            total = _Counts(*(a + weight * np.asarray(b, float) for a, b in zip(total, counts, strict=True)))
-    return total
+            for total, count in zip(totals, counts, strict=True):
+                total += weight * np.asarray(count, np.float64)
+    return totals
 
 
 def _leaning(counts: np.ndarray, weight: float, n_tokens: int) -> np.ndarray:
@@ -261,12 +265,11 @@ def _leaning(counts: np.ndarray, weight: float, n_tokens: int) -> np.ndarray:
 def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
     """Take the frequencies of everything that the encoder codes of whole volumes."""
     n_classes, n_tables = len(model.tables), len(model.bits)
-    counts = _count_volumes(model, volumes)
-    transitions = _leaning(counts.class_frequencies, 50, n_classes)
+    tokens, ends, modes, transitions = _count_volumes(model, volumes)
+    transitions = _leaning(transitions, 50, n_classes)
     transitions[n_classes] = transitions[:n_classes].sum(axis=0)
     prior = transitions[n_classes, :n_classes] / transitions[n_classes].sum()
     zero, _, further = np.moveaxis(np.asarray(model.bits, np.float64), -1, 0)
-    tokens = counts.frequencies
     tokens[:n_tables] += 500 * _token_probabilities(1 - 2**-zero, 2**-further)
     tokens[n_tables:] += 20 * tokens[n_tables:].sum(axis=0) / tokens[n_tables:].sum() + 0.002
 
@@ -275,8 +278,8 @@ def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
 
     return model._replace(
         frequencies=frozen(_with_escapes(tokens)),
-        end_frequencies=frozen(_leaning(counts.end_frequencies, 20, bitstream.N_ENDS)),
-        mode_frequencies=frozen(_leaning(counts.mode_frequencies, 5, regions.N_MODES)),
+        end_frequencies=frozen(_leaning(ends, 20, bitstream.N_ENDS)),
+        mode_frequencies=frozen(_leaning(modes, 5, regions.N_MODES)),
         class_frequencies=frozen(transitions),
         class_bits=jnp.asarray(-_KNOWN_FROM_NEIGHBOURS * np.log2(prior), jnp.float32),
     )

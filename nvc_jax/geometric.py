@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from nvc_jax import entropy
-from nvc_jax.classes import max_lanes_for
+from nvc_jax.entropy import max_lanes_for
 
 N_SCALES = 32
 _UNIT = 256  # of expected magnitudes

@@ -22,7 +22,7 @@ from jax import lax
 
 from nvc_jax import geometric
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
-from nvc_jax.classes import max_lanes_for
+from nvc_jax.entropy import max_lanes_for
 
 STEPS = (2.0**-12, 2.0**12)
 """Smallest and largest step, in the unit of the latents."""

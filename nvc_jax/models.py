@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 import jax
 from flax import nnx
 
-from nvc_jax import entropy, transform
+from nvc_jax import entropy, regions, transform
 from nvc_jax.blocks import check_geometry
 from nvc_jax.classes import abstract_class_model
+from nvc_jax.refinement import Params, abstract_refinement
 
 LEAKY_SLOPE = 0.01
 
@@ -240,9 +241,6 @@ _AUTOENCODERS: dict[str, type[BlockAutoencoder]] = {
     "convolutional": ConvolutionalAutoencoder,
 }
 
-Params = Any
-"""A nested dict of float32 arrays: what a checkpoint stores and an optimiser updates."""
-
 
 def _build(config: ModelConfig, rngs: nnx.Rngs) -> BlockAutoencoder:
     return _AUTOENCODERS[config.architecture](config, rngs=rngs)  # type: ignore[call-arg]
@@ -257,7 +255,11 @@ def init_params(config: ModelConfig, *, key: jax.Array) -> Params:
 def abstract_params(config: ModelConfig) -> Params:
     """The parameters' nested dict with shapes and dtypes in place of arrays."""
     if isinstance(config, SpectralConfig):
-        return abstract_class_model(config.latent_dim, config.n_classes, config.n_tables)._asdict()
+        sizes = (config.latent_dim, config.n_classes)
+        return {
+            "entropy": abstract_class_model(*sizes, config.n_tables)._asdict(),
+            "refinement": abstract_refinement(*sizes, regions.N_WAYS),
+        }
     return nnx.to_pure_dict(_abstract(config)[1])
 
 

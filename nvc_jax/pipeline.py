@@ -327,7 +327,9 @@ class _Reader:
         assert header.step is not None
         numbers = (header.minimum, header.maximum, header.step)
         with self._reading(index) as payload:
-            encoded = spectral.from_bytes(payload, header.chunk, header.dtype, *numbers)
+            sides = zip(index, header.chunk, header.shape, strict=True)
+            extent = check_shape(tuple(min(n, side - i * n) for i, n, side in sides))
+            encoded = spectral.from_bytes(payload, header.chunk, header.dtype, *numbers, extent=extent)
         return np.asarray(decode_volume(self._codec, encoded))
 
     def _read_latents(self, blocks: tuple[slice, ...]) -> np.ndarray:

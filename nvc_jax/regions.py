@@ -16,11 +16,14 @@ import numpy as np
 from jax import lax
 
 from nvc_jax.blocks import Shape3, check_shape
-from nvc_jax.transform import BLOCK, N_LATENTS, Plan, dct_matrix
+from nvc_jax.transform import BLOCK, FILTERS, N_LATENTS, Plan, dct_matrix
 
 PLAIN, LAPPED, LARGE = range(3)
 N_MODES = 3
 """Modes of a region: blocks that end at their borders, blocks that the filter joins, one such 16³ block."""
+
+N_WAYS = len(FILTERS) * N_MODES
+"""Ways in which a block may be transformed: by filter and mode."""
 
 
 class Layout(NamedTuple):
@@ -120,7 +123,7 @@ def frequencies_by_kind(extent: jax.Array) -> jax.Array:
 
 def region_grid(grid: Shape3) -> Shape3:
     """Regions of a grid of blocks along each axis."""
-    return check_shape([-(-side // 2) for side in grid])
+    return check_shape(tuple(-(-side // 2) for side in grid))
 
 
 def spread(regions: jax.Array, grid: Shape3) -> jax.Array:
@@ -161,3 +164,8 @@ def make_plan(modes: jax.Array, grid: Shape3, extent: jax.Array) -> Plan:
         first.append(large & ~odd)
         second.append(large & odd)
     return Plan(jnp.stack(crossed), jnp.stack(first), jnp.stack(second), lapped)
+
+
+def ways(filter_index: jax.Array, modes: jax.Array) -> jax.Array:
+    """In which of N_WAYS each block is transformed, int32, from the volume's filter and the block's mode."""
+    return filter_index * N_MODES + modes

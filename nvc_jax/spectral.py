@@ -21,14 +21,15 @@ from nvc_jax.bitstream import (
     decode_stream,
     encode_stream,
     lanes_for,
-    max_lanes_for,
     stream_capacity,
 )
-from nvc_jax.blocks import Shape3, check_shape, grid_shape
+from nvc_jax.blocks import Shape3, check_shape, grid_shape, map_rows
 from nvc_jax.choices import choose_filter, choose_modes
 from nvc_jax.classes import ClassModel, decide, make_costs, restore
+from nvc_jax.entropy import max_lanes_for
 from nvc_jax.models import Params
 from nvc_jax.normalize import denormalize, normalize
+from nvc_jax.refinement import refine
 from nvc_jax.regions import Layout
 
 MIN_STEP = 2.0**-15
@@ -36,7 +37,6 @@ MIN_STEP = 2.0**-15
 
 _PREDICTORS: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2))
 """Axes along which block means are differenced; the encoder chooses."""
-_BLOCKS_PER_STEP = 1024
 
 
 @functools.partial(
@@ -89,14 +89,14 @@ def encode(
     """Encode a volume.
 
     Args:
-        params: of the entropy model.
+        params: of the model: ``entropy``, the fields of a ``ClassModel``, and ``refinement``.
         volume: (z, y, x), a supported dtype.
         minimum: float32, what counts as 0: the smallest value, of the volume or of what it is a part of.
         maximum: float32, what counts as 1.
         step: float32, of the quantiser, relative to maximum − minimum; at least MIN_STEP.
         extent: int32 (3,), how many voxels along z, y, x count, from the first; all if it is missing.
     """
-    model = ClassModel(**params)
+    model = ClassModel(**params["entropy"])
     extent = jnp.array(volume.shape, jnp.int32) if extent is None else extent
     found = analyse(model, centre(volume, minimum, maximum), step, extent)
     n_lanes = lanes_for(found.bits, len(found.symbols.classes))
@@ -127,6 +127,7 @@ class Analysis(NamedTuple):
     """What the encoder decided on a volume of n blocks.
 
     Attributes:
+        values: float32 (n, 512), latents in steps, before they were rounded.
         symbols: integers, classes and modes, the means as differences.
         layout: of the blocks.
         bits: float32, of all integers but the means, and of the classes, about.
@@ -134,6 +135,7 @@ class Analysis(NamedTuple):
         predictor: int32, of the block means' predictors.
     """
 
+    values: jax.Array
     symbols: BlockSymbols
     layout: Layout
     bits: jax.Array
@@ -151,46 +153,45 @@ def analyse(model: ClassModel, unit: jax.Array, step: jax.Array, extent: jax.Arr
     values = transform.forward(stretched, regions.make_plan(modes, grid, extent), filter_index)
     costs = make_costs(model)
     values = values * (_scales(layout) / step)
-    integers, classes, bits = map_in_steps(lambda part: decide(costs, part), values)
+    integers, classes, bits = map_rows(lambda part: decide(costs, part), values)
     present = (
         jnp.zeros(classes.shape, bool).at[layout.order].set(jnp.arange(classes.shape[0]) < layout.n_blocks)
     )
     differences, predictor = _predict(jnp.where(present, integers[:, 0], 0).reshape(grid))
     integers = integers.at[:, 0].set(differences.reshape(-1))
     symbols = BlockSymbols(integers, classes, regions.spread(modes, grid).reshape(-1))
-    return Analysis(symbols, layout, jnp.sum(jnp.where(present, bits, 0)), filter_index, predictor)
+    return Analysis(values, symbols, layout, jnp.sum(jnp.where(present, bits, 0)), filter_index, predictor)
 
 
 def _scales(layout: Layout) -> jax.Array:
-    """Latents are scaled so that errors weigh alike in short blocks; means not: they are predicted. (n, 512)."""
+    """What latents of short blocks are scaled by so that errors weigh alike, (n, 512); but means, which are
+    predicted from their neighbours."""
     is_mean = jnp.arange(transform.N_LATENTS)[None] == 0
     return jnp.where(is_mean, jnp.float32(1), regions.error_scale(layout)[:, None])
-
-
-def map_in_steps(function, rows):  # type: ignore[no-untyped-def]
-    """``function`` of many rows (n, D), some at a time, so that intermediates stay in cache."""
-    n = rows.shape[0]
-    n_steps = -(-n // _BLOCKS_PER_STEP)
-    padded = jnp.pad(rows, [(0, n_steps * -(-n // n_steps) - n), (0, 0)])
-    results = lax.map(function, padded.reshape(n_steps, -1, rows.shape[1]))
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], results)
 
 
 @jax.jit
 def decode(params: Params, encoded: EncodedStream) -> jax.Array:
     """Decode a volume; the inverse of ``encode`` up to the step."""
-    model = ClassModel(**params)
+    model = ClassModel(**params["entropy"])
     grid = grid_shape(encoded.shape, transform.BLOCK)
     layout = regions.make_layout(grid, encoded.extent)
     symbols = decode_stream(model, layout, encoded.words, encoded.used, encoded.n_lanes)
-    means = _accumulate(symbols.integers[:, 0].reshape(grid), encoded.predictor)
-    integers = symbols.integers.at[:, 0].set(means.reshape(-1))
-    latents = restore(model, integers, symbols.classes) * (encoded.step / _scales(layout))
+    values = dequantize(model, symbols, grid, encoded.predictor)
     modes = symbols.modes.reshape(grid)[::2, ::2, ::2]
+    ways = regions.ways(encoded.filter_index, regions.spread(modes, grid).reshape(-1))
+    values = values + refine(params["refinement"], values, model.order, symbols.classes, ways, grid)
+    latents = values * (encoded.step / _scales(layout))
     plan = regions.make_plan(modes, grid, encoded.extent)
     unit = regions.unstretch(transform.inverse(latents, plan, encoded.filter_index), encoded.extent)
     unit = lax.slice(unit, (0, 0, 0), encoded.shape) + 0.5
     return denormalize(unit, encoded.minimum, encoded.maximum, encoded.dtype)
+
+
+def dequantize(model: ClassModel, symbols: BlockSymbols, grid: Shape3, predictor: jax.Array) -> jax.Array:
+    """The latents in steps, float32 (n, 512), as the decoder knows them before the refinement."""
+    means = _accumulate(symbols.integers[:, 0].reshape(grid), predictor)
+    return restore(model, symbols.integers.at[:, 0].set(means.reshape(-1)), symbols.classes)
 
 
 def _predict(means: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax import latents, spectral
-from nvc_jax.blocks import Shape3
+from nvc_jax.blocks import Shape3, check_shape
 from nvc_jax.codec import Codec, decode_volume, encode_volume
 from nvc_jax.latents import Encoded
 from nvc_jax.metrics import psnr_db
-from nvc_jax.spectral import EncodedStream
 
 Slices = tuple[slice, ...]
 
@@ -65,22 +64,26 @@ class ChunkedVolume:
         """Every chunk's index, where it lies in the volume, and how much of it is the volume."""
         return touched_chunks(tuple(slice(0, side) for side in self._volume.shape), self._chunk)
 
-    def _encode_chunk(self, chunk: np.ndarray, step: float) -> EncodedStream:
-        numbers = (jnp.float32(value) for value in (*self._range, step))
-        return spectral.encode(self._codec.params, jnp.asarray(chunk), *numbers)
-
     def encode(self, step: float) -> list[bytes]:
         """The payload of every chunk."""
-        return [
-            spectral.to_bytes(self._encode_chunk(chunk, step))
-            for chunk in _filled_chunks(self._volume, self._chunk)
-        ]
+        chunks = _filled_chunks(self._volume, self._chunk)
+        numbers = [jnp.float32(value) for value in (*self._range, step)]
+        payloads = []
+        for chunk, (_, into, _) in zip(chunks, self._places(), strict=True):
+            extent = jnp.array([part.stop - part.start for part in into], jnp.int32)
+            encoded = spectral.encode(self._codec.params, jnp.asarray(chunk), *numbers, extent)
+            payloads.append(spectral.to_bytes(encoded))
+        return payloads
 
     def decode(self, payloads: list[bytes], step: float) -> np.ndarray:
         """The volume from the payloads of ``encode``."""
         result = np.empty_like(self._volume)
+        numbers = (*self._range, step)
         for payload, (_, into, of) in zip(payloads, self._places(), strict=True):
-            encoded = spectral.from_bytes(payload, self._chunk, str(self._volume.dtype), *self._range, step)
+            extent = check_shape(result[into].shape)
+            encoded = spectral.from_bytes(
+                payload, self._chunk, str(self._volume.dtype), *numbers, extent=extent
+            )
             result[into] = np.asarray(spectral.decode(self._codec.params, encoded))[of]
         return result
 

@@ -3,9 +3,9 @@
 The filter takes the place of the paper's overlapping margins (section 2.3) at no redundancy: four voxels on
 either side of a border are mixed before blocks are cut and unmixed after they are assembled, so that a
 block's basis functions reach into its neighbours and fade out (Tran, Liang and Tu, 2003). Blocks are 8³;
-where a region of 2 × 2 × 2 blocks is *large*, it is one block of 16³: a butterfly folds its halves, the DCT of
-the first half are its even frequencies, a DCT-IV of the second its odd ones. So a large block has eight cells
-of 512 latents that look like those of 8³ blocks.
+where a region of 2 × 2 × 2 blocks is *large*, it is one block of 16³: a butterfly folds its halves, the DCT
+of the first half are its even frequencies, a DCT-IV of the second its odd ones. So a large block has eight
+cells of 512 latents that look like those of 8³ blocks.
 
 Volumes are laid out as *cells*, (8, 8, 8, n): every voxel of a block is a plane over the n blocks of a grid,
 so that all arithmetic is element by element along contiguous planes.
@@ -168,7 +168,7 @@ def _filter_depth(volume: jax.Array, plan: Plan, changes: np.ndarray, filter_ind
 
 
 def _fold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
-    """Sums of both halves of large blocks, mirrored, take the first half's place; differences the second's."""
+    """Put the sums of large blocks' mirrored halves in the first's place, differences in the second's."""
     planes, root = _planes(cells, axis), jnp.float32(math.sqrt(0.5))
     first, second = plan.first[axis][None, None], plan.second[axis][None, None]
 
@@ -220,7 +220,7 @@ def _scales(plan: Plan, norms: jax.Array) -> jax.Array:
 def _cosines(
     cells: jax.Array, axis: int, plan: Plan, scale: jax.Array, stride: int, *, inverse: bool
 ) -> jax.Array:
-    """Blocks' DCT along an axis, scaled by (8, n): of large ones, DCT-II and DCT-IV of their folded halves."""
+    """Blocks' DCT along an axis, scaled by (8, n); of large ones that of their folded halves."""
     even, odd = (jnp.asarray(dct_matrix(BLOCK, half), jnp.float32) for half in (False, True))
     even, odd = (even.T, odd.T) if inverse else (even, odd)
     scale = jnp.expand_dims(scale, [i for i in range(3) if i != axis])
@@ -254,7 +254,7 @@ def _strides(plan: Plan) -> tuple[int, int, int]:
 
 
 def _analyse_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
-    """Latents of a slab whose borders along z are filtered, both (8, 8, 8, n); frequencies z, y, x by blocks."""
+    """Latents of a slab whose borders along z are filtered, both (8, 8, 8, n): see ``map_latents``."""
     strides, plan = _strides(plan), _flat(plan)
     change, _, norms = (jnp.asarray(table)[filter_index] for table in _tables())
     for axis in (1, 2):

@@ -1,0 +1,59 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nvc_jax import refining, transform
+from nvc_jax.classes import ClassModel
+from nvc_jax.fitting import fit_class_model
+from nvc_jax.models import SpectralConfig
+from nvc_jax.normalize import finite_range
+from nvc_jax.refinement import refine
+
+SIDE = 32
+GRID = (SIDE // transform.BLOCK,) * 3
+
+
+def fronts(seed: int) -> np.ndarray:
+    """Parallel steps, shifted at random: a block's neighbours tell where in it a step is."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.indices((SIDE,) * 3)
+    waves = np.sin((x + 0.5 * z + 0.2 * y) * 0.4 + rng.uniform(0, 2 * np.pi))
+    return (np.tanh(6 * waves) + rng.normal(0, 0.02, waves.shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model() -> ClassModel:
+    config = SpectralConfig(n_classes=8, n_tables=8)
+    return fit_class_model([fronts(seed) for seed in range(8)], config, blocks_per_volume=64)
+
+
+def test_fitting_lowers_the_error_on_other_volumes(model: ClassModel) -> None:
+    volumes = [fronts(seed) for seed in range(8)]
+    params = refining.fit_refinement(model, volumes, n_steps=200, cubes_per_volume=4, augment=False)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+    assert params["gains"].min() >= 0
+    assert params["gains"].max() <= 1
+    before, after = 0.0, 0.0
+    for seed in (100, 101, 102):
+        volume = jnp.asarray(fronts(seed))
+        for step in (0.1, 0.3):
+            seen = refining.observe(model, volume, *finite_range(volume), jnp.float32(step))
+            errors = np.asarray(seen.errors)
+            corrections = np.asarray(refine(params, seen.values, seen.classes, seen.kinds, GRID))
+            before += (errors**2).sum()
+            after += ((errors - corrections) ** 2).sum()
+    assert after < 0.95 * before
+
+
+def test_fitting_repeats_itself(model: ClassModel) -> None:
+    def fit(seed: int) -> list:
+        volumes = [fronts(0), fronts(1)[:20, :24]]
+        return jax.tree.leaves(
+            refining.fit_refinement(model, volumes, seed=seed, n_steps=5, cubes_per_volume=2)
+        )
+
+    first, again, other = fit(0), fit(0), fit(1)
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(np.any(np.asarray(a) != np.asarray(b)) for a, b in zip(first, other, strict=True))
