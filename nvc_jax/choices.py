@@ -9,6 +9,7 @@ from jax import lax
 
 from nvc_jax import regions, transform
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
+from nvc_jax.cells import BLOCK
 from nvc_jax.classes import BITS_PER_ERROR
 from nvc_jax.regions import Layout
 
@@ -52,7 +53,7 @@ def choose_filter(volume: jax.Array, step: jax.Array) -> jax.Array:
     samples = _samples(volume)
     n, *sides = samples.shape
     shape = check_shape(tuple(sides))
-    plan = _uniform(regions.LAPPED, grid_shape(shape, transform.BLOCK), jnp.array(shape, jnp.int32))
+    plan = _uniform(regions.LAPPED, grid_shape(shape, BLOCK), jnp.array(shape, jnp.int32))
     # One above the other they are a volume, whose filter does not cross from one to the next.
     tower = samples.reshape(n * shape[0], *shape[1:])
     plan = transform.Plan(*(jnp.concatenate([leaf] * n, axis=-3) for leaf in plan))
@@ -66,7 +67,7 @@ def choose_filter(volume: jax.Array, step: jax.Array) -> jax.Array:
 
 def choose_modes(volume: jax.Array, step: jax.Array, layout: Layout, filter_index: jax.Array) -> jax.Array:
     """The mode of each region that makes it cheapest if its neighbours had the same; int32 (z, y, x)."""
-    grid = grid_shape(check_shape(volume.shape), transform.BLOCK)
+    grid = grid_shape(check_shape(volume.shape), BLOCK)
 
     def cost(mode: jax.Array) -> jax.Array:
         plan = _uniform(mode, grid, layout.extent)

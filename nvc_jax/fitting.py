@@ -15,6 +15,7 @@ import numpy as np
 
 from nvc_jax import bitstream, entropy, regions, spectral, transform
 from nvc_jax.blocks import check_shape, grid_shape
+from nvc_jax.cells import BLOCK
 from nvc_jax.classes import ClassModel, decide, make_costs, restore, round_above
 from nvc_jax.models import SpectralConfig
 from nvc_jax.normalize import finite_range
@@ -36,7 +37,7 @@ _round = jax.jit(lambda values: round_above(values, jnp.float32(0.6), jnp.float3
 @jax.jit
 def _latents(unit: jax.Array, extent: jax.Array, filter_index: jax.Array, mode: jax.Array) -> jax.Array:
     """Latents of a volume, all of whose regions have one mode."""
-    grid = grid_shape(check_shape(unit.shape), transform.BLOCK)
+    grid = grid_shape(check_shape(unit.shape), BLOCK)
     modes = jnp.full(regions.region_grid(grid), mode, jnp.int32)
     plan = regions.make_plan(modes, grid, extent)
     return transform.forward(regions.stretch(unit, extent), plan, filter_index)

@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 import jax
 from flax import nnx
 
-from nvc_jax import entropy, regions, transform
+from nvc_jax import entropy, regions
 from nvc_jax.blocks import check_geometry
+from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.classes import abstract_class_model
 from nvc_jax.refinement import Params, abstract_refinement
 
@@ -94,7 +95,7 @@ class ConvolutionalConfig(ModelConfig):
 class SpectralConfig(ModelConfig):
     """A lapped DCT in place of the networks, and an entropy model of block classes (see ``spectral``)."""
 
-    latent_dim: int = transform.N_LATENTS
+    latent_dim: int = N_LATENTS
     n_classes: int = 64
     n_tables: int = 64
 
@@ -102,8 +103,8 @@ class SpectralConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.block_size, self.margin, self.latent_dim) != (transform.BLOCK, 0, transform.N_LATENTS):
-            raise ValueError(f"architecture 'spectral' takes `block_size` {transform.BLOCK}, no margin")
+        if (self.block_size, self.margin, self.latent_dim) != (BLOCK, 0, N_LATENTS):
+            raise ValueError(f"architecture 'spectral' takes `block_size` {BLOCK}, no margin")
         if not 1 <= self.n_classes <= entropy.N_TOKENS or self.n_tables < 1:
             raise ValueError(
                 f"`n_classes` (={self.n_classes}) must lie between 1 and {entropy.N_TOKENS}, "

@@ -10,8 +10,9 @@ import numpy as np
 import optax
 from jax import lax
 
-from nvc_jax import regions, spectral, transform
+from nvc_jax import regions, spectral
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
+from nvc_jax.cells import BLOCK
 from nvc_jax.classes import BITS_PER_ERROR, ClassModel
 from nvc_jax.fitting import STEPS, fit_class_model
 from nvc_jax.models import Params, SpectralConfig
@@ -78,7 +79,7 @@ def observe(
     """Encode and decode a volume, but for the coding; arguments as those of ``spectral.encode``."""
     unit = spectral.centre(volume, minimum, maximum)
     found = spectral.analyse(model, unit, step, jnp.array(volume.shape, jnp.int32))
-    grid = grid_shape(check_shape(unit.shape), transform.BLOCK)
+    grid = grid_shape(check_shape(unit.shape), BLOCK)
     values = spectral.dequantize(model, found.symbols, grid, found.predictor)
     ways = regions.ways(found.filter_index, found.symbols.modes)
     return Observed(values, found.values - values, found.symbols.classes, ways, found.bits)
@@ -127,7 +128,7 @@ def _collect(
             step = math.exp(smallest + (i + rng.random()) / cubes_per_volume * (largest - smallest))
             cube = _random_cube(volume, augment, rng)
             observed = observe(model, jnp.asarray(cube), *limits, jnp.float32(step))
-            grid = grid_shape(check_shape(cube.shape), transform.BLOCK)
+            grid = grid_shape(check_shape(cube.shape), BLOCK)
             parts.append(jax.device_get(_examples(observed, model.order, grid)))
         collected.append(jax.tree.map(lambda *x: np.concatenate(x), *parts))
     return collected

@@ -16,7 +16,8 @@ import numpy as np
 from jax import lax
 
 from nvc_jax.blocks import Shape3, check_shape
-from nvc_jax.transform import BLOCK, FILTERS, N_LATENTS, Plan, dct_matrix
+from nvc_jax.cells import BLOCK, N_LATENTS, dct_matrix
+from nvc_jax.transform import FILTERS, Plan
 
 PLAIN, LAPPED, LARGE = range(3)
 N_MODES = 3

@@ -24,6 +24,7 @@ from nvc_jax.bitstream import (
     stream_capacity,
 )
 from nvc_jax.blocks import Shape3, check_shape, grid_shape, map_rows
+from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.choices import choose_filter, choose_modes
 from nvc_jax.classes import ClassModel, decide, make_costs, restore
 from nvc_jax.entropy import max_lanes_for
@@ -120,7 +121,7 @@ def centre(volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> jax.Arr
     """A volume as it is transformed: scaled to [−½, ½], its sides padded to multiples of 8."""
     # Centred, so that float32 loses the fewest digits.
     unit = normalize(volume, minimum, maximum) - 0.5
-    return jnp.pad(unit, [(0, -side % transform.BLOCK) for side in unit.shape], mode="edge")
+    return jnp.pad(unit, [(0, -side % BLOCK) for side in unit.shape], mode="edge")
 
 
 class Analysis(NamedTuple):
@@ -145,7 +146,7 @@ class Analysis(NamedTuple):
 
 def analyse(model: ClassModel, unit: jax.Array, step: jax.Array, extent: jax.Array) -> Analysis:
     """Decide everything about a volume that ``centre`` made; all but the coding."""
-    grid = grid_shape(check_shape(unit.shape), transform.BLOCK)
+    grid = grid_shape(check_shape(unit.shape), BLOCK)
     layout = regions.make_layout(grid, extent)
     filter_index = choose_filter(unit, step)
     stretched = regions.stretch(unit, extent)
@@ -164,9 +165,8 @@ def analyse(model: ClassModel, unit: jax.Array, step: jax.Array, extent: jax.Arr
 
 
 def _scales(layout: Layout) -> jax.Array:
-    """What latents of short blocks are scaled by so that errors weigh alike, (n, 512); but means, which are
-    predicted from their neighbours."""
-    is_mean = jnp.arange(transform.N_LATENTS)[None] == 0
+    """What latents of short blocks are scaled by so that errors weigh alike, (n, 512): not their means."""
+    is_mean = jnp.arange(N_LATENTS)[None] == 0
     return jnp.where(is_mean, jnp.float32(1), regions.error_scale(layout)[:, None])
 
 
@@ -174,7 +174,7 @@ def _scales(layout: Layout) -> jax.Array:
 def decode(params: Params, encoded: EncodedStream) -> jax.Array:
     """Decode a volume; the inverse of ``encode`` up to the step."""
     model = ClassModel(**params["entropy"])
-    grid = grid_shape(encoded.shape, transform.BLOCK)
+    grid = grid_shape(encoded.shape, BLOCK)
     layout = regions.make_layout(grid, encoded.extent)
     symbols = decode_stream(model, layout, encoded.words, encoded.used, encoded.n_lanes)
     values = dequantize(model, symbols, grid, encoded.predictor)
@@ -244,11 +244,11 @@ def from_bytes(
     Raises:
         ValueError: the payload cannot be of such a volume.
     """
-    n_blocks = math.prod(grid_shape(shape, transform.BLOCK))
+    n_blocks = math.prod(grid_shape(shape, BLOCK))
     if len(payload) < _HEAD.size:
         raise ValueError(f"a payload of {len(payload)} bytes lacks its head of {_HEAD.size}")
     used, n_lanes, filter_index, predictor = _HEAD.unpack_from(payload)
-    capacity = stream_capacity(n_blocks, transform.N_LATENTS)
+    capacity = stream_capacity(n_blocks, N_LATENTS)
     wrong = (
         len(payload) != _HEAD.size + 2 * used
         or not 1 <= n_lanes <= max_lanes_for(n_blocks)

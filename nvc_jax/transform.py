@@ -6,9 +6,6 @@ block's basis functions reach into its neighbours and fade out (Tran, Liang and 
 where a region of 2 × 2 × 2 blocks is *large*, it is one block of 16³: a butterfly folds its halves, the DCT
 of the first half are its even frequencies, a DCT-IV of the second its odd ones. So a large block has eight
 cells of 512 latents that look like those of 8³ blocks.
-
-Volumes are laid out as *cells*, (8, 8, 8, n): every voxel of a block is a plane over the n blocks of a grid,
-so that all arithmetic is element by element along contiguous planes.
 """
 
 import functools
@@ -21,10 +18,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.blocks import Shape3, check_shape
+from nvc_jax.blocks import check_shape
+from nvc_jax.cells import (
+    BLOCK,
+    N_LATENTS,
+    dct_matrix,
+    from_cells,
+    multiply,
+    next_block,
+    planes_of,
+    previous_block,
+    to_cells,
+)
 
-BLOCK = 8
-N_LATENTS = BLOCK**3
 FILTERS = ("none", "orthonormal", "half", "biorthogonal")
 """Strengths of the filter, weakest first but one: each suits other data, and the encoder chooses."""
 
@@ -45,15 +51,6 @@ class Plan(NamedTuple):
     first: jax.Array
     second: jax.Array
     lapped: jax.Array
-
-
-def dct_matrix(size: int, half_shift: bool = False) -> np.ndarray:
-    """Orthonormal DCT-II, or DCT-IV with ``half_shift``; rows are basis functions."""
-    frequency = np.arange(size)[:, None] + (0.5 if half_shift else 0.0)
-    matrix = np.sqrt(2 / size) * np.cos(np.pi * (np.arange(size) + 0.5) * frequency / size)
-    if not half_shift:
-        matrix[0] /= np.sqrt(2)
-    return matrix
 
 
 def _rotation(name: str) -> np.ndarray:
@@ -95,43 +92,6 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tuple(np.asarray(x, np.float32) for x in (rotations - eye, inverses - eye, norms))  # type: ignore[return-value]
 
 
-def to_cells(volume: jax.Array) -> jax.Array:
-    """Cells (8, 8, 8, n) of a volume (z, y, x) whose sides are multiples of 8; blocks in z, y, x order."""
-    z, y, x = (side // BLOCK for side in volume.shape)
-    blocks = volume.reshape(z, BLOCK, y, BLOCK, x, BLOCK)
-    return blocks.transpose(1, 3, 5, 0, 2, 4).reshape(BLOCK, BLOCK, BLOCK, z * y * x)
-
-
-def from_cells(cells: jax.Array, grid: Shape3) -> jax.Array:
-    """The volume of cells: the inverse of ``to_cells``."""
-    blocks = cells.reshape(BLOCK, BLOCK, BLOCK, *grid).transpose(3, 0, 4, 1, 5, 2)
-    return blocks.reshape([side * BLOCK for side in grid])
-
-
-def _planes(cells: jax.Array, axis: int) -> list[jax.Array]:
-    return [lax.index_in_dim(cells, i, axis, keepdims=False) for i in range(BLOCK)]
-
-
-def _next(plane: jax.Array, stride: int) -> jax.Array:
-    """Of every block, the value of the next one, ``stride`` further; 0 at the end."""
-    stride = min(stride, plane.shape[-1])
-    return jnp.concatenate([plane[..., stride:], jnp.zeros_like(plane[..., :stride])], axis=-1)
-
-
-def _previous(plane: jax.Array, stride: int) -> jax.Array:
-    n = plane.shape[-1]
-    stride = min(stride, n)
-    return jnp.concatenate([jnp.zeros_like(plane[..., :stride]), plane[..., : n - stride]], axis=-1)
-
-
-def _product(matrix: jax.Array, cells: jax.Array, axis: int) -> jax.Array:
-    """``matrix`` times the voxels of cells along an axis; in full float32 on every device."""
-    lead, size = math.prod(cells.shape[:axis]), cells.shape[axis]
-    columns = cells.reshape(lead, size, -1)
-    matrices = jnp.broadcast_to(matrix, (lead, *matrix.shape))  # a plain batch is what XLA is fast at
-    return jnp.matmul(matrices, columns, precision=lax.Precision.HIGHEST).reshape(cells.shape)
-
-
 def _filter(planes: list[jax.Array], crossed: jax.Array, change: jax.Array, stride: int) -> list[jax.Array]:
     """Filter across borders along one axis.
 
@@ -143,14 +103,14 @@ def _filter(planes: list[jax.Array], crossed: jax.Array, change: jax.Array, stri
     """
     half = jnp.where(crossed, jnp.float32(0.5), jnp.float32(0))
     half = half.reshape([1] * (planes[0].ndim - 1) + [-1])
-    mirrored = jnp.stack([(planes[7 - i] - _next(planes[i], stride)) * half for i in range(4)])
-    changes = _product(change, mirrored, 0)
-    near = [planes[i] - _previous(changes[i], stride) for i in range(4)]
+    mirrored = jnp.stack([(planes[7 - i] - next_block(planes[i], stride)) * half for i in range(4)])
+    changes = multiply(change, mirrored, 0)
+    near = [planes[i] - previous_block(changes[i], stride) for i in range(4)]
     return near + [planes[i] + changes[7 - i] for i in range(4, 8)]
 
 
 def _filter_cells(cells: jax.Array, axis: int, plan: Plan, change: jax.Array, stride: int) -> jax.Array:
-    return jnp.stack(_filter(_planes(cells, axis), plan.crossed[axis], change, stride), axis=axis)
+    return jnp.stack(_filter(planes_of(cells, axis), plan.crossed[axis], change, stride), axis=axis)
 
 
 def _filter_depth(volume: jax.Array, plan: Plan, changes: np.ndarray, filter_index: jax.Array) -> jax.Array:
@@ -169,12 +129,12 @@ def _filter_depth(volume: jax.Array, plan: Plan, changes: np.ndarray, filter_ind
 
 def _fold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
     """Put the sums of large blocks' mirrored halves in the first's place, differences in the second's."""
-    planes, root = _planes(cells, axis), jnp.float32(math.sqrt(0.5))
+    planes, root = planes_of(cells, axis), jnp.float32(math.sqrt(0.5))
     first, second = plan.first[axis][None, None], plan.second[axis][None, None]
 
     def folded(i: int) -> jax.Array:
-        total = (planes[i] + _next(planes[7 - i], stride)) * root
-        difference = (_previous(planes[i], stride) - planes[7 - i]) * root
+        total = (planes[i] + next_block(planes[7 - i], stride)) * root
+        difference = (previous_block(planes[i], stride) - planes[7 - i]) * root
         return jnp.where(first, total, jnp.where(second, difference, planes[i]))
 
     return jnp.stack([folded(i) for i in range(BLOCK)], axis=axis)
@@ -182,12 +142,12 @@ def _fold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
 
 def _unfold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
     """The inverse of ``_fold``."""
-    planes, root = _planes(cells, axis), jnp.float32(math.sqrt(0.5))
+    planes, root = planes_of(cells, axis), jnp.float32(math.sqrt(0.5))
     first, second = plan.first[axis][None, None], plan.second[axis][None, None]
 
     def unfolded(i: int) -> jax.Array:
-        near = (planes[i] + _next(planes[i], stride)) * root
-        far = (_previous(planes[7 - i], stride) - planes[7 - i]) * root
+        near = (planes[i] + next_block(planes[i], stride)) * root
+        far = (previous_block(planes[7 - i], stride) - planes[7 - i]) * root
         return jnp.where(first, near, jnp.where(second, far, planes[i]))
 
     return jnp.stack([unfolded(i) for i in range(BLOCK)], axis=axis)
@@ -198,8 +158,8 @@ def _mix_means(mean: jax.Array, plan: Plan) -> jax.Array:
     strides, plan = _strides(plan), _flat(plan)
     root = jnp.float32(math.sqrt(0.5))
     for axis, stride in enumerate(strides):
-        total = (mean + _next(mean, stride)) * root
-        difference = (_previous(mean, stride) - mean) * root
+        total = (mean + next_block(mean, stride)) * root
+        difference = (previous_block(mean, stride) - mean) * root
         mean = jnp.where(plan.first[axis], total, jnp.where(plan.second[axis], difference, mean))
     return mean
 
@@ -230,9 +190,9 @@ def _cosines(
             cells = cells * scale
         elif mixed:
             cells = _fold(cells, axis, stride, plan)
-        result = _product(even, cells, axis)
+        result = multiply(even, cells, axis)
         if mixed:
-            result = jnp.where(plan.second[axis], _product(odd, cells, axis), result)
+            result = jnp.where(plan.second[axis], multiply(odd, cells, axis), result)
         if not inverse:
             return result * scale
         return _unfold(result, axis, stride, plan) if mixed else result

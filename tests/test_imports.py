@@ -6,7 +6,7 @@ import pytest
 import nvc_jax
 
 ORDER = """
-blocks normalize quantize entropy correction metrics transform regions classes refinement models checkpoints
+blocks normalize quantize entropy correction metrics cells transform regions classes refinement models checkpoints
 bitstream choices spectral geometric latents codec streams volumes container pipeline datasets fitting refining
 training figures demo cli
 """.split()
