@@ -4,6 +4,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from nvc_jax.models import (
     VARIANTS,
@@ -13,6 +14,8 @@ from nvc_jax.models import (
     abstract_params,
     bind,
     config_from_dict,
+    convolve_doubling,
+    convolve_halving,
     init_params,
 )
 
@@ -47,6 +50,20 @@ def test_shapes_and_core(name: str) -> None:
     assert decoded.shape == blocks.shape
     core = slice(config.margin, config.margin + config.block_size)
     np.testing.assert_allclose(model.decode_core(mean), decoded[:, core, core, core], atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [(1, 5), (4, 1)])
+def test_matrix_products_are_the_convolutions(channels: tuple[int, int]) -> None:
+    keys = jax.random.split(jax.random.key(0), 2)
+    values = jax.random.normal(keys[0], (2, 6, 4, 8, channels[0]))
+    rngs = nnx.Rngs(0, bias=1)
+    initialise = nnx.initializers.normal()
+    for kind, product in ((nnx.Conv, convolve_halving), (nnx.ConvTranspose, convolve_doubling)):
+        layer = kind(*channels, (3, 3, 3), strides=(2, 2, 2), bias_init=initialise, rngs=rngs)
+        expected = layer(values)
+        got = product(values, layer)
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 def test_variants_are_those_of_table_1() -> None:

@@ -100,3 +100,15 @@ def test_quoted_ratios_are_what_was_measured() -> None:
 def test_quoted_series_are_what_was_measured() -> None:
     for name, means in json.loads((RESULTS / "domain.json").read_text())["geometric_mean_ratio"].items():
         assert f"| {name} | {means['nvc-1']:.2f} | {means['fitted to the series']:.2f} |" in README
+
+
+def test_quoted_answers_to_open_questions_are_what_was_measured() -> None:
+    measured = json.loads((RESULTS / "open-questions.json").read_text())
+    for question, values in measured["questions"].items():
+        row = next(line for line in README.splitlines() if line.startswith(f"| {question} |"))
+        cells = [cell.strip() for cell in row.split("|")[2:]]
+        for cell, (value, name) in zip(cells, values.items(), strict=False):
+            run = measured["runs"][name]
+            mode = "blend" if "blended" in question and run["model"]["margin"] else "crop"
+            encode, decode = (run["speed"][way]["time_ratio"] for way in ("encode", f"decode_{mode}"))
+            assert cell == f"{value}: {run['quality'][mode]['psnr_db']:.1f} dB, {encode:.1f}/{decode:.1f}"
