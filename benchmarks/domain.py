@@ -10,13 +10,14 @@ import argparse
 import math
 from pathlib import Path
 
+import jax
 import numpy as np
 from common import table, unit_volume, volumes, write_results
 from rate_distortion import PSNR_GRID, library_points, mean_ratio, nvc_points
 
 import nvc_jax
-from nvc_jax.fitting import fit_class_model
 from nvc_jax.models import SpectralConfig
+from nvc_jax.refining import fit_spectral
 
 SERIES = ("isabel", "viscous")
 
@@ -37,8 +38,8 @@ def main() -> None:
             for split in ("series-train", "series-test")
         )
         config = SpectralConfig()
-        model = fit_class_model(list(train.values()), config, blocks_per_volume=2000)
-        fitted = nvc_jax.Codec(config, model._asdict())
+        params = fit_spectral(list(train.values()), config, blocks_per_volume=2000, augment=False)
+        fitted = nvc_jax.Codec(config, jax.device_put(params))
         for name, volume in test.items():
             sperr = library_points(volume, ("SPERR",))["SPERR"]
             results.setdefault(series, {})[name] = {

@@ -15,7 +15,8 @@ from nvc_jax.regions import Layout
 
 _SAMPLE_SIDE = 32
 _MAX_SAMPLES = 12
-_WORTH_CHANGING_SIZE = 0.95
+_WORTH_SIXTEEN, _WORTH_CHANGING_SIZE, _WORTH_PLAIN = 0.98, 0.85, 0.95
+"""Shares of others' costs below which it is worth to be mostly large, of another size, and without filter."""
 
 
 def _cost(step: jax.Array, cells: jax.Array) -> jax.Array:
@@ -66,7 +67,11 @@ def choose_filter(volume: jax.Array, step: jax.Array) -> jax.Array:
 
 
 def choose_modes(volume: jax.Array, step: jax.Array, layout: Layout, filter_index: jax.Array) -> jax.Array:
-    """The mode of each region that makes it cheapest if its neighbours had the same; int32 (z, y, x)."""
+    """The mode of every region, int32 (z, y, x), by what it would cost if its neighbours had the same.
+
+    Where modes meet, the filter does not cross, which costs both sides: most regions have one size, and
+    others must be worth it.
+    """
     grid = grid_shape(check_shape(volume.shape), BLOCK)
 
     def cost(mode: jax.Array) -> jax.Array:
@@ -74,8 +79,10 @@ def choose_modes(volume: jax.Array, step: jax.Array, layout: Layout, filter_inde
         blocks = transform.map_latents(partial(_cost, step), volume, plan, filter_index)
         return regions.add_up(blocks.reshape(grid))
 
-    costs = lax.map(cost, jnp.arange(regions.N_MODES))
-    # Where sizes meet, the filter does not cross: changing size must be worth more than that.
-    large = costs[regions.LARGE] / _WORTH_CHANGING_SIZE
-    costs = costs.at[regions.LARGE].set(jnp.where(regions.is_whole(grid, layout.extent), large, jnp.inf))
-    return jnp.argmin(costs, axis=0).astype(jnp.int32)
+    plain, lapped, large = lax.map(cost, jnp.arange(regions.N_MODES))
+    is_whole = regions.is_whole(grid, layout.extent)
+    mostly_large = jnp.sum(jnp.where(is_whole, large, lapped)) < _WORTH_SIXTEEN * jnp.sum(lapped)
+    lapped = jnp.where(mostly_large & is_whole, lapped / _WORTH_CHANGING_SIZE, lapped)
+    large = jnp.where(mostly_large, large, large / _WORTH_CHANGING_SIZE)
+    costs = [plain / _WORTH_PLAIN, lapped, jnp.where(is_whole, large, jnp.inf)]
+    return jnp.argmin(jnp.stack(costs), axis=0).astype(jnp.int32)

@@ -67,8 +67,15 @@ def init_refinement(n_latents: int, n_classes: int, n_ways: int, *, key: jax.Arr
 
 
 def abstract_refinement(n_latents: int, n_classes: int, n_ways: int) -> Params:
-    """Shapes and dtypes of ``init_refinement``'s parameters."""
-    return jax.eval_shape(lambda: init_refinement(n_latents, n_classes, n_ways, key=jax.random.key(0)))
+    """Shapes and dtypes of a refinement's parameters as checkpoints store them."""
+    return jax.eval_shape(
+        lambda: stored(init_refinement(n_latents, n_classes, n_ways, key=jax.random.key(0)))
+    )
+
+
+def stored(params: Params) -> Params:
+    """Parameters as checkpoints store them: the network in float16, which is as good and half as large."""
+    return {**params, "network": jax.tree.map(lambda leaf: leaf.astype(jnp.float16), params["network"])}
 
 
 @functools.lru_cache
@@ -86,6 +93,7 @@ def bind_refinement(network: Params) -> RefinementNetwork:
     )
     graph, state = _abstract_network(*sizes)
     state = jax.tree.map(lambda leaf: leaf, state)
+    network = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), network)
     nnx.replace_by_pure_dict(state, network)
     return nnx.merge(graph, state)
 

@@ -22,6 +22,7 @@ from nvc_jax.refinement import (
     bind_refinement,
     init_refinement,
     refinement_features,
+    stored,
 )
 
 _CUBE_SIDE = 64
@@ -189,7 +190,7 @@ def fit_refinement(
         augment: mirror and turn cubes; better where axes are alike or volumes are of many ways.
 
     Returns:
-        Parameters for ``refinement.refine``, float32.
+        Parameters for ``refinement.refine``, as checkpoints store them.
     """
     rng = np.random.default_rng(seed)
     collected = _collect(model, volumes, cubes_per_volume, augment, rng)
@@ -210,7 +211,7 @@ def fit_refinement(
         order = jnp.asarray(rng.integers(n, size=(count, _BATCH_SIZE)), jnp.int32)
         signs = jnp.asarray(rng.choice((-1, 1), count), jnp.float32)
         network, state = _dispatch(optimizer, network, state, examples, order, signs)
-    return {"network": jax.device_get(network), "gains": _fit_gains(network, judged, n_classes)}
+    return jax.device_get(stored({"network": network, "gains": _fit_gains(network, judged, n_classes)}))
 
 
 @jax.jit

@@ -153,18 +153,20 @@ def make_plan(modes: jax.Array, grid: Shape3, extent: jax.Array) -> Plan:
     """How the transform treats each block, from the modes of the regions, int32 (z, y, x)."""
     large = spread((modes == LARGE) & is_whole(grid, extent), grid)
     lapped = spread(modes != PLAIN, grid)
-    crossed, first, second = [], [], []
+    by_axis = []
     for axis, index in enumerate(_indices(grid)):
         odd = index % 2 == 1
-        # No filter across the border of a short block: it would have more latents than voxels.
+        first, second = large & ~odd, large & odd
+        # No filter across the border of a short block: it would have more latents than voxels. Nor between
+        # sizes: what the filter did inside the small one is not there in the large.
         next_is_full = (index + 2) * BLOCK <= extent[axis]
-        # Nor between sizes: what the filter did inside the small one is not there in the large.
         alike = lapped & jnp.roll(lapped, -1, axis) & (large == jnp.roll(large, -1, axis))
-        joined = alike & next_is_full
-        crossed.append(joined & ~(large & ~odd))
-        first.append(large & ~odd)
-        second.append(large & odd)
-    return Plan(jnp.stack(crossed), jnp.stack(first), jnp.stack(second), lapped)
+        crossed = alike & next_is_full & ~first
+        before = jnp.roll(crossed, 1, axis)
+        before = jnp.where(second, jnp.roll(before, 1, axis), before)
+        after = jnp.where(first, jnp.roll(crossed, -1, axis), crossed)
+        by_axis.append(Plan(crossed, before, after, first, second))
+    return Plan(*(jnp.stack(leaves) for leaves in zip(*by_axis, strict=True)))
 
 
 def ways(filter_index: jax.Array, modes: jax.Array) -> jax.Array:

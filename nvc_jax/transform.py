@@ -42,15 +42,18 @@ class Plan(NamedTuple):
 
     Attributes:
         crossed: (3, z, y, x), the filter crosses the border to the next block along each axis.
+        before: (3, z, y, x), the filter crosses the border before the block, or before the large one that the
+            block is half of.
+        after: (3, z, y, x), it crosses the border after it.
         first: (3, z, y, x), the block is the first half of a large one along each axis.
         second: (3, z, y, x), the block is the second half of a large one along each axis.
-        lapped: (z, y, x), the filter crosses this block's borders, where it can.
     """
 
     crossed: jax.Array
+    before: jax.Array
+    after: jax.Array
     first: jax.Array
     second: jax.Array
-    lapped: jax.Array
 
 
 def _rotation(name: str) -> np.ndarray:
@@ -70,26 +73,35 @@ def _border_matrix(rotation: np.ndarray) -> np.ndarray:
     return butterfly.T @ np.block([[identity, zero], [zero, rotation]]) @ butterfly
 
 
-@functools.cache
-def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rotations and inverses less the identity (filters, 4, 4), and norms (filters, 3, 8).
+def _norms(inverse: np.ndarray) -> np.ndarray:
+    """Norms along one axis of the synthesis functions that a filter's ``inverse`` leaves, (12, 8).
 
-    Norms are those of the synthesis functions along one axis, of a block, and of the first and the second
-    half of a large one.
+    Rows: 4·(0 for a block, 1 and 2 for the first and second half of a large one), + 2 where the filter
+    crosses the border before it, + 1 where it crosses the one after.
     """
-    rotations = np.stack([_rotation(name) for name in FILTERS])
-    inverses = np.linalg.inv(rotations)
-    norms = []
-    for inverse in inverses:
-        row = []
+    rows = np.zeros((3, 4, BLOCK))
+    for crossing in range(4):
         for size in (BLOCK, 2 * BLOCK):
             undo = np.eye(3 * size)
-            for border in (size, 2 * size):
-                undo[border - 4 : border + 4, border - 4 : border + 4] = _border_matrix(inverse)
-            row.append(np.linalg.norm(undo[:, size : 2 * size] @ dct_matrix(size).T, axis=0))
-        norms.append([row[0], row[1][0::2], row[1][1::2]])
-    eye = np.eye(4)
-    return tuple(np.asarray(x, np.float32) for x in (rotations - eye, inverses - eye, norms))  # type: ignore[return-value]
+            for border, crosses in ((size, crossing & 2), (2 * size, crossing & 1)):
+                if crosses:
+                    undo[border - 4 : border + 4, border - 4 : border + 4] = _border_matrix(inverse)
+            norms = np.linalg.norm(undo[:, size : 2 * size] @ dct_matrix(size).T, axis=0)
+            if size == BLOCK:
+                rows[0, crossing] = norms
+            else:
+                rows[1:, crossing] = norms[0::2], norms[1::2]
+    return rows.reshape(12, BLOCK)
+
+
+@functools.cache
+def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every filter the rotation and its inverse less the identity (filters, 4, 4), and norms."""
+    rotations = np.stack([_rotation(name) for name in FILTERS])
+    inverses = np.linalg.inv(rotations)
+    norms = np.stack([_norms(inverse) for inverse in inverses])
+    changes, undone = rotations - np.eye(4), inverses - np.eye(4)
+    return changes.astype(np.float32), undone.astype(np.float32), norms.astype(np.float32)
 
 
 def _filter(planes: list[jax.Array], crossed: jax.Array, change: jax.Array, stride: int) -> list[jax.Array]:
@@ -165,16 +177,11 @@ def _mix_means(mean: jax.Array, plan: Plan) -> jax.Array:
 
 
 def _scales(plan: Plan, norms: jax.Array) -> jax.Array:
-    """What an error of 1 in a latent adds to the volume along each axis, (3, 8, n); norms are (3, 8)."""
-
-    def lapped() -> jax.Array:
-        whole, first, second = norms[:, None, :, None]
-        large = jnp.where(plan.first[:, None], first, second)
-        chosen = jnp.where(plan.first[:, None] | plan.second[:, None], large, whole)
-        return jnp.where(plan.lapped[None, None], chosen, jnp.float32(1))
-
-    ones = jnp.ones((3, BLOCK, plan.lapped.shape[-1]), jnp.float32)
-    return lax.cond(jnp.any(plan.lapped), lapped, lambda: ones)
+    """What an error of 1 in a latent adds to the volume along each axis, (3, 8, n); norms are ``_norms``."""
+    ones = jnp.ones((3, BLOCK, plan.crossed.shape[-1]), jnp.float32)
+    kind = jnp.where(plan.first, 1, jnp.where(plan.second, 2, 0))
+    row = 4 * kind + 2 * plan.before.astype(jnp.int32) + plan.after.astype(jnp.int32)
+    return lax.cond(jnp.any(plan.crossed), lambda: norms[row].transpose(0, 2, 1), lambda: ones)
 
 
 def _cosines(
@@ -209,7 +216,7 @@ def _flat(plan: Plan) -> Plan:
 
 def _strides(plan: Plan) -> tuple[int, int, int]:
     """How far apart in a flattened grid neighbours along z, y and x are."""
-    _, y, x = plan.lapped.shape
+    _, y, x = plan.crossed.shape[1:]
     return y * x, x, 1
 
 
@@ -249,8 +256,8 @@ def _map_slabs(
         plan: of the whole grid.
         layer: entries of a layer.
     """
-    n_layers = plan.lapped.shape[0]
-    per_slab = max(2, _BLOCKS_PER_SLAB // math.prod(plan.lapped.shape[1:]) // 2 * 2)
+    n_layers = plan.crossed.shape[1]
+    per_slab = max(2, _BLOCKS_PER_SLAB // math.prod(plan.crossed.shape[2:]) // 2 * 2)
     if n_layers <= per_slab:
         return function(items, plan)
     n_slabs = -(-n_layers // per_slab)
@@ -316,8 +323,8 @@ def inverse(latents: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Arra
 
     def one(slab: jax.Array, plan: Plan) -> jax.Array:
         cells = _synthesize_slab(slab.T.reshape(BLOCK, BLOCK, BLOCK, -1), plan, filter_index)
-        return from_cells(cells, check_shape(plan.lapped.shape))
+        return from_cells(cells, check_shape(plan.crossed.shape[1:]))
 
     latents = latents.at[:, 0].set(_mix_means(latents[:, 0], plan))
-    volume = _map_slabs(one, latents, plan, math.prod(plan.lapped.shape[1:]))
+    volume = _map_slabs(one, latents, plan, math.prod(plan.crossed.shape[2:]))
     return _filter_depth(volume, plan, _tables()[1], filter_index)

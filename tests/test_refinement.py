@@ -8,19 +8,26 @@ from nvc_jax.models import Params
 from nvc_jax.refinement import N_FEATURES, N_OWN, N_SHARED, init_refinement, refine, refinement_features
 
 GRID = (2, 3, 4)
-N_BLOCKS, N_LATENTS, N_CLASSES, N_KINDS = 24, 80, 5, 3
+N_BLOCKS, N_LATENTS, N_CLASSES, N_WAYS = 24, 80, 5, 3
 
 
 def blocks(seed: int = 0) -> tuple[jax.Array, jax.Array, jax.Array]:
     rng = np.random.default_rng(seed)
     values = rng.normal(0, 30, (N_BLOCKS, N_LATENTS)).astype(np.float32)
-    classes, kinds = rng.integers(N_CLASSES, size=N_BLOCKS), rng.integers(N_KINDS, size=N_BLOCKS)
-    return jnp.asarray(values), jnp.asarray(classes, jnp.int32), jnp.asarray(kinds, jnp.int32)
+    classes, ways = rng.integers(N_CLASSES, size=N_BLOCKS), rng.integers(N_WAYS, size=N_BLOCKS)
+    return jnp.asarray(values), jnp.asarray(classes, jnp.int32), jnp.asarray(ways, jnp.int32)
+
+
+ORDER = jnp.asarray(1 + np.random.default_rng(9).permutation(N_LATENTS - 1), jnp.int32)
+
+
+def refine_blocks(params: Params, values: jax.Array, classes: jax.Array, ways: jax.Array) -> jax.Array:
+    return refine(params, values, ORDER, classes, ways, GRID)
 
 
 def random_params() -> Params:
     """Every parameter random: as no training would leave them."""
-    params = init_refinement(N_LATENTS, N_CLASSES, N_KINDS, key=jax.random.key(0))
+    params = init_refinement(N_LATENTS, N_CLASSES, N_WAYS, key=jax.random.key(0))
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(1), len(leaves))
     return jax.tree.unflatten(
@@ -29,21 +36,21 @@ def random_params() -> Params:
 
 
 def test_fresh_parameters_change_nothing() -> None:
-    params = init_refinement(N_LATENTS, N_CLASSES, N_KINDS, key=jax.random.key(0))
-    np.testing.assert_array_equal(refine(params, *blocks(), GRID), np.zeros((N_BLOCKS, N_LATENTS)))
+    params = init_refinement(N_LATENTS, N_CLASSES, N_WAYS, key=jax.random.key(0))
+    np.testing.assert_array_equal(refine_blocks(params, *blocks()), np.zeros((N_BLOCKS, N_LATENTS)))
 
 
 def test_shapes_are_known_before_there_are_parameters() -> None:
-    abstract = refinement.abstract_refinement(N_LATENTS, N_CLASSES, N_KINDS)
-    params = init_refinement(N_LATENTS, N_CLASSES, N_KINDS, key=jax.random.key(0))
+    abstract = refinement.abstract_refinement(N_LATENTS, N_CLASSES, N_WAYS)
+    params = refinement.stored(init_refinement(N_LATENTS, N_CLASSES, N_WAYS, key=jax.random.key(0)))
     described = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (abstract, params))
     assert described[0] == described[1]
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e6])
 def test_corrections_are_finite_and_bounded(scale: float) -> None:
-    values, classes, kinds = blocks()
-    corrections = refine(random_params(), values * jnp.float32(scale), classes, kinds, GRID)
+    values, classes, ways = blocks()
+    corrections = refine_blocks(random_params(), values * jnp.float32(scale), classes, ways)
     assert corrections.shape == values.shape
     assert corrections.dtype == jnp.float32
     assert 0 < np.abs(corrections).max() <= refinement.MAX_CORRECTION
@@ -51,11 +58,10 @@ def test_corrections_are_finite_and_bounded(scale: float) -> None:
 
 def test_features_are_those_of_the_block_and_its_six_neighbours() -> None:
     values, *_ = blocks()
-    features = np.asarray(refinement_features(values, GRID)).reshape(*GRID, N_FEATURES)
-    field = np.asarray(values).reshape(*GRID, N_LATENTS)
-    own, faces = features[..., :N_OWN], features[..., N_OWN:].reshape(*GRID, 6, N_SHARED)
-    np.testing.assert_array_equal(own[..., 0], 0)
-    np.testing.assert_allclose(own[..., 1:], np.arcsinh(field[..., 1:N_OWN]), rtol=1e-5)
+    features = np.asarray(refinement_features(values, ORDER, GRID)).reshape(*GRID, N_FEATURES)
+    field = np.asarray(values)[:, np.concatenate([[0], ORDER])].reshape(*GRID, N_LATENTS)
+    own, faces = features[..., : N_OWN - 1], features[..., N_OWN - 1 :].reshape(*GRID, 6, N_SHARED)
+    np.testing.assert_allclose(own, np.arcsinh(field[..., 1:N_OWN]), rtol=1e-5)
     offsets = [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)]
     for face, offset in enumerate(offsets):
         for place in np.ndindex(GRID):
@@ -68,32 +74,32 @@ def test_features_are_those_of_the_block_and_its_six_neighbours() -> None:
 
 
 def test_means_count_only_by_their_differences() -> None:
-    params, (values, classes, kinds) = random_params(), blocks()
+    params, (values, classes, ways) = random_params(), blocks()
     values = jnp.round(values)
     shifted = values.at[:, 0].add(4096)
     np.testing.assert_array_equal(
-        refine(params, values, classes, kinds, GRID), refine(params, shifted, classes, kinds, GRID)
+        refine_blocks(params, values, classes, ways), refine_blocks(params, shifted, classes, ways)
     )
 
 
 def test_gains_silence_classes() -> None:
-    params, (values, classes, kinds) = random_params(), blocks()
+    params, (values, classes, ways) = random_params(), blocks()
     params["gains"] = jnp.ones(N_CLASSES).at[2].set(0)
-    changed = np.any(np.asarray(refine(params, values, classes, kinds, GRID)) != 0, axis=1)
+    changed = np.any(np.asarray(refine_blocks(params, values, classes, ways)) != 0, axis=1)
     np.testing.assert_array_equal(changed, np.asarray(classes) != 2)
 
 
 def test_runs_inside_jit_vmap_and_shard_map() -> None:
-    params, (values, classes, kinds) = random_params(), blocks()
-    expected = refine(params, values, classes, kinds, GRID)
+    params, (values, classes, ways) = random_params(), blocks()
+    expected = refine_blocks(params, values, classes, ways)
     on_host = jax.tree.map(np.asarray, params)  # as a checkpoint brings them
-    closed = jax.jit(lambda *given: refine(on_host, *given, GRID))
-    np.testing.assert_allclose(closed(values, classes, kinds), expected, atol=1e-4)
+    closed = jax.jit(lambda *given: refine_blocks(on_host, *given))
+    np.testing.assert_allclose(closed(values, classes, ways), expected, atol=1e-4)
 
     def process(params: Params, *given: jax.Array) -> jax.Array:
-        return refine(params, *given, GRID)
+        return refine_blocks(params, *given)
 
-    stacked = [jnp.stack([x, x[::-1]]) for x in (values, classes, kinds)]
+    stacked = [jnp.stack([x, x[::-1]]) for x in (values, classes, ways)]
     batched = jax.jit(jax.vmap(process, in_axes=(None, 0, 0, 0)))(params, *stacked)
     np.testing.assert_allclose(batched[0], expected, atol=1e-4)
 

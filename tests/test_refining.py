@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax import refining, transform
+from nvc_jax import refining
+from nvc_jax.cells import BLOCK
 from nvc_jax.classes import ClassModel
 from nvc_jax.fitting import fit_class_model
 from nvc_jax.models import SpectralConfig
@@ -11,7 +12,7 @@ from nvc_jax.normalize import finite_range
 from nvc_jax.refinement import refine
 
 SIDE = 32
-GRID = (SIDE // transform.BLOCK,) * 3
+GRID = (SIDE // BLOCK,) * 3
 
 
 def fronts(seed: int) -> np.ndarray:
@@ -40,7 +41,7 @@ def test_fitting_lowers_the_error_on_other_volumes(model: ClassModel) -> None:
         for step in (0.1, 0.3):
             seen = refining.observe(model, volume, *finite_range(volume), jnp.float32(step))
             errors = np.asarray(seen.errors)
-            corrections = np.asarray(refine(params, seen.values, seen.classes, seen.kinds, GRID))
+            corrections = np.asarray(refine(params, seen.values, model.order, seen.classes, seen.ways, GRID))
             before += (errors**2).sum()
             after += ((errors - corrections) ** 2).sum()
     assert after < 0.95 * before

@@ -9,9 +9,9 @@ import nvc_jax
 from nvc_jax import spectral
 from nvc_jax.codec import _encode_spectral
 from nvc_jax.demo import SAMPLE
-from nvc_jax.fitting import fit_class_model
 from nvc_jax.metrics import psnr_db
 from nvc_jax.models import SpectralConfig
+from nvc_jax.refining import fit_spectral
 from nvc_jax.volumes import read_volume
 
 VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
@@ -142,7 +142,7 @@ def test_a_model_fitted_in_a_domain_is_better_there(codec: nvc_jax.Codec) -> Non
         return (np.sin(x * 2.2 + rng.uniform(0, 9)) * np.cos(z * 0.02 + y * 0.03)).astype(np.float32)
 
     config = SpectralConfig(n_classes=16, n_tables=24)
-    params = fit_class_model([waves(), waves()], config, blocks_per_volume=200)._asdict()
+    params = fit_spectral([waves(), waves()], config, blocks_per_volume=200, refinement_steps=100)
     fitted = nvc_jax.Codec(config, params)
     volume = waves()
     ours, n_ours = round_trip(fitted, volume, 0.02)

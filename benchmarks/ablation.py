@@ -1,0 +1,143 @@
+"""What each part of nvc-1 earns, in bits and in time: the codec built up from the plain block DCT.
+
+Bits at equal PSNR over those of the whole codec, as in ``rate_distortion.py``, on the middles (at most 96³
+voxels) of the volumes of split ``test``; the model is nvc-1 throughout, whose tables were counted on what the
+whole codec does, which flatters it a little. Seconds are those of the whole codec's, near 45 dB, best of 2.
+The last rows say what training on a user's own series adds: from ``domain.py``.
+
+    pip install ".[bench]"
+    python benchmarks/ablation.py VOLUMES     # a directory with INDEX.csv; after domain.py
+"""
+
+import argparse
+import contextlib
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from common import RESULTS, table, unit_volume, volumes, write_results
+from rate_distortion import PSNR_GRID, STEPS, Point, dct_points, mean_ratio, nearest, point
+
+import nvc_jax
+from nvc_jax import regions, spectral
+from nvc_jax.classes import Costs, make_costs
+from nvc_jax.models import Params
+
+SIDE = 96
+PARTS = (
+    "block DCT, Zstandard",
+    "8³ DCT, classes and rANS",
+    "+ lapped filter",
+    "+ modes of regions",
+    "+ rate–distortion-optimised integers",
+    "+ learned refinement",
+)
+
+
+def _no_filter(volume: jax.Array, step: jax.Array) -> jax.Array:
+    return jnp.int32(0)
+
+
+def _lapped(volume: jax.Array, step: jax.Array, layout: regions.Layout, index: jax.Array) -> jax.Array:
+    grid = tuple(side // 8 for side in volume.shape)
+    return jnp.full(regions.region_grid(grid), regions.LAPPED, jnp.int32)
+
+
+def _rounding(model: nvc_jax.classes.ClassModel) -> Costs:
+    """Costs by which every latent is rounded to the nearest integer."""
+    costs = make_costs(model)
+    half = jnp.full_like(costs.first_above, 0.5)
+    return costs._replace(first_above=half, further_above=half)
+
+
+@contextlib.contextmanager
+def without(part: str) -> Iterator[None]:
+    """The codec with ``part`` its last: what comes after in PARTS is left out."""
+    index = PARTS.index(part)
+    with contextlib.ExitStack() as stack:
+        for last, name, replacement in (
+            (1, "choose_filter", _no_filter),
+            (2, "choose_modes", _lapped),
+            (3, "make_costs", _rounding),
+        ):
+            if index <= last:
+                stack.enter_context(mock.patch.object(spectral, name, replacement))
+        yield
+
+
+def silenced(params: Params, part: str) -> Params:
+    """The model, without its refinement unless ``part`` is the last."""
+    if part == PARTS[-1]:
+        return params
+    gains = np.zeros_like(params["refinement"]["gains"])
+    return {**params, "refinement": {**params["refinement"], "gains": gains}}
+
+
+def points(params: Params, volume: np.ndarray, part: str) -> list[Point]:
+    if part == PARTS[0]:
+        return dct_points(volume)
+    params = jax.device_put(silenced(params, part))
+    encode = jax.jit(lambda *given: spectral.encode.__wrapped__(*given))  # compiled with what is patched
+    numbers = jnp.float32(0), jnp.float32(1)
+    with without(part):
+        return [
+            point(
+                volume,
+                lambda step=step: jax.block_until_ready(
+                    encode(params, jnp.asarray(volume), *numbers, jnp.float32(step))
+                ),
+                lambda encoded: np.asarray(spectral.decode(params, encoded)),
+                lambda encoded: 32 + 12 + 2 * int(encoded.used),
+            )
+            for step in STEPS
+        ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("volumes", type=Path)
+    directory = parser.parse_args().volumes
+    params = nvc_jax.load_codec("nvc-1").params
+    measured: dict[str, dict[str, dict[str, float]]] = {}
+    for name, row in volumes(directory, "test").items():
+        volume, _ = unit_volume(directory / row["file"])
+        starts = [max(0, (side - SIDE) // 2) for side in volume.shape]
+        volume = np.ascontiguousarray(volume[tuple(slice(a, a + SIDE) for a in starts)])
+        found = {part: points(params, volume, part) for part in PARTS}
+        whole = found[PARTS[-1]]
+        fastest = nearest(whole)
+        measured[name] = {
+            part: {
+                "bits": mean_ratio(of, whole, PSNR_GRID),
+                **{
+                    way: fastest[f"{way}_mb_per_second"] / nearest(of)[f"{way}_mb_per_second"]
+                    for way in ("encode", "decode")
+                },
+            }
+            for part, of in found.items()
+        }
+        print(name, {part: round(of["bits"], 3) for part, of in measured[name].items()}, flush=True)
+    means = {
+        part: {
+            key: float(np.exp(np.nanmean([math.log(of[part][key]) for of in measured.values()])))
+            for key in ("bits", "encode", "decode")
+        }
+        for part in PARTS
+    }
+    domain = json.loads((RESULTS / "domain.json").read_text())["geometric_mean_ratio"]
+    rows = [[part, *(f"{value:.2f}" for value in of.values())] for part, of in means.items()]
+    rows += [
+        [f"+ training on its own series, {series}", f"{of['nvc-1'] / of['fitted to the series']:.2f}", "", ""]
+        for series, of in domain.items()
+    ]
+    print(table(["", "bits", "encode seconds", "decode seconds"], rows))
+    write_results("ablation", {"mean": means, "volumes": measured, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nvc_jax import bitstream, entropy, regions
+from nvc_jax.bitstream import BlockSymbols
+from nvc_jax.blocks import Shape3, grid_shape
+from nvc_jax.cells import BLOCK, N_LATENTS
+from nvc_jax.classes import ClassModel
+
+N_CLASSES, N_TABLES = 4, 3
+DECAY = np.array([0.05, 0.5, 0.9])
+
+
+def make_model() -> ClassModel:
+    """A model whose tables have a trace of every token, the escape included."""
+    rng = np.random.default_rng(0)
+    values = np.arange(-60000, 60001)
+    tokens = np.asarray(entropy.to_token(jnp.asarray(values, jnp.int32))[0])
+    weights = DECAY[:, None] ** np.abs(values)[None]
+    probabilities = 1e-4 + np.stack([np.bincount(tokens, row, entropy.N_TOKENS) for row in weights])
+    tables = np.minimum(np.arange(N_CLASSES)[:, None], 2) * np.ones((1, N_LATENTS), int)
+    tables[:, N_LATENTS // 2 :] = np.maximum(tables[:, N_LATENTS // 2 :] - 1, 0)
+    tables[:, 0] = N_TABLES + np.arange(N_CLASSES)
+
+    def uniform(rows: int, n_tokens: int) -> jax.Array:
+        table = np.ones((rows, 1)) * (np.arange(entropy.N_TOKENS) < n_tokens)
+        return jnp.asarray(entropy.quantize_frequencies(table))
+
+    means = np.repeat(probabilities[2:], N_CLASSES, axis=0)
+    return ClassModel(
+        frequencies=jnp.asarray(entropy.quantize_frequencies(np.concatenate([probabilities, means]))),
+        bits=jnp.ones((N_TABLES, 3), jnp.float32),
+        shrink=jnp.zeros((N_TABLES, 2), jnp.float32),
+        order=jnp.asarray(1 + rng.permutation(N_LATENTS - 1), jnp.int32),
+        tables=jnp.asarray(tables, jnp.int32),
+        end_frequencies=uniform(N_CLASSES, bitstream.N_ENDS),
+        mode_frequencies=uniform(N_CLASSES, regions.N_MODES),
+        class_frequencies=uniform(N_CLASSES + 1, N_CLASSES),
+        class_bits=jnp.full(N_CLASSES, 2, jnp.float32),
+    )
+
+
+MODEL = make_model()
+encode = jax.jit(bitstream.encode_stream)
+decode = jax.jit(bitstream.decode_stream)
+
+
+def layout_for(shape: Shape3, extent: Shape3) -> regions.Layout:
+    return regions.make_layout(grid_shape(shape, BLOCK), jnp.array(extent, jnp.int32))
+
+
+def random_symbols(layout: regions.Layout, scale: int, seed: int) -> BlockSymbols:
+    """Symbols as an encoder might make them: blocks of all lengths, zero where there is no voxel."""
+    rng = np.random.default_rng(seed)
+    n = len(layout.kind)
+    integers = rng.integers(-scale, scale + 1, (n, N_LATENTS))
+    has = np.asarray(regions.frequencies_by_kind(layout.extent))[np.asarray(layout.kind)]
+    cut = rng.choice([0, 1, 15, 16, 17, 100, 511], n)
+    order = np.concatenate([[0], np.asarray(MODEL.order)])
+    place = np.argsort(order)
+    integers = np.where(has & (place[None] <= cut[:, None]), integers, 0)
+    modes = rng.integers(0, regions.N_MODES, n)
+    arrays = (integers, rng.integers(0, N_CLASSES, n), modes)
+    return BlockSymbols(*(jnp.asarray(x, jnp.int32) for x in arrays))
+
+
+def assert_same(layout: regions.Layout, decoded: BlockSymbols, symbols: BlockSymbols) -> None:
+    present = np.asarray(layout.order)[: int(layout.n_blocks)]
+    leaders = present[np.asarray(layout.leads)[present]]
+    np.testing.assert_array_equal(decoded.integers[present], symbols.integers[present])
+    np.testing.assert_array_equal(decoded.classes[present], symbols.classes[present])
+    np.testing.assert_array_equal(decoded.modes[leaders], symbols.modes[leaders])
+
+
+@pytest.mark.parametrize(
+    ("shape", "extent", "lanes"),
+    [
+        ((8, 8, 8), (8, 8, 8), 1),
+        ((8, 8, 8), (1, 3, 8), 1),
+        ((32, 32, 40), (32, 32, 40), 5),
+        ((32, 32, 40), (32, 32, 40), 1),
+        ((32, 32, 40), (25, 31, 39), 3),
+        ((32, 32, 40), (8, 9, 1), 5),
+    ],
+)
+def test_streams_round_trip(shape: Shape3, extent: Shape3, lanes: int) -> None:
+    layout = layout_for(shape, extent)
+    symbols = random_symbols(layout, 5, lanes)
+    words, used = encode(MODEL, layout, symbols, jnp.int32(lanes))
+    assert words.shape == (bitstream.stream_capacity(len(layout.kind), N_LATENTS),)
+    assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(lanes)), symbols)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 9, 300, entropy.MAX_MAGNITUDE]))
+def test_any_integers_round_trip(seed: int, scale: int) -> None:
+    layout = layout_for((16, 32, 32), (16, 29, 32))
+    symbols = random_symbols(layout, scale, seed)
+    words, used = encode(MODEL, layout, symbols, jnp.int32(2))
+    assert int(used) <= words.shape[0]
+    assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(2)), symbols)
+
+
+def test_the_worst_fits_the_buffer() -> None:
+    layout = layout_for((16, 16, 16), (16, 16, 16))
+    integers = jnp.full((8, N_LATENTS), entropy.MAX_MAGNITUDE, jnp.int32)
+    symbols = BlockSymbols(integers, jnp.zeros(8, jnp.int32), jnp.zeros(8, jnp.int32))
+    words, used = encode(MODEL, layout, symbols, jnp.int32(1))
+    assert int(used) <= words.shape[0]
+    assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(1)), symbols)
+
+
+def test_streams_are_near_what_their_tables_allow() -> None:
+    layout = layout_for((64, 64, 64), (64, 64, 64))
+    n, n_lanes = 512, 32
+    rng = np.random.default_rng(0)
+    chosen = rng.integers(0, N_CLASSES, n)
+    table = np.asarray(MODEL.tables)[chosen]
+    p = 1 - np.concatenate([DECAY, np.repeat(DECAY[2:], N_CLASSES)])[table]
+    values = jnp.asarray(rng.geometric(p) - rng.geometric(p), jnp.int32)
+    modes = jnp.asarray(rng.integers(0, regions.N_MODES, n), jnp.int32)
+    symbols = BlockSymbols(values, jnp.asarray(chosen, jnp.int32), modes)
+    places = bitstream.make_places(MODEL, layout)
+    ends = bitstream.end_tokens(places, layout, values)
+    coded = np.asarray(places.places)[0] < np.asarray(bitstream.n_coded(places, layout, ends))[:, None]
+    token, _, extra = (np.asarray(x) for x in entropy.to_token(values))
+    ideal = entropy.PRECISION - np.log2(np.asarray(MODEL.frequencies, float)[table, token]) + extra
+    heads = np.log2(N_CLASSES) + np.log2(bitstream.N_ENDS) + np.log2(regions.N_MODES) / 8
+    ideal_bits = ideal[coded].sum() + n * heads
+    _, used = encode(MODEL, layout, symbols, jnp.int32(n_lanes))
+    assert 0.999 * ideal_bits / 16 <= int(used) <= 1.005 * ideal_bits / 16 + 2 * n_lanes
+
+
+def test_ends_follow_the_last_integer() -> None:
+    layout = layout_for((8, 8, 32), (8, 8, 32))
+    places = bitstream.make_places(MODEL, layout)
+    integers = np.zeros((4, N_LATENTS), np.int32)
+    integers[:, 0] = 7  # the mean does not count
+    order = np.asarray(MODEL.order)
+    integers[1, order[0]], integers[2, order[16]], integers[3, order[510]] = 1, -1, 3
+    ends = bitstream.end_tokens(places, layout, jnp.asarray(integers))
+    np.testing.assert_array_equal(ends, [0, 1, 2, bitstream.N_ENDS - 1])
+    np.testing.assert_array_equal(bitstream.n_coded(places, layout, ends), [0, 16, 32, 511])
+
+
+def test_damaged_streams_end() -> None:
+    layout = layout_for((32, 32, 40), (32, 25, 40))
+    capacity = bitstream.stream_capacity(len(layout.kind), N_LATENTS)
+    words = np.random.default_rng(0).integers(0, 1 << 16, capacity)
+    decoder = functools.partial(decode, MODEL, layout, jnp.asarray(words, jnp.uint16))
+    for used in (words.size, 4, 50):
+        decoded = decoder(jnp.int32(used), jnp.int32(2))
+        assert decoded.integers.shape == (len(layout.kind), N_LATENTS)
+        assert 0 <= int(decoded.classes.min()) <= int(decoded.classes.max()) < N_CLASSES
+        assert 0 <= int(decoded.modes.min()) <= int(decoded.modes.max()) < regions.N_MODES
