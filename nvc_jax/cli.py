@@ -159,6 +159,11 @@ def _train(options: argparse.Namespace) -> None:
         raise FileExistsError(f"`--output` (={output}) exists already")
     config = _training_config(options.config)
     if isinstance(config.model, SpectralConfig):
+        if options.validation:
+            raise ValueError(
+                f"`--validation` (={options.validation}): spectral models take none; "
+                "of eight volumes or more they hold some out themselves"
+            )
         volumes = [read_volume(volume) for volume in options.volumes]
         # Volumes of one shape are taken for a series, whose axes may mean different things.
         is_series = len({volume.shape for volume in volumes}) == 1
@@ -210,9 +215,9 @@ def _training_config(name: str) -> training.TrainingConfig:
         return training.TrainingConfig(model=SpectralConfig())
     if name in VARIANTS:
         return training.TrainingConfig(model=VARIANTS[name])
-    path = Path(name)
+    path, known = Path(name), (pipeline.DEFAULT_MODEL, *VARIANTS)
     if not path.is_file():
-        raise FileNotFoundError(f"`CONFIG` (={name}) is neither a file nor one of {', '.join(VARIANTS)}")
+        raise FileNotFoundError(f"`CONFIG` (={name}) is neither a file nor one of {', '.join(known)}")
     try:
         description = json.loads(path.read_text())
     except ValueError as error:

@@ -30,6 +30,7 @@ _ALIGNMENT = 16
 _LARGEST_TARGET = 2.0  # steps; rare larger errors would drown the others
 _BATCH_SIZE = 512
 _STEPS_PER_DISPATCH = 256
+_MOST_STEPS, _MOST_EPOCHS = 8000, 40
 _PEAK_RATE = 2e-3
 _FLOOR = 8.0
 """Bits a block that count as none: they go to means and classes, and quiet cubes teach little."""
@@ -175,7 +176,7 @@ def fit_refinement(
     volumes: list[np.ndarray],
     *,
     seed: int = 0,
-    n_steps: int = 8000,
+    n_steps: int | None = None,
     cubes_per_volume: int = 16,
     augment: bool = True,
 ) -> Params:
@@ -185,9 +186,10 @@ def fit_refinement(
         model: the entropy model; what its encoder decides is what is learned from.
         volumes: (z, y, x) each, of supported dtypes. Of eight or more, every eighth only sets the gains.
         seed: the only source of randomness.
-        n_steps: optimiser steps, of 512 blocks each.
+        n_steps: optimiser steps, of 512 blocks each; if missing 8000, or as many as show every block 40
+            times.
         cubes_per_volume: how many parts of each volume to learn from, each at another quantiser step.
-        augment: mirror and turn cubes; better where axes are alike or volumes are of many ways.
+        augment: mirror and turn cubes; better where axes are alike or volumes are of many kinds.
 
     Returns:
         Parameters for ``refinement.refine``, as checkpoints store them.
@@ -200,12 +202,14 @@ def fit_refinement(
     examples = jax.tree.map(lambda *x: jnp.asarray(np.concatenate(x)), *learned)
     del collected, learned
 
+    n = len(examples.classes)
+    if n_steps is None:
+        n_steps = min(_MOST_STEPS, math.ceil(_MOST_EPOCHS * n / _BATCH_SIZE))
     n_classes, n_latents = model.tables.shape
     params = init_refinement(n_latents, n_classes, regions.N_WAYS, key=jax.random.key(seed))
     schedule = optax.warmup_cosine_decay_schedule(0.0, _PEAK_RATE, min(100, n_steps // 10), n_steps)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-3))
     network, state = params["network"], optimizer.init(params["network"])
-    n = len(examples.classes)
     for start in range(0, n_steps, _STEPS_PER_DISPATCH):
         count = min(_STEPS_PER_DISPATCH, n_steps - start)
         order = jnp.asarray(rng.integers(n, size=(count, _BATCH_SIZE)), jnp.int32)
@@ -239,7 +243,7 @@ def fit_spectral(
     *,
     seed: int = 0,
     blocks_per_volume: int = 600,
-    refinement_steps: int = 8000,
+    refinement_steps: int | None = None,
     augment: bool = True,
 ) -> Params:
     """Fit all of a spectral model: the entropy model, then the refinement of what it leaves.
@@ -249,7 +253,7 @@ def fit_spectral(
         config: how many classes and tables.
         seed: the only source of randomness.
         blocks_per_volume: how many blocks of each volume to learn classes from, each way.
-        refinement_steps: optimiser steps of the refinement.
+        refinement_steps: optimiser steps of the refinement; see ``fit_refinement``.
         augment: mirror and turn volumes for the refinement; see ``fit_refinement``.
 
     Returns:

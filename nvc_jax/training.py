@@ -205,6 +205,12 @@ def train(
     return TrainingResult(Codec(config.model, params), tuple(history))
 
 
+_FITTED = {
+    "entropy model": "by counting; classes by Lloyd's algorithm in bits",
+    "refinement": "AdamW, at most 8000 steps of 512 blocks",
+}
+
+
 def save_result(
     directory: Path | str,
     config: TrainingConfig,
@@ -227,7 +233,7 @@ def save_result(
     card = model_card(
         Path(directory).name,
         config.model,
-        {"method": "counting, Lloyd's algorithm in bits"} if fitted else settings,
+        _FITTED if fitted else settings,
         dict.fromkeys(sources, "not stated"),
         scores,
     )

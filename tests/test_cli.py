@@ -112,10 +112,13 @@ def test_bad_training_configurations_are_named(
     assert not Path("model").exists()
 
 
-def test_a_spectral_model_is_fitted(here: Path) -> None:
+def test_a_spectral_model_is_fitted(here: Path, capsys: pytest.CaptureFixture) -> None:
     config = {"model": {"architecture": "spectral", "n_classes": 8, "n_tables": 12}}
     Path("config.json").write_text(json.dumps(config))
-    assert main(["train", "config.json", "v.npy", "--output", "model"]) == 0
+    train = ["train", "config.json", "v.npy", "--output", "model"]
+    assert main([*train, "--validation", "v.npy"]) == 1
+    assert "spectral models take none" in capsys.readouterr().err
+    assert main(train) == 0
     assert main(["compress", "v.npy", "v.zarr", "--model", "model"]) == 0
     assert main(["evaluate", "v.npy", "v.zarr"]) == 0
 

@@ -1,0 +1,65 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nvc_jax import choices, regions, transform
+from nvc_jax.blocks import Shape3, grid_shape
+from nvc_jax.cells import BLOCK
+
+choose_filter, choose_modes = jax.jit(choices.choose_filter), jax.jit(choices.choose_modes)
+STEP = jnp.float32(0.02)
+SHAPE = (32, 48, 64)
+
+
+def texture(shape: Shape3 = SHAPE) -> np.ndarray:
+    """Waves of about ten voxels: borders between blocks cut through them."""
+    z, y, x = np.indices(shape)
+    return (0.5 * np.sin(0.6 * x + 0.3 * y) * np.cos(0.5 * z)).astype(np.float32)
+
+
+def boxes(shape: Shape3 = SHAPE) -> np.ndarray:
+    """Blocks of constant values: every edge lies on a block's border."""
+    values = np.random.default_rng(0).uniform(-0.5, 0.5, grid_shape(shape, BLOCK))
+    return np.kron(values, np.ones((BLOCK,) * 3)).astype(np.float32)
+
+
+def modes_of(volume: np.ndarray, extent: Shape3 | None = None, filter_index: int = 3) -> np.ndarray:
+    count = jnp.array(extent or volume.shape, jnp.int32)
+    layout = regions.make_layout(grid_shape(volume.shape, BLOCK), count)
+    return np.asarray(choose_modes(jnp.asarray(volume), STEP, layout, jnp.int32(filter_index)))
+
+
+def test_the_filter_suits_the_borders() -> None:
+    assert int(choose_filter(jnp.asarray(boxes()), STEP)) == transform.FILTERS.index("none")
+    assert int(choose_filter(jnp.asarray(texture()), STEP)) != transform.FILTERS.index("none")
+
+
+def test_regions_with_edges_at_borders_are_plain() -> None:
+    volume = texture()
+    volume[:, :, 32:] = boxes()[:, :, 32:]
+    modes = modes_of(volume)
+    assert (modes[:, :, 2:] == regions.PLAIN).all()
+    assert (modes[:, :, :1] != regions.PLAIN).all()
+
+
+def test_smooth_volumes_are_large_and_rough_ones_are_not() -> None:
+    z, y, x = np.indices(SHAPE)
+    smooth = (0.5 * np.cos(z / 16) * np.cos(y / 24) * np.cos(x / 32 + y / 40)).astype(np.float32)
+    assert (modes_of(smooth) == regions.LARGE).mean() > 0.5
+    rng = np.random.default_rng(0)
+    rough = np.where(rng.random(SHAPE) < 0.01, rng.uniform(-0.5, 0.5, SHAPE), 0).astype(np.float32)
+    assert not (modes_of(rough) == regions.LARGE).any()
+
+
+def test_regions_that_are_cut_off_are_not_large() -> None:
+    z, y, x = np.indices(SHAPE)
+    smooth = (0.5 * np.cos(z / 16) * np.cos(y / 24) * np.cos(x / 32 + y / 40)).astype(np.float32)
+    modes = modes_of(smooth, (32, 47, 60))
+    assert (modes[:, -1] != regions.LARGE).all()
+    assert (modes[:, :, -1] != regions.LARGE).all()
+
+
+def test_small_volumes_are_one_sample_and_large_ones_a_few() -> None:
+    assert choices._samples(jnp.zeros((8, 16, 24))).shape == (1, 8, 16, 24)
+    assert choices._samples(jnp.zeros((64, 64, 64))).shape == (8, 32, 32, 32)
+    assert choices._samples(jnp.zeros((128, 128, 128))).shape == (12, 32, 32, 32)
