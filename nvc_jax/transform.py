@@ -30,6 +30,7 @@ from nvc_jax.cells import (
     previous_block,
     to_cells,
 )
+from nvc_jax.entropy import varying_like
 
 FILTERS = ("none", "orthonormal", "half", "biorthogonal")
 """Strengths of the filter, weakest first but one: each suits other data, and the encoder chooses."""
@@ -178,9 +179,9 @@ def _mix_means(mean: jax.Array, plan: Plan) -> jax.Array:
 
 def _scales(plan: Plan, norms: jax.Array) -> jax.Array:
     """What an error of 1 in a latent adds to the volume along each axis, (3, 8, n); norms are ``_norms``."""
-    ones = jnp.ones((3, BLOCK, plan.crossed.shape[-1]), jnp.float32)
     kind = jnp.where(plan.first, 1, jnp.where(plan.second, 2, 0))
     row = 4 * kind + 2 * plan.before.astype(jnp.int32) + plan.after.astype(jnp.int32)
+    ones = varying_like(norms[row[:, :1]], jnp.ones((3, BLOCK, row.shape[-1]), jnp.float32))
     return lax.cond(jnp.any(plan.crossed), lambda: norms[row].transpose(0, 2, 1), lambda: ones)
 
 

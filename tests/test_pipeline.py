@@ -197,9 +197,7 @@ def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_streams_give_what_the_codec_gives(tmp_path: Path) -> None:
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02)  # nvc-1 is the default, and one chunk holds it
     codec = nvc_jax.load_codec("nvc-1")
-    filled = np.pad(VOLUME, [(0, -side % 8) for side in VOLUME.shape], mode="edge")
-    decoded = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, filled, step=0.02))
-    expected = np.asarray(decoded)[tuple(map(slice, VOLUME.shape))]
+    expected = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME, step=0.02))
     np.testing.assert_array_equal(nvc_jax.open(tmp_path / "v.zarr").read().result(), expected)
 
 
