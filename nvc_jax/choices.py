@@ -15,7 +15,7 @@ from nvc_jax.regions import Layout
 
 _SAMPLE_SIDE = 32
 _MAX_SAMPLES = 12
-_WORTH_SIXTEEN, _WORTH_CHANGING_SIZE, _WORTH_PLAIN = 0.98, 0.85, 0.95
+_WORTH_SIXTEEN, _WORTH_CHANGING_SIZE, _WORTH_PLAIN = 0.98, 0.7, 0.95
 """Shares of others' costs below which it is worth to be mostly large, of another size, and without filter."""
 
 
@@ -82,7 +82,7 @@ def choose_modes(volume: jax.Array, step: jax.Array, layout: Layout, filter_inde
     plain, lapped, large = lax.map(cost, jnp.arange(regions.N_MODES))
     is_whole = regions.is_whole(grid, layout.extent)
     mostly_large = jnp.sum(jnp.where(is_whole, large, lapped)) < _WORTH_SIXTEEN * jnp.sum(lapped)
-    lapped = jnp.where(mostly_large & is_whole, lapped / _WORTH_CHANGING_SIZE, lapped)
+    small = jnp.where(mostly_large & is_whole, 1 / _WORTH_CHANGING_SIZE, 1)
     large = jnp.where(mostly_large, large, large / _WORTH_CHANGING_SIZE)
-    costs = [plain / _WORTH_PLAIN, lapped, jnp.where(is_whole, large, jnp.inf)]
+    costs = [small * plain / _WORTH_PLAIN, small * lapped, jnp.where(is_whole, large, jnp.inf)]
     return jnp.argmin(jnp.stack(costs), axis=0).astype(jnp.int32)

@@ -70,30 +70,11 @@ def round_above(values: jax.Array, first: jax.Array, further: jax.Array) -> jax.
     return (jnp.sign(values) * rounded).astype(jnp.int32)
 
 
-def _pool(features: jax.Array) -> jax.Array:
-    """Sums over 2 × 2 × 2 frequencies, the lowest eight apart: (n, 512) to (n, 71).
-
-    Neighbouring frequencies are alike, and choosing a class by their sums takes a seventh of the work.
-    """
-    n = features.shape[0]
-    cube = features.reshape(n, 8, 8, 8)
-    lowest = cube[:, :2, :2, :2].reshape(n, 8)
-    pairs = cube[:, :, :, 0::2] + cube[:, :, :, 1::2]
-    pairs = pairs[:, :, 0::2] + pairs[:, :, 1::2]
-    pairs = pairs[:, 0::2] + pairs[:, 1::2]
-    return jnp.concatenate([lowest, pairs.reshape(n, 64)[:, 1:]], axis=1)
-
-
-def _mean_weights(weights: jax.Array) -> jax.Array:
-    """Weights of pooled features: means of (K, 512) over what ``_pool`` adds up, (K, 71)."""
-    return _pool(weights) / _pool(jnp.ones((1, weights.shape[1]), jnp.float32))
-
-
 class Costs(NamedTuple):
     """What deciding needs of a model, prepared once.
 
     Attributes:
-        weights: float32 (2 · 71, K), bits of pooled [is not zero, magnitude].
+        weights: float32 (1024, K), bits of [is not zero, magnitude] of every latent.
         constants: float32 (K,), bits of a block of zeros.
         first_above: float32 (K, 512), magnitudes from which a one is worth its bits.
         further_above: float32 (K, 512), remainders from which a further step is.
@@ -110,7 +91,7 @@ def make_costs(model: ClassModel) -> Costs:
     n_tables = model.bits.shape[0]
     zero, first, further = (model.bits[jnp.minimum(model.tables, n_tables - 1), kind] for kind in range(3))
     not_mean = (jnp.arange(model.tables.shape[1]) > 0).astype(jnp.float32)[None]
-    weights = [_mean_weights(bits * not_mean) for bits in (first - zero - further, further)]
+    weights = [bits * not_mean for bits in (first - zero - further, further)]
     # An integer is worth it where it saves more error than its bits cost.
     first_above = jnp.minimum(0.5 + (first - zero) / (2 * BITS_PER_ERROR), 1.3)
     further_above = jnp.minimum(0.5 + further / (2 * BITS_PER_ERROR), 1.0)
@@ -125,7 +106,7 @@ def make_costs(model: ClassModel) -> Costs:
 def _classify(costs: Costs, integers: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The class that costs the fewest bits, int32 (n,), and what it costs, float32 (n,)."""
     magnitude = jnp.abs(integers).astype(jnp.float32)
-    features = jnp.concatenate([_pool(jnp.minimum(magnitude, 1)), _pool(magnitude)], axis=1)
+    features = jnp.concatenate([jnp.minimum(magnitude, 1), magnitude], axis=1)
     bits = features @ costs.weights + costs.constants[None]
     return jnp.argmin(bits, axis=1).astype(jnp.int32), jnp.min(bits, axis=1)
 

@@ -1,11 +1,20 @@
-"""Strict settings for every test: two virtual devices, no implicit promotion."""
+"""Strict settings for every test: two virtual devices, no implicit promotion, programs compiled once."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
 
 import hypothesis
 import jax
+
+# Many tests encode volumes of one shape, some in processes of their own.
+_PROGRAMS = tempfile.mkdtemp(prefix="nvc-programs-")
+atexit.register(shutil.rmtree, _PROGRAMS, ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS
+jax.config.update("jax_compilation_cache_dir", _PROGRAMS)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -50,7 +50,6 @@ def test_decisions_take_the_cheapest_class_and_drop_what_is_not_worth_its_bits()
 
 
 def test_costs_are_those_of_the_tables() -> None:
-    """Pooled features give the exact bits where all that is pooled has one table."""
     rng = np.random.default_rng(0)
     integers = rng.integers(-3, 4, (5, N_LATENTS))
     _, found = classes._classify(COSTS, jnp.asarray(integers, jnp.int32))
