@@ -130,8 +130,7 @@ def dct_points(volume: np.ndarray) -> list[Point]:
     """Yeo and Liu's scheme: DCT of 8³ blocks, uniform quantiser; Zstandard in place of their coder."""
     padded = np.pad(volume, [(0, -side % BLOCK) for side in volume.shape], mode="edge")
     grid = grid_shape(padded.shape, BLOCK)
-    modes = jnp.full(regions.region_grid(grid), regions.PLAIN, jnp.int32)
-    plan = regions.make_plan(modes, grid, jnp.array(padded.shape, jnp.int32))
+    plan = regions.uniform_plan(regions.PLAIN, grid, jnp.array(padded.shape, jnp.int32))
     forward, inverse = jax.jit(transform.forward), jax.jit(transform.inverse)
 
     def encode(step: float) -> bytes:

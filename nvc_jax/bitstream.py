@@ -12,15 +12,17 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax import entropy
+from nvc_jax.cells import N_LATENTS
 from nvc_jax.classes import ClassModel
-from nvc_jax.entropy import max_lanes_for, varying_like
+from nvc_jax.entropy import varying_like
+from nvc_jax.lanes import max_lanes_for, share_out
 from nvc_jax.regions import N_MODES, Layout, frequencies_by_kind
 
 _END_UNIT = 16
 """Blocks end after a multiple of so many integers: coarser ends are cheaper to name."""
-N_ENDS = 512 // _END_UNIT + 1
+N_ENDS = N_LATENTS // _END_UNIT + 1
 """Ends that a block may have."""
-_BITS_PER_LANE = 1600
+BITS_PER_LANE = 1600
 """A lane's 32 bits cost 2 % of them."""
 
 
@@ -69,32 +71,8 @@ def end_tokens(places: Places, layout: Layout, integers: jax.Array) -> jax.Array
 
 
 def n_coded(places: Places, layout: Layout, ends: jax.Array) -> jax.Array:
-    """How many integers but the mean are coded of each block, int32 (n,)."""
-    return jnp.minimum(ends * _END_UNIT, places.counts[layout.kind])
-
-
-class _Runs(NamedTuple):
-    """How items laid end to end are shared out: an equal run to each lane.
-
-    Attributes:
-        starts: int32 (lanes,), where each lane's run starts.
-        length: int32, of a run; the last may be shorter.
-        total: int32, how many items there are.
-    """
-
-    starts: jax.Array
-    length: jax.Array
-    total: jax.Array
-
-    def at(self, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Each lane's item at a step, and whether there is one."""
-        index = self.starts + step
-        return index, index < self.total
-
-
-def _share_out(total: jax.Array, n_lanes: jax.Array, max_lanes: int) -> _Runs:
-    length = -(-total // n_lanes)
-    return _Runs(jnp.arange(max_lanes, dtype=jnp.int32) * length, length, total)
+    """How many integers but the mean are coded of each block, int32 (n,): none where there is no block."""
+    return jnp.where(layout.present, jnp.minimum(ends * _END_UNIT, places.counts[layout.kind]), 0)
 
 
 def _locate(ends: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -102,11 +80,6 @@ def _locate(ends: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
     last = ends.shape[0] - 1
     block = jnp.minimum(jnp.searchsorted(ends, index, side="right").astype(jnp.int32), last)
     return block, index - jnp.where(block > 0, ends[jnp.maximum(block - 1, 0)], 0)
-
-
-def lanes_for(bits: jax.Array, n_blocks: int) -> jax.Array:
-    """How many lanes a stream of so many bits should have; int32."""
-    return jnp.clip(bits / _BITS_PER_LANE, 1, max_lanes_for(n_blocks)).astype(jnp.int32)
 
 
 def stream_capacity(n_blocks: int, n_latents: int) -> int:
@@ -151,9 +124,9 @@ def encode_stream(
     max_lanes = max_lanes_for(n)
     tables, places = _head_tables(model), make_places(model, layout)
     end = end_tokens(places, layout, integers)
-    counts = jnp.where(jnp.arange(n) < layout.n_blocks, n_coded(places, layout, end)[layout.order], 0)
+    counts = n_coded(places, layout, end)[layout.order]
     ends = jnp.cumsum(counts, dtype=jnp.int32)
-    runs = _share_out(ends[-1], n_lanes, max_lanes)
+    runs = share_out(ends[-1], n_lanes, max_lanes)
 
     def push_integer(backwards: jax.Array, state: tuple) -> tuple:
         coder, index, place = state
@@ -173,7 +146,7 @@ def encode_stream(
     coder = varying_like(classes, coder)
     last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
     coder, *_ = lax.fori_loop(0, runs.length, push_integer, (coder, *_locate(ends, last)))
-    head_runs = _share_out(layout.n_blocks, n_lanes, max_lanes)
+    head_runs = share_out(layout.n_blocks, n_lanes, max_lanes)
 
     def push_head(backwards: jax.Array, coder: entropy.Coder) -> entropy.Coder:
         step = head_runs.length - 1 - backwards
@@ -217,7 +190,7 @@ def decode_stream(
     max_lanes = max_lanes_for(n)
     coder = entropy.start_decoding(words, used, n_lanes, max_lanes)
     tables, places = _head_tables(model), make_places(model, layout)
-    head_runs = _share_out(layout.n_blocks, n_lanes, max_lanes)
+    head_runs = share_out(layout.n_blocks, n_lanes, max_lanes)
 
     def pop_head(step: jax.Array, state: tuple) -> tuple:
         coder, heads, earlier = state
@@ -239,9 +212,9 @@ def decode_stream(
     coder, heads, _ = lax.fori_loop(0, head_runs.length, pop_head, state)
     classes, modes, end, means = jnp.unstack(heads, axis=1)
 
-    counts = jnp.where(jnp.arange(n) < layout.n_blocks, n_coded(places, layout, end)[layout.order], 0)
+    counts = n_coded(places, layout, end)[layout.order]
     ends = jnp.cumsum(counts, dtype=jnp.int32)
-    runs = _share_out(ends[-1], n_lanes, max_lanes)
+    runs = share_out(ends[-1], n_lanes, max_lanes)
     after = _nearest_after(counts)
 
     def pop_integer(step: jax.Array, state: tuple) -> tuple:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax import regions, transform
-from nvc_jax.blocks import Shape3, check_shape, grid_shape
+from nvc_jax.blocks import check_shape, grid_shape
 from nvc_jax.cells import BLOCK
 from nvc_jax.classes import BITS_PER_ERROR
 from nvc_jax.regions import Layout
@@ -44,17 +44,12 @@ def _samples(volume: jax.Array) -> jax.Array:
     return jnp.stack([lax.slice(volume, c, [a + b for a, b in zip(c, sides, strict=True)]) for c in chosen])
 
 
-def _uniform(mode: jax.Array | int, grid: Shape3, extent: jax.Array) -> transform.Plan:
-    modes = jnp.full(regions.region_grid(grid), mode, jnp.int32)
-    return regions.make_plan(modes, grid, extent)
-
-
 def choose_filter(volume: jax.Array, step: jax.Array) -> jax.Array:
     """The filter that makes a sample of a volume (z, y, x), sides multiples of 8, cheapest; int32."""
     samples = _samples(volume)
     n, *sides = samples.shape
     shape = check_shape(tuple(sides))
-    plan = _uniform(regions.LAPPED, grid_shape(shape, BLOCK), jnp.array(shape, jnp.int32))
+    plan = regions.uniform_plan(regions.LAPPED, grid_shape(shape, BLOCK), jnp.array(shape, jnp.int32))
     # One above the other they are a volume, whose filter does not cross from one to the next.
     tower = samples.reshape(n * shape[0], *shape[1:])
     plan = transform.Plan(*(jnp.concatenate([leaf] * n, axis=-3) for leaf in plan))
@@ -75,7 +70,7 @@ def choose_modes(volume: jax.Array, step: jax.Array, layout: Layout, filter_inde
     grid = grid_shape(check_shape(volume.shape), BLOCK)
 
     def cost(mode: jax.Array) -> jax.Array:
-        plan = _uniform(mode, grid, layout.extent)
+        plan = regions.uniform_plan(mode, grid, layout.extent)
         blocks = transform.map_latents(partial(_cost, step), volume, plan, filter_index)
         return regions.add_up(blocks.reshape(grid))
 

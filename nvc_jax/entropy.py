@@ -159,11 +159,6 @@ def varying_like(reference: jax.Array, tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)
 
 
-def max_lanes_for(n_blocks: int) -> int:
-    """Most lanes of a stream of ``n_blocks`` blocks."""
-    return max(1, n_blocks // 16)
-
-
 def start_encoding(n_lanes: int, n_words: int) -> Coder:
     """An empty stream that holds ``n_words`` words: WORDS_PER_INTEGER for each integer, 2 for each lane."""
     states = jnp.full(n_lanes, _LOWEST, jnp.uint32)

@@ -16,7 +16,7 @@ import numpy as np
 from nvc_jax import bitstream, entropy, regions, spectral, transform
 from nvc_jax.blocks import check_shape, grid_shape
 from nvc_jax.cells import BLOCK
-from nvc_jax.classes import ClassModel, decide, make_costs, restore, round_above
+from nvc_jax.classes import ClassModel, decide, make_costs, round_above
 from nvc_jax.models import SpectralConfig
 from nvc_jax.normalize import finite_range
 
@@ -30,7 +30,6 @@ _KNOWN_FROM_NEIGHBOURS = 0.7
 
 _centre = jax.jit(lambda volume: spectral.centre(volume, *finite_range(volume)))
 _decide = jax.jit(lambda model, values: decide(make_costs(model), values))
-_restore = jax.jit(restore)
 _round = jax.jit(lambda values: round_above(values, jnp.float32(0.6), jnp.float32(0.6)))
 
 
@@ -38,8 +37,7 @@ _round = jax.jit(lambda values: round_above(values, jnp.float32(0.6), jnp.float3
 def _latents(unit: jax.Array, extent: jax.Array, filter_index: jax.Array, mode: jax.Array) -> jax.Array:
     """Latents of a volume, all of whose regions have one mode."""
     grid = grid_shape(check_shape(unit.shape), BLOCK)
-    modes = jnp.full(regions.region_grid(grid), mode, jnp.int32)
-    plan = regions.make_plan(modes, grid, extent)
+    plan = regions.uniform_plan(mode, grid, extent)
     return transform.forward(regions.stretch(unit, extent), plan, filter_index)
 
 
@@ -226,9 +224,8 @@ def _observe(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Ar
     layout, (integers, classes, modes) = found.layout, found.symbols
     places = bitstream.make_places(model, layout)
     ends = bitstream.end_tokens(places, layout, integers)
-    present = jnp.zeros(classes.shape, bool).at[layout.order].set(jnp.arange(len(classes)) < layout.n_blocks)
     place = places.places[layout.kind]
-    coded = present[:, None] & (place < bitstream.n_coded(places, layout, ends)[:, None])
+    coded = layout.present[:, None] & (place < bitstream.n_coded(places, layout, ends)[:, None])
     before = classes[layout.order]
     follows = jnp.arange(1, len(classes)) < layout.n_blocks
 
@@ -238,8 +235,8 @@ def _observe(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Ar
 
     return _Counts(
         count(model.frequencies, model.tables[classes], entropy.to_token(integers)[0], coded),
-        count(model.end_frequencies, classes, ends, present),
-        count(model.mode_frequencies, classes, modes, present & layout.leads),
+        count(model.end_frequencies, classes, ends, layout.present),
+        count(model.mode_frequencies, classes, modes, layout.present & layout.leads),
         count(model.class_frequencies, before[:-1], before[1:], follows),
     )
 

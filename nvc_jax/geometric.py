@@ -6,7 +6,6 @@ it: quiet blocks cost little. Encoder and decoder follow the same integers.
 """
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from nvc_jax import entropy
-from nvc_jax.entropy import max_lanes_for
+from nvc_jax.lanes import lanes_for, max_lanes_for, share_out
 
 N_SCALES = 32
 _UNIT = 256  # of expected magnitudes
@@ -120,24 +119,6 @@ def _estimate_bits(values: jax.Array, rows: jax.Array) -> jax.Array:
     return jnp.sum(zero[rows] + further[rows] * jnp.abs(values).astype(jnp.float32))
 
 
-class _Walk(NamedTuple):
-    """How lanes walk through n blocks: each through a run of the same length, all at the same dimension."""
-
-    n_blocks: int
-    run: jax.Array
-    starts: jax.Array
-
-    def at(self, place: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Each lane's block at a place of its run, and whether there is one."""
-        block = self.starts + place
-        return block, block < self.n_blocks
-
-
-def _walk(n_blocks: int, n_lanes: jax.Array) -> _Walk:
-    run = -(-n_blocks // n_lanes)
-    return _Walk(n_blocks, run, jnp.arange(max_lanes_for(n_blocks), dtype=jnp.int32) * run)
-
-
 def capacity(n_blocks: int, n_dims: int) -> int:
     """16-bit words that any stream of so many blocks fits in."""
     return entropy.WORDS_PER_INTEGER * n_blocks * n_dims + 2 * max_lanes_for(n_blocks)
@@ -155,19 +136,18 @@ def encode(values: jax.Array, scales: jax.Array) -> tuple[jax.Array, jax.Array, 
     """
     n_dims, n_blocks = values.shape
     rows = _choose_rows(values, scales)
-    n_lanes = _estimate_bits(values, rows) / _BITS_PER_LANE
-    n_lanes = jnp.clip(n_lanes, 1, max_lanes_for(n_blocks)).astype(jnp.int32)
-    walk = _walk(n_blocks, n_lanes)
+    n_lanes = lanes_for(_estimate_bits(values, rows), _BITS_PER_LANE, n_blocks)
+    runs = share_out(n_blocks, n_lanes, max_lanes_for(n_blocks))
     tables = _tables()
-    n_steps = walk.run * n_dims
+    n_steps = runs.length * n_dims
 
     def push(backwards: jax.Array, coder: entropy.Coder) -> entropy.Coder:
         step = n_steps - 1 - backwards
-        block, active = walk.at(step // n_dims)
+        block, active = runs.at(step // n_dims)
         place, index = step % n_dims, jnp.minimum(block, n_blocks - 1)
         return entropy.push(coder, tables, rows[place, index], values[place, index], active)
 
-    coder = entropy.start_encoding(len(walk.starts), capacity(n_blocks, n_dims))
+    coder = entropy.start_encoding(len(runs.starts), capacity(n_blocks, n_dims))
     coder = lax.fori_loop(0, n_steps, push, entropy.varying_like(values, coder))
     return *entropy.finish_encoding(coder, n_lanes), n_lanes
 
@@ -177,20 +157,20 @@ def decode(
 ) -> jax.Array:
     """Decode integers, int32 (dims, n_blocks): the inverse of ``encode``."""
     n_dims = len(scales)
-    walk = _walk(n_blocks, n_lanes)
+    runs = share_out(n_blocks, n_lanes, max_lanes_for(n_blocks))
     tables = _tables()
     start, thresholds = _expect(scales)
 
     def pop(step: jax.Array, state: tuple) -> tuple:
         coder, values, total = state
-        block, active = walk.at(step // n_dims)
+        block, active = runs.at(step // n_dims)
         place = step % n_dims
         total = jnp.where(place == 0, start, total)
         coder, value = entropy.pop(coder, tables, _row(total, scales[place], thresholds[place]), active)
         values = values.at[place, jnp.where(active, block, n_blocks)].set(value, mode="drop")
         return coder, values, _add(total, value)
 
-    coder = entropy.start_decoding(words, used, n_lanes, len(walk.starts))
-    empty = (jnp.zeros((n_dims, n_blocks), jnp.int32), jnp.zeros(len(walk.starts), jnp.uint32))
+    coder = entropy.start_decoding(words, used, n_lanes, len(runs.starts))
+    empty = (jnp.zeros((n_dims, n_blocks), jnp.int32), jnp.zeros(len(runs.starts), jnp.uint32))
     state = (coder, *entropy.varying_like(words, empty))
-    return lax.fori_loop(0, walk.run * n_dims, pop, state)[1]
+    return lax.fori_loop(0, runs.length * n_dims, pop, state)[1]

@@ -22,7 +22,7 @@ from jax import lax
 
 from nvc_jax import geometric
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
-from nvc_jax.entropy import max_lanes_for
+from nvc_jax.lanes import read_words
 
 STEPS = (2.0**-12, 2.0**12)
 """Smallest and largest step, in the unit of the latents."""
@@ -215,14 +215,8 @@ def from_bytes(payload: bytes, grid: Shape3, latent_dim: int, step: float) -> La
     if len(payload) < head_bytes:
         raise ValueError(f"a payload of {len(payload)} bytes lacks its head of {head_bytes}")
     used, n_lanes = _HEAD.unpack_from(payload)
-    words = np.zeros(geometric.capacity(n_blocks, latent_dim), np.uint16)
-    if (
-        len(payload) != head_bytes + 2 * used
-        or not 1 <= n_lanes <= max_lanes_for(n_blocks)
-        or not 2 * n_lanes <= used <= words.size
-    ):
-        raise ValueError(f"a payload's head contradicts its {len(payload)} bytes or {n_blocks} blocks")
-    words[:used] = np.frombuffer(payload, "<u2", offset=head_bytes)
+    capacity = geometric.capacity(n_blocks, latent_dim)
+    words = read_words(payload, head_bytes, used, n_lanes, n_blocks, capacity)
     choices = np.frombuffer(payload, np.uint8, latent_dim, _HEAD.size)
     return LatentStream(
         jnp.asarray(words), jnp.int32(used), jnp.int32(n_lanes), jnp.asarray(choices), jnp.float32(step)

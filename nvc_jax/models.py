@@ -20,7 +20,7 @@ from nvc_jax import entropy, regions
 from nvc_jax.blocks import check_geometry
 from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.classes import abstract_class_model
-from nvc_jax.refinement import Params, abstract_refinement
+from nvc_jax.refinement import Params, abstract_refinement, merge_params
 
 LEAKY_SLOPE = 0.01
 
@@ -316,7 +316,4 @@ def _abstract(config: ModelConfig) -> tuple[Any, Any]:
 
 def bind(config: ModelConfig, params: Params) -> BlockAutoencoder:
     """The model of ``config`` with ``params``; may be called while tracing."""
-    graph, state = _abstract(config)
-    state = jax.tree.map(lambda leaf: leaf, state)
-    nnx.replace_by_pure_dict(state, params)
-    return nnx.merge(graph, state)
+    return merge_params(_abstract(config), params)

@@ -25,7 +25,7 @@ from nvc_jax.container import check_chunk
 from nvc_jax.latents import Encoded
 from nvc_jax.metrics import bits_per_voxel, quality
 from nvc_jax.models import SpectralConfig
-from nvc_jax.streams import ChunkedLatents, ChunkedVolume, touched_chunks
+from nvc_jax.streams import ChunkedLatents, ChunkedVolume, chunk_extent, touched_chunks
 from nvc_jax.volumes import check_replaceable, check_writable, open_volume, read_volume, write_volume
 
 DEFAULT_MODEL = "nvc-1"
@@ -327,8 +327,7 @@ class _Reader:
         assert header.step is not None
         numbers = (header.minimum, header.maximum, header.step)
         with self._reading(index) as payload:
-            sides = zip(index, header.chunk, header.shape, strict=True)
-            extent = check_shape(tuple(min(n, side - i * n) for i, n, side in sides))
+            extent = chunk_extent(index, header.chunk, header.shape)
             encoded = spectral.from_bytes(payload, header.chunk, header.dtype, *numbers, extent=extent)
         return np.asarray(decode_volume(self._codec, encoded))
 

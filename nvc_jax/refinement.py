@@ -78,6 +78,14 @@ def stored(params: Params) -> Params:
     return {**params, "network": jax.tree.map(lambda leaf: leaf.astype(jnp.float16), params["network"])}
 
 
+def merge_params(abstract: tuple[Any, Any], params: Params) -> Any:
+    """The module that ``nnx.split`` took apart, with ``params``; leaves what it is given as it is."""
+    graph, state = abstract
+    state = jax.tree.map(lambda leaf: leaf, state)
+    nnx.replace_by_pure_dict(state, params)
+    return nnx.merge(graph, state)
+
+
 @functools.lru_cache
 def _abstract_network(n_latents: int, n_classes: int, n_ways: int) -> tuple[Any, Any]:
     return nnx.split(
@@ -91,11 +99,8 @@ def bind_refinement(network: Params) -> RefinementNetwork:
         network["output"]["kernel"].shape[1],
         *(len(network[k]["embedding"]) for k in ("classes", "ways")),
     )
-    graph, state = _abstract_network(*sizes)
-    state = jax.tree.map(lambda leaf: leaf, state)
     network = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), network)
-    nnx.replace_by_pure_dict(state, network)
-    return nnx.merge(graph, state)
+    return merge_params(_abstract_network(*sizes), network)
 
 
 def refinement_features(values: jax.Array, order: jax.Array, grid: Shape3) -> jax.Array:

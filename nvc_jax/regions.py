@@ -32,6 +32,7 @@ class Layout(NamedTuple):
 
     Attributes:
         extent: int32 (3,), voxels of the volume along z, y, x: at most the grid's.
+        present: bool (n,), whether there is the block.
         order: int32 (n,), the blocks that there are, in z, y, x order, then the others.
         n_blocks: int32, how many there are.
         kind: int32 (n,), 4, 2 and 1 added up where the block is short along z, y, x.
@@ -39,6 +40,7 @@ class Layout(NamedTuple):
     """
 
     extent: jax.Array
+    present: jax.Array
     order: jax.Array
     n_blocks: jax.Array
     kind: jax.Array
@@ -62,7 +64,7 @@ def make_layout(grid: Shape3, extent: jax.Array) -> Layout:
     present = present.reshape(-1)
     order = jnp.argsort(~present, stable=True).astype(jnp.int32)
     n_blocks = jnp.sum(present, dtype=jnp.int32)
-    return Layout(extent, order, n_blocks, kind.reshape(-1), leads.reshape(-1))
+    return Layout(extent, present, order, n_blocks, kind.reshape(-1), leads.reshape(-1))
 
 
 def short_sides(extent: jax.Array) -> jax.Array:
@@ -167,6 +169,11 @@ def make_plan(modes: jax.Array, grid: Shape3, extent: jax.Array) -> Plan:
         after = jnp.where(first, jnp.roll(crossed, -1, axis), crossed)
         by_axis.append(Plan(crossed, before, after, first, second))
     return Plan(*(jnp.stack(leaves) for leaves in zip(*by_axis, strict=True)))
+
+
+def uniform_plan(mode: jax.Array | int, grid: Shape3, extent: jax.Array) -> Plan:
+    """The plan in which every region has the same mode."""
+    return make_plan(jnp.full(region_grid(grid), mode, jnp.int32), grid, extent)
 
 
 def ways(filter_index: jax.Array, modes: jax.Array) -> jax.Array:

@@ -17,17 +17,17 @@ from jax import lax
 
 from nvc_jax import regions, transform
 from nvc_jax.bitstream import (
+    BITS_PER_LANE,
     BlockSymbols,
     decode_stream,
     encode_stream,
-    lanes_for,
     stream_capacity,
 )
 from nvc_jax.blocks import Shape3, check_shape, grid_shape, map_rows
 from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.choices import choose_filter, choose_modes
 from nvc_jax.classes import ClassModel, decide, make_costs, restore
-from nvc_jax.entropy import max_lanes_for
+from nvc_jax.lanes import lanes_for, read_words
 from nvc_jax.models import Params
 from nvc_jax.normalize import denormalize, normalize
 from nvc_jax.refinement import refine
@@ -100,7 +100,7 @@ def encode(
     model = ClassModel(**params["entropy"])
     extent = jnp.array(volume.shape, jnp.int32) if extent is None else extent
     found = analyse(model, centre(volume, minimum, maximum), step, extent)
-    n_lanes = lanes_for(found.bits, len(found.symbols.classes))
+    n_lanes = lanes_for(found.bits, BITS_PER_LANE, len(found.symbols.classes))
     words, used = encode_stream(model, found.layout, found.symbols, n_lanes)
     return EncodedStream(
         words=words,
@@ -155,13 +155,12 @@ def analyse(model: ClassModel, unit: jax.Array, step: jax.Array, extent: jax.Arr
     costs = make_costs(model)
     values = values * (_scales(layout) / step)
     integers, classes, bits = map_rows(lambda part: decide(costs, part), values)
-    present = (
-        jnp.zeros(classes.shape, bool).at[layout.order].set(jnp.arange(classes.shape[0]) < layout.n_blocks)
-    )
-    differences, predictor = _predict(jnp.where(present, integers[:, 0], 0).reshape(grid))
+    differences, predictor = _predict(jnp.where(layout.present, integers[:, 0], 0).reshape(grid))
     integers = integers.at[:, 0].set(differences.reshape(-1))
     symbols = BlockSymbols(integers, classes, regions.spread(modes, grid).reshape(-1))
-    return Analysis(values, symbols, layout, jnp.sum(jnp.where(present, bits, 0)), filter_index, predictor)
+    return Analysis(
+        values, symbols, layout, jnp.sum(jnp.where(layout.present, bits, 0)), filter_index, predictor
+    )
 
 
 def _scales(layout: Layout) -> jax.Array:
@@ -248,18 +247,10 @@ def from_bytes(
     if len(payload) < _HEAD.size:
         raise ValueError(f"a payload of {len(payload)} bytes lacks its head of {_HEAD.size}")
     used, n_lanes, filter_index, predictor = _HEAD.unpack_from(payload)
+    if filter_index >= len(transform.FILTERS) or predictor >= len(_PREDICTORS):
+        raise ValueError(f"a payload's head names filter {filter_index} and predictor {predictor}")
     capacity = stream_capacity(n_blocks, N_LATENTS)
-    wrong = (
-        len(payload) != _HEAD.size + 2 * used
-        or not 1 <= n_lanes <= max_lanes_for(n_blocks)
-        or not 2 * n_lanes <= used <= capacity
-        or filter_index >= len(transform.FILTERS)
-        or predictor >= len(_PREDICTORS)
-    )
-    if wrong:
-        raise ValueError(f"a payload's head contradicts its {len(payload)} bytes or {n_blocks} blocks")
-    words = np.zeros(capacity, np.uint16)
-    words[:used] = np.frombuffer(payload, "<u2", offset=_HEAD.size)
+    words = read_words(payload, _HEAD.size, used, n_lanes, n_blocks, capacity)
     return EncodedStream(
         words=jnp.asarray(words),
         used=jnp.int32(used),

@@ -29,6 +29,11 @@ def touched_chunks(region: Slices, chunk: Shape3) -> Iterator[tuple[tuple[int, .
         yield index, tuple(into), tuple(of)
 
 
+def chunk_extent(index: tuple[int, ...], chunk: Shape3, shape: Shape3) -> Shape3:
+    """How many voxels along z, y, x of a chunk lie in a volume of ``shape``."""
+    return check_shape(tuple(min(n, s - i * n) for i, n, s in zip(index, chunk, shape, strict=True)))
+
+
 def _filled_chunks(array: np.ndarray, chunk: Shape3) -> Iterator[np.ndarray]:
     """Chunks of an array's first three axes; those at the far faces are filled up with what lies last."""
     for _, place, _ in touched_chunks(tuple(slice(0, side) for side in array.shape[:3]), chunk):
@@ -69,8 +74,8 @@ class ChunkedVolume:
         chunks = _filled_chunks(self._volume, self._chunk)
         numbers = [jnp.float32(value) for value in (*self._range, step)]
         payloads = []
-        for chunk, (_, into, _) in zip(chunks, self._places(), strict=True):
-            extent = jnp.array([part.stop - part.start for part in into], jnp.int32)
+        for chunk, (index, _, _) in zip(chunks, self._places(), strict=True):
+            extent = jnp.array(chunk_extent(index, self._chunk, self._volume.shape), jnp.int32)
             encoded = spectral.encode(self._codec.params, jnp.asarray(chunk), *numbers, extent)
             payloads.append(spectral.to_bytes(encoded))
         return payloads
@@ -79,8 +84,8 @@ class ChunkedVolume:
         """The volume from the payloads of ``encode``."""
         result = np.empty_like(self._volume)
         numbers = (*self._range, step)
-        for payload, (_, into, of) in zip(payloads, self._places(), strict=True):
-            extent = check_shape(result[into].shape)
+        for payload, (index, into, of) in zip(payloads, self._places(), strict=True):
+            extent = chunk_extent(index, self._chunk, self._volume.shape)
             encoded = spectral.from_bytes(
                 payload, self._chunk, str(self._volume.dtype), *numbers, extent=extent
             )

@@ -1,0 +1,61 @@
+"""How a stream is shared out among the lanes of the entropy coder, and its words in a payload."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Runs(NamedTuple):
+    """How items laid end to end are shared out: an equal run to each lane.
+
+    Attributes:
+        starts: int32 (lanes,), where each lane's run starts.
+        length: int32, of a run; the last may be shorter.
+        total: int32, how many items there are.
+    """
+
+    starts: jax.Array
+    length: jax.Array
+    total: jax.Array | int
+
+    def at(self, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Each lane's item at a step, and whether there is one."""
+        index = self.starts + step
+        return index, index < self.total
+
+
+def share_out(total: jax.Array | int, n_lanes: jax.Array, max_lanes: int) -> Runs:
+    """Share ``total`` items out among the first ``n_lanes`` of ``max_lanes`` lanes."""
+    length = -(-total // n_lanes)
+    return Runs(jnp.arange(max_lanes, dtype=jnp.int32) * length, length, total)
+
+
+def max_lanes_for(n_blocks: int) -> int:
+    """Most lanes of a stream of ``n_blocks`` blocks."""
+    return max(1, n_blocks // 16)
+
+
+def lanes_for(bits: jax.Array, bits_per_lane: int, n_blocks: int) -> jax.Array:
+    """How many lanes a stream of so many bits should have, int32: each costs 32."""
+    return jnp.clip(bits / bits_per_lane, 1, max_lanes_for(n_blocks)).astype(jnp.int32)
+
+
+def read_words(
+    payload: bytes, head_bytes: int, used: int, n_lanes: int, n_blocks: int, capacity: int
+) -> np.ndarray:
+    """The words of a stream, uint16 (capacity,), from a payload that they follow the head of.
+
+    Raises:
+        ValueError: so many words and lanes cannot be those of such a payload.
+    """
+    if (
+        len(payload) != head_bytes + 2 * used
+        or not 1 <= n_lanes <= max_lanes_for(n_blocks)
+        or not 2 * n_lanes <= used <= capacity
+    ):
+        raise ValueError(f"a payload's head contradicts its {len(payload)} bytes or {n_blocks} blocks")
+    words = np.zeros(capacity, np.uint16)
+    words[:used] = np.frombuffer(payload, "<u2", offset=head_bytes)
+    return words
