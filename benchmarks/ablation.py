@@ -25,6 +25,7 @@ from rate_distortion import PSNR_GRID, STEPS, Point, dct_points, mean_ratio, nea
 
 import nvc_jax
 from nvc_jax import regions, spectral
+from nvc_jax.choices import choose
 from nvc_jax.classes import Costs, make_costs
 from nvc_jax.models import Params
 
@@ -39,13 +40,14 @@ PARTS = (
 )
 
 
-def _no_filter(volume: jax.Array, step: jax.Array) -> jax.Array:
-    return jnp.int32(0)
+def _lapped(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The filter as it is chosen, every region LAPPED."""
+    filter_index, modes = choose(volume, step, extent)
+    return filter_index, jnp.full_like(modes, regions.LAPPED)
 
 
-def _lapped(volume: jax.Array, step: jax.Array, layout: regions.Layout, index: jax.Array) -> jax.Array:
-    grid = tuple(side // 8 for side in volume.shape)
-    return jnp.full(regions.region_grid(grid), regions.LAPPED, jnp.int32)
+def _no_filter(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return jnp.int32(0), _lapped(volume, step, extent)[1]
 
 
 def _rounding(model: nvc_jax.classes.ClassModel) -> Costs:
@@ -61,8 +63,8 @@ def without(part: str) -> Iterator[None]:
     index = PARTS.index(part)
     with contextlib.ExitStack() as stack:
         for last, name, replacement in (
-            (1, "choose_filter", _no_filter),
-            (2, "choose_modes", _lapped),
+            (2, "choose", _lapped),
+            (1, "choose", _no_filter),
             (3, "make_costs", _rounding),
         ):
             if index <= last:

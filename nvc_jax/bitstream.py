@@ -87,6 +87,36 @@ def stream_capacity(n_blocks: int, n_latents: int) -> int:
     return entropy.WORDS_PER_INTEGER * n_blocks * (n_latents + 1) + 2 * max_lanes_for(n_blocks)
 
 
+class _Queue(NamedTuple):
+    """Blocks in the order in which their integers are coded, without those that have none.
+
+    Attributes:
+        keys: int32 (n,), class, kind and how many integers, packed: what is looked up at every step.
+        offsets: int32 (n,), where each block's latents lie.
+        ends: int32 (n,), integers of all blocks up to this one.
+    """
+
+    keys: jax.Array
+    offsets: jax.Array
+    ends: jax.Array
+
+
+def _make_queue(layout: Layout, classes: jax.Array, counts: jax.Array) -> _Queue:
+    order = jnp.argsort(counts == 0, stable=True).astype(jnp.int32)
+    keys = (classes << 3 | layout.kind) << 9 | counts
+    return _Queue(keys[order], order * N_LATENTS, jnp.cumsum(counts[order], dtype=jnp.int32))
+
+
+def _find(model: ClassModel, places: Places, key: jax.Array, place: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Latent and table at a place of blocks with such keys."""
+    latent = places.latents.reshape(-1)[(key >> 9 & 7) * (N_LATENTS - 1) + place]
+    return latent, model.tables.reshape(-1)[(key >> 12) * N_LATENTS + latent]
+
+
+def _count(key: jax.Array) -> jax.Array:
+    return key & 511
+
+
 class _HeadTables(NamedTuple):
     classes: entropy.Tables
     modes: entropy.Tables
@@ -124,28 +154,25 @@ def encode_stream(
     max_lanes = max_lanes_for(n)
     tables, places = _head_tables(model), make_places(model, layout)
     end = end_tokens(places, layout, integers)
-    counts = n_coded(places, layout, end)[layout.order]
-    ends = jnp.cumsum(counts, dtype=jnp.int32)
-    runs = share_out(ends[-1], n_lanes, max_lanes)
+    queue = _make_queue(layout, classes, n_coded(places, layout, end))
+    runs = share_out(queue.ends[-1], n_lanes, max_lanes)
+    values = integers.reshape(-1)
 
     def push_integer(backwards: jax.Array, state: tuple) -> tuple:
         coder, index, place = state
         _, active = runs.at(runs.length - 1 - backwards)
-        block = layout.order[index]
-        latent = places.latents[layout.kind[block], place]
-        row, value = model.tables[classes[block], latent], integers[block, latent]
+        latent, row = _find(model, places, queue.keys[index], place)
+        value = values[queue.offsets[index] + latent]
         coder = entropy.push(coder, tables.latents, row, value, active)
-        # The block before that has any integers is found in the list of where each one's end.
-        previous = before[index]
-        first = place == 0
-        place = jnp.where(active, jnp.where(first, counts[previous] - 1, place - 1), place)
-        return coder, jnp.where(active & first, previous, index), place
+        place = jnp.where(active, place - 1, place)
+        is_first = place < 0
+        index = jnp.maximum(index - is_first.astype(jnp.int32), 0)
+        return coder, index, jnp.where(is_first, _count(queue.keys[index]) - 1, place)
 
-    before = _nearest_before(counts)
     coder = entropy.start_encoding(max_lanes, stream_capacity(n, n_latents))
     coder = varying_like(classes, coder)
     last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
-    coder, *_ = lax.fori_loop(0, runs.length, push_integer, (coder, *_locate(ends, last)))
+    coder, *_ = lax.fori_loop(0, runs.length, push_integer, (coder, *_locate(queue.ends, last)))
     head_runs = share_out(layout.n_blocks, n_lanes, max_lanes)
 
     def push_head(backwards: jax.Array, coder: entropy.Coder) -> entropy.Coder:
@@ -164,21 +191,6 @@ def encode_stream(
 
     coder = lax.fori_loop(0, head_runs.length, push_head, coder)
     return entropy.finish_encoding(coder, n_lanes)
-
-
-def _nearest_before(counts: jax.Array) -> jax.Array:
-    """Of each block, the nearest one before that has integers, or 0; int32 (n,)."""
-    index = jnp.arange(counts.shape[0], dtype=jnp.int32)
-    nearest = lax.cummax(jnp.where(counts > 0, index, 0))
-    return jnp.concatenate([jnp.zeros(1, jnp.int32), nearest[:-1]])
-
-
-def _nearest_after(counts: jax.Array) -> jax.Array:
-    """Of each block, the nearest one after that has integers, or the last; int32 (n,)."""
-    last = counts.shape[0] - 1
-    index = jnp.arange(counts.shape[0], dtype=jnp.int32)
-    nearest = lax.cummin(jnp.where(counts > 0, index, last), reverse=True)
-    return jnp.concatenate([nearest[1:], jnp.full(1, last, jnp.int32)])
 
 
 def decode_stream(
@@ -212,22 +224,21 @@ def decode_stream(
     coder, heads, _ = lax.fori_loop(0, head_runs.length, pop_head, state)
     classes, modes, end, means = jnp.unstack(heads, axis=1)
 
-    counts = n_coded(places, layout, end)[layout.order]
-    ends = jnp.cumsum(counts, dtype=jnp.int32)
-    runs = share_out(ends[-1], n_lanes, max_lanes)
-    after = _nearest_after(counts)
+    queue = _make_queue(layout, classes, n_coded(places, layout, end))
+    runs = share_out(queue.ends[-1], n_lanes, max_lanes)
 
     def pop_integer(step: jax.Array, state: tuple) -> tuple:
         coder, integers, index, place = state
         _, active = runs.at(step)
-        block = layout.order[index]
-        latent = places.latents[layout.kind[block], place]
-        coder, value = entropy.pop(coder, tables.latents, model.tables[classes[block], latent], active)
-        integers = integers.at[jnp.where(active, block, n), latent].set(value, mode="drop")
-        last = place + 1 >= counts[index]
-        return coder, integers, jnp.where(last, after[index], index), jnp.where(last, 0, place + 1)
+        key = queue.keys[index]
+        latent, row = _find(model, places, key, place)
+        coder, value = entropy.pop(coder, tables.latents, row, active)
+        target = jnp.where(active, queue.offsets[index] + latent, n * n_latents)
+        integers = integers.at[target].set(value, mode="drop")
+        is_last = place + 1 >= _count(key)
+        return coder, integers, index + is_last.astype(jnp.int32), jnp.where(is_last, 0, place + 1)
 
-    integers = varying_like(words, jnp.zeros((n, n_latents), jnp.int32).at[:, 0].set(means))
-    start = (coder, integers, *_locate(ends, jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))))
+    integers = varying_like(words, jnp.zeros((n, n_latents), jnp.int32).at[:, 0].set(means).reshape(-1))
+    start = (coder, integers, *_locate(queue.ends, jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))))
     _, integers, *_ = lax.fori_loop(0, runs.length, pop_integer, start)
-    return BlockSymbols(integers, classes, modes)
+    return BlockSymbols(integers.reshape(n, n_latents), classes, modes)

@@ -11,12 +11,13 @@ from nvc_jax import regions, transform
 from nvc_jax.blocks import check_shape, grid_shape
 from nvc_jax.cells import BLOCK
 from nvc_jax.classes import BITS_PER_ERROR
-from nvc_jax.regions import Layout
 
 _SAMPLE_SIDE = 32
-_MAX_SAMPLES = 12
-_WORTH_SIXTEEN, _WORTH_CHANGING_SIZE, _WORTH_PLAIN = 0.98, 0.7, 0.95
-"""Shares of others' costs below which it is worth to be mostly large, of another size, and without filter."""
+_MAX_SAMPLES = 6
+_WORTH_LARGE, _WORTH_PLAIN = 0.98, 0.95
+"""Shares of others' costs below which it is worth to be large, and to be without filter."""
+_WORTH_LOOKING = 0.005
+"""Share of a sample's costs that plain regions must save for all regions to be looked at."""
 
 
 def _cost(step: jax.Array, cells: jax.Array) -> jax.Array:
@@ -44,40 +45,68 @@ def _samples(volume: jax.Array) -> jax.Array:
     return jnp.stack([lax.slice(volume, c, [a + b for a, b in zip(c, sides, strict=True)]) for c in chosen])
 
 
-def choose_filter(volume: jax.Array, step: jax.Array) -> jax.Array:
-    """The filter that makes a sample of a volume (z, y, x), sides multiples of 8, cheapest; int32."""
+def choose(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The filter of a volume and the modes of its regions.
+
+    A sample decides on the filter and on the size of the blocks. Where edges are hard, regions do better
+    without the filter: whether there are enough of them to look at every region, the sample tells, too.
+
+    Args:
+        volume: float32 (z, y, x), sides multiples of 8, its short blocks stretched.
+        step: float32, of the quantiser, in the volume's units.
+        extent: int32 (3,), voxels that count.
+
+    Returns:
+        int32, of ``transform.FILTERS``, and int32 (z, y, x), one of ``regions``' modes for each region.
+    """
     samples = _samples(volume)
-    n, *sides = samples.shape
-    shape = check_shape(tuple(sides))
-    plan = regions.uniform_plan(regions.LAPPED, grid_shape(shape, BLOCK), jnp.array(shape, jnp.int32))
+    shape = check_shape(samples.shape[1:])
     # One above the other they are a volume, whose filter does not cross from one to the next.
-    tower = samples.reshape(n * shape[0], *shape[1:])
-    plan = transform.Plan(*(jnp.concatenate([leaf] * n, axis=-3) for leaf in plan))
+    tower = samples.reshape(-1, *shape[1:])
+    n, side = len(samples), jnp.array(shape, jnp.int32)
 
-    def cost(filter_index: jax.Array) -> jax.Array:
-        return jnp.sum(transform.map_latents(partial(_cost, step), tower, plan, filter_index))
+    def cost(filter_index: jax.Array, mode: int) -> jax.Array:
+        plan = regions.uniform_plan(mode, grid_shape(shape, BLOCK), side)
+        plan = transform.Plan(*(jnp.concatenate([leaf] * n, axis=-3) for leaf in plan))
+        return _region_costs(tower, step, plan, filter_index)
 
-    costs = lax.map(cost, jnp.arange(len(transform.FILTERS)))
-    return jnp.argmin(costs).astype(jnp.int32)
+    by_filter = lax.map(partial(cost, mode=regions.LAPPED), jnp.arange(len(transform.FILTERS)))
+    filter_index = jnp.argmin(jnp.sum(by_filter, axis=(1, 2, 3))).astype(jnp.int32)
+    plain, lapped, large = by_filter[0], by_filter[filter_index], cost(filter_index, regions.LARGE)
+    is_large = jnp.sum(large) < _WORTH_LARGE * jnp.sum(lapped)
+    usual = jnp.where(is_large, large, lapped)
+    gain = jnp.sum(jnp.maximum(usual - plain / _WORTH_PLAIN, 0))
+    mode = jnp.where(is_large, regions.LARGE, regions.LAPPED)
+    grid = grid_shape(check_shape(volume.shape), BLOCK)
+    modes = jnp.where(regions.is_whole(grid, extent), mode, regions.LAPPED)
+    modes = lax.cond(
+        gain > _WORTH_LOOKING * jnp.sum(usual),
+        lambda modes: _leave_plain(volume, step, modes, extent, filter_index),
+        lambda modes: modes,
+        modes,
+    )
+    return filter_index, modes
 
 
-def choose_modes(volume: jax.Array, step: jax.Array, layout: Layout, filter_index: jax.Array) -> jax.Array:
-    """The mode of every region, int32 (z, y, x), by what it would cost if its neighbours had the same.
+def _region_costs(
+    volume: jax.Array, step: jax.Array, plan: transform.Plan, filter_index: jax.Array
+) -> jax.Array:
+    blocks = transform.map_latents(partial(_cost, step), volume, plan, filter_index)
+    return regions.add_up(blocks.reshape(plan.crossed.shape[1:]))
 
-    Where modes meet, the filter does not cross, which costs both sides: most regions have one size, and
-    others must be worth it.
+
+def _leave_plain(
+    volume: jax.Array, step: jax.Array, modes: jax.Array, extent: jax.Array, filter_index: jax.Array
+) -> jax.Array:
+    """``modes``, but PLAIN where that would cost less if a region's neighbours were like it.
+
+    Where modes meet, the filter does not cross, which costs both sides: it must be worth it.
     """
     grid = grid_shape(check_shape(volume.shape), BLOCK)
 
-    def cost(mode: jax.Array) -> jax.Array:
-        plan = regions.uniform_plan(mode, grid, layout.extent)
-        blocks = transform.map_latents(partial(_cost, step), volume, plan, filter_index)
-        return regions.add_up(blocks.reshape(grid))
+    def cost(modes: jax.Array) -> jax.Array:
+        plan = regions.make_plan(modes, grid, extent)
+        return _region_costs(volume, step, plan, filter_index)
 
-    plain, lapped, large = lax.map(cost, jnp.arange(regions.N_MODES))
-    is_whole = regions.is_whole(grid, layout.extent)
-    mostly_large = jnp.sum(jnp.where(is_whole, large, lapped)) < _WORTH_SIXTEEN * jnp.sum(lapped)
-    small = jnp.where(mostly_large & is_whole, 1 / _WORTH_CHANGING_SIZE, 1)
-    large = jnp.where(mostly_large, large, large / _WORTH_CHANGING_SIZE)
-    costs = [small * plain / _WORTH_PLAIN, small * lapped, jnp.where(is_whole, large, jnp.inf)]
-    return jnp.argmin(jnp.stack(costs), axis=0).astype(jnp.int32)
+    usual, plain = lax.map(cost, jnp.stack([modes, jnp.full_like(modes, regions.PLAIN)]))
+    return jnp.where(plain < _WORTH_PLAIN * usual, regions.PLAIN, modes)

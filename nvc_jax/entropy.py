@@ -26,6 +26,7 @@ ESCAPE = N_TOKENS - 1
 _N_SMALL = 9  # magnitudes below have tokens of their own
 _N_SMALL_TOKENS = 2 * _N_SMALL - 1
 _ESCAPE_BITS = 24
+_BITS_AT_ONCE = 16  # that a state takes before it must be brought back into its interval
 MAX_MAGNITUDE = (1 << _ESCAPE_BITS - 1) - 1
 """Largest magnitude that ``push`` codes."""
 WORDS_PER_INTEGER = 3
@@ -195,18 +196,19 @@ def push_token(coder: Coder, tables: Tables, row: jax.Array, token: jax.Array, a
     return coder._replace(states=jnp.where(active, pushed, states))
 
 
-def _halves(n_bits: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Extra bits go in two parts of at most 12: a state takes up to 16 at a time."""
-    low = n_bits >> jnp.uint32(1)
-    return low, n_bits - low
-
-
 def _push_bits(coder: Coder, extra: jax.Array, n_bits: jax.Array, active: jax.Array) -> Coder:
-    low, high = _halves(n_bits)
-    for bits, width in ((extra >> low, high), (extra & ((jnp.uint32(1) << low) - 1), low)):
+    """A state takes up to 16 bits at a time: the high bits go first, of the few integers that have more."""
+
+    def push(coder: Coder, bits: jax.Array, width: jax.Array, active: jax.Array) -> Coder:
         coder = _append(coder, active & (coder.states >> jnp.uint32(16) >> (jnp.uint32(16) - width) > 0))
-        coder = coder._replace(states=jnp.where(active, coder.states << width | bits, coder.states))
-    return coder
+        return coder._replace(states=jnp.where(active, coder.states << width | bits, coder.states))
+
+    high = jnp.maximum(n_bits, _BITS_AT_ONCE) - jnp.uint32(_BITS_AT_ONCE)
+    has_high = active & (high > 0)
+    high_bits = extra >> jnp.uint32(_BITS_AT_ONCE)
+    coder = lax.cond(jnp.any(has_high), push, lambda c, *_: c, coder, high_bits, high, has_high)
+    low_bits = extra & jnp.uint32((1 << _BITS_AT_ONCE) - 1)
+    return push(coder, low_bits, n_bits - high, active)
 
 
 def _append(coder: Coder, overflows: jax.Array) -> Coder:
@@ -260,14 +262,18 @@ def pop_token(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -
 
 
 def _pop_bits(coder: Coder, n_bits: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
-    low, high = _halves(n_bits)
-    extra = jnp.zeros_like(n_bits)
-    for width in (low, high):
+    def pop(coder: Coder, width: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
         bits = coder.states & ((jnp.uint32(1) << width) - 1)
-        extra = extra | bits << (low if width is high else jnp.uint32(0))
         states = jnp.where(active, coder.states >> width, coder.states)
-        coder = _refill(coder._replace(states=states), active)
-    return coder, jnp.where(active, extra, 0)
+        return _refill(coder._replace(states=states), active), jnp.where(active, bits, 0)
+
+    high = jnp.maximum(n_bits, _BITS_AT_ONCE) - jnp.uint32(_BITS_AT_ONCE)
+    coder, extra = pop(coder, n_bits - high, active)
+    has_high = active & (high > 0)
+    coder, high_bits = lax.cond(
+        jnp.any(has_high), pop, lambda c, n, _: (c, jnp.zeros_like(n)), coder, high, has_high
+    )
+    return coder, extra | high_bits << jnp.uint32(_BITS_AT_ONCE)
 
 
 def _refill(coder: Coder, active: jax.Array) -> Coder:

@@ -34,7 +34,7 @@ def share_out(total: jax.Array | int, n_lanes: jax.Array, max_lanes: int) -> Run
 
 def max_lanes_for(n_blocks: int) -> int:
     """Most lanes of a stream of ``n_blocks`` blocks."""
-    return max(1, n_blocks // 16)
+    return max(1, n_blocks // 8)
 
 
 def lanes_for(bits: jax.Array, bits_per_lane: int, n_blocks: int) -> jax.Array:

@@ -25,7 +25,7 @@ from nvc_jax.bitstream import (
 )
 from nvc_jax.blocks import Shape3, check_shape, grid_shape, map_rows
 from nvc_jax.cells import BLOCK, N_LATENTS
-from nvc_jax.choices import choose_filter, choose_modes
+from nvc_jax.choices import choose
 from nvc_jax.classes import ClassModel, decide, make_costs, restore
 from nvc_jax.lanes import lanes_for, read_words
 from nvc_jax.models import Params
@@ -148,9 +148,8 @@ def analyse(model: ClassModel, unit: jax.Array, step: jax.Array, extent: jax.Arr
     """Decide everything about a volume that ``centre`` made; all but the coding."""
     grid = grid_shape(check_shape(unit.shape), BLOCK)
     layout = regions.make_layout(grid, extent)
-    filter_index = choose_filter(unit, step)
     stretched = regions.stretch(unit, extent)
-    modes = choose_modes(stretched, step, layout, filter_index)
+    filter_index, modes = choose(stretched, step, extent)
     values = transform.forward(stretched, regions.make_plan(modes, grid, extent), filter_index)
     costs = make_costs(model)
     values = values * (_scales(layout) / step)
