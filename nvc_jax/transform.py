@@ -30,7 +30,6 @@ from nvc_jax.cells import (
     previous_block,
     to_cells,
 )
-from nvc_jax.entropy import varying_like
 
 FILTERS = ("none", "orthonormal", "half", "biorthogonal")
 """Strengths of the filter, weakest first but one: each suits other data, and the encoder chooses."""
@@ -166,49 +165,42 @@ def _unfold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
     return jnp.stack([unfolded(i) for i in range(BLOCK)], axis=axis)
 
 
-def _mix_means(mean: jax.Array, plan: Plan) -> jax.Array:
+def _mix_means(cells: jax.Array, plan: Plan, strides: tuple[int, int, int]) -> jax.Array:
     """Turn the lowest frequencies of large blocks' cells into something like eight means; its own inverse."""
-    strides, plan = _strides(plan), _flat(plan)
-    root = jnp.float32(math.sqrt(0.5))
+    mean, root = cells[0, 0, 0], jnp.float32(math.sqrt(0.5))
     for axis, stride in enumerate(strides):
         total = (mean + next_block(mean, stride)) * root
         difference = (previous_block(mean, stride) - mean) * root
         mean = jnp.where(plan.first[axis], total, jnp.where(plan.second[axis], difference, mean))
-    return mean
+    return cells.at[0, 0, 0].set(mean)
 
 
-def _scales(plan: Plan, norms: jax.Array) -> jax.Array:
-    """What an error of 1 in a latent adds to the volume along each axis, (3, 8, n); norms are ``_norms``."""
+def _scale(cells: jax.Array, plan: Plan, norms: jax.Array) -> jax.Array:
+    """Cells times what an error of 1 in each latent adds to the volume, by ``norms`` of ``_norms``."""
     kind = jnp.where(plan.first, 1, jnp.where(plan.second, 2, 0))
     row = 4 * kind + 2 * plan.before.astype(jnp.int32) + plan.after.astype(jnp.int32)
-    ones = varying_like(norms[row[:, :1]], jnp.ones((3, BLOCK, row.shape[-1]), jnp.float32))
-    return lax.cond(jnp.any(plan.crossed), lambda: norms[row].transpose(0, 2, 1), lambda: ones)
+
+    def scaled(cells: jax.Array) -> jax.Array:
+        for axis, along in enumerate(norms[row].transpose(0, 2, 1)):
+            cells = cells * jnp.expand_dims(along, [i for i in range(3) if i != axis])
+        return cells
+
+    return lax.cond(jnp.any(plan.crossed), scaled, lambda cells: cells, cells)
 
 
-def _cosines(
-    cells: jax.Array, axis: int, plan: Plan, scale: jax.Array, stride: int, *, inverse: bool
-) -> jax.Array:
-    """Blocks' DCT along an axis, scaled by (8, n); of large ones that of their folded halves."""
+def _cosines(cells: jax.Array, axis: int, plan: Plan, stride: int, *, inverse: bool) -> jax.Array:
+    """Blocks' DCT along an axis; of large ones that of their folded halves."""
     even, odd = (jnp.asarray(dct_matrix(BLOCK, half), jnp.float32) for half in (False, True))
     even, odd = (even.T, odd.T) if inverse else (even, odd)
-    scale = jnp.expand_dims(scale, [i for i in range(3) if i != axis])
 
-    def transformed(cells: jax.Array, *, mixed: bool) -> jax.Array:
-        if inverse:
-            cells = cells * scale
-        elif mixed:
-            cells = _fold(cells, axis, stride, plan)
-        result = multiply(even, cells, axis)
-        if mixed:
-            result = jnp.where(plan.second[axis], multiply(odd, cells, axis), result)
-        if not inverse:
-            return result * scale
-        return _unfold(result, axis, stride, plan) if mixed else result
+    def mixed(cells: jax.Array) -> jax.Array:
+        cells = cells if inverse else _fold(cells, axis, stride, plan)
+        result = jnp.where(plan.second[axis], multiply(odd, cells, axis), multiply(even, cells, axis))
+        return _unfold(result, axis, stride, plan) if inverse else result
 
-    mixed, plain = (functools.partial(transformed, mixed=mixed) for mixed in (True, False))
     # Without large blocks there is half as much to do. And branches are compiled apart: fused with what
     # follows, everything would be computed anew for each of its readers.
-    return lax.cond(jnp.any(plan.second), mixed, plain, cells)
+    return lax.cond(jnp.any(plan.second), mixed, lambda cells: multiply(even, cells, axis), cells)
 
 
 def _flat(plan: Plan) -> Plan:
@@ -227,19 +219,18 @@ def _analyse_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.
     change, _, norms = (jnp.asarray(table)[filter_index] for table in _tables())
     for axis in (1, 2):
         cells = _filter_cells(cells, axis, plan, change, strides[axis])
-    scales = _scales(plan, norms)
     for axis, stride in enumerate(strides):
-        cells = _cosines(cells, axis, plan, scales[axis], stride, inverse=False)
-    return cells
+        cells = _cosines(cells, axis, plan, stride, inverse=False)
+    return _mix_means(_scale(cells, plan, norms), plan, strides)
 
 
 def _synthesize_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
     """The inverse of ``_analyse_slab``."""
     strides, plan = _strides(plan), _flat(plan)
     _, change, norms = (jnp.asarray(table)[filter_index] for table in _tables())
-    scales = _scales(plan, 1 / norms)
+    cells = _scale(_mix_means(cells, plan, strides), plan, 1 / norms)
     for axis, stride in enumerate(strides):
-        cells = _cosines(cells, axis, plan, scales[axis], stride, inverse=True)
+        cells = _cosines(cells, axis, plan, stride, inverse=True)
     for axis in (2, 1):
         cells = _filter_cells(cells, axis, plan, change, strides[axis])
     return cells
@@ -264,18 +255,13 @@ def _map_slabs(
     n_slabs = -(-n_layers // per_slab)
     missing = n_slabs * per_slab - n_layers
     items = jnp.pad(items, [(0, missing * layer), *[(0, 0)] * (items.ndim - 1)])
-    plan = Plan(
-        *(jnp.pad(leaf, [*[(0, 0)] * (leaf.ndim - 3), (0, missing), (0, 0), (0, 0)]) for leaf in plan)
-    )
+    items = items.reshape(n_slabs, per_slab * layer, *items.shape[1:])
 
-    def one(index: jax.Array) -> jax.Array:
-        start = index * per_slab
-        slab = lax.dynamic_slice_in_dim(items, start * layer, per_slab * layer)
-        return function(
-            slab, Plan(*(lax.dynamic_slice_in_dim(leaf, start, per_slab, leaf.ndim - 3) for leaf in plan))
-        )
+    def cut(leaf: jax.Array) -> jax.Array:
+        leaf = jnp.pad(leaf, [(0, 0), (0, missing), (0, 0), (0, 0)])
+        return leaf.reshape(3, n_slabs, per_slab, *leaf.shape[2:]).transpose(1, 0, 2, 3, 4)
 
-    result = lax.map(one, jnp.arange(n_slabs))
+    result = lax.map(lambda slab: function(*slab), (items, Plan(*map(cut, plan))))
     each = result.shape[1] // per_slab
     return result.reshape(-1, *result.shape[2:])[: n_layers * each]
 
@@ -286,8 +272,7 @@ def map_latents(
     """Transform a volume and map its latents, slab by slab.
 
     Args:
-        function: takes latents (8, 8, 8, n), frequencies z, y, x by blocks; returns an array (n, …). The
-            lowest frequencies of large blocks are not yet like means.
+        function: takes latents (8, 8, 8, n), frequencies z, y, x by blocks; returns an array (n, …).
         volume: float32 (z, y, x), sides multiples of 8.
         plan: how its blocks are transformed.
         filter_index: int32, of ``FILTERS``; may be traced.
@@ -315,8 +300,7 @@ def forward(volume: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array
         float32 (blocks, 512); frequencies in z, y, x order, blocks in z, y, x order. They are scaled so that
         an error of 1 in any latent adds 1 to the volume's squared error, near enough.
     """
-    latents = map_latents(lambda cells: cells.reshape(N_LATENTS, -1).T, volume, plan, filter_index)
-    return latents.at[:, 0].set(_mix_means(latents[:, 0], plan))
+    return map_latents(lambda cells: cells.reshape(N_LATENTS, -1).T, volume, plan, filter_index)
 
 
 def inverse(latents: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
@@ -326,6 +310,5 @@ def inverse(latents: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Arra
         cells = _synthesize_slab(slab.T.reshape(BLOCK, BLOCK, BLOCK, -1), plan, filter_index)
         return from_cells(cells, check_shape(plan.crossed.shape[1:]))
 
-    latents = latents.at[:, 0].set(_mix_means(latents[:, 0], plan))
     volume = _map_slabs(one, latents, plan, math.prod(plan.crossed.shape[2:]))
     return _filter_depth(volume, plan, _tables()[1], filter_index)

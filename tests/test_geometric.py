@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvc_jax import entropy, geometric
+from nvc_jax.lanes import max_lanes_for
 
 encode = jax.jit(geometric.encode)
 decode = jax.jit(geometric.decode, static_argnums=4)
@@ -56,7 +57,7 @@ def test_any_sizes_round_trip(n_dims: int, n: int) -> None:
     values = two_sided(np.random.default_rng(1), means, n)
     scales = np.asarray(geometric.choose_scales(jnp.asarray(values, jnp.int32)))
     _, n_lanes = round_trip(values, scales)
-    assert 1 <= n_lanes <= max(1, n // 16)
+    assert 1 <= n_lanes <= max_lanes_for(n)
 
 
 def test_the_worst_case_fits_the_buffer() -> None:
