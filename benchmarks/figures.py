@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 from common import RESULTS, VARIANTS, unit_volume, write_results
+from streams import Streams
 
 import nvc_jax
 from nvc_jax.figures import render, save_panels
 from nvc_jax.metrics import border_jump
 from nvc_jax.pipeline import default_chunk
-from nvc_jax.streams import ChunkedVolume
 
 BRAIN = "mri_flair_140x160x124_uint8"
 DETAIL = np.s_[70, 56:104, 40:88]
@@ -98,7 +98,7 @@ def figure_nvc_1(directory: Path) -> dict[str, dict[str, dict[str, float]]]:
     rows, measured = {}, {}
     for name, detail in DETAILS.items():
         volume, _ = unit_volume(directory / f"{name}.npz")
-        chunked = ChunkedVolume(codec, volume, 0.0, 1.0, default_chunk(volume.shape, 8))
+        chunked = Streams(codec, volume, 0.0, 1.0, default_chunk(volume.shape, 8))
         across, inside = border_jump(volume, 8)
         pictures = {f"original\nborder jump ÷ inside: {across / inside:.2f}": volume[detail]}
         for decibels in (35, 40, 45):

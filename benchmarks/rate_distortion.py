@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from common import RESULTS, VARIANTS, table, unit_volume, volumes, write_results
+from streams import Streams
 
 import nvc_jax
 from nvc_jax import regions, transform
@@ -31,7 +32,6 @@ from nvc_jax.blocks import grid_shape
 from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.checkpoints import shipped_models
 from nvc_jax.pipeline import default_chunk
-from nvc_jax.streams import ChunkedVolume
 
 PSNR_GRID = np.arange(30, 60.1, 2.5)
 STEPS = (0.0015, 0.004, 0.01, 0.025, 0.06, 0.12, 0.25, 0.5)
@@ -69,7 +69,7 @@ def point(volume: np.ndarray, encode: Callable, decode: Callable, n_bytes: Calla
 
 def nvc_points(codec: nvc_jax.Codec, volume: np.ndarray) -> list[Point]:
     chunk = default_chunk(volume.shape, 8)
-    chunked = ChunkedVolume(codec, volume, 0.0, 1.0, chunk)
+    chunked = Streams(codec, volume, 0.0, 1.0, chunk)
 
     return [
         point(

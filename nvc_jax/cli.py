@@ -54,11 +54,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("output", metavar="OUT", help="directory of the container; a Zarr store is replaced")
     command.add_argument("--model", default=pipeline.DEFAULT_MODEL, help="name, or directory of a checkpoint")
     rate = command.add_mutually_exclusive_group()
+    rate.add_argument("--max-error", type=float, help="no voxel differs by more, in the volume's units")
+    rate.add_argument("--relative-error", type=float, help="no voxel differs by more, relative to max − min")
+    rate.add_argument("--lossless", action="store_true", help="every bit comes back")
     step_help = (
         "of the quantiser, relative to max − min (0.01); for the paper's models in units of their latents"
     )
     rate.add_argument("--step", type=float, help=step_help)
     rate.add_argument("--psnr", type=float, help="dB to reach, relative to max − min")
+    fill_help = "stands for what is missing, and comes back exactly; may be given again"
+    command.add_argument("--fill-value", type=float, action="append", default=[], help=fill_help)
+    command.add_argument("--resume", action="store_true", help="go on with what an interrupted run left")
     command.add_argument("--chunk", type=_shape, help="voxels to a chunk, z,y,x (about 128,128,128)")
     command.add_argument("--json", action="store_true", help="print the summary as JSON")
 
@@ -77,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("compressed", metavar="COMPRESSED", help="directory of the container")
     command.add_argument("--json", action="store_true", help="print one JSON object")
     _add_mode(command)
+
+    command = add("verify", _verify, "Decode every chunk of a container; compare it with the original.")
+    command.add_argument("input", metavar="STORE", help="directory of the container")
+    command.add_argument("original", metavar="ORIGINAL", nargs="?", help=volume_help)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
 
     command = add("train", _train, "Train a model on your own volumes; called again, it resumes.")
     command.add_argument("config", metavar="CONFIG", help="JSON file, or a variant's name (paper's settings)")
@@ -132,12 +143,17 @@ def _compress(options: argparse.Namespace) -> None:
         options.input,
         options.output,
         model=options.model,
-        step=options.step,
+        max_error=options.max_error,
+        relative_error=options.relative_error,
         psnr=options.psnr,
+        step=options.step,
+        lossless=options.lossless,
+        fill_values=options.fill_value,
+        resume=options.resume,
         chunk=options.chunk,
     )
     summary = pipeline.describe(options.output)
-    chosen = {key: summary[key] for key in ("model", "stored_bytes", "bits_per_voxel", "ratio")}
+    chosen = {key: summary[key] for key in ("model", "max_error", "stored_bytes", "bits_per_voxel", "ratio")}
     _print_values(chosen | {"seconds": time.perf_counter() - began}, options.json)
 
 
@@ -151,6 +167,10 @@ def _info(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     _print_values(pipeline.evaluate(options.original, options.compressed, mode=options.mode), options.json)
+
+
+def _verify(options: argparse.Namespace) -> None:
+    _print_values(pipeline.verify(options.input, options.original), options.json)
 
 
 def _train(options: argparse.Namespace) -> None:

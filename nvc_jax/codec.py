@@ -25,7 +25,7 @@ from nvc_jax.blocks import (
 from nvc_jax.checkpoints import load_checkpoint
 from nvc_jax.latents import STEPS, Encoded, EncodedLatents, check_encoded, dequantize, quantize
 from nvc_jax.models import BlockAutoencoder, ModelConfig, Params, SpectralConfig, bind
-from nvc_jax.normalize import check_dtype, denormalize, finite_range, normalize
+from nvc_jax.normalize import check_narrow, denormalize, finite_range, normalize
 from nvc_jax.spectral import MIN_STEP, EncodedStream
 
 BLOCKS_PER_STEP = 1024
@@ -66,7 +66,7 @@ def encode_volume(
 
     Args:
         codec: from ``load_codec`` or ``train``.
-        volume: (z, y, x), uint8, uint16, int16 or float32.
+        volume: (z, y, x), an 8 or 16 bit integer, float16 or float32.
         step: of the quantiser: smaller is better and larger; may be traced. Spectral models such as
             nvc-1 need one, relative to the volume's range, from 2**-15 to 1. Block autoencoders take one
             in the unit of their latents, whose standard deviations are about 0.1 to 8, from 2**-12 to
@@ -81,9 +81,10 @@ def encode_volume(
             finite (inside a transformation values cannot be checked: there NaN encodes as the minimum,
             infinities as the range's ends).
     """
-    volume = volume if isinstance(volume, jax.Array) else jnp.asarray(volume)
+    volume = volume if isinstance(volume, jax.Array) else np.asarray(volume)
+    check_narrow(volume.dtype)
+    volume = jnp.asarray(volume)
     check_shape(volume.shape)
-    check_dtype(volume.dtype)
     check_step(codec.config, step)
     if not isinstance(volume, jax.core.Tracer):
         check_finite(volume)

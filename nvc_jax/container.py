@@ -1,14 +1,16 @@
-"""The container: a Zarr v3 array of latents or streams, with what decoding needs in its attributes.
+"""The container: a Zarr v3 array of the volume's shape and dtype whose chunks the codec ``nvc`` wrote.
 
-Provisional format 0. Without a step an array (grid_z, grid_y, grid_x, latent_dim) of float32 latents in
-chunks, each compressed without loss by Blosc. With a step an array of bytes, the payloads of the volume's
-chunks end to end. Every Zarr chunk is closed by a CRC-32C. A model that does not ship with the
-package lies in the store's directory ``model``.
+Format version 1, specified in ``FORMAT.md``. Each chunk is an object of its own, the payload of ``chunks``
+closed by the CRC-32C of Zarr's codec of that name; what decoding needs besides stands in the configuration of
+the codec ``nvc``. A model that does not ship with the package lies in the store's directory ``model``.
 """
 
 import contextlib
 import dataclasses
+import json
 import math
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,19 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.blocks import Shape3, check_shape, grid_shape
+from nvc_jax.blocks import Shape3, check_shape
 from nvc_jax.checkpoints import find_checkpoint, model_sha256, save_checkpoint
+from nvc_jax.chunks import Frame, read_frame
 from nvc_jax.codec import Codec, load_codec
 from nvc_jax.normalize import check_dtype
-from nvc_jax.volumes import replacing
+from nvc_jax.packing import pack, unpack
+from nvc_jax.volumes import put_in_place
 
-FORMAT_VERSION = 0
+FORMAT_VERSION = 1
+_CODEC = "nvc"
 _MODEL = "model"
-_KEY = "nvc"
+_METADATA = "zarr.json"
+_CRC_BYTES = 4
 
 
 class FormatError(ValueError):
@@ -33,161 +39,192 @@ class FormatError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What a container states beside the latents.
+    """What a container's metadata state.
 
     Attributes:
         shape: (z, y, x) of the volume.
         dtype: name of the volume's dtype.
-        minimum, maximum: the volume's finite range.
-        block_size: side of a block in voxels.
-        latent_dim: numbers that represent a block.
+        chunk: (z, y, x) voxels to a chunk.
         model: name of the model, for people; the SHA-256 decides.
         sha256: of the model's configuration and parameters.
-        version: of the format.
-        step: of the quantiser, relative to the range for spectral models, else in the unit of the
-            latents; None for latents that are not quantised. So too:
-        chunk: (z, y, x) voxels that were encoded together; the volume is padded to whole chunks.
-        ends: where each chunk's payload ends, in bytes; chunks in z, y, x order.
+        target: what was asked for, one entry: ``max_error``, ``relative_error``, ``psnr``, ``step``,
+            ``lossless`` or ``latents``.
+        minimum, maximum: the range of what is finite and no fill value.
+        fill_values: values that are no measurements, and were stored exactly.
+        max_error: the bound in the volume's units; None where none was asked for.
+        step: of the quantiser: of spectral models in the volume's units, else in those of the latents; None
+            where nothing is quantised.
     """
 
     shape: Shape3
     dtype: str
-    minimum: float
-    maximum: float
-    block_size: int
-    latent_dim: int
+    chunk: Shape3
     model: str
     sha256: str
-    version: int = FORMAT_VERSION
+    target: dict[str, float | bool]
+    minimum: float
+    maximum: float
+    fill_values: tuple[float, ...] = ()
+    max_error: float | None = None
     step: float | None = None
-    chunk: Shape3 | None = None
-    ends: tuple[int, ...] | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready description that ``from_dict`` reads back."""
-        fields = {**dataclasses.asdict(self), "shape": list(self.shape)}
-        return {key: value for key, value in fields.items() if value is not None}
+    def to_metadata(self) -> dict[str, Any]:
+        """The Zarr metadata that ``from_metadata`` reads back."""
+        fields = dataclasses.asdict(self)
+        shape, dtype, chunk = (fields.pop(name) for name in ("shape", "dtype", "chunk"))
+        configuration = {"version": FORMAT_VERSION, **fields, "fill_values": list(self.fill_values)}
+        return {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": list(shape),
+            "data_type": dtype,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": 0,
+            "codecs": [{"name": _CODEC, "configuration": configuration}, {"name": "crc32c"}],
+            "dimension_names": ["z", "y", "x"],
+            "attributes": {},
+        }
 
     @classmethod
-    def from_dict(cls, description: Any) -> "Header":
-        """The header that ``to_dict`` described.
+    def from_metadata(cls, metadata: Any) -> "Header":
+        """The header that ``to_metadata`` described.
 
         Raises:
-            FormatError: a field is missing, unknown or out of range.
+            FormatError: it is no nvc container's, or a field is missing, unknown or out of range.
         """
-        version = description.get("version") if isinstance(description, dict) else None
-        if version != FORMAT_VERSION:
-            raise FormatError(f"`version` (={version!r}) must be {FORMAT_VERSION}: upgrade nvc_jax")
         try:
-            fields: dict[str, Any] = {
-                key: tuple(v) if isinstance(v, list) else v for key, v in description.items()
-            }
-            header = cls(**{**fields, "shape": check_shape(fields["shape"])})
+            codecs = metadata["codecs"]
+            is_container = metadata["zarr_format"] == 3 and codecs[0]["name"] == _CODEC
+        except (TypeError, KeyError, IndexError) as error:
+            raise FormatError(f"the metadata are of no Zarr v3 array: {error!r}") from error
+        if not is_container:
+            raise FormatError("a Zarr array, but no nvc container: its codec is not `nvc`")
+        try:
+            configuration = dict(codecs[0]["configuration"])
+            version = configuration.pop("version", None)
+            if version != FORMAT_VERSION:
+                raise FormatError(f"`version` (={version!r}) must be {FORMAT_VERSION}: upgrade nvc_jax")
+            if [codec["name"] for codec in codecs[1:]] != ["crc32c"]:
+                raise ValueError(f"`codecs` must end in `crc32c` alone: {codecs[1:]}")
+            header = cls(
+                **configuration | {"fill_values": tuple(configuration["fill_values"])},
+                shape=check_shape(tuple(metadata["shape"])),
+                dtype=metadata["data_type"],
+                chunk=check_shape(tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"])),
+            )
             header._check()
+        except FormatError:
+            raise
         except (TypeError, ValueError, KeyError) as error:
-            raise FormatError(f"the attribute `{_KEY}` is damaged: {error}") from error
+            raise FormatError(f"the metadata are damaged: {error}") from error
         return header
 
     def _check(self) -> None:
         check_dtype(self.dtype)
         if not (np.isfinite([self.minimum, self.maximum]).all() and self.minimum <= self.maximum):
             raise ValueError(f"the range [{self.minimum}, {self.maximum}] is not finite and ordered")
-        if min(self.block_size, self.latent_dim) < 1:
-            raise ValueError("`block_size` and `latent_dim` must be at least 1")
-        if self.step is None:
-            return
-        if self.chunk is None or self.ends is None or not self.step > 0:
-            raise ValueError(f"`step` (={self.step}) must be positive, with `chunk` and `ends` beside it")
-        check_chunk(self.chunk, self.block_size)
-        if len(self.ends) != math.prod(self.chunk_grid) or list(self.ends) != sorted(self.ends):
-            raise ValueError(f"`ends` must rise, one for each of {math.prod(self.chunk_grid)} chunks")
+        if not isinstance(self.target, dict) or len(self.target) != 1:
+            raise ValueError(f"`target` (={self.target}) must have one entry")
+        for name, value in (("max_error", self.max_error), ("step", self.step)):
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"`{name}` (={value}) must not be negative")
 
     @property
     def chunk_grid(self) -> Shape3:
         """Chunks along z, y and x."""
-        assert self.chunk is not None
         z, y, x = (math.ceil(side / part) for side, part in zip(self.shape, self.chunk, strict=True))
         return z, y, x
 
-    @property
-    def array_shape(self) -> tuple[int, ...]:
-        """Shape of the stored array."""
-        return self.latents_shape if self.ends is None else (self.ends[-1],)
 
-    @property
-    def latents_shape(self) -> tuple[int, int, int, int]:
-        """Blocks along z, y and x, and latents of each."""
-        return (*grid_shape(self.shape, self.block_size), self.latent_dim)
+class Store:
+    """The chunks of a container in a directory."""
 
+    def __init__(self, path: Path, header: Header) -> None:
+        self.path, self.header = path, header
+        self._objects = ts.KvStore.open({"driver": "file", "path": f"{path.absolute()}/"}).result()
 
-def check_chunk(chunk: tuple[int, ...], block_size: int) -> Shape3:
-    """Blocks along each axis of a chunk given in voxels, or ``ValueError``."""
-    if len(chunk) != 3 or any(side < 1 or side % block_size for side in chunk):
-        raise ValueError(
-            f"`chunk` (={','.join(map(str, chunk))}) must be three positive multiples of the model's "
-            f"block size (={block_size})"
-        )
-    z, y, x = (side // block_size for side in chunk)
-    return z, y, x
+    def _key(self, index: tuple[int, ...]) -> str:
+        return "/".join(["c", *map(str, index)])
+
+    def write(self, index: tuple[int, ...], payload: bytes) -> None:
+        """Store a chunk's payload; it is there as a whole or not at all."""
+        self._objects.write(self._key(index), pack(payload, "crc32c")).result()
+
+    def has(self, index: tuple[int, ...]) -> bool:
+        """Whether a chunk is there, and whole."""
+        try:
+            self.read(index)
+        except FormatError:
+            return False
+        return True
+
+    def read(self, index: tuple[int, ...]) -> bytes:
+        """A chunk's payload.
+
+        Raises:
+            FormatError: the chunk is missing or damaged.
+        """
+        found = self._objects.read(self._key(index)).result()
+        if found.state != "value":
+            raise FormatError(f"chunk {index} of `{self.path}` is missing")
+        stored = bytes(found.value)
+        with self.reading(index):
+            if len(stored) <= _CRC_BYTES:
+                raise ValueError(f"it has {len(stored)} bytes")
+            return unpack(stored, "crc32c", len(stored) - _CRC_BYTES)
+
+    def read_frame(self, index: tuple[int, ...]) -> Frame:
+        """A chunk's payload, taken apart; errors as of ``read``."""
+        payload = self.read(index)
+        with self.reading(index):
+            return read_frame(payload)
+
+    @contextlib.contextmanager
+    def reading(self, index: tuple[int, ...]) -> Iterator[None]:
+        """What is wrong with a chunk that is read is the container's fault."""
+        try:
+            yield
+        except ValueError as error:
+            raise FormatError(f"chunk {index} of `{self.path}` is damaged: {error}") from error
 
 
 @contextlib.contextmanager
-def create(path: Path, header: Header, codec: Codec, chunk: Shape3) -> Iterator[ts.TensorStore]:
-    """Create a container and yield its array to be written.
+def create(path: Path, header: Header, codec: Codec, *, resume: bool = False) -> Iterator[Store]:
+    """Create a container and yield its chunks to be written.
 
-    The store appears under its name when the block ends without an error, and not at all otherwise.
+    Until the block ends without an error, the store lies in a hidden directory beside its name; then it
+    appears under its name, as a whole.
 
     Args:
         path: the store's directory; an existing store is replaced.
         header: the metadata.
         codec: the codec; its checkpoint is copied into the store unless it ships with the package.
-        chunk: (z, y, x) voxels to a chunk of latents, multiples of the block size.
+        resume: go on with what an earlier run left, which must have been of the same header.
+
+    Raises:
+        ValueError: what an earlier run left is of another header.
     """
-    spec: dict[str, Any] = {
-        "driver": "zarr3",
-        "store_data_equal_to_fill_value": True,  # a chunk that is not there is a lost one
-        "metadata": {
-            **(_latents_metadata(header, chunk) if header.step is None else _streams_metadata(header)),
-            "shape": header.array_shape,
-            "attributes": {_KEY: header.to_dict()},
-        },
-    }
-    with replacing(path) as partial:
-        yield ts.open(spec | {"kvstore": _kvstore(partial)}, create=True).result()
-        _embed_model(partial, header, codec)
+    partial = path.absolute().with_name(f".{path.name}.partial")
+    metadata = json.dumps(header.to_metadata(), indent=1)
+    if partial.exists() and not resume:
+        shutil.rmtree(partial)
+    if not (partial / _METADATA).exists():
+        partial.mkdir(exist_ok=True)
+        _write_whole(partial / _METADATA, metadata)
+    elif (partial / _METADATA).read_text() != metadata:
+        raise ValueError(f"`resume`: what lies in `{partial}` is of another volume, model or target")
+    yield Store(partial, header)
+    _embed_model(partial, header, codec)
+    put_in_place(partial, path)
 
 
-def _latents_metadata(header: Header, chunk: Shape3) -> dict[str, Any]:
-    grid = header.latents_shape[:3]
-    blocks = check_chunk(chunk, header.block_size)
-    chunk_shape = [*(min(c, g) for c, g in zip(blocks, grid, strict=True)), header.latent_dim]
-    blosc = {"cname": "zstd", "clevel": 5, "shuffle": "shuffle", "typesize": 4}
-    return {
-        "data_type": "float32",
-        "fill_value": 0.0,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
-        "dimension_names": ["z", "y", "x", "latent"],
-        "codecs": [
-            {"name": "bytes", "configuration": {"endian": "little"}},
-            {"name": "blosc", "configuration": blosc},
-            {"name": "crc32c"},
-        ],
-    }
-
-
-def _streams_metadata(header: Header) -> dict[str, Any]:
-    chunk_shape = [min(header.array_shape[0], 1 << 20)]
-    return {
-        "data_type": "uint8",
-        "fill_value": 0,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
-        "dimension_names": ["byte"],
-        "codecs": [{"name": "bytes"}, {"name": "crc32c"}],
-    }
-
-
-def _kvstore(path: Path) -> dict[str, str]:
-    return {"driver": "file", "path": f"{path.absolute()}/"}
+def _write_whole(path: Path, text: str) -> None:
+    with open(draft := path.with_suffix(".draft"), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
 
 
 def _embed_model(store: Path, header: Header, codec: Codec) -> None:
@@ -195,12 +232,13 @@ def _embed_model(store: Path, header: Header, codec: Codec) -> None:
     try:
         find_checkpoint(header.sha256)
     except FileNotFoundError:
+        shutil.rmtree(store / _MODEL, ignore_errors=True)
         card = f"# {header.model}\n\nKept with the data that it encoded.\n"
         save_checkpoint(store / _MODEL, codec.config, codec.params, card)
 
 
-def open_container(path: Path) -> tuple[Header, ts.TensorStore]:
-    """The header and the array of a container.
+def open_container(path: Path) -> Store:
+    """An existing container.
 
     Raises:
         FileNotFoundError: there is no such directory.
@@ -208,59 +246,35 @@ def open_container(path: Path) -> tuple[Header, ts.TensorStore]:
     """
     if not path.is_dir():
         raise FileNotFoundError(f"the container `{path}` does not exist")
-    spec = {
-        "driver": "zarr3",
-        "kvstore": _kvstore(path),
-        "fill_missing_data_reads": False,
-    }
     try:
-        array = ts.open(spec, read=True, open=True).result()
-        attributes = array.spec().to_json(include_defaults=True)["metadata"].get("attributes", {})
-    except (ValueError, KeyError) as error:
+        metadata = json.loads((path / _METADATA).read_text())
+    except FileNotFoundError as error:
+        raise FormatError(f"`{path}` is no Zarr v3 array: it lacks `{_METADATA}`") from error
+    except ValueError as error:
         raise FormatError(f"`{path}` is no readable Zarr v3 array: {error}") from error
-    if _KEY not in attributes:
-        raise FormatError(f"`{path}` is a Zarr array, but no nvc container: it lacks the attribute `{_KEY}`")
     try:
-        header = Header.from_dict(attributes[_KEY])
+        return Store(path, Header.from_metadata(metadata))
     except FormatError as error:
         raise FormatError(f"`{path}`: {error}") from error
-    dtype = ts.float32 if header.step is None else ts.uint8
-    if array.shape != header.array_shape or array.dtype != dtype:
-        raise FormatError(
-            f"`{path}` holds {array.dtype.name} {array.shape}; its header says {dtype.name} "
-            f"{header.array_shape}"
-        )
-    return header, array
 
 
-def read_array(array: ts.TensorStore, path: Path) -> np.ndarray:
-    """The values of (a part of) a container's array.
-
-    Raises:
-        FormatError: a chunk is missing or damaged.
-    """
-    try:
-        return np.asarray(array.read().result())
-    except (ValueError, OSError) as error:
-        raise FormatError(f"`{path}` is damaged: {error}") from error
-
-
-def load_model(path: Path, header: Header) -> Codec:
+def load_model(store: Store) -> Codec:
     """The codec that encoded a container: shipped with the package, or embedded.
 
     Raises:
         FileNotFoundError: neither is there.
         FormatError: the embedded model is damaged or not the one that the header names.
     """
+    path, sha256 = store.path, store.header.sha256
     embedded = path / _MODEL
     if not embedded.is_dir():
-        return load_codec(header.sha256)
+        return load_codec(sha256)
     try:
         codec = load_codec(embedded)
     except (ValueError, FileNotFoundError) as error:
         raise FormatError(f"the model in `{path}` is damaged: {error}") from error
-    if model_sha256(codec.config, codec.params) != header.sha256:
-        raise FormatError(f"the model in `{path}` is not the one of SHA-256 {header.sha256}")
+    if model_sha256(codec.config, codec.params) != sha256:
+        raise FormatError(f"the model in `{path}` is not the one of SHA-256 {sha256}")
     return codec
 
 

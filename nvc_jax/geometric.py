@@ -16,11 +16,14 @@ from nvc_jax import entropy
 from nvc_jax.lanes import lanes_for, max_lanes_for, share_out
 
 N_SCALES = 32
+MAX_MEAN_BITS = 13
+"""Bits of the largest mean magnitude that the tables are made for, about."""
 _UNIT = 256  # of expected magnitudes
 _MAX_SUM = 1 << 26  # magnitudes are added up to here, so that thresholds fit in 32 bits
 _SHIFTS = np.arange(-8, 9)
 _CUBE_ROOTS = np.array([1, 1.5874010519681994, 2.519842099789747])  # 4 to the power of 0, 1/3, 2/3
 _BITS_PER_LANE = 3200  # a lane's 32 bits cost 1 % of them
+_MAX_STEPS = 16384  # of integers to a lane, near enough
 
 
 def _powers_of_two_thirds(exponents: np.ndarray) -> np.ndarray:
@@ -119,25 +122,46 @@ def _estimate_bits(values: jax.Array, rows: jax.Array) -> jax.Array:
     return jnp.sum(zero[rows] + further[rows] * jnp.abs(values).astype(jnp.float32))
 
 
+def choose_scale(values: jax.Array) -> jax.Array:
+    """The one scale for all dimensions, int32 (), that makes integers (dims, n) cheapest, about.
+
+    Where a few blocks hold nearly all there is, quiet ones are better expected to be quiet.
+    """
+    usual = choose_scales(values.reshape(1, -1))
+    candidates = jnp.maximum(usual - jnp.arange(0, 16, 3, dtype=jnp.int32), 0)
+
+    def bits(scale: jax.Array) -> jax.Array:
+        return _estimate_bits(values, _choose_rows(values, jnp.broadcast_to(scale, len(values))))
+
+    return candidates[jnp.argmin(lax.map(bits, candidates))]
+
+
 def capacity(n_blocks: int, n_dims: int) -> int:
     """16-bit words that any stream of so many blocks fits in."""
     return entropy.WORDS_PER_INTEGER * n_blocks * n_dims + 2 * max_lanes_for(n_blocks)
 
 
-def encode(values: jax.Array, scales: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def encode(
+    values: jax.Array, scales: jax.Array, count: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Code integers.
 
     Args:
         values: int32 (dims, n), the integers of n blocks; magnitudes up to ``entropy.MAX_MAGNITUDE``.
         scales: int32 (dims,), from ``choose_scales``, or any below N_SCALES.
+        count: int32, how many of the blocks to code, from the first; all if it is missing.
 
     Returns:
         uint16 (capacity,) words, int32, how many are in use, and int32, in how many lanes.
     """
     n_dims, n_blocks = values.shape
+    count = jnp.int32(n_blocks) if count is None else count
     rows = _choose_rows(values, scales)
-    n_lanes = lanes_for(_estimate_bits(values, rows), _BITS_PER_LANE, n_blocks)
-    runs = share_out(n_blocks, n_lanes, max_lanes_for(n_blocks))
+    # Integers that take next to nothing still take their time.
+    least = count.astype(jnp.float32) * (n_dims * _BITS_PER_LANE / _MAX_STEPS)
+    bits = jnp.maximum(_estimate_bits(values, rows), least)
+    n_lanes = lanes_for(bits, _BITS_PER_LANE, n_blocks)
+    runs = share_out(count, n_lanes, max_lanes_for(n_blocks))
     tables = _tables()
     n_steps = runs.length * n_dims
 
@@ -153,11 +177,17 @@ def encode(values: jax.Array, scales: jax.Array) -> tuple[jax.Array, jax.Array, 
 
 
 def decode(
-    words: jax.Array, used: jax.Array, n_lanes: jax.Array, scales: jax.Array, n_blocks: int
+    words: jax.Array,
+    used: jax.Array,
+    n_lanes: jax.Array,
+    scales: jax.Array,
+    n_blocks: int,
+    count: jax.Array | None = None,
 ) -> jax.Array:
-    """Decode integers, int32 (dims, n_blocks): the inverse of ``encode``."""
+    """Decode integers, int32 (dims, n_blocks): the inverse of ``encode``; zeros beyond ``count``."""
     n_dims = len(scales)
-    runs = share_out(n_blocks, n_lanes, max_lanes_for(n_blocks))
+    count = jnp.int32(n_blocks) if count is None else count
+    runs = share_out(count, n_lanes, max_lanes_for(n_blocks))
     tables = _tables()
     start, thresholds = _expect(scales)
 

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-DTYPES = ("uint8", "uint16", "int16", "float32")
+DTYPES = (
+    *("uint8", "int8", "uint16", "int16", "uint32", "int32"),
+    *("float16", "float32", "float64"),
+)
+"""Dtypes of volumes."""
+NARROW = ("uint8", "int8", "uint16", "int16", "float16", "float32")
+"""Those whose values float32 holds exactly: what the device works with."""
 
 
 def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
@@ -14,10 +20,20 @@ def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None
         raise TypeError(f"`{name}` has dtype {dtype}; supported dtypes are {', '.join(DTYPES)}")
 
 
+def check_narrow(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
+    """Raise ``TypeError`` unless float32 holds every value of ``dtype``."""
+    if str(dtype) not in NARROW:
+        raise TypeError(
+            f"`{name}` has dtype {dtype}; on the device supported dtypes are {', '.join(NARROW)}, and "
+            "`compress` with a spectral model takes every other"
+        )
+
+
 def finite_range(volume: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Smallest and largest finite value, float32 scalars; (0, 0) where no value is finite."""
     if jnp.issubdtype(volume.dtype, jnp.integer):
         return volume.min().astype(jnp.float32), volume.max().astype(jnp.float32)
+    volume = volume.astype(jnp.float32)
     finite = jnp.isfinite(volume)
     minimum = jnp.min(volume, where=finite, initial=jnp.inf)
     maximum = jnp.max(volume, where=finite, initial=-jnp.inf)

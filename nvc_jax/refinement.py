@@ -34,11 +34,13 @@ class RefinementNetwork(nnx.Module):
 
     def __init__(self, n_latents: int, n_classes: int, n_ways: int, *, rngs: nnx.Rngs) -> None:
         zeros = nnx.initializers.zeros
+        # Full float32 on every device: what is decoded elsewhere must be near what the encoder decoded.
+        linear = functools.partial(nnx.Linear, precision=lax.Precision.HIGHEST, rngs=rngs)
         self.classes = nnx.Embed(n_classes, N_HIDDEN, embedding_init=zeros, rngs=rngs)
         self.ways = nnx.Embed(n_ways, N_HIDDEN, embedding_init=zeros, rngs=rngs)
-        self.first = nnx.Linear(N_FEATURES, N_HIDDEN, rngs=rngs)
-        self.second = nnx.Linear(N_HIDDEN, N_HIDDEN, rngs=rngs)
-        self.output = nnx.Linear(N_HIDDEN, n_latents, use_bias=False, kernel_init=zeros, rngs=rngs)
+        self.first = linear(N_FEATURES, N_HIDDEN)
+        self.second = linear(N_HIDDEN, N_HIDDEN)
+        self.output = linear(N_HIDDEN, n_latents, use_bias=False, kernel_init=zeros)
 
     def __call__(self, features: jax.Array, classes: jax.Array, ways: jax.Array) -> jax.Array:
         """Corrections float32 (n, D), in steps, from ``features`` (n, N_FEATURES) and int32 (n,) indices."""

@@ -192,13 +192,22 @@ def replacing(path: Path) -> Iterator[Path]:
     there stays.
     """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as directory:
-        partial, replaced = Path(directory) / path.name, Path(directory) / "replaced"
+        partial = Path(directory) / path.name
         yield partial
-        if path.is_dir():  # os.replace cannot put a directory in another's place
-            os.replace(path, replaced)
+        put_in_place(partial, path)
+
+
+def put_in_place(partial: Path, path: Path) -> None:
+    """Move a whole file or directory to ``path``, in place of what is there."""
+    if not path.is_dir():
+        os.replace(partial, path)
+        return
+    # os.replace cannot put a directory in another's place.
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as directory:
+        replaced = Path(directory) / "replaced"
+        os.replace(path, replaced)
         try:
             os.replace(partial, path)
         except BaseException:
-            if replaced.exists():
-                os.replace(replaced, path)
+            os.replace(replaced, path)
             raise

@@ -6,9 +6,9 @@ import pytest
 import nvc_jax
 
 ORDER = """
-blocks normalize quantize entropy lanes correction metrics cells transform regions classes
-refinement models checkpoints bitstream choices spectral geometric latents codec streams volumes
-container pipeline datasets fitting refining training figures demo cli
+blocks normalize quantize entropy lanes packing specials lattice correction metrics cells transform
+regions classes refinement models checkpoints bitstream choices spectral geometric residuals sparse latents
+codec chunks streams volumes container reader pipeline datasets fitting refining training figures demo cli
 """.split()
 PACKAGE = Path(nvc_jax.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))

@@ -97,6 +97,11 @@ def test_quoted_ratios_are_what_was_measured() -> None:
         assert f"| {ratios['SPERR']:.2f} |" in row
 
 
+def test_quoted_bounds_are_what_was_measured() -> None:
+    for row in json.loads((RESULTS / "bounds.json").read_text())["rows"]:
+        assert f"| {' | '.join(row)} |" in README
+
+
 def test_quoted_series_are_what_was_measured() -> None:
     for name, means in json.loads((RESULTS / "domain.json").read_text())["geometric_mean_ratio"].items():
         assert f"| {name} | {means['nvc-1']:.2f} | {means['fitted to the series']:.2f} |" in README

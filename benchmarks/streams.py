@@ -1,0 +1,64 @@
+"""A volume as streams of a spectral model, without a container round them."""
+
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+
+from nvc_jax import spectral
+from nvc_jax.blocks import Shape3
+from nvc_jax.codec import Codec
+from nvc_jax.metrics import psnr_db
+from nvc_jax.streams import Slices, chunk_extent, find_step, touched_chunks
+
+
+def _filled_chunks(array: np.ndarray, chunk: Shape3) -> Iterator[np.ndarray]:
+    """Chunks of an array's first three axes; those at the far faces are filled up with what lies last."""
+    for _, place, _ in touched_chunks(tuple(slice(0, side) for side in array.shape[:3]), chunk):
+        part = array[place]
+        missing = [(0, n - side) for n, side in zip(chunk, part.shape[:3], strict=True)]
+        yield np.pad(part, missing + [(0, 0)] * (array.ndim - 3), mode="edge")
+
+
+class Streams:
+    """A volume cut into chunks of one shape, so that one program encodes them all."""
+
+    def __init__(
+        self, codec: Codec, volume: np.ndarray, minimum: float, maximum: float, chunk: Shape3
+    ) -> None:
+        self._codec, self._volume, self._range, self._chunk = codec, volume, (minimum, maximum), chunk
+
+    def _places(self) -> Iterator[tuple[tuple[int, ...], Slices, Slices]]:
+        """Every chunk's index, where it lies in the volume, and how much of it is the volume."""
+        return touched_chunks(tuple(slice(0, side) for side in self._volume.shape), self._chunk)
+
+    def encode(self, step: float) -> list[bytes]:
+        """The payload of every chunk."""
+        chunks = _filled_chunks(self._volume, self._chunk)
+        numbers = [jnp.float32(value) for value in (*self._range, step)]
+        payloads = []
+        for chunk, (index, _, _) in zip(chunks, self._places(), strict=True):
+            extent = jnp.array(chunk_extent(index, self._chunk, self._volume.shape), jnp.int32)
+            encoded = spectral.encode(self._codec.params, jnp.asarray(chunk), *numbers, extent)
+            payloads.append(spectral.to_bytes(encoded))
+        return payloads
+
+    def decode(self, payloads: list[bytes], step: float) -> np.ndarray:
+        """The volume from the payloads of ``encode``."""
+        result = np.empty_like(self._volume)
+        numbers = (*self._range, step)
+        for payload, (index, into, of) in zip(payloads, self._places(), strict=True):
+            extent = chunk_extent(index, self._chunk, self._volume.shape)
+            encoded = spectral.from_bytes(
+                payload, self._chunk, str(self._volume.dtype), *numbers, extent=extent
+            )
+            result[into] = np.asarray(spectral.decode(self._codec.params, encoded))[of]
+        return result
+
+    def _psnr(self, step: float) -> float:
+        """PSNR of the volume encoded with ``step`` and decoded, in dB."""
+        return psnr_db(self._volume, self.decode(self.encode(step), step))
+
+    def step_for(self, psnr: float) -> float:
+        """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
+        return find_step(self._psnr, psnr, (spectral.MIN_STEP, 1.0))

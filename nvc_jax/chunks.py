@@ -1,0 +1,357 @@
+"""A chunk of a volume to a payload of bytes and back: format version 1, specified in ``FORMAT.md``.
+
+The encoder tries what may suit a chunk and keeps what takes the fewest bytes: the transform with a
+correction, a lattice with differences, the values themselves. A payload states how far its decoded values lie
+from the original.
+"""
+
+import dataclasses
+import itertools
+import math
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from nvc_jax import lattice, residuals, spectral
+from nvc_jax.blocks import Shape3, check_shape
+from nvc_jax.codec import Codec
+from nvc_jax.correction import Correction, apply_correction, correct
+from nvc_jax.normalize import DTYPES
+from nvc_jax.packing import pack, unpack
+from nvc_jax.sparse import decode_sparse, encode_sparse
+from nvc_jax.specials import (
+    as_bits,
+    encode_specials,
+    fill_smoothly,
+    fill_with_last,
+    is_ordinary,
+    ordinary_range,
+    restore_specials,
+)
+
+PACKED, CONSTANT, DIFFERENCES, LATTICE, SPECTRAL, LATENTS = range(6)
+"""Kinds of payloads: the values' bytes, one value, differences of the values' bit patterns, or of points of a
+lattice, the stream of a spectral model, and the latents of a block autoencoder."""
+
+_MAGIC = b"nvc\x01"
+_HEAD = struct.Struct("<4sBBBxIIIdIII")
+_METHODS = ("none", "zstd", "blosc")
+_NUMBERS = struct.Struct("<ddf")
+
+
+class Frame(NamedTuple):
+    """The parts of a payload.
+
+    Attributes:
+        kind: one of the kinds.
+        shape: (z, y, x) of the chunk's part that lies in the volume.
+        dtype: of the volume.
+        max_error: largest difference from the original, in the volume's units, special values left out.
+        body: what the kind says.
+        specials: of ``specials.encode_specials``.
+        correction: of the body's decoded values; empty where there is none.
+    """
+
+    kind: int
+    shape: Shape3
+    dtype: np.dtype
+    max_error: float
+    body: bytes
+    specials: bytes
+    correction: bytes
+
+    def to_bytes(self) -> bytes:
+        """The payload."""
+        sections = (self.body, self.specials, self.correction)
+        head = _HEAD.pack(
+            *(_MAGIC, self.kind, DTYPES.index(str(self.dtype)), 0),
+            *(*self.shape, self.max_error, *map(len, sections)),
+        )
+        return head + b"".join(sections)
+
+
+def read_frame(payload: bytes) -> Frame:
+    """Take a payload apart.
+
+    Raises:
+        ValueError: it is none, or cut short.
+    """
+    if len(payload) < _HEAD.size:
+        raise ValueError(f"a payload of {len(payload)} bytes lacks its head of {_HEAD.size}")
+    magic, kind, dtype, _, z, y, x, max_error, *lengths = _HEAD.unpack_from(payload)
+    if magic != _MAGIC:
+        raise ValueError(f"a payload begins with {magic!r}, not with {_MAGIC!r}")
+    if kind > LATENTS or dtype >= len(DTYPES):
+        raise ValueError(f"a payload names kind {kind} and dtype {dtype}, which there are not")
+    if len(payload) != _HEAD.size + sum(lengths):
+        raise ValueError(f"a payload has {len(payload)} bytes; its head says {_HEAD.size + sum(lengths)}")
+    ends = (_HEAD.size + np.cumsum([0, *lengths])).tolist()
+    sections = (payload[start:end] for start, end in itertools.pairwise(ends))
+    return Frame(kind, (z, y, x), np.dtype(DTYPES[dtype]), max_error, *sections)
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What a payload must keep to.
+
+    Attributes:
+        max_error: bound in the volume's units; 0 for lossless, None for none.
+        step: of the quantiser, in the volume's units; with a bound, what the encoder tries.
+    """
+
+    max_error: float | None
+    step: float
+
+
+class ChunkCodec:
+    """Encodes and decodes chunks of one shape.
+
+    Args:
+        codec: of a spectral model.
+        room: (z, y, x) of a whole chunk: what programs are compiled for.
+        dtype: of the volume.
+    """
+
+    def __init__(self, codec: Codec, room: Shape3, dtype: np.dtype) -> None:
+        self._params, self._room, self._dtype = codec.params, room, np.dtype(dtype)
+        # float32 holds every value of the narrow dtypes; of the others it holds shares of the range.
+        self._is_wide = self._dtype.itemsize > 4 or str(self._dtype) in ("int32", "uint32")
+
+    def encode(self, values: np.ndarray, target: Target, fill_values: tuple[float, ...] = ()) -> bytes:
+        """The payload of a chunk, or of what of it lies in the volume."""
+        ordinary = is_ordinary(values, fill_values)
+        smallest: Frame | None = None
+        for frame in self._candidates(values, ordinary, target):
+            if target.max_error is not None and frame.max_error > target.max_error:
+                continue
+            if smallest is None or _size(frame) < _size(smallest):
+                smallest = frame
+        assert smallest is not None
+        return smallest.to_bytes()
+
+    def decode(self, payload: bytes) -> np.ndarray:
+        """The values of a chunk that ``encode`` encoded.
+
+        Raises:
+            ValueError: the payload is damaged, or not of such a chunk.
+        """
+        frame = read_frame(payload)
+        if frame.dtype != self._dtype:
+            raise ValueError(f"a payload holds {frame.dtype}; the volume is {self._dtype}")
+        if not all(1 <= side <= most for side, most in zip(frame.shape, self._room, strict=True)):
+            raise ValueError(f"a payload holds {frame.shape} voxels; a chunk has {self._room}")
+        values = np.ascontiguousarray(self._decode_body(frame))
+        restore_specials(values, frame.specials)
+        return values
+
+    def _candidates(self, values: np.ndarray, ordinary: np.ndarray, target: Target) -> Iterator[Frame]:
+        specials = encode_specials(values, ordinary)
+
+        def frame(
+            kind: int, body: bytes, correction: bytes = b"", decoded: np.ndarray | None = None
+        ) -> Frame:
+            made = Frame(kind, check_shape(values.shape), self._dtype, 0.0, body, specials, correction)
+            decoded = self._decode_body(made) if decoded is None else decoded
+            return made._replace(max_error=_largest_error(values, decoded, ordinary))
+
+        if not ordinary.any():
+            yield frame(CONSTANT, bytes(self._dtype.itemsize))
+            return
+        low, high = ordinary_range(values, ordinary)
+        bound = target.max_error
+        constant = _constant(values[ordinary], low, high, bound)
+        if constant is not None:
+            found = frame(CONSTANT, _little(constant).tobytes())
+            if bound is None or found.max_error <= bound:
+                yield found
+                return
+        spectral_bytes = math.inf
+        if bound != 0:
+            for body, correction, decoded in self._transformed(values, ordinary, low, high, target):
+                spectral_bytes = len(body) + len(correction)
+                yield frame(SPECTRAL, body, correction, decoded)
+        if bound is not None and bound > 0:
+            body = self._on_lattice(values, ordinary, low, high, bound, spectral_bytes)
+            if body:
+                yield frame(LATTICE, body)
+        if spectral_bytes > values.nbytes / 4:
+            filled = fill_with_last(values, ordinary)
+            integers = residuals.encode_integers(lattice.to_ordered(filled), self._room)
+            yield frame(DIFFERENCES, integers)
+            yield frame(PACKED, pack_values(filled), decoded=values)
+
+    def _transformed(
+        self, values: np.ndarray, ordinary: np.ndarray, low: float, high: float, target: Target
+    ) -> Iterator[tuple[bytes, bytes, np.ndarray]]:
+        """Body, correction and what they decode to, unless the step or the bound are too small for it."""
+        relative = np.float32(target.step / (high - low))
+        if not relative >= spectral.MIN_STEP:
+            return
+        base_low, base_high = (0.0, 1.0) if self._is_wide else (low, high)
+        filled = values if ordinary.all() else np.where(ordinary, values, low)
+        given = ((filled - low) / (high - low) if self._is_wide else filled).astype(np.float32)
+        given = fill_smoothly(given, ordinary)
+        missing = [(0, most - side) for side, most in zip(values.shape, self._room, strict=True)]
+        encoded = spectral.encode(
+            self._params,
+            jnp.asarray(np.pad(given, missing, mode="edge")),
+            *(jnp.float32(number) for number in (base_low, base_high, relative)),
+            jnp.array(values.shape, jnp.int32),
+        )
+        body = _NUMBERS.pack(low, high, relative) + spectral.to_bytes(encoded)
+        shape = check_shape(values.shape)
+        decoded = self._decode_transformed(body, shape)
+        if target.max_error is None:
+            yield body, b"", lattice.round_to(decoded, self._dtype)
+            return
+        original = values
+        if not ordinary.all():
+            original = np.where(ordinary, values, lattice.round_to(decoded, self._dtype))
+        found = correct(original, decoded, target.max_error, decoding_reserve(low, high, float(relative)))
+        if found is not None and found.exact_positions.size <= values.size // 64:
+            correction = self._write_correction(found, shape)
+            # As readers will read it.
+            corrected = apply_correction(decoded, self._read_correction(correction, shape), self._dtype)
+            yield body, correction, corrected
+
+    def _on_lattice(
+        self, values: np.ndarray, ordinary: np.ndarray, low: float, high: float, bound: float, at_most: float
+    ) -> bytes:
+        """A body of lattice points, or none where they would take more than ``at_most`` bytes."""
+        spacing = lattice.lattice_spacing(self._dtype, low, high, bound)
+        if spacing is None:
+            return b""
+        points = lattice.to_lattice(fill_with_last(values, ordinary), low, spacing)
+        if residuals.estimate_bits(points) * points.size / 8 > 1.1 * at_most:
+            return b""
+        head = struct.pack("<dd", low, spacing)
+        return head + residuals.encode_integers(points, self._room)
+
+    def _decode_body(self, frame: Frame) -> np.ndarray:
+        body, shape, dtype = frame.body, frame.shape, self._dtype
+        if frame.kind == PACKED:
+            return unpack_values(body, shape, dtype)
+        if frame.kind == CONSTANT:
+            if len(body) != dtype.itemsize:
+                raise ValueError(f"a constant of {len(body)} bytes is none of {dtype}")
+            return np.full(shape, np.frombuffer(body, dtype.newbyteorder("<"))[0], dtype)
+        if frame.kind == DIFFERENCES:
+            return lattice.from_ordered(residuals.decode_integers(body, shape, self._room), dtype)
+        if frame.kind == LATTICE:
+            if len(body) < 16:
+                raise ValueError(f"a lattice of {len(body)} bytes lacks its head of 16")
+            low, spacing = struct.unpack_from("<dd", body)
+            if not (math.isfinite(low) and math.isfinite(spacing) and spacing > 0):
+                raise ValueError(f"a lattice begins at {low} with a spacing of {spacing}")
+            points = residuals.decode_integers(body[16:], shape, self._room)
+            return lattice.from_lattice(points, low, spacing, dtype)
+        if frame.kind != SPECTRAL:
+            raise ValueError("a payload holds latents of a block autoencoder; the model is spectral")
+        decoded = self._decode_transformed(body, shape)
+        if not frame.correction:
+            return lattice.round_to(decoded, dtype)
+        return apply_correction(decoded, self._read_correction(frame.correction, shape), dtype)
+
+    def _decode_transformed(self, body: bytes, shape: Shape3) -> np.ndarray:
+        """What the transform's stream decodes to, before it is rounded to the dtype."""
+        if len(body) < _NUMBERS.size:
+            raise ValueError(f"a stream of {len(body)} bytes lacks its head of {_NUMBERS.size}")
+        low, high, relative = _NUMBERS.unpack_from(body)
+        if not (math.isfinite(low) and low < high < math.inf and relative >= spectral.MIN_STEP):
+            raise ValueError(f"a stream has the range [{low}, {high}] and the step {relative}")
+        first, last = (0.0, 1.0) if self._is_wide else (low, high)
+        if max(abs(first), abs(last)) > float(np.finfo(np.float32).max):
+            raise ValueError(f"a stream of {self._dtype} has the range [{low}, {high}]")
+        encoded = spectral.from_bytes(
+            body[_NUMBERS.size :], self._room, "float32", first, last, relative, extent=shape
+        )
+        decoded = np.asarray(spectral.decode(self._params, encoded))
+        decoded = decoded[tuple(slice(0, side) for side in shape)]
+        return low + decoded.astype(np.float64) * (high - low) if self._is_wide else decoded
+
+    def _write_correction(self, correction: Correction, shape: Shape3) -> bytes:
+        head = struct.pack("<dI", correction.spacing, len(correction.exact_positions))
+        exact = (
+            correction.exact_positions.astype("<u4").tobytes() + _little(correction.exact_values).tobytes()
+        )
+        return head + exact + encode_sparse(correction.positions, correction.multiples, shape)
+
+    def _read_correction(self, stored: bytes, shape: Shape3) -> Correction:
+        if len(stored) < 12:
+            raise ValueError(f"a correction of {len(stored)} bytes lacks its head of 12")
+        spacing, n_exact = struct.unpack_from("<dI", stored)
+        size, n = self._dtype.itemsize, math.prod(shape)
+        start = 12 + n_exact * (4 + size)
+        if not (math.isfinite(spacing) and n_exact <= n and start <= len(stored)):
+            raise ValueError(f"a correction has the spacing {spacing} and {n_exact} exact values")
+        positions = np.frombuffer(stored, "<u4", n_exact, 12).astype(np.int64)
+        if n_exact and int(positions.max()) >= n:
+            raise ValueError(f"a correction has an exact value at {positions.max()} of {n}")
+        values = np.frombuffer(stored, self._dtype.newbyteorder("<"), n_exact, 12 + 4 * n_exact)
+        return Correction(*decode_sparse(stored[start:], shape), spacing, positions, values)
+
+
+def decoding_reserve(low: float, high: float, step: float) -> float:
+    """Most by which a stream decoded on another device differs from what it is decoded to here.
+
+    Args:
+        low: smallest value of the chunk.
+        high: largest value.
+        step: of the quantiser, relative to the range.
+    """
+    # Some sixty float32 roundings of numbers about as large as the range lie between a latent and a voxel.
+    # They do not all point one way: against float64 they have been seen to add up to 2**-22 of the
+    # range. This is eight times as much, and something for the network, which works in steps; the last
+    # term is for adding the range's ends, and a correction, to what they give.
+    return (high - low) * 2.0**-19 + (high - low) * step * 2.0**-12 + max(abs(low), abs(high)) * 2.0**-21
+
+
+def _constant(chosen: np.ndarray, low: float, high: float, bound: float | None) -> np.ndarray | None:
+    """The one value, (1,), that may stand for all of ``chosen``, or None."""
+    if low == high:
+        bits = as_bits(chosen)
+        return chosen[:1] if bound != 0 or (bits == bits[0]).all() else None
+    if bound is None or (high - low) / 2 > bound:
+        return None
+    return lattice.round_to(np.array([low + (high - low) / 2]), chosen.dtype)
+
+
+def _largest_error(values: np.ndarray, decoded: np.ndarray, ordinary: np.ndarray) -> float:
+    with np.errstate(invalid="ignore", over="ignore"):
+        errors = np.abs(values.astype(np.float64) - decoded.astype(np.float64))
+    return float(errors.max(where=ordinary, initial=0.0))
+
+
+def _size(frame: Frame) -> int:
+    return len(frame.body) + len(frame.correction)
+
+
+def _little(values: np.ndarray) -> np.ndarray:
+    return values.astype(values.dtype.newbyteorder("<"))
+
+
+def pack_values(values: np.ndarray) -> bytes:
+    """The bytes of values as they are, or by the general codec that makes the fewest of them."""
+    raw = _little(values).tobytes()
+    packed = [raw, *(pack(raw, method, values.dtype.itemsize) for method in _METHODS[1:])]
+    method = min(range(len(_METHODS)), key=lambda index: len(packed[index]))
+    return bytes([method]) + packed[method]
+
+
+def unpack_values(body: bytes, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """The inverse of ``pack_values``.
+
+    Raises:
+        ValueError: the bytes cannot be of such values.
+    """
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if not body or body[0] >= len(_METHODS):
+        raise ValueError(f"packed values name method {body[:1]!r}")
+    method, packed = _METHODS[body[0]], body[1:]
+    raw = packed if method == "none" else unpack(packed, method, n_bytes)
+    if len(raw) != n_bytes:
+        raise ValueError(f"packed values take {len(raw)} bytes; there must be {n_bytes}")
+    return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype).reshape(shape)

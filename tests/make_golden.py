@@ -1,0 +1,58 @@
+"""Makes the containers in ``tests/golden``, once for each version of the format; existing ones stay.
+
+python tests/make_golden.py
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nvc_jax
+from nvc_jax.checkpoints import shipped_models
+from nvc_jax.demo import SAMPLE
+from nvc_jax.normalize import DTYPES
+from nvc_jax.volumes import read_volume
+
+GOLDEN = Path(__file__).parent / "golden"
+TARGETS: dict[str, dict[str, Any]] = {
+    "max-error": {"max_error": 1.5},
+    "relative-error": {"relative_error": 1e-3},
+    "psnr": {"psnr": 42.0},
+    "step": {"step": 0.05},
+    "lossless": {"lossless": True},
+}
+CHUNK = (16, 16, 24)
+
+
+def original(dtype: str) -> np.ndarray:
+    """The volume that a golden container of ``dtype`` holds; floats have special values."""
+    base = np.load(GOLDEN / "volume.npy")
+    volume = (base // 2 if dtype == "int8" else base).astype(dtype)
+    if volume.dtype.kind == "f":
+        volume = volume + np.sin(np.arange(volume.size)).reshape(volume.shape).astype(dtype) / 4
+        volume[:3, :5] = np.nan
+        volume[7, 7, 7:9] = [np.inf, -np.inf]
+        volume[18:, 10:] = -3e4
+    return volume
+
+
+def main() -> None:
+    GOLDEN.mkdir(exist_ok=True)
+    if not (GOLDEN / "volume.npy").exists():
+        np.save(GOLDEN / "volume.npy", read_volume(SAMPLE)[40:61, 8:27, 20:63])
+    if not (GOLDEN / "model").exists():
+        shutil.copytree(shipped_models()["nvc-1"], GOLDEN / "model")
+    codec = nvc_jax.load_codec(GOLDEN / "model")
+    for dtype in DTYPES:
+        for name, target in TARGETS.items():
+            store = GOLDEN / f"1-{dtype}-{name}.zarr"
+            if not store.exists():
+                nvc_jax.compress(original(dtype), store, model=codec, chunk=CHUNK, **target)
+                shutil.rmtree(store / "model", ignore_errors=True)
+                print(store.name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import nvc_jax
+from nvc_jax import chunks, lattice
+from nvc_jax.blocks import Shape3
+from nvc_jax.chunks import ChunkCodec, Target, read_frame
+from nvc_jax.normalize import DTYPES
+from nvc_jax.specials import as_bits
+
+ROOM = (24, 32, 40)
+CODEC = nvc_jax.load_codec("nvc-1")
+
+
+def smooth(shape: Shape3 = ROOM, seed: int = 0) -> np.ndarray:
+    """Waves and a little noise, from 0 to 1."""
+    z, y, x = np.indices(shape)
+    wave = np.sin(z / 6 + seed) * np.cos(y / 9) + np.sin(x / 7 + y / 15)
+    noisy = wave + np.random.default_rng(seed).normal(0, 0.01, shape)
+    return (noisy - noisy.min()) / max(float(np.ptp(noisy)), 1e-9)
+
+
+def in_dtype(unit: np.ndarray, dtype: str) -> np.ndarray:
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return (300 * unit - 100).astype(dtype)
+    limits = np.iinfo(kind)
+    return lattice.round_to(limits.min + unit * (float(limits.max) - limits.min), kind)
+
+
+def round_trip(values: np.ndarray, target: Target, fills: tuple[float, ...] = ()) -> chunks.Frame:
+    """Encode and decode; the payload, whose bound and special values must have been kept."""
+    codec = ChunkCodec(CODEC, ROOM, values.dtype)
+    payload = codec.encode(values, target, fills)
+    decoded = codec.decode(payload)
+    assert decoded.dtype == values.dtype
+    assert decoded.shape == values.shape
+    ordinary = chunks.is_ordinary(values, fills)
+    np.testing.assert_array_equal(as_bits(decoded)[~ordinary], as_bits(values)[~ordinary])
+    errors = np.abs(decoded[ordinary].astype(np.float64) - values[ordinary].astype(np.float64))
+    frame = read_frame(payload)
+    assert frame.max_error == errors.max(initial=0)
+    if target.max_error is not None:
+        assert frame.max_error <= target.max_error
+    if target.max_error == 0:
+        np.testing.assert_array_equal(as_bits(decoded), as_bits(values))
+    assert len(payload) <= values.nbytes + 64 + len(frame.specials)
+    return frame
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("relative", [1e-1, 1e-2, 1e-3, 1e-5, 0.0])
+def test_every_dtype_keeps_its_bound(dtype: str, relative: float) -> None:
+    values = in_dtype(smooth(), dtype)
+    bound = relative * (float(values.max()) - float(values.min()))
+    round_trip(values, Target(bound, 1.4 * bound))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_step_is_kept_to_without_a_bound(dtype: str) -> None:
+    values = in_dtype(smooth(), dtype)
+    extent = float(values.max()) - float(values.min())
+    frame = round_trip(values, Target(None, 0.02 * extent))
+    assert frame.max_error < 0.1 * extent
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (24, 1, 7), (5, 32, 39), (23, 31, 40)])
+def test_parts_of_chunks(shape: Shape3) -> None:
+    for bound in (0.05, 0.0):
+        round_trip(smooth(shape).astype(np.float32), Target(bound, bound))
+
+
+Change = Callable[[np.ndarray], None]
+
+
+def _set(where: tuple, value: float) -> Change:
+    return lambda values: values.__setitem__(where, value)
+
+
+SPECIAL = {
+    "nan": _set(np.s_[3:9, ::2], np.nan),
+    "infinities": _set(np.s_[::5, 3], np.inf),
+    "fill": _set(np.s_[:, 7:, 10:30], -1e10),
+    "all fill": _set(np.s_[:], -1e10),
+    "all nan": _set(np.s_[:], np.nan),
+    "huge": lambda values: values.__imul__(1e38 if values.dtype == np.float32 else 1e300),
+    "tiny": lambda values: values.__imul__(1e-44 if values.dtype == np.float32 else 1e-320),
+    "offset": lambda values: values.__iadd__(1e6),
+    "spikes": _set(np.s_[::7, ::5, ::6], 1e6),
+    "zeros": lambda values: values.__imul__(-0.0),
+    "constant": _set(np.s_[:], 3.75),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("relative", [1e-2, 1e-4, 0.0, None])
+def test_odd_values(name: str, dtype: str, relative: float | None) -> None:
+    values = smooth().astype(dtype)
+    SPECIAL[name](values)
+    fill = float(np.array(-1e10, dtype))
+    ordinary = chunks.is_ordinary(values, (fill,))
+    low, high = chunks.ordinary_range(values, ordinary)
+    if relative is None:
+        round_trip(values, Target(None, 0.01 * (high - low)), (fill,))
+    else:
+        bound = relative * (high - low)
+        round_trip(values, Target(bound, bound), (fill,))
+
+
+def test_nan_payloads_and_signed_zeros_come_back_without_loss() -> None:
+    values = smooth().astype(np.float32)
+    bits = values.view(np.uint32)
+    bits[0, 0, :5] = [0x7FC00001, 0xFFC12345, 0x7F800001, 0x80000000, 0x00000001]
+    round_trip(values, Target(0.0, 0.0))
+
+
+def test_special_values_do_not_spoil_the_rate() -> None:
+    plain = smooth().astype(np.float32)
+    holed = plain.copy()
+    holed[:, :, 20:] = -1e10
+    target = Target(1e-3, 1e-3)
+    bytes_of = [len(round_trip(values, target, (-1e10,)).body) for values in (plain, holed)]
+    assert bytes_of[1] < bytes_of[0]
+
+
+def test_each_kind_has_its_place() -> None:
+    rng = np.random.default_rng(0)
+    kinds = {
+        "waves": round_trip(smooth().astype(np.float32), Target(0.01, 0.014)),
+        "fine": round_trip(smooth().astype(np.float64), Target(1e-9, 1e-9)),
+        "exact": round_trip(in_dtype(smooth(), "uint16"), Target(0.0, 0.0)),
+        "noise": round_trip(rng.integers(0, 2**32, ROOM, dtype=np.uint32), Target(0.0, 0.0)),
+        "constant": round_trip(np.full(ROOM, 7, np.int8), Target(None, 0.1)),
+    }
+    expected = [chunks.SPECTRAL, chunks.LATTICE, chunks.DIFFERENCES, chunks.PACKED, chunks.CONSTANT]
+    assert [frame.kind for frame in kinds.values()] == expected
+    assert len(kinds["constant"].body) == 1
+
+
+def test_what_the_original_is_not_is_refused() -> None:
+    values = smooth().astype(np.float32)
+    payload = ChunkCodec(CODEC, ROOM, values.dtype).encode(values, Target(0.01, 0.01))
+    with pytest.raises(ValueError, match="holds float32; the volume is float64"):
+        ChunkCodec(CODEC, ROOM, np.dtype("float64")).decode(payload)
+    with pytest.raises(ValueError, match="a chunk has"):
+        ChunkCodec(CODEC, (16, 32, 40), values.dtype).decode(payload)
+    latents = read_frame(payload)._replace(kind=chunks.LATENTS).to_bytes()
+    with pytest.raises(ValueError, match="block autoencoder"):
+        ChunkCodec(CODEC, ROOM, values.dtype).decode(latents)
+
+
+ADVERSARIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "zeros": np.zeros_like,
+    "negated": np.negative,
+    "noise": lambda decoded: np.random.default_rng(0).normal(0, 1e3, decoded.shape).astype(np.float32),
+    "nan": lambda decoded: np.full_like(decoded, np.nan),
+    "infinite": lambda decoded: np.full_like(decoded, np.inf),
+    "some nan": lambda decoded: np.where(np.arange(decoded.shape[2]) % 7 == 0, np.nan, decoded),
+}
+
+
+@pytest.mark.parametrize("adversary", ADVERSARIES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("relative", [0.2, 1e-2, 1e-4])
+def test_bounds_hold_whatever_the_network_says(
+    adversary: str, dtype: str, relative: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = chunks.spectral.decode
+    monkeypatch.setattr(
+        chunks.spectral, "decode", lambda *given: ADVERSARIES[adversary](np.asarray(decode(*given)))
+    )
+    values = in_dtype(smooth(), dtype)
+    bound = relative * (float(values.max()) - float(values.min()))
+    round_trip(values, Target(bound, bound))

@@ -1,0 +1,93 @@
+"""Golden containers: what was once written is decoded for ever, by the package and from FORMAT.md alone."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from make_golden import GOLDEN, TARGETS, original
+from reference_decoder import decode, decode_body
+
+import nvc_jax
+from nvc_jax import chunks, pipeline
+from nvc_jax.normalize import DTYPES
+
+NAMES = [f"1-{dtype}-{target}" for dtype in DTYPES for target in TARGETS]
+CODEC = nvc_jax.load_codec(GOLDEN / "model")
+
+
+def special(volume: np.ndarray) -> np.ndarray:
+    return ~np.isfinite(volume) | (volume == -3e4) if volume.dtype.kind == "f" else volume != volume
+
+
+def check(name: str, decoded: np.ndarray, configuration: dict[str, Any]) -> None:
+    """Whether a decoded volume is what its container promises."""
+    volume = original(name.split("-")[1])
+    assert decoded.dtype == volume.dtype
+    is_special = special(volume)
+    np.testing.assert_array_equal(decoded[is_special], volume[is_special])
+    errors = np.abs(decoded[~is_special].astype(np.float64) - volume[~is_special].astype(np.float64))
+    if configuration["max_error"] is not None:
+        assert errors.max() <= configuration["max_error"]
+    extent = configuration["maximum"] - configuration["minimum"]
+    if "psnr" in configuration["target"]:
+        reached = 20 * np.log10(extent) - 10 * np.log10(np.mean(errors**2))
+        assert reached > configuration["target"]["psnr"] - 0.1
+    assert errors.max() < 0.3 * extent
+
+
+def test_every_dtype_and_target_has_a_golden_container() -> None:
+    assert sorted(path.stem for path in GOLDEN.glob("*.zarr")) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_containers_decode(name: str, tmp_path: Path) -> None:
+    store = tmp_path / "v.zarr"
+    shutil.copytree(GOLDEN / f"{name}.zarr", store)
+    shutil.copytree(GOLDEN / "model", store / "model")
+    metadata = json.loads((store / "zarr.json").read_text())
+    check(name, nvc_jax.open(store).read().result(), metadata["codecs"][0]["configuration"])
+    pipeline.verify(store, original(name.split("-")[1]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_decoder_from_the_specification_agrees(name: str) -> None:
+    store = GOLDEN / f"{name}.zarr"
+    metadata = json.loads((store / "zarr.json").read_text())
+    chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+    decoded = np.zeros(metadata["shape"], metadata["data_type"])
+    for path in (store / "c").glob("*/*/*"):
+        corner = [int(i) * side for i, side in zip(path.parts[-3:], chunk, strict=True)]
+        values = decode(path.read_bytes()[:-4], tuple(chunk), CODEC.params)
+        place = tuple(slice(a, a + side) for a, side in zip(corner, values.shape, strict=True))
+        decoded[place] = values
+    check(name, decoded, metadata["codecs"][0]["configuration"])
+
+
+@pytest.mark.parametrize("step", [2e-3, 1e-2, 0.1])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: float) -> None:
+    """The same streams in float64, whose roundings are none by comparison."""
+    rng = np.random.default_rng(0)
+    room = (24, 16, 24)
+    rough = np.where(rng.random(room) < 0.1, rng.uniform(0, 100, room), rng.normal(50, 1, room))
+    base = np.load(GOLDEN / "volume.npy")[:17, :16, :24]
+    for values in (rough, base, np.add.reduce(np.indices(room)) / 7):
+        volume = (values + offset).astype(np.float32)
+        low, high = float(volume.min()), float(volume.max())
+        codec = chunks.ChunkCodec(CODEC, room, volume.dtype)
+        payload = codec.encode(volume, chunks.Target(None, step * (high - low)))
+        assert chunks.read_frame(payload).kind == chunks.SPECTRAL
+        exact = decode_body(
+            chunks.SPECTRAL,
+            chunks.read_frame(payload).body,
+            b"",
+            np.dtype(np.float64),
+            volume.shape,
+            room,
+            CODEC.params,
+        )
+        difference = np.abs(codec.decode(payload).astype(np.float64) - exact).max()
+        assert difference < chunks.decoding_reserve(low, high, step) / 3

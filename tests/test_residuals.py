@@ -1,0 +1,95 @@
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nvc_jax import residuals
+from nvc_jax.blocks import Shape3
+
+ROOM = (9, 8, 12)
+
+
+def round_trip(integers: np.ndarray, room: Shape3 = ROOM) -> bytes:
+    stored = residuals.encode_integers(integers, room)
+    decoded = residuals.decode_integers(stored, integers.shape, room)
+    assert decoded.dtype == np.int64
+    np.testing.assert_array_equal(decoded, integers)
+    return stored
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 62),
+    st.integers(0, 40),
+    st.tuples(*(st.integers(1, side) for side in ROOM)),
+    st.sampled_from(["noise", "walk", "rare", "smooth"]),
+)
+def test_any_integers_come_back(seed: int, n_bits: int, shift: int, shape: Shape3, kind: str) -> None:
+    rng = np.random.default_rng(seed)
+    integers = rng.integers(-(2**n_bits), 2**n_bits, shape, endpoint=True)
+    if kind == "walk":
+        integers = np.cumsum(integers, axis=2)
+    elif kind == "rare":
+        integers = np.where(rng.random(shape) < 0.1, integers, 3)
+    elif kind == "smooth":
+        integers = np.add.reduce(np.indices(shape)) * np.int64(2**n_bits // 64)
+    round_trip(integers << shift)
+
+
+def test_the_ends_of_the_integers_come_back() -> None:
+    limits = np.iinfo(np.int64)
+    round_trip(np.array([limits.min, limits.max, 0, -1, 1, limits.min]).reshape(1, 1, 6))
+    round_trip(np.full((2, 2, 2), limits.min))
+
+
+def test_smooth_integers_take_little() -> None:
+    z, y, x = np.indices((64, 64, 64))
+    plane = (300 * z + 200 * y - 100 * x).astype(np.int64)
+    assert 8 * len(round_trip(plane, (64, 64, 64))) < plane.size  # nothing but faces is not zero
+    wave = np.rint(1000 * np.sin(z / 9) * np.cos(y / 7 + x / 11)).astype(np.int64)
+    assert 8 * len(round_trip(wave, (64, 64, 64))) < 4 * wave.size
+
+
+def test_noise_takes_its_entropy() -> None:
+    noise = np.rint(np.random.default_rng(0).normal(0, 8, (64, 64, 64))).astype(np.int64)
+    entropy = np.log2(8 * np.sqrt(2 * np.pi * np.e))
+    assert 8 * len(round_trip(noise, (64, 64, 64))) < 1.05 * entropy * noise.size
+
+
+def test_low_bits_that_are_noise_are_stored_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 2**40, (16, 16, 16))
+    assert len(round_trip(noise, (16, 16, 16))) < 1.1 * 41 / 8 * noise.size
+
+
+def test_the_estimate_is_near_what_is_stored() -> None:
+    rng = np.random.default_rng(0)
+    for scale in (2, 30, 1000):
+        integers = np.cumsum(np.rint(rng.normal(0, scale, (32, 32, 32))).astype(np.int64), axis=2)
+        bits = 8 * len(residuals.encode_integers(integers, (32, 32, 32))) / integers.size
+        assert 0.7 * bits < residuals.estimate_bits(integers) < 1.3 * bits
+
+
+STORED = residuals.encode_integers(np.random.default_rng(0).integers(0, 2**35, ROOM), ROOM)
+
+
+@pytest.mark.parametrize("length", [0, 10, len(STORED) - 1])
+def test_cut_integers_are_an_error(length: int) -> None:
+    with pytest.raises(ValueError, match="coded integers"):
+        residuals.decode_integers(STORED[:length], ROOM, ROOM)
+
+
+@pytest.mark.parametrize(("offset", "value"), [(0, 200), (1, 64), (2, 64), (3, 99)])
+def test_impossible_heads_are_an_error(offset: int, value: int) -> None:
+    damaged = STORED[:offset] + bytes([value]) + STORED[offset + 1 :]
+    with pytest.raises(ValueError, match="coded integers"):
+        residuals.decode_integers(damaged, ROOM, ROOM)
+
+
+def test_impossible_lanes_are_an_error() -> None:
+    damaged = STORED[:8] + struct.pack("<I", 10**6) + STORED[12:]
+    with pytest.raises(ValueError, match="contradicts"):
+        residuals.decode_integers(damaged, ROOM, ROOM)

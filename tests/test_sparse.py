@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nvc_jax import sparse
+
+
+def encode(integers: np.ndarray) -> bytes:
+    positions = np.flatnonzero(integers)
+    return sparse.encode_sparse(positions, integers.reshape(-1)[positions], integers.shape)
+
+
+def round_trip(integers: np.ndarray) -> bytes:
+    stored = encode(integers)
+    decoded = np.zeros_like(integers)
+    positions, values = sparse.decode_sparse(stored, integers.shape)
+    decoded.reshape(-1)[positions] = values
+    np.testing.assert_array_equal(decoded, integers)
+    assert (values != 0).all()
+    return stored
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.floats(0, 1),
+    st.sampled_from([1, 2, 50, 2**22]),
+    st.tuples(*(st.integers(1, 17) for _ in range(3))),
+)
+def test_any_integers_come_back(seed: int, share: float, most: int, shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(seed)
+    integers = rng.integers(-most, most, shape, endpoint=True)
+    round_trip(np.where(rng.random(shape) < share, integers, 0))
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.05])
+def test_rare_signs_take_little_more_than_their_entropy(share: float) -> None:
+    rng = np.random.default_rng(0)
+    integers = np.where(rng.random((64, 64, 64)) < share, rng.choice([-1, 1], (64, 64, 64)), 0)
+    entropy = -share * np.log2(share) - (1 - share) * np.log2(1 - share) + share
+    assert 8 * len(round_trip(integers)) < 1.12 * entropy * integers.size + 400
+
+
+def test_nothing_takes_nothing() -> None:
+    assert len(round_trip(np.zeros((20, 20, 20), np.int64))) < 32
+
+
+STORED = encode(np.eye(20, dtype=np.int64)[None] * 3)
+
+
+@pytest.mark.parametrize("length", [0, 5, 10, len(STORED) - 1])
+def test_cut_integers_are_an_error(length: int) -> None:
+    with pytest.raises(ValueError, match=r"sparse|contradicts"):
+        sparse.decode_sparse(STORED[:length], (1, 20, 20))
+
+
+def test_integers_of_other_shapes_are_an_error() -> None:
+    with pytest.raises(ValueError, match="outside"):
+        sparse.decode_sparse(STORED, (1, 20, 12))
+    with pytest.raises(ValueError, match="sparse"):
+        sparse.decode_sparse(STORED, (1, 1, 2))

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from nvc_jax import specials
+from nvc_jax.normalize import DTYPES
+
+SHAPES = hnp.array_shapes(min_dims=3, max_dims=3, max_side=6)
+
+
+@given(st.data(), st.sampled_from(DTYPES), SHAPES)
+def test_every_bit_pattern_comes_back(data: st.DataObject, dtype: str, shape: tuple[int, ...]) -> None:
+    size = np.dtype(dtype).itemsize
+    bits = data.draw(hnp.arrays(f"u{size}", shape, elements=st.integers(0, 2 ** (8 * size) - 1)))
+    ordinary = data.draw(hnp.arrays(bool, shape))
+    values = bits.view(dtype)
+    stored = specials.encode_specials(values, ordinary)
+    assert (stored == b"") == ordinary.all()
+    restored = np.zeros_like(values)
+    specials.restore_specials(restored, stored)
+    np.testing.assert_array_equal(specials.as_bits(restored)[~ordinary], bits[~ordinary])
+    assert not specials.as_bits(restored)[ordinary].any()
+
+
+def test_more_patterns_than_the_table_holds() -> None:
+    values = np.arange(16**3, dtype=np.float32).reshape(16, 16, 16)
+    ordinary = values % 2 == 0
+    restored = np.zeros_like(values)
+    specials.restore_specials(restored, specials.encode_specials(values, ordinary))
+    np.testing.assert_array_equal(restored, np.where(ordinary, 0, values))
+
+
+def ocean() -> np.ndarray:
+    z, y, x = np.indices((12, 20, 30))
+    return np.where(x > 14, np.sin(y / 5) + z, -1e10).astype(np.float32)
+
+
+def test_fill_values_are_found() -> None:
+    assert specials.find_fill_values(ocean()) == [float(np.float32(-1e10))]
+    both = ocean()
+    both[:2] = 1e20
+    assert sorted(specials.find_fill_values(both)) == [float(np.float32(-1e10)), float(np.float32(1e20))]
+    assert specials.find_fill_values(np.where(ocean() < 0, -32768, 5).astype(np.int16)) == [-32768.0]
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0])
+def test_values_near_the_others_are_no_fill_values(value: float) -> None:
+    volume = np.random.default_rng(0).uniform(0, 1, (10, 10, 10)).astype(np.float32)
+    volume[:5] = value
+    assert specials.find_fill_values(volume) == []
+    assert specials.find_fill_values(np.full((4, 4, 4), np.nan)) == []
+    assert specials.find_fill_values(np.full((4, 4, 4), 7)) == []
+
+
+def test_rare_values_are_no_fill_values() -> None:
+    volume = np.random.default_rng(0).uniform(0, 1, (10, 10, 10))
+    volume[0, 0, :5] = 1e9
+    assert specials.find_fill_values(volume) == []
+
+
+def test_holes_are_filled_within_the_range_of_the_rest() -> None:
+    volume = ocean()
+    ordinary = specials.is_ordinary(volume, [float(np.float32(-1e10))])
+    filled = specials.fill_smoothly(np.where(ordinary, volume, 0), ordinary)
+    np.testing.assert_array_equal(filled[ordinary], volume[ordinary])
+    assert volume[ordinary].min() <= filled.min()
+    assert filled.max() <= volume[ordinary].max()
+    last = specials.fill_with_last(volume, ordinary)
+    np.testing.assert_array_equal(last[ordinary], volume[ordinary])
+    assert np.isin(last, volume[ordinary]).all()
+
+
+def test_volumes_without_ordinary_values_are_filled_too() -> None:
+    nothing = np.zeros((3, 3, 3), bool)
+    assert not specials.fill_smoothly(np.ones((3, 3, 3), np.float32), nothing).any()
+    assert specials.ordinary_range(np.ones((3, 3, 3)), nothing) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("cut", [1, 10, 20])
+def test_damaged_specials_are_errors(cut: int) -> None:
+    volume = ocean()
+    stored = specials.encode_specials(volume, volume > -1)
+    with pytest.raises(ValueError, match="special"):
+        specials.restore_specials(np.zeros_like(volume), stored[:-cut])
+    with pytest.raises(ValueError, match=r"labels|zstd"):
+        specials.restore_specials(np.zeros((12, 20, 31), np.float32), stored)
