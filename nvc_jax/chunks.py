@@ -244,8 +244,6 @@ class ChunkCodec:
             if len(body) < 16:
                 raise ValueError(f"a lattice of {len(body)} bytes lacks its head of 16")
             low, spacing = struct.unpack_from("<dd", body)
-            if not (math.isfinite(low) and math.isfinite(spacing) and spacing > 0):
-                raise ValueError(f"a lattice begins at {low} with a spacing of {spacing}")
             points = residuals.decode_integers(body[16:], shape, self._room)
             return lattice.from_lattice(points, low, spacing, dtype)
         if frame.kind != SPECTRAL:

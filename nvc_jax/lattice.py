@@ -61,11 +61,20 @@ def to_lattice(values: np.ndarray, low: float, spacing: float) -> np.ndarray:
 
 
 def from_lattice(points: np.ndarray, low: float, spacing: float, dtype: np.dtype) -> np.ndarray:
-    """The values of lattice points, in ``dtype``: the inverse of ``to_lattice`` within half a spacing."""
+    """The values of lattice points, in ``dtype``: the inverse of ``to_lattice`` within half a spacing.
+
+    Raises:
+        ValueError: the lattice is none of ``dtype``'s values.
+    """
+    if not (math.isfinite(low) and math.isfinite(spacing) and spacing > 0):
+        raise ValueError(f"a lattice begins at {low} with a spacing of {spacing}")
     if dtype.kind != "f":
+        if max(abs(low), spacing) >= 2**62:
+            raise ValueError(f"a lattice of {dtype} begins at {low} with a spacing of {spacing}")
         limits = np.iinfo(dtype)
         return np.clip(points * int(spacing) + int(low), limits.min, limits.max).astype(dtype)
-    return round_to(low + points * spacing, dtype)
+    with np.errstate(over="ignore"):
+        return round_to(low + points * spacing, dtype)
 
 
 def round_to(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

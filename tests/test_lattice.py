@@ -51,3 +51,14 @@ def test_lattices_too_fine_for_the_dtype_are_refused() -> None:
 def test_rounding_stays_within_the_dtype() -> None:
     assert lattice.round_to(np.array([-3.0, 300.0, 1.5, 2.5]), np.dtype("uint8")).tolist() == [0, 255, 2, 2]
     assert np.isfinite(lattice.round_to(np.array([1e6, -1e6]), np.dtype("float16"))).all()
+
+
+@pytest.mark.parametrize(("dtype", "low", "spacing"), [("int32", 0.0, 1e300), ("uint8", 1e300, 1.0)])
+def test_lattices_of_no_values_are_refused(dtype: str, low: float, spacing: float) -> None:
+    with pytest.raises(ValueError, match="a lattice of"):
+        lattice.from_lattice(np.zeros(1, np.int64), low, spacing, np.dtype(dtype))
+
+
+def test_damaged_points_saturate() -> None:
+    decoded = lattice.from_lattice(np.array([1 << 52]), 0.0, 1e300, np.dtype("float64"))
+    assert decoded.tolist() == [np.finfo(np.float64).max]
