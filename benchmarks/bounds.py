@@ -19,7 +19,7 @@ import numpy as np
 from common import table, volumes, write_results
 
 import nvc_jax
-from nvc_jax.container import stored_bytes
+from nvc_jax.container import open_container
 from nvc_jax.volumes import read_volume
 
 BOUNDS = (1e-2, 1e-3, 1e-4, 1e-5)
@@ -43,7 +43,7 @@ def compressed(volume: np.ndarray, **target: Any) -> dict[str, float]:
         encoded = time.perf_counter()
         decoded = nvc_jax.open(store).read().result()
         return {
-            "bytes": stored_bytes(store),
+            "bytes": open_container(store).stored_bytes(),
             "max_error": largest_error(volume, decoded),
             "compress_seconds": encoded - began,
             "decompress_seconds": time.perf_counter() - encoded,

@@ -2,9 +2,10 @@
 
 from nvc_jax.blocks import assemble_blocks, extract_blocks
 from nvc_jax.codec import Codec, decode_volume, encode_volume, load_codec
-from nvc_jax.container import FormatError
+from nvc_jax.header import FormatError
+from nvc_jax.inspection import evaluate
 from nvc_jax.latents import Encoded
-from nvc_jax.pipeline import compress, decompress, evaluate, open
+from nvc_jax.pipeline import compress, decompress, open
 from nvc_jax.training import train
 
 __all__ = [

@@ -193,15 +193,26 @@ def encode_stream(
     return entropy.finish_encoding(coder, n_lanes)
 
 
-def decode_stream(
+class Heads(NamedTuple):
+    """The heads of n blocks: int32 (n,) each, the means as differences; 0 where there is no block."""
+
+    classes: jax.Array
+    modes: jax.Array
+    ends: jax.Array
+    means: jax.Array
+
+
+def decode_heads(
     model: ClassModel, layout: Layout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
-) -> BlockSymbols:
-    """Decode blocks: the inverse of ``encode_stream``."""
-    n = layout.order.shape[0]
-    n_classes, n_latents = model.tables.shape
-    max_lanes = max_lanes_for(n)
+) -> tuple[Heads, entropy.Coder]:
+    """Decode what stands before a stream's integers, and where those begin."""
+    n, n_classes, max_lanes = (
+        layout.order.shape[0],
+        model.tables.shape[0],
+        max_lanes_for(layout.order.shape[0]),
+    )
     coder = entropy.start_decoding(words, used, n_lanes, max_lanes)
-    tables, places = _head_tables(model), make_places(model, layout)
+    tables = _head_tables(model)
     head_runs = share_out(layout.n_blocks, n_lanes, max_lanes)
 
     def pop_head(step: jax.Array, state: tuple) -> tuple:
@@ -222,9 +233,21 @@ def decode_stream(
     none = jnp.full(max_lanes, n_classes, jnp.int32)
     state = (coder, *varying_like(words, (jnp.zeros((n, 4), jnp.int32), none)))
     coder, heads, _ = lax.fori_loop(0, head_runs.length, pop_head, state)
-    classes, modes, end, means = jnp.unstack(heads, axis=1)
+    return Heads(*jnp.unstack(heads, axis=1)), coder
 
-    queue = _make_queue(layout, classes, n_coded(places, layout, end))
+
+def decode_stream(
+    model: ClassModel, layout: Layout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
+) -> BlockSymbols:
+    """Decode blocks: the inverse of ``encode_stream``."""
+    n, n_latents, max_lanes = (
+        layout.order.shape[0],
+        model.tables.shape[1],
+        max_lanes_for(layout.order.shape[0]),
+    )
+    (classes, modes, ends, means), coder = decode_heads(model, layout, words, used, n_lanes)
+    tables, places = _head_tables(model), make_places(model, layout)
+    queue = _make_queue(layout, classes, n_coded(places, layout, ends))
     runs = share_out(queue.ends[-1], n_lanes, max_lanes)
 
     def pop_integer(step: jax.Array, state: tuple) -> tuple:

@@ -4,6 +4,7 @@ A model is found by name (shipped with the package), by path, or by the SHA-256 
 parameters, which does not depend on how the files store them.
 """
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -15,8 +16,10 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from flax import serialization
 
 from nvc_jax.models import ModelConfig, Params, abstract_params, config_from_dict
+from nvc_jax.packing import pack, unpack
 
 _CONFIG = "config.json"
 _PARAMS = "params"
@@ -156,6 +159,35 @@ def load_checkpoint(model: str | Path) -> tuple[ModelConfig, Params]:
     params = jax.device_get(params)
     if (actual := model_sha256(config, params)) != description.get("sha256"):
         raise ValueError(f"`{directory}` is damaged: its SHA-256 is {actual}, not the one in {_CONFIG}")
+    return config, params
+
+
+def embed_model(config: ModelConfig, params: Params) -> dict[str, Any]:
+    """A model as a JSON-ready object, for metadata that must not depend on other files.
+
+    ``config`` as in a checkpoint, and ``params``: nested dictionaries of arrays in MessagePack as Flax writes
+    it, ``bytes`` long, compressed by Zstandard, in base 64.
+    """
+    raw = serialization.msgpack_serialize(jax.device_get(params))
+    packed = base64.b64encode(pack(raw, "zstd")).decode()
+    return {"config": config.to_dict(), "bytes": len(raw), "params": packed}
+
+
+def extract_model(embedded: dict[str, Any], sha256: str) -> tuple[ModelConfig, Params]:
+    """The model that ``embed_model`` described.
+
+    Raises:
+        ValueError: it is damaged, or not the one of that SHA-256.
+    """
+    try:
+        config = config_from_dict(embedded["config"])
+        raw = unpack(base64.b64decode(embedded["params"], validate=True), "zstd", embedded["bytes"])
+        params = serialization.msgpack_restore(raw)
+        actual = model_sha256(config, params)
+    except Exception as error:  # of whatever kind: MessagePack has its own
+        raise ValueError(f"the embedded model is damaged: {error}") from error
+    if actual != sha256:
+        raise ValueError(f"the embedded model is not the one of SHA-256 {sha256}")
     return config, params
 
 

@@ -9,14 +9,16 @@ import dataclasses
 import itertools
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax import lattice, residuals, spectral
-from nvc_jax.blocks import Shape3, check_shape
+from nvc_jax.blocks import Shape3, check_shape, grid_shape
+from nvc_jax.cells import BLOCK
 from nvc_jax.codec import Codec
 from nvc_jax.correction import Correction, apply_correction, correct
 from nvc_jax.normalize import DTYPES
@@ -38,6 +40,7 @@ lattice, the stream of a spectral model, and the latents of a block autoencoder.
 
 _MAGIC = b"nvc\x01"
 _HEAD = struct.Struct("<4sBBBxIIIdIII")
+_BATCH = 8  # chunks that an accelerator decodes in one call
 _METHODS = ("none", "zstd", "blosc")
 _NUMBERS = struct.Struct("<ddf")
 
@@ -138,14 +141,58 @@ class ChunkCodec:
         Raises:
             ValueError: the payload is damaged, or not of such a chunk.
         """
+        return self._finish(self._read(payload))
+
+    def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
+        """The values of several chunks, several streams to a call of the device; errors as of ``decode``."""
+        frames = [self._read(payload) for payload in payloads]
+        decoded: dict[int, np.ndarray] = {}
+        for batch in _batches([i for i, f in enumerate(frames) if f.kind == SPECTRAL]):
+            streams = [self._read_stream(frames[i].body, frames[i].shape)[0] for i in batch]
+            # One compiled shape, whatever is left for the last call.
+            streams += streams[:1] * (_BATCH - len(streams))
+            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *streams)
+            decoded |= zip(batch, np.asarray(_decode_batch(self._params, stacked)), strict=False)
+        return [self._finish(frame, decoded.get(i)) for i, frame in enumerate(frames)]
+
+    def decode_means(self, payload: bytes) -> np.ndarray:
+        """The means of a chunk's blocks of 8³, about: (z, y, x) blocks, in the volume's dtype.
+
+        Of streams of a spectral model only the means are decoded. Where nothing of a block is ordinary, its
+        first value stands for it.
+
+        Raises:
+            ValueError: the payload is damaged, or not of such a chunk.
+        """
+        frame = self._read(payload)
+        if frame.kind == SPECTRAL:
+            stream, low, high = self._read_stream(frame.body, frame.shape)
+            means = np.asarray(spectral.decode_means(self._params, stream))
+            means = means[tuple(slice(0, side) for side in grid_shape(frame.shape, BLOCK))]
+            means = lattice.round_to(self._to_range(means, low, high), self._dtype)
+        else:
+            means = block_means(self._decode_body(frame))
+        if not frame.specials:
+            return means
+        values = np.zeros(frame.shape, self._dtype)
+        labels = restore_specials(values, frame.specials)
+        firsts = values[tuple(slice(None, None, BLOCK) for _ in range(3))]
+        return np.where(block_means((labels == 0).astype(np.float32)) == 0, firsts, means)
+
+    def _finish(self, frame: Frame, decoded: np.ndarray | None = None) -> np.ndarray:
+        """The values of a payload, given what its stream decodes to if that is known."""
+        values = np.ascontiguousarray(self._decode_body(frame, decoded))
+        restore_specials(values, frame.specials)
+        return values
+
+    def _read(self, payload: bytes) -> Frame:
+        """A payload taken apart, if it is of such a chunk."""
         frame = read_frame(payload)
         if frame.dtype != self._dtype:
             raise ValueError(f"a payload holds {frame.dtype}; the volume is {self._dtype}")
         if not all(1 <= side <= most for side, most in zip(frame.shape, self._room, strict=True)):
             raise ValueError(f"a payload holds {frame.shape} voxels; a chunk has {self._room}")
-        values = np.ascontiguousarray(self._decode_body(frame))
-        restore_specials(values, frame.specials)
-        return values
+        return frame
 
     def _candidates(self, values: np.ndarray, ordinary: np.ndarray, target: Target) -> Iterator[Frame]:
         specials = encode_specials(values, ordinary)
@@ -230,7 +277,7 @@ class ChunkCodec:
         head = struct.pack("<dd", low, spacing)
         return head + residuals.encode_integers(points, self._room)
 
-    def _decode_body(self, frame: Frame) -> np.ndarray:
+    def _decode_body(self, frame: Frame, stream_values: np.ndarray | None = None) -> np.ndarray:
         body, shape, dtype = frame.body, frame.shape, self._dtype
         if frame.kind == PACKED:
             return unpack_values(body, shape, dtype)
@@ -248,13 +295,25 @@ class ChunkCodec:
             return lattice.from_lattice(points, low, spacing, dtype)
         if frame.kind != SPECTRAL:
             raise ValueError("a payload holds latents of a block autoencoder; the model is spectral")
-        decoded = self._decode_transformed(body, shape)
+        decoded = self._decode_transformed(body, shape, stream_values)
         if not frame.correction:
             return lattice.round_to(decoded, dtype)
         return apply_correction(decoded, self._read_correction(frame.correction, shape), dtype)
 
-    def _decode_transformed(self, body: bytes, shape: Shape3) -> np.ndarray:
+    def _decode_transformed(
+        self, body: bytes, shape: Shape3, stream_values: np.ndarray | None = None
+    ) -> np.ndarray:
         """What the transform's stream decodes to, before it is rounded to the dtype."""
+        stream, low, high = self._read_stream(body, shape)
+        if stream_values is None:
+            stream_values = np.asarray(spectral.decode(self._params, stream))
+        return self._to_range(stream_values[tuple(slice(0, side) for side in shape)], low, high)
+
+    def _to_range(self, decoded: np.ndarray, low: float, high: float) -> np.ndarray:
+        return low + decoded.astype(np.float64) * (high - low) if self._is_wide else decoded
+
+    def _read_stream(self, body: bytes, shape: Shape3) -> tuple[spectral.EncodedStream, float, float]:
+        """The stream of a whole chunk, and the range that it is of."""
         if len(body) < _NUMBERS.size:
             raise ValueError(f"a stream of {len(body)} bytes lacks its head of {_NUMBERS.size}")
         low, high, relative = _NUMBERS.unpack_from(body)
@@ -266,9 +325,7 @@ class ChunkCodec:
         encoded = spectral.from_bytes(
             body[_NUMBERS.size :], self._room, "float32", first, last, relative, extent=shape
         )
-        decoded = np.asarray(spectral.decode(self._params, encoded))
-        decoded = decoded[tuple(slice(0, side) for side in shape)]
-        return low + decoded.astype(np.float64) * (high - low) if self._is_wide else decoded
+        return encoded, low, high
 
     def _write_correction(self, correction: Correction, shape: Shape3) -> bytes:
         head = struct.pack("<dI", correction.spacing, len(correction.exact_positions))
@@ -305,6 +362,23 @@ def decoding_reserve(low: float, high: float, step: float) -> float:
     # range. This is eight times as much, and something for the network, which works in steps; the last
     # term is for adding the range's ends, and a correction, to what they give.
     return (high - low) * 2.0**-19 + (high - low) * step * 2.0**-12 + max(abs(low), abs(high)) * 2.0**-21
+
+
+def _batches(items: list[int]) -> Iterator[list[int]]:
+    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+
+
+_decode_batch = jax.jit(jax.vmap(spectral.decode, in_axes=(None, 0)))
+
+
+def block_means(values: np.ndarray) -> np.ndarray:
+    """Means over blocks of 8³, those at the far faces of what of them there is; in the same dtype."""
+    sums = values.astype(np.float64)
+    for axis, side in enumerate(values.shape):
+        starts = np.arange(0, side, BLOCK)
+        counts = np.diff([*starts, side]).reshape([-1 if i == axis else 1 for i in range(3)])
+        sums = np.add.reduceat(sums, starts, axis=axis) / counts
+    return lattice.round_to(sums, values.dtype)
 
 
 def _constant(chosen: np.ndarray, low: float, high: float, bound: float | None) -> np.ndarray | None:

@@ -1,28 +1,39 @@
 """The command line, ``nvc``: the only module that prints."""
 
 import argparse
+import contextlib
 import json
 import math
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
-from nvc_jax import pipeline, training
+from nvc_jax import inspection, pipeline, training
 from nvc_jax.blocks import MODES, Shape3
 from nvc_jax.checkpoints import load_checkpoint, model_sha256, shipped_models
 from nvc_jax.codec import Codec
+from nvc_jax.container import is_container
 from nvc_jax.datasets import block_batches, fetch_dataset, open_scivis
 from nvc_jax.demo import run_demo
 from nvc_jax.models import VARIANTS, SpectralConfig
 from nvc_jax.refining import fit_spectral
+from nvc_jax.targets import DEFAULT_MODEL
 from nvc_jax.volumes import read_volume
 
 
@@ -48,11 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    volume_help = ".npy, .npz, .raw (name_XxYxZ_dtype.raw), Zarr, or a TensorStore URL"
+    volume_help = "file, Zarr store, URL, or JSON of a TensorStore spec: see the README"
+    container_help = "container: a directory, a .zip file, a URL, or JSON of a TensorStore spec"
     command = add("compress", _compress, "Compress a volume into a container.")
     command.add_argument("input", metavar="IN", help=volume_help)
-    command.add_argument("output", metavar="OUT", help="directory of the container; a Zarr store is replaced")
-    command.add_argument("--model", default=pipeline.DEFAULT_MODEL, help="name, or directory of a checkpoint")
+    command.add_argument("output", metavar="OUT", help=f"{container_help}; a Zarr store is replaced")
+    command.add_argument("--model", default=DEFAULT_MODEL, help="name, or directory of a checkpoint")
     rate = command.add_mutually_exclusive_group()
     rate.add_argument("--max-error", type=float, help="no voxel differs by more, in the volume's units")
     rate.add_argument("--relative-error", type=float, help="no voxel differs by more, relative to max − min")
@@ -66,26 +78,30 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--fill-value", type=float, action="append", default=[], help=fill_help)
     command.add_argument("--resume", action="store_true", help="go on with what an interrupted run left")
     command.add_argument("--chunk", type=_shape, help="voxels to a chunk, z,y,x (about 128,128,128)")
+    command.add_argument("--shard", type=_shape, help="voxels to an object, z,y,x (those of a chunk)")
+    part_help = "write the I-th share, from 0 on, of a container that N processes write"
+    command.add_argument("--part", type=_part, metavar="I/N", help=part_help)
     command.add_argument("--json", action="store_true", help="print the summary as JSON")
 
     command = add("decompress", _decompress, "Decompress a container, or a region of it, into a file.")
-    command.add_argument("input", metavar="IN", help="directory of the container")
+    command.add_argument("input", metavar="IN", help=container_help)
     command.add_argument("output", metavar="OUT", help=".npy, .npz, .raw or .zarr; replaced if it exists")
     command.add_argument("--region", type=_region, help="z0:z1,y0:y1,x0:x1")
+    command.add_argument("--preview", action="store_true", help="only the means of 8 x 8 x 8 voxels")
     _add_mode(command)
 
     command = add("info", _info, "Say what a container holds.")
-    command.add_argument("input", metavar="IN", help="directory of the container")
+    command.add_argument("input", metavar="IN", help=container_help)
     command.add_argument("--json", action="store_true", help="print one JSON object")
 
     command = add("evaluate", _evaluate, "Measure a container's size and error against the original.")
     command.add_argument("original", metavar="ORIGINAL", help=volume_help)
-    command.add_argument("compressed", metavar="COMPRESSED", help="directory of the container")
+    command.add_argument("compressed", metavar="COMPRESSED", help=container_help)
     command.add_argument("--json", action="store_true", help="print one JSON object")
     _add_mode(command)
 
     command = add("verify", _verify, "Decode every chunk of a container; compare it with the original.")
-    command.add_argument("input", metavar="STORE", help="directory of the container")
+    command.add_argument("input", metavar="STORE", help=container_help)
     command.add_argument("original", metavar="ORIGINAL", nargs="?", help=volume_help)
     command.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -119,6 +135,23 @@ def _shape(text: str) -> Shape3:
     return z, y, x
 
 
+def _part(text: str) -> tuple[int, int]:
+    numbers = text.split("/")
+    if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} must be I/N")
+    return int(numbers[0]), int(numbers[1])
+
+
+def _location(text: str) -> str | dict[str, Any]:
+    """A path or URL as it is; what looks like JSON as a TensorStore spec."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no JSON of a TensorStore spec: {error}") from error
+
+
 def _region(text: str) -> pipeline.Region:
     parts = [part.split(":") for part in text.split(",")]
     if len(parts) != 3 or any(len(p) != 2 or not all(s == "" or s.isdecimal() for s in p) for p in parts):
@@ -139,38 +172,82 @@ def _print_values(values: dict[str, Any], as_json: bool) -> None:
 
 def _compress(options: argparse.Namespace) -> None:
     began = time.perf_counter()
-    pipeline.compress(
-        options.input,
-        options.output,
-        model=options.model,
-        max_error=options.max_error,
-        relative_error=options.relative_error,
-        psnr=options.psnr,
-        step=options.step,
-        lossless=options.lossless,
-        fill_values=options.fill_value,
-        resume=options.resume,
-        chunk=options.chunk,
-    )
-    summary = pipeline.describe(options.output)
+    output = _location(options.output)
+    with _progress("compress") as on_progress:
+        pipeline.compress(
+            _location(options.input),
+            output,
+            model=options.model,
+            max_error=options.max_error,
+            relative_error=options.relative_error,
+            psnr=options.psnr,
+            step=options.step,
+            lossless=options.lossless,
+            fill_values=options.fill_value,
+            resume=options.resume,
+            chunk=options.chunk,
+            shard=options.shard,
+            part=options.part,
+            on_progress=on_progress,
+        )
+    seconds = time.perf_counter() - began
+    if options.part is not None and not is_container(output):
+        # Others are still at work.
+        _print_values({"part": options.part[0], "parts": options.part[1], "seconds": seconds}, options.json)
+        return
+    summary = inspection.describe(output)
     chosen = {key: summary[key] for key in ("model", "max_error", "stored_bytes", "bits_per_voxel", "ratio")}
-    _print_values(chosen | {"seconds": time.perf_counter() - began}, options.json)
+    _print_values(chosen | {"seconds": seconds}, options.json)
+
+
+@contextlib.contextmanager
+def _progress(verb: str) -> Iterator[Callable[[pipeline.Progress], None]]:
+    """A bar on a terminal's standard error: how much is done, how fast, at what ratio, and the time left."""
+    columns = (
+        TextColumn(verb),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TextColumn("{task.fields[ratio]}"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None, ratio="")
+
+        def on_progress(now: pipeline.Progress) -> None:
+            ratio = f"ratio {now.done_bytes / now.stored_bytes:.1f}" if now.stored_bytes else ""
+            bar.update(task, completed=now.done_bytes, total=now.total_bytes, ratio=ratio)
+
+        yield on_progress
 
 
 def _decompress(options: argparse.Namespace) -> None:
-    pipeline.decompress(options.input, options.output, region=options.region, mode=options.mode)
+    with _progress("decompress") as on_progress:
+        pipeline.decompress(
+            _location(options.input),
+            options.output,
+            region=options.region,
+            mode=options.mode,
+            level="preview" if options.preview else "full",
+            on_progress=on_progress,
+        )
 
 
 def _info(options: argparse.Namespace) -> None:
-    _print_values(pipeline.describe(options.input), options.json)
+    _print_values(inspection.describe(_location(options.input)), options.json)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    _print_values(pipeline.evaluate(options.original, options.compressed, mode=options.mode), options.json)
+    measures = inspection.evaluate(
+        _location(options.original), _location(options.compressed), mode=options.mode
+    )
+    _print_values(measures, options.json)
 
 
 def _verify(options: argparse.Namespace) -> None:
-    _print_values(pipeline.verify(options.input, options.original), options.json)
+    original = None if options.original is None else _location(options.original)
+    _print_values(inspection.verify(_location(options.input), original), options.json)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -231,11 +308,11 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _training_config(name: str) -> training.TrainingConfig:
-    if name == pipeline.DEFAULT_MODEL:
+    if name == DEFAULT_MODEL:
         return training.TrainingConfig(model=SpectralConfig())
     if name in VARIANTS:
         return training.TrainingConfig(model=VARIANTS[name])
-    path, known = Path(name), (pipeline.DEFAULT_MODEL, *VARIANTS)
+    path, known = Path(name), (DEFAULT_MODEL, *VARIANTS)
     if not path.is_file():
         raise FileNotFoundError(f"`CONFIG` (={name}) is neither a file nor one of {', '.join(known)}")
     try:

@@ -93,6 +93,13 @@ def encode_volume(
     return _encode(codec, volume, None if step is None else jnp.asarray(step, jnp.float32))
 
 
+@jax.jit
+def encode_region(codec: Codec, volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> Encoded:
+    """Encode a part of a volume by a block autoencoder; float32 ``minimum`` and ``maximum`` of the whole."""
+    latents = _encode_blocks(codec, volume, minimum, maximum)
+    return Encoded(latents, minimum, maximum, check_shape(volume.shape), str(volume.dtype))
+
+
 def check_finite(volume: ArrayLike) -> tuple[float, float]:
     """The range of a volume, or ``ValueError`` if a value is not finite."""
     minimum, maximum, n_bad = (float(value) for value in _range_and_nonfinite(jnp.asarray(volume)))
@@ -166,10 +173,15 @@ def _slab(grid: Shape3) -> tuple[int, int]:
 
 @jax.jit
 def _encode(codec: Codec, volume: jax.Array, step: jax.Array | None) -> Encoded | EncodedLatents:
+    encoded = encode_region(codec, volume, *finite_range(volume))
+    return encoded if step is None else quantize(encoded, step)
+
+
+def _encode_blocks(codec: Codec, volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> jax.Array:
+    """Latents of every block, float32 (grid z, y, x, latents)."""
     config = codec.config
     b, m = config.block_size, config.margin
     model = bind(config, codec.params)
-    minimum, maximum = finite_range(volume)
     grid = grid_shape(check_shape(volume.shape), b)
     layers, rows = _slab(grid)
     n_z, n_y = math.ceil(grid[0] / layers), math.ceil(grid[1] / rows)
@@ -184,9 +196,7 @@ def _encode(codec: Codec, volume: jax.Array, step: jax.Array | None) -> Encoded 
 
     latents = lax.map(encode_slab, jnp.arange(n_z * n_y))
     latents = latents.reshape(n_z, n_y, layers, rows, grid[2], -1).transpose(0, 2, 1, 3, 4, 5)
-    latents = latents.reshape(n_z * layers, n_y * rows, grid[2], -1)[: grid[0], : grid[1]]
-    encoded = Encoded(latents, minimum, maximum, check_shape(volume.shape), str(volume.dtype))
-    return encoded if step is None else quantize(encoded, step)
+    return latents.reshape(n_z * layers, n_y * rows, grid[2], -1)[: grid[0], : grid[1]]
 
 
 @functools.partial(jax.jit, static_argnums=2)

@@ -1,283 +1,310 @@
-"""The container: a Zarr v3 array of the volume's shape and dtype whose chunks the codec ``nvc`` wrote.
+"""The container: the stored objects of a Zarr v3 array, read and written.
 
-Format version 1, specified in ``FORMAT.md``. Each chunk is an object of its own, the payload of ``chunks``
-closed by the CRC-32C of Zarr's codec of that name; what decoding needs besides stands in the configuration of
-the codec ``nvc``. A model that does not ship with the package lies in the store's directory ``model``.
+Format version 1, specified in ``FORMAT.md``. An object is a chunk, or a shard of chunks with an index; each
+chunk is the payload of ``chunks`` closed by the CRC-32C of Zarr's codec of that name.
 """
 
 import contextlib
 import dataclasses
+import functools
+import itertools
 import json
-import math
-import os
 import shutil
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import tensorstore as ts
 
-from nvc_jax.blocks import Shape3, check_shape
-from nvc_jax.checkpoints import find_checkpoint, model_sha256, save_checkpoint
+from nvc_jax.blocks import Shape3
+from nvc_jax.checkpoints import extract_model
 from nvc_jax.chunks import Frame, read_frame
 from nvc_jax.codec import Codec, load_codec
-from nvc_jax.normalize import check_dtype
+from nvc_jax.header import INDEX_CODECS, FormatError, Header
+from nvc_jax.locations import Location, local_path, open_directory, open_location, write_zip
 from nvc_jax.packing import pack, unpack
-from nvc_jax.volumes import put_in_place
+from nvc_jax.volumes import check_replaceable, put_in_place
 
-FORMAT_VERSION = 1
-_CODEC = "nvc"
-_MODEL = "model"
+Index = tuple[int, ...]
+
 _METADATA = "zarr.json"
+_STARTED = ".nvc-started.json"  # metadata of a store that is being written where nothing can be renamed
 _CRC_BYTES = 4
-
-
-class FormatError(ValueError):
-    """A store is no nvc container, or a damaged one."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Header:
-    """What a container's metadata state.
-
-    Attributes:
-        shape: (z, y, x) of the volume.
-        dtype: name of the volume's dtype.
-        chunk: (z, y, x) voxels to a chunk.
-        model: name of the model, for people; the SHA-256 decides.
-        sha256: of the model's configuration and parameters.
-        target: what was asked for, one entry: ``max_error``, ``relative_error``, ``psnr``, ``step``,
-            ``lossless`` or ``latents``.
-        minimum, maximum: the range of what is finite and no fill value.
-        fill_values: values that are no measurements, and were stored exactly.
-        max_error: the bound in the volume's units; None where none was asked for.
-        step: of the quantiser: of spectral models in the volume's units, else in those of the latents; None
-            where nothing is quantised.
-    """
-
-    shape: Shape3
-    dtype: str
-    chunk: Shape3
-    model: str
-    sha256: str
-    target: dict[str, float | bool]
-    minimum: float
-    maximum: float
-    fill_values: tuple[float, ...] = ()
-    max_error: float | None = None
-    step: float | None = None
-
-    def to_metadata(self) -> dict[str, Any]:
-        """The Zarr metadata that ``from_metadata`` reads back."""
-        fields = dataclasses.asdict(self)
-        shape, dtype, chunk = (fields.pop(name) for name in ("shape", "dtype", "chunk"))
-        configuration = {"version": FORMAT_VERSION, **fields, "fill_values": list(self.fill_values)}
-        return {
-            "zarr_format": 3,
-            "node_type": "array",
-            "shape": list(shape),
-            "data_type": dtype,
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
-            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-            "fill_value": 0,
-            "codecs": [{"name": _CODEC, "configuration": configuration}, {"name": "crc32c"}],
-            "dimension_names": ["z", "y", "x"],
-            "attributes": {},
-        }
-
-    @classmethod
-    def from_metadata(cls, metadata: Any) -> "Header":
-        """The header that ``to_metadata`` described.
-
-        Raises:
-            FormatError: it is no nvc container's, or a field is missing, unknown or out of range.
-        """
-        try:
-            codecs = metadata["codecs"]
-            is_container = metadata["zarr_format"] == 3 and codecs[0]["name"] == _CODEC
-        except (TypeError, KeyError, IndexError) as error:
-            raise FormatError(f"the metadata are of no Zarr v3 array: {error!r}") from error
-        if not is_container:
-            raise FormatError("a Zarr array, but no nvc container: its codec is not `nvc`")
-        try:
-            configuration = dict(codecs[0]["configuration"])
-            version = configuration.pop("version", None)
-            if version != FORMAT_VERSION:
-                raise FormatError(f"`version` (={version!r}) must be {FORMAT_VERSION}: upgrade nvc_jax")
-            if [codec["name"] for codec in codecs[1:]] != ["crc32c"]:
-                raise ValueError(f"`codecs` must end in `crc32c` alone: {codecs[1:]}")
-            header = cls(
-                **configuration | {"fill_values": tuple(configuration["fill_values"])},
-                shape=check_shape(tuple(metadata["shape"])),
-                dtype=metadata["data_type"],
-                chunk=check_shape(tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"])),
-            )
-            header._check()
-        except FormatError:
-            raise
-        except (TypeError, ValueError, KeyError) as error:
-            raise FormatError(f"the metadata are damaged: {error}") from error
-        return header
-
-    def _check(self) -> None:
-        check_dtype(self.dtype)
-        if not (np.isfinite([self.minimum, self.maximum]).all() and self.minimum <= self.maximum):
-            raise ValueError(f"the range [{self.minimum}, {self.maximum}] is not finite and ordered")
-        if not isinstance(self.target, dict) or len(self.target) != 1:
-            raise ValueError(f"`target` (={self.target}) must have one entry")
-        for name, value in (("max_error", self.max_error), ("step", self.step)):
-            if value is not None and not 0 <= value < math.inf:
-                raise ValueError(f"`{name}` (={value}) must not be negative")
-
-    @property
-    def chunk_grid(self) -> Shape3:
-        """Chunks along z, y and x."""
-        z, y, x = (math.ceil(side / part) for side, part in zip(self.shape, self.chunk, strict=True))
-        return z, y, x
+_INDEX_CACHE_BYTES = 1 << 22
 
 
 class Store:
-    """The chunks of a container in a directory."""
+    """The chunks of a container.
 
-    def __init__(self, path: Path, header: Header) -> None:
-        self.path, self.header = path, header
-        self._objects = ts.KvStore.open({"driver": "file", "path": f"{path.absolute()}/"}).result()
+    Args:
+        objects: the keys below the container.
+        header: its metadata.
+        name: of the container, for messages.
+    """
 
-    def _key(self, index: tuple[int, ...]) -> str:
-        return "/".join(["c", *map(str, index)])
+    def __init__(self, objects: ts.KvStore, header: Header, name: str) -> None:
+        self.header, self.name, self._objects = header, name, objects
+        self._shard = functools.lru_cache(maxsize=256)(self._open_shard)
+        self._context = ts.Context({"cache_pool": {"total_bytes_limit": _INDEX_CACHE_BYTES}})
 
-    def write(self, index: tuple[int, ...], payload: bytes) -> None:
-        """Store a chunk's payload; it is there as a whole or not at all."""
-        self._objects.write(self._key(index), pack(payload, "crc32c")).result()
+    def chunks(self) -> Iterator[Index]:
+        """The indices of all chunks, in z, y, x order."""
+        return _indices(self.header.chunk_grid)
 
-    def has(self, index: tuple[int, ...]) -> bool:
-        """Whether a chunk is there, and whole."""
+    def objects(self) -> Iterator[Index]:
+        """The indices of all stored objects, in z, y, x order."""
+        return _indices(self.header.object_grid)
+
+    def chunks_of(self, index: Index) -> list[Index]:
+        """The chunks of a stored object that lie in the volume."""
+        per, grid = self.header.chunks_per_object, self.header.chunk_grid
+        sides = (range(i * n, min((i + 1) * n, most)) for i, n, most in zip(index, per, grid, strict=True))
+        return list(itertools.product(*sides))
+
+    def write_object(self, index: Index, payloads: Mapping[Index, bytes]) -> None:
+        """Store the payloads of ``chunks_of(index)``; the object is there as a whole or not at all."""
+        sealed = {chunk: pack(payload, "crc32c") for chunk, payload in payloads.items()}
+        if self.header.shard is None:
+            self._objects.write(_object_key(index), sealed[index]).result()
+            return
+        transaction = ts.Transaction()
+        shard = self._shard(index).with_transaction(transaction)
+        for chunk, value in sealed.items():
+            shard.write(self._key_in_shard(chunk), value).result()
+        transaction.commit_async().result()
+
+    def has_object(self, index: Index) -> bool:
+        """Whether a stored object is there, and every chunk of it whole."""
         try:
-            self.read(index)
+            for chunk in self.chunks_of(index):
+                self.read(chunk)
         except FormatError:
             return False
         return True
 
-    def read(self, index: tuple[int, ...]) -> bytes:
+    def stored_bytes(self) -> int:
+        """Bytes of the metadata, which may hold a model, and of all objects."""
+        keys = [_METADATA, *map(_object_key, self.objects())]
+        return sum(len(self._objects.read(key).result().value) for key in keys)
+
+    def is_complete(self) -> bool:
+        """Whether every object is there; not whether it is whole."""
+        there = set(self._objects.list(ts.KvStore.KeyRange("c/", "c0")).result())
+        return all(_object_key(index).encode() in there for index in self.objects())
+
+    def read(self, index: Index) -> bytes:
         """A chunk's payload.
 
         Raises:
             FormatError: the chunk is missing or damaged.
         """
-        found = self._objects.read(self._key(index)).result()
+        with self.reading(index):
+            if self.header.shard is None:
+                found = self._objects.read(_object_key(index)).result()
+            else:
+                per = self.header.chunks_per_object
+                shard = self._shard(tuple(i // n for i, n in zip(index, per, strict=True)))
+                found = shard.read(self._key_in_shard(index)).result()
         if found.state != "value":
-            raise FormatError(f"chunk {index} of `{self.path}` is missing")
+            raise FormatError(f"chunk {index} of `{self.name}` is missing")
         stored = bytes(found.value)
         with self.reading(index):
             if len(stored) <= _CRC_BYTES:
                 raise ValueError(f"it has {len(stored)} bytes")
             return unpack(stored, "crc32c", len(stored) - _CRC_BYTES)
 
-    def read_frame(self, index: tuple[int, ...]) -> Frame:
+    def read_frame(self, index: Index) -> Frame:
         """A chunk's payload, taken apart; errors as of ``read``."""
         payload = self.read(index)
         with self.reading(index):
             return read_frame(payload)
 
     @contextlib.contextmanager
-    def reading(self, index: tuple[int, ...]) -> Iterator[None]:
+    def reading(self, index: Index) -> Iterator[None]:
         """What is wrong with a chunk that is read is the container's fault."""
         try:
             yield
         except ValueError as error:
-            raise FormatError(f"chunk {index} of `{self.path}` is damaged: {error}") from error
+            raise FormatError(f"chunk {index} of `{self.name}` is damaged: {error}") from error
+
+    def _open_shard(self, index: Index) -> ts.KvStore:
+        spec = {
+            "driver": "zarr3_sharding_indexed",
+            "base": (self._objects / _object_key(index)).spec().to_json(),
+            "grid_shape": list(self.header.chunks_per_object),
+            "index_codecs": INDEX_CODECS,
+            "index_location": "end",
+        }
+        return ts.KvStore.open(spec, context=self._context).result()
+
+    def _key_in_shard(self, chunk: Index) -> bytes:
+        per = self.header.chunks_per_object
+        return struct.pack(">3I", *(i % n for i, n in zip(chunk, per, strict=True)))
+
+
+def _indices(grid: Shape3) -> Iterator[Index]:
+    return itertools.product(*map(range, grid))
+
+
+def _object_key(index: Index) -> str:
+    return "/".join(["c", *map(str, index)])
 
 
 @contextlib.contextmanager
-def create(path: Path, header: Header, codec: Codec, *, resume: bool = False) -> Iterator[Store]:
-    """Create a container and yield its chunks to be written.
+def create(
+    location: Location, header: Header, *, resume: bool = False, shared: bool = False
+) -> Iterator[Store]:
+    """Create a container and yield its objects to be written.
 
-    Until the block ends without an error, the store lies in a hidden directory beside its name; then it
-    appears under its name, as a whole.
+    Until the block ends without an error, nothing lies under the container's name: in the file system the
+    store is in a hidden directory beside it, elsewhere it lacks its ``zarr.json``.
 
     Args:
-        path: the store's directory; an existing store is replaced.
+        location: where; an existing store is replaced (elsewhere than in the file system, at once).
         header: the metadata.
-        codec: the codec; its checkpoint is copied into the store unless it ships with the package.
         resume: go on with what an earlier run left, which must have been of the same header.
+        shared: others write objects of the same header at the same time; who comes last completes it. The
+            header that is yielded is that of who came first, whose step may be another.
 
     Raises:
+        FileExistsError: there is something that is no Zarr store.
         ValueError: what an earlier run left is of another header.
     """
-    partial = path.absolute().with_name(f".{path.name}.partial")
-    metadata = json.dumps(header.to_metadata(), indent=1)
-    if partial.exists() and not resume:
-        shutil.rmtree(partial)
-    if not (partial / _METADATA).exists():
+    path = local_path(location)
+    if path is not None:
+        partial = _partial_directory(path)
+        if partial.exists() and not (resume or shared):
+            shutil.rmtree(partial)
         partial.mkdir(exist_ok=True)
-        _write_whole(partial / _METADATA, metadata)
-    elif (partial / _METADATA).read_text() != metadata:
-        raise ValueError(f"`resume`: what lies in `{partial}` is of another volume, model or target")
-    yield Store(partial, header)
-    _embed_model(partial, header, codec)
-    put_in_place(partial, path)
+        store = _start(open_directory(partial), _METADATA, header, str(location), shared)
+        yield store
+        if not shared or (partial.exists() and store.is_complete()):
+            _finish_directory(partial, path, shared)
+        return
+    objects = open_location(location)
+    if not (resume or shared):
+        _clear(objects, str(location))
+    store = _start(objects, _STARTED, header, str(location), shared)
+    yield store
+    if not shared or store.is_complete():
+        objects.write(_METADATA, _to_json(store.header)).result()
+        objects.write(_STARTED, None).result()
 
 
-def _write_whole(path: Path, text: str) -> None:
-    with open(draft := path.with_suffix(".draft"), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+def find_started(location: Location) -> Header | None:
+    """The header of a container that someone began to write, or None."""
+    path = local_path(location)
+    if path is None:
+        return _read_header(open_location(location), _STARTED)
+    partial = _partial_directory(path)
+    return _read_header(open_directory(partial), _METADATA) if partial.is_dir() else None
 
 
-def _embed_model(store: Path, header: Header, codec: Codec) -> None:
-    """Save the codec's checkpoint in the store, unless every installation has it."""
+def check_destination(location: Location) -> None:
+    """Raise unless a container can be made at a location: before work is spent on it."""
+    path = local_path(location)
+    if path is None:
+        if str(location).startswith(("http://", "https://")):
+            raise ValueError(f"`destination` (={location}) is read-only: containers are not written by HTTP")
+    elif path.suffix == ".zip":
+        if not path.absolute().parent.is_dir():
+            raise FileNotFoundError(f"the directory of `{path}` does not exist")
+        if path.is_dir():
+            raise FileExistsError(f"`{path}` is a directory; it will not be replaced by a file")
+    else:
+        check_replaceable(path)
+
+
+def _partial_directory(path: Path) -> Path:
+    return path.absolute().with_name(f".{path.name}.partial")
+
+
+def _finish_directory(partial: Path, path: Path, shared: bool) -> None:
     try:
-        find_checkpoint(header.sha256)
+        if path.suffix == ".zip":
+            write_zip(partial, path)
+            shutil.rmtree(partial)
+        else:
+            put_in_place(partial, path)
     except FileNotFoundError:
-        shutil.rmtree(store / _MODEL, ignore_errors=True)
-        card = f"# {header.model}\n\nKept with the data that it encoded.\n"
-        save_checkpoint(store / _MODEL, codec.config, codec.params, card)
+        # Another writer that also saw the last object did it.
+        if not (shared and path.exists()):
+            raise
 
 
-def open_container(path: Path) -> Store:
+def _start(objects: ts.KvStore, key: str, header: Header, name: str, shared: bool) -> Store:
+    """Store the metadata unless they are there already, and are the same."""
+    absent = objects.read(key).result()
+    if absent.state == "missing":
+        # Only the first of several writers succeeds.
+        objects.write(key, _to_json(header), if_equal=absent.stamp.generation).result()
+    found = _read_header(objects, key)
+    header = Header.from_metadata(json.loads(_to_json(header)))  # lists for tuples, as in what was read
+    if found is None or header != (dataclasses.replace(found, step=header.step) if shared else found):
+        raise ValueError(f"what was begun of `{name}` is of another volume, model or target")
+    return Store(objects, found, name)
+
+
+def _read_header(objects: ts.KvStore, key: str) -> Header | None:
+    found = objects.read(key).result()
+    if found.state != "value":
+        return None
+    try:
+        metadata = json.loads(bytes(found.value))
+    except ValueError as error:
+        raise FormatError(f"it is no readable Zarr v3 array: {error}") from error
+    return Header.from_metadata(metadata)
+
+
+def _to_json(header: Header) -> str:
+    return json.dumps(header.to_metadata(), indent=1)
+
+
+def _clear(objects: ts.KvStore, name: str) -> None:
+    """Remove an existing store, its metadata first."""
+    there = objects.list().result()
+    if there and not {_METADATA.encode(), _STARTED.encode()} & set(there):
+        raise FileExistsError(f"`{name}` holds something that is no Zarr store; it will not be replaced")
+    objects.write(_METADATA, None).result()
+    objects.delete_range(ts.KvStore.KeyRange()).result()
+
+
+def open_container(location: Location) -> Store:
     """An existing container.
 
     Raises:
-        FileNotFoundError: there is no such directory.
+        FileNotFoundError: there is no such directory or file.
         FormatError: it is no container, or its metadata are damaged.
     """
-    if not path.is_dir():
-        raise FileNotFoundError(f"the container `{path}` does not exist")
+    objects = open_location(location)
     try:
-        metadata = json.loads((path / _METADATA).read_text())
-    except FileNotFoundError as error:
-        raise FormatError(f"`{path}` is no Zarr v3 array: it lacks `{_METADATA}`") from error
-    except ValueError as error:
-        raise FormatError(f"`{path}` is no readable Zarr v3 array: {error}") from error
-    try:
-        return Store(path, Header.from_metadata(metadata))
+        header = _read_header(objects, _METADATA)
     except FormatError as error:
-        raise FormatError(f"`{path}`: {error}") from error
+        raise FormatError(f"`{location}`: {error}") from error
+    if header is None:
+        raise FormatError(f"`{location}` is no Zarr v3 array: it lacks `{_METADATA}`")
+    return Store(objects, header, str(location))
 
 
-def load_model(store: Store) -> Codec:
-    """The codec that encoded a container: shipped with the package, or embedded.
+def is_container(location: Location) -> bool:
+    """Whether there is a whole container at a location."""
+    try:
+        open_container(location)
+    except (FileNotFoundError, FormatError):
+        return False
+    return True
+
+
+def load_model(header: Header) -> Codec:
+    """The codec that encoded a container: embedded, or shipped with the package.
 
     Raises:
         FileNotFoundError: neither is there.
         FormatError: the embedded model is damaged or not the one that the header names.
     """
-    path, sha256 = store.path, store.header.sha256
-    embedded = path / _MODEL
-    if not embedded.is_dir():
-        return load_codec(sha256)
+    if header.embedded is None:
+        return load_codec(header.sha256)
     try:
-        codec = load_codec(embedded)
-    except (ValueError, FileNotFoundError) as error:
-        raise FormatError(f"the model in `{path}` is damaged: {error}") from error
-    if model_sha256(codec.config, codec.params) != sha256:
-        raise FormatError(f"the model in `{path}` is not the one of SHA-256 {sha256}")
-    return codec
-
-
-def stored_bytes(path: Path) -> int:
-    """Bytes of all files of a container: payload, index, metadata and an embedded model."""
-    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
+        return Codec(*extract_model(header.embedded, header.sha256))
+    except ValueError as error:
+        raise FormatError(str(error)) from error

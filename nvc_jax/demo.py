@@ -12,7 +12,7 @@ import numpy as np
 
 from nvc_jax import pipeline
 from nvc_jax.checkpoints import shipped_models
-from nvc_jax.container import stored_bytes
+from nvc_jax.container import open_container
 from nvc_jax.figures import render, save_panels
 from nvc_jax.metrics import quality
 from nvc_jax.volumes import import_extra, read_volume
@@ -52,7 +52,7 @@ def _measure(model: str, original: np.ndarray) -> tuple[np.ndarray, dict[str, fl
             pipeline.decompress(store, copy)
             ended = time.perf_counter()
         values = read_volume(copy)
-        measures = quality(original, values, stored_bytes(store))
+        measures = quality(original, values, open_container(store).stored_bytes())
     seconds = {"compress_seconds": compressed - began, "decompress_seconds": ended - compressed}
     return values, measures | seconds
 

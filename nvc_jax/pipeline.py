@@ -1,7 +1,8 @@
-"""Volumes to containers and back: ``compress``, ``decompress``, ``open``, ``evaluate``, ``verify``."""
+"""Volumes to containers and back, chunk by chunk: ``compress``, ``decompress``, ``open``."""
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +11,57 @@ import tensorstore as ts
 
 from nvc_jax import container
 from nvc_jax.blocks import Shape3, check_shape
-from nvc_jax.checkpoints import model_sha256
+from nvc_jax.checkpoints import embed_model, find_checkpoint, model_sha256
 from nvc_jax.chunks import Target
-from nvc_jax.codec import Codec, check_step, load_codec
-from nvc_jax.container import FormatError
-from nvc_jax.metrics import bits_per_voxel, quality
+from nvc_jax.codec import Codec, load_codec
+from nvc_jax.container import Index, Store
+from nvc_jax.files import writing
+from nvc_jax.header import Header
+from nvc_jax.locations import Location, local_path
+from nvc_jax.metadata import Metadata
 from nvc_jax.models import SpectralConfig
 from nvc_jax.normalize import check_narrow
+from nvc_jax.parallel import map_in_order
 from nvc_jax.reader import Reader
-from nvc_jax.specials import as_bits, find_fill_values, is_ordinary, ordinary_range
-from nvc_jax.streams import ChunkedLatents, ChunkedVolume, Slices, touched_chunks
-from nvc_jax.volumes import check_replaceable, check_writable, open_volume, read_volume, write_volume
+from nvc_jax.streams import ChunkedVolume, Slices, chunk_places, place_of, read_part
+from nvc_jax.survey import Survey, survey
+from nvc_jax.targets import (
+    DEFAULT_MODEL,
+    check_chunk,
+    check_part,
+    check_shard,
+    check_target,
+    default_chunk,
+    default_shard,
+    model_name,
+)
+from nvc_jax.volumes import check_writable, open_volume, read_metadata
+from nvc_jax.windows import ChunkedLatents
 
-DEFAULT_MODEL = "nvc-1"
-DEFAULT_STEP = 0.01
-DEFAULT_CHUNK_SIDE = 128
+DEFAULT_CACHE_BYTES = 1 << 28
+_SURVEY_SIDE = 128
 
 Region = tuple[slice, slice, slice]
 
 
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far ``compress`` or ``decompress`` is.
+
+    Attributes:
+        done_bytes: of the volume, in its own dtype.
+        total_bytes: of the volume, or of this writer's part of it.
+        stored_bytes: payload that ``done_bytes`` take in the container.
+    """
+
+    done_bytes: int
+    total_bytes: int
+    stored_bytes: int
+
+
 def compress(
     source: Any,
-    destination: Path | str,
+    destination: Location,
     *,
     model: str | Path | Codec = DEFAULT_MODEL,
     max_error: float | None = None,
@@ -41,9 +71,12 @@ def compress(
     lossless: bool = False,
     fill_values: Sequence[float] = (),
     chunk: Shape3 | None = None,
+    shard: Shape3 | None = None,
+    part: tuple[int, int] | None = None,
     resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Compress a volume into a container.
+    """Compress a volume, which may be larger than memory, into a container.
 
     At most one of ``max_error``, ``relative_error``, ``psnr``, ``step`` and ``lossless`` says what to keep
     to; without one, spectral models take a step of 0.01 and the paper's models leave their latents float32.
@@ -51,9 +84,10 @@ def compress(
     exactly.
 
     Args:
-        source: a volume as ``nvc_jax.volumes.open_volume`` takes it; the paper's models do not take 32 bit
-            integers and float64.
-        destination: directory of the container; an existing Zarr store there is replaced.
+        source: a volume as ``nvc_jax.volumes.open_volume`` takes it, read chunk by chunk; the paper's models
+            do not take 32 bit integers and float64.
+        destination: directory of the container, a ``.zip`` file, a URL or a TensorStore spec; an existing
+            Zarr store there is replaced.
         model: name of a shipped model, path of a checkpoint, or a codec. It is kept in the container
             unless it ships with the package.
         max_error: no voxel differs by more, in the volume's units.
@@ -65,8 +99,14 @@ def compress(
         fill_values: values that stand for what is missing. A value at an end of the range that stands for
             1 % of the volume, far from all others, is found without being named.
         chunk: (z, y, x) voxels to a chunk, the unit of reading: multiples of the model's block size;
-            None for about 128³.
+            None for about 128³, or 64³ in volumes of more than 512³ voxels.
+        shard: (z, y, x) voxels to a stored object, multiples of the chunk's; None for one object a chunk, or
+            4³ chunks where there are more than 512.
+        part: (i, n) for the i-th, from 0 on, of n processes that write one container with the same
+            arguments, each its share of the objects. Who comes last completes it. What a killed process
+            has not written, it writes when it is called again.
         resume: go on with what an interrupted run with the same arguments left.
+        on_progress: called after every chunk.
 
     Raises:
         FileExistsError: ``destination`` is a directory that is no Zarr store.
@@ -75,141 +115,151 @@ def compress(
         ValueError: a wrong chunk, bound, step or PSNR, more than one of them, a PSNR that the model does not
             reach on this volume, a volume of another rank, or an empty one.
     """
-    destination = Path(destination)
+    container.check_destination(destination)
     _check_apart(source, destination)
-    check_replaceable(destination)
+    if part is not None:
+        check_part(part)
     codec = model if isinstance(model, Codec) else load_codec(model)
-    asked = _check_target(codec, max_error, relative_error, psnr, step, lossless)
+    asked = check_target(
+        codec, max_error=max_error, relative_error=relative_error, psnr=psnr, step=step, lossless=lossless
+    )
     volume = open_volume(source)
-    shape = check_shape(volume.shape)
-    if chunk is None:
-        chunk = default_chunk(shape, codec.config.block_size)
-    check_chunk(chunk, codec.config.block_size)
+    shape, block_size = check_shape(volume.shape), codec.config.block_size
+    chunk = default_chunk(shape, block_size) if chunk is None else chunk
+    check_chunk(chunk, block_size)
+    shard = default_shard(shape, chunk) if shard is None else shard
+    if shard is not None:
+        check_shard(shard, chunk)
     if not isinstance(codec.config, SpectralConfig):
         check_narrow(volume.dtype.numpy_dtype)
-    values = np.ascontiguousarray(volume.read().result())
-    fills = tuple(dict.fromkeys([*map(float, fill_values), *find_fill_values(values)]))
-    low, high = ordinary_range(values, is_ordinary(values, fills))
-    chunked, kept = _prepare(codec, values, chunk, fills, (low, high), asked)
-    header = container.Header(
-        shape=shape,
-        dtype=str(values.dtype),
-        chunk=chunk,
-        model="custom" if isinstance(model, Codec) else Path(model).name,
-        sha256=model_sha256(codec.config, codec.params),
-        target=asked,
-        fill_values=fills,
-        **kept,
+    about = read_metadata(source)
+    begun = container.find_started(destination) if part is not None else None
+    found = _survey(volume, chunk, fill_values) if begun is None else _known(begun)
+    coder = (ChunkedVolume if isinstance(codec.config, SpectralConfig) else ChunkedLatents)(
+        codec, volume, chunk, found
     )
-    whole = tuple(slice(0, side) for side in shape)
-    with container.create(destination, header, codec, resume=resume) as store:
-        for index, place, _ in touched_chunks(whole, chunk):
-            if resume and store.has(index):
-                continue
-            if isinstance(chunked, ChunkedLatents):
-                payload = chunked.encode(place, header.step)
-            else:
-                payload = chunked.encode(place, Target(header.max_error, header.step or 0.0))
-            store.write(index, payload)
+    bounds = {"max_error": begun.max_error, "step": begun.step} if begun else _bounds(coder, found, asked)
+    header = Header(
+        shape=shape,
+        dtype=str(volume.dtype.numpy_dtype),
+        chunk=chunk,
+        shard=None if shard == chunk else shard,
+        model=model_name(model),
+        sha256=model_sha256(codec.config, codec.params),
+        embedded=_embed(codec),
+        target=asked,
+        minimum=found.low,
+        maximum=found.high,
+        fill_values=found.fill_values,
+        dimension_names=about.dimension_names or ("z", "y", "x"),
+        attributes=about.as_attributes(),
+        **bounds,
+    )
+    with container.create(destination, header, resume=resume, shared=part is not None) as store:
+        _write(store, coder, part or (0, 1), resume or part is not None, on_progress)
 
 
-def _check_target(
-    codec: Codec,
-    max_error: float | None,
-    relative_error: float | None,
-    psnr: float | None,
-    step: float | None,
-    lossless: bool,
-) -> dict[str, float | bool]:
-    """What was asked for, one entry; or ``ValueError``."""
-    given = {"max_error": max_error, "relative_error": relative_error, "psnr": psnr, "step": step}
-    asked: dict[str, float | bool] = {key: value for key, value in given.items() if value is not None}
-    if lossless:
-        asked["lossless"] = True
-    if len(asked) > 1:
-        raise ValueError(f"{' and '.join(f'`{key}` (={v})' for key, v in asked.items())} exclude each other")
-    is_spectral = isinstance(codec.config, SpectralConfig)
-    if not asked:
-        return {"step": DEFAULT_STEP} if is_spectral else {"latents": True}
+def _survey(volume: ts.TensorStore, chunk: Shape3, fill_values: Sequence[float]) -> Survey:
+    """The range and the fill values of a volume, read in pieces at least as large as usual chunks."""
+    piece = check_shape(tuple(max(side, _SURVEY_SIDE) for side in chunk))
+    places = chunk_places(volume.shape, piece)
+    return survey(map_in_order(lambda place: read_part(volume, place), places), fill_values)
+
+
+def _known(begun: Header) -> Survey:
+    return Survey(begun.minimum, begun.maximum, begun.fill_values)
+
+
+def _embed(codec: Codec) -> dict[str, Any] | None:
+    """The model, unless every installation has it."""
+    try:
+        find_checkpoint(model_sha256(codec.config, codec.params))
+    except FileNotFoundError:
+        return embed_model(codec.config, codec.params)
+    return None
+
+
+def _bounds(
+    coder: ChunkedVolume | ChunkedLatents, found: Survey, asked: dict[str, float | bool]
+) -> dict[str, float | None]:
+    """The fields ``max_error`` and ``step`` of the header."""
     ((name, value),) = asked.items()
-    if name in ("max_error", "relative_error") and not 0 <= value < math.inf:
-        raise ValueError(f"`{name}` (={value}) must be a number that is not negative")
-    if name == "psnr" and not 10 <= value <= 90:
-        raise ValueError(f"`psnr` (={psnr}) must lie between 10 and 90 dB")
-    if name == "step":
-        check_step(codec.config, step)
-    if name in ("max_error", "relative_error", "lossless") and not is_spectral:
-        raise ValueError(f"`{name}` (={value}) needs a spectral model such as {DEFAULT_MODEL}")
-    return asked
-
-
-def _prepare(
-    codec: Codec,
-    values: np.ndarray,
-    chunk: Shape3,
-    fills: tuple[float, ...],
-    ends: tuple[float, float],
-    asked: dict[str, float | bool],
-) -> tuple[ChunkedVolume | ChunkedLatents, dict[str, Any]]:
-    """What encodes the chunks, and the fields of the header that say how."""
-    ((name, value),) = asked.items()
-    if not isinstance(codec.config, SpectralConfig):
-        chunked_latents = ChunkedLatents(codec, values, chunk, fills)
-        step = {"step": value, "psnr": None, "latents": None}[name]
-        if name == "psnr":
-            step = chunked_latents.step_for_psnr(value)
-        low, high = chunked_latents.range
-        return chunked_latents, {"step": step, "minimum": low, "maximum": high}
-    chunked = ChunkedVolume(codec, values, chunk, fills, *ends)
-    kept: dict[str, float | None]
-    extent = ends[1] - ends[0]
+    if isinstance(coder, ChunkedLatents):
+        return {"step": coder.step_for_psnr(value) if name == "psnr" else asked.get("step")}
+    extent = found.high - found.low
     if not math.isfinite(extent) and name not in ("max_error", "lossless"):
-        raise ValueError(f"`{name}` (={value}) is relative to a range, {ends}, that is beyond float64's")
-    if name == "psnr":
-        kept = {"step": chunked.step_for_psnr(value)}
-    elif name == "step":
-        kept = {"step": value * extent}
-    else:
-        bound = 0.0 if name == "lossless" else value * (extent if name == "relative_error" else 1.0)
-        kept = {"max_error": bound, "step": chunked.step_for_bound(bound) if bound > 0 else None}
-    return chunked, {"minimum": ends[0], "maximum": ends[1], **kept}
-
-
-def check_chunk(chunk: tuple[int, ...], block_size: int) -> None:
-    """Raise ``ValueError`` unless a chunk in voxels is made of whole blocks."""
-    if len(chunk) != 3 or any(side < 1 or side % block_size for side in chunk):
         raise ValueError(
-            f"`chunk` (={','.join(map(str, chunk))}) must be three positive multiples of the model's "
-            f"block size (={block_size})"
+            f"`{name}` (={value}) is relative to a range, [{found.low}, {found.high}], beyond float64's"
         )
+    if name == "psnr":
+        return {"step": coder.step_for_psnr(value)}
+    if name == "step":
+        return {"step": value * extent}
+    bound = 0.0 if name == "lossless" else value * (extent if name == "relative_error" else 1.0)
+    return {"max_error": bound, "step": coder.step_for_bound(bound) if bound > 0 else None}
 
 
-def default_chunk(shape: Shape3, block_size: int) -> Shape3:
-    """Chunks of at most 128 voxels a side that share the volume evenly, so that little is padded."""
-    sides = []
-    for side in shape:
-        n_chunks = math.ceil(side / max(DEFAULT_CHUNK_SIDE, block_size))
-        sides.append(math.ceil(math.ceil(side / n_chunks) / block_size) * block_size)
-    z, y, x = sides
-    return z, y, x
+def _write(
+    store: Store,
+    coder: ChunkedVolume | ChunkedLatents,
+    part: tuple[int, int],
+    resume: bool,
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    """Encode and store a part of the objects: while chunks are in work, others are read and written."""
+    header = store.header
+    mine = [index for number, index in enumerate(store.objects()) if number % part[1] == part[0]]
+    item_bytes = np.dtype(header.dtype).itemsize
+
+    def volume_bytes(chunks: Sequence[Index]) -> int:
+        extents = ([p.stop - p.start for p in place_of(c, header.chunk, header.shape)] for c in chunks)
+        return item_bytes * sum(map(math.prod, extents))
+
+    def encode(index: Index) -> bytes:
+        place = place_of(index, header.chunk, header.shape)
+        if isinstance(coder, ChunkedLatents):
+            return coder.encode(place, header.step)
+        return coder.encode(place, Target(header.max_error, header.step or 0.0))
+
+    def missing() -> Iterator[Index]:
+        for index in mine:
+            if not (resume and store.has_object(index)):
+                yield from store.chunks_of(index)
+
+    total = sum(volume_bytes(store.chunks_of(index)) for index in mine)
+    done = stored = 0
+    payloads: dict[Index, bytes] = {}
+    for index, payload in map_in_order(lambda index: (index, encode(index)), missing()):
+        payloads[index] = payload
+        done, stored = done + volume_bytes([index]), stored + len(payload)
+        home = tuple(i // n for i, n in zip(index, header.chunks_per_object, strict=True))
+        if len(payloads) == len(store.chunks_of(home)):
+            store.write_object(home, payloads)
+            payloads = {}
+        if on_progress is not None:
+            on_progress(Progress(done, total, stored))
 
 
 def decompress(
-    store: Path | str,
+    store: Location,
     destination: Path | str,
     *,
     region: Region | None = None,
     mode: str = "blend",
+    level: str = "full",
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Decompress a container, or a region of it, into a file.
+    """Decompress a container, or a region of it, into a file, chunk by chunk.
 
     Args:
-        store: directory of the container.
+        store: the container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
         destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``) or ``.zarr``; an
             existing one is replaced.
-        region: (z, y, x) slices without steps; None for the whole volume. Only the chunks that the
+        region: (z, y, x) slices without steps, of the level; None for all of it. Only the chunks that the
             region touches are read and decoded, and their neighbours where margins are blended.
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
+        level: ``"full"``, or ``"preview"`` for the means of 8³ voxels; see ``open``.
+        on_progress: called after every chunk.
 
     Raises:
         FileExistsError: ``destination`` is a directory that is no Zarr store.
@@ -217,160 +267,80 @@ def decompress(
         FormatError: the store is damaged or no container.
         ValueError: a region outside the volume, an unknown mode, or a file name of the wrong form.
     """
-    reader = Reader(store, mode)
-    bounds = _check_region(region, reader.header.shape)
+    reader = Reader(store, mode, level)
+    bounds = _check_region(region, reader.shape)
     destination = Path(destination)
     _check_apart(store, destination)
-    shape = tuple(part.stop - part.start for part in bounds)
-    check_writable(destination, shape, np.dtype(reader.header.dtype))
-    write_volume(destination, reader.decode(bounds))
+    shape = check_shape(tuple(part.stop - part.start for part in bounds))
+    check_writable(destination, shape, reader.dtype)
+    with writing(destination, shape, reader.dtype, metadata=_metadata(reader)) as target:
+        pieces = list(reader.pieces(bounds))
+        total, done = math.prod(shape) * reader.dtype.itemsize, 0
+
+        def move(piece: tuple[Index, Slices, Slices]) -> int:
+            index, into, of = piece
+            values = reader.decode_chunk(index)[of]
+            target[into].write(values).result()
+            return values.nbytes
+
+        for n_bytes in map_in_order(move, pieces):
+            done += n_bytes
+            if on_progress is not None:
+                on_progress(Progress(done, total, 0))
 
 
-def open(store: Path | str, *, mode: str = "blend") -> ts.TensorStore:
+def _metadata(reader: Reader) -> Metadata:
+    """What the container keeps of the source's coordinates, for a full level."""
+    header = reader.header
+    if reader.level != "full":
+        return Metadata()
+    return Metadata.of_attributes(header.dimension_names, header.attributes)
+
+
+def open(
+    store: Location, *, mode: str = "blend", level: str = "full", cache_bytes: int = DEFAULT_CACHE_BYTES
+) -> ts.TensorStore:
     """A container as a read-only ``tensorstore.TensorStore`` that decodes what it is asked for.
 
     Args:
-        store: directory of the container.
+        store: the container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
+        level: ``"full"``, or ``"preview"`` for a volume of the means of 8³ voxels, for which the rest of
+            the chunks is not decoded.
+        cache_bytes: decoded chunks that are kept for later reads; 0 for none.
 
     Returns:
-        A view of the volume's shape and dtype. A read decodes the chunks that it touches.
+        A view of the volume's shape and dtype. A read decodes the chunks that it touches, several at a time.
 
     Raises:
         FileNotFoundError: there is no such store.
         FormatError: the store is damaged or no container.
-        ValueError: the mode is unknown.
+        ValueError: the mode or the level is unknown.
     """
-    reader = Reader(store, mode)
+    reader = Reader(store, mode, level)
 
     def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
         chunk[...] = reader.decode(domain.index_exp)
 
     return ts.virtual_chunked(
         read,
-        dtype=ts.dtype(reader.header.dtype),
-        shape=reader.header.shape,
-        chunk_layout=ts.ChunkLayout(chunk_shape=reader.header.chunk),
+        dtype=ts.dtype(reader.dtype),
+        shape=reader.shape,
+        chunk_layout=ts.ChunkLayout(chunk_shape=reader.chunk),
+        dimension_units=None,
         # Threads of its own: decoding waits for reads of chunks, which the shared threads do.
-        context=ts.Context({"data_copy_concurrency": {"limit": 4}}),
+        context=ts.Context(
+            {"data_copy_concurrency": {"limit": 4}, "cache_pool": {"total_bytes_limit": cache_bytes}}
+        ),
     )
 
 
-def evaluate(original: Any, store: Path | str, *, mode: str = "blend") -> dict[str, float]:
-    """Measure what a container costs and how near it comes to the original.
-
-    Args:
-        original: the volume that was compressed.
-        store: directory of the container.
-        mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
-
-    Returns:
-        ``bits_per_voxel``, ``ratio``, ``mse``, ``psnr_db``, ``max_error`` (in the volume's units) and
-        ``ssim``; every stored byte counts. PSNR is relative to max − min of the original. Values that are
-        not finite, and fill values, are left out.
-
-    Raises:
-        FileNotFoundError: there is no such original or store.
-        FormatError: the store is damaged or no container.
-        ValueError: the two are not of one shape, or the mode is unknown.
-    """
-    reader = Reader(store, mode)
-    values = read_volume(original)
-    decoded = reader.decode(_check_region(None, reader.header.shape))
-    n_bytes = container.stored_bytes(reader.store.path)
-    if not reader.header.fill_values:
-        return quality(values, decoded, n_bytes)
-    known = np.where(is_ordinary(values, reader.header.fill_values), values, np.nan)
-    return quality(known, decoded, n_bytes) | {"ratio": values.nbytes / n_bytes}
-
-
-def verify(store: Path | str, original: Any = None) -> dict[str, Any]:
-    """Read and decode every chunk of a container; compare it with the original if that is given.
-
-    Args:
-        store: directory of the container.
-        original: the volume that was compressed, or None.
-
-    Returns:
-        ``chunks``, how many; ``max_error``, the largest that the chunks state, in the volume's units; with an
-        original also ``measured_max_error``.
-
-    Raises:
-        FileNotFoundError: there is no such original or store.
-        FormatError: a chunk is missing or damaged, or lies further from the original than the container
-            promises, or a value that is to come back exactly does not.
-        ValueError: the original is of another shape or dtype.
-    """
-    reader = Reader(store)
-    header = reader.header
-    values = None if original is None else open_volume(original)
-    if values is not None and (values.shape, str(values.dtype.numpy_dtype)) != (header.shape, header.dtype):
-        raise ValueError(
-            f"`original` is {values.dtype.numpy_dtype} {values.shape}; the store holds {header.dtype} "
-            f"{header.shape}"
-        )
-    stated, measured = 0.0, 0.0
-    for index in reader.indices():
-        decoded = reader.decode_chunk(index)
-        stated = max(stated, reader.store.read_frame(index).max_error)
-        if values is not None:
-            corner = [i * n for i, n in zip(index, header.chunk, strict=True)]
-            place = tuple(slice(a, a + side) for a, side in zip(corner, decoded.shape, strict=True))
-            measured = max(measured, _compare(reader, index, values[place].read().result(), decoded))
-    found = {"chunks": len(reader.indices()), "max_error": stated}
-    return found if values is None else found | {"measured_max_error": measured}
-
-
-def _compare(reader: Reader, index: Sequence[int], original: np.ndarray, decoded: np.ndarray) -> float:
-    """Largest error of a chunk; ``FormatError`` if it breaks a promise."""
-    header = reader.header
-    ordinary = is_ordinary(original, header.fill_values)
-    exact = ~ordinary if header.max_error != 0 else np.ones_like(ordinary)
-    if (as_bits(original)[exact] != as_bits(decoded)[exact]).any():
-        raise FormatError(f"chunk {index} of `{reader.store.path}` does not restore every value exactly")
-    errors = np.abs(original[ordinary].astype(np.float64) - decoded[ordinary].astype(np.float64))
-    largest = float(errors.max(initial=0.0))
-    if header.max_error is not None and not largest <= header.max_error:
-        raise FormatError(
-            f"chunk {index} of `{reader.store.path}` is wrong by {largest}; the bound is {header.max_error}"
-        )
-    return largest
-
-
-def describe(store: Path | str) -> dict[str, Any]:
-    """What a container's metadata, files and chunks' heads say, without decoding: JSON-ready.
-
-    Raises:
-        FileNotFoundError: there is no such store.
-        FormatError: the store's metadata are damaged, or it is no container, or a chunk is missing.
-    """
-    opened = container.open_container(Path(store))
-    header = opened.header
-    n_voxels = math.prod(header.shape)
-    n_bytes = container.stored_bytes(opened.path)
-    indices = np.ndindex(*header.chunk_grid)
-    return {
-        "shape": list(header.shape),
-        "dtype": header.dtype,
-        "chunk": list(header.chunk),
-        "version": container.FORMAT_VERSION,
-        "model": header.model,
-        "sha256": header.sha256,
-        "target": header.target,
-        "bound": header.max_error,
-        "step": header.step,
-        "minimum": header.minimum,
-        "maximum": header.maximum,
-        "fill_values": list(header.fill_values),
-        "max_error": max(opened.read_frame(index).max_error for index in indices),
-        "stored_bytes": n_bytes,
-        "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
-        "ratio": n_voxels * np.dtype(header.dtype).itemsize / n_bytes,
-    }
-
-
-def _check_apart(source: Any, destination: Path) -> None:
-    if isinstance(source, str | Path) and Path(source).resolve() == destination.resolve():
+def _check_apart(source: Any, destination: Location) -> None:
+    target = local_path(destination)
+    if target is None or not isinstance(source, str | Path):
+        return
+    path = local_path(source)
+    if path is not None and path.resolve() == target.resolve():
         raise ValueError(f"`destination` (={destination}) is the source itself; it would be replaced")
 
 

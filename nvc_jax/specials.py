@@ -14,40 +14,11 @@ from nvc_jax.packing import pack, unpack
 _MAX_PATTERNS = 254
 _OTHER = 255  # label of a value whose pattern is not in the table
 _HEAD = struct.Struct("<BxxxII")
-_MIN_SHARE = 0.01
-_MIN_GAP = 3.0
 
 
 def as_bits(values: np.ndarray) -> np.ndarray:
     """The bit patterns of values, as unsigned integers of their size."""
     return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
-
-
-def find_fill_values(volume: np.ndarray) -> list[float]:
-    """The values at a volume's ends, if any, that look like fill values.
-
-    Such a value is the smallest or the largest, stands for 1 % of the volume or more, and is further from
-    the next value than three times the range of all others.
-    """
-    found: list[float] = []
-    for _ in range(2):
-        with np.errstate(invalid="ignore"):
-            ordinary = volume[is_ordinary(volume, found)]
-        if ordinary.size == 0:
-            break
-        for end in (ordinary.min(), ordinary.max()):
-            others = ordinary[ordinary != end]
-            share = 1 - others.size / volume.size
-            if others.size == 0 or share < _MIN_SHARE:
-                continue
-            low, high = float(others.min()), float(others.max())
-            gap = low - float(end) if end < low else float(end) - high
-            if gap > _MIN_GAP * max(high - low, np.finfo(np.float64).tiny):
-                found.append(float(end))
-                break
-        else:
-            break
-    return found
 
 
 def is_ordinary(values: np.ndarray, fill_values: Sequence[float] = ()) -> np.ndarray:
@@ -81,14 +52,17 @@ def encode_specials(values: np.ndarray, ordinary: np.ndarray) -> bytes:
     return head + table.astype(little).tobytes() + packed + rest.astype(little).tobytes()
 
 
-def restore_specials(values: np.ndarray, stored: bytes) -> None:
+def restore_specials(values: np.ndarray, stored: bytes) -> np.ndarray:
     """Put what ``encode_specials`` stored back into ``values``, in place.
+
+    Returns:
+        Labels, uint8 of the same shape: 0 where the values are ordinary.
 
     Raises:
         ValueError: it cannot be of such values.
     """
     if not stored:
-        return
+        return np.zeros(values.shape, np.uint8)
     size = values.dtype.itemsize
     if len(stored) < _HEAD.size:
         raise ValueError(f"special values of {len(stored)} bytes lack their head of {_HEAD.size}")
@@ -106,6 +80,7 @@ def restore_specials(values: np.ndarray, stored: bytes) -> None:
     bits = values.view(f"u{size}")
     bits[is_known] = table[labels[is_known].astype(np.intp) - 1]
     bits[is_other] = np.frombuffer(stored, f"<u{size}", n_rest, ends[2])
+    return labels
 
 
 def fill_smoothly(values: np.ndarray, ordinary: np.ndarray) -> np.ndarray:
@@ -130,6 +105,25 @@ def _pool(values: np.ndarray) -> np.ndarray:
     padded = np.pad(values, [(0, side % 2) for side in values.shape])
     z, y, x = (side // 2 for side in padded.shape)
     return padded.reshape(z, 2, y, 2, x, 2).sum(axis=(1, 3, 5))
+
+
+def fill_blocks(values: np.ndarray, ordinary: np.ndarray, block_size: int, empty: float) -> np.ndarray:
+    """``values`` with what is not ``ordinary`` replaced by the mean of what is in the same block.
+
+    Args:
+        values: (z, y, x).
+        ordinary: bool, of the same shape.
+        block_size: of the blocks, the first of which begins at the first voxel.
+        empty: what fills blocks without anything ordinary.
+    """
+    if ordinary.all():
+        return values
+    sums = np.stack([np.where(ordinary, values, 0).astype(np.float64), ordinary.astype(np.float64)])
+    for axis, side in enumerate(values.shape, 1):
+        sums = np.add.reduceat(sums, np.arange(0, side, block_size), axis=axis)
+    means = np.where(sums[1] > 0, sums[0] / np.maximum(sums[1], 1), empty)
+    index = np.ix_(*(np.arange(side) // block_size for side in values.shape))
+    return np.where(ordinary, values, means[index].astype(values.dtype))
 
 
 def fill_with_last(values: np.ndarray, ordinary: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from nvc_jax import regions, transform
 from nvc_jax.bitstream import (
     BITS_PER_LANE,
     BlockSymbols,
+    decode_heads,
     decode_stream,
     encode_stream,
     stream_capacity,
@@ -183,6 +184,23 @@ def decode(params: Params, encoded: EncodedStream) -> jax.Array:
     plan = regions.make_plan(modes, grid, encoded.extent)
     unit = regions.unstretch(transform.inverse(latents, plan, encoded.filter_index), encoded.extent)
     unit = lax.slice(unit, (0, 0, 0), encoded.shape) + 0.5
+    return denormalize(unit, encoded.minimum, encoded.maximum, encoded.dtype)
+
+
+@jax.jit
+def decode_means(params: Params, encoded: EncodedStream) -> jax.Array:
+    """The means of a volume's blocks, (z, y, x) of the grid, in its dtype: all else is left undecoded.
+
+    They are those of the lapped blocks, which reach a little into their neighbours.
+    """
+    model = ClassModel(**params["entropy"])
+    grid = grid_shape(encoded.shape, BLOCK)
+    layout = regions.make_layout(grid, encoded.extent)
+    heads, _ = decode_heads(model, layout, encoded.words, encoded.used, encoded.n_lanes)
+    means = _accumulate(heads.means.reshape(grid), encoded.predictor).astype(jnp.float32)
+    plan = regions.make_plan(heads.modes.reshape(grid)[::2, ::2, ::2], grid, encoded.extent)
+    norms = transform.mean_norms(plan, encoded.filter_index) * jnp.float32(math.sqrt(N_LATENTS))
+    unit = means * encoded.step / norms + 0.5
     return denormalize(unit, encoded.minimum, encoded.maximum, encoded.dtype)
 
 

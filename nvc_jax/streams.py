@@ -1,22 +1,32 @@
 """Volumes as payloads, chunk by chunk: one compiled shape, whatever the volume's sides."""
 
-import dataclasses
+import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-import jax.numpy as jnp
 import numpy as np
+import tensorstore as ts
 
-from nvc_jax import latents, spectral
+from nvc_jax import spectral
 from nvc_jax.blocks import Shape3, check_shape
-from nvc_jax.chunks import LATENTS, ChunkCodec, Frame, Target, pack_values
-from nvc_jax.codec import Codec, decode_volume, encode_volume
-from nvc_jax.latents import Encoded
-from nvc_jax.metrics import psnr_db
-from nvc_jax.specials import encode_specials, fill_smoothly, is_ordinary
+from nvc_jax.chunks import ChunkCodec, Target
+from nvc_jax.codec import Codec
+from nvc_jax.parallel import map_in_order
+from nvc_jax.specials import is_ordinary
+from nvc_jax.survey import Survey
 
 Slices = tuple[slice, ...]
+
+
+def whole_of(shape: tuple[int, ...]) -> Slices:
+    """The slices of all of a volume."""
+    return tuple(slice(0, side) for side in shape)
+
+
+def place_of(index: tuple[int, ...], chunk: Shape3, shape: Shape3) -> Slices:
+    """Where a chunk lies in a volume of ``shape``."""
+    return tuple(slice(i * n, min((i + 1) * n, side)) for i, n, side in zip(index, chunk, shape, strict=True))
 
 
 def touched_chunks(region: Slices, chunk: Shape3) -> Iterator[tuple[tuple[int, ...], Slices, Slices]]:
@@ -36,10 +46,12 @@ def chunk_extent(index: tuple[int, ...], chunk: Shape3, shape: Shape3) -> Shape3
     return check_shape(tuple(min(n, s - i * n) for i, n, s in zip(index, chunk, shape, strict=True)))
 
 
-def find_step(psnr_of: Callable[[float], float], psnr: float, steps: tuple[float, float]) -> float:
+def find_step(
+    psnr_of: Callable[[float], float], psnr: float, steps: tuple[float, float], start: float | None = None
+) -> float:
     """The largest step found within ``steps`` that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
     low, high = map(math.log, steps)  # logarithms of steps that reach it, and that do not
-    guess = math.log(math.sqrt(12) * 10 ** (-psnr / 20))
+    guess = math.log(start or math.sqrt(12) * 10 ** (-psnr / 20))
     for _ in range(14):
         guess = min(max(guess, low + 0.02 * (high - low)), high - 0.02 * (high - low))
         excess = psnr_of(math.exp(guess)) - psnr
@@ -53,6 +65,8 @@ def find_step(psnr_of: Callable[[float], float], psnr: float, steps: tuple[float
 
 _RATIOS = (0.7, 1.0, 1.4, 2.0)
 """Steps over the bound that are tried first."""
+_N_SAMPLES = 8
+"""So many chunks stand for a volume when a step is looked for."""
 
 
 class ChunkedVolume:
@@ -60,148 +74,87 @@ class ChunkedVolume:
 
     Args:
         codec: of a spectral model.
-        volume: (z, y, x), a supported dtype.
+        volume: (z, y, x), a supported dtype; what of it is needed is read when it is needed.
         chunk: (z, y, x) voxels to a chunk.
-        fill_values: values that are no measurements.
-        low, high: the range of the others.
+        found: its range, and its values that are no measurements.
     """
 
-    def __init__(
-        self,
-        codec: Codec,
-        volume: np.ndarray,
-        chunk: Shape3,
-        fill_values: tuple[float, ...],
-        low: float,
-        high: float,
-    ) -> None:
-        self._chunk_codec = ChunkCodec(codec, chunk, volume.dtype)
-        self._volume, self._chunk, self._fill_values = volume, chunk, fill_values
-        self._low, self._high = low, high
-
-    def _places(self) -> Iterator[Slices]:
-        whole = tuple(slice(0, side) for side in self._volume.shape)
-        return (place for _, place, _ in touched_chunks(whole, self._chunk))
+    def __init__(self, codec: Codec, volume: ts.TensorStore, chunk: Shape3, found: Survey) -> None:
+        self._chunk_codec = ChunkCodec(codec, chunk, volume.dtype.numpy_dtype)
+        self._volume, self._places, self._found = volume, chunk_places(volume.shape, chunk), found
 
     def encode(self, place: Slices, target: Target) -> bytes:
         """The payload of the chunk that lies at ``place`` in the volume."""
-        return self._chunk_codec.encode(self._volume[place], target, self._fill_values)
+        return self._chunk_codec.encode(read_part(self._volume, place), target, self._found.fill_values)
 
-    def _psnr(self, step: float) -> float:
-        """PSNR of the volume encoded with ``step``, in dB; of what is no fill value."""
-        total, count = 0.0, 0
-        for place in self._places():
-            original = self._volume[place]
-            ordinary = is_ordinary(original, self._fill_values)
-            decoded = self._chunk_codec.decode(self.encode(place, Target(None, step)))
-            errors = decoded[ordinary].astype(np.float64) - original[ordinary].astype(np.float64)
-            total += float(np.sum(errors * errors))
-            count += errors.size
-        if total == 0:
-            return math.inf
-        return 20 * math.log10(self._high - self._low) - 10 * math.log10(total / count)
+    def _errors(self, place: Slices, step: float) -> tuple[float, int]:
+        """Sum of the squared errors of a chunk encoded with ``step``, and of how many voxels."""
+        original = read_part(self._volume, place)
+        payload = self._chunk_codec.encode(original, Target(None, step), self._found.fill_values)
+        ordinary = is_ordinary(original, self._found.fill_values)
+        return squared_errors(original[ordinary], self._chunk_codec.decode(payload)[ordinary])
 
     def step_for_psnr(self, psnr: float) -> float:
         """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
-        extent = self._high - self._low
+        extent = self._found.high - self._found.low
         if extent == 0:
             return 1.0
+
+        def psnr_of(places: list[Slices], step: float) -> float:
+            errors = map_in_order(lambda place: self._errors(place, step * extent), places)
+            return psnr_of_sums(extent, errors)
+
         steps = (spectral.MIN_STEP, 1.0)
-        return extent * find_step(lambda step: self._psnr(step * extent), psnr, steps)
+        few = spread(self._places, _N_SAMPLES)
+        step = find_step(functools.partial(psnr_of, few), psnr, steps)
+        if len(few) < len(self._places):
+            step = find_step(functools.partial(psnr_of, self._places), psnr, steps, start=step)
+        return extent * step
 
     def step_for_bound(self, max_error: float) -> float:
-        """The step that takes the fewest bytes under a bound, as far as a chunk in the middle tells."""
-        places = list(self._places())
-        place = places[len(places) // 2]
-        sizes: dict[float, int] = {}
+        """The step that takes the fewest bytes under a bound, as far as some chunks tell."""
+        places = spread(self._places, 1 if len(self._places) <= _N_SAMPLES else 3)
 
+        @functools.cache
         def size(ratio: float) -> int:
-            if ratio not in sizes:
-                sizes[ratio] = len(self.encode(place, Target(max_error, ratio * max_error)))
-            return sizes[ratio]
+            target = Target(max_error, ratio * max_error)
+            return sum(map_in_order(lambda place: len(self.encode(place, target)), places))
 
         best = min(_RATIOS, key=size)
         best = min((best / 2**0.25, best, best * 2**0.25), key=size)
         return best * max_error
 
 
-class ChunkedLatents:
-    """The latents of a whole volume, cut into chunks: margins reach across the chunks' borders.
+def chunk_places(shape: tuple[int, ...], chunk: Shape3) -> list[Slices]:
+    """Where the chunks of a volume lie, in z, y, x order."""
+    axes = (
+        [slice(start, min(start + n, side)) for start in range(0, side, n)]
+        for side, n in zip(shape, chunk, strict=True)
+    )
+    return list(itertools.product(*axes))
 
-    Args:
-        codec: of a block autoencoder.
-        volume: (z, y, x), a narrow dtype.
-        chunk: (z, y, x) voxels to a chunk, multiples of the model's block size.
-        fill_values: values that are no measurements.
-    """
 
-    def __init__(
-        self, codec: Codec, volume: np.ndarray, chunk: Shape3, fill_values: tuple[float, ...]
-    ) -> None:
-        self._codec, self._volume, self._chunk = codec, volume, chunk
-        self._ordinary = is_ordinary(volume, fill_values)
-        filled = volume
-        if not self._ordinary.all():
-            zeros = np.where(self._ordinary, volume, 0).astype(np.float32)
-            filled = fill_smoothly(zeros, self._ordinary).astype(volume.dtype)
-        encoded = encode_volume(codec, filled)
-        assert isinstance(encoded, Encoded)
-        self._encoded, self._filled = encoded, filled
-        self._decoded: tuple[float | None, np.ndarray] | None = None
+def spread(places: list[Slices], count: int) -> list[Slices]:
+    """At most ``count`` of ``places``, at equal distances."""
+    if len(places) <= count:
+        return places
+    return [places[(2 * i + 1) * len(places) // (2 * count)] for i in range(count)]
 
-    @property
-    def range(self) -> tuple[float, float]:
-        """What the model takes for 0 and 1."""
-        return float(self._encoded.minimum), float(self._encoded.maximum)
 
-    def encode(self, place: Slices, step: float | None) -> bytes:
-        """The payload of the chunk at ``place``: float32 latents, or with a step their stream."""
-        block_size = self._codec.config.block_size
-        blocks = tuple(slice(part.start // block_size, -(-part.stop // block_size)) for part in place)
-        values = np.asarray(self._encoded.latents[blocks])
-        if step is None:
-            body = pack_values(values)
-        else:
-            room = (side // block_size for side in self._chunk)
-            missing = [(0, most - side) for side, most in zip(values.shape[:3], room, strict=True)]
-            filled = np.pad(values, [*missing, (0, 0)], mode="edge")
-            body = latents.to_bytes(latents.encode_latents(jnp.asarray(filled), jnp.float32(step)))
-        original, ordinary = self._volume[place], self._ordinary[place]
-        with np.errstate(invalid="ignore"):
-            errors = np.abs(self._decode(step)[place].astype(np.float64) - original.astype(np.float64))
-        return Frame(
-            kind=LATENTS,
-            shape=check_shape(original.shape),
-            dtype=original.dtype,
-            max_error=float(errors.max(where=ordinary, initial=0.0)),
-            body=body,
-            specials=encode_specials(original, ordinary),
-            correction=b"",
-        ).to_bytes()
+def read_part(volume: ts.TensorStore, place: Slices) -> np.ndarray:
+    """The voxels at ``place``, in C order."""
+    return np.ascontiguousarray(volume[place].read().result())
 
-    def _decode(self, step: float | None) -> np.ndarray:
-        """The volume decoded from its latents, rounded to multiples of ``step``."""
-        if self._decoded is None or self._decoded[0] != step:
-            encoded = self._encoded
-            if step is not None:
-                rounded = jnp.rint(encoded.latents / jnp.float32(step)) * jnp.float32(step)
-                encoded = dataclasses.replace(encoded, latents=rounded)
-            self._decoded = step, np.asarray(decode_volume(self._codec, encoded))
-        return self._decoded[1]
 
-    def _psnr(self, step: float | None) -> float:
-        return psnr_db(self._filled, self._decode(step))
+def squared_errors(original: np.ndarray, decoded: np.ndarray) -> tuple[float, int]:
+    """The sum of squared differences, and how many there are."""
+    errors = decoded.astype(np.float64) - original.astype(np.float64)
+    return float(np.sum(errors * errors)), errors.size
 
-    def step_for_psnr(self, psnr: float) -> float:
-        """The largest step found that reaches ``psnr`` within 0.1 dB, or else exceeds it.
 
-        Raises:
-            ValueError: latents that are not rounded do not reach it either.
-        """
-        best = self._psnr(None)
-        if psnr > best:
-            raise ValueError(
-                f"`psnr` (={psnr}) is beyond this model: on this volume it reaches {best:.2f} dB at best"
-            )
-        # Short of the best by what is tolerated: the step need not be the smallest.
-        return find_step(self._psnr, min(psnr, best - 0.04), latents.STEPS)
+def psnr_of_sums(extent: float, errors: Iterable[tuple[float, int]]) -> float:
+    """PSNR in dB, relative to ``extent``, from the ``squared_errors`` of parts."""
+    total, count = map(sum, zip(*errors, strict=True))
+    if total == 0:
+        return math.inf
+    return 20 * math.log10(extent) - 10 * math.log10(total / count)

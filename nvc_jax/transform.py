@@ -188,6 +188,14 @@ def _scale(cells: jax.Array, plan: Plan, norms: jax.Array) -> jax.Array:
     return lax.cond(jnp.any(plan.crossed), scaled, lambda cells: cells, cells)
 
 
+def mean_norms(plan: Plan, filter_index: jax.Array) -> jax.Array:
+    """What a block's lowest latent is over its mean and √512, about: float32 (z, y, x)."""
+    norms = jnp.asarray(_tables()[2])[filter_index, :, 0]
+    is_large = (plan.first | plan.second).astype(jnp.int32)
+    row = 4 * is_large + 2 * plan.before.astype(jnp.int32) + plan.after.astype(jnp.int32)
+    return jnp.prod(norms[row], axis=0)
+
+
 def _cosines(cells: jax.Array, axis: int, plan: Plan, stride: int, *, inverse: bool) -> jax.Array:
     """Blocks' DCT along an axis; of large ones that of their folded halves."""
     even, odd = (jnp.asarray(dct_matrix(BLOCK, half), jnp.float32) for half in (False, True))

@@ -17,7 +17,8 @@ import numpy as np
 
 import nvc_jax
 from nvc_jax.chunks import ChunkCodec, Target
-from nvc_jax.container import FormatError, open_container
+from nvc_jax.container import open_container
+from nvc_jax.header import FormatError
 
 ROOM = (16, 16, 24)
 MAX_SECONDS = 20.0

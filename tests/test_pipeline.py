@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax import pipeline
-from nvc_jax.container import FormatError
+from nvc_jax import inspection
 from nvc_jax.demo import SAMPLE
+from nvc_jax.header import FormatError
 from nvc_jax.models import DenseConfig, init_params
 from nvc_jax.volumes import read_volume, write_volume
 
@@ -82,10 +82,10 @@ def test_a_region_reads_only_the_chunks_it_needs(store: Path, tmp_path: Path) ->
 
 
 def test_a_custom_model_travels_in_the_container(store: Path, codec: nvc_jax.Codec) -> None:
-    assert (store / "model" / "config.json").is_file()
+    assert sorted(entry.name for entry in store.iterdir()) == ["c", "zarr.json"]
     expected = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME))
     np.testing.assert_array_equal(nvc_jax.open(store).read().result(), expected)
-    assert pipeline.describe(store)["chunk"] == [8, 16, 16]
+    assert inspection.describe(store)["chunk"] == [8, 16, 16]
 
 
 def test_constant_volumes_are_exact(tmp_path: Path) -> None:
@@ -126,6 +126,7 @@ def damage_metadata(store: Path, path: tuple[str | int, ...], value: object) -> 
         ((*CONFIGURATION, "minimum"), None, "damaged"),
         ((*CONFIGURATION, "minimum"), 1e9, "ordered"),
         ((*CONFIGURATION, "sha256"), "0" * 64, "not the one"),
+        ((*CONFIGURATION, "embedded", "params"), "AAAA", "model is damaged"),
         ((*CONFIGURATION, "colour"), "red", "damaged"),
         ((*CONFIGURATION, "target"), {}, "one entry"),
         ((*CONFIGURATION, "max_error"), -1.0, "not be negative"),
@@ -161,7 +162,7 @@ def test_other_stores_are_refused(store: Path, tmp_path: Path) -> None:
         nvc_jax.open(tmp_path / "plain.zarr")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         nvc_jax.open(tmp_path / "nothing.zarr")
-    shutil.rmtree(store / "model")
+    damage_metadata(store, (*CONFIGURATION, "embedded"), None)
     with pytest.raises(FileNotFoundError, match="neither a shipped model"):
         nvc_jax.open(store)
     (store / "zarr.json").write_text("{")
@@ -278,7 +279,7 @@ def test_quantized_latents_are_smaller(quantized: Path, tmp_path: Path) -> None:
     floats, integers = (nvc_jax.evaluate(VOLUME, path) for path in (tmp_path / "float.zarr", quantized))
     assert integers["psnr_db"] > floats["psnr_db"] - 1
     assert integers["bits_per_voxel"] < 0.6 * floats["bits_per_voxel"]
-    described = pipeline.describe(quantized)
+    described = inspection.describe(quantized)
     assert (described["step"], described["chunk"]) == (0.25, [16, 16, 24])
     assert described["bits_per_voxel"] == integers["bits_per_voxel"]
 

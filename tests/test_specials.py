@@ -37,29 +37,6 @@ def ocean() -> np.ndarray:
     return np.where(x > 14, np.sin(y / 5) + z, -1e10).astype(np.float32)
 
 
-def test_fill_values_are_found() -> None:
-    assert specials.find_fill_values(ocean()) == [float(np.float32(-1e10))]
-    both = ocean()
-    both[:2] = 1e20
-    assert sorted(specials.find_fill_values(both)) == [float(np.float32(-1e10)), float(np.float32(1e20))]
-    assert specials.find_fill_values(np.where(ocean() < 0, -32768, 5).astype(np.int16)) == [-32768.0]
-
-
-@pytest.mark.parametrize("value", [-1.0, 0.0])
-def test_values_near_the_others_are_no_fill_values(value: float) -> None:
-    volume = np.random.default_rng(0).uniform(0, 1, (10, 10, 10)).astype(np.float32)
-    volume[:5] = value
-    assert specials.find_fill_values(volume) == []
-    assert specials.find_fill_values(np.full((4, 4, 4), np.nan)) == []
-    assert specials.find_fill_values(np.full((4, 4, 4), 7)) == []
-
-
-def test_rare_values_are_no_fill_values() -> None:
-    volume = np.random.default_rng(0).uniform(0, 1, (10, 10, 10))
-    volume[0, 0, :5] = 1e9
-    assert specials.find_fill_values(volume) == []
-
-
 def test_holes_are_filled_within_the_range_of_the_rest() -> None:
     volume = ocean()
     ordinary = specials.is_ordinary(volume, [float(np.float32(-1e10))])
@@ -86,3 +63,15 @@ def test_damaged_specials_are_errors(cut: int) -> None:
         specials.restore_specials(np.zeros_like(volume), stored[:-cut])
     with pytest.raises(ValueError, match=r"labels|zstd"):
         specials.restore_specials(np.zeros((12, 20, 31), np.float32), stored)
+
+
+def test_blocks_are_filled_with_their_means() -> None:
+    volume = np.arange(5 * 6 * 7, dtype=np.float32).reshape(5, 6, 7)
+    ordinary = np.ones(volume.shape, bool)
+    ordinary[0, 0, :3] = False
+    ordinary[4:, 4:, 4:] = False
+    filled = specials.fill_blocks(volume, ordinary, 4, -1.0)
+    np.testing.assert_array_equal(filled[ordinary], volume[ordinary])
+    assert filled[0, 0, 0] == pytest.approx(volume[:4, :4, :4][ordinary[:4, :4, :4]].mean())
+    assert (filled[4:, 4:, 4:] == -1).all()
+    assert specials.fill_blocks(volume, np.ones_like(ordinary), 4, 0.0) is volume

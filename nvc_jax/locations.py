@@ -1,0 +1,75 @@
+"""Where containers lie: directories, ``.zip`` files, URLs and TensorStore specs, each as a ``ts.KvStore``."""
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorstore as ts
+
+Location = str | Path | dict[str, Any]
+"""A path, a URL (``file://``, ``gs://``, ``s3://``, ``http(s)://``), or a TensorStore spec: of a key-value
+store, or of an array in one."""
+
+
+def local_path(location: Location) -> Path | None:
+    """The path of a location in the file system, or None."""
+    if isinstance(location, Path):
+        return location
+    if isinstance(location, dict):
+        return None
+    if location.startswith("file://"):
+        return Path(location.removeprefix("file://"))
+    return None if "://" in location else Path(location)
+
+
+def open_location(location: Location) -> ts.KvStore:
+    """The keys below a location; of a ``.zip`` file those inside it.
+
+    Raises:
+        FileNotFoundError: there is no such file or directory.
+        ValueError: no such kind of location.
+    """
+    path = local_path(location)
+    if path is not None:
+        if not path.exists():
+            raise FileNotFoundError(f"the container `{location}` does not exist")
+        if path.is_dir():
+            return open_directory(path)
+        return _open_zip({"driver": "file", "path": str(path.absolute())})
+    if isinstance(location, dict):
+        return _rooted(ts.KvStore.open(location.get("kvstore", location)).result())
+    url = str(location)
+    return _open_zip(url) if url.endswith(".zip") else _rooted(ts.KvStore.open(url).result())
+
+
+def open_directory(path: Path) -> ts.KvStore:
+    """The files below a directory, which need not exist."""
+    return ts.KvStore.open({"driver": "file", "path": f"{path.absolute()}/"}).result()
+
+
+def _open_zip(base: str | dict[str, Any]) -> ts.KvStore:
+    return ts.KvStore.open({"driver": "zip", "base": base}).result()
+
+
+def _rooted(store: ts.KvStore) -> ts.KvStore:
+    return store if not store.path or store.path.endswith("/") else store / "/"
+
+
+def write_zip(directory: Path, path: Path) -> None:
+    """The files below a directory as one file, not compressed again; it appears as a whole."""
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as scratch:
+        draft = Path(scratch) / path.name
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+            for file in _files(directory):
+                archive.write(file, file.relative_to(directory).as_posix())
+        with open(draft, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(draft, path)
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    """The files below a directory, in order."""
+    return iter(sorted(file for file in directory.rglob("*") if file.is_file()))

@@ -1,0 +1,30 @@
+"""Work on several chunks at a time, with bounded memory."""
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+N_WORKERS = 3
+"""Chunks in work: while some compute, others are read. Each takes a few times a chunk's size of memory."""
+
+
+def map_in_order(function: Callable[[T], R], items: Iterable[T], n_workers: int = N_WORKERS) -> Iterator[R]:
+    """``map`` by threads: results in order, few items ahead of what is consumed.
+
+    What an item raises, its result raises; what has not begun by then never does.
+    """
+    pending: collections.deque[Future[R]] = collections.deque()
+    executor = ThreadPoolExecutor(n_workers)
+    try:
+        for item in items:
+            pending.append(executor.submit(function, item))
+            if len(pending) > n_workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        executor.shutdown(cancel_futures=True)
