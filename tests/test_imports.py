@@ -8,7 +8,8 @@ import nvc_jax
 ORDER = """
 blocks normalize quantize entropy lanes packing specials lattice correction metrics cells transform
 regions classes refinement models checkpoints bitstream choices spectral geometric residuals sparse latents
-codec chunks streams volumes container reader pipeline datasets fitting refining training figures demo cli
+codec chunks streams extras metadata flat formats images stores files volumes container reader pipeline
+datasets fitting refining training figures demo cli
 """.split()
 PACKAGE = Path(nvc_jax.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
