@@ -139,7 +139,7 @@ def write_volume(
     volume = np.asarray(volume)
     check_writable(Path(path), volume.shape, volume.dtype)
     with writing(path, volume.shape, volume.dtype, chunk=chunk, metadata=metadata) as store:
-        thickness = (store.chunk_layout.write_chunk.shape or volume.shape)[0]
+        thickness = (store.chunk_layout.write_chunk.shape or volume.shape)[0] or 1
         for z in range(0, volume.shape[0], thickness):
             store[z : z + thickness].write(volume[z : z + thickness]).result()
 

@@ -4,7 +4,7 @@ import math
 import threading
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,6 +15,7 @@ from nvc_jax.flat import Flat, Index, lazy_store
 from nvc_jax.formats import readable
 from nvc_jax.metadata import (
     Metadata,
+    as_json,
     attempt,
     attributes_as_json,
     kept_axes,
@@ -52,7 +53,7 @@ class _Stack:
     def read(self, index: Index) -> np.ndarray:
         """Decode the pages that ``index`` touches."""
         kept = kept_axes(self.shape, self.axis_names)
-        planes, rows, columns = (index[axis] for axis in kept)
+        planes, rows, columns = cast(tuple[slice, slice, slice], tuple(index[axis] for axis in kept))
         sides = [self.shape[axis] for axis in kept[1:]]
         return np.stack([self._page(z, sides)[rows, columns] for z in range(self.shape[kept[0]])[planes]])
 
@@ -100,7 +101,7 @@ def tiff_metadata(path: Path) -> Metadata:
     with readable(str(path), "TIFF"), tifffile.TiffFile(path) as file:
         page, ome, imagej = file.pages.first, file.ome_metadata, file.imagej_metadata
         description = page.description
-        per_unit = [attempt(lambda tag=tag: page.tags[tag].value) for tag in ("YResolution", "XResolution")]
+        per_unit = attempt(lambda: [page.tags[f"{axis}Resolution"].value for axis in "YX"]) or []
     if ome is not None:
         pixels = attempt(lambda: _ome_pixels(ome)) or {}
         return Metadata(
@@ -179,27 +180,23 @@ def _datasets(h5py: Any, file: Any) -> list[str]:
 def hdf5_metadata(name: str) -> Metadata:
     """A dataset's attributes, and what its dimension scales (NetCDF's coordinates) say."""
     dataset = _find_dataset(name)
-    kept = kept_axes(dataset.shape)
-    scales = [attempt(lambda axis=axis: dataset.dims[axis][0]) for axis in kept]
-    named = [attempt(lambda axis=axis: dataset.dims[axis].label) for axis in kept]
-    lines = [attempt(lambda scale=scale: regular(scale[()])) for scale in scales]
-    attributes = attributes_as_json(dataset.attrs, without=_HIDDEN)
-    spacing = attempt(lambda: spacing3([line[1] for line in lines if line]))
+    names, lines, units = zip(*(_axis(dataset, axis) for axis in kept_axes(dataset.shape)), strict=True)
+    spacing = spacing3([line[1] for line in lines if line])
     sizes = attempt(lambda: spacing3(dataset.attrs["element_size_um"]))
-    units = names3(attempt(lambda: [_unit(scale) for scale in scales]))
-    names = [
-        label or attempt(lambda scale=scale: scale.name.rpartition("/")[2])
-        for label, scale in zip(named, scales, strict=True)
-    ]
     return Metadata(
         dimension_names=names3(names),
         spacing=spacing or sizes,
-        origin=attempt(lambda: numbers3([line[0] for line in lines if line])),
-        units=units if spacing or not sizes else names3("um"),
-        attributes=attributes,
+        origin=numbers3([line[0] for line in lines if line]),
+        units=names3("um") if sizes and not spacing else names3(units),
+        attributes=attributes_as_json(dataset.attrs, without=_HIDDEN),
     )
 
 
-def _unit(scale: Any) -> str | None:
-    unit = scale.attrs["units"]
-    return unit.decode() if isinstance(unit, bytes) else unit
+def _axis(dataset: Any, axis: int) -> tuple[str | None, tuple[float, float] | None, str | None]:
+    """Name, origin and spacing, and unit of an axis."""
+    label = attempt(lambda: dataset.dims[axis].label) or None
+    scale = attempt(lambda: dataset.dims[axis][0])
+    if scale is None:
+        return label, None, None
+    unit = attempt(lambda: as_json(scale.attrs["units"]))
+    return label or scale.name.rpartition("/")[2], attempt(lambda: regular(scale[()])), unit

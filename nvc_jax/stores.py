@@ -92,7 +92,7 @@ def _first_dataset(kvstore: ts.KvStore, group: dict[str, Any], name: str) -> Nod
         raise ValueError(
             f"`{name}` is an OME-Zarr group whose first dataset `{path}` is no readable Zarr array"
         )
-    kept = {key: group[key] for key in ("version", "omero") if key in group}
+    kept: dict[str, Any] = {key: group[key] for key in ("version", "omero") if key in group}
     reduced = {**_mapping(multiscale), "datasets": [dataset]}
     return dataclasses.replace(node, ome={**kept, "multiscales": [reduced]})
 
@@ -111,7 +111,7 @@ def open_spec(spec: dict[str, Any]) -> ts.TensorStore:
         return open_node(node)
     store = ts.open(spec, read=True, open=True).result()
     if node is None:
-        return arrange(store, "" if "transform" in spec else spec["driver"], None)
+        return arrange(store, "" if "transform" in spec else str(spec.get("driver")), None)
     return arrange(store, node.driver, _describe(node).names)
 
 
@@ -138,7 +138,7 @@ def arrange(store: ts.TensorStore, driver: str, names: list[Any] | None) -> ts.T
     if driver in _X_FIRST:
         store = store.T
     labels = list(store.domain.labels)
-    kept = kept_axes(store.shape, names if names and len(names) == len(labels) else labels)
+    kept = kept_axes(store.shape, names or labels)
     return store[tuple(slice(None) if axis in kept else 0 for axis in range(store.rank))]
 
 
@@ -153,14 +153,21 @@ class _Axes:
 
 
 def _describe(node: Node) -> _Axes:
+    """Of an array of the stored rank; what has another length is left out."""
+    described = attempt(lambda: _describe_as(node)) or _Axes()
+    rank = len(_stored_shape(node))
+    parts = (described.names, described.spacing, described.origin, described.units)
+    return _Axes(*(part if isinstance(part, list) and len(part) == rank else None for part in parts))
+
+
+def _describe_as(node: Node) -> _Axes:
     if node.ome is not None:
-        return attempt(lambda: _describe_ome(_mapping(node.ome)["multiscales"][0])) or _Axes()
+        return _describe_ome(node.ome["multiscales"][0])
     if node.driver == "zarr3":
         return _Axes(node.document.get("dimension_names"))
     if node.driver == "zarr":
         return _Axes(node.attributes.get("_ARRAY_DIMENSIONS"))
-    described = _describe_n5 if node.driver == "n5" else _describe_precomputed
-    return attempt(lambda: described(node.document)) or _Axes()
+    return _describe_n5(node.document) if node.driver == "n5" else _describe_precomputed(node.document)
 
 
 def _describe_ome(multiscale: dict[str, Any]) -> _Axes:
@@ -204,16 +211,11 @@ def _describe_precomputed(document: dict[str, Any]) -> _Axes:
 
 def node_metadata(node: Node) -> Metadata:
     """What the format says of the axes, in the order of ``open_node``, and the attributes."""
-    store = open_node_shape(node)
     axes = _describe(node)
-    kept = kept_axes(store, axes.names if axes.names and len(axes.names) == len(store) else None)
+    kept = kept_axes(_stored_shape(node), axes.names)
 
     def pick(values: list[Any] | None) -> list[Any] | None:
-        return (
-            attempt(lambda: [(values or [])[axis] for axis in kept])
-            if len(values or ()) == len(store)
-            else None
-        )
+        return None if values is None else [values[axis] for axis in kept]
 
     attributes = attributes_as_json(node.attributes)
     stated = Metadata.of_attributes(pick(axes.names), attributes)
@@ -228,21 +230,25 @@ def node_metadata(node: Node) -> Metadata:
     )
 
 
-def open_node_shape(node: Node) -> tuple[int, ...]:
-    """Shape of the stored array, z first."""
-    if node.driver == "n5":
-        return tuple(node.document["dimensions"][::-1])
-    if node.driver == "neuroglancer_precomputed":
-        return (node.document["num_channels"], *node.document["scales"][0]["size"][::-1])
-    return tuple(node.document["shape"])
+def _stored_shape(node: Node) -> tuple[int, ...]:
+    """Shape of the stored array, z first; empty where the metadata are damaged."""
+
+    def shape() -> list[int]:
+        if node.driver == "n5":
+            return node.document["dimensions"][::-1]
+        if node.driver == "neuroglancer_precomputed":
+            return [node.document["num_channels"], *node.document["scales"][0]["size"][::-1]]
+        return list(node.document["shape"])
+
+    return tuple(attempt(shape) or ())
 
 
 def store_metadata(store: ts.TensorStore) -> Metadata:
     """What a ``TensorStore`` itself knows: labels, and units with their multipliers."""
     kept = kept_axes(store.shape, list(store.domain.labels))
-    units = attempt(lambda: [store.dimension_units[axis] for axis in kept])
+    units = [unit for axis in kept if (unit := store.dimension_units[axis]) is not None]
     return Metadata(
-        attempt(lambda: names3([store.domain.labels[axis] or None for axis in kept])),
-        spacing=attempt(lambda: spacing3([unit.multiplier for unit in units or []])),
-        units=attempt(lambda: names3([unit.base_unit for unit in units or []])),
+        names3([store.domain.labels[axis] or None for axis in kept]),
+        spacing=spacing3([unit.multiplier for unit in units]),
+        units=names3([unit.base_unit for unit in units]),
     )

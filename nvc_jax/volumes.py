@@ -134,7 +134,7 @@ def _locate(source: str) -> Path | str:
         scheme, _, path = source.partition("://")
         local = Path(urllib.parse.unquote(path))
         return local if scheme == "file" and local.is_file() else source
-    path, _, member = source.partition("::")
+    path = source.partition("::")[0]
     found = Path(source if Path(source).exists() or Path(path).suffix not in _HDF5 else path)
     if not found.exists():
         raise FileNotFoundError(f"`{found}` does not exist")
@@ -192,11 +192,15 @@ def _wrap(array: np.ndarray, name: str) -> ts.TensorStore:
 def _labelled_metadata(array: Any) -> Metadata:
     """Of an ``xarray.DataArray``, without importing it."""
     names = [array.dims[axis] for axis in kept_axes(array.shape)]
-    lines = [attempt(lambda name=name: regular(array.coords[name].values)) for name in names]
+    lines = [_line(array, name) for name in names]
     return Metadata(
         names3(names),
-        attempt(lambda: spacing3([line[1] for line in lines if line])),
-        attempt(lambda: numbers3([line[0] for line in lines if line])),
+        spacing3([line[1] for line in lines if line]),
+        numbers3([line[0] for line in lines if line]),
         attempt(lambda: names3([array.coords[name].attrs["units"] for name in names])),
         attributes_as_json(array.attrs),
     )
+
+
+def _line(array: Any, name: Any) -> tuple[float, float] | None:
+    return attempt(lambda: regular(array.coords[name].values))
