@@ -141,7 +141,8 @@ def write_volume(
     with writing(path, volume.shape, volume.dtype, chunk=chunk, metadata=metadata) as store:
         thickness = (store.chunk_layout.write_chunk.shape or volume.shape)[0] or 1
         for z in range(0, volume.shape[0], thickness):
-            store[z : z + thickness].write(volume[z : z + thickness]).result()
+            slab = volume[z : z + thickness]
+            store[z : z + slab.shape[0]].write(slab).result()
 
 
 @contextlib.contextmanager

@@ -180,14 +180,15 @@ def _datasets(h5py: Any, file: Any) -> list[str]:
 def hdf5_metadata(name: str) -> Metadata:
     """A dataset's attributes, and what its dimension scales (NetCDF's coordinates) say."""
     dataset = _find_dataset(name)
-    names, lines, units = zip(*(_axis(dataset, axis) for axis in kept_axes(dataset.shape)), strict=True)
-    spacing = spacing3([line[1] for line in lines if line])
+    axes = [_axis(dataset, axis) for axis in kept_axes(dataset.shape)]
+    lines = [line for _, line, _ in axes if line]
+    spacing = spacing3([step for _, step in lines])
     sizes = attempt(lambda: spacing3(dataset.attrs["element_size_um"]))
     return Metadata(
-        dimension_names=names3(names),
+        dimension_names=names3([name for name, _, _ in axes]),
         spacing=spacing or sizes,
-        origin=numbers3([line[0] for line in lines if line]),
-        units=names3("um") if sizes and not spacing else names3(units),
+        origin=numbers3([first for first, _ in lines]),
+        units=names3("um") if sizes and not spacing else names3([unit for _, _, unit in axes]),
         attributes=attributes_as_json(dataset.attrs, without=_HIDDEN),
     )
 

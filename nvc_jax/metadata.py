@@ -54,7 +54,7 @@ def attempt(read: Callable[[], _Result]) -> _Result | None:
     """``read()``, or None where odd metadata make it fail."""
     try:
         return read()
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    except Exception:
         return None
 
 

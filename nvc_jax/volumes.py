@@ -166,7 +166,9 @@ def _directory(path: Path, source: str) -> stores.Node:
 
 
 def _open_url(url: str) -> ts.TensorStore:
-    node = None if "|" in url else stores.find_node(stores.open_kvstore(url), url)
+    if "|" in url:
+        return ts.open(url, read=True, open=True).result()
+    node = stores.find_node(stores.open_kvstore(url), url)
     if node is not None:
         return stores.open_node(node)
     return ts.open({"driver": "auto", "kvstore": url}, read=True, open=True).result()
