@@ -1,6 +1,7 @@
 """Volumes written to files: whole, or region by region, and never seen half-written."""
 
 import contextlib
+import errno
 import os
 import tempfile
 import zipfile
@@ -94,8 +95,13 @@ def _create_flat(path: Path, shape: Shape3, dtype: np.dtype) -> "_Writable":
             )
         flat = _Writable(path.absolute(), shape, little, file.tell())
         # Room is taken at once: a map of a file without it would end the process when the disk is full.
-        if hasattr(os, "posix_fallocate"):
+        try:
             os.posix_fallocate(file.fileno(), flat.offset, flat.end - flat.offset)
+        except AttributeError:
+            pass  # not on this system
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # not on this file system
+                raise
         file.truncate(flat.end)
     return flat
 

@@ -123,7 +123,7 @@ def read_metadata(source: Any) -> Metadata:
         return stores.store_metadata(_open_path(place)) if node is None else stores.node_metadata(node)
     if place.is_dir():
         return stores.node_metadata(_directory(place, str(source)))
-    if place.suffix in _HDF5 or "::" in str(source):
+    if place.suffix in _HDF5:
         return images.hdf5_metadata(str(source))
     return _format_of(place, str(source))[1](place.absolute())
 
