@@ -1,65 +1,95 @@
-"""Any source of a 3-D volume as one lazy ``tensorstore.TensorStore``, and volumes written to files.
+"""Any source of a 3-D volume as one lazy ``tensorstore.TensorStore``, with its metadata.
 
-Understood: arrays, ``.npy`` (memory-mapped), ``.npz``, ``.raw`` named as in Open SciVis
-(``name_XxYxZ_dtype.raw``, x fastest, memory-mapped), Zarr and anything else that a TensorStore spec or
-URL names. Axes are z, y, x.
+Understood: arrays; ``.npy``, ``.npz`` and ``.raw`` named as in Open SciVis (``name_XxYxZ_dtype.raw``, x
+fastest); NIfTI, NRRD, TIFF, HDF5 and NetCDF 4; directories and URLs of Zarr 2 and 3, OME-Zarr (its first
+dataset), N5 and neuroglancer's precomputed; and anything else that a TensorStore spec or URL names. Axes are
+z, y, x; axes of length 1 beyond three are dropped.
 """
 
-import contextlib
-import importlib
-import os
-import re
-import tempfile
-from collections.abc import Iterator
+import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax import flat, formats, images, stores
 from nvc_jax.blocks import check_shape
+from nvc_jax.extras import import_extra
+from nvc_jax.files import check_replaceable, check_writable, put_in_place, replacing, write_volume, writing
+from nvc_jax.flat import raw_layout
+from nvc_jax.metadata import (
+    Metadata,
+    attempt,
+    attributes_as_json,
+    kept_axes,
+    names3,
+    numbers3,
+    regular,
+    spacing3,
+)
 from nvc_jax.normalize import check_dtype
 
-_RAW_NAME = re.compile(
-    r"_(?P<x>\d+)x(?P<y>\d+)x(?P<z>\d+)(_[\d.]+x[\d.]+x[\d.]+)?_(?P<dtype>u?int\d+|float\d+)\.raw$"
-)
-_SUFFIXES = (".npy", ".npz", ".raw", ".zarr")
-_ZARR_KEYS = ("zarr.json", ".zarray", ".zgroup")
+__all__ = [
+    "Metadata",
+    "check_replaceable",
+    "check_writable",
+    "import_extra",
+    "open_volume",
+    "put_in_place",
+    "raw_layout",
+    "read_metadata",
+    "read_volume",
+    "replacing",
+    "write_volume",
+    "writing",
+]
 
-
-def import_extra(module: str, extra: str) -> ModuleType:
-    """Import an optional dependency, or raise an error that names the command that installs it."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{error}: `pip install 'nvc_jax[{extra}]'` brings it") from error
+_Open = Callable[[Path, str], ts.TensorStore]
+_Describe = Callable[[Path], Metadata]
+_FORMATS: dict[str, tuple[_Open, _Describe]] = {
+    ".npy": (flat.open_npy, flat.no_metadata),
+    ".npz": (flat.open_npz, flat.no_metadata),
+    ".raw": (flat.open_raw, flat.raw_metadata),
+    **dict.fromkeys((".nii", ".nii.gz"), (formats.open_nifti, formats.nifti_metadata)),
+    **dict.fromkeys((".nrrd", ".nhdr"), (formats.open_nrrd, formats.nrrd_metadata)),
+    **dict.fromkeys((".tif", ".tiff"), (images.open_tiff, images.tiff_metadata)),
+}
+_HDF5 = (".h5", ".hdf5", ".nc")
 
 
 def open_volume(source: Any) -> ts.TensorStore:
-    """Open ``source`` for reading without loading it (``.npz`` members are loaded whole).
+    """Open ``source`` for reading without loading it.
+
+    Regions are read when they are asked for, from several threads if need be. ``.npz`` members,
+    ``.nii.gz`` and packed NRRD are unpacked into a temporary file that goes when the store does; TIFF
+    whose pages are no stack of planes and NRRD in text are loaded.
 
     Args:
-        source: an array, a ``TensorStore``, a TensorStore spec (dict) or URL, or the path of a
-            ``.npy``, ``.npz`` (its member ``volume``, or its only one), ``.raw`` or Zarr volume.
+        source: an array, a ``TensorStore``, a TensorStore spec (dict) or URL, or the path of a file
+            (``.npy``; ``.npz``: its member ``volume``, or its only one; ``.raw``; ``.nii``, ``.nii.gz``;
+            ``.nrrd``, ``.nhdr``; ``.tif``, ``.tiff``; ``.h5``, ``.hdf5``, ``.nc``: ``path::/dataset``, or
+            the only dataset of three axes) or of a directory (Zarr, OME-Zarr, N5, precomputed).
 
     Returns:
         A store of rank 3 and a supported dtype, with its origin at zero.
 
     Raises:
         FileNotFoundError: there is no file or directory of that name.
+        ModuleNotFoundError: the library that reads the format is not installed.
         TypeError: the dtype is not supported.
         ValueError: wrong rank, an empty side, or a file that is not what its name says.
     """
     name = str(source) if isinstance(source, str | Path) else "volume"
     if isinstance(source, ts.TensorStore):
-        store = source
+        store = stores.arrange(source, "", None)
     elif isinstance(source, dict):
-        store = ts.open(source, read=True, open=True).result()
+        store = stores.open_spec(source)
     elif isinstance(source, str | Path):
         store = _open_path(str(source))
     else:
-        store = _wrap(np.asarray(source), "volume")
+        store = _wrap(np.asarray(source), name)
     check_shape(store.shape, name)
     check_dtype(store.dtype.numpy_dtype, name)
     return store[ts.d[:].translate_to[0]]
@@ -70,144 +100,109 @@ def read_volume(source: Any) -> np.ndarray:
     return np.asarray(open_volume(source).read().result())
 
 
-def _open_path(source: str) -> ts.TensorStore:
+def read_metadata(source: Any) -> Metadata:
+    """What ``source`` (see ``open_volume``) says of its axes, and its attributes.
+
+    What it does not say, or not in a way that is understood, is left out. An ``xarray.DataArray`` tells by
+    its evenly spaced coordinates; other arrays tell nothing.
+
+    Raises:
+        FileNotFoundError: there is no file or directory of that name.
+        ModuleNotFoundError: the library that reads the format is not installed.
+        ValueError: the file is not what its name says.
+    """
+    if isinstance(source, ts.TensorStore):
+        return stores.store_metadata(source)
+    if isinstance(source, dict):
+        return stores.spec_metadata(source)
+    if not isinstance(source, str | Path):
+        return attempt(lambda: _labelled_metadata(source)) or Metadata()
+    place = _locate(str(source))
+    if not isinstance(place, Path):
+        node = None if "|" in place else stores.find_node(stores.open_kvstore(place), place)
+        return stores.store_metadata(_open_path(place)) if node is None else stores.node_metadata(node)
+    if place.is_dir():
+        return stores.node_metadata(_directory(place, str(source)))
+    if place.suffix in _HDF5:
+        return images.hdf5_metadata(str(source))
+    return _format_of(place, str(source))[1](place.absolute())
+
+
+def _locate(source: str) -> Path | str:
+    """The path of a file or directory that is there, or a URL of something else."""
     if "://" in source:
-        return ts.open({"driver": "auto", "kvstore": source}, read=True, open=True).result()
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"`{source}` does not exist")
-    if path.suffix == ".npy":
-        return _wrap(_load_npy(path), source)
-    if path.suffix == ".npz":
-        return _wrap(_load_npz(path), source)
-    if path.suffix == ".raw":
-        return _wrap(_load_raw(path), source)
-    if path.is_dir():
+        scheme, _, path = source.partition("://")
+        local = Path(urllib.parse.unquote(path))
+        return local if scheme == "file" and local.is_file() else source
+    path = source.partition("::")[0]
+    found = Path(source if Path(source).exists() or Path(path).suffix not in _HDF5 else path)
+    if not found.exists():
+        raise FileNotFoundError(f"`{found}` does not exist")
+    return found
+
+
+def _open_path(source: str) -> ts.TensorStore:
+    place = _locate(source)
+    if not isinstance(place, Path):
+        return _open_url(place)
+    if place.is_dir():
+        node = _directory(place, source)
         try:
-            spec = {"driver": "auto", "kvstore": {"driver": "file", "path": f"{path.absolute()}/"}}
-            return ts.open(spec, read=True, open=True).result()
+            return stores.open_node(node)
         except ValueError as error:
             raise ValueError(f"`{source}` is a directory but no readable Zarr array: {error}") from error
-    raise ValueError(f"`{source}`: the suffix must be one of {', '.join(_SUFFIXES)}")
+    if place.suffix in _HDF5:
+        return images.open_hdf5(place, source)
+    return _format_of(place, source)[0](place.absolute(), source)
+
+
+def _directory(path: Path, source: str) -> stores.Node:
+    kvstore = stores.open_kvstore({"driver": "file", "path": f"{path.absolute()}/"})
+    node = stores.find_node(kvstore, source)
+    if node is None:
+        keys = ", ".join(stores.KEYS)
+        raise ValueError(f"`{source}` is a directory but no readable Zarr array: it holds none of {keys}")
+    return node
+
+
+def _open_url(url: str) -> ts.TensorStore:
+    if "|" in url:
+        return ts.open(url, read=True, open=True).result()
+    node = stores.find_node(stores.open_kvstore(url), url)
+    if node is not None:
+        return stores.open_node(node)
+    return ts.open({"driver": "auto", "kvstore": url}, read=True, open=True).result()
+
+
+def _format_of(path: Path, source: str) -> tuple[_Open, _Describe]:
+    suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    if suffix not in _FORMATS:
+        known = ", ".join([*_FORMATS, *_HDF5, ".zarr"])
+        raise ValueError(f"`{source}`: the suffix must be one of {known}")
+    return _FORMATS[suffix]
 
 
 def _wrap(array: np.ndarray, name: str) -> ts.TensorStore:
+    kept = kept_axes(array.shape)
+    array = array[tuple(slice(None) if axis in kept else 0 for axis in range(array.ndim))]
     check_shape(array.shape, name)
     native = array.dtype.newbyteorder("=")
     check_dtype(native, name)
     return ts.array(array if array.dtype == native else array.astype(native))
 
 
-def _load_npy(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"`{path}` is not a readable .npy array: {error}") from error
+def _labelled_metadata(array: Any) -> Metadata:
+    """Of an ``xarray.DataArray``, without importing it."""
+    names = [array.dims[axis] for axis in kept_axes(array.shape)]
+    lines = [_line(array, name) for name in names]
+    return Metadata(
+        names3(names),
+        spacing3([line[1] for line in lines if line]),
+        numbers3([line[0] for line in lines if line]),
+        attempt(lambda: names3([array.coords[name].attrs["units"] for name in names])),
+        attributes_as_json(array.attrs),
+    )
 
 
-def _load_npz(path: Path) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            members = archive.files
-            member = "volume" if "volume" in members else members[0] if len(members) == 1 else None
-            if member is None:
-                raise ValueError(f"it holds {members}; name the volume's member `volume`")
-            return archive[member]
-    except (ValueError, EOFError, OSError, TypeError) as error:
-        raise ValueError(f"`{path}` is not a readable .npz volume: {error}") from error
-
-
-def raw_layout(path: Path) -> tuple[tuple[int, int, int], np.dtype]:
-    """Shape (z, y, x) and dtype that an Open SciVis file name states."""
-    match = _RAW_NAME.search(path.name)
-    if match is None:
-        raise ValueError(f"`{path.name}` must be named like `name_XxYxZ_dtype.raw`, x fastest")
-    shape = check_shape((int(match["z"]), int(match["y"]), int(match["x"])), path.name)
-    check_dtype(match["dtype"], path.name)
-    return shape, np.dtype(match["dtype"]).newbyteorder("<")
-
-
-def _load_raw(path: Path) -> np.ndarray:
-    shape, dtype = raw_layout(path)
-    expected_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    actual_bytes = path.stat().st_size
-    if actual_bytes != expected_bytes:
-        raise ValueError(
-            f"`{path.name}` holds {actual_bytes} bytes; its name says {expected_bytes} "
-            f"({shape[2]}·{shape[1]}·{shape[0]} voxels of {dtype.name})"
-        )
-    return np.memmap(path, dtype, mode="r", shape=shape)
-
-
-def check_writable(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Raise unless ``write_volume`` can store such a volume at ``path``: before work is spent on it."""
-    z, y, x = check_shape(shape)
-    check_dtype(dtype)
-    if path.suffix not in _SUFFIXES:
-        raise ValueError(f"`{path}`: the suffix must be one of {', '.join(_SUFFIXES)}")
-    check_replaceable(path)
-    if path.suffix == ".raw" and raw_layout(path) != ((z, y, x), dtype):
-        raise ValueError(f"`{path.name}` must end in `_{x}x{y}x{z}_{dtype.name}.raw` for this volume")
-
-
-def check_replaceable(path: Path) -> None:
-    """Raise unless ``path`` can be made, or is a file or a Zarr store that may be replaced."""
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"the directory of `{path}` does not exist")
-    if path.is_dir() and any(path.iterdir()) and not any((path / key).is_file() for key in _ZARR_KEYS):
-        raise FileExistsError(f"`{path}` is a directory that is no Zarr store; it will not be replaced")
-
-
-def write_volume(path: Path | str, volume: np.ndarray) -> None:
-    """Write ``volume`` as ``.npy``, ``.npz``, ``.raw`` or Zarr v3, chosen by the suffix.
-
-    The file appears under its name only when it is whole. An existing file or Zarr store is replaced.
-
-    Raises:
-        FileExistsError: ``path`` is a directory that is no Zarr store.
-        FileNotFoundError: there is no directory to write to.
-        TypeError: the dtype is not supported.
-        ValueError: wrong rank, an empty side, or a name that does not suit the volume.
-    """
-    path = Path(path)
-    check_writable(path, volume.shape, volume.dtype)
-    with replacing(path) as partial:
-        if path.suffix == ".npy":
-            np.save(partial, volume)
-        elif path.suffix == ".npz":
-            np.savez_compressed(partial, volume=volume)
-        elif path.suffix == ".raw":
-            volume.astype(volume.dtype.newbyteorder("<")).tofile(partial)
-        else:
-            spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{partial}/"}}
-            store = ts.open(spec, create=True, dtype=volume.dtype, shape=volume.shape).result()
-            store.write(volume).result()
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path in a fresh directory beside ``path`` to write a file or directory to.
-
-    On success it is moved to ``path`` in place of what was there; on failure it is removed, and what was
-    there stays.
-    """
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as directory:
-        partial = Path(directory) / path.name
-        yield partial
-        put_in_place(partial, path)
-
-
-def put_in_place(partial: Path, path: Path) -> None:
-    """Move a whole file or directory to ``path``, in place of what is there."""
-    if not path.is_dir():
-        os.replace(partial, path)
-        return
-    # os.replace cannot put a directory in another's place.
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as directory:
-        replaced = Path(directory) / "replaced"
-        os.replace(path, replaced)
-        try:
-            os.replace(partial, path)
-        except BaseException:
-            os.replace(replaced, path)
-            raise
+def _line(array: Any, name: Any) -> tuple[float, float] | None:
+    return attempt(lambda: regular(array.coords[name].values))

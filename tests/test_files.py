@@ -1,0 +1,122 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorstore as ts
+
+from nvc_jax.files import replacing, write_volume, writing
+from nvc_jax.volumes import Metadata, open_volume, read_metadata, read_volume
+
+VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize("name", ["v.npy", "v_4x3x2_uint16.raw", "v.zarr"])
+def test_what_cannot_be_read_is_not_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="three axes"):
+        write_volume(tmp_path / name, VOLUME[0])
+    with pytest.raises(TypeError, match="complex64"):
+        write_volume(tmp_path / name, VOLUME.astype(np.complex64))
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_zarr_directories_are_replaced(tmp_path: Path) -> None:
+    directory = tmp_path / "v.zarr"
+    directory.mkdir()
+    (directory / "thesis.txt").write_text("the only copy")
+    with pytest.raises(FileExistsError, match="no Zarr store"):
+        write_volume(directory, VOLUME)
+    assert (directory / "thesis.txt").read_text() == "the only copy"
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "v.zarr"
+    write_volume(path, VOLUME)
+    with pytest.raises(OSError, match="disk full"), replacing(path):
+        raise OSError("disk full")
+    with pytest.raises(FileNotFoundError), replacing(path):
+        pass  # nothing was written: the very last rename fails
+    np.testing.assert_array_equal(read_volume(path), VOLUME)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]
+
+
+NAMES = ["v.npy", "v.npz", "v_7x6x5_float32.raw", "v.zarr"]
+RANDOM = np.random.default_rng(0).normal(size=(5, 6, 7)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("chunk", [None, (2, 6, 7), (3, 4, 5)])
+def test_regions_are_written_by_several_threads(
+    name: str, chunk: tuple[int, int, int] | None, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    regions = [np.s_[z, y : y + 2, :] for z in range(5) for y in (0, 2, 4)]
+    with writing(path, RANDOM.shape, "float32", chunk=chunk) as store, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda region: store[region].write(RANDOM[region]).result(), regions))
+        assert not path.exists()
+        np.testing.assert_array_equal(store[4, 5].read().result(), RANDOM[4, 5])
+    np.testing.assert_array_equal(read_volume(path), RANDOM, strict=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_written_is_zero(name: str, tmp_path: Path) -> None:
+    with writing(tmp_path / name, (5, 6, 7), "float32") as store:
+        store[4, 5, 6].write(3).result()
+    expected = np.zeros((5, 6, 7), np.float32)
+    expected[4, 5, 6] = 3
+    np.testing.assert_array_equal(read_volume(tmp_path / name), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_block_that_fails_leaves_what_was_there(name: str, tmp_path: Path) -> None:
+    write_volume(tmp_path / name, RANDOM)
+
+    def fail(store: ts.TensorStore) -> None:
+        store[0].write(1).result()
+        raise OSError("broken")
+
+    with pytest.raises(OSError, match="broken"), writing(tmp_path / name, (5, 6, 7), "float32") as store:
+        fail(store)
+    np.testing.assert_array_equal(read_volume(tmp_path / name), RANDOM)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_numpy_reads_what_is_written(tmp_path: Path) -> None:
+    for name in NAMES[:3]:
+        write_volume(tmp_path / name, RANDOM)
+    np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), RANDOM, strict=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "v.npz")["volume"], RANDOM, strict=True)
+    np.testing.assert_array_equal(np.fromfile(tmp_path / NAMES[2], "<f4"), RANDOM.ravel())
+
+
+def test_nothing_stays_mapped(tmp_path: Path) -> None:
+    with writing(tmp_path / "v.npy", (5, 6, 7), "float32") as store:
+        store.write(RANDOM).result()
+        assert "v.npy" not in Path("/proc/self/maps").read_text()
+
+
+def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError), writing(tmp_path / "v.npy", (1 << 20, 1 << 20, 1 << 20), "uint8"):  # noqa: PT011
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_zarr_keeps_chunks_and_metadata(tmp_path: Path) -> None:
+    path = tmp_path / "v.zarr"
+    write_volume(path, RANDOM)
+    assert read_metadata(path).dimension_names == ("z", "y", "x")
+    assert open_volume(path).chunk_layout.read_chunk.shape == (5, 6, 7)
+    metadata = Metadata(
+        ("depth", "lat", "lon"), (3.0, 0.5, 0.25), (1.0, 2.0, 3.0), ("m", "deg", "deg"), {"a": [1, None]}
+    )
+    write_volume(path, RANDOM, chunk=(2, 128, 3), metadata=metadata)
+    assert open_volume(path).chunk_layout.read_chunk.shape == (2, 6, 3)
+    kept = read_metadata(path)
+    assert kept.attributes.items() >= {"a": [1, None], "spacing": [3.0, 0.5, 0.25]}.items()
+    write_volume(path, RANDOM, metadata=kept)
+    assert read_metadata(path) == kept
+    assert (kept.dimension_names, kept.spacing) == (metadata.dimension_names, metadata.spacing)
+    assert (kept.origin, kept.units) == (metadata.origin, metadata.units)
+    with pytest.raises(ValueError, match="`chunk`"):
+        write_volume(path, RANDOM, chunk=(2, 0, 3))

@@ -1,0 +1,200 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorstore as ts
+
+from nvc_jax.volumes import Metadata, open_volume, read_metadata, read_volume, write_volume
+
+VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
+
+
+def _write(path: Path, driver: str, array: np.ndarray, **spec: Any) -> None:
+    place = {"driver": "file", "path": f"{path}/"}
+    options = {} if driver == "neuroglancer_precomputed" else {"shape": array.shape, "dtype": array.dtype}
+    store = ts.open({"driver": driver, "kvstore": place, **spec}, create=True, **options).result()
+    store.write(array).result()
+
+
+def _zarr3(path: Path) -> None:
+    _write(path, "zarr3", VOLUME, metadata={"dimension_names": ["z", "y", "x"], "attributes": {"a": [1]}})
+
+
+def _zarr2(path: Path) -> None:
+    _write(path, "zarr", VOLUME)
+    (path / ".zattrs").write_text(json.dumps({"_ARRAY_DIMENSIONS": ["depth", "lat", "lon"], "b": "c"}))
+
+
+def _n5(path: Path) -> None:
+    metadata = {"axes": ["x", "y", "z"], "resolution": [1.0, 2.0, 4.0], "units": ["nm", "nm", "um"]}
+    _write(path, "n5", VOLUME.T, metadata=metadata)
+
+
+def _precomputed(path: Path, n_channels: int = 1) -> None:
+    scale = {
+        "resolution": [4, 5, 6],
+        "size": [4, 3, 2],
+        "voxel_offset": [10, 20, 30],
+        "chunk_size": [4, 3, 2],
+    }
+    _write(
+        path,
+        "neuroglancer_precomputed",
+        np.repeat(VOLUME.T[..., None], n_channels, 3),
+        multiscale_metadata={"type": "image", "data_type": "uint16", "num_channels": n_channels},
+        scale_metadata={**scale, "encoding": "raw"},
+    )
+
+
+MULTISCALE = {
+    "version": "0.4",
+    "axes": [
+        {"name": "t", "type": "time"},
+        {"name": "c", "type": "channel"},
+        *({"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"),
+    ],
+    "datasets": [
+        {
+            "path": "full/0",
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [1, 1, 3.0, 0.5, 0.25]},
+                {"type": "translation", "translation": [0, 0, 1, 2, 3]},
+            ],
+        },
+        {"path": "full/1", "coordinateTransformations": [{"type": "scale", "scale": [1, 1, 6, 1, 0.5]}]},
+    ],
+    "coordinateTransformations": [{"type": "scale", "scale": [9, 1, 2, 2, 2]}],
+}
+
+
+def _ome4(path: Path, **changed: Any) -> None:
+    _write(path / "full" / "0", "zarr", VOLUME[None, None])
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    (path / ".zattrs").write_text(json.dumps({"multiscales": [{**MULTISCALE, **changed}], "other": 1}))
+
+
+def _ome5(path: Path) -> None:
+    _write(path / "full" / "0", "zarr3", VOLUME[None, None])
+    attributes = {"ome": {"version": "0.5", "multiscales": [MULTISCALE]}}
+    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    (path / "zarr.json").write_text(json.dumps(group))
+
+
+WRITERS = [_zarr3, _zarr2, _n5, _precomputed, _ome4, _ome5]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_directories_open_with_their_axes_z_y_x(write: Any, tmp_path: Path) -> None:
+    write(tmp_path / "v")
+    urls = [f"file://{tmp_path}/v", f"file://{tmp_path}/v/"]
+    spec = {"driver": "auto", "kvstore": f"file://{tmp_path}/v/"}
+    for source in (tmp_path / "v", str(tmp_path / "v"), *urls, spec):
+        store = open_volume(source)
+        assert store.domain.origin == (0, 0, 0)
+        np.testing.assert_array_equal(store.read().result(), VOLUME)
+        np.testing.assert_array_equal(store[1, 2, 1:].read().result(), VOLUME[1, 2, 1:])
+        assert read_metadata(source) == read_metadata(tmp_path / "v")
+
+
+def test_metadata_of_directories(tmp_path: Path) -> None:
+    for write in WRITERS:
+        write(tmp_path / write.__name__)
+    assert read_metadata(tmp_path / "_zarr3") == Metadata(("z", "y", "x"), attributes={"a": [1]})
+    zarr2 = read_metadata(tmp_path / "_zarr2")
+    assert zarr2.dimension_names == ("depth", "lat", "lon")
+    assert zarr2.attributes == {"_ARRAY_DIMENSIONS": ["depth", "lat", "lon"], "b": "c"}
+    n5 = read_metadata(tmp_path / "_n5")
+    assert (n5.dimension_names, n5.spacing) == (("z", "y", "x"), (4.0, 2.0, 1.0))
+    assert n5.units == ("um", "nm", "nm")
+    precomputed = read_metadata(tmp_path / "_precomputed")
+    assert (precomputed.spacing, precomputed.origin) == ((6.0, 5.0, 4.0), (180.0, 100.0, 40.0))
+    assert precomputed.units == ("nm", "nm", "nm")
+
+
+@pytest.mark.parametrize("write", [_ome4, _ome5])
+def test_metadata_of_ome_zarr(write: Any, tmp_path: Path) -> None:
+    write(tmp_path / "v")
+    metadata = read_metadata(tmp_path / "v")
+    assert metadata.dimension_names == ("z", "y", "x")
+    assert (metadata.spacing, metadata.origin) == ((6.0, 1.0, 0.5), (2.0, 4.0, 6.0))
+    assert metadata.units == ("micrometer", "micrometer", "micrometer")
+    multiscale = metadata.attributes["ome"]["multiscales"][0]
+    assert multiscale == {**MULTISCALE, "datasets": MULTISCALE["datasets"][:1]}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"axes": 7}, {"axes": ["q"]}, {"coordinateTransformations": [{"scale": "x"}]}]
+)
+def test_odd_metadata_are_left_out(changed: dict[str, Any], tmp_path: Path) -> None:
+    _ome4(tmp_path / "v", **changed)
+    metadata = read_metadata(tmp_path / "v")
+    assert (metadata.dimension_names, metadata.spacing, metadata.units) == (None, None, None)
+    np.testing.assert_array_equal(read_volume(tmp_path / "v"), VOLUME)
+
+
+@pytest.mark.parametrize("driver", ["n5", "neuroglancer_precomputed"])
+def test_specs_of_formats_with_x_first(driver: str, tmp_path: Path) -> None:
+    (_n5 if driver == "n5" else _precomputed)(tmp_path / "v")
+    spec = {"driver": driver, "kvstore": {"driver": "file", "path": f"{tmp_path}/v/"}}
+    np.testing.assert_array_equal(read_volume(spec), VOLUME)
+    assert read_metadata(spec) == read_metadata(tmp_path / "v")
+    np.testing.assert_array_equal(read_volume({**spec, "dtype": "uint16"}), VOLUME)
+    store = ts.open(spec).result()
+    metadata = read_metadata(store)
+    assert metadata.dimension_names == ("x", "y", "z")
+    np.testing.assert_array_equal(read_volume(store), VOLUME.T)
+    part = store[ts.d["x"].translate_to[0]][1:3]
+    np.testing.assert_array_equal(read_volume(part.spec().to_json()), VOLUME.T[1:3])
+
+
+def test_an_array_of_a_group_is_named_by_its_path(tmp_path: Path) -> None:
+    _ome4(tmp_path / "v")
+    np.testing.assert_array_equal(read_volume(tmp_path / "v" / "full" / "0"), VOLUME)
+
+
+def test_bad_directories_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "v"
+    path.mkdir()
+
+    def check(match: str) -> None:
+        for read in (open_volume, read_metadata):
+            with pytest.raises(ValueError, match=match):
+                read(path)
+
+    check(r"`.*/v` is a directory but no readable Zarr array: it holds none of zarr\.json, ")
+    (path / "zarr.json").write_text("{")
+    check(r"`.*/v`: `zarr\.json` is damaged")
+    (path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
+    check(r"`.*/v` is a Zarr group without multiscales")
+    (path / "zarr.json").write_text('{"attributes": {"multiscales": [7]}, "node_type": "group"}')
+    check(r"`.*/v` is a Zarr group without multiscales")
+    attributes = {"ome": {"multiscales": [{"datasets": [{"path": "0"}]}]}}
+    (path / "zarr.json").write_text(json.dumps({"node_type": "group", "attributes": attributes}))
+    check("first dataset `0` is no readable Zarr array")
+    (path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "array"}')
+    with pytest.raises(ValueError, match="is a directory but no readable Zarr array"):
+        open_volume(path)
+    assert read_metadata(path) == Metadata()
+
+
+def test_channels_are_no_axis(tmp_path: Path) -> None:
+    _precomputed(tmp_path / "v", n_channels=2)
+    with pytest.raises(ValueError, match="three axes"):
+        open_volume(tmp_path / "v")
+
+
+def test_a_channel_goes_before_a_flat_axis(tmp_path: Path) -> None:
+    metadata = {"dimension_names": ["z", "y", "x", "c"]}
+    _write(tmp_path / "v", "zarr3", VOLUME[:1, ..., None], metadata=metadata)
+    assert open_volume(tmp_path / "v").shape == (1, 3, 4)
+    assert read_metadata(tmp_path / "v").dimension_names == ("z", "y", "x")
+
+
+def test_urls_of_files(tmp_path: Path) -> None:
+    write_volume(tmp_path / "a v.npy", VOLUME)
+    np.testing.assert_array_equal(read_volume(f"file://{tmp_path}/a%20v.npy"), VOLUME)
+    _zarr3(tmp_path / "v")
+    np.testing.assert_array_equal(read_volume(f"file://{tmp_path}/v/|zarr3:"), VOLUME)
+    assert read_metadata(f"file://{tmp_path}/v/|zarr3:").dimension_names == ("z", "y", "x")
