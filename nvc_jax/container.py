@@ -21,7 +21,7 @@ from nvc_jax.checkpoints import extract_model
 from nvc_jax.chunks import Frame, read_frame
 from nvc_jax.codec import Codec, load_codec
 from nvc_jax.header import INDEX_CODECS, FormatError, Header
-from nvc_jax.locations import Location, local_path, open_directory, open_location, write_zip
+from nvc_jax.locations import Location, local_path, open_directory, open_location, open_spec, write_zip
 from nvc_jax.packing import pack, unpack
 from nvc_jax.volumes import check_replaceable, put_in_place
 
@@ -30,7 +30,6 @@ Index = tuple[int, ...]
 _METADATA = "zarr.json"
 _STARTED = ".nvc-started.json"  # metadata of a store that is being written where nothing can be renamed
 _CRC_BYTES = 4
-_INDEX_CACHE_BYTES = 1 << 22
 
 
 class Store:
@@ -45,7 +44,6 @@ class Store:
     def __init__(self, objects: ts.KvStore, header: Header, name: str) -> None:
         self.header, self.name, self._objects = header, name, objects
         self._shard = functools.lru_cache(maxsize=256)(self._open_shard)
-        self._context = ts.Context({"cache_pool": {"total_bytes_limit": _INDEX_CACHE_BYTES}})
 
     def chunks(self) -> Iterator[Index]:
         """The indices of all chunks, in z, y, x order."""
@@ -135,7 +133,7 @@ class Store:
             "index_codecs": INDEX_CODECS,
             "index_location": "end",
         }
-        return ts.KvStore.open(spec, context=self._context).result()
+        return open_spec(spec)
 
     def _key_in_shard(self, chunk: Index) -> bytes:
         per = self.header.chunks_per_object
@@ -246,10 +244,10 @@ def _start(objects: ts.KvStore, key: str, header: Header, name: str, shared: boo
 
 
 def _read_header(objects: ts.KvStore, key: str) -> Header | None:
-    found = objects.read(key).result()
-    if found.state != "value":
-        return None
     try:
+        found = objects.read(key).result()
+        if found.state != "value":
+            return None
         metadata = json.loads(bytes(found.value))
     except ValueError as error:
         raise FormatError(f"it is no readable Zarr v3 array: {error}") from error

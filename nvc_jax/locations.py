@@ -14,6 +14,20 @@ Location = str | Path | dict[str, Any]
 store, or of an array in one."""
 
 
+_CONTEXT = ts.Context(
+    {
+        # Threads of its own: those that all share may be waiting for what is read here.
+        "data_copy_concurrency": {"limit": 4},
+        "cache_pool": {"total_bytes_limit": 1 << 22},  # indices of shards and of .zip files
+    }
+)
+
+
+def open_spec(spec: str | dict[str, Any]) -> ts.KvStore:
+    """The keys that a URL or TensorStore spec names."""
+    return ts.KvStore.open(spec, context=_CONTEXT).result()
+
+
 def local_path(location: Location) -> Path | None:
     """The path of a location in the file system, or None."""
     if isinstance(location, Path):
@@ -40,18 +54,18 @@ def open_location(location: Location) -> ts.KvStore:
             return open_directory(path)
         return _open_zip({"driver": "file", "path": str(path.absolute())})
     if isinstance(location, dict):
-        return _rooted(ts.KvStore.open(location.get("kvstore", location)).result())
+        return _rooted(open_spec(location.get("kvstore", location)))
     url = str(location)
-    return _open_zip(url) if url.endswith(".zip") else _rooted(ts.KvStore.open(url).result())
+    return _open_zip(url) if url.endswith(".zip") else _rooted(open_spec(url))
 
 
 def open_directory(path: Path) -> ts.KvStore:
     """The files below a directory, which need not exist."""
-    return ts.KvStore.open({"driver": "file", "path": f"{path.absolute()}/"}).result()
+    return open_spec({"driver": "file", "path": f"{path.absolute()}/"})
 
 
 def _open_zip(base: str | dict[str, Any]) -> ts.KvStore:
-    return ts.KvStore.open({"driver": "zip", "base": base}).result()
+    return open_spec({"driver": "zip", "base": base})
 
 
 def _rooted(store: ts.KvStore) -> ts.KvStore:

@@ -1,0 +1,126 @@
+"""Containers as zarr-python, dask and xarray see them: the same values as through TensorStore."""
+
+import itertools
+import json
+from pathlib import Path
+
+import dask.array as da
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from zarr.storage import ZipStore
+
+import nvc_jax
+from nvc_jax.chunks import ChunkCodec
+from nvc_jax.demo import SAMPLE
+from nvc_jax.header import FormatError
+from nvc_jax.models import DenseConfig, init_params
+from nvc_jax.payloads import PayloadDecoder
+from nvc_jax.reader import Reader
+from nvc_jax.volumes import read_volume
+
+VOLUME = read_volume(SAMPLE)[:37, :40, :43].astype(np.float32)
+VOLUME[3:9, 4:7, :5] = np.nan
+CHUNK = (16, 16, 24)
+REGIONS = [np.s_[:, :, :], np.s_[0:1, 0:1, 0:1], np.s_[3:19, 15:17, 20:43], np.s_[36:, 39:, 42:]]
+TARGETS = [
+    {"step": 0.02},
+    {"max_error": 0.5},
+    {"lossless": True},
+    {"model": "zero-margin"},
+    {"model": "zero-margin", "step": 0.5},
+]
+
+
+@pytest.mark.parametrize("shard", [None, (32, 32, 48)])
+@pytest.mark.parametrize("target", TARGETS)
+def test_everyone_reads_the_same(target: dict, shard: tuple | None, tmp_path: Path) -> None:
+    group = zarr.create_group(tmp_path / "scans.zarr")
+    path = tmp_path / "scans.zarr" / "density"
+    nvc_jax.compress(VOLUME, path, chunk=CHUNK, shard=shard, **target)
+    expected = nvc_jax.open(path).read().result()
+    array = group["density"]
+    assert array.chunks == CHUNK
+    lazy = da.from_zarr(path)
+    data = xr.open_zarr(tmp_path / "scans.zarr", consolidated=False)["density"]
+    assert data.dims == ("z", "y", "x")
+    for region in REGIONS:
+        np.testing.assert_array_equal(array[region], expected[region])
+        np.testing.assert_array_equal(lazy[region].compute(), expected[region])
+        np.testing.assert_array_equal(data[region].to_numpy(), expected[region])
+
+
+def test_one_file_is_read_too(tmp_path: Path) -> None:
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr.zip", step=0.02, chunk=CHUNK)
+    with ZipStore(tmp_path / "v.zarr.zip", mode="r") as store:
+        decoded = zarr.open_array(store, mode="r")[:]
+    np.testing.assert_array_equal(decoded, nvc_jax.open(tmp_path / "v.zarr.zip").read().result())
+
+
+def test_embedded_models_are_found(tmp_path: Path) -> None:
+    config = DenseConfig(block_size=4, margin=0, latent_dim=3, hidden_sizes=(8,))
+    codec = nvc_jax.Codec(config, init_params(config, key=jax.random.key(0)))
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", model=codec, chunk=(16, 16, 16))
+    array = zarr.open_array(tmp_path / "v.zarr", mode="r")
+    np.testing.assert_array_equal(array[:], nvc_jax.open(tmp_path / "v.zarr").read().result())
+
+
+def test_margins_are_cropped(tmp_path: Path) -> None:
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", model="two-wide-margin", chunk=CHUNK)
+    array = zarr.open_array(tmp_path / "v.zarr", mode="r")
+    cropped = nvc_jax.open(tmp_path / "v.zarr", mode="crop").read().result()
+    np.testing.assert_array_equal(array[:], cropped)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 100])
+def test_chunks_are_decoded_in_batches(
+    batch_size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02, chunk=CHUNK)
+    expected = nvc_jax.open(tmp_path / "v.zarr").read().result()
+    sizes, decode_many = [], PayloadDecoder.decode_many
+
+    def counted(decoder: PayloadDecoder, payloads: list[bytes]) -> list[np.ndarray]:
+        sizes.append(len(payloads))
+        return decode_many(decoder, payloads)
+
+    monkeypatch.setattr(PayloadDecoder, "decode_many", counted)
+    with zarr.config.set({"codec_pipeline.batch_size": batch_size}):
+        decoded = zarr.open_array(tmp_path / "v.zarr", mode="r")[:]
+    np.testing.assert_array_equal(decoded, expected)
+    assert sum(sizes) == 3 * 3 * 2
+    assert max(sizes) == min(batch_size, 18)
+
+
+@pytest.mark.parametrize("target", [{"step": 0.02}, {"max_error": 0.5}, {"lossless": True}])
+def test_one_call_decodes_several_chunks(target: dict, tmp_path: Path) -> None:
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, **target)
+    reader = Reader(tmp_path / "v.zarr")
+    codec = ChunkCodec(nvc_jax.load_codec("nvc-1"), CHUNK, np.dtype(np.float32))
+    for count in (1, 8, 11):
+        indices = list(itertools.islice(reader.store.chunks(), count))
+        together = codec.decode_many([reader.store.read(index) for index in indices])
+        for index, values in zip(indices, together, strict=True):
+            np.testing.assert_allclose(values, reader.decode_chunk(index), atol=1e-3)
+
+
+def test_chunks_are_not_written_through_zarr(tmp_path: Path) -> None:
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02, chunk=CHUNK)
+    array = zarr.open_array(tmp_path / "v.zarr", mode="r+")
+    with pytest.raises(NotImplementedError, match="are written by"):
+        array[:16, :16, :24] = 0
+
+
+def test_damage_and_other_versions_are_named(tmp_path: Path) -> None:
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02, chunk=CHUNK)
+    chunk = tmp_path / "v.zarr" / "c" / "0" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-7])
+    with pytest.raises(ValueError, match="checksum"):
+        zarr.open_array(tmp_path / "v.zarr", mode="r")[:4]
+    metadata = json.loads((tmp_path / "v.zarr" / "zarr.json").read_text())
+    metadata["codecs"][0]["configuration"]["version"] = 99
+    (tmp_path / "v.zarr" / "zarr.json").write_text(json.dumps(metadata))
+    with pytest.raises(FormatError, match="upgrade"):
+        zarr.open_array(tmp_path / "v.zarr", mode="r")
