@@ -209,7 +209,7 @@ class ChunkCodec:
             return
         low, high = ordinary_range(values, ordinary)
         bound = target.max_error
-        constant = _constant(values[ordinary], low, high, bound)
+        constant = _constant(values, ordinary, low, high, bound)
         if constant is not None:
             found = frame(CONSTANT, _little(constant).tobytes())
             if bound is None or found.max_error <= bound:
@@ -242,18 +242,21 @@ class ChunkCodec:
         given = ((filled - low) / (high - low) if self._is_wide else filled).astype(np.float32)
         given = fill_smoothly(given, ordinary)
         missing = [(0, most - side) for side, most in zip(values.shape, self._room, strict=True)]
-        encoded = spectral.encode(
+        encoded, symbols = spectral.encode_with_symbols(
             self._params,
             jnp.asarray(np.pad(given, missing, mode="edge")),
-            *(jnp.float32(number) for number in (base_low, base_high, relative)),
-            jnp.array(values.shape, jnp.int32),
+            *(np.float32(number) for number in (base_low, base_high, relative)),
+            np.array(values.shape, np.int32),
         )
         body = _NUMBERS.pack(low, high, relative) + spectral.to_bytes(encoded)
         shape = check_shape(values.shape)
-        decoded = self._decode_transformed(body, shape)
         if target.max_error is None:
+            unit = np.asarray(spectral.reconstruct(self._params, encoded, symbols))
+            decoded = self._to_range(unit[tuple(slice(0, side) for side in shape)], low, high)
             yield body, b"", lattice.round_to(decoded, self._dtype)
             return
+        # Where a promise depends on it, what is stored is read.
+        decoded = self._decode_transformed(body, shape)
         original = values
         if not ordinary.all():
             original = np.where(ordinary, values, lattice.round_to(decoded, self._dtype))
@@ -306,7 +309,9 @@ class ChunkCodec:
         """What the transform's stream decodes to, before it is rounded to the dtype."""
         stream, low, high = self._read_stream(body, shape)
         if stream_values is None:
-            stream_values = np.asarray(spectral.decode(self._params, stream))
+            # Two programs, not one: so the encoder can run the second of them alone.
+            symbols = spectral.decode_symbols(self._params, stream)
+            stream_values = np.asarray(spectral.reconstruct(self._params, stream, symbols))
         return self._to_range(stream_values[tuple(slice(0, side) for side in shape)], low, high)
 
     def _to_range(self, decoded: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -381,20 +386,24 @@ def block_means(values: np.ndarray) -> np.ndarray:
     return lattice.round_to(sums, values.dtype)
 
 
-def _constant(chosen: np.ndarray, low: float, high: float, bound: float | None) -> np.ndarray | None:
-    """The one value, (1,), that may stand for all of ``chosen``, or None."""
+def _constant(
+    values: np.ndarray, ordinary: np.ndarray, low: float, high: float, bound: float | None
+) -> np.ndarray | None:
+    """The one value, (1,), that may stand for all that is ordinary, or None."""
     if low == high:
+        chosen = values[ordinary]
         bits = as_bits(chosen)
         return chosen[:1] if bound != 0 or (bits == bits[0]).all() else None
     if bound is None or (high - low) / 2 > bound:
         return None
-    return lattice.round_to(np.array([low + (high - low) / 2]), chosen.dtype)
+    return lattice.round_to(np.array([low + (high - low) / 2]), values.dtype)
 
 
 def _largest_error(values: np.ndarray, decoded: np.ndarray, ordinary: np.ndarray) -> float:
     with np.errstate(invalid="ignore", over="ignore"):
-        errors = np.abs(values.astype(np.float64) - decoded.astype(np.float64))
-    return float(errors.max(where=ordinary, initial=0.0))
+        errors = np.subtract(values, decoded, dtype=np.float64)
+        np.abs(errors, out=errors)
+    return float(errors.max(initial=0.0) if ordinary.all() else errors.max(where=ordinary, initial=0.0))
 
 
 def _size(frame: Frame) -> int:

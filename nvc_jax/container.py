@@ -246,8 +246,11 @@ def _start(objects: ts.KvStore, key: str, header: Header, name: str, shared: boo
 def _read_header(objects: ts.KvStore, key: str) -> Header | None:
     try:
         found = objects.read(key).result()
-        if found.state != "value":
-            return None
+    except ValueError as error:
+        raise FormatError(f"its metadata cannot be read: {error}") from error
+    if found.state != "value":
+        return None
+    try:
         metadata = json.loads(bytes(found.value))
     except ValueError as error:
         raise FormatError(f"it is no readable Zarr v3 array: {error}") from error

@@ -42,10 +42,11 @@ class Tables(NamedTuple):
     Attributes:
         tokens: uint32 (rows, N_TOKENS): for each token its frequency, and the sum of those before, packed.
         slots: uint32 (rows, 2**PRECISION): for each slot its token, frequency − 1 and offset, packed.
+            None where few tokens are decoded.
     """
 
     tokens: jax.Array
-    slots: jax.Array
+    slots: jax.Array | None
 
 
 class Coder(NamedTuple):
@@ -91,14 +92,18 @@ def quantize_frequencies(probabilities: np.ndarray) -> np.ndarray:
     return whole.astype(np.uint16)
 
 
-def make_tables(frequencies: jax.Array) -> Tables:
+def make_tables(frequencies: jax.Array, *, with_slots: bool = True) -> Tables:
     """Prepare tables for coding.
 
     Args:
         frequencies: (rows, N_TOKENS) of any integer dtype, from ``quantize_frequencies``.
+        with_slots: whether to prepare for decoding many tokens; few are decoded faster without.
     """
     frequencies = frequencies.astype(jnp.uint32)
     starts = jnp.cumsum(frequencies, axis=1, dtype=jnp.uint32) - frequencies
+    tokens = frequencies | starts << jnp.uint32(16)
+    if not with_slots:
+        return Tables(tokens, None)
     n_rows = frequencies.shape[0]
     rows = jnp.arange(n_rows)[:, None]
     # Tokens that a table lacks begin where the next one does, and at the very end beyond the last slot.
@@ -107,7 +112,7 @@ def make_tables(frequencies: jax.Array) -> Tables:
     frequency = jnp.take_along_axis(frequencies, token, axis=1)
     offset = jnp.arange(1 << PRECISION, dtype=jnp.uint32)[None] - jnp.take_along_axis(starts, token, axis=1)
     slots = token | (frequency - 1) << jnp.uint32(6) | offset << jnp.uint32(6 + PRECISION)
-    return Tables(frequencies | starts << jnp.uint32(16), slots)
+    return Tables(tokens, slots)
 
 
 def to_token(value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -253,12 +258,28 @@ def pop(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tupl
 
 def pop_token(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
     """Decode one token in each active lane, the inverse of ``push_token``; uint32 (lanes,)."""
+    if tables.slots is None:
+        return _search_token(coder, tables, row, active)
     states = coder.states
     entry = tables.slots[row, states & jnp.uint32((1 << PRECISION) - 1)]
     frequency = (entry >> jnp.uint32(6) & jnp.uint32((1 << PRECISION) - 1)) + 1
     popped = frequency * (states >> jnp.uint32(PRECISION)) + (entry >> jnp.uint32(6 + PRECISION))
     coder = _refill(coder._replace(states=jnp.where(active, popped, states)), active)
     return coder, entry & jnp.uint32(N_TOKENS - 1)
+
+
+def _search_token(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
+    """As ``pop_token``, by where tokens start."""
+    states, entries = coder.states, tables.tokens[row]
+    slot = states & jnp.uint32((1 << PRECISION) - 1)
+    starts = entries >> jnp.uint32(16)
+    # Of those that start at the same slot only the last has a frequency.
+    token = jnp.sum(starts <= slot[:, None], axis=1, dtype=jnp.int32) - 1
+    entry = jnp.take_along_axis(entries, token[:, None], axis=1)[:, 0]
+    start, frequency = entry >> jnp.uint32(16), entry & _FREQUENCY_MASK
+    popped = frequency * (states >> jnp.uint32(PRECISION)) + slot - start
+    coder = _refill(coder._replace(states=jnp.where(active, popped, states)), active)
+    return coder, token.astype(jnp.uint32)
 
 
 def _pop_bits(coder: Coder, n_bits: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:

@@ -34,7 +34,8 @@ def share_out(total: jax.Array | int, n_lanes: jax.Array, max_lanes: int) -> Run
 
 def max_lanes_for(n_blocks: int) -> int:
     """Most lanes of a stream of ``n_blocks`` blocks."""
-    return max(1, n_blocks // 8)
+    # A step of few lanes takes as long as one of some hundred.
+    return max(1, n_blocks // 8, min(n_blocks // 2, 512))
 
 
 def lanes_for(bits: jax.Array, bits_per_lane: int, n_blocks: int) -> jax.Array:
@@ -59,3 +60,9 @@ def read_words(
     words = np.zeros(capacity, np.uint16)
     words[:used] = np.frombuffer(payload, "<u2", offset=head_bytes)
     return words
+
+
+def used_words(words: jax.Array, used: int) -> bytes:
+    """The first ``used`` words of a stream, as they are stored."""
+    # Cut on the host: on the device every length would be a program of its own.
+    return np.asarray(words)[:used].astype("<u2").tobytes()

@@ -22,7 +22,7 @@ from jax import lax
 
 from nvc_jax import geometric
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
-from nvc_jax.lanes import read_words
+from nvc_jax.lanes import read_words, used_words
 
 STEPS = (2.0**-12, 2.0**12)
 """Smallest and largest step, in the unit of the latents."""
@@ -202,7 +202,7 @@ def to_bytes(stream: LatentStream) -> bytes:
     """The stream and what is needed to decode it, but for the step and the grid."""
     used = int(stream.used)
     head = _HEAD.pack(used, int(stream.n_lanes)) + np.asarray(stream.choices).tobytes()
-    return head + np.asarray(stream.words[:used]).astype("<u2").tobytes()
+    return head + used_words(stream.words, used)
 
 
 def from_bytes(payload: bytes, grid: Shape3, latent_dim: int, step: float) -> LatentStream:

@@ -14,11 +14,14 @@ Location = str | Path | dict[str, Any]
 store, or of an array in one."""
 
 
+_RETRIES = {"max_retries": 6, "initial_delay": "500ms", "max_delay": "8s"}
 _CONTEXT = ts.Context(
     {
         # Threads of its own: those that all share may be waiting for what is read here.
         "data_copy_concurrency": {"limit": 4},
         "cache_pool": {"total_bytes_limit": 1 << 22},  # indices of shards and of .zip files
+        # TensorStore's own would try for a quarter of an hour.
+        **dict.fromkeys(("http_request_retries", "s3_request_retries", "gcs_request_retries"), _RETRIES),
     }
 )
 

@@ -22,7 +22,7 @@ def map_in_order(function: Callable[[T], R], items: Iterable[T], n_workers: int 
     try:
         for item in items:
             pending.append(executor.submit(function, item))
-            if len(pending) > n_workers:
+            if len(pending) > 2 * n_workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -17,7 +17,7 @@ import numpy as np
 from nvc_jax import geometric
 from nvc_jax.blocks import Shape3, check_shape
 from nvc_jax.entropy import MAX_MAGNITUDE
-from nvc_jax.lanes import read_words
+from nvc_jax.lanes import read_words, used_words
 
 _CUBE = 4
 _AXES: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2), (2, 2), (0, 1, 2, 0, 1, 2))
@@ -50,7 +50,7 @@ def encode_integers(integers: np.ndarray, room: Shape3) -> bytes:
     low = _pack_low(np.where(far, 0, residuals), low_bits)
     outliers = np.flatnonzero(far).astype("<u4").tobytes() + residuals[far].astype("<i8").tobytes()
     head = _HEAD.pack(predictor, shift, low_bits, int(scale), int(used), int(n_lanes), int(far.sum()), base)
-    return head + np.asarray(words[: int(used)]).astype("<u2").tobytes() + low + outliers
+    return head + used_words(words, int(used)) + low + outliers
 
 
 def decode_integers(payload: bytes, shape: Shape3, room: Shape3) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from nvc_jax import geometric
 from nvc_jax.blocks import Shape3
 from nvc_jax.entropy import MAX_MAGNITUDE
-from nvc_jax.lanes import read_words
+from nvc_jax.lanes import read_words, used_words
 
 _SIDE = 8
 _RUN = 64
@@ -105,7 +105,7 @@ def _encode_sequence(values: np.ndarray) -> bytes:
     runs.reshape(-1)[len(signed) : n_runs * _RUN] = int(np.median(signed))
     words, used, n_lanes, scale = _encode(jnp.asarray(runs.T), jnp.int32(n_runs))
     head = _HEAD.pack(1 + int(scale), int(used), int(n_lanes))
-    return head + np.asarray(words[: int(used)]).astype("<u2").tobytes()
+    return head + used_words(words, int(used))
 
 
 def _decode_sequence(stored: bytes, start: int, n: int) -> tuple[np.ndarray, int]:

@@ -21,9 +21,18 @@ def as_bits(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
 
 
+def all_finite(values: np.ndarray) -> bool:
+    """Whether all of an array of floats is finite; needs no mask."""
+    with np.errstate(invalid="ignore"):
+        return bool(np.isfinite([values.min(initial=0), values.max(initial=0)]).all())
+
+
 def is_ordinary(values: np.ndarray, fill_values: Sequence[float] = ()) -> np.ndarray:
     """Which values are finite and none of ``fill_values``; bool of the same shape."""
-    ordinary = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
+    if values.dtype.kind == "f" and not all_finite(values):
+        ordinary = np.isfinite(values)
+    else:
+        ordinary = np.ones(values.shape, bool)
     for fill in fill_values:
         ordinary &= values != fill
     return ordinary
@@ -31,7 +40,7 @@ def is_ordinary(values: np.ndarray, fill_values: Sequence[float] = ()) -> np.nda
 
 def ordinary_range(values: np.ndarray, ordinary: np.ndarray) -> tuple[float, float]:
     """Smallest and largest ordinary value; (0, 0) where there is none."""
-    chosen = values[ordinary]
+    chosen = values if ordinary.all() else values[ordinary]
     return (float(chosen.min()), float(chosen.max())) if chosen.size else (0.0, 0.0)
 
 

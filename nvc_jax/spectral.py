@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import math
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,8 @@ from jax import lax
 
 from nvc_jax import regions, transform
 from nvc_jax.bitstream import (
-    BITS_PER_LANE,
     BlockSymbols,
+    bits_per_lane,
     decode_heads,
     decode_stream,
     encode_stream,
@@ -28,7 +28,7 @@ from nvc_jax.blocks import Shape3, check_shape, grid_shape, map_rows
 from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.choices import choose
 from nvc_jax.classes import ClassModel, decide, make_costs, restore
-from nvc_jax.lanes import lanes_for, read_words
+from nvc_jax.lanes import lanes_for, read_words, used_words
 from nvc_jax.models import Params
 from nvc_jax.normalize import denormalize, normalize
 from nvc_jax.refinement import refine
@@ -88,7 +88,20 @@ def encode(
     step: jax.Array,
     extent: jax.Array | None = None,
 ) -> EncodedStream:
-    """Encode a volume.
+    """Encode a volume: ``encode_with_symbols`` without the symbols."""
+    return encode_with_symbols(params, volume, minimum, maximum, step, extent)[0]
+
+
+@jax.jit
+def encode_with_symbols(
+    params: Params,
+    volume: jax.Array,
+    minimum: jax.Array,
+    maximum: jax.Array,
+    step: jax.Array,
+    extent: jax.Array | None = None,
+) -> tuple[EncodedStream, BlockSymbols]:
+    """Encode a volume; also give what its stream carries, for ``reconstruct``.
 
     Args:
         params: of the model: ``entropy``, the fields of a ``ClassModel``, and ``refinement``.
@@ -101,9 +114,10 @@ def encode(
     model = ClassModel(**params["entropy"])
     extent = jnp.array(volume.shape, jnp.int32) if extent is None else extent
     found = analyse(model, centre(volume, minimum, maximum), step, extent)
-    n_lanes = lanes_for(found.bits, BITS_PER_LANE, len(found.symbols.classes))
+    n_blocks = len(found.symbols.classes)
+    n_lanes = lanes_for(found.bits, bits_per_lane(n_blocks), n_blocks)
     words, used = encode_stream(model, found.layout, found.symbols, n_lanes)
-    return EncodedStream(
+    encoded = EncodedStream(
         words=words,
         used=used,
         n_lanes=n_lanes,
@@ -116,6 +130,7 @@ def encode(
         shape=check_shape(volume.shape),
         dtype=str(volume.dtype),
     )
+    return encoded, found.symbols
 
 
 def centre(volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> jax.Array:
@@ -172,10 +187,23 @@ def _scales(layout: Layout) -> jax.Array:
 @jax.jit
 def decode(params: Params, encoded: EncodedStream) -> jax.Array:
     """Decode a volume; the inverse of ``encode`` up to the step."""
+    return reconstruct(params, encoded, decode_symbols(params, encoded))
+
+
+@jax.jit
+def decode_symbols(params: Params, encoded: EncodedStream) -> BlockSymbols:
+    """What a stream carries: integers only, the same on every device."""
+    layout = regions.make_layout(grid_shape(encoded.shape, BLOCK), encoded.extent)
+    model = ClassModel(**params["entropy"])
+    return decode_stream(model, layout, encoded.words, encoded.used, encoded.n_lanes)
+
+
+@jax.jit
+def reconstruct(params: Params, encoded: EncodedStream, symbols: BlockSymbols) -> jax.Array:
+    """The volume from what its stream carries; the words themselves are not looked at."""
     model = ClassModel(**params["entropy"])
     grid = grid_shape(encoded.shape, BLOCK)
     layout = regions.make_layout(grid, encoded.extent)
-    symbols = decode_stream(model, layout, encoded.words, encoded.used, encoded.n_lanes)
     values = dequantize(model, symbols, grid, encoded.predictor)
     modes = symbols.modes.reshape(grid)[::2, ::2, ::2]
     ways = regions.ways(encoded.filter_index, regions.spread(modes, grid).reshape(-1))
@@ -243,7 +271,7 @@ def to_bytes(encoded: EncodedStream) -> bytes:
     """The stream and what is needed to decode it, but for range, step, shape and dtype."""
     used, n_lanes = int(encoded.used), int(encoded.n_lanes)
     head = _HEAD.pack(used, n_lanes, int(encoded.filter_index), int(encoded.predictor))
-    return head + np.asarray(encoded.words[:used]).astype("<u2").tobytes()
+    return head + used_words(encoded.words, used)
 
 
 def from_bytes(
@@ -268,16 +296,15 @@ def from_bytes(
         raise ValueError(f"a payload's head names filter {filter_index} and predictor {predictor}")
     capacity = stream_capacity(n_blocks, N_LATENTS)
     words = read_words(payload, _HEAD.size, used, n_lanes, n_blocks, capacity)
-    return EncodedStream(
-        words=jnp.asarray(words),
-        used=jnp.int32(used),
-        n_lanes=jnp.int32(n_lanes),
-        minimum=jnp.float32(minimum),
-        maximum=jnp.float32(maximum),
-        step=jnp.float32(step),
-        filter_index=jnp.int32(filter_index),
-        predictor=jnp.int32(predictor),
-        extent=jnp.array(shape if extent is None else extent, jnp.int32),
-        shape=shape,
-        dtype=dtype,
-    )
+    # NumPy's numbers, not JAX's: each of those is a call of the device.
+    numbers: dict[str, Any] = {
+        "used": np.int32(used),
+        "n_lanes": np.int32(n_lanes),
+        "minimum": np.float32(minimum),
+        "maximum": np.float32(maximum),
+        "step": np.float32(step),
+        "filter_index": np.int32(filter_index),
+        "predictor": np.int32(predictor),
+        "extent": np.array(shape if extent is None else extent, np.int32),
+    }
+    return EncodedStream(words=jnp.asarray(words), shape=shape, dtype=dtype, **numbers)

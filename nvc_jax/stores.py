@@ -11,6 +11,7 @@ import tensorstore as ts
 
 from nvc_jax.metadata import Metadata, attempt, attributes_as_json, kept_axes, names3, numbers3, spacing3
 
+_CONTEXT = ts.Context({"cache_pool": {"total_bytes_limit": 1 << 28}})
 KEYS = ("zarr.json", ".zarray", ".zgroup", "attributes.json", "info")
 _X_FIRST = ("n5", "neuroglancer_precomputed")
 
@@ -97,10 +98,16 @@ def _first_dataset(kvstore: ts.KvStore, group: dict[str, Any], name: str) -> Nod
     return dataclasses.replace(node, ome={**kept, "multiscales": [reduced]})
 
 
+def open_cached(spec: str | dict[str, Any]) -> ts.TensorStore:
+    """An array for reading, of which chunks are kept: what is read piece by piece may have larger ones."""
+    # Not checked again at every read: what changes while it is read is not a volume.
+    return ts.open(spec, read=True, open=True, recheck_cached_data="open", context=_CONTEXT).result()
+
+
 def open_node(node: Node) -> ts.TensorStore:
     """The array, its axes z, y, x."""
     spec = {"driver": node.driver, "kvstore": node.kvstore.spec().to_json()}
-    store = ts.open(spec, read=True, open=True).result()
+    store = open_cached(spec)
     return arrange(store, node.driver, _describe(node).names)
 
 
@@ -109,7 +116,7 @@ def open_spec(spec: dict[str, Any]) -> ts.TensorStore:
     node = _node_of_spec(spec)
     if node is not None and spec["driver"] == "auto":
         return open_node(node)
-    store = ts.open(spec, read=True, open=True).result()
+    store = open_cached(spec)
     if node is None:
         return arrange(store, "" if "transform" in spec else str(spec.get("driver")), None)
     return arrange(store, node.driver, _describe(node).names)

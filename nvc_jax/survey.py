@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from nvc_jax.specials import is_ordinary
+from nvc_jax.specials import all_finite, is_ordinary
 
 _MIN_SHARE = 0.01
 _MIN_GAP = 3.0
@@ -57,11 +57,8 @@ def survey(parts: Iterable[np.ndarray], fill_values: Sequence[float] = ()) -> Su
 
 
 def _ordinary_values(part: np.ndarray, fill_values: Sequence[float]) -> np.ndarray:
-    if not fill_values and part.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):
-            ends = [part.min(), part.max()]
-        if np.isfinite(ends).all():  # spares a mask
-            return part.reshape(-1)
+    if not fill_values and (part.dtype.kind != "f" or all_finite(part)):
+        return part.reshape(-1)
     return part[is_ordinary(part, fill_values)]
 
 

@@ -167,11 +167,11 @@ def _directory(path: Path, source: str) -> stores.Node:
 
 def _open_url(url: str) -> ts.TensorStore:
     if "|" in url:
-        return ts.open(url, read=True, open=True).result()
+        return stores.open_cached(url)
     node = stores.find_node(stores.open_kvstore(url), url)
     if node is not None:
         return stores.open_node(node)
-    return ts.open({"driver": "auto", "kvstore": url}, read=True, open=True).result()
+    return stores.open_cached({"driver": "auto", "kvstore": url})
 
 
 def _format_of(path: Path, source: str) -> tuple[_Open, _Describe]:

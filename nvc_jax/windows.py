@@ -78,7 +78,7 @@ class ChunkedLatents:
     def encode(self, place: Slices, step: float | None) -> bytes:
         """The payload of the chunk at ``place``: float32 latents, or with a step their stream."""
         window, encoded = self._encode_window(place)
-        values = np.asarray(encoded.latents[window.chunk])
+        values = np.asarray(encoded.latents)[window.chunk]
         if step is None:
             body = pack_values(values)
         else:
