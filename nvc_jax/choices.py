@@ -1,7 +1,6 @@
 """What the encoder chooses before it quantises: the filter of a volume and the mode of every region."""
 
 import itertools
-import math
 from functools import partial
 
 import jax
@@ -41,8 +40,8 @@ def _samples(volume: jax.Array) -> jax.Array:
             *(range(0, length - side + 1, side) for length, side in zip(volume.shape, sides, strict=True))
         )
     )
-    # Of small volumes a third: each is transformed in five ways.
-    count = min(_MAX_SAMPLES, math.ceil(len(corners) / 3))
+    # Of small volumes half: each is transformed in five ways.
+    count = min(len(corners), max(4, min(_MAX_SAMPLES, len(corners) // 2)))
     chosen = [corners[(2 * i + 1) * len(corners) // (2 * count)] for i in range(count)]
     return jnp.stack([lax.slice(volume, c, [a + b for a, b in zip(c, sides, strict=True)]) for c in chosen])
 
