@@ -11,6 +11,7 @@ import tensorstore as ts
 
 from nvc_jax import container
 from nvc_jax.blocks import Shape3, check_shape
+from nvc_jax.cells import BLOCK
 from nvc_jax.checkpoints import embed_model, find_checkpoint, model_sha256
 from nvc_jax.chunks import Target
 from nvc_jax.codec import Codec, load_codec
@@ -273,7 +274,7 @@ def decompress(
     _check_apart(store, destination)
     shape = check_shape(tuple(part.stop - part.start for part in bounds))
     check_writable(destination, shape, reader.dtype)
-    with writing(destination, shape, reader.dtype, metadata=_metadata(reader)) as target:
+    with writing(destination, shape, reader.dtype, metadata=_metadata(reader, bounds)) as target:
         pieces = list(reader.pieces(bounds))
         total, done = math.prod(shape) * reader.dtype.itemsize, 0
 
@@ -289,12 +290,16 @@ def decompress(
                 on_progress(Progress(done, total, 0))
 
 
-def _metadata(reader: Reader) -> Metadata:
-    """What the container keeps of the source's coordinates, for a full level."""
-    header = reader.header
-    if reader.level != "full":
-        return Metadata()
-    return Metadata.of_attributes(header.dimension_names, header.attributes)
+def _metadata(reader: Reader, region: Slices) -> Metadata:
+    """What the container keeps of the source's coordinates, for a region of a level."""
+    about = Metadata.of_attributes(reader.header.dimension_names, reader.header.attributes)
+    if about.spacing is None:
+        return about
+    # Voxel i of a level stands for some of the volume, whose middle is where it lies.
+    by = BLOCK if reader.level == "preview" else 1
+    spacing, origin = np.array(about.spacing), np.array(about.origin or (0.0, 0.0, 0.0))
+    origin += spacing * (np.array([part.start * by for part in region]) + (by - 1) / 2)
+    return dataclasses.replace(about, spacing=tuple((spacing * by).tolist()), origin=tuple(origin.tolist()))
 
 
 def open(
