@@ -11,10 +11,10 @@ import hypothesis
 import jax
 
 # Many tests encode volumes of one shape, some in processes of their own.
-_PROGRAMS = tempfile.mkdtemp(prefix="nvc-programs-")
-atexit.register(shutil.rmtree, _PROGRAMS, ignore_errors=True)
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS
-jax.config.update("jax_compilation_cache_dir", _PROGRAMS)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # which share what their parent made
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="nvc-programs-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -102,6 +102,25 @@ def test_quoted_bounds_are_what_was_measured() -> None:
         assert f"| {' | '.join(row)} |" in README
 
 
+def large_rows() -> list[list[str]]:
+    rows = []
+    for run in json.loads((RESULTS / "large.json").read_text())["results"]:
+        compress, decompress = run["compress"], run["decompress"]
+        share = compress["steady_bytes_per_second"] / run["encode_volume_bytes_per_second"]
+        row = [f"{run['gib']:g}", f"{compress['bytes_per_second'] / 1e6:.0f}", f"{share:.2f}"]
+        row += [f"{compress['peak_bytes'] / 2**20:.0f}", f"{decompress['bytes_per_second'] / 1e6:.0f}"]
+        row += [f"{decompress['peak_bytes'] / 2**20:.0f}"]
+        rows.append([*row, f"{run['random_access']['anywhere_median_seconds'] * 1e3:.0f}"])
+    return rows
+
+
+def test_quoted_figures_of_large_volumes_are_what_was_measured() -> None:
+    for row in large_rows():
+        assert f"| {' | '.join(row)} |" in README
+    for psnr, means in json.loads((RESULTS / "seams.json").read_text())["geometric_mean"].items():
+        assert f"| {psnr} | {means['jump']:.2f} | {means['error']:.2f} |" in README
+
+
 def test_quoted_series_are_what_was_measured() -> None:
     for name, means in json.loads((RESULTS / "domain.json").read_text())["geometric_mean_ratio"].items():
         assert f"| {name} | {means['nvc-1']:.2f} | {means['fitted to the series']:.2f} |" in README
