@@ -128,7 +128,7 @@ class ChunkCodec:
         ordinary = is_ordinary(values, fill_values)
         smallest: Frame | None = None
         for frame in self._candidates(values, ordinary, target):
-            if target.max_error is not None and frame.max_error > target.max_error:
+            if target.max_error is not None and not frame.max_error <= target.max_error:
                 continue
             if smallest is None or _size(frame) < _size(smallest):
                 smallest = frame
@@ -172,12 +172,7 @@ class ChunkCodec:
             means = lattice.round_to(self._to_range(means, low, high), self._dtype)
         else:
             means = block_means(self._decode_body(frame))
-        if not frame.specials:
-            return means
-        values = np.zeros(frame.shape, self._dtype)
-        labels = restore_specials(values, frame.specials)
-        firsts = values[tuple(slice(None, None, BLOCK) for _ in range(3))]
-        return np.where(block_means((labels == 0).astype(np.float32)) == 0, firsts, means)
+        return with_specials(means, frame)
 
     def _finish(self, frame: Frame, decoded: np.ndarray | None = None) -> np.ndarray:
         """The values of a payload, given what its stream decodes to if that is known."""
@@ -218,8 +213,10 @@ class ChunkCodec:
         spectral_bytes = math.inf
         if bound != 0:
             for body, correction, decoded in self._transformed(values, ordinary, low, high, target):
-                spectral_bytes = len(body) + len(correction)
-                yield frame(SPECTRAL, body, correction, decoded)
+                made = frame(SPECTRAL, body, correction, decoded)
+                if not math.isnan(made.max_error):
+                    spectral_bytes = len(body) + len(correction)
+                    yield made
         if bound is not None and bound > 0:
             body = self._on_lattice(values, ordinary, low, high, bound, spectral_bytes)
             if body:
@@ -234,7 +231,8 @@ class ChunkCodec:
         self, values: np.ndarray, ordinary: np.ndarray, low: float, high: float, target: Target
     ) -> Iterator[tuple[bytes, bytes, np.ndarray]]:
         """Body, correction and what they decode to, unless the step or the bound are too small for it."""
-        relative = np.float32(target.step / (high - low))
+        # A chunk may be far flatter than the volume.
+        relative = np.float32(min(target.step / (high - low), 1.0))
         if not relative >= spectral.MIN_STEP:
             return
         base_low, base_high = (0.0, 1.0) if self._is_wide else (low, high)
@@ -322,7 +320,7 @@ class ChunkCodec:
         if len(body) < _NUMBERS.size:
             raise ValueError(f"a stream of {len(body)} bytes lacks its head of {_NUMBERS.size}")
         low, high, relative = _NUMBERS.unpack_from(body)
-        if not (math.isfinite(low) and low < high < math.inf and relative >= spectral.MIN_STEP):
+        if not (math.isfinite(low) and low < high < math.inf and spectral.MIN_STEP <= relative <= 1):
             raise ValueError(f"a stream has the range [{low}, {high}] and the step {relative}")
         first, last = (0.0, 1.0) if self._is_wide else (low, high)
         if max(abs(first), abs(last)) > float(np.finfo(np.float32).max):
@@ -384,6 +382,16 @@ def block_means(values: np.ndarray) -> np.ndarray:
         counts = np.diff([*starts, side]).reshape([-1 if i == axis else 1 for i in range(3)])
         sums = np.add.reduceat(sums, starts, axis=axis) / counts
     return lattice.round_to(sums, values.dtype)
+
+
+def with_specials(means: np.ndarray, frame: Frame) -> np.ndarray:
+    """The means of a chunk's blocks; where nothing of a block is ordinary, its first value."""
+    if not frame.specials:
+        return means
+    values = np.zeros(frame.shape, frame.dtype)
+    labels = restore_specials(values, frame.specials)
+    firsts = values[tuple(slice(None, None, BLOCK) for _ in range(3))]
+    return np.where(block_means((labels == 0).astype(np.float32)) == 0, firsts, means)
 
 
 def _constant(

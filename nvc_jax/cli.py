@@ -28,7 +28,6 @@ from nvc_jax import inspection, pipeline, training
 from nvc_jax.blocks import MODES, Shape3
 from nvc_jax.checkpoints import load_checkpoint, model_sha256, shipped_models
 from nvc_jax.codec import Codec
-from nvc_jax.container import is_container
 from nvc_jax.datasets import block_batches, fetch_dataset, open_scivis
 from nvc_jax.demo import run_demo
 from nvc_jax.models import VARIANTS, SpectralConfig
@@ -174,7 +173,7 @@ def _compress(options: argparse.Namespace) -> None:
     began = time.perf_counter()
     output = _location(options.output)
     with _progress("compress") as on_progress:
-        pipeline.compress(
+        is_whole = pipeline.compress(
             _location(options.input),
             output,
             model=options.model,
@@ -191,7 +190,7 @@ def _compress(options: argparse.Namespace) -> None:
             on_progress=on_progress,
         )
     seconds = time.perf_counter() - began
-    if options.part is not None and not is_container(output):
+    if not is_whole:
         # Others are still at work.
         _print_values({"part": options.part[0], "parts": options.part[1], "seconds": seconds}, options.json)
         return

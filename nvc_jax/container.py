@@ -9,8 +9,10 @@ import dataclasses
 import functools
 import itertools
 import json
+import os
 import shutil
 import struct
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,8 +23,17 @@ from nvc_jax.checkpoints import extract_model
 from nvc_jax.chunks import Frame, read_frame
 from nvc_jax.codec import Codec, load_codec
 from nvc_jax.header import INDEX_CODECS, FormatError, Header
-from nvc_jax.locations import Location, local_path, open_directory, open_location, open_spec, write_zip
+from nvc_jax.locations import (
+    Location,
+    lies_within,
+    local_path,
+    open_directory,
+    open_location,
+    open_spec,
+    write_zip,
+)
 from nvc_jax.packing import pack, unpack
+from nvc_jax.parallel import map_in_order
 from nvc_jax.volumes import check_replaceable, put_in_place
 
 Index = tuple[int, ...]
@@ -65,6 +76,8 @@ class Store:
         if self.header.shard is None:
             self._objects.write(_object_key(index), sealed[index]).result()
             return
+        # What is left of a damaged shard is not to be merged with.
+        self._objects.write(_object_key(index), None).result()
         transaction = ts.Transaction()
         shard = self._shard(index).with_transaction(transaction)
         for chunk, value in sealed.items():
@@ -82,8 +95,15 @@ class Store:
 
     def stored_bytes(self) -> int:
         """Bytes of the metadata, which may hold a model, and of all objects."""
-        keys = [_METADATA, *map(_object_key, self.objects())]
-        return sum(len(self._objects.read(key).result().value) for key in keys)
+        spec = self._objects.spec().to_json()
+        if spec["driver"] == "file":
+            return sum(os.stat(spec["path"] + key).st_size for key in self.keys())
+        return sum(map_in_order(lambda key: len(self._objects.read(key).result().value), self.keys()))
+
+    def keys(self) -> Iterator[str]:
+        """The keys of a whole container."""
+        yield _METADATA
+        yield from map(_object_key, self.objects())
 
     def is_complete(self) -> bool:
         """Whether every object is there; not whether it is whole."""
@@ -96,7 +116,7 @@ class Store:
         Raises:
             FormatError: the chunk is missing or damaged.
         """
-        with self.reading(index):
+        with self.reading(index, "cannot be read"):
             if self.header.shard is None:
                 found = self._objects.read(_object_key(index)).result()
             else:
@@ -118,12 +138,12 @@ class Store:
             return read_frame(payload)
 
     @contextlib.contextmanager
-    def reading(self, index: Index) -> Iterator[None]:
+    def reading(self, index: Index, fault: str = "is damaged") -> Iterator[None]:
         """What is wrong with a chunk that is read is the container's fault."""
         try:
             yield
         except ValueError as error:
-            raise FormatError(f"chunk {index} of `{self.name}` is damaged: {error}") from error
+            raise FormatError(f"chunk {index} of `{self.name}` {fault}: {error}") from error
 
     def _open_shard(self, index: Index) -> ts.KvStore:
         spec = {
@@ -165,28 +185,36 @@ def create(
             header that is yielded is that of who came first, whose step may be another.
 
     Raises:
-        FileExistsError: there is something that is no Zarr store.
+        FileExistsError: there is something that is no Zarr store, or for several writers elsewhere than in
+            the file system, a container.
         ValueError: what an earlier run left is of another header.
     """
+    _to_json(header)  # raises before anything is lost
     path = local_path(location)
     if path is not None:
         partial = _partial_directory(path)
         if partial.exists() and not (resume or shared):
             shutil.rmtree(partial)
         partial.mkdir(exist_ok=True)
-        store = _start(open_directory(partial), _METADATA, header, str(location), shared)
+        store = _start(open_directory(partial), _METADATA, header, str(location), shared, partial)
         yield store
         if not shared or (partial.exists() and store.is_complete()):
-            _finish_directory(partial, path, shared)
+            _finish_directory(store, partial, path, shared)
         return
     objects = open_location(location)
-    if not (resume or shared):
-        _clear(objects, str(location))
+    if not (resume or shared) or _read_header(objects, _STARTED) is None:
+        _clear(objects, str(location), shared)
     store = _start(objects, _STARTED, header, str(location), shared)
     yield store
     if not shared or store.is_complete():
         objects.write(_METADATA, _to_json(store.header)).result()
         objects.write(_STARTED, None).result()
+
+
+def same_but_step(one: Header, other: Header) -> bool:
+    """Whether two headers are of the same source, model, target and layout."""
+    one, other = (Header.from_metadata(json.loads(_to_json(header))) for header in (one, other))
+    return one == dataclasses.replace(other, step=one.step)
 
 
 def find_started(location: Location) -> Header | None:
@@ -202,8 +230,11 @@ def check_destination(location: Location) -> None:
     """Raise unless a container can be made at a location: before work is spent on it."""
     path = local_path(location)
     if path is None:
-        if str(location).startswith(("http://", "https://")):
-            raise ValueError(f"`destination` (={location}) is read-only: containers are not written by HTTP")
+        driver = location.get("kvstore", location).get("driver") if isinstance(location, dict) else ""
+        if driver in ("http", "zip") or str(location).startswith(("http://", "https://")):
+            raise ValueError(f"`destination` (={location}) is read-only: containers are not written there")
+        if str(location).endswith(".zip"):
+            raise ValueError(f"`destination` (={location}): .zip files are only written to the file system")
     elif path.suffix == ".zip":
         if not path.absolute().parent.is_dir():
             raise FileNotFoundError(f"the directory of `{path}` does not exist")
@@ -213,33 +244,45 @@ def check_destination(location: Location) -> None:
         check_replaceable(path)
 
 
+def would_replace(location: Location, source: ts.KvStore) -> bool:
+    """Whether the keys of ``source`` would be replaced by a container."""
+    path = local_path(location)
+    return lies_within(source, open_location(location) if path is None else open_directory(path))
+
+
 def _partial_directory(path: Path) -> Path:
     return path.absolute().with_name(f".{path.name}.partial")
 
 
-def _finish_directory(partial: Path, path: Path, shared: bool) -> None:
-    try:
-        if path.suffix == ".zip":
-            write_zip(partial, path)
-            shutil.rmtree(partial)
-        else:
-            put_in_place(partial, path)
-    except FileNotFoundError:
-        # Another writer that also saw the last object did it.
-        if not (shared and path.exists()):
-            raise
+def _finish_directory(store: Store, partial: Path, path: Path, shared: bool) -> None:
+    if shared:
+        # One of several that saw the last object: who can take the directory away.
+        mine = partial.with_name(f"{partial.name}.{uuid.uuid4().hex}")
+        try:
+            os.rename(partial, mine)
+        except FileNotFoundError:
+            return
+        partial = mine
+    if path.suffix == ".zip":
+        write_zip(partial, store.keys(), path)
+        shutil.rmtree(partial)
+    else:
+        put_in_place(partial, path)
 
 
-def _start(objects: ts.KvStore, key: str, header: Header, name: str, shared: bool) -> Store:
+def _start(
+    objects: ts.KvStore, key: str, header: Header, name: str, shared: bool, where: Path | None = None
+) -> Store:
     """Store the metadata unless they are there already, and are the same."""
     absent = objects.read(key).result()
     if absent.state == "missing":
         # Only the first of several writers succeeds.
         objects.write(key, _to_json(header), if_equal=absent.stamp.generation).result()
     found = _read_header(objects, key)
-    header = Header.from_metadata(json.loads(_to_json(header)))  # lists for tuples, as in what was read
-    if found is None or header != (dataclasses.replace(found, step=header.step) if shared else found):
-        raise ValueError(f"what was begun of `{name}` is of another volume, model or target")
+    is_same = found is not None and same_but_step(header, found)
+    if found is None or not is_same or not (shared or header.step == found.step):
+        place = f"; it lies in `{where}`, which may be removed" if where else ""
+        raise ValueError(f"what was begun of `{name}` is of another volume, model or target{place}")
     return Store(objects, found, name)
 
 
@@ -261,11 +304,15 @@ def _to_json(header: Header) -> str:
     return json.dumps(header.to_metadata(), indent=1)
 
 
-def _clear(objects: ts.KvStore, name: str) -> None:
+def _clear(objects: ts.KvStore, name: str, shared: bool) -> None:
     """Remove an existing store, its metadata first."""
     there = objects.list().result()
     if there and not {_METADATA.encode(), _STARTED.encode()} & set(there):
         raise FileExistsError(f"`{name}` holds something that is no Zarr store; it will not be replaced")
+    if there and shared and _read_header(objects, _STARTED) is None:
+        raise FileExistsError(f"`{name}` holds another store; where nothing can be renamed, remove it first")
+    if shared:  # another writer has begun
+        return
     objects.write(_METADATA, None).result()
     objects.delete_range(ts.KvStore.KeyRange()).result()
 
@@ -287,13 +334,12 @@ def open_container(location: Location) -> Store:
     return Store(objects, header, str(location))
 
 
-def is_container(location: Location) -> bool:
-    """Whether there is a whole container at a location."""
+def is_made(location: Location, header: Header) -> bool:
+    """Whether there is a whole container of such a header, but for its step, at a location."""
     try:
-        open_container(location)
+        return same_but_step(header, open_container(location).header)
     except (FileNotFoundError, FormatError):
         return False
-    return True
 
 
 def load_model(header: Header) -> Codec:

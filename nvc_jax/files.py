@@ -166,15 +166,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def put_in_place(partial: Path, path: Path) -> None:
     """Move a whole file or directory to ``path``, in place of what is there."""
-    if not path.is_dir():
+    if not path.exists() or (path.is_file() and partial.is_file()):
         os.replace(partial, path)
         return
-    # os.replace cannot put a directory in another's place.
+    # os.replace puts a directory in no other's place.
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as directory:
         replaced = Path(directory) / "replaced"
-        os.replace(path, replaced)
         try:
+            os.replace(path, replaced)
             os.replace(partial, path)
         except BaseException:
-            os.replace(replaced, path)
+            if replaced.exists() and not path.exists():
+                os.replace(replaced, path)
             raise

@@ -42,6 +42,7 @@ class Header:
             where nothing is quantised.
         embedded: the model itself, unless it ships with the package: see ``checkpoints.embed_model``.
         shard: (z, y, x) voxels to a stored object, multiples of the chunk's; None if each chunk is one.
+        fingerprint: CRC-32C of some of the source's chunks: by it writers and resumed runs know the source.
         dimension_names: of z, y and x.
         attributes: the user's, JSON-ready.
     """
@@ -59,14 +60,16 @@ class Header:
     step: float | None = None
     embedded: dict[str, Any] | None = None
     shard: Shape3 | None = None
+    fingerprint: int | None = None
     dimension_names: tuple[str | None, ...] = ("z", "y", "x")
     attributes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def configuration(self) -> dict[str, Any]:
         """What stands in the configuration of the codec ``nvc``."""
         fields = {name: getattr(self, name) for name in _CONFIGURED}
-        if self.embedded is None:
-            del fields["embedded"]
+        for name in ("embedded", "fingerprint"):
+            if fields[name] is None:
+                del fields[name]
         return {"version": FORMAT_VERSION, **fields, "fill_values": list(self.fill_values)}
 
     def to_metadata(self) -> dict[str, Any]:
@@ -141,6 +144,8 @@ class Header:
         for name, value in (("max_error", self.max_error), ("step", self.step)):
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"`{name}` (={value}) must not be negative")
+        if not isinstance(self.attributes, dict):
+            raise ValueError(f"`attributes` (={self.attributes}) must be an object")
         if any(side % part for side, part in zip(self.shard or self.chunk, self.chunk, strict=True)):
             raise ValueError(f"shards {self.shard} are no multiples of chunks {self.chunk}")
 
@@ -162,7 +167,7 @@ class Header:
 
 _CONFIGURED = (
     *("model", "sha256", "target", "minimum", "maximum", "fill_values", "max_error", "step"),
-    "embedded",
+    *("fingerprint", "embedded"),
 )
 
 

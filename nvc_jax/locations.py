@@ -3,7 +3,7 @@
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ def open_location(location: Location) -> ts.KvStore:
             return open_directory(path)
         return _open_zip({"driver": "file", "path": str(path.absolute())})
     if isinstance(location, dict):
+        if others := sorted(location.keys() - {"driver", "kvstore"} if "kvstore" in location else ()):
+            raise ValueError(f"the spec {location} of a container must not have {', '.join(others)}")
         return _rooted(open_spec(location.get("kvstore", location)))
     url = str(location)
     return _open_zip(url) if url.endswith(".zip") else _rooted(open_spec(url))
@@ -75,18 +77,20 @@ def _rooted(store: ts.KvStore) -> ts.KvStore:
     return store if not store.path or store.path.endswith("/") else store / "/"
 
 
-def write_zip(directory: Path, path: Path) -> None:
-    """The files below a directory as one file, not compressed again; it appears as a whole."""
+def lies_within(inner: ts.KvStore, outer: ts.KvStore) -> bool:
+    """Whether the keys of one store are keys of the other."""
+    inside, outside = inner.spec().to_json(), outer.spec().to_json()
+    path, prefix = (str(spec.pop("path", "")) for spec in (inside, outside))
+    return bool(inside == outside and path.startswith(prefix))
+
+
+def write_zip(directory: Path, names: Iterable[str], path: Path) -> None:
+    """Files below a directory as one file, not compressed again; it appears as a whole."""
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as scratch:
         draft = Path(scratch) / path.name
         with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
-            for file in _files(directory):
-                archive.write(file, file.relative_to(directory).as_posix())
+            for name in names:
+                archive.write(directory / name, name)
         with open(draft, "rb") as written:
             os.fsync(written.fileno())
         os.replace(draft, path)
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    """The files below a directory, in order."""
-    return iter(sorted(file for file in directory.rglob("*") if file.is_file()))

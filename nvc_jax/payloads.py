@@ -8,7 +8,7 @@ import numpy as np
 
 from nvc_jax import latents
 from nvc_jax.blocks import check_shape, grid_shape
-from nvc_jax.chunks import LATENTS, ChunkCodec, Frame, block_means, read_frame, unpack_values
+from nvc_jax.chunks import LATENTS, ChunkCodec, Frame, block_means, read_frame, unpack_values, with_specials
 from nvc_jax.codec import check_step, decode_volume
 from nvc_jax.container import load_model
 from nvc_jax.header import FormatError, Header
@@ -53,6 +53,11 @@ class PayloadDecoder:
         if self._is_spectral:
             return self._chunks.decode(payload)
         frame = read_frame(payload)
+        values = self._decode_alone(frame)
+        restore_specials(values, frame.specials)
+        return values
+
+    def _decode_alone(self, frame: Frame) -> np.ndarray:
         blocks = self.unpack_latents(frame)
         return self.decode_latents(frame, blocks, whole_of(blocks.shape[:3]), "crop")
 
@@ -66,10 +71,11 @@ class PayloadDecoder:
         """The means of a chunk's blocks of 8³ voxels, about; errors as of ``decode``."""
         if self._is_spectral:
             return self._chunks.decode_means(payload)
-        return block_means(self.decode(payload))
+        frame = read_frame(payload)
+        return with_specials(block_means(self._decode_alone(frame)), frame)
 
     def decode_latents(self, frame: Frame, blocks: np.ndarray, place: Slices, mode: str) -> np.ndarray:
-        """A chunk's voxels.
+        """A chunk's voxels, without what is special.
 
         Args:
             frame: its payload.
@@ -86,9 +92,7 @@ class PayloadDecoder:
             dtype=self.header.dtype,
         )
         decoded = np.asarray(decode_volume(self.codec, encoded, mode=mode))[scaled(place, block_size)]
-        values = decoded[tuple(slice(0, side) for side in frame.shape)].copy()
-        restore_specials(values, frame.specials)
-        return values
+        return decoded[tuple(slice(0, side) for side in frame.shape)].copy()
 
     def unpack_latents(self, frame: Frame) -> np.ndarray:
         """Latents of a chunk's blocks that lie in the volume, float32 (z, y, x, latents).

@@ -1,5 +1,6 @@
 """Volumes to containers and back, chunk by chunk: ``compress``, ``decompress``, ``open``."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +23,10 @@ from nvc_jax.locations import Location, local_path
 from nvc_jax.metadata import Metadata
 from nvc_jax.models import SpectralConfig
 from nvc_jax.normalize import check_narrow
+from nvc_jax.packing import pack
 from nvc_jax.parallel import map_in_order
 from nvc_jax.reader import Reader
-from nvc_jax.streams import ChunkedVolume, Slices, chunk_places, place_of, read_part
+from nvc_jax.streams import ChunkedVolume, Slices, chunk_places, place_of, read_part, spread
 from nvc_jax.survey import Survey, survey
 from nvc_jax.targets import (
     DEFAULT_MODEL,
@@ -41,6 +43,7 @@ from nvc_jax.windows import ChunkedLatents
 
 DEFAULT_CACHE_BYTES = 1 << 28
 _SURVEY_SIDE = 128
+_N_FINGERPRINTED = 4
 
 Region = tuple[slice, slice, slice]
 
@@ -76,7 +79,7 @@ def compress(
     part: tuple[int, int] | None = None,
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
-) -> None:
+) -> bool:
     """Compress a volume, which may be larger than memory, into a container.
 
     At most one of ``max_error``, ``relative_error``, ``psnr``, ``step`` and ``lossless`` says what to keep
@@ -109,6 +112,9 @@ def compress(
         resume: go on with what an interrupted run with the same arguments left.
         on_progress: called after every chunk.
 
+    Returns:
+        Whether the container is whole: False where other writers have yet to write their parts.
+
     Raises:
         FileExistsError: ``destination`` is a directory that is no Zarr store.
         FileNotFoundError: there is no such source, model or directory to write to.
@@ -120,17 +126,15 @@ def compress(
     _check_apart(source, destination)
     if part is not None:
         check_part(part)
+    fill_values = tuple(map(float, fill_values))
     codec = model if isinstance(model, Codec) else load_codec(model)
     asked = check_target(
         codec, max_error=max_error, relative_error=relative_error, psnr=psnr, step=step, lossless=lossless
     )
     volume = open_volume(source)
     shape, block_size = check_shape(volume.shape), codec.config.block_size
-    chunk = default_chunk(shape, block_size) if chunk is None else chunk
-    check_chunk(chunk, block_size)
-    shard = default_shard(shape, chunk) if shard is None else shard
-    if shard is not None:
-        check_shard(shard, chunk)
+    _check_stores_apart(volume, destination)
+    chunk, shard = _layout(shape, block_size, chunk, shard)
     if not isinstance(codec.config, SpectralConfig):
         check_narrow(volume.dtype.numpy_dtype)
     about = read_metadata(source)
@@ -144,7 +148,7 @@ def compress(
         shape=shape,
         dtype=str(volume.dtype.numpy_dtype),
         chunk=chunk,
-        shard=None if shard == chunk else shard,
+        shard=shard,
         model=model_name(model),
         sha256=model_sha256(codec.config, codec.params),
         embedded=_embed(codec),
@@ -152,12 +156,40 @@ def compress(
         minimum=found.low,
         maximum=found.high,
         fill_values=found.fill_values,
+        fingerprint=_fingerprint(volume, chunk),
         dimension_names=about.dimension_names or ("z", "y", "x"),
         attributes=about.as_attributes(),
         **bounds,
     )
+    if part is not None and begun is None and container.is_made(destination, header):
+        return True  # by the others, and an earlier call for this part
     with container.create(destination, header, resume=resume, shared=part is not None) as store:
         _write(store, coder, part or (0, 1), resume or part is not None, on_progress)
+    return part is None or container.is_made(destination, header)
+
+
+def _layout(
+    shape: Shape3, block_size: int, chunk: Shape3 | None, shard: Shape3 | None
+) -> tuple[Shape3, Shape3 | None]:
+    """Chunk and shard in voxels, those that were asked for or the usual; no shard where it is one chunk."""
+    if chunk is None:
+        chunk = default_chunk(shape, block_size)
+    check_chunk(chunk, block_size)
+    chunk = check_shape(tuple(map(int, chunk)))
+    if shard is None:
+        shard = default_shard(shape, chunk)
+    if shard is None:
+        return chunk, None
+    check_shard(shard, chunk)
+    shard = check_shape(tuple(map(int, shard)))
+    return chunk, None if shard == chunk else shard
+
+
+def _fingerprint(volume: ts.TensorStore, chunk: Shape3) -> int:
+    """The CRC-32C of a few chunks of a volume."""
+    places = spread(chunk_places(volume.shape, chunk), _N_FINGERPRINTED)
+    sealed = pack(b"".join(read_part(volume, place).tobytes() for place in places), "crc32c")
+    return int.from_bytes(sealed[-4:], "little")
 
 
 def _survey(volume: ts.TensorStore, chunk: Shape3, fill_values: Sequence[float]) -> Survey:
@@ -230,15 +262,16 @@ def _write(
     total = sum(volume_bytes(store.chunks_of(index)) for index in mine)
     done = stored = 0
     payloads: dict[Index, bytes] = {}
-    for index, payload in map_in_order(lambda index: (index, encode(index)), missing()):
-        payloads[index] = payload
-        done, stored = done + volume_bytes([index]), stored + len(payload)
-        home = tuple(i // n for i, n in zip(index, header.chunks_per_object, strict=True))
-        if len(payloads) == len(store.chunks_of(home)):
-            store.write_object(home, payloads)
-            payloads = {}
-        if on_progress is not None:
-            on_progress(Progress(done, total, stored))
+    with contextlib.closing(map_in_order(lambda index: (index, encode(index)), missing())) as encoded:
+        for index, payload in encoded:
+            payloads[index] = payload
+            done, stored = done + volume_bytes([index]), stored + len(payload)
+            home = tuple(i // n for i, n in zip(index, header.chunks_per_object, strict=True))
+            if len(payloads) == len(store.chunks_of(home)):
+                store.write_object(home, payloads)
+                payloads = {}
+            if on_progress is not None:
+                on_progress(Progress(done, total, stored))
 
 
 def decompress(
@@ -275,7 +308,6 @@ def decompress(
     shape = check_shape(tuple(part.stop - part.start for part in bounds))
     check_writable(destination, shape, reader.dtype)
     with writing(destination, shape, reader.dtype, metadata=_metadata(reader, bounds)) as target:
-        pieces = list(reader.pieces(bounds))
         total, done = math.prod(shape) * reader.dtype.itemsize, 0
 
         def move(piece: tuple[Index, Slices, Slices]) -> int:
@@ -284,10 +316,11 @@ def decompress(
             target[into].write(values).result()
             return values.nbytes
 
-        for n_bytes in map_in_order(move, pieces):
-            done += n_bytes
-            if on_progress is not None:
-                on_progress(Progress(done, total, 0))
+        with contextlib.closing(map_in_order(move, reader.pieces(bounds))) as moved:
+            for n_bytes in moved:
+                done += n_bytes
+                if on_progress is not None:
+                    on_progress(Progress(done, total, 0))
 
 
 def _metadata(reader: Reader, region: Slices) -> Metadata:
@@ -347,6 +380,12 @@ def _check_apart(source: Any, destination: Location) -> None:
     path = local_path(source)
     if path is not None and path.resolve() == target.resolve():
         raise ValueError(f"`destination` (={destination}) is the source itself; it would be replaced")
+
+
+def _check_stores_apart(volume: ts.TensorStore, destination: Location) -> None:
+    """Raise if the volume lies where the container is to be."""
+    if volume.kvstore is not None and container.would_replace(destination, volume.kvstore):
+        raise ValueError(f"`destination` (={destination}) holds the source itself; it would be replaced")
 
 
 def _check_region(region: Region | None, shape: Shape3) -> Slices:

@@ -7,11 +7,12 @@ import numpy as np
 
 from nvc_jax.blocks import check_mode, check_shape, grid_shape
 from nvc_jax.cells import BLOCK
-from nvc_jax.chunks import block_means
+from nvc_jax.chunks import block_means, with_specials
 from nvc_jax.container import Index, Store, open_container
 from nvc_jax.header import FormatError
 from nvc_jax.locations import Location
 from nvc_jax.payloads import PayloadDecoder
+from nvc_jax.specials import restore_specials
 from nvc_jax.streams import Slices, chunk_extent, touched_chunks
 from nvc_jax.windows import make_window
 
@@ -78,8 +79,7 @@ class Reader:
             FormatError: the chunk is missing or damaged.
         """
         if self._blends:
-            values = self._decode_blended(index)
-            return values if self.level == "full" else block_means(values)
+            return self._decode_blended(index)
         payload = self.store.read(index)
         decode = self._decoder.decode if self.level == "full" else self._decoder.decode_means
         with self.store.reading(index):
@@ -104,7 +104,11 @@ class Reader:
             blocks[into] = self._latents(neighbour)[of]
         frame = self.store.read_frame(index)
         with self.store.reading(index):
-            return self._decoder.decode_latents(frame, blocks, window.chunk, "blend")
+            values = self._decoder.decode_latents(frame, blocks, window.chunk, "blend")
+            if self.level == "preview":
+                return with_specials(block_means(values), frame)
+            restore_specials(values, frame.specials)
+            return values
 
     def _read_latents(self, index: Index) -> np.ndarray:
         frame = self.store.read_frame(index)

@@ -1,6 +1,7 @@
 """One pass over a volume that may be larger than memory: its range, and its fill values."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -46,7 +47,7 @@ def survey(parts: Iterable[np.ndarray], fill_values: Sequence[float] = ()) -> Su
         _count_ends(lowest, values, np.min)
         _count_ends(highest, values, np.max)
     counts = lowest | highest
-    found = dict.fromkeys(map(float, fill_values))
+    found = dict.fromkeys(value for value in map(float, fill_values) if math.isfinite(value))
     for _ in range(2):
         fill = _find_fill(counts, n_voxels)
         if fill is None:

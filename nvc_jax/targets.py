@@ -28,7 +28,8 @@ def check_target(codec: Codec, **asked: Any) -> Target:
         asked: ``max_error``, ``relative_error``, ``psnr``, ``step``, ``lossless``; None or
             False where not asked.
     """
-    target: Target = {key: value for key, value in asked.items() if value is not None and value is not False}
+    given = {key: value for key, value in asked.items() if value is not None and value is not False}
+    target: Target = {key: value if value is True else float(value) for key, value in given.items()}
     if len(target) > 1:
         raise ValueError(f"{' and '.join(f'`{key}` (={v})' for key, v in target.items())} exclude each other")
     is_spectral = isinstance(codec.config, SpectralConfig)

@@ -58,6 +58,11 @@ def test_the_range_is_that_of_what_is_ordinary(volume: np.ndarray, named: list[f
     assert (found.low, found.high) == ordinary_range(volume, is_ordinary(volume, found.fill_values))
 
 
+def test_what_is_not_finite_needs_not_be_named() -> None:
+    volume = np.array([[[1.0, np.nan, np.inf, 2.0]]])
+    assert survey([volume], [np.nan, np.inf, 7.0]).fill_values == (7.0,)
+
+
 def test_what_is_not_finite_does_not_count() -> None:
     volume = np.random.default_rng(0).uniform(2, 5, (8, 8, 8)).astype(np.float32)
     volume[2], volume[5, 5] = np.nan, np.inf
