@@ -230,10 +230,11 @@ def check_destination(location: Location) -> None:
     """Raise unless a container can be made at a location: before work is spent on it."""
     path = local_path(location)
     if path is None:
-        driver = location.get("kvstore", location).get("driver") if isinstance(location, dict) else ""
-        if driver in ("http", "zip") or str(location).startswith(("http://", "https://")):
+        where = location.get("kvstore", location) if isinstance(location, dict) else str(location)
+        url = where if isinstance(where, str) else f"{where.get('driver')}://"
+        if url.startswith(("http://", "https://", "zip://")):
             raise ValueError(f"`destination` (={location}) is read-only: containers are not written there")
-        if str(location).endswith(".zip"):
+        if url.endswith(".zip"):
             raise ValueError(f"`destination` (={location}): .zip files are only written to the file system")
     elif path.suffix == ".zip":
         if not path.absolute().parent.is_dir():

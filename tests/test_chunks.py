@@ -175,3 +175,15 @@ def test_bounds_hold_whatever_the_network_says(
     values = in_dtype(smooth(), dtype)
     bound = relative * (float(values.max()) - float(values.min()))
     round_trip(values, Target(bound, bound))
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [("float64", 1e-52), ("float32", 1e-43), ("float32", 1e-30)])
+def test_chunks_flat_against_the_volume_are_near(dtype: str, scale: float) -> None:
+    """The step, relative to such a chunk's range, is beyond float32."""
+    values = (np.random.default_rng(0).uniform(1, 2, (16, 16, 24)) * scale).astype(dtype)
+    codec = chunks.ChunkCodec(CODEC, values.shape, values.dtype)
+    payload = codec.encode(values, chunks.Target(None, 0.01))
+    decoded = codec.decode(payload)
+    assert np.isfinite(decoded).all()
+    assert np.abs(decoded.astype(float) - values.astype(float)).max() <= 0.01
+    assert chunks.read_frame(payload).max_error <= 0.01

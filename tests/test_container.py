@@ -28,6 +28,7 @@ from nvc_jax.volumes import read_volume, write_volume
 
 VOLUME = read_volume(SAMPLE)[:37, :40, :43]
 CHUNK, SHARD = (16, 16, 16), (32, 32, 32)
+ARRAY_IN_A_PATH = {"driver": "zarr3", "kvstore": "memory://a/", "path": "b"}
 
 
 def is_whole(location: Any) -> bool:
@@ -345,3 +346,88 @@ def test_a_container_that_is_written_shows_its_header(plain: Path, tmp_path: Pat
         assert find_started(tmp_path / "v.zarr") == header
         assert not is_whole(tmp_path / "v.zarr")
     assert find_started(tmp_path / "v.zarr") == header
+
+
+def test_another_volume_is_never_mixed_in(tmp_path: Path) -> None:
+    options = {"relative_error": 0.01, "chunk": CHUNK}
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", part=(0, 2), **options)
+    other = VOLUME.copy()
+    other[:20] = 255 - other[:20]
+    with pytest.raises(ValueError, match=r"of another volume.*\.v\.zarr\.partial"):
+        nvc_jax.compress(other, tmp_path / "v.zarr", part=(1, 2), **options)
+    assert not (tmp_path / "v.zarr").exists()
+
+
+def test_a_part_that_is_written_again_changes_nothing(tmp_path: Path) -> None:
+    options = {"max_error": 2, "chunk": CHUNK}
+    for part in range(2):
+        is_made = nvc_jax.compress(VOLUME, tmp_path / "v.zarr", part=(part, 2), **options)
+        assert is_made == (part == 1)
+    before = files(tmp_path / "v.zarr")
+    assert nvc_jax.compress(VOLUME, tmp_path / "v.zarr", part=(0, 2), **options)
+    assert files(tmp_path / "v.zarr") == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]
+
+
+def test_an_old_store_is_not_taken_for_a_part_of_a_new_one(bucket: dict) -> None:
+    location = bucket | {"path": "old.zarr/"}
+    nvc_jax.compress(VOLUME, location, max_error=5, chunk=CHUNK)
+    with pytest.raises(FileExistsError, match="remove it first"):
+        nvc_jax.compress(VOLUME, location, lossless=True, chunk=CHUNK, part=(0, 2))
+    nvc_jax.compress(VOLUME, location, lossless=True, chunk=CHUNK, resume=True)
+    inspection.verify(location, VOLUME)
+
+
+def test_a_source_in_an_object_store_is_not_replaced(bucket: dict) -> None:
+    location = bucket | {"path": "group.zarr/"}
+    source = {"driver": "zarr3", "kvstore": location | {"path": "group.zarr/scan/"}}
+    ts.open(source, create=True, dtype="uint8", shape=VOLUME.shape).result().write(VOLUME).result()
+    for destination in (location, location | {"path": "group.zarr/scan/"}):
+        with pytest.raises(ValueError, match="holds the source itself"):
+            nvc_jax.compress(source, destination, max_error=2)
+    np.testing.assert_array_equal(read_volume(source), VOLUME)
+
+
+def test_a_source_within_the_destination_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "v.zarr").mkdir()
+    (tmp_path / "v.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
+    write_volume(tmp_path / "v.zarr" / "scan.zarr", VOLUME)
+    with pytest.raises(ValueError, match="holds the source itself"):
+        nvc_jax.compress(tmp_path / "v.zarr" / "scan.zarr", tmp_path / "v.zarr", max_error=2)
+
+
+def test_a_damaged_shard_is_written_anew(sharded: Path, tmp_path: Path) -> None:
+    path = tmp_path / "v.zarr"
+    nvc_jax.compress(VOLUME, path, max_error=2, chunk=CHUNK, shard=SHARD, part=(0, 2))
+    shard = next(iter(sorted((tmp_path / ".v.zarr.partial" / "c").rglob("*/*/*"))))
+    shard.write_bytes(shard.read_bytes()[:-9])
+    for part in (0, 1):
+        nvc_jax.compress(VOLUME, path, max_error=2, chunk=CHUNK, shard=SHARD, part=(part, 2))
+    assert files(path) == files(sharded)
+
+
+def test_files_are_replaced_by_containers(tmp_path: Path) -> None:
+    (tmp_path / "v.nvc").write_text("an old file")
+    nvc_jax.compress(VOLUME, tmp_path / "v.nvc", max_error=2, chunk=CHUNK)
+    inspection.verify(tmp_path / "v.nvc", VOLUME)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.nvc"]
+
+
+def test_numbers_of_numpy_are_taken(tmp_path: Path) -> None:
+    chunk = tuple(np.array(CHUNK))
+    options = {"max_error": np.float32(2), "fill_values": [np.float32(7), np.nan], "chunk": chunk}
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", **options)
+    assert inspection.describe(tmp_path / "v.zarr")["fill_values"] == [7.0]
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        "s3://bucket/v.zip",
+        {"driver": "http", "base_url": "http://127.0.0.1"},
+        {"driver": "zarr3", "kvstore": "memory://a/", "path": "b"},
+    ],
+)
+def test_where_nothing_can_be_written_is_named(destination: Any) -> None:
+    with pytest.raises(ValueError, match=r"`destination`|must not have path"):
+        nvc_jax.compress(VOLUME, destination, max_error=2)

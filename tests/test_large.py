@@ -143,6 +143,14 @@ def test_previews_of_latents_and_of_what_is_missing(tmp_path: Path) -> None:
         nvc_jax.open(tmp_path / "v.zarr", level="half")
 
 
+@pytest.mark.parametrize("model", ["zero-margin", "two-wide-margin", "nvc-1"])
+def test_what_is_missing_does_not_count_in_previews(model: str, tmp_path: Path) -> None:
+    volume = smooth("float32")
+    volume[:, 3:5] = -9999
+    nvc_jax.compress(volume, tmp_path / "v.zarr", chunk=CHUNK, model=model)
+    assert nvc_jax.open(tmp_path / "v.zarr", level="preview").read().result().min() > 0
+
+
 def test_previews_do_not_decode_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, step=0.02)
 

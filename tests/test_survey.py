@@ -59,7 +59,7 @@ def test_the_range_is_that_of_what_is_ordinary(volume: np.ndarray, named: list[f
 
 
 def test_what_is_not_finite_needs_not_be_named() -> None:
-    volume = np.array([[[1.0, np.nan, np.inf, 2.0]]])
+    volume = np.array([[[1.0, np.nan, np.inf, 2.0, 3.0, 4.0]]])
     assert survey([volume], [np.nan, np.inf, 7.0]).fill_values == (7.0,)
 
 
