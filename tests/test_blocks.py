@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvc_jax.blocks import MODES, assemble_blocks, blend_window, extract_blocks, grid_shape
@@ -49,6 +49,7 @@ def reference_blend(blocks: np.ndarray, shape: tuple[int, int, int], margin: int
     return (total / weight)[inside]
 
 
+@settings(max_examples=12)  # each compiles
 @given(geometries(), st.sampled_from(["float32", "uint8", "uint16", "int16"]))
 def test_assembly_inverts_extraction(geometry: tuple, dtype: str) -> None:
     shape, block_size, margin = geometry
@@ -60,6 +61,7 @@ def test_assembly_inverts_extraction(geometry: tuple, dtype: str) -> None:
         np.testing.assert_array_equal(restored, volume)
 
 
+@settings(max_examples=12)
 @given(geometries())
 def test_extraction_matches_the_reference(geometry: tuple) -> None:
     shape, block_size, margin = geometry
@@ -68,6 +70,7 @@ def test_extraction_matches_the_reference(geometry: tuple) -> None:
     np.testing.assert_array_equal(blocks, reference_blocks(volume, block_size, margin))
 
 
+@settings(max_examples=12)
 @given(geometries())
 def test_blend_matches_overlap_add(geometry: tuple) -> None:
     shape, block_size, margin = geometry
