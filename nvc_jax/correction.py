@@ -88,7 +88,10 @@ def _is_within(original: np.ndarray, decoded: np.ndarray, max_error: float, rese
     """Where everything within the reserve of ``decoded`` rounds to values within the bound."""
     exact = original.astype(np.float64)
     within = np.isfinite(decoded)
-    for end in (-reserve, reserve):
+    # What is added to other numbers may be rounded the other way.
+    with np.errstate(invalid="ignore"):
+        reach = reserve + np.abs(np.spacing(decoded)).astype(np.float64)
+    for end in (-reach, reach):
         rounded = round_to(decoded.astype(np.float64) + end, original.dtype)
         within &= np.abs(rounded.astype(np.float64) - exact) <= max_error
     return within
