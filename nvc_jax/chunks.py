@@ -197,7 +197,7 @@ class ChunkCodec:
         ) -> Frame:
             made = Frame(kind, check_shape(values.shape), self._dtype, 0.0, body, specials, correction)
             decoded = self._decode_body(made) if decoded is None else decoded
-            return made._replace(max_error=_largest_error(values, decoded, ordinary))
+            return made._replace(max_error=largest_error(values, decoded, ordinary))
 
         if not ordinary.any():
             yield frame(CONSTANT, bytes(self._dtype.itemsize))
@@ -407,7 +407,8 @@ def _constant(
     return lattice.round_to(np.array([low + (high - low) / 2]), values.dtype)
 
 
-def _largest_error(values: np.ndarray, decoded: np.ndarray, ordinary: np.ndarray) -> float:
+def largest_error(values: np.ndarray, decoded: np.ndarray, ordinary: np.ndarray) -> float:
+    """Largest difference of what is ordinary, in float64; 0 where nothing is."""
     with np.errstate(invalid="ignore", over="ignore"):
         errors = np.subtract(values, decoded, dtype=np.float64)
         np.abs(errors, out=errors)

@@ -1,13 +1,14 @@
 """Where containers lie: directories, ``.zip`` files, URLs and TensorStore specs, each as a ``ts.KvStore``."""
 
 import os
-import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import tensorstore as ts
+
+from nvc_jax.files import replacing
 
 Location = str | Path | dict[str, Any]
 """A path, a URL (``file://``, ``gs://``, ``s3://``, ``http(s)://``), or a TensorStore spec: of a key-value
@@ -59,9 +60,9 @@ def open_location(location: Location) -> ts.KvStore:
     if isinstance(location, dict):
         if others := sorted(location.keys() - {"driver", "kvstore"} if "kvstore" in location else ()):
             raise ValueError(f"the spec {location} of a container must not have {', '.join(others)}")
-        return _rooted(open_spec(location.get("kvstore", location)))
+        return rooted(open_spec(location.get("kvstore", location)))
     url = str(location)
-    return _open_zip(url) if url.endswith(".zip") else _rooted(open_spec(url))
+    return _open_zip(url) if url.endswith(".zip") else rooted(open_spec(url))
 
 
 def open_directory(path: Path) -> ts.KvStore:
@@ -73,7 +74,8 @@ def _open_zip(base: str | dict[str, Any]) -> ts.KvStore:
     return open_spec({"driver": "zip", "base": base})
 
 
-def _rooted(store: ts.KvStore) -> ts.KvStore:
+def rooted(store: ts.KvStore) -> ts.KvStore:
+    """A store whose path is that of a directory."""
     return store if not store.path or store.path.endswith("/") else store / "/"
 
 
@@ -86,11 +88,9 @@ def lies_within(inner: ts.KvStore, outer: ts.KvStore) -> bool:
 
 def write_zip(directory: Path, names: Iterable[str], path: Path) -> None:
     """Files below a directory as one file, not compressed again; it appears as a whole."""
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as scratch:
-        draft = Path(scratch) / path.name
+    with replacing(path) as draft:
         with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
             for name in names:
                 archive.write(directory / name, name)
         with open(draft, "rb") as written:
             os.fsync(written.fileno())
-        os.replace(draft, path)

@@ -26,7 +26,7 @@ from nvc_jax.normalize import check_narrow
 from nvc_jax.packing import pack
 from nvc_jax.parallel import map_in_order
 from nvc_jax.reader import Reader
-from nvc_jax.streams import ChunkedVolume, Slices, chunk_places, place_of, read_part, spread
+from nvc_jax.streams import ChunkedVolume, Slices, chunk_extent, chunk_places, place_of, read_part, spread
 from nvc_jax.survey import Survey, survey
 from nvc_jax.targets import (
     DEFAULT_MODEL,
@@ -137,7 +137,7 @@ def compress(
     chunk, shard = _layout(shape, block_size, chunk, shard)
     if not isinstance(codec.config, SpectralConfig):
         check_narrow(volume.dtype.numpy_dtype)
-    about = read_metadata(source)
+    about, sha256 = read_metadata(source), model_sha256(codec.config, codec.params)
     begun = container.find_started(destination) if part is not None else None
     found = _survey(volume, chunk, fill_values) if begun is None else _known(begun)
     coder = (ChunkedVolume if isinstance(codec.config, SpectralConfig) else ChunkedLatents)(
@@ -150,8 +150,8 @@ def compress(
         chunk=chunk,
         shard=shard,
         model=model_name(model),
-        sha256=model_sha256(codec.config, codec.params),
-        embedded=_embed(codec),
+        sha256=sha256,
+        embedded=_embed(codec, sha256),
         target=asked,
         minimum=found.low,
         maximum=found.high,
@@ -203,10 +203,10 @@ def _known(begun: Header) -> Survey:
     return Survey(begun.minimum, begun.maximum, begun.fill_values)
 
 
-def _embed(codec: Codec) -> dict[str, Any] | None:
+def _embed(codec: Codec, sha256: str) -> dict[str, Any] | None:
     """The model, unless every installation has it."""
     try:
-        find_checkpoint(model_sha256(codec.config, codec.params))
+        find_checkpoint(sha256)
     except FileNotFoundError:
         return embed_model(codec.config, codec.params)
     return None
@@ -245,8 +245,7 @@ def _write(
     item_bytes = np.dtype(header.dtype).itemsize
 
     def volume_bytes(chunks: Sequence[Index]) -> int:
-        extents = ([p.stop - p.start for p in place_of(c, header.chunk, header.shape)] for c in chunks)
-        return item_bytes * sum(map(math.prod, extents))
+        return item_bytes * sum(math.prod(chunk_extent(c, header.chunk, header.shape)) for c in chunks)
 
     def encode(index: Index) -> bytes:
         place = place_of(index, header.chunk, header.shape)
@@ -365,7 +364,6 @@ def open(
         dtype=ts.dtype(reader.dtype),
         shape=reader.shape,
         chunk_layout=ts.ChunkLayout(chunk_shape=reader.chunk),
-        dimension_units=None,
         # Threads of its own: decoding waits for reads of chunks, which the shared threads do.
         context=ts.Context(
             {"data_copy_concurrency": {"limit": 4}, "cache_pool": {"total_bytes_limit": cache_bytes}}

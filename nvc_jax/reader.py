@@ -13,7 +13,7 @@ from nvc_jax.header import FormatError
 from nvc_jax.locations import Location
 from nvc_jax.payloads import PayloadDecoder
 from nvc_jax.specials import restore_specials
-from nvc_jax.streams import Slices, chunk_extent, touched_chunks
+from nvc_jax.streams import Slices, chunk_extent, place_of, touched_chunks
 from nvc_jax.windows import make_window
 
 LEVELS = ("full", "preview")
@@ -94,10 +94,7 @@ class Reader:
         config, header = self._decoder.codec.config, self.header
         grid = grid_shape(header.shape, config.block_size)
         room = check_shape(tuple(side // config.block_size for side in header.chunk))
-        chunk = tuple(
-            slice(i * n, min((i + 1) * n, most)) for i, n, most in zip(index, room, grid, strict=True)
-        )
-        window = make_window(chunk, room, grid, halo=1)
+        window = make_window(place_of(index, room, grid), room, grid, halo=1)
         region = tuple(slice(a, a + n) for a, n in zip(window.first, window.blocks, strict=True))
         blocks = np.empty((*window.blocks, config.latent_dim), np.float32)
         for neighbour, into, of in touched_chunks(region, room):

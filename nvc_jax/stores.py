@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorstore as ts
 
+from nvc_jax.locations import rooted
 from nvc_jax.metadata import Metadata, attempt, attributes_as_json, kept_axes, names3, numbers3, spacing3
 
 _CONTEXT = ts.Context({"cache_pool": {"total_bytes_limit": 1 << 28}})
@@ -37,8 +38,7 @@ class Node:
 
 def open_kvstore(spec: Any) -> ts.KvStore:
     """A key-value store by URL or spec, its path that of a directory."""
-    kvstore = ts.KvStore.open(spec).result()
-    return kvstore if not kvstore.path or kvstore.path.endswith("/") else kvstore + "/"
+    return rooted(ts.KvStore.open(spec).result())
 
 
 def find_node(kvstore: ts.KvStore, name: str) -> Node | None:

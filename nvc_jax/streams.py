@@ -24,7 +24,7 @@ def whole_of(shape: tuple[int, ...]) -> Slices:
     return tuple(slice(0, side) for side in shape)
 
 
-def place_of(index: tuple[int, ...], chunk: Shape3, shape: Shape3) -> Slices:
+def place_of(index: tuple[int, ...], chunk: Shape3, shape: tuple[int, ...]) -> Slices:
     """Where a chunk lies in a volume of ``shape``."""
     return tuple(slice(i * n, min((i + 1) * n, side)) for i, n, side in zip(index, chunk, shape, strict=True))
 
@@ -43,7 +43,7 @@ def touched_chunks(region: Slices, chunk: Shape3) -> Iterator[tuple[tuple[int, .
 
 def chunk_extent(index: tuple[int, ...], chunk: Shape3, shape: Shape3) -> Shape3:
     """How many voxels along z, y, x of a chunk lie in a volume of ``shape``."""
-    return check_shape(tuple(min(n, s - i * n) for i, n, s in zip(index, chunk, shape, strict=True)))
+    return check_shape(tuple(part.stop - part.start for part in place_of(index, chunk, shape)))
 
 
 def find_step(
@@ -127,11 +127,8 @@ class ChunkedVolume:
 
 def chunk_places(shape: tuple[int, ...], chunk: Shape3) -> list[Slices]:
     """Where the chunks of a volume lie, in z, y, x order."""
-    axes = (
-        [slice(start, min(start + n, side)) for start in range(0, side, n)]
-        for side, n in zip(shape, chunk, strict=True)
-    )
-    return list(itertools.product(*axes))
+    grid = (-(-side // n) for side, n in zip(shape, chunk, strict=True))
+    return [place_of(index, chunk, shape) for index in itertools.product(*map(range, grid))]
 
 
 def spread(places: list[Slices], count: int) -> list[Slices]:

@@ -14,7 +14,7 @@ import tensorstore as ts
 
 from nvc_jax import latents
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
-from nvc_jax.chunks import LATENTS, Frame, pack_values
+from nvc_jax.chunks import LATENTS, Frame, largest_error, pack_values
 from nvc_jax.codec import Codec, decode_volume, encode_region
 from nvc_jax.latents import Encoded
 from nvc_jax.parallel import map_in_order
@@ -87,14 +87,12 @@ class ChunkedLatents:
             body = latents.to_bytes(latents.encode_latents(jnp.asarray(filled), jnp.float32(step)))
         original = read_part(self._volume, place)
         ordinary = is_ordinary(original, self._found.fill_values)
-        with np.errstate(invalid="ignore"):
-            decoded = self._decode(window, encoded, step, original.shape)
-            errors = np.abs(decoded.astype(np.float64) - original.astype(np.float64))
+        decoded = self._decode(window, encoded, step, original.shape)
         return Frame(
             kind=LATENTS,
             shape=check_shape(original.shape),
             dtype=original.dtype,
-            max_error=float(errors.max(where=ordinary, initial=0.0)),
+            max_error=largest_error(original, decoded, ordinary),
             body=body,
             specials=encode_specials(original, ordinary),
             correction=b"",

@@ -8,7 +8,7 @@ import nvc_jax
 ORDER = """
 blocks normalize quantize entropy lanes packing specials lattice correction metrics cells transform
 regions classes refinement models checkpoints bitstream choices spectral geometric residuals sparse latents
-extras metadata flat files formats images stores volumes locations header survey parallel
+extras metadata flat files locations formats images stores volumes header survey parallel
 codec chunks streams windows targets container payloads reader pipeline inspection zarr_codec datasets
 fitting refining training figures demo cli
 """.split()
