@@ -1,7 +1,8 @@
 """What shows where chunks of nvc-1 meet, as each is coded by itself: jumps across their faces, and a picture.
 
 The mean jump between neighbouring voxels across the faces of 64³ chunks over that elsewhere, relative to the
-original's: 1 where faces cannot be told apart. Beside it the error next to the faces over that elsewhere.
+original's: 1 where faces cannot be told apart. Beside it the error next to the faces over that elsewhere, and
+both without pre-emphasis (``nvc_jax.faces``), and what it takes in bits at the same PSNR of the whole.
 
     python benchmarks/seams.py VOLUMES     # a directory with INDEX.csv
 """
@@ -21,7 +22,8 @@ from nvc_jax.metrics import border_jump
 SIDE = 64
 PSNRS = (35, 40, 45)
 DETAIL = np.s_[SIDE, SIDE - 24 : SIDE + 24, SIDE - 24 : SIDE + 24]
-PICTURES = ("mri_flair_140x160x124_uint8", "fluid_wmag_sperr_91x91x91_float32")
+COLUMNS = ("jump", "error", "jump_without", "error_without", "bits")
+PICTURES = ("cosmology_aquarius_a2_120x120x120_uint8", "fluid_wmag_sperr_91x91x91_float32")
 
 
 def relative_jump(volume: np.ndarray, original: np.ndarray) -> float:
@@ -39,6 +41,18 @@ def relative_error(volume: np.ndarray, original: np.ndarray) -> float:
     return math.sqrt(squared[near].mean() / squared[~near].mean())
 
 
+def measure(
+    codec: nvc_jax.Codec, volume: np.ndarray, psnr: float, *, emphasis: bool
+) -> tuple[np.ndarray, dict[str, float]]:
+    """The volume decoded at a PSNR, and what shows at the faces."""
+    chunked = Streams(codec, volume, 0.0, 1.0, (SIDE,) * 3, emphasis=emphasis)
+    step = chunked.step_for(psnr)
+    payloads = chunked.encode(step)
+    decoded = chunked.decode(payloads, step)
+    found = {"jump": relative_jump(decoded, volume), "error": relative_error(decoded, volume)}
+    return decoded, found | {"bytes": sum(map(len, payloads))}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("volumes", type=Path)
@@ -50,21 +64,24 @@ def main() -> None:
         volume, _ = unit_volume(directory / f"{name}.npz")
         if max(volume.shape) <= SIDE:
             continue
-        chunked, panels = Streams(codec, volume, 0.0, 1.0, (SIDE,) * 3), {}
+        panels = {}
         for psnr in PSNRS:
-            step = chunked.step_for(psnr)
-            decoded = chunked.decode(chunked.encode(step), step)
-            jump, error = relative_jump(decoded, volume), relative_error(decoded, volume)
-            measured.setdefault(name, {})[str(psnr)] = {"jump": jump, "error": error}
-            if name in PICTURES:
-                panels[f"{psnr} dB\njump at faces: {jump:.2f}"] = decoded[DETAIL]
+            decoded, found = measure(codec, volume, psnr, emphasis=True)
+            unjoined, without = measure(codec, volume, psnr, emphasis=False)
+            bits = found.pop("bytes") / without.pop("bytes")
+            found |= {f"{key}_without": value for key, value in without.items()} | {"bits": bits}
+            measured.setdefault(name, {})[str(psnr)] = found
+            if psnr == PSNRS[0]:
+                panels[f"{psnr} dB, no emphasis\njump at faces: {found['jump_without']:.2f}"] = unjoined[
+                    DETAIL
+                ]
+            panels[f"{psnr} dB\njump at faces: {found['jump']:.2f}"] = decoded[DETAIL]
         print(name, measured[name], flush=True)
         if name in PICTURES:
             rows[name.rsplit("_", 2)[0]] = {"original": volume[DETAIL]} | panels
     means = {
         psnr: {
-            key: math.exp(np.mean([math.log(of[psnr][key]) for of in measured.values()]))
-            for key in ("jump", "error")
+            key: math.exp(np.mean([math.log(of[psnr][key]) for of in measured.values()])) for key in COLUMNS
         }
         for psnr in map(str, PSNRS)
     }
@@ -73,8 +90,8 @@ def main() -> None:
     save_panels(RESULTS / "figure-seams.png", rows, title=title)
     print(
         table(
-            ["PSNR", "jump", "error"],
-            [[p, f"{m['jump']:.2f}", f"{m['error']:.2f}"] for p, m in means.items()],
+            ["PSNR", *COLUMNS],
+            [[p, *(f"{m[key]:.3f}" for key in COLUMNS)] for p, m in means.items()],
         )
     )
 

@@ -9,7 +9,7 @@ from nvc_jax import spectral
 from nvc_jax.blocks import Shape3
 from nvc_jax.codec import Codec
 from nvc_jax.metrics import psnr_db
-from nvc_jax.streams import Slices, chunk_extent, find_step, touched_chunks
+from nvc_jax.streams import Slices, chunk_extent, find_step, inner_faces, place_of, touched_chunks
 
 
 def _filled_chunks(array: np.ndarray, chunk: Shape3) -> Iterator[np.ndarray]:
@@ -24,13 +24,25 @@ class Streams:
     """A volume cut into chunks of one shape, so that one program encodes them all."""
 
     def __init__(
-        self, codec: Codec, volume: np.ndarray, minimum: float, maximum: float, chunk: Shape3
+        self,
+        codec: Codec,
+        volume: np.ndarray,
+        minimum: float,
+        maximum: float,
+        chunk: Shape3,
+        *,
+        emphasis: bool = True,
     ) -> None:
         self._codec, self._volume, self._range, self._chunk = codec, volume, (minimum, maximum), chunk
+        self._emphasis = emphasis
 
     def _places(self) -> Iterator[tuple[tuple[int, ...], Slices, Slices]]:
         """Every chunk's index, where it lies in the volume, and how much of it is the volume."""
         return touched_chunks(tuple(slice(0, side) for side in self._volume.shape), self._chunk)
+
+    def _faces(self, index: tuple[int, ...]) -> int:
+        shape = self._volume.shape
+        return inner_faces(place_of(index, self._chunk, shape), shape) if self._emphasis else 0
 
     def encode(self, step: float) -> list[bytes]:
         """The payload of every chunk."""
@@ -39,7 +51,8 @@ class Streams:
         payloads = []
         for chunk, (index, _, _) in zip(chunks, self._places(), strict=True):
             extent = jnp.array(chunk_extent(index, self._chunk, self._volume.shape), jnp.int32)
-            encoded = spectral.encode(self._codec.params, jnp.asarray(chunk), *numbers, extent)
+            faces = jnp.int32(self._faces(index))
+            encoded = spectral.encode(self._codec.params, jnp.asarray(chunk), *numbers, extent, faces)
             payloads.append(spectral.to_bytes(encoded))
         return payloads
 

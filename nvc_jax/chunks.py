@@ -123,11 +123,22 @@ class ChunkCodec:
         # float32 holds every value of the narrow dtypes; of the others it holds shares of the range.
         self._is_wide = self._dtype.itemsize > 4 or str(self._dtype) in ("int32", "uint32")
 
-    def encode(self, values: np.ndarray, target: Target, fill_values: tuple[float, ...] = ()) -> bytes:
-        """The payload of a chunk, or of what of it lies in the volume."""
+    def encode(
+        self, values: np.ndarray, target: Target, fill_values: tuple[float, ...] = (), faces: int = 0
+    ) -> bytes:
+        """The payload of a chunk, or of what of it lies in the volume.
+
+        Args:
+            values: (z, y, x), of the volume's dtype.
+            target: what the payload must keep to.
+            fill_values: values that are no measurements.
+            faces: at which the chunk meets others, see ``faces``.
+        """
+        # A bound holds at faces as it does elsewhere: no seam to hide.
+        faces = faces if target.max_error is None else 0
         ordinary = is_ordinary(values, fill_values)
         smallest: Frame | None = None
-        for frame in self._candidates(values, ordinary, target):
+        for frame in self._candidates(values, ordinary, target, faces):
             if target.max_error is not None and not frame.max_error <= target.max_error:
                 continue
             if smallest is None or _size(frame) < _size(smallest):
@@ -189,7 +200,9 @@ class ChunkCodec:
             raise ValueError(f"a payload holds {frame.shape} voxels; a chunk has {self._room}")
         return frame
 
-    def _candidates(self, values: np.ndarray, ordinary: np.ndarray, target: Target) -> Iterator[Frame]:
+    def _candidates(
+        self, values: np.ndarray, ordinary: np.ndarray, target: Target, faces: int
+    ) -> Iterator[Frame]:
         specials = encode_specials(values, ordinary)
 
         def frame(
@@ -212,7 +225,7 @@ class ChunkCodec:
                 return
         spectral_bytes = math.inf
         if bound != 0:
-            for body, correction, decoded in self._transformed(values, ordinary, low, high, target):
+            for body, correction, decoded in self._transformed(values, ordinary, (low, high), target, faces):
                 made = frame(SPECTRAL, body, correction, decoded)
                 if not math.isnan(made.max_error):
                     spectral_bytes = len(body) + len(correction)
@@ -228,9 +241,10 @@ class ChunkCodec:
             yield frame(PACKED, pack_values(filled), decoded=values)
 
     def _transformed(
-        self, values: np.ndarray, ordinary: np.ndarray, low: float, high: float, target: Target
+        self, values: np.ndarray, ordinary: np.ndarray, ends: tuple[float, float], target: Target, faces: int
     ) -> Iterator[tuple[bytes, bytes, np.ndarray]]:
         """Body, correction and what they decode to, unless the step or the bound are too small for it."""
+        low, high = ends
         # A chunk may be far flatter than the volume.
         relative = np.float32(min(target.step / (high - low), 1.0))
         if not relative >= spectral.MIN_STEP:
@@ -245,6 +259,7 @@ class ChunkCodec:
             jnp.asarray(np.pad(given, missing, mode="edge")),
             *(np.float32(number) for number in (base_low, base_high, relative)),
             np.array(values.shape, np.int32),
+            np.int32(faces),
         )
         body = _NUMBERS.pack(low, high, relative) + spectral.to_bytes(encoded)
         shape = check_shape(values.shape)

@@ -220,7 +220,7 @@ class _Counts(NamedTuple):
 @jax.jit
 def _observe(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Array) -> _Counts:
     """Count what the encoder does with a volume."""
-    found = spectral.analyse(model, unit, step, extent)
+    found = spectral.analyse(model, unit, step, extent, jnp.int32(0))
     layout, (integers, classes, modes) = found.layout, found.symbols
     places = bitstream.make_places(model, layout)
     ends = bitstream.end_tokens(places, layout, integers)

@@ -80,7 +80,7 @@ def observe(
 ) -> Observed:
     """Encode and decode a volume, but for the coding; arguments as those of ``spectral.encode``."""
     unit = spectral.centre(volume, minimum, maximum)
-    found = spectral.analyse(model, unit, step, jnp.array(volume.shape, jnp.int32))
+    found = spectral.analyse(model, unit, step, jnp.array(volume.shape, jnp.int32), jnp.int32(0))
     grid = grid_shape(check_shape(unit.shape), BLOCK)
     values = spectral.dequantize(model, found.symbols, grid, found.predictor)
     ways = regions.ways(found.filter_index, found.symbols.modes)

@@ -28,6 +28,7 @@ from nvc_jax.blocks import Shape3, check_shape, grid_shape, map_rows
 from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.choices import choose
 from nvc_jax.classes import ClassModel, decide, make_costs, restore
+from nvc_jax.faces import ALL_FACES, deemphasize, emphasize, face_weights
 from nvc_jax.lanes import lanes_for, read_words, used_words
 from nvc_jax.models import Params
 from nvc_jax.normalize import denormalize, normalize
@@ -45,7 +46,7 @@ _PREDICTORS: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2))
     jax.tree_util.register_dataclass,
     data_fields=[
         *("words", "used", "n_lanes", "minimum", "maximum", "step"),
-        *("filter_index", "predictor", "extent"),
+        *("filter_index", "predictor", "extent", "faces"),
     ],
     meta_fields=["shape", "dtype"],
 )
@@ -62,6 +63,7 @@ class EncodedStream:
         filter_index: int32, of ``transform.FILTERS``.
         predictor: int32, of the block means' predictors.
         extent: int32 (3,), voxels along z, y, x that were encoded; what lies beyond is arbitrary.
+        faces: int32, those at which the volume meets others: see ``faces``.
         shape: (z, y, x) of the volume.
         dtype: name of the volume's dtype.
     """
@@ -75,6 +77,7 @@ class EncodedStream:
     filter_index: jax.Array
     predictor: jax.Array
     extent: jax.Array
+    faces: jax.Array
     shape: Shape3
     dtype: str
 
@@ -87,9 +90,10 @@ def encode(
     maximum: jax.Array,
     step: jax.Array,
     extent: jax.Array | None = None,
+    faces: jax.Array | None = None,
 ) -> EncodedStream:
     """Encode a volume: ``encode_with_symbols`` without the symbols."""
-    return encode_with_symbols(params, volume, minimum, maximum, step, extent)[0]
+    return encode_with_symbols(params, volume, minimum, maximum, step, extent, faces)[0]
 
 
 @jax.jit
@@ -100,6 +104,7 @@ def encode_with_symbols(
     maximum: jax.Array,
     step: jax.Array,
     extent: jax.Array | None = None,
+    faces: jax.Array | None = None,
 ) -> tuple[EncodedStream, BlockSymbols]:
     """Encode a volume; also give what its stream carries, for ``reconstruct``.
 
@@ -110,10 +115,12 @@ def encode_with_symbols(
         maximum: float32, what counts as 1.
         step: float32, of the quantiser, relative to maximum − minimum; at least MIN_STEP.
         extent: int32 (3,), how many voxels along z, y, x count, from the first; all if it is missing.
+        faces: int32, at which the volume meets others that are coded apart; none if it is missing.
     """
     model = ClassModel(**params["entropy"])
     extent = jnp.array(volume.shape, jnp.int32) if extent is None else extent
-    found = analyse(model, centre(volume, minimum, maximum), step, extent)
+    faces = jnp.int32(0) if faces is None else faces
+    found = analyse(model, centre(volume, minimum, maximum), step, extent, faces)
     n_blocks = len(found.symbols.classes)
     n_lanes = lanes_for(found.bits, bits_per_lane(n_blocks), n_blocks)
     words, used = encode_stream(model, found.layout, found.symbols, n_lanes)
@@ -127,6 +134,7 @@ def encode_with_symbols(
         filter_index=found.filter_index,
         predictor=found.predictor,
         extent=extent,
+        faces=faces,
         shape=check_shape(volume.shape),
         dtype=str(volume.dtype),
     )
@@ -160,15 +168,18 @@ class Analysis(NamedTuple):
     predictor: jax.Array
 
 
-def analyse(model: ClassModel, unit: jax.Array, step: jax.Array, extent: jax.Array) -> Analysis:
+def analyse(
+    model: ClassModel, unit: jax.Array, step: jax.Array, extent: jax.Array, faces: jax.Array
+) -> Analysis:
     """Decide everything about a volume that ``centre`` made; all but the coding."""
     grid = grid_shape(check_shape(unit.shape), BLOCK)
     layout = regions.make_layout(grid, extent)
     stretched = regions.stretch(unit, extent)
     filter_index, modes = choose(stretched, step, extent)
-    values = transform.forward(stretched, regions.make_plan(modes, grid, extent), filter_index)
+    plan = regions.make_plan(modes, grid, extent)
+    values = transform.forward(emphasize(stretched, faces), plan, filter_index)
     costs = make_costs(model)
-    values = values * (_scales(layout) / step)
+    values = values * (_scales(layout, grid, faces) / step)
     integers, classes, bits = map_rows(lambda part: decide(costs, part), values)
     differences, predictor = _predict(jnp.where(layout.present, integers[:, 0], 0).reshape(grid))
     integers = integers.at[:, 0].set(differences.reshape(-1))
@@ -178,10 +189,11 @@ def analyse(model: ClassModel, unit: jax.Array, step: jax.Array, extent: jax.Arr
     )
 
 
-def _scales(layout: Layout) -> jax.Array:
-    """What latents of short blocks are scaled by so that errors weigh alike, (n, 512): not their means."""
+def _scales(layout: Layout, grid: Shape3, faces: jax.Array) -> jax.Array:
+    """What latents are scaled by so that errors weigh what they should, (n, 512): not their means."""
     is_mean = jnp.arange(N_LATENTS)[None] == 0
-    return jnp.where(is_mean, jnp.float32(1), regions.error_scale(layout)[:, None])
+    scales = face_weights(grid, faces) * regions.error_scale(layout)[:, None]
+    return jnp.where(is_mean, jnp.float32(1), scales)
 
 
 @jax.jit
@@ -208,9 +220,10 @@ def reconstruct(params: Params, encoded: EncodedStream, symbols: BlockSymbols) -
     modes = symbols.modes.reshape(grid)[::2, ::2, ::2]
     ways = regions.ways(encoded.filter_index, regions.spread(modes, grid).reshape(-1))
     values = values + refine(params["refinement"], values, model.order, symbols.classes, ways, grid)
-    latents = values * (encoded.step / _scales(layout))
+    latents = values * (encoded.step / _scales(layout, grid, encoded.faces))
     plan = regions.make_plan(modes, grid, encoded.extent)
-    unit = regions.unstretch(transform.inverse(latents, plan, encoded.filter_index), encoded.extent)
+    unit = deemphasize(transform.inverse(latents, plan, encoded.filter_index), encoded.faces)
+    unit = regions.unstretch(unit, encoded.extent)
     unit = lax.slice(unit, (0, 0, 0), encoded.shape) + 0.5
     return denormalize(unit, encoded.minimum, encoded.maximum, encoded.dtype)
 
@@ -264,13 +277,14 @@ def _accumulate(differences: jax.Array, predictor: jax.Array) -> jax.Array:
     return lax.switch(predictor, [functools.partial(undo, axes) for axes in _PREDICTORS])
 
 
-_HEAD = struct.Struct("<IIBBxx")
+_HEAD = struct.Struct("<IIBBBx")
 
 
 def to_bytes(encoded: EncodedStream) -> bytes:
     """The stream and what is needed to decode it, but for range, step, shape and dtype."""
     used, n_lanes = int(encoded.used), int(encoded.n_lanes)
-    head = _HEAD.pack(used, n_lanes, int(encoded.filter_index), int(encoded.predictor))
+    choices = (int(number) for number in (encoded.filter_index, encoded.predictor, encoded.faces))
+    head = _HEAD.pack(used, n_lanes, *choices)
     return head + used_words(encoded.words, used)
 
 
@@ -291,9 +305,11 @@ def from_bytes(
     n_blocks = math.prod(grid_shape(shape, BLOCK))
     if len(payload) < _HEAD.size:
         raise ValueError(f"a payload of {len(payload)} bytes lacks its head of {_HEAD.size}")
-    used, n_lanes, filter_index, predictor = _HEAD.unpack_from(payload)
-    if filter_index >= len(transform.FILTERS) or predictor >= len(_PREDICTORS):
-        raise ValueError(f"a payload's head names filter {filter_index} and predictor {predictor}")
+    used, n_lanes, filter_index, predictor, faces = _HEAD.unpack_from(payload)
+    if filter_index >= len(transform.FILTERS) or predictor >= len(_PREDICTORS) or faces > ALL_FACES:
+        raise ValueError(
+            f"a payload's head names filter {filter_index}, predictor {predictor}, faces {faces:#b}"
+        )
     capacity = stream_capacity(n_blocks, N_LATENTS)
     words = read_words(payload, _HEAD.size, used, n_lanes, n_blocks, capacity)
     # NumPy's numbers, not JAX's: each of those is a call of the device.
@@ -305,6 +321,7 @@ def from_bytes(
         "step": np.float32(step),
         "filter_index": np.int32(filter_index),
         "predictor": np.int32(predictor),
+        "faces": np.int32(faces),
         "extent": np.array(shape if extent is None else extent, np.int32),
     }
     return EncodedStream(words=jnp.asarray(words), shape=shape, dtype=dtype, **numbers)

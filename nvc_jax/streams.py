@@ -46,6 +46,12 @@ def chunk_extent(index: tuple[int, ...], chunk: Shape3, shape: Shape3) -> Shape3
     return check_shape(tuple(part.stop - part.start for part in place_of(index, chunk, shape)))
 
 
+def inner_faces(place: Slices, shape: tuple[int, ...]) -> int:
+    """The faces at which a chunk of a volume of ``shape`` meets others, see ``faces``."""
+    ends = ((part.start > 0, part.stop < side) for part, side in zip(place, shape, strict=True))
+    return sum(met << bit for bit, met in enumerate(itertools.chain.from_iterable(ends)))
+
+
 def find_step(
     psnr_of: Callable[[float], float], psnr: float, steps: tuple[float, float], start: float | None = None
 ) -> float:
@@ -85,12 +91,16 @@ class ChunkedVolume:
 
     def encode(self, place: Slices, target: Target) -> bytes:
         """The payload of the chunk that lies at ``place`` in the volume."""
-        return self._chunk_codec.encode(read_part(self._volume, place), target, self._found.fill_values)
+        return self._encode(read_part(self._volume, place), place, target)
+
+    def _encode(self, values: np.ndarray, place: Slices, target: Target) -> bytes:
+        faces = inner_faces(place, self._volume.shape)
+        return self._chunk_codec.encode(values, target, self._found.fill_values, faces)
 
     def _errors(self, place: Slices, step: float) -> tuple[float, int]:
         """Sum of the squared errors of a chunk encoded with ``step``, and of how many voxels."""
         original = read_part(self._volume, place)
-        payload = self._chunk_codec.encode(original, Target(None, step), self._found.fill_values)
+        payload = self._encode(original, place, Target(None, step))
         ordinary = is_ordinary(original, self._found.fill_values)
         return squared_errors(original[ordinary], self._chunk_codec.decode(payload)[ordinary])
 

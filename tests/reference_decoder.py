@@ -260,7 +260,7 @@ def unfilter(name: int) -> np.ndarray:
 
 
 def decode_spectral(body: bytes, extent: Shape, room: Shape, params: Any, is_wide: bool) -> np.ndarray:
-    low, high, step, used, n_lanes, name, predictor = struct.unpack_from("<ddfIIBBxx", body)
+    low, high, step, used, n_lanes, name, predictor, faces = struct.unpack_from("<ddfIIBBBx", body)
     entropy = {key: np.asarray(value) for key, value in params["entropy"].items()}
     grid = tuple(-(-side // 8) for side in room)
     n = math.prod(grid)
@@ -309,8 +309,19 @@ def decode_spectral(body: bytes, extent: Shape, room: Shape, params: Any, is_wid
     values = np.sign(integers) * (np.abs(integers) - less)
     values = values + refinement(params["refinement"], values, order, classes, 3 * name + modes, grid)
     scale = np.where(shorts, np.sqrt(short_sides / 8), 1).prod(axis=1)[:, None]
+    emphasis, weights = pre_emphasis()
+    for axis in range(3):
+        for end, at in enumerate((index[:, axis] == 0, index[:, axis] == grid[axis] - 1)):
+            if faces >> 2 * axis + end & 1:
+                scale = scale * np.where(at[:, None], weights[frequency[:, axis]][None], 1)
     latents = values * float(step) / np.where(np.arange(512)[None] == 0, 1, scale)
     unit = inverse(latents.reshape(*grid, 8, 8, 8), modes.reshape(grid), name, extent)
+    for axis in range(3):
+        for end in range(2):
+            if faces >> 2 * axis + end & 1:
+                part = np.moveaxis(np.flip(unit, axis) if end else unit, axis, 0)
+                part[:4] = np.tensordot(np.linalg.inv(emphasis), part[:4].copy(), 1)
+    unit = unstretched(unit, extent)
     unit = unit[tuple(slice(0, side) for side in extent)] + 0.5
     if is_wide:
         return low + np.clip(unit, 0, 1) * (high - low)
@@ -411,6 +422,21 @@ def inverse(latents: np.ndarray, modes: np.ndarray, name: int, extent: Shape) ->
             part[axis] = slice(border - 4, border + 4)
             voxels = np.moveaxis(volume[tuple(part)], axis, 0)
             volume[tuple(part)] = np.moveaxis(np.tensordot(undo, voxels, 1), 0, axis)
+    return volume
+
+
+def pre_emphasis() -> tuple[np.ndarray, np.ndarray]:
+    """What is done to the four voxels next to a face, and the weights of frequencies across it."""
+    mix = np.eye(4)
+    mix[1:, 1:] = [[1.179, 0.434, 0.226], [-0.067, 1.092, 0.577], [-0.022, -0.286, 0.987]]
+    emphasis = dct(4).T @ mix @ dct(4)
+    undo = np.eye(8)
+    undo[:4, :4] = np.linalg.inv(emphasis)
+    return emphasis, np.sqrt(np.array([4, 2, 1, 1, 1, 1, 1, 1]) @ (undo @ dct(8).T) ** 2)
+
+
+def unstretched(volume: np.ndarray, extent: Shape) -> np.ndarray:
+    """The sides that do not end with a block as they were."""
     for axis, side in enumerate(extent):
         m, start = (side - 1) % 8 + 1, (side - 1) // 8 * 8
         part = np.moveaxis(volume, axis, 0)

@@ -6,7 +6,7 @@ import pytest
 import nvc_jax
 
 ORDER = """
-blocks normalize quantize entropy lanes packing specials lattice correction metrics cells transform
+blocks normalize quantize entropy lanes packing specials lattice correction metrics cells faces transform
 regions classes refinement models checkpoints bitstream choices spectral geometric residuals sparse latents
 extras metadata flat files locations formats images stores volumes header survey parallel
 codec chunks streams windows targets container payloads reader pipeline inspection zarr_codec datasets
