@@ -71,6 +71,8 @@ def main() -> None:
             bits = found.pop("bytes") / without.pop("bytes")
             found |= {f"{key}_without": value for key, value in without.items()} | {"bits": bits}
             measured.setdefault(name, {})[str(psnr)] = found
+            if name not in PICTURES:
+                continue
             if psnr == PSNRS[0]:
                 panels[f"{psnr} dB, no emphasis\njump at faces: {found['jump_without']:.2f}"] = unjoined[
                     DETAIL
