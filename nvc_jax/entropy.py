@@ -185,44 +185,81 @@ def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active:
     lacking = tables.tokens[row, token] & _FREQUENCY_MASK == 0
     token = jnp.where(lacking, ESCAPE, token).astype(jnp.uint32)
     extra = jnp.where(lacking, (value + (1 << _ESCAPE_BITS - 1)).astype(jnp.uint32), extra)
-    n_bits = jnp.where(lacking, _ESCAPE_BITS, n_bits).astype(jnp.uint32)
-    has_extra = active & (n_bits > 0)
-    coder = lax.cond(jnp.any(has_extra), _push_bits, lambda c, *_: c, coder, extra, n_bits, has_extra)
-    return push_token(coder, tables, row, token, active)
+    n_bits = jnp.where(active, jnp.where(lacking, _ESCAPE_BITS, n_bits), 0).astype(jnp.uint32)
+    # A state takes up to 16 bits at a time: the high bits go first, of the few integers that have more.
+    has_high = n_bits > _BITS_AT_ONCE
+    coder = lax.cond(jnp.any(has_high), _push_high, lambda c, *_: c, coder, extra, n_bits, has_high)
+    states, overflow = _push_bits(coder.states, extra, jnp.minimum(n_bits, _BITS_AT_ONCE))
+    return _push_token(coder._replace(states=states), tables, row, token, active, [overflow])
 
 
 def push_token(coder: Coder, tables: Tables, row: jax.Array, token: jax.Array, active: jax.Array) -> Coder:
     """Code one token, uint32 (lanes,), in each active lane; else as ``push``."""
-    entry = tables.tokens[row, token]
+    return _push_token(coder, tables, row, token, active, [])
+
+
+class _Overflow(NamedTuple):
+    """Words that lanes append: whether each does, and the word (in the low 16 bits)."""
+
+    lanes: jax.Array
+    words: jax.Array
+
+
+def _push_token(
+    coder: Coder,
+    tables: Tables,
+    row: jax.Array,
+    token: jax.Array,
+    active: jax.Array,
+    earlier: list[_Overflow],
+) -> Coder:
+    """``push_token``; what overflowed ``earlier`` is appended first, together with what does now."""
+    states, entry = coder.states, tables.tokens[row, token]
     frequency, start = entry & _FREQUENCY_MASK, entry >> jnp.uint32(16)
-    coder = _append(coder, active & (coder.states >> jnp.uint32(32 - PRECISION) >= frequency))
-    states = coder.states
-    pushed = (states // frequency << jnp.uint32(PRECISION)) + states % frequency + start
+    overflows = active & (states >> jnp.uint32(32 - PRECISION) >= frequency)
+    coder = _append(coder, [*earlier, _Overflow(overflows, states)])
+    states = jnp.where(overflows, states >> jnp.uint32(16), states)
+    quotient = states // frequency
+    pushed = (quotient << jnp.uint32(PRECISION)) + (states - quotient * frequency) + start
     return coder._replace(states=jnp.where(active, pushed, states))
 
 
-def _push_bits(coder: Coder, extra: jax.Array, n_bits: jax.Array, active: jax.Array) -> Coder:
-    """A state takes up to 16 bits at a time: the high bits go first, of the few integers that have more."""
-
-    def push(coder: Coder, bits: jax.Array, width: jax.Array, active: jax.Array) -> Coder:
-        coder = _append(coder, active & (coder.states >> jnp.uint32(16) >> (jnp.uint32(16) - width) > 0))
-        return coder._replace(states=jnp.where(active, coder.states << width | bits, coder.states))
-
-    high = jnp.maximum(n_bits, _BITS_AT_ONCE) - jnp.uint32(_BITS_AT_ONCE)
-    has_high = active & (high > 0)
-    high_bits = extra >> jnp.uint32(_BITS_AT_ONCE)
-    coder = lax.cond(jnp.any(has_high), push, lambda c, *_: c, coder, high_bits, high, has_high)
-    low_bits = extra & jnp.uint32((1 << _BITS_AT_ONCE) - 1)
-    return push(coder, low_bits, n_bits - high, active)
+def _push_bits(states: jax.Array, extra: jax.Array, width: jax.Array) -> tuple[jax.Array, _Overflow]:
+    """Put the low ``width`` bits of ``extra`` on top of states; 0 bits, at most 16."""
+    overflows = states >> jnp.uint32(16) >> (jnp.uint32(16) - width) > 0
+    overflows &= width > 0
+    left = jnp.where(overflows, states >> jnp.uint32(16), states)
+    bits = extra & ((jnp.uint32(1) << width) - 1)
+    return left << width | bits, _Overflow(overflows, states)
 
 
-def _append(coder: Coder, overflows: jax.Array) -> Coder:
-    """Move the low 16 bits of the lanes that overflow to the stream."""
-    place = coder.used + jnp.cumsum(overflows.astype(jnp.int32)) - 1
-    place = jnp.where(overflows, place, coder.words.shape[0])
-    words = coder.words.at[place].set(coder.states.astype(jnp.uint16), mode="drop")
-    states = jnp.where(overflows, coder.states >> jnp.uint32(16), coder.states)
-    return Coder(states, words, coder.used + jnp.sum(overflows, dtype=jnp.int32))
+def _push_high(coder: Coder, extra: jax.Array, n_bits: jax.Array, has_high: jax.Array) -> Coder:
+    width = jnp.where(has_high, n_bits - jnp.uint32(_BITS_AT_ONCE), 0)
+    states, overflow = _push_bits(coder.states, extra >> jnp.uint32(_BITS_AT_ONCE), width)
+    return _append(coder, [overflow])._replace(states=states)
+
+
+def _append(coder: Coder, overflows: list[_Overflow]) -> Coder:
+    """Append words to the stream; states stay what they are."""
+    mask = jnp.concatenate([overflow.lanes for overflow in overflows])
+    words = jnp.concatenate([overflow.words for overflow in overflows]).astype(jnp.uint16)
+    rank, count = _rank(mask)
+    place = jnp.where(mask, coder.used + rank - 1, coder.words.shape[0])
+    words = coder.words.at[place].set(words, mode="drop")
+    return coder._replace(words=words, used=coder.used + count)
+
+
+def _rank(mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Of each place of a bool (n,), how many are true up to it, int32 (n,); and how many are in all."""
+    # By 32 bits at a time: a running sum over all lanes would take as long as all else of a step.
+    n, bit = mask.shape[0], jnp.arange(32, dtype=jnp.uint32)
+    bits = jnp.pad(mask, (0, -n % 32)).reshape(-1, 32).astype(jnp.uint32)
+    packed = jnp.sum(bits << bit[None], axis=1, dtype=jnp.uint32)
+    counts = lax.population_count(packed).astype(jnp.int32)
+    ends = jnp.cumsum(counts, dtype=jnp.int32)
+    up_to = packed[:, None] & ((jnp.uint32(2) << bit) - 1)[None]
+    ranks = (ends - counts)[:, None] + lax.population_count(up_to).astype(jnp.int32)
+    return ranks.reshape(-1)[:n], ends[-1]
 
 
 def finish_encoding(coder: Coder, n_lanes: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -247,61 +284,70 @@ def start_decoding(words: jax.Array, used: jax.Array, n_lanes: jax.Array, max_la
 
 def pop(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
     """Decode one integer in each active lane, the inverse of ``push``; int32 (lanes,), else 0."""
-    coder, token = pop_token(coder, tables, row, active)
-    n_bits = n_extra_bits(token)
-    has_extra = active & (n_bits > 0)
-    coder, extra = lax.cond(
-        jnp.any(has_extra), _pop_bits, lambda c, n, _: (c, jnp.zeros_like(n)), coder, n_bits, has_extra
+    states, token = _pop_token(coder.states, tables, row, active)
+    n_bits = jnp.where(active, n_extra_bits(token), 0)
+    width = jnp.minimum(n_bits, _BITS_AT_ONCE)
+    low = active & (states < _LOWEST)
+    # A word that is taken lies below what there is, so it is known before which lanes take a second one.
+    low_after = (width > 0) & (jnp.where(low, states, states >> jnp.uint32(16)) >> width == 0)
+    (second, first), coder = _take(coder, [low_after, low])
+    states = jnp.where(low, states << jnp.uint32(16) | first, states)
+    bits, states = states & ((jnp.uint32(1) << width) - 1), states >> width
+    coder = coder._replace(states=jnp.where(low_after, states << jnp.uint32(16) | second, states))
+    has_high = n_bits > _BITS_AT_ONCE
+    coder, high = lax.cond(
+        jnp.any(has_high), _pop_high, lambda c, n, _: (c, jnp.zeros_like(n)), coder, n_bits, has_high
     )
-    return coder, jnp.where(active, from_token(token, extra), 0)
+    value = from_token(token, bits | high << jnp.uint32(_BITS_AT_ONCE))
+    return coder, jnp.where(active, value, 0)
 
 
 def pop_token(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
     """Decode one token in each active lane, the inverse of ``push_token``; uint32 (lanes,)."""
-    if tables.slots is None:
-        return _search_token(coder, tables, row, active)
-    states = coder.states
-    entry = tables.slots[row, states & jnp.uint32((1 << PRECISION) - 1)]
-    frequency = (entry >> jnp.uint32(6) & jnp.uint32((1 << PRECISION) - 1)) + 1
-    popped = frequency * (states >> jnp.uint32(PRECISION)) + (entry >> jnp.uint32(6 + PRECISION))
-    coder = _refill(coder._replace(states=jnp.where(active, popped, states)), active)
-    return coder, entry & jnp.uint32(N_TOKENS - 1)
+    states, token = _pop_token(coder.states, tables, row, active)
+    return _refill(coder._replace(states=states), active), token
 
 
-def _search_token(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
-    """As ``pop_token``, by where tokens start."""
-    states, entries = coder.states, tables.tokens[row]
+def _pop_token(
+    states: jax.Array, tables: Tables, row: jax.Array, active: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Tokens, and the states that are left of those of active lanes, which may be too low."""
     slot = states & jnp.uint32((1 << PRECISION) - 1)
-    starts = entries >> jnp.uint32(16)
+    if tables.slots is None:
+        token, frequency, offset = _search_token(tables, row, slot)
+    else:
+        entry = tables.slots[row, slot]
+        token = entry & jnp.uint32(N_TOKENS - 1)
+        frequency = (entry >> jnp.uint32(6) & jnp.uint32((1 << PRECISION) - 1)) + 1
+        offset = entry >> jnp.uint32(6 + PRECISION)
+    popped = frequency * (states >> jnp.uint32(PRECISION)) + offset
+    return jnp.where(active, popped, states), token
+
+
+def _search_token(tables: Tables, row: jax.Array, slot: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Tokens at slots, their frequencies, and how far the slots lie in them, by where tokens start."""
+    entries = tables.tokens[row]
     # Of those that start at the same slot only the last has a frequency.
-    token = jnp.sum(starts <= slot[:, None], axis=1, dtype=jnp.int32) - 1
+    token = jnp.sum(entries >> jnp.uint32(16) <= slot[:, None], axis=1, dtype=jnp.int32) - 1
     entry = jnp.take_along_axis(entries, token[:, None], axis=1)[:, 0]
-    start, frequency = entry >> jnp.uint32(16), entry & _FREQUENCY_MASK
-    popped = frequency * (states >> jnp.uint32(PRECISION)) + slot - start
-    coder = _refill(coder._replace(states=jnp.where(active, popped, states)), active)
-    return coder, token.astype(jnp.uint32)
+    return token.astype(jnp.uint32), entry & _FREQUENCY_MASK, slot - (entry >> jnp.uint32(16))
 
 
-def _pop_bits(coder: Coder, n_bits: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
-    def pop(coder: Coder, width: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
-        bits = coder.states & ((jnp.uint32(1) << width) - 1)
-        states = jnp.where(active, coder.states >> width, coder.states)
-        return _refill(coder._replace(states=states), active), jnp.where(active, bits, 0)
-
-    high = jnp.maximum(n_bits, _BITS_AT_ONCE) - jnp.uint32(_BITS_AT_ONCE)
-    coder, extra = pop(coder, n_bits - high, active)
-    has_high = active & (high > 0)
-    coder, high_bits = lax.cond(
-        jnp.any(has_high), pop, lambda c, n, _: (c, jnp.zeros_like(n)), coder, high, has_high
-    )
-    return coder, extra | high_bits << jnp.uint32(_BITS_AT_ONCE)
+def _pop_high(coder: Coder, n_bits: jax.Array, has_high: jax.Array) -> tuple[Coder, jax.Array]:
+    width = jnp.where(has_high, n_bits - jnp.uint32(_BITS_AT_ONCE), 0)
+    bits = coder.states & ((jnp.uint32(1) << width) - 1)
+    return _refill(coder._replace(states=coder.states >> width), has_high), bits
 
 
 def _refill(coder: Coder, active: jax.Array) -> Coder:
     """Take a word from the stream in the lanes whose state is too low."""
     low = active & (coder.states < _LOWEST)
-    count = jnp.sum(low, dtype=jnp.int32)
-    place = coder.used - count + jnp.cumsum(low.astype(jnp.int32)) - 1
-    word = coder.words.at[place].get(mode="clip").astype(jnp.uint32)
-    states = jnp.where(low, coder.states << jnp.uint32(16) | word, coder.states)
-    return coder._replace(states=states, used=coder.used - count)
+    (words,), coder = _take(coder, [low])
+    return coder._replace(states=jnp.where(low, coder.states << jnp.uint32(16) | words, coder.states))
+
+
+def _take(coder: Coder, lanes: list[jax.Array]) -> tuple[list[jax.Array], Coder]:
+    """The stream's last words, uint32, for lanes; those of the first entry of ``lanes`` lie first."""
+    rank, count = _rank(jnp.concatenate(lanes))
+    words = coder.words.at[coder.used - count + rank - 1].get(mode="clip").astype(jnp.uint32)
+    return jnp.split(words, len(lanes)), coder._replace(used=coder.used - count)
