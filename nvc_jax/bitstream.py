@@ -69,7 +69,17 @@ def make_places(model: ClassModel, layout: Layout) -> Places:
 
 def end_tokens(places: Places, layout: Layout, integers: jax.Array) -> jax.Array:
     """Where the last integer but the mean lies that is not zero, in units rounded up; int32 (n,)."""
-    place = jnp.where(integers != 0, places.places[layout.kind], -1)
+    return _ends_of(_in_order(places, layout, integers))
+
+
+def _in_order(places: Places, layout: Layout, integers: jax.Array) -> jax.Array:
+    """Blocks' integers in the order in which they are coded, int32 (n, 511)."""
+    block = jnp.arange(len(integers), dtype=jnp.int32)[:, None]
+    return integers.reshape(-1)[block * N_LATENTS + places.latents[layout.kind]]
+
+
+def _ends_of(ordered: jax.Array) -> jax.Array:
+    place = jnp.where(ordered != 0, jnp.arange(ordered.shape[1], dtype=jnp.int32)[None], -1)
     return (jnp.max(place, axis=1) + _END_UNIT) // _END_UNIT
 
 
@@ -95,7 +105,7 @@ class _Queue(NamedTuple):
 
     Attributes:
         keys: int32 (n,), class, kind and how many integers, packed: what is looked up at every step.
-        offsets: int32 (n,), where each block's latents lie.
+        offsets: int32 (n,), where each block's integers lie, in order.
         ends: int32 (n,), integers of all blocks up to this one.
     """
 
@@ -107,13 +117,13 @@ class _Queue(NamedTuple):
 def _make_queue(layout: Layout, classes: jax.Array, counts: jax.Array) -> _Queue:
     order = jnp.argsort(counts == 0, stable=True).astype(jnp.int32)
     keys = (classes << 3 | layout.kind) << 9 | counts
-    return _Queue(keys[order], order * N_LATENTS, jnp.cumsum(counts[order], dtype=jnp.int32))
+    return _Queue(keys[order], order * (N_LATENTS - 1), jnp.cumsum(counts[order], dtype=jnp.int32))
 
 
-def _find(model: ClassModel, places: Places, key: jax.Array, place: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Latent and table at a place of blocks with such keys."""
+def _row(model: ClassModel, places: Places, key: jax.Array, place: jax.Array) -> jax.Array:
+    """The table at a place of blocks with such keys."""
     latent = places.latents.reshape(-1)[(key >> 9 & 7) * (N_LATENTS - 1) + place]
-    return latent, model.tables.reshape(-1)[(key >> 12) * N_LATENTS + latent]
+    return model.tables.reshape(-1)[(key >> 12) * N_LATENTS + latent]
 
 
 def _count(key: jax.Array) -> jax.Array:
@@ -158,17 +168,17 @@ def encode_stream(
     n_classes = model.tables.shape[0]
     max_lanes = max_lanes_for(n)
     tables, places = _head_tables(model), make_places(model, layout)
-    end = end_tokens(places, layout, integers)
+    ordered = _in_order(places, layout, integers)
+    end = _ends_of(ordered)
     queue = _make_queue(layout, classes, n_coded(places, layout, end))
     runs = share_out(queue.ends[-1], n_lanes, max_lanes)
-    values = integers.reshape(-1)
+    values = ordered.reshape(-1)
 
     def push_integer(backwards: jax.Array, state: tuple) -> tuple:
         coder, index, place = state
         _, active = runs.at(runs.length - 1 - backwards)
-        latent, row = _find(model, places, queue.keys[index], place)
-        value = values[queue.offsets[index] + latent]
-        coder = entropy.push(coder, tables.latents, row, value, active)
+        row = _row(model, places, queue.keys[index], place)
+        coder = entropy.push(coder, tables.latents, row, values[queue.offsets[index] + place], active)
         place = jnp.where(active, place - 1, place)
         is_first = place < 0
         index = jnp.maximum(index - is_first.astype(jnp.int32), 0)
@@ -252,21 +262,25 @@ def decode_stream(
     )
     (classes, modes, ends, means), coder = decode_heads(model, layout, words, used, n_lanes)
     tables, places = _head_tables(model), make_places(model, layout)
-    queue = _make_queue(layout, classes, n_coded(places, layout, ends))
+    counts = n_coded(places, layout, ends)
+    queue = _make_queue(layout, classes, counts)
     runs = share_out(queue.ends[-1], n_lanes, max_lanes)
 
     def pop_integer(step: jax.Array, state: tuple) -> tuple:
-        coder, integers, index, place = state
-        _, active = runs.at(step)
+        coder, coded, index, place = state
+        item, active = runs.at(step)
         key = queue.keys[index]
-        latent, row = _find(model, places, key, place)
-        coder, value = entropy.pop(coder, tables.latents, row, active)
-        target = jnp.where(active, queue.offsets[index] + latent, n * n_latents)
-        integers = integers.at[target].set(value, mode="drop")
+        coder, value = entropy.pop(coder, tables.latents, _row(model, places, key, place), active)
+        coded = coded.at[jnp.where(active, item, n * n_latents)].set(value, mode="drop")
         is_last = place + 1 >= _count(key)
-        return coder, integers, index + is_last.astype(jnp.int32), jnp.where(is_last, 0, place + 1)
+        return coder, coded, index + is_last.astype(jnp.int32), jnp.where(is_last, 0, place + 1)
 
-    integers = varying_like(words, jnp.zeros((n, n_latents), jnp.int32).at[:, 0].set(means).reshape(-1))
-    start = (coder, integers, *_locate(queue.ends, jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))))
-    _, integers, *_ = lax.fori_loop(0, runs.length, pop_integer, start)
-    return BlockSymbols(integers.reshape(n, n_latents), classes, modes)
+    # In the order in which they are coded: every lane writes where it wrote last, which stays in cache.
+    coded = varying_like(words, jnp.zeros(n * n_latents, jnp.int32))
+    start = (coder, coded, *_locate(queue.ends, jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))))
+    _, coded, *_ = lax.fori_loop(0, runs.length, pop_integer, start)
+    place = places.places[layout.kind]
+    is_coded = (place >= 0) & (place < counts[:, None])
+    item = (jnp.cumsum(counts, dtype=jnp.int32) - counts)[:, None] + place
+    integers = jnp.where(is_coded, coded[jnp.where(is_coded, item, 0)], 0)
+    return BlockSymbols(integers.at[:, 0].set(means), classes, modes)
