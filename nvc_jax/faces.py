@@ -45,18 +45,15 @@ def _has(faces: jax.Array, axis: int, end: int) -> jax.Array:
 
 
 def _map_faces(volume: jax.Array, faces: jax.Array, matrix: np.ndarray) -> jax.Array:
-    def mapped(volume: jax.Array) -> jax.Array:
-        for axis, side in enumerate(volume.shape):
-            for end, across in enumerate((matrix, matrix[::-1, ::-1])):
-                start = end * (side - _REACH)
-                near = lax.slice_in_dim(volume, start, start + _REACH, axis=axis)
-                chosen = jnp.where(_has(faces, axis, end), across, np.eye(_REACH, dtype=np.float32))
-                near = jnp.tensordot(chosen, near, axes=([1], [axis]), precision=lax.Precision.HIGHEST)
-                near = jnp.moveaxis(near, 0, axis)
-                volume = lax.dynamic_update_slice_in_dim(volume, near, start, axis)
-        return volume
-
-    return lax.cond(faces != 0, mapped, lambda volume: volume, volume)
+    for axis, side in enumerate(volume.shape):
+        for end, across in enumerate((matrix, matrix[::-1, ::-1])):
+            start = end * (side - _REACH)
+            near = lax.slice_in_dim(volume, start, start + _REACH, axis=axis)
+            # Not a branch: one that leaves all as it is would copy the volume.
+            chosen = jnp.where(_has(faces, axis, end), across, np.eye(_REACH, dtype=np.float32))
+            near = jnp.tensordot(chosen, near, axes=([1], [axis]), precision=lax.Precision.HIGHEST)
+            volume = lax.dynamic_update_slice_in_dim(volume, jnp.moveaxis(near, 0, axis), start, axis)
+    return volume
 
 
 def emphasize(volume: jax.Array, faces: jax.Array) -> jax.Array:
