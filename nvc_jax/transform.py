@@ -34,7 +34,8 @@ from nvc_jax.cells import (
 FILTERS = ("none", "orthonormal", "half", "biorthogonal")
 """Strengths of the filter, weakest first but one: each suits other data, and the encoder chooses."""
 
-_BLOCKS_PER_SLAB = 4096  # so that a slab stays in the last level of cache
+_ANALYSED_AT_ONCE, _SYNTHESIZED_AT_ONCE = 4096, 512
+"""Blocks of a slab each way: analysis in one slab needs no copies, synthesis is faster within the cache."""
 
 
 class Plan(NamedTuple):
@@ -245,7 +246,7 @@ def _synthesize_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> j
 
 
 def _map_slabs(
-    function: Callable[[jax.Array, Plan], jax.Array], items: jax.Array, plan: Plan, layer: int
+    function: Callable[[jax.Array, Plan], jax.Array], items: jax.Array, plan: Plan, layer: int, at_once: int
 ) -> jax.Array:
     """Map slabs of whole layers of regions, so that what lies between stays in cache.
 
@@ -255,9 +256,10 @@ def _map_slabs(
         items: first axis: ``layer`` entries for each layer of blocks.
         plan: of the whole grid.
         layer: entries of a layer.
+        at_once: blocks of a slab, about.
     """
     n_layers = plan.crossed.shape[1]
-    per_slab = max(2, _BLOCKS_PER_SLAB // math.prod(plan.crossed.shape[2:]) // 2 * 2)
+    per_slab = max(2, at_once // math.prod(plan.crossed.shape[2:]) // 2 * 2)
     if n_layers <= per_slab:
         return function(items, plan)
     n_slabs = -(-n_layers // per_slab)
@@ -293,7 +295,7 @@ def map_latents(
         return function(_analyse_slab(to_cells(slab), plan, filter_index))
 
     volume = _filter_depth(volume, plan, _tables()[0], filter_index)
-    return _map_slabs(one, volume, plan, BLOCK)
+    return _map_slabs(one, volume, plan, BLOCK, _ANALYSED_AT_ONCE)
 
 
 def forward(volume: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
@@ -318,5 +320,5 @@ def inverse(latents: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Arra
         cells = _synthesize_slab(slab.T.reshape(BLOCK, BLOCK, BLOCK, -1), plan, filter_index)
         return from_cells(cells, check_shape(plan.crossed.shape[1:]))
 
-    volume = _map_slabs(one, latents, plan, math.prod(plan.crossed.shape[2:]))
+    volume = _map_slabs(one, latents, plan, math.prod(plan.crossed.shape[2:]), _SYNTHESIZED_AT_ONCE)
     return _filter_depth(volume, plan, _tables()[1], filter_index)

@@ -54,7 +54,8 @@ def test_slabs_change_nothing(layers: int, per_slab: int) -> None:
     original = jnp.asarray(volume(shape))
     whole = forward(original, plan, index)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transform, "_BLOCKS_PER_SLAB", per_slab * 6)
+        for name in ("_ANALYSED_AT_ONCE", "_SYNTHESIZED_AT_ONCE"):
+            patch.setattr(transform, name, per_slab * 6)
         # Lambdas, for jax.jit to compile them anew.
         sliced = jax.jit(lambda *given: transform.forward(*given))(original, plan, index)
         back = jax.jit(lambda *given: transform.inverse(*given))(whole, plan, index)
