@@ -119,7 +119,9 @@ class ChunkCodec:
     """
 
     def __init__(self, codec: Codec, room: Shape3, dtype: np.dtype) -> None:
-        self._params, self._room, self._dtype = codec.params, room, np.dtype(dtype)
+        self._room, self._dtype = room, np.dtype(dtype)
+        # Once, not at every call.
+        self._params = jax.device_put(codec.params)
         # float32 holds every value of the narrow dtypes; of the others it holds shares of the range.
         self._is_wide = self._dtype.itemsize > 4 or str(self._dtype) in ("int32", "uint32")
 
@@ -251,12 +253,14 @@ class ChunkCodec:
             return
         base_low, base_high = (0.0, 1.0) if self._is_wide else (low, high)
         filled = values if ordinary.all() else np.where(ordinary, values, low)
-        given = ((filled - low) / (high - low) if self._is_wide else filled).astype(np.float32)
+        given = ((filled - low) / (high - low) if self._is_wide else filled).astype(np.float32, copy=False)
         given = fill_smoothly(given, ordinary)
-        missing = [(0, most - side) for side, most in zip(values.shape, self._room, strict=True)]
+        if given.shape != self._room:
+            missing = [(0, most - side) for side, most in zip(given.shape, self._room, strict=True)]
+            given = np.pad(given, missing, mode="edge")
         encoded, symbols = spectral.encode_with_symbols(
             self._params,
-            jnp.asarray(np.pad(given, missing, mode="edge")),
+            jnp.asarray(given),
             *(np.float32(number) for number in (base_low, base_high, relative)),
             np.array(values.shape, np.int32),
             np.int32(faces),
