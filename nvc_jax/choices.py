@@ -40,8 +40,8 @@ def _samples(volume: jax.Array) -> jax.Array:
             *(range(0, length - side + 1, side) for length, side in zip(volume.shape, sides, strict=True))
         )
     )
-    # Of small volumes half: each is transformed in five ways.
-    count = min(len(corners), max(4, min(_MAX_SAMPLES, len(corners) // 2)))
+    # Of small volumes a quarter: each is transformed in five ways. Twice as many save 0.1 % of the bits.
+    count = min(len(corners), max(2, min(_MAX_SAMPLES, len(corners) // 4)))
     chosen = [corners[(2 * i + 1) * len(corners) // (2 * count)] for i in range(count)]
     return jnp.stack([lax.slice(volume, c, [a + b for a, b in zip(c, sides, strict=True)]) for c in chosen])
 
