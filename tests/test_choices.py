@@ -64,5 +64,5 @@ def test_regions_that_are_cut_off_are_not_large() -> None:
 
 def test_small_volumes_are_one_sample_and_large_ones_a_few() -> None:
     assert choices._samples(jnp.zeros((8, 16, 24))).shape == (1, 8, 16, 24)
-    assert choices._samples(jnp.zeros((64, 64, 64))).shape == (4, 32, 32, 32)
+    assert choices._samples(jnp.zeros((64, 64, 64))).shape == (2, 32, 32, 32)
     assert choices._samples(jnp.zeros((128, 128, 128))).shape == (6, 32, 32, 32)
