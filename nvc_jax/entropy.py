@@ -288,7 +288,7 @@ def pop(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tupl
     n_bits = jnp.where(active, n_extra_bits(token), 0)
     width = jnp.minimum(n_bits, _BITS_AT_ONCE)
     low = active & (states < _LOWEST)
-    # A word that is taken lies below what there is, so it is known before which lanes take a second one.
+    # Words come in at the low end: whether a state is too low once its bits are gone depends on none of them.
     low_after = (width > 0) & (jnp.where(low, states, states >> jnp.uint32(16)) >> width == 0)
     (second, first), coder = _take(coder, [low_after, low])
     states = jnp.where(low, states << jnp.uint32(16) | first, states)
