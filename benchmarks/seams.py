@@ -74,9 +74,8 @@ def main() -> None:
             if name not in PICTURES:
                 continue
             if psnr == PSNRS[0]:
-                panels[f"{psnr} dB, no emphasis\njump at faces: {found['jump_without']:.2f}"] = unjoined[
-                    DETAIL
-                ]
+                label = f"{psnr} dB, no emphasis\njump at faces: {found['jump_without']:.2f}"
+                panels[label] = unjoined[DETAIL]
             panels[f"{psnr} dB\njump at faces: {found['jump']:.2f}"] = decoded[DETAIL]
         print(name, measured[name], flush=True)
         if name in PICTURES:

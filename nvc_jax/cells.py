@@ -63,3 +63,10 @@ def multiply(matrix: jax.Array, cells: jax.Array, axis: int) -> jax.Array:
     columns = cells.reshape(lead, size, -1)
     matrices = jnp.broadcast_to(matrix, (lead, *matrix.shape))  # a plain batch is what XLA is fast at
     return jnp.matmul(matrices, columns, precision=lax.Precision.HIGHEST).reshape(cells.shape)
+
+
+def map_layers(volume: jax.Array, matrix: jax.Array, start: jax.Array | int, axis: int) -> jax.Array:
+    """A volume (z, y, x) whose layers from ``start`` on along an axis a square ``matrix`` mixes."""
+    layers = lax.dynamic_slice_in_dim(volume, start, len(matrix), axis)
+    mixed = jnp.tensordot(matrix, layers, axes=([1], [axis]), precision=lax.Precision.HIGHEST)
+    return lax.dynamic_update_slice_in_dim(volume, jnp.moveaxis(mixed, 0, axis), start, axis)

@@ -227,7 +227,7 @@ class ChunkCodec:
                 return
         spectral_bytes = math.inf
         if bound != 0:
-            for body, correction, decoded in self._transformed(values, ordinary, (low, high), target, faces):
+            for body, correction, decoded in self._transformed(values, ordinary, low, high, target, faces):
                 made = frame(SPECTRAL, body, correction, decoded)
                 if not math.isnan(made.max_error):
                     spectral_bytes = len(body) + len(correction)
@@ -243,10 +243,9 @@ class ChunkCodec:
             yield frame(PACKED, pack_values(filled), decoded=values)
 
     def _transformed(
-        self, values: np.ndarray, ordinary: np.ndarray, ends: tuple[float, float], target: Target, faces: int
+        self, values: np.ndarray, ordinary: np.ndarray, low: float, high: float, target: Target, faces: int
     ) -> Iterator[tuple[bytes, bytes, np.ndarray]]:
         """Body, correction and what they decode to, unless the step or the bound are too small for it."""
-        low, high = ends
         # A chunk may be far flatter than the volume.
         relative = np.float32(min(target.step / (high - low), 1.0))
         if not relative >= spectral.MIN_STEP:

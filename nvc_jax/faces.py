@@ -14,10 +14,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from nvc_jax.blocks import Shape3
-from nvc_jax.cells import BLOCK, N_LATENTS, dct_matrix
+from nvc_jax.cells import BLOCK, N_LATENTS, dct_matrix, map_layers
 
 ALL_FACES = 0b111111
 _REACH = 4
@@ -47,12 +46,9 @@ def _has(faces: jax.Array, axis: int, end: int) -> jax.Array:
 def _map_faces(volume: jax.Array, faces: jax.Array, matrix: np.ndarray) -> jax.Array:
     for axis, side in enumerate(volume.shape):
         for end, across in enumerate((matrix, matrix[::-1, ::-1])):
-            start = end * (side - _REACH)
-            near = lax.slice_in_dim(volume, start, start + _REACH, axis=axis)
             # Not a branch: one that leaves all as it is would copy the volume.
             chosen = jnp.where(_has(faces, axis, end), across, np.eye(_REACH, dtype=np.float32))
-            near = jnp.tensordot(chosen, near, axes=([1], [axis]), precision=lax.Precision.HIGHEST)
-            volume = lax.dynamic_update_slice_in_dim(volume, jnp.moveaxis(near, 0, axis), start, axis)
+            volume = map_layers(volume, chosen, end * (side - _REACH), axis)
     return volume
 
 

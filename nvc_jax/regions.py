@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 
 from nvc_jax.blocks import Shape3, check_shape
-from nvc_jax.cells import BLOCK, N_LATENTS, dct_matrix
+from nvc_jax.cells import BLOCK, N_LATENTS, dct_matrix, map_layers
 from nvc_jax.transform import FILTERS, Plan
 
 PLAIN, LAPPED, LARGE = range(3)
@@ -88,9 +88,7 @@ def _map_last(volume: jax.Array, extent: jax.Array, matrices: np.ndarray) -> jax
     for axis in range(3):
         start = (extent[axis] - 1) // BLOCK * BLOCK
         matrix = jnp.asarray(matrices)[short_sides(extent)[axis]]
-        last = lax.dynamic_slice_in_dim(volume, start, BLOCK, axis)
-        mapped = jnp.tensordot(matrix, last, axes=([1], [axis]), precision=lax.Precision.HIGHEST)
-        volume = lax.dynamic_update_slice_in_dim(volume, jnp.moveaxis(mapped, 0, axis), start, axis)
+        volume = map_layers(volume, matrix, start, axis)
     return volume
 
 
