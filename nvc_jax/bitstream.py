@@ -134,7 +134,7 @@ class _HeadTables(NamedTuple):
     classes: entropy.Tables
     modes: entropy.Tables
     ends: entropy.Tables
-    latents: entropy.Tables
+    means: entropy.Tables
 
 
 def _head_tables(model: ClassModel) -> _HeadTables:
@@ -145,8 +145,12 @@ def _head_tables(model: ClassModel) -> _HeadTables:
         model.frequencies,
     )
     # Of heads there are few tokens.
-    heads = [entropy.make_tables(rows, with_slots=False) for rows in frequencies[:3]]
-    return _HeadTables(heads[0], heads[1], heads[2], entropy.make_tables(frequencies[3]))
+    return _HeadTables(*(entropy.make_tables(rows, with_slots=False) for rows in frequencies))
+
+
+def _latent_tables(model: ClassModel) -> entropy.Tables:
+    """Those that latents share, without the means'."""
+    return entropy.make_tables(model.frequencies[: model.bits.shape[0]])
 
 
 def encode_stream(
@@ -167,7 +171,7 @@ def encode_stream(
     n, n_latents = integers.shape
     n_classes = model.tables.shape[0]
     max_lanes = max_lanes_for(n)
-    tables, places = _head_tables(model), make_places(model, layout)
+    tables, places = _latent_tables(model), make_places(model, layout)
     ordered = _in_order(places, layout, integers)
     end = _ends_of(ordered)
     queue = _make_queue(layout, classes, n_coded(places, layout, end))
@@ -178,7 +182,7 @@ def encode_stream(
         coder, index, place = state
         _, active = runs.at(runs.length - 1 - backwards)
         row = _row(model, places, queue.keys[index], place)
-        coder = entropy.push(coder, tables.latents, row, values[queue.offsets[index] + place], active)
+        coder = entropy.push(coder, tables, row, values[queue.offsets[index] + place], active)
         place = jnp.where(active, place - 1, place)
         is_first = place < 0
         index = jnp.maximum(index - is_first.astype(jnp.int32), 0)
@@ -188,7 +192,7 @@ def encode_stream(
     coder = varying_like(classes, coder)
     last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
     coder, *_ = lax.fori_loop(0, runs.length, push_integer, (coder, *_locate(queue.ends, last)))
-    head_runs = share_out(layout.n_blocks, n_lanes, max_lanes)
+    heads, head_runs = _head_tables(model), share_out(layout.n_blocks, n_lanes, max_lanes)
 
     def push_head(backwards: jax.Array, coder: entropy.Coder) -> entropy.Coder:
         step = head_runs.length - 1 - backwards
@@ -196,13 +200,13 @@ def encode_stream(
         index = jnp.minimum(index, n - 1)
         block = layout.order[index]
         found = classes[block]
-        coder = entropy.push(coder, tables.latents, model.tables[found, 0], integers[block, 0], active)
-        coder = entropy.push_token(coder, tables.ends, found, end[block].astype(jnp.uint32), active)
+        coder = entropy.push(coder, heads.means, model.tables[found, 0], integers[block, 0], active)
+        coder = entropy.push_token(coder, heads.ends, found, end[block].astype(jnp.uint32), active)
         leads = active & layout.leads[block]
-        coder = entropy.push_token(coder, tables.modes, found, modes[block].astype(jnp.uint32), leads)
+        coder = entropy.push_token(coder, heads.modes, found, modes[block].astype(jnp.uint32), leads)
         earlier = classes[layout.order[jnp.maximum(index - 1, 0)]]
         earlier = jnp.where(step > 0, earlier, n_classes)
-        return entropy.push_token(coder, tables.classes, earlier, found.astype(jnp.uint32), active)
+        return entropy.push_token(coder, heads.classes, earlier, found.astype(jnp.uint32), active)
 
     coder = lax.fori_loop(0, head_runs.length, push_head, coder)
     return entropy.finish_encoding(coder, n_lanes)
@@ -240,7 +244,7 @@ def decode_heads(
         coder, mode = entropy.pop_token(coder, tables.modes, found, active & layout.leads[block])
         mode = jnp.minimum(mode.astype(jnp.int32), N_MODES - 1)
         coder, end = entropy.pop_token(coder, tables.ends, found, active)
-        coder, mean = entropy.pop(coder, tables.latents, model.tables[found, 0], active)
+        coder, mean = entropy.pop(coder, tables.means, model.tables[found, 0], active)
         target = jnp.where(active, block, n)
         head = jnp.stack([found, mode, end.astype(jnp.int32), mean], axis=1)
         return coder, heads.at[target].set(head, mode="drop"), found
@@ -261,7 +265,7 @@ def decode_stream(
         max_lanes_for(layout.order.shape[0]),
     )
     (classes, modes, ends, means), coder = decode_heads(model, layout, words, used, n_lanes)
-    tables, places = _head_tables(model), make_places(model, layout)
+    tables, places = _latent_tables(model), make_places(model, layout)
     counts = n_coded(places, layout, ends)
     queue = _make_queue(layout, classes, counts)
     runs = share_out(queue.ends[-1], n_lanes, max_lanes)
@@ -270,7 +274,7 @@ def decode_stream(
         coder, coded, index, place = state
         item, active = runs.at(step)
         key = queue.keys[index]
-        coder, value = entropy.pop(coder, tables.latents, _row(model, places, key, place), active)
+        coder, value = entropy.pop(coder, tables, _row(model, places, key, place), active)
         coded = coded.at[jnp.where(active, item, n * n_latents)].set(value, mode="drop")
         is_last = place + 1 >= _count(key)
         return coder, coded, index + is_last.astype(jnp.int32), jnp.where(is_last, 0, place + 1)

@@ -104,15 +104,15 @@ def make_tables(frequencies: jax.Array, *, with_slots: bool = True) -> Tables:
     tokens = frequencies | starts << jnp.uint32(16)
     if not with_slots:
         return Tables(tokens, None)
-    n_rows = frequencies.shape[0]
-    rows = jnp.arange(n_rows)[:, None]
-    # Tokens that a table lacks begin where the next one does, and at the very end beyond the last slot.
-    marks = jnp.zeros((n_rows, 1 << PRECISION), jnp.uint32).at[rows, starts].add(jnp.uint32(1), mode="drop")
-    token = jnp.cumsum(marks, axis=1, dtype=jnp.uint32) - jnp.uint32(1)
-    frequency = jnp.take_along_axis(frequencies, token, axis=1)
-    offset = jnp.arange(1 << PRECISION, dtype=jnp.uint32)[None] - jnp.take_along_axis(starts, token, axis=1)
-    slots = token | (frequency - 1) << jnp.uint32(6) | offset << jnp.uint32(6 + PRECISION)
-    return Tables(tokens, slots)
+    n_rows, slot = frequencies.shape[0], jnp.arange(1 << PRECISION, dtype=jnp.uint32)[None]
+    # What all slots of a token share, as a running sum of the changes where tokens start (modulo 2**32). Those
+    # that a table lacks begin where the next one does, and at the very end beyond the last slot.
+    shared = jnp.arange(N_TOKENS, dtype=jnp.uint32)[None] + (frequencies - 1 << jnp.uint32(6))
+    shared = shared - (starts << jnp.uint32(6 + PRECISION))
+    changes = jnp.diff(shared, axis=1, prepend=jnp.uint32(0))
+    marks = jnp.zeros((n_rows, 1 << PRECISION), jnp.uint32)
+    marks = marks.at[jnp.arange(n_rows)[:, None], starts].add(changes, mode="drop")
+    return Tables(tokens, jnp.cumsum(marks, axis=1, dtype=jnp.uint32) + (slot << jnp.uint32(6 + PRECISION)))
 
 
 def to_token(value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
