@@ -5,6 +5,7 @@ its mean) and then its other integers up to the last, in the model's order. Head
 out among the lanes in equal runs.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from nvc_jax import entropy
 from nvc_jax.cells import N_LATENTS
 from nvc_jax.classes import ClassModel
 from nvc_jax.entropy import varying_like
-from nvc_jax.lanes import max_lanes_for, share_out
+from nvc_jax.lanes import Runs, max_lanes_for, share_out, with_width
 from nvc_jax.regions import N_MODES, Layout, frequencies_by_kind
 
 _END_UNIT = 16
@@ -175,10 +176,9 @@ def encode_stream(
     ordered = _in_order(places, layout, integers)
     end = _ends_of(ordered)
     queue = _make_queue(layout, classes, n_coded(places, layout, end))
-    runs = share_out(queue.ends[-1], n_lanes, max_lanes)
     values = ordered.reshape(-1)
 
-    def push_integer(backwards: jax.Array, state: tuple) -> tuple:
+    def push_integer(runs: Runs, backwards: jax.Array, state: tuple) -> tuple:
         coder, index, place = state
         _, active = runs.at(runs.length - 1 - backwards)
         row = _row(model, places, queue.keys[index], place)
@@ -188,10 +188,15 @@ def encode_stream(
         index = jnp.maximum(index - is_first.astype(jnp.int32), 0)
         return coder, index, jnp.where(is_first, _count(queue.keys[index]) - 1, place)
 
-    coder = entropy.start_encoding(max_lanes, stream_capacity(n, n_latents))
-    coder = varying_like(classes, coder)
-    last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
-    coder, *_ = lax.fori_loop(0, runs.length, push_integer, (coder, *_locate(queue.ends, last)))
+    def push_integers(width: int) -> entropy.Coder:
+        runs = share_out(queue.ends[-1], n_lanes, width)
+        coder = varying_like(classes, entropy.start_encoding(width, stream_capacity(n, n_latents)))
+        last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
+        start = (coder, *_locate(queue.ends, last))
+        coder, *_ = lax.fori_loop(0, runs.length, partial(push_integer, runs), start)
+        return entropy.widen(coder, max_lanes)
+
+    coder = with_width(n_lanes, max_lanes, push_integers)
     heads, head_runs = _head_tables(model), share_out(layout.n_blocks, n_lanes, max_lanes)
 
     def push_head(backwards: jax.Array, coder: entropy.Coder) -> entropy.Coder:
@@ -268,9 +273,8 @@ def decode_stream(
     tables, places = _latent_tables(model), make_places(model, layout)
     counts = n_coded(places, layout, ends)
     queue = _make_queue(layout, classes, counts)
-    runs = share_out(queue.ends[-1], n_lanes, max_lanes)
 
-    def pop_integer(step: jax.Array, state: tuple) -> tuple:
+    def pop_integer(runs: Runs, step: jax.Array, state: tuple) -> tuple:
         coder, coded, index, place = state
         item, active = runs.at(step)
         key = queue.keys[index]
@@ -279,10 +283,15 @@ def decode_stream(
         is_last = place + 1 >= _count(key)
         return coder, coded, index + is_last.astype(jnp.int32), jnp.where(is_last, 0, place + 1)
 
-    # In the order in which they are coded: every lane writes where it wrote last, which stays in cache.
-    coded = varying_like(words, jnp.zeros(n * n_latents, jnp.int32))
-    start = (coder, coded, *_locate(queue.ends, jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))))
-    _, coded, *_ = lax.fori_loop(0, runs.length, pop_integer, start)
+    def pop_integers(width: int) -> jax.Array:
+        runs = share_out(queue.ends[-1], n_lanes, width)
+        # In the order in which they are coded: every lane writes where it wrote last, which stays in cache.
+        coded = varying_like(words, jnp.zeros(n * n_latents, jnp.int32))
+        first = jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))
+        start = (entropy.narrow(coder, width), coded, *_locate(queue.ends, first))
+        return lax.fori_loop(0, runs.length, partial(pop_integer, runs), start)[1]
+
+    coded = with_width(n_lanes, max_lanes, pop_integers)
     place = places.places[layout.kind]
     is_coded = (place >= 0) & (place < counts[:, None])
     item = (jnp.cumsum(counts, dtype=jnp.int32) - counts)[:, None] + place

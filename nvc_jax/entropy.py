@@ -105,7 +105,7 @@ def make_tables(frequencies: jax.Array, *, with_slots: bool = True) -> Tables:
     if not with_slots:
         return Tables(tokens, None)
     n_rows, slot = frequencies.shape[0], jnp.arange(1 << PRECISION, dtype=jnp.uint32)[None]
-    # What all slots of a token share, as a running sum of the changes where tokens start (modulo 2**32). Those
+    # What all slots of a token share, as a running sum of the changes where tokens start, modulo 2**32. Those
     # that a table lacks begin where the next one does, and at the very end beyond the last slot.
     shared = jnp.arange(N_TOKENS, dtype=jnp.uint32)[None] + (frequencies - 1 << jnp.uint32(6))
     shared = shared - (starts << jnp.uint32(6 + PRECISION))
@@ -169,6 +169,17 @@ def start_encoding(n_lanes: int, n_words: int) -> Coder:
     """An empty stream that holds ``n_words`` words: WORDS_PER_INTEGER for each integer, 2 for each lane."""
     states = jnp.full(n_lanes, _LOWEST, jnp.uint32)
     return Coder(states, jnp.zeros(n_words, jnp.uint16), jnp.int32(0))
+
+
+def narrow(coder: Coder, n_lanes: int) -> Coder:
+    """A coder of the first lanes only."""
+    return coder._replace(states=coder.states[:n_lanes])
+
+
+def widen(coder: Coder, n_lanes: int) -> Coder:
+    """A coder of so many lanes, of which the last were never active."""
+    idle = jnp.full(n_lanes - len(coder.states), _LOWEST, jnp.uint32)
+    return coder._replace(states=jnp.concatenate([coder.states, idle]))
 
 
 def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active: jax.Array) -> Coder:

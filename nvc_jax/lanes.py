@@ -1,10 +1,16 @@
 """How a stream is shared out among the lanes of the entropy coder, and its words in a payload."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+
+_WIDTHS = (256, 64)
+"""Widths that a loop over lanes is compiled for, besides that of all lanes."""
 
 
 class Runs(NamedTuple):
@@ -36,6 +42,26 @@ def max_lanes_for(n_blocks: int) -> int:
     """Most lanes of a stream of ``n_blocks`` blocks."""
     # A step of few lanes takes as long as one of some hundred.
     return max(1, n_blocks // 8, min(n_blocks // 2, 512))
+
+
+def with_width(n_lanes: jax.Array, max_lanes: int, loop: Callable[[int], Any]) -> Any:
+    """What ``loop`` returns for a width, static, that holds ``n_lanes``: the same whatever the width.
+
+    A CPU takes as long for an idle lane as for another, so there it is the narrowest of a few widths. Devices
+    that run lanes side by side take the widest: with a batch of streams they would run every branch.
+
+    Args:
+        n_lanes: int32, lanes that are active, the first.
+        max_lanes: the most that there may be.
+        loop: takes the width.
+    """
+    widths = [max_lanes, *(width for width in _WIDTHS if 2 * width <= max_lanes)]
+
+    def narrowest(n_lanes: jax.Array) -> Any:
+        index = jnp.sum(n_lanes <= jnp.array(widths[1:], jnp.int32), dtype=jnp.int32)
+        return lax.switch(index, [partial(loop, width) for width in widths])
+
+    return lax.platform_dependent(n_lanes, cpu=narrowest, default=lambda _: loop(max_lanes))
 
 
 def lanes_for(bits: jax.Array, bits_per_lane: int, n_blocks: int) -> jax.Array:

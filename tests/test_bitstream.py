@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax import bitstream, entropy, regions
+from nvc_jax import bitstream, entropy, lanes, regions
 from nvc_jax.bitstream import BlockSymbols
 from nvc_jax.blocks import Shape3, grid_shape
 from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.classes import ClassModel
+from nvc_jax.lanes import max_lanes_for
 
 N_CLASSES, N_TABLES = 4, 3
 DECAY = np.array([0.05, 0.5, 0.9])
@@ -79,7 +80,7 @@ def assert_same(layout: regions.Layout, decoded: BlockSymbols, symbols: BlockSym
 
 
 @pytest.mark.parametrize(
-    ("shape", "extent", "lanes"),
+    ("shape", "extent", "n_lanes"),
     [
         ((8, 8, 8), (8, 8, 8), 1),
         ((8, 8, 8), (1, 3, 8), 1),
@@ -89,12 +90,30 @@ def assert_same(layout: regions.Layout, decoded: BlockSymbols, symbols: BlockSym
         ((32, 32, 40), (8, 9, 1), 5),
     ],
 )
-def test_streams_round_trip(shape: Shape3, extent: Shape3, lanes: int) -> None:
+def test_streams_round_trip(shape: Shape3, extent: Shape3, n_lanes: int) -> None:
     layout = layout_for(shape, extent)
-    symbols = random_symbols(layout, 5, lanes)
-    words, used = encode(MODEL, layout, symbols, jnp.int32(lanes))
+    symbols = random_symbols(layout, 5, n_lanes)
+    words, used = encode(MODEL, layout, symbols, jnp.int32(n_lanes))
     assert words.shape == (bitstream.stream_capacity(len(layout.kind), N_LATENTS),)
-    assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(lanes)), symbols)
+    assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(n_lanes)), symbols)
+
+
+def test_a_stream_does_not_depend_on_the_width_of_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = layout_for((64, 64, 128), (64, 64, 121))
+    symbols = random_symbols(layout, 5, 0)
+    most = max_lanes_for(len(layout.kind))
+    assert most == 512
+    found = {n: encode(MODEL, layout, symbols, jnp.int32(n)) for n in (1, 64, 65, 256, 257, most)}
+    for n, (words, used) in found.items():
+        assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(n)), symbols)
+    monkeypatch.setattr(lanes, "_WIDTHS", ())
+    # Other functions than those above, which are compiled already.
+    encode_wide = jax.jit(lambda *given: bitstream.encode_stream(*given))
+    decode_wide = jax.jit(lambda *given: bitstream.decode_stream(*given))
+    for n, (words, used) in found.items():
+        wide_words, wide_used = encode_wide(MODEL, layout, symbols, jnp.int32(n))
+        np.testing.assert_array_equal(wide_words[: int(wide_used)], words[: int(used)])
+        assert_same(layout, decode_wide(MODEL, layout, words, used, jnp.int32(n)), symbols)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 9, 300, entropy.MAX_MAGNITUDE]))
