@@ -6,7 +6,8 @@ returns: for nvc-1 and the paper's models, whose latents are quantised, the payl
 of about 1 kB, as the others carry no container either. Bits at a PSNR are interpolated in their logarithm
 between measured points; a ratio is the other codec's bits over nvc-1's, its mean over the PSNRs (30 to 60 dB,
 every 2.5; for the paper's models those measured) that both reached. Volumes count alike. Speeds are float32
-input bytes per second at the point nearest 45 dB, best of 2.
+input bytes per second at the point nearest 45 dB, best of 2. nvc-1 works on several chunks at a time, as
+``compress`` does; the libraries, as imagecodecs calls them, on one core.
 
     pip install ".[bench]"
     python benchmarks/rate_distortion.py VOLUMES     # a directory with INDEX.csv

@@ -9,6 +9,7 @@ from nvc_jax import spectral
 from nvc_jax.blocks import Shape3
 from nvc_jax.codec import Codec
 from nvc_jax.metrics import psnr_db
+from nvc_jax.parallel import map_in_order
 from nvc_jax.streams import Slices, chunk_extent, find_step, inner_faces, place_of, touched_chunks
 
 
@@ -21,7 +22,7 @@ def _filled_chunks(array: np.ndarray, chunk: Shape3) -> Iterator[np.ndarray]:
 
 
 class Streams:
-    """A volume cut into chunks of one shape, so that one program encodes them all."""
+    """A volume cut into chunks of one shape, so that one program encodes them all, several at a time."""
 
     def __init__(
         self,
@@ -46,26 +47,33 @@ class Streams:
 
     def encode(self, step: float) -> list[bytes]:
         """The payload of every chunk."""
-        chunks = _filled_chunks(self._volume, self._chunk)
         numbers = [jnp.float32(value) for value in (*self._range, step)]
-        payloads = []
-        for chunk, (index, _, _) in zip(chunks, self._places(), strict=True):
+
+        def encode_chunk(job: tuple[np.ndarray, tuple]) -> bytes:
+            chunk, (index, _, _) = job
             extent = jnp.array(chunk_extent(index, self._chunk, self._volume.shape), jnp.int32)
             faces = jnp.int32(self._faces(index))
             encoded = spectral.encode(self._codec.params, jnp.asarray(chunk), *numbers, extent, faces)
-            payloads.append(spectral.to_bytes(encoded))
-        return payloads
+            return spectral.to_bytes(encoded)
+
+        chunks = _filled_chunks(self._volume, self._chunk)
+        return list(map_in_order(encode_chunk, zip(chunks, self._places(), strict=True)))
 
     def decode(self, payloads: list[bytes], step: float) -> np.ndarray:
         """The volume from the payloads of ``encode``."""
         result = np.empty_like(self._volume)
         numbers = (*self._range, step)
-        for payload, (index, into, of) in zip(payloads, self._places(), strict=True):
+
+        def decode_chunk(job: tuple[bytes, tuple]) -> None:
+            payload, (index, into, of) = job
             extent = chunk_extent(index, self._chunk, self._volume.shape)
             encoded = spectral.from_bytes(
                 payload, self._chunk, str(self._volume.dtype), *numbers, extent=extent
             )
             result[into] = np.asarray(spectral.decode(self._codec.params, encoded))[of]
+
+        for _ in map_in_order(decode_chunk, zip(payloads, self._places(), strict=True)):
+            pass
         return result
 
     def _psnr(self, step: float) -> float:
