@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax import bitstream, entropy, regions, spectral, transform
+from nvc_jax import entropy, regions, scan, spectral, transform
 from nvc_jax.blocks import check_shape, grid_shape
 from nvc_jax.cells import BLOCK
 from nvc_jax.classes import ClassModel, decide, make_costs, round_above
@@ -222,10 +222,10 @@ def _observe(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Ar
     """Count what the encoder does with a volume."""
     found = spectral.analyse(model, unit, step, extent, jnp.int32(0))
     layout, (integers, classes, modes) = found.layout, found.symbols
-    places = bitstream.make_places(model, layout)
-    ends = bitstream.end_tokens(places, layout, integers)
+    places = scan.make_places(model, layout)
+    ends = scan.find_ends(scan.in_order(places, layout, integers))
     place = places.places[layout.kind]
-    coded = layout.present[:, None] & (place < bitstream.n_coded(places, layout, ends)[:, None])
+    coded = layout.present[:, None] & (place < scan.n_coded(places, layout, ends)[:, None])
     before = classes[layout.order]
     follows = jnp.arange(1, len(classes)) < layout.n_blocks
 
@@ -276,7 +276,7 @@ def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
 
     return model._replace(
         frequencies=frozen(_with_escapes(tokens)),
-        end_frequencies=frozen(_leaning(ends, 20, bitstream.N_ENDS)),
+        end_frequencies=frozen(_leaning(ends, 20, scan.N_ENDS)),
         mode_frequencies=frozen(_leaning(modes, 5, regions.N_MODES)),
         class_frequencies=frozen(transitions),
         class_bits=jnp.asarray(-_KNOWN_FROM_NEIGHBOURS * np.log2(prior), jnp.float32),

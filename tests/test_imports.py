@@ -7,8 +7,8 @@ import nvc_jax
 
 ORDER = """
 blocks normalize quantize entropy lanes packing specials lattice correction metrics cells faces transform
-regions classes refinement models checkpoints bitstream choices spectral geometric residuals sparse latents
-extras metadata flat files locations formats images stores volumes header survey parallel
+regions classes refinement models checkpoints scan heads bitstream choices spectral geometric residuals
+sparse latents extras metadata flat files locations formats images stores volumes header survey parallel
 codec chunks streams windows targets container payloads reader pipeline inspection zarr_codec datasets
 fitting refining training figures demo cli
 """.split()

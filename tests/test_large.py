@@ -166,12 +166,14 @@ def test_decoded_chunks_are_kept_for_a_while(tmp_path: Path, monkeypatch: pytest
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, step=0.02)
     decoded, decode = [], Reader.decode_chunk
     monkeypatch.setattr(Reader, "decode_chunk", lambda self, i: decoded.append(i) or decode(self, i))
-    for cache_bytes, expected in ((1 << 20, 1), (0, 3)):
+    for cache_bytes in (1 << 20, 0):
         view = nvc_jax.open(tmp_path / "v.zarr", cache_bytes=cache_bytes)
         decoded.clear()
-        for _ in range(3):
+        for _ in range(5):
             view[3, 4, 5].read().result()
-        assert decoded == [(0, 0, 0)] * expected
+        assert set(decoded) == {(0, 0, 0)}
+        # Without a cache, too, a chunk may still be there when the next read begins at once.
+        assert (len(decoded) == 1) == (cache_bytes > 0)
 
 
 def test_a_read_takes_its_chunks_alone(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nvc_jax import demo
+from nvc_jax.checkpoints import shipped_models
 from nvc_jax.cli import main
 from nvc_jax.demo import SAMPLE
 from nvc_jax.volumes import read_volume
@@ -47,6 +49,10 @@ def test_the_demo_draws_and_measures(
 ) -> None:
     assert INSTALLS[0].endswith("&& nvc demo")
     monkeypatch.chdir(tmp_path)
+    shipped = shipped_models()  # of which one of each kind is enough here: .ci/run takes all
+    monkeypatch.setattr(
+        demo, "shipped_models", lambda: {name: shipped[name] for name in ("nvc-1", "zero-margin")}
+    )
     assert main(["demo"]) == 0
     assert (tmp_path / "nvc-demo.png").read_bytes().startswith(b"\x89PNG")
     out = capsys.readouterr().out
