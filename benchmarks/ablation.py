@@ -84,7 +84,8 @@ def points(params: Params, volume: np.ndarray, part: str) -> list[Point]:
     if part == PARTS[0]:
         return dct_points(volume)
     params = jax.device_put(silenced(params, part))
-    encode = jax.jit(lambda *given: spectral.encode.__wrapped__(*given))  # compiled with what is patched
+    # Compiled with what is patched: `encode` would take what is compiled already.
+    encode = jax.jit(lambda *given: spectral.encode_with_symbols.__wrapped__(*given)[0])
     numbers = jnp.float32(0), jnp.float32(1)
     with without(part):
         return [
