@@ -6,11 +6,9 @@ from the original.
 """
 
 import dataclasses
-import itertools
 import math
 import struct
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +18,22 @@ from nvc_jax import lattice, residuals, spectral
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
 from nvc_jax.cells import BLOCK
 from nvc_jax.codec import Codec
-from nvc_jax.correction import Correction, apply_correction, correct
-from nvc_jax.normalize import DTYPES
-from nvc_jax.packing import pack, unpack
-from nvc_jax.sparse import decode_sparse, encode_sparse
+from nvc_jax.correction import apply_correction, correct
+from nvc_jax.frames import (
+    CONSTANT,
+    DIFFERENCES,
+    LATTICE,
+    PACKED,
+    SPECTRAL,
+    Frame,
+    pack_correction,
+    pack_values,
+    read_frame,
+    to_little_endian,
+    unpack_correction,
+    unpack_values,
+)
+from nvc_jax.means import block_means, with_specials
 from nvc_jax.specials import (
     as_bits,
     encode_specials,
@@ -34,66 +44,8 @@ from nvc_jax.specials import (
     restore_specials,
 )
 
-PACKED, CONSTANT, DIFFERENCES, LATTICE, SPECTRAL, LATENTS = range(6)
-"""Kinds of payloads: the values' bytes, one value, differences of the values' bit patterns, or of points of a
-lattice, the stream of a spectral model, and the latents of a block autoencoder."""
-
-_MAGIC = b"nvc\x01"
-_HEAD = struct.Struct("<4sBBBxIIIdIII")
 _BATCH = 8  # chunks that an accelerator decodes in one call
-_METHODS = ("none", "zstd", "blosc")
 _NUMBERS = struct.Struct("<ddf")
-
-
-class Frame(NamedTuple):
-    """The parts of a payload.
-
-    Attributes:
-        kind: one of the kinds.
-        shape: (z, y, x) of the chunk's part that lies in the volume.
-        dtype: of the volume.
-        max_error: largest difference from the original, in the volume's units, special values left out.
-        body: what the kind says.
-        specials: of ``specials.encode_specials``.
-        correction: of the body's decoded values; empty where there is none.
-    """
-
-    kind: int
-    shape: Shape3
-    dtype: np.dtype
-    max_error: float
-    body: bytes
-    specials: bytes
-    correction: bytes
-
-    def to_bytes(self) -> bytes:
-        """The payload."""
-        sections = (self.body, self.specials, self.correction)
-        head = _HEAD.pack(
-            *(_MAGIC, self.kind, DTYPES.index(str(self.dtype)), 0),
-            *(*self.shape, self.max_error, *map(len, sections)),
-        )
-        return head + b"".join(sections)
-
-
-def read_frame(payload: bytes) -> Frame:
-    """Take a payload apart.
-
-    Raises:
-        ValueError: it is none, or cut short.
-    """
-    if len(payload) < _HEAD.size:
-        raise ValueError(f"a payload of {len(payload)} bytes lacks its head of {_HEAD.size}")
-    magic, kind, dtype, _, z, y, x, max_error, *lengths = _HEAD.unpack_from(payload)
-    if magic != _MAGIC:
-        raise ValueError(f"a payload begins with {magic!r}, not with {_MAGIC!r}")
-    if kind > LATENTS or dtype >= len(DTYPES):
-        raise ValueError(f"a payload names kind {kind} and dtype {dtype}, which there are not")
-    if len(payload) != _HEAD.size + sum(lengths):
-        raise ValueError(f"a payload has {len(payload)} bytes; its head says {_HEAD.size + sum(lengths)}")
-    ends = (_HEAD.size + np.cumsum([0, *lengths])).tolist()
-    sections = (payload[start:end] for start, end in itertools.pairwise(ends))
-    return Frame(kind, (z, y, x), np.dtype(DTYPES[dtype]), max_error, *sections)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,7 +173,7 @@ class ChunkCodec:
         bound = target.max_error
         constant = _constant(values, ordinary, low, high, bound)
         if constant is not None:
-            found = frame(CONSTANT, _little(constant).tobytes())
+            found = frame(CONSTANT, to_little_endian(constant).tobytes())
             if bound is None or found.max_error <= bound:
                 yield found
                 return
@@ -278,10 +230,10 @@ class ChunkCodec:
             original = np.where(ordinary, values, lattice.round_to(decoded, self._dtype))
         found = correct(original, decoded, target.max_error, decoding_reserve(low, high, float(relative)))
         if found is not None and found.exact_positions.size <= values.size // 64:
-            correction = self._write_correction(found, shape)
+            correction = pack_correction(found, shape)
             # As readers will read it.
-            corrected = apply_correction(decoded, self._read_correction(correction, shape), self._dtype)
-            yield body, correction, corrected
+            found = unpack_correction(correction, shape, self._dtype)
+            yield body, correction, apply_correction(decoded, found, self._dtype)
 
     def _on_lattice(
         self, values: np.ndarray, ordinary: np.ndarray, low: float, high: float, bound: float, at_most: float
@@ -317,7 +269,7 @@ class ChunkCodec:
         decoded = self._decode_transformed(body, shape, stream_values)
         if not frame.correction:
             return lattice.round_to(decoded, dtype)
-        return apply_correction(decoded, self._read_correction(frame.correction, shape), dtype)
+        return apply_correction(decoded, unpack_correction(frame.correction, shape, dtype), dtype)
 
     def _decode_transformed(
         self, body: bytes, shape: Shape3, stream_values: np.ndarray | None = None
@@ -348,27 +300,6 @@ class ChunkCodec:
         )
         return encoded, low, high
 
-    def _write_correction(self, correction: Correction, shape: Shape3) -> bytes:
-        head = struct.pack("<dI", correction.spacing, len(correction.exact_positions))
-        exact = (
-            correction.exact_positions.astype("<u4").tobytes() + _little(correction.exact_values).tobytes()
-        )
-        return head + exact + encode_sparse(correction.positions, correction.multiples, shape)
-
-    def _read_correction(self, stored: bytes, shape: Shape3) -> Correction:
-        if len(stored) < 12:
-            raise ValueError(f"a correction of {len(stored)} bytes lacks its head of 12")
-        spacing, n_exact = struct.unpack_from("<dI", stored)
-        size, n = self._dtype.itemsize, math.prod(shape)
-        start = 12 + n_exact * (4 + size)
-        if not (math.isfinite(spacing) and n_exact <= n and start <= len(stored)):
-            raise ValueError(f"a correction has the spacing {spacing} and {n_exact} exact values")
-        positions = np.frombuffer(stored, "<u4", n_exact, 12).astype(np.int64)
-        if n_exact and int(positions.max()) >= n:
-            raise ValueError(f"a correction has an exact value at {positions.max()} of {n}")
-        values = np.frombuffer(stored, self._dtype.newbyteorder("<"), n_exact, 12 + 4 * n_exact)
-        return Correction(*decode_sparse(stored[start:], shape), spacing, positions, values)
-
 
 def decoding_reserve(low: float, high: float, step: float) -> float:
     """Most by which a stream decoded on another device differs from what it is decoded to here.
@@ -390,26 +321,6 @@ def _batches(items: list[int]) -> Iterator[list[int]]:
 
 
 _decode_batch = jax.jit(jax.vmap(spectral.decode, in_axes=(None, 0)))
-
-
-def block_means(values: np.ndarray) -> np.ndarray:
-    """Means over blocks of 8³, those at the far faces of what of them there is; in the same dtype."""
-    sums = values.astype(np.float64)
-    for axis, side in enumerate(values.shape):
-        starts = np.arange(0, side, BLOCK)
-        counts = np.diff([*starts, side]).reshape([-1 if i == axis else 1 for i in range(3)])
-        sums = np.add.reduceat(sums, starts, axis=axis) / counts
-    return lattice.round_to(sums, values.dtype)
-
-
-def with_specials(means: np.ndarray, frame: Frame) -> np.ndarray:
-    """The means of a chunk's blocks; where nothing of a block is ordinary, its first value."""
-    if not frame.specials:
-        return means
-    values = np.zeros(frame.shape, frame.dtype)
-    labels = restore_specials(values, frame.specials)
-    firsts = values[tuple(slice(None, None, BLOCK) for _ in range(3))]
-    return np.where(block_means((labels == 0).astype(np.float32)) == 0, firsts, means)
 
 
 def _constant(
@@ -435,31 +346,3 @@ def largest_error(values: np.ndarray, decoded: np.ndarray, ordinary: np.ndarray)
 
 def _size(frame: Frame) -> int:
     return len(frame.body) + len(frame.correction)
-
-
-def _little(values: np.ndarray) -> np.ndarray:
-    return values.astype(values.dtype.newbyteorder("<"))
-
-
-def pack_values(values: np.ndarray) -> bytes:
-    """The bytes of values as they are, or by the general codec that makes the fewest of them."""
-    raw = _little(values).tobytes()
-    packed = [raw, *(pack(raw, method, values.dtype.itemsize) for method in _METHODS[1:])]
-    method = min(range(len(_METHODS)), key=lambda index: len(packed[index]))
-    return bytes([method]) + packed[method]
-
-
-def unpack_values(body: bytes, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """The inverse of ``pack_values``.
-
-    Raises:
-        ValueError: the bytes cannot be of such values.
-    """
-    n_bytes = math.prod(shape) * dtype.itemsize
-    if not body or body[0] >= len(_METHODS):
-        raise ValueError(f"packed values name method {body[:1]!r}")
-    method, packed = _METHODS[body[0]], body[1:]
-    raw = packed if method == "none" else unpack(packed, method, n_bytes)
-    if len(raw) != n_bytes:
-        raise ValueError(f"packed values take {len(raw)} bytes; there must be {n_bytes}")
-    return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype).reshape(shape)

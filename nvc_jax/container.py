@@ -20,8 +20,8 @@ import tensorstore as ts
 
 from nvc_jax.blocks import Shape3
 from nvc_jax.checkpoints import extract_model
-from nvc_jax.chunks import Frame, read_frame
 from nvc_jax.codec import Codec, load_codec
+from nvc_jax.frames import Frame, read_frame
 from nvc_jax.header import INDEX_CODECS, FormatError, Header
 from nvc_jax.locations import (
     Location,

@@ -8,11 +8,13 @@ import numpy as np
 
 from nvc_jax import latents
 from nvc_jax.blocks import check_shape, grid_shape
-from nvc_jax.chunks import LATENTS, ChunkCodec, Frame, block_means, read_frame, unpack_values, with_specials
+from nvc_jax.chunks import ChunkCodec
 from nvc_jax.codec import check_step, decode_volume
 from nvc_jax.container import load_model
+from nvc_jax.frames import LATENTS, Frame, read_frame, unpack_values
 from nvc_jax.header import FormatError, Header
 from nvc_jax.latents import Encoded
+from nvc_jax.means import block_means, with_specials
 from nvc_jax.models import SpectralConfig
 from nvc_jax.parallel import map_in_order
 from nvc_jax.specials import restore_specials

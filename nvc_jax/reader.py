@@ -7,10 +7,10 @@ import numpy as np
 
 from nvc_jax.blocks import check_mode, check_shape, grid_shape
 from nvc_jax.cells import BLOCK
-from nvc_jax.chunks import block_means, with_specials
 from nvc_jax.container import Index, Store, open_container
 from nvc_jax.header import FormatError
 from nvc_jax.locations import Location
+from nvc_jax.means import block_means, with_specials
 from nvc_jax.payloads import PayloadDecoder
 from nvc_jax.specials import restore_specials
 from nvc_jax.streams import Slices, chunk_extent, place_of, touched_chunks

@@ -14,8 +14,9 @@ import tensorstore as ts
 
 from nvc_jax import latents
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
-from nvc_jax.chunks import LATENTS, Frame, largest_error, pack_values
+from nvc_jax.chunks import largest_error
 from nvc_jax.codec import Codec, decode_volume, encode_region
+from nvc_jax.frames import LATENTS, Frame, pack_values
 from nvc_jax.latents import Encoded
 from nvc_jax.parallel import map_in_order
 from nvc_jax.specials import encode_specials, fill_blocks, is_ordinary

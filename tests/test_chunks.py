@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax import chunks, lattice
+from nvc_jax import chunks, frames, lattice
 from nvc_jax.blocks import Shape3
-from nvc_jax.chunks import ChunkCodec, Target, read_frame
+from nvc_jax.chunks import ChunkCodec, Target
+from nvc_jax.frames import read_frame
 from nvc_jax.normalize import DTYPES
 from nvc_jax.specials import as_bits
 
@@ -30,7 +31,7 @@ def in_dtype(unit: np.ndarray, dtype: str) -> np.ndarray:
     return lattice.round_to(limits.min + unit * (float(limits.max) - limits.min), kind)
 
 
-def round_trip(values: np.ndarray, target: Target, fills: tuple[float, ...] = ()) -> chunks.Frame:
+def round_trip(values: np.ndarray, target: Target, fills: tuple[float, ...] = ()) -> frames.Frame:
     """Encode and decode; the payload, whose bound and special values must have been kept."""
     codec = ChunkCodec(CODEC, ROOM, values.dtype)
     payload = codec.encode(values, target, fills)
@@ -135,7 +136,7 @@ def test_each_kind_has_its_place() -> None:
         "noise": round_trip(rng.integers(0, 2**32, ROOM, dtype=np.uint32), Target(0.0, 0.0)),
         "constant": round_trip(np.full(ROOM, 7, np.int8), Target(None, 0.1)),
     }
-    expected = [chunks.SPECTRAL, chunks.LATTICE, chunks.DIFFERENCES, chunks.PACKED, chunks.CONSTANT]
+    expected = [frames.SPECTRAL, frames.LATTICE, frames.DIFFERENCES, frames.PACKED, frames.CONSTANT]
     assert [frame.kind for frame in kinds.values()] == expected
     assert len(kinds["constant"].body) == 1
 
@@ -147,7 +148,7 @@ def test_what_the_original_is_not_is_refused() -> None:
         ChunkCodec(CODEC, ROOM, np.dtype("float64")).decode(payload)
     with pytest.raises(ValueError, match="a chunk has"):
         ChunkCodec(CODEC, (16, 32, 40), values.dtype).decode(payload)
-    latents = read_frame(payload)._replace(kind=chunks.LATENTS).to_bytes()
+    latents = read_frame(payload)._replace(kind=frames.LATENTS).to_bytes()
     with pytest.raises(ValueError, match="block autoencoder"):
         ChunkCodec(CODEC, ROOM, values.dtype).decode(latents)
 
@@ -186,4 +187,4 @@ def test_chunks_flat_against_the_volume_are_near(dtype: str, scale: float) -> No
     decoded = codec.decode(payload)
     assert np.isfinite(decoded).all()
     assert np.abs(decoded.astype(float) - values.astype(float)).max() <= 0.01
-    assert chunks.read_frame(payload).max_error <= 0.01
+    assert frames.read_frame(payload).max_error <= 0.01

@@ -5,7 +5,8 @@ import pytest
 
 import nvc_jax
 from nvc_jax import faces, spectral, streams
-from nvc_jax.chunks import ChunkCodec, Target, read_frame
+from nvc_jax.chunks import ChunkCodec, Target
+from nvc_jax.frames import read_frame
 
 FACES = [0, 0b1, 0b10, 0b001100, 0b100101, faces.ALL_FACES]
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from make_golden import GOLDEN, TARGETS, original
 from reference_decoder import decode, decode_body
 
 import nvc_jax
-from nvc_jax import chunks, inspection
+from nvc_jax import chunks, frames, inspection
 from nvc_jax.checkpoints import embed_model
 from nvc_jax.normalize import DTYPES
 
@@ -82,10 +82,10 @@ def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: flo
         low, high = float(volume.min()), float(volume.max())
         codec = chunks.ChunkCodec(CODEC, room, volume.dtype)
         payload = codec.encode(volume, chunks.Target(None, step * (high - low)))
-        assert chunks.read_frame(payload).kind == chunks.SPECTRAL
+        assert frames.read_frame(payload).kind == frames.SPECTRAL
         exact = decode_body(
-            chunks.SPECTRAL,
-            chunks.read_frame(payload).body,
+            frames.SPECTRAL,
+            frames.read_frame(payload).body,
             b"",
             np.dtype(np.float64),
             volume.shape,

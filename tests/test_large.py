@@ -10,8 +10,8 @@ import tensorstore as ts
 
 import nvc_jax
 from nvc_jax import inspection
-from nvc_jax.chunks import block_means
 from nvc_jax.demo import SAMPLE
+from nvc_jax.means import block_means
 from nvc_jax.parallel import map_in_order
 from nvc_jax.pipeline import Progress
 from nvc_jax.reader import Reader
