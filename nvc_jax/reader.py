@@ -11,9 +11,10 @@ from nvc_jax.container import Index, Store, open_container
 from nvc_jax.header import FormatError
 from nvc_jax.locations import Location
 from nvc_jax.means import block_means, with_specials
+from nvc_jax.parallel import map_in_order
 from nvc_jax.payloads import PayloadDecoder
 from nvc_jax.specials import restore_specials
-from nvc_jax.streams import Slices, chunk_extent, place_of, touched_chunks
+from nvc_jax.streams import Slices, chunk_extent, place_of, touched_chunks, whole_of
 from nvc_jax.windows import make_window
 
 LEVELS = ("full", "preview")
@@ -70,6 +71,18 @@ class Reader:
         result = np.empty([part.stop - part.start for part in region], self.dtype)
         for index, into, of in self.pieces(region):
             result[into] = self.decode_chunk(index)[of]
+        return result
+
+    def decode_all(self) -> np.ndarray:
+        """The voxels of the level, several chunks at a time."""
+        result = np.empty(self.shape, self.dtype)
+
+        def decode(piece: tuple[Index, Slices, Slices]) -> None:
+            index, into, of = piece
+            result[into] = self.decode_chunk(index)[of]
+
+        for _ in map_in_order(decode, self.pieces(whole_of(self.shape))):
+            pass
         return result
 
     def decode_chunk(self, index: Index) -> np.ndarray:
