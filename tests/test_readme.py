@@ -98,6 +98,9 @@ def test_quoted_ratios_are_what_was_measured() -> None:
     means = [f"{measured['geometric_mean_ratio'][name]:.2f}" for name in ("SPERR", "SZ3", "zfp")]
     row = next(line for line in README.splitlines() if line.startswith("| geometric mean |"))
     assert row.split("|")[2:5] == [f" {mean} " for mean in means]
+    card = (shipped_models()["nvc-1"] / "CARD.md").read_text().splitlines()
+    scores = [line.split("|")[2].strip() for line in card if line.startswith("| mean ratio of ")]
+    assert scores == means
     for name, ratios in measured["ratio"].items():
         row = next(line for line in README.splitlines() if line.startswith(f"| {name} |"))
         assert f"| {ratios['SPERR']:.2f} |" in row
