@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from nvc_jax import choices, regions, transform
 from nvc_jax.blocks import Shape3, grid_shape
@@ -64,5 +65,16 @@ def test_regions_that_are_cut_off_are_not_large() -> None:
 
 def test_small_volumes_are_one_sample_and_large_ones_a_few() -> None:
     assert choices._samples(jnp.zeros((8, 16, 24))).shape == (1, 8, 16, 24)
-    assert choices._samples(jnp.zeros((64, 64, 64))).shape == (2, 32, 32, 32)
+    assert choices._samples(jnp.zeros((64, 64, 64))).shape == (4, 32, 32, 32)
     assert choices._samples(jnp.zeros((128, 128, 128))).shape == (6, 32, 32, 32)
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 64), (32, 128, 128), (40, 72, 256), (512, 512, 512)])
+def test_samples_lie_apart_on_borders_of_regions(shape: Shape3) -> None:
+    corners = np.array(choices._corners(shape, (32, 32, 32)))
+    assert (corners % 16 == 0).all()
+    assert (corners >= 0).all()
+    assert (corners + 32 <= shape).all()
+    assert len(np.unique(corners, axis=0)) == len(corners)
+    for axis, length in enumerate(shape):
+        assert len(np.unique(corners[:, axis])) >= min(3, length // 32)
