@@ -12,7 +12,7 @@ from nvc_jax.metrics import bits_per_voxel, quality
 from nvc_jax.parallel import map_in_order
 from nvc_jax.reader import Reader
 from nvc_jax.specials import as_bits, is_ordinary
-from nvc_jax.streams import place_of, read_part
+from nvc_jax.streams import place_of, read_part, whole_of
 from nvc_jax.volumes import open_volume, read_volume
 
 
@@ -36,7 +36,7 @@ def evaluate(original: Any, store: Location, *, mode: str = "blend") -> dict[str
     """
     reader = Reader(store, mode)
     values = read_volume(original)
-    decoded = reader.decode_all()
+    decoded = reader.decode(whole_of(reader.shape), map_in_order)
     n_bytes = reader.store.stored_bytes()
     if not reader.header.fill_values:
         return quality(values, decoded, n_bytes)

@@ -1,7 +1,7 @@
 """An open container, decoded chunk by chunk, only as far as it is asked for."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -11,10 +11,9 @@ from nvc_jax.container import Index, Store, open_container
 from nvc_jax.header import FormatError
 from nvc_jax.locations import Location
 from nvc_jax.means import block_means, with_specials
-from nvc_jax.parallel import map_in_order
 from nvc_jax.payloads import PayloadDecoder
 from nvc_jax.specials import restore_specials
-from nvc_jax.streams import Slices, chunk_extent, place_of, touched_chunks, whole_of
+from nvc_jax.streams import Slices, chunk_extent, place_of, touched_chunks
 from nvc_jax.windows import make_window
 
 LEVELS = ("full", "preview")
@@ -66,22 +65,18 @@ class Reader:
         """The chunks that a region of the level touches, where each lies in it, and what of it does."""
         return touched_chunks(region, self.chunk)
 
-    def decode(self, region: Slices) -> np.ndarray:
-        """The voxels of ``region``: slices with bounds, within the level, and not empty."""
+    def decode(self, region: Slices, mapping: Callable[..., Iterable[None]] = map) -> np.ndarray:
+        """The voxels of ``region``: slices with bounds, within the level, and not empty.
+
+        Chunk by chunk, or with ``parallel.map_in_order`` for ``mapping`` several at a time.
+        """
         result = np.empty([part.stop - part.start for part in region], self.dtype)
-        for index, into, of in self.pieces(region):
-            result[into] = self.decode_chunk(index)[of]
-        return result
 
-    def decode_all(self) -> np.ndarray:
-        """The voxels of the level, several chunks at a time."""
-        result = np.empty(self.shape, self.dtype)
-
-        def decode(piece: tuple[Index, Slices, Slices]) -> None:
+        def place(piece: tuple[Index, Slices, Slices]) -> None:
             index, into, of = piece
             result[into] = self.decode_chunk(index)[of]
 
-        for _ in map_in_order(decode, self.pieces(whole_of(self.shape))):
+        for _ in mapping(place, self.pieces(region)):
             pass
         return result
 
