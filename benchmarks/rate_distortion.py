@@ -35,7 +35,7 @@ from nvc_jax.checkpoints import shipped_models
 from nvc_jax.pipeline import default_chunk
 
 PSNR_GRID = np.arange(30, 60.1, 2.5)
-STEPS = (0.0015, 0.004, 0.01, 0.025, 0.06, 0.12, 0.25, 0.5, 1.0)
+STEPS = (0.002, 0.005, 0.013, 0.033, 0.08, 0.16, 0.33, 0.66, 1.3)
 LATENT_STEPS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 LIBRARIES = ("SPERR", "SZ3", "zfp", "JPEG 2000")

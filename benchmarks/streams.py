@@ -82,4 +82,4 @@ class Streams:
 
     def step_for(self, psnr: float) -> float:
         """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
-        return find_step(self._psnr, psnr, (spectral.MIN_STEP, 1.0))
+        return find_step(self._psnr, psnr, (spectral.MIN_STEP, spectral.MAX_STEP))

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax import entropy, scan
+from nvc_jax import entropy, quantizers, scan
 from nvc_jax.classes import ClassModel
 from nvc_jax.entropy import varying_like
 from nvc_jax.heads import Heads, pop_heads, push_heads
@@ -28,12 +28,13 @@ class BlockSymbols(NamedTuple):
     """What a stream carries for n blocks.
 
     Attributes:
-        integers: int32 (n, 512), the means as differences.
+        points: int32 (n, 512), latents in half steps as quantisers have them, the means as differences in
+            steps.
         classes: int32 (n,).
         modes: int32 (n,), of the block's region; only those of regions' first blocks count.
     """
 
-    integers: jax.Array
+    points: jax.Array
     classes: jax.Array
     modes: jax.Array
 
@@ -45,7 +46,12 @@ def stream_capacity(n_blocks: int, n_latents: int) -> int:
 
 def _make_tables(model: ClassModel) -> entropy.Tables:
     """Those that latents share, without the means'."""
-    return entropy.make_tables(model.frequencies[: model.bits.shape[0]])
+    return entropy.make_tables(model.frequencies[: model.n_shared])
+
+
+def _row(model: ClassModel, table: jax.Array, quantizer: jax.Array) -> jax.Array:
+    """Where the table of an integer of a quantiser lies among all."""
+    return table if model.n_quantizers == 1 else table + quantizer * model.bits.shape[0]
 
 
 def encode_stream(
@@ -62,13 +68,13 @@ def encode_stream(
     Returns:
         uint16 (capacity,) words, and int32, how many are in use.
     """
-    integers, classes, modes = symbols
+    points, classes, modes = symbols
     places = scan.make_places(model, layout)
-    ordered = scan.in_order(places, layout, integers)
+    ordered = quantizers.from_half_steps(scan.in_order(places, layout, points))
     ends = scan.find_ends(ordered)
     queue = scan.make_queue(layout, classes, scan.n_coded(places, layout, ends))
     coder = _push_integers(model, places, queue, ordered, n_lanes)
-    coder = push_heads(model, layout, Heads(classes, modes, ends, integers[:, 0]), coder, n_lanes)
+    coder = push_heads(model, layout, Heads(classes, modes, ends, points[:, 0]), coder, n_lanes)
     return entropy.finish_encoding(coder, n_lanes)
 
 
@@ -76,14 +82,17 @@ def _push_integers(
     model: ClassModel, places: scan.Places, queue: scan.Queue, ordered: jax.Array, n_lanes: jax.Array
 ) -> entropy.Coder:
     """Start a stream with all integers but the means. Steps run backwards: see ``entropy``."""
-    n, values, tables = len(ordered), ordered.reshape(-1), _make_tables(model)
+    n, tables, has_states = len(ordered), _make_tables(model), model.n_quantizers > 1
+    # With each integer its quantiser, which a loop that runs backwards does not know.
+    packed = (ordered << 1 | quantizers.quantizers_of(ordered, model.n_quantizers)).reshape(-1)
     max_lanes, capacity = max_lanes_for(n), stream_capacity(n, model.tables.shape[1])
 
     def push(runs: Runs, backwards: jax.Array, state: tuple) -> tuple:
         coder, index, place = state
         _, active = runs.at(runs.length - 1 - backwards)
-        row = scan.table_at(model, places, queue.keys[index], place)
-        coder = entropy.push(coder, tables, row, values[queue.offsets[index] + place], active)
+        found = packed[queue.offsets[index] + place]
+        row = _row(model, scan.table_at(model, places, queue.keys[index], place), found & 1)
+        coder = entropy.push(coder, tables, row, found >> 1, active)
         place = jnp.where(active, place - 1, place)
         is_first = place < 0
         index = jnp.maximum(index - is_first.astype(jnp.int32), 0)
@@ -95,9 +104,20 @@ def _push_integers(
         last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
         start = (coder, *queue.locate(last))
         coder, *_ = lax.fori_loop(0, runs.length, partial(push, runs), start)
+        if has_states:
+            states = _states_at(packed, queue, *queue.locate(jnp.minimum(runs.starts, runs.total - 1)))
+            active = runs.at(jnp.int32(0))[1]
+            coder = entropy.push_bits(coder, states, quantizers.STATE_BITS, active)
         return entropy.widen(coder, max_lanes)
 
     return with_width(n_lanes, max_lanes, push_all)
+
+
+def _states_at(packed: jax.Array, queue: scan.Queue, index: jax.Array, place: jax.Array) -> jax.Array:
+    """The states of ``quantizers`` before integers, uint32: those that lanes begin with."""
+    item = queue.offsets[index] + place
+    before = jnp.where(place > 0, packed[jnp.maximum(item - 1, 0)] & 1, 0)
+    return (packed[item] & 1 | before << 1).astype(jnp.uint32)
 
 
 def decode_heads(
@@ -117,31 +137,40 @@ def decode_stream(
     counts = scan.n_coded(places, layout, heads.ends)
     queue = scan.make_queue(layout, heads.classes, counts)
     coded = _pop_integers(model, places, queue, coder, n_lanes)
-    integers = scan.from_order(places, layout, counts, coded)
-    return BlockSymbols(integers.at[:, 0].set(heads.means), heads.classes, heads.modes)
+    points = scan.from_order(places, layout, counts, coded)
+    return BlockSymbols(points.at[:, 0].set(heads.means), heads.classes, heads.modes)
 
 
 def _pop_integers(
     model: ClassModel, places: scan.Places, queue: scan.Queue, coder: entropy.Coder, n_lanes: jax.Array
 ) -> jax.Array:
-    """Decode all integers but the means, in the order in which they are coded."""
+    """Decode all integers but the means, in the order in which they are coded; points in half steps."""
     n_items, tables = queue.ends.shape[0] * model.tables.shape[1], _make_tables(model)
+    has_states = model.n_quantizers > 1
 
     def pop(runs: Runs, step: jax.Array, state: tuple) -> tuple:
-        coder, coded, index, place = state
+        coder, coded, index, place, before = state
         item, active = runs.at(step)
         key = queue.keys[index]
-        coder, value = entropy.pop(coder, tables, scan.table_at(model, places, key, place), active)
-        coded = coded.at[jnp.where(active, item, n_items)].set(value, mode="drop")
+        quantizer = quantizers.quantizer_of(before)
+        row = _row(model, scan.table_at(model, places, key, place), quantizer)
+        coder, value = entropy.pop(coder, tables, row, active)
+        point = quantizers.to_half_steps(value, quantizer)
+        coded = coded.at[jnp.where(active, item, n_items)].set(point, mode="drop")
         is_last = place + 1 >= scan.count_of(key)
-        return coder, coded, index + is_last.astype(jnp.int32), jnp.where(is_last, 0, place + 1)
+        after = jnp.where(is_last, 0, quantizers.advance(before, value)) if has_states else before
+        return coder, coded, index + is_last.astype(jnp.int32), jnp.where(is_last, 0, place + 1), after
 
     def pop_all(width: int) -> jax.Array:
         runs = share_out(queue.total, n_lanes, width)
         # Every lane writes where it wrote last, which stays in cache.
         coded = varying_like(coder.words, jnp.zeros(n_items, jnp.int32))
         first = jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))
-        start = (entropy.narrow(coder, width), coded, *queue.locate(first))
+        own, states = entropy.narrow(coder, width), jnp.zeros(width, jnp.uint32)
+        if has_states:
+            own, states = entropy.pop_bits(own, quantizers.STATE_BITS, runs.at(jnp.int32(0))[1])
+        states = varying_like(coder.words, states.astype(jnp.int32))
+        start = (own, coded, *queue.locate(first), states)
         return lax.fori_loop(0, runs.length, partial(pop, runs), start)[1]
 
     return with_width(n_lanes, len(coder.states), pop_all)

@@ -18,7 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import serialization
 
-from nvc_jax.models import ModelConfig, Params, abstract_params, config_from_dict
+from nvc_jax.models import ModelConfig, Params, abstract_params, stored_config
 from nvc_jax.packing import pack, unpack
 
 _CONFIG = "config.json"
@@ -148,7 +148,7 @@ def load_checkpoint(model: str | Path) -> tuple[ModelConfig, Params]:
     directory = find_checkpoint(model)
     description = _read_description(directory)
     try:
-        config = config_from_dict(description["model"])
+        config = stored_config(description["model"])
         with contextlib.closing(ocp.StandardCheckpointer()) as checkpointer:
             target = jax.tree.map(
                 lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), abstract_params(config)
@@ -180,7 +180,7 @@ def extract_model(embedded: dict[str, Any], sha256: str) -> tuple[ModelConfig, P
         ValueError: it is damaged, or not the one of that SHA-256.
     """
     try:
-        config = config_from_dict(embedded["config"])
+        config = stored_config(embedded["config"])
         raw = unpack(base64.b64decode(embedded["params"], validate=True), "zstd", embedded["bytes"])
         params = serialization.msgpack_restore(raw)
         actual = model_sha256(config, params)

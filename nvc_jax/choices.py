@@ -68,7 +68,7 @@ def choose(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.A
 
     Args:
         volume: float32 (z, y, x), sides multiples of 8, its short blocks stretched.
-        step: float32, of the quantiser, in the volume's units.
+        step: float32, of one quantiser, in the volume's units.
         extent: int32 (3,), voxels that count.
 
     Returns:

@@ -199,7 +199,7 @@ class ChunkCodec:
     ) -> Iterator[tuple[bytes, bytes, np.ndarray]]:
         """Body, correction and what they decode to, unless the step or the bound are too small for it."""
         # A chunk may be far flatter than the volume.
-        relative = np.float32(min(target.step / (high - low), 1.0))
+        relative = np.float32(min(target.step / (high - low), spectral.MAX_STEP))
         if not relative >= spectral.MIN_STEP:
             return
         base_low, base_high = (0.0, 1.0) if self._is_wide else (low, high)
@@ -290,7 +290,8 @@ class ChunkCodec:
         if len(body) < _NUMBERS.size:
             raise ValueError(f"a stream of {len(body)} bytes lacks its head of {_NUMBERS.size}")
         low, high, relative = _NUMBERS.unpack_from(body)
-        if not (math.isfinite(low) and low < high < math.inf and spectral.MIN_STEP <= relative <= 1):
+        is_step = spectral.MIN_STEP <= relative <= spectral.MAX_STEP
+        if not (math.isfinite(low) and low < high < math.inf and is_step):
             raise ValueError(f"a stream has the range [{low}, {high}] and the step {relative}")
         first, last = (0.0, 1.0) if self._is_wide else (low, high)
         if max(abs(first), abs(last)) > float(np.finfo(np.float32).max):

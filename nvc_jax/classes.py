@@ -11,21 +11,28 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax import entropy
+from nvc_jax.quantizers import from_half_steps
 
 BITS_PER_ERROR = 6.0
 """Bits that one squared step of error is worth: the slope of rate against distortion at high rates."""
+_FIRST_ABOVE, _FURTHER_ABOVE = (0.6, 1.0), 0.6
+"""From which magnitudes on latents are ones, and from which remainders one more, to find a block's class."""
+_COARSER = 1.35
+"""How many steps of one quantiser are a step of two that leave about as much error."""
 
 
 class ClassModel(NamedTuple):
-    """Parameters of the entropy model for blocks of 512 latents, K classes and R tables.
+    """Parameters of the entropy model for blocks of 512 latents, Q quantisers, K classes and R tables.
 
     Attributes:
-        frequencies: uint16 (R + K, 64), the tables: R that latents share, and one for each class's means.
-        bits: float32 (R, 3): what a zero costs by each table, a one of either sign, each further step.
-        shrink: float32 (R, 2): how far the mean of what a one, and a larger magnitude, stands for lies
+        frequencies: uint16 (Q·R + K, 64), the tables: R that latents share, by quantiser, and one for each
+            class's means.
+        bits: float32 (R, 3): what a zero costs by each table, a one of either sign, each further step, if
+            latents are rounded to whole steps.
+        shrink: float32 (Q·R, 2): how far the mean of what a one, and a larger magnitude, stands for lies
             towards zero, in steps.
         order: int32 (511,), latents but the mean in the order in which they are coded.
-        tables: int32 (K, 512), each class's table for each latent; the mean's, latent 0, is R + class.
+        tables: int32 (K, 512), each class's table for each latent; the mean's, latent 0, is Q·R + class.
         end_frequencies: uint16 (K, 64), each class's table of where its blocks' last integers lie.
         mode_frequencies: uint16 (K, 64), of the modes of regions, by the class of their first block.
         class_frequencies: uint16 (K + 1, 64), of classes, by the class before; K is none.
@@ -42,17 +49,33 @@ class ClassModel(NamedTuple):
     class_frequencies: jax.Array
     class_bits: jax.Array
 
+    @property
+    def n_shared(self) -> int:
+        """Q·R, the tables that latents share."""
+        return self.shrink.shape[0]
 
-def abstract_class_model(n_latents: int, n_classes: int, n_tables: int) -> ClassModel:
+    @property
+    def n_quantizers(self) -> int:
+        """Q, 1 or 2: see ``quantizers``."""
+        return self.n_shared // self.bits.shape[0]
+
+
+def plain_steps(model: ClassModel) -> float:
+    """How many steps of a single quantiser, of about the same error, a step of the model's is."""
+    return 1.0 if model.n_quantizers == 1 else _COARSER
+
+
+def abstract_class_model(n_latents: int, n_classes: int, n_tables: int, n_quantizers: int) -> ClassModel:
     """Shapes and dtypes of a class model."""
+    n_shared = n_quantizers * n_tables
 
     def leaf(dtype: Any, *shape: int) -> Any:
         return jax.ShapeDtypeStruct(shape, dtype)
 
     return ClassModel(
-        frequencies=leaf(jnp.uint16, n_tables + n_classes, entropy.N_TOKENS),
+        frequencies=leaf(jnp.uint16, n_shared + n_classes, entropy.N_TOKENS),
         bits=leaf(jnp.float32, n_tables, 3),
-        shrink=leaf(jnp.float32, n_tables, 2),
+        shrink=leaf(jnp.float32, n_shared, 2),
         order=leaf(jnp.int32, n_latents - 1),
         tables=leaf(jnp.int32, n_classes, n_latents),
         end_frequencies=leaf(jnp.uint16, n_classes, entropy.N_TOKENS),
@@ -112,28 +135,40 @@ def _classify(costs: Costs, integers: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def decide(costs: Costs, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Choose classes and integers for blocks.
+    """Choose classes, and integers of one quantiser, for blocks.
 
     Args:
         costs: of the entropy model.
-        values: float32 (n, 512), latents over the step.
+        values: float32 (n, 512), latents in steps of one quantiser.
 
     Returns:
         int32 (n, 512) integers, int32 (n,) classes, and float32 (n,) bits without the means', about.
     """
-    integers = round_above(values, jnp.float32(0.6), jnp.float32(0.6))
-    for _ in range(2):
+    # Rounding that keeps little leads to quiet classes that keep little, and the other way round: try both.
+    found = []
+    for first in _FIRST_ABOVE:
+        integers = round_above(values, jnp.float32(first), jnp.float32(_FURTHER_ABOVE))
         classes, bits = _classify(costs, integers)
-        integers = round_above(values, costs.first_above[classes], costs.further_above[classes])
-    return integers, classes, bits
+        errors = jnp.sum((values - integers.astype(jnp.float32))[:, 1:] ** 2, axis=1)
+        found.append((bits + BITS_PER_ERROR * errors, classes, bits))
+    less = found[1][0] < found[0][0]
+    _, classes, bits = (jnp.where(less, b, a) for a, b in zip(*found, strict=True))
+    return round_above(values, costs.first_above[classes], costs.further_above[classes]), classes, bits
 
 
-def restore(model: ClassModel, integers: jax.Array, classes: jax.Array) -> jax.Array:
-    """What integers (n, 512) stand for, float32 in steps: their tables' means, a little towards zero."""
+def restore(model: ClassModel, points: jax.Array, classes: jax.Array) -> jax.Array:
+    """What points (n, 512), int32 in half steps, stand for, float32 in steps: a little towards zero."""
     n_tables = model.bits.shape[0]
     tables = jnp.minimum(model.tables, n_tables - 1)
     not_mean = (jnp.arange(tables.shape[1]) > 0)[None]
-    one, more = (jnp.where(not_mean, model.shrink[tables, kind], 0)[classes] for kind in range(2))
-    magnitude = jnp.abs(integers)
-    shrink = jnp.where(magnitude == 1, one, jnp.where(magnitude == 0, 0, more))
-    return jnp.sign(integers).astype(jnp.float32) * (magnitude.astype(jnp.float32) - shrink)
+    is_one = jnp.abs(from_half_steps(points)) == 1
+    shrink: jax.Array | int = 0
+    for quantizer in range(model.n_quantizers):
+        one, more = (
+            jnp.where(not_mean, model.shrink[tables + quantizer * n_tables, kind], 0)[classes]
+            for kind in range(2)
+        )
+        own = jnp.where(is_one, one, more)
+        shrink = own if quantizer == 0 else jnp.where(points & 1 == 1, own, shrink)
+    shrink = jnp.where(points == 0, 0, shrink)
+    return points.astype(jnp.float32) / 2 - jnp.sign(points).astype(jnp.float32) * shrink

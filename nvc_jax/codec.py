@@ -26,7 +26,7 @@ from nvc_jax.checkpoints import load_checkpoint
 from nvc_jax.latents import STEPS, Encoded, EncodedLatents, check_encoded, dequantize, quantize
 from nvc_jax.models import BlockAutoencoder, ModelConfig, Params, SpectralConfig, bind
 from nvc_jax.normalize import check_narrow, denormalize, finite_range, normalize
-from nvc_jax.spectral import MIN_STEP, EncodedStream
+from nvc_jax.spectral import MAX_STEP, MIN_STEP, EncodedStream
 
 BLOCKS_PER_STEP = 1024
 """Blocks that pass through the network at a time: intermediates stay in cache, memory stays bounded."""
@@ -68,7 +68,7 @@ def encode_volume(
         codec: from ``load_codec`` or ``train``.
         volume: (z, y, x), an 8 or 16 bit integer, float16 or float32.
         step: of the quantiser: smaller is better and larger; may be traced. Spectral models such as
-            nvc-1 need one, relative to the volume's range, from 2**-15 to 1. Block autoencoders take one
+            nvc-1 need one, relative to the volume's range, from 2**-15 to 2. Block autoencoders take one
             in the unit of their latents, whose standard deviations are about 0.1 to 8, from 2**-12 to
             2**12; without one, their latents stay float32.
 
@@ -115,7 +115,7 @@ def check_step(config: ModelConfig, step: ArrayLike | None) -> None:
         raise ValueError("`step` is missing: spectral models quantise, for instance with step=0.01")
     if step is None or isinstance(step, jax.core.Tracer):
         return
-    low, high = (MIN_STEP, 1.0) if is_spectral else STEPS
+    low, high = (MIN_STEP, MAX_STEP) if is_spectral else STEPS
     if not low <= float(np.asarray(step)) <= high:
         unit = "relative to the range" if is_spectral else "in the unit of the latents"
         raise ValueError(f"`step` (={step}) must lie between {low} and {high:g}, {unit}")

@@ -209,6 +209,19 @@ def push_token(coder: Coder, tables: Tables, row: jax.Array, token: jax.Array, a
     return _push_token(coder, tables, row, token, active, [])
 
 
+def push_bits(coder: Coder, bits: jax.Array, width: int, active: jax.Array) -> Coder:
+    """Store ``width`` bits, at most 16, of ``bits``, uint32 (lanes,), in each active lane."""
+    states, overflow = _push_bits(coder.states, bits, jnp.where(active, jnp.uint32(width), 0))
+    return _append(coder, [overflow])._replace(states=states)
+
+
+def pop_bits(coder: Coder, width: int, active: jax.Array) -> tuple[Coder, jax.Array]:
+    """The inverse of ``push_bits``: uint32 (lanes,), 0 in idle lanes."""
+    count = jnp.where(active, jnp.uint32(width), 0)
+    bits = coder.states & ((jnp.uint32(1) << count) - 1)
+    return _refill(coder._replace(states=coder.states >> count), active), bits
+
+
 class _Overflow(NamedTuple):
     """Words that lanes append: whether each does, and the word (in the low 16 bits)."""
 

@@ -7,28 +7,26 @@ all classes into a few tables.
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax import entropy, regions, scan, spectral, transform
+from nvc_jax import entropy, regions, scan, transform
 from nvc_jax.blocks import check_shape, grid_shape
 from nvc_jax.cells import BLOCK
 from nvc_jax.classes import ClassModel, decide, make_costs, round_above
+from nvc_jax.counting import centred, count_volumes, observe_blocks
 from nvc_jax.models import SpectralConfig
-from nvc_jax.normalize import finite_range
 
 STEPS = (0.0015, 0.4)
-"""Smallest and largest step of the blocks that the model is fitted on."""
+"""Smallest and largest step, of one quantiser, of the blocks that the model is fitted on."""
 _RAREST = 2.0**-14
 """Tokens that are rarer have no frequency of their own."""
 _N_ROUNDS = 3
 _KNOWN_FROM_NEIGHBOURS = 0.7
 """What is left of a class's bits once the class before is known, on average."""
 
-_centre = jax.jit(lambda volume: spectral.centre(volume, *finite_range(volume)))
 _decide = jax.jit(lambda model, values: decide(make_costs(model), values))
 _round = jax.jit(lambda values: round_above(values, jnp.float32(0.6), jnp.float32(0.6)))
 
@@ -46,7 +44,7 @@ def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, see
     rng = np.random.default_rng(seed)
     parts = []
     for volume in volumes:
-        unit, extent = _centre(jnp.asarray(volume)), jnp.array(volume.shape, jnp.int32)
+        unit, extent = centred(volume)
         ways = [(index, regions.LAPPED) for index in range(len(transform.FILTERS))]
         for index, mode in [*ways, (transform.FILTERS.index("half"), regions.LARGE)]:
             latents = np.asarray(_latents(unit, extent, jnp.int32(index), jnp.int32(mode)))
@@ -162,7 +160,11 @@ def fit_class_model(
         # The next round counts the integers that the encoder would choose.
         integers = np.array(_decide(model, jnp.asarray(values))[0])
     assert model is not None
-    return _fit_to_volumes(_fit_shrink(model, values), volumes)
+    model = _fit_quantizers(model, values)
+    # Where two quantisers let blocks end depends on the tables of ends.
+    for _ in range(model.n_quantizers):
+        model = _fit_to_volumes(model, volumes)
+    return model
 
 
 def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig) -> ClassModel:
@@ -176,15 +178,16 @@ def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig
     )
     merged, p_there, decay = _merge_tables(flat_counts, flat_there, flat_magnitude, config.n_tables)
     tables = merged.reshape(config.n_classes, -1)
-    tables[:, 0] = config.n_tables + np.arange(config.n_classes)
+    n_shared = config.n_quantizers * config.n_tables
+    tables[:, 0] = n_shared + np.arange(config.n_classes)
 
     def unfitted(n_rows: int) -> jax.Array:
         return jnp.ones((n_rows, entropy.N_TOKENS), jnp.uint16)
 
     return ClassModel(
-        frequencies=unfitted(config.n_tables + config.n_classes),
+        frequencies=unfitted(n_shared + config.n_classes),
         bits=jnp.asarray(_bits(p_there, decay)),
-        shrink=jnp.zeros((config.n_tables, 2), jnp.float32),
+        shrink=jnp.zeros((n_shared, 2), jnp.float32),
         order=jnp.asarray(order, jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=unfitted(config.n_classes),
@@ -194,64 +197,27 @@ def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig
     )
 
 
-def _fit_shrink(model: ClassModel, values: np.ndarray) -> ClassModel:
-    """Where the mean of what each integer stands for lies, by table."""
-    integers, classes, _ = (np.asarray(x) for x in _decide(model, jnp.asarray(values)))
-    tables = np.asarray(model.tables)[classes][:, 1:]
-    magnitude = np.abs(integers[:, 1:])
-    excess = magnitude - np.abs(values[:, 1:])
-    n_tables = model.bits.shape[0]
+def _fit_quantizers(model: ClassModel, values: np.ndarray) -> ClassModel:
+    """The tables that latents share by quantiser, and where the mean of what each integer stands for lies."""
+    n_quantizers, n_shared = model.n_quantizers, model.n_shared
+    zero, _, further = np.moveaxis(np.asarray(model.bits, np.float64), -1, 0)
+    shared = _token_probabilities(1 - 2**-zero, 2**-further)
+    rows = np.concatenate([shared] * n_quantizers)
+    for _ in range(1 if n_quantizers == 1 else _N_ROUNDS):
+        frozen = entropy.quantize_frequencies(_with_escapes(rows))
+        model = model._replace(frequencies=model.frequencies.at[:n_shared].set(jnp.asarray(frozen)))
+        found = observe_blocks(model, values)
+        sums = (
+            np.bincount(found.rows, weights, n_shared)
+            for weights in (None, found.integers > 0, found.integers)
+        )
+        if n_quantizers > 1:
+            rows = _token_probabilities(*_distributions(*sums))
     shrink = []
-    for among in (magnitude == 1, magnitude > 1):
-        count = np.bincount(tables[among], minlength=n_tables)
-        shrink.append(np.bincount(tables[among], excess[among], n_tables) / (count + 50))
+    for among in (found.integers == 1, found.integers > 1):
+        count = np.bincount(found.rows[among], minlength=n_shared)
+        shrink.append(np.bincount(found.rows[among], found.excess[among], n_shared) / (count + 50))
     return model._replace(shrink=jnp.asarray(np.clip(np.stack(shrink, 1), -0.2, 0.3), jnp.float32))
-
-
-class _Counts(NamedTuple):
-    """How often the encoder names what; arrays like the model's tables, (rows, 64) each."""
-
-    frequencies: jax.Array
-    end_frequencies: jax.Array
-    mode_frequencies: jax.Array
-    class_frequencies: jax.Array
-
-
-@jax.jit
-def _observe(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Array) -> _Counts:
-    """Count what the encoder does with a volume."""
-    found = spectral.analyse(model, unit, step, extent, jnp.int32(0))
-    layout, (integers, classes, modes) = found.layout, found.symbols
-    places = scan.make_places(model, layout)
-    ends = scan.find_ends(scan.in_order(places, layout, integers))
-    place = places.places[layout.kind]
-    coded = layout.present[:, None] & (place < scan.n_coded(places, layout, ends)[:, None])
-    before = classes[layout.order]
-    follows = jnp.arange(1, len(classes)) < layout.n_blocks
-
-    def count(rows: jax.Array, row: jax.Array, token: jax.Array, among: jax.Array) -> jax.Array:
-        cells = jnp.zeros((rows.shape[0], entropy.N_TOKENS), jnp.int32)
-        return cells.at[row, token].add(among.astype(jnp.int32))
-
-    return _Counts(
-        count(model.frequencies, model.tables[classes], entropy.to_token(integers)[0], coded),
-        count(model.end_frequencies, classes, ends, layout.present),
-        count(model.mode_frequencies, classes, modes, layout.present & layout.leads),
-        count(model.class_frequencies, before[:-1], before[1:], follows),
-    )
-
-
-def _count_volumes(model: ClassModel, volumes: list[np.ndarray]) -> list[np.ndarray]:
-    """The sums of ``_observe`` over volumes and steps, float64, in the order of ``_Counts``."""
-    totals = [np.zeros(getattr(model, name).shape) for name in _Counts._fields]
-    for volume in volumes:
-        unit, extent = _centre(jnp.asarray(volume)), jnp.array(volume.shape, jnp.int32)
-        for step in np.geomspace(*STEPS, 7):
-            counts = _observe(model, unit, extent, jnp.float32(step))
-            weight = 1e4 / float(jnp.sum(counts.end_frequencies))  # volumes count alike, whatever their size
-            for total, count in zip(totals, counts, strict=True):
-                total += weight * np.asarray(count, np.float64)
-    return totals
 
 
 def _leaning(counts: np.ndarray, weight: float, n_tokens: int) -> np.ndarray:
@@ -262,13 +228,14 @@ def _leaning(counts: np.ndarray, weight: float, n_tokens: int) -> np.ndarray:
 
 def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
     """Take the frequencies of everything that the encoder codes of whole volumes."""
-    n_classes, n_tables = len(model.tables), len(model.bits)
-    tokens, ends, modes, transitions = _count_volumes(model, volumes)
+    n_classes, n_tables = len(model.tables), model.n_shared
+    tokens, ends, modes, transitions = count_volumes(model, volumes, STEPS)
     transitions = _leaning(transitions, 50, n_classes)
     transitions[n_classes] = transitions[:n_classes].sum(axis=0)
     prior = transitions[n_classes, :n_classes] / transitions[n_classes].sum()
-    zero, _, further = np.moveaxis(np.asarray(model.bits, np.float64), -1, 0)
-    tokens[:n_tables] += 500 * _token_probabilities(1 - 2**-zero, 2**-further)
+    expected = np.asarray(model.frequencies[:n_tables], np.float64)
+    expected[:, entropy.ESCAPE] = 0
+    tokens[:n_tables] += 500 * expected / expected.sum(axis=1, keepdims=True)
     tokens[n_tables:] += 20 * tokens[n_tables:].sum(axis=0) / tokens[n_tables:].sum() + 0.002
 
     def frozen(rows: np.ndarray) -> jax.Array:

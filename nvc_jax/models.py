@@ -100,6 +100,7 @@ class SpectralConfig(ModelConfig):
     latent_dim: int = N_LATENTS
     n_classes: int = 64
     n_tables: int = 64
+    n_quantizers: int = 2
 
     architecture: ClassVar[str] = "spectral"
 
@@ -112,6 +113,15 @@ class SpectralConfig(ModelConfig):
                 f"`n_classes` (={self.n_classes}) must lie between 1 and {entropy.N_TOKENS}, "
                 f"`n_tables` (={self.n_tables}) must be at least 1"
             )
+        if self.n_quantizers not in (1, 2):
+            raise ValueError(f"`n_quantizers` (={self.n_quantizers}) must be 1 or 2")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As of other models; models of before there were two quantisers do not say that they have one."""
+        description = super().to_dict()
+        if self.n_quantizers == 1:
+            del description["n_quantizers"]
+        return description
 
 
 VARIANTS: dict[str, DenseConfig] = {
@@ -138,6 +148,13 @@ def config_from_dict(description: dict[str, Any]) -> ModelConfig:
         raise ValueError(f"unknown fields {unknown} for architecture {architecture!r}")
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     return config_type(**values)
+
+
+def stored_config(description: dict[str, Any]) -> ModelConfig:
+    """``config_from_dict`` of a stored model, which if it does not say how many quantisers it has has one."""
+    if description.get("architecture") == SpectralConfig.architecture:
+        description = {"n_quantizers": 1, **description}
+    return config_from_dict(description)
 
 
 class BlockAutoencoder(nnx.Module):
@@ -302,7 +319,7 @@ def abstract_params(config: ModelConfig) -> Params:
     if isinstance(config, SpectralConfig):
         sizes = (config.latent_dim, config.n_classes)
         return {
-            "entropy": abstract_class_model(*sizes, config.n_tables)._asdict(),
+            "entropy": abstract_class_model(*sizes, config.n_tables, config.n_quantizers)._asdict(),
             "refinement": abstract_refinement(*sizes, regions.N_WAYS),
         }
     return nnx.to_pure_dict(_abstract(config)[1])

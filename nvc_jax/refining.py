@@ -13,7 +13,7 @@ from jax import lax
 from nvc_jax import regions, spectral
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
 from nvc_jax.cells import BLOCK
-from nvc_jax.classes import BITS_PER_ERROR, ClassModel
+from nvc_jax.classes import BITS_PER_ERROR, ClassModel, plain_steps
 from nvc_jax.fitting import STEPS, fit_class_model
 from nvc_jax.models import Params, SpectralConfig
 from nvc_jax.normalize import finite_range
@@ -88,14 +88,14 @@ def observe(
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def _examples(observed: Observed, order: jax.Array, grid: Shape3) -> _Examples:
+def _examples(observed: Observed, model: ClassModel, grid: Shape3) -> _Examples:
     n = len(observed.classes)
     return _Examples(
-        features=refinement_features(observed.values, order, grid).astype(jnp.float16),
+        features=refinement_features(observed.values, model.order, grid).astype(jnp.float16),
         targets=jnp.clip(observed.errors, -_LARGEST_TARGET, _LARGEST_TARGET).astype(jnp.float16),
         classes=observed.classes,
         ways=observed.ways,
-        weights=jnp.full(n, BITS_PER_ERROR / (observed.bits / n + _FLOOR)),
+        weights=jnp.full(n, BITS_PER_ERROR * plain_steps(model) ** 2 / (observed.bits / n + _FLOOR)),
     )
 
 
@@ -129,9 +129,9 @@ def _collect(
         for i in range(cubes_per_volume):
             step = math.exp(smallest + (i + rng.random()) / cubes_per_volume * (largest - smallest))
             cube = _random_cube(volume, augment, rng)
-            observed = observe(model, jnp.asarray(cube), *limits, jnp.float32(step))
+            observed = observe(model, jnp.asarray(cube), *limits, jnp.float32(step * plain_steps(model)))
             grid = grid_shape(check_shape(cube.shape), BLOCK)
-            parts.append(jax.device_get(_examples(observed, model.order, grid)))
+            parts.append(jax.device_get(_examples(observed, model, grid)))
         collected.append(jax.tree.map(lambda *x: np.concatenate(x), *parts))
     return collected
 

@@ -13,9 +13,9 @@ from nvc_jax.cells import N_LATENTS
 from nvc_jax.classes import ClassModel
 from nvc_jax.regions import Layout, frequencies_by_kind
 
-_END_UNIT = 16
+END_UNIT = 16
 """Blocks end after a multiple of so many integers: coarser ends are cheaper to name."""
-N_ENDS = N_LATENTS // _END_UNIT + 1
+N_ENDS = N_LATENTS // END_UNIT + 1
 """Ends that a block may have."""
 
 
@@ -52,12 +52,12 @@ def in_order(places: Places, layout: Layout, integers: jax.Array) -> jax.Array:
 def find_ends(ordered: jax.Array) -> jax.Array:
     """Where the last integer of ``in_order`` lies that is not zero, in units rounded up; int32 (n,)."""
     place = jnp.where(ordered != 0, jnp.arange(ordered.shape[1], dtype=jnp.int32)[None], -1)
-    return (jnp.max(place, axis=1) + _END_UNIT) // _END_UNIT
+    return (jnp.max(place, axis=1) + END_UNIT) // END_UNIT
 
 
 def n_coded(places: Places, layout: Layout, ends: jax.Array) -> jax.Array:
     """How many integers but the mean are coded of each block, int32 (n,): none where there is no block."""
-    return jnp.where(layout.present, jnp.minimum(ends * _END_UNIT, places.counts[layout.kind]), 0)
+    return jnp.where(layout.present, jnp.minimum(ends * END_UNIT, places.counts[layout.kind]), 0)
 
 
 def from_order(places: Places, layout: Layout, counts: jax.Array, coded: jax.Array) -> jax.Array:

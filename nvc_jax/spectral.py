@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax import regions, transform
+from nvc_jax import regions, scan, transform, trellis
 from nvc_jax.bitstream import (
     BlockSymbols,
     bits_per_lane,
@@ -27,7 +27,7 @@ from nvc_jax.bitstream import (
 from nvc_jax.blocks import Shape3, check_shape, grid_shape, map_rows
 from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.choices import choose
-from nvc_jax.classes import ClassModel, decide, make_costs, restore
+from nvc_jax.classes import ClassModel, decide, make_costs, plain_steps, restore
 from nvc_jax.faces import ALL_FACES, deemphasize, emphasize, face_weights
 from nvc_jax.lanes import lanes_for, read_words, used_words
 from nvc_jax.models import Params
@@ -35,8 +35,8 @@ from nvc_jax.normalize import denormalize, normalize
 from nvc_jax.refinement import refine
 from nvc_jax.regions import Layout
 
-MIN_STEP = 2.0**-15
-"""Smallest step, relative to the volume's range: integers stay within what the entropy coder takes."""
+MIN_STEP, MAX_STEP = 2.0**-15, 2.0
+"""Limits of the step, relative to the volume's range: integers stay within what the entropy coder takes."""
 
 _PREDICTORS: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2))
 """Axes along which block means are differenced; the encoder chooses."""
@@ -175,18 +175,32 @@ def analyse(
     grid = grid_shape(check_shape(unit.shape), BLOCK)
     layout = regions.make_layout(grid, extent)
     stretched = regions.stretch(unit, extent)
-    filter_index, modes = choose(stretched, step, extent)
+    filter_index, modes = choose(stretched, step / plain_steps(model), extent)
     plan = regions.make_plan(modes, grid, extent)
     values = transform.forward(emphasize(stretched, faces), plan, filter_index)
     costs = make_costs(model)
     values = values * (_scales(layout, grid, faces) / step)
-    integers, classes, bits = map_rows(lambda part: decide(costs, part), values)
-    differences, predictor = _predict(jnp.where(layout.present, integers[:, 0], 0).reshape(grid))
-    integers = integers.at[:, 0].set(differences.reshape(-1))
-    symbols = BlockSymbols(integers, classes, regions.spread(modes, grid).reshape(-1))
+    integers, classes, bits = map_rows(lambda part: decide(costs, part), values * plain_steps(model))
+    means = jnp.round(values[:, 0]).astype(jnp.int32)
+    differences, predictor = _predict(jnp.where(layout.present, means, 0).reshape(grid))
+    points = quantize(model, layout, values, integers, classes).at[:, 0].set(differences.reshape(-1))
+    symbols = BlockSymbols(points, classes, regions.spread(modes, grid).reshape(-1))
     return Analysis(
         values, symbols, layout, jnp.sum(jnp.where(layout.present, bits, 0)), filter_index, predictor
     )
+
+
+def quantize(
+    model: ClassModel, layout: Layout, values: jax.Array, integers: jax.Array, classes: jax.Array
+) -> jax.Array:
+    """The points that latents in steps are coded as, in half steps, from what one quantiser makes of them."""
+    if model.n_quantizers == 1:
+        return 2 * integers
+    places = scan.make_places(model, layout)
+    ends = scan.find_ends(scan.in_order(places, layout, integers))
+    # Two quantisers may find worth coding what lies a little beyond what one does.
+    counts = scan.n_coded(places, layout, jnp.where(ends > 0, ends + 1, 0))
+    return trellis.quantize(model, places, layout.kind, values, classes, counts)
 
 
 def _scales(layout: Layout, grid: Shape3, faces: jax.Array) -> jax.Array:
@@ -247,8 +261,8 @@ def decode_means(params: Params, encoded: EncodedStream) -> jax.Array:
 
 def dequantize(model: ClassModel, symbols: BlockSymbols, grid: Shape3, predictor: jax.Array) -> jax.Array:
     """The latents in steps, float32 (n, 512), as the decoder knows them before the refinement."""
-    means = _accumulate(symbols.integers[:, 0].reshape(grid), predictor)
-    return restore(model, symbols.integers.at[:, 0].set(means.reshape(-1)), symbols.classes)
+    means = _accumulate(symbols.points[:, 0].reshape(grid), predictor)
+    return restore(model, symbols.points.at[:, 0].set(2 * means.reshape(-1)), symbols.classes)
 
 
 def _predict(means: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -69,7 +69,7 @@ def find_step(
     return math.exp(low)
 
 
-_RATIOS = (0.7, 1.0, 1.4, 2.0)
+_RATIOS = (1.0, 1.4, 2.0, 2.8)
 """Steps over the bound that are tried first."""
 _N_SAMPLES = 8
 """So many chunks stand for a volume when a step is looked for."""
@@ -114,7 +114,7 @@ class ChunkedVolume:
             errors = map_in_order(lambda place: self._errors(place, step * extent), places)
             return psnr_of_sums(extent, errors)
 
-        steps = (spectral.MIN_STEP, 1.0)
+        steps = (spectral.MIN_STEP, spectral.MAX_STEP)
         few = spread(self._places, _N_SAMPLES)
         step = find_step(functools.partial(psnr_of, few), psnr, steps)
         if len(few) < len(self._places):

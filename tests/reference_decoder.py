@@ -108,7 +108,7 @@ class Lanes:
         self._refill(lanes)
         return tokens
 
-    def _bits(self, lanes: np.ndarray, n: np.ndarray) -> np.ndarray:
+    def bits(self, lanes: np.ndarray, n: np.ndarray) -> np.ndarray:
         bits = self.states[lanes] & ((1 << n) - 1)
         self.states[lanes] >>= n
         self._refill(lanes)
@@ -121,7 +121,7 @@ class Lanes:
         bits = np.zeros_like(n)
         for take, shift in ((np.minimum(n, 16), 0), (np.maximum(n - 16, 0), 16)):
             some = take > 0
-            bits[some] |= self._bits(lanes[some], take[some]) << shift
+            bits[some] |= self.bits(lanes[some], take[some]) << shift
         magnitude = np.where(tokens < 17, (tokens + 1) // 2, (1 << n) + 8 + bits)
         signed = np.where(tokens % 2 == 1, -magnitude, magnitude)
         return np.where(tokens == 63, bits - (1 << 23), signed)
@@ -269,7 +269,8 @@ def decode_spectral(body: bytes, extent: Shape, room: Shape, params: Any, is_wid
     short_sides = np.array([(side - 1) % 8 + 1 for side in extent])
     present = np.flatnonzero((index * 8 < np.array(extent)).all(axis=1))
     tables = entropy["frequencies"]
-    n_classes = len(entropy["tables"])
+    n_classes, n_tables = len(entropy["tables"]), len(entropy["bits"])
+    n_quantizers = len(entropy["shrink"]) // n_tables
 
     lanes = Lanes(words_at(body, 32, used), n_lanes)
     classes, modes, ends = (np.zeros(n, np.int64) for _ in range(3))
@@ -292,9 +293,22 @@ def decode_spectral(body: bytes, extent: Shape, room: Shape, params: Any, is_wid
         latents = order[has][: 16 * ends[block]]
         places.append(np.stack([np.full(len(latents), block), latents], axis=1))
     coded = np.concatenate(places)
-    for active, items in steps(len(coded), n_lanes):
+    begins = np.concatenate([np.arange(len(own)) == 0 for own in places])
+    quantizer, next_but_one = np.zeros((2, n_lanes), np.int64)
+    halves = np.zeros((n, 512))
+    for step_index, (active, items) in enumerate(steps(len(coded), n_lanes)):
         block, latent = coded[items].T
-        integers[block, latent] = lanes.integers(active, tables[entropy["tables"][classes[block], latent]])
+        if n_quantizers == 2:
+            if step_index == 0:
+                state = lanes.bits(active, np.full(len(active), 2))  # a lane may begin within a block
+                quantizer[active], next_but_one[active] = state & 1, state >> 1
+            fresh = active[begins[items]]
+            quantizer[fresh], next_but_one[fresh] = 0, 0
+        own = quantizer[active]
+        found = lanes.integers(active, tables[entropy["tables"][classes[block], latent] + n_tables * own])
+        integers[block, latent], halves[block, latent] = found, own
+        if n_quantizers == 2:
+            quantizer[active], next_but_one[active] = next_but_one[active] ^ found & 1, own
 
     means = integers[:, 0].reshape(grid)
     for axis in [(), (2,), (1, 2), (0, 1, 2)][predictor]:
@@ -302,11 +316,11 @@ def decode_spectral(body: bytes, extent: Shape, room: Shape, params: Any, is_wid
     integers[:, 0] = means.reshape(-1)
     modes = modes.reshape(grid)[tuple(np.ix_(*(np.arange(side) // 2 * 2 for side in grid)))].reshape(-1)
 
-    shrink = entropy["shrink"].astype(float)[np.minimum(entropy["tables"], len(entropy["shrink"]) - 1)]
-    shrink[:, 0] = 0
-    of = shrink[classes]
-    less = np.where(np.abs(integers) == 1, of[..., 0], np.where(integers == 0, 0, of[..., 1]))
-    values = np.sign(integers) * (np.abs(integers) - less)
+    rows = np.minimum(entropy["tables"], n_tables - 1)[classes] + n_tables * halves.astype(int)
+    of = entropy["shrink"].astype(float)[rows]
+    of[:, 0] = 0
+    less = np.where(np.abs(integers) == 1, of[..., 0], of[..., 1])
+    values = np.sign(integers) * (np.abs(integers) - halves / 2 - less)
     values = values + refinement(params["refinement"], values, order, classes, 3 * name + modes, grid)
     scale = np.where(shorts, np.sqrt(short_sides / 8), 1).prod(axis=1)[:, None]
     emphasis, weights = pre_emphasis()

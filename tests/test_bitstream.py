@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax import bitstream, entropy, lanes, regions, scan
+from nvc_jax import bitstream, entropy, lanes, quantizers, regions, scan
 from nvc_jax.bitstream import BlockSymbols
 from nvc_jax.blocks import Shape3, grid_shape
 from nvc_jax.cells import BLOCK, N_LATENTS
@@ -18,8 +18,8 @@ N_CLASSES, N_TABLES = 4, 3
 DECAY = np.array([0.05, 0.5, 0.9])
 
 
-def make_model() -> ClassModel:
-    """A model whose tables have a trace of every token, the escape included."""
+def make_model(n_quantizers: int) -> ClassModel:
+    """A model whose tables have a trace of every token; those of a second quantiser are in reverse."""
     rng = np.random.default_rng(0)
     values = np.arange(-60000, 60001)
     tokens = np.asarray(entropy.to_token(jnp.asarray(values, jnp.int32))[0])
@@ -27,17 +27,18 @@ def make_model() -> ClassModel:
     probabilities = 1e-4 + np.stack([np.bincount(tokens, row, entropy.N_TOKENS) for row in weights])
     tables = np.minimum(np.arange(N_CLASSES)[:, None], 2) * np.ones((1, N_LATENTS), int)
     tables[:, N_LATENTS // 2 :] = np.maximum(tables[:, N_LATENTS // 2 :] - 1, 0)
-    tables[:, 0] = N_TABLES + np.arange(N_CLASSES)
+    tables[:, 0] = n_quantizers * N_TABLES + np.arange(N_CLASSES)
 
     def uniform(rows: int, n_tokens: int) -> jax.Array:
         table = np.ones((rows, 1)) * (np.arange(entropy.N_TOKENS) < n_tokens)
         return jnp.asarray(entropy.quantize_frequencies(table))
 
     means = np.repeat(probabilities[2:], N_CLASSES, axis=0)
+    shared = [probabilities, probabilities[::-1]][:n_quantizers]
     return ClassModel(
-        frequencies=jnp.asarray(entropy.quantize_frequencies(np.concatenate([probabilities, means]))),
+        frequencies=jnp.asarray(entropy.quantize_frequencies(np.concatenate([*shared, means]))),
         bits=jnp.ones((N_TABLES, 3), jnp.float32),
-        shrink=jnp.zeros((N_TABLES, 2), jnp.float32),
+        shrink=jnp.zeros((n_quantizers * N_TABLES, 2), jnp.float32),
         order=jnp.asarray(1 + rng.permutation(N_LATENTS - 1), jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=uniform(N_CLASSES, scan.N_ENDS),
@@ -47,7 +48,8 @@ def make_model() -> ClassModel:
     )
 
 
-MODEL = make_model()
+MODELS = {n: make_model(n) for n in (1, 2)}
+MODEL = MODELS[2]
 encode = jax.jit(bitstream.encode_stream)
 decode = jax.jit(bitstream.decode_stream)
 
@@ -56,7 +58,22 @@ def layout_for(shape: Shape3, extent: Shape3) -> regions.Layout:
     return regions.make_layout(grid_shape(shape, BLOCK), jnp.array(extent, jnp.int32))
 
 
-def random_symbols(layout: regions.Layout, scale: int, seed: int) -> BlockSymbols:
+def quantizers_of(model: ClassModel, layout: regions.Layout, integers: jax.Array) -> jax.Array:
+    """Which quantiser each integer of blocks belongs to, in the latents' order; 0 for the means."""
+    places = scan.make_places(model, layout)
+    chosen = quantizers.quantizers_of(scan.in_order(places, layout, integers), model.n_quantizers)
+    place = places.places[layout.kind]
+    return jnp.where(place < 0, 0, jnp.take_along_axis(chosen, jnp.maximum(place, 0), axis=1))
+
+
+def to_points(model: ClassModel, layout: regions.Layout, integers: np.ndarray) -> jax.Array:
+    """The points of a block's integers but the mean, in half steps; the means as they are."""
+    values = jnp.asarray(integers, jnp.int32)
+    points = quantizers.to_half_steps(values, quantizers_of(model, layout, values))
+    return points.at[:, 0].set(values[:, 0])
+
+
+def random_symbols(layout: regions.Layout, scale: int, seed: int, model: ClassModel = MODEL) -> BlockSymbols:
     """Symbols as an encoder might make them: blocks of all lengths, zero where there is no voxel."""
     rng = np.random.default_rng(seed)
     n = len(layout.kind)
@@ -67,14 +84,14 @@ def random_symbols(layout: regions.Layout, scale: int, seed: int) -> BlockSymbol
     place = np.argsort(order)
     integers = np.where(has & (place[None] <= cut[:, None]), integers, 0)
     modes = rng.integers(0, regions.N_MODES, n)
-    arrays = (integers, rng.integers(0, N_CLASSES, n), modes)
+    arrays = (to_points(model, layout, integers), rng.integers(0, N_CLASSES, n), modes)
     return BlockSymbols(*(jnp.asarray(x, jnp.int32) for x in arrays))
 
 
 def assert_same(layout: regions.Layout, decoded: BlockSymbols, symbols: BlockSymbols) -> None:
     present = np.asarray(layout.order)[: int(layout.n_blocks)]
     leaders = present[np.asarray(layout.leads)[present]]
-    np.testing.assert_array_equal(decoded.integers[present], symbols.integers[present])
+    np.testing.assert_array_equal(decoded.points[present], symbols.points[present])
     np.testing.assert_array_equal(decoded.classes[present], symbols.classes[present])
     np.testing.assert_array_equal(decoded.modes[leaders], symbols.modes[leaders])
 
@@ -90,12 +107,13 @@ def assert_same(layout: regions.Layout, decoded: BlockSymbols, symbols: BlockSym
         ((32, 32, 40), (8, 9, 1), 5),
     ],
 )
-def test_streams_round_trip(shape: Shape3, extent: Shape3, n_lanes: int) -> None:
-    layout = layout_for(shape, extent)
-    symbols = random_symbols(layout, 5, n_lanes)
-    words, used = encode(MODEL, layout, symbols, jnp.int32(n_lanes))
+@pytest.mark.parametrize("n_quantizers", [1, 2])
+def test_streams_round_trip(shape: Shape3, extent: Shape3, n_lanes: int, n_quantizers: int) -> None:
+    layout, model = layout_for(shape, extent), MODELS[n_quantizers]
+    symbols = random_symbols(layout, 5, n_lanes, model)
+    words, used = encode(model, layout, symbols, jnp.int32(n_lanes))
     assert words.shape == (bitstream.stream_capacity(len(layout.kind), N_LATENTS),)
-    assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(n_lanes)), symbols)
+    assert_same(layout, decode(model, layout, words, used, jnp.int32(n_lanes)), symbols)
 
 
 def test_a_stream_does_not_depend_on_the_width_of_loops(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,31 +143,36 @@ def test_any_integers_round_trip(seed: int, scale: int) -> None:
 
 def test_the_worst_fits_the_buffer() -> None:
     layout = layout_for((16, 16, 16), (16, 16, 16))
-    integers = jnp.full((8, N_LATENTS), entropy.MAX_MAGNITUDE, jnp.int32)
-    symbols = BlockSymbols(integers, jnp.zeros(8, jnp.int32), jnp.zeros(8, jnp.int32))
+    points = to_points(MODEL, layout, np.full((8, N_LATENTS), entropy.MAX_MAGNITUDE))
+    symbols = BlockSymbols(points, jnp.zeros(8, jnp.int32), jnp.zeros(8, jnp.int32))
     words, used = encode(MODEL, layout, symbols, jnp.int32(1))
     assert int(used) <= words.shape[0]
     assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(1)), symbols)
 
 
-def test_streams_are_near_what_their_tables_allow() -> None:
+@pytest.mark.parametrize("n_quantizers", [1, 2])
+def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
+    model = MODELS[n_quantizers]
     layout = layout_for((64, 64, 64), (64, 64, 64))
     n, n_lanes = 512, 32
     rng = np.random.default_rng(0)
     chosen = rng.integers(0, N_CLASSES, n)
-    table = np.asarray(MODEL.tables)[chosen]
-    p = 1 - np.concatenate([DECAY, np.repeat(DECAY[2:], N_CLASSES)])[table]
+    table = np.asarray(model.tables)[chosen]
+    means = np.repeat(DECAY[2:], N_CLASSES)
+    p = 1 - np.concatenate([DECAY] * n_quantizers + [means])[table]
     values = jnp.asarray(rng.geometric(p) - rng.geometric(p), jnp.int32)
     modes = jnp.asarray(rng.integers(0, regions.N_MODES, n), jnp.int32)
-    symbols = BlockSymbols(values, jnp.asarray(chosen, jnp.int32), modes)
-    places = scan.make_places(MODEL, layout)
+    points = to_points(model, layout, np.asarray(values))
+    symbols = BlockSymbols(points, jnp.asarray(chosen, jnp.int32), modes)
+    places = scan.make_places(model, layout)
     ends = scan.find_ends(scan.in_order(places, layout, values))
     coded = np.asarray(places.places)[0] < np.asarray(scan.n_coded(places, layout, ends))[:, None]
     token, _, extra = (np.asarray(x) for x in entropy.to_token(values))
-    ideal = entropy.PRECISION - np.log2(np.asarray(MODEL.frequencies, float)[table, token]) + extra
+    table = table + N_TABLES * np.asarray(quantizers_of(model, layout, values))
+    ideal = entropy.PRECISION - np.log2(np.asarray(model.frequencies, float)[table, token]) + extra
     heads = np.log2(N_CLASSES) + np.log2(scan.N_ENDS) + np.log2(regions.N_MODES) / 8
     ideal_bits = ideal[coded].sum() + n * heads
-    _, used = encode(MODEL, layout, symbols, jnp.int32(n_lanes))
+    _, used = encode(model, layout, symbols, jnp.int32(n_lanes))
     assert 0.999 * ideal_bits / 16 <= int(used) <= 1.005 * ideal_bits / 16 + 2 * n_lanes
 
 
@@ -172,6 +195,6 @@ def test_damaged_streams_end() -> None:
     decoder = functools.partial(decode, MODEL, layout, jnp.asarray(words, jnp.uint16))
     for used in (words.size, 4, 50):
         decoded = decoder(jnp.int32(used), jnp.int32(2))
-        assert decoded.integers.shape == (len(layout.kind), N_LATENTS)
+        assert decoded.points.shape == (len(layout.kind), N_LATENTS)
         assert 0 <= int(decoded.classes.min()) <= int(decoded.classes.max()) < N_CLASSES
         assert 0 <= int(decoded.modes.min()) <= int(decoded.modes.max()) < regions.N_MODES

@@ -70,7 +70,7 @@ def test_decided_integers_lie_near_their_values(seed: int) -> None:
     integers, chosen, _ = decide(COSTS, jnp.asarray(values))
     assert np.abs(np.asarray(integers) - values).max() <= 1.3
     assert np.abs(np.asarray(integers) - values)[:, 0].max() <= 0.5
-    restored = np.asarray(classes.restore(MODEL, integers, chosen))
+    restored = np.asarray(classes.restore(MODEL, 2 * integers, chosen))
     assert np.abs(restored - np.asarray(integers)).max() <= 0.0501
     assert (restored[:, 0] == np.asarray(integers)[:, 0]).all()
     assert (restored[np.asarray(integers) == 0] == 0).all()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from make_golden import GOLDEN, TARGETS, original
+from make_golden import GOLDEN, TARGETS, model_of, original
 from reference_decoder import decode, decode_body
 
 import nvc_jax
@@ -16,7 +16,7 @@ from nvc_jax.checkpoints import embed_model
 from nvc_jax.normalize import DTYPES
 
 NAMES = [f"1-{dtype}-{target}" for dtype in DTYPES for target in TARGETS]
-CODEC = nvc_jax.load_codec(GOLDEN / "model")
+CODECS = {path: nvc_jax.load_codec(path) for path in map(model_of, TARGETS)}
 
 
 def special(volume: np.ndarray) -> np.ndarray:
@@ -45,11 +45,11 @@ def test_every_dtype_and_target_has_a_golden_container() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_containers_decode(name: str, tmp_path: Path) -> None:
-    store = tmp_path / "v.zarr"
+    store, codec = tmp_path / "v.zarr", CODECS[model_of(name)]
     shutil.copytree(GOLDEN / f"{name}.zarr", store)
     metadata = json.loads((store / "zarr.json").read_text())
     # The model of the golden containers may not always ship with the package.
-    metadata["codecs"][0]["configuration"]["embedded"] = embed_model(CODEC.config, CODEC.params)
+    metadata["codecs"][0]["configuration"]["embedded"] = embed_model(codec.config, codec.params)
     (store / "zarr.json").write_text(json.dumps(metadata))
     check(name, nvc_jax.open(store).read().result(), metadata["codecs"][0]["configuration"])
     inspection.verify(store, original(name.split("-")[1]))
@@ -63,15 +63,16 @@ def test_a_decoder_from_the_specification_agrees(name: str) -> None:
     decoded = np.zeros(metadata["shape"], metadata["data_type"])
     for path in (store / "c").glob("*/*/*"):
         corner = [int(i) * side for i, side in zip(path.parts[-3:], chunk, strict=True)]
-        values = decode(path.read_bytes()[:-4], tuple(chunk), CODEC.params)
+        values = decode(path.read_bytes()[:-4], tuple(chunk), CODECS[model_of(name)].params)
         place = tuple(slice(a, a + side) for a, side in zip(corner, values.shape, strict=True))
         decoded[place] = values
     check(name, decoded, metadata["codecs"][0]["configuration"])
 
 
+@pytest.mark.parametrize("model", CODECS, ids=lambda path: path.name)
 @pytest.mark.parametrize("step", [2e-3, 1e-2, 0.1])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
-def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: float) -> None:
+def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: float, model: Path) -> None:
     """The same streams in float64, whose roundings are none by comparison."""
     rng = np.random.default_rng(0)
     room = (24, 16, 24)
@@ -80,7 +81,7 @@ def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: flo
     for values in (rough, base, np.add.reduce(np.indices(room)) / 7):
         volume = (values + offset).astype(np.float32)
         low, high = float(volume.min()), float(volume.max())
-        codec = chunks.ChunkCodec(CODEC, room, volume.dtype)
+        codec = chunks.ChunkCodec(CODECS[model], room, volume.dtype)
         payload = codec.encode(volume, chunks.Target(None, step * (high - low)))
         assert frames.read_frame(payload).kind == frames.SPECTRAL
         exact = decode_body(
@@ -90,7 +91,7 @@ def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: flo
             np.dtype(np.float64),
             volume.shape,
             room,
-            CODEC.params,
+            CODECS[model].params,
         )
         difference = np.abs(codec.decode(payload).astype(np.float64) - exact).max()
         assert difference < chunks.decoding_reserve(low, high, step) / 3

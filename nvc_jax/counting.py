@@ -1,0 +1,124 @@
+"""What the encoder does, counted: with sampled blocks, and with whole volumes."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nvc_jax import entropy, quantizers, regions, scan, spectral
+from nvc_jax.cells import BLOCK, N_LATENTS
+from nvc_jax.classes import ClassModel, decide, make_costs, plain_steps
+from nvc_jax.normalize import finite_range
+
+_BLOCKS_AT_ONCE = 4096
+_N_STEPS = 7
+"""Steps at which each volume is encoded."""
+
+_centre = jax.jit(lambda volume: spectral.centre(volume, *finite_range(volume)))
+
+
+def centred(volume: np.ndarray) -> tuple[jax.Array, jax.Array]:
+    """A volume as ``spectral`` transforms it, and its extent."""
+    return _centre(jnp.asarray(volume)), jnp.array(volume.shape, jnp.int32)
+
+
+class ObservedBlocks(NamedTuple):
+    """Latents of sampled blocks that are coded, the means left out; flat arrays.
+
+    Attributes:
+        rows: int (m,), of ``ClassModel.shrink``.
+        integers: int (m,), their magnitudes.
+        excess: float (m,), by how many steps their points are larger than they are.
+    """
+
+    rows: np.ndarray
+    integers: np.ndarray
+    excess: np.ndarray
+
+
+@jax.jit
+def _observe(model: ClassModel, values: jax.Array) -> tuple[jax.Array, ...]:
+    """Of blocks in steps of one quantiser: rows, magnitudes, excess, and whether a latent is coded."""
+    n = len(values)
+    layout = regions.make_layout((n, 1, 1), jnp.array([BLOCK * n, BLOCK, BLOCK], jnp.int32))
+    integers, classes, _ = decide(make_costs(model), values)
+    values = values / plain_steps(model)
+    points = spectral.quantize(model, layout, values, integers, classes).at[:, 0].set(0)
+    places = scan.make_places(model, layout)
+    ordered = scan.in_order(places, layout, points)
+    ends = scan.n_coded(places, layout, scan.find_ends(ordered))[:, None]
+    coded = jnp.arange(N_LATENTS - 1)[None] < ends
+    found = quantizers.from_half_steps(ordered)
+    chosen = quantizers.quantizers_of(found, model.n_quantizers)
+    rows = model.tables[classes][:, model.order] + chosen * model.bits.shape[0]
+    excess = jnp.abs(ordered).astype(jnp.float32) / 2 - jnp.abs(values[:, model.order])
+    return rows, jnp.abs(found), excess, coded
+
+
+def observe_blocks(model: ClassModel, values: np.ndarray) -> ObservedBlocks:
+    """What the encoder makes of the latents of blocks, float32 (n, 512), in steps of one quantiser."""
+    parts = []
+    for start in range(0, len(values), _BLOCKS_AT_ONCE):
+        part = values[start : start + _BLOCKS_AT_ONCE]
+        padded = np.pad(part, ((0, _BLOCKS_AT_ONCE - len(part)), (0, 0)))
+        *found, coded = (np.asarray(x) for x in _observe(model, jnp.asarray(padded)))
+        parts.append([x[coded] for x in found])
+    return ObservedBlocks(*(np.concatenate(x) for x in zip(*parts, strict=True)))
+
+
+class Counts(NamedTuple):
+    """How often the encoder names what; arrays like the model's tables, (rows, 64) each."""
+
+    frequencies: jax.Array
+    end_frequencies: jax.Array
+    mode_frequencies: jax.Array
+    class_frequencies: jax.Array
+
+
+@jax.jit
+def _count(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Array) -> Counts:
+    """Count what the encoder does with a volume."""
+    found = spectral.analyse(model, unit, step, extent, jnp.int32(0))
+    layout, (points, classes, modes) = found.layout, found.symbols
+    places = scan.make_places(model, layout)
+    ordered = quantizers.from_half_steps(scan.in_order(places, layout, points))
+    ends = scan.find_ends(ordered)
+    place = jnp.arange(N_LATENTS - 1)[None]
+    coded = layout.present[:, None] & (place < scan.n_coded(places, layout, ends)[:, None])
+    tables = model.tables[classes[:, None], places.latents[layout.kind]]
+    tables += quantizers.quantizers_of(ordered, model.n_quantizers) * model.bits.shape[0]
+    before = classes[layout.order]
+    follows = jnp.arange(1, len(classes)) < layout.n_blocks
+
+    def count(rows: jax.Array, row: jax.Array, token: jax.Array, among: jax.Array) -> jax.Array:
+        cells = jnp.zeros((rows.shape[0], entropy.N_TOKENS), jnp.int32)
+        return cells.at[row, token].add(among.astype(jnp.int32))
+
+    mean_tables, means = model.tables[classes, 0], points[:, 0]
+    return Counts(
+        count(model.frequencies, tables, entropy.to_token(ordered)[0], coded)
+        + count(model.frequencies, mean_tables, entropy.to_token(means)[0], layout.present),
+        count(model.end_frequencies, classes, ends, layout.present),
+        count(model.mode_frequencies, classes, modes, layout.present & layout.leads),
+        count(model.class_frequencies, before[:-1], before[1:], follows),
+    )
+
+
+def count_volumes(
+    model: ClassModel, volumes: list[np.ndarray], steps: tuple[float, float]
+) -> list[np.ndarray]:
+    """How often the encoder names what, over volumes and steps of one quantiser between two; see ``Counts``.
+
+    Returns:
+        float64 arrays in the order of ``Counts``.
+    """
+    totals = [np.zeros(getattr(model, name).shape) for name in Counts._fields]
+    for volume in volumes:
+        unit, extent = centred(volume)
+        for step in plain_steps(model) * np.geomspace(*steps, _N_STEPS):
+            counts = _count(model, unit, extent, jnp.float32(step))
+            weight = 1e4 / float(jnp.sum(counts.end_frequencies))  # volumes count alike, whatever their size
+            for total, count in zip(totals, counts, strict=True):
+                total += weight * np.asarray(count, np.float64)
+    return totals
