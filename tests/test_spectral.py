@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from make_golden import GOLDEN
 
 import nvc_jax
 from nvc_jax import spectral
@@ -149,3 +150,19 @@ def test_a_model_fitted_in_a_domain_is_better_there(codec: nvc_jax.Codec) -> Non
     shipped, n_shipped = round_trip(codec, volume, 0.02)
     assert psnr_db(volume, ours) > psnr_db(volume, shipped) - 0.5
     assert n_ours < 0.9 * n_shipped
+
+
+def test_two_quantizers_take_fewer_bits_than_one(codec: nvc_jax.Codec) -> None:
+    """At equal PSNR: against the last model that had one."""
+    volume = read_volume(SAMPLE)[:48, :48, :48].astype(np.float32)
+
+    def bits_at(codec: nvc_jax.Codec, psnr: float) -> float:
+        measured = [round_trip(codec, volume, step) for step in (0.12, 0.05, 0.02, 0.01)]
+        qualities = [psnr_db(volume, decoded) for decoded, _ in measured]
+        assert qualities[0] < psnr < qualities[-1]
+        return float(np.exp(np.interp(psnr, qualities, [np.log(used) for _, used in measured])))
+
+    one = nvc_jax.load_codec(GOLDEN / "model")
+    assert one.config.n_quantizers == 1
+    for psnr in (36, 42, 48):
+        assert bits_at(codec, psnr) < 0.985 * bits_at(one, psnr)
