@@ -1,8 +1,8 @@
 """Blocks of integers to one entropy-coded stream and back.
 
 Each block has a head and then its integers but the mean, up to the last, in the order of ``scan``. Heads,
-then integers, are shared out among the lanes in equal runs. Where a model has two quantisers, a lane begins its
-integers with the state that it would have come to there.
+then integers, are shared out among the lanes in equal runs. Where a model has two quantisers, a lane begins
+its integers with the state that it would have come to there.
 """
 
 from functools import partial
