@@ -69,11 +69,11 @@ def test_a_decoder_from_the_specification_agrees(name: str) -> None:
     check(name, decoded, metadata["codecs"][0]["configuration"])
 
 
-@pytest.mark.parametrize("model", CODECS, ids=lambda path: path.name)
 @pytest.mark.parametrize("step", [2e-3, 1e-2, 0.1])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
-def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: float, model: Path) -> None:
+def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: float) -> None:
     """The same streams in float64, whose roundings are none by comparison."""
+    model = CODECS[model_of("two-quantizers")]
     rng = np.random.default_rng(0)
     room = (24, 16, 24)
     rough = np.where(rng.random(room) < 0.1, rng.uniform(0, 100, room), rng.normal(50, 1, room))
@@ -81,7 +81,7 @@ def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: flo
     for values in (rough, base, np.add.reduce(np.indices(room)) / 7):
         volume = (values + offset).astype(np.float32)
         low, high = float(volume.min()), float(volume.max())
-        codec = chunks.ChunkCodec(CODECS[model], room, volume.dtype)
+        codec = chunks.ChunkCodec(model, room, volume.dtype)
         payload = codec.encode(volume, chunks.Target(None, step * (high - low)))
         assert frames.read_frame(payload).kind == frames.SPECTRAL
         exact = decode_body(
@@ -91,7 +91,7 @@ def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: flo
             np.dtype(np.float64),
             volume.shape,
             room,
-            CODECS[model].params,
+            model.params,
         )
         difference = np.abs(codec.decode(payload).astype(np.float64) - exact).max()
         assert difference < chunks.decoding_reserve(low, high, step) / 3

@@ -316,7 +316,7 @@ def test_damaged_streams_are_found(streams: Path, tmp_path: Path) -> None:
 
 def test_wrong_rates_are_named(tmp_path: Path) -> None:
     for arguments, message in [
-        ({"step": 2.0}, "`step`"),
+        ({"step": 2.5}, "`step`"),
         ({"psnr": 5.0}, "`psnr`"),
         ({"psnr": 40.0, "step": 0.1}, "exclude each other"),
         ({"max_error": 1.0, "lossless": True}, "exclude each other"),
