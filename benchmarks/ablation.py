@@ -25,7 +25,7 @@ from common import RESULTS, table, unit_volume, volumes, write_results
 from rate_distortion import PSNR_GRID, STEPS, Point, dct_points, mean_ratio, nearest, point
 
 import nvc_jax
-from nvc_jax import regions, spectral
+from nvc_jax import classes, regions, spectral
 from nvc_jax.choices import choose
 from nvc_jax.classes import Costs, make_costs
 from nvc_jax.models import Params
@@ -53,7 +53,7 @@ def _no_filter(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[j
     return jnp.int32(0), _lapped(volume, step, extent)[1]
 
 
-def _rounding(model: nvc_jax.classes.ClassModel) -> Costs:
+def _rounding(model: classes.ClassModel) -> Costs:
     """Costs by which every latent is rounded to the nearest integer."""
     costs = make_costs(model)
     half = jnp.full_like(costs.first_above, 0.5)
@@ -65,13 +65,15 @@ def without(part: str) -> Iterator[None]:
     """The codec with ``part`` its last: what comes after in PARTS is left out."""
     index = PARTS.index(part)
     with contextlib.ExitStack() as stack:
-        for last, name, replacement in (
-            (2, "choose", _lapped),
-            (1, "choose", _no_filter),
-            (3, "make_costs", _rounding),
+        for last, module, name, replacement in (
+            (2, spectral, "choose", _lapped),
+            (1, spectral, "choose", _no_filter),
+            (3, spectral, "make_costs", _rounding),
+            (3, classes, "_FIRST_ABOVE", (0.5, 0.5)),  # classes, too, are those of rounded latents
+            (3, classes, "_FURTHER_ABOVE", 0.5),
         ):
             if index <= last:
-                stack.enter_context(mock.patch.object(spectral, name, replacement))
+                stack.enter_context(mock.patch.object(module, name, replacement))
         yield
 
 

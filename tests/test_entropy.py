@@ -132,3 +132,16 @@ def test_damaged_streams_decode_to_something() -> None:
     for used in (100, 8, 30):
         _, values = decode(words, jnp.int32(used), rows, active)
         assert values.shape == (200, 4)
+
+
+def test_bits_of_active_lanes_come_back() -> None:
+    bits, active = jnp.array([3, 1, 2, 0], jnp.uint32), jnp.array([True, False, True, True])
+    coder = entropy.start_encoding(4, 16)
+    for _ in range(20):  # more than a state holds
+        coder = entropy.push_bits(coder, bits, 2, active)
+    words, used = entropy.finish_encoding(coder, jnp.int32(4))
+    assert int(used) > 2 * 4
+    coder = entropy.start_decoding(words, used, jnp.int32(4), 4)
+    for _ in range(20):
+        coder, found = entropy.pop_bits(coder, 2, active)
+        np.testing.assert_array_equal(found, jnp.where(active, bits, 0))
