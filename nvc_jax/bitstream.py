@@ -50,11 +50,6 @@ def _make_tables(model: ClassModel) -> entropy.Tables:
     return entropy.make_tables(model.frequencies[: model.n_shared])
 
 
-def _row(model: ClassModel, table: jax.Array, quantizer: jax.Array) -> jax.Array:
-    """Where the table of an integer of a quantiser lies among all."""
-    return table if model.n_quantizers == 1 else table + quantizer * model.bits.shape[0]
-
-
 def encode_stream(
     model: ClassModel, layout: Layout, symbols: BlockSymbols, n_lanes: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
@@ -92,7 +87,7 @@ def _push_integers(
         coder, index, place = state
         _, active = runs.at(runs.length - 1 - backwards)
         found = packed[queue.offsets[index] + place]
-        row = _row(model, scan.table_at(model, places, queue.keys[index], place), found & 1)
+        row = model.row(scan.table_at(model, places, queue.keys[index], place), found & 1)
         coder = entropy.push(coder, tables, row, found >> 1, active)
         place = jnp.where(active, place - 1, place)
         is_first = place < 0
@@ -154,7 +149,7 @@ def _pop_integers(
         item, active = runs.at(step)
         key = queue.keys[index]
         quantizer = quantizers.quantizer_of(before)
-        row = _row(model, scan.table_at(model, places, key, place), quantizer)
+        row = model.row(scan.table_at(model, places, key, place), quantizer)
         coder, value = entropy.pop(coder, tables, row, active)
         point = quantizers.to_half_steps(value, quantizer)
         coded = coded.at[jnp.where(active, item, n_items)].set(point, mode="drop")

@@ -59,10 +59,19 @@ class ClassModel(NamedTuple):
         """Q, 1 or 2: see ``quantizers``."""
         return self.n_shared // self.bits.shape[0]
 
+    def row(self, table: jax.Array, quantizer: jax.Array | int) -> jax.Array:
+        """Where a latent's table lies among all, for an integer of a quantiser."""
+        return table + quantizer * self.bits.shape[0]
+
 
 def plain_steps(model: ClassModel) -> float:
     """How many steps of a single quantiser, of about the same error, a step of the model's is."""
     return 1.0 if model.n_quantizers == 1 else _COARSER
+
+
+def bits_per_error(model: ClassModel) -> float:
+    """Bits that one squared step of the model's is worth."""
+    return BITS_PER_ERROR * plain_steps(model) ** 2
 
 
 def abstract_class_model(n_latents: int, n_classes: int, n_tables: int, n_quantizers: int) -> ClassModel:
@@ -165,7 +174,7 @@ def restore(model: ClassModel, points: jax.Array, classes: jax.Array) -> jax.Arr
     shrink: jax.Array | int = 0
     for quantizer in range(model.n_quantizers):
         one, more = (
-            jnp.where(not_mean, model.shrink[tables + quantizer * n_tables, kind], 0)[classes]
+            jnp.where(not_mean, model.shrink[model.row(tables, quantizer), kind], 0)[classes]
             for kind in range(2)
         )
         own = jnp.where(is_one, one, more)

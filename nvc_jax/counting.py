@@ -51,7 +51,7 @@ def _observe(model: ClassModel, values: jax.Array) -> tuple[jax.Array, ...]:
     coded = jnp.arange(N_LATENTS - 1)[None] < ends
     found = quantizers.from_half_steps(ordered)
     chosen = quantizers.quantizers_of(found, model.n_quantizers)
-    rows = model.tables[classes][:, model.order] + chosen * model.bits.shape[0]
+    rows = model.row(model.tables[classes][:, model.order], chosen)
     excess = jnp.abs(ordered).astype(jnp.float32) / 2 - jnp.abs(values[:, model.order])
     return rows, jnp.abs(found), excess, coded
 
@@ -87,7 +87,7 @@ def _count(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Arra
     place = jnp.arange(N_LATENTS - 1)[None]
     coded = layout.present[:, None] & (place < scan.n_coded(places, layout, ends)[:, None])
     tables = model.tables[classes[:, None], places.latents[layout.kind]]
-    tables += quantizers.quantizers_of(ordered, model.n_quantizers) * model.bits.shape[0]
+    tables = model.row(tables, quantizers.quantizers_of(ordered, model.n_quantizers))
     before = classes[layout.order]
     follows = jnp.arange(1, len(classes)) < layout.n_blocks
 

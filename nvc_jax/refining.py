@@ -13,7 +13,7 @@ from jax import lax
 from nvc_jax import regions, spectral
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
 from nvc_jax.cells import BLOCK
-from nvc_jax.classes import BITS_PER_ERROR, ClassModel, plain_steps
+from nvc_jax.classes import ClassModel, bits_per_error, plain_steps
 from nvc_jax.fitting import STEPS, fit_class_model
 from nvc_jax.models import Params, SpectralConfig
 from nvc_jax.normalize import finite_range
@@ -95,7 +95,7 @@ def _examples(observed: Observed, model: ClassModel, grid: Shape3) -> _Examples:
         targets=jnp.clip(observed.errors, -_LARGEST_TARGET, _LARGEST_TARGET).astype(jnp.float16),
         classes=observed.classes,
         ways=observed.ways,
-        weights=jnp.full(n, BITS_PER_ERROR * plain_steps(model) ** 2 / (observed.bits / n + _FLOOR)),
+        weights=jnp.full(n, bits_per_error(model) / (observed.bits / n + _FLOOR)),
     )
 
 

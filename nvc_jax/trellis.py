@@ -15,8 +15,9 @@ from jax import lax
 from nvc_jax import entropy
 from nvc_jax.blocks import map_rows
 from nvc_jax.cells import N_LATENTS
-from nvc_jax.classes import BITS_PER_ERROR, ClassModel, plain_steps
+from nvc_jax.classes import ClassModel, bits_per_error
 from nvc_jax.entropy import varying_like
+from nvc_jax.quantizers import to_half_steps
 from nvc_jax.scan import END_UNIT, N_ENDS, Places
 
 _BLOCKS_AT_ONCE = 512
@@ -117,9 +118,9 @@ class _Best(NamedTuple):
 
 def _find_way(model: ClassModel, places: Places, rates: _Rates, blocks: _Blocks) -> jax.Array:
     """Points in half steps, int32 (n, 512), in the order in which they are coded."""
-    n, n_tables = len(blocks.classes), model.bits.shape[0]
+    n = len(blocks.classes)
     n_units = (jnp.max(blocks.counts) + END_UNIT - 1) // END_UNIT
-    weight = BITS_PER_ERROR * plain_steps(model) ** 2
+    weight = bits_per_error(model)
     # Place by place, and as many as whole units have.
     values = jnp.pad(blocks.values, ((0, 0), (0, 1))).T
 
@@ -130,7 +131,7 @@ def _find_way(model: ClassModel, places: Places, rates: _Rates, blocks: _Blocks)
         place = jnp.minimum(begin + jnp.arange(END_UNIT, dtype=jnp.int32), N_LATENTS - 2)[:, None]
         latent = places.latents.reshape(-1)[blocks.kinds[None] * (N_LATENTS - 1) + place]
         table = model.tables.reshape(-1)[blocks.classes[None] * N_LATENTS + latent]
-        return tuple(_branches(magnitude, rates.integers[table + q * n_tables], q, weight) for q in (0, 1))
+        return tuple(_branches(magnitude, rates.integers[model.row(table, q)], q, weight) for q in (0, 1))
 
     def forwards(begin: jax.Array, branches: tuple, step: jax.Array, state: tuple) -> tuple:
         costs, taken = state
@@ -209,7 +210,7 @@ def _step_back(state: jax.Array, packed: jax.Array, magnitude: jax.Array) -> tup
     even, odd = _nearest(magnitude, quantizer.astype(jnp.float32))
     even = jnp.where(packed >> 4 + quantizer & 1 == 1, 0, even)
     integer = jnp.where(state & 1 ^ second == 1, odd, even).astype(jnp.int32)
-    return quantizer + 2 * second, 2 * integer - jnp.sign(integer) * quantizer
+    return quantizer + 2 * second, to_half_steps(integer, quantizer)
 
 
 def quantize(
