@@ -1,9 +1,9 @@
 """What each part of nvc-1 earns, in bits and in time: the codec built up from the plain block DCT.
 
 Bits at equal PSNR over those of the whole codec, as in ``rate_distortion.py``, on the middles (at most 96³
-voxels) of the volumes of split ``test``; the model is nvc-1, and before it has two quantisers the last nvc-1
-that had one, whose tables were counted on what that did whole. Seconds are over the whole codec's near 45 dB,
-best of 2.
+voxels) of the volumes of split ``test``; the model is nvc-1, and before it has two quantisers, or profiles,
+the last nvc-1 that had not, whose tables were counted on what that did whole. Seconds are over the whole
+codec's near 45 dB, best of 2.
 The last rows say what training on a user's own series adds: from ``domain.py``.
 
     pip install ".[bench]"
@@ -31,7 +31,7 @@ from nvc_jax.classes import Costs, make_costs
 from nvc_jax.models import Params
 
 SIDE = 96
-ONE_QUANTIZER = Path(__file__).parent.parent / "tests" / "golden" / "model"
+GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
 PARTS = (
     "block DCT, Zstandard",
     "8³ DCT, classes and rANS",
@@ -39,8 +39,11 @@ PARTS = (
     "+ modes of regions",
     "+ rate–distortion-optimised integers",
     "+ two quantisers",
+    "+ profiles",
     "+ learned refinement",
 )
+MODELS = {"+ two quantisers": GOLDEN / "model-2", "+ profiles": "nvc-1", "+ learned refinement": "nvc-1"}
+"""Those of the last parts; all before have the first."""
 
 
 def _lapped(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -85,11 +88,10 @@ def silenced(params: Params, part: str) -> Params:
     return {**params, "refinement": {**params["refinement"], "gains": gains}}
 
 
-def points(models: dict[int, Params], volume: np.ndarray, part: str) -> list[Point]:
+def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Point]:
     if part == PARTS[0]:
         return dct_points(volume)
-    n_quantizers = 2 if part in PARTS[-2:] else 1
-    params = jax.device_put(silenced(models[n_quantizers], part))
+    params = jax.device_put(silenced(models[part], part))
     # Compiled with what is patched: `encode` would take what is compiled already.
     encode = jax.jit(lambda *given: spectral.encode_with_symbols.__wrapped__(*given)[0])
     numbers = jnp.float32(0), jnp.float32(1)
@@ -111,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("volumes", type=Path)
     directory = parser.parse_args().volumes
-    models = {n: nvc_jax.load_codec(model).params for n, model in ((1, ONE_QUANTIZER), (2, "nvc-1"))}
+    models = {part: nvc_jax.load_codec(MODELS.get(part, GOLDEN / "model")).params for part in PARTS[1:]}
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for name, row in volumes(directory, "test").items():
         volume, _ = unit_volume(directory / row["file"])

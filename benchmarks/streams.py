@@ -10,6 +10,7 @@ from nvc_jax.blocks import Shape3
 from nvc_jax.codec import Codec
 from nvc_jax.metrics import psnr_db
 from nvc_jax.parallel import map_in_order
+from nvc_jax.profiles import count_profiles
 from nvc_jax.streams import Slices, chunk_extent, find_step, inner_faces, place_of, touched_chunks
 
 
@@ -68,7 +69,12 @@ class Streams:
             payload, (index, into, of) = job
             extent = chunk_extent(index, self._chunk, self._volume.shape)
             encoded = spectral.from_bytes(
-                payload, self._chunk, str(self._volume.dtype), *numbers, extent=extent
+                payload,
+                self._chunk,
+                str(self._volume.dtype),
+                *numbers,
+                extent=extent,
+                n_profiles=count_profiles(self._codec.params["entropy"]),
             )
             result[into] = np.asarray(spectral.decode(self._codec.params, encoded))[of]
 

@@ -34,6 +34,7 @@ from nvc_jax.frames import (
     unpack_values,
 )
 from nvc_jax.means import block_means, with_specials
+from nvc_jax.profiles import count_profiles
 from nvc_jax.specials import (
     as_bits,
     encode_specials,
@@ -297,7 +298,14 @@ class ChunkCodec:
         if max(abs(first), abs(last)) > float(np.finfo(np.float32).max):
             raise ValueError(f"a stream of {self._dtype} has the range [{low}, {high}]")
         encoded = spectral.from_bytes(
-            body[_NUMBERS.size :], self._room, "float32", first, last, relative, extent=shape
+            body[_NUMBERS.size :],
+            self._room,
+            "float32",
+            first,
+            last,
+            relative,
+            extent=shape,
+            n_profiles=count_profiles(self._params["entropy"]),
         )
         return encoded, low, high
 

@@ -10,9 +10,10 @@ from nvc_jax import entropy, quantizers, regions, scan, spectral
 from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.classes import ClassModel, decide, make_costs, plain_steps
 from nvc_jax.normalize import finite_range
+from nvc_jax.profiles import Profiles, count_profiles, take_profile
 
 _BLOCKS_AT_ONCE = 4096
-_N_STEPS = 7
+_N_STEPS = 12
 """Steps at which each volume is encoded."""
 
 _centre = jax.jit(lambda volume: spectral.centre(volume, *finite_range(volume)))
@@ -77,10 +78,12 @@ class Counts(NamedTuple):
 
 
 @jax.jit
-def _count(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Array) -> Counts:
-    """Count what the encoder does with a volume."""
-    found = spectral.analyse(model, unit, step, extent, jnp.int32(0))
-    layout, (points, classes, modes) = found.layout, found.symbols
+def _count(
+    profiles: Profiles, unit: jax.Array, extent: jax.Array, step: jax.Array
+) -> tuple[jax.Array, Counts]:
+    """Count what the encoder does with a volume: the profile that it chooses, and how often it names what."""
+    found = spectral.analyse(profiles, unit, step, extent, jnp.int32(0))
+    model, layout, (points, classes, modes) = found.model, found.layout, found.symbols
     places = scan.make_places(model, layout)
     ordered = quantizers.from_half_steps(scan.in_order(places, layout, points))
     ends = scan.find_ends(ordered)
@@ -96,7 +99,7 @@ def _count(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Arra
         return cells.at[row, token].add(among.astype(jnp.int32))
 
     mean_tables, means = model.tables[classes, 0], points[:, 0]
-    return Counts(
+    return found.profile, Counts(
         count(model.frequencies, tables, entropy.to_token(ordered)[0], coded)
         + count(model.frequencies, mean_tables, entropy.to_token(means)[0], layout.present),
         count(model.end_frequencies, classes, ends, layout.present),
@@ -106,19 +109,23 @@ def _count(model: ClassModel, unit: jax.Array, extent: jax.Array, step: jax.Arra
 
 
 def count_volumes(
-    model: ClassModel, volumes: list[np.ndarray], steps: tuple[float, float]
-) -> list[np.ndarray]:
+    profiles: Profiles, volumes: list[np.ndarray], steps: tuple[float, float]
+) -> list[list[np.ndarray]]:
     """How often the encoder names what, over volumes and steps of one quantiser between two; see ``Counts``.
 
     Returns:
-        float64 arrays in the order of ``Counts``.
+        For every profile float64 arrays in the order of ``Counts``.
     """
-    totals = [np.zeros(getattr(model, name).shape) for name in Counts._fields]
+    model = take_profile(profiles, 0)
+    totals = [
+        [np.zeros(getattr(model, name).shape) for name in Counts._fields]
+        for _ in range(count_profiles(profiles))
+    ]
     for volume in volumes:
         unit, extent = centred(volume)
         for step in plain_steps(model) * np.geomspace(*steps, _N_STEPS):
-            counts = _count(model, unit, extent, jnp.float32(step))
+            profile, counts = _count(profiles, unit, extent, jnp.float32(step))
             weight = 1e4 / float(jnp.sum(counts.end_frequencies))  # volumes count alike, whatever their size
-            for total, count in zip(totals, counts, strict=True):
+            for total, count in zip(totals[int(profile)], counts, strict=True):
                 total += weight * np.asarray(count, np.float64)
     return totals

@@ -2,25 +2,20 @@
 
 Lloyd's algorithm in bits: blocks go to the class that codes them in the fewest bits, and classes take the
 distributions of their blocks, in turns. The same algorithm then merges the distributions of all latents of
-all classes into a few tables.
+all classes into a few tables. Every profile has its own, from blocks of like rates.
 """
-
-import math
-from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax import entropy, regions, scan, transform
-from nvc_jax.blocks import check_shape, grid_shape
-from nvc_jax.cells import BLOCK
-from nvc_jax.classes import ClassModel, decide, make_costs, round_above
-from nvc_jax.counting import centred, count_volumes, observe_blocks
+from nvc_jax import entropy, regions, scan
+from nvc_jax.classes import ClassModel, decide, make_costs
+from nvc_jax.counting import count_volumes, observe_blocks
 from nvc_jax.models import SpectralConfig
+from nvc_jax.profiles import Profiles, stack_profiles, take_profile
+from nvc_jax.sampling import STEPS, loudness_of, round_latents, sample_latents, split_by_rate
 
-STEPS = (0.0015, 0.4)
-"""Smallest and largest step, of one quantiser, of the blocks that the model is fitted on."""
 _RAREST = 2.0**-14
 """Tokens that are rarer have no frequency of their own."""
 _N_ROUNDS = 3
@@ -28,30 +23,6 @@ _KNOWN_FROM_NEIGHBOURS = 0.7
 """What is left of a class's bits once the class before is known, on average."""
 
 _decide = jax.jit(lambda model, values: decide(make_costs(model), values))
-_round = jax.jit(lambda values: round_above(values, jnp.float32(0.6), jnp.float32(0.6)))
-
-
-@jax.jit
-def _latents(unit: jax.Array, extent: jax.Array, filter_index: jax.Array, mode: jax.Array) -> jax.Array:
-    """Latents of a volume, all of whose regions have one mode."""
-    grid = grid_shape(check_shape(unit.shape), BLOCK)
-    plan = regions.uniform_plan(mode, grid, extent)
-    return transform.forward(regions.stretch(unit, extent), plan, filter_index)
-
-
-def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, seed: int) -> np.ndarray:
-    """Latents of random blocks by every filter and size, over a random step each; float32 (n, 512)."""
-    rng = np.random.default_rng(seed)
-    parts = []
-    for volume in volumes:
-        unit, extent = centred(volume)
-        ways = [(index, regions.LAPPED) for index in range(len(transform.FILTERS))]
-        for index, mode in [*ways, (transform.FILTERS.index("half"), regions.LARGE)]:
-            latents = np.asarray(_latents(unit, extent, jnp.int32(index), jnp.int32(mode)))
-            parts.append(latents[rng.permutation(len(latents))[:blocks_per_volume]])
-    latents = np.concatenate(parts)
-    steps = np.exp(rng.uniform(math.log(STEPS[0]), math.log(STEPS[1]), len(latents))).astype(np.float32)
-    return latents / steps[:, None]
 
 
 def _features(integers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +55,7 @@ def _fit_classes(integers: np.ndarray, n_classes: int, n_rounds: int = 20) -> np
     """The class of each block, int (n,); classes are ordered from quiet to loud."""
     there, magnitude = _features(integers)
     features = jnp.concatenate([jnp.asarray(there), jnp.asarray(magnitude)], axis=1)
-    loudness = np.log2(1 + magnitude).sum(axis=1)
+    loudness = loudness_of(magnitude)
     chosen = np.argsort(np.argsort(loudness, kind="stable"), kind="stable") * n_classes // len(loudness)
     for _ in range(n_rounds):
         member = np.eye(n_classes, dtype=np.float32)[chosen]
@@ -139,20 +110,38 @@ def _with_escapes(probabilities: np.ndarray) -> np.ndarray:
     return kept
 
 
-def fit_class_model(
+def fit_profiles(
     volumes: list[np.ndarray], config: SpectralConfig, *, blocks_per_volume: int = 600, seed: int = 0
-) -> ClassModel:
+) -> dict[str, jax.Array]:
     """Fit the entropy model of the spectral codec on volumes.
 
     Args:
         volumes: (z, y, x) each, of supported dtypes.
-        config: how many classes and tables.
+        config: how many profiles, classes and tables.
         blocks_per_volume: how many blocks of each volume to learn latents from, by each filter.
         seed: the only source of randomness.
+
+    Returns:
+        The model's profiles, from low rates to high.
     """
-    values = sample_latents(volumes, blocks_per_volume, seed=seed)
-    integers = np.array(_round(jnp.asarray(values)))
-    order = 1 + np.argsort(-(integers[:, 1:] != 0).mean(axis=0), kind="stable")
+    portions = sample_latents(volumes, blocks_per_volume, seed=seed)
+    rounded = [round_latents(portion) for portion in portions]
+    order = 1 + np.argsort(-sum((of[:, 1:] != 0).sum(axis=0) for of in rounded), kind="stable")
+    models = []
+    for chosen in split_by_rate(rounded, config.n_profiles):
+        values, integers = (np.concatenate([of[i] for i in chosen]) for of in (portions, rounded))
+        models.append(_fit_profile(values, integers, order, config))
+    profiles = stack_profiles(models)
+    # Where two quantisers let blocks end depends on the tables of ends.
+    for _ in range(config.n_quantizers):
+        profiles = _fit_to_volumes(profiles, volumes)
+    return profiles
+
+
+def _fit_profile(
+    values: np.ndarray, integers: np.ndarray, order: np.ndarray, config: SpectralConfig
+) -> ClassModel:
+    """A profile's classes and tables from latents in steps, (n, 512), and what they are rounded to."""
     model = None
     for _ in range(_N_ROUNDS):
         integers[:, 0] = 0  # means are coded as differences: _fit_to_volumes
@@ -160,11 +149,7 @@ def fit_class_model(
         # The next round counts the integers that the encoder would choose.
         integers = np.array(_decide(model, jnp.asarray(values))[0])
     assert model is not None
-    model = _fit_quantizers(model, values)
-    # Where two quantisers let blocks end depends on the tables of ends.
-    for _ in range(model.n_quantizers):
-        model = _fit_to_volumes(model, volumes)
-    return model
+    return _fit_quantizers(model, values)
 
 
 def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig) -> ClassModel:
@@ -226,17 +211,24 @@ def _leaning(counts: np.ndarray, weight: float, n_tokens: int) -> np.ndarray:
     return np.where(np.arange(counts.shape[1]) < n_tokens, counts + weight * common, 0)
 
 
-def _fit_to_volumes(model: ClassModel, volumes: list[np.ndarray]) -> ClassModel:
+def _fit_to_volumes(profiles: Profiles, volumes: list[np.ndarray]) -> dict[str, jax.Array]:
     """Take the frequencies of everything that the encoder codes of whole volumes."""
+    counts = count_volumes(profiles, volumes, STEPS)
+    return stack_profiles([_take_counts(take_profile(profiles, i), of) for i, of in enumerate(counts)])
+
+
+def _take_counts(model: ClassModel, counts: list[np.ndarray]) -> ClassModel:
+    """A profile with frequencies by how often the encoder named what."""
     n_classes, n_tables = len(model.tables), model.n_shared
-    tokens, ends, modes, transitions = count_volumes(model, volumes, STEPS)
+    tokens, ends, modes, transitions = counts
     transitions = _leaning(transitions, 50, n_classes)
     transitions[n_classes] = transitions[:n_classes].sum(axis=0)
     prior = transitions[n_classes, :n_classes] / transitions[n_classes].sum()
     expected = np.asarray(model.frequencies[:n_tables], np.float64)
     expected[:, entropy.ESCAPE] = 0
     tokens[:n_tables] += 500 * expected / expected.sum(axis=1, keepdims=True)
-    tokens[n_tables:] += 20 * tokens[n_tables:].sum(axis=0) / tokens[n_tables:].sum() + 0.002
+    # No volume need have chosen the profile.
+    tokens[n_tables:] += 20 * tokens[n_tables:].sum(axis=0) / max(tokens[n_tables:].sum(), 1) + 0.002
 
     def frozen(rows: np.ndarray) -> jax.Array:
         return jnp.asarray(entropy.quantize_frequencies(rows))

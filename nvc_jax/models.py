@@ -20,6 +20,7 @@ from nvc_jax import entropy, regions
 from nvc_jax.blocks import check_geometry
 from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.classes import abstract_class_model
+from nvc_jax.profiles import MAX_PROFILES, stack_profiles
 from nvc_jax.refinement import Params, abstract_refinement, merge_params
 
 LEAKY_SLOPE = 0.01
@@ -93,6 +94,10 @@ class ConvolutionalConfig(ModelConfig):
             )
 
 
+_ONCE_ONE = ("n_quantizers", "n_profiles")
+"""Fields of spectral models that came later, when all models had one of each."""
+
+
 @dataclasses.dataclass(frozen=True)
 class SpectralConfig(ModelConfig):
     """A lapped DCT in place of the networks, and an entropy model of block classes (see ``spectral``)."""
@@ -101,6 +106,7 @@ class SpectralConfig(ModelConfig):
     n_classes: int = 64
     n_tables: int = 64
     n_quantizers: int = 2
+    n_profiles: int = 4
 
     architecture: ClassVar[str] = "spectral"
 
@@ -115,13 +121,13 @@ class SpectralConfig(ModelConfig):
             )
         if self.n_quantizers not in (1, 2):
             raise ValueError(f"`n_quantizers` (={self.n_quantizers}) must be 1 or 2")
+        if not 1 <= self.n_profiles <= MAX_PROFILES:
+            raise ValueError(f"`n_profiles` (={self.n_profiles}) must lie between 1 and {MAX_PROFILES}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As of other models; models of before there were two quantisers do not say that they have one."""
+        """As of other models, but for what there is one of: earlier models do not say so."""
         description = super().to_dict()
-        if self.n_quantizers == 1:
-            del description["n_quantizers"]
-        return description
+        return {k: v for k, v in description.items() if k not in _ONCE_ONE or v != 1}
 
 
 VARIANTS: dict[str, DenseConfig] = {
@@ -151,9 +157,9 @@ def config_from_dict(description: dict[str, Any]) -> ModelConfig:
 
 
 def stored_config(description: dict[str, Any]) -> ModelConfig:
-    """``config_from_dict`` of a stored model, which if it does not say how many quantisers it has has one."""
+    """``config_from_dict`` of a stored model: of one quantiser, and one profile, unless it says more."""
     if description.get("architecture") == SpectralConfig.architecture:
-        description = {"n_quantizers": 1, **description}
+        description = {**dict.fromkeys(_ONCE_ONE, 1), **description}
     return config_from_dict(description)
 
 
@@ -317,10 +323,14 @@ def init_params(config: ModelConfig, *, key: jax.Array) -> Params:
 def abstract_params(config: ModelConfig) -> Params:
     """The parameters' nested dict with shapes and dtypes in place of arrays."""
     if isinstance(config, SpectralConfig):
-        sizes = (config.latent_dim, config.n_classes)
+        sizes = (config.latent_dim, config.n_classes, config.n_tables, config.n_quantizers)
+        one = abstract_class_model(*sizes)
+        n_profiles = config.n_profiles
         return {
-            "entropy": abstract_class_model(*sizes, config.n_tables, config.n_quantizers)._asdict(),
-            "refinement": abstract_refinement(*sizes, regions.N_WAYS),
+            "entropy": jax.eval_shape(lambda model: stack_profiles([model] * n_profiles), one),
+            "refinement": abstract_refinement(
+                config.latent_dim, n_profiles * config.n_classes, regions.N_WAYS
+            ),
         }
     return nnx.to_pure_dict(_abstract(config)[1])
 

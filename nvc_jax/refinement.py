@@ -142,7 +142,7 @@ def refine(
         params: of ``init_refinement`` or ``fit_refinement``.
         values: float32 (n, D), decoded latents in steps, the mean first.
         order: int32 (D − 1,), the other latents, the likeliest to be large first.
-        classes: int32 (n,), the blocks' classes.
+        classes: int32 (n,), the blocks' classes among those of all profiles.
         ways: int32 (n,), how each block was transformed.
         grid: blocks along z, y and x, n together; static.
 

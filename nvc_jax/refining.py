@@ -13,10 +13,11 @@ from jax import lax
 from nvc_jax import regions, spectral
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
 from nvc_jax.cells import BLOCK
-from nvc_jax.classes import ClassModel, bits_per_error, plain_steps
-from nvc_jax.fitting import STEPS, fit_class_model
+from nvc_jax.classes import bits_per_error, plain_steps
+from nvc_jax.fitting import fit_profiles
 from nvc_jax.models import Params, SpectralConfig
 from nvc_jax.normalize import finite_range
+from nvc_jax.profiles import Profiles, count_profiles, number_classes, take_profile
 from nvc_jax.refinement import (
     MAX_CORRECTION,
     bind_refinement,
@@ -24,6 +25,7 @@ from nvc_jax.refinement import (
     refinement_features,
     stored,
 )
+from nvc_jax.sampling import STEPS
 
 _CUBE_SIDE = 64
 _ALIGNMENT = 16
@@ -76,26 +78,27 @@ class Observed(NamedTuple):
 
 @jax.jit
 def observe(
-    model: ClassModel, volume: jax.Array, minimum: jax.Array, maximum: jax.Array, step: jax.Array
+    profiles: Profiles, volume: jax.Array, minimum: jax.Array, maximum: jax.Array, step: jax.Array
 ) -> Observed:
     """Encode and decode a volume, but for the coding; arguments as those of ``spectral.encode``."""
     unit = spectral.centre(volume, minimum, maximum)
-    found = spectral.analyse(model, unit, step, jnp.array(volume.shape, jnp.int32), jnp.int32(0))
+    found = spectral.analyse(profiles, unit, step, jnp.array(volume.shape, jnp.int32), jnp.int32(0))
     grid = grid_shape(check_shape(unit.shape), BLOCK)
-    values = spectral.dequantize(model, found.symbols, grid, found.predictor)
+    values = spectral.dequantize(found.model, found.symbols, grid, found.predictor)
     ways = regions.ways(found.filter_index, found.symbols.modes)
-    return Observed(values, found.values - values, found.symbols.classes, ways, found.bits)
+    classes = number_classes(found.model, found.profile, found.symbols.classes)
+    return Observed(values, found.values - values, classes, ways, found.bits)
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def _examples(observed: Observed, model: ClassModel, grid: Shape3) -> _Examples:
-    n = len(observed.classes)
+def _examples(observed: Observed, profiles: Profiles, grid: Shape3) -> _Examples:
+    n, worth = len(observed.classes), bits_per_error(take_profile(profiles, 0))
     return _Examples(
-        features=refinement_features(observed.values, model.order, grid).astype(jnp.float16),
+        features=refinement_features(observed.values, profiles["order"], grid).astype(jnp.float16),
         targets=jnp.clip(observed.errors, -_LARGEST_TARGET, _LARGEST_TARGET).astype(jnp.float16),
         classes=observed.classes,
         ways=observed.ways,
-        weights=jnp.full(n, bits_per_error(model) / (observed.bits / n + _FLOOR)),
+        weights=jnp.full(n, worth / (observed.bits / n + _FLOOR)),
     )
 
 
@@ -114,7 +117,7 @@ def _random_cube(volume: np.ndarray, augment: bool, rng: np.random.Generator) ->
 
 
 def _collect(
-    model: ClassModel,
+    profiles: Profiles,
     volumes: list[np.ndarray],
     cubes_per_volume: int,
     augment: bool,
@@ -122,6 +125,7 @@ def _collect(
 ) -> list[_Examples]:
     """Examples of every volume at steps spread over STEPS, on the host."""
     smallest, largest = (math.log(step) for step in STEPS)
+    coarser = plain_steps(take_profile(profiles, 0))
     collected = []
     for volume in volumes:
         limits = finite_range(jnp.asarray(volume))
@@ -129,9 +133,9 @@ def _collect(
         for i in range(cubes_per_volume):
             step = math.exp(smallest + (i + rng.random()) / cubes_per_volume * (largest - smallest))
             cube = _random_cube(volume, augment, rng)
-            observed = observe(model, jnp.asarray(cube), *limits, jnp.float32(step * plain_steps(model)))
+            observed = observe(profiles, jnp.asarray(cube), *limits, jnp.float32(step * coarser))
             grid = grid_shape(check_shape(cube.shape), BLOCK)
-            parts.append(jax.device_get(_examples(observed, model, grid)))
+            parts.append(jax.device_get(_examples(observed, profiles, grid)))
         collected.append(jax.tree.map(lambda *x: np.concatenate(x), *parts))
     return collected
 
@@ -172,7 +176,7 @@ def _dispatch(
 
 
 def fit_refinement(
-    model: ClassModel,
+    profiles: Profiles,
     volumes: list[np.ndarray],
     *,
     seed: int = 0,
@@ -183,7 +187,7 @@ def fit_refinement(
     """Train the refinement of a fitted entropy model.
 
     Args:
-        model: the entropy model; what its encoder decides is what is learned from.
+        profiles: the entropy model; what its encoder decides is what is learned from.
         volumes: (z, y, x) each, of supported dtypes. Of eight or more, every eighth only sets the gains.
         seed: the only source of randomness.
         n_steps: optimiser steps, of 512 blocks each; if missing 8000, or as many as show every block 40
@@ -195,7 +199,7 @@ def fit_refinement(
         Parameters for ``refinement.refine``, as checkpoints store them.
     """
     rng = np.random.default_rng(seed)
-    collected = _collect(model, volumes, cubes_per_volume, augment, rng)
+    collected = _collect(profiles, volumes, cubes_per_volume, augment, rng)
     held_out = [i % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1 for i in range(len(volumes))]
     learned = [x for x, held in zip(collected, held_out, strict=True) if not held]
     judged = [x for x, held in zip(collected, held_out, strict=True) if held] or learned
@@ -205,7 +209,8 @@ def fit_refinement(
     n = len(examples.classes)
     if n_steps is None:
         n_steps = min(_MOST_STEPS, math.ceil(_MOST_EPOCHS * n / _BATCH_SIZE))
-    n_classes, n_latents = model.tables.shape
+    n_classes, n_latents = profiles["tables"].shape[-2:]
+    n_classes *= count_profiles(profiles)
     params = init_refinement(n_latents, n_classes, regions.N_WAYS, key=jax.random.key(seed))
     schedule = optax.warmup_cosine_decay_schedule(0.0, _PEAK_RATE, min(100, n_steps // 10), n_steps)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-3))
@@ -250,7 +255,7 @@ def fit_spectral(
 
     Args:
         volumes: (z, y, x) each, of supported dtypes.
-        config: how many classes and tables.
+        config: how many profiles, classes and tables.
         seed: the only source of randomness.
         blocks_per_volume: how many blocks of each volume to learn classes from, each way.
         refinement_steps: optimiser steps of the refinement; see ``fit_refinement``.
@@ -259,6 +264,6 @@ def fit_spectral(
     Returns:
         Parameters of ``spectral.encode``.
     """
-    model = fit_class_model(volumes, config, blocks_per_volume=blocks_per_volume, seed=seed)
-    refinement = fit_refinement(model, volumes, seed=seed, n_steps=refinement_steps, augment=augment)
-    return {"entropy": model._asdict(), "refinement": refinement}
+    profiles = fit_profiles(volumes, config, blocks_per_volume=blocks_per_volume, seed=seed)
+    refinement = fit_refinement(profiles, volumes, seed=seed, n_steps=refinement_steps, augment=augment)
+    return {"entropy": profiles, "refinement": refinement}

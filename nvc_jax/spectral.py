@@ -1,7 +1,8 @@
 """The rate–distortion codec: a volume to one entropy-coded stream and back, each one compiled program.
 
-Lapped transform by regions, classes, integers by rate and distortion, block means as differences from their
-neighbours, one rANS stream. The step of the quantiser is a run-time argument: one model serves every rate.
+Lapped transform by regions, a profile, classes, integers by rate and distortion, block means as differences
+from their neighbours, one rANS stream. The step of the quantiser is a run-time argument: one model serves
+every rate.
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ from nvc_jax.faces import ALL_FACES, deemphasize, emphasize, face_weights
 from nvc_jax.lanes import lanes_for, read_words, used_words
 from nvc_jax.models import Params
 from nvc_jax.normalize import denormalize, normalize
+from nvc_jax.profiles import Profiles, choose_profile, number_classes, take_profile
 from nvc_jax.refinement import refine
 from nvc_jax.regions import Layout
 
@@ -46,7 +48,7 @@ _PREDICTORS: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2))
     jax.tree_util.register_dataclass,
     data_fields=[
         *("words", "used", "n_lanes", "minimum", "maximum", "step"),
-        *("filter_index", "predictor", "extent", "faces"),
+        *("filter_index", "predictor", "profile", "extent", "faces"),
     ],
     meta_fields=["shape", "dtype"],
 )
@@ -62,6 +64,7 @@ class EncodedStream:
         step: of the quantiser, float32, relative to the range.
         filter_index: int32, of ``transform.FILTERS``.
         predictor: int32, of the block means' predictors.
+        profile: int32, of the model's: see ``profiles``.
         extent: int32 (3,), voxels along z, y, x that were encoded; what lies beyond is arbitrary.
         faces: int32, those at which the volume meets others: see ``faces``.
         shape: (z, y, x) of the volume.
@@ -76,6 +79,7 @@ class EncodedStream:
     step: jax.Array
     filter_index: jax.Array
     predictor: jax.Array
+    profile: jax.Array
     extent: jax.Array
     faces: jax.Array
     shape: Shape3
@@ -109,7 +113,7 @@ def encode_with_symbols(
     """Encode a volume; also give what its stream carries, for ``reconstruct``.
 
     Args:
-        params: of the model: ``entropy``, the fields of a ``ClassModel``, and ``refinement``.
+        params: of the model: ``entropy``, its ``profiles``, and ``refinement``.
         volume: (z, y, x), a supported dtype.
         minimum: float32, what counts as 0: the smallest value, of the volume or of what it is a part of.
         maximum: float32, what counts as 1.
@@ -117,13 +121,12 @@ def encode_with_symbols(
         extent: int32 (3,), how many voxels along z, y, x count, from the first; all if it is missing.
         faces: int32, at which the volume meets others that are coded apart; none if it is missing.
     """
-    model = ClassModel(**params["entropy"])
     extent = jnp.array(volume.shape, jnp.int32) if extent is None else extent
     faces = jnp.int32(0) if faces is None else faces
-    found = analyse(model, centre(volume, minimum, maximum), step, extent, faces)
+    found = analyse(params["entropy"], centre(volume, minimum, maximum), step, extent, faces)
     n_blocks = len(found.symbols.classes)
     n_lanes = lanes_for(found.bits, bits_per_lane(n_blocks), n_blocks)
-    words, used = encode_stream(model, found.layout, found.symbols, n_lanes)
+    words, used = encode_stream(found.model, found.layout, found.symbols, n_lanes)
     encoded = EncodedStream(
         words=words,
         used=used,
@@ -133,6 +136,7 @@ def encode_with_symbols(
         step=step,
         filter_index=found.filter_index,
         predictor=found.predictor,
+        profile=found.profile,
         extent=extent,
         faces=faces,
         shape=check_shape(volume.shape),
@@ -152,42 +156,48 @@ class Analysis(NamedTuple):
     """What the encoder decided on a volume of n blocks.
 
     Attributes:
+        model: the class model of the profile.
         values: float32 (n, 512), latents in steps, before they were rounded.
         symbols: integers, classes and modes, the means as differences.
         layout: of the blocks.
         bits: float32, of all integers but the means, and of the classes, about.
         filter_index: int32, of ``transform.FILTERS``.
         predictor: int32, of the block means' predictors.
+        profile: int32.
     """
 
+    model: ClassModel
     values: jax.Array
     symbols: BlockSymbols
     layout: Layout
     bits: jax.Array
     filter_index: jax.Array
     predictor: jax.Array
+    profile: jax.Array
 
 
 def analyse(
-    model: ClassModel, unit: jax.Array, step: jax.Array, extent: jax.Array, faces: jax.Array
+    profiles: Profiles, unit: jax.Array, step: jax.Array, extent: jax.Array, faces: jax.Array
 ) -> Analysis:
     """Decide everything about a volume that ``centre`` made; all but the coding."""
     grid = grid_shape(check_shape(unit.shape), BLOCK)
     layout = regions.make_layout(grid, extent)
     stretched = regions.stretch(unit, extent)
-    filter_index, modes = choose(stretched, step / plain_steps(model), extent)
+    coarser = plain_steps(take_profile(profiles, 0))
+    filter_index, modes = choose(stretched, step / coarser, extent)
     plan = regions.make_plan(modes, grid, extent)
     values = transform.forward(emphasize(stretched, faces), plan, filter_index)
-    costs = make_costs(model)
     values = values * (_scales(layout, grid, faces) / step)
-    integers, classes, bits = map_rows(lambda part: decide(costs, part), values * plain_steps(model))
+    profile = choose_profile(profiles, layout, values * coarser)
+    model = take_profile(profiles, profile)
+    costs = make_costs(model)
+    integers, classes, bits = map_rows(lambda part: decide(costs, part), values * coarser)
     means = jnp.round(values[:, 0]).astype(jnp.int32)
     differences, predictor = _predict(jnp.where(layout.present, means, 0).reshape(grid))
     points = quantize(model, layout, values, integers, classes).at[:, 0].set(differences.reshape(-1))
     symbols = BlockSymbols(points, classes, regions.spread(modes, grid).reshape(-1))
-    return Analysis(
-        values, symbols, layout, jnp.sum(jnp.where(layout.present, bits, 0)), filter_index, predictor
-    )
+    total = jnp.sum(jnp.where(layout.present, bits, 0))
+    return Analysis(model, values, symbols, layout, total, filter_index, predictor, profile)
 
 
 def quantize(
@@ -220,20 +230,21 @@ def decode(params: Params, encoded: EncodedStream) -> jax.Array:
 def decode_symbols(params: Params, encoded: EncodedStream) -> BlockSymbols:
     """What a stream carries: integers only, the same on every device."""
     layout = regions.make_layout(grid_shape(encoded.shape, BLOCK), encoded.extent)
-    model = ClassModel(**params["entropy"])
+    model = take_profile(params["entropy"], encoded.profile)
     return decode_stream(model, layout, encoded.words, encoded.used, encoded.n_lanes)
 
 
 @jax.jit
 def reconstruct(params: Params, encoded: EncodedStream, symbols: BlockSymbols) -> jax.Array:
     """The volume from what its stream carries; the words themselves are not looked at."""
-    model = ClassModel(**params["entropy"])
+    model = take_profile(params["entropy"], encoded.profile)
     grid = grid_shape(encoded.shape, BLOCK)
     layout = regions.make_layout(grid, encoded.extent)
     values = dequantize(model, symbols, grid, encoded.predictor)
     modes = symbols.modes.reshape(grid)[::2, ::2, ::2]
     ways = regions.ways(encoded.filter_index, regions.spread(modes, grid).reshape(-1))
-    values = values + refine(params["refinement"], values, model.order, symbols.classes, ways, grid)
+    classes = number_classes(model, encoded.profile, symbols.classes)
+    values = values + refine(params["refinement"], values, model.order, classes, ways, grid)
     latents = values * (encoded.step / _scales(layout, grid, encoded.faces))
     plan = regions.make_plan(modes, grid, encoded.extent)
     unit = deemphasize(transform.inverse(latents, plan, encoded.filter_index), encoded.faces)
@@ -248,7 +259,7 @@ def decode_means(params: Params, encoded: EncodedStream) -> jax.Array:
 
     They are those of the lapped blocks, which reach a little into their neighbours.
     """
-    model = ClassModel(**params["entropy"])
+    model = take_profile(params["entropy"], encoded.profile)
     grid = grid_shape(encoded.shape, BLOCK)
     layout = regions.make_layout(grid, encoded.extent)
     heads, _ = decode_heads(model, layout, encoded.words, encoded.used, encoded.n_lanes)
@@ -291,14 +302,14 @@ def _accumulate(differences: jax.Array, predictor: jax.Array) -> jax.Array:
     return lax.switch(predictor, [functools.partial(undo, axes) for axes in _PREDICTORS])
 
 
-_HEAD = struct.Struct("<IIBBBx")
+_HEAD = struct.Struct("<IIBBBB")
 
 
 def to_bytes(encoded: EncodedStream) -> bytes:
     """The stream and what is needed to decode it, but for range, step, shape and dtype."""
     used, n_lanes = int(encoded.used), int(encoded.n_lanes)
-    choices = (int(number) for number in (encoded.filter_index, encoded.predictor, encoded.faces))
-    head = _HEAD.pack(used, n_lanes, *choices)
+    choices = (encoded.filter_index, encoded.predictor, encoded.faces, encoded.profile)
+    head = _HEAD.pack(used, n_lanes, *map(int, choices))
     return head + used_words(encoded.words, used)
 
 
@@ -310,8 +321,10 @@ def from_bytes(
     maximum: float,
     step: float,
     extent: Shape3 | None = None,
+    *,
+    n_profiles: int,
 ) -> EncodedStream:
-    """The inverse of ``to_bytes``.
+    """The inverse of ``to_bytes``, of a model of so many profiles.
 
     Raises:
         ValueError: the payload cannot be of such a volume.
@@ -319,10 +332,12 @@ def from_bytes(
     n_blocks = math.prod(grid_shape(shape, BLOCK))
     if len(payload) < _HEAD.size:
         raise ValueError(f"a payload of {len(payload)} bytes lacks its head of {_HEAD.size}")
-    used, n_lanes, filter_index, predictor, faces = _HEAD.unpack_from(payload)
-    if filter_index >= len(transform.FILTERS) or predictor >= len(_PREDICTORS) or faces > ALL_FACES:
+    used, n_lanes, filter_index, predictor, faces, profile = _HEAD.unpack_from(payload)
+    is_known = filter_index < len(transform.FILTERS) and predictor < len(_PREDICTORS) and faces <= ALL_FACES
+    if not is_known or profile >= n_profiles:
         raise ValueError(
-            f"a payload's head names filter {filter_index}, predictor {predictor}, faces {faces:#b}"
+            f"a payload's head names filter {filter_index}, predictor {predictor}, faces {faces:#b}, "
+            f"profile {profile} of {n_profiles}"
         )
     capacity = stream_capacity(n_blocks, N_LATENTS)
     words = read_words(payload, _HEAD.size, used, n_lanes, n_blocks, capacity)
@@ -335,6 +350,7 @@ def from_bytes(
         "step": np.float32(step),
         "filter_index": np.int32(filter_index),
         "predictor": np.int32(predictor),
+        "profile": np.int32(profile),
         "faces": np.int32(faces),
         "extent": np.array(shape if extent is None else extent, np.int32),
     }

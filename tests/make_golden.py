@@ -24,13 +24,15 @@ TARGETS: dict[str, dict[str, Any]] = {
     "step": {"step": 0.05},
     "lossless": {"lossless": True},
     "two-quantizers": {"psnr": 42.0},
+    "profiles": {"psnr": 48.0},
 }
 CHUNK = (16, 16, 24)
 
 
 def model_of(name: str) -> Path:
-    """The model of the containers of a target: that of two quantisers came later."""
-    return GOLDEN / ("model-2" if name.endswith("two-quantizers") else "model")
+    """The model of the containers of a target: those of two quantisers, then of profiles, came later."""
+    later = {"two-quantizers": "model-2", "profiles": "model-3"}
+    return GOLDEN / next((model for word, model in later.items() if name.endswith(word)), "model")
 
 
 def original(dtype: str) -> np.ndarray:

@@ -260,8 +260,10 @@ def unfilter(name: int) -> np.ndarray:
 
 
 def decode_spectral(body: bytes, extent: Shape, room: Shape, params: Any, is_wide: bool) -> np.ndarray:
-    low, high, step, used, n_lanes, name, predictor, faces = struct.unpack_from("<ddfIIBBBx", body)
+    low, high, step, used, n_lanes, name, predictor, faces, profile = struct.unpack_from("<ddfIIBBBB", body)
     entropy = {key: np.asarray(value) for key, value in params["entropy"].items()}
+    if entropy["tables"].ndim == 3:
+        entropy = {key: value if key == "order" else value[profile] for key, value in entropy.items()}
     grid = tuple(-(-side // 8) for side in room)
     n = math.prod(grid)
     index = np.stack(np.unravel_index(np.arange(n), grid), axis=1)
@@ -321,7 +323,9 @@ def decode_spectral(body: bytes, extent: Shape, room: Shape, params: Any, is_wid
     of[:, 0] = 0
     less = np.where(np.abs(integers) == 1, of[..., 0], of[..., 1])
     values = np.sign(integers) * (np.abs(integers) - halves / 2 - less)
-    values = values + refinement(params["refinement"], values, order, classes, 3 * name + modes, grid)
+    values = values + refinement(
+        params["refinement"], values, order, n_classes * profile + classes, 3 * name + modes, grid
+    )
     scale = np.where(shorts, np.sqrt(short_sides / 8), 1).prod(axis=1)[:, None]
     emphasis, weights = pre_emphasis()
     for axis in range(3):

@@ -3,9 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from make_golden import GOLDEN
 
+import nvc_jax
+from nvc_jax import cli
 from nvc_jax.cli import main
 from nvc_jax.demo import SAMPLE
+from nvc_jax.models import SpectralConfig
 from nvc_jax.volumes import read_volume
 
 
@@ -112,13 +116,23 @@ def test_bad_training_configurations_are_named(
     assert not Path("model").exists()
 
 
-def test_a_spectral_model_is_fitted(here: Path, capsys: pytest.CaptureFixture) -> None:
-    config = {"model": {"architecture": "spectral", "n_classes": 8, "n_tables": 12}}
+def test_a_spectral_model_is_fitted(
+    here: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The README's commands fit a model indeed, which takes long.
+    params = nvc_jax.load_codec(GOLDEN / "model").params
+    given = []
+    monkeypatch.setattr(cli, "fit_spectral", lambda *args, **options: given.append((args, options)) or params)
+    config = {"model": {"architecture": "spectral", "n_quantizers": 1, "n_profiles": 1}}
     Path("config.json").write_text(json.dumps(config))
     train = ["train", "config.json", "v.npy", "--output", "model"]
     assert main([*train, "--validation", "v.npy"]) == 1
     assert "spectral models take none" in capsys.readouterr().err
     assert main(train) == 0
+    [((volumes, fitted), options)] = given
+    np.testing.assert_array_equal(volumes[0], np.load("v.npy"))
+    assert fitted == SpectralConfig(n_quantizers=1, n_profiles=1)
+    assert options == {"seed": 0, "augment": False}
     assert main(["compress", "v.npy", "v.zarr", "--model", "model"]) == 0
     assert main(["evaluate", "v.npy", "v.zarr"]) == 0
 

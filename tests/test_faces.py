@@ -98,4 +98,4 @@ def test_payloads_with_other_faces_are_refused() -> None:
     payload[10] = 64
     numbers = [float(v) for v in jax.device_get((encoded.minimum, encoded.maximum, encoded.step))]
     with pytest.raises(ValueError, match="faces 0b1000000"):
-        spectral.from_bytes(bytes(payload), encoded.shape, encoded.dtype, *numbers)
+        spectral.from_bytes(bytes(payload), encoded.shape, encoded.dtype, *numbers, n_profiles=4)
