@@ -142,18 +142,17 @@ def _fit_profile(
     values: np.ndarray, integers: np.ndarray, order: np.ndarray, config: SpectralConfig
 ) -> ClassModel:
     """A profile's classes and tables from latents in steps, (n, 512), and what they are rounded to."""
-    model = None
-    for _ in range(_N_ROUNDS):
-        integers[:, 0] = 0  # means are coded as differences: _fit_to_volumes
-        model = _fit_latents(integers, order, config)
-        # The next round counts the integers that the encoder would choose.
+    model = _fit_latents(integers, order, config)
+    for _ in range(_N_ROUNDS - 1):
+        # Count the integers that the encoder would choose.
         integers = np.array(_decide(model, jnp.asarray(values))[0])
-    assert model is not None
+        model = _fit_latents(integers, order, config)
     return _fit_quantizers(model, values)
 
 
 def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig) -> ClassModel:
-    """Classes and their tables from blocks of integers (n, 512)."""
+    """Classes and their tables from blocks of integers (n, 512), whose means are set to 0."""
+    integers[:, 0] = 0  # means are coded as differences: _fit_to_volumes
     chosen = _fit_classes(integers, config.n_classes)
     there, magnitude = _features(integers)
     member = np.eye(config.n_classes, dtype=np.float32)[chosen]

@@ -25,7 +25,7 @@ from nvc_jax.refinement import (
     refinement_features,
     stored,
 )
-from nvc_jax.sampling import STEPS
+from nvc_jax.sampling import step_at
 
 _CUBE_SIDE = 64
 _ALIGNMENT = 16
@@ -123,15 +123,14 @@ def _collect(
     augment: bool,
     rng: np.random.Generator,
 ) -> list[_Examples]:
-    """Examples of every volume at steps spread over STEPS, on the host."""
-    smallest, largest = (math.log(step) for step in STEPS)
+    """Examples of every volume at steps spread over ``sampling.STEPS``, on the host."""
     coarser = plain_steps(take_profile(profiles, 0))
     collected = []
     for volume in volumes:
         limits = finite_range(jnp.asarray(volume))
         parts = []
         for i in range(cubes_per_volume):
-            step = math.exp(smallest + (i + rng.random()) / cubes_per_volume * (largest - smallest))
+            step = step_at((i + rng.random()) / cubes_per_volume)
             cube = _random_cube(volume, augment, rng)
             observed = observe(profiles, jnp.asarray(cube), *limits, jnp.float32(step * coarser))
             grid = grid_shape(check_shape(cube.shape), BLOCK)

@@ -1,7 +1,7 @@
 """Blocks to fit the entropy model on: latents of random blocks of volumes, at many steps."""
 
-import math
 from collections.abc import Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,12 @@ _OVERLAP = 0.5
 _round = jax.jit(lambda values: round_above(values, jnp.float32(0.6), jnp.float32(0.6)))
 
 
+def step_at(share: float | np.ndarray) -> Any:
+    """The steps that lie so far, from 0 to 1, from the first of STEPS to the last, as logarithms go."""
+    smallest, largest = np.log(STEPS)
+    return np.exp(smallest + share * (largest - smallest))
+
+
 @jax.jit
 def _latents(unit: jax.Array, extent: jax.Array, filter_index: jax.Array, mode: jax.Array) -> jax.Array:
     """Latents of a volume, all of whose regions have one mode."""
@@ -38,7 +44,6 @@ def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, see
         *Portions*, float32 (n, 512) each: blocks of one volume at one step.
     """
     rng = np.random.default_rng(seed)
-    smallest, largest = (math.log(step) for step in STEPS)
     portions = []
     for volume in volumes:
         unit, extent = centred(volume)
@@ -47,7 +52,7 @@ def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, see
             latents = np.asarray(_latents(unit, extent, jnp.int32(index), jnp.int32(mode)))
             chosen = rng.permutation(len(latents))[:blocks_per_volume]
             shares = (np.arange(_N_PORTIONS) + rng.random(_N_PORTIONS)) / _N_PORTIONS
-            steps = np.exp(smallest + shares * (largest - smallest)).astype(np.float32)
+            steps = step_at(shares).astype(np.float32)
             parts = np.array_split(latents[chosen], _N_PORTIONS)
             portions += [part / step for part, step in zip(parts, steps, strict=True) if len(part)]
     return portions

@@ -1,9 +1,8 @@
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from make_golden import GOLDEN
 
 import nvc_jax
 from nvc_jax import profiles, regions, spectral
@@ -11,8 +10,6 @@ from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.classes import ClassModel
 from nvc_jax.demo import SAMPLE
 from nvc_jax.volumes import read_volume
-
-GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture(scope="module")
