@@ -90,16 +90,11 @@ def _merge_tables(
 
 def _token_probabilities(p_there: np.ndarray, decay: np.ndarray) -> np.ndarray:
     """Probability of every token by each table's two-sided geometric distribution with its own zero."""
-    values = np.arange(1, 1 << 20)
-    tokens = np.asarray(entropy.to_token(jnp.asarray(values, jnp.int32))[0])
-    rows = []
-    for there, rate in zip(p_there, decay, strict=True):
-        tail = there / 2 * (1 - rate) * rate ** (values - 1.0)
-        row = np.bincount(tokens, tail, entropy.N_TOKENS)
-        row[:-1] += row[1:] * (np.arange(1, entropy.N_TOKENS) % 2 == 0)  # negative twins: odd tokens
-        row[0] = 1 - there
-        rows.append(row)
-    return np.stack(rows)
+    first, count = entropy.token_ranges()
+    beyond = decay[:, None] ** np.maximum(first - 1, 0)  # how likely magnitudes are to reach a token's first
+    rows = p_there[:, None] / 2 * beyond * (1 - decay[:, None] ** count)
+    rows[:, 0] = 1 - p_there
+    return np.pad(rows, ((0, 0), (0, 1)))
 
 
 def _with_escapes(probabilities: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ import pytest
 import nvc_jax
 from nvc_jax import refining
 from nvc_jax.cells import BLOCK
-from nvc_jax.fitting import fit_profiles
+from nvc_jax.entropy import N_TOKENS, to_token
+from nvc_jax.fitting import _token_probabilities, fit_profiles
 from nvc_jax.metrics import psnr_db
 from nvc_jax.models import Params, SpectralConfig
 from nvc_jax.normalize import finite_range
@@ -23,6 +24,19 @@ def fronts(seed: int) -> np.ndarray:
     z, y, x = np.indices((SIDE,) * 3)
     waves = np.sin((x + 0.5 * z + 0.2 * y) * 0.4 + rng.uniform(0, 2 * np.pi))
     return (np.tanh(6 * waves) + rng.normal(0, 0.02, waves.shape)).astype(np.float32)
+
+
+def test_token_probabilities_are_those_of_their_integers() -> None:
+    p_there, decay = np.array([0.0, 0.3, 0.9]), np.array([0.01, 0.5, 0.98])
+    integers = np.arange(1, 5000)
+    tokens = np.asarray(to_token(jnp.asarray(integers, jnp.int32))[0])
+    for there, rate, row in zip(p_there, decay, _token_probabilities(p_there, decay), strict=True):
+        each = there / 2 * (1 - rate) * rate ** (integers - 1.0)
+        positive = np.bincount(tokens, each, N_TOKENS)[2::2]
+        np.testing.assert_allclose(row[2::2], positive, atol=1e-15)
+        np.testing.assert_array_equal(row[1:-2:2], row[2::2])
+        np.testing.assert_allclose(row[0], 1 - there)
+        assert row[-1] == 0
 
 
 CONFIG = SpectralConfig(n_classes=8, n_tables=8, n_profiles=2)
