@@ -1,8 +1,8 @@
 """What the encoder chooses before it quantises: the filter of a volume and the mode of every region."""
 
 import itertools
-import math
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +13,18 @@ from nvc_jax import regions, transform
 from nvc_jax.blocks import Shape3, check_shape, grid_shape
 from nvc_jax.cells import BLOCK
 from nvc_jax.classes import BITS_PER_ERROR
+from nvc_jax.systematic import draw
 
-_SAMPLE_SIDE = 32
-_MIN_SAMPLES, _MAX_SAMPLES = 4, 6
-_SPACING = 1.22074408460575947536 ** -np.arange(1, 4)
-"""Shares of the sides that lie between one sample and the next: the R3 sequence (Roberts, 2018), of even
-density however many there are."""
+_SAMPLE_SIDE, _N_SAMPLES = 32, 6
+_CANDIDATES = (
+    ("none", regions.LAPPED),
+    ("orthonormal", regions.LAPPED),
+    ("half", regions.LAPPED),
+    ("biorthogonal", regions.LAPPED),
+    ("half", regions.LARGE),
+    ("biorthogonal", regions.LARGE),
+)
+"""Filters and modes that all regions may have; the first is what plain regions are."""
 _WORTH_LARGE, _WORTH_PLAIN = 0.98, 0.95
 """Shares of others' costs below which it is worth to be large, and to be without filter."""
 _WORTH_LOOKING = 0.005
@@ -37,34 +43,60 @@ def _cost(step: jax.Array, cells: jax.Array) -> jax.Array:
     return jnp.sum(cost, axis=(0, 1, 2))
 
 
-def _corners(shape: Shape3, sides: Shape3) -> list[tuple[int, ...]]:
-    """Where a few cubes begin that are spread over a volume: on borders of regions."""
-    whole = [range(0, length - side + 1, side) for length, side in zip(shape, sides, strict=True)]
-    n = math.prod(map(len, whole))
-    count = max(_MIN_SAMPLES, min(_MAX_SAMPLES, n // 4))
-    if n <= count:
-        return list(itertools.product(*whole))
-    # Not at equal distances in z, y, x order: those may all lie in one column.
-    region = 2 * BLOCK
-    places = [(length - side) // region + 1 for length, side in zip(shape, sides, strict=True)]
-    shares = 0.5 + np.arange(1, count + 1)[:, None] * _SPACING
-    corners = region * np.floor(shares % 1 * places).astype(int)
-    return [tuple(corner) for corner in corners.tolist()]
+class _Samples(NamedTuple):
+    """A few cubes of a volume.
+
+    Attributes:
+        tower: float32 (n · side, side, side), one above the other.
+        extents: int32 (n, 3), voxels of each that count.
+        weights: float32 (n,), for how many like it each stands.
+    """
+
+    tower: jax.Array
+    extents: jax.Array
+    weights: jax.Array
 
 
-def _samples(volume: jax.Array) -> jax.Array:
-    """A few cubes spread over the volume, (n, side, side, side) or smaller where the volume is."""
+def _corners(shape: Shape3, sides: Shape3) -> np.ndarray:
+    """Where cubes begin that cover a volume, on borders of regions: int (n, 3)."""
+    starts = []
+    for length, side in zip(shape, sides, strict=True):
+        last = (length - side) // (2 * BLOCK) * 2 * BLOCK
+        starts.append(sorted({*range(0, last + 1, side), last}))
+    return np.array(list(itertools.product(*starts)))
+
+
+def _activity(volume: jax.Array, step: jax.Array, corners: np.ndarray, sides: Shape3) -> jax.Array:
+    """How much is going on in each cube, float32 (n,): how often neighbours are more than a step apart."""
+    is_steep = jnp.abs(jnp.diff(volume, axis=2, append=volume[:, :, -1:])) > step
+    z, y, x = grid_shape(check_shape(volume.shape), BLOCK)
+    by_block = jnp.sum(is_steep.reshape(z, BLOCK, y, BLOCK, x, BLOCK), axis=(1, 3, 5), dtype=jnp.float32)
+    blocks = [side // BLOCK for side in sides]
+    return jax.vmap(lambda corner: jnp.sum(lax.dynamic_slice(by_block, corner, blocks)))(corners // BLOCK)
+
+
+def _sample(volume: jax.Array, step: jax.Array, extent: jax.Array) -> _Samples:
+    """All cubes of a volume, or if they are many a few, the likelier the more is going on in them."""
     shape = check_shape(volume.shape)
     sides = check_shape(tuple(min(_SAMPLE_SIDE, length) for length in shape))
     corners = _corners(shape, sides)
-    return jnp.stack([lax.slice(volume, c, [a + b for a, b in zip(c, sides, strict=True)]) for c in corners])
+    n = len(corners)
+    if n <= _N_SAMPLES:
+        chosen, weights = jnp.arange(n), jnp.ones(n)
+    else:
+        there = jnp.all(jnp.asarray(corners, jnp.int32) < extent[None], axis=1)
+        chosen, weights = draw(_activity(volume, step, corners, sides), there, _N_SAMPLES)
+    starts = jnp.asarray(corners, jnp.int32)[chosen]
+    cubes = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
+    extents = jnp.clip(extent[None] - starts, 0, jnp.array(sides, jnp.int32)[None])
+    return _Samples(cubes.reshape(-1, *sides[1:]), extents, weights)
 
 
 def choose(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The filter of a volume and the modes of its regions.
 
-    A sample decides on the filter and on the size of the blocks. Where edges are hard, regions do better
-    without the filter: whether there are enough of them to look at every region, the sample tells, too.
+    A sample decides on the filter and the size of the blocks, together. Where edges are hard, regions do
+    better without the filter: whether there are enough of them to look at all regions, the sample tells, too.
 
     Args:
         volume: float32 (z, y, x), sides multiples of 8, its short blocks stretched.
@@ -74,28 +106,19 @@ def choose(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.A
     Returns:
         int32, of ``transform.FILTERS``, and int32 (z, y, x), one of ``regions``' modes for each region.
     """
-    samples = _samples(volume)
-    shape = check_shape(samples.shape[1:])
-    # One above the other they are a volume, whose filter does not cross from one to the next.
-    tower = samples.reshape(-1, *shape[1:])
-    n, side = len(samples), jnp.array(shape, jnp.int32)
-
-    def cost(filter_index: jax.Array, mode: int) -> jax.Array:
-        plan = regions.uniform_plan(mode, grid_shape(shape, BLOCK), side)
-        plan = transform.Plan(*(jnp.concatenate([leaf] * n, axis=-3) for leaf in plan))
-        return _region_costs(tower, step, plan, filter_index)
-
-    by_filter = lax.map(partial(cost, mode=regions.LAPPED), jnp.arange(len(transform.FILTERS)))
-    filter_index = jnp.argmin(jnp.sum(by_filter, axis=(1, 2, 3))).astype(jnp.int32)
-    plain, lapped, large = by_filter[0], by_filter[filter_index], cost(filter_index, regions.LARGE)
-    is_large = jnp.sum(large) < _WORTH_LARGE * jnp.sum(lapped)
-    usual = jnp.where(is_large, large, lapped)
-    gain = jnp.sum(jnp.maximum(usual - plain / _WORTH_PLAIN, 0))
-    mode = jnp.where(is_large, regions.LARGE, regions.LAPPED)
+    samples = _sample(volume, step, extent)
+    names, of_modes = zip(*_CANDIDATES, strict=True)
+    filters = jnp.array([transform.FILTERS.index(name) for name in names], jnp.int32)
+    uniform = jnp.array(of_modes, jnp.int32)
+    costs = lax.map(lambda ways: _sample_costs(samples, step, *ways), (filters, uniform))
+    totals = jnp.sum(costs, axis=(1, 2, 3, 4))
+    best = jnp.argmin(totals / jnp.where(uniform == regions.LARGE, jnp.float32(_WORTH_LARGE), 1))
+    filter_index, mode = filters[best], uniform[best]
+    gain = jnp.sum(jnp.maximum(costs[best] - costs[0] / _WORTH_PLAIN, 0))
     grid = grid_shape(check_shape(volume.shape), BLOCK)
     modes = jnp.where(regions.is_whole(grid, extent), mode, regions.LAPPED)
     modes = lax.cond(
-        gain > _WORTH_LOOKING * jnp.sum(usual),
+        gain > _WORTH_LOOKING * totals[best],
         lambda modes: _leave_plain(volume, step, modes, extent, filter_index),
         lambda modes: modes,
         modes,
@@ -103,11 +126,16 @@ def choose(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.A
     return filter_index, modes
 
 
-def _region_costs(
-    volume: jax.Array, step: jax.Array, plan: transform.Plan, filter_index: jax.Array
-) -> jax.Array:
-    blocks = transform.map_latents(partial(_cost, step), volume, plan, filter_index)
-    return regions.add_up(blocks.reshape(plan.crossed.shape[1:]))
+def _sample_costs(samples: _Samples, step: jax.Array, filter_index: jax.Array, mode: jax.Array) -> jax.Array:
+    """What a sample's regions cost, float32 (n, z, y, x), if all are alike: times what they stand for."""
+    n = len(samples.weights)
+    z, y, x = grid_shape(check_shape(samples.tower.shape), BLOCK)
+    grid = (z // n, y, x)
+    plans = jax.vmap(lambda extent: regions.uniform_plan(mode, grid, extent))(samples.extents)
+    plan = transform.Plan(*(jnp.moveaxis(leaf, 0, 1).reshape(3, z, y, x) for leaf in plans))
+    blocks = transform.map_latents(partial(_cost, step), samples.tower, plan, filter_index)
+    by_region = jax.vmap(regions.add_up)(blocks.reshape(n, *grid))
+    return by_region * samples.weights[:, None, None, None]
 
 
 def _leave_plain(
@@ -121,7 +149,8 @@ def _leave_plain(
 
     def cost(modes: jax.Array) -> jax.Array:
         plan = regions.make_plan(modes, grid, extent)
-        return _region_costs(volume, step, plan, filter_index)
+        blocks = transform.map_latents(partial(_cost, step), volume, plan, filter_index)
+        return regions.add_up(blocks.reshape(grid))
 
     usual, plain = lax.map(cost, jnp.stack([modes, jnp.full_like(modes, regions.PLAIN)]))
     return jnp.where(plain < _WORTH_PLAIN * usual, regions.PLAIN, modes)

@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from nvc_jax.classes import BITS_PER_ERROR, ClassModel, decide, make_costs
 from nvc_jax.regions import Layout
+from nvc_jax.systematic import draw
 
 MAX_PROFILES = 256
 """A stream names its profile in a byte."""
 _SAMPLED_BLOCKS = 128
+_LOUD = 2.0
+"""Steps: latents that are larger count as little more in how much a block is likely to take."""
 _SHARED = "order"
 
 Profiles = Mapping[str, jax.Array]
@@ -62,14 +64,14 @@ def choose_profile(profiles: Profiles, layout: Layout, values: jax.Array) -> jax
     n_profiles = count_profiles(profiles)
     if n_profiles == 1:
         return jnp.int32(0)
-    n_sampled = min(_SAMPLED_BLOCKS, len(values))
-    # Multiples of the golden ratio: evenly spread, and along no axis in step with the grid.
-    shares = jnp.asarray(np.arange(n_sampled) * (np.sqrt(5) - 1) / 2 % 1, jnp.float32)
-    sample = values[layout.order[(shares * layout.n_blocks.astype(jnp.float32)).astype(jnp.int32)]]
+    # Of a volume that is mostly empty, few blocks take nearly all bits.
+    loudness = jnp.sum(jnp.minimum(jnp.abs(values[:, 1:]), _LOUD), axis=1)
+    drawn, weights = draw(loudness, layout.present, min(_SAMPLED_BLOCKS, len(values)))
+    sample = values[drawn]
 
     def cost(index: jax.Array) -> jax.Array:
         integers, _, bits = decide(make_costs(take_profile(profiles, index)), sample)
-        errors = (sample - integers.astype(jnp.float32))[:, 1:]
-        return jnp.sum(bits) + BITS_PER_ERROR * jnp.sum(errors**2)
+        errors = jnp.sum((sample - integers.astype(jnp.float32))[:, 1:] ** 2, axis=1)
+        return jnp.sum(weights * (bits + BITS_PER_ERROR * errors))
 
     return jnp.argmin(lax.map(cost, jnp.arange(n_profiles))).astype(jnp.int32)

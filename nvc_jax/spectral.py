@@ -28,7 +28,7 @@ from nvc_jax.bitstream import (
 from nvc_jax.blocks import Shape3, check_shape, grid_shape, map_rows
 from nvc_jax.cells import BLOCK, N_LATENTS
 from nvc_jax.choices import choose
-from nvc_jax.classes import ClassModel, decide, make_costs, plain_steps, restore
+from nvc_jax.classes import ClassModel, make_costs, plain_steps, restore, round_as, settle, weigh
 from nvc_jax.faces import ALL_FACES, deemphasize, emphasize, face_weights
 from nvc_jax.lanes import lanes_for, read_words, used_words
 from nvc_jax.models import Params
@@ -188,15 +188,19 @@ def analyse(
     plan = regions.make_plan(modes, grid, extent)
     values = transform.forward(emphasize(stretched, faces), plan, filter_index)
     values = values * (_scales(layout, grid, faces) / step)
-    profile = choose_profile(profiles, layout, values * coarser)
+    plain = values * coarser  # in steps of one quantiser
+    profile = choose_profile(profiles, layout, plain)
     model = take_profile(profiles, profile)
     costs = make_costs(model)
-    integers, classes, bits = map_rows(lambda part: decide(costs, part), values * coarser)
+    bits = map_rows(lambda part: weigh(costs, part), plain)
+    classes = settle(model, bits, layout.order, layout.n_blocks)
+    integers = map_rows(lambda part: round_as(costs, *part), (plain, classes))
     means = jnp.round(values[:, 0]).astype(jnp.int32)
     differences, predictor = _predict(jnp.where(layout.present, means, 0).reshape(grid))
     points = quantize(model, layout, values, integers, classes).at[:, 0].set(differences.reshape(-1))
     symbols = BlockSymbols(points, classes, regions.spread(modes, grid).reshape(-1))
-    total = jnp.sum(jnp.where(layout.present, bits, 0))
+    own = jnp.take_along_axis(bits, classes[:, None], axis=1)[:, 0] + model.class_bits[classes]
+    total = jnp.sum(jnp.where(layout.present, own, 0))
     return Analysis(model, values, symbols, layout, total, filter_index, predictor, profile)
 
 

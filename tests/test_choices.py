@@ -63,18 +63,49 @@ def test_regions_that_are_cut_off_are_not_large() -> None:
     assert (modes[:, :, -1] != regions.LARGE).all()
 
 
-def test_small_volumes_are_one_sample_and_large_ones_a_few() -> None:
-    assert choices._samples(jnp.zeros((8, 16, 24))).shape == (1, 8, 16, 24)
-    assert choices._samples(jnp.zeros((64, 64, 64))).shape == (4, 32, 32, 32)
-    assert choices._samples(jnp.zeros((128, 128, 128))).shape == (6, 32, 32, 32)
+def sample(volume: np.ndarray, extent: Shape3 | None = None) -> choices._Samples:
+    count = jnp.array(extent or volume.shape, jnp.int32)
+    return jax.jit(choices._sample)(jnp.asarray(volume), STEP, count)
 
 
-@pytest.mark.parametrize("shape", [(64, 64, 64), (32, 128, 128), (40, 72, 256), (512, 512, 512)])
-def test_samples_lie_apart_on_borders_of_regions(shape: Shape3) -> None:
-    corners = np.array(choices._corners(shape, (32, 32, 32)))
+@pytest.mark.parametrize(
+    ("shape", "n_samples"), [((8, 16, 24), 1), ((32, 64, 64), 4), ((64, 64, 64), 6), ((96, 128, 128), 6)]
+)
+def test_small_volumes_are_looked_at_whole_and_large_ones_at_a_few_places(
+    shape: Shape3, n_samples: int
+) -> None:
+    side = min(shape[0], 32)
+    samples = sample(np.zeros(shape, np.float32))
+    assert samples.tower.shape == (n_samples * side, *(min(length, 32) for length in shape[1:]))
+    np.testing.assert_allclose(
+        np.sum(samples.weights), len(choices._corners(shape, (side, 32, 32))), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 32), (64, 64, 64), (32, 128, 128), (40, 72, 256), (56, 56, 56)])
+def test_cubes_cover_a_volume_from_borders_of_regions(shape: Shape3) -> None:
+    corners = choices._corners(shape, (32, 32, 32))
     assert (corners % 16 == 0).all()
-    assert (corners >= 0).all()
-    assert (corners + 32 <= shape).all()
     assert len(np.unique(corners, axis=0)) == len(corners)
-    for axis, length in enumerate(shape):
-        assert len(np.unique(corners[:, axis])) >= min(3, length // 32)
+    covered = np.zeros(shape, bool)
+    for z, y, x in corners:
+        assert (np.array([z, y, x]) + 32 <= shape).all()
+        covered[z : z + 32, y : y + 32, x : x + 32] = True
+    whole = tuple(slice(length // 16 * 16) for length in shape)
+    assert covered[whole].all()
+
+
+def test_samples_lie_where_something_goes_on() -> None:
+    volume = np.zeros((96, 128, 128), np.float32)
+    volume[70:80, 5:20, 100:120] = 0.4 * np.random.default_rng(0).random((10, 15, 20))
+    tower = np.asarray(sample(volume).tower).reshape(6, -1)
+    assert (np.abs(tower).max(axis=1) > 0).sum() >= 4
+
+
+def test_what_does_not_count_is_not_looked_at() -> None:
+    volume = np.random.default_rng(0).random((32, 64, 128)).astype(np.float32)
+    volume[:, :, :64] = 0
+    samples = sample(volume, (31, 64, 50))
+    assert np.asarray(samples.tower).max() == 0
+    assert (np.asarray(samples.extents)[:, 0] == 31).all()
+    assert set(np.asarray(samples.extents)[:, 2].tolist()) <= {18, 32}

@@ -52,7 +52,7 @@ def test_decisions_take_the_cheapest_class_and_drop_what_is_not_worth_its_bits()
 def test_costs_are_those_of_the_tables() -> None:
     rng = np.random.default_rng(0)
     integers = rng.integers(-3, 4, (5, N_LATENTS))
-    _, found = classes._classify(COSTS, jnp.asarray(integers, jnp.int32))
+    found = classes.bits_by_class(COSTS, jnp.asarray(integers, jnp.int32))
     magnitude = np.abs(integers)[:, 1:]
     bits = np.asarray(MODEL.bits)[np.asarray(MODEL.tables)[:, 1:]]  # (K, 511, 3)
     each = np.where(
@@ -60,7 +60,43 @@ def test_costs_are_those_of_the_tables() -> None:
         bits[:, None, :, 0],
         bits[:, None, :, 1] + (magnitude[None] - 1) * bits[:, None, :, 2],
     )
-    np.testing.assert_allclose(found, each.sum(axis=2).min(axis=0) + 2, rtol=1e-4)
+    np.testing.assert_allclose(found, each.sum(axis=2).T, rtol=1e-4)
+
+
+def succession(seed: int, n: int) -> tuple[classes.ClassModel, np.ndarray, np.ndarray]:
+    """A model with names that depend on the class before, bits of n blocks by class, and their order."""
+    rng = np.random.default_rng(seed)
+    frequencies = np.zeros((N_CLASSES + 1, entropy.N_TOKENS), np.uint16)
+    frequencies[:, :N_CLASSES] = rng.integers(1, 2000, (N_CLASSES + 1, N_CLASSES))
+    model = MODEL._replace(class_frequencies=jnp.asarray(frequencies))
+    return model, rng.uniform(0, 12, (n, N_CLASSES)).astype(np.float32), rng.permutation(n).astype(np.int32)
+
+
+def total_bits(model: classes.ClassModel, bits: np.ndarray, chosen: np.ndarray) -> float:
+    """Of blocks in the order in which they are coded, with their names."""
+    names = entropy.PRECISION - np.log2(np.asarray(model.class_frequencies[:, :N_CLASSES], np.float64))
+    before = np.concatenate([[N_CLASSES], chosen[:-1]])
+    return bits[np.arange(len(chosen)), chosen].sum() + names[before, chosen].sum()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9))
+def test_every_second_class_is_the_cheapest_between_its_neighbours(seed: int, n: int) -> None:
+    model, bits, order = succession(seed, n)
+    found = np.asarray(classes.settle(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(n)))[order]
+    one_by_one = (bits[order] + 2).argmin(axis=1)
+    assert total_bits(model, bits[order], found) <= total_bits(model, bits[order], one_by_one) + 1e-3
+    for place in range(1, n, 2):
+        for other in range(N_CLASSES):
+            changed = np.where(np.arange(n) == place, other, found)
+            best = total_bits(model, bits[order], found)
+            assert best <= total_bits(model, bits[order], changed) + 1e-3
+
+
+def test_blocks_that_are_not_there_do_not_change_the_others_classes() -> None:
+    model, bits, order = succession(0, 9)
+    few = classes.settle(model, jnp.asarray(bits[order[:5]]), jnp.arange(5, dtype=jnp.int32), jnp.int32(5))
+    some = classes.settle(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(5))
+    np.testing.assert_array_equal(few, some[order[:5]])
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -7,7 +7,7 @@ import nvc_jax
 
 ORDER = """
 blocks normalize entropy quantizers lanes packing specials lattice correction metrics cells faces
-transform regions classes profiles refinement models checkpoints scan trellis heads bitstream choices spectral
+transform regions classes systematic profiles refinement models checkpoints scan trellis heads bitstream choices spectral
 geometric residuals sparse latents frames means extras metadata flat files locations formats images stores
 volumes header survey parallel codec chunks streams windows targets container payloads reader pipeline
 inspection zarr_codec datasets counting sampling fitting refining training figures demo cli
