@@ -25,8 +25,8 @@ from common import RESULTS, table, unit_volume, volumes, write_results
 from rate_distortion import PSNR_GRID, STEPS, Point, dct_points, mean_ratio, nearest, point
 
 import nvc_jax
-from nvc_jax import classes, regions, spectral
-from nvc_jax.choices import choose
+from nvc_jax import choices, classes, regions, spectral
+from nvc_jax.choices import _CANDIDATES, choose
 from nvc_jax.classes import Costs, make_costs
 from nvc_jax.models import Params
 
@@ -44,6 +44,10 @@ PARTS = (
 )
 MODELS = {"+ two quantisers": GOLDEN / "model-2", "+ profiles": "nvc-1", "+ learned refinement": "nvc-1"}
 """Those of the last parts; all before have the first."""
+
+
+LAPPED = tuple(candidate for candidate in _CANDIDATES if candidate[1] == regions.LAPPED)
+"""What may be chosen where all blocks are small."""
 
 
 def _lapped(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -70,6 +74,7 @@ def without(part: str) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for last, module, name, replacement in (
             (2, spectral, "choose", _lapped),
+            (2, choices, "_CANDIDATES", LAPPED),
             (1, spectral, "choose", _no_filter),
             (3, spectral, "make_costs", _rounding),
             (3, classes, "_FIRST_ABOVE", (0.5, 0.5)),  # classes, too, are those of rounded latents

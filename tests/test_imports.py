@@ -6,11 +6,11 @@ import pytest
 import nvc_jax
 
 ORDER = """
-blocks normalize entropy quantizers lanes packing specials lattice correction metrics cells faces
-transform regions classes systematic profiles refinement models checkpoints scan trellis heads bitstream choices spectral
-geometric residuals sparse latents frames means extras metadata flat files locations formats images stores
-volumes header survey parallel codec chunks streams windows targets container payloads reader pipeline
-inspection zarr_codec datasets counting sampling fitting refining training figures demo cli
+blocks normalize entropy quantizers lanes packing specials lattice correction metrics cells faces transform
+regions classes systematic profiles refinement models checkpoints scan trellis heads bitstream choices
+spectral geometric residuals sparse latents frames means extras metadata flat files locations formats images
+stores volumes header survey parallel codec chunks streams windows targets container payloads reader
+pipeline inspection zarr_codec datasets counting sampling fitting refining training figures demo cli
 """.split()
 PACKAGE = Path(nvc_jax.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
