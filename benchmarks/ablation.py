@@ -26,7 +26,6 @@ from rate_distortion import PSNR_GRID, STEPS, Point, dct_points, mean_ratio, nea
 
 import nvc_jax
 from nvc_jax import choices, classes, regions, spectral
-from nvc_jax.choices import _CANDIDATES, choose
 from nvc_jax.classes import Costs, make_costs
 from nvc_jax.models import Params
 
@@ -46,13 +45,13 @@ MODELS = {"+ two quantisers": GOLDEN / "model-2", "+ profiles": "nvc-1", "+ lear
 """Those of the last parts; all before have the first."""
 
 
-LAPPED = tuple(candidate for candidate in _CANDIDATES if candidate[1] == regions.LAPPED)
+LAPPED = tuple(candidate for candidate in choices._CANDIDATES if candidate[1] == regions.LAPPED)
 """What may be chosen where all blocks are small."""
 
 
 def _lapped(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The filter as it is chosen, every region LAPPED."""
-    filter_index, modes = choose(volume, step, extent)
+    filter_index, modes = choices.choose(volume, step, extent)
     return filter_index, jnp.full_like(modes, regions.LAPPED)
 
 

@@ -36,6 +36,14 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+def watch_decoding(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Which chunks are decoded, from now on."""
+    decoded: list[tuple[int, ...]] = []
+    decode = Reader.decode_chunk
+    monkeypatch.setattr(Reader, "decode_chunk", lambda self, i: decoded.append(i) or decode(self, i))
+    return decoded
+
+
 @pytest.mark.parametrize("target", [{"step": 0.02}, {"max_error": 3}, {"psnr": 38}, {"lossless": True}])
 def test_sources_are_read_piece_by_piece(
     target: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -164,8 +172,7 @@ def test_previews_do_not_decode_the_rest(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_decoded_chunks_are_kept_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, step=0.02)
-    decoded, decode = [], Reader.decode_chunk
-    monkeypatch.setattr(Reader, "decode_chunk", lambda self, i: decoded.append(i) or decode(self, i))
+    decoded = watch_decoding(monkeypatch)
     for cache_bytes in (1 << 20, 0):
         view = nvc_jax.open(tmp_path / "v.zarr", cache_bytes=cache_bytes)
         decoded.clear()
@@ -180,8 +187,7 @@ def test_a_read_takes_its_chunks_alone(tmp_path: Path, monkeypatch: pytest.Monke
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, shard=(32, 32, 48), step=0.02)
     view = nvc_jax.open(tmp_path / "v.zarr", cache_bytes=0)
     store = Reader(tmp_path / "v.zarr").store
-    decoded, decode = [], Reader.decode_chunk
-    monkeypatch.setattr(Reader, "decode_chunk", lambda self, i: decoded.append(i) or decode(self, i))
+    decoded = watch_decoding(monkeypatch)
 
     def bytes_read() -> int:
         metrics = ts.experimental_collect_matching_metrics("/tensorstore/kvstore/file/bytes_read")
