@@ -25,9 +25,10 @@ from common import RESULTS, table, unit_volume, volumes, write_results
 from rate_distortion import PSNR_GRID, STEPS, Point, dct_points, mean_ratio, nearest, point
 
 import nvc_jax
-from nvc_jax import choices, classes, regions, spectral
-from nvc_jax.classes import Costs, make_costs
-from nvc_jax.models import Params
+from nvc_jax.autoencoder.networks import Params
+from nvc_jax.spectral import encoder, entropy_model, mode_decision
+from nvc_jax.spectral.entropy_model import Costs, make_costs
+from nvc_jax.transform import block_modes
 
 SIDE = 96
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
@@ -45,21 +46,21 @@ MODELS = {"+ two quantisers": GOLDEN / "model-2", "+ profiles": "nvc-1", "+ lear
 """Those of the last parts; all before have the first."""
 
 
-LAPPED = tuple(candidate for candidate in choices._CANDIDATES if candidate[1] == regions.LAPPED)
+LAPPED = tuple(candidate for candidate in mode_decision._CANDIDATES if candidate[1] == block_modes.LAPPED)
 """What may be chosen where all blocks are small."""
 
 
 def _lapped(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The filter as it is chosen, every region LAPPED."""
-    filter_index, modes = choices.choose(volume, step, extent)
-    return filter_index, jnp.full_like(modes, regions.LAPPED)
+    filter_index, modes = mode_decision.choose(volume, step, extent)
+    return filter_index, jnp.full_like(modes, block_modes.LAPPED)
 
 
 def _no_filter(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.int32(0), _lapped(volume, step, extent)[1]
 
 
-def _rounding(model: classes.ClassModel) -> Costs:
+def _rounding(model: entropy_model.ClassModel) -> Costs:
     """Costs by which every latent is rounded to the nearest integer."""
     costs = make_costs(model)
     half = jnp.full_like(costs.first_above, 0.5)
@@ -72,12 +73,12 @@ def without(part: str) -> Iterator[None]:
     index = PARTS.index(part)
     with contextlib.ExitStack() as stack:
         for last, module, name, replacement in (
-            (2, spectral, "choose", _lapped),
-            (2, choices, "_CANDIDATES", LAPPED),
-            (1, spectral, "choose", _no_filter),
-            (3, spectral, "make_costs", _rounding),
-            (3, classes, "_FIRST_ABOVE", (0.5, 0.5)),  # classes, too, are those of rounded latents
-            (3, classes, "_FURTHER_ABOVE", 0.5),
+            (2, encoder, "choose", _lapped),
+            (2, mode_decision, "_CANDIDATES", LAPPED),
+            (1, encoder, "choose", _no_filter),
+            (3, encoder, "make_costs", _rounding),
+            (3, entropy_model, "_FIRST_ABOVE", (0.5, 0.5)),  # classes, too, are those of rounded latents
+            (3, entropy_model, "_FURTHER_ABOVE", 0.5),
         ):
             if index <= last:
                 stack.enter_context(mock.patch.object(module, name, replacement))
@@ -97,7 +98,7 @@ def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Poi
         return dct_points(volume)
     params = jax.device_put(silenced(models[part], part))
     # Compiled with what is patched: `encode` would take what is compiled already.
-    encode = jax.jit(lambda *given: spectral.encode_with_symbols.__wrapped__(*given)[0])
+    encode = jax.jit(lambda *given: encoder.encode_with_symbols.__wrapped__(*given)[0])
     numbers = jnp.float32(0), jnp.float32(1)
     with without(part):
         return [
@@ -106,7 +107,7 @@ def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Poi
                 lambda step=step: jax.block_until_ready(
                     encode(params, jnp.asarray(volume), *numbers, jnp.float32(step))
                 ),
-                lambda encoded: np.asarray(spectral.decode(params, encoded)),
+                lambda encoded: np.asarray(encoder.decode(params, encoded)),
                 lambda encoded: 32 + 12 + 2 * int(encoded.used),
             )
             for step in STEPS

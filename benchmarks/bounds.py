@@ -19,8 +19,8 @@ import numpy as np
 from common import table, volumes, write_results
 
 import nvc_jax
-from nvc_jax.container import open_container
-from nvc_jax.volumes import read_volume
+from nvc_jax.container.store import open_container
+from nvc_jax.io.volumes import read_volume
 
 BOUNDS = (1e-2, 1e-3, 1e-4, 1e-5)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common import RESULTS, VARIANTS, volumes
 
-from nvc_jax.checkpoints import load_checkpoint, model_sha256, shipped_models
+from nvc_jax.models.checkpoints import load_checkpoint, model_sha256, shipped_models
 
 
 def complete(card: str, licences: dict[str, str], scores: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nvc_jax.volumes import read_volume
+from nvc_jax.io.volumes import read_volume
 
 RESULTS = Path(__file__).parent / "results"
 VARIANTS = ("zero-margin", "two-wide-margin", "more-parameters")

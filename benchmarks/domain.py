@@ -16,8 +16,8 @@ from common import table, unit_volume, volumes, write_results
 from rate_distortion import PSNR_GRID, library_points, mean_ratio, nvc_points
 
 import nvc_jax
-from nvc_jax.models import SpectralConfig
-from nvc_jax.refining import fit_spectral
+from nvc_jax.autoencoder.networks import SpectralConfig
+from nvc_jax.spectral.training.refinement import fit_spectral
 
 SERIES = ("isabel", "viscous")
 

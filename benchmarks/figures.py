@@ -15,9 +15,9 @@ from common import RESULTS, VARIANTS, unit_volume, write_results
 from streams import Streams
 
 import nvc_jax
-from nvc_jax.figures import render, save_panels
-from nvc_jax.metrics import border_jump
-from nvc_jax.pipeline import default_chunk
+from nvc_jax.compression.compress import default_chunk
+from nvc_jax.evaluation.figures import render, save_panels
+from nvc_jax.evaluation.metrics import border_jump
 
 BRAIN = "mri_flair_140x160x124_uint8"
 DETAIL = np.s_[70, 56:104, 40:88]

@@ -21,9 +21,9 @@ import tensorstore as ts
 from common import table, write_results
 
 import nvc_jax
-from nvc_jax import inspection
-from nvc_jax.demo import SAMPLE
-from nvc_jax.volumes import read_volume
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.evaluation import containers
+from nvc_jax.io.volumes import read_volume
 
 STEP = 0.02
 SIDE = 1024
@@ -147,7 +147,7 @@ def measure(gib: float, directory: Path) -> dict[str, Any]:
         result = in_a_process(verb, a, b)
         found[verb] = result | {"bytes_per_second": n_bytes / result["seconds"]}
         print(gib, verb, found[verb], flush=True)
-    described = inspection.describe(store)
+    described = containers.describe(store)
     found |= {key: described[key] for key in ("chunk", "shard", "ratio", "max_error")}
     found["random_access"] = random_access(store, shape)
     print(found["random_access"], flush=True)

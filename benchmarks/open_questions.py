@@ -36,12 +36,12 @@ from common import RESULTS, machine, table, unit_volume, volumes, write_results
 from speed import seconds
 
 import nvc_jax
-from nvc_jax.blocks import grid_shape
-from nvc_jax.datasets import BlockBatches, block_batches
-from nvc_jax.demo import SAMPLE
-from nvc_jax.models import ConvolutionalConfig, DenseConfig, ModelConfig, init_params
-from nvc_jax.training import TrainingConfig, train
-from nvc_jax.volumes import read_volume
+from nvc_jax.autoencoder.blocks import grid_shape
+from nvc_jax.autoencoder.networks import ConvolutionalConfig, DenseConfig, ModelConfig, init_params
+from nvc_jax.autoencoder.training import TrainingConfig, train
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.io.volumes import read_volume
+from nvc_jax.training.datasets import BlockBatches, block_batches
 
 BASELINE = DenseConfig()
 CONFIGURATIONS: dict[str, ModelConfig] = {

@@ -28,11 +28,11 @@ from common import RESULTS, VARIANTS, table, unit_volume, volumes, write_results
 from streams import Streams
 
 import nvc_jax
-from nvc_jax import regions, transform
-from nvc_jax.blocks import grid_shape
-from nvc_jax.cells import BLOCK, N_LATENTS
-from nvc_jax.checkpoints import shipped_models
-from nvc_jax.pipeline import default_chunk
+from nvc_jax.autoencoder.blocks import grid_shape
+from nvc_jax.compression.compress import default_chunk
+from nvc_jax.models.checkpoints import shipped_models
+from nvc_jax.transform import block_modes, lapped
+from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
 
 PSNR_GRID = np.arange(30, 60.1, 2.5)
 STEPS = (0.002, 0.005, 0.013, 0.033, 0.08, 0.16, 0.33, 0.66, 1.3)
@@ -131,8 +131,8 @@ def dct_points(volume: np.ndarray) -> list[Point]:
     """Yeo and Liu's scheme: DCT of 8³ blocks, uniform quantiser; Zstandard in place of their coder."""
     padded = np.pad(volume, [(0, -side % BLOCK) for side in volume.shape], mode="edge")
     grid = grid_shape(padded.shape, BLOCK)
-    plan = regions.uniform_plan(regions.PLAIN, grid, jnp.array(padded.shape, jnp.int32))
-    forward, inverse = jax.jit(transform.forward), jax.jit(transform.inverse)
+    plan = block_modes.uniform_plan(block_modes.PLAIN, grid, jnp.array(padded.shape, jnp.int32))
+    forward, inverse = jax.jit(lapped.forward), jax.jit(lapped.inverse)
 
     def encode(step: float) -> bytes:
         latents = np.asarray(forward(jnp.asarray(padded), plan, jnp.int32(0)))

@@ -16,8 +16,8 @@ from common import RESULTS, table, unit_volume, volumes, write_results
 from streams import Streams
 
 import nvc_jax
-from nvc_jax.figures import save_panels
-from nvc_jax.metrics import border_jump
+from nvc_jax.evaluation.figures import save_panels
+from nvc_jax.evaluation.metrics import border_jump
 
 SIDE = 64
 PSNRS = (35, 40, 45)

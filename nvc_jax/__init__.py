@@ -1,12 +1,12 @@
 """nvc_jax: a learned compressor for 3-D scientific volumes, in JAX."""
 
-from nvc_jax.blocks import assemble_blocks, extract_blocks
-from nvc_jax.codec import Codec, decode_volume, encode_volume, load_codec
-from nvc_jax.header import FormatError
-from nvc_jax.inspection import evaluate
-from nvc_jax.latents import Encoded
-from nvc_jax.pipeline import compress, decompress, open
-from nvc_jax.training import train
+from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
+from nvc_jax.autoencoder.latent_stream import Encoded
+from nvc_jax.autoencoder.training import train
+from nvc_jax.compression.compress import compress, decompress, open
+from nvc_jax.container.metadata import FormatError
+from nvc_jax.evaluation.containers import evaluate
+from nvc_jax.models.codec import Codec, decode_volume, encode_volume, load_codec
 
 __all__ = [
     "Codec",

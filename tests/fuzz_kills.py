@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nvc_jax
-from nvc_jax.demo import SAMPLE
+from nvc_jax.cli.demo import SAMPLE
 
 PROGRAM = """
 import sys

@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 import nvc_jax
-from nvc_jax.chunks import ChunkCodec, Target
-from nvc_jax.container import open_container
-from nvc_jax.header import FormatError
+from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
+from nvc_jax.container.metadata import FormatError
+from nvc_jax.container.store import open_container
 
 ROOM = (16, 16, 24)
 MAX_SECONDS = 20.0

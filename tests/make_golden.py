@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 import nvc_jax
-from nvc_jax.checkpoints import shipped_models
-from nvc_jax.demo import SAMPLE
-from nvc_jax.normalize import DTYPES
-from nvc_jax.volumes import read_volume
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.core.normalization import DTYPES
+from nvc_jax.io.volumes import read_volume
+from nvc_jax.models.checkpoints import shipped_models
 
 GOLDEN = Path(__file__).parent / "golden"
 TARGETS: dict[str, dict[str, Any]] = {

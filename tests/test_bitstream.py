@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax import bitstream, entropy, lanes, quantizers, regions, scan
-from nvc_jax.bitstream import BlockSymbols
-from nvc_jax.blocks import Shape3, grid_shape
-from nvc_jax.cells import BLOCK, N_LATENTS
-from nvc_jax.classes import ClassModel
-from nvc_jax.lanes import max_lanes_for
+from nvc_jax.autoencoder.blocks import Shape3, grid_shape
+from nvc_jax.entropy import interleaving, rans
+from nvc_jax.entropy.interleaving import max_lanes_for
+from nvc_jax.spectral import bitstream, dependent_quantization, scan_order
+from nvc_jax.spectral.bitstream import BlockSymbols
+from nvc_jax.spectral.entropy_model import ClassModel
+from nvc_jax.transform import block_modes
+from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
 
 N_CLASSES, N_TABLES = 4, 3
 DECAY = np.array([0.05, 0.5, 0.9])
@@ -22,27 +24,27 @@ def make_model(n_quantizers: int) -> ClassModel:
     """A model whose tables have a trace of every token; those of a second quantiser are in reverse."""
     rng = np.random.default_rng(0)
     values = np.arange(-60000, 60001)
-    tokens = np.asarray(entropy.to_token(jnp.asarray(values, jnp.int32))[0])
+    tokens = np.asarray(rans.to_token(jnp.asarray(values, jnp.int32))[0])
     weights = DECAY[:, None] ** np.abs(values)[None]
-    probabilities = 1e-4 + np.stack([np.bincount(tokens, row, entropy.N_TOKENS) for row in weights])
+    probabilities = 1e-4 + np.stack([np.bincount(tokens, row, rans.N_TOKENS) for row in weights])
     tables = np.minimum(np.arange(N_CLASSES)[:, None], 2) * np.ones((1, N_LATENTS), int)
     tables[:, N_LATENTS // 2 :] = np.maximum(tables[:, N_LATENTS // 2 :] - 1, 0)
     tables[:, 0] = n_quantizers * N_TABLES + np.arange(N_CLASSES)
 
     def uniform(rows: int, n_tokens: int) -> jax.Array:
-        table = np.ones((rows, 1)) * (np.arange(entropy.N_TOKENS) < n_tokens)
-        return jnp.asarray(entropy.quantize_frequencies(table))
+        table = np.ones((rows, 1)) * (np.arange(rans.N_TOKENS) < n_tokens)
+        return jnp.asarray(rans.quantize_frequencies(table))
 
     means = np.repeat(probabilities[2:], N_CLASSES, axis=0)
     shared = [probabilities, probabilities[::-1]][:n_quantizers]
     return ClassModel(
-        frequencies=jnp.asarray(entropy.quantize_frequencies(np.concatenate([*shared, means]))),
+        frequencies=jnp.asarray(rans.quantize_frequencies(np.concatenate([*shared, means]))),
         bits=jnp.ones((N_TABLES, 3), jnp.float32),
         shrink=jnp.zeros((n_quantizers * N_TABLES, 2), jnp.float32),
         order=jnp.asarray(1 + rng.permutation(N_LATENTS - 1), jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
-        end_frequencies=uniform(N_CLASSES, scan.N_ENDS),
-        mode_frequencies=uniform(N_CLASSES, regions.N_MODES),
+        end_frequencies=uniform(N_CLASSES, scan_order.N_ENDS),
+        mode_frequencies=uniform(N_CLASSES, block_modes.N_MODES),
         class_frequencies=uniform(N_CLASSES + 1, N_CLASSES),
         class_bits=jnp.full(N_CLASSES, 2, jnp.float32),
     )
@@ -54,41 +56,45 @@ encode = jax.jit(bitstream.encode_stream)
 decode = jax.jit(bitstream.decode_stream)
 
 
-def layout_for(shape: Shape3, extent: Shape3) -> regions.Layout:
-    return regions.make_layout(grid_shape(shape, BLOCK), jnp.array(extent, jnp.int32))
+def layout_for(shape: Shape3, extent: Shape3) -> block_modes.Layout:
+    return block_modes.make_layout(grid_shape(shape, BLOCK), jnp.array(extent, jnp.int32))
 
 
-def quantizers_of(model: ClassModel, layout: regions.Layout, integers: jax.Array) -> jax.Array:
+def quantizers_of(model: ClassModel, layout: block_modes.Layout, integers: jax.Array) -> jax.Array:
     """Which quantiser each integer of blocks belongs to, in the latents' order; 0 for the means."""
-    places = scan.make_places(model, layout)
-    chosen = quantizers.quantizers_of(scan.in_order(places, layout, integers), model.n_quantizers)
+    places = scan_order.make_places(model, layout)
+    chosen = dependent_quantization.quantizers_of(
+        scan_order.in_order(places, layout, integers), model.n_quantizers
+    )
     place = places.places[layout.kind]
     return jnp.where(place < 0, 0, jnp.take_along_axis(chosen, jnp.maximum(place, 0), axis=1))
 
 
-def to_points(model: ClassModel, layout: regions.Layout, integers: np.ndarray) -> jax.Array:
+def to_points(model: ClassModel, layout: block_modes.Layout, integers: np.ndarray) -> jax.Array:
     """The points of a block's integers but the mean, in half steps; the means as they are."""
     values = jnp.asarray(integers, jnp.int32)
-    points = quantizers.to_half_steps(values, quantizers_of(model, layout, values))
+    points = dependent_quantization.to_half_steps(values, quantizers_of(model, layout, values))
     return points.at[:, 0].set(values[:, 0])
 
 
-def random_symbols(layout: regions.Layout, scale: int, seed: int, model: ClassModel = MODEL) -> BlockSymbols:
+def random_symbols(
+    layout: block_modes.Layout, scale: int, seed: int, model: ClassModel = MODEL
+) -> BlockSymbols:
     """Symbols as an encoder might make them: blocks of all lengths, zero where there is no voxel."""
     rng = np.random.default_rng(seed)
     n = len(layout.kind)
     integers = rng.integers(-scale, scale + 1, (n, N_LATENTS))
-    has = np.asarray(regions.frequencies_by_kind(layout.extent))[np.asarray(layout.kind)]
+    has = np.asarray(block_modes.frequencies_by_kind(layout.extent))[np.asarray(layout.kind)]
     cut = rng.choice([0, 1, 15, 16, 17, 100, 511], n)
     order = np.concatenate([[0], np.asarray(MODEL.order)])
     place = np.argsort(order)
     integers = np.where(has & (place[None] <= cut[:, None]), integers, 0)
-    modes = rng.integers(0, regions.N_MODES, n)
+    modes = rng.integers(0, block_modes.N_MODES, n)
     arrays = (to_points(model, layout, integers), rng.integers(0, N_CLASSES, n), modes)
     return BlockSymbols(*(jnp.asarray(x, jnp.int32) for x in arrays))
 
 
-def assert_same(layout: regions.Layout, decoded: BlockSymbols, symbols: BlockSymbols) -> None:
+def assert_same(layout: block_modes.Layout, decoded: BlockSymbols, symbols: BlockSymbols) -> None:
     present = np.asarray(layout.order)[: int(layout.n_blocks)]
     leaders = present[np.asarray(layout.leads)[present]]
     np.testing.assert_array_equal(decoded.points[present], symbols.points[present])
@@ -122,7 +128,7 @@ def test_a_stream_does_not_depend_on_the_width_of_loops(monkeypatch: pytest.Monk
     most = max_lanes_for(len(layout.kind))
     assert most == 64
     found = {n: encode(MODEL, layout, symbols, jnp.int32(n)) for n in (1, 4, 5, 16, 17, most)}
-    monkeypatch.setattr(lanes, "_WIDTHS", (16, 4))
+    monkeypatch.setattr(interleaving, "_WIDTHS", (16, 4))
     # Other functions than those above, which are compiled already.
     encode_narrow = jax.jit(lambda *given: bitstream.encode_stream(*given))
     decode_narrow = jax.jit(lambda *given: bitstream.decode_stream(*given))
@@ -132,7 +138,7 @@ def test_a_stream_does_not_depend_on_the_width_of_loops(monkeypatch: pytest.Monk
         assert_same(layout, decode_narrow(MODEL, layout, words, used, jnp.int32(n)), symbols)
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 9, 300, entropy.MAX_MAGNITUDE]))
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 9, 300, rans.MAX_MAGNITUDE]))
 def test_any_integers_round_trip(seed: int, scale: int) -> None:
     layout = layout_for((16, 32, 32), (16, 29, 32))
     symbols = random_symbols(layout, scale, seed)
@@ -143,7 +149,7 @@ def test_any_integers_round_trip(seed: int, scale: int) -> None:
 
 def test_the_worst_fits_the_buffer() -> None:
     layout = layout_for((16, 16, 16), (16, 16, 16))
-    points = to_points(MODEL, layout, np.full((8, N_LATENTS), entropy.MAX_MAGNITUDE))
+    points = to_points(MODEL, layout, np.full((8, N_LATENTS), rans.MAX_MAGNITUDE))
     symbols = BlockSymbols(points, jnp.zeros(8, jnp.int32), jnp.zeros(8, jnp.int32))
     words, used = encode(MODEL, layout, symbols, jnp.int32(1))
     assert int(used) <= words.shape[0]
@@ -161,16 +167,16 @@ def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
     means = np.repeat(DECAY[2:], N_CLASSES)
     p = 1 - np.concatenate([DECAY] * n_quantizers + [means])[table]
     values = jnp.asarray(rng.geometric(p) - rng.geometric(p), jnp.int32)
-    modes = jnp.asarray(rng.integers(0, regions.N_MODES, n), jnp.int32)
+    modes = jnp.asarray(rng.integers(0, block_modes.N_MODES, n), jnp.int32)
     points = to_points(model, layout, np.asarray(values))
     symbols = BlockSymbols(points, jnp.asarray(chosen, jnp.int32), modes)
-    places = scan.make_places(model, layout)
-    ends = scan.find_ends(scan.in_order(places, layout, values))
-    coded = np.asarray(places.places)[0] < np.asarray(scan.n_coded(places, layout, ends))[:, None]
-    token, _, extra = (np.asarray(x) for x in entropy.to_token(values))
+    places = scan_order.make_places(model, layout)
+    ends = scan_order.find_ends(scan_order.in_order(places, layout, values))
+    coded = np.asarray(places.places)[0] < np.asarray(scan_order.n_coded(places, layout, ends))[:, None]
+    token, _, extra = (np.asarray(x) for x in rans.to_token(values))
     table = table + N_TABLES * np.asarray(quantizers_of(model, layout, values))
-    ideal = entropy.PRECISION - np.log2(np.asarray(model.frequencies, float)[table, token]) + extra
-    heads = np.log2(N_CLASSES) + np.log2(scan.N_ENDS) + np.log2(regions.N_MODES) / 8
+    ideal = rans.PRECISION - np.log2(np.asarray(model.frequencies, float)[table, token]) + extra
+    heads = np.log2(N_CLASSES) + np.log2(scan_order.N_ENDS) + np.log2(block_modes.N_MODES) / 8
     ideal_bits = ideal[coded].sum() + n * heads
     _, used = encode(model, layout, symbols, jnp.int32(n_lanes))
     assert 0.999 * ideal_bits / 16 <= int(used) <= 1.005 * ideal_bits / 16 + 2 * n_lanes
@@ -178,14 +184,14 @@ def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
 
 def test_ends_follow_the_last_integer() -> None:
     layout = layout_for((8, 8, 32), (8, 8, 32))
-    places = scan.make_places(MODEL, layout)
+    places = scan_order.make_places(MODEL, layout)
     integers = np.zeros((4, N_LATENTS), np.int32)
     integers[:, 0] = 7  # the mean does not count
     order = np.asarray(MODEL.order)
     integers[1, order[0]], integers[2, order[16]], integers[3, order[510]] = 1, -1, 3
-    ends = scan.find_ends(scan.in_order(places, layout, jnp.asarray(integers)))
-    np.testing.assert_array_equal(ends, [0, 1, 2, scan.N_ENDS - 1])
-    np.testing.assert_array_equal(scan.n_coded(places, layout, ends), [0, 16, 32, 511])
+    ends = scan_order.find_ends(scan_order.in_order(places, layout, jnp.asarray(integers)))
+    np.testing.assert_array_equal(ends, [0, 1, 2, scan_order.N_ENDS - 1])
+    np.testing.assert_array_equal(scan_order.n_coded(places, layout, ends), [0, 16, 32, 511])
 
 
 def test_damaged_streams_end() -> None:
@@ -197,4 +203,4 @@ def test_damaged_streams_end() -> None:
         decoded = decoder(jnp.int32(used), jnp.int32(2))
         assert decoded.points.shape == (len(layout.kind), N_LATENTS)
         assert 0 <= int(decoded.classes.min()) <= int(decoded.classes.max()) < N_CLASSES
-        assert 0 <= int(decoded.modes.min()) <= int(decoded.modes.max()) < regions.N_MODES
+        assert 0 <= int(decoded.modes.min()) <= int(decoded.modes.max()) < block_modes.N_MODES

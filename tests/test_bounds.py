@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax import inspection
-from nvc_jax.demo import SAMPLE
-from nvc_jax.header import FormatError
-from nvc_jax.normalize import DTYPES
-from nvc_jax.volumes import read_volume, write_volume
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.container.metadata import FormatError
+from nvc_jax.core.normalization import DTYPES
+from nvc_jax.evaluation import containers
+from nvc_jax.io.volumes import read_volume, write_volume
 
 VOLUME = read_volume(SAMPLE)[:21, :30, :43]
 CHUNK = (16, 16, 24)
@@ -38,11 +38,11 @@ def test_promises_are_kept(dtype: str, asked: dict[str, float], tmp_path: Path) 
     extent = float(volume.max()) - float(volume.min())
     bound = asked.get("max_error", asked.get("relative_error", 0) * extent)
     assert error <= bound
-    described = inspection.describe(tmp_path / "v.zarr")
+    described = containers.describe(tmp_path / "v.zarr")
     assert described["max_error"] == error
     assert described["bound"] == bound
     assert described["target"] == asked
-    assert inspection.verify(tmp_path / "v.zarr", volume)["measured_max_error"] == error
+    assert containers.verify(tmp_path / "v.zarr", volume)["measured_max_error"] == error
     assert nvc_jax.evaluate(volume, tmp_path / "v.zarr")["max_error"] == error
 
 
@@ -53,11 +53,11 @@ def test_values_that_are_no_measurements_come_back(tmp_path: Path) -> None:
     volume[4, 20] = [np.inf, -np.inf] * 21 + [-0.0]
     volume[5, 20, 3] = -777
     nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=0.01, fill_values=[-777], chunk=CHUNK)
-    described = inspection.describe(tmp_path / "v.zarr")
+    described = containers.describe(tmp_path / "v.zarr")
     assert described["fill_values"] == [-777.0, -1e10]
     assert described["maximum"] - described["minimum"] <= 255
     assert described["bound"] <= 2.55
-    inspection.verify(tmp_path / "v.zarr", volume)
+    containers.verify(tmp_path / "v.zarr", volume)
     decoded = nvc_jax.open(tmp_path / "v.zarr").read().result()
     special = ~np.isfinite(volume) | (volume == -777) | (volume == -1e10)
     np.testing.assert_array_equal(decoded[special], volume[special])
@@ -72,7 +72,7 @@ def test_special_values_of_latents_come_back(model: str, tmp_path: Path) -> None
     volume[:, :9] = -1e10
     volume[4, 20] = np.nan
     nvc_jax.compress(volume, tmp_path / "v.zarr", model=model, chunk=CHUNK)
-    found = inspection.verify(tmp_path / "v.zarr", volume)
+    found = containers.verify(tmp_path / "v.zarr", volume)
     assert found["measured_max_error"] == pytest.approx(found["max_error"], abs=0.01)
     assert found["max_error"] < 255
 
@@ -82,12 +82,12 @@ def test_a_store_that_breaks_its_promise_is_found_out(tmp_path: Path) -> None:
     other = VOLUME.copy()
     other[20, 20, 20] ^= 64
     with pytest.raises(FormatError, match=r"chunk \(1, 1, 0\) .* is wrong by"):
-        inspection.verify(tmp_path / "v.zarr", other)
+        containers.verify(tmp_path / "v.zarr", other)
     with pytest.raises(ValueError, match="`original` is float32"):
-        inspection.verify(tmp_path / "v.zarr", VOLUME.astype(np.float32))
+        containers.verify(tmp_path / "v.zarr", VOLUME.astype(np.float32))
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", lossless=True, chunk=CHUNK)
     with pytest.raises(FormatError, match="does not restore every value exactly"):
-        inspection.verify(tmp_path / "v.zarr", other)
+        containers.verify(tmp_path / "v.zarr", other)
 
 
 def test_ranges_beyond_float64(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_ranges_beyond_float64(tmp_path: Path) -> None:
         nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=1e-3)
     for asked in ({"lossless": True}, {"max_error": 1.0}):
         nvc_jax.compress(volume, tmp_path / "v.zarr", chunk=CHUNK, **asked)
-        inspection.verify(tmp_path / "v.zarr", volume)
+        containers.verify(tmp_path / "v.zarr", volume)
 
 
 def test_a_tighter_bound_takes_more(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_tighter_bound_takes_more(tmp_path: Path) -> None:
     sizes = []
     for relative in (1e-1, 1e-2, 1e-3, 1e-4):
         nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=relative, chunk=CHUNK)
-        sizes.append(inspection.describe(tmp_path / "v.zarr")["stored_bytes"])
+        sizes.append(containers.describe(tmp_path / "v.zarr")["stored_bytes"])
     assert sizes == sorted(sizes)
 
 
@@ -141,7 +141,7 @@ def test_what_was_left_by_another_run_is_not_resumed(tmp_path: Path, monkeypatch
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("nvc_jax.container.Store.write_object", fail)
+        patched.setattr("nvc_jax.container.store.Store.write_object", fail)
         with pytest.raises(OSError, match="no space"):
             nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=1, chunk=CHUNK)
     assert not (tmp_path / "v.zarr").exists()
@@ -175,7 +175,7 @@ def test_a_full_disk_leaves_no_store(tmp_path: Path) -> None:
     assert "File too large" in run.stderr
     assert not (tmp_path / "v.zarr").exists()
     nvc_jax.compress(tmp_path / "v.npy", tmp_path / "v.zarr", lossless=True, resume=True)
-    inspection.verify(tmp_path / "v.zarr", VOLUME)
+    containers.verify(tmp_path / "v.zarr", VOLUME)
 
 
 def test_a_source_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:

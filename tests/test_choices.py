@@ -3,11 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax import choices, regions, transform
-from nvc_jax.blocks import Shape3, grid_shape
-from nvc_jax.cells import BLOCK
+from nvc_jax.autoencoder.blocks import Shape3, grid_shape
+from nvc_jax.spectral import mode_decision
+from nvc_jax.transform import block_modes, lapped
+from nvc_jax.transform.block_dct import BLOCK
 
-choose = jax.jit(choices.choose)
+choose = jax.jit(mode_decision.choose)
 STEP = jnp.float32(0.02)
 SHAPE = (32, 48, 64)
 
@@ -30,7 +31,7 @@ def modes_of(volume: np.ndarray, extent: Shape3 | None = None) -> np.ndarray:
 
 
 def filter_of(volume: np.ndarray) -> str:
-    return transform.FILTERS[int(choose(jnp.asarray(volume), STEP, jnp.array(volume.shape, jnp.int32))[0])]
+    return lapped.FILTERS[int(choose(jnp.asarray(volume), STEP, jnp.array(volume.shape, jnp.int32))[0])]
 
 
 def test_the_filter_suits_the_borders() -> None:
@@ -42,30 +43,30 @@ def test_regions_with_edges_at_borders_are_plain() -> None:
     volume = texture()
     volume[:, :, 32:] = 0.2 * boxes()[:, :, 32:]
     modes = modes_of(volume)
-    assert (modes[:, :, 2:] == regions.PLAIN).all()
-    assert (modes[:, :, :1] != regions.PLAIN).all()
+    assert (modes[:, :, 2:] == block_modes.PLAIN).all()
+    assert (modes[:, :, :1] != block_modes.PLAIN).all()
 
 
 def test_smooth_volumes_are_large_and_rough_ones_are_not() -> None:
     z, y, x = np.indices(SHAPE)
     smooth = (0.5 * np.cos(z / 16) * np.cos(y / 24) * np.cos(x / 32 + y / 40)).astype(np.float32)
-    assert (modes_of(smooth) == regions.LARGE).mean() > 0.5
+    assert (modes_of(smooth) == block_modes.LARGE).mean() > 0.5
     rng = np.random.default_rng(0)
     rough = np.where(rng.random(SHAPE) < 0.01, rng.uniform(-0.5, 0.5, SHAPE), 0).astype(np.float32)
-    assert not (modes_of(rough) == regions.LARGE).any()
+    assert not (modes_of(rough) == block_modes.LARGE).any()
 
 
 def test_regions_that_are_cut_off_are_not_large() -> None:
     z, y, x = np.indices(SHAPE)
     smooth = (0.5 * np.cos(z / 16) * np.cos(y / 24) * np.cos(x / 32 + y / 40)).astype(np.float32)
     modes = modes_of(smooth, (32, 47, 60))
-    assert (modes[:, -1] != regions.LARGE).all()
-    assert (modes[:, :, -1] != regions.LARGE).all()
+    assert (modes[:, -1] != block_modes.LARGE).all()
+    assert (modes[:, :, -1] != block_modes.LARGE).all()
 
 
-def sample(volume: np.ndarray, extent: Shape3 | None = None) -> choices._Samples:
+def sample(volume: np.ndarray, extent: Shape3 | None = None) -> mode_decision._Samples:
     count = jnp.array(extent or volume.shape, jnp.int32)
-    return jax.jit(choices._sample)(jnp.asarray(volume), STEP, count)
+    return jax.jit(mode_decision._sample)(jnp.asarray(volume), STEP, count)
 
 
 @pytest.mark.parametrize(
@@ -78,13 +79,13 @@ def test_small_volumes_are_looked_at_whole_and_large_ones_at_a_few_places(
     samples = sample(np.zeros(shape, np.float32))
     assert samples.tower.shape == (n_samples * side, *(min(length, 32) for length in shape[1:]))
     np.testing.assert_allclose(
-        np.sum(samples.weights), len(choices._corners(shape, (side, 32, 32))), rtol=1e-4
+        np.sum(samples.weights), len(mode_decision._corners(shape, (side, 32, 32))), rtol=1e-4
     )
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 32), (64, 64, 64), (32, 128, 128), (40, 72, 256), (56, 56, 56)])
 def test_cubes_cover_a_volume_from_borders_of_regions(shape: Shape3) -> None:
-    corners = choices._corners(shape, (32, 32, 32))
+    corners = mode_decision._corners(shape, (32, 32, 32))
     assert (corners % 16 == 0).all()
     assert len(np.unique(corners, axis=0)) == len(corners)
     covered = np.zeros(shape, bool)

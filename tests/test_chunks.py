@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax import chunks, frames, lattice
-from nvc_jax.blocks import Shape3
-from nvc_jax.chunks import ChunkCodec, Target
-from nvc_jax.frames import read_frame
-from nvc_jax.normalize import DTYPES
-from nvc_jax.specials import as_bits
+from nvc_jax.autoencoder.blocks import Shape3
+from nvc_jax.chunks import payload as payload_module
+from nvc_jax.chunks import spectral_chunk, uniform_quantization
+from nvc_jax.chunks.payload import read_frame
+from nvc_jax.chunks.special_values import as_bits
+from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
+from nvc_jax.core.normalization import DTYPES
 
 ROOM = (24, 32, 40)
 CODEC = nvc_jax.load_codec("nvc-1")
@@ -28,17 +29,17 @@ def in_dtype(unit: np.ndarray, dtype: str) -> np.ndarray:
     if kind.kind == "f":
         return (300 * unit - 100).astype(dtype)
     limits = np.iinfo(kind)
-    return lattice.round_to(limits.min + unit * (float(limits.max) - limits.min), kind)
+    return uniform_quantization.round_to(limits.min + unit * (float(limits.max) - limits.min), kind)
 
 
-def round_trip(values: np.ndarray, target: Target, fills: tuple[float, ...] = ()) -> frames.Frame:
+def round_trip(values: np.ndarray, target: Target, fills: tuple[float, ...] = ()) -> payload_module.Frame:
     """Encode and decode; the payload, whose bound and special values must have been kept."""
     codec = ChunkCodec(CODEC, ROOM, values.dtype)
     payload = codec.encode(values, target, fills)
     decoded = codec.decode(payload)
     assert decoded.dtype == values.dtype
     assert decoded.shape == values.shape
-    ordinary = chunks.is_ordinary(values, fills)
+    ordinary = spectral_chunk.is_ordinary(values, fills)
     np.testing.assert_array_equal(as_bits(decoded)[~ordinary], as_bits(values)[~ordinary])
     errors = np.abs(decoded[ordinary].astype(np.float64) - values[ordinary].astype(np.float64))
     frame = read_frame(payload)
@@ -102,8 +103,8 @@ def test_odd_values(name: str, dtype: str, relative: float | None) -> None:
     values = smooth().astype(dtype)
     SPECIAL[name](values)
     fill = float(np.array(-1e10, dtype))
-    ordinary = chunks.is_ordinary(values, (fill,))
-    low, high = chunks.ordinary_range(values, ordinary)
+    ordinary = spectral_chunk.is_ordinary(values, (fill,))
+    low, high = spectral_chunk.ordinary_range(values, ordinary)
     if relative is None:
         round_trip(values, Target(None, 0.01 * (high - low)), (fill,))
     else:
@@ -136,7 +137,13 @@ def test_each_kind_has_its_place() -> None:
         "noise": round_trip(rng.integers(0, 2**32, ROOM, dtype=np.uint32), Target(0.0, 0.0)),
         "constant": round_trip(np.full(ROOM, 7, np.int8), Target(None, 0.1)),
     }
-    expected = [frames.SPECTRAL, frames.LATTICE, frames.DIFFERENCES, frames.PACKED, frames.CONSTANT]
+    expected = [
+        payload_module.SPECTRAL,
+        payload_module.LATTICE,
+        payload_module.DIFFERENCES,
+        payload_module.PACKED,
+        payload_module.CONSTANT,
+    ]
     assert [frame.kind for frame in kinds.values()] == expected
     assert len(kinds["constant"].body) == 1
 
@@ -148,7 +155,7 @@ def test_what_the_original_is_not_is_refused() -> None:
         ChunkCodec(CODEC, ROOM, np.dtype("float64")).decode(payload)
     with pytest.raises(ValueError, match="a chunk has"):
         ChunkCodec(CODEC, (16, 32, 40), values.dtype).decode(payload)
-    latents = read_frame(payload)._replace(kind=frames.LATENTS).to_bytes()
+    latents = read_frame(payload)._replace(kind=payload_module.LATENTS).to_bytes()
     with pytest.raises(ValueError, match="block autoencoder"):
         ChunkCodec(CODEC, ROOM, values.dtype).decode(latents)
 
@@ -169,9 +176,9 @@ ADVERSARIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def test_bounds_hold_whatever_the_network_says(
     adversary: str, dtype: str, relative: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode = chunks.spectral.decode
+    decode = spectral_chunk.spectral.decode
     monkeypatch.setattr(
-        chunks.spectral, "decode", lambda *given: ADVERSARIES[adversary](np.asarray(decode(*given)))
+        spectral_chunk.spectral, "decode", lambda *given: ADVERSARIES[adversary](np.asarray(decode(*given)))
     )
     values = in_dtype(smooth(), dtype)
     bound = relative * (float(values.max()) - float(values.min()))
@@ -182,9 +189,9 @@ def test_bounds_hold_whatever_the_network_says(
 def test_chunks_flat_against_the_volume_are_near(dtype: str, scale: float) -> None:
     """The step, relative to such a chunk's range, is beyond float32."""
     values = (np.random.default_rng(0).uniform(1, 2, (16, 16, 24)) * scale).astype(dtype)
-    codec = chunks.ChunkCodec(CODEC, values.shape, values.dtype)
-    payload = codec.encode(values, chunks.Target(None, 0.01))
+    codec = spectral_chunk.ChunkCodec(CODEC, values.shape, values.dtype)
+    payload = codec.encode(values, spectral_chunk.Target(None, 0.01))
     decoded = codec.decode(payload)
     assert np.isfinite(decoded).all()
     assert np.abs(decoded.astype(float) - values.astype(float)).max() <= 0.01
-    assert frames.read_frame(payload).max_error <= 0.01
+    assert payload_module.read_frame(payload).max_error <= 0.01

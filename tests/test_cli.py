@@ -6,11 +6,11 @@ import pytest
 from make_golden import GOLDEN
 
 import nvc_jax
-from nvc_jax import cli
-from nvc_jax.cli import main
-from nvc_jax.demo import SAMPLE
-from nvc_jax.models import SpectralConfig
-from nvc_jax.volumes import read_volume
+from nvc_jax.autoencoder.networks import SpectralConfig
+from nvc_jax.cli import commands
+from nvc_jax.cli.commands import main
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.io.volumes import read_volume
 
 
 @pytest.fixture
@@ -122,7 +122,9 @@ def test_a_spectral_model_is_fitted(
     # The README's commands fit a model indeed, which takes long.
     params = nvc_jax.load_codec(GOLDEN / "model").params
     given = []
-    monkeypatch.setattr(cli, "fit_spectral", lambda *args, **options: given.append((args, options)) or params)
+    monkeypatch.setattr(
+        commands, "fit_spectral", lambda *args, **options: given.append((args, options)) or params
+    )
     config = {"model": {"architecture": "spectral", "n_quantizers": 1, "n_profiles": 1}}
     Path("config.json").write_text(json.dumps(config))
     train = ["train", "config.json", "v.npy", "--output", "model"]

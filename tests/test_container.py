@@ -20,11 +20,11 @@ import pytest
 import tensorstore as ts
 
 import nvc_jax
-from nvc_jax import inspection
-from nvc_jax.container import create, find_started, open_container
-from nvc_jax.demo import SAMPLE
-from nvc_jax.header import FormatError
-from nvc_jax.volumes import read_volume, write_volume
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.container.metadata import FormatError
+from nvc_jax.container.store import create, find_started, open_container
+from nvc_jax.evaluation import containers
+from nvc_jax.io.volumes import read_volume, write_volume
 
 VOLUME = read_volume(SAMPLE)[:37, :40, :43]
 CHUNK, SHARD = (16, 16, 16), (32, 32, 32)
@@ -69,7 +69,7 @@ def test_shards_hold_the_same_chunks(plain: Path, sharded: Path, expected: np.nd
     for index in one.chunks():
         assert one.read(index) == other.read(index)
     np.testing.assert_array_equal(nvc_jax.open(sharded).read().result(), expected)
-    inspection.verify(sharded, VOLUME)
+    containers.verify(sharded, VOLUME)
 
 
 def test_a_shard_that_is_one_chunk_is_none(tmp_path: Path, plain: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_shard_that_is_one_chunk_is_none(tmp_path: Path, plain: Path) -> None:
 
 def test_many_chunks_are_sharded_by_themselves(tmp_path: Path) -> None:
     nvc_jax.compress(np.zeros((72, 72, 72), np.uint8), tmp_path / "v.zarr", lossless=True, chunk=(8, 8, 8))
-    described = inspection.describe(tmp_path / "v.zarr")
+    described = containers.describe(tmp_path / "v.zarr")
     assert described["shard"] == [32, 32, 32]
     assert not nvc_jax.open(tmp_path / "v.zarr").read().result().any()
 
@@ -103,7 +103,7 @@ def test_one_file_holds_it_all(plain: Path, expected: np.ndarray, tmp_path: Path
         nvc_jax.compress(VOLUME, path, max_error=2, chunk=CHUNK)
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr.zip"]
     np.testing.assert_array_equal(nvc_jax.open(path).read().result(), expected)
-    assert inspection.describe(path) == inspection.describe(plain)
+    assert containers.describe(path) == containers.describe(plain)
     nvc_jax.decompress(path, tmp_path / "v.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), expected)
     damaged = tmp_path / "damaged.zip"
@@ -163,7 +163,7 @@ def test_containers_are_read_by_http(
     nvc_jax.compress(VOLUME, tmp_path / name, max_error=2, chunk=CHUNK, **options)
     url = f"{served}/{name}"
     np.testing.assert_array_equal(nvc_jax.open(url)[5:20, 3:].read().result(), expected[5:20, 3:])
-    assert inspection.describe(url) == inspection.describe(tmp_path / name)
+    assert containers.describe(url) == containers.describe(tmp_path / name)
     with pytest.raises(ValueError, match="read-only"):
         nvc_jax.compress(VOLUME, url, max_error=2)
     with pytest.raises(FormatError, match="no Zarr v3 array"):
@@ -173,7 +173,7 @@ def test_containers_are_read_by_http(
 def test_sources_are_read_by_http(served: str, tmp_path: Path) -> None:
     write_volume(tmp_path / "source.zarr", VOLUME)
     nvc_jax.compress(f"{served}/source.zarr/", tmp_path / "v.zarr", max_error=2, chunk=CHUNK)
-    inspection.verify(tmp_path / "v.zarr", VOLUME)
+    containers.verify(tmp_path / "v.zarr", VOLUME)
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_containers_lie_in_object_stores(
     assert ".nvc-started.json" not in keys
     if not options:
         assert keys == files(plain).keys()
-    inspection.verify({"driver": "zarr3", "kvstore": location}, VOLUME)
+    containers.verify({"driver": "zarr3", "kvstore": location}, VOLUME)
     with pytest.raises(FormatError, match="no Zarr v3 array"):
         nvc_jax.open(bucket | {"path": "scans/nothing/"})
 
@@ -250,7 +250,7 @@ def interrupt(patched: pytest.MonkeyPatch, after: int) -> None:
             raise OSError("interrupted")
         write(*arguments)
 
-    patched.setattr("nvc_jax.container.Store.write_object", failing)
+    patched.setattr("nvc_jax.container.store.Store.write_object", failing)
 
 
 @pytest.mark.parametrize("options", [{"chunk": CHUNK}, {"chunk": CHUNK, "shard": SHARD}])
@@ -283,8 +283,8 @@ def test_only_the_first_writer_looks_at_the_whole_volume(
     def fail(*_: Any) -> None:
         raise AssertionError("looked at the whole volume")
 
-    monkeypatch.setattr("nvc_jax.pipeline.survey", fail)
-    monkeypatch.setattr("nvc_jax.streams.ChunkedVolume.step_for_psnr", fail)
+    monkeypatch.setattr("nvc_jax.compression.compress.survey", fail)
+    monkeypatch.setattr("nvc_jax.compression.rate_control.ChunkedVolume.step_for_psnr", fail)
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", psnr=40, chunk=CHUNK, part=(1, 2))
     assert is_whole(tmp_path / "v.zarr")
 
@@ -375,7 +375,7 @@ def test_an_old_store_is_not_taken_for_a_part_of_a_new_one(bucket: dict) -> None
     with pytest.raises(FileExistsError, match="remove it first"):
         nvc_jax.compress(VOLUME, location, lossless=True, chunk=CHUNK, part=(0, 2))
     nvc_jax.compress(VOLUME, location, lossless=True, chunk=CHUNK, resume=True)
-    inspection.verify(location, VOLUME)
+    containers.verify(location, VOLUME)
 
 
 def test_a_source_in_an_object_store_is_not_replaced(bucket: dict) -> None:
@@ -409,7 +409,7 @@ def test_a_damaged_shard_is_written_anew(sharded: Path, tmp_path: Path) -> None:
 def test_files_are_replaced_by_containers(tmp_path: Path) -> None:
     (tmp_path / "v.nvc").write_text("an old file")
     nvc_jax.compress(VOLUME, tmp_path / "v.nvc", max_error=2, chunk=CHUNK)
-    inspection.verify(tmp_path / "v.nvc", VOLUME)
+    containers.verify(tmp_path / "v.nvc", VOLUME)
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.nvc"]
 
 
@@ -417,7 +417,7 @@ def test_numbers_of_numpy_are_taken(tmp_path: Path) -> None:
     chunk = tuple(np.array(CHUNK))
     options = {"max_error": np.float32(2), "fill_values": [np.float32(7), np.nan], "chunk": chunk}
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", **options)
-    assert inspection.describe(tmp_path / "v.zarr")["fill_values"] == [7.0]
+    assert containers.describe(tmp_path / "v.zarr")["fill_values"] == [7.0]
 
 
 @pytest.mark.parametrize(

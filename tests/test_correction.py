@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nvc_jax.correction import apply_correction, correct
-from nvc_jax.normalize import DTYPES
+from nvc_jax.chunks.error_correction import apply_correction, correct
+from nvc_jax.core.normalization import DTYPES
 
 
 def volume(rng: np.random.Generator, dtype: str) -> np.ndarray:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvc_jax import datasets
-from nvc_jax.volumes import import_extra, read_volume, write_volume
+from nvc_jax.io.volumes import import_extra, read_volume, write_volume
+from nvc_jax.training import datasets
 
 NAME = "v_4x3x2_uint8.raw"
 

@@ -4,19 +4,21 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax import faces, spectral, streams
-from nvc_jax.chunks import ChunkCodec, Target
-from nvc_jax.frames import read_frame
+from nvc_jax.chunks.payload import read_frame
+from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
+from nvc_jax.compression import rate_control
+from nvc_jax.spectral import encoder
+from nvc_jax.transform import boundary_emphasis
 
-FACES = [0, 0b1, 0b10, 0b001100, 0b100101, faces.ALL_FACES]
+FACES = [0, 0b1, 0b10, 0b001100, 0b100101, boundary_emphasis.ALL_FACES]
 RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("which", FACES)
 def test_emphasis_has_an_inverse_and_keeps_means(which: int) -> None:
     volume = RNG.normal(size=(8, 16, 24)).astype(np.float32)
-    emphasized = np.asarray(faces.emphasize(jnp.asarray(volume), jnp.int32(which)))
-    np.testing.assert_allclose(faces.deemphasize(emphasized, jnp.int32(which)), volume, atol=2e-6)
+    emphasized = np.asarray(boundary_emphasis.emphasize(jnp.asarray(volume), jnp.int32(which)))
+    np.testing.assert_allclose(boundary_emphasis.deemphasize(emphasized, jnp.int32(which)), volume, atol=2e-6)
     means = [v.reshape(2, 4, 4, 4, 6, 4).mean(axis=(1, 3, 5)) for v in (volume, emphasized)]
     np.testing.assert_allclose(*means, atol=1e-6)
     assert np.array_equal(emphasized, volume) == (which == 0)
@@ -24,17 +26,17 @@ def test_emphasis_has_an_inverse_and_keeps_means(which: int) -> None:
 
 def test_only_what_lies_next_to_a_face_changes() -> None:
     volume = RNG.normal(size=(16, 16, 16)).astype(np.float32)
-    changed = np.asarray(faces.emphasize(jnp.asarray(volume), jnp.int32(0b010000))) != volume
+    changed = np.asarray(boundary_emphasis.emphasize(jnp.asarray(volume), jnp.int32(0b010000))) != volume
     assert changed[:, :, :4].mean() > 0.99
     assert not changed[:, :, 4:].any()
-    mirrored = np.asarray(faces.emphasize(jnp.asarray(volume[:, :, ::-1]), jnp.int32(0b100000)))
-    again = np.asarray(faces.emphasize(jnp.asarray(volume), jnp.int32(0b010000)))
+    mirrored = np.asarray(boundary_emphasis.emphasize(jnp.asarray(volume[:, :, ::-1]), jnp.int32(0b100000)))
+    again = np.asarray(boundary_emphasis.emphasize(jnp.asarray(volume), jnp.int32(0b010000)))
     np.testing.assert_allclose(mirrored[:, :, ::-1], again, atol=1e-6)
 
 
 def test_weights_are_those_of_the_blocks_at_the_faces() -> None:
     grid = (2, 3, 4)
-    weights = np.asarray(faces.face_weights(grid, jnp.int32(0b100001))).reshape(*grid, 8, 8, 8)
+    weights = np.asarray(boundary_emphasis.face_weights(grid, jnp.int32(0b100001))).reshape(*grid, 8, 8, 8)
     np.testing.assert_array_equal(weights[1, :, :3], 1)
     along_z, along_x = weights[0, 0, 0, :, 0, 0], weights[1, 0, 3, 0, 0, :]
     np.testing.assert_array_equal(along_z, along_x)
@@ -48,7 +50,7 @@ def test_weights_are_those_of_the_blocks_at_the_faces() -> None:
 def test_inner_faces_are_those_with_a_neighbour() -> None:
     shape, chunk = (20, 8, 24), (8, 8, 8)
     found = {
-        index: streams.inner_faces(streams.place_of(index, chunk, shape), shape)
+        index: rate_control.inner_faces(rate_control.place_of(index, chunk, shape), shape)
         for index in ((0, 0, 0), (1, 0, 1), (2, 0, 2))
     }
     assert found == {(0, 0, 0): 0b100010, (1, 0, 1): 0b110011, (2, 0, 2): 0b010001}
@@ -68,11 +70,11 @@ def test_errors_next_to_faces_are_smaller() -> None:
     params = nvc_jax.load_codec("nvc-1").params
     numbers = [jnp.float32(v) for v in (volume.min(), volume.max(), 0.03)]
     ratios = []
-    for which in (0, faces.ALL_FACES):
-        encoded = spectral.encode(
+    for which in (0, boundary_emphasis.ALL_FACES):
+        encoded = encoder.encode(
             params, volume, *numbers, jnp.array(volume.shape, jnp.int32), jnp.int32(which)
         )
-        squared = (np.asarray(spectral.decode(params, encoded)) - volume) ** 2
+        squared = (np.asarray(encoder.decode(params, encoded)) - volume) ** 2
         next_to_faces = np.ones(volume.shape, bool)
         next_to_faces[1:-1, 1:-1, 1:-1] = False
         ratios.append(squared[next_to_faces].mean() / squared.mean())
@@ -94,8 +96,8 @@ def test_faces_are_stored_and_bounds_have_none() -> None:
 def test_payloads_with_other_faces_are_refused() -> None:
     volume = smooth(16)
     encoded = nvc_jax.encode_volume(nvc_jax.load_codec("nvc-1"), volume, step=0.05)
-    payload = bytearray(spectral.to_bytes(encoded))
+    payload = bytearray(encoder.to_bytes(encoded))
     payload[10] = 64
     numbers = [float(v) for v in jax.device_get((encoded.minimum, encoded.maximum, encoded.step))]
     with pytest.raises(ValueError, match="faces 0b1000000"):
-        spectral.from_bytes(bytes(payload), encoded.shape, encoded.dtype, *numbers, n_profiles=4)
+        encoder.from_bytes(bytes(payload), encoded.shape, encoded.dtype, *numbers, n_profiles=4)

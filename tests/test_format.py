@@ -11,9 +11,11 @@ from make_golden import GOLDEN, TARGETS, model_of, original
 from reference_decoder import decode, decode_body
 
 import nvc_jax
-from nvc_jax import chunks, frames, inspection
-from nvc_jax.checkpoints import embed_model
-from nvc_jax.normalize import DTYPES
+from nvc_jax.chunks import payload as payload_module
+from nvc_jax.chunks import spectral_chunk
+from nvc_jax.core.normalization import DTYPES
+from nvc_jax.evaluation import containers
+from nvc_jax.models.checkpoints import embed_model
 
 NAMES = [f"1-{dtype}-{target}" for dtype in DTYPES for target in TARGETS]
 CODECS = {path: nvc_jax.load_codec(path) for path in map(model_of, TARGETS)}
@@ -52,7 +54,7 @@ def test_golden_containers_decode(name: str, tmp_path: Path) -> None:
     metadata["codecs"][0]["configuration"]["embedded"] = embed_model(codec.config, codec.params)
     (store / "zarr.json").write_text(json.dumps(metadata))
     check(name, nvc_jax.open(store).read().result(), metadata["codecs"][0]["configuration"])
-    inspection.verify(store, original(name.split("-")[1]))
+    containers.verify(store, original(name.split("-")[1]))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,12 +83,12 @@ def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: flo
     for values in (rough, base, np.add.reduce(np.indices(room)) / 7):
         volume = (values + offset).astype(np.float32)
         low, high = float(volume.min()), float(volume.max())
-        codec = chunks.ChunkCodec(model, room, volume.dtype)
-        payload = codec.encode(volume, chunks.Target(None, step * (high - low)))
-        assert frames.read_frame(payload).kind == frames.SPECTRAL
+        codec = spectral_chunk.ChunkCodec(model, room, volume.dtype)
+        payload = codec.encode(volume, spectral_chunk.Target(None, step * (high - low)))
+        assert payload_module.read_frame(payload).kind == payload_module.SPECTRAL
         exact = decode_body(
-            frames.SPECTRAL,
-            frames.read_frame(payload).body,
+            payload_module.SPECTRAL,
+            payload_module.read_frame(payload).body,
             b"",
             np.dtype(np.float64),
             volume.shape,
@@ -94,4 +96,4 @@ def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: flo
             model.params,
         )
         difference = np.abs(codec.decode(payload).astype(np.float64) - exact).max()
-        assert difference < chunks.decoding_reserve(low, high, step) / 3
+        assert difference < spectral_chunk.decoding_reserve(low, high, step) / 3

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from nvc_jax.volumes import open_volume, read_metadata, read_volume
+from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 
 VOLUME = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
 

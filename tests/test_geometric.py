@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax import entropy, geometric
-from nvc_jax.lanes import max_lanes_for
+from nvc_jax.entropy import adaptive_geometric, rans
+from nvc_jax.entropy.interleaving import max_lanes_for
 
-encode = jax.jit(geometric.encode)
-decode = jax.jit(geometric.decode, static_argnums=4)
+encode = jax.jit(adaptive_geometric.encode)
+decode = jax.jit(adaptive_geometric.decode, static_argnums=4)
 
 
 def round_trip(values: np.ndarray, scales: np.ndarray) -> tuple[int, int]:
     """Encode and decode; returns the words used and the lanes."""
     given_scales = jnp.asarray(scales, jnp.int32)
     words, used, n_lanes = encode(jnp.asarray(values, jnp.int32), given_scales)
-    assert words.shape == (geometric.capacity(values.shape[1], values.shape[0]),)
+    assert words.shape == (adaptive_geometric.capacity(values.shape[1], values.shape[0]),)
     assert int(used) <= words.shape[0]
     np.testing.assert_array_equal(decode(words, used, n_lanes, given_scales, values.shape[1]), values)
     return int(used), int(n_lanes)
@@ -27,13 +27,13 @@ def round_trip(values: np.ndarray, scales: np.ndarray) -> tuple[int, int]:
 def ideal_bits(values: np.ndarray, scales: np.ndarray) -> float:
     """What the tables that coding walks through allow."""
     given_values = jnp.asarray(values, jnp.int32)
-    rows = np.asarray(geometric._choose_rows(given_values, jnp.asarray(scales, jnp.int32)))
-    token, _, extra = (np.asarray(x) for x in entropy.to_token(given_values))
-    frequencies = geometric._frequencies().astype(float)
+    rows = np.asarray(adaptive_geometric._choose_rows(given_values, jnp.asarray(scales, jnp.int32)))
+    token, _, extra = (np.asarray(x) for x in rans.to_token(given_values))
+    frequencies = adaptive_geometric._frequencies().astype(float)
     lacking = frequencies[rows, token] == 0
-    token, extra = np.where(lacking, entropy.ESCAPE, token), np.where(lacking, 24, extra)
+    token, extra = np.where(lacking, rans.ESCAPE, token), np.where(lacking, 24, extra)
     frequency = frequencies[rows, token]
-    return float(np.sum(entropy.PRECISION - np.log2(frequency) + extra))
+    return float(np.sum(rans.PRECISION - np.log2(frequency) + extra))
 
 
 def two_sided(rng: np.random.Generator, means: np.ndarray, n: int) -> np.ndarray:
@@ -43,25 +43,25 @@ def two_sided(rng: np.random.Generator, means: np.ndarray, n: int) -> np.ndarray
     return rng.geometric(p) - rng.geometric(p)
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 40, 5000, entropy.MAX_MAGNITUDE]))
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 40, 5000, rans.MAX_MAGNITUDE]))
 def test_any_integers_round_trip(seed: int, scale: int) -> None:
     rng = np.random.default_rng(seed)
     values = rng.integers(-scale, scale + 1, (5, 50))
     values[rng.random((5, 50)) < 0.3] = 0
-    round_trip(values, rng.integers(0, geometric.N_SCALES, 5))
+    round_trip(values, rng.integers(0, adaptive_geometric.N_SCALES, 5))
 
 
 @pytest.mark.parametrize(("n_dims", "n"), [(1, 1), (3, 15), (3, 33), (1, 1000), (200, 40)])
 def test_any_sizes_round_trip(n_dims: int, n: int) -> None:
     means = np.random.default_rng(0).uniform(0.1, 30, (n_dims, 1))
     values = two_sided(np.random.default_rng(1), means, n)
-    scales = np.asarray(geometric.choose_scales(jnp.asarray(values, jnp.int32)))
+    scales = np.asarray(adaptive_geometric.choose_scales(jnp.asarray(values, jnp.int32)))
     _, n_lanes = round_trip(values, scales)
     assert 1 <= n_lanes <= max_lanes_for(n)
 
 
 def test_the_worst_case_fits_the_buffer() -> None:
-    values = np.full((4, 64), entropy.MAX_MAGNITUDE)
+    values = np.full((4, 64), rans.MAX_MAGNITUDE)
     used, _ = round_trip(values, np.zeros(4))
     assert used > 2 * values.size
 
@@ -72,7 +72,7 @@ def test_sizes_are_near_the_ideal(mean: float) -> None:
     n = 4096
     means = mean * rng.uniform(0.5, 2, (32, 1))
     values = two_sided(rng, means, n)
-    scales = np.asarray(geometric.choose_scales(jnp.asarray(values, jnp.int32)))
+    scales = np.asarray(adaptive_geometric.choose_scales(jnp.asarray(values, jnp.int32)))
     used, _ = round_trip(values, scales)
     ideal = ideal_bits(values, scales)
     assert ideal <= 16 * used <= 1.02 * ideal
@@ -86,33 +86,37 @@ def test_quiet_blocks_cost_little() -> None:
     rng = np.random.default_rng(0)
     loud = two_sided(rng, np.full((32, 1), 6.0), 1024)
     mixed = loud * (rng.random(1024) < 0.25)[None]
-    scales = np.asarray(geometric.choose_scales(jnp.asarray(mixed, jnp.int32)))
+    scales = np.asarray(adaptive_geometric.choose_scales(jnp.asarray(mixed, jnp.int32)))
     used, _ = round_trip(mixed, scales)
-    used_loud, _ = round_trip(loud, np.asarray(geometric.choose_scales(jnp.asarray(loud, jnp.int32))))
+    used_loud, _ = round_trip(
+        loud, np.asarray(adaptive_geometric.choose_scales(jnp.asarray(loud, jnp.int32)))
+    )
     assert used < 0.4 * used_loud
 
 
 def test_tables_never_change() -> None:
     """A table that differed would make streams undecodable."""
-    frequencies = geometric._frequencies()
-    assert (frequencies.sum(axis=1) == 1 << entropy.PRECISION).all()
-    assert (frequencies[:, entropy.ESCAPE] >= 1).all()
+    frequencies = adaptive_geometric._frequencies()
+    assert (frequencies.sum(axis=1) == 1 << rans.PRECISION).all()
+    assert (frequencies[:, rans.ESCAPE] >= 1).all()
     assert zlib.crc32(frequencies.astype("<u2").tobytes()) == 2764813284
-    assert zlib.crc32(geometric._EXPECTED.astype("<u4").tobytes()) == 2861763504
-    assert zlib.crc32(geometric._RATIOS.astype("<u4").tobytes()) == 2784662023
+    assert zlib.crc32(adaptive_geometric._EXPECTED.astype("<u4").tobytes()) == 2861763504
+    assert zlib.crc32(adaptive_geometric._RATIOS.astype("<u4").tobytes()) == 2784662023
 
 
 def test_scales_are_their_dimensions() -> None:
-    values = np.zeros((geometric.N_SCALES, 1024))
-    for row, mean in zip(values, geometric._MEANS, strict=True):
+    values = np.zeros((adaptive_geometric.N_SCALES, 1024))
+    for row, mean in zip(values, adaptive_geometric._MEANS, strict=True):
         row[: int(min(mean, 1) * 1024)] = round(max(mean, 1))
-    found = geometric.choose_scales(jnp.asarray(values, jnp.int32))
-    assert np.abs(found - np.arange(geometric.N_SCALES)).max() <= 1  # integers do not have every mean
+    found = adaptive_geometric.choose_scales(jnp.asarray(values, jnp.int32))
+    assert (
+        np.abs(found - np.arange(adaptive_geometric.N_SCALES)).max() <= 1
+    )  # integers do not have every mean
 
 
 def test_token_ranges_are_those_of_tokens() -> None:
-    first, count = entropy.token_ranges()
-    token = jnp.arange(entropy.ESCAPE, dtype=jnp.uint32)
+    first, count = rans.token_ranges()
+    token = jnp.arange(rans.ESCAPE, dtype=jnp.uint32)
     extra = jnp.asarray(count - 1, jnp.uint32)
-    np.testing.assert_array_equal(jnp.abs(entropy.from_token(token, jnp.zeros_like(token))), first)
-    np.testing.assert_array_equal(jnp.abs(entropy.from_token(token, extra)), first + count - 1)
+    np.testing.assert_array_equal(jnp.abs(rans.from_token(token, jnp.zeros_like(token))), first)
+    np.testing.assert_array_equal(jnp.abs(rans.from_token(token, extra)), first + count - 1)

@@ -9,14 +9,14 @@ import pytest
 import tensorstore as ts
 
 import nvc_jax
-from nvc_jax import inspection
-from nvc_jax.demo import SAMPLE
-from nvc_jax.means import block_means
-from nvc_jax.parallel import map_in_order
-from nvc_jax.pipeline import Progress
-from nvc_jax.reader import Reader
-from nvc_jax.streams import read_part
-from nvc_jax.volumes import Metadata, read_metadata, read_volume, write_volume
+from nvc_jax.chunks.preview import block_means
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.compression.compress import Progress
+from nvc_jax.compression.rate_control import read_part
+from nvc_jax.container.reader import Reader
+from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.evaluation import containers
+from nvc_jax.io.volumes import Metadata, read_metadata, read_volume, write_volume
 
 VOLUME = read_volume(SAMPLE)[:61, :40, :44]
 CHUNK = (16, 16, 24)
@@ -48,18 +48,18 @@ def watch_decoding(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
 def test_sources_are_read_piece_by_piece(
     target: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nvc_jax.pipeline._SURVEY_SIDE", 8)
+    monkeypatch.setattr("nvc_jax.compression.compress._SURVEY_SIDE", 8)
     sizes = watch(monkeypatch)
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, **target)
     assert max(sizes) == 16 * 16 * 24
-    inspection.verify(tmp_path / "v.zarr", VOLUME)
+    containers.verify(tmp_path / "v.zarr", VOLUME)
 
 
 @pytest.mark.parametrize("model", ["zero-margin", "two-wide-margin"])
 def test_margins_are_read_with_their_surroundings(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nvc_jax.pipeline._SURVEY_SIDE", 8)
+    monkeypatch.setattr("nvc_jax.compression.compress._SURVEY_SIDE", 8)
     sizes = watch(monkeypatch)
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=(8, 8, 8), model=model)
     assert max(sizes) == (8 if model == "zero-margin" else 40) ** 3
@@ -166,7 +166,7 @@ def test_previews_do_not_decode_the_rest(tmp_path: Path, monkeypatch: pytest.Mon
         raise AssertionError("decoded a whole stream")
 
     for name in ("decode_symbols", "reconstruct", "decode"):
-        monkeypatch.setattr(f"nvc_jax.spectral.{name}", fail)
+        monkeypatch.setattr(f"nvc_jax.spectral.encoder.{name}", fail)
     assert nvc_jax.open(tmp_path / "v.zarr", level="preview").read().result().shape == (8, 5, 6)
 
 

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 import nvc_jax
-from nvc_jax import codec as codec_module
-from nvc_jax import latents
-from nvc_jax.demo import SAMPLE
-from nvc_jax.metrics import psnr_db
-from nvc_jax.volumes import read_volume
+from nvc_jax.autoencoder import latent_stream
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.evaluation.metrics import psnr_db
+from nvc_jax.io.volumes import read_volume
+from nvc_jax.models import codec as codec_module
 
 VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
-encode_integers = jax.jit(latents.encode_integers)
-decode_integers = jax.jit(latents.decode_integers, static_argnums=1)
+encode_integers = jax.jit(latent_stream.encode_integers)
+decode_integers = jax.jit(latent_stream.decode_integers, static_argnums=1)
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +48,18 @@ def test_any_grid_round_trips(shape: tuple[int, int, int, int]) -> None:
 def test_each_dimension_is_predicted_along_what_suits_it(axes: tuple[int, ...]) -> None:
     """Integers that are sums of noise along some axes cost what the noise costs."""
     noise = np.random.default_rng(0).integers(-2, 3, (8, 8, 8, 4))
-    dimensions = [latents._accumulate(jnp.asarray(noise[..., d], jnp.int32), axes) for d in range(4)]
+    dimensions = [latent_stream._accumulate(jnp.asarray(noise[..., d], jnp.int32), axes) for d in range(4)]
     integers = np.stack(dimensions, axis=-1)
     choices = encode_integers(jnp.asarray(integers, jnp.int32), jnp.float32(1)).choices
-    np.testing.assert_array_equal(choices % 8, latents._PREDICTORS.index(axes))
+    np.testing.assert_array_equal(choices % 8, latent_stream._PREDICTORS.index(axes))
     assert used_by(integers) <= used_by(noise) + 8
 
 
 def test_latents_come_back_within_half_a_step() -> None:
     values = np.random.default_rng(0).standard_normal((4, 4, 4, 8)).astype(np.float32)
     for step in (0.01, 0.5):
-        stream = latents.encode_latents(jnp.asarray(values), jnp.float32(step))
-        decoded = np.asarray(latents.decode_latents(stream, grid=(4, 4, 4)))
+        stream = latent_stream.encode_latents(jnp.asarray(values), jnp.float32(step))
+        decoded = np.asarray(latent_stream.decode_latents(stream, grid=(4, 4, 4)))
         assert np.abs(decoded - values).max() <= step / 2 * (1 + 1e-5)
 
 
@@ -82,7 +82,7 @@ def test_rounded_latents_are_what_is_decoded(codec: nvc_jax.Codec, mode: str) ->
     volume = VOLUME.astype(np.float32)
     encoded = nvc_jax.encode_volume(codec, volume)
     assert isinstance(encoded, nvc_jax.Encoded)
-    rounded = latents.Encoded(
+    rounded = latent_stream.Encoded(
         jnp.rint(encoded.latents / 0.25) * 0.25,
         encoded.minimum,
         encoded.maximum,
@@ -134,24 +134,24 @@ def test_runs_inside_shard_map(codec: nvc_jax.Codec) -> None:
 
 def test_payloads_round_trip_and_are_checked() -> None:
     values = np.random.default_rng(0).standard_normal((4, 4, 4, 8)).astype(np.float32)
-    stream = latents.encode_latents(jnp.asarray(values), jnp.float32(0.1))
-    payload = latents.to_bytes(stream)
+    stream = latent_stream.encode_latents(jnp.asarray(values), jnp.float32(0.1))
+    payload = latent_stream.to_bytes(stream)
     assert len(payload) == 8 + 8 + 2 * int(stream.used)
-    restored = latents.from_bytes(payload, (4, 4, 4), 8, 0.1)
-    expected = latents.decode_latents(stream, grid=(4, 4, 4))
-    np.testing.assert_array_equal(latents.decode_latents(restored, grid=(4, 4, 4)), expected)
+    restored = latent_stream.from_bytes(payload, (4, 4, 4), 8, 0.1)
+    expected = latent_stream.decode_latents(stream, grid=(4, 4, 4))
+    np.testing.assert_array_equal(latent_stream.decode_latents(restored, grid=(4, 4, 4)), expected)
     for damaged in (b"", payload[:15], payload[:-1], payload + b"ab", bytes(8) + payload[8:]):
         with pytest.raises(ValueError, match="payload"):
-            latents.from_bytes(damaged, (4, 4, 4), 8, 0.1)
+            latent_stream.from_bytes(damaged, (4, 4, 4), 8, 0.1)
 
 
 def test_damaged_words_decode_to_something() -> None:
     values = np.random.default_rng(0).standard_normal((4, 4, 4, 8)).astype(np.float32)
-    stream = latents.encode_latents(jnp.asarray(values), jnp.float32(0.1))
+    stream = latent_stream.encode_latents(jnp.asarray(values), jnp.float32(0.1))
     noise = np.random.default_rng(0).integers(0, 1 << 16, stream.words.shape[0]).astype(np.uint16)
     choices = jnp.asarray(np.arange(255, 247, -1), jnp.uint8)
     damaged = stream._replace(words=jnp.asarray(noise), choices=choices)
-    assert latents.decode_latents(damaged, grid=(4, 4, 4)).shape == values.shape
+    assert latent_stream.decode_latents(damaged, grid=(4, 4, 4)).shape == values.shape
 
 
 def test_bad_steps_and_foreign_streams_are_named(codec: nvc_jax.Codec) -> None:

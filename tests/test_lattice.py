@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nvc_jax import lattice
-from nvc_jax.normalize import DTYPES
+from nvc_jax.chunks import uniform_quantization
+from nvc_jax.core.normalization import DTYPES
 
 
 @given(st.data(), st.sampled_from(DTYPES))
@@ -13,8 +13,10 @@ def test_ordered_integers_are_ordered_and_come_back(data: st.DataObject, dtype: 
     size = np.dtype(dtype).itemsize
     bits = data.draw(hnp.arrays(f"u{size}", (20,), elements=st.integers(0, 2 ** (8 * size) - 1)))
     values = bits.view(dtype)
-    integers = lattice.to_ordered(values)
-    np.testing.assert_array_equal(lattice.from_ordered(integers, values.dtype).view(bits.dtype), bits)
+    integers = uniform_quantization.to_ordered(values)
+    np.testing.assert_array_equal(
+        uniform_quantization.from_ordered(integers, values.dtype).view(bits.dtype), bits
+    )
     finite = np.isfinite(values)
     order = np.argsort(integers[finite], kind="stable")
     assert (np.diff(values[finite][order].astype(np.float64)) >= 0).all()
@@ -31,34 +33,41 @@ def test_lattices_keep_the_bound(data: st.DataObject, dtype: str, relative: floa
     values = data.draw(hnp.arrays(kind, (30,), elements=elements))
     low, high = float(values.min()), float(values.max())
     bound = relative * (high - low)
-    spacing = lattice.lattice_spacing(kind, low, high, bound)
+    spacing = uniform_quantization.lattice_spacing(kind, low, high, bound)
     if spacing is None:
         assert kind.kind == "f"
         return
-    points = lattice.to_lattice(values, low, spacing)
-    decoded = lattice.from_lattice(points, low, spacing, kind)
+    points = uniform_quantization.to_lattice(values, low, spacing)
+    decoded = uniform_quantization.from_lattice(points, low, spacing, kind)
     assert decoded.dtype == kind
     assert np.abs(decoded.astype(np.float64) - values.astype(np.float64)).max() <= bound
 
 
 def test_lattices_too_fine_for_the_dtype_are_refused() -> None:
-    assert lattice.lattice_spacing(np.dtype("float32"), 0, 1, 1e-8) is None
-    assert lattice.lattice_spacing(np.dtype("float64"), 0, 1, 1e-8) == pytest.approx(2e-8, rel=1e-6)
-    assert lattice.lattice_spacing(np.dtype("float64"), 0, 1, 1e-17) is None
-    assert lattice.lattice_spacing(np.dtype("uint8"), 0, 255, 0.9) == 1
+    assert uniform_quantization.lattice_spacing(np.dtype("float32"), 0, 1, 1e-8) is None
+    assert uniform_quantization.lattice_spacing(np.dtype("float64"), 0, 1, 1e-8) == pytest.approx(
+        2e-8, rel=1e-6
+    )
+    assert uniform_quantization.lattice_spacing(np.dtype("float64"), 0, 1, 1e-17) is None
+    assert uniform_quantization.lattice_spacing(np.dtype("uint8"), 0, 255, 0.9) == 1
 
 
 def test_rounding_stays_within_the_dtype() -> None:
-    assert lattice.round_to(np.array([-3.0, 300.0, 1.5, 2.5]), np.dtype("uint8")).tolist() == [0, 255, 2, 2]
-    assert np.isfinite(lattice.round_to(np.array([1e6, -1e6]), np.dtype("float16"))).all()
+    assert uniform_quantization.round_to(np.array([-3.0, 300.0, 1.5, 2.5]), np.dtype("uint8")).tolist() == [
+        0,
+        255,
+        2,
+        2,
+    ]
+    assert np.isfinite(uniform_quantization.round_to(np.array([1e6, -1e6]), np.dtype("float16"))).all()
 
 
 @pytest.mark.parametrize(("dtype", "low", "spacing"), [("int32", 0.0, 1e300), ("uint8", 1e300, 1.0)])
 def test_lattices_of_no_values_are_refused(dtype: str, low: float, spacing: float) -> None:
     with pytest.raises(ValueError, match="a lattice of"):
-        lattice.from_lattice(np.zeros(1, np.int64), low, spacing, np.dtype(dtype))
+        uniform_quantization.from_lattice(np.zeros(1, np.int64), low, spacing, np.dtype(dtype))
 
 
 def test_damaged_points_saturate() -> None:
-    decoded = lattice.from_lattice(np.array([1 << 52]), 0.0, 1e300, np.dtype("float64"))
+    decoded = uniform_quantization.from_lattice(np.array([1 << 52]), 0.0, 1e300, np.dtype("float64"))
     assert decoded.tolist() == [np.finfo(np.float64).max]

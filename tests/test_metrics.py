@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from nvc_jax import metrics
+from nvc_jax.evaluation import metrics
 
 
 @pytest.fixture(params=[metrics.SLAB_VOXELS, 1], ids=["one-slab", "plane-slabs"])

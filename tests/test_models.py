@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nvc_jax.models import (
+from nvc_jax.autoencoder.networks import (
     VARIANTS,
     ConvolutionalConfig,
     DenseConfig,

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.packing import pack, unpack
+from nvc_jax.core.byte_codecs import pack, unpack
 
 METHODS = ("zstd", "blosc", "crc32c")
 

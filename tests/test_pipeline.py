@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax import inspection
-from nvc_jax.demo import SAMPLE
-from nvc_jax.header import FormatError
-from nvc_jax.models import DenseConfig, init_params
-from nvc_jax.volumes import read_volume, write_volume
+from nvc_jax.autoencoder.networks import DenseConfig, init_params
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.container.metadata import FormatError
+from nvc_jax.evaluation import containers
+from nvc_jax.io.volumes import read_volume, write_volume
 
 CONFIG = DenseConfig(block_size=4, margin=1, latent_dim=3, hidden_sizes=(8,))
 VOLUME = read_volume(SAMPLE)[:21, :30, :43]
@@ -85,7 +85,7 @@ def test_a_custom_model_travels_in_the_container(store: Path, codec: nvc_jax.Cod
     assert sorted(entry.name for entry in store.iterdir()) == ["c", "zarr.json"]
     expected = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME))
     np.testing.assert_array_equal(nvc_jax.open(store).read().result(), expected)
-    assert inspection.describe(store)["chunk"] == [8, 16, 16]
+    assert containers.describe(store)["chunk"] == [8, 16, 16]
 
 
 def test_constant_volumes_are_exact(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_quantized_latents_are_smaller(quantized: Path, tmp_path: Path) -> None:
     floats, integers = (nvc_jax.evaluate(VOLUME, path) for path in (tmp_path / "float.zarr", quantized))
     assert integers["psnr_db"] > floats["psnr_db"] - 1
     assert integers["bits_per_voxel"] < 0.6 * floats["bits_per_voxel"]
-    described = inspection.describe(quantized)
+    described = containers.describe(quantized)
     assert (described["step"], described["chunk"]) == (0.25, [16, 16, 24])
     assert described["bits_per_voxel"] == integers["bits_per_voxel"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvc_jax import demo
-from nvc_jax.checkpoints import shipped_models
-from nvc_jax.cli import main
-from nvc_jax.demo import SAMPLE
-from nvc_jax.volumes import read_volume
+from nvc_jax.cli import demo
+from nvc_jax.cli.commands import main
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.io.volumes import read_volume
+from nvc_jax.models.checkpoints import shipped_models
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

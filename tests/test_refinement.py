@@ -3,9 +3,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax import refinement
-from nvc_jax.models import Params
-from nvc_jax.refinement import N_FEATURES, N_OWN, N_SHARED, init_refinement, refine, refinement_features
+from nvc_jax.autoencoder.networks import Params
+from nvc_jax.spectral import refinement
+from nvc_jax.spectral.refinement import (
+    N_FEATURES,
+    N_OWN,
+    N_SHARED,
+    init_refinement,
+    refine,
+    refinement_features,
+)
 
 GRID = (2, 3, 4)
 N_BLOCKS, N_LATENTS, N_CLASSES, N_WAYS = 24, 80, 5, 3

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax import refining
-from nvc_jax.cells import BLOCK
-from nvc_jax.entropy import N_TOKENS, to_token
-from nvc_jax.fitting import _token_probabilities, fit_profiles
-from nvc_jax.metrics import psnr_db
-from nvc_jax.models import Params, SpectralConfig
-from nvc_jax.normalize import finite_range
-from nvc_jax.profiles import Profiles
-from nvc_jax.refinement import refine
+from nvc_jax.autoencoder.networks import Params, SpectralConfig
+from nvc_jax.core.normalization import finite_range
+from nvc_jax.entropy.rans import N_TOKENS, to_token
+from nvc_jax.evaluation.metrics import psnr_db
+from nvc_jax.spectral.profiles import Profiles
+from nvc_jax.spectral.refinement import refine
+from nvc_jax.spectral.training import refinement
+from nvc_jax.spectral.training.entropy_model import _token_probabilities, fit_profiles
+from nvc_jax.transform.block_dct import BLOCK
 
 SIDE = 32
 GRID = (SIDE // BLOCK,) * 3
@@ -52,7 +52,7 @@ def entropy() -> Profiles:
 def params(entropy: Profiles) -> Params:
     """Of a refinement."""
     volumes = [fronts(seed) for seed in range(8)]
-    return refining.fit_refinement(entropy, volumes, n_steps=200, cubes_per_volume=4, augment=False)
+    return refinement.fit_refinement(entropy, volumes, n_steps=200, cubes_per_volume=4, augment=False)
 
 
 def test_fitting_lowers_the_error_on_other_volumes(entropy: Profiles, params: Params) -> None:
@@ -63,7 +63,7 @@ def test_fitting_lowers_the_error_on_other_volumes(entropy: Profiles, params: Pa
     for seed in (100, 101, 102):
         volume = jnp.asarray(fronts(seed))
         for step in (0.1, 0.3):
-            seen = refining.observe(entropy, volume, *finite_range(volume), jnp.float32(step))
+            seen = refinement.observe(entropy, volume, *finite_range(volume), jnp.float32(step))
             errors = np.asarray(seen.errors)
             corrections = np.asarray(
                 refine(params, seen.values, entropy["order"], seen.classes, seen.ways, GRID)
@@ -90,7 +90,7 @@ def test_fitting_repeats_itself(entropy: Profiles) -> None:
     def fit(seed: int) -> list:
         volumes = [fronts(0), fronts(1)[:20, :24]]
         return jax.tree.leaves(
-            refining.fit_refinement(entropy, volumes, seed=seed, n_steps=5, cubes_per_volume=2)
+            refinement.fit_refinement(entropy, volumes, seed=seed, n_steps=5, cubes_per_volume=2)
         )
 
     first, again, other = fit(0), fit(0), fit(1)

@@ -5,22 +5,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax import regions, transform
-from nvc_jax.blocks import Shape3, grid_shape
-from nvc_jax.cells import BLOCK, N_LATENTS
+from nvc_jax.autoencoder.blocks import Shape3, grid_shape
+from nvc_jax.transform import block_modes, lapped
+from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
 
 EXTENTS = st.tuples(*[st.integers(1, 40)] * 3)
 GRID = (5, 5, 5)
 
 
-forward, inverse = jax.jit(transform.forward), jax.jit(transform.inverse)
-stretch, unstretch = jax.jit(regions.stretch), jax.jit(regions.unstretch)
-make_layout = jax.jit(regions.make_layout, static_argnums=0)
-make_plan = jax.jit(regions.make_plan, static_argnums=1)
-frequencies_by_kind = jax.jit(regions.frequencies_by_kind)
+forward, inverse = jax.jit(lapped.forward), jax.jit(lapped.inverse)
+stretch, unstretch = jax.jit(block_modes.stretch), jax.jit(block_modes.unstretch)
+make_layout = jax.jit(block_modes.make_layout, static_argnums=0)
+make_plan = jax.jit(block_modes.make_plan, static_argnums=1)
+frequencies_by_kind = jax.jit(block_modes.frequencies_by_kind)
 
 
-def layout_for(extent: Shape3) -> regions.Layout:
+def layout_for(extent: Shape3) -> block_modes.Layout:
     return make_layout(GRID, jnp.array(extent, jnp.int32))
 
 
@@ -69,12 +69,12 @@ def test_latents_that_a_short_block_lacks_are_zero_and_errors_weigh_alike(extent
     volume = stretch(jnp.asarray(rng.standard_normal((40,) * 3), jnp.float32), layout.extent)
     present = np.asarray(layout.order)[: int(layout.n_blocks)]
     has = np.asarray(frequencies_by_kind(layout.extent))[np.asarray(layout.kind)]
-    for index in range(len(transform.FILTERS)):
+    for index in range(len(lapped.FILTERS)):
         latents = np.asarray(forward(volume, plan, jnp.int32(index)))
         assert np.abs(latents[present][~has[present]]).max(initial=0) < 1e-4
         noise = np.where(has, rng.standard_normal(latents.shape), 0)[:, 1:]
         changed = latents.copy()
-        changed[:, 1:] += (noise / np.asarray(regions.error_scale(layout))[:, None]).astype(np.float32)
+        changed[:, 1:] += (noise / np.asarray(block_modes.error_scale(layout))[:, None]).astype(np.float32)
         decoded = unstretch(inverse(jnp.asarray(changed), plan, jnp.int32(index)), layout.extent)
         exact = unstretch(inverse(jnp.asarray(latents), plan, jnp.int32(index)), layout.extent)
         inside = tuple(slice(0, side) for side in extent)
@@ -84,17 +84,18 @@ def test_latents_that_a_short_block_lacks_are_zero_and_errors_weigh_alike(extent
 
 @given(EXTENTS, st.integers(0, 2**32 - 1))
 def test_plans_cross_borders_only_between_alike_full_blocks(extent: Shape3, seed: int) -> None:
-    modes = np.random.default_rng(seed).integers(0, regions.N_MODES, (3, 3, 3))
+    modes = np.random.default_rng(seed).integers(0, block_modes.N_MODES, (3, 3, 3))
     count = jnp.array(extent, jnp.int32)
     plan = make_plan(jnp.asarray(modes, jnp.int32), GRID, count)
-    whole = np.asarray(regions.is_whole(GRID, count))
+    whole = np.asarray(block_modes.is_whole(GRID, count))
     for axis in range(3):
         for place in np.argwhere(np.asarray(plan.crossed[axis])):
             beside = place + (np.arange(3) == axis)
             assert (np.minimum((beside[axis] + 1) * BLOCK, 40) <= extent[axis]).all()
             here, there = (tuple(at // 2) for at in (place, beside))
             kinds = [
-                (modes[r] != regions.PLAIN, modes[r] == regions.LARGE and whole[r]) for r in (here, there)
+                (modes[r] != block_modes.PLAIN, modes[r] == block_modes.LARGE and whole[r])
+                for r in (here, there)
             ]
             assert kinds[0] == kinds[1]
             assert kinds[0][0]
@@ -103,20 +104,20 @@ def test_plans_cross_borders_only_between_alike_full_blocks(extent: Shape3, seed
 
 def test_regions_add_up_and_spread() -> None:
     blocks = np.random.default_rng(0).random((5, 4, 3)).astype(np.float32)
-    sums = np.asarray(regions.add_up(jnp.asarray(blocks)))
-    assert sums.shape == regions.region_grid((5, 4, 3)) == (3, 2, 2)
+    sums = np.asarray(block_modes.add_up(jnp.asarray(blocks)))
+    assert sums.shape == block_modes.region_grid((5, 4, 3)) == (3, 2, 2)
     assert sums[2, 1, 1] == pytest.approx(blocks[4:, 2:4, 2:].sum(), rel=1e-5)
-    spread = np.asarray(regions.spread(jnp.asarray(sums), (5, 4, 3)))
+    spread = np.asarray(block_modes.spread(jnp.asarray(sums), (5, 4, 3)))
     assert spread.shape == blocks.shape
     assert spread[4, 3, 2] == sums[2, 1, 1]
 
 
 def test_every_way_has_a_number() -> None:
     numbers = [
-        int(regions.ways(jnp.int32(f), jnp.int32(m)))
-        for f in range(len(transform.FILTERS))
-        for m in range(regions.N_MODES)
+        int(block_modes.ways(jnp.int32(f), jnp.int32(m)))
+        for f in range(len(lapped.FILTERS))
+        for m in range(block_modes.N_MODES)
     ]
-    assert sorted(numbers) == list(range(regions.N_WAYS))
+    assert sorted(numbers) == list(range(block_modes.N_WAYS))
     assert grid_shape((16, 16, 16), BLOCK) == (2, 2, 2)
     assert N_LATENTS == BLOCK**3

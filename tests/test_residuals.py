@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvc_jax import residuals
-from nvc_jax.blocks import Shape3
+from nvc_jax.autoencoder.blocks import Shape3
+from nvc_jax.entropy import lorenzo
 
 ROOM = (9, 8, 12)
 
 
 def round_trip(integers: np.ndarray, room: Shape3 = ROOM) -> bytes:
-    stored = residuals.encode_integers(integers, room)
-    decoded = residuals.decode_integers(stored, integers.shape, room)
+    stored = lorenzo.encode_integers(integers, room)
+    decoded = lorenzo.decode_integers(stored, integers.shape, room)
     assert decoded.dtype == np.int64
     np.testing.assert_array_equal(decoded, integers)
     return stored
@@ -69,27 +69,27 @@ def test_the_estimate_is_near_what_is_stored() -> None:
     rng = np.random.default_rng(0)
     for scale in (2, 30, 1000):
         integers = np.cumsum(np.rint(rng.normal(0, scale, (32, 32, 32))).astype(np.int64), axis=2)
-        bits = 8 * len(residuals.encode_integers(integers, (32, 32, 32))) / integers.size
-        assert 0.7 * bits < residuals.estimate_bits(integers) < 1.3 * bits
+        bits = 8 * len(lorenzo.encode_integers(integers, (32, 32, 32))) / integers.size
+        assert 0.7 * bits < lorenzo.estimate_bits(integers) < 1.3 * bits
 
 
-STORED = residuals.encode_integers(np.random.default_rng(0).integers(0, 2**35, ROOM), ROOM)
+STORED = lorenzo.encode_integers(np.random.default_rng(0).integers(0, 2**35, ROOM), ROOM)
 
 
 @pytest.mark.parametrize("length", [0, 10, len(STORED) - 1])
 def test_cut_integers_are_an_error(length: int) -> None:
     with pytest.raises(ValueError, match="coded integers"):
-        residuals.decode_integers(STORED[:length], ROOM, ROOM)
+        lorenzo.decode_integers(STORED[:length], ROOM, ROOM)
 
 
 @pytest.mark.parametrize(("offset", "value"), [(0, 200), (1, 64), (2, 64), (3, 99)])
 def test_impossible_heads_are_an_error(offset: int, value: int) -> None:
     damaged = STORED[:offset] + bytes([value]) + STORED[offset + 1 :]
     with pytest.raises(ValueError, match="coded integers"):
-        residuals.decode_integers(damaged, ROOM, ROOM)
+        lorenzo.decode_integers(damaged, ROOM, ROOM)
 
 
 def test_impossible_lanes_are_an_error() -> None:
     damaged = STORED[:8] + struct.pack("<I", 10**6) + STORED[12:]
     with pytest.raises(ValueError, match="contradicts"):
-        residuals.decode_integers(damaged, ROOM, ROOM)
+        lorenzo.decode_integers(damaged, ROOM, ROOM)

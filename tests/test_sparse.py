@@ -3,18 +3,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvc_jax import sparse
+from nvc_jax.entropy import sparse_integers
 
 
 def encode(integers: np.ndarray) -> bytes:
     positions = np.flatnonzero(integers)
-    return sparse.encode_sparse(positions, integers.reshape(-1)[positions], integers.shape)
+    return sparse_integers.encode_sparse(positions, integers.reshape(-1)[positions], integers.shape)
 
 
 def round_trip(integers: np.ndarray) -> bytes:
     stored = encode(integers)
     decoded = np.zeros_like(integers)
-    positions, values = sparse.decode_sparse(stored, integers.shape)
+    positions, values = sparse_integers.decode_sparse(stored, integers.shape)
     decoded.reshape(-1)[positions] = values
     np.testing.assert_array_equal(decoded, integers)
     assert (values != 0).all()
@@ -52,11 +52,11 @@ STORED = encode(np.eye(20, dtype=np.int64)[None] * 3)
 @pytest.mark.parametrize("length", [0, 5, 10, len(STORED) - 1])
 def test_cut_integers_are_an_error(length: int) -> None:
     with pytest.raises(ValueError, match=r"sparse|contradicts"):
-        sparse.decode_sparse(STORED[:length], (1, 20, 20))
+        sparse_integers.decode_sparse(STORED[:length], (1, 20, 20))
 
 
 def test_integers_of_other_shapes_are_an_error() -> None:
     with pytest.raises(ValueError, match="outside"):
-        sparse.decode_sparse(STORED, (1, 20, 12))
+        sparse_integers.decode_sparse(STORED, (1, 20, 12))
     with pytest.raises(ValueError, match="sparse"):
-        sparse.decode_sparse(STORED, (1, 1, 2))
+        sparse_integers.decode_sparse(STORED, (1, 1, 2))

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nvc_jax import specials
-from nvc_jax.normalize import DTYPES
+from nvc_jax.chunks import special_values
+from nvc_jax.core.normalization import DTYPES
 
 SHAPES = hnp.array_shapes(min_dims=3, max_dims=3, max_side=6)
 
@@ -16,19 +16,19 @@ def test_every_bit_pattern_comes_back(data: st.DataObject, dtype: str, shape: tu
     bits = data.draw(hnp.arrays(f"u{size}", shape, elements=st.integers(0, 2 ** (8 * size) - 1)))
     ordinary = data.draw(hnp.arrays(bool, shape))
     values = bits.view(dtype)
-    stored = specials.encode_specials(values, ordinary)
+    stored = special_values.encode_specials(values, ordinary)
     assert (stored == b"") == ordinary.all()
     restored = np.zeros_like(values)
-    specials.restore_specials(restored, stored)
-    np.testing.assert_array_equal(specials.as_bits(restored)[~ordinary], bits[~ordinary])
-    assert not specials.as_bits(restored)[ordinary].any()
+    special_values.restore_specials(restored, stored)
+    np.testing.assert_array_equal(special_values.as_bits(restored)[~ordinary], bits[~ordinary])
+    assert not special_values.as_bits(restored)[ordinary].any()
 
 
 def test_more_patterns_than_the_table_holds() -> None:
     values = np.arange(16**3, dtype=np.float32).reshape(16, 16, 16)
     ordinary = values % 2 == 0
     restored = np.zeros_like(values)
-    specials.restore_specials(restored, specials.encode_specials(values, ordinary))
+    special_values.restore_specials(restored, special_values.encode_specials(values, ordinary))
     np.testing.assert_array_equal(restored, np.where(ordinary, 0, values))
 
 
@@ -39,30 +39,30 @@ def ocean() -> np.ndarray:
 
 def test_holes_are_filled_within_the_range_of_the_rest() -> None:
     volume = ocean()
-    ordinary = specials.is_ordinary(volume, [float(np.float32(-1e10))])
-    filled = specials.fill_smoothly(np.where(ordinary, volume, 0), ordinary)
+    ordinary = special_values.is_ordinary(volume, [float(np.float32(-1e10))])
+    filled = special_values.fill_smoothly(np.where(ordinary, volume, 0), ordinary)
     np.testing.assert_array_equal(filled[ordinary], volume[ordinary])
     assert volume[ordinary].min() <= filled.min()
     assert filled.max() <= volume[ordinary].max()
-    last = specials.fill_with_last(volume, ordinary)
+    last = special_values.fill_with_last(volume, ordinary)
     np.testing.assert_array_equal(last[ordinary], volume[ordinary])
     assert np.isin(last, volume[ordinary]).all()
 
 
 def test_volumes_without_ordinary_values_are_filled_too() -> None:
     nothing = np.zeros((3, 3, 3), bool)
-    assert not specials.fill_smoothly(np.ones((3, 3, 3), np.float32), nothing).any()
-    assert specials.ordinary_range(np.ones((3, 3, 3)), nothing) == (0.0, 0.0)
+    assert not special_values.fill_smoothly(np.ones((3, 3, 3), np.float32), nothing).any()
+    assert special_values.ordinary_range(np.ones((3, 3, 3)), nothing) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("cut", [1, 10, 20])
 def test_damaged_specials_are_errors(cut: int) -> None:
     volume = ocean()
-    stored = specials.encode_specials(volume, volume > -1)
+    stored = special_values.encode_specials(volume, volume > -1)
     with pytest.raises(ValueError, match="special"):
-        specials.restore_specials(np.zeros_like(volume), stored[:-cut])
+        special_values.restore_specials(np.zeros_like(volume), stored[:-cut])
     with pytest.raises(ValueError, match=r"labels|zstd"):
-        specials.restore_specials(np.zeros((12, 20, 31), np.float32), stored)
+        special_values.restore_specials(np.zeros((12, 20, 31), np.float32), stored)
 
 
 def test_blocks_are_filled_with_their_means() -> None:
@@ -70,8 +70,8 @@ def test_blocks_are_filled_with_their_means() -> None:
     ordinary = np.ones(volume.shape, bool)
     ordinary[0, 0, :3] = False
     ordinary[4:, 4:, 4:] = False
-    filled = specials.fill_blocks(volume, ordinary, 4, -1.0)
+    filled = special_values.fill_blocks(volume, ordinary, 4, -1.0)
     np.testing.assert_array_equal(filled[ordinary], volume[ordinary])
     assert filled[0, 0, 0] == pytest.approx(volume[:4, :4, :4][ordinary[:4, :4, :4]].mean())
     assert (filled[4:, 4:, 4:] == -1).all()
-    assert specials.fill_blocks(volume, np.ones_like(ordinary), 4, 0.0) is volume
+    assert special_values.fill_blocks(volume, np.ones_like(ordinary), 4, 0.0) is volume

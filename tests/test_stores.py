@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorstore as ts
 
-from nvc_jax.volumes import Metadata, open_volume, read_metadata, read_volume, write_volume
+from nvc_jax.io.volumes import Metadata, open_volume, read_metadata, read_volume, write_volume
 
 VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax import systematic
+from nvc_jax.core import systematic_sampling
 
-draw = jax.jit(systematic.draw, static_argnums=2)
+draw = jax.jit(systematic_sampling.draw, static_argnums=2)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 20))

@@ -5,10 +5,10 @@ import jax
 import numpy as np
 import pytest
 
-from nvc_jax import training
-from nvc_jax.datasets import BlockBatches, block_batches
-from nvc_jax.models import DenseConfig
-from nvc_jax.training import Progress, TrainingConfig, train
+from nvc_jax.autoencoder import training
+from nvc_jax.autoencoder.networks import DenseConfig
+from nvc_jax.autoencoder.training import Progress, TrainingConfig, train
+from nvc_jax.training.datasets import BlockBatches, block_batches
 
 MODEL = DenseConfig(block_size=4, margin=1, hidden_sizes=(16,), latent_dim=6)
 CONFIG = TrainingConfig(MODEL, epochs=3, batch_size=8, learning_rate=3e-3, steps_per_dispatch=5)

@@ -3,13 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax import regions, transform
-from nvc_jax.blocks import Shape3, grid_shape
-from nvc_jax.cells import BLOCK, N_LATENTS, dct_matrix, from_cells, to_cells
-from nvc_jax.transform import Plan
+from nvc_jax.autoencoder.blocks import Shape3, grid_shape
+from nvc_jax.transform import block_modes, lapped
+from nvc_jax.transform.block_dct import BLOCK, N_LATENTS, dct_matrix, from_cells, to_cells
+from nvc_jax.transform.lapped import Plan
 
-FILTER_INDICES = range(len(transform.FILTERS))
-forward, inverse = jax.jit(transform.forward), jax.jit(transform.inverse)
+FILTER_INDICES = range(len(lapped.FILTERS))
+forward, inverse = jax.jit(lapped.forward), jax.jit(lapped.inverse)
 
 
 def volume(shape: tuple[int, int, int] = (16, 24, 40)) -> np.ndarray:
@@ -20,13 +20,13 @@ def volume(shape: tuple[int, int, int] = (16, 24, 40)) -> np.ndarray:
 
 def plan_for(shape: Shape3, modes: int | np.ndarray) -> Plan:
     grid = grid_shape(shape, BLOCK)
-    filled = jnp.broadcast_to(jnp.asarray(modes, jnp.int32), regions.region_grid(grid))
-    return regions.make_plan(filled, grid, jnp.array(shape, jnp.int32))
+    filled = jnp.broadcast_to(jnp.asarray(modes, jnp.int32), block_modes.region_grid(grid))
+    return block_modes.make_plan(filled, grid, jnp.array(shape, jnp.int32))
 
 
 def random_modes(shape: Shape3, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return rng.integers(0, regions.N_MODES, regions.region_grid(grid_shape(shape, BLOCK)))
+    return rng.integers(0, block_modes.N_MODES, block_modes.region_grid(grid_shape(shape, BLOCK)))
 
 
 def test_cells_are_the_voxels_of_blocks() -> None:
@@ -55,10 +55,10 @@ def test_slabs_change_nothing(layers: int, per_slab: int) -> None:
     whole = forward(original, plan, index)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_ANALYSED_AT_ONCE", "_SYNTHESIZED_AT_ONCE"):
-            patch.setattr(transform, name, per_slab * 6)
+            patch.setattr(lapped, name, per_slab * 6)
         # Lambdas, for jax.jit to compile them anew.
-        sliced = jax.jit(lambda *given: transform.forward(*given))(original, plan, index)
-        back = jax.jit(lambda *given: transform.inverse(*given))(whole, plan, index)
+        sliced = jax.jit(lambda *given: lapped.forward(*given))(original, plan, index)
+        back = jax.jit(lambda *given: lapped.inverse(*given))(whole, plan, index)
     np.testing.assert_allclose(sliced, whole, atol=1e-5)
     np.testing.assert_allclose(back, original, atol=2e-5)
 
@@ -66,11 +66,11 @@ def test_slabs_change_nothing(layers: int, per_slab: int) -> None:
 def test_one_dimension_matches_the_definition() -> None:
     """A volume that varies along x alone: filter each border, then take DCTs."""
     line = volume((8, 8, 32))[0, 0]
-    plan = plan_for((8, 8, 32), regions.LAPPED)
-    for index, name in enumerate(transform.FILTERS):
-        matrix = transform._border_matrix(transform._rotation(name))
+    plan = plan_for((8, 8, 32), block_modes.LAPPED)
+    for index, name in enumerate(lapped.FILTERS):
+        matrix = lapped._border_matrix(lapped._rotation(name))
         # Only the filter's own axis has borders that are crossed: the first block has none before it.
-        norms = transform._tables()[2][index, [1, 3, 3, 2]]
+        norms = lapped._tables()[2][index, [1, 3, 3, 2]]
         expected = line.copy()
         for border in (8, 16, 24):
             expected[border - 4 : border + 4] = matrix @ line[border - 4 : border + 4]
@@ -81,7 +81,7 @@ def test_one_dimension_matches_the_definition() -> None:
 
 def test_a_large_block_is_one_dct_of_16() -> None:
     original = volume((16, 16, 16))
-    plan = plan_for((16, 16, 16), regions.LARGE)
+    plan = plan_for((16, 16, 16), block_modes.LARGE)
     latents = np.asarray(forward(jnp.asarray(original), plan, jnp.int32(0)))
     matrix = dct_matrix(16)
     expected = np.einsum("zyx,az,by,cx->abc", original, matrix, matrix, matrix)
@@ -94,17 +94,17 @@ def test_a_large_block_is_one_dct_of_16() -> None:
     assert np.abs(latents[:, 0] - means).max() < 0.2 * np.abs(means).max()
 
 
-@pytest.mark.parametrize("mode", range(regions.N_MODES))
+@pytest.mark.parametrize("mode", range(block_modes.N_MODES))
 def test_the_plain_and_the_orthonormal_keep_energy(mode: int) -> None:
     original = volume((16, 32, 48))
     for name in ("none", "orthonormal"):
-        index = jnp.int32(transform.FILTERS.index(name))
+        index = jnp.int32(lapped.FILTERS.index(name))
         latents = forward(jnp.asarray(original), plan_for(original.shape, mode), index)
         assert float((latents**2).sum()) == pytest.approx(float((original**2).sum()), rel=1e-4)
 
 
 @pytest.mark.parametrize("index", FILTER_INDICES)
-@pytest.mark.parametrize("mode", range(regions.N_MODES))
+@pytest.mark.parametrize("mode", range(block_modes.N_MODES))
 def test_errors_of_latents_add_up_in_the_volume(index: int, mode: int) -> None:
     noise = np.random.default_rng(1).standard_normal((8 * 8 * 8, N_LATENTS)).astype(np.float32)
     plan = plan_for((64, 64, 64), mode)

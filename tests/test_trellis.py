@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax import entropy, regions, scan, trellis
-from nvc_jax.cells import BLOCK, N_LATENTS
-from nvc_jax.classes import BITS_PER_ERROR, ClassModel, plain_steps
-from nvc_jax.fitting import _token_probabilities, _with_escapes
+from nvc_jax.entropy import rans
+from nvc_jax.spectral import scan_order, trellis
+from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, ClassModel, plain_steps
+from nvc_jax.spectral.training.entropy_model import _token_probabilities, _with_escapes
+from nvc_jax.transform import block_modes
+from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
 
 N_CLASSES, N_TABLES = 2, 2
 P_THERE = np.array([0.3, 0.8, 0.45, 0.9])  # tables of the first quantiser, then of the second
@@ -21,10 +23,10 @@ def make_model() -> ClassModel:
     tables = rng.integers(0, N_TABLES, (N_CLASSES, N_LATENTS))
     tables[:, 0] = 2 * N_TABLES + np.arange(N_CLASSES)
     shared = _with_escapes(_token_probabilities(P_THERE, DECAY))
-    rows = np.concatenate([shared, np.ones((N_CLASSES, entropy.N_TOKENS))])
-    ones = jnp.ones((1, entropy.N_TOKENS), jnp.uint16)
+    rows = np.concatenate([shared, np.ones((N_CLASSES, rans.N_TOKENS))])
+    ones = jnp.ones((1, rans.N_TOKENS), jnp.uint16)
     return ClassModel(
-        frequencies=jnp.asarray(entropy.quantize_frequencies(rows)),
+        frequencies=jnp.asarray(rans.quantize_frequencies(rows)),
         bits=jnp.ones((N_TABLES, 3), jnp.float32),
         shrink=jnp.zeros((2 * N_TABLES, 2), jnp.float32),
         order=jnp.asarray(1 + rng.permutation(N_LATENTS - 1), jnp.int32),
@@ -51,13 +53,13 @@ def cost(values: np.ndarray, tables: np.ndarray, integers: tuple[int, ...], end:
         total += BITS_PER_ERROR * plain_steps(MODEL) ** 2 * (value - point) ** 2
         if place < end:
             row = frequencies[table + quantizer * N_TABLES]
-            token = int(entropy.to_token(jnp.int32(integer))[0])
-            total += entropy.PRECISION - np.log2(row[token])
+            token = int(rans.to_token(jnp.int32(integer))[0])
+            total += rans.PRECISION - np.log2(row[token])
     return total
 
 
-def layout_of(n: int) -> regions.Layout:
-    return regions.make_layout((n, 1, 1), jnp.array([BLOCK * n, BLOCK, BLOCK], jnp.int32))
+def layout_of(n: int) -> block_modes.Layout:
+    return block_modes.make_layout((n, 1, 1), jnp.array([BLOCK * n, BLOCK, BLOCK], jnp.int32))
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 2.5])
@@ -69,7 +71,7 @@ def test_no_way_is_better(scale: float) -> None:
     order, classes = np.asarray(MODEL.order), np.arange(n) % N_CLASSES
     values[:, order[:count]] = np.clip(rng.laplace(0, scale, (n, count)), -2.9, 2.9)
     layout, counts = layout_of(n), jnp.full(n, count, jnp.int32)
-    places = scan.make_places(MODEL, layout)
+    places = scan_order.make_places(MODEL, layout)
     points = quantize(
         MODEL, places, layout.kind, jnp.asarray(values), jnp.asarray(classes, jnp.int32), counts
     )
@@ -96,7 +98,7 @@ def test_results_do_not_depend_on_what_is_decided_together() -> None:
     classes = jnp.asarray(rng.integers(0, N_CLASSES, n), jnp.int32)
     counts = jnp.asarray(rng.integers(0, N_LATENTS, n), jnp.int32)
     layout = layout_of(n)
-    places = scan.make_places(MODEL, layout)
+    places = scan_order.make_places(MODEL, layout)
     together = quantize(MODEL, places, layout.kind, values, classes, counts)
     apart = [
         quantize(MODEL, places, layout.kind[:1], values[i : i + 1], classes[i : i + 1], counts[i : i + 1])
@@ -115,7 +117,7 @@ def test_huge_and_tiny_latents_keep_their_values() -> None:
     values = np.zeros((2, N_LATENTS), np.float32)
     values[0, np.asarray(MODEL.order)[:40]] = np.geomspace(1e-3, 30000, 40)
     layout = layout_of(2)
-    places = scan.make_places(MODEL, layout)
+    places = scan_order.make_places(MODEL, layout)
     counts = jnp.array([48, 48], jnp.int32)
     points = quantize(MODEL, places, layout.kind, jnp.asarray(values), jnp.zeros(2, jnp.int32), counts)
     large = values > 5

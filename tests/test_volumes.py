@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from nvc_jax.volumes import Metadata, open_volume, read_metadata, read_volume, write_volume
+from nvc_jax.io.volumes import Metadata, open_volume, read_metadata, read_volume, write_volume
 
 VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
 

@@ -13,13 +13,13 @@ import zarr
 from zarr.storage import ZipStore
 
 import nvc_jax
-from nvc_jax.chunks import ChunkCodec
-from nvc_jax.demo import SAMPLE
-from nvc_jax.header import FormatError
-from nvc_jax.models import DenseConfig, init_params
-from nvc_jax.payloads import PayloadDecoder
-from nvc_jax.reader import Reader
-from nvc_jax.volumes import read_volume
+from nvc_jax.autoencoder.networks import DenseConfig, init_params
+from nvc_jax.chunks.spectral_chunk import ChunkCodec
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.container.chunk_decoder import PayloadDecoder
+from nvc_jax.container.metadata import FormatError
+from nvc_jax.container.reader import Reader
+from nvc_jax.io.volumes import read_volume
 
 VOLUME = read_volume(SAMPLE)[:37, :40, :43].astype(np.float32)
 VOLUME[3:9, 4:7, :5] = np.nan

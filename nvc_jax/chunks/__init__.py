@@ -1,0 +1,1 @@
+"""One chunk of a volume to one payload and back."""

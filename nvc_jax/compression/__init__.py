@@ -1,0 +1,1 @@
+"""Volumes to containers and back."""

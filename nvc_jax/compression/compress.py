@@ -1,0 +1,405 @@
+"""Volumes to containers and back, chunk by chunk: ``compress``, ``decompress``, ``open``."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorstore as ts
+
+from nvc_jax.autoencoder.blocks import Shape3, check_shape
+from nvc_jax.autoencoder.networks import SpectralConfig
+from nvc_jax.chunks.halo import ChunkedLatents
+from nvc_jax.chunks.spectral_chunk import Target
+from nvc_jax.compression.options import (
+    DEFAULT_MODEL,
+    check_chunk,
+    check_part,
+    check_shard,
+    check_target,
+    default_chunk,
+    default_shard,
+    model_name,
+)
+from nvc_jax.compression.rate_control import (
+    ChunkedVolume,
+    Slices,
+    chunk_extent,
+    chunk_places,
+    place_of,
+    read_part,
+    spread,
+)
+from nvc_jax.compression.value_range import Survey, survey
+from nvc_jax.container import store as store_module
+from nvc_jax.container.metadata import Header
+from nvc_jax.container.reader import Reader
+from nvc_jax.container.store import Index, Store
+from nvc_jax.core.byte_codecs import pack
+from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.normalization import check_narrow
+from nvc_jax.io.locations import Location, local_path
+from nvc_jax.io.metadata import Metadata
+from nvc_jax.io.volumes import check_writable, open_volume, read_metadata
+from nvc_jax.io.writers import writing
+from nvc_jax.models.checkpoints import embed_model, find_checkpoint, model_sha256
+from nvc_jax.models.codec import Codec, load_codec
+from nvc_jax.transform.block_dct import BLOCK
+
+DEFAULT_CACHE_BYTES = 1 << 28
+_SURVEY_SIDE = 128
+_N_FINGERPRINTED = 4
+
+Region = tuple[slice, slice, slice]
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far ``compress`` or ``decompress`` is.
+
+    Attributes:
+        done_bytes: of the volume, in its own dtype.
+        total_bytes: of the volume, or of this writer's part of it.
+        stored_bytes: payload that ``done_bytes`` take in the container.
+    """
+
+    done_bytes: int
+    total_bytes: int
+    stored_bytes: int
+
+
+def compress(
+    source: Any,
+    destination: Location,
+    *,
+    model: str | Path | Codec = DEFAULT_MODEL,
+    max_error: float | None = None,
+    relative_error: float | None = None,
+    psnr: float | None = None,
+    step: float | None = None,
+    lossless: bool = False,
+    fill_values: Sequence[float] = (),
+    chunk: Shape3 | None = None,
+    shard: Shape3 | None = None,
+    part: tuple[int, int] | None = None,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> bool:
+    """Compress a volume, which may be larger than memory, into a container.
+
+    At most one of ``max_error``, ``relative_error``, ``psnr``, ``step`` and ``lossless`` says what to keep
+    to; without one, spectral models take a step of 0.01 and the paper's models leave their latents float32.
+    The range is max − min of what is finite and no fill value. NaN, infinities and fill values are kept
+    exactly.
+
+    Args:
+        source: a volume as ``nvc_jax.io.volumes.open_volume`` takes it, read chunk by chunk; the paper's
+            models do not take 32 bit integers and float64.
+        destination: directory of the container, a ``.zip`` file, a URL or a TensorStore spec; an existing
+            Zarr store there is replaced.
+        model: name of a shipped model, path of a checkpoint, or a codec. It is kept in the container
+            unless it ships with the package.
+        max_error: no voxel differs by more, in the volume's units.
+        relative_error: no voxel differs by more than this share of the range.
+        psnr: dB to reach, within 0.1, relative to the range; margins blended.
+        step: of the quantiser, as ``encode_volume`` takes it: for spectral models relative to the range,
+            for the paper's in the unit of their latents.
+        lossless: every bit comes back.
+        fill_values: values that stand for what is missing. A value at an end of the range that stands for
+            1 % of the volume, far from all others, is found without being named.
+        chunk: (z, y, x) voxels to a chunk, the unit of reading: multiples of the model's block size;
+            None for about 128³, or 64³ in volumes of more than 512³ voxels.
+        shard: (z, y, x) voxels to a stored object, multiples of the chunk's; None for one object a chunk, or
+            4³ chunks where there are more than 512.
+        part: (i, n) for the i-th, from 0 on, of n processes that write one container with the same
+            arguments, each its share of the objects. Who comes last completes it. What a killed process
+            has not written, it writes when it is called again.
+        resume: go on with what an interrupted run with the same arguments left.
+        on_progress: called after every chunk.
+
+    Returns:
+        Whether the container is whole: False where other writers have yet to write their parts.
+
+    Raises:
+        FileExistsError: ``destination`` is a directory that is no Zarr store.
+        FileNotFoundError: there is no such source, model or directory to write to.
+        TypeError: the dtype is not supported.
+        ValueError: a wrong chunk, bound, step or PSNR, more than one of them, a PSNR that the model does not
+            reach on this volume, a volume of another rank, or an empty one.
+    """
+    store_module.check_destination(destination)
+    _check_apart(source, destination)
+    if part is not None:
+        check_part(part)
+    fill_values = tuple(map(float, fill_values))
+    codec = model if isinstance(model, Codec) else load_codec(model)
+    asked = check_target(
+        codec, max_error=max_error, relative_error=relative_error, psnr=psnr, step=step, lossless=lossless
+    )
+    volume = open_volume(source)
+    shape, block_size = check_shape(volume.shape), codec.config.block_size
+    _check_stores_apart(volume, destination)
+    chunk, shard = _layout(shape, block_size, chunk, shard)
+    if not isinstance(codec.config, SpectralConfig):
+        check_narrow(volume.dtype.numpy_dtype)
+    about, sha256 = read_metadata(source), model_sha256(codec.config, codec.params)
+    begun = store_module.find_started(destination) if part is not None else None
+    found = _survey(volume, chunk, fill_values) if begun is None else _known(begun)
+    coder = (ChunkedVolume if isinstance(codec.config, SpectralConfig) else ChunkedLatents)(
+        codec, volume, chunk, found
+    )
+    bounds = {"max_error": begun.max_error, "step": begun.step} if begun else _bounds(coder, found, asked)
+    header = Header(
+        shape=shape,
+        dtype=str(volume.dtype.numpy_dtype),
+        chunk=chunk,
+        shard=shard,
+        model=model_name(model),
+        sha256=sha256,
+        embedded=_embed(codec, sha256),
+        target=asked,
+        minimum=found.low,
+        maximum=found.high,
+        fill_values=found.fill_values,
+        fingerprint=_fingerprint(volume, chunk),
+        dimension_names=about.dimension_names or ("z", "y", "x"),
+        attributes=about.as_attributes(),
+        **bounds,
+    )
+    if part is not None and begun is None and store_module.is_made(destination, header):
+        return True  # by the others, and an earlier call for this part
+    with store_module.create(destination, header, resume=resume, shared=part is not None) as store:
+        _write(store, coder, part or (0, 1), resume or part is not None, on_progress)
+    return part is None or store_module.is_made(destination, header)
+
+
+def _layout(
+    shape: Shape3, block_size: int, chunk: Shape3 | None, shard: Shape3 | None
+) -> tuple[Shape3, Shape3 | None]:
+    """Chunk and shard in voxels, those that were asked for or the usual; no shard where it is one chunk."""
+    if chunk is None:
+        chunk = default_chunk(shape, block_size)
+    check_chunk(chunk, block_size)
+    chunk = check_shape(tuple(map(int, chunk)))
+    if shard is None:
+        shard = default_shard(shape, chunk)
+    if shard is None:
+        return chunk, None
+    check_shard(shard, chunk)
+    shard = check_shape(tuple(map(int, shard)))
+    return chunk, None if shard == chunk else shard
+
+
+def _fingerprint(volume: ts.TensorStore, chunk: Shape3) -> int:
+    """The CRC-32C of a few chunks of a volume."""
+    places = spread(chunk_places(volume.shape, chunk), _N_FINGERPRINTED)
+    sealed = pack(b"".join(read_part(volume, place).tobytes() for place in places), "crc32c")
+    return int.from_bytes(sealed[-4:], "little")
+
+
+def _survey(volume: ts.TensorStore, chunk: Shape3, fill_values: Sequence[float]) -> Survey:
+    """The range and the fill values of a volume, read in pieces at least as large as usual chunks."""
+    piece = check_shape(tuple(max(side, _SURVEY_SIDE) for side in chunk))
+    places = chunk_places(volume.shape, piece)
+    return survey(map_in_order(lambda place: read_part(volume, place), places), fill_values)
+
+
+def _known(begun: Header) -> Survey:
+    return Survey(begun.minimum, begun.maximum, begun.fill_values)
+
+
+def _embed(codec: Codec, sha256: str) -> dict[str, Any] | None:
+    """The model, unless every installation has it."""
+    try:
+        find_checkpoint(sha256)
+    except FileNotFoundError:
+        return embed_model(codec.config, codec.params)
+    return None
+
+
+def _bounds(
+    coder: ChunkedVolume | ChunkedLatents, found: Survey, asked: dict[str, float | bool]
+) -> dict[str, float | None]:
+    """The fields ``max_error`` and ``step`` of the header."""
+    ((name, value),) = asked.items()
+    if isinstance(coder, ChunkedLatents):
+        return {"step": coder.step_for_psnr(value) if name == "psnr" else asked.get("step")}
+    extent = found.high - found.low
+    if not math.isfinite(extent) and name not in ("max_error", "lossless"):
+        raise ValueError(
+            f"`{name}` (={value}) is relative to a range, [{found.low}, {found.high}], beyond float64's"
+        )
+    if name == "psnr":
+        return {"step": coder.step_for_psnr(value)}
+    if name == "step":
+        return {"step": value * extent}
+    bound = 0.0 if name == "lossless" else value * (extent if name == "relative_error" else 1.0)
+    return {"max_error": bound, "step": coder.step_for_bound(bound) if bound > 0 else None}
+
+
+def _write(
+    store: Store,
+    coder: ChunkedVolume | ChunkedLatents,
+    part: tuple[int, int],
+    resume: bool,
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    """Encode and store a part of the objects: while chunks are in work, others are read and written."""
+    header = store.header
+    mine = [index for number, index in enumerate(store.objects()) if number % part[1] == part[0]]
+    item_bytes = np.dtype(header.dtype).itemsize
+
+    def volume_bytes(chunks: Sequence[Index]) -> int:
+        return item_bytes * sum(math.prod(chunk_extent(c, header.chunk, header.shape)) for c in chunks)
+
+    def encode(index: Index) -> bytes:
+        place = place_of(index, header.chunk, header.shape)
+        if isinstance(coder, ChunkedLatents):
+            return coder.encode(place, header.step)
+        return coder.encode(place, Target(header.max_error, header.step or 0.0))
+
+    def missing() -> Iterator[Index]:
+        for index in mine:
+            if not (resume and store.has_object(index)):
+                yield from store.chunks_of(index)
+
+    total = sum(volume_bytes(store.chunks_of(index)) for index in mine)
+    done = stored = 0
+    payloads: dict[Index, bytes] = {}
+    with contextlib.closing(map_in_order(lambda index: (index, encode(index)), missing())) as encoded:
+        for index, payload in encoded:
+            payloads[index] = payload
+            done, stored = done + volume_bytes([index]), stored + len(payload)
+            home = tuple(i // n for i, n in zip(index, header.chunks_per_object, strict=True))
+            if len(payloads) == len(store.chunks_of(home)):
+                store.write_object(home, payloads)
+                payloads = {}
+            if on_progress is not None:
+                on_progress(Progress(done, total, stored))
+
+
+def decompress(
+    store: Location,
+    destination: Path | str,
+    *,
+    region: Region | None = None,
+    mode: str = "blend",
+    level: str = "full",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """Decompress a container, or a region of it, into a file, chunk by chunk.
+
+    Args:
+        store: the container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
+        destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``) or ``.zarr``; an
+            existing one is replaced.
+        region: (z, y, x) slices without steps, of the level; None for all of it. Only the chunks that the
+            region touches are read and decoded, and their neighbours where margins are blended.
+        mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
+        level: ``"full"``, or ``"preview"`` for the means of 8³ voxels; see ``open``.
+        on_progress: called after every chunk.
+
+    Raises:
+        FileExistsError: ``destination`` is a directory that is no Zarr store.
+        FileNotFoundError: there is no such store or directory to write to.
+        FormatError: the store is damaged or no container.
+        ValueError: a region outside the volume, an unknown mode, or a file name of the wrong form.
+    """
+    reader = Reader(store, mode, level)
+    bounds = _check_region(region, reader.shape)
+    destination = Path(destination)
+    _check_apart(store, destination)
+    shape = check_shape(tuple(part.stop - part.start for part in bounds))
+    check_writable(destination, shape, reader.dtype)
+    with writing(destination, shape, reader.dtype, metadata=_metadata(reader, bounds)) as target:
+        total, done = math.prod(shape) * reader.dtype.itemsize, 0
+
+        def move(piece: tuple[Index, Slices, Slices]) -> int:
+            index, into, of = piece
+            values = reader.decode_chunk(index)[of]
+            target[into].write(values).result()
+            return values.nbytes
+
+        with contextlib.closing(map_in_order(move, reader.pieces(bounds))) as moved:
+            for n_bytes in moved:
+                done += n_bytes
+                if on_progress is not None:
+                    on_progress(Progress(done, total, 0))
+
+
+def _metadata(reader: Reader, region: Slices) -> Metadata:
+    """What the container keeps of the source's coordinates, for a region of a level."""
+    about = Metadata.of_attributes(reader.header.dimension_names, reader.header.attributes)
+    if about.spacing is None:
+        return about
+    # Voxel i of a level stands for some of the volume, whose middle is where it lies.
+    by = BLOCK if reader.level == "preview" else 1
+    spacing, origin = np.array(about.spacing), np.array(about.origin or (0.0, 0.0, 0.0))
+    origin += spacing * (np.array([part.start * by for part in region]) + (by - 1) / 2)
+    return dataclasses.replace(about, spacing=tuple((spacing * by).tolist()), origin=tuple(origin.tolist()))
+
+
+def open(
+    store: Location, *, mode: str = "blend", level: str = "full", cache_bytes: int = DEFAULT_CACHE_BYTES
+) -> ts.TensorStore:
+    """A container as a read-only ``tensorstore.TensorStore`` that decodes what it is asked for.
+
+    Args:
+        store: the container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
+        mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
+        level: ``"full"``, or ``"preview"`` for a volume of the means of 8³ voxels, for which the rest of
+            the chunks is not decoded.
+        cache_bytes: decoded chunks that are kept for later reads; 0 for none.
+
+    Returns:
+        A view of the volume's shape and dtype. A read decodes the chunks that it touches, several at a time.
+
+    Raises:
+        FileNotFoundError: there is no such store.
+        FormatError: the store is damaged or no container.
+        ValueError: the mode or the level is unknown.
+    """
+    reader = Reader(store, mode, level)
+
+    def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
+        chunk[...] = reader.decode(domain.index_exp)
+
+    return ts.virtual_chunked(
+        read,
+        dtype=ts.dtype(reader.dtype),
+        shape=reader.shape,
+        chunk_layout=ts.ChunkLayout(chunk_shape=reader.chunk),
+        # Threads of its own: decoding waits for reads of chunks, which the shared threads do.
+        context=ts.Context(
+            {"data_copy_concurrency": {"limit": 4}, "cache_pool": {"total_bytes_limit": cache_bytes}}
+        ),
+    )
+
+
+def _check_apart(source: Any, destination: Location) -> None:
+    target = local_path(destination)
+    if target is None or not isinstance(source, str | Path):
+        return
+    path = local_path(source)
+    if path is not None and path.resolve() == target.resolve():
+        raise ValueError(f"`destination` (={destination}) is the source itself; it would be replaced")
+
+
+def _check_stores_apart(volume: ts.TensorStore, destination: Location) -> None:
+    """Raise if the volume lies where the container is to be."""
+    if volume.kvstore is not None and store_module.would_replace(destination, volume.kvstore):
+        raise ValueError(f"`destination` (={destination}) holds the source itself; it would be replaced")
+
+
+def _check_region(region: Region | None, shape: Shape3) -> Slices:
+    """``region`` with its bounds filled in; all of the volume if it is None."""
+    bounds = []
+    for part, side in zip(region or (slice(None),) * 3, shape, strict=True):
+        start, stop = part.start or 0, side if part.stop is None else part.stop
+        if part.step not in (None, 1) or not 0 <= start < stop <= side:
+            raise ValueError(f"`region` {region} must lie within the volume's shape {shape} and not be empty")
+        bounds.append(slice(start, stop))
+    return tuple(bounds)

@@ -1,0 +1,1 @@
+"""The container: a Zarr v3 array of payloads."""

@@ -1,0 +1,1 @@
+"""Shapes, dtypes, normalisation, byte codecs and threads: what every other package may use."""

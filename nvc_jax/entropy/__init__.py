@@ -1,0 +1,1 @@
+"""Entropy coding of integers on the device."""

@@ -1,0 +1,1 @@
+"""Volumes in and out, one module a format."""

@@ -1,0 +1,1 @@
+"""Checkpoints and the codec of any kind of model."""

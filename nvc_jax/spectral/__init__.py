@@ -1,0 +1,1 @@
+"""nvc-1: entropy model, decisions, bitstream, refinement, encoder and decoder."""

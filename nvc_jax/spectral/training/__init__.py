@@ -1,0 +1,1 @@
+"""Fitting of nvc-1's entropy model and training of its refinement."""

@@ -1,0 +1,1 @@
+"""What training of any model shares."""

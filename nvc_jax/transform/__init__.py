@@ -1,0 +1,1 @@
+"""The lapped block transform."""
