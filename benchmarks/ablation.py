@@ -26,8 +26,8 @@ from rate_distortion import PSNR_GRID, STEPS, Point, dct_points, mean_ratio, nea
 
 import nvc_jax
 from nvc_jax.autoencoder.networks import Params
-from nvc_jax.spectral import encoder, entropy_model, mode_decision
-from nvc_jax.spectral.entropy_model import Costs, make_costs
+from nvc_jax.spectral import decoder, encoder, entropy_model, mode_decision
+from nvc_jax.spectral.class_decision import Costs, make_costs
 from nvc_jax.transform import block_modes
 
 SIDE = 96
@@ -107,7 +107,7 @@ def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Poi
                 lambda step=step: jax.block_until_ready(
                     encode(params, jnp.asarray(volume), *numbers, jnp.float32(step))
                 ),
-                lambda encoded: np.asarray(encoder.decode(params, encoded)),
+                lambda encoded: np.asarray(decoder.decode(params, encoded)),
                 lambda encoded: 32 + 12 + 2 * int(encoded.used),
             )
             for step in STEPS

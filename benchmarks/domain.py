@@ -16,7 +16,7 @@ from common import table, unit_volume, volumes, write_results
 from rate_distortion import PSNR_GRID, library_points, mean_ratio, nvc_points
 
 import nvc_jax
-from nvc_jax.autoencoder.networks import SpectralConfig
+from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.refinement import fit_spectral
 
 SERIES = ("isabel", "viscous")

@@ -16,8 +16,9 @@ from streams import Streams
 
 import nvc_jax
 from nvc_jax.compression.compress import default_chunk
-from nvc_jax.evaluation.figures import render, save_panels
+from nvc_jax.evaluation.figures import save_panels
 from nvc_jax.evaluation.metrics import border_jump
+from nvc_jax.evaluation.rendering import render
 
 BRAIN = "mri_flair_140x160x124_uint8"
 DETAIL = np.s_[70, 56:104, 40:88]

@@ -36,12 +36,15 @@ from common import RESULTS, machine, table, unit_volume, volumes, write_results
 from speed import seconds
 
 import nvc_jax
-from nvc_jax.autoencoder.blocks import grid_shape
-from nvc_jax.autoencoder.networks import ConvolutionalConfig, DenseConfig, ModelConfig, init_params
-from nvc_jax.autoencoder.training import TrainingConfig, train
+from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
+from nvc_jax.autoencoder.networks import init_params
+from nvc_jax.autoencoder.training.blocks import BlockBatches, block_batches
+from nvc_jax.autoencoder.training.config import TrainingConfig
+from nvc_jax.autoencoder.training.loop import train
 from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.core.model import ModelConfig
+from nvc_jax.core.shapes import grid_shape
 from nvc_jax.io.volumes import read_volume
-from nvc_jax.training.datasets import BlockBatches, block_batches
 
 BASELINE = DenseConfig()
 CONFIGURATIONS: dict[str, ModelConfig] = {

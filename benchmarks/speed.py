@@ -24,10 +24,10 @@ import numpy as np
 from common import VARIANTS, table, write_results
 
 import nvc_jax
-from nvc_jax.autoencoder.blocks import grid_shape
+from nvc_jax.autoencoder.codec import BLOCKS_PER_STEP
 from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.core.shapes import grid_shape
 from nvc_jax.io.volumes import read_volume
-from nvc_jax.models.codec import BLOCKS_PER_STEP
 
 # Seconds on the paper's laptop: encode and decode for each variant.
 PAPER = {

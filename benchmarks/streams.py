@@ -5,19 +5,13 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.autoencoder.blocks import Shape3
-from nvc_jax.compression.rate_control import (
-    Slices,
-    chunk_extent,
-    find_step,
-    inner_faces,
-    place_of,
-    touched_chunks,
-)
+from nvc_jax.chunks.rate_control import find_step
+from nvc_jax.core.chunk_grid import Slices, chunk_extent, inner_faces, place_of, touched_chunks
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.shapes import Shape3
 from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.models.codec import Codec
-from nvc_jax.spectral import encoder
+from nvc_jax.spectral import decoder, encoder, stream
 from nvc_jax.spectral.profiles import count_profiles
 
 
@@ -62,7 +56,7 @@ class Streams:
             extent = jnp.array(chunk_extent(index, self._chunk, self._volume.shape), jnp.int32)
             faces = jnp.int32(self._faces(index))
             encoded = encoder.encode(self._codec.params, jnp.asarray(chunk), *numbers, extent, faces)
-            return encoder.to_bytes(encoded)
+            return stream.to_bytes(encoded)
 
         chunks = _filled_chunks(self._volume, self._chunk)
         return list(map_in_order(encode_chunk, zip(chunks, self._places(), strict=True)))
@@ -75,7 +69,7 @@ class Streams:
         def decode_chunk(job: tuple[bytes, tuple]) -> None:
             payload, (index, into, of) = job
             extent = chunk_extent(index, self._chunk, self._volume.shape)
-            encoded = encoder.from_bytes(
+            encoded = stream.from_bytes(
                 payload,
                 self._chunk,
                 str(self._volume.dtype),
@@ -83,7 +77,7 @@ class Streams:
                 extent=extent,
                 n_profiles=count_profiles(self._codec.params["entropy"]),
             )
-            result[into] = np.asarray(encoder.decode(self._codec.params, encoded))[of]
+            result[into] = np.asarray(decoder.decode(self._codec.params, encoded))[of]
 
         for _ in map_in_order(decode_chunk, zip(payloads, self._places(), strict=True)):
             pass
@@ -95,4 +89,4 @@ class Streams:
 
     def step_for(self, psnr: float) -> float:
         """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
-        return find_step(self._psnr, psnr, (encoder.MIN_STEP, encoder.MAX_STEP))
+        return find_step(self._psnr, psnr, (stream.MIN_STEP, stream.MAX_STEP))

@@ -18,11 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from common import table, write_results
 
-from nvc_jax.autoencoder.networks import VARIANTS
-from nvc_jax.autoencoder.training import TrainingConfig, train
+from nvc_jax.autoencoder.config import VARIANTS
+from nvc_jax.autoencoder.training.blocks import BlockBatches
+from nvc_jax.autoencoder.training.config import TrainingConfig
+from nvc_jax.autoencoder.training.loop import train
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
-from nvc_jax.training.datasets import BlockBatches
 
 PAPER_BLOCKS, PAPER_EPOCHS = 1_700_000, 8
 N_STEPS = 256

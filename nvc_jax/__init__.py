@@ -1,9 +1,11 @@
 """nvc_jax: a learned compressor for 3-D scientific volumes, in JAX."""
 
 from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
-from nvc_jax.autoencoder.latent_stream import Encoded
-from nvc_jax.autoencoder.training import train
-from nvc_jax.compression.compress import compress, decompress, open
+from nvc_jax.autoencoder.encoded import Encoded
+from nvc_jax.autoencoder.training.loop import train
+from nvc_jax.compression.compress import compress
+from nvc_jax.compression.decompress import decompress
+from nvc_jax.compression.view import open
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.evaluation.containers import evaluate
 from nvc_jax.models.codec import Codec, decode_volume, encode_volume, load_codec

@@ -11,7 +11,7 @@ import numpy as np
 
 import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
-from nvc_jax.core.normalization import DTYPES
+from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.models.checkpoints import shipped_models
 

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.autoencoder.blocks import Shape3, grid_shape
-from nvc_jax.entropy import interleaving, rans
+from nvc_jax.core.shapes import Shape3, grid_shape
+from nvc_jax.entropy import frequency_tables, interleaving
+from nvc_jax.entropy import tokens as tokens_module
 from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.spectral import bitstream, dependent_quantization, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.spectral.entropy_model import ClassModel
-from nvc_jax.transform import block_modes
+from nvc_jax.transform import block_layout, block_modes, partial_blocks
 from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
 
 N_CLASSES, N_TABLES = 4, 3
@@ -24,21 +25,21 @@ def make_model(n_quantizers: int) -> ClassModel:
     """A model whose tables have a trace of every token; those of a second quantiser are in reverse."""
     rng = np.random.default_rng(0)
     values = np.arange(-60000, 60001)
-    tokens = np.asarray(rans.to_token(jnp.asarray(values, jnp.int32))[0])
+    tokens = np.asarray(tokens_module.to_token(jnp.asarray(values, jnp.int32))[0])
     weights = DECAY[:, None] ** np.abs(values)[None]
-    probabilities = 1e-4 + np.stack([np.bincount(tokens, row, rans.N_TOKENS) for row in weights])
+    probabilities = 1e-4 + np.stack([np.bincount(tokens, row, tokens_module.N_TOKENS) for row in weights])
     tables = np.minimum(np.arange(N_CLASSES)[:, None], 2) * np.ones((1, N_LATENTS), int)
     tables[:, N_LATENTS // 2 :] = np.maximum(tables[:, N_LATENTS // 2 :] - 1, 0)
     tables[:, 0] = n_quantizers * N_TABLES + np.arange(N_CLASSES)
 
     def uniform(rows: int, n_tokens: int) -> jax.Array:
-        table = np.ones((rows, 1)) * (np.arange(rans.N_TOKENS) < n_tokens)
-        return jnp.asarray(rans.quantize_frequencies(table))
+        table = np.ones((rows, 1)) * (np.arange(tokens_module.N_TOKENS) < n_tokens)
+        return jnp.asarray(frequency_tables.quantize_frequencies(table))
 
     means = np.repeat(probabilities[2:], N_CLASSES, axis=0)
     shared = [probabilities, probabilities[::-1]][:n_quantizers]
     return ClassModel(
-        frequencies=jnp.asarray(rans.quantize_frequencies(np.concatenate([*shared, means]))),
+        frequencies=jnp.asarray(frequency_tables.quantize_frequencies(np.concatenate([*shared, means]))),
         bits=jnp.ones((N_TABLES, 3), jnp.float32),
         shrink=jnp.zeros((n_quantizers * N_TABLES, 2), jnp.float32),
         order=jnp.asarray(1 + rng.permutation(N_LATENTS - 1), jnp.int32),
@@ -56,11 +57,11 @@ encode = jax.jit(bitstream.encode_stream)
 decode = jax.jit(bitstream.decode_stream)
 
 
-def layout_for(shape: Shape3, extent: Shape3) -> block_modes.Layout:
-    return block_modes.make_layout(grid_shape(shape, BLOCK), jnp.array(extent, jnp.int32))
+def layout_for(shape: Shape3, extent: Shape3) -> block_layout.Layout:
+    return block_layout.make_layout(grid_shape(shape, BLOCK), jnp.array(extent, jnp.int32))
 
 
-def quantizers_of(model: ClassModel, layout: block_modes.Layout, integers: jax.Array) -> jax.Array:
+def quantizers_of(model: ClassModel, layout: block_layout.Layout, integers: jax.Array) -> jax.Array:
     """Which quantiser each integer of blocks belongs to, in the latents' order; 0 for the means."""
     places = scan_order.make_places(model, layout)
     chosen = dependent_quantization.quantizers_of(
@@ -70,7 +71,7 @@ def quantizers_of(model: ClassModel, layout: block_modes.Layout, integers: jax.A
     return jnp.where(place < 0, 0, jnp.take_along_axis(chosen, jnp.maximum(place, 0), axis=1))
 
 
-def to_points(model: ClassModel, layout: block_modes.Layout, integers: np.ndarray) -> jax.Array:
+def to_points(model: ClassModel, layout: block_layout.Layout, integers: np.ndarray) -> jax.Array:
     """The points of a block's integers but the mean, in half steps; the means as they are."""
     values = jnp.asarray(integers, jnp.int32)
     points = dependent_quantization.to_half_steps(values, quantizers_of(model, layout, values))
@@ -78,13 +79,13 @@ def to_points(model: ClassModel, layout: block_modes.Layout, integers: np.ndarra
 
 
 def random_symbols(
-    layout: block_modes.Layout, scale: int, seed: int, model: ClassModel = MODEL
+    layout: block_layout.Layout, scale: int, seed: int, model: ClassModel = MODEL
 ) -> BlockSymbols:
     """Symbols as an encoder might make them: blocks of all lengths, zero where there is no voxel."""
     rng = np.random.default_rng(seed)
     n = len(layout.kind)
     integers = rng.integers(-scale, scale + 1, (n, N_LATENTS))
-    has = np.asarray(block_modes.frequencies_by_kind(layout.extent))[np.asarray(layout.kind)]
+    has = np.asarray(partial_blocks.frequencies_by_kind(layout.extent))[np.asarray(layout.kind)]
     cut = rng.choice([0, 1, 15, 16, 17, 100, 511], n)
     order = np.concatenate([[0], np.asarray(MODEL.order)])
     place = np.argsort(order)
@@ -94,7 +95,7 @@ def random_symbols(
     return BlockSymbols(*(jnp.asarray(x, jnp.int32) for x in arrays))
 
 
-def assert_same(layout: block_modes.Layout, decoded: BlockSymbols, symbols: BlockSymbols) -> None:
+def assert_same(layout: block_layout.Layout, decoded: BlockSymbols, symbols: BlockSymbols) -> None:
     present = np.asarray(layout.order)[: int(layout.n_blocks)]
     leaders = present[np.asarray(layout.leads)[present]]
     np.testing.assert_array_equal(decoded.points[present], symbols.points[present])
@@ -138,7 +139,7 @@ def test_a_stream_does_not_depend_on_the_width_of_loops(monkeypatch: pytest.Monk
         assert_same(layout, decode_narrow(MODEL, layout, words, used, jnp.int32(n)), symbols)
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 9, 300, rans.MAX_MAGNITUDE]))
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 9, 300, tokens_module.MAX_MAGNITUDE]))
 def test_any_integers_round_trip(seed: int, scale: int) -> None:
     layout = layout_for((16, 32, 32), (16, 29, 32))
     symbols = random_symbols(layout, scale, seed)
@@ -149,7 +150,7 @@ def test_any_integers_round_trip(seed: int, scale: int) -> None:
 
 def test_the_worst_fits_the_buffer() -> None:
     layout = layout_for((16, 16, 16), (16, 16, 16))
-    points = to_points(MODEL, layout, np.full((8, N_LATENTS), rans.MAX_MAGNITUDE))
+    points = to_points(MODEL, layout, np.full((8, N_LATENTS), tokens_module.MAX_MAGNITUDE))
     symbols = BlockSymbols(points, jnp.zeros(8, jnp.int32), jnp.zeros(8, jnp.int32))
     words, used = encode(MODEL, layout, symbols, jnp.int32(1))
     assert int(used) <= words.shape[0]
@@ -173,9 +174,9 @@ def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
     places = scan_order.make_places(model, layout)
     ends = scan_order.find_ends(scan_order.in_order(places, layout, values))
     coded = np.asarray(places.places)[0] < np.asarray(scan_order.n_coded(places, layout, ends))[:, None]
-    token, _, extra = (np.asarray(x) for x in rans.to_token(values))
+    token, _, extra = (np.asarray(x) for x in tokens_module.to_token(values))
     table = table + N_TABLES * np.asarray(quantizers_of(model, layout, values))
-    ideal = rans.PRECISION - np.log2(np.asarray(model.frequencies, float)[table, token]) + extra
+    ideal = frequency_tables.PRECISION - np.log2(np.asarray(model.frequencies, float)[table, token]) + extra
     heads = np.log2(N_CLASSES) + np.log2(scan_order.N_ENDS) + np.log2(block_modes.N_MODES) / 8
     ideal_bits = ideal[coded].sum() + n * heads
     _, used = encode(model, layout, symbols, jnp.int32(n_lanes))

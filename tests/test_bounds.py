@@ -11,7 +11,7 @@ import pytest
 import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.container.metadata import FormatError
-from nvc_jax.core.normalization import DTYPES
+from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.evaluation import containers
 from nvc_jax.io.volumes import read_volume, write_volume
 

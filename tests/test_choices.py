@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax.autoencoder.blocks import Shape3, grid_shape
+from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.spectral import mode_decision
-from nvc_jax.transform import block_modes, lapped
+from nvc_jax.transform import block_modes, lapped_filter
 from nvc_jax.transform.block_dct import BLOCK
 
 choose = jax.jit(mode_decision.choose)
@@ -31,7 +31,9 @@ def modes_of(volume: np.ndarray, extent: Shape3 | None = None) -> np.ndarray:
 
 
 def filter_of(volume: np.ndarray) -> str:
-    return lapped.FILTERS[int(choose(jnp.asarray(volume), STEP, jnp.array(volume.shape, jnp.int32))[0])]
+    return lapped_filter.FILTERS[
+        int(choose(jnp.asarray(volume), STEP, jnp.array(volume.shape, jnp.int32))[0])
+    ]
 
 
 def test_the_filter_suits_the_borders() -> None:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax.autoencoder.blocks import Shape3
 from nvc_jax.chunks import payload as payload_module
 from nvc_jax.chunks import spectral_chunk, uniform_quantization
 from nvc_jax.chunks.payload import read_frame
 from nvc_jax.chunks.special_values import as_bits
 from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
-from nvc_jax.core.normalization import DTYPES
+from nvc_jax.core.dtypes import DTYPES
+from nvc_jax.core.shapes import Shape3
 
 ROOM = (24, 32, 40)
 CODEC = nvc_jax.load_codec("nvc-1")

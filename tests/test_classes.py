@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.entropy import rans
-from nvc_jax.spectral import entropy_model
+from nvc_jax.entropy import frequency_tables, tokens
+from nvc_jax.spectral import class_decision, entropy_model
 from nvc_jax.transform.block_dct import N_LATENTS
 
 N_CLASSES, N_TABLES = 3, 3
@@ -19,7 +19,7 @@ def make_model() -> entropy_model.ClassModel:
     tables = np.zeros((N_CLASSES, N_LATENTS), int)
     tables[1, : N_LATENTS // 2], tables[2] = 2, 2
     tables[:, 0] = N_TABLES + np.arange(N_CLASSES)
-    ones = jnp.ones((1, rans.N_TOKENS), jnp.uint16)
+    ones = jnp.ones((1, tokens.N_TOKENS), jnp.uint16)
     return entropy_model.ClassModel(
         frequencies=ones,
         bits=jnp.asarray(bits, jnp.float32),
@@ -34,8 +34,8 @@ def make_model() -> entropy_model.ClassModel:
 
 
 MODEL = make_model()
-COSTS = entropy_model.make_costs(MODEL)
-decide = jax.jit(entropy_model.decide)
+COSTS = class_decision.make_costs(MODEL)
+decide = jax.jit(class_decision.decide)
 
 
 def test_decisions_take_the_cheapest_class_and_drop_what_is_not_worth_its_bits() -> None:
@@ -53,7 +53,7 @@ def test_decisions_take_the_cheapest_class_and_drop_what_is_not_worth_its_bits()
 def test_costs_are_those_of_the_tables() -> None:
     rng = np.random.default_rng(0)
     integers = rng.integers(-3, 4, (5, N_LATENTS))
-    found = entropy_model.bits_by_class(COSTS, jnp.asarray(integers, jnp.int32))
+    found = class_decision.bits_by_class(COSTS, jnp.asarray(integers, jnp.int32))
     magnitude = np.abs(integers)[:, 1:]
     bits = np.asarray(MODEL.bits)[np.asarray(MODEL.tables)[:, 1:]]  # (K, 511, 3)
     each = np.where(
@@ -67,7 +67,7 @@ def test_costs_are_those_of_the_tables() -> None:
 def succession(seed: int, n: int) -> tuple[entropy_model.ClassModel, np.ndarray, np.ndarray]:
     """A model with names that depend on the class before, bits of n blocks by class, and their order."""
     rng = np.random.default_rng(seed)
-    frequencies = np.zeros((N_CLASSES + 1, rans.N_TOKENS), np.uint16)
+    frequencies = np.zeros((N_CLASSES + 1, tokens.N_TOKENS), np.uint16)
     frequencies[:, :N_CLASSES] = rng.integers(1, 2000, (N_CLASSES + 1, N_CLASSES))
     model = MODEL._replace(class_frequencies=jnp.asarray(frequencies))
     return model, rng.uniform(0, 12, (n, N_CLASSES)).astype(np.float32), rng.permutation(n).astype(np.int32)
@@ -75,7 +75,9 @@ def succession(seed: int, n: int) -> tuple[entropy_model.ClassModel, np.ndarray,
 
 def total_bits(model: entropy_model.ClassModel, bits: np.ndarray, chosen: np.ndarray) -> float:
     """Of blocks in the order in which they are coded, with their names."""
-    names = rans.PRECISION - np.log2(np.asarray(model.class_frequencies[:, :N_CLASSES], np.float64))
+    names = frequency_tables.PRECISION - np.log2(
+        np.asarray(model.class_frequencies[:, :N_CLASSES], np.float64)
+    )
     before = np.concatenate([[N_CLASSES], chosen[:-1]])
     return bits[np.arange(len(chosen)), chosen].sum() + names[before, chosen].sum()
 
@@ -83,7 +85,7 @@ def total_bits(model: entropy_model.ClassModel, bits: np.ndarray, chosen: np.nda
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9))
 def test_every_second_class_is_the_cheapest_between_its_neighbours(seed: int, n: int) -> None:
     model, bits, order = succession(seed, n)
-    found = np.asarray(entropy_model.settle(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(n)))[
+    found = np.asarray(class_decision.settle(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(n)))[
         order
     ]
     one_by_one = (bits[order] + 2).argmin(axis=1)
@@ -97,10 +99,10 @@ def test_every_second_class_is_the_cheapest_between_its_neighbours(seed: int, n:
 
 def test_blocks_that_are_not_there_do_not_change_the_others_classes() -> None:
     model, bits, order = succession(0, 9)
-    few = entropy_model.settle(
+    few = class_decision.settle(
         model, jnp.asarray(bits[order[:5]]), jnp.arange(5, dtype=jnp.int32), jnp.int32(5)
     )
-    some = entropy_model.settle(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(5))
+    some = class_decision.settle(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(5))
     np.testing.assert_array_equal(few, some[order[:5]])
 
 

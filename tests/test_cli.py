@@ -6,11 +6,11 @@ import pytest
 from make_golden import GOLDEN
 
 import nvc_jax
-from nvc_jax.autoencoder.networks import SpectralConfig
 from nvc_jax.cli import commands
 from nvc_jax.cli.commands import main
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
+from nvc_jax.spectral.config import SpectralConfig
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from nvc_jax import Codec, decode_volume, encode_volume
+from nvc_jax.autoencoder import codec as codec_module
 from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
-from nvc_jax.autoencoder.networks import ConvolutionalConfig, DenseConfig, bind, init_params
-from nvc_jax.models import codec as codec_module
+from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
+from nvc_jax.autoencoder.networks import bind, init_params
 
 CONFIGS = {
     "no margin": DenseConfig(block_size=4, margin=0, hidden_sizes=(16,), latent_dim=8),

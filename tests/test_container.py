@@ -21,8 +21,9 @@ import tensorstore as ts
 
 import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.container.creation import create, find_started
 from nvc_jax.container.metadata import FormatError
-from nvc_jax.container.store import create, find_started, open_container
+from nvc_jax.container.store import open_container
 from nvc_jax.evaluation import containers
 from nvc_jax.io.volumes import read_volume, write_volume
 

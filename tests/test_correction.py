@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nvc_jax.chunks.error_correction import apply_correction, correct
-from nvc_jax.core.normalization import DTYPES
+from nvc_jax.core.dtypes import DTYPES
 
 
 def volume(rng: np.random.Generator, dtype: str) -> np.ndarray:

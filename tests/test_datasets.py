@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nvc_jax.autoencoder.training import blocks
+from nvc_jax.io import open_scivis
 from nvc_jax.io.volumes import import_extra, read_volume, write_volume
-from nvc_jax.training import datasets
 
 NAME = "v_4x3x2_uint8.raw"
 
@@ -31,7 +32,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 def _serve(monkeypatch: pytest.MonkeyPatch, url: str, sha512: str) -> None:
-    monkeypatch.setattr(datasets, "open_scivis", lambda: {"v": {"url": f"{url}/{NAME}", "sha512": sha512}})
+    monkeypatch.setattr(blocks, "open_scivis", lambda: {"v": {"url": f"{url}/{NAME}", "sha512": sha512}})
 
 
 def test_fetch_downloads_once_and_checks(
@@ -39,22 +40,22 @@ def test_fetch_downloads_once_and_checks(
 ) -> None:
     original = tmp_path / "www" / NAME
     _serve(monkeypatch, server, hashlib.sha512(original.read_bytes()).hexdigest())
-    path = datasets.fetch_dataset("v", tmp_path / "new")
+    path = open_scivis.fetch_dataset("v", tmp_path / "new")
     assert path == tmp_path / "new" / NAME
     np.testing.assert_array_equal(read_volume(path), read_volume(original))
     original.unlink()
-    assert datasets.fetch_dataset("v", tmp_path / "new") == path
+    assert open_scivis.fetch_dataset("v", tmp_path / "new") == path
 
 
 def test_a_wrong_file_is_refused(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _serve(monkeypatch, server, "0" * 128)
     with pytest.raises(ValueError, match="hash"):
-        datasets.fetch_dataset("v", tmp_path / "new")
+        open_scivis.fetch_dataset("v", tmp_path / "new")
     assert not list((tmp_path / "new").iterdir())
 
 
 def test_the_index_is_whole() -> None:
-    entries = datasets.open_scivis()
+    entries = open_scivis.open_scivis()
     assert len(entries) == 55
     for entry in entries.values():
         assert entry["bytes"] == np.prod(entry["size_xyz"]) * np.dtype(entry["dtype"]).itemsize

@@ -7,24 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.entropy import rans
+from nvc_jax.entropy import frequency_tables, rans
+from nvc_jax.entropy import tokens as tokens_module
 
-LIMIT = rans.MAX_MAGNITUDE
+LIMIT = tokens_module.MAX_MAGNITUDE
 SPREADS = (0.3, 1.0, 4.0, 30.0)
 
 
 def frequencies() -> np.ndarray:
     """Tables for two-sided geometric integers of several spreads."""
     values = np.arange(-200000, 200001)
-    tokens = np.asarray(rans.to_token(jnp.asarray(values, jnp.int32))[0])
+    tokens = np.asarray(tokens_module.to_token(jnp.asarray(values, jnp.int32))[0])
     rows = []
     for spread in SPREADS:
         weights = np.exp(-np.abs(values) / spread)
-        row = np.bincount(tokens, weights, rans.N_TOKENS) / weights.sum()
+        row = np.bincount(tokens, weights, tokens_module.N_TOKENS) / weights.sum()
         row[row < 1e-5] = 0  # the first tables lack large integers: these escape
-        row[rans.ESCAPE] = 1e-4
+        row[tokens_module.ESCAPE] = 1e-4
         rows.append(row)
-    return rans.quantize_frequencies(np.stack(rows))
+    return frequency_tables.quantize_frequencies(np.stack(rows))
 
 
 FREQUENCIES = frequencies()
@@ -32,7 +33,7 @@ FREQUENCIES = frequencies()
 
 @functools.partial(jax.jit, static_argnums=3)
 def encode(values: jax.Array, rows: jax.Array, active: jax.Array, n_words: int) -> tuple:
-    tables = rans.make_tables(jnp.asarray(FREQUENCIES))
+    tables = frequency_tables.make_tables(jnp.asarray(FREQUENCIES))
     coder = rans.start_encoding(values.shape[1], n_words)
 
     def step(coder: rans.Coder, inputs: tuple) -> tuple:
@@ -44,7 +45,7 @@ def encode(values: jax.Array, rows: jax.Array, active: jax.Array, n_words: int) 
 
 @jax.jit
 def decode(words: jax.Array, used: jax.Array, rows: jax.Array, active: jax.Array) -> tuple:
-    tables = rans.make_tables(jnp.asarray(FREQUENCIES))
+    tables = frequency_tables.make_tables(jnp.asarray(FREQUENCIES))
     coder = rans.start_decoding(words, used, jnp.int32(rows.shape[1]), rows.shape[1])
 
     def step(coder: rans.Coder, inputs: tuple) -> tuple:
@@ -70,11 +71,11 @@ def round_trip(values: np.ndarray, rows: np.ndarray, active: np.ndarray) -> int:
 def test_every_token_has_one_value_range() -> None:
     edges = [2**k + d for k in range(24) for d in range(-12, 13) if 0 <= 2**k + d <= LIMIT] + [LIMIT]
     values = np.unique(np.concatenate([np.arange(-5000, 5000), edges, np.negative(edges)])).astype(np.int32)
-    token, extra, n_bits = (np.asarray(x) for x in rans.to_token(jnp.asarray(values)))
-    assert token.max() == rans.ESCAPE - 1
+    token, extra, n_bits = (np.asarray(x) for x in tokens_module.to_token(jnp.asarray(values)))
+    assert token.max() == tokens_module.ESCAPE - 1
     assert (extra < 2**n_bits).all()
-    np.testing.assert_array_equal(rans.n_extra_bits(jnp.asarray(token)), n_bits)
-    np.testing.assert_array_equal(rans.from_token(jnp.asarray(token), jnp.asarray(extra)), values)
+    np.testing.assert_array_equal(tokens_module.n_extra_bits(jnp.asarray(token)), n_bits)
+    np.testing.assert_array_equal(tokens_module.from_token(jnp.asarray(token), jnp.asarray(extra)), values)
 
 
 @given(st.data())
@@ -97,11 +98,11 @@ def test_sizes_are_near_the_ideal(row: int) -> None:
     shape = (4000, 16)
     p = 1 - np.exp(-1 / SPREADS[row])
     values = (rng.geometric(p, shape) - rng.geometric(p, shape)).astype(np.int32)
-    token, _, n_bits = (np.asarray(x) for x in rans.to_token(jnp.asarray(values)))
+    token, _, n_bits = (np.asarray(x) for x in tokens_module.to_token(jnp.asarray(values)))
     table = FREQUENCIES[row].astype(float)
     lacking = table[token] == 0
-    token, n_bits = np.where(lacking, rans.ESCAPE, token), np.where(lacking, 24, n_bits)
-    ideal_bits = float(np.sum(rans.PRECISION - np.log2(table[token]) + n_bits))
+    token, n_bits = np.where(lacking, tokens_module.ESCAPE, token), np.where(lacking, 24, n_bits)
+    ideal_bits = float(np.sum(frequency_tables.PRECISION - np.log2(table[token]) + n_bits))
     used = round_trip(values, np.full(shape, row, np.int32), np.ones(shape, bool))
     assert ideal_bits / 16 <= used <= 1.005 * ideal_bits / 16 + 2 * shape[1]
 
@@ -114,16 +115,16 @@ def test_the_worst_case_fits_the_buffer() -> None:
 
 def test_tables_are_whole() -> None:
     table = FREQUENCIES
-    assert (table[:, rans.ESCAPE] >= 1).all()
+    assert (table[:, tokens_module.ESCAPE] >= 1).all()
     assert (table[0] == 0).any()
-    assert (table.sum(axis=1) == 1 << rans.PRECISION).all()
-    crowded = np.full((1, rans.N_TOKENS), 1e-9)
+    assert (table.sum(axis=1) == 1 << frequency_tables.PRECISION).all()
+    crowded = np.full((1, tokens_module.N_TOKENS), 1e-9)
     crowded[0, 0] = 1
-    np.testing.assert_array_equal(rans.quantize_frequencies(crowded)[0], [4096 - 63, *[1] * 63])
+    np.testing.assert_array_equal(frequency_tables.quantize_frequencies(crowded)[0], [4096 - 63, *[1] * 63])
     with pytest.raises(ValueError, match="must be"):
-        rans.quantize_frequencies(np.zeros((2, 3)))
+        frequency_tables.quantize_frequencies(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="positive sum"):
-        rans.quantize_frequencies(np.zeros((2, rans.N_TOKENS)))
+        frequency_tables.quantize_frequencies(np.zeros((2, tokens_module.N_TOKENS)))
 
 
 def test_damaged_streams_decode_to_something() -> None:

@@ -6,8 +6,8 @@ import pytest
 import nvc_jax
 from nvc_jax.chunks.payload import read_frame
 from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
-from nvc_jax.compression import rate_control
-from nvc_jax.spectral import encoder
+from nvc_jax.core import chunk_grid
+from nvc_jax.spectral import decoder, encoder, stream
 from nvc_jax.transform import boundary_emphasis
 
 FACES = [0, 0b1, 0b10, 0b001100, 0b100101, boundary_emphasis.ALL_FACES]
@@ -50,7 +50,7 @@ def test_weights_are_those_of_the_blocks_at_the_faces() -> None:
 def test_inner_faces_are_those_with_a_neighbour() -> None:
     shape, chunk = (20, 8, 24), (8, 8, 8)
     found = {
-        index: rate_control.inner_faces(rate_control.place_of(index, chunk, shape), shape)
+        index: chunk_grid.inner_faces(chunk_grid.place_of(index, chunk, shape), shape)
         for index in ((0, 0, 0), (1, 0, 1), (2, 0, 2))
     }
     assert found == {(0, 0, 0): 0b100010, (1, 0, 1): 0b110011, (2, 0, 2): 0b010001}
@@ -74,7 +74,7 @@ def test_errors_next_to_faces_are_smaller() -> None:
         encoded = encoder.encode(
             params, volume, *numbers, jnp.array(volume.shape, jnp.int32), jnp.int32(which)
         )
-        squared = (np.asarray(encoder.decode(params, encoded)) - volume) ** 2
+        squared = (np.asarray(decoder.decode(params, encoded)) - volume) ** 2
         next_to_faces = np.ones(volume.shape, bool)
         next_to_faces[1:-1, 1:-1, 1:-1] = False
         ratios.append(squared[next_to_faces].mean() / squared.mean())
@@ -96,8 +96,8 @@ def test_faces_are_stored_and_bounds_have_none() -> None:
 def test_payloads_with_other_faces_are_refused() -> None:
     volume = smooth(16)
     encoded = nvc_jax.encode_volume(nvc_jax.load_codec("nvc-1"), volume, step=0.05)
-    payload = bytearray(encoder.to_bytes(encoded))
+    payload = bytearray(stream.to_bytes(encoded))
     payload[10] = 64
     numbers = [float(v) for v in jax.device_get((encoded.minimum, encoded.maximum, encoded.step))]
     with pytest.raises(ValueError, match="faces 0b1000000"):
-        encoder.from_bytes(bytes(payload), encoded.shape, encoded.dtype, *numbers, n_profiles=4)
+        stream.from_bytes(bytes(payload), encoded.shape, encoded.dtype, *numbers, n_profiles=4)

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvc_jax.evaluation.figures import render, save_panels
+from nvc_jax.evaluation.figures import save_panels
+from nvc_jax.evaluation.rendering import render
 
 BALL = np.linalg.norm(np.indices((32, 32, 32)) - 15.5, axis=0) < 8
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorstore as ts
 
+from nvc_jax.io.atomic import replacing
 from nvc_jax.io.volumes import Metadata, open_volume, read_metadata, read_volume
-from nvc_jax.io.writers import replacing, write_volume, writing
+from nvc_jax.io.writers import write_volume, writing
 
 VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
 

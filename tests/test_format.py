@@ -13,7 +13,7 @@ from reference_decoder import decode, decode_body
 import nvc_jax
 from nvc_jax.chunks import payload as payload_module
 from nvc_jax.chunks import spectral_chunk
-from nvc_jax.core.normalization import DTYPES
+from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.evaluation import containers
 from nvc_jax.models.checkpoints import embed_model
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.entropy import adaptive_geometric, rans
+from nvc_jax.entropy import adaptive_geometric, frequency_tables, tokens
 from nvc_jax.entropy.interleaving import max_lanes_for
 
 encode = jax.jit(adaptive_geometric.encode)
@@ -28,12 +28,12 @@ def ideal_bits(values: np.ndarray, scales: np.ndarray) -> float:
     """What the tables that coding walks through allow."""
     given_values = jnp.asarray(values, jnp.int32)
     rows = np.asarray(adaptive_geometric._choose_rows(given_values, jnp.asarray(scales, jnp.int32)))
-    token, _, extra = (np.asarray(x) for x in rans.to_token(given_values))
+    token, _, extra = (np.asarray(x) for x in tokens.to_token(given_values))
     frequencies = adaptive_geometric._frequencies().astype(float)
     lacking = frequencies[rows, token] == 0
-    token, extra = np.where(lacking, rans.ESCAPE, token), np.where(lacking, 24, extra)
+    token, extra = np.where(lacking, tokens.ESCAPE, token), np.where(lacking, 24, extra)
     frequency = frequencies[rows, token]
-    return float(np.sum(rans.PRECISION - np.log2(frequency) + extra))
+    return float(np.sum(frequency_tables.PRECISION - np.log2(frequency) + extra))
 
 
 def two_sided(rng: np.random.Generator, means: np.ndarray, n: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def two_sided(rng: np.random.Generator, means: np.ndarray, n: int) -> np.ndarray
     return rng.geometric(p) - rng.geometric(p)
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 40, 5000, rans.MAX_MAGNITUDE]))
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 40, 5000, tokens.MAX_MAGNITUDE]))
 def test_any_integers_round_trip(seed: int, scale: int) -> None:
     rng = np.random.default_rng(seed)
     values = rng.integers(-scale, scale + 1, (5, 50))
@@ -61,7 +61,7 @@ def test_any_sizes_round_trip(n_dims: int, n: int) -> None:
 
 
 def test_the_worst_case_fits_the_buffer() -> None:
-    values = np.full((4, 64), rans.MAX_MAGNITUDE)
+    values = np.full((4, 64), tokens.MAX_MAGNITUDE)
     used, _ = round_trip(values, np.zeros(4))
     assert used > 2 * values.size
 
@@ -97,8 +97,8 @@ def test_quiet_blocks_cost_little() -> None:
 def test_tables_never_change() -> None:
     """A table that differed would make streams undecodable."""
     frequencies = adaptive_geometric._frequencies()
-    assert (frequencies.sum(axis=1) == 1 << rans.PRECISION).all()
-    assert (frequencies[:, rans.ESCAPE] >= 1).all()
+    assert (frequencies.sum(axis=1) == 1 << frequency_tables.PRECISION).all()
+    assert (frequencies[:, tokens.ESCAPE] >= 1).all()
     assert zlib.crc32(frequencies.astype("<u2").tobytes()) == 2764813284
     assert zlib.crc32(adaptive_geometric._EXPECTED.astype("<u4").tobytes()) == 2861763504
     assert zlib.crc32(adaptive_geometric._RATIOS.astype("<u4").tobytes()) == 2784662023
@@ -115,8 +115,8 @@ def test_scales_are_their_dimensions() -> None:
 
 
 def test_token_ranges_are_those_of_tokens() -> None:
-    first, count = rans.token_ranges()
-    token = jnp.arange(rans.ESCAPE, dtype=jnp.uint32)
+    first, count = tokens.token_ranges()
+    token = jnp.arange(tokens.ESCAPE, dtype=jnp.uint32)
     extra = jnp.asarray(count - 1, jnp.uint32)
-    np.testing.assert_array_equal(jnp.abs(rans.from_token(token, jnp.zeros_like(token))), first)
-    np.testing.assert_array_equal(jnp.abs(rans.from_token(token, extra)), first + count - 1)
+    np.testing.assert_array_equal(jnp.abs(tokens.from_token(token, jnp.zeros_like(token))), first)
+    np.testing.assert_array_equal(jnp.abs(tokens.from_token(token, extra)), first + count - 1)

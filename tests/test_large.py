@@ -11,11 +11,11 @@ import tensorstore as ts
 import nvc_jax
 from nvc_jax.chunks.preview import block_means
 from nvc_jax.cli.demo import SAMPLE
-from nvc_jax.compression.compress import Progress
-from nvc_jax.compression.rate_control import read_part
+from nvc_jax.compression.progress import Progress
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.evaluation import containers
+from nvc_jax.io.lazy import read_part
 from nvc_jax.io.volumes import Metadata, read_metadata, read_volume, write_volume
 
 VOLUME = read_volume(SAMPLE)[:61, :40, :44]

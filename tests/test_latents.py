@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 import nvc_jax
+from nvc_jax.autoencoder import codec as codec_module
+from nvc_jax.autoencoder import encoded as encoded_module
 from nvc_jax.autoencoder import latent_stream
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.io.volumes import read_volume
-from nvc_jax.models import codec as codec_module
 
 VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
 encode_integers = jax.jit(latent_stream.encode_integers)
@@ -82,7 +83,7 @@ def test_rounded_latents_are_what_is_decoded(codec: nvc_jax.Codec, mode: str) ->
     volume = VOLUME.astype(np.float32)
     encoded = nvc_jax.encode_volume(codec, volume)
     assert isinstance(encoded, nvc_jax.Encoded)
-    rounded = latent_stream.Encoded(
+    rounded = encoded_module.Encoded(
         jnp.rint(encoded.latents / 0.25) * 0.25,
         encoded.minimum,
         encoded.maximum,

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nvc_jax.chunks import uniform_quantization
-from nvc_jax.core.normalization import DTYPES
+from nvc_jax.core.dtypes import DTYPES
 
 
 @given(st.data(), st.sampled_from(DTYPES))

@@ -6,18 +6,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nvc_jax.autoencoder.networks import (
-    VARIANTS,
-    ConvolutionalConfig,
-    DenseConfig,
-    ModelConfig,
-    abstract_params,
-    bind,
-    config_from_dict,
-    convolve_doubling,
-    convolve_halving,
-    init_params,
-)
+from nvc_jax.autoencoder.config import VARIANTS, ConvolutionalConfig, DenseConfig
+from nvc_jax.autoencoder.convolutions import convolve_doubling, convolve_halving
+from nvc_jax.autoencoder.networks import bind, init_params
+from nvc_jax.core.model import ModelConfig
+from nvc_jax.models.registry import abstract_params, config_from_dict
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
 GOLDEN = Path(__file__).parent / "golden" / "published_zero_margin.npz"

@@ -2,7 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax.core.normalization import NARROW, check_dtype, denormalize, finite_range, normalize
+from nvc_jax.core.dtypes import NARROW, check_dtype
+from nvc_jax.core.normalization import denormalize, finite_range, normalize
 
 
 def round_trip(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax.autoencoder.networks import DenseConfig, init_params
+from nvc_jax.autoencoder.config import DenseConfig
+from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.evaluation import containers

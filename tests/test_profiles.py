@@ -7,9 +7,9 @@ from make_golden import GOLDEN
 import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
-from nvc_jax.spectral import encoder, profiles
+from nvc_jax.spectral import profiles, stream
 from nvc_jax.spectral.entropy_model import ClassModel
-from nvc_jax.transform import block_modes
+from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
 
 
@@ -30,8 +30,8 @@ def quiet_and_loud(model: ClassModel) -> dict[str, jax.Array]:
     return profiles.stack_profiles([only(0), only(-1)])
 
 
-def layout_of(n: int) -> block_modes.Layout:
-    return block_modes.make_layout((n, 1, 1), jnp.array([BLOCK * n, BLOCK, BLOCK], jnp.int32))
+def layout_of(n: int) -> block_layout.Layout:
+    return block_layout.make_layout((n, 1, 1), jnp.array([BLOCK * n, BLOCK, BLOCK], jnp.int32))
 
 
 @pytest.mark.parametrize("n_profiles", [1, 2, 3])
@@ -62,7 +62,7 @@ def test_the_profile_is_the_one_that_takes_the_least(quiet_and_loud: dict[str, j
 
 
 def test_blocks_that_are_not_there_do_not_choose(quiet_and_loud: dict[str, jax.Array]) -> None:
-    layout = block_modes.make_layout((8, 4, 4), jnp.array([BLOCK, 4 * BLOCK, 4 * BLOCK], jnp.int32))
+    layout = block_layout.make_layout((8, 4, 4), jnp.array([BLOCK, 4 * BLOCK, 4 * BLOCK], jnp.int32))
     values = np.zeros((8 * 16, N_LATENTS), np.float32)
     values[16:] = 9.0
     assert int(profiles.choose_profile(quiet_and_loud, layout, jnp.asarray(values))) == 0
@@ -74,7 +74,7 @@ def test_rates_choose_profiles_and_streams_name_them() -> None:
     found = []
     for step in (0.3, 0.05, 0.01, 0.002):
         encoded = nvc_jax.encode_volume(codec, volume, step=step)
-        assert encoder.to_bytes(encoded)[11] == int(encoded.profile)
+        assert stream.to_bytes(encoded)[11] == int(encoded.profile)
         found.append(int(encoded.profile))
     assert found == sorted(found)
     assert len(set(found)) > 1
@@ -84,8 +84,8 @@ def test_payloads_of_other_profiles_are_refused() -> None:
     codec = nvc_jax.load_codec("nvc-1")
     volume = read_volume(SAMPLE)[:16, :16, :16]
     encoded = nvc_jax.encode_volume(codec, volume, step=0.05)
-    payload = bytearray(encoder.to_bytes(encoded))
+    payload = bytearray(stream.to_bytes(encoded))
     payload[11] = n_profiles = profiles.count_profiles(codec.params["entropy"])
     numbers = [float(v) for v in jax.device_get((encoded.minimum, encoded.maximum, encoded.step))]
     with pytest.raises(ValueError, match=f"profile {n_profiles} of {n_profiles}"):
-        encoder.from_bytes(bytes(payload), encoded.shape, encoded.dtype, *numbers, n_profiles=n_profiles)
+        stream.from_bytes(bytes(payload), encoded.shape, encoded.dtype, *numbers, n_profiles=n_profiles)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax.autoencoder.networks import Params, SpectralConfig
+from nvc_jax.autoencoder.networks import Params
 from nvc_jax.core.normalization import finite_range
-from nvc_jax.entropy.rans import N_TOKENS, to_token
+from nvc_jax.entropy.tokens import N_TOKENS, to_token
 from nvc_jax.evaluation.metrics import psnr_db
+from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.profiles import Profiles
 from nvc_jax.spectral.refinement import refine
 from nvc_jax.spectral.training import refinement

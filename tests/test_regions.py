@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.autoencoder.blocks import Shape3, grid_shape
-from nvc_jax.transform import block_modes, lapped
+from nvc_jax.core.shapes import Shape3, grid_shape
+from nvc_jax.transform import block_layout, block_modes, lapped, lapped_filter, partial_blocks
 from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
 
 EXTENTS = st.tuples(*[st.integers(1, 40)] * 3)
@@ -14,13 +14,13 @@ GRID = (5, 5, 5)
 
 
 forward, inverse = jax.jit(lapped.forward), jax.jit(lapped.inverse)
-stretch, unstretch = jax.jit(block_modes.stretch), jax.jit(block_modes.unstretch)
-make_layout = jax.jit(block_modes.make_layout, static_argnums=0)
+stretch, unstretch = jax.jit(partial_blocks.stretch), jax.jit(partial_blocks.unstretch)
+make_layout = jax.jit(block_layout.make_layout, static_argnums=0)
 make_plan = jax.jit(block_modes.make_plan, static_argnums=1)
-frequencies_by_kind = jax.jit(block_modes.frequencies_by_kind)
+frequencies_by_kind = jax.jit(partial_blocks.frequencies_by_kind)
 
 
-def layout_for(extent: Shape3) -> block_modes.Layout:
+def layout_for(extent: Shape3) -> block_layout.Layout:
     return make_layout(GRID, jnp.array(extent, jnp.int32))
 
 
@@ -69,12 +69,12 @@ def test_latents_that_a_short_block_lacks_are_zero_and_errors_weigh_alike(extent
     volume = stretch(jnp.asarray(rng.standard_normal((40,) * 3), jnp.float32), layout.extent)
     present = np.asarray(layout.order)[: int(layout.n_blocks)]
     has = np.asarray(frequencies_by_kind(layout.extent))[np.asarray(layout.kind)]
-    for index in range(len(lapped.FILTERS)):
+    for index in range(len(lapped_filter.FILTERS)):
         latents = np.asarray(forward(volume, plan, jnp.int32(index)))
         assert np.abs(latents[present][~has[present]]).max(initial=0) < 1e-4
         noise = np.where(has, rng.standard_normal(latents.shape), 0)[:, 1:]
         changed = latents.copy()
-        changed[:, 1:] += (noise / np.asarray(block_modes.error_scale(layout))[:, None]).astype(np.float32)
+        changed[:, 1:] += (noise / np.asarray(partial_blocks.error_scale(layout))[:, None]).astype(np.float32)
         decoded = unstretch(inverse(jnp.asarray(changed), plan, jnp.int32(index)), layout.extent)
         exact = unstretch(inverse(jnp.asarray(latents), plan, jnp.int32(index)), layout.extent)
         inside = tuple(slice(0, side) for side in extent)
@@ -115,7 +115,7 @@ def test_regions_add_up_and_spread() -> None:
 def test_every_way_has_a_number() -> None:
     numbers = [
         int(block_modes.ways(jnp.int32(f), jnp.int32(m)))
-        for f in range(len(lapped.FILTERS))
+        for f in range(len(lapped_filter.FILTERS))
         for m in range(block_modes.N_MODES)
     ]
     assert sorted(numbers) == list(range(block_modes.N_WAYS))

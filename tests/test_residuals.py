@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvc_jax.autoencoder.blocks import Shape3
+from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy import lorenzo
 
 ROOM = (9, 8, 12)

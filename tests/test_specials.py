@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nvc_jax.chunks import special_values
-from nvc_jax.core.normalization import DTYPES
+from nvc_jax.core.dtypes import DTYPES
 
 SHAPES = hnp.array_shapes(min_dims=3, max_dims=3, max_side=6)
 

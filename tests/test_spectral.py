@@ -10,8 +10,8 @@ import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.io.volumes import read_volume
-from nvc_jax.models.codec import _encode_spectral
-from nvc_jax.spectral import encoder
+from nvc_jax.models.codec import encode_spectral
+from nvc_jax.spectral import decoder, stream
 
 VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
 
@@ -51,8 +51,8 @@ def test_the_smallest_step_is_near_exact(codec: nvc_jax.Codec) -> None:
     rng = np.random.default_rng(0)
     volume = rng.uniform(-3, 5, (16, 16, 24)).astype(np.float32)
     volume[:8] = np.where(rng.random((8, 16, 24)) < 0.5, -3, 5)  # the hardest edges there are
-    decoded, _ = round_trip(codec, volume, encoder.MIN_STEP)
-    assert np.abs(decoded - volume).max() < 8 * 20 * encoder.MIN_STEP
+    decoded, _ = round_trip(codec, volume, stream.MIN_STEP)
+    assert np.abs(decoded - volume).max() < 8 * 20 * stream.MIN_STEP
 
 
 def test_constants_are_exact_and_small(codec: nvc_jax.Codec) -> None:
@@ -64,14 +64,14 @@ def test_constants_are_exact_and_small(codec: nvc_jax.Codec) -> None:
 
 def test_payloads_round_trip_and_are_checked(codec: nvc_jax.Codec) -> None:
     encoded = nvc_jax.encode_volume(codec, VOLUME, step=0.02)
-    payload = encoder.to_bytes(encoded)
+    payload = stream.to_bytes(encoded)
     numbers = (float(encoded.minimum), float(encoded.maximum), float(encoded.step))
-    restored = encoder.from_bytes(payload, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
+    restored = stream.from_bytes(payload, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
     expected = np.asarray(nvc_jax.decode_volume(codec, encoded))
     np.testing.assert_array_equal(nvc_jax.decode_volume(codec, restored), expected)
     for damaged in (b"", payload[:-1], payload + b"ab", bytes(12) + payload[12:], payload[:8] + b"\xff" * 4):
         with pytest.raises(ValueError, match="payload"):
-            encoder.from_bytes(damaged, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
+            stream.from_bytes(damaged, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
 
 
 def test_damaged_words_decode_to_something(codec: nvc_jax.Codec) -> None:
@@ -83,13 +83,13 @@ def test_damaged_words_decode_to_something(codec: nvc_jax.Codec) -> None:
 
 
 def test_compiles_once_for_each_shape(codec: nvc_jax.Codec) -> None:
-    _encode_spectral.clear_cache()
-    encoder.decode.clear_cache()
+    encode_spectral.clear_cache()
+    decoder.decode.clear_cache()
     for step in (0.1, 0.01):
         for volume in (VOLUME, VOLUME[::-1]):
             round_trip(codec, volume, step)
-    assert _encode_spectral._cache_size() == 1
-    assert encoder.decode._cache_size() == 1
+    assert encode_spectral._cache_size() == 1
+    assert decoder.decode._cache_size() == 1
 
 
 def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:

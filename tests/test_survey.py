@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nvc_jax.chunks.special_values import is_ordinary, ordinary_range
-from nvc_jax.compression.value_range import survey
+from nvc_jax.chunks.value_range import survey
 
 
 def ocean() -> np.ndarray:

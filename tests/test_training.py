@@ -5,10 +5,12 @@ import jax
 import numpy as np
 import pytest
 
-from nvc_jax.autoencoder import training
-from nvc_jax.autoencoder.networks import DenseConfig
-from nvc_jax.autoencoder.training import Progress, TrainingConfig, train
-from nvc_jax.training.datasets import BlockBatches, block_batches
+from nvc_jax.autoencoder.config import DenseConfig
+from nvc_jax.autoencoder.training import loss
+from nvc_jax.autoencoder.training.blocks import BlockBatches, block_batches
+from nvc_jax.autoencoder.training.config import TrainingConfig
+from nvc_jax.autoencoder.training.loop import train
+from nvc_jax.training.progress import Progress
 
 MODEL = DenseConfig(block_size=4, margin=1, hidden_sizes=(16,), latent_dim=6)
 CONFIG = TrainingConfig(MODEL, epochs=3, batch_size=8, learning_rate=3e-3, steps_per_dispatch=5)
@@ -91,7 +93,7 @@ def test_every_option_trains() -> None:
 
 def test_symmetries_permute_voxels() -> None:
     blocks = jax.random.uniform(jax.random.key(0), (2, 3, 3, 3))
-    random_symmetry = jax.jit(lambda key: training._random_symmetry(blocks, key=key))
+    random_symmetry = jax.jit(lambda key: loss.random_symmetry(blocks, key=key))
     images = {np.asarray(random_symmetry(jax.random.key(i))).tobytes() for i in range(200)}
     assert len(images) > 30
     for image in images:

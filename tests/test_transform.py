@@ -3,12 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax.autoencoder.blocks import Shape3, grid_shape
-from nvc_jax.transform import block_modes, lapped
+from nvc_jax.core.shapes import Shape3, grid_shape
+from nvc_jax.transform import block_modes, lapped, lapped_filter
 from nvc_jax.transform.block_dct import BLOCK, N_LATENTS, dct_matrix, from_cells, to_cells
-from nvc_jax.transform.lapped import Plan
+from nvc_jax.transform.plan import Plan
 
-FILTER_INDICES = range(len(lapped.FILTERS))
+FILTER_INDICES = range(len(lapped_filter.FILTERS))
 forward, inverse = jax.jit(lapped.forward), jax.jit(lapped.inverse)
 
 
@@ -67,10 +67,10 @@ def test_one_dimension_matches_the_definition() -> None:
     """A volume that varies along x alone: filter each border, then take DCTs."""
     line = volume((8, 8, 32))[0, 0]
     plan = plan_for((8, 8, 32), block_modes.LAPPED)
-    for index, name in enumerate(lapped.FILTERS):
-        matrix = lapped._border_matrix(lapped._rotation(name))
+    for index, name in enumerate(lapped_filter.FILTERS):
+        matrix = lapped_filter.border_matrix(lapped_filter.filter_rotation(name))
         # Only the filter's own axis has borders that are crossed: the first block has none before it.
-        norms = lapped._tables()[2][index, [1, 3, 3, 2]]
+        norms = lapped_filter.filter_tables()[2][index, [1, 3, 3, 2]]
         expected = line.copy()
         for border in (8, 16, 24):
             expected[border - 4 : border + 4] = matrix @ line[border - 4 : border + 4]
@@ -98,7 +98,7 @@ def test_a_large_block_is_one_dct_of_16() -> None:
 def test_the_plain_and_the_orthonormal_keep_energy(mode: int) -> None:
     original = volume((16, 32, 48))
     for name in ("none", "orthonormal"):
-        index = jnp.int32(lapped.FILTERS.index(name))
+        index = jnp.int32(lapped_filter.FILTERS.index(name))
         latents = forward(jnp.asarray(original), plan_for(original.shape, mode), index)
         assert float((latents**2).sum()) == pytest.approx(float((original**2).sum()), rel=1e-4)
 

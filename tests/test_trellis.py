@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax.entropy import rans
+from nvc_jax.entropy import frequency_tables, tokens
 from nvc_jax.spectral import scan_order, trellis
 from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, ClassModel, plain_steps
 from nvc_jax.spectral.training.entropy_model import _token_probabilities, _with_escapes
-from nvc_jax.transform import block_modes
+from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
 
 N_CLASSES, N_TABLES = 2, 2
@@ -23,10 +23,10 @@ def make_model() -> ClassModel:
     tables = rng.integers(0, N_TABLES, (N_CLASSES, N_LATENTS))
     tables[:, 0] = 2 * N_TABLES + np.arange(N_CLASSES)
     shared = _with_escapes(_token_probabilities(P_THERE, DECAY))
-    rows = np.concatenate([shared, np.ones((N_CLASSES, rans.N_TOKENS))])
-    ones = jnp.ones((1, rans.N_TOKENS), jnp.uint16)
+    rows = np.concatenate([shared, np.ones((N_CLASSES, tokens.N_TOKENS))])
+    ones = jnp.ones((1, tokens.N_TOKENS), jnp.uint16)
     return ClassModel(
-        frequencies=jnp.asarray(rans.quantize_frequencies(rows)),
+        frequencies=jnp.asarray(frequency_tables.quantize_frequencies(rows)),
         bits=jnp.ones((N_TABLES, 3), jnp.float32),
         shrink=jnp.zeros((2 * N_TABLES, 2), jnp.float32),
         order=jnp.asarray(1 + rng.permutation(N_LATENTS - 1), jnp.int32),
@@ -53,13 +53,13 @@ def cost(values: np.ndarray, tables: np.ndarray, integers: tuple[int, ...], end:
         total += BITS_PER_ERROR * plain_steps(MODEL) ** 2 * (value - point) ** 2
         if place < end:
             row = frequencies[table + quantizer * N_TABLES]
-            token = int(rans.to_token(jnp.int32(integer))[0])
-            total += rans.PRECISION - np.log2(row[token])
+            token = int(tokens.to_token(jnp.int32(integer))[0])
+            total += frequency_tables.PRECISION - np.log2(row[token])
     return total
 
 
-def layout_of(n: int) -> block_modes.Layout:
-    return block_modes.make_layout((n, 1, 1), jnp.array([BLOCK * n, BLOCK, BLOCK], jnp.int32))
+def layout_of(n: int) -> block_layout.Layout:
+    return block_layout.make_layout((n, 1, 1), jnp.array([BLOCK * n, BLOCK, BLOCK], jnp.int32))
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 2.5])

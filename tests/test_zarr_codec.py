@@ -13,7 +13,8 @@ import zarr
 from zarr.storage import ZipStore
 
 import nvc_jax
-from nvc_jax.autoencoder.networks import DenseConfig, init_params
+from nvc_jax.autoencoder.config import DenseConfig
+from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.chunks.spectral_chunk import ChunkCodec
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.container.chunk_decoder import PayloadDecoder

@@ -6,8 +6,6 @@ jitted, vmapped and differentiated.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +13,7 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-Shape3 = tuple[int, int, int]
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 
 MODES = ("crop", "blend")
 
@@ -28,26 +26,10 @@ def check_geometry(block_size: int, margin: int) -> None:
         raise ValueError(f"`margin` (={margin}) must lie between 0 and `block_size` (={block_size})")
 
 
-def check_shape(shape: tuple[int, ...], name: str = "volume") -> Shape3:
-    """Return ``shape`` as three positive sides, or raise ``ValueError`` naming the argument."""
-    if len(shape) != 3:
-        raise ValueError(f"`{name}` has shape {tuple(shape)}; it must have three axes (z, y, x)")
-    if 0 in shape:
-        raise ValueError(f"`{name}` has shape {tuple(shape)}; no side may be empty")
-    depth, height, width = (int(side) for side in shape)
-    return depth, height, width
-
-
 def check_mode(mode: str) -> None:
     """Raise ``ValueError`` unless ``mode`` is one of ``MODES``."""
     if mode not in MODES:
         raise ValueError(f"`mode` (={mode!r}) must be one of {MODES}")
-
-
-def grid_shape(shape: Shape3, block_size: int) -> Shape3:
-    """Number of blocks along z, y and x that cover a volume of ``shape`` voxels."""
-    depth, height, width = (math.ceil(side / block_size) for side in shape)
-    return depth, height, width
 
 
 def pad_to_grid(
@@ -264,23 +246,3 @@ def _pad_axis(array: jax.Array, low: int, high: int, axis: int) -> jax.Array:
 def _shift(array: jax.Array, by: int, axis: int) -> jax.Array:
     """Move entries along ``axis`` by ±1; the vacated end is zero."""
     return _pad_axis(array, by, -by, axis)
-
-
-def map_rows(function: Callable[[Any], Any], rows: Any, rows_per_step: int = 1024) -> Any:
-    """``function`` of a tree of arrays with many rows, some rows at a time: what lies between stays in cache.
-
-    Args:
-        function: takes a tree like ``rows`` with fewer rows, returns arrays with as many.
-        rows: arrays (n, …).
-        rows_per_step: about how many rows to take at a time.
-    """
-    n = jax.tree.leaves(rows)[0].shape[0]
-    n_steps = -(-n // rows_per_step)
-    each = -(-n // n_steps)
-
-    def cut(array: jax.Array) -> jax.Array:
-        padded = jnp.pad(array, [(0, n_steps * each - n)] + [(0, 0)] * (array.ndim - 1))
-        return padded.reshape(n_steps, each, *array.shape[1:])
-
-    results = lax.map(function, jax.tree.map(cut, rows))
-    return jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:])[:n], results)

@@ -7,7 +7,6 @@ against those expected shift the distribution, so that quiet blocks cost little.
 integers only.
 """
 
-import dataclasses
 import functools
 import itertools
 import math
@@ -20,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.autoencoder.blocks import Shape3, check_shape, grid_shape
+from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import adaptive_geometric
 from nvc_jax.entropy.interleaving import read_words, used_words
 
@@ -30,29 +29,6 @@ STEPS = (2.0**-12, 2.0**12)
 _MAX_INTEGER = 1 << 19  # differences along three axes are up to eight times as large
 # Axes of the grid along which a latent dimension may be differenced.
 _PREDICTORS = [axes for n in range(4) for axes in itertools.combinations(range(3), n)]
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["latents", "minimum", "maximum"],
-    meta_fields=["shape", "dtype"],
-)
-@dataclasses.dataclass(frozen=True)
-class Encoded:
-    """A volume as its blocks' latent means; a pytree with a static shape and dtype.
-
-    Attributes:
-        latents: float32 (grid_z, grid_y, grid_x, latent_dim).
-        minimum, maximum: the volume's finite range, float32 scalars.
-        shape: (z, y, x) of the volume.
-        dtype: name of the volume's dtype.
-    """
-
-    latents: jax.Array
-    minimum: jax.Array
-    maximum: jax.Array
-    shape: Shape3
-    dtype: str
 
 
 class LatentStream(NamedTuple):
@@ -73,22 +49,6 @@ class LatentStream(NamedTuple):
     step: jax.Array
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["stream", "minimum", "maximum"],
-    meta_fields=["shape", "dtype"],
-)
-@dataclasses.dataclass(frozen=True)
-class EncodedLatents:
-    """A volume as the entropy-coded stream of its blocks' latents; else as ``Encoded``."""
-
-    stream: LatentStream
-    minimum: jax.Array
-    maximum: jax.Array
-    shape: Shape3
-    dtype: str
-
-
 @jax.jit
 def encode_latents(latents: jax.Array, step: jax.Array) -> LatentStream:
     """Quantise and code latents.
@@ -105,35 +65,6 @@ def encode_latents(latents: jax.Array, step: jax.Array) -> LatentStream:
 def decode_latents(stream: LatentStream, grid: Shape3) -> jax.Array:
     """Latents, float32 (*grid, latent_dim), within half a step: the inverse of ``encode_latents``."""
     return decode_integers(stream, grid).astype(jnp.float32) * stream.step
-
-
-def quantize(encoded: Encoded, step: jax.Array) -> EncodedLatents:
-    """The encoded volume with its latents as a stream."""
-    stream = encode_latents(encoded.latents, step)
-    return EncodedLatents(stream, encoded.minimum, encoded.maximum, encoded.shape, encoded.dtype)
-
-
-def dequantize(encoded: EncodedLatents, block_size: int) -> Encoded:
-    """The encoded volume with float latents again: the inverse of ``quantize`` up to half a step."""
-    latents = decode_latents(encoded.stream, grid=grid_shape(encoded.shape, block_size))
-    return Encoded(latents, encoded.minimum, encoded.maximum, encoded.shape, encoded.dtype)
-
-
-def check_encoded(encoded: Encoded | EncodedLatents, grid: Shape3, latent_dim: int) -> None:
-    """Raise ``ValueError`` unless the arrays' shapes are those of such a grid of blocks."""
-    shapes: dict[str, tuple[jax.Array, tuple[int, ...]]]
-    if isinstance(encoded, Encoded):
-        shapes = {"latents": (encoded.latents, (*grid, latent_dim))}
-    else:
-        n_words = adaptive_geometric.capacity(math.prod(grid), latent_dim)
-        stream = encoded.stream
-        shapes = {
-            "stream.words": (stream.words, (n_words,)),
-            "stream.choices": (stream.choices, (latent_dim,)),
-        }
-    for name, (array, shape) in shapes.items():
-        if array.shape != shape:
-            raise ValueError(f"`encoded.{name}` has shape {array.shape}; this codec and volume have {shape}")
 
 
 def encode_integers(integers: jax.Array, step: jax.Array) -> LatentStream:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nvc_jax.autoencoder.blocks import Shape3
 from nvc_jax.chunks.error_correction import Correction
 from nvc_jax.core.byte_codecs import pack, unpack
-from nvc_jax.core.normalization import DTYPES
+from nvc_jax.core.dtypes import DTYPES
+from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy.sparse_integers import decode_sparse, encode_sparse
 
 PACKED, CONSTANT, DIFFERENCES, LATTICE, SPECTRAL, LATENTS = range(6)

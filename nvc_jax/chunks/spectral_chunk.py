@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.autoencoder.blocks import Shape3, check_shape, grid_shape
 from nvc_jax.chunks import uniform_quantization
 from nvc_jax.chunks.error_correction import apply_correction, correct
 from nvc_jax.chunks.payload import (
@@ -41,9 +40,11 @@ from nvc_jax.chunks.special_values import (
     ordinary_range,
     restore_specials,
 )
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.entropy import lorenzo
 from nvc_jax.models.codec import Codec
-from nvc_jax.spectral import encoder
+from nvc_jax.spectral import decoder, encoder
+from nvc_jax.spectral import stream as stream_module
 from nvc_jax.spectral.profiles import count_profiles
 from nvc_jax.transform.block_dct import BLOCK
 
@@ -135,7 +136,7 @@ class ChunkCodec:
         frame = self._read(payload)
         if frame.kind == SPECTRAL:
             stream, low, high = self._read_stream(frame.body, frame.shape)
-            means = np.asarray(encoder.decode_means(self._params, stream))
+            means = np.asarray(decoder.decode_means(self._params, stream))
             means = means[tuple(slice(0, side) for side in grid_shape(frame.shape, BLOCK))]
             means = uniform_quantization.round_to(self._to_range(means, low, high), self._dtype)
         else:
@@ -202,8 +203,8 @@ class ChunkCodec:
     ) -> Iterator[tuple[bytes, bytes, np.ndarray]]:
         """Body, correction and what they decode to, unless the step or the bound are too small for it."""
         # A chunk may be far flatter than the volume.
-        relative = np.float32(min(target.step / (high - low), encoder.MAX_STEP))
-        if not relative >= encoder.MIN_STEP:
+        relative = np.float32(min(target.step / (high - low), stream_module.MAX_STEP))
+        if not relative >= stream_module.MIN_STEP:
             return
         base_low, base_high = (0.0, 1.0) if self._is_wide else (low, high)
         filled = values if ordinary.all() else np.where(ordinary, values, low)
@@ -219,10 +220,10 @@ class ChunkCodec:
             np.array(values.shape, np.int32),
             np.int32(faces),
         )
-        body = _NUMBERS.pack(low, high, relative) + encoder.to_bytes(encoded)
+        body = _NUMBERS.pack(low, high, relative) + stream_module.to_bytes(encoded)
         shape = check_shape(values.shape)
         if target.max_error is None:
-            unit = np.asarray(encoder.reconstruct(self._params, encoded, symbols))
+            unit = np.asarray(decoder.reconstruct(self._params, encoded, symbols))
             decoded = self._to_range(unit[tuple(slice(0, side) for side in shape)], low, high)
             yield body, b"", uniform_quantization.round_to(decoded, self._dtype)
             return
@@ -281,25 +282,25 @@ class ChunkCodec:
         stream, low, high = self._read_stream(body, shape)
         if stream_values is None:
             # Two programs, not one: so the encoder can run the second of them alone.
-            symbols = encoder.decode_symbols(self._params, stream)
-            stream_values = np.asarray(encoder.reconstruct(self._params, stream, symbols))
+            symbols = decoder.decode_symbols(self._params, stream)
+            stream_values = np.asarray(decoder.reconstruct(self._params, stream, symbols))
         return self._to_range(stream_values[tuple(slice(0, side) for side in shape)], low, high)
 
     def _to_range(self, decoded: np.ndarray, low: float, high: float) -> np.ndarray:
         return low + decoded.astype(np.float64) * (high - low) if self._is_wide else decoded
 
-    def _read_stream(self, body: bytes, shape: Shape3) -> tuple[encoder.EncodedStream, float, float]:
+    def _read_stream(self, body: bytes, shape: Shape3) -> tuple[stream_module.EncodedStream, float, float]:
         """The stream of a whole chunk, and the range that it is of."""
         if len(body) < _NUMBERS.size:
             raise ValueError(f"a stream of {len(body)} bytes lacks its head of {_NUMBERS.size}")
         low, high, relative = _NUMBERS.unpack_from(body)
-        is_step = encoder.MIN_STEP <= relative <= encoder.MAX_STEP
+        is_step = stream_module.MIN_STEP <= relative <= stream_module.MAX_STEP
         if not (math.isfinite(low) and low < high < math.inf and is_step):
             raise ValueError(f"a stream has the range [{low}, {high}] and the step {relative}")
         first, last = (0.0, 1.0) if self._is_wide else (low, high)
         if max(abs(first), abs(last)) > float(np.finfo(np.float32).max):
             raise ValueError(f"a stream of {self._dtype} has the range [{low}, {high}]")
-        encoded = encoder.from_bytes(
+        encoded = stream_module.from_bytes(
             body[_NUMBERS.size :],
             self._room,
             "float32",
@@ -331,7 +332,7 @@ def _batches(items: list[int]) -> Iterator[list[int]]:
     return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
 
 
-_decode_batch = jax.jit(jax.vmap(encoder.decode, in_axes=(None, 0)))
+_decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))
 
 
 def _constant(

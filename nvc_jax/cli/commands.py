@@ -24,18 +24,24 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from nvc_jax.autoencoder import training
-from nvc_jax.autoencoder.blocks import MODES, Shape3
-from nvc_jax.autoencoder.networks import VARIANTS, SpectralConfig
+from nvc_jax.autoencoder.blocks import MODES
+from nvc_jax.autoencoder.config import VARIANTS
+from nvc_jax.autoencoder.training import config as config_module
+from nvc_jax.autoencoder.training import loop
+from nvc_jax.autoencoder.training.blocks import block_batches
 from nvc_jax.cli.demo import run_demo
-from nvc_jax.compression import compress
+from nvc_jax.compression import compress, decompress, progress
 from nvc_jax.compression.options import DEFAULT_MODEL
+from nvc_jax.core.shapes import Shape3
 from nvc_jax.evaluation import containers
+from nvc_jax.io.open_scivis import fetch_dataset, open_scivis
 from nvc_jax.io.volumes import read_volume
+from nvc_jax.models import training
 from nvc_jax.models.checkpoints import load_checkpoint, model_sha256, shipped_models
 from nvc_jax.models.codec import Codec
+from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.refinement import fit_spectral
-from nvc_jax.training.datasets import block_batches, fetch_dataset, open_scivis
+from nvc_jax.training import progress as training_progress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,7 +159,7 @@ def _location(text: str) -> str | dict[str, Any]:
         raise ValueError(f"{text!r} is no JSON of a TensorStore spec: {error}") from error
 
 
-def _region(text: str) -> compress.Region:
+def _region(text: str) -> decompress.Region:
     parts = [part.split(":") for part in text.split(",")]
     if len(parts) != 3 or any(len(p) != 2 or not all(s == "" or s.isdecimal() for s in p) for p in parts):
         raise argparse.ArgumentTypeError(f"{text!r} must be z0:z1,y0:y1,x0:x1")
@@ -202,7 +208,7 @@ def _compress(options: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def _progress(verb: str) -> Iterator[Callable[[compress.Progress], None]]:
+def _progress(verb: str) -> Iterator[Callable[[progress.Progress], None]]:
     """A bar on a terminal's standard error: how much is done, how fast, at what ratio, and the time left."""
     columns = (
         TextColumn(verb),
@@ -216,7 +222,7 @@ def _progress(verb: str) -> Iterator[Callable[[compress.Progress], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None, ratio="")
 
-        def on_progress(now: compress.Progress) -> None:
+        def on_progress(now: progress.Progress) -> None:
             ratio = f"ratio {now.done_bytes / now.stored_bytes:.1f}" if now.stored_bytes else ""
             bar.update(task, completed=now.done_bytes, total=now.total_bytes, ratio=ratio)
 
@@ -225,7 +231,7 @@ def _progress(verb: str) -> Iterator[Callable[[compress.Progress], None]]:
 
 def _decompress(options: argparse.Namespace) -> None:
     with _progress("decompress") as on_progress:
-        compress.decompress(
+        decompress.decompress(
             _location(options.input),
             options.output,
             region=options.region,
@@ -288,7 +294,7 @@ def _train(options: argparse.Namespace) -> None:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None, loss="–", validation="–", rate="–")
 
-        def on_progress(now: training.Progress) -> None:
+        def on_progress(now: training_progress.Progress) -> None:
             bar.update(
                 task,
                 completed=now.step,
@@ -301,18 +307,18 @@ def _train(options: argparse.Namespace) -> None:
 
         # The state for resuming lies beside the checkpoint until that one is whole.
         state = output.with_name(f"{output.name}.training")
-        result = training.train(
+        result = loop.train(
             config, batches, key=train_key, validation=validation, directory=state, on_progress=on_progress
         )
     training.save_result(output, config, batches.sources, result.codec, result.history)
     shutil.rmtree(state)
 
 
-def _training_config(name: str) -> training.TrainingConfig:
+def _training_config(name: str) -> config_module.TrainingConfig:
     if name == DEFAULT_MODEL:
-        return training.TrainingConfig(model=SpectralConfig())
+        return config_module.TrainingConfig(model=SpectralConfig())
     if name in VARIANTS:
-        return training.TrainingConfig(model=VARIANTS[name])
+        return config_module.TrainingConfig(model=VARIANTS[name])
     path, known = Path(name), (DEFAULT_MODEL, *VARIANTS)
     if not path.is_file():
         raise FileNotFoundError(f"`CONFIG` (={name}) is neither a file nor one of {', '.join(known)}")
@@ -322,7 +328,7 @@ def _training_config(name: str) -> training.TrainingConfig:
         raise ValueError(f"`CONFIG` (={name}) is not JSON: {error}") from error
     if not isinstance(description, dict):
         raise ValueError(f"`CONFIG` (={name}) must hold a JSON object")
-    return training.TrainingConfig.from_dict(description)
+    return config_module.TrainingConfig.from_dict(description)
 
 
 def _print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

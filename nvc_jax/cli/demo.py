@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nvc_jax.compression import compress
+from nvc_jax.compression import compress, decompress
 from nvc_jax.container.store import open_container
-from nvc_jax.evaluation.figures import render, save_panels
+from nvc_jax.evaluation.figures import save_panels
 from nvc_jax.evaluation.metrics import quality
+from nvc_jax.evaluation.rendering import render
 from nvc_jax.io.volumes import import_extra, read_volume
 from nvc_jax.models.checkpoints import shipped_models
 
@@ -49,7 +50,7 @@ def _measure(model: str, original: np.ndarray) -> tuple[np.ndarray, dict[str, fl
             began = time.perf_counter()
             compress.compress(original, store, model=model)
             compressed = time.perf_counter()
-            compress.decompress(store, copy)
+            decompress.decompress(store, copy)
             ended = time.perf_counter()
         values = read_volume(copy)
         measures = quality(original, values, open_container(store).stored_bytes())

@@ -1,7 +1,6 @@
 """Volumes to containers and back, chunk by chunk: ``compress``, ``decompress``, ``open``."""
 
 import contextlib
-import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.autoencoder.blocks import Shape3, check_shape
-from nvc_jax.autoencoder.networks import SpectralConfig
-from nvc_jax.chunks.halo import ChunkedLatents
+from nvc_jax.autoencoder.chunk_encoder import ChunkedLatents
+from nvc_jax.chunks.rate_control import spread
 from nvc_jax.chunks.spectral_chunk import Target
+from nvc_jax.chunks.value_range import Survey, survey
+from nvc_jax.chunks.volume_encoder import ChunkedVolume
+from nvc_jax.compression.destinations import check_apart, check_stores_apart
 from nvc_jax.compression.options import (
     DEFAULT_MODEL,
     check_chunk,
@@ -24,51 +25,24 @@ from nvc_jax.compression.options import (
     default_shard,
     model_name,
 )
-from nvc_jax.compression.rate_control import (
-    ChunkedVolume,
-    Slices,
-    chunk_extent,
-    chunk_places,
-    place_of,
-    read_part,
-    spread,
-)
-from nvc_jax.compression.value_range import Survey, survey
-from nvc_jax.container import store as store_module
+from nvc_jax.compression.progress import Progress
+from nvc_jax.container import creation
 from nvc_jax.container.metadata import Header
-from nvc_jax.container.reader import Reader
 from nvc_jax.container.store import Index, Store
 from nvc_jax.core.byte_codecs import pack
+from nvc_jax.core.chunk_grid import chunk_extent, chunk_places, place_of
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.normalization import check_narrow
-from nvc_jax.io.locations import Location, local_path
-from nvc_jax.io.metadata import Metadata
-from nvc_jax.io.volumes import check_writable, open_volume, read_metadata
-from nvc_jax.io.writers import writing
+from nvc_jax.core.dtypes import check_narrow
+from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.io.lazy import read_part
+from nvc_jax.io.locations import Location
+from nvc_jax.io.volumes import open_volume, read_metadata
 from nvc_jax.models.checkpoints import embed_model, find_checkpoint, model_sha256
 from nvc_jax.models.codec import Codec, load_codec
-from nvc_jax.transform.block_dct import BLOCK
+from nvc_jax.spectral.config import SpectralConfig
 
-DEFAULT_CACHE_BYTES = 1 << 28
 _SURVEY_SIDE = 128
 _N_FINGERPRINTED = 4
-
-Region = tuple[slice, slice, slice]
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """How far ``compress`` or ``decompress`` is.
-
-    Attributes:
-        done_bytes: of the volume, in its own dtype.
-        total_bytes: of the volume, or of this writer's part of it.
-        stored_bytes: payload that ``done_bytes`` take in the container.
-    """
-
-    done_bytes: int
-    total_bytes: int
-    stored_bytes: int
 
 
 def compress(
@@ -130,8 +104,8 @@ def compress(
         ValueError: a wrong chunk, bound, step or PSNR, more than one of them, a PSNR that the model does not
             reach on this volume, a volume of another rank, or an empty one.
     """
-    store_module.check_destination(destination)
-    _check_apart(source, destination)
+    creation.check_destination(destination)
+    check_apart(source, destination)
     if part is not None:
         check_part(part)
     fill_values = tuple(map(float, fill_values))
@@ -141,12 +115,12 @@ def compress(
     )
     volume = open_volume(source)
     shape, block_size = check_shape(volume.shape), codec.config.block_size
-    _check_stores_apart(volume, destination)
+    check_stores_apart(volume, destination)
     chunk, shard = _layout(shape, block_size, chunk, shard)
     if not isinstance(codec.config, SpectralConfig):
         check_narrow(volume.dtype.numpy_dtype)
     about, sha256 = read_metadata(source), model_sha256(codec.config, codec.params)
-    begun = store_module.find_started(destination) if part is not None else None
+    begun = creation.find_started(destination) if part is not None else None
     found = _survey(volume, chunk, fill_values) if begun is None else _known(begun)
     coder = (ChunkedVolume if isinstance(codec.config, SpectralConfig) else ChunkedLatents)(
         codec, volume, chunk, found
@@ -169,11 +143,11 @@ def compress(
         attributes=about.as_attributes(),
         **bounds,
     )
-    if part is not None and begun is None and store_module.is_made(destination, header):
+    if part is not None and begun is None and creation.is_made(destination, header):
         return True  # by the others, and an earlier call for this part
-    with store_module.create(destination, header, resume=resume, shared=part is not None) as store:
+    with creation.create(destination, header, resume=resume, shared=part is not None) as store:
         _write(store, coder, part or (0, 1), resume or part is not None, on_progress)
-    return part is None or store_module.is_made(destination, header)
+    return part is None or creation.is_made(destination, header)
 
 
 def _layout(
@@ -279,127 +253,3 @@ def _write(
                 payloads = {}
             if on_progress is not None:
                 on_progress(Progress(done, total, stored))
-
-
-def decompress(
-    store: Location,
-    destination: Path | str,
-    *,
-    region: Region | None = None,
-    mode: str = "blend",
-    level: str = "full",
-    on_progress: Callable[[Progress], None] | None = None,
-) -> None:
-    """Decompress a container, or a region of it, into a file, chunk by chunk.
-
-    Args:
-        store: the container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
-        destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``) or ``.zarr``; an
-            existing one is replaced.
-        region: (z, y, x) slices without steps, of the level; None for all of it. Only the chunks that the
-            region touches are read and decoded, and their neighbours where margins are blended.
-        mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
-        level: ``"full"``, or ``"preview"`` for the means of 8³ voxels; see ``open``.
-        on_progress: called after every chunk.
-
-    Raises:
-        FileExistsError: ``destination`` is a directory that is no Zarr store.
-        FileNotFoundError: there is no such store or directory to write to.
-        FormatError: the store is damaged or no container.
-        ValueError: a region outside the volume, an unknown mode, or a file name of the wrong form.
-    """
-    reader = Reader(store, mode, level)
-    bounds = _check_region(region, reader.shape)
-    destination = Path(destination)
-    _check_apart(store, destination)
-    shape = check_shape(tuple(part.stop - part.start for part in bounds))
-    check_writable(destination, shape, reader.dtype)
-    with writing(destination, shape, reader.dtype, metadata=_metadata(reader, bounds)) as target:
-        total, done = math.prod(shape) * reader.dtype.itemsize, 0
-
-        def move(piece: tuple[Index, Slices, Slices]) -> int:
-            index, into, of = piece
-            values = reader.decode_chunk(index)[of]
-            target[into].write(values).result()
-            return values.nbytes
-
-        with contextlib.closing(map_in_order(move, reader.pieces(bounds))) as moved:
-            for n_bytes in moved:
-                done += n_bytes
-                if on_progress is not None:
-                    on_progress(Progress(done, total, 0))
-
-
-def _metadata(reader: Reader, region: Slices) -> Metadata:
-    """What the container keeps of the source's coordinates, for a region of a level."""
-    about = Metadata.of_attributes(reader.header.dimension_names, reader.header.attributes)
-    if about.spacing is None:
-        return about
-    # Voxel i of a level stands for some of the volume, whose middle is where it lies.
-    by = BLOCK if reader.level == "preview" else 1
-    spacing, origin = np.array(about.spacing), np.array(about.origin or (0.0, 0.0, 0.0))
-    origin += spacing * (np.array([part.start * by for part in region]) + (by - 1) / 2)
-    return dataclasses.replace(about, spacing=tuple((spacing * by).tolist()), origin=tuple(origin.tolist()))
-
-
-def open(
-    store: Location, *, mode: str = "blend", level: str = "full", cache_bytes: int = DEFAULT_CACHE_BYTES
-) -> ts.TensorStore:
-    """A container as a read-only ``tensorstore.TensorStore`` that decodes what it is asked for.
-
-    Args:
-        store: the container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
-        mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
-        level: ``"full"``, or ``"preview"`` for a volume of the means of 8³ voxels, for which the rest of
-            the chunks is not decoded.
-        cache_bytes: decoded chunks that are kept for later reads; 0 for none.
-
-    Returns:
-        A view of the volume's shape and dtype. A read decodes the chunks that it touches, several at a time.
-
-    Raises:
-        FileNotFoundError: there is no such store.
-        FormatError: the store is damaged or no container.
-        ValueError: the mode or the level is unknown.
-    """
-    reader = Reader(store, mode, level)
-
-    def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
-        chunk[...] = reader.decode(domain.index_exp)
-
-    return ts.virtual_chunked(
-        read,
-        dtype=ts.dtype(reader.dtype),
-        shape=reader.shape,
-        chunk_layout=ts.ChunkLayout(chunk_shape=reader.chunk),
-        # Threads of its own: decoding waits for reads of chunks, which the shared threads do.
-        context=ts.Context(
-            {"data_copy_concurrency": {"limit": 4}, "cache_pool": {"total_bytes_limit": cache_bytes}}
-        ),
-    )
-
-
-def _check_apart(source: Any, destination: Location) -> None:
-    target = local_path(destination)
-    if target is None or not isinstance(source, str | Path):
-        return
-    path = local_path(source)
-    if path is not None and path.resolve() == target.resolve():
-        raise ValueError(f"`destination` (={destination}) is the source itself; it would be replaced")
-
-
-def _check_stores_apart(volume: ts.TensorStore, destination: Location) -> None:
-    """Raise if the volume lies where the container is to be."""
-    if volume.kvstore is not None and store_module.would_replace(destination, volume.kvstore):
-        raise ValueError(f"`destination` (={destination}) holds the source itself; it would be replaced")
-
-
-def _check_region(region: Region | None, shape: Shape3) -> Slices:
-    """``region`` with its bounds filled in; all of the volume if it is None."""
-    bounds = []
-    for part, side in zip(region or (slice(None),) * 3, shape, strict=True):
-        start, stop = part.start or 0, side if part.stop is None else part.stop
-        if part.step not in (None, 1) or not 0 <= start < stop <= side:
-            raise ValueError(f"`region` {region} must lie within the volume's shape {shape} and not be empty")
-        bounds.append(slice(start, stop))
-    return tuple(bounds)

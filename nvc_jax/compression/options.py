@@ -4,9 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from nvc_jax.autoencoder.blocks import Shape3, check_shape
-from nvc_jax.autoencoder.networks import SpectralConfig
+from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.models.codec import Codec, check_step
+from nvc_jax.spectral.config import SpectralConfig
 
 DEFAULT_MODEL = "nvc-1"
 DEFAULT_STEP = 0.01

@@ -7,19 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.autoencoder import latent_stream
-from nvc_jax.autoencoder.blocks import check_shape, grid_shape
-from nvc_jax.autoencoder.latent_stream import Encoded
-from nvc_jax.autoencoder.networks import SpectralConfig
+from nvc_jax.autoencoder.encoded import Encoded
 from nvc_jax.chunks.halo import scaled
 from nvc_jax.chunks.payload import LATENTS, Frame, read_frame, unpack_values
 from nvc_jax.chunks.preview import block_means, with_specials
 from nvc_jax.chunks.special_values import restore_specials
 from nvc_jax.chunks.spectral_chunk import ChunkCodec
-from nvc_jax.compression.rate_control import Slices, whole_of
 from nvc_jax.container.metadata import FormatError, Header
-from nvc_jax.container.store import load_model
+from nvc_jax.container.model import load_model
+from nvc_jax.core.chunk_grid import Slices, whole_of
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.models.codec import check_step, decode_volume
+from nvc_jax.spectral.config import SpectralConfig
 
 
 class PayloadDecoder:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nvc_jax.autoencoder.blocks import Shape3, check_shape
-from nvc_jax.core.normalization import check_dtype
+from nvc_jax.core.dtypes import check_dtype
+from nvc_jax.core.shapes import Shape3, check_shape
 
 FORMAT_VERSION = 1
 CODEC_NAME = "nvc"

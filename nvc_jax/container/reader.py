@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from nvc_jax.autoencoder.blocks import check_mode, check_shape, grid_shape
+from nvc_jax.autoencoder.blocks import check_mode
 from nvc_jax.chunks.halo import make_window
 from nvc_jax.chunks.preview import block_means, with_specials
 from nvc_jax.chunks.special_values import restore_specials
-from nvc_jax.compression.rate_control import Slices, chunk_extent, place_of, touched_chunks
 from nvc_jax.container.chunk_decoder import PayloadDecoder
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.container.store import Index, Store, open_container
+from nvc_jax.core.chunk_grid import Slices, chunk_extent, place_of, touched_chunks
+from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.io.locations import Location
 from nvc_jax.transform.block_dct import BLOCK
 

@@ -15,9 +15,9 @@ from zarr.abc.codec import ArrayBytesCodec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 
-from nvc_jax.autoencoder.blocks import check_shape
 from nvc_jax.container.chunk_decoder import PayloadDecoder
 from nvc_jax.container.metadata import CODEC_NAME, Header, read_configuration
+from nvc_jax.core.shapes import check_shape
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,29 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-DTYPES = (
-    *("uint8", "int8", "uint16", "int16", "uint32", "int32"),
-    *("float16", "float32", "float64"),
-)
-"""Dtypes of volumes."""
-NARROW = ("uint8", "int8", "uint16", "int16", "float16", "float32")
-"""Those whose values float32 holds exactly: what the device works with."""
-
-
-def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
-    """Raise ``TypeError`` unless ``dtype`` is one of ``DTYPES`` (in native byte order)."""
-    if str(dtype) not in DTYPES:
-        raise TypeError(f"`{name}` has dtype {dtype}; supported dtypes are {', '.join(DTYPES)}")
-
-
-def check_narrow(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
-    """Raise ``TypeError`` unless float32 holds every value of ``dtype``."""
-    if str(dtype) not in NARROW:
-        raise TypeError(
-            f"`{name}` has dtype {dtype}; on the device supported dtypes are {', '.join(NARROW)}, and "
-            "`compress` with a spectral model takes every other"
-        )
-
 
 def finite_range(volume: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Smallest and largest finite value, float32 scalars; (0, 0) where no value is finite."""

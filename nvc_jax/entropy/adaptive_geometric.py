@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.entropy import rans
+from nvc_jax.core import batching
+from nvc_jax.entropy import frequency_tables, rans, tokens
 from nvc_jax.entropy.interleaving import lanes_for, max_lanes_for, share_out
 
 N_SCALES = 32
@@ -45,17 +46,17 @@ def _frequencies() -> np.ndarray:
     Made of operations that IEEE 754 rounds correctly, and of sums of whole numbers: the same everywhere.
     """
     decay = ((np.sqrt(1 + _MEANS**2) - 1) / _MEANS)[:, None]
-    first, count = rans.token_ranges()
+    first, count = tokens.token_ranges()
     share = _power(decay, first) * (1 - _power(decay, count)) / (1 + decay)
     share[:, 0] = ((1 - decay) / (1 + decay))[:, 0]
     # Tokens too rare to take a frequency from the others follow an escape.
     whole = np.where(share < 2.0**-24, 0, np.floor(share * 2.0**30))
-    return rans.quantize_frequencies(np.append(whole, np.full((N_SCALES, 1), 2.0**16), axis=1))
+    return frequency_tables.quantize_frequencies(np.append(whole, np.full((N_SCALES, 1), 2.0**16), axis=1))
 
 
-def _tables() -> rans.Tables:
+def _tables() -> frequency_tables.Tables:
     # XLA would spend seconds on preparing constant tables while it compiles.
-    return rans.make_tables(lax.optimization_barrier(jnp.asarray(_frequencies())))
+    return frequency_tables.make_tables(lax.optimization_barrier(jnp.asarray(_frequencies())))
 
 
 def _power(base: np.ndarray, exponent: np.ndarray) -> np.ndarray:
@@ -172,7 +173,7 @@ def encode(
         return rans.push(coder, tables, rows[place, index], values[place, index], active)
 
     coder = rans.start_encoding(len(runs.starts), capacity(n_blocks, n_dims))
-    coder = lax.fori_loop(0, n_steps, push, rans.varying_like(values, coder))
+    coder = lax.fori_loop(0, n_steps, push, batching.varying_like(values, coder))
     return *rans.finish_encoding(coder, n_lanes), n_lanes
 
 
@@ -202,5 +203,5 @@ def decode(
 
     coder = rans.start_decoding(words, used, n_lanes, len(runs.starts))
     empty = (jnp.zeros((n_dims, n_blocks), jnp.int32), jnp.zeros(len(runs.starts), jnp.uint32))
-    state = (coder, *rans.varying_like(words, empty))
+    state = (coder, *batching.varying_like(words, empty))
     return lax.fori_loop(0, runs.length * n_dims, pop, state)[1]

@@ -10,43 +10,19 @@ they are. A table need not have every token: what it lacks follows an escape, so
 from frequent ones. Every int32 below 2**23 in magnitude has a code.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-PRECISION = 12
-"""Bits of a table's frequencies, which sum to 2**PRECISION."""
-N_TOKENS = 64
-"""Tokens of a table."""
-ESCAPE = N_TOKENS - 1
-"""The token that the integers follow whose own token a table lacks; every table of integers has it."""
-_N_SMALL = 9  # magnitudes below have tokens of their own
-_N_SMALL_TOKENS = 2 * _N_SMALL - 1
-_ESCAPE_BITS = 24
+from nvc_jax.entropy.frequency_tables import FREQUENCY_MASK, PRECISION, Tables
+from nvc_jax.entropy.tokens import ESCAPE, ESCAPE_BITS, N_TOKENS, from_token, n_extra_bits, to_token
+
 _BITS_AT_ONCE = 16  # that a state takes before it must be brought back into its interval
-MAX_MAGNITUDE = (1 << _ESCAPE_BITS - 1) - 1
-"""Largest magnitude that ``push`` codes."""
 WORDS_PER_INTEGER = 3
 """Most words that one integer takes, on top of two for each lane."""
-
-_FREQUENCY_MASK = (1 << 16) - 1
 _LOWEST = 1 << 16  # a state between steps lies in [2**16, 2**32)
-
-
-class Tables(NamedTuple):
-    """Frequency tables in the forms that coding wants; one row for each table.
-
-    Attributes:
-        tokens: uint32 (rows, N_TOKENS): for each token its frequency, and the sum of those before, packed.
-        slots: uint32 (rows, 2**PRECISION): for each slot its token, frequency − 1 and offset, packed.
-            None where few tokens are decoded.
-    """
-
-    tokens: jax.Array
-    slots: jax.Array | None
 
 
 class Coder(NamedTuple):
@@ -61,108 +37,6 @@ class Coder(NamedTuple):
     states: jax.Array
     words: jax.Array
     used: jax.Array
-
-
-def quantize_frequencies(probabilities: np.ndarray) -> np.ndarray:
-    """Integer frequencies that sum to 2**PRECISION, near the given probabilities; 0 only where they are 0.
-
-    Args:
-        probabilities: (rows, N_TOKENS), not negative, each row with a positive sum.
-
-    Returns:
-        uint16 (rows, N_TOKENS).
-    """
-    rows = np.asarray(probabilities, np.float64)
-    if rows.ndim != 2 or rows.shape[1] != N_TOKENS or (rows < 0).any() or not (rows.sum(1) > 0).all():
-        raise ValueError(
-            f"`probabilities` has shape {rows.shape}; it must be (rows, {N_TOKENS}), "
-            "not negative, with a positive sum in each row"
-        )
-    least = (rows > 0).astype(np.int64)
-    exact = rows / rows.sum(axis=1, keepdims=True) * (1 << PRECISION)
-    whole = np.maximum(np.floor(exact).astype(np.int64), least)
-    for row, share, floor in zip(whole, exact, least, strict=True):
-        while (missing := (1 << PRECISION) - row.sum()) != 0:
-            # One by one, where it changes the code's length least.
-            gain = np.where(share > 0, share / np.maximum(row, 1), 0)
-            if missing > 0:
-                row[np.argmax(gain)] += 1
-            else:
-                row[np.argmin(np.where(row > floor, gain, np.inf))] -= 1
-    return whole.astype(np.uint16)
-
-
-def make_tables(frequencies: jax.Array, *, with_slots: bool = True) -> Tables:
-    """Prepare tables for coding.
-
-    Args:
-        frequencies: (rows, N_TOKENS) of any integer dtype, from ``quantize_frequencies``.
-        with_slots: whether to prepare for decoding many tokens; few are decoded faster without.
-    """
-    frequencies = frequencies.astype(jnp.uint32)
-    starts = jnp.cumsum(frequencies, axis=1, dtype=jnp.uint32) - frequencies
-    tokens = frequencies | starts << jnp.uint32(16)
-    if not with_slots:
-        return Tables(tokens, None)
-    n_rows, slot = frequencies.shape[0], jnp.arange(1 << PRECISION, dtype=jnp.uint32)[None]
-    # What all slots of a token share, as a running sum of the changes where tokens start, modulo 2**32. Those
-    # that a table lacks begin where the next one does, and at the very end beyond the last slot.
-    shared = jnp.arange(N_TOKENS, dtype=jnp.uint32)[None] + (frequencies - 1 << jnp.uint32(6))
-    shared = shared - (starts << jnp.uint32(6 + PRECISION))
-    changes = jnp.diff(shared, axis=1, prepend=jnp.uint32(0))
-    marks = jnp.zeros((n_rows, 1 << PRECISION), jnp.uint32)
-    marks = marks.at[jnp.arange(n_rows)[:, None], starts].add(changes, mode="drop")
-    return Tables(tokens, jnp.cumsum(marks, axis=1, dtype=jnp.uint32) + (slot << jnp.uint32(6 + PRECISION)))
-
-
-def to_token(value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Token, extra bits and their number (all uint32) of int32 ``value``, |value| ≤ MAX_MAGNITUDE.
-
-    Odd tokens are negative. Tokens 0 … 16 are 0, −1, 1, −2, 2 … −8, 8; above, two tokens share a power of
-    two, whose remainder is the extra bits.
-    """
-    magnitude = jnp.abs(value).astype(jnp.uint32)
-    beyond = jnp.maximum(magnitude, _N_SMALL) - jnp.uint32(_N_SMALL - 1)
-    n_bits = 31 - lax.clz(beyond)
-    is_small = magnitude < _N_SMALL
-    token = jnp.where(is_small, 2 * magnitude, _N_SMALL_TOKENS + 1 + 2 * n_bits)
-    return (
-        token - (value < 0).astype(jnp.uint32),
-        jnp.where(is_small, 0, beyond - (jnp.uint32(1) << n_bits)),
-        jnp.where(is_small, 0, n_bits),
-    )
-
-
-def n_extra_bits(token: jax.Array) -> jax.Array:
-    """How many bits follow ``token`` (uint32)."""
-    large = (jnp.maximum(token, _N_SMALL_TOKENS) - jnp.uint32(_N_SMALL_TOKENS)) >> jnp.uint32(1)
-    return jnp.where(token == ESCAPE, _ESCAPE_BITS, large)
-
-
-def from_token(token: jax.Array, extra: jax.Array) -> jax.Array:
-    """The int32 value of a token and its extra bits; the inverse of ``to_token``."""
-    small = (token + 1) >> jnp.uint32(1)
-    large = (jnp.uint32(1) << n_extra_bits(token)) + extra + jnp.uint32(_N_SMALL - 1)
-    magnitude = jnp.where(token < _N_SMALL_TOKENS, small, large).astype(jnp.int32)
-    coded = jnp.where(token & 1 == 1, -magnitude, magnitude)
-    return jnp.where(token == ESCAPE, extra.astype(jnp.int32) - (1 << _ESCAPE_BITS - 1), coded)
-
-
-def token_ranges() -> tuple[np.ndarray, np.ndarray]:
-    """For every token but ESCAPE its smallest magnitude and how many it covers, int64 (N_TOKENS − 1,)."""
-    token = np.arange(ESCAPE)
-    small = token < _N_SMALL_TOKENS
-    count = 1 << np.maximum(token - _N_SMALL_TOKENS, 0) // 2
-    return np.where(small, (token + 1) // 2, count + _N_SMALL - 1), count
-
-
-def varying_like(reference: jax.Array, tree: Any) -> Any:
-    """``tree`` unchanged, but varying over the devices of a shard_map where ``reference`` does.
-
-    Loops want the types of what they carry to be the same before and after; constants do not vary.
-    """
-    zero = (reference.reshape(-1)[0] * 0).astype(jnp.int32)
-    return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)
 
 
 def start_encoding(n_lanes: int, n_words: int) -> Coder:
@@ -193,10 +67,10 @@ def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active:
         active: bool (lanes,).
     """
     token, extra, n_bits = to_token(value)
-    lacking = tables.tokens[row, token] & _FREQUENCY_MASK == 0
+    lacking = tables.tokens[row, token] & FREQUENCY_MASK == 0
     token = jnp.where(lacking, ESCAPE, token).astype(jnp.uint32)
-    extra = jnp.where(lacking, (value + (1 << _ESCAPE_BITS - 1)).astype(jnp.uint32), extra)
-    n_bits = jnp.where(active, jnp.where(lacking, _ESCAPE_BITS, n_bits), 0).astype(jnp.uint32)
+    extra = jnp.where(lacking, (value + (1 << ESCAPE_BITS - 1)).astype(jnp.uint32), extra)
+    n_bits = jnp.where(active, jnp.where(lacking, ESCAPE_BITS, n_bits), 0).astype(jnp.uint32)
     # A state takes up to 16 bits at a time: the high bits go first, of the few integers that have more.
     has_high = n_bits > _BITS_AT_ONCE
     coder = lax.cond(jnp.any(has_high), _push_high, lambda c, *_: c, coder, extra, n_bits, has_high)
@@ -239,7 +113,7 @@ def _push_token(
 ) -> Coder:
     """``push_token``; what overflowed ``earlier`` is appended first, together with what does now."""
     states, entry = coder.states, tables.tokens[row, token]
-    frequency, start = entry & _FREQUENCY_MASK, entry >> jnp.uint32(16)
+    frequency, start = entry & FREQUENCY_MASK, entry >> jnp.uint32(16)
     overflows = active & (states >> jnp.uint32(32 - PRECISION) >= frequency)
     coder = _append(coder, [*earlier, _Overflow(overflows, states)])
     states = jnp.where(overflows, states >> jnp.uint32(16), states)
@@ -354,7 +228,7 @@ def _search_token(tables: Tables, row: jax.Array, slot: jax.Array) -> tuple[jax.
     # Of those that start at the same slot only the last has a frequency.
     token = jnp.sum(entries >> jnp.uint32(16) <= slot[:, None], axis=1, dtype=jnp.int32) - 1
     entry = jnp.take_along_axis(entries, token[:, None], axis=1)[:, 0]
-    return token.astype(jnp.uint32), entry & _FREQUENCY_MASK, slot - (entry >> jnp.uint32(16))
+    return token.astype(jnp.uint32), entry & FREQUENCY_MASK, slot - (entry >> jnp.uint32(16))
 
 
 def _pop_high(coder: Coder, n_bits: jax.Array, has_high: jax.Array) -> tuple[Coder, jax.Array]:

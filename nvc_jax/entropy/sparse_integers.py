@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.autoencoder.blocks import Shape3
+from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy import adaptive_geometric
 from nvc_jax.entropy.interleaving import read_words, used_words
-from nvc_jax.entropy.rans import MAX_MAGNITUDE
+from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 
 _SIDE = 8
 _RUN = 64

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from nvc_jax.chunks.special_values import as_bits, is_ordinary
-from nvc_jax.compression.rate_control import place_of, read_part, whole_of
 from nvc_jax.container.metadata import FORMAT_VERSION, FormatError
 from nvc_jax.container.reader import Reader
 from nvc_jax.container.store import Index, open_container
+from nvc_jax.core.chunk_grid import place_of, whole_of
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.evaluation.metrics import bits_per_voxel, quality
+from nvc_jax.io.lazy import read_part
 from nvc_jax.io.locations import Location
 from nvc_jax.io.volumes import open_volume, read_volume
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from scipy.ndimage import uniform_filter
 
-from nvc_jax.autoencoder.blocks import check_shape
+from nvc_jax.core.shapes import check_shape
 
 SLAB_VOXELS = 1 << 22
 """Voxels per slab, 32 MiB in float64; a slab is at least one plane."""

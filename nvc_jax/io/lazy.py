@@ -1,4 +1,4 @@
-"""Lazy stores over a function that reads a region; flat files: ``.npy``, ``.npz``, ``.raw``.
+"""Lazy stores over a function that reads a region, and flat files behind such a store.
 
 A flat file is mapped anew for each read and the map dropped after it: what stays mapped would count as
 resident memory.
@@ -6,12 +6,9 @@ resident memory.
 
 import dataclasses
 import math
-import re
 import shutil
 import tempfile
 import weakref
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -19,15 +16,12 @@ from typing import IO, Any, Literal
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.autoencoder.blocks import Shape3, check_shape
-from nvc_jax.core.normalization import check_dtype
-from nvc_jax.io.metadata import Metadata, attempt, kept_axes, spacing3
+from nvc_jax.core.chunk_grid import Slices
+from nvc_jax.core.dtypes import check_dtype
+from nvc_jax.core.shapes import check_shape
+from nvc_jax.io.metadata import kept_axes
 
 Index = tuple[slice | int, ...]
-
-_RAW_NAME = re.compile(
-    r"_(?P<x>\d+)x(?P<y>\d+)x(?P<z>\d+)(_(?P<spacing>[\d.]+x[\d.]+x[\d.]+))?_(?P<dtype>u?int\d+|float\d+)\.raw$"
-)
 _CHUNK_SIDE = 64
 _N_READS = 4
 
@@ -138,78 +132,9 @@ class Flat:
         return lazy_store(self.read, self.shape, self.dtype, name, **options)
 
 
-def open_npy(path: Path, name: str) -> ts.TensorStore:
-    """A ``.npy`` file, of any byte and axis order."""
-    try:
-        with path.open("rb") as file:
-            flat = _npy_layout(path, file)
-        flat.check_size(name)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"`{name}` is not a readable .npy array: {error}") from error
-    return flat.store(name)
+CACHE_BYTES = 256 << 20
 
 
-def open_npz(path: Path, name: str) -> ts.TensorStore:
-    """A ``.npz`` archive's member ``volume``, or its only one; unpacked into a temporary file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member.removesuffix(".npy") for member in archive.namelist()]
-            member = "volume" if "volume" in members else members[0] if len(members) == 1 else None
-            if member is None:
-                raise ValueError(f"it holds {members}; name the volume's member `volume`")
-            with archive.open(archive.namelist()[members.index(member)]) as stream:
-                copy = TemporaryCopy(stream)
-        copy.file.seek(0)
-        flat = _npy_layout(copy, copy.file)
-        flat.check_size(name)
-    except (ValueError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"`{name}` is not a readable .npz volume: {error}") from error
-    return flat.store(name)
-
-
-def _npy_layout(source: Path | TemporaryCopy, file: IO[bytes]) -> Flat:
-    version = np.lib.format.read_magic(file)
-    read_header = (
-        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    )
-    shape, fortran, dtype = read_header(file)
-    return Flat(source, tuple(shape), dtype, file.tell(), "F" if fortran else "C")
-
-
-def raw_layout(path: Path) -> tuple[Shape3, np.dtype]:
-    """Shape (z, y, x) and dtype that an Open SciVis file name states."""
-    match = _match_raw(path)
-    shape = check_shape((int(match["z"]), int(match["y"]), int(match["x"])), path.name)
-    check_dtype(match["dtype"], path.name)
-    return shape, np.dtype(match["dtype"]).newbyteorder("<")
-
-
-def _match_raw(path: Path) -> re.Match[str]:
-    match = _RAW_NAME.search(path.name)
-    if match is None:
-        raise ValueError(f"`{path.name}` must be named like `name_XxYxZ_dtype.raw`, x fastest")
-    return match
-
-
-def open_raw(path: Path, name: str) -> ts.TensorStore:
-    """A ``.raw`` file named as in Open SciVis."""
-    shape, dtype = raw_layout(path)
-    flat = Flat(path, shape, dtype)
-    actual_bytes = path.stat().st_size
-    if actual_bytes != flat.end:
-        raise ValueError(
-            f"`{path.name}` holds {actual_bytes} bytes; its name says {flat.end} "
-            f"({shape[2]}·{shape[1]}·{shape[0]} voxels of {dtype.name})"
-        )
-    return flat.store(name)
-
-
-def no_metadata(path: Path) -> Metadata:
-    """Of files that say nothing but shape and dtype."""
-    return Metadata()
-
-
-def raw_metadata(path: Path) -> Metadata:
-    """The spacing that some Open SciVis names state between shape and dtype, x first."""
-    match = _match_raw(path)
-    return Metadata(spacing=attempt(lambda: spacing3(match["spacing"].split("x")[::-1])))
+def read_part(volume: ts.TensorStore, place: Slices) -> np.ndarray:
+    """Read the voxels at ``place``, in C order."""
+    return np.ascontiguousarray(volume[place].read().result())

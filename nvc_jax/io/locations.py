@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorstore as ts
 
-from nvc_jax.io.writers import replacing
+from nvc_jax.io.atomic import replacing
 
 Location = str | Path | dict[str, Any]
 """A path, a URL (``file://``, ``gs://``, ``s3://``, ``http(s)://``), or a TensorStore spec: of a key-value

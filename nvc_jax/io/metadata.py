@@ -1,9 +1,10 @@
-"""What a volume's source says of its axes: their names, spacing, origin, units, and attributes."""
+"""Metadata of a volume: names of its axes, spacing, origin, units, and attributes."""
 
 import base64
 import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -161,3 +162,8 @@ def _text(value: bytes) -> str:
         return value.rstrip(b"\0").decode()
     except UnicodeDecodeError:
         return base64.b64encode(value).decode()
+
+
+def no_metadata(path: Path) -> Metadata:
+    """Of files that say nothing but shape and dtype."""
+    return Metadata()

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.autoencoder.blocks import check_shape
-from nvc_jax.core.normalization import check_dtype
+from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.io import chunked_stores, lazy, nifti, tiff
-from nvc_jax.io.lazy import raw_layout
+from nvc_jax.core.shapes import check_shape
+from nvc_jax.io import chunked_stores, hdf5, metadata, nifti, npy, nrrd, raw, tiff
+from nvc_jax.io.atomic import check_replaceable, put_in_place, replacing
 from nvc_jax.io.metadata import (
     Metadata,
     attempt,
@@ -29,14 +29,8 @@ from nvc_jax.io.metadata import (
     regular,
     spacing3,
 )
-from nvc_jax.io.writers import (
-    check_replaceable,
-    check_writable,
-    put_in_place,
-    replacing,
-    write_volume,
-    writing,
-)
+from nvc_jax.io.raw import raw_layout
+from nvc_jax.io.writers import check_writable, write_volume, writing
 
 __all__ = [
     "Metadata",
@@ -56,11 +50,11 @@ __all__ = [
 _Open = Callable[[Path, str], ts.TensorStore]
 _Describe = Callable[[Path], Metadata]
 _FORMATS: dict[str, tuple[_Open, _Describe]] = {
-    ".npy": (lazy.open_npy, lazy.no_metadata),
-    ".npz": (lazy.open_npz, lazy.no_metadata),
-    ".raw": (lazy.open_raw, lazy.raw_metadata),
+    ".npy": (npy.open_npy, metadata.no_metadata),
+    ".npz": (npy.open_npz, metadata.no_metadata),
+    ".raw": (raw.open_raw, raw.raw_metadata),
     **dict.fromkeys((".nii", ".nii.gz"), (nifti.open_nifti, nifti.nifti_metadata)),
-    **dict.fromkeys((".nrrd", ".nhdr"), (nifti.open_nrrd, nifti.nrrd_metadata)),
+    **dict.fromkeys((".nrrd", ".nhdr"), (nrrd.open_nrrd, nrrd.nrrd_metadata)),
     **dict.fromkeys((".tif", ".tiff"), (tiff.open_tiff, tiff.tiff_metadata)),
 }
 _HDF5 = (".h5", ".hdf5", ".nc")
@@ -135,7 +129,7 @@ def read_metadata(source: Any) -> Metadata:
     if place.is_dir():
         return chunked_stores.node_metadata(_directory(place, str(source)))
     if place.suffix in _HDF5:
-        return tiff.hdf5_metadata(str(source))
+        return hdf5.hdf5_metadata(str(source))
     return _format_of(place, str(source))[1](place.absolute())
 
 
@@ -163,7 +157,7 @@ def _open_path(source: str) -> ts.TensorStore:
         except ValueError as error:
             raise ValueError(f"`{source}` is a directory but no readable Zarr array: {error}") from error
     if place.suffix in _HDF5:
-        return tiff.open_hdf5(place, source)
+        return hdf5.open_hdf5(place, source)
     return _format_of(place, source)[0](place.absolute(), source)
 
 

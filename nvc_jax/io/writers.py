@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.autoencoder.blocks import Shape3, check_shape
-from nvc_jax.core.normalization import check_dtype
-from nvc_jax.io.lazy import Flat, raw_layout
+from nvc_jax.core.dtypes import check_dtype
+from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.io.atomic import check_replaceable, replacing
+from nvc_jax.io.lazy import Flat
 from nvc_jax.io.metadata import Metadata
+from nvc_jax.io.raw import raw_layout
 
 _SUFFIXES = (".npy", ".npz", ".raw", ".zarr")
-_ZARR_KEYS = ("zarr.json", ".zarray", ".zgroup")
 _CHUNK_SIDE = 128
 
 
@@ -31,14 +31,6 @@ def check_writable(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
     check_replaceable(path)
     if path.suffix == ".raw" and raw_layout(path) != ((z, y, x), dtype):
         raise ValueError(f"`{path.name}` must end in `_{x}x{y}x{z}_{dtype.name}.raw` for this volume")
-
-
-def check_replaceable(path: Path) -> None:
-    """Raise unless ``path`` can be made, or is a file or a Zarr store that may be replaced."""
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"the directory of `{path}` does not exist")
-    if path.is_dir() and any(path.iterdir()) and not any((path / key).is_file() for key in _ZARR_KEYS):
-        raise FileExistsError(f"`{path}` is a directory that is no Zarr store; it will not be replaced")
 
 
 @contextlib.contextmanager
@@ -149,33 +141,3 @@ def write_volume(
         for z in range(0, volume.shape[0], thickness):
             slab = volume[z : z + thickness]
             store[z : z + slab.shape[0]].write(slab).result()
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path in a fresh directory beside ``path`` to write a file or directory to.
-
-    On success it is moved to ``path`` in place of what was there; on failure it is removed, and what was
-    there stays.
-    """
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as directory:
-        partial = Path(directory) / path.name
-        yield partial
-        put_in_place(partial, path)
-
-
-def put_in_place(partial: Path, path: Path) -> None:
-    """Move a whole file or directory to ``path``, in place of what is there."""
-    if not path.exists() or (path.is_file() and partial.is_file()):
-        os.replace(partial, path)
-        return
-    # os.replace puts a directory in no other's place.
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as directory:
-        replaced = Path(directory) / "replaced"
-        try:
-            os.replace(path, replaced)
-            os.replace(partial, path)
-        except BaseException:
-            if replaced.exists() and not path.exists():
-                os.replace(replaced, path)
-            raise

@@ -18,8 +18,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import serialization
 
-from nvc_jax.autoencoder.networks import ModelConfig, Params, abstract_params, stored_config
+from nvc_jax.autoencoder.networks import Params
 from nvc_jax.core.byte_codecs import pack, unpack
+from nvc_jax.core.model import ModelConfig
+from nvc_jax.models.registry import abstract_params, stored_config
 
 _CONFIG = "config.json"
 _PARAMS = "params"

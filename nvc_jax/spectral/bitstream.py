@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.entropy import rans
+from nvc_jax.core.batching import varying_like
+from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy.interleaving import Runs, max_lanes_for, share_out, with_width
-from nvc_jax.entropy.rans import varying_like
 from nvc_jax.spectral import dependent_quantization, scan_order
 from nvc_jax.spectral.block_headers import Heads, pop_heads, push_heads
 from nvc_jax.spectral.entropy_model import ClassModel
-from nvc_jax.transform.block_modes import Layout
+from nvc_jax.transform.block_layout import Layout
 
 
 def bits_per_lane(n_blocks: int) -> int:
@@ -46,9 +46,9 @@ def stream_capacity(n_blocks: int, n_latents: int) -> int:
     return rans.WORDS_PER_INTEGER * n_blocks * (n_latents + 1) + 2 * max_lanes_for(n_blocks)
 
 
-def _make_tables(model: ClassModel) -> rans.Tables:
+def _make_tables(model: ClassModel) -> frequency_tables.Tables:
     """Those that latents share, without the means'."""
-    return rans.make_tables(model.frequencies[: model.n_shared])
+    return frequency_tables.make_tables(model.frequencies[: model.n_shared])
 
 
 def encode_stream(

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.entropy import rans
+from nvc_jax.core.batching import varying_like
+from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy.interleaving import share_out
-from nvc_jax.entropy.rans import varying_like
 from nvc_jax.spectral.entropy_model import ClassModel
-from nvc_jax.transform.block_modes import N_MODES, Layout
+from nvc_jax.transform.block_layout import Layout
+from nvc_jax.transform.block_modes import N_MODES
 
 
 class Heads(NamedTuple):
@@ -34,10 +35,10 @@ class Heads(NamedTuple):
 
 
 class _Tables(NamedTuple):
-    classes: rans.Tables
-    modes: rans.Tables
-    ends: rans.Tables
-    means: rans.Tables
+    classes: frequency_tables.Tables
+    modes: frequency_tables.Tables
+    ends: frequency_tables.Tables
+    means: frequency_tables.Tables
 
 
 def _make_tables(model: ClassModel) -> _Tables:
@@ -48,7 +49,7 @@ def _make_tables(model: ClassModel) -> _Tables:
         model.frequencies,
     )
     # Of heads there are few tokens.
-    return _Tables(*(rans.make_tables(rows, with_slots=False) for rows in frequencies))
+    return _Tables(*(frequency_tables.make_tables(rows, with_slots=False) for rows in frequencies))
 
 
 def push_heads(

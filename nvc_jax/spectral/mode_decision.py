@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.autoencoder.blocks import Shape3, check_shape, grid_shape
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.core.systematic_sampling import draw
 from nvc_jax.spectral.entropy_model import BITS_PER_ERROR
-from nvc_jax.transform import block_modes, lapped
+from nvc_jax.transform import block_modes, lapped, lapped_filter
+from nvc_jax.transform import plan as plan_module
 from nvc_jax.transform.block_dct import BLOCK
 
 _SAMPLE_SIDE, _N_SAMPLES = 32, 6
@@ -108,7 +109,7 @@ def choose(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.A
     """
     samples = _sample(volume, step, extent)
     names, of_modes = zip(*_CANDIDATES, strict=True)
-    filters = jnp.array([lapped.FILTERS.index(name) for name in names], jnp.int32)
+    filters = jnp.array([lapped_filter.FILTERS.index(name) for name in names], jnp.int32)
     uniform = jnp.array(of_modes, jnp.int32)
     costs = lax.map(lambda ways: _sample_costs(samples, step, *ways), (filters, uniform))
     totals = jnp.sum(costs, axis=(1, 2, 3, 4))
@@ -132,7 +133,7 @@ def _sample_costs(samples: _Samples, step: jax.Array, filter_index: jax.Array, m
     z, y, x = grid_shape(check_shape(samples.tower.shape), BLOCK)
     grid = (z // n, y, x)
     plans = jax.vmap(lambda extent: block_modes.uniform_plan(mode, grid, extent))(samples.extents)
-    plan = lapped.Plan(*(jnp.moveaxis(leaf, 0, 1).reshape(3, z, y, x) for leaf in plans))
+    plan = plan_module.Plan(*(jnp.moveaxis(leaf, 0, 1).reshape(3, z, y, x) for leaf in plans))
     blocks = lapped.map_latents(partial(_cost, step), samples.tower, plan, filter_index)
     by_region = jax.vmap(block_modes.add_up)(blocks.reshape(n, *grid))
     return by_region * samples.weights[:, None, None, None]

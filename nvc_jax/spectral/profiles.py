@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.systematic_sampling import draw
-from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, ClassModel, decide, make_costs
-from nvc_jax.transform.block_modes import Layout
+from nvc_jax.spectral.class_decision import decide, make_costs
+from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, ClassModel
+from nvc_jax.transform.block_layout import Layout
 
 MAX_PROFILES = 256
 """A stream names its profile in a byte."""

@@ -14,10 +14,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from nvc_jax.autoencoder.blocks import Shape3, map_rows
-
-Params = Any
-"""A nested dict of arrays: what a checkpoint stores and an optimiser updates."""
+from nvc_jax.core.batching import map_rows
+from nvc_jax.core.parameters import Params, merge_params
+from nvc_jax.core.shapes import Shape3
 
 N_OWN = 64
 """How many of its own latents a block's correction is made from, its mean left out."""
@@ -78,14 +77,6 @@ def abstract_refinement(n_latents: int, n_classes: int, n_ways: int) -> Params:
 def stored(params: Params) -> Params:
     """Parameters as checkpoints store them: the network in float16, which is as good and half as large."""
     return {**params, "network": jax.tree.map(lambda leaf: leaf.astype(jnp.float16), params["network"])}
-
-
-def merge_params(abstract: tuple[Any, Any], params: Params) -> Any:
-    """The module that ``nnx.split`` took apart, with ``params``; leaves what it is given as it is."""
-    graph, state = abstract
-    state = jax.tree.map(lambda leaf: leaf, state)
-    nnx.replace_by_pure_dict(state, params)
-    return nnx.merge(graph, state)
 
 
 @functools.lru_cache

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from nvc_jax.spectral.entropy_model import ClassModel
 from nvc_jax.transform.block_dct import N_LATENTS
-from nvc_jax.transform.block_modes import Layout, frequencies_by_kind
+from nvc_jax.transform.block_layout import Layout
+from nvc_jax.transform.partial_blocks import frequencies_by_kind
 
 END_UNIT = 16
 """Blocks end after a multiple of so many integers: coarser ends are cheaper to name."""

@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.autoencoder.blocks import map_rows
-from nvc_jax.entropy import rans
-from nvc_jax.entropy.rans import varying_like
+from nvc_jax.core.batching import map_rows, varying_like
+from nvc_jax.entropy import frequency_tables
 from nvc_jax.spectral.dependent_quantization import to_half_steps
 from nvc_jax.spectral.entropy_model import ClassModel, bits_per_error
 from nvc_jax.spectral.scan_order import END_UNIT, N_ENDS, Places
@@ -46,7 +45,7 @@ class _Rates(NamedTuple):
 
 def _make_rates(model: ClassModel) -> _Rates:
     """What a model's tables say, as if magnitudes were geometric."""
-    all_bits, n_all = float(rans.PRECISION), float(1 << rans.PRECISION)
+    all_bits, n_all = float(frequency_tables.PRECISION), float(1 << frequency_tables.PRECISION)
     frequencies = model.frequencies[: model.n_shared].astype(jnp.float32)
     ones = (frequencies[:, 1] + frequencies[:, 2]) / 2
     more = jnp.maximum(n_all - frequencies[:, 0] - 2 * ones, 0.5)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.autoencoder.blocks import Shape3
+from nvc_jax.core.shapes import Shape3
 
 BLOCK = 8
 N_LATENTS = BLOCK**3

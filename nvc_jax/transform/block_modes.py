@@ -6,18 +6,15 @@ be *short*, and is stretched to 8 voxels of which only as many frequencies exist
 nothing is coded that is not in the volume.
 """
 
-import functools
-import math
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from nvc_jax.autoencoder.blocks import Shape3, check_shape
-from nvc_jax.transform.block_dct import BLOCK, N_LATENTS, dct_matrix, map_layers
-from nvc_jax.transform.lapped import FILTERS, Plan
+from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.transform.block_dct import BLOCK
+from nvc_jax.transform.block_layout import block_indices
+from nvc_jax.transform.lapped_filter import FILTERS
+from nvc_jax.transform.plan import Plan
 
 PLAIN, LAPPED, LARGE = range(3)
 N_MODES = 3
@@ -25,101 +22,6 @@ N_MODES = 3
 
 N_WAYS = len(FILTERS) * N_MODES
 """Ways in which a block may be transformed: by filter and mode."""
-
-
-class Layout(NamedTuple):
-    """Blocks of a grid and which of them there are; n blocks, in z, y, x order.
-
-    Attributes:
-        extent: int32 (3,), voxels of the volume along z, y, x: at most the grid's.
-        present: bool (n,), whether there is the block.
-        order: int32 (n,), the blocks that there are, in z, y, x order, then the others.
-        n_blocks: int32, how many there are.
-        kind: int32 (n,), 4, 2 and 1 added up where the block is short along z, y, x.
-        leads: bool (n,), the block is the first of its region.
-    """
-
-    extent: jax.Array
-    present: jax.Array
-    order: jax.Array
-    n_blocks: jax.Array
-    kind: jax.Array
-    leads: jax.Array
-
-
-def _indices(grid: Shape3) -> list[jax.Array]:
-    """Each block's index along z, y, x; int32, shaped to broadcast over the grid."""
-    return [lax.broadcasted_iota(jnp.int32, grid, axis) for axis in range(3)]
-
-
-def make_layout(grid: Shape3, extent: jax.Array) -> Layout:
-    """The layout of a volume of ``extent`` voxels, int32 (3,), in a grid that holds it."""
-    present = jnp.ones(grid, bool)
-    leads = jnp.ones(grid, bool)
-    kind = jnp.zeros(grid, jnp.int32)
-    for axis, index in enumerate(_indices(grid)):
-        present &= index * BLOCK < extent[axis]
-        leads &= index % 2 == 0
-        kind += jnp.where((index + 1) * BLOCK > extent[axis], 4 >> axis, 0)
-    present = present.reshape(-1)
-    order = jnp.argsort(~present, stable=True).astype(jnp.int32)
-    n_blocks = jnp.sum(present, dtype=jnp.int32)
-    return Layout(extent, present, order, n_blocks, kind.reshape(-1), leads.reshape(-1))
-
-
-def short_sides(extent: jax.Array) -> jax.Array:
-    """Voxels of the last block along z, y, x: int32 (3,) from 1 to 8."""
-    return (extent - 1) % BLOCK + 1
-
-
-@functools.cache
-def _stretches() -> tuple[np.ndarray, np.ndarray]:
-    """Matrices (9, 8, 8) that stretch so many voxels to 8 and back; float32."""
-    stretch, back = np.zeros((2, BLOCK + 1, BLOCK, BLOCK), np.float32)
-    for m in range(1, BLOCK + 1):
-        # Its DCT of 8 is the DCT of the m voxels, scaled to keep their mean.
-        matrix = dct_matrix(BLOCK)[:m].T @ dct_matrix(m)
-        stretch[m, :, :m] = matrix * math.sqrt(BLOCK / m)
-        back[m, :m] = matrix.T * math.sqrt(m / BLOCK)
-    return stretch, back
-
-
-def _map_last(volume: jax.Array, extent: jax.Array, matrices: np.ndarray) -> jax.Array:
-    for axis in range(3):
-        start = (extent[axis] - 1) // BLOCK * BLOCK
-        matrix = jnp.asarray(matrices)[short_sides(extent)[axis]]
-        volume = map_layers(volume, matrix, start, axis)
-    return volume
-
-
-def stretch(volume: jax.Array, extent: jax.Array) -> jax.Array:
-    """Stretch the short blocks of a float32 volume (z, y, x), of which ``extent`` voxels count."""
-    return _map_last(volume, extent, _stretches()[0])
-
-
-def unstretch(volume: jax.Array, extent: jax.Array) -> jax.Array:
-    """The inverse of ``stretch`` within ``extent``."""
-    return _map_last(volume, extent, _stretches()[1])
-
-
-def error_scale(layout: Layout) -> jax.Array:
-    """What an error of 1 in a latent but the mean adds to the volume where blocks are short: float32 (n,)."""
-    shares = jnp.sqrt(short_sides(layout.extent).astype(jnp.float32) / BLOCK)
-    scale = jnp.ones(layout.kind.shape, jnp.float32)
-    for axis in range(3):
-        scale = jnp.where(layout.kind & (4 >> axis) > 0, scale * shares[axis], scale)
-    return scale
-
-
-def frequencies_by_kind(extent: jax.Array) -> jax.Array:
-    """Which latents a block of each kind has: bool (8, 512)."""
-    frequency = np.indices((BLOCK,) * 3).reshape(3, -1)
-    sides = short_sides(extent)
-    has = jnp.ones((8, N_LATENTS), bool)
-    for axis in range(3):
-        is_short = np.arange(8) & (4 >> axis) > 0
-        has &= ~is_short[:, None] | (jnp.asarray(frequency[axis])[None] < sides[axis])
-    return has
 
 
 def region_grid(grid: Shape3) -> Shape3:
@@ -144,7 +46,7 @@ def add_up(blocks: jax.Array) -> jax.Array:
 def is_whole(grid: Shape3, extent: jax.Array) -> jax.Array:
     """Whether each region has all of its 16³ voxels: only then may it be large."""
     whole = jnp.ones(region_grid(grid), bool)
-    for axis, index in enumerate(_indices(region_grid(grid))):
+    for axis, index in enumerate(block_indices(region_grid(grid))):
         whole &= (index + 1) * 2 * BLOCK <= extent[axis]
     return whole
 
@@ -154,7 +56,7 @@ def make_plan(modes: jax.Array, grid: Shape3, extent: jax.Array) -> Plan:
     large = spread((modes == LARGE) & is_whole(grid, extent), grid)
     lapped = spread(modes != PLAIN, grid)
     by_axis = []
-    for axis, index in enumerate(_indices(grid)):
+    for axis, index in enumerate(block_indices(grid)):
         odd = index % 2 == 1
         first, second = large & ~odd, large & odd
         # No filter across the border of a short block: it would have more latents than voxels. Nor between

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.autoencoder.blocks import Shape3
+from nvc_jax.core.shapes import Shape3
 from nvc_jax.transform.block_dct import BLOCK, N_LATENTS, dct_matrix, map_layers
 
 ALL_FACES = 0b111111

@@ -8,17 +8,14 @@ of the first half are its even frequencies, a DCT-IV of the second its odd ones.
 cells of 512 latents that look like those of 8³ blocks.
 """
 
-import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from nvc_jax.autoencoder.blocks import check_shape
+from nvc_jax.core.shapes import check_shape
 from nvc_jax.transform.block_dct import (
     BLOCK,
     N_LATENTS,
@@ -30,114 +27,11 @@ from nvc_jax.transform.block_dct import (
     previous_block,
     to_cells,
 )
-
-FILTERS = ("none", "orthonormal", "half", "biorthogonal")
-"""Strengths of the filter, weakest first but one: each suits other data, and the encoder chooses."""
+from nvc_jax.transform.lapped_filter import filter_blocks, filter_depth, filter_tables
+from nvc_jax.transform.plan import Plan, block_strides, flatten_plan
 
 _ANALYSED_AT_ONCE, _SYNTHESIZED_AT_ONCE = 4096, 512
 """Blocks of a slab each way: analysis in one slab needs no copies, synthesis is faster within the cache."""
-
-
-class Plan(NamedTuple):
-    """How the blocks of a grid (z, y, x) are transformed; every leaf is bool with the grid's axes last.
-
-    Attributes:
-        crossed: (3, z, y, x), the filter crosses the border to the next block along each axis.
-        before: (3, z, y, x), the filter crosses the border before the block, or before the large one that the
-            block is half of.
-        after: (3, z, y, x), it crosses the border after it.
-        first: (3, z, y, x), the block is the first half of a large one along each axis.
-        second: (3, z, y, x), the block is the second half of a large one along each axis.
-    """
-
-    crossed: jax.Array
-    before: jax.Array
-    after: jax.Array
-    first: jax.Array
-    second: jax.Array
-
-
-def _rotation(name: str) -> np.ndarray:
-    """What a filter does to the differences of mirrored voxels on both sides of a border, 4 × 4."""
-    mirror = np.eye(4)[::-1]
-    scale = {"none": None, "orthonormal": 1.0, "half": 1.6, "biorthogonal": 1.6}[name]
-    if scale is None:
-        return np.eye(4)
-    rotation = mirror @ dct_matrix(4).T @ np.diag([scale, 1, 1, 1]) @ dct_matrix(4, half_shift=True) @ mirror
-    return (np.eye(4) + rotation) / 2 if name == "half" else rotation
-
-
-def _border_matrix(rotation: np.ndarray) -> np.ndarray:
-    """The filter across one border along one axis, 8 × 8."""
-    identity, mirror, zero = np.eye(4), np.eye(4)[::-1], np.zeros((4, 4))
-    butterfly = np.block([[identity, mirror], [mirror, -identity]]) / np.sqrt(2)
-    return butterfly.T @ np.block([[identity, zero], [zero, rotation]]) @ butterfly
-
-
-def _norms(inverse: np.ndarray) -> np.ndarray:
-    """Norms along one axis of the synthesis functions that a filter's ``inverse`` leaves, (12, 8).
-
-    Rows: 4·(0 for a block, 1 and 2 for the first and second half of a large one), + 2 where the filter
-    crosses the border before it, + 1 where it crosses the one after.
-    """
-    rows = np.zeros((3, 4, BLOCK))
-    for crossing in range(4):
-        for size in (BLOCK, 2 * BLOCK):
-            undo = np.eye(3 * size)
-            for border, crosses in ((size, crossing & 2), (2 * size, crossing & 1)):
-                if crosses:
-                    undo[border - 4 : border + 4, border - 4 : border + 4] = _border_matrix(inverse)
-            norms = np.linalg.norm(undo[:, size : 2 * size] @ dct_matrix(size).T, axis=0)
-            if size == BLOCK:
-                rows[0, crossing] = norms
-            else:
-                rows[1:, crossing] = norms[0::2], norms[1::2]
-    return rows.reshape(12, BLOCK)
-
-
-@functools.cache
-def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of every filter the rotation and its inverse less the identity (filters, 4, 4), and norms."""
-    rotations = np.stack([_rotation(name) for name in FILTERS])
-    inverses = np.linalg.inv(rotations)
-    norms = np.stack([_norms(inverse) for inverse in inverses])
-    changes, undone = rotations - np.eye(4), inverses - np.eye(4)
-    return changes.astype(np.float32), undone.astype(np.float32), norms.astype(np.float32)
-
-
-def _filter(planes: list[jax.Array], crossed: jax.Array, change: jax.Array, stride: int) -> list[jax.Array]:
-    """Filter across borders along one axis.
-
-    Args:
-        planes: the voxels of all blocks along that axis, eight of (…, n).
-        crossed: bool (n,), whether to filter across the border to the next block.
-        change: (4, 4), the rotation less the identity, or its inverse less the identity.
-        stride: how much further the next block is.
-    """
-    half = jnp.where(crossed, jnp.float32(0.5), jnp.float32(0))
-    half = half.reshape([1] * (planes[0].ndim - 1) + [-1])
-    mirrored = jnp.stack([(planes[7 - i] - next_block(planes[i], stride)) * half for i in range(4)])
-    changes = multiply(change, mirrored, 0)
-    near = [planes[i] - previous_block(changes[i], stride) for i in range(4)]
-    return near + [planes[i] + changes[7 - i] for i in range(4, 8)]
-
-
-def _filter_cells(cells: jax.Array, axis: int, plan: Plan, change: jax.Array, stride: int) -> jax.Array:
-    return jnp.stack(_filter(planes_of(cells, axis), plan.crossed[axis], change, stride), axis=axis)
-
-
-def _filter_depth(volume: jax.Array, plan: Plan, changes: np.ndarray, filter_index: jax.Array) -> jax.Array:
-    """Filter a volume (z, y, x) along z, before or after the slabs that everything else is done in."""
-    change = jnp.asarray(changes)[filter_index]
-
-    def filtered(volume: jax.Array) -> jax.Array:
-        layers = volume.reshape(-1, BLOCK, volume.shape[1] * volume.shape[2])
-        crossed = jnp.repeat(jnp.repeat(plan.crossed[0], BLOCK, axis=1), BLOCK, axis=2)
-        planes = [layers[:, i].reshape(-1) for i in range(BLOCK)]
-        planes = _filter(planes, crossed.reshape(-1), change, layers.shape[2])
-        return jnp.stack([plane.reshape(len(layers), -1) for plane in planes], axis=1).reshape(volume.shape)
-
-    return lax.cond(jnp.any(plan.crossed[0]), filtered, lambda volume: volume, volume)
 
 
 def _fold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
@@ -191,7 +85,7 @@ def _scale(cells: jax.Array, plan: Plan, norms: jax.Array) -> jax.Array:
 
 def mean_norms(plan: Plan, filter_index: jax.Array) -> jax.Array:
     """What a block's lowest latent is over its mean and √512, about: float32 (z, y, x)."""
-    norms = jnp.asarray(_tables()[2])[filter_index, :, 0]
+    norms = jnp.asarray(filter_tables()[2])[filter_index, :, 0]
     is_large = (plan.first | plan.second).astype(jnp.int32)
     row = 4 * is_large + 2 * plan.before.astype(jnp.int32) + plan.after.astype(jnp.int32)
     return jnp.prod(norms[row], axis=0)
@@ -212,22 +106,12 @@ def _cosines(cells: jax.Array, axis: int, plan: Plan, stride: int, *, inverse: b
     return lax.cond(jnp.any(plan.second), mixed, lambda cells: multiply(even, cells, axis), cells)
 
 
-def _flat(plan: Plan) -> Plan:
-    return Plan(*(leaf.reshape(*leaf.shape[:-3], -1) for leaf in plan))
-
-
-def _strides(plan: Plan) -> tuple[int, int, int]:
-    """How far apart in a flattened grid neighbours along z, y and x are."""
-    _, y, x = plan.crossed.shape[1:]
-    return y * x, x, 1
-
-
 def _analyse_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
     """Latents of a slab whose borders along z are filtered, both (8, 8, 8, n): see ``map_latents``."""
-    strides, plan = _strides(plan), _flat(plan)
-    change, _, norms = (jnp.asarray(table)[filter_index] for table in _tables())
+    strides, plan = block_strides(plan), flatten_plan(plan)
+    change, _, norms = (jnp.asarray(table)[filter_index] for table in filter_tables())
     for axis in (1, 2):
-        cells = _filter_cells(cells, axis, plan, change, strides[axis])
+        cells = filter_blocks(cells, axis, plan, change, strides[axis])
     for axis, stride in enumerate(strides):
         cells = _cosines(cells, axis, plan, stride, inverse=False)
     return _mix_means(_scale(cells, plan, norms), plan, strides)
@@ -235,13 +119,13 @@ def _analyse_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.
 
 def _synthesize_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
     """The inverse of ``_analyse_slab``."""
-    strides, plan = _strides(plan), _flat(plan)
-    _, change, norms = (jnp.asarray(table)[filter_index] for table in _tables())
+    strides, plan = block_strides(plan), flatten_plan(plan)
+    _, change, norms = (jnp.asarray(table)[filter_index] for table in filter_tables())
     cells = _scale(_mix_means(cells, plan, strides), plan, 1 / norms)
     for axis, stride in enumerate(strides):
         cells = _cosines(cells, axis, plan, stride, inverse=True)
     for axis in (2, 1):
-        cells = _filter_cells(cells, axis, plan, change, strides[axis])
+        cells = filter_blocks(cells, axis, plan, change, strides[axis])
     return cells
 
 
@@ -294,7 +178,7 @@ def map_latents(
     def one(slab: jax.Array, plan: Plan) -> jax.Array:
         return function(_analyse_slab(to_cells(slab), plan, filter_index))
 
-    volume = _filter_depth(volume, plan, _tables()[0], filter_index)
+    volume = filter_depth(volume, plan, filter_tables()[0], filter_index)
     return _map_slabs(one, volume, plan, BLOCK, _ANALYSED_AT_ONCE)
 
 
@@ -321,4 +205,4 @@ def inverse(latents: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Arra
         return from_cells(cells, check_shape(plan.crossed.shape[1:]))
 
     volume = _map_slabs(one, latents, plan, math.prod(plan.crossed.shape[2:]), _SYNTHESIZED_AT_ONCE)
-    return _filter_depth(volume, plan, _tables()[1], filter_index)
+    return filter_depth(volume, plan, filter_tables()[1], filter_index)

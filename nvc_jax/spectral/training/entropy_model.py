@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.autoencoder.networks import SpectralConfig
-from nvc_jax.entropy import rans
+from nvc_jax.entropy import frequency_tables
+from nvc_jax.entropy import tokens as tokens_module
 from nvc_jax.spectral import scan_order
-from nvc_jax.spectral.entropy_model import ClassModel, decide, make_costs
+from nvc_jax.spectral.class_decision import decide, make_costs
+from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.spectral.entropy_model import ClassModel
 from nvc_jax.spectral.profiles import Profiles, stack_profiles, take_profile
 from nvc_jax.spectral.training.samples import STEPS, loudness_of, round_latents, sample_latents, split_by_rate
 from nvc_jax.spectral.training.symbol_counts import count_volumes, observe_blocks
@@ -92,7 +94,7 @@ def _merge_tables(
 
 def _token_probabilities(p_there: np.ndarray, decay: np.ndarray) -> np.ndarray:
     """Probability of every token by each table's two-sided geometric distribution with its own zero."""
-    first, count = rans.token_ranges()
+    first, count = tokens_module.token_ranges()
     beyond = decay[:, None] ** np.maximum(first - 1, 0)  # how likely magnitudes are to reach a token's first
     rows = p_there[:, None] / 2 * beyond * (1 - decay[:, None] ** count)
     rows[:, 0] = 1 - p_there
@@ -103,7 +105,7 @@ def _with_escapes(probabilities: np.ndarray) -> np.ndarray:
     """Leave rare tokens to the escape, which costs 24 bits and takes their share, but at least the least."""
     rows = probabilities / probabilities.sum(axis=1, keepdims=True)
     kept = np.where(rows >= _RAREST, rows, 0)
-    kept[:, rans.ESCAPE] = np.maximum(1 - kept.sum(axis=1), 2.0**-rans.PRECISION)
+    kept[:, tokens_module.ESCAPE] = np.maximum(1 - kept.sum(axis=1), 2.0**-frequency_tables.PRECISION)
     return kept
 
 
@@ -163,7 +165,7 @@ def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig
     tables[:, 0] = n_shared + np.arange(config.n_classes)
 
     def unfitted(n_rows: int) -> jax.Array:
-        return jnp.ones((n_rows, rans.N_TOKENS), jnp.uint16)
+        return jnp.ones((n_rows, tokens_module.N_TOKENS), jnp.uint16)
 
     return ClassModel(
         frequencies=unfitted(n_shared + config.n_classes),
@@ -185,7 +187,7 @@ def _fit_quantizers(model: ClassModel, values: np.ndarray) -> ClassModel:
     shared = _token_probabilities(1 - 2**-zero, 2**-further)
     rows = np.concatenate([shared] * n_quantizers)
     for _ in range(1 if n_quantizers == 1 else _N_ROUNDS):
-        frozen = rans.quantize_frequencies(_with_escapes(rows))
+        frozen = frequency_tables.quantize_frequencies(_with_escapes(rows))
         model = model._replace(frequencies=model.frequencies.at[:n_shared].set(jnp.asarray(frozen)))
         found = observe_blocks(model, values)
         sums = (
@@ -221,13 +223,13 @@ def _take_counts(model: ClassModel, counts: list[np.ndarray]) -> ClassModel:
     transitions[n_classes] = transitions[:n_classes].sum(axis=0)
     prior = transitions[n_classes, :n_classes] / transitions[n_classes].sum()
     expected = np.asarray(model.frequencies[:n_tables], np.float64)
-    expected[:, rans.ESCAPE] = 0
+    expected[:, tokens_module.ESCAPE] = 0
     tokens[:n_tables] += 500 * expected / expected.sum(axis=1, keepdims=True)
     # No volume need have chosen the profile.
     tokens[n_tables:] += 20 * tokens[n_tables:].sum(axis=0) / max(tokens[n_tables:].sum(), 1) + 0.002
 
     def frozen(rows: np.ndarray) -> jax.Array:
-        return jnp.asarray(rans.quantize_frequencies(rows))
+        return jnp.asarray(frequency_tables.quantize_frequencies(rows))
 
     return model._replace(
         frequencies=frozen(_with_escapes(tokens)),

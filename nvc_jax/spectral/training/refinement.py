@@ -10,10 +10,11 @@ import numpy as np
 import optax
 from jax import lax
 
-from nvc_jax.autoencoder.blocks import Shape3, check_shape, grid_shape
-from nvc_jax.autoencoder.networks import Params, SpectralConfig
+from nvc_jax.autoencoder.networks import Params
 from nvc_jax.core.normalization import finite_range
-from nvc_jax.spectral import encoder
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+from nvc_jax.spectral import decoder, encoder
+from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.entropy_model import bits_per_error, plain_steps
 from nvc_jax.spectral.profiles import Profiles, count_profiles, number_classes, take_profile
 from nvc_jax.spectral.refinement import (
@@ -85,7 +86,7 @@ def observe(
     unit = encoder.centre(volume, minimum, maximum)
     found = encoder.analyse(profiles, unit, step, jnp.array(volume.shape, jnp.int32), jnp.int32(0))
     grid = grid_shape(check_shape(unit.shape), BLOCK)
-    values = encoder.dequantize(found.model, found.symbols, grid, found.predictor)
+    values = decoder.dequantize(found.model, found.symbols, grid, found.predictor)
     ways = block_modes.ways(found.filter_index, found.symbols.modes)
     classes = number_classes(found.model, found.profile, found.symbols.classes)
     return Observed(values, found.values - values, classes, ways, found.bits)

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.autoencoder.blocks import check_shape, grid_shape
-from nvc_jax.spectral.entropy_model import round_above
+from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.spectral.class_decision import round_above
 from nvc_jax.spectral.training.symbol_counts import centred
-from nvc_jax.transform import block_modes, lapped
+from nvc_jax.transform import block_modes, lapped, lapped_filter, partial_blocks
 from nvc_jax.transform.block_dct import BLOCK
 
 STEPS = (0.0015, 0.4)
@@ -34,7 +34,7 @@ def _latents(unit: jax.Array, extent: jax.Array, filter_index: jax.Array, mode: 
     """Latents of a volume, all of whose regions have one mode."""
     grid = grid_shape(check_shape(unit.shape), BLOCK)
     plan = block_modes.uniform_plan(mode, grid, extent)
-    return lapped.forward(block_modes.stretch(unit, extent), plan, filter_index)
+    return lapped.forward(partial_blocks.stretch(unit, extent), plan, filter_index)
 
 
 def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, seed: int) -> list[np.ndarray]:
@@ -47,8 +47,8 @@ def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, see
     portions = []
     for volume in volumes:
         unit, extent = centred(volume)
-        ways = [(index, block_modes.LAPPED) for index in range(len(lapped.FILTERS))]
-        for index, mode in [*ways, (lapped.FILTERS.index("half"), block_modes.LARGE)]:
+        ways = [(index, block_modes.LAPPED) for index in range(len(lapped_filter.FILTERS))]
+        for index, mode in [*ways, (lapped_filter.FILTERS.index("half"), block_modes.LARGE)]:
             latents = np.asarray(_latents(unit, extent, jnp.int32(index), jnp.int32(mode)))
             chosen = rng.permutation(len(latents))[:blocks_per_volume]
             shares = (np.arange(_N_PORTIONS) + rng.random(_N_PORTIONS)) / _N_PORTIONS

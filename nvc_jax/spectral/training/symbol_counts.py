@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.normalization import finite_range
-from nvc_jax.entropy import rans
+from nvc_jax.entropy import tokens
 from nvc_jax.spectral import dependent_quantization, encoder, scan_order
-from nvc_jax.spectral.entropy_model import ClassModel, decide, make_costs, plain_steps
+from nvc_jax.spectral.class_decision import decide, make_costs
+from nvc_jax.spectral.entropy_model import ClassModel, plain_steps
 from nvc_jax.spectral.profiles import Profiles, count_profiles, take_profile
-from nvc_jax.transform import block_modes
+from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
 
 _BLOCKS_AT_ONCE = 4096
@@ -44,7 +45,7 @@ class ObservedBlocks(NamedTuple):
 def _observe(model: ClassModel, values: jax.Array) -> tuple[jax.Array, ...]:
     """Of blocks in steps of one quantiser: rows, magnitudes, excess, and whether a latent is coded."""
     n = len(values)
-    layout = block_modes.make_layout((n, 1, 1), jnp.array([BLOCK * n, BLOCK, BLOCK], jnp.int32))
+    layout = block_layout.make_layout((n, 1, 1), jnp.array([BLOCK * n, BLOCK, BLOCK], jnp.int32))
     integers, classes, _ = decide(make_costs(model), values)
     values = values / plain_steps(model)
     points = encoder.quantize(model, layout, values, integers, classes).at[:, 0].set(0)
@@ -97,13 +98,13 @@ def _count(
     follows = jnp.arange(1, len(classes)) < layout.n_blocks
 
     def count(rows: jax.Array, row: jax.Array, token: jax.Array, among: jax.Array) -> jax.Array:
-        cells = jnp.zeros((rows.shape[0], rans.N_TOKENS), jnp.int32)
+        cells = jnp.zeros((rows.shape[0], tokens.N_TOKENS), jnp.int32)
         return cells.at[row, token].add(among.astype(jnp.int32))
 
     mean_tables, means = model.tables[classes, 0], points[:, 0]
     return found.profile, Counts(
-        count(model.frequencies, tables, rans.to_token(ordered)[0], coded)
-        + count(model.frequencies, mean_tables, rans.to_token(means)[0], layout.present),
+        count(model.frequencies, tables, tokens.to_token(ordered)[0], coded)
+        + count(model.frequencies, mean_tables, tokens.to_token(means)[0], layout.present),
         count(model.end_frequencies, classes, ends, layout.present),
         count(model.mode_frequencies, classes, modes, layout.present & layout.leads),
         count(model.class_frequencies, before[:-1], before[1:], follows),

@@ -1,8 +1,6 @@
 """Reproducible batches of blocks from volumes (paper, section 3.1), and public volumes to fetch."""
 
 import dataclasses
-import difflib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.autoencoder.blocks import extract_blocks, grid_shape
-from nvc_jax.autoencoder.networks import ModelConfig
+from nvc_jax.autoencoder.blocks import extract_blocks
+from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import finite_range, normalize
-from nvc_jax.io.volumes import import_extra, read_volume
+from nvc_jax.core.shapes import grid_shape
+from nvc_jax.io.volumes import read_volume
 
 EMPTY_MEAN = 1e-5
 """Blocks whose mean is at most this are dropped: empty space teaches nothing."""
@@ -102,42 +101,3 @@ def block_batches(
     if not parts or not any(len(part) for part in parts):
         raise ValueError("`sources` must hold at least one volume with a block that is not empty")
     return BlockBatches(np.concatenate(parts), tuple(names))
-
-
-def open_scivis() -> dict[str, dict[str, Any]]:
-    """The volumes of the Open SciVis Datasets by name: URL, size (x, y, z), dtype, bytes, SHA-512."""
-    entries = json.loads(Path(__file__).with_name("open_scivis.json").read_text())
-    return {entry["id"]: entry for entry in entries}
-
-
-def fetch_dataset(name: str, directory: Path | str = ".") -> Path:
-    """Download a volume of the Open SciVis Datasets, unless it is there already, and check its SHA-512.
-
-    Args:
-        name: of the data set, one of ``open_scivis()``.
-        directory: where to put it; made if it does not exist.
-
-    Returns:
-        Path of the ``.raw`` file; it appears under its name only when it is whole.
-
-    Raises:
-        ModuleNotFoundError: pooch is missing; the message has the command that installs it.
-        OSError: the server cannot be reached.
-        ValueError: an unknown name, or a file whose SHA-512 is wrong.
-    """
-    entries = open_scivis()
-    if name not in entries:
-        near = difflib.get_close_matches(name, entries, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`nvc fetch` lists them"
-        raise ValueError(f"`name` (={name!r}) is no data set of the Open SciVis Datasets: {hint}")
-    pooch = import_extra("pooch", "io")
-    url = entries[name]["url"]
-    pooch.get_logger().setLevel("WARNING")
-    path = pooch.retrieve(
-        url,
-        known_hash=f"sha512:{entries[name]['sha512']}",
-        fname=url.rsplit("/", 1)[1],
-        path=Path(directory).absolute(),
-        progressbar=False,
-    )
-    return Path(path)

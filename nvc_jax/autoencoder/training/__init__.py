@@ -1,0 +1,1 @@
+"""Training of block autoencoders (paper, section 3.2)."""

@@ -1,0 +1,27 @@
+"""Data types of volumes."""
+
+import jax.numpy as jnp
+import numpy as np
+
+DTYPES = (
+    *("uint8", "int8", "uint16", "int16", "uint32", "int32"),
+    *("float16", "float32", "float64"),
+)
+"""Dtypes of volumes."""
+NARROW = ("uint8", "int8", "uint16", "int16", "float16", "float32")
+"""Those whose values float32 holds exactly: what the device works with."""
+
+
+def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
+    """Raise ``TypeError`` unless ``dtype`` is one of ``DTYPES`` (in native byte order)."""
+    if str(dtype) not in DTYPES:
+        raise TypeError(f"`{name}` has dtype {dtype}; supported dtypes are {', '.join(DTYPES)}")
+
+
+def check_narrow(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
+    """Raise ``TypeError`` unless float32 holds every value of ``dtype``."""
+    if str(dtype) not in NARROW:
+        raise TypeError(
+            f"`{name}` has dtype {dtype}; on the device supported dtypes are {', '.join(NARROW)}, and "
+            "`compress` with a spectral model takes every other"
+        )

@@ -1,0 +1,21 @@
+"""Shapes of volumes and of the block grids that cover them."""
+
+import math
+
+Shape3 = tuple[int, int, int]
+
+
+def check_shape(shape: tuple[int, ...], name: str = "volume") -> Shape3:
+    """Return ``shape`` as three positive sides, or raise ``ValueError`` naming the argument."""
+    if len(shape) != 3:
+        raise ValueError(f"`{name}` has shape {tuple(shape)}; it must have three axes (z, y, x)")
+    if 0 in shape:
+        raise ValueError(f"`{name}` has shape {tuple(shape)}; no side may be empty")
+    depth, height, width = (int(side) for side in shape)
+    return depth, height, width
+
+
+def grid_shape(shape: Shape3, block_size: int) -> Shape3:
+    """Number of blocks along z, y and x that cover a volume of ``shape`` voxels."""
+    depth, height, width = (math.ceil(side / block_size) for side in shape)
+    return depth, height, width

@@ -1,0 +1,44 @@
+"""Configuration of spectral models."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+from nvc_jax.core.model import ModelConfig
+from nvc_jax.entropy import tokens
+from nvc_jax.spectral.profiles import MAX_PROFILES
+from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
+
+_ONCE_ONE = ("n_quantizers", "n_profiles")
+"""Fields of spectral models that came later, when all models had one of each."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectralConfig(ModelConfig):
+    """A lapped DCT in place of the networks, and an entropy model of block classes (see ``spectral``)."""
+
+    latent_dim: int = N_LATENTS
+    n_classes: int = 64
+    n_tables: int = 64
+    n_quantizers: int = 2
+    n_profiles: int = 4
+
+    architecture: ClassVar[str] = "spectral"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.block_size, self.margin, self.latent_dim) != (BLOCK, 0, N_LATENTS):
+            raise ValueError(f"architecture 'spectral' takes `block_size` {BLOCK}, no margin")
+        if not 1 <= self.n_classes <= tokens.N_TOKENS or self.n_tables < 1:
+            raise ValueError(
+                f"`n_classes` (={self.n_classes}) must lie between 1 and {tokens.N_TOKENS}, "
+                f"`n_tables` (={self.n_tables}) must be at least 1"
+            )
+        if self.n_quantizers not in (1, 2):
+            raise ValueError(f"`n_quantizers` (={self.n_quantizers}) must be 1 or 2")
+        if not 1 <= self.n_profiles <= MAX_PROFILES:
+            raise ValueError(f"`n_profiles` (={self.n_profiles}) must lie between 1 and {MAX_PROFILES}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As of other models, but for what there is one of: earlier models do not say so."""
+        description = super().to_dict()
+        return {k: v for k, v in description.items() if k not in _ONCE_ONE or v != 1}
