@@ -50,17 +50,17 @@ LAPPED = tuple(candidate for candidate in mode_decision._CANDIDATES if candidate
 """What may be chosen where all blocks are small."""
 
 
-def _lapped(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The filter as it is chosen, every region LAPPED."""
-    filter_index, modes = mode_decision.choose(volume, step, extent)
+def _lapped(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The filter as it is chosen, every superblock LAPPED."""
+    filter_index, modes = mode_decision.choose_modes(volume, step, valid_shape)
     return filter_index, jnp.full_like(modes, block_modes.LAPPED)
 
 
-def _no_filter(volume: jax.Array, step: jax.Array, extent: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return jnp.int32(0), _lapped(volume, step, extent)[1]
+def _no_filter(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return jnp.int32(0), _lapped(volume, step, valid_shape)[1]
 
 
-def _rounding(model: entropy_model.ClassModel) -> Costs:
+def _rounding(model: entropy_model.EntropyModel) -> Costs:
     """Costs by which every latent is rounded to the nearest integer."""
     costs = make_costs(model)
     half = jnp.full_like(costs.first_above, 0.5)

@@ -10,7 +10,7 @@ with hidden layers above the shipped models' 256 units: at the full rate the wid
 Block sizes are compared at equal bits.
 
 Quality is that of whole volumes of split ``test``, each scaled to [0, 1] by its finite range; PSNR is the
-mean over volumes. ``stored_bits_per_voxel`` counts the blocks' parts beyond a volume's far faces. Speed is of
+mean over volumes. ``stored_bits_per_voxel`` counts the blocks' parts beyond a volume's far boundaries. Speed is of
 a 256³ uint8 volume in memory, compiled calls, median, in turns with the baseline: ``time_ratio`` is over its.
 On a busy machine trust the ratios, not ``mb_per_second`` and ``training_seconds``.
 

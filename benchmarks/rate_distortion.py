@@ -32,7 +32,7 @@ from nvc_jax.compression.compress import default_chunk
 from nvc_jax.core.shapes import grid_shape
 from nvc_jax.models.checkpoints import shipped_models
 from nvc_jax.transform import block_modes, lapped
-from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
 
 PSNR_GRID = np.arange(30, 60.1, 2.5)
 STEPS = (0.002, 0.005, 0.013, 0.033, 0.08, 0.16, 0.33, 0.66, 1.3)
@@ -129,8 +129,8 @@ def library_points(volume: np.ndarray, names: tuple[str, ...] = LIBRARIES) -> di
 
 def dct_points(volume: np.ndarray) -> list[Point]:
     """Yeo and Liu's scheme: DCT of 8³ blocks, uniform quantiser; Zstandard in place of their coder."""
-    padded = np.pad(volume, [(0, -side % BLOCK) for side in volume.shape], mode="edge")
-    grid = grid_shape(padded.shape, BLOCK)
+    padded = np.pad(volume, [(0, -side % BLOCK_SIZE) for side in volume.shape], mode="edge")
+    grid = grid_shape(padded.shape, BLOCK_SIZE)
     plan = block_modes.uniform_plan(block_modes.PLAIN, grid, jnp.array(padded.shape, jnp.int32))
     forward, inverse = jax.jit(lapped.forward), jax.jit(lapped.inverse)
 
@@ -140,7 +140,7 @@ def dct_points(volume: np.ndarray) -> list[Point]:
         return imagecodecs.zstd_encode(np.ascontiguousarray(integers.T).tobytes(), level=9)
 
     def decode(data: bytes, step: float) -> np.ndarray:
-        integers = np.frombuffer(imagecodecs.zstd_decode(data), np.int16).reshape(N_LATENTS, -1)
+        integers = np.frombuffer(imagecodecs.zstd_decode(data), np.int16).reshape(N_COEFFICIENTS, -1)
         latents = jnp.asarray(integers.T.astype(np.float32) * step)
         decoded = np.asarray(inverse(latents, plan, jnp.int32(0)))
         return decoded[tuple(map(slice, volume.shape))]

@@ -1,8 +1,8 @@
-"""What shows where chunks of nvc-1 meet, as each is coded by itself: jumps across their faces, and a picture.
+"""What shows where chunks of nvc-1 meet, as each is coded by itself: jumps across their boundaries, and a picture.
 
-The mean jump between neighbouring voxels across the faces of 64³ chunks over that elsewhere, relative to the
-original's: 1 where faces cannot be told apart. Beside it the error next to the faces over that elsewhere, and
-both without pre-emphasis (``nvc_jax.faces``), and what it takes in bits at the same PSNR of the whole.
+The mean jump between neighbouring voxels across the boundaries of 64³ chunks over that elsewhere, relative to the
+original's: 1 where boundaries cannot be told apart. Beside it the error next to the boundaries over that elsewhere, and
+both without pre-emphasis (``nvc_jax.boundaries``), and what it takes in bits at the same PSNR of the whole.
 
     python benchmarks/seams.py VOLUMES     # a directory with INDEX.csv
 """
@@ -32,7 +32,7 @@ def relative_jump(volume: np.ndarray, original: np.ndarray) -> float:
 
 
 def relative_error(volume: np.ndarray, original: np.ndarray) -> float:
-    """Root mean squared error of the voxels on both sides of chunks' faces over that of all others."""
+    """Root mean squared error of the voxels on both sides of chunks' boundaries over that of all others."""
     squared = (volume - original).astype(np.float64) ** 2
     near = np.zeros(volume.shape, bool)
     for axis, side in enumerate(volume.shape):
@@ -44,7 +44,7 @@ def relative_error(volume: np.ndarray, original: np.ndarray) -> float:
 def measure(
     codec: nvc_jax.Codec, volume: np.ndarray, psnr: float, *, emphasis: bool
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """The volume decoded at a PSNR, and what shows at the faces."""
+    """The volume decoded at a PSNR, and what shows at the boundaries."""
     chunked = Streams(codec, volume, 0.0, 1.0, (SIDE,) * 3, emphasis=emphasis)
     step = chunked.step_for(psnr)
     payloads = chunked.encode(step)
@@ -74,9 +74,9 @@ def main() -> None:
             if name not in PICTURES:
                 continue
             if psnr == PSNRS[0]:
-                label = f"{psnr} dB, no emphasis\njump at faces: {found['jump_without']:.2f}"
+                label = f"{psnr} dB, no emphasis\njump at boundaries: {found['jump_without']:.2f}"
                 panels[label] = unjoined[DETAIL]
-            panels[f"{psnr} dB\njump at faces: {found['jump']:.2f}"] = decoded[DETAIL]
+            panels[f"{psnr} dB\njump at boundaries: {found['jump']:.2f}"] = decoded[DETAIL]
         print(name, measured[name], flush=True)
         if name in PICTURES:
             rows[name.rsplit("_", 2)[0]] = {"original": volume[DETAIL]} | panels

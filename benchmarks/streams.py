@@ -6,7 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.chunks.rate_control import find_step
-from nvc_jax.core.chunk_grid import Slices, chunk_extent, inner_faces, place_of, touched_chunks
+from nvc_jax.core.chunk_grid import (
+    Region,
+    chunk_region,
+    chunk_valid_shape,
+    chunks_in_region,
+    inner_boundaries,
+)
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.evaluation.metrics import psnr_db
@@ -16,8 +22,8 @@ from nvc_jax.spectral.profiles import count_profiles
 
 
 def _filled_chunks(array: np.ndarray, chunk: Shape3) -> Iterator[np.ndarray]:
-    """Chunks of an array's first three axes; those at the far faces are filled up with what lies last."""
-    for _, place, _ in touched_chunks(tuple(slice(0, side) for side in array.shape[:3]), chunk):
+    """Chunks of an array's first three axes; those at the far boundaries are filled up with what lies last."""
+    for _, place, _ in chunks_in_region(tuple(slice(0, side) for side in array.shape[:3]), chunk):
         part = array[place]
         missing = [(0, n - side) for n, side in zip(chunk, part.shape[:3], strict=True)]
         yield np.pad(part, missing + [(0, 0)] * (array.ndim - 3), mode="edge")
@@ -39,13 +45,13 @@ class Streams:
         self._codec, self._volume, self._range, self._chunk = codec, volume, (minimum, maximum), chunk
         self._emphasis = emphasis
 
-    def _places(self) -> Iterator[tuple[tuple[int, ...], Slices, Slices]]:
+    def _places(self) -> Iterator[tuple[tuple[int, ...], Region, Region]]:
         """Every chunk's index, where it lies in the volume, and how much of it is the volume."""
-        return touched_chunks(tuple(slice(0, side) for side in self._volume.shape), self._chunk)
+        return chunks_in_region(tuple(slice(0, side) for side in self._volume.shape), self._chunk)
 
     def _faces(self, index: tuple[int, ...]) -> int:
         shape = self._volume.shape
-        return inner_faces(place_of(index, self._chunk, shape), shape) if self._emphasis else 0
+        return inner_boundaries(chunk_region(index, self._chunk, shape), shape) if self._emphasis else 0
 
     def encode(self, step: float) -> list[bytes]:
         """The payload of every chunk."""
@@ -53,9 +59,9 @@ class Streams:
 
         def encode_chunk(job: tuple[np.ndarray, tuple]) -> bytes:
             chunk, (index, _, _) = job
-            extent = jnp.array(chunk_extent(index, self._chunk, self._volume.shape), jnp.int32)
-            faces = jnp.int32(self._faces(index))
-            encoded = encoder.encode(self._codec.params, jnp.asarray(chunk), *numbers, extent, faces)
+            extent = jnp.array(chunk_valid_shape(index, self._chunk, self._volume.shape), jnp.int32)
+            boundaries = jnp.int32(self._faces(index))
+            encoded = encoder.encode(self._codec.params, jnp.asarray(chunk), *numbers, extent, boundaries)
             return stream.to_bytes(encoded)
 
         chunks = _filled_chunks(self._volume, self._chunk)
@@ -68,7 +74,7 @@ class Streams:
 
         def decode_chunk(job: tuple[bytes, tuple]) -> None:
             payload, (index, into, of) = job
-            extent = chunk_extent(index, self._chunk, self._volume.shape)
+            extent = chunk_valid_shape(index, self._chunk, self._volume.shape)
             encoded = stream.from_bytes(
                 payload,
                 self._chunk,

@@ -1,7 +1,7 @@
 """nvc_jax: a learned compressor for 3-D scientific volumes, in JAX."""
 
 from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
-from nvc_jax.autoencoder.encoded import Encoded
+from nvc_jax.autoencoder.encoded import EncodedLatents
 from nvc_jax.autoencoder.training.loop import train
 from nvc_jax.compression.compress import compress
 from nvc_jax.compression.decompress import decompress

@@ -260,7 +260,9 @@ def unfilter(name: int) -> np.ndarray:
 
 
 def decode_spectral(body: bytes, extent: Shape, room: Shape, params: Any, is_wide: bool) -> np.ndarray:
-    low, high, step, used, n_lanes, name, predictor, faces, profile = struct.unpack_from("<ddfIIBBBB", body)
+    low, high, step, used, n_lanes, name, predictor, boundaries, profile = struct.unpack_from(
+        "<ddfIIBBBB", body
+    )
     entropy = {key: np.asarray(value) for key, value in params["entropy"].items()}
     if entropy["tables"].ndim == 3:
         entropy = {key: value if key == "order" else value[profile] for key, value in entropy.items()}
@@ -330,13 +332,13 @@ def decode_spectral(body: bytes, extent: Shape, room: Shape, params: Any, is_wid
     emphasis, weights = pre_emphasis()
     for axis in range(3):
         for end, at in enumerate((index[:, axis] == 0, index[:, axis] == grid[axis] - 1)):
-            if faces >> 2 * axis + end & 1:
+            if boundaries >> 2 * axis + end & 1:
                 scale = scale * np.where(at[:, None], weights[frequency[:, axis]][None], 1)
     latents = values * float(step) / np.where(np.arange(512)[None] == 0, 1, scale)
     unit = inverse(latents.reshape(*grid, 8, 8, 8), modes.reshape(grid), name, extent)
     for axis in range(3):
         for end in range(2):
-            if faces >> 2 * axis + end & 1:
+            if boundaries >> 2 * axis + end & 1:
                 part = np.moveaxis(np.flip(unit, axis) if end else unit, axis, 0)
                 part[:4] = np.tensordot(np.linalg.inv(emphasis), part[:4].copy(), 1)
     unit = unstretched(unit, extent)

@@ -52,7 +52,7 @@ def test_values_that_are_no_measurements_come_back(tmp_path: Path) -> None:
     volume[3, 10:12] = np.nan
     volume[4, 20] = [np.inf, -np.inf] * 21 + [-0.0]
     volume[5, 20, 3] = -777
-    nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=0.01, fill_values=[-777], chunk=CHUNK)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=0.01, missing_values=[-777], chunk=CHUNK)
     described = containers.describe(tmp_path / "v.zarr")
     assert described["fill_values"] == [-777.0, -1e10]
     assert described["maximum"] - described["minimum"] <= 255

@@ -6,9 +6,9 @@ import pytest
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.spectral import mode_decision
 from nvc_jax.transform import block_modes, lapped_filter
-from nvc_jax.transform.block_dct import BLOCK
+from nvc_jax.transform.block_dct import BLOCK_SIZE
 
-choose = jax.jit(mode_decision.choose)
+choose_modes = jax.jit(mode_decision.choose_modes)
 STEP = jnp.float32(0.02)
 SHAPE = (32, 48, 64)
 
@@ -21,18 +21,18 @@ def texture(shape: Shape3 = SHAPE) -> np.ndarray:
 
 def boxes(shape: Shape3 = SHAPE) -> np.ndarray:
     """Blocks of constant values: every edge lies on a block's border."""
-    values = np.random.default_rng(0).uniform(-0.5, 0.5, grid_shape(shape, BLOCK))
-    return np.kron(values, np.ones((BLOCK,) * 3)).astype(np.float32)
+    values = np.random.default_rng(0).uniform(-0.5, 0.5, grid_shape(shape, BLOCK_SIZE))
+    return np.kron(values, np.ones((BLOCK_SIZE,) * 3)).astype(np.float32)
 
 
-def modes_of(volume: np.ndarray, extent: Shape3 | None = None) -> np.ndarray:
-    count = jnp.array(extent or volume.shape, jnp.int32)
-    return np.asarray(choose(jnp.asarray(volume), STEP, count)[1])
+def modes_of(volume: np.ndarray, valid_shape: Shape3 | None = None) -> np.ndarray:
+    count = jnp.array(valid_shape or volume.shape, jnp.int32)
+    return np.asarray(choose_modes(jnp.asarray(volume), STEP, count)[1])
 
 
 def filter_of(volume: np.ndarray) -> str:
     return lapped_filter.FILTERS[
-        int(choose(jnp.asarray(volume), STEP, jnp.array(volume.shape, jnp.int32))[0])
+        int(choose_modes(jnp.asarray(volume), STEP, jnp.array(volume.shape, jnp.int32))[0])
     ]
 
 
@@ -66,8 +66,8 @@ def test_regions_that_are_cut_off_are_not_large() -> None:
     assert (modes[:, :, -1] != block_modes.LARGE).all()
 
 
-def sample(volume: np.ndarray, extent: Shape3 | None = None) -> mode_decision._Samples:
-    count = jnp.array(extent or volume.shape, jnp.int32)
+def sample(volume: np.ndarray, valid_shape: Shape3 | None = None) -> mode_decision._Samples:
+    count = jnp.array(valid_shape or volume.shape, jnp.int32)
     return jax.jit(mode_decision._sample)(jnp.asarray(volume), STEP, count)
 
 
@@ -110,5 +110,5 @@ def test_what_does_not_count_is_not_looked_at() -> None:
     volume[:, :, :64] = 0
     samples = sample(volume, (31, 64, 50))
     assert np.asarray(samples.tower).max() == 0
-    assert (np.asarray(samples.extents)[:, 0] == 31).all()
-    assert set(np.asarray(samples.extents)[:, 2].tolist()) <= {18, 32}
+    assert (np.asarray(samples.valid_shapes)[:, 0] == 31).all()
+    assert set(np.asarray(samples.valid_shapes)[:, 2].tolist()) <= {18, 32}

@@ -6,7 +6,7 @@ import pytest
 import nvc_jax
 from nvc_jax.chunks import payload as payload_module
 from nvc_jax.chunks import spectral_chunk, uniform_quantization
-from nvc_jax.chunks.payload import read_frame
+from nvc_jax.chunks.payload import parse_payload
 from nvc_jax.chunks.special_values import as_bits
 from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
 from nvc_jax.core.dtypes import DTYPES
@@ -32,17 +32,17 @@ def in_dtype(unit: np.ndarray, dtype: str) -> np.ndarray:
     return uniform_quantization.round_to(limits.min + unit * (float(limits.max) - limits.min), kind)
 
 
-def round_trip(values: np.ndarray, target: Target, fills: tuple[float, ...] = ()) -> payload_module.Frame:
+def round_trip(values: np.ndarray, target: Target, fills: tuple[float, ...] = ()) -> payload_module.Payload:
     """Encode and decode; the payload, whose bound and special values must have been kept."""
     codec = ChunkCodec(CODEC, ROOM, values.dtype)
     payload = codec.encode(values, target, fills)
     decoded = codec.decode(payload)
     assert decoded.dtype == values.dtype
     assert decoded.shape == values.shape
-    ordinary = spectral_chunk.is_ordinary(values, fills)
-    np.testing.assert_array_equal(as_bits(decoded)[~ordinary], as_bits(values)[~ordinary])
-    errors = np.abs(decoded[ordinary].astype(np.float64) - values[ordinary].astype(np.float64))
-    frame = read_frame(payload)
+    valid = spectral_chunk.valid_mask(values, fills)
+    np.testing.assert_array_equal(as_bits(decoded)[~valid], as_bits(values)[~valid])
+    errors = np.abs(decoded[valid].astype(np.float64) - values[valid].astype(np.float64))
+    frame = parse_payload(payload)
     assert frame.max_error == errors.max(initial=0)
     if target.max_error is not None:
         assert frame.max_error <= target.max_error
@@ -103,8 +103,8 @@ def test_odd_values(name: str, dtype: str, relative: float | None) -> None:
     values = smooth().astype(dtype)
     SPECIAL[name](values)
     fill = float(np.array(-1e10, dtype))
-    ordinary = spectral_chunk.is_ordinary(values, (fill,))
-    low, high = spectral_chunk.ordinary_range(values, ordinary)
+    valid = spectral_chunk.valid_mask(values, (fill,))
+    low, high = spectral_chunk.valid_range(values, valid)
     if relative is None:
         round_trip(values, Target(None, 0.01 * (high - low)), (fill,))
     else:
@@ -155,7 +155,7 @@ def test_what_the_original_is_not_is_refused() -> None:
         ChunkCodec(CODEC, ROOM, np.dtype("float64")).decode(payload)
     with pytest.raises(ValueError, match="a chunk has"):
         ChunkCodec(CODEC, (16, 32, 40), values.dtype).decode(payload)
-    latents = read_frame(payload)._replace(kind=payload_module.LATENTS).to_bytes()
+    latents = parse_payload(payload)._replace(kind=payload_module.LATENTS).to_bytes()
     with pytest.raises(ValueError, match="block autoencoder"):
         ChunkCodec(CODEC, ROOM, values.dtype).decode(latents)
 
@@ -194,4 +194,4 @@ def test_chunks_flat_against_the_volume_are_near(dtype: str, scale: float) -> No
     decoded = codec.decode(payload)
     assert np.isfinite(decoded).all()
     assert np.abs(decoded.astype(float) - values.astype(float)).max() <= 0.01
-    assert payload_module.read_frame(payload).max_error <= 0.01
+    assert payload_module.parse_payload(payload).max_error <= 0.01

@@ -6,25 +6,25 @@ from hypothesis import strategies as st
 
 from nvc_jax.entropy import frequency_tables, tokens
 from nvc_jax.spectral import class_decision, entropy_model
-from nvc_jax.transform.block_dct import N_LATENTS
+from nvc_jax.transform.block_dct import N_COEFFICIENTS
 
 N_CLASSES, N_TABLES = 3, 3
 DECAY = np.array([0.02, 0.3, 0.9])
 
 
-def make_model() -> entropy_model.ClassModel:
+def make_model() -> entropy_model.EntropyModel:
     """Quiet blocks, blocks with a loud first half of latents, and loud blocks."""
     zero = -np.log2((1 - DECAY) / (1 + DECAY))
     bits = np.stack([zero, zero - np.log2(DECAY), -np.log2(DECAY)], axis=1)
-    tables = np.zeros((N_CLASSES, N_LATENTS), int)
-    tables[1, : N_LATENTS // 2], tables[2] = 2, 2
+    tables = np.zeros((N_CLASSES, N_COEFFICIENTS), int)
+    tables[1, : N_COEFFICIENTS // 2], tables[2] = 2, 2
     tables[:, 0] = N_TABLES + np.arange(N_CLASSES)
     ones = jnp.ones((1, tokens.N_TOKENS), jnp.uint16)
-    return entropy_model.ClassModel(
+    return entropy_model.EntropyModel(
         frequencies=ones,
         bits=jnp.asarray(bits, jnp.float32),
         shrink=jnp.full((N_TABLES, 2), 0.05, jnp.float32),
-        order=jnp.arange(1, N_LATENTS, dtype=jnp.int32),
+        order=jnp.arange(1, N_COEFFICIENTS, dtype=jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=ones,
         mode_frequencies=ones,
@@ -39,10 +39,10 @@ decide = jax.jit(class_decision.decide)
 
 
 def test_decisions_take_the_cheapest_class_and_drop_what_is_not_worth_its_bits() -> None:
-    quiet = np.zeros(N_LATENTS, np.float32)
-    loud = np.full(N_LATENTS, 8.0, np.float32)
-    half = np.where(np.arange(N_LATENTS) < N_LATENTS // 2, 5.0, 0).astype(np.float32)
-    faint = half + np.where(np.arange(N_LATENTS) == N_LATENTS - 1, 0.8, 0).astype(np.float32)
+    quiet = np.zeros(N_COEFFICIENTS, np.float32)
+    loud = np.full(N_COEFFICIENTS, 8.0, np.float32)
+    half = np.where(np.arange(N_COEFFICIENTS) < N_COEFFICIENTS // 2, 5.0, 0).astype(np.float32)
+    faint = half + np.where(np.arange(N_COEFFICIENTS) == N_COEFFICIENTS - 1, 0.8, 0).astype(np.float32)
     values = jnp.asarray(np.stack([quiet, loud, half, faint]))
     integers, chosen, bits = decide(COSTS, values)
     np.testing.assert_array_equal(chosen, [0, 2, 1, 1])
@@ -52,7 +52,7 @@ def test_decisions_take_the_cheapest_class_and_drop_what_is_not_worth_its_bits()
 
 def test_costs_are_those_of_the_tables() -> None:
     rng = np.random.default_rng(0)
-    integers = rng.integers(-3, 4, (5, N_LATENTS))
+    integers = rng.integers(-3, 4, (5, N_COEFFICIENTS))
     found = class_decision.bits_by_class(COSTS, jnp.asarray(integers, jnp.int32))
     magnitude = np.abs(integers)[:, 1:]
     bits = np.asarray(MODEL.bits)[np.asarray(MODEL.tables)[:, 1:]]  # (K, 511, 3)
@@ -64,7 +64,7 @@ def test_costs_are_those_of_the_tables() -> None:
     np.testing.assert_allclose(found, each.sum(axis=2).T, rtol=1e-4)
 
 
-def succession(seed: int, n: int) -> tuple[entropy_model.ClassModel, np.ndarray, np.ndarray]:
+def succession(seed: int, n: int) -> tuple[entropy_model.EntropyModel, np.ndarray, np.ndarray]:
     """A model with names that depend on the class before, bits of n blocks by class, and their order."""
     rng = np.random.default_rng(seed)
     frequencies = np.zeros((N_CLASSES + 1, tokens.N_TOKENS), np.uint16)
@@ -73,7 +73,7 @@ def succession(seed: int, n: int) -> tuple[entropy_model.ClassModel, np.ndarray,
     return model, rng.uniform(0, 12, (n, N_CLASSES)).astype(np.float32), rng.permutation(n).astype(np.int32)
 
 
-def total_bits(model: entropy_model.ClassModel, bits: np.ndarray, chosen: np.ndarray) -> float:
+def total_bits(model: entropy_model.EntropyModel, bits: np.ndarray, chosen: np.ndarray) -> float:
     """Of blocks in the order in which they are coded, with their names."""
     names = frequency_tables.PRECISION - np.log2(
         np.asarray(model.class_frequencies[:, :N_CLASSES], np.float64)
@@ -109,7 +109,7 @@ def test_blocks_that_are_not_there_do_not_change_the_others_classes() -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_decided_integers_lie_near_their_values(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    values = (rng.standard_normal((8, N_LATENTS)) * rng.choice([0.1, 1, 20])).astype(np.float32)
+    values = (rng.standard_normal((8, N_COEFFICIENTS)) * rng.choice([0.1, 1, 20])).astype(np.float32)
     integers, chosen, _ = decide(COSTS, jnp.asarray(values))
     assert np.abs(np.asarray(integers) - values).max() <= 1.3
     assert np.abs(np.asarray(integers) - values)[:, 0].max() <= 0.5

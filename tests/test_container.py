@@ -416,7 +416,7 @@ def test_files_are_replaced_by_containers(tmp_path: Path) -> None:
 
 def test_numbers_of_numpy_are_taken(tmp_path: Path) -> None:
     chunk = tuple(np.array(CHUNK))
-    options = {"max_error": np.float32(2), "fill_values": [np.float32(7), np.nan], "chunk": chunk}
+    options = {"max_error": np.float32(2), "missing_values": [np.float32(7), np.nan], "chunk": chunk}
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", **options)
     assert containers.describe(tmp_path / "v.zarr")["fill_values"] == [7.0]
 

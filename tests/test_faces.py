@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax.chunks.payload import read_frame
+from nvc_jax.chunks.payload import parse_payload
 from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
 from nvc_jax.core import chunk_grid
 from nvc_jax.spectral import decoder, encoder, stream
 from nvc_jax.transform import boundary_emphasis
 
-FACES = [0, 0b1, 0b10, 0b001100, 0b100101, boundary_emphasis.ALL_FACES]
+FACES = [0, 0b1, 0b10, 0b001100, 0b100101, boundary_emphasis.ALL_BOUNDARIES]
 RNG = np.random.default_rng(0)
 
 
@@ -36,7 +36,9 @@ def test_only_what_lies_next_to_a_face_changes() -> None:
 
 def test_weights_are_those_of_the_blocks_at_the_faces() -> None:
     grid = (2, 3, 4)
-    weights = np.asarray(boundary_emphasis.face_weights(grid, jnp.int32(0b100001))).reshape(*grid, 8, 8, 8)
+    weights = np.asarray(boundary_emphasis.boundary_weights(grid, jnp.int32(0b100001))).reshape(
+        *grid, 8, 8, 8
+    )
     np.testing.assert_array_equal(weights[1, :, :3], 1)
     along_z, along_x = weights[0, 0, 0, :, 0, 0], weights[1, 0, 3, 0, 0, :]
     np.testing.assert_array_equal(along_z, along_x)
@@ -50,7 +52,7 @@ def test_weights_are_those_of_the_blocks_at_the_faces() -> None:
 def test_inner_faces_are_those_with_a_neighbour() -> None:
     shape, chunk = (20, 8, 24), (8, 8, 8)
     found = {
-        index: chunk_grid.inner_faces(chunk_grid.place_of(index, chunk, shape), shape)
+        index: chunk_grid.inner_boundaries(chunk_grid.chunk_region(index, chunk, shape), shape)
         for index in ((0, 0, 0), (1, 0, 1), (2, 0, 2))
     }
     assert found == {(0, 0, 0): 0b100010, (1, 0, 1): 0b110011, (2, 0, 2): 0b010001}
@@ -70,7 +72,7 @@ def test_errors_next_to_faces_are_smaller() -> None:
     params = nvc_jax.load_codec("nvc-1").params
     numbers = [jnp.float32(v) for v in (volume.min(), volume.max(), 0.03)]
     ratios = []
-    for which in (0, boundary_emphasis.ALL_FACES):
+    for which in (0, boundary_emphasis.ALL_BOUNDARIES):
         encoded = encoder.encode(
             params, volume, *numbers, jnp.array(volume.shape, jnp.int32), jnp.int32(which)
         )
@@ -84,10 +86,10 @@ def test_errors_next_to_faces_are_smaller() -> None:
 def test_faces_are_stored_and_bounds_have_none() -> None:
     volume = smooth(16)
     codec = ChunkCodec(nvc_jax.load_codec("nvc-1"), (16, 16, 16), volume.dtype)
-    extent = float(np.ptp(volume))
+    valid_shape = float(np.ptp(volume))
     bodies = [
-        read_frame(codec.encode(volume, target, faces=0b010010)).body
-        for target in (Target(None, 0.05 * extent), Target(0.05 * extent, 0.05 * extent))
+        parse_payload(codec.encode(volume, target, boundaries=0b010010)).body
+        for target in (Target(None, 0.05 * valid_shape), Target(0.05 * valid_shape, 0.05 * valid_shape))
     ]
     at = 20 + 10  # range and step, then words, lanes, filter and predictor
     assert [body[at] for body in bodies] == [0b010010, 0]

@@ -6,7 +6,7 @@ import pytest
 import tensorstore as ts
 
 from nvc_jax.io.atomic import replacing
-from nvc_jax.io.volumes import Metadata, open_volume, read_metadata, read_volume
+from nvc_jax.io.volumes import VolumeMetadata, open_volume, read_metadata, read_volume
 from nvc_jax.io.writers import write_volume, writing
 
 VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
@@ -108,7 +108,7 @@ def test_zarr_keeps_chunks_and_metadata(tmp_path: Path) -> None:
     write_volume(path, RANDOM)
     assert read_metadata(path).dimension_names == ("z", "y", "x")
     assert open_volume(path).chunk_layout.read_chunk.shape == (5, 6, 7)
-    metadata = Metadata(
+    metadata = VolumeMetadata(
         ("depth", "lat", "lon"), (3.0, 0.5, 0.25), (1.0, 2.0, 3.0), ("m", "deg", "deg"), {"a": [1, None]}
     )
     write_volume(path, RANDOM, chunk=(2, 128, 3), metadata=metadata)

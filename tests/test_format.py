@@ -85,10 +85,10 @@ def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: flo
         low, high = float(volume.min()), float(volume.max())
         codec = spectral_chunk.ChunkCodec(model, room, volume.dtype)
         payload = codec.encode(volume, spectral_chunk.Target(None, step * (high - low)))
-        assert payload_module.read_frame(payload).kind == payload_module.SPECTRAL
+        assert payload_module.parse_payload(payload).kind == payload_module.SPECTRAL
         exact = decode_body(
             payload_module.SPECTRAL,
-            payload_module.read_frame(payload).body,
+            payload_module.parse_payload(payload).body,
             b"",
             np.dtype(np.float64),
             volume.shape,

@@ -16,7 +16,7 @@ from nvc_jax.container.reader import Reader
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.evaluation import containers
 from nvc_jax.io.lazy import read_part
-from nvc_jax.io.volumes import Metadata, read_metadata, read_volume, write_volume
+from nvc_jax.io.volumes import VolumeMetadata, read_metadata, read_volume, write_volume
 
 VOLUME = read_volume(SAMPLE)[:61, :40, :44]
 CHUNK = (16, 16, 24)
@@ -222,7 +222,9 @@ def test_progress_is_told(tmp_path: Path) -> None:
 
 
 def test_coordinates_are_kept(tmp_path: Path) -> None:
-    about = Metadata(("depth", "lat", "lon"), (2.0, 0.5, 0.25), (10.0, -90.0, 0.0), None, {"title": "Ocean"})
+    about = VolumeMetadata(
+        ("depth", "lat", "lon"), (2.0, 0.5, 0.25), (10.0, -90.0, 0.0), None, {"title": "Ocean"}
+    )
     write_volume(tmp_path / "source.zarr", VOLUME, metadata=about)
     nvc_jax.compress(tmp_path / "source.zarr", tmp_path / "v.zarr", chunk=CHUNK, step=0.02)
     nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "copy.zarr")

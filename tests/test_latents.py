@@ -82,8 +82,8 @@ def test_smaller_steps_are_better_and_larger(variant: str) -> None:
 def test_rounded_latents_are_what_is_decoded(codec: nvc_jax.Codec, mode: str) -> None:
     volume = VOLUME.astype(np.float32)
     encoded = nvc_jax.encode_volume(codec, volume)
-    assert isinstance(encoded, nvc_jax.Encoded)
-    rounded = encoded_module.Encoded(
+    assert isinstance(encoded, nvc_jax.EncodedLatents)
+    rounded = encoded_module.EncodedLatents(
         jnp.rint(encoded.latents / 0.25) * 0.25,
         encoded.minimum,
         encoded.maximum,

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax.core.dtypes import NARROW, check_dtype
+from nvc_jax.core.dtypes import DEVICE_DTYPES, check_dtype
 from nvc_jax.core.normalization import denormalize, finite_range, normalize
 
 
@@ -13,7 +13,7 @@ def round_trip(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(unit), np.asarray(denormalize(unit, low, high, volume.dtype))
 
 
-@pytest.mark.parametrize("dtype", NARROW)
+@pytest.mark.parametrize("dtype", DEVICE_DTYPES)
 def test_round_trip(dtype: str) -> None:
     volume = np.random.default_rng(0).uniform(0, 30000 if dtype != "uint8" else 255, (4, 5, 6)).astype(dtype)
     unit, restored = round_trip(volume)

@@ -3,35 +3,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.core.byte_codecs import pack, unpack
+from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 
 METHODS = ("zstd", "blosc", "crc32c")
 
 
 @given(st.binary(min_size=1, max_size=3000), st.sampled_from(METHODS), st.sampled_from([1, 2, 4, 8]))
 def test_bytes_come_back(data: bytes, method: str, item_bytes: int) -> None:
-    assert unpack(pack(data, method, item_bytes), method, len(data)) == data
+    assert decode_bytes(encode_bytes(data, method, item_bytes), method, len(data)) == data
 
 
 def test_the_checksum_is_castagnolis() -> None:
-    assert pack(b"123456789", "crc32c") == b"123456789" + (0xE3069283).to_bytes(4, "little")
+    assert encode_bytes(b"123456789", "crc32c") == b"123456789" + (0xE3069283).to_bytes(4, "little")
 
 
 def test_what_repeats_takes_little() -> None:
     data = np.arange(5000, dtype="<f4").tobytes()
-    assert len(pack(data, "blosc", 4)) < len(data) / 5
-    assert len(pack(bytes(5000), "zstd")) < 100
+    assert len(encode_bytes(data, "blosc", 4)) < len(data) / 5
+    assert len(encode_bytes(bytes(5000), "zstd")) < 100
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "long", "short"])
 def test_damage_is_an_error_or_other_bytes(method: str, damage: str) -> None:
     data = np.random.default_rng(0).bytes(4000)
-    packed = pack(data, method)
+    packed = encode_bytes(data, method)
     n_bytes = {"long": 4001, "short": 3999}.get(damage, 4000)
     given = {"cut": packed[:-3], "flip": packed[:50] + b"\0\1" + packed[52:], "empty": b""}
     try:
-        found = unpack(given.get(damage, packed), method, n_bytes)
+        found = decode_bytes(given.get(damage, packed), method, n_bytes)
     except ValueError:
         return
     assert damage == "flip"

@@ -15,17 +15,17 @@ from nvc_jax.spectral.refinement import (
 )
 
 GRID = (2, 3, 4)
-N_BLOCKS, N_LATENTS, N_CLASSES, N_WAYS = 24, 80, 5, 3
+N_BLOCKS, N_COEFFICIENTS, N_CLASSES, N_FILTER_MODES = 24, 80, 5, 3
 
 
 def blocks(seed: int = 0) -> tuple[jax.Array, jax.Array, jax.Array]:
     rng = np.random.default_rng(seed)
-    values = rng.normal(0, 30, (N_BLOCKS, N_LATENTS)).astype(np.float32)
-    classes, ways = rng.integers(N_CLASSES, size=N_BLOCKS), rng.integers(N_WAYS, size=N_BLOCKS)
+    values = rng.normal(0, 30, (N_BLOCKS, N_COEFFICIENTS)).astype(np.float32)
+    classes, ways = rng.integers(N_CLASSES, size=N_BLOCKS), rng.integers(N_FILTER_MODES, size=N_BLOCKS)
     return jnp.asarray(values), jnp.asarray(classes, jnp.int32), jnp.asarray(ways, jnp.int32)
 
 
-ORDER = jnp.asarray(1 + np.random.default_rng(9).permutation(N_LATENTS - 1), jnp.int32)
+ORDER = jnp.asarray(1 + np.random.default_rng(9).permutation(N_COEFFICIENTS - 1), jnp.int32)
 
 
 def refine_blocks(params: Params, values: jax.Array, classes: jax.Array, ways: jax.Array) -> jax.Array:
@@ -34,7 +34,7 @@ def refine_blocks(params: Params, values: jax.Array, classes: jax.Array, ways: j
 
 def random_params() -> Params:
     """Every parameter random: as no training would leave them."""
-    params = init_refinement(N_LATENTS, N_CLASSES, N_WAYS, key=jax.random.key(0))
+    params = init_refinement(N_COEFFICIENTS, N_CLASSES, N_FILTER_MODES, key=jax.random.key(0))
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(1), len(leaves))
     return jax.tree.unflatten(
@@ -43,13 +43,15 @@ def random_params() -> Params:
 
 
 def test_fresh_parameters_change_nothing() -> None:
-    params = init_refinement(N_LATENTS, N_CLASSES, N_WAYS, key=jax.random.key(0))
-    np.testing.assert_array_equal(refine_blocks(params, *blocks()), np.zeros((N_BLOCKS, N_LATENTS)))
+    params = init_refinement(N_COEFFICIENTS, N_CLASSES, N_FILTER_MODES, key=jax.random.key(0))
+    np.testing.assert_array_equal(refine_blocks(params, *blocks()), np.zeros((N_BLOCKS, N_COEFFICIENTS)))
 
 
 def test_shapes_are_known_before_there_are_parameters() -> None:
-    abstract = refinement.abstract_refinement(N_LATENTS, N_CLASSES, N_WAYS)
-    params = refinement.stored(init_refinement(N_LATENTS, N_CLASSES, N_WAYS, key=jax.random.key(0)))
+    abstract = refinement.abstract_refinement(N_COEFFICIENTS, N_CLASSES, N_FILTER_MODES)
+    params = refinement.stored(
+        init_refinement(N_COEFFICIENTS, N_CLASSES, N_FILTER_MODES, key=jax.random.key(0))
+    )
     described = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (abstract, params))
     assert described[0] == described[1]
 
@@ -66,8 +68,8 @@ def test_corrections_are_finite_and_bounded(scale: float) -> None:
 def test_features_are_those_of_the_block_and_its_six_neighbours() -> None:
     values, *_ = blocks()
     features = np.asarray(refinement_features(values, ORDER, GRID)).reshape(*GRID, N_FEATURES)
-    field = np.asarray(values)[:, np.concatenate([[0], ORDER])].reshape(*GRID, N_LATENTS)
-    own, faces = features[..., : N_OWN - 1], features[..., N_OWN - 1 :].reshape(*GRID, 6, N_SHARED)
+    field = np.asarray(values)[:, np.concatenate([[0], ORDER])].reshape(*GRID, N_COEFFICIENTS)
+    own, boundaries = features[..., : N_OWN - 1], features[..., N_OWN - 1 :].reshape(*GRID, 6, N_SHARED)
     np.testing.assert_allclose(own, np.arcsinh(field[..., 1:N_OWN]), rtol=1e-5)
     offsets = [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)]
     for face, offset in enumerate(offsets):
@@ -77,7 +79,7 @@ def test_features_are_those_of_the_block_and_its_six_neighbours() -> None:
             if all(0 <= at < length for at, length in zip(beside, GRID, strict=True)):
                 expected = np.arcsinh(field[beside][:N_SHARED])
                 expected[0] = np.arcsinh(field[beside][0] - field[place][0])
-            np.testing.assert_allclose(faces[*place, face], expected, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(boundaries[*place, face], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_means_count_only_by_their_differences() -> None:

@@ -13,10 +13,10 @@ from nvc_jax.spectral.profiles import Profiles
 from nvc_jax.spectral.refinement import refine
 from nvc_jax.spectral.training import refinement
 from nvc_jax.spectral.training.entropy_model import _token_probabilities, fit_profiles
-from nvc_jax.transform.block_dct import BLOCK
+from nvc_jax.transform.block_dct import BLOCK_SIZE
 
 SIDE = 32
-GRID = (SIDE // BLOCK,) * 3
+GRID = (SIDE // BLOCK_SIZE,) * 3
 
 
 def fronts(seed: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.transform import block_layout, block_modes, lapped, lapped_filter, partial_blocks
-from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
 
 EXTENTS = st.tuples(*[st.integers(1, 40)] * 3)
 GRID = (5, 5, 5)
@@ -20,16 +20,16 @@ make_plan = jax.jit(block_modes.make_plan, static_argnums=1)
 frequencies_by_kind = jax.jit(partial_blocks.frequencies_by_kind)
 
 
-def layout_for(extent: Shape3) -> block_layout.Layout:
-    return make_layout(GRID, jnp.array(extent, jnp.int32))
+def layout_for(valid_shape: Shape3) -> block_layout.Layout:
+    return make_layout(GRID, jnp.array(valid_shape, jnp.int32))
 
 
 @given(EXTENTS)
-def test_layouts_list_the_blocks_that_there_are(extent: Shape3) -> None:
-    layout = layout_for(extent)
+def test_layouts_list_the_blocks_that_there_are(valid_shape: Shape3) -> None:
+    layout = layout_for(valid_shape)
     present = np.ones(GRID, bool)
-    for axis, side in enumerate(extent):
-        index = np.arange(GRID[axis]) * BLOCK < side
+    for axis, side in enumerate(valid_shape):
+        index = np.arange(GRID[axis]) * BLOCK_SIZE < side
         present &= np.expand_dims(index, [i for i in range(3) if i != axis])
     expected = np.flatnonzero(present)
     assert int(layout.n_blocks) == len(expected)
@@ -40,58 +40,58 @@ def test_layouts_list_the_blocks_that_there_are(extent: Shape3) -> None:
 
 
 @given(EXTENTS)
-def test_blocks_have_as_many_latents_as_voxels(extent: Shape3) -> None:
-    layout = layout_for(extent)
-    has = np.asarray(frequencies_by_kind(layout.extent)).sum(axis=1)
+def test_blocks_have_as_many_latents_as_voxels(valid_shape: Shape3) -> None:
+    layout = layout_for(valid_shape)
+    has = np.asarray(frequencies_by_kind(layout.valid_shape)).sum(axis=1)
     present = np.asarray(layout.order)[: int(layout.n_blocks)]
-    assert has[np.asarray(layout.kind)[present]].sum() == np.prod(extent)
+    assert has[np.asarray(layout.kind)[present]].sum() == np.prod(valid_shape)
 
 
 @given(EXTENTS, st.integers(0, 2**32 - 1))
-def test_short_blocks_stretch_and_shrink_back(extent: Shape3, seed: int) -> None:
+def test_short_blocks_stretch_and_shrink_back(valid_shape: Shape3, seed: int) -> None:
     rng = np.random.default_rng(seed)
     volume = rng.standard_normal((40, 40, 40)).astype(np.float32)
-    count = jnp.array(extent, jnp.int32)
+    count = jnp.array(valid_shape, jnp.int32)
     stretched = stretch(jnp.asarray(volume), count)
-    inside = tuple(slice(0, side) for side in extent)
+    inside = tuple(slice(0, side) for side in valid_shape)
     back = np.asarray(unstretch(stretched, count))
     np.testing.assert_allclose(back[inside], volume[inside], atol=1e-5)
-    # What lies beyond the extent leaves no trace in the blocks that there are.
+    # What lies beyond the valid_shape leaves no trace in the blocks that there are.
     volume[inside] += 1000
     beyond = unstretch(stretch(jnp.asarray(volume - 1000), count), count)
     np.testing.assert_allclose(np.asarray(beyond)[inside], back[inside], atol=1e-3)
 
 
-@pytest.mark.parametrize("extent", [(9, 17, 40), (33, 8, 12), (1, 1, 1)])
-def test_latents_that_a_short_block_lacks_are_zero_and_errors_weigh_alike(extent: Shape3) -> None:
-    layout, rng = layout_for(extent), np.random.default_rng(0)
-    plan = make_plan(jnp.ones((3, 3, 3), jnp.int32), GRID, layout.extent)
-    volume = stretch(jnp.asarray(rng.standard_normal((40,) * 3), jnp.float32), layout.extent)
+@pytest.mark.parametrize("valid_shape", [(9, 17, 40), (33, 8, 12), (1, 1, 1)])
+def test_latents_that_a_short_block_lacks_are_zero_and_errors_weigh_alike(valid_shape: Shape3) -> None:
+    layout, rng = layout_for(valid_shape), np.random.default_rng(0)
+    plan = make_plan(jnp.ones((3, 3, 3), jnp.int32), GRID, layout.valid_shape)
+    volume = stretch(jnp.asarray(rng.standard_normal((40,) * 3), jnp.float32), layout.valid_shape)
     present = np.asarray(layout.order)[: int(layout.n_blocks)]
-    has = np.asarray(frequencies_by_kind(layout.extent))[np.asarray(layout.kind)]
+    has = np.asarray(frequencies_by_kind(layout.valid_shape))[np.asarray(layout.kind)]
     for index in range(len(lapped_filter.FILTERS)):
         latents = np.asarray(forward(volume, plan, jnp.int32(index)))
         assert np.abs(latents[present][~has[present]]).max(initial=0) < 1e-4
         noise = np.where(has, rng.standard_normal(latents.shape), 0)[:, 1:]
         changed = latents.copy()
         changed[:, 1:] += (noise / np.asarray(partial_blocks.error_scale(layout))[:, None]).astype(np.float32)
-        decoded = unstretch(inverse(jnp.asarray(changed), plan, jnp.int32(index)), layout.extent)
-        exact = unstretch(inverse(jnp.asarray(latents), plan, jnp.int32(index)), layout.extent)
-        inside = tuple(slice(0, side) for side in extent)
+        decoded = unstretch(inverse(jnp.asarray(changed), plan, jnp.int32(index)), layout.valid_shape)
+        exact = unstretch(inverse(jnp.asarray(latents), plan, jnp.int32(index)), layout.valid_shape)
+        inside = tuple(slice(0, side) for side in valid_shape)
         error = float((np.asarray(decoded - exact)[inside] ** 2).sum())
         assert error == pytest.approx(float((noise[present] ** 2).sum()), rel=0.1)
 
 
 @given(EXTENTS, st.integers(0, 2**32 - 1))
-def test_plans_cross_borders_only_between_alike_full_blocks(extent: Shape3, seed: int) -> None:
+def test_plans_cross_borders_only_between_alike_full_blocks(valid_shape: Shape3, seed: int) -> None:
     modes = np.random.default_rng(seed).integers(0, block_modes.N_MODES, (3, 3, 3))
-    count = jnp.array(extent, jnp.int32)
+    count = jnp.array(valid_shape, jnp.int32)
     plan = make_plan(jnp.asarray(modes, jnp.int32), GRID, count)
     whole = np.asarray(block_modes.is_whole(GRID, count))
     for axis in range(3):
         for place in np.argwhere(np.asarray(plan.crossed[axis])):
             beside = place + (np.arange(3) == axis)
-            assert (np.minimum((beside[axis] + 1) * BLOCK, 40) <= extent[axis]).all()
+            assert (np.minimum((beside[axis] + 1) * BLOCK_SIZE, 40) <= valid_shape[axis]).all()
             here, there = (tuple(at // 2) for at in (place, beside))
             kinds = [
                 (modes[r] != block_modes.PLAIN, modes[r] == block_modes.LARGE and whole[r])
@@ -104,12 +104,12 @@ def test_plans_cross_borders_only_between_alike_full_blocks(extent: Shape3, seed
 
 def test_regions_add_up_and_spread() -> None:
     blocks = np.random.default_rng(0).random((5, 4, 3)).astype(np.float32)
-    sums = np.asarray(block_modes.add_up(jnp.asarray(blocks)))
-    assert sums.shape == block_modes.region_grid((5, 4, 3)) == (3, 2, 2)
+    sums = np.asarray(block_modes.sum_over_superblocks(jnp.asarray(blocks)))
+    assert sums.shape == block_modes.superblock_grid((5, 4, 3)) == (3, 2, 2)
     assert sums[2, 1, 1] == pytest.approx(blocks[4:, 2:4, 2:].sum(), rel=1e-5)
-    spread = np.asarray(block_modes.spread(jnp.asarray(sums), (5, 4, 3)))
-    assert spread.shape == blocks.shape
-    assert spread[4, 3, 2] == sums[2, 1, 1]
+    expand_to_blocks = np.asarray(block_modes.expand_to_blocks(jnp.asarray(sums), (5, 4, 3)))
+    assert expand_to_blocks.shape == blocks.shape
+    assert expand_to_blocks[4, 3, 2] == sums[2, 1, 1]
 
 
 def test_every_way_has_a_number() -> None:
@@ -118,6 +118,6 @@ def test_every_way_has_a_number() -> None:
         for f in range(len(lapped_filter.FILTERS))
         for m in range(block_modes.N_MODES)
     ]
-    assert sorted(numbers) == list(range(block_modes.N_WAYS))
-    assert grid_shape((16, 16, 16), BLOCK) == (2, 2, 2)
-    assert N_LATENTS == BLOCK**3
+    assert sorted(numbers) == list(range(block_modes.N_FILTER_MODES))
+    assert grid_shape((16, 16, 16), BLOCK_SIZE) == (2, 2, 2)
+    assert N_COEFFICIENTS == BLOCK_SIZE**3

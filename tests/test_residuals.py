@@ -48,7 +48,7 @@ def test_the_ends_of_the_integers_come_back() -> None:
 def test_smooth_integers_take_little() -> None:
     z, y, x = np.indices((64, 64, 64))
     plane = (300 * z + 200 * y - 100 * x).astype(np.int64)
-    assert 8 * len(round_trip(plane, (64, 64, 64))) < plane.size  # nothing but faces is not zero
+    assert 8 * len(round_trip(plane, (64, 64, 64))) < plane.size  # nothing but boundaries is not zero
     wave = np.rint(1000 * np.sin(z / 9) * np.cos(y / 7 + x / 11)).astype(np.int64)
     assert 8 * len(round_trip(wave, (64, 64, 64))) < 4 * wave.size
 

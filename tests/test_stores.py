@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorstore as ts
 
-from nvc_jax.io.volumes import Metadata, open_volume, read_metadata, read_volume, write_volume
+from nvc_jax.io.volumes import VolumeMetadata, open_volume, read_metadata, read_volume, write_volume
 
 VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
 
@@ -101,7 +101,7 @@ def test_directories_open_with_their_axes_z_y_x(write: Any, tmp_path: Path) -> N
 def test_metadata_of_directories(tmp_path: Path) -> None:
     for write in WRITERS:
         write(tmp_path / write.__name__)
-    assert read_metadata(tmp_path / "_zarr3") == Metadata(("z", "y", "x"), attributes={"a": [1]})
+    assert read_metadata(tmp_path / "_zarr3") == VolumeMetadata(("z", "y", "x"), attributes={"a": [1]})
     zarr2 = read_metadata(tmp_path / "_zarr2")
     assert zarr2.dimension_names == ("depth", "lat", "lon")
     assert zarr2.attributes == {"_ARRAY_DIMENSIONS": ["depth", "lat", "lon"], "b": "c"}
@@ -176,7 +176,7 @@ def test_bad_directories_are_named(tmp_path: Path) -> None:
     (path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "array"}')
     with pytest.raises(ValueError, match="is a directory but no readable Zarr array"):
         open_volume(path)
-    assert read_metadata(path) == Metadata()
+    assert read_metadata(path) == VolumeMetadata()
 
 
 def test_channels_are_no_axis(tmp_path: Path) -> None:

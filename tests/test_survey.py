@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nvc_jax.chunks.special_values import is_ordinary, ordinary_range
-from nvc_jax.chunks.value_range import survey
+from nvc_jax.chunks.special_values import valid_mask, valid_range
+from nvc_jax.chunks.value_range import find_value_range
 
 
 def ocean() -> np.ndarray:
@@ -14,10 +14,10 @@ def ocean() -> np.ndarray:
 
 
 def fills(volume: np.ndarray) -> list[float]:
-    whole = survey([volume])
+    whole = find_value_range([volume])
     # However it is cut.
-    assert survey([volume[:1], volume[1:2], volume[2:]]) == whole
-    return list(whole.fill_values)
+    assert find_value_range([volume[:1], volume[1:2], volume[2:]]) == whole
+    return list(whole.missing_values)
 
 
 def test_fill_values_are_found() -> None:
@@ -52,20 +52,20 @@ def test_rare_values_are_no_fill_values() -> None:
     st.lists(st.sampled_from([0.0, 3.0]), max_size=2, unique=True),
 )
 def test_the_range_is_that_of_what_is_ordinary(volume: np.ndarray, named: list[float]) -> None:
-    found = survey([volume[:2], volume[2:3], volume[3:]], named)
-    assert found == survey([volume], named)
-    assert set(named) <= set(found.fill_values)
-    assert (found.low, found.high) == ordinary_range(volume, is_ordinary(volume, found.fill_values))
+    found = find_value_range([volume[:2], volume[2:3], volume[3:]], named)
+    assert found == find_value_range([volume], named)
+    assert set(named) <= set(found.missing_values)
+    assert (found.low, found.high) == valid_range(volume, valid_mask(volume, found.missing_values))
 
 
 def test_what_is_not_finite_needs_not_be_named() -> None:
     volume = np.array([[[1.0, np.nan, np.inf, 2.0, 3.0, 4.0]]])
-    assert survey([volume], [np.nan, np.inf, 7.0]).fill_values == (7.0,)
+    assert find_value_range([volume], [np.nan, np.inf, 7.0]).missing_values == (7.0,)
 
 
 def test_what_is_not_finite_does_not_count() -> None:
     volume = np.random.default_rng(0).uniform(2, 5, (8, 8, 8)).astype(np.float32)
     volume[2], volume[5, 5] = np.nan, np.inf
-    found = survey(iter(volume[:, None]))
-    assert (found.low, found.high) == ordinary_range(volume, np.isfinite(volume))
-    assert not found.fill_values
+    found = find_value_range(iter(volume[:, None]))
+    assert (found.low, found.high) == valid_range(volume, np.isfinite(volume))
+    assert not found.missing_values

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.core import systematic_sampling
+from nvc_jax.core.systematic_sampling import draw_systematic
 
 draw = jax.jit(systematic_sampling.draw, static_argnums=2)
 
@@ -16,7 +16,7 @@ def test_only_items_that_are_there_are_drawn(seed: int, n: int, n_drawn: int) ->
     there = rng.random(n) < 0.7
     there[rng.integers(n)] = True
     sizes = (rng.exponential(size=n) * rng.choice([0.0, 1e-3, 1e3])).astype(np.float32)
-    drawn, weights = (np.asarray(x) for x in draw(jnp.asarray(sizes), jnp.asarray(there), n_drawn))
+    drawn, weights = (np.asarray(x) for x in draw_systematic(jnp.asarray(sizes), jnp.asarray(there), n_drawn))
     assert there[drawn].all()
     assert (weights > 0).all()
 
@@ -25,14 +25,14 @@ def test_sums_over_all_are_about_those_of_what_was_drawn() -> None:
     rng = np.random.default_rng(0)
     sizes = np.where(rng.random(5000) < 0.02, rng.uniform(50, 150, 5000), 0.01).astype(np.float32)
     costs = sizes * rng.uniform(0.5, 2, 5000)
-    drawn, weights = draw(jnp.asarray(sizes), jnp.ones(5000, bool), 64)
+    drawn, weights = draw_systematic(jnp.asarray(sizes), jnp.ones(5000, bool), 64)
     assert np.sum(costs[drawn] * weights) == pytest.approx(costs.sum(), rel=0.2)
     assert (sizes[drawn] > 1).mean() > 0.7  # those are 2 % of all
 
 
 def test_items_that_are_alike_are_drawn_once_and_in_no_column() -> None:
     for sizes in (jnp.zeros(60), jnp.ones(60)):
-        drawn, weights = draw(sizes, jnp.ones(60, bool), 6)
+        drawn, weights = draw_systematic(sizes, jnp.ones(60, bool), 6)
         assert len(np.unique(drawn)) == 6
         np.testing.assert_allclose(weights, 10, rtol=1e-4)
         for side in (2, 3, 5):
@@ -40,6 +40,6 @@ def test_items_that_are_alike_are_drawn_once_and_in_no_column() -> None:
 
 
 def test_nothing_there_draws_something_without_weight_trouble() -> None:
-    drawn, weights = draw(jnp.ones(5), jnp.zeros(5, bool), 3)
+    drawn, weights = draw_systematic(jnp.ones(5), jnp.zeros(5, bool), 3)
     assert ((np.asarray(drawn) >= 0) & (np.asarray(drawn) < 5)).all()
     assert np.isfinite(weights).all()

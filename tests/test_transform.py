@@ -5,7 +5,7 @@ import pytest
 
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.transform import block_modes, lapped, lapped_filter
-from nvc_jax.transform.block_dct import BLOCK, N_LATENTS, dct_matrix, from_cells, to_cells
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix, from_cells, to_cells
 from nvc_jax.transform.plan import Plan
 
 FILTER_INDICES = range(len(lapped_filter.FILTERS))
@@ -19,14 +19,14 @@ def volume(shape: tuple[int, int, int] = (16, 24, 40)) -> np.ndarray:
 
 
 def plan_for(shape: Shape3, modes: int | np.ndarray) -> Plan:
-    grid = grid_shape(shape, BLOCK)
-    filled = jnp.broadcast_to(jnp.asarray(modes, jnp.int32), block_modes.region_grid(grid))
+    grid = grid_shape(shape, BLOCK_SIZE)
+    filled = jnp.broadcast_to(jnp.asarray(modes, jnp.int32), block_modes.superblock_grid(grid))
     return block_modes.make_plan(filled, grid, jnp.array(shape, jnp.int32))
 
 
 def random_modes(shape: Shape3, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return rng.integers(0, block_modes.N_MODES, block_modes.region_grid(grid_shape(shape, BLOCK)))
+    return rng.integers(0, block_modes.N_MODES, block_modes.superblock_grid(grid_shape(shape, BLOCK_SIZE)))
 
 
 def test_cells_are_the_voxels_of_blocks() -> None:
@@ -43,7 +43,7 @@ def test_cells_are_the_voxels_of_blocks() -> None:
 def test_inverse_restores_whatever_the_modes(index: int, shape: Shape3, seed: int) -> None:
     original, plan = volume(shape), plan_for(shape, random_modes(shape, seed))
     latents = forward(jnp.asarray(original), plan, jnp.int32(index))
-    assert latents.shape == (original.size // N_LATENTS, N_LATENTS)
+    assert latents.shape == (original.size // N_COEFFICIENTS, N_COEFFICIENTS)
     np.testing.assert_allclose(inverse(latents, plan, jnp.int32(index)), original, atol=2e-5)
 
 
@@ -85,8 +85,8 @@ def test_a_large_block_is_one_dct_of_16() -> None:
     latents = np.asarray(forward(jnp.asarray(original), plan, jnp.int32(0)))
     matrix = dct_matrix(16)
     expected = np.einsum("zyx,az,by,cx->abc", original, matrix, matrix, matrix)
-    # The cell at (z, y, x) of the region has the frequencies 2·k + (z, y, x).
-    expected = expected.reshape(8, 2, 8, 2, 8, 2).transpose(1, 3, 5, 0, 2, 4).reshape(8, N_LATENTS)
+    # The cell at (z, y, x) of the superblock has the frequencies 2·k + (z, y, x).
+    expected = expected.reshape(8, 2, 8, 2, 8, 2).transpose(1, 3, 5, 0, 2, 4).reshape(8, N_COEFFICIENTS)
     np.testing.assert_allclose(latents[:, 1:], expected[:, 1:], atol=1e-4)
     # Its lowest frequencies are mixed into something like means of eighths, at no loss of energy.
     assert float((latents[:, 0] ** 2).sum()) == pytest.approx((expected[:, 0] ** 2).sum(), rel=1e-4)
@@ -106,7 +106,7 @@ def test_the_plain_and_the_orthonormal_keep_energy(mode: int) -> None:
 @pytest.mark.parametrize("index", FILTER_INDICES)
 @pytest.mark.parametrize("mode", range(block_modes.N_MODES))
 def test_errors_of_latents_add_up_in_the_volume(index: int, mode: int) -> None:
-    noise = np.random.default_rng(1).standard_normal((8 * 8 * 8, N_LATENTS)).astype(np.float32)
+    noise = np.random.default_rng(1).standard_normal((8 * 8 * 8, N_COEFFICIENTS)).astype(np.float32)
     plan = plan_for((64, 64, 64), mode)
     decoded = np.asarray(inverse(jnp.asarray(noise), plan, jnp.int32(index)))
     assert decoded.std() == pytest.approx(1, rel=0.05)

@@ -7,29 +7,29 @@ import pytest
 
 from nvc_jax.entropy import frequency_tables, tokens
 from nvc_jax.spectral import scan_order, trellis
-from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, ClassModel, plain_steps
+from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, EntropyModel, plain_steps
 from nvc_jax.spectral.training.entropy_model import _token_probabilities, _with_escapes
 from nvc_jax.transform import block_layout
-from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
 
 N_CLASSES, N_TABLES = 2, 2
 P_THERE = np.array([0.3, 0.8, 0.45, 0.9])  # tables of the first quantiser, then of the second
 DECAY = np.array([0.2, 0.6, 0.2, 0.6])
 
 
-def make_model() -> ClassModel:
+def make_model() -> EntropyModel:
     """Two quantisers; the classes differ in which latents are loud."""
     rng = np.random.default_rng(0)
-    tables = rng.integers(0, N_TABLES, (N_CLASSES, N_LATENTS))
+    tables = rng.integers(0, N_TABLES, (N_CLASSES, N_COEFFICIENTS))
     tables[:, 0] = 2 * N_TABLES + np.arange(N_CLASSES)
     shared = _with_escapes(_token_probabilities(P_THERE, DECAY))
     rows = np.concatenate([shared, np.ones((N_CLASSES, tokens.N_TOKENS))])
     ones = jnp.ones((1, tokens.N_TOKENS), jnp.uint16)
-    return ClassModel(
+    return EntropyModel(
         frequencies=jnp.asarray(frequency_tables.quantize_frequencies(rows)),
         bits=jnp.ones((N_TABLES, 3), jnp.float32),
         shrink=jnp.zeros((2 * N_TABLES, 2), jnp.float32),
-        order=jnp.asarray(1 + rng.permutation(N_LATENTS - 1), jnp.int32),
+        order=jnp.asarray(1 + rng.permutation(N_COEFFICIENTS - 1), jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=ones,
         mode_frequencies=ones,
@@ -59,7 +59,7 @@ def cost(values: np.ndarray, tables: np.ndarray, integers: tuple[int, ...], end:
 
 
 def layout_of(n: int) -> block_layout.Layout:
-    return block_layout.make_layout((n, 1, 1), jnp.array([BLOCK * n, BLOCK, BLOCK], jnp.int32))
+    return block_layout.make_layout((n, 1, 1), jnp.array([BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE], jnp.int32))
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 2.5])
@@ -67,11 +67,11 @@ def test_no_way_is_better(scale: float) -> None:
     """Against all integers of magnitude up to 3 of blocks of four latents that may be coded."""
     n, count = 8, 4
     rng = np.random.default_rng(int(10 * scale))
-    values = np.zeros((n, N_LATENTS), np.float32)
+    values = np.zeros((n, N_COEFFICIENTS), np.float32)
     order, classes = np.asarray(MODEL.order), np.arange(n) % N_CLASSES
     values[:, order[:count]] = np.clip(rng.laplace(0, scale, (n, count)), -2.9, 2.9)
     layout, counts = layout_of(n), jnp.full(n, count, jnp.int32)
-    places = scan_order.make_places(MODEL, layout)
+    places = scan_order.make_scan_order(MODEL, layout)
     points = quantize(
         MODEL, places, layout.kind, jnp.asarray(values), jnp.asarray(classes, jnp.int32), counts
     )
@@ -94,11 +94,13 @@ def test_no_way_is_better(scale: float) -> None:
 def test_results_do_not_depend_on_what_is_decided_together() -> None:
     n = 300
     rng = np.random.default_rng(3)
-    values = jnp.asarray(rng.laplace(0, 1, (n, N_LATENTS)) * 0.99 ** np.arange(N_LATENTS), jnp.float32)
+    values = jnp.asarray(
+        rng.laplace(0, 1, (n, N_COEFFICIENTS)) * 0.99 ** np.arange(N_COEFFICIENTS), jnp.float32
+    )
     classes = jnp.asarray(rng.integers(0, N_CLASSES, n), jnp.int32)
-    counts = jnp.asarray(rng.integers(0, N_LATENTS, n), jnp.int32)
+    counts = jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32)
     layout = layout_of(n)
-    places = scan_order.make_places(MODEL, layout)
+    places = scan_order.make_scan_order(MODEL, layout)
     together = quantize(MODEL, places, layout.kind, values, classes, counts)
     apart = [
         quantize(MODEL, places, layout.kind[:1], values[i : i + 1], classes[i : i + 1], counts[i : i + 1])
@@ -114,10 +116,10 @@ def test_results_do_not_depend_on_what_is_decided_together() -> None:
 
 
 def test_huge_and_tiny_latents_keep_their_values() -> None:
-    values = np.zeros((2, N_LATENTS), np.float32)
+    values = np.zeros((2, N_COEFFICIENTS), np.float32)
     values[0, np.asarray(MODEL.order)[:40]] = np.geomspace(1e-3, 30000, 40)
     layout = layout_of(2)
-    places = scan_order.make_places(MODEL, layout)
+    places = scan_order.make_scan_order(MODEL, layout)
     counts = jnp.array([48, 48], jnp.int32)
     points = quantize(MODEL, places, layout.kind, jnp.asarray(values), jnp.zeros(2, jnp.int32), counts)
     large = values > 5

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from nvc_jax.io.volumes import Metadata, open_volume, read_metadata, read_volume, write_volume
+from nvc_jax.io.volumes import VolumeMetadata, open_volume, read_metadata, read_volume, write_volume
 
 VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
 
@@ -161,10 +161,10 @@ def test_unknown_suffixes_are_named(tmp_path: Path) -> None:
 def test_metadata_of_flat_files_and_arrays(tmp_path: Path) -> None:
     path = tmp_path / "rock_4x3x2_0.5x1x2_uint16.raw"
     VOLUME.tofile(path)
-    assert read_metadata(path) == Metadata(spacing=(2.0, 1.0, 0.5))
+    assert read_metadata(path) == VolumeMetadata(spacing=(2.0, 1.0, 0.5))
     write_volume(tmp_path / "v.npy", VOLUME)
     for source in (tmp_path / "v.npy", VOLUME, VOLUME.tolist()):
-        assert read_metadata(source) == Metadata()
+        assert read_metadata(source) == VolumeMetadata()
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read_metadata(tmp_path / "nothing.npy")
 
@@ -189,7 +189,7 @@ class _Labelled:
 def test_metadata_of_labelled_arrays() -> None:
     array = _Labelled({"depth": [0, 10], "lat": [-1, -0.5, 0], "lon": [3, 3.25, 3.5, 3.75]})
     np.testing.assert_array_equal(read_volume(array), VOLUME)
-    assert read_metadata(array) == Metadata(
+    assert read_metadata(array) == VolumeMetadata(
         ("depth", "lat", "lon"),
         (10.0, 0.5, 0.25),
         (0.0, -1.0, 3.0),

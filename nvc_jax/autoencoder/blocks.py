@@ -91,7 +91,7 @@ def _gather_padded(padded: jax.Array, block_size: int, margin: int) -> jax.Array
 def extract_blocks(volume: ArrayLike, block_size: int, margin: int = 0) -> jax.Array:
     """Cut a volume into blocks with overlapping margins (paper, sections 2.1 and 2.3).
 
-    Beyond the faces of the volume, blocks and margins are filled with zeros, so all blocks are whole.
+    Beyond the boundaries of the volume, blocks and margins are filled with zeros, so all blocks are whole.
 
     Args:
         volume: (z, y, x), any dtype, any sides of at least one voxel.

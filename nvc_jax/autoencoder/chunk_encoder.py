@@ -9,14 +9,14 @@ import tensorstore as ts
 
 from nvc_jax.autoencoder import latent_stream
 from nvc_jax.autoencoder.codec import encode_region
-from nvc_jax.autoencoder.encoded import Encoded
+from nvc_jax.autoencoder.encoded import EncodedLatents
 from nvc_jax.chunks.halo import Window, make_window, scaled
-from nvc_jax.chunks.payload import LATENTS, Frame, pack_values
+from nvc_jax.chunks.payload import LATENTS, Payload, pack_values
 from nvc_jax.chunks.rate_control import find_step, psnr_of_sums, squared_errors
-from nvc_jax.chunks.special_values import encode_specials, fill_blocks, is_ordinary
+from nvc_jax.chunks.special_values import encode_specials, fill_blocks, valid_mask
 from nvc_jax.chunks.spectral_chunk import largest_error
-from nvc_jax.chunks.value_range import Survey
-from nvc_jax.core.chunk_grid import Slices, chunk_places
+from nvc_jax.chunks.value_range import ValueRange
+from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.io.lazy import read_part
@@ -33,12 +33,12 @@ class ChunkedLatents:
         found: its range, and its values that are no measurements.
     """
 
-    def __init__(self, codec: Codec, volume: ts.TensorStore, chunk: Shape3, found: Survey) -> None:
+    def __init__(self, codec: Codec, volume: ts.TensorStore, chunk: Shape3, found: ValueRange) -> None:
         self._codec, self._volume, self._found, self._chunk = codec, volume, found, chunk
         self._block_size = codec.config.block_size
         self._room = check_shape(tuple(side // self._block_size for side in chunk))
 
-    def encode(self, place: Slices, step: float | None) -> bytes:
+    def encode(self, place: Region, step: float | None) -> bytes:
         """The payload of the chunk at ``place``: float32 latents, or with a step their stream."""
         window, encoded = self._encode_window(place)
         values = np.asarray(encoded.latents)[window.chunk]
@@ -51,19 +51,19 @@ class ChunkedLatents:
                 latent_stream.encode_latents(jnp.asarray(filled), jnp.float32(step))
             )
         original = read_part(self._volume, place)
-        ordinary = is_ordinary(original, self._found.fill_values)
+        valid = valid_mask(original, self._found.missing_values)
         decoded = self._decode(window, encoded, step, original.shape)
-        return Frame(
+        return Payload(
             kind=LATENTS,
             shape=check_shape(original.shape),
             dtype=original.dtype,
-            max_error=largest_error(original, decoded, ordinary),
+            max_error=largest_error(original, decoded, valid),
             body=body,
-            specials=encode_specials(original, ordinary),
+            specials=encode_specials(original, valid),
             correction=b"",
         ).to_bytes()
 
-    def _encode_window(self, place: Slices) -> tuple[Window, Encoded]:
+    def _encode_window(self, place: Region) -> tuple[Window, EncodedLatents]:
         b = self._block_size
         grid = grid_shape(check_shape(self._volume.shape), b)
         chunk = tuple(slice(part.start // b, -(-part.stop // b)) for part in place)
@@ -75,13 +75,13 @@ class ChunkedLatents:
         )
         values = read_part(self._volume, region)
         low, high = self._found.low, self._found.high
-        values = fill_blocks(values, is_ordinary(values, self._found.fill_values), b, low)
+        values = fill_blocks(values, valid_mask(values, self._found.missing_values), b, low)
         missing = [(0, n * b - side) for n, side in zip(window.blocks, values.shape, strict=True)]
         values = np.pad(values, missing, constant_values=np.asarray(low, values.dtype))
         return window, encode_region(self._codec, jnp.asarray(values), jnp.float32(low), jnp.float32(high))
 
     def _decode(
-        self, window: Window, encoded: Encoded, step: float | None, shape: tuple[int, ...]
+        self, window: Window, encoded: EncodedLatents, step: float | None, shape: tuple[int, ...]
     ) -> np.ndarray:
         """The chunk's voxels from a window's latents, rounded to multiples of ``step``."""
         if step is not None:
@@ -91,13 +91,13 @@ class ChunkedLatents:
         return decoded[tuple(slice(0, side) for side in shape)]
 
     def _psnr(self, step: float | None) -> float:
-        def errors(place: Slices) -> tuple[float, int]:
+        def errors(place: Region) -> tuple[float, int]:
             original = read_part(self._volume, place)
-            ordinary = is_ordinary(original, self._found.fill_values)
+            valid = valid_mask(original, self._found.missing_values)
             decoded = self._decode(*self._encode_window(place), step, original.shape)
-            return squared_errors(original[ordinary], decoded[ordinary])
+            return squared_errors(original[valid], decoded[valid])
 
-        places = chunk_places(self._volume.shape, self._chunk)
+        places = chunk_regions(self._volume.shape, self._chunk)
         return psnr_of_sums(self._found.high - self._found.low, map_in_order(errors, places))
 
     def step_for_psnr(self, psnr: float) -> float:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.autoencoder.blocks import blend_axis, blend_neighbours, extract_padded, pad_to_grid
-from nvc_jax.autoencoder.encoded import Encoded, EncodedLatents, dequantize, quantize
+from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, dequantize, quantize
 from nvc_jax.autoencoder.networks import BlockAutoencoder, bind
 from nvc_jax.core.normalization import denormalize, finite_range, normalize
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
@@ -19,10 +19,10 @@ BLOCKS_PER_STEP = 1024
 
 
 @jax.jit
-def encode_region(codec: Codec, volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> Encoded:
+def encode_region(codec: Codec, volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> EncodedLatents:
     """Encode a part of a volume by a block autoencoder; float32 ``minimum`` and ``maximum`` of the whole."""
     latents = _encode_slabs(codec, volume, minimum, maximum)
-    return Encoded(latents, minimum, maximum, check_shape(volume.shape), str(volume.dtype))
+    return EncodedLatents(latents, minimum, maximum, check_shape(volume.shape), str(volume.dtype))
 
 
 def _slab(grid: Shape3) -> tuple[int, int]:
@@ -36,7 +36,9 @@ def _slab(grid: Shape3) -> tuple[int, int]:
 
 
 @jax.jit
-def encode_blocks(codec: Codec, volume: jax.Array, step: jax.Array | None) -> Encoded | EncodedLatents:
+def encode_blocks(
+    codec: Codec, volume: jax.Array, step: jax.Array | None
+) -> EncodedLatents | EncodedLatentStream:
     encoded = encode_region(codec, volume, *finite_range(volume))
     return encoded if step is None else quantize(encoded, step)
 
@@ -64,16 +66,16 @@ def _encode_slabs(codec: Codec, volume: jax.Array, minimum: jax.Array, maximum: 
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def decode_blocks(codec: Codec, encoded: Encoded | EncodedLatents, mode: str) -> jax.Array:
+def decode_blocks(codec: Codec, encoded: EncodedLatents | EncodedLatentStream, mode: str) -> jax.Array:
     model = bind(codec.config, codec.params)
-    if isinstance(encoded, EncodedLatents):
+    if isinstance(encoded, EncodedLatentStream):
         encoded = dequantize(encoded, codec.config.block_size)
     if mode == "crop":
         return _decode_cropped(model, encoded)
     return _decode_blended(model, encoded)
 
 
-def _decode_cropped(model: BlockAutoencoder, encoded: Encoded) -> jax.Array:
+def _decode_cropped(model: BlockAutoencoder, encoded: EncodedLatents) -> jax.Array:
     """Decode cores slab by slab; each is converted to the volume's dtype and assembled while in cache.
 
     The conversion comes before the transposition of voxels: small values are cheaper to move.
@@ -101,7 +103,7 @@ def _decode_cropped(model: BlockAutoencoder, encoded: Encoded) -> jax.Array:
     return slabs.reshape(n_z * layers * b, n_y * rows * b, -1)[:depth, :height, :width]
 
 
-def _decode_blended(model: BlockAutoencoder, encoded: Encoded) -> jax.Array:
+def _decode_blended(model: BlockAutoencoder, encoded: EncodedLatents) -> jax.Array:
     """Decode layer by layer of blocks; a layer's z-margins meet those of the layers on both sides.
 
     Blocks are laid out voxel-major (voxel z, y, x, then grid y, x): slices of a few voxels along a

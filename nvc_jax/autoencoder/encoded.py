@@ -17,7 +17,7 @@ from nvc_jax.entropy import adaptive_geometric
     meta_fields=["shape", "dtype"],
 )
 @dataclasses.dataclass(frozen=True)
-class Encoded:
+class EncodedLatents:
     """A volume as its blocks' latent means; a pytree with a static shape and dtype.
 
     Attributes:
@@ -40,8 +40,8 @@ class Encoded:
     meta_fields=["shape", "dtype"],
 )
 @dataclasses.dataclass(frozen=True)
-class EncodedLatents:
-    """A volume as the entropy-coded stream of its blocks' latents; else as ``Encoded``."""
+class EncodedLatentStream:
+    """A volume as the entropy-coded stream of its blocks' latents; else as ``EncodedLatents``."""
 
     stream: LatentStream
     minimum: jax.Array
@@ -50,22 +50,22 @@ class EncodedLatents:
     dtype: str
 
 
-def quantize(encoded: Encoded, step: jax.Array) -> EncodedLatents:
+def quantize(encoded: EncodedLatents, step: jax.Array) -> EncodedLatentStream:
     """The encoded volume with its latents as a stream."""
     stream = encode_latents(encoded.latents, step)
-    return EncodedLatents(stream, encoded.minimum, encoded.maximum, encoded.shape, encoded.dtype)
+    return EncodedLatentStream(stream, encoded.minimum, encoded.maximum, encoded.shape, encoded.dtype)
 
 
-def dequantize(encoded: EncodedLatents, block_size: int) -> Encoded:
+def dequantize(encoded: EncodedLatentStream, block_size: int) -> EncodedLatents:
     """The encoded volume with float latents again: the inverse of ``quantize`` up to half a step."""
     latents = decode_latents(encoded.stream, grid=grid_shape(encoded.shape, block_size))
-    return Encoded(latents, encoded.minimum, encoded.maximum, encoded.shape, encoded.dtype)
+    return EncodedLatents(latents, encoded.minimum, encoded.maximum, encoded.shape, encoded.dtype)
 
 
-def check_encoded(encoded: Encoded | EncodedLatents, grid: Shape3, latent_dim: int) -> None:
+def check_encoded(encoded: EncodedLatents | EncodedLatentStream, grid: Shape3, latent_dim: int) -> None:
     """Raise ``ValueError`` unless the arrays' shapes are those of such a grid of blocks."""
     shapes: dict[str, tuple[jax.Array, tuple[int, ...]]]
-    if isinstance(encoded, Encoded):
+    if isinstance(encoded, EncodedLatents):
         shapes = {"latents": (encoded.latents, (*grid, latent_dim))}
     else:
         n_words = adaptive_geometric.capacity(math.prod(grid), latent_dim)

@@ -1,13 +1,13 @@
 """Block autoencoders on volumes larger than memory: chunks with as many blocks around them as they need.
 
 A block's margin, and the blending of decoded margins, reach into the blocks around it. A *window* holds a
-chunk's blocks and some on every side; it slides along the volume's faces rather than shrinks, so that one
+chunk's blocks and some on every side; it slides along the volume's boundaries rather than shrinks, so that one
 program serves all chunks, and no result depends on how the volume is cut.
 """
 
 import dataclasses
 
-from nvc_jax.core.chunk_grid import Slices
+from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.shapes import Shape3
 
 
@@ -23,10 +23,10 @@ class Window:
 
     first: Shape3
     blocks: Shape3
-    chunk: Slices
+    chunk: Region
 
 
-def make_window(chunk: Slices, room: Shape3, grid: Shape3, halo: int) -> Window:
+def make_window(chunk: Region, room: Shape3, grid: Shape3, halo: int) -> Window:
     """The window of a chunk.
 
     Args:
@@ -43,6 +43,6 @@ def make_window(chunk: Slices, room: Shape3, grid: Shape3, halo: int) -> Window:
     return Window(tuple(first), tuple(blocks), inside)  # type: ignore[arg-type]
 
 
-def scaled(place: Slices, by: int) -> Slices:
+def scaled(place: Region, by: int) -> Region:
     """A place in blocks as one in voxels."""
     return tuple(slice(part.start * by, part.stop * by) for part in place)

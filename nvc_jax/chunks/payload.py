@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc_jax.chunks.error_correction import Correction
-from nvc_jax.core.byte_codecs import pack, unpack
+from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy.sparse_integers import decode_sparse, encode_sparse
@@ -22,7 +22,7 @@ _HEAD = struct.Struct("<4sBBBxIIIdIII")
 _METHODS = ("none", "zstd", "blosc")
 
 
-class Frame(NamedTuple):
+class Payload(NamedTuple):
     """The parts of a payload.
 
     Attributes:
@@ -53,7 +53,7 @@ class Frame(NamedTuple):
         return head + b"".join(sections)
 
 
-def read_frame(payload: bytes) -> Frame:
+def parse_payload(payload: bytes) -> Payload:
     """Take a payload apart.
 
     Raises:
@@ -70,7 +70,7 @@ def read_frame(payload: bytes) -> Frame:
         raise ValueError(f"a payload has {len(payload)} bytes; its head says {_HEAD.size + sum(lengths)}")
     ends = (_HEAD.size + np.cumsum([0, *lengths])).tolist()
     sections = (payload[start:end] for start, end in itertools.pairwise(ends))
-    return Frame(kind, (z, y, x), np.dtype(DTYPES[dtype]), max_error, *sections)
+    return Payload(kind, (z, y, x), np.dtype(DTYPES[dtype]), max_error, *sections)
 
 
 def to_little_endian(values: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ def to_little_endian(values: np.ndarray) -> np.ndarray:
 def pack_values(values: np.ndarray) -> bytes:
     """The bytes of values as they are, or by the general codec that makes the fewest of them."""
     raw = to_little_endian(values).tobytes()
-    packed = [raw, *(pack(raw, method, values.dtype.itemsize) for method in _METHODS[1:])]
+    packed = [raw, *(encode_bytes(raw, method, values.dtype.itemsize) for method in _METHODS[1:])]
     method = min(range(len(_METHODS)), key=lambda index: len(packed[index]))
     return bytes([method]) + packed[method]
 
@@ -96,7 +96,7 @@ def unpack_values(body: bytes, shape: tuple[int, ...], dtype: np.dtype) -> np.nd
     if not body or body[0] >= len(_METHODS):
         raise ValueError(f"packed values name method {body[:1]!r}")
     method, packed = _METHODS[body[0]], body[1:]
-    raw = packed if method == "none" else unpack(packed, method, n_bytes)
+    raw = packed if method == "none" else decode_bytes(packed, method, n_bytes)
     if len(raw) != n_bytes:
         raise ValueError(f"packed values take {len(raw)} bytes; there must be {n_bytes}")
     return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype).reshape(shape)

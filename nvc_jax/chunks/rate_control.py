@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from nvc_jax.core.chunk_grid import Slices
+from nvc_jax.core.chunk_grid import Region
 
 
 def find_step(
@@ -25,7 +25,7 @@ def find_step(
     return math.exp(low)
 
 
-def spread(places: list[Slices], count: int) -> list[Slices]:
+def pick_evenly(places: list[Region], count: int) -> list[Region]:
     """At most ``count`` of ``places``, at equal distances."""
     if len(places) <= count:
         return places

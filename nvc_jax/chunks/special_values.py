@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nvc_jax.core.byte_codecs import pack, unpack
+from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 
 _MAX_PATTERNS = 254
 _OTHER = 255  # label of a value whose pattern is not in the table
@@ -27,35 +27,35 @@ def all_finite(values: np.ndarray) -> bool:
         return bool(np.isfinite([values.min(initial=0), values.max(initial=0)]).all())
 
 
-def is_ordinary(values: np.ndarray, fill_values: Sequence[float] = ()) -> np.ndarray:
-    """Which values are finite and none of ``fill_values``; bool of the same shape."""
+def valid_mask(values: np.ndarray, missing_values: Sequence[float] = ()) -> np.ndarray:
+    """Which values are finite and none of ``missing_values``; bool of the same shape."""
     if values.dtype.kind == "f" and not all_finite(values):
-        ordinary = np.isfinite(values)
+        valid = np.isfinite(values)
     else:
-        ordinary = np.ones(values.shape, bool)
-    for fill in fill_values:
-        ordinary &= values != fill
-    return ordinary
+        valid = np.ones(values.shape, bool)
+    for fill in missing_values:
+        valid &= values != fill
+    return valid
 
 
-def ordinary_range(values: np.ndarray, ordinary: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest ordinary value; (0, 0) where there is none."""
-    chosen = values if ordinary.all() else values[ordinary]
+def valid_range(values: np.ndarray, valid: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest valid value; (0, 0) where there is none."""
+    chosen = values if valid.all() else values[valid]
     return (float(chosen.min()), float(chosen.max())) if chosen.size else (0.0, 0.0)
 
 
-def encode_specials(values: np.ndarray, ordinary: np.ndarray) -> bytes:
-    """Where values are not ``ordinary``, and their bit patterns; empty if all are."""
-    if ordinary.all():
+def encode_specials(values: np.ndarray, valid: np.ndarray) -> bytes:
+    """Where values are not ``valid``, and their bit patterns; empty if all are."""
+    if valid.all():
         return b""
     bits = as_bits(values)
-    patterns, counts = np.unique(bits[~ordinary], return_counts=True)
+    patterns, counts = np.unique(bits[~valid], return_counts=True)
     table = np.sort(patterns[np.argsort(-counts, kind="stable")[:_MAX_PATTERNS]])
     place = np.minimum(np.searchsorted(table, bits), len(table) - 1)
     labels = np.where(table[place] == bits, place + 1, _OTHER).astype(np.uint8)
-    labels[ordinary] = 0
+    labels[valid] = 0
     rest = bits[labels == _OTHER]
-    packed = pack(labels.tobytes(), "zstd")
+    packed = encode_bytes(labels.tobytes(), "zstd")
     head = _HEAD.pack(len(table), len(packed), rest.size)
     little = values.dtype.newbyteorder("<").str.replace("f", "u").replace("i", "u")
     return head + table.astype(little).tobytes() + packed + rest.astype(little).tobytes()
@@ -65,7 +65,7 @@ def restore_specials(values: np.ndarray, stored: bytes) -> np.ndarray:
     """Put what ``encode_specials`` stored back into ``values``, in place.
 
     Returns:
-        Labels, uint8 of the same shape: 0 where the values are ordinary.
+        Labels, uint8 of the same shape: 0 where the values are valid.
 
     Raises:
         ValueError: it cannot be of such values.
@@ -79,7 +79,7 @@ def restore_specials(values: np.ndarray, stored: bytes) -> np.ndarray:
     ends = np.cumsum([_HEAD.size, n_patterns * size, n_packed, n_rest * size]).tolist()
     if len(stored) != ends[-1] or n_rest > values.size:
         raise ValueError(f"special values take {len(stored)} bytes; their head says {ends[-1]}")
-    labels = np.frombuffer(unpack(stored[ends[1] : ends[2]], "zstd", values.size), np.uint8)
+    labels = np.frombuffer(decode_bytes(stored[ends[1] : ends[2]], "zstd", values.size), np.uint8)
     labels = labels.reshape(values.shape)
     is_other = labels == _OTHER
     table = np.frombuffer(stored, f"<u{size}", n_patterns, ends[0])
@@ -92,21 +92,21 @@ def restore_specials(values: np.ndarray, stored: bytes) -> np.ndarray:
     return labels
 
 
-def fill_smoothly(values: np.ndarray, ordinary: np.ndarray) -> np.ndarray:
-    """``values``, float, with what is not ``ordinary`` replaced by averages of what is, near it first."""
-    if ordinary.all():
+def fill_smoothly(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """``values``, float, with what is not ``valid`` replaced by averages of what is, near it first."""
+    if valid.all():
         return values
-    filled = np.where(ordinary, values, 0)
-    if not ordinary.any():
+    filled = np.where(valid, values, 0)
+    if not valid.any():
         return filled
-    weights = ordinary.astype(filled.dtype)
+    weights = valid.astype(filled.dtype)
     coarse_weights = _pool(weights)
     coarse = _pool(filled * weights) / np.maximum(coarse_weights, 1)
     coarse = fill_smoothly(coarse, coarse_weights > 0)
     for axis in range(3):
         coarse = np.repeat(coarse, 2, axis=axis)
     coarse = coarse[tuple(slice(0, side) for side in values.shape)]
-    return np.where(ordinary, values, coarse)
+    return np.where(valid, values, coarse)
 
 
 def _pool(values: np.ndarray) -> np.ndarray:
@@ -116,30 +116,30 @@ def _pool(values: np.ndarray) -> np.ndarray:
     return padded.reshape(z, 2, y, 2, x, 2).sum(axis=(1, 3, 5))
 
 
-def fill_blocks(values: np.ndarray, ordinary: np.ndarray, block_size: int, empty: float) -> np.ndarray:
-    """``values`` with what is not ``ordinary`` replaced by the mean of what is in the same block.
+def fill_blocks(values: np.ndarray, valid: np.ndarray, block_size: int, empty: float) -> np.ndarray:
+    """``values`` with what is not ``valid`` replaced by the mean of what is in the same block.
 
     Args:
         values: (z, y, x).
-        ordinary: bool, of the same shape.
+        valid: bool, of the same shape.
         block_size: of the blocks, the first of which begins at the first voxel.
-        empty: what fills blocks without anything ordinary.
+        empty: what fills blocks without anything valid.
     """
-    if ordinary.all():
+    if valid.all():
         return values
-    sums = np.stack([np.where(ordinary, values, 0).astype(np.float64), ordinary.astype(np.float64)])
+    sums = np.stack([np.where(valid, values, 0).astype(np.float64), valid.astype(np.float64)])
     for axis, side in enumerate(values.shape, 1):
         sums = np.add.reduceat(sums, np.arange(0, side, block_size), axis=axis)
     means = np.where(sums[1] > 0, sums[0] / np.maximum(sums[1], 1), empty)
     index = np.ix_(*(np.arange(side) // block_size for side in values.shape))
-    return np.where(ordinary, values, means[index].astype(values.dtype))
+    return np.where(valid, values, means[index].astype(values.dtype))
 
 
-def fill_with_last(values: np.ndarray, ordinary: np.ndarray) -> np.ndarray:
-    """``values`` with what is not ``ordinary`` replaced by the last ordinary one along x, or another."""
-    if ordinary.all() or not ordinary.any():
+def fill_with_last(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """``values`` with what is not ``valid`` replaced by the last valid one along x, or another."""
+    if valid.all() or not valid.any():
         return values
-    index = np.where(ordinary.reshape(-1), np.arange(values.size), -1)
+    index = np.where(valid.reshape(-1), np.arange(values.size), -1)
     index = np.maximum.accumulate(index)
-    index[index < 0] = np.flatnonzero(ordinary)[0]
+    index[index < 0] = np.flatnonzero(valid)[0]
     return values.reshape(-1)[index].reshape(values.shape)

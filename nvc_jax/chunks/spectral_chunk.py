@@ -22,10 +22,10 @@ from nvc_jax.chunks.payload import (
     LATTICE,
     PACKED,
     SPECTRAL,
-    Frame,
+    Payload,
     pack_correction,
     pack_values,
-    read_frame,
+    parse_payload,
     to_little_endian,
     unpack_correction,
     unpack_values,
@@ -36,9 +36,9 @@ from nvc_jax.chunks.special_values import (
     encode_specials,
     fill_smoothly,
     fill_with_last,
-    is_ordinary,
-    ordinary_range,
     restore_specials,
+    valid_mask,
+    valid_range,
 )
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.entropy import lorenzo
@@ -46,7 +46,7 @@ from nvc_jax.models.codec import Codec
 from nvc_jax.spectral import decoder, encoder
 from nvc_jax.spectral import stream as stream_module
 from nvc_jax.spectral.profiles import count_profiles
-from nvc_jax.transform.block_dct import BLOCK
+from nvc_jax.transform.block_dct import BLOCK_SIZE
 
 _BATCH = 8  # chunks that an accelerator decodes in one call
 _NUMBERS = struct.Struct("<ddf")
@@ -82,21 +82,21 @@ class ChunkCodec:
         self._is_wide = self._dtype.itemsize > 4 or str(self._dtype) in ("int32", "uint32")
 
     def encode(
-        self, values: np.ndarray, target: Target, fill_values: tuple[float, ...] = (), faces: int = 0
+        self, values: np.ndarray, target: Target, missing_values: tuple[float, ...] = (), boundaries: int = 0
     ) -> bytes:
         """The payload of a chunk, or of what of it lies in the volume.
 
         Args:
             values: (z, y, x), of the volume's dtype.
             target: what the payload must keep to.
-            fill_values: values that are no measurements.
-            faces: at which the chunk meets others, see ``faces``.
+            missing_values: values that are no measurements.
+            boundaries: at which the chunk meets others, see ``boundaries``.
         """
-        # A bound holds at faces as it does elsewhere: no seam to hide.
-        faces = faces if target.max_error is None else 0
-        ordinary = is_ordinary(values, fill_values)
-        smallest: Frame | None = None
-        for frame in self._candidates(values, ordinary, target, faces):
+        # A bound holds at boundaries as it does elsewhere: no seam to hide.
+        boundaries = boundaries if target.max_error is None else 0
+        valid = valid_mask(values, missing_values)
+        smallest: Payload | None = None
+        for frame in self._candidates(values, valid, target, boundaries):
             if target.max_error is not None and not frame.max_error <= target.max_error:
                 continue
             if smallest is None or _size(frame) < _size(smallest):
@@ -127,7 +127,7 @@ class ChunkCodec:
     def decode_means(self, payload: bytes) -> np.ndarray:
         """The means of a chunk's blocks of 8³, about: (z, y, x) blocks, in the volume's dtype.
 
-        Of streams of a spectral model only the means are decoded. Where nothing of a block is ordinary, its
+        Of streams of a spectral model only the means are decoded. Where nothing of a block is valid, its
         first value stands for it.
 
         Raises:
@@ -137,21 +137,21 @@ class ChunkCodec:
         if frame.kind == SPECTRAL:
             stream, low, high = self._read_stream(frame.body, frame.shape)
             means = np.asarray(decoder.decode_means(self._params, stream))
-            means = means[tuple(slice(0, side) for side in grid_shape(frame.shape, BLOCK))]
+            means = means[tuple(slice(0, side) for side in grid_shape(frame.shape, BLOCK_SIZE))]
             means = uniform_quantization.round_to(self._to_range(means, low, high), self._dtype)
         else:
             means = block_means(self._decode_body(frame))
         return with_specials(means, frame)
 
-    def _finish(self, frame: Frame, decoded: np.ndarray | None = None) -> np.ndarray:
+    def _finish(self, frame: Payload, decoded: np.ndarray | None = None) -> np.ndarray:
         """The values of a payload, given what its stream decodes to if that is known."""
         values = np.ascontiguousarray(self._decode_body(frame, decoded))
         restore_specials(values, frame.specials)
         return values
 
-    def _read(self, payload: bytes) -> Frame:
+    def _read(self, payload: bytes) -> Payload:
         """A payload taken apart, if it is of such a chunk."""
-        frame = read_frame(payload)
+        frame = parse_payload(payload)
         if frame.dtype != self._dtype:
             raise ValueError(f"a payload holds {frame.dtype}; the volume is {self._dtype}")
         if not all(1 <= side <= most for side, most in zip(frame.shape, self._room, strict=True)):
@@ -159,23 +159,23 @@ class ChunkCodec:
         return frame
 
     def _candidates(
-        self, values: np.ndarray, ordinary: np.ndarray, target: Target, faces: int
-    ) -> Iterator[Frame]:
-        specials = encode_specials(values, ordinary)
+        self, values: np.ndarray, valid: np.ndarray, target: Target, boundaries: int
+    ) -> Iterator[Payload]:
+        specials = encode_specials(values, valid)
 
         def frame(
             kind: int, body: bytes, correction: bytes = b"", decoded: np.ndarray | None = None
-        ) -> Frame:
-            made = Frame(kind, check_shape(values.shape), self._dtype, 0.0, body, specials, correction)
+        ) -> Payload:
+            made = Payload(kind, check_shape(values.shape), self._dtype, 0.0, body, specials, correction)
             decoded = self._decode_body(made) if decoded is None else decoded
-            return made._replace(max_error=largest_error(values, decoded, ordinary))
+            return made._replace(max_error=largest_error(values, decoded, valid))
 
-        if not ordinary.any():
+        if not valid.any():
             yield frame(CONSTANT, bytes(self._dtype.itemsize))
             return
-        low, high = ordinary_range(values, ordinary)
+        low, high = valid_range(values, valid)
         bound = target.max_error
-        constant = _constant(values, ordinary, low, high, bound)
+        constant = _constant(values, valid, low, high, bound)
         if constant is not None:
             found = frame(CONSTANT, to_little_endian(constant).tobytes())
             if bound is None or found.max_error <= bound:
@@ -183,23 +183,23 @@ class ChunkCodec:
                 return
         spectral_bytes = math.inf
         if bound != 0:
-            for body, correction, decoded in self._transformed(values, ordinary, low, high, target, faces):
+            for body, correction, decoded in self._transformed(values, valid, low, high, target, boundaries):
                 made = frame(SPECTRAL, body, correction, decoded)
                 if not math.isnan(made.max_error):
                     spectral_bytes = len(body) + len(correction)
                     yield made
         if bound is not None and bound > 0:
-            body = self._on_lattice(values, ordinary, low, high, bound, spectral_bytes)
+            body = self._on_lattice(values, valid, low, high, bound, spectral_bytes)
             if body:
                 yield frame(LATTICE, body)
         if spectral_bytes > values.nbytes / 4:
-            filled = fill_with_last(values, ordinary)
+            filled = fill_with_last(values, valid)
             integers = lorenzo.encode_integers(uniform_quantization.to_ordered(filled), self._room)
             yield frame(DIFFERENCES, integers)
             yield frame(PACKED, pack_values(filled), decoded=values)
 
     def _transformed(
-        self, values: np.ndarray, ordinary: np.ndarray, low: float, high: float, target: Target, faces: int
+        self, values: np.ndarray, valid: np.ndarray, low: float, high: float, target: Target, boundaries: int
     ) -> Iterator[tuple[bytes, bytes, np.ndarray]]:
         """Body, correction and what they decode to, unless the step or the bound are too small for it."""
         # A chunk may be far flatter than the volume.
@@ -207,9 +207,9 @@ class ChunkCodec:
         if not relative >= stream_module.MIN_STEP:
             return
         base_low, base_high = (0.0, 1.0) if self._is_wide else (low, high)
-        filled = values if ordinary.all() else np.where(ordinary, values, low)
+        filled = values if valid.all() else np.where(valid, values, low)
         given = ((filled - low) / (high - low) if self._is_wide else filled).astype(np.float32, copy=False)
-        given = fill_smoothly(given, ordinary)
+        given = fill_smoothly(given, valid)
         if given.shape != self._room:
             missing = [(0, most - side) for side, most in zip(given.shape, self._room, strict=True)]
             given = np.pad(given, missing, mode="edge")
@@ -218,7 +218,7 @@ class ChunkCodec:
             jnp.asarray(given),
             *(np.float32(number) for number in (base_low, base_high, relative)),
             np.array(values.shape, np.int32),
-            np.int32(faces),
+            np.int32(boundaries),
         )
         body = _NUMBERS.pack(low, high, relative) + stream_module.to_bytes(encoded)
         shape = check_shape(values.shape)
@@ -230,8 +230,8 @@ class ChunkCodec:
         # Where a promise depends on it, what is stored is read.
         decoded = self._decode_transformed(body, shape)
         original = values
-        if not ordinary.all():
-            original = np.where(ordinary, values, uniform_quantization.round_to(decoded, self._dtype))
+        if not valid.all():
+            original = np.where(valid, values, uniform_quantization.round_to(decoded, self._dtype))
         found = correct(original, decoded, target.max_error, decoding_reserve(low, high, float(relative)))
         if found is not None and found.exact_positions.size <= values.size // 64:
             correction = pack_correction(found, shape)
@@ -240,19 +240,19 @@ class ChunkCodec:
             yield body, correction, apply_correction(decoded, found, self._dtype)
 
     def _on_lattice(
-        self, values: np.ndarray, ordinary: np.ndarray, low: float, high: float, bound: float, at_most: float
+        self, values: np.ndarray, valid: np.ndarray, low: float, high: float, bound: float, at_most: float
     ) -> bytes:
         """A body of lattice points, or none where they would take more than ``at_most`` bytes."""
         spacing = uniform_quantization.lattice_spacing(self._dtype, low, high, bound)
         if spacing is None:
             return b""
-        points = uniform_quantization.to_lattice(fill_with_last(values, ordinary), low, spacing)
+        points = uniform_quantization.to_lattice(fill_with_last(values, valid), low, spacing)
         if lorenzo.estimate_bits(points) * points.size / 8 > 1.1 * at_most:
             return b""
         head = struct.pack("<dd", low, spacing)
         return head + lorenzo.encode_integers(points, self._room)
 
-    def _decode_body(self, frame: Frame, stream_values: np.ndarray | None = None) -> np.ndarray:
+    def _decode_body(self, frame: Payload, stream_values: np.ndarray | None = None) -> np.ndarray:
         body, shape, dtype = frame.body, frame.shape, self._dtype
         if frame.kind == PACKED:
             return unpack_values(body, shape, dtype)
@@ -307,7 +307,7 @@ class ChunkCodec:
             first,
             last,
             relative,
-            extent=shape,
+            valid_shape=shape,
             n_profiles=count_profiles(self._params["entropy"]),
         )
         return encoded, low, high
@@ -336,11 +336,11 @@ _decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))
 
 
 def _constant(
-    values: np.ndarray, ordinary: np.ndarray, low: float, high: float, bound: float | None
+    values: np.ndarray, valid: np.ndarray, low: float, high: float, bound: float | None
 ) -> np.ndarray | None:
-    """The one value, (1,), that may stand for all that is ordinary, or None."""
+    """The one value, (1,), that may stand for all that is valid, or None."""
     if low == high:
-        chosen = values[ordinary]
+        chosen = values[valid]
         bits = as_bits(chosen)
         return chosen[:1] if bound != 0 or (bits == bits[0]).all() else None
     if bound is None or (high - low) / 2 > bound:
@@ -348,13 +348,13 @@ def _constant(
     return uniform_quantization.round_to(np.array([low + (high - low) / 2]), values.dtype)
 
 
-def largest_error(values: np.ndarray, decoded: np.ndarray, ordinary: np.ndarray) -> float:
-    """Largest difference of what is ordinary, in float64; 0 where nothing is."""
+def largest_error(values: np.ndarray, decoded: np.ndarray, valid: np.ndarray) -> float:
+    """Largest difference of what is valid, in float64; 0 where nothing is."""
     with np.errstate(invalid="ignore", over="ignore"):
         errors = np.subtract(values, decoded, dtype=np.float64)
         np.abs(errors, out=errors)
-    return float(errors.max(initial=0.0) if ordinary.all() else errors.max(where=ordinary, initial=0.0))
+    return float(errors.max(initial=0.0) if valid.all() else errors.max(where=valid, initial=0.0))
 
 
-def _size(frame: Frame) -> int:
+def _size(frame: Payload) -> int:
     return len(frame.body) + len(frame.correction)

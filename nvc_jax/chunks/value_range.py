@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from nvc_jax.chunks.special_values import all_finite, is_ordinary
+from nvc_jax.chunks.special_values import all_finite, valid_mask
 
 _MIN_SHARE = 0.01
 _MIN_GAP = 3.0
@@ -15,20 +15,20 @@ _N_ENDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
+class ValueRange:
     """What a pass over a volume found.
 
     Attributes:
-        low, high: the range of what is ordinary; (0, 0) where nothing is.
-        fill_values: those that were named, and those that were found.
+        low, high: the range of what is valid; (0, 0) where nothing is.
+        missing_values: those that were named, and those that were found.
     """
 
     low: float
     high: float
-    fill_values: tuple[float, ...]
+    missing_values: tuple[float, ...]
 
 
-def survey(parts: Iterable[np.ndarray], fill_values: Sequence[float] = ()) -> Survey:
+def find_value_range(parts: Iterable[np.ndarray], missing_values: Sequence[float] = ()) -> ValueRange:
     """Find a volume's range and its fill values.
 
     A fill value is the smallest or the largest, stands for 1 % of the volume or more, and is further from
@@ -36,31 +36,31 @@ def survey(parts: Iterable[np.ndarray], fill_values: Sequence[float] = ()) -> Su
 
     Args:
         parts: what together is the volume.
-        fill_values: values that are known to be no measurements.
+        missing_values: values that are known to be no measurements.
     """
     lowest: dict[float, int] = {}
     highest: dict[float, int] = {}
     n_voxels = 0
     for part in parts:
         n_voxels += part.size
-        values = _ordinary_values(part, fill_values)
+        values = _ordinary_values(part, missing_values)
         _count_ends(lowest, values, np.min)
         _count_ends(highest, values, np.max)
     counts = lowest | highest
-    found = dict.fromkeys(value for value in map(float, fill_values) if math.isfinite(value))
+    found = dict.fromkeys(value for value in map(float, missing_values) if math.isfinite(value))
     for _ in range(2):
         fill = _find_fill(counts, n_voxels)
         if fill is None:
             break
         del counts[fill]
         found[fill] = None
-    return Survey(min(counts, default=0.0), max(counts, default=0.0), tuple(found))
+    return ValueRange(min(counts, default=0.0), max(counts, default=0.0), tuple(found))
 
 
-def _ordinary_values(part: np.ndarray, fill_values: Sequence[float]) -> np.ndarray:
-    if not fill_values and (part.dtype.kind != "f" or all_finite(part)):
+def _ordinary_values(part: np.ndarray, missing_values: Sequence[float]) -> np.ndarray:
+    if not missing_values and (part.dtype.kind != "f" or all_finite(part)):
         return part.reshape(-1)
-    return part[is_ordinary(part, fill_values)]
+    return part[valid_mask(part, missing_values)]
 
 
 def _count_ends(counts: dict[float, int], values: np.ndarray, extreme: Callable) -> None:

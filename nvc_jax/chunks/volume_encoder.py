@@ -5,11 +5,11 @@ import functools
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.chunks.rate_control import find_step, psnr_of_sums, spread, squared_errors
-from nvc_jax.chunks.special_values import is_ordinary
+from nvc_jax.chunks.rate_control import find_step, pick_evenly, psnr_of_sums, squared_errors
+from nvc_jax.chunks.special_values import valid_mask
 from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
-from nvc_jax.chunks.value_range import Survey
-from nvc_jax.core.chunk_grid import Slices, chunk_places, inner_faces
+from nvc_jax.chunks.value_range import ValueRange
+from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.lazy import read_part
@@ -32,24 +32,24 @@ class ChunkedVolume:
         found: its range, and its values that are no measurements.
     """
 
-    def __init__(self, codec: Codec, volume: ts.TensorStore, chunk: Shape3, found: Survey) -> None:
+    def __init__(self, codec: Codec, volume: ts.TensorStore, chunk: Shape3, found: ValueRange) -> None:
         self._chunk_codec = ChunkCodec(codec, chunk, volume.dtype.numpy_dtype)
-        self._volume, self._places, self._found = volume, chunk_places(volume.shape, chunk), found
+        self._volume, self._places, self._found = volume, chunk_regions(volume.shape, chunk), found
 
-    def encode(self, place: Slices, target: Target) -> bytes:
+    def encode(self, place: Region, target: Target) -> bytes:
         """The payload of the chunk that lies at ``place`` in the volume."""
         return self._encode(read_part(self._volume, place), place, target)
 
-    def _encode(self, values: np.ndarray, place: Slices, target: Target) -> bytes:
-        faces = inner_faces(place, self._volume.shape)
-        return self._chunk_codec.encode(values, target, self._found.fill_values, faces)
+    def _encode(self, values: np.ndarray, place: Region, target: Target) -> bytes:
+        boundaries = inner_boundaries(place, self._volume.shape)
+        return self._chunk_codec.encode(values, target, self._found.missing_values, boundaries)
 
-    def _errors(self, place: Slices, step: float) -> tuple[float, int]:
+    def _errors(self, place: Region, step: float) -> tuple[float, int]:
         """Sum of the squared errors of a chunk encoded with ``step``, and of how many voxels."""
         original = read_part(self._volume, place)
         payload = self._encode(original, place, Target(None, step))
-        ordinary = is_ordinary(original, self._found.fill_values)
-        return squared_errors(original[ordinary], self._chunk_codec.decode(payload)[ordinary])
+        valid = valid_mask(original, self._found.missing_values)
+        return squared_errors(original[valid], self._chunk_codec.decode(payload)[valid])
 
     def step_for_psnr(self, psnr: float) -> float:
         """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
@@ -57,12 +57,12 @@ class ChunkedVolume:
         if extent == 0:
             return 1.0
 
-        def psnr_of(places: list[Slices], step: float) -> float:
+        def psnr_of(places: list[Region], step: float) -> float:
             errors = map_in_order(lambda place: self._errors(place, step * extent), places)
             return psnr_of_sums(extent, errors)
 
         steps = (stream.MIN_STEP, stream.MAX_STEP)
-        few = spread(self._places, _N_SAMPLES)
+        few = pick_evenly(self._places, _N_SAMPLES)
         step = find_step(functools.partial(psnr_of, few), psnr, steps)
         if len(few) < len(self._places):
             step = find_step(functools.partial(psnr_of, self._places), psnr, steps, start=step)
@@ -70,7 +70,7 @@ class ChunkedVolume:
 
     def step_for_bound(self, max_error: float) -> float:
         """The step that takes the fewest bytes under a bound, as far as some chunks tell."""
-        places = spread(self._places, 1 if len(self._places) <= _N_SAMPLES else 3)
+        places = pick_evenly(self._places, 1 if len(self._places) <= _N_SAMPLES else 3)
 
         @functools.cache
         def size(ratio: float) -> int:

@@ -159,7 +159,7 @@ def _location(text: str) -> str | dict[str, Any]:
         raise ValueError(f"{text!r} is no JSON of a TensorStore spec: {error}") from error
 
 
-def _region(text: str) -> decompress.Region:
+def _region(text: str) -> decompress.Region3:
     parts = [part.split(":") for part in text.split(",")]
     if len(parts) != 3 or any(len(p) != 2 or not all(s == "" or s.isdecimal() for s in p) for p in parts):
         raise argparse.ArgumentTypeError(f"{text!r} must be z0:z1,y0:y1,x0:x1")
@@ -190,7 +190,7 @@ def _compress(options: argparse.Namespace) -> None:
             psnr=options.psnr,
             step=options.step,
             lossless=options.lossless,
-            fill_values=options.fill_value,
+            missing_values=options.fill_value,
             resume=options.resume,
             chunk=options.chunk,
             shard=options.shard,

@@ -10,9 +10,9 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.autoencoder.chunk_encoder import ChunkedLatents
-from nvc_jax.chunks.rate_control import spread
+from nvc_jax.chunks.rate_control import pick_evenly
 from nvc_jax.chunks.spectral_chunk import Target
-from nvc_jax.chunks.value_range import Survey, survey
+from nvc_jax.chunks.value_range import ValueRange, find_value_range
 from nvc_jax.chunks.volume_encoder import ChunkedVolume
 from nvc_jax.compression.destinations import check_apart, check_stores_apart
 from nvc_jax.compression.options import (
@@ -27,12 +27,12 @@ from nvc_jax.compression.options import (
 )
 from nvc_jax.compression.progress import Progress
 from nvc_jax.container import creation
-from nvc_jax.container.metadata import Header
+from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.store import Index, Store
-from nvc_jax.core.byte_codecs import pack
-from nvc_jax.core.chunk_grid import chunk_extent, chunk_places, place_of
+from nvc_jax.core.byte_codecs import encode_bytes
+from nvc_jax.core.chunk_grid import chunk_region, chunk_regions, chunk_valid_shape
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.dtypes import check_narrow
+from nvc_jax.core.dtypes import check_device_dtype
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import read_part
 from nvc_jax.io.locations import Location
@@ -55,7 +55,7 @@ def compress(
     psnr: float | None = None,
     step: float | None = None,
     lossless: bool = False,
-    fill_values: Sequence[float] = (),
+    missing_values: Sequence[float] = (),
     chunk: Shape3 | None = None,
     shard: Shape3 | None = None,
     part: tuple[int, int] | None = None,
@@ -82,7 +82,7 @@ def compress(
         step: of the quantiser, as ``encode_volume`` takes it: for spectral models relative to the range,
             for the paper's in the unit of their latents.
         lossless: every bit comes back.
-        fill_values: values that stand for what is missing. A value at an end of the range that stands for
+        missing_values: values that stand for what is missing. A value at an end of the range that stands for
             1 % of the volume, far from all others, is found without being named.
         chunk: (z, y, x) voxels to a chunk, the unit of reading: multiples of the model's block size;
             None for about 128³, or 64³ in volumes of more than 512³ voxels.
@@ -108,7 +108,7 @@ def compress(
     check_apart(source, destination)
     if part is not None:
         check_part(part)
-    fill_values = tuple(map(float, fill_values))
+    missing_values = tuple(map(float, missing_values))
     codec = model if isinstance(model, Codec) else load_codec(model)
     asked = check_target(
         codec, max_error=max_error, relative_error=relative_error, psnr=psnr, step=step, lossless=lossless
@@ -118,15 +118,15 @@ def compress(
     check_stores_apart(volume, destination)
     chunk, shard = _layout(shape, block_size, chunk, shard)
     if not isinstance(codec.config, SpectralConfig):
-        check_narrow(volume.dtype.numpy_dtype)
+        check_device_dtype(volume.dtype.numpy_dtype)
     about, sha256 = read_metadata(source), model_sha256(codec.config, codec.params)
     begun = creation.find_started(destination) if part is not None else None
-    found = _survey(volume, chunk, fill_values) if begun is None else _known(begun)
+    found = _survey(volume, chunk, missing_values) if begun is None else _known(begun)
     coder = (ChunkedVolume if isinstance(codec.config, SpectralConfig) else ChunkedLatents)(
         codec, volume, chunk, found
     )
     bounds = {"max_error": begun.max_error, "step": begun.step} if begun else _bounds(coder, found, asked)
-    header = Header(
+    header = ContainerMetadata(
         shape=shape,
         dtype=str(volume.dtype.numpy_dtype),
         chunk=chunk,
@@ -137,7 +137,7 @@ def compress(
         target=asked,
         minimum=found.low,
         maximum=found.high,
-        fill_values=found.fill_values,
+        missing_values=found.missing_values,
         fingerprint=_fingerprint(volume, chunk),
         dimension_names=about.dimension_names or ("z", "y", "x"),
         attributes=about.as_attributes(),
@@ -169,20 +169,20 @@ def _layout(
 
 def _fingerprint(volume: ts.TensorStore, chunk: Shape3) -> int:
     """The CRC-32C of a few chunks of a volume."""
-    places = spread(chunk_places(volume.shape, chunk), _N_FINGERPRINTED)
-    sealed = pack(b"".join(read_part(volume, place).tobytes() for place in places), "crc32c")
+    places = pick_evenly(chunk_regions(volume.shape, chunk), _N_FINGERPRINTED)
+    sealed = encode_bytes(b"".join(read_part(volume, place).tobytes() for place in places), "crc32c")
     return int.from_bytes(sealed[-4:], "little")
 
 
-def _survey(volume: ts.TensorStore, chunk: Shape3, fill_values: Sequence[float]) -> Survey:
+def _survey(volume: ts.TensorStore, chunk: Shape3, missing_values: Sequence[float]) -> ValueRange:
     """The range and the fill values of a volume, read in pieces at least as large as usual chunks."""
     piece = check_shape(tuple(max(side, _SURVEY_SIDE) for side in chunk))
-    places = chunk_places(volume.shape, piece)
-    return survey(map_in_order(lambda place: read_part(volume, place), places), fill_values)
+    places = chunk_regions(volume.shape, piece)
+    return find_value_range(map_in_order(lambda place: read_part(volume, place), places), missing_values)
 
 
-def _known(begun: Header) -> Survey:
-    return Survey(begun.minimum, begun.maximum, begun.fill_values)
+def _known(begun: ContainerMetadata) -> ValueRange:
+    return ValueRange(begun.minimum, begun.maximum, begun.missing_values)
 
 
 def _embed(codec: Codec, sha256: str) -> dict[str, Any] | None:
@@ -195,7 +195,7 @@ def _embed(codec: Codec, sha256: str) -> dict[str, Any] | None:
 
 
 def _bounds(
-    coder: ChunkedVolume | ChunkedLatents, found: Survey, asked: dict[str, float | bool]
+    coder: ChunkedVolume | ChunkedLatents, found: ValueRange, asked: dict[str, float | bool]
 ) -> dict[str, float | None]:
     """The fields ``max_error`` and ``step`` of the header."""
     ((name, value),) = asked.items()
@@ -227,10 +227,10 @@ def _write(
     item_bytes = np.dtype(header.dtype).itemsize
 
     def volume_bytes(chunks: Sequence[Index]) -> int:
-        return item_bytes * sum(math.prod(chunk_extent(c, header.chunk, header.shape)) for c in chunks)
+        return item_bytes * sum(math.prod(chunk_valid_shape(c, header.chunk, header.shape)) for c in chunks)
 
     def encode(index: Index) -> bytes:
-        place = place_of(index, header.chunk, header.shape)
+        place = chunk_region(index, header.chunk, header.shape)
         if isinstance(coder, ChunkedLatents):
             return coder.encode(place, header.step)
         return coder.encode(place, Target(header.max_error, header.step or 0.0))

@@ -12,23 +12,23 @@ from nvc_jax.compression.destinations import check_apart
 from nvc_jax.compression.progress import Progress
 from nvc_jax.container.reader import Reader
 from nvc_jax.container.store import Index
-from nvc_jax.core.chunk_grid import Slices
+from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.locations import Location
-from nvc_jax.io.metadata import Metadata
+from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import check_writable
 from nvc_jax.io.writers import writing
-from nvc_jax.transform.block_dct import BLOCK
+from nvc_jax.transform.block_dct import BLOCK_SIZE
 
-Region = tuple[slice, slice, slice]
+Region3 = tuple[slice, slice, slice]
 
 
 def decompress(
     store: Location,
     destination: Path | str,
     *,
-    region: Region | None = None,
+    region: Region3 | None = None,
     mode: str = "blend",
     level: str = "full",
     on_progress: Callable[[Progress], None] | None = None,
@@ -60,7 +60,7 @@ def decompress(
     with writing(destination, shape, reader.dtype, metadata=_metadata(reader, bounds)) as target:
         total, done = math.prod(shape) * reader.dtype.itemsize, 0
 
-        def move(piece: tuple[Index, Slices, Slices]) -> int:
+        def move(piece: tuple[Index, Region, Region]) -> int:
             index, into, of = piece
             values = reader.decode_chunk(index)[of]
             target[into].write(values).result()
@@ -73,19 +73,19 @@ def decompress(
                     on_progress(Progress(done, total, 0))
 
 
-def _metadata(reader: Reader, region: Slices) -> Metadata:
+def _metadata(reader: Reader, region: Region) -> VolumeMetadata:
     """What the container keeps of the source's coordinates, for a region of a level."""
-    about = Metadata.of_attributes(reader.header.dimension_names, reader.header.attributes)
+    about = VolumeMetadata.of_attributes(reader.header.dimension_names, reader.header.attributes)
     if about.spacing is None:
         return about
     # Voxel i of a level stands for some of the volume, whose middle is where it lies.
-    by = BLOCK if reader.level == "preview" else 1
+    by = BLOCK_SIZE if reader.level == "preview" else 1
     spacing, origin = np.array(about.spacing), np.array(about.origin or (0.0, 0.0, 0.0))
     origin += spacing * (np.array([part.start * by for part in region]) + (by - 1) / 2)
     return dataclasses.replace(about, spacing=tuple((spacing * by).tolist()), origin=tuple(origin.tolist()))
 
 
-def _check_region(region: Region | None, shape: Shape3) -> Slices:
+def _check_region(region: Region3 | None, shape: Shape3) -> Region:
     """``region`` with its bounds filled in; all of the volume if it is None."""
     bounds = []
     for part, side in zip(region or (slice(None),) * 3, shape, strict=True):

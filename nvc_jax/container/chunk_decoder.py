@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.autoencoder import latent_stream
-from nvc_jax.autoencoder.encoded import Encoded
+from nvc_jax.autoencoder.encoded import EncodedLatents
 from nvc_jax.chunks.halo import scaled
-from nvc_jax.chunks.payload import LATENTS, Frame, read_frame, unpack_values
+from nvc_jax.chunks.payload import LATENTS, Payload, parse_payload, unpack_values
 from nvc_jax.chunks.preview import block_means, with_specials
 from nvc_jax.chunks.special_values import restore_specials
 from nvc_jax.chunks.spectral_chunk import ChunkCodec
-from nvc_jax.container.metadata import FormatError, Header
+from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.container.model import load_model
-from nvc_jax.core.chunk_grid import Slices, whole_of
+from nvc_jax.core.chunk_grid import Region, full_region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.models.codec import check_step, decode_volume
@@ -33,7 +33,7 @@ class PayloadDecoder:
         FormatError: the header contradicts the model, or the embedded model is damaged.
     """
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: ContainerMetadata) -> None:
         self.header, self.codec = header, load_model(header)
         config = self.codec.config
         if any(side % config.block_size for side in header.chunk):
@@ -54,14 +54,14 @@ class PayloadDecoder:
         """
         if self._is_spectral:
             return self._chunks.decode(payload)
-        frame = read_frame(payload)
+        frame = parse_payload(payload)
         values = self._decode_alone(frame)
         restore_specials(values, frame.specials)
         return values
 
-    def _decode_alone(self, frame: Frame) -> np.ndarray:
+    def _decode_alone(self, frame: Payload) -> np.ndarray:
         blocks = self.unpack_latents(frame)
-        return self.decode_latents(frame, blocks, whole_of(blocks.shape[:3]), "crop")
+        return self.decode_latents(frame, blocks, full_region(blocks.shape[:3]), "crop")
 
     def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
         """The voxels of several chunks; on an accelerator in few calls. Errors as of ``decode``."""
@@ -73,10 +73,10 @@ class PayloadDecoder:
         """The means of a chunk's blocks of 8³ voxels, about; errors as of ``decode``."""
         if self._is_spectral:
             return self._chunks.decode_means(payload)
-        frame = read_frame(payload)
+        frame = parse_payload(payload)
         return with_specials(block_means(self._decode_alone(frame)), frame)
 
-    def decode_latents(self, frame: Frame, blocks: np.ndarray, place: Slices, mode: str) -> np.ndarray:
+    def decode_latents(self, frame: Payload, blocks: np.ndarray, place: Region, mode: str) -> np.ndarray:
         """A chunk's voxels, without what is special.
 
         Args:
@@ -86,7 +86,7 @@ class PayloadDecoder:
             mode: ``"blend"`` or ``"crop"``.
         """
         block_size = self.codec.config.block_size
-        encoded = Encoded(
+        encoded = EncodedLatents(
             latents=jnp.asarray(blocks),
             minimum=jnp.float32(self.header.minimum),
             maximum=jnp.float32(self.header.maximum),
@@ -96,7 +96,7 @@ class PayloadDecoder:
         decoded = np.asarray(decode_volume(self.codec, encoded, mode=mode))[scaled(place, block_size)]
         return decoded[tuple(slice(0, side) for side in frame.shape)].copy()
 
-    def unpack_latents(self, frame: Frame) -> np.ndarray:
+    def unpack_latents(self, frame: Payload) -> np.ndarray:
         """Latents of a chunk's blocks that lie in the volume, float32 (z, y, x, latents).
 
         Raises:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tensorstore as ts
 
-from nvc_jax.container.metadata import FormatError, Header
+from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.container.store import METADATA_KEY, Store, open_container, read_header
 from nvc_jax.io.locations import (
     Location,
@@ -28,7 +28,7 @@ _STARTED = ".nvc-started.json"  # metadata of a store that is being written wher
 
 @contextlib.contextmanager
 def create(
-    location: Location, header: Header, *, resume: bool = False, shared: bool = False
+    location: Location, header: ContainerMetadata, *, resume: bool = False, shared: bool = False
 ) -> Iterator[Store]:
     """Create a container and yield its objects to be written.
 
@@ -69,13 +69,13 @@ def create(
         objects.write(_STARTED, None).result()
 
 
-def same_but_step(one: Header, other: Header) -> bool:
+def same_but_step(one: ContainerMetadata, other: ContainerMetadata) -> bool:
     """Whether two headers are of the same source, model, target and layout."""
-    one, other = (Header.from_metadata(json.loads(_to_json(header))) for header in (one, other))
+    one, other = (ContainerMetadata.from_metadata(json.loads(_to_json(header))) for header in (one, other))
     return one == dataclasses.replace(other, step=one.step)
 
 
-def find_started(location: Location) -> Header | None:
+def find_started(location: Location) -> ContainerMetadata | None:
     """The header of a container that someone began to write, or None."""
     path = local_path(location)
     if path is None:
@@ -130,7 +130,12 @@ def _finish_directory(store: Store, partial: Path, path: Path, shared: bool) -> 
 
 
 def _start(
-    objects: ts.KvStore, key: str, header: Header, name: str, shared: bool, where: Path | None = None
+    objects: ts.KvStore,
+    key: str,
+    header: ContainerMetadata,
+    name: str,
+    shared: bool,
+    where: Path | None = None,
 ) -> Store:
     """Store the metadata unless they are there already, and are the same."""
     absent = objects.read(key).result()
@@ -145,7 +150,7 @@ def _start(
     return Store(objects, found, name)
 
 
-def _to_json(header: Header) -> str:
+def _to_json(header: ContainerMetadata) -> str:
     return json.dumps(header.to_metadata(), indent=1)
 
 
@@ -162,7 +167,7 @@ def _clear(objects: ts.KvStore, name: str, shared: bool) -> None:
     objects.delete_range(ts.KvStore.KeyRange()).result()
 
 
-def is_made(location: Location, header: Header) -> bool:
+def is_made(location: Location, header: ContainerMetadata) -> bool:
     """Whether there is a whole container of such a header, but for its step, at a location."""
     try:
         return same_but_step(header, open_container(location).header)

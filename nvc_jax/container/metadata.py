@@ -24,7 +24,7 @@ class FormatError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Header:
+class ContainerMetadata:
     """What a container's metadata state.
 
     Attributes:
@@ -36,7 +36,7 @@ class Header:
         target: what was asked for, one entry: ``max_error``, ``relative_error``, ``psnr``, ``step``,
             ``lossless`` or ``latents``.
         minimum, maximum: the range of what is finite and no fill value.
-        fill_values: values that are no measurements, and were stored exactly.
+        missing_values: values that are no measurements, and were stored exactly.
         max_error: the bound in the volume's units; None where none was asked for.
         step: of the quantiser: of spectral models in the volume's units, else in those of the latents; None
             where nothing is quantised.
@@ -55,7 +55,7 @@ class Header:
     target: dict[str, float | bool]
     minimum: float
     maximum: float
-    fill_values: tuple[float, ...] = ()
+    missing_values: tuple[float, ...] = ()
     max_error: float | None = None
     step: float | None = None
     embedded: dict[str, Any] | None = None
@@ -66,11 +66,11 @@ class Header:
 
     def configuration(self) -> dict[str, Any]:
         """What stands in the configuration of the codec ``nvc``."""
-        fields = {name: getattr(self, name) for name in _CONFIGURED}
+        fields = {name: getattr(self, attribute) for name, attribute in _CONFIGURED.items()}
         for name in ("embedded", "fingerprint"):
             if fields[name] is None:
                 del fields[name]
-        return {"version": FORMAT_VERSION, **fields, "fill_values": list(self.fill_values)}
+        return {"version": FORMAT_VERSION, **fields, "fill_values": list(self.missing_values)}
 
     def to_metadata(self) -> dict[str, Any]:
         """The Zarr metadata that ``from_metadata`` reads back."""
@@ -98,7 +98,7 @@ class Header:
         }
 
     @classmethod
-    def from_metadata(cls, metadata: Any) -> "Header":
+    def from_metadata(cls, metadata: Any) -> "ContainerMetadata":
         """The header that ``to_metadata`` described.
 
         Raises:
@@ -165,10 +165,12 @@ class Header:
         return _divide_up(self.shard or self.chunk, self.chunk)
 
 
-_CONFIGURED = (
-    *("model", "sha256", "target", "minimum", "maximum", "fill_values", "max_error", "step"),
-    *("fingerprint", "embedded"),
-)
+_CONFIGURED = {
+    **{name: name for name in ("model", "sha256", "target", "minimum", "maximum")},
+    "fill_values": "missing_values",
+    **{name: name for name in ("max_error", "step", "fingerprint", "embedded")},
+}
+"""Names of the configuration's fields in the metadata, and of the attributes that hold them."""
 
 
 def read_configuration(configuration: Any) -> dict[str, Any]:
@@ -184,7 +186,8 @@ def read_configuration(configuration: Any) -> dict[str, Any]:
         raise FormatError(f"`version` (={version!r}) must be {FORMAT_VERSION}: upgrade nvc_jax")
     if unknown := sorted(fields.keys() - set(_CONFIGURED)):
         raise ValueError(f"the configuration of `nvc` has unknown fields: {', '.join(unknown)}")
-    return fields | {"fill_values": tuple(fields["fill_values"])}
+    fields["fill_values"] = tuple(fields["fill_values"])
+    return {_CONFIGURED[name]: value for name, value in fields.items()}
 
 
 def _divide_up(sides: Shape3, parts: Shape3) -> Shape3:

@@ -1,11 +1,11 @@
 """The model that a container was encoded with."""
 
-from nvc_jax.container.metadata import FormatError, Header
+from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.models.checkpoints import extract_model
 from nvc_jax.models.codec import Codec, load_codec
 
 
-def load_model(header: Header) -> Codec:
+def load_model(header: ContainerMetadata) -> Codec:
     """The codec that encoded a container: embedded, or shipped with the package.
 
     Raises:

@@ -12,10 +12,10 @@ from nvc_jax.chunks.special_values import restore_specials
 from nvc_jax.container.chunk_decoder import PayloadDecoder
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.container.store import Index, Store, open_container
-from nvc_jax.core.chunk_grid import Slices, chunk_extent, place_of, touched_chunks
+from nvc_jax.core.chunk_grid import Region, chunk_region, chunk_valid_shape, chunks_in_region
 from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.io.locations import Location
-from nvc_jax.transform.block_dct import BLOCK
+from nvc_jax.transform.block_dct import BLOCK_SIZE
 
 LEVELS = ("full", "preview")
 
@@ -52,28 +52,28 @@ class Reader:
         self.dtype = np.dtype(header.dtype)
         self.shape, self.chunk = header.shape, header.chunk
         if level == "preview":
-            if any(side % BLOCK for side in header.chunk):
+            if any(side % BLOCK_SIZE for side in header.chunk):
                 raise ValueError(
-                    f"`level` (={level!r}): chunks of {header.chunk} are no multiples of {BLOCK}"
+                    f"`level` (={level!r}): chunks of {header.chunk} are no multiples of {BLOCK_SIZE}"
                 )
-            self.shape, self.chunk = grid_shape(self.shape, BLOCK), grid_shape(self.chunk, BLOCK)
+            self.shape, self.chunk = grid_shape(self.shape, BLOCK_SIZE), grid_shape(self.chunk, BLOCK_SIZE)
         config = self._decoder.codec.config
         self._blends = mode == "blend" and config.margin > 0
         # Blending a chunk takes its neighbours' latents, too.
         self._latents = functools.lru_cache(maxsize=128)(self._read_latents)
 
-    def pieces(self, region: Slices) -> Iterator[tuple[Index, Slices, Slices]]:
+    def pieces(self, region: Region) -> Iterator[tuple[Index, Region, Region]]:
         """The chunks that a region of the level touches, where each lies in it, and what of it does."""
-        return touched_chunks(region, self.chunk)
+        return chunks_in_region(region, self.chunk)
 
-    def decode(self, region: Slices, mapping: Callable[..., Iterable[None]] = map) -> np.ndarray:
+    def decode(self, region: Region, mapping: Callable[..., Iterable[None]] = map) -> np.ndarray:
         """The voxels of ``region``: slices with bounds, within the level, and not empty.
 
         Chunk by chunk, or with ``parallel.map_in_order`` for ``mapping`` several at a time.
         """
         result = np.empty([part.stop - part.start for part in region], self.dtype)
 
-        def place(piece: tuple[Index, Slices, Slices]) -> None:
+        def place(piece: tuple[Index, Region, Region]) -> None:
             index, into, of = piece
             result[into] = self.decode_chunk(index)[of]
 
@@ -93,7 +93,7 @@ class Reader:
         decode = self._decoder.decode if self.level == "full" else self._decoder.decode_means
         with self.store.reading(index):
             values = decode(payload)
-            expected = chunk_extent(index, self.chunk, self.shape)
+            expected = chunk_valid_shape(index, self.chunk, self.shape)
             if values.shape != expected:
                 raise ValueError(f"it holds {values.shape} voxels; there are {expected}")
         return values
@@ -103,12 +103,12 @@ class Reader:
         config, header = self._decoder.codec.config, self.header
         grid = grid_shape(header.shape, config.block_size)
         room = check_shape(tuple(side // config.block_size for side in header.chunk))
-        window = make_window(place_of(index, room, grid), room, grid, halo=1)
+        window = make_window(chunk_region(index, room, grid), room, grid, halo=1)
         region = tuple(slice(a, a + n) for a, n in zip(window.first, window.blocks, strict=True))
         blocks = np.empty((*window.blocks, config.latent_dim), np.float32)
-        for neighbour, into, of in touched_chunks(region, room):
+        for neighbour, into, of in chunks_in_region(region, room):
             blocks[into] = self._latents(neighbour)[of]
-        frame = self.store.read_frame(index)
+        frame = self.store.read_payload(index)
         with self.store.reading(index):
             values = self._decoder.decode_latents(frame, blocks, window.chunk, "blend")
             if self.level == "preview":
@@ -117,9 +117,9 @@ class Reader:
             return values
 
     def _read_latents(self, index: Index) -> np.ndarray:
-        frame = self.store.read_frame(index)
+        frame = self.store.read_payload(index)
         with self.store.reading(index):
-            expected = chunk_extent(index, self.header.chunk, self.header.shape)
+            expected = chunk_valid_shape(index, self.header.chunk, self.header.shape)
             if frame.shape != expected:
                 raise ValueError(f"it holds {frame.shape} voxels; there are {expected}")
             return self._decoder.unpack_latents(frame)

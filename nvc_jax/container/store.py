@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 
 import tensorstore as ts
 
-from nvc_jax.chunks.payload import Frame, read_frame
-from nvc_jax.container.metadata import INDEX_CODECS, FormatError, Header
-from nvc_jax.core.byte_codecs import pack, unpack
+from nvc_jax.chunks.payload import Payload, parse_payload
+from nvc_jax.container.metadata import INDEX_CODECS, ContainerMetadata, FormatError
+from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.locations import (
@@ -40,7 +40,7 @@ class Store:
         name: of the container, for messages.
     """
 
-    def __init__(self, objects: ts.KvStore, header: Header, name: str) -> None:
+    def __init__(self, objects: ts.KvStore, header: ContainerMetadata, name: str) -> None:
         self.header, self.name, self._objects = header, name, objects
         self._shard = functools.lru_cache(maxsize=256)(self._open_shard)
 
@@ -60,7 +60,7 @@ class Store:
 
     def write_object(self, index: Index, payloads: Mapping[Index, bytes]) -> None:
         """Store the payloads of ``chunks_of(index)``; the object is there as a whole or not at all."""
-        sealed = {chunk: pack(payload, "crc32c") for chunk, payload in payloads.items()}
+        sealed = {chunk: encode_bytes(payload, "crc32c") for chunk, payload in payloads.items()}
         if self.header.shard is None:
             self._objects.write(_object_key(index), sealed[index]).result()
             return
@@ -117,13 +117,13 @@ class Store:
         with self.reading(index):
             if len(stored) <= _CRC_BYTES:
                 raise ValueError(f"it has {len(stored)} bytes")
-            return unpack(stored, "crc32c", len(stored) - _CRC_BYTES)
+            return decode_bytes(stored, "crc32c", len(stored) - _CRC_BYTES)
 
-    def read_frame(self, index: Index) -> Frame:
+    def read_payload(self, index: Index) -> Payload:
         """A chunk's payload, taken apart; errors as of ``read``."""
         payload = self.read(index)
         with self.reading(index):
-            return read_frame(payload)
+            return parse_payload(payload)
 
     @contextlib.contextmanager
     def reading(self, index: Index, fault: str = "is damaged") -> Iterator[None]:
@@ -156,7 +156,7 @@ def _object_key(index: Index) -> str:
     return "/".join(["c", *map(str, index)])
 
 
-def read_header(objects: ts.KvStore, key: str) -> Header | None:
+def read_header(objects: ts.KvStore, key: str) -> ContainerMetadata | None:
     try:
         found = objects.read(key).result()
     except ValueError as error:
@@ -167,7 +167,7 @@ def read_header(objects: ts.KvStore, key: str) -> Header | None:
         metadata = json.loads(bytes(found.value))
     except ValueError as error:
         raise FormatError(f"it is no readable Zarr v3 array: {error}") from error
-    return Header.from_metadata(metadata)
+    return ContainerMetadata.from_metadata(metadata)
 
 
 def open_container(location: Location) -> Store:

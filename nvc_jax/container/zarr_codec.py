@@ -16,7 +16,7 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 
 from nvc_jax.container.chunk_decoder import PayloadDecoder
-from nvc_jax.container.metadata import CODEC_NAME, Header, read_configuration
+from nvc_jax.container.metadata import CODEC_NAME, ContainerMetadata, read_configuration
 from nvc_jax.core.shapes import check_shape
 
 
@@ -61,7 +61,7 @@ class NvcCodec(ArrayBytesCodec):
         decoded = decoder.decode_many([chunk.to_bytes() for chunk, _ in batch])
         buffers = []
         for values, (_, spec) in zip(decoded, batch, strict=True):
-            # Zarr's chunks at the far faces are whole; what lies beyond is never looked at.
+            # Zarr's chunks at the far boundaries are whole; what lies beyond is never looked at.
             missing = [(0, most - side) for most, side in zip(spec.shape, values.shape, strict=True)]
             buffers.append(spec.prototype.nd_buffer.from_numpy_array(np.pad(values, missing)))
         return buffers
@@ -76,4 +76,4 @@ class NvcCodec(ArrayBytesCodec):
 def _decoder(configuration: str, chunk: tuple[int, ...], dtype: str) -> PayloadDecoder:
     fields = read_configuration(json.loads(configuration))
     chunk = check_shape(chunk)
-    return PayloadDecoder(Header(**fields, shape=chunk, chunk=chunk, dtype=dtype))
+    return PayloadDecoder(ContainerMetadata(**fields, shape=chunk, chunk=chunk, dtype=dtype))

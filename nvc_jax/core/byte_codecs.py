@@ -48,7 +48,7 @@ def _open(method: str, n_bytes: int, item_bytes: int) -> tuple[ts.TensorStore, t
     return array, array.kvstore
 
 
-def pack(data: bytes, method: str, item_bytes: int = 1) -> bytes:
+def encode_bytes(data: bytes, method: str, item_bytes: int = 1) -> bytes:
     """Encode bytes.
 
     Args:
@@ -62,7 +62,7 @@ def pack(data: bytes, method: str, item_bytes: int = 1) -> bytes:
     return bytes(chunks.read(_CHUNK).result().value)
 
 
-def unpack(packed: bytes, method: str, n_bytes: int) -> bytes:
+def decode_bytes(packed: bytes, method: str, n_bytes: int) -> bytes:
     """The ``n_bytes`` bytes that ``pack`` encoded.
 
     Raises:

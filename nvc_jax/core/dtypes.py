@@ -8,7 +8,7 @@ DTYPES = (
     *("float16", "float32", "float64"),
 )
 """Dtypes of volumes."""
-NARROW = ("uint8", "int8", "uint16", "int16", "float16", "float32")
+DEVICE_DTYPES = ("uint8", "int8", "uint16", "int16", "float16", "float32")
 """Those whose values float32 holds exactly: what the device works with."""
 
 
@@ -18,10 +18,10 @@ def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None
         raise TypeError(f"`{name}` has dtype {dtype}; supported dtypes are {', '.join(DTYPES)}")
 
 
-def check_narrow(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
+def check_device_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
     """Raise ``TypeError`` unless float32 holds every value of ``dtype``."""
-    if str(dtype) not in NARROW:
+    if str(dtype) not in DEVICE_DTYPES:
         raise TypeError(
-            f"`{name}` has dtype {dtype}; on the device supported dtypes are {', '.join(NARROW)}, and "
+            f"`{name}` has dtype {dtype}; on the device supported dtypes are {', '.join(DEVICE_DTYPES)}, and "
             "`compress` with a spectral model takes every other"
         )

@@ -8,7 +8,7 @@ _FLOOR = 0.3
 """What the smallest count as, as a share of the mean: sizes are estimates."""
 
 
-def draw(sizes: jax.Array, there: jax.Array, n_drawn: int) -> tuple[jax.Array, jax.Array]:
+def draw_systematic(sizes: jax.Array, there: jax.Array, n_drawn: int) -> tuple[jax.Array, jax.Array]:
     """Draw from items by their sizes: at equal distances along the running sum of all, shuffled.
 
     Args:

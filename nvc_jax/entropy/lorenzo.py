@@ -123,7 +123,7 @@ def _sample(integers: np.ndarray) -> np.ndarray:
 
 def _cost(sample: np.ndarray, axes: tuple[int, ...]) -> float:
     """About how many bits differences along such axes take."""
-    # What lies at the sample's faces has no neighbours there, but has them in the volume.
+    # What lies at the sample's boundaries has no neighbours there, but has them in the volume.
     inner = tuple(slice(min(axes.count(a), side - 1), None) for a, side in enumerate(sample.shape))
     residuals = _difference(sample, axes)[inner]
     magnitudes = np.abs(residuals.astype(np.float64))

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from nvc_jax.chunks.special_values import as_bits, is_ordinary
+from nvc_jax.chunks.special_values import as_bits, valid_mask
 from nvc_jax.container.metadata import FORMAT_VERSION, FormatError
 from nvc_jax.container.reader import Reader
 from nvc_jax.container.store import Index, open_container
-from nvc_jax.core.chunk_grid import place_of, whole_of
+from nvc_jax.core.chunk_grid import chunk_region, full_region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.evaluation.metrics import bits_per_voxel, quality
 from nvc_jax.io.lazy import read_part
@@ -37,11 +37,11 @@ def evaluate(original: Any, store: Location, *, mode: str = "blend") -> dict[str
     """
     reader = Reader(store, mode)
     values = read_volume(original)
-    decoded = reader.decode(whole_of(reader.shape), map_in_order)
+    decoded = reader.decode(full_region(reader.shape), map_in_order)
     n_bytes = reader.store.stored_bytes()
-    if not reader.header.fill_values:
+    if not reader.header.missing_values:
         return quality(values, decoded, n_bytes)
-    known = np.where(is_ordinary(values, reader.header.fill_values), values, np.nan)
+    known = np.where(valid_mask(values, reader.header.missing_values), values, np.nan)
     return quality(known, decoded, n_bytes) | {"ratio": values.nbytes / n_bytes}
 
 
@@ -73,10 +73,10 @@ def verify(store: Location, original: Any = None) -> dict[str, Any]:
 
     def check(index: Index) -> tuple[float, float]:
         decoded = reader.decode_chunk(index)
-        stated = reader.store.read_frame(index).max_error
+        stated = reader.store.read_payload(index).max_error
         if values is None:
             return stated, 0.0
-        place = place_of(index, header.chunk, header.shape)
+        place = chunk_region(index, header.chunk, header.shape)
         return stated, _compare(reader, index, read_part(values, place), decoded)
 
     errors = list(map_in_order(check, reader.store.chunks()))
@@ -88,11 +88,11 @@ def verify(store: Location, original: Any = None) -> dict[str, Any]:
 def _compare(reader: Reader, index: Index, original: np.ndarray, decoded: np.ndarray) -> float:
     """Largest error of a chunk; ``FormatError`` if it breaks a promise."""
     header = reader.header
-    ordinary = is_ordinary(original, header.fill_values)
-    exact = ~ordinary if header.max_error != 0 else np.ones_like(ordinary)
+    valid = valid_mask(original, header.missing_values)
+    exact = ~valid if header.max_error != 0 else np.ones_like(valid)
     if (as_bits(original)[exact] != as_bits(decoded)[exact]).any():
         raise FormatError(f"chunk {index} of `{reader.store.name}` does not restore every value exactly")
-    errors = np.abs(original[ordinary].astype(np.float64) - decoded[ordinary].astype(np.float64))
+    errors = np.abs(original[valid].astype(np.float64) - decoded[valid].astype(np.float64))
     largest = float(errors.max(initial=0.0))
     if header.max_error is not None and not largest <= header.max_error:
         raise FormatError(
@@ -125,8 +125,8 @@ def describe(store: Location) -> dict[str, Any]:
         "step": header.step,
         "minimum": header.minimum,
         "maximum": header.maximum,
-        "fill_values": list(header.fill_values),
-        "max_error": max(opened.read_frame(index).max_error for index in opened.chunks()),
+        "fill_values": list(header.missing_values),
+        "max_error": max(opened.read_payload(index).max_error for index in opened.chunks()),
         "stored_bytes": n_bytes,
         "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
         "ratio": n_voxels * np.dtype(header.dtype).itemsize / n_bytes,

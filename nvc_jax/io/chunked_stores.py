@@ -10,7 +10,15 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.io.locations import rooted
-from nvc_jax.io.metadata import Metadata, attempt, attributes_as_json, kept_axes, names3, numbers3, spacing3
+from nvc_jax.io.metadata import (
+    VolumeMetadata,
+    attempt,
+    attributes_as_json,
+    kept_axes,
+    names3,
+    numbers3,
+    spacing3,
+)
 
 _CONTEXT = ts.Context({"cache_pool": {"total_bytes_limit": 1 << 28}})
 KEYS = ("zarr.json", ".zarray", ".zgroup", "attributes.json", "info")
@@ -122,7 +130,7 @@ def open_spec(spec: dict[str, Any]) -> ts.TensorStore:
     return arrange(store, node.driver, _describe(node).names)
 
 
-def spec_metadata(spec: dict[str, Any]) -> Metadata:
+def spec_metadata(spec: dict[str, Any]) -> VolumeMetadata:
     """Of what a TensorStore spec names: from the format's own where ``open_node`` could open it."""
     node = _node_of_spec(spec)
     return store_metadata(open_spec(spec)) if node is None else node_metadata(node)
@@ -216,7 +224,7 @@ def _describe_precomputed(document: dict[str, Any]) -> _Axes:
     return _Axes(["channel", "z", "y", "x"], spacing, origin, [None, "nm", "nm", "nm"])
 
 
-def node_metadata(node: Node) -> Metadata:
+def node_metadata(node: Node) -> VolumeMetadata:
     """What the format says of the axes, in the order of ``open_node``, and the attributes."""
     axes = _describe(node)
     kept = kept_axes(_stored_shape(node), axes.names)
@@ -225,10 +233,10 @@ def node_metadata(node: Node) -> Metadata:
         return None if values is None else [values[axis] for axis in kept]
 
     attributes = attributes_as_json(node.attributes)
-    stated = Metadata.of_attributes(pick(axes.names), attributes)
+    stated = VolumeMetadata.of_attributes(pick(axes.names), attributes)
     if node.ome is not None:
         attributes = {**attributes, "ome": node.ome}
-    return Metadata(
+    return VolumeMetadata(
         stated.dimension_names,
         spacing3(pick(axes.spacing)) or stated.spacing,
         numbers3(pick(axes.origin)) or stated.origin,
@@ -250,11 +258,11 @@ def _stored_shape(node: Node) -> tuple[int, ...]:
     return tuple(attempt(shape) or ())
 
 
-def store_metadata(store: ts.TensorStore) -> Metadata:
+def store_metadata(store: ts.TensorStore) -> VolumeMetadata:
     """What a ``TensorStore`` itself knows: labels, and units with their multipliers."""
     kept = kept_axes(store.shape, list(store.domain.labels))
     units = [unit for axis in kept if (unit := store.dimension_units[axis]) is not None]
-    return Metadata(
+    return VolumeMetadata(
         names3([store.domain.labels[axis] or None for axis in kept]),
         spacing=spacing3([unit.multiplier for unit in units]),
         units=names3([unit.base_unit for unit in units]),

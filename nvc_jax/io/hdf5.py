@@ -9,7 +9,7 @@ import tensorstore as ts
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.io.lazy import CACHE_BYTES, lazy_store
 from nvc_jax.io.metadata import (
-    Metadata,
+    VolumeMetadata,
     as_json,
     attempt,
     attributes_as_json,
@@ -75,14 +75,14 @@ def _datasets(h5py: Any, file: Any) -> list[str]:
     return names
 
 
-def hdf5_metadata(name: str) -> Metadata:
+def hdf5_metadata(name: str) -> VolumeMetadata:
     """A dataset's attributes, and what its dimension scales (NetCDF's coordinates) say."""
     dataset = _find_dataset(name)
     axes = [_axis(dataset, axis) for axis in kept_axes(dataset.shape)]
     lines = [line for _, line, _ in axes if line]
     spacing = spacing3([step for _, step in lines])
     sizes = attempt(lambda: spacing3(dataset.attrs["element_size_um"]))
-    return Metadata(
+    return VolumeMetadata(
         dimension_names=names3([name for name, _, _ in axes]),
         spacing=spacing or sizes,
         origin=numbers3([first for first, _ in lines]),

@@ -16,7 +16,7 @@ from typing import IO, Any, Literal
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.core.chunk_grid import Slices
+from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.io.metadata import kept_axes
@@ -135,6 +135,6 @@ class Flat:
 CACHE_BYTES = 256 << 20
 
 
-def read_part(volume: ts.TensorStore, place: Slices) -> np.ndarray:
+def read_part(volume: ts.TensorStore, place: Region) -> np.ndarray:
     """Read the voxels at ``place``, in C order."""
     return np.ascontiguousarray(volume[place].read().result())

@@ -17,7 +17,7 @@ _NO_SPACE = {"t", "time", "c", "channel", "channels", "s", "sample", "samples", 
 
 
 @dataclasses.dataclass(frozen=True)
-class Metadata:
+class VolumeMetadata:
     """Coordinates and attributes of a volume; what a source does not say is None. Axes are z, y, x.
 
     Attributes:
@@ -40,7 +40,7 @@ class Metadata:
         return {**self.attributes, **{key: list(value) for key, value in known.items() if value is not None}}
 
     @classmethod
-    def of_attributes(cls, dimension_names: Any, attributes: dict[str, Any]) -> "Metadata":
+    def of_attributes(cls, dimension_names: Any, attributes: dict[str, Any]) -> "VolumeMetadata":
         """The inverse of ``as_attributes``; what is malformed is left out."""
         return cls(
             names3(dimension_names),
@@ -164,6 +164,6 @@ def _text(value: bytes) -> str:
         return base64.b64encode(value).decode()
 
 
-def no_metadata(path: Path) -> Metadata:
+def no_metadata(path: Path) -> VolumeMetadata:
     """Of files that say nothing but shape and dtype."""
-    return Metadata()
+    return VolumeMetadata()

@@ -13,7 +13,7 @@ import tensorstore as ts
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.io.lazy import Flat, Index, TemporaryCopy, lazy_store
-from nvc_jax.io.metadata import Metadata, aligned, attempt, attributes_as_json, names3, spacing3
+from nvc_jax.io.metadata import VolumeMetadata, aligned, attempt, attributes_as_json, names3, spacing3
 from nvc_jax.io.readable import readable
 
 
@@ -51,7 +51,7 @@ def _load_nifti(path: Path) -> Any:
     return image
 
 
-def nifti_metadata(path: Path) -> Metadata:
+def nifti_metadata(path: Path) -> VolumeMetadata:
     """Zooms, units and the affine; the origin where the affine does not turn or mirror the axes."""
     with readable(str(path), "NIfTI"):
         image = _load_nifti(path)
@@ -59,7 +59,7 @@ def nifti_metadata(path: Path) -> Metadata:
     header = {key: image.header[key] for key in image.header if key not in ("sizeof_hdr", "magic")}
     attributes = attributes_as_json({"affine": affine, "nifti": header})
     unit = attempt(lambda: image.header.get_xyzt_units()[0])
-    return Metadata(
+    return VolumeMetadata(
         dimension_names=("z", "y", "x"),
         spacing=attempt(lambda: spacing3([float(zoom) for zoom in image.header.get_zooms()[2::-1]])),
         origin=attempt(lambda: None if affine is None else aligned(affine[:3, :3], affine[:3, 3])),

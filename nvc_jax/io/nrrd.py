@@ -12,7 +12,15 @@ import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.io.lazy import Flat, TemporaryCopy, lazy_store
-from nvc_jax.io.metadata import Metadata, aligned, attempt, attributes_as_json, kept_axes, names3, spacing3
+from nvc_jax.io.metadata import (
+    VolumeMetadata,
+    aligned,
+    attempt,
+    attributes_as_json,
+    kept_axes,
+    names3,
+    spacing3,
+)
 from nvc_jax.io.readable import readable
 
 _UNPACK: dict[str, Callable[[IO[bytes]], Any]] = {
@@ -83,7 +91,7 @@ def _nrrd_names(header: dict[str, Any]) -> list[str]:
     return ["" if kind in ("domain", "space", "???", "none") else "channel" for kind in reversed(kinds)]
 
 
-def nrrd_metadata(path: Path) -> Metadata:
+def nrrd_metadata(path: Path) -> VolumeMetadata:
     """Space directions or spacings, space origin, units; the origin as for NIfTI."""
     nrrd = import_extra("nrrd", "io")
     with readable(str(path), "NRRD"):
@@ -95,7 +103,7 @@ def nrrd_metadata(path: Path) -> Metadata:
     if lengths is None:
         lengths = attempt(lambda: [header["spacings"][axis] for axis in axes])
     attributes = attributes_as_json(header, without=("type", "dimension", "sizes", "encoding", "endian"))
-    return Metadata(
+    return VolumeMetadata(
         dimension_names=attempt(lambda: names3([header["labels"][axis] for axis in axes])),
         spacing=spacing3(lengths),
         origin=attempt(

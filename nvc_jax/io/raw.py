@@ -9,7 +9,7 @@ import tensorstore as ts
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import Flat
-from nvc_jax.io.metadata import Metadata, attempt, spacing3
+from nvc_jax.io.metadata import VolumeMetadata, attempt, spacing3
 
 _RAW_NAME = re.compile(
     r"_(?P<x>\d+)x(?P<y>\d+)x(?P<z>\d+)(_(?P<spacing>[\d.]+x[\d.]+x[\d.]+))?_(?P<dtype>u?int\d+|float\d+)\.raw$"
@@ -44,7 +44,7 @@ def open_raw(path: Path, name: str) -> ts.TensorStore:
     return flat.store(name)
 
 
-def raw_metadata(path: Path) -> Metadata:
+def raw_metadata(path: Path) -> VolumeMetadata:
     """The spacing that some Open SciVis names state between shape and dtype, x first."""
     match = _match_raw(path)
-    return Metadata(spacing=attempt(lambda: spacing3(match["spacing"].split("x")[::-1])))
+    return VolumeMetadata(spacing=attempt(lambda: spacing3(match["spacing"].split("x")[::-1])))

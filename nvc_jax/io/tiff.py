@@ -13,7 +13,7 @@ import tensorstore as ts
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.io.lazy import CACHE_BYTES, Flat, Index, lazy_store
 from nvc_jax.io.metadata import (
-    Metadata,
+    VolumeMetadata,
     attempt,
     attributes_as_json,
     kept_axes,
@@ -88,7 +88,7 @@ def open_tiff(path: Path, name: str) -> ts.TensorStore:
     return lazy_store(array.__getitem__, array.shape, array.dtype, name, axis_names=stack.axis_names)
 
 
-def tiff_metadata(path: Path) -> Metadata:
+def tiff_metadata(path: Path) -> VolumeMetadata:
     """Spacing as ImageJ and OME state it, and their attributes."""
     tifffile = import_extra("tifffile", "io")
     with readable(str(path), "TIFF"), tifffile.TiffFile(path) as file:
@@ -97,14 +97,14 @@ def tiff_metadata(path: Path) -> Metadata:
         per_unit = attempt(lambda: [page.tags[f"{axis}Resolution"].value for axis in "YX"]) or []
     if ome is not None:
         pixels = attempt(lambda: _ome_pixels(ome)) or {}
-        return Metadata(
+        return VolumeMetadata(
             dimension_names=("z", "y", "x"),
             spacing=attempt(lambda: spacing3([pixels[f"PhysicalSize{axis}"] for axis in "ZYX"])),
             units=names3([pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"]),
             attributes={"OME-XML": ome},
         )
     if imagej is not None:
-        return Metadata(
+        return VolumeMetadata(
             dimension_names=("z", "y", "x"),
             spacing=attempt(
                 lambda: spacing3([imagej["spacing"], *(below / above for above, below in per_unit)])
@@ -112,7 +112,7 @@ def tiff_metadata(path: Path) -> Metadata:
             units=attempt(lambda: names3(imagej["unit"].replace("\\u00B5", "µ"))),
             attributes=attributes_as_json({"ImageJ": imagej}),
         )
-    return Metadata(attributes={"ImageDescription": description} if description else {})
+    return VolumeMetadata(attributes={"ImageDescription": description} if description else {})
 
 
 def _ome_pixels(document: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from nvc_jax.core.shapes import check_shape
 from nvc_jax.io import chunked_stores, hdf5, metadata, nifti, npy, nrrd, raw, tiff
 from nvc_jax.io.atomic import check_replaceable, put_in_place, replacing
 from nvc_jax.io.metadata import (
-    Metadata,
+    VolumeMetadata,
     attempt,
     attributes_as_json,
     kept_axes,
@@ -33,7 +33,7 @@ from nvc_jax.io.raw import raw_layout
 from nvc_jax.io.writers import check_writable, write_volume, writing
 
 __all__ = [
-    "Metadata",
+    "VolumeMetadata",
     "check_replaceable",
     "check_writable",
     "import_extra",
@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 _Open = Callable[[Path, str], ts.TensorStore]
-_Describe = Callable[[Path], Metadata]
+_Describe = Callable[[Path], VolumeMetadata]
 _FORMATS: dict[str, tuple[_Open, _Describe]] = {
     ".npy": (npy.open_npy, metadata.no_metadata),
     ".npz": (npy.open_npz, metadata.no_metadata),
@@ -101,7 +101,7 @@ def read_volume(source: Any) -> np.ndarray:
     return np.asarray(open_volume(source).read().result())
 
 
-def read_metadata(source: Any) -> Metadata:
+def read_metadata(source: Any) -> VolumeMetadata:
     """What ``source`` (see ``open_volume``) says of its axes, and its attributes.
 
     What it does not say, or not in a way that is understood, is left out. An ``xarray.DataArray`` tells by
@@ -117,7 +117,7 @@ def read_metadata(source: Any) -> Metadata:
     if isinstance(source, dict):
         return chunked_stores.spec_metadata(source)
     if not isinstance(source, str | Path):
-        return attempt(lambda: _labelled_metadata(source)) or Metadata()
+        return attempt(lambda: _labelled_metadata(source)) or VolumeMetadata()
     place = _locate(str(source))
     if not isinstance(place, Path):
         node = None if "|" in place else chunked_stores.find_node(chunked_stores.open_kvstore(place), place)
@@ -196,11 +196,11 @@ def _wrap(array: np.ndarray, name: str) -> ts.TensorStore:
     return ts.array(array if array.dtype == native else array.astype(native))
 
 
-def _labelled_metadata(array: Any) -> Metadata:
+def _labelled_metadata(array: Any) -> VolumeMetadata:
     """Of an ``xarray.DataArray``, without importing it."""
     names = [array.dims[axis] for axis in kept_axes(array.shape)]
     lines = [_line(array, name) for name in names]
-    return Metadata(
+    return VolumeMetadata(
         names3(names),
         spacing3([line[1] for line in lines if line]),
         numbers3([line[0] for line in lines if line]),

@@ -15,7 +15,7 @@ from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.atomic import check_replaceable, replacing
 from nvc_jax.io.lazy import Flat
-from nvc_jax.io.metadata import Metadata
+from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.raw import raw_layout
 
 _SUFFIXES = (".npy", ".npz", ".raw", ".zarr")
@@ -40,7 +40,7 @@ def writing(
     dtype: np.dtype | str,
     *,
     chunk: Sequence[int] | None = None,
-    metadata: Metadata | None = None,
+    metadata: VolumeMetadata | None = None,
 ) -> Iterator[ts.TensorStore]:
     """A store to write a volume to, region by region and from several threads; see ``write_volume``.
 
@@ -67,7 +67,7 @@ def writing(
     pieces = (min(pieces[0], sides[0]), min(pieces[1], sides[1]), min(pieces[2], sides[2]))
     with replacing(path) as partial:
         if path.suffix == ".zarr":
-            yield _create_zarr(partial, sides, dtype, pieces, metadata or Metadata())
+            yield _create_zarr(partial, sides, dtype, pieces, metadata or VolumeMetadata())
         elif path.suffix == ".npz":
             unpacked = partial.with_suffix(".npy")
             yield _create_flat(unpacked, sides, dtype).store(str(path), chunk=pieces)
@@ -104,7 +104,7 @@ class _Writable(Flat):
 
 
 def _create_zarr(
-    path: Path, shape: Shape3, dtype: np.dtype, chunk: Shape3, metadata: Metadata
+    path: Path, shape: Shape3, dtype: np.dtype, chunk: Shape3, metadata: VolumeMetadata
 ) -> ts.TensorStore:
     names = metadata.dimension_names or ("z", "y", "x")
     document = {
@@ -127,7 +127,7 @@ def write_volume(
     volume: np.ndarray,
     *,
     chunk: Sequence[int] | None = None,
-    metadata: Metadata | None = None,
+    metadata: VolumeMetadata | None = None,
 ) -> None:
     """Write ``volume`` as ``.npy``, ``.npz``, ``.raw`` or Zarr v3, chosen by the suffix.
 

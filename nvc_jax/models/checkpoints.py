@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 from flax import serialization
 
 from nvc_jax.autoencoder.networks import Params
-from nvc_jax.core.byte_codecs import pack, unpack
+from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.models.registry import abstract_params, stored_config
 
@@ -171,7 +171,7 @@ def embed_model(config: ModelConfig, params: Params) -> dict[str, Any]:
     it, ``bytes`` long, compressed by Zstandard, in base 64.
     """
     raw = serialization.msgpack_serialize(jax.device_get(params))
-    packed = base64.b64encode(pack(raw, "zstd")).decode()
+    packed = base64.b64encode(encode_bytes(raw, "zstd")).decode()
     return {"config": config.to_dict(), "bytes": len(raw), "params": packed}
 
 
@@ -183,7 +183,7 @@ def extract_model(embedded: dict[str, Any], sha256: str) -> tuple[ModelConfig, P
     """
     try:
         config = stored_config(embedded["config"])
-        raw = unpack(base64.b64decode(embedded["params"], validate=True), "zstd", embedded["bytes"])
+        raw = decode_bytes(base64.b64decode(embedded["params"], validate=True), "zstd", embedded["bytes"])
         params = serialization.msgpack_restore(raw)
         actual = model_sha256(config, params)
     except Exception as error:  # of whatever kind: MessagePack has its own

@@ -11,10 +11,10 @@ from jax.typing import ArrayLike
 
 from nvc_jax.autoencoder.blocks import check_mode
 from nvc_jax.autoencoder.codec import decode_blocks, encode_blocks
-from nvc_jax.autoencoder.encoded import Encoded, EncodedLatents, check_encoded
+from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, check_encoded
 from nvc_jax.autoencoder.latent_stream import STEPS
 from nvc_jax.autoencoder.networks import Params
-from nvc_jax.core.dtypes import check_narrow
+from nvc_jax.core.dtypes import check_device_dtype
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.shapes import check_shape, grid_shape
@@ -50,7 +50,7 @@ def load_codec(model: str | Path) -> Codec:
 
 def encode_volume(
     codec: Codec, volume: ArrayLike, *, step: ArrayLike | None = None
-) -> Encoded | EncodedLatents | EncodedStream:
+) -> EncodedLatents | EncodedLatentStream | EncodedStream:
     """Encode a volume: into its blocks' latent means (paper, section 2), or into an entropy-coded stream.
 
     Pure: it may be called inside ``jax.jit``, ``jax.vmap`` and ``jax.shard_map``. Called outside, it
@@ -74,7 +74,7 @@ def encode_volume(
             infinities as the range's ends).
     """
     volume = volume if isinstance(volume, jax.Array) else np.asarray(volume)
-    check_narrow(volume.dtype)
+    check_device_dtype(volume.dtype)
     volume = jnp.asarray(volume)
     check_shape(volume.shape)
     check_step(codec.config, step)
@@ -112,7 +112,7 @@ def encode_spectral(params: Params, volume: jax.Array, step: jax.Array) -> Encod
 
 
 def decode_volume(
-    codec: Codec, encoded: Encoded | EncodedLatents | EncodedStream, *, mode: str = "blend"
+    codec: Codec, encoded: EncodedLatents | EncodedLatentStream | EncodedStream, *, mode: str = "blend"
 ) -> jax.Array:
     """Decode a volume; the inverse of ``encode_volume`` up to the model's error.
 

@@ -11,7 +11,7 @@ from nvc_jax.autoencoder.networks import _abstract
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
 from nvc_jax.spectral.config import _ONCE_ONE, SpectralConfig
-from nvc_jax.spectral.entropy_model import abstract_class_model
+from nvc_jax.spectral.entropy_model import abstract_entropy_model
 from nvc_jax.spectral.profiles import stack_profiles
 from nvc_jax.spectral.refinement import abstract_refinement
 from nvc_jax.transform import block_modes
@@ -51,12 +51,12 @@ def abstract_params(config: ModelConfig) -> Params:
     """The parameters' nested dict with shapes and dtypes in place of arrays."""
     if isinstance(config, SpectralConfig):
         sizes = (config.latent_dim, config.n_classes, config.n_tables, config.n_quantizers)
-        one = abstract_class_model(*sizes)
+        one = abstract_entropy_model(*sizes)
         n_profiles = config.n_profiles
         return {
             "entropy": jax.eval_shape(lambda model: stack_profiles([model] * n_profiles), one),
             "refinement": abstract_refinement(
-                config.latent_dim, n_profiles * config.n_classes, block_modes.N_WAYS
+                config.latent_dim, n_profiles * config.n_classes, block_modes.N_FILTER_MODES
             ),
         }
     return nnx.to_pure_dict(_abstract(config)[1])

@@ -1,6 +1,6 @@
 """Blocks of integers to one entropy-coded stream and back.
 
-Each block has a head and then its integers but the mean, up to the last, in the order of ``scan``. Heads,
+Each block has a head and then its integers but the mean, up to the last, in the order of ``scan``. BlockHeaders,
 then integers, are shared out among the lanes in equal runs. Where a model has two quantisers, a lane begins
 its integers with the state that it would have come to there.
 """
@@ -16,8 +16,8 @@ from nvc_jax.core.batching import varying_like
 from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy.interleaving import Runs, max_lanes_for, share_out, with_width
 from nvc_jax.spectral import dependent_quantization, scan_order
-from nvc_jax.spectral.block_headers import Heads, pop_heads, push_heads
-from nvc_jax.spectral.entropy_model import ClassModel
+from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
+from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform.block_layout import Layout
 
 
@@ -33,7 +33,7 @@ class BlockSymbols(NamedTuple):
         points: int32 (n, 512), latents in half steps as quantisers have them, the means as differences in
             steps.
         classes: int32 (n,).
-        modes: int32 (n,), of the block's region; only those of regions' first blocks count.
+        modes: int32 (n,), of the block's superblock; only those of regions' first blocks count.
     """
 
     points: jax.Array
@@ -46,13 +46,13 @@ def stream_capacity(n_blocks: int, n_latents: int) -> int:
     return rans.WORDS_PER_INTEGER * n_blocks * (n_latents + 1) + 2 * max_lanes_for(n_blocks)
 
 
-def _make_tables(model: ClassModel) -> frequency_tables.Tables:
+def _make_tables(model: EntropyModel) -> frequency_tables.Tables:
     """Those that latents share, without the means'."""
     return frequency_tables.make_tables(model.frequencies[: model.n_shared])
 
 
 def encode_stream(
-    model: ClassModel, layout: Layout, symbols: BlockSymbols, n_lanes: jax.Array
+    model: EntropyModel, layout: Layout, symbols: BlockSymbols, n_lanes: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Code blocks as one stream.
 
@@ -66,18 +66,18 @@ def encode_stream(
         uint16 (capacity,) words, and int32, how many are in use.
     """
     points, classes, modes = symbols
-    places = scan_order.make_places(model, layout)
+    places = scan_order.make_scan_order(model, layout)
     ordered = dependent_quantization.from_half_steps(scan_order.in_order(places, layout, points))
-    ends = scan_order.find_ends(ordered)
+    ends = scan_order.find_end_of_block(ordered)
     queue = scan_order.make_queue(layout, classes, scan_order.n_coded(places, layout, ends))
     coder = _push_integers(model, places, queue, ordered, n_lanes)
-    coder = push_heads(model, layout, Heads(classes, modes, ends, points[:, 0]), coder, n_lanes)
+    coder = push_headers(model, layout, BlockHeaders(classes, modes, ends, points[:, 0]), coder, n_lanes)
     return rans.finish_encoding(coder, n_lanes)
 
 
 def _push_integers(
-    model: ClassModel,
-    places: scan_order.Places,
+    model: EntropyModel,
+    places: scan_order.ScanOrder,
     queue: scan_order.Queue,
     ordered: jax.Array,
     n_lanes: jax.Array,
@@ -121,20 +121,20 @@ def _states_at(packed: jax.Array, queue: scan_order.Queue, index: jax.Array, pla
     return (packed[item] & 1 | before << 1).astype(jnp.uint32)
 
 
-def decode_heads(
-    model: ClassModel, layout: Layout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
-) -> tuple[Heads, rans.Coder]:
+def decode_headers(
+    model: EntropyModel, layout: Layout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
+) -> tuple[BlockHeaders, rans.Coder]:
     """Decode what stands before a stream's integers, and where those begin."""
     coder = rans.start_decoding(words, used, n_lanes, max_lanes_for(layout.order.shape[0]))
-    return pop_heads(model, layout, coder, n_lanes)
+    return pop_headers(model, layout, coder, n_lanes)
 
 
 def decode_stream(
-    model: ClassModel, layout: Layout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
+    model: EntropyModel, layout: Layout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
 ) -> BlockSymbols:
     """Decode blocks: the inverse of ``encode_stream``."""
-    heads, coder = decode_heads(model, layout, words, used, n_lanes)
-    places = scan_order.make_places(model, layout)
+    heads, coder = decode_headers(model, layout, words, used, n_lanes)
+    places = scan_order.make_scan_order(model, layout)
     counts = scan_order.n_coded(places, layout, heads.ends)
     queue = scan_order.make_queue(layout, heads.classes, counts)
     coded = _pop_integers(model, places, queue, coder, n_lanes)
@@ -143,8 +143,8 @@ def decode_stream(
 
 
 def _pop_integers(
-    model: ClassModel,
-    places: scan_order.Places,
+    model: EntropyModel,
+    places: scan_order.ScanOrder,
     queue: scan_order.Queue,
     coder: rans.Coder,
     n_lanes: jax.Array,

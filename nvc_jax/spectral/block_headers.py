@@ -1,6 +1,6 @@
-"""The heads of blocks in a stream: class, mode of the region, where the last integer lies, and mean.
+"""The heads of blocks in a stream: class, mode of the superblock, where the last integer lies, and mean.
 
-A class is coded by the one before, all else by the class. Heads stand before all integers, so that a decoder
+A class is coded by the one before, all else by the class. BlockHeaders stand before all integers, so that a decoder
 that wants only means may stop.
 """
 
@@ -13,18 +13,18 @@ from jax import lax
 from nvc_jax.core.batching import varying_like
 from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy.interleaving import share_out
-from nvc_jax.spectral.entropy_model import ClassModel
+from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform.block_layout import Layout
 from nvc_jax.transform.block_modes import N_MODES
 
 
-class Heads(NamedTuple):
+class BlockHeaders(NamedTuple):
     """The heads of n blocks: int32 (n,) each; 0 where there is no block.
 
     Attributes:
         classes: of blocks.
-        modes: of the block's region; only those of regions' first blocks count.
-        ends: of ``scan.find_ends``.
+        modes: of the block's superblock; only those of regions' first blocks count.
+        ends: of ``scan.find_end_of_block``.
         means: as differences.
     """
 
@@ -41,7 +41,7 @@ class _Tables(NamedTuple):
     means: frequency_tables.Tables
 
 
-def _make_tables(model: ClassModel) -> _Tables:
+def _make_tables(model: EntropyModel) -> _Tables:
     frequencies = (
         model.class_frequencies,
         model.mode_frequencies,
@@ -52,8 +52,8 @@ def _make_tables(model: ClassModel) -> _Tables:
     return _Tables(*(frequency_tables.make_tables(rows, with_slots=False) for rows in frequencies))
 
 
-def push_heads(
-    model: ClassModel, layout: Layout, heads: Heads, coder: rans.Coder, n_lanes: jax.Array
+def push_headers(
+    model: EntropyModel, layout: Layout, heads: BlockHeaders, coder: rans.Coder, n_lanes: jax.Array
 ) -> rans.Coder:
     """Code heads. Steps run backwards: see ``entropy``."""
     n, n_classes = layout.order.shape[0], model.tables.shape[0]
@@ -76,10 +76,10 @@ def push_heads(
     return lax.fori_loop(0, runs.length, push, coder)
 
 
-def pop_heads(
-    model: ClassModel, layout: Layout, coder: rans.Coder, n_lanes: jax.Array
-) -> tuple[Heads, rans.Coder]:
-    """Decode heads: the inverse of ``push_heads``."""
+def pop_headers(
+    model: EntropyModel, layout: Layout, coder: rans.Coder, n_lanes: jax.Array
+) -> tuple[BlockHeaders, rans.Coder]:
+    """Decode heads: the inverse of ``push_headers``."""
     n, n_classes, max_lanes = layout.order.shape[0], model.tables.shape[0], len(coder.states)
     tables, runs = _make_tables(model), share_out(layout.n_blocks, n_lanes, max_lanes)
 
@@ -101,4 +101,4 @@ def pop_heads(
     none = jnp.full(max_lanes, n_classes, jnp.int32)
     state = (coder, *varying_like(coder.states, (jnp.zeros((n, 4), jnp.int32), none)))
     coder, heads, _ = lax.fori_loop(0, runs.length, pop, state)
-    return Heads(*jnp.unstack(heads, axis=1)), coder
+    return BlockHeaders(*jnp.unstack(heads, axis=1)), coder

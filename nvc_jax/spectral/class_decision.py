@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.entropy import frequency_tables, tokens
-from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, ClassModel
+from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, EntropyModel
 
 _FIRST_ABOVE, _FURTHER_ABOVE = (0.6, 1.0), 0.6
 """From which magnitudes on latents are ones, and from which remainders one more, to find a block's class."""
@@ -40,7 +40,7 @@ class Costs(NamedTuple):
     further_above: jax.Array
 
 
-def make_costs(model: ClassModel) -> Costs:
+def make_costs(model: EntropyModel) -> Costs:
     """Prepare deciding. The mean is left out: it is coded as a difference, whatever the class."""
     n_tables = model.bits.shape[0]
     zero, first, further = (model.bits[jnp.minimum(model.tables, n_tables - 1), kind] for kind in range(3))
@@ -106,7 +106,7 @@ def decide(costs: Costs, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.A
     return round_as(costs, values, classes), classes, jnp.min(bits, axis=1)
 
 
-def settle(model: ClassModel, bits: jax.Array, order: jax.Array, n_blocks: jax.Array) -> jax.Array:
+def settle(model: EntropyModel, bits: jax.Array, order: jax.Array, n_blocks: jax.Array) -> jax.Array:
     """Choose classes of blocks one after another: what a name costs depends on the one before.
 
     Args:

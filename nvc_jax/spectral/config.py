@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.entropy import tokens
 from nvc_jax.spectral.profiles import MAX_PROFILES
-from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
 
 _ONCE_ONE = ("n_quantizers", "n_profiles")
 """Fields of spectral models that came later, when all models had one of each."""
@@ -16,7 +16,7 @@ _ONCE_ONE = ("n_quantizers", "n_profiles")
 class SpectralConfig(ModelConfig):
     """A lapped DCT in place of the networks, and an entropy model of block classes (see ``spectral``)."""
 
-    latent_dim: int = N_LATENTS
+    latent_dim: int = N_COEFFICIENTS
     n_classes: int = 64
     n_tables: int = 64
     n_quantizers: int = 2
@@ -26,8 +26,8 @@ class SpectralConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.block_size, self.margin, self.latent_dim) != (BLOCK, 0, N_LATENTS):
-            raise ValueError(f"architecture 'spectral' takes `block_size` {BLOCK}, no margin")
+        if (self.block_size, self.margin, self.latent_dim) != (BLOCK_SIZE, 0, N_COEFFICIENTS):
+            raise ValueError(f"architecture 'spectral' takes `block_size` {BLOCK_SIZE}, no margin")
         if not 1 <= self.n_classes <= tokens.N_TOKENS or self.n_tables < 1:
             raise ValueError(
                 f"`n_classes` (={self.n_classes}) must lie between 1 and {tokens.N_TOKENS}, "

@@ -1,6 +1,6 @@
 """The rate–distortion codec: a volume to one entropy-coded stream and back, each one compiled program.
 
-Lapped transform by regions, a profile, classes, integers by rate and distortion, block means as differences
+Lapped transform by superblocks, a profile, classes, integers by rate and distortion, block means as differences
 from their neighbours, one rANS stream. The step of the quantiser is a run-time argument: one model serves
 every rate.
 """
@@ -23,12 +23,12 @@ from nvc_jax.spectral.bitstream import (
 )
 from nvc_jax.spectral.class_decision import make_costs, round_as, settle, weigh
 from nvc_jax.spectral.dc_prediction import predict_dc
-from nvc_jax.spectral.entropy_model import ClassModel, plain_steps
-from nvc_jax.spectral.mode_decision import choose
+from nvc_jax.spectral.entropy_model import EntropyModel, plain_steps
+from nvc_jax.spectral.mode_decision import choose_modes
 from nvc_jax.spectral.profiles import Profiles, choose_profile, take_profile
 from nvc_jax.spectral.stream import EncodedStream
 from nvc_jax.transform import block_layout, block_modes, lapped, partial_blocks
-from nvc_jax.transform.block_dct import BLOCK
+from nvc_jax.transform.block_dct import BLOCK_SIZE
 from nvc_jax.transform.block_layout import Layout
 from nvc_jax.transform.boundary_emphasis import emphasize
 from nvc_jax.transform.error_weights import error_weights
@@ -41,11 +41,11 @@ def encode(
     minimum: jax.Array,
     maximum: jax.Array,
     step: jax.Array,
-    extent: jax.Array | None = None,
-    faces: jax.Array | None = None,
+    valid_shape: jax.Array | None = None,
+    boundaries: jax.Array | None = None,
 ) -> EncodedStream:
     """Encode a volume: ``encode_with_symbols`` without the symbols."""
-    return encode_with_symbols(params, volume, minimum, maximum, step, extent, faces)[0]
+    return encode_with_symbols(params, volume, minimum, maximum, step, valid_shape, boundaries)[0]
 
 
 @jax.jit
@@ -55,8 +55,8 @@ def encode_with_symbols(
     minimum: jax.Array,
     maximum: jax.Array,
     step: jax.Array,
-    extent: jax.Array | None = None,
-    faces: jax.Array | None = None,
+    valid_shape: jax.Array | None = None,
+    boundaries: jax.Array | None = None,
 ) -> tuple[EncodedStream, BlockSymbols]:
     """Encode a volume; also give what its stream carries, for ``reconstruct``.
 
@@ -66,12 +66,12 @@ def encode_with_symbols(
         minimum: float32, what counts as 0: the smallest value, of the volume or of what it is a part of.
         maximum: float32, what counts as 1.
         step: float32, of the quantiser, relative to maximum − minimum; at least MIN_STEP.
-        extent: int32 (3,), how many voxels along z, y, x count, from the first; all if it is missing.
-        faces: int32, at which the volume meets others that are coded apart; none if it is missing.
+        valid_shape: int32 (3,), how many voxels along z, y, x count, from the first; all if it is missing.
+        boundaries: int32, at which the volume meets others that are coded apart; none if it is missing.
     """
-    extent = jnp.array(volume.shape, jnp.int32) if extent is None else extent
-    faces = jnp.int32(0) if faces is None else faces
-    found = analyse(params["entropy"], centre(volume, minimum, maximum), step, extent, faces)
+    valid_shape = jnp.array(volume.shape, jnp.int32) if valid_shape is None else valid_shape
+    boundaries = jnp.int32(0) if boundaries is None else boundaries
+    found = analyse(params["entropy"], centre(volume, minimum, maximum), step, valid_shape, boundaries)
     n_blocks = len(found.symbols.classes)
     n_lanes = lanes_for(found.bits, bits_per_lane(n_blocks), n_blocks)
     words, used = encode_stream(found.model, found.layout, found.symbols, n_lanes)
@@ -85,8 +85,8 @@ def encode_with_symbols(
         filter_index=found.filter_index,
         predictor=found.predictor,
         profile=found.profile,
-        extent=extent,
-        faces=faces,
+        valid_shape=valid_shape,
+        boundaries=boundaries,
         shape=check_shape(volume.shape),
         dtype=str(volume.dtype),
     )
@@ -97,7 +97,7 @@ def centre(volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> jax.Arr
     """A volume as it is transformed: scaled to [−½, ½], its sides padded to multiples of 8."""
     # Centred, so that float32 loses the fewest digits.
     unit = normalize(volume, minimum, maximum) - 0.5
-    return jnp.pad(unit, [(0, -side % BLOCK) for side in unit.shape], mode="edge")
+    return jnp.pad(unit, [(0, -side % BLOCK_SIZE) for side in unit.shape], mode="edge")
 
 
 class Analysis(NamedTuple):
@@ -114,7 +114,7 @@ class Analysis(NamedTuple):
         profile: int32.
     """
 
-    model: ClassModel
+    model: EntropyModel
     values: jax.Array
     symbols: BlockSymbols
     layout: Layout
@@ -125,17 +125,17 @@ class Analysis(NamedTuple):
 
 
 def analyse(
-    profiles: Profiles, unit: jax.Array, step: jax.Array, extent: jax.Array, faces: jax.Array
+    profiles: Profiles, unit: jax.Array, step: jax.Array, valid_shape: jax.Array, boundaries: jax.Array
 ) -> Analysis:
     """Decide everything about a volume that ``centre`` made; all but the coding."""
-    grid = grid_shape(check_shape(unit.shape), BLOCK)
-    layout = block_layout.make_layout(grid, extent)
-    stretched = partial_blocks.stretch(unit, extent)
+    grid = grid_shape(check_shape(unit.shape), BLOCK_SIZE)
+    layout = block_layout.make_layout(grid, valid_shape)
+    stretched = partial_blocks.stretch(unit, valid_shape)
     coarser = plain_steps(take_profile(profiles, 0))
-    filter_index, modes = choose(stretched, step / coarser, extent)
-    plan = block_modes.make_plan(modes, grid, extent)
-    values = lapped.forward(emphasize(stretched, faces), plan, filter_index)
-    values = values * (error_weights(layout, grid, faces) / step)
+    filter_index, modes = choose_modes(stretched, step / coarser, valid_shape)
+    plan = block_modes.make_plan(modes, grid, valid_shape)
+    values = lapped.forward(emphasize(stretched, boundaries), plan, filter_index)
+    values = values * (error_weights(layout, grid, boundaries) / step)
     plain = values * coarser  # in steps of one quantiser
     profile = choose_profile(profiles, layout, plain)
     model = take_profile(profiles, profile)
@@ -146,20 +146,20 @@ def analyse(
     means = jnp.round(values[:, 0]).astype(jnp.int32)
     differences, predictor = predict_dc(jnp.where(layout.present, means, 0).reshape(grid))
     points = quantize(model, layout, values, integers, classes).at[:, 0].set(differences.reshape(-1))
-    symbols = BlockSymbols(points, classes, block_modes.spread(modes, grid).reshape(-1))
+    symbols = BlockSymbols(points, classes, block_modes.expand_to_blocks(modes, grid).reshape(-1))
     own = jnp.take_along_axis(bits, classes[:, None], axis=1)[:, 0] + model.class_bits[classes]
     total = jnp.sum(jnp.where(layout.present, own, 0))
     return Analysis(model, values, symbols, layout, total, filter_index, predictor, profile)
 
 
 def quantize(
-    model: ClassModel, layout: Layout, values: jax.Array, integers: jax.Array, classes: jax.Array
+    model: EntropyModel, layout: Layout, values: jax.Array, integers: jax.Array, classes: jax.Array
 ) -> jax.Array:
     """The points that latents in steps are coded as, in half steps, from what one quantiser makes of them."""
     if model.n_quantizers == 1:
         return 2 * integers
-    places = scan_order.make_places(model, layout)
-    ends = scan_order.find_ends(scan_order.in_order(places, layout, integers))
+    places = scan_order.make_scan_order(model, layout)
+    ends = scan_order.find_end_of_block(scan_order.in_order(places, layout, integers))
     # Two quantisers may find worth coding what lies a little beyond what one does.
     counts = scan_order.n_coded(places, layout, jnp.where(ends > 0, ends + 1, 0))
     return trellis.quantize(model, places, layout.kind, values, classes, counts)

@@ -19,7 +19,7 @@ _COARSER = 1.35
 """How many steps of one quantiser are a step of two that leave about as much error."""
 
 
-class ClassModel(NamedTuple):
+class EntropyModel(NamedTuple):
     """Parameters of the entropy model for blocks of 512 latents, Q quantisers, K classes and R tables.
 
     Attributes:
@@ -32,7 +32,7 @@ class ClassModel(NamedTuple):
         order: int32 (511,), latents but the mean in the order in which they are coded.
         tables: int32 (K, 512), each class's table for each latent; the mean's, latent 0, is Q·R + class.
         end_frequencies: uint16 (K, 64), each class's table of where its blocks' last integers lie.
-        mode_frequencies: uint16 (K, 64), of the modes of regions, by the class of their first block.
+        mode_frequencies: uint16 (K, 64), of the modes of superblocks, by the class of their first block.
         class_frequencies: uint16 (K + 1, 64), of classes, by the class before; K is none.
         class_bits: float32 (K,), what naming a class costs on average.
     """
@@ -62,24 +62,24 @@ class ClassModel(NamedTuple):
         return table + quantizer * self.bits.shape[0]
 
 
-def plain_steps(model: ClassModel) -> float:
+def plain_steps(model: EntropyModel) -> float:
     """How many steps of a single quantiser, of about the same error, a step of the model's is."""
     return 1.0 if model.n_quantizers == 1 else _COARSER
 
 
-def bits_per_error(model: ClassModel) -> float:
+def bits_per_error(model: EntropyModel) -> float:
     """Bits that one squared step of the model's is worth."""
     return BITS_PER_ERROR * plain_steps(model) ** 2
 
 
-def abstract_class_model(n_latents: int, n_classes: int, n_tables: int, n_quantizers: int) -> ClassModel:
+def abstract_entropy_model(n_latents: int, n_classes: int, n_tables: int, n_quantizers: int) -> EntropyModel:
     """Shapes and dtypes of a class model."""
     n_shared = n_quantizers * n_tables
 
     def leaf(dtype: Any, *shape: int) -> Any:
         return jax.ShapeDtypeStruct(shape, dtype)
 
-    return ClassModel(
+    return EntropyModel(
         frequencies=leaf(jnp.uint16, n_shared + n_classes, tokens.N_TOKENS),
         bits=leaf(jnp.float32, n_tables, 3),
         shrink=leaf(jnp.float32, n_shared, 2),
@@ -92,7 +92,7 @@ def abstract_class_model(n_latents: int, n_classes: int, n_tables: int, n_quanti
     )
 
 
-def restore(model: ClassModel, points: jax.Array, classes: jax.Array) -> jax.Array:
+def restore(model: EntropyModel, points: jax.Array, classes: jax.Array) -> jax.Array:
     """What points (n, 512), int32 in half steps, stand for, float32 in steps: a little towards zero."""
     n_tables = model.bits.shape[0]
     tables = jnp.minimum(model.tables, n_tables - 1)

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.core.systematic_sampling import draw
+from nvc_jax.core.systematic_sampling import draw_systematic
 from nvc_jax.spectral.class_decision import decide, make_costs
-from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, ClassModel
+from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, EntropyModel
 from nvc_jax.transform.block_layout import Layout
 
 MAX_PROFILES = 256
@@ -27,7 +27,7 @@ Profiles = Mapping[str, jax.Array]
 profile as they are."""
 
 
-def stack_profiles(models: Sequence[ClassModel]) -> dict[str, jax.Array]:
+def stack_profiles(models: Sequence[EntropyModel]) -> dict[str, jax.Array]:
     """Profiles from their class models, whose ``order`` is one."""
     if len(models) == 1:
         return models[0]._asdict()
@@ -41,15 +41,15 @@ def count_profiles(profiles: Profiles) -> int:
     return 1 if tables.ndim == 2 else tables.shape[0]
 
 
-def take_profile(profiles: Profiles, index: jax.Array | int) -> ClassModel:
+def take_profile(profiles: Profiles, index: jax.Array | int) -> EntropyModel:
     """The class model of a profile; while tracing, too."""
     if count_profiles(profiles) == 1:
-        return ClassModel(**profiles)
+        return EntropyModel(**profiles)
     own = {k: leaf if k == _SHARED else jnp.asarray(leaf)[index] for k, leaf in profiles.items()}
-    return ClassModel(**own)
+    return EntropyModel(**own)
 
 
-def number_classes(model: ClassModel, profile: jax.Array, classes: jax.Array) -> jax.Array:
+def number_classes(model: EntropyModel, profile: jax.Array, classes: jax.Array) -> jax.Array:
     """Classes of a profile among those of all profiles, int32: as the refinement knows them."""
     return classes + profile * len(model.tables)
 
@@ -67,7 +67,7 @@ def choose_profile(profiles: Profiles, layout: Layout, values: jax.Array) -> jax
         return jnp.int32(0)
     # Of a volume that is mostly empty, few blocks take nearly all bits.
     loudness = jnp.sum(jnp.minimum(jnp.abs(values[:, 1:]), _LOUD), axis=1)
-    drawn, weights = draw(loudness, layout.present, min(_SAMPLED_BLOCKS, len(values)))
+    drawn, weights = draw_systematic(loudness, layout.present, min(_SAMPLED_BLOCKS, len(values)))
     sample = values[drawn]
 
     def cost(index: jax.Array) -> jax.Array:

@@ -106,7 +106,7 @@ def refinement_features(values: jax.Array, order: jax.Array, grid: Shape3) -> ja
 
     Returns:
         float32 (n, N_FEATURES), on a logarithmic scale: the block's own first values, but for its mean, and
-        its neighbours', with differences of means; zero beyond the faces of the grid.
+        its neighbours', with differences of means; zero beyond the boundaries of the grid.
     """
     means = values[:, :1].reshape(*grid, 1)
     compressed = jnp.arcsinh(values[:, order[: N_OWN - 1]])

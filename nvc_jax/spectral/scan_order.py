@@ -9,18 +9,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nvc_jax.spectral.entropy_model import ClassModel
-from nvc_jax.transform.block_dct import N_LATENTS
+from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.transform.block_dct import N_COEFFICIENTS
 from nvc_jax.transform.block_layout import Layout
 from nvc_jax.transform.partial_blocks import frequencies_by_kind
 
-END_UNIT = 16
+END_OF_BLOCK_UNIT = 16
 """Blocks end after a multiple of so many integers: coarser ends are cheaper to name."""
-N_ENDS = N_LATENTS // END_UNIT + 1
+N_ENDS_OF_BLOCK = N_COEFFICIENTS // END_OF_BLOCK_UNIT + 1
 """Ends that a block may have."""
 
 
-class Places(NamedTuple):
+class ScanOrder(NamedTuple):
     """The order in which the integers of each kind of block are coded, the mean apart.
 
     Attributes:
@@ -34,34 +34,34 @@ class Places(NamedTuple):
     counts: jax.Array
 
 
-def make_places(model: ClassModel, layout: Layout) -> Places:
+def make_scan_order(model: EntropyModel, layout: Layout) -> ScanOrder:
     """Leave out of the model's order what short blocks do not have."""
-    has = frequencies_by_kind(layout.extent)[:, model.order]
+    has = frequencies_by_kind(layout.valid_shape)[:, model.order]
     latents = model.order[jnp.argsort(~has, axis=1, stable=True)]
     kinds = jnp.arange(8)[:, None]
     places = jnp.full((8, model.tables.shape[1]), -1, jnp.int32)
     places = places.at[kinds, latents].set(jnp.arange(latents.shape[1], dtype=jnp.int32)[None])
-    return Places(latents, places, jnp.sum(has, axis=1, dtype=jnp.int32))
+    return ScanOrder(latents, places, jnp.sum(has, axis=1, dtype=jnp.int32))
 
 
-def in_order(places: Places, layout: Layout, integers: jax.Array) -> jax.Array:
+def in_order(places: ScanOrder, layout: Layout, integers: jax.Array) -> jax.Array:
     """Blocks' integers in the order in which they are coded, int32 (n, 511), from (n, 512)."""
     block = jnp.arange(len(integers), dtype=jnp.int32)[:, None]
-    return integers.reshape(-1)[block * N_LATENTS + places.latents[layout.kind]]
+    return integers.reshape(-1)[block * N_COEFFICIENTS + places.latents[layout.kind]]
 
 
-def find_ends(ordered: jax.Array) -> jax.Array:
+def find_end_of_block(ordered: jax.Array) -> jax.Array:
     """Where the last integer of ``in_order`` lies that is not zero, in units rounded up; int32 (n,)."""
     place = jnp.where(ordered != 0, jnp.arange(ordered.shape[1], dtype=jnp.int32)[None], -1)
-    return (jnp.max(place, axis=1) + END_UNIT) // END_UNIT
+    return (jnp.max(place, axis=1) + END_OF_BLOCK_UNIT) // END_OF_BLOCK_UNIT
 
 
-def n_coded(places: Places, layout: Layout, ends: jax.Array) -> jax.Array:
+def n_coded(places: ScanOrder, layout: Layout, ends: jax.Array) -> jax.Array:
     """How many integers but the mean are coded of each block, int32 (n,): none where there is no block."""
-    return jnp.where(layout.present, jnp.minimum(ends * END_UNIT, places.counts[layout.kind]), 0)
+    return jnp.where(layout.present, jnp.minimum(ends * END_OF_BLOCK_UNIT, places.counts[layout.kind]), 0)
 
 
-def from_order(places: Places, layout: Layout, counts: jax.Array, coded: jax.Array) -> jax.Array:
+def from_order(places: ScanOrder, layout: Layout, counts: jax.Array, coded: jax.Array) -> jax.Array:
     """Blocks' integers, int32 (n, 512), from those coded, end to end in the blocks' order; 0 elsewhere."""
     place = places.places[layout.kind]
     is_coded = (place >= 0) & (place < counts[:, None])
@@ -98,13 +98,13 @@ def make_queue(layout: Layout, classes: jax.Array, counts: jax.Array) -> Queue:
     """The queue of blocks of such classes, of which so many integers are coded; int32 (n,) both."""
     order = jnp.argsort(counts == 0, stable=True).astype(jnp.int32)
     keys = (classes << 3 | layout.kind) << 9 | counts
-    return Queue(keys[order], order * (N_LATENTS - 1), jnp.cumsum(counts[order], dtype=jnp.int32))
+    return Queue(keys[order], order * (N_COEFFICIENTS - 1), jnp.cumsum(counts[order], dtype=jnp.int32))
 
 
-def table_at(model: ClassModel, places: Places, key: jax.Array, place: jax.Array) -> jax.Array:
+def table_at(model: EntropyModel, places: ScanOrder, key: jax.Array, place: jax.Array) -> jax.Array:
     """The frequency table at a place of blocks with such keys, int32."""
-    latent = places.latents.reshape(-1)[(key >> 9 & 7) * (N_LATENTS - 1) + place]
-    return model.tables.reshape(-1)[(key >> 12) * N_LATENTS + latent]
+    latent = places.latents.reshape(-1)[(key >> 9 & 7) * (N_COEFFICIENTS - 1) + place]
+    return model.tables.reshape(-1)[(key >> 12) * N_COEFFICIENTS + latent]
 
 
 def count_of(key: jax.Array) -> jax.Array:

@@ -17,8 +17,8 @@ from nvc_jax.spectral.bitstream import (
 )
 from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
 from nvc_jax.transform import lapped_filter
-from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
-from nvc_jax.transform.boundary_emphasis import ALL_FACES
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
+from nvc_jax.transform.boundary_emphasis import ALL_BOUNDARIES
 
 MIN_STEP, MAX_STEP = 2.0**-15, 2.0
 """Limits of the step, relative to the volume's range: integers stay within what the entropy coder takes."""
@@ -28,7 +28,7 @@ MIN_STEP, MAX_STEP = 2.0**-15, 2.0
     jax.tree_util.register_dataclass,
     data_fields=[
         *("words", "used", "n_lanes", "minimum", "maximum", "step"),
-        *("filter_index", "predictor", "profile", "extent", "faces"),
+        *("filter_index", "predictor", "profile", "valid_shape", "boundaries"),
     ],
     meta_fields=["shape", "dtype"],
 )
@@ -45,8 +45,8 @@ class EncodedStream:
         filter_index: int32, of ``transform.FILTERS``.
         predictor: int32, of the block means' predictors.
         profile: int32, of the model's: see ``profiles``.
-        extent: int32 (3,), voxels along z, y, x that were encoded; what lies beyond is arbitrary.
-        faces: int32, those at which the volume meets others: see ``faces``.
+        valid_shape: int32 (3,), voxels along z, y, x that were encoded; what lies beyond is arbitrary.
+        boundaries: int32, those at which the volume meets others: see ``boundaries``.
         shape: (z, y, x) of the volume.
         dtype: name of the volume's dtype.
     """
@@ -60,8 +60,8 @@ class EncodedStream:
     filter_index: jax.Array
     predictor: jax.Array
     profile: jax.Array
-    extent: jax.Array
-    faces: jax.Array
+    valid_shape: jax.Array
+    boundaries: jax.Array
     shape: Shape3
     dtype: str
 
@@ -72,7 +72,7 @@ _HEAD = struct.Struct("<IIBBBB")
 def to_bytes(encoded: EncodedStream) -> bytes:
     """The stream and what is needed to decode it, but for range, step, shape and dtype."""
     used, n_lanes = int(encoded.used), int(encoded.n_lanes)
-    choices = (encoded.filter_index, encoded.predictor, encoded.faces, encoded.profile)
+    choices = (encoded.filter_index, encoded.predictor, encoded.boundaries, encoded.profile)
     head = _HEAD.pack(used, n_lanes, *map(int, choices))
     return head + used_words(encoded.words, used)
 
@@ -84,7 +84,7 @@ def from_bytes(
     minimum: float,
     maximum: float,
     step: float,
-    extent: Shape3 | None = None,
+    valid_shape: Shape3 | None = None,
     *,
     n_profiles: int,
 ) -> EncodedStream:
@@ -93,19 +93,21 @@ def from_bytes(
     Raises:
         ValueError: the payload cannot be of such a volume.
     """
-    n_blocks = math.prod(grid_shape(shape, BLOCK))
+    n_blocks = math.prod(grid_shape(shape, BLOCK_SIZE))
     if len(payload) < _HEAD.size:
         raise ValueError(f"a payload of {len(payload)} bytes lacks its head of {_HEAD.size}")
-    used, n_lanes, filter_index, predictor, faces, profile = _HEAD.unpack_from(payload)
+    used, n_lanes, filter_index, predictor, boundaries, profile = _HEAD.unpack_from(payload)
     is_known = (
-        filter_index < len(lapped_filter.FILTERS) and predictor < len(DC_PREDICTORS) and faces <= ALL_FACES
+        filter_index < len(lapped_filter.FILTERS)
+        and predictor < len(DC_PREDICTORS)
+        and boundaries <= ALL_BOUNDARIES
     )
     if not is_known or profile >= n_profiles:
         raise ValueError(
-            f"a payload's head names filter {filter_index}, predictor {predictor}, faces {faces:#b}, "
+            f"a payload's head names filter {filter_index}, predictor {predictor}, boundaries {boundaries:#b}, "
             f"profile {profile} of {n_profiles}"
         )
-    capacity = stream_capacity(n_blocks, N_LATENTS)
+    capacity = stream_capacity(n_blocks, N_COEFFICIENTS)
     words = read_words(payload, _HEAD.size, used, n_lanes, n_blocks, capacity)
     # NumPy's numbers, not JAX's: each of those is a call of the device.
     numbers: dict[str, Any] = {
@@ -117,7 +119,7 @@ def from_bytes(
         "filter_index": np.int32(filter_index),
         "predictor": np.int32(predictor),
         "profile": np.int32(profile),
-        "faces": np.int32(faces),
-        "extent": np.array(shape if extent is None else extent, np.int32),
+        "boundaries": np.int32(boundaries),
+        "valid_shape": np.array(shape if valid_shape is None else valid_shape, np.int32),
     }
     return EncodedStream(words=jnp.asarray(words), shape=shape, dtype=dtype, **numbers)

@@ -15,9 +15,9 @@ from jax import lax
 from nvc_jax.core.batching import map_rows, varying_like
 from nvc_jax.entropy import frequency_tables
 from nvc_jax.spectral.dependent_quantization import to_half_steps
-from nvc_jax.spectral.entropy_model import ClassModel, bits_per_error
-from nvc_jax.spectral.scan_order import END_UNIT, N_ENDS, Places
-from nvc_jax.transform.block_dct import N_LATENTS
+from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_error
+from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, N_ENDS_OF_BLOCK, ScanOrder
+from nvc_jax.transform.block_dct import N_COEFFICIENTS
 
 _BLOCKS_AT_ONCE = 512
 """On CPUs: enough for the loop's steps to be worth it, and little enough to stay in cache."""
@@ -36,14 +36,14 @@ class _Rates(NamedTuple):
     Attributes:
         integers: int32 (2 · R,), by quantiser and table: of a zero, a one of either sign, and each further
             step, packed, so that they are looked up at once.
-        ends: float32 (K · N_ENDS,), of where a block ends, by class.
+        ends: float32 (K · N_ENDS_OF_BLOCK,), of where a block ends, by class.
     """
 
     integers: jax.Array
     ends: jax.Array
 
 
-def _make_rates(model: ClassModel) -> _Rates:
+def _make_rates(model: EntropyModel) -> _Rates:
     """What a model's tables say, as if magnitudes were geometric."""
     all_bits, n_all = float(frequency_tables.PRECISION), float(1 << frequency_tables.PRECISION)
     frequencies = model.frequencies[: model.n_shared].astype(jnp.float32)
@@ -53,7 +53,7 @@ def _make_rates(model: ClassModel) -> _Rates:
     bits = (all_bits - jnp.log2(frequencies[:, 0]), one, jnp.log2((2 * ones + more) / more))
     parts = [jnp.round(x / unit).astype(jnp.int32) for x, unit in zip(bits, _UNITS, strict=True)]
     packed = parts[0] | parts[1] << 11 | parts[2] << 22
-    ends = all_bits - jnp.log2(model.end_frequencies[:, :N_ENDS].astype(jnp.float32))
+    ends = all_bits - jnp.log2(model.end_frequencies[:, :N_ENDS_OF_BLOCK].astype(jnp.float32))
     return _Rates(packed, ends.reshape(-1))
 
 
@@ -115,21 +115,23 @@ class _Best(NamedTuple):
     state: jax.Array
 
 
-def _find_way(model: ClassModel, places: Places, rates: _Rates, blocks: _Blocks) -> jax.Array:
+def _find_way(model: EntropyModel, places: ScanOrder, rates: _Rates, blocks: _Blocks) -> jax.Array:
     """Points in half steps, int32 (n, 512), in the order in which they are coded."""
     n = len(blocks.classes)
-    n_units = (jnp.max(blocks.counts) + END_UNIT - 1) // END_UNIT
+    n_units = (jnp.max(blocks.counts) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT
     weight = bits_per_error(model)
     # Place by place, and as many as whole units have.
     values = jnp.pad(blocks.values, ((0, 0), (0, 1))).T
 
     def branches_of(unit: jax.Array) -> tuple[_Branches, ...]:
         """Of all latents of a unit: what a loop is given is computed once."""
-        begin = END_UNIT * unit
-        magnitude = jnp.abs(lax.dynamic_slice_in_dim(values, begin, END_UNIT))
-        place = jnp.minimum(begin + jnp.arange(END_UNIT, dtype=jnp.int32), N_LATENTS - 2)[:, None]
-        latent = places.latents.reshape(-1)[blocks.kinds[None] * (N_LATENTS - 1) + place]
-        table = model.tables.reshape(-1)[blocks.classes[None] * N_LATENTS + latent]
+        begin = END_OF_BLOCK_UNIT * unit
+        magnitude = jnp.abs(lax.dynamic_slice_in_dim(values, begin, END_OF_BLOCK_UNIT))
+        place = jnp.minimum(begin + jnp.arange(END_OF_BLOCK_UNIT, dtype=jnp.int32), N_COEFFICIENTS - 2)[
+            :, None
+        ]
+        latent = places.latents.reshape(-1)[blocks.kinds[None] * (N_COEFFICIENTS - 1) + place]
+        table = model.tables.reshape(-1)[blocks.classes[None] * N_COEFFICIENTS + latent]
         return tuple(_branches(magnitude, rates.integers[model.row(table, q)], q, weight) for q in (0, 1))
 
     def forwards(begin: jax.Array, branches: tuple, step: jax.Array, state: tuple) -> tuple:
@@ -144,14 +146,14 @@ def _find_way(model: ClassModel, places: Places, rates: _Rates, blocks: _Blocks)
 
     def forwards_unit(unit: jax.Array, state: tuple) -> tuple:
         costs, best, taken = state
-        step = partial(forwards, END_UNIT * unit, branches_of(unit))
-        costs, taken = lax.fori_loop(0, END_UNIT, step, (costs, taken))
+        step = partial(forwards, END_OF_BLOCK_UNIT * unit, branches_of(unit))
+        costs, taken = lax.fori_loop(0, END_OF_BLOCK_UNIT, step, (costs, taken))
         return costs, _end_here(rates, blocks, best, costs, unit), taken
 
     nothing = jnp.zeros(n, jnp.int32)
-    best = _Best(rates.ends[blocks.classes * N_ENDS], nothing, nothing)
+    best = _Best(rates.ends[blocks.classes * N_ENDS_OF_BLOCK], nothing, nothing)
     costs = [jnp.full(n, 0.0 if state == 0 else _NEVER) for state in range(4)]
-    begin = varying_like(blocks.values, (costs, best, jnp.zeros((N_LATENTS, n), jnp.int32)))
+    begin = varying_like(blocks.values, (costs, best, jnp.zeros((N_COEFFICIENTS, n), jnp.int32)))
     _, best, taken = lax.fori_loop(0, n_units, forwards_unit, begin)
     return _trace_back(values, blocks.counts, best, taken, n_units)
 
@@ -176,8 +178,8 @@ def _end_here(rates: _Rates, blocks: _Blocks, best: _Best, costs: list[jax.Array
     for other in range(1, 4):
         state = jnp.where(costs[other] < cost, other, state)
         cost = jnp.minimum(cost, costs[other])
-    cost = cost + rates.ends[blocks.classes * N_ENDS + unit + 1]
-    better = (END_UNIT * unit < blocks.counts) & (cost < best.cost)
+    cost = cost + rates.ends[blocks.classes * N_ENDS_OF_BLOCK + unit + 1]
+    better = (END_OF_BLOCK_UNIT * unit < blocks.counts) & (cost < best.cost)
     found = _Best(cost, jnp.full_like(best.end, unit + 1), state)
     return jax.tree.map(lambda new, old: jnp.where(better, new, old), found, best)
 
@@ -186,11 +188,11 @@ def _trace_back(
     values: jax.Array, counts: jax.Array, best: _Best, taken: jax.Array, n_units: jax.Array
 ) -> jax.Array:
     """The points along the best ways, int32 (n, 512)."""
-    ends = jnp.minimum(END_UNIT * best.end, counts)
+    ends = jnp.minimum(END_OF_BLOCK_UNIT * best.end, counts)
 
     def step(index: jax.Array, carried: tuple) -> tuple:
         state, points = carried
-        place = END_UNIT * n_units - 1 - index
+        place = END_OF_BLOCK_UNIT * n_units - 1 - index
         state = jnp.where(place + 1 == ends, best.state, state)
         value, packed = (lax.dynamic_index_in_dim(x, place, keepdims=False) for x in (values, taken))
         before, magnitude = _step_back(state, packed, jnp.abs(value))
@@ -199,7 +201,7 @@ def _trace_back(
         return jnp.where(active, before, state), lax.dynamic_update_slice(points, signed[None], (place, 0))
 
     points = varying_like(values, jnp.zeros(values.shape, jnp.int32))
-    return lax.fori_loop(0, END_UNIT * n_units, step, (best.state, points))[1].T
+    return lax.fori_loop(0, END_OF_BLOCK_UNIT * n_units, step, (best.state, points))[1].T
 
 
 def _step_back(state: jax.Array, packed: jax.Array, magnitude: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -213,8 +215,8 @@ def _step_back(state: jax.Array, packed: jax.Array, magnitude: jax.Array) -> tup
 
 
 def quantize(
-    model: ClassModel,
-    places: Places,
+    model: EntropyModel,
+    places: ScanOrder,
     kinds: jax.Array,
     values: jax.Array,
     classes: jax.Array,
@@ -236,10 +238,10 @@ def quantize(
     find = partial(_find_way, model, places, _make_rates(model))
     # Blocks that are long together: a loop runs until the last of its blocks has ended.
     order = jnp.argsort(counts).astype(jnp.int32)
-    ordered = values.reshape(-1)[order[:, None] * N_LATENTS + places.latents[kinds[order]]]
+    ordered = values.reshape(-1)[order[:, None] * N_COEFFICIENTS + places.latents[kinds[order]]]
     blocks = _Blocks(ordered, *(leaf[order] for leaf in (classes, kinds, counts)))
     found = lax.platform_dependent(
         blocks, cpu=lambda blocks: map_rows(find, blocks, _BLOCKS_AT_ONCE), default=find
     )
     row, place = jnp.argsort(order).astype(jnp.int32)[:, None], places.places[kinds]
-    return jnp.where(place >= 0, found.reshape(-1)[row * N_LATENTS + jnp.maximum(place, 0)], 0)
+    return jnp.where(place >= 0, found.reshape(-1)[row * N_COEFFICIENTS + jnp.maximum(place, 0)], 0)

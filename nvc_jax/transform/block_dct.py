@@ -13,8 +13,8 @@ from jax import lax
 
 from nvc_jax.core.shapes import Shape3
 
-BLOCK = 8
-N_LATENTS = BLOCK**3
+BLOCK_SIZE = 8
+N_COEFFICIENTS = BLOCK_SIZE**3
 
 
 def dct_matrix(size: int, half_shift: bool = False) -> np.ndarray:
@@ -28,20 +28,20 @@ def dct_matrix(size: int, half_shift: bool = False) -> np.ndarray:
 
 def to_cells(volume: jax.Array) -> jax.Array:
     """Cells (8, 8, 8, n) of a volume (z, y, x) whose sides are multiples of 8; blocks in z, y, x order."""
-    z, y, x = (side // BLOCK for side in volume.shape)
-    blocks = volume.reshape(z, BLOCK, y, BLOCK, x, BLOCK)
-    return blocks.transpose(1, 3, 5, 0, 2, 4).reshape(BLOCK, BLOCK, BLOCK, z * y * x)
+    z, y, x = (side // BLOCK_SIZE for side in volume.shape)
+    blocks = volume.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, x, BLOCK_SIZE)
+    return blocks.transpose(1, 3, 5, 0, 2, 4).reshape(BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, z * y * x)
 
 
 def from_cells(cells: jax.Array, grid: Shape3) -> jax.Array:
     """The volume of cells: the inverse of ``to_cells``."""
-    blocks = cells.reshape(BLOCK, BLOCK, BLOCK, *grid).transpose(3, 0, 4, 1, 5, 2)
-    return blocks.reshape([side * BLOCK for side in grid])
+    blocks = cells.reshape(BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, *grid).transpose(3, 0, 4, 1, 5, 2)
+    return blocks.reshape([side * BLOCK_SIZE for side in grid])
 
 
 def planes_of(cells: jax.Array, axis: int) -> list[jax.Array]:
     """The eight planes of cells along an axis."""
-    return [lax.index_in_dim(cells, i, axis, keepdims=False) for i in range(BLOCK)]
+    return [lax.index_in_dim(cells, i, axis, keepdims=False) for i in range(BLOCK_SIZE)]
 
 
 def next_block(plane: jax.Array, stride: int) -> jax.Array:

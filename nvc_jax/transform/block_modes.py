@@ -1,6 +1,6 @@
-"""What lies where in a volume of blocks: regions and their modes, and the blocks at its far faces.
+"""What lies where in a volume of blocks: superblocks and their modes, and the blocks at its far boundaries.
 
-A *region* is 2 × 2 × 2 blocks, 16³ voxels. Its *mode* says whether the filter crosses the borders of its
+A *superblock* is 2 × 2 × 2 blocks, 16³ voxels. Its *mode* says whether the filter crosses the borders of its
 blocks, and whether they are eight or one. Sides need not be multiples of 8: the last block along an axis may
 be *short*, and is stretched to 8 voxels of which only as many frequencies exist as it has voxels, so that
 nothing is coded that is not in the volume.
@@ -11,57 +11,57 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.transform.block_dct import BLOCK
+from nvc_jax.transform.block_dct import BLOCK_SIZE
 from nvc_jax.transform.block_layout import block_indices
 from nvc_jax.transform.lapped_filter import FILTERS
 from nvc_jax.transform.plan import Plan
 
 PLAIN, LAPPED, LARGE = range(3)
 N_MODES = 3
-"""Modes of a region: blocks that end at their borders, blocks that the filter joins, one such 16³ block."""
+"""Modes of a superblock: blocks that end at their borders, blocks that the filter joins, one such 16³ block."""
 
-N_WAYS = len(FILTERS) * N_MODES
+N_FILTER_MODES = len(FILTERS) * N_MODES
 """Ways in which a block may be transformed: by filter and mode."""
 
 
-def region_grid(grid: Shape3) -> Shape3:
+def superblock_grid(grid: Shape3) -> Shape3:
     """Regions of a grid of blocks along each axis."""
     return check_shape(tuple(-(-side // 2) for side in grid))
 
 
-def spread(regions: jax.Array, grid: Shape3) -> jax.Array:
-    """Every block's value of its region: (z, y, x) from one value for each region."""
+def expand_to_blocks(superblocks: jax.Array, grid: Shape3) -> jax.Array:
+    """Every block's value of its superblock: (z, y, x) from one value for each superblock."""
     for axis in range(3):
-        regions = jnp.repeat(regions, 2, axis=axis)
-    return lax.slice(regions, (0, 0, 0), grid)
+        superblocks = jnp.repeat(superblocks, 2, axis=axis)
+    return lax.slice(superblocks, (0, 0, 0), grid)
 
 
-def add_up(blocks: jax.Array) -> jax.Array:
-    """Sums over every region of values of blocks (z, y, x)."""
+def sum_over_superblocks(blocks: jax.Array) -> jax.Array:
+    """Sums over every superblock of values of blocks (z, y, x)."""
     padded = jnp.pad(blocks, [(0, side % 2) for side in blocks.shape])
     z, y, x = (side // 2 for side in padded.shape)
     return jnp.sum(padded.reshape(z, 2, y, 2, x, 2), axis=(1, 3, 5))
 
 
-def is_whole(grid: Shape3, extent: jax.Array) -> jax.Array:
-    """Whether each region has all of its 16³ voxels: only then may it be large."""
-    whole = jnp.ones(region_grid(grid), bool)
-    for axis, index in enumerate(block_indices(region_grid(grid))):
-        whole &= (index + 1) * 2 * BLOCK <= extent[axis]
+def is_whole(grid: Shape3, valid_shape: jax.Array) -> jax.Array:
+    """Whether each superblock has all of its 16³ voxels: only then may it be large."""
+    whole = jnp.ones(superblock_grid(grid), bool)
+    for axis, index in enumerate(block_indices(superblock_grid(grid))):
+        whole &= (index + 1) * 2 * BLOCK_SIZE <= valid_shape[axis]
     return whole
 
 
-def make_plan(modes: jax.Array, grid: Shape3, extent: jax.Array) -> Plan:
-    """How the transform treats each block, from the modes of the regions, int32 (z, y, x)."""
-    large = spread((modes == LARGE) & is_whole(grid, extent), grid)
-    lapped = spread(modes != PLAIN, grid)
+def make_plan(modes: jax.Array, grid: Shape3, valid_shape: jax.Array) -> Plan:
+    """How the transform treats each block, from the modes of the superblocks, int32 (z, y, x)."""
+    large = expand_to_blocks((modes == LARGE) & is_whole(grid, valid_shape), grid)
+    lapped = expand_to_blocks(modes != PLAIN, grid)
     by_axis = []
     for axis, index in enumerate(block_indices(grid)):
         odd = index % 2 == 1
         first, second = large & ~odd, large & odd
         # No filter across the border of a short block: it would have more latents than voxels. Nor between
         # sizes: what the filter did inside the small one is not there in the large.
-        next_is_full = (index + 2) * BLOCK <= extent[axis]
+        next_is_full = (index + 2) * BLOCK_SIZE <= valid_shape[axis]
         alike = lapped & jnp.roll(lapped, -1, axis) & (large == jnp.roll(large, -1, axis))
         crossed = alike & next_is_full & ~first
         before = jnp.roll(crossed, 1, axis)
@@ -71,11 +71,11 @@ def make_plan(modes: jax.Array, grid: Shape3, extent: jax.Array) -> Plan:
     return Plan(*(jnp.stack(leaves) for leaves in zip(*by_axis, strict=True)))
 
 
-def uniform_plan(mode: jax.Array | int, grid: Shape3, extent: jax.Array) -> Plan:
-    """The plan in which every region has the same mode."""
-    return make_plan(jnp.full(region_grid(grid), mode, jnp.int32), grid, extent)
+def uniform_plan(mode: jax.Array | int, grid: Shape3, valid_shape: jax.Array) -> Plan:
+    """The plan in which every superblock has the same mode."""
+    return make_plan(jnp.full(superblock_grid(grid), mode, jnp.int32), grid, valid_shape)
 
 
 def ways(filter_index: jax.Array, modes: jax.Array) -> jax.Array:
-    """In which of N_WAYS each block is transformed, int32, from the volume's filter and the block's mode."""
+    """In which of N_FILTER_MODES each block is transformed, int32, from the volume's filter and the block's mode."""
     return filter_index * N_MODES + modes

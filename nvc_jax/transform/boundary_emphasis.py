@@ -1,6 +1,6 @@
 """Faces at which chunks meet: pre-emphasis across them, so that no seam is seen where each chunk ends.
 
-Chunks decode by themselves. The lapped filter stops at their faces, and errors on both sides know nothing of
+Chunks decode by themselves. The lapped filter stops at their boundaries, and errors on both sides know nothing of
 each other, which shows as a plane in smooth data. So before the transform the four voxels next to such a face
 are *emphasized* along the axis across it, and after its inverse *de-emphasized*, errors with them: an error
 next to a face weighs four times what it does elsewhere, one behind it twice. The mean of the four stays what
@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.transform.block_dct import BLOCK, N_LATENTS, dct_matrix, map_layers
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix, map_layers
 
-ALL_FACES = 0b111111
+ALL_BOUNDARIES = 0b111111
 _REACH = 4
 _WEIGHTS = (4, 2, 1, 1, 1, 1, 1, 1)
 """What a squared error of each voxel weighs, by its distance from the face."""
@@ -33,41 +33,41 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mix = np.eye(_REACH)
     mix[1:, 1:] = _MIX
     emphasis = dct_matrix(_REACH).T @ mix @ dct_matrix(_REACH)
-    synthesis = dct_matrix(BLOCK).T
+    synthesis = dct_matrix(BLOCK_SIZE).T
     synthesis[:_REACH] = np.linalg.inv(emphasis) @ synthesis[:_REACH]
     weights = np.sqrt(np.array(_WEIGHTS) @ synthesis**2)
     return emphasis.astype(np.float32), np.linalg.inv(emphasis).astype(np.float32), weights.astype(np.float32)
 
 
-def _has(faces: jax.Array, axis: int, end: int) -> jax.Array:
-    return faces >> (2 * axis + end) & 1 == 1
+def _has(boundaries: jax.Array, axis: int, end: int) -> jax.Array:
+    return boundaries >> (2 * axis + end) & 1 == 1
 
 
-def _map_faces(volume: jax.Array, faces: jax.Array, matrix: np.ndarray) -> jax.Array:
+def _map_faces(volume: jax.Array, boundaries: jax.Array, matrix: np.ndarray) -> jax.Array:
     for axis, side in enumerate(volume.shape):
         for end, across in enumerate((matrix, matrix[::-1, ::-1])):
             # Not a branch: one that leaves all as it is would copy the volume.
-            chosen = jnp.where(_has(faces, axis, end), across, np.eye(_REACH, dtype=np.float32))
+            chosen = jnp.where(_has(boundaries, axis, end), across, np.eye(_REACH, dtype=np.float32))
             volume = map_layers(volume, chosen, end * (side - _REACH), axis)
     return volume
 
 
-def emphasize(volume: jax.Array, faces: jax.Array) -> jax.Array:
-    """Emphasize what lies next to ``faces``, int32, of a float32 volume (z, y, x) of whole blocks."""
-    return _map_faces(volume, faces, _tables()[0])
+def emphasize(volume: jax.Array, boundaries: jax.Array) -> jax.Array:
+    """Emphasize what lies next to ``boundaries``, int32, of a float32 volume (z, y, x) of whole blocks."""
+    return _map_faces(volume, boundaries, _tables()[0])
 
 
-def deemphasize(volume: jax.Array, faces: jax.Array) -> jax.Array:
+def deemphasize(volume: jax.Array, boundaries: jax.Array) -> jax.Array:
     """The inverse of ``emphasize``."""
-    return _map_faces(volume, faces, _tables()[1])
+    return _map_faces(volume, boundaries, _tables()[1])
 
 
-def face_weights(grid: Shape3, faces: jax.Array) -> jax.Array:
-    """What an error of 1 in each latent but the mean weighs in a volume with such faces: float32 (n, 512)."""
+def boundary_weights(grid: Shape3, boundaries: jax.Array) -> jax.Array:
+    """What an error of 1 in each latent but the mean weighs in a volume with such boundaries: float32 (n, 512)."""
     along = []
     for axis, length in enumerate(grid):
         index = jnp.arange(length)
-        at_face = [_has(faces, axis, end) & (index == end * (length - 1)) for end in range(2)]
+        at_face = [_has(boundaries, axis, end) & (index == end * (length - 1)) for end in range(2)]
         weights = [jnp.where(at[:, None], _tables()[2][None], jnp.float32(1)) for at in at_face]
         along.append(weights[0] * weights[1])
-    return jnp.einsum("ai,bj,ck->abcijk", *along).reshape(-1, N_LATENTS)
+    return jnp.einsum("ai,bj,ck->abcijk", *along).reshape(-1, N_COEFFICIENTS)

@@ -3,7 +3,7 @@
 The filter takes the place of the paper's overlapping margins (section 2.3) at no redundancy: four voxels on
 either side of a border are mixed before blocks are cut and unmixed after they are assembled, so that a
 block's basis functions reach into its neighbours and fade out (Tran, Liang and Tu, 2003). Blocks are 8³;
-where a region of 2 × 2 × 2 blocks is *large*, it is one block of 16³: a butterfly folds its halves, the DCT
+where a superblock of 2 × 2 × 2 blocks is *large*, it is one block of 16³: a butterfly folds its halves, the DCT
 of the first half are its even frequencies, a DCT-IV of the second its odd ones. So a large block has eight
 cells of 512 latents that look like those of 8³ blocks.
 """
@@ -17,8 +17,8 @@ from jax import lax
 
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.transform.block_dct import (
-    BLOCK,
-    N_LATENTS,
+    BLOCK_SIZE,
+    N_COEFFICIENTS,
     dct_matrix,
     from_cells,
     multiply,
@@ -44,7 +44,7 @@ def _fold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
         difference = (previous_block(planes[i], stride) - planes[7 - i]) * root
         return jnp.where(first, total, jnp.where(second, difference, planes[i]))
 
-    return jnp.stack([folded(i) for i in range(BLOCK)], axis=axis)
+    return jnp.stack([folded(i) for i in range(BLOCK_SIZE)], axis=axis)
 
 
 def _unfold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
@@ -57,7 +57,7 @@ def _unfold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
         far = (previous_block(planes[7 - i], stride) - planes[7 - i]) * root
         return jnp.where(first, near, jnp.where(second, far, planes[i]))
 
-    return jnp.stack([unfolded(i) for i in range(BLOCK)], axis=axis)
+    return jnp.stack([unfolded(i) for i in range(BLOCK_SIZE)], axis=axis)
 
 
 def _mix_means(cells: jax.Array, plan: Plan, strides: tuple[int, int, int]) -> jax.Array:
@@ -93,7 +93,7 @@ def mean_norms(plan: Plan, filter_index: jax.Array) -> jax.Array:
 
 def _cosines(cells: jax.Array, axis: int, plan: Plan, stride: int, *, inverse: bool) -> jax.Array:
     """Blocks' DCT along an axis; of large ones that of their folded halves."""
-    even, odd = (jnp.asarray(dct_matrix(BLOCK, half), jnp.float32) for half in (False, True))
+    even, odd = (jnp.asarray(dct_matrix(BLOCK_SIZE, half), jnp.float32) for half in (False, True))
     even, odd = (even.T, odd.T) if inverse else (even, odd)
 
     def mixed(cells: jax.Array) -> jax.Array:
@@ -132,7 +132,7 @@ def _synthesize_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> j
 def _map_slabs(
     function: Callable[[jax.Array, Plan], jax.Array], items: jax.Array, plan: Plan, layer: int, at_once: int
 ) -> jax.Array:
-    """Map slabs of whole layers of regions, so that what lies between stays in cache.
+    """Map slabs of whole layers of superblocks, so that what lies between stays in cache.
 
     Args:
         function: takes a slab of ``items`` and its plan; returns an array whose first axis goes with that of
@@ -179,7 +179,7 @@ def map_latents(
         return function(_analyse_slab(to_cells(slab), plan, filter_index))
 
     volume = filter_depth(volume, plan, filter_tables()[0], filter_index)
-    return _map_slabs(one, volume, plan, BLOCK, _ANALYSED_AT_ONCE)
+    return _map_slabs(one, volume, plan, BLOCK_SIZE, _ANALYSED_AT_ONCE)
 
 
 def forward(volume: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
@@ -194,14 +194,14 @@ def forward(volume: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array
         float32 (blocks, 512); frequencies in z, y, x order, blocks in z, y, x order. They are scaled so that
         an error of 1 in any latent adds 1 to the volume's squared error, near enough.
     """
-    return map_latents(lambda cells: cells.reshape(N_LATENTS, -1).T, volume, plan, filter_index)
+    return map_latents(lambda cells: cells.reshape(N_COEFFICIENTS, -1).T, volume, plan, filter_index)
 
 
 def inverse(latents: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
     """The volume of ``forward``'s latents: float32 (z, y, x), sides multiples of 8."""
 
     def one(slab: jax.Array, plan: Plan) -> jax.Array:
-        cells = _synthesize_slab(slab.T.reshape(BLOCK, BLOCK, BLOCK, -1), plan, filter_index)
+        cells = _synthesize_slab(slab.T.reshape(BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, -1), plan, filter_index)
         return from_cells(cells, check_shape(plan.crossed.shape[1:]))
 
     volume = _map_slabs(one, latents, plan, math.prod(plan.crossed.shape[2:]), _SYNTHESIZED_AT_ONCE)

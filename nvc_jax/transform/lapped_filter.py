@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from nvc_jax.transform.block_dct import (
-    BLOCK,
+    BLOCK_SIZE,
     dct_matrix,
     multiply,
     next_block,
@@ -44,19 +44,19 @@ def _norms(inverse: np.ndarray) -> np.ndarray:
     Rows: 4·(0 for a block, 1 and 2 for the first and second half of a large one), + 2 where the filter
     crosses the border before it, + 1 where it crosses the one after.
     """
-    rows = np.zeros((3, 4, BLOCK))
+    rows = np.zeros((3, 4, BLOCK_SIZE))
     for crossing in range(4):
-        for size in (BLOCK, 2 * BLOCK):
+        for size in (BLOCK_SIZE, 2 * BLOCK_SIZE):
             undo = np.eye(3 * size)
             for border, crosses in ((size, crossing & 2), (2 * size, crossing & 1)):
                 if crosses:
                     undo[border - 4 : border + 4, border - 4 : border + 4] = border_matrix(inverse)
             norms = np.linalg.norm(undo[:, size : 2 * size] @ dct_matrix(size).T, axis=0)
-            if size == BLOCK:
+            if size == BLOCK_SIZE:
                 rows[0, crossing] = norms
             else:
                 rows[1:, crossing] = norms[0::2], norms[1::2]
-    return rows.reshape(12, BLOCK)
+    return rows.reshape(12, BLOCK_SIZE)
 
 
 @functools.cache
@@ -95,9 +95,9 @@ def filter_depth(volume: jax.Array, plan: Plan, changes: np.ndarray, filter_inde
     change = jnp.asarray(changes)[filter_index]
 
     def filtered(volume: jax.Array) -> jax.Array:
-        layers = volume.reshape(-1, BLOCK, volume.shape[1] * volume.shape[2])
-        crossed = jnp.repeat(jnp.repeat(plan.crossed[0], BLOCK, axis=1), BLOCK, axis=2)
-        planes = [layers[:, i].reshape(-1) for i in range(BLOCK)]
+        layers = volume.reshape(-1, BLOCK_SIZE, volume.shape[1] * volume.shape[2])
+        crossed = jnp.repeat(jnp.repeat(plan.crossed[0], BLOCK_SIZE, axis=1), BLOCK_SIZE, axis=2)
+        planes = [layers[:, i].reshape(-1) for i in range(BLOCK_SIZE)]
         planes = _filter(planes, crossed.reshape(-1), change, layers.shape[2])
         return jnp.stack([plane.reshape(len(layers), -1) for plane in planes], axis=1).reshape(volume.shape)
 

@@ -14,7 +14,7 @@ from nvc_jax.entropy import tokens as tokens_module
 from nvc_jax.spectral import scan_order
 from nvc_jax.spectral.class_decision import decide, make_costs
 from nvc_jax.spectral.config import SpectralConfig
-from nvc_jax.spectral.entropy_model import ClassModel
+from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.profiles import Profiles, stack_profiles, take_profile
 from nvc_jax.spectral.training.samples import STEPS, loudness_of, round_latents, sample_latents, split_by_rate
 from nvc_jax.spectral.training.symbol_counts import count_volumes, observe_blocks
@@ -139,17 +139,17 @@ def fit_profiles(
 
 def _fit_profile(
     values: np.ndarray, integers: np.ndarray, order: np.ndarray, config: SpectralConfig
-) -> ClassModel:
+) -> EntropyModel:
     """A profile's classes and tables from latents in steps, (n, 512), and what they are rounded to."""
     model = _fit_latents(integers, order, config)
     for _ in range(_N_ROUNDS - 1):
-        # Count the integers that the encoder would choose.
+        # Count the integers that the encoder would choose_modes.
         integers = np.array(_decide(model, jnp.asarray(values))[0])
         model = _fit_latents(integers, order, config)
     return _fit_quantizers(model, values)
 
 
-def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig) -> ClassModel:
+def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig) -> EntropyModel:
     """Classes and their tables from blocks of integers (n, 512), whose means are set to 0."""
     integers[:, 0] = 0  # means are coded as differences: _fit_to_volumes
     chosen = _fit_classes(integers, config.n_classes)
@@ -167,7 +167,7 @@ def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig
     def unfitted(n_rows: int) -> jax.Array:
         return jnp.ones((n_rows, tokens_module.N_TOKENS), jnp.uint16)
 
-    return ClassModel(
+    return EntropyModel(
         frequencies=unfitted(n_shared + config.n_classes),
         bits=jnp.asarray(_bits(p_there, decay)),
         shrink=jnp.zeros((n_shared, 2), jnp.float32),
@@ -180,7 +180,7 @@ def _fit_latents(integers: np.ndarray, order: np.ndarray, config: SpectralConfig
     )
 
 
-def _fit_quantizers(model: ClassModel, values: np.ndarray) -> ClassModel:
+def _fit_quantizers(model: EntropyModel, values: np.ndarray) -> EntropyModel:
     """The tables that latents share by quantiser, and where the mean of what each integer stands for lies."""
     n_quantizers, n_shared = model.n_quantizers, model.n_shared
     zero, _, further = np.moveaxis(np.asarray(model.bits, np.float64), -1, 0)
@@ -215,7 +215,7 @@ def _fit_to_volumes(profiles: Profiles, volumes: list[np.ndarray]) -> dict[str, 
     return stack_profiles([_take_counts(take_profile(profiles, i), of) for i, of in enumerate(counts)])
 
 
-def _take_counts(model: ClassModel, counts: list[np.ndarray]) -> ClassModel:
+def _take_counts(model: EntropyModel, counts: list[np.ndarray]) -> EntropyModel:
     """A profile with frequencies by how often the encoder named what."""
     n_classes, n_tables = len(model.tables), model.n_shared
     tokens, ends, modes, transitions = counts
@@ -233,7 +233,7 @@ def _take_counts(model: ClassModel, counts: list[np.ndarray]) -> ClassModel:
 
     return model._replace(
         frequencies=frozen(_with_escapes(tokens)),
-        end_frequencies=frozen(_leaning(ends, 20, scan_order.N_ENDS)),
+        end_frequencies=frozen(_leaning(ends, 20, scan_order.N_ENDS_OF_BLOCK)),
         mode_frequencies=frozen(_leaning(modes, 5, block_modes.N_MODES)),
         class_frequencies=frozen(transitions),
         class_bits=jnp.asarray(-_KNOWN_FROM_NEIGHBOURS * np.log2(prior), jnp.float32),

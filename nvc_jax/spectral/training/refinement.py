@@ -27,7 +27,7 @@ from nvc_jax.spectral.refinement import (
 from nvc_jax.spectral.training.entropy_model import fit_profiles
 from nvc_jax.spectral.training.samples import step_at
 from nvc_jax.transform import block_modes
-from nvc_jax.transform.block_dct import BLOCK
+from nvc_jax.transform.block_dct import BLOCK_SIZE
 
 _CUBE_SIDE = 64
 _ALIGNMENT = 16
@@ -85,7 +85,7 @@ def observe(
     """Encode and decode a volume, but for the coding; arguments as those of ``spectral.encode``."""
     unit = encoder.centre(volume, minimum, maximum)
     found = encoder.analyse(profiles, unit, step, jnp.array(volume.shape, jnp.int32), jnp.int32(0))
-    grid = grid_shape(check_shape(unit.shape), BLOCK)
+    grid = grid_shape(check_shape(unit.shape), BLOCK_SIZE)
     values = decoder.dequantize(found.model, found.symbols, grid, found.predictor)
     ways = block_modes.ways(found.filter_index, found.symbols.modes)
     classes = number_classes(found.model, found.profile, found.symbols.classes)
@@ -125,7 +125,7 @@ def _collect(
     augment: bool,
     rng: np.random.Generator,
 ) -> list[_Examples]:
-    """Examples of every volume at steps spread over ``sampling.STEPS``, on the host."""
+    """Examples of every volume at steps expand_to_blocks over ``sampling.STEPS``, on the host."""
     coarser = plain_steps(take_profile(profiles, 0))
     collected = []
     for volume in volumes:
@@ -135,7 +135,7 @@ def _collect(
             step = step_at((i + rng.random()) / cubes_per_volume)
             cube = _random_cube(volume, augment, rng)
             observed = observe(profiles, jnp.asarray(cube), *limits, jnp.float32(step * coarser))
-            grid = grid_shape(check_shape(cube.shape), BLOCK)
+            grid = grid_shape(check_shape(cube.shape), BLOCK_SIZE)
             parts.append(jax.device_get(_examples(observed, profiles, grid)))
         collected.append(jax.tree.map(lambda *x: np.concatenate(x), *parts))
     return collected
@@ -212,7 +212,7 @@ def fit_refinement(
         n_steps = min(_MOST_STEPS, math.ceil(_MOST_EPOCHS * n / _BATCH_SIZE))
     n_classes, n_latents = profiles["tables"].shape[-2:]
     n_classes *= count_profiles(profiles)
-    params = init_refinement(n_latents, n_classes, block_modes.N_WAYS, key=jax.random.key(seed))
+    params = init_refinement(n_latents, n_classes, block_modes.N_FILTER_MODES, key=jax.random.key(seed))
     schedule = optax.warmup_cosine_decay_schedule(0.0, _PEAK_RATE, min(100, n_steps // 10), n_steps)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-3))
     network, state = params["network"], optimizer.init(params["network"])

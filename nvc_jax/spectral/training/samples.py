@@ -11,7 +11,7 @@ from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.spectral.class_decision import round_above
 from nvc_jax.spectral.training.symbol_counts import centred
 from nvc_jax.transform import block_modes, lapped, lapped_filter, partial_blocks
-from nvc_jax.transform.block_dct import BLOCK
+from nvc_jax.transform.block_dct import BLOCK_SIZE
 
 STEPS = (0.0015, 0.4)
 """Smallest and largest step, of one quantiser, of the blocks that the model is fitted on."""
@@ -30,11 +30,11 @@ def step_at(share: float | np.ndarray) -> Any:
 
 
 @jax.jit
-def _latents(unit: jax.Array, extent: jax.Array, filter_index: jax.Array, mode: jax.Array) -> jax.Array:
-    """Latents of a volume, all of whose regions have one mode."""
-    grid = grid_shape(check_shape(unit.shape), BLOCK)
-    plan = block_modes.uniform_plan(mode, grid, extent)
-    return lapped.forward(partial_blocks.stretch(unit, extent), plan, filter_index)
+def _latents(unit: jax.Array, valid_shape: jax.Array, filter_index: jax.Array, mode: jax.Array) -> jax.Array:
+    """Latents of a volume, all of whose superblocks have one mode."""
+    grid = grid_shape(check_shape(unit.shape), BLOCK_SIZE)
+    plan = block_modes.uniform_plan(mode, grid, valid_shape)
+    return lapped.forward(partial_blocks.stretch(unit, valid_shape), plan, filter_index)
 
 
 def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, seed: int) -> list[np.ndarray]:
@@ -46,10 +46,10 @@ def sample_latents(volumes: Iterable[np.ndarray], blocks_per_volume: int, *, see
     rng = np.random.default_rng(seed)
     portions = []
     for volume in volumes:
-        unit, extent = centred(volume)
+        unit, valid_shape = centred(volume)
         ways = [(index, block_modes.LAPPED) for index in range(len(lapped_filter.FILTERS))]
         for index, mode in [*ways, (lapped_filter.FILTERS.index("half"), block_modes.LARGE)]:
-            latents = np.asarray(_latents(unit, extent, jnp.int32(index), jnp.int32(mode)))
+            latents = np.asarray(_latents(unit, valid_shape, jnp.int32(index), jnp.int32(mode)))
             chosen = rng.permutation(len(latents))[:blocks_per_volume]
             shares = (np.arange(_N_PORTIONS) + rng.random(_N_PORTIONS)) / _N_PORTIONS
             steps = step_at(shares).astype(np.float32)

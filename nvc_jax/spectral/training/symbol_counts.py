@@ -10,10 +10,10 @@ from nvc_jax.core.normalization import finite_range
 from nvc_jax.entropy import tokens
 from nvc_jax.spectral import dependent_quantization, encoder, scan_order
 from nvc_jax.spectral.class_decision import decide, make_costs
-from nvc_jax.spectral.entropy_model import ClassModel, plain_steps
+from nvc_jax.spectral.entropy_model import EntropyModel, plain_steps
 from nvc_jax.spectral.profiles import Profiles, count_profiles, take_profile
 from nvc_jax.transform import block_layout
-from nvc_jax.transform.block_dct import BLOCK, N_LATENTS
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
 
 _BLOCKS_AT_ONCE = 4096
 _N_STEPS = 12
@@ -23,7 +23,7 @@ _centre = jax.jit(lambda volume: encoder.centre(volume, *finite_range(volume)))
 
 
 def centred(volume: np.ndarray) -> tuple[jax.Array, jax.Array]:
-    """A volume as ``spectral`` transforms it, and its extent."""
+    """A volume as ``spectral`` transforms it, and its valid_shape."""
     return _centre(jnp.asarray(volume)), jnp.array(volume.shape, jnp.int32)
 
 
@@ -31,7 +31,7 @@ class ObservedBlocks(NamedTuple):
     """Latents of sampled blocks that are coded, the means left out; flat arrays.
 
     Attributes:
-        rows: int (m,), of ``ClassModel.shrink``.
+        rows: int (m,), of ``EntropyModel.shrink``.
         integers: int (m,), their magnitudes.
         excess: float (m,), by how many steps their points are larger than they are.
     """
@@ -42,17 +42,19 @@ class ObservedBlocks(NamedTuple):
 
 
 @jax.jit
-def _observe(model: ClassModel, values: jax.Array) -> tuple[jax.Array, ...]:
+def _observe(model: EntropyModel, values: jax.Array) -> tuple[jax.Array, ...]:
     """Of blocks in steps of one quantiser: rows, magnitudes, excess, and whether a latent is coded."""
     n = len(values)
-    layout = block_layout.make_layout((n, 1, 1), jnp.array([BLOCK * n, BLOCK, BLOCK], jnp.int32))
+    layout = block_layout.make_layout(
+        (n, 1, 1), jnp.array([BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE], jnp.int32)
+    )
     integers, classes, _ = decide(make_costs(model), values)
     values = values / plain_steps(model)
     points = encoder.quantize(model, layout, values, integers, classes).at[:, 0].set(0)
-    places = scan_order.make_places(model, layout)
+    places = scan_order.make_scan_order(model, layout)
     ordered = scan_order.in_order(places, layout, points)
-    ends = scan_order.n_coded(places, layout, scan_order.find_ends(ordered))[:, None]
-    coded = jnp.arange(N_LATENTS - 1)[None] < ends
+    ends = scan_order.n_coded(places, layout, scan_order.find_end_of_block(ordered))[:, None]
+    coded = jnp.arange(N_COEFFICIENTS - 1)[None] < ends
     found = dependent_quantization.from_half_steps(ordered)
     chosen = dependent_quantization.quantizers_of(found, model.n_quantizers)
     rows = model.row(model.tables[classes][:, model.order], chosen)
@@ -60,7 +62,7 @@ def _observe(model: ClassModel, values: jax.Array) -> tuple[jax.Array, ...]:
     return rows, jnp.abs(found), excess, coded
 
 
-def observe_blocks(model: ClassModel, values: np.ndarray) -> ObservedBlocks:
+def observe_blocks(model: EntropyModel, values: np.ndarray) -> ObservedBlocks:
     """What the encoder makes of the latents of blocks, float32 (n, 512), in steps of one quantiser."""
     parts = []
     for start in range(0, len(values), _BLOCKS_AT_ONCE):
@@ -82,15 +84,15 @@ class Counts(NamedTuple):
 
 @jax.jit
 def _count(
-    profiles: Profiles, unit: jax.Array, extent: jax.Array, step: jax.Array
+    profiles: Profiles, unit: jax.Array, valid_shape: jax.Array, step: jax.Array
 ) -> tuple[jax.Array, Counts]:
     """Count what the encoder does with a volume: the profile that it chooses, and how often it names what."""
-    found = encoder.analyse(profiles, unit, step, extent, jnp.int32(0))
+    found = encoder.analyse(profiles, unit, step, valid_shape, jnp.int32(0))
     model, layout, (points, classes, modes) = found.model, found.layout, found.symbols
-    places = scan_order.make_places(model, layout)
+    places = scan_order.make_scan_order(model, layout)
     ordered = dependent_quantization.from_half_steps(scan_order.in_order(places, layout, points))
-    ends = scan_order.find_ends(ordered)
-    place = jnp.arange(N_LATENTS - 1)[None]
+    ends = scan_order.find_end_of_block(ordered)
+    place = jnp.arange(N_COEFFICIENTS - 1)[None]
     coded = layout.present[:, None] & (place < scan_order.n_coded(places, layout, ends)[:, None])
     tables = model.tables[classes[:, None], places.latents[layout.kind]]
     tables = model.row(tables, dependent_quantization.quantizers_of(ordered, model.n_quantizers))
@@ -125,9 +127,9 @@ def count_volumes(
         for _ in range(count_profiles(profiles))
     ]
     for volume in volumes:
-        unit, extent = centred(volume)
+        unit, valid_shape = centred(volume)
         for step in plain_steps(model) * np.geomspace(*steps, _N_STEPS):
-            profile, counts = _count(profiles, unit, extent, jnp.float32(step))
+            profile, counts = _count(profiles, unit, valid_shape, jnp.float32(step))
             weight = 1e4 / float(jnp.sum(counts.end_frequencies))  # volumes count alike, whatever their size
             for total, count in zip(totals[int(profile)], counts, strict=True):
                 total += weight * np.asarray(count, np.float64)
