@@ -31,7 +31,7 @@ from nvc_jax.spectral.class_decision import Costs, make_costs
 from nvc_jax.transform import block_modes
 
 SIDE = 96
-GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
+GOLDEN = Path(__file__).parent.parent / "tests" / "format" / "golden"
 PARTS = (
     "block DCT, Zstandard",
     "8³ DCT, classes and rANS",

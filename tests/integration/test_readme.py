@@ -14,7 +14,7 @@ from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.models.checkpoints import shipped_models
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 RESULTS = ROOT / "benchmarks" / "results"
 # .ci/run runs these two as they stand, in fresh environments.

@@ -1,6 +1,6 @@
-"""Makes the containers in ``tests/golden``, once for each version of the format; existing ones stay.
+"""Makes the containers in ``tests/format/golden``, once for each version of the format; existing ones stay.
 
-python tests/make_golden.py
+python tests/format/make_golden.py
 """
 
 import shutil

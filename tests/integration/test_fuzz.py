@@ -1,12 +1,12 @@
-import fuzz_payloads
+from fuzz import payloads
 
 
 def test_damaged_payloads_are_refused_or_decode() -> None:
-    outcome = fuzz_payloads.fuzz_payloads(800, seed=1)
+    outcome = payloads.fuzz_payloads(800, seed=1)
     assert sum(outcome.values()) == 800
     assert outcome["refused"] > 200
 
 
 def test_damaged_objects_are_refused() -> None:
-    outcome = fuzz_payloads.fuzz_stores(300, seed=1)
+    outcome = payloads.fuzz_stores(300, seed=1)
     assert outcome["refused"] > 280

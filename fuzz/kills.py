@@ -1,6 +1,6 @@
 """Kills compressing processes at random moments, resumes them, and compares with one that was let run.
 
-python tests/fuzz_kills.py [COUNT]
+python fuzz/kills.py [COUNT]
 """
 
 import os

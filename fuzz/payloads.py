@@ -1,6 +1,6 @@
 """Damages payloads and stores in many ways: each must be refused, or decode to an array of the right kind.
 
-python tests/fuzz_payloads.py [COUNT [SEED]]
+python fuzz/payloads.py [COUNT [SEED]]
 
 A payload whose checksum an attacker made anew may decode to other values, but to nothing worse. A stored
 object, whose checksum is checked, must be refused unless it is what it was.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nvc_jax.core.systematic_sampling import draw_systematic
 
-draw = jax.jit(systematic_sampling.draw, static_argnums=2)
+draw = jax.jit(draw_systematic, static_argnums=2)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 20))

@@ -12,8 +12,8 @@ from nvc_jax.autoencoder.networks import bind, init_params
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.models.registry import abstract_params, config_from_dict
 
-REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
-GOLDEN = Path(__file__).parent / "golden" / "published_zero_margin.npz"
+REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
+GOLDEN = Path(__file__).parents[1] / "format" / "golden" / "published_zero_margin.npz"
 CONFIGS = {**VARIANTS, "convolutional": ConvolutionalConfig(margin=2)}
 
 
