@@ -13,17 +13,9 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+from nvc_jax.core.shapes import Shape3, check_geometry, check_shape, grid_shape
 
 MODES = ("crop", "blend")
-
-
-def check_geometry(block_size: int, margin: int) -> None:
-    """Raise ``ValueError`` unless ``block_size`` ≥ 1 and 0 ≤ ``margin`` ≤ ``block_size``."""
-    if block_size < 1:
-        raise ValueError(f"`block_size` (={block_size}) must be at least 1")
-    if not 0 <= margin <= block_size:
-        raise ValueError(f"`margin` (={margin}) must lie between 0 and `block_size` (={block_size})")
 
 
 def check_mode(mode: str) -> None:

@@ -1,14 +1,28 @@
-"""A model's configuration."""
+"""The interface of a model: what the rest of the package asks of any kind of model.
 
+A kind of model is a folder of its own with a configuration (``ModelConfig``), the operations below (``Model``)
+and a training configuration (``training.config.TrainingConfig``). It becomes known by one line in
+``models.registry``.
+"""
+
+import abc
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from nvc_jax.autoencoder.blocks import check_geometry
+import jax
+import numpy as np
+import tensorstore as ts
+from jax.typing import ArrayLike
+
+from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
+from nvc_jax.core.encoded_volume import EncodedVolume
+from nvc_jax.core.parameters import Params
+from nvc_jax.core.shapes import Shape3, check_geometry
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """What every block autoencoder has.
+    """Configuration of a model: plain data, JSON both ways, hashable.
 
     Attributes:
         block_size: side of a block's core in voxels.
@@ -33,5 +47,95 @@ class ModelConfig:
         return self.block_size + 2 * self.margin
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready description that ``config_from_dict`` reads back."""
+        """Describe the configuration, JSON-ready, for ``models.registry.config_from_dict`` to read back."""
         return {"architecture": self.architecture, **dataclasses.asdict(self)}
+
+    @classmethod
+    def stored_defaults(cls) -> dict[str, Any]:
+        """Fields that a stored description may lack, because earlier versions did not write them."""
+        return {}
+
+
+ConfigT = TypeVar("ConfigT", bound=ModelConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class Model(abc.ABC, Generic[ConfigT]):
+    """One kind of model, bound to a configuration.
+
+    Parameters are arguments of the methods, never state, so that ``encode`` and ``decode`` may be called while
+    tracing.
+
+    Attributes:
+        config: the configuration.
+        encoded_types: types of encoded volumes that ``decode`` takes.
+        quality_targets: names of the quality targets that chunks can keep to.
+        default_target: the quality target where the user names none.
+    """
+
+    config: ConfigT
+
+    encoded_types: ClassVar[tuple[type[EncodedVolume], ...]]
+    quality_targets: ClassVar[frozenset[str]]
+    default_target: ClassVar[QualityTarget]
+
+    @abc.abstractmethod
+    def abstract_params(self) -> Params:
+        """Nested dict of the parameters' shapes and dtypes, as checkpoints store them."""
+
+    @abc.abstractmethod
+    def check_dtype(self, dtype: np.dtype, name: str = "volume") -> None:
+        """Raise ``TypeError`` unless containers can hold volumes of ``dtype`` encoded by this model."""
+
+    @abc.abstractmethod
+    def check_step(self, step: ArrayLike | None) -> None:
+        """Raise ``ValueError`` unless ``step`` (None for none) suits the model; a traced step passes."""
+
+    @abc.abstractmethod
+    def encode(self, params: Params, volume: jax.Array, step: jax.Array | None) -> EncodedVolume:
+        """Encode a volume (z, y, x) of a device dtype as one compiled program.
+
+        Args:
+            params: of this model.
+            volume: all values finite.
+            step: float32, of the quantiser; see ``check_step``.
+        """
+
+    @abc.abstractmethod
+    def decode(self, params: Params, encoded: EncodedVolume, mode: str) -> jax.Array:
+        """Decode a volume as one compiled program.
+
+        Args:
+            params: of this model.
+            encoded: of one of ``encoded_types``.
+            mode: ``"crop"`` or ``"blend"``, for models whose blocks have margins.
+
+        Raises:
+            ValueError: the encoded volume is not of this model's sizes.
+        """
+
+    @abc.abstractmethod
+    def chunk_encoder(
+        self, params: Params, volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange
+    ) -> ChunkEncoder:
+        """Make an encoder of a volume's chunks.
+
+        Args:
+            params: of this model.
+            volume: (z, y, x), read region by region when it is needed.
+            chunk: (z, y, x) voxels of a whole chunk, multiples of the block size.
+            value_range: of the volume.
+        """
+
+    @abc.abstractmethod
+    def chunk_decoder(self, params: Params, chunk_format: ChunkFormat, mode: str) -> ChunkDecoder:
+        """Make a decoder of chunks.
+
+        Args:
+            params: of this model.
+            chunk_format: what all chunks of the container have in common.
+            mode: ``"crop"`` or ``"blend"``; see ``decode``.
+
+        Raises:
+            ValueError: no such chunks can be of this model.
+        """

@@ -19,3 +19,11 @@ def grid_shape(shape: Shape3, block_size: int) -> Shape3:
     """Number of blocks along z, y and x that cover a volume of ``shape`` voxels."""
     depth, height, width = (math.ceil(side / block_size) for side in shape)
     return depth, height, width
+
+
+def check_geometry(block_size: int, margin: int) -> None:
+    """Raise ``ValueError`` unless ``block_size`` ≥ 1 and 0 ≤ ``margin`` ≤ ``block_size``."""
+    if block_size < 1:
+        raise ValueError(f"`block_size` (={block_size}) must be at least 1")
+    if not 0 <= margin <= block_size:
+        raise ValueError(f"`margin` (={margin}) must lie between 0 and `block_size` (={block_size})")

@@ -1,13 +1,21 @@
-"""Progress and result of training."""
+"""Progress and result of a training run."""
 
 import dataclasses
 
-from nvc_jax.models.codec import Codec
+from nvc_jax.core.parameters import Params
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where training stands after a dispatch; losses are mean squared errors in the unit range."""
+    """Where training stands.
+
+    Attributes:
+        step: optimiser steps done.
+        total_steps: optimiser steps of the whole run.
+        loss: training loss of the last steps.
+        validation_loss: loss on held-out data, where it was measured.
+        blocks_per_second: training blocks visited a second.
+    """
 
     step: int
     total_steps: int
@@ -17,8 +25,15 @@ class Progress:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingResult:
-    """The trained codec and the progress reported on the way (from this process's first step on)."""
+class TrainedParams:
+    """Result of a training run.
 
-    codec: Codec
-    history: tuple[Progress, ...]
+    Attributes:
+        params: parameters of the model, on the host.
+        sources: names of the volumes that it was trained on.
+        history: progress reported on the way, from this process's first step on.
+    """
+
+    params: Params
+    sources: tuple[str, ...]
+    history: tuple[Progress, ...] = ()
