@@ -1,4 +1,4 @@
-"""The interface of training: what ``nvc_jax.train`` asks of any kind of model."""
+"""The interface of training: a configuration that trains the kind of model it belongs to."""
 
 import abc
 import dataclasses
@@ -14,7 +14,9 @@ from nvc_jax.training.progress import Progress, TrainedParams
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig(abc.ABC):
-    """How to train a model: plain data, JSON both ways.
+    """Settings of a training run: plain data, JSON both ways.
+
+    Each kind of model has a subclass, which adds its own fields and implements ``run``.
 
     Attributes:
         model: configuration of the model.
@@ -29,7 +31,7 @@ class TrainingConfig(abc.ABC):
     @property
     @abc.abstractmethod
     def card_settings(self) -> Mapping[str, Any]:
-        """What a model card says about the training, by what it is."""
+        """Settings that a model card lists, by name."""
 
     @abc.abstractmethod
     def run(
@@ -43,3 +45,11 @@ class TrainingConfig(abc.ABC):
         on_progress: Callable[[Progress], None] | None,
     ) -> TrainedParams:
         """Train the model; arguments and errors are those of ``nvc_jax.train``."""
+
+
+def volume_names(volumes: Sequence[Any]) -> tuple[str, ...]:
+    """Name training volumes: a path by its last part, any other volume by its position."""
+    return tuple(
+        Path(volume).name if isinstance(volume, str | Path) else f"volume-{index}"
+        for index, volume in enumerate(volumes)
+    )

@@ -7,14 +7,14 @@ from nvc_jax.core.parameters import Params
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where training stands.
+    """Progress of a training run.
 
     Attributes:
         step: optimiser steps done.
         total_steps: optimiser steps of the whole run.
-        loss: training loss of the last steps.
-        validation_loss: loss on held-out data, where it was measured.
-        blocks_per_second: training blocks visited a second.
+        loss: mean training loss since the last report.
+        validation_loss: loss on held-out data; None where this report did not measure it.
+        blocks_per_second: training blocks per second since the last report.
     """
 
     step: int
@@ -30,8 +30,8 @@ class TrainedParams:
 
     Attributes:
         params: parameters of the model, on the host.
-        sources: names of the volumes that it was trained on.
-        history: progress reported on the way, from this process's first step on.
+        sources: names of the training volumes.
+        history: every progress report of this process; a resumed run lacks the reports before it.
     """
 
     params: Params

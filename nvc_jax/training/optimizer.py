@@ -1,0 +1,45 @@
+"""One step of an Optax optimiser, and the state that it changes."""
+
+from typing import NamedTuple
+
+import jax
+import optax
+
+from nvc_jax.core.parameters import Params
+
+
+class TrainingState(NamedTuple):
+    """State of a training run: all that resuming needs.
+
+    Attributes:
+        params: parameters that are trained.
+        optimizer: state of the optimiser.
+        step: int32, optimiser steps done.
+    """
+
+    params: Params
+    optimizer: optax.OptState
+    step: jax.Array
+
+
+def update_params(
+    optimizer: optax.GradientTransformation,
+    gradients: Params,
+    optimizer_state: optax.OptState,
+    params: Params,
+) -> tuple[Params, optax.OptState]:
+    """Take one optimiser step.
+
+    Args:
+        optimizer: the optimiser.
+        gradients: of the loss, a tree like ``params``.
+        optimizer_state: state of ``optimizer``.
+        params: parameters to update.
+
+    Returns:
+        The new parameters and the optimiser's new state.
+    """
+    # Optax mixes dtypes. Standard promotion lets the caller's own code run under strict promotion.
+    with jax.numpy_dtype_promotion("standard"):
+        updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
+    return optax.apply_updates(params, updates), optimizer_state
