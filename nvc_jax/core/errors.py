@@ -1,0 +1,63 @@
+"""Measures of the difference between original and decoded values: squared error, PSNR, largest error.
+
+The whole package measures errors with these functions. All arithmetic is in float64. An overflow gives an
+infinite error, a decoded NaN gives a NaN; neither warns.
+"""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def squared_errors(original: np.ndarray, decoded: np.ndarray) -> tuple[float, int]:
+    """Sum the squared differences of two arrays.
+
+    Args:
+        original: any shape, any real dtype.
+        decoded: same shape.
+
+    Returns:
+        The sum, in squared units of the data, and the number of values. Several such pairs are the parts that
+        `psnr_from_errors` takes.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        errors = decoded.astype(np.float64) - original.astype(np.float64)
+        return float(np.sum(errors * errors)), errors.size
+
+
+def psnr_from_errors(value_range: float, parts: Iterable[tuple[float, int]]) -> float:
+    """Peak signal-to-noise ratio in dB: 20·log10(value range) − 10·log10(mean squared error).
+
+    Args:
+        value_range: peak value, max − min of the original.
+        parts: results of `squared_errors` on the parts of a volume; at least one.
+
+    Returns:
+        The ratio; inf where the mean squared error is 0, −inf where only the value range is 0.
+    """
+    total, count = map(sum, zip(*parts, strict=True))
+    if total == 0 or total / count == 0:
+        return math.inf
+    if value_range == 0:
+        return -math.inf
+    return 20 * math.log10(value_range) - 10 * math.log10(total / count)
+
+
+def largest_error(original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Largest absolute difference of two arrays.
+
+    Args:
+        original: any shape, any real dtype.
+        decoded: same shape.
+        mask: same shape, true for the values to compare; None for all of them.
+
+    Returns:
+        The difference in units of the data; 0 where there is nothing to compare.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        errors = np.subtract(original, decoded, dtype=np.float64)
+        np.abs(errors, out=errors)
+    if mask is None or mask.all():
+        return float(errors.max(initial=0.0))
+    return float(errors.max(where=mask, initial=0.0))

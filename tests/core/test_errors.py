@@ -1,0 +1,48 @@
+import math
+
+import numpy as np
+import pytest
+
+from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
+
+ORIGINAL = np.array([0, 3, 250, 10], np.uint8)
+DECODED = np.array([1, 1, 255, 10], np.uint8)
+
+
+def test_squared_errors_of_unsigned_integers_do_not_wrap():
+    assert squared_errors(ORIGINAL, DECODED) == (1 + 4 + 25, 4)
+
+
+def test_squared_errors_of_no_values_are_none():
+    assert squared_errors(ORIGINAL[:0], DECODED[:0]) == (0, 0)
+
+
+def test_psnr_is_that_of_all_parts_together():
+    parts = [squared_errors(ORIGINAL[:1], DECODED[:1]), squared_errors(ORIGINAL[1:], DECODED[1:])]
+    assert psnr_from_errors(250, parts) == 20 * math.log10(250) - 10 * math.log10(30 / 4)
+
+
+@pytest.mark.parametrize("parts", [[(0.0, 0)], [(0.0, 4)], [(5e-324, 4)]])
+def test_psnr_without_error_is_infinite(parts):
+    assert psnr_from_errors(250, parts) == math.inf
+
+
+def test_psnr_of_a_constant_with_errors_is_minus_infinity():
+    assert psnr_from_errors(0, [(1.0, 1)]) == -math.inf
+
+
+def test_psnr_of_a_nan_error_is_nan():
+    assert math.isnan(psnr_from_errors(250, [(math.nan, 1)]))
+
+
+def test_largest_error_leaves_out_what_the_mask_excludes():
+    assert largest_error(ORIGINAL, DECODED) == 5
+    assert largest_error(ORIGINAL, DECODED, np.ones(4, bool)) == 5
+    assert largest_error(ORIGINAL, DECODED, np.array([True, True, False, True])) == 2
+    assert largest_error(ORIGINAL, DECODED, np.zeros(4, bool)) == 0
+    assert largest_error(ORIGINAL[:0], DECODED[:0]) == 0
+
+
+def test_largest_error_keeps_a_nan_and_an_overflow():
+    assert math.isnan(largest_error(np.array([0.0, 9.0]), np.array([np.nan, 0.0])))
+    assert largest_error(np.array([-1.7e308]), np.array([1.7e308])) == math.inf
