@@ -123,7 +123,7 @@ def _estimate_bits(values: jax.Array, rows: jax.Array) -> jax.Array:
     return jnp.sum(zero[rows] + further[rows] * jnp.abs(values).astype(jnp.float32))
 
 
-def choose_scale(values: jax.Array) -> jax.Array:
+def choose_common_scale(values: jax.Array) -> jax.Array:
     """The one scale for all dimensions, int32 (), that makes integers (dims, n) cheapest, about.
 
     Where a few blocks hold nearly all there is, quiet ones are better expected to be quiet.

@@ -184,7 +184,7 @@ def _from_cubes(cubes: np.ndarray, shape: Shape3, room: Shape3) -> np.ndarray:
 @jax.jit
 def _encode(cubes: jax.Array) -> tuple[jax.Array, ...]:
     """Words, how many are in use, lanes, and the scale of all places in a cube."""
-    scale = adaptive_geometric.choose_scale(cubes)
+    scale = adaptive_geometric.choose_common_scale(cubes)
     return *adaptive_geometric.encode(cubes, jnp.broadcast_to(scale, len(cubes))), scale
 
 

@@ -133,7 +133,7 @@ def _decode_sequence(stored: bytes, start: int, n: int) -> tuple[np.ndarray, int
 def _encode(runs: jax.Array, count: jax.Array) -> tuple[jax.Array, ...]:
     # What lies beyond the runs in use is as the first of them, so that it does not tell for the scale.
     is_used = jnp.arange(runs.shape[1])[None] < count
-    scale = adaptive_geometric.choose_scale(jnp.where(is_used, runs, runs[:, :1]))
+    scale = adaptive_geometric.choose_common_scale(jnp.where(is_used, runs, runs[:, :1]))
     return *adaptive_geometric.encode(runs, jnp.broadcast_to(scale, len(runs)), count), scale
 
 

@@ -18,7 +18,7 @@ from nvc_jax.entropy.interleaving import Runs, max_lanes_for, share_out, with_wi
 from nvc_jax.spectral import dependent_quantization, scan_order
 from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.transform.block_layout import Layout
+from nvc_jax.transform.block_layout import BlockLayout
 
 
 def bits_per_lane(n_blocks: int) -> int:
@@ -52,7 +52,7 @@ def _make_tables(model: EntropyModel) -> frequency_tables.Tables:
 
 
 def encode_stream(
-    model: EntropyModel, layout: Layout, symbols: BlockSymbols, n_lanes: jax.Array
+    model: EntropyModel, layout: BlockLayout, symbols: BlockSymbols, n_lanes: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Code blocks as one stream.
 
@@ -122,7 +122,7 @@ def _states_at(packed: jax.Array, queue: scan_order.Queue, index: jax.Array, pla
 
 
 def decode_headers(
-    model: EntropyModel, layout: Layout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
+    model: EntropyModel, layout: BlockLayout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
 ) -> tuple[BlockHeaders, rans.Coder]:
     """Decode what stands before a stream's integers, and where those begin."""
     coder = rans.start_decoding(words, used, n_lanes, max_lanes_for(layout.order.shape[0]))
@@ -130,7 +130,7 @@ def decode_headers(
 
 
 def decode_stream(
-    model: EntropyModel, layout: Layout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
+    model: EntropyModel, layout: BlockLayout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
 ) -> BlockSymbols:
     """Decode blocks: the inverse of ``encode_stream``."""
     heads, coder = decode_headers(model, layout, words, used, n_lanes)

@@ -14,7 +14,7 @@ from nvc_jax.core.batching import varying_like
 from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy.interleaving import share_out
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.transform.block_layout import Layout
+from nvc_jax.transform.block_layout import BlockLayout
 from nvc_jax.transform.block_modes import N_MODES
 
 
@@ -53,7 +53,7 @@ def _make_tables(model: EntropyModel) -> _Tables:
 
 
 def push_headers(
-    model: EntropyModel, layout: Layout, heads: BlockHeaders, coder: rans.Coder, n_lanes: jax.Array
+    model: EntropyModel, layout: BlockLayout, heads: BlockHeaders, coder: rans.Coder, n_lanes: jax.Array
 ) -> rans.Coder:
     """Code heads. Steps run backwards: see ``entropy``."""
     n, n_classes = layout.order.shape[0], model.tables.shape[0]
@@ -67,7 +67,7 @@ def push_headers(
         found, mode, end, mean = (leaf[block] for leaf in heads)
         coder = rans.push(coder, tables.means, model.tables[found, 0], mean, active)
         coder = rans.push_token(coder, tables.ends, found, end.astype(jnp.uint32), active)
-        leads = active & layout.leads[block]
+        leads = active & layout.starts_superblock[block]
         coder = rans.push_token(coder, tables.modes, found, mode.astype(jnp.uint32), leads)
         earlier = heads.classes[layout.order[jnp.maximum(index - 1, 0)]]
         earlier = jnp.where(step > 0, earlier, n_classes)
@@ -77,7 +77,7 @@ def push_headers(
 
 
 def pop_headers(
-    model: EntropyModel, layout: Layout, coder: rans.Coder, n_lanes: jax.Array
+    model: EntropyModel, layout: BlockLayout, coder: rans.Coder, n_lanes: jax.Array
 ) -> tuple[BlockHeaders, rans.Coder]:
     """Decode heads: the inverse of ``push_headers``."""
     n, n_classes, max_lanes = layout.order.shape[0], model.tables.shape[0], len(coder.states)
@@ -90,7 +90,7 @@ def pop_headers(
         coder, token = rans.pop_token(coder, tables.classes, earlier, active)
         # A damaged stream may name any token.
         found = jnp.minimum(token.astype(jnp.int32), n_classes - 1)
-        coder, mode = rans.pop_token(coder, tables.modes, found, active & layout.leads[block])
+        coder, mode = rans.pop_token(coder, tables.modes, found, active & layout.starts_superblock[block])
         mode = jnp.minimum(mode.astype(jnp.int32), N_MODES - 1)
         coder, end = rans.pop_token(coder, tables.ends, found, active)
         coder, mean = rans.pop(coder, tables.means, model.tables[found, 0], active)

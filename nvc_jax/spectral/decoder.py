@@ -47,7 +47,9 @@ def reconstruct(params: Params, encoded: EncodedStream, symbols: BlockSymbols) -
     layout = block_layout.make_layout(grid, encoded.valid_shape)
     values = dequantize(model, symbols, grid, encoded.predictor)
     modes = symbols.modes.reshape(grid)[::2, ::2, ::2]
-    ways = block_modes.ways(encoded.filter_index, block_modes.expand_to_blocks(modes, grid).reshape(-1))
+    ways = block_modes.filter_mode_index(
+        encoded.filter_index, block_modes.expand_to_blocks(modes, grid).reshape(-1)
+    )
     classes = number_classes(model, encoded.profile, symbols.classes)
     values = values + refine(params["refinement"], values, model.order, classes, ways, grid)
     latents = values * (encoded.step / error_weights(layout, grid, encoded.boundaries))
@@ -70,7 +72,7 @@ def decode_means(params: Params, encoded: EncodedStream) -> jax.Array:
     heads, _ = decode_headers(model, layout, encoded.words, encoded.used, encoded.n_lanes)
     means = accumulate_dc(heads.means.reshape(grid), encoded.predictor).astype(jnp.float32)
     plan = block_modes.make_plan(heads.modes.reshape(grid)[::2, ::2, ::2], grid, encoded.valid_shape)
-    norms = lapped.mean_norms(plan, encoded.filter_index) * jnp.float32(math.sqrt(N_COEFFICIENTS))
+    norms = lapped.dc_norms(plan, encoded.filter_index) * jnp.float32(math.sqrt(N_COEFFICIENTS))
     unit = means * encoded.step / norms + 0.5
     return denormalize(unit, encoded.minimum, encoded.maximum, encoded.dtype)
 

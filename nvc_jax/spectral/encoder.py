@@ -29,7 +29,7 @@ from nvc_jax.spectral.profiles import Profiles, choose_profile, take_profile
 from nvc_jax.spectral.stream import EncodedStream
 from nvc_jax.transform import block_layout, block_modes, lapped, partial_blocks
 from nvc_jax.transform.block_dct import BLOCK_SIZE
-from nvc_jax.transform.block_layout import Layout
+from nvc_jax.transform.block_layout import BlockLayout
 from nvc_jax.transform.boundary_emphasis import emphasize
 from nvc_jax.transform.error_weights import error_weights
 
@@ -117,7 +117,7 @@ class Analysis(NamedTuple):
     model: EntropyModel
     values: jax.Array
     symbols: BlockSymbols
-    layout: Layout
+    layout: BlockLayout
     bits: jax.Array
     filter_index: jax.Array
     predictor: jax.Array
@@ -144,16 +144,16 @@ def analyse(
     classes = settle(model, bits, layout.order, layout.n_blocks)
     integers = map_rows(lambda part: round_as(costs, *part), (plain, classes))
     means = jnp.round(values[:, 0]).astype(jnp.int32)
-    differences, predictor = predict_dc(jnp.where(layout.present, means, 0).reshape(grid))
+    differences, predictor = predict_dc(jnp.where(layout.inside, means, 0).reshape(grid))
     points = quantize(model, layout, values, integers, classes).at[:, 0].set(differences.reshape(-1))
     symbols = BlockSymbols(points, classes, block_modes.expand_to_blocks(modes, grid).reshape(-1))
     own = jnp.take_along_axis(bits, classes[:, None], axis=1)[:, 0] + model.class_bits[classes]
-    total = jnp.sum(jnp.where(layout.present, own, 0))
+    total = jnp.sum(jnp.where(layout.inside, own, 0))
     return Analysis(model, values, symbols, layout, total, filter_index, predictor, profile)
 
 
 def quantize(
-    model: EntropyModel, layout: Layout, values: jax.Array, integers: jax.Array, classes: jax.Array
+    model: EntropyModel, layout: BlockLayout, values: jax.Array, integers: jax.Array, classes: jax.Array
 ) -> jax.Array:
     """The points that latents in steps are coded as, in half steps, from what one quantiser makes of them."""
     if model.n_quantizers == 1:
@@ -162,4 +162,4 @@ def quantize(
     ends = scan_order.find_end_of_block(scan_order.in_order(places, layout, integers))
     # Two quantisers may find worth coding what lies a little beyond what one does.
     counts = scan_order.n_coded(places, layout, jnp.where(ends > 0, ends + 1, 0))
-    return trellis.quantize(model, places, layout.kind, values, classes, counts)
+    return trellis.quantize(model, places, layout.partial_type, values, classes, counts)

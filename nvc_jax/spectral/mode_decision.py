@@ -121,7 +121,7 @@ def choose_modes(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> 
     filter_index, mode = filters[best], uniform[best]
     gain = jnp.sum(jnp.maximum(costs[best] - costs[0] / _WORTH_PLAIN, 0))
     grid = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
-    modes = jnp.where(block_modes.is_whole(grid, valid_shape), mode, block_modes.LAPPED)
+    modes = jnp.where(block_modes.is_complete(grid, valid_shape), mode, block_modes.LAPPED)
     modes = lax.cond(
         gain > _WORTH_LOOKING * totals[best],
         lambda modes: _leave_plain(volume, step, modes, valid_shape, filter_index),
@@ -139,8 +139,8 @@ def _sample_costs(samples: _Samples, step: jax.Array, filter_index: jax.Array, m
     plans = jax.vmap(lambda valid_shape: block_modes.uniform_plan(mode, grid, valid_shape))(
         samples.valid_shapes
     )
-    plan = plan_module.Plan(*(jnp.moveaxis(leaf, 0, 1).reshape(3, z, y, x) for leaf in plans))
-    blocks = lapped.map_latents(partial(_cost, step), samples.tower, plan, filter_index)
+    plan = plan_module.TransformPlan(*(jnp.moveaxis(leaf, 0, 1).reshape(3, z, y, x) for leaf in plans))
+    blocks = lapped.map_coefficients(partial(_cost, step), samples.tower, plan, filter_index)
     by_superblock = jax.vmap(block_modes.sum_over_superblocks)(blocks.reshape(n, *grid))
     return by_superblock * samples.weights[:, None, None, None]
 
@@ -156,7 +156,7 @@ def _leave_plain(
 
     def cost(modes: jax.Array) -> jax.Array:
         plan = block_modes.make_plan(modes, grid, valid_shape)
-        blocks = lapped.map_latents(partial(_cost, step), volume, plan, filter_index)
+        blocks = lapped.map_coefficients(partial(_cost, step), volume, plan, filter_index)
         return block_modes.sum_over_superblocks(blocks.reshape(grid))
 
     usual, plain = lax.map(cost, jnp.stack([modes, jnp.full_like(modes, block_modes.PLAIN)]))

@@ -13,7 +13,7 @@ from jax import lax
 from nvc_jax.core.systematic_sampling import draw_systematic
 from nvc_jax.spectral.class_decision import decide, make_costs
 from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, EntropyModel
-from nvc_jax.transform.block_layout import Layout
+from nvc_jax.transform.block_layout import BlockLayout
 
 MAX_PROFILES = 256
 """A stream names its profile in a byte."""
@@ -54,7 +54,7 @@ def number_classes(model: EntropyModel, profile: jax.Array, classes: jax.Array) 
     return classes + profile * len(model.tables)
 
 
-def choose_profile(profiles: Profiles, layout: Layout, values: jax.Array) -> jax.Array:
+def choose_profile(profiles: Profiles, layout: BlockLayout, values: jax.Array) -> jax.Array:
     """The profile that takes the least, in bits and error, for a sample of blocks; int32.
 
     Args:
@@ -67,7 +67,7 @@ def choose_profile(profiles: Profiles, layout: Layout, values: jax.Array) -> jax
         return jnp.int32(0)
     # Of a volume that is mostly empty, few blocks take nearly all bits.
     loudness = jnp.sum(jnp.minimum(jnp.abs(values[:, 1:]), _LOUD), axis=1)
-    drawn, weights = draw_systematic(loudness, layout.present, min(_SAMPLED_BLOCKS, len(values)))
+    drawn, weights = draw_systematic(loudness, layout.inside, min(_SAMPLED_BLOCKS, len(values)))
     sample = values[drawn]
 
     def cost(index: jax.Array) -> jax.Array:

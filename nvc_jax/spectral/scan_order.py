@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform.block_dct import N_COEFFICIENTS
-from nvc_jax.transform.block_layout import Layout
-from nvc_jax.transform.partial_blocks import frequencies_by_kind
+from nvc_jax.transform.block_layout import BlockLayout
+from nvc_jax.transform.partial_blocks import frequencies_by_partial_type
 
 END_OF_BLOCK_UNIT = 16
 """Blocks end after a multiple of so many integers: coarser ends are cheaper to name."""
@@ -34,9 +34,9 @@ class ScanOrder(NamedTuple):
     counts: jax.Array
 
 
-def make_scan_order(model: EntropyModel, layout: Layout) -> ScanOrder:
+def make_scan_order(model: EntropyModel, layout: BlockLayout) -> ScanOrder:
     """Leave out of the model's order what short blocks do not have."""
-    has = frequencies_by_kind(layout.valid_shape)[:, model.order]
+    has = frequencies_by_partial_type(layout.valid_shape)[:, model.order]
     latents = model.order[jnp.argsort(~has, axis=1, stable=True)]
     kinds = jnp.arange(8)[:, None]
     places = jnp.full((8, model.tables.shape[1]), -1, jnp.int32)
@@ -44,10 +44,10 @@ def make_scan_order(model: EntropyModel, layout: Layout) -> ScanOrder:
     return ScanOrder(latents, places, jnp.sum(has, axis=1, dtype=jnp.int32))
 
 
-def in_order(places: ScanOrder, layout: Layout, integers: jax.Array) -> jax.Array:
+def in_order(places: ScanOrder, layout: BlockLayout, integers: jax.Array) -> jax.Array:
     """Blocks' integers in the order in which they are coded, int32 (n, 511), from (n, 512)."""
     block = jnp.arange(len(integers), dtype=jnp.int32)[:, None]
-    return integers.reshape(-1)[block * N_COEFFICIENTS + places.latents[layout.kind]]
+    return integers.reshape(-1)[block * N_COEFFICIENTS + places.latents[layout.partial_type]]
 
 
 def find_end_of_block(ordered: jax.Array) -> jax.Array:
@@ -56,14 +56,16 @@ def find_end_of_block(ordered: jax.Array) -> jax.Array:
     return (jnp.max(place, axis=1) + END_OF_BLOCK_UNIT) // END_OF_BLOCK_UNIT
 
 
-def n_coded(places: ScanOrder, layout: Layout, ends: jax.Array) -> jax.Array:
+def n_coded(places: ScanOrder, layout: BlockLayout, ends: jax.Array) -> jax.Array:
     """How many integers but the mean are coded of each block, int32 (n,): none where there is no block."""
-    return jnp.where(layout.present, jnp.minimum(ends * END_OF_BLOCK_UNIT, places.counts[layout.kind]), 0)
+    return jnp.where(
+        layout.inside, jnp.minimum(ends * END_OF_BLOCK_UNIT, places.counts[layout.partial_type]), 0
+    )
 
 
-def from_order(places: ScanOrder, layout: Layout, counts: jax.Array, coded: jax.Array) -> jax.Array:
+def from_order(places: ScanOrder, layout: BlockLayout, counts: jax.Array, coded: jax.Array) -> jax.Array:
     """Blocks' integers, int32 (n, 512), from those coded, end to end in the blocks' order; 0 elsewhere."""
-    place = places.places[layout.kind]
+    place = places.places[layout.partial_type]
     is_coded = (place >= 0) & (place < counts[:, None])
     item = (jnp.cumsum(counts, dtype=jnp.int32) - counts)[:, None] + place
     return jnp.where(is_coded, coded[jnp.where(is_coded, item, 0)], 0)
@@ -94,10 +96,10 @@ class Queue(NamedTuple):
         return block, index - jnp.where(block > 0, self.ends[jnp.maximum(block - 1, 0)], 0)
 
 
-def make_queue(layout: Layout, classes: jax.Array, counts: jax.Array) -> Queue:
+def make_queue(layout: BlockLayout, classes: jax.Array, counts: jax.Array) -> Queue:
     """The queue of blocks of such classes, of which so many integers are coded; int32 (n,) both."""
     order = jnp.argsort(counts == 0, stable=True).astype(jnp.int32)
-    keys = (classes << 3 | layout.kind) << 9 | counts
+    keys = (classes << 3 | layout.partial_type) << 9 | counts
     return Queue(keys[order], order * (N_COEFFICIENTS - 1), jnp.cumsum(counts[order], dtype=jnp.int32))
 
 

@@ -26,20 +26,20 @@ def dct_matrix(size: int, half_shift: bool = False) -> np.ndarray:
     return matrix
 
 
-def to_cells(volume: jax.Array) -> jax.Array:
+def to_planar(volume: jax.Array) -> jax.Array:
     """Cells (8, 8, 8, n) of a volume (z, y, x) whose sides are multiples of 8; blocks in z, y, x order."""
     z, y, x = (side // BLOCK_SIZE for side in volume.shape)
     blocks = volume.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, x, BLOCK_SIZE)
     return blocks.transpose(1, 3, 5, 0, 2, 4).reshape(BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, z * y * x)
 
 
-def from_cells(cells: jax.Array, grid: Shape3) -> jax.Array:
-    """The volume of cells: the inverse of ``to_cells``."""
+def from_planar(cells: jax.Array, grid: Shape3) -> jax.Array:
+    """The volume of cells: the inverse of ``to_planar``."""
     blocks = cells.reshape(BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, *grid).transpose(3, 0, 4, 1, 5, 2)
     return blocks.reshape([side * BLOCK_SIZE for side in grid])
 
 
-def planes_of(cells: jax.Array, axis: int) -> list[jax.Array]:
+def split_planes(cells: jax.Array, axis: int) -> list[jax.Array]:
     """The eight planes of cells along an axis."""
     return [lax.index_in_dim(cells, i, axis, keepdims=False) for i in range(BLOCK_SIZE)]
 
@@ -65,7 +65,7 @@ def multiply(matrix: jax.Array, cells: jax.Array, axis: int) -> jax.Array:
     return jnp.matmul(matrices, columns, precision=lax.Precision.HIGHEST).reshape(cells.shape)
 
 
-def map_layers(volume: jax.Array, matrix: jax.Array, start: jax.Array | int, axis: int) -> jax.Array:
+def mix_layers(volume: jax.Array, matrix: jax.Array, start: jax.Array | int, axis: int) -> jax.Array:
     """A volume (z, y, x) whose layers from ``start`` on along an axis a square ``matrix`` mixes."""
     layers = lax.dynamic_slice_in_dim(volume, start, len(matrix), axis)
     mixed = jnp.tensordot(matrix, layers, axes=([1], [axis]), precision=lax.Precision.HIGHEST)

@@ -1,4 +1,8 @@
-"""Layout of the blocks of a volume."""
+"""Layout of the blocks of a volume: the blocks inside the volume, their order, and the partial ones.
+
+A grid of blocks may be larger than the volume: arrays of one padded shape hold volumes of many valid shapes, so
+that one compiled program serves them all.
+"""
 
 from typing import NamedTuple
 
@@ -10,41 +14,53 @@ from nvc_jax.core.shapes import Shape3
 from nvc_jax.transform.block_dct import BLOCK_SIZE
 
 
-class Layout(NamedTuple):
-    """Blocks of a grid and which of them there are; n blocks, in z, y, x order.
+class BlockLayout(NamedTuple):
+    """Position of a volume in a grid of n blocks; blocks are listed in z, y, x order.
 
     Attributes:
-        valid_shape: int32 (3,), voxels of the volume along z, y, x: at most the grid's.
-        present: bool (n,), whether there is the block.
-        order: int32 (n,), the blocks that there are, in z, y, x order, then the others.
-        n_blocks: int32, how many there are.
-        kind: int32 (n,), 4, 2 and 1 added up where the block is short along z, y, x.
-        leads: bool (n,), the block is the first of its superblock.
+        valid_shape: int32 (3,), voxels of the volume along z, y, x; at most the grid's.
+        inside: bool (n,), whether the block holds at least one voxel of the volume.
+        order: int32 (n,), indices of the blocks inside the volume in z, y, x order, then of the others.
+        n_blocks: int32, number of blocks inside the volume.
+        partial_type: int32 (n,), which sides of the block are shorter than 8 voxels: the sum of 4 for z, 2 for y
+            and 1 for x; 0 for a full block.
+        starts_superblock: bool (n,), whether the block is the first of the eight of its superblock.
     """
 
     valid_shape: jax.Array
-    present: jax.Array
+    inside: jax.Array
     order: jax.Array
     n_blocks: jax.Array
-    kind: jax.Array
-    leads: jax.Array
+    partial_type: jax.Array
+    starts_superblock: jax.Array
 
 
 def block_indices(grid: Shape3) -> list[jax.Array]:
-    """Each block's index along z, y, x; int32, shaped to broadcast over the grid."""
+    """Index of each block along z, along y and along x: three int32 arrays of the grid's shape."""
     return [lax.broadcasted_iota(jnp.int32, grid, axis) for axis in range(3)]
 
 
-def make_layout(grid: Shape3, valid_shape: jax.Array) -> Layout:
-    """The layout of a volume of ``valid_shape`` voxels, int32 (3,), in a grid that holds it."""
-    present = jnp.ones(grid, bool)
-    leads = jnp.ones(grid, bool)
-    kind = jnp.zeros(grid, jnp.int32)
+def make_layout(grid: Shape3, valid_shape: jax.Array) -> BlockLayout:
+    """Compute the layout of a volume in a grid of blocks.
+
+    Args:
+        grid: number of blocks along z, y, x; static.
+        valid_shape: int32 (3,), voxels of the volume along z, y, x; at most 8 times ``grid``.
+    """
+    inside = jnp.ones(grid, bool)
+    starts_superblock = jnp.ones(grid, bool)
+    partial_type = jnp.zeros(grid, jnp.int32)
     for axis, index in enumerate(block_indices(grid)):
-        present &= index * BLOCK_SIZE < valid_shape[axis]
-        leads &= index % 2 == 0
-        kind += jnp.where((index + 1) * BLOCK_SIZE > valid_shape[axis], 4 >> axis, 0)
-    present = present.reshape(-1)
-    order = jnp.argsort(~present, stable=True).astype(jnp.int32)
-    n_blocks = jnp.sum(present, dtype=jnp.int32)
-    return Layout(valid_shape, present, order, n_blocks, kind.reshape(-1), leads.reshape(-1))
+        inside &= index * BLOCK_SIZE < valid_shape[axis]
+        starts_superblock &= index % 2 == 0
+        partial_type += jnp.where((index + 1) * BLOCK_SIZE > valid_shape[axis], 4 >> axis, 0)
+
+    inside = inside.reshape(-1)
+    return BlockLayout(
+        valid_shape=valid_shape,
+        inside=inside,
+        order=jnp.argsort(~inside, stable=True).astype(jnp.int32),
+        n_blocks=jnp.sum(inside, dtype=jnp.int32),
+        partial_type=partial_type.reshape(-1),
+        starts_superblock=starts_superblock.reshape(-1),
+    )

@@ -14,7 +14,7 @@ from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.transform.block_dct import BLOCK_SIZE
 from nvc_jax.transform.block_layout import block_indices
 from nvc_jax.transform.lapped_filter import FILTERS
-from nvc_jax.transform.plan import Plan
+from nvc_jax.transform.plan import TransformPlan
 
 PLAIN, LAPPED, LARGE = range(3)
 N_MODES = 3
@@ -43,7 +43,7 @@ def sum_over_superblocks(blocks: jax.Array) -> jax.Array:
     return jnp.sum(padded.reshape(z, 2, y, 2, x, 2), axis=(1, 3, 5))
 
 
-def is_whole(grid: Shape3, valid_shape: jax.Array) -> jax.Array:
+def is_complete(grid: Shape3, valid_shape: jax.Array) -> jax.Array:
     """Whether each superblock has all of its 16³ voxels: only then may it be large."""
     whole = jnp.ones(superblock_grid(grid), bool)
     for axis, index in enumerate(block_indices(superblock_grid(grid))):
@@ -51,9 +51,9 @@ def is_whole(grid: Shape3, valid_shape: jax.Array) -> jax.Array:
     return whole
 
 
-def make_plan(modes: jax.Array, grid: Shape3, valid_shape: jax.Array) -> Plan:
+def make_plan(modes: jax.Array, grid: Shape3, valid_shape: jax.Array) -> TransformPlan:
     """How the transform treats each block, from the modes of the superblocks, int32 (z, y, x)."""
-    large = expand_to_blocks((modes == LARGE) & is_whole(grid, valid_shape), grid)
+    large = expand_to_blocks((modes == LARGE) & is_complete(grid, valid_shape), grid)
     lapped = expand_to_blocks(modes != PLAIN, grid)
     by_axis = []
     for axis, index in enumerate(block_indices(grid)):
@@ -67,15 +67,15 @@ def make_plan(modes: jax.Array, grid: Shape3, valid_shape: jax.Array) -> Plan:
         before = jnp.roll(crossed, 1, axis)
         before = jnp.where(second, jnp.roll(before, 1, axis), before)
         after = jnp.where(first, jnp.roll(crossed, -1, axis), crossed)
-        by_axis.append(Plan(crossed, before, after, first, second))
-    return Plan(*(jnp.stack(leaves) for leaves in zip(*by_axis, strict=True)))
+        by_axis.append(TransformPlan(crossed, before, after, first, second))
+    return TransformPlan(*(jnp.stack(leaves) for leaves in zip(*by_axis, strict=True)))
 
 
-def uniform_plan(mode: jax.Array | int, grid: Shape3, valid_shape: jax.Array) -> Plan:
+def uniform_plan(mode: jax.Array | int, grid: Shape3, valid_shape: jax.Array) -> TransformPlan:
     """The plan in which every superblock has the same mode."""
     return make_plan(jnp.full(superblock_grid(grid), mode, jnp.int32), grid, valid_shape)
 
 
-def ways(filter_index: jax.Array, modes: jax.Array) -> jax.Array:
+def filter_mode_index(filter_index: jax.Array, modes: jax.Array) -> jax.Array:
     """In which of N_FILTER_MODES each block is transformed, int32, from the volume's filter and the block's mode."""
     return filter_index * N_MODES + modes

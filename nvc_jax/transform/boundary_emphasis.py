@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix, map_layers
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix, mix_layers
 
 ALL_BOUNDARIES = 0b111111
 _REACH = 4
@@ -48,7 +48,7 @@ def _map_faces(volume: jax.Array, boundaries: jax.Array, matrix: np.ndarray) -> 
         for end, across in enumerate((matrix, matrix[::-1, ::-1])):
             # Not a branch: one that leaves all as it is would copy the volume.
             chosen = jnp.where(_has(boundaries, axis, end), across, np.eye(_REACH, dtype=np.float32))
-            volume = map_layers(volume, chosen, end * (side - _REACH), axis)
+            volume = mix_layers(volume, chosen, end * (side - _REACH), axis)
     return volume
 
 

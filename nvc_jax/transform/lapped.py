@@ -20,23 +20,23 @@ from nvc_jax.transform.block_dct import (
     BLOCK_SIZE,
     N_COEFFICIENTS,
     dct_matrix,
-    from_cells,
+    from_planar,
     multiply,
     next_block,
-    planes_of,
     previous_block,
-    to_cells,
+    split_planes,
+    to_planar,
 )
 from nvc_jax.transform.lapped_filter import filter_blocks, filter_depth, filter_tables
-from nvc_jax.transform.plan import Plan, block_strides, flatten_plan
+from nvc_jax.transform.plan import TransformPlan, block_strides, flatten_plan
 
 _ANALYSED_AT_ONCE, _SYNTHESIZED_AT_ONCE = 4096, 512
 """Blocks of a slab each way: analysis in one slab needs no copies, synthesis is faster within the cache."""
 
 
-def _fold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
+def _fold(cells: jax.Array, axis: int, stride: int, plan: TransformPlan) -> jax.Array:
     """Put the sums of large blocks' mirrored halves in the first's place, differences in the second's."""
-    planes, root = planes_of(cells, axis), jnp.float32(math.sqrt(0.5))
+    planes, root = split_planes(cells, axis), jnp.float32(math.sqrt(0.5))
     first, second = plan.first[axis][None, None], plan.second[axis][None, None]
 
     def folded(i: int) -> jax.Array:
@@ -47,9 +47,9 @@ def _fold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
     return jnp.stack([folded(i) for i in range(BLOCK_SIZE)], axis=axis)
 
 
-def _unfold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
+def _unfold(cells: jax.Array, axis: int, stride: int, plan: TransformPlan) -> jax.Array:
     """The inverse of ``_fold``."""
-    planes, root = planes_of(cells, axis), jnp.float32(math.sqrt(0.5))
+    planes, root = split_planes(cells, axis), jnp.float32(math.sqrt(0.5))
     first, second = plan.first[axis][None, None], plan.second[axis][None, None]
 
     def unfolded(i: int) -> jax.Array:
@@ -60,7 +60,7 @@ def _unfold(cells: jax.Array, axis: int, stride: int, plan: Plan) -> jax.Array:
     return jnp.stack([unfolded(i) for i in range(BLOCK_SIZE)], axis=axis)
 
 
-def _mix_means(cells: jax.Array, plan: Plan, strides: tuple[int, int, int]) -> jax.Array:
+def _mix_dc(cells: jax.Array, plan: TransformPlan, strides: tuple[int, int, int]) -> jax.Array:
     """Turn the lowest frequencies of large blocks' cells into something like eight means; its own inverse."""
     mean, root = cells[0, 0, 0], jnp.float32(math.sqrt(0.5))
     for axis, stride in enumerate(strides):
@@ -70,7 +70,7 @@ def _mix_means(cells: jax.Array, plan: Plan, strides: tuple[int, int, int]) -> j
     return cells.at[0, 0, 0].set(mean)
 
 
-def _scale(cells: jax.Array, plan: Plan, norms: jax.Array) -> jax.Array:
+def _scale(cells: jax.Array, plan: TransformPlan, norms: jax.Array) -> jax.Array:
     """Cells times what an error of 1 in each latent adds to the volume, by ``norms`` of ``_norms``."""
     kind = jnp.where(plan.first, 1, jnp.where(plan.second, 2, 0))
     row = 4 * kind + 2 * plan.before.astype(jnp.int32) + plan.after.astype(jnp.int32)
@@ -83,7 +83,7 @@ def _scale(cells: jax.Array, plan: Plan, norms: jax.Array) -> jax.Array:
     return lax.cond(jnp.any(plan.crossed), scaled, lambda cells: cells, cells)
 
 
-def mean_norms(plan: Plan, filter_index: jax.Array) -> jax.Array:
+def dc_norms(plan: TransformPlan, filter_index: jax.Array) -> jax.Array:
     """What a block's lowest latent is over its mean and √512, about: float32 (z, y, x)."""
     norms = jnp.asarray(filter_tables()[2])[filter_index, :, 0]
     is_large = (plan.first | plan.second).astype(jnp.int32)
@@ -91,7 +91,7 @@ def mean_norms(plan: Plan, filter_index: jax.Array) -> jax.Array:
     return jnp.prod(norms[row], axis=0)
 
 
-def _cosines(cells: jax.Array, axis: int, plan: Plan, stride: int, *, inverse: bool) -> jax.Array:
+def _cosines(cells: jax.Array, axis: int, plan: TransformPlan, stride: int, *, inverse: bool) -> jax.Array:
     """Blocks' DCT along an axis; of large ones that of their folded halves."""
     even, odd = (jnp.asarray(dct_matrix(BLOCK_SIZE, half), jnp.float32) for half in (False, True))
     even, odd = (even.T, odd.T) if inverse else (even, odd)
@@ -106,22 +106,22 @@ def _cosines(cells: jax.Array, axis: int, plan: Plan, stride: int, *, inverse: b
     return lax.cond(jnp.any(plan.second), mixed, lambda cells: multiply(even, cells, axis), cells)
 
 
-def _analyse_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
-    """Latents of a slab whose borders along z are filtered, both (8, 8, 8, n): see ``map_latents``."""
+def _analyse_slab(cells: jax.Array, plan: TransformPlan, filter_index: jax.Array) -> jax.Array:
+    """Latents of a slab whose borders along z are filtered, both (8, 8, 8, n): see ``map_coefficients``."""
     strides, plan = block_strides(plan), flatten_plan(plan)
     change, _, norms = (jnp.asarray(table)[filter_index] for table in filter_tables())
     for axis in (1, 2):
         cells = filter_blocks(cells, axis, plan, change, strides[axis])
     for axis, stride in enumerate(strides):
         cells = _cosines(cells, axis, plan, stride, inverse=False)
-    return _mix_means(_scale(cells, plan, norms), plan, strides)
+    return _mix_dc(_scale(cells, plan, norms), plan, strides)
 
 
-def _synthesize_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
+def _synthesize_slab(cells: jax.Array, plan: TransformPlan, filter_index: jax.Array) -> jax.Array:
     """The inverse of ``_analyse_slab``."""
     strides, plan = block_strides(plan), flatten_plan(plan)
     _, change, norms = (jnp.asarray(table)[filter_index] for table in filter_tables())
-    cells = _scale(_mix_means(cells, plan, strides), plan, 1 / norms)
+    cells = _scale(_mix_dc(cells, plan, strides), plan, 1 / norms)
     for axis, stride in enumerate(strides):
         cells = _cosines(cells, axis, plan, stride, inverse=True)
     for axis in (2, 1):
@@ -130,7 +130,11 @@ def _synthesize_slab(cells: jax.Array, plan: Plan, filter_index: jax.Array) -> j
 
 
 def _map_slabs(
-    function: Callable[[jax.Array, Plan], jax.Array], items: jax.Array, plan: Plan, layer: int, at_once: int
+    function: Callable[[jax.Array, TransformPlan], jax.Array],
+    items: jax.Array,
+    plan: TransformPlan,
+    layer: int,
+    at_once: int,
 ) -> jax.Array:
     """Map slabs of whole layers of superblocks, so that what lies between stays in cache.
 
@@ -155,13 +159,16 @@ def _map_slabs(
         leaf = jnp.pad(leaf, [(0, 0), (0, missing), (0, 0), (0, 0)])
         return leaf.reshape(3, n_slabs, per_slab, *leaf.shape[2:]).transpose(1, 0, 2, 3, 4)
 
-    result = lax.map(lambda slab: function(*slab), (items, Plan(*map(cut, plan))))
+    result = lax.map(lambda slab: function(*slab), (items, TransformPlan(*map(cut, plan))))
     each = result.shape[1] // per_slab
     return result.reshape(-1, *result.shape[2:])[: n_layers * each]
 
 
-def map_latents(
-    function: Callable[[jax.Array], jax.Array], volume: jax.Array, plan: Plan, filter_index: jax.Array
+def map_coefficients(
+    function: Callable[[jax.Array], jax.Array],
+    volume: jax.Array,
+    plan: TransformPlan,
+    filter_index: jax.Array,
 ) -> jax.Array:
     """Transform a volume and map its latents, slab by slab.
 
@@ -175,14 +182,14 @@ def map_latents(
         The function's results for all blocks in z, y, x order.
     """
 
-    def one(slab: jax.Array, plan: Plan) -> jax.Array:
-        return function(_analyse_slab(to_cells(slab), plan, filter_index))
+    def one(slab: jax.Array, plan: TransformPlan) -> jax.Array:
+        return function(_analyse_slab(to_planar(slab), plan, filter_index))
 
     volume = filter_depth(volume, plan, filter_tables()[0], filter_index)
     return _map_slabs(one, volume, plan, BLOCK_SIZE, _ANALYSED_AT_ONCE)
 
 
-def forward(volume: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
+def forward(volume: jax.Array, plan: TransformPlan, filter_index: jax.Array) -> jax.Array:
     """Latents of a volume.
 
     Args:
@@ -194,15 +201,15 @@ def forward(volume: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array
         float32 (blocks, 512); frequencies in z, y, x order, blocks in z, y, x order. They are scaled so that
         an error of 1 in any latent adds 1 to the volume's squared error, near enough.
     """
-    return map_latents(lambda cells: cells.reshape(N_COEFFICIENTS, -1).T, volume, plan, filter_index)
+    return map_coefficients(lambda cells: cells.reshape(N_COEFFICIENTS, -1).T, volume, plan, filter_index)
 
 
-def inverse(latents: jax.Array, plan: Plan, filter_index: jax.Array) -> jax.Array:
+def inverse(latents: jax.Array, plan: TransformPlan, filter_index: jax.Array) -> jax.Array:
     """The volume of ``forward``'s latents: float32 (z, y, x), sides multiples of 8."""
 
-    def one(slab: jax.Array, plan: Plan) -> jax.Array:
+    def one(slab: jax.Array, plan: TransformPlan) -> jax.Array:
         cells = _synthesize_slab(slab.T.reshape(BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, -1), plan, filter_index)
-        return from_cells(cells, check_shape(plan.crossed.shape[1:]))
+        return from_planar(cells, check_shape(plan.crossed.shape[1:]))
 
     volume = _map_slabs(one, latents, plan, math.prod(plan.crossed.shape[2:]), _SYNTHESIZED_AT_ONCE)
     return filter_depth(volume, plan, filter_tables()[1], filter_index)

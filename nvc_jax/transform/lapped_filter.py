@@ -12,10 +12,10 @@ from nvc_jax.transform.block_dct import (
     dct_matrix,
     multiply,
     next_block,
-    planes_of,
     previous_block,
+    split_planes,
 )
-from nvc_jax.transform.plan import Plan
+from nvc_jax.transform.plan import TransformPlan
 
 FILTERS = ("none", "orthonormal", "half", "biorthogonal")
 """Strengths of the filter, weakest first but one: each suits other data, and the encoder chooses."""
@@ -86,11 +86,15 @@ def _filter(planes: list[jax.Array], crossed: jax.Array, change: jax.Array, stri
     return near + [planes[i] + changes[7 - i] for i in range(4, 8)]
 
 
-def filter_blocks(cells: jax.Array, axis: int, plan: Plan, change: jax.Array, stride: int) -> jax.Array:
-    return jnp.stack(_filter(planes_of(cells, axis), plan.crossed[axis], change, stride), axis=axis)
+def filter_blocks(
+    cells: jax.Array, axis: int, plan: TransformPlan, change: jax.Array, stride: int
+) -> jax.Array:
+    return jnp.stack(_filter(split_planes(cells, axis), plan.crossed[axis], change, stride), axis=axis)
 
 
-def filter_depth(volume: jax.Array, plan: Plan, changes: np.ndarray, filter_index: jax.Array) -> jax.Array:
+def filter_depth(
+    volume: jax.Array, plan: TransformPlan, changes: np.ndarray, filter_index: jax.Array
+) -> jax.Array:
     """Filter a volume (z, y, x) along z, before or after the slabs that everything else is done in."""
     change = jnp.asarray(changes)[filter_index]
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix, map_layers
-from nvc_jax.transform.block_layout import Layout
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix, mix_layers
+from nvc_jax.transform.block_layout import BlockLayout
 
 
 def short_sides(valid_shape: jax.Array) -> jax.Array:
@@ -32,7 +32,7 @@ def _map_last(volume: jax.Array, valid_shape: jax.Array, matrices: np.ndarray) -
     for axis in range(3):
         start = (valid_shape[axis] - 1) // BLOCK_SIZE * BLOCK_SIZE
         matrix = jnp.asarray(matrices)[short_sides(valid_shape)[axis]]
-        volume = map_layers(volume, matrix, start, axis)
+        volume = mix_layers(volume, matrix, start, axis)
     return volume
 
 
@@ -46,16 +46,16 @@ def unstretch(volume: jax.Array, valid_shape: jax.Array) -> jax.Array:
     return _map_last(volume, valid_shape, _stretches()[1])
 
 
-def error_scale(layout: Layout) -> jax.Array:
+def error_scale(layout: BlockLayout) -> jax.Array:
     """What an error of 1 in a latent but the mean adds to the volume where blocks are short: float32 (n,)."""
     shares = jnp.sqrt(short_sides(layout.valid_shape).astype(jnp.float32) / BLOCK_SIZE)
-    scale = jnp.ones(layout.kind.shape, jnp.float32)
+    scale = jnp.ones(layout.partial_type.shape, jnp.float32)
     for axis in range(3):
-        scale = jnp.where(layout.kind & (4 >> axis) > 0, scale * shares[axis], scale)
+        scale = jnp.where(layout.partial_type & (4 >> axis) > 0, scale * shares[axis], scale)
     return scale
 
 
-def frequencies_by_kind(valid_shape: jax.Array) -> jax.Array:
+def frequencies_by_partial_type(valid_shape: jax.Array) -> jax.Array:
     """Which latents a block of each kind has: bool (8, 512)."""
     frequency = np.indices((BLOCK_SIZE,) * 3).reshape(3, -1)
     sides = short_sides(valid_shape)

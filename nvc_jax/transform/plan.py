@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 
 
-class Plan(NamedTuple):
+class TransformPlan(NamedTuple):
     """How the blocks of a grid (z, y, x) are transformed; every leaf is bool with the grid's axes last.
 
     Attributes:
@@ -24,11 +24,11 @@ class Plan(NamedTuple):
     second: jax.Array
 
 
-def flatten_plan(plan: Plan) -> Plan:
-    return Plan(*(leaf.reshape(*leaf.shape[:-3], -1) for leaf in plan))
+def flatten_plan(plan: TransformPlan) -> TransformPlan:
+    return TransformPlan(*(leaf.reshape(*leaf.shape[:-3], -1) for leaf in plan))
 
 
-def block_strides(plan: Plan) -> tuple[int, int, int]:
+def block_strides(plan: TransformPlan) -> tuple[int, int, int]:
     """How far apart in a flattened grid neighbours along z, y and x are."""
     _, y, x = plan.crossed.shape[1:]
     return y * x, x, 1

@@ -57,21 +57,21 @@ encode = jax.jit(bitstream.encode_stream)
 decode = jax.jit(bitstream.decode_stream)
 
 
-def layout_for(shape: Shape3, valid_shape: Shape3) -> block_layout.Layout:
+def layout_for(shape: Shape3, valid_shape: Shape3) -> block_layout.BlockLayout:
     return block_layout.make_layout(grid_shape(shape, BLOCK_SIZE), jnp.array(valid_shape, jnp.int32))
 
 
-def quantizers_of(model: EntropyModel, layout: block_layout.Layout, integers: jax.Array) -> jax.Array:
+def quantizers_of(model: EntropyModel, layout: block_layout.BlockLayout, integers: jax.Array) -> jax.Array:
     """Which quantiser each integer of blocks belongs to, in the latents' order; 0 for the means."""
     places = scan_order.make_scan_order(model, layout)
     chosen = dependent_quantization.quantizers_of(
         scan_order.in_order(places, layout, integers), model.n_quantizers
     )
-    place = places.places[layout.kind]
+    place = places.places[layout.partial_type]
     return jnp.where(place < 0, 0, jnp.take_along_axis(chosen, jnp.maximum(place, 0), axis=1))
 
 
-def to_points(model: EntropyModel, layout: block_layout.Layout, integers: np.ndarray) -> jax.Array:
+def to_points(model: EntropyModel, layout: block_layout.BlockLayout, integers: np.ndarray) -> jax.Array:
     """The points of a block's integers but the mean, in half steps; the means as they are."""
     values = jnp.asarray(integers, jnp.int32)
     points = dependent_quantization.to_half_steps(values, quantizers_of(model, layout, values))
@@ -79,13 +79,15 @@ def to_points(model: EntropyModel, layout: block_layout.Layout, integers: np.nda
 
 
 def random_symbols(
-    layout: block_layout.Layout, scale: int, seed: int, model: EntropyModel = MODEL
+    layout: block_layout.BlockLayout, scale: int, seed: int, model: EntropyModel = MODEL
 ) -> BlockSymbols:
     """Symbols as an encoder might make them: blocks of all lengths, zero where there is no voxel."""
     rng = np.random.default_rng(seed)
-    n = len(layout.kind)
+    n = len(layout.partial_type)
     integers = rng.integers(-scale, scale + 1, (n, N_COEFFICIENTS))
-    has = np.asarray(partial_blocks.frequencies_by_kind(layout.valid_shape))[np.asarray(layout.kind)]
+    has = np.asarray(partial_blocks.frequencies_by_partial_type(layout.valid_shape))[
+        np.asarray(layout.partial_type)
+    ]
     cut = rng.choice([0, 1, 15, 16, 17, 100, 511], n)
     order = np.concatenate([[0], np.asarray(MODEL.order)])
     place = np.argsort(order)
@@ -95,9 +97,9 @@ def random_symbols(
     return BlockSymbols(*(jnp.asarray(x, jnp.int32) for x in arrays))
 
 
-def assert_same(layout: block_layout.Layout, decoded: BlockSymbols, symbols: BlockSymbols) -> None:
+def assert_same(layout: block_layout.BlockLayout, decoded: BlockSymbols, symbols: BlockSymbols) -> None:
     present = np.asarray(layout.order)[: int(layout.n_blocks)]
-    leaders = present[np.asarray(layout.leads)[present]]
+    leaders = present[np.asarray(layout.starts_superblock)[present]]
     np.testing.assert_array_equal(decoded.points[present], symbols.points[present])
     np.testing.assert_array_equal(decoded.classes[present], symbols.classes[present])
     np.testing.assert_array_equal(decoded.modes[leaders], symbols.modes[leaders])
@@ -119,14 +121,14 @@ def test_streams_round_trip(shape: Shape3, valid_shape: Shape3, n_lanes: int, n_
     layout, model = layout_for(shape, valid_shape), MODELS[n_quantizers]
     symbols = random_symbols(layout, 5, n_lanes, model)
     words, used = encode(model, layout, symbols, jnp.int32(n_lanes))
-    assert words.shape == (bitstream.stream_capacity(len(layout.kind), N_COEFFICIENTS),)
+    assert words.shape == (bitstream.stream_capacity(len(layout.partial_type), N_COEFFICIENTS),)
     assert_same(layout, decode(model, layout, words, used, jnp.int32(n_lanes)), symbols)
 
 
 def test_a_stream_does_not_depend_on_the_width_of_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     layout = layout_for((32, 32, 64), (32, 32, 57))
     symbols = random_symbols(layout, 5, 0)
-    most = max_lanes_for(len(layout.kind))
+    most = max_lanes_for(len(layout.partial_type))
     assert most == 64
     found = {n: encode(MODEL, layout, symbols, jnp.int32(n)) for n in (1, 4, 5, 16, 17, most)}
     monkeypatch.setattr(interleaving, "_WIDTHS", (16, 4))
@@ -197,11 +199,11 @@ def test_ends_follow_the_last_integer() -> None:
 
 def test_damaged_streams_end() -> None:
     layout = layout_for((32, 32, 40), (32, 25, 40))
-    capacity = bitstream.stream_capacity(len(layout.kind), N_COEFFICIENTS)
+    capacity = bitstream.stream_capacity(len(layout.partial_type), N_COEFFICIENTS)
     words = np.random.default_rng(0).integers(0, 1 << 16, capacity)
     decoder = functools.partial(decode, MODEL, layout, jnp.asarray(words, jnp.uint16))
     for used in (words.size, 4, 50):
         decoded = decoder(jnp.int32(used), jnp.int32(2))
-        assert decoded.points.shape == (len(layout.kind), N_COEFFICIENTS)
+        assert decoded.points.shape == (len(layout.partial_type), N_COEFFICIENTS)
         assert 0 <= int(decoded.classes.min()) <= int(decoded.classes.max()) < N_CLASSES
         assert 0 <= int(decoded.modes.min()) <= int(decoded.modes.max()) < block_modes.N_MODES

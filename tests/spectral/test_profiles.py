@@ -30,7 +30,7 @@ def quiet_and_loud(model: EntropyModel) -> dict[str, jax.Array]:
     return profiles.stack_profiles([only(0), only(-1)])
 
 
-def layout_of(n: int) -> block_layout.Layout:
+def layout_of(n: int) -> block_layout.BlockLayout:
     return block_layout.make_layout((n, 1, 1), jnp.array([BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE], jnp.int32))
 
 

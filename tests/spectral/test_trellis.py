@@ -58,7 +58,7 @@ def cost(values: np.ndarray, tables: np.ndarray, integers: tuple[int, ...], end:
     return total
 
 
-def layout_of(n: int) -> block_layout.Layout:
+def layout_of(n: int) -> block_layout.BlockLayout:
     return block_layout.make_layout((n, 1, 1), jnp.array([BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE], jnp.int32))
 
 
@@ -73,7 +73,7 @@ def test_no_way_is_better(scale: float) -> None:
     layout, counts = layout_of(n), jnp.full(n, count, jnp.int32)
     places = scan_order.make_scan_order(MODEL, layout)
     points = quantize(
-        MODEL, places, layout.kind, jnp.asarray(values), jnp.asarray(classes, jnp.int32), counts
+        MODEL, places, layout.partial_type, jnp.asarray(values), jnp.asarray(classes, jnp.int32), counts
     )
     ordered = np.asarray(points)[:, order]
     assert not ordered[:, count:].any()
@@ -101,9 +101,11 @@ def test_results_do_not_depend_on_what_is_decided_together() -> None:
     counts = jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32)
     layout = layout_of(n)
     places = scan_order.make_scan_order(MODEL, layout)
-    together = quantize(MODEL, places, layout.kind, values, classes, counts)
+    together = quantize(MODEL, places, layout.partial_type, values, classes, counts)
     apart = [
-        quantize(MODEL, places, layout.kind[:1], values[i : i + 1], classes[i : i + 1], counts[i : i + 1])
+        quantize(
+            MODEL, places, layout.partial_type[:1], values[i : i + 1], classes[i : i + 1], counts[i : i + 1]
+        )
         for i in range(0, n, 37)
     ]
     np.testing.assert_array_equal(together[::37], jnp.concatenate(apart))
@@ -121,7 +123,9 @@ def test_huge_and_tiny_latents_keep_their_values() -> None:
     layout = layout_of(2)
     places = scan_order.make_scan_order(MODEL, layout)
     counts = jnp.array([48, 48], jnp.int32)
-    points = quantize(MODEL, places, layout.kind, jnp.asarray(values), jnp.zeros(2, jnp.int32), counts)
+    points = quantize(
+        MODEL, places, layout.partial_type, jnp.asarray(values), jnp.zeros(2, jnp.int32), counts
+    )
     large = values > 5
     assert np.abs(np.asarray(points)[large] / 2 - values[large]).max() <= 1
     assert not np.asarray(points)[1].any()

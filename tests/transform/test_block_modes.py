@@ -17,10 +17,10 @@ forward, inverse = jax.jit(lapped.forward), jax.jit(lapped.inverse)
 stretch, unstretch = jax.jit(partial_blocks.stretch), jax.jit(partial_blocks.unstretch)
 make_layout = jax.jit(block_layout.make_layout, static_argnums=0)
 make_plan = jax.jit(block_modes.make_plan, static_argnums=1)
-frequencies_by_kind = jax.jit(partial_blocks.frequencies_by_kind)
+frequencies_by_partial_type = jax.jit(partial_blocks.frequencies_by_partial_type)
 
 
-def layout_for(valid_shape: Shape3) -> block_layout.Layout:
+def layout_for(valid_shape: Shape3) -> block_layout.BlockLayout:
     return make_layout(GRID, jnp.array(valid_shape, jnp.int32))
 
 
@@ -36,15 +36,15 @@ def test_layouts_list_the_blocks_that_there_are(valid_shape: Shape3) -> None:
     np.testing.assert_array_equal(layout.order[: len(expected)], expected)
     np.testing.assert_array_equal(np.sort(layout.order), np.arange(125))
     leaders = [i for i in expected if all(j % 2 == 0 for j in np.unravel_index(i, GRID))]
-    np.testing.assert_array_equal(expected[np.asarray(layout.leads)[expected]], leaders)
+    np.testing.assert_array_equal(expected[np.asarray(layout.starts_superblock)[expected]], leaders)
 
 
 @given(EXTENTS)
 def test_blocks_have_as_many_latents_as_voxels(valid_shape: Shape3) -> None:
     layout = layout_for(valid_shape)
-    has = np.asarray(frequencies_by_kind(layout.valid_shape)).sum(axis=1)
+    has = np.asarray(frequencies_by_partial_type(layout.valid_shape)).sum(axis=1)
     present = np.asarray(layout.order)[: int(layout.n_blocks)]
-    assert has[np.asarray(layout.kind)[present]].sum() == np.prod(valid_shape)
+    assert has[np.asarray(layout.partial_type)[present]].sum() == np.prod(valid_shape)
 
 
 @given(EXTENTS, st.integers(0, 2**32 - 1))
@@ -68,7 +68,7 @@ def test_latents_that_a_short_block_lacks_are_zero_and_errors_weigh_alike(valid_
     plan = make_plan(jnp.ones((3, 3, 3), jnp.int32), GRID, layout.valid_shape)
     volume = stretch(jnp.asarray(rng.standard_normal((40,) * 3), jnp.float32), layout.valid_shape)
     present = np.asarray(layout.order)[: int(layout.n_blocks)]
-    has = np.asarray(frequencies_by_kind(layout.valid_shape))[np.asarray(layout.kind)]
+    has = np.asarray(frequencies_by_partial_type(layout.valid_shape))[np.asarray(layout.partial_type)]
     for index in range(len(lapped_filter.FILTERS)):
         latents = np.asarray(forward(volume, plan, jnp.int32(index)))
         assert np.abs(latents[present][~has[present]]).max(initial=0) < 1e-4
@@ -87,7 +87,7 @@ def test_plans_cross_borders_only_between_alike_full_blocks(valid_shape: Shape3,
     modes = np.random.default_rng(seed).integers(0, block_modes.N_MODES, (3, 3, 3))
     count = jnp.array(valid_shape, jnp.int32)
     plan = make_plan(jnp.asarray(modes, jnp.int32), GRID, count)
-    whole = np.asarray(block_modes.is_whole(GRID, count))
+    whole = np.asarray(block_modes.is_complete(GRID, count))
     for axis in range(3):
         for place in np.argwhere(np.asarray(plan.crossed[axis])):
             beside = place + (np.arange(3) == axis)
@@ -114,7 +114,7 @@ def test_regions_add_up_and_spread() -> None:
 
 def test_every_way_has_a_number() -> None:
     numbers = [
-        int(block_modes.ways(jnp.int32(f), jnp.int32(m)))
+        int(block_modes.filter_mode_index(jnp.int32(f), jnp.int32(m)))
         for f in range(len(lapped_filter.FILTERS))
         for m in range(block_modes.N_MODES)
     ]

@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
 
 import nvc_jax
 from nvc_jax.chunks.payload import parse_payload
-from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
 from nvc_jax.core import chunk_grid
 from nvc_jax.spectral import decoder, encoder, stream
 from nvc_jax.transform import boundary_emphasis

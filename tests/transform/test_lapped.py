@@ -5,8 +5,8 @@ import pytest
 
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.transform import block_modes, lapped, lapped_filter
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix, from_cells, to_cells
-from nvc_jax.transform.plan import Plan
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix, from_planar, to_planar
+from nvc_jax.transform.plan import TransformPlan
 
 FILTER_INDICES = range(len(lapped_filter.FILTERS))
 forward, inverse = jax.jit(lapped.forward), jax.jit(lapped.inverse)
@@ -18,7 +18,7 @@ def volume(shape: tuple[int, int, int] = (16, 24, 40)) -> np.ndarray:
     return (smooth + 0.1 * np.random.default_rng(0).standard_normal(shape)).astype(np.float32)
 
 
-def plan_for(shape: Shape3, modes: int | np.ndarray) -> Plan:
+def plan_for(shape: Shape3, modes: int | np.ndarray) -> TransformPlan:
     grid = grid_shape(shape, BLOCK_SIZE)
     filled = jnp.broadcast_to(jnp.asarray(modes, jnp.int32), block_modes.superblock_grid(grid))
     return block_modes.make_plan(filled, grid, jnp.array(shape, jnp.int32))
@@ -31,10 +31,10 @@ def random_modes(shape: Shape3, seed: int) -> np.ndarray:
 
 def test_cells_are_the_voxels_of_blocks() -> None:
     original = volume()
-    cells = np.asarray(to_cells(jnp.asarray(original)))
+    cells = np.asarray(to_planar(jnp.asarray(original)))
     assert cells.shape == (8, 8, 8, 2 * 3 * 5)
     np.testing.assert_array_equal(cells[1, 2, 3].reshape(2, 3, 5), original[1::8, 2::8, 3::8])
-    np.testing.assert_array_equal(from_cells(jnp.asarray(cells), (2, 3, 5)), original)
+    np.testing.assert_array_equal(from_planar(jnp.asarray(cells), (2, 3, 5)), original)
 
 
 @pytest.mark.parametrize("index", FILTER_INDICES)

@@ -87,7 +87,7 @@ def observe(
     found = encoder.analyse(profiles, unit, step, jnp.array(volume.shape, jnp.int32), jnp.int32(0))
     grid = grid_shape(check_shape(unit.shape), BLOCK_SIZE)
     values = decoder.dequantize(found.model, found.symbols, grid, found.predictor)
-    ways = block_modes.ways(found.filter_index, found.symbols.modes)
+    ways = block_modes.filter_mode_index(found.filter_index, found.symbols.modes)
     classes = number_classes(found.model, found.profile, found.symbols.classes)
     return Observed(values, found.values - values, classes, ways, found.bits)
 

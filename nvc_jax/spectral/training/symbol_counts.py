@@ -93,8 +93,8 @@ def _count(
     ordered = dependent_quantization.from_half_steps(scan_order.in_order(places, layout, points))
     ends = scan_order.find_end_of_block(ordered)
     place = jnp.arange(N_COEFFICIENTS - 1)[None]
-    coded = layout.present[:, None] & (place < scan_order.n_coded(places, layout, ends)[:, None])
-    tables = model.tables[classes[:, None], places.latents[layout.kind]]
+    coded = layout.inside[:, None] & (place < scan_order.n_coded(places, layout, ends)[:, None])
+    tables = model.tables[classes[:, None], places.latents[layout.partial_type]]
     tables = model.row(tables, dependent_quantization.quantizers_of(ordered, model.n_quantizers))
     before = classes[layout.order]
     follows = jnp.arange(1, len(classes)) < layout.n_blocks
@@ -106,9 +106,9 @@ def _count(
     mean_tables, means = model.tables[classes, 0], points[:, 0]
     return found.profile, Counts(
         count(model.frequencies, tables, tokens.to_token(ordered)[0], coded)
-        + count(model.frequencies, mean_tables, tokens.to_token(means)[0], layout.present),
-        count(model.end_frequencies, classes, ends, layout.present),
-        count(model.mode_frequencies, classes, modes, layout.present & layout.leads),
+        + count(model.frequencies, mean_tables, tokens.to_token(means)[0], layout.inside),
+        count(model.end_frequencies, classes, ends, layout.inside),
+        count(model.mode_frequencies, classes, modes, layout.inside & layout.starts_superblock),
         count(model.class_frequencies, before[:-1], before[1:], follows),
     )
 
