@@ -1,1 +1,25 @@
-"""The block autoencoders of the paper."""
+"""Block autoencoders: the models of *Neural Volume Compression* (the paper).
+
+Each block of a volume passes alone through a network that turns it into a few numbers, its latents. Read
+``config`` and ``blocks`` first (sizes of blocks, cutting and blending), then ``networks`` with
+``convolutions``, ``latent_stream`` (entropy coding of the latents), ``encoded`` and ``codec`` (a volume to an
+encoded volume and back), ``chunk_encoder`` and ``chunk_decoder`` (chunks of containers), and ``model``, which
+offers all this to the rest of the package. The folder ``training`` trains them. This package imports ``core``,
+``io``, ``entropy``, ``training`` and ``chunks``; it knows neither spectral models nor containers.
+"""
+
+from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
+from nvc_jax.autoencoder.config import VARIANTS, ConvolutionalConfig, DenseConfig
+from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
+from nvc_jax.autoencoder.networks import init_params
+
+__all__ = [
+    "VARIANTS",
+    "ConvolutionalConfig",
+    "DenseConfig",
+    "EncodedLatentStream",
+    "EncodedLatents",
+    "assemble_blocks",
+    "extract_blocks",
+    "init_params",
+]

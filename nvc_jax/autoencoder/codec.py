@@ -1,4 +1,4 @@
-"""A volume to its blocks' latents and back."""
+"""A volume to its blocks' latents and back, each direction one compiled program (paper, section 2)."""
 
 import functools
 import math
@@ -10,47 +10,65 @@ from jax import lax
 from nvc_jax.autoencoder.blocks import blend_axis, blend_neighbours, extract_padded, pad_to_grid
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, dequantize, quantize
 from nvc_jax.autoencoder.networks import BlockAutoencoder, bind
+from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import denormalize, finite_range, normalize
+from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
-from nvc_jax.models.codec import Codec
 
-BLOCKS_PER_STEP = 1024
+BLOCKS_PER_SLAB = 1024
 """Blocks that pass through the network at a time: intermediates stay in cache, memory stays bounded."""
 
 
-@jax.jit
-def encode_region(codec: Codec, volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> EncodedLatents:
-    """Encode a part of a volume by a block autoencoder; float32 ``minimum`` and ``maximum`` of the whole."""
-    latents = _encode_slabs(codec, volume, minimum, maximum)
-    return EncodedLatents(latents, minimum, maximum, check_shape(volume.shape), str(volume.dtype))
-
-
-def _slab(grid: Shape3) -> tuple[int, int]:
-    """How many z-layers and y-rows of blocks make about ``BLOCKS_PER_STEP`` blocks."""
-    layer = grid[1] * grid[2]
-    if layer <= BLOCKS_PER_STEP:
-        n_slabs = math.ceil(grid[0] / (BLOCKS_PER_STEP // layer))
+def _slab_shape(grid: Shape3, blocks_per_slab: int) -> tuple[int, int]:
+    """Layers of blocks along z, and rows along y, that make about ``blocks_per_slab`` blocks."""
+    blocks_per_layer = grid[1] * grid[2]
+    if blocks_per_layer <= blocks_per_slab:
+        n_slabs = math.ceil(grid[0] / (blocks_per_slab // blocks_per_layer))
         return math.ceil(grid[0] / n_slabs), grid[1]
-    n_slabs = math.ceil(grid[1] / max(1, BLOCKS_PER_STEP // grid[2]))
+    n_slabs = math.ceil(grid[1] / max(1, blocks_per_slab // grid[2]))
     return 1, math.ceil(grid[1] / n_slabs)
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames=("config", "blocks_per_slab"))
 def encode_blocks(
-    codec: Codec, volume: jax.Array, step: jax.Array | None
+    config: ModelConfig,
+    params: Params,
+    volume: jax.Array,
+    step: jax.Array | None,
+    *,
+    blocks_per_slab: int = BLOCKS_PER_SLAB,
 ) -> EncodedLatents | EncodedLatentStream:
-    encoded = encode_region(codec, volume, *finite_range(volume))
+    """Encode a volume by its own finite range.
+
+    Args:
+        config: of a block autoencoder; static.
+        params: of the same.
+        volume: (z, y, x), a device dtype.
+        step: float32, in the unit of the latents; None leaves the latents float32.
+        blocks_per_slab: blocks to encode at a time, about; static.
+    """
+    minimum, maximum = finite_range(volume)
+    encoded = encode_region(config, params, volume, minimum, maximum, blocks_per_slab=blocks_per_slab)
     return encoded if step is None else quantize(encoded, step)
 
 
-def _encode_slabs(codec: Codec, volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> jax.Array:
-    """Latents of every block, float32 (grid z, y, x, latents)."""
-    config = codec.config
+@functools.partial(jax.jit, static_argnames=("config", "blocks_per_slab"))
+def encode_region(
+    config: ModelConfig,
+    params: Params,
+    volume: jax.Array,
+    minimum: jax.Array,
+    maximum: jax.Array,
+    *,
+    blocks_per_slab: int = BLOCKS_PER_SLAB,
+) -> EncodedLatents:
+    """Encode a region of a volume; float32 ``minimum`` and ``maximum`` are those of the whole volume."""
+    model = bind(config, params)
     b, m = config.block_size, config.margin
-    model = bind(config, codec.params)
     grid = grid_shape(check_shape(volume.shape), b)
-    layers, rows = _slab(grid)
+    layers, rows = _slab_shape(grid, blocks_per_slab)
     n_z, n_y = math.ceil(grid[0] / layers), math.ceil(grid[1] / rows)
+
     # The minimum normalises to the zero that the paper pads with.
     padded = pad_to_grid(volume, (n_z * layers, n_y * rows, grid[2]), b, m, fill=minimum)
     slab_shape = (layers * b + 2 * m, rows * b + 2 * m, padded.shape[2])
@@ -62,27 +80,50 @@ def _encode_slabs(codec: Codec, volume: jax.Array, minimum: jax.Array, maximum: 
 
     latents = lax.map(encode_slab, jnp.arange(n_z * n_y))
     latents = latents.reshape(n_z, n_y, layers, rows, grid[2], -1).transpose(0, 2, 1, 3, 4, 5)
-    return latents.reshape(n_z * layers, n_y * rows, grid[2], -1)[: grid[0], : grid[1]]
+    latents = latents.reshape(n_z * layers, n_y * rows, grid[2], -1)[: grid[0], : grid[1]]
+    return EncodedLatents(
+        latents=latents,
+        minimum=minimum,
+        maximum=maximum,
+        shape=check_shape(volume.shape),
+        dtype=str(volume.dtype),
+    )
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def decode_blocks(codec: Codec, encoded: EncodedLatents | EncodedLatentStream, mode: str) -> jax.Array:
-    model = bind(codec.config, codec.params)
+@functools.partial(jax.jit, static_argnames=("config", "mode", "blocks_per_slab"))
+def decode_blocks(
+    config: ModelConfig,
+    params: Params,
+    encoded: EncodedLatents | EncodedLatentStream,
+    mode: str,
+    *,
+    blocks_per_slab: int = BLOCKS_PER_SLAB,
+) -> jax.Array:
+    """Decode a volume; the inverse of ``encode_blocks`` up to the model's error.
+
+    Args:
+        config: of a block autoencoder; static.
+        params: of the same.
+        encoded: from ``encode_blocks`` or ``encode_region``.
+        mode: ``"crop"``, or ``"blend"`` for blocks with margins; static.
+        blocks_per_slab: blocks to decode at a time, about, in mode ``"crop"``; static.
+    """
+    model = bind(config, params)
     if isinstance(encoded, EncodedLatentStream):
-        encoded = dequantize(encoded, codec.config.block_size)
+        encoded = dequantize(encoded, config.block_size)
     if mode == "crop":
-        return _decode_cropped(model, encoded)
+        return _decode_cropped(model, encoded, blocks_per_slab)
     return _decode_blended(model, encoded)
 
 
-def _decode_cropped(model: BlockAutoencoder, encoded: EncodedLatents) -> jax.Array:
+def _decode_cropped(model: BlockAutoencoder, encoded: EncodedLatents, blocks_per_slab: int) -> jax.Array:
     """Decode cores slab by slab; each is converted to the volume's dtype and assembled while in cache.
 
-    The conversion comes before the transposition of voxels: small values are cheaper to move.
+    The conversion comes before the transposition of voxels, because small values are cheaper to move.
     """
     b = model.config.block_size
     grid = check_shape(encoded.latents.shape[:3])
-    layers, rows = _slab(grid)
+    layers, rows = _slab_shape(grid, blocks_per_slab)
     n_z, n_y = math.ceil(grid[0] / layers), math.ceil(grid[1] / rows)
     widths = [(0, n_z * layers - grid[0]), (0, n_y * rows - grid[1]), (0, 0), (0, 0)]
     latents = jnp.pad(encoded.latents, widths)
@@ -91,8 +132,8 @@ def _decode_cropped(model: BlockAutoencoder, encoded: EncodedLatents) -> jax.Arr
     def decode_slab(latents: jax.Array) -> jax.Array:
         cores = model.decode_core(latents.reshape(-1, latents.shape[-1]))
         cores = denormalize(cores, encoded.minimum, encoded.maximum, encoded.dtype)
-        # Row of blocks by row of blocks: XLA would otherwise fuse the transposition into the network's
-        # last layer, which then runs element by element.
+        # One row of blocks at a time: XLA would otherwise fuse the transposition into the network's last
+        # layer, which then runs element by element.
         strips = lax.map(lambda row: row.transpose(1, 2, 0, 3), cores.reshape(layers * rows, -1, b, b, b))
         slab = strips.reshape(layers, rows, b, b, -1).transpose(0, 2, 1, 3, 4)
         return slab.reshape(layers * b, rows * b, -1)
@@ -104,9 +145,9 @@ def _decode_cropped(model: BlockAutoencoder, encoded: EncodedLatents) -> jax.Arr
 
 
 def _decode_blended(model: BlockAutoencoder, encoded: EncodedLatents) -> jax.Array:
-    """Decode layer by layer of blocks; a layer's z-margins meet those of the layers on both sides.
+    """Decode layer by layer of blocks; a layer's z-margins are blended with those of the layers on both sides.
 
-    Blocks are laid out voxel-major (voxel z, y, x, then grid y, x): slices of a few voxels along a
+    Blocks are laid out voxel-major (voxel z, y, x, then grid y, x), because slices of a few voxels along a
     margin are then long runs in memory.
     """
     n_layers, *layer_grid, _ = encoded.latents.shape

@@ -1,4 +1,4 @@
-"""Configurations of the block autoencoders, and the three variants of the paper."""
+"""Configurations of the block autoencoders, and the paper's three variants."""
 
 import dataclasses
 from typing import ClassVar
@@ -13,7 +13,12 @@ def _check_sizes(name: str, sizes: tuple[int, ...]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class DenseConfig(ModelConfig):
-    """The paper's fully connected VAE; ``hidden_sizes`` from the block inwards, mirrored to decode."""
+    """Configuration of the paper's fully connected variational autoencoder (section 2.2).
+
+    Attributes:
+        hidden_sizes: units of the encoder's hidden layers, from the block to the latents. The decoder has
+            the same layers in reverse order.
+    """
 
     hidden_sizes: tuple[int, ...] = (128,)
 
@@ -26,7 +31,12 @@ class DenseConfig(ModelConfig):
 
 @dataclasses.dataclass(frozen=True)
 class ConvolutionalConfig(ModelConfig):
-    """A convolutional VAE (the paper's future work): one stride-2 3×3×3 layer per entry of ``channels``."""
+    """Configuration of a convolutional variational autoencoder, which the paper leaves to future work.
+
+    Attributes:
+        channels: output channels of the encoder's 3×3×3 layers of stride 2, from the block to the latents.
+            Each layer halves the side. The decoder has the same layers in reverse order.
+    """
 
     channels: tuple[int, ...] = (16, 32)
 
@@ -48,4 +58,4 @@ VARIANTS: dict[str, DenseConfig] = {
     "two-wide-margin": DenseConfig(margin=2, hidden_sizes=(128,), latent_dim=32),
     "more-parameters": DenseConfig(margin=2, hidden_sizes=(256,), latent_dim=64),
 }
-"""The three models of the paper's Table 1."""
+"""The three models of the paper's Table 1, by name."""

@@ -1,4 +1,7 @@
-"""Strided 3-D convolutions as matrix products."""
+"""Strided 3-D convolutions as matrix products.
+
+XLA's own strided convolutions of few channels are 5 to 500 times as slow on CPUs.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -7,11 +10,16 @@ from jax import lax
 
 
 def convolve_halving(values: jax.Array, layer: nnx.Conv) -> jax.Array:
-    """What a 3×3×3 ``nnx.Conv`` of stride 2 does to (n, z, y, x, channels) of even sides: one matrix product.
+    """Apply a 3×3×3 ``nnx.Conv`` of stride 2 by one matrix product.
 
-    XLA's own strided convolutions of so few channels are 5 to 500 times slower on CPUs.
+    Args:
+        values: (n, z, y, x, channels), sides even.
+        layer: the convolution, with a bias and padding ``"SAME"``.
+
+    Returns:
+        (n, z / 2, y / 2, x / 2, output channels), equal to ``layer(values)`` up to rounding.
     """
-    for axis in (3, 2, 1):  # output i sees inputs 2i, 2i + 1 and 2i + 2; beyond the end are zeros
+    for axis in (3, 2, 1):  # output i sees inputs 2i, 2i + 1 and 2i + 2; inputs beyond the end are zero
         pairs = values.reshape(*values.shape[:axis], -1, 2, *values.shape[axis + 1 :])
         first, second = (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1))
         third = _shifted(first, axis, 1)
@@ -23,12 +31,20 @@ def convolve_halving(values: jax.Array, layer: nnx.Conv) -> jax.Array:
 
 
 def convolve_doubling(values: jax.Array, layer: nnx.ConvTranspose) -> jax.Array:
-    """What a 3×3×3 ``nnx.ConvTranspose`` of stride 2 does to (n, z, y, x, channels): one matrix product."""
+    """Apply a 3×3×3 ``nnx.ConvTranspose`` of stride 2 by one matrix product.
+
+    Args:
+        values: (n, z, y, x, channels).
+        layer: the transposed convolution, with a bias and padding ``"SAME"``.
+
+    Returns:
+        (n, 2z, 2y, 2x, output channels), equal to ``layer(values)`` up to rounding.
+    """
     kernel, bias = _kernel_and_bias(layer)
     channels, out = kernel.shape[-2:]
     rows = values.reshape(-1, channels) @ kernel.transpose(3, 0, 1, 2, 4).reshape(channels, -1)
     values = rows.reshape(*values.shape[:-1], -1)
-    for axis in (1, 2, 3):  # input i adds to outputs 2i + 2, 2i + 1 and 2i; none lies beyond the end
+    for axis in (1, 2, 3):  # input i adds to outputs 2i, 2i + 1 and 2i + 2; those beyond the end are dropped
         taps = values.reshape(*values.shape[:-1], 3, -1)
         first, second, third = (lax.index_in_dim(taps, i, 4, keepdims=False) for i in range(3))
         values = jnp.stack([third + _shifted(first, axis, -1), second], axis=axis + 1)
@@ -37,7 +53,10 @@ def convolve_doubling(values: jax.Array, layer: nnx.ConvTranspose) -> jax.Array:
 
 
 def _shifted(values: jax.Array, axis: int, by: int) -> jax.Array:
-    """``values`` whose element i is element i + ``by`` (1 or -1) along ``axis``, zero beyond the end."""
+    """Shift ``values`` along ``axis``: element i of the result is element i + ``by``, zero beyond the end.
+
+    ``by`` is 1 or -1.
+    """
     widths = [(0, 0, 0)] * values.ndim
     widths[axis] = (-by, by, 0)
     return lax.pad(values, jnp.zeros((), values.dtype), widths)

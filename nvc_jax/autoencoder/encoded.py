@@ -1,4 +1,4 @@
-"""Encoded volumes of block autoencoders."""
+"""Encoded volumes of block autoencoders: float latents, or their entropy-coded stream."""
 
 import dataclasses
 import functools
@@ -7,63 +7,71 @@ import math
 import jax
 
 from nvc_jax.autoencoder.latent_stream import LatentStream, decode_latents, encode_latents
+from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.entropy import adaptive_geometric
 
+_register = functools.partial(jax.tree_util.register_dataclass, meta_fields=["shape", "dtype"])
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["latents", "minimum", "maximum"],
-    meta_fields=["shape", "dtype"],
-)
-@dataclasses.dataclass(frozen=True)
-class EncodedLatents:
-    """A volume as its blocks' latent means; a pytree with a static shape and dtype.
+
+@functools.partial(_register, data_fields=["latents", "minimum", "maximum"])
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncodedLatents(EncodedVolume):
+    """A volume as the mean latents of its blocks.
 
     Attributes:
         latents: float32 (grid_z, grid_y, grid_x, latent_dim).
-        minimum, maximum: the volume's finite range, float32 scalars.
-        shape: (z, y, x) of the volume.
-        dtype: name of the volume's dtype.
     """
 
     latents: jax.Array
-    minimum: jax.Array
-    maximum: jax.Array
-    shape: Shape3
-    dtype: str
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the latents."""
+        return self.latents.size * self.latents.dtype.itemsize
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["stream", "minimum", "maximum"],
-    meta_fields=["shape", "dtype"],
-)
-@dataclasses.dataclass(frozen=True)
-class EncodedLatentStream:
-    """A volume as the entropy-coded stream of its blocks' latents; else as ``EncodedLatents``."""
+@functools.partial(_register, data_fields=["stream", "minimum", "maximum"])
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncodedLatentStream(EncodedVolume):
+    """A volume as the entropy-coded stream of its blocks' quantised latents.
+
+    Attributes:
+        stream: the coded latents.
+    """
 
     stream: LatentStream
-    minimum: jax.Array
-    maximum: jax.Array
-    shape: Shape3
-    dtype: str
+
+    @property
+    def used_bytes(self) -> jax.Array:
+        """Bytes of the stream's part in use, with its header, int32."""
+        return self.stream.used_bytes
 
 
 def quantize(encoded: EncodedLatents, step: jax.Array) -> EncodedLatentStream:
-    """The encoded volume with its latents as a stream."""
-    stream = encode_latents(encoded.latents, step)
-    return EncodedLatentStream(stream, encoded.minimum, encoded.maximum, encoded.shape, encoded.dtype)
+    """Quantise the latents by ``step``, float32 in their unit, and code them as a stream."""
+    return EncodedLatentStream(
+        stream=encode_latents(encoded.latents, step),
+        minimum=encoded.minimum,
+        maximum=encoded.maximum,
+        shape=encoded.shape,
+        dtype=encoded.dtype,
+    )
 
 
 def dequantize(encoded: EncodedLatentStream, block_size: int) -> EncodedLatents:
-    """The encoded volume with float latents again: the inverse of ``quantize`` up to half a step."""
-    latents = decode_latents(encoded.stream, grid=grid_shape(encoded.shape, block_size))
-    return EncodedLatents(latents, encoded.minimum, encoded.maximum, encoded.shape, encoded.dtype)
+    """Decode the stream of ``quantize`` into float latents, with errors up to half a step."""
+    return EncodedLatents(
+        latents=decode_latents(encoded.stream, grid=grid_shape(encoded.shape, block_size)),
+        minimum=encoded.minimum,
+        maximum=encoded.maximum,
+        shape=encoded.shape,
+        dtype=encoded.dtype,
+    )
 
 
 def check_encoded(encoded: EncodedLatents | EncodedLatentStream, grid: Shape3, latent_dim: int) -> None:
-    """Raise ``ValueError`` unless the arrays' shapes are those of such a grid of blocks."""
+    """Raise ``ValueError`` unless the arrays' shapes fit a grid of blocks and their number of latents."""
     shapes: dict[str, tuple[jax.Array, tuple[int, ...]]]
     if isinstance(encoded, EncodedLatents):
         shapes = {"latents": (encoded.latents, (*grid, latent_dim))}

@@ -1,7 +1,7 @@
-"""The block autoencoders (paper, section 2.2) and their configurations; no input or output.
+"""Networks of the block autoencoders (paper, section 2.2).
 
-Every architecture maps blocks (n, side, side, side) in [0, 1] to latents (n, latent_dim) and back,
-with side = block_size + 2·margin. All arrays are float32.
+Every architecture maps blocks (n, side, side, side) in [0, 1] to latents (n, latent_dim) and back, with
+side = block_size + 2·margin. All arrays are float32.
 """
 
 import functools
@@ -19,29 +19,34 @@ from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params, merge_params
 
 LEAKY_SLOPE = 0.01
+"""Slope of the leaky ReLU for negative inputs, as in the published networks."""
 
 
 class BlockAutoencoder(nnx.Module):
-    """The interface that the codec and the training loop know."""
+    """Interface of a block autoencoder, for the codec and the training loop.
+
+    Attributes:
+        config: configuration of the network.
+    """
 
     config: ModelConfig
 
     @abstractmethod
     def encode(self, blocks: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Blocks (n, side, side, side) to the latents' mean and log-variance, each (n, latent_dim)."""
+        """Encode blocks (n, side, side, side) into latents: mean and log-variance, each (n, latent_dim)."""
 
     @abstractmethod
     def decode(self, latents: jax.Array) -> jax.Array:
-        """Latents (n, latent_dim) to blocks (n, side, side, side) in (0, 1)."""
+        """Decode latents (n, latent_dim) into blocks (n, side, side, side) in (0, 1)."""
 
     def decode_core(self, latents: jax.Array) -> jax.Array:
-        """Latents (n, latent_dim) to the blocks' cores (n, block_size, block_size, block_size)."""
+        """Decode latents (n, latent_dim) into blocks' cores (n, block_size, block_size, block_size)."""
         core = slice(self.config.margin, self.config.margin + self.config.block_size)
         return self.decode(latents)[:, core, core, core]
 
 
 class DenseAutoencoder(BlockAutoencoder):
-    """Fully connected VAE: leaky ReLU (slope 0.01) between layers, sigmoid output."""
+    """Fully connected variational autoencoder: leaky ReLU between layers, sigmoid output."""
 
     def __init__(self, config: DenseConfig, *, rngs: nnx.Rngs) -> None:
         self.config = config
@@ -69,7 +74,7 @@ class DenseAutoencoder(BlockAutoencoder):
         return values.reshape(-1, *[self.config.side] * 3)
 
     def decode_core(self, latents: jax.Array) -> jax.Array:
-        # Only the core's columns of the last layer: 3.4 times less work than a 12³ block.
+        # The last layer computes the core's columns only: 8³ of a 12³ block are 3.4 times less work.
         core = slice(self.config.margin, self.config.margin + self.config.block_size)
         sides = [self.config.side] * 3
         kernel = self.output.kernel[...].reshape(-1, *sides)[:, core, core, core]
@@ -81,7 +86,10 @@ class DenseAutoencoder(BlockAutoencoder):
 
 
 class ConvolutionalAutoencoder(BlockAutoencoder):
-    """Strided 3-D convolutions down to a dense latent layer, transposed convolutions back up."""
+    """Convolutional variational autoencoder: strided 3-D convolutions, a dense latent layer, sigmoid output.
+
+    The decoder mirrors the encoder by a dense layer and transposed convolutions.
+    """
 
     def __init__(self, config: ConvolutionalConfig, *, rngs: nnx.Rngs) -> None:
         self.config = config
@@ -118,8 +126,8 @@ class ConvolutionalAutoencoder(BlockAutoencoder):
 
 
 _AUTOENCODERS: dict[str, type[BlockAutoencoder]] = {
-    "dense": DenseAutoencoder,
-    "convolutional": ConvolutionalAutoencoder,
+    DenseConfig.architecture: DenseAutoencoder,
+    ConvolutionalConfig.architecture: ConvolutionalAutoencoder,
 }
 
 
@@ -128,17 +136,23 @@ def _build(config: ModelConfig, rngs: nnx.Rngs) -> BlockAutoencoder:
 
 
 def init_params(config: ModelConfig, *, key: jax.Array) -> Params:
-    """Freshly initialised parameters for ``config``."""
+    """Initialise the parameters of the autoencoder of ``config`` at random."""
     model = _build(config, nnx.Rngs(params=key))
     return nnx.to_pure_dict(nnx.state(model, nnx.Param))
 
 
 @functools.lru_cache
-def _abstract(config: ModelConfig) -> tuple[Any, Any]:
+def _split_abstract(config: ModelConfig) -> tuple[Any, Any]:
+    """Split the autoencoder of ``config`` into its graph and the shapes and dtypes of its parameters."""
     model = nnx.eval_shape(lambda: _build(config, nnx.Rngs(0)))
     return nnx.split(model)
 
 
+def abstract_params(config: ModelConfig) -> Params:
+    """Describe the parameters of ``config``: their nested dict with shapes and dtypes in place of arrays."""
+    return nnx.to_pure_dict(_split_abstract(config)[1])
+
+
 def bind(config: ModelConfig, params: Params) -> BlockAutoencoder:
-    """The model of ``config`` with ``params``; may be called while tracing."""
-    return merge_params(_abstract(config), params)
+    """Build the autoencoder of ``config`` with ``params``; may be called while tracing."""
+    return merge_params(_split_abstract(config), params)

@@ -1,8 +1,7 @@
-"""Reproducible batches of blocks from volumes (paper, section 3.1), and public volumes to fetch."""
+"""Training blocks cut from volumes, in reproducible batches (paper, section 3.1)."""
 
 import dataclasses
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,16 +11,17 @@ import numpy as np
 from nvc_jax.autoencoder.blocks import extract_blocks
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import finite_range, normalize
-from nvc_jax.core.shapes import grid_shape
+from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.io.volumes import read_volume
+from nvc_jax.training.config import volume_names
 
 EMPTY_MEAN = 1e-5
-"""Blocks whose mean is at most this are dropped: empty space teaches nothing."""
+"""Largest mean of a block that counts as empty: empty space teaches the network nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
 class BlockBatches:
-    """Training blocks and the order in which they are visited.
+    """Training blocks, and the order in which they are visited.
 
     Attributes:
         blocks: (n, side, side, side) float32 in [0, 1].
@@ -37,7 +37,16 @@ class BlockBatches:
             raise ValueError(f"`blocks` has shape {shape}; it must be (n, side, side, side) with n ≥ 1")
 
     def epoch_order(self, batch_size: int, epoch: int, *, key: jax.Array) -> jax.Array:
-        """Indices of one epoch's batches, int32 (n // batch_size, batch_size): all blocks shuffled."""
+        """Shuffle the blocks of one epoch into batches.
+
+        Args:
+            batch_size: blocks per batch; the blocks that are left over are not visited in this epoch.
+            epoch: index of the epoch; each has its own order.
+            key: randomness of all epochs.
+
+        Returns:
+            int32 (n // batch_size, batch_size), indices of the blocks.
+        """
         n = self.blocks.shape[0]
         order = jax.random.permutation(jax.random.fold_in(key, epoch), n)
         return order[: n - n % batch_size].reshape(-1, batch_size).astype(jnp.int32)
@@ -49,46 +58,45 @@ def _to_unit_range(volume: jax.Array) -> jax.Array:
 
 
 def _random_blocks(values: np.ndarray, config: ModelConfig, count: int, key: jax.Array) -> np.ndarray:
-    """``count`` blocks whose cores start anywhere in the volume, zero-padded as on the grid."""
+    """Cut ``count`` blocks whose cores start anywhere in the volume, zero-padded as blocks of the grid."""
     b, m = config.block_size, config.margin
-    grid = grid_shape(values.shape, b)
-    padded = np.pad(values, [(m, n * b + m - s) for n, s in zip(grid, values.shape, strict=True)])
+    grid = grid_shape(check_shape(values.shape), b)
+    padded = np.pad(values, [(m, n * b + m - side) for n, side in zip(grid, values.shape, strict=True)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, [config.side] * 3)
     corners = jax.random.randint(key, (3, count), 0, jnp.array(windows.shape[:3])[:, None])
     return windows[tuple(np.asarray(corners))]
 
 
 def block_batches(
-    sources: Iterable[Any],
+    volumes: Iterable[Any],
     config: ModelConfig,
     *,
     key: jax.Array,
     blocks_per_volume: int | None = None,
     drop_empty: bool = True,
 ) -> BlockBatches:
-    """Cut volumes into training blocks for a model.
+    """Cut volumes into training blocks for a model (paper, section 3.1).
 
-    Each volume is scaled to [0, 1] by its finite range, cut into blocks with the model's margin, and
-    rid of blocks whose mean is at most ``EMPTY_MEAN`` (paper, section 3.1).
+    Each volume is scaled to [0, 1] by its finite range and cut into blocks with the model's margin. Blocks
+    whose mean is at most ``EMPTY_MEAN`` are dropped.
 
     Args:
-        sources: volumes as ``open_volume`` takes them.
-        config: the model's configuration: block size and margin.
+        volumes: volumes that ``open_volume`` takes.
+        config: the model's configuration, with the block size and the margin.
         key: randomness of the positions.
-        blocks_per_volume: None for every block of the grid once (the paper); a number to draw that
-            many blocks at random positions from every volume, so that large volumes do not outweigh
-            small ones.
+        blocks_per_volume: blocks drawn at random positions from every volume, so that large volumes do not
+            outweigh small ones; None takes every block of the grid once (the paper).
         drop_empty: whether to drop empty blocks.
 
     Returns:
-        The blocks of all volumes, in memory on the host, unshuffled.
+        The blocks of all volumes, in memory on the host, in the order of the volumes.
 
     Raises:
-        ValueError: there is no source, or no block is left.
+        ValueError: there is no volume, or all blocks are empty.
     """
-    parts, names = [], []
-    for index, source in enumerate(sources):
-        values = _to_unit_range(jnp.asarray(read_volume(source)))
+    volumes, parts = list(volumes), []
+    for index, volume in enumerate(volumes):
+        values = _to_unit_range(jnp.asarray(read_volume(volume)))
         if blocks_per_volume is None:
             blocks = np.asarray(extract_blocks(values, config.block_size, config.margin))
         else:
@@ -97,7 +105,6 @@ def block_batches(
         if drop_empty:
             blocks = blocks[blocks.mean(axis=(1, 2, 3)) > EMPTY_MEAN]
         parts.append(blocks)
-        names.append(Path(source).name if isinstance(source, str | Path) else f"volume-{index}")
-    if not parts or not any(len(part) for part in parts):
-        raise ValueError("`sources` must hold at least one volume with a block that is not empty")
-    return BlockBatches(np.concatenate(parts), tuple(names))
+    if not any(len(part) for part in parts):
+        raise ValueError("`volumes` must hold at least one volume with a block that is not empty")
+    return BlockBatches(np.concatenate(parts), volume_names(volumes))

@@ -1,27 +1,36 @@
-"""Training of block autoencoders (paper, section 3.2): data-parallel, many steps a dispatch, resumable."""
+"""Training loop of block autoencoders (paper, section 3.2): data-parallel and resumable.
+
+One compiled call, a dispatch, runs many optimiser steps, because the networks are so small that the time of
+calls would dominate.
+"""
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from nvc_jax.autoencoder.networks import init_params
+from nvc_jax.autoencoder.training.augmentation import random_symmetry
 from nvc_jax.autoencoder.training.blocks import BlockBatches
-from nvc_jax.autoencoder.training.config import TrainingConfig
-from nvc_jax.autoencoder.training.loss import evaluate_blocks, loss_of, random_symmetry
-from nvc_jax.models.codec import Codec
-from nvc_jax.training.progress import Progress, TrainingResult
-from nvc_jax.training.runs import RunCheckpoints, TrainingState
+from nvc_jax.autoencoder.training.loss import training_loss, validation_loss
+from nvc_jax.autoencoder.training.settings import AutoencoderSettings
+from nvc_jax.training.optimizer import TrainingState, update_params
+from nvc_jax.training.progress import Progress, TrainedParams
+from nvc_jax.training.runs import RunCheckpoints
+
+_WARMUP_SHARE = 50
+"""Total steps per step of the cosine schedule's linear warm-up, which thus takes 2 % of them."""
 
 
-def train(
-    config: TrainingConfig,
+def train_blocks(
+    settings: AutoencoderSettings,
     batches: BlockBatches,
     *,
     key: jax.Array,
@@ -29,123 +38,157 @@ def train(
     directory: Path | str | None = None,
     devices: Sequence[jax.Device] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-) -> TrainingResult:
-    """Train a block autoencoder (paper, section 3.2).
+) -> TrainedParams:
+    """Train a block autoencoder on blocks.
 
-    With several devices each takes an equal part of every batch. A run that was interrupted and is
-    called again with the same arguments goes on from its last checkpoint and ends with the same
-    parameters, bit for bit, as one that was not (same machine and versions).
+    Several devices share every batch in equal parts. A run that was interrupted and is called again with the
+    same arguments resumes from its last checkpoint. On the same machine and versions it ends with the same
+    parameters, bit for bit, as a run that was not interrupted.
 
     Args:
-        config: model, optimiser and schedule.
-        batches: the blocks, side³ each; kept on the devices.
+        settings: model, optimiser, schedule and loss.
+        batches: the blocks, side³ each; kept on every device.
         key: the only source of randomness.
-        validation: blocks whose loss is reported after every epoch.
-        directory: where to keep checkpoints (one an epoch) and resume from; None keeps none.
-        devices: None for all of them.
+        validation: held-out blocks; their loss is reported after every epoch.
+        directory: directory of the run's checkpoints, written after every epoch; None writes none.
+        devices: devices to train on; None for all.
         on_progress: called after every dispatch.
 
     Returns:
-        The codec with the final parameters, and the history.
+        The final parameters, and the progress after every dispatch.
 
     Raises:
         ValueError: blocks of another side than the model's, fewer blocks than a batch, a batch that
             the devices cannot share, or a directory that holds a run of another configuration.
     """
     devices = jax.devices() if devices is None else devices
-    _check_batches(config, batches, validation, len(devices))
+    _check_batches(settings, batches, validation, len(devices))
     mesh = jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
-    everywhere = NamedSharding(mesh, PartitionSpec())
     params_key, order_key, step_key = jax.random.split(key, 3)
-    batches_per_epoch = batches.blocks.shape[0] // config.batch_size
-    total_steps = config.epochs * batches_per_epoch
+    batches_per_epoch = batches.blocks.shape[0] // settings.batch_size
+    total_steps = settings.epochs * batches_per_epoch
 
-    params = init_params(config.model, key=params_key)
-    optimizer = _optimizer(config, total_steps)
-    state = TrainingState(params, optimizer.init(params), jnp.int32(0))
-    state = jax.device_put(state, everywhere)
+    optimizer = _make_optimizer(settings, total_steps)
+    params = init_params(settings.model, key=params_key)
+    initial_state = TrainingState(params, optimizer.init(params), jnp.int32(0))
+    state = jax.device_put(initial_state, _on_every_device(mesh))
     checkpoints = None
     if directory is not None:
-        checkpoints = RunCheckpoints(Path(directory), config, batches, key)
+        checkpoints = RunCheckpoints(Path(directory), _describe_run(settings, batches, key))
         state = checkpoints.restore(state)
 
-    blocks = jax.device_put(batches.blocks, everywhere)
-    dispatch = functools.partial(_dispatch, config, optimizer, mesh)
     history: list[Progress] = []
-    step = int(state.step)
-    while step < total_steps:
-        epoch, done = divmod(step, batches_per_epoch)
-        order = batches.epoch_order(config.batch_size, epoch, key=order_key)
-        for start in range(done, batches_per_epoch, config.steps_per_dispatch):
-            chunk = jax.device_put(order[start : start + config.steps_per_dispatch], everywhere)
-            began = time.perf_counter()
-            state, losses = dispatch(state, blocks, chunk, step_key)
-            loss = float(losses.mean())
-            seconds = time.perf_counter() - began
-            step += chunk.shape[0]
-            validation_loss = None
-            if step % batches_per_epoch == 0:
-                if validation is not None:
-                    validation_loss = evaluate_blocks(config, state.params, validation.blocks)
-                if checkpoints is not None:
-                    checkpoints.save(step, state)
-            progress = Progress(step, total_steps, loss, validation_loss, chunk.size / seconds)
-            history.append(progress)
-            if on_progress is not None:
-                on_progress(progress)
-    params = jax.device_get(state.params)
-    return TrainingResult(Codec(config.model, params), tuple(history))
+    dispatches = _dispatches(settings, optimizer, mesh, state, batches, order_key, step_key)
+    for state, loss, blocks_per_second in dispatches:
+        step = int(state.step)
+        held_out_loss = None
+        if step % batches_per_epoch == 0:
+            if validation is not None:
+                held_out_loss = validation_loss(settings.model, state.params, validation.blocks)
+            if checkpoints is not None:
+                checkpoints.save(step, state)
+        progress = Progress(step, total_steps, loss, held_out_loss, blocks_per_second)
+        history.append(progress)
+        if on_progress is not None:
+            on_progress(progress)
+    return TrainedParams(jax.device_get(state.params), batches.sources, tuple(history))
 
 
 def _check_batches(
-    config: TrainingConfig, batches: BlockBatches, validation: BlockBatches | None, n_devices: int
+    settings: AutoencoderSettings, batches: BlockBatches, validation: BlockBatches | None, n_devices: int
 ) -> None:
-    for name, given in (("batches", batches), ("validation", validation)):
-        if given is not None and given.blocks.shape[1] != config.model.side:
+    side = settings.model.side
+    for name, checked in (("batches", batches), ("validation", validation)):
+        if checked is not None and checked.blocks.shape[1] != side:
             raise ValueError(
-                f"`{name}` holds blocks of side {given.blocks.shape[1]}; the model's is {config.model.side}"
+                f"`{name}` holds blocks of side {checked.blocks.shape[1]}; the model's is {side}"
             )
-    if batches.blocks.shape[0] < config.batch_size:
+    if batches.blocks.shape[0] < settings.batch_size:
         raise ValueError(
-            f"`batches` holds {batches.blocks.shape[0]} blocks; one batch takes {config.batch_size}"
+            f"`batches` holds {batches.blocks.shape[0]} blocks; one batch takes {settings.batch_size}"
         )
-    if config.batch_size % n_devices:
+    if settings.batch_size % n_devices:
         raise ValueError(
-            f"`batch_size` (={config.batch_size}) must be a multiple of the number of devices (={n_devices})"
+            f"`batch_size` (={settings.batch_size}) must be a multiple of the number of devices "
+            f"(={n_devices})"
         )
 
 
-def _optimizer(config: TrainingConfig, total_steps: int) -> optax.GradientTransformation:
-    if config.schedule == "constant":
-        return optax.adam(config.learning_rate)
-    warmup = max(1, total_steps // 50)
-    return optax.adam(
-        optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(total_steps, warmup + 1))
-    )
+def _make_optimizer(settings: AutoencoderSettings, total_steps: int) -> optax.GradientTransformation:
+    if settings.schedule == "constant":
+        return optax.adam(settings.learning_rate)
+    warmup = max(1, total_steps // _WARMUP_SHARE)
+    decay = max(total_steps, warmup + 1)
+    return optax.adam(optax.warmup_cosine_decay_schedule(0.0, settings.learning_rate, warmup, decay))
+
+
+def _on_every_device(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def _describe_run(settings: AutoencoderSettings, batches: BlockBatches, key: jax.Array) -> dict[str, object]:
+    """Describe all that determines a run's parameters, JSON-ready."""
+    return {
+        "config": settings.to_dict(),
+        "n_blocks": int(batches.blocks.shape[0]),
+        "sources": list(batches.sources),
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+    }
+
+
+def _dispatches(
+    settings: AutoencoderSettings,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    state: TrainingState,
+    batches: BlockBatches,
+    order_key: jax.Array,
+    step_key: jax.Array,
+) -> Iterator[tuple[TrainingState, float, float]]:
+    """Run the dispatches from ``state`` to the end of the last epoch.
+
+    No dispatch extends beyond an epoch. Each one donates the state before it.
+
+    Yields:
+        After every dispatch: the state, the mean loss of its steps, and the blocks per second.
+    """
+    blocks = jax.device_put(batches.blocks, _on_every_device(mesh))
+    batches_per_epoch = batches.blocks.shape[0] // settings.batch_size
+    first_epoch, steps_done = divmod(int(state.step), batches_per_epoch)
+    for epoch in range(first_epoch, settings.epochs):
+        order = batches.epoch_order(settings.batch_size, epoch, key=order_key)
+        for start in range(steps_done, batches_per_epoch, settings.steps_per_dispatch):
+            rows = order[start : start + settings.steps_per_dispatch]
+            rows = jax.device_put(rows, _on_every_device(mesh))
+            began = time.perf_counter()
+            state, losses = _dispatch(settings, optimizer, mesh, state, blocks, rows, step_key)
+            loss = float(losses.mean())
+            seconds = time.perf_counter() - began
+            yield state, loss, rows.size / seconds
+        steps_done = 0
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
 def _dispatch(
-    config: TrainingConfig,
+    settings: AutoencoderSettings,
     optimizer: optax.GradientTransformation,
-    mesh: jax.sharding.Mesh,
+    mesh: Mesh,
     state: TrainingState,
     blocks: jax.Array,
     order: jax.Array,
     key: jax.Array,
 ) -> tuple[TrainingState, jax.Array]:
-    """Run one optimiser step for each row of ``order``; returns the losses."""
+    """Run one optimiser step for each row of ``order``, the indices of a batch; return their losses."""
     shared = NamedSharding(mesh, PartitionSpec("data"))
 
     def step(state: TrainingState, indices: jax.Array) -> tuple[TrainingState, jax.Array]:
         augment_key, noise_key = jax.random.split(jax.random.fold_in(key, state.step))
         batch = lax.with_sharding_constraint(blocks[indices], shared)
-        if config.augment:
+        if settings.augment:
             batch = random_symmetry(batch, key=augment_key)
-        loss, gradients = jax.value_and_grad(loss_of, argnums=1)(config, state.params, batch, key=noise_key)
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes; our own code may be strict
-            updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
+        compute = jax.value_and_grad(training_loss, argnums=1)
+        loss, gradients = compute(settings, state.params, batch, key=noise_key)
+        params, optimizer_state = update_params(optimizer, gradients, state.optimizer, state.params)
         return TrainingState(params, optimizer_state, state.step + 1), loss
 
     return lax.scan(step, state, order)

@@ -1,24 +1,59 @@
-"""The training loss of block autoencoders."""
+"""Losses of block autoencoders: of a training batch, and of held-out blocks."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from nvc_jax.autoencoder.blocks import blend_window
-from nvc_jax.autoencoder.networks import Params, bind
-from nvc_jax.autoencoder.training.config import TrainingConfig
+from nvc_jax.autoencoder.networks import bind
+from nvc_jax.autoencoder.training.settings import AutoencoderSettings
 from nvc_jax.core.model import ModelConfig
+from nvc_jax.core.parameters import Params
+
+_VALIDATION_BLOCKS = 4096
+"""Held-out blocks decoded at a time; it bounds memory."""
 
 
-def evaluate_blocks(config: TrainingConfig, params: Params, blocks: jax.Array | np.ndarray) -> float:
-    """Mean squared error over whole blocks, decoded from their latents' means."""
-    chunk = 4096
+def training_loss(
+    settings: AutoencoderSettings, params: Params, blocks: jax.Array, *, key: jax.Array
+) -> jax.Array:
+    """Compute the loss of one batch: the weighted squared error plus the weighted divergence of the latents.
+
+    Args:
+        settings: of the training.
+        params: parameters of ``settings.model``.
+        blocks: float32 (n, side, side, side) in [0, 1].
+        key: randomness of sampled latents.
+
+    Returns:
+        float32, the mean over voxels plus ``kl_weight`` times the mean over blocks.
+    """
+    model = bind(settings.model, params)
+    mean, log_variance = model.encode(blocks)
+    latents = mean
+    if settings.sample_latents:
+        latents += jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
+
+    loss = jnp.mean(_loss_weights(settings) * (model.decode(latents) - blocks) ** 2)
+    if settings.kl_weight:
+        divergence = 0.5 * jnp.sum(mean**2 + jnp.exp(log_variance) - 1 - log_variance, axis=-1)
+        loss += settings.kl_weight * jnp.mean(divergence)
+    return loss
+
+
+def validation_loss(model: ModelConfig, params: Params, blocks: jax.Array | np.ndarray) -> float:
+    """Compute the mean squared error of whole blocks, decoded from the means of their latents.
+
+    Args:
+        model: configuration of the autoencoder.
+        params: parameters of ``model``.
+        blocks: float32 (n, side, side, side) in [0, 1].
+    """
     total = sum(
-        float(_squared_error(config.model, params, jnp.asarray(blocks[i : i + chunk])))
-        for i in range(0, blocks.shape[0], chunk)
+        float(_squared_error(model, params, jnp.asarray(blocks[start : start + _VALIDATION_BLOCKS])))
+        for start in range(0, blocks.shape[0], _VALIDATION_BLOCKS)
     )
     return total / blocks.size
 
@@ -29,36 +64,11 @@ def _squared_error(model: ModelConfig, params: Params, blocks: jax.Array) -> jax
     return jnp.sum((autoencoder.decode(autoencoder.encode(blocks)[0]) - blocks) ** 2)
 
 
-def _loss_weights(config: TrainingConfig) -> np.ndarray:
-    """Weight of every voxel of a block in the loss, mean 1."""
-    model = config.model
-    if config.loss_window == "uniform":
+def _loss_weights(settings: AutoencoderSettings) -> np.ndarray:
+    """Compute the weight of every voxel of a block, float32 (1, side, side, side), mean 1."""
+    model = settings.model
+    if settings.loss_window == "uniform":
         return np.ones((1, *[model.side] * 3), np.float32)
     window = blend_window(model.block_size, model.margin)
     cube = window[:, None, None] * window[:, None] * window
     return (cube / cube.mean())[None]
-
-
-def loss_of(config: TrainingConfig, params: Params, blocks: jax.Array, *, key: jax.Array) -> jax.Array:
-    """The training loss of one batch: weighted squared error, plus the weighted KL divergence."""
-    model = bind(config.model, params)
-    mean, log_variance = model.encode(blocks)
-    latents = mean
-    if config.sample_latents:
-        latents += jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
-    loss = jnp.mean(_loss_weights(config) * (model.decode(latents) - blocks) ** 2)
-    if config.kl_weight:
-        divergence = 0.5 * jnp.sum(mean**2 + jnp.exp(log_variance) - 1 - log_variance, axis=-1)
-        loss += config.kl_weight * jnp.mean(divergence)
-    return loss
-
-
-def random_symmetry(blocks: jax.Array, *, key: jax.Array) -> jax.Array:
-    """Apply one random symmetry of the cube to all blocks of a batch."""
-    order_key, flip_key = jax.random.split(key)
-    orders = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
-    branches = [functools.partial(jnp.transpose, axes=(0, *(axis + 1 for axis in order))) for order in orders]
-    blocks = lax.switch(jax.random.randint(order_key, (), 0, len(orders)), branches, blocks)
-    for axis, flip in enumerate(jax.random.bernoulli(flip_key, shape=(3,)), start=1):
-        blocks = jnp.where(flip, jnp.flip(blocks, axis), blocks)
-    return blocks
