@@ -56,6 +56,15 @@ def quantize_frequencies(probabilities: np.ndarray) -> np.ndarray:
     return whole.astype(np.uint16)
 
 
+def bits_of_frequencies(frequencies: jax.Array) -> jax.Array:
+    """Bits that coding a token of each frequency takes: PRECISION − log2(frequency), float32.
+
+    Args:
+        frequencies: any shape and dtype. Infinity is returned for a frequency of 0.
+    """
+    return PRECISION - jnp.log2(frequencies.astype(jnp.float32))
+
+
 def make_tables(frequencies: jax.Array, *, with_slots: bool = True) -> Tables:
     """Prepare tables for coding.
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import adaptive_geometric
+from nvc_jax.entropy.delta_prediction import accumulate, difference
 from nvc_jax.entropy.interleaving import read_words, used_words
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 
@@ -41,7 +42,7 @@ def encode_integers(integers: np.ndarray, room: Shape3) -> bytes:
     shift = _trailing_zeros(rest)
     rest = rest >> shift
     predictor = min(range(len(_AXES)), key=lambda index: _cost(_sample(rest), _AXES[index]))
-    residuals = _difference(rest, _AXES[predictor])
+    residuals = difference(rest, _AXES[predictor])
     low_bits = _choose_low_bits(residuals)
     high = residuals >> low_bits
     far = np.abs(high) > MAX_MAGNITUDE
@@ -86,25 +87,13 @@ def decode_integers(payload: bytes, shape: Shape3, room: Shape3) -> np.ndarray:
     if n_far and int(where.max()) >= n:
         raise ValueError(f"coded integers have an outlier at {where.max()} of {n}")
     residuals.reshape(-1)[where] = np.frombuffer(payload, "<i8", n_far, ends[3])
-    return (_accumulate(residuals, _AXES[predictor]) << shift) + np.int64(base)
+    return (accumulate(residuals, _AXES[predictor]) << shift) + np.int64(base)
 
 
 def estimate_bits(integers: np.ndarray) -> float:
     """About how many bits each of these integers takes, from a sample of them."""
     sample = _sample(integers)
     return min(_cost(sample, axes) for axes in _AXES)
-
-
-def _difference(integers: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    for axis in axes:
-        integers = np.diff(integers, axis=axis, prepend=np.int64(0))
-    return integers
-
-
-def _accumulate(residuals: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    for axis in axes:
-        residuals = np.cumsum(residuals, axis=axis, dtype=np.int64)
-    return residuals
 
 
 def _trailing_zeros(integers: np.ndarray) -> int:
@@ -125,7 +114,7 @@ def _cost(sample: np.ndarray, axes: tuple[int, ...]) -> float:
     """About how many bits differences along such axes take."""
     # What lies at the sample's boundaries has no neighbours there, but has them in the volume.
     inner = tuple(slice(min(axes.count(a), side - 1), None) for a, side in enumerate(sample.shape))
-    residuals = _difference(sample, axes)[inner]
+    residuals = difference(sample, axes)[inner]
     magnitudes = np.abs(residuals.astype(np.float64))
     zeros = float(np.mean(magnitudes == 0))
     is_zero = -sum(share * math.log2(share) for share in (zeros, 1 - zeros) if share > 0)

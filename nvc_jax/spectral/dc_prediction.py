@@ -6,19 +6,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nvc_jax.entropy.delta_prediction import accumulate, difference
+
 DC_PREDICTORS: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2))
 """Axes along which block means are differenced; the encoder chooses."""
 
 
 def predict_dc(means: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Differences of block means (z, y, x) by the cheapest predictor, and its index."""
-    candidates = []
-    for axes in DC_PREDICTORS:
-        differences = means
-        for axis in axes:
-            differences = jnp.diff(differences, axis=axis, prepend=0)
-        candidates.append(differences)
-    stacked = jnp.stack(candidates)
+    stacked = jnp.stack([difference(means, axes) for axes in DC_PREDICTORS])
     bits = jnp.sum(jnp.log2(1 + jnp.abs(stacked).astype(jnp.float32)), axis=(1, 2, 3))
     predictor = jnp.argmin(bits).astype(jnp.int32)
     return stacked[predictor], predictor
@@ -26,11 +22,5 @@ def predict_dc(means: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def accumulate_dc(differences: jax.Array, predictor: jax.Array) -> jax.Array:
     """Block means from their differences: the inverse of ``predict_dc``."""
-
-    def undo(axes: tuple[int, ...]) -> jax.Array:
-        means = differences
-        for axis in axes:
-            means = jnp.cumsum(means, axis=axis, dtype=jnp.int32)
-        return means
-
-    return lax.switch(predictor, [functools.partial(undo, axes) for axes in DC_PREDICTORS])
+    inverses = [functools.partial(accumulate, axes=axes) for axes in DC_PREDICTORS]
+    return lax.switch(predictor, inverses, differences)

@@ -45,15 +45,16 @@ class _Rates(NamedTuple):
 
 def _make_rates(model: EntropyModel) -> _Rates:
     """What a model's tables say, as if magnitudes were geometric."""
-    all_bits, n_all = float(frequency_tables.PRECISION), float(1 << frequency_tables.PRECISION)
+    n_all = float(1 << frequency_tables.PRECISION)
+    bits_of = frequency_tables.bits_of_frequencies
     frequencies = model.frequencies[: model.n_shared].astype(jnp.float32)
     ones = (frequencies[:, 1] + frequencies[:, 2]) / 2
     more = jnp.maximum(n_all - frequencies[:, 0] - 2 * ones, 0.5)
-    one = jnp.where(ones > 0, all_bits - jnp.log2(jnp.maximum(ones, 0.5)), _MOST_BITS)
-    bits = (all_bits - jnp.log2(frequencies[:, 0]), one, jnp.log2((2 * ones + more) / more))
+    one = jnp.where(ones > 0, bits_of(jnp.maximum(ones, 0.5)), _MOST_BITS)
+    bits = (bits_of(frequencies[:, 0]), one, jnp.log2((2 * ones + more) / more))
     parts = [jnp.round(x / unit).astype(jnp.int32) for x, unit in zip(bits, _UNITS, strict=True)]
     packed = parts[0] | parts[1] << 11 | parts[2] << 22
-    ends = all_bits - jnp.log2(model.end_frequencies[:, :N_ENDS_OF_BLOCK].astype(jnp.float32))
+    ends = bits_of(model.end_frequencies[:, :N_ENDS_OF_BLOCK])
     return _Rates(packed, ends.reshape(-1))
 
 
