@@ -4,7 +4,7 @@ Each block of a volume passes alone through a network that turns it into a few n
 ``config`` and ``blocks`` first (sizes of blocks, cutting and blending), then ``networks`` with
 ``convolutions``, ``latent_stream`` (entropy coding of the latents), ``encoded`` and ``codec`` (a volume to an
 encoded volume and back), ``chunk_encoder`` and ``chunk_decoder`` (chunks of containers), and ``model``, which
-offers all this to the rest of the package. The folder ``training`` trains them. This package imports ``core``,
+offers all this to the rest of the package. The folder ``training`` trains them. The package imports ``core``,
 ``io``, ``entropy``, ``training`` and ``chunks``; it knows neither spectral models nor containers.
 """
 

@@ -1,44 +1,163 @@
 """Training of any kind of model."""
 
-from collections.abc import Sequence
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from nvc_jax.autoencoder.training.config import TrainingConfig
-from nvc_jax.models.checkpoints import model_card, save_checkpoint
+import jax
+
+from nvc_jax.core.model import ModelConfig
+from nvc_jax.models.card import model_card
+from nvc_jax.models.checkpoints import save_checkpoint
 from nvc_jax.models.codec import Codec
-from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.models.registry import config_from_dict, named_configs, training_type
+from nvc_jax.training.config import TrainingConfig
 from nvc_jax.training.progress import Progress
 
-_FITTED = {
-    "entropy model": "by counting; classes by Lloyd's algorithm in bits",
-    "refinement": "AdamW, at most 8000 steps of 512 blocks",
-}
+DEFAULT_CONFIG = "zero-margin"
+"""Model of a training configuration that names none: the first row of the paper's Table 1."""
 
 
-def save_result(
-    directory: Path | str,
-    config: TrainingConfig,
-    sources: Sequence[str],
-    codec: Codec,
-    history: Sequence[Progress] = (),
-) -> None:
-    """Save a trained codec as a checkpoint, with a card and the configuration as ``training.json``.
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """A trained model.
+
+    Attributes:
+        codec: the model and its parameters.
+        config: the configuration of the training.
+        sources: names of the training volumes.
+        history: every progress report of this process; empty for spectral models.
+    """
+
+    codec: Codec
+    config: TrainingConfig
+    sources: tuple[str, ...]
+    history: tuple[Progress, ...]
+
+    def save(self, directory: Path | str) -> None:
+        """Save the model as a checkpoint, with a model card and the configuration as ``training.json``.
+
+        Args:
+            directory: directory of the checkpoint, which must not exist; ``load_codec`` takes its path.
+
+        Raises:
+            FileExistsError: ``directory`` exists.
+        """
+        scores = {}
+        if self.history:
+            last = self.history[-1]
+            scores = {"last loss": f"{last.loss:.6f}", "steps": str(last.step)}
+            if last.validation_loss is not None:
+                scores["validation loss"] = f"{last.validation_loss:.6f}"
+        card = model_card(
+            Path(directory).name,
+            self.codec.config,
+            self.config.card_settings,
+            dict.fromkeys(self.sources, "not stated"),
+            scores,
+        )
+        save_checkpoint(directory, self.codec.config, self.codec.params, card, self.config.to_dict())
+
+
+def train(
+    config: TrainingConfig | str | Path,
+    volumes: Sequence[Any],
+    *,
+    validation: Sequence[Any] = (),
+    seed: int = 0,
+    directory: Path | str | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> TrainingResult:
+    """Train a model on volumes.
+
+    Args:
+        config: an ``AutoencoderTraining``, a ``SpectralTraining``, or the name or path that
+            ``training_config`` takes, for instance ``"nvc-1"``.
+        volumes: volumes that ``open_volume`` takes. They are read into memory.
+        validation: volumes held out for a validation loss; must be empty for spectral models.
+        seed: the only source of randomness. On the same machine and versions, the same arguments give the
+            same parameters.
+        directory: directory of checkpoints, from which an interrupted run resumes when it is called again
+            with the same arguments; None writes none. Spectral models write none either.
+        devices: devices that share every batch; None for all. Must be None for spectral models.
+        on_progress: called during the training of a block autoencoder, several times per epoch if epochs are
+            long.
+
+    Returns:
+        The trained codec; its ``save`` writes a checkpoint.
 
     Raises:
-        FileExistsError: ``directory`` exists.
+        FileNotFoundError: ``config`` or a volume does not exist.
+        TypeError: the dtype of a volume is not supported.
+        ValueError: no volume; a wrong configuration; too few blocks for a batch, a batch that the devices
+            cannot share, a ``directory`` that holds another run; validation volumes or devices for a
+            spectral model.
     """
-    fitted = isinstance(config.model, SpectralConfig)
-    settings = {k: v for k, v in config.to_dict().items() if k not in ("model", "steps_per_dispatch")}
-    scores = {}
-    if history:
-        scores = {"last loss": f"{history[-1].loss:.6f}", "steps": str(history[-1].step)}
-        if history[-1].validation_loss is not None:
-            scores["validation loss"] = f"{history[-1].validation_loss:.6f}"
-    card = model_card(
-        Path(directory).name,
-        config.model,
-        _FITTED if fitted else settings,
-        dict.fromkeys(sources, "not stated"),
-        scores,
+    if isinstance(volumes, str | Path) or isinstance(validation, str | Path):
+        raise TypeError("`volumes` and `validation` must be sequences of volumes, not one path")
+    if not isinstance(config, TrainingConfig):
+        config = training_config(config)
+    trained = config.run(
+        volumes,
+        validation=validation,
+        seed=seed,
+        directory=None if directory is None else Path(directory),
+        devices=devices,
+        on_progress=on_progress,
     )
-    save_checkpoint(directory, config.model, codec.params, card, config.to_dict())
+    return TrainingResult(Codec(config.model, trained.params), config, trained.sources, trained.history)
+
+
+def training_config(description: str | Path | Mapping[str, Any]) -> TrainingConfig:
+    """Make a training configuration from a name, a JSON file or a description.
+
+    A description holds ``"model"``, the name of a model or its configuration as a JSON object (without it,
+    zero-margin), and any further fields of ``AutoencoderTraining`` or ``SpectralTraining``. Fields that it
+    lacks have their default values.
+
+    Args:
+        description: name of a model (``"nvc-1"``, ``"zero-margin"``, …) for its default training, path of a
+            JSON file, or what such a file holds.
+
+    Raises:
+        FileNotFoundError: neither a file nor the name of a model.
+        ValueError: no JSON object, an unknown field, or a value out of range.
+    """
+    if isinstance(description, Mapping):
+        return _from_fields(description)
+    names = named_configs()
+    if str(description) in names:
+        return _from_fields({"model": str(description)})
+    path = Path(description)
+    if not path.is_file():
+        raise FileNotFoundError(f"`config` (={path}) is neither a file nor one of {', '.join(names)}")
+    try:
+        fields = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"`config` (={path}) is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"`config` (={path}) must hold a JSON object")
+    return _from_fields(fields)
+
+
+def _from_fields(fields: Mapping[str, Any]) -> TrainingConfig:
+    model = _model_config(fields.get("model", DEFAULT_CONFIG))
+    config_type = training_type(model)
+    known = {field.name for field in dataclasses.fields(config_type)}
+    if unknown := sorted(fields.keys() - known):
+        raise ValueError(
+            f"unknown fields {unknown} in the training configuration of a {model.architecture} model"
+        )
+    return config_type(**{**fields, "model": model})
+
+
+def _model_config(description: Any) -> ModelConfig:
+    if isinstance(description, Mapping):
+        return config_from_dict(dict(description))
+    names = named_configs()
+    if not isinstance(description, str) or description not in names:
+        raise ValueError(f"`model` (={description!r}) must be one of {sorted(names)} or an object")
+    return names[description]

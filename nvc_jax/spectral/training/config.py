@@ -1,0 +1,101 @@
+"""Training of a spectral model on volumes, as ``nvc_jax.train`` runs it."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from nvc_jax.core.model import ModelConfig
+from nvc_jax.io.volumes import read_volume
+from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.spectral.training.refinement import fit_spectral
+from nvc_jax.training.config import TrainingConfig, volume_names
+from nvc_jax.training.progress import Progress, TrainedParams
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectralTraining(TrainingConfig):
+    """Training of a spectral model: the entropy model is fitted by counting, then the refinement by AdamW.
+
+    Attributes:
+        blocks_per_volume: blocks of each volume that the block classes are fitted on, for each filter and
+            size of the transform.
+        refinement_steps: optimiser steps of the refinement; None for 8000, or fewer if they would show every
+            block more than 40 times.
+        augment: whether to mirror and transpose volumes for the refinement. It helps where all axes mean the
+            same or the volumes differ in kind. None augments unless all volumes have the same shape: these
+            are taken for a series, whose axes may mean different things.
+    """
+
+    model: ModelConfig = dataclasses.field(default_factory=SpectralConfig)
+    blocks_per_volume: int = 600
+    refinement_steps: int | None = None
+    augment: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, SpectralConfig):
+            raise ValueError(f"`model` (={self.model}) must be a spectral model")
+        if self.blocks_per_volume < 1:
+            raise ValueError(f"`blocks_per_volume` (={self.blocks_per_volume}) must be at least 1")
+        if self.refinement_steps is not None and self.refinement_steps < 1:
+            raise ValueError(f"`refinement_steps` (={self.refinement_steps}) must be at least 1")
+
+    @property
+    def card_settings(self) -> Mapping[str, Any]:
+        """Methods that fit the two parts of the model."""
+        steps = "at most 8000" if self.refinement_steps is None else str(self.refinement_steps)
+        return {
+            "entropy model": "by counting; classes by Lloyd's algorithm in bits",
+            "refinement": f"AdamW, {steps} steps of 512 blocks",
+        }
+
+    def run(
+        self,
+        volumes: Sequence[Any],
+        *,
+        validation: Sequence[Any],
+        seed: int,
+        directory: Path | None,
+        devices: Sequence[jax.Device] | None,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> TrainedParams:
+        """Fit the model to volumes, which are all held in memory.
+
+        Args:
+            volumes: volumes that ``open_volume`` takes; at least one.
+            validation: must be empty.
+            seed: the only source of randomness.
+            directory: not used: fitting keeps no checkpoints, and an interrupted run starts again.
+            devices: must be None: fitting runs on JAX's default device.
+            on_progress: not used: fitting reports no progress.
+
+        Raises:
+            ValueError: no volumes, validation volumes, or devices.
+        """
+        assert isinstance(self.model, SpectralConfig)
+        if not len(volumes):
+            raise ValueError("`volumes` must hold at least one volume")
+        if len(validation):
+            names = ", ".join(volume_names(validation))
+            raise ValueError(
+                f"`validation` (={names}): spectral models take none; "
+                "of eight volumes or more they hold some out themselves"
+            )
+        if devices is not None:
+            raise ValueError("`devices` must be None: spectral models are fitted on JAX's default device")
+
+        arrays = [read_volume(volume) for volume in volumes]
+        augment = self.augment
+        if augment is None:
+            augment = len({array.shape for array in arrays}) > 1
+        params = fit_spectral(
+            arrays,
+            self.model,
+            seed=seed,
+            blocks_per_volume=self.blocks_per_volume,
+            refinement_steps=self.refinement_steps,
+            augment=augment,
+        )
+        return TrainedParams(jax.device_get(params), volume_names(volumes))
