@@ -1,1 +1,50 @@
-"""Volumes in and out, one module a format."""
+"""Volumes in and out: every source as one lazy store, every destination written atomically.
+
+Read ``volumes`` first: it opens any source and lists the file formats. Then read ``metadata``, the facts that
+a source may state about a volume, ``lazy``, which makes stores of flat files and of functions, and
+``file_format``, the interface of a format. Each format is a module (``npy``, ``raw``, ``nifti``, ``nrrd``,
+``tiff``, ``hdf5``); ``stored_arrays``, ``stored_axes`` and ``chunked_stores`` find, describe and open arrays
+in key-value stores; ``arrays`` wraps arrays in memory. ``atomic`` and ``writers`` write volumes,
+``locations`` opens directories and URLs of containers, and ``open_scivis`` downloads public volumes.
+
+This package may not know about compression: it imports only ``nvc_jax.core``.
+"""
+
+from nvc_jax.io.atomic import check_replaceable, put_in_place, replacing
+from nvc_jax.io.lazy import read_region
+from nvc_jax.io.locations import (
+    Location,
+    lies_within,
+    local_path,
+    open_directory,
+    open_kvstore,
+    open_location,
+    write_zip,
+)
+from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.open_scivis import fetch_dataset, load_catalog
+from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
+from nvc_jax.io.writers import check_writable, write_volume, writing
+
+__all__ = [
+    "Location",
+    "VolumeMetadata",
+    "check_replaceable",
+    "check_writable",
+    "fetch_dataset",
+    "lies_within",
+    "load_catalog",
+    "local_path",
+    "open_directory",
+    "open_kvstore",
+    "open_location",
+    "open_volume",
+    "put_in_place",
+    "read_metadata",
+    "read_region",
+    "read_volume",
+    "replacing",
+    "write_volume",
+    "write_zip",
+    "writing",
+]

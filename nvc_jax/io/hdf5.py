@@ -1,101 +1,136 @@
-"""HDF5 files, and so NetCDF 4."""
+"""HDF5 files, and NetCDF 4 files, which are HDF5: ``.h5``, ``.hdf5`` and ``.nc``.
 
+``file::/group/dataset`` names a dataset; it may be left out if only one dataset has three axes.
+"""
+
+import dataclasses
 import math
-from pathlib import Path
 from typing import Any
 
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
+from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.lazy import CACHE_BYTES, lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     as_json,
     attempt,
     attributes_as_json,
+    even_spacing,
     kept_axes,
-    names3,
-    numbers3,
-    regular,
-    spacing3,
+    parse_names,
+    parse_numbers,
+    parse_spacing,
 )
 from nvc_jax.io.readable import readable
 
-_HIDDEN = ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME", "_Netcdf4Dimid", "_Netcdf4Coordinates")
-_CHUNK_VOXELS = 1 << 18
+_HIDDEN_ATTRIBUTES = (
+    "DIMENSION_LIST",
+    "REFERENCE_LIST",
+    "CLASS",
+    "NAME",
+    "_Netcdf4Dimid",
+    "_Netcdf4Coordinates",
+)
+"""Attributes by which HDF5 and NetCDF link datasets; they are not kept."""
+
+_READ_VOXELS = 1 << 18
+"""Largest number of voxels (64³) to which small chunks are joined for one read: each read costs a call of
+h5py under its global lock."""
 
 
-def open_hdf5(path: Path, name: str) -> ts.TensorStore:
-    """A dataset of an HDF5 file: ``path::/group/dataset``, or the only one with three axes.
+def open_hdf5(file: SourceFile) -> ts.TensorStore:
+    """Open a dataset of an HDF5 file.
 
-    The file stays open while the store lives, and the last 256 MiB of its chunks are kept; h5py lets one
-    thread read at a time. Factors and offsets that attributes state (NetCDF) are not applied.
+    The file stays open while the store exists. The last 256 MiB of its chunks are kept; h5py lets one thread
+    read at a time. Scale factors and offsets in attributes (NetCDF) are not applied.
     """
-    dataset = _find_dataset(name)
-    options: dict[str, Any] = {}
-    if dataset.chunks:
-        options = {"chunk": _grown(dataset.chunks), "cache_bytes": CACHE_BYTES}
-    return lazy_store(dataset.__getitem__, dataset.shape, dataset.dtype, name, **options)
+    dataset = _find_dataset(file)
+    name = f"{file.name}::{file.dataset}" if file.dataset else file.name
+    if not dataset.chunks:
+        return lazy_store(dataset.__getitem__, dataset.shape, dataset.dtype, name)
+    return lazy_store(
+        dataset.__getitem__,
+        dataset.shape,
+        dataset.dtype,
+        name,
+        chunk=_join_chunks(dataset.chunks),
+        cache_bytes=CACHE_BYTES,
+    )
 
 
-def _grown(chunk: tuple[int, ...]) -> list[int]:
-    """Several chunks at once where they are small."""
-    grown = list(chunk)
-    while 2 * math.prod(grown) <= _CHUNK_VOXELS:
-        grown[grown.index(min(grown))] *= 2
-    return grown
+def hdf5_metadata(file: SourceFile) -> VolumeMetadata:
+    """Read a dataset's attributes, and its dimension scales (NetCDF's coordinates)."""
+    dataset = _find_dataset(file)
+    axes = [_describe_axis(dataset, axis) for axis in kept_axes(dataset.shape)]
+    spacing = parse_spacing([axis.spacing for axis in axes])
+    # The attribute by which ImageJ's HDF5 plugin states the spacing.
+    element_size = attempt(lambda: parse_spacing(dataset.attrs["element_size_um"]))
+    use_element_size = spacing is None and element_size is not None
+    return VolumeMetadata(
+        dimension_names=parse_names([axis.name for axis in axes]),
+        spacing=element_size if use_element_size else spacing,
+        origin=parse_numbers([axis.origin for axis in axes]),
+        units=parse_names("um" if use_element_size else [axis.unit for axis in axes]),
+        attributes=attributes_as_json(dataset.attrs, without=_HIDDEN_ATTRIBUTES),
+    )
 
 
-def _find_dataset(name: str) -> Any:
+def _join_chunks(chunk: tuple[int, ...]) -> list[int]:
+    """Return the shape of several chunks: the smallest side is doubled up to ``_READ_VOXELS`` voxels."""
+    shape = list(chunk)
+    while 2 * math.prod(shape) <= _READ_VOXELS:
+        shape[shape.index(min(shape))] *= 2
+    return shape
+
+
+def _find_dataset(file: SourceFile) -> Any:
+    """Open the file and return the dataset that is named, or the only one with three axes."""
     h5py = import_extra("h5py", "io")
-    path, _, member = name.partition("::")
-    with readable(path, "HDF5"):
-        file = h5py.File(path, "r")
-    if member:
-        found = attempt(lambda: file[member])
-        if not isinstance(found, h5py.Dataset):
+    with readable(file.name, "HDF5"):
+        hdf5_file = h5py.File(file.path, "r")
+    if file.dataset:
+        dataset = attempt(lambda: hdf5_file[file.dataset])
+        if not isinstance(dataset, h5py.Dataset):
             raise ValueError(
-                f"`{path}` holds no dataset `{member}`; of three axes are {_datasets(h5py, file)}"
+                f"`{file.name}` holds no dataset `{file.dataset}`; its datasets with three axes are "
+                f"{_volume_names(h5py, hdf5_file)}"
             )
-        return found
-    names = _datasets(h5py, file)
+        return dataset
+    names = _volume_names(h5py, hdf5_file)
     if len(names) != 1:
-        raise ValueError(f"`{path}` holds the datasets {names}; name one as `{path}::/dataset`")
-    return file[names[0]]
+        raise ValueError(f"`{file.name}` holds the datasets {names}; name one as `{file.name}::/dataset`")
+    return hdf5_file[names[0]]
 
 
-def _datasets(h5py: Any, file: Any) -> list[str]:
+def _volume_names(h5py: Any, hdf5_file: Any) -> list[str]:
+    """List the datasets with three axes."""
     names: list[str] = []
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.shape and len(kept_axes(item.shape)) == 3:
             names.append(f"/{name}")
 
-    file.visititems(visit)
+    hdf5_file.visititems(visit)
     return names
 
 
-def hdf5_metadata(name: str) -> VolumeMetadata:
-    """A dataset's attributes, and what its dimension scales (NetCDF's coordinates) say."""
-    dataset = _find_dataset(name)
-    axes = [_axis(dataset, axis) for axis in kept_axes(dataset.shape)]
-    lines = [line for _, line, _ in axes if line]
-    spacing = spacing3([step for _, step in lines])
-    sizes = attempt(lambda: spacing3(dataset.attrs["element_size_um"]))
-    return VolumeMetadata(
-        dimension_names=names3([name for name, _, _ in axes]),
-        spacing=spacing or sizes,
-        origin=numbers3([first for first, _ in lines]),
-        units=names3("um") if sizes and not spacing else names3([unit for _, _, unit in axes]),
-        attributes=attributes_as_json(dataset.attrs, without=_HIDDEN),
-    )
+@dataclasses.dataclass(frozen=True)
+class _Axis:
+    """Name, origin, spacing and unit of an axis; None where unknown."""
+
+    name: str | None
+    origin: float | None = None
+    spacing: float | None = None
+    unit: str | None = None
 
 
-def _axis(dataset: Any, axis: int) -> tuple[str | None, tuple[float, float] | None, str | None]:
-    """Name, origin and spacing, and unit of an axis."""
+def _describe_axis(dataset: Any, axis: int) -> _Axis:
     label = attempt(lambda: dataset.dims[axis].label) or None
     scale = attempt(lambda: dataset.dims[axis][0])
     if scale is None:
-        return label, None, None
+        return _Axis(label)
+    origin, spacing = attempt(lambda: even_spacing(scale[()])) or (None, None)
     unit = attempt(lambda: as_json(scale.attrs["units"]))
-    return label or scale.name.rpartition("/")[2], attempt(lambda: regular(scale[()])), unit
+    return _Axis(label or scale.name.rpartition("/")[2], origin, spacing, unit)

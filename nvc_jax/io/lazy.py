@@ -1,7 +1,7 @@
-"""Lazy stores over a function that reads a region, and flat files behind such a store.
+"""Lazy stores: a ``TensorStore`` over a function that reads a region, and over an array in a flat file.
 
-A flat file is mapped anew for each read and the map dropped after it: what stays mapped would count as
-resident memory.
+A flat file holds its samples one after the other, not compressed. It is mapped into memory anew for each
+read, and the map is dropped afterwards: pages that stay mapped would count as resident memory.
 """
 
 import dataclasses
@@ -22,8 +22,21 @@ from nvc_jax.core.shapes import check_shape
 from nvc_jax.io.metadata import kept_axes
 
 Index = tuple[slice | int, ...]
+
+CACHE_BYTES = 256 << 20
+"""Bytes of decoded chunks that a source keeps in memory (256 MiB). A source that is read chunk by chunk may
+itself have larger chunks; without a cache each of them would be decoded once for every chunk that it
+overlaps."""
+
 _CHUNK_SIDE = 64
-_N_READS = 4
+"""Side, in voxels, of the pieces in which a source without chunks of its own is read. A piece of float32 is
+1 MiB: large enough to outweigh the call of a Python function, small enough that few voxels are cheap."""
+
+_N_THREADS = 4
+"""Number of pieces that one lazy store reads at the same time; each is held in memory while it is read."""
+
+_COPY_BYTES = 1 << 20
+"""Bytes that are copied at a time into a temporary file (1 MiB), so that unpacking needs little memory."""
 
 
 def lazy_store(
@@ -37,66 +50,90 @@ def lazy_store(
     axis_names: Sequence[Any] | None = None,
     cache_bytes: int = 0,
 ) -> ts.TensorStore:
-    """A store of rank 3 whose chunks are read, and written, by functions that several threads may call.
+    """Make a store of rank 3 whose chunks are read, and written, by functions.
+
+    Several threads may call the functions at the same time.
 
     Args:
-        read: the array at an index: slices, and 0 along the axes that are dropped.
-        shape: of the source; axes of length 1 are dropped until three are left.
-        dtype: of the source, in any byte order.
-        name: of the source, for errors.
-        write: takes an index and what to store there.
-        chunk: voxels along each axis of ``shape`` to read or write at a time; 64 unless given.
-        axis_names: see ``kept_axes``.
-        cache_bytes: of the chunks read last that stay in memory.
+        read: returns the array at an index: a slice for each axis that is kept, 0 for each that is dropped.
+        shape: shape of the source; axes of length 1 are dropped until three are left.
+        dtype: dtype of the source, in any byte order.
+        name: name of the source, for error messages.
+        write: stores an array at an index; None for a store that is only read.
+        chunk: voxels along each axis of ``shape`` to read or write at a time; 64 a side if None.
+        axis_names: names of the axes, see ``kept_axes``.
+        cache_bytes: bytes of the chunks read last that stay in memory.
+
+    Returns:
+        A store of the native byte order.
+
+    Raises:
+        TypeError: the dtype is not supported.
+        ValueError: the source does not have three axes, or a side is empty.
     """
     kept = kept_axes(shape, axis_names)
     sides = check_shape(tuple(shape[axis] for axis in kept), name)
     native = np.dtype(dtype).newbyteorder("=")
     check_dtype(native, name)
 
-    def index_of(domain: ts.IndexDomain) -> Index:
+    def source_index(domain: ts.IndexDomain) -> Index:
         index: list[slice | int] = [0] * len(shape)
         for axis, part in zip(kept, domain.index_exp, strict=True):
             index[axis] = part
         return tuple(index)
 
-    def fill(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
-        chunk[...] = read(index_of(domain))
+    def read_chunk(domain: ts.IndexDomain, values: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
+        values[...] = read(source_index(domain))
 
-    def store(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedWriteParameters) -> None:
+    def write_chunk(domain: ts.IndexDomain, values: np.ndarray, _: ts.VirtualChunkedWriteParameters) -> None:
         assert write is not None
-        write(index_of(domain), chunk)
+        write(source_index(domain), values)
 
-    wanted = [_CHUNK_SIDE] * 3 if chunk is None else [chunk[axis] for axis in kept]
+    chunk_sides = [_CHUNK_SIDE] * 3 if chunk is None else [chunk[axis] for axis in kept]
+    chunk_shape = [min(pair) for pair in zip(chunk_sides, sides, strict=True)]
+    # The store has threads of its own. With the threads that all stores share it could wait for ever: they
+    # may all be busy with another store that calls this one.
+    context = ts.Context(
+        {
+            "data_copy_concurrency": {"limit": _N_THREADS},
+            "cache_pool": {"total_bytes_limit": cache_bytes},
+        }
+    )
     return ts.virtual_chunked(
-        fill,
-        None if write is None else store,
+        read_chunk,
+        None if write is None else write_chunk,
         dtype=ts.dtype(native),
         shape=sides,
-        chunk_layout=ts.ChunkLayout(chunk_shape=[min(pair) for pair in zip(wanted, sides, strict=True)]),
-        # Threads of its own: whoever reads may be called by a store that the shared threads work for.
-        context=ts.Context(
-            {
-                "data_copy_concurrency": {"limit": _N_READS},
-                "cache_pool": {"total_bytes_limit": cache_bytes},
-            }
-        ),
+        chunk_layout=ts.ChunkLayout(chunk_shape=chunk_shape),
+        context=context,
     )
 
 
 class TemporaryCopy:
-    """What a stream holds, in an unnamed file that is gone when the object is."""
+    """Content of a stream in a temporary file without a name, which is removed together with the object.
+
+    Attributes:
+        file: the temporary file, open for reading and writing.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.file = tempfile.TemporaryFile()  # noqa: SIM115
         weakref.finalize(self, self.file.close)
-        shutil.copyfileobj(stream, self.file, 1 << 20)
+        shutil.copyfileobj(stream, self.file, _COPY_BYTES)
         self.file.flush()
 
 
 @dataclasses.dataclass(frozen=True)
-class Flat:
-    """An array in a file, element after element."""
+class FlatArray:
+    """An array in a file, sample after sample.
+
+    Attributes:
+        file: the file.
+        shape: shape of the array, of any rank.
+        dtype: dtype of the samples, in the byte order of the file.
+        offset: byte of the file at which the array begins.
+        order: ``C`` if the last axis varies fastest, ``F`` if the first does.
+    """
 
     file: Path | TemporaryCopy
     shape: tuple[int, ...]
@@ -110,31 +147,43 @@ class Flat:
         return self.offset + math.prod(self.shape) * self.dtype.itemsize
 
     def check_size(self, name: str) -> None:
-        """Raise ``ValueError`` where the file ends before the array does."""
+        """Raise ``ValueError`` if the file is too short to hold the array."""
         size = self.file.stat().st_size if isinstance(self.file, Path) else self.file.file.seek(0, 2)
         if size < self.end:
             raise ValueError(f"`{name}` holds {size} bytes; its header says {self.end}")
 
-    def _map(self, mode: Literal["r", "r+"]) -> np.memmap:
-        file: Any = self.file if isinstance(self.file, Path) else self.file.file
-        return np.memmap(file, self.dtype, mode, self.offset, self.shape, self.order)
-
     def read(self, index: Index) -> np.ndarray:
-        """A view of a map of its own."""
+        """Return the samples at ``index``: a view of a memory map that is dropped together with it."""
         return self._map("r")[index]
 
     def write(self, index: Index, values: np.ndarray) -> None:
         """Store ``values`` at ``index``."""
         self._map("r+")[index] = values
 
-    def store(self, name: str, **options: Any) -> ts.TensorStore:
-        """As a lazy store; ``options`` as in ``lazy_store``."""
-        return lazy_store(self.read, self.shape, self.dtype, name, **options)
+    def as_store(
+        self,
+        name: str,
+        *,
+        writable: bool = False,
+        chunk: Sequence[int] | None = None,
+        axis_names: Sequence[Any] | None = None,
+    ) -> ts.TensorStore:
+        """Make a lazy store of the array; ``name``, ``chunk``, ``axis_names`` are those of ``lazy_store``."""
+        return lazy_store(
+            self.read,
+            self.shape,
+            self.dtype,
+            name,
+            write=self.write if writable else None,
+            chunk=chunk,
+            axis_names=axis_names,
+        )
+
+    def _map(self, mode: Literal["r", "r+"]) -> np.memmap:
+        file: Any = self.file if isinstance(self.file, Path) else self.file.file
+        return np.memmap(file, self.dtype, mode, self.offset, self.shape, self.order)
 
 
-CACHE_BYTES = 256 << 20
-
-
-def read_part(volume: ts.TensorStore, place: Region) -> np.ndarray:
-    """Read the voxels at ``place``, in C order."""
-    return np.ascontiguousarray(volume[place].read().result())
+def read_region(volume: ts.TensorStore, region: Region) -> np.ndarray:
+    """Read the voxels of a region of a volume, as an array in C order."""
+    return np.ascontiguousarray(volume[region].read().result())

@@ -1,4 +1,4 @@
-"""Where containers lie: directories, ``.zip`` files, URLs and TensorStore specs, each as a ``ts.KvStore``."""
+"""Locations of containers: directories, ``.zip`` files, URLs and TensorStore specs as key-value stores."""
 
 import os
 import zipfile
@@ -14,26 +14,34 @@ Location = str | Path | dict[str, Any]
 """A path, a URL (``file://``, ``gs://``, ``s3://``, ``http(s)://``), or a TensorStore spec: of a key-value
 store, or of an array in one."""
 
+_N_THREADS = 4
+"""Number of threads that copy data for stores of this module."""
+
+_INDEX_CACHE_BYTES = 1 << 22
+"""Bytes of indices of shards and ``.zip`` files that are kept (4 MiB): an index is needed for each chunk that
+is read. Decoded chunks are not kept here."""
 
 _RETRIES = {"max_retries": 6, "initial_delay": "500ms", "max_delay": "8s"}
+"""Retries of a failed request, over about 20 seconds. TensorStore's default would retry for a quarter of an
+hour."""
+
 _CONTEXT = ts.Context(
     {
-        # Threads of its own: those that all share may be waiting for what is read here.
-        "data_copy_concurrency": {"limit": 4},
-        "cache_pool": {"total_bytes_limit": 1 << 22},  # indices of shards and of .zip files
-        # TensorStore's own would try for a quarter of an hour.
+        # Threads of its own: the threads that all stores share may be waiting for data that are read here.
+        "data_copy_concurrency": {"limit": _N_THREADS},
+        "cache_pool": {"total_bytes_limit": _INDEX_CACHE_BYTES},
         **dict.fromkeys(("http_request_retries", "s3_request_retries", "gcs_request_retries"), _RETRIES),
     }
 )
 
 
-def open_spec(spec: str | dict[str, Any]) -> ts.KvStore:
-    """The keys that a URL or TensorStore spec names."""
+def open_kvstore(spec: str | dict[str, Any]) -> ts.KvStore:
+    """Open the key-value store that a URL or TensorStore spec names."""
     return ts.KvStore.open(spec, context=_CONTEXT).result()
 
 
 def local_path(location: Location) -> Path | None:
-    """The path of a location in the file system, or None."""
+    """Return the path of a location in the file system, or None if it is elsewhere."""
     if isinstance(location, Path):
         return location
     if isinstance(location, dict):
@@ -44,11 +52,12 @@ def local_path(location: Location) -> Path | None:
 
 
 def open_location(location: Location) -> ts.KvStore:
-    """The keys below a location; of a ``.zip`` file those inside it.
+    """Open a location for its keys: the files of a directory, or the files inside a ``.zip`` file.
 
     Raises:
         FileNotFoundError: there is no such file or directory.
-        ValueError: no such kind of location.
+        ValueError: TensorStore does not know the URL or spec, or the spec has more than a driver and a
+            key-value store.
     """
     path = local_path(location)
     if path is not None:
@@ -60,37 +69,45 @@ def open_location(location: Location) -> ts.KvStore:
     if isinstance(location, dict):
         if others := sorted(location.keys() - {"driver", "kvstore"} if "kvstore" in location else ()):
             raise ValueError(f"the spec {location} of a container must not have {', '.join(others)}")
-        return rooted(open_spec(location.get("kvstore", location)))
+        return as_directory(open_kvstore(location.get("kvstore", location)))
     url = str(location)
-    return _open_zip(url) if url.endswith(".zip") else rooted(open_spec(url))
+    return _open_zip(url) if url.endswith(".zip") else as_directory(open_kvstore(url))
 
 
 def open_directory(path: Path) -> ts.KvStore:
-    """The files below a directory, which need not exist."""
-    return open_spec({"driver": "file", "path": f"{path.absolute()}/"})
+    """Open a directory, which need not exist, for its files as keys."""
+    return open_kvstore({"driver": "file", "path": f"{path.absolute()}/"})
 
 
-def _open_zip(base: str | dict[str, Any]) -> ts.KvStore:
-    return open_spec({"driver": "zip", "base": base})
-
-
-def rooted(store: ts.KvStore) -> ts.KvStore:
-    """A store whose path is that of a directory."""
+def as_directory(store: ts.KvStore) -> ts.KvStore:
+    """Return the store with a path that ends in a slash, so that keys are files of a directory."""
     return store if not store.path or store.path.endswith("/") else store / "/"
 
 
 def lies_within(inner: ts.KvStore, outer: ts.KvStore) -> bool:
     """Whether the keys of one store are keys of the other."""
-    inside, outside = inner.spec().to_json(), outer.spec().to_json()
-    path, prefix = (str(spec.pop("path", "")) for spec in (inside, outside))
-    return bool(inside == outside and path.startswith(prefix))
+    inner_spec, outer_spec = inner.spec().to_json(), outer.spec().to_json()
+    path, prefix = (str(spec.pop("path", "")) for spec in (inner_spec, outer_spec))
+    return bool(inner_spec == outer_spec and path.startswith(prefix))
 
 
 def write_zip(directory: Path, names: Iterable[str], path: Path) -> None:
-    """Files below a directory as one file, not compressed again; it appears as a whole."""
-    with replacing(path) as draft:
-        with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+    """Write files of a directory as one ``.zip`` file, which appears when it is complete and on disk.
+
+    The files are not compressed again.
+
+    Args:
+        directory: the directory.
+        names: paths of the files below it.
+        path: path of the ``.zip`` file.
+    """
+    with replacing(path) as partial:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
             for name in names:
                 archive.write(directory / name, name)
-        with open(draft, "rb") as written:
+        with open(partial, "rb") as written:
             os.fsync(written.fileno())
+
+
+def _open_zip(base: str | dict[str, Any]) -> ts.KvStore:
+    return open_kvstore({"driver": "zip", "base": base})

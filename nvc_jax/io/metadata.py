@@ -1,10 +1,13 @@
-"""Metadata of a volume: names of its axes, spacing, origin, units, and attributes."""
+"""Metadata of a volume: names of its axes, spacing, origin, units and attributes.
+
+Files state these in many ways, and often wrongly. Reading metadata therefore never fails: each piece that is
+missing or malformed becomes None or is left out, and the other pieces are kept.
+"""
 
 import base64
 import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,19 +16,32 @@ Names3 = tuple[str, str, str]
 Numbers3 = tuple[float, float, float]
 
 _Result = TypeVar("_Result")
-_NO_SPACE = {"t", "time", "c", "channel", "channels", "s", "sample", "samples", "band"}
+
+_NON_SPATIAL_NAMES = {"t", "time", "c", "channel", "channels", "s", "sample", "samples", "band"}
+"""Names, in lower case, of axes that are not axes of space."""
+
+_SPACING_TOLERANCE = 1e-3
+"""Deviation from even spacing that is accepted, in units of the spacing: a thousandth of a voxel shifts
+nothing that could be seen."""
+
+_ROUNDING_TOLERANCE = 4 * np.finfo(np.float32).eps
+"""Deviation from even spacing that is accepted, relative to the largest coordinate: files often store
+coordinates as float32, and each is rounded."""
+
+_NON_FINITE_AS_JSON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+"""Zarr's spelling of the floats that JSON has no number for."""
 
 
 @dataclasses.dataclass(frozen=True)
 class VolumeMetadata:
-    """Coordinates and attributes of a volume; what a source does not say is None. Axes are z, y, x.
+    """Coordinates and attributes of a volume. The axes are z, y, x; a piece that is not known is None.
 
     Attributes:
-        dimension_names: of the axes.
-        spacing: between neighbouring voxels, positive, in ``units``.
-        origin: position of the first voxel, in ``units``; voxel i lies at origin + i · spacing.
-        units: as the source spells them.
-        attributes: the source's own, JSON-ready.
+        dimension_names: names of the axes.
+        spacing: distance between neighbouring voxels, positive, in ``units``.
+        origin: position of the first voxel, in ``units``; voxel i is at origin + i · spacing.
+        units: units along the axes, in the spelling of the source.
+        attributes: the source's own attributes, as JSON can hold them.
     """
 
     dimension_names: Names3 | None = None
@@ -35,109 +51,120 @@ class VolumeMetadata:
     attributes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def as_attributes(self) -> dict[str, Any]:
-        """Attributes of a Zarr array: the source's own, with ``spacing``, ``origin`` and ``units``."""
+        """Return attributes of a Zarr array: the source's own, with ``spacing``, ``origin`` and ``units``."""
         known = {"spacing": self.spacing, "origin": self.origin, "units": self.units}
         return {**self.attributes, **{key: list(value) for key, value in known.items() if value is not None}}
 
     @classmethod
-    def of_attributes(cls, dimension_names: Any, attributes: dict[str, Any]) -> "VolumeMetadata":
-        """The inverse of ``as_attributes``; what is malformed is left out."""
+    def from_attributes(cls, dimension_names: Any, attributes: dict[str, Any]) -> "VolumeMetadata":
+        """Read metadata from the attributes of a Zarr array, as ``as_attributes`` writes them."""
         return cls(
-            names3(dimension_names),
-            spacing3(attributes.get("spacing")),
-            numbers3(attributes.get("origin")),
-            names3(attributes.get("units")),
+            parse_names(dimension_names),
+            parse_spacing(attributes.get("spacing")),
+            parse_numbers(attributes.get("origin")),
+            parse_names(attributes.get("units")),
             attributes,
         )
 
 
 def attempt(read: Callable[[], _Result]) -> _Result | None:
-    """``read()``, or None where odd metadata make it fail."""
+    """Return ``read()``, or None if it fails, as it may on malformed metadata."""
     try:
         return read()
     except Exception:
         return None
 
 
-def names3(values: Any) -> Names3 | None:
-    """Three strings, or None; one alone stands for all three."""
+def parse_names(values: Any) -> Names3 | None:
+    """Return three strings, or None if ``values`` holds anything else; a single string is repeated."""
     if isinstance(values, str):
         return values, values, values
     if not isinstance(values, Iterable):
         return None
-    z, y, x = names if len(names := list(values)) == 3 else [None] * 3
-    return (z, y, x) if isinstance(z, str) and isinstance(y, str) and isinstance(x, str) else None
+    names = list(values)
+    if len(names) != 3 or not all(isinstance(name, str) for name in names):
+        return None
+    return names[0], names[1], names[2]
 
 
-def numbers3(values: Any) -> Numbers3 | None:
-    """Three finite numbers, or None."""
+def parse_numbers(values: Any) -> Numbers3 | None:
+    """Return three finite numbers, or None if ``values`` holds anything else."""
     numbers = attempt(lambda: [float(value) for value in values])
     if numbers is None or len(numbers) != 3 or not all(map(math.isfinite, numbers)):
         return None
     return numbers[0], numbers[1], numbers[2]
 
 
-def spacing3(values: Any) -> Numbers3 | None:
-    """Three finite positive numbers, or None."""
-    numbers = numbers3(values)
+def parse_spacing(values: Any) -> Numbers3 | None:
+    """Return three finite positive numbers, or None if ``values`` holds anything else."""
+    numbers = parse_numbers(values)
     return numbers if numbers and min(numbers) > 0 else None
 
 
-def aligned(matrix: Any, origin: Any) -> Numbers3 | None:
-    """``origin`` (x, y, z) as z, y, x if ``matrix`` maps x, y, z to themselves, else None."""
+def axis_aligned_origin(matrix: Any, origin: Any) -> Numbers3 | None:
+    """Return ``origin`` in the order z, y, x, or None if the axes are rotated, sheared or mirrored.
+
+    Args:
+        matrix: (3, 3) matrix that maps steps along x, y, z of the volume to positions x, y, z.
+        origin: position of the first voxel, in the order x, y, z.
+    """
     matrix = np.asarray(matrix, np.float64)
     if matrix.shape != (3, 3) or np.any(matrix != np.diag(np.diag(matrix))) or np.any(np.diag(matrix) <= 0):
         return None
-    return numbers3(list(origin)[::-1])
+    return parse_numbers(list(origin)[::-1])
 
 
-def regular(coordinates: Any) -> tuple[float, float] | None:
-    """Origin and spacing of evenly spaced, rising coordinates, or None."""
+def even_spacing(coordinates: Any) -> tuple[float, float] | None:
+    """Return origin and spacing of ``coordinates`` along an axis, or None unless they rise evenly."""
     values = np.asarray(coordinates, np.float64)
     if values.ndim != 1 or values.size < 2 or not np.all(np.isfinite(values)):
         return None
     step = (values[-1] - values[0]) / (values.size - 1)
     even = values[0] + step * np.arange(values.size)
-    slack = 1e-3 * step + 4 * np.finfo(np.float32).eps * float(np.abs(values).max())
-    if step <= 0 or np.abs(values - even).max() > slack:
+    tolerance = _SPACING_TOLERANCE * step + _ROUNDING_TOLERANCE * float(np.abs(values).max())
+    if step <= 0 or np.abs(values - even).max() > tolerance:
         return None
     return float(values[0]), float(step)
 
 
 def kept_axes(shape: Sequence[int], names: Sequence[Any] | None = None) -> list[int]:
-    """The axes that stay when those of length 1 are dropped until three are left.
+    """Return the axes that remain when axes of length 1 are dropped until three are left.
 
-    Axes whose names say that they are no axes of space go first, then the foremost.
+    Axes whose names say that they are not axes of space (time, channel) are dropped first, then the
+    foremost. If three cannot be reached, all axes remain.
+
+    Args:
+        shape: shape of the array.
+        names: names of its axes, if known.
     """
 
-    def spatial(axis: int) -> bool:
-        return names is None or str(names[axis]).lower() not in _NO_SPACE
+    def is_spatial(axis: int) -> bool:
+        return names is None or str(names[axis]).lower() not in _NON_SPATIAL_NAMES
 
-    spare = sorted(
-        (axis for axis, side in enumerate(shape) if side == 1), key=lambda axis: (spatial(axis), axis)
-    )
-    dropped = spare[: max(len(shape) - 3, 0)]
+    droppable = [axis for axis, side in enumerate(shape) if side == 1]
+    droppable.sort(key=lambda axis: (is_spatial(axis), axis))
+    dropped = droppable[: max(len(shape) - 3, 0)]
     kept = [axis for axis in range(len(shape)) if axis not in dropped]
     return kept if len(kept) == 3 else list(range(len(shape)))
 
 
 def as_json(value: Any) -> Any:
-    """``value`` as JSON can hold it: arrays as lists, NaN and infinities as strings, as Zarr spells them.
+    """Convert ``value`` to a form that JSON can hold.
+
+    Arrays become lists. NaN and infinities become strings, spelled as in Zarr. Bytes become text, or Base64
+    if they are not UTF-8.
 
     Raises:
-        TypeError: it is nothing of the kind.
+        TypeError: the value has no such form.
     """
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return (
-            value if math.isfinite(value) else {"nan": "NaN", "inf": "Infinity"}.get(str(value), "-Infinity")
-        )
+        return value if math.isfinite(value) else _NON_FINITE_AS_JSON[str(float(value))]
     if isinstance(value, np.ndarray | np.generic):
-        value = value.item() if value.ndim == 0 else value.tolist()
-        return as_json(value)
+        return as_json(value.item() if value.ndim == 0 else value.tolist())
     if isinstance(value, bytes):
-        return _text(value)
+        return _as_text(value)
     if isinstance(value, Mapping):
         return attributes_as_json(value)
     if isinstance(value, list | tuple | set):
@@ -146,7 +173,7 @@ def as_json(value: Any) -> Any:
 
 
 def attributes_as_json(attributes: Mapping[Any, Any], without: Collection[str] = ()) -> dict[str, Any]:
-    """The attributes that JSON can hold; the others are dropped."""
+    """Convert attributes to JSON. Attributes that JSON cannot hold or ``without`` names are dropped."""
     kept: dict[str, Any] = {}
     for key in attributes:
         try:
@@ -157,13 +184,8 @@ def attributes_as_json(attributes: Mapping[Any, Any], without: Collection[str] =
     return kept
 
 
-def _text(value: bytes) -> str:
+def _as_text(value: bytes) -> str:
     try:
         return value.rstrip(b"\0").decode()
     except UnicodeDecodeError:
         return base64.b64encode(value).decode()
-
-
-def no_metadata(path: Path) -> VolumeMetadata:
-    """Of files that say nothing but shape and dtype."""
-    return VolumeMetadata()

@@ -8,42 +8,56 @@ from typing import IO
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.io.lazy import Flat, TemporaryCopy
+from nvc_jax.io.file_format import SourceFile
+from nvc_jax.io.lazy import FlatArray, TemporaryCopy
+
+_VOLUME_MEMBER = "volume"
+"""Name of the array that is read from an archive of several."""
 
 
-def open_npy(path: Path, name: str) -> ts.TensorStore:
-    """A ``.npy`` file, of any byte and axis order."""
+def open_npy(file: SourceFile) -> ts.TensorStore:
+    """Open a ``.npy`` file, of any byte order and axis order."""
     try:
-        with path.open("rb") as file:
-            flat = _npy_layout(path, file)
-        flat.check_size(name)
+        with file.path.open("rb") as stream:
+            array = _read_layout(file.path, stream)
+        array.check_size(file.name)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"`{name}` is not a readable .npy array: {error}") from error
-    return flat.store(name)
+        raise ValueError(f"`{file.name}` is not a readable .npy array: {error}") from error
+    return array.as_store(file.name)
 
 
-def open_npz(path: Path, name: str) -> ts.TensorStore:
-    """A ``.npz`` archive's member ``volume``, or its only one; unpacked into a temporary file."""
+def open_npz(file: SourceFile) -> ts.TensorStore:
+    """Open the array ``volume`` of a ``.npz`` archive, or its only array.
+
+    The array is unpacked into a temporary file.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member.removesuffix(".npy") for member in archive.namelist()]
-            member = "volume" if "volume" in members else members[0] if len(members) == 1 else None
-            if member is None:
-                raise ValueError(f"it holds {members}; name the volume's member `volume`")
-            with archive.open(archive.namelist()[members.index(member)]) as stream:
-                copy = TemporaryCopy(stream)
+        with zipfile.ZipFile(file.path) as archive, archive.open(_find_member(archive)) as stream:
+            copy = TemporaryCopy(stream)
         copy.file.seek(0)
-        flat = _npy_layout(copy, copy.file)
-        flat.check_size(name)
+        array = _read_layout(copy, copy.file)
+        array.check_size(file.name)
     except (ValueError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"`{name}` is not a readable .npz volume: {error}") from error
-    return flat.store(name)
+        raise ValueError(f"`{file.name}` is not a readable .npz volume: {error}") from error
+    return array.as_store(file.name)
 
 
-def _npy_layout(source: Path | TemporaryCopy, file: IO[bytes]) -> Flat:
-    version = np.lib.format.read_magic(file)
-    read_header = (
-        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    )
-    shape, fortran, dtype = read_header(file)
-    return Flat(source, tuple(shape), dtype, file.tell(), "F" if fortran else "C")
+def _find_member(archive: zipfile.ZipFile) -> str:
+    """Return the name of the archive's file that holds the volume."""
+    files = archive.namelist()
+    members = [name.removesuffix(".npy") for name in files]
+    if _VOLUME_MEMBER in members:
+        return files[members.index(_VOLUME_MEMBER)]
+    if len(members) == 1:
+        return files[0]
+    raise ValueError(f"it holds {members}; name the volume's member `{_VOLUME_MEMBER}`")
+
+
+def _read_layout(source: Path | TemporaryCopy, stream: IO[bytes]) -> FlatArray:
+    """Read the header of an array; ``stream`` reads ``source`` from its start."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    else:
+        shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+    return FlatArray(source, tuple(shape), dtype, stream.tell(), "F" if is_fortran else "C")

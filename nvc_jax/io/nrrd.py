@@ -1,4 +1,7 @@
-"""NRRD files."""
+"""NRRD files: ``.nrrd``, and ``.nhdr`` with the samples in a file of their own.
+
+NRRD stores x fastest, so its samples are an array z, y, x in C order.
+"""
 
 import bz2
 import contextlib
@@ -11,105 +14,132 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.io.lazy import Flat, TemporaryCopy, lazy_store
+from nvc_jax.io.file_format import SourceFile
+from nvc_jax.io.lazy import FlatArray, TemporaryCopy, lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
-    aligned,
     attempt,
     attributes_as_json,
+    axis_aligned_origin,
     kept_axes,
-    names3,
-    spacing3,
+    parse_names,
+    parse_spacing,
 )
 from nvc_jax.io.readable import readable
 
-_UNPACK: dict[str, Callable[[IO[bytes]], Any]] = {
-    "raw": lambda file: file,
-    **dict.fromkeys(("gzip", "gz"), lambda file: gzip.GzipFile(fileobj=file)),
+_Unpack = Callable[[IO[bytes]], Any]
+_UNPACKERS: dict[str, _Unpack] = {
+    "raw": lambda stream: stream,
+    **dict.fromkeys(("gzip", "gz"), lambda stream: gzip.GzipFile(fileobj=stream)),
     **dict.fromkeys(("bzip2", "bz2"), bz2.BZ2File),
 }
+"""Readers of the samples by encoding; samples of any other encoding are text."""
+
+_SPATIAL_KINDS = ("domain", "space", "???", "none")
+"""Kinds of axes that may be axes of space; NRRD's others are channels of some sort."""
+
+_HIDDEN_FIELDS = ("type", "dimension", "sizes", "encoding", "endian")
+"""Header fields that describe how the samples are stored; they are not kept as attributes."""
 
 
-def open_nrrd(path: Path, name: str) -> ts.TensorStore:
-    """NRRD, attached or detached: raw samples are mapped, packed ones unpacked into a temporary file.
+def open_nrrd(file: SourceFile) -> ts.TensorStore:
+    """Open an NRRD file, attached or detached.
 
-    Samples in text are loaded whole.
+    Raw samples are mapped, compressed ones unpacked into a temporary file. Samples in text are loaded into
+    memory.
     """
     nrrd = import_extra("nrrd", "io")
-    with readable(name, "NRRD"), path.open("rb") as file:
-        header = nrrd.read_header(file)
-        shape = _nrrd_shape(header)
-        unpack = _UNPACK.get(header["encoding"].lower())
+    with readable(file.name, "NRRD"), file.path.open("rb") as stream:
+        header = nrrd.read_header(stream)
+        shape = _stored_shape(header)
+        unpack = _UNPACKERS.get(header["encoding"].lower())
         if unpack is None:
-            array = nrrd.read_data(header, file, str(path), index_order="C")
-            read, dtype = array.__getitem__, array.dtype
+            values = nrrd.read_data(header, stream, str(file.path), index_order="C")
+            read, dtype = values.__getitem__, values.dtype
         else:
-            flat = _nrrd_layout(nrrd, path, file, header, unpack)
-            flat.check_size(name)
-            read, dtype = flat.read, flat.dtype
-    return lazy_store(read, shape, dtype, name, axis_names=_nrrd_names(header))
+            array = _locate_samples(nrrd, file.path, stream, header, unpack)
+            array.check_size(file.name)
+            read, dtype = array.read, array.dtype
+    return lazy_store(read, shape, dtype, file.name, axis_names=_axis_names(header))
 
 
-def _nrrd_shape(header: dict[str, Any]) -> tuple[int, ...]:
+def nrrd_metadata(file: SourceFile) -> VolumeMetadata:
+    """Read spacing, units, and the origin unless the space directions rotate or mirror the axes."""
+    nrrd = import_extra("nrrd", "io")
+    with readable(file.name, "NRRD"):
+        header = nrrd.read_header(str(file.path))
+        kept = kept_axes(_stored_shape(header), _axis_names(header))
+    axes = [header["dimension"] - 1 - axis for axis in kept]  # of the header, in the order z, y, x
+    directions = attempt(lambda: np.asarray(header["space directions"], np.float64)[axes])
+    if directions is None:
+        spacing = attempt(lambda: [header["spacings"][axis] for axis in axes])
+        origin = None
+    else:
+        spacing = np.linalg.norm(directions, axis=1)
+        origin = attempt(lambda: axis_aligned_origin(directions[::-1], header["space origin"]))
+    return VolumeMetadata(
+        dimension_names=attempt(lambda: parse_names([header["labels"][axis] for axis in axes])),
+        spacing=parse_spacing(spacing),
+        origin=origin,
+        units=attempt(lambda: parse_names(header["space units"][::-1]))
+        or attempt(lambda: parse_names([header["units"][axis] for axis in axes])),
+        attributes=attributes_as_json(header, without=_HIDDEN_FIELDS),
+    )
+
+
+def _stored_shape(header: dict[str, Any]) -> tuple[int, ...]:
+    """Return the shape of the stored array, slowest axis first."""
     shape = tuple(int(side) for side in reversed(header["sizes"]))
     if len(shape) != header["dimension"] or min(shape) < 1:
         raise ValueError(f"sizes {shape[::-1]} in {header['dimension']} dimensions")
     return shape
 
 
-def _nrrd_layout(
-    nrrd: Any, path: Path, file: IO[bytes], header: dict[str, Any], unpack: Callable[[IO[bytes]], Any]
-) -> Flat:
-    """Where the samples lie, after lines and bytes to skip (the bytes of what is unpacked)."""
-    dtype, shape = nrrd.reader._determine_datatype(header), _nrrd_shape(header)
+def _axis_names(header: dict[str, Any]) -> list[str]:
+    """Name the axes, slowest first: ``channel`` if its kind says that it is not an axis of space."""
+    kinds = [str(kind) for kind in header.get("kinds", ())]
+    if len(kinds) != header["dimension"]:
+        return [""] * int(header["dimension"])
+    return ["" if kind in _SPATIAL_KINDS else "channel" for kind in reversed(kinds)]
+
+
+def _locate_samples(
+    nrrd: Any, path: Path, stream: IO[bytes], header: dict[str, Any], unpack: _Unpack
+) -> FlatArray:
+    """Find the samples after the header, unpacked if they are compressed.
+
+    The header may name another file, lines to skip in it, and bytes to skip after unpacking; -1 bytes mean
+    that the samples are the last bytes.
+
+    Args:
+        nrrd: the library.
+        path: path of the file with the header.
+        stream: the same file, open after the header.
+        header: the header.
+        unpack: makes the reader of the samples from the file that holds them.
+    """
+    # The library has no public function for the dtype with its byte order.
+    dtype, shape = nrrd.reader._determine_datatype(header), _stored_shape(header)
     with contextlib.ExitStack() as stack:
         detached = header.get("datafile", header.get("data file"))
         if detached is not None:
             path = path.parent / detached
             if not path.is_file():
-                raise ValueError(f"its samples lie in `{detached}`, which is no file")
-            file = stack.enter_context(path.open("rb"))
+                raise ValueError(f"its samples are in `{detached}`, which is not a file")
+            stream = stack.enter_context(path.open("rb"))
         for _ in range(header.get("lineskip", header.get("line skip", 0))):
-            file.readline()
-        stream, source = unpack(file), path.absolute()
-        copy = None if stream is file else TemporaryCopy(stream)
-        skip = header.get("byteskip", header.get("byte skip", 0))
-        start = file.tell() if copy is None else 0
-        if skip < 0:
-            end = (file if copy is None else copy.file).seek(0, 2)
-            start, skip = end - Flat(source, shape, dtype).end, 0
-        if start < 0:
-            raise ValueError(f"it holds {end} bytes of samples; its header says {end - start}")
-        return Flat(copy or source, shape, dtype, start + skip)
+            stream.readline()
 
+        unpacked = unpack(stream)
+        copy = None if unpacked is stream else TemporaryCopy(unpacked)
+        source = path.absolute() if copy is None else copy
 
-def _nrrd_names(header: dict[str, Any]) -> list[str]:
-    """Of the axes, slowest first: ``channel`` of those whose kind says that they are none of space."""
-    kinds = [str(kind) for kind in header.get("kinds", ())]
-    if len(kinds) != header["dimension"]:
-        return [""] * int(header["dimension"])
-    return ["" if kind in ("domain", "space", "???", "none") else "channel" for kind in reversed(kinds)]
-
-
-def nrrd_metadata(path: Path) -> VolumeMetadata:
-    """Space directions or spacings, space origin, units; the origin as for NIfTI."""
-    nrrd = import_extra("nrrd", "io")
-    with readable(str(path), "NRRD"):
-        header = nrrd.read_header(str(path))
-        kept = kept_axes(_nrrd_shape(header), _nrrd_names(header))
-    axes = [header["dimension"] - 1 - axis for axis in kept]  # of the header, slowest first
-    directions = attempt(lambda: np.asarray(header["space directions"], np.float64)[axes])
-    lengths = None if directions is None else np.linalg.norm(directions, axis=1)
-    if lengths is None:
-        lengths = attempt(lambda: [header["spacings"][axis] for axis in axes])
-    attributes = attributes_as_json(header, without=("type", "dimension", "sizes", "encoding", "endian"))
-    return VolumeMetadata(
-        dimension_names=attempt(lambda: names3([header["labels"][axis] for axis in axes])),
-        spacing=spacing3(lengths),
-        origin=attempt(
-            lambda: None if directions is None else aligned(directions[::-1], header["space origin"])
-        ),
-        units=attempt(lambda: names3(header["space units"][::-1]))
-        or attempt(lambda: names3([header["units"][axis] for axis in axes])),
-        attributes=attributes,
-    )
+        n_skipped = header.get("byteskip", header.get("byte skip", 0))
+        if n_skipped >= 0:
+            start = stream.tell() if copy is None else 0
+            return FlatArray(source, shape, dtype, start + n_skipped)
+        n_held = (stream if copy is None else copy.file).seek(0, 2)
+        n_needed = FlatArray(source, shape, dtype).end
+        if n_held < n_needed:
+            raise ValueError(f"it holds {n_held} bytes of samples; its header says {n_needed}")
+        return FlatArray(source, shape, dtype, n_held - n_needed)

@@ -1,42 +1,52 @@
-"""The Open SciVis Datasets: a catalogue and a downloader."""
+"""The Open SciVis Datasets: the catalogue that comes with the package, and the download of a volume."""
 
 import difflib
+import importlib.resources
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nvc_jax.io.volumes import import_extra
+from nvc_jax.core.optional_imports import import_extra
+
+Catalog = Mapping[str, Mapping[str, Any]]
+"""Volumes by name: ``url``, ``sha512``, ``bytes``, ``dtype``, ``size_xyz`` and more of each."""
+
+_N_SUGGESTIONS = 3
+"""Number of similar names that the error about an unknown name suggests."""
 
 
-def open_scivis() -> dict[str, dict[str, Any]]:
-    """The volumes of the Open SciVis Datasets by name: URL, size (x, y, z), dtype, bytes, SHA-512."""
-    entries = json.loads(Path(__file__).with_name("open_scivis.json").read_text())
-    return {entry["id"]: entry for entry in entries}
+def load_catalog() -> Catalog:
+    """Load the catalogue of the Open SciVis Datasets that comes with the package."""
+    text = importlib.resources.files("nvc_jax.io").joinpath("open_scivis.json").read_text()
+    return {entry["id"]: entry for entry in json.loads(text)}
 
 
-def fetch_dataset(name: str, directory: Path | str = ".") -> Path:
-    """Download a volume of the Open SciVis Datasets, unless it is there already, and check its SHA-512.
+def fetch_dataset(name: str, directory: Path | str = ".", *, catalog: Catalog | None = None) -> Path:
+    """Download a volume of the Open SciVis Datasets, unless the directory holds it, and check its SHA-512.
 
     Args:
-        name: of the data set, one of ``open_scivis()``.
-        directory: where to put it; made if it does not exist.
+        name: name of the data set in the catalogue.
+        directory: directory to put the file into; it is made if it does not exist.
+        catalog: the catalogue; that of ``load_catalog`` if None. An entry needs ``url`` and ``sha512``.
 
     Returns:
-        Path of the ``.raw`` file; it appears under its name only when it is whole.
+        Path of the ``.raw`` file, which appears under its name when it is complete.
 
     Raises:
-        ModuleNotFoundError: pooch is missing; the message has the command that installs it.
+        ModuleNotFoundError: pooch is not installed; the message has the command that installs it.
         OSError: the server cannot be reached.
-        ValueError: an unknown name, or a file whose SHA-512 is wrong.
+        ValueError: the name is unknown, or the SHA-512 of the file is wrong.
     """
-    entries = open_scivis()
+    entries = load_catalog() if catalog is None else catalog
     if name not in entries:
-        near = difflib.get_close_matches(name, entries, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`nvc fetch` lists them"
+        similar = difflib.get_close_matches(name, entries, n=_N_SUGGESTIONS)
+        hint = f"did you mean {' or '.join(similar)}?" if similar else "`nvc fetch` lists them"
         raise ValueError(f"`name` (={name!r}) is no data set of the Open SciVis Datasets: {hint}")
+
     pooch = import_extra("pooch", "io")
-    url = entries[name]["url"]
     pooch.get_logger().setLevel("WARNING")
+    url = entries[name]["url"]
     path = pooch.retrieve(
         url,
         known_hash=f"sha512:{entries[name]['sha512']}",

@@ -1,17 +1,20 @@
-"""Errors of file libraries."""
+"""Uniform errors for files that a library cannot read."""
 
 import contextlib
 from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def readable(name: str, kind: str) -> Iterator[None]:
-    """Whatever a library makes of a broken file becomes a ``ValueError`` that names the file."""
+def readable(name: str, format_name: str) -> Iterator[None]:
+    """Turn any error of a file library into a ``ValueError`` that names the file and its format.
+
+    A ``ModuleNotFoundError`` passes: it says that the library is not installed.
+    """
     try:
         yield
     except ModuleNotFoundError:
         raise
     except Exception as error:
         raise ValueError(
-            f"`{name}` is not a readable {kind} file: {error or type(error).__name__}"
+            f"`{name}` is not a readable {format_name} file: {error or type(error).__name__}"
         ) from error

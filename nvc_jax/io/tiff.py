@@ -1,4 +1,4 @@
-"""Scientific files that keep their samples in pieces: TIFF and HDF5 (NetCDF 4 is HDF5)."""
+"""TIFF files: ``.tif`` and ``.tiff``, with the metadata of ImageJ and OME."""
 
 import math
 import threading
@@ -11,110 +11,150 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.io.lazy import CACHE_BYTES, Flat, Index, lazy_store
+from nvc_jax.io.file_format import SourceFile
+from nvc_jax.io.lazy import CACHE_BYTES, FlatArray, Index, lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
     attributes_as_json,
     kept_axes,
-    names3,
-    spacing3,
+    parse_names,
+    parse_spacing,
 )
 from nvc_jax.io.readable import readable
 
+_OME_DEFAULT_UNIT = "µm"
+"""Unit of OME's physical sizes where none is stated (OME data model, ``PhysicalSizeXUnit``)."""
 
-class _Stack:
-    """Pages of an open TIFF file, decoded one at a time."""
+
+def open_tiff(file: SourceFile) -> ts.TensorStore:
+    """Open the first series of a TIFF file.
+
+    Contiguous samples are mapped. If each page is a plane of the volume, pages are decoded when they are
+    read, and the last 256 MiB of them are kept. Any other file is loaded into memory.
+    """
+    import_extra("tifffile", "io")
+    with readable(file.name, "TIFF"):
+        series = _Series(file.path)
+        offset = series.data_offset
+    if offset is not None:
+        array = FlatArray(file.path, series.shape, series.stored_dtype, offset)
+        with readable(file.name, "TIFF"):
+            array.check_size(file.name)
+        return array.as_store(file.name, axis_names=series.axis_names)
+    if series.has_a_page_per_plane:
+        chunk = [1] * len(series.shape)
+        for axis in series.volume_axes[1:]:
+            chunk[axis] = series.shape[axis]
+        return lazy_store(
+            series.read,
+            series.shape,
+            series.dtype,
+            file.name,
+            chunk=chunk,
+            axis_names=series.axis_names,
+            cache_bytes=CACHE_BYTES,
+        )
+    with readable(file.name, "TIFF"):
+        values = series.load()
+    return lazy_store(values.__getitem__, values.shape, values.dtype, file.name, axis_names=series.axis_names)
+
+
+class _Series:
+    """The first series of pages of an open TIFF file. The file is closed together with the object.
+
+    Attributes:
+        shape: shape of the series, with axes of length 1.
+        axis_names: a letter for each axis, as tifffile names them.
+        dtype: dtype of decoded samples.
+        volume_axes: the axes z, y, x of ``shape``; all axes if they are not three.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = import_extra("tifffile", "io").TiffFile(path)
         weakref.finalize(self, self._file.close)
-        self.series = self._file.series[0]
-        self.shape = tuple(int(side) for side in self.series.get_shape(squeeze=False))
-        self.axis_names = list(self.series.get_axes(squeeze=False))
-        self.dtype = np.dtype(self.series.dtype)
+        self._series = self._file.series[0]
         self._lock = threading.Lock()
+        self.shape = tuple(int(side) for side in self._series.get_shape(squeeze=False))
+        self.axis_names = list(self._series.get_axes(squeeze=False))
+        self.dtype = np.dtype(self._series.dtype)
+        self.volume_axes = kept_axes(self.shape, self.axis_names)
 
     @property
-    def is_plain(self) -> bool:
+    def data_offset(self) -> int | None:
+        """Byte of the file at which the samples begin; None unless they are contiguous and not compressed."""
+        offset = self._series.dataoffset
+        return None if offset is None else int(offset)
+
+    @property
+    def stored_dtype(self) -> np.dtype:
+        """Dtype of the samples in the byte order of the file."""
+        return self.dtype.newbyteorder(self._series.parent.byteorder)
+
+    @property
+    def has_a_page_per_plane(self) -> bool:
         """Whether each page is one plane of the volume."""
-        kept = kept_axes(self.shape, self.axis_names)
-        sides = [self.shape[axis] for axis in kept]
-        planes = len(self.series.pages) == sides[0] and self.series.keyframe.size == math.prod(sides[1:])
-        return len(kept) == 3 and planes
+        if len(self.volume_axes) != 3:
+            return False
+        n_planes, *plane_sides = [self.shape[axis] for axis in self.volume_axes]
+        return len(self._series.pages) == n_planes and self._series.keyframe.size == math.prod(plane_sides)
 
     def read(self, index: Index) -> np.ndarray:
         """Decode the pages that ``index`` touches."""
-        kept = kept_axes(self.shape, self.axis_names)
-        planes, rows, columns = cast(tuple[slice, slice, slice], tuple(index[axis] for axis in kept))
-        sides = [self.shape[axis] for axis in kept[1:]]
-        return np.stack([self._page(z, sides)[rows, columns] for z in range(self.shape[kept[0]])[planes]])
+        parts = tuple(index[axis] for axis in self.volume_axes)
+        planes, rows, columns = cast(tuple[slice, slice, slice], parts)
+        n_planes = self.shape[self.volume_axes[0]]
+        return np.stack([self._read_page(z)[rows, columns] for z in range(n_planes)[planes]])
 
-    def _page(self, z: int, sides: list[int]) -> np.ndarray:
+    def _read_page(self, z: int) -> np.ndarray:
+        plane_sides = [self.shape[axis] for axis in self.volume_axes[1:]]
         with self._lock:
-            page = self.series.pages[z]
-            # OME-TIFF may lack planes.
-            return np.zeros(sides, self.dtype) if page is None else page.asarray(maxworkers=1).reshape(sides)
+            page = self._series.pages[z]
+            if page is None:  # OME-TIFF may lack planes.
+                return np.zeros(plane_sides, self.dtype)
+            return page.asarray(maxworkers=1).reshape(plane_sides)
 
     def load(self) -> np.ndarray:
-        """The whole series."""
-        return self.series.asarray(maxworkers=1).reshape(self.shape)
+        """Decode the complete series."""
+        return self._series.asarray(maxworkers=1).reshape(self.shape)
 
 
-def open_tiff(path: Path, name: str) -> ts.TensorStore:
-    """The first series of a TIFF file, as ImageJ, OME and others write it.
-
-    Contiguous samples are mapped; of a stack of pages those that are asked for are decoded, and the last
-    256 MiB of them kept; anything else is loaded whole.
-    """
-    import_extra("tifffile", "io")
-    with readable(name, "TIFF"):
-        stack = _Stack(path)
-        offset = stack.series.dataoffset
-    if offset is not None:
-        dtype = stack.dtype.newbyteorder(stack.series.parent.byteorder)
-        flat = Flat(path.absolute(), stack.shape, dtype, int(offset))
-        with readable(name, "TIFF"):
-            flat.check_size(name)
-        return flat.store(name, axis_names=stack.axis_names)
-    if stack.is_plain:
-        chunk = [1] * len(stack.shape)
-        for axis in kept_axes(stack.shape, stack.axis_names)[1:]:
-            chunk[axis] = stack.shape[axis]
-        options: dict[str, Any] = {"chunk": chunk, "cache_bytes": CACHE_BYTES}
-        return lazy_store(stack.read, stack.shape, stack.dtype, name, axis_names=stack.axis_names, **options)
-    with readable(name, "TIFF"):
-        array = stack.load()
-    return lazy_store(array.__getitem__, array.shape, array.dtype, name, axis_names=stack.axis_names)
-
-
-def tiff_metadata(path: Path) -> VolumeMetadata:
-    """Spacing as ImageJ and OME state it, and their attributes."""
+def tiff_metadata(file: SourceFile) -> VolumeMetadata:
+    """Read spacing, units and attributes as OME or ImageJ state them, or the image description."""
     tifffile = import_extra("tifffile", "io")
-    with readable(str(path), "TIFF"), tifffile.TiffFile(path) as file:
-        page, ome, imagej = file.pages.first, file.ome_metadata, file.imagej_metadata
+    with readable(file.name, "TIFF"), tifffile.TiffFile(file.path) as tiff:
+        page, ome, imagej = tiff.pages.first, tiff.ome_metadata, tiff.imagej_metadata
         description = page.description
-        per_unit = attempt(lambda: [page.tags[f"{axis}Resolution"].value for axis in "YX"]) or []
+        resolutions = attempt(lambda: [page.tags[f"{axis}Resolution"].value for axis in "YX"]) or []
     if ome is not None:
-        pixels = attempt(lambda: _ome_pixels(ome)) or {}
-        return VolumeMetadata(
-            dimension_names=("z", "y", "x"),
-            spacing=attempt(lambda: spacing3([pixels[f"PhysicalSize{axis}"] for axis in "ZYX"])),
-            units=names3([pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"]),
-            attributes={"OME-XML": ome},
-        )
+        return _ome_metadata(ome)
     if imagej is not None:
-        return VolumeMetadata(
-            dimension_names=("z", "y", "x"),
-            spacing=attempt(
-                lambda: spacing3([imagej["spacing"], *(below / above for above, below in per_unit)])
-            ),
-            units=attempt(lambda: names3(imagej["unit"].replace("\\u00B5", "µ"))),
-            attributes=attributes_as_json({"ImageJ": imagej}),
-        )
+        return _imagej_metadata(imagej, resolutions)
     return VolumeMetadata(attributes={"ImageDescription": description} if description else {})
 
 
-def _ome_pixels(document: str) -> dict[str, str]:
+def _ome_metadata(document: str) -> VolumeMetadata:
+    pixels = attempt(lambda: _pixel_attributes(document)) or {}
+    return VolumeMetadata(
+        dimension_names=("z", "y", "x"),
+        spacing=attempt(lambda: parse_spacing([pixels[f"PhysicalSize{axis}"] for axis in "ZYX"])),
+        units=parse_names([pixels.get(f"PhysicalSize{axis}Unit", _OME_DEFAULT_UNIT) for axis in "ZYX"]),
+        attributes={"OME-XML": document},
+    )
+
+
+def _pixel_attributes(document: str) -> dict[str, str]:
     pixels = ElementTree.fromstring(document).find(".//{*}Pixels")
     return {} if pixels is None else dict(pixels.attrib)
+
+
+def _imagej_metadata(imagej: dict[str, Any], resolutions: list[tuple[int, int]]) -> VolumeMetadata:
+    """Read ImageJ's metadata; ``resolutions`` are pixels per unit along y and x, as fractions."""
+    return VolumeMetadata(
+        dimension_names=("z", "y", "x"),
+        spacing=attempt(
+            lambda: parse_spacing([imagej["spacing"], *(units / pixels for pixels, units in resolutions)])
+        ),
+        units=attempt(lambda: parse_names(imagej["unit"].replace("\\u00B5", "µ"))),
+        attributes=attributes_as_json({"ImageJ": imagej}),
+    )

@@ -1,4 +1,7 @@
-"""Volumes written to files: whole, or region by region, and never seen half-written."""
+"""Volumes written to ``.npy``, ``.npz``, ``.raw`` and Zarr 3: at once, or region by region.
+
+A volume appears under its name only when it is complete.
+"""
 
 import contextlib
 import errno
@@ -6,7 +9,6 @@ import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorstore as ts
@@ -14,16 +16,27 @@ import tensorstore as ts
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.atomic import check_replaceable, replacing
-from nvc_jax.io.lazy import Flat
+from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.raw import raw_layout
 
 _SUFFIXES = (".npy", ".npz", ".raw", ".zarr")
+
 _CHUNK_SIDE = 128
+"""Largest side, in voxels, of the chunks that are written unless the caller says otherwise: a chunk of
+float32 is 8 MiB, so that a large volume needs few files and a region still needs few chunks."""
 
 
 def check_writable(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Raise unless ``write_volume`` can store such a volume at ``path``: before work is spent on it."""
+    """Raise unless ``write_volume`` can write such a volume at ``path``: before work is spent on it.
+
+    Raises:
+        FileExistsError: the path is a directory that is no Zarr store.
+        FileNotFoundError: the parent directory does not exist.
+        TypeError: the dtype is not supported.
+        ValueError: the shape does not have three axes, a side is empty, the suffix is unknown, or the name
+            of a raw file states another shape or dtype.
+    """
     z, y, x = check_shape(shape)
     check_dtype(dtype)
     if path.suffix not in _SUFFIXES:
@@ -42,84 +55,42 @@ def writing(
     chunk: Sequence[int] | None = None,
     metadata: VolumeMetadata | None = None,
 ) -> Iterator[ts.TensorStore]:
-    """A store to write a volume to, region by region and from several threads; see ``write_volume``.
+    """Yield a store to write a volume to, region by region and by several threads.
 
-    What is written goes to a file beside ``path`` that takes its place when the block ends without an
-    error. Regions that are not written are zero. Regions of whole chunks are written without being read.
+    The volume is written to a temporary file beside ``path``, which replaces the file or Zarr store at
+    ``path`` when the block ends without an error. Voxels that are not written are zero. Regions of complete
+    chunks are written without being read.
 
     Args:
-        path: of a ``.npy``, ``.npz``, ``.raw`` or ``.zarr`` volume.
-        shape: (z, y, x) of the volume.
-        dtype: of the volume.
-        chunk: (z, y, x) voxels to write at a time, and to a chunk of Zarr; at most 128 a side unless given.
-        metadata: kept in Zarr's attributes; the other formats have no place for them.
+        path: path of a ``.npy``, ``.npz``, ``.raw`` or ``.zarr`` volume.
+        shape: shape (z, y, x) of the volume.
+        dtype: dtype of the volume.
+        chunk: voxels (z, y, x) to write at a time, and in a chunk of Zarr; at most 128 a side if None.
+        metadata: metadata to keep in Zarr's attributes; the other formats cannot hold any.
 
     Raises:
         FileExistsError: ``path`` is a directory that is no Zarr store.
-        FileNotFoundError: there is no directory to write to.
-        OSError: there is no room.
+        FileNotFoundError: the parent directory does not exist.
+        OSError: the disk is full.
         TypeError: the dtype is not supported.
-        ValueError: wrong rank, an empty side, a chunk that does not fit, or a name that does not suit.
+        ValueError: the shape does not have three axes, a side of volume or chunk is empty, the suffix is
+            unknown, or the name of a raw file states another shape or dtype.
     """
     path, sides, dtype = Path(path), check_shape(tuple(shape), "shape"), np.dtype(dtype)
     check_writable(path, sides, dtype)
-    pieces = check_shape(tuple(chunk) if chunk is not None else (_CHUNK_SIDE,) * 3, "chunk")
-    pieces = (min(pieces[0], sides[0]), min(pieces[1], sides[1]), min(pieces[2], sides[2]))
+    chunk_sides = check_shape(tuple(chunk) if chunk is not None else (_CHUNK_SIDE,) * 3, "chunk")
+    chunk_shape = tuple(map(min, chunk_sides, sides))
+
     with replacing(path) as partial:
         if path.suffix == ".zarr":
-            yield _create_zarr(partial, sides, dtype, pieces, metadata or VolumeMetadata())
+            yield _create_zarr(partial, sides, dtype, chunk_shape, metadata or VolumeMetadata())
         elif path.suffix == ".npz":
             unpacked = partial.with_suffix(".npy")
-            yield _create_flat(unpacked, sides, dtype).store(str(path), chunk=pieces)
+            yield _create_flat(unpacked, sides, dtype).as_store(str(path), writable=True, chunk=chunk_shape)
             with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
                 archive.write(unpacked, "volume.npy")
         else:
-            yield _create_flat(partial, sides, dtype).store(str(path), chunk=pieces)
-
-
-def _create_flat(path: Path, shape: Shape3, dtype: np.dtype) -> "_Writable":
-    little = dtype.newbyteorder("<")
-    with path.open("wb") as file:
-        if path.suffix == ".npy":
-            descr = np.lib.format.dtype_to_descr(little)
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": descr, "fortran_order": False, "shape": shape}
-            )
-        flat = _Writable(path.absolute(), shape, little, file.tell())
-        # Room is taken at once: a map of a file without it would end the process when the disk is full.
-        try:
-            os.posix_fallocate(file.fileno(), flat.offset, flat.end - flat.offset)
-        except AttributeError:
-            pass  # not on this system
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # not on this file system
-                raise
-        file.truncate(flat.end)
-    return flat
-
-
-class _Writable(Flat):
-    def store(self, name: str, **options: Any) -> ts.TensorStore:
-        return super().store(name, write=self.write, **options)
-
-
-def _create_zarr(
-    path: Path, shape: Shape3, dtype: np.dtype, chunk: Shape3, metadata: VolumeMetadata
-) -> ts.TensorStore:
-    names = metadata.dimension_names or ("z", "y", "x")
-    document = {
-        "shape": shape,
-        "data_type": dtype.name,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
-        "attributes": metadata.as_attributes(),
-        "dimension_names": names,
-    }
-    spec = {
-        "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path.absolute()}/"},
-        "metadata": document,
-    }
-    return ts.open(spec, create=True).result()
+            yield _create_flat(partial, sides, dtype).as_store(str(path), writable=True, chunk=chunk_shape)
 
 
 def write_volume(
@@ -129,9 +100,9 @@ def write_volume(
     chunk: Sequence[int] | None = None,
     metadata: VolumeMetadata | None = None,
 ) -> None:
-    """Write ``volume`` as ``.npy``, ``.npz``, ``.raw`` or Zarr v3, chosen by the suffix.
+    """Write a volume as ``.npy``, ``.npz``, ``.raw`` or Zarr 3, chosen by the suffix.
 
-    The file appears under its name only when it is whole. An existing file or Zarr store is replaced. The
+    The file appears under its name when it is complete. An existing file or Zarr store is replaced. The
     arguments and errors are those of ``writing``.
     """
     volume = np.asarray(volume)
@@ -141,3 +112,50 @@ def write_volume(
         for z in range(0, volume.shape[0], thickness):
             slab = volume[z : z + thickness]
             store[z : z + slab.shape[0]].write(slab).result()
+
+
+def _create_flat(path: Path, shape: Shape3, dtype: np.dtype) -> FlatArray:
+    """Create a little-endian file of zeros for a volume, with a header if its suffix is ``.npy``."""
+    little_endian = dtype.newbyteorder("<")
+    with path.open("wb") as file:
+        if path.suffix == ".npy":
+            descr = np.lib.format.dtype_to_descr(little_endian)
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": descr, "fortran_order": False, "shape": shape}
+            )
+        array = FlatArray(path.absolute(), shape, little_endian, file.tell())
+        _allocate(file.fileno(), array.offset, array.end)
+        file.truncate(array.end)
+    return array
+
+
+def _allocate(descriptor: int, start: int, end: int) -> None:
+    """Reserve disk space for bytes of a file, if the system can.
+
+    A write to a memory map for which the disk has no space would kill the process; here a full disk is an
+    error.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, start, end - start)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # the file system cannot reserve space
+            raise
+
+
+def _create_zarr(
+    path: Path, shape: Shape3, dtype: np.dtype, chunk: Sequence[int], metadata: VolumeMetadata
+) -> ts.TensorStore:
+    spec = {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file", "path": f"{path.absolute()}/"},
+        "metadata": {
+            "shape": shape,
+            "data_type": dtype.name,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
+            "attributes": metadata.as_attributes(),
+            "dimension_names": metadata.dimension_names or ("z", "y", "x"),
+        },
+    }
+    return ts.open(spec, create=True).result()
