@@ -12,10 +12,11 @@ import numpy as np
 
 from nvc_jax.compression import compress, decompress
 from nvc_jax.container.store import open_container
+from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.evaluation.figures import save_panels
 from nvc_jax.evaluation.metrics import quality
 from nvc_jax.evaluation.rendering import render
-from nvc_jax.io.volumes import import_extra, read_volume
+from nvc_jax.io.volumes import read_volume
 from nvc_jax.models.checkpoints import shipped_models
 
 SAMPLE = Path(__file__).with_name("sample.npz")

@@ -17,8 +17,7 @@ from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
-from nvc_jax.io.volumes import check_writable
-from nvc_jax.io.writers import writing
+from nvc_jax.io.writers import check_writable, writing
 from nvc_jax.transform.block_dct import BLOCK_SIZE
 
 Region3 = tuple[slice, slice, slice]
@@ -75,7 +74,7 @@ def decompress(
 
 def _metadata(reader: Reader, region: Region) -> VolumeMetadata:
     """What the container keeps of the source's coordinates, for a region of a level."""
-    about = VolumeMetadata.of_attributes(reader.header.dimension_names, reader.header.attributes)
+    about = VolumeMetadata.from_attributes(reader.header.dimension_names, reader.header.attributes)
     if about.spacing is None:
         return about
     # Voxel i of a level stands for some of the volume, whose middle is where it lies.

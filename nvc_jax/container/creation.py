@@ -13,6 +13,7 @@ import tensorstore as ts
 
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.container.store import METADATA_KEY, Store, open_container, read_header
+from nvc_jax.io.atomic import check_replaceable, put_in_place
 from nvc_jax.io.locations import (
     Location,
     lies_within,
@@ -21,7 +22,6 @@ from nvc_jax.io.locations import (
     open_location,
     write_zip,
 )
-from nvc_jax.io.volumes import check_replaceable, put_in_place
 
 _STARTED = ".nvc-started.json"  # metadata of a store that is being written where nothing can be renamed
 

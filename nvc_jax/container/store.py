@@ -21,8 +21,8 @@ from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.locations import (
     Location,
+    open_kvstore,
     open_location,
-    open_spec,
 )
 
 Index = tuple[int, ...]
@@ -141,7 +141,7 @@ class Store:
             "index_codecs": INDEX_CODECS,
             "index_location": "end",
         }
-        return open_spec(spec)
+        return open_kvstore(spec)
 
     def _key_in_shard(self, chunk: Index) -> bytes:
         per = self.header.chunks_per_object

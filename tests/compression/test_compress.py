@@ -12,7 +12,8 @@ from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.evaluation import containers
-from nvc_jax.io.volumes import read_volume, write_volume
+from nvc_jax.io.volumes import read_volume
+from nvc_jax.io.writers import write_volume
 
 CONFIG = DenseConfig(block_size=4, margin=1, latent_dim=3, hidden_sizes=(8,))
 VOLUME = read_volume(SAMPLE)[:21, :30, :43]

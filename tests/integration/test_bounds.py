@@ -13,7 +13,8 @@ from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.evaluation import containers
-from nvc_jax.io.volumes import read_volume, write_volume
+from nvc_jax.io.volumes import read_volume
+from nvc_jax.io.writers import write_volume
 
 VOLUME = read_volume(SAMPLE)[:21, :30, :43]
 CHUNK = (16, 16, 24)

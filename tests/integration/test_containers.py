@@ -25,7 +25,8 @@ from nvc_jax.container.creation import create, find_started
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.container.store import open_container
 from nvc_jax.evaluation import containers
-from nvc_jax.io.volumes import read_volume, write_volume
+from nvc_jax.io.volumes import read_volume
+from nvc_jax.io.writers import write_volume
 
 VOLUME = read_volume(SAMPLE)[:37, :40, :43]
 CHUNK, SHARD = (16, 16, 16), (32, 32, 32)

@@ -15,8 +15,10 @@ from nvc_jax.compression.progress import Progress
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.evaluation import containers
-from nvc_jax.io.lazy import read_part
-from nvc_jax.io.volumes import VolumeMetadata, read_metadata, read_volume, write_volume
+from nvc_jax.io.lazy import read_region
+from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.volumes import read_metadata, read_volume
+from nvc_jax.io.writers import write_volume
 
 VOLUME = read_volume(SAMPLE)[:61, :40, :44]
 CHUNK = (16, 16, 24)
@@ -29,10 +31,10 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def noted(volume: ts.TensorStore, place: tuple[slice, ...]) -> np.ndarray:
         sizes.append(volume[place].size)
-        return read_part(volume, place)
+        return read_region(volume, place)
 
     for module in ("pipeline", "streams", "windows"):
-        monkeypatch.setattr(f"nvc_jax.{module}.read_part", noted)
+        monkeypatch.setattr(f"nvc_jax.{module}.read_region", noted)
     return sizes
 
 
