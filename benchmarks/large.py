@@ -147,7 +147,7 @@ def measure(gib: float, directory: Path) -> dict[str, Any]:
         result = in_a_process(verb, a, b)
         found[verb] = result | {"bytes_per_second": n_bytes / result["seconds"]}
         print(gib, verb, found[verb], flush=True)
-    described = containers.describe(store)
+    described = containers.info(store)
     found |= {key: described[key] for key in ("chunk", "shard", "ratio", "max_error")}
     found["random_access"] = random_access(store, shape)
     print(found["random_access"], flush=True)

@@ -34,11 +34,12 @@ from nvc_jax.compression import compress, decompress, progress
 from nvc_jax.compression.options import DEFAULT_MODEL
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.evaluation import containers
-from nvc_jax.io.open_scivis import fetch_dataset, open_scivis
+from nvc_jax.io.open_scivis import fetch_dataset, load_catalog
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.models import training
-from nvc_jax.models.checkpoints import load_checkpoint, model_sha256, shipped_models
+from nvc_jax.models.checkpoints import load_checkpoint, shipped_models
 from nvc_jax.models.codec import Codec
+from nvc_jax.models.identity import model_sha256
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.refinement import fit_spectral
 from nvc_jax.training import progress as training_progress
@@ -202,7 +203,7 @@ def _compress(options: argparse.Namespace) -> None:
         # Others are still at work.
         _print_values({"part": options.part[0], "parts": options.part[1], "seconds": seconds}, options.json)
         return
-    summary = containers.describe(output)
+    summary = containers.info(output)
     chosen = {key: summary[key] for key in ("model", "max_error", "stored_bytes", "bits_per_voxel", "ratio")}
     _print_values(chosen | {"seconds": seconds}, options.json)
 
@@ -242,7 +243,7 @@ def _decompress(options: argparse.Namespace) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    _print_values(containers.describe(_location(options.input)), options.json)
+    _print_values(containers.info(_location(options.input)), options.json)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -254,7 +255,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     original = None if options.original is None else _location(options.original)
-    _print_values(containers.verify(_location(options.input), original), options.json)
+    _print_values(containers.verify(original, _location(options.input)), options.json)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -357,7 +358,7 @@ def _fetch(options: argparse.Namespace) -> None:
         return
     rows = [
         (name, " × ".join(map(str, entry["size_xyz"])), entry["dtype"], f"{entry['bytes'] / 1e6:,.1f}")
-        for name, entry in open_scivis().items()
+        for name, entry in load_catalog().items()
     ]
     _print_table(("data set", "size x × y × z", "dtype", "MB"), rows)
 

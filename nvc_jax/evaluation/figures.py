@@ -1,6 +1,6 @@
-"""Pictures: slices, error maps and volume renderings (extra ``plot``).
+"""Grids of pictures as PNG files: slices, error maps and renderings (extra ``plot``).
 
-The ray-marcher is pure ``jax.numpy`` and needs no extra; only what writes files asks for matplotlib.
+This is the only module that needs matplotlib.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from nvc_jax.io.volumes import import_extra
+from nvc_jax.core.optional_imports import import_extra
+
+PANEL_SIZE = (2.6, 2.75)
+"""Width and height of a panel with its title, in inches."""
+
+FRAME_SIZE = (0.4, 0.3)
+"""Width of the row labels and height of the figure's title, in inches."""
+
+DOTS_PER_INCH = 110
+"""Resolution of the PNG."""
+
+TITLE_SIZE, PANEL_TITLE_SIZE = 10, 9
+"""Font sizes of the titles of the figure and of a panel, in points."""
 
 
 def save_panels(
@@ -23,11 +35,11 @@ def save_panels(
     """Write a grid of pictures as a PNG.
 
     Args:
-        path: of the PNG.
+        path: location of the PNG.
         rows: for each row's label, its pictures by their titles: (h, w) values or (h, w, 3) colours.
         error_rows: labels of the rows that show absolute errors, each with the error drawn brightest.
-        value_range: values drawn black and white in all other grey pictures; None for each one's own.
-        title: of the whole figure.
+        value_range: values drawn black and white in all other grey pictures; None for each picture's own.
+        title: title of the whole figure.
 
     Raises:
         ModuleNotFoundError: matplotlib is missing; the message has the command that installs it.
@@ -36,25 +48,40 @@ def save_panels(
     from matplotlib.figure import Figure
 
     error_rows = error_rows or {}
-    n_columns = max(len(row) for row in rows.values())
-    figure = Figure(figsize=(2.6 * n_columns + 0.4, 2.75 * len(rows) + 0.3), layout="constrained", dpi=110)
+    n_columns = max(len(pictures) for pictures in rows.values())
+    width = PANEL_SIZE[0] * n_columns + FRAME_SIZE[0]
+    height = PANEL_SIZE[1] * len(rows) + FRAME_SIZE[1]
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=DOTS_PER_INCH)
     axes = figure.subplots(len(rows), n_columns, squeeze=False)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.set_frame_on(False)
-    above: list[str] = []
+
+    titles_above: list[str] = []
     for row_axes, (label, pictures) in zip(axes, rows.items(), strict=True):
         row_axes[0].set_ylabel(label)
-        for axis, (name, picture) in zip(row_axes, pictures.items(), strict=False):
-            if list(pictures) != above:  # a row like the one above needs no titles again
-                axis.set_title(name, fontsize=9)
-            if label in error_rows:
-                limits: dict[str, Any] = {"cmap": "inferno", "vmin": 0, "vmax": error_rows[label]}
-            else:
-                low, high = value_range or (float(picture.min()), float(picture.max()))
-                limits = {"cmap": "gray", "vmin": low, "vmax": high}
-            axis.imshow(picture, interpolation="nearest", **limits)
-        above = list(pictures)
+        _draw_row(row_axes, pictures, error_rows.get(label), value_range)
+        if list(pictures) != titles_above:  # titles that repeat those of the row above are left out
+            for axis, name in zip(row_axes, pictures, strict=False):
+                axis.set_title(name, fontsize=PANEL_TITLE_SIZE)
+        titles_above = list(pictures)
+
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, fontsize=TITLE_SIZE)
     figure.savefig(path)
+
+
+def _draw_row(
+    axes: np.ndarray,
+    pictures: Mapping[str, np.ndarray],
+    largest_error: float | None,
+    value_range: tuple[float, float] | None,
+) -> None:
+    """Draw one row of pictures: errors from 0 to ``largest_error`` if it is given, else grey values."""
+    for axis, picture in zip(axes, pictures.values(), strict=False):
+        if largest_error is not None:
+            colours: dict[str, Any] = {"cmap": "inferno", "vmin": 0, "vmax": largest_error}
+        else:
+            black, white = value_range or (float(picture.min()), float(picture.max()))
+            colours = {"cmap": "gray", "vmin": black, "vmax": white}
+        axis.imshow(picture, interpolation="nearest", **colours)

@@ -87,7 +87,7 @@ def test_a_custom_model_travels_in_the_container(store: Path, codec: nvc_jax.Cod
     assert sorted(entry.name for entry in store.iterdir()) == ["c", "zarr.json"]
     expected = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME))
     np.testing.assert_array_equal(nvc_jax.open(store).read().result(), expected)
-    assert containers.describe(store)["chunk"] == [8, 16, 16]
+    assert containers.info(store)["chunk"] == [8, 16, 16]
 
 
 def test_constant_volumes_are_exact(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_quantized_latents_are_smaller(quantized: Path, tmp_path: Path) -> None:
     floats, integers = (nvc_jax.evaluate(VOLUME, path) for path in (tmp_path / "float.zarr", quantized))
     assert integers["psnr_db"] > floats["psnr_db"] - 1
     assert integers["bits_per_voxel"] < 0.6 * floats["bits_per_voxel"]
-    described = containers.describe(quantized)
+    described = containers.info(quantized)
     assert (described["step"], described["chunk"]) == (0.25, [16, 16, 24])
     assert described["bits_per_voxel"] == integers["bits_per_voxel"]
 

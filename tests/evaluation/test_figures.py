@@ -1,45 +1,9 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
+from matplotlib.image import imread
 
-from nvc_jax.evaluation.figures import save_panels
-from nvc_jax.evaluation.rendering import render
-
-BALL = np.linalg.norm(np.indices((32, 32, 32)) - 15.5, axis=0) < 8
-
-
-def test_empty_space_is_white_and_matter_is_not() -> None:
-    image = render(BALL, minimum=0, maximum=1, size=64)
-    assert image.shape == (64, 64, 3)
-    np.testing.assert_allclose(image[:8], 1, atol=1e-6)
-    assert image[30:34, 30:34].max() < 0.9
-    assert render(BALL * 0.1, minimum=0, maximum=1, size=16).min() == pytest.approx(1)
-
-
-def test_a_ball_covers_its_disc_from_everywhere_and_zoom_magnifies() -> None:
-    def covered(**view: float) -> float:
-        image = render(BALL, minimum=0, maximum=1, opacity=0.9, threshold=0.1, size=96, **view)
-        return float((image.min(axis=-1) < 0.95).mean())
-
-    side = 0.8 * np.sqrt(3) * 32
-    disc = np.pi * 8**2 / side**2
-    for view in [{"azimuth": 0, "elevation": 0}, {"azimuth": 130, "elevation": 60}]:
-        assert covered(**view) == pytest.approx(disc, rel=0.25)
-    assert covered(zoom=1.5) / covered() == pytest.approx(1.5**2, rel=0.1)
-
-
-def test_pictures_are_seen_from_the_eye() -> None:
-    volume = np.zeros((32, 32, 32))
-    volume[26:30, 14:18, 14:18] = 1  # high in z: near the upper edge of the picture
-    image = render(volume, minimum=0, maximum=1, elevation=0, opacity=0.9, size=64)
-    rows = np.nonzero(image.min(axis=(1, 2)) < 0.95)[0]
-    assert rows.max() < 32
-
-
-def test_bad_ranges_are_named() -> None:
-    with pytest.raises(ValueError, match=r"`maximum` \(=1\)"):
-        render(BALL, minimum=1, maximum=1)
+from nvc_jax.evaluation.figures import DOTS_PER_INCH, FRAME_SIZE, PANEL_SIZE, save_panels
 
 
 def test_panels_are_a_png(tmp_path: Path) -> None:
@@ -47,3 +11,28 @@ def test_panels_are_a_png(tmp_path: Path) -> None:
     rows = {"a": {"x": picture, "y": np.zeros((4, 4, 3))}, "error": {"x": picture}}
     save_panels(tmp_path / "p.png", rows, error_rows={"error": 1.0}, title="t")
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_figure_grows_with_its_panels(tmp_path: Path) -> None:
+    picture = np.eye(4)
+    save_panels(tmp_path / "p.png", {"a": {"x": picture, "y": picture, "z": picture}, "b": {"x": picture}})
+    height, width, _ = imread(tmp_path / "p.png").shape
+    inches = (2 * PANEL_SIZE[1] + FRAME_SIZE[1], 3 * PANEL_SIZE[0] + FRAME_SIZE[0])
+    assert (height, width) == tuple(int(side * DOTS_PER_INCH) for side in inches)
+
+
+def test_errors_are_in_colour_and_values_in_grey(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 1, 16).reshape(4, 4)
+    save_panels(tmp_path / "grey.png", {"": {"": ramp}})
+    save_panels(tmp_path / "errors.png", {"": {"": ramp}}, error_rows={"": 1.0})
+    grey, errors = (imread(tmp_path / name)[..., :3] for name in ("grey.png", "errors.png"))
+    assert np.ptp(grey, axis=-1).max() == 0
+    assert np.ptp(errors, axis=-1).max() > 0.5
+
+
+def test_a_given_range_makes_pictures_comparable(tmp_path: Path) -> None:
+    dark, light = np.full((4, 4), 0.25), np.full((4, 4), 0.75)
+    save_panels(tmp_path / "p.png", {"": {"dark": dark, "light": light}}, value_range=(0, 1))
+    levels = set(np.unique(imread(tmp_path / "p.png")[..., 0]).tolist())
+    assert any(abs(v - 0.25) < 0.01 for v in levels)
+    assert any(abs(v - 0.75) < 0.01 for v in levels)

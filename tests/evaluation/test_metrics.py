@@ -6,10 +6,7 @@ from skimage.metrics import structural_similarity
 
 from nvc_jax.evaluation import metrics
 
-
-@pytest.fixture(params=[metrics.SLAB_VOXELS, 1], ids=["one-slab", "plane-slabs"])
-def slabs(request, monkeypatch):
-    monkeypatch.setattr(metrics, "SLAB_VOXELS", request.param)
+in_slabs = pytest.mark.parametrize("slab_voxels", [metrics.SLAB_VOXELS, 1], ids=["one-slab", "plane-slabs"])
 
 
 def noisy_pair(shape, dtype=np.float32, offset=0.0):
@@ -18,15 +15,17 @@ def noisy_pair(shape, dtype=np.float32, offset=0.0):
     return original.astype(dtype), (original + 0.3 * rng.normal(size=shape)).astype(dtype)
 
 
-@pytest.mark.usefixtures("slabs")
-def test_hand_computed_errors():
+@in_slabs
+def test_errors_equal_those_computed_by_hand(slab_voxels):
     original = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
     decoded = original.astype(np.float32)
     decoded[0, 0, 0] = -2
     decoded[1, 1, 1] = 11
-    assert metrics.mse(original, decoded) == (4 + 16) / 8
-    assert metrics.max_error(original, decoded) == 4
-    assert metrics.psnr_db(original, decoded) == pytest.approx(20 * math.log10(7) - 10 * math.log10(2.5))
+    assert metrics.mse(original, decoded, slab_voxels=slab_voxels) == (4 + 16) / 8
+    assert metrics.max_error(original, decoded, slab_voxels=slab_voxels) == 4
+    assert metrics.psnr_db(original, decoded, slab_voxels=slab_voxels) == pytest.approx(
+        20 * math.log10(7) - 10 * math.log10(2.5)
+    )
 
 
 def test_unsigned_differences_do_not_wrap():
@@ -35,18 +34,18 @@ def test_unsigned_differences_do_not_wrap():
     assert metrics.mse(decoded, original) == 4
 
 
-@pytest.mark.usefixtures("slabs")
+@in_slabs
 @pytest.mark.parametrize("shape", [(7, 7, 7), (16, 12, 9), (9, 20, 31), (30, 8, 8)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
-def test_ssim_equals_skimage(shape, dtype):
+def test_ssim_equals_skimage(shape, dtype, slab_voxels):
     original, decoded = noisy_pair(shape, dtype, offset=5)
     x, y = original.astype(np.float64), decoded.astype(np.float64)
     expected = structural_similarity(x, y, data_range=x.max() - x.min())
-    assert metrics.ssim(original, decoded) == pytest.approx(expected, abs=1e-12)
+    assert metrics.ssim(original, decoded, slab_voxels=slab_voxels) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("shape", "window"), [((6, 12, 9), 5), ((3, 9, 9), 3), ((10, 4, 10), 3)])
-def test_ssim_window_shrinks(shape, window):
+def test_ssim_window_shrinks_to_the_shortest_side(shape, window):
     x, y = noisy_pair(shape, np.float64)
     expected = structural_similarity(x, y, win_size=window, data_range=x.max() - x.min())
     assert metrics.ssim(x, y) == pytest.approx(expected, abs=1e-12)
@@ -65,28 +64,28 @@ def test_ssim_keeps_its_digits_far_from_zero():
 
 
 @pytest.mark.parametrize("window", [0, -1, 4])
-def test_ssim_rejects_window(window):
+def test_ssim_rejects_windows_that_are_not_odd_and_positive(window):
     with pytest.raises(ValueError, match="odd and positive"):
         metrics.ssim(np.ones((8, 8, 8)), np.ones((8, 8, 8)), window)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 5, 3), (8, 9, 10)])
-def test_identity(shape):
+def test_an_identical_copy_has_no_error(shape):
     x, _ = noisy_pair(shape)
-    found = metrics.quality(x, x, 10)
-    assert (found["psnr_db"], found["mse"], found["max_error"]) == (math.inf, 0, 0)
-    assert found["ssim"] == pytest.approx(1, abs=1e-12)
+    measures = metrics.quality(x, x, 10)
+    assert (measures["psnr_db"], measures["mse"], measures["max_error"]) == (math.inf, 0, 0)
+    assert measures["ssim"] == pytest.approx(1, abs=1e-12)
 
 
-def test_constant_original():
+def test_a_constant_original_is_matched_or_not():
     x = np.full((8, 8, 8), 3.0)
     assert metrics.ssim(x, x) == 1
     assert metrics.ssim(x, x + 1) == 0
     assert metrics.psnr_db(x, x + 1) == -math.inf
 
 
-@pytest.mark.usefixtures("slabs")
-def test_non_finite_voxels_are_left_out():
+@in_slabs
+def test_non_finite_voxels_are_left_out(slab_voxels):
     original, decoded = noisy_pair((9, 10, 11), np.float64)
     holed, junk = original.copy(), decoded.copy()
     holes = np.zeros(original.shape, bool)
@@ -95,54 +94,56 @@ def test_non_finite_voxels_are_left_out():
     junk[holes], junk[2, 3, 0] = 1e9, np.inf
     x, y = original[~holes], decoded[~holes]
     error = np.mean((x - y) ** 2)
-    assert metrics.mse(holed, junk) == pytest.approx(error)
-    assert metrics.max_error(holed, junk) == np.abs(x - y).max()
-    assert metrics.psnr_db(holed, junk) == pytest.approx(20 * np.log10(np.ptp(x)) - 10 * np.log10(error))
+    assert metrics.mse(holed, junk, slab_voxels=slab_voxels) == pytest.approx(error)
+    assert metrics.max_error(holed, junk, slab_voxels=slab_voxels) == np.abs(x - y).max()
+    assert metrics.psnr_db(holed, junk, slab_voxels=slab_voxels) == pytest.approx(
+        20 * np.log10(np.ptp(x)) - 10 * np.log10(error)
+    )
     filled = [np.where(holes, x.min(), volume) for volume in (original, decoded)]
     expected = structural_similarity(*filled, data_range=np.ptp(x))
-    assert metrics.ssim(holed, junk) == pytest.approx(expected, abs=1e-12)
+    assert metrics.ssim(holed, junk, slab_voxels=slab_voxels) == pytest.approx(expected, abs=1e-12)
 
 
 def test_no_finite_voxel_gives_nan():
     x = np.full((7, 7, 7), np.nan)
-    found = metrics.quality(x, x, 1)
-    assert all(math.isnan(found[key]) for key in ("mse", "psnr_db", "max_error", "ssim"))
+    measures = metrics.quality(x, x, 1)
+    assert all(math.isnan(measures[key]) for key in ("mse", "psnr_db", "max_error", "ssim"))
 
 
-@pytest.mark.usefixtures("slabs")
+@in_slabs
 @pytest.mark.parametrize(("bad", "expected"), [(np.nan, math.nan), (np.inf, math.inf)])
-def test_decoded_non_finite_voxel_shows(bad, expected):
+def test_decoded_non_finite_voxels_show(bad, expected, slab_voxels):
     x, y = noisy_pair((8, 8, 8))
     y[0, 4, 4] = bad
-    assert metrics.mse(x, y) == pytest.approx(expected, nan_ok=True)
-    assert metrics.max_error(x, y) == pytest.approx(expected, nan_ok=True)
-    assert metrics.psnr_db(x, y) == pytest.approx(-expected, nan_ok=True)
-    assert math.isnan(metrics.ssim(x, y))
+    assert metrics.mse(x, y, slab_voxels=slab_voxels) == pytest.approx(expected, nan_ok=True)
+    assert metrics.max_error(x, y, slab_voxels=slab_voxels) == pytest.approx(expected, nan_ok=True)
+    assert metrics.psnr_db(x, y, slab_voxels=slab_voxels) == pytest.approx(-expected, nan_ok=True)
+    assert math.isnan(metrics.ssim(x, y, slab_voxels=slab_voxels))
 
 
-@pytest.mark.usefixtures("slabs")
-def test_border_jump_of_block_constant_volume():
+@in_slabs
+def test_border_jump_of_constant_blocks_is_the_step_between_them(slab_voxels):
     z, y, x = np.indices((8, 12, 10)) // 4
     # Steps of 1, 2 and 3 across the borders of the three axes; nothing inside.
-    assert metrics.border_jump(z + 2.0 * y + 3.0 * x, 4) == (2.0, 0.0)
+    assert metrics.border_jump(z + 2.0 * y + 3.0 * x, 4, slab_voxels=slab_voxels) == (2.0, 0.0)
 
 
-@pytest.mark.usefixtures("slabs")
-def test_border_jump_of_ramp_and_edge_cases():
+@in_slabs
+def test_border_jump_of_a_ramp_is_its_slope(slab_voxels):
     z, y, x = np.indices((5, 6, 7)).astype(np.float32)
     ramp = z + 2 * y + 3 * x
-    assert metrics.border_jump(ramp, 3) == (2.0, 2.0)
-    across, inside = metrics.border_jump(ramp, 6)
+    assert metrics.border_jump(ramp, 3, slab_voxels=slab_voxels) == (2.0, 2.0)
+    across, inside = metrics.border_jump(ramp, 6, slab_voxels=slab_voxels)
     assert (across, inside) == (3.0, 2.0)  # only the x axis has a border
-    assert math.isnan(metrics.border_jump(ramp, 8)[0])
-    assert math.isnan(metrics.border_jump(ramp, 1)[1])
+    assert math.isnan(metrics.border_jump(ramp, 8, slab_voxels=slab_voxels)[0])
+    assert math.isnan(metrics.border_jump(ramp, 1, slab_voxels=slab_voxels)[1])
     ramp[2, 2, 2], ramp[3, 3, 3], ramp[3, 3, 4] = np.nan, np.inf, np.inf
-    assert metrics.border_jump(ramp, 3) == (2.0, 2.0)
+    assert metrics.border_jump(ramp, 3, slab_voxels=slab_voxels) == (2.0, 2.0)
     with pytest.raises(ValueError, match="block_size"):
-        metrics.border_jump(ramp, 0)
+        metrics.border_jump(ramp, 0, slab_voxels=slab_voxels)
 
 
-def test_bits_per_voxel():
+def test_bits_per_voxel_count_eight_a_byte():
     assert metrics.bits_per_voxel(100, 400) == 2
     for arguments in ((0, 1), (1, 0)):
         with pytest.raises(ValueError, match="at least 1"):
@@ -163,6 +164,6 @@ def test_quality_agrees_with_its_parts():
 
 
 @pytest.mark.parametrize("measure", [metrics.mse, metrics.psnr_db, metrics.max_error, metrics.ssim])
-def test_shape_mismatch(measure):
+def test_volumes_of_different_shapes_are_rejected(measure):
     with pytest.raises(ValueError, match=r"\(2, 3, 4\).*\(2, 3, 5\)"):
         measure(np.zeros((2, 3, 4)), np.zeros((2, 3, 5)))

@@ -15,7 +15,7 @@ from nvc_jax.chunks import payload as payload_module
 from nvc_jax.chunks import spectral_chunk
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.evaluation import containers
-from nvc_jax.models.checkpoints import embed_model
+from nvc_jax.models.embedded import embed_model
 
 NAMES = [f"1-{dtype}-{target}" for dtype in DTYPES for target in TARGETS]
 CODECS = {path: nvc_jax.load_codec(path) for path in map(model_of, TARGETS)}
@@ -54,7 +54,7 @@ def test_golden_containers_decode(name: str, tmp_path: Path) -> None:
     metadata["codecs"][0]["configuration"]["embedded"] = embed_model(codec.config, codec.params)
     (store / "zarr.json").write_text(json.dumps(metadata))
     check(name, nvc_jax.open(store).read().result(), metadata["codecs"][0]["configuration"])
-    containers.verify(store, original(name.split("-")[1]))
+    containers.verify(original(name.split("-")[1]), store)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -39,11 +39,11 @@ def test_promises_are_kept(dtype: str, asked: dict[str, float], tmp_path: Path) 
     extent = float(volume.max()) - float(volume.min())
     bound = asked.get("max_error", asked.get("relative_error", 0) * extent)
     assert error <= bound
-    described = containers.describe(tmp_path / "v.zarr")
+    described = containers.info(tmp_path / "v.zarr")
     assert described["max_error"] == error
     assert described["bound"] == bound
     assert described["target"] == asked
-    assert containers.verify(tmp_path / "v.zarr", volume)["measured_max_error"] == error
+    assert containers.verify(volume, tmp_path / "v.zarr")["measured_max_error"] == error
     assert nvc_jax.evaluate(volume, tmp_path / "v.zarr")["max_error"] == error
 
 
@@ -54,11 +54,11 @@ def test_values_that_are_no_measurements_come_back(tmp_path: Path) -> None:
     volume[4, 20] = [np.inf, -np.inf] * 21 + [-0.0]
     volume[5, 20, 3] = -777
     nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=0.01, missing_values=[-777], chunk=CHUNK)
-    described = containers.describe(tmp_path / "v.zarr")
+    described = containers.info(tmp_path / "v.zarr")
     assert described["fill_values"] == [-777.0, -1e10]
     assert described["maximum"] - described["minimum"] <= 255
     assert described["bound"] <= 2.55
-    containers.verify(tmp_path / "v.zarr", volume)
+    containers.verify(volume, tmp_path / "v.zarr")
     decoded = nvc_jax.open(tmp_path / "v.zarr").read().result()
     special = ~np.isfinite(volume) | (volume == -777) | (volume == -1e10)
     np.testing.assert_array_equal(decoded[special], volume[special])
@@ -73,7 +73,7 @@ def test_special_values_of_latents_come_back(model: str, tmp_path: Path) -> None
     volume[:, :9] = -1e10
     volume[4, 20] = np.nan
     nvc_jax.compress(volume, tmp_path / "v.zarr", model=model, chunk=CHUNK)
-    found = containers.verify(tmp_path / "v.zarr", volume)
+    found = containers.verify(volume, tmp_path / "v.zarr")
     assert found["measured_max_error"] == pytest.approx(found["max_error"], abs=0.01)
     assert found["max_error"] < 255
 
@@ -83,12 +83,12 @@ def test_a_store_that_breaks_its_promise_is_found_out(tmp_path: Path) -> None:
     other = VOLUME.copy()
     other[20, 20, 20] ^= 64
     with pytest.raises(FormatError, match=r"chunk \(1, 1, 0\) .* is wrong by"):
-        containers.verify(tmp_path / "v.zarr", other)
+        containers.verify(other, tmp_path / "v.zarr")
     with pytest.raises(ValueError, match="`original` is float32"):
-        containers.verify(tmp_path / "v.zarr", VOLUME.astype(np.float32))
+        containers.verify(VOLUME.astype(np.float32), tmp_path / "v.zarr")
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", lossless=True, chunk=CHUNK)
     with pytest.raises(FormatError, match="does not restore every value exactly"):
-        containers.verify(tmp_path / "v.zarr", other)
+        containers.verify(other, tmp_path / "v.zarr")
 
 
 def test_ranges_beyond_float64(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_ranges_beyond_float64(tmp_path: Path) -> None:
         nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=1e-3)
     for asked in ({"lossless": True}, {"max_error": 1.0}):
         nvc_jax.compress(volume, tmp_path / "v.zarr", chunk=CHUNK, **asked)
-        containers.verify(tmp_path / "v.zarr", volume)
+        containers.verify(volume, tmp_path / "v.zarr")
 
 
 def test_a_tighter_bound_takes_more(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_tighter_bound_takes_more(tmp_path: Path) -> None:
     sizes = []
     for relative in (1e-1, 1e-2, 1e-3, 1e-4):
         nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=relative, chunk=CHUNK)
-        sizes.append(containers.describe(tmp_path / "v.zarr")["stored_bytes"])
+        sizes.append(containers.info(tmp_path / "v.zarr")["stored_bytes"])
     assert sizes == sorted(sizes)
 
 
@@ -176,7 +176,7 @@ def test_a_full_disk_leaves_no_store(tmp_path: Path) -> None:
     assert "File too large" in run.stderr
     assert not (tmp_path / "v.zarr").exists()
     nvc_jax.compress(tmp_path / "v.npy", tmp_path / "v.zarr", lossless=True, resume=True)
-    containers.verify(tmp_path / "v.zarr", VOLUME)
+    containers.verify(VOLUME, tmp_path / "v.zarr")
 
 
 def test_a_source_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:

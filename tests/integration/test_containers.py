@@ -71,7 +71,7 @@ def test_shards_hold_the_same_chunks(plain: Path, sharded: Path, expected: np.nd
     for index in one.chunks():
         assert one.read(index) == other.read(index)
     np.testing.assert_array_equal(nvc_jax.open(sharded).read().result(), expected)
-    containers.verify(sharded, VOLUME)
+    containers.verify(VOLUME, sharded)
 
 
 def test_a_shard_that_is_one_chunk_is_none(tmp_path: Path, plain: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_shard_that_is_one_chunk_is_none(tmp_path: Path, plain: Path) -> None:
 
 def test_many_chunks_are_sharded_by_themselves(tmp_path: Path) -> None:
     nvc_jax.compress(np.zeros((72, 72, 72), np.uint8), tmp_path / "v.zarr", lossless=True, chunk=(8, 8, 8))
-    described = containers.describe(tmp_path / "v.zarr")
+    described = containers.info(tmp_path / "v.zarr")
     assert described["shard"] == [32, 32, 32]
     assert not nvc_jax.open(tmp_path / "v.zarr").read().result().any()
 
@@ -105,7 +105,7 @@ def test_one_file_holds_it_all(plain: Path, expected: np.ndarray, tmp_path: Path
         nvc_jax.compress(VOLUME, path, max_error=2, chunk=CHUNK)
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr.zip"]
     np.testing.assert_array_equal(nvc_jax.open(path).read().result(), expected)
-    assert containers.describe(path) == containers.describe(plain)
+    assert containers.info(path) == containers.info(plain)
     nvc_jax.decompress(path, tmp_path / "v.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), expected)
     damaged = tmp_path / "damaged.zip"
@@ -165,7 +165,7 @@ def test_containers_are_read_by_http(
     nvc_jax.compress(VOLUME, tmp_path / name, max_error=2, chunk=CHUNK, **options)
     url = f"{served}/{name}"
     np.testing.assert_array_equal(nvc_jax.open(url)[5:20, 3:].read().result(), expected[5:20, 3:])
-    assert containers.describe(url) == containers.describe(tmp_path / name)
+    assert containers.info(url) == containers.info(tmp_path / name)
     with pytest.raises(ValueError, match="read-only"):
         nvc_jax.compress(VOLUME, url, max_error=2)
     with pytest.raises(FormatError, match="no Zarr v3 array"):
@@ -175,7 +175,7 @@ def test_containers_are_read_by_http(
 def test_sources_are_read_by_http(served: str, tmp_path: Path) -> None:
     write_volume(tmp_path / "source.zarr", VOLUME)
     nvc_jax.compress(f"{served}/source.zarr/", tmp_path / "v.zarr", max_error=2, chunk=CHUNK)
-    containers.verify(tmp_path / "v.zarr", VOLUME)
+    containers.verify(VOLUME, tmp_path / "v.zarr")
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_containers_lie_in_object_stores(
     assert ".nvc-started.json" not in keys
     if not options:
         assert keys == files(plain).keys()
-    containers.verify({"driver": "zarr3", "kvstore": location}, VOLUME)
+    containers.verify(VOLUME, {"driver": "zarr3", "kvstore": location})
     with pytest.raises(FormatError, match="no Zarr v3 array"):
         nvc_jax.open(bucket | {"path": "scans/nothing/"})
 
@@ -377,7 +377,7 @@ def test_an_old_store_is_not_taken_for_a_part_of_a_new_one(bucket: dict) -> None
     with pytest.raises(FileExistsError, match="remove it first"):
         nvc_jax.compress(VOLUME, location, lossless=True, chunk=CHUNK, part=(0, 2))
     nvc_jax.compress(VOLUME, location, lossless=True, chunk=CHUNK, resume=True)
-    containers.verify(location, VOLUME)
+    containers.verify(VOLUME, location)
 
 
 def test_a_source_in_an_object_store_is_not_replaced(bucket: dict) -> None:
@@ -411,7 +411,7 @@ def test_a_damaged_shard_is_written_anew(sharded: Path, tmp_path: Path) -> None:
 def test_files_are_replaced_by_containers(tmp_path: Path) -> None:
     (tmp_path / "v.nvc").write_text("an old file")
     nvc_jax.compress(VOLUME, tmp_path / "v.nvc", max_error=2, chunk=CHUNK)
-    containers.verify(tmp_path / "v.nvc", VOLUME)
+    containers.verify(VOLUME, tmp_path / "v.nvc")
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.nvc"]
 
 
@@ -419,7 +419,7 @@ def test_numbers_of_numpy_are_taken(tmp_path: Path) -> None:
     chunk = tuple(np.array(CHUNK))
     options = {"max_error": np.float32(2), "missing_values": [np.float32(7), np.nan], "chunk": chunk}
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", **options)
-    assert containers.describe(tmp_path / "v.zarr")["fill_values"] == [7.0]
+    assert containers.info(tmp_path / "v.zarr")["fill_values"] == [7.0]
 
 
 @pytest.mark.parametrize(

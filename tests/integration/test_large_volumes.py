@@ -54,7 +54,7 @@ def test_sources_are_read_piece_by_piece(
     sizes = watch(monkeypatch)
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, **target)
     assert max(sizes) == 16 * 16 * 24
-    containers.verify(tmp_path / "v.zarr", VOLUME)
+    containers.verify(VOLUME, tmp_path / "v.zarr")
 
 
 @pytest.mark.parametrize("model", ["zero-margin", "two-wide-margin"])
