@@ -1,22 +1,23 @@
 """The paper's open questions (section 5): block sizes, margins, latents, dense or convolutional networks.
 
 One factor at a time varies around the paper's zero-margin model. Every model sees the same number of voxels
-of split ``train``, margins not counted, in the same number of steps: a batch holds as many voxels, so eight
-times as many blocks of 4³ as of 8³. (In equal seconds slow networks would see less data, on some machines.)
-The recipe is the shipped models', schedule included, in 4800 steps for their 115,000 to 253,000: compare the
-models with each other, not with the shipped ones; large networks would gain most from more steps. Hidden
-layers are 4 times the latents as in the paper's Table 1, at least its 128. The learning rate falls inversely
-with hidden layers above the shipped models' 256 units: at the full rate the widest network learns nothing.
-Block sizes are compared at equal bits.
+of split ``train``, without margins, in the same number of steps: a batch holds the same number of voxels, and
+thus eight times as many blocks of 4³ as of 8³. (In equal times slow networks would see fewer voxels, on some
+machines.) The recipe and schedule are those of the shipped models, but with 4800 steps for their 115,000 to
+253,000. Compare the models with each other, not with the shipped ones: large networks would gain most from
+more steps. Hidden layers have 4 times as many units as there are latents, as in the paper's Table 1, and at
+least its 128. The learning rate falls inversely with the units above the shipped models' 256, because the
+widest network learns nothing at the full rate. Block sizes are compared at equal bits.
 
-Quality is that of whole volumes of split ``test``, each scaled to [0, 1] by its finite range; PSNR is the
-mean over volumes. ``stored_bits_per_voxel`` counts the blocks' parts beyond a volume's far boundaries. Speed is of
-a 256³ uint8 volume in memory, compiled calls, median, in turns with the baseline: ``time_ratio`` is over its.
-On a busy machine trust the ratios, not ``mb_per_second`` and ``training_seconds``.
+Quality is that of whole volumes of split ``test``, each scaled to [0, 1] by its finite range. PSNR is the
+mean over volumes. ``stored_bits_per_voxel`` counts the blocks' parts outside the volumes too. Speed is that
+of compiled calls on a 256³ uint8 volume in memory: the median, measured in turns with the baseline.
+``time_ratio`` is relative to the baseline. On a busy machine trust the ratios, not ``mb_per_second`` and
+``training_seconds``.
 
     pip install ".[plot]"
-    python benchmarks/open_questions.py VOLUMES     # a directory with INDEX.csv; without it only the figure
-    python benchmarks/open_questions.py VOLUMES --resume     # keeps what this machine has measured
+    python benchmarks/open_questions.py VOLUMES     # a directory with INDEX.csv; without it: the figure only
+    python benchmarks/open_questions.py VOLUMES --resume     # keeps the results of this machine
 """
 
 import argparse
@@ -39,8 +40,8 @@ import nvc_jax
 from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
 from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.autoencoder.training.blocks import BlockBatches, block_batches
-from nvc_jax.autoencoder.training.config import TrainingConfig
-from nvc_jax.autoencoder.training.loop import train
+from nvc_jax.autoencoder.training.config import AutoencoderTraining
+from nvc_jax.autoencoder.training.loop import train_blocks
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.shapes import grid_shape
@@ -82,21 +83,24 @@ QUESTIONS = {
         "conv. 32-64": "convolutional 32-64",
     },
 }
-"""Rows of the table of answers: what varies, its values and the configurations that have them."""
+"""Rows of the table of answers: the factor that varies, and for each of its values a configuration."""
 
 BLOCKS_PER_VOLUME = 2500
-"""Blocks of 8³ drawn from each volume; of other sizes as many as have the same voxels."""
+"""Blocks of 8³ drawn from each volume; for other block sizes, as many as have the same number of voxels."""
 
 STEPS_PER_EPOCH = 320
 BATCH_VOXELS = 256 * BASELINE.block_size**3
 SIDE = 256
+"""Side of the volume on which speed is measured, in voxels."""
+
 REPEATS = 7
+"""Calls of which the median is taken."""
 
 
-def training_config(model: ModelConfig, epochs: int) -> TrainingConfig:
-    """The shipped models' recipe in fewer steps, every batch of the same number of voxels."""
+def training_config(model: ModelConfig, epochs: int) -> AutoencoderTraining:
+    """Make the shipped models' recipe with fewer steps and the same number of voxels in every batch."""
     width = max(model.hidden_sizes) if isinstance(model, DenseConfig) else 0
-    return TrainingConfig(
+    return AutoencoderTraining(
         model,
         epochs=epochs,
         batch_size=BATCH_VOXELS // model.block_size**3,
@@ -109,8 +113,8 @@ def training_config(model: ModelConfig, epochs: int) -> TrainingConfig:
     )
 
 
-def training_blocks(sources: list[np.ndarray], config: TrainingConfig) -> BlockBatches:
-    """Blocks at random positions, of every size the same number of voxels after the empty are dropped."""
+def training_blocks(sources: list[np.ndarray], config: AutoencoderTraining) -> BlockBatches:
+    """Draw blocks at random positions and drop empty ones; all block sizes keep the same number of voxels."""
     drawn = block_batches(
         sources, config.model, key=jax.random.key(0), blocks_per_volume=config.blocks_per_volume
     )
@@ -122,7 +126,7 @@ def training_blocks(sources: list[np.ndarray], config: TrainingConfig) -> BlockB
 
 
 def measure_quality(codec: nvc_jax.Codec, tests: dict[str, Path]) -> dict[str, Any]:
-    """Means over the volumes for each mode, and every volume's mean squared error."""
+    """Measure the means over all volumes for each mode, and every volume's mean squared error."""
     modes = ("crop", "blend") if codec.config.margin else ("crop",)
     measured: dict[str, dict[str, dict[str, float]]] = {mode: {} for mode in modes}
     for name, path in tests.items():
@@ -131,17 +135,17 @@ def measure_quality(codec: nvc_jax.Codec, tests: dict[str, Path]) -> dict[str, A
             measured[mode][name] = quality.measure(codec, volume, finite, mode)
     return {
         mode: {
-            "mse": float(np.mean([m["mse"] for m in of.values()])),
-            "psnr_db": float(np.mean([-10 * math.log10(m["mse"]) for m in of.values()])),
-            "border_ratio": float(np.mean([m["border_ratio"] for m in of.values()])),
-            "mse_of_volumes": {name: m["mse"] for name, m in of.items()},
+            "mse": float(np.mean([m["mse"] for m in by_volume.values()])),
+            "psnr_db": float(np.mean([-10 * math.log10(m["mse"]) for m in by_volume.values()])),
+            "border_ratio": float(np.mean([m["border_ratio"] for m in by_volume.values()])),
+            "mse_of_volumes": {name: m["mse"] for name, m in by_volume.items()},
         }
-        for mode, of in measured.items()
+        for mode, by_volume in measured.items()
     }
 
 
 def measure_speed(codec: nvc_jax.Codec, volume: jax.Array) -> dict[str, dict[str, float]]:
-    """Seconds, the baseline's at the same time, their ratio, and MB of the volume a second."""
+    """Measure seconds, the baseline's seconds in turns, their ratio, and the volume's MB per second."""
     baseline = nvc_jax.Codec(BASELINE, init_params(BASELINE, key=jax.random.key(0)))
 
     def encode(codec: nvc_jax.Codec) -> Callable[[], Any]:
@@ -165,14 +169,15 @@ def measure_speed(codec: nvc_jax.Codec, volume: jax.Array) -> dict[str, dict[str
 
 
 def measure(
-    config: TrainingConfig, sources: list[np.ndarray], tests: dict[str, Path], timed: jax.Array
+    config: AutoencoderTraining, sources: list[np.ndarray], tests: dict[str, Path], timed: jax.Array
 ) -> dict[str, Any]:
     """Train and measure one configuration."""
     batches = training_blocks(sources, config)
     began = time.perf_counter()
-    trained = train(config, batches, key=jax.random.key(1))
+    trained = train_blocks(config, batches, key=jax.random.key(1))
     took = time.perf_counter() - began
     model = config.model
+    codec = nvc_jax.Codec(model, trained.params)
     shapes = [tuple(map(int, name.split("_")[-2].split("x"))) for name in tests]
     stored = [
         32 * model.latent_dim * math.prod(grid_shape(shape, model.block_size)) / math.prod(shape)
@@ -187,20 +192,20 @@ def measure(
         "last_loss": trained.history[-1].loss,
         "bits_per_voxel": 32 * model.latent_dim / model.block_size**3,
         "stored_bits_per_voxel": float(np.mean(stored)),
-        "quality": measure_quality(trained.codec, tests),
-        "speed": measure_speed(trained.codec, timed),
+        "quality": measure_quality(codec, tests),
+        "speed": measure_speed(codec, timed),
     }
 
 
 def answers(runs: dict[str, Any]) -> list[list[str]]:
-    """Rows of the README's table: PSNR, and the time to encode and decode over the baseline's."""
+    """Make the rows of the README's table: PSNR, and time to encode and decode relative to the baseline."""
     rows = []
     for question, values in QUESTIONS.items():
         cells = []
         for label, name in values.items():
             run = runs[name]
             mode = "blend" if "blended" in question and "blend" in run["quality"] else "crop"
-            ratios = (run["speed"][way]["time_ratio"] for way in ("encode", f"decode_{mode}"))
+            ratios = (run["speed"][call]["time_ratio"] for call in ("encode", f"decode_{mode}"))
             cells.append(
                 f"{label}: {run['quality'][mode]['psnr_db']:.1f} dB, {'/'.join(f'{r:.1f}' for r in ratios)}"
             )
@@ -209,39 +214,39 @@ def answers(runs: dict[str, Any]) -> list[list[str]]:
 
 
 def every_run(runs: dict[str, Any]) -> str:
-    """All that was measured of each configuration, as a table."""
+    """Format all measurements of each configuration as a table."""
     head = ["configuration", "mode", "bits/voxel", "stored", "MSE", "PSNR dB", "border", "enc ×", "dec ×"]
     rows = []
     for name, run in runs.items():
         for mode, measured in run["quality"].items():
-            ways = run["speed"]["encode"], run["speed"][f"decode_{mode}"]
+            calls = run["speed"]["encode"], run["speed"][f"decode_{mode}"]
             bits = (run["bits_per_voxel"], run["stored_bits_per_voxel"])
             cells = [name, mode, *(f"{value:.2f}" for value in bits), f"{measured['mse']:.6f}"]
             cells += [f"{measured['psnr_db']:.2f}", f"{measured['border_ratio']:.2f}"]
-            cells += [f"{way['time_ratio']:.2f}" for way in ways]
-            rows.append([*cells, *(f"{way['mb_per_second']:.0f}" for way in ways)])
+            cells += [f"{call['time_ratio']:.2f}" for call in calls]
+            rows.append([*cells, *(f"{call['mb_per_second']:.0f}" for call in calls)])
         rows[-1].append(f"{run['training_seconds']:.0f}")
     return table([*head, "enc MB/s", "dec MB/s", "training s"], rows)
 
 
-def spread(heights: list[float], gap: float) -> list[float]:
-    """Heights of labels near ``heights``, in the same order and ``gap`` apart."""
+def separate_labels(heights: list[float], gap: float) -> list[float]:
+    """Find heights for labels near ``heights``, in the same order and at least ``gap`` apart."""
     order = np.argsort(heights)
-    placed = np.array(heights)[order]
+    moved = np.array(heights)[order]
     for _ in range(500):
-        short = gap - np.diff(placed)
-        if (short <= 1e-9).all():
+        shortfall = gap - np.diff(moved)
+        if (shortfall <= 1e-9).all():
             break
-        push = np.maximum(short, 0) / 2
-        placed[:-1] -= push
-        placed[1:] += push
-    labels = np.empty_like(placed)
-    labels[order] = placed
+        push = np.maximum(shortfall, 0) / 2
+        moved[:-1] -= push
+        moved[1:] += push
+    labels = np.empty_like(moved)
+    labels[order] = moved
     return labels.tolist()
 
 
 def plot(runs: dict[str, Any]) -> None:
-    """PSNR against bits per voxel, and at the baseline's bits against time; margins blended."""
+    """Plot PSNR over bits per voxel, and over time at the baseline's bits; margins are blended."""
     from matplotlib.figure import Figure
 
     colours = {"baseline": "black", "latents": "C0", "4³": "C1", "16³": "C2", "margin": "C3", "conv": "C4"}
@@ -250,9 +255,9 @@ def plot(runs: dict[str, Any]) -> None:
     points = {}
     for name, run in runs.items():
         mode = "blend" if "blend" in run["quality"] else "crop"
-        ways = ("encode", f"decode_{mode}")
-        took = sum(run["speed"][way]["seconds"] for way in ways)
-        baseline = sum(run["speed"][way]["baseline_seconds"] for way in ways)
+        calls = ("encode", f"decode_{mode}")
+        took = sum(run["speed"][call]["seconds"] for call in calls)
+        baseline = sum(run["speed"][call]["baseline_seconds"] for call in calls)
         colour = next(c for kind, c in reversed(colours.items()) if kind in name)
         points[name] = (run["bits_per_voxel"], took / baseline, run["quality"][mode]["psnr_db"], colour)
     curves = {
@@ -265,8 +270,8 @@ def plot(runs: dict[str, Any]) -> None:
     decibels = [psnr for *_, psnr, _ in points.values()]
     low, high = min(decibels) - 1, max(decibels) + 1
     for bits in sorted({point[0] for point in points.values()}):
-        of = {name: (b, psnr, c) for name, (b, _, psnr, c) in points.items() if b == bits}
-        label_points(left, of, (high - low) * 0.036, 1.12)
+        at_bits = {name: (b, psnr, c) for name, (b, _, psnr, c) in points.items() if b == bits}
+        label_points(left, at_bits, (high - low) * 0.036, 1.12)
     same = {n: (t, psnr, c) for n, (b, t, psnr, c) in points.items() if b == points["baseline"][0]}
     heights = [psnr for _, psnr, _ in same.values()]
     span = max(heights) - min(heights)
@@ -290,14 +295,14 @@ def plot(runs: dict[str, Any]) -> None:
 
 
 def label_points(axis: Any, points: dict[str, tuple[float, float, str]], gap: float, right: float) -> None:
-    """Points (x, y, colour), their names to the right of them at heights that do not touch."""
-    heights = spread([y for _, y, _ in points.values()], gap)
+    """Draw points (x, y, colour) with their names to the right, at heights where the names do not touch."""
+    heights = separate_labels([y for _, y, _ in points.values()], gap)
     for (name, (x, y, colour)), height in zip(points.items(), heights, strict=True):
         axis.plot(x, y, "o", color=colour, markersize=5)
         line = {"arrowstyle": "-", "color": colour, "alpha": 0.4, "linewidth": 0.7, "shrinkA": 0}
-        place = {"xytext": (x * right, height), "va": "center", "fontsize": 8, "color": colour}
-        place["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-        axis.annotate(name, (x, y), arrowprops=line, **place)
+        style = {"xytext": (x * right, height), "va": "center", "fontsize": 8, "color": colour}
+        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        axis.annotate(name, (x, y), arrowprops=line, **style)
 
 
 def main() -> None:
@@ -318,7 +323,7 @@ def main() -> None:
     timed = jnp.asarray(np.tile(sample, [-(-SIDE // side) for side in sample.shape])[:SIDE, :SIDE, :SIDE])
     settings = training_config(BASELINE, epochs).to_dict()
     for name in ("model", "batch_size", "learning_rate", "blocks_per_volume", "steps_per_dispatch"):
-        del settings[name]  # the runs' own, or of no interest
+        del settings[name]  # they differ between runs, or change no result
     settings |= {
         "voxels_per_step": BATCH_VOXELS,
         "voxels_seen": epochs * STEPS_PER_EPOCH * BATCH_VOXELS,
@@ -330,11 +335,11 @@ def main() -> None:
         kept = {}
     runs: dict[str, Any] = {}
     for name, model in CONFIGURATIONS.items():
-        found = kept.get("runs", {}).get(name)
-        if found is None or found["model"] != json.loads(json.dumps(model.to_dict())):
-            found = measure(training_config(model, epochs), sources, tests, timed)
-        runs[name] = found
-        print(every_run({name: found}).splitlines()[-1], flush=True)
+        run = kept.get("runs", {}).get(name)
+        if run is None or run["model"] != json.loads(json.dumps(model.to_dict())):
+            run = measure(training_config(model, epochs), sources, tests, timed)
+        runs[name] = run
+        print(every_run({name: run}).splitlines()[-1], flush=True)
         header = {"questions": QUESTIONS, "training": settings}
         speed = {"shape": timed.shape, "dtype": str(timed.dtype), "repeats": REPEATS}
         write_results("open-questions", {**header, "timing": speed, "runs": runs})

@@ -1,8 +1,8 @@
 """Training throughput in the paper's setting: zero-margin, blocks of 8³, Adam, blocks per second.
 
-The bound is what the matrix products of a step take alone, at the same batch size: two for each layer's
-kernel forwards, and their transposes for the gradients of kernels and of layers' inputs (the first layer's
-input needs none). From the rate follows how long the paper's 8 epochs over 1.7 million blocks would take.
+The bound is the rate of a step's matrix products alone, at the same batch size: one per layer forwards, and
+two per layer backwards, for the gradients of its kernel and of its input. The first layer's input needs no
+gradient. The rate gives the time of the paper's training, 8 epochs over 1.7 million blocks.
 
     python benchmarks/training.py
 """
@@ -20,17 +20,21 @@ from common import table, write_results
 
 from nvc_jax.autoencoder.config import VARIANTS
 from nvc_jax.autoencoder.training.blocks import BlockBatches
-from nvc_jax.autoencoder.training.config import TrainingConfig
-from nvc_jax.autoencoder.training.loop import train
+from nvc_jax.autoencoder.training.config import AutoencoderTraining
+from nvc_jax.autoencoder.training.loop import train_blocks
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
 
 PAPER_BLOCKS, PAPER_EPOCHS = 1_700_000, 8
 N_STEPS = 256
+"""Optimiser steps in one measured call."""
 
 
 def products_per_second(sizes: tuple[int, ...], batch_size: int, repeats: int) -> float:
-    """Blocks per second of the products alone."""
+    """Measure the blocks per second of the matrix products alone.
+
+    ``sizes`` are those of the layers, from the input to the output.
+    """
     kernels = [jnp.full(pair, 0.01) for pair in itertools.pairwise(sizes)]
     batch = jnp.ones((batch_size, sizes[0]))
 
@@ -43,7 +47,7 @@ def products_per_second(sizes: tuple[int, ...], batch_size: int, repeats: int) -
                 values.append(values[-1] @ kernel)
             backwards, updated = values[-1], []
             for index in reversed(range(len(kernels))):
-                # The tiny update keeps every product needed and every iteration different.
+                # The tiny update makes every product necessary and every iteration different.
                 updated.append(kernels[index] + 1e-9 * values[index].T @ backwards)
                 if index:
                     backwards = backwards @ kernels[index].T
@@ -72,10 +76,10 @@ def main() -> None:
     for batch_size in (64, 256):
         n_blocks = N_STEPS * batch_size
         part = dataclasses.replace(blocks, blocks=blocks.blocks[:n_blocks])
-        config = TrainingConfig(
+        config = AutoencoderTraining(
             model, epochs=options.repeats + 1, batch_size=batch_size, steps_per_dispatch=N_STEPS
         )
-        history = train(config, part, key=jax.random.key(0)).history
+        history = train_blocks(config, part, key=jax.random.key(0)).history
         rate = statistics.median(progress.blocks_per_second for progress in history[1:])
         bound = products_per_second(sizes, batch_size, options.repeats)
         minutes = PAPER_EPOCHS * PAPER_BLOCKS / rate / 60
