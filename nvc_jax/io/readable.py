@@ -15,6 +15,5 @@ def readable(name: str, format_name: str) -> Iterator[None]:
     except ModuleNotFoundError:
         raise
     except Exception as error:
-        raise ValueError(
-            f"`{name}` is not a readable {format_name} file: {error or type(error).__name__}"
-        ) from error
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"`{name}` is not a readable {format_name} file: {reason}") from error

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvc_jax.autoencoder.training import blocks
-from nvc_jax.io import open_scivis
-from nvc_jax.io.volumes import import_extra, read_volume, write_volume
+from nvc_jax.io.open_scivis import fetch_dataset, load_catalog
+from nvc_jax.io.volumes import read_volume
+from nvc_jax.io.writers import write_volume
 
 NAME = "v_4x3x2_uint8.raw"
 
@@ -31,36 +31,35 @@ def server(tmp_path: Path) -> Iterator[str]:
         running.shutdown()
 
 
-def _serve(monkeypatch: pytest.MonkeyPatch, url: str, sha512: str) -> None:
-    monkeypatch.setattr(blocks, "open_scivis", lambda: {"v": {"url": f"{url}/{NAME}", "sha512": sha512}})
+def _catalog(url: str, sha512: str) -> dict[str, dict[str, str]]:
+    return {"v": {"url": f"{url}/{NAME}", "sha512": sha512}}
 
 
-def test_fetch_downloads_once_and_checks(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dataset_is_downloaded_once_and_checked(server: str, tmp_path: Path) -> None:
     original = tmp_path / "www" / NAME
-    _serve(monkeypatch, server, hashlib.sha512(original.read_bytes()).hexdigest())
-    path = open_scivis.fetch_dataset("v", tmp_path / "new")
+    catalog = _catalog(server, hashlib.sha512(original.read_bytes()).hexdigest())
+    path = fetch_dataset("v", tmp_path / "new", catalog=catalog)
     assert path == tmp_path / "new" / NAME
     np.testing.assert_array_equal(read_volume(path), read_volume(original))
     original.unlink()
-    assert open_scivis.fetch_dataset("v", tmp_path / "new") == path
+    assert fetch_dataset("v", tmp_path / "new", catalog=catalog) == path
 
 
-def test_a_wrong_file_is_refused(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _serve(monkeypatch, server, "0" * 128)
+def test_a_file_with_another_hash_is_refused(server: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="hash"):
-        open_scivis.fetch_dataset("v", tmp_path / "new")
+        fetch_dataset("v", tmp_path / "new", catalog=_catalog(server, "0" * 128))
     assert not list((tmp_path / "new").iterdir())
 
 
-def test_the_index_is_whole() -> None:
-    entries = open_scivis.open_scivis()
+def test_an_unknown_name_is_an_error_with_similar_names() -> None:
+    with pytest.raises(ValueError, match=r"`name` \(='nucleonn'\) .* did you mean nucleon"):
+        fetch_dataset("nucleonn")
+    with pytest.raises(ValueError, match="`nvc fetch` lists them"):
+        fetch_dataset("0", catalog={})
+
+
+def test_the_catalog_is_complete() -> None:
+    entries = load_catalog()
     assert len(entries) == 55
     for entry in entries.values():
         assert entry["bytes"] == np.prod(entry["size_xyz"]) * np.dtype(entry["dtype"]).itemsize
-
-
-def test_a_missing_extra_names_the_command() -> None:
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'nvc_jax\[io\]'"):
-        import_extra("no_such_module", "io")

@@ -1,0 +1,61 @@
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
+
+VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
+
+
+def test_arrays_are_volumes() -> None:
+    np.testing.assert_array_equal(read_volume(VOLUME), VOLUME)
+    np.testing.assert_array_equal(read_volume(VOLUME[None, ..., None].astype(">u2")), VOLUME, strict=True)
+
+
+def test_arrays_of_another_rank_or_dtype_are_errors() -> None:
+    with pytest.raises(ValueError, match="three axes"):
+        open_volume(VOLUME[0])
+    with pytest.raises(TypeError, match="complex64"):
+        open_volume(VOLUME.astype(np.complex64))
+
+
+def test_arrays_have_no_metadata() -> None:
+    for source in (VOLUME, VOLUME.tolist()):
+        assert read_metadata(source) == VolumeMetadata()
+
+
+class _Labelled:
+    """Like an ``xarray.DataArray``."""
+
+    dims = ("time", "depth", "lat", "lon")
+    shape = (1, 2, 3, 4)
+    attrs: ClassVar = {"long_name": "salinity", "valid_range": np.float32([0, 40]), "odd": object()}
+
+    def __init__(self, coordinates: dict[str, list[float]]) -> None:
+        self.coords = {
+            name: SimpleNamespace(values=np.array(values), attrs={"units": f"{name} units"})
+            for name, values in coordinates.items()
+        }
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return VOLUME[None]
+
+
+def test_labelled_arrays_have_names_spacing_origin_and_units() -> None:
+    array = _Labelled({"depth": [0, 10], "lat": [-1, -0.5, 0], "lon": [3, 3.25, 3.5, 3.75]})
+    np.testing.assert_array_equal(read_volume(array), VOLUME)
+    assert read_metadata(array) == VolumeMetadata(
+        ("depth", "lat", "lon"),
+        (10.0, 0.5, 0.25),
+        (0.0, -1.0, 3.0),
+        ("depth units", "lat units", "lon units"),
+        {"long_name": "salinity", "valid_range": [0.0, 40.0]},
+    )
+
+
+def test_uneven_or_falling_coordinates_give_no_spacing() -> None:
+    uneven = read_metadata(_Labelled({"depth": [0, 10], "lat": [-1, -0.5, 7], "lon": [3, 2, 1, 0]}))
+    assert (uneven.dimension_names, uneven.spacing, uneven.origin) == (("depth", "lat", "lon"), None, None)

@@ -1,0 +1,118 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import tensorstore as ts
+
+from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
+
+VOLUME = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
+
+
+def _hdf5(
+    dtype: str = "<i2", shape: tuple[int, ...] = VOLUME.shape, **options: Any
+) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("a/volume", data=VOLUME.reshape(shape).astype(dtype), **options)
+            file["line"] = np.zeros(3)
+
+    return write
+
+
+FILES = [
+    ("v.h5", _hdf5()),
+    ("v.nc", _hdf5(chunks=(2, 3, 4), compression="gzip")),
+    ("big.hdf5", _hdf5(">i2")),
+    ("rank5.h5", _hdf5(shape=(1, 5, 6, 7, 1), chunks=(1, 2, 3, 4, 1))),
+]
+
+
+@pytest.mark.parametrize(("name", "write"), FILES, ids=[name for name, _ in FILES])
+def test_files_open_with_their_axes_z_y_x(name: str, write: Callable[[Path], None], tmp_path: Path) -> None:
+    write(tmp_path / name)
+    store = open_volume(tmp_path / name)
+    assert store.dtype.numpy_dtype == np.int16
+    np.testing.assert_array_equal(store.read().result(), VOLUME)
+    np.testing.assert_array_equal(store[1:4, 2, 3:].read().result(), VOLUME[1:4, 2, 3:])
+
+
+def test_chunked_files_are_read_by_several_threads(
+    read_planes_by_threads: Callable[[ts.TensorStore], np.ndarray], tmp_path: Path
+) -> None:
+    _hdf5(chunks=(2, 3, 4), compression="gzip")(tmp_path / "v.nc")
+    np.testing.assert_array_equal(read_planes_by_threads(open_volume(tmp_path / "v.nc")), VOLUME[:4])
+
+
+def test_urls_of_files_are_read(tmp_path: Path) -> None:
+    _hdf5()(tmp_path / "v.h5")
+    np.testing.assert_array_equal(read_volume(f"file://{tmp_path}/v.h5"), VOLUME)
+
+
+def test_metadata_of_dimension_scales_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "v.nc"
+    with h5py.File(path, "w") as file:
+        volume = file.create_dataset("t", data=VOLUME)
+        for axis, (name, spacing) in enumerate({"depth": 2.0, "lat": 0.5, "lon": 0.25}.items()):
+            file[name] = 10 + spacing * np.arange(VOLUME.shape[axis])
+            file[name].make_scale(name)
+            file[name].attrs["units"] = f"{name} units"
+            volume.dims[axis].attach_scale(file[name])
+        volume.attrs.update({"_FillValue": np.float32("nan"), "name": np.bytes_(b"T"), "steps": np.arange(3)})
+    metadata = read_metadata(path)
+    assert metadata.dimension_names == ("depth", "lat", "lon")
+    assert (metadata.spacing, metadata.origin) == ((2.0, 0.5, 0.25), (10.0, 10.0, 10.0))
+    assert metadata.units == ("depth units", "lat units", "lon units")
+    assert metadata.attributes == {"_FillValue": "NaN", "name": "T", "steps": [0, 1, 2]}
+
+
+def test_the_element_size_is_the_spacing_in_micrometres(tmp_path: Path) -> None:
+    path = tmp_path / "v.nc"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("t", data=VOLUME).attrs["element_size_um"] = [3.0, 2.0, 1.0]
+    assert read_metadata(path).spacing == (3.0, 2.0, 1.0)
+    assert read_metadata(path).units == ("um", "um", "um")
+
+
+def test_a_dataset_of_several_must_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "v.h5"
+    with h5py.File(path, "w") as file:
+        file["a/one"], file["two"], file["line"] = VOLUME, VOLUME + 1, VOLUME[0, 0]
+    with pytest.raises(ValueError, match=r"\['/a/one', '/two'\]; name one as `.*v\.h5::/dataset`"):
+        open_volume(path)
+    np.testing.assert_array_equal(read_volume(f"{path}::/two"), VOLUME + 1)
+    np.testing.assert_array_equal(read_volume(f"{path}::a/one"), VOLUME)
+    for missing in ("/three", "/a"):
+        with pytest.raises(ValueError, match=f"no dataset `{missing}`"):
+            open_volume(f"{path}::{missing}")
+    with pytest.raises(ValueError, match="three axes"):
+        open_volume(f"{path}::/line")
+    with pytest.raises(FileNotFoundError, match=r"nothing\.h5` does not exist"):
+        open_volume(tmp_path / "nothing.h5::/two")
+
+
+@pytest.mark.parametrize("name", ["v.h5", "v.nc"])
+@pytest.mark.parametrize("content", [b"", b"no volume at all\n", b"NRRD0004\ntype: short\n\n"])
+def test_broken_files_are_named(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    for read in (open_volume, read_metadata):
+        with pytest.raises(ValueError, match=rf"{name}` is not a readable"):
+            read(tmp_path / name)
+
+
+def test_unsupported_dtypes_are_named(tmp_path: Path) -> None:
+    _hdf5("<i8")(tmp_path / "v.h5")
+    with pytest.raises(TypeError, match=r"v.h5` has dtype int64"):
+        open_volume(tmp_path / "v.h5")
+
+
+def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _hdf5()(tmp_path / "v.h5")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    for read in (open_volume, read_metadata):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'nvc_jax\[io\]'"):
+            read(tmp_path / "v.h5")

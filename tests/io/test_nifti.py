@@ -1,0 +1,115 @@
+import gzip
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import tensorstore as ts
+
+from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
+
+VOLUME = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
+
+
+def _write(path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4)), path)
+
+
+def _write_with_time(path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(VOLUME.T[..., None], np.eye(4)), path)
+
+
+def _write_big_endian(path: Path) -> None:
+    header = nibabel.Nifti1Header(endianness=">")
+    header.set_data_dtype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4), header), path)
+
+
+FILES = [
+    ("v.nii", _write),
+    ("v.nii.gz", _write),
+    ("time.nii", _write_with_time),
+    ("big.nii", _write_big_endian),
+]
+
+
+@pytest.mark.parametrize(("name", "write"), FILES, ids=[name for name, _ in FILES])
+def test_files_open_with_their_axes_z_y_x(name: str, write: Callable[[Path], None], tmp_path: Path) -> None:
+    write(tmp_path / name)
+    store = open_volume(tmp_path / name)
+    assert store.dtype.numpy_dtype == np.int16
+    np.testing.assert_array_equal(store.read().result(), VOLUME)
+    np.testing.assert_array_equal(store[1:4, 2, 3:].read().result(), VOLUME[1:4, 2, 3:])
+
+
+def test_compressed_files_are_read_by_several_threads(
+    read_planes_by_threads: Callable[[ts.TensorStore], np.ndarray], tmp_path: Path
+) -> None:
+    _write(tmp_path / "v.nii.gz")
+    np.testing.assert_array_equal(read_planes_by_threads(open_volume(tmp_path / "v.nii.gz")), VOLUME[:4])
+
+
+def test_samples_are_scaled_as_nibabel_scales(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(VOLUME.T / 7, np.eye(4))
+    image.header.set_data_dtype(np.int16)
+    nibabel.save(image, tmp_path / "v.nii")
+    expected = np.asanyarray(nibabel.load(tmp_path / "v.nii").dataobj).T
+    assert expected.dtype == np.float64
+    np.testing.assert_array_equal(read_volume(tmp_path / "v.nii"), expected, strict=True)
+
+
+def test_metadata_are_read(tmp_path: Path) -> None:
+    affine = np.diag([0.5, 2.0, 3.0, 1.0])
+    affine[:3, 3] = [10, 20, 30]
+    image = nibabel.Nifti1Image(VOLUME.T, affine)
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, tmp_path / "v.nii.gz")
+    metadata = read_metadata(tmp_path / "v.nii.gz")
+    assert metadata.dimension_names == ("z", "y", "x")
+    assert metadata.spacing == (3.0, 2.0, 0.5)
+    assert metadata.origin == (30.0, 20.0, 10.0)
+    assert metadata.units == ("mm", "mm", "mm")
+    assert metadata.attributes["affine"] == affine.tolist()
+
+
+def test_a_mirrored_axis_has_no_origin(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(VOLUME.T, np.diag([-0.5, 2.0, 3.0, 1.0]))
+    nibabel.save(image, tmp_path / "v.nii")
+    metadata = read_metadata(tmp_path / "v.nii")
+    assert (metadata.spacing, metadata.origin, metadata.units) == ((3.0, 2.0, 0.5), None, None)
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
+@pytest.mark.parametrize("content", [b"", b"no volume at all\n", b"NRRD0004\ntype: short\n\n"])
+def test_broken_files_are_named(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    for read in (open_volume, read_metadata):
+        with pytest.raises(ValueError, match=rf"{name}` is not a readable"):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
+def test_truncated_files_are_named(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    _write(path)
+    content = path.read_bytes()
+    path.write_bytes(gzip.compress(gzip.decompress(content)[:-1]) if name == "v.nii.gz" else content[:-1])
+    with pytest.raises(ValueError, match=rf"{name}` is not a readable"):
+        open_volume(path)
+
+
+def test_unsupported_dtypes_are_named(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(VOLUME.T.astype(np.complex64), np.eye(4)), tmp_path / "v.nii")
+    with pytest.raises(TypeError, match=r"v.nii` has dtype complex64"):
+        open_volume(tmp_path / "v.nii")
+
+
+def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path / "v.nii")
+    monkeypatch.setitem(sys.modules, "nibabel.volumeutils", None)
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    for read in (open_volume, read_metadata):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'nvc_jax\[io\]'"):
+            read(tmp_path / "v.nii")

@@ -1,0 +1,101 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorstore as ts
+import tifffile
+
+from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
+
+VOLUME = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
+
+
+def _tiff(**options: Any) -> Callable[[Path], None]:
+    return lambda path: tifffile.imwrite(path, VOLUME, photometric="minisblack", **options)
+
+
+FILES = [
+    ("v.tif", _tiff()),
+    ("v.tiff", _tiff(compression="zlib")),
+    ("imagej.tif", _tiff(imagej=True, metadata={"axes": "ZYX"})),
+    ("v.ome.tif", _tiff(metadata={"axes": "ZYX"})),
+    ("packed.ome.tif", _tiff(metadata={"axes": "ZYX"}, compression="zlib")),
+    ("pages.tif", _tiff(compression="zlib", byteorder=">", metadata=None)),
+    ("big.tif", _tiff(byteorder=">")),
+    ("tiles.tif", _tiff(compression="zlib", tile=(16, 16))),
+    ("bricks.tif", _tiff(compression="zlib", volumetric=True, tile=(2, 16, 16))),
+]
+
+
+@pytest.mark.parametrize(("name", "write"), FILES, ids=[name for name, _ in FILES])
+def test_files_open_with_their_axes_z_y_x(name: str, write: Callable[[Path], None], tmp_path: Path) -> None:
+    write(tmp_path / name)
+    store = open_volume(tmp_path / name)
+    assert store.dtype.numpy_dtype == np.int16
+    np.testing.assert_array_equal(store.read().result(), VOLUME)
+    np.testing.assert_array_equal(store[1:4, 2, 3:].read().result(), VOLUME[1:4, 2, 3:])
+
+
+def test_compressed_files_are_read_by_several_threads(
+    read_planes_by_threads: Callable[[ts.TensorStore], np.ndarray], tmp_path: Path
+) -> None:
+    _tiff(compression="zlib")(tmp_path / "v.tiff")
+    np.testing.assert_array_equal(read_planes_by_threads(open_volume(tmp_path / "v.tiff")), VOLUME[:4])
+
+
+def test_a_file_of_one_imagej_slice_is_a_volume(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "v.tif", VOLUME[:1], imagej=True)
+    np.testing.assert_array_equal(read_volume(tmp_path / "v.tif"), VOLUME[:1])
+
+
+def test_metadata_of_imagej_are_read(tmp_path: Path) -> None:
+    axes = {"axes": "ZYX", "spacing": 3.0, "unit": "um"}
+    _tiff(imagej=True, resolution=(2, 4), metadata=axes)(tmp_path / "imagej.tif")
+    metadata = read_metadata(tmp_path / "imagej.tif")
+    assert (metadata.spacing, metadata.units) == ((3.0, 0.25, 0.5), ("um", "um", "um"))
+    assert metadata.attributes["ImageJ"]["slices"] == 5
+
+
+def test_metadata_of_ome_are_read(tmp_path: Path) -> None:
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 2.0, "PhysicalSizeZUnit": "nm"}
+    _tiff(metadata={"axes": "ZYX", **sizes})(tmp_path / "v.ome.tif")
+    metadata = read_metadata(tmp_path / "v.ome.tif")
+    assert (metadata.spacing, metadata.units) == ((2.0, 0.25, 0.5), ("nm", "µm", "µm"))
+
+
+def test_the_description_is_an_attribute(tmp_path: Path) -> None:
+    _tiff(metadata=None, description="a rock")(tmp_path / "v.tif")
+    assert read_metadata(tmp_path / "v.tif").attributes == {"ImageDescription": "a rock"}
+
+
+@pytest.mark.parametrize("content", [b"", b"no volume at all\n", b"NRRD0004\ntype: short\n\n"])
+def test_broken_files_are_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "v.tif").write_bytes(content)
+    for read in (open_volume, read_metadata):
+        with pytest.raises(ValueError, match=r"v.tif` is not a readable"):
+            read(tmp_path / "v.tif")
+
+
+def test_truncated_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "v.tif"
+    _tiff()(path)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match=r"v\.tif` is not a readable"):
+        open_volume(path)
+
+
+def test_unsupported_dtypes_are_named(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "v.tif", VOLUME > 3, photometric="minisblack")
+    with pytest.raises(TypeError, match=r"v.tif` has dtype bool"):
+        open_volume(tmp_path / "v.tif")
+
+
+def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _tiff()(tmp_path / "v.tif")
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    for read in (open_volume, read_metadata):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'nvc_jax\[io\]'"):
+            read(tmp_path / "v.tif")
