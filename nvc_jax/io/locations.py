@@ -85,7 +85,7 @@ def as_directory(store: ts.KvStore) -> ts.KvStore:
 
 
 def lies_within(inner: ts.KvStore, outer: ts.KvStore) -> bool:
-    """Whether the keys of one store are keys of the other."""
+    """Return True if the keys of ``inner`` are keys of ``outer``."""
     inner_spec, outer_spec = inner.spec().to_json(), outer.spec().to_json()
     path, prefix = (str(spec.pop("path", "")) for spec in (inner_spec, outer_spec))
     return bool(inner_spec == outer_spec and path.startswith(prefix))

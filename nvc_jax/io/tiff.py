@@ -93,7 +93,7 @@ class _Series:
 
     @property
     def has_a_page_per_plane(self) -> bool:
-        """Whether each page is one plane of the volume."""
+        """True if each page is one plane of the volume."""
         if len(self.volume_axes) != 3:
             return False
         n_planes, *plane_sides = [self.shape[axis] for axis in self.volume_axes]
