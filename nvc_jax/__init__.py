@@ -1,19 +1,36 @@
-"""nvc_jax: a learned compressor for 3-D scientific volumes, in JAX."""
+"""nvc_jax: a learned, error-bounded compressor for 3-D scientific volumes, in JAX.
+
+``compress``, ``decompress`` and ``open`` work with containers; ``evaluate``, ``verify``, ``info`` and ``preview``
+look into them. ``load_codec``, ``encode_volume`` and ``decode_volume`` are pure functions on device arrays, and
+``train`` makes new models. ``extract_blocks`` and ``assemble_blocks``, which cut volumes into blocks with blended
+margins, serve the models of the paper *Neural Volume Compression* (Bevec, 2023) alone.
+"""
 
 from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
-from nvc_jax.autoencoder.encoded import EncodedLatents
-from nvc_jax.autoencoder.training.loop import train
+from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
 from nvc_jax.compression.compress import compress
 from nvc_jax.compression.decompress import decompress
+from nvc_jax.compression.result import CompressionResult
 from nvc_jax.compression.view import open
 from nvc_jax.container.metadata import FormatError
-from nvc_jax.evaluation.containers import evaluate
+from nvc_jax.core.encoded_volume import EncodedVolume
+from nvc_jax.evaluation.containers import evaluate, info, preview, verify
 from nvc_jax.models.codec import Codec, decode_volume, encode_volume, load_codec
+from nvc_jax.models.training import TrainingResult, train
+from nvc_jax.spectral.stream import EncodedStream
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Codec",
-    "Encoded",
+    "CompressionResult",
+    "EncodedLatentStream",
+    "EncodedLatents",
+    "EncodedStream",
+    "EncodedVolume",
     "FormatError",
+    "TrainingResult",
+    "__version__",
     "assemble_blocks",
     "compress",
     "decode_volume",
@@ -21,7 +38,10 @@ __all__ = [
     "encode_volume",
     "evaluate",
     "extract_blocks",
+    "info",
     "load_codec",
     "open",
+    "preview",
     "train",
+    "verify",
 ]

@@ -1,4 +1,7 @@
-"""Chunks of a volume, encoded by a block autoencoder."""
+"""Chunks of a volume larger than memory, encoded by a block autoencoder.
+
+Margins and their blending reach into the blocks around a chunk, so that a chunk is encoded with a halo.
+"""
 
 import dataclasses
 import functools
@@ -8,108 +11,136 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.autoencoder import latent_stream
-from nvc_jax.autoencoder.codec import encode_region
+from nvc_jax.autoencoder.codec import decode_blocks, encode_region
 from nvc_jax.autoencoder.encoded import EncodedLatents
-from nvc_jax.chunks.halo import Window, make_window, scaled
-from nvc_jax.chunks.payload import LATENTS, Payload, pack_values
-from nvc_jax.chunks.rate_control import find_step, psnr_of_sums, squared_errors
-from nvc_jax.chunks.special_values import encode_specials, fill_blocks, valid_mask
-from nvc_jax.chunks.spectral_chunk import largest_error
-from nvc_jax.chunks.value_range import ValueRange
+from nvc_jax.autoencoder.latent_stream import STEPS
+from nvc_jax.chunks.filling import fill_blocks
+from nvc_jax.chunks.halo import Window, make_window, scale_region
+from nvc_jax.chunks.payload import Payload, PayloadKind
+from nvc_jax.chunks.rate_control import find_step
+from nvc_jax.chunks.special_values import encode_special_values, valid_mask
+from nvc_jax.chunks.value_bytes import pack_values
+from nvc_jax.core.chunk_codec import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
+from nvc_jax.core.model import ModelConfig
+from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
-from nvc_jax.io.lazy import read_part
-from nvc_jax.models.codec import Codec, decode_volume
+from nvc_jax.io.lazy import read_region
+
+ENCODING_HALO = 2
+"""Blocks around a chunk that its encoding takes: the chunk is blended with the blocks next to it, and those are
+right only where the blocks next to them are there, too."""
+_CEILING_SLACK_DB = 0.04
+"""Distance from the model's best PSNR that a search for a step keeps, within what is tolerated: so the step need
+not be the smallest."""
 
 
-class ChunkedLatents:
-    """A volume cut into chunks, whose blocks' latents a block autoencoder gives.
+class LatentsChunkEncoder(ChunkEncoder):
+    """Encodes the chunks of a volume into their blocks' latents.
 
     Args:
-        codec: of a block autoencoder.
-        volume: (z, y, x), a narrow dtype; what of it is needed is read when it is needed.
-        chunk: (z, y, x) voxels to a chunk, multiples of the model's block size.
-        found: its range, and its values that are no measurements.
+        config: of a block autoencoder.
+        params: of the same.
+        volume: (z, y, x), a device dtype, read region by region when it is needed.
+        chunk: (z, y, x) voxels of a whole chunk, multiples of the model's block size.
+        value_range: of the volume.
     """
 
-    def __init__(self, codec: Codec, volume: ts.TensorStore, chunk: Shape3, found: ValueRange) -> None:
-        self._codec, self._volume, self._found, self._chunk = codec, volume, found, chunk
-        self._block_size = codec.config.block_size
-        self._room = check_shape(tuple(side // self._block_size for side in chunk))
+    def __init__(
+        self,
+        config: ModelConfig,
+        params: Params,
+        volume: ts.TensorStore,
+        chunk: Shape3,
+        value_range: ValueRange,
+    ) -> None:
+        self._config, self._params = config, params
+        self._volume, self._chunk, self._value_range = volume, chunk, value_range
+        self._chunk_blocks = grid_shape(chunk, config.block_size)
 
-    def encode(self, place: Region, step: float | None) -> bytes:
-        """The payload of the chunk at ``place``: float32 latents, or with a step their stream."""
-        window, encoded = self._encode_window(place)
-        values = np.asarray(encoded.latents)[window.chunk]
-        if step is None:
-            body = pack_values(values)
-        else:
-            missing = [(0, most - side) for side, most in zip(values.shape[:3], self._room, strict=True)]
-            filled = np.pad(values, [*missing, (0, 0)], mode="edge")
-            body = latent_stream.to_bytes(
-                latent_stream.encode_latents(jnp.asarray(filled), jnp.float32(step))
-            )
-        original = read_part(self._volume, place)
-        valid = valid_mask(original, self._found.missing_values)
-        decoded = self._decode(window, encoded, step, original.shape)
+    def resolve(self, target: QualityTarget) -> ChunkTarget:
+        """Turn a quality target into a step in the unit of the latents.
+
+        Raises:
+            ValueError: a PSNR that float32 latents do not reach.
+        """
+        ((name, value),) = target.items()
+        if name == "psnr":
+            return ChunkTarget(None, self._step_for_psnr(value))
+        return ChunkTarget(None, value if name == "step" else None)
+
+    def encode(self, region: Region, target: ChunkTarget) -> bytes:
+        """Encode the chunk at ``region``: float32 latents, or with a step their stream."""
+        window, encoded = self._encode_window(region)
+        latents = np.asarray(encoded.latents)[window.chunk]
+        original = read_region(self._volume, region)
+        valid = valid_mask(original, self._value_range.missing_values)
+        decoded = self._decode(window, encoded, target.step, original.shape)
         return Payload(
-            kind=LATENTS,
-            shape=check_shape(original.shape),
+            kind=PayloadKind.LATENTS,
+            valid_shape=check_shape(original.shape),
             dtype=original.dtype,
             max_error=largest_error(original, decoded, valid),
-            body=body,
-            specials=encode_specials(original, valid),
-            correction=b"",
+            body=pack_values(latents) if target.step is None else self._to_stream(latents, target.step),
+            special_values=encode_special_values(original, valid),
         ).to_bytes()
 
-    def _encode_window(self, place: Region) -> tuple[Window, EncodedLatents]:
-        b = self._block_size
+    def _to_stream(self, latents: np.ndarray, step: float) -> bytes:
+        """Quantise and code the latents of a chunk, padded to a whole one."""
+        padding = [(0, n - side) for side, n in zip(latents.shape[:3], self._chunk_blocks, strict=True)]
+        padded = np.pad(latents, [*padding, (0, 0)], mode="edge")
+        return latent_stream.to_bytes(latent_stream.encode_latents(jnp.asarray(padded), jnp.float32(step)))
+
+    def _encode_window(self, region: Region) -> tuple[Window, EncodedLatents]:
+        """Encode a chunk's blocks and those of its halo."""
+        b = self._config.block_size
         grid = grid_shape(check_shape(self._volume.shape), b)
-        chunk = tuple(slice(part.start // b, -(-part.stop // b)) for part in place)
-        # The blocks around the chunk's must be right where they are blended with them: so must be theirs.
-        window = make_window(chunk, self._room, grid, 2 if self._codec.config.margin else 0)
-        region = tuple(
-            slice(a * b, min((a + n) * b, side))
-            for a, n, side in zip(window.first, window.blocks, self._volume.shape, strict=True)
+        chunk = tuple(slice(part.start // b, -(-part.stop // b)) for part in region)
+        halo = ENCODING_HALO if self._config.margin else 0
+        window = make_window(chunk, self._chunk_blocks, grid, halo)
+        voxels = tuple(
+            slice(part.start, min(part.stop, side))
+            for part, side in zip(scale_region(window.region, b), self._volume.shape, strict=True)
         )
-        values = read_part(self._volume, region)
-        low, high = self._found.low, self._found.high
-        values = fill_blocks(values, valid_mask(values, self._found.missing_values), b, low)
-        missing = [(0, n * b - side) for n, side in zip(window.blocks, values.shape, strict=True)]
-        values = np.pad(values, missing, constant_values=np.asarray(low, values.dtype))
-        return window, encode_region(self._codec, jnp.asarray(values), jnp.float32(low), jnp.float32(high))
+        values = read_region(self._volume, voxels)
+        low, high = self._value_range.low, self._value_range.high
+        values = fill_blocks(values, valid_mask(values, self._value_range.missing_values), b, low)
+        padding = [(0, n * b - side) for n, side in zip(window.shape, values.shape, strict=True)]
+        values = np.pad(values, padding, constant_values=np.asarray(low, values.dtype))
+        limits = (jnp.float32(low), jnp.float32(high))
+        return window, encode_region(self._config, self._params, jnp.asarray(values), *limits)
 
     def _decode(
         self, window: Window, encoded: EncodedLatents, step: float | None, shape: tuple[int, ...]
     ) -> np.ndarray:
-        """The chunk's voxels from a window's latents, rounded to multiples of ``step``."""
+        """Decode the chunk's voxels from a window's latents, which a step rounds."""
         if step is not None:
             rounded = jnp.rint(encoded.latents / jnp.float32(step)) * jnp.float32(step)
             encoded = dataclasses.replace(encoded, latents=rounded)
-        decoded = np.asarray(decode_volume(self._codec, encoded))[scaled(window.chunk, self._block_size)]
+        mode = "blend" if self._config.margin else "crop"
+        decoded = np.asarray(decode_blocks(self._config, self._params, encoded, mode))
+        decoded = decoded[scale_region(window.chunk, self._config.block_size)]
         return decoded[tuple(slice(0, side) for side in shape)]
 
     def _psnr(self, step: float | None) -> float:
-        def errors(place: Region) -> tuple[float, int]:
-            original = read_part(self._volume, place)
-            valid = valid_mask(original, self._found.missing_values)
-            decoded = self._decode(*self._encode_window(place), step, original.shape)
+        """PSNR of the whole volume with a step, margins blended."""
+
+        def chunk_errors(region: Region) -> tuple[float, int]:
+            original = read_region(self._volume, region)
+            valid = valid_mask(original, self._value_range.missing_values)
+            decoded = self._decode(*self._encode_window(region), step, original.shape)
             return squared_errors(original[valid], decoded[valid])
 
-        places = chunk_regions(self._volume.shape, self._chunk)
-        return psnr_of_sums(self._found.high - self._found.low, map_in_order(errors, places))
+        regions = chunk_regions(self._volume.shape, self._chunk)
+        return psnr_from_errors(self._value_range.width, map_in_order(chunk_errors, regions))
 
-    def step_for_psnr(self, psnr: float) -> float:
-        """The largest step found that reaches ``psnr`` within 0.1 dB, or else exceeds it.
-
-        Raises:
-            ValueError: latents that are not rounded do not reach it either.
-        """
+    def _step_for_psnr(self, psnr: float) -> float:
+        """Largest step found that reaches ``psnr`` within 0.1 dB, or else exceeds it."""
         best = self._psnr(None)
         if psnr > best:
             raise ValueError(
                 f"`psnr` (={psnr}) is beyond this model: on this volume it reaches {best:.2f} dB at best"
             )
-        # Short of the best by what is tolerated: the step need not be the smallest.
-        return find_step(functools.cache(self._psnr), min(psnr, best - 0.04), latent_stream.STEPS)
+        return find_step(functools.cache(self._psnr), min(psnr, best - _CEILING_SLACK_DB), STEPS)

@@ -1,30 +1,43 @@
-"""What is missing to keep a bound: from a volume, what it decodes to and the bound, to a correction and back.
+"""Error-bound enforcement: compute and apply a correction so that every voxel is within ``max_error``.
 
-Knows no network. Whatever the decoder made of a volume, the correction brings every voxel within the bound.
+The correction knows nothing of the decoder that made the values. It moves each voxel that is too far off by a
+multiple of one spacing, and states the few values exactly that no multiple brings within the bound.
 
-Readers on other devices add and multiply in another order, so that what they decode differs by a few
-roundings. So a bound counts as kept only where it is kept for everything within a *reserve* of what was
-decoded here: corrected values are moved and rounded monotonically, and it is enough to look at both ends.
+Readers on other devices add and multiply in another order, so that their decoded values differ by a few
+roundings. A bound therefore counts as kept only where it is kept for every value within a *reserve* of the
+value decoded here. Moving and rounding are monotonic, so it is enough to check both ends of that interval.
 """
 
+import math
+import struct
 from typing import NamedTuple
 
 import numpy as np
 
-from nvc_jax.chunks.uniform_quantization import round_to, rounding_error
+from nvc_jax.chunks.uniform_quantization import round_to_dtype, rounding_error
+from nvc_jax.chunks.value_bytes import to_little_endian
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.entropy.sparse_integers import decode_sparse, encode_sparse
 
 _MAX_MULTIPLE = 2.0**40
+"""Largest multiple that is stored: beyond it, or where the decoder made NaN, the value is stored exactly."""
+_MIN_ALLOWED_SHARE = 1 / 4
+"""Share of the bound that must be left for the decoder's error: with less nearly all voxels need correcting, and
+another way of coding takes fewer bytes."""
+_ROUNDING_RESERVE = 2.0**-20
+"""Share of the allowed error that is kept back for the rounding of the correction's own arithmetic."""
+_HEADER = struct.Struct("<dI")
 
 
 class Correction(NamedTuple):
-    """A correction. Positions are in C order.
+    """A correction of a volume's decoded values; positions are in C order.
 
     Attributes:
-        positions: int64 (n,), of the voxels to change.
-        multiples: int64 (n,), how many spacings to add to each, none zero.
+        positions: int64 (n,), of the voxels to move.
+        multiples: int64 (n,), spacings to add to each, none zero.
         spacing: in the volume's units.
         exact_positions: int64 (m,), of voxels that no multiple of the spacing brings within the bound.
-        exact_values: (m,), what those are.
+        exact_values: (m,), their values, in the volume's dtype.
     """
 
     positions: np.ndarray
@@ -35,63 +48,103 @@ class Correction(NamedTuple):
 
 
 def correct(original: np.ndarray, decoded: np.ndarray, max_error: float, reserve: float) -> Correction | None:
-    """The correction that keeps a volume within a bound.
+    """Compute the correction that keeps a volume within a bound.
 
     Args:
         original: (z, y, x), a supported dtype, all values finite.
-        decoded: what it was decoded to, before it was rounded to the dtype; float32, if that holds all values
-            of the original's dtype, or float64.
+        decoded: decoded values before rounding to the dtype; float32 where that holds all values of the
+            original's dtype, else float64.
         max_error: in the volume's units; not negative.
-        reserve: most by which decoding elsewhere differs from ``decoded``.
+        reserve: largest difference between ``decoded`` and the values that other devices decode.
 
     Returns:
         The correction; None where the reserve and the dtype's rounding leave too little of the bound.
     """
-    dtype = original.dtype
-    allowed = max_error - reserve
-    if dtype.kind == "f":
-        allowed -= rounding_error(dtype, float(np.abs(original).max(initial=0)) + max_error)
-    else:  # rounding brings integers back that are within half
-        allowed = np.floor(max_error) + 0.5 - reserve
-    if not allowed > max_error / 4:
+    allowed = _allowed_error(original, max_error, reserve)
+    if not allowed > max_error * _MIN_ALLOWED_SHARE:
         return None
-    # A little less, for the rounding of what follows.
-    allowed *= 1 - 2.0**-20
-    missing = original.astype(decoded.dtype) - decoded
-    wrong = np.flatnonzero(~(np.abs(missing) <= allowed))
-    given, found = original.reshape(-1)[wrong], decoded.reshape(-1)[wrong]
-    multiples = np.rint((given.astype(np.float64) - found.astype(np.float64)) / (2 * allowed))
-    # A decoder that made NaN or worse of a voxel is not to be corrected, but overruled.
+    allowed *= 1 - _ROUNDING_RESERVE
+
+    errors = original.astype(decoded.dtype) - decoded
+    wrong = np.flatnonzero(~(np.abs(errors) <= allowed))
+    wanted, wrong_values = original.reshape(-1)[wrong], decoded.reshape(-1)[wrong]
+
+    multiples = np.rint((wanted.astype(np.float64) - wrong_values.astype(np.float64)) / (2 * allowed))
     multiples = np.where(np.abs(multiples) < _MAX_MULTIPLE, multiples, 0).astype(np.int64)
-    is_within = _is_within(given, _move(found, multiples, 2 * allowed), max_error, reserve)
+    is_within = _is_within(wanted, _move(wrong_values, multiples, 2 * allowed), max_error, reserve)
+
     moves = is_within & (multiples != 0)
-    return Correction(wrong[moves], multiples[moves], 2 * allowed, wrong[~is_within], given[~is_within])
+    return Correction(wrong[moves], multiples[moves], 2 * allowed, wrong[~is_within], wanted[~is_within])
+
+
+def _allowed_error(original: np.ndarray, max_error: float, reserve: float) -> float:
+    """Largest error of a decoded value, before it is rounded to the dtype, that needs no correction."""
+    if original.dtype.kind != "f":
+        # Rounding brings a value back to the integer that it is within 0.5 of.
+        return float(np.floor(max_error) + 0.5 - reserve)
+    largest = float(np.abs(original).max(initial=0)) + max_error
+    return max_error - reserve - rounding_error(original.dtype, largest)
 
 
 def apply_correction(decoded: np.ndarray, correction: Correction, dtype: np.dtype) -> np.ndarray:
-    """The corrected volume in ``dtype``, from what ``correct`` was given or anything within its reserve."""
-    values = round_to(decoded, dtype)
+    """Correct decoded values and round them to ``dtype``.
+
+    Args:
+        decoded: as ``correct`` took it, or any values within its reserve.
+        correction: from ``correct``.
+        dtype: of the volume.
+    """
+    values = round_to_dtype(decoded, dtype)
     flat = values.reshape(-1)
     moved = _move(decoded.reshape(-1)[correction.positions], correction.multiples, correction.spacing)
-    flat[correction.positions] = round_to(moved, dtype)
+    flat[correction.positions] = round_to_dtype(moved, dtype)
     flat[correction.exact_positions] = correction.exact_values
     return values
 
 
 def _move(decoded: np.ndarray, multiples: np.ndarray, spacing: float) -> np.ndarray:
-    """``decoded``, in its dtype, with as many spacings added."""
+    """Add multiples of the spacing to decoded values, in their dtype."""
     with np.errstate(over="ignore"):
         return (decoded.astype(np.float64) + multiples * spacing).astype(decoded.dtype)
 
 
 def _is_within(original: np.ndarray, decoded: np.ndarray, max_error: float, reserve: float) -> np.ndarray:
-    """Where everything within the reserve of ``decoded`` rounds to values within the bound."""
+    """Mark the voxels where every value within the reserve of ``decoded`` rounds to one within the bound."""
     exact = original.astype(np.float64)
     within = np.isfinite(decoded)
-    # What is added to other numbers may be rounded the other way.
+    # A sum may be rounded the other way on another device: one spacing more.
     with np.errstate(invalid="ignore"):
         reach = reserve + np.abs(np.spacing(decoded)).astype(np.float64)
     for end in (-reach, reach):
-        rounded = round_to(decoded.astype(np.float64) + end, original.dtype)
+        rounded = round_to_dtype(decoded.astype(np.float64) + end, original.dtype)
         within &= np.abs(rounded.astype(np.float64) - exact) <= max_error
     return within
+
+
+def correction_to_bytes(correction: Correction, shape: Shape3) -> bytes:
+    """Encode a correction of a volume (z, y, x)."""
+    header = _HEADER.pack(correction.spacing, len(correction.exact_positions))
+    positions = correction.exact_positions.astype("<u4").tobytes()
+    exact = positions + to_little_endian(correction.exact_values).tobytes()
+    return header + exact + encode_sparse(correction.positions, correction.multiples, shape)
+
+
+def correction_from_bytes(stored: bytes, shape: Shape3, dtype: np.dtype) -> Correction:
+    """Decode a correction of a volume of ``dtype``: the inverse of ``correction_to_bytes``.
+
+    Raises:
+        ValueError: the bytes cannot be of such a correction.
+    """
+    if len(stored) < _HEADER.size:
+        raise ValueError(f"a correction of {len(stored)} bytes lacks its header of {_HEADER.size}")
+    spacing, n_exact = _HEADER.unpack_from(stored)
+    values_start = _HEADER.size + 4 * n_exact
+    sparse_start = values_start + n_exact * dtype.itemsize
+    n_voxels = math.prod(shape)
+    if not (math.isfinite(spacing) and n_exact <= n_voxels and sparse_start <= len(stored)):
+        raise ValueError(f"a correction has the spacing {spacing} and {n_exact} exact values")
+    positions = np.frombuffer(stored, "<u4", n_exact, _HEADER.size).astype(np.int64)
+    if n_exact and int(positions.max()) >= n_voxels:
+        raise ValueError(f"a correction has an exact value at {positions.max()} of {n_voxels} voxels")
+    values = np.frombuffer(stored, dtype.newbyteorder("<"), n_exact, values_start)
+    return Correction(*decode_sparse(stored[sparse_start:], shape), spacing, positions, values)

@@ -1,8 +1,8 @@
-"""Block autoencoders on volumes larger than memory: chunks with as many blocks around them as they need.
+"""Windows: a chunk's blocks with a halo of the blocks around them.
 
 A block's margin, and the blending of decoded margins, reach into the blocks around it. A *window* holds a
-chunk's blocks and some on every side; it slides along the volume's boundaries rather than shrinks, so that one
-program serves all chunks, and no result depends on how the volume is cut.
+chunk's blocks and its halo. All windows of a volume have one shape, so that one compiled program serves them;
+at the ends of the volume a window is shifted inwards. No result depends on how the volume is cut.
 """
 
 import dataclasses
@@ -13,36 +13,41 @@ from nvc_jax.core.shapes import Shape3
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """Blocks around a chunk.
+    """A chunk's blocks and those around them.
 
     Attributes:
-        first: (z, y, x) of its first block in the volume's grid.
-        blocks: (z, y, x), how many blocks it has; the same for all chunks of a volume.
-        chunk: where the chunk's blocks lie in it.
+        first: (z, y, x) index of the window's first block in the volume's grid of blocks.
+        shape: (z, y, x) blocks of the window.
+        chunk: the chunk's blocks within the window.
     """
 
     first: Shape3
-    blocks: Shape3
+    shape: Shape3
     chunk: Region
 
+    @property
+    def region(self) -> Region:
+        """The window's blocks in the volume's grid of blocks."""
+        return tuple(slice(a, a + n) for a, n in zip(self.first, self.shape, strict=True))
 
-def make_window(chunk: Region, room: Shape3, grid: Shape3, halo: int) -> Window:
-    """The window of a chunk.
+
+def make_window(chunk: Region, chunk_blocks: Shape3, grid: Shape3, halo: int) -> Window:
+    """Make the window of a chunk.
 
     Args:
-        chunk: its blocks in the volume's grid.
-        room: (z, y, x) blocks to a whole chunk.
+        chunk: the chunk's blocks in the volume's grid of blocks.
+        chunk_blocks: (z, y, x) blocks of a whole chunk.
         grid: (z, y, x) blocks of the volume.
-        halo: how many blocks there should be on every side, if the volume has them.
+        halo: blocks wanted on every side, as far as the volume has them.
     """
-    blocks = [min(most, n + 2 * halo) for n, most in zip(room, grid, strict=True)]
+    shape = [min(side, n + 2 * halo) for n, side in zip(chunk_blocks, grid, strict=True)]
     first = [
-        min(max(part.start - halo, 0), most - n) for part, n, most in zip(chunk, blocks, grid, strict=True)
+        min(max(part.start - halo, 0), side - n) for part, n, side in zip(chunk, shape, grid, strict=True)
     ]
     inside = tuple(slice(part.start - a, part.stop - a) for part, a in zip(chunk, first, strict=True))
-    return Window(tuple(first), tuple(blocks), inside)  # type: ignore[arg-type]
+    return Window(tuple(first), tuple(shape), inside)  # type: ignore[arg-type]
 
 
-def scaled(place: Region, by: int) -> Region:
-    """A place in blocks as one in voxels."""
-    return tuple(slice(part.start * by, part.stop * by) for part in place)
+def scale_region(region: Region, factor: int) -> Region:
+    """Convert a region in blocks to one in voxels."""
+    return tuple(slice(part.start * factor, part.stop * factor) for part in region)

@@ -1,28 +1,31 @@
-"""Means of a chunk's blocks: what a preview of a volume is made of."""
+"""Preview of a chunk: the means of its blocks of 8³ voxels."""
 
 import numpy as np
 
-from nvc_jax.chunks import uniform_quantization
 from nvc_jax.chunks.payload import Payload
-from nvc_jax.chunks.special_values import restore_specials
-from nvc_jax.transform.block_dct import BLOCK_SIZE
+from nvc_jax.chunks.special_values import restore_special_values
+from nvc_jax.chunks.uniform_quantization import round_to_dtype
+
+PREVIEW_BLOCK_SIZE = 8
+"""Side, in voxels, of the blocks whose means a preview shows; also the block size of spectral models."""
 
 
 def block_means(values: np.ndarray) -> np.ndarray:
-    """Means over blocks of 8³, those at the far boundaries of what of them there is; in the same dtype."""
+    """Mean of each block of 8³ voxels (z, y, x), in the same dtype; partial blocks count their own voxels."""
     sums = values.astype(np.float64)
     for axis, side in enumerate(values.shape):
-        starts = np.arange(0, side, BLOCK_SIZE)
+        starts = np.arange(0, side, PREVIEW_BLOCK_SIZE)
         counts = np.diff([*starts, side]).reshape([-1 if i == axis else 1 for i in range(3)])
         sums = np.add.reduceat(sums, starts, axis=axis) / counts
-    return uniform_quantization.round_to(sums, values.dtype)
+    return round_to_dtype(sums, values.dtype)
 
 
-def with_specials(means: np.ndarray, frame: Payload) -> np.ndarray:
-    """The means of a chunk's blocks; where nothing of a block is valid, its first value."""
-    if not frame.specials:
+def with_special_values(means: np.ndarray, payload: Payload) -> np.ndarray:
+    """Replace the means of blocks that hold no valid value by each block's first value."""
+    if not payload.special_values:
         return means
-    values = np.zeros(frame.shape, frame.dtype)
-    labels = restore_specials(values, frame.specials)
-    firsts = values[tuple(slice(None, None, BLOCK_SIZE) for _ in range(3))]
-    return np.where(block_means((labels == 0).astype(np.float32)) == 0, firsts, means)
+    values = np.zeros(payload.valid_shape, payload.dtype)
+    labels = restore_special_values(values, payload.special_values)
+    first_values = values[tuple(slice(None, None, PREVIEW_BLOCK_SIZE) for _ in range(3))]
+    valid_share = block_means((labels == 0).astype(np.float32))
+    return np.where(valid_share == 0, first_values, means)

@@ -1,70 +1,61 @@
-"""One pass over a volume that may be larger than memory: its range, and its fill values."""
+"""Range and missing values of a volume, by one pass over a volume that may be larger than memory."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from nvc_jax.chunks.special_values import all_finite, valid_mask
+from nvc_jax.core.chunk_codec import ValueRange
 
 _MIN_SHARE = 0.01
+"""Share of the voxels that an undeclared missing value takes at least: rarer values may be outliers."""
 _MIN_GAP = 3.0
-_N_ENDS = 3
-"""So many distinct values at either end tell what two fill values leave of the range."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ValueRange:
-    """What a pass over a volume found.
-
-    Attributes:
-        low, high: the range of what is valid; (0, 0) where nothing is.
-        missing_values: those that were named, and those that were found.
-    """
-
-    low: float
-    high: float
-    missing_values: tuple[float, ...]
+"""Distance of an undeclared missing value from all others, in multiples of their range."""
+_MAX_UNDECLARED = 2
+"""Most undeclared missing values: one at either end of the range."""
+_N_ENDS = _MAX_UNDECLARED + 1
+"""Distinct values that are counted at either end: without two missing values one is still left of the range."""
 
 
 def find_value_range(parts: Iterable[np.ndarray], missing_values: Sequence[float] = ()) -> ValueRange:
-    """Find a volume's range and its fill values.
+    """Find a volume's range and its missing values.
 
-    A fill value is the smallest or the largest, stands for 1 % of the volume or more, and is further from
-    the next value than three times the range of all others.
+    The smallest or largest value counts as missing, too, where it takes 1 % of the voxels or more and lies
+    further from the next value than three times the range of all others.
 
     Args:
-        parts: what together is the volume.
-        missing_values: values that are known to be no measurements.
+        parts: arrays that together are the volume.
+        missing_values: declared missing values.
     """
     lowest: dict[float, int] = {}
     highest: dict[float, int] = {}
     n_voxels = 0
     for part in parts:
         n_voxels += part.size
-        values = _ordinary_values(part, missing_values)
+        values = _valid_values(part, missing_values)
         _count_ends(lowest, values, np.min)
         _count_ends(highest, values, np.max)
+
     counts = lowest | highest
-    found = dict.fromkeys(value for value in map(float, missing_values) if math.isfinite(value))
-    for _ in range(2):
-        fill = _find_fill(counts, n_voxels)
-        if fill is None:
+    missing = dict.fromkeys(value for value in map(float, missing_values) if math.isfinite(value))
+    for _ in range(_MAX_UNDECLARED):
+        undeclared = _find_undeclared(counts, n_voxels)
+        if undeclared is None:
             break
-        del counts[fill]
-        found[fill] = None
-    return ValueRange(min(counts, default=0.0), max(counts, default=0.0), tuple(found))
+        del counts[undeclared]
+        missing[undeclared] = None
+    return ValueRange(min(counts, default=0.0), max(counts, default=0.0), tuple(missing))
 
 
-def _ordinary_values(part: np.ndarray, missing_values: Sequence[float]) -> np.ndarray:
+def _valid_values(part: np.ndarray, missing_values: Sequence[float]) -> np.ndarray:
     if not missing_values and (part.dtype.kind != "f" or all_finite(part)):
         return part.reshape(-1)
     return part[valid_mask(part, missing_values)]
 
 
 def _count_ends(counts: dict[float, int], values: np.ndarray, extreme: Callable) -> None:
-    """Count what lies at one end of ``values``; of all that was counted only what lies there is kept."""
+    """Count the last distinct values at one end; ``counts`` keeps those at the end of all parts so far."""
     for _ in range(_N_ENDS):
         if values.size == 0:
             return
@@ -79,13 +70,14 @@ def _count_ends(counts: dict[float, int], values: np.ndarray, extreme: Callable)
         values = others
 
 
-def _find_fill(counts: dict[float, int], n_voxels: int) -> float | None:
-    for fill in (min(counts, default=None), max(counts, default=None)):
-        others = counts.keys() - {fill}
-        if fill is None or not others or counts[fill] < _MIN_SHARE * n_voxels:
+def _find_undeclared(counts: dict[float, int], n_voxels: int) -> float | None:
+    """Find an undeclared missing value among the counted ends of the range."""
+    for candidate in (min(counts, default=None), max(counts, default=None)):
+        others = counts.keys() - {candidate}
+        if candidate is None or not others or counts[candidate] < _MIN_SHARE * n_voxels:
             continue
         low, high = min(others), max(others)
-        gap = low - fill if fill < low else fill - high
+        gap = low - candidate if candidate < low else candidate - high
         if gap > _MIN_GAP * max(high - low, np.finfo(np.float64).tiny):
-            return fill
+            return candidate
     return None

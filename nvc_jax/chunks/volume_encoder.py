@@ -1,82 +1,103 @@
-"""Volumes as payloads, chunk by chunk: one compiled shape, whatever the volume's sides."""
+"""A volume's chunks encoded one by one by a ``ChunkCodec``, each by itself."""
 
 import functools
+import math
 
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.chunks.rate_control import find_step, pick_evenly, psnr_of_sums, squared_errors
+from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.rate_control import find_ratio, find_step, pick_evenly
 from nvc_jax.chunks.special_values import valid_mask
-from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
-from nvc_jax.chunks.value_range import ValueRange
+from nvc_jax.chunks.transform_coder import TransformCoder
+from nvc_jax.core.chunk_codec import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.errors import psnr_from_errors, squared_errors
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.io.lazy import read_part
-from nvc_jax.models.codec import Codec
-from nvc_jax.spectral import stream
+from nvc_jax.io.lazy import read_region
 
-_RATIOS = (1.0, 1.4, 2.0, 2.8)
-"""Steps over the bound that are tried first."""
 _N_SAMPLES = 8
-"""So many chunks stand for a volume when a step is looked for."""
+"""Chunks that a search for a step encodes first, in place of all chunks."""
+_N_BOUND_SAMPLES = 3
+"""Chunks that the step under a bound is chosen by, in volumes of more than ``_N_SAMPLES``; one in smaller ones.
+The choice changes the size by a few per cent only."""
 
 
-class ChunkedVolume:
-    """A volume cut into chunks of one shape, which a spectral model's programs encode one by one.
+class VolumeEncoder(ChunkEncoder):
+    """Encodes the chunks of a volume whose payloads decode alone.
 
     Args:
-        codec: of a spectral model.
-        volume: (z, y, x), a supported dtype; what of it is needed is read when it is needed.
-        chunk: (z, y, x) voxels to a chunk.
-        found: its range, and its values that are no measurements.
+        coder: transform coder of a model.
+        volume: (z, y, x), a supported dtype, read chunk by chunk when it is needed.
+        chunk: (z, y, x) voxels of a whole chunk.
+        value_range: of the volume.
     """
 
-    def __init__(self, codec: Codec, volume: ts.TensorStore, chunk: Shape3, found: ValueRange) -> None:
-        self._chunk_codec = ChunkCodec(codec, chunk, volume.dtype.numpy_dtype)
-        self._volume, self._places, self._found = volume, chunk_regions(volume.shape, chunk), found
+    def __init__(
+        self, coder: TransformCoder, volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange
+    ) -> None:
+        self._codec = ChunkCodec(coder, chunk, volume.dtype.numpy_dtype)
+        self._step_limits = coder.step_limits
+        self._volume, self._value_range = volume, value_range
+        self._regions = chunk_regions(volume.shape, chunk)
 
-    def encode(self, place: Region, target: Target) -> bytes:
-        """The payload of the chunk that lies at ``place`` in the volume."""
-        return self._encode(read_part(self._volume, place), place, target)
+    def resolve(self, target: QualityTarget) -> ChunkTarget:
+        """Turn a quality target into bound and step, in the volume's units.
 
-    def _encode(self, values: np.ndarray, place: Region, target: Target) -> bytes:
-        boundaries = inner_boundaries(place, self._volume.shape)
-        return self._chunk_codec.encode(values, target, self._found.missing_values, boundaries)
+        Raises:
+            ValueError: the target is relative to a range that float64 cannot hold.
+        """
+        ((name, value),) = target.items()
+        width = self._value_range.width
+        if not math.isfinite(width) and name not in ("max_error", "lossless"):
+            low, high = self._value_range.low, self._value_range.high
+            raise ValueError(f"`{name}` (={value}) is relative to a range, [{low}, {high}], beyond float64's")
+        if name == "psnr":
+            return ChunkTarget(None, self._step_for_psnr(value))
+        if name == "step":
+            return ChunkTarget(None, value * width)
+        bound = 0.0 if name == "lossless" else value * (width if name == "relative_error" else 1.0)
+        return ChunkTarget(bound, self._step_for_bound(bound) if bound > 0 else None)
 
-    def _errors(self, place: Region, step: float) -> tuple[float, int]:
-        """Sum of the squared errors of a chunk encoded with ``step``, and of how many voxels."""
-        original = read_part(self._volume, place)
-        payload = self._encode(original, place, Target(None, step))
-        valid = valid_mask(original, self._found.missing_values)
-        return squared_errors(original[valid], self._chunk_codec.decode(payload)[valid])
+    def encode(self, region: Region, target: ChunkTarget) -> bytes:
+        """Encode the chunk that lies at ``region`` in the volume."""
+        return self._encode(read_region(self._volume, region), region, target)
 
-    def step_for_psnr(self, psnr: float) -> float:
-        """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
-        extent = self._found.high - self._found.low
-        if extent == 0:
+    def _encode(self, values: np.ndarray, region: Region, target: ChunkTarget) -> bytes:
+        boundaries = inner_boundaries(region, self._volume.shape)
+        return self._codec.encode(values, target, self._value_range.missing_values, boundaries)
+
+    def _squared_errors(self, region: Region, step: float) -> tuple[float, int]:
+        """Sum of the squared errors of a chunk encoded with ``step``, and the number of its valid voxels."""
+        original = read_region(self._volume, region)
+        payload = self._encode(original, region, ChunkTarget(None, step))
+        valid = valid_mask(original, self._value_range.missing_values)
+        return squared_errors(original[valid], self._codec.decode(payload)[valid])
+
+    def _step_for_psnr(self, psnr: float) -> float:
+        """Largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
+        width = self._value_range.width
+        if width == 0:
             return 1.0
 
-        def psnr_of(places: list[Region], step: float) -> float:
-            errors = map_in_order(lambda place: self._errors(place, step * extent), places)
-            return psnr_of_sums(extent, errors)
+        def psnr_of(regions: list[Region], step: float) -> float:
+            errors = map_in_order(lambda region: self._squared_errors(region, step * width), regions)
+            return psnr_from_errors(width, errors)
 
-        steps = (stream.MIN_STEP, stream.MAX_STEP)
-        few = pick_evenly(self._places, _N_SAMPLES)
-        step = find_step(functools.partial(psnr_of, few), psnr, steps)
-        if len(few) < len(self._places):
-            step = find_step(functools.partial(psnr_of, self._places), psnr, steps, start=step)
-        return extent * step
+        sample = pick_evenly(self._regions, _N_SAMPLES)
+        step = find_step(functools.partial(psnr_of, sample), psnr, self._step_limits)
+        if len(sample) < len(self._regions):
+            step = find_step(functools.partial(psnr_of, self._regions), psnr, self._step_limits, start=step)
+        return width * step
 
-    def step_for_bound(self, max_error: float) -> float:
-        """The step that takes the fewest bytes under a bound, as far as some chunks tell."""
-        places = pick_evenly(self._places, 1 if len(self._places) <= _N_SAMPLES else 3)
+    def _step_for_bound(self, max_error: float) -> float:
+        """Step that takes the fewest bytes under a bound, judged by a few chunks."""
+        n_samples = 1 if len(self._regions) <= _N_SAMPLES else _N_BOUND_SAMPLES
+        sample = pick_evenly(self._regions, n_samples)
 
-        @functools.cache
         def size(ratio: float) -> int:
-            target = Target(max_error, ratio * max_error)
-            return sum(map_in_order(lambda place: len(self.encode(place, target)), places))
+            target = ChunkTarget(max_error, ratio * max_error)
+            return sum(map_in_order(lambda region: len(self.encode(region, target)), sample))
 
-        best = min(_RATIOS, key=size)
-        best = min((best / 2**0.25, best, best * 2**0.25), key=size)
-        return best * max_error
+        return find_ratio(size) * max_error

@@ -1,5 +1,10 @@
-"""The command line, ``nvc``."""
+"""The command line, ``nvc``: the only room that prints.
 
-from nvc_jax.cli.commands import main
+Read ``main`` first, then ``compress``: one module a command, each with ``add_command`` (its arguments) and a
+function that runs it. ``arguments`` turns texts into values, ``output`` prints values, tables and progress bars.
+A command is a thin shell around one function of the package; nothing is computed here.
+"""
+
+from nvc_jax.cli.main import main
 
 __all__ = ["main"]

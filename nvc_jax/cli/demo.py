@@ -1,16 +1,21 @@
-"""The demonstration: an embedded simulated volume through every shipped model.
+"""The command ``nvc demo``: an embedded simulated volume through every shipped model.
 
 The volume is the vorticity magnitude of decaying turbulence, 96³ uint8, which ``benchmarks/sample.py``
 simulated.
 """
 
+import argparse
+import importlib.resources
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-from nvc_jax.compression import compress, decompress
+from nvc_jax.cli import arguments
+from nvc_jax.cli.output import print_table
+from nvc_jax.compression.compress import compress
+from nvc_jax.compression.decompress import decompress
 from nvc_jax.container.store import open_container
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.evaluation.figures import save_panels
@@ -19,7 +24,26 @@ from nvc_jax.evaluation.rendering import render
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.models.checkpoints import shipped_models
 
-SAMPLE = Path(__file__).with_name("sample.npz")
+SAMPLE = Path(str(importlib.resources.files("nvc_jax.cli") / "sample.npz"))
+"""Path of the embedded volume."""
+_BRIGHTEST_ERROR = 0.2
+"""Error, as a share of the range, that is drawn white."""
+
+
+def add_command(commands: arguments.Commands) -> None:
+    """Add the command to the parser of ``nvc``."""
+    summary = "Compress an embedded simulated volume with every model; draw a picture."
+    command = arguments.add_parser(commands, "demo", _run, summary)
+    command.add_argument("--output", default="nvc-demo.png", metavar="PNG", help="the picture")
+
+
+def _run(options: argparse.Namespace) -> None:
+    rows = []
+    for name, m in run_demo(options.output).items():
+        seconds = (f"{m['compress_seconds']:.3f}", f"{m['decompress_seconds']:.3f}")
+        rows.append((name, f"{m['ratio']:.2f}", f"{m['psnr_db']:.2f}", f"{m['max_error']:.0f}", *seconds))
+    print_table(("model", "ratio", "PSNR dB", "max error", "compress s", "decompress s"), rows)
+    print(f"picture: {options.output}")
 
 
 def run_demo(picture: Path | str) -> dict[str, dict[str, float]]:
@@ -45,17 +69,18 @@ def run_demo(picture: Path | str) -> dict[str, dict[str, float]]:
 
 
 def _measure(model: str, original: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+    """Decode a volume that a model compressed, and measure quality and seconds."""
     with tempfile.TemporaryDirectory() as directory:
-        store, copy = Path(directory) / "sample.zarr", Path(directory) / "sample.npy"
+        container, copy = Path(directory) / "sample.zarr", Path(directory) / "sample.npy"
         for _ in range(2):  # the first call compiles
-            began = time.perf_counter()
-            compress.compress(original, store, model=model)
+            start = time.perf_counter()
+            compress(original, container, model=model)
             compressed = time.perf_counter()
-            decompress.decompress(store, copy)
-            ended = time.perf_counter()
+            decompress(container, copy)
+            decompressed = time.perf_counter()
         values = read_volume(copy)
-        measures = quality(original, values, open_container(store).stored_bytes())
-    seconds = {"compress_seconds": compressed - began, "decompress_seconds": ended - compressed}
+        measures = quality(original, values, open_container(container).stored_bytes())
+    seconds = {"compress_seconds": compressed - start, "decompress_seconds": decompressed - compressed}
     return values, measures | seconds
 
 
@@ -73,7 +98,7 @@ def _draw(path: Path | str, original: np.ndarray, decoded: dict[str, np.ndarray]
             "slice": {name: volume[middle] for name, volume in volumes.items()},
             "absolute error": errors,
         },
-        error_rows={"absolute error": 0.2 * (high - low)},
+        error_rows={"absolute error": _BRIGHTEST_ERROR * (high - low)},
         value_range=(low, high),
         title="Vorticity magnitude in decaying turbulence; errors: white at 20 % of the range",
     )

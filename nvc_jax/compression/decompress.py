@@ -1,41 +1,38 @@
-"""A container to a file."""
+"""A container, or a region of it, to a file, chunk by chunk."""
 
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from nvc_jax.compression.destinations import check_apart
-from nvc_jax.compression.progress import Progress
+from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE
+from nvc_jax.compression.progress import ByteProgress
+from nvc_jax.container.destinations import check_apart
 from nvc_jax.container.reader import Reader
-from nvc_jax.container.store import Index
-from nvc_jax.core.chunk_grid import Region
+from nvc_jax.core.chunk_grid import ChunkIndex, Region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.writers import check_writable, writing
-from nvc_jax.transform.block_dct import BLOCK_SIZE
-
-Region3 = tuple[slice, slice, slice]
 
 
 def decompress(
-    store: Location,
+    container: Location,
     destination: Path | str,
     *,
-    region: Region3 | None = None,
+    region: Sequence[slice] | None = None,
     mode: str = "blend",
     level: str = "full",
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[ByteProgress], None] | None = None,
 ) -> None:
     """Decompress a container, or a region of it, into a file, chunk by chunk.
 
     Args:
-        store: the container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
+        container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
         destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``) or ``.zarr``; an
             existing one is replaced.
         region: (z, y, x) slices without steps, of the level; None for all of it. Only the chunks that the
@@ -46,46 +43,50 @@ def decompress(
 
     Raises:
         FileExistsError: ``destination`` is a directory that is no Zarr store.
-        FileNotFoundError: there is no such store or directory to write to.
-        FormatError: the store is damaged or no container.
+        FileNotFoundError: there is no such container or directory to write to.
+        FormatError: the container is damaged, or is none.
         ValueError: a region outside the volume, an unknown mode, or a file name of the wrong form.
     """
-    reader = Reader(store, mode, level)
+    reader = Reader(container, mode, level)
     bounds = _check_region(region, reader.shape)
     destination = Path(destination)
-    check_apart(store, destination)
+    check_apart(container, destination)
     shape = check_shape(tuple(part.stop - part.start for part in bounds))
     check_writable(destination, shape, reader.dtype)
-    with writing(destination, shape, reader.dtype, metadata=_metadata(reader, bounds)) as target:
-        total, done = math.prod(shape) * reader.dtype.itemsize, 0
 
-        def move(piece: tuple[Index, Region, Region]) -> int:
-            index, into, of = piece
-            values = reader.decode_chunk(index)[of]
-            target[into].write(values).result()
+    metadata = _region_metadata(reader, bounds)
+    with writing(destination, shape, reader.dtype, metadata=metadata) as target:
+
+        def decode_piece(piece: tuple[ChunkIndex, Region, Region]) -> int:
+            index, in_region, in_chunk = piece
+            values = reader.decode_chunk(index)[in_chunk]
+            target[in_region].write(values).result()
             return values.nbytes
 
-        with contextlib.closing(map_in_order(move, reader.pieces(bounds))) as moved:
-            for n_bytes in moved:
-                done += n_bytes
+        total_bytes, done_bytes = math.prod(shape) * reader.dtype.itemsize, 0
+        with contextlib.closing(map_in_order(decode_piece, reader.pieces(bounds))) as written:
+            for n_bytes in written:
+                done_bytes += n_bytes
                 if on_progress is not None:
-                    on_progress(Progress(done, total, 0))
+                    on_progress(ByteProgress(done_bytes, total_bytes, 0))
 
 
-def _metadata(reader: Reader, region: Region) -> VolumeMetadata:
-    """What the container keeps of the source's coordinates, for a region of a level."""
-    about = VolumeMetadata.from_attributes(reader.header.dimension_names, reader.header.attributes)
-    if about.spacing is None:
-        return about
-    # Voxel i of a level stands for some of the volume, whose middle is where it lies.
-    by = BLOCK_SIZE if reader.level == "preview" else 1
-    spacing, origin = np.array(about.spacing), np.array(about.origin or (0.0, 0.0, 0.0))
-    origin += spacing * (np.array([part.start * by for part in region]) + (by - 1) / 2)
-    return dataclasses.replace(about, spacing=tuple((spacing * by).tolist()), origin=tuple(origin.tolist()))
+def _region_metadata(reader: Reader, region: Region) -> VolumeMetadata:
+    """Coordinates and attributes that the container keeps of the source, for a region of a level."""
+    metadata = VolumeMetadata.from_attributes(reader.metadata.dimension_names, reader.metadata.attributes)
+    if metadata.spacing is None:
+        return metadata
+    # A voxel of the preview lies at the middle of the voxels whose mean it is.
+    scale = PREVIEW_BLOCK_SIZE if reader.level == "preview" else 1
+    spacing, origin = np.array(metadata.spacing), np.array(metadata.origin or (0.0, 0.0, 0.0))
+    origin += spacing * (np.array([part.start * scale for part in region]) + (scale - 1) / 2)
+    return dataclasses.replace(
+        metadata, spacing=tuple((spacing * scale).tolist()), origin=tuple(origin.tolist())
+    )
 
 
-def _check_region(region: Region3 | None, shape: Shape3) -> Region:
-    """``region`` with its bounds filled in; all of the volume if it is None."""
+def _check_region(region: Sequence[slice] | None, shape: Shape3) -> Region:
+    """Fill in the bounds of a region; all of the volume where it is None."""
     bounds = []
     for part, side in zip(region or (slice(None),) * 3, shape, strict=True):
         start, stop = part.start or 0, side if part.stop is None else part.stop

@@ -1,82 +1,107 @@
-"""What ``compress`` is asked for: a target, chunks, shards, a share of the work; checked before any work."""
+"""Options of ``compress``, checked before any work is spent: quality target, chunks, shards, part."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nvc_jax.core.chunk_codec import QualityTarget
 from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.models.codec import Codec, check_step
-from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.models.codec import Codec
+from nvc_jax.models.registry import DEFAULT_MODEL
 
-DEFAULT_MODEL = "nvc-1"
-DEFAULT_STEP = 0.01
-DEFAULT_CHUNK_SIDE = 128
+CHUNK_SIDE = 128
+"""Side of a chunk in voxels: larger chunks compress no better and take more memory and time to read from."""
 LARGE_CHUNK_SIDE = 64
-"""Of large volumes, where regions are read: eight chunks, as many as a small region may touch, take 0.1 s."""
+"""Side of a chunk in large volumes, of which regions are read: the eight chunks that a small region may touch
+decode in about 0.1 s."""
 _LARGE_VOXELS = 512**3
-_CHUNKS_BEFORE_SHARDS = 512
+"""Voxels above which a volume is large."""
+_MAX_UNSHARDED_CHUNKS = 512
+"""Chunks above which they are stored in shards: file systems and object stores are slow with many objects."""
 _SHARD_CHUNKS = 4
+"""Chunks of a shard along each axis."""
+_PSNR_LIMITS = (10, 90)
+"""PSNR in dB that can be asked for: below, nothing is left of a volume; above, float32 rounding limits it."""
 
-Target = dict[str, float | bool]
 
-
-def check_target(codec: Codec, **asked: Any) -> Target:
-    """What was asked for, one entry, or ``ValueError``.
+def check_target(codec: Codec, **options: Any) -> QualityTarget:
+    """Check the quality target and return it as one entry.
 
     Args:
-        codec: the codec that is to keep to it.
-        asked: ``max_error``, ``relative_error``, ``psnr``, ``step``, ``lossless``; None or
-            False where not asked.
+        codec: the codec that is to keep it.
+        options: ``max_error``, ``relative_error``, ``psnr``, ``step``, ``lossless``; None or False for those
+            that were not given.
+
+    Raises:
+        ValueError: more than one was given, or it is out of range, or the model cannot keep it.
     """
-    given = {key: value for key, value in asked.items() if value is not None and value is not False}
-    target: Target = {key: value if value is True else float(value) for key, value in given.items()}
+    given = {key: value for key, value in options.items() if value is not None and value is not False}
+    target = {key: value if value is True else float(value) for key, value in given.items()}
     if len(target) > 1:
         raise ValueError(f"{' and '.join(f'`{key}` (={v})' for key, v in target.items())} exclude each other")
-    is_spectral = isinstance(codec.config, SpectralConfig)
+    model = codec.model
     if not target:
-        return {"step": DEFAULT_STEP} if is_spectral else {"latents": True}
+        return dict(model.default_target)
+
     ((name, value),) = target.items()
     if name in ("max_error", "relative_error") and not 0 <= value < math.inf:
         raise ValueError(f"`{name}` (={value}) must be a number that is not negative")
-    if name == "psnr" and not 10 <= value <= 90:
-        raise ValueError(f"`psnr` (={value}) must lie between 10 and 90 dB")
+    if name == "psnr" and not _PSNR_LIMITS[0] <= value <= _PSNR_LIMITS[1]:
+        raise ValueError(f"`psnr` (={value}) must lie between {_PSNR_LIMITS[0]} and {_PSNR_LIMITS[1]} dB")
     if name == "step":
-        check_step(codec.config, value)
-    if name in ("max_error", "relative_error", "lossless") and not is_spectral:
+        model.check_step(value)
+    if name not in model.quality_targets:
         raise ValueError(f"`{name}` (={value}) needs a spectral model such as {DEFAULT_MODEL}")
     return target
 
 
-def check_chunk(chunk: tuple[int, ...], block_size: int) -> None:
-    """Raise ``ValueError`` unless a chunk in voxels is made of whole blocks."""
-    if len(chunk) != 3 or any(side < 1 or side % block_size for side in chunk):
+def choose_layout(
+    shape: Shape3, block_size: int, chunks: Sequence[int] | None, shards: Sequence[int] | None
+) -> tuple[Shape3, Shape3 | None]:
+    """Choose the shapes of chunks and shards.
+
+    Args:
+        shape: (z, y, x) of the volume.
+        block_size: of the model.
+        chunks: (z, y, x) voxels of a chunk as the user asked for; None for the default.
+        shards: (z, y, x) voxels of a shard as the user asked for; None for the default.
+
+    Returns:
+        Voxels of a chunk, and of a shard; None for the shard where each chunk is an object of its own.
+
+    Raises:
+        ValueError: chunks that do not hold whole blocks, or shards that do not hold whole chunks.
+    """
+    chunk = default_chunk(shape, block_size) if chunks is None else _check_chunk(chunks, block_size)
+    shard = default_shard(shape, chunk) if shards is None else _check_shard(shards, chunk)
+    return chunk, None if shard == chunk else shard
+
+
+def _check_chunk(chunks: Sequence[int], block_size: int) -> Shape3:
+    if len(chunks) != 3 or any(side < 1 or side % block_size for side in chunks):
         raise ValueError(
-            f"`chunk` (={','.join(map(str, chunk))}) must be three positive multiples of the model's "
+            f"`chunks` (={','.join(map(str, chunks))}) must be three positive multiples of the model's "
             f"block size (={block_size})"
         )
+    return check_shape(tuple(map(int, chunks)))
 
 
-def check_shard(shard: tuple[int, ...], chunk: Shape3) -> None:
-    """Raise ``ValueError`` unless a shard in voxels is made of whole chunks."""
-    if len(shard) != 3 or any(side < 1 or side % part for side, part in zip(shard, chunk, strict=True)):
+def _check_shard(shards: Sequence[int], chunk: Shape3) -> Shape3:
+    if len(shards) != 3 or any(side < 1 or side % part for side, part in zip(shards, chunk, strict=True)):
         raise ValueError(
-            f"`shard` (={','.join(map(str, shard))}) must be three positive multiples of the chunk "
+            f"`shards` (={','.join(map(str, shards))}) must be three positive multiples of the chunks "
             f"(={','.join(map(str, chunk))})"
         )
-
-
-def check_part(part: tuple[int, int]) -> None:
-    """Raise ``ValueError`` unless ``part`` names one of several writers."""
-    if len(part) != 2 or not 0 <= part[0] < part[1]:
-        raise ValueError(f"`part` (={part}) must be the number of a writer from 0 on, and how many there are")
+    return check_shape(tuple(map(int, shards)))
 
 
 def default_chunk(shape: Shape3, block_size: int) -> Shape3:
-    """Chunks that share the volume evenly, so that little is padded.
+    """Chunk that divides the volume evenly, so that little is padded.
 
-    They have at most 128 voxels a side, and 64 in volumes of more than 512³ voxels.
+    A chunk has at most 128 voxels a side, and 64 in volumes of more than 512³ voxels.
     """
-    largest = DEFAULT_CHUNK_SIDE if math.prod(shape) <= _LARGE_VOXELS else LARGE_CHUNK_SIDE
+    largest = CHUNK_SIDE if math.prod(shape) <= _LARGE_VOXELS else LARGE_CHUNK_SIDE
     sides = []
     for side in shape:
         n_chunks = math.ceil(side / max(largest, block_size))
@@ -85,13 +110,19 @@ def default_chunk(shape: Shape3, block_size: int) -> Shape3:
 
 
 def default_shard(shape: Shape3, chunk: Shape3) -> Shape3 | None:
-    """Shards of 4³ chunks where there would be more than 512 objects, else none."""
+    """Shard of 4³ chunks where there would be more than 512 objects, else None."""
     n_chunks = math.prod(math.ceil(side / part) for side, part in zip(shape, chunk, strict=True))
-    if n_chunks <= _CHUNKS_BEFORE_SHARDS:
+    if n_chunks <= _MAX_UNSHARDED_CHUNKS:
         return None
     return check_shape(tuple(_SHARD_CHUNKS * side for side in chunk))
 
 
+def check_part(part: tuple[int, int]) -> None:
+    """Raise ``ValueError`` unless ``part`` names one of several writers."""
+    if len(part) != 2 or not 0 <= part[0] < part[1]:
+        raise ValueError(f"`part` (={part}) must be the number of a writer from 0 on, and how many there are")
+
+
 def model_name(model: str | Path | Codec) -> str:
-    """What a container's metadata call the model."""
+    """Name of the model in a container's metadata."""
     return "custom" if isinstance(model, Codec) else Path(model).name

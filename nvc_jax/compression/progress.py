@@ -1,16 +1,16 @@
-"""Progress of a long call."""
+"""Progress of ``compress`` and ``decompress``."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
-    """How far ``compress`` or ``decompress`` is.
+class ByteProgress:
+    """Bytes that ``compress`` or ``decompress`` has worked through.
 
     Attributes:
         done_bytes: of the volume, in its own dtype.
         total_bytes: of the volume, or of this writer's part of it.
-        stored_bytes: payload that ``done_bytes`` take in the container.
+        stored_bytes: of the payloads that hold ``done_bytes`` in the container.
     """
 
     done_bytes: int

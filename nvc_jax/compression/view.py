@@ -1,4 +1,4 @@
-"""A container as a TensorStore."""
+"""A container as a TensorStore, and its preview."""
 
 import numpy as np
 import tensorstore as ts
@@ -7,29 +7,36 @@ from nvc_jax.container.reader import Reader
 from nvc_jax.io.locations import Location
 
 DEFAULT_CACHE_BYTES = 1 << 28
+"""Decoded chunks that a view keeps: 32 chunks of 128³ float32."""
+_N_READS = 4
+"""Reads at a time of one view."""
 
 
 def open(
-    store: Location, *, mode: str = "blend", level: str = "full", cache_bytes: int = DEFAULT_CACHE_BYTES
+    container: Location,
+    *,
+    mode: str = "blend",
+    level: str = "full",
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
 ) -> ts.TensorStore:
-    """A container as a read-only ``tensorstore.TensorStore`` that decodes what it is asked for.
+    """Open a container as a read-only ``tensorstore.TensorStore``, which decodes only what is read.
 
     Args:
-        store: the container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
+        container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
         level: ``"full"``, or ``"preview"`` for a volume of the means of 8³ voxels, for which the rest of
             the chunks is not decoded.
-        cache_bytes: decoded chunks that are kept for later reads; 0 for none.
+        cache_bytes: bytes of decoded chunks that are kept for later reads; 0 for none.
 
     Returns:
         A view of the volume's shape and dtype. A read decodes the chunks that it touches, several at a time.
 
     Raises:
-        FileNotFoundError: there is no such store.
-        FormatError: the store is damaged or no container.
+        FileNotFoundError: there is no such container.
+        FormatError: the container is damaged, or is none.
         ValueError: the mode or the level is unknown.
     """
-    reader = Reader(store, mode, level)
+    reader = Reader(container, mode, level)
 
     def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
         chunk[...] = reader.decode(domain.index_exp)
@@ -39,8 +46,8 @@ def open(
         dtype=ts.dtype(reader.dtype),
         shape=reader.shape,
         chunk_layout=ts.ChunkLayout(chunk_shape=reader.chunk),
-        # Threads of its own: decoding waits for reads of chunks, which the shared threads do.
+        # Threads of its own: decoding waits for reads of chunks, which TensorStore's shared threads do.
         context=ts.Context(
-            {"data_copy_concurrency": {"limit": 4}, "cache_pool": {"total_bytes_limit": cache_bytes}}
+            {"data_copy_concurrency": {"limit": _N_READS}, "cache_pool": {"total_bytes_limit": cache_bytes}}
         ),
     )

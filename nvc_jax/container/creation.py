@@ -1,4 +1,8 @@
-"""A container written: created, resumed, shared by several writers, completed."""
+"""Creation of a container: begun, resumed, shared by several writers, completed.
+
+In the file system a container that is being written lies in a hidden directory beside its name, and is renamed
+when it is complete. Elsewhere nothing can be renamed: there it lacks its ``zarr.json`` until it is complete.
+"""
 
 import contextlib
 import dataclasses
@@ -12,116 +16,111 @@ from pathlib import Path
 import tensorstore as ts
 
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
-from nvc_jax.container.store import METADATA_KEY, Store, open_container, read_header
-from nvc_jax.io.atomic import check_replaceable, put_in_place
-from nvc_jax.io.locations import (
-    Location,
-    lies_within,
-    local_path,
-    open_directory,
-    open_location,
-    write_zip,
-)
+from nvc_jax.container.store import METADATA_KEY, Store, open_container, read_metadata_at
+from nvc_jax.io.atomic import put_in_place
+from nvc_jax.io.locations import Location, local_path, open_directory, open_location, write_zip
 
-_STARTED = ".nvc-started.json"  # metadata of a store that is being written where nothing can be renamed
+_STARTED_KEY = ".nvc-started.json"
+"""Key of the metadata while a container is being written where nothing can be renamed."""
 
 
 @contextlib.contextmanager
 def create(
-    location: Location, header: ContainerMetadata, *, resume: bool = False, shared: bool = False
+    location: Location, metadata: ContainerMetadata, *, resume: bool = False, shared: bool = False
 ) -> Iterator[Store]:
-    """Create a container and yield its objects to be written.
+    """Create a container and yield its store to be written.
 
-    Until the block ends without an error, nothing lies under the container's name: in the file system the
-    store is in a hidden directory beside it, elsewhere it lacks its ``zarr.json``.
+    Until the block ends without an error, nothing lies under the container's name.
 
     Args:
-        location: where; an existing store is replaced (elsewhere than in the file system, at once).
-        header: the metadata.
-        resume: go on with what an earlier run left, which must have been of the same header.
-        shared: others write objects of the same header at the same time; who comes last completes it. The
-            header that is yielded is that of who came first, whose step may be another.
+        location: of the container; an existing one is replaced (elsewhere than in the file system, at once).
+        metadata: of the container.
+        resume: continue an earlier run, which must have had the same metadata.
+        shared: other processes write objects of the same container at the same time; the last to finish
+            completes it. The store that is yielded has the metadata of the first, whose step may differ.
 
     Raises:
-        FileExistsError: there is something that is no Zarr store, or for several writers elsewhere than in
+        FileExistsError: something lies there that is no Zarr store, or for several writers elsewhere than in
             the file system, a container.
-        ValueError: what an earlier run left is of another header.
+        ValueError: an earlier run had other metadata.
     """
-    _to_json(header)  # raises before anything is lost
+    metadata.to_text()  # raises before anything is lost
     path = local_path(location)
-    if path is not None:
-        partial = _partial_directory(path)
-        if partial.exists() and not (resume or shared):
-            shutil.rmtree(partial)
-        partial.mkdir(exist_ok=True)
-        store = _start(open_directory(partial), METADATA_KEY, header, str(location), shared, partial)
-        yield store
-        if not shared or (partial.exists() and store.is_complete()):
-            _finish_directory(store, partial, path, shared)
-        return
+    if path is None:
+        yield from _create_remote(location, metadata, resume, shared)
+    else:
+        yield from _create_local(path, location, metadata, resume, shared)
+
+
+def _create_local(
+    path: Path, location: Location, metadata: ContainerMetadata, resume: bool, shared: bool
+) -> Iterator[Store]:
+    """Create a container in the file system."""
+    partial = _partial_directory(path)
+    if partial.exists() and not (resume or shared):
+        shutil.rmtree(partial)
+    partial.mkdir(exist_ok=True)
+    store = _start(open_directory(partial), METADATA_KEY, metadata, str(location), shared, partial)
+    yield store
+    if not shared:
+        _put_in_place(store, partial, path)
+    elif partial.exists() and store.is_complete():
+        _complete_shared(store, partial, path)
+
+
+def _create_remote(
+    location: Location, metadata: ContainerMetadata, resume: bool, shared: bool
+) -> Iterator[Store]:
+    """Create a container where nothing can be renamed."""
     objects = open_location(location)
-    if not (resume or shared) or read_header(objects, _STARTED) is None:
+    if not (resume or shared) or read_metadata_at(objects, _STARTED_KEY) is None:
         _clear(objects, str(location), shared)
-    store = _start(objects, _STARTED, header, str(location), shared)
+    store = _start(objects, _STARTED_KEY, metadata, str(location), shared)
     yield store
     if not shared or store.is_complete():
-        objects.write(METADATA_KEY, _to_json(store.header)).result()
-        objects.write(_STARTED, None).result()
-
-
-def same_but_step(one: ContainerMetadata, other: ContainerMetadata) -> bool:
-    """Whether two headers are of the same source, model, target and layout."""
-    one, other = (ContainerMetadata.from_metadata(json.loads(_to_json(header))) for header in (one, other))
-    return one == dataclasses.replace(other, step=one.step)
+        objects.write(METADATA_KEY, store.metadata.to_text()).result()
+        objects.write(_STARTED_KEY, None).result()
 
 
 def find_started(location: Location) -> ContainerMetadata | None:
-    """The header of a container that someone began to write, or None."""
+    """Find the metadata of a container that a process began to write; None where there is none."""
     path = local_path(location)
     if path is None:
-        return read_header(open_location(location), _STARTED)
+        return read_metadata_at(open_location(location), _STARTED_KEY)
     partial = _partial_directory(path)
-    return read_header(open_directory(partial), METADATA_KEY) if partial.is_dir() else None
+    return read_metadata_at(open_directory(partial), METADATA_KEY) if partial.is_dir() else None
 
 
-def check_destination(location: Location) -> None:
-    """Raise unless a container can be made at a location: before work is spent on it."""
-    path = local_path(location)
-    if path is None:
-        where = location.get("kvstore", location) if isinstance(location, dict) else str(location)
-        url = where if isinstance(where, str) else f"{where.get('driver')}://"
-        if url.startswith(("http://", "https://", "zip://")):
-            raise ValueError(f"`destination` (={location}) is read-only: containers are not written there")
-        if url.endswith(".zip"):
-            raise ValueError(f"`destination` (={location}): .zip files are only written to the file system")
-    elif path.suffix == ".zip":
-        if not path.absolute().parent.is_dir():
-            raise FileNotFoundError(f"the directory of `{path}` does not exist")
-        if path.is_dir():
-            raise FileExistsError(f"`{path}` is a directory; it will not be replaced by a file")
-    else:
-        check_replaceable(path)
+def is_complete(location: Location, metadata: ContainerMetadata) -> bool:
+    """Tell whether a complete container with this metadata, except for its step, lies at a location."""
+    try:
+        return _agree_but_for_step(metadata, open_container(location).metadata)
+    except (FileNotFoundError, FormatError):
+        return False
 
 
-def would_replace(location: Location, source: ts.KvStore) -> bool:
-    """Whether the keys of ``source`` would be replaced by a container."""
-    path = local_path(location)
-    return lies_within(source, open_location(location) if path is None else open_directory(path))
+def _agree_but_for_step(first: ContainerMetadata, second: ContainerMetadata) -> bool:
+    """Tell whether two containers have the same source, model, target and layout."""
+    first, second = (ContainerMetadata.from_json(json.loads(one.to_text())) for one in (first, second))
+    return first == dataclasses.replace(second, step=first.step)
 
 
 def _partial_directory(path: Path) -> Path:
     return path.absolute().with_name(f".{path.name}.partial")
 
 
-def _finish_directory(store: Store, partial: Path, path: Path, shared: bool) -> None:
-    if shared:
-        # One of several that saw the last object: who can take the directory away.
-        mine = partial.with_name(f"{partial.name}.{uuid.uuid4().hex}")
-        try:
-            os.rename(partial, mine)
-        except FileNotFoundError:
-            return
-        partial = mine
+def _complete_shared(store: Store, partial: Path, path: Path) -> None:
+    """Complete a container that several processes wrote, if this one is the first to rename the directory."""
+    renamed = partial.with_name(f"{partial.name}.{uuid.uuid4().hex}")
+    try:
+        os.rename(partial, renamed)
+    except FileNotFoundError:
+        return
+    _put_in_place(store, renamed, path)
+
+
+def _put_in_place(store: Store, partial: Path, path: Path) -> None:
+    """Give a complete container its name."""
     if path.suffix == ".zip":
         write_zip(partial, store.keys(), path)
         shutil.rmtree(partial)
@@ -132,44 +131,32 @@ def _finish_directory(store: Store, partial: Path, path: Path, shared: bool) -> 
 def _start(
     objects: ts.KvStore,
     key: str,
-    header: ContainerMetadata,
+    metadata: ContainerMetadata,
     name: str,
     shared: bool,
-    where: Path | None = None,
+    directory: Path | None = None,
 ) -> Store:
-    """Store the metadata unless they are there already, and are the same."""
-    absent = objects.read(key).result()
-    if absent.state == "missing":
-        # Only the first of several writers succeeds.
-        objects.write(key, _to_json(header), if_equal=absent.stamp.generation).result()
-    found = read_header(objects, key)
-    is_same = found is not None and same_but_step(header, found)
-    if found is None or not is_same or not (shared or header.step == found.step):
-        place = f"; it lies in `{where}`, which may be removed" if where else ""
-        raise ValueError(f"what was begun of `{name}` is of another volume, model or target{place}")
-    return Store(objects, found, name)
-
-
-def _to_json(header: ContainerMetadata) -> str:
-    return json.dumps(header.to_metadata(), indent=1)
+    """Store the metadata, or check that those which are there already are the same."""
+    current = objects.read(key).result()
+    if current.state == "missing":
+        # Of several writers only the first succeeds.
+        objects.write(key, metadata.to_text(), if_equal=current.stamp.generation).result()
+    started = read_metadata_at(objects, key)
+    agrees = started is not None and _agree_but_for_step(metadata, started)
+    if started is None or not agrees or not (shared or metadata.step == started.step):
+        place = f"; it lies in `{directory}`, which may be removed" if directory else ""
+        raise ValueError(f"the container `{name}` was begun with another volume, model or target{place}")
+    return Store(objects, started, name)
 
 
 def _clear(objects: ts.KvStore, name: str, shared: bool) -> None:
-    """Remove an existing store, its metadata first."""
-    there = objects.list().result()
-    if there and not {METADATA_KEY.encode(), _STARTED.encode()} & set(there):
+    """Remove an existing container, its metadata first."""
+    keys = objects.list().result()
+    if keys and not {METADATA_KEY.encode(), _STARTED_KEY.encode()} & set(keys):
         raise FileExistsError(f"`{name}` holds something that is no Zarr store; it will not be replaced")
-    if there and shared and read_header(objects, _STARTED) is None:
+    if keys and shared and read_metadata_at(objects, _STARTED_KEY) is None:
         raise FileExistsError(f"`{name}` holds another store; where nothing can be renamed, remove it first")
     if shared:  # another writer has begun
         return
     objects.write(METADATA_KEY, None).result()
     objects.delete_range(ts.KvStore.KeyRange()).result()
-
-
-def is_made(location: Location, header: ContainerMetadata) -> bool:
-    """Whether there is a whole container of such a header, but for its step, at a location."""
-    try:
-        return same_but_step(header, open_container(location).header)
-    except (FileNotFoundError, FormatError):
-        return False

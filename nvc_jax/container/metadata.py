@@ -1,15 +1,17 @@
-"""What a container's metadata state: the ``zarr.json`` of a Zarr v3 array of the codec ``nvc``.
+"""Metadata of a container: the ``zarr.json`` of a Zarr v3 array of the codec ``nvc``.
 
-Format version 1, specified in ``FORMAT.md``. What decoding needs stands in the configuration of the codec
-``nvc``, so that a reader of Zarr arrays hands it on without knowing what it is.
+Format version 1, see ``FORMAT.md``. The configuration of the codec ``nvc`` holds everything that decoding needs, so
+that any reader of Zarr arrays hands it on without understanding it.
 """
 
 import dataclasses
+import json
 import math
 from typing import Any
 
 import numpy as np
 
+from nvc_jax.core.chunk_codec import ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import Shape3, check_shape
 
@@ -18,33 +20,41 @@ CODEC_NAME = "nvc"
 INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 """Zarr's codecs of a shard's index."""
 
+_CONFIGURATION = {
+    **{name: name for name in ("model", "sha256", "target", "minimum", "maximum")},
+    "fill_values": "missing_values",
+    **{name: name for name in ("max_error", "step", "fingerprint", "embedded")},
+}
+"""Fields of the codec's configuration as stored, and the attributes that hold them."""
+_OPTIONAL = ("fingerprint", "embedded")
+"""Fields that are left out where they are None."""
+
 
 class FormatError(ValueError):
-    """A store is no nvc container, or a damaged one."""
+    """Error of a store that is no nvc container, or a damaged one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ContainerMetadata:
-    """What a container's metadata state.
+    """Metadata of a container.
 
     Attributes:
         shape: (z, y, x) of the volume.
         dtype: name of the volume's dtype.
-        chunk: (z, y, x) voxels to a chunk, the unit of decoding.
+        chunk: (z, y, x) voxels of a chunk, the unit of decoding.
         model: name of the model, for people; the SHA-256 decides.
         sha256: of the model's configuration and parameters.
-        target: what was asked for, one entry: ``max_error``, ``relative_error``, ``psnr``, ``step``,
-            ``lossless`` or ``latents``.
-        minimum, maximum: the range of what is finite and no fill value.
-        missing_values: values that are no measurements, and were stored exactly.
-        max_error: the bound in the volume's units; None where none was asked for.
+        target: quality target that the user asked for, one entry.
+        minimum, maximum: range of the valid values.
+        missing_values: values that stand for no measurement, stored exactly.
+        max_error: error bound in the volume's units; None for no bound.
         step: of the quantiser: of spectral models in the volume's units, else in those of the latents; None
             where nothing is quantised.
-        embedded: the model itself, unless it ships with the package: see ``checkpoints.embed_model``.
-        shard: (z, y, x) voxels to a stored object, multiples of the chunk's; None if each chunk is one.
-        fingerprint: CRC-32C of some of the source's chunks: by it writers and resumed runs know the source.
+        embedded: the model itself, unless it ships with the package: see ``models.embedded.embed_model``.
+        shard: (z, y, x) voxels of a stored object, multiples of the chunk's; None if each chunk is one.
+        fingerprint: CRC-32C of some of the source's chunks, by which writers and resumed runs recognise it.
         dimension_names: of z, y and x.
-        attributes: the user's, JSON-ready.
+        attributes: of the user, JSON-ready.
     """
 
     shape: Shape3
@@ -52,7 +62,7 @@ class ContainerMetadata:
     chunk: Shape3
     model: str
     sha256: str
-    target: dict[str, float | bool]
+    target: QualityTarget
     minimum: float
     maximum: float
     missing_values: tuple[float, ...] = ()
@@ -65,15 +75,14 @@ class ContainerMetadata:
     attributes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def configuration(self) -> dict[str, Any]:
-        """What stands in the configuration of the codec ``nvc``."""
-        fields = {name: getattr(self, attribute) for name, attribute in _CONFIGURED.items()}
-        for name in ("embedded", "fingerprint"):
-            if fields[name] is None:
-                del fields[name]
-        return {"version": FORMAT_VERSION, **fields, "fill_values": list(self.missing_values)}
+        """Configuration of the codec ``nvc``, which ``read_configuration`` reads back."""
+        fields = {name: getattr(self, attribute) for name, attribute in _CONFIGURATION.items()}
+        fields["fill_values"] = list(self.missing_values)
+        kept = {name: value for name, value in fields.items() if name not in _OPTIONAL or value is not None}
+        return {"version": FORMAT_VERSION, **kept}
 
-    def to_metadata(self) -> dict[str, Any]:
-        """The Zarr metadata that ``from_metadata`` reads back."""
+    def to_json(self) -> dict[str, Any]:
+        """Zarr metadata, JSON-ready, which ``from_json`` reads back."""
         codecs = [{"name": CODEC_NAME, "configuration": self.configuration()}, {"name": "crc32c"}]
         if self.shard is not None:
             sharding = {
@@ -97,40 +106,34 @@ class ContainerMetadata:
             "attributes": self.attributes,
         }
 
+    def to_text(self) -> str:
+        """Zarr metadata as they are stored."""
+        return json.dumps(self.to_json(), indent=1)
+
     @classmethod
-    def from_metadata(cls, metadata: Any) -> "ContainerMetadata":
-        """The header that ``to_metadata`` described.
+    def from_json(cls, document: Any) -> "ContainerMetadata":
+        """Read the metadata that ``to_json`` made.
 
         Raises:
-            FormatError: it is no nvc container's, or a field is missing, unknown or out of range.
+            FormatError: they are not those of a container, or a field is missing, unknown or out of range.
         """
+        codecs, chunk, shard = _read_codecs(document)
         try:
-            outer, shard = metadata["chunk_grid"]["configuration"]["chunk_shape"], None
-            codecs, chunk = metadata["codecs"], outer
-            if codecs[0]["name"] == "sharding_indexed":
-                sharding = codecs[0]["configuration"]
-                codecs, chunk, shard = sharding["codecs"], sharding["chunk_shape"], outer
-            is_container = metadata["zarr_format"] == 3 and codecs[0]["name"] == CODEC_NAME
-        except (TypeError, KeyError, IndexError) as error:
-            raise FormatError(f"the metadata are of no Zarr v3 array: {error!r}") from error
-        if not is_container:
-            raise FormatError("a Zarr array, but no nvc container: its codec is not `nvc`")
-        try:
-            header = cls(
+            metadata = cls(
                 **read_configuration(codecs[0]["configuration"]),
-                shape=check_shape(tuple(metadata["shape"])),
-                dtype=metadata["data_type"],
+                shape=check_shape(tuple(document["shape"])),
+                dtype=document["data_type"],
                 chunk=check_shape(tuple(chunk)),
                 shard=None if shard is None else check_shape(tuple(shard)),
-                dimension_names=tuple(metadata.get("dimension_names") or (None,) * 3),
-                attributes=metadata.get("attributes", {}),
+                dimension_names=tuple(document.get("dimension_names") or (None,) * 3),
+                attributes=document.get("attributes", {}),
             )
-            header.check(codecs[1:])
+            metadata.check(codecs[1:])
         except FormatError:
             raise
         except (TypeError, ValueError, KeyError) as error:
             raise FormatError(f"the metadata are damaged: {error}") from error
-        return header
+        return metadata
 
     def check(self, later_codecs: list[Any]) -> None:
         """Raise ``ValueError`` unless the fields make sense together."""
@@ -150,6 +153,16 @@ class ContainerMetadata:
             raise ValueError(f"shards {self.shard} are no multiples of chunks {self.chunk}")
 
     @property
+    def value_range(self) -> ValueRange:
+        """Range and missing values of the volume."""
+        return ValueRange(self.minimum, self.maximum, self.missing_values)
+
+    @property
+    def chunk_format(self) -> ChunkFormat:
+        """Properties that all chunks have in common."""
+        return ChunkFormat(self.chunk, np.dtype(self.dtype), self.value_range, self.step)
+
+    @property
     def chunk_grid(self) -> Shape3:
         """Chunks along z, y and x."""
         return _divide_up(self.shape, self.chunk)
@@ -165,16 +178,24 @@ class ContainerMetadata:
         return _divide_up(self.shard or self.chunk, self.chunk)
 
 
-_CONFIGURED = {
-    **{name: name for name in ("model", "sha256", "target", "minimum", "maximum")},
-    "fill_values": "missing_values",
-    **{name: name for name in ("max_error", "step", "fingerprint", "embedded")},
-}
-"""Names of the configuration's fields in the metadata, and of the attributes that hold them."""
+def _read_codecs(document: Any) -> tuple[list[Any], Any, Any]:
+    """Read the codecs of a chunk, the chunk shape, and the shard shape or None, from Zarr metadata."""
+    try:
+        chunk, shard = document["chunk_grid"]["configuration"]["chunk_shape"], None
+        codecs = document["codecs"]
+        if codecs[0]["name"] == "sharding_indexed":
+            sharding = codecs[0]["configuration"]
+            codecs, chunk, shard = sharding["codecs"], sharding["chunk_shape"], chunk
+        is_container = document["zarr_format"] == 3 and codecs[0]["name"] == CODEC_NAME
+    except (TypeError, KeyError, IndexError) as error:
+        raise FormatError(f"the metadata are of no Zarr v3 array: {error!r}") from error
+    if not is_container:
+        raise FormatError("a Zarr array, but no nvc container: its codec is not `nvc`")
+    return codecs, chunk, shard
 
 
 def read_configuration(configuration: Any) -> dict[str, Any]:
-    """The fields of a header that a codec's configuration states.
+    """Read the configuration of the codec ``nvc``: attributes of ``ContainerMetadata`` by name.
 
     Raises:
         FormatError: it is of another version.
@@ -184,10 +205,10 @@ def read_configuration(configuration: Any) -> dict[str, Any]:
     version = fields.pop("version", None)
     if version != FORMAT_VERSION:
         raise FormatError(f"`version` (={version!r}) must be {FORMAT_VERSION}: upgrade nvc_jax")
-    if unknown := sorted(fields.keys() - set(_CONFIGURED)):
+    if unknown := sorted(fields.keys() - _CONFIGURATION.keys()):
         raise ValueError(f"the configuration of `nvc` has unknown fields: {', '.join(unknown)}")
     fields["fill_values"] = tuple(fields["fill_values"])
-    return {_CONFIGURED[name]: value for name, value in fields.items()}
+    return {_CONFIGURATION[name]: value for name, value in fields.items()}
 
 
 def _divide_up(sides: Shape3, parts: Shape3) -> Shape3:

@@ -1,6 +1,6 @@
-"""The codec ``nvc`` for zarr-python 3, found through the entry point ``zarr.codecs``.
+"""The codec ``nvc`` for zarr-python 3 (extra ``zarr``), found through the entry point ``zarr.codecs``.
 
-So zarr-python, and xarray and dask by it, read containers like any other Zarr array (extra ``zarr``).
+With it zarr-python, and so xarray and dask, read containers like any other Zarr array.
 """
 
 import asyncio
@@ -15,14 +15,18 @@ from zarr.abc.codec import ArrayBytesCodec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 
-from nvc_jax.container.chunk_decoder import PayloadDecoder
 from nvc_jax.container.metadata import CODEC_NAME, ContainerMetadata, read_configuration
+from nvc_jax.container.model import make_decoder
+from nvc_jax.core.chunk_codec import ChunkDecoder
 from nvc_jax.core.shapes import check_shape
+
+_CACHED_DECODERS = 16
+"""Arrays whose decoders, and so whose models, are kept."""
 
 
 @dataclasses.dataclass(frozen=True)
 class NvcCodec(ArrayBytesCodec):
-    """Decodes chunks that ``nvc_jax.compress`` wrote; margins, of the paper's models alone, are cropped.
+    """Decoder of chunks that ``nvc_jax.compress`` wrote; the margins of the paper's models are cropped.
 
     Attributes:
         configuration: JSON of the codec's configuration in the array's metadata.
@@ -33,12 +37,17 @@ class NvcCodec(ArrayBytesCodec):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """From the metadata; ``FormatError`` or ``ValueError`` if they are of another version or damaged."""
+        """Read the codec from an array's metadata.
+
+        Raises:
+            FormatError: it is of another version.
+            ValueError: a field is missing or unknown.
+        """
         read_configuration(data["configuration"])
         return cls(json.dumps(data["configuration"]))
 
     def to_dict(self) -> dict[str, Any]:
-        """For the metadata."""
+        """Describe the codec for an array's metadata."""
         return {"name": CODEC_NAME, "configuration": json.loads(self.configuration)}
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
@@ -61,9 +70,9 @@ class NvcCodec(ArrayBytesCodec):
         decoded = decoder.decode_many([chunk.to_bytes() for chunk, _ in batch])
         buffers = []
         for values, (_, spec) in zip(decoded, batch, strict=True):
-            # Zarr's chunks at the far boundaries are whole; what lies beyond is never looked at.
-            missing = [(0, most - side) for most, side in zip(spec.shape, values.shape, strict=True)]
-            buffers.append(spec.prototype.nd_buffer.from_numpy_array(np.pad(values, missing)))
+            # Zarr wants whole chunks at the far boundaries, too; it never looks at the padding.
+            padding = [(0, n - side) for n, side in zip(spec.shape, values.shape, strict=True)]
+            buffers.append(spec.prototype.nd_buffer.from_numpy_array(np.pad(values, padding)))
         return buffers
 
     async def _encode_single(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer | None:
@@ -72,8 +81,9 @@ class NvcCodec(ArrayBytesCodec):
         )
 
 
-@functools.lru_cache(maxsize=16)
-def _decoder(configuration: str, chunk: tuple[int, ...], dtype: str) -> PayloadDecoder:
+@functools.lru_cache(maxsize=_CACHED_DECODERS)
+def _decoder(configuration: str, chunk: tuple[int, ...], dtype: str) -> ChunkDecoder:
+    """Make the decoder of an array's chunks; the codec does not know the array's shape, so a chunk's serves."""
     fields = read_configuration(json.loads(configuration))
     chunk = check_shape(chunk)
-    return PayloadDecoder(ContainerMetadata(**fields, shape=chunk, chunk=chunk, dtype=dtype))
+    return make_decoder(ContainerMetadata(**fields, shape=chunk, chunk=chunk, dtype=dtype), "crop")

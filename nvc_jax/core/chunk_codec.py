@@ -88,10 +88,12 @@ class ChunkDecoder(abc.ABC):
     """Decodes the payloads of one container.
 
     Attributes:
-        halo: how many blocks around a chunk its decoding takes; 0 for chunks that decode alone.
+        halo: blocks around a chunk that its decoding takes; 0 for chunks that decode alone.
+        block_size: side of those blocks in voxels, for decoders with a halo.
     """
 
     halo: int = 0
+    block_size: int = 1
 
     @abc.abstractmethod
     def decode(self, payload: bytes) -> np.ndarray:
@@ -117,7 +119,9 @@ class ChunkDecoder(abc.ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} decodes chunks alone")
 
-    def decode_in_halo(self, payload: bytes, blocks: np.ndarray, region: Region, *, preview: bool) -> np.ndarray:
+    def decode_in_halo(
+        self, payload: bytes, blocks: np.ndarray, region: Region, *, preview: bool
+    ) -> np.ndarray:
         """Decode a chunk given the blocks around it, for decoders with a halo; errors as of ``decode``.
 
         Args:

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 
 from nvc_jax.core.shapes import Shape3, check_shape
 
+ChunkIndex = tuple[int, ...]
+"""Index of a chunk, or of a stored object of chunks, along z, y, x."""
 Region = tuple[slice, ...]
+"""Slices with bounds and without steps along z, y, x."""
 
 
 def full_region(shape: tuple[int, ...]) -> Region:

@@ -1,5 +1,6 @@
 """The base of encoded volumes, whatever model encoded them."""
 
+import abc
 import dataclasses
 import math
 
@@ -10,7 +11,7 @@ from nvc_jax.core.shapes import Shape3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EncodedVolume:
+class EncodedVolume(abc.ABC):
     """A volume as ``encode_volume`` returns it: a pytree of device arrays with a static shape and dtype.
 
     Attributes:
@@ -28,3 +29,8 @@ class EncodedVolume:
     def volume_bytes(self) -> int:
         """Bytes of the volume that was encoded."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    @abc.abstractmethod
+    def used_bytes(self) -> jax.Array | int:
+        """Bytes of the encoded data that are in use, int32; buffers of static size may be larger."""

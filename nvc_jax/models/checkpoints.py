@@ -4,52 +4,38 @@ A model is found by name (shipped with the package), by path, or by the SHA-256 
 parameters, which does not depend on how the files store them.
 """
 
-import base64
 import contextlib
-import hashlib
+import importlib.resources
 import json
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
-from flax import serialization
 
-from nvc_jax.autoencoder.networks import Params
-from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 from nvc_jax.core.model import ModelConfig
-from nvc_jax.models.registry import abstract_params, stored_config
+from nvc_jax.core.parameters import Params
+from nvc_jax.models.identity import model_sha256
+from nvc_jax.models.registry import model_of, stored_config
 
 _CONFIG = "config.json"
 _PARAMS = "params"
 
 
 def shipped_directory() -> Path:
-    """Where the package's own checkpoints lie: packed in the wheel, or beside an editable install."""
-    package = Path(__file__).parent.parent
+    """Directory of the package's own checkpoints: packed in the wheel, or beside an editable install."""
+    package = Path(str(importlib.resources.files("nvc_jax")))
     packed = package / "_checkpoints"
     return packed if packed.is_dir() else package.parent / "checkpoints"
 
 
 def shipped_models() -> dict[str, Path]:
-    """The checkpoints that ship with the package, by name."""
+    """Directories of the checkpoints that ship with the package, by name."""
     directory = shipped_directory()
     if not directory.is_dir():
         return {}
     return {path.name: path for path in sorted(directory.iterdir()) if (path / _CONFIG).is_file()}
-
-
-def model_sha256(config: ModelConfig, params: Params) -> str:
-    """SHA-256 over the configuration's JSON and every parameter's path, shape and float32 bytes."""
-    digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode())
-    for path, leaf in sorted((jax.tree_util.keystr(p), x) for p, x in jax.tree.leaves_with_path(params)):
-        array = np.ascontiguousarray(leaf, "<f4")
-        digest.update(f"{path}{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def save_checkpoint(
@@ -66,7 +52,7 @@ def save_checkpoint(
         config: the model's configuration.
         params: its parameters.
         card: text of the model card (Markdown): training volumes, licences, steps and scores.
-        training: how it was trained, JSON-ready; kept as ``training.json``.
+        training: settings of the training, JSON-ready; kept as ``training.json``.
 
     Raises:
         FileExistsError: ``directory`` exists.
@@ -88,40 +74,8 @@ def save_checkpoint(
         partial.rename(directory)
 
 
-def model_card(
-    name: str,
-    config: ModelConfig,
-    training: Mapping[str, Any],
-    volumes: Mapping[str, str],
-    scores: Mapping[str, str],
-) -> str:
-    """Text of a model card (Markdown).
-
-    Args:
-        name: of the model.
-        config: its configuration.
-        training: settings and results of the training.
-        volumes: the training volumes' licences by name.
-        scores: what was measured, by what it is.
-    """
-
-    def table(head: str, rows: Mapping[str, Any]) -> str:
-        return "\n".join([head, "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
-
-    return "\n\n".join(
-        [
-            f"# {name}",
-            table("| model | |", config.to_dict()),
-            table("| training | |", training),
-            table("| score | |", scores),
-            "## Training volumes",
-            table("| volume | licence |", volumes) + "\n",
-        ]
-    )
-
-
 def find_checkpoint(model: str | Path) -> Path:
-    """The directory of a checkpoint given by shipped name, path, or SHA-256 of a shipped model.
+    """Find the directory of a checkpoint given by shipped name, path, or SHA-256 of a shipped model.
 
     Raises:
         FileNotFoundError: nothing of that name; the message lists the shipped models.
@@ -141,7 +95,7 @@ def find_checkpoint(model: str | Path) -> Path:
 
 
 def load_checkpoint(model: str | Path) -> tuple[ModelConfig, Params]:
-    """Configuration and parameters of a checkpoint (see ``find_checkpoint``).
+    """Load configuration and parameters of a checkpoint (see ``find_checkpoint``).
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
@@ -151,45 +105,16 @@ def load_checkpoint(model: str | Path) -> tuple[ModelConfig, Params]:
     description = _read_description(directory)
     try:
         config = stored_config(description["model"])
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), model_of(config).abstract_params()
+        )
         with contextlib.closing(ocp.StandardCheckpointer()) as checkpointer:
-            target = jax.tree.map(
-                lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), abstract_params(config)
-            )
             params = checkpointer.restore((directory / _PARAMS).absolute(), target)
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(f"`{directory}` is not a checkpoint of nvc_jax: {error}") from error
     params = jax.device_get(params)
     if (actual := model_sha256(config, params)) != description.get("sha256"):
         raise ValueError(f"`{directory}` is damaged: its SHA-256 is {actual}, not the one in {_CONFIG}")
-    return config, params
-
-
-def embed_model(config: ModelConfig, params: Params) -> dict[str, Any]:
-    """A model as a JSON-ready object, for metadata that must not depend on other files.
-
-    ``config`` as in a checkpoint, and ``params``: nested dictionaries of arrays in MessagePack as Flax writes
-    it, ``bytes`` long, compressed by Zstandard, in base 64.
-    """
-    raw = serialization.msgpack_serialize(jax.device_get(params))
-    packed = base64.b64encode(encode_bytes(raw, "zstd")).decode()
-    return {"config": config.to_dict(), "bytes": len(raw), "params": packed}
-
-
-def extract_model(embedded: dict[str, Any], sha256: str) -> tuple[ModelConfig, Params]:
-    """The model that ``embed_model`` described.
-
-    Raises:
-        ValueError: it is damaged, or not the one of that SHA-256.
-    """
-    try:
-        config = stored_config(embedded["config"])
-        raw = decode_bytes(base64.b64decode(embedded["params"], validate=True), "zstd", embedded["bytes"])
-        params = serialization.msgpack_restore(raw)
-        actual = model_sha256(config, params)
-    except Exception as error:  # of whatever kind: MessagePack has its own
-        raise ValueError(f"the embedded model is damaged: {error}") from error
-    if actual != sha256:
-        raise ValueError(f"the embedded model is not the one of SHA-256 {sha256}")
     return config, params
 
 

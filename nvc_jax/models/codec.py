@@ -1,4 +1,4 @@
-"""The codec: volume to latents and back, each direction one compiled XLA program."""
+"""The codec: a model and its parameters; volumes in memory to encoded volumes and back."""
 
 import dataclasses
 import functools
@@ -10,18 +10,14 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from nvc_jax.autoencoder.blocks import check_mode
-from nvc_jax.autoencoder.codec import decode_blocks, encode_blocks
-from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, check_encoded
-from nvc_jax.autoencoder.latent_stream import STEPS
-from nvc_jax.autoencoder.networks import Params
 from nvc_jax.core.dtypes import check_device_dtype
-from nvc_jax.core.model import ModelConfig
+from nvc_jax.core.encoded_volume import EncodedVolume
+from nvc_jax.core.model import Model, ModelConfig
 from nvc_jax.core.normalization import finite_range
-from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.core.parameters import Params
+from nvc_jax.core.shapes import check_shape
 from nvc_jax.models.checkpoints import load_checkpoint
-from nvc_jax.spectral import decoder, encoder
-from nvc_jax.spectral.config import SpectralConfig
-from nvc_jax.spectral.stream import MAX_STEP, MIN_STEP, EncodedStream
+from nvc_jax.models.registry import model_of
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["params"], meta_fields=["config"])
@@ -31,11 +27,16 @@ class Codec:
 
     Attributes:
         config: the model's configuration (static).
-        params: nested dict of float32 arrays.
+        params: nested dict of arrays.
     """
 
     config: ModelConfig
     params: Params
+
+    @property
+    def model(self) -> Model:
+        """The model's operations."""
+        return model_of(self.config)
 
 
 def load_codec(model: str | Path) -> Codec:
@@ -48,13 +49,11 @@ def load_codec(model: str | Path) -> Codec:
     return Codec(*load_checkpoint(model))
 
 
-def encode_volume(
-    codec: Codec, volume: ArrayLike, *, step: ArrayLike | None = None
-) -> EncodedLatents | EncodedLatentStream | EncodedStream:
+def encode_volume(codec: Codec, volume: ArrayLike, *, step: ArrayLike | None = None) -> EncodedVolume:
     """Encode a volume: into its blocks' latent means (paper, section 2), or into an entropy-coded stream.
 
-    Pure: it may be called inside ``jax.jit``, ``jax.vmap`` and ``jax.shard_map``. Called outside, it
-    runs as one compiled program, compiled once for each shape and dtype.
+    The function is pure: it may be called inside ``jax.jit``, ``jax.vmap`` and ``jax.shard_map``. Called
+    outside, it runs as one compiled program, compiled once for each shape and dtype.
 
     Args:
         codec: from ``load_codec`` or ``train``.
@@ -65,7 +64,9 @@ def encode_volume(
             2**12; without one, their latents stay float32.
 
     Returns:
-        The encoded volume: arrays of static shape; a stream has a buffer and its used length.
+        The encoded volume: an ``EncodedStream`` of a spectral model, ``EncodedLatents`` of a block
+        autoencoder, or with a step its ``EncodedLatentStream``. All arrays have static shapes; a stream has
+        a buffer and its used length.
 
     Raises:
         TypeError: the dtype is not supported.
@@ -77,50 +78,29 @@ def encode_volume(
     check_device_dtype(volume.dtype)
     volume = jnp.asarray(volume)
     check_shape(volume.shape)
-    check_step(codec.config, step)
+    model = codec.model
+    model.check_step(step)
     if not isinstance(volume, jax.core.Tracer):
         check_finite(volume)
-    if isinstance(codec.config, SpectralConfig):
-        return encode_spectral(codec.params, volume, jnp.asarray(step, jnp.float32))
-    return encode_blocks(codec, volume, None if step is None else jnp.asarray(step, jnp.float32))
+    return model.encode(codec.params, volume, None if step is None else jnp.asarray(step, jnp.float32))
 
 
 def check_finite(volume: ArrayLike) -> tuple[float, float]:
-    """The range of a volume, or ``ValueError`` if a value is not finite."""
+    """Return the range of a volume, or raise ``ValueError`` if a value is not finite."""
     minimum, maximum, n_bad = (float(value) for value in _range_and_nonfinite(jnp.asarray(volume)))
     if n_bad:
         raise ValueError(f"`volume` holds {n_bad:.0f} values that are not finite; all must be")
     return minimum, maximum
 
 
-def check_step(config: ModelConfig, step: ArrayLike | None) -> None:
-    """Raise ``ValueError`` unless ``step`` suits the model."""
-    is_spectral = isinstance(config, SpectralConfig)
-    if step is None and is_spectral:
-        raise ValueError("`step` is missing: spectral models quantise, for instance with step=0.01")
-    if step is None or isinstance(step, jax.core.Tracer):
-        return
-    low, high = (MIN_STEP, MAX_STEP) if is_spectral else STEPS
-    if not low <= float(np.asarray(step)) <= high:
-        unit = "relative to the range" if is_spectral else "in the unit of the latents"
-        raise ValueError(f"`step` (={step}) must lie between {low} and {high:g}, {unit}")
-
-
-@jax.jit
-def encode_spectral(params: Params, volume: jax.Array, step: jax.Array) -> EncodedStream:
-    return encoder.encode(params, volume, *finite_range(volume), step)
-
-
-def decode_volume(
-    codec: Codec, encoded: EncodedLatents | EncodedLatentStream | EncodedStream, *, mode: str = "blend"
-) -> jax.Array:
+def decode_volume(codec: Codec, encoded: EncodedVolume, *, mode: str = "blend") -> jax.Array:
     """Decode a volume; the inverse of ``encode_volume`` up to the model's error.
 
     Args:
         codec: the codec that encoded it.
         encoded: from ``encode_volume``.
-        mode: what becomes of the decoded margins: ``"blend"`` interpolates them between neighbours,
-            ``"crop"`` decodes only the blocks' cores. Without a margin the two are the same.
+        mode: use of the decoded margins, for models of the paper: ``"blend"`` interpolates them between
+            neighbours, ``"crop"`` decodes only the blocks' cores. Without a margin the two are the same.
 
     Returns:
         The volume in its original shape and dtype.
@@ -129,14 +109,12 @@ def decode_volume(
         ValueError: the encoded volume is not of this codec's kind and size, or ``mode`` is unknown.
     """
     check_mode(mode)
-    if isinstance(codec.config, SpectralConfig) != isinstance(encoded, EncodedStream):
+    model = codec.model
+    if not isinstance(encoded, model.encoded_types):
         raise ValueError(
             f"`encoded` is a {type(encoded).__name__}, not of a {codec.config.architecture} codec"
         )
-    if isinstance(encoded, EncodedStream):
-        return decoder.decode(codec.params, encoded)
-    check_encoded(encoded, grid_shape(encoded.shape, codec.config.block_size), codec.config.latent_dim)
-    return decode_blocks(codec, encoded, "crop" if codec.config.margin == 0 else mode)
+    return model.decode(codec.params, encoded, mode)
 
 
 @jax.jit

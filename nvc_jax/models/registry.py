@@ -1,33 +1,91 @@
-"""The kinds of models, by the name of their architecture."""
+"""The kinds of models. A new kind is a folder and one line: see ``register``."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-import jax
-from flax import nnx
+from nvc_jax.autoencoder.config import VARIANTS, ConvolutionalConfig, DenseConfig
+from nvc_jax.autoencoder.model import AutoencoderModel
+from nvc_jax.autoencoder.training.config import AutoencoderTraining
+from nvc_jax.core.model import Model, ModelConfig
+from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.spectral.model import SpectralModel
+from nvc_jax.spectral.training.config import SpectralTraining
+from nvc_jax.training.config import TrainingConfig
 
-from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
-from nvc_jax.autoencoder.networks import _abstract
-from nvc_jax.core.model import ModelConfig
-from nvc_jax.core.parameters import Params
-from nvc_jax.spectral.config import _ONCE_ONE, SpectralConfig
-from nvc_jax.spectral.entropy_model import abstract_entropy_model
-from nvc_jax.spectral.profiles import stack_profiles
-from nvc_jax.spectral.refinement import abstract_refinement
-from nvc_jax.transform import block_modes
+DEFAULT_MODEL = "nvc-1"
 
 
-def config_from_dict(description: dict[str, Any]) -> ModelConfig:
-    """The configuration that ``ModelConfig.to_dict`` described.
+class ModelKind(NamedTuple):
+    """What makes up a kind of model.
+
+    Attributes:
+        config: type of its configurations.
+        model: the operations.
+        training: type of its training configurations.
+    """
+
+    config: type[ModelConfig]
+    model: type[Model]
+    training: type[TrainingConfig]
+
+
+_KINDS: dict[str, ModelKind] = {}
+"""The kinds of models by the name of their architecture."""
+
+
+def register(kind: ModelKind) -> None:
+    """Add a kind of model.
+
+    Raises:
+        ValueError: there is a kind of that architecture.
+    """
+    architecture = kind.config.architecture
+    if architecture in _KINDS:
+        raise ValueError(f"`kind`: there is a model of architecture {architecture!r} already")
+    _KINDS[architecture] = kind
+
+
+def unregister(architecture: str) -> None:
+    """Remove a kind of model."""
+    del _KINDS[architecture]
+
+
+register(ModelKind(SpectralConfig, SpectralModel, SpectralTraining))
+register(ModelKind(DenseConfig, AutoencoderModel, AutoencoderTraining))
+register(ModelKind(ConvolutionalConfig, AutoencoderModel, AutoencoderTraining))
+
+
+def _kind(architecture: Any) -> ModelKind:
+    if architecture not in _KINDS:
+        raise ValueError(f"`architecture` (={architecture!r}) must be one of {sorted(_KINDS)}")
+    return _KINDS[architecture]
+
+
+def model_of(config: ModelConfig) -> Model:
+    """The operations of a model, bound to its configuration."""
+    return _kind(config.architecture).model(config)
+
+
+def training_type(config: ModelConfig) -> type[TrainingConfig]:
+    """Type of the training configurations of a model."""
+    return _kind(config.architecture).training
+
+
+def named_configs() -> dict[str, ModelConfig]:
+    """Configurations that have a name: of the default model, and of the paper's variants."""
+    return {DEFAULT_MODEL: SpectralConfig(), **VARIANTS}
+
+
+def config_from_dict(description: Mapping[str, Any]) -> ModelConfig:
+    """Read the configuration that ``ModelConfig.to_dict`` described.
 
     Raises:
         ValueError: the architecture or a field is unknown, or a value is out of range.
     """
-    fields = dict(description)
+    fields: dict[str, Any] = dict(description)
     architecture = fields.pop("architecture", None)
-    if architecture not in _CONFIGS:
-        raise ValueError(f"`architecture` (={architecture!r}) must be one of {sorted(_CONFIGS)}")
-    config_type = _CONFIGS[architecture]
+    config_type = _kind(architecture).config
     known = {field.name for field in dataclasses.fields(config_type)}
     if unknown := sorted(fields.keys() - known):
         raise ValueError(f"unknown fields {unknown} for architecture {architecture!r}")
@@ -35,28 +93,11 @@ def config_from_dict(description: dict[str, Any]) -> ModelConfig:
     return config_type(**values)
 
 
-def stored_config(description: dict[str, Any]) -> ModelConfig:
-    """``config_from_dict`` of a stored model: of one quantiser, and one profile, unless it says more."""
-    if description.get("architecture") == SpectralConfig.architecture:
-        description = {**dict.fromkeys(_ONCE_ONE, 1), **description}
-    return config_from_dict(description)
+def stored_config(description: Mapping[str, Any]) -> ModelConfig:
+    """Read the configuration of a stored model, which an earlier version may have written.
 
-
-_CONFIGS: dict[str, type[ModelConfig]] = {
-    config.architecture: config for config in (DenseConfig, ConvolutionalConfig, SpectralConfig)
-}
-
-
-def abstract_params(config: ModelConfig) -> Params:
-    """The parameters' nested dict with shapes and dtypes in place of arrays."""
-    if isinstance(config, SpectralConfig):
-        sizes = (config.latent_dim, config.n_classes, config.n_tables, config.n_quantizers)
-        one = abstract_entropy_model(*sizes)
-        n_profiles = config.n_profiles
-        return {
-            "entropy": jax.eval_shape(lambda model: stack_profiles([model] * n_profiles), one),
-            "refinement": abstract_refinement(
-                config.latent_dim, n_profiles * config.n_classes, block_modes.N_FILTER_MODES
-            ),
-        }
-    return nnx.to_pure_dict(_abstract(config)[1])
+    Raises:
+        ValueError: as of ``config_from_dict``.
+    """
+    defaults = _kind(description.get("architecture")).config.stored_defaults()
+    return config_from_dict({**defaults, **description})

@@ -39,6 +39,11 @@ class SpectralConfig(ModelConfig):
             raise ValueError(f"`n_profiles` (={self.n_profiles}) must lie between 1 and {MAX_PROFILES}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As of other models, but for what there is one of: earlier models do not say so."""
+        """Describe the configuration; fields of newer models are left out where they are 1."""
         description = super().to_dict()
         return {k: v for k, v in description.items() if k not in _ONCE_ONE or v != 1}
+
+    @classmethod
+    def stored_defaults(cls) -> dict[str, Any]:
+        """One quantiser and one profile, where a stored description states neither."""
+        return dict.fromkeys(_ONCE_ONE, 1)

@@ -1,0 +1,205 @@
+"""A chunk of a volume to a payload of bytes and back: format version 1, see ``FORMAT.md``.
+
+The encoder tries every way of coding that may suit a chunk and keeps the one that takes the fewest bytes: one
+value, the transform with a correction, uniform quantisation, differences, the packed values. In the worst case a
+chunk is stored as its own bytes plus a payload header. A payload states the largest error of its decoded values.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+
+from nvc_jax.chunks import bodies
+from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
+from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE, block_means, with_special_values
+from nvc_jax.chunks.special_values import encode_special_values, restore_special_values
+from nvc_jax.chunks.transform_body import TransformBodyCodec
+from nvc_jax.chunks.transform_coder import TransformCoder
+from nvc_jax.chunks.value_bytes import unpack_values
+from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkTarget
+from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.errors import largest_error
+from nvc_jax.core.shapes import Shape3, check_shape
+
+_DEVICE_BATCH = 8
+"""Chunks that an accelerator decodes in one call: one compiled shape, and enough work for the device."""
+_LOSSLESS_SHARE = 1 / 4
+"""Share of the chunk's own bytes above which the transform's body makes lossless coding worth trying."""
+
+
+class ChunkCodec(ChunkDecoder):
+    """Encodes and decodes chunks of one padded shape and dtype, each by itself.
+
+    Args:
+        coder: transform coder of a model.
+        padded_shape: (z, y, x) of a whole chunk, for which programs are compiled.
+        dtype: of the volume.
+    """
+
+    def __init__(self, coder: TransformCoder, padded_shape: Shape3, dtype: np.dtype) -> None:
+        self._padded_shape, self._dtype = padded_shape, np.dtype(dtype)
+        self._transform = TransformBodyCodec(coder, padded_shape, self._dtype)
+        self._transform_kind = coder.kind
+
+    def encode(
+        self,
+        values: np.ndarray,
+        target: ChunkTarget,
+        missing_values: tuple[float, ...] = (),
+        boundaries: int = 0,
+    ) -> bytes:
+        """Encode a chunk.
+
+        Args:
+            values: (z, y, x) voxels that lie in the volume, of the volume's dtype.
+            target: bound and step that the payload must keep to.
+            missing_values: values that stand for no measurement.
+            boundaries: bits of the chunk boundaries at which the chunk meets others.
+
+        Returns:
+            The smallest payload that keeps to the target.
+        """
+        # A bound holds at chunk boundaries as it does elsewhere: there is no seam to hide.
+        boundaries = boundaries if target.max_error is None else 0
+        chunk = ChunkValues.examine(values, missing_values)
+        candidates = (
+            payload
+            for payload in self._candidates(chunk, target, boundaries)
+            if target.max_error is None or payload.max_error <= target.max_error
+        )
+        return min(candidates, key=lambda payload: payload.coded_bytes).to_bytes()
+
+    def _candidates(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> Iterator[Payload]:
+        """Code a chunk in every way that may be the smallest."""
+        values, max_error = chunk.values, target.max_error
+        special_values = encode_special_values(values, chunk.valid)
+
+        def payload(
+            kind: PayloadKind, body: bytes, correction: bytes = b"", decoded: np.ndarray | None = None
+        ) -> Payload:
+            valid_shape = check_shape(values.shape)
+            made = Payload(kind, valid_shape, self._dtype, 0.0, body, special_values, correction)
+            decoded = self._decode_body(made) if decoded is None else decoded
+            return made._replace(max_error=largest_error(values, decoded, chunk.valid))
+
+        if not chunk.valid.any():
+            yield payload(PayloadKind.CONSTANT, bytes(self._dtype.itemsize))
+            return
+        constant = bodies.encode_constant(chunk, max_error)
+        if constant is not None:
+            made = payload(PayloadKind.CONSTANT, constant)
+            if max_error is None or made.max_error <= max_error:
+                yield made
+                return
+
+        transform_bytes = math.inf
+        transformed = None if max_error == 0 else self._transform.encode(chunk, target, boundaries)
+        if transformed is not None:
+            made = payload(self._transform_kind, *transformed)
+            # Where valid values decode to NaN the transform has failed.
+            if not math.isnan(made.max_error):
+                transform_bytes = made.coded_bytes
+                yield made
+        if max_error is not None and max_error > 0:
+            uniform = bodies.encode_uniform(chunk, max_error, self._padded_shape, transform_bytes)
+            if uniform is not None:
+                yield payload(PayloadKind.UNIFORM, uniform)
+        if transform_bytes > values.nbytes * _LOSSLESS_SHARE:
+            yield payload(PayloadKind.DIFFERENCES, bodies.encode_differences(chunk, self._padded_shape))
+            yield payload(PayloadKind.PACKED, bodies.encode_packed(chunk), decoded=values)
+
+    def decode(self, payload: bytes) -> np.ndarray:
+        """Decode the voxels of a chunk that lie in the volume.
+
+        Raises:
+            ValueError: the payload is damaged, or not of such a chunk.
+        """
+        parsed = self._parse(payload)
+        return _with_special_values(self._decode_body(parsed), parsed)
+
+    def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
+        """Decode several chunks: on CPUs by threads, elsewhere in batches; errors as of ``decode``."""
+        if jax.default_backend() == "cpu":
+            return list(map_in_order(self.decode, payloads))
+        return self.decode_batches(payloads)
+
+    def decode_batches(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
+        """Decode several chunks, several streams in one call of the device; errors as of ``decode``."""
+        parsed = [self._parse(payload) for payload in payloads]
+        transformed = [i for i, payload in enumerate(parsed) if payload.kind == self._transform_kind]
+        decoded: dict[int, np.ndarray] = {}
+        for start in range(0, len(transformed), _DEVICE_BATCH):
+            batch = transformed[start : start + _DEVICE_BATCH]
+            decoded |= zip(batch, self._decode_batch([parsed[i] for i in batch]), strict=True)
+        return [
+            _with_special_values(decoded[i] if i in decoded else self._decode_body(payload), payload)
+            for i, payload in enumerate(parsed)
+        ]
+
+    def _decode_batch(self, batch: list[Payload]) -> list[np.ndarray]:
+        """Decode at most ``_DEVICE_BATCH`` transformed bodies in one call of the device."""
+        parsed = [self._transform.parse(payload.body, payload.valid_shape) for payload in batch]
+        streams = [body.stream for body in parsed]
+        # One compiled shape: the last batch is filled up with copies of its first stream.
+        streams += streams[:1] * (_DEVICE_BATCH - len(streams))
+        decoded = self._transform.coder.decode_batch(streams)
+        finished = []
+        for payload, body, values in zip(batch, parsed, decoded, strict=False):
+            values = self._transform.finish(body, values, payload.valid_shape)
+            finished.append(self._transform.apply_correction(values, payload.correction, payload.valid_shape))
+        return finished
+
+    def decode_preview(self, payload: bytes) -> np.ndarray:
+        """Decode about the means of a chunk's blocks of 8³ voxels: (z, y, x) blocks, in the volume's dtype.
+
+        Of a transform's streams only the DC coefficients are decoded. A block without valid values shows its
+        first value.
+
+        Raises:
+            ValueError: the payload is damaged, or not of such a chunk.
+        """
+        parsed = self._parse(payload)
+        if parsed.kind == self._transform_kind:
+            means = self._transform.decode_preview(parsed.body, parsed.valid_shape, PREVIEW_BLOCK_SIZE)
+        else:
+            means = block_means(self._decode_body(parsed))
+        return with_special_values(means, parsed)
+
+    def _parse(self, payload: bytes) -> Payload:
+        """Take a payload apart, and check that it is of such a chunk."""
+        parsed = parse_payload(payload)
+        if parsed.dtype != self._dtype:
+            raise ValueError(f"a payload holds {parsed.dtype}; the volume is {self._dtype}")
+        sides = zip(parsed.valid_shape, self._padded_shape, strict=True)
+        if not all(1 <= side <= largest for side, largest in sides):
+            raise ValueError(f"a payload holds {parsed.valid_shape} voxels; a chunk has {self._padded_shape}")
+        return parsed
+
+    def _decode_body(self, payload: Payload) -> np.ndarray:
+        """Decode a body, corrected and in the volume's dtype, without its special values."""
+        body, shape, dtype, padded_shape = payload.body, payload.valid_shape, self._dtype, self._padded_shape
+        if payload.kind == self._transform_kind:
+            return self._transform.apply_correction(
+                self._transform.decode(body, shape), payload.correction, shape
+            )
+        match payload.kind:
+            case PayloadKind.PACKED:
+                return unpack_values(body, shape, dtype)
+            case PayloadKind.CONSTANT:
+                return bodies.decode_constant(body, shape, dtype)
+            case PayloadKind.DIFFERENCES:
+                return bodies.decode_differences(body, shape, padded_shape, dtype)
+            case PayloadKind.UNIFORM:
+                return bodies.decode_uniform(body, shape, padded_shape, dtype)
+        kind = PayloadKind(payload.kind).name.lower()
+        raise ValueError(f"a payload is of kind {kind}, which this model does not decode")
+
+
+def _with_special_values(values: np.ndarray, payload: Payload) -> np.ndarray:
+    """Put the special values of a payload into a chunk's decoded values."""
+    values = np.ascontiguousarray(values)
+    restore_special_values(values, payload.special_values)
+    return values

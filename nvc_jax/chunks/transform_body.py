@@ -1,0 +1,173 @@
+"""Bodies of payloads by a transform coder: a range, a step and a stream, with a correction under a bound."""
+
+import math
+import struct
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.error_correction import (
+    apply_correction,
+    correct,
+    correction_from_bytes,
+    correction_to_bytes,
+)
+from nvc_jax.chunks.filling import fill_smoothly
+from nvc_jax.chunks.transform_coder import TransformCoder
+from nvc_jax.chunks.uniform_quantization import round_to_dtype
+from nvc_jax.core.chunk_codec import ChunkTarget
+from nvc_jax.core.dtypes import DEVICE_DTYPES
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+
+_HEADER = struct.Struct("<ddf")
+_MAX_EXACT_SHARE = 1 / 64
+"""Share of the voxels that a correction may state exactly: with more, the transform has failed."""
+
+
+class TransformedChunk(NamedTuple):
+    """A chunk coded by the transform.
+
+    Attributes:
+        body: header and stream.
+        correction: from ``error_correction``; empty without a bound.
+        decoded: the values that readers will decode, in the volume's dtype.
+    """
+
+    body: bytes
+    correction: bytes
+    decoded: np.ndarray
+
+
+class ParsedBody(NamedTuple):
+    """A body taken apart.
+
+    Attributes:
+        stream: as the transform coder takes it.
+        low, high: range of the chunk's valid values.
+    """
+
+    stream: Any
+    low: float
+    high: float
+
+
+class TransformBodyCodec:
+    """Encodes and decodes the bodies of one container.
+
+    Args:
+        coder: of the model.
+        padded_shape: (z, y, x) of a whole chunk.
+        dtype: of the volume.
+    """
+
+    def __init__(self, coder: TransformCoder, padded_shape: Shape3, dtype: np.dtype) -> None:
+        self.coder, self._padded_shape, self._dtype = coder, padded_shape, dtype
+        # float32 holds every value of the device dtypes; of the others it holds shares of the range.
+        self._is_wide = str(dtype) not in DEVICE_DTYPES
+
+    def encode(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> TransformedChunk | None:
+        """Encode a chunk.
+
+        Args:
+            chunk: the values; ``low`` < ``high``.
+            target: bound, and step in the volume's units.
+            boundaries: see ``TransformCoder.encode``.
+
+        Returns:
+            The coded chunk; None where the step or the bound is too small for the transform.
+        """
+        smallest, largest = self.coder.step_limits
+        # A chunk may be far flatter than the volume.
+        step = np.float32(min((target.step or 0.0) / (chunk.high - chunk.low), largest))
+        if not step >= smallest:
+            return None
+        low, high = self._coded_range(chunk.low, chunk.high)
+        valid_shape = check_shape(chunk.values.shape)
+        stream, reconstruct = self.coder.encode(
+            self._prepare(chunk), low, high, step, valid_shape, boundaries
+        )
+        body = _HEADER.pack(chunk.low, chunk.high, step) + stream
+        if target.max_error is None:
+            decoded = self._to_range(self._crop(reconstruct(), valid_shape), chunk.low, chunk.high)
+            return TransformedChunk(body, b"", round_to_dtype(decoded, self._dtype))
+        return self._enforce_bound(chunk, body, float(step), target.max_error)
+
+    def _prepare(self, chunk: ChunkValues) -> np.ndarray:
+        """Scale wide dtypes to their range, fill gaps and pad to a whole chunk: float32."""
+        values, valid = chunk.values, chunk.valid
+        filled = values if valid.all() else np.where(valid, values, chunk.low)
+        scaled = (filled - chunk.low) / (chunk.high - chunk.low) if self._is_wide else filled
+        smooth = fill_smoothly(scaled.astype(np.float32, copy=False), valid)
+        if smooth.shape == self._padded_shape:
+            return smooth
+        padding = [(0, n - side) for side, n in zip(smooth.shape, self._padded_shape, strict=True)]
+        return np.pad(smooth, padding, mode="edge")
+
+    def _enforce_bound(
+        self, chunk: ChunkValues, body: bytes, step: float, max_error: float
+    ) -> TransformedChunk | None:
+        """Correct a coded chunk so that it keeps a bound."""
+        values, valid_shape = chunk.values, check_shape(chunk.values.shape)
+        # A promise depends on the decoded values: so the stored bytes are read, as readers will.
+        decoded = self.decode(body, valid_shape)
+        original = values
+        if not chunk.valid.all():
+            original = np.where(chunk.valid, values, round_to_dtype(decoded, self._dtype))
+        reserve = self.coder.decoding_reserve(chunk.low, chunk.high, step)
+        correction = correct(original, decoded, max_error, reserve)
+        if correction is None or correction.exact_positions.size > values.size * _MAX_EXACT_SHARE:
+            return None
+        stored = correction_to_bytes(correction, valid_shape)
+        return TransformedChunk(body, stored, self.apply_correction(decoded, stored, valid_shape))
+
+    def apply_correction(self, decoded: np.ndarray, stored: bytes, valid_shape: Shape3) -> np.ndarray:
+        """Round decoded values to the dtype, corrected unless ``stored`` is empty."""
+        if not stored:
+            return round_to_dtype(decoded, self._dtype)
+        correction = correction_from_bytes(stored, valid_shape, self._dtype)
+        return apply_correction(decoded, correction, self._dtype)
+
+    def parse(self, body: bytes, valid_shape: Shape3) -> ParsedBody:
+        """Take a body apart.
+
+        Raises:
+            ValueError: the body cannot be of such a chunk.
+        """
+        if len(body) < _HEADER.size:
+            raise ValueError(f"a stream of {len(body)} bytes lacks its header of {_HEADER.size}")
+        low, high, step = _HEADER.unpack_from(body)
+        smallest, largest = self.coder.step_limits
+        if not (math.isfinite(low) and low < high < math.inf and smallest <= step <= largest):
+            raise ValueError(f"a stream has the range [{low}, {high}] and the step {step}")
+        coded_low, coded_high = self._coded_range(low, high)
+        if max(abs(coded_low), abs(coded_high)) > float(np.finfo(np.float32).max):
+            raise ValueError(f"a stream of {self._dtype} has the range [{low}, {high}]")
+        stream = self.coder.parse(body[_HEADER.size :], coded_low, coded_high, step, valid_shape)
+        return ParsedBody(stream, low, high)
+
+    def decode(self, body: bytes, valid_shape: Shape3) -> np.ndarray:
+        """Decode a body: values before they are corrected and rounded to the dtype."""
+        parsed = self.parse(body, valid_shape)
+        return self.finish(parsed, self.coder.decode(parsed.stream), valid_shape)
+
+    def finish(self, parsed: ParsedBody, decoded: np.ndarray, valid_shape: Shape3) -> np.ndarray:
+        """Crop the coder's decoded values to the volume and map them to the chunk's range."""
+        return self._to_range(self._crop(decoded, valid_shape), parsed.low, parsed.high)
+
+    def decode_preview(self, body: bytes, valid_shape: Shape3, block_size: int) -> np.ndarray:
+        """Decode about the means of blocks of ``block_size``³ voxels, in the volume's dtype."""
+        parsed = self.parse(body, valid_shape)
+        means = self._crop(self.coder.decode_preview(parsed.stream), grid_shape(valid_shape, block_size))
+        return round_to_dtype(self._to_range(means, parsed.low, parsed.high), self._dtype)
+
+    def _coded_range(self, low: float, high: float) -> tuple[float, float]:
+        """Range of the values that the coder is given."""
+        return (0.0, 1.0) if self._is_wide else (low, high)
+
+    def _to_range(self, decoded: np.ndarray, low: float, high: float) -> np.ndarray:
+        return low + decoded.astype(np.float64) * (high - low) if self._is_wide else decoded
+
+    @staticmethod
+    def _crop(values: np.ndarray, shape: Shape3) -> np.ndarray:
+        return values[tuple(slice(0, side) for side in shape)]

@@ -1,0 +1,75 @@
+"""The interface of a transform coder: lossy coding of one chunk's values to a stream.
+
+A model whose chunks decode alone implements it, and ``ChunkCodec`` then gives it error bounds, special values,
+every dtype and the lossless ways of coding.
+"""
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from nvc_jax.chunks.payload import PayloadKind
+from nvc_jax.core.shapes import Shape3
+
+
+class TransformCoder(abc.ABC):
+    """Codes float32 chunks of one padded shape.
+
+    Attributes:
+        kind: the kind of payload that the streams make.
+        step_limits: smallest and largest step, relative to the chunk's range.
+    """
+
+    kind: PayloadKind
+    step_limits: tuple[float, float]
+
+    @abc.abstractmethod
+    def encode(
+        self, values: np.ndarray, low: float, high: float, step: float, valid_shape: Shape3, boundaries: int
+    ) -> tuple[bytes, Callable[[], np.ndarray]]:
+        """Encode a chunk.
+
+        Args:
+            values: float32, of the padded shape; what lies beyond ``valid_shape`` is padding.
+            low: value that counts as 0.
+            high: value that counts as 1.
+            step: of the quantiser, relative to ``high`` − ``low``.
+            valid_shape: (z, y, x) voxels that count.
+            boundaries: bits of the chunk boundaries at which the chunk meets others; see
+                ``core.chunk_grid.inner_boundaries``.
+
+        Returns:
+            The stream's bytes, and a function that returns their decoded values without reading the bytes.
+        """
+
+    @abc.abstractmethod
+    def parse(self, stored: bytes, low: float, high: float, step: float, valid_shape: Shape3) -> Any:
+        """Read a stream's bytes into the form that the methods below take.
+
+        Raises:
+            ValueError: the bytes cannot be of such a chunk.
+        """
+
+    @abc.abstractmethod
+    def decode(self, stream: Any) -> np.ndarray:
+        """Decode a stream: float32 of the padded shape."""
+
+    @abc.abstractmethod
+    def decode_batch(self, streams: Sequence[Any]) -> np.ndarray:
+        """Decode several streams in one call of the device: float32 (n, …)."""
+
+    @abc.abstractmethod
+    def decode_preview(self, stream: Any) -> np.ndarray:
+        """Decode about the means of blocks of 8³ voxels: float32 (z, y, x) blocks of the padded shape."""
+
+    @abc.abstractmethod
+    def decoding_reserve(self, low: float, high: float, step: float) -> float:
+        """Bound the difference between values decoded here and on any other device.
+
+        Args:
+            low: smallest value of the chunk.
+            high: largest value.
+            step: of the quantiser, relative to the range.
+        """

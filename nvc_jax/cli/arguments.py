@@ -1,0 +1,71 @@
+"""Arguments that several commands take, and their texts turned into values."""
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Any
+
+from nvc_jax.autoencoder.blocks import MODES
+from nvc_jax.core.chunk_grid import Region
+from nvc_jax.core.shapes import Shape3
+
+Commands = Any
+"""What ``argparse.ArgumentParser.add_subparsers`` returns; argparse has no public name for its type."""
+
+VOLUME_HELP = "file, Zarr store, URL, or JSON of a TensorStore spec: see the README"
+CONTAINER_HELP = "container: a directory, a .zip file, a URL, or JSON of a TensorStore spec"
+
+
+def add_parser(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], None], summary: str
+) -> argparse.ArgumentParser:
+    """Add a command to the parser of ``nvc``."""
+    command: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    command.set_defaults(run=run)
+    return command
+
+
+def add_mode(command: argparse.ArgumentParser) -> None:
+    """Add the option ``--mode``."""
+    command.add_argument("--mode", choices=MODES, default="blend", help="decoded margins (blend)")
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Add the option ``--json``."""
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def shape(text: str) -> Shape3:
+    """Read ``z,y,x`` in voxels."""
+    sides = text.split(",")
+    if len(sides) != 3 or not all(side.isdecimal() for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} must be three numbers: z,y,x")
+    z, y, x = map(int, sides)
+    return z, y, x
+
+
+def part(text: str) -> tuple[int, int]:
+    """Read ``I/N``."""
+    numbers = text.split("/")
+    if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} must be I/N")
+    return int(numbers[0]), int(numbers[1])
+
+
+def region(text: str) -> Region:
+    """Read ``z0:z1,y0:y1,x0:x1``; a missing number means the end of the axis."""
+    parts = [axis.split(":") for axis in text.split(",")]
+    if len(parts) != 3 or any(len(p) != 2 or not all(s == "" or s.isdecimal() for s in p) for p in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} must be z0:z1,y0:y1,x0:x1")
+    return tuple(slice(*(int(s) if s else None for s in axis)) for axis in parts)
+
+
+def location(text: str) -> str | dict[str, Any]:
+    """Read a path, a URL, or the JSON of a TensorStore spec."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        spec: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no JSON of a TensorStore spec: {error}") from error
+    return spec

@@ -1,0 +1,85 @@
+"""The command ``nvc compress``."""
+
+import argparse
+import time
+
+from nvc_jax.cli import arguments
+from nvc_jax.cli.output import byte_progress_bar, print_values
+from nvc_jax.compression.compress import compress
+from nvc_jax.models.registry import DEFAULT_MODEL
+
+
+def add_command(commands: arguments.Commands) -> None:
+    """Add the command to the parser of ``nvc``."""
+    command = arguments.add_parser(commands, "compress", _run, "Compress a volume into a container.")
+    command.add_argument("input", metavar="IN", help=arguments.VOLUME_HELP)
+    command.add_argument(
+        "output", metavar="OUT", help=f"{arguments.CONTAINER_HELP}; a Zarr store is replaced"
+    )
+    command.add_argument("--model", default=DEFAULT_MODEL, help="name, or directory of a checkpoint")
+    _add_target(command)
+    command.add_argument(
+        "--missing-value",
+        type=float,
+        action="append",
+        default=[],
+        help="value that stands for no measurement, and comes back exactly; may be given again",
+    )
+    command.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    command.add_argument("--chunk", type=arguments.shape, help="voxels of a chunk, z,y,x (about 128,128,128)")
+    command.add_argument(
+        "--shard", type=arguments.shape, help="voxels of a stored object, z,y,x (those of a chunk)"
+    )
+    command.add_argument(
+        "--part",
+        type=arguments.part,
+        metavar="I/N",
+        help="write the I-th share, from 0 on, of a container that N processes write",
+    )
+    arguments.add_json(command)
+
+
+def _add_target(command: argparse.ArgumentParser) -> None:
+    """Add the quality targets, which exclude each other."""
+    target = command.add_mutually_exclusive_group()
+    target.add_argument(
+        "--max-error", type=float, help="largest difference of any voxel, in the volume's units"
+    )
+    target.add_argument(
+        "--relative-error", type=float, help="largest difference of any voxel, relative to max − min"
+    )
+    target.add_argument("--lossless", action="store_true", help="every bit comes back")
+    target.add_argument(
+        "--step",
+        type=float,
+        help="of the quantiser, relative to max − min (0.01); for the paper's models in units of their latents",
+    )
+    target.add_argument("--psnr", type=float, help="dB to reach, relative to max − min")
+
+
+def _run(options: argparse.Namespace) -> None:
+    start = time.perf_counter()
+    with byte_progress_bar("compress") as on_progress:
+        result = compress(
+            arguments.location(options.input),
+            arguments.location(options.output),
+            model=options.model,
+            max_error=options.max_error,
+            relative_error=options.relative_error,
+            psnr=options.psnr,
+            step=options.step,
+            lossless=options.lossless,
+            missing_values=options.missing_value,
+            resume=options.resume,
+            chunks=options.chunk,
+            shards=options.shard,
+            part=options.part,
+            on_progress=on_progress,
+        )
+    seconds = time.perf_counter() - start
+    if not result.is_complete:  # other writers are still at work
+        print_values({"part": options.part[0], "parts": options.part[1], "seconds": seconds}, options.json)
+        return
+    names = ("model", "max_error", "stored_bytes", "bits_per_voxel", "ratio")
+    measures = {name: getattr(result, name) for name in names}
+    print_values(measures | {"seconds": seconds}, options.json)

@@ -1,0 +1,34 @@
+"""The program ``nvc``: its commands put together, and their errors turned into exit statuses."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from nvc_jax.cli import compress, decompress, demo, evaluate, fetch, info, models, train, verify
+
+_COMMANDS = (compress, decompress, info, evaluate, verify, train, models, fetch, demo)
+"""Modules of the commands, in the order in which ``--help`` lists them."""
+_INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells give it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``nvc`` with ``arguments`` (those of the process if None); returns the exit status."""
+    options = make_parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"nvc {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
+    parser = argparse.ArgumentParser(prog="nvc", description="Compress 3-D scientific volumes.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in _COMMANDS:
+        module.add_command(commands)
+    return parser

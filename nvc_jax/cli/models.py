@@ -1,0 +1,30 @@
+"""The command ``nvc models``."""
+
+import argparse
+
+import jax
+
+from nvc_jax.cli import arguments
+from nvc_jax.cli.output import print_table
+from nvc_jax.models.checkpoints import load_checkpoint, shipped_models
+from nvc_jax.models.identity import model_sha256
+
+_HEADER = ("model", "architecture", "block", "margin", "latents", "parameters", "SHA-256")
+_SHA256_DIGITS = 12
+"""Digits of a SHA-256 that are printed: enough to tell models apart."""
+
+
+def add_command(commands: arguments.Commands) -> None:
+    """Add the command to the parser of ``nvc``."""
+    arguments.add_parser(commands, "models", _run, "List the models that ship with the package.")
+
+
+def _run(_: argparse.Namespace) -> None:
+    rows = []
+    for name in shipped_models():
+        config, params = load_checkpoint(name)
+        n_params = sum(leaf.size for leaf in jax.tree.leaves(params))
+        sizes = (config.block_size, config.margin, config.latent_dim, f"{n_params:,}")
+        sha256 = model_sha256(config, params)[:_SHA256_DIGITS]
+        rows.append((name, config.architecture, *map(str, sizes), sha256))
+    print_table(_HEADER, rows)

@@ -1,0 +1,90 @@
+"""Encoding and storing of a container's objects, several chunks at a time."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from nvc_jax.chunks.payload import parse_payload
+from nvc_jax.compression.progress import ByteProgress
+from nvc_jax.container.store import Store
+from nvc_jax.core.chunk_codec import ChunkEncoder, ChunkTarget
+from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, chunk_valid_shape
+from nvc_jax.core.concurrency import map_in_order
+
+
+@dataclasses.dataclass
+class WrittenObjects:
+    """Objects that one call stored.
+
+    Attributes:
+        n_skipped: objects that were stored already, and kept.
+        stored_bytes: bytes of the objects that were stored.
+        max_error: largest error that their chunks state, in the volume's units.
+    """
+
+    n_skipped: int = 0
+    stored_bytes: int = 0
+    max_error: float = 0.0
+
+
+def write_objects(
+    store: Store,
+    encoder: ChunkEncoder,
+    part: tuple[int, int],
+    *,
+    skip_existing: bool,
+    on_progress: Callable[[ByteProgress], None] | None,
+) -> WrittenObjects:
+    """Encode and store one writer's objects: while some chunks are encoded, others are read and written.
+
+    Args:
+        store: of the container.
+        encoder: of the volume's chunks.
+        part: (i, n): this writer stores every n-th object from the i-th on.
+        skip_existing: whether to keep the objects that are stored already.
+        on_progress: called after every chunk.
+    """
+    metadata = store.metadata
+    target = ChunkTarget(metadata.max_error, metadata.step)
+    written = WrittenObjects()
+    writer, n_writers = part
+    own_objects = [index for number, index in enumerate(store.objects()) if number % n_writers == writer]
+
+    def encode(chunk: ChunkIndex) -> tuple[ChunkIndex, bytes]:
+        region = chunk_region(chunk, metadata.chunk, metadata.shape)
+        return chunk, encoder.encode(region, target)
+
+    def chunks_to_encode() -> Iterator[ChunkIndex]:
+        for index in own_objects:
+            if skip_existing and store.has_object(index):
+                written.n_skipped += 1
+            else:
+                yield from store.chunks_of(index)
+
+    total_bytes = sum(_volume_bytes(store, store.chunks_of(index)) for index in own_objects)
+    done_bytes = payload_bytes = 0
+    payloads: dict[ChunkIndex, bytes] = {}
+    with contextlib.closing(map_in_order(encode, chunks_to_encode())) as encoded:
+        for chunk, payload in encoded:
+            payloads[chunk] = payload
+            index = store.object_of(chunk)
+            if len(payloads) == len(store.chunks_of(index)):
+                written.stored_bytes += store.write_object(index, payloads)
+                payloads = {}
+            written.max_error = max(written.max_error, parse_payload(payload).max_error)
+
+            done_bytes += _volume_bytes(store, [chunk])
+            payload_bytes += len(payload)
+            if on_progress is not None:
+                on_progress(ByteProgress(done_bytes, total_bytes, payload_bytes))
+    return written
+
+
+def _volume_bytes(store: Store, chunks: Sequence[ChunkIndex]) -> int:
+    """Bytes of the volume that lie in chunks."""
+    metadata = store.metadata
+    n_voxels = sum(math.prod(chunk_valid_shape(chunk, metadata.chunk, metadata.shape)) for chunk in chunks)
+    return n_voxels * np.dtype(metadata.dtype).itemsize

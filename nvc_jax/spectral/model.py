@@ -1,0 +1,94 @@
+"""Spectral models behind the interface that all models share."""
+
+import jax
+import numpy as np
+import tensorstore as ts
+from jax.typing import ArrayLike
+
+from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.volume_encoder import VolumeEncoder
+from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, ValueRange
+from nvc_jax.core.dtypes import check_dtype
+from nvc_jax.core.encoded_volume import EncodedVolume
+from nvc_jax.core.model import Model
+from nvc_jax.core.normalization import finite_range
+from nvc_jax.core.parameters import Params
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.spectral import decoder, encoder
+from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.spectral.entropy_model import abstract_entropy_model
+from nvc_jax.spectral.profiles import stack_profiles
+from nvc_jax.spectral.refinement import abstract_refinement
+from nvc_jax.spectral.stream import MAX_STEP, MIN_STEP, EncodedStream
+from nvc_jax.spectral.transform_coder import SpectralTransformCoder
+from nvc_jax.transform.block_modes import N_FILTER_MODES
+
+DEFAULT_STEP = 0.01
+"""Step, relative to the range, where the user names no quality target: about 45 dB on images."""
+
+
+class SpectralModel(Model[SpectralConfig]):
+    """A spectral model: every quality target, every dtype, chunks that decode alone."""
+
+    encoded_types = (EncodedStream,)
+    quality_targets = frozenset({"max_error", "relative_error", "psnr", "step", "lossless"})
+    default_target = {"step": DEFAULT_STEP}
+
+    def abstract_params(self) -> Params:
+        """Nested dict of the parameters' shapes and dtypes: ``entropy`` and ``refinement``."""
+        config = self.config
+        profile = abstract_entropy_model(
+            config.latent_dim, config.n_classes, config.n_tables, config.n_quantizers
+        )
+        n_classes = config.n_profiles * config.n_classes
+        return {
+            "entropy": jax.eval_shape(lambda model: stack_profiles([model] * config.n_profiles), profile),
+            "refinement": abstract_refinement(config.latent_dim, n_classes, N_FILTER_MODES),
+        }
+
+    def check_dtype(self, dtype: np.dtype, name: str = "volume") -> None:
+        """Raise ``TypeError`` unless ``dtype`` is supported."""
+        check_dtype(dtype, name)
+
+    def check_step(self, step: ArrayLike | None) -> None:
+        """Raise ``ValueError`` unless ``step`` is given and within the limits."""
+        if step is None:
+            raise ValueError("`step` is missing: spectral models quantise, for instance with step=0.01")
+        if isinstance(step, jax.core.Tracer):
+            return
+        if not MIN_STEP <= float(np.asarray(step)) <= MAX_STEP:
+            raise ValueError(
+                f"`step` (={step}) must lie between {MIN_STEP} and {MAX_STEP:g}, relative to the range"
+            )
+
+    def encode(self, params: Params, volume: jax.Array, step: jax.Array | None) -> EncodedStream:
+        """Encode a volume as one compiled program."""
+        assert step is not None  # check_step has seen to it
+        return encode_by_own_range(params, volume, step)
+
+    def decode(self, params: Params, encoded: EncodedVolume, mode: str) -> jax.Array:
+        """Decode a volume as one compiled program; blocks have no margins, so ``mode`` changes nothing."""
+        return decoder.decode(params, encoded)
+
+    def chunk_encoder(
+        self, params: Params, volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange
+    ) -> ChunkEncoder:
+        """Make an encoder of a volume's chunks."""
+        return VolumeEncoder(SpectralTransformCoder(params, chunk), volume, chunk, value_range)
+
+    def chunk_decoder(self, params: Params, chunk_format: ChunkFormat, mode: str) -> ChunkDecoder:
+        """Make a decoder of chunks."""
+        coder = SpectralTransformCoder(params, chunk_format.chunk)
+        return ChunkCodec(coder, chunk_format.chunk, chunk_format.dtype)
+
+
+@jax.jit
+def encode_by_own_range(params: Params, volume: jax.Array, step: jax.Array) -> EncodedStream:
+    """Encode a volume scaled by its own finite range.
+
+    Args:
+        params: of a spectral model.
+        volume: (z, y, x), a device dtype.
+        step: float32, relative to the range.
+    """
+    return encoder.encode(params, volume, *finite_range(volume), step)
