@@ -1,8 +1,13 @@
-"""Integers of many dimensions by two-sided geometric distributions, coded as one stream.
+"""Adaptive geometric coder: integers of several dimensions as one rANS stream.
 
-A dimension's distribution is one of a fixed family, by its *scale*: its mean magnitude in steps of 2/3 of an
-octave. Within a block, the magnitudes of the dimensions before, against what their scales let expect, shift
-it: quiet blocks cost little. Encoder and decoder follow the same integers.
+The input is a matrix: one row for each *dimension*, one column for each *block*. The integers of a dimension
+follow a two-sided geometric distribution, one of a fixed family of N_SCALES. A dimension's *scale* is the
+index of its distribution; from one scale to the next the mean magnitude grows by 2/3 of an octave.
+
+Within a block, the coder adds up the magnitudes of the dimensions so far and compares the sum with the one
+that their scales let expect. A smaller sum shifts the scale of the next dimension down, a larger one up. So
+blocks of low energy cost little, although no scale is stored for them. Encoder and decoder follow the same
+integers, so the tables are the same on both sides.
 """
 
 import functools
@@ -17,50 +22,75 @@ from nvc_jax.entropy import frequency_tables, rans, tokens
 from nvc_jax.entropy.interleaving import lanes_for, max_lanes_for, share_out
 
 N_SCALES = 32
+"""Number of distributions."""
 MAX_MEAN_BITS = 13
-"""Bits of the largest mean magnitude that the tables are made for, about."""
-_UNIT = 256  # of expected magnitudes
-_MAX_SUM = 1 << 26  # magnitudes are added up to here, so that thresholds fit in 32 bits
+"""Bits of the largest mean magnitude of a distribution."""
+
+_THIRDS_OF_SMALLEST_MEAN = -12
+"""Smallest mean magnitude, as a power of 4**(1/3): 2**-8."""
+_CUBE_ROOTS_OF_POWERS_OF_4 = np.array([1, 1.5874010519681994, 2.519842099789747])
+"""Four to the power of 0, 1/3 and 2/3."""
+_HALF_SCALE = 1.2599210498948732
+"""Ratio of two mean magnitudes that are half a scale apart: 2**(1/3)."""
+_SUM_UNITS = 256
+"""Units of a sum of magnitudes in an integer's 1: expected magnitudes may be far below 1."""
+_MAX_SUM = 1 << 26
+"""Largest sum of magnitudes, in units: so that thresholds fit in 32 bits."""
+_START_SHARE_BITS = 6
+"""A block's sum begins with 1 / 2**_START_SHARE_BITS of what all its dimensions let expect."""
+_MIN_START = _SUM_UNITS // 2
+"""Smallest sum that a block begins with, in units: a single small integer says little about a block."""
 _SHIFTS = np.arange(-8, 9)
-_CUBE_ROOTS = np.array([1, 1.5874010519681994, 2.519842099789747])  # 4 to the power of 0, 1/3, 2/3
-_BITS_PER_LANE = 3200  # a lane's 32 bits cost 1 % of them
-_MAX_STEPS = 16384  # of integers to a lane, near enough
+"""Shifts of a scale that have a threshold each; a sum below all of them shifts by one more."""
+_RATIO_BITS = 12
+"""Fractional bits of the ratios between thresholds and the expected sum."""
+_MIN_SHARE = 2.0**-24
+"""Probability below which a token has frequency 0 and follows an escape."""
+_SHARE_UNITS, _ESCAPE_SHARE = 2.0**30, 2.0**16
+"""Probability 1, and that of the escape, in the units in which probabilities are rounded."""
+_BITS_PER_LANE = 3200
+"""Bits of the stream for each lane: the 32 bits of its state are then 1 % of them."""
+_MAX_STEPS = 16384
+"""Approximate limit of the integers of a lane: they take time even if they take almost no bits."""
+_COMMON_SCALE_OFFSETS = (0, 3, 6, 9, 12, 15)
+"""Scales below the usual one that ``choose_common_scale`` tries."""
 
 
-def _powers_of_two_thirds(exponents: np.ndarray) -> np.ndarray:
-    """4 to the power of ``exponents`` / 3: the same float64 on every machine, which powers are not."""
-    return np.ldexp(_CUBE_ROOTS[exponents % 3], 2 * (exponents // 3))
+def _powers_of_cube_root(exponents: np.ndarray) -> np.ndarray:
+    """Compute 4**(exponents / 3): the same float64 on every machine, unlike a library's power function."""
+    return np.ldexp(_CUBE_ROOTS_OF_POWERS_OF_4[exponents % 3], 2 * (exponents // 3))
 
 
-_MEANS = _powers_of_two_thirds(np.arange(N_SCALES) - 12)
-"""Mean magnitudes of the distributions: 2/3 of an octave apart, from 2**-8."""
-_EXPECTED = np.maximum(np.rint(_MEANS * _UNIT), 1).astype(np.uint32)
-# A sum this far above what was expected shifts the distribution at least so far; in 1/4096.
-_RATIOS = np.rint(_powers_of_two_thirds(_SHIFTS) * 4096 / 1.2599210498948732).astype(np.uint32)
+MEANS = _powers_of_cube_root(np.arange(N_SCALES) + _THIRDS_OF_SMALLEST_MEAN)
+"""Mean magnitudes of the distributions, float64 (N_SCALES,): 2/3 of an octave apart, from 2**-8."""
+EXPECTED_UNITS = np.maximum(np.rint(MEANS * _SUM_UNITS), 1).astype(np.uint32)
+"""Mean magnitudes of the distributions in 1/256, uint32 (N_SCALES,)."""
+SHIFT_RATIOS = np.rint(_powers_of_cube_root(_SHIFTS) * (1 << _RATIO_BITS) / _HALF_SCALE).astype(np.uint32)
+"""Thresholds over the expected sum, in 1/4096, uint32: from each on, a scale is shifted at least so far."""
+
+_DECAYS = (np.sqrt(1 + MEANS**2) - 1) / MEANS
+"""Ratios of the probabilities of successive magnitudes in each distribution."""
 
 
 @functools.cache
-def _frequencies() -> np.ndarray:
-    """Tables of the two-sided geometric distributions with ``_MEANS``, uint16 (32, 64).
+def geometric_frequencies() -> np.ndarray:
+    """Frequency tables of the distributions, uint16 (N_SCALES, 64).
 
-    Made of operations that IEEE 754 rounds correctly, and of sums of whole numbers: the same everywhere.
+    They consist of operations that IEEE 754 rounds correctly, and of sums of whole numbers, so they are the
+    same on every machine.
     """
-    decay = ((np.sqrt(1 + _MEANS**2) - 1) / _MEANS)[:, None]
+    decay = _DECAYS[:, None]
     first, count = tokens.token_ranges()
     share = _power(decay, first) * (1 - _power(decay, count)) / (1 + decay)
     share[:, 0] = ((1 - decay) / (1 + decay))[:, 0]
-    # Tokens too rare to take a frequency from the others follow an escape.
-    whole = np.where(share < 2.0**-24, 0, np.floor(share * 2.0**30))
-    return frequency_tables.quantize_frequencies(np.append(whole, np.full((N_SCALES, 1), 2.0**16), axis=1))
-
-
-def _tables() -> frequency_tables.Tables:
-    # XLA would spend seconds on preparing constant tables while it compiles.
-    return frequency_tables.make_tables(lax.optimization_barrier(jnp.asarray(_frequencies())))
+    # A token too rare would take a frequency from the others: it follows an escape instead.
+    rounded = np.where(share < _MIN_SHARE, 0, np.floor(share * _SHARE_UNITS))
+    escape = np.full((N_SCALES, 1), _ESCAPE_SHARE)
+    return frequency_tables.quantize_frequencies(np.append(rounded, escape, axis=1))
 
 
 def _power(base: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """``base ** exponent`` for whole exponents, by squaring."""
+    """Compute ``base ** exponent`` for whole exponents by squaring."""
     result = np.ones(np.broadcast_shapes(base.shape, exponent.shape))
     for bit in range(int(exponent.max()).bit_length()):
         result = np.where(exponent >> bit & 1, result * base, result)
@@ -68,77 +98,104 @@ def _power(base: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     return result
 
 
+def _tables() -> frequency_tables.Tables:
+    """Tables of the distributions in the form that the rANS coder looks up."""
+    # Without the barrier XLA would spend seconds on computing constant tables while it compiles.
+    return frequency_tables.make_tables(lax.optimization_barrier(jnp.asarray(geometric_frequencies())))
+
+
 def choose_scales(values: jax.Array) -> jax.Array:
-    """Scale of each dimension, int32 (dims,), from its integers (dims, n)."""
+    """Choose the scale of each dimension by the mean magnitude of its integers.
+
+    Args:
+        values: int32 (dims, n).
+
+    Returns:
+        int32 (dims,).
+    """
     means = jnp.mean(jnp.abs(values).astype(jnp.float32), axis=1)
-    borders = jnp.asarray(np.sqrt(_MEANS[1:] * _MEANS[:-1]), jnp.float32)
+    borders = jnp.asarray(np.sqrt(MEANS[1:] * MEANS[:-1]), jnp.float32)
     return jnp.sum(means[:, None] >= borders[None], axis=1, dtype=jnp.int32)
 
 
-def _expect(scales: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """What sums of magnitudes, in 1/_UNIT, are held against.
+def choose_common_scale(values: jax.Array) -> jax.Array:
+    """Choose the one scale for all dimensions that takes the fewest bits, as estimated.
+
+    Where a few blocks hold nearly all the energy, a scale below that of the mean magnitude is cheaper: it
+    suits the blocks of low energy, and the others shift it up.
+
+    Args:
+        values: int32 (dims, n).
 
     Returns:
-        uint32, the sum that every block begins with, a little of what is expected; and uint32
-        (dims, shifts), from which sums on a dimension's distribution is shifted.
+        int32 scalar.
     """
-    expected = jnp.asarray(_EXPECTED)[scales]
-    # Half a step at least: a single small integer says little about a block.
-    start = jnp.clip(jnp.sum(expected, dtype=jnp.uint32) >> jnp.uint32(6), _UNIT // 2, _MAX_SUM)
-    before = jnp.cumsum(expected, dtype=jnp.uint32) - expected
-    before = jnp.minimum(before + start, _MAX_SUM)[:, None]
-    ratios = jnp.asarray(_RATIOS)[None]
-    # In two parts, so that products fit in 32 bits.
-    low = (before & jnp.uint32(4095)) * ratios >> jnp.uint32(12)
-    return start, (before >> jnp.uint32(12)) * ratios + low
+    usual = choose_scales(values.reshape(1, -1))
+    candidates = jnp.maximum(usual - jnp.array(_COMMON_SCALE_OFFSETS, jnp.int32), 0)
+
+    def bits(scale: jax.Array) -> jax.Array:
+        return _estimate_bits(values, choose_tables(values, jnp.broadcast_to(scale, len(values))))
+
+    return candidates[jnp.argmin(lax.map(bits, candidates))]
 
 
-def _row(total: jax.Array, scale: jax.Array, thresholds: jax.Array) -> jax.Array:
-    """Tables, int32, of a dimension in blocks whose magnitudes so far add up to ``total``."""
-    n_above = jnp.sum(total[:, None] >= thresholds[None], axis=1, dtype=jnp.int32)
-    return jnp.clip(scale.astype(jnp.int32) + n_above + (int(_SHIFTS[0]) - 1), 0, N_SCALES - 1)
+def choose_tables(values: jax.Array, scales: jax.Array) -> jax.Array:
+    """Find the table by which each integer is coded: the index of a distribution, int32 (dims, n).
 
-
-def _add(total: jax.Array, values: jax.Array) -> jax.Array:
-    magnitudes = jnp.minimum(jnp.abs(values), _MAX_SUM // _UNIT).astype(jnp.uint32)
-    return jnp.minimum(total + magnitudes * jnp.uint32(_UNIT), _MAX_SUM)
-
-
-def _choose_rows(values: jax.Array, scales: jax.Array) -> jax.Array:
-    """Table of every integer, int32 (dims, n): what the decoder will find."""
-    start, thresholds = _expect(scales)
+    Args:
+        values: int32 (dims, n).
+        scales: int32 (dims,).
+    """
+    start, thresholds = _start_and_thresholds(scales)
 
     def choose(total: jax.Array, inputs: tuple) -> tuple[jax.Array, jax.Array]:
         value, scale, threshold = inputs
-        return _add(total, value), _row(total, scale, threshold)
+        return _add_magnitudes(total, value), _shifted_scale(total, scale, threshold)
 
     totals = jnp.zeros_like(values[0]).astype(jnp.uint32) + start
     return lax.scan(choose, totals, (values, scales, thresholds))[1]
 
 
-def _estimate_bits(values: jax.Array, rows: jax.Array) -> jax.Array:
-    decay = (np.sqrt(1 + _MEANS**2) - 1) / _MEANS
-    zero = jnp.asarray(-np.log2((1 - decay) / (1 + decay)), jnp.float32)
-    further = jnp.asarray(-np.log2(decay), jnp.float32)
-    return jnp.sum(zero[rows] + further[rows] * jnp.abs(values).astype(jnp.float32))
+def _start_and_thresholds(scales: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Compute the sum that every block begins with, and the thresholds of the later sums.
 
-
-def choose_common_scale(values: jax.Array) -> jax.Array:
-    """The one scale for all dimensions, int32 (), that makes integers (dims, n) cheapest, about.
-
-    Where a few blocks hold nearly all there is, quiet ones are better expected to be quiet.
+    Returns:
+        uint32, the initial sum in units; and uint32 (dims, shifts), for each dimension and shift the smallest
+        sum that shifts the scale at least so far.
     """
-    usual = choose_scales(values.reshape(1, -1))
-    candidates = jnp.maximum(usual - jnp.arange(0, 16, 3, dtype=jnp.int32), 0)
+    expected = jnp.asarray(EXPECTED_UNITS)[scales]
+    start = jnp.sum(expected, dtype=jnp.uint32) >> jnp.uint32(_START_SHARE_BITS)
+    start = jnp.clip(start, _MIN_START, _MAX_SUM)
+    expected_before = jnp.cumsum(expected, dtype=jnp.uint32) - expected
+    expected_before = jnp.minimum(expected_before + start, _MAX_SUM)[:, None]
 
-    def bits(scale: jax.Array) -> jax.Array:
-        return _estimate_bits(values, _choose_rows(values, jnp.broadcast_to(scale, len(values))))
+    # The product of sum and ratio in two parts, so that each fits in 32 bits.
+    ratios, fraction_bits = jnp.asarray(SHIFT_RATIOS)[None], jnp.uint32(_RATIO_BITS)
+    low = (expected_before & jnp.uint32((1 << _RATIO_BITS) - 1)) * ratios >> fraction_bits
+    return start, (expected_before >> fraction_bits) * ratios + low
 
-    return candidates[jnp.argmin(lax.map(bits, candidates))]
+
+def _shifted_scale(total: jax.Array, scale: jax.Array, thresholds: jax.Array) -> jax.Array:
+    """Shift a dimension's scale by the sums of magnitudes so far, ``total``: int32 of its shape."""
+    n_reached = jnp.sum(total[:, None] >= thresholds[None], axis=1, dtype=jnp.int32)
+    return jnp.clip(scale.astype(jnp.int32) + n_reached + (int(_SHIFTS[0]) - 1), 0, N_SCALES - 1)
+
+
+def _add_magnitudes(total: jax.Array, values: jax.Array) -> jax.Array:
+    """Add magnitudes to sums in units, uint32, without overflow."""
+    magnitudes = jnp.minimum(jnp.abs(values), _MAX_SUM // _SUM_UNITS).astype(jnp.uint32)
+    return jnp.minimum(total + magnitudes * jnp.uint32(_SUM_UNITS), _MAX_SUM)
+
+
+def _estimate_bits(values: jax.Array, tables: jax.Array) -> jax.Array:
+    """Estimate the bits of integers by the distributions whose tables they are coded by; float32."""
+    zero = jnp.asarray(-np.log2((1 - _DECAYS) / (1 + _DECAYS)), jnp.float32)
+    further = jnp.asarray(-np.log2(_DECAYS), jnp.float32)
+    return jnp.sum(zero[tables] + further[tables] * jnp.abs(values).astype(jnp.float32))
 
 
 def capacity(n_blocks: int, n_dims: int) -> int:
-    """16-bit words that any stream of so many blocks fits in."""
+    """Number of 16-bit words that holds every stream of ``n_blocks`` blocks of ``n_dims`` dimensions."""
     return rans.WORDS_PER_INTEGER * n_blocks * n_dims + 2 * max_lanes_for(n_blocks)
 
 
@@ -148,19 +205,19 @@ def encode(
     """Code integers.
 
     Args:
-        values: int32 (dims, n), the integers of n blocks; magnitudes up to ``entropy.MAX_MAGNITUDE``.
-        scales: int32 (dims,), from ``choose_scales``, or any below N_SCALES.
-        count: int32, how many of the blocks to code, from the first; all if it is missing.
+        values: int32 (dims, n), the integers of n blocks; magnitudes up to ``tokens.MAX_MAGNITUDE``.
+        scales: int32 (dims,), any below N_SCALES; best from ``choose_scales``.
+        count: int32, number of blocks to code, from the first; None for all.
 
     Returns:
-        uint16 (capacity,) words, int32, how many are in use, and int32, in how many lanes.
+        uint16 (capacity,) words; int32, the number of words in use; and int32, the number of lanes.
     """
     n_dims, n_blocks = values.shape
     count = jnp.int32(n_blocks) if count is None else count
-    rows = _choose_rows(values, scales)
-    # Integers that take next to nothing still take their time.
-    least = count.astype(jnp.float32) * (n_dims * _BITS_PER_LANE / _MAX_STEPS)
-    bits = jnp.maximum(_estimate_bits(values, rows), least)
+    table_indices = choose_tables(values, scales)
+
+    min_bits = count.astype(jnp.float32) * (n_dims * _BITS_PER_LANE / _MAX_STEPS)
+    bits = jnp.maximum(_estimate_bits(values, table_indices), min_bits)
     n_lanes = lanes_for(bits, _BITS_PER_LANE, n_blocks)
     runs = share_out(count, n_lanes, max_lanes_for(n_blocks))
     tables = _tables()
@@ -169,8 +226,8 @@ def encode(
     def push(backwards: jax.Array, coder: rans.Coder) -> rans.Coder:
         step = n_steps - 1 - backwards
         block, active = runs.at(step // n_dims)
-        place, index = step % n_dims, jnp.minimum(block, n_blocks - 1)
-        return rans.push(coder, tables, rows[place, index], values[place, index], active)
+        dimension, index = step % n_dims, jnp.minimum(block, n_blocks - 1)
+        return rans.push(coder, tables, table_indices[dimension, index], values[dimension, index], active)
 
     coder = rans.start_encoding(len(runs.starts), capacity(n_blocks, n_dims))
     coder = lax.fori_loop(0, n_steps, push, batching.varying_like(values, coder))
@@ -185,21 +242,34 @@ def decode(
     n_blocks: int,
     count: jax.Array | None = None,
 ) -> jax.Array:
-    """Decode integers, int32 (dims, n_blocks): the inverse of ``encode``; zeros beyond ``count``."""
+    """Decode integers; the inverse of ``encode``.
+
+    Args:
+        words: uint16 (capacity,).
+        used: int32, number of words in use.
+        n_lanes: int32, number of lanes.
+        scales: int32 (dims,).
+        n_blocks: number of blocks of the result; static.
+        count: int32, number of blocks that were coded; None for all.
+
+    Returns:
+        int32 (dims, n_blocks), zero from block ``count`` on.
+    """
     n_dims = len(scales)
     count = jnp.int32(n_blocks) if count is None else count
     runs = share_out(count, n_lanes, max_lanes_for(n_blocks))
     tables = _tables()
-    start, thresholds = _expect(scales)
+    start, thresholds = _start_and_thresholds(scales)
 
     def pop(step: jax.Array, state: tuple) -> tuple:
         coder, values, total = state
         block, active = runs.at(step // n_dims)
-        place = step % n_dims
-        total = jnp.where(place == 0, start, total)
-        coder, value = rans.pop(coder, tables, _row(total, scales[place], thresholds[place]), active)
-        values = values.at[place, jnp.where(active, block, n_blocks)].set(value, mode="drop")
-        return coder, values, _add(total, value)
+        dimension = step % n_dims
+        total = jnp.where(dimension == 0, start, total)
+        table_index = _shifted_scale(total, scales[dimension], thresholds[dimension])
+        coder, value = rans.pop(coder, tables, table_index, active)
+        values = values.at[dimension, jnp.where(active, block, n_blocks)].set(value, mode="drop")
+        return coder, values, _add_magnitudes(total, value)
 
     coder = rans.start_decoding(words, used, n_lanes, len(runs.starts))
     empty = (jnp.zeros((n_dims, n_blocks), jnp.int32), jnp.zeros(len(runs.starts), jnp.uint32))

@@ -1,4 +1,4 @@
-"""Frequency tables of tokens in the forms that the rANS coder looks up."""
+"""Frequency tables of tokens, in the forms that the rANS coder looks up."""
 
 from typing import NamedTuple
 
@@ -12,15 +12,25 @@ PRECISION = 12
 """Bits of a table's frequencies, which sum to 2**PRECISION."""
 
 FREQUENCY_MASK = (1 << 16) - 1
+"""Bits of an entry of ``Tables.tokens`` that hold the frequency; the sum of those before is above them."""
+SLOT_FREQUENCY_SHIFT = 6
+"""Lowest bit of the frequency in an entry of ``Tables.slots``; the token is below it."""
+SLOT_OFFSET_SHIFT = SLOT_FREQUENCY_SHIFT + PRECISION
+"""Lowest bit of the offset in an entry of ``Tables.slots``."""
 
 
 class Tables(NamedTuple):
-    """Frequency tables in the forms that coding wants; one row for each table.
+    """Frequency tables packed for coding; one row for each table.
+
+    The frequencies of a table divide the numbers 0 … 2**PRECISION − 1, its *slots*, into one interval for
+    each token, in the order of the tokens.
 
     Attributes:
-        tokens: uint32 (rows, N_TOKENS): for each token its frequency, and the sum of those before, packed.
-        slots: uint32 (rows, 2**PRECISION): for each slot its token, frequency − 1 and offset, packed.
-            None where few tokens are decoded.
+        tokens: uint32 (rows, N_TOKENS), for each token its frequency in the low 16 bits, and above them the
+            first slot of its interval.
+        slots: uint32 (rows, 2**PRECISION), for each slot its token (6 bits), the token's frequency − 1
+            (12 bits), and the slot's offset in the token's interval. None if the tables are for encoding or
+            for decoding few tokens.
     """
 
     tokens: jax.Array
@@ -28,61 +38,81 @@ class Tables(NamedTuple):
 
 
 def quantize_frequencies(probabilities: np.ndarray) -> np.ndarray:
-    """Integer frequencies that sum to 2**PRECISION, near the given probabilities; 0 only where they are 0.
+    """Quantise probabilities to integer frequencies that sum to 2**PRECISION.
+
+    A frequency is 0 only where the probability is 0.
 
     Args:
-        probabilities: (rows, N_TOKENS), not negative, each row with a positive sum.
+        probabilities: (rows, N_TOKENS), not negative, each row with a positive sum; rows need not sum to 1.
 
     Returns:
         uint16 (rows, N_TOKENS).
+
+    Raises:
+        ValueError: ``probabilities`` has another shape, a negative entry or an empty row.
     """
-    rows = np.asarray(probabilities, np.float64)
-    if rows.ndim != 2 or rows.shape[1] != N_TOKENS or (rows < 0).any() or not (rows.sum(1) > 0).all():
+    probabilities = np.asarray(probabilities, np.float64)
+    has_shape = probabilities.ndim == 2 and probabilities.shape[1] == N_TOKENS
+    if not has_shape or (probabilities < 0).any() or not (probabilities.sum(1) > 0).all():
         raise ValueError(
-            f"`probabilities` has shape {rows.shape}; it must be (rows, {N_TOKENS}), "
+            f"`probabilities` has shape {probabilities.shape}; it must be (rows, {N_TOKENS}), "
             "not negative, with a positive sum in each row"
         )
-    least = (rows > 0).astype(np.int64)
-    exact = rows / rows.sum(axis=1, keepdims=True) * (1 << PRECISION)
-    whole = np.maximum(np.floor(exact).astype(np.int64), least)
-    for row, share, floor in zip(whole, exact, least, strict=True):
-        while (missing := (1 << PRECISION) - row.sum()) != 0:
-            # One by one, where it changes the code's length least.
-            gain = np.where(share > 0, share / np.maximum(row, 1), 0)
-            if missing > 0:
-                row[np.argmax(gain)] += 1
-            else:
-                row[np.argmin(np.where(row > floor, gain, np.inf))] -= 1
-    return whole.astype(np.uint16)
+    least = (probabilities > 0).astype(np.int64)
+    exact = probabilities / probabilities.sum(axis=1, keepdims=True) * (1 << PRECISION)
+    frequencies = np.maximum(np.floor(exact).astype(np.int64), least)
+    for row, exact_row, least_row in zip(frequencies, exact, least, strict=True):
+        _correct_sum(row, exact_row, least_row)
+    return frequencies.astype(np.uint16)
+
+
+def _correct_sum(row: np.ndarray, exact: np.ndarray, least: np.ndarray) -> None:
+    """Change a row of frequencies in place, by 1 at a time, until they sum to 2**PRECISION.
+
+    Each change is the one that costs the fewest bits, or saves the most.
+    """
+    while (missing := (1 << PRECISION) - row.sum()) != 0:
+        gain = np.where(exact > 0, exact / np.maximum(row, 1), 0)
+        if missing > 0:
+            row[np.argmax(gain)] += 1
+        else:
+            row[np.argmin(np.where(row > least, gain, np.inf))] -= 1
 
 
 def bits_of_frequencies(frequencies: jax.Array) -> jax.Array:
-    """Bits that coding a token of each frequency takes: PRECISION − log2(frequency), float32.
+    """Compute the bits that a token of each frequency takes: PRECISION − log2(frequency), float32.
 
     Args:
-        frequencies: any shape and dtype. Infinity is returned for a frequency of 0.
+        frequencies: any shape and dtype. A frequency of 0 gives infinity.
     """
     return PRECISION - jnp.log2(frequencies.astype(jnp.float32))
 
 
 def make_tables(frequencies: jax.Array, *, with_slots: bool = True) -> Tables:
-    """Prepare tables for coding.
+    """Pack tables for coding.
 
     Args:
         frequencies: (rows, N_TOKENS) of any integer dtype, from ``quantize_frequencies``.
-        with_slots: whether to prepare for decoding many tokens; few are decoded faster without.
+        with_slots: whether to compute ``Tables.slots``, by which many tokens are decoded faster. Few tokens
+            are decoded faster without them.
     """
     frequencies = frequencies.astype(jnp.uint32)
     starts = jnp.cumsum(frequencies, axis=1, dtype=jnp.uint32) - frequencies
     tokens = frequencies | starts << jnp.uint32(16)
-    if not with_slots:
-        return Tables(tokens, None)
+    return Tables(tokens, _pack_slots(frequencies, starts) if with_slots else None)
+
+
+def _pack_slots(frequencies: jax.Array, starts: jax.Array) -> jax.Array:
+    """Compute ``Tables.slots`` from frequencies and first slots, both uint32 (rows, N_TOKENS)."""
     n_rows, slot = frequencies.shape[0], jnp.arange(1 << PRECISION, dtype=jnp.uint32)[None]
-    # What all slots of a token share, as a running sum of the changes where tokens start, modulo 2**32. Those
-    # that a table lacks begin where the next one does, and at the very end beyond the last slot.
-    shared = jnp.arange(N_TOKENS, dtype=jnp.uint32)[None] + (frequencies - 1 << jnp.uint32(6))
-    shared = shared - (starts << jnp.uint32(6 + PRECISION))
-    changes = jnp.diff(shared, axis=1, prepend=jnp.uint32(0))
+
+    # All entries of a token are equal but for slot << SLOT_OFFSET_SHIFT. This common part is a running sum,
+    # modulo 2**32, of its changes, each marked at the slot where a token starts. The marks of a token of
+    # frequency 0 fall on the start of the next token, or after the last slot, where they are dropped.
+    common = jnp.arange(N_TOKENS, dtype=jnp.uint32)[None]
+    common = common + (frequencies - 1 << jnp.uint32(SLOT_FREQUENCY_SHIFT))
+    common = common - (starts << jnp.uint32(SLOT_OFFSET_SHIFT))
+    changes = jnp.diff(common, axis=1, prepend=jnp.uint32(0))
     marks = jnp.zeros((n_rows, 1 << PRECISION), jnp.uint32)
     marks = marks.at[jnp.arange(n_rows)[:, None], starts].add(changes, mode="drop")
-    return Tables(tokens, jnp.cumsum(marks, axis=1, dtype=jnp.uint32) + (slot << jnp.uint32(6 + PRECISION)))
+    return jnp.cumsum(marks, axis=1, dtype=jnp.uint32) + (slot << jnp.uint32(SLOT_OFFSET_SHIFT))

@@ -18,8 +18,8 @@ CPU_WIDTHS = (256, 64)
 _BLOCKS_PER_LANE = 8
 """Fewest blocks of a lane in a large stream: a lane's 32 bits are then a small part of its items' bits."""
 _ALWAYS_FAST_LANES = 512
-"""Lanes that a stream may have even if that leaves a lane two blocks only: a step of a few lanes takes as long
-as a step of some hundred."""
+"""Lanes that a stream may have even if each then has only two blocks: a step of a few lanes takes as long as
+a step of some hundred."""
 
 
 class Runs(NamedTuple):
@@ -36,7 +36,7 @@ class Runs(NamedTuple):
     total: jax.Array | int
 
     def at(self, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Index of each lane's item at a step, int32 (lanes,), and whether the lane has such an item, bool."""
+        """Index of each lane's item at a step, int32 (lanes,), and whether the lane has that item, bool."""
         index = self.starts + step
         return index, index < self.total
 

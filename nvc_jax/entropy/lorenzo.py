@@ -1,14 +1,18 @@
-"""Integers of a volume to bytes and back: differences to neighbours, entropy-coded on the device.
+"""Lorenzo coder: integers of a volume to bytes and back, by differences to neighbours and rANS.
 
-What the codec falls back on where its transform does not pay, and what lossless storage rests on. Integers
-only, so that what is stored decodes to the same values on every machine. Differences are taken along one or
-more axes (of all three, a Lorenzo predictor: Ibarria et al., 2003), then coded in cubes of 4³, in each of
-which the magnitudes so far tell what to expect.
+Chunks use it where the transform does not pay, and lossless storage uses it for all values. It works on
+integers only, so that a payload decodes to the same values on every machine.
+
+The encoder takes differences along one or more axes (along all three, a Lorenzo predictor: Ibarria et al.,
+2003). The lowest bits of the differences, if they are noise, are stored as bit planes, and differences too
+large for the entropy coder as outliers. The rest goes to the adaptive geometric coder, in cubes of 4³ whose
+magnitudes so far tell it what to expect.
 """
 
 import functools
 import math
 import struct
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,131 +25,201 @@ from nvc_jax.entropy.interleaving import read_words, used_words
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 
 _CUBE = 4
-_AXES: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2), (2, 2), (0, 1, 2, 0, 1, 2))
-"""Axes to difference along, one after the other; the encoder chooses."""
+"""Side of the cubes that are the blocks of the entropy coder."""
+_PREDICTORS: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2), (2, 2), (0, 1, 2, 0, 1, 2))
+"""Axes to difference along, one after the other; the encoder chooses one entry."""
 _MAX_LOW_BITS = 63
-_HEAD = struct.Struct("<BBBBIIIq")
-_SAMPLES = 1 << 16
+"""Largest shift and largest number of low bits that a header may state: those of int64."""
+_SAMPLE_SIZE = 1 << 16
+"""Approximate number of integers from which the encoder estimates the cost of each predictor."""
+_ESCAPE_BITS = 36
+"""Estimated bits of an integer beyond the tables' largest mean: an escape and the integer itself."""
+_OUTLIER_BITS = 96
+"""Bits of an outlier: four bytes of position and eight of value."""
 
 
-def encode_integers(integers: np.ndarray, room: Shape3) -> bytes:
-    """Code integers.
+class _Header(NamedTuple):
+    """Header of a payload.
+
+    Attributes:
+        predictor: index in _PREDICTORS.
+        shift: number of lowest bits that are 0 in all integers less ``base``; they are not stored.
+        low_bits: number of lowest bits of the differences that are stored as bit planes.
+        scale: of the adaptive geometric coder, for all positions in a cube.
+        used: number of words.
+        n_lanes: number of lanes.
+        n_outliers: number of differences beyond the entropy coder's reach.
+        base: the first integer, which is subtracted from all.
+    """
+
+    predictor: int
+    shift: int
+    low_bits: int
+    scale: int
+    used: int
+    n_lanes: int
+    n_outliers: int
+    base: int
+
+
+_HEADER = struct.Struct("<BBBBIIIq")
+
+
+def encode_integers(integers: np.ndarray, padded_shape: Shape3) -> bytes:
+    """Code the integers of a volume.
 
     Args:
         integers: int64 (z, y, x).
-        room: (z, y, x), at least as large: what the compiled program is made for, so that volumes of many
-            shapes share one.
+        padded_shape: (z, y, x), no smaller than the volume's: the shape that the program is compiled for.
+            Volumes of many shapes share one program.
     """
+    # Differences wrap round at the limits of int64, and so do the sums that undo them.
     base = int(integers.flat[0])
-    # Differences wrap round, and so do the sums that undo them.
     rest = integers - np.int64(base)
     shift = _trailing_zeros(rest)
     rest = rest >> shift
-    predictor = min(range(len(_AXES)), key=lambda index: _cost(_sample(rest), _AXES[index]))
-    residuals = difference(rest, _AXES[predictor])
+
+    sample = _central_sample(rest)
+    predictor = min(range(len(_PREDICTORS)), key=lambda index: _bits_per_integer(sample, _PREDICTORS[index]))
+    residuals = difference(rest, _PREDICTORS[predictor])
+
     low_bits = _choose_low_bits(residuals)
     high = residuals >> low_bits
-    far = np.abs(high) > MAX_MAGNITUDE
-    cubes = _to_cubes(np.where(far, 0, high).astype(np.int32), room)
-    words, used, n_lanes, scale = _encode(jnp.asarray(cubes))
-    low = _pack_low(np.where(far, 0, residuals), low_bits)
-    outliers = np.flatnonzero(far).astype("<u4").tobytes() + residuals[far].astype("<i8").tobytes()
-    head = _HEAD.pack(predictor, shift, low_bits, int(scale), int(used), int(n_lanes), int(far.sum()), base)
-    return head + used_words(words, int(used)) + low + outliers
+    is_outlier = np.abs(high) > MAX_MAGNITUDE
+    cubes = _to_cubes(np.where(is_outlier, 0, high).astype(np.int32), padded_shape)
+    words, used, n_lanes, scale = _encode_cubes(jnp.asarray(cubes))
+
+    header = _Header(
+        predictor, shift, low_bits, int(scale), int(used), int(n_lanes), int(is_outlier.sum()), base
+    )
+    low = _pack_bit_planes(np.where(is_outlier, 0, residuals), low_bits)
+    outliers = (
+        np.flatnonzero(is_outlier).astype("<u4").tobytes() + residuals[is_outlier].astype("<i8").tobytes()
+    )
+    return _HEADER.pack(*header) + used_words(words, int(used)) + low + outliers
 
 
-def decode_integers(payload: bytes, shape: Shape3, room: Shape3) -> np.ndarray:
-    """The inverse of ``encode_integers``: int64 of ``shape``.
+def decode_integers(payload: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndarray:
+    """Decode the integers of a volume; the inverse of ``encode_integers``.
+
+    Returns:
+        int64 of ``shape``.
 
     Raises:
         ValueError: the payload cannot be of such integers.
     """
     n = math.prod(shape)
-    if len(payload) < _HEAD.size:
-        raise ValueError(f"coded integers of {len(payload)} bytes lack their head of {_HEAD.size}")
-    predictor, shift, low_bits, scale, used, n_lanes, n_far, base = _HEAD.unpack_from(payload)
+    header = _read_header(payload, n)
+    lengths = (
+        _HEADER.size,
+        2 * header.used,
+        header.low_bits * -(-n // 8),
+        4 * header.n_outliers,
+        8 * header.n_outliers,
+    )
+    _, words_end, low_end, positions_end, end = np.cumsum(lengths).tolist()
+    if len(payload) != end:
+        raise ValueError(f"coded integers take {len(payload)} bytes; their header states {end}")
+
+    n_cubes = math.prod(-(-side // _CUBE) for side in padded_shape)
+    capacity = adaptive_geometric.capacity(n_cubes, _CUBE**3)
+    words = read_words(payload[:words_end], _HEADER.size, header.used, header.n_lanes, n_cubes, capacity)
+    cubes = _decode_cubes(
+        jnp.asarray(words),
+        jnp.int32(header.used),
+        jnp.int32(header.n_lanes),
+        jnp.int32(header.scale),
+        n_cubes,
+    )
+    residuals = _from_cubes(np.asarray(cubes), shape, padded_shape).astype(np.int64) << header.low_bits
+    residuals |= _unpack_bit_planes(payload[words_end:low_end], header.low_bits, shape)
+
+    positions = np.frombuffer(payload, "<u4", header.n_outliers, low_end)
+    if header.n_outliers and int(positions.max()) >= n:
+        raise ValueError(f"coded integers have an outlier at {positions.max()} of {n}")
+    residuals.reshape(-1)[positions] = np.frombuffer(payload, "<i8", header.n_outliers, positions_end)
+    rest = accumulate(residuals, _PREDICTORS[header.predictor])
+    return (rest << header.shift) + np.int64(header.base)
+
+
+def _read_header(payload: bytes, n: int) -> _Header:
+    """Read and check the header of ``n`` integers."""
+    if len(payload) < _HEADER.size:
+        raise ValueError(f"coded integers of {len(payload)} bytes lack their header of {_HEADER.size}")
+    header = _Header(*_HEADER.unpack_from(payload))
     if (
-        predictor >= len(_AXES)
-        or max(shift, low_bits) > _MAX_LOW_BITS
-        or scale >= adaptive_geometric.N_SCALES
-        or n_far > n
+        header.predictor >= len(_PREDICTORS)
+        or max(header.shift, header.low_bits) > _MAX_LOW_BITS
+        or header.scale >= adaptive_geometric.N_SCALES
+        or header.n_outliers > n
     ):
         raise ValueError(
-            f"coded integers name predictor {predictor}, shift {shift}, {low_bits} low bits, scale {scale}, "
-            f"{n_far} outliers"
+            f"coded integers name predictor {header.predictor}, shift {header.shift}, {header.low_bits} low "
+            f"bits, scale {header.scale}, {header.n_outliers} outliers"
         )
-    ends = np.cumsum([_HEAD.size, 2 * used, low_bits * -(-n // 8), 4 * n_far, 8 * n_far]).tolist()
-    if len(payload) != ends[-1]:
-        raise ValueError(f"coded integers take {len(payload)} bytes; their head says {ends[-1]}")
-    n_cubes = math.prod(-(-side // _CUBE) for side in room)
-    capacity = adaptive_geometric.capacity(n_cubes, _CUBE**3)
-    words = read_words(payload[: ends[1]], _HEAD.size, used, n_lanes, n_cubes, capacity)
-    cubes = _decode(jnp.asarray(words), jnp.int32(used), jnp.int32(n_lanes), jnp.int32(scale), n_cubes)
-    residuals = _from_cubes(np.asarray(cubes), shape, room).astype(np.int64) << low_bits
-    residuals |= _unpack_low(payload[ends[1] : ends[2]], low_bits, shape)
-    where = np.frombuffer(payload, "<u4", n_far, ends[2])
-    if n_far and int(where.max()) >= n:
-        raise ValueError(f"coded integers have an outlier at {where.max()} of {n}")
-    residuals.reshape(-1)[where] = np.frombuffer(payload, "<i8", n_far, ends[3])
-    return (accumulate(residuals, _AXES[predictor]) << shift) + np.int64(base)
+    return header
 
 
 def estimate_bits(integers: np.ndarray) -> float:
-    """About how many bits each of these integers takes, from a sample of them."""
-    sample = _sample(integers)
-    return min(_cost(sample, axes) for axes in _AXES)
+    """Estimate the bits that each of these integers takes on average, from a sample of them."""
+    sample = _central_sample(integers)
+    return min(_bits_per_integer(sample, axes) for axes in _PREDICTORS)
 
 
 def _trailing_zeros(integers: np.ndarray) -> int:
-    """How many of the lowest bits are zero in all integers."""
+    """Count the lowest bits that are zero in all integers."""
     bits = int(np.bitwise_or.reduce(integers, axis=None))
     return (bits & -bits).bit_length() - 1 if bits else 0
 
 
-def _sample(integers: np.ndarray) -> np.ndarray:
-    """A part of a volume whose middle is the volume's, of about _SAMPLES integers."""
-    share = min(1.0, (_SAMPLES / integers.size) ** (1 / 3))
+def _central_sample(integers: np.ndarray) -> np.ndarray:
+    """Cut about _SAMPLE_SIZE integers out of the middle of a volume."""
+    share = min(1.0, (_SAMPLE_SIZE / integers.size) ** (1 / 3))
     sides = [max(1, round(side * share)) for side in integers.shape]
-    starts = [(whole - side) // 2 for whole, side in zip(integers.shape, sides, strict=True)]
+    starts = [(length - side) // 2 for length, side in zip(integers.shape, sides, strict=True)]
     return integers[tuple(slice(a, a + side) for a, side in zip(starts, sides, strict=True))]
 
 
-def _cost(sample: np.ndarray, axes: tuple[int, ...]) -> float:
-    """About how many bits differences along such axes take."""
-    # What lies at the sample's boundaries has no neighbours there, but has them in the volume.
+def _bits_per_integer(sample: np.ndarray, axes: tuple[int, ...]) -> float:
+    """Estimate the bits that differences along such axes take on average."""
+    # The first integers along an axis lack the neighbours that they have in the volume: they are left out.
     inner = tuple(slice(min(axes.count(a), side - 1), None) for a, side in enumerate(sample.shape))
     residuals = difference(sample, axes)[inner]
     magnitudes = np.abs(residuals.astype(np.float64))
+
     zeros = float(np.mean(magnitudes == 0))
-    is_zero = -sum(share * math.log2(share) for share in (zeros, 1 - zeros) if share > 0)
-    # What a magnitude leaves open takes a sign and, as magnitudes go, another bit.
-    return is_zero + 2 * (1 - zeros) + float(np.mean(np.log2(np.maximum(magnitudes, 1))))
+    zero_bits = -sum(share * math.log2(share) for share in (zeros, 1 - zeros) if share > 0)
+    # A magnitude's power of two leaves its sign open and, by the distribution of magnitudes, one more bit.
+    return zero_bits + 2 * (1 - zeros) + float(np.mean(np.log2(np.maximum(magnitudes, 1))))
 
 
 def _choose_low_bits(residuals: np.ndarray) -> int:
-    """How many of the lowest bits to store as they are: the others must be in the entropy coder's reach."""
-    magnitudes = np.abs(residuals).astype(np.uint64)  # |−2**63| has its place there
+    """Choose the number of lowest bits to store as bit planes: the one that takes the fewest bits in all.
+
+    The other bits must be in the entropy coder's reach.
+    """
+    magnitudes = np.abs(residuals).astype(np.uint64)  # uint64 holds |−2**63|
     lengths = np.frexp(magnitudes.astype(np.float64))[1]  # at most one too large, next to powers of two
     count = np.bincount(lengths.reshape(-1), minlength=65).astype(np.float64)
     length = np.arange(len(count))
+    max_mean_bits = adaptive_geometric.MAX_MEAN_BITS
 
     def bits(low: int) -> float:
-        each = np.where(
-            length > low + adaptive_geometric.MAX_MEAN_BITS, 36 + low, np.maximum(length, low) + 1
-        )
-        each = np.where(length > low + MAX_MAGNITUDE.bit_length(), 96 + low, each)
+        each = np.where(length > low + max_mean_bits, _ESCAPE_BITS + low, np.maximum(length, low) + 1)
+        each = np.where(length > low + MAX_MAGNITUDE.bit_length(), _OUTLIER_BITS + low, each)
         return float(count @ each)
 
-    return min(range(0, max(1, int(lengths.max()) - adaptive_geometric.MAX_MEAN_BITS + 2)), key=bits)
+    return min(range(0, max(1, int(lengths.max()) - max_mean_bits + 2)), key=bits)
 
 
-def _pack_low(residuals: np.ndarray, n_bits: int) -> bytes:
-    """The lowest bits, plane by plane."""
+def _pack_bit_planes(residuals: np.ndarray, n_bits: int) -> bytes:
+    """Pack the lowest bits, plane by plane."""
     planes = ((residuals >> bit & 1).astype(bool) for bit in range(n_bits))
     return b"".join(np.packbits(plane).tobytes() for plane in planes)
 
 
-def _unpack_low(stored: bytes, n_bits: int, shape: Shape3) -> np.ndarray:
+def _unpack_bit_planes(stored: bytes, n_bits: int, shape: Shape3) -> np.ndarray:
+    """Unpack the lowest bits, int64 of ``shape``; the inverse of ``_pack_bit_planes``."""
     n = math.prod(shape)
     low = np.zeros(n, np.int64)
     planes = np.frombuffer(stored, np.uint8).reshape(n_bits, -1) if n_bits else ()
@@ -154,31 +228,33 @@ def _unpack_low(stored: bytes, n_bits: int, shape: Shape3) -> np.ndarray:
     return low.reshape(shape)
 
 
-def _to_cubes(integers: np.ndarray, room: Shape3) -> np.ndarray:
-    """Integers (z, y, x) as (64, n): cubes of 4³, zeros where there is nothing."""
-    sides = [-(-side // _CUBE) * _CUBE for side in room]
-    widths = [(0, side - have) for side, have in zip(sides, integers.shape, strict=True)]
+def _to_cubes(integers: np.ndarray, padded_shape: Shape3) -> np.ndarray:
+    """Cut integers (z, y, x) into cubes of 4³, (64, n), with zeros beyond the volume."""
+    sides = [-(-side // _CUBE) * _CUBE for side in padded_shape]
+    widths = [(0, padded - side) for padded, side in zip(sides, integers.shape, strict=True)]
     z, y, x = (side // _CUBE for side in sides)
     cubes = np.pad(integers, widths).reshape(z, _CUBE, y, _CUBE, x, _CUBE)
     return cubes.transpose(1, 3, 5, 0, 2, 4).reshape(_CUBE**3, -1)
 
 
-def _from_cubes(cubes: np.ndarray, shape: Shape3, room: Shape3) -> np.ndarray:
-    z, y, x = (-(-side // _CUBE) for side in room)
-    whole = cubes.reshape(_CUBE, _CUBE, _CUBE, z, y, x).transpose(3, 0, 4, 1, 5, 2)
-    whole = whole.reshape(z * _CUBE, y * _CUBE, x * _CUBE)
-    return whole[tuple(slice(0, side) for side in check_shape(shape))]
+def _from_cubes(cubes: np.ndarray, shape: Shape3, padded_shape: Shape3) -> np.ndarray:
+    """Assemble integers of ``shape`` from cubes (64, n); the inverse of ``_to_cubes``."""
+    z, y, x = (-(-side // _CUBE) for side in padded_shape)
+    blocks = cubes.reshape(_CUBE, _CUBE, _CUBE, z, y, x).transpose(3, 0, 4, 1, 5, 2)
+    volume = blocks.reshape(z * _CUBE, y * _CUBE, x * _CUBE)
+    return volume[tuple(slice(0, side) for side in check_shape(shape))]
 
 
 @jax.jit
-def _encode(cubes: jax.Array) -> tuple[jax.Array, ...]:
-    """Words, how many are in use, lanes, and the scale of all places in a cube."""
+def _encode_cubes(cubes: jax.Array) -> tuple[jax.Array, ...]:
+    """Code cubes: words, their number, the number of lanes, and the scale of all positions in a cube."""
     scale = adaptive_geometric.choose_common_scale(cubes)
     return *adaptive_geometric.encode(cubes, jnp.broadcast_to(scale, len(cubes))), scale
 
 
 @functools.partial(jax.jit, static_argnums=4)
-def _decode(
+def _decode_cubes(
     words: jax.Array, used: jax.Array, n_lanes: jax.Array, scale: jax.Array, n_cubes: int
 ) -> jax.Array:
+    """Decode cubes, int32 (64, n_cubes)."""
     return adaptive_geometric.decode(words, used, n_lanes, jnp.broadcast_to(scale, _CUBE**3), n_cubes)

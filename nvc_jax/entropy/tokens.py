@@ -1,4 +1,8 @@
-"""Tokens: integers of any magnitude in an alphabet of 64 symbols."""
+"""Tokens: integers of any magnitude as symbols of a small alphabet, and extra bits.
+
+A frequency table of every integer would be too large. Small integers have a token each. Larger ones share a
+token with the integers of the same sign in the same power-of-two interval, and extra bits tell them apart.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -6,21 +10,32 @@ import numpy as np
 from jax import lax
 
 N_TOKENS = 64
-"""Tokens of a table."""
+"""Number of tokens, including the escape."""
 ESCAPE = N_TOKENS - 1
-"""The token that the integers follow whose own token a table lacks; every table of integers has it."""
-_N_SMALL = 9  # magnitudes below have tokens of their own
-_N_SMALL_TOKENS = 2 * _N_SMALL - 1
+"""Token before an integer whose own token has frequency 0 in the table; every table of integers has it."""
 ESCAPE_BITS = 24
+"""Extra bits of the escape: they hold the integer itself, plus 2**(ESCAPE_BITS − 1)."""
 MAX_MAGNITUDE = (1 << ESCAPE_BITS - 1) - 1
-"""Largest magnitude that ``push`` codes."""
+"""Largest magnitude of an integer that can be coded."""
+
+_N_SMALL = 9
+"""Number of magnitudes, from 0, that have tokens of their own."""
+_N_SMALL_TOKENS = 2 * _N_SMALL - 1
+"""Number of tokens of small integers: one for 0 and two for each other magnitude."""
 
 
 def to_token(value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Token, extra bits and their number (all uint32) of int32 ``value``, |value| ≤ MAX_MAGNITUDE.
+    """Convert integers to tokens and extra bits.
 
-    Odd tokens are negative. Tokens 0 … 16 are 0, −1, 1, −2, 2 … −8, 8; above, two tokens share a power of
-    two, whose remainder is the extra bits.
+    Tokens 0 … 16 are the integers 0, −1, 1, −2, 2 … −8, 8. From 17 on, each pair of tokens, negative and
+    positive, covers an interval of magnitudes that is twice as long as the one before; the extra bits are the
+    distance from its smallest magnitude. Odd tokens are negative.
+
+    Args:
+        value: int32, |value| ≤ MAX_MAGNITUDE.
+
+    Returns:
+        Token, extra bits and the number of extra bits, all uint32.
     """
     magnitude = jnp.abs(value).astype(jnp.uint32)
     beyond = jnp.maximum(magnitude, _N_SMALL) - jnp.uint32(_N_SMALL - 1)
@@ -35,13 +50,16 @@ def to_token(value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def n_extra_bits(token: jax.Array) -> jax.Array:
-    """How many bits follow ``token`` (uint32)."""
+    """Number of extra bits after each ``token`` (uint32)."""
     large = (jnp.maximum(token, _N_SMALL_TOKENS) - jnp.uint32(_N_SMALL_TOKENS)) >> jnp.uint32(1)
     return jnp.where(token == ESCAPE, ESCAPE_BITS, large)
 
 
 def from_token(token: jax.Array, extra: jax.Array) -> jax.Array:
-    """The int32 value of a token and its extra bits; the inverse of ``to_token``."""
+    """Convert tokens and extra bits, both uint32, back to int32 integers; the inverse of ``to_token``.
+
+    The escape is understood, too.
+    """
     small = (token + 1) >> jnp.uint32(1)
     large = (jnp.uint32(1) << n_extra_bits(token)) + extra + jnp.uint32(_N_SMALL - 1)
     magnitude = jnp.where(token < _N_SMALL_TOKENS, small, large).astype(jnp.int32)
@@ -50,7 +68,7 @@ def from_token(token: jax.Array, extra: jax.Array) -> jax.Array:
 
 
 def token_ranges() -> tuple[np.ndarray, np.ndarray]:
-    """For every token but ESCAPE its smallest magnitude and how many it covers, int64 (N_TOKENS − 1,)."""
+    """Smallest magnitude of each token but ESCAPE, and its number of magnitudes; int64 (63,) each."""
     token = np.arange(ESCAPE)
     small = token < _N_SMALL_TOKENS
     count = 1 << np.maximum(token - _N_SMALL_TOKENS, 0) // 2
