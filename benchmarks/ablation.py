@@ -11,12 +11,10 @@ The last rows say what training on a user's own series adds: from ``domain.py``.
 """
 
 import argparse
-import contextlib
+import functools
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +23,15 @@ from common import RESULTS, table, unit_volume, volumes, write_results
 from rate_distortion import PSNR_GRID, STEPS, Point, dct_points, mean_ratio, nearest, point
 
 import nvc_jax
-from nvc_jax.autoencoder.networks import Params
-from nvc_jax.spectral import decoder, encoder, entropy_model, mode_decision
-from nvc_jax.spectral.class_decision import Costs, make_costs
-from nvc_jax.transform import block_modes
+from nvc_jax.core.parameters import Params
+from nvc_jax.spectral import decoder, encoder
+from nvc_jax.spectral.encoder_options import (
+    DEFAULT_CANDIDATES,
+    DEFAULT_OPTIONS,
+    PLAIN_CANDIDATE,
+    EncoderOptions,
+)
+from nvc_jax.transform.block_modes import LAPPED
 
 SIDE = 96
 GOLDEN = Path(__file__).parent.parent / "tests" / "format" / "golden"
@@ -45,44 +48,18 @@ PARTS = (
 MODELS = {"+ two quantisers": GOLDEN / "model-2", "+ profiles": "nvc-1", "+ learned refinement": "nvc-1"}
 """Those of the last parts; all before have the first."""
 
-
-LAPPED = tuple(candidate for candidate in mode_decision._CANDIDATES if candidate[1] == block_modes.LAPPED)
-"""What may be chosen where all blocks are small."""
-
-
-def _lapped(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The filter as it is chosen, every superblock LAPPED."""
-    filter_index, modes = mode_decision.choose_modes(volume, step, valid_shape)
-    return filter_index, jnp.full_like(modes, block_modes.LAPPED)
-
-
-def _no_filter(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return jnp.int32(0), _lapped(volume, step, valid_shape)[1]
-
-
-def _rounding(model: entropy_model.EntropyModel) -> Costs:
-    """Costs by which every latent is rounded to the nearest integer."""
-    costs = make_costs(model)
-    half = jnp.full_like(costs.first_above, 0.5)
-    return costs._replace(first_above=half, further_above=half)
-
-
-@contextlib.contextmanager
-def without(part: str) -> Iterator[None]:
-    """The codec with ``part`` its last: what comes after in PARTS is left out."""
-    index = PARTS.index(part)
-    with contextlib.ExitStack() as stack:
-        for last, module, name, replacement in (
-            (2, encoder, "choose", _lapped),
-            (2, mode_decision, "_CANDIDATES", LAPPED),
-            (1, encoder, "choose", _no_filter),
-            (3, encoder, "make_costs", _rounding),
-            (3, entropy_model, "_FIRST_ABOVE", (0.5, 0.5)),  # classes, too, are those of rounded latents
-            (3, entropy_model, "_FURTHER_ABOVE", 0.5),
-        ):
-            if index <= last:
-                stack.enter_context(mock.patch.object(module, name, replacement))
-        yield
+LAPPED_CANDIDATES = tuple(pair for pair in DEFAULT_CANDIDATES if pair[1] == LAPPED)
+"""(filter, mode) pairs of small blocks."""
+OPTIONS = {
+    "8³ DCT, classes and rANS": EncoderOptions(
+        candidates=(PLAIN_CANDIDATE,), tries_plain_superblocks=False, optimizes_integers=False
+    ),
+    "+ lapped filter": EncoderOptions(
+        candidates=LAPPED_CANDIDATES, tries_plain_superblocks=False, optimizes_integers=False
+    ),
+    "+ modes of regions": EncoderOptions(optimizes_integers=False),
+}
+"""Options of the first parts; all parts after have the defaults."""
 
 
 def silenced(params: Params, part: str) -> Params:
@@ -97,21 +74,19 @@ def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Poi
     if part == PARTS[0]:
         return dct_points(volume)
     params = jax.device_put(silenced(models[part], part))
-    # Compiled with what is patched: `encode` would take what is compiled already.
-    encode = jax.jit(lambda *given: encoder.encode_with_symbols.__wrapped__(*given)[0])
-    numbers = jnp.float32(0), jnp.float32(1)
-    with without(part):
-        return [
-            point(
-                volume,
-                lambda step=step: jax.block_until_ready(
-                    encode(params, jnp.asarray(volume), *numbers, jnp.float32(step))
-                ),
-                lambda encoded: np.asarray(decoder.decode(params, encoded)),
-                lambda encoded: 32 + 12 + 2 * int(encoded.used),
-            )
-            for step in STEPS
-        ]
+    limits = jnp.float32(0), jnp.float32(1)
+    encode = functools.partial(encoder.encode, options=OPTIONS.get(part, DEFAULT_OPTIONS))
+    return [
+        point(
+            volume,
+            lambda step=step: jax.block_until_ready(
+                encode(params, jnp.asarray(volume), *limits, jnp.float32(step))
+            ),
+            lambda encoded: np.asarray(decoder.decode(params, encoded)),
+            lambda encoded: 32 + 12 + int(encoded.used_bytes),
+        )
+        for step in STEPS
+    ]
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from common import RESULTS, VARIANTS, volumes
 
-from nvc_jax.models.checkpoints import load_checkpoint, model_sha256, shipped_models
+from nvc_jax.models.checkpoints import load_checkpoint, shipped_models
+from nvc_jax.models.identity import model_sha256
 
 
 def complete(card: str, licences: dict[str, str], scores: dict[str, str]) -> str:

@@ -16,7 +16,8 @@ from common import VARIANTS, table, unit_volume, volumes, write_results
 
 import nvc_jax
 from nvc_jax.evaluation.metrics import border_jump
-from nvc_jax.models.checkpoints import load_checkpoint, model_sha256
+from nvc_jax.models.checkpoints import load_checkpoint
+from nvc_jax.models.identity import model_sha256
 
 MEASURES = ("mse", "border_excess", "border_ratio")
 PAPER_MSE = {"zero-margin": 0.00205, "two-wide-margin": 0.00239, "more-parameters": 0.00213}

@@ -19,7 +19,7 @@ from nvc_jax.cli.demo import SAMPLE
 PROGRAM = """
 import sys
 import nvc_jax
-nvc_jax.compress(sys.argv[1], sys.argv[2], relative_error=1e-3, chunk=(16, 16, 16), resume=True)
+nvc_jax.compress(sys.argv[1], sys.argv[2], relative_error=1e-3, chunks=(16, 16, 16), resume=True)
 """
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     with TemporaryDirectory() as directory:
         expected, target = Path(directory) / "expected.zarr", Path(directory) / "v.zarr"
         began = time.perf_counter()
-        nvc_jax.compress(SAMPLE, expected, relative_error=1e-3, chunk=(16, 16, 16))
+        nvc_jax.compress(SAMPLE, expected, relative_error=1e-3, chunks=(16, 16, 16))
         seconds = time.perf_counter() - began
         kills = 0
         while kills < count:
@@ -48,7 +48,7 @@ def main() -> None:
                 assert files(target) == files(expected), "a store that differs"
                 shutil.rmtree(target)
             print(kills, "kills", flush=True)
-        nvc_jax.compress(SAMPLE, target, relative_error=1e-3, chunk=(16, 16, 16), resume=True)
+        nvc_jax.compress(SAMPLE, target, relative_error=1e-3, chunks=(16, 16, 16), resume=True)
         assert files(target) == files(expected), "a store that differs"
     print("every store was whole or was not there, and every resumed one had the same bytes")
 

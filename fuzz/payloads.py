@@ -103,7 +103,7 @@ def fuzz_stores(count: int, seed: int) -> dict[str, int]:
     outcome = {"refused": 0, "whole": 0}
     with TemporaryDirectory() as directory:
         path = Path(directory) / "v.zarr"
-        nvc_jax.compress(values, path, max_error=target.max_error, chunk=ROOM)
+        nvc_jax.compress(values, path, max_error=target.max_error, chunks=ROOM)
         chunk = path / "c" / "0" / "0" / "0"
         stored, store = chunk.read_bytes(), open_container(path)
         whole = store.read((0, 0, 0))

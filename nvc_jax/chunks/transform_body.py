@@ -85,7 +85,7 @@ class TransformBodyCodec:
         low, high = self._coded_range(chunk.low, chunk.high)
         valid_shape = check_shape(chunk.values.shape)
         stream, reconstruct = self.coder.encode(
-            self._prepare(chunk), low, high, step, valid_shape, boundaries
+            self._prepare(chunk), low, high, float(step), valid_shape, boundaries
         )
         body = _HEADER.pack(chunk.low, chunk.high, step) + stream
         if target.max_error is None:

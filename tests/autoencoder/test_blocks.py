@@ -43,9 +43,9 @@ def reference_blend(blocks: np.ndarray, shape: tuple[int, int, int], margin: int
     canvas = [n * block_size + 2 * margin for n in grid_shape(shape, block_size)]
     total, weight = np.zeros(canvas), np.zeros(canvas)
     for block, (z, y, x) in zip(blocks, corners(shape, block_size), strict=True):
-        place = np.s_[z : z + window.size, y : y + window.size, x : x + window.size]
-        total[place] += weights * block
-        weight[place] += weights
+        region = np.s_[z : z + window.size, y : y + window.size, x : x + window.size]
+        total[region] += weights * block
+        weight[region] += weights
     inside = tuple(slice(margin, margin + side) for side in shape)
     return (total / weight)[inside]
 

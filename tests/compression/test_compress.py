@@ -27,7 +27,7 @@ def codec() -> nvc_jax.Codec:
 @pytest.fixture
 def store(tmp_path: Path, codec: nvc_jax.Codec) -> Path:
     path = tmp_path / "v.zarr"
-    nvc_jax.compress(VOLUME, path, model=codec, chunk=(8, 16, 16))
+    nvc_jax.compress(VOLUME, path, model=codec, chunks=(8, 16, 16))
     return path
 
 
@@ -183,7 +183,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, codec: nvc_jax.Codec) -
     with pytest.raises(TypeError, match="float64"):
         nvc_jax.compress(VOLUME.astype(float), target, model=codec)
     with pytest.raises(ValueError, match=r"`chunk` \(=6,8,8\)"):
-        nvc_jax.compress(VOLUME, target, model=codec, chunk=(6, 8, 8))
+        nvc_jax.compress(VOLUME, target, model=codec, chunks=(6, 8, 8))
     with pytest.raises(FileNotFoundError, match="neither a shipped model"):
         nvc_jax.compress(VOLUME, target, model="nvc-99")
     with pytest.raises(FileNotFoundError, match="directory of"):
@@ -217,7 +217,7 @@ def test_bad_requests_are_named(store: Path, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("streams") / "v.zarr"
-    nvc_jax.compress(VOLUME, path, model="nvc-1", step=0.02, chunk=(16, 16, 24))
+    nvc_jax.compress(VOLUME, path, model="nvc-1", step=0.02, chunks=(16, 16, 24))
     return path
 
 
@@ -255,7 +255,7 @@ def test_constant_volumes_meet_any_psnr(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("quantized") / "v.zarr"
-    nvc_jax.compress(VOLUME, path, model="two-wide-margin", step=0.25, chunk=(16, 16, 24))
+    nvc_jax.compress(VOLUME, path, model="two-wide-margin", step=0.25, chunks=(16, 16, 24))
     return path
 
 

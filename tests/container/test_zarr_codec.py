@@ -40,7 +40,7 @@ TARGETS = [
 def test_everyone_reads_the_same(target: dict, shard: tuple | None, tmp_path: Path) -> None:
     group = zarr.create_group(tmp_path / "scans.zarr")
     path = tmp_path / "scans.zarr" / "density"
-    nvc_jax.compress(VOLUME, path, chunk=CHUNK, shard=shard, **target)
+    nvc_jax.compress(VOLUME, path, chunks=CHUNK, shards=shard, **target)
     expected = nvc_jax.open(path).read().result()
     array = group["density"]
     assert array.chunks == CHUNK
@@ -54,7 +54,7 @@ def test_everyone_reads_the_same(target: dict, shard: tuple | None, tmp_path: Pa
 
 
 def test_one_file_is_read_too(tmp_path: Path) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr.zip", step=0.02, chunk=CHUNK)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr.zip", step=0.02, chunks=CHUNK)
     with ZipStore(tmp_path / "v.zarr.zip", mode="r") as store:
         decoded = zarr.open_array(store, mode="r")[:]
     np.testing.assert_array_equal(decoded, nvc_jax.open(tmp_path / "v.zarr.zip").read().result())
@@ -63,13 +63,13 @@ def test_one_file_is_read_too(tmp_path: Path) -> None:
 def test_embedded_models_are_found(tmp_path: Path) -> None:
     config = DenseConfig(block_size=4, margin=0, latent_dim=3, hidden_sizes=(8,))
     codec = nvc_jax.Codec(config, init_params(config, key=jax.random.key(0)))
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", model=codec, chunk=(16, 16, 16))
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", model=codec, chunks=(16, 16, 16))
     array = zarr.open_array(tmp_path / "v.zarr", mode="r")
     np.testing.assert_array_equal(array[:], nvc_jax.open(tmp_path / "v.zarr").read().result())
 
 
 def test_margins_are_cropped(tmp_path: Path) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", model="two-wide-margin", chunk=CHUNK)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", model="two-wide-margin", chunks=CHUNK)
     array = zarr.open_array(tmp_path / "v.zarr", mode="r")
     cropped = nvc_jax.open(tmp_path / "v.zarr", mode="crop").read().result()
     np.testing.assert_array_equal(array[:], cropped)
@@ -79,7 +79,7 @@ def test_margins_are_cropped(tmp_path: Path) -> None:
 def test_chunks_are_decoded_in_batches(
     batch_size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02, chunk=CHUNK)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02, chunks=CHUNK)
     expected = nvc_jax.open(tmp_path / "v.zarr").read().result()
     sizes, decode_many = [], PayloadDecoder.decode_many
 
@@ -97,7 +97,7 @@ def test_chunks_are_decoded_in_batches(
 
 @pytest.mark.parametrize("target", [{"step": 0.02}, {"max_error": 0.5}, {"lossless": True}])
 def test_one_call_decodes_several_chunks(target: dict, tmp_path: Path) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, **target)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunks=CHUNK, **target)
     reader = Reader(tmp_path / "v.zarr")
     codec = ChunkCodec(nvc_jax.load_codec("nvc-1"), CHUNK, np.dtype(np.float32))
     for count in (1, 8, 11):
@@ -108,14 +108,14 @@ def test_one_call_decodes_several_chunks(target: dict, tmp_path: Path) -> None:
 
 
 def test_chunks_are_not_written_through_zarr(tmp_path: Path) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02, chunk=CHUNK)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02, chunks=CHUNK)
     array = zarr.open_array(tmp_path / "v.zarr", mode="r+")
     with pytest.raises(NotImplementedError, match="are written by"):
         array[:16, :16, :24] = 1
 
 
 def test_damage_and_other_versions_are_named(tmp_path: Path) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02, chunk=CHUNK)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02, chunks=CHUNK)
     chunk = tmp_path / "v.zarr" / "c" / "0" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:-7])
     with pytest.raises(ValueError, match="checksum"):

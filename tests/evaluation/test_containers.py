@@ -29,21 +29,21 @@ def make_holed_volume() -> np.ndarray:
 @pytest.fixture(scope="module")
 def bounded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bounded") / "v.zarr"
-    nvc_jax.compress(make_volume(), path, max_error=0.5, chunk=CHUNK)
+    nvc_jax.compress(make_volume(), path, max_error=0.5, chunks=CHUNK)
     return path
 
 
 @pytest.fixture(scope="module")
 def holed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("holed") / "v.zarr"
-    nvc_jax.compress(make_holed_volume(), path, max_error=0.5, missing_values=[MISSING], chunk=CHUNK)
+    nvc_jax.compress(make_holed_volume(), path, max_error=0.5, missing_values=[MISSING], chunks=CHUNK)
     return path
 
 
 @pytest.fixture(scope="module")
 def lossless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lossless") / "v.zarr"
-    nvc_jax.compress(make_volume(), path, lossless=True, chunk=CHUNK)
+    nvc_jax.compress(make_volume(), path, lossless=True, chunks=CHUNK)
     return path
 
 
@@ -149,7 +149,7 @@ def test_verify_rejects_an_original_of_another_type(bounded: Path) -> None:
 
 def test_a_damaged_chunk_is_reported(bounded: Path, tmp_path: Path) -> None:
     copy = tmp_path / "v.zarr"
-    nvc_jax.compress(make_volume(), copy, max_error=0.5, chunk=CHUNK)
+    nvc_jax.compress(make_volume(), copy, max_error=0.5, chunks=CHUNK)
     chunk = copy / "c" / "1" / "0" / "2"
     chunk.write_bytes(chunk.read_bytes()[:-3])
     with pytest.raises(FormatError, match=r"chunk \(1, 0, 2\)"):
@@ -170,7 +170,7 @@ def test_preview_holds_the_means_of_blocks(bounded: Path, lossless: Path) -> Non
 def test_preview_keeps_blocks_without_valid_values(tmp_path: Path) -> None:
     volume = make_volume()
     volume[:, :8, :8] = MISSING
-    nvc_jax.compress(volume, tmp_path / "v.zarr", max_error=0.5, missing_values=[MISSING], chunk=CHUNK)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", max_error=0.5, missing_values=[MISSING], chunks=CHUNK)
     coarse = containers.preview(tmp_path / "v.zarr")
     assert (coarse[:, 0, 0] == MISSING).all()
     assert (coarse == MISSING).sum() == 3

@@ -58,7 +58,7 @@ def main() -> None:
                 shutil.copytree(shipped_models()["nvc-1"], model_of(name))
             if not store.exists():
                 codec = nvc_jax.load_codec(model_of(name))
-                nvc_jax.compress(original(dtype), store, model=codec, chunk=CHUNK, **target)
+                nvc_jax.compress(original(dtype), store, model=codec, chunks=CHUNK, **target)
                 shutil.rmtree(store / "model", ignore_errors=True)
                 print(store.name)
 

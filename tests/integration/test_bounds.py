@@ -32,7 +32,7 @@ def files(store: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("asked", [{"max_error": 2.5}, {"relative_error": 1e-3}, {"lossless": True}])
 def test_promises_are_kept(dtype: str, asked: dict[str, float], tmp_path: Path) -> None:
     volume = in_dtype(dtype)
-    nvc_jax.compress(volume, tmp_path / "v.zarr", chunk=CHUNK, **asked)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", chunks=CHUNK, **asked)
     decoded = nvc_jax.open(tmp_path / "v.zarr").read().result()
     assert decoded.dtype == volume.dtype
     error = np.abs(decoded.astype(np.float64) - volume.astype(np.float64)).max()
@@ -53,7 +53,7 @@ def test_values_that_are_no_measurements_come_back(tmp_path: Path) -> None:
     volume[3, 10:12] = np.nan
     volume[4, 20] = [np.inf, -np.inf] * 21 + [-0.0]
     volume[5, 20, 3] = -777
-    nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=0.01, missing_values=[-777], chunk=CHUNK)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=0.01, missing_values=[-777], chunks=CHUNK)
     described = containers.info(tmp_path / "v.zarr")
     assert described["fill_values"] == [-777.0, -1e10]
     assert described["maximum"] - described["minimum"] <= 255
@@ -72,21 +72,21 @@ def test_special_values_of_latents_come_back(model: str, tmp_path: Path) -> None
     volume = VOLUME.astype(np.float32)
     volume[:, :9] = -1e10
     volume[4, 20] = np.nan
-    nvc_jax.compress(volume, tmp_path / "v.zarr", model=model, chunk=CHUNK)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", model=model, chunks=CHUNK)
     found = containers.verify(volume, tmp_path / "v.zarr")
     assert found["measured_max_error"] == pytest.approx(found["max_error"], abs=0.01)
     assert found["max_error"] < 255
 
 
 def test_a_store_that_breaks_its_promise_is_found_out(tmp_path: Path) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunk=CHUNK)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunks=CHUNK)
     other = VOLUME.copy()
     other[20, 20, 20] ^= 64
     with pytest.raises(FormatError, match=r"chunk \(1, 1, 0\) .* is wrong by"):
         containers.verify(other, tmp_path / "v.zarr")
     with pytest.raises(ValueError, match="`original` is float32"):
         containers.verify(VOLUME.astype(np.float32), tmp_path / "v.zarr")
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", lossless=True, chunk=CHUNK)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", lossless=True, chunks=CHUNK)
     with pytest.raises(FormatError, match="does not restore every value exactly"):
         containers.verify(other, tmp_path / "v.zarr")
 
@@ -97,7 +97,7 @@ def test_ranges_beyond_float64(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="beyond float64's"):
         nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=1e-3)
     for asked in ({"lossless": True}, {"max_error": 1.0}):
-        nvc_jax.compress(volume, tmp_path / "v.zarr", chunk=CHUNK, **asked)
+        nvc_jax.compress(volume, tmp_path / "v.zarr", chunks=CHUNK, **asked)
         containers.verify(volume, tmp_path / "v.zarr")
 
 
@@ -105,7 +105,7 @@ def test_a_tighter_bound_takes_more(tmp_path: Path) -> None:
     volume = VOLUME.astype(np.float32)
     sizes = []
     for relative in (1e-1, 1e-2, 1e-3, 1e-4):
-        nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=relative, chunk=CHUNK)
+        nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=relative, chunks=CHUNK)
         sizes.append(containers.info(tmp_path / "v.zarr")["stored_bytes"])
     assert sizes == sorted(sizes)
 
@@ -113,14 +113,14 @@ def test_a_tighter_bound_takes_more(tmp_path: Path) -> None:
 PROGRAM = """
 import sys
 import numpy as np, nvc_jax
-nvc_jax.compress(sys.argv[1], sys.argv[2], max_error=1.0, chunk=(8, 8, 8), resume=True)
+nvc_jax.compress(sys.argv[1], sys.argv[2], max_error=1.0, chunks=(8, 8, 8), resume=True)
 """
 
 
 def test_killed_runs_are_resumed(tmp_path: Path) -> None:
     """Whatever the moment, there is no store until it is whole, and it ends as if nothing had been."""
     write_volume(tmp_path / "v.npy", VOLUME)
-    nvc_jax.compress(tmp_path / "v.npy", tmp_path / "expected.zarr", max_error=1.0, chunk=(8, 8, 8))
+    nvc_jax.compress(tmp_path / "v.npy", tmp_path / "expected.zarr", max_error=1.0, chunks=(8, 8, 8))
     target, partial = tmp_path / "v.zarr", tmp_path / ".v.zarr.partial"
     for n_chunks in (1, 20):
         command = [sys.executable, "-c", PROGRAM, str(tmp_path / "v.npy"), str(target)]
@@ -132,7 +132,7 @@ def test_killed_runs_are_resumed(tmp_path: Path) -> None:
         assert partial.is_dir()
     damaged = next(file for file in sorted(partial.glob("c/*/*/*")))
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    nvc_jax.compress(tmp_path / "v.npy", target, max_error=1.0, chunk=(8, 8, 8), resume=True)
+    nvc_jax.compress(tmp_path / "v.npy", target, max_error=1.0, chunks=(8, 8, 8), resume=True)
     assert files(target) == files(tmp_path / "expected.zarr")
     assert not partial.exists()
 
@@ -144,11 +144,11 @@ def test_what_was_left_by_another_run_is_not_resumed(tmp_path: Path, monkeypatch
     with monkeypatch.context() as patched:
         patched.setattr("nvc_jax.container.store.Store.write_object", fail)
         with pytest.raises(OSError, match="no space"):
-            nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=1, chunk=CHUNK)
+            nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=1, chunks=CHUNK)
     assert not (tmp_path / "v.zarr").exists()
     with pytest.raises(ValueError, match="of another volume, model or target"):
-        nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunk=CHUNK, resume=True)
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunk=CHUNK)
+        nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunks=CHUNK, resume=True)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunks=CHUNK)
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]
 
 

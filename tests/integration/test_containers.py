@@ -48,14 +48,14 @@ def files(store: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plain") / "v.zarr"
-    nvc_jax.compress(VOLUME, path, max_error=2, chunk=CHUNK)
+    nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK)
     return path
 
 
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sharded") / "v.zarr"
-    nvc_jax.compress(VOLUME, path, max_error=2, chunk=CHUNK, shard=SHARD)
+    nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK, shards=SHARD)
     return path
 
 
@@ -75,12 +75,12 @@ def test_shards_hold_the_same_chunks(plain: Path, sharded: Path, expected: np.nd
 
 
 def test_a_shard_that_is_one_chunk_is_none(tmp_path: Path, plain: Path) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunk=CHUNK, shard=CHUNK)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunks=CHUNK, shards=CHUNK)
     assert files(tmp_path / "v.zarr") == files(plain)
 
 
 def test_many_chunks_are_sharded_by_themselves(tmp_path: Path) -> None:
-    nvc_jax.compress(np.zeros((72, 72, 72), np.uint8), tmp_path / "v.zarr", lossless=True, chunk=(8, 8, 8))
+    nvc_jax.compress(np.zeros((72, 72, 72), np.uint8), tmp_path / "v.zarr", lossless=True, chunks=(8, 8, 8))
     described = containers.info(tmp_path / "v.zarr")
     assert described["shard"] == [32, 32, 32]
     assert not nvc_jax.open(tmp_path / "v.zarr").read().result().any()
@@ -89,7 +89,7 @@ def test_many_chunks_are_sharded_by_themselves(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [0, 1, 3, 40, -5, -1])
 def test_damaged_shards_are_found(cut: int, sharded: Path, tmp_path: Path) -> None:
     copy = tmp_path / "v.zarr"
-    nvc_jax.compress(VOLUME, copy, max_error=2, chunk=CHUNK, shard=SHARD)
+    nvc_jax.compress(VOLUME, copy, max_error=2, chunks=CHUNK, shards=SHARD)
     path = copy / "c" / "1" / "0" / "0"
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(FormatError, match=r"chunk \(2, 0, 0\)"):
@@ -102,7 +102,7 @@ def test_damaged_shards_are_found(cut: int, sharded: Path, tmp_path: Path) -> No
 def test_one_file_holds_it_all(plain: Path, expected: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "v.zarr.zip"
     for _ in range(2):  # the second replaces the first
-        nvc_jax.compress(VOLUME, path, max_error=2, chunk=CHUNK)
+        nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK)
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr.zip"]
     np.testing.assert_array_equal(nvc_jax.open(path).read().result(), expected)
     assert containers.info(path) == containers.info(plain)
@@ -157,12 +157,12 @@ def served(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.parametrize("options", [{}, {"shard": SHARD}])
+@pytest.mark.parametrize("options", [{}, {"shards": SHARD}])
 @pytest.mark.parametrize("name", ["v.zarr", "v.zarr.zip"])
 def test_containers_are_read_by_http(
     name: str, options: dict, served: str, tmp_path: Path, expected: np.ndarray
 ) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / name, max_error=2, chunk=CHUNK, **options)
+    nvc_jax.compress(VOLUME, tmp_path / name, max_error=2, chunks=CHUNK, **options)
     url = f"{served}/{name}"
     np.testing.assert_array_equal(nvc_jax.open(url)[5:20, 3:].read().result(), expected[5:20, 3:])
     assert containers.info(url) == containers.info(tmp_path / name)
@@ -174,7 +174,7 @@ def test_containers_are_read_by_http(
 
 def test_sources_are_read_by_http(served: str, tmp_path: Path) -> None:
     write_volume(tmp_path / "source.zarr", VOLUME)
-    nvc_jax.compress(f"{served}/source.zarr/", tmp_path / "v.zarr", max_error=2, chunk=CHUNK)
+    nvc_jax.compress(f"{served}/source.zarr/", tmp_path / "v.zarr", max_error=2, chunks=CHUNK)
     containers.verify(VOLUME, tmp_path / "v.zarr")
 
 
@@ -200,13 +200,13 @@ def bucket() -> Iterator[dict[str, Any]]:
             drain.join()
 
 
-@pytest.mark.parametrize("options", [{}, {"shard": SHARD}])
+@pytest.mark.parametrize("options", [{}, {"shards": SHARD}])
 def test_containers_lie_in_object_stores(
     options: dict, bucket: dict, plain: Path, expected: np.ndarray
 ) -> None:
     location = bucket | {"path": f"scans/{len(options)}.zarr/"}
     for volume in (VOLUME[:9], VOLUME):  # the second replaces the first, whose chunks are fewer
-        nvc_jax.compress(volume, location, max_error=2, chunk=CHUNK, **options)
+        nvc_jax.compress(volume, location, max_error=2, chunks=CHUNK, **options)
     np.testing.assert_array_equal(nvc_jax.open(location).read().result(), expected)
     objects = ts.KvStore.open(location).result()
     keys = {key.decode() for key in objects.list().result()}
@@ -225,10 +225,10 @@ def test_an_interrupted_run_in_an_object_store_is_resumed(
     with monkeypatch.context() as patched:
         interrupt(patched, after=4)
         with pytest.raises(OSError, match="interrupted"):
-            nvc_jax.compress(VOLUME, location, max_error=2, chunk=CHUNK)
+            nvc_jax.compress(VOLUME, location, max_error=2, chunks=CHUNK)
     assert not is_whole(location)
     assert find_started(location) is not None
-    nvc_jax.compress(VOLUME, location, max_error=2, chunk=CHUNK, resume=True)
+    nvc_jax.compress(VOLUME, location, max_error=2, chunks=CHUNK, resume=True)
     objects = ts.KvStore.open(location).result()
     stored = {key.decode(): bytes(objects.read(key).result().value) for key in objects.list().result()}
     assert stored == files(plain)
@@ -255,7 +255,7 @@ def interrupt(patched: pytest.MonkeyPatch, after: int) -> None:
     patched.setattr("nvc_jax.container.store.Store.write_object", failing)
 
 
-@pytest.mark.parametrize("options", [{"chunk": CHUNK}, {"chunk": CHUNK, "shard": SHARD}])
+@pytest.mark.parametrize("options", [{"chunks": CHUNK}, {"chunks": CHUNK, "shards": SHARD}])
 def test_several_writers_make_one_store(
     options: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,28 +280,28 @@ def test_several_writers_make_one_store(
 def test_only_the_first_writer_looks_at_the_whole_volume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", psnr=40, chunk=CHUNK, part=(0, 2))
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", psnr=40, chunks=CHUNK, part=(0, 2))
 
     def fail(*_: Any) -> None:
         raise AssertionError("looked at the whole volume")
 
     monkeypatch.setattr("nvc_jax.compression.compress.survey", fail)
     monkeypatch.setattr("nvc_jax.compression.rate_control.ChunkedVolume.step_for_psnr", fail)
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", psnr=40, chunk=CHUNK, part=(1, 2))
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", psnr=40, chunks=CHUNK, part=(1, 2))
     assert is_whole(tmp_path / "v.zarr")
 
 
 WRITER = """
 import sys
 import nvc_jax
-nvc_jax.compress(sys.argv[1], sys.argv[2], max_error=2.0, chunk=(8, 8, 8), shard=(16, 16, 16),
+nvc_jax.compress(sys.argv[1], sys.argv[2], max_error=2.0, chunks=(8, 8, 8), shards=(16, 16, 16),
                  part=(int(sys.argv[3]), 3))
 """
 
 
 def test_a_killed_writer_loses_only_what_it_was_writing(tmp_path: Path) -> None:
     write_volume(tmp_path / "v.npy", VOLUME)
-    options = {"max_error": 2.0, "chunk": (8, 8, 8), "shard": (16, 16, 16)}
+    options = {"max_error": 2.0, "chunks": (8, 8, 8), "shards": (16, 16, 16)}
     nvc_jax.compress(VOLUME, tmp_path / "whole.zarr", **options)
     target, partial = tmp_path / "v.zarr", tmp_path / ".v.zarr.partial"
     command = [sys.executable, "-c", WRITER, str(tmp_path / "v.npy"), str(target)]
@@ -322,7 +322,7 @@ def test_a_killed_writer_loses_only_what_it_was_writing(tmp_path: Path) -> None:
 
 def test_wrong_shards_and_parts_are_named(tmp_path: Path) -> None:
     for arguments, message in [
-        ({"chunk": CHUNK, "shard": (16, 16, 24)}, r"`shard` \(=16,16,24\) must be three positive multiples"),
+        ({"chunks": CHUNK, "shards": (16, 16, 24)}, r"`shard` \(=16,16,24\) must be three positive multiples"),
         ({"part": (3, 3)}, r"`part` \(=\(3, 3\)\)"),
         ({"part": (-1, 3)}, "`part`"),
     ]:
@@ -351,7 +351,7 @@ def test_a_container_that_is_written_shows_its_header(plain: Path, tmp_path: Pat
 
 
 def test_another_volume_is_never_mixed_in(tmp_path: Path) -> None:
-    options = {"relative_error": 0.01, "chunk": CHUNK}
+    options = {"relative_error": 0.01, "chunks": CHUNK}
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", part=(0, 2), **options)
     other = VOLUME.copy()
     other[:20] = 255 - other[:20]
@@ -361,7 +361,7 @@ def test_another_volume_is_never_mixed_in(tmp_path: Path) -> None:
 
 
 def test_a_part_that_is_written_again_changes_nothing(tmp_path: Path) -> None:
-    options = {"max_error": 2, "chunk": CHUNK}
+    options = {"max_error": 2, "chunks": CHUNK}
     for part in range(2):
         is_made = nvc_jax.compress(VOLUME, tmp_path / "v.zarr", part=(part, 2), **options)
         assert is_made == (part == 1)
@@ -373,10 +373,10 @@ def test_a_part_that_is_written_again_changes_nothing(tmp_path: Path) -> None:
 
 def test_an_old_store_is_not_taken_for_a_part_of_a_new_one(bucket: dict) -> None:
     location = bucket | {"path": "old.zarr/"}
-    nvc_jax.compress(VOLUME, location, max_error=5, chunk=CHUNK)
+    nvc_jax.compress(VOLUME, location, max_error=5, chunks=CHUNK)
     with pytest.raises(FileExistsError, match="remove it first"):
-        nvc_jax.compress(VOLUME, location, lossless=True, chunk=CHUNK, part=(0, 2))
-    nvc_jax.compress(VOLUME, location, lossless=True, chunk=CHUNK, resume=True)
+        nvc_jax.compress(VOLUME, location, lossless=True, chunks=CHUNK, part=(0, 2))
+    nvc_jax.compress(VOLUME, location, lossless=True, chunks=CHUNK, resume=True)
     containers.verify(VOLUME, location)
 
 
@@ -400,24 +400,24 @@ def test_a_source_within_the_destination_is_not_replaced(tmp_path: Path) -> None
 
 def test_a_damaged_shard_is_written_anew(sharded: Path, tmp_path: Path) -> None:
     path = tmp_path / "v.zarr"
-    nvc_jax.compress(VOLUME, path, max_error=2, chunk=CHUNK, shard=SHARD, part=(0, 2))
+    nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK, shards=SHARD, part=(0, 2))
     shard = next(iter(sorted((tmp_path / ".v.zarr.partial" / "c").rglob("*/*/*"))))
     shard.write_bytes(shard.read_bytes()[:-9])
     for part in (0, 1):
-        nvc_jax.compress(VOLUME, path, max_error=2, chunk=CHUNK, shard=SHARD, part=(part, 2))
+        nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK, shards=SHARD, part=(part, 2))
     assert files(path) == files(sharded)
 
 
 def test_files_are_replaced_by_containers(tmp_path: Path) -> None:
     (tmp_path / "v.nvc").write_text("an old file")
-    nvc_jax.compress(VOLUME, tmp_path / "v.nvc", max_error=2, chunk=CHUNK)
+    nvc_jax.compress(VOLUME, tmp_path / "v.nvc", max_error=2, chunks=CHUNK)
     containers.verify(VOLUME, tmp_path / "v.nvc")
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.nvc"]
 
 
 def test_numbers_of_numpy_are_taken(tmp_path: Path) -> None:
     chunk = tuple(np.array(CHUNK))
-    options = {"max_error": np.float32(2), "missing_values": [np.float32(7), np.nan], "chunk": chunk}
+    options = {"max_error": np.float32(2), "missing_values": [np.float32(7), np.nan], "chunks": chunk}
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", **options)
     assert containers.info(tmp_path / "v.zarr")["fill_values"] == [7.0]
 

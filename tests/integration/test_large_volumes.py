@@ -22,7 +22,7 @@ from nvc_jax.io.writers import write_volume
 
 VOLUME = read_volume(SAMPLE)[:61, :40, :44]
 CHUNK = (16, 16, 24)
-MARGINS = {"model": "two-wide-margin", "step": 0.3, "chunk": (8, 8, 8)}
+MARGINS = {"model": "two-wide-margin", "step": 0.3, "chunks": (8, 8, 8)}
 
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -52,7 +52,7 @@ def test_sources_are_read_piece_by_piece(
 ) -> None:
     monkeypatch.setattr("nvc_jax.compression.compress._SURVEY_SIDE", 8)
     sizes = watch(monkeypatch)
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, **target)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunks=CHUNK, **target)
     assert max(sizes) == 16 * 16 * 24
     containers.verify(VOLUME, tmp_path / "v.zarr")
 
@@ -63,7 +63,7 @@ def test_margins_are_read_with_their_surroundings(
 ) -> None:
     monkeypatch.setattr("nvc_jax.compression.compress._SURVEY_SIDE", 8)
     sizes = watch(monkeypatch)
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=(8, 8, 8), model=model)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunks=(8, 8, 8), model=model)
     assert max(sizes) == (8 if model == "zero-margin" else 40) ** 3
 
 
@@ -92,7 +92,7 @@ def test_more_chunks_take_no_more_programs(options: dict, tmp_path: Path) -> Non
     volume = (VOLUME + rng.normal(0, 1, VOLUME.shape)).astype(np.float32)
 
     def run(part: np.ndarray) -> None:
-        nvc_jax.compress(part, tmp_path / "v.zarr", **{"chunk": (16, 16, 16)} | options)
+        nvc_jax.compress(part, tmp_path / "v.zarr", **{"chunks": (16, 16, 16)} | options)
         nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "v.npy")
 
     run(volume[:, :, :40] * 1.1)
@@ -107,7 +107,7 @@ def test_compilations_are_counted() -> None:
 def test_margins_do_not_end_at_chunks(mode: str, tmp_path: Path) -> None:
     decoded = []
     for number, chunk in enumerate([(64, 40, 48), (16, 16, 24), (8, 40, 8)]):
-        nvc_jax.compress(VOLUME, tmp_path / f"{number}.zarr", chunk=chunk, model="two-wide-margin")
+        nvc_jax.compress(VOLUME, tmp_path / f"{number}.zarr", chunks=chunk, model="two-wide-margin")
         decoded.append(nvc_jax.open(tmp_path / f"{number}.zarr", mode=mode).read().result().astype(int))
     assert np.abs(decoded[1] - decoded[0]).max() <= 1
     assert np.abs(decoded[2] - decoded[0]).max() <= 1
@@ -123,7 +123,7 @@ def smooth(dtype: str) -> np.ndarray:
 @pytest.mark.parametrize("target", [{"step": 0.005}, {"max_error": 0.5}, {"lossless": True}])
 def test_previews_are_means_of_blocks(target: dict, dtype: str, tmp_path: Path) -> None:
     volume = smooth(dtype)
-    nvc_jax.compress(volume, tmp_path / "v.zarr", chunk=CHUNK, **target)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", chunks=CHUNK, **target)
     view = nvc_jax.open(tmp_path / "v.zarr", level="preview")
     assert (view.shape, view.dtype.numpy_dtype) == ((5, 5, 6), np.dtype(dtype))
     preview = view.read().result()
@@ -138,13 +138,13 @@ def test_previews_are_means_of_blocks(target: dict, dtype: str, tmp_path: Path) 
 
 def test_previews_of_latents_and_of_what_is_missing(tmp_path: Path) -> None:
     volume = smooth("float32")
-    nvc_jax.compress(volume, tmp_path / "v.zarr", chunk=CHUNK, model="two-wide-margin")
+    nvc_jax.compress(volume, tmp_path / "v.zarr", chunks=CHUNK, model="two-wide-margin")
     whole = nvc_jax.open(tmp_path / "v.zarr").read().result()
     preview = nvc_jax.open(tmp_path / "v.zarr", level="preview").read().result()
     np.testing.assert_allclose(preview, block_means(whole), rtol=1e-5)
     volume[:, :16, :16] = -9999
     volume[8:16, 24:32, 8:16] = np.nan
-    nvc_jax.compress(volume, tmp_path / "v.zarr", chunk=CHUNK, step=0.005)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", chunks=CHUNK, step=0.005)
     preview = nvc_jax.open(tmp_path / "v.zarr", level="preview").read().result()
     assert (preview[:, :2, :2] == -9999).all()
     assert np.isnan(preview[1, 3, 1])
@@ -157,12 +157,12 @@ def test_previews_of_latents_and_of_what_is_missing(tmp_path: Path) -> None:
 def test_what_is_missing_does_not_count_in_previews(model: str, tmp_path: Path) -> None:
     volume = smooth("float32")
     volume[:, 3:5] = -9999
-    nvc_jax.compress(volume, tmp_path / "v.zarr", chunk=CHUNK, model=model)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", chunks=CHUNK, model=model)
     assert nvc_jax.open(tmp_path / "v.zarr", level="preview").read().result().min() > 0
 
 
 def test_previews_do_not_decode_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, step=0.02)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunks=CHUNK, step=0.02)
 
     def fail(*_: object) -> None:
         raise AssertionError("decoded a whole stream")
@@ -173,7 +173,7 @@ def test_previews_do_not_decode_the_rest(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_decoded_chunks_are_kept_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, step=0.02)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunks=CHUNK, step=0.02)
     decoded = watch_decoding(monkeypatch)
     for cache_bytes in (1 << 20, 0):
         view = nvc_jax.open(tmp_path / "v.zarr", cache_bytes=cache_bytes)
@@ -186,7 +186,7 @@ def test_decoded_chunks_are_kept_for_a_while(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_read_takes_its_chunks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, shard=(32, 32, 48), step=0.02)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunks=CHUNK, shards=(32, 32, 48), step=0.02)
     view = nvc_jax.open(tmp_path / "v.zarr", cache_bytes=0)
     store = Reader(tmp_path / "v.zarr").store
     decoded = watch_decoding(monkeypatch)
@@ -213,7 +213,7 @@ def test_a_read_takes_its_chunks_alone(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_progress_is_told(tmp_path: Path) -> None:
     told: list[Progress] = []
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunk=CHUNK, step=0.02, on_progress=told.append)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunks=CHUNK, step=0.02, on_progress=told.append)
     assert len(told) == 4 * 3 * 2
     assert [now.done_bytes for now in told] == sorted(now.done_bytes for now in told)
     assert told[-1].done_bytes == told[-1].total_bytes == VOLUME.nbytes
@@ -228,7 +228,7 @@ def test_coordinates_are_kept(tmp_path: Path) -> None:
         ("depth", "lat", "lon"), (2.0, 0.5, 0.25), (10.0, -90.0, 0.0), None, {"title": "Ocean"}
     )
     write_volume(tmp_path / "source.zarr", VOLUME, metadata=about)
-    nvc_jax.compress(tmp_path / "source.zarr", tmp_path / "v.zarr", chunk=CHUNK, step=0.02)
+    nvc_jax.compress(tmp_path / "source.zarr", tmp_path / "v.zarr", chunks=CHUNK, step=0.02)
     nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "copy.zarr")
     for path in ("v.zarr", "copy.zarr"):
         found = read_metadata(tmp_path / path)

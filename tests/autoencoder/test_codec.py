@@ -1,0 +1,134 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nvc_jax
+from nvc_jax.autoencoder import codec as autoencoder
+from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
+from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
+from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
+from nvc_jax.autoencoder.networks import bind, init_params
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.evaluation.metrics import psnr_db
+from nvc_jax.core.model import ModelConfig
+from nvc_jax.io.volumes import read_volume
+
+VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
+CONFIGS = {
+    "no margin": DenseConfig(block_size=4, margin=0, hidden_sizes=(16,), latent_dim=8),
+    "margin": DenseConfig(block_size=4, margin=1, hidden_sizes=(16,), latent_dim=8),
+    "wide margin": DenseConfig(block_size=4, margin=4, hidden_sizes=(16,), latent_dim=8),
+    "convolutional": ConvolutionalConfig(block_size=4, margin=2, channels=(4,), latent_dim=8),
+}
+
+
+@pytest.fixture(scope="module")
+def codec() -> nvc_jax.Codec:
+    return nvc_jax.load_codec("two-wide-margin")
+
+
+def reference_decoding(config: ModelConfig, params: dict, volume: np.ndarray, mode: str) -> np.ndarray:
+    """The whole volume at once, in plain steps: slabs must reproduce it."""
+    model = bind(config, params)
+    low, high = np.float32(volume.min()), np.float32(volume.max())
+    values = (volume.astype(np.float32) - low) / (high - low)
+    blocks = extract_blocks(values, config.block_size, config.margin)
+    decoded = assemble_blocks(model.decode(model.encode(blocks)[0]), volume.shape, config.margin, mode)
+    return np.asarray(decoded) * (high - low) + low
+
+
+@pytest.mark.parametrize("blocks_per_slab", [4, 1024])
+@pytest.mark.parametrize("mode", ["crop", "blend"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_slabs_decode_to_the_same_volume_as_all_blocks_at_once(
+    name: str, mode: str, blocks_per_slab: int
+) -> None:
+    config = CONFIGS[name]
+    params = init_params(config, key=jax.random.key(0))
+    volume = np.random.default_rng(0).uniform(1, 200, (13, 17, 9)).astype(np.float32)
+    encoded = autoencoder.encode_blocks(
+        config, params, jnp.asarray(volume), None, blocks_per_slab=blocks_per_slab
+    )
+    used_mode = mode if config.margin else "crop"
+    decoded = autoencoder.decode_blocks(config, params, encoded, used_mode, blocks_per_slab=blocks_per_slab)
+    np.testing.assert_allclose(decoded, reference_decoding(config, params, volume, mode), atol=2e-3)
+
+
+@pytest.mark.parametrize("variant", ["zero-margin", "two-wide-margin", "more-parameters"])
+def test_smaller_steps_are_better_and_larger(variant: str) -> None:
+    codec = nvc_jax.load_codec(variant)
+    best = np.asarray(nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME)))
+    measured = []
+    for step in (2.0, 0.5, 0.02):
+        encoded = nvc_jax.encode_volume(codec, VOLUME, step=step)
+        decoded = np.asarray(nvc_jax.decode_volume(codec, encoded))
+        measured.append((psnr_db(VOLUME, decoded), int(encoded.stream.used)))
+    assert measured == sorted(measured)
+    assert measured[-1][0] == pytest.approx(psnr_db(VOLUME, best), abs=0.2)
+    assert 2 * measured[-1][1] < encoded.stream.choices.size * 3 * 5 * 6 * 4 / 3  # of float32's bytes
+
+
+@pytest.mark.parametrize("mode", ["crop", "blend"])
+def test_a_stream_decodes_as_rounded_latents(codec: nvc_jax.Codec, mode: str) -> None:
+    volume = VOLUME.astype(np.float32)
+    encoded = nvc_jax.encode_volume(codec, volume)
+    assert isinstance(encoded, EncodedLatents)
+    rounded = dataclasses.replace(encoded, latents=jnp.rint(encoded.latents / 0.25) * 0.25)
+    expected = nvc_jax.decode_volume(codec, rounded, mode=mode)
+    stream = nvc_jax.encode_volume(codec, volume, step=0.25)
+    assert isinstance(stream, EncodedLatentStream)
+    decoded = nvc_jax.decode_volume(codec, stream, mode=mode)
+    np.testing.assert_allclose(decoded, expected, atol=0.01)
+
+
+def test_compiles_once_for_each_shape(codec: nvc_jax.Codec) -> None:
+    autoencoder.encode_blocks.clear_cache()
+    autoencoder.decode_blocks.clear_cache()
+    for step in (0.1, jnp.float32(1)):
+        for volume in (VOLUME, VOLUME[::-1]):
+            nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, volume, step=step))
+    assert autoencoder.encode_blocks._cache_size() == autoencoder.decode_blocks._cache_size() == 1
+
+
+def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:
+    @jax.jit
+    def process(codec: nvc_jax.Codec, volume: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+        encoded = nvc_jax.encode_volume(codec, volume, step=step)
+        return nvc_jax.decode_volume(codec, encoded), encoded.used_bytes
+
+    volumes = jnp.stack([jnp.asarray(VOLUME), jnp.asarray(VOLUME[:, ::-1] // 2)])
+    steps = jnp.array([0.1, 0.5])
+    batched, n_bytes = jax.vmap(process, in_axes=(None, 0, 0))(codec, volumes, steps)
+    for volume, step, decoded, n in zip(volumes, steps, batched, n_bytes, strict=True):
+        alone, n_alone = process(codec, volume, step)
+        assert int(n) == pytest.approx(int(n_alone), rel=0.01)
+        assert np.abs(np.asarray(alone, int) - np.asarray(decoded, int)).max() <= 8
+
+
+def test_runs_inside_shard_map(codec: nvc_jax.Codec) -> None:
+    mesh = jax.make_mesh((jax.device_count(),), ("z",), axis_types=(jax.sharding.AxisType.Auto,))
+    each, everywhere = jax.sharding.PartitionSpec("z"), jax.sharding.PartitionSpec()
+    volume = jnp.asarray(VOLUME[: 8 * jax.device_count()])
+
+    def process(codec: nvc_jax.Codec, part: jax.Array) -> jax.Array:
+        return nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, part, step=0.1))
+
+    sharded = jax.jit(jax.shard_map(process, mesh=mesh, in_specs=(everywhere, each), out_specs=each))
+    parts = [np.asarray(process(codec, part)) for part in jnp.split(volume, jax.device_count())]
+    difference = np.asarray(sharded(codec, volume), int) - np.concatenate(parts).astype(int)
+    assert np.abs(difference).max() <= 8
+
+
+def test_bad_steps_and_foreign_streams_are_named(codec: nvc_jax.Codec) -> None:
+    for step in (0.0, -1.0, 1e9, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"`step` \(=.*must lie between .* unit of the latents"):
+            nvc_jax.encode_volume(codec, VOLUME, step=step)
+    encoded = nvc_jax.encode_volume(codec, VOLUME, step=1.0)
+    other = nvc_jax.load_codec("more-parameters")
+    with pytest.raises(ValueError, match=r"`encoded\.stream\.words` has shape"):
+        nvc_jax.decode_volume(other, encoded)
+    with pytest.raises(ValueError, match="not of a spectral codec"):
+        nvc_jax.decode_volume(nvc_jax.load_codec("nvc-1"), encoded)

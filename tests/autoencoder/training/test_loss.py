@@ -1,0 +1,36 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from nvc_jax.autoencoder.config import DenseConfig
+from nvc_jax.autoencoder.networks import bind, init_params
+from nvc_jax.autoencoder.training.config import AutoencoderTraining
+from nvc_jax.autoencoder.training.loss import training_loss, validation_loss
+
+MODEL = DenseConfig(block_size=4, margin=1, hidden_sizes=(16,), latent_dim=6)
+PLAIN = AutoencoderTraining(MODEL, sample_latents=False)
+PARAMS = init_params(MODEL, key=jax.random.key(0))
+BLOCKS = jax.random.uniform(jax.random.key(1), (7, 6, 6, 6))
+
+
+def loss(config: AutoencoderTraining, seed: int = 0) -> float:
+    return float(training_loss(config, PARAMS, BLOCKS, key=jax.random.key(seed)))
+
+
+def test_the_plain_loss_is_the_mean_squared_error() -> None:
+    model = bind(MODEL, PARAMS)
+    decoded = model.decode(model.encode(BLOCKS)[0])
+    expected = float(np.mean((np.asarray(decoded) - np.asarray(BLOCKS)) ** 2))
+    assert loss(PLAIN) == pytest.approx(expected, rel=1e-5)
+    assert validation_loss(MODEL, PARAMS, BLOCKS) == pytest.approx(expected, rel=1e-5)
+
+
+def test_options_change_the_loss() -> None:
+    plain = loss(PLAIN)
+    assert loss(dataclasses.replace(PLAIN, kl_weight=1e-2)) > plain
+    assert loss(dataclasses.replace(PLAIN, loss_window="blend")) != plain
+    sampling = dataclasses.replace(PLAIN, sample_latents=True)
+    assert loss(sampling, seed=0) != loss(sampling, seed=1)
+    assert loss(PLAIN, seed=0) == loss(PLAIN, seed=1)

@@ -1,0 +1,181 @@
+"""Entropy-coded streams: sections 9 and 10 of ``FORMAT.md``."""
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from reference_common import require
+
+# 9 Entropy-coded streams
+
+
+class Stream:
+    """The states of a stream's lanes, and the words that are left in its pool.
+
+    Attributes:
+        states: int64 (lanes,).
+        pool: words, the next one last.
+    """
+
+    def __init__(self, words: np.ndarray, n_lanes: int) -> None:
+        n_pool = len(words) - 2 * n_lanes
+        halves = words[n_pool:].astype(np.int64).reshape(n_lanes, 2)
+        self.states = halves[:, 0] | halves[:, 1] << 16
+        self.pool = words[:n_pool].tolist()
+
+    def refill(self, lanes: np.ndarray) -> None:
+        """Let each of ``lanes`` whose state is too low take a word."""
+        low = lanes[self.states[lanes] < 1 << 16]
+        require(len(low) <= len(self.pool), "a stream has too few words")
+        for lane in reversed(low):
+            self.states[lane] = self.states[lane] << 16 | self.pool.pop()
+
+    def take_tokens(self, lanes: np.ndarray, tables: np.ndarray) -> np.ndarray:
+        """Take a token in each of ``lanes``, by its row of ``tables`` (n, 64)."""
+        states, tables = self.states[lanes], tables.astype(np.int64)
+        slots = states & 4095
+        ends = np.cumsum(tables, axis=1)
+        tokens = (ends <= slots[:, None]).sum(axis=1)
+        index = np.arange(len(lanes))
+        frequencies = tables[index, tokens]
+        starts = ends[index, tokens] - frequencies
+        self.states[lanes] = frequencies * (states >> 12) + slots - starts
+        self.refill(lanes)
+        return tokens
+
+    def take_bits(self, lanes: np.ndarray, n_bits: np.ndarray) -> np.ndarray:
+        """Take at most 16 bits in each of ``lanes``."""
+        bits = self.states[lanes] & ((1 << n_bits) - 1)
+        self.states[lanes] >>= n_bits
+        self.refill(lanes)
+        return bits
+
+    def take_integers(self, lanes: np.ndarray, tables: np.ndarray) -> np.ndarray:
+        """Take an integer in each of ``lanes``, by its row of ``tables`` (n, 64)."""
+        tokens = self.take_tokens(lanes, tables)
+        n_bits = np.where(tokens == 63, 24, np.maximum(tokens - 17, 0) // 2)
+        bits = np.zeros_like(n_bits)
+        for n_taken, shift in ((np.minimum(n_bits, 16), 0), (np.maximum(n_bits - 16, 0), 16)):
+            takes = n_taken > 0
+            bits[takes] |= self.take_bits(lanes[takes], n_taken[takes]) << shift
+        magnitudes = np.where(tokens < 17, (tokens + 1) // 2, (1 << n_bits) + 8 + bits)
+        signed = np.where(tokens % 2 == 1, -magnitudes, magnitudes)
+        return np.where(tokens == 63, bits - (1 << 23), signed)
+
+    def finish(self) -> None:
+        """Check that the stream ends as every encoder ends it (9.6)."""
+        require(not self.pool and bool((self.states == 1 << 16).all()), "a stream does not end as it must")
+
+
+def open_stream(section: bytes, start: int, used: int, n_lanes: int, n_blocks: int, n_symbols: int) -> Stream:
+    """Open the stream of ``used`` words that begins at a byte of a section.
+
+    Args:
+        section: the bytes.
+        start: offset of the first word.
+        used: number of words.
+        n_lanes: number of lanes.
+        n_blocks: blocks that the stream may hold, for the limits of 9.6.
+        n_symbols: symbols of each of them.
+    """
+    most_lanes = max(1, n_blocks // 8, min(n_blocks // 2, 512))
+    require(1 <= n_lanes <= most_lanes, f"a stream has {n_lanes} lanes; it may have {most_lanes}")
+    most_words = 3 * n_blocks * n_symbols + 2 * most_lanes
+    require(2 * n_lanes <= used <= most_words, f"a stream has {used} words; it may have {most_words}")
+    require(start + 2 * used <= len(section), "a stream is cut short")
+    return Stream(np.frombuffer(section, "<u2", used, start), n_lanes)
+
+
+def share_out(n_items: int, n_lanes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, for each step, the lanes that take part and the item of each."""
+    run = -(-n_items // n_lanes)
+    for step in range(run):
+        items = np.arange(n_lanes) * run + step
+        takes_part = items < n_items
+        yield np.flatnonzero(takes_part), items[takes_part]
+
+
+# 10 Geometric streams
+
+CUBE_ROOTS = (1.0, 1.5874010519681994, 2.519842099789747)
+"""4 to the power of 0, 1/3 and 2/3."""
+MEANS = [math.ldexp(CUBE_ROOTS[(j - 12) % 3], 2 * ((j - 12) // 3)) for j in range(32)]
+"""Mean magnitude of each table."""
+EXPECTED = [max(round(256 * mean), 1) for mean in MEANS]
+"""Mean magnitude of each table in units of 1/256."""
+RATIOS = [round(CUBE_ROOTS[k % 3] * 4.0 ** (k // 3) * 4096 / 1.2599210498948732) for k in range(-8, 9)]
+"""Ratios of a sum to what was expected from which on the table shifts, in units of 1/4096."""
+MAX_SUM = 1 << 26
+
+
+@functools.cache
+def geometric_tables() -> np.ndarray:
+    """Return the 32 tables of 64 frequencies (10.1)."""
+    tables = np.zeros((32, 64), np.int64)
+    tokens = np.arange(63)
+    counts = np.where(tokens < 17, 1, 2 ** (np.maximum(tokens - 17, 0) // 2))
+    smallest = np.where(tokens < 17, (tokens + 1) // 2, counts + 8)
+    for j, mean in enumerate(MEANS):
+        decay = (math.sqrt(1 + mean * mean) - 1) / mean
+        shares = power(decay, smallest) * (1 - power(decay, counts)) / (1 + decay)
+        shares[0] = (1 - decay) / (1 + decay)
+        whole = np.where(shares < 2.0**-24, 0, np.floor(shares * 2.0**30))
+        tables[j] = to_frequencies(np.append(whole, 2.0**16))
+    return tables
+
+
+def power(base: float, exponents: np.ndarray) -> np.ndarray:
+    """Raise a number to whole powers by repeated squaring."""
+    result = np.ones(len(exponents))
+    for bit in range(int(exponents.max()).bit_length()):
+        result = np.where(exponents >> bit & 1, result * base, result)
+        base = base * base
+    return result
+
+
+def to_frequencies(shares: np.ndarray) -> np.ndarray:
+    """Turn shares (64,) into integer frequencies that sum to 4096."""
+    exact = shares / shares.sum() * 4096
+    least = (shares > 0).astype(np.int64)
+    frequencies = np.maximum(np.floor(exact).astype(np.int64), least)
+    while (total := frequencies.sum()) != 4096:
+        ratio = exact / np.maximum(frequencies, 1)
+        if total < 4096:
+            frequencies[np.argmax(ratio)] += 1
+        else:
+            frequencies[np.argmin(np.where(frequencies > least, ratio, np.inf))] -= 1
+    return frequencies
+
+
+def first_sum(scales: Sequence[int]) -> int:
+    """Return the sum that each block begins with (10.2)."""
+    return min(max(sum(EXPECTED[scale] for scale in scales) >> 6, 128), MAX_SUM)
+
+
+def thresholds(scales: Sequence[int], dimension: int) -> list[int]:
+    """Return the sums from which on a dimension's table shifts (10.2)."""
+    before = sum(EXPECTED[scale] for scale in scales[:dimension])
+    base = min(first_sum(scales) + before, MAX_SUM)
+    return [(base >> 12) * ratio + ((base & 4095) * ratio >> 12) for ratio in RATIOS]
+
+
+def choose_table(scale: int, sums: np.ndarray, limits: Sequence[int]) -> np.ndarray:
+    """Return the number of the table for each block's sum (10.2)."""
+    n_reached = (sums[:, None] >= np.array(limits)).sum(axis=1)
+    return np.clip(scale + n_reached - 9, 0, 31)
+
+
+def decode_geometric_stream(stream: Stream, scales: Sequence[int], n_blocks: int) -> np.ndarray:
+    """Decode integers (blocks, dimensions)."""
+    integers = np.zeros((n_blocks, len(scales)), np.int64)
+    limits = [thresholds(scales, dimension) for dimension in range(len(scales))]
+    for lanes, blocks in share_out(n_blocks, len(stream.states)):
+        sums = np.full(len(lanes), first_sum(scales))
+        for dimension, scale in enumerate(scales):
+            tables = geometric_tables()[choose_table(scale, sums, limits[dimension])]
+            taken = stream.take_integers(lanes, tables)
+            integers[blocks, dimension] = taken
+            sums = np.minimum(sums + 256 * np.minimum(np.abs(taken), 1 << 18), MAX_SUM)
+    stream.finish()
+    return integers
