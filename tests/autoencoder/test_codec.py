@@ -12,8 +12,8 @@ from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
 from nvc_jax.autoencoder.networks import bind, init_params
 from nvc_jax.cli.demo import SAMPLE
-from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.core.model import ModelConfig
+from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.io.volumes import read_volume
 
 VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
@@ -84,10 +84,11 @@ def test_a_stream_decodes_as_rounded_latents(codec: nvc_jax.Codec, mode: str) ->
     np.testing.assert_allclose(decoded, expected, atol=0.01)
 
 
-def test_compiles_once_for_each_shape(codec: nvc_jax.Codec) -> None:
+@pytest.mark.parametrize("steps", [(None,), (0.1, jnp.float32(1))], ids=["latents", "streams"])
+def test_compiles_once_for_each_shape(codec: nvc_jax.Codec, steps: tuple) -> None:
     autoencoder.encode_blocks.clear_cache()
     autoencoder.decode_blocks.clear_cache()
-    for step in (0.1, jnp.float32(1)):
+    for step in steps:
         for volume in (VOLUME, VOLUME[::-1]):
             nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, volume, step=step))
     assert autoencoder.encode_blocks._cache_size() == autoencoder.decode_blocks._cache_size() == 1
