@@ -11,10 +11,12 @@ offers all this to the rest of the package. The folder ``training`` trains them.
 from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
 from nvc_jax.autoencoder.config import VARIANTS, ConvolutionalConfig, DenseConfig
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
+from nvc_jax.autoencoder.model import AutoencoderModel
 from nvc_jax.autoencoder.networks import init_params
 
 __all__ = [
     "VARIANTS",
+    "AutoencoderModel",
     "ConvolutionalConfig",
     "DenseConfig",
     "EncodedLatentStream",
