@@ -1,36 +1,181 @@
+"""The rooms of the package: which package may import which, what each says of itself, and what is public."""
+
 import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import nvc_jax
 
-ORDER = """
-autoencoder.blocks core.normalization entropy.rans spectral.dependent_quantization entropy.interleaving
-core.byte_codecs chunks.special_values chunks.uniform_quantization chunks.error_correction
-evaluation.metrics transform.block_dct transform.boundary_emphasis transform.lapped transform.block_modes
-spectral.entropy_model core.systematic_sampling spectral.profiles spectral.refinement autoencoder.networks
-models.checkpoints spectral.scan_order spectral.trellis spectral.block_headers spectral.bitstream
-spectral.mode_decision spectral.encoder entropy.adaptive_geometric entropy.lorenzo entropy.sparse_integers
-autoencoder.latent_stream chunks.payload chunks.preview core.optional_imports io.metadata io.lazy io.writers
-io.locations io.nifti io.tiff io.chunked_stores io.volumes container.metadata compression.value_range
-core.concurrency models.codec chunks.spectral_chunk compression.rate_control chunks.halo compression.options
-container.store container.chunk_decoder container.reader compression.compress evaluation.containers
-container.zarr_codec training.datasets spectral.training.symbol_counts spectral.training.samples
-spectral.training.entropy_model spectral.training.refinement autoencoder.training evaluation.figures
-cli.demo cli.commands
-""".split()
 PACKAGE = Path(nvc_jax.__file__).parent
-MODULES = sorted(
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    for path in PACKAGE.rglob("*.py")
-    if not path.stem.startswith("__")
-)
+MAY_IMPORT = {
+    "core": "",
+    "io": "core",
+    "transform": "core",
+    "entropy": "core",
+    "training": "core",
+    "chunks": "core io entropy",
+    "spectral": "core io transform entropy training chunks",
+    "autoencoder": "core io entropy training chunks",
+    "models": "core io training spectral autoencoder",
+    "container": "core io chunks models",
+    "compression": "core io chunks models container",
+    "evaluation": "core io chunks container",
+    "cli": "core io training models container compression evaluation",
+}
+"""Packages, from the ground up, and those of ours that each may import."""
+MAX_LINES = 260
+MAX_FUNCTION_LINES = 60
+RIDDLES = ("What", "How", "Where", "Which", "Whether", "Who", "Whatever")
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_modules_import_only_what_stands_above(module: str) -> None:
-    above = ORDER[: ORDER.index(module)]
-    for node in ast.walk(ast.parse((PACKAGE / module.replace(".", "/")).with_suffix(".py").read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nvc_jax."):
-            assert node.module.removeprefix("nvc_jax.") in above
+def name_of(module: Path) -> str:
+    return ".".join(module.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def imports_of(module: Path) -> Iterator[str]:
+    """Dotted names, below nvc_jax, that a module imports, by either form of import."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(module)} has a relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name.removeprefix("nvc_jax.") for name in names if name.split(".")[0] == "nvc_jax")
+
+
+def test_the_table_names_every_package_from_the_ground_up() -> None:
+    packages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    assert packages == MAY_IMPORT.keys()
+    seen: set[str] = set()
+    for package, allowed in MAY_IMPORT.items():
+        assert set(allowed.split()) <= seen
+        seen.add(package)
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_modules_import_only_from_packages_below(module: Path) -> None:
+    package = module.relative_to(PACKAGE).parts[0]
+    allowed = {package, *MAY_IMPORT[package].split()}
+    for imported in imports_of(module):
+        assert imported.split(".")[0] in allowed, f"{name_of(module)} imports {imported}"
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {name_of(module): set(imports_of(module)) for module in MODULES if module.stem != "__init__"}
+    edges = {
+        name: {target for target in graph if any(i == target or i.startswith(f"{target}.") for i in imported)}
+        for name, imported in graph.items()
+    }
+    while edges:
+        free = {name for name, targets in edges.items() if not targets & edges.keys()}
+        assert free, f"a cycle among {sorted(edges)}"
+        edges = {name: targets for name, targets in edges.items() if name not in free}
+
+
+def docstrings_of(module: Path) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node)
+            if docstring:
+                yield getattr(node, "name", name_of(module)), docstring
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_docstrings_open_with_a_verb_or_a_noun(module: Path) -> None:
+    assert ast.get_docstring(ast.parse(module.read_text())), "a module without a docstring"
+    for name, docstring in docstrings_of(module):
+        assert docstring.split()[0] not in RIDDLES, name
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_modules_and_functions_are_short(module: Path) -> None:
+    text = module.read_text()
+    assert len(text.splitlines()) <= MAX_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            assert (node.end_lineno or 0) - first.lineno < MAX_FUNCTION_LINES, node.name
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_rooms_say_what_is_in_them(package: str) -> None:
+    docstring = ast.get_docstring(ast.parse((PACKAGE / package / "__init__.py").read_text())) or ""
+    assert len(re.findall(r"[.:](?:\s|$)", docstring)) >= 3, (
+        "what is in it, how to read it, what it may not know"
+    )
+    modules = [p.stem for p in (PACKAGE / package).glob("*.py") if p.stem != "__init__"]
+    assert not [name for name in modules if not re.search(rf"\b{name}\b", docstring)]
+
+
+def test_only_the_registry_tells_kinds_of_models_apart() -> None:
+    configs = r"(?:Model|Spectral|Dense|Convolutional)Config"
+    for module in MODULES:
+        if module.parent.name != "models":
+            assert not re.search(rf"isinstance\([^)]*{configs}", module.read_text()), name_of(module)
+
+
+def test_public_names_are_there_and_documented() -> None:
+    assert {
+        *("load_codec", "Codec", "encode_volume", "decode_volume", "compress", "decompress", "open", "train"),
+        *("evaluate", "verify", "info", "preview", "extract_blocks", "assemble_blocks"),
+    } <= set(nvc_jax.__all__)
+    for name in nvc_jax.__all__:
+        value = getattr(nvc_jax, name)
+        assert name == "__version__" or (value.__doc__ or "").strip(), name
+    assert (PACKAGE / "py.typed").is_file()
+    for name in ("extract_blocks", "assemble_blocks"):
+        assert "paper" in getattr(nvc_jax, name).__doc__
+
+
+def private_names_used(path: Path) -> list[str]:
+    """Names with a leading underscore that a file takes from the package, and patches of any module."""
+    found = []
+    tree = ast.parse(path.read_text())
+    modules = {
+        alias.asname or alias.name.split(".")[-1]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nvc_jax"
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nvc_jax":
+            found += [alias.name for alias in node.names if alias.name.startswith("_")]
+        if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr):
+            root = node.value
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            if isinstance(root, ast.Name) and root.id in modules | {"nvc_jax"} and node.attr != "_replace":
+                found.append(node.attr)
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr in ("setattr", "patch")
+            and isinstance(node.value, ast.Name)
+        ):
+            found.append(f"{node.value.id}.{node.attr}")
+    return [name for name in found if name not in ("_cache_size", "_asdict", "_fields", "_make")]
+
+
+ROOT = Path(__file__).parents[1]
+OUTSIDE = sorted(path for name in ("tests", "benchmarks", "fuzz") for path in (ROOT / name).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_outside_reaches_into_the_package(path: Path) -> None:
+    assert private_names_used(path) == []
+
+
+def test_tests_mirror_the_packages() -> None:
+    apart = {"format", "integration", "support"}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        folder = path.relative_to(ROOT / "tests").parent
+        if folder == Path() or folder.parts[0] in apart:
+            continue
+        module = PACKAGE / folder / f"{path.stem.removeprefix('test_')}.py"
+        assert module.is_file(), f"{path.relative_to(ROOT)} tests no module"

@@ -1,7 +1,7 @@
 """Block autoencoders: the models of *Neural Volume Compression* (the paper).
 
 Each block of a volume passes alone through a network that turns it into a few numbers, its latents. Read
-``config`` and ``blocks`` first (sizes of blocks, cutting and blending), then ``networks`` with
+``config``, ``blocks`` and ``blending`` first (sizes of blocks, cutting, assembly), then ``networks`` with
 ``convolutions``, ``latent_stream`` (entropy coding of the latents), ``encoded`` and ``codec`` (a volume to an
 encoded volume and back), ``chunk_encoder`` and ``chunk_decoder`` (chunks of containers), and ``model``, which
 offers all this to the rest of the package. The folder ``training`` trains them. The package imports ``core``,

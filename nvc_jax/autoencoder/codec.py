@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.autoencoder.blocks import blend_axis, blend_neighbours, extract_padded, pad_to_grid
+from nvc_jax.autoencoder.blending import blend_axis, blend_neighbours
+from nvc_jax.autoencoder.blocks import extract_padded, pad_to_grid
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, dequantize, quantize
 from nvc_jax.autoencoder.networks import BlockAutoencoder, bind
 from nvc_jax.core.model import ModelConfig

@@ -1,7 +1,8 @@
 """The command line, ``nvc``: the only room that prints.
 
-Read ``main`` first, then ``compress``: one module a command, each with ``add_command`` (its arguments) and a
-function that runs it. ``arguments`` turns texts into values, ``output`` prints values, tables and progress bars.
+Read ``main`` first, then any command. There is one module for each, with ``add_command`` (its arguments) and a
+function that runs it: ``compress``, ``decompress``, ``info``, ``evaluate``, ``verify``, ``train``, ``models``,
+``fetch``, ``demo``. ``arguments`` turns texts into values, ``output`` prints values, tables and progress bars.
 A command is a thin shell around one function of the package; nothing is computed here.
 """
 

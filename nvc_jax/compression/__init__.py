@@ -1,1 +1,18 @@
-"""Volumes to containers and back."""
+"""Volumes of any size to containers and back.
+
+Read ``compress`` first, from the top: it checks its ``options``, scans the volume, asks the model's encoder what
+the quality target means, and has ``objects`` encode and store the chunks; ``result`` describes the container.
+``decompress`` writes a container, or a region of it, to a file, and ``view`` opens it as a TensorStore.
+``progress`` is what both report on the way.
+
+This room reads and writes through ``io`` and ``container``, and encodes through ``core.chunk_codec.ChunkEncoder``;
+it does not know what kind of model is behind that.
+"""
+
+from nvc_jax.compression.compress import compress
+from nvc_jax.compression.decompress import decompress
+from nvc_jax.compression.progress import ByteProgress
+from nvc_jax.compression.result import CompressionResult
+from nvc_jax.compression.view import open
+
+__all__ = ["ByteProgress", "CompressionResult", "compress", "decompress", "open"]

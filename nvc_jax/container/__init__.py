@@ -1,1 +1,16 @@
-"""The container: a Zarr v3 array of payloads."""
+"""The container: a Zarr v3 array whose chunks are payloads.
+
+Read ``metadata`` first (the ``zarr.json``), then ``store`` (the objects, read and written one by one). ``creation``
+begins, resumes and completes a container, and ``destinations`` checks beforehand that nothing of the user's would
+be replaced. ``model`` loads the model that a container names, and ``reader`` decodes chunks with it.
+``zarr_codec`` lets zarr-python, and so xarray and dask, read containers; it alone needs the extra ``zarr``.
+
+This room does not know how volumes become payloads: ``compression`` hands it finished ones.
+"""
+
+from nvc_jax.container.metadata import ContainerMetadata, FormatError
+from nvc_jax.container.model import load_model
+from nvc_jax.container.reader import Reader
+from nvc_jax.container.store import Store, open_container
+
+__all__ = ["ContainerMetadata", "FormatError", "Reader", "Store", "load_model", "open_container"]

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from nvc_jax.autoencoder.blocks import check_mode
 from nvc_jax.chunks.halo import make_window
 from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE
 from nvc_jax.container.metadata import FormatError
@@ -18,6 +17,7 @@ from nvc_jax.core.chunk_grid import (
     chunk_valid_shape,
     chunks_in_region,
 )
+from nvc_jax.core.model import check_mode
 from nvc_jax.core.shapes import grid_shape
 from nvc_jax.io.locations import Location
 

@@ -39,7 +39,7 @@ class ValueRange:
 
 @dataclasses.dataclass(frozen=True)
 class ChunkTarget:
-    """What the payload of every chunk must keep to.
+    """Target of every chunk: the bound and the step that its payload must keep to.
 
     Attributes:
         max_error: largest error allowed, in the volume's units; 0 for lossless, None for no bound.
@@ -53,7 +53,7 @@ class ChunkTarget:
 
 @dataclasses.dataclass(frozen=True)
 class ChunkFormat:
-    """What all chunks of a container have in common.
+    """Properties that all chunks of a container have in common.
 
     Attributes:
         chunk: (z, y, x) voxels of a whole chunk.

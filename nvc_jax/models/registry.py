@@ -17,7 +17,7 @@ DEFAULT_MODEL = "nvc-1"
 
 
 class ModelKind(NamedTuple):
-    """What makes up a kind of model.
+    """Parts of a kind of model.
 
     Attributes:
         config: type of its configurations.

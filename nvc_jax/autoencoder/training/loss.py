@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.autoencoder.blocks import blend_window
+from nvc_jax.autoencoder.blending import blend_window
 from nvc_jax.autoencoder.networks import bind
 from nvc_jax.autoencoder.training.settings import AutoencoderSettings
 from nvc_jax.core.model import ModelConfig
