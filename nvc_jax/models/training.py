@@ -62,7 +62,7 @@ class TrainingResult:
 
 
 def train(
-    config: TrainingConfig | str | Path,
+    config: TrainingConfig | str | Path | Mapping[str, Any],
     volumes: Sequence[Any],
     *,
     validation: Sequence[Any] = (),
@@ -74,8 +74,8 @@ def train(
     """Train a model on volumes.
 
     Args:
-        config: an ``AutoencoderTraining``, a ``SpectralTraining``, or the name or path that
-            ``training_config`` takes, for instance ``"nvc-1"``.
+        config: a training configuration, or what ``training_config`` takes: the name of a model such as
+            ``"nvc-1"``, the path of a JSON file, or what such a file holds.
         volumes: volumes that ``open_volume`` takes. They are read into memory.
         validation: volumes held out for a validation loss; must be empty for spectral models.
         seed: the only source of randomness. On the same machine and versions, the same arguments give the
