@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy import lorenzo
 
-ROOM = (9, 8, 12)
+PADDED_SHAPE = (9, 8, 12)
 
 
-def round_trip(integers: np.ndarray, room: Shape3 = ROOM) -> bytes:
-    stored = lorenzo.encode_integers(integers, room)
-    decoded = lorenzo.decode_integers(stored, integers.shape, room)
+def round_trip(integers: np.ndarray, padded_shape: Shape3 = PADDED_SHAPE) -> bytes:
+    stored = lorenzo.encode_integers(integers, padded_shape)
+    decoded = lorenzo.decode_integers(stored, integers.shape, padded_shape)
     assert decoded.dtype == np.int64
     np.testing.assert_array_equal(decoded, integers)
     return stored
@@ -24,7 +24,7 @@ def round_trip(integers: np.ndarray, room: Shape3 = ROOM) -> bytes:
     st.integers(0, 2**32 - 1),
     st.integers(0, 62),
     st.integers(0, 40),
-    st.tuples(*(st.integers(1, side) for side in ROOM)),
+    st.tuples(*(st.integers(1, side) for side in PADDED_SHAPE)),
     st.sampled_from(["noise", "walk", "rare", "smooth"]),
 )
 def test_any_integers_come_back(seed: int, n_bits: int, shift: int, shape: Shape3, kind: str) -> None:
@@ -39,13 +39,13 @@ def test_any_integers_come_back(seed: int, n_bits: int, shift: int, shape: Shape
     round_trip(integers << shift)
 
 
-def test_the_ends_of_the_integers_come_back() -> None:
+def test_the_limits_of_int64_come_back() -> None:
     limits = np.iinfo(np.int64)
     round_trip(np.array([limits.min, limits.max, 0, -1, 1, limits.min]).reshape(1, 1, 6))
     round_trip(np.full((2, 2, 2), limits.min))
 
 
-def test_smooth_integers_take_little() -> None:
+def test_smooth_integers_take_few_bits() -> None:
     z, y, x = np.indices((64, 64, 64))
     plane = (300 * z + 200 * y - 100 * x).astype(np.int64)
     assert 8 * len(round_trip(plane, (64, 64, 64))) < plane.size  # nothing but boundaries is not zero
@@ -59,7 +59,7 @@ def test_noise_takes_its_entropy() -> None:
     assert 8 * len(round_trip(noise, (64, 64, 64))) < 1.05 * entropy * noise.size
 
 
-def test_low_bits_that_are_noise_are_stored_as_they_are() -> None:
+def test_low_bits_that_are_noise_cost_little_more_than_their_number() -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 2**40, (16, 16, 16))
     assert len(round_trip(noise, (16, 16, 16))) < 1.1 * 41 / 8 * noise.size
@@ -73,23 +73,23 @@ def test_the_estimate_is_near_what_is_stored() -> None:
         assert 0.7 * bits < lorenzo.estimate_bits(integers) < 1.3 * bits
 
 
-STORED = lorenzo.encode_integers(np.random.default_rng(0).integers(0, 2**35, ROOM), ROOM)
+STORED = lorenzo.encode_integers(np.random.default_rng(0).integers(0, 2**35, PADDED_SHAPE), PADDED_SHAPE)
 
 
 @pytest.mark.parametrize("length", [0, 10, len(STORED) - 1])
 def test_cut_integers_are_an_error(length: int) -> None:
     with pytest.raises(ValueError, match="coded integers"):
-        lorenzo.decode_integers(STORED[:length], ROOM, ROOM)
+        lorenzo.decode_integers(STORED[:length], PADDED_SHAPE, PADDED_SHAPE)
 
 
 @pytest.mark.parametrize(("offset", "value"), [(0, 200), (1, 64), (2, 64), (3, 99)])
-def test_impossible_heads_are_an_error(offset: int, value: int) -> None:
+def test_impossible_headers_are_an_error(offset: int, value: int) -> None:
     damaged = STORED[:offset] + bytes([value]) + STORED[offset + 1 :]
     with pytest.raises(ValueError, match="coded integers"):
-        lorenzo.decode_integers(damaged, ROOM, ROOM)
+        lorenzo.decode_integers(damaged, PADDED_SHAPE, PADDED_SHAPE)
 
 
 def test_impossible_lanes_are_an_error() -> None:
     damaged = STORED[:8] + struct.pack("<I", 10**6) + STORED[12:]
     with pytest.raises(ValueError, match="contradicts"):
-        lorenzo.decode_integers(damaged, ROOM, ROOM)
+        lorenzo.decode_integers(damaged, PADDED_SHAPE, PADDED_SHAPE)

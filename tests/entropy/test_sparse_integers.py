@@ -35,14 +35,14 @@ def test_any_integers_come_back(seed: int, share: float, most: int, shape: tuple
 
 
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.05])
-def test_rare_signs_take_little_more_than_their_entropy(share: float) -> None:
+def test_rare_signs_take_few_bits_more_than_their_entropy(share: float) -> None:
     rng = np.random.default_rng(0)
     integers = np.where(rng.random((64, 64, 64)) < share, rng.choice([-1, 1], (64, 64, 64)), 0)
     entropy = -share * np.log2(share) - (1 - share) * np.log2(1 - share) + share
     assert 8 * len(round_trip(integers)) < 1.12 * entropy * integers.size + 400
 
 
-def test_nothing_takes_nothing() -> None:
+def test_only_zeros_take_a_few_bytes() -> None:
     assert len(round_trip(np.zeros((20, 20, 20), np.int64))) < 32
 
 
