@@ -8,8 +8,8 @@ import numpy as np
 from nvc_jax.chunks.special_values import bit_patterns, valid_mask
 from nvc_jax.container.metadata import FORMAT_VERSION, ContainerMetadata, FormatError
 from nvc_jax.container.reader import Reader
-from nvc_jax.container.store import Index, open_container
-from nvc_jax.core.chunk_grid import chunk_region, full_region
+from nvc_jax.container.store import open_container
+from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.errors import largest_error
 from nvc_jax.evaluation.metrics import bits_per_voxel, quality
@@ -34,27 +34,27 @@ def info(container: Location) -> dict[str, Any]:
         FormatError: the metadata are damaged, the location holds no container, or a chunk is missing.
     """
     store = open_container(container)
-    header = store.header
-    n_voxels = math.prod(header.shape)
+    metadata = store.metadata
+    n_voxels = math.prod(metadata.shape)
     n_bytes = store.stored_bytes()
     return {
-        "shape": list(header.shape),
-        "dtype": header.dtype,
-        "chunk": list(header.chunk),
-        "shard": None if header.shard is None else list(header.shard),
+        "shape": list(metadata.shape),
+        "dtype": metadata.dtype,
+        "chunk": list(metadata.chunk),
+        "shard": None if metadata.shard is None else list(metadata.shard),
         "version": FORMAT_VERSION,
-        "model": header.model,
-        "sha256": header.sha256,
-        "target": header.target,
-        "bound": header.max_error,
-        "step": header.step,
-        "minimum": header.minimum,
-        "maximum": header.maximum,
-        "fill_values": list(header.missing_values),
+        "model": metadata.model,
+        "sha256": metadata.sha256,
+        "target": metadata.target,
+        "bound": metadata.max_error,
+        "step": metadata.step,
+        "minimum": metadata.minimum,
+        "maximum": metadata.maximum,
+        "fill_values": list(metadata.missing_values),
         "max_error": max(store.read_payload(index).max_error for index in store.chunks()),
         "stored_bytes": n_bytes,
         "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
-        "ratio": n_voxels * np.dtype(header.dtype).itemsize / n_bytes,
+        "ratio": n_voxels * np.dtype(metadata.dtype).itemsize / n_bytes,
     }
 
 
@@ -81,7 +81,7 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
     values = read_volume(original)
     decoded = reader.decode(full_region(reader.shape), map_in_order)
     n_bytes = reader.store.stored_bytes()
-    missing_values = reader.header.missing_values
+    missing_values = reader.metadata.missing_values
     if not missing_values:
         return quality(values, decoded, n_bytes)
 
@@ -108,18 +108,18 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
         ValueError: the original has another shape or dtype.
     """
     reader = Reader(container)
-    header = reader.header
+    metadata = reader.metadata
     volume = None if original is None else open_volume(original)
     if volume is not None:
-        _check_same_type(volume.shape, volume.dtype.numpy_dtype, header)
+        _check_same_type(volume.shape, volume.dtype.numpy_dtype, metadata)
 
-    def chunk_errors(index: Index) -> tuple[float, float]:
+    def chunk_errors(index: ChunkIndex) -> tuple[float, float]:
         """Stated and measured error of a chunk."""
         decoded = reader.decode_chunk(index)
         stated_error = reader.store.read_payload(index).max_error
         if volume is None:
             return stated_error, 0.0
-        values = read_region(volume, chunk_region(index, header.chunk, header.shape))
+        values = read_region(volume, chunk_region(index, metadata.chunk, metadata.shape))
         return stated_error, _check_chunk(reader, index, values, decoded)
 
     errors = list(map_in_order(chunk_errors, reader.store.chunks()))
@@ -150,28 +150,30 @@ def preview(container: Location) -> np.ndarray:
     return reader.decode(full_region(reader.shape), map_in_order)
 
 
-def _check_same_type(shape: tuple[int, ...], dtype: np.dtype, header: ContainerMetadata) -> None:
+def _check_same_type(shape: tuple[int, ...], dtype: np.dtype, metadata: ContainerMetadata) -> None:
     """Raise ``ValueError`` unless an original has the shape and the dtype of a container."""
-    if (shape, str(dtype)) != (header.shape, header.dtype):
-        raise ValueError(f"`original` is {dtype} {shape}; the container holds {header.dtype} {header.shape}")
+    if (shape, str(dtype)) != (metadata.shape, metadata.dtype):
+        raise ValueError(
+            f"`original` is {dtype} {shape}; the container holds {metadata.dtype} {metadata.shape}"
+        )
 
 
-def _check_chunk(reader: Reader, index: Index, original: np.ndarray, decoded: np.ndarray) -> float:
+def _check_chunk(reader: Reader, index: ChunkIndex, original: np.ndarray, decoded: np.ndarray) -> float:
     """Compare a decoded chunk with its original and return the largest error of its valid values.
 
     Raises:
         FormatError: the error exceeds the bound of the container, or a value that must come back exactly (any
             that is not valid; every one if the container is lossless) differs.
     """
-    header = reader.header
-    valid = valid_mask(original, header.missing_values)
-    is_exact = np.ones_like(valid) if header.max_error == 0 else ~valid
+    metadata = reader.metadata
+    valid = valid_mask(original, metadata.missing_values)
+    is_exact = np.ones_like(valid) if metadata.max_error == 0 else ~valid
     if (bit_patterns(original)[is_exact] != bit_patterns(decoded)[is_exact]).any():
         raise FormatError(f"chunk {index} of `{reader.store.name}` does not restore every value exactly")
 
     error = largest_error(original, decoded, valid)
-    if header.max_error is not None and not error <= header.max_error:
+    if metadata.max_error is not None and not error <= metadata.max_error:
         raise FormatError(
-            f"chunk {index} of `{reader.store.name}` is wrong by {error}; the bound is {header.max_error}"
+            f"chunk {index} of `{reader.store.name}` is wrong by {error}; the bound is {metadata.max_error}"
         )
     return error
