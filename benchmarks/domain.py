@@ -17,7 +17,7 @@ from rate_distortion import PSNR_GRID, library_points, mean_ratio, nvc_points
 
 import nvc_jax
 from nvc_jax.spectral.config import SpectralConfig
-from nvc_jax.spectral.training.refinement import fit_spectral
+from nvc_jax.spectral.training.fit import fit_spectral
 
 SERIES = ("isabel", "viscous")
 

@@ -1,8 +1,19 @@
-"""Blocks of integers to one entropy-coded stream and back.
+"""The bitstream: blocks of integers to one entropy-coded stream and back.
 
-Each block has a head and then its integers but the mean, up to the last, in the order of ``scan``. BlockHeaders,
-then integers, are shared out among the lanes in equal runs. Where a model has two quantisers, a lane begins
-its integers with the state that it would have come to there.
+A stream holds two sequences, one after the other: the block headers (see ``block_headers``), and then the
+integers of all blocks without DC (see ``scan_order``). The *lanes* of the entropy coder work in parallel.
+Each takes an equal run of the headers, and then an equal run of the integers. Runs of integers begin
+anywhere, also in the middle of a block.
+
+Three consequences shape the code:
+
+- rANS decodes in the reverse order of encoding. So the encoder pushes the integers first, from the last to
+  the first, and then the headers.
+- Decoding an integer needs its quantiser, which follows from the integers before it (see
+  ``dependent_quantization``). A lane that begins inside a block has not seen those, so it stores the *state*
+  there, 2 bits, before its integers. The encoder knows all integers and computes every quantiser beforehand.
+- A lane finds an integer's table by its block's class and the position in the block. It tracks both while it
+  moves through the queue of blocks.
 """
 
 from functools import partial
@@ -20,20 +31,29 @@ from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_heade
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform.block_layout import BlockLayout
 
+_BITS_PER_LANE = 2400
+"""Bits of a stream for each lane: the 32 bits of a lane's state cost 1.3 % of them."""
+_BITS_PER_LANE_OF_SMALL_CHUNKS = 1800
+"""The same for small chunks, where a lane costs 1.8 %: there are many of them, and few lanes make them
+slow."""
+_SMALL_CHUNK_BLOCKS = 512
+"""Largest number of blocks of a small chunk: 64³ voxels."""
+
 
 def bits_per_lane(n_blocks: int) -> int:
-    """Bits that should be worth a lane, whose 32 are 1.3 % of them; 1.8 % where chunks are small and many."""
-    return 2400 if n_blocks > 512 else 1800
+    """Get the number of bits for which a stream of ``n_blocks`` blocks should have one lane."""
+    return _BITS_PER_LANE if n_blocks > _SMALL_CHUNK_BLOCKS else _BITS_PER_LANE_OF_SMALL_CHUNKS
 
 
 class BlockSymbols(NamedTuple):
-    """What a stream carries for n blocks.
+    """Everything that a stream carries for n blocks.
 
     Attributes:
-        points: int32 (n, 512), latents in half steps as quantisers have them, the means as differences in
-            steps.
+        points: int32 (n, 512), reconstruction points in half steps; for DC, its difference from the
+            prediction in steps.
         classes: int32 (n,).
-        modes: int32 (n,), of the block's superblock; only those of regions' first blocks count.
+        modes: int32 (n,), mode of the block's superblock; only those of the superblocks' first blocks are
+            coded.
     """
 
     points: jax.Array
@@ -41,63 +61,73 @@ class BlockSymbols(NamedTuple):
     modes: jax.Array
 
 
-def stream_capacity(n_blocks: int, n_latents: int) -> int:
-    """16-bit words that any stream of so many blocks fits in."""
-    return rans.WORDS_PER_INTEGER * n_blocks * (n_latents + 1) + 2 * max_lanes_for(n_blocks)
+def stream_capacity(n_blocks: int, n_coefficients: int) -> int:
+    """Get the number of 16-bit words that hold any stream of ``n_blocks`` blocks."""
+    return rans.WORDS_PER_INTEGER * n_blocks * (n_coefficients + 1) + 2 * max_lanes_for(n_blocks)
 
 
 def _make_tables(model: EntropyModel) -> frequency_tables.Tables:
-    """Those that latents share, without the means'."""
+    """Prepare the tables that coefficients share, without those of DC."""
     return frequency_tables.make_tables(model.frequencies[: model.n_shared])
 
 
 def encode_stream(
     model: EntropyModel, layout: BlockLayout, symbols: BlockSymbols, n_lanes: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Code blocks as one stream.
+    """Encode blocks as one stream.
 
     Args:
-        model: the entropy model.
+        model: entropy model of the profile.
         layout: of the n blocks.
-        symbols: what to code.
+        symbols: of the blocks.
         n_lanes: int32, from 1 to ``max_lanes_for(n)``: each costs four bytes and shortens the loops.
 
     Returns:
-        uint16 (capacity,) words, and int32, how many are in use.
+        uint16 (capacity,) words, and int32, number of words in use.
     """
     points, classes, modes = symbols
-    places = scan_order.make_scan_order(model, layout)
-    ordered = dependent_quantization.from_half_steps(scan_order.in_order(places, layout, points))
+    scan = scan_order.make_scan_order(model, layout)
+    ordered = dependent_quantization.to_integers(scan_order.to_scan_order(scan, layout, points))
     ends = scan_order.find_end_of_block(ordered)
-    queue = scan_order.make_queue(layout, classes, scan_order.n_coded(places, layout, ends))
-    coder = _push_integers(model, places, queue, ordered, n_lanes)
+    queue = scan_order.make_block_queue(layout, classes, scan_order.count_coded(scan, layout, ends))
+    coder = _push_integers(model, scan, queue, ordered, n_lanes)
     coder = push_headers(model, layout, BlockHeaders(classes, modes, ends, points[:, 0]), coder, n_lanes)
     return rans.finish_encoding(coder, n_lanes)
 
 
 def _push_integers(
     model: EntropyModel,
-    places: scan_order.ScanOrder,
-    queue: scan_order.Queue,
+    scan: scan_order.ScanOrder,
+    queue: scan_order.BlockQueue,
     ordered: jax.Array,
     n_lanes: jax.Array,
 ) -> rans.Coder:
-    """Start a stream with all integers but the means. Steps run backwards: see ``entropy``."""
+    """Start a stream with all integers except DC, from the last to the first.
+
+    Args:
+        model: entropy model of the profile.
+        scan: of the model and the volume.
+        queue: of the blocks.
+        ordered: int32 (n, 511), integers in scan order.
+        n_lanes: int32, lanes of the stream.
+    """
     n, tables, has_states = len(ordered), _make_tables(model), model.n_quantizers > 1
-    # With each integer its quantiser, which a loop that runs backwards does not know.
-    packed = (ordered << 1 | dependent_quantization.quantizers_of(ordered, model.n_quantizers)).reshape(-1)
+    # The quantiser in the lowest bit: a loop that runs backwards cannot follow the states.
+    quantizers = dependent_quantization.select_quantizers(ordered, model.n_quantizers)
+    packed = (ordered << 1 | quantizers).reshape(-1)
     max_lanes, capacity = max_lanes_for(n), stream_capacity(n, model.tables.shape[1])
 
     def push(runs: Runs, backwards: jax.Array, state: tuple) -> tuple:
-        coder, index, place = state
+        coder, index, position = state
         _, active = runs.at(runs.length - 1 - backwards)
-        found = packed[queue.offsets[index] + place]
-        row = model.row(scan_order.table_at(model, places, queue.keys[index], place), found & 1)
-        coder = rans.push(coder, tables, row, found >> 1, active)
-        place = jnp.where(active, place - 1, place)
-        is_first = place < 0
+        item = packed[queue.offsets[index] + position]
+        row = model.table_row(scan_order.key_table(model, scan, queue.keys[index], position), item & 1)
+        coder = rans.push(coder, tables, row, item >> 1, active)
+
+        position = jnp.where(active, position - 1, position)
+        is_first = position < 0
         index = jnp.maximum(index - is_first.astype(jnp.int32), 0)
-        return coder, index, jnp.where(is_first, scan_order.count_of(queue.keys[index]) - 1, place)
+        return coder, index, jnp.where(is_first, scan_order.key_count(queue.keys[index]) - 1, position)
 
     def push_all(width: int) -> rans.Coder:
         runs = share_out(queue.total, n_lanes, width)
@@ -106,7 +136,7 @@ def _push_integers(
         start = (coder, *queue.locate(last))
         coder, *_ = lax.fori_loop(0, runs.length, partial(push, runs), start)
         if has_states:
-            states = _states_at(packed, queue, *queue.locate(jnp.minimum(runs.starts, runs.total - 1)))
+            states = _states_before(packed, queue, *queue.locate(jnp.minimum(runs.starts, runs.total - 1)))
             active = runs.at(jnp.int32(0))[1]
             coder = rans.push_bits(coder, states, dependent_quantization.STATE_BITS, active)
         return rans.widen(coder, max_lanes)
@@ -114,17 +144,26 @@ def _push_integers(
     return with_width(n_lanes, max_lanes, push_all)
 
 
-def _states_at(packed: jax.Array, queue: scan_order.Queue, index: jax.Array, place: jax.Array) -> jax.Array:
-    """The states of ``quantizers`` before integers, uint32: those that lanes begin with."""
-    item = queue.offsets[index] + place
-    before = jnp.where(place > 0, packed[jnp.maximum(item - 1, 0)] & 1, 0)
+def _states_before(
+    packed: jax.Array, queue: scan_order.BlockQueue, index: jax.Array, position: jax.Array
+) -> jax.Array:
+    """Compute the states before integers, uint32 (see ``dependent_quantization``).
+
+    Args:
+        packed: int32, all integers in scan order, each with its quantiser in the lowest bit.
+        queue: of the blocks.
+        index: int32 (lanes,), blocks in the queue.
+        position: int32 (lanes,), positions of the integers in their blocks.
+    """
+    item = queue.offsets[index] + position
+    before = jnp.where(position > 0, packed[jnp.maximum(item - 1, 0)] & 1, 0)
     return (packed[item] & 1 | before << 1).astype(jnp.uint32)
 
 
 def decode_headers(
     model: EntropyModel, layout: BlockLayout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
 ) -> tuple[BlockHeaders, rans.Coder]:
-    """Decode what stands before a stream's integers, and where those begin."""
+    """Decode the block headers of a stream; also return the state of decoding, at the first integers."""
     coder = rans.start_decoding(words, used, n_lanes, max_lanes_for(layout.order.shape[0]))
     return pop_headers(model, layout, coder, n_lanes)
 
@@ -133,49 +172,53 @@ def decode_stream(
     model: EntropyModel, layout: BlockLayout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
 ) -> BlockSymbols:
     """Decode blocks: the inverse of ``encode_stream``."""
-    heads, coder = decode_headers(model, layout, words, used, n_lanes)
-    places = scan_order.make_scan_order(model, layout)
-    counts = scan_order.n_coded(places, layout, heads.ends)
-    queue = scan_order.make_queue(layout, heads.classes, counts)
-    coded = _pop_integers(model, places, queue, coder, n_lanes)
-    points = scan_order.from_order(places, layout, counts, coded)
-    return BlockSymbols(points.at[:, 0].set(heads.means), heads.classes, heads.modes)
+    headers, coder = decode_headers(model, layout, words, used, n_lanes)
+    scan = scan_order.make_scan_order(model, layout)
+    counts = scan_order.count_coded(scan, layout, headers.ends)
+    queue = scan_order.make_block_queue(layout, headers.classes, counts)
+    coded = _pop_integers(model, scan, queue, coder, n_lanes)
+    points = scan_order.from_scan_order(scan, layout, counts, coded)
+    return BlockSymbols(points.at[:, 0].set(headers.dc), headers.classes, headers.modes)
 
 
 def _pop_integers(
     model: EntropyModel,
-    places: scan_order.ScanOrder,
-    queue: scan_order.Queue,
+    scan: scan_order.ScanOrder,
+    queue: scan_order.BlockQueue,
     coder: rans.Coder,
     n_lanes: jax.Array,
 ) -> jax.Array:
-    """Decode all integers but the means, in the order in which they are coded; points in half steps."""
+    """Decode all integers except DC: reconstruction points in half steps, int32, in the order of coding."""
     n_items, tables = queue.ends.shape[0] * model.tables.shape[1], _make_tables(model)
     has_states = model.n_quantizers > 1
 
     def pop(runs: Runs, step: jax.Array, state: tuple) -> tuple:
-        coder, coded, index, place, before = state
+        coder, coded, index, position, before = state
         item, active = runs.at(step)
         key = queue.keys[index]
-        quantizer = dependent_quantization.quantizer_of(before)
-        row = model.row(scan_order.table_at(model, places, key, place), quantizer)
-        coder, value = rans.pop(coder, tables, row, active)
-        point = dependent_quantization.to_half_steps(value, quantizer)
+        quantizer = dependent_quantization.next_quantizer(before)
+        row = model.table_row(scan_order.key_table(model, scan, key, position), quantizer)
+        coder, integer = rans.pop(coder, tables, row, active)
+        point = dependent_quantization.to_points(integer, quantizer)
         coded = coded.at[jnp.where(active, item, n_items)].set(point, mode="drop")
-        is_last = place + 1 >= scan_order.count_of(key)
-        after = jnp.where(is_last, 0, dependent_quantization.advance(before, value)) if has_states else before
-        return coder, coded, index + is_last.astype(jnp.int32), jnp.where(is_last, 0, place + 1), after
+
+        is_last = position + 1 >= scan_order.key_count(key)
+        after = before
+        if has_states:
+            after = jnp.where(is_last, 0, dependent_quantization.next_state(before, integer))
+        return coder, coded, index + is_last.astype(jnp.int32), jnp.where(is_last, 0, position + 1), after
 
     def pop_all(width: int) -> jax.Array:
         runs = share_out(queue.total, n_lanes, width)
-        # Every lane writes where it wrote last, which stays in cache.
+        # In the order of coding: each lane writes next to its last write, which stays in cache.
         coded = varying_like(coder.words, jnp.zeros(n_items, jnp.int32))
         first = jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))
-        own, states = rans.narrow(coder, width), jnp.zeros(width, jnp.uint32)
+        narrowed, states = rans.narrow(coder, width), jnp.zeros(width, jnp.uint32)
         if has_states:
-            own, states = rans.pop_bits(own, dependent_quantization.STATE_BITS, runs.at(jnp.int32(0))[1])
+            active = runs.at(jnp.int32(0))[1]
+            narrowed, states = rans.pop_bits(narrowed, dependent_quantization.STATE_BITS, active)
         states = varying_like(coder.words, states.astype(jnp.int32))
-        start = (own, coded, *queue.locate(first), states)
+        start = (narrowed, coded, *queue.locate(first), states)
         return lax.fori_loop(0, runs.length, partial(pop, runs), start)[1]
 
     return with_width(n_lanes, len(coder.states), pop_all)

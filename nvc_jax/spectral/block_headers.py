@@ -1,7 +1,7 @@
-"""The heads of blocks in a stream: class, mode of the superblock, where the last integer lies, and mean.
+"""Block headers in a stream: class, mode of the superblock, end of block, and DC of each block.
 
-A class is coded by the one before, all else by the class. BlockHeaders stand before all integers, so that a decoder
-that wants only means may stop.
+A class is coded given the class of the block before it in the same lane; everything else is coded given the
+class. All headers precede all integers, so a decoder that needs only DC stops after them.
 """
 
 from typing import NamedTuple
@@ -19,26 +19,26 @@ from nvc_jax.transform.block_modes import N_MODES
 
 
 class BlockHeaders(NamedTuple):
-    """The heads of n blocks: int32 (n,) each; 0 where there is no block.
+    """Headers of n blocks: int32 (n,) each; 0 for blocks outside the volume.
 
     Attributes:
-        classes: of blocks.
-        modes: of the block's superblock; only those of regions' first blocks count.
-        ends: of ``scan.find_end_of_block``.
-        means: as differences.
+        classes: class of each block.
+        modes: mode of the block's superblock; only those of the superblocks' first blocks are coded.
+        ends: end of each block, from ``scan_order.find_end_of_block``.
+        dc: DC of each block in steps, as the difference from its prediction.
     """
 
     classes: jax.Array
     modes: jax.Array
     ends: jax.Array
-    means: jax.Array
+    dc: jax.Array
 
 
 class _Tables(NamedTuple):
     classes: frequency_tables.Tables
     modes: frequency_tables.Tables
     ends: frequency_tables.Tables
-    means: frequency_tables.Tables
+    dc: frequency_tables.Tables
 
 
 def _make_tables(model: EntropyModel) -> _Tables:
@@ -48,14 +48,27 @@ def _make_tables(model: EntropyModel) -> _Tables:
         model.end_frequencies,
         model.frequencies,
     )
-    # Of heads there are few tokens.
+    # Headers have few tokens.
     return _Tables(*(frequency_tables.make_tables(rows, with_slots=False) for rows in frequencies))
 
 
 def push_headers(
-    model: EntropyModel, layout: BlockLayout, heads: BlockHeaders, coder: rans.Coder, n_lanes: jax.Array
+    model: EntropyModel, layout: BlockLayout, headers: BlockHeaders, coder: rans.Coder, n_lanes: jax.Array
 ) -> rans.Coder:
-    """Code heads. Steps run backwards: see ``entropy``."""
+    """Encode headers.
+
+    Steps run backwards, and so do the parts of a header: rANS decodes in the reverse order of encoding.
+
+    Args:
+        model: entropy model of the profile.
+        layout: of the n blocks.
+        headers: of the blocks.
+        coder: state of encoding, after all integers.
+        n_lanes: int32, lanes of the stream.
+
+    Returns:
+        The state after the headers.
+    """
     n, n_classes = layout.order.shape[0], model.tables.shape[0]
     tables, runs = _make_tables(model), share_out(layout.n_blocks, n_lanes, len(coder.states))
 
@@ -64,14 +77,16 @@ def push_headers(
         index, active = runs.at(step)
         index = jnp.minimum(index, n - 1)
         block = layout.order[index]
-        found, mode, end, mean = (leaf[block] for leaf in heads)
-        coder = rans.push(coder, tables.means, model.tables[found, 0], mean, active)
-        coder = rans.push_token(coder, tables.ends, found, end.astype(jnp.uint32), active)
-        leads = active & layout.starts_superblock[block]
-        coder = rans.push_token(coder, tables.modes, found, mode.astype(jnp.uint32), leads)
-        earlier = heads.classes[layout.order[jnp.maximum(index - 1, 0)]]
-        earlier = jnp.where(step > 0, earlier, n_classes)
-        return rans.push_token(coder, tables.classes, earlier, found.astype(jnp.uint32), active)
+        block_class, mode, end, dc = (leaf[block] for leaf in headers)
+
+        coder = rans.push(coder, tables.dc, model.tables[block_class, 0], dc, active)
+        coder = rans.push_token(coder, tables.ends, block_class, end.astype(jnp.uint32), active)
+        has_mode = active & layout.starts_superblock[block]
+        coder = rans.push_token(coder, tables.modes, block_class, mode.astype(jnp.uint32), has_mode)
+
+        before = headers.classes[layout.order[jnp.maximum(index - 1, 0)]]
+        before = jnp.where(step > 0, before, n_classes)
+        return rans.push_token(coder, tables.classes, before, block_class.astype(jnp.uint32), active)
 
     return lax.fori_loop(0, runs.length, push, coder)
 
@@ -79,26 +94,29 @@ def push_headers(
 def pop_headers(
     model: EntropyModel, layout: BlockLayout, coder: rans.Coder, n_lanes: jax.Array
 ) -> tuple[BlockHeaders, rans.Coder]:
-    """Decode heads: the inverse of ``push_headers``."""
+    """Decode headers: the inverse of ``push_headers``."""
     n, n_classes, max_lanes = layout.order.shape[0], model.tables.shape[0], len(coder.states)
     tables, runs = _make_tables(model), share_out(layout.n_blocks, n_lanes, max_lanes)
 
     def pop(step: jax.Array, state: tuple) -> tuple:
-        coder, heads, earlier = state
+        coder, headers, before = state
         index, active = runs.at(step)
         block = layout.order[jnp.minimum(index, n - 1)]
-        coder, token = rans.pop_token(coder, tables.classes, earlier, active)
-        # A damaged stream may name any token.
-        found = jnp.minimum(token.astype(jnp.int32), n_classes - 1)
-        coder, mode = rans.pop_token(coder, tables.modes, found, active & layout.starts_superblock[block])
-        mode = jnp.minimum(mode.astype(jnp.int32), N_MODES - 1)
-        coder, end = rans.pop_token(coder, tables.ends, found, active)
-        coder, mean = rans.pop(coder, tables.means, model.tables[found, 0], active)
-        target = jnp.where(active, block, n)
-        head = jnp.stack([found, mode, end.astype(jnp.int32), mean], axis=1)
-        return coder, heads.at[target].set(head, mode="drop"), found
 
-    none = jnp.full(max_lanes, n_classes, jnp.int32)
-    state = (coder, *varying_like(coder.states, (jnp.zeros((n, 4), jnp.int32), none)))
-    coder, heads, _ = lax.fori_loop(0, runs.length, pop, state)
-    return BlockHeaders(*jnp.unstack(heads, axis=1)), coder
+        coder, token = rans.pop_token(coder, tables.classes, before, active)
+        # A damaged stream may hold any token.
+        block_class = jnp.minimum(token.astype(jnp.int32), n_classes - 1)
+        has_mode = active & layout.starts_superblock[block]
+        coder, mode = rans.pop_token(coder, tables.modes, block_class, has_mode)
+        mode = jnp.minimum(mode.astype(jnp.int32), N_MODES - 1)
+        coder, end = rans.pop_token(coder, tables.ends, block_class, active)
+        coder, dc = rans.pop(coder, tables.dc, model.tables[block_class, 0], active)
+
+        target = jnp.where(active, block, n)
+        header = jnp.stack([block_class, mode, end.astype(jnp.int32), dc], axis=1)
+        return coder, headers.at[target].set(header, mode="drop"), block_class
+
+    no_class = jnp.full(max_lanes, n_classes, jnp.int32)
+    state = (coder, *varying_like(coder.states, (jnp.zeros((n, 4), jnp.int32), no_class)))
+    coder, headers, _ = lax.fori_loop(0, runs.length, pop, state)
+    return BlockHeaders(*jnp.unstack(headers, axis=1)), coder

@@ -1,35 +1,50 @@
-"""Which quantiser an integer belongs to: dependent quantisation.
+"""Dependent quantisation: two quantisers whose choice follows from the integers that came before.
 
-A model has one quantiser, whose points are the whole steps, or two. The second one's points are zero and the
-odd half steps. Which of the two an integer belongs to is told by the integers before it in its block: the
-second one where the sum of those one, three, five … places before is odd. Together their points lie twice as
-dense as those of each, and the encoder picks a way through them that errs less for the same bits: dependent,
-or trellis-coded, quantisation (Marcellin and Fischer, 1990) with the states of Versatile Video Coding (2020).
+A model has one quantiser or two. The reconstruction points of the first quantiser are the whole steps. Those
+of the second are zero and the odd half steps. The integers before an integer in its block choose its
+quantiser: it belongs to the second one if the sum of the integers one, three, five … positions before it is
+odd. So the decoder knows the quantiser without being told.
+
+Together the points of both quantisers lie twice as dense as those of each. The encoder looks for a sequence
+of integers through them that has a smaller error for the same number of bits (see ``trellis``). This is
+dependent, or trellis-coded, quantisation (Marcellin and Fischer, 1990) with the four states of Versatile
+Video Coding (2020).
+
+Reconstruction points are integers in half steps, so that both quantisers share one unit.
 """
 
 import jax
 import jax.numpy as jnp
 
 STATE_BITS = 2
-"""Bits of what a decoder must know that begins in the middle of a block: the *state*."""
+"""Bits of the *state*: the parities that a decoder must know to begin in the middle of a block."""
+
+_WORD_BITS = 32
+"""Parities that one machine word holds in ``select_quantizers``."""
 
 
-def quantizer_of(state: jax.Array) -> jax.Array:
-    """Which quantiser the next integer belongs to, 0 or 1, by the state before it."""
+def next_quantizer(state: jax.Array) -> jax.Array:
+    """Get the quantiser of the next integer, 0 or 1, from the state before it."""
     return state & 1
 
 
-def advance(state: jax.Array, integer: jax.Array) -> jax.Array:
-    """The state after an integer: which quantiser comes next, and which after it if that one is even."""
+def next_state(state: jax.Array, integer: jax.Array) -> jax.Array:
+    """Get the state after an integer.
+
+    Bit 0 of a state is the quantiser of the next integer. Bit 1 is the quantiser of the integer after that,
+    if the next integer is even.
+    """
     return (state >> 1 ^ integer & 1) | (state & 1) << 1
 
 
-def quantizers_of(ordered: jax.Array, n_quantizers: int = 2) -> jax.Array:
-    """Which quantiser each integer of blocks belongs to.
+def select_quantizers(ordered: jax.Array, n_quantizers: int = 2) -> jax.Array:
+    """Find the quantiser of every integer of complete blocks.
+
+    The parities of 32 integers are packed into one word, so that running sums modulo 2 are a few shifts.
 
     Args:
-        ordered: int32 (n, m), blocks' integers in the order in which they are coded.
-        n_quantizers: of the model.
+        ordered: int32 (n, m), integers of n blocks in scan order.
+        n_quantizers: 1 or 2, of the model.
 
     Returns:
         int32 (n, m), 0 or 1.
@@ -37,25 +52,30 @@ def quantizers_of(ordered: jax.Array, n_quantizers: int = 2) -> jax.Array:
     if n_quantizers == 1:
         return jnp.zeros_like(ordered)
     n, m = ordered.shape
-    bit = jnp.arange(32, dtype=jnp.uint32)[None, None]
-    odd = jnp.pad((ordered & 1).astype(jnp.uint32), ((0, 0), (0, -m % 32))).reshape(n, -1, 32)
+    bit = jnp.arange(_WORD_BITS, dtype=jnp.uint32)[None, None]
+    odd = jnp.pad((ordered & 1).astype(jnp.uint32), ((0, 0), (0, -m % _WORD_BITS))).reshape(n, -1, _WORD_BITS)
     words = jnp.sum(odd << bit, axis=2, dtype=jnp.uint32)
-    # Each bit becomes the sum, modulo 2, of itself and those 2, 4, 6 … before: in its word, then in all.
+
+    # Each bit becomes the sum, modulo 2, of itself and of the bits 2, 4, 6 … before it in its word.
     for distance in (2, 4, 8, 16):
         words = words ^ words << jnp.uint32(distance)
+
+    # Add the sums of all words before, for even and for odd positions.
     last = jnp.stack([words >> jnp.uint32(30) & 1, words >> jnp.uint32(31)])
     before = (jnp.cumsum(last, axis=2, dtype=jnp.uint32) - last) & 1
     words = words ^ (before[0] * jnp.uint32(0x55555555)) ^ (before[1] * jnp.uint32(0xAAAAAAAA))
+
+    # Shift by one position: an integer does not count for its own quantiser.
     carried = jnp.pad(words >> jnp.uint32(31), ((0, 0), (1, 0)))[:, :-1]
     words = words << jnp.uint32(1) | carried
     return (words[:, :, None] >> bit & 1).reshape(n, -1)[:, :m].astype(jnp.int32)
 
 
-def to_half_steps(integers: jax.Array, quantizers: jax.Array) -> jax.Array:
-    """The points that integers of quantisers stand for, int32 in half steps."""
+def to_points(integers: jax.Array, quantizers: jax.Array) -> jax.Array:
+    """Map integers to the reconstruction points of their quantisers, int32 in half steps."""
     return 2 * integers - jnp.sign(integers) * quantizers
 
 
-def from_half_steps(points: jax.Array) -> jax.Array:
-    """The integers of points: the inverse of ``to_half_steps``, whatever the quantisers."""
+def to_integers(points: jax.Array) -> jax.Array:
+    """Map reconstruction points to integers: the inverse of ``to_points``, the same for both quantisers."""
     return (points + jnp.sign(points) * (points & 1)) >> 1

@@ -1,8 +1,9 @@
-"""The entropy model: every block names a class, a class names a frequency table for every latent.
+"""The entropy model: probabilities of integers by block class, and reconstruction from integers.
 
-A block's class says how large its latents are likely to be, so that quiet blocks cost next to nothing. The
-encoder picks the class that costs the fewest bits, and decides each latent's integer by rate and distortion;
-the decoder follows, with integers only.
+Every block has a *class*. A class names one frequency table for each of the block's coefficients, so it says
+how large they are likely to be: a block of low energy costs next to nothing. The encoder finds the class that
+costs the fewest bits and decides every integer by rate and distortion (see ``class_decision``). The decoder
+reads the class and needs integer arithmetic only.
 """
 
 from typing import Any, NamedTuple
@@ -11,35 +12,39 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.entropy import tokens
-from nvc_jax.spectral.dependent_quantization import from_half_steps
+from nvc_jax.spectral.dependent_quantization import to_integers
 
-BITS_PER_ERROR = 6.0
-"""Bits that one squared step of error is worth: the slope of rate against distortion at high rates."""
-_COARSER = 1.35
-"""How many steps of one quantiser are a step of two that leave about as much error."""
+BITS_PER_SQUARED_STEP = 6.0
+"""Bits that a squared error of one step is worth: the slope of rate against distortion at high rates."""
+
+_COARSER_WITH_TWO_QUANTIZERS = 1.35
+"""Ratio of steps: one quantiser with a step 1.35 times smaller has about the error of two quantisers."""
 
 
 class EntropyModel(NamedTuple):
-    """Parameters of the entropy model for blocks of 512 latents, Q quantisers, K classes and R tables.
+    """Parameters of the entropy model for blocks of 512 coefficients, Q quantisers, K classes and R tables.
+
+    Checkpoints store the fields by these names, except ``reconstruction_offsets``: see ``profiles``.
 
     Attributes:
-        frequencies: uint16 (Q·R + K, 64), the tables: R that latents share, by quantiser, and one for each
-            class's means.
-        bits: float32 (R, 3): what a zero costs by each table, a one of either sign, each further step, if
-            latents are rounded to whole steps.
-        shrink: float32 (Q·R, 2): how far the mean of what a one, and a larger magnitude, stands for lies
-            towards zero, in steps.
-        order: int32 (511,), latents but the mean in the order in which they are coded.
-        tables: int32 (K, 512), each class's table for each latent; the mean's, latent 0, is Q·R + class.
-        end_frequencies: uint16 (K, 64), each class's table of where its blocks' last integers lie.
-        mode_frequencies: uint16 (K, 64), of the modes of superblocks, by the class of their first block.
-        class_frequencies: uint16 (K + 1, 64), of classes, by the class before; K is none.
-        class_bits: float32 (K,), what naming a class costs on average.
+        frequencies: uint16 (Q·R + K, 64), frequency tables of tokens. The first Q·R are shared by all
+            coefficients except DC, R for each quantiser. The last K are the DC tables, one for each class.
+        bits: float32 (R, 3), bits of a zero, of a one of either sign, and of each further step by each table,
+            if coefficients are rounded to whole steps.
+        reconstruction_offsets: float32 (Q·R, 2), distance in steps from a reconstruction point towards zero
+            to the mean of the coefficients coded as it: for magnitude 1, and for larger magnitudes.
+        order: int32 (511,), coefficients except DC in the order in which they are coded.
+        tables: int32 (K, 512), each class's table of each coefficient; that of DC, coefficient 0, is Q·R +
+            class.
+        end_frequencies: uint16 (K, 64), each class's table of where its blocks end.
+        mode_frequencies: uint16 (K, 64), tables of superblock modes, by the class of the first block.
+        class_frequencies: uint16 (K + 1, 64), tables of classes, by the class before; K stands for none.
+        class_bits: float32 (K,), average signalling cost of each class in bits.
     """
 
     frequencies: jax.Array
     bits: jax.Array
-    shrink: jax.Array
+    reconstruction_offsets: jax.Array
     order: jax.Array
     tables: jax.Array
     end_frequencies: jax.Array
@@ -49,31 +54,33 @@ class EntropyModel(NamedTuple):
 
     @property
     def n_shared(self) -> int:
-        """Q·R, the tables that latents share."""
-        return self.shrink.shape[0]
+        """Q·R, the number of tables that all coefficients except DC share."""
+        return self.reconstruction_offsets.shape[0]
 
     @property
     def n_quantizers(self) -> int:
-        """Q, 1 or 2: see ``quantizers``."""
+        """Q, 1 or 2: see ``dependent_quantization``."""
         return self.n_shared // self.bits.shape[0]
 
-    def row(self, table: jax.Array, quantizer: jax.Array | int) -> jax.Array:
-        """Where a latent's table lies among all, for an integer of a quantiser."""
+    def table_row(self, table: jax.Array, quantizer: jax.Array | int) -> jax.Array:
+        """Get the row in ``frequencies`` of a coefficient's table for an integer of a quantiser."""
         return table + quantizer * self.bits.shape[0]
 
 
-def plain_steps(model: EntropyModel) -> float:
-    """How many steps of a single quantiser, of about the same error, a step of the model's is."""
-    return 1.0 if model.n_quantizers == 1 else _COARSER
+def plain_steps_per_step(model: EntropyModel) -> float:
+    """Get the number of steps of a single quantiser that have about the error of one step of the model."""
+    return 1.0 if model.n_quantizers == 1 else _COARSER_WITH_TWO_QUANTIZERS
 
 
-def bits_per_error(model: EntropyModel) -> float:
-    """Bits that one squared step of the model's is worth."""
-    return BITS_PER_ERROR * plain_steps(model) ** 2
+def bits_per_squared_step(model: EntropyModel) -> float:
+    """Get the bits that a squared error of one step of the model is worth."""
+    return BITS_PER_SQUARED_STEP * plain_steps_per_step(model) ** 2
 
 
-def abstract_entropy_model(n_latents: int, n_classes: int, n_tables: int, n_quantizers: int) -> EntropyModel:
-    """Shapes and dtypes of a class model."""
+def abstract_entropy_model(
+    n_coefficients: int, n_classes: int, n_tables: int, n_quantizers: int
+) -> EntropyModel:
+    """Describe the shapes and dtypes of an entropy model."""
     n_shared = n_quantizers * n_tables
 
     def leaf(dtype: Any, *shape: int) -> Any:
@@ -82,9 +89,9 @@ def abstract_entropy_model(n_latents: int, n_classes: int, n_tables: int, n_quan
     return EntropyModel(
         frequencies=leaf(jnp.uint16, n_shared + n_classes, tokens.N_TOKENS),
         bits=leaf(jnp.float32, n_tables, 3),
-        shrink=leaf(jnp.float32, n_shared, 2),
-        order=leaf(jnp.int32, n_latents - 1),
-        tables=leaf(jnp.int32, n_classes, n_latents),
+        reconstruction_offsets=leaf(jnp.float32, n_shared, 2),
+        order=leaf(jnp.int32, n_coefficients - 1),
+        tables=leaf(jnp.int32, n_classes, n_coefficients),
         end_frequencies=leaf(jnp.uint16, n_classes, tokens.N_TOKENS),
         mode_frequencies=leaf(jnp.uint16, n_classes, tokens.N_TOKENS),
         class_frequencies=leaf(jnp.uint16, n_classes + 1, tokens.N_TOKENS),
@@ -92,19 +99,33 @@ def abstract_entropy_model(n_latents: int, n_classes: int, n_tables: int, n_quan
     )
 
 
-def restore(model: EntropyModel, points: jax.Array, classes: jax.Array) -> jax.Array:
-    """What points (n, 512), int32 in half steps, stand for, float32 in steps: a little towards zero."""
+def reconstruct_coefficients(model: EntropyModel, points: jax.Array, classes: jax.Array) -> jax.Array:
+    """Reconstruct coefficients from their reconstruction points.
+
+    Coefficients coded as one point are more often on the side of zero, so each point is moved by its table's
+    reconstruction offset. DC is not moved.
+
+    Args:
+        model: entropy model of the profile.
+        points: int32 (n, 512), in half steps.
+        classes: int32 (n,).
+
+    Returns:
+        float32 (n, 512), in steps.
+    """
     n_tables = model.bits.shape[0]
     tables = jnp.minimum(model.tables, n_tables - 1)
-    not_mean = (jnp.arange(tables.shape[1]) > 0)[None]
-    is_one = jnp.abs(from_half_steps(points)) == 1
-    shrink: jax.Array | int = 0
+    is_not_dc = (jnp.arange(tables.shape[1]) > 0)[None]
+    is_one = jnp.abs(to_integers(points)) == 1
+    offsets: jax.Array | int = 0
     for quantizer in range(model.n_quantizers):
-        one, more = (
-            jnp.where(not_mean, model.shrink[model.row(tables, quantizer), kind], 0)[classes]
-            for kind in range(2)
+        rows = model.table_row(tables, quantizer)
+        of_ones, of_larger = (
+            jnp.where(is_not_dc, model.reconstruction_offsets[rows, column], 0)[classes]
+            for column in range(2)
         )
-        own = jnp.where(is_one, one, more)
-        shrink = own if quantizer == 0 else jnp.where(points & 1 == 1, own, shrink)
-    shrink = jnp.where(points == 0, 0, shrink)
-    return points.astype(jnp.float32) / 2 - jnp.sign(points).astype(jnp.float32) * shrink
+        of_quantizer = jnp.where(is_one, of_ones, of_larger)
+        # Odd points belong to the second quantiser.
+        offsets = of_quantizer if quantizer == 0 else jnp.where(points & 1 == 1, of_quantizer, offsets)
+    offsets = jnp.where(points == 0, 0, offsets)
+    return points.astype(jnp.float32) / 2 - jnp.sign(points).astype(jnp.float32) * offsets

@@ -1,163 +1,128 @@
-"""What the encoder chooses before it quantises: the filter of a volume and the mode of every superblock."""
+"""Mode decision: the filter of a volume and the mode of every superblock, chosen before quantisation.
 
-import itertools
+The encoder transforms a few cubes of the volume with every candidate, a (filter, mode) pair, and estimates
+their cost in bits and error. The cheapest candidate serves the volume. Then, if the sample says that it is
+worth the time, every superblock is compared with itself without the filter.
+"""
+
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
-from nvc_jax.core.systematic_sampling import draw_systematic
-from nvc_jax.spectral.entropy_model import BITS_PER_ERROR
+from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
+from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP
+from nvc_jax.spectral.sample_cubes import SampleCubes, draw_cubes
 from nvc_jax.transform import block_modes, lapped, lapped_filter
-from nvc_jax.transform import plan as plan_module
 from nvc_jax.transform.block_dct import BLOCK_SIZE
+from nvc_jax.transform.plan import TransformPlan
 
-_SAMPLE_SIDE, _N_SAMPLES = 32, 6
-_CANDIDATES = (
-    ("none", block_modes.LAPPED),
-    ("orthonormal", block_modes.LAPPED),
-    ("half", block_modes.LAPPED),
-    ("biorthogonal", block_modes.LAPPED),
-    ("half", block_modes.LARGE),
-    ("biorthogonal", block_modes.LARGE),
-)
-"""Filters and modes that all superblocks may have; the first is what plain superblocks are."""
-_WORTH_LARGE, _WORTH_PLAIN = 0.98, 0.95
-"""Shares of others' costs below which it is worth to be large, and to be without filter."""
-_WORTH_LOOKING = 0.005
-"""Share of a sample's costs that plain superblocks must save for all superblocks to be looked at."""
+_BITS_OF_CODED, _BITS_PER_OCTAVE = 3, 2
+"""Estimated bits of a coded coefficient: 3, and 2 for each doubling of 1 + magnitude in steps."""
+_LARGE_COST_RATIO = 0.98
+"""Ratio of costs below which large blocks are chosen over small ones."""
+_PLAIN_COST_RATIO = 0.95
+"""Ratio of costs below which a superblock is plain: it must also pay for its neighbours, which the filter no
+longer joins to it."""
+_MIN_PLAIN_GAIN = 0.005
+"""Share of a sample's cost that plain superblocks must save for all superblocks to be compared."""
 
 
-def _cost(step: jax.Array, cells: jax.Array) -> jax.Array:
-    """About what each block costs in bits and error, float32 (n,), whatever its class.
+def block_costs(step: jax.Array, coefficients: jax.Array) -> jax.Array:
+    """Estimate the cost of each block in bits and error, whatever its class.
 
-    A latent is either dropped, and its square is the error, or coded. Choices by this measure keep over four
-    fifths of what choices by all classes' bits gain.
+    A coefficient is either dropped, and its square is the error, or coded. Choices by this estimate keep over
+    four fifths of the gain of choices by the bits of all classes.
+
+    Args:
+        step: float32, of one quantiser, in the coefficients' units.
+        coefficients: float32 (8, 8, 8, n).
+
+    Returns:
+        float32 (n,), in bits.
     """
-    magnitude = jnp.abs(cells) / step
-    coded = 3 + 2 * jnp.log2(1 + magnitude)
-    cost = jnp.minimum(BITS_PER_ERROR * magnitude**2, coded).at[0, 0, 0].set(0)
+    magnitude = jnp.abs(coefficients) / step
+    coded = _BITS_OF_CODED + _BITS_PER_OCTAVE * jnp.log2(1 + magnitude)
+    cost = jnp.minimum(BITS_PER_SQUARED_STEP * magnitude**2, coded).at[0, 0, 0].set(0)
     return jnp.sum(cost, axis=(0, 1, 2))
 
 
-class _Samples(NamedTuple):
-    """A few cubes of a volume.
+def choose_modes(
+    volume: jax.Array, step: jax.Array, valid_shape: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
+) -> tuple[jax.Array, jax.Array]:
+    """Choose the filter of a volume and the modes of its superblocks.
 
-    Attributes:
-        tower: float32 (n · side, side, side), one above the other.
-        valid_shapes: int32 (n, 3), voxels of each that count.
-        weights: float32 (n,), for how many like it each stands.
-    """
-
-    tower: jax.Array
-    valid_shapes: jax.Array
-    weights: jax.Array
-
-
-def _corners(shape: Shape3, sides: Shape3) -> np.ndarray:
-    """Where cubes begin that cover a volume, on borders of superblocks: int (n, 3)."""
-    starts = []
-    for length, side in zip(shape, sides, strict=True):
-        last = (length - side) // (2 * BLOCK_SIZE) * 2 * BLOCK_SIZE
-        starts.append(sorted({*range(0, last + 1, side), last}))
-    return np.array(list(itertools.product(*starts)))
-
-
-def _activity(volume: jax.Array, step: jax.Array, corners: np.ndarray, sides: Shape3) -> jax.Array:
-    """How much is going on in each cube, float32 (n,): how often neighbours are more than a step apart."""
-    is_steep = jnp.abs(jnp.diff(volume, axis=2, append=volume[:, :, -1:])) > step
-    z, y, x = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
-    by_block = jnp.sum(
-        is_steep.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, x, BLOCK_SIZE), axis=(1, 3, 5), dtype=jnp.float32
-    )
-    blocks = [side // BLOCK_SIZE for side in sides]
-    return jax.vmap(lambda corner: jnp.sum(lax.dynamic_slice(by_block, corner, blocks)))(
-        corners // BLOCK_SIZE
-    )
-
-
-def _sample(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> _Samples:
-    """All cubes of a volume, or if they are many a few, the likelier the more is going on in them."""
-    shape = check_shape(volume.shape)
-    sides = check_shape(tuple(min(_SAMPLE_SIDE, length) for length in shape))
-    corners = _corners(shape, sides)
-    n = len(corners)
-    if n <= _N_SAMPLES:
-        chosen, weights = jnp.arange(n), jnp.ones(n)
-    else:
-        there = jnp.all(jnp.asarray(corners, jnp.int32) < valid_shape[None], axis=1)
-        chosen, weights = draw_systematic(_activity(volume, step, corners, sides), there, _N_SAMPLES)
-    starts = jnp.asarray(corners, jnp.int32)[chosen]
-    cubes = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
-    valid_shapes = jnp.clip(valid_shape[None] - starts, 0, jnp.array(sides, jnp.int32)[None])
-    return _Samples(cubes.reshape(-1, *sides[1:]), valid_shapes, weights)
-
-
-def choose_modes(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The filter of a volume and the modes of its superblocks.
-
-    A sample decides on the filter and the size of the blocks, together. Where edges are hard, superblocks do
-    better without the filter: whether there are enough of them to look at all superblocks, the sample tells, too.
+    A sample decides on the filter and the size of blocks, together. Superblocks with hard edges cost less
+    without the filter; the sample also tells whether there are enough of them to compare all superblocks.
 
     Args:
-        volume: float32 (z, y, x), sides multiples of 8, its short blocks stretched.
+        volume: float32 (z, y, x), sides multiples of 8, its partial blocks stretched.
         step: float32, of one quantiser, in the volume's units.
-        valid_shape: int32 (3,), voxels that count.
+        valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
+        options: of the encoder.
 
     Returns:
-        int32, of ``transform.FILTERS``, and int32 (z, y, x), one of ``superblocks``' modes for each superblock.
+        int32, of ``lapped_filter.FILTERS``, and int32 (z, y, x), one of ``block_modes``' modes for each
+        superblock.
     """
-    samples = _sample(volume, step, valid_shape)
-    names, of_modes = zip(*_CANDIDATES, strict=True)
+    cubes = draw_cubes(volume, step, valid_shape)
+    names, candidate_modes = zip(*options.candidates, strict=True)
     filters = jnp.array([lapped_filter.FILTERS.index(name) for name in names], jnp.int32)
-    uniform = jnp.array(of_modes, jnp.int32)
-    costs = lax.map(lambda ways: _sample_costs(samples, step, *ways), (filters, uniform))
+    uniform_modes = jnp.array(candidate_modes, jnp.int32)
+
+    costs = lax.map(lambda candidate: _sample_costs(cubes, step, *candidate), (filters, uniform_modes))
     totals = jnp.sum(costs, axis=(1, 2, 3, 4))
-    best = jnp.argmin(totals / jnp.where(uniform == block_modes.LARGE, jnp.float32(_WORTH_LARGE), 1))
-    filter_index, mode = filters[best], uniform[best]
-    gain = jnp.sum(jnp.maximum(costs[best] - costs[0] / _WORTH_PLAIN, 0))
+    best = jnp.argmin(
+        totals / jnp.where(uniform_modes == block_modes.LARGE, jnp.float32(_LARGE_COST_RATIO), 1)
+    )
+    filter_index, mode = filters[best], uniform_modes[best]
+
     grid = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
     modes = jnp.where(block_modes.is_complete(grid, valid_shape), mode, block_modes.LAPPED)
+    if not options.tries_plain_superblocks:
+        return filter_index, modes
+    # The first candidate is what plain superblocks are.
+    gain = jnp.sum(jnp.maximum(costs[best] - costs[0] / _PLAIN_COST_RATIO, 0))
     modes = lax.cond(
-        gain > _WORTH_LOOKING * totals[best],
-        lambda modes: _leave_plain(volume, step, modes, valid_shape, filter_index),
+        gain > _MIN_PLAIN_GAIN * totals[best],
+        lambda modes: _choose_plain(volume, step, modes, valid_shape, filter_index),
         lambda modes: modes,
         modes,
     )
     return filter_index, modes
 
 
-def _sample_costs(samples: _Samples, step: jax.Array, filter_index: jax.Array, mode: jax.Array) -> jax.Array:
-    """What a sample's superblocks cost, float32 (n, z, y, x), if all are alike: times what they stand for."""
-    n = len(samples.weights)
-    z, y, x = grid_shape(check_shape(samples.tower.shape), BLOCK_SIZE)
+def _sample_costs(cubes: SampleCubes, step: jax.Array, filter_index: jax.Array, mode: jax.Array) -> jax.Array:
+    """Estimate the costs of a sample's superblocks if all have one filter and one mode.
+
+    Returns:
+        float32 (n, z, y, x), for each cube and superblock, times the cube's weight.
+    """
+    n = len(cubes.weights)
+    z, y, x = grid_shape(check_shape(cubes.tower.shape), BLOCK_SIZE)
     grid = (z // n, y, x)
     plans = jax.vmap(lambda valid_shape: block_modes.uniform_plan(mode, grid, valid_shape))(
-        samples.valid_shapes
+        cubes.valid_shapes
     )
-    plan = plan_module.TransformPlan(*(jnp.moveaxis(leaf, 0, 1).reshape(3, z, y, x) for leaf in plans))
-    blocks = lapped.map_coefficients(partial(_cost, step), samples.tower, plan, filter_index)
+    # The plans of all cubes one above the other, like the cubes.
+    plan = TransformPlan(*(jnp.moveaxis(leaf, 0, 1).reshape(3, z, y, x) for leaf in plans))
+    blocks = lapped.map_coefficients(partial(block_costs, step), cubes.tower, plan, filter_index)
     by_superblock = jax.vmap(block_modes.sum_over_superblocks)(blocks.reshape(n, *grid))
-    return by_superblock * samples.weights[:, None, None, None]
+    return by_superblock * cubes.weights[:, None, None, None]
 
 
-def _leave_plain(
+def _choose_plain(
     volume: jax.Array, step: jax.Array, modes: jax.Array, valid_shape: jax.Array, filter_index: jax.Array
 ) -> jax.Array:
-    """``modes``, but PLAIN where that would cost less if a superblock's neighbours were like it.
-
-    Where modes meet, the filter does not cross, which costs both sides: it must be worth it.
-    """
+    """Set superblocks to PLAIN where that costs less, if a superblock's neighbours were PLAIN, too."""
     grid = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
 
-    def cost(modes: jax.Array) -> jax.Array:
+    def superblock_costs(modes: jax.Array) -> jax.Array:
         plan = block_modes.make_plan(modes, grid, valid_shape)
-        blocks = lapped.map_coefficients(partial(_cost, step), volume, plan, filter_index)
+        blocks = lapped.map_coefficients(partial(block_costs, step), volume, plan, filter_index)
         return block_modes.sum_over_superblocks(blocks.reshape(grid))
 
-    usual, plain = lax.map(cost, jnp.stack([modes, jnp.full_like(modes, block_modes.PLAIN)]))
-    return jnp.where(plain < _WORTH_PLAIN * usual, block_modes.PLAIN, modes)
+    usual, plain = lax.map(superblock_costs, jnp.stack([modes, jnp.full_like(modes, block_modes.PLAIN)]))
+    return jnp.where(plain < _PLAIN_COST_RATIO * usual, block_modes.PLAIN, modes)

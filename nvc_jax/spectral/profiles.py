@@ -1,7 +1,8 @@
-"""Profiles: class models for different rates, of which the encoder chooses one for all blocks of a volume.
+"""Profiles: entropy models for different rates, of which the encoder chooses one for all blocks of a volume.
 
-A class costs bits to name in every block, so that there cannot be many; and of classes for all rates, most
-are of no use at any one. A profile is named once for a volume, and its classes are for rates like that one's.
+Every block signals its class, so there cannot be many classes. Classes for all rates together would mostly be
+of no use at any one rate. Therefore a model has several profiles, each with classes for a range of rates, and
+a stream names its profile once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,68 +12,87 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.systematic_sampling import draw_systematic
-from nvc_jax.spectral.class_decision import decide, make_costs
-from nvc_jax.spectral.entropy_model import BITS_PER_ERROR, EntropyModel
+from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
+from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
+from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel
 from nvc_jax.transform.block_layout import BlockLayout
 
 MAX_PROFILES = 256
-"""A stream names its profile in a byte."""
-_SAMPLED_BLOCKS = 128
-_LOUD = 2.0
-"""Steps: latents that are larger count as little more in how much a block is likely to take."""
+"""Largest number of profiles: a stream names its profile in one byte."""
+
+_STORED_NAMES = {"reconstruction_offsets": "shrink"}
+"""Names in checkpoints of the fields of ``EntropyModel`` that have another name there."""
 _SHARED = "order"
+"""The field that all profiles have in common."""
+
+_SAMPLED_BLOCKS = 128
+"""Blocks of a volume by which its profile is chosen."""
+_MAX_ENERGY = 2.0
+"""Largest contribution of one coefficient, in steps, to the estimate of a block's bits: bits grow slowly with
+larger magnitudes."""
 
 Profiles = Mapping[str, jax.Array]
-"""The fields of profiles' class models, stacked, but for ``order``, which they share; those of a single
-profile as they are."""
+"""Entropy models of all profiles as checkpoints store them: fields by their stored names, stacked except for
+``order``. The fields of a single profile are not stacked."""
 
 
 def stack_profiles(models: Sequence[EntropyModel]) -> dict[str, jax.Array]:
-    """Profiles from their class models, whose ``order`` is one."""
+    """Combine the entropy models of profiles, which have the same ``order``, into what checkpoints store."""
     if len(models) == 1:
-        return models[0]._asdict()
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *models)._asdict()
-    return {**stacked, _SHARED: models[0].order}
+        fields = models[0]._asdict()
+    else:
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *models)._asdict()
+        fields = {**stacked, _SHARED: models[0].order}
+    return {_STORED_NAMES.get(name, name): leaf for name, leaf in fields.items()}
 
 
 def count_profiles(profiles: Profiles) -> int:
-    """How many there are."""
+    """Count the profiles of a model."""
     tables = profiles["tables"]
     return 1 if tables.ndim == 2 else tables.shape[0]
 
 
 def take_profile(profiles: Profiles, index: jax.Array | int) -> EntropyModel:
-    """The class model of a profile; while tracing, too."""
+    """Get the entropy model of a profile; ``index`` may be traced."""
+    fields = {name: profiles[_STORED_NAMES.get(name, name)] for name in EntropyModel._fields}
     if count_profiles(profiles) == 1:
-        return EntropyModel(**profiles)
-    own = {k: leaf if k == _SHARED else jnp.asarray(leaf)[index] for k, leaf in profiles.items()}
-    return EntropyModel(**own)
+        return EntropyModel(**fields)
+    return EntropyModel(
+        **{name: leaf if name == _SHARED else jnp.asarray(leaf)[index] for name, leaf in fields.items()}
+    )
 
 
-def number_classes(model: EntropyModel, profile: jax.Array, classes: jax.Array) -> jax.Array:
-    """Classes of a profile among those of all profiles, int32: as the refinement knows them."""
+def classes_of_all_profiles(model: EntropyModel, profile: jax.Array, classes: jax.Array) -> jax.Array:
+    """Number the classes of a profile among the classes of all profiles, int32: the refinement's indices."""
     return classes + profile * len(model.tables)
 
 
-def choose_profile(profiles: Profiles, layout: BlockLayout, values: jax.Array) -> jax.Array:
-    """The profile that takes the least, in bits and error, for a sample of blocks; int32.
+def choose_profile(
+    profiles: Profiles, layout: BlockLayout, values: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
+) -> jax.Array:
+    """Choose the profile that costs least, in bits and error, for a sample of blocks.
 
     Args:
         profiles: of the model.
         layout: of the n blocks.
-        values: float32 (n, 512), latents in steps of one quantiser.
+        values: float32 (n, 512), coefficients in steps of one quantiser.
+        options: of the encoder.
+
+    Returns:
+        int32 index.
     """
     n_profiles = count_profiles(profiles)
     if n_profiles == 1:
         return jnp.int32(0)
-    # Of a volume that is mostly empty, few blocks take nearly all bits.
-    loudness = jnp.sum(jnp.minimum(jnp.abs(values[:, 1:]), _LOUD), axis=1)
-    drawn, weights = draw_systematic(loudness, layout.inside, min(_SAMPLED_BLOCKS, len(values)))
+    # Sampled by energy: in a volume that is mostly empty, few blocks take nearly all bits.
+    energy = jnp.sum(jnp.minimum(jnp.abs(values[:, 1:]), _MAX_ENERGY), axis=1)
+    drawn, weights = draw_systematic(energy, layout.inside, min(_SAMPLED_BLOCKS, len(values)))
     sample = values[drawn]
 
     def cost(index: jax.Array) -> jax.Array:
-        integers, _, bits = decide(make_costs(take_profile(profiles, index)), sample)
+        costs = make_decision_costs(take_profile(profiles, index), options)
+        integers, _, bits = quantize_independently(costs, sample, options)
         errors = jnp.sum((sample - integers.astype(jnp.float32))[:, 1:] ** 2, axis=1)
-        return jnp.sum(weights * (bits + BITS_PER_ERROR * errors))
+        return jnp.sum(weights * (bits + BITS_PER_SQUARED_STEP * errors))
 
     return jnp.argmin(lax.map(cost, jnp.arange(n_profiles))).astype(jnp.int32)

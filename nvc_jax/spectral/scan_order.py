@@ -1,7 +1,15 @@
-"""The order in which the integers of blocks are coded: their scan, and the blocks one after another.
+"""Scan order: the sequence in which the integers of blocks are coded.
 
-Within a block integers follow the model's order, the likeliest to be large first, up to where the block ends;
-the mean is apart. What a short block does not have is left out.
+Two orders follow each other. Within a block, coefficients follow the model's order, the likeliest to be large
+first, up to where the block ends; DC is coded apart. A *partial-block type* lacks some frequencies (see
+``partial_blocks``): its scan moves them behind all others and never codes them, so there are eight scans, one
+for each type.
+
+Blocks then follow one another without gaps, and blocks without integers are left out. So all integers of a
+stream form one sequence, which the lanes of the entropy coder share in equal runs. A lane that begins
+anywhere in the sequence finds its block and its position in it by ``BlockQueue.locate``. It then needs one
+lookup for each block: a *key*, in which the block's class, its partial-block type and its number of integers
+are packed.
 """
 
 from typing import NamedTuple
@@ -15,69 +23,103 @@ from nvc_jax.transform.block_layout import BlockLayout
 from nvc_jax.transform.partial_blocks import frequencies_by_partial_type
 
 END_OF_BLOCK_UNIT = 16
-"""Blocks end after a multiple of so many integers: coarser ends are cheaper to name."""
+"""Integers in whose multiples blocks end: coarse ends are cheap to signal."""
 N_ENDS_OF_BLOCK = N_COEFFICIENTS // END_OF_BLOCK_UNIT + 1
-"""Ends that a block may have."""
+"""Number of ends that a block may have, no integer included."""
+
+N_PARTIAL_TYPES = 8
+"""Partial-block types: short or complete along z, y and x."""
+_COUNT_BITS = (N_COEFFICIENTS - 1).bit_length()
+"""Bits in a key of the number of integers, 0 to 511: the lowest bits."""
+_PARTIAL_TYPE_BITS = (N_PARTIAL_TYPES - 1).bit_length()
+"""Bits in a key of the partial-block type: above the count; the class takes all bits above."""
 
 
 class ScanOrder(NamedTuple):
-    """The order in which the integers of each kind of block are coded, the mean apart.
+    """The order in which the integers of each type of partial block are coded, without DC.
 
     Attributes:
-        latents: int32 (8, 511), the latent at each place; what a kind does not have comes last.
-        places: int32 (8, 512), the place of each latent; the mean's is −1.
-        counts: int32 (8,), how many there are.
+        coefficients: int32 (8, 511), the coefficient at each position; those that a type lacks come last.
+        positions: int32 (8, 512), the position of each coefficient; −1 for DC.
+        counts: int32 (8,), number of coefficients that a type has, without DC.
     """
 
-    latents: jax.Array
-    places: jax.Array
+    coefficients: jax.Array
+    positions: jax.Array
     counts: jax.Array
 
 
 def make_scan_order(model: EntropyModel, layout: BlockLayout) -> ScanOrder:
-    """Leave out of the model's order what short blocks do not have."""
+    """Make the scan of each partial-block type: the model's order without the coefficients it lacks."""
     has = frequencies_by_partial_type(layout.valid_shape)[:, model.order]
-    latents = model.order[jnp.argsort(~has, axis=1, stable=True)]
-    kinds = jnp.arange(8)[:, None]
-    places = jnp.full((8, model.tables.shape[1]), -1, jnp.int32)
-    places = places.at[kinds, latents].set(jnp.arange(latents.shape[1], dtype=jnp.int32)[None])
-    return ScanOrder(latents, places, jnp.sum(has, axis=1, dtype=jnp.int32))
-
-
-def in_order(places: ScanOrder, layout: BlockLayout, integers: jax.Array) -> jax.Array:
-    """Blocks' integers in the order in which they are coded, int32 (n, 511), from (n, 512)."""
-    block = jnp.arange(len(integers), dtype=jnp.int32)[:, None]
-    return integers.reshape(-1)[block * N_COEFFICIENTS + places.latents[layout.partial_type]]
-
-
-def find_end_of_block(ordered: jax.Array) -> jax.Array:
-    """Where the last integer of ``in_order`` lies that is not zero, in units rounded up; int32 (n,)."""
-    place = jnp.where(ordered != 0, jnp.arange(ordered.shape[1], dtype=jnp.int32)[None], -1)
-    return (jnp.max(place, axis=1) + END_OF_BLOCK_UNIT) // END_OF_BLOCK_UNIT
-
-
-def n_coded(places: ScanOrder, layout: BlockLayout, ends: jax.Array) -> jax.Array:
-    """How many integers but the mean are coded of each block, int32 (n,): none where there is no block."""
-    return jnp.where(
-        layout.inside, jnp.minimum(ends * END_OF_BLOCK_UNIT, places.counts[layout.partial_type]), 0
+    coefficients = model.order[jnp.argsort(~has, axis=1, stable=True)]
+    types = jnp.arange(N_PARTIAL_TYPES)[:, None]
+    positions = jnp.full((N_PARTIAL_TYPES, model.tables.shape[1]), -1, jnp.int32)
+    positions = positions.at[types, coefficients].set(
+        jnp.arange(coefficients.shape[1], dtype=jnp.int32)[None]
     )
+    return ScanOrder(coefficients, positions, jnp.sum(has, axis=1, dtype=jnp.int32))
 
 
-def from_order(places: ScanOrder, layout: BlockLayout, counts: jax.Array, coded: jax.Array) -> jax.Array:
-    """Blocks' integers, int32 (n, 512), from those coded, end to end in the blocks' order; 0 elsewhere."""
-    place = places.places[layout.partial_type]
-    is_coded = (place >= 0) & (place < counts[:, None])
-    item = (jnp.cumsum(counts, dtype=jnp.int32) - counts)[:, None] + place
+def to_scan_order(scan: ScanOrder, layout: BlockLayout, integers: jax.Array) -> jax.Array:
+    """Reorder the integers of blocks, (n, 512), to scan order, int32 (n, 511); DC is left out."""
+    block = jnp.arange(len(integers), dtype=jnp.int32)[:, None]
+    return integers.reshape(-1)[block * N_COEFFICIENTS + scan.coefficients[layout.partial_type]]
+
+
+def from_scan_order(scan: ScanOrder, layout: BlockLayout, counts: jax.Array, coded: jax.Array) -> jax.Array:
+    """Distribute the sequence of all coded integers to their blocks.
+
+    Args:
+        scan: of the model and the volume.
+        layout: of the n blocks.
+        counts: int32 (n,), integers that are coded of each block.
+        coded: int32, integers of all blocks, end to end.
+
+    Returns:
+        int32 (n, 512), in the order of coefficients; 0 for those that are not coded.
+    """
+    position = scan.positions[layout.partial_type]
+    is_coded = (position >= 0) & (position < counts[:, None])
+    item = (jnp.cumsum(counts, dtype=jnp.int32) - counts)[:, None] + position
     return jnp.where(is_coded, coded[jnp.where(is_coded, item, 0)], 0)
 
 
-class Queue(NamedTuple):
-    """Blocks in the order in which their integers are coded, without those that have none.
+def find_end_of_block(ordered: jax.Array) -> jax.Array:
+    """Find where blocks end: after the last integer in scan order that is not 0.
+
+    Args:
+        ordered: int32 (n, 511), from ``to_scan_order``.
+
+    Returns:
+        int32 (n,), in units of END_OF_BLOCK_UNIT integers, rounded up.
+    """
+    position = jnp.where(ordered != 0, jnp.arange(ordered.shape[1], dtype=jnp.int32)[None], -1)
+    return (jnp.max(position, axis=1) + END_OF_BLOCK_UNIT) // END_OF_BLOCK_UNIT
+
+
+def count_coded(scan: ScanOrder, layout: BlockLayout, ends: jax.Array) -> jax.Array:
+    """Count the integers that are coded of each block, DC left out.
+
+    Args:
+        scan: of the model and the volume.
+        layout: of the n blocks.
+        ends: int32 (n,), ends of blocks in units.
+
+    Returns:
+        int32 (n,); 0 for blocks outside the volume.
+    """
+    counts = jnp.minimum(ends * END_OF_BLOCK_UNIT, scan.counts[layout.partial_type])
+    return jnp.where(layout.inside, counts, 0)
+
+
+class BlockQueue(NamedTuple):
+    """Blocks in the order in which their integers are coded; blocks without integers come last.
 
     Attributes:
-        keys: int32 (n,), class, kind and how many integers, packed: what is looked up at every step.
-        offsets: int32 (n,), where each block's integers lie in those of ``in_order``.
-        ends: int32 (n,), integers of all blocks up to this one.
+        keys: int32 (n,), class, partial-block type and number of integers, packed.
+        offsets: int32 (n,), index of each block's first integer in the flattened result of ``to_scan_order``.
+        ends: int32 (n,), number of integers of all blocks up to and including this one.
     """
 
     keys: jax.Array
@@ -86,29 +128,37 @@ class Queue(NamedTuple):
 
     @property
     def total(self) -> jax.Array:
-        """Integers of all blocks, int32."""
+        """Number of integers of all blocks, int32."""
         return self.ends[-1]
 
     def locate(self, index: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Block in the queue, and place in it, of integers by their index among all."""
+        """Find integers by their index in the sequence: block in the queue, and position in the block."""
         last = self.ends.shape[0] - 1
         block = jnp.minimum(jnp.searchsorted(self.ends, index, side="right").astype(jnp.int32), last)
         return block, index - jnp.where(block > 0, self.ends[jnp.maximum(block - 1, 0)], 0)
 
 
-def make_queue(layout: BlockLayout, classes: jax.Array, counts: jax.Array) -> Queue:
-    """The queue of blocks of such classes, of which so many integers are coded; int32 (n,) both."""
+def make_block_queue(layout: BlockLayout, classes: jax.Array, counts: jax.Array) -> BlockQueue:
+    """Queue blocks with these classes and numbers of coded integers, int32 (n,) both."""
     order = jnp.argsort(counts == 0, stable=True).astype(jnp.int32)
-    keys = (classes << 3 | layout.partial_type) << 9 | counts
-    return Queue(keys[order], order * (N_COEFFICIENTS - 1), jnp.cumsum(counts[order], dtype=jnp.int32))
+    keys = (classes << _PARTIAL_TYPE_BITS | layout.partial_type) << _COUNT_BITS | counts
+    return BlockQueue(keys[order], order * (N_COEFFICIENTS - 1), jnp.cumsum(counts[order], dtype=jnp.int32))
 
 
-def table_at(model: EntropyModel, places: ScanOrder, key: jax.Array, place: jax.Array) -> jax.Array:
-    """The frequency table at a place of blocks with such keys, int32."""
-    latent = places.latents.reshape(-1)[(key >> 9 & 7) * (N_COEFFICIENTS - 1) + place]
-    return model.tables.reshape(-1)[(key >> 12) * N_COEFFICIENTS + latent]
+def key_count(key: jax.Array) -> jax.Array:
+    """Get the number of integers of blocks from their keys."""
+    return key & ((1 << _COUNT_BITS) - 1)
 
 
-def count_of(key: jax.Array) -> jax.Array:
-    """How many integers blocks with such keys have."""
-    return key & 511
+def key_table(model: EntropyModel, scan: ScanOrder, key: jax.Array, position: jax.Array) -> jax.Array:
+    """Look up the frequency table, int32, at positions of blocks with these keys."""
+    partial_type = key >> _COUNT_BITS & (N_PARTIAL_TYPES - 1)
+    return table_at(model, scan, key >> _COUNT_BITS + _PARTIAL_TYPE_BITS, partial_type, position)
+
+
+def table_at(
+    model: EntropyModel, scan: ScanOrder, classes: jax.Array, partial_type: jax.Array, position: jax.Array
+) -> jax.Array:
+    """Look up the frequency table, int32, at scan positions of blocks; all arguments int32, broadcast."""
+    coefficient = scan.coefficients.reshape(-1)[partial_type * (N_COEFFICIENTS - 1) + position]
+    return model.tables.reshape(-1)[classes * N_COEFFICIENTS + coefficient]

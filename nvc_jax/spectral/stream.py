@@ -1,4 +1,4 @@
-"""The encoded volume of nvc-1 and its bytes."""
+"""The encoded volume of nvc-1: a pytree of device arrays, and its bytes."""
 
 import dataclasses
 import functools
@@ -10,18 +10,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.entropy.interleaving import read_words, used_words
-from nvc_jax.spectral.bitstream import (
-    stream_capacity,
-)
+from nvc_jax.spectral.bitstream import stream_capacity
 from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
 from nvc_jax.transform import lapped_filter
 from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
 from nvc_jax.transform.boundary_emphasis import ALL_BOUNDARIES
 
 MIN_STEP, MAX_STEP = 2.0**-15, 2.0
-"""Limits of the step, relative to the volume's range: integers stay within what the entropy coder takes."""
+"""Limits of the step, relative to the volume's range: within them the entropy coder can code all integers."""
+
+_HEADER = struct.Struct("<IIBBBB")
+"""Header of a stream's bytes: words in use, lanes, filter, DC predictor, boundaries, profile."""
+_WORD_BYTES = 2
 
 
 @functools.partial(
@@ -32,49 +35,44 @@ MIN_STEP, MAX_STEP = 2.0**-15, 2.0
     ],
     meta_fields=["shape", "dtype"],
 )
-@dataclasses.dataclass(frozen=True)
-class EncodedStream:
-    """A volume as an entropy-coded stream; a pytree with a static shape and dtype.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncodedStream(EncodedVolume):
+    """A volume as an entropy-coded stream.
 
     Attributes:
         words: uint16 (capacity,), the stream in a buffer of static size.
-        used: int32, how many of the words are in use.
+        used: int32, number of words in use.
         n_lanes: int32, lanes of the stream.
-        minimum, maximum: the volume's finite range, float32.
-        step: of the quantiser, float32, relative to the range.
-        filter_index: int32, of ``transform.FILTERS``.
-        predictor: int32, of the block means' predictors.
-        profile: int32, of the model's: see ``profiles``.
-        valid_shape: int32 (3,), voxels along z, y, x that were encoded; what lies beyond is arbitrary.
-        boundaries: int32, those at which the volume meets others: see ``boundaries``.
-        shape: (z, y, x) of the volume.
-        dtype: name of the volume's dtype.
+        step: float32, of the quantiser, relative to the range.
+        filter_index: int32, of ``lapped_filter.FILTERS``.
+        predictor: int32, of ``dc_prediction.DC_PREDICTORS``.
+        profile: int32, of the model: see ``profiles``.
+        valid_shape: int32 (3,), voxels along z, y, x that were encoded; decoded voxels beyond are arbitrary.
+        boundaries: int32, boundaries at which the volume meets other chunks: see ``boundary_emphasis``.
     """
 
     words: jax.Array
     used: jax.Array
     n_lanes: jax.Array
-    minimum: jax.Array
-    maximum: jax.Array
     step: jax.Array
     filter_index: jax.Array
     predictor: jax.Array
     profile: jax.Array
     valid_shape: jax.Array
     boundaries: jax.Array
-    shape: Shape3
-    dtype: str
 
-
-_HEAD = struct.Struct("<IIBBBB")
+    @property
+    def used_bytes(self) -> jax.Array:
+        """Bytes of the stream that are in use, int32."""
+        return _WORD_BYTES * self.used
 
 
 def to_bytes(encoded: EncodedStream) -> bytes:
-    """The stream and what is needed to decode it, but for range, step, shape and dtype."""
+    """Serialise a stream; range, step, shape and dtype are left to the caller."""
     used, n_lanes = int(encoded.used), int(encoded.n_lanes)
     choices = (encoded.filter_index, encoded.predictor, encoded.boundaries, encoded.profile)
-    head = _HEAD.pack(used, n_lanes, *map(int, choices))
-    return head + used_words(encoded.words, used)
+    header = _HEADER.pack(used, n_lanes, *map(int, choices))
+    return header + used_words(encoded.words, used)
 
 
 def from_bytes(
@@ -88,15 +86,25 @@ def from_bytes(
     *,
     n_profiles: int,
 ) -> EncodedStream:
-    """The inverse of ``to_bytes``, of a model of so many profiles.
+    """Parse the bytes of a stream: the inverse of ``to_bytes``.
+
+    Args:
+        payload: from ``to_bytes``.
+        shape: (z, y, x) that the stream was encoded for.
+        dtype: name of the decoded volume's dtype.
+        minimum: value that 0 decodes to.
+        maximum: value that 1 decodes to.
+        step: of the quantiser, relative to maximum − minimum.
+        valid_shape: voxels along z, y, x that were encoded; all by default.
+        n_profiles: number of profiles of the model.
 
     Raises:
-        ValueError: the payload cannot be of such a volume.
+        ValueError: the payload cannot be of such a volume and such a model.
     """
     n_blocks = math.prod(grid_shape(shape, BLOCK_SIZE))
-    if len(payload) < _HEAD.size:
-        raise ValueError(f"a payload of {len(payload)} bytes lacks its head of {_HEAD.size}")
-    used, n_lanes, filter_index, predictor, boundaries, profile = _HEAD.unpack_from(payload)
+    if len(payload) < _HEADER.size:
+        raise ValueError(f"a payload of {len(payload)} bytes lacks its header of {_HEADER.size}")
+    used, n_lanes, filter_index, predictor, boundaries, profile = _HEADER.unpack_from(payload)
     is_known = (
         filter_index < len(lapped_filter.FILTERS)
         and predictor < len(DC_PREDICTORS)
@@ -104,12 +112,12 @@ def from_bytes(
     )
     if not is_known or profile >= n_profiles:
         raise ValueError(
-            f"a payload's head names filter {filter_index}, predictor {predictor}, boundaries {boundaries:#b}, "
-            f"profile {profile} of {n_profiles}"
+            f"a payload's header names filter {filter_index}, predictor {predictor}, "
+            f"boundaries {boundaries:#b}, profile {profile} of {n_profiles}"
         )
     capacity = stream_capacity(n_blocks, N_COEFFICIENTS)
-    words = read_words(payload, _HEAD.size, used, n_lanes, n_blocks, capacity)
-    # NumPy's numbers, not JAX's: each of those is a call of the device.
+    words = read_words(payload, _HEADER.size, used, n_lanes, n_blocks, capacity)
+    # Scalars of NumPy, not of JAX: each of those would be a call of the device.
     numbers: dict[str, Any] = {
         "used": np.int32(used),
         "n_lanes": np.int32(n_lanes),

@@ -1,8 +1,18 @@
-"""The encoder's way through two quantisers: integers by rate and distortion, a block's all together.
+"""Trellis quantisation: rate-distortion-optimal integers of blocks with two quantisers.
 
-As every integer's parity decides on the quantisers of those after it, integers cannot be decided one by one.
-The Viterbi algorithm finds the best of all ways through four states, and where the block had best end, by one
-pass over a block's latents in the order in which they are coded, and one back.
+With dependent quantisation, the parity of every integer decides the quantisers of those after it. So integers
+cannot be decided one by one. But what the decoder knows between two integers is only a *state*, one of four
+(see ``dependent_quantization``). Two sequences of integers that lead to the same state have the same choices
+from there on, so only the cheaper one needs to be kept. This is the Viterbi algorithm:
+
+1. Forwards, position by position in scan order, it keeps for each of the four states the cost of the cheapest
+   path to it. Two *branches* lead to every state, one by an even and one by an odd integer. Of all even (odd)
+   integers only the one nearest to the coefficient counts, and 0. Which branch was cheaper is noted as a bit.
+2. After every 16 positions the block may end. The cheapest end so far is kept.
+3. Backwards from the best end, the noted bits lead along the cheapest path, and give its integers.
+
+The cost of a path is its bits plus its squared error, which ``bits_per_squared_step`` converts to bits. All
+blocks advance together, as vectors.
 """
 
 from functools import partial
@@ -13,236 +23,214 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.batching import map_rows, varying_like
-from nvc_jax.entropy import frequency_tables
-from nvc_jax.spectral.dependent_quantization import to_half_steps
-from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_error
-from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, N_ENDS_OF_BLOCK, ScanOrder
+from nvc_jax.spectral.dependent_quantization import STATE_BITS, to_points
+from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
+from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, N_ENDS_OF_BLOCK, ScanOrder, table_at
+from nvc_jax.spectral.trellis_costs import (
+    UNREACHABLE,
+    Branches,
+    Rates,
+    branch_costs,
+    make_rates,
+    nearest_integers,
+)
 from nvc_jax.transform.block_dct import N_COEFFICIENTS
 
+_N_STATES = 1 << STATE_BITS
+_QUANTIZERS = (0, 1)
+
 _BLOCKS_AT_ONCE = 512
-"""On CPUs: enough for the loop's steps to be worth it, and little enough to stay in cache."""
-_NEVER = 1e9
-_LARGEST_ERROR = 4096.0
-"""Bits: of latents whose dropping costs more no more is counted, so that float32 keeps the rest."""
-_MOST_BITS = 36.0
-"""About what an escape takes, for integers whose magnitude is no longer that of a geometric distribution."""
-_UNITS = (1 / 128, 1 / 32, 1 / 32)
-"""Bits in whose multiples what zeros, ones and further steps cost is packed."""
-
-
-class _Rates(NamedTuple):
-    """Bits of what is coded.
-
-    Attributes:
-        integers: int32 (2 · R,), by quantiser and table: of a zero, a one of either sign, and each further
-            step, packed, so that they are looked up at once.
-        ends: float32 (K · N_ENDS_OF_BLOCK,), of where a block ends, by class.
-    """
-
-    integers: jax.Array
-    ends: jax.Array
-
-
-def _make_rates(model: EntropyModel) -> _Rates:
-    """What a model's tables say, as if magnitudes were geometric."""
-    n_all = float(1 << frequency_tables.PRECISION)
-    bits_of = frequency_tables.bits_of_frequencies
-    frequencies = model.frequencies[: model.n_shared].astype(jnp.float32)
-    ones = (frequencies[:, 1] + frequencies[:, 2]) / 2
-    more = jnp.maximum(n_all - frequencies[:, 0] - 2 * ones, 0.5)
-    one = jnp.where(ones > 0, bits_of(jnp.maximum(ones, 0.5)), _MOST_BITS)
-    bits = (bits_of(frequencies[:, 0]), one, jnp.log2((2 * ones + more) / more))
-    parts = [jnp.round(x / unit).astype(jnp.int32) for x, unit in zip(bits, _UNITS, strict=True)]
-    packed = parts[0] | parts[1] << 11 | parts[2] << 22
-    ends = bits_of(model.end_frequencies[:, :N_ENDS_OF_BLOCK])
-    return _Rates(packed, ends.reshape(-1))
-
-
-def _unpack(packed: jax.Array) -> tuple[jax.Array, ...]:
-    """Bits of a zero, of a one, and of each further step, float32."""
-    parts = (packed & 2047, packed >> 11 & 2047, packed >> 22)
-    return tuple(part.astype(jnp.float32) * unit for part, unit in zip(parts, _UNITS, strict=True))
-
-
-def _nearest(magnitude: jax.Array, quantizer: jax.Array | int) -> tuple[jax.Array, jax.Array]:
-    """The even and the odd integer of a quantiser of the two whose points lie around magnitudes; float32."""
-    below = jnp.floor(magnitude + 0.5 * quantizer)
-    is_odd = below - 2 * jnp.floor(below / 2)
-    return below + is_odd, below + 1 - is_odd
-
-
-class _Branches(NamedTuple):
-    """Of some latents of blocks, what the best even and the best odd integer of a quantiser cost.
-
-    Attributes:
-        even, odd: float32 (m, n), less the error of dropping the latent.
-        drops: bool (m, n), whether the best even one is 0.
-    """
-
-    even: jax.Array
-    odd: jax.Array
-    drops: jax.Array
-
-
-def _branches(magnitude: jax.Array, rates: jax.Array, quantizer: int, weight: float) -> _Branches:
-    """Of latents' magnitudes, float32 (m, n), by their ``_Rates.integers``, and what an error is worth."""
-    zero, one, further = _unpack(rates)
-    dropping = weight * magnitude**2
-    usual = jnp.minimum(dropping, _LARGEST_ERROR)
-
-    def cost(integer: jax.Array) -> jax.Array:
-        bits = jnp.minimum(one + (integer - 1) * further, _MOST_BITS)
-        return bits + (weight * (magnitude - (integer - 0.5 * quantizer)) ** 2 - usual)
-
-    even, odd = _nearest(magnitude, quantizer)
-    kept, dropped = jnp.where(even > 0, cost(even), _NEVER), zero + (dropping - usual)
-    return _Branches(jnp.minimum(kept, dropped), cost(odd), dropped <= kept)
+"""Blocks that CPUs process together: enough for each step of the loop to do some work, few enough to stay in
+cache."""
 
 
 class _Blocks(NamedTuple):
-    """Of n blocks: latents in steps, in order, float32 (n, 511); classes, kinds, most integers, (n,)."""
+    """Blocks to quantise.
+
+    Attributes:
+        values: float32 (n, 511), coefficients in steps, in scan order.
+        classes: int32 (n,).
+        partial_types: int32 (n,).
+        counts: int32 (n,), number of integers that may be other than 0: the first ones.
+    """
 
     values: jax.Array
     classes: jax.Array
-    kinds: jax.Array
+    partial_types: jax.Array
     counts: jax.Array
 
 
-class _Best(NamedTuple):
-    """The best end of each block so far: its cost, float32 (n,); after how many units, the state there."""
+class _BestEnd(NamedTuple):
+    """The cheapest end of each block so far.
+
+    Attributes:
+        cost: float32 (n,), of the path to it.
+        end: int32 (n,), in units of END_OF_BLOCK_UNIT integers.
+        state: int32 (n,), the state there.
+    """
 
     cost: jax.Array
     end: jax.Array
     state: jax.Array
 
 
-def _find_way(model: EntropyModel, places: ScanOrder, rates: _Rates, blocks: _Blocks) -> jax.Array:
-    """Points in half steps, int32 (n, 512), in the order in which they are coded."""
-    n = len(blocks.classes)
-    n_units = (jnp.max(blocks.counts) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT
-    weight = bits_per_error(model)
-    # Place by place, and as many as whole units have.
-    values = jnp.pad(blocks.values, ((0, 0), (0, 1))).T
+def _find_points(model: EntropyModel, scan: ScanOrder, rates: Rates, blocks: _Blocks) -> jax.Array:
+    """Find the points of the cheapest paths, int32 (n, 512) in half steps, in scan order.
 
-    def branches_of(unit: jax.Array) -> tuple[_Branches, ...]:
-        """Of all latents of a unit: what a loop is given is computed once."""
+    The last column is 0: blocks have 511 coefficients without DC.
+    """
+    n_units = (jnp.max(blocks.counts) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT
+    # Positions first: every step reads one row. Padded to whole units.
+    values = jnp.pad(blocks.values, ((0, 0), (0, 1))).T
+    best, decisions = _search_forwards(model, scan, rates, blocks, values, n_units)
+    return _trace_back(values, blocks.counts, best, decisions, n_units)
+
+
+def _search_forwards(
+    model: EntropyModel,
+    scan: ScanOrder,
+    rates: Rates,
+    blocks: _Blocks,
+    values: jax.Array,
+    n_units: jax.Array,
+) -> tuple[_BestEnd, jax.Array]:
+    """Find each block's cheapest end, and note the decisions that lead there.
+
+    Returns:
+        The ends, and decisions, int32 (512, n). Of a decision bit s, 0 to 3, says whether the second path to
+        state s is the cheaper one; bit 4 + q says whether the best even integer of quantiser q is 0.
+    """
+    n = len(blocks.classes)
+    error_weight = bits_per_squared_step(model)
+
+    def unit_branches(unit: jax.Array) -> tuple[Branches, ...]:
+        """Compute the branches of a whole unit at once, outside the loop over its positions."""
         begin = END_OF_BLOCK_UNIT * unit
         magnitude = jnp.abs(lax.dynamic_slice_in_dim(values, begin, END_OF_BLOCK_UNIT))
-        place = jnp.minimum(begin + jnp.arange(END_OF_BLOCK_UNIT, dtype=jnp.int32), N_COEFFICIENTS - 2)[
-            :, None
-        ]
-        latent = places.latents.reshape(-1)[blocks.kinds[None] * (N_COEFFICIENTS - 1) + place]
-        table = model.tables.reshape(-1)[blocks.classes[None] * N_COEFFICIENTS + latent]
-        return tuple(_branches(magnitude, rates.integers[model.row(table, q)], q, weight) for q in (0, 1))
+        position = begin + jnp.arange(END_OF_BLOCK_UNIT, dtype=jnp.int32)
+        position = jnp.minimum(position, N_COEFFICIENTS - 2)[:, None]
+        table = table_at(model, scan, blocks.classes[None], blocks.partial_types[None], position)
+        return tuple(
+            branch_costs(magnitude, rates.integers[model.table_row(table, q)], q, error_weight)
+            for q in _QUANTIZERS
+        )
 
-    def forwards(begin: jax.Array, branches: tuple, step: jax.Array, state: tuple) -> tuple:
-        costs, taken = state
-        own = jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, step, keepdims=False), branches)
-        ways = _ways(costs, own)
+    def step_forwards(begin: jax.Array, branches: tuple, step: jax.Array, state: tuple) -> tuple:
+        costs, decisions = state
+        here = jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, step, keepdims=False), branches)
+        paths = _path_costs(costs, here)
         active = begin + step < blocks.counts
-        costs = [jnp.where(active, jnp.minimum(*both), old) for both, old in zip(ways, costs, strict=True)]
-        bits = [*(second < first for first, second in ways), *(of.drops for of in own)]
+        costs = [jnp.where(active, jnp.minimum(*pair), old) for pair, old in zip(paths, costs, strict=True)]
+        bits = [
+            *(second < first for first, second in paths),
+            *(branch.even_is_zero for branch in here),
+        ]
         packed = sum((jnp.where(bit, 1 << i, 0) for i, bit in enumerate(bits)), jnp.zeros(n, jnp.int32))
-        return costs, lax.dynamic_update_slice(taken, packed[None], (begin + step, 0))
+        return costs, lax.dynamic_update_slice(decisions, packed[None], (begin + step, 0))
 
-    def forwards_unit(unit: jax.Array, state: tuple) -> tuple:
-        costs, best, taken = state
-        step = partial(forwards, END_OF_BLOCK_UNIT * unit, branches_of(unit))
-        costs, taken = lax.fori_loop(0, END_OF_BLOCK_UNIT, step, (costs, taken))
-        return costs, _end_here(rates, blocks, best, costs, unit), taken
+    def unit_forwards(unit: jax.Array, state: tuple) -> tuple:
+        costs, best, decisions = state
+        step = partial(step_forwards, END_OF_BLOCK_UNIT * unit, unit_branches(unit))
+        costs, decisions = lax.fori_loop(0, END_OF_BLOCK_UNIT, step, (costs, decisions))
+        return costs, _try_end(rates, blocks, best, costs, unit), decisions
 
-    nothing = jnp.zeros(n, jnp.int32)
-    best = _Best(rates.ends[blocks.classes * N_ENDS_OF_BLOCK], nothing, nothing)
-    costs = [jnp.full(n, 0.0 if state == 0 else _NEVER) for state in range(4)]
-    begin = varying_like(blocks.values, (costs, best, jnp.zeros((N_COEFFICIENTS, n), jnp.int32)))
-    _, best, taken = lax.fori_loop(0, n_units, forwards_unit, begin)
-    return _trace_back(values, blocks.counts, best, taken, n_units)
+    zeros = jnp.zeros(n, jnp.int32)
+    best = _BestEnd(rates.ends[blocks.classes * N_ENDS_OF_BLOCK], zeros, zeros)
+    costs = [jnp.full(n, 0.0 if state == 0 else UNREACHABLE) for state in range(_N_STATES)]
+    start = varying_like(blocks.values, (costs, best, jnp.zeros((N_COEFFICIENTS, n), jnp.int32)))
+    _, best, decisions = lax.fori_loop(0, n_units, unit_forwards, start)
+    return best, decisions
 
 
-def _ways(costs: list[jax.Array], branches: tuple[_Branches, ...]) -> list[tuple[jax.Array, jax.Array]]:
-    """What the two ways to each state cost.
+def _path_costs(costs: list[jax.Array], branches: tuple[Branches, ...]) -> list[tuple[jax.Array, jax.Array]]:
+    """Compute the costs of the two paths to each state.
 
-    By ``quantizers.advance`` state t is reached from t // 2 by integers of parity t & 1, and from t // 2 + 2
-    by those of the other.
+    By ``dependent_quantization.next_state``, state s is reached from s // 2 by integers of parity s & 1, and
+    from s // 2 + 2 by those of the other parity. In both of them the quantiser is s // 2.
     """
-    ways = []
-    for state in range(4):
-        own = branches[state >> 1]
-        same, other = (own.odd, own.even) if state & 1 else (own.even, own.odd)
-        ways.append((costs[state >> 1] + same, costs[(state >> 1) + 2] + other))
-    return ways
+    paths = []
+    for state in range(_N_STATES):
+        branch = branches[state >> 1]
+        same, other = (branch.odd, branch.even) if state & 1 else (branch.even, branch.odd)
+        paths.append((costs[state >> 1] + same, costs[(state >> 1) + 2] + other))
+    return paths
 
 
-def _end_here(rates: _Rates, blocks: _Blocks, best: _Best, costs: list[jax.Array], unit: jax.Array) -> _Best:
-    """``best``, or to end after a unit where that costs less."""
+def _try_end(
+    rates: Rates, blocks: _Blocks, best: _BestEnd, costs: list[jax.Array], unit: jax.Array
+) -> _BestEnd:
+    """Keep the best end so far, or end after this unit where that costs less."""
     cost, state = costs[0], jnp.zeros_like(best.state)
-    for other in range(1, 4):
+    for other in range(1, _N_STATES):
         state = jnp.where(costs[other] < cost, other, state)
         cost = jnp.minimum(cost, costs[other])
     cost = cost + rates.ends[blocks.classes * N_ENDS_OF_BLOCK + unit + 1]
-    better = (END_OF_BLOCK_UNIT * unit < blocks.counts) & (cost < best.cost)
-    found = _Best(cost, jnp.full_like(best.end, unit + 1), state)
-    return jax.tree.map(lambda new, old: jnp.where(better, new, old), found, best)
+    is_better = (END_OF_BLOCK_UNIT * unit < blocks.counts) & (cost < best.cost)
+    candidate = _BestEnd(cost, jnp.full_like(best.end, unit + 1), state)
+    return jax.tree.map(lambda new, old: jnp.where(is_better, new, old), candidate, best)
 
 
 def _trace_back(
-    values: jax.Array, counts: jax.Array, best: _Best, taken: jax.Array, n_units: jax.Array
+    values: jax.Array, counts: jax.Array, best: _BestEnd, decisions: jax.Array, n_units: jax.Array
 ) -> jax.Array:
-    """The points along the best ways, int32 (n, 512)."""
+    """Follow the decisions back from the best ends: the points of the cheapest paths, int32 (n, 512)."""
     ends = jnp.minimum(END_OF_BLOCK_UNIT * best.end, counts)
 
     def step(index: jax.Array, carried: tuple) -> tuple:
         state, points = carried
-        place = END_OF_BLOCK_UNIT * n_units - 1 - index
-        state = jnp.where(place + 1 == ends, best.state, state)
-        value, packed = (lax.dynamic_index_in_dim(x, place, keepdims=False) for x in (values, taken))
-        before, magnitude = _step_back(state, packed, jnp.abs(value))
-        active = place < ends
+        position = END_OF_BLOCK_UNIT * n_units - 1 - index
+        state = jnp.where(position + 1 == ends, best.state, state)
+        value, decision = (lax.dynamic_index_in_dim(x, position, keepdims=False) for x in (values, decisions))
+        before, magnitude = _step_back(state, decision, jnp.abs(value))
+        active = position < ends
         signed = jnp.where(active, jnp.sign(value).astype(jnp.int32) * magnitude, 0)
-        return jnp.where(active, before, state), lax.dynamic_update_slice(points, signed[None], (place, 0))
+        points = lax.dynamic_update_slice(points, signed[None], (position, 0))
+        return jnp.where(active, before, state), points
 
     points = varying_like(values, jnp.zeros(values.shape, jnp.int32))
     return lax.fori_loop(0, END_OF_BLOCK_UNIT * n_units, step, (best.state, points))[1].T
 
 
-def _step_back(state: jax.Array, packed: jax.Array, magnitude: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The state before, and the magnitude in half steps that led from it to ``state``."""
-    second = packed >> state & 1
+def _step_back(state: jax.Array, decision: jax.Array, magnitude: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Find the state before, and the magnitude in half steps that leads from it to ``state``."""
+    is_second = decision >> state & 1
     quantizer = state >> 1
-    even, odd = _nearest(magnitude, quantizer.astype(jnp.float32))
-    even = jnp.where(packed >> 4 + quantizer & 1 == 1, 0, even)
-    integer = jnp.where(state & 1 ^ second == 1, odd, even).astype(jnp.int32)
-    return quantizer + 2 * second, to_half_steps(integer, quantizer)
+    even, odd = nearest_integers(magnitude, quantizer.astype(jnp.float32))
+    even = jnp.where(decision >> _N_STATES + quantizer & 1 == 1, 0, even)
+    integer = jnp.where(state & 1 ^ is_second == 1, odd, even).astype(jnp.int32)
+    return quantizer + 2 * is_second, to_points(integer, quantizer)
 
 
 def quantize(
     model: EntropyModel,
-    places: ScanOrder,
-    kinds: jax.Array,
+    scan: ScanOrder,
+    partial_types: jax.Array,
     values: jax.Array,
     classes: jax.Array,
     counts: jax.Array,
 ) -> jax.Array:
-    """Points of a model of two quantisers by rate and distortion.
+    """Quantise blocks by rate and distortion with a model of two quantisers.
 
     Args:
-        model: the entropy model.
-        places: the order of coding.
-        kinds: int32 (n,), of the blocks.
-        values: float32 (n, 512), latents in steps.
+        model: entropy model of the profile.
+        scan: of the model and the volume.
+        partial_types: int32 (n,), of the blocks.
+        values: float32 (n, 512), coefficients in steps.
         classes: int32 (n,).
-        counts: int32 (n,), how many integers of each block may be other than 0: the first so many.
+        counts: int32 (n,), number of integers of each block that may be other than 0: the first in scan
+            order.
 
     Returns:
-        int32 (n, 512) in half steps, in the latents' order; 0 for the means.
+        int32 (n, 512), reconstruction points in half steps, in the order of coefficients; 0 for DC.
     """
-    find = partial(_find_way, model, places, _make_rates(model))
-    # Blocks that are long together: a loop runs until the last of its blocks has ended.
+    find = partial(_find_points, model, scan, make_rates(model))
+    # Blocks of like lengths together: the loop runs until the last of its blocks has ended.
     order = jnp.argsort(counts).astype(jnp.int32)
-    ordered = values.reshape(-1)[order[:, None] * N_COEFFICIENTS + places.latents[kinds[order]]]
-    blocks = _Blocks(ordered, *(leaf[order] for leaf in (classes, kinds, counts)))
-    found = lax.platform_dependent(
+    ordered = values.reshape(-1)[order[:, None] * N_COEFFICIENTS + scan.coefficients[partial_types[order]]]
+    blocks = _Blocks(ordered, *(leaf[order] for leaf in (classes, partial_types, counts)))
+    points = lax.platform_dependent(
         blocks, cpu=lambda blocks: map_rows(find, blocks, _BLOCKS_AT_ONCE), default=find
     )
-    row, place = jnp.argsort(order).astype(jnp.int32)[:, None], places.places[kinds]
-    return jnp.where(place >= 0, found.reshape(-1)[row * N_COEFFICIENTS + jnp.maximum(place, 0)], 0)
+
+    row, position = jnp.argsort(order).astype(jnp.int32)[:, None], scan.positions[partial_types]
+    return jnp.where(position >= 0, points.reshape(-1)[row * N_COEFFICIENTS + jnp.maximum(position, 0)], 0)

@@ -10,7 +10,7 @@ import jax
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.spectral.config import SpectralConfig
-from nvc_jax.spectral.training.refinement import fit_spectral
+from nvc_jax.spectral.training.fit import fit_spectral
 from nvc_jax.training.config import TrainingConfig, volume_names
 from nvc_jax.training.progress import Progress, TrainedParams
 

@@ -1,8 +1,13 @@
-"""Training of the refinement: on what the encoder decides about cubes of volumes, over all rates at once."""
+"""Training of the refinement: on what the encoder decides about cubes of volumes, at all rates together.
+
+The network is trained by AdamW to predict the errors of decoded coefficients. Then each class gets a *gain*,
+a factor of its corrections that is fitted on volumes that were held out: classes whose corrections do not
+generalise are attenuated.
+"""
 
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,143 +15,49 @@ import numpy as np
 import optax
 from jax import lax
 
-from nvc_jax.autoencoder.networks import Params
-from nvc_jax.core.normalization import finite_range
-from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
-from nvc_jax.spectral import decoder, encoder
-from nvc_jax.spectral.config import SpectralConfig
-from nvc_jax.spectral.entropy_model import bits_per_error, plain_steps
-from nvc_jax.spectral.profiles import Profiles, count_profiles, number_classes, take_profile
+from nvc_jax.core.parameters import Params
+from nvc_jax.spectral.profiles import Profiles, count_profiles
 from nvc_jax.spectral.refinement import (
     MAX_CORRECTION,
     bind_refinement,
     init_refinement,
-    refinement_features,
-    stored,
+    to_stored_dtypes,
 )
-from nvc_jax.spectral.training.entropy_model import fit_profiles
-from nvc_jax.spectral.training.samples import step_at
+from nvc_jax.spectral.training.examples import Examples, collect_examples
 from nvc_jax.transform import block_modes
-from nvc_jax.transform.block_dct import BLOCK_SIZE
 
-_CUBE_SIDE = 64
-_ALIGNMENT = 16
-_LARGEST_TARGET = 2.0  # steps; rare larger errors would drown the others
-_BATCH_SIZE = 512
+BATCH_SIZE = 512
+"""Blocks of an optimiser step."""
+MAX_STEPS, MAX_EPOCHS = 8000, 40
+"""Optimiser steps by default, unless they would show every block more often than in 40 epochs."""
 _STEPS_PER_DISPATCH = 256
-_MOST_STEPS, _MOST_EPOCHS = 8000, 40
-_PEAK_RATE = 2e-3
-_FLOOR = 8.0
-"""Bits a block that count as none: they go to means and classes, and quiet cubes teach little."""
+"""Optimiser steps of one call of the device."""
+
+_PEAK_LEARNING_RATE = 2e-3
+_MAX_WARMUP_STEPS, _WARMUP_DIVISOR = 100, 10
+"""Steps until the peak learning rate: a tenth of all steps, at most 100."""
+_MAX_GRADIENT_NORM = 1.0
+_WEIGHT_DECAY = 1e-3
+
 _HELD_OUT_EVERY = 8
-_LEAN = 0.02
-"""How much of all classes' sums is added to each class's own when gains are fitted."""
+"""Of eight volumes or more, every eighth is held out for the gains."""
+_GAIN_PRIOR = 0.02
+"""Share of all classes' sums that is added to each class's own sums when gains are fitted."""
 
 
-class _Examples(NamedTuple):
-    """Blocks to learn from.
+def _predict(network: Params, examples: Examples) -> jax.Array:
+    features = examples.features.astype(jnp.float32)
+    return bind_refinement(network)(features, examples.classes, examples.filter_modes)
 
-    Attributes:
-        features: float16 (n, N_FEATURES), what the network sees.
-        targets: float16 (n, D), errors of the decoded latents in steps.
-        classes, ways: int32 (n,).
-        weights: float32 (n,), what a squared step of error is worth, as a share of the bits of a block of the
-            same cube.
+
+def _loss(network: Params, examples: Examples, sign: jax.Array) -> jax.Array:
+    """Compute the mean change of the weighted squared error by the corrections; less is better.
+
+    Args:
+        network: parameters of the network.
+        examples: a batch.
+        sign: 1 or −1, a factor of all coefficients: a negated volume has negated errors.
     """
-
-    features: jax.Array
-    targets: jax.Array
-    classes: jax.Array
-    ways: jax.Array
-    weights: jax.Array
-
-
-class Observed(NamedTuple):
-    """What the decoder knows of a volume's n blocks, and what it should have known.
-
-    Attributes:
-        values: float32 (n, D), decoded latents in steps.
-        errors: float32 (n, D), the latents less what was decoded, in steps.
-        classes, ways: int32 (n,), as ``refinement.refine`` takes them.
-        bits: float32, of the whole volume but for the means.
-    """
-
-    values: jax.Array
-    errors: jax.Array
-    classes: jax.Array
-    ways: jax.Array
-    bits: jax.Array
-
-
-@jax.jit
-def observe(
-    profiles: Profiles, volume: jax.Array, minimum: jax.Array, maximum: jax.Array, step: jax.Array
-) -> Observed:
-    """Encode and decode a volume, but for the coding; arguments as those of ``spectral.encode``."""
-    unit = encoder.centre(volume, minimum, maximum)
-    found = encoder.analyse(profiles, unit, step, jnp.array(volume.shape, jnp.int32), jnp.int32(0))
-    grid = grid_shape(check_shape(unit.shape), BLOCK_SIZE)
-    values = decoder.dequantize(found.model, found.symbols, grid, found.predictor)
-    ways = block_modes.filter_mode_index(found.filter_index, found.symbols.modes)
-    classes = number_classes(found.model, found.profile, found.symbols.classes)
-    return Observed(values, found.values - values, classes, ways, found.bits)
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def _examples(observed: Observed, profiles: Profiles, grid: Shape3) -> _Examples:
-    n, worth = len(observed.classes), bits_per_error(take_profile(profiles, 0))
-    return _Examples(
-        features=refinement_features(observed.values, profiles["order"], grid).astype(jnp.float16),
-        targets=jnp.clip(observed.errors, -_LARGEST_TARGET, _LARGEST_TARGET).astype(jnp.float16),
-        classes=observed.classes,
-        ways=observed.ways,
-        weights=jnp.full(n, worth / (observed.bits / n + _FLOOR)),
-    )
-
-
-def _random_cube(volume: np.ndarray, augment: bool, rng: np.random.Generator) -> np.ndarray:
-    """A part of a volume, sides at most _CUBE_SIDE, under a random symmetry that keeps its shape."""
-    sides = [min(side, _CUBE_SIDE) for side in volume.shape]
-    corners = [
-        rng.integers((a - b) // _ALIGNMENT + 1) * _ALIGNMENT for a, b in zip(volume.shape, sides, strict=True)
-    ]
-    cube = volume[tuple(slice(a, a + b) for a, b in zip(corners, sides, strict=True))]
-    if augment:
-        cube = cube[tuple(slice(None, None, sign) for sign in rng.choice((-1, 1), 3))]
-        turned = cube.transpose(rng.permutation(3))
-        cube = turned if turned.shape == cube.shape else cube
-    return np.ascontiguousarray(cube)
-
-
-def _collect(
-    profiles: Profiles,
-    volumes: list[np.ndarray],
-    cubes_per_volume: int,
-    augment: bool,
-    rng: np.random.Generator,
-) -> list[_Examples]:
-    """Examples of every volume at steps expand_to_blocks over ``sampling.STEPS``, on the host."""
-    coarser = plain_steps(take_profile(profiles, 0))
-    collected = []
-    for volume in volumes:
-        limits = finite_range(jnp.asarray(volume))
-        parts = []
-        for i in range(cubes_per_volume):
-            step = step_at((i + rng.random()) / cubes_per_volume)
-            cube = _random_cube(volume, augment, rng)
-            observed = observe(profiles, jnp.asarray(cube), *limits, jnp.float32(step * coarser))
-            grid = grid_shape(check_shape(cube.shape), BLOCK_SIZE)
-            parts.append(jax.device_get(_examples(observed, profiles, grid)))
-        collected.append(jax.tree.map(lambda *x: np.concatenate(x), *parts))
-    return collected
-
-
-def _predict(network: Params, examples: _Examples) -> jax.Array:
-    return bind_refinement(network)(examples.features.astype(jnp.float32), examples.classes, examples.ways)
-
-
-def _loss(network: Params, examples: _Examples, sign: jax.Array) -> jax.Array:
-    """What the change of the error is worth, as a share of all bits; ``sign`` turns the values over."""
     signed = examples._replace(features=examples.features * sign.astype(jnp.float16))
     targets = examples.targets.astype(jnp.float32) * sign
     corrections = _predict(network, signed)
@@ -154,19 +65,19 @@ def _loss(network: Params, examples: _Examples, sign: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
-def _dispatch(
+def _run_steps(
     optimizer: optax.GradientTransformation,
     network: Params,
     state: optax.OptState,
-    examples: _Examples,
+    examples: Examples,
     order: jax.Array,
     signs: jax.Array,
 ) -> tuple[Params, optax.OptState]:
-    """Run one optimiser step for each row of ``order``."""
+    """Run one optimiser step for each row of ``order``, which holds indices of examples."""
 
-    def step(carry: tuple, given: tuple) -> tuple:
+    def step(carry: tuple, batch_of_step: tuple) -> tuple:
         network, state = carry
-        indices, sign = given
+        indices, sign = batch_of_step
         batch = jax.tree.map(lambda leaf: leaf[indices], examples)
         gradients = jax.grad(_loss)(network, batch, sign)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes; our own code may be strict
@@ -188,83 +99,69 @@ def fit_refinement(
     """Train the refinement of a fitted entropy model.
 
     Args:
-        profiles: the entropy model; what its encoder decides is what is learned from.
+        profiles: the entropy model, by which the volumes are encoded.
         volumes: (z, y, x) each, of supported dtypes. Of eight or more, every eighth only sets the gains.
         seed: the only source of randomness.
-        n_steps: optimiser steps, of 512 blocks each; if missing 8000, or as many as show every block 40
-            times.
-        cubes_per_volume: how many parts of each volume to learn from, each at another quantiser step.
-        augment: mirror and turn cubes; better where axes are alike or volumes are of many kinds.
+        n_steps: optimiser steps, of 512 blocks each; by default 8000, or as many as show every block 40 times
+            if these are fewer.
+        cubes_per_volume: number of cubes of each volume to learn from, each at another step of the quantiser.
+        augment: whether to mirror and transpose cubes. It helps where axes mean the same or volumes differ in
+            kind.
 
     Returns:
         Parameters for ``refinement.refine``, as checkpoints store them.
     """
     rng = np.random.default_rng(seed)
-    collected = _collect(profiles, volumes, cubes_per_volume, augment, rng)
-    held_out = [i % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1 for i in range(len(volumes))]
-    learned = [x for x, held in zip(collected, held_out, strict=True) if not held]
-    judged = [x for x, held in zip(collected, held_out, strict=True) if held] or learned
+    collected = collect_examples(profiles, volumes, cubes_per_volume, augment, rng)
+    is_held_out = [i % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1 for i in range(len(volumes))]
+    learned = [x for x, is_held in zip(collected, is_held_out, strict=True) if not is_held]
+    held_out = [x for x, is_held in zip(collected, is_held_out, strict=True) if is_held] or learned
     examples = jax.tree.map(lambda *x: jnp.asarray(np.concatenate(x)), *learned)
     del collected, learned
 
+    n_classes, n_coefficients = profiles["tables"].shape[-2:]
+    n_classes *= count_profiles(profiles)
+    params = init_refinement(n_coefficients, n_classes, block_modes.N_FILTER_MODES, key=jax.random.key(seed))
+    network = _train_network(params["network"], examples, n_steps, rng)
+    gains = _fit_gains(network, held_out, n_classes)
+    return jax.device_get(to_stored_dtypes({"network": network, "gains": gains}))
+
+
+def _train_network(
+    network: Params, examples: Examples, n_steps: int | None, rng: np.random.Generator
+) -> Params:
+    """Train the network; for the number of steps see ``fit_refinement``."""
     n = len(examples.classes)
     if n_steps is None:
-        n_steps = min(_MOST_STEPS, math.ceil(_MOST_EPOCHS * n / _BATCH_SIZE))
-    n_classes, n_latents = profiles["tables"].shape[-2:]
-    n_classes *= count_profiles(profiles)
-    params = init_refinement(n_latents, n_classes, block_modes.N_FILTER_MODES, key=jax.random.key(seed))
-    schedule = optax.warmup_cosine_decay_schedule(0.0, _PEAK_RATE, min(100, n_steps // 10), n_steps)
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-3))
-    network, state = params["network"], optimizer.init(params["network"])
+        n_steps = min(MAX_STEPS, math.ceil(MAX_EPOCHS * n / BATCH_SIZE))
+    warmup_steps = min(_MAX_WARMUP_STEPS, n_steps // _WARMUP_DIVISOR)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, _PEAK_LEARNING_RATE, warmup_steps, n_steps)
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(_MAX_GRADIENT_NORM), optax.adamw(schedule, weight_decay=_WEIGHT_DECAY)
+    )
+    state = optimizer.init(network)
     for start in range(0, n_steps, _STEPS_PER_DISPATCH):
         count = min(_STEPS_PER_DISPATCH, n_steps - start)
-        order = jnp.asarray(rng.integers(n, size=(count, _BATCH_SIZE)), jnp.int32)
+        order = jnp.asarray(rng.integers(n, size=(count, BATCH_SIZE)), jnp.int32)
         signs = jnp.asarray(rng.choice((-1, 1), count), jnp.float32)
-        network, state = _dispatch(optimizer, network, state, examples, order, signs)
-    return jax.device_get(stored({"network": network, "gains": _fit_gains(network, judged, n_classes)}))
+        network, state = _run_steps(optimizer, network, state, examples, order, signs)
+    return network
 
 
 @jax.jit
-def _products(network: Params, examples: _Examples) -> tuple[jax.Array, jax.Array]:
-    """Every block's corrections times its errors, and times themselves, weighted; each (n,)."""
+def _correction_products(network: Params, examples: Examples) -> tuple[jax.Array, jax.Array]:
+    """Multiply each block's corrections by its errors, and by themselves; weighted sums, (n,) each."""
     corrections = jnp.clip(_predict(network, examples), -MAX_CORRECTION, MAX_CORRECTION)
     targets = examples.targets.astype(jnp.float32)
-    along, size = (jnp.sum(corrections * x, axis=1) for x in (targets, corrections))
-    return examples.weights * along, examples.weights * size
+    by_errors, by_themselves = (jnp.sum(corrections * x, axis=1) for x in (targets, corrections))
+    return examples.weights * by_errors, examples.weights * by_themselves
 
 
-def _fit_gains(network: Params, judged: list[_Examples], n_classes: int) -> np.ndarray:
-    """What to multiply each class's corrections by, 0 to 1, for the least error; float32 (K,)."""
+def _fit_gains(network: Params, held_out: Sequence[Examples], n_classes: int) -> np.ndarray:
+    """Fit the factor of each class's corrections that minimises the error, 0 to 1, float32 (n_classes,)."""
     sums = np.zeros((2, n_classes))
-    for examples in judged:
-        for row, products in zip(sums, _products(network, examples), strict=True):
+    for examples in held_out:
+        for row, products in zip(sums, _correction_products(network, examples), strict=True):
             row += np.bincount(examples.classes, np.asarray(products), n_classes)
-    along, size = sums + _LEAN * sums.sum(axis=1, keepdims=True)
-    return np.clip(along / np.maximum(size, 1e-9), 0, 1).astype(np.float32)
-
-
-def fit_spectral(
-    volumes: list[np.ndarray],
-    config: SpectralConfig,
-    *,
-    seed: int = 0,
-    blocks_per_volume: int = 600,
-    refinement_steps: int | None = None,
-    augment: bool = True,
-) -> Params:
-    """Fit all of a spectral model: the entropy model, then the refinement of what it leaves.
-
-    Args:
-        volumes: (z, y, x) each, of supported dtypes.
-        config: how many profiles, classes and tables.
-        seed: the only source of randomness.
-        blocks_per_volume: how many blocks of each volume to learn classes from, each way.
-        refinement_steps: optimiser steps of the refinement; see ``fit_refinement``.
-        augment: mirror and turn volumes for the refinement; see ``fit_refinement``.
-
-    Returns:
-        Parameters of ``spectral.encode``.
-    """
-    profiles = fit_profiles(volumes, config, blocks_per_volume=blocks_per_volume, seed=seed)
-    refinement = fit_refinement(profiles, volumes, seed=seed, n_steps=refinement_steps, augment=augment)
-    return {"entropy": profiles, "refinement": refinement}
+    by_errors, by_themselves = sums + _GAIN_PRIOR * sums.sum(axis=1, keepdims=True)
+    return np.clip(by_errors / np.maximum(by_themselves, 1e-9), 0, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the encoder does, counted: with sampled blocks, and with whole volumes."""
+"""Statistics of what the encoder codes: of sampled blocks, and of complete volumes."""
 
 from typing import NamedTuple
 
@@ -6,75 +6,72 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.core.normalization import finite_range
 from nvc_jax.entropy import tokens
 from nvc_jax.spectral import dependent_quantization, encoder, scan_order
-from nvc_jax.spectral.class_decision import decide, make_costs
-from nvc_jax.spectral.entropy_model import EntropyModel, plain_steps
+from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
+from nvc_jax.spectral.entropy_model import EntropyModel, plain_steps_per_step
 from nvc_jax.spectral.profiles import Profiles, count_profiles, take_profile
+from nvc_jax.spectral.training.samples import center_by_own_range
 from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
 
 _BLOCKS_AT_ONCE = 4096
+"""Sampled blocks that one compiled call quantises: they fit in memory, and all calls share one program."""
 _N_STEPS = 12
 """Steps at which each volume is encoded."""
-
-_centre = jax.jit(lambda volume: encoder.centre(volume, *finite_range(volume)))
-
-
-def centred(volume: np.ndarray) -> tuple[jax.Array, jax.Array]:
-    """A volume as ``spectral`` transforms it, and its valid_shape."""
-    return _centre(jnp.asarray(volume)), jnp.array(volume.shape, jnp.int32)
+_BLOCKS_OF_VOLUME = 1e4
+"""Blocks that each encoding of a volume counts as: volumes weigh the same, whatever their size."""
 
 
-class ObservedBlocks(NamedTuple):
-    """Latents of sampled blocks that are coded, the means left out; flat arrays.
+class CodedIntegers(NamedTuple):
+    """Integers of sampled blocks that are coded, DC left out; flat arrays.
 
     Attributes:
-        rows: int (m,), of ``EntropyModel.shrink``.
-        integers: int (m,), their magnitudes.
-        excess: float (m,), by how many steps their points are larger than they are.
+        rows: int (m,), of ``EntropyModel.reconstruction_offsets``.
+        magnitudes: int (m,), of the integers.
+        excess: float (m,), magnitude of the reconstruction point less that of the coefficient, in steps.
     """
 
     rows: np.ndarray
-    integers: np.ndarray
+    magnitudes: np.ndarray
     excess: np.ndarray
 
 
 @jax.jit
-def _observe(model: EntropyModel, values: jax.Array) -> tuple[jax.Array, ...]:
-    """Of blocks in steps of one quantiser: rows, magnitudes, excess, and whether a latent is coded."""
+def _quantize_samples(model: EntropyModel, values: jax.Array) -> tuple[jax.Array, ...]:
+    """Quantise blocks given in steps of one quantiser: the fields of ``CodedIntegers``, and what is coded."""
     n = len(values)
-    layout = block_layout.make_layout(
-        (n, 1, 1), jnp.array([BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE], jnp.int32)
-    )
-    integers, classes, _ = decide(make_costs(model), values)
-    values = values / plain_steps(model)
+    side = jnp.array([BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE], jnp.int32)
+    layout = block_layout.make_layout((n, 1, 1), side)
+    integers, classes, _ = quantize_independently(make_decision_costs(model), values)
+    values = values / plain_steps_per_step(model)
     points = encoder.quantize(model, layout, values, integers, classes).at[:, 0].set(0)
-    places = scan_order.make_scan_order(model, layout)
-    ordered = scan_order.in_order(places, layout, points)
-    ends = scan_order.n_coded(places, layout, scan_order.find_end_of_block(ordered))[:, None]
-    coded = jnp.arange(N_COEFFICIENTS - 1)[None] < ends
-    found = dependent_quantization.from_half_steps(ordered)
-    chosen = dependent_quantization.quantizers_of(found, model.n_quantizers)
-    rows = model.row(model.tables[classes][:, model.order], chosen)
-    excess = jnp.abs(ordered).astype(jnp.float32) / 2 - jnp.abs(values[:, model.order])
-    return rows, jnp.abs(found), excess, coded
+
+    scan = scan_order.make_scan_order(model, layout)
+    ordered_points = scan_order.to_scan_order(scan, layout, points)
+    ends = scan_order.find_end_of_block(ordered_points)
+    counts = scan_order.count_coded(scan, layout, ends)[:, None]
+    is_coded = jnp.arange(N_COEFFICIENTS - 1)[None] < counts
+    ordered = dependent_quantization.to_integers(ordered_points)
+    quantizers = dependent_quantization.select_quantizers(ordered, model.n_quantizers)
+    rows = model.table_row(model.tables[classes][:, model.order], quantizers)
+    excess = jnp.abs(ordered_points).astype(jnp.float32) / 2 - jnp.abs(values[:, model.order])
+    return rows, jnp.abs(ordered), excess, is_coded
 
 
-def observe_blocks(model: EntropyModel, values: np.ndarray) -> ObservedBlocks:
-    """What the encoder makes of the latents of blocks, float32 (n, 512), in steps of one quantiser."""
+def quantize_samples(model: EntropyModel, values: np.ndarray) -> CodedIntegers:
+    """Quantise sampled blocks, float32 (n, 512) in steps of one quantiser, as the encoder does."""
     parts = []
     for start in range(0, len(values), _BLOCKS_AT_ONCE):
         part = values[start : start + _BLOCKS_AT_ONCE]
         padded = np.pad(part, ((0, _BLOCKS_AT_ONCE - len(part)), (0, 0)))
-        *found, coded = (np.asarray(x) for x in _observe(model, jnp.asarray(padded)))
-        parts.append([x[coded] for x in found])
-    return ObservedBlocks(*(np.concatenate(x) for x in zip(*parts, strict=True)))
+        *fields, is_coded = (np.asarray(x) for x in _quantize_samples(model, jnp.asarray(padded)))
+        parts.append([field[is_coded] for field in fields])
+    return CodedIntegers(*(np.concatenate(x) for x in zip(*parts, strict=True)))
 
 
 class Counts(NamedTuple):
-    """How often the encoder names what; arrays like the model's tables, (rows, 64) each."""
+    """Number of times that each token is coded by each table; (rows, 64) each, like the model's tables."""
 
     frequencies: jax.Array
     end_frequencies: jax.Array
@@ -83,40 +80,47 @@ class Counts(NamedTuple):
 
 
 @jax.jit
-def _count(
+def _count_volume(
     profiles: Profiles, unit: jax.Array, valid_shape: jax.Array, step: jax.Array
 ) -> tuple[jax.Array, Counts]:
-    """Count what the encoder does with a volume: the profile that it chooses, and how often it names what."""
-    found = encoder.analyse(profiles, unit, step, valid_shape, jnp.int32(0))
-    model, layout, (points, classes, modes) = found.model, found.layout, found.symbols
-    places = scan_order.make_scan_order(model, layout)
-    ordered = dependent_quantization.from_half_steps(scan_order.in_order(places, layout, points))
+    """Encode a volume without the entropy coding, and count its tokens; also return its profile."""
+    analysis = encoder.analyze(profiles, unit, step, valid_shape, jnp.int32(0))
+    model, layout, (points, classes, modes) = analysis.model, analysis.layout, analysis.symbols
+
+    scan = scan_order.make_scan_order(model, layout)
+    ordered = dependent_quantization.to_integers(scan_order.to_scan_order(scan, layout, points))
     ends = scan_order.find_end_of_block(ordered)
-    place = jnp.arange(N_COEFFICIENTS - 1)[None]
-    coded = layout.inside[:, None] & (place < scan_order.n_coded(places, layout, ends)[:, None])
-    tables = model.tables[classes[:, None], places.latents[layout.partial_type]]
-    tables = model.row(tables, dependent_quantization.quantizers_of(ordered, model.n_quantizers))
-    before = classes[layout.order]
-    follows = jnp.arange(1, len(classes)) < layout.n_blocks
+    position = jnp.arange(N_COEFFICIENTS - 1)[None]
+    counts = scan_order.count_coded(scan, layout, ends)[:, None]
+    is_coded = layout.inside[:, None] & (position < counts)
+    tables = model.tables[classes[:, None], scan.coefficients[layout.partial_type]]
+    rows = model.table_row(tables, dependent_quantization.select_quantizers(ordered, model.n_quantizers))
+    dc_rows, dc = model.tables[classes, 0], points[:, 0]
+    in_sequence = classes[layout.order]
+    has_next = jnp.arange(1, len(classes)) < layout.n_blocks
 
-    def count(rows: jax.Array, row: jax.Array, token: jax.Array, among: jax.Array) -> jax.Array:
-        cells = jnp.zeros((rows.shape[0], tokens.N_TOKENS), jnp.int32)
-        return cells.at[row, token].add(among.astype(jnp.int32))
+    def count(like: jax.Array, row: jax.Array, token: jax.Array, is_counted: jax.Array) -> jax.Array:
+        table = jnp.zeros((like.shape[0], tokens.N_TOKENS), jnp.int32)
+        return table.at[row, token].add(is_counted.astype(jnp.int32))
 
-    mean_tables, means = model.tables[classes, 0], points[:, 0]
-    return found.profile, Counts(
-        count(model.frequencies, tables, tokens.to_token(ordered)[0], coded)
-        + count(model.frequencies, mean_tables, tokens.to_token(means)[0], layout.inside),
+    return analysis.profile, Counts(
+        count(model.frequencies, rows, tokens.to_token(ordered)[0], is_coded)
+        + count(model.frequencies, dc_rows, tokens.to_token(dc)[0], layout.inside),
         count(model.end_frequencies, classes, ends, layout.inside),
         count(model.mode_frequencies, classes, modes, layout.inside & layout.starts_superblock),
-        count(model.class_frequencies, before[:-1], before[1:], follows),
+        count(model.class_frequencies, in_sequence[:-1], in_sequence[1:], has_next),
     )
 
 
 def count_volumes(
-    profiles: Profiles, volumes: list[np.ndarray], steps: tuple[float, float]
+    profiles: Profiles, volumes: list[np.ndarray], step_range: tuple[float, float]
 ) -> list[list[np.ndarray]]:
-    """How often the encoder names what, over volumes and steps of one quantiser between two; see ``Counts``.
+    """Count the tokens of volumes that the encoder encodes at many steps.
+
+    Args:
+        profiles: of the model.
+        volumes: (z, y, x) each, of supported dtypes.
+        step_range: smallest and largest step, of one quantiser.
 
     Returns:
         For every profile float64 arrays in the order of ``Counts``.
@@ -127,10 +131,10 @@ def count_volumes(
         for _ in range(count_profiles(profiles))
     ]
     for volume in volumes:
-        unit, valid_shape = centred(volume)
-        for step in plain_steps(model) * np.geomspace(*steps, _N_STEPS):
-            profile, counts = _count(profiles, unit, valid_shape, jnp.float32(step))
-            weight = 1e4 / float(jnp.sum(counts.end_frequencies))  # volumes count alike, whatever their size
+        unit, valid_shape = center_by_own_range(volume)
+        for step in plain_steps_per_step(model) * np.geomspace(*step_range, _N_STEPS):
+            profile, counts = _count_volume(profiles, unit, valid_shape, jnp.float32(step))
+            weight = _BLOCKS_OF_VOLUME / float(jnp.sum(counts.end_frequencies))
             for total, count in zip(totals[int(profile)], counts, strict=True):
                 total += weight * np.asarray(count, np.float64)
     return totals
