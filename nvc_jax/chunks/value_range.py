@@ -4,10 +4,17 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import tensorstore as ts
 
 from nvc_jax.chunks.special_values import all_finite, valid_mask
 from nvc_jax.core.chunk_codec import ValueRange
+from nvc_jax.core.chunk_grid import chunk_regions
+from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.io.lazy import read_region
 
+SCAN_SIDE = 128
+"""Least side, in voxels, of the pieces in which a volume is scanned: many small ones take long to read."""
 _MIN_SHARE = 0.01
 """Share of the voxels that an undeclared missing value takes at least: rarer values may be outliers."""
 _MIN_GAP = 3.0
@@ -15,7 +22,27 @@ _MIN_GAP = 3.0
 _MAX_UNDECLARED = 2
 """Most undeclared missing values: one at either end of the range."""
 _N_ENDS = _MAX_UNDECLARED + 1
-"""Distinct values that are counted at either end: without two missing values one is still left of the range."""
+"""Distinct values that are counted at either end: the range still has one when two are missing values."""
+
+
+def scan_volume(
+    volume: ts.TensorStore,
+    chunk: Shape3,
+    missing_values: Sequence[float] = (),
+    *,
+    least_side: int = SCAN_SIDE,
+) -> ValueRange:
+    """Read a volume piece by piece, and find its range and missing values; see ``find_value_range``.
+
+    Args:
+        volume: (z, y, x), which may be larger than memory.
+        chunk: (z, y, x) voxels in which the volume is cut later: a piece is at least as large.
+        missing_values: declared missing values.
+        least_side: least side of a piece, in voxels.
+    """
+    piece = check_shape(tuple(max(side, least_side) for side in chunk))
+    regions = chunk_regions(volume.shape, piece)
+    return find_value_range(map_in_order(lambda region: read_region(volume, region), regions), missing_values)
 
 
 def find_value_range(parts: Iterable[np.ndarray], missing_values: Sequence[float] = ()) -> ValueRange:

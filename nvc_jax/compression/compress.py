@@ -7,7 +7,7 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.chunks.rate_control import pick_evenly
-from nvc_jax.chunks.value_range import find_value_range
+from nvc_jax.chunks.value_range import scan_volume
 from nvc_jax.compression.objects import write_objects
 from nvc_jax.compression.options import check_part, check_target, choose_layout, model_name
 from nvc_jax.compression.progress import ByteProgress
@@ -18,7 +18,6 @@ from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.core.byte_codecs import encode_bytes
 from nvc_jax.core.chunk_codec import ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.chunk_grid import chunk_regions
-from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
@@ -30,8 +29,6 @@ from nvc_jax.models.embedded import embed_model
 from nvc_jax.models.identity import model_sha256
 from nvc_jax.models.registry import DEFAULT_MODEL
 
-_SCAN_SIDE = 128
-"""Least side, in voxels, of the pieces that are read to find a volume's range: small ones take long to read."""
 _N_FINGERPRINTED = 4
 """Chunks of the source that its fingerprint is made of."""
 
@@ -113,7 +110,7 @@ def compress(
     layout = choose_layout(shape, codec.config.block_size, chunks, shards)
 
     started = creation.find_started(destination) if part is not None else None
-    value_range = _scan(volume, layout[0], missing_values) if started is None else started.value_range
+    value_range = scan_volume(volume, layout[0], missing_values) if started is None else started.value_range
     encoder = codec.model.chunk_encoder(codec.params, volume, layout[0], value_range)
     if started is None:
         chunk_target = encoder.resolve(target)
@@ -137,13 +134,6 @@ def compress(
     if part is None or creation.is_complete(destination, metadata):
         return CompressionResult.of_container(destination)
     return CompressionResult(destination, metadata.model, is_complete=False)
-
-
-def _scan(volume: ts.TensorStore, chunk: Shape3, missing_values: Sequence[float]) -> ValueRange:
-    """Find range and missing values of a volume, read in pieces at least as large as default chunks."""
-    piece = check_shape(tuple(max(side, _SCAN_SIDE) for side in chunk))
-    regions = chunk_regions(volume.shape, piece)
-    return find_value_range(map_in_order(lambda region: read_region(volume, region), regions), missing_values)
 
 
 def _make_metadata(
