@@ -1,1 +1,60 @@
-"""nvc-1: entropy model, decisions, bitstream, refinement, encoder and decoder."""
+"""Spectral models, nvc-1: a lapped transform, entropy-coded coefficients, and a learned refinement.
+
+The path of a volume
+====================
+
+``encoder.encode`` is one compiled program. Read it first: its stages follow each other in
+``encoder.analyze``.
+
+1. The volume is scaled to [−½, ½] and padded to blocks of 8³ voxels.
+2. ``mode_decision`` chooses a filter for the volume and a mode for every superblock of 16³ voxels, on a few
+   ``sample_cubes``. ``transform.lapped`` makes 512 coefficients of every block. Divided by the step of the
+   quantiser they are *values in steps*.
+3. ``profiles`` chooses one of the model's entropy models, whose tables suit the rate.
+4. ``class_decision`` chooses a class for every block: it says how large the block's coefficients are likely
+   to be.
+5. Coefficients become integers that are worth their bits: one by one in ``class_decision``, or, in a model of
+   two quantisers, a block's all together in ``trellis``.
+6. ``dc_prediction`` replaces the first coefficient of every block, DC, by differences between neighbours.
+7. ``bitstream`` codes the block headers and then all integers, as one stream of 16-bit words.
+
+``decoder.decode`` runs the same path backwards. Between steps 5 and 2 it adds the ``refinement``: corrections
+of the decoded coefficients that a small network predicts. Everything before, the entropy decoding, is integer
+arithmetic, and so the same on every device. ``decoder.decode_dc`` stops after the headers, for a coarse
+preview.
+
+The modules in reading order
+============================
+
+- ``encoder_options``: the choices that the encoder may make; parts of it can be turned off.
+- ``entropy_model``: the parameters of one profile, field by field, and reconstruction from integers.
+- ``profiles``: several entropy models in one.
+- ``dependent_quantization``: two quantisers of which the integers before choose one.
+- ``sample_cubes``, ``mode_decision``, ``class_decision``: decisions by rate and distortion.
+- ``scan_order``: the order in which integers are coded.
+- ``trellis_costs``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
+- ``block_headers``, ``bitstream``: symbols to a stream of words and back, by many lanes in parallel.
+- ``dc_prediction``, ``refinement``: two smaller parts.
+- ``stream``: the encoded volume and its bytes. ``encoder``, ``decoder``: all of it together.
+- ``config``, ``model``, ``transform_coder``: the interfaces to the rest of the package.
+- The folder ``training`` fits the parameters to volumes.
+
+Words
+=====
+
+A *coefficient* is a number of the transform; *DC* is the first one of a block. *Values* are coefficients in
+steps of the quantiser. An *integer* names one of the quantiser's *reconstruction points*; points are written
+in half steps. A *plain* step is that of a single quantiser: a model of two quantisers has coarser steps for
+the same error.
+
+This package imports ``core``, ``io``, ``transform``, ``entropy``, ``training`` and ``chunks``. It knows no
+containers and no other kind of model. Payloads of chunks are known to ``model`` and ``transform_coder``
+alone.
+"""
+
+from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
+from nvc_jax.spectral.model import SpectralModel
+from nvc_jax.spectral.stream import EncodedStream
+
+__all__ = ["DEFAULT_OPTIONS", "EncodedStream", "EncoderOptions", "SpectralConfig", "SpectralModel"]
