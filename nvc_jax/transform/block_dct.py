@@ -1,7 +1,8 @@
-"""Volumes of blocks as *cells*, (8, 8, 8, n): each voxel of a block is a plane over the n blocks of a grid.
+"""Planar blocks and the operations on them that the transform consists of.
 
-All arithmetic of the transform is then element by element along contiguous planes, or a small matrix times
-many columns; both are what XLA is fast at.
+A volume is cut into blocks of 8³ voxels, and held as *planar blocks*, an array (8, 8, 8, n): element
+(z, y, x) is a plane that holds that voxel of all n blocks. All arithmetic of the transform is then element by
+element along contiguous planes, or a small matrix times many columns; XLA is fast at both.
 """
 
 import math
@@ -14,11 +15,18 @@ from jax import lax
 from nvc_jax.core.shapes import Shape3
 
 BLOCK_SIZE = 8
+"""Side of a block in voxels."""
 N_COEFFICIENTS = BLOCK_SIZE**3
+"""Coefficients of a block."""
 
 
 def dct_matrix(size: int, half_shift: bool = False) -> np.ndarray:
-    """Orthonormal DCT-II, or DCT-IV with ``half_shift``; rows are basis functions."""
+    """Compute the matrix of an orthonormal DCT, float64 (size, size); rows are basis functions.
+
+    Args:
+        size: number of samples.
+        half_shift: DCT-IV, whose frequencies are higher by one half, instead of DCT-II.
+    """
     frequency = np.arange(size)[:, None] + (0.5 if half_shift else 0.0)
     matrix = np.sqrt(2 / size) * np.cos(np.pi * (np.arange(size) + 0.5) * frequency / size)
     if not half_shift:
@@ -27,46 +35,56 @@ def dct_matrix(size: int, half_shift: bool = False) -> np.ndarray:
 
 
 def to_planar(volume: jax.Array) -> jax.Array:
-    """Cells (8, 8, 8, n) of a volume (z, y, x) whose sides are multiples of 8; blocks in z, y, x order."""
+    """Cut a volume (z, y, x) into planar blocks (8, 8, 8, n), in z, y, x order; sides are multiples of 8."""
     z, y, x = (side // BLOCK_SIZE for side in volume.shape)
     blocks = volume.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, x, BLOCK_SIZE)
     return blocks.transpose(1, 3, 5, 0, 2, 4).reshape(BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, z * y * x)
 
 
-def from_planar(cells: jax.Array, grid: Shape3) -> jax.Array:
-    """The volume of cells: the inverse of ``to_planar``."""
-    blocks = cells.reshape(BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, *grid).transpose(3, 0, 4, 1, 5, 2)
+def from_planar(planar: jax.Array, grid: Shape3) -> jax.Array:
+    """Assemble a volume from planar blocks of a grid (z, y, x); the inverse of ``to_planar``."""
+    blocks = planar.reshape(BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, *grid).transpose(3, 0, 4, 1, 5, 2)
     return blocks.reshape([side * BLOCK_SIZE for side in grid])
 
 
-def split_planes(cells: jax.Array, axis: int) -> list[jax.Array]:
-    """The eight planes of cells along an axis."""
-    return [lax.index_in_dim(cells, i, axis, keepdims=False) for i in range(BLOCK_SIZE)]
+def split_planes(planar: jax.Array, axis: int) -> list[jax.Array]:
+    """Split planar blocks along an axis of the block into eight arrays (8, 8, n)."""
+    return [lax.index_in_dim(planar, i, axis, keepdims=False) for i in range(BLOCK_SIZE)]
 
 
 def next_block(plane: jax.Array, stride: int) -> jax.Array:
-    """Of every block, the value of the next one, ``stride`` further; 0 at the end."""
+    """Shift values of blocks (…, n): each gets that of the block ``stride`` later, and the last ones 0."""
     stride = min(stride, plane.shape[-1])
     return jnp.concatenate([plane[..., stride:], jnp.zeros_like(plane[..., :stride])], axis=-1)
 
 
 def previous_block(plane: jax.Array, stride: int) -> jax.Array:
-    """Of every block, the value of the one before; 0 at the start."""
+    """Shift values of blocks (…, n): each gets that of the block ``stride`` before, and the first ones 0."""
     n = plane.shape[-1]
     stride = min(stride, n)
     return jnp.concatenate([jnp.zeros_like(plane[..., :stride]), plane[..., : n - stride]], axis=-1)
 
 
-def multiply(matrix: jax.Array, cells: jax.Array, axis: int) -> jax.Array:
-    """``matrix`` times the voxels of cells along an axis; in full float32 on every device."""
-    lead, size = math.prod(cells.shape[:axis]), cells.shape[axis]
-    columns = cells.reshape(lead, size, -1)
-    matrices = jnp.broadcast_to(matrix, (lead, *matrix.shape))  # a plain batch is what XLA is fast at
-    return jnp.matmul(matrices, columns, precision=lax.Precision.HIGHEST).reshape(cells.shape)
+def multiply(matrix: jax.Array, planar: jax.Array, axis: int) -> jax.Array:
+    """Multiply a matrix with the voxels of planar blocks along an axis, in full float32 on every device."""
+    n_before, size = math.prod(planar.shape[:axis]), planar.shape[axis]
+    columns = planar.reshape(n_before, size, -1)
+    matrices = jnp.broadcast_to(matrix, (n_before, *matrix.shape))  # XLA is fast at a plain batch
+    return jnp.matmul(matrices, columns, precision=lax.Precision.HIGHEST).reshape(planar.shape)
 
 
 def mix_layers(volume: jax.Array, matrix: jax.Array, start: jax.Array | int, axis: int) -> jax.Array:
-    """A volume (z, y, x) whose layers from ``start`` on along an axis a square ``matrix`` mixes."""
+    """Multiply a square matrix with consecutive layers of a volume (z, y, x), in full float32.
+
+    Args:
+        volume: float32 (z, y, x).
+        matrix: (m, m).
+        start: index of the first of the m layers.
+        axis: axis along which layers are counted.
+
+    Returns:
+        The volume with these layers replaced.
+    """
     layers = lax.dynamic_slice_in_dim(volume, start, len(matrix), axis)
     mixed = jnp.tensordot(matrix, layers, axes=([1], [axis]), precision=lax.Precision.HIGHEST)
     return lax.dynamic_update_slice_in_dim(volume, jnp.moveaxis(mixed, 0, axis), start, axis)

@@ -1,7 +1,7 @@
 """Layout of the blocks of a volume: the blocks inside the volume, their order, and the partial ones.
 
-A grid of blocks may be larger than the volume: arrays of one padded shape hold volumes of many valid shapes, so
-that one compiled program serves them all.
+A grid of blocks may be larger than the volume: arrays of one padded shape hold volumes of many valid shapes,
+so that one compiled program serves them all.
 """
 
 from typing import NamedTuple
@@ -22,8 +22,8 @@ class BlockLayout(NamedTuple):
         inside: bool (n,), whether the block holds at least one voxel of the volume.
         order: int32 (n,), indices of the blocks inside the volume in z, y, x order, then of the others.
         n_blocks: int32, number of blocks inside the volume.
-        partial_type: int32 (n,), which sides of the block are shorter than 8 voxels: the sum of 4 for z, 2 for y
-            and 1 for x; 0 for a full block.
+        partial_type: int32 (n,), the sides of the block that have fewer than 8 voxels of the volume: the sum
+            of 4 for z, 2 for y and 1 for x; 0 for a full block.
         starts_superblock: bool (n,), whether the block is the first of the eight of its superblock.
     """
 

@@ -1,4 +1,4 @@
-"""Weights of errors in coefficients."""
+"""Error weights: the scale of coefficients that puts the error of quantisation where it matters least."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,18 @@ from nvc_jax.transform.boundary_emphasis import boundary_weights
 
 
 def error_weights(layout: BlockLayout, grid: Shape3, boundaries: jax.Array) -> jax.Array:
-    """What latents are scaled by so that errors weigh what they should, (n, 512): not their means."""
-    is_mean = jnp.arange(N_COEFFICIENTS)[None] == 0
+    """Per-coefficient scale that makes squared error in coefficients equal weighted squared error in voxels.
+
+    The encoder multiplies coefficients by it before it quantises them, and the decoder divides by it.
+
+    Args:
+        layout: of the n blocks.
+        grid: blocks along z, y, x; static.
+        boundaries: int32, chunk boundaries next to which errors weigh more: see ``boundary_emphasis``.
+
+    Returns:
+        float32 (n, 512), 1 for DC.
+    """
+    is_dc = jnp.arange(N_COEFFICIENTS)[None] == 0
     scales = boundary_weights(grid, boundaries) * partial_blocks.error_scale(layout)[:, None]
-    return jnp.where(is_mean, jnp.float32(1), scales)
+    return jnp.where(is_dc, jnp.float32(1), scales)

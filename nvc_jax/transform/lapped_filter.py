@@ -1,6 +1,12 @@
-"""The filter across block borders."""
+"""Filter across block borders: four voxels on either side of a border are mixed.
+
+Along one axis, the filter takes sums and differences of the voxels that mirror each other at the border, and
+rotates the four differences. The sums stay. The strength of the filter is that of the rotation (Tran, Liang
+and Tu, 2003).
+"""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,40 +24,73 @@ from nvc_jax.transform.block_dct import (
 from nvc_jax.transform.plan import TransformPlan
 
 FILTERS = ("none", "orthonormal", "half", "biorthogonal")
-"""Strengths of the filter, weakest first but one: each suits other data, and the encoder chooses."""
+"""Names of the filters; a stream stores the index. Each suits other data, and the encoder chooses.
+
+"half" is the mean of "none" and "biorthogonal".
+"""
+_REACH = 4
+"""Voxels on each side of a border that the filter mixes."""
+_BIORTHOGONAL_SCALE = 1.6
+"""Factor of the lowest of the differences' frequencies in filters that are not orthonormal."""
+
+
+class FilterTables(NamedTuple):
+    """Matrices and norms of all filters, by the index of the filter.
+
+    Attributes:
+        changes: float32 (filters, 4, 4), the rotation less the identity.
+        inverse_changes: float32 (filters, 4, 4), the inverse of the rotation less the identity.
+        norms: float32 (filters, 12, 8), see ``norm_rows``.
+    """
+
+    changes: np.ndarray
+    inverse_changes: np.ndarray
+    norms: np.ndarray
 
 
 def filter_rotation(name: str) -> np.ndarray:
-    """What a filter does to the differences of mirrored voxels on both sides of a border, 4 × 4."""
-    mirror = np.eye(4)[::-1]
-    scale = {"none": None, "orthonormal": 1.0, "half": 1.6, "biorthogonal": 1.6}[name]
-    if scale is None:
-        return np.eye(4)
-    rotation = mirror @ dct_matrix(4).T @ np.diag([scale, 1, 1, 1]) @ dct_matrix(4, half_shift=True) @ mirror
-    return (np.eye(4) + rotation) / 2 if name == "half" else rotation
+    """Compute a filter's rotation of the differences of mirrored voxels, float64 (4, 4)."""
+    if name == "none":
+        return np.eye(_REACH)
+    scale = 1.0 if name == "orthonormal" else _BIORTHOGONAL_SCALE
+    mirror = np.eye(_REACH)[::-1]
+    dct, shifted_dct = dct_matrix(_REACH), dct_matrix(_REACH, half_shift=True)
+    rotation = mirror @ dct.T @ np.diag([scale, 1, 1, 1]) @ shifted_dct @ mirror
+    return (np.eye(_REACH) + rotation) / 2 if name == "half" else rotation
 
 
 def border_matrix(rotation: np.ndarray) -> np.ndarray:
-    """The filter across one border along one axis, 8 × 8."""
-    identity, mirror, zero = np.eye(4), np.eye(4)[::-1], np.zeros((4, 4))
+    """Compute the matrix of the filter on the eight voxels around one border, float64 (8, 8)."""
+    identity, mirror, zero = np.eye(_REACH), np.eye(_REACH)[::-1], np.zeros((_REACH, _REACH))
     butterfly = np.block([[identity, mirror], [mirror, -identity]]) / np.sqrt(2)
     return butterfly.T @ np.block([[identity, zero], [zero, rotation]]) @ butterfly
 
 
-def _norms(inverse: np.ndarray) -> np.ndarray:
-    """Norms along one axis of the synthesis functions that a filter's ``inverse`` leaves, (12, 8).
+def norm_rows(plan: TransformPlan, half: jax.Array) -> jax.Array:
+    """Index the rows of ``FilterTables.norms``: int32 of the shape of the plan's fields.
 
-    Rows: 4·(0 for a block, 1 and 2 for the first and second half of a large one), + 2 where the filter
-    crosses the border before it, + 1 where it crosses the one after.
+    The norm in row r and column k is that of the synthesis function of frequency k along one axis, that is,
+    the error in the volume of an error of 1 in the coefficient.
+
+    Args:
+        plan: how blocks are transformed.
+        half: int32, 0 for a block of 8, 1 and 2 for the first and the second half of a large one.
     """
+    return 4 * half + 2 * plan.crossed_before.astype(jnp.int32) + plan.crossed_after.astype(jnp.int32)
+
+
+def _norms(inverse_rotation: np.ndarray) -> np.ndarray:
+    """Compute the norms of one filter, float64 (12, 8), in the order of ``norm_rows``."""
     rows = np.zeros((3, 4, BLOCK_SIZE))
     for crossing in range(4):
         for size in (BLOCK_SIZE, 2 * BLOCK_SIZE):
-            undo = np.eye(3 * size)
+            # Three blocks in a row: the middle one's basis functions reach into the others.
+            unfilter = np.eye(3 * size)
             for border, crosses in ((size, crossing & 2), (2 * size, crossing & 1)):
                 if crosses:
-                    undo[border - 4 : border + 4, border - 4 : border + 4] = border_matrix(inverse)
-            norms = np.linalg.norm(undo[:, size : 2 * size] @ dct_matrix(size).T, axis=0)
+                    around = slice(border - _REACH, border + _REACH)
+                    unfilter[around, around] = border_matrix(inverse_rotation)
+            norms = np.linalg.norm(unfilter[:, size : 2 * size] @ dct_matrix(size).T, axis=0)
             if size == BLOCK_SIZE:
                 rows[0, crossing] = norms
             else:
@@ -60,42 +99,56 @@ def _norms(inverse: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def filter_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of every filter the rotation and its inverse less the identity (filters, 4, 4), and norms."""
+def filter_tables() -> FilterTables:
+    """Compute the tables of all filters."""
     rotations = np.stack([filter_rotation(name) for name in FILTERS])
     inverses = np.linalg.inv(rotations)
     norms = np.stack([_norms(inverse) for inverse in inverses])
-    changes, undone = rotations - np.eye(4), inverses - np.eye(4)
-    return changes.astype(np.float32), undone.astype(np.float32), norms.astype(np.float32)
+    changes, inverse_changes = rotations - np.eye(_REACH), inverses - np.eye(_REACH)
+    return FilterTables(
+        changes.astype(np.float32), inverse_changes.astype(np.float32), norms.astype(np.float32)
+    )
 
 
 def _filter(planes: list[jax.Array], crossed: jax.Array, change: jax.Array, stride: int) -> list[jax.Array]:
     """Filter across borders along one axis.
 
     Args:
-        planes: the voxels of all blocks along that axis, eight of (…, n).
+        planes: the voxels of all blocks along that axis, eight arrays (…, n).
         crossed: bool (n,), whether to filter across the border to the next block.
         change: (4, 4), the rotation less the identity, or its inverse less the identity.
-        stride: how much further the next block is.
+        stride: distance between a block and the next one.
     """
     half = jnp.where(crossed, jnp.float32(0.5), jnp.float32(0))
     half = half.reshape([1] * (planes[0].ndim - 1) + [-1])
-    mirrored = jnp.stack([(planes[7 - i] - next_block(planes[i], stride)) * half for i in range(4)])
-    changes = multiply(change, mirrored, 0)
-    near = [planes[i] - previous_block(changes[i], stride) for i in range(4)]
-    return near + [planes[i] + changes[7 - i] for i in range(4, 8)]
+    last = BLOCK_SIZE - 1
+    differences = [(planes[last - i] - next_block(planes[i], stride)) * half for i in range(_REACH)]
+    changes = multiply(change, jnp.stack(differences), 0)
+    near = [planes[i] - previous_block(changes[i], stride) for i in range(_REACH)]
+    return near + [planes[i] + changes[last - i] for i in range(_REACH, BLOCK_SIZE)]
 
 
 def filter_blocks(
-    cells: jax.Array, axis: int, plan: TransformPlan, change: jax.Array, stride: int
+    planar: jax.Array, axis: int, plan: TransformPlan, change: jax.Array, stride: int
 ) -> jax.Array:
-    return jnp.stack(_filter(split_planes(cells, axis), plan.crossed[axis], change, stride), axis=axis)
+    """Filter planar blocks across their borders along one axis; arguments as for a flattened plan."""
+    planes = _filter(split_planes(planar, axis), plan.crossed[axis], change, stride)
+    return jnp.stack(planes, axis=axis)
 
 
 def filter_depth(
     volume: jax.Array, plan: TransformPlan, changes: np.ndarray, filter_index: jax.Array
 ) -> jax.Array:
-    """Filter a volume (z, y, x) along z, before or after the slabs that everything else is done in."""
+    """Filter a volume (z, y, x) across the borders of blocks along z.
+
+    The other axes are filtered slab by slab; this one is not, because its borders lie between slabs, too.
+
+    Args:
+        volume: float32 (z, y, x), sides multiples of 8.
+        plan: of the whole grid.
+        changes: of ``FilterTables``, either way.
+        filter_index: int32, of ``FILTERS``.
+    """
     change = jnp.asarray(changes)[filter_index]
 
     def filtered(volume: jax.Array) -> jax.Array:

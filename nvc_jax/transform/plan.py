@@ -1,4 +1,4 @@
-"""Plan of a transform: which block borders the filter crosses, and which blocks are halves of large ones."""
+"""Plan of a transform: block borders that the filter crosses, and blocks that are halves of large ones."""
 
 from typing import NamedTuple
 
@@ -6,29 +6,33 @@ import jax
 
 
 class TransformPlan(NamedTuple):
-    """How the blocks of a grid (z, y, x) are transformed; every leaf is bool with the grid's axes last.
+    """Treatment of each block of a grid along each axis.
+
+    Every field is bool (3, z, y, x): an entry for each axis and each block.
 
     Attributes:
-        crossed: (3, z, y, x), the filter crosses the border to the next block along each axis.
-        before: (3, z, y, x), the filter crosses the border before the block, or before the large one that the
-            block is half of.
-        after: (3, z, y, x), it crosses the border after it.
-        first: (3, z, y, x), the block is the first half of a large one along each axis.
-        second: (3, z, y, x), the block is the second half of a large one along each axis.
+        crossed: the filter crosses the border to the next block.
+        crossed_before: the filter crosses the border before the block, or before the large block that it is
+            half of.
+        crossed_after: the filter crosses the border after the block, or after the large block that it is half
+            of.
+        first_half: the block is the first half of a large one.
+        second_half: the block is the second half of a large one.
     """
 
     crossed: jax.Array
-    before: jax.Array
-    after: jax.Array
-    first: jax.Array
-    second: jax.Array
+    crossed_before: jax.Array
+    crossed_after: jax.Array
+    first_half: jax.Array
+    second_half: jax.Array
 
 
 def flatten_plan(plan: TransformPlan) -> TransformPlan:
+    """Reshape every field to (3, n), blocks in z, y, x order, as planar blocks have them."""
     return TransformPlan(*(leaf.reshape(*leaf.shape[:-3], -1) for leaf in plan))
 
 
 def block_strides(plan: TransformPlan) -> tuple[int, int, int]:
-    """How far apart in a flattened grid neighbours along z, y and x are."""
+    """Distances in a flattened grid between a block and the next one along z, y and x."""
     _, y, x = plan.crossed.shape[1:]
     return y * x, x, 1
