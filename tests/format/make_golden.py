@@ -1,4 +1,4 @@
-"""Makes the containers in ``tests/format/golden``, once for each version of the format; existing ones stay.
+"""Make the containers in ``tests/format/golden``, once for each version of the format; existing ones stay.
 
 python tests/format/make_golden.py
 """

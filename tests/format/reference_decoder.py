@@ -1,4 +1,4 @@
-"""Decoder of nvc payloads in plain NumPy, written from ``FORMAT.md`` alone: slow, and meant to be read with it.
+"""Decoder of nvc payloads in plain NumPy, written from ``FORMAT.md`` alone: slow, to be read beside it.
 
 Each function carries out the section of ``FORMAT.md`` whose number precedes it; names are those of that
 text. The modules ``reference_*`` share no code with the package. They compute in float64, and raise

@@ -1,7 +1,7 @@
 """Models and their parameters: section 5 of ``FORMAT.md``.
 
-A model is its configuration, as JSON has it, and a flat dict of parameters: each array by its path, a tuple of
-strings and, in lists, of numbers.
+A model is its configuration, as in JSON, and its parameters by path. A path is a tuple of strings, and of
+numbers for entries of lists.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Blocks and the inverse transform: sections 14.2 and 14.8 to 14.12 of ``FORMAT.md``."""
+"""Blocks and the inverse transform: sections 14.2 and 14.8 to 14.13 of ``FORMAT.md``."""
 
 import functools
 import itertools
@@ -42,7 +42,22 @@ def lay_out_blocks(valid_shape: Shape, padded_shape: Shape) -> Blocks:
     return Blocks(grid, index, inside, 8 * index + 8 > sides, (sides - 1) % 8 + 1)
 
 
-# 14.8 Modes and borders
+# 14.8 Error weights
+
+
+def error_weights(blocks: Blocks, boundaries: int) -> np.ndarray:
+    """Return e of each coefficient, (n, 512); 1 for the DC."""
+    weights = np.ones((len(blocks.index), 512))
+    weights *= np.where(blocks.is_partial, np.sqrt(blocks.partial_sides / 8), 1).prod(axis=1)[:, None]
+    for axis, side in boundary_sides(boundaries):
+        last = blocks.grid[axis] - 1
+        at_boundary = blocks.index[:, axis] == side * last
+        weights[at_boundary] *= boundary_weights()[FREQUENCIES[:, axis]]
+    weights[:, 0] = 1
+    return weights
+
+
+# 14.9 Modes and borders
 
 PLAIN, LAPPED, LARGE = range(3)
 
@@ -79,7 +94,7 @@ def step_along(block: Shape, axis: int, offset: int) -> Shape:
     return tuple(i + offset * (a == axis) for a, i in enumerate(block))
 
 
-# 14.9 Inverse transform
+# 14.10 Inverse transform
 
 
 def inverse_transform(cubes: np.ndarray, modes: np.ndarray, filter_: int, valid_shape: Shape) -> np.ndarray:
@@ -193,7 +208,7 @@ def multiply(matrix: np.ndarray, volume: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(np.tensordot(matrix, volume, axes=(1, axis)), 0, axis)
 
 
-# 14.10 Chunk boundaries
+# 14.11 Chunk boundaries
 
 EMPHASIS = ((1.179, 0.434, 0.226), (-0.067, 1.092, 0.577), (-0.022, -0.286, 0.987))
 
@@ -220,18 +235,6 @@ def boundary_sides(boundaries: int) -> Iterator[tuple[int, int]]:
             yield axis, side
 
 
-def error_weights(blocks: Blocks, boundaries: int) -> np.ndarray:
-    """Return e of each coefficient, (n, 512); 1 for the DC."""
-    weights = np.ones((len(blocks.index), 512))
-    weights *= np.where(blocks.is_partial, np.sqrt(blocks.partial_sides / 8), 1).prod(axis=1)[:, None]
-    for axis, side in boundary_sides(boundaries):
-        last = blocks.grid[axis] - 1
-        at_boundary = blocks.index[:, axis] == side * last
-        weights[at_boundary] *= boundary_weights()[FREQUENCIES[:, axis]]
-    weights[:, 0] = 1
-    return weights
-
-
 def undo_emphasis(volume: np.ndarray, boundaries: int) -> np.ndarray:
     """Multiply the four voxels next to each boundary that is set by the inverse of E."""
     volume = volume.copy()
@@ -244,7 +247,7 @@ def undo_emphasis(volume: np.ndarray, boundaries: int) -> np.ndarray:
     return volume
 
 
-# 14.11 Partial blocks
+# 14.12 Partial blocks
 
 
 def undo_stretching(volume: np.ndarray, valid_shape: Shape) -> np.ndarray:
@@ -259,7 +262,7 @@ def undo_stretching(volume: np.ndarray, valid_shape: Shape) -> np.ndarray:
     return volume
 
 
-# 14.12 Denormalising
+# 14.13 Denormalising
 
 
 def denormalize(unit: np.ndarray, low: float, high: float, is_wide: bool) -> np.ndarray:

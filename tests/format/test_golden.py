@@ -1,4 +1,4 @@
-"""Golden containers: what was once written is decoded for ever, by the package and from FORMAT.md alone."""
+"""Golden containers: written once, decoded for ever, by the package and from FORMAT.md alone."""
 
 import json
 import shutil
@@ -8,37 +8,46 @@ from typing import Any
 import numpy as np
 import pytest
 from make_golden import GOLDEN, TARGETS, model_of, original
-from reference_decoder import decode, decode_body
+from reference_decoder import decode
+from reference_model import read_model
+from reference_spectral import decode_spectral, decoding_reserve, parse_spectral_header
 
 import nvc_jax
-from nvc_jax.chunks import payload as payload_module
-from nvc_jax.chunks import spectral_chunk
+from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.payload import PayloadKind, parse_payload
+from nvc_jax.core.chunk_codec import ChunkTarget
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.evaluation import containers
 from nvc_jax.models.embedded import embed_model
+from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 NAMES = [f"1-{dtype}-{target}" for dtype in DTYPES for target in TARGETS]
-CODECS = {path: nvc_jax.load_codec(path) for path in map(model_of, TARGETS)}
+MODELS = sorted(set(map(model_of, TARGETS)))
+CODECS = {path: nvc_jax.load_codec(path) for path in MODELS}
+PARAMS = {path: read_model(path).nested() for path in MODELS}
 
 
-def special(volume: np.ndarray) -> np.ndarray:
-    return ~np.isfinite(volume) | (volume == -3e4) if volume.dtype.kind == "f" else volume != volume
+def special_mask(volume: np.ndarray) -> np.ndarray:
+    """Return which voxels of a golden volume are special values."""
+    if volume.dtype.kind != "f":
+        return np.zeros(volume.shape, bool)
+    return ~np.isfinite(volume) | (volume == -3e4)
 
 
 def check(name: str, decoded: np.ndarray, configuration: dict[str, Any]) -> None:
-    """Whether a decoded volume is what its container promises."""
+    """Check that a decoded volume keeps all that its container promises."""
     volume = original(name.split("-")[1])
     assert decoded.dtype == volume.dtype
-    is_special = special(volume)
+    is_special = special_mask(volume)
     np.testing.assert_array_equal(decoded[is_special], volume[is_special])
     errors = np.abs(decoded[~is_special].astype(np.float64) - volume[~is_special].astype(np.float64))
     if configuration["max_error"] is not None:
         assert errors.max() <= configuration["max_error"]
-    extent = configuration["maximum"] - configuration["minimum"]
+    width = configuration["maximum"] - configuration["minimum"]
     if "psnr" in configuration["target"]:
-        reached = 20 * np.log10(extent) - 10 * np.log10(np.mean(errors**2))
-        assert reached > configuration["target"]["psnr"] - 0.1
-    assert errors.max() < 0.3 * extent
+        psnr = 20 * np.log10(width) - 10 * np.log10(np.mean(errors**2))
+        assert psnr > configuration["target"]["psnr"] - 0.1
+    assert errors.max() < 0.3 * width
 
 
 def test_every_dtype_and_target_has_a_golden_container() -> None:
@@ -65,35 +74,32 @@ def test_a_decoder_from_the_specification_agrees(name: str) -> None:
     decoded = np.zeros(metadata["shape"], metadata["data_type"])
     for path in (store / "c").glob("*/*/*"):
         corner = [int(i) * side for i, side in zip(path.parts[-3:], chunk, strict=True)]
-        values = decode(path.read_bytes()[:-4], tuple(chunk), CODECS[model_of(name)].params)
-        place = tuple(slice(a, a + side) for a, side in zip(corner, values.shape, strict=True))
-        decoded[place] = values
+        values = decode(path.read_bytes()[:-4], tuple(chunk), PARAMS[model_of(name)])
+        region = tuple(slice(a, a + side) for a, side in zip(corner, values.shape, strict=True))
+        decoded[region] = values
     check(name, decoded, metadata["codecs"][0]["configuration"])
 
 
 @pytest.mark.parametrize("step", [2e-3, 1e-2, 0.1])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: float) -> None:
-    """The same streams in float64, whose roundings are none by comparison."""
-    model = CODECS[model_of("two-quantizers")]
+    """The reference decoder works in float64, whose own roundings do not count here."""
+    params = CODECS[model_of("two-quantizers")].params
+    padded_shape = (24, 16, 24)
     rng = np.random.default_rng(0)
-    room = (24, 16, 24)
-    rough = np.where(rng.random(room) < 0.1, rng.uniform(0, 100, room), rng.normal(50, 1, room))
+    is_peak = rng.random(padded_shape) < 0.1
+    rough = np.where(is_peak, rng.uniform(0, 100, padded_shape), rng.normal(50, 1, padded_shape))
     base = np.load(GOLDEN / "volume.npy")[:17, :16, :24]
-    for values in (rough, base, np.add.reduce(np.indices(room)) / 7):
+    coder = SpectralTransformCoder(params, padded_shape)
+    codec = ChunkCodec(coder, padded_shape, np.dtype(np.float32))
+    for values in (rough, base, np.add.reduce(np.indices(padded_shape)) / 7):
         volume = (values + offset).astype(np.float32)
         low, high = float(volume.min()), float(volume.max())
-        codec = spectral_chunk.ChunkCodec(model, room, volume.dtype)
-        payload = codec.encode(volume, spectral_chunk.Target(None, step * (high - low)))
-        assert payload_module.parse_payload(payload).kind == payload_module.SPECTRAL
-        exact = decode_body(
-            payload_module.SPECTRAL,
-            payload_module.parse_payload(payload).body,
-            b"",
-            np.dtype(np.float64),
-            volume.shape,
-            room,
-            model.params,
-        )
+        payload = codec.encode(volume, ChunkTarget(None, step * (high - low)))
+        parsed = parse_payload(payload)
+        assert parsed.kind == PayloadKind.SPECTRAL
+        exact = decode_spectral(parsed.body, volume.shape, padded_shape, params, is_wide=False)
         difference = np.abs(codec.decode(payload).astype(np.float64) - exact).max()
-        assert difference < spectral_chunk.decoding_reserve(low, high, step) / 3
+        reserve = decoding_reserve(parse_spectral_header(parsed.body, params["entropy"], is_wide=False))
+        assert difference < reserve / 3
+        assert coder.decoding_reserve(low, high, float(np.float32(step))) == pytest.approx(reserve)

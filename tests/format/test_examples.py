@@ -1,0 +1,154 @@
+"""The examples and the check values in ``FORMAT.md`` are right."""
+
+import hashlib
+import itertools
+import json
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from reference_decoder import decode, parse_payload
+from reference_integers import decode_coded_integers
+from reference_streams import (
+    EXPECTED,
+    MAX_SUM,
+    RATIOS,
+    choose_table,
+    first_sum,
+    geometric_tables,
+    open_stream,
+    thresholds,
+)
+from reference_transform import boundary_weights, emphasis_matrix, filter_matrix, norms
+
+import nvc_jax
+from nvc_jax.entropy.lorenzo import encode_integers
+
+FORMAT = (Path(__file__).parents[2] / "FORMAT.md").read_text()
+INTEGERS = np.array([[[5, 5, 4, 6], [5, 5, 33, 6]]], np.int64)
+"""The integers of the example of a stream."""
+INTEGERS_PADDED_SHAPE = (4, 4, 4)
+
+
+def fenced(language: str) -> list[str]:
+    """Return the contents of the code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", FORMAT, re.DOTALL)
+
+
+def parse_hex(listing: str) -> bytes:
+    """Return the bytes of a listing whose lines are offset, bytes and meaning; check the offsets."""
+    data = b""
+    for line in listing.splitlines():
+        match = re.fullmatch(r"([0-9a-f]{4}): ([0-9a-f ]+?) *(?:;.*)?", line)
+        assert match
+        assert int(match[1], 16) == len(data)
+        data += bytes.fromhex(match[2])
+    return data
+
+
+def example_volume() -> np.ndarray:
+    volume = np.full((2, 2, 2), 1.5, np.float32)
+    volume[1, 0, 1] = np.nan
+    return volume
+
+
+def test_the_example_container_is_what_the_package_writes(tmp_path: Path) -> None:
+    nvc_jax.compress(example_volume(), tmp_path / "v.zarr", lossless=True)
+    written = json.loads((tmp_path / "v.zarr" / "zarr.json").read_text())
+    shown = json.loads(fenced("json")[0])
+    for metadata in (written, shown):  # another model may ship one day
+        del metadata["codecs"][0]["configuration"]["sha256"]
+    assert written == shown
+    assert (tmp_path / "v.zarr" / "c" / "0" / "0" / "0").read_bytes() == parse_hex(fenced("hex")[0])
+
+
+def test_the_example_container_decodes_to_its_volume() -> None:
+    chunk = parse_hex(fenced("hex")[0])
+    np.testing.assert_array_equal(decode(chunk[:-4], (8, 8, 8), {}), example_volume())
+    assert parse_payload(chunk[:-4]).max_error == 0
+    assert struct.unpack("<I", chunk[-4:]) == (crc32c(chunk[:-4]),)
+    assert crc32c(b"123456789") == 0xE3069283
+
+
+def crc32c(data: bytes) -> int:
+    """Return the CRC-32C, bit by bit."""
+    remainder = 0xFFFFFFFF
+    for byte in data:
+        remainder ^= byte
+        for _ in range(8):
+            remainder = remainder >> 1 ^ (0x82F63B78 if remainder & 1 else 0)
+    return remainder ^ 0xFFFFFFFF
+
+
+def test_the_example_stream_is_what_the_package_writes_and_decodes() -> None:
+    section = parse_hex(fenced("hex")[1])
+    assert section == encode_integers(INTEGERS, INTEGERS_PADDED_SHAPE)
+    decoded = decode_coded_integers(section, INTEGERS.shape, INTEGERS_PADDED_SHAPE)
+    np.testing.assert_array_equal(decoded, INTEGERS)
+
+
+def trace(section: bytes) -> Iterator[str]:
+    """Yield the rows of the table that follows the example stream, one for each dimension."""
+    scales = [section[3]] * 64
+    used, n_lanes = struct.unpack_from("<II", section, 4)
+    stream, lane = open_stream(section, 24, used, n_lanes, 1, 64), np.array([0])
+    total = first_sum(scales)
+    for dimension in range(64):
+        number = choose_table(scales[0], np.array([total]), thresholds(scales, dimension))
+        state, words = int(stream.states[0]), len(stream.pool)
+        slot = state & 4095
+        table = geometric_tables()[number]
+        token = int((np.cumsum(table[0]) <= slot).sum())
+        integer = int(stream.take_integers(lane, table)[0])
+        columns = (dimension, total, number[0], state, slot, token, integer, words - len(stream.pool))
+        yield f"| {' | '.join(map(str, columns))} | {stream.states[0]} |"
+        total = min(total + 256 * abs(integer), MAX_SUM)
+    stream.finish()
+
+
+def test_the_example_stream_is_traced_token_by_token() -> None:
+    rows = list(trace(parse_hex(fenced("hex")[1])))
+    for row in [*rows[:10], rows[-1]]:
+        assert row in FORMAT
+
+
+def check_values() -> Iterator[str]:
+    """Yield the lines of the check values."""
+    tables = geometric_tables()
+    for j in (0, 12, 31):
+        yield f"| {j} | {', '.join(str(f) for f in tables[j])} |"
+    yield f"`{hashlib.sha256(tables.astype('<u2').tobytes()).hexdigest()}`"
+    for filter_ in (1, 2, 3):
+        yield from matrix_rows(f"inverse(R) of filter {filter_}", np.linalg.inv(filter_matrix(filter_)))
+    yield from matrix_rows("inverse(E)", np.linalg.inv(emphasis_matrix()))
+    yield f"| g | {numbers(boundary_weights())} |"
+    for filter_, (before, after) in itertools.product((2, 3), ((False, True), (True, True))):
+        words = ("no", "yes")
+        key = f"norms({filter_}, 8, {words[before]}, {words[after]})"
+        yield f"| {key} | {numbers(norms(filter_, 8, before, after))} |"
+    sixteen = norms(3, 16, True, True)
+    yield f"| norms(3, 16, yes, yes)[0 … 7] | {numbers(sixteen[:8])} |"
+    yield f"| norms(3, 16, yes, yes)[8 … 15] | {numbers(sixteen[8:])} |"
+
+
+def matrix_rows(name: str, matrix: np.ndarray) -> Iterator[str]:
+    for number, row in enumerate(matrix):
+        yield f"| {name}, row {number} | {numbers(row)} |"
+
+
+def numbers(values: np.ndarray) -> str:
+    return ", ".join(f"{value:.6f}" for value in values)
+
+
+def test_check_values_are_those_of_the_reference_decoder() -> None:
+    for line in check_values():
+        assert line in FORMAT
+
+
+def test_tables_of_expected_magnitudes_and_ratios_are_those_of_the_reference_decoder() -> None:
+    for start in range(0, 32, 8):
+        assert f"| {', '.join(map(str, EXPECTED[start : start + 8]))} |" in FORMAT
+    assert f"| {', '.join(map(str, RATIOS[:9]))} |" in FORMAT
+    assert f"| {', '.join(map(str, RATIOS[9:]))} |" in FORMAT
