@@ -1,10 +1,10 @@
-"""What each part of nvc-1 earns, in bits and in time: the codec built up from the plain block DCT.
+"""Gain of each part of nvc-1, in bits and in time: the codec built up from the plain block DCT.
 
-Bits at equal PSNR over those of the whole codec, as in ``rate_distortion.py``, on the middles (at most 96³
-voxels) of the volumes of split ``test``; the model is nvc-1, and before it has two quantisers, or profiles,
-the last nvc-1 that had not, whose tables were counted on what that did whole. Seconds are over the whole
-codec's near 45 dB, best of 2.
-The last rows say what training on a user's own series adds: from ``domain.py``.
+Bits at equal PSNR over those of the complete codec, as in ``rate_distortion.py``, on the middles (at most 96³
+voxels) of the volumes of split ``test``. The model of the last rows is nvc-1; the rows before use the last nvc-1
+that had one quantiser, or one profile, whose tables were counted on the complete encoder of its time. Seconds are
+over the complete codec's near 45 dB, best of 2. The last rows show the gain of training on a user's own series,
+from ``domain.py``.
 
     pip install ".[bench]"
     python benchmarks/ablation.py VOLUMES     # a directory with INDEX.csv; after domain.py
@@ -46,7 +46,7 @@ PARTS = (
     "+ learned refinement",
 )
 MODELS = {"+ two quantisers": GOLDEN / "model-2", "+ profiles": "nvc-1", "+ learned refinement": "nvc-1"}
-"""Those of the last parts; all before have the first."""
+"""Models of the last parts; all parts before use the first."""
 
 LAPPED_CANDIDATES = tuple(pair for pair in DEFAULT_CANDIDATES if pair[1] == LAPPED)
 """(filter, mode) pairs of small blocks."""

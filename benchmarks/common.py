@@ -1,4 +1,4 @@
-"""What the benchmarks share: the volumes' index, the machine's description, JSON results."""
+"""Parts that the benchmarks share: the index of the volumes, the description of the machine, JSON results."""
 
 import csv
 import importlib.metadata

@@ -10,14 +10,13 @@ import argparse
 import math
 from pathlib import Path
 
-import jax
 import numpy as np
 from common import table, unit_volume, volumes, write_results
 from rate_distortion import PSNR_GRID, library_points, mean_ratio, nvc_points
 
 import nvc_jax
 from nvc_jax.spectral.config import SpectralConfig
-from nvc_jax.spectral.training.fit import fit_spectral
+from nvc_jax.spectral.training.config import SpectralTraining
 
 SERIES = ("isabel", "viscous")
 
@@ -37,9 +36,8 @@ def main() -> None:
             }
             for split in ("series-train", "series-test")
         )
-        config = SpectralConfig()
-        params = fit_spectral(list(train.values()), config, blocks_per_volume=2000, augment=False)
-        fitted = nvc_jax.Codec(config, jax.device_put(params))
+        training = SpectralTraining(SpectralConfig(), blocks_per_volume=2000, augment=False)
+        fitted = nvc_jax.train(training, list(train.values())).codec
         for name, volume in test.items():
             sperr = library_points(volume, ("SPERR",))["SPERR"]
             results.setdefault(series, {})[name] = {

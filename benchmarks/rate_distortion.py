@@ -28,7 +28,7 @@ from common import RESULTS, VARIANTS, table, unit_volume, volumes, write_results
 from streams import Streams
 
 import nvc_jax
-from nvc_jax.compression.compress import default_chunk
+from nvc_jax.compression.options import default_chunk
 from nvc_jax.core.shapes import grid_shape
 from nvc_jax.models.checkpoints import shipped_models
 from nvc_jax.transform import block_modes, lapped

@@ -24,7 +24,7 @@ import numpy as np
 from common import VARIANTS, table, write_results
 
 import nvc_jax
-from nvc_jax.autoencoder.codec import BLOCKS_PER_STEP
+from nvc_jax.autoencoder.codec import BLOCKS_PER_SLAB
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.core.shapes import grid_shape
 from nvc_jax.io.volumes import read_volume
@@ -73,7 +73,7 @@ def bound_run(config: Any, n_steps: int, direction: str) -> Callable[[], jax.Arr
         "decode_crop": (latents, hidden, config.block_size**3),
     }[direction]
     kernels = [jnp.full(pair, 0.01) for pair in itertools.pairwise(sizes)]
-    steps = jnp.ones((n_steps, BLOCKS_PER_STEP, sizes[0]))
+    steps = jnp.ones((n_steps, BLOCKS_PER_SLAB, sizes[0]))
     return functools.partial(products, steps, kernels, "float32" if direction == "encode" else "uint8")
 
 
@@ -85,7 +85,7 @@ def measure(codec: nvc_jax.Codec, volume: jax.Array, repeats: int) -> dict[str, 
     }
     if codec.config.margin:
         runs["decode_blend"] = lambda: nvc_jax.decode_volume(codec, encoded)
-    steps = math.prod(grid_shape(volume.shape, codec.config.block_size)) / BLOCKS_PER_STEP
+    steps = math.prod(grid_shape(volume.shape, codec.config.block_size)) / BLOCKS_PER_SLAB
     measured = {}
     for name, run in runs.items():
         if steps > 64:  # the cut blocks would take up several times the volume's memory: no bound

@@ -1,4 +1,4 @@
-"""A volume as streams of a spectral model, without a container round them."""
+"""Streams of a volume by a spectral model, without a container around them."""
 
 from collections.abc import Iterator
 
@@ -22,11 +22,11 @@ from nvc_jax.spectral.profiles import count_profiles
 
 
 def _filled_chunks(array: np.ndarray, chunk: Shape3) -> Iterator[np.ndarray]:
-    """Chunks of an array's first three axes; those at the far boundaries are filled up with what lies last."""
-    for _, place, _ in chunks_in_region(tuple(slice(0, side) for side in array.shape[:3]), chunk):
-        part = array[place]
-        missing = [(0, n - side) for n, side in zip(chunk, part.shape[:3], strict=True)]
-        yield np.pad(part, missing + [(0, 0)] * (array.ndim - 3), mode="edge")
+    """Cut an array's first three axes into chunks; partial ones are padded with their last values."""
+    for _, region, _ in chunks_in_region(tuple(slice(0, side) for side in array.shape[:3]), chunk):
+        part = array[region]
+        padding = [(0, n - side) for n, side in zip(chunk, part.shape[:3], strict=True)]
+        yield np.pad(part, padding + [(0, 0)] * (array.ndim - 3), mode="edge")
 
 
 class Streams:
@@ -45,47 +45,49 @@ class Streams:
         self._codec, self._volume, self._range, self._chunk = codec, volume, (minimum, maximum), chunk
         self._emphasis = emphasis
 
-    def _places(self) -> Iterator[tuple[tuple[int, ...], Region, Region]]:
-        """Every chunk's index, where it lies in the volume, and how much of it is the volume."""
+    def _chunks(self) -> Iterator[tuple[tuple[int, ...], Region, Region]]:
+        """Iterate over the chunks; see ``chunks_in_region``."""
         return chunks_in_region(tuple(slice(0, side) for side in self._volume.shape), self._chunk)
 
-    def _faces(self, index: tuple[int, ...]) -> int:
+    def _boundaries(self, index: tuple[int, ...]) -> int:
         shape = self._volume.shape
         return inner_boundaries(chunk_region(index, self._chunk, shape), shape) if self._emphasis else 0
 
     def encode(self, step: float) -> list[bytes]:
-        """The payload of every chunk."""
+        """Encode every chunk into the bytes of its stream."""
         numbers = [jnp.float32(value) for value in (*self._range, step)]
 
         def encode_chunk(job: tuple[np.ndarray, tuple]) -> bytes:
             chunk, (index, _, _) = job
-            extent = jnp.array(chunk_valid_shape(index, self._chunk, self._volume.shape), jnp.int32)
-            boundaries = jnp.int32(self._faces(index))
-            encoded = encoder.encode(self._codec.params, jnp.asarray(chunk), *numbers, extent, boundaries)
+            valid_shape = jnp.array(chunk_valid_shape(index, self._chunk, self._volume.shape), jnp.int32)
+            boundaries = jnp.int32(self._boundaries(index))
+            encoded = encoder.encode(
+                self._codec.params, jnp.asarray(chunk), *numbers, valid_shape, boundaries
+            )
             return stream.to_bytes(encoded)
 
         chunks = _filled_chunks(self._volume, self._chunk)
-        return list(map_in_order(encode_chunk, zip(chunks, self._places(), strict=True)))
+        return list(map_in_order(encode_chunk, zip(chunks, self._chunks(), strict=True)))
 
     def decode(self, payloads: list[bytes], step: float) -> np.ndarray:
-        """The volume from the payloads of ``encode``."""
+        """Decode the volume from the streams of ``encode``."""
         result = np.empty_like(self._volume)
         numbers = (*self._range, step)
 
         def decode_chunk(job: tuple[bytes, tuple]) -> None:
-            payload, (index, into, of) = job
-            extent = chunk_valid_shape(index, self._chunk, self._volume.shape)
+            payload, (index, in_volume, in_chunk) = job
+            valid_shape = chunk_valid_shape(index, self._chunk, self._volume.shape)
             encoded = stream.from_bytes(
                 payload,
                 self._chunk,
                 str(self._volume.dtype),
                 *numbers,
-                extent=extent,
+                valid_shape=valid_shape,
                 n_profiles=count_profiles(self._codec.params["entropy"]),
             )
-            result[into] = np.asarray(decoder.decode(self._codec.params, encoded))[of]
+            result[in_volume] = np.asarray(decoder.decode(self._codec.params, encoded))[in_chunk]
 
-        for _ in map_in_order(decode_chunk, zip(payloads, self._places(), strict=True)):
+        for _ in map_in_order(decode_chunk, zip(payloads, self._chunks(), strict=True)):
             pass
         return result
 
