@@ -1,10 +1,10 @@
 """Gain of each part of nvc-1, in bits and in time: the codec built up from the plain block DCT.
 
-Bits at equal PSNR over those of the complete codec, as in ``rate_distortion.py``, on the middles (at most 96³
-voxels) of the volumes of split ``test``. The model of the last rows is nvc-1; the rows before use the last nvc-1
-that had one quantiser, or one profile, whose tables were counted on the complete encoder of its time. Seconds are
-over the complete codec's near 45 dB, best of 2. The last rows show the gain of training on a user's own series,
-from ``domain.py``.
+Bits at equal PSNR over those of the complete codec, as in ``rate_distortion.py``, on the middles (at most
+96³ voxels) of the volumes of split ``test``. The model of the last rows is nvc-1; the rows before use the
+last nvc-1 that had one quantiser, or one profile, whose tables were counted on the complete encoder of its
+time. Seconds are over the complete codec's near 45 dB, best of 2. The last rows show the gain of training
+on a user's own series, from ``domain.py``.
 
     pip install ".[bench]"
     python benchmarks/ablation.py VOLUMES     # a directory with INDEX.csv; after domain.py
@@ -39,7 +39,7 @@ PARTS = (
     "block DCT, Zstandard",
     "8³ DCT, classes and rANS",
     "+ lapped filter",
-    "+ modes of regions",
+    "+ modes of superblocks",
     "+ rate–distortion-optimised integers",
     "+ two quantisers",
     "+ profiles",
@@ -57,7 +57,7 @@ OPTIONS = {
     "+ lapped filter": EncoderOptions(
         candidates=LAPPED_CANDIDATES, tries_plain_superblocks=False, optimizes_integers=False
     ),
-    "+ modes of regions": EncoderOptions(optimizes_integers=False),
+    "+ modes of superblocks": EncoderOptions(optimizes_integers=False),
 }
 """Options of the first parts; all parts after have the defaults."""
 

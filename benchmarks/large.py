@@ -33,7 +33,7 @@ REGION = 64
 
 
 def source_piece(sample: np.ndarray, corner: tuple[int, ...]) -> np.ndarray:
-    """A piece of the volume: the sample, mirrored at its boundaries so that tiles join, varied in strength."""
+    """Make a piece of the volume: the sample, mirrored at its ends so that tiles join, varied in strength."""
     index = [(np.arange(a, a + PIECE)) % (2 * n) for a, n in zip(corner, sample.shape, strict=True)]
     folded = [np.minimum(i, 2 * n - 1 - i) for i, n in zip(index, sample.shape, strict=True)]
     z, y, x = (np.arange(a, a + PIECE) for a in corner)

@@ -1,9 +1,9 @@
-"""Seams between chunks of nvc-1, each of which is coded by itself: jumps across chunk boundaries, and a picture.
+"""Seams between chunks of nvc-1, each coded by itself: jumps across chunk boundaries, and a picture.
 
-The mean jump between neighbouring voxels across the boundaries of 64³ chunks over that elsewhere, relative to the
-original's: 1 where no boundary can be told apart. Beside it the error next to the boundaries over that elsewhere,
-both again without pre-emphasis (``nvc_jax.transform.boundary_emphasis``), and the bits that pre-emphasis costs at
-the same PSNR of the whole volume.
+The mean jump between neighbouring voxels across the boundaries of 64³ chunks over that elsewhere, relative
+to the original's: 1 where no boundary can be told apart. Beside it the error next to the boundaries over
+that elsewhere, both again without pre-emphasis (``nvc_jax.transform.boundary_emphasis``), and the bits that
+pre-emphasis costs at the same PSNR of the whole volume.
 
     python benchmarks/seams.py VOLUMES     # a directory with INDEX.csv
 """

@@ -42,7 +42,6 @@ class ChunkCodec(ChunkDecoder):
     def __init__(self, coder: TransformCoder, padded_shape: Shape3, dtype: np.dtype) -> None:
         self._padded_shape, self._dtype = padded_shape, np.dtype(dtype)
         self._transform = TransformBodyCodec(coder, padded_shape, self._dtype)
-        self._transform_kind = coder.kind
 
     def encode(
         self,
@@ -98,7 +97,7 @@ class ChunkCodec(ChunkDecoder):
         transform_bytes = math.inf
         transformed = None if max_error == 0 else self._transform.encode(chunk, target, boundaries)
         if transformed is not None:
-            made = payload(self._transform_kind, *transformed)
+            made = payload(PayloadKind.SPECTRAL, *transformed)
             # Where valid values decode to NaN the transform has failed.
             if not math.isnan(made.max_error):
                 transform_bytes = made.coded_bytes
@@ -129,7 +128,7 @@ class ChunkCodec(ChunkDecoder):
     def decode_batches(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
         """Decode several chunks, several streams in one call of the device; errors as of ``decode``."""
         parsed = [self._parse(payload) for payload in payloads]
-        transformed = [i for i, payload in enumerate(parsed) if payload.kind == self._transform_kind]
+        transformed = [i for i, payload in enumerate(parsed) if payload.kind == PayloadKind.SPECTRAL]
         decoded: dict[int, np.ndarray] = {}
         for start in range(0, len(transformed), _DEVICE_BATCH):
             batch = transformed[start : start + _DEVICE_BATCH]
@@ -162,7 +161,7 @@ class ChunkCodec(ChunkDecoder):
             ValueError: the payload is damaged, or not of such a chunk.
         """
         parsed = self._parse(payload)
-        if parsed.kind == self._transform_kind:
+        if parsed.kind == PayloadKind.SPECTRAL:
             means = self._transform.decode_preview(parsed.body, parsed.valid_shape, PREVIEW_BLOCK_SIZE)
         else:
             means = block_means(self._decode_body(parsed))
@@ -181,11 +180,10 @@ class ChunkCodec(ChunkDecoder):
     def _decode_body(self, payload: Payload) -> np.ndarray:
         """Decode a body, corrected and in the volume's dtype, without its special values."""
         body, shape, dtype, padded_shape = payload.body, payload.valid_shape, self._dtype, self._padded_shape
-        if payload.kind == self._transform_kind:
-            return self._transform.apply_correction(
-                self._transform.decode(body, shape), payload.correction, shape
-            )
         match payload.kind:
+            case PayloadKind.SPECTRAL:
+                decoded = self._transform.decode(body, shape)
+                return self._transform.apply_correction(decoded, payload.correction, shape)
             case PayloadKind.PACKED:
                 return unpack_values(body, shape, dtype)
             case PayloadKind.CONSTANT:

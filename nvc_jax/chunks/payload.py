@@ -22,7 +22,7 @@ class PayloadKind(enum.IntEnum):
         CONSTANT: one value for all voxels.
         DIFFERENCES: differences of neighbouring values, lossless.
         UNIFORM: uniformly quantised values, as differences of neighbours.
-        SPECTRAL: the stream of a spectral model.
+        SPECTRAL: the stream of a transform coder: of nvc-1, or of any other model whose chunks decode alone.
         LATENTS: the latents of a block autoencoder.
     """
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.core.shapes import Shape3
 
 
@@ -18,11 +17,9 @@ class TransformCoder(abc.ABC):
     """Codes float32 chunks of one padded shape.
 
     Attributes:
-        kind: the kind of payload that the streams make.
         step_limits: smallest and largest step, relative to the chunk's range.
     """
 
-    kind: PayloadKind
     step_limits: tuple[float, float]
 
     @abc.abstractmethod

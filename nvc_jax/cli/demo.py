@@ -1,4 +1,4 @@
-"""The command ``nvc demo``: an embedded simulated volume through every shipped model.
+"""The command ``nvc demo``: an embedded simulated volume through shipped models.
 
 The volume is the vorticity magnitude of decaying turbulence, 96³ uint8, which ``benchmarks/sample.py``
 simulated.
@@ -8,6 +8,7 @@ import argparse
 import importlib.resources
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,37 +33,45 @@ _BRIGHTEST_ERROR = 0.2
 
 def add_command(commands: arguments.Commands) -> None:
     """Add the command to the parser of ``nvc``."""
-    summary = "Compress an embedded simulated volume with every model; draw a picture."
+    summary = "Compress an embedded simulated volume with several models; draw a picture."
     command = arguments.add_parser(commands, "demo", _run, summary)
     command.add_argument("--output", default="nvc-demo.png", metavar="PNG", help="the picture")
+    command.add_argument(
+        "--model",
+        action="append",
+        metavar="NAME",
+        help="name, or directory of a checkpoint; may be given again (all models that ship with the package)",
+    )
 
 
 def _run(options: argparse.Namespace) -> None:
     rows = []
-    for name, m in run_demo(options.output).items():
+    for name, m in run_demo(options.output, options.model).items():
         seconds = (f"{m['compress_seconds']:.3f}", f"{m['decompress_seconds']:.3f}")
         rows.append((name, f"{m['ratio']:.2f}", f"{m['psnr_db']:.2f}", f"{m['max_error']:.0f}", *seconds))
     print_table(("model", "ratio", "PSNR dB", "max error", "compress s", "decompress s"), rows)
     print(f"picture: {options.output}")
 
 
-def run_demo(picture: Path | str) -> dict[str, dict[str, float]]:
-    """Compress and decompress the sample with every shipped model, measure, and draw.
+def run_demo(picture: Path | str, models: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
+    """Compress and decompress the sample with several models, measure, and draw.
 
     Args:
         picture: path of the PNG: renderings, a slice and its errors, original first.
+        models: names, or directories of checkpoints; None for all models that ship with the package.
 
     Returns:
         For each model the measures of ``quality``, and ``compress_seconds`` and ``decompress_seconds``
         of a second call, files included, once the programs are compiled.
 
     Raises:
+        FileNotFoundError: there is no such model.
         ModuleNotFoundError: matplotlib is missing; the message has the command that installs it.
     """
     import_extra("matplotlib", "plot")
     original = read_volume(SAMPLE)
     decoded, measures = {}, {}
-    for name in shipped_models():
+    for name in shipped_models() if models is None else models:
         decoded[name], measures[name] = _measure(name, original)
     _draw(picture, original, decoded)
     return measures

@@ -1,1 +1,59 @@
-"""Shapes, dtypes, normalisation, byte codecs and threads: what every other package may use."""
+"""Foundations that every other package may use. The package imports nothing of ours.
+
+Small helpers come first: ``shapes``, ``dtypes``, ``normalization`` (values to [0, 1] and back), ``errors``
+(squared error, PSNR, largest error), ``chunk_grid`` (regions of a volume), ``byte_codecs`` (Zstandard, Blosc,
+CRC-32C), ``batching`` (loops of compiled programs), ``concurrency`` (threads), ``systematic_sampling``,
+``optional_imports`` and ``parameters`` (nested dicts, bound to Flax modules).
+
+Then come the interfaces that connect the packages above without their knowing each other: ``encoded_volume``
+(what ``encode_volume`` returns), ``chunk_codec`` (one chunk to bytes and back) and ``model`` (any kind of
+model). Read ``shapes`` and ``chunk_grid``, then these three in that order.
+"""
+
+from nvc_jax.core.chunk_codec import (
+    ChunkDecoder,
+    ChunkEncoder,
+    ChunkFormat,
+    ChunkTarget,
+    QualityTarget,
+    ValueRange,
+)
+from nvc_jax.core.chunk_grid import ChunkIndex, Region
+from nvc_jax.core.dtypes import DEVICE_DTYPES, DTYPES, check_device_dtype, check_dtype
+from nvc_jax.core.encoded_volume import EncodedVolume
+from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
+from nvc_jax.core.model import MODES, Model, ModelConfig, check_mode
+from nvc_jax.core.normalization import denormalize, finite_range, normalize
+from nvc_jax.core.parameters import Params, merge_params
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+
+__all__ = [
+    "DEVICE_DTYPES",
+    "DTYPES",
+    "MODES",
+    "ChunkDecoder",
+    "ChunkEncoder",
+    "ChunkFormat",
+    "ChunkIndex",
+    "ChunkTarget",
+    "EncodedVolume",
+    "Model",
+    "ModelConfig",
+    "Params",
+    "QualityTarget",
+    "Region",
+    "Shape3",
+    "ValueRange",
+    "check_device_dtype",
+    "check_dtype",
+    "check_mode",
+    "check_shape",
+    "denormalize",
+    "finite_range",
+    "grid_shape",
+    "largest_error",
+    "merge_params",
+    "normalize",
+    "psnr_from_errors",
+    "squared_errors",
+]

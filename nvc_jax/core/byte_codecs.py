@@ -1,7 +1,7 @@
-"""Bytes through the lossless codecs that TensorStore brings: Zstandard, Blosc, CRC-32C.
+"""Lossless codecs of bytes that TensorStore provides: Zstandard, Blosc, CRC-32C.
 
-Each call writes an array of one Zarr chunk to memory and takes the chunk's bytes, so that what is stored is
-what the Zarr codecs of that name define.
+Each call writes an array of one Zarr chunk to memory and takes the bytes of the chunk. So the bytes are those
+that the Zarr codec of that name defines.
 """
 
 from typing import Any
@@ -10,10 +10,13 @@ import numpy as np
 import tensorstore as ts
 
 _LEVEL = 9
-_CHUNK = "c/0"
+"""Compression level of Zstandard."""
+_CHUNK_KEY = "c/0"
+"""Key under which Zarr stores the only chunk of an array of one axis."""
 
 
 def _codecs(method: str, item_bytes: int) -> list[dict[str, Any]]:
+    """Zarr metadata of the codecs that a method consists of."""
     blosc = {
         "cname": "zstd",
         "clevel": _LEVEL,
@@ -30,7 +33,7 @@ def _codecs(method: str, item_bytes: int) -> list[dict[str, Any]]:
 
 
 def _open(method: str, n_bytes: int, item_bytes: int) -> tuple[ts.TensorStore, ts.KvStore]:
-    """An array of so many bytes in one chunk, and where its chunk is kept."""
+    """Create an array of ``n_bytes`` bytes in one chunk; also return the store that holds the chunk."""
     spec = {
         "driver": "zarr3",
         "kvstore": "memory://",
@@ -59,18 +62,18 @@ def encode_bytes(data: bytes, method: str, item_bytes: int = 1) -> bytes:
     """
     array, chunks = _open(method, len(data), item_bytes)
     array.write(np.frombuffer(data, np.uint8)).result()
-    return bytes(chunks.read(_CHUNK).result().value)
+    return bytes(chunks.read(_CHUNK_KEY).result().value)
 
 
-def decode_bytes(packed: bytes, method: str, n_bytes: int) -> bytes:
-    """The ``n_bytes`` bytes that ``pack`` encoded.
+def decode_bytes(encoded: bytes, method: str, n_bytes: int) -> bytes:
+    """Decode the ``n_bytes`` bytes that ``encode_bytes`` was given.
 
     Raises:
-        ValueError: it did not encode so many, or what it encoded is damaged.
+        ValueError: ``encoded`` is damaged, or holds another number of bytes.
     """
     array, chunks = _open(method, n_bytes, 1)
-    chunks.write(_CHUNK, packed).result()
+    chunks.write(_CHUNK_KEY, encoded).result()
     try:
         return np.asarray(array.read().result()).tobytes()
     except ValueError as error:
-        raise ValueError(f"{len(packed)} bytes do not hold {n_bytes} bytes in {method}: {error}") from error
+        raise ValueError(f"{len(encoded)} bytes do not hold {n_bytes} bytes in {method}: {error}") from error

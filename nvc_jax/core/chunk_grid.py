@@ -1,4 +1,8 @@
-"""The regular grid of chunks that a volume is cut into."""
+"""Regular grid of chunks that a volume is cut into. Chunks at the far ends of the volume are cut off.
+
+A *region* is a part of a volume, given by a slice along each axis. The *index* of a chunk is its position in
+the grid.
+"""
 
 import itertools
 from collections.abc import Iterator
@@ -12,39 +16,50 @@ Region = tuple[slice, ...]
 
 
 def full_region(shape: tuple[int, ...]) -> Region:
-    """The slices of all of a volume."""
+    """Region of a whole volume."""
     return tuple(slice(0, side) for side in shape)
 
 
-def chunk_region(index: tuple[int, ...], chunk: Shape3, shape: tuple[int, ...]) -> Region:
-    """Where a chunk lies in a volume of ``shape``."""
+def chunk_region(index: ChunkIndex, chunk: Shape3, shape: tuple[int, ...]) -> Region:
+    """Region of a chunk in a volume of ``shape``, cut off at the end of the volume."""
     return tuple(slice(i * n, min((i + 1) * n, side)) for i, n, side in zip(index, chunk, shape, strict=True))
 
 
-def chunks_in_region(region: Region, chunk: Shape3) -> Iterator[tuple[tuple[int, ...], Region, Region]]:
-    """Index of every chunk that a region touches, where it lies in the region, and what of it does."""
-    touched = (range(part.start // n, -(-part.stop // n)) for part, n in zip(region, chunk, strict=True))
-    for index in itertools.product(*touched):
-        into, of = [], []
-        for part, i, n in zip(region, index, chunk, strict=True):
-            start, stop = max(part.start, i * n), min(part.stop, (i + 1) * n)
-            into.append(slice(start - part.start, stop - part.start))
-            of.append(slice(start - i * n, stop - i * n))
-        yield index, tuple(into), tuple(of)
+def chunk_regions(shape: tuple[int, ...], chunk: Shape3) -> list[Region]:
+    """Regions of all chunks of a volume, in z, y, x order."""
+    grid = (-(-side // n) for side, n in zip(shape, chunk, strict=True))
+    return [chunk_region(index, chunk, shape) for index in itertools.product(*map(range, grid))]
 
 
-def chunk_valid_shape(index: tuple[int, ...], chunk: Shape3, shape: Shape3) -> Shape3:
-    """How many voxels along z, y, x of a chunk lie in a volume of ``shape``."""
+def chunk_valid_shape(index: ChunkIndex, chunk: Shape3, shape: Shape3) -> Shape3:
+    """Number of voxels along z, y, x of a chunk that are inside of a volume of ``shape``."""
     return check_shape(tuple(part.stop - part.start for part in chunk_region(index, chunk, shape)))
 
 
-def inner_boundaries(place: Region, shape: tuple[int, ...]) -> int:
-    """The boundaries at which a chunk of a volume of ``shape`` meets others, see ``boundaries``."""
-    ends = ((part.start > 0, part.stop < side) for part, side in zip(place, shape, strict=True))
-    return sum(met << bit for bit, met in enumerate(itertools.chain.from_iterable(ends)))
+def chunks_in_region(region: Region, chunk: Shape3) -> Iterator[tuple[ChunkIndex, Region, Region]]:
+    """List the chunks that overlap a region.
+
+    Yields:
+        The index of a chunk, the overlap as a region of ``region``, and the overlap as a region of the chunk.
+    """
+    ranges = (range(part.start // n, -(-part.stop // n)) for part, n in zip(region, chunk, strict=True))
+    for index in itertools.product(*ranges):
+        in_region, in_chunk = [], []
+        for part, i, n in zip(region, index, chunk, strict=True):
+            start, stop = max(part.start, i * n), min(part.stop, (i + 1) * n)
+            in_region.append(slice(start - part.start, stop - part.start))
+            in_chunk.append(slice(start - i * n, stop - i * n))
+        yield index, tuple(in_region), tuple(in_chunk)
 
 
-def chunk_regions(shape: tuple[int, ...], chunk: Shape3) -> list[Region]:
-    """Where the chunks of a volume lie, in z, y, x order."""
-    grid = (-(-side // n) for side, n in zip(shape, chunk, strict=True))
-    return [chunk_region(index, chunk, shape) for index in itertools.product(*map(range, grid))]
+def inner_boundaries(region: Region, shape: tuple[int, ...]) -> int:
+    """Boundaries at which the chunk of a region of a volume of ``shape`` meets other chunks.
+
+    Returns:
+        Six bits: bits 0 and 1 for the boundaries before and after the chunk along z, then two bits for y and
+        two for x.
+    """
+    meets = []
+    for part, side in zip(region, shape, strict=True):
+        meets += [part.start > 0, part.stop < side]
+    return sum(met << bit for bit, met in enumerate(meets))

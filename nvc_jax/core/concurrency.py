@@ -1,4 +1,4 @@
-"""Work on several chunks at a time, with bounded memory."""
+"""Work on several chunks at a time by threads, with bounded memory."""
 
 import collections
 from collections.abc import Callable, Generator, Iterable
@@ -9,22 +9,33 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 N_WORKERS = 3
-"""Chunks in work: while some compute, others are read. Each takes a few times a chunk's size of memory."""
+"""Number of threads: while some compute, others read. Each takes a few times a chunk's size of memory."""
+_PENDING_PER_WORKER = 2
+"""Items for each thread that are started or waiting before the oldest result is consumed."""
 
 
 def map_in_order(
     function: Callable[[T], R], items: Iterable[T], n_workers: int = N_WORKERS
 ) -> Generator[R, None, None]:
-    """``map`` by threads: results in order, few items ahead of what is consumed.
+    """Map items by threads, with results in the order of the items.
 
-    What an item raises, its result raises; what has not begun by then never does.
+    Only a few items are taken ahead of the results that are consumed. If the function raises for an item, its
+    result raises, and items that are not started by then are dropped.
+
+    Args:
+        function: called by several threads at a time.
+        items: taken by the consuming thread.
+        n_workers: number of threads.
+
+    Yields:
+        The results.
     """
     pending: collections.deque[Future[R]] = collections.deque()
     executor = ThreadPoolExecutor(n_workers)
     try:
         for item in items:
             pending.append(executor.submit(function, item))
-            if len(pending) > 2 * n_workers:
+            if len(pending) > _PENDING_PER_WORKER * n_workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

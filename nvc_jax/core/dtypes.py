@@ -1,4 +1,4 @@
-"""Data types of volumes."""
+"""Dtypes of volumes, and those that the device works with."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,19 +7,19 @@ DTYPES = (
     *("uint8", "int8", "uint16", "int16", "uint32", "int32"),
     *("float16", "float32", "float64"),
 )
-"""Dtypes of volumes."""
+"""Dtypes of volumes that can be compressed."""
 DEVICE_DTYPES = ("uint8", "int8", "uint16", "int16", "float16", "float32")
-"""Those whose values float32 holds exactly: what the device works with."""
+"""Dtypes whose values float32 holds exactly: the device computes in float32."""
 
 
 def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
-    """Raise ``TypeError`` unless ``dtype`` is one of ``DTYPES`` (in native byte order)."""
+    """Raise ``TypeError`` that names the argument unless ``DTYPES`` has ``dtype``, in native byte order."""
     if str(dtype) not in DTYPES:
         raise TypeError(f"`{name}` has dtype {dtype}; supported dtypes are {', '.join(DTYPES)}")
 
 
 def check_device_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
-    """Raise ``TypeError`` unless float32 holds every value of ``dtype``."""
+    """Raise ``TypeError`` that names the argument unless ``dtype`` is in ``DEVICE_DTYPES``."""
     if str(dtype) not in DEVICE_DTYPES:
         raise TypeError(
             f"`{name}` has dtype {dtype}; on the device supported dtypes are {', '.join(DEVICE_DTYPES)}, and "

@@ -1,52 +1,64 @@
-"""Values of any supported dtype to float32 in [0, 1] and back, by a volume's finite range."""
+"""Normalisation: values of a device dtype to float32 in [0, 1] and back, by a volume's finite range."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+_PRESCALE = 2**-4
+"""Factor applied to values before their differences are taken.
+
+The difference of two large float32 might overflow, and the inverse of such a difference underflow.
+"""
+
 
 def finite_range(volume: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Smallest and largest finite value, float32 scalars; (0, 0) where no value is finite."""
+    """Smallest and largest finite value, float32 scalars; (0, 0) if no value is finite."""
     if jnp.issubdtype(volume.dtype, jnp.integer):
         return volume.min().astype(jnp.float32), volume.max().astype(jnp.float32)
     volume = volume.astype(jnp.float32)
     finite = jnp.isfinite(volume)
     minimum = jnp.min(volume, where=finite, initial=jnp.inf)
     maximum = jnp.max(volume, where=finite, initial=-jnp.inf)
-    none = minimum > maximum
-    return jnp.where(none, 0.0, minimum), jnp.where(none, 0.0, maximum)
+    is_empty = minimum > maximum
+    return jnp.where(is_empty, 0.0, minimum), jnp.where(is_empty, 0.0, maximum)
 
 
 def normalize(volume: jax.Array, minimum: ArrayLike, maximum: ArrayLike) -> jax.Array:
     """Map [minimum, maximum] to [0, 1] (paper, section 3.1).
 
     Args:
-        volume: any shape, a supported dtype.
+        volume: any shape, a device dtype.
         minimum: float32 scalar.
-        maximum: float32 scalar. Where it equals the minimum, or exceeds it by less than 16 times
-            float32's smallest normal number, every value maps to 0.
+        maximum: float32 scalar. If it equals the minimum, or exceeds it by less than 16 times float32's
+            smallest normal number, every value maps to 0.
 
     Returns:
-        float32 of the same shape, in [0, 1]; NaN maps to 0, infinities to the nearest end.
+        float32 of the same shape, in [0, 1]. NaN maps to 0, other values outside of the range to the nearer
+        end.
     """
-    # Shrunk first: the difference of two large float32 may overflow, and its inverse underflow.
-    shrink = jnp.float32(2**-4)
-    small_range = shrink * maximum - shrink * minimum
-    scale = jnp.where(small_range >= jnp.finfo(jnp.float32).tiny, 1 / small_range, 0)
-    unit = jnp.clip((shrink * volume.astype(jnp.float32) - shrink * minimum) * scale, 0, 1)
+    prescale = jnp.float32(_PRESCALE)
+    scaled_range = prescale * maximum - prescale * minimum
+    scale = jnp.where(scaled_range >= jnp.finfo(jnp.float32).tiny, 1 / scaled_range, 0)
+    unit = jnp.clip((prescale * volume.astype(jnp.float32) - prescale * minimum) * scale, 0, 1)
     return jnp.where(jnp.isnan(unit), 0, unit)
 
 
 def denormalize(
     values: jax.Array, minimum: ArrayLike, maximum: ArrayLike, dtype: np.dtype | jnp.dtype | str
 ) -> jax.Array:
-    """Map [0, 1] back to [minimum, maximum] in ``dtype``; integers are rounded to the nearest.
+    """Map [0, 1] back to [minimum, maximum]; the inverse of ``normalize``.
 
-    Nothing leaves the range, so a constant volume comes back exactly.
+    Results are clipped to the range, so a constant volume comes back exactly.
+
+    Args:
+        values: float32, any shape.
+        minimum: float32 scalar.
+        maximum: float32 scalar.
+        dtype: a device dtype; integers are rounded to the nearest.
     """
     restored = jnp.asarray(minimum * (1 - values) + maximum * values)
     if not jnp.issubdtype(jnp.dtype(dtype), jnp.integer):
         return jnp.clip(restored, minimum, maximum).astype(dtype)
-    # By way of int32, for which the conversion from float32 is a single vector instruction.
+    # By way of int32: the conversion from float32 to it is a single vector instruction.
     return jnp.clip(jnp.round(restored), minimum, maximum).astype(jnp.int32).astype(dtype)

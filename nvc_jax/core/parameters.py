@@ -6,12 +6,21 @@ import jax
 from flax import nnx
 
 Params = Any
-"""A nested dict of arrays: what a checkpoint stores and an optimiser updates."""
+"""A nested dict of arrays, as a checkpoint stores it and an optimiser updates it."""
 
 
 def merge_params(abstract: tuple[Any, Any], params: Params) -> Any:
-    """The module that ``nnx.split`` took apart, with ``params``; leaves what it is given as it is."""
+    """Bind a Flax module to parameters.
+
+    Args:
+        abstract: graph and state of the module, from ``nnx.split``; they are not changed.
+        params: its parameters, a nested dict.
+
+    Returns:
+        The module.
+    """
     graph, state = abstract
+    # Replacement happens in place: in a copy.
     state = jax.tree.map(lambda leaf: leaf, state)
     nnx.replace_by_pure_dict(state, params)
     return nnx.merge(graph, state)

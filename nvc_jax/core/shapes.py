@@ -3,10 +3,22 @@
 import math
 
 Shape3 = tuple[int, int, int]
+"""Lengths along z, y and x."""
 
 
 def check_shape(shape: tuple[int, ...], name: str = "volume") -> Shape3:
-    """Return ``shape`` as three positive sides, or raise ``ValueError`` naming the argument."""
+    """Check that a shape has three positive sides.
+
+    Args:
+        shape: of an argument.
+        name: of the argument, for the error message.
+
+    Returns:
+        The shape, as three Python integers.
+
+    Raises:
+        ValueError: it has not.
+    """
     if len(shape) != 3:
         raise ValueError(f"`{name}` has shape {tuple(shape)}; it must have three axes (z, y, x)")
     if 0 in shape:

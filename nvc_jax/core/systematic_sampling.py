@@ -1,33 +1,44 @@
-"""Systematic sampling: a few of many, the likelier the larger they are."""
+"""Systematic sampling: a few of many items, drawn in proportion to their sizes.
+
+The items' sizes are laid end to end, and an item is drawn wherever one of a number of equally spaced marks
+falls. With weights in inverse proportion to its size, the drawn items estimate a sum over all items.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 _FLOOR = 0.3
-"""What the smallest count as, as a share of the mean: sizes are estimates."""
+"""Size, as a share of the mean size, that is added to all: sizes are estimates that may be too small."""
+_MIN_FLOOR = 1e-6
+"""Smallest size that is added, for items that all have size 0: they are then drawn alike."""
+_MIN_SHARE = 1e-9
+"""Smallest divisor of a weight, for draws among no items."""
+_SEED = 0
+"""Seed of the order of items, which is always the same."""
 
 
-def draw_systematic(sizes: jax.Array, there: jax.Array, n_drawn: int) -> tuple[jax.Array, jax.Array]:
-    """Draw from items by their sizes: at equal distances along the running sum of all, shuffled.
+def draw_systematic(sizes: jax.Array, exists: jax.Array, n_drawn: int) -> tuple[jax.Array, jax.Array]:
+    """Draw items at equal distances along the running sum of their sizes, in shuffled order.
 
     Args:
-        sizes: float32 (n,), at least 0: how large each item's part in a sum over all is likely to be.
-        there: bool (n,), whether there is the item.
-        n_drawn: how many to draw; an item that is large is drawn several times.
+        sizes: float32 (n,), at least 0: each item's likely part in a sum over all.
+        exists: bool (n,), whether the item may be drawn.
+        n_drawn: number of draws; static. A large item may be drawn several times.
 
     Returns:
-        int32 (n_drawn,), the items, and float32 (n_drawn,), weights: how many each stands for.
+        int32 (n_drawn,), indices of the items drawn; and float32 (n_drawn,), their weights: the sum of a
+        quantity over all items is about the weighted sum over those drawn.
     """
-    # Always in the same way: else what lies at equal distances in a grid may all lie in one column.
-    order = np.random.default_rng(0).permutation(len(sizes)).astype(np.int32)
-    sizes, there = sizes[order], there[order]
-    sizes = jnp.where(there, sizes, 0)
-    mean = jnp.sum(sizes) / jnp.maximum(jnp.sum(there), 1).astype(jnp.float32)
-    # Where all are 0, they are alike.
-    shares = jnp.where(there, sizes + jnp.maximum(_FLOOR * mean, 1e-6), 0)
-    reached = jnp.cumsum(shares)
-    distance = reached[-1] / n_drawn
+    # Shuffled, because items at equal distances of a regular grid may all be in one column.
+    order = np.random.default_rng(_SEED).permutation(len(sizes)).astype(np.int32)
+    sizes, exists = sizes[order], exists[order]
+    sizes = jnp.where(exists, sizes, 0)
+
+    mean = jnp.sum(sizes) / jnp.maximum(jnp.sum(exists), 1).astype(jnp.float32)
+    shares = jnp.where(exists, sizes + jnp.maximum(_FLOOR * mean, _MIN_FLOOR), 0)
+    ends = jnp.cumsum(shares)
+    distance = ends[-1] / n_drawn
     marks = (jnp.arange(n_drawn, dtype=jnp.float32) + 0.5) * distance
-    drawn = jnp.minimum(jnp.searchsorted(reached, marks), len(sizes) - 1).astype(jnp.int32)
-    return jnp.asarray(order)[drawn], distance / jnp.maximum(shares[drawn], 1e-9)
+    drawn = jnp.minimum(jnp.searchsorted(ends, marks), len(sizes) - 1).astype(jnp.int32)
+    return jnp.asarray(order)[drawn], distance / jnp.maximum(shares[drawn], _MIN_SHARE)

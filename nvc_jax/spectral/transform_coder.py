@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
@@ -31,7 +30,6 @@ class SpectralTransformCoder(TransformCoder):
         padded_shape: (z, y, x) of a whole chunk, for which programs are compiled.
     """
 
-    kind = PayloadKind.SPECTRAL
     step_limits = (MIN_STEP, MAX_STEP)
 
     def __init__(self, params: Params, padded_shape: Shape3) -> None:

@@ -2,13 +2,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
 
 import nvc_jax
 from nvc_jax.chunks import payload as payload_module
 from nvc_jax.chunks import spectral_chunk, uniform_quantization
 from nvc_jax.chunks.payload import parse_payload
 from nvc_jax.chunks.special_values import as_bits
-from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.core.shapes import Shape3
 

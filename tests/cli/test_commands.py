@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from make_golden import GOLDEN
+from nvc_jax.cli.commands import main
 
 import nvc_jax
 from nvc_jax.cli import commands
-from nvc_jax.cli.commands import main
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.spectral.config import SpectralConfig

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from nvc_jax.chunks.spectral_chunk import ChunkCodec
+from nvc_jax.container.chunk_decoder import PayloadDecoder
 from zarr.storage import ZipStore
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.networks import init_params
-from nvc_jax.chunks.spectral_chunk import ChunkCodec
 from nvc_jax.cli.demo import SAMPLE
-from nvc_jax.container.chunk_decoder import PayloadDecoder
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.container.reader import Reader
 from nvc_jax.io.volumes import read_volume

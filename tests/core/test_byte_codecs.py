@@ -17,7 +17,7 @@ def test_the_checksum_is_castagnolis() -> None:
     assert encode_bytes(b"123456789", "crc32c") == b"123456789" + (0xE3069283).to_bytes(4, "little")
 
 
-def test_what_repeats_takes_little() -> None:
+def test_repetitions_take_few_bytes() -> None:
     data = np.arange(5000, dtype="<f4").tobytes()
     assert len(encode_bytes(data, "blosc", 4)) < len(data) / 5
     assert len(encode_bytes(bytes(5000), "zstd")) < 100
@@ -27,13 +27,13 @@ def test_what_repeats_takes_little() -> None:
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "long", "short"])
 def test_damage_is_an_error_or_other_bytes(method: str, damage: str) -> None:
     data = np.random.default_rng(0).bytes(4000)
-    packed = encode_bytes(data, method)
+    encoded = encode_bytes(data, method)
     n_bytes = {"long": 4001, "short": 3999}.get(damage, 4000)
-    given = {"cut": packed[:-3], "flip": packed[:50] + b"\0\1" + packed[52:], "empty": b""}
+    damaged = {"cut": encoded[:-3], "flip": encoded[:50] + b"\0\1" + encoded[52:], "empty": b""}
     try:
-        found = decode_bytes(given.get(damage, packed), method, n_bytes)
+        decoded = decode_bytes(damaged.get(damage, encoded), method, n_bytes)
     except ValueError:
         return
     assert damage == "flip"
     assert method != "crc32c"
-    assert len(found) == n_bytes
+    assert len(decoded) == n_bytes

@@ -1,4 +1,3 @@
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,17 +6,17 @@ from hypothesis import strategies as st
 
 from nvc_jax.core.systematic_sampling import draw_systematic
 
-draw = jax.jit(draw_systematic, static_argnums=2)
-
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 20))
-def test_only_items_that_are_there_are_drawn(seed: int, n: int, n_drawn: int) -> None:
+def test_only_items_that_exist_are_drawn(seed: int, n: int, n_drawn: int) -> None:
     rng = np.random.default_rng(seed)
-    there = rng.random(n) < 0.7
-    there[rng.integers(n)] = True
+    exists = rng.random(n) < 0.7
+    exists[rng.integers(n)] = True
     sizes = (rng.exponential(size=n) * rng.choice([0.0, 1e-3, 1e3])).astype(np.float32)
-    drawn, weights = (np.asarray(x) for x in draw_systematic(jnp.asarray(sizes), jnp.asarray(there), n_drawn))
-    assert there[drawn].all()
+    drawn, weights = (
+        np.asarray(x) for x in draw_systematic(jnp.asarray(sizes), jnp.asarray(exists), n_drawn)
+    )
+    assert exists[drawn].all()
     assert (weights > 0).all()
 
 
@@ -39,7 +38,7 @@ def test_items_that_are_alike_are_drawn_once_and_in_no_column() -> None:
             assert len(np.unique(np.asarray(drawn) % side)) > 1
 
 
-def test_nothing_there_draws_something_without_weight_trouble() -> None:
+def test_draws_among_no_items_have_finite_weights() -> None:
     drawn, weights = draw_systematic(jnp.ones(5), jnp.zeros(5, bool), 3)
     assert ((np.asarray(drawn) >= 0) & (np.asarray(drawn) < 5)).all()
     assert np.isfinite(weights).all()

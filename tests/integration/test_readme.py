@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nvc_jax.cli.commands import main
 
 from nvc_jax.cli import demo
-from nvc_jax.cli.commands import main
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.models.checkpoints import shipped_models

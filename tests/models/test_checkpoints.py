@@ -8,8 +8,8 @@ import pytest
 from nvc_jax import load_codec
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.networks import init_params
-from nvc_jax.models.identity import model_sha256
 from nvc_jax.models.checkpoints import save_checkpoint, shipped_models
+from nvc_jax.models.identity import model_sha256
 
 CONFIG = DenseConfig(block_size=2, hidden_sizes=(3,), latent_dim=2)
 

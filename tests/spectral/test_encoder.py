@@ -1,6 +1,3 @@
-import dataclasses
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,8 +7,9 @@ import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.io.volumes import read_volume
-from nvc_jax.models.codec import encode_spectral
-from nvc_jax.spectral import decoder, stream
+from nvc_jax.spectral import encoder, stream
+from nvc_jax.spectral.encoder_options import DEFAULT_CANDIDATES, PLAIN_CANDIDATE, EncoderOptions
+from nvc_jax.transform import block_modes, lapped_filter
 
 VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
 
@@ -21,7 +19,16 @@ def codec() -> nvc_jax.Codec:
     return nvc_jax.load_codec("nvc-1")
 
 
+@pytest.fixture(scope="module")
+def one_quantizer() -> nvc_jax.Codec:
+    """The last model that had one quantiser."""
+    codec = nvc_jax.load_codec(GOLDEN / "model")
+    assert codec.config.n_quantizers == 1
+    return codec
+
+
 def round_trip(codec: nvc_jax.Codec, volume: np.ndarray, step: float) -> tuple[np.ndarray, int]:
+    """The decoded volume, and the 16-bit words of its stream."""
     encoded = nvc_jax.encode_volume(codec, volume, step=step)
     return np.asarray(nvc_jax.decode_volume(codec, encoded)), int(encoded.used)
 
@@ -62,77 +69,7 @@ def test_constants_are_exact_and_small(codec: nvc_jax.Codec) -> None:
     assert used < 12
 
 
-def test_payloads_round_trip_and_are_checked(codec: nvc_jax.Codec) -> None:
-    encoded = nvc_jax.encode_volume(codec, VOLUME, step=0.02)
-    payload = stream.to_bytes(encoded)
-    numbers = (float(encoded.minimum), float(encoded.maximum), float(encoded.step))
-    restored = stream.from_bytes(payload, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
-    expected = np.asarray(nvc_jax.decode_volume(codec, encoded))
-    np.testing.assert_array_equal(nvc_jax.decode_volume(codec, restored), expected)
-    for damaged in (b"", payload[:-1], payload + b"ab", bytes(12) + payload[12:], payload[:8] + b"\xff" * 4):
-        with pytest.raises(ValueError, match="payload"):
-            stream.from_bytes(damaged, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
-
-
-def test_damaged_words_decode_to_something(codec: nvc_jax.Codec) -> None:
-    encoded = nvc_jax.encode_volume(codec, VOLUME, step=0.02)
-    noise = np.random.default_rng(0).integers(0, 1 << 16, encoded.words.shape[0]).astype(np.uint16)
-    damaged = dataclasses.replace(encoded, words=jnp.asarray(noise))
-    decoded = np.asarray(nvc_jax.decode_volume(codec, damaged))
-    assert decoded.shape == VOLUME.shape
-
-
-def test_compiles_once_for_each_shape(codec: nvc_jax.Codec) -> None:
-    encode_spectral.clear_cache()
-    decoder.decode.clear_cache()
-    for step in (0.1, 0.01):
-        for volume in (VOLUME, VOLUME[::-1]):
-            round_trip(codec, volume, step)
-    assert encode_spectral._cache_size() == 1
-    assert decoder.decode._cache_size() == 1
-
-
-def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:
-    @jax.jit
-    def process(codec: nvc_jax.Codec, volume: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-        encoded = nvc_jax.encode_volume(codec, volume, step=step)
-        return nvc_jax.decode_volume(codec, encoded), encoded.used
-
-    volumes = jnp.stack([jnp.asarray(VOLUME), jnp.asarray(VOLUME[:, ::-1] // 2)])
-    steps = jnp.array([0.01, 0.1])
-    batched, used = jax.vmap(process, in_axes=(None, 0, 0))(codec, volumes, steps)
-    for volume, step, decoded, n in zip(volumes, steps, batched, used, strict=True):
-        alone, n_alone = process(codec, volume, step)
-        assert int(n) == pytest.approx(int(n_alone), rel=0.01)
-        assert np.abs(np.asarray(alone, int) - np.asarray(decoded, int)).max() <= 2
-
-
-def test_runs_inside_shard_map(codec: nvc_jax.Codec) -> None:
-    mesh = jax.make_mesh((jax.device_count(),), ("z",), axis_types=(jax.sharding.AxisType.Auto,))
-    each, everywhere = jax.sharding.PartitionSpec("z"), jax.sharding.PartitionSpec()
-    volume = jnp.asarray(VOLUME[: 8 * jax.device_count()])
-
-    def process(codec: nvc_jax.Codec, part: jax.Array) -> jax.Array:
-        return nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, part, step=0.02))
-
-    sharded = jax.jit(jax.shard_map(process, mesh=mesh, in_specs=(everywhere, each), out_specs=each))
-    parts = [np.asarray(process(codec, part)) for part in jnp.split(volume, jax.device_count())]
-    difference = np.asarray(sharded(codec, volume), int) - np.concatenate(parts).astype(int)
-    assert np.abs(difference).max() <= 2
-
-
-def test_bad_steps_and_mismatches_are_named(codec: nvc_jax.Codec) -> None:
-    with pytest.raises(ValueError, match="`step` is missing"):
-        nvc_jax.encode_volume(codec, VOLUME)
-    for step in (0.0, -1.0, 2.5, float("nan")):
-        with pytest.raises(ValueError, match=r"`step` \(=.*must lie between"):
-            nvc_jax.encode_volume(codec, VOLUME, step=step)
-    variant = nvc_jax.load_codec("zero-margin")
-    with pytest.raises(ValueError, match="not of a dense codec"):
-        nvc_jax.decode_volume(variant, nvc_jax.encode_volume(codec, VOLUME, step=0.1))
-
-
-def test_two_quantizers_take_fewer_bits_than_one(codec: nvc_jax.Codec) -> None:
+def test_two_quantizers_take_fewer_bits_than_one(codec: nvc_jax.Codec, one_quantizer: nvc_jax.Codec) -> None:
     """At equal PSNR: against the last model that had one."""
     volume = read_volume(SAMPLE)[:48, :48, :48].astype(np.float32)
 
@@ -143,6 +80,48 @@ def test_two_quantizers_take_fewer_bits_than_one(codec: nvc_jax.Codec) -> None:
         assert qualities[-1] > 48
         return np.interp([36, 40, 44, 48], qualities, [np.log(used) for _, used in measured])
 
-    one = nvc_jax.load_codec(GOLDEN / "model")
-    assert one.config.n_quantizers == 1
-    assert np.mean(log_bits(codec) - log_bits(one)) < np.log(0.985)
+    assert np.mean(log_bits(codec) - log_bits(one_quantizer)) < np.log(0.985)
+
+
+def encode_with(codec: nvc_jax.Codec, options: EncoderOptions) -> stream.EncodedStream:
+    volume = jnp.asarray(VOLUME)
+    limits = jnp.float32(VOLUME.min()), jnp.float32(VOLUME.max())
+    return encoder.encode(codec.params, volume, *limits, jnp.float32(0.02), options=options)
+
+
+def test_default_options_are_those_of_the_codec(codec: nvc_jax.Codec) -> None:
+    expected = stream.to_bytes(nvc_jax.encode_volume(codec, VOLUME, step=0.02))
+    assert stream.to_bytes(encode_with(codec, EncoderOptions())) == expected
+
+
+def test_streams_of_all_options_decode(one_quantizer: nvc_jax.Codec) -> None:
+    lapped = tuple(pair for pair in DEFAULT_CANDIDATES if pair[1] == block_modes.LAPPED)
+    for options in (
+        EncoderOptions(candidates=(PLAIN_CANDIDATE,), tries_plain_superblocks=False),
+        EncoderOptions(candidates=lapped, tries_plain_superblocks=False),
+        EncoderOptions(optimizes_integers=False),
+    ):
+        encoded = encode_with(one_quantizer, options)
+        decoded = np.asarray(nvc_jax.decode_volume(one_quantizer, encoded))
+        assert psnr_db(VOLUME, decoded) > 40
+
+
+def test_only_candidates_are_chosen(one_quantizer: nvc_jax.Codec) -> None:
+    for name in lapped_filter.FILTERS:
+        options = EncoderOptions(
+            candidates=((name, block_modes.LAPPED),), tries_plain_superblocks=False
+        )
+        encoded = encode_with(one_quantizer, options)
+        assert lapped_filter.FILTERS[int(encoded.filter_index)] == name
+
+
+def test_rounding_keeps_more_integers_than_optimizing(one_quantizer: nvc_jax.Codec) -> None:
+    optimized, rounded = (
+        encode_with(one_quantizer, EncoderOptions(optimizes_integers=optimizes)) for optimizes in (True, False)
+    )
+    assert int(optimized.used) < int(rounded.used)
+
+
+def test_models_of_two_quantizers_do_not_round(codec: nvc_jax.Codec) -> None:
+    with pytest.raises(ValueError, match="optimizes_integers"):
+        encode_with(codec, EncoderOptions(optimizes_integers=False))

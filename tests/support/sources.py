@@ -29,7 +29,9 @@ class NotedSource:
     def read(self, region: Region) -> np.ndarray:
         """Read a chunk; ``store`` calls this from several threads."""
         with self._lock:
-            self.reads.append(tuple(part.start // side for part, side in zip(region, self._chunk, strict=True)))
+            self.reads.append(
+                tuple(part.start // side for part, side in zip(region, self._chunk, strict=True))
+            )
         return self._values[region]
 
 
