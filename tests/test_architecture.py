@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "cli": "core io training models container compression evaluation",
 }
 """Packages, from the ground up, and those of ours that each may import."""
-MAX_LINES = 260
+MAX_LINES = 280
 MAX_FUNCTION_LINES = 60
 RIDDLES = ("What", "How", "Where", "Which", "Whether", "Who", "Whatever")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)

@@ -3,7 +3,7 @@
 Read ``volumes`` first: it opens any source and lists the file formats. Then read ``metadata``, the facts that
 a source may state about a volume, ``lazy``, which makes stores of flat files and of functions, and
 ``file_format``, the interface of a format. Each format is a module (``npy``, ``raw``, ``nifti``, ``nrrd``,
-``tiff``, ``hdf5``); ``stored_arrays``, ``stored_axes`` and ``chunked_stores`` find, describe and open arrays
+``tiff``, ``hdf5``), and ``readable`` turns the errors of their libraries into ours; ``stored_arrays``, ``stored_axes`` and ``chunked_stores`` find, describe and open arrays
 in key-value stores; ``arrays`` wraps arrays in memory. ``atomic`` and ``writers`` write volumes,
 ``locations`` opens directories and URLs of containers, and ``open_scivis`` downloads public volumes.
 

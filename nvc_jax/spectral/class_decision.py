@@ -30,7 +30,7 @@ _CLASS_FIRST_THRESHOLDS, _CLASS_FURTHER_THRESHOLD = (0.6, 1.0), 0.6
 and the remainder from which it becomes one more.
 
 Rounding that keeps little leads to classes of low energy, which keep little, and the other way round. So a
-narrow and a wide dead zone are tried. """
+narrow and a wide dead zone are tried."""
 _MAX_FIRST_THRESHOLD, _MAX_FURTHER_THRESHOLD = 1.3, 1.0
 """Largest thresholds of a table: they limit the error in steps, whatever a table's bits."""
 _SWEEP_PARITIES = (0, 1)

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 
-from nvc_jax.core.model import ModelConfig
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.fit import fit_spectral
@@ -29,13 +28,13 @@ class SpectralTraining(TrainingConfig):
             are taken for a series, whose axes may mean different things.
     """
 
-    model: ModelConfig = dataclasses.field(default_factory=SpectralConfig)
+    model: SpectralConfig = dataclasses.field(default_factory=SpectralConfig)
     blocks_per_volume: int = 600
     refinement_steps: int | None = None
     augment: bool | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model, SpectralConfig):
+        if self.model.architecture != SpectralConfig.architecture:
             raise ValueError(f"`model` (={self.model}) must be a spectral model")
         if self.blocks_per_volume < 1:
             raise ValueError(f"`blocks_per_volume` (={self.blocks_per_volume}) must be at least 1")
@@ -74,7 +73,6 @@ class SpectralTraining(TrainingConfig):
         Raises:
             ValueError: no volumes, validation volumes, or devices.
         """
-        assert isinstance(self.model, SpectralConfig)
         if not len(volumes):
             raise ValueError("`volumes` must hold at least one volume")
         if len(validation):
