@@ -106,9 +106,7 @@ def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
     token, _, extra = (np.asarray(x) for x in tokens_module.to_token(integers))
     row = table + N_TABLES * np.asarray(quantizers_of(model, layout, integers))
     bits = frequency_tables.PRECISION - np.log2(np.asarray(model.frequencies, float)[row, token]) + extra
-    header_bits = (
-        np.log2(N_CLASSES) + np.log2(scan_order.N_ENDS_OF_BLOCK) + np.log2(block_modes.N_MODES) / 8
-    )
+    header_bits = np.log2(N_CLASSES) + np.log2(scan_order.N_ENDS_OF_BLOCK) + np.log2(block_modes.N_MODES) / 8
     ideal_bits = bits[is_coded].sum() + n * header_bits
     _, used = encode(model, layout, symbols, jnp.int32(n_lanes))
     assert 0.999 * ideal_bits / 16 <= int(used) <= 1.005 * ideal_bits / 16 + 2 * n_lanes

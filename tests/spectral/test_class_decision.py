@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from nvc_jax.entropy import frequency_tables, tokens
 from nvc_jax.spectral import class_decision, entropy_model
+from nvc_jax.spectral.encoder_options import EncoderOptions
 from nvc_jax.transform.block_dct import N_COEFFICIENTS
 
 N_CLASSES, N_TABLES = 3, 3
@@ -13,7 +14,7 @@ DECAY = np.array([0.02, 0.3, 0.9])
 
 
 def make_model() -> entropy_model.EntropyModel:
-    """Quiet blocks, blocks with a loud first half of latents, and loud blocks."""
+    """Classes of low energy, of high energy in the first half of coefficients, and of high energy in all."""
     zero = -np.log2((1 - DECAY) / (1 + DECAY))
     bits = np.stack([zero, zero - np.log2(DECAY), -np.log2(DECAY)], axis=1)
     tables = np.zeros((N_CLASSES, N_COEFFICIENTS), int)
@@ -23,7 +24,7 @@ def make_model() -> entropy_model.EntropyModel:
     return entropy_model.EntropyModel(
         frequencies=ones,
         bits=jnp.asarray(bits, jnp.float32),
-        shrink=jnp.full((N_TABLES, 2), 0.05, jnp.float32),
+        reconstruction_offsets=jnp.full((N_TABLES, 2), 0.05, jnp.float32),
         order=jnp.arange(1, N_COEFFICIENTS, dtype=jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=ones,
@@ -34,26 +35,26 @@ def make_model() -> entropy_model.EntropyModel:
 
 
 MODEL = make_model()
-COSTS = class_decision.make_costs(MODEL)
-decide = jax.jit(class_decision.decide)
+COSTS = class_decision.make_decision_costs(MODEL)
+quantize = jax.jit(class_decision.quantize_independently)
 
 
-def test_decisions_take_the_cheapest_class_and_drop_what_is_not_worth_its_bits() -> None:
-    quiet = np.zeros(N_COEFFICIENTS, np.float32)
-    loud = np.full(N_COEFFICIENTS, 8.0, np.float32)
+def test_blocks_take_the_cheapest_class_and_drop_integers_that_are_not_worth_their_bits() -> None:
+    zero = np.zeros(N_COEFFICIENTS, np.float32)
+    high = np.full(N_COEFFICIENTS, 8.0, np.float32)
     half = np.where(np.arange(N_COEFFICIENTS) < N_COEFFICIENTS // 2, 5.0, 0).astype(np.float32)
     faint = half + np.where(np.arange(N_COEFFICIENTS) == N_COEFFICIENTS - 1, 0.8, 0).astype(np.float32)
-    values = jnp.asarray(np.stack([quiet, loud, half, faint]))
-    integers, chosen, bits = decide(COSTS, values)
-    np.testing.assert_array_equal(chosen, [0, 2, 1, 1])
-    np.testing.assert_array_equal(integers, np.stack([quiet, loud, half, half]))
+    values = jnp.asarray(np.stack([zero, high, half, faint]))
+    integers, classes, bits = quantize(COSTS, values)
+    np.testing.assert_array_equal(classes, [0, 2, 1, 1])
+    np.testing.assert_array_equal(integers, np.stack([zero, high, half, half]))
     assert bits[0] < bits[2] < bits[1]
 
 
 def test_costs_are_those_of_the_tables() -> None:
     rng = np.random.default_rng(0)
     integers = rng.integers(-3, 4, (5, N_COEFFICIENTS))
-    found = class_decision.bits_by_class(COSTS, jnp.asarray(integers, jnp.int32))
+    counted = class_decision.bits_by_class(COSTS, jnp.asarray(integers, jnp.int32))
     magnitude = np.abs(integers)[:, 1:]
     bits = np.asarray(MODEL.bits)[np.asarray(MODEL.tables)[:, 1:]]  # (K, 511, 3)
     each = np.where(
@@ -61,11 +62,11 @@ def test_costs_are_those_of_the_tables() -> None:
         bits[:, None, :, 0],
         bits[:, None, :, 1] + (magnitude[None] - 1) * bits[:, None, :, 2],
     )
-    np.testing.assert_allclose(found, each.sum(axis=2).T, rtol=1e-4)
+    np.testing.assert_allclose(counted, each.sum(axis=2).T, rtol=1e-4)
 
 
 def succession(seed: int, n: int) -> tuple[entropy_model.EntropyModel, np.ndarray, np.ndarray]:
-    """A model with names that depend on the class before, bits of n blocks by class, and their order."""
+    """A model whose classes cost by the class before, bits of n blocks in each class, and their order."""
     rng = np.random.default_rng(seed)
     frequencies = np.zeros((N_CLASSES + 1, tokens.N_TOKENS), np.uint16)
     frequencies[:, :N_CLASSES] = rng.integers(1, 2000, (N_CLASSES + 1, N_CLASSES))
@@ -73,47 +74,54 @@ def succession(seed: int, n: int) -> tuple[entropy_model.EntropyModel, np.ndarra
     return model, rng.uniform(0, 12, (n, N_CLASSES)).astype(np.float32), rng.permutation(n).astype(np.int32)
 
 
-def total_bits(model: entropy_model.EntropyModel, bits: np.ndarray, chosen: np.ndarray) -> float:
-    """Of blocks in the order in which they are coded, with their names."""
-    names = frequency_tables.PRECISION - np.log2(
-        np.asarray(model.class_frequencies[:, :N_CLASSES], np.float64)
-    )
-    before = np.concatenate([[N_CLASSES], chosen[:-1]])
-    return bits[np.arange(len(chosen)), chosen].sum() + names[before, chosen].sum()
+def total_bits(model: entropy_model.EntropyModel, bits: np.ndarray, classes: np.ndarray) -> float:
+    """Bits of blocks in the order in which they are coded, with the signalling of their classes."""
+    frequencies = np.asarray(model.class_frequencies[:, :N_CLASSES], np.float64)
+    signalling = frequency_tables.PRECISION - np.log2(frequencies)
+    before = np.concatenate([[N_CLASSES], classes[:-1]])
+    return bits[np.arange(len(classes)), classes].sum() + signalling[before, classes].sum()
+
+
+def choose(model: entropy_model.EntropyModel, bits: np.ndarray, order: np.ndarray, n: int) -> np.ndarray:
+    chosen = class_decision.choose_classes(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(n))
+    return np.asarray(chosen)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9))
 def test_every_second_class_is_the_cheapest_between_its_neighbours(seed: int, n: int) -> None:
     model, bits, order = succession(seed, n)
-    found = np.asarray(class_decision.settle(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(n)))[
-        order
-    ]
+    classes = choose(model, bits, order, n)[order]
     one_by_one = (bits[order] + 2).argmin(axis=1)
-    best = total_bits(model, bits[order], found)
+    best = total_bits(model, bits[order], classes)
     assert best <= total_bits(model, bits[order], one_by_one) + 1e-3
-    for place in range(1, n, 2):
+    for position in range(1, n, 2):
         for other in range(N_CLASSES):
-            changed = np.where(np.arange(n) == place, other, found)
+            changed = np.where(np.arange(n) == position, other, classes)
             assert best <= total_bits(model, bits[order], changed) + 1e-3
 
 
-def test_blocks_that_are_not_there_do_not_change_the_others_classes() -> None:
+def test_blocks_outside_the_volume_do_not_change_the_others_classes() -> None:
     model, bits, order = succession(0, 9)
-    few = class_decision.settle(
-        model, jnp.asarray(bits[order[:5]]), jnp.arange(5, dtype=jnp.int32), jnp.int32(5)
-    )
-    some = class_decision.settle(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(5))
-    np.testing.assert_array_equal(few, some[order[:5]])
+    without = choose(model, bits[order[:5]], np.arange(5, dtype=np.int32), 5)
+    np.testing.assert_array_equal(without, choose(model, bits, order, 5)[order[:5]])
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_decided_integers_lie_near_their_values(seed: int) -> None:
+def test_integers_and_reconstructions_lie_near_their_values(seed: int) -> None:
     rng = np.random.default_rng(seed)
     values = (rng.standard_normal((8, N_COEFFICIENTS)) * rng.choice([0.1, 1, 20])).astype(np.float32)
-    integers, chosen, _ = decide(COSTS, jnp.asarray(values))
+    integers, classes, _ = quantize(COSTS, jnp.asarray(values))
     assert np.abs(np.asarray(integers) - values).max() <= 1.3
     assert np.abs(np.asarray(integers) - values)[:, 0].max() <= 0.5
-    restored = np.asarray(entropy_model.restore(MODEL, 2 * integers, chosen))
-    assert np.abs(restored - np.asarray(integers)).max() <= 0.0501
-    assert (restored[:, 0] == np.asarray(integers)[:, 0]).all()
-    assert (restored[np.asarray(integers) == 0] == 0).all()
+    reconstructed = np.asarray(entropy_model.reconstruct_coefficients(MODEL, 2 * integers, classes))
+    assert np.abs(reconstructed - np.asarray(integers)).max() <= 0.0501
+    assert (reconstructed[:, 0] == np.asarray(integers)[:, 0]).all()
+    assert (reconstructed[np.asarray(integers) == 0] == 0).all()
+
+
+def test_without_optimization_integers_are_the_nearest() -> None:
+    options = EncoderOptions(optimizes_integers=False)
+    costs = class_decision.make_decision_costs(MODEL, options)
+    values = np.random.default_rng(0).normal(0, 2, (8, N_COEFFICIENTS)).astype(np.float32)
+    integers, _, _ = class_decision.quantize_independently(costs, jnp.asarray(values), options)
+    np.testing.assert_array_equal(integers, np.sign(values) * np.floor(np.abs(values) + 0.5))

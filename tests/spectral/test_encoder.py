@@ -108,16 +108,15 @@ def test_streams_of_all_options_decode(one_quantizer: nvc_jax.Codec) -> None:
 
 def test_only_candidates_are_chosen(one_quantizer: nvc_jax.Codec) -> None:
     for name in lapped_filter.FILTERS:
-        options = EncoderOptions(
-            candidates=((name, block_modes.LAPPED),), tries_plain_superblocks=False
-        )
+        options = EncoderOptions(candidates=((name, block_modes.LAPPED),), tries_plain_superblocks=False)
         encoded = encode_with(one_quantizer, options)
         assert lapped_filter.FILTERS[int(encoded.filter_index)] == name
 
 
 def test_rounding_keeps_more_integers_than_optimizing(one_quantizer: nvc_jax.Codec) -> None:
     optimized, rounded = (
-        encode_with(one_quantizer, EncoderOptions(optimizes_integers=optimizes)) for optimizes in (True, False)
+        encode_with(one_quantizer, EncoderOptions(optimizes_integers=optimizes))
+        for optimizes in (True, False)
     )
     assert int(optimized.used) < int(rounded.used)
 

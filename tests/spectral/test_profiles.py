@@ -3,12 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from make_golden import GOLDEN
+from spectral_blocks import layout_for, layout_of_row
 
 import nvc_jax
 from nvc_jax.spectral import profiles
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.transform import block_layout
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
+from nvc_jax.transform.block_dct import N_COEFFICIENTS
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +26,6 @@ def low_and_high(model: EntropyModel) -> dict[str, jax.Array]:
         return model._replace(tables=jnp.asarray(tables, jnp.int32))
 
     return profiles.stack_profiles([of_one_class(0), of_one_class(-1)])
-
-
-def layout_of(n: int) -> block_layout.BlockLayout:
-    return block_layout.make_layout((n, 1, 1), jnp.array([BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE], jnp.int32))
 
 
 @pytest.mark.parametrize("n_profiles", [1, 2, 3])
@@ -58,7 +54,7 @@ def test_classes_of_all_profiles_have_numbers_of_their_own(model: EntropyModel) 
 
 def test_the_profile_is_the_one_that_takes_the_least(low_and_high: dict[str, jax.Array]) -> None:
     choose_profile = jax.jit(profiles.choose_profile)
-    stacked, layout = low_and_high, layout_of(200)
+    stacked, layout = low_and_high, layout_of_row(200)
     rng = np.random.default_rng(0)
     values = rng.normal(0, 8, (200, N_COEFFICIENTS)).astype(np.float32)
     assert int(choose_profile(stacked, layout, jnp.asarray(values))) == 1
@@ -66,9 +62,7 @@ def test_the_profile_is_the_one_that_takes_the_least(low_and_high: dict[str, jax
 
 
 def test_blocks_outside_the_volume_do_not_count(low_and_high: dict[str, jax.Array]) -> None:
-    layout = block_layout.make_layout(
-        (8, 4, 4), jnp.array([BLOCK_SIZE, 4 * BLOCK_SIZE, 4 * BLOCK_SIZE], jnp.int32)
-    )
+    layout = layout_for((64, 32, 32), (8, 32, 32))
     values = np.zeros((8 * 16, N_COEFFICIENTS), np.float32)
     values[16:] = 9.0
     assert int(profiles.choose_profile(low_and_high, layout, jnp.asarray(values))) == 0

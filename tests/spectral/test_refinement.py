@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax.autoencoder.networks import Params
+from nvc_jax.core.parameters import Params
 from nvc_jax.spectral import refinement
 from nvc_jax.spectral.refinement import (
     N_FEATURES,
@@ -21,19 +21,24 @@ N_BLOCKS, N_COEFFICIENTS, N_CLASSES, N_FILTER_MODES = 24, 80, 5, 3
 def blocks(seed: int = 0) -> tuple[jax.Array, jax.Array, jax.Array]:
     rng = np.random.default_rng(seed)
     values = rng.normal(0, 30, (N_BLOCKS, N_COEFFICIENTS)).astype(np.float32)
-    classes, ways = rng.integers(N_CLASSES, size=N_BLOCKS), rng.integers(N_FILTER_MODES, size=N_BLOCKS)
-    return jnp.asarray(values), jnp.asarray(classes, jnp.int32), jnp.asarray(ways, jnp.int32)
+    classes, filter_modes = (
+        rng.integers(N_CLASSES, size=N_BLOCKS),
+        rng.integers(N_FILTER_MODES, size=N_BLOCKS),
+    )
+    return jnp.asarray(values), jnp.asarray(classes, jnp.int32), jnp.asarray(filter_modes, jnp.int32)
 
 
 ORDER = jnp.asarray(1 + np.random.default_rng(9).permutation(N_COEFFICIENTS - 1), jnp.int32)
 
 
-def refine_blocks(params: Params, values: jax.Array, classes: jax.Array, ways: jax.Array) -> jax.Array:
-    return refine(params, values, ORDER, classes, ways, GRID)
+def refine_blocks(
+    params: Params, values: jax.Array, classes: jax.Array, filter_modes: jax.Array
+) -> jax.Array:
+    return refine(params, values, ORDER, classes, filter_modes, GRID)
 
 
 def random_params() -> Params:
-    """Every parameter random: as no training would leave them."""
+    """Parameters that are all random, unlike trained ones."""
     params = init_refinement(N_COEFFICIENTS, N_CLASSES, N_FILTER_MODES, key=jax.random.key(0))
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(1), len(leaves))
@@ -49,7 +54,7 @@ def test_fresh_parameters_change_nothing() -> None:
 
 def test_shapes_are_known_before_there_are_parameters() -> None:
     abstract = refinement.abstract_refinement(N_COEFFICIENTS, N_CLASSES, N_FILTER_MODES)
-    params = refinement.stored(
+    params = refinement.to_stored_dtypes(
         init_refinement(N_COEFFICIENTS, N_CLASSES, N_FILTER_MODES, key=jax.random.key(0))
     )
     described = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (abstract, params))
@@ -58,8 +63,8 @@ def test_shapes_are_known_before_there_are_parameters() -> None:
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e6])
 def test_corrections_are_finite_and_bounded(scale: float) -> None:
-    values, classes, ways = blocks()
-    corrections = refine_blocks(random_params(), values * jnp.float32(scale), classes, ways)
+    values, classes, filter_modes = blocks()
+    corrections = refine_blocks(random_params(), values * jnp.float32(scale), classes, filter_modes)
     assert corrections.shape == values.shape
     assert corrections.dtype == jnp.float32
     assert 0 < np.abs(corrections).max() <= refinement.MAX_CORRECTION
@@ -69,46 +74,47 @@ def test_features_are_those_of_the_block_and_its_six_neighbours() -> None:
     values, *_ = blocks()
     features = np.asarray(refinement_features(values, ORDER, GRID)).reshape(*GRID, N_FEATURES)
     field = np.asarray(values)[:, np.concatenate([[0], ORDER])].reshape(*GRID, N_COEFFICIENTS)
-    own, boundaries = features[..., : N_OWN - 1], features[..., N_OWN - 1 :].reshape(*GRID, 6, N_SHARED)
+    own, shared = features[..., : N_OWN - 1], features[..., N_OWN - 1 :].reshape(*GRID, 6, N_SHARED)
     np.testing.assert_allclose(own, np.arcsinh(field[..., 1:N_OWN]), rtol=1e-5)
     offsets = [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)]
-    for face, offset in enumerate(offsets):
-        for place in np.ndindex(GRID):
-            beside = tuple(np.add(place, offset))
+    for neighbour, offset in enumerate(offsets):
+        for block in np.ndindex(GRID):
+            beside = tuple(np.add(block, offset))
             expected = np.zeros(N_SHARED)
-            if all(0 <= at < length for at, length in zip(beside, GRID, strict=True)):
+            if all(0 <= index < length for index, length in zip(beside, GRID, strict=True)):
                 expected = np.arcsinh(field[beside][:N_SHARED])
-                expected[0] = np.arcsinh(field[beside][0] - field[place][0])
-            np.testing.assert_allclose(boundaries[*place, face], expected, rtol=1e-5, atol=1e-6)
+                expected[0] = np.arcsinh(field[beside][0] - field[block][0])
+            np.testing.assert_allclose(shared[*block, neighbour], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_means_count_only_by_their_differences() -> None:
-    params, (values, classes, ways) = random_params(), blocks()
+def test_dc_counts_only_by_its_differences() -> None:
+    params, (values, classes, filter_modes) = random_params(), blocks()
     values = jnp.round(values)
     shifted = values.at[:, 0].add(4096)
     np.testing.assert_array_equal(
-        refine_blocks(params, values, classes, ways), refine_blocks(params, shifted, classes, ways)
+        refine_blocks(params, values, classes, filter_modes),
+        refine_blocks(params, shifted, classes, filter_modes),
     )
 
 
 def test_gains_silence_classes() -> None:
-    params, (values, classes, ways) = random_params(), blocks()
+    params, (values, classes, filter_modes) = random_params(), blocks()
     params["gains"] = jnp.ones(N_CLASSES).at[2].set(0)
-    changed = np.any(np.asarray(refine_blocks(params, values, classes, ways)) != 0, axis=1)
+    changed = np.any(np.asarray(refine_blocks(params, values, classes, filter_modes)) != 0, axis=1)
     np.testing.assert_array_equal(changed, np.asarray(classes) != 2)
 
 
 def test_runs_inside_jit_vmap_and_shard_map() -> None:
-    params, (values, classes, ways) = random_params(), blocks()
-    expected = refine_blocks(params, values, classes, ways)
-    on_host = jax.tree.map(np.asarray, params)  # as a checkpoint brings them
-    closed = jax.jit(lambda *given: refine_blocks(on_host, *given))
-    np.testing.assert_allclose(closed(values, classes, ways), expected, atol=1e-4)
+    params, (values, classes, filter_modes) = random_params(), blocks()
+    expected = refine_blocks(params, values, classes, filter_modes)
+    on_host = jax.tree.map(np.asarray, params)  # like parameters of a checkpoint
+    closed = jax.jit(lambda *blocks: refine_blocks(on_host, *blocks))
+    np.testing.assert_allclose(closed(values, classes, filter_modes), expected, atol=1e-4)
 
-    def process(params: Params, *given: jax.Array) -> jax.Array:
-        return refine_blocks(params, *given)
+    def process(params: Params, *blocks: jax.Array) -> jax.Array:
+        return refine_blocks(params, *blocks)
 
-    stacked = [jnp.stack([x, x[::-1]]) for x in (values, classes, ways)]
+    stacked = [jnp.stack([x, x[::-1]]) for x in (values, classes, filter_modes)]
     batched = jax.jit(jax.vmap(process, in_axes=(None, 0, 0, 0)))(params, *stacked)
     np.testing.assert_allclose(batched[0], expected, atol=1e-4)
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 import nvc_jax
-from nvc_jax.autoencoder.networks import Params
 from nvc_jax.core.normalization import finite_range
-from nvc_jax.entropy.tokens import N_TOKENS, to_token
+from nvc_jax.core.parameters import Params
 from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.profiles import Profiles
 from nvc_jax.spectral.refinement import refine
 from nvc_jax.spectral.training import refinement
-from nvc_jax.spectral.training.entropy_model import _token_probabilities, fit_profiles
+from nvc_jax.spectral.training.entropy_model import fit_profiles
+from nvc_jax.spectral.training.examples import observe_blocks
 from nvc_jax.transform.block_dct import BLOCK_SIZE
 
 SIDE = 32
@@ -27,31 +27,18 @@ def fronts(seed: int) -> np.ndarray:
     return (np.tanh(6 * waves) + rng.normal(0, 0.02, waves.shape)).astype(np.float32)
 
 
-def test_token_probabilities_are_those_of_their_integers() -> None:
-    p_there, decay = np.array([0.0, 0.3, 0.9]), np.array([0.01, 0.5, 0.98])
-    integers = np.arange(1, 5000)
-    tokens = np.asarray(to_token(jnp.asarray(integers, jnp.int32))[0])
-    for there, rate, row in zip(p_there, decay, _token_probabilities(p_there, decay), strict=True):
-        each = there / 2 * (1 - rate) * rate ** (integers - 1.0)
-        positive = np.bincount(tokens, each, N_TOKENS)[2::2]
-        np.testing.assert_allclose(row[2::2], positive, atol=1e-15)
-        np.testing.assert_array_equal(row[1:-2:2], row[2::2])
-        np.testing.assert_allclose(row[0], 1 - there)
-        assert row[-1] == 0
-
-
 CONFIG = SpectralConfig(n_classes=8, n_tables=8, n_profiles=2)
 
 
 @pytest.fixture(scope="module")
 def entropy() -> Profiles:
-    """Of an entropy model."""
+    """Profiles of an entropy model fitted on small volumes."""
     return fit_profiles([fronts(seed) for seed in range(8)], CONFIG, blocks_per_volume=64)
 
 
 @pytest.fixture(scope="module")
 def params(entropy: Profiles) -> Params:
-    """Of a refinement."""
+    """Parameters of a refinement trained on the same volumes."""
     volumes = [fronts(seed) for seed in range(8)]
     return refinement.fit_refinement(entropy, volumes, n_steps=200, cubes_per_volume=4, augment=False)
 
@@ -64,10 +51,10 @@ def test_fitting_lowers_the_error_on_other_volumes(entropy: Profiles, params: Pa
     for seed in (100, 101, 102):
         volume = jnp.asarray(fronts(seed))
         for step in (0.1, 0.3):
-            seen = refinement.observe(entropy, volume, *finite_range(volume), jnp.float32(step))
-            errors = np.asarray(seen.errors)
+            blocks = observe_blocks(entropy, volume, *finite_range(volume), jnp.float32(step))
+            errors = np.asarray(blocks.errors)
             corrections = np.asarray(
-                refine(params, seen.values, entropy["order"], seen.classes, seen.ways, GRID)
+                refine(params, blocks.values, entropy["order"], blocks.classes, blocks.filter_modes, GRID)
             )
             before += (errors**2).sum()
             after += ((errors - corrections) ** 2).sum()

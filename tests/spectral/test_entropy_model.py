@@ -1,0 +1,47 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from spectral_blocks import MODELS, N_CLASSES, N_TABLES
+
+from nvc_jax.spectral.entropy_model import (
+    abstract_entropy_model,
+    bits_per_squared_step,
+    plain_steps_per_step,
+    reconstruct_coefficients,
+)
+from nvc_jax.transform.block_dct import N_COEFFICIENTS
+
+
+@pytest.mark.parametrize("n_quantizers", [1, 2])
+def test_shapes_are_known_before_there_are_parameters(n_quantizers: int) -> None:
+    model = MODELS[n_quantizers]
+    abstract = abstract_entropy_model(N_COEFFICIENTS, N_CLASSES, N_TABLES, n_quantizers)
+    assert model.n_quantizers == n_quantizers
+    described = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), x) for x in (model, abstract)]
+    assert described[0] == described[1]
+
+
+def test_errors_of_two_quantizers_are_worth_more_bits_per_step() -> None:
+    assert plain_steps_per_step(MODELS[1]) == 1
+    assert bits_per_squared_step(MODELS[1]) < bits_per_squared_step(MODELS[2])
+
+
+def test_points_move_towards_zero_by_the_offset_of_their_table_and_quantizer() -> None:
+    model = MODELS[2]._replace(
+        reconstruction_offsets=jnp.arange(4 * N_TABLES, dtype=jnp.float32).reshape(-1, 2) / 100
+    )
+    points = jnp.zeros((1, N_COEFFICIENTS), jnp.int32).at[0, :6].set(jnp.array([8, 2, -4, 1, -3, 0]))
+    reconstructed = np.asarray(reconstruct_coefficients(model, points, jnp.array([1], jnp.int32)))
+    tables = np.asarray(model.tables)[1]
+    offsets = np.asarray(model.reconstruction_offsets)
+    expected = [
+        4,  # DC
+        1 - offsets[tables[1], 0],
+        -2 + offsets[tables[2], 1],
+        0.5 - offsets[tables[3] + N_TABLES, 0],
+        -1.5 + offsets[tables[4] + N_TABLES, 1],
+        0,
+    ]
+    np.testing.assert_allclose(reconstructed[0, :6], expected, rtol=1e-6)
+    assert not reconstructed[0, 6:].any()

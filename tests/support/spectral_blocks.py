@@ -1,0 +1,97 @@
+"""Entropy models with simple tables, and blocks of integers, for tests of the modules that code them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nvc_jax.core.shapes import Shape3, grid_shape
+from nvc_jax.entropy import frequency_tables
+from nvc_jax.entropy import tokens as tokens_module
+from nvc_jax.spectral import dependent_quantization, scan_order
+from nvc_jax.spectral.bitstream import BlockSymbols
+from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.transform import block_layout, block_modes, partial_blocks
+from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
+
+N_CLASSES, N_TABLES = 4, 3
+DECAY = np.array([0.05, 0.5, 0.9])
+"""Decay of the geometric distributions of the tables of the first quantiser."""
+
+
+def make_model(n_quantizers: int) -> EntropyModel:
+    """A model whose tables have a trace of every token; those of a second quantiser are in reverse."""
+    rng = np.random.default_rng(0)
+    values = np.arange(-60000, 60001)
+    tokens = np.asarray(tokens_module.to_token(jnp.asarray(values, jnp.int32))[0])
+    weights = DECAY[:, None] ** np.abs(values)[None]
+    probabilities = 1e-4 + np.stack([np.bincount(tokens, row, tokens_module.N_TOKENS) for row in weights])
+    tables = np.minimum(np.arange(N_CLASSES)[:, None], 2) * np.ones((1, N_COEFFICIENTS), int)
+    tables[:, N_COEFFICIENTS // 2 :] = np.maximum(tables[:, N_COEFFICIENTS // 2 :] - 1, 0)
+    tables[:, 0] = n_quantizers * N_TABLES + np.arange(N_CLASSES)
+
+    def uniform(rows: int, n_tokens: int) -> jax.Array:
+        table = np.ones((rows, 1)) * (np.arange(tokens_module.N_TOKENS) < n_tokens)
+        return jnp.asarray(frequency_tables.quantize_frequencies(table))
+
+    dc_tables = np.repeat(probabilities[2:], N_CLASSES, axis=0)
+    shared = [probabilities, probabilities[::-1]][:n_quantizers]
+    frequencies = frequency_tables.quantize_frequencies(np.concatenate([*shared, dc_tables]))
+    return EntropyModel(
+        frequencies=jnp.asarray(frequencies),
+        bits=jnp.ones((N_TABLES, 3), jnp.float32),
+        reconstruction_offsets=jnp.zeros((n_quantizers * N_TABLES, 2), jnp.float32),
+        order=jnp.asarray(1 + rng.permutation(N_COEFFICIENTS - 1), jnp.int32),
+        tables=jnp.asarray(tables, jnp.int32),
+        end_frequencies=uniform(N_CLASSES, scan_order.N_ENDS_OF_BLOCK),
+        mode_frequencies=uniform(N_CLASSES, block_modes.N_MODES),
+        class_frequencies=uniform(N_CLASSES + 1, N_CLASSES),
+        class_bits=jnp.full(N_CLASSES, 2, jnp.float32),
+    )
+
+
+MODELS = {n: make_model(n) for n in (1, 2)}
+"""Models by their number of quantisers."""
+MODEL = MODELS[2]
+
+
+def layout_for(shape: Shape3, valid_shape: Shape3) -> block_layout.BlockLayout:
+    return block_layout.make_layout(grid_shape(shape, BLOCK_SIZE), jnp.array(valid_shape, jnp.int32))
+
+
+def layout_of_row(n: int) -> block_layout.BlockLayout:
+    """The layout of a volume of n complete blocks, one after the other along z."""
+    return layout_for((BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE), (BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE))
+
+
+def quantizers_of(model: EntropyModel, layout: block_layout.BlockLayout, integers: jax.Array) -> jax.Array:
+    """The quantiser of each integer, in the order of coefficients; 0 for DC."""
+    scan = scan_order.make_scan_order(model, layout)
+    ordered = scan_order.to_scan_order(scan, layout, integers)
+    quantizers = dependent_quantization.select_quantizers(ordered, model.n_quantizers)
+    position = scan.positions[layout.partial_type]
+    return jnp.where(position < 0, 0, jnp.take_along_axis(quantizers, jnp.maximum(position, 0), axis=1))
+
+
+def points_of(model: EntropyModel, layout: block_layout.BlockLayout, integers: np.ndarray) -> jax.Array:
+    """The reconstruction points of integers in half steps; DC as it is."""
+    values = jnp.asarray(integers, jnp.int32)
+    points = dependent_quantization.to_points(values, quantizers_of(model, layout, values))
+    return points.at[:, 0].set(values[:, 0])
+
+
+def random_symbols(
+    layout: block_layout.BlockLayout, scale: int, seed: int, model: EntropyModel = MODEL
+) -> BlockSymbols:
+    """Symbols as an encoder might make them: blocks of all lengths, integers of existing frequencies only."""
+    rng = np.random.default_rng(seed)
+    n = len(layout.partial_type)
+    integers = rng.integers(-scale, scale + 1, (n, N_COEFFICIENTS))
+    has_by_type = np.asarray(partial_blocks.frequencies_by_partial_type(layout.valid_shape))
+    has = has_by_type[np.asarray(layout.partial_type)]
+    cut = rng.choice([0, 1, 15, 16, 17, 100, 511], n)
+    order = np.concatenate([[0], np.asarray(MODEL.order)])
+    position = np.argsort(order)
+    integers = np.where(has & (position[None] <= cut[:, None]), integers, 0)
+    modes = rng.integers(0, block_modes.N_MODES, n)
+    arrays = (points_of(model, layout, integers), rng.integers(0, N_CLASSES, n), modes)
+    return BlockSymbols(*(jnp.asarray(x, jnp.int32) for x in arrays))
