@@ -1,9 +1,10 @@
 """nvc_jax: a learned, error-bounded compressor for 3-D scientific volumes, in JAX.
 
-``compress``, ``decompress`` and ``open`` work with containers; ``evaluate``, ``verify``, ``info`` and ``preview``
-look into them. ``load_codec``, ``encode_volume`` and ``decode_volume`` are pure functions on device arrays, and
-``train`` makes new models. ``extract_blocks`` and ``assemble_blocks``, which cut volumes into blocks with blended
-margins, serve the models of the paper *Neural Volume Compression* (Bevec, 2023) alone.
+``compress``, ``decompress`` and ``open`` work with containers; ``evaluate``, ``verify``, ``info`` and
+``preview`` look into them. ``load_codec``, ``encode_volume`` and ``decode_volume`` are pure functions on
+device arrays, and ``train`` makes new models. ``extract_blocks`` and ``assemble_blocks``, which cut volumes
+into blocks with blended margins, serve the models of the paper *Neural Volume Compression* (Bevec, 2023)
+alone.
 """
 
 from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks

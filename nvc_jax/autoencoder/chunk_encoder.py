@@ -30,11 +30,11 @@ from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.io.lazy import read_region
 
 ENCODING_HALO = 2
-"""Blocks around a chunk that its encoding takes: the chunk is blended with the blocks next to it, and those are
-right only where the blocks next to them are there, too."""
+"""Blocks around a chunk that its encoding takes: the chunk is blended with the blocks next to it, and those
+are right only where the blocks next to them are there, too."""
 _CEILING_SLACK_DB = 0.04
-"""Distance from the model's best PSNR that a search for a step keeps, within what is tolerated: so the step need
-not be the smallest."""
+"""Distance from the model's best PSNR that a search for a step keeps, within what is tolerated: so the step
+need not be the smallest."""
 
 
 class LatentsChunkEncoder(ChunkEncoder):

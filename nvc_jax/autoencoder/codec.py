@@ -146,7 +146,7 @@ def _decode_cropped(model: BlockAutoencoder, encoded: EncodedLatents, blocks_per
 
 
 def _decode_blended(model: BlockAutoencoder, encoded: EncodedLatents) -> jax.Array:
-    """Decode layer by layer of blocks; a layer's z-margins are blended with those of the layers on both sides.
+    """Decode layer by layer of blocks, blending the margins of neighbouring layers.
 
     Blocks are laid out voxel-major (voxel z, y, x, then grid y, x), because slices of a few voxels along a
     margin are then long runs in memory.

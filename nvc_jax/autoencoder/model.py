@@ -1,5 +1,7 @@
 """Block autoencoders behind the interface that all models share."""
 
+from typing import ClassVar
+
 import jax
 import numpy as np
 import tensorstore as ts
@@ -10,7 +12,7 @@ from nvc_jax.autoencoder.chunk_decoder import LatentsChunkDecoder
 from nvc_jax.autoencoder.chunk_encoder import LatentsChunkEncoder
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, check_encoded
 from nvc_jax.autoencoder.latent_stream import STEPS
-from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, ValueRange
+from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.dtypes import check_device_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.model import Model, ModelConfig
@@ -23,7 +25,7 @@ class AutoencoderModel(Model[ModelConfig]):
 
     encoded_types = (EncodedLatents, EncodedLatentStream)
     quality_targets = frozenset({"psnr", "step"})
-    default_target = {"latents": True}
+    default_target: ClassVar[QualityTarget] = {"latents": True}
 
     def abstract_params(self) -> Params:
         """Nested dict of the network's shapes and dtypes."""

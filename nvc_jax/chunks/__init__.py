@@ -1,11 +1,12 @@
 """Chunk codecs: one chunk of a volume to one payload of bytes and back, whatever model is behind it.
 
-Read ``payload`` first (the bytes), then ``chunk_codec`` (the ways of coding a chunk, and the choice among them).
-The ways are ``transform_body`` (a ``transform_coder``, which a model plugs in, and ``error_correction``, which keeps
-a bound) and ``bodies`` (constant, ``uniform_quantization``, differences, packed ``value_bytes``). ``chunk_values``,
-``special_values`` and ``filling`` take NaN and missing values apart from the rest, and ``preview`` makes coarse
-views. ``volume_encoder`` encodes a volume chunk by chunk: ``value_range`` scans it, ``rate_control`` looks for the
-step that meets a target. ``halo`` serves models whose chunks need the blocks around them.
+Read ``payload`` first (the bytes), then ``chunk_codec`` (the ways of coding a chunk, and the choice among
+them). The ways are ``transform_body`` (a ``transform_coder``, which a model plugs in, and
+``error_correction``, which keeps a bound) and ``bodies`` (constant, ``uniform_quantization``, differences,
+packed ``value_bytes``). ``chunk_values``, ``special_values`` and ``filling`` take NaN and missing values
+apart from the rest, and ``preview`` makes coarse views. ``volume_encoder`` encodes a volume chunk by chunk:
+``value_range`` scans it, ``rate_control`` looks for the step that meets a target. ``halo`` serves models
+whose chunks need the blocks around them.
 
 Nothing here knows a model, a container or a file.
 """

@@ -1,8 +1,9 @@
 """A chunk of a volume to a payload of bytes and back: format version 1, see ``FORMAT.md``.
 
-The encoder tries every way of coding that may suit a chunk and keeps the one that takes the fewest bytes: one
-value, the transform with a correction, uniform quantisation, differences, the packed values. In the worst case a
-chunk is stored as its own bytes plus a payload header. A payload states the largest error of its decoded values.
+The encoder tries every way of coding that may suit a chunk and keeps the one that takes the fewest bytes:
+one value, the transform with a correction, uniform quantisation, differences, the packed values. In the
+worst case a chunk is stored as its own bytes plus a payload header. A payload states the largest error of
+its decoded values.
 """
 
 import math

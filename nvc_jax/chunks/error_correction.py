@@ -22,8 +22,8 @@ from nvc_jax.entropy.sparse_integers import decode_sparse, encode_sparse
 _MAX_MULTIPLE = 2.0**40
 """Largest multiple that is stored: beyond it, or where the decoder made NaN, the value is stored exactly."""
 _MIN_ALLOWED_SHARE = 1 / 4
-"""Share of the bound that must be left for the decoder's error: with less nearly all voxels need correcting, and
-another way of coding takes fewer bytes."""
+"""Share of the bound that must be left for the decoder's error: with less nearly all voxels need correcting,
+and another way of coding takes fewer bytes."""
 _ROUNDING_RESERVE = 2.0**-20
 """Share of the allowed error that is kept back for the rounding of the correction's own arithmetic."""
 _HEADER = struct.Struct("<dI")

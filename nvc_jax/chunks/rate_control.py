@@ -9,14 +9,17 @@ from nvc_jax.core.chunk_grid import Region
 _TOLERANCE_DB = 0.05
 """Distance from the wanted PSNR at which the search ends: half of what the package promises."""
 _MAX_ROUNDS = 14
-"""Rounds of the search: bisection alone would narrow the steps down to 1 in 16,000 of their logarithmic range."""
+"""Rounds of the search: bisection alone would narrow the steps down to 1 in 16,000 of their logarithmic
+range."""
 _INSET = 0.02
 """Share of the remaining interval that a guess keeps from its ends, so that every round narrows it."""
 _MAX_CORRECTION_DB = 20.0
-"""Largest correction of a guess in one round: far from the target the rule of 6 dB for a halved step fails."""
+"""Largest correction of a guess in one round: far from the target the rule of 6 dB for a halved step
+fails."""
 
 _FIRST_RATIOS = (1.0, 1.4, 2.0, 2.8)
-"""Steps, as multiples of the error bound, that are tried first. Larger ones leave nearly all to the correction."""
+"""Steps, as multiples of the error bound, that are tried first. Larger ones leave nearly all to the
+correction."""
 _FINE_RATIO = 2**0.25
 """Factor of the two steps that are tried beside the best of the first."""
 

@@ -1,7 +1,8 @@
 """Special values: NaN, infinities and missing values, stored exactly and apart from the valid values.
 
-A volume half of which is −1e10 over land has a range that says nothing of its ocean. So special values are taken
-out through a mask, the gaps are filled with values that cost few bits, and every bit of them comes back.
+A volume half of which is −1e10 over land has a range that says nothing of its ocean. So special values are
+taken out through a mask, the gaps are filled with values that cost few bits, and every bit of them comes
+back.
 """
 
 import struct

@@ -1,7 +1,7 @@
 """The interface of a transform coder: lossy coding of one chunk's values to a stream.
 
-A model whose chunks decode alone implements it, and ``ChunkCodec`` then gives it error bounds, special values,
-every dtype and the lossless ways of coding.
+A model whose chunks decode alone implements it, and ``ChunkCodec`` then gives it error bounds, special
+values, every dtype and the lossless ways of coding.
 """
 
 import abc

@@ -11,8 +11,8 @@ import numpy as np
 MAX_POINTS = 1 << 52
 """Largest number of quantisation points within a range: float64 tells that many apart."""
 _ROUNDING_SPACINGS = 8
-"""Spacings of float64 that the arithmetic of quantising and dequantising may be off by: a few operations, each
-off by half a spacing at most, with reserve."""
+"""Spacings of float64 that the arithmetic of quantising and dequantising may be off by: a few operations,
+each off by half a spacing at most, with reserve."""
 _MAX_INTEGER = 2**62
 """Limit of the offset and spacing of an integer volume, so that int64 holds point · spacing + low."""
 

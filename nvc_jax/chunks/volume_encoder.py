@@ -20,8 +20,8 @@ from nvc_jax.io.lazy import read_region
 _N_SAMPLES = 8
 """Chunks that a search for a step encodes first, in place of all chunks."""
 _N_BOUND_SAMPLES = 3
-"""Chunks that the step under a bound is chosen by, in volumes of more than ``_N_SAMPLES``; one in smaller ones.
-The choice changes the size by a few per cent only."""
+"""Chunks that the step under a bound is chosen by, in volumes of more than ``_N_SAMPLES``; one in smaller
+ones. The choice changes the size by a few per cent only."""
 
 
 class VolumeEncoder(ChunkEncoder):

@@ -52,7 +52,7 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     target.add_argument(
         "--step",
         type=float,
-        help="of the quantiser, relative to max − min (0.01); for the paper's models in units of their latents",
+        help="of the quantiser, relative to max − min (0.01); for the paper's models, in units of latents",
     )
     target.add_argument("--psnr", type=float, help="dB to reach, relative to max − min")
 

@@ -1,12 +1,12 @@
 """Volumes of any size to containers and back.
 
-Read ``compress`` first, from the top: it checks its ``options``, scans the volume, asks the model's encoder what
-the quality target means, and has ``objects`` encode and store the chunks; ``result`` describes the container.
-``decompress`` writes a container, or a region of it, to a file, and ``view`` opens it as a TensorStore.
-``progress`` is what both report on the way.
+Read ``compress`` first, from the top: it checks its ``options``, scans the volume, asks the model's encoder
+what the quality target means, and has ``objects`` encode and store the chunks; ``result`` describes the
+container. ``decompress`` writes a container, or a region of it, to a file, and ``view`` opens it as a
+TensorStore. ``progress`` is what both report on the way.
 
-This room reads and writes through ``io`` and ``container``, and encodes through ``core.chunk_codec.ChunkEncoder``;
-it does not know what kind of model is behind that.
+This room reads and writes through ``io`` and ``container``, and encodes through
+``core.chunk_codec.ChunkEncoder``; it does not know what kind of model is behind that.
 """
 
 from nvc_jax.compression.compress import compress

@@ -1,7 +1,8 @@
 """Creation of a container: begun, resumed, shared by several writers, completed.
 
-In the file system a container that is being written lies in a hidden directory beside its name, and is renamed
-when it is complete. Elsewhere nothing can be renamed: there it lacks its ``zarr.json`` until it is complete.
+In the file system a container that is being written lies in a hidden directory beside its name, and is
+renamed when it is complete. Elsewhere nothing can be renamed: there it lacks its ``zarr.json`` until it is
+complete.
 """
 
 import contextlib

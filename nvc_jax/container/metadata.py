@@ -1,7 +1,7 @@
 """Metadata of a container: the ``zarr.json`` of a Zarr v3 array of the codec ``nvc``.
 
-Format version 1, see ``FORMAT.md``. The configuration of the codec ``nvc`` holds everything that decoding needs, so
-that any reader of Zarr arrays hands it on without understanding it.
+Format version 1, see ``FORMAT.md``. The configuration of the codec ``nvc`` holds everything that decoding
+needs, so that any reader of Zarr arrays hands it on without understanding it.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The store of a container: its objects read and written.
 
-Format version 1, see ``FORMAT.md``. An object is a chunk, or a shard of chunks with an index. A chunk is a payload
-followed by its CRC-32C, as Zarr's codec of that name appends it.
+Format version 1, see ``FORMAT.md``. An object is a chunk, or a shard of chunks with an index. A chunk is a
+payload followed by its CRC-32C, as Zarr's codec of that name appends it.
 """
 
 import contextlib

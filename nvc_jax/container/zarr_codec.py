@@ -83,7 +83,7 @@ class NvcCodec(ArrayBytesCodec):
 
 @functools.lru_cache(maxsize=_CACHED_DECODERS)
 def _decoder(configuration: str, chunk: tuple[int, ...], dtype: str) -> ChunkDecoder:
-    """Make the decoder of an array's chunks; the codec does not know the array's shape, so a chunk's serves."""
+    """Make the decoder of an array's chunks; zarr-python does not tell a codec the array's shape."""
     fields = read_configuration(json.loads(configuration))
     chunk = check_shape(chunk)
     return make_decoder(ContainerMetadata(**fields, shape=chunk, chunk=chunk, dtype=dtype), "crop")

@@ -1,8 +1,8 @@
 """The interface of a model: what the rest of the package asks of any kind of model.
 
-A kind of model is a folder of its own with a configuration (``ModelConfig``), the operations below (``Model``)
-and a training configuration (``training.config.TrainingConfig``). It becomes known by one line in
-``models.registry``.
+A kind of model is a folder of its own with a configuration (``ModelConfig``), the operations below
+(``Model``) and a training configuration (``training.config.TrainingConfig``). It becomes known by one line
+in ``models.registry``.
 """
 
 import abc
@@ -73,8 +73,8 @@ ConfigT = TypeVar("ConfigT", bound=ModelConfig)
 class Model(abc.ABC, Generic[ConfigT]):
     """One kind of model, bound to a configuration.
 
-    Parameters are arguments of the methods, never state, so that ``encode`` and ``decode`` may be called while
-    tracing.
+    Parameters are arguments of the methods, never state, so that ``encode`` and ``decode`` may be called
+    while tracing.
 
     Attributes:
         config: the configuration.

@@ -1,9 +1,9 @@
 """Models of any kind: found, loaded, used in memory, trained and saved.
 
-Read ``registry`` first: it lists the kinds of models, and is the only place that does. ``codec`` puts a model and
-its parameters together and encodes and decodes volumes in memory. ``checkpoints`` stores models in directories,
-``embedded`` inside a container's metadata; ``identity`` is the SHA-256 by which both name them, ``card`` the text
-that describes them. ``training`` trains a model of any kind.
+Read ``registry`` first: it lists the kinds of models, and is the only place that does. ``codec`` puts a
+model and its parameters together and encodes and decodes volumes in memory. ``checkpoints`` stores models
+in directories, ``embedded`` inside a container's metadata; ``identity`` is the SHA-256 by which both name
+them, ``card`` the text that describes them. ``training`` trains a model of any kind.
 
 This room knows no container. It asks models through ``core.model.Model`` alone, never which kind they are.
 """

@@ -17,8 +17,8 @@ def embed_model(config: ModelConfig, params: Params) -> dict[str, Any]:
     """Describe a model as a JSON-ready object, for metadata that must not depend on other files.
 
     Returns:
-        ``config``: as in a checkpoint. ``params``: nested dictionaries of arrays in MessagePack as Flax writes
-        it, compressed by Zstandard, in base 64. ``bytes``: length of the MessagePack.
+        ``config``: as in a checkpoint. ``params``: nested dictionaries of arrays in MessagePack as Flax
+        writes it, compressed by Zstandard, in base 64. ``bytes``: length of the MessagePack.
     """
     raw = serialization.msgpack_serialize(jax.device_get(params))
     packed = base64.b64encode(encode_bytes(raw, "zstd")).decode()

@@ -1,5 +1,7 @@
 """Spectral models behind the interface that all models share."""
 
+from typing import ClassVar
+
 import jax
 import numpy as np
 import tensorstore as ts
@@ -7,7 +9,7 @@ from jax.typing import ArrayLike
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.volume_encoder import VolumeEncoder
-from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, ValueRange
+from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.model import Model
@@ -32,7 +34,7 @@ class SpectralModel(Model[SpectralConfig]):
 
     encoded_types = (EncodedStream,)
     quality_targets = frozenset({"max_error", "relative_error", "psnr", "step", "lossless"})
-    default_target = {"step": DEFAULT_STEP}
+    default_target: ClassVar[QualityTarget] = {"step": DEFAULT_STEP}
 
     def abstract_params(self) -> Params:
         """Nested dict of the parameters' shapes and dtypes: ``entropy`` and ``refinement``."""

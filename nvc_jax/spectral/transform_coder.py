@@ -14,8 +14,9 @@ from nvc_jax.spectral.profiles import count_profiles
 from nvc_jax.spectral.stream import MAX_STEP, MIN_STEP, EncodedStream, from_bytes, to_bytes
 
 _RANGE_RESERVE = 2.0**-19
-"""Share of the range. About sixty float32 roundings of numbers as large as the range lie between a coefficient
-and a voxel. Against float64 they were measured to add up to 2**-22 of the range; this is eight times as much."""
+"""Share of the range. About sixty float32 roundings of numbers as large as the range lie between a
+coefficient and a voxel. Against float64 they were measured to add up to 2**-22 of the range; this is eight
+times as much."""
 _STEP_RESERVE = 2.0**-12
 """Share of a step, for the roundings of the refinement network, which works in steps."""
 _OFFSET_RESERVE = 2.0**-21
