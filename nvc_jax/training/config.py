@@ -25,8 +25,13 @@ class TrainingConfig(abc.ABC):
     model: ModelConfig
 
     def to_dict(self) -> dict[str, Any]:
-        """Describe the configuration, JSON-ready, for ``models.training.training_config`` to read back."""
-        return {**dataclasses.asdict(self), "model": self.model.to_dict()}
+        """Describe the configuration, JSON-ready, for ``models.training.training_config`` to read back.
+
+        The model's description holds all fields. That of ``ModelConfig.to_dict`` may lack some, for which
+        stored models and new ones have different defaults.
+        """
+        fields = dataclasses.asdict(self)
+        return {**fields, "model": {"architecture": self.model.architecture, **fields["model"]}}
 
     @property
     @abc.abstractmethod
