@@ -1,163 +1,165 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
-from nvc_jax.chunks.spectral_chunk import ChunkCodec, Target
+from example_chunks import PADDED_SHAPE, in_dtype, smooth_values
 
 import nvc_jax
-from nvc_jax.chunks import payload as payload_module
-from nvc_jax.chunks import spectral_chunk, uniform_quantization
-from nvc_jax.chunks.payload import parse_payload
-from nvc_jax.chunks.special_values import as_bits
+from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
+from nvc_jax.chunks.preview import block_means
+from nvc_jax.chunks.special_values import bit_patterns, valid_mask, valid_range
+from nvc_jax.chunks.transform_coder import TransformCoder
+from nvc_jax.core.chunk_codec import ChunkTarget
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
-ROOM = (24, 32, 40)
-CODEC = nvc_jax.load_codec("nvc-1")
-
-
-def smooth(shape: Shape3 = ROOM, seed: int = 0) -> np.ndarray:
-    """Waves and a little noise, from 0 to 1."""
-    z, y, x = np.indices(shape)
-    wave = np.sin(z / 6 + seed) * np.cos(y / 9) + np.sin(x / 7 + y / 15)
-    noisy = wave + np.random.default_rng(seed).normal(0, 0.01, shape)
-    return (noisy - noisy.min()) / max(float(np.ptp(noisy)), 1e-9)
+PARAMS = nvc_jax.load_codec("nvc-1").params
+CODER = SpectralTransformCoder(PARAMS, PADDED_SHAPE)
 
 
-def in_dtype(unit: np.ndarray, dtype: str) -> np.ndarray:
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        return (300 * unit - 100).astype(dtype)
-    limits = np.iinfo(kind)
-    return uniform_quantization.round_to(limits.min + unit * (float(limits.max) - limits.min), kind)
+def make_codec(dtype: np.dtype | str, padded_shape: Shape3 = PADDED_SHAPE) -> ChunkCodec:
+    coder = CODER if padded_shape == PADDED_SHAPE else SpectralTransformCoder(PARAMS, padded_shape)
+    return ChunkCodec(coder, padded_shape, np.dtype(dtype))
 
 
-def round_trip(values: np.ndarray, target: Target, fills: tuple[float, ...] = ()) -> payload_module.Payload:
+def round_trip(
+    values: np.ndarray,
+    target: ChunkTarget,
+    missing_values: tuple[float, ...] = (),
+    coder: TransformCoder = CODER,
+) -> Payload:
     """Encode and decode; the payload, whose bound and special values must have been kept."""
-    codec = ChunkCodec(CODEC, ROOM, values.dtype)
-    payload = codec.encode(values, target, fills)
-    decoded = codec.decode(payload)
+    codec = ChunkCodec(coder, PADDED_SHAPE, values.dtype)
+    stored = codec.encode(values, target, missing_values)
+    decoded = codec.decode(stored)
     assert decoded.dtype == values.dtype
     assert decoded.shape == values.shape
-    valid = spectral_chunk.valid_mask(values, fills)
-    np.testing.assert_array_equal(as_bits(decoded)[~valid], as_bits(values)[~valid])
+    valid = valid_mask(values, missing_values)
+    np.testing.assert_array_equal(bit_patterns(decoded)[~valid], bit_patterns(values)[~valid])
     errors = np.abs(decoded[valid].astype(np.float64) - values[valid].astype(np.float64))
-    frame = parse_payload(payload)
-    assert frame.max_error == errors.max(initial=0)
+    payload = parse_payload(stored)
+    assert payload.max_error == errors.max(initial=0)
     if target.max_error is not None:
-        assert frame.max_error <= target.max_error
+        assert payload.max_error <= target.max_error
     if target.max_error == 0:
-        np.testing.assert_array_equal(as_bits(decoded), as_bits(values))
-    assert len(payload) <= values.nbytes + 64 + len(frame.specials)
-    return frame
+        np.testing.assert_array_equal(bit_patterns(decoded), bit_patterns(values))
+    assert len(stored) <= values.nbytes + 64 + len(payload.special_values)
+    return payload
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("relative", [1e-1, 1e-2, 1e-3, 1e-5, 0.0])
 def test_every_dtype_keeps_its_bound(dtype: str, relative: float) -> None:
-    values = in_dtype(smooth(), dtype)
+    values = in_dtype(smooth_values(), dtype)
     bound = relative * (float(values.max()) - float(values.min()))
-    round_trip(values, Target(bound, 1.4 * bound))
+    round_trip(values, ChunkTarget(bound, 1.4 * bound))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_step_is_kept_to_without_a_bound(dtype: str) -> None:
-    values = in_dtype(smooth(), dtype)
-    extent = float(values.max()) - float(values.min())
-    frame = round_trip(values, Target(None, 0.02 * extent))
-    assert frame.max_error < 0.1 * extent
+    values = in_dtype(smooth_values(), dtype)
+    width = float(values.max()) - float(values.min())
+    payload = round_trip(values, ChunkTarget(None, 0.02 * width))
+    assert payload.max_error < 0.1 * width
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (24, 1, 7), (5, 32, 39), (23, 31, 40)])
-def test_parts_of_chunks(shape: Shape3) -> None:
+def test_parts_of_chunks_keep_their_bound(shape: Shape3) -> None:
     for bound in (0.05, 0.0):
-        round_trip(smooth(shape).astype(np.float32), Target(bound, bound))
+        round_trip(smooth_values(shape).astype(np.float32), ChunkTarget(bound, bound))
 
 
 Change = Callable[[np.ndarray], None]
 
 
-def _set(where: tuple, value: float) -> Change:
+def set_at(where: Any, value: float) -> Change:
     return lambda values: values.__setitem__(where, value)
 
 
-SPECIAL = {
-    "nan": _set(np.s_[3:9, ::2], np.nan),
-    "infinities": _set(np.s_[::5, 3], np.inf),
-    "fill": _set(np.s_[:, 7:, 10:30], -1e10),
-    "all fill": _set(np.s_[:], -1e10),
-    "all nan": _set(np.s_[:], np.nan),
+ODD_VALUES: dict[str, Change] = {
+    "nan": set_at(np.s_[3:9, ::2], np.nan),
+    "infinities": set_at(np.s_[::5, 3], np.inf),
+    "missing": set_at(np.s_[:, 7:, 10:30], -1e10),
+    "all missing": set_at(np.s_[:], -1e10),
+    "all nan": set_at(np.s_[:], np.nan),
     "huge": lambda values: values.__imul__(1e38 if values.dtype == np.float32 else 1e300),
     "tiny": lambda values: values.__imul__(1e-44 if values.dtype == np.float32 else 1e-320),
     "offset": lambda values: values.__iadd__(1e6),
-    "spikes": _set(np.s_[::7, ::5, ::6], 1e6),
+    "spikes": set_at(np.s_[::7, ::5, ::6], 1e6),
     "zeros": lambda values: values.__imul__(-0.0),
-    "constant": _set(np.s_[:], 3.75),
+    "constant": set_at(np.s_[:], 3.75),
 }
 
 
-@pytest.mark.parametrize("name", SPECIAL)
+@pytest.mark.parametrize("name", ODD_VALUES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("relative", [1e-2, 1e-4, 0.0, None])
-def test_odd_values(name: str, dtype: str, relative: float | None) -> None:
-    values = smooth().astype(dtype)
-    SPECIAL[name](values)
-    fill = float(np.array(-1e10, dtype))
-    valid = spectral_chunk.valid_mask(values, (fill,))
-    low, high = spectral_chunk.valid_range(values, valid)
+def test_odd_values_keep_their_bound(name: str, dtype: str, relative: float | None) -> None:
+    values = smooth_values().astype(dtype)
+    ODD_VALUES[name](values)
+    missing_value = float(np.array(-1e10, dtype))
+    low, high = valid_range(values, valid_mask(values, (missing_value,)))
     if relative is None:
-        round_trip(values, Target(None, 0.01 * (high - low)), (fill,))
+        round_trip(values, ChunkTarget(None, 0.01 * (high - low)), (missing_value,))
     else:
         bound = relative * (high - low)
-        round_trip(values, Target(bound, bound), (fill,))
+        round_trip(values, ChunkTarget(bound, bound), (missing_value,))
 
 
 def test_nan_payloads_and_signed_zeros_come_back_without_loss() -> None:
-    values = smooth().astype(np.float32)
+    values = smooth_values().astype(np.float32)
     bits = values.view(np.uint32)
     bits[0, 0, :5] = [0x7FC00001, 0xFFC12345, 0x7F800001, 0x80000000, 0x00000001]
-    round_trip(values, Target(0.0, 0.0))
+    round_trip(values, ChunkTarget(0.0, 0.0))
 
 
 def test_special_values_do_not_spoil_the_rate() -> None:
-    plain = smooth().astype(np.float32)
+    plain = smooth_values().astype(np.float32)
     holed = plain.copy()
     holed[:, :, 20:] = -1e10
-    target = Target(1e-3, 1e-3)
-    bytes_of = [len(round_trip(values, target, (-1e10,)).body) for values in (plain, holed)]
-    assert bytes_of[1] < bytes_of[0]
+    target = ChunkTarget(1e-3, 1e-3)
+    plain_bytes, holed_bytes = (len(round_trip(values, target, (-1e10,)).body) for values in (plain, holed))
+    assert holed_bytes < plain_bytes
 
 
-def test_each_kind_has_its_place() -> None:
+def test_each_kind_of_payload_is_chosen_where_it_is_the_smallest() -> None:
     rng = np.random.default_rng(0)
-    kinds = {
-        "waves": round_trip(smooth().astype(np.float32), Target(0.01, 0.014)),
-        "fine": round_trip(smooth().astype(np.float64), Target(1e-9, 1e-9)),
-        "exact": round_trip(in_dtype(smooth(), "uint16"), Target(0.0, 0.0)),
-        "noise": round_trip(rng.integers(0, 2**32, ROOM, dtype=np.uint32), Target(0.0, 0.0)),
-        "constant": round_trip(np.full(ROOM, 7, np.int8), Target(None, 0.1)),
+    noise = rng.integers(0, 2**32, PADDED_SHAPE, dtype=np.uint32)
+    payloads = {
+        PayloadKind.SPECTRAL: round_trip(smooth_values().astype(np.float32), ChunkTarget(0.01, 0.014)),
+        PayloadKind.UNIFORM: round_trip(smooth_values().astype(np.float64), ChunkTarget(1e-9, 1e-9)),
+        PayloadKind.DIFFERENCES: round_trip(in_dtype(smooth_values(), "uint16"), ChunkTarget(0.0, 0.0)),
+        PayloadKind.PACKED: round_trip(noise, ChunkTarget(0.0, 0.0)),
+        PayloadKind.CONSTANT: round_trip(np.full(PADDED_SHAPE, 7, np.int8), ChunkTarget(None, 0.1)),
     }
-    expected = [
-        payload_module.SPECTRAL,
-        payload_module.LATTICE,
-        payload_module.DIFFERENCES,
-        payload_module.PACKED,
-        payload_module.CONSTANT,
-    ]
-    assert [frame.kind for frame in kinds.values()] == expected
-    assert len(kinds["constant"].body) == 1
+    assert [payload.kind for payload in payloads.values()] == list(payloads)
+    assert len(payloads[PayloadKind.CONSTANT].body) == 1
 
 
-def test_what_the_original_is_not_is_refused() -> None:
-    values = smooth().astype(np.float32)
-    payload = ChunkCodec(CODEC, ROOM, values.dtype).encode(values, Target(0.01, 0.01))
+def test_payloads_of_other_volumes_and_models_are_refused() -> None:
+    values = smooth_values().astype(np.float32)
+    stored = make_codec("float32").encode(values, ChunkTarget(0.01, 0.01))
     with pytest.raises(ValueError, match="holds float32; the volume is float64"):
-        ChunkCodec(CODEC, ROOM, np.dtype("float64")).decode(payload)
+        make_codec("float64").decode(stored)
     with pytest.raises(ValueError, match="a chunk has"):
-        ChunkCodec(CODEC, (16, 32, 40), values.dtype).decode(payload)
-    latents = parse_payload(payload)._replace(kind=payload_module.LATENTS).to_bytes()
-    with pytest.raises(ValueError, match="block autoencoder"):
-        ChunkCodec(CODEC, ROOM, values.dtype).decode(latents)
+        make_codec("float32", (16, 32, 40)).decode(stored)
+    latents = parse_payload(stored)._replace(kind=PayloadKind.LATENTS).to_bytes()
+    with pytest.raises(ValueError, match="kind latents, which this model does not decode"):
+        make_codec("float32").decode(latents)
+
+
+class SpoiledCoder(SpectralTransformCoder):
+    """A transform coder whose decoder gets something wrong."""
+
+    def __init__(self, spoil: Callable[[np.ndarray], np.ndarray]) -> None:
+        super().__init__(PARAMS, PADDED_SHAPE)
+        self.spoil = spoil
+
+    def decode(self, stream: Any) -> np.ndarray:
+        return self.spoil(super().decode(stream))
 
 
 ADVERSARIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -173,25 +175,54 @@ ADVERSARIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("relative", [0.2, 1e-2, 1e-4])
-def test_bounds_hold_whatever_the_network_says(
-    adversary: str, dtype: str, relative: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decode = spectral_chunk.spectral.decode
-    monkeypatch.setattr(
-        spectral_chunk.spectral, "decode", lambda *given: ADVERSARIES[adversary](np.asarray(decode(*given)))
-    )
-    values = in_dtype(smooth(), dtype)
+def test_bounds_hold_whatever_the_transform_decodes(adversary: str, dtype: str, relative: float) -> None:
+    values = in_dtype(smooth_values(), dtype)
     bound = relative * (float(values.max()) - float(values.min()))
-    round_trip(values, Target(bound, bound))
+    round_trip(values, ChunkTarget(bound, bound), coder=SpoiledCoder(ADVERSARIES[adversary]))
 
 
 @pytest.mark.parametrize(("dtype", "scale"), [("float64", 1e-52), ("float32", 1e-43), ("float32", 1e-30)])
 def test_chunks_flat_against_the_volume_are_near(dtype: str, scale: float) -> None:
     """The step, relative to such a chunk's range, is beyond float32."""
     values = (np.random.default_rng(0).uniform(1, 2, (16, 16, 24)) * scale).astype(dtype)
-    codec = spectral_chunk.ChunkCodec(CODEC, values.shape, values.dtype)
-    payload = codec.encode(values, spectral_chunk.Target(None, 0.01))
-    decoded = codec.decode(payload)
+    codec = make_codec(dtype, (16, 16, 24))
+    stored = codec.encode(values, ChunkTarget(None, 0.01))
+    decoded = codec.decode(stored)
     assert np.isfinite(decoded).all()
     assert np.abs(decoded.astype(float) - values.astype(float)).max() <= 0.01
-    assert payload_module.parse_payload(payload).max_error <= 0.01
+    assert parse_payload(stored).max_error <= 0.01
+
+
+@pytest.mark.parametrize(
+    "target",
+    [ChunkTarget(None, 0.02), ChunkTarget(0.002, 0.002), ChunkTarget(0.0, None)],
+    ids=["step", "bound", "lossless"],
+)
+def test_batches_decode_as_each_payload_alone(target: ChunkTarget) -> None:
+    codec = make_codec("float32")
+    chunks = [smooth_values(seed=seed).astype(np.float32) for seed in range(11)]
+    chunks[2][3:9, 4:7, :5] = np.nan
+    chunks[5] = np.full((3, 4, 5), 2, np.float32)
+    chunks[10] = chunks[10][:5, :, :33]
+    stored = [codec.encode(values, target) for values in chunks]
+    alone = [codec.decode(payload) for payload in stored]
+    for count in (1, 8, 11):
+        for decode_together in (codec.decode_batches, codec.decode_many):
+            together = decode_together(stored[:count])
+            assert len(together) == count
+            for values, expected in zip(together, alone, strict=False):
+                np.testing.assert_allclose(values, expected, atol=1e-3)
+    assert codec.decode_batches([]) == codec.decode_many([]) == []
+
+
+def test_previews_are_near_the_means_of_blocks() -> None:
+    values = smooth_values((21, 32, 38)).astype(np.float32)
+    values[:8, 8:16, :8] = np.nan
+    for target in (ChunkTarget(None, 0.02), ChunkTarget(0.0, None)):
+        codec = make_codec("float32")
+        preview = codec.decode_preview(codec.encode(values, target))
+        assert preview.shape == (3, 4, 5)
+        assert np.isnan(preview[0, 1, 0])
+        errors = np.abs(preview - block_means(values))
+        assert np.nanmean(errors) < 0.025
+        assert np.nanmax(errors) < 0.1

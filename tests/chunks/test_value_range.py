@@ -1,46 +1,44 @@
 import numpy as np
 import pytest
+from example_chunks import ocean
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sources import NotedSource
 
 from nvc_jax.chunks.special_values import valid_mask, valid_range
-from nvc_jax.chunks.value_range import find_value_range
+from nvc_jax.chunks.value_range import find_value_range, scan_volume
+from nvc_jax.core.chunk_codec import ValueRange
 
 
-def ocean() -> np.ndarray:
-    z, y, x = np.indices((12, 20, 30))
-    return np.where(x > 14, np.sin(y / 5) + z, -1e10).astype(np.float32)
+def missing_values_of(volume: np.ndarray) -> list[float]:
+    """Missing values that are found: the same, however the volume is cut."""
+    value_range = find_value_range([volume])
+    assert find_value_range([volume[:1], volume[1:2], volume[2:]]) == value_range
+    return list(value_range.missing_values)
 
 
-def fills(volume: np.ndarray) -> list[float]:
-    whole = find_value_range([volume])
-    # However it is cut.
-    assert find_value_range([volume[:1], volume[1:2], volume[2:]]) == whole
-    return list(whole.missing_values)
-
-
-def test_fill_values_are_found() -> None:
-    assert fills(ocean()) == [float(np.float32(-1e10))]
+def test_missing_values_are_found() -> None:
+    assert missing_values_of(ocean()) == [float(np.float32(-1e10))]
     both = ocean()
     both[:2] = 1e20
-    assert sorted(fills(both)) == [float(np.float32(-1e10)), float(np.float32(1e20))]
-    assert fills(np.where(ocean() < 0, -32768, 5).astype(np.int16)) == [-32768.0]
+    assert sorted(missing_values_of(both)) == [float(np.float32(-1e10)), float(np.float32(1e20))]
+    assert missing_values_of(np.where(ocean() < 0, -32768, 5).astype(np.int16)) == [-32768.0]
 
 
 @pytest.mark.parametrize("value", [-1.0, 0.0])
-def test_values_near_the_others_are_no_fill_values(value: float) -> None:
+def test_values_near_the_others_are_not_missing(value: float) -> None:
     volume = np.random.default_rng(0).uniform(0, 1, (10, 10, 10)).astype(np.float32)
     volume[:5] = value
-    assert fills(volume) == []
-    assert fills(np.full((4, 4, 4), np.nan)) == []
-    assert fills(np.full((4, 4, 4), 7)) == []
+    assert missing_values_of(volume) == []
+    assert missing_values_of(np.full((4, 4, 4), np.nan)) == []
+    assert missing_values_of(np.full((4, 4, 4), 7)) == []
 
 
-def test_rare_values_are_no_fill_values() -> None:
+def test_rare_values_are_not_missing() -> None:
     volume = np.random.default_rng(0).uniform(0, 1, (10, 10, 10))
     volume[0, 0, :5] = 1e9
-    assert fills(volume) == []
+    assert missing_values_of(volume) == []
 
 
 @given(
@@ -51,21 +49,30 @@ def test_rare_values_are_no_fill_values() -> None:
     ),
     st.lists(st.sampled_from([0.0, 3.0]), max_size=2, unique=True),
 )
-def test_the_range_is_that_of_what_is_ordinary(volume: np.ndarray, named: list[float]) -> None:
-    found = find_value_range([volume[:2], volume[2:3], volume[3:]], named)
-    assert found == find_value_range([volume], named)
-    assert set(named) <= set(found.missing_values)
-    assert (found.low, found.high) == valid_range(volume, valid_mask(volume, found.missing_values))
+def test_the_range_is_that_of_the_valid_values(volume: np.ndarray, declared: list[float]) -> None:
+    value_range = find_value_range([volume[:2], volume[2:3], volume[3:]], declared)
+    assert value_range == find_value_range([volume], declared)
+    assert set(declared) <= set(value_range.missing_values)
+    valid = valid_mask(volume, value_range.missing_values)
+    assert (value_range.low, value_range.high) == valid_range(volume, valid)
 
 
-def test_what_is_not_finite_needs_not_be_named() -> None:
+def test_values_that_are_not_finite_need_not_be_declared() -> None:
     volume = np.array([[[1.0, np.nan, np.inf, 2.0, 3.0, 4.0]]])
     assert find_value_range([volume], [np.nan, np.inf, 7.0]).missing_values == (7.0,)
 
 
-def test_what_is_not_finite_does_not_count() -> None:
+def test_values_that_are_not_finite_do_not_count() -> None:
     volume = np.random.default_rng(0).uniform(2, 5, (8, 8, 8)).astype(np.float32)
     volume[2], volume[5, 5] = np.nan, np.inf
-    found = find_value_range(iter(volume[:, None]))
-    assert (found.low, found.high) == valid_range(volume, np.isfinite(volume))
-    assert not found.missing_values
+    value_range = find_value_range(iter(volume[:, None]))
+    assert (value_range.low, value_range.high) == valid_range(volume, np.isfinite(volume))
+    assert not value_range.missing_values
+
+
+def test_a_volume_is_scanned_in_pieces_no_smaller_than_its_chunks() -> None:
+    values = np.arange(8 * 12 * 10, dtype=np.float32).reshape(8, 12, 10)
+    source = NotedSource(values, (4, 4, 5))
+    assert scan_volume(source.store, (4, 4, 5), least_side=1) == ValueRange(0.0, 959.0)
+    assert len(source.reads) == len(set(source.reads)) == 2 * 3 * 2
+    assert scan_volume(source.store, (4, 4, 5), [959.0]) == ValueRange(0.0, 958.0, (959.0,))

@@ -1,24 +1,26 @@
 """Block-mean models behind the interface that all models share."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tensorstore as ts
 from jax.typing import ArrayLike
-from tiny_model.coding import MAX_STEP, MIN_STEP, decode_means, encode_means
-from tiny_model.config import BlockMeanConfig
-from tiny_model.encoded import EncodedMeans
-from tiny_model.transform_coder import BlockMeanCoder
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.volume_encoder import VolumeEncoder
-from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, ValueRange
+from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.model import Model
 from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
+from tiny_model.coding import MAX_STEP, MIN_STEP, decode_means, encode_means
+from tiny_model.config import BlockMeanConfig
+from tiny_model.encoded import EncodedMeans
+from tiny_model.transform_coder import BlockMeanCoder
 
 
 class BlockMeanModel(Model[BlockMeanConfig]):
@@ -26,7 +28,7 @@ class BlockMeanModel(Model[BlockMeanConfig]):
 
     encoded_types = (EncodedMeans,)
     quality_targets = frozenset({"max_error", "relative_error", "psnr", "step", "lossless"})
-    default_target = {"step": 0.05}
+    default_target: ClassVar[QualityTarget] = {"step": 0.05}
 
     def abstract_params(self) -> Params:
         return {"pattern": jax.ShapeDtypeStruct((self.config.block_size,) * 3, jnp.float32)}

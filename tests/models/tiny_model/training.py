@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tiny_model.coding import mean_of_blocks
-from tiny_model.config import BlockMeanConfig
 
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import finite_range, normalize
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.training.config import TrainingConfig, volume_names
 from nvc_jax.training.progress import Progress, TrainedParams
+from tiny_model.coding import mean_of_blocks
+from tiny_model.config import BlockMeanConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from tiny_model.coding import MAX_STEP, MIN_STEP, decode_means, encode_means
 
 from nvc_jax.chunks.preview import block_means
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.chunks.value_bytes import pack_values, unpack_values
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, grid_shape
+from tiny_model.coding import MAX_STEP, MIN_STEP, decode_means, encode_means
 
 _RESERVE = 2.0**-19
 """Share of the larger end of the range: a few float32 roundings of numbers as large, with reserve."""

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from nvc_jax.chunks.payload import Payload, PayloadKind
+from nvc_jax.chunks.preview import block_means, with_special_values
+from nvc_jax.chunks.special_values import encode_special_values
+from nvc_jax.core.dtypes import DTYPES
+
+
+@given(
+    st.sampled_from(DTYPES), hnp.array_shapes(min_dims=3, max_dims=3, max_side=20), st.integers(0, 2**32 - 1)
+)
+def test_each_block_of_8_voxels_shows_its_mean(dtype: str, shape: tuple[int, int, int], seed: int) -> None:
+    values = np.random.default_rng(seed).uniform(0, 100, shape).astype(dtype)
+    means = block_means(values)
+    assert means.dtype == dtype
+    assert means.shape == tuple(-(-side // 8) for side in shape)
+    tolerance = 0.5 if means.dtype.kind != "f" else 0.05
+    for index in np.ndindex(means.shape):
+        block = values[tuple(slice(8 * i, 8 * i + 8) for i in index)]
+        assert float(means[index]) == pytest.approx(block.mean(dtype=np.float64), abs=tolerance)
+
+
+def test_blocks_without_valid_values_show_their_first_value() -> None:
+    values = np.ones((8, 16, 24), np.float32)
+    valid = np.ones(values.shape, bool)
+    values[:, :8, :8], valid[:, :8, :8] = np.nan, False
+    values[:, :8, 8:16], valid[:, :8, 8:16] = -9, False
+    values[0, 8, 0], valid[0, 8, 0] = -9, False
+    stored = encode_special_values(values, valid)
+    payload = Payload(PayloadKind.PACKED, (8, 16, 24), values.dtype, 0.0, b"", stored)
+    means = np.full((1, 2, 3), 5, np.float32)
+    expected = [[[np.nan, -9, 5], [5, 5, 5]]]
+    np.testing.assert_array_equal(with_special_values(means, payload), np.array(expected, np.float32))
+    assert with_special_values(means, payload._replace(special_values=b"")) is means

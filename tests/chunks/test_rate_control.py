@@ -1,0 +1,77 @@
+import math
+
+import pytest
+
+from nvc_jax.chunks.rate_control import find_ratio, find_step, pick_evenly
+from nvc_jax.core.chunk_grid import chunk_regions
+
+LIMITS = (2.0**-15, 2.0)
+
+
+class Curve:
+    """A PSNR by step that counts how often it was measured."""
+
+    def __init__(self, slope: float, offset: float) -> None:
+        self.slope, self.offset, self.n_calls = slope, offset, 0
+
+    def __call__(self, step: float) -> float:
+        self.n_calls += 1
+        return self.offset - self.slope * 20 * math.log10(step)
+
+
+@pytest.mark.parametrize(
+    ("slope", "offset", "psnr"),
+    [
+        (1.0, 10.8, 10.0),
+        (1.0, 10.8, 89.0),
+        (0.6, 20.0, 35.0),
+        (0.6, 20.0, 60.0),
+        (1.5, 2.0, 35.0),
+        (1.5, 2.0, 89.0),
+    ],
+)
+def test_the_step_of_a_psnr_is_found(slope: float, offset: float, psnr: float) -> None:
+    curve = Curve(slope, offset)
+    step = find_step(curve, psnr, LIMITS)
+    assert curve.n_calls <= 14
+    assert abs(curve(step) - psnr) < 0.05
+
+
+def test_a_good_guess_is_measured_once() -> None:
+    curve = Curve(1.0, 10.8)
+    step = 10 ** ((10.8 - 50) / 20)
+    assert find_step(curve, 50.0, LIMITS, start=step) == pytest.approx(step)
+    assert curve.n_calls == 1
+
+
+def test_a_curve_with_a_jump_is_met_from_above() -> None:
+    """Where no step has the PSNR, the largest that exceeds it is found."""
+    step = find_step(lambda step: 60.0 if step < 0.1 else 30.0, 45.0, LIMITS)
+    assert 0.095 < step < 0.1
+
+
+def test_psnrs_beyond_the_limits_end_at_the_limits() -> None:
+    assert find_step(lambda _: 100.0, 50.0, LIMITS) == pytest.approx(LIMITS[1], rel=0.2)
+    assert find_step(lambda _: math.inf, 50.0, LIMITS) == pytest.approx(LIMITS[1], rel=0.2)
+    assert find_step(lambda _: 20.0, 50.0, LIMITS) == pytest.approx(LIMITS[0])
+
+
+@pytest.mark.parametrize("best", [1.0, 1.2, 1.7, 2.8, 3.3])
+def test_the_ratio_of_fewest_bytes_is_found(best: float) -> None:
+    measured: list[float] = []
+
+    def size(ratio: float) -> int:
+        measured.append(ratio)
+        return round(10_000 + 5_000 * math.log(ratio / best) ** 2)
+
+    ratio = find_ratio(size)
+    assert abs(math.log2(ratio / best)) < 0.25
+    assert len(measured) == len(set(measured)) <= 6
+
+
+def test_regions_are_picked_at_equal_distances() -> None:
+    regions = chunk_regions((100, 1, 1), (1, 1, 1))
+    picked = [region[0].start for region in pick_evenly(regions, 4)]
+    assert picked == [12, 37, 62, 87]
+    assert pick_evenly(regions, 100) == pick_evenly(regions, 1000) == regions
+    assert len(pick_evenly(regions, 99)) == 99

@@ -1,0 +1,86 @@
+import math
+
+import numpy as np
+import pytest
+import tensorstore as ts
+from example_chunks import smooth_values
+from tiny_model.transform_coder import BlockMeanCoder
+
+from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.payload import parse_payload
+from nvc_jax.chunks.value_range import find_value_range
+from nvc_jax.chunks.volume_encoder import VolumeEncoder
+from nvc_jax.core.chunk_codec import ChunkTarget, ValueRange
+from nvc_jax.core.chunk_grid import chunk_regions
+from nvc_jax.core.errors import psnr_from_errors, squared_errors
+
+SHAPE, CHUNK = (21, 30, 43), (8, 16, 16)
+VALUES = (300 * smooth_values(SHAPE) - 100).astype(np.float32)
+VALUES[3:6, :9] = -9999
+VALUE_RANGE = find_value_range([VALUES], [-9999])
+CODER = BlockMeanCoder({"pattern": np.zeros((2, 2, 2), np.float32)}, CHUNK)
+
+
+def make_encoder(values: np.ndarray = VALUES, value_range: ValueRange = VALUE_RANGE) -> VolumeEncoder:
+    return VolumeEncoder(CODER, ts.array(values), CHUNK, value_range)
+
+
+def test_targets_become_bounds_and_steps_in_the_units_of_the_volume() -> None:
+    encoder = make_encoder()
+    assert encoder.resolve({"step": 0.02}) == ChunkTarget(None, 0.02 * VALUE_RANGE.width)
+    assert encoder.resolve({"lossless": True}) == ChunkTarget(0.0, None)
+    absolute = encoder.resolve({"max_error": 3.0})
+    relative = encoder.resolve({"relative_error": 0.01})
+    assert absolute.max_error == 3.0
+    assert relative.max_error == 0.01 * VALUE_RANGE.width
+    for target in (absolute, relative):
+        assert target.max_error is not None
+        assert target.step is not None
+        assert 0.8 <= target.step / target.max_error <= 3.4
+
+
+@pytest.mark.parametrize("psnr", [15.0, 28.0])
+def test_a_psnr_becomes_the_step_that_reaches_it(psnr: float) -> None:
+    encoder = make_encoder()
+    target = encoder.resolve({"psnr": psnr})
+    codec = ChunkCodec(CODER, CHUNK, VALUES.dtype)
+    errors = []
+    for region in chunk_regions(SHAPE, CHUNK):
+        valid = VALUES[region] != -9999
+        decoded = codec.decode(encoder.encode(region, target))
+        errors.append(squared_errors(VALUES[region][valid], decoded[valid]))
+    assert psnr_from_errors(VALUE_RANGE.width, errors) == pytest.approx(psnr, abs=0.1)
+
+
+def test_volumes_of_one_value_meet_any_psnr() -> None:
+    values = np.full(SHAPE, 4.0)
+    encoder = make_encoder(values, ValueRange(4.0, 4.0))
+    target = encoder.resolve({"psnr": 80.0})
+    for region in chunk_regions(SHAPE, CHUNK):
+        assert parse_payload(encoder.encode(region, target)).max_error == 0
+
+
+def test_each_chunk_keeps_to_the_target() -> None:
+    encoder = make_encoder()
+    codec = ChunkCodec(CODER, CHUNK, VALUES.dtype)
+    target = ChunkTarget(2.0, 2.0)
+    for region in chunk_regions(SHAPE, CHUNK):
+        payload = encoder.encode(region, target)
+        values, decoded = VALUES[region], codec.decode(payload)
+        assert decoded.shape == values.shape
+        assert np.abs(decoded - values).max() <= 2.0
+        np.testing.assert_array_equal(decoded == -9999, values == -9999)
+
+
+def test_targets_relative_to_a_range_beyond_float64_are_refused() -> None:
+    values = np.zeros(SHAPE)
+    values[0, 0, :2] = [-1.7e308, 1.7e308]
+    encoder = make_encoder(values, ValueRange(-1.7e308, 1.7e308))
+    for target in ({"psnr": 40.0}, {"step": 0.01}, {"relative_error": 0.01}):
+        with pytest.raises(ValueError, match="beyond float64's"):
+            encoder.resolve(target)
+    assert encoder.resolve({"lossless": True}) == ChunkTarget(0.0, None)
+    bound = encoder.resolve({"max_error": 1.0})
+    assert bound.max_error == 1.0
+    assert bound.step is not None
+    assert math.isfinite(bound.step)
