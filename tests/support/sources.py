@@ -39,7 +39,7 @@ class HeldSource(NotedSource):
     """A volume whose first chunk is held back for a moment at every read, while others are read.
 
     Attributes:
-        n_read_ahead: reads that began while the first chunk was held back, for every such time.
+        n_read_ahead: other chunks whose reads began while the first one was held back, for every such time.
     """
 
     def __init__(self, values: np.ndarray, chunk: Shape3) -> None:
@@ -52,5 +52,5 @@ class HeldSource(NotedSource):
         if all(part.start == 0 for part in region):
             n_before = len(self.reads)
             time.sleep(HOLD_SECONDS)
-            self.n_read_ahead.append(len(self.reads) - n_before)
+            self.n_read_ahead.append(len(set(self.reads[n_before:])))
         return values

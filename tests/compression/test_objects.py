@@ -1,0 +1,136 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from interruption import Interrupted, interrupt_after
+from stored_files import read_files
+
+from nvc_jax.chunks.payload import Payload, PayloadKind
+from nvc_jax.compression.objects import WrittenObjects, write_objects
+from nvc_jax.compression.progress import ByteProgress
+from nvc_jax.container.creation import create
+from nvc_jax.container.metadata import ContainerMetadata
+from nvc_jax.container.store import Store
+from nvc_jax.core.chunk_codec import ChunkEncoder, ChunkTarget, QualityTarget
+from nvc_jax.core.chunk_grid import Region
+from nvc_jax.core.shapes import check_shape
+
+SHAPE, CHUNK = (20, 24, 28), (8, 8, 8)
+N_CHUNKS = 3 * 3 * 4
+
+
+class ConstantEncoder(ChunkEncoder):
+    """Encodes every chunk as a constant, whose error is the first voxel's number along z."""
+
+    def __init__(self) -> None:
+        self.regions: list[Region] = []
+        self.targets: list[ChunkTarget] = []
+
+    def resolve(self, target: QualityTarget) -> ChunkTarget:
+        raise NotImplementedError
+
+    def encode(self, region: Region, target: ChunkTarget) -> bytes:
+        self.regions.append(region)
+        self.targets.append(target)
+        valid_shape = check_shape(tuple(part.stop - part.start for part in region))
+        error = float(region[0].start)
+        return Payload(PayloadKind.CONSTANT, valid_shape, np.dtype("int16"), error, b"\0\0").to_bytes()
+
+
+def metadata_of(shard: tuple[int, int, int] | None = None) -> ContainerMetadata:
+    return ContainerMetadata(
+        shape=SHAPE,
+        dtype="int16",
+        chunk=CHUNK,
+        shard=shard,
+        model="none",
+        sha256="0" * 64,
+        target={"max_error": 20.0},
+        minimum=0.0,
+        maximum=1.0,
+        max_error=20.0,
+        step=3.0,
+    )
+
+
+def write(store: Store, part: tuple[int, int] = (0, 1), **options: object) -> WrittenObjects:
+    defaults = {"skip_existing": False, "on_progress": None}
+    return write_objects(store, ConstantEncoder(), part, **defaults | options)
+
+
+def test_every_chunk_is_encoded_once_with_the_target_of_the_container(tmp_path: Path) -> None:
+    encoder = ConstantEncoder()
+    with create(tmp_path / "v.zarr", metadata_of()) as store:
+        write_objects(store, encoder, (0, 1), skip_existing=False, on_progress=None)
+    covered = np.zeros(SHAPE, int)
+    for region in encoder.regions:
+        covered[region] += 1
+    assert (covered == 1).all()
+    assert encoder.targets == [ChunkTarget(20.0, 3.0)] * N_CHUNKS
+
+
+@pytest.mark.parametrize("shard", [None, (16, 16, 16)])
+def test_what_was_stored_is_reported(shard: tuple[int, int, int] | None, tmp_path: Path) -> None:
+    with create(tmp_path / "v.zarr", metadata_of(shard)) as store:
+        written = write(store)
+    stored = read_files(tmp_path / "v.zarr" / "c")
+    assert len(stored) == (N_CHUNKS if shard is None else 2 * 2 * 2)
+    assert written == WrittenObjects(0, sum(map(len, stored.values())), 16.0)
+
+
+@pytest.mark.parametrize("shard", [None, (16, 16, 16)])
+def test_parts_share_the_objects(shard: tuple[int, int, int] | None, tmp_path: Path) -> None:
+    with create(tmp_path / "whole.zarr", metadata_of(shard)) as store:
+        whole = write(store)
+    with create(tmp_path / "v.zarr", metadata_of(shard)) as store:
+        assert not store.is_complete()
+        parts = [write(store, (writer, 3), skip_existing=True) for writer in range(3)]
+        assert store.is_complete()
+    assert [part.n_skipped for part in parts] == [0, 0, 0]
+    assert sum(part.stored_bytes for part in parts) == whole.stored_bytes
+    assert read_files(tmp_path / "v.zarr") == read_files(tmp_path / "whole.zarr")
+
+
+def test_undamaged_objects_are_kept(tmp_path: Path) -> None:
+    with create(tmp_path / "v.zarr", metadata_of()) as store:
+        write(store)
+        directory = tmp_path / ".v.zarr.partial" / "c"
+        expected = read_files(directory)
+        (directory / "0" / "1" / "2").write_bytes(b"damaged")
+        (directory / "2" / "0" / "0").unlink()
+        encoder = ConstantEncoder()
+        written = write_objects(store, encoder, (0, 1), skip_existing=True, on_progress=None)
+        assert read_files(directory) == expected
+    assert written.n_skipped == N_CHUNKS - 2
+    assert written.max_error == 16.0
+    assert written.stored_bytes == len(expected["0/1/2"]) + len(expected["2/0/0"])
+    assert [tuple(part.start for part in region) for region in encoder.regions] == [(0, 8, 16), (16, 0, 0)]
+
+
+def test_progress_counts_the_bytes_of_the_part(tmp_path: Path) -> None:
+    reports: list[ByteProgress] = []
+    with create(tmp_path / "v.zarr", metadata_of()) as store:
+        write(store, on_progress=reports.append)
+        assert len(reports) == N_CHUNKS
+        done = [report.done_bytes for report in reports]
+        assert done == sorted(set(done))
+        assert {report.total_bytes for report in reports} == {done[-1]} == {2 * 20 * 24 * 28}
+        assert reports[-1].stored_bytes == sum(len(store.read(index)) for index in store.chunks())
+
+        totals = []
+        for writer in range(3):
+            reports.clear()
+            write(store, (writer, 3), on_progress=reports.append)
+            assert reports[-1].done_bytes == reports[-1].total_bytes
+            totals.append(reports[-1].total_bytes)
+        assert sum(totals) == 2 * 20 * 24 * 28
+
+
+@pytest.mark.parametrize(("shard", "n_chunks"), [(None, 2), ((16, 16, 16), 8 + 8)])
+def test_an_object_is_stored_before_the_progress_of_its_last_chunk(
+    shard: tuple[int, int, int] | None, n_chunks: int, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted), create(tmp_path / "v.zarr", metadata_of(shard)) as store:
+        write(store, on_progress=interrupt_after(n_chunks))
+    assert len(read_files(tmp_path / ".v.zarr.partial" / "c")) == 2
+    assert not (tmp_path / "v.zarr").exists()

@@ -1,0 +1,224 @@
+"""Several writers of one container, killed and interrupted runs, and runs that are resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from interruption import Interrupted, interrupt_after
+from sample_volume import CHUNK, N_CHUNKS, SHARD, VOLUME
+from sources import NotedSource
+from stored_files import read_files
+
+import nvc_jax
+from nvc_jax.container.creation import create, find_started, is_complete
+from nvc_jax.container.store import open_container
+from nvc_jax.io.writers import write_volume
+
+MAX_FINGERPRINTED = 4
+"""Chunks, at most, by which a writer recognises the volume."""
+
+
+def chunks_of_part(part: int, n_parts: int) -> set[tuple[int, ...]]:
+    return {index for number, index in enumerate(np.ndindex(3, 3, 3)) if number % n_parts == part}
+
+
+def modification_times(directory: Path) -> dict[str, int]:
+    return {name: (directory / name).stat().st_mtime_ns for name in read_files(directory)}
+
+
+@pytest.mark.parametrize(
+    ("options", "n_chunks"), [({"chunks": CHUNK}, 1), ({"chunks": CHUNK, "shards": SHARD}, 8)]
+)
+def test_several_writers_make_one_container(options: dict, n_chunks: int, tmp_path: Path) -> None:
+    whole, target = tmp_path / "whole.zarr", tmp_path / "v.zarr"
+    arguments = {"relative_error": 0.01, **options}
+    nvc_jax.compress(VOLUME, whole, **arguments)
+    assert not nvc_jax.compress(VOLUME, target, part=(2, 3), **arguments).is_complete
+    assert not target.exists()
+    one_object = interrupt_after(n_chunks)
+    with pytest.raises(Interrupted):
+        nvc_jax.compress(VOLUME, target, part=(0, 3), **arguments, on_progress=one_object)
+    assert not nvc_jax.compress(VOLUME, target, part=(1, 3), **arguments).is_complete
+    assert not target.exists()  # what the interrupted one did not write is missing
+    with pytest.raises(ValueError, match="was begun with another volume, model or target"):
+        nvc_jax.compress(VOLUME, target, part=(0, 3), relative_error=0.02, **options)
+    assert nvc_jax.compress(VOLUME, target, part=(0, 3), **arguments).is_complete
+    assert read_files(target) == read_files(whole)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["v.zarr", "whole.zarr"]
+
+
+def test_only_the_first_writer_looks_at_the_whole_volume(tmp_path: Path) -> None:
+    first, second = NotedSource(VOLUME, CHUNK), NotedSource(VOLUME, CHUNK)
+    nvc_jax.compress(first.store, tmp_path / "v.zarr", psnr=40, chunks=CHUNK, part=(0, 2))
+    assert set(first.reads) == chunks_of_part(0, 1)
+    result = nvc_jax.compress(second.store, tmp_path / "v.zarr", psnr=40, chunks=CHUNK, part=(1, 2))
+    assert result.is_complete
+    own_chunks = chunks_of_part(1, 2)
+    assert own_chunks <= set(second.reads)
+    assert len(second.reads) <= len(own_chunks) + MAX_FINGERPRINTED
+
+
+def test_a_part_that_is_written_already_is_not_encoded_again(tmp_path: Path) -> None:
+    options = {"max_error": 2, "chunks": CHUNK}
+    partial = tmp_path / ".v.zarr.partial"
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", part=(0, 2), **options)
+    before = modification_times(partial)
+    again = NotedSource(VOLUME, CHUNK)
+    assert not nvc_jax.compress(again.store, tmp_path / "v.zarr", part=(0, 2), **options).is_complete
+    assert len(again.reads) <= MAX_FINGERPRINTED
+    assert modification_times(partial) == before
+
+
+def test_a_part_that_is_written_again_changes_nothing(tmp_path: Path) -> None:
+    options = {"max_error": 2, "chunks": CHUNK}
+    for part in range(2):
+        result = nvc_jax.compress(VOLUME, tmp_path / "v.zarr", part=(part, 2), **options)
+        assert result.is_complete == (part == 1)
+    before, times = read_files(tmp_path / "v.zarr"), modification_times(tmp_path / "v.zarr")
+    assert nvc_jax.compress(VOLUME, tmp_path / "v.zarr", part=(0, 2), **options) == result
+    assert read_files(tmp_path / "v.zarr") == before
+    assert modification_times(tmp_path / "v.zarr") == times
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]
+
+
+def test_another_volume_is_never_mixed_in(tmp_path: Path) -> None:
+    options = {"relative_error": 0.01, "chunks": CHUNK}
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", part=(0, 2), **options)
+    other = VOLUME.copy()
+    other[:20] = 255 - other[:20]
+    with pytest.raises(ValueError, match=r"was begun with another volume.*\.v\.zarr\.partial"):
+        nvc_jax.compress(other, tmp_path / "v.zarr", part=(1, 2), **options)
+    assert not (tmp_path / "v.zarr").exists()
+
+
+def test_a_container_that_is_being_written_shows_its_metadata(plain: Path, tmp_path: Path) -> None:
+    metadata = open_container(plain).metadata
+    assert is_complete(plain, metadata)
+    assert find_started(tmp_path / "v.zarr") is None
+    with create(tmp_path / "v.zarr", metadata, shared=True):
+        assert find_started(tmp_path / "v.zarr") == metadata
+        assert not is_complete(tmp_path / "v.zarr", metadata)
+    assert find_started(tmp_path / "v.zarr") == metadata
+
+
+WRITER = """
+import sys
+import nvc_jax
+nvc_jax.compress(sys.argv[1], sys.argv[2], max_error=2.0, chunks=(8, 8, 8), shards=(16, 16, 16),
+                 part=(int(sys.argv[3]), 3))
+"""
+
+
+def test_a_killed_writer_loses_only_what_it_was_writing(tmp_path: Path) -> None:
+    write_volume(tmp_path / "v.npy", VOLUME)
+    options = {"max_error": 2.0, "chunks": (8, 8, 8), "shards": (16, 16, 16)}
+    nvc_jax.compress(VOLUME, tmp_path / "whole.zarr", **options)
+    target, partial = tmp_path / "v.zarr", tmp_path / ".v.zarr.partial"
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "v.npy"), str(target)]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    others = [subprocess.Popen([*command, str(part)], env=environment) for part in (0, 1)]
+    with subprocess.Popen([*command, "2"], env=environment) as process:
+        shards = [f"{z}/{y}/{x}" for i, (z, y, x) in enumerate(np.ndindex(3, 3, 3)) if i % 3 == 2]
+        while process.poll() is None and not (partial / "c" / shards[1]).exists():
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+    assert [other.wait() for other in others] == [0, 0]
+    assert not target.exists()
+    written = {name: (partial / "c" / name).stat().st_mtime_ns for name in shards[:2]}
+    nvc_jax.compress(VOLUME, target, part=(2, 3), **options)
+    assert read_files(target) == read_files(tmp_path / "whole.zarr")
+    assert {name: (target / "c" / name).stat().st_mtime_ns for name in shards[:2]} == written
+
+
+PROGRAM = """
+import sys
+import nvc_jax
+nvc_jax.compress(sys.argv[1], sys.argv[2], max_error=1.0, chunks=(8, 8, 8), resume=True)
+"""
+
+
+def test_killed_runs_are_resumed(tmp_path: Path) -> None:
+    """Whatever the moment, there is no container until it is complete, and it ends as if nothing had been."""
+    volume = VOLUME[:21, :30]
+    write_volume(tmp_path / "v.npy", volume)
+    nvc_jax.compress(tmp_path / "v.npy", tmp_path / "expected.zarr", max_error=1.0, chunks=(8, 8, 8))
+    target, partial = tmp_path / "v.zarr", tmp_path / ".v.zarr.partial"
+    for n_chunks in (1, 20):
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path / "v.npy"), str(target)]
+        with subprocess.Popen(command, env=os.environ | {"JAX_PLATFORMS": "cpu"}) as process:
+            while process.poll() is None and len(list(partial.glob("c/*/*/*"))) < n_chunks:
+                time.sleep(0.001)
+            process.send_signal(signal.SIGKILL)
+        assert not target.exists()
+        assert partial.is_dir()
+    damaged = next(file for file in sorted(partial.glob("c/*/*/*")))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    nvc_jax.compress(tmp_path / "v.npy", target, max_error=1.0, chunks=(8, 8, 8), resume=True)
+    assert read_files(target) == read_files(tmp_path / "expected.zarr")
+    assert not partial.exists()
+
+
+def test_an_interrupted_run_goes_on_where_it_ended(plain: Path, tmp_path: Path) -> None:
+    path = tmp_path / "v.zarr"
+    with pytest.raises(Interrupted):
+        nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK, on_progress=interrupt_after(20))
+    before = modification_times(tmp_path / ".v.zarr.partial")
+    assert len(before) == 1 + 20
+    n_calls = []
+    nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK, resume=True, on_progress=n_calls.append)
+    assert len(n_calls) == N_CHUNKS - 20
+    assert read_files(path) == read_files(plain)
+    assert modification_times(path).items() >= before.items()
+
+
+def test_an_interrupted_run_of_another_target_is_not_resumed(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        nvc_jax.compress(
+            VOLUME, tmp_path / "v.zarr", max_error=1, chunks=CHUNK, on_progress=interrupt_after(1)
+        )
+    assert not (tmp_path / "v.zarr").exists()
+    with pytest.raises(ValueError, match="was begun with another volume, model or target"):
+        nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunks=CHUNK, resume=True)
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunks=CHUNK)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]
+
+
+LIMITED = """
+import resource, signal, sys
+from nvc_jax.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_full_disk_leaves_no_container(tmp_path: Path) -> None:
+    write_volume(tmp_path / "v.npy", VOLUME)
+    command = ["compress", str(tmp_path / "v.npy"), str(tmp_path / "v.zarr"), "--lossless"]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    run = subprocess.run(
+        [sys.executable, "-c", LIMITED, *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "File too large" in run.stderr
+    assert not (tmp_path / "v.zarr").exists()
+    nvc_jax.compress(tmp_path / "v.npy", tmp_path / "v.zarr", lossless=True, resume=True)
+    nvc_jax.verify(VOLUME, tmp_path / "v.zarr")
+
+
+def test_destinations_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    tmp_path.chmod(0o500)
+    with pytest.raises(OSError, match="zarr"):
+        nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=1)
+    tmp_path.chmod(0o700)
