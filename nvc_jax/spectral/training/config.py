@@ -10,6 +10,7 @@ import jax
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.fit import fit_spectral
+from nvc_jax.spectral.training.refinement import BATCH_SIZE, MAX_STEPS
 from nvc_jax.training.config import TrainingConfig, volume_names
 from nvc_jax.training.progress import Progress, TrainedParams
 
@@ -44,10 +45,10 @@ class SpectralTraining(TrainingConfig):
     @property
     def card_settings(self) -> Mapping[str, Any]:
         """Methods that fit the two parts of the model."""
-        steps = "at most 8000" if self.refinement_steps is None else str(self.refinement_steps)
+        steps = f"at most {MAX_STEPS}" if self.refinement_steps is None else str(self.refinement_steps)
         return {
             "entropy model": "by counting; classes by Lloyd's algorithm in bits",
-            "refinement": f"AdamW, {steps} steps of 512 blocks",
+            "refinement": f"AdamW, {steps} steps of {BATCH_SIZE} blocks",
         }
 
     def run(

@@ -24,6 +24,7 @@ from nvc_jax.spectral.refinement import (
     to_stored_dtypes,
 )
 from nvc_jax.spectral.training.examples import Examples, collect_examples
+from nvc_jax.training.optimizer import update_params
 from nvc_jax.transform import block_modes
 
 BATCH_SIZE = 512
@@ -80,9 +81,7 @@ def _run_steps(
         indices, sign = batch_of_step
         batch = jax.tree.map(lambda leaf: leaf[indices], examples)
         gradients = jax.grad(_loss)(network, batch, sign)
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes; our own code may be strict
-            updates, state = optimizer.update(gradients, state, network)
-        return (optax.apply_updates(network, updates), state), None
+        return update_params(optimizer, gradients, state, network), None
 
     return lax.scan(step, (network, state), (order, signs))[0]
 
