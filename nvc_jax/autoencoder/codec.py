@@ -158,9 +158,9 @@ def _decode_blended(model: BlockAutoencoder, encoded: EncodedLatents) -> jax.Arr
     def decode_layer(index: jax.Array) -> jax.Array:
         latents = lax.dynamic_index_in_dim(encoded.latents, index, keepdims=False)
         blocks = model.decode(latents.reshape(-1, latents.shape[-1]))
-        cells = blocks.reshape(-1, side**3).T.reshape(side, side, side, *layer_grid)
-        cells = blend_axis(cells, m, grid_axis=4, voxel_axis=2)
-        return blend_axis(cells, m, grid_axis=3, voxel_axis=1)
+        blocks = blocks.reshape(-1, side**3).T.reshape(side, side, side, *layer_grid)
+        blocks = blend_axis(blocks, m, grid_axis=4, voxel_axis=2)
+        return blend_axis(blocks, m, grid_axis=3, voxel_axis=1)
 
     def blend_layer(
         carry: tuple[jax.Array, jax.Array], index: jax.Array

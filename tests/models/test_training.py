@@ -9,6 +9,7 @@ import pytest
 from nvc_jax.autoencoder.config import VARIANTS, DenseConfig
 from nvc_jax.autoencoder.training.config import AutoencoderTraining
 from nvc_jax.models.codec import decode_volume, encode_volume, load_codec
+from nvc_jax.models.registry import named_configs
 from nvc_jax.models.training import TrainingResult, train, training_config
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.config import SpectralTraining
@@ -119,10 +120,10 @@ def test_names_are_default_trainings() -> None:
     assert training_config({}) == AutoencoderTraining()
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", ["nvc-1", *VARIANTS])
 def test_shipped_models_say_how_they_were_trained(name: str) -> None:
     path = Path(__file__).parents[2] / "checkpoints" / name / "training.json"
-    assert training_config(path).model == VARIANTS[name]
+    assert training_config(path).model == named_configs()[name]
 
 
 @pytest.mark.parametrize(
