@@ -15,7 +15,7 @@ _MIN_FLOOR = 1e-6
 _MIN_SHARE = 1e-9
 """Smallest divisor of a weight, for draws among no items."""
 _SEED = 0
-"""Seed of the order of items, which is always the same."""
+"""Seed of the order of items: always the same, so that encoding is reproducible."""
 
 
 def draw_systematic(sizes: jax.Array, exists: jax.Array, n_drawn: int) -> tuple[jax.Array, jax.Array]:

@@ -5,7 +5,7 @@ follow a two-sided geometric distribution, one of a fixed family of N_SCALES. A 
 index of its distribution; from one scale to the next the mean magnitude grows by 2/3 of an octave.
 
 Within a block, the coder adds up the magnitudes of the dimensions so far and compares the sum with the one
-that their scales let expect. A smaller sum shifts the scale of the next dimension down, a larger one up. So
+expected from their scales. A smaller sum shifts the scale of the next dimension down, a larger one up. So
 blocks of low energy cost little, although no scale is stored for them. Encoder and decoder follow the same
 integers, so the tables are the same on both sides.
 """
@@ -37,7 +37,7 @@ _SUM_UNITS = 256
 _MAX_SUM = 1 << 26
 """Largest sum of magnitudes, in units: so that thresholds fit in 32 bits."""
 _START_SHARE_BITS = 6
-"""A block's sum begins with 1 / 2**_START_SHARE_BITS of what all its dimensions let expect."""
+"""A block's sum begins with 1 / 2**_START_SHARE_BITS of the sum expected of all its dimensions."""
 _MIN_START = _SUM_UNITS // 2
 """Smallest sum that a block begins with, in units: a single small integer says little about a block."""
 _SHIFTS = np.arange(-8, 9)

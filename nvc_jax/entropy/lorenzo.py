@@ -1,12 +1,12 @@
 """Lorenzo coder: integers of a volume to bytes and back, by differences to neighbours and rANS.
 
-Chunks use it where the transform does not pay, and lossless storage uses it for all values. It works on
+Chunks use it where the transform takes more bytes, and lossless storage uses it for all values. It works on
 integers only, so that a payload decodes to the same values on every machine.
 
 The encoder takes differences along one or more axes (along all three, a Lorenzo predictor: Ibarria et al.,
 2003). The lowest bits of the differences, if they are noise, are stored as bit planes, and differences too
-large for the entropy coder as outliers. The rest goes to the adaptive geometric coder, in cubes of 4³ whose
-magnitudes so far tell it what to expect.
+large for the entropy coder as outliers. The rest goes to the adaptive geometric coder, in cubes of 4³ within
+which the coder adapts to the magnitudes.
 """
 
 import functools

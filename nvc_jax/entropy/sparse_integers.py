@@ -1,9 +1,8 @@
 """Sparse integers: a volume of integers most of which are zero, to bytes and back.
 
-Stored are the signs of the other integers, the gaps between their positions, and their magnitudes. Positions
-go block by block of 8³, so that neighbours in the volume are near each other in the sequence. Gaps and
-magnitudes are coded in runs of 64 by the adaptive geometric coder, to which the values so far in a run tell
-what to expect.
+The coder stores the signs of the other integers, the gaps between their positions, and their magnitudes.
+Positions are counted block by block of 8³, so that neighbours in the volume are near each other in the
+sequence. Gaps and magnitudes go to the adaptive geometric coder, in runs of 64 within which the coder adapts.
 """
 
 import functools
