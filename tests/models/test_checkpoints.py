@@ -8,8 +8,7 @@ import pytest
 from nvc_jax import load_codec
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.networks import init_params
-from nvc_jax.models.checkpoints import save_checkpoint, shipped_models
-from nvc_jax.models.identity import model_sha256
+from nvc_jax.models.checkpoints import find_checkpoint, save_checkpoint, shipped_directory, shipped_models
 
 CONFIG = DenseConfig(block_size=2, hidden_sizes=(3,), latent_dim=2)
 
@@ -26,14 +25,6 @@ def test_round_trip(tmp_path: Path) -> None:
     assert codec.config == CONFIG
     jax.tree.map(np.testing.assert_array_equal, codec.params, params)
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
-
-
-def test_sha256_names_config_and_parameters() -> None:
-    params = init_params(CONFIG, key=jax.random.key(0))
-    sha256 = model_sha256(CONFIG, params)
-    assert sha256 == model_sha256(CONFIG, jax.device_get(params))
-    changed = jax.tree.map(lambda leaf: leaf + 1, params)
-    assert sha256 != model_sha256(CONFIG, changed)
 
 
 def test_existing_directory_is_kept(tmp_path: Path) -> None:
@@ -57,6 +48,25 @@ def test_missing_foreign_and_damaged_checkpoints_are_named(tmp_path: Path) -> No
     config_path.write_text("{")
     with pytest.raises(ValueError, match="not JSON"):
         load_codec(path)
+
+
+def test_checkpoints_are_found_by_name_path_and_sha256(tmp_path: Path) -> None:
+    path, _ = saved(tmp_path)
+    assert find_checkpoint(path) == find_checkpoint(str(path)) == path
+    assert list(shipped_models()) == ["more-parameters", "nvc-1", "two-wide-margin", "zero-margin"]
+    for name, shipped in shipped_models().items():
+        assert shipped == shipped_directory() / name
+        sha256 = json.loads((shipped / "config.json").read_text())["sha256"]
+        assert find_checkpoint(name) == find_checkpoint(sha256) == shipped
+    with pytest.raises(FileNotFoundError, match="more-parameters, nvc-1, two-wide-margin, zero-margin"):
+        find_checkpoint(tmp_path / "nothing")
+
+
+def test_settings_of_the_training_are_kept(tmp_path: Path) -> None:
+    params = init_params(CONFIG, key=jax.random.key(0))
+    save_checkpoint(tmp_path / "model", CONFIG, params, "# Card\n", {"epochs": 3})
+    assert json.loads((tmp_path / "model" / "training.json").read_text()) == {"epochs": 3}
+    assert (tmp_path / "model" / "CARD.md").read_text() == "# Card\n"
 
 
 def test_shipped_models_load_and_have_cards() -> None:
