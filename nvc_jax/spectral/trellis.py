@@ -6,8 +6,9 @@ cannot be decided one by one. But what the decoder knows between two integers is
 from there on, so only the cheaper one needs to be kept. This is the Viterbi algorithm:
 
 1. Forwards, position by position in scan order, it keeps for each of the four states the cost of the cheapest
-   path to it. Two *branches* lead to every state, one by an even and one by an odd integer. Of all even (odd)
-   integers only the one nearest to the coefficient counts, and 0. Which branch was cheaper is noted as a bit.
+   path to it. Two *branches* lead to every state, one by an even integer and one by an odd one. Of all odd
+   integers only the one nearest to the coefficient is tried; of all even ones only the nearest, and 0. A bit
+   notes the cheaper branch.
 2. After every 16 positions the block may end. The cheapest end so far is kept.
 3. Backwards from the best end, the noted bits lead along the cheapest path, and give its integers.
 
