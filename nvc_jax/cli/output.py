@@ -37,14 +37,16 @@ def print_values(values: dict[str, Any], as_json: bool) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table whose first column is aligned to the left."""
+    """Print a table whose first column is aligned to the left; a narrow terminal cuts it."""
     table = Table(box=None)
     for index, title in enumerate(header):
         table.add_column(title, no_wrap=True, justify="right" if index else "left")
     for row in rows:
         table.add_row(*row)
     console = Console()
-    console.print(table, width=max(console.width, _MIN_TABLE_WIDTH))
+    if not console.is_terminal:
+        console = Console(width=max(console.width, _MIN_TABLE_WIDTH))
+    console.print(table)
 
 
 @contextlib.contextmanager

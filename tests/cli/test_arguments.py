@@ -1,0 +1,60 @@
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nvc_jax.cli import arguments
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (arguments.shape, "16,32,48", (16, 32, 48)),
+        (arguments.part, "0/3", (0, 3)),
+        (arguments.region, "2:5,:,10:", (slice(2, 5), slice(None), slice(10, None))),
+        (arguments.region, ":7,1:2,3:4", (slice(None, 7), slice(1, 2), slice(3, 4))),
+        (arguments.location, "v.zarr", "v.zarr"),
+        (arguments.location, "s3://bucket/v.zarr", "s3://bucket/v.zarr"),
+        (arguments.location, ' {"driver": "memory"}', {"driver": "memory"}),
+    ],
+)
+def test_texts_become_values(read: Callable[[str], Any], text: str, value: Any) -> None:
+    assert read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (arguments.shape, "16,32"),
+        (arguments.shape, "16,32,-1"),
+        (arguments.shape, "16,32,x"),
+        (arguments.part, "1"),
+        (arguments.part, "1/2/3"),
+        (arguments.part, "a/b"),
+        (arguments.region, "1:2,3:4"),
+        (arguments.region, "1:2,3:4,5"),
+        (arguments.region, "1:2,3:4,5:6:2"),
+        (arguments.region, "-1:2,3:4,5:6"),
+    ],
+)
+def test_other_texts_are_refused(read: Callable[[str], Any], text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' must be"):
+        read(text)
+
+
+def test_damaged_json_is_named() -> None:
+    with pytest.raises(ValueError, match="is no JSON of a TensorStore spec"):
+        arguments.location('{"driver": ')
+
+
+def test_options_of_several_commands_are_the_same() -> None:
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(dest="command")
+    command = arguments.add_parser(commands, "look", print, "Look at a container.")
+    arguments.add_mode(command)
+    arguments.add_json(command)
+    options = parser.parse_args(["look"])
+    assert (options.run, options.mode, options.json) == (print, "blend", False)
+    options = parser.parse_args(["look", "--mode", "crop", "--json"])
+    assert (options.mode, options.json) == ("crop", True)

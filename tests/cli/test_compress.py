@@ -1,0 +1,94 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nvc_jax
+from nvc_jax.cli import main
+
+
+def test_a_summary_is_printed(here: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = ["compress", "v.npy", "v.zarr", "--model", "zero-margin", "--chunk", "16,16,16"]
+    assert main([*arguments, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary.keys() == {"model", "max_error", "stored_bytes", "bits_per_voxel", "ratio", "seconds"}
+    assert summary["model"] == "zero-margin"
+    assert main(["info", "v.zarr", "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["shape"] == [20, 24, 28]
+    assert info["chunk"] == [16, 16, 16]
+    for name in ("stored_bytes", "bits_per_voxel", "ratio", "max_error"):
+        assert info[name] == summary[name]
+    assert main(arguments) == 0
+    assert f"stored_bytes    {info['stored_bytes']}\n" in capsys.readouterr().out
+
+
+def test_rates_are_chosen(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["compress", "v.npy", "v.zarr", "--psnr", "35"]) == 0
+    assert main(["info", "v.zarr", "--json"]) == 0
+    info = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert info["model"] == "nvc-1"
+    assert info["step"] > 0
+    assert "ends" not in info
+    assert main(["compress", "v.npy", "v.zarr", "--step", "0.2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bits_per_voxel"] < info["bits_per_voxel"]
+    for model, rate in (("zero-margin", ["--step", "0.5"]), ("more-parameters", ["--psnr", "24"])):
+        assert main(["compress", "v.npy", "v.zarr", "--model", model, *rate]) == 0
+        assert main(["evaluate", "v.npy", "v.zarr"]) == 0
+    assert main(["compress", "v.npy", "v.zarr", "--model", "zero-margin", "--psnr", "80"]) == 1
+    assert "dB at best" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("other", [["--psnr", "35"], ["--lossless"], ["--max-error", "1"]])
+def test_targets_exclude_each_other(other: list[str], capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["compress", "v.npy", "v.zarr", "--step", "0.1", *other])
+    assert "not allowed with argument --step" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "target"),
+    [
+        (["--max-error", "2.5"], {"max_error": 2.5}),
+        (["--relative-error", "0.01"], {"relative_error": 0.01}),
+        (["--lossless"], {"lossless": True}),
+        ([], {"step": 0.01}),
+    ],
+)
+def test_bounds_are_chosen(option: list[str], target: dict, here: Path) -> None:
+    assert main(["compress", "v.npy", "v.zarr", *option]) == 0
+    assert nvc_jax.info("v.zarr")["target"] == target
+
+
+def test_missing_values_are_declared(here: Path) -> None:
+    volume = np.load("v.npy").astype(np.float32)
+    volume[3, 4:6], volume[5, 6:8] = -777, 999
+    np.save("m.npy", volume)
+    options = ["--missing-value", "-777", "--missing-value", "999", "--max-error", "3"]
+    assert main(["compress", "m.npy", "v.zarr", *options]) == 0
+    info = nvc_jax.info("v.zarr")
+    assert info["fill_values"] == [-777.0, 999.0]
+    assert 0 <= info["minimum"] <= info["maximum"] <= 255
+    decoded = nvc_jax.open("v.zarr").read().result()
+    is_missing = np.isin(volume, [-777, 999])
+    np.testing.assert_array_equal(decoded[is_missing], volume[is_missing])
+
+
+def test_several_processes_write_parts(here: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = ["compress", "v.npy", "v.zarr", "--step", "0.05", "--chunk", "16,16,16", "--json"]
+    arguments += ["--shard", "16,32,32"]
+    assert main([*arguments, "--part", "0/2"]) == 0
+    assert json.loads(capsys.readouterr().out).items() >= {"part": 0, "parts": 2}.items()
+    assert not (here / "v.zarr").exists()
+    assert main([*arguments, "--part", "1/2"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "nvc-1"
+    assert nvc_jax.info("v.zarr")["shard"] == [16, 32, 32]
+
+
+def test_specs_are_locations(here: Path, capsys: pytest.CaptureFixture) -> None:
+    spec = json.dumps({"driver": "file", "path": f"{here}/v.zarr/"})
+    assert main(["compress", "v.npy", spec, "--step", "0.05"]) == 0
+    assert nvc_jax.info("v.zarr")["model"] == "nvc-1"
+    assert main(["compress", "v.npy", '{"driver"', "--step", "0.05"]) == 1
+    assert "is no JSON of a TensorStore spec" in capsys.readouterr().err

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nvc_jax
+from nvc_jax.cli import main
+
+
+@pytest.fixture
+def container(here: Path) -> Path:
+    nvc_jax.compress("v.npy", "v.zarr", model="two-wide-margin", chunks=(16, 16, 16))
+    return here / "v.zarr"
+
+
+def test_a_region_is_decoded_into_a_file(container: Path) -> None:
+    assert main(["decompress", "v.zarr", "w.npy", "--region", "2:5,:,10:", "--mode", "crop"]) == 0
+    decoded = np.load("w.npy")
+    assert decoded.shape == (3, 24, 18)
+    np.testing.assert_array_equal(decoded, nvc_jax.open("v.zarr", mode="crop")[2:5, :, 10:].read().result())
+
+
+def test_all_of_a_container_or_its_preview_is_decoded(container: Path) -> None:
+    assert main(["decompress", "v.zarr", "w.npy"]) == 0
+    np.testing.assert_array_equal(np.load("w.npy"), nvc_jax.open("v.zarr").read().result())
+    assert main(["decompress", "v.zarr", "w.npy", "--preview"]) == 0
+    np.testing.assert_array_equal(np.load("w.npy"), nvc_jax.preview("v.zarr"))
+
+
+def test_regions_outside_are_named(container: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["decompress", "v.zarr", "w.npy", "--region", "2:25,:,10:"]) == 1
+    assert "must lie within the volume's shape" in capsys.readouterr().err

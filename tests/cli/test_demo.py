@@ -1,0 +1,18 @@
+from pathlib import Path
+
+import pytest
+
+from nvc_jax.cli import main
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.io.volumes import read_volume
+
+
+def test_the_sample_is_a_volume() -> None:
+    volume = read_volume(SAMPLE)
+    assert (volume.shape, str(volume.dtype)) == ((96, 96, 96), "uint8")
+
+
+def test_unknown_models_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["demo", "--output", str(tmp_path / "demo.png"), "--model", "nvc-99"]) == 1
+    assert "neither a shipped model" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,63 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from model_kinds import registered
+from tiny_model.config import BlockMeanConfig
+from tiny_model.model import BlockMeanModel
+from tiny_model.training import BlockMeanTraining
+
+import nvc_jax
+from nvc_jax.cli.main import main, make_parser
+from nvc_jax.models.registry import ModelKind
+
+COMMANDS = ["compress", "decompress", "info", "evaluate", "verify", "train", "models", "fetch", "demo"]
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:
+    listed = [line.split()[0] for line in make_parser().format_help().splitlines() if line.startswith("    ")]
+    assert [name for name in listed if name in COMMANDS] == COMMANDS
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as exit_info:
+            main([name, "--help"])
+        assert exit_info.value.code == 0
+        assert capsys.readouterr().out.startswith(f"usage: nvc {name} ")
+
+
+def test_errors_are_one_line_and_a_status(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["compress", "nothing.npy", "v.zarr"]) == 1
+    assert capsys.readouterr().err == "nvc compress: `nothing.npy` does not exist\n"
+    assert [entry.name for entry in here.iterdir()] == ["v.npy"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["decompress", "a", "b", "--region", "1:2,3"], ["compress", "a", "b", "--chunk", "8,8"]]
+)
+def test_wrong_usage_says_how(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
+    assert "must be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["explode"], ["info"], ["models", "nvc-1"]])
+def test_unknown_commands_and_arguments_are_wrong_usage(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
+
+
+class InterruptedModel(BlockMeanModel):
+    """A model during whose work the user presses Ctrl-C."""
+
+    def chunk_encoder(self, *_: Any) -> Any:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_is_a_status_and_no_traceback(here: Path, capsys: pytest.CaptureFixture) -> None:
+    with registered(ModelKind(BlockMeanConfig, InterruptedModel, BlockMeanTraining)):
+        nvc_jax.train(BlockMeanTraining(), [np.load("v.npy")]).save("model")
+        assert main(["compress", "v.npy", "v.zarr", "--model", "model"]) == 130
+    assert capsys.readouterr().err == ""
+    assert sorted(entry.name for entry in here.iterdir()) == ["model", "v.npy"]

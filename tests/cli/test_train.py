@@ -1,0 +1,77 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import nvc_jax
+from nvc_jax.cli import main
+from nvc_jax.models.training import training_config
+from nvc_jax.spectral.config import SpectralConfig
+
+DENSE: dict[str, Any] = {
+    "model": {"architecture": "dense", "margin": 0, "hidden_sizes": [16], "latent_dim": 8},
+    "epochs": 2,
+    "batch_size": 8,
+    "blocks_per_volume": 40,
+}
+SPECTRAL: dict[str, Any] = {
+    "model": {"architecture": "spectral", "n_classes": 4, "n_tables": 4, "n_quantizers": 1, "n_profiles": 1},
+    "blocks_per_volume": 14,
+    "refinement_steps": 2,
+}
+
+
+def test_train_makes_a_model_that_compresses(here: Path, capsys: pytest.CaptureFixture) -> None:
+    Path("config.json").write_text(json.dumps(DENSE))
+    train = ["train", "config.json", "v.npy", "--output", "model", "--validation", "v.npy"]
+    assert main(train) == 0
+    assert "validation 0." in capsys.readouterr().err
+    assert sorted(entry.name for entry in here.iterdir()) == ["config.json", "model", "v.npy"]
+    assert "v.npy" in (here / "model" / "CARD.md").read_text()
+    assert json.loads((here / "model" / "training.json").read_text())["epochs"] == 2
+    assert main(["compress", "v.npy", "v.zarr", "--model", "model"]) == 0
+    assert main(["evaluate", "v.npy", "v.zarr"]) == 0
+    assert main(train) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_spectral_model_is_fitted(here: Path, capsys: pytest.CaptureFixture) -> None:
+    np.save("small.npy", np.load("v.npy")[:16, :16, :16])
+    Path("config.json").write_text(json.dumps(SPECTRAL))
+    train = ["train", "config.json", "small.npy", "--output", "model"]
+    assert main([*train, "--validation", "v.npy"]) == 1
+    assert "spectral models take none" in capsys.readouterr().err
+    assert not Path("model").exists()
+
+    assert main(train) == 0
+    codec = nvc_jax.load_codec("model")
+    assert codec.config == SpectralConfig(n_classes=4, n_tables=4, n_quantizers=1, n_profiles=1)
+    # The seed is 0, and one volume is not augmented.
+    expected = nvc_jax.train(SPECTRAL | {"augment": False}, [np.load("small.npy")], seed=0).codec
+    jax.tree.map(np.testing.assert_array_equal, codec.params, expected.params)
+    assert training_config("model/training.json") == training_config(SPECTRAL)
+    assert main(["compress", "v.npy", "v.zarr", "--model", "model"]) == 0
+    assert main(["evaluate", "v.npy", "v.zarr"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("nothing.json", "neither a file nor"),
+        ("{", "not JSON"),
+        ("[]", "JSON object"),
+        ('{"a": 1}', "unknown"),
+    ],
+)
+def test_bad_training_configurations_are_named(
+    config: str, message: str, here: Path, capsys: pytest.CaptureFixture
+) -> None:
+    if config != "nothing.json":
+        Path("config.json").write_text(config)
+        config = "config.json"
+    assert main(["train", config, "v.npy", "--output", "model"]) == 1
+    assert message in capsys.readouterr().err
+    assert not Path("model").exists()
