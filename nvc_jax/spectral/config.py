@@ -9,12 +9,20 @@ from nvc_jax.spectral.profiles import MAX_PROFILES
 from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
 
 _ONCE_ONE = ("n_quantizers", "n_profiles")
-"""Fields of spectral models that came later, when all models had one of each."""
+"""Fields that early spectral models did not store, because all of them had one quantiser and one profile."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SpectralConfig(ModelConfig):
-    """A lapped DCT in place of the networks, and an entropy model of block classes (see ``spectral``)."""
+    """Configuration of a spectral model: a lapped DCT, and an entropy model of block classes.
+
+    Attributes:
+        latent_dim: coefficients of a block, 512.
+        n_classes: classes of blocks of each profile, at most 64.
+        n_tables: frequency tables that coefficients share, of each profile and quantiser.
+        n_quantizers: 1, or 2 for dependent quantisation.
+        n_profiles: entropy models for different rates, at most 256.
+    """
 
     latent_dim: int = N_COEFFICIENTS
     n_classes: int = 64
@@ -45,5 +53,5 @@ class SpectralConfig(ModelConfig):
 
     @classmethod
     def stored_defaults(cls) -> dict[str, Any]:
-        """One quantiser and one profile, where a stored description states neither."""
+        """One quantiser and one profile, as early models have them; their descriptions state neither."""
         return dict.fromkeys(_ONCE_ONE, 1)
