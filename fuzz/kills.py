@@ -1,6 +1,8 @@
-"""Kills compressing processes at random moments, resumes them, and compares with one that was let run.
+"""Kill compressing processes at random moments, resume them, and compare with a run that was not interrupted.
 
-python fuzz/kills.py [COUNT]
+    python fuzz/kills.py [COUNT]
+
+At any moment there must be no container, or a complete one with the bytes of an uninterrupted run.
 """
 
 import os
@@ -12,45 +14,58 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
 
-PROGRAM = """
+OPTIONS: dict[str, Any] = {"relative_error": 1e-3, "chunks": (16, 16, 16)}
+PROGRAM = f"""
 import sys
 import nvc_jax
-nvc_jax.compress(sys.argv[1], sys.argv[2], relative_error=1e-3, chunks=(16, 16, 16), resume=True)
+nvc_jax.compress(sys.argv[1], sys.argv[2], resume=True, **{OPTIONS})
 """
 
 
-def files(store: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(store)): file.read_bytes() for file in store.rglob("*") if file.is_file()}
+def read_files(directory: Path) -> dict[str, bytes]:
+    """Read every file below a directory, by its path relative to it."""
+    paths = (path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)): path.read_bytes() for path in paths}
+
+
+def run_and_kill(container: Path, most_seconds: float) -> bool:
+    """Compress in another process, and kill it after a random time; whether it was killed before it ended."""
+    command = [sys.executable, "-c", PROGRAM, str(SAMPLE), str(container)]
+    with subprocess.Popen(command, env=os.environ | {"JAX_PLATFORMS": "cpu"}) as process:
+        try:
+            process.wait(timeout=random.uniform(1, most_seconds))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            return True
+    return False
 
 
 def main() -> None:
+    """Kill as many processes as the command line says."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     random.seed(0)
     with TemporaryDirectory() as directory:
-        expected, target = Path(directory) / "expected.zarr", Path(directory) / "v.zarr"
-        began = time.perf_counter()
-        nvc_jax.compress(SAMPLE, expected, relative_error=1e-3, chunks=(16, 16, 16))
-        seconds = time.perf_counter() - began
-        kills = 0
-        while kills < count:
-            command = [sys.executable, "-c", PROGRAM, str(SAMPLE), str(target)]
-            with subprocess.Popen(command, env=os.environ | {"JAX_PLATFORMS": "cpu"}) as process:
-                try:
-                    process.wait(timeout=random.uniform(1, 1.2 * seconds + 3))
-                except subprocess.TimeoutExpired:
-                    process.send_signal(signal.SIGKILL)
-                    kills += 1
-            if target.exists():
-                assert files(target) == files(expected), "a store that differs"
-                shutil.rmtree(target)
-            print(kills, "kills", flush=True)
-        nvc_jax.compress(SAMPLE, target, relative_error=1e-3, chunks=(16, 16, 16), resume=True)
-        assert files(target) == files(expected), "a store that differs"
-    print("every store was whole or was not there, and every resumed one had the same bytes")
+        uninterrupted, container = Path(directory) / "expected.zarr", Path(directory) / "v.zarr"
+        start = time.perf_counter()
+        nvc_jax.compress(SAMPLE, uninterrupted, **OPTIONS)
+        most_seconds = 1.2 * (time.perf_counter() - start) + 3  # longer than a run, which starts Python too
+        expected = read_files(uninterrupted)
+
+        n_kills = 0
+        while n_kills < count:
+            n_kills += run_and_kill(container, most_seconds)
+            if container.exists():
+                assert read_files(container) == expected, "a container differs from the uninterrupted run's"
+                shutil.rmtree(container)
+            print(n_kills, "kills", flush=True)
+        nvc_jax.compress(SAMPLE, container, resume=True, **OPTIONS)
+        assert read_files(container) == expected, "the container differs from the uninterrupted run's"
+    print("no container was incomplete, and each resumed one had the bytes of an uninterrupted run")
 
 
 if __name__ == "__main__":

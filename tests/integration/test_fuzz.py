@@ -8,5 +8,6 @@ def test_damaged_payloads_are_refused_or_decode() -> None:
 
 
 def test_damaged_objects_are_refused() -> None:
-    outcome = payloads.fuzz_stores(300, seed=1)
+    outcome = payloads.fuzz_containers(300, seed=1)
+    assert sum(outcome.values()) == 300
     assert outcome["refused"] > 280
