@@ -19,6 +19,6 @@ jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("nvc", deadline=None, max_examples=25, derandomize=True)
-# By hand: python -m pytest --hypothesis-profile=long tests/test_correction.py tests/test_lattice.py …
+# By hand: python -m pytest --hypothesis-profile=long tests/chunks/test_error_correction.py …
 hypothesis.settings.register_profile("long", deadline=None, max_examples=12_000)
 hypothesis.settings.load_profile("nvc")
