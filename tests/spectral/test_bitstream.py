@@ -21,10 +21,11 @@ from spectral_blocks import (
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy import frequency_tables
 from nvc_jax.entropy import tokens as tokens_module
+from nvc_jax.entropy.interleaving import CPU_WIDTHS, max_lanes_for
 from nvc_jax.spectral import bitstream, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.transform import block_layout, block_modes
-from nvc_jax.transform.block_dct import N_COEFFICIENTS
+from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
 
 encode = jax.jit(bitstream.encode_stream)
 decode = jax.jit(bitstream.decode_stream)
@@ -62,6 +63,17 @@ def test_streams_of_many_lanes_round_trip() -> None:
     layout = layout_for((32, 32, 64), (32, 32, 57))
     symbols = random_symbols(layout, 5, 0)
     for n_lanes in (1, 4, 5, 16, 17, 64):
+        words, used = encode(MODEL, layout, symbols, jnp.int32(n_lanes))
+        assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(n_lanes)), symbols)
+
+
+def test_streams_round_trip_through_loops_of_every_width() -> None:
+    layout = layout_for((64, 64, 64), (64, 61, 64))
+    n_blocks = len(layout.partial_type)
+    assert max_lanes_for(n_blocks) == 256
+    assert CPU_WIDTHS == (256, 64)  # the loops are compiled for 256 and for 64 lanes
+    symbols = random_symbols(layout, 3, 0)
+    for n_lanes in (1, 63, 64, 65, 256):
         words, used = encode(MODEL, layout, symbols, jnp.int32(n_lanes))
         assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(n_lanes)), symbols)
 

@@ -10,7 +10,7 @@ from nvc_jax.entropy import frequency_tables, tokens
 from nvc_jax.spectral import scan_order, trellis
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
 from nvc_jax.spectral.training.geometric import leave_rare_to_escape, token_probabilities
-from nvc_jax.transform.block_dct import N_COEFFICIENTS
+from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
 
 N_CLASSES, N_TABLES = 2, 2
 P_NONZERO = np.array([0.3, 0.8, 0.45, 0.9])  # tables of the first quantiser, then of the second
@@ -105,8 +105,7 @@ def test_blocks_do_not_depend_on_the_blocks_quantized_with_them() -> None:
         for i in range(0, n, 37)
     ]
     np.testing.assert_array_equal(together[::37], jnp.concatenate(apart))
-    position = np.argsort(np.asarray(MODEL.order))
-    np.testing.assert_array_equal(np.asarray(together)[:, 1:][:, position >= 0].any(), True)
+    assert np.asarray(together)[:, 1:].any()
     is_beyond = np.arange(511) >= np.asarray(counts)[:, None]
     assert not (np.asarray(together)[:, np.asarray(MODEL.order)] * is_beyond).any()
 
