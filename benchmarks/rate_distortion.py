@@ -32,7 +32,7 @@ from nvc_jax.compression.options import default_chunk
 from nvc_jax.core.shapes import grid_shape
 from nvc_jax.models.checkpoints import shipped_models
 from nvc_jax.transform import block_modes, lapped
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
 
 PSNR_GRID = np.arange(30, 60.1, 2.5)
 STEPS = (0.002, 0.005, 0.013, 0.033, 0.08, 0.16, 0.33, 0.66, 1.3)

@@ -16,9 +16,9 @@ from nvc_jax.spectral.profiles import classes_of_all_profiles, take_profile
 from nvc_jax.spectral.refinement import refine
 from nvc_jax.spectral.stream import EncodedStream
 from nvc_jax.transform import block_layout, block_modes, lapped, partial_blocks
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
 from nvc_jax.transform.boundary_emphasis import deemphasize
 from nvc_jax.transform.error_weights import error_weights
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
 
 
 @jax.jit

@@ -29,10 +29,10 @@ from nvc_jax.spectral.mode_decision import choose_modes
 from nvc_jax.spectral.profiles import Profiles, choose_profile, take_profile
 from nvc_jax.spectral.stream import EncodedStream
 from nvc_jax.transform import block_layout, block_modes, lapped, partial_blocks
-from nvc_jax.transform.block_dct import BLOCK_SIZE
 from nvc_jax.transform.block_layout import BlockLayout
 from nvc_jax.transform.boundary_emphasis import emphasize
 from nvc_jax.transform.error_weights import error_weights
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 
 @functools.partial(jax.jit, static_argnames="options")

@@ -16,8 +16,8 @@ from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP
 from nvc_jax.spectral.sample_cubes import SampleCubes, draw_cubes
 from nvc_jax.transform import block_modes, lapped, lapped_filter
-from nvc_jax.transform.block_dct import BLOCK_SIZE
 from nvc_jax.transform.plan import TransformPlan
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 _BITS_OF_CODED, _BITS_PER_OCTAVE = 3, 2
 """Estimated bits of a coded coefficient: 3, and 2 for each doubling of 1 + magnitude in steps."""

@@ -10,7 +10,7 @@ from jax import lax
 
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.core.systematic_sampling import draw_systematic
-from nvc_jax.transform.block_dct import BLOCK_SIZE
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 CUBE_SIDE = 32
 """Largest side of a cube in voxels."""

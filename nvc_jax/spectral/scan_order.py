@@ -18,17 +18,15 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.transform.block_dct import N_COEFFICIENTS
-from nvc_jax.transform.block_layout import BlockLayout
+from nvc_jax.transform.block_layout import N_PARTIAL_TYPES, BlockLayout
 from nvc_jax.transform.partial_blocks import frequencies_by_partial_type
+from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
 
 END_OF_BLOCK_UNIT = 16
 """Integers in whose multiples blocks end: coarse ends are cheap to signal."""
 N_ENDS_OF_BLOCK = N_COEFFICIENTS // END_OF_BLOCK_UNIT + 1
 """Number of ends that a block may have, no integer included."""
 
-N_PARTIAL_TYPES = 8
-"""Partial-block types: short or complete along z, y and x."""
 _COUNT_BITS = (N_COEFFICIENTS - 1).bit_length()
 """Bits in a key of the number of integers, 0 to 511: the lowest bits."""
 _PARTIAL_TYPE_BITS = (N_PARTIAL_TYPES - 1).bit_length()

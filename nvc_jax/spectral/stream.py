@@ -16,8 +16,8 @@ from nvc_jax.entropy.interleaving import read_words, used_words
 from nvc_jax.spectral.bitstream import stream_capacity
 from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
 from nvc_jax.transform import lapped_filter
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
 from nvc_jax.transform.boundary_emphasis import ALL_BOUNDARIES
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
 
 MIN_STEP, MAX_STEP = 2.0**-15, 2.0
 """Limits of the step, relative to the volume's range: within them the entropy coder can code all integers."""

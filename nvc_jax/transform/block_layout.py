@@ -11,7 +11,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.transform.block_dct import BLOCK_SIZE
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE
+
+N_PARTIAL_TYPES = 8
+"""Number of partial-block types: each of three sides is either partial or full."""
 
 
 class BlockLayout(NamedTuple):
@@ -23,7 +26,7 @@ class BlockLayout(NamedTuple):
         order: int32 (n,), indices of the blocks inside the volume in z, y, x order, then of the others.
         n_blocks: int32, number of blocks inside the volume.
         partial_type: int32 (n,), the sides of the block that have fewer than 8 voxels of the volume: the sum
-            of 4 for z, 2 for y and 1 for x; 0 for a full block.
+            of their ``partial_bit``; 0 for a full block.
         starts_superblock: bool (n,), whether the block is the first of the eight of its superblock.
     """
 
@@ -33,6 +36,11 @@ class BlockLayout(NamedTuple):
     n_blocks: jax.Array
     partial_type: jax.Array
     starts_superblock: jax.Array
+
+
+def partial_bit(axis: int) -> int:
+    """Bit of ``BlockLayout.partial_type`` of blocks that are partial along an axis: 4, 2, 1 for z, y, x."""
+    return 4 >> axis
 
 
 def block_indices(grid: Shape3) -> list[jax.Array]:
@@ -53,7 +61,7 @@ def make_layout(grid: Shape3, valid_shape: jax.Array) -> BlockLayout:
     for axis, index in enumerate(block_indices(grid)):
         inside &= index * BLOCK_SIZE < valid_shape[axis]
         starts_superblock &= index % 2 == 0
-        partial_type += jnp.where((index + 1) * BLOCK_SIZE > valid_shape[axis], 4 >> axis, 0)
+        partial_type += jnp.where((index + 1) * BLOCK_SIZE > valid_shape[axis], partial_bit(axis), 0)
 
     inside = inside.reshape(-1)
     return BlockLayout(

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.transform.block_dct import BLOCK_SIZE
 from nvc_jax.transform.block_layout import block_indices
 from nvc_jax.transform.lapped_filter import FILTERS
 from nvc_jax.transform.plan import TransformPlan
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 PLAIN, LAPPED, LARGE = range(3)
 """Modes: blocks that end at their borders, blocks joined by the filter, one block of 16³ joined by it."""

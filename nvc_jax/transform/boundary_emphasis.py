@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix, mix_layers
+from nvc_jax.transform.dct import dct_matrix
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS, mix_layers
 
 ALL_BOUNDARIES = 0b111111
 """Boundaries of a chunk that has neighbours on all six sides."""

@@ -1,17 +1,17 @@
-"""Error weights: the scale of coefficients that puts the error of quantisation where it matters least."""
+"""Per-coefficient scale that makes squared error in coefficients equal weighted squared error in voxels."""
 
 import jax
 import jax.numpy as jnp
 
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.transform import partial_blocks
-from nvc_jax.transform.block_dct import N_COEFFICIENTS
 from nvc_jax.transform.block_layout import BlockLayout
 from nvc_jax.transform.boundary_emphasis import boundary_weights
+from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
 
 
 def error_weights(layout: BlockLayout, grid: Shape3, boundaries: jax.Array) -> jax.Array:
-    """Per-coefficient scale that makes squared error in coefficients equal weighted squared error in voxels.
+    """Compute the scale of each coefficient, by the block's size and the boundaries next to it.
 
     The encoder multiplies coefficients by it before it quantises them, and the decoder divides by it.
 

@@ -20,10 +20,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.shapes import check_shape
-from nvc_jax.transform.block_dct import (
+from nvc_jax.transform.dct import dct_matrix
+from nvc_jax.transform.lapped_filter import filter_blocks, filter_depth, filter_tables, norm_rows
+from nvc_jax.transform.plan import TransformPlan, block_strides, flatten_plan
+from nvc_jax.transform.planar_blocks import (
     BLOCK_SIZE,
     N_COEFFICIENTS,
-    dct_matrix,
     from_planar,
     multiply,
     next_block,
@@ -31,8 +33,6 @@ from nvc_jax.transform.block_dct import (
     split_planes,
     to_planar,
 )
-from nvc_jax.transform.lapped_filter import filter_blocks, filter_depth, filter_tables, norm_rows
-from nvc_jax.transform.plan import TransformPlan, block_strides, flatten_plan
 
 FORWARD_BLOCKS_PER_SLAB = 4096
 """Approximate number of blocks of a slab in the forward transform: one slab needs no copies."""

@@ -13,15 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.transform.block_dct import (
+from nvc_jax.transform.dct import dct_matrix
+from nvc_jax.transform.plan import TransformPlan
+from nvc_jax.transform.planar_blocks import (
     BLOCK_SIZE,
-    dct_matrix,
     multiply,
     next_block,
     previous_block,
     split_planes,
 )
-from nvc_jax.transform.plan import TransformPlan
 
 FILTERS = ("none", "orthonormal", "half", "biorthogonal")
 """Names of the filters; a stream stores the index. Each suits other data, and the encoder chooses.

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix, mix_layers
-from nvc_jax.transform.block_layout import BlockLayout
+from nvc_jax.transform.block_layout import N_PARTIAL_TYPES, BlockLayout, partial_bit
+from nvc_jax.transform.dct import dct_matrix
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS, mix_layers
 
 
 def last_block_sides(valid_shape: jax.Array) -> jax.Array:
@@ -60,12 +61,13 @@ def unstretch(volume: jax.Array, valid_shape: jax.Array) -> jax.Array:
 def error_scale(layout: BlockLayout) -> jax.Array:
     """Compute the error in the volume of an error of 1 in a coefficient of each block: float32 (n,).
 
-    It is below 1 in partial blocks, as undoing the stretch makes errors smaller. DC is not meant.
+    It is below 1 in partial blocks, because undoing the stretch makes errors smaller. Does not apply to DC,
+    whose weight is 1 (see ``error_weights``).
     """
     factors = jnp.sqrt(last_block_sides(layout.valid_shape).astype(jnp.float32) / BLOCK_SIZE)
     scale = jnp.ones(layout.partial_type.shape, jnp.float32)
     for axis in range(3):
-        scale = jnp.where(layout.partial_type & (4 >> axis) > 0, scale * factors[axis], scale)
+        scale = jnp.where(layout.partial_type & partial_bit(axis) > 0, scale * factors[axis], scale)
     return scale
 
 
@@ -77,8 +79,8 @@ def frequencies_by_partial_type(valid_shape: jax.Array) -> jax.Array:
     """
     frequency = np.indices((BLOCK_SIZE,) * 3).reshape(3, -1)
     sides = last_block_sides(valid_shape)
-    exists = jnp.ones((8, N_COEFFICIENTS), bool)
+    exists = jnp.ones((N_PARTIAL_TYPES, N_COEFFICIENTS), bool)
     for axis in range(3):
-        is_partial = np.arange(8) & (4 >> axis) > 0
+        is_partial = np.arange(N_PARTIAL_TYPES) & partial_bit(axis) > 0
         exists &= ~is_partial[:, None] | (jnp.asarray(frequency[axis])[None] < sides[axis])
     return exists

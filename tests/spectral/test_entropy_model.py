@@ -10,7 +10,7 @@ from nvc_jax.spectral.entropy_model import (
     plain_steps_per_step,
     reconstruct_coefficients,
 )
-from nvc_jax.transform.block_dct import N_COEFFICIENTS
+from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
 
 
 @pytest.mark.parametrize("n_quantizers", [1, 2])

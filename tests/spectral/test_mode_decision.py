@@ -6,7 +6,7 @@ from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.spectral import mode_decision
 from nvc_jax.spectral.encoder_options import PLAIN_CANDIDATE, EncoderOptions
 from nvc_jax.transform import block_modes, lapped_filter
-from nvc_jax.transform.block_dct import BLOCK_SIZE
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 choose_modes = jax.jit(mode_decision.choose_modes)
 STEP = jnp.float32(0.02)

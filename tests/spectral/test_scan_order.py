@@ -5,7 +5,7 @@ from spectral_blocks import MODEL, N_CLASSES, layout_for
 
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral import scan_order
-from nvc_jax.transform.block_dct import N_COEFFICIENTS
+from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
 
 SHAPE: Shape3 = (16, 24, 32)
 

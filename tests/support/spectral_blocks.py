@@ -11,7 +11,7 @@ from nvc_jax.spectral import dependent_quantization, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform import block_layout, block_modes, partial_blocks
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
 
 N_CLASSES, N_TABLES = 4, 3
 DECAY = np.array([0.05, 0.5, 0.9])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.transform import block_layout
-from nvc_jax.transform.block_dct import BLOCK_SIZE
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 GRID = (5, 5, 5)
 

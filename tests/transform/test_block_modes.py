@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.transform import block_modes, lapped_filter
-from nvc_jax.transform.block_dct import BLOCK_SIZE
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 VALID_SHAPES = st.tuples(*[st.integers(1, 40)] * 3)
 GRID = (5, 5, 5)

@@ -5,8 +5,8 @@ import pytest
 
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.transform import block_modes, lapped, lapped_filter
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix
 from nvc_jax.transform.plan import TransformPlan
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix
 
 FILTER_INDICES = range(len(lapped_filter.FILTERS))
 forward = jax.jit(lapped.forward, static_argnames="blocks_per_slab")

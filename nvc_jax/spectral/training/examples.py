@@ -15,7 +15,7 @@ from nvc_jax.spectral.profiles import Profiles, classes_of_all_profiles, take_pr
 from nvc_jax.spectral.refinement import refinement_features
 from nvc_jax.spectral.training.samples import step_at
 from nvc_jax.transform import block_modes
-from nvc_jax.transform.block_dct import BLOCK_SIZE
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 _CUBE_SIDE = 64
 """Largest side of a cube in voxels."""

@@ -12,7 +12,7 @@ from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.spectral import encoder
 from nvc_jax.spectral.class_decision import round_with_dead_zone
 from nvc_jax.transform import block_modes, lapped, lapped_filter, partial_blocks
-from nvc_jax.transform.block_dct import BLOCK_SIZE
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 STEP_RANGE = (0.0015, 0.4)
 """Smallest and largest step, of one quantiser and relative to the range, that the model is fitted for."""

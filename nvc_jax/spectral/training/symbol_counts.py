@@ -13,7 +13,7 @@ from nvc_jax.spectral.entropy_model import EntropyModel, plain_steps_per_step
 from nvc_jax.spectral.profiles import Profiles, count_profiles, take_profile
 from nvc_jax.spectral.training.samples import center_by_own_range
 from nvc_jax.transform import block_layout
-from nvc_jax.transform.block_dct import BLOCK_SIZE, N_COEFFICIENTS
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
 
 _BLOCKS_AT_ONCE = 4096
 """Sampled blocks that one compiled call quantises: they fit in memory, and all calls share one program."""

@@ -13,7 +13,7 @@ from nvc_jax.spectral.refinement import refine
 from nvc_jax.spectral.training import refinement
 from nvc_jax.spectral.training.entropy_model import fit_profiles
 from nvc_jax.spectral.training.examples import observe_blocks
-from nvc_jax.transform.block_dct import BLOCK_SIZE
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 SIDE = 32
 GRID = (SIDE // BLOCK_SIZE,) * 3

@@ -1,4 +1,4 @@
-"""Planar blocks and the operations on them that the transform consists of.
+"""Planar blocks: the blocks of a volume as contiguous planes, and products of matrices with them.
 
 A volume is cut into blocks of 8³ voxels, and held as *planar blocks*, an array (8, 8, 8, n): element
 (z, y, x) is a plane that holds that voxel of all n blocks. All arithmetic of the transform is then element by
@@ -9,7 +9,6 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from nvc_jax.core.shapes import Shape3
@@ -18,20 +17,6 @@ BLOCK_SIZE = 8
 """Side of a block in voxels."""
 N_COEFFICIENTS = BLOCK_SIZE**3
 """Coefficients of a block."""
-
-
-def dct_matrix(size: int, half_shift: bool = False) -> np.ndarray:
-    """Compute the matrix of an orthonormal DCT, float64 (size, size); rows are basis functions.
-
-    Args:
-        size: number of samples.
-        half_shift: DCT-IV, whose frequencies are higher by one half, instead of DCT-II.
-    """
-    frequency = np.arange(size)[:, None] + (0.5 if half_shift else 0.0)
-    matrix = np.sqrt(2 / size) * np.cos(np.pi * (np.arange(size) + 0.5) * frequency / size)
-    if not half_shift:
-        matrix[0] /= np.sqrt(2)
-    return matrix
 
 
 def to_planar(volume: jax.Array) -> jax.Array:

@@ -2,10 +2,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax.transform.block_dct import (
+from nvc_jax.transform.planar_blocks import (
     BLOCK_SIZE,
     N_COEFFICIENTS,
-    dct_matrix,
     from_planar,
     mix_layers,
     multiply,
@@ -25,14 +24,6 @@ def test_planes_are_the_voxels_of_blocks() -> None:
     np.testing.assert_array_equal(planar[1, 2, 3].reshape(2, 3, 5), original[1::8, 2::8, 3::8])
     np.testing.assert_array_equal(from_planar(jnp.asarray(planar), (2, 3, 5)), original)
     assert N_COEFFICIENTS == BLOCK_SIZE**3
-
-
-@pytest.mark.parametrize("size", [4, 8, 16])
-@pytest.mark.parametrize("half_shift", [False, True])
-def test_dct_matrices_are_orthonormal(size: int, half_shift: bool) -> None:
-    matrix = dct_matrix(size, half_shift)
-    np.testing.assert_allclose(matrix @ matrix.T, np.eye(size), atol=1e-12)
-    assert (np.ptp(matrix[0]) < 1e-12) != half_shift
 
 
 @pytest.mark.parametrize("stride", [1, 3, 6, 10])
