@@ -31,7 +31,7 @@ def unpack_values(body: bytes, shape: tuple[int, ...], dtype: np.dtype) -> np.nd
     """
     n_bytes = math.prod(shape) * dtype.itemsize
     if not body or body[0] >= len(_METHODS):
-        raise ValueError(f"packed values name method {body[:1]!r}")
+        raise ValueError(f"packed values state method {body[:1]!r}")
     method, packed = _METHODS[body[0]], body[1:]
     raw = packed if method == "none" else decode_bytes(packed, method, n_bytes)
     if len(raw) != n_bytes:

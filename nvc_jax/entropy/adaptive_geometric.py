@@ -33,15 +33,19 @@ _CUBE_ROOTS_OF_POWERS_OF_4 = np.array([1, 1.5874010519681994, 2.519842099789747]
 _HALF_SCALE = 1.2599210498948732
 """Ratio of two mean magnitudes that are half a scale apart: 2**(1/3)."""
 _SUM_UNITS = 256
-"""Units of a sum of magnitudes in an integer's 1: expected magnitudes may be far below 1."""
+"""Sums of magnitudes count in units of 1/256, because expected magnitudes may be far below 1."""
 _MAX_SUM = 1 << 26
 """Largest sum of magnitudes, in units: so that thresholds fit in 32 bits."""
 _START_SHARE_BITS = 6
-"""A block's sum begins with 1 / 2**_START_SHARE_BITS of the sum expected of all its dimensions."""
+"""A block's sum begins with 1/64 of the sum expected of all its dimensions, 64 being 2**_START_SHARE_BITS.
+
+A share above 0 keeps the first integers of a block from shifting scales at once. A small one lets the block's
+own magnitudes soon outweigh it. The value is part of the format.
+"""
 _MIN_START = _SUM_UNITS // 2
 """Smallest sum that a block begins with, in units: a single small integer says little about a block."""
 _SHIFTS = np.arange(-8, 9)
-"""Shifts of a scale that have a threshold each; a sum below all of them shifts by one more."""
+"""Shifts −8 … 8 of a scale each have a threshold; below the smallest threshold the shift is −9."""
 _RATIO_BITS = 12
 """Fractional bits of the ratios between thresholds and the expected sum."""
 _MIN_SHARE = 2.0**-24
@@ -49,11 +53,17 @@ _MIN_SHARE = 2.0**-24
 _SHARE_UNITS, _ESCAPE_SHARE = 2.0**30, 2.0**16
 """Probability 1, and that of the escape, in the units in which probabilities are rounded."""
 _BITS_PER_LANE = 3200
-"""Bits of the stream for each lane: the 32 bits of its state are then 1 % of them."""
+"""Bits of the stream for each lane: the 32 bits of its state are then 1 % of them.
+
+The number of lanes is stored, so a decoder does not depend on this value.
+"""
 _MAX_STEPS = 16384
 """Approximate limit of the integers of a lane: they take time even if they take almost no bits."""
 _COMMON_SCALE_OFFSETS = (0, 3, 6, 9, 12, 15)
-"""Scales below the usual one that ``choose_common_scale`` tries."""
+"""Distances below the usual scale that ``choose_common_scale`` tries: its mean magnitude over 4**0 … 4**5.
+
+Every candidate takes a pass over all integers, so they are two octaves of the mean magnitude apart.
+"""
 
 
 def _powers_of_cube_root(exponents: np.ndarray) -> np.ndarray:
@@ -66,7 +76,10 @@ MEANS = _powers_of_cube_root(np.arange(N_SCALES) + _THIRDS_OF_SMALLEST_MEAN)
 EXPECTED_UNITS = np.maximum(np.rint(MEANS * _SUM_UNITS), 1).astype(np.uint32)
 """Mean magnitudes of the distributions in 1/256, uint32 (N_SCALES,)."""
 SHIFT_RATIOS = np.rint(_powers_of_cube_root(_SHIFTS) * (1 << _RATIO_BITS) / _HALF_SCALE).astype(np.uint32)
-"""Thresholds over the expected sum, in 1/4096, uint32: from each on, a scale is shifted at least so far."""
+"""Ratios of thresholds to the expected sum, in 1/4096, uint32 (17,).
+
+A sum of at least ratio k of the expected sum shifts the scale by at least k − 8.
+"""
 
 _DECAYS = (np.sqrt(1 + MEANS**2) - 1) / MEANS
 """Ratios of the probabilities of successive magnitudes in each distribution."""

@@ -11,8 +11,10 @@ from nvc_jax.entropy.tokens import N_TOKENS
 PRECISION = 12
 """Bits of a table's frequencies, which sum to 2**PRECISION."""
 
-FREQUENCY_MASK = (1 << 16) - 1
-"""Bits of an entry of ``Tables.tokens`` that hold the frequency; the sum of those before is above them."""
+START_SHIFT = 16
+"""Lowest bit of a token's first slot in an entry of ``Tables.tokens``; the frequency is below it."""
+FREQUENCY_MASK = (1 << START_SHIFT) - 1
+"""Bits of an entry of ``Tables.tokens`` that hold the frequency."""
 SLOT_FREQUENCY_SHIFT = 6
 """Lowest bit of the frequency in an entry of ``Tables.slots``; the token is below it."""
 SLOT_OFFSET_SHIFT = SLOT_FREQUENCY_SHIFT + PRECISION
@@ -98,7 +100,7 @@ def make_tables(frequencies: jax.Array, *, with_slots: bool = True) -> Tables:
     """
     frequencies = frequencies.astype(jnp.uint32)
     starts = jnp.cumsum(frequencies, axis=1, dtype=jnp.uint32) - frequencies
-    tokens = frequencies | starts << jnp.uint32(16)
+    tokens = frequencies | starts << jnp.uint32(START_SHIFT)
     return Tables(tokens, _pack_slots(frequencies, starts) if with_slots else None)
 
 

@@ -1,4 +1,4 @@
-"""Interleaving: the division of one stream among the lanes of the entropy coder, and its words in a payload.
+"""Interleaving: the division of one stream among the lanes of the entropy coder, and its words as bytes.
 
 The items of a stream lie end to end. Each lane codes a run of consecutive items, and at each step every lane
 codes the next item of its run. More lanes make coding faster and the stream longer, by 32 bits a lane.
@@ -18,8 +18,7 @@ CPU_WIDTHS = (256, 64)
 _BLOCKS_PER_LANE = 8
 """Fewest blocks of a lane in a large stream: a lane's 32 bits are then a small part of its items' bits."""
 _ALWAYS_FAST_LANES = 512
-"""Lanes that a stream may have even if each then has only two blocks: a step of a few lanes takes as long as
-a step of some hundred."""
+"""Up to 512 lanes, a coding step takes the same time; so small streams may use lanes of only two blocks."""
 
 
 class Runs(NamedTuple):
@@ -89,12 +88,12 @@ def with_width(
 
 
 def read_words(
-    payload: bytes, header_bytes: int, used: int, n_lanes: int, n_blocks: int, capacity: int
+    stored: bytes, header_bytes: int, used: int, n_lanes: int, n_blocks: int, capacity: int
 ) -> np.ndarray:
-    """Read the words of a stream from a payload, in which they follow the header up to the end.
+    """Read the words of a stream from its bytes, in which they follow the header up to the end.
 
     Args:
-        payload: the header and the words.
+        stored: the header and the words.
         header_bytes: length of the header.
         used: number of words that the header states.
         n_lanes: number of lanes that the header states.
@@ -105,19 +104,19 @@ def read_words(
         uint16 (capacity,), zero after the words in use.
 
     Raises:
-        ValueError: the numbers of words and lanes are impossible for such a payload.
+        ValueError: the numbers of words and lanes are impossible for so many bytes and blocks.
     """
     if (
-        len(payload) != header_bytes + 2 * used
+        len(stored) != header_bytes + 2 * used
         or not 1 <= n_lanes <= max_lanes_for(n_blocks)
         or not 2 * n_lanes <= used <= capacity
     ):
         raise ValueError(
-            f"a payload's header contradicts its {len(payload)} bytes or {n_blocks} blocks: "
+            f"a stream's header contradicts its {len(stored)} bytes or {n_blocks} blocks: "
             f"it states {used} words and {n_lanes} lanes"
         )
     words = np.zeros(capacity, np.uint16)
-    words[:used] = np.frombuffer(payload, "<u2", offset=header_bytes)
+    words[:used] = np.frombuffer(stored, "<u2", offset=header_bytes)
     return words
 
 

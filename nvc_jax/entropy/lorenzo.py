@@ -1,7 +1,7 @@
 """Lorenzo coder: integers of a volume to bytes and back, by differences to neighbours and rANS.
 
 Chunks use it where the transform takes more bytes, and lossless storage uses it for all values. It works on
-integers only, so that a payload decodes to the same values on every machine.
+integers only, so a stream decodes to the same values on every machine.
 
 The encoder takes differences along one or more axes (along all three, a Lorenzo predictor: Ibarria et al.,
 2003). The lowest bits of the differences, if they are noise, are stored as bit planes, and differences too
@@ -39,7 +39,7 @@ _OUTLIER_BITS = 96
 
 
 class _Header(NamedTuple):
-    """Header of a payload.
+    """Header of coded integers.
 
     Attributes:
         predictor: index in _PREDICTORS.
@@ -99,17 +99,17 @@ def encode_integers(integers: np.ndarray, padded_shape: Shape3) -> bytes:
     return _HEADER.pack(*header) + used_words(words, int(used)) + low + outliers
 
 
-def decode_integers(payload: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndarray:
+def decode_integers(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndarray:
     """Decode the integers of a volume; the inverse of ``encode_integers``.
 
     Returns:
         int64 of ``shape``.
 
     Raises:
-        ValueError: the payload cannot be of such integers.
+        ValueError: the bytes cannot be of such integers.
     """
     n = math.prod(shape)
-    header = _read_header(payload, n)
+    header = _read_header(stored, n)
     lengths = (
         _HEADER.size,
         2 * header.used,
@@ -118,12 +118,12 @@ def decode_integers(payload: bytes, shape: Shape3, padded_shape: Shape3) -> np.n
         8 * header.n_outliers,
     )
     _, words_end, low_end, positions_end, end = np.cumsum(lengths).tolist()
-    if len(payload) != end:
-        raise ValueError(f"coded integers take {len(payload)} bytes; their header states {end}")
+    if len(stored) != end:
+        raise ValueError(f"coded integers take {len(stored)} bytes; their header states {end}")
 
     n_cubes = math.prod(-(-side // _CUBE) for side in padded_shape)
     capacity = adaptive_geometric.capacity(n_cubes, _CUBE**3)
-    words = read_words(payload[:words_end], _HEADER.size, header.used, header.n_lanes, n_cubes, capacity)
+    words = read_words(stored[:words_end], _HEADER.size, header.used, header.n_lanes, n_cubes, capacity)
     cubes = _decode_cubes(
         jnp.asarray(words),
         jnp.int32(header.used),
@@ -132,21 +132,21 @@ def decode_integers(payload: bytes, shape: Shape3, padded_shape: Shape3) -> np.n
         n_cubes,
     )
     residuals = _from_cubes(np.asarray(cubes), shape, padded_shape).astype(np.int64) << header.low_bits
-    residuals |= _unpack_bit_planes(payload[words_end:low_end], header.low_bits, shape)
+    residuals |= _unpack_bit_planes(stored[words_end:low_end], header.low_bits, shape)
 
-    positions = np.frombuffer(payload, "<u4", header.n_outliers, low_end)
+    positions = np.frombuffer(stored, "<u4", header.n_outliers, low_end)
     if header.n_outliers and int(positions.max()) >= n:
         raise ValueError(f"coded integers have an outlier at {positions.max()} of {n}")
-    residuals.reshape(-1)[positions] = np.frombuffer(payload, "<i8", header.n_outliers, positions_end)
+    residuals.reshape(-1)[positions] = np.frombuffer(stored, "<i8", header.n_outliers, positions_end)
     rest = accumulate(residuals, _PREDICTORS[header.predictor])
     return (rest << header.shift) + np.int64(header.base)
 
 
-def _read_header(payload: bytes, n: int) -> _Header:
+def _read_header(stored: bytes, n: int) -> _Header:
     """Read and check the header of ``n`` integers."""
-    if len(payload) < _HEADER.size:
-        raise ValueError(f"coded integers of {len(payload)} bytes lack their header of {_HEADER.size}")
-    header = _Header(*_HEADER.unpack_from(payload))
+    if len(stored) < _HEADER.size:
+        raise ValueError(f"coded integers of {len(stored)} bytes lack their header of {_HEADER.size}")
+    header = _Header(*_HEADER.unpack_from(stored))
     if (
         header.predictor >= len(_PREDICTORS)
         or max(header.shift, header.low_bits) > _MAX_LOW_BITS
@@ -154,8 +154,8 @@ def _read_header(payload: bytes, n: int) -> _Header:
         or header.n_outliers > n
     ):
         raise ValueError(
-            f"coded integers name predictor {header.predictor}, shift {header.shift}, {header.low_bits} low "
-            f"bits, scale {header.scale}, {header.n_outliers} outliers"
+            f"coded integers' header states predictor {header.predictor}, shift {header.shift}, "
+            f"{header.low_bits} low bits, scale {header.scale}, {header.n_outliers} outliers"
         )
     return header
 

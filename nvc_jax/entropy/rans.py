@@ -33,16 +33,19 @@ from nvc_jax.entropy.frequency_tables import (
     PRECISION,
     SLOT_FREQUENCY_SHIFT,
     SLOT_OFFSET_SHIFT,
+    START_SHIFT,
     Tables,
 )
 from nvc_jax.entropy.tokens import ESCAPE, ESCAPE_BITS, N_TOKENS, from_token, n_extra_bits, to_token
-from nvc_jax.entropy.word_stack import append_words, take_words
+from nvc_jax.entropy.word_stack import WORD_BITS, append_words, take_words
 
 WORDS_PER_INTEGER = 3
 """Most words that one integer takes, besides the two words of each lane's final state."""
-_LOWEST = 1 << 16
+_STATE_BITS = 2 * WORD_BITS
+"""Bits of a state."""
+_LOWEST = 1 << WORD_BITS
 """Lowest state between steps, and the initial one."""
-_MAX_BITS_AT_ONCE = 16
+_MAX_BITS_AT_ONCE = WORD_BITS
 """Most bits that enter a state before it must be brought back into its interval: those of one word."""
 
 
@@ -77,7 +80,7 @@ def finish_encoding(coder: Coder, n_lanes: jax.Array) -> tuple[jax.Array, jax.Ar
     Returns:
         The stream, uint16 (capacity,), and int32, the number of its words in use.
     """
-    halves = jnp.stack([coder.states, coder.states >> jnp.uint32(16)], axis=1).astype(jnp.uint16)
+    halves = jnp.stack([coder.states, coder.states >> jnp.uint32(WORD_BITS)], axis=1).astype(jnp.uint16)
     words = lax.dynamic_update_slice(coder.words, halves.reshape(-1), (coder.used,))
     return words, coder.used + 2 * n_lanes
 
@@ -87,7 +90,7 @@ def start_decoding(words: jax.Array, used: jax.Array, n_lanes: jax.Array, max_la
     used = used - 2 * n_lanes
     index = used + jnp.arange(2 * max_lanes).reshape(max_lanes, 2)
     halves = words.at[index].get(mode="clip").astype(jnp.uint32)
-    return Coder(halves[:, 0] | halves[:, 1] << jnp.uint32(16), words, used)
+    return Coder(halves[:, 0] | halves[:, 1] << jnp.uint32(WORD_BITS), words, used)
 
 
 def narrow(coder: Coder, n_lanes: int) -> Coder:
@@ -137,11 +140,11 @@ def pop(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tupl
     # A word enters at the low end of a state. So its value does not matter for the question whether the state
     # is too low again once the extra bits are removed, and the words of both refills are taken together.
     is_low = active & (states < _LOWEST)
-    is_low_after = (width > 0) & (jnp.where(is_low, states, states >> jnp.uint32(16)) >> width == 0)
+    is_low_after = (width > 0) & (jnp.where(is_low, states, states >> jnp.uint32(WORD_BITS)) >> width == 0)
     (second, first), used = take_words(coder.words, coder.used, [is_low_after, is_low])
-    states = jnp.where(is_low, states << jnp.uint32(16) | first, states)
+    states = jnp.where(is_low, states << jnp.uint32(WORD_BITS) | first, states)
     bits, states = states & ((jnp.uint32(1) << width) - 1), states >> width
-    states = jnp.where(is_low_after, states << jnp.uint32(16) | second, states)
+    states = jnp.where(is_low_after, states << jnp.uint32(WORD_BITS) | second, states)
 
     coder = Coder(states, coder.words, used)
     has_high = n_bits > _MAX_BITS_AT_ONCE
@@ -206,11 +209,11 @@ def _push_token(
 ) -> Coder:
     """Code tokens as ``push_token`` does; words of ``earlier`` overflows are appended first."""
     states, entry = coder.states, tables.tokens[row, token]
-    frequency, start = entry & FREQUENCY_MASK, entry >> jnp.uint32(16)
-    overflows = active & (states >> jnp.uint32(32 - PRECISION) >= frequency)
+    frequency, start = entry & FREQUENCY_MASK, entry >> jnp.uint32(START_SHIFT)
+    overflows = active & (states >> jnp.uint32(_STATE_BITS - PRECISION) >= frequency)
     coder = _append(coder, [*earlier, _Overflow(overflows, states)])
 
-    states = jnp.where(overflows, states >> jnp.uint32(16), states)
+    states = jnp.where(overflows, states >> jnp.uint32(WORD_BITS), states)
     quotient = states // frequency
     pushed = (quotient << jnp.uint32(PRECISION)) + (states - quotient * frequency) + start
     return coder._replace(states=jnp.where(active, pushed, states))
@@ -218,9 +221,9 @@ def _push_token(
 
 def _push_bits(states: jax.Array, bits: jax.Array, width: jax.Array) -> tuple[jax.Array, _Overflow]:
     """Shift the low ``width`` bits of ``bits`` into states; ``width`` is uint32 (lanes,), at most 16."""
-    overflows = states >> jnp.uint32(16) >> (jnp.uint32(16) - width) > 0
+    overflows = states >> jnp.uint32(WORD_BITS) >> (jnp.uint32(WORD_BITS) - width) > 0
     overflows &= width > 0
-    shortened = jnp.where(overflows, states >> jnp.uint32(16), states)
+    shortened = jnp.where(overflows, states >> jnp.uint32(WORD_BITS), states)
     bits = bits & ((jnp.uint32(1) << width) - 1)
     return shortened << width | bits, _Overflow(overflows, states)
 
@@ -260,9 +263,9 @@ def _search_token(tables: Tables, row: jax.Array, slot: jax.Array) -> tuple[jax.
     """
     entries = tables.tokens[row]
     # Of the tokens that start at the same slot only the last has a frequency other than 0.
-    token = jnp.sum(entries >> jnp.uint32(16) <= slot[:, None], axis=1, dtype=jnp.int32) - 1
+    token = jnp.sum(entries >> jnp.uint32(START_SHIFT) <= slot[:, None], axis=1, dtype=jnp.int32) - 1
     entry = jnp.take_along_axis(entries, token[:, None], axis=1)[:, 0]
-    return token.astype(jnp.uint32), entry & FREQUENCY_MASK, slot - (entry >> jnp.uint32(16))
+    return token.astype(jnp.uint32), entry & FREQUENCY_MASK, slot - (entry >> jnp.uint32(START_SHIFT))
 
 
 def _pop_high(coder: Coder, n_bits: jax.Array, has_high: jax.Array) -> tuple[Coder, jax.Array]:
@@ -276,5 +279,5 @@ def _refill(coder: Coder, active: jax.Array) -> Coder:
     """Take a word from the stack in each active lane whose state is below _LOWEST."""
     is_low = active & (coder.states < _LOWEST)
     (words,), used = take_words(coder.words, coder.used, [is_low])
-    states = jnp.where(is_low, coder.states << jnp.uint32(16) | words, coder.states)
+    states = jnp.where(is_low, coder.states << jnp.uint32(WORD_BITS) | words, coder.states)
     return Coder(states, coder.words, used)

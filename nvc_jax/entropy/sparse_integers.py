@@ -1,8 +1,9 @@
 """Sparse integers: a volume of integers most of which are zero, to bytes and back.
 
-The coder stores the signs of the other integers, the gaps between their positions, and their magnitudes.
-Positions are counted block by block of 8³, so that neighbours in the volume are near each other in the
-sequence. Gaps and magnitudes go to the adaptive geometric coder, in runs of 64 within which the coder adapts.
+Each voxel has a *rank*: its index in an order that goes block by block of 8³, so that neighbours in the
+volume have similar ranks. The coder stores the signs of the integers that are not zero, the gaps between
+their ranks, and their magnitudes. Gaps and magnitudes go to the adaptive geometric coder, in *groups* of 64
+within which the coder adapts.
 """
 
 import functools
@@ -19,11 +20,11 @@ from nvc_jax.entropy.interleaving import read_words, used_words
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 
 _SIDE = 8
-"""Side of the blocks in whose order positions are counted."""
-_RUN_LENGTH = 64
-"""Integers of a run, which is a block of the entropy coder."""
-_MIN_PADDED_RUNS, _PADDING_FACTOR = 16, 4
-"""Numbers of runs that programs are compiled for: 16, 64, 256 …; few sizes, so that few are compiled."""
+"""Side in voxels of the blocks that ranks go through one after the other."""
+_GROUP_LENGTH = 64
+"""Integers of a group, which is a block of the entropy coder."""
+_MIN_PADDED_GROUPS, _PADDING_FACTOR = 16, 4
+"""Numbers of groups that programs are compiled for: 16, 64, 256 …; few sizes, so that few are compiled."""
 _SEQUENCE_HEADER = struct.Struct("<BxxxII")
 """Header of a sequence: scale + 1, or 0 if all integers are 0; words; lanes."""
 _COUNT = struct.Struct("<I")
@@ -38,12 +39,12 @@ def encode_sparse(positions: np.ndarray, values: np.ndarray, shape: Shape3) -> b
         values: int64 (n,), none zero.
         shape: (z, y, x) of the volume.
     """
-    keys = _to_block_order(positions, shape)
-    order = np.argsort(keys)
-    keys, values = keys[order], values[order]
+    ranks = _to_ranks(positions, shape)
+    order = np.argsort(ranks)
+    ranks, values = ranks[order], values[order]
     signs = np.packbits(values < 0).tobytes()
-    gaps = np.diff(keys, prepend=-1) - 1
-    return _COUNT.pack(len(keys)) + signs + _encode_sequence(gaps) + _encode_sequence(np.abs(values) - 1)
+    gaps = np.diff(ranks, prepend=-1) - 1
+    return _COUNT.pack(len(ranks)) + signs + _encode_sequence(gaps) + _encode_sequence(np.abs(values) - 1)
 
 
 def decode_sparse(stored: bytes, shape: Shape3) -> tuple[np.ndarray, np.ndarray]:
@@ -66,15 +67,15 @@ def decode_sparse(stored: bytes, shape: Shape3) -> tuple[np.ndarray, np.ndarray]
     if start != len(stored):
         raise ValueError(f"sparse integers take {start} bytes of {len(stored)}")
 
-    z, y, x = _from_block_order(np.cumsum(gaps + 1) - 1, shape)
+    z, y, x = _from_ranks(np.cumsum(gaps + 1) - 1, shape)
     if any((index >= side).any() for index, side in zip((z, y, x), shape, strict=True)):
         raise ValueError(f"sparse integers lie outside of {shape} voxels")
     positions = (z * shape[1] + y) * shape[2] + x
     return positions, np.where(is_negative, -1 - magnitudes, magnitudes + 1)
 
 
-def _to_block_order(positions: np.ndarray, shape: Shape3) -> np.ndarray:
-    """Convert positions in C order to positions block by block."""
+def _to_ranks(positions: np.ndarray, shape: Shape3) -> np.ndarray:
+    """Convert positions in C order to ranks."""
     _, grid_y, grid_x = grid_shape(shape, _SIDE)
     z, rest = np.divmod(positions, shape[1] * shape[2])
     y, x = np.divmod(rest, shape[2])
@@ -82,20 +83,20 @@ def _to_block_order(positions: np.ndarray, shape: Shape3) -> np.ndarray:
     return block * _SIDE**3 + (z % _SIDE * _SIDE + y % _SIDE) * _SIDE + x % _SIDE
 
 
-def _from_block_order(keys: np.ndarray, shape: Shape3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Convert positions block by block to indices along z, y and x, which may be outside of ``shape``."""
+def _from_ranks(ranks: np.ndarray, shape: Shape3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Convert ranks to indices along z, y and x, which may be outside of ``shape``."""
     _, grid_y, grid_x = grid_shape(shape, _SIDE)
-    block, within = keys // _SIDE**3, keys % _SIDE**3
+    block, within = ranks // _SIDE**3, ranks % _SIDE**3
     z = block // (grid_y * grid_x) * _SIDE + within // _SIDE**2
     y = block // grid_x % grid_y * _SIDE + within // _SIDE % _SIDE
     x = block % grid_x * _SIDE + within % _SIDE
     return z, y, x
 
 
-def _padded_runs(n_runs: int) -> int:
-    """Number of runs that the program for ``n_runs`` runs is compiled for."""
-    exponent = math.ceil(math.log(max(n_runs, 1) / _MIN_PADDED_RUNS, _PADDING_FACTOR))
-    return _MIN_PADDED_RUNS * _PADDING_FACTOR ** max(0, exponent)
+def _padded_groups(n_groups: int) -> int:
+    """Number of groups that the program for ``n_groups`` groups is compiled for."""
+    exponent = math.ceil(math.log(max(n_groups, 1) / _MIN_PADDED_GROUPS, _PADDING_FACTOR))
+    return _MIN_PADDED_GROUPS * _PADDING_FACTOR ** max(0, exponent)
 
 
 def _encode_sequence(values: np.ndarray) -> bytes:
@@ -104,12 +105,12 @@ def _encode_sequence(values: np.ndarray) -> bytes:
         return _SEQUENCE_HEADER.pack(0, 0, 0)
     # Distributions are two-sided: even integers become positive, odd ones negative.
     signed = np.where(values % 2 == 0, values // 2, -(values + 1) // 2)
-    n_runs = -(-len(values) // _RUN_LENGTH)
-    runs = np.zeros((_padded_runs(n_runs), _RUN_LENGTH), np.int32)
-    runs.reshape(-1)[: len(signed)] = np.clip(signed, -MAX_MAGNITUDE, MAX_MAGNITUDE)
-    # The last run is filled up with a common value, which takes few bits.
-    runs.reshape(-1)[len(signed) : n_runs * _RUN_LENGTH] = int(np.median(signed))
-    words, used, n_lanes, scale = _encode_runs(jnp.asarray(runs.T), jnp.int32(n_runs))
+    n_groups = -(-len(values) // _GROUP_LENGTH)
+    groups = np.zeros((_padded_groups(n_groups), _GROUP_LENGTH), np.int32)
+    groups.reshape(-1)[: len(signed)] = np.clip(signed, -MAX_MAGNITUDE, MAX_MAGNITUDE)
+    # The last group is filled up with a common value, which takes few bits.
+    groups.reshape(-1)[len(signed) : n_groups * _GROUP_LENGTH] = int(np.median(signed))
+    words, used, n_lanes, scale = _encode_groups(jnp.asarray(groups.T), jnp.int32(n_groups))
     header = _SEQUENCE_HEADER.pack(1 + int(scale), int(used), int(n_lanes))
     return header + used_words(words, int(used))
 
@@ -123,43 +124,43 @@ def _decode_sequence(stored: bytes, start: int, n: int) -> tuple[np.ndarray, int
     if scale_plus_1 == 0:
         return np.zeros(n, np.int64), start
     if scale_plus_1 > adaptive_geometric.N_SCALES:
-        raise ValueError(f"sparse integers name scale {scale_plus_1}")
+        raise ValueError(f"sparse integers' header states scale {scale_plus_1 - 1}")
 
-    n_runs = -(-n // _RUN_LENGTH)
-    padded_runs = _padded_runs(n_runs)
+    n_groups = -(-n // _GROUP_LENGTH)
+    padded_groups = _padded_groups(n_groups)
     end = start + 2 * used
-    capacity = adaptive_geometric.capacity(padded_runs, _RUN_LENGTH)
-    words = read_words(stored[:end], start, used, n_lanes, padded_runs, capacity)
-    runs = _decode_runs(
+    capacity = adaptive_geometric.capacity(padded_groups, _GROUP_LENGTH)
+    words = read_words(stored[:end], start, used, n_lanes, padded_groups, capacity)
+    groups = _decode_groups(
         jnp.asarray(words),
         jnp.int32(used),
         jnp.int32(n_lanes),
         jnp.int32(scale_plus_1 - 1),
-        jnp.int32(n_runs),
-        padded_runs,
+        jnp.int32(n_groups),
+        padded_groups,
     )
-    signed = np.asarray(runs).T.reshape(-1)[:n].astype(np.int64)
+    signed = np.asarray(groups).T.reshape(-1)[:n].astype(np.int64)
     return np.where(signed >= 0, 2 * signed, -2 * signed - 1), end
 
 
 @jax.jit
-def _encode_runs(runs: jax.Array, count: jax.Array) -> tuple[jax.Array, ...]:
-    """Code the first ``count`` of runs (64, n): words, their number, the number of lanes, and the scale."""
-    # Copies of the first run replace the runs beyond, so that zeros do not bias the scale.
-    is_used = jnp.arange(runs.shape[1])[None] < count
-    scale = adaptive_geometric.choose_common_scale(jnp.where(is_used, runs, runs[:, :1]))
-    return *adaptive_geometric.encode(runs, jnp.broadcast_to(scale, len(runs)), count), scale
+def _encode_groups(groups: jax.Array, count: jax.Array) -> tuple[jax.Array, ...]:
+    """Code the first ``count`` of groups (64, n): words, their number, the number of lanes, and the scale."""
+    # Copies of the first group replace the groups beyond, so that zeros do not bias the scale.
+    is_used = jnp.arange(groups.shape[1])[None] < count
+    scale = adaptive_geometric.choose_common_scale(jnp.where(is_used, groups, groups[:, :1]))
+    return *adaptive_geometric.encode(groups, jnp.broadcast_to(scale, len(groups)), count), scale
 
 
 @functools.partial(jax.jit, static_argnums=5)
-def _decode_runs(
+def _decode_groups(
     words: jax.Array,
     used: jax.Array,
     n_lanes: jax.Array,
     scale: jax.Array,
     count: jax.Array,
-    padded_runs: int,
+    padded_groups: int,
 ) -> jax.Array:
-    """Decode the first ``count`` of ``padded_runs`` runs, int32 (64, padded_runs)."""
-    scales = jnp.broadcast_to(scale, _RUN_LENGTH)
-    return adaptive_geometric.decode(words, used, n_lanes, scales, padded_runs, count)
+    """Decode the first ``count`` of ``padded_groups`` groups, int32 (64, padded_groups)."""
+    scales = jnp.broadcast_to(scale, _GROUP_LENGTH)
+    return adaptive_geometric.decode(words, used, n_lanes, scales, padded_groups, count)

@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+WORD_BITS = 16
+"""Bits of a word."""
+
 
 def append_words(
     stack: jax.Array, used: jax.Array, masks: list[jax.Array], words: list[jax.Array]

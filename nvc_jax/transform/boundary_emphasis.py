@@ -5,7 +5,7 @@ unrelated, which shows as a plane in smooth data. So before the transform the fo
 boundary are *emphasised* along the axis across it. After the inverse transform they are *de-emphasised*, and
 their errors shrink with them: the squared error of a voxel at the boundary weighs four times as much as
 elsewhere, and that of the voxel behind it twice as much. The mean of the four voxels does not change. Errors
-of the block's other voxels shrink, too, so it takes few bits.
+of the block's other voxels shrink, too, so pre-emphasis takes few bits.
 
 The boundaries of a chunk are six bits of an integer: bits 0 and 1 for those before and after it along z, then
 two bits for y and two for x.
@@ -53,6 +53,7 @@ class _Tables(NamedTuple):
 
 @functools.cache
 def _tables() -> _Tables:
+    """Compute the matrices of emphasis from _FREQUENCY_MIX and _SQUARED_ERROR_WEIGHTS."""
     mix = np.eye(_REACH)
     mix[1:, 1:] = _FREQUENCY_MIX
     emphasis = dct_matrix(_REACH).T @ mix @ dct_matrix(_REACH)
@@ -63,19 +64,19 @@ def _tables() -> _Tables:
     return _Tables(emphasis.astype(np.float32), deemphasis.astype(np.float32), weights.astype(np.float32))
 
 
-def _has_boundary(boundaries: jax.Array, axis: int, end: int) -> jax.Array:
-    """Read the bit of the boundary before (``end`` 0) or after (1) the chunk along an axis."""
-    return boundaries >> (2 * axis + end) & 1 == 1
+def _has_boundary(boundaries: jax.Array, axis: int, side: int) -> jax.Array:
+    """Read the bit of the boundary before (``side`` 0) or after (1) the chunk along an axis."""
+    return boundaries >> (2 * axis + side) & 1 == 1
 
 
 def _map_boundaries(volume: jax.Array, boundaries: jax.Array, matrix: np.ndarray) -> jax.Array:
     """Multiply a matrix with the four layers next to each boundary."""
-    for axis, side in enumerate(volume.shape):
-        for end, inwards in enumerate((matrix, matrix[::-1, ::-1])):
+    for axis, length in enumerate(volume.shape):
+        for side, inwards in enumerate((matrix, matrix[::-1, ::-1])):
             # No branch: one that returns the volume unchanged would copy it.
             identity = np.eye(_REACH, dtype=np.float32)
-            chosen = jnp.where(_has_boundary(boundaries, axis, end), inwards, identity)
-            volume = mix_layers(volume, chosen, end * (side - _REACH), axis)
+            chosen = jnp.where(_has_boundary(boundaries, axis, side), inwards, identity)
+            volume = mix_layers(volume, chosen, side * (length - _REACH), axis)
     return volume
 
 
@@ -102,14 +103,15 @@ def boundary_weights(grid: Shape3, boundaries: jax.Array) -> jax.Array:
         boundaries: int32, bits of the boundaries at which the chunk meets others.
 
     Returns:
-        float32 (n, 512), 1 in blocks away from the boundaries. Not meant for DC.
+        float32 (n, 512), 1 in blocks away from the boundaries. Does not apply to DC, whose weight is 1
+        (see ``error_weights``).
     """
     by_axis = []
     for axis, length in enumerate(grid):
         index = jnp.arange(length)
         weights = []
-        for end in range(2):
-            is_next = _has_boundary(boundaries, axis, end) & (index == end * (length - 1))
+        for side in range(2):
+            is_next = _has_boundary(boundaries, axis, side) & (index == side * (length - 1))
             weights.append(jnp.where(is_next[:, None], _tables().weights[None], jnp.float32(1)))
         by_axis.append(weights[0] * weights[1])
     return jnp.einsum("ai,bj,ck->abcijk", *by_axis).reshape(-1, N_COEFFICIENTS)

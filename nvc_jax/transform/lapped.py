@@ -112,8 +112,9 @@ def inverse(
 def dc_norms(plan: TransformPlan, filter_index: jax.Array) -> jax.Array:
     """Compute the ratio of each block's DC to √512 times its mean, approximately: float32 (z, y, x)."""
     norms = jnp.asarray(filter_tables().norms)[filter_index, :, 0]
-    is_large = (plan.first_half | plan.second_half).astype(jnp.int32)
-    return jnp.prod(norms[norm_rows(plan, is_large)], axis=0)
+    # Both halves of a large block take the row of the first half, which has its frequency 0.
+    size_row = (plan.first_half | plan.second_half).astype(jnp.int32)
+    return jnp.prod(norms[norm_rows(plan, size_row)], axis=0)
 
 
 def _map_slabs(
@@ -181,7 +182,7 @@ def _transform_axis(
     planar: jax.Array, axis: int, plan: TransformPlan, stride: int, *, inverse: bool
 ) -> jax.Array:
     """Take the DCT of blocks along an axis, or its inverse; of large blocks, that of their folded halves."""
-    even, odd = (jnp.asarray(dct_matrix(BLOCK_SIZE, half), jnp.float32) for half in (False, True))
+    even, odd = (jnp.asarray(dct_matrix(BLOCK_SIZE, shifted), jnp.float32) for shifted in (False, True))
     even, odd = (even.T, odd.T) if inverse else (even, odd)
 
     def transform_mixed(planar: jax.Array) -> jax.Array:
@@ -190,8 +191,8 @@ def _transform_axis(
         result = jnp.where(is_odd, multiply(odd, planar, axis), multiply(even, planar, axis))
         return _unfold(result, axis, stride, plan) if inverse else result
 
-    # Without large blocks there is half as much to do. XLA also compiles branches apart: fused with what
-    # follows, everything would be computed anew for each of its readers.
+    # Without large blocks half the work suffices. The branch also keeps XLA from fusing the transform into
+    # its readers, which would compute it once for each.
     return lax.cond(
         jnp.any(plan.second_half), transform_mixed, lambda planar: multiply(even, planar, axis), planar
     )
@@ -201,10 +202,11 @@ def _fold(planar: jax.Array, axis: int, stride: int, plan: TransformPlan) -> jax
     """Replace the halves of large blocks: the first by sums of mirrored voxels, the second by differences."""
     planes, root = split_planes(planar, axis), jnp.float32(math.sqrt(0.5))
     first, second = plan.first_half[axis][None, None], plan.second_half[axis][None, None]
+    last = BLOCK_SIZE - 1
 
     def folded(i: int) -> jax.Array:
-        total = (planes[i] + next_block(planes[7 - i], stride)) * root
-        difference = (previous_block(planes[i], stride) - planes[7 - i]) * root
+        total = (planes[i] + next_block(planes[last - i], stride)) * root
+        difference = (previous_block(planes[i], stride) - planes[last - i]) * root
         return jnp.where(first, total, jnp.where(second, difference, planes[i]))
 
     return jnp.stack([folded(i) for i in range(BLOCK_SIZE)], axis=axis)
@@ -214,10 +216,11 @@ def _unfold(planar: jax.Array, axis: int, stride: int, plan: TransformPlan) -> j
     """Compute the halves of large blocks from sums and differences; the inverse of ``_fold``."""
     planes, root = split_planes(planar, axis), jnp.float32(math.sqrt(0.5))
     first, second = plan.first_half[axis][None, None], plan.second_half[axis][None, None]
+    last = BLOCK_SIZE - 1
 
     def unfolded(i: int) -> jax.Array:
         near = (planes[i] + next_block(planes[i], stride)) * root
-        far = (previous_block(planes[7 - i], stride) - planes[7 - i]) * root
+        far = (previous_block(planes[last - i], stride) - planes[last - i]) * root
         return jnp.where(first, near, jnp.where(second, far, planes[i]))
 
     return jnp.stack([unfolded(i) for i in range(BLOCK_SIZE)], axis=axis)
@@ -225,8 +228,8 @@ def _unfold(planar: jax.Array, axis: int, stride: int, plan: TransformPlan) -> j
 
 def _scale(planar: jax.Array, plan: TransformPlan, norms: jax.Array) -> jax.Array:
     """Multiply coefficients by the norms, (12, 8), of their synthesis functions."""
-    half = jnp.where(plan.first_half, 1, jnp.where(plan.second_half, 2, 0))
-    rows = norm_rows(plan, half)
+    size_row = jnp.where(plan.first_half, 1, jnp.where(plan.second_half, 2, 0))
+    rows = norm_rows(plan, size_row)
 
     def scaled(planar: jax.Array) -> jax.Array:
         for axis, factors in enumerate(norms[rows].transpose(0, 2, 1)):

@@ -101,7 +101,7 @@ def test_lanes_are_few_for_short_streams_and_limited_by_blocks() -> None:
     assert [max_lanes_for(n) for n in (1, 3, 4, 100, 8000)] == [1, 1, 2, 50, 1000]
 
 
-def test_words_come_back_from_a_payload() -> None:
+def test_words_come_back_from_bytes() -> None:
     words = jnp.array([1, 0x0203, 65535, 7, 9], jnp.uint16)
     stored = used_words(words, 3)
     assert stored == b"\x01\x00\x03\x02\xff\xff"
