@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvc_jax.autoencoder.blending import blend_window
-from nvc_jax.autoencoder.blocks import MODES, assemble_blocks, extract_blocks
+from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
+from nvc_jax.core.model import MODES
 from nvc_jax.core.shapes import grid_shape
 
 

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compilations import compilations
+from sample_volume import SMALL_VOLUME
 
 import nvc_jax
 from nvc_jax.autoencoder import codec as autoencoder
@@ -11,12 +13,9 @@ from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
 from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
 from nvc_jax.autoencoder.networks import bind, init_params
-from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.evaluation.metrics import psnr_db
-from nvc_jax.io.volumes import read_volume
 
-VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
 CONFIGS = {
     "no margin": DenseConfig(block_size=4, margin=0, hidden_sizes=(16,), latent_dim=8),
     "margin": DenseConfig(block_size=4, margin=1, hidden_sizes=(16,), latent_dim=8),
@@ -60,20 +59,20 @@ def test_slabs_decode_to_the_same_volume_as_all_blocks_at_once(
 @pytest.mark.parametrize("variant", ["zero-margin", "two-wide-margin", "more-parameters"])
 def test_smaller_steps_are_better_and_larger(variant: str) -> None:
     codec = nvc_jax.load_codec(variant)
-    best = np.asarray(nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME)))
+    best = np.asarray(nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, SMALL_VOLUME)))
     measured = []
     for step in (2.0, 0.5, 0.02):
-        encoded = nvc_jax.encode_volume(codec, VOLUME, step=step)
+        encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME, step=step)
         decoded = np.asarray(nvc_jax.decode_volume(codec, encoded))
-        measured.append((psnr_db(VOLUME, decoded), int(encoded.stream.used)))
+        measured.append((psnr_db(SMALL_VOLUME, decoded), int(encoded.stream.used)))
     assert measured == sorted(measured)
-    assert measured[-1][0] == pytest.approx(psnr_db(VOLUME, best), abs=0.2)
+    assert measured[-1][0] == pytest.approx(psnr_db(SMALL_VOLUME, best), abs=0.2)
     assert 2 * measured[-1][1] < encoded.stream.choices.size * 3 * 5 * 6 * 4 / 3  # of float32's bytes
 
 
 @pytest.mark.parametrize("mode", ["crop", "blend"])
 def test_a_stream_decodes_as_rounded_latents(codec: nvc_jax.Codec, mode: str) -> None:
-    volume = VOLUME.astype(np.float32)
+    volume = SMALL_VOLUME.astype(np.float32)
     encoded = nvc_jax.encode_volume(codec, volume)
     assert isinstance(encoded, EncodedLatents)
     rounded = dataclasses.replace(encoded, latents=jnp.rint(encoded.latents / 0.25) * 0.25)
@@ -88,10 +87,15 @@ def test_a_stream_decodes_as_rounded_latents(codec: nvc_jax.Codec, mode: str) ->
 def test_compiles_once_for_each_shape(codec: nvc_jax.Codec, steps: tuple) -> None:
     autoencoder.encode_blocks.clear_cache()
     autoencoder.decode_blocks.clear_cache()
+
+    def run(volume: np.ndarray, step: float | jax.Array | None) -> None:
+        nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, volume, step=step))
+
+    first = compilations(lambda: run(SMALL_VOLUME, steps[0]))
+    assert len([name for name in first if "encode_blocks" in name]) == 1
+    assert len([name for name in first if "decode_blocks" in name]) == 1
     for step in steps:
-        for volume in (VOLUME, VOLUME[::-1]):
-            nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, volume, step=step))
-    assert autoencoder.encode_blocks._cache_size() == autoencoder.decode_blocks._cache_size() == 1
+        assert compilations(lambda step=step: run(SMALL_VOLUME[::-1], step)) == []
 
 
 def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:
@@ -100,7 +104,7 @@ def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:
         encoded = nvc_jax.encode_volume(codec, volume, step=step)
         return nvc_jax.decode_volume(codec, encoded), encoded.used_bytes
 
-    volumes = jnp.stack([jnp.asarray(VOLUME), jnp.asarray(VOLUME[:, ::-1] // 2)])
+    volumes = jnp.stack([jnp.asarray(SMALL_VOLUME), jnp.asarray(SMALL_VOLUME[:, ::-1] // 2)])
     steps = jnp.array([0.1, 0.5])
     batched, n_bytes = jax.vmap(process, in_axes=(None, 0, 0))(codec, volumes, steps)
     for volume, step, decoded, n in zip(volumes, steps, batched, n_bytes, strict=True):
@@ -112,7 +116,7 @@ def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:
 def test_runs_inside_shard_map(codec: nvc_jax.Codec) -> None:
     mesh = jax.make_mesh((jax.device_count(),), ("z",), axis_types=(jax.sharding.AxisType.Auto,))
     each, everywhere = jax.sharding.PartitionSpec("z"), jax.sharding.PartitionSpec()
-    volume = jnp.asarray(VOLUME[: 8 * jax.device_count()])
+    volume = jnp.asarray(SMALL_VOLUME[: 8 * jax.device_count()])
 
     def process(codec: nvc_jax.Codec, part: jax.Array) -> jax.Array:
         return nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, part, step=0.1))
@@ -126,8 +130,8 @@ def test_runs_inside_shard_map(codec: nvc_jax.Codec) -> None:
 def test_bad_steps_and_foreign_streams_are_named(codec: nvc_jax.Codec) -> None:
     for step in (0.0, -1.0, 1e9, float("nan"), float("inf")):
         with pytest.raises(ValueError, match=r"`step` \(=.*must lie between .* unit of the latents"):
-            nvc_jax.encode_volume(codec, VOLUME, step=step)
-    encoded = nvc_jax.encode_volume(codec, VOLUME, step=1.0)
+            nvc_jax.encode_volume(codec, SMALL_VOLUME, step=step)
+    encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME, step=1.0)
     other = nvc_jax.load_codec("more-parameters")
     with pytest.raises(ValueError, match=r"`encoded\.stream\.words` has shape"):
         nvc_jax.decode_volume(other, encoded)

@@ -2,27 +2,18 @@ import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
+from sample_volume import SMALL_VOLUME
 
 import nvc_jax
-from nvc_jax.cli.demo import SAMPLE
-from nvc_jax.io.volumes import read_volume
 from nvc_jax.spectral import decoder
-
-VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
-
-
-@pytest.fixture(scope="module")
-def codec() -> nvc_jax.Codec:
-    return nvc_jax.load_codec("nvc-1")
 
 
 def test_damaged_words_decode_to_something(codec: nvc_jax.Codec) -> None:
-    encoded = nvc_jax.encode_volume(codec, VOLUME, step=0.02)
+    encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME, step=0.02)
     noise = np.random.default_rng(0).integers(0, 1 << 16, encoded.words.shape[0]).astype(np.uint16)
     damaged = dataclasses.replace(encoded, words=jnp.asarray(noise))
     decoded = np.asarray(nvc_jax.decode_volume(codec, damaged))
-    assert decoded.shape == VOLUME.shape
+    assert decoded.shape == SMALL_VOLUME.shape
 
 
 def test_dc_is_near_the_means_of_blocks(codec: nvc_jax.Codec) -> None:
@@ -37,7 +28,7 @@ def test_dc_is_near_the_means_of_blocks(codec: nvc_jax.Codec) -> None:
 
 def test_dc_needs_no_integers(codec: nvc_jax.Codec) -> None:
     """Headers are the last words of a stream; those before are not read."""
-    encoded = nvc_jax.encode_volume(codec, VOLUME, step=0.005)
+    encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME, step=0.005)
     used = int(encoded.used)
     damaged = dataclasses.replace(encoded, words=encoded.words.at[: used // 8].set(0))
     expected = decoder.decode_dc(codec.params, encoded)

@@ -2,21 +2,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from make_golden import GOLDEN
+from sample_volume import SMALL_VOLUME
 
 import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.io.volumes import read_volume
-from nvc_jax.spectral import encoder, stream
+from nvc_jax.spectral import encoded_stream, encoder
 from nvc_jax.spectral.encoder_options import DEFAULT_CANDIDATES, PLAIN_CANDIDATE, EncoderOptions
 from nvc_jax.transform import block_modes, lapped_filter
-
-VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
-
-
-@pytest.fixture(scope="module")
-def codec() -> nvc_jax.Codec:
-    return nvc_jax.load_codec("nvc-1")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +28,7 @@ def round_trip(codec: nvc_jax.Codec, volume: np.ndarray, step: float) -> tuple[n
 
 
 def test_smaller_steps_are_better_and_larger(codec: nvc_jax.Codec) -> None:
-    volume = VOLUME.astype(np.float32)
+    volume = SMALL_VOLUME.astype(np.float32)
     measured = [
         (psnr_db(volume, decoded), used)
         for decoded, used in (round_trip(codec, volume, step) for step in (0.2, 0.05, 0.01, 0.001))
@@ -47,7 +41,7 @@ def test_smaller_steps_are_better_and_larger(codec: nvc_jax.Codec) -> None:
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
 def test_dtype_and_shape_come_back(dtype: str, codec: nvc_jax.Codec) -> None:
-    volume = VOLUME[:9, :17, :5].astype(dtype)
+    volume = SMALL_VOLUME[:9, :17, :5].astype(dtype)
     decoded, _ = round_trip(codec, volume, 0.002)
     assert decoded.dtype == volume.dtype
     assert decoded.shape == volume.shape
@@ -58,8 +52,8 @@ def test_the_smallest_step_is_near_exact(codec: nvc_jax.Codec) -> None:
     rng = np.random.default_rng(0)
     volume = rng.uniform(-3, 5, (16, 16, 24)).astype(np.float32)
     volume[:8] = np.where(rng.random((8, 16, 24)) < 0.5, -3, 5)  # the hardest edges there are
-    decoded, _ = round_trip(codec, volume, stream.MIN_STEP)
-    assert np.abs(decoded - volume).max() < 8 * 20 * stream.MIN_STEP
+    decoded, _ = round_trip(codec, volume, encoded_stream.MIN_STEP)
+    assert np.abs(decoded - volume).max() < 8 * 20 * encoded_stream.MIN_STEP
 
 
 def test_constants_are_exact_and_small(codec: nvc_jax.Codec) -> None:
@@ -83,15 +77,15 @@ def test_two_quantizers_take_fewer_bits_than_one(codec: nvc_jax.Codec, one_quant
     assert np.mean(log_bits(codec) - log_bits(one_quantizer)) < np.log(0.985)
 
 
-def encode_with(codec: nvc_jax.Codec, options: EncoderOptions) -> stream.EncodedStream:
-    volume = jnp.asarray(VOLUME)
-    limits = jnp.float32(VOLUME.min()), jnp.float32(VOLUME.max())
+def encode_with(codec: nvc_jax.Codec, options: EncoderOptions) -> encoded_stream.EncodedStream:
+    volume = jnp.asarray(SMALL_VOLUME)
+    limits = jnp.float32(SMALL_VOLUME.min()), jnp.float32(SMALL_VOLUME.max())
     return encoder.encode(codec.params, volume, *limits, jnp.float32(0.02), options=options)
 
 
 def test_default_options_are_those_of_the_codec(codec: nvc_jax.Codec) -> None:
-    expected = stream.to_bytes(nvc_jax.encode_volume(codec, VOLUME, step=0.02))
-    assert stream.to_bytes(encode_with(codec, EncoderOptions())) == expected
+    expected = encoded_stream.to_bytes(nvc_jax.encode_volume(codec, SMALL_VOLUME, step=0.02))
+    assert encoded_stream.to_bytes(encode_with(codec, EncoderOptions())) == expected
 
 
 def test_streams_of_all_options_decode(one_quantizer: nvc_jax.Codec) -> None:
@@ -103,7 +97,7 @@ def test_streams_of_all_options_decode(one_quantizer: nvc_jax.Codec) -> None:
     ):
         encoded = encode_with(one_quantizer, options)
         decoded = np.asarray(nvc_jax.decode_volume(one_quantizer, encoded))
-        assert psnr_db(VOLUME, decoded) > 40
+        assert psnr_db(SMALL_VOLUME, decoded) > 40
 
 
 def test_only_candidates_are_chosen(one_quantizer: nvc_jax.Codec) -> None:

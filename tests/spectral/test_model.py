@@ -2,29 +2,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compilations import compilations
+from sample_volume import SMALL_VOLUME
 
 import nvc_jax
-from nvc_jax.cli.demo import SAMPLE
-from nvc_jax.io.volumes import read_volume
 from nvc_jax.spectral import decoder
 from nvc_jax.spectral.model import encode_by_own_range
-
-VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
-
-
-@pytest.fixture(scope="module")
-def codec() -> nvc_jax.Codec:
-    return nvc_jax.load_codec("nvc-1")
 
 
 def test_programs_are_compiled_once_for_each_shape(codec: nvc_jax.Codec) -> None:
     encode_by_own_range.clear_cache()
     decoder.decode.clear_cache()
+
+    def run(volume: np.ndarray, step: float) -> None:
+        nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, volume, step=step))
+
+    first = compilations(lambda: run(SMALL_VOLUME, 0.1))
+    assert len([name for name in first if "encode_by_own_range" in name]) == 1
+    assert len([name for name in first if "decode" in name]) == 1
     for step in (0.1, 0.01):
-        for volume in (VOLUME, VOLUME[::-1]):
-            nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, volume, step=step))
-    assert encode_by_own_range._cache_size() == 1
-    assert decoder.decode._cache_size() == 1
+        assert compilations(lambda step=step: run(SMALL_VOLUME[::-1], step)) == []
 
 
 def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:
@@ -33,7 +30,7 @@ def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:
         encoded = nvc_jax.encode_volume(codec, volume, step=step)
         return nvc_jax.decode_volume(codec, encoded), encoded.used
 
-    volumes = jnp.stack([jnp.asarray(VOLUME), jnp.asarray(VOLUME[:, ::-1] // 2)])
+    volumes = jnp.stack([jnp.asarray(SMALL_VOLUME), jnp.asarray(SMALL_VOLUME[:, ::-1] // 2)])
     steps = jnp.array([0.01, 0.1])
     batched, used = jax.vmap(process, in_axes=(None, 0, 0))(codec, volumes, steps)
     for volume, step, decoded, n in zip(volumes, steps, batched, used, strict=True):
@@ -45,7 +42,7 @@ def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:
 def test_runs_inside_shard_map(codec: nvc_jax.Codec) -> None:
     mesh = jax.make_mesh((jax.device_count(),), ("z",), axis_types=(jax.sharding.AxisType.Auto,))
     each, everywhere = jax.sharding.PartitionSpec("z"), jax.sharding.PartitionSpec()
-    volume = jnp.asarray(VOLUME[: 8 * jax.device_count()])
+    volume = jnp.asarray(SMALL_VOLUME[: 8 * jax.device_count()])
 
     def process(codec: nvc_jax.Codec, part: jax.Array) -> jax.Array:
         return nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, part, step=0.02))
@@ -58,10 +55,10 @@ def test_runs_inside_shard_map(codec: nvc_jax.Codec) -> None:
 
 def test_bad_steps_and_mismatches_are_named(codec: nvc_jax.Codec) -> None:
     with pytest.raises(ValueError, match="`step` is missing"):
-        nvc_jax.encode_volume(codec, VOLUME)
+        nvc_jax.encode_volume(codec, SMALL_VOLUME)
     for step in (0.0, -1.0, 2.5, float("nan")):
         with pytest.raises(ValueError, match=r"`step` \(=.*must lie between"):
-            nvc_jax.encode_volume(codec, VOLUME, step=step)
+            nvc_jax.encode_volume(codec, SMALL_VOLUME, step=step)
     variant = nvc_jax.load_codec("zero-margin")
     with pytest.raises(ValueError, match="not of a dense codec"):
-        nvc_jax.decode_volume(variant, nvc_jax.encode_volume(codec, VOLUME, step=0.1))
+        nvc_jax.decode_volume(variant, nvc_jax.encode_volume(codec, SMALL_VOLUME, step=0.1))

@@ -1,8 +1,12 @@
-"""The sample volume, cut so that neither chunks nor shards divide it."""
+"""Cuts of the sample volume."""
 
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
 
 VOLUME = read_volume(SAMPLE)[:37, :40, :43]
+"""A cut that neither chunks nor shards divide."""
 CHUNK, SHARD = (16, 16, 16), (32, 32, 32)
 N_CHUNKS = 3 * 3 * 3
+
+SMALL_VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
+"""A cut that is encoded in one piece; its last blocks of 8³ along x are partial ones."""
