@@ -1,6 +1,6 @@
 """Bodies of block autoencoders: section 15 of ``FORMAT.md``.
 
-A chunk may need the latents of the chunks around it, so that these functions decode a whole volume.
+A chunk may need the latents of the chunks around it, so these functions decode a whole volume.
 """
 
 import itertools
@@ -18,7 +18,7 @@ PREDICTORS: tuple[Shape, ...] = ((), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (
 
 
 class Container(NamedTuple):
-    """What the metadata of a container tell that holds latents.
+    """Metadata of a container that holds latents, and its model.
 
     Attributes:
         shape: (z, y, x) of the volume.
@@ -58,13 +58,13 @@ def decode_volume(payloads: Mapping[Shape, bytes], container: Container, *, blen
     )
     v = assemble(blocks.reshape(*grid, *blocks.shape[1:]), b, m, blend=blend)
     low, high = container.minimum, container.maximum
-    numbers = np.clip(low * (1 - v) + high * v, low, high)
+    unrounded = np.clip(low * (1 - v) + high * v, low, high)
 
     values = np.zeros(container.shape, next(iter(parsed.values())).dtype)
     for index, parts in parsed.items():
         corner = [i * side for i, side in zip(index, container.chunk, strict=True)]
         chunk = region(corner, parts.valid_shape)
-        values[chunk] = put_special_values(round_to(numbers[chunk], values.dtype), parts.special_values)
+        values[chunk] = put_special_values(round_to(unrounded[chunk], values.dtype), parts.special_values)
     return values
 
 

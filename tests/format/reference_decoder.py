@@ -77,10 +77,10 @@ def decode_body(parts: Payload, padded_shape: Shape, params: Any) -> np.ndarray:
     if parts.kind == UNIFORM:
         return decode_uniform(body, dtype, valid_shape, padded_shape)
     require(parts.kind == SPECTRAL, "a payload of a spectral model holds latents")
-    numbers = decode_spectral(body, valid_shape, padded_shape, params, is_wide=dtype in WIDE_DTYPES)
+    unrounded = decode_spectral(body, valid_shape, padded_shape, params, is_wide=dtype in WIDE_DTYPES)
     if parts.correction:
-        return apply_correction(numbers, parts.correction, dtype)
-    return round_to(numbers, dtype)
+        return apply_correction(unrounded, parts.correction, dtype)
+    return round_to(unrounded, dtype)
 
 
 # 7 Special values
@@ -90,39 +90,42 @@ def put_special_values(values: np.ndarray, section: bytes) -> np.ndarray:
     """Overwrite the values that are stored apart, in place."""
     if not section:
         return values
-    n_patterns, n_label_bytes, n_rest = unpack("<BxxxII", section)
+    n_patterns, n_label_bytes, n_others = unpack("<BxxxII", section)
     size = values.dtype.itemsize
-    ends = np.cumsum([12, n_patterns * size, n_label_bytes, n_rest * size]).tolist()
+    ends = np.cumsum([12, n_patterns * size, n_label_bytes, n_others * size]).tolist()
     require(len(section) == ends[-1], "the lengths of special values do not add up")
     patterns = np.frombuffer(section, f"<u{size}", n_patterns, 12)
     labels = np.frombuffer(decompress("zstd", section[ends[1] : ends[2]], values.size), np.uint8)
-    rest = np.frombuffer(section, f"<u{size}", n_rest, ends[2])
-    is_rest = labels == 255
-    require(is_rest.sum() == n_rest, "the labels of special values do not fit the number of other ones")
-    require(labels[~is_rest].max(initial=0) <= n_patterns, "a special value has an unknown label")
+    others = np.frombuffer(section, f"<u{size}", n_others, ends[2])
+    is_other = labels == 255
+    require(is_other.sum() == n_others, "the labels of special values do not fit the number of other ones")
+    require(labels[~is_other].max(initial=0) <= n_patterns, "a special value has an unknown label")
 
     bits = values.reshape(-1).view(f"u{size}")
     for label, pattern in enumerate(patterns, 1):
         bits[labels == label] = pattern
-    bits[is_rest] = rest
+    bits[is_other] = others
     return values
 
 
 # 8 Correction
 
 
-def apply_correction(numbers: np.ndarray, section: bytes, dtype: np.dtype) -> np.ndarray:
-    """Add the correction to the numbers of a spectral body, and round them to the data type."""
+def apply_correction(unrounded: np.ndarray, section: bytes, dtype: np.dtype) -> np.ndarray:
+    """Correct the unrounded values of a spectral body, and round them to the data type."""
     spacing, n_exact = unpack("<dI", section)
     start = 12 + n_exact * (4 + dtype.itemsize)
     require(math.isfinite(spacing), "the spacing of a correction is not finite")
-    require(n_exact <= numbers.size and start <= len(section), "a correction has too many exact values")
+    require(n_exact <= unrounded.size and start <= len(section), "a correction has too many exact values")
     positions = np.frombuffer(section, "<u4", n_exact, 12)
     exact = np.frombuffer(section, dtype.newbyteorder("<"), n_exact, 12 + 4 * n_exact)
-    require(positions.max(initial=0) < numbers.size, "an exact value lies outside the chunk")
+    require(positions.max(initial=0) < unrounded.size, "an exact value lies outside the chunk")
 
-    multiples = decode_sparse_integers(section[start:], numbers.shape)
-    values = round_to(numbers + spacing * multiples, dtype)
+    multiples = decode_sparse_integers(section[start:], unrounded.shape)
+    moved = unrounded + spacing * multiples
+    if dtype not in WIDE_DTYPES:
+        moved = round_to(moved, np.dtype(np.float32))
+    values = round_to(moved, dtype)
     values.reshape(-1)[positions] = exact
     return values
 

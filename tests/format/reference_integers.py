@@ -73,9 +73,9 @@ def decode_sequence(section: bytes, start: int, n: int) -> tuple[np.ndarray, int
     if scale_plus_1 == 0:
         return np.zeros(n, np.int64), start
     require(scale_plus_1 <= 32, "sparse integers state an unknown scale")
-    n_runs, most_runs = -(-n // 64), 16
-    while most_runs < n_runs:
-        most_runs *= 4
-    stream = open_stream(section, start, used, n_lanes, most_runs, 64)
-    folded = decode_geometric_stream(stream, [scale_plus_1 - 1] * 64, n_runs).reshape(-1)[:n]
+    n_groups, most_groups = -(-n // 64), 16
+    while most_groups < n_groups:
+        most_groups *= 4
+    stream = open_stream(section, start, used, n_lanes, most_groups, 64)
+    folded = decode_geometric_stream(stream, [scale_plus_1 - 1] * 64, n_groups).reshape(-1)[:n]
     return np.where(folded >= 0, 2 * folded, -2 * folded - 1), start + 2 * used

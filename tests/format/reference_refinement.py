@@ -17,7 +17,7 @@ def refine(
     pairs: np.ndarray,
     grid: Shape,
 ) -> np.ndarray:
-    """Return what the refinement network adds to coefficients (n, 512) in steps."""
+    """Compute the refinement of coefficients, (n, 512) in steps, which is added to them."""
     network = {
         layer: {name: np.asarray(array, float) for name, array in arrays.items()}
         for layer, arrays in params["network"].items()
@@ -33,11 +33,11 @@ def refine(
 
 
 def refinement_features(coefficients: np.ndarray, order: np.ndarray, grid: Shape) -> np.ndarray:
-    """Return what the network sees of each block and of its six neighbours, (n, 255)."""
-    own = np.arcsinh(coefficients[:, order[:63]])
+    """Compute the network's features of each block and of its six neighbours, (n, 255)."""
+    compressed = np.arcsinh(coefficients[:, order[:63]])
     dc = coefficients[:, 0].reshape(grid)
-    shared = own[:, :31].reshape(*grid, 31)
-    features = [own]
+    shared = compressed[:, :31].reshape(*grid, 31)
+    features = [compressed]
     for axis, length in enumerate(grid):
         for offset in (-1, 1):
             neighbour = np.arange(length) + offset

@@ -26,35 +26,35 @@ from reference_transform import (
 def decode_spectral(
     body: bytes, valid_shape: Shape, padded_shape: Shape, params: Any, *, is_wide: bool
 ) -> np.ndarray:
-    """Decode the stream of a spectral model to numbers, which are not yet rounded to the data type."""
+    """Decode a spectral body to unrounded values."""
     header = parse_spectral_header(body, params["entropy"], is_wide)
     entropy = take_profile(params["entropy"], header.profile)
     blocks = lay_out_blocks(valid_shape, padded_shape)
     n_classes = len(entropy["tables"])
 
     stream = open_stream(body, 32, header.used, header.n_lanes, len(blocks.index), 513)
-    heads = decode_block_headers(stream, blocks, entropy)
-    integers, quantizers = decode_coefficients(stream, blocks, heads, entropy)
+    headers = decode_block_headers(stream, blocks, entropy)
+    integers, quantizers = decode_coefficients(stream, blocks, headers, entropy)
     stream.finish()
 
-    integers[:, 0] = undo_dc_prediction(heads.dc, header.predictor, blocks.grid)
-    modes = spread_modes(heads.modes, blocks.grid)
-    coefficients = reconstruct(integers, quantizers, heads.classes, entropy)
+    integers[:, 0] = undo_dc_prediction(headers.dc, header.predictor, blocks.grid)
+    modes = spread_modes(headers.modes, blocks.grid)
+    coefficients = reconstruct(integers, quantizers, headers.classes, entropy)
     coefficients = coefficients + refine(
         params["refinement"],
         coefficients,
         entropy["order"],
-        n_classes * header.profile + heads.classes,
+        n_classes * header.profile + headers.classes,
         3 * header.filter + modes,
         blocks.grid,
     )
 
     coefficients *= header.step / error_weights(blocks, header.boundaries)
     cubes = coefficients.reshape(*blocks.grid, 8, 8, 8)
-    unit = inverse_transform(cubes, modes.reshape(blocks.grid), header.filter, valid_shape)
-    unit = undo_emphasis(unit, header.boundaries)
-    unit = undo_stretching(unit, valid_shape)[crop(valid_shape)]
-    return denormalize(unit, header.low, header.high, is_wide)
+    voxels = inverse_transform(cubes, modes.reshape(blocks.grid), header.filter, valid_shape)
+    voxels = undo_emphasis(voxels, header.boundaries)
+    voxels = undo_stretching(voxels, valid_shape)[crop(valid_shape)]
+    return denormalize(voxels, header.low, header.high, is_wide)
 
 
 # 14.1 Header
@@ -111,66 +111,66 @@ class BlockHeaders(NamedTuple):
 
     classes: np.ndarray
     modes: np.ndarray
-    ends: np.ndarray
+    ends_of_block: np.ndarray
     dc: np.ndarray
 
 
 def decode_block_headers(stream: Stream, blocks: Blocks, entropy: Mapping[str, np.ndarray]) -> BlockHeaders:
     """Decode the headers of the blocks inside."""
-    heads = BlockHeaders(*np.zeros((4, len(blocks.index)), np.int64))
+    headers = BlockHeaders(*np.zeros((4, len(blocks.index)), np.int64))
     n_classes, n_lanes = len(entropy["tables"]), len(stream.states)
     previous = np.full(n_lanes, n_classes)
     for lanes, items in share_out(len(blocks.inside), n_lanes):
         block = blocks.inside[items]
         classes = stream.take_tokens(lanes, entropy["class_frequencies"][previous[lanes]])
         classes = np.minimum(classes, n_classes - 1)
-        previous[lanes] = heads.classes[block] = classes
+        previous[lanes] = headers.classes[block] = classes
 
         is_first = (blocks.index[block] % 2 == 0).all(axis=1)
         modes = stream.take_tokens(lanes[is_first], entropy["mode_frequencies"][classes[is_first]])
-        heads.modes[block[is_first]] = np.minimum(modes, 2)
+        headers.modes[block[is_first]] = np.minimum(modes, 2)
 
-        heads.ends[block] = stream.take_tokens(lanes, entropy["end_frequencies"][classes])
+        headers.ends_of_block[block] = stream.take_tokens(lanes, entropy["end_frequencies"][classes])
         tables = entropy["frequencies"][entropy["tables"][classes, 0]]
-        heads.dc[block] = stream.take_integers(lanes, tables)
-    return heads
+        headers.dc[block] = stream.take_integers(lanes, tables)
+    return headers
 
 
 # 14.4 Coefficients
 
 
-def list_coefficients(blocks: Blocks, heads: BlockHeaders, order: np.ndarray) -> np.ndarray:
-    """List all coded coefficients but the DC: (n, 3), block, coefficient, and its place in the block."""
+def list_coefficients(blocks: Blocks, headers: BlockHeaders, order: np.ndarray) -> np.ndarray:
+    """List all coded coefficients but the DC: (n, 3), block, coefficient, and its position in the block."""
     listed = []
     for block in blocks.inside:
-        is_missing = blocks.is_partial[block] & (FREQUENCIES[order] >= blocks.partial_sides)
-        coefficients = order[~is_missing.any(axis=1)][: 16 * heads.ends[block]]
-        places = np.arange(len(coefficients))
-        listed.append(np.stack([np.full(len(coefficients), block), coefficients, places], axis=1))
+        is_absent = blocks.is_partial[block] & (FREQUENCIES[order] >= blocks.partial_sides)
+        coefficients = order[~is_absent.any(axis=1)][: 16 * headers.ends_of_block[block]]
+        positions = np.arange(len(coefficients))
+        listed.append(np.stack([np.full(len(coefficients), block), coefficients, positions], axis=1))
     return np.concatenate(listed)
 
 
 def decode_coefficients(
-    stream: Stream, blocks: Blocks, heads: BlockHeaders, entropy: Mapping[str, np.ndarray]
+    stream: Stream, blocks: Blocks, headers: BlockHeaders, entropy: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decode the integers of all coefficients but the DC, and the quantiser of each: (n, 512) both."""
     integers, quantizers = np.zeros((2, len(blocks.index), 512), np.int64)
-    items = list_coefficients(blocks, heads, entropy["order"])
+    items = list_coefficients(blocks, headers, entropy["order"])
     n_tables, n_quantizers = table_counts(entropy)
     current, previous = np.zeros((2, len(stream.states)), np.int64)  # quantisers of each lane
     is_first_step = True
-    for lanes, numbers in share_out(len(items), len(stream.states)):
-        block, coefficient, place = items[numbers].T
+    for lanes, entries in share_out(len(items), len(stream.states)):
+        block, coefficient, position = items[entries].T
         if n_quantizers == 2:
             if is_first_step:
-                state = stream.take_bits(lanes, np.full(len(lanes), 2))
-                current[lanes], previous[lanes] = state & 1, state >> 1
-            starts = lanes[place == 0]
+                bits = stream.take_bits(lanes, np.full(len(lanes), 2))
+                current[lanes], previous[lanes] = bits & 1, bits >> 1
+            starts = lanes[position == 0]
             current[starts], previous[starts] = 0, 0
         is_first_step = False
 
         quantizer = current[lanes]
-        rows = entropy["tables"][heads.classes[block], coefficient] + n_tables * quantizer
+        rows = entropy["tables"][headers.classes[block], coefficient] + n_tables * quantizer
         taken = stream.take_integers(lanes, entropy["frequencies"][rows])
         integers[block, coefficient], quantizers[block, coefficient] = taken, quantizer
 
@@ -218,6 +218,6 @@ def reconstruct(
 
 
 def decoding_reserve(header: SpectralHeader) -> float:
-    """Return the difference of decoded numbers that the encoder of a spectral body allows for."""
+    """Return the difference of unrounded values that the encoder of a spectral body allows for."""
     width, largest = header.high - header.low, max(abs(header.low), abs(header.high))
     return width * 2.0**-19 + width * header.step * 2.0**-12 + largest * 2.0**-21

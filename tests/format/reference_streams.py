@@ -35,11 +35,11 @@ class Stream:
         """Take a token in each of ``lanes``, by its row of ``tables`` (n, 64)."""
         states, tables = self.states[lanes], tables.astype(np.int64)
         slots = states & 4095
-        ends = np.cumsum(tables, axis=1)
-        tokens = (ends <= slots[:, None]).sum(axis=1)
+        cumulated = np.cumsum(tables, axis=1)
+        tokens = (cumulated <= slots[:, None]).sum(axis=1)
         index = np.arange(len(lanes))
         frequencies = tables[index, tokens]
-        starts = ends[index, tokens] - frequencies
+        starts = cumulated[index, tokens] - frequencies
         self.states[lanes] = frequencies * (states >> 12) + slots - starts
         self.refill(lanes)
         return tokens
@@ -120,13 +120,13 @@ def geometric_tables() -> np.ndarray:
         decay = (math.sqrt(1 + mean * mean) - 1) / mean
         shares = power(decay, smallest) * (1 - power(decay, counts)) / (1 + decay)
         shares[0] = (1 - decay) / (1 + decay)
-        whole = np.where(shares < 2.0**-24, 0, np.floor(shares * 2.0**30))
-        tables[j] = to_frequencies(np.append(whole, 2.0**16))
+        units = np.where(shares < 2.0**-24, 0, np.floor(shares * 2.0**30))
+        tables[j] = to_frequencies(np.append(units, 2.0**16))
     return tables
 
 
 def power(base: float, exponents: np.ndarray) -> np.ndarray:
-    """Raise a number to whole powers by repeated squaring."""
+    """Raise a number to powers that are integers, by repeated squaring."""
     result = np.ones(len(exponents))
     for bit in range(int(exponents.max()).bit_length()):
         result = np.where(exponents >> bit & 1, result * base, result)

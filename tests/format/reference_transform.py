@@ -265,9 +265,10 @@ def undo_stretching(volume: np.ndarray, valid_shape: Shape) -> np.ndarray:
 # 14.13 Denormalising
 
 
-def denormalize(unit: np.ndarray, low: float, high: float, is_wide: bool) -> np.ndarray:
+def denormalize(voxels: np.ndarray, low: float, high: float, is_wide: bool) -> np.ndarray:
     """Map [−½, ½] to the range of the stream."""
-    v = unit + 0.5
+    v = voxels + 0.5
     if is_wide:
         return low + np.clip(v, 0, 1) * (high - low)
+    low, high = float(np.float32(low)), float(np.float32(high))
     return np.clip(low * (1 - v) + high * v, low, high)
