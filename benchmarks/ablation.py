@@ -20,7 +20,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from common import RESULTS, table, unit_volume, volumes, write_results
-from rate_distortion import PSNR_GRID, STEPS, Point, dct_points, mean_ratio, nearest, point
+from rate_distortion import (
+    PSNR_GRID,
+    STEPS,
+    VOLUME_HEADER_BYTES,
+    Point,
+    dct_points,
+    mean_ratio,
+    nearest,
+    point,
+)
 
 import nvc_jax
 from nvc_jax.core.parameters import Params
@@ -34,6 +43,8 @@ from nvc_jax.spectral.encoder_options import (
 from nvc_jax.transform.block_modes import LAPPED
 
 SIDE = 96
+STREAM_HEADER_BYTES = 12
+"""Bytes of the header of a spectral stream."""
 GOLDEN = Path(__file__).parent.parent / "tests" / "format" / "golden"
 PARTS = (
     "block DCT, Zstandard",
@@ -62,7 +73,7 @@ OPTIONS = {
 """Options of the first parts; all parts after have the defaults."""
 
 
-def silenced(params: Params, part: str) -> Params:
+def without_refinement(params: Params, part: str) -> Params:
     """The model, without its refinement unless ``part`` is the last."""
     if part == PARTS[-1]:
         return params
@@ -73,7 +84,7 @@ def silenced(params: Params, part: str) -> Params:
 def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Point]:
     if part == PARTS[0]:
         return dct_points(volume)
-    params = jax.device_put(silenced(models[part], part))
+    params = jax.device_put(without_refinement(models[part], part))
     limits = jnp.float32(0), jnp.float32(1)
     encode = functools.partial(encoder.encode, options=OPTIONS.get(part, DEFAULT_OPTIONS))
     return [
@@ -83,7 +94,7 @@ def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Poi
                 encode(params, jnp.asarray(volume), *limits, jnp.float32(step))
             ),
             lambda encoded: np.asarray(decoder.decode(params, encoded)),
-            lambda encoded: 32 + 12 + int(encoded.used_bytes),
+            lambda encoded: VOLUME_HEADER_BYTES + STREAM_HEADER_BYTES + int(encoded.used_bytes),
         )
         for step in STEPS
     ]
@@ -99,32 +110,37 @@ def main() -> None:
         volume, _ = unit_volume(directory / row["file"])
         starts = [max(0, (side - SIDE) // 2) for side in volume.shape]
         volume = np.ascontiguousarray(volume[tuple(slice(a, a + SIDE) for a in starts)])
-        found = {part: points(models, volume, part) for part in PARTS}
-        whole = found[PARTS[-1]]
-        fastest = nearest(whole)
+        points_by_part = {part: points(models, volume, part) for part in PARTS}
+        complete = points_by_part[PARTS[-1]]
         measured[name] = {
             part: {
-                "bits": mean_ratio(of, whole, PSNR_GRID),
+                "bits": mean_ratio(part_points, complete, PSNR_GRID),
                 **{
-                    way: fastest[f"{way}_mb_per_second"] / nearest(of)[f"{way}_mb_per_second"]
-                    for way in ("encode", "decode")
+                    direction: nearest(complete)[f"{direction}_mb_per_second"]
+                    / nearest(part_points)[f"{direction}_mb_per_second"]
+                    for direction in ("encode", "decode")
                 },
             }
-            for part, of in found.items()
+            for part, part_points in points_by_part.items()
         }
-        print(name, {part: round(of["bits"], 3) for part, of in measured[name].items()}, flush=True)
+        print(name, {part: round(gain["bits"], 3) for part, gain in measured[name].items()}, flush=True)
     means = {
         part: {
-            key: float(np.exp(np.nanmean([math.log(of[part][key]) for of in measured.values()])))
+            key: float(np.exp(np.nanmean([math.log(by_part[part][key]) for by_part in measured.values()])))
             for key in ("bits", "encode", "decode")
         }
         for part in PARTS
     }
     domain = json.loads((RESULTS / "domain.json").read_text())["geometric_mean_ratio"]
-    rows = [[part, *(f"{value:.2f}" for value in of.values())] for part, of in means.items()]
+    rows = [[part, *(f"{value:.2f}" for value in gain.values())] for part, gain in means.items()]
     rows += [
-        [f"+ training on its own series, {series}", f"{of['nvc-1'] / of['fitted to the series']:.2f}", "", ""]
-        for series, of in domain.items()
+        [
+            f"+ training on its own series, {series}",
+            f"{ratios['nvc-1'] / ratios['fitted to the series']:.2f}",
+            "",
+            "",
+        ]
+        for series, ratios in domain.items()
     ]
     print(table(["", "bits", "encode seconds", "decode seconds"], rows))
     write_results("ablation", {"mean": means, "volumes": measured, "rows": rows})

@@ -16,26 +16,18 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-from common import table, volumes, write_results
+from common import geometric_mean, table, volumes, write_results
 
 import nvc_jax
 from nvc_jax.container.store import open_container
+from nvc_jax.evaluation.metrics import max_error
 from nvc_jax.io.volumes import read_volume
 
 BOUNDS = (1e-2, 1e-3, 1e-4, 1e-5)
 
 
-def geometric_mean(values: list[float]) -> float:
-    return float(np.exp(np.mean(np.log(values))))
-
-
-def largest_error(volume: np.ndarray, decoded: np.ndarray) -> float:
-    finite = np.isfinite(volume)
-    return float(np.abs(volume[finite].astype(np.float64) - decoded[finite].astype(np.float64)).max())
-
-
-def compressed(volume: np.ndarray, **target: Any) -> dict[str, float]:
-    """Bytes, error and seconds of a container."""
+def measure_container(volume: np.ndarray, **target: Any) -> dict[str, float]:
+    """Measure the stored bytes, the largest error and the seconds of a container."""
     with tempfile.TemporaryDirectory() as directory:
         store = Path(directory) / "v.zarr"
         began = time.perf_counter()
@@ -44,14 +36,14 @@ def compressed(volume: np.ndarray, **target: Any) -> dict[str, float]:
         decoded = nvc_jax.open(store).read().result()
         return {
             "bytes": open_container(store).stored_bytes(),
-            "max_error": largest_error(volume, decoded),
+            "max_error": max_error(volume, decoded),
             "compress_seconds": encoded - began,
             "decompress_seconds": time.perf_counter() - encoded,
         }
 
 
-def others(volume: np.ndarray, bound: float) -> dict[str, dict[str, float]]:
-    """The same of other codecs; they see float32."""
+def measure_others(volume: np.ndarray, bound: float) -> dict[str, dict[str, float]]:
+    """Measure the bytes and the largest error of other codecs, which encode the volume as float32."""
     values = np.where(np.isfinite(volume), volume, 0).astype(np.float32)
     shape, dtype = values.shape, values.dtype
     codecs = {
@@ -68,14 +60,15 @@ def others(volume: np.ndarray, bound: float) -> dict[str, dict[str, float]]:
             lambda data: imagecodecs.zfp_decode(data),
         ),
     }
-    found = {}
+    measured = {}
     for name, (encode, decode) in codecs.items():
         data = encode()
-        found[name] = {"bytes": len(data), "max_error": largest_error(values, decode(data))}
-    return found
+        measured[name] = {"bytes": len(data), "max_error": max_error(values, decode(data))}
+    return measured
 
 
-def lossless(volume: np.ndarray) -> dict[str, dict[str, float]]:
+def measure_lossless(volume: np.ndarray) -> dict[str, dict[str, float]]:
+    """Measure the bytes of other codecs without loss."""
     raw = volume.tobytes()
     packed = {
         "Zstandard": imagecodecs.zstd_encode(raw, level=9),
@@ -96,44 +89,51 @@ def main() -> None:
     for name, row in volumes(directory, "test").items():
         volume = read_volume(directory / row["file"])
         finite = volume[np.isfinite(volume)]
-        extent = float(finite.max()) - float(finite.min())
-        of = {
+        width = float(finite.max()) - float(finite.min())
+        by_target = {
             f"{bound:g}": {
-                "nvc-1": compressed(volume, relative_error=bound),
-                **others(volume, bound * extent),
+                "nvc-1": measure_container(volume, relative_error=bound),
+                **measure_others(volume, bound * width),
             }
             for bound in BOUNDS
         }
         for bound in BOUNDS:
-            assert of[f"{bound:g}"]["nvc-1"]["max_error"] <= bound * extent, (name, bound)
-        of["lossless"] = {"nvc-1": compressed(volume, lossless=True), **lossless(volume)}
-        assert of["lossless"]["nvc-1"]["max_error"] == 0
-        measured[name] = of
+            assert by_target[f"{bound:g}"]["nvc-1"]["max_error"] <= bound * width, (name, bound)
+        by_target["lossless"] = {
+            "nvc-1": measure_container(volume, lossless=True),
+            **measure_lossless(volume),
+        }
+        assert by_target["lossless"]["nvc-1"]["max_error"] == 0
+        measured[name] = by_target
         ratios = {
             key: {c: round(m["bytes"] / codecs["nvc-1"]["bytes"], 2) for c, m in codecs.items()}
-            for key, codecs in of.items()
+            for key, codecs in by_target.items()
         }
         print(name, ratios, flush=True)
     means: dict[str, dict[str, float]] = {}
     for key in (*(f"{bound:g}" for bound in BOUNDS), "lossless"):
-        codecs = sorted({c for of in measured.values() for c in of[key]} - {"nvc-1"})
+        codecs = sorted({c for by_target in measured.values() for c in by_target[key]} - {"nvc-1"})
         means[key] = {
             c: geometric_mean(
-                [of[key][c]["bytes"] / of[key]["nvc-1"]["bytes"] for of in measured.values() if c in of[key]]
+                codecs[c]["bytes"] / codecs["nvc-1"]["bytes"]
+                for codecs in (by_target[key] for by_target in measured.values())
+                if c in codecs
             )
             for c in codecs
         }
     means["lossless"]["best of them"] = geometric_mean(
         [
-            min(m["bytes"] for c, m in of["lossless"].items() if c != "nvc-1")
-            / of["lossless"]["nvc-1"]["bytes"]
-            for of in measured.values()
+            min(m["bytes"] for c, m in by_target["lossless"].items() if c != "nvc-1")
+            / by_target["lossless"]["nvc-1"]["bytes"]
+            for by_target in measured.values()
         ]
     )
     names = ["SPERR", "SZ3", "zfp", "Zstandard", "Blosc2", "best of them"]
-    rows = [[key, *(f"{of[c]:.2f}" if c in of else "" for c in names)] for key, of in means.items()]
+    rows = [
+        [key, *(f"{ratios[c]:.2f}" if c in ratios else "" for c in names)] for key, ratios in means.items()
+    ]
     print(table(["relative bound", *names], rows))
-    assert all(math.isfinite(value) for of in means.values() for value in of.values())
+    assert all(math.isfinite(value) for ratios in means.values() for value in ratios.values())
     write_results("bounds", {"geometric_mean_ratio": means, "volumes": measured, "rows": rows})
 
 

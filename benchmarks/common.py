@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,15 @@ def write_results(name: str, results: dict[str, Any]) -> Path:
 
 
 def _without_directories(arguments: list[str]) -> list[str]:
-    """Arguments with directories replaced by their last name: where data lie is of no interest."""
+    """Replace paths in arguments by their last name: results do not state the directories of a machine."""
     return [Path(word).name if os.sep in word else word for word in arguments]
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
+def geometric_mean(values: Iterable[float]) -> float:
+    """Geometric mean of positive numbers; NaN if one of them is."""
+    return float(np.exp(np.mean(np.log(list(values)))))
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
     """A Markdown table."""
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])

@@ -7,11 +7,9 @@ Bits, ratios and PSNRs as in ``rate_distortion.py``; splits ``series-train`` and
 """
 
 import argparse
-import math
 from pathlib import Path
 
-import numpy as np
-from common import table, unit_volume, volumes, write_results
+from common import geometric_mean, table, unit_volume, volumes, write_results
 from rate_distortion import PSNR_GRID, library_points, mean_ratio, nvc_points
 
 import nvc_jax
@@ -47,12 +45,12 @@ def main() -> None:
             print(name, results[series][name], flush=True)
     means = {
         series: {
-            label: float(np.exp(np.mean([math.log(r[label]) for r in of.values()])))
+            label: geometric_mean(by_label[label] for by_label in by_volume.values())
             for label in ("nvc-1", "fitted to the series")
         }
-        for series, of in results.items()
+        for series, by_volume in results.items()
     }
-    rows = [[series, *(f"{value:.2f}" for value in of.values())] for series, of in means.items()]
+    rows = [[series, *(f"{value:.2f}" for value in ratios.values())] for series, ratios in means.items()]
     print(table(["SPERR's bits over those of", "nvc-1", "fitted to the series"], rows))
     write_results("domain", {"geometric_mean_ratio": means, "ratio": results})
 

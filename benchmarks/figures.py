@@ -86,9 +86,9 @@ def figures_3_and_4(directory: Path) -> None:
         rows = {
             name.rsplit("_", 2)[0]: {
                 title: render(volume, minimum=0, maximum=1, zoom=zoom, **VIEWS[name])
-                for title, volume in of.items()
+                for title, volume in by_title.items()
             }
-            for name, of in versions.items()
+            for name, by_title in versions.items()
         }
         save_panels(RESULTS / f"{figure}.png", rows)
         print(figure, flush=True)

@@ -48,8 +48,8 @@ def make_source(path: Path, shape: tuple[int, ...]) -> None:
     store = ts.open(spec, create=True, dtype="float32", shape=shape, chunk_layout=layout).result()
     sample = read_volume(SAMPLE)
     for corner in np.ndindex(*(side // PIECE for side in shape)):
-        place = tuple(slice(i * PIECE, (i + 1) * PIECE) for i in corner)
-        store[place].write(source_piece(sample, tuple(i * PIECE for i in corner))).result()
+        region = tuple(slice(i * PIECE, (i + 1) * PIECE) for i in corner)
+        store[region].write(source_piece(sample, tuple(i * PIECE for i in corner))).result()
 
 
 CHILD = """
@@ -114,9 +114,9 @@ def random_access(path: Path, shape: tuple[int, ...]) -> dict[str, Any]:
     seconds, sizes = [], []
     for _ in range(N_REGIONS):
         corner = [int(rng.integers(0, side - REGION + 1)) for side in shape]
-        place = tuple(slice(a, a + REGION) for a in corner)
+        region = tuple(slice(a, a + REGION) for a in corner)
         before, began = bytes_read(), time.perf_counter()
-        view[place].read().result()
+        view[region].read().result()
         seconds.append(time.perf_counter() - began)
         sizes.append(bytes_read() - before)
     aligned = []

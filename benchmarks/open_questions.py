@@ -215,7 +215,7 @@ def answers(runs: dict[str, Any]) -> list[list[str]]:
 
 def every_run(runs: dict[str, Any]) -> str:
     """Format all measurements of each configuration as a table."""
-    head = ["configuration", "mode", "bits/voxel", "stored", "MSE", "PSNR dB", "border", "enc ×", "dec ×"]
+    header = ["configuration", "mode", "bits/voxel", "stored", "MSE", "PSNR dB", "border", "enc ×", "dec ×"]
     rows = []
     for name, run in runs.items():
         for mode, measured in run["quality"].items():
@@ -226,7 +226,7 @@ def every_run(runs: dict[str, Any]) -> str:
             cells += [f"{call['time_ratio']:.2f}" for call in calls]
             rows.append([*cells, *(f"{call['mb_per_second']:.0f}" for call in calls)])
         rows[-1].append(f"{run['training_seconds']:.0f}")
-    return table([*head, "enc MB/s", "dec MB/s", "training s"], rows)
+    return table([*header, "enc MB/s", "dec MB/s", "training s"], rows)
 
 
 def separate_labels(heights: list[float], gap: float) -> list[float]:

@@ -3,7 +3,7 @@
 Every volume is scaled to [0, 1] by its finite range, encoded and decoded in float32. Two measures say whether
 block borders show, both from the mean jump between neighbouring voxels: ``border_excess`` is the jump across
 borders minus the original's, over the jump inside blocks (negative where the reconstruction is smoother);
-``border_ratio`` is across over inside, over the same of the original (1 where borders are like other places).
+``border_ratio`` is across over inside, over the same of the original (1 where borders do not differ from the inside of blocks).
 
     python benchmarks/quality.py VOLUMES     # a directory with INDEX.csv
 """
@@ -52,10 +52,12 @@ def main() -> None:
                     by_split.setdefault(mode, {})[name] = measure(codec, volume, finite, mode)
             print(split, name, flush=True)
     means = {
-        (variant, split, mode): {name: float(np.mean([m[name] for m in of.values()])) for name in MEASURES}
+        (variant, split, mode): {
+            name: float(np.mean([m[name] for m in by_volume.values()])) for name in MEASURES
+        }
         for variant, splits in results.items()
         for split, modes in splits.items()
-        for mode, of in modes.items()
+        for mode, by_volume in modes.items()
     }
     rows = [
         [*key, *(f"{mean[name]:.6f}" for name in MEASURES), str(PAPER_MSE[key[0]])]

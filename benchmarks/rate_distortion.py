@@ -24,11 +24,12 @@ import imagecodecs
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import RESULTS, VARIANTS, table, unit_volume, volumes, write_results
+from common import RESULTS, VARIANTS, geometric_mean, table, unit_volume, volumes, write_results
 from streams import Streams
 
 import nvc_jax
 from nvc_jax.compression.options import default_chunk
+from nvc_jax.core.errors import psnr_from_errors, squared_errors
 from nvc_jax.core.shapes import grid_shape
 from nvc_jax.models.checkpoints import shipped_models
 from nvc_jax.transform import block_modes, lapped
@@ -40,12 +41,12 @@ LATENT_STEPS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 LIBRARIES = ("SPERR", "SZ3", "zfp", "JPEG 2000")
 
+VOLUME_HEADER_BYTES = 32
+"""Bytes that are counted for each volume of nvc-1 and of the paper's models: shape, range and step."""
+LATENT_STREAM_HEADER_BYTES = 8
+"""Bytes of the header of a stream of latents, without one byte for each latent."""
+
 Point = dict[str, float]
-
-
-def psnr(volume: np.ndarray, decoded: np.ndarray) -> float:
-    mse = float(np.mean((decoded.astype(np.float64) - volume) ** 2))
-    return math.inf if mse == 0 else -10 * math.log10(mse)
 
 
 def timed(run: Callable, repeats: int = 2) -> tuple[float, object]:
@@ -61,7 +62,7 @@ def point(volume: np.ndarray, encode: Callable, decode: Callable, n_bytes: Calla
     encode_seconds, encoded = timed(encode)
     decode_seconds, decoded = timed(lambda: decode(encoded))
     return {
-        "psnr_db": psnr(volume, decoded),
+        "psnr_db": psnr_from_errors(1.0, [squared_errors(volume, decoded)]),
         "bits_per_voxel": 8 * n_bytes(encoded) / volume.size,
         "encode_mb_per_second": volume.nbytes / encode_seconds / 1e6,
         "decode_mb_per_second": volume.nbytes / decode_seconds / 1e6,
@@ -77,7 +78,7 @@ def nvc_points(codec: nvc_jax.Codec, volume: np.ndarray) -> list[Point]:
             volume,
             lambda step=step: chunked.encode(step),
             lambda payloads, step=step: chunked.decode(payloads, step),
-            lambda payloads: 32 + sum(map(len, payloads)),  # 32 bytes: shape, range, step
+            lambda payloads: VOLUME_HEADER_BYTES + sum(map(len, payloads)),
         )
         for step in STEPS
     ]
@@ -135,14 +136,14 @@ def dct_points(volume: np.ndarray) -> list[Point]:
     forward, inverse = jax.jit(lapped.forward), jax.jit(lapped.inverse)
 
     def encode(step: float) -> bytes:
-        latents = np.asarray(forward(jnp.asarray(padded), plan, jnp.int32(0)))
-        integers = np.round(latents / step).astype(np.int16)
+        coefficients = np.asarray(forward(jnp.asarray(padded), plan, jnp.int32(0)))
+        integers = np.round(coefficients / step).astype(np.int16)
         return imagecodecs.zstd_encode(np.ascontiguousarray(integers.T).tobytes(), level=9)
 
     def decode(data: bytes, step: float) -> np.ndarray:
         integers = np.frombuffer(imagecodecs.zstd_decode(data), np.int16).reshape(N_COEFFICIENTS, -1)
-        latents = jnp.asarray(integers.T.astype(np.float32) * step)
-        decoded = np.asarray(inverse(latents, plan, jnp.int32(0)))
+        coefficients = jnp.asarray(integers.T.astype(np.float32) * step)
+        decoded = np.asarray(inverse(coefficients, plan, jnp.int32(0)))
         return decoded[tuple(map(slice, volume.shape))]
 
     return [
@@ -153,14 +154,14 @@ def dct_points(volume: np.ndarray) -> list[Point]:
 
 def paper_points(volume: np.ndarray, variant: str) -> list[Point]:
     codec = nvc_jax.load_codec(variant)
-    head_bytes = 32 + 8 + codec.config.latent_dim  # as for nvc-1, and the stream's own
+    header_bytes = VOLUME_HEADER_BYTES + LATENT_STREAM_HEADER_BYTES + codec.config.latent_dim
 
     return [
         point(
             volume,
             lambda step=step: jax.block_until_ready(nvc_jax.encode_volume(codec, volume, step=step)),
             lambda encoded: np.asarray(nvc_jax.decode_volume(codec, encoded)),
-            lambda encoded: head_bytes + 2 * int(encoded.stream.used),
+            lambda encoded: header_bytes + 2 * int(encoded.stream.used),
         )
         for step in LATENT_STEPS
     ]
@@ -229,13 +230,15 @@ def main() -> None:
         plot(name, codecs)
         print(name, {c: round(r, 2) for c, r in ratios[name].items()}, flush=True)
     columns = list(next(iter(ratios.values())))
-    means = {c: float(np.exp(np.nanmean([math.log(of[c]) for of in ratios.values()]))) for c in columns}
-    rows = [[name, *(f"{of[c]:.2f}" for c in columns)] for name, of in ratios.items()]
+    means = {
+        c: float(np.exp(np.nanmean([math.log(by_codec[c]) for by_codec in ratios.values()]))) for c in columns
+    }
+    rows = [[name, *(f"{by_codec[c]:.2f}" for c in columns)] for name, by_codec in ratios.items()]
     print(table(["volume", *columns], [*rows, ["geometric mean", *(f"{means[c]:.2f}" for c in columns)]]))
     speeds = {
         c: {
-            way: float(np.exp(np.mean([math.log(nearest(of[c])[way]) for of in results.values()])))
-            for way in ("encode_mb_per_second", "decode_mb_per_second")
+            key: geometric_mean(nearest(codecs[c])[key] for codecs in results.values())
+            for key in ("encode_mb_per_second", "decode_mb_per_second")
         }
         for c in results[name]
     }

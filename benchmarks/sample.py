@@ -3,7 +3,7 @@
 A pseudo-spectral solver of the incompressible Navier–Stokes equations in a periodic box: rotational form,
 2/3 dealiasing, classical Runge–Kutta in time, viscosity by an integrating factor. Half a minute on two cores:
 
-    python benchmarks/sample.py nvc_jax/sample.npz
+    python benchmarks/sample.py nvc_jax/cli/sample.npz
 """
 
 import argparse

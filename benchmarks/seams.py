@@ -13,7 +13,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from common import RESULTS, table, unit_volume, volumes, write_results
+from common import RESULTS, geometric_mean, table, unit_volume, volumes, write_results
 from streams import Streams
 
 import nvc_jax
@@ -37,21 +37,22 @@ def relative_error(volume: np.ndarray, original: np.ndarray) -> float:
     squared = (volume - original).astype(np.float64) ** 2
     near = np.zeros(volume.shape, bool)
     for axis, side in enumerate(volume.shape):
-        for face in range(SIDE, side, SIDE):
-            near[tuple(slice(face - 1, face + 1) if i == axis else slice(None) for i in range(3))] = True
+        for boundary in range(SIDE, side, SIDE):
+            beside = slice(boundary - 1, boundary + 1)
+            near[tuple(beside if i == axis else slice(None) for i in range(3))] = True
     return math.sqrt(squared[near].mean() / squared[~near].mean())
 
 
 def measure(
     codec: nvc_jax.Codec, volume: np.ndarray, psnr: float, *, emphasis: bool
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """The volume decoded at a PSNR, and what shows at the boundaries."""
+    """Code a volume at a PSNR; measure the jump and the error at its chunk boundaries, and the bytes."""
     chunked = Streams(codec, volume, 0.0, 1.0, (SIDE,) * 3, emphasis=emphasis)
     step = chunked.step_for(psnr)
     payloads = chunked.encode(step)
     decoded = chunked.decode(payloads, step)
-    found = {"jump": relative_jump(decoded, volume), "error": relative_error(decoded, volume)}
-    return decoded, found | {"bytes": sum(map(len, payloads))}
+    measures = {"jump": relative_jump(decoded, volume), "error": relative_error(decoded, volume)}
+    return decoded, measures | {"bytes": sum(map(len, payloads))}
 
 
 def main() -> None:
@@ -67,24 +68,22 @@ def main() -> None:
             continue
         panels = {}
         for psnr in PSNRS:
-            decoded, found = measure(codec, volume, psnr, emphasis=True)
+            decoded, measures = measure(codec, volume, psnr, emphasis=True)
             unjoined, without = measure(codec, volume, psnr, emphasis=False)
-            bits = found.pop("bytes") / without.pop("bytes")
-            found |= {f"{key}_without": value for key, value in without.items()} | {"bits": bits}
-            measured.setdefault(name, {})[str(psnr)] = found
+            bits = measures.pop("bytes") / without.pop("bytes")
+            measures |= {f"{key}_without": value for key, value in without.items()} | {"bits": bits}
+            measured.setdefault(name, {})[str(psnr)] = measures
             if name not in PICTURES:
                 continue
             if psnr == PSNRS[0]:
-                label = f"{psnr} dB, no emphasis\njump at boundaries: {found['jump_without']:.2f}"
+                label = f"{psnr} dB, no emphasis\njump at boundaries: {measures['jump_without']:.2f}"
                 panels[label] = unjoined[DETAIL]
-            panels[f"{psnr} dB\njump at boundaries: {found['jump']:.2f}"] = decoded[DETAIL]
+            panels[f"{psnr} dB\njump at boundaries: {measures['jump']:.2f}"] = decoded[DETAIL]
         print(name, measured[name], flush=True)
         if name in PICTURES:
             rows[name.rsplit("_", 2)[0]] = {"original": volume[DETAIL]} | panels
     means = {
-        psnr: {
-            key: math.exp(np.mean([math.log(of[psnr][key]) for of in measured.values()])) for key in COLUMNS
-        }
+        psnr: {key: geometric_mean(by_psnr[psnr][key] for by_psnr in measured.values()) for key in COLUMNS}
         for psnr in map(str, PSNRS)
     }
     write_results("seams", {"chunk": SIDE, "volumes": measured, "geometric_mean": means})
