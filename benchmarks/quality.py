@@ -3,7 +3,8 @@
 Every volume is scaled to [0, 1] by its finite range, encoded and decoded in float32. Two measures say whether
 block borders show, both from the mean jump between neighbouring voxels: ``border_excess`` is the jump across
 borders minus the original's, over the jump inside blocks (negative where the reconstruction is smoother);
-``border_ratio`` is across over inside, over the same of the original (1 where borders do not differ from the inside of blocks).
+``border_ratio`` is across over inside, over the same of the original (1 where
+borders do not show).
 
     python benchmarks/quality.py VOLUMES     # a directory with INDEX.csv
 """
