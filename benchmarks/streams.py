@@ -17,7 +17,7 @@ from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.models.codec import Codec
-from nvc_jax.spectral import decoder, encoder, stream
+from nvc_jax.spectral import decoder, encoded_stream, encoder
 from nvc_jax.spectral.profiles import count_profiles
 
 
@@ -64,7 +64,7 @@ class Streams:
             encoded = encoder.encode(
                 self._codec.params, jnp.asarray(chunk), *numbers, valid_shape, boundaries
             )
-            return stream.to_bytes(encoded)
+            return encoded_stream.to_bytes(encoded)
 
         chunks = _filled_chunks(self._volume, self._chunk)
         return list(map_in_order(encode_chunk, zip(chunks, self._chunks(), strict=True)))
@@ -77,7 +77,7 @@ class Streams:
         def decode_chunk(job: tuple[bytes, tuple]) -> None:
             payload, (index, in_volume, in_chunk) = job
             valid_shape = chunk_valid_shape(index, self._chunk, self._volume.shape)
-            encoded = stream.from_bytes(
+            encoded = encoded_stream.from_bytes(
                 payload,
                 self._chunk,
                 str(self._volume.dtype),
@@ -97,4 +97,4 @@ class Streams:
 
     def step_for(self, psnr: float) -> float:
         """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
-        return find_step(self._psnr, psnr, (stream.MIN_STEP, stream.MAX_STEP))
+        return find_step(self._psnr, psnr, (encoded_stream.MIN_STEP, encoded_stream.MAX_STEP))

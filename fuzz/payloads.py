@@ -19,7 +19,7 @@ import numpy as np
 import nvc_jax
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.container.store import open_container
-from nvc_jax.core.chunk_codec import ChunkTarget
+from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 PADDED_SHAPE = (16, 16, 24)

@@ -18,7 +18,7 @@ from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.evaluation.containers import evaluate, info, preview, verify
 from nvc_jax.models.codec import Codec, decode_volume, encode_volume, load_codec
 from nvc_jax.models.training import TrainingResult, train
-from nvc_jax.spectral.stream import EncodedStream
+from nvc_jax.spectral.encoded_stream import EncodedStream
 
 __version__ = "0.1.0"
 

@@ -10,11 +10,11 @@ from nvc_jax.autoencoder.codec import decode_blocks
 from nvc_jax.autoencoder.encoded import EncodedLatents
 from nvc_jax.chunks.halo import scale_region
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
-from nvc_jax.chunks.preview import block_means, with_special_values
+from nvc_jax.chunks.preview import block_means, show_special_blocks
 from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.value_bytes import unpack_values
-from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkFormat
 from nvc_jax.core.chunk_grid import Region, full_region
+from nvc_jax.core.chunk_interfaces import ChunkFormat, HaloChunkDecoder
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
@@ -24,7 +24,7 @@ DECODING_HALO = 1
 """Blocks around a chunk whose decoded margins are blended with the chunk's own."""
 
 
-class LatentsChunkDecoder(ChunkDecoder):
+class LatentsChunkDecoder(HaloChunkDecoder):
     """Decodes payloads of a block autoencoder.
 
     Args:
@@ -58,9 +58,9 @@ class LatentsChunkDecoder(ChunkDecoder):
     def decode_preview(self, payload: bytes) -> np.ndarray:
         """Decode a chunk and take the means of its blocks of 8³ voxels; errors as of ``decode``."""
         parsed = parse_payload(payload)
-        return with_special_values(block_means(self._decode_alone(parsed)), parsed)
+        return show_special_blocks(block_means(self._decode_alone(parsed)), parsed)
 
-    def decode_blocks(self, payload: bytes) -> tuple[Shape3, np.ndarray]:
+    def read_blocks(self, payload: bytes) -> tuple[Shape3, np.ndarray]:
         """Read the latents of a chunk's blocks, float32 (z, y, x, latents); errors as of ``decode``."""
         parsed = parse_payload(payload)
         return parsed.valid_shape, self._read_latents(parsed)
@@ -72,7 +72,7 @@ class LatentsChunkDecoder(ChunkDecoder):
         parsed = parse_payload(payload)
         values = self._decode_latents(parsed, blocks, region, "blend")
         if preview:
-            return with_special_values(block_means(values), parsed)
+            return show_special_blocks(block_means(values), parsed)
         restore_special_values(values, parsed.special_values)
         return values
 

@@ -20,8 +20,8 @@ from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.chunks.rate_control import find_step
 from nvc_jax.chunks.special_values import encode_special_values, valid_mask
 from nvc_jax.chunks.value_bytes import pack_values
-from nvc_jax.core.chunk_codec import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.chunk_grid import Region, chunk_regions
+from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
 from nvc_jax.core.model import ModelConfig

@@ -12,7 +12,7 @@ from nvc_jax.autoencoder.chunk_decoder import LatentsChunkDecoder
 from nvc_jax.autoencoder.chunk_encoder import LatentsChunkEncoder
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, check_encoded
 from nvc_jax.autoencoder.latent_stream import STEPS
-from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
+from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.dtypes import check_device_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.model import Model, ModelConfig

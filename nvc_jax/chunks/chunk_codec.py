@@ -15,12 +15,12 @@ import numpy as np
 from nvc_jax.chunks import bodies
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
-from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE, block_means, with_special_values
+from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE, block_means, show_special_blocks
 from nvc_jax.chunks.special_values import encode_special_values, restore_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.chunks.value_bytes import unpack_values
-from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkTarget
+from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkTarget
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.errors import largest_error
 from nvc_jax.core.shapes import Shape3, check_shape
@@ -65,12 +65,9 @@ class ChunkCodec(ChunkDecoder):
         # A bound holds at chunk boundaries as it does elsewhere: there is no seam to hide.
         boundaries = boundaries if target.max_error is None else 0
         chunk = ChunkValues.examine(values, missing_values)
-        candidates = (
-            payload
-            for payload in self._candidates(chunk, target, boundaries)
-            if target.max_error is None or payload.max_error <= target.max_error
-        )
-        return min(candidates, key=lambda payload: payload.coded_bytes).to_bytes()
+        candidates = self._candidates(chunk, target, boundaries)
+        kept = (candidate for candidate in candidates if _keeps_bound(candidate, target))
+        return min(kept, key=lambda candidate: candidate.coded_bytes).to_bytes()
 
     def _candidates(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> Iterator[Payload]:
         """Code a chunk in every way that may be the smallest."""
@@ -81,28 +78,28 @@ class ChunkCodec(ChunkDecoder):
             kind: PayloadKind, body: bytes, correction: bytes = b"", decoded: np.ndarray | None = None
         ) -> Payload:
             valid_shape = check_shape(values.shape)
-            made = Payload(kind, valid_shape, self._dtype, 0.0, body, special_values, correction)
-            decoded = self._decode_body(made) if decoded is None else decoded
-            return made._replace(max_error=largest_error(values, decoded, chunk.valid))
+            candidate = Payload(kind, valid_shape, self._dtype, 0.0, body, special_values, correction)
+            decoded = self._decode_body(candidate) if decoded is None else decoded
+            return candidate._replace(max_error=largest_error(values, decoded, chunk.valid))
 
         if not chunk.valid.any():
             yield payload(PayloadKind.CONSTANT, bytes(self._dtype.itemsize))
             return
         constant = bodies.encode_constant(chunk, max_error)
         if constant is not None:
-            made = payload(PayloadKind.CONSTANT, constant)
-            if max_error is None or made.max_error <= max_error:
-                yield made
+            candidate = payload(PayloadKind.CONSTANT, constant)
+            if _keeps_bound(candidate, target):
+                yield candidate
                 return
 
         transform_bytes = math.inf
         transformed = None if max_error == 0 else self._transform.encode(chunk, target, boundaries)
         if transformed is not None:
-            made = payload(PayloadKind.SPECTRAL, *transformed)
+            candidate = payload(PayloadKind.SPECTRAL, *transformed)
             # Where valid values decode to NaN the transform has failed.
-            if not math.isnan(made.max_error):
-                transform_bytes = made.coded_bytes
-                yield made
+            if not math.isnan(candidate.max_error) and _keeps_bound(candidate, target):
+                transform_bytes = candidate.coded_bytes
+                yield candidate
         if max_error is not None and max_error > 0:
             uniform = bodies.encode_uniform(chunk, max_error, self._padded_shape, transform_bytes)
             if uniform is not None:
@@ -166,7 +163,7 @@ class ChunkCodec(ChunkDecoder):
             means = self._transform.decode_preview(parsed.body, parsed.valid_shape, PREVIEW_BLOCK_SIZE)
         else:
             means = block_means(self._decode_body(parsed))
-        return with_special_values(means, parsed)
+        return show_special_blocks(means, parsed)
 
     def _parse(self, payload: bytes) -> Payload:
         """Take a payload apart, and check that it is of such a chunk."""
@@ -195,6 +192,11 @@ class ChunkCodec(ChunkDecoder):
                 return bodies.decode_uniform(body, shape, padded_shape, dtype)
         kind = PayloadKind(payload.kind).name.lower()
         raise ValueError(f"a payload is of kind {kind}, which this model does not decode")
+
+
+def _keeps_bound(payload: Payload, target: ChunkTarget) -> bool:
+    """Whether the decoded values of a payload lie within a target's bound."""
+    return target.max_error is None or payload.max_error <= target.max_error
 
 
 def _with_special_values(values: np.ndarray, payload: Payload) -> np.ndarray:

@@ -20,7 +20,7 @@ def block_means(values: np.ndarray) -> np.ndarray:
     return round_to_dtype(sums, values.dtype)
 
 
-def with_special_values(means: np.ndarray, payload: Payload) -> np.ndarray:
+def show_special_blocks(means: np.ndarray, payload: Payload) -> np.ndarray:
     """Replace the means of blocks that hold no valid value by each block's first value."""
     if not payload.special_values:
         return means

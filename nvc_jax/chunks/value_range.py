@@ -7,8 +7,8 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.special_values import all_finite, valid_mask
-from nvc_jax.core.chunk_codec import ValueRange
 from nvc_jax.core.chunk_grid import chunk_regions
+from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import read_region

@@ -10,8 +10,8 @@ from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.rate_control import find_ratio, find_step, pick_evenly
 from nvc_jax.chunks.special_values import valid_mask
 from nvc_jax.chunks.transform_coder import TransformCoder
-from nvc_jax.core.chunk_codec import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
+from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
 from nvc_jax.core.shapes import Shape3

@@ -72,7 +72,7 @@ def byte_progress_bar(verb: str) -> Iterator[Callable[[ByteProgress], None]]:
 
 
 @contextlib.contextmanager
-def training_progress_bar() -> Iterator[Callable[[training.Progress], None]]:
+def training_progress_bar() -> Iterator[Callable[[training.TrainingProgress], None]]:
     """Show steps, losses, speed and time left of a training run on standard error."""
     columns = (
         TextColumn("step"),
@@ -85,7 +85,7 @@ def training_progress_bar() -> Iterator[Callable[[training.Progress], None]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None, loss="–", validation="–", rate="–")
 
-        def on_progress(now: training.Progress) -> None:
+        def on_progress(now: training.TrainingProgress) -> None:
             bar.update(
                 task,
                 completed=now.step,

@@ -6,7 +6,7 @@ container. ``decompress`` writes a container, or a region of it, to a file, and 
 TensorStore. ``progress`` is what both report on the way.
 
 This room reads and writes through ``io`` and ``container``, and encodes through
-``core.chunk_codec.ChunkEncoder``; it does not know what kind of model is behind that.
+``core.chunk_interfaces.ChunkEncoder``; it does not know what kind of model is behind that.
 """
 
 from nvc_jax.compression.compress import compress

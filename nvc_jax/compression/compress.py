@@ -16,8 +16,8 @@ from nvc_jax.container import creation
 from nvc_jax.container.destinations import check_apart, check_destination, check_stores_apart
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.core.byte_codecs import encode_bytes
-from nvc_jax.core.chunk_codec import ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.chunk_grid import chunk_regions
+from nvc_jax.core.chunk_interfaces import ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location

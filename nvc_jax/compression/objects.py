@@ -9,9 +9,9 @@ import numpy as np
 
 from nvc_jax.chunks.payload import parse_payload
 from nvc_jax.compression.progress import ByteProgress
-from nvc_jax.container.store import Store
-from nvc_jax.core.chunk_codec import ChunkEncoder, ChunkTarget
+from nvc_jax.container.store import ContainerStore
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, chunk_valid_shape
+from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget
 from nvc_jax.core.concurrency import map_in_order
 
 
@@ -31,7 +31,7 @@ class WrittenObjects:
 
 
 def write_objects(
-    store: Store,
+    store: ContainerStore,
     encoder: ChunkEncoder,
     part: tuple[int, int],
     *,
@@ -83,7 +83,7 @@ def write_objects(
     return written
 
 
-def _volume_bytes(store: Store, chunks: Sequence[ChunkIndex]) -> int:
+def _volume_bytes(store: ContainerStore, chunks: Sequence[ChunkIndex]) -> int:
     """Bytes of the volume that lie in chunks."""
     metadata = store.metadata
     n_voxels = sum(math.prod(chunk_valid_shape(chunk, metadata.chunk, metadata.shape)) for chunk in chunks)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nvc_jax.core.chunk_codec import QualityTarget
+from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.models.codec import Codec
 from nvc_jax.models.registry import DEFAULT_MODEL

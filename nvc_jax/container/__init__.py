@@ -12,6 +12,6 @@ This room does not know how volumes become payloads: ``compression`` hands it fi
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.container.model import load_model
 from nvc_jax.container.reader import Reader
-from nvc_jax.container.store import Store, open_container
+from nvc_jax.container.store import ContainerStore, open_container
 
-__all__ = ["ContainerMetadata", "FormatError", "Reader", "Store", "load_model", "open_container"]
+__all__ = ["ContainerMetadata", "ContainerStore", "FormatError", "Reader", "load_model", "open_container"]

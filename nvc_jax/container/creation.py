@@ -17,7 +17,7 @@ from pathlib import Path
 import tensorstore as ts
 
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
-from nvc_jax.container.store import METADATA_KEY, Store, open_container, read_metadata_at
+from nvc_jax.container.store import METADATA_KEY, ContainerStore, open_container, read_metadata_at
 from nvc_jax.io.atomic import put_in_place
 from nvc_jax.io.locations import Location, local_path, open_directory, open_location, write_zip
 
@@ -28,7 +28,7 @@ _STARTED_KEY = ".nvc-started.json"
 @contextlib.contextmanager
 def create(
     location: Location, metadata: ContainerMetadata, *, resume: bool = False, shared: bool = False
-) -> Iterator[Store]:
+) -> Iterator[ContainerStore]:
     """Create a container and yield its store to be written.
 
     Until the block ends without an error, nothing lies under the container's name.
@@ -55,7 +55,7 @@ def create(
 
 def _create_local(
     path: Path, location: Location, metadata: ContainerMetadata, resume: bool, shared: bool
-) -> Iterator[Store]:
+) -> Iterator[ContainerStore]:
     """Create a container in the file system."""
     partial = _partial_directory(path)
     if partial.exists() and not (resume or shared):
@@ -71,7 +71,7 @@ def _create_local(
 
 def _create_remote(
     location: Location, metadata: ContainerMetadata, resume: bool, shared: bool
-) -> Iterator[Store]:
+) -> Iterator[ContainerStore]:
     """Create a container where nothing can be renamed."""
     objects = open_location(location)
     if not (resume or shared) or read_metadata_at(objects, _STARTED_KEY) is None:
@@ -110,7 +110,7 @@ def _partial_directory(path: Path) -> Path:
     return path.absolute().with_name(f".{path.name}.partial")
 
 
-def _complete_shared(store: Store, partial: Path, path: Path) -> None:
+def _complete_shared(store: ContainerStore, partial: Path, path: Path) -> None:
     """Complete a container that several processes wrote, if this one is the first to rename the directory."""
     renamed = partial.with_name(f"{partial.name}.{uuid.uuid4().hex}")
     try:
@@ -120,7 +120,7 @@ def _complete_shared(store: Store, partial: Path, path: Path) -> None:
     _put_in_place(store, renamed, path)
 
 
-def _put_in_place(store: Store, partial: Path, path: Path) -> None:
+def _put_in_place(store: ContainerStore, partial: Path, path: Path) -> None:
     """Give a complete container its name."""
     if path.suffix == ".zip":
         write_zip(partial, store.keys(), path)
@@ -136,7 +136,7 @@ def _start(
     name: str,
     shared: bool,
     directory: Path | None = None,
-) -> Store:
+) -> ContainerStore:
     """Store the metadata, or check that those which are there already are the same."""
     current = objects.read(key).result()
     if current.state == "missing":
@@ -147,7 +147,7 @@ def _start(
     if started is None or not agrees or not (shared or metadata.step == started.step):
         place = f"; it lies in `{directory}`, which may be removed" if directory else ""
         raise ValueError(f"the container `{name}` was begun with another volume, model or target{place}")
-    return Store(objects, started, name)
+    return ContainerStore(objects, started, name)
 
 
 def _clear(objects: ts.KvStore, name: str, shared: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nvc_jax.core.chunk_codec import ChunkFormat, QualityTarget, ValueRange
+from nvc_jax.core.chunk_interfaces import ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import Shape3, check_shape
 

@@ -1,7 +1,7 @@
 """The model that a container was encoded with, and the decoder of its chunks."""
 
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
-from nvc_jax.core.chunk_codec import ChunkDecoder
+from nvc_jax.core.chunk_interfaces import ChunkDecoder
 from nvc_jax.models.codec import Codec, load_codec
 from nvc_jax.models.embedded import extract_model
 

@@ -9,7 +9,7 @@ from nvc_jax.chunks.halo import make_window
 from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.container.model import make_decoder
-from nvc_jax.container.store import Store, open_container
+from nvc_jax.container.store import ContainerStore, open_container
 from nvc_jax.core.chunk_grid import (
     ChunkIndex,
     Region,
@@ -17,14 +17,15 @@ from nvc_jax.core.chunk_grid import (
     chunk_valid_shape,
     chunks_in_region,
 )
+from nvc_jax.core.chunk_interfaces import HaloChunkDecoder
 from nvc_jax.core.model import check_mode
 from nvc_jax.core.shapes import grid_shape
 from nvc_jax.io.locations import Location
 
 LEVELS = ("full", "preview")
 _CACHED_NEIGHBOURS = 128
-"""Chunks whose blocks are kept for decoding the chunks around them: more than touch any chunk of a slab in
-z, y, x order of a volume a few chunks wide."""
+"""Chunks whose blocks are kept for decoding the chunks around them. In z, y, x order a chunk is needed again
+until the next layer is decoded; 128 hold two layers of 8 × 8 chunks."""
 
 
 class Reader:
@@ -50,7 +51,7 @@ class Reader:
         check_mode(mode)
         if level not in LEVELS:
             raise ValueError(f"`level` (={level!r}) must be one of {', '.join(LEVELS)}")
-        self.store: Store = open_container(location)
+        self.store: ContainerStore = open_container(location)
         self.level, self.metadata = level, self.store.metadata
         try:
             self._decoder = make_decoder(self.metadata, mode)
@@ -96,38 +97,36 @@ class Reader:
         Raises:
             FormatError: the chunk is missing or damaged.
         """
-        if self._decoder.halo:
-            return self._decode_in_halo(index)
+        if isinstance(self._decoder, HaloChunkDecoder) and self._decoder.halo:
+            return self._decode_in_halo(self._decoder, index)
         payload = self.store.read(index)
         decode = self._decoder.decode if self.level == "full" else self._decoder.decode_preview
-        with self.store.reading(index):
+        with self.store.naming_damage(index):
             values = decode(payload)
             expected = chunk_valid_shape(index, self.chunk, self.shape)
             if values.shape != expected:
                 raise ValueError(f"it holds {values.shape} voxels; there are {expected}")
         return values
 
-    def _decode_in_halo(self, index: ChunkIndex) -> np.ndarray:
+    def _decode_in_halo(self, decoder: HaloChunkDecoder, index: ChunkIndex) -> np.ndarray:
         """Decode a chunk from its own blocks and those of the chunks around it."""
-        block_size = self._decoder.block_size
+        block_size = decoder.block_size
         grid = grid_shape(self.metadata.shape, block_size)
         chunk_blocks = grid_shape(self.metadata.chunk, block_size)
-        window = make_window(chunk_region(index, chunk_blocks, grid), chunk_blocks, grid, self._decoder.halo)
-        own_blocks = self._blocks(index)
+        window = make_window(chunk_region(index, chunk_blocks, grid), chunk_blocks, grid, decoder.halo)
+        own_blocks = self._blocks(decoder, index)
         blocks = np.empty((*window.shape, *own_blocks.shape[3:]), own_blocks.dtype)
         for neighbour, in_window, in_chunk in chunks_in_region(window.region, chunk_blocks):
-            blocks[in_window] = self._blocks(neighbour)[in_chunk]
+            blocks[in_window] = self._blocks(decoder, neighbour)[in_chunk]
         payload = self.store.read(index)
-        with self.store.reading(index):
-            return self._decoder.decode_in_halo(
-                payload, blocks, window.chunk, preview=self.level == "preview"
-            )
+        with self.store.naming_damage(index):
+            return decoder.decode_in_halo(payload, blocks, window.chunk, preview=self.level == "preview")
 
-    def _read_blocks(self, index: ChunkIndex) -> np.ndarray:
+    def _read_blocks(self, decoder: HaloChunkDecoder, index: ChunkIndex) -> np.ndarray:
         """Read the blocks of a chunk that the chunks around it need."""
         payload = self.store.read(index)
-        with self.store.reading(index):
-            valid_shape, blocks = self._decoder.decode_blocks(payload)
+        with self.store.naming_damage(index):
+            valid_shape, blocks = decoder.read_blocks(payload)
             expected = chunk_valid_shape(index, self.metadata.chunk, self.metadata.shape)
             if valid_shape != expected:
                 raise ValueError(f"it holds {valid_shape} voxels; there are {expected}")

@@ -31,7 +31,7 @@ _CACHED_SHARDS = 256
 """Open shards that are kept: TensorStore keeps the index of an open one."""
 
 
-class Store:
+class ContainerStore:
     """The chunks of a container.
 
     Args:
@@ -124,7 +124,7 @@ class Store:
         Raises:
             FormatError: the chunk is missing or damaged.
         """
-        with self.reading(index, "cannot be read"):
+        with self.naming_damage(index, "cannot be read"):
             if self.metadata.shard is None:
                 result = self._objects.read(_object_key(index)).result()
             else:
@@ -133,7 +133,7 @@ class Store:
         if result.state != "value":
             raise FormatError(f"chunk {index} of `{self.name}` is missing")
         stored = bytes(result.value)
-        with self.reading(index):
+        with self.naming_damage(index):
             if len(stored) <= _CRC_BYTES:
                 raise ValueError(f"it has {len(stored)} bytes")
             return decode_bytes(stored, "crc32c", len(stored) - _CRC_BYTES)
@@ -141,11 +141,11 @@ class Store:
     def read_payload(self, index: ChunkIndex) -> Payload:
         """Read a chunk's payload and take it apart; errors as of ``read``."""
         payload = self.read(index)
-        with self.reading(index):
+        with self.naming_damage(index):
             return parse_payload(payload)
 
     @contextlib.contextmanager
-    def reading(self, index: ChunkIndex, fault: str = "is damaged") -> Iterator[None]:
+    def naming_damage(self, index: ChunkIndex, fault: str = "is damaged") -> Iterator[None]:
         """Turn a ``ValueError`` of the block into a ``FormatError`` that names the chunk."""
         try:
             yield
@@ -194,7 +194,7 @@ def read_metadata_at(objects: ts.KvStore, key: str) -> ContainerMetadata | None:
     return ContainerMetadata.from_json(document)
 
 
-def open_container(location: Location) -> Store:
+def open_container(location: Location) -> ContainerStore:
     """Open an existing container.
 
     Raises:
@@ -208,4 +208,4 @@ def open_container(location: Location) -> Store:
         raise FormatError(f"`{location}`: {error}") from error
     if metadata is None:
         raise FormatError(f"`{location}` is no Zarr v3 array: it lacks `{METADATA_KEY}`")
-    return Store(objects, metadata, str(location))
+    return ContainerStore(objects, metadata, str(location))

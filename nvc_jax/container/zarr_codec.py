@@ -17,7 +17,7 @@ from zarr.core.buffer import Buffer, NDBuffer
 
 from nvc_jax.container.metadata import CODEC_NAME, ContainerMetadata, read_configuration
 from nvc_jax.container.model import make_decoder
-from nvc_jax.core.chunk_codec import ChunkDecoder
+from nvc_jax.core.chunk_interfaces import ChunkDecoder
 from nvc_jax.core.shapes import check_shape
 
 _CACHED_DECODERS = 16

@@ -5,20 +5,21 @@ Small helpers come first: ``shapes``, ``dtypes``, ``normalization`` (values to [
 CRC-32C), ``batching`` (loops of compiled programs), ``concurrency`` (threads), ``systematic_sampling``,
 ``optional_imports`` and ``parameters`` (nested dicts, bound to Flax modules).
 
-Then come the interfaces that connect the packages above without their knowing each other: ``encoded_volume``
-(what ``encode_volume`` returns), ``chunk_codec`` (one chunk to bytes and back) and ``model`` (any kind of
-model). Read ``shapes`` and ``chunk_grid``, then these three in that order.
+Then come the interfaces through which the packages above work together without importing each other:
+``encoded_volume`` (the result of ``encode_volume``), ``chunk_interfaces`` (one chunk to bytes and back) and
+``model`` (any kind of model). Read ``shapes`` and ``chunk_grid``, then these three in that order.
 """
 
-from nvc_jax.core.chunk_codec import (
+from nvc_jax.core.chunk_grid import ChunkIndex, Region
+from nvc_jax.core.chunk_interfaces import (
     ChunkDecoder,
     ChunkEncoder,
     ChunkFormat,
     ChunkTarget,
+    HaloChunkDecoder,
     QualityTarget,
     ValueRange,
 )
-from nvc_jax.core.chunk_grid import ChunkIndex, Region
 from nvc_jax.core.dtypes import DEVICE_DTYPES, DTYPES, check_device_dtype, check_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
@@ -37,6 +38,7 @@ __all__ = [
     "ChunkIndex",
     "ChunkTarget",
     "EncodedVolume",
+    "HaloChunkDecoder",
     "Model",
     "ModelConfig",
     "Params",

@@ -14,7 +14,7 @@ import numpy as np
 import tensorstore as ts
 from jax.typing import ArrayLike
 
-from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
+from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, check_geometry

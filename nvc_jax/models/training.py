@@ -14,7 +14,7 @@ from nvc_jax.models.checkpoints import save_checkpoint
 from nvc_jax.models.codec import Codec
 from nvc_jax.models.registry import config_from_dict, named_configs, training_type
 from nvc_jax.training.config import TrainingConfig
-from nvc_jax.training.progress import Progress
+from nvc_jax.training.progress import TrainingProgress
 
 DEFAULT_CONFIG = "zero-margin"
 """Model of a training configuration that names none: the first row of the paper's Table 1."""
@@ -34,7 +34,7 @@ class TrainingResult:
     codec: Codec
     config: TrainingConfig
     sources: tuple[str, ...]
-    history: tuple[Progress, ...]
+    history: tuple[TrainingProgress, ...]
 
     def save(self, directory: Path | str) -> None:
         """Save the model as a checkpoint, with a model card and the configuration as ``training.json``.
@@ -69,7 +69,7 @@ def train(
     seed: int = 0,
     directory: Path | str | None = None,
     devices: Sequence[jax.Device] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
 ) -> TrainingResult:
     """Train a model on volumes.
 

@@ -18,8 +18,8 @@ The path of a volume
 6. ``dc_prediction`` replaces the first coefficient of every block, DC, by differences between neighbours.
 7. ``bitstream`` codes the block headers and then all integers, as one stream of 16-bit words.
 
-``decoder.decode`` runs the same path backwards. Between steps 5 and 2 it adds the ``refinement``: corrections
-of the decoded coefficients that a small network predicts. Everything before, the entropy decoding, is integer
+``decoder.decode`` runs the same path backwards. Between steps 5 and 2 it adds the ``refinement``, which a
+small network predicts from the decoded coefficients. Everything before, the entropy decoding, is integer
 arithmetic, and so the same on every device. ``decoder.decode_dc`` stops after the headers, for a coarse
 preview.
 
@@ -35,7 +35,7 @@ The modules in reading order
 - ``trellis_costs``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
 - ``block_headers``, ``bitstream``: symbols to a stream of words and back, by many lanes in parallel.
 - ``dc_prediction``, ``refinement``: two smaller parts.
-- ``stream``: the encoded volume and its bytes. ``encoder``, ``decoder``: all of it together.
+- ``encoded_stream``: the encoded volume and its bytes. ``encoder``, ``decoder``: all of it together.
 - ``config``, ``model``, ``transform_coder``: the interfaces to the rest of the package.
 - The folder ``training`` fits the parameters to volumes.
 
@@ -43,9 +43,9 @@ Words
 =====
 
 A *coefficient* is a number of the transform; *DC* is the first one of a block. *Values* are coefficients in
-steps of the quantiser. An *integer* names one of the quantiser's *reconstruction points*; points are written
-in half steps. A *plain* step is that of a single quantiser: a model of two quantisers has coarser steps for
-the same error.
+steps of the quantiser. An *integer* is the index of one of the quantiser's *reconstruction points*; points
+are written in half steps. A model of two quantisers has larger steps than a *single quantiser* of about the
+same error. The encoder makes its first decisions in steps of the single quantiser.
 
 This package imports ``core``, ``io``, ``transform``, ``entropy``, ``training`` and ``chunks``. It knows no
 containers and no other kind of model. Payloads of chunks are known to ``model`` and ``transform_coder``
@@ -53,8 +53,8 @@ alone.
 """
 
 from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.model import SpectralModel
-from nvc_jax.spectral.stream import EncodedStream
 
 __all__ = ["DEFAULT_OPTIONS", "EncodedStream", "EncoderOptions", "SpectralConfig", "SpectralModel"]

@@ -32,10 +32,11 @@ from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform.block_layout import BlockLayout
 
 _BITS_PER_LANE = 2400
-"""Bits of a stream for each lane: the 32 bits of a lane's state cost 1.3 % of them."""
+"""Bits of a stream for each lane: the 32 bits that a lane adds are 1.3 % of them. Fewer lanes would make the
+loops longer."""
 _BITS_PER_LANE_OF_SMALL_CHUNKS = 1800
-"""The same for small chunks, where a lane costs 1.8 %: there are many of them, and few lanes make them
-slow."""
+"""The same for small chunks, where a lane adds 1.8 %. A volume has many small chunks, and with few lanes each
+would be slow."""
 _SMALL_CHUNK_BLOCKS = 512
 """Largest number of blocks of a small chunk: 64³ voxels."""
 
@@ -49,20 +50,25 @@ class BlockSymbols(NamedTuple):
     """Everything that a stream carries for n blocks.
 
     Attributes:
-        points: int32 (n, 512), reconstruction points in half steps; for DC, its difference from the
-            prediction in steps.
+        points: int32 (n, 512), reconstruction points in half steps; 0 for DC.
+        dc: int32 (n,), differences of DC from its prediction, in steps.
         classes: int32 (n,).
         modes: int32 (n,), mode of the block's superblock; only those of the superblocks' first blocks are
             coded.
     """
 
     points: jax.Array
+    dc: jax.Array
     classes: jax.Array
     modes: jax.Array
 
 
 def stream_capacity(n_blocks: int, n_coefficients: int) -> int:
-    """Get the number of 16-bit words that hold any stream of ``n_blocks`` blocks."""
+    """Get the number of 16-bit words that hold any stream of ``n_blocks`` blocks.
+
+    Every block counts ``n_coefficients`` integers, DC included, and one more for the rest of its header.
+    Every lane stores two words of its own.
+    """
     return rans.WORDS_PER_INTEGER * n_blocks * (n_coefficients + 1) + 2 * max_lanes_for(n_blocks)
 
 
@@ -85,13 +91,13 @@ def encode_stream(
     Returns:
         uint16 (capacity,) words, and int32, number of words in use.
     """
-    points, classes, modes = symbols
     scan = scan_order.make_scan_order(model, layout)
-    ordered = dependent_quantization.to_integers(scan_order.to_scan_order(scan, layout, points))
-    ends = scan_order.find_end_of_block(ordered)
-    queue = scan_order.make_block_queue(layout, classes, scan_order.count_coded(scan, layout, ends))
-    coder = _push_integers(model, scan, queue, ordered, n_lanes)
-    coder = push_headers(model, layout, BlockHeaders(classes, modes, ends, points[:, 0]), coder, n_lanes)
+    points = scan_order.scan_blocks(scan, layout, symbols.points)
+    integers = dependent_quantization.to_integers(points.ordered)
+    queue = scan_order.make_block_queue(layout, symbols.classes, points.counts)
+    coder = _push_integers(model, scan, queue, integers, n_lanes)
+    headers = BlockHeaders(symbols.classes, symbols.modes, points.ends_of_block, symbols.dc)
+    coder = push_headers(model, layout, headers, coder, n_lanes)
     return rans.finish_encoding(coder, n_lanes)
 
 
@@ -117,8 +123,8 @@ def _push_integers(
     packed = (ordered << 1 | quantizers).reshape(-1)
     max_lanes, capacity = max_lanes_for(n), stream_capacity(n, model.tables.shape[1])
 
-    def push(runs: Runs, backwards: jax.Array, state: tuple) -> tuple:
-        coder, index, position = state
+    def push(runs: Runs, backwards: jax.Array, carry: tuple) -> tuple:
+        coder, index, position = carry
         _, active = runs.at(runs.length - 1 - backwards)
         item = packed[queue.offsets[index] + position]
         row = model.table_row(scan_order.key_table(model, scan, queue.keys[index], position), item & 1)
@@ -136,18 +142,19 @@ def _push_integers(
         start = (coder, *queue.locate(last))
         coder, *_ = lax.fori_loop(0, runs.length, partial(push, runs), start)
         if has_states:
-            states = _states_before(packed, queue, *queue.locate(jnp.minimum(runs.starts, runs.total - 1)))
+            first = queue.locate(jnp.minimum(runs.starts, runs.total - 1))
+            quantizer_states = _quantizer_states_before(packed, queue, *first)
             active = runs.at(jnp.int32(0))[1]
-            coder = rans.push_bits(coder, states, dependent_quantization.STATE_BITS, active)
+            coder = rans.push_bits(coder, quantizer_states, dependent_quantization.STATE_BITS, active)
         return rans.widen(coder, max_lanes)
 
     return with_width(n_lanes, max_lanes, push_all)
 
 
-def _states_before(
+def _quantizer_states_before(
     packed: jax.Array, queue: scan_order.BlockQueue, index: jax.Array, position: jax.Array
 ) -> jax.Array:
-    """Compute the states before integers, uint32 (see ``dependent_quantization``).
+    """Compute the states of dependent quantisation before integers, uint32.
 
     Args:
         packed: int32, all integers in scan order, each with its quantiser in the lowest bit.
@@ -174,11 +181,11 @@ def decode_stream(
     """Decode blocks: the inverse of ``encode_stream``."""
     headers, coder = decode_headers(model, layout, words, used, n_lanes)
     scan = scan_order.make_scan_order(model, layout)
-    counts = scan_order.count_coded(scan, layout, headers.ends)
+    counts = scan_order.count_coded(scan, layout, headers.ends_of_block)
     queue = scan_order.make_block_queue(layout, headers.classes, counts)
     coded = _pop_integers(model, scan, queue, coder, n_lanes)
     points = scan_order.from_scan_order(scan, layout, counts, coded)
-    return BlockSymbols(points.at[:, 0].set(headers.dc), headers.classes, headers.modes)
+    return BlockSymbols(points, headers.dc, headers.classes, headers.modes)
 
 
 def _pop_integers(
@@ -189,11 +196,11 @@ def _pop_integers(
     n_lanes: jax.Array,
 ) -> jax.Array:
     """Decode all integers except DC: reconstruction points in half steps, int32, in the order of coding."""
-    n_items, tables = queue.ends.shape[0] * model.tables.shape[1], _make_tables(model)
+    n_items, tables = queue.keys.shape[0] * model.tables.shape[1], _make_tables(model)
     has_states = model.n_quantizers > 1
 
-    def pop(runs: Runs, step: jax.Array, state: tuple) -> tuple:
-        coder, coded, index, position, before = state
+    def pop(runs: Runs, step: jax.Array, carry: tuple) -> tuple:
+        coder, coded, index, position, before = carry
         item, active = runs.at(step)
         key = queue.keys[index]
         quantizer = dependent_quantization.next_quantizer(before)
@@ -213,12 +220,12 @@ def _pop_integers(
         # In the order of coding: each lane writes next to its last write, which stays in cache.
         coded = varying_like(coder.words, jnp.zeros(n_items, jnp.int32))
         first = jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))
-        narrowed, states = rans.narrow(coder, width), jnp.zeros(width, jnp.uint32)
+        narrowed, quantizer_states = rans.narrow(coder, width), jnp.zeros(width, jnp.uint32)
         if has_states:
             active = runs.at(jnp.int32(0))[1]
-            narrowed, states = rans.pop_bits(narrowed, dependent_quantization.STATE_BITS, active)
-        states = varying_like(coder.words, states.astype(jnp.int32))
-        start = (narrowed, coded, *queue.locate(first), states)
+            narrowed, quantizer_states = rans.pop_bits(narrowed, dependent_quantization.STATE_BITS, active)
+        quantizer_states = varying_like(coder.words, quantizer_states.astype(jnp.int32))
+        start = (narrowed, coded, *queue.locate(first), quantizer_states)
         return lax.fori_loop(0, runs.length, partial(pop, runs), start)[1]
 
     return with_width(n_lanes, len(coder.states), pop_all)

@@ -24,31 +24,40 @@ class BlockHeaders(NamedTuple):
     Attributes:
         classes: class of each block.
         modes: mode of the block's superblock; only those of the superblocks' first blocks are coded.
-        ends: end of each block, from ``scan_order.find_end_of_block``.
+        ends_of_block: end of each block in units of END_OF_BLOCK_UNIT integers (see ``scan_order``).
         dc: DC of each block in steps, as the difference from its prediction.
     """
 
     classes: jax.Array
     modes: jax.Array
-    ends: jax.Array
+    ends_of_block: jax.Array
     dc: jax.Array
 
 
 class _Tables(NamedTuple):
+    """Tables of the parts of a header.
+
+    Attributes:
+        classes: by the class before; row K at the start of a lane.
+        modes: by the class.
+        ends_of_block: by the class.
+        dc: all tables of ``EntropyModel.frequencies``; the class's row is ``EntropyModel.tables[class, 0]``.
+    """
+
     classes: frequency_tables.Tables
     modes: frequency_tables.Tables
-    ends: frequency_tables.Tables
+    ends_of_block: frequency_tables.Tables
     dc: frequency_tables.Tables
 
 
 def _make_tables(model: EntropyModel) -> _Tables:
+    """Prepare the tables of headers, without slots: headers have few tokens."""
     frequencies = (
         model.class_frequencies,
         model.mode_frequencies,
         model.end_frequencies,
         model.frequencies,
     )
-    # Headers have few tokens.
     return _Tables(*(frequency_tables.make_tables(rows, with_slots=False) for rows in frequencies))
 
 
@@ -80,7 +89,7 @@ def push_headers(
         block_class, mode, end, dc = (leaf[block] for leaf in headers)
 
         coder = rans.push(coder, tables.dc, model.tables[block_class, 0], dc, active)
-        coder = rans.push_token(coder, tables.ends, block_class, end.astype(jnp.uint32), active)
+        coder = rans.push_token(coder, tables.ends_of_block, block_class, end.astype(jnp.uint32), active)
         has_mode = active & layout.starts_superblock[block]
         coder = rans.push_token(coder, tables.modes, block_class, mode.astype(jnp.uint32), has_mode)
 
@@ -98,8 +107,8 @@ def pop_headers(
     n, n_classes, max_lanes = layout.order.shape[0], model.tables.shape[0], len(coder.states)
     tables, runs = _make_tables(model), share_out(layout.n_blocks, n_lanes, max_lanes)
 
-    def pop(step: jax.Array, state: tuple) -> tuple:
-        coder, headers, before = state
+    def pop(step: jax.Array, carry: tuple) -> tuple:
+        coder, headers, before = carry
         index, active = runs.at(step)
         block = layout.order[jnp.minimum(index, n - 1)]
 
@@ -109,7 +118,7 @@ def pop_headers(
         has_mode = active & layout.starts_superblock[block]
         coder, mode = rans.pop_token(coder, tables.modes, block_class, has_mode)
         mode = jnp.minimum(mode.astype(jnp.int32), N_MODES - 1)
-        coder, end = rans.pop_token(coder, tables.ends, block_class, active)
+        coder, end = rans.pop_token(coder, tables.ends_of_block, block_class, active)
         coder, dc = rans.pop(coder, tables.dc, model.tables[block_class, 0], active)
 
         target = jnp.where(active, block, n)
@@ -117,6 +126,6 @@ def pop_headers(
         return coder, headers.at[target].set(header, mode="drop"), block_class
 
     no_class = jnp.full(max_lanes, n_classes, jnp.int32)
-    state = (coder, *varying_like(coder.states, (jnp.zeros((n, 4), jnp.int32), no_class)))
-    coder, headers, _ = lax.fori_loop(0, runs.length, pop, state)
+    start = (coder, *varying_like(coder.states, (jnp.zeros((n, 4), jnp.int32), no_class)))
+    coder, headers, _ = lax.fori_loop(0, runs.length, pop, start)
     return BlockHeaders(*jnp.unstack(headers, axis=1)), coder

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from nvc_jax.entropy import tokens
 from nvc_jax.entropy.frequency_tables import bits_of_frequencies
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
-from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel
+from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel, weights_of_features
 
 _ROUNDING = 0.5
 """Threshold of rounding to the nearest integer."""
@@ -29,12 +29,16 @@ _CLASS_FIRST_THRESHOLDS, _CLASS_FURTHER_THRESHOLD = (0.6, 1.0), 0.6
 """Dead zones by which a block is rounded to find its class: magnitudes from which a coefficient becomes 1,
 and the remainder from which it becomes one more.
 
-Rounding that keeps little leads to classes of low energy, which keep little, and the other way round. So a
-narrow and a wide dead zone are tried."""
+A wide dead zone favours classes of low energy, whose own dead zones are wide; a narrow one does the opposite.
+So both are tried."""
 _MAX_FIRST_THRESHOLD, _MAX_FURTHER_THRESHOLD = 1.3, 1.0
 """Largest thresholds of a table: they limit the error in steps, whatever a table's bits."""
 _SWEEP_PARITIES = (0, 1)
-"""Positions, even or odd ones, whose classes are chosen given those between; more sweeps change little."""
+"""Order of the sweeps: first even, then odd positions; each takes the cheapest class given its two
+neighbours. Further sweeps gain little."""
+_SMALLEST_FREQUENCY = 0.5
+"""Frequency of classes whose table gives them none: their bits stay finite, and exceed those of all
+others."""
 
 
 def round_with_dead_zone(values: jax.Array, first: jax.Array, further: jax.Array) -> jax.Array:
@@ -77,14 +81,14 @@ def make_decision_costs(model: EntropyModel, options: EncoderOptions = DEFAULT_O
     """Prepare decisions. DC does not count: it is coded as a difference, whatever the class."""
     n_tables = model.bits.shape[0]
     tables = jnp.minimum(model.tables, n_tables - 1)
-    zero, first, further = (model.bits[tables, column] for column in range(3))
+    zero, one, further = (model.bits[tables, column] for column in range(3))
     is_not_dc = (jnp.arange(model.tables.shape[1]) > 0).astype(jnp.float32)[None]
-    feature_bits = [bits * is_not_dc for bits in (first - zero - further, further)]
+    feature_bits = [bits * is_not_dc for bits in weights_of_features(zero, one, further)]
 
     if options.optimizes_integers:
         # An integer is worth its bits where it saves more error than they are worth.
         first_thresholds = jnp.minimum(
-            _ROUNDING + (first - zero) / (2 * BITS_PER_SQUARED_STEP), _MAX_FIRST_THRESHOLD
+            _ROUNDING + (one - zero) / (2 * BITS_PER_SQUARED_STEP), _MAX_FIRST_THRESHOLD
         )
         further_thresholds = jnp.minimum(
             _ROUNDING + further / (2 * BITS_PER_SQUARED_STEP), _MAX_FURTHER_THRESHOLD
@@ -177,7 +181,7 @@ def choose_classes(model: EntropyModel, bits: jax.Array, order: jax.Array, n_blo
     """
     n_classes, position = len(model.tables), jnp.arange(len(order), dtype=jnp.int32)
     frequencies = model.class_frequencies[:, :n_classes].astype(jnp.float32)
-    bits_given_before = bits_of_frequencies(jnp.maximum(frequencies, 0.5))
+    bits_given_before = bits_of_frequencies(jnp.maximum(frequencies, _SMALLEST_FREQUENCY))
     # After the last block no class is signalled.
     bits_of_after = jnp.pad(bits_given_before[:n_classes].T, ((0, 1), (0, 0)))
 

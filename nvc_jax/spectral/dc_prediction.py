@@ -9,7 +9,7 @@ from jax import lax
 from nvc_jax.entropy.delta_prediction import accumulate, difference
 
 DC_PREDICTORS: tuple[tuple[int, ...], ...] = ((), (2,), (1, 2), (0, 1, 2))
-"""Axes along which each predictor takes differences; a stream names its predictor by the index."""
+"""Axes along which each predictor takes differences; a stream states the index."""
 
 
 def predict_dc(dc: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -23,11 +23,11 @@ from nvc_jax.spectral.class_decision import (
     quantize_for_classes,
 )
 from nvc_jax.spectral.dc_prediction import predict_dc
+from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
-from nvc_jax.spectral.entropy_model import EntropyModel, plain_steps_per_step
+from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
 from nvc_jax.spectral.mode_decision import choose_modes
-from nvc_jax.spectral.profiles import Profiles, choose_profile, take_profile
-from nvc_jax.spectral.stream import EncodedStream
+from nvc_jax.spectral.profiles import Profiles, any_profile, choose_profile, take_profile
 from nvc_jax.transform import block_layout, block_modes, lapped, partial_blocks
 from nvc_jax.transform.block_layout import BlockLayout
 from nvc_jax.transform.boundary_emphasis import emphasize
@@ -46,7 +46,10 @@ def encode(
     boundaries: jax.Array | None = None,
     options: EncoderOptions = DEFAULT_OPTIONS,
 ) -> EncodedStream:
-    """Encode a volume; arguments and errors are those of ``encode_with_symbols``."""
+    """Encode a volume; arguments and errors are those of ``encode_with_symbols``.
+
+    A program of its own: it does not return the integers, so they need no memory of their own.
+    """
     encoded, _ = encode_with_symbols(
         params, volume, minimum, maximum, step, valid_shape, boundaries, options=options
     )
@@ -82,10 +85,10 @@ def encode_with_symbols(
     """
     valid_shape = jnp.array(volume.shape, jnp.int32) if valid_shape is None else valid_shape
     boundaries = jnp.int32(0) if boundaries is None else boundaries
-    unit = center_volume(volume, minimum, maximum)
-    analysis = analyze(params["entropy"], unit, step, valid_shape, boundaries, options)
+    centered = center_volume(volume, minimum, maximum)
+    analysis = analyze(params["entropy"], centered, step, valid_shape, boundaries, options)
     n_blocks = len(analysis.symbols.classes)
-    n_lanes = lanes_for(analysis.bits, bits_per_lane(n_blocks), n_blocks)
+    n_lanes = lanes_for(analysis.estimated_bits, bits_per_lane(n_blocks), n_blocks)
     words, used = encode_stream(analysis.model, analysis.layout, analysis.symbols, n_lanes)
     encoded = EncodedStream(
         words=words,
@@ -110,8 +113,8 @@ def center_volume(volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> 
 
     It is centred at 0, so that float32 loses the fewest digits.
     """
-    unit = normalize(volume, minimum, maximum) - 0.5
-    return jnp.pad(unit, [(0, -side % BLOCK_SIZE) for side in unit.shape], mode="edge")
+    centered = normalize(volume, minimum, maximum) - 0.5
+    return jnp.pad(centered, [(0, -side % BLOCK_SIZE) for side in centered.shape], mode="edge")
 
 
 class Analysis(NamedTuple):
@@ -120,9 +123,9 @@ class Analysis(NamedTuple):
     Attributes:
         model: entropy model of the profile.
         values: float32 (n, 512), coefficients in steps before quantisation.
-        symbols: integers, classes and modes; DC as differences from the prediction.
+        symbols: integers, DC, classes and modes.
         layout: of the blocks.
-        bits: float32, estimated bits of all integers except DC, and of the classes.
+        estimated_bits: float32, bits of all integers except DC, and of the classes.
         filter_index: int32, of ``lapped_filter.FILTERS``.
         predictor: int32, of ``dc_prediction.DC_PREDICTORS``.
         profile: int32, of the model.
@@ -132,7 +135,7 @@ class Analysis(NamedTuple):
     values: jax.Array
     symbols: BlockSymbols
     layout: BlockLayout
-    bits: jax.Array
+    estimated_bits: jax.Array
     filter_index: jax.Array
     predictor: jax.Array
     profile: jax.Array
@@ -140,7 +143,7 @@ class Analysis(NamedTuple):
 
 def analyze(
     profiles: Profiles,
-    unit: jax.Array,
+    centered: jax.Array,
     step: jax.Array,
     valid_shape: jax.Array,
     boundaries: jax.Array,
@@ -150,8 +153,8 @@ def analyze(
 
     Args:
         profiles: of the model.
-        unit: float32 (z, y, x), from ``center_volume``.
-        step: float32, of the quantiser, in units of ``unit``.
+        centered: float32 (z, y, x), from ``center_volume``.
+        step: float32, of the quantiser, relative to the range.
         valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
         boundaries: int32, boundaries at which the volume meets other chunks.
         options: choices that the encoder may make.
@@ -159,69 +162,73 @@ def analyze(
     Raises:
         ValueError: the options do not suit the model.
     """
-    grid = grid_shape(check_shape(unit.shape), BLOCK_SIZE)
+    grid = grid_shape(check_shape(centered.shape), BLOCK_SIZE)
     layout = block_layout.make_layout(grid, valid_shape)
-    stretched = partial_blocks.stretch(unit, valid_shape)
-    plain_steps = plain_steps_per_step(take_profile(profiles, 0))
+    stretched = partial_blocks.stretch(centered, valid_shape)
+    single_steps = steps_of_single_quantizer(any_profile(profiles))
 
     # Transform: coefficients in steps.
-    filter_index, modes = choose_modes(stretched, step / plain_steps, valid_shape, options)
+    filter_index, modes = choose_modes(stretched, step / single_steps, valid_shape, options)
     plan = block_modes.make_plan(modes, grid, valid_shape)
     values = lapped.forward(emphasize(stretched, boundaries), plan, filter_index)
     values = values * (error_weights(layout, grid, boundaries) / step)
 
-    # Profile, classes, and integers of a single quantiser.
-    plain_values = values * plain_steps
-    profile = choose_profile(profiles, layout, plain_values, options)
+    # Profile, classes, and integers of a single quantiser, whose steps are smaller.
+    single_values = values * single_steps
+    profile = choose_profile(profiles, layout, single_values, options)
     model = take_profile(profiles, profile)
     costs = make_decision_costs(model, options)
-    bits = map_rows(lambda rows: class_costs(costs, rows, options), plain_values)
-    classes = choose_classes(model, bits, layout.order, layout.n_blocks)
-    integers = map_rows(lambda rows: quantize_for_classes(costs, *rows), (plain_values, classes))
+    costs_by_class = map_rows(lambda rows: class_costs(costs, rows, options), single_values)
+    classes = choose_classes(model, costs_by_class, layout.order, layout.n_blocks)
+    single_integers = map_rows(lambda rows: quantize_for_classes(costs, *rows), (single_values, classes))
 
     # DC apart from all other coefficients.
     dc = jnp.round(values[:, 0]).astype(jnp.int32)
     differences, predictor = predict_dc(jnp.where(layout.inside, dc, 0).reshape(grid))
-    points = quantize(model, layout, values, integers, classes, options)
-    points = points.at[:, 0].set(differences.reshape(-1))
-    symbols = BlockSymbols(points, classes, block_modes.expand_to_blocks(modes, grid).reshape(-1))
+    points = quantize(model, layout, values, single_integers, classes, options)
+    modes_of_blocks = block_modes.expand_to_blocks(modes, grid).reshape(-1)
+    symbols = BlockSymbols(points, differences.reshape(-1), classes, modes_of_blocks)
 
-    block_bits = jnp.take_along_axis(bits, classes[:, None], axis=1)[:, 0] + model.class_bits[classes]
-    total_bits = jnp.sum(jnp.where(layout.inside, block_bits, 0))
-    return Analysis(model, values, symbols, layout, total_bits, filter_index, predictor, profile)
+    costs_of_class = jnp.take_along_axis(costs_by_class, classes[:, None], axis=1)[:, 0]
+    block_bits = costs_of_class + model.class_bits[classes]
+    estimated_bits = jnp.sum(jnp.where(layout.inside, block_bits, 0))
+    return Analysis(model, values, symbols, layout, estimated_bits, filter_index, predictor, profile)
 
 
 def quantize(
     model: EntropyModel,
     layout: BlockLayout,
     values: jax.Array,
-    integers: jax.Array,
+    single_integers: jax.Array,
     classes: jax.Array,
     options: EncoderOptions = DEFAULT_OPTIONS,
 ) -> jax.Array:
-    """Quantise coefficients with the quantisers of the model.
+    """Quantise coefficients, except DC, with the quantisers of the model.
+
+    With one quantiser, its integers are the result. With two, they only tell up to where blocks may have
+    integers; ``trellis`` chooses these.
 
     Args:
         model: entropy model of the profile.
         layout: of the n blocks.
         values: float32 (n, 512), coefficients in steps.
-        integers: int32 (n, 512), integers of a single quantiser: the result if the model has one, else they
-            tell where blocks may end.
+        single_integers: int32 (n, 512), integers of a single quantiser, from ``quantize_for_classes``.
         classes: int32 (n,).
         options: choices that the encoder may make.
 
     Returns:
-        int32 (n, 512), reconstruction points in half steps.
+        int32 (n, 512), reconstruction points in half steps; 0 for DC.
 
     Raises:
-        ValueError: the model has two quantisers, and the options ask for plain rounding.
+        ValueError: the model has two quantisers, and the options ask for rounding to the nearest.
     """
     if model.n_quantizers == 1:
-        return 2 * integers
+        return (2 * single_integers).at[:, 0].set(0)
     if not options.optimizes_integers:
         raise ValueError("`options.optimizes_integers` must be true for a model of two quantisers")
     scan = scan_order.make_scan_order(model, layout)
-    ends = scan_order.find_end_of_block(scan_order.to_scan_order(scan, layout, integers))
-    # One unit further than with a single quantiser: two may find some more integers worth coding.
-    counts = scan_order.count_coded(scan, layout, jnp.where(ends > 0, ends + 1, 0))
+    ends_of_block = scan_order.scan_blocks(scan, layout, single_integers).ends_of_block
+    # One unit more than with one quantiser: dependent quantisation may keep a few more integers.
+    largest_ends = jnp.where(ends_of_block > 0, ends_of_block + 1, 0)
+    counts = scan_order.count_coded(scan, layout, largest_ends)
     return trellis.quantize(model, scan, layout.partial_type, values, classes, counts)

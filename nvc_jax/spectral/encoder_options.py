@@ -1,6 +1,6 @@
 """Options of the encoder: the choices that it may make for a volume.
 
-A stream names every choice, so options never change how a stream is decoded. The defaults make the smallest
+A stream states every choice, so options never change how a stream is decoded. The defaults make the smallest
 streams. Other values turn parts of the encoder off: ``benchmarks/ablation.py`` measures each part in this
 way.
 """
@@ -39,8 +39,7 @@ class EncoderOptions:
 
     Raises:
         ValueError: a candidate is unknown, there is none, or the first one is not ``PLAIN_CANDIDATE`` where
-        it
-            must be.
+            it must be.
     """
 
     candidates: tuple[tuple[str, int], ...] = DEFAULT_CANDIDATES

@@ -22,12 +22,13 @@ from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 _BITS_OF_CODED, _BITS_PER_OCTAVE = 3, 2
 """Estimated bits of a coded coefficient: 3, and 2 for each doubling of 1 + magnitude in steps."""
 _LARGE_COST_RATIO = 0.98
-"""Ratio of costs below which large blocks are chosen over small ones."""
+"""Ratio of costs below which large blocks are chosen over small ones: costs are estimates, so small blocks
+win near ties. Chosen by trials on the training volumes."""
 _PLAIN_COST_RATIO = 0.95
 """Ratio of costs below which a superblock is plain: it must also pay for its neighbours, which the filter no
 longer joins to it."""
 _MIN_PLAIN_GAIN = 0.005
-"""Share of a sample's cost that plain superblocks must save for all superblocks to be compared."""
+"""All superblocks are compared only if plain ones save at least 0.5 % of the sample's cost."""
 
 
 def block_costs(step: jax.Array, coefficients: jax.Array) -> jax.Array:
@@ -83,7 +84,7 @@ def choose_modes(
     modes = jnp.where(block_modes.is_complete(grid, valid_shape), mode, block_modes.LAPPED)
     if not options.tries_plain_superblocks:
         return filter_index, modes
-    # The first candidate is what plain superblocks are.
+    # costs[0] is the cost without filter, as in plain superblocks.
     gain = jnp.sum(jnp.maximum(costs[best] - costs[0] / _PLAIN_COST_RATIO, 0))
     modes = lax.cond(
         gain > _MIN_PLAIN_GAIN * totals[best],

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.volume_encoder import VolumeEncoder
-from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
+from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.model import Model
@@ -18,10 +18,10 @@ from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral import decoder, encoder
 from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP, EncodedStream
 from nvc_jax.spectral.entropy_model import abstract_entropy_model
 from nvc_jax.spectral.profiles import stack_profiles
 from nvc_jax.spectral.refinement import abstract_refinement
-from nvc_jax.spectral.stream import MAX_STEP, MIN_STEP, EncodedStream
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 from nvc_jax.transform.block_modes import N_FILTER_MODES
 

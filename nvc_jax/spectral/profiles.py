@@ -2,7 +2,7 @@
 
 Every block signals its class, so there cannot be many classes. Classes for all rates together would mostly be
 of no use at any one rate. Therefore a model has several profiles, each with classes for a range of rates, and
-a stream names its profile once.
+a stream states its profile once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel
 from nvc_jax.transform.block_layout import BlockLayout
 
 MAX_PROFILES = 256
-"""Largest number of profiles: a stream names its profile in one byte."""
+"""Largest number of profiles: a stream states its profile in one byte."""
 
 _STORED_NAMES = {"reconstruction_offsets": "shrink"}
 """Names in checkpoints of the fields of ``EntropyModel`` that have another name there."""
@@ -26,10 +26,10 @@ _SHARED = "order"
 """The field that all profiles have in common."""
 
 _SAMPLED_BLOCKS = 128
-"""Blocks of a volume by which its profile is chosen."""
+"""Blocks of a volume by which its profile is chosen: the choice takes the same time for every volume."""
 _MAX_ENERGY = 2.0
-"""Largest contribution of one coefficient, in steps, to the estimate of a block's bits: bits grow slowly with
-larger magnitudes."""
+"""A coefficient counts with at most 2 steps in the estimate of a block's bits, because bits grow slowly with
+magnitude."""
 
 Profiles = Mapping[str, jax.Array]
 """Entropy models of all profiles as checkpoints store them: fields by their stored names, stacked except for
@@ -60,6 +60,11 @@ def take_profile(profiles: Profiles, index: jax.Array | int) -> EntropyModel:
     return EntropyModel(
         **{name: leaf if name == _SHARED else jnp.asarray(leaf)[index] for name, leaf in fields.items()}
     )
+
+
+def any_profile(profiles: Profiles) -> EntropyModel:
+    """Get one of the profiles, for properties that all have in common: the order and number of quantisers."""
+    return take_profile(profiles, 0)
 
 
 def classes_of_all_profiles(model: EntropyModel, profile: jax.Array, classes: jax.Array) -> jax.Array:

@@ -1,10 +1,10 @@
-"""Learned refinement: a small network in the decoder that corrects decoded coefficients, in steps.
+"""Learned refinement: a small network in the decoder that improves decoded coefficients, in steps.
 
 Most of the error at low rates is in coefficients that were coded as zero. A block's neighbours tell something
 about them that the transform does not use. The network sees the first coefficients of a block and of its six
-neighbours, and the differences of their DC, and predicts a correction of every coefficient. It works in steps
-of the quantiser, so one network serves every rate. Its output never enters the entropy decoder: streams
-decode to the same integers on every device.
+neighbours, and the differences of their DC, and predicts what to add to every coefficient, its *refinement*.
+It works in steps of the quantiser, so one network serves every rate. Its output never enters the entropy
+decoder: streams decode to the same integers on every device.
 """
 
 import functools
@@ -19,17 +19,17 @@ from nvc_jax.core.batching import map_rows
 from nvc_jax.core.parameters import Params, merge_params
 from nvc_jax.core.shapes import Shape3
 
-N_OWN = 64
-"""Coefficients of a block, DC included, that its correction is computed from; its DC is left out."""
-N_SHARED = 32
-"""Coefficients of each of the six neighbours that a block's correction is computed from. In the place of DC
-is the difference of the two blocks' DC."""
-N_FEATURES = N_OWN - 1 + 6 * N_SHARED
+N_BLOCK_FEATURES = 63
+"""Features of a block itself: its first coefficients in scan order, without DC."""
+N_NEIGHBOR_FEATURES = 32
+"""Features of each of the six neighbours: the difference of the two blocks' DC, and the neighbour's first 31
+coefficients in scan order."""
+N_FEATURES = N_BLOCK_FEATURES + 6 * N_NEIGHBOR_FEATURES
 """Inputs of the network for one block."""
 N_HIDDEN = 128
 """Width of the network's hidden layers."""
-MAX_CORRECTION = 1.0
-"""Largest correction, in steps."""
+MAX_REFINEMENT = 1.0
+"""Largest magnitude of a refinement, in steps."""
 
 
 class RefinementNetwork(nnx.Module):
@@ -46,7 +46,7 @@ class RefinementNetwork(nnx.Module):
         self.output = linear(N_HIDDEN, n_coefficients, use_bias=False, kernel_init=zeros)
 
     def __call__(self, features: jax.Array, classes: jax.Array, filter_modes: jax.Array) -> jax.Array:
-        """Predict corrections, float32 (n, D) in steps.
+        """Predict refinements, float32 (n, D) in steps.
 
         Args:
             features: float32 (n, N_FEATURES), from ``refinement_features``.
@@ -61,13 +61,13 @@ def init_refinement(n_coefficients: int, n_classes: int, n_filter_modes: int, *,
     """Make parameters of a refinement that changes nothing yet.
 
     Args:
-        n_coefficients: D, coefficients of a block; at least N_OWN.
+        n_coefficients: D, coefficients of a block; more than N_BLOCK_FEATURES.
         n_classes: K, classes of blocks of all profiles.
         n_filter_modes: number of (filter, mode) pairs by which a block may be transformed.
         key: the only source of randomness.
 
     Returns:
-        ``network``: the network's nested dict; ``gains``: float32 (K,), factors of each class's corrections.
+        ``network``: the network's nested dict; ``gains``: float32 (K,), factors of each class's refinements.
     """
     network = RefinementNetwork(n_coefficients, n_classes, n_filter_modes, rngs=nnx.Rngs(params=key))
     return {
@@ -92,6 +92,7 @@ def to_stored_dtypes(params: Params) -> Params:
 
 @functools.lru_cache
 def _abstract_network(n_coefficients: int, n_classes: int, n_filter_modes: int) -> tuple[Any, Any]:
+    """Describe the network: its graph, and the shapes of its parameters."""
     return nnx.split(
         nnx.eval_shape(lambda: RefinementNetwork(n_coefficients, n_classes, n_filter_modes, rngs=nnx.Rngs(0)))
     )
@@ -120,8 +121,8 @@ def refinement_features(values: jax.Array, order: jax.Array, grid: Shape3) -> ja
         for each neighbour the difference of DC and its first coefficients. Beyond the grid all are zero.
     """
     dc = values[:, :1].reshape(*grid, 1)
-    compressed = jnp.arcsinh(values[:, order[: N_OWN - 1]])
-    shared = compressed[:, : N_SHARED - 1].reshape(*grid, N_SHARED - 1)
+    compressed = jnp.arcsinh(values[:, order[:N_BLOCK_FEATURES]])
+    shared = compressed[:, : N_NEIGHBOR_FEATURES - 1].reshape(*grid, N_NEIGHBOR_FEATURES - 1)
     features = [compressed]
     for axis, length in enumerate(grid):
         widths = [(int(a == axis), int(a == axis)) for a in range(4)]
@@ -131,7 +132,7 @@ def refinement_features(values: jax.Array, order: jax.Array, grid: Shape3) -> ja
             difference = lax.slice_in_dim(padded_dc, start, start + length, axis=axis) - dc
             features.append(jnp.arcsinh(difference).reshape(-1, 1))
             neighbours = lax.slice_in_dim(padded, start, start + length, axis=axis)
-            features.append(neighbours.reshape(-1, N_SHARED - 1))
+            features.append(neighbours.reshape(-1, N_NEIGHBOR_FEATURES - 1))
     return jnp.concatenate(features, axis=1)
 
 
@@ -143,7 +144,7 @@ def refine(
     filter_modes: jax.Array,
     grid: Shape3,
 ) -> jax.Array:
-    """Compute corrections of decoded coefficients, to be added to them.
+    """Compute refinements of decoded coefficients, to be added to them.
 
     Args:
         params: from ``init_refinement`` or ``fit_refinement``.
@@ -154,13 +155,13 @@ def refine(
         grid: number of blocks along z, y and x; their product is n; static.
 
     Returns:
-        float32 (n, D), in steps, between −MAX_CORRECTION and MAX_CORRECTION.
+        float32 (n, D), in steps, between −MAX_REFINEMENT and MAX_REFINEMENT.
     """
     network, gains = bind_refinement(params["network"]), jnp.asarray(params["gains"])
 
-    def correct(rows: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+    def refine_rows(rows: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         features, classes, filter_modes = rows
-        corrections = gains[classes][:, None] * network(features, classes, filter_modes)
-        return jnp.clip(corrections, -MAX_CORRECTION, MAX_CORRECTION)
+        refinements = gains[classes][:, None] * network(features, classes, filter_modes)
+        return jnp.clip(refinements, -MAX_REFINEMENT, MAX_REFINEMENT)
 
-    return map_rows(correct, (refinement_features(values, order, grid), classes, filter_modes))
+    return map_rows(refine_rows, (refinement_features(values, order, grid), classes, filter_modes))

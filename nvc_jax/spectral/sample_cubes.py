@@ -13,9 +13,10 @@ from nvc_jax.core.systematic_sampling import draw_systematic
 from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 CUBE_SIDE = 32
-"""Largest side of a cube in voxels."""
+"""Largest side of a cube in voxels: two superblocks, so that the filter also crosses a border inside."""
 MAX_CUBES = 6
-"""Largest number of cubes of a volume."""
+"""Largest number of cubes of a volume: they bound the time of the decision, whatever the volume's size.
+Chosen by trials on the training volumes."""
 
 _SUPERBLOCK_SIDE = 2 * BLOCK_SIZE
 
@@ -26,12 +27,35 @@ class SampleCubes(NamedTuple):
     Attributes:
         tower: float32 (n · side, side, side), the cubes one above the other along z.
         valid_shapes: int32 (n, 3), voxels of each cube along z, y, x that lie in the volume.
-        weights: float32 (n,), the number of cubes of the volume that each stands for.
+        weights: float32 (n,), the number of cubes of the volume that each represents.
     """
 
     tower: jax.Array
     valid_shapes: jax.Array
     weights: jax.Array
+
+
+def draw_cubes(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> SampleCubes:
+    """Take all cubes of a small volume, or draw a few of a large one, the likelier the more active they are.
+
+    Args:
+        volume: float32 (z, y, x), sides multiples of 8.
+        step: float32, of the quantiser, in the volume's units.
+        valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
+    """
+    shape = check_shape(volume.shape)
+    sides = check_shape(tuple(min(CUBE_SIDE, length) for length in shape))
+    corners = cube_corners(shape, sides)
+    n = len(corners)
+    if n <= MAX_CUBES:
+        drawn, weights = jnp.arange(n), jnp.ones(n)
+    else:
+        is_inside = jnp.all(jnp.asarray(corners, jnp.int32) < valid_shape[None], axis=1)
+        drawn, weights = draw_systematic(_activity(volume, step, corners, sides), is_inside, MAX_CUBES)
+    starts = jnp.asarray(corners, jnp.int32)[drawn]
+    cubes = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
+    valid_shapes = jnp.clip(valid_shape[None] - starts, 0, jnp.array(sides, jnp.int32)[None])
+    return SampleCubes(cubes.reshape(-1, *sides[1:]), valid_shapes, weights)
 
 
 def cube_corners(shape: Shape3, sides: Shape3) -> np.ndarray:
@@ -59,26 +83,3 @@ def _activity(volume: jax.Array, step: jax.Array, corners: np.ndarray, sides: Sh
     return jax.vmap(lambda corner: jnp.sum(lax.dynamic_slice(by_block, corner, blocks)))(
         corners // BLOCK_SIZE
     )
-
-
-def draw_cubes(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> SampleCubes:
-    """Take all cubes of a small volume, or draw a few of a large one, the likelier the more active they are.
-
-    Args:
-        volume: float32 (z, y, x), sides multiples of 8.
-        step: float32, of the quantiser, in the volume's units.
-        valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
-    """
-    shape = check_shape(volume.shape)
-    sides = check_shape(tuple(min(CUBE_SIDE, length) for length in shape))
-    corners = cube_corners(shape, sides)
-    n = len(corners)
-    if n <= MAX_CUBES:
-        drawn, weights = jnp.arange(n), jnp.ones(n)
-    else:
-        is_inside = jnp.all(jnp.asarray(corners, jnp.int32) < valid_shape[None], axis=1)
-        drawn, weights = draw_systematic(_activity(volume, step, corners, sides), is_inside, MAX_CUBES)
-    starts = jnp.asarray(corners, jnp.int32)[drawn]
-    cubes = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
-    valid_shapes = jnp.clip(valid_shape[None] - starts, 0, jnp.array(sides, jnp.int32)[None])
-    return SampleCubes(cubes.reshape(-1, *sides[1:]), valid_shapes, weights)

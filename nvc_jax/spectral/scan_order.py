@@ -23,9 +23,9 @@ from nvc_jax.transform.partial_blocks import frequencies_by_partial_type
 from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
 
 END_OF_BLOCK_UNIT = 16
-"""Integers in whose multiples blocks end: coarse ends are cheap to signal."""
+"""Blocks end at multiples of 16 integers: a coarser unit takes fewer bits to signal."""
 N_ENDS_OF_BLOCK = N_COEFFICIENTS // END_OF_BLOCK_UNIT + 1
-"""Number of ends that a block may have, no integer included."""
+"""Number of possible ends of block: 0, 16, … 512 integers."""
 
 _COUNT_BITS = (N_COEFFICIENTS - 1).bit_length()
 """Bits in a key of the number of integers, 0 to 511: the lowest bits."""
@@ -96,19 +96,46 @@ def find_end_of_block(ordered: jax.Array) -> jax.Array:
     return (jnp.max(position, axis=1) + END_OF_BLOCK_UNIT) // END_OF_BLOCK_UNIT
 
 
-def count_coded(scan: ScanOrder, layout: BlockLayout, ends: jax.Array) -> jax.Array:
+def count_coded(scan: ScanOrder, layout: BlockLayout, ends_of_block: jax.Array) -> jax.Array:
     """Count the integers that are coded of each block, DC left out.
 
     Args:
         scan: of the model and the volume.
         layout: of the n blocks.
-        ends: int32 (n,), ends of blocks in units.
+        ends_of_block: int32 (n,), in units of END_OF_BLOCK_UNIT integers.
 
     Returns:
         int32 (n,); 0 for blocks outside the volume.
     """
-    counts = jnp.minimum(ends * END_OF_BLOCK_UNIT, scan.counts[layout.partial_type])
+    counts = jnp.minimum(ends_of_block * END_OF_BLOCK_UNIT, scan.counts[layout.partial_type])
     return jnp.where(layout.inside, counts, 0)
+
+
+class ScannedBlocks(NamedTuple):
+    """Integers of n blocks in scan order, and the number of them that is coded.
+
+    Attributes:
+        ordered: int32 (n, 511), from ``to_scan_order``.
+        ends_of_block: int32 (n,), from ``find_end_of_block``.
+        counts: int32 (n,), from ``count_coded``.
+    """
+
+    ordered: jax.Array
+    ends_of_block: jax.Array
+    counts: jax.Array
+
+
+def scan_blocks(scan: ScanOrder, layout: BlockLayout, integers: jax.Array) -> ScannedBlocks:
+    """Bring the integers of blocks into scan order and find where each block ends.
+
+    Args:
+        scan: of the model and the volume.
+        layout: of the n blocks.
+        integers: int32 (n, 512), integers or their reconstruction points, which are 0 for the same ones.
+    """
+    ordered = to_scan_order(scan, layout, integers)
+    ends_of_block = find_end_of_block(ordered)
+    return ScannedBlocks(ordered, ends_of_block, count_coded(scan, layout, ends_of_block))
 
 
 class BlockQueue(NamedTuple):
@@ -117,23 +144,25 @@ class BlockQueue(NamedTuple):
     Attributes:
         keys: int32 (n,), class, partial-block type and number of integers, packed.
         offsets: int32 (n,), index of each block's first integer in the flattened result of ``to_scan_order``.
-        ends: int32 (n,), number of integers of all blocks up to and including this one.
+        cumulative_counts: int32 (n,), number of integers of all blocks up to and including this one.
     """
 
     keys: jax.Array
     offsets: jax.Array
-    ends: jax.Array
+    cumulative_counts: jax.Array
 
     @property
     def total(self) -> jax.Array:
         """Number of integers of all blocks, int32."""
-        return self.ends[-1]
+        return self.cumulative_counts[-1]
 
     def locate(self, index: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Find integers by their index in the sequence: block in the queue, and position in the block."""
-        last = self.ends.shape[0] - 1
-        block = jnp.minimum(jnp.searchsorted(self.ends, index, side="right").astype(jnp.int32), last)
-        return block, index - jnp.where(block > 0, self.ends[jnp.maximum(block - 1, 0)], 0)
+        last = self.cumulative_counts.shape[0] - 1
+        block = jnp.searchsorted(self.cumulative_counts, index, side="right").astype(jnp.int32)
+        block = jnp.minimum(block, last)
+        first = jnp.where(block > 0, self.cumulative_counts[jnp.maximum(block - 1, 0)], 0)
+        return block, index - first
 
 
 def make_block_queue(layout: BlockLayout, classes: jax.Array, counts: jax.Array) -> BlockQueue:

@@ -1,4 +1,4 @@
-"""Streams of a spectral model as the transform coder of ``chunks.ChunkCodec``."""
+"""Adapter: spectral streams as the ``TransformCoder`` of ``chunks.ChunkCodec``."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,8 +10,8 @@ from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral import decoder, encoder
+from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP, EncodedStream, from_bytes, to_bytes
 from nvc_jax.spectral.profiles import count_profiles
-from nvc_jax.spectral.stream import MAX_STEP, MIN_STEP, EncodedStream, from_bytes, to_bytes
 
 _RANGE_RESERVE = 2.0**-19
 """Share of the range. About sixty float32 roundings of numbers as large as the range lie between a
@@ -20,7 +20,8 @@ times as much."""
 _STEP_RESERVE = 2.0**-12
 """Share of a step, for the roundings of the refinement network, which works in steps."""
 _OFFSET_RESERVE = 2.0**-21
-"""Share of the range's larger end, for adding the range's ends, and a correction, to a decoded value."""
+"""Share of the larger limit of the range, for adding a limit of the range, and a correction, to a decoded
+value."""
 
 
 class SpectralTransformCoder(TransformCoder):

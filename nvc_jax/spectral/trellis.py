@@ -75,6 +75,41 @@ class _BestEnd(NamedTuple):
     state: jax.Array
 
 
+def quantize(
+    model: EntropyModel,
+    scan: ScanOrder,
+    partial_types: jax.Array,
+    values: jax.Array,
+    classes: jax.Array,
+    counts: jax.Array,
+) -> jax.Array:
+    """Quantise blocks by rate and distortion with a model of two quantisers.
+
+    Args:
+        model: entropy model of the profile.
+        scan: of the model and the volume.
+        partial_types: int32 (n,), of the blocks.
+        values: float32 (n, 512), coefficients in steps.
+        classes: int32 (n,).
+        counts: int32 (n,), number of integers of each block that may be other than 0: the first in scan
+            order.
+
+    Returns:
+        int32 (n, 512), reconstruction points in half steps, in the order of coefficients; 0 for DC.
+    """
+    find_points = partial(_find_points, model, scan, make_rates(model))
+    # Blocks of like lengths together: the loop runs until the last of its blocks has ended.
+    order = jnp.argsort(counts).astype(jnp.int32)
+    ordered = values.reshape(-1)[order[:, None] * N_COEFFICIENTS + scan.coefficients[partial_types[order]]]
+    blocks = _Blocks(ordered, *(leaf[order] for leaf in (classes, partial_types, counts)))
+    points = lax.platform_dependent(
+        blocks, cpu=lambda blocks: map_rows(find_points, blocks, _BLOCKS_AT_ONCE), default=find_points
+    )
+
+    row, position = jnp.argsort(order).astype(jnp.int32)[:, None], scan.positions[partial_types]
+    return jnp.where(position >= 0, points.reshape(-1)[row * N_COEFFICIENTS + jnp.maximum(position, 0)], 0)
+
+
 def _find_points(model: EntropyModel, scan: ScanOrder, rates: Rates, blocks: _Blocks) -> jax.Array:
     """Find the points of the cheapest paths, int32 (n, 512) in half steps, in scan order.
 
@@ -116,8 +151,8 @@ def _search_forwards(
             for q in _QUANTIZERS
         )
 
-    def step_forwards(begin: jax.Array, branches: tuple, step: jax.Array, state: tuple) -> tuple:
-        costs, decisions = state
+    def step_forwards(begin: jax.Array, branches: tuple, step: jax.Array, carry: tuple) -> tuple:
+        costs, decisions = carry
         here = jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, step, keepdims=False), branches)
         paths = _path_costs(costs, here)
         active = begin + step < blocks.counts
@@ -129,14 +164,14 @@ def _search_forwards(
         packed = sum((jnp.where(bit, 1 << i, 0) for i, bit in enumerate(bits)), jnp.zeros(n, jnp.int32))
         return costs, lax.dynamic_update_slice(decisions, packed[None], (begin + step, 0))
 
-    def unit_forwards(unit: jax.Array, state: tuple) -> tuple:
-        costs, best, decisions = state
+    def unit_forwards(unit: jax.Array, carry: tuple) -> tuple:
+        costs, best, decisions = carry
         step = partial(step_forwards, END_OF_BLOCK_UNIT * unit, unit_branches(unit))
         costs, decisions = lax.fori_loop(0, END_OF_BLOCK_UNIT, step, (costs, decisions))
         return costs, _try_end(rates, blocks, best, costs, unit), decisions
 
     zeros = jnp.zeros(n, jnp.int32)
-    best = _BestEnd(rates.ends[blocks.classes * N_ENDS_OF_BLOCK], zeros, zeros)
+    best = _BestEnd(rates.ends_of_block[blocks.classes * N_ENDS_OF_BLOCK], zeros, zeros)
     costs = [jnp.full(n, 0.0 if state == 0 else UNREACHABLE) for state in range(_N_STATES)]
     start = varying_like(blocks.values, (costs, best, jnp.zeros((N_COEFFICIENTS, n), jnp.int32)))
     _, best, decisions = lax.fori_loop(0, n_units, unit_forwards, start)
@@ -165,7 +200,7 @@ def _try_end(
     for other in range(1, _N_STATES):
         state = jnp.where(costs[other] < cost, other, state)
         cost = jnp.minimum(cost, costs[other])
-    cost = cost + rates.ends[blocks.classes * N_ENDS_OF_BLOCK + unit + 1]
+    cost = cost + rates.ends_of_block[blocks.classes * N_ENDS_OF_BLOCK + unit + 1]
     is_better = (END_OF_BLOCK_UNIT * unit < blocks.counts) & (cost < best.cost)
     candidate = _BestEnd(cost, jnp.full_like(best.end, unit + 1), state)
     return jax.tree.map(lambda new, old: jnp.where(is_better, new, old), candidate, best)
@@ -177,8 +212,8 @@ def _trace_back(
     """Follow the decisions back from the best ends: the points of the cheapest paths, int32 (n, 512)."""
     ends = jnp.minimum(END_OF_BLOCK_UNIT * best.end, counts)
 
-    def step(index: jax.Array, carried: tuple) -> tuple:
-        state, points = carried
+    def step(index: jax.Array, carry: tuple) -> tuple:
+        state, points = carry
         position = END_OF_BLOCK_UNIT * n_units - 1 - index
         state = jnp.where(position + 1 == ends, best.state, state)
         value, decision = (lax.dynamic_index_in_dim(x, position, keepdims=False) for x in (values, decisions))
@@ -200,38 +235,3 @@ def _step_back(state: jax.Array, decision: jax.Array, magnitude: jax.Array) -> t
     even = jnp.where(decision >> _N_STATES + quantizer & 1 == 1, 0, even)
     integer = jnp.where(state & 1 ^ is_second == 1, odd, even).astype(jnp.int32)
     return quantizer + 2 * is_second, to_points(integer, quantizer)
-
-
-def quantize(
-    model: EntropyModel,
-    scan: ScanOrder,
-    partial_types: jax.Array,
-    values: jax.Array,
-    classes: jax.Array,
-    counts: jax.Array,
-) -> jax.Array:
-    """Quantise blocks by rate and distortion with a model of two quantisers.
-
-    Args:
-        model: entropy model of the profile.
-        scan: of the model and the volume.
-        partial_types: int32 (n,), of the blocks.
-        values: float32 (n, 512), coefficients in steps.
-        classes: int32 (n,).
-        counts: int32 (n,), number of integers of each block that may be other than 0: the first in scan
-            order.
-
-    Returns:
-        int32 (n, 512), reconstruction points in half steps, in the order of coefficients; 0 for DC.
-    """
-    find = partial(_find_points, model, scan, make_rates(model))
-    # Blocks of like lengths together: the loop runs until the last of its blocks has ended.
-    order = jnp.argsort(counts).astype(jnp.int32)
-    ordered = values.reshape(-1)[order[:, None] * N_COEFFICIENTS + scan.coefficients[partial_types[order]]]
-    blocks = _Blocks(ordered, *(leaf[order] for leaf in (classes, partial_types, counts)))
-    points = lax.platform_dependent(
-        blocks, cpu=lambda blocks: map_rows(find, blocks, _BLOCKS_AT_ONCE), default=find
-    )
-
-    row, position = jnp.argsort(order).astype(jnp.int32)[:, None], scan.positions[partial_types]
-    return jnp.where(position >= 0, points.reshape(-1)[row * N_COEFFICIENTS + jnp.maximum(position, 0)], 0)

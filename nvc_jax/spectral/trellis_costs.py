@@ -19,6 +19,8 @@ _MAX_DROPPED_COST = 4096.0
 float32 no digits for the bits."""
 _MAX_INTEGER_BITS = 36.0
 """Largest bits of an integer: about those of an escape, whose bits do not grow with the magnitude."""
+_SMALLEST_FREQUENCY = 0.5
+"""Smallest frequency that bits are computed from: they stay finite where a table has no such token."""
 
 _RATE_WIDTHS = (11, 11, 10)
 """Bits of a packed rate that the bits of a zero, of a one, and of each further step take, lowest first."""
@@ -33,11 +35,11 @@ class Rates(NamedTuple):
     Attributes:
         integers: int32 (2 · R,), by quantiser and table: bits of a zero, of a one of either sign, and of each
             further step, packed so that one lookup gives all three.
-        ends: float32 (K · N_ENDS_OF_BLOCK,), bits of each end of block, by class.
+        ends_of_block: float32 (K · N_ENDS_OF_BLOCK,), bits of each end of block, by class.
     """
 
     integers: jax.Array
-    ends: jax.Array
+    ends_of_block: jax.Array
 
 
 def make_rates(model: EntropyModel) -> Rates:
@@ -45,16 +47,18 @@ def make_rates(model: EntropyModel) -> Rates:
     n_all = float(1 << PRECISION)
     frequencies = model.frequencies[: model.n_shared].astype(jnp.float32)
     ones = (frequencies[:, 1] + frequencies[:, 2]) / 2
-    larger = jnp.maximum(n_all - frequencies[:, 0] - 2 * ones, 0.5)
-    one_bits = jnp.where(ones > 0, bits_of_frequencies(jnp.maximum(ones, 0.5)), _MAX_INTEGER_BITS)
+    larger = jnp.maximum(n_all - frequencies[:, 0] - 2 * ones, _SMALLEST_FREQUENCY)
+    one_bits = jnp.where(
+        ones > 0, bits_of_frequencies(jnp.maximum(ones, _SMALLEST_FREQUENCY)), _MAX_INTEGER_BITS
+    )
     bits = (bits_of_frequencies(frequencies[:, 0]), one_bits, jnp.log2((2 * ones + larger) / larger))
 
     zero, one, further = (
         jnp.round(x / unit).astype(jnp.int32) for x, unit in zip(bits, _RATE_UNITS, strict=True)
     )
     packed = zero | one << _RATE_SHIFTS[1] | further << _RATE_SHIFTS[2]
-    ends = bits_of_frequencies(model.end_frequencies[:, :N_ENDS_OF_BLOCK])
-    return Rates(packed, ends.reshape(-1))
+    ends_of_block = bits_of_frequencies(model.end_frequencies[:, :N_ENDS_OF_BLOCK])
+    return Rates(packed, ends_of_block.reshape(-1))
 
 
 def _unpack_rates(packed: jax.Array) -> tuple[jax.Array, ...]:

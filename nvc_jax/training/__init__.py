@@ -8,14 +8,14 @@ to resume from). This package imports ``core`` only. It knows no kind of model, 
 
 from nvc_jax.training.config import TrainingConfig, volume_names
 from nvc_jax.training.optimizer import TrainingState, update_params
-from nvc_jax.training.progress import Progress, TrainedParams
+from nvc_jax.training.progress import TrainedParams, TrainingProgress
 from nvc_jax.training.runs import RunCheckpoints
 
 __all__ = [
-    "Progress",
     "RunCheckpoints",
     "TrainedParams",
     "TrainingConfig",
+    "TrainingProgress",
     "TrainingState",
     "update_params",
     "volume_names",

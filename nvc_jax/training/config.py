@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from nvc_jax.core.model import ModelConfig
-from nvc_jax.training.progress import Progress, TrainedParams
+from nvc_jax.training.progress import TrainedParams, TrainingProgress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class TrainingConfig(abc.ABC):
         seed: int,
         directory: Path | None,
         devices: Sequence[jax.Device] | None,
-        on_progress: Callable[[Progress], None] | None,
+        on_progress: Callable[[TrainingProgress], None] | None,
     ) -> TrainedParams:
         """Train the model; arguments and errors are those of ``nvc_jax.train``."""
 

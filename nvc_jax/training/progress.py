@@ -1,4 +1,4 @@
-"""Progress and result of a training run."""
+"""TrainingProgress and result of a training run."""
 
 import dataclasses
 
@@ -6,8 +6,8 @@ from nvc_jax.core.parameters import Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
-    """Progress of a training run.
+class TrainingProgress:
+    """TrainingProgress of a training run.
 
     Attributes:
         step: optimiser steps done.
@@ -36,4 +36,4 @@ class TrainedParams:
 
     params: Params
     sources: tuple[str, ...]
-    history: tuple[Progress, ...] = ()
+    history: tuple[TrainingProgress, ...] = ()

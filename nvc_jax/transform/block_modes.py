@@ -44,6 +44,11 @@ def expand_to_blocks(superblocks: jax.Array, grid: Shape3) -> jax.Array:
     return lax.slice(superblocks, (0, 0, 0), grid)
 
 
+def modes_of_superblocks(modes_of_blocks: jax.Array, grid: Shape3) -> jax.Array:
+    """Collect the modes of superblocks (z, y, x) from blocks, int32 (n,): those of their first blocks."""
+    return modes_of_blocks.reshape(grid)[::2, ::2, ::2]
+
+
 def sum_over_superblocks(blocks: jax.Array) -> jax.Array:
     """Sum the values of blocks (z, y, x) over every superblock."""
     padded = jnp.pad(blocks, [(0, side % 2) for side in blocks.shape])

@@ -11,7 +11,7 @@ from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.preview import block_means
 from nvc_jax.chunks.special_values import bit_patterns, valid_mask, valid_range
 from nvc_jax.chunks.transform_coder import TransformCoder
-from nvc_jax.core.chunk_codec import ChunkTarget
+from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder

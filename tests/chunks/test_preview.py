@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nvc_jax.chunks.payload import Payload, PayloadKind
-from nvc_jax.chunks.preview import block_means, with_special_values
+from nvc_jax.chunks.preview import block_means, show_special_blocks
 from nvc_jax.chunks.special_values import encode_special_values
 from nvc_jax.core.dtypes import DTYPES
 
@@ -34,5 +34,5 @@ def test_blocks_without_valid_values_show_their_first_value() -> None:
     payload = Payload(PayloadKind.PACKED, (8, 16, 24), values.dtype, 0.0, b"", stored)
     means = np.full((1, 2, 3), 5, np.float32)
     expected = [[[np.nan, -9, 5], [5, 5, 5]]]
-    np.testing.assert_array_equal(with_special_values(means, payload), np.array(expected, np.float32))
-    assert with_special_values(means, payload._replace(special_values=b"")) is means
+    np.testing.assert_array_equal(show_special_blocks(means, payload), np.array(expected, np.float32))
+    assert show_special_blocks(means, payload._replace(special_values=b"")) is means

@@ -6,7 +6,7 @@ from tiny_model.transform_coder import BlockMeanCoder
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.preview import block_means
 from nvc_jax.chunks.transform_body import TransformBodyCodec
-from nvc_jax.core.chunk_codec import ChunkTarget
+from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import DTYPES
 
 SHAPE, PADDED = (5, 12, 17), (8, 16, 24)

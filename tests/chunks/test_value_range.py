@@ -8,7 +8,7 @@ from sources import NotedSource
 
 from nvc_jax.chunks.special_values import valid_mask, valid_range
 from nvc_jax.chunks.value_range import find_value_range, scan_volume
-from nvc_jax.core.chunk_codec import ValueRange
+from nvc_jax.core.chunk_interfaces import ValueRange
 
 
 def missing_values_of(volume: np.ndarray) -> list[float]:

@@ -10,8 +10,8 @@ from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.payload import parse_payload
 from nvc_jax.chunks.value_range import find_value_range
 from nvc_jax.chunks.volume_encoder import VolumeEncoder
-from nvc_jax.core.chunk_codec import ChunkTarget, ValueRange
 from nvc_jax.core.chunk_grid import chunk_regions
+from nvc_jax.core.chunk_interfaces import ChunkTarget, ValueRange
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
 
 SHAPE, CHUNK = (21, 30, 43), (8, 16, 16)

@@ -5,7 +5,7 @@ import pytest
 
 from nvc_jax.cli.output import byte_progress_bar, print_table, print_values, training_progress_bar
 from nvc_jax.compression.progress import ByteProgress
-from nvc_jax.training.progress import Progress
+from nvc_jax.training.progress import TrainingProgress
 
 VALUES = {"model": "nvc-1", "psnr_db": math.inf, "mse": math.nan, "ratio": 12.3456789, "chunks": 3}
 
@@ -45,8 +45,8 @@ def test_bytes_are_shown_on_terminals_only(capsys: pytest.CaptureFixture) -> Non
 
 def test_training_is_shown_on_standard_error(capsys: pytest.CaptureFixture) -> None:
     with training_progress_bar() as on_progress:
-        on_progress(Progress(3, 10, 0.5, None, 1234.5))
-        on_progress(Progress(10, 10, 0.25, 0.125, 2345.6))
+        on_progress(TrainingProgress(3, 10, 0.5, None, 1234.5))
+        on_progress(TrainingProgress(10, 10, 0.25, 0.125, 2345.6))
     out, err = capsys.readouterr()
     assert out == ""
     for text in ("10/10", "loss 0.250000", "validation 0.125000", "2,346 blocks/s"):

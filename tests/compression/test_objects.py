@@ -10,9 +10,9 @@ from nvc_jax.compression.objects import WrittenObjects, write_objects
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.container.creation import create
 from nvc_jax.container.metadata import ContainerMetadata
-from nvc_jax.container.store import Store
-from nvc_jax.core.chunk_codec import ChunkEncoder, ChunkTarget, QualityTarget
+from nvc_jax.container.store import ContainerStore
 from nvc_jax.core.chunk_grid import Region
+from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget
 from nvc_jax.core.shapes import check_shape
 
 SHAPE, CHUNK = (20, 24, 28), (8, 8, 8)
@@ -53,7 +53,7 @@ def metadata_of(shard: tuple[int, int, int] | None = None) -> ContainerMetadata:
     )
 
 
-def write(store: Store, part: tuple[int, int] = (0, 1), **options: object) -> WrittenObjects:
+def write(store: ContainerStore, part: tuple[int, int] = (0, 1), **options: object) -> WrittenObjects:
     defaults = {"skip_existing": False, "on_progress": None}
     return write_objects(store, ConstantEncoder(), part, **defaults | options)
 

@@ -13,7 +13,7 @@ from stored_files import read_files
 
 from nvc_jax.container.creation import create, find_started, is_complete
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
-from nvc_jax.container.store import Store, open_container
+from nvc_jax.container.store import ContainerStore, open_container
 from nvc_jax.core.chunk_grid import chunk_valid_shape
 from nvc_jax.io.locations import Location, open_location
 
@@ -21,7 +21,7 @@ OTHER = dataclasses.replace(METADATA, maximum=41.0)
 NUMBERS = itertools.count()
 
 
-def write(store: Store, numbers: tuple[int, ...] = (0, 1, 2)) -> None:
+def write(store: ContainerStore, numbers: tuple[int, ...] = (0, 1, 2)) -> None:
     for x in numbers:
         values = np.full(chunk_valid_shape((0, 0, x), CHUNK, SHAPE), x, np.int16)
         store.write_object((0, 0, x), {(0, 0, x): packed_payload(values)})

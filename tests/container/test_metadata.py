@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvc_jax.container.metadata import ContainerMetadata, FormatError, read_configuration
-from nvc_jax.core.chunk_codec import ChunkFormat, ValueRange
+from nvc_jax.core.chunk_interfaces import ChunkFormat, ValueRange
 from nvc_jax.core.dtypes import DTYPES
 
 SIDES = st.integers(1, 2**40)

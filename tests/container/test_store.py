@@ -8,7 +8,7 @@ import tensorstore as ts
 from container_metadata import CHUNK, METADATA, SHAPE, SHARD, packed_payload
 
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
-from nvc_jax.container.store import METADATA_KEY, Store, open_container, read_metadata_at
+from nvc_jax.container.store import METADATA_KEY, ContainerStore, open_container, read_metadata_at
 from nvc_jax.core.chunk_grid import chunk_valid_shape
 from nvc_jax.io.locations import open_directory
 
@@ -22,7 +22,7 @@ PAYLOADS = {
 }
 
 
-def write(store: Store, *, skip: tuple[int, ...] | None = None) -> int:
+def write(store: ContainerStore, *, skip: tuple[int, ...] | None = None) -> int:
     """Write the objects of a store except one; the bytes of the objects."""
     n_bytes = 0
     for index in store.objects():
@@ -32,8 +32,8 @@ def write(store: Store, *, skip: tuple[int, ...] | None = None) -> int:
     return n_bytes
 
 
-def make_store(directory: Path, metadata: ContainerMetadata) -> Store:
-    return Store(open_directory(directory), metadata, "v")
+def make_store(directory: Path, metadata: ContainerMetadata) -> ContainerStore:
+    return ContainerStore(open_directory(directory), metadata, "v")
 
 
 @LAYOUTS
@@ -61,7 +61,7 @@ def test_keys_are_files_and_their_bytes_are_counted(metadata: ContainerMetadata,
 
 def test_bytes_are_counted_in_memory_too() -> None:
     objects = ts.KvStore.open("memory://v/").result()
-    store = Store(objects, METADATA, "v")
+    store = ContainerStore(objects, METADATA, "v")
     object_bytes = write(store)
     objects.write(METADATA_KEY, METADATA.to_text()).result()
     assert store.stored_bytes() == object_bytes + len(METADATA.to_text())

@@ -22,7 +22,7 @@ from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.cli.demo import SAMPLE
-from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkFormat
+from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkFormat
 from nvc_jax.core.parameters import Params
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.models.registry import ModelKind

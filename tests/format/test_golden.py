@@ -15,7 +15,7 @@ from reference_spectral import decode_spectral, decoding_reserve, parse_spectral
 import nvc_jax
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.payload import PayloadKind, parse_payload
-from nvc_jax.core.chunk_codec import ChunkTarget
+from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.evaluation import containers
 from nvc_jax.models.embedded import embed_model

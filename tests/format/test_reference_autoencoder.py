@@ -1,6 +1,8 @@
 """Latents are stored and decoded as section 15 of ``FORMAT.md`` says."""
 
 import json
+import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +10,21 @@ import jax
 import numpy as np
 import pytest
 from make_golden import GOLDEN
-from reference_autoencoder import Container, decode_volume
+from reference_autoencoder import Container, decode_latents, decode_volume
+from reference_common import FormatError
 from reference_decoder import parse_payload
 from reference_model import read_embedded, read_model
 
 import nvc_jax
 from nvc_jax.autoencoder.config import ConvolutionalConfig
 from nvc_jax.autoencoder.networks import init_params
+from nvc_jax.core.chunk_interfaces import ChunkFormat, ValueRange
 from nvc_jax.models.checkpoints import shipped_models
+from nvc_jax.models.registry import model_of
 
 CHUNK = (16, 16, 24)
+BODY = 40
+"""Offset of the body in a payload."""
 CONVOLUTIONAL = ConvolutionalConfig(block_size=8, margin=2, latent_dim=8, channels=(4, 6))
 
 
@@ -70,3 +77,48 @@ def test_a_decoder_from_the_specification_agrees(model: str, step: float | None,
         tolerance = 1e-5 * (container.maximum - container.minimum)
         np.testing.assert_allclose(decoded, expected, rtol=0, atol=tolerance)
         np.testing.assert_array_equal(np.isnan(decoded), np.isnan(original))
+
+
+@pytest.mark.parametrize(
+    ("offset", "layout", "value", "fault"),
+    [
+        (0, "<I", 1, "1 words"),  # used
+        (4, "<I", 0, "0 lanes"),
+        (4, "<I", 7, "7 lanes"),  # a chunk of 2 × 2 × 3 blocks has at most 6
+    ],
+)
+def test_wrong_headers_of_latents_are_rejected(
+    offset: int, layout: str, value: int, fault: str, tmp_path: Path
+) -> None:
+    payload, container = latents_payload(tmp_path)
+    edited = bytearray(payload)
+    struct.pack_into(layout, edited, BODY + offset, value)
+    reject(bytes(edited), container, fault)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 7, 39, 45])
+def test_latents_that_are_cut_short_are_rejected(n_bytes: int, tmp_path: Path) -> None:
+    payload, container = latents_payload(tmp_path)
+    cut = bytearray(payload[: BODY + n_bytes])
+    struct.pack_into("<III", cut, 28, n_bytes, 0, 0)
+    reject(bytes(cut), container, f"{n_bytes} bytes")
+
+
+def latents_payload(directory: Path) -> tuple[bytes, Container]:
+    """Make a payload of quantised latents without special values."""
+    volume = np.load(GOLDEN / "volume.npy").astype(np.float32)[:16, :16, :24]
+    nvc_jax.compress(volume, directory / "v.zarr", model="two-wide-margin", step=0.05, chunks=CHUNK)
+    payloads, container, _ = read_container(directory / "v.zarr")
+    return payloads[0, 0, 0], container
+
+
+def reject(payload: bytes, container: Container, fault: str) -> None:
+    """Check that both decoders reject a payload of latents, and that the package names the fault."""
+    with pytest.raises(FormatError):
+        decode_latents(parse_payload(payload).body, CHUNK, container)
+    codec = nvc_jax.load_codec("two-wide-margin")
+    value_range = ValueRange(container.minimum, container.maximum)
+    chunk_format = ChunkFormat(CHUNK, np.dtype(np.float32), value_range, container.step)
+    decoder = model_of(codec.config).chunk_decoder(codec.params, chunk_format, "crop")
+    with pytest.raises(ValueError, match=re.escape(fault)):
+        decoder.decode(payload)

@@ -8,8 +8,8 @@ import pytest
 import nvc_jax
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.payload import parse_payload
-from nvc_jax.core.chunk_codec import ChunkTarget
-from nvc_jax.spectral import decoder, encoder, stream
+from nvc_jax.core.chunk_interfaces import ChunkTarget
+from nvc_jax.spectral import decoder, encoded_stream, encoder
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 from nvc_jax.transform.boundary_emphasis import ALL_BOUNDARIES
 
@@ -56,8 +56,8 @@ def test_boundaries_are_stored_and_bounds_have_none() -> None:
 
 def test_streams_with_other_boundaries_are_refused() -> None:
     encoded = nvc_jax.encode_volume(CODEC, smooth(16), step=0.05)
-    payload = bytearray(stream.to_bytes(encoded))
+    payload = bytearray(encoded_stream.to_bytes(encoded))
     payload[10] = ALL_BOUNDARIES + 1
     numbers = [float(v) for v in jax.device_get((encoded.minimum, encoded.maximum, encoded.step))]
     with pytest.raises(ValueError, match="boundaries 0b1000000"):
-        stream.from_bytes(bytes(payload), encoded.shape, encoded.dtype, *numbers, n_profiles=4)
+        encoded_stream.from_bytes(bytes(payload), encoded.shape, encoded.dtype, *numbers, n_profiles=4)

@@ -11,7 +11,7 @@ from sources import HeldSource, NotedSource
 
 import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
-from nvc_jax.core.chunk_codec import ValueRange
+from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.concurrency import N_WORKERS
 from nvc_jax.io.volumes import read_volume
 

@@ -14,7 +14,7 @@ from nvc_jax.models.training import TrainingResult, train, training_config
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.config import SpectralTraining
 from nvc_jax.training.config import TrainingConfig
-from nvc_jax.training.progress import Progress
+from nvc_jax.training.progress import TrainingProgress
 
 DENSE = AutoencoderTraining(
     DenseConfig(block_size=4, margin=1, hidden_sizes=(16,), latent_dim=6),
@@ -58,7 +58,7 @@ def check_saved(result: TrainingResult, directory: Path) -> None:
 
 def test_a_block_autoencoder_is_trained_and_saved(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", smooth_volume())
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     volumes = [tmp_path / "v.npy", smooth_volume()]
     result = train(DENSE, volumes, validation=[smooth_volume(1)], seed=3, on_progress=seen.append)
     assert result.sources == ("v.npy", "volume-1")
@@ -90,7 +90,7 @@ def test_an_interrupted_run_resumes_to_the_same_parameters(tmp_path: Path) -> No
     class Interrupted(Exception):
         pass
 
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: TrainingProgress) -> None:
         if progress.step > 6:
             raise Interrupted
 

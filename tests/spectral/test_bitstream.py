@@ -35,6 +35,7 @@ def assert_same(layout: block_layout.BlockLayout, decoded: BlockSymbols, symbols
     inside = np.asarray(layout.order)[: int(layout.n_blocks)]
     first_blocks = inside[np.asarray(layout.starts_superblock)[inside]]
     np.testing.assert_array_equal(decoded.points[inside], symbols.points[inside])
+    np.testing.assert_array_equal(decoded.dc[inside], symbols.dc[inside])
     np.testing.assert_array_equal(decoded.classes[inside], symbols.classes[inside])
     np.testing.assert_array_equal(decoded.modes[first_blocks], symbols.modes[first_blocks])
 
@@ -90,7 +91,8 @@ def test_any_integers_round_trip(seed: int, scale: int) -> None:
 def test_the_longest_stream_fits_the_buffer() -> None:
     layout = layout_for((16, 16, 16), (16, 16, 16))
     points = points_of(MODEL, layout, np.full((8, N_COEFFICIENTS), tokens_module.MAX_MAGNITUDE))
-    symbols = BlockSymbols(points, jnp.zeros(8, jnp.int32), jnp.zeros(8, jnp.int32))
+    dc, zeros = jnp.full(8, tokens_module.MAX_MAGNITUDE, jnp.int32), jnp.zeros(8, jnp.int32)
+    symbols = BlockSymbols(points, dc, zeros, zeros)
     words, used = encode(MODEL, layout, symbols, jnp.int32(1))
     assert int(used) <= words.shape[0]
     assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(1)), symbols)
@@ -109,7 +111,7 @@ def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
     integers = jnp.asarray(rng.geometric(p) - rng.geometric(p), jnp.int32)
     modes = jnp.asarray(rng.integers(0, block_modes.N_MODES, n), jnp.int32)
     points = points_of(model, layout, np.asarray(integers))
-    symbols = BlockSymbols(points, jnp.asarray(classes, jnp.int32), modes)
+    symbols = BlockSymbols(points, integers[:, 0], jnp.asarray(classes, jnp.int32), modes)
 
     scan = scan_order.make_scan_order(model, layout)
     ends = scan_order.find_end_of_block(scan_order.to_scan_order(scan, layout, integers))

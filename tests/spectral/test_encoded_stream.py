@@ -18,14 +18,14 @@ def numbers_of(encoded: nvc_jax.EncodedStream) -> list[float]:
     return [float(v) for v in jax.device_get((encoded.minimum, encoded.maximum, encoded.step))]
 
 
-def test_payloads_round_trip_and_are_checked(codec: nvc_jax.Codec) -> None:
+def test_streams_round_trip_and_are_checked(codec: nvc_jax.Codec) -> None:
     encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME, step=0.02)
     payload, numbers = encoded_stream.to_bytes(encoded), numbers_of(encoded)
     restored = encoded_stream.from_bytes(payload, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
     expected = np.asarray(nvc_jax.decode_volume(codec, encoded))
     np.testing.assert_array_equal(nvc_jax.decode_volume(codec, restored), expected)
     for damaged in (b"", payload[:-1], payload + b"ab", bytes(12) + payload[12:], payload[:8] + b"\xff" * 4):
-        with pytest.raises(ValueError, match="payload"):
+        with pytest.raises(ValueError, match="header"):
             encoded_stream.from_bytes(damaged, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
 
 
@@ -35,7 +35,7 @@ def test_encoded_volumes_state_their_sizes(codec: nvc_jax.Codec) -> None:
     assert encoded.volume_bytes == SMALL_VOLUME.nbytes
 
 
-def test_payloads_of_other_profiles_are_refused(codec: nvc_jax.Codec) -> None:
+def test_streams_of_other_profiles_are_refused(codec: nvc_jax.Codec) -> None:
     encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME[:16, :16, :16], step=0.05)
     payload = bytearray(encoded_stream.to_bytes(encoded))
     payload[PROFILE_BYTE] = n_profiles = count_profiles(codec.params["entropy"])

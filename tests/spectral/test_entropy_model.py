@@ -7,8 +7,8 @@ from spectral_blocks import MODELS, N_CLASSES, N_TABLES
 from nvc_jax.spectral.entropy_model import (
     abstract_entropy_model,
     bits_per_squared_step,
-    plain_steps_per_step,
     reconstruct_coefficients,
+    steps_of_single_quantizer,
 )
 from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
 
@@ -23,7 +23,7 @@ def test_shapes_are_known_before_there_are_parameters(n_quantizers: int) -> None
 
 
 def test_errors_of_two_quantizers_are_worth_more_bits_per_step() -> None:
-    assert plain_steps_per_step(MODELS[1]) == 1
+    assert steps_of_single_quantizer(MODELS[1]) == 1
     assert bits_per_squared_step(MODELS[1]) < bits_per_squared_step(MODELS[2])
 
 

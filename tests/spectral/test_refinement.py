@@ -6,9 +6,9 @@ import pytest
 from nvc_jax.core.parameters import Params
 from nvc_jax.spectral import refinement
 from nvc_jax.spectral.refinement import (
+    N_BLOCK_FEATURES,
     N_FEATURES,
-    N_OWN,
-    N_SHARED,
+    N_NEIGHBOR_FEATURES,
     init_refinement,
     refine,
     refinement_features,
@@ -62,29 +62,31 @@ def test_shapes_are_known_before_there_are_parameters() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e6])
-def test_corrections_are_finite_and_bounded(scale: float) -> None:
+def test_refinements_are_finite_and_bounded(scale: float) -> None:
     values, classes, filter_modes = blocks()
-    corrections = refine_blocks(random_params(), values * jnp.float32(scale), classes, filter_modes)
-    assert corrections.shape == values.shape
-    assert corrections.dtype == jnp.float32
-    assert 0 < np.abs(corrections).max() <= refinement.MAX_CORRECTION
+    refinements = refine_blocks(random_params(), values * jnp.float32(scale), classes, filter_modes)
+    assert refinements.shape == values.shape
+    assert refinements.dtype == jnp.float32
+    assert 0 < np.abs(refinements).max() <= refinement.MAX_REFINEMENT
 
 
 def test_features_are_those_of_the_block_and_its_six_neighbours() -> None:
     values, *_ = blocks()
     features = np.asarray(refinement_features(values, ORDER, GRID)).reshape(*GRID, N_FEATURES)
     field = np.asarray(values)[:, np.concatenate([[0], ORDER])].reshape(*GRID, N_COEFFICIENTS)
-    own, shared = features[..., : N_OWN - 1], features[..., N_OWN - 1 :].reshape(*GRID, 6, N_SHARED)
-    np.testing.assert_allclose(own, np.arcsinh(field[..., 1:N_OWN]), rtol=1e-5)
+    of_block, of_neighbours = np.split(features, [N_BLOCK_FEATURES], axis=-1)
+    of_neighbours = of_neighbours.reshape(*GRID, 6, N_NEIGHBOR_FEATURES)
+    expected = np.arcsinh(field[..., 1 : N_BLOCK_FEATURES + 1])
+    np.testing.assert_allclose(of_block, expected, rtol=1e-5)
     offsets = [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)]
     for neighbour, offset in enumerate(offsets):
         for block in np.ndindex(GRID):
             beside = tuple(np.add(block, offset))
-            expected = np.zeros(N_SHARED)
+            expected = np.zeros(N_NEIGHBOR_FEATURES)
             if all(0 <= index < length for index, length in zip(beside, GRID, strict=True)):
-                expected = np.arcsinh(field[beside][:N_SHARED])
+                expected = np.arcsinh(field[beside][:N_NEIGHBOR_FEATURES])
                 expected[0] = np.arcsinh(field[beside][0] - field[block][0])
-            np.testing.assert_allclose(shared[*block, neighbour], expected, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(of_neighbours[*block, neighbour], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_dc_counts_only_by_its_differences() -> None:

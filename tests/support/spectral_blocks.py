@@ -73,10 +73,10 @@ def quantizers_of(model: EntropyModel, layout: block_layout.BlockLayout, integer
 
 
 def points_of(model: EntropyModel, layout: block_layout.BlockLayout, integers: np.ndarray) -> jax.Array:
-    """The reconstruction points of integers in half steps; DC as it is."""
+    """The reconstruction points of integers in half steps; 0 for DC."""
     values = jnp.asarray(integers, jnp.int32)
     points = dependent_quantization.to_points(values, quantizers_of(model, layout, values))
-    return points.at[:, 0].set(values[:, 0])
+    return points.at[:, 0].set(0)
 
 
 def random_symbols(
@@ -93,5 +93,5 @@ def random_symbols(
     position = np.argsort(order)
     integers = np.where(has & (position[None] <= cut[:, None]), integers, 0)
     modes = rng.integers(0, block_modes.N_MODES, n)
-    arrays = (points_of(model, layout, integers), rng.integers(0, N_CLASSES, n), modes)
+    arrays = (points_of(model, layout, integers), integers[:, 0], rng.integers(0, N_CLASSES, n), modes)
     return BlockSymbols(*(jnp.asarray(x, jnp.int32) for x in arrays))

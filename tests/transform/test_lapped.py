@@ -5,8 +5,9 @@ import pytest
 
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.transform import block_modes, lapped, lapped_filter
+from nvc_jax.transform.dct import dct_matrix
 from nvc_jax.transform.plan import TransformPlan
-from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS, dct_matrix
+from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
 
 FILTER_INDICES = range(len(lapped_filter.FILTERS))
 forward = jax.jit(lapped.forward, static_argnames="blocks_per_slab")

@@ -10,7 +10,7 @@ import jax
 from nvc_jax.autoencoder.training.blocks import BlockBatches, block_batches
 from nvc_jax.autoencoder.training.loop import train_blocks
 from nvc_jax.autoencoder.training.settings import AutoencoderSettings
-from nvc_jax.training.progress import Progress, TrainedParams
+from nvc_jax.training.progress import TrainedParams, TrainingProgress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class AutoencoderTraining(AutoencoderSettings):
         seed: int,
         directory: Path | None,
         devices: Sequence[jax.Device] | None,
-        on_progress: Callable[[Progress], None] | None,
+        on_progress: Callable[[TrainingProgress], None] | None,
     ) -> TrainedParams:
         """Cut volumes into blocks and train on them.
 

@@ -22,7 +22,7 @@ from nvc_jax.autoencoder.training.blocks import BlockBatches
 from nvc_jax.autoencoder.training.loss import training_loss, validation_loss
 from nvc_jax.autoencoder.training.settings import AutoencoderSettings
 from nvc_jax.training.optimizer import TrainingState, update_params
-from nvc_jax.training.progress import Progress, TrainedParams
+from nvc_jax.training.progress import TrainedParams, TrainingProgress
 from nvc_jax.training.runs import RunCheckpoints
 
 _WARMUP_SHARE = 50
@@ -37,7 +37,7 @@ def train_blocks(
     validation: BlockBatches | None = None,
     directory: Path | str | None = None,
     devices: Sequence[jax.Device] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
 ) -> TrainedParams:
     """Train a block autoencoder on blocks.
 
@@ -77,7 +77,7 @@ def train_blocks(
         checkpoints = RunCheckpoints(Path(directory), _describe_run(settings, batches, key))
         state = checkpoints.restore(state)
 
-    history: list[Progress] = []
+    history: list[TrainingProgress] = []
     dispatches = _dispatches(settings, optimizer, mesh, state, batches, order_key, step_key)
     for state, loss, blocks_per_second in dispatches:
         step = int(state.step)
@@ -87,7 +87,7 @@ def train_blocks(
                 held_out_loss = validation_loss(settings.model, state.params, validation.blocks)
             if checkpoints is not None:
                 checkpoints.save(step, state)
-        progress = Progress(step, total_steps, loss, held_out_loss, blocks_per_second)
+        progress = TrainingProgress(step, total_steps, loss, held_out_loss, blocks_per_second)
         history.append(progress)
         if on_progress is not None:
             on_progress(progress)

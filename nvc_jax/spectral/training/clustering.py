@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nvc_jax.spectral.entropy_model import weights_of_features
 from nvc_jax.spectral.training.geometric import distribution_bits, fit_distributions
 from nvc_jax.spectral.training.samples import estimate_block_bits
 
 _CLASS_ROUNDS = 20
-"""Rounds of the clustering of blocks."""
+"""Rounds of the clustering of blocks. Chosen by trials on the training volumes."""
 _TABLE_ROUNDS = 40
-"""Rounds of the clustering of distributions."""
+"""Rounds of the clustering of distributions. Chosen by trials on the training volumes."""
 
 
 def integer_features(integers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -34,8 +35,8 @@ def _cheapest(features: jax.Array, bits: np.ndarray, signalling_bits: np.ndarray
     Returns:
         int (n,).
     """
-    zero, first, further = np.moveaxis(bits, -1, 0)
-    weights = np.concatenate([first - zero - further, further], axis=1)
+    zero, one, further = np.moveaxis(bits, -1, 0)
+    weights = np.concatenate(weights_of_features(zero, one, further), axis=1)
     costs = features @ jnp.asarray(weights.T) + (zero.sum(1) + signalling_bits)[None]
     return np.asarray(jnp.argmin(costs, axis=1))
 
@@ -86,11 +87,8 @@ def merge_distributions(
     for _ in range(_TABLE_ROUNDS):
         sums = [np.bincount(tables, x, n_tables) for x in (counts, nonzero, magnitudes)]
         table_p_nonzero, decay = fit_distributions(*sums)
-        bits = distribution_bits(table_p_nonzero, decay)
-        cost = (
-            counts[:, None] * bits[:, 0]
-            + nonzero[:, None] * (bits[:, 1] - bits[:, 0] - bits[:, 2])
-            + magnitudes[:, None] * bits[:, 2]
-        )
+        zero, one, further = distribution_bits(table_p_nonzero, decay).T
+        of_nonzero, of_magnitude = weights_of_features(zero, one, further)
+        cost = counts[:, None] * zero + nonzero[:, None] * of_nonzero + magnitudes[:, None] * of_magnitude
         tables = cost.argmin(axis=1)
     return tables, table_p_nonzero, decay

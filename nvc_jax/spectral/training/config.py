@@ -11,8 +11,9 @@ from nvc_jax.io.volumes import read_volume
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.fit import fit_spectral
 from nvc_jax.spectral.training.refinement import BATCH_SIZE, MAX_STEPS
+from nvc_jax.spectral.training.samples import BLOCKS_PER_VOLUME
 from nvc_jax.training.config import TrainingConfig, volume_names
-from nvc_jax.training.progress import Progress, TrainedParams
+from nvc_jax.training.progress import TrainedParams, TrainingProgress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class SpectralTraining(TrainingConfig):
     """
 
     model: SpectralConfig = dataclasses.field(default_factory=SpectralConfig)
-    blocks_per_volume: int = 600
+    blocks_per_volume: int = BLOCKS_PER_VOLUME
     refinement_steps: int | None = None
     augment: bool | None = None
 
@@ -59,7 +60,7 @@ class SpectralTraining(TrainingConfig):
         seed: int,
         directory: Path | None,
         devices: Sequence[jax.Device] | None,
-        on_progress: Callable[[Progress], None] | None,
+        on_progress: Callable[[TrainingProgress], None] | None,
     ) -> TrainedParams:
         """Fit the model to volumes, which are all held in memory.
 

@@ -29,19 +29,28 @@ from nvc_jax.spectral.training.geometric import (
     smooth_counts,
     token_probabilities,
 )
-from nvc_jax.spectral.training.samples import STEP_RANGE, round_samples, sample_coefficients, split_by_rate
+from nvc_jax.spectral.training.samples import (
+    BLOCKS_PER_VOLUME,
+    STEP_RANGE,
+    round_samples,
+    sample_coefficients,
+    split_by_rate,
+)
 from nvc_jax.spectral.training.symbol_counts import CodedIntegers, count_volumes, quantize_samples
 from nvc_jax.transform import block_modes
 
 _N_ROUNDS = 3
-"""Rounds of fitting and quantising: for classes, and for the tables of two quantisers."""
+"""Rounds of fitting and quantising: for classes, and for the tables of two quantisers. Chosen by trials on
+the training volumes."""
 _BITS_LEFT_GIVEN_BEFORE = 0.7
-"""Share of a class's bits that is left on average once the class of the block before is known."""
+"""Share of a class's bits that is left on average once the class of the block before is known: an estimate
+from the training volumes."""
 
 _OFFSET_PRIOR = 50
-"""Integers without an offset that are added to those of each table: few integers say little."""
+"""Integers without an offset that are added to those of each table: few integers say little. This and the
+other numbers of added tokens were chosen by trials on the training volumes."""
 _OFFSET_LIMITS = (-0.2, 0.3)
-"""Limits of reconstruction offsets, in steps."""
+"""Limits of reconstruction offsets, in steps: rare integers must not move points far."""
 
 _TOKEN_PRIOR = 500
 """Tokens by the frequencies before that are added to the counts of each shared table."""
@@ -49,13 +58,18 @@ _DC_PRIOR, _DC_FLOOR = 20, 0.002
 """Tokens by the common distribution, and share of a token for every token, that are added to the counts of
 each DC table: perhaps no volume has chosen the profile."""
 _END_PRIOR, _MODE_PRIOR, _CLASS_PRIOR = 20, 5, 50
-"""Tokens by the common distribution that are added to the counts of each table of ends, modes and classes."""
+"""Tokens by the common distribution that are added to the counts of each table of ends of block,
+modes and classes."""
 
 _quantize = jax.jit(lambda model, values: quantize_independently(make_decision_costs(model), values))
 
 
 def fit_profiles(
-    volumes: list[np.ndarray], config: SpectralConfig, *, blocks_per_volume: int = 600, seed: int = 0
+    volumes: list[np.ndarray],
+    config: SpectralConfig,
+    *,
+    blocks_per_volume: int = BLOCKS_PER_VOLUME,
+    seed: int = 0,
 ) -> dict[str, jax.Array]:
     """Fit the entropy model of a spectral model on volumes.
 
@@ -77,7 +91,7 @@ def fit_profiles(
         values, integers = (np.concatenate([part[i] for i in chosen]) for part in (portions, rounded))
         models.append(_fit_profile(values, integers, order, config))
     profiles = stack_profiles(models)
-    # Twice for two quantisers: where they let blocks end depends on the tables of ends.
+    # Twice for two quantisers: where they let blocks end depends on the tables of ends of block.
     for _ in range(config.n_quantizers):
         profiles = _fit_frequencies(profiles, volumes)
     return profiles
@@ -169,7 +183,7 @@ def _fit_frequencies(profiles: Profiles, volumes: list[np.ndarray]) -> dict[str,
 def _take_counts(model: EntropyModel, counts: list[np.ndarray]) -> EntropyModel:
     """Replace the frequencies of a profile by those of counted tokens, arrays in the order of ``Counts``."""
     n_classes, n_shared = len(model.tables), model.n_shared
-    tokens, ends, modes, transitions = counts
+    tokens, ends_of_block, modes, transitions = counts
     transitions = smooth_counts(transitions, _CLASS_PRIOR, n_classes)
     transitions[n_classes] = transitions[:n_classes].sum(axis=0)
     class_shares = transitions[n_classes, :n_classes] / transitions[n_classes].sum()
@@ -183,11 +197,11 @@ def _take_counts(model: EntropyModel, counts: list[np.ndarray]) -> EntropyModel:
     def frequencies(rows: np.ndarray) -> jax.Array:
         return jnp.asarray(quantize_frequencies(rows))
 
-    ends = smooth_counts(ends, _END_PRIOR, scan_order.N_ENDS_OF_BLOCK)
+    ends_of_block = smooth_counts(ends_of_block, _END_PRIOR, scan_order.N_ENDS_OF_BLOCK)
     modes = smooth_counts(modes, _MODE_PRIOR, block_modes.N_MODES)
     return model._replace(
         frequencies=frequencies(leave_rare_to_escape(tokens)),
-        end_frequencies=frequencies(ends),
+        end_frequencies=frequencies(ends_of_block),
         mode_frequencies=frequencies(modes),
         class_frequencies=frequencies(transitions),
         class_bits=jnp.asarray(-_BITS_LEFT_GIVEN_BEFORE * np.log2(class_shares), jnp.float32),

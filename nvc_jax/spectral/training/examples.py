@@ -10,8 +10,8 @@ import numpy as np
 from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.spectral import decoder, encoder
-from nvc_jax.spectral.entropy_model import bits_per_squared_step, plain_steps_per_step
-from nvc_jax.spectral.profiles import Profiles, classes_of_all_profiles, take_profile
+from nvc_jax.spectral.entropy_model import bits_per_squared_step, steps_of_single_quantizer
+from nvc_jax.spectral.profiles import Profiles, any_profile, classes_of_all_profiles
 from nvc_jax.spectral.refinement import refinement_features
 from nvc_jax.spectral.training.samples import step_at
 from nvc_jax.transform import block_modes
@@ -55,14 +55,14 @@ class ObservedBlocks(NamedTuple):
         errors: float32 (n, D), the coefficients less the decoded ones, in steps.
         classes: int32 (n,), among those of all profiles.
         filter_modes: int32 (n,), (filter, mode) pairs.
-        bits: float32, estimated bits of the volume without DC.
+        estimated_bits: float32, of the volume without DC.
     """
 
     values: jax.Array
     errors: jax.Array
     classes: jax.Array
     filter_modes: jax.Array
-    bits: jax.Array
+    estimated_bits: jax.Array
 
 
 @jax.jit
@@ -73,25 +73,25 @@ def observe_blocks(
 
     Arguments are those of ``encoder.encode``.
     """
-    unit = encoder.center_volume(volume, minimum, maximum)
-    analysis = encoder.analyze(profiles, unit, step, jnp.array(volume.shape, jnp.int32), jnp.int32(0))
-    grid = grid_shape(check_shape(unit.shape), BLOCK_SIZE)
+    centered = encoder.center_volume(volume, minimum, maximum)
+    analysis = encoder.analyze(profiles, centered, step, jnp.array(volume.shape, jnp.int32), jnp.int32(0))
+    grid = grid_shape(check_shape(centered.shape), BLOCK_SIZE)
     values = decoder.dequantize(analysis.model, analysis.symbols, grid, analysis.predictor)
     filter_modes = block_modes.filter_mode_index(analysis.filter_index, analysis.symbols.modes)
     classes = classes_of_all_profiles(analysis.model, analysis.profile, analysis.symbols.classes)
-    return ObservedBlocks(values, analysis.values - values, classes, filter_modes, analysis.bits)
+    return ObservedBlocks(values, analysis.values - values, classes, filter_modes, analysis.estimated_bits)
 
 
 @functools.partial(jax.jit, static_argnums=2)
 def make_examples(observed: ObservedBlocks, profiles: Profiles, grid: Shape3) -> Examples:
     """Make examples of the blocks of one cube, whose grid has ``grid`` blocks along z, y, x."""
-    n, error_weight = len(observed.classes), bits_per_squared_step(take_profile(profiles, 0))
+    n, error_weight = len(observed.classes), bits_per_squared_step(any_profile(profiles))
     return Examples(
         features=refinement_features(observed.values, profiles["order"], grid).astype(jnp.float16),
         targets=jnp.clip(observed.errors, -_MAX_TARGET, _MAX_TARGET).astype(jnp.float16),
         classes=observed.classes,
         filter_modes=observed.filter_modes,
-        weights=jnp.full(n, error_weight / (observed.bits / n + _BITS_FLOOR)),
+        weights=jnp.full(n, error_weight / (observed.estimated_bits / n + _BITS_FLOOR)),
     )
 
 
@@ -128,7 +128,7 @@ def collect_examples(
     Returns:
         Examples of each volume, on the host.
     """
-    plain_steps = plain_steps_per_step(take_profile(profiles, 0))
+    single_steps = steps_of_single_quantizer(any_profile(profiles))
     collected = []
     for volume in volumes:
         limits = finite_range(jnp.asarray(volume))
@@ -136,7 +136,7 @@ def collect_examples(
         for i in range(cubes_per_volume):
             step = step_at((i + rng.random()) / cubes_per_volume)
             cube = _draw_cube(volume, augment, rng)
-            observed = observe_blocks(profiles, jnp.asarray(cube), *limits, jnp.float32(step * plain_steps))
+            observed = observe_blocks(profiles, jnp.asarray(cube), *limits, jnp.float32(step * single_steps))
             grid = grid_shape(check_shape(cube.shape), BLOCK_SIZE)
             parts.append(jax.device_get(make_examples(observed, profiles, grid)))
         collected.append(jax.tree.map(lambda *x: np.concatenate(x), *parts))

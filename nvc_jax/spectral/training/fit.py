@@ -6,6 +6,7 @@ from nvc_jax.core.parameters import Params
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.entropy_model import fit_profiles
 from nvc_jax.spectral.training.refinement import fit_refinement
+from nvc_jax.spectral.training.samples import BLOCKS_PER_VOLUME
 
 
 def fit_spectral(
@@ -13,7 +14,7 @@ def fit_spectral(
     config: SpectralConfig,
     *,
     seed: int = 0,
-    blocks_per_volume: int = 600,
+    blocks_per_volume: int = BLOCKS_PER_VOLUME,
     refinement_steps: int | None = None,
     augment: bool = True,
 ) -> Params:

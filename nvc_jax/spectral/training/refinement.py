@@ -1,7 +1,7 @@
 """Training of the refinement: on what the encoder decides about cubes of volumes, at all rates together.
 
 The network is trained by AdamW to predict the errors of decoded coefficients. Then each class gets a *gain*,
-a factor of its corrections that is fitted on volumes that were held out: classes whose corrections do not
+a factor of its refinements that is fitted on volumes that were held out: classes whose refinements do not
 generalise are attenuated.
 """
 
@@ -18,7 +18,7 @@ from jax import lax
 from nvc_jax.core.parameters import Params
 from nvc_jax.spectral.profiles import Profiles, count_profiles
 from nvc_jax.spectral.refinement import (
-    MAX_CORRECTION,
+    MAX_REFINEMENT,
     bind_refinement,
     init_refinement,
     to_stored_dtypes,
@@ -35,24 +35,32 @@ _STEPS_PER_DISPATCH = 256
 """Optimiser steps of one call of the device."""
 
 _PEAK_LEARNING_RATE = 2e-3
+"""Largest learning rate of AdamW. It, the weight decay, and the limit of gradients were chosen by trials on
+the training volumes."""
 _MAX_WARMUP_STEPS, _WARMUP_DIVISOR = 100, 10
 """Steps until the peak learning rate: a tenth of all steps, at most 100."""
 _MAX_GRADIENT_NORM = 1.0
+"""Gradients of a larger norm are scaled to this one, so that no single batch moves the network far."""
 _WEIGHT_DECAY = 1e-3
+"""Weight decay of AdamW."""
 
 _HELD_OUT_EVERY = 8
 """Of eight volumes or more, every eighth is held out for the gains."""
 _GAIN_PRIOR = 0.02
-"""Share of all classes' sums that is added to each class's own sums when gains are fitted."""
+"""Share of all classes' sums that is added to each class's own sums when gains are fitted: rare classes take
+the gain of all. Chosen by trials on the training volumes."""
+_SMALLEST_DIVISOR = 1e-9
+"""Smallest divisor of a gain: a network that predicts only zeros has gains of 0."""
 
 
 def _predict(network: Params, examples: Examples) -> jax.Array:
+    """Predict the refinements of n examples, float32 (n, D) in steps."""
     features = examples.features.astype(jnp.float32)
     return bind_refinement(network)(features, examples.classes, examples.filter_modes)
 
 
 def _loss(network: Params, examples: Examples, sign: jax.Array) -> jax.Array:
-    """Compute the mean change of the weighted squared error by the corrections; less is better.
+    """Compute the mean change of the weighted squared error by the refinements; less is better.
 
     Args:
         network: parameters of the network.
@@ -61,8 +69,8 @@ def _loss(network: Params, examples: Examples, sign: jax.Array) -> jax.Array:
     """
     signed = examples._replace(features=examples.features * sign.astype(jnp.float16))
     targets = examples.targets.astype(jnp.float32) * sign
-    corrections = _predict(network, signed)
-    return jnp.mean(examples.weights * jnp.sum((corrections - 2 * targets) * corrections, axis=1))
+    refinements = _predict(network, signed)
+    return jnp.mean(examples.weights * jnp.sum((refinements - 2 * targets) * refinements, axis=1))
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
@@ -148,19 +156,19 @@ def _train_network(
 
 
 @jax.jit
-def _correction_products(network: Params, examples: Examples) -> tuple[jax.Array, jax.Array]:
-    """Multiply each block's corrections by its errors, and by themselves; weighted sums, (n,) each."""
-    corrections = jnp.clip(_predict(network, examples), -MAX_CORRECTION, MAX_CORRECTION)
+def _refinement_products(network: Params, examples: Examples) -> tuple[jax.Array, jax.Array]:
+    """Multiply each block's refinements by its errors, and by themselves; weighted sums, (n,) each."""
+    refinements = jnp.clip(_predict(network, examples), -MAX_REFINEMENT, MAX_REFINEMENT)
     targets = examples.targets.astype(jnp.float32)
-    by_errors, by_themselves = (jnp.sum(corrections * x, axis=1) for x in (targets, corrections))
+    by_errors, by_themselves = (jnp.sum(refinements * x, axis=1) for x in (targets, refinements))
     return examples.weights * by_errors, examples.weights * by_themselves
 
 
 def _fit_gains(network: Params, held_out: Sequence[Examples], n_classes: int) -> np.ndarray:
-    """Fit the factor of each class's corrections that minimises the error, 0 to 1, float32 (n_classes,)."""
+    """Fit the factor of each class's refinements that minimises the error, 0 to 1, float32 (n_classes,)."""
     sums = np.zeros((2, n_classes))
     for examples in held_out:
-        for row, products in zip(sums, _correction_products(network, examples), strict=True):
+        for row, products in zip(sums, _refinement_products(network, examples), strict=True):
             row += np.bincount(examples.classes, np.asarray(products), n_classes)
     by_errors, by_themselves = sums + _GAIN_PRIOR * sums.sum(axis=1, keepdims=True)
-    return np.clip(by_errors / np.maximum(by_themselves, 1e-9), 0, 1).astype(np.float32)
+    return np.clip(by_errors / np.maximum(by_themselves, _SMALLEST_DIVISOR), 0, 1).astype(np.float32)

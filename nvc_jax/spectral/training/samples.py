@@ -14,13 +14,16 @@ from nvc_jax.spectral.class_decision import round_with_dead_zone
 from nvc_jax.transform import block_modes, lapped, lapped_filter, partial_blocks
 from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
+BLOCKS_PER_VOLUME = 600
+"""Default number of blocks of each volume to learn classes from, for each filter and size. Chosen by trials
+on the training volumes."""
 STEP_RANGE = (0.0015, 0.4)
 """Smallest and largest step, of one quantiser and relative to the range, that the model is fitted for."""
 _N_PORTIONS = 7
 """Steps at which a volume's blocks are sampled; each has an equal share of the blocks."""
 _OVERLAP = 0.5
-"""Share of a profile's range of rates by which its samples extend beyond it on both sides: integers that are
-rare in one range are less so in the next."""
+"""Samples of a profile reach beyond its range of rates by half that range on each side, so that integers rare
+in it are counted."""
 _DEAD_ZONE = 0.6
 """Magnitude, and remainder, from which samples are rounded up before there is a model."""
 
@@ -43,12 +46,12 @@ def step_at(share: float | np.ndarray) -> Any:
 
 @jax.jit
 def _coefficients(
-    unit: jax.Array, valid_shape: jax.Array, filter_index: jax.Array, mode: jax.Array
+    centered: jax.Array, valid_shape: jax.Array, filter_index: jax.Array, mode: jax.Array
 ) -> jax.Array:
     """Transform a volume all of whose superblocks have one mode."""
-    grid = grid_shape(check_shape(unit.shape), BLOCK_SIZE)
+    grid = grid_shape(check_shape(centered.shape), BLOCK_SIZE)
     plan = block_modes.uniform_plan(mode, grid, valid_shape)
-    return lapped.forward(partial_blocks.stretch(unit, valid_shape), plan, filter_index)
+    return lapped.forward(partial_blocks.stretch(centered, valid_shape), plan, filter_index)
 
 
 def sample_coefficients(
@@ -71,9 +74,9 @@ def sample_coefficients(
     ]
     portions = []
     for volume in volumes:
-        unit, valid_shape = center_by_own_range(volume)
+        centered, valid_shape = center_by_own_range(volume)
         for index, mode in pairs:
-            coefficients = np.asarray(_coefficients(unit, valid_shape, jnp.int32(index), jnp.int32(mode)))
+            coefficients = np.asarray(_coefficients(centered, valid_shape, jnp.int32(index), jnp.int32(mode)))
             drawn = rng.permutation(len(coefficients))[:blocks_per_volume]
             shares = (np.arange(_N_PORTIONS) + rng.random(_N_PORTIONS)) / _N_PORTIONS
             steps = step_at(shares).astype(np.float32)

@@ -9,7 +9,7 @@ from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.training.blocks import BlockBatches, block_batches
 from nvc_jax.autoencoder.training.config import AutoencoderTraining
 from nvc_jax.autoencoder.training.loop import train_blocks
-from nvc_jax.training.progress import Progress
+from nvc_jax.training.progress import TrainingProgress
 
 MODEL = DenseConfig(block_size=4, margin=1, hidden_sizes=(16,), latent_dim=6)
 CONFIG = AutoencoderTraining(MODEL, epochs=3, batch_size=8, learning_rate=3e-3, steps_per_dispatch=5)
@@ -31,7 +31,7 @@ def assert_same_params(a: object, b: object) -> None:
 def test_loss_falls_and_is_reported() -> None:
     batches = make_batches()
     config = AutoencoderTraining(MODEL, epochs=40, batch_size=8, learning_rate=1e-2, schedule="cosine")
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     result = train_blocks(config, batches, key=jax.random.key(0), validation=batches, on_progress=seen.append)
     assert tuple(seen) == result.history
     assert seen[-1].step == seen[-1].total_steps == 40 * (batches.blocks.shape[0] // 8)
@@ -65,7 +65,7 @@ def test_interrupted_run_resumes_exactly(tmp_path: Path) -> None:
     class Interrupted(Exception):
         pass
 
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: TrainingProgress) -> None:
         if progress.step > 1.5 * progress.total_steps / 3:
             raise Interrupted
 

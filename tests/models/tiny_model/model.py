@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.volume_encoder import VolumeEncoder
-from nvc_jax.core.chunk_codec import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
+from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.model import Model

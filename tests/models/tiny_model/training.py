@@ -13,7 +13,7 @@ from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import finite_range, normalize
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.training.config import TrainingConfig, volume_names
-from nvc_jax.training.progress import Progress, TrainedParams
+from nvc_jax.training.progress import TrainedParams, TrainingProgress
 from tiny_model.coding import mean_of_blocks
 from tiny_model.config import BlockMeanConfig
 
@@ -41,7 +41,7 @@ class BlockMeanTraining(TrainingConfig):
         seed: int,
         directory: Path | None,
         devices: Sequence[jax.Device] | None,
-        on_progress: Callable[[Progress], None] | None,
+        on_progress: Callable[[TrainingProgress], None] | None,
     ) -> TrainedParams:
         if not volumes:
             raise ValueError("`volumes` must hold at least one volume")

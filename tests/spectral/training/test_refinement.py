@@ -53,11 +53,11 @@ def test_fitting_lowers_the_error_on_other_volumes(entropy: Profiles, params: Pa
         for step in (0.1, 0.3):
             blocks = observe_blocks(entropy, volume, *finite_range(volume), jnp.float32(step))
             errors = np.asarray(blocks.errors)
-            corrections = np.asarray(
+            refinements = np.asarray(
                 refine(params, blocks.values, entropy["order"], blocks.classes, blocks.filter_modes, GRID)
             )
             before += (errors**2).sum()
-            after += ((errors - corrections) ** 2).sum()
+            after += ((errors - refinements) ** 2).sum()
     assert after < 0.97 * before
 
 

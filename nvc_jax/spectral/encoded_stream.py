@@ -23,7 +23,7 @@ MIN_STEP, MAX_STEP = 2.0**-15, 2.0
 """Limits of the step, relative to the volume's range: within them the entropy coder can code all integers."""
 
 _HEADER = struct.Struct("<IIBBBB")
-"""Header of a stream's bytes: words in use, lanes, filter, DC predictor, boundaries, profile."""
+"""Header of a stream's bytes: number of words in use, lanes, filter, DC predictor, boundaries, profile."""
 _WORD_BYTES = 2
 
 
@@ -76,7 +76,7 @@ def to_bytes(encoded: EncodedStream) -> bytes:
 
 
 def from_bytes(
-    payload: bytes,
+    stored: bytes,
     shape: Shape3,
     dtype: str,
     minimum: float,
@@ -89,7 +89,7 @@ def from_bytes(
     """Parse the bytes of a stream: the inverse of ``to_bytes``.
 
     Args:
-        payload: from ``to_bytes``.
+        stored: from ``to_bytes``.
         shape: (z, y, x) that the stream was encoded for.
         dtype: name of the decoded volume's dtype.
         minimum: value that 0 decodes to.
@@ -99,12 +99,12 @@ def from_bytes(
         n_profiles: number of profiles of the model.
 
     Raises:
-        ValueError: the payload cannot be of such a volume and such a model.
+        ValueError: the bytes cannot be of such a volume and such a model.
     """
     n_blocks = math.prod(grid_shape(shape, BLOCK_SIZE))
-    if len(payload) < _HEADER.size:
-        raise ValueError(f"a payload of {len(payload)} bytes lacks its header of {_HEADER.size}")
-    used, n_lanes, filter_index, predictor, boundaries, profile = _HEADER.unpack_from(payload)
+    if len(stored) < _HEADER.size:
+        raise ValueError(f"a stream of {len(stored)} bytes lacks its header of {_HEADER.size}")
+    used, n_lanes, filter_index, predictor, boundaries, profile = _HEADER.unpack_from(stored)
     is_known = (
         filter_index < len(lapped_filter.FILTERS)
         and predictor < len(DC_PREDICTORS)
@@ -112,12 +112,12 @@ def from_bytes(
     )
     if not is_known or profile >= n_profiles:
         raise ValueError(
-            f"a payload's header names filter {filter_index}, predictor {predictor}, "
+            f"a stream's header states filter {filter_index}, predictor {predictor}, "
             f"boundaries {boundaries:#b}, profile {profile} of {n_profiles}"
         )
     capacity = stream_capacity(n_blocks, N_COEFFICIENTS)
-    words = read_words(payload, _HEADER.size, used, n_lanes, n_blocks, capacity)
-    # Scalars of NumPy, not of JAX: each of those would be a call of the device.
+    words = read_words(stored, _HEADER.size, used, n_lanes, n_blocks, capacity)
+    # NumPy scalars: each JAX scalar would cost a call of the device.
     numbers: dict[str, Any] = {
         "used": np.int32(used),
         "n_lanes": np.int32(n_lanes),

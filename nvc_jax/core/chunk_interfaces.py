@@ -14,8 +14,8 @@ from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.shapes import Shape3
 
 QualityTarget = Mapping[str, float | bool]
-"""What the user asks for, one entry: ``max_error``, ``relative_error``, ``psnr``, ``step``, ``lossless``, or
-``latents`` (what a block autoencoder leaves when nothing is quantised)."""
+"""Quality target as the user names it, one entry: ``max_error``, ``relative_error``, ``psnr``, ``step`` or
+``lossless``; or a model's own default where the user names none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +43,8 @@ class ChunkTarget:
 
     Attributes:
         max_error: largest error allowed, in the volume's units; 0 for lossless, None for no bound.
-        step: of the quantiser; under a bound, the step that the encoder tries. In the volume's units, or for
-            block autoencoders in the unit of their latents. None where nothing is quantised.
+        step: of the quantiser, in the unit that the model defines; under a bound, the step that the encoder
+            tries. None where nothing is quantised.
     """
 
     max_error: float | None
@@ -73,7 +73,7 @@ class ChunkEncoder(abc.ABC):
 
     @abc.abstractmethod
     def resolve(self, target: QualityTarget) -> ChunkTarget:
-        """Turn what the user asked for into what every chunk keeps to; may encode chunks to find it.
+        """Turn the user's quality target into the target of every chunk; may encode chunks to find it.
 
         Raises:
             ValueError: the target cannot be met on this volume.
@@ -85,19 +85,11 @@ class ChunkEncoder(abc.ABC):
 
 
 class ChunkDecoder(abc.ABC):
-    """Decodes the payloads of one container.
-
-    Attributes:
-        halo: blocks around a chunk that its decoding takes; 0 for chunks that decode alone.
-        block_size: side of those blocks in voxels, for decoders with a halo.
-    """
-
-    halo: int = 0
-    block_size: int = 1
+    """Decodes the payloads of one container, each without the chunks around it."""
 
     @abc.abstractmethod
     def decode(self, payload: bytes) -> np.ndarray:
-        """Decode the voxels of a chunk that lie in the volume, without the chunks around it.
+        """Decode the voxels of a chunk that lie in the volume.
 
         Raises:
             ValueError: the payload is damaged, or not of such a chunk.
@@ -109,20 +101,33 @@ class ChunkDecoder(abc.ABC):
 
     @abc.abstractmethod
     def decode_preview(self, payload: bytes) -> np.ndarray:
-        """Decode about the means of a chunk's blocks of 8³ voxels; errors as of ``decode``."""
+        """Decode the approximate means of a chunk's blocks of 8³ voxels; errors as of ``decode``."""
 
-    def decode_blocks(self, payload: bytes) -> tuple[Shape3, np.ndarray]:
-        """Read what the chunks around need of a chunk, for decoders with a halo; errors as of ``decode``.
+
+class HaloChunkDecoder(ChunkDecoder):
+    """Decodes a chunk with the blocks of the chunks around it, where those change its voxels.
+
+    Attributes:
+        halo: blocks around a chunk that its decoding takes; 0 if chunks decode alone.
+        block_size: side of the blocks in voxels.
+    """
+
+    halo: int
+    block_size: int
+
+    @abc.abstractmethod
+    def read_blocks(self, payload: bytes) -> tuple[Shape3, np.ndarray]:
+        """Read the blocks of a chunk, which the chunks around it need; errors as of ``decode``.
 
         Returns:
             The chunk's voxels that lie in the volume, (z, y, x), and its blocks, (z, y, x, …).
         """
-        raise NotImplementedError(f"{type(self).__name__} decodes chunks alone")
 
+    @abc.abstractmethod
     def decode_in_halo(
         self, payload: bytes, blocks: np.ndarray, region: Region, *, preview: bool
     ) -> np.ndarray:
-        """Decode a chunk given the blocks around it, for decoders with a halo; errors as of ``decode``.
+        """Decode a chunk given the blocks around it; errors as of ``decode``.
 
         Args:
             payload: of the chunk.
@@ -130,4 +135,3 @@ class ChunkDecoder(abc.ABC):
             region: the chunk's own blocks in ``blocks``.
             preview: whether to return means of 8³ voxels as ``decode_preview`` does.
         """
-        raise NotImplementedError(f"{type(self).__name__} decodes chunks alone")

@@ -1,0 +1,109 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from spectral_blocks import MODEL, N_CLASSES, layout_for, layout_of_row
+
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.entropy import rans
+from nvc_jax.entropy.frequency_tables import quantize_frequencies
+from nvc_jax.entropy.interleaving import max_lanes_for
+from nvc_jax.entropy.tokens import MAX_MAGNITUDE, N_TOKENS
+from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
+from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.scan_order import N_ENDS_OF_BLOCK
+from nvc_jax.transform.block_layout import BlockLayout
+from nvc_jax.transform.block_modes import N_MODES
+
+SHAPE = (32, 32, 40)
+
+
+def capacity_of(n: int) -> int:
+    """Words that hold the headers of n blocks, whatever they are."""
+    return 4 * rans.WORDS_PER_INTEGER * n + 2 * max_lanes_for(n)
+
+
+@jax.jit
+def encode(
+    model: EntropyModel, layout: BlockLayout, headers: BlockHeaders, n_lanes: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    n = len(layout.order)
+    coder = rans.start_encoding(max_lanes_for(n), capacity_of(n))
+    return rans.finish_encoding(push_headers(model, layout, headers, coder, n_lanes), n_lanes)
+
+
+@jax.jit
+def decode(
+    model: EntropyModel, layout: BlockLayout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
+) -> tuple[BlockHeaders, jax.Array]:
+    coder = rans.start_decoding(words, used, n_lanes, max_lanes_for(len(layout.order)))
+    headers, coder = pop_headers(model, layout, coder, n_lanes)
+    return headers, coder.used
+
+
+def random_headers(n: int, max_dc: int = 300) -> BlockHeaders:
+    rng = np.random.default_rng(n)
+    limits = ((0, N_CLASSES), (0, N_MODES), (0, N_ENDS_OF_BLOCK), (-max_dc, max_dc + 1))
+    return BlockHeaders(*(jnp.asarray(rng.integers(low, high, n), jnp.int32) for low, high in limits))
+
+
+@pytest.mark.parametrize("valid_shape", [SHAPE, (25, 31, 39), (8, 9, 1)])
+@pytest.mark.parametrize("n_lanes", [1, 3, 5])
+def test_headers_round_trip(valid_shape: Shape3, n_lanes: int) -> None:
+    layout = layout_for(SHAPE, valid_shape)
+    n, n_inside = len(layout.order), int(layout.n_blocks)
+    headers = random_headers(n, MAX_MAGNITUDE)
+    words, used = encode(MODEL, layout, headers, jnp.int32(n_lanes))
+    decoded, left = decode(MODEL, layout, words, used, jnp.int32(n_lanes))
+    assert int(left) == 0
+
+    inside = np.asarray(layout.order)[:n_inside]
+    outside = np.setdiff1d(np.arange(n), inside)
+    starts_superblock = np.asarray(layout.starts_superblock)
+    for number, (result, expected) in enumerate(zip(decoded, headers, strict=True)):
+        is_mode = number == BlockHeaders._fields.index("modes")
+        coded = inside[starts_superblock[inside]] if is_mode else inside
+        np.testing.assert_array_equal(result[coded], expected[coded])
+        assert not np.asarray(result)[outside].any()
+
+
+def test_headers_outside_the_volume_take_no_bits() -> None:
+    layout = layout_for(SHAPE, (8, 9, 1))
+    headers = random_headers(len(layout.order))
+    is_inside = jnp.asarray(layout.inside)
+    cleared = BlockHeaders(*(jnp.where(is_inside, leaf, 0) for leaf in headers))
+    words, used = encode(MODEL, layout, headers, jnp.int32(1))
+    expected_words, expected_used = encode(MODEL, layout, cleared, jnp.int32(1))
+    assert int(used) == int(expected_used)
+    np.testing.assert_array_equal(words, expected_words)
+
+
+def test_a_class_is_coded_given_the_class_before() -> None:
+    """Classes 0, 1, 2, 3, 0 … cost hardly any bits in a model in which each class follows another one."""
+    n = 256
+    layout = layout_of_row(n)
+    following = np.zeros((N_CLASSES + 1, N_TOKENS))
+    following[:, :N_CLASSES] = 1e-3 + np.roll(np.eye(N_CLASSES + 1, N_CLASSES), 1, axis=1)
+    model = MODEL._replace(class_frequencies=jnp.asarray(quantize_frequencies(following)))
+    zeros = jnp.zeros(n, jnp.int32)
+    in_turn = jnp.arange(n, dtype=jnp.int32) % N_CLASSES
+    random = jnp.asarray(np.random.default_rng(0).permutation(in_turn), jnp.int32)
+
+    used = [
+        int(encode(model, layout, BlockHeaders(classes, zeros, zeros, zeros), jnp.int32(1))[1])
+        for classes in (in_turn, random)
+    ]
+    assert used[1] - used[0] > 5 * n / 16
+
+
+def test_headers_of_damaged_streams_are_in_range() -> None:
+    layout = layout_for(SHAPE, (32, 25, 40))
+    n = len(layout.order)
+    words = np.random.default_rng(0).integers(0, 1 << 16, capacity_of(n))
+    decode_damaged = functools.partial(decode, MODEL, layout, jnp.asarray(words, jnp.uint16))
+    for used in (words.size, 50, 10):
+        (classes, modes, *_), _ = decode_damaged(jnp.int32(used), jnp.int32(5))
+        assert 0 <= int(classes.min()) <= int(classes.max()) < N_CLASSES
+        assert 0 <= int(modes.min()) <= int(modes.max()) < N_MODES

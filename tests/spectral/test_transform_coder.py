@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from sample_volume import SMALL_VOLUME
+
+import nvc_jax
+from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP
+from nvc_jax.spectral.transform_coder import SpectralTransformCoder
+
+VALUES = SMALL_VOLUME[:16, :16, :24].astype(np.float32)
+VALID_SHAPE = (16, 13, 21)
+NUMBERS = (float(VALUES.min()), float(VALUES.max()), 0.02)
+"""Values that count as 0 and as 1, and the step."""
+VALID = tuple(map(slice, VALID_SHAPE))
+
+
+@pytest.fixture(scope="module")
+def coder(codec: nvc_jax.Codec) -> SpectralTransformCoder:
+    return SpectralTransformCoder(codec.params, VALUES.shape)
+
+
+def test_streams_decode_to_the_reconstruction_of_the_encoder(coder: SpectralTransformCoder) -> None:
+    stored, reconstruct = coder.encode(VALUES, *NUMBERS, VALID_SHAPE, 0)
+    decoded = coder.decode(coder.parse(stored, *NUMBERS, VALID_SHAPE))
+    assert decoded.dtype == np.float32
+    np.testing.assert_array_equal(decoded, reconstruct())
+    low, high, _ = NUMBERS
+    assert np.abs(decoded - VALUES)[VALID].max() < 0.1 * (high - low)
+
+
+def test_streams_of_a_batch_decode_as_alone(coder: SpectralTransformCoder) -> None:
+    streams = []
+    for step in (0.01, 0.1):
+        numbers = (*NUMBERS[:2], step)
+        stored, _ = coder.encode(VALUES, *numbers, VALID_SHAPE, 0)
+        streams.append(coder.parse(stored, *numbers, VALID_SHAPE))
+    batch = coder.decode_batch(streams)
+    assert batch.shape == (2, *VALUES.shape)
+    for stream, decoded in zip(streams, batch, strict=True):
+        np.testing.assert_allclose(
+            decoded[VALID], coder.decode(stream)[VALID], atol=2 * coder.decoding_reserve(*NUMBERS)
+        )
+
+
+def test_previews_are_near_the_means_of_blocks(coder: SpectralTransformCoder) -> None:
+    stored, _ = coder.encode(VALUES, *NUMBERS, VALUES.shape, 0)
+    preview = coder.decode_preview(coder.parse(stored, *NUMBERS, VALUES.shape))
+    means = VALUES.reshape(2, 8, 2, 8, 3, 8).mean(axis=(1, 3, 5))
+    assert np.abs(preview - means).max() < 0.15 * np.ptp(VALUES)
+
+
+def test_damaged_bytes_are_refused(coder: SpectralTransformCoder) -> None:
+    stored, _ = coder.encode(VALUES, *NUMBERS, VALID_SHAPE, 0)
+    for damaged in (b"", stored[:-1], stored + b"ab"):
+        with pytest.raises(ValueError, match=r"stream|payload"):
+            coder.parse(damaged, *NUMBERS, VALID_SHAPE)
+
+
+def test_the_reserve_grows_with_the_range_the_step_and_the_offset(coder: SpectralTransformCoder) -> None:
+    reserve = coder.decoding_reserve(0.0, 1.0, 0.1)
+    assert 0 < reserve < 1e-3 * 0.1
+    assert coder.decoding_reserve(0.0, 3.0, 0.1) == pytest.approx(3 * reserve)
+    assert coder.decoding_reserve(0.0, 1.0, 0.2) > reserve
+    assert coder.decoding_reserve(5.0, 6.0, 0.1) > reserve
+    assert coder.decoding_reserve(-6.0, -5.0, 0.1) == coder.decoding_reserve(5.0, 6.0, 0.1)
+
+
+def test_steps_at_the_limits_are_coded(coder: SpectralTransformCoder) -> None:
+    assert coder.step_limits == (MIN_STEP, MAX_STEP)
+    for step in coder.step_limits:
+        stored, reconstruct = coder.encode(VALUES, *NUMBERS[:2], step, VALID_SHAPE, 0)
+        decoded = coder.decode(coder.parse(stored, *NUMBERS[:2], step, VALID_SHAPE))
+        np.testing.assert_array_equal(decoded, reconstruct())

@@ -1,0 +1,75 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from spectral_blocks import MODEL
+
+from nvc_jax.entropy.frequency_tables import PRECISION
+from nvc_jax.spectral import trellis_costs
+from nvc_jax.spectral.scan_order import N_ENDS_OF_BLOCK
+
+ERROR_WEIGHT = 6.0
+RATES, ENDS = trellis_costs.make_rates(MODEL)
+branch_costs = jax.jit(trellis_costs.branch_costs, static_argnums=(2, 3))
+
+
+def bits_of_integer(integer: int, row: int) -> float:
+    """Bits in a table whose magnitudes above 1 have a geometric distribution."""
+    frequencies = np.asarray(MODEL.frequencies, np.float64)[row]
+    zero, ones = frequencies[0], frequencies[1:3].mean()
+    larger = 2.0**PRECISION - zero - 2 * ones
+    if integer == 0:
+        return PRECISION - np.log2(zero)
+    return PRECISION - np.log2(ones) + (integer - 1) * np.log2((2 * ones + larger) / larger)
+
+
+def cost(magnitude: float, integer: int, row: int, quantizer: int) -> float:
+    """Bits and weighted error of an integer, less the error of dropping the coefficient."""
+    point = max(integer - 0.5 * quantizer, 0)
+    error = ERROR_WEIGHT * ((magnitude - point) ** 2 - magnitude**2)
+    return bits_of_integer(integer, row) + error
+
+
+@pytest.mark.parametrize("quantizer", [0, 1])
+@pytest.mark.parametrize("row", range(MODEL.n_shared))
+def test_costs_of_branches_are_those_of_their_best_integers(row: int, quantizer: int) -> None:
+    magnitudes = np.random.default_rng(row).uniform(0, 3, 40).astype(np.float32)
+    rates = jnp.full((40, 1), RATES[row], jnp.int32)
+    branches = branch_costs(jnp.asarray(magnitudes)[:, None], rates, quantizer, ERROR_WEIGHT)
+    for number, magnitude in enumerate(magnitudes):
+        below = int(np.floor(magnitude + 0.5 * quantizer))
+        even, odd = sorted((below, below + 1), key=lambda integer: integer % 2)
+        zero_cost = cost(magnitude, 0, row, quantizer)
+        even_cost = min(zero_cost, cost(magnitude, even, row, quantizer))
+        # Bits are rounded to packed units, of at most 1/32 each.
+        assert branches.even[number, 0] == pytest.approx(even_cost, abs=0.1)
+        assert branches.odd[number, 0] == pytest.approx(cost(magnitude, odd, row, quantizer), abs=0.1)
+        if abs(even_cost - zero_cost) > 0.1:
+            assert not branches.even_is_zero[number, 0]
+        elif even == 0:
+            assert branches.even_is_zero[number, 0]
+
+
+@pytest.mark.parametrize("quantizer", [0, 1])
+def test_the_points_of_the_nearest_integers_enclose_a_magnitude(quantizer: int) -> None:
+    magnitudes = np.linspace(0, 40, 1001, dtype=np.float32)
+    even, odd = (np.asarray(x) for x in trellis_costs.nearest_integers(jnp.asarray(magnitudes), quantizer))
+    assert (even % 2 == 0).all()
+    assert (odd % 2 == 1).all()
+    assert (np.abs(even - odd) == 1).all()
+    points = np.stack([even, odd]) - 0.5 * quantizer
+    assert (points.min(axis=0) <= magnitudes).all()
+    assert (points.max(axis=0) >= magnitudes).all()
+
+
+def test_costs_of_huge_coefficients_are_finite() -> None:
+    magnitudes = jnp.asarray([[5.0], [500.0], [30000.0]], jnp.float32)
+    branches = branch_costs(magnitudes, jnp.full((3, 1), RATES[0], jnp.int32), 0, ERROR_WEIGHT)
+    for costs in (branches.even, branches.odd):
+        assert (np.abs(costs) < trellis_costs.UNREACHABLE).all()
+    assert not branches.even_is_zero.any()
+
+
+def test_ends_of_block_cost_the_bits_of_their_frequencies() -> None:
+    frequencies = np.asarray(MODEL.end_frequencies, np.float64)[:, :N_ENDS_OF_BLOCK]
+    np.testing.assert_allclose(ENDS, (PRECISION - np.log2(frequencies)).reshape(-1), rtol=1e-5)
