@@ -6,8 +6,8 @@ their coefficients and latents by the same lower modules.
 
 Read from the bottom: ``tokens`` (integers as symbols and extra bits), ``frequency_tables`` (probabilities of
 tokens), ``word_stack`` and ``rans`` (one step of the coder), ``interleaving`` (division of a stream among
-lanes), ``delta_prediction``; then ``adaptive_geometric``, ``lorenzo`` and ``sparse_integers``. Names are
-imported from these modules.
+lanes), ``delta_prediction``; then ``geometric_distributions``, ``adaptive_geometric``, ``lorenzo`` and
+``sparse_integers``. Names are imported from these modules.
 
 The package knows integers, tables and words. It may know no transform, no model and no container.
 """

@@ -10,26 +10,22 @@ blocks of low energy cost little, although no scale is stored for them. Encoder 
 integers, so the tables are the same on both sides.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from nvc_jax.core import batching
-from nvc_jax.entropy import frequency_tables, rans, tokens
+from nvc_jax.entropy import frequency_tables, rans
+from nvc_jax.entropy.geometric_distributions import (
+    DECAYS,
+    MEANS,
+    N_SCALES,
+    geometric_frequencies,
+    powers_of_cube_root,
+)
 from nvc_jax.entropy.interleaving import lanes_for, max_lanes_for, share_out
 
-N_SCALES = 32
-"""Number of distributions."""
-MAX_MEAN_BITS = 13
-"""Bits of the largest mean magnitude of a distribution."""
-
-_THIRDS_OF_SMALLEST_MEAN = -12
-"""Smallest mean magnitude, as a power of 4**(1/3): 2**-8."""
-_CUBE_ROOTS_OF_POWERS_OF_4 = np.array([1, 1.5874010519681994, 2.519842099789747])
-"""Four to the power of 0, 1/3 and 2/3."""
 _HALF_SCALE = 1.2599210498948732
 """Ratio of two mean magnitudes that are half a scale apart: 2**(1/3)."""
 _SUM_UNITS = 256
@@ -48,10 +44,6 @@ _SHIFTS = np.arange(-8, 9)
 """Shifts −8 … 8 of a scale each have a threshold; below the smallest threshold the shift is −9."""
 _RATIO_BITS = 12
 """Fractional bits of the ratios between thresholds and the expected sum."""
-_MIN_SHARE = 2.0**-24
-"""Probability below which a token has frequency 0 and follows an escape."""
-_SHARE_UNITS, _ESCAPE_SHARE = 2.0**30, 2.0**16
-"""Probability 1, and that of the escape, in the units in which probabilities are rounded."""
 _BITS_PER_LANE = 3200
 """Bits of the stream for each lane: the 32 bits of its state are then 1 % of them.
 
@@ -65,50 +57,13 @@ _COMMON_SCALE_OFFSETS = (0, 3, 6, 9, 12, 15)
 Every candidate takes a pass over all integers, so they are two octaves of the mean magnitude apart.
 """
 
-
-def _powers_of_cube_root(exponents: np.ndarray) -> np.ndarray:
-    """Compute 4**(exponents / 3): the same float64 on every machine, unlike a library's power function."""
-    return np.ldexp(_CUBE_ROOTS_OF_POWERS_OF_4[exponents % 3], 2 * (exponents // 3))
-
-
-MEANS = _powers_of_cube_root(np.arange(N_SCALES) + _THIRDS_OF_SMALLEST_MEAN)
-"""Mean magnitudes of the distributions, float64 (N_SCALES,): 2/3 of an octave apart, from 2**-8."""
 EXPECTED_UNITS = np.maximum(np.rint(MEANS * _SUM_UNITS), 1).astype(np.uint32)
 """Mean magnitudes of the distributions in 1/256, uint32 (N_SCALES,)."""
-SHIFT_RATIOS = np.rint(_powers_of_cube_root(_SHIFTS) * (1 << _RATIO_BITS) / _HALF_SCALE).astype(np.uint32)
+SHIFT_RATIOS = np.rint(powers_of_cube_root(_SHIFTS) * (1 << _RATIO_BITS) / _HALF_SCALE).astype(np.uint32)
 """Ratios of thresholds to the expected sum, in 1/4096, uint32 (17,).
 
 A sum of at least ratio k of the expected sum shifts the scale by at least k − 8.
 """
-
-_DECAYS = (np.sqrt(1 + MEANS**2) - 1) / MEANS
-"""Ratios of the probabilities of successive magnitudes in each distribution."""
-
-
-@functools.cache
-def geometric_frequencies() -> np.ndarray:
-    """Frequency tables of the distributions, uint16 (N_SCALES, 64).
-
-    They consist of operations that IEEE 754 rounds correctly, and of sums of whole numbers, so they are the
-    same on every machine.
-    """
-    decay = _DECAYS[:, None]
-    first, count = tokens.token_ranges()
-    share = _power(decay, first) * (1 - _power(decay, count)) / (1 + decay)
-    share[:, 0] = ((1 - decay) / (1 + decay))[:, 0]
-    # A token too rare would take a frequency from the others: it follows an escape instead.
-    rounded = np.where(share < _MIN_SHARE, 0, np.floor(share * _SHARE_UNITS))
-    escape = np.full((N_SCALES, 1), _ESCAPE_SHARE)
-    return frequency_tables.quantize_frequencies(np.append(rounded, escape, axis=1))
-
-
-def _power(base: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """Compute ``base ** exponent`` for whole exponents by squaring."""
-    result = np.ones(np.broadcast_shapes(base.shape, exponent.shape))
-    for bit in range(int(exponent.max()).bit_length()):
-        result = np.where(exponent >> bit & 1, result * base, result)
-        base = base * base
-    return result
 
 
 def _tables() -> frequency_tables.Tables:
@@ -202,8 +157,8 @@ def _add_magnitudes(total: jax.Array, values: jax.Array) -> jax.Array:
 
 def _estimate_bits(values: jax.Array, tables: jax.Array) -> jax.Array:
     """Estimate the bits of integers by the distributions whose tables they are coded by; float32."""
-    zero = jnp.asarray(-np.log2((1 - _DECAYS) / (1 + _DECAYS)), jnp.float32)
-    further = jnp.asarray(-np.log2(_DECAYS), jnp.float32)
+    zero = jnp.asarray(-np.log2((1 - DECAYS) / (1 + DECAYS)), jnp.float32)
+    further = jnp.asarray(-np.log2(DECAYS), jnp.float32)
     return jnp.sum(zero[tables] + further[tables] * jnp.abs(values).astype(jnp.float32))
 
 

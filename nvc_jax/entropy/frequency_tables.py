@@ -118,3 +118,31 @@ def _pack_slots(frequencies: jax.Array, starts: jax.Array) -> jax.Array:
     marks = jnp.zeros((n_rows, 1 << PRECISION), jnp.uint32)
     marks = marks.at[jnp.arange(n_rows)[:, None], starts].add(changes, mode="drop")
     return jnp.cumsum(marks, axis=1, dtype=jnp.uint32) + (slot << jnp.uint32(SLOT_OFFSET_SHIFT))
+
+
+def find_token(tables: Tables, row: jax.Array, slot: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Find the tokens in whose intervals slots lie.
+
+    Args:
+        tables: the frequency tables.
+        row: int32 (n,), rows of the tables.
+        slot: uint32 (n,), below 2**PRECISION.
+
+    Returns:
+        Tokens, their frequencies, and the offsets of the slots in their intervals, all uint32 (n,).
+    """
+    if tables.slots is None:
+        return _search_token(tables, row, slot)
+    entry = tables.slots[row, slot]
+    token = entry & jnp.uint32(N_TOKENS - 1)
+    frequency = (entry >> jnp.uint32(SLOT_FREQUENCY_SHIFT) & jnp.uint32((1 << PRECISION) - 1)) + 1
+    return token, frequency, entry >> jnp.uint32(SLOT_OFFSET_SHIFT)
+
+
+def _search_token(tables: Tables, row: jax.Array, slot: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Find tokens as ``find_token`` does, without ``Tables.slots``, by the first slots of all tokens."""
+    entries = tables.tokens[row]
+    # Of the tokens that start at the same slot only the last has a frequency other than 0.
+    token = jnp.sum(entries >> jnp.uint32(START_SHIFT) <= slot[:, None], axis=1, dtype=jnp.int32) - 1
+    entry = jnp.take_along_axis(entries, token[:, None], axis=1)[:, 0]
+    return token.astype(jnp.uint32), entry & FREQUENCY_MASK, slot - (entry >> jnp.uint32(START_SHIFT))

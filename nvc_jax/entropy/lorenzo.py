@@ -21,6 +21,7 @@ import numpy as np
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import adaptive_geometric
 from nvc_jax.entropy.delta_prediction import accumulate, difference
+from nvc_jax.entropy.geometric_distributions import MAX_MEAN_BITS, N_SCALES
 from nvc_jax.entropy.interleaving import read_words, used_words
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 
@@ -150,7 +151,7 @@ def _read_header(stored: bytes, n: int) -> _Header:
     if (
         header.predictor >= len(_PREDICTORS)
         or max(header.shift, header.low_bits) > _MAX_LOW_BITS
-        or header.scale >= adaptive_geometric.N_SCALES
+        or header.scale >= N_SCALES
         or header.n_outliers > n
     ):
         raise ValueError(
@@ -202,14 +203,13 @@ def _choose_low_bits(residuals: np.ndarray) -> int:
     lengths = np.frexp(magnitudes.astype(np.float64))[1]  # at most one too large, next to powers of two
     count = np.bincount(lengths.reshape(-1), minlength=65).astype(np.float64)
     length = np.arange(len(count))
-    max_mean_bits = adaptive_geometric.MAX_MEAN_BITS
 
     def bits(low: int) -> float:
-        each = np.where(length > low + max_mean_bits, _ESCAPE_BITS + low, np.maximum(length, low) + 1)
+        each = np.where(length > low + MAX_MEAN_BITS, _ESCAPE_BITS + low, np.maximum(length, low) + 1)
         each = np.where(length > low + MAX_MAGNITUDE.bit_length(), _OUTLIER_BITS + low, each)
         return float(count @ each)
 
-    return min(range(0, max(1, int(lengths.max()) - max_mean_bits + 2)), key=bits)
+    return min(range(0, max(1, int(lengths.max()) - MAX_MEAN_BITS + 2)), key=bits)
 
 
 def _pack_bit_planes(residuals: np.ndarray, n_bits: int) -> bytes:

@@ -31,12 +31,11 @@ from jax import lax
 from nvc_jax.entropy.frequency_tables import (
     FREQUENCY_MASK,
     PRECISION,
-    SLOT_FREQUENCY_SHIFT,
-    SLOT_OFFSET_SHIFT,
     START_SHIFT,
     Tables,
+    find_token,
 )
-from nvc_jax.entropy.tokens import ESCAPE, ESCAPE_BITS, N_TOKENS, from_token, n_extra_bits, to_token
+from nvc_jax.entropy.tokens import ESCAPE, ESCAPE_BITS, from_token, n_extra_bits, to_token
 from nvc_jax.entropy.word_stack import WORD_BITS, append_words, take_words
 
 WORDS_PER_INTEGER = 3
@@ -244,28 +243,9 @@ def _pop_token(
         The states, which may be below _LOWEST in active lanes, and the tokens, uint32 (lanes,).
     """
     slot = states & jnp.uint32((1 << PRECISION) - 1)
-    if tables.slots is None:
-        token, frequency, offset = _search_token(tables, row, slot)
-    else:
-        entry = tables.slots[row, slot]
-        token = entry & jnp.uint32(N_TOKENS - 1)
-        frequency = (entry >> jnp.uint32(SLOT_FREQUENCY_SHIFT) & jnp.uint32((1 << PRECISION) - 1)) + 1
-        offset = entry >> jnp.uint32(SLOT_OFFSET_SHIFT)
+    token, frequency, offset = find_token(tables, row, slot)
     popped = frequency * (states >> jnp.uint32(PRECISION)) + offset
     return jnp.where(active, popped, states), token
-
-
-def _search_token(tables: Tables, row: jax.Array, slot: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Find the tokens of slots without ``Tables.slots``, by the first slots of all tokens.
-
-    Returns:
-        Tokens, their frequencies, and the offsets of the slots in their intervals, all uint32 (lanes,).
-    """
-    entries = tables.tokens[row]
-    # Of the tokens that start at the same slot only the last has a frequency other than 0.
-    token = jnp.sum(entries >> jnp.uint32(START_SHIFT) <= slot[:, None], axis=1, dtype=jnp.int32) - 1
-    entry = jnp.take_along_axis(entries, token[:, None], axis=1)[:, 0]
-    return token.astype(jnp.uint32), entry & FREQUENCY_MASK, slot - (entry >> jnp.uint32(START_SHIFT))
 
 
 def _pop_high(coder: Coder, n_bits: jax.Array, has_high: jax.Array) -> tuple[Coder, jax.Array]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.entropy import adaptive_geometric
+from nvc_jax.entropy.geometric_distributions import N_SCALES
 from nvc_jax.entropy.interleaving import read_words, used_words
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 
@@ -123,7 +124,7 @@ def _decode_sequence(stored: bytes, start: int, n: int) -> tuple[np.ndarray, int
     start += _SEQUENCE_HEADER.size
     if scale_plus_1 == 0:
         return np.zeros(n, np.int64), start
-    if scale_plus_1 > adaptive_geometric.N_SCALES:
+    if scale_plus_1 > N_SCALES:
         raise ValueError(f"sparse integers' header states scale {scale_plus_1 - 1}")
 
     n_groups = -(-n // _GROUP_LENGTH)

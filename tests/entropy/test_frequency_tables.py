@@ -5,6 +5,7 @@ import pytest
 from nvc_jax.entropy.frequency_tables import (
     PRECISION,
     bits_of_frequencies,
+    find_token,
     make_tables,
     quantize_frequencies,
 )
@@ -51,6 +52,21 @@ def test_slots_name_the_token_in_whose_interval_they_lie() -> None:
         np.testing.assert_array_equal(entries & 63, token)
         np.testing.assert_array_equal((entries >> 6 & 4095) + 1, row[token])
         np.testing.assert_array_equal(entries >> 18, offset)
+
+
+def test_tokens_are_found_with_and_without_slots() -> None:
+    frequencies = quantize_frequencies(probabilities())
+    slot = jnp.arange(1 << PRECISION, dtype=jnp.uint32)
+    for with_slots in (False, True):
+        tables = make_tables(jnp.asarray(frequencies), with_slots=with_slots)
+        for index, row in enumerate(frequencies.astype(int)):
+            expected = np.repeat(np.arange(N_TOKENS), row)
+            token, frequency, offset = find_token(tables, jnp.full(slot.shape, index), slot)
+            np.testing.assert_array_equal(token, expected)
+            np.testing.assert_array_equal(frequency, row[expected])
+            np.testing.assert_array_equal(
+                offset, np.arange(1 << PRECISION) - (np.cumsum(row) - row)[expected]
+            )
 
 
 def test_a_token_takes_the_logarithm_of_its_frequency() -> None:
