@@ -9,8 +9,10 @@ alone.
 
 from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
+from nvc_jax.autoencoder.training.config import AutoencoderTraining
 from nvc_jax.compression.compress import compress
 from nvc_jax.compression.decompress import decompress
+from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.result import CompressionResult
 from nvc_jax.compression.view import open
 from nvc_jax.container.metadata import FormatError
@@ -19,10 +21,14 @@ from nvc_jax.evaluation.containers import evaluate, info, preview, verify
 from nvc_jax.models.codec import Codec, decode_volume, encode_volume, load_codec
 from nvc_jax.models.training import TrainingResult, train
 from nvc_jax.spectral.encoded_stream import EncodedStream
+from nvc_jax.spectral.training.config import SpectralTraining
+from nvc_jax.training.progress import TrainingProgress
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AutoencoderTraining",
+    "ByteProgress",
     "Codec",
     "CompressionResult",
     "EncodedLatentStream",
@@ -30,6 +36,8 @@ __all__ = [
     "EncodedStream",
     "EncodedVolume",
     "FormatError",
+    "SpectralTraining",
+    "TrainingProgress",
     "TrainingResult",
     "__version__",
     "assemble_blocks",

@@ -1,4 +1,4 @@
-"""The rooms of the package: which package may import which, what each says of itself, and what is public."""
+"""The packages of nvc_jax: which package may import which, what each says of itself, and what is public."""
 
 import ast
 import re
@@ -29,7 +29,14 @@ MAY_IMPORT = {
 MAX_LINES = 280
 MAX_FUNCTION_LINES = 60
 RIDDLES = ("What", "How", "Where", "Which", "Whether", "Who", "Whatever")
+NAMED_TUPLE = ("_asdict", "_fields", "_make", "_replace")
+"""Public methods of named tuples, whose names begin with an underscore only so that no field has them."""
+SEVERAL_PACKAGES = ("format", "integration")
+"""Folders of tests that each run several packages together."""
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
+ROOT = Path(__file__).parents[1]
+OUTSIDE = sorted(path for name in ("tests", "benchmarks", "fuzz") for path in (ROOT / name).rglob("*.py"))
+"""Files of tests, benchmarks and fuzzing."""
 
 
 def name_of(module: Path) -> str:
@@ -79,18 +86,26 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         edges = {name: targets for name, targets in edges.items() if name not in free}
 
 
-def docstrings_of(module: Path) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(ast.parse(module.read_text())):
+def path_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def docstrings_of(path: Path) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node)
             if docstring:
-                yield getattr(node, "name", name_of(module)), docstring
+                yield getattr(node, "name", path.name), docstring
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_docstrings_open_with_a_verb_or_a_noun(module: Path) -> None:
-    assert ast.get_docstring(ast.parse(module.read_text())), "a module without a docstring"
-    for name, docstring in docstrings_of(module):
+def test_every_module_has_a_docstring(module: Path) -> None:
+    assert ast.get_docstring(ast.parse(module.read_text()))
+
+
+@pytest.mark.parametrize("path", MODULES + OUTSIDE, ids=path_of)
+def test_docstrings_open_with_a_verb_or_a_noun(path: Path) -> None:
+    for name, docstring in docstrings_of(path):
         assert docstring.split()[0] not in RIDDLES, name
 
 
@@ -105,7 +120,7 @@ def test_modules_and_functions_are_short(module: Path) -> None:
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
-def test_rooms_say_what_is_in_them(package: str) -> None:
+def test_packages_say_what_is_in_them(package: str) -> None:
     docstring = ast.get_docstring(ast.parse((PACKAGE / package / "__init__.py").read_text())) or ""
     assert len(re.findall(r"[.:](?:\s|$)", docstring)) >= 3, (
         "what is in it, how to read it, what it may not know"
@@ -135,8 +150,8 @@ def test_public_names_are_there_and_documented() -> None:
 
 
 def private_names_used(path: Path) -> list[str]:
-    """Names with a leading underscore that a file takes from the package, and patches of any module."""
-    found = []
+    """List names with a leading underscore that a file takes from the package, and patches of any module."""
+    names = []
     tree = ast.parse(path.read_text())
     modules = {
         alias.asname or alias.name.split(".")[-1]
@@ -146,36 +161,37 @@ def private_names_used(path: Path) -> list[str]:
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nvc_jax":
-            found += [alias.name for alias in node.names if alias.name.startswith("_")]
+            names += [alias.name for alias in node.names if alias.name.startswith("_")]
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            imported = [f"{getattr(node, 'module', '')}.{alias.name}" for alias in node.names]
+            names += [name for name in imported if "mock" in name.split(".")]
         if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr):
             root = node.value
             while isinstance(root, ast.Attribute):
                 root = root.value
-            if isinstance(root, ast.Name) and root.id in modules | {"nvc_jax"} and node.attr != "_replace":
-                found.append(node.attr)
+            if (
+                isinstance(root, ast.Name)
+                and root.id in modules | {"nvc_jax"}
+                and node.attr not in NAMED_TUPLE
+            ):
+                names.append(node.attr)
         if (
             isinstance(node, ast.Attribute)
             and node.attr in ("setattr", "patch")
             and isinstance(node.value, ast.Name)
         ):
-            found.append(f"{node.value.id}.{node.attr}")
-    return [name for name in found if name not in ("_cache_size", "_asdict", "_fields", "_make")]
+            names.append(f"{node.value.id}.{node.attr}")
+    return names
 
 
-ROOT = Path(__file__).parents[1]
-OUTSIDE = sorted(path for name in ("tests", "benchmarks", "fuzz") for path in (ROOT / name).rglob("*.py"))
-
-
-@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", OUTSIDE, ids=path_of)
 def test_nothing_outside_reaches_into_the_package(path: Path) -> None:
     assert private_names_used(path) == []
 
 
 def test_tests_mirror_the_packages() -> None:
-    apart = {"format", "integration", "support"}
     for path in (ROOT / "tests").rglob("test_*.py"):
         folder = path.relative_to(ROOT / "tests").parent
-        if folder == Path() or folder.parts[0] in apart:
-            continue
-        module = PACKAGE / folder / f"{path.stem.removeprefix('test_')}.py"
-        assert module.is_file(), f"{path.relative_to(ROOT)} tests no module"
+        if folder.parts and folder.parts[0] not in SEVERAL_PACKAGES:
+            module = PACKAGE / folder / f"{path.stem.removeprefix('test_')}.py"
+            assert module.is_file(), f"{path.relative_to(ROOT)} tests no module"

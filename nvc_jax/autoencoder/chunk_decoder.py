@@ -30,7 +30,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
     Args:
         config: of a block autoencoder.
         params: of the same.
-        chunk_format: what all chunks have in common.
+        chunk_format: properties that all chunks have in common.
         mode: ``"crop"``, or ``"blend"`` to blend margins with the blocks around a chunk.
     """
 

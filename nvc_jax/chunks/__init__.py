@@ -8,7 +8,7 @@ apart from the rest, and ``preview`` makes coarse views. ``volume_encoder`` enco
 ``value_range`` scans it, ``rate_control`` looks for the step that meets a target. ``halo`` serves models
 whose chunks need the blocks around them.
 
-Nothing here knows a model, a container or a file.
+The package imports no model, no container and no file format. Volumes reach it as TensorStores.
 """
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec

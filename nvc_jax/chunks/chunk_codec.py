@@ -195,7 +195,7 @@ class ChunkCodec(ChunkDecoder):
 
 
 def _keeps_bound(payload: Payload, target: ChunkTarget) -> bool:
-    """Whether the decoded values of a payload lie within a target's bound."""
+    """Check that the decoded values of a payload lie within a target's bound."""
     return target.max_error is None or payload.max_error <= target.max_error
 
 

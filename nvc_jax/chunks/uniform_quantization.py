@@ -68,7 +68,16 @@ def quantize_uniform(values: np.ndarray, low: float, spacing: float) -> np.ndarr
 
 
 def dequantize_uniform(points: np.ndarray, low: float, spacing: float, dtype: np.dtype) -> np.ndarray:
-    """Values of quantisation points in ``dtype``: the inverse of ``quantize_uniform`` within half a spacing.
+    """Map points to values of ``dtype``: the inverse of ``quantize_uniform`` within half a spacing.
+
+    Args:
+        points: int64, of any shape.
+        low: value of point 0, in the volume's units.
+        spacing: distance of neighbouring points, in the volume's units; above 0.
+        dtype: of the volume.
+
+    Returns:
+        Values of the same shape; values beyond the dtype's ends become the ends.
 
     Raises:
         ValueError: ``low`` or ``spacing`` cannot be of a volume of ``dtype``.

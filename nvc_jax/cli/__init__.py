@@ -1,9 +1,9 @@
-"""The command line, ``nvc``: the only room that prints.
+"""The command line, ``nvc``: the only package that prints.
 
 Read ``main`` first, then any command. There is one module for each, with ``add_command`` (its arguments)
 and a function that runs it: ``compress``, ``decompress``, ``info``, ``evaluate``, ``verify``, ``train``,
 ``models``, ``fetch``, ``demo``. ``arguments`` turns texts into values, ``output`` prints values, tables and
-progress bars. A command is a thin shell around one function of the package; nothing is computed here.
+progress bars. A command calls one function of the public API; ``demo`` calls several and draws a picture.
 """
 
 from nvc_jax.cli.main import main

@@ -10,7 +10,7 @@ from nvc_jax.core.model import MODES
 from nvc_jax.core.shapes import Shape3
 
 Commands = Any
-"""What ``argparse.ArgumentParser.add_subparsers`` returns; argparse has no public name for its type."""
+"""Result of ``argparse.ArgumentParser.add_subparsers``; argparse has no public name for its type."""
 
 VOLUME_HELP = "file, Zarr store, URL, or JSON of a TensorStore spec: see the README"
 CONTAINER_HELP = "container: a directory, a .zip file, a URL, or JSON of a TensorStore spec"

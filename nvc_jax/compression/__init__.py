@@ -5,8 +5,8 @@ what the quality target means, and has ``objects`` encode and store the chunks; 
 container. ``decompress`` writes a container, or a region of it, to a file, and ``view`` opens it as a
 TensorStore. ``progress`` is what both report on the way.
 
-This room reads and writes through ``io`` and ``container``, and encodes through
-``core.chunk_interfaces.ChunkEncoder``; it does not know what kind of model is behind that.
+The package reads and writes through ``io`` and ``container``, and encodes through
+``core.chunk_interfaces.ChunkEncoder``; it imports no kind of model.
 """
 
 from nvc_jax.compression.compress import compress

@@ -6,7 +6,7 @@ of the user's would be replaced. ``model`` loads the model that a container name
 chunks with it. ``zarr_codec`` lets zarr-python, and so xarray and dask, read containers; it alone needs the
 extra ``zarr``.
 
-This room does not know how volumes become payloads: ``compression`` hands it finished ones.
+The package does not encode: ``compression`` gives it finished payloads.
 """
 
 from nvc_jax.container.metadata import ContainerMetadata, FormatError

@@ -22,6 +22,6 @@ def check_device_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") 
     """Raise ``TypeError`` that names the argument unless ``dtype`` is in ``DEVICE_DTYPES``."""
     if str(dtype) not in DEVICE_DTYPES:
         raise TypeError(
-            f"`{name}` has dtype {dtype}; on the device supported dtypes are {', '.join(DEVICE_DTYPES)}, and "
-            "`compress` with a spectral model takes every other"
+            f"`{name}` has dtype {dtype}; on the device supported dtypes are {', '.join(DEVICE_DTYPES)}; "
+            "`compress` takes the others: use it, or convert the volume to float32"
         )

@@ -1,4 +1,4 @@
-"""The interface of a model: what the rest of the package asks of any kind of model.
+"""The interface of a model: the operations that the other packages need of any kind of model.
 
 A kind of model is a folder of its own with a configuration (``ModelConfig``), the operations below
 (``Model``) and a training configuration (``training.config.TrainingConfig``). It becomes known by one line
@@ -143,7 +143,7 @@ class Model(abc.ABC, Generic[ConfigT]):
 
         Args:
             params: of this model.
-            chunk_format: what all chunks of the container have in common.
+            chunk_format: properties that all chunks of the container have in common.
             mode: ``"crop"`` or ``"blend"``; see ``decode``.
 
         Raises:

@@ -5,7 +5,7 @@ model and its parameters together and encodes and decodes volumes in memory. ``c
 in directories, ``embedded`` inside a container's metadata; ``identity`` is the SHA-256 by which both name
 them, ``card`` the text that describes them. ``training`` trains a model of any kind.
 
-This room knows no container. It asks models through ``core.model.Model`` alone, never which kind they are.
+The package imports no container. Outside ``registry`` it uses models through ``core.model.Model`` alone.
 """
 
 from nvc_jax.models.checkpoints import find_checkpoint, load_checkpoint, save_checkpoint, shipped_models

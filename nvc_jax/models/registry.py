@@ -20,14 +20,14 @@ class ModelKind(NamedTuple):
     """Parts of a kind of model.
 
     Attributes:
-        config: type of its configurations.
-        model: the operations.
-        training: type of its training configurations.
+        config_type: its configurations; ``architecture`` names the kind.
+        model_type: the operations.
+        training_type: its training configurations.
     """
 
-    config: type[ModelConfig]
-    model: type[Model]
-    training: type[TrainingConfig]
+    config_type: type[ModelConfig]
+    model_type: type[Model]
+    training_type: type[TrainingConfig]
 
 
 _KINDS: dict[str, ModelKind] = {}
@@ -40,7 +40,7 @@ def register(kind: ModelKind) -> None:
     Raises:
         ValueError: there is a kind of that architecture.
     """
-    architecture = kind.config.architecture
+    architecture = kind.config_type.architecture
     if architecture in _KINDS:
         raise ValueError(f"`kind`: there is a model of architecture {architecture!r} already")
     _KINDS[architecture] = kind
@@ -64,12 +64,12 @@ def _kind(architecture: Any) -> ModelKind:
 
 def model_of(config: ModelConfig) -> Model:
     """The operations of a model, bound to its configuration."""
-    return _kind(config.architecture).model(config)
+    return _kind(config.architecture).model_type(config)
 
 
 def training_type(config: ModelConfig) -> type[TrainingConfig]:
     """Type of the training configurations of a model."""
-    return _kind(config.architecture).training
+    return _kind(config.architecture).training_type
 
 
 def named_configs() -> dict[str, ModelConfig]:
@@ -81,16 +81,20 @@ def config_from_dict(description: Mapping[str, Any]) -> ModelConfig:
     """Read the configuration that ``ModelConfig.to_dict`` described.
 
     Raises:
-        ValueError: the architecture or a field is unknown, or a value is out of range.
+        ValueError: the architecture or a field is unknown, or a value is of a wrong type or out of range.
     """
     fields: dict[str, Any] = dict(description)
     architecture = fields.pop("architecture", None)
-    config_type = _kind(architecture).config
+    config_type = _kind(architecture).config_type
     known = {field.name for field in dataclasses.fields(config_type)}
     if unknown := sorted(fields.keys() - known):
         raise ValueError(f"unknown fields {unknown} for architecture {architecture!r}")
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    return config_type(**values)
+    try:
+        return config_type(**values)
+    except TypeError as error:
+        message = f"the configuration of a {architecture} model has a value of a wrong type: {error}"
+        raise ValueError(message) from error
 
 
 def stored_config(description: Mapping[str, Any]) -> ModelConfig:
@@ -99,5 +103,5 @@ def stored_config(description: Mapping[str, Any]) -> ModelConfig:
     Raises:
         ValueError: as of ``config_from_dict``.
     """
-    defaults = _kind(description.get("architecture")).config.stored_defaults()
+    defaults = _kind(description.get("architecture")).config_type.stored_defaults()
     return config_from_dict({**defaults, **description})

@@ -124,7 +124,7 @@ def training_config(description: str | Path | Mapping[str, Any]) -> TrainingConf
 
     Raises:
         FileNotFoundError: neither a file nor the name of a model.
-        ValueError: no JSON object, an unknown field, or a value out of range.
+        ValueError: no JSON object, an unknown field, or a value of a wrong type or out of range.
     """
     if isinstance(description, Mapping):
         return _from_fields(description)
@@ -151,7 +151,10 @@ def _from_fields(fields: Mapping[str, Any]) -> TrainingConfig:
         raise ValueError(
             f"unknown fields {unknown} in the training configuration of a {model.architecture} model"
         )
-    return config_type(**{**fields, "model": model})
+    try:
+        return config_type(**{**fields, "model": model})
+    except TypeError as error:
+        raise ValueError(f"the training configuration has a value of a wrong type: {error}") from error
 
 
 def _model_config(description: Any) -> ModelConfig:

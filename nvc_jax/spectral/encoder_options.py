@@ -58,4 +58,4 @@ class EncoderOptions:
 
 
 DEFAULT_OPTIONS = EncoderOptions()
-"""All choices: what the codec uses."""
+"""All choices, as the codec uses them."""

@@ -45,7 +45,7 @@ def test_a_good_guess_is_measured_once() -> None:
 
 
 def test_a_curve_with_a_jump_is_met_from_above() -> None:
-    """Where no step has the PSNR, the largest that exceeds it is found."""
+    """If no step has the PSNR, the largest step that exceeds it is taken."""
     step = find_step(lambda step: 60.0 if step < 0.1 else 30.0, 45.0, LIMITS)
     assert 0.095 < step < 0.1
 

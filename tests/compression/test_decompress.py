@@ -34,10 +34,10 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_regions_of_streams_are_those_of_the_whole(region: tuple, streams: Path, tmp_path: Path) -> None:
-    whole = nvc_jax.open(streams).read().result()
+def test_regions_of_streams_are_those_of_the_volume(region: tuple, streams: Path, tmp_path: Path) -> None:
+    expected = nvc_jax.open(streams).read().result()
     nvc_jax.decompress(streams, tmp_path / "r.npy", region=region)
-    np.testing.assert_array_equal(np.load(tmp_path / "r.npy"), whole[region])
+    np.testing.assert_array_equal(np.load(tmp_path / "r.npy"), expected[region])
 
 
 @pytest.mark.parametrize("region", [np.s_[:, :, :], *REGIONS])
@@ -47,9 +47,9 @@ def test_regions_of_latents_are_those_of_the_codec(
 ) -> None:
     codec = nvc_jax.load_codec("two-wide-margin")
     decoded = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME, step=0.25), mode=mode)
-    whole = np.asarray(decoded).astype(int)
+    expected = np.asarray(decoded).astype(int)
     nvc_jax.decompress(quantized, tmp_path / "r.npy", region=region, mode=mode)
-    assert np.abs(np.load(tmp_path / "r.npy") - whole[region]).max() <= 1
+    assert np.abs(np.load(tmp_path / "r.npy") - expected[region]).max() <= 1
 
 
 def test_a_region_reads_only_the_chunks_that_it_needs(tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_a_region_reads_only_the_chunks_that_it_needs(tmp_path: Path) -> None:
     nvc_jax.decompress(store, tmp_path / "after.npy", region=region)
     np.testing.assert_array_equal(np.load(tmp_path / "after.npy"), np.load(tmp_path / "before.npy"))
     with pytest.raises(nvc_jax.FormatError, match=r"chunk \(2, 0, 0\) .* is missing"):
-        nvc_jax.decompress(store, tmp_path / "whole.npy")
-    assert not (tmp_path / "whole.npy").exists()
+        nvc_jax.decompress(store, tmp_path / "v.npy")
+    assert not (tmp_path / "v.npy").exists()
 
 
 def test_progress_is_reported_chunk_by_chunk(streams: Path, tmp_path: Path) -> None:

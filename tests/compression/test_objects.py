@@ -80,15 +80,15 @@ def test_what_was_stored_is_reported(shard: tuple[int, int, int] | None, tmp_pat
 
 @pytest.mark.parametrize("shard", [None, (16, 16, 16)])
 def test_parts_share_the_objects(shard: tuple[int, int, int] | None, tmp_path: Path) -> None:
-    with create(tmp_path / "whole.zarr", metadata_of(shard)) as store:
-        whole = write(store)
+    with create(tmp_path / "expected.zarr", metadata_of(shard)) as store:
+        expected = write(store)
     with create(tmp_path / "v.zarr", metadata_of(shard)) as store:
         assert not store.is_complete()
         parts = [write(store, (writer, 3), skip_existing=True) for writer in range(3)]
         assert store.is_complete()
     assert [part.n_skipped for part in parts] == [0, 0, 0]
-    assert sum(part.stored_bytes for part in parts) == whole.stored_bytes
-    assert read_files(tmp_path / "v.zarr") == read_files(tmp_path / "whole.zarr")
+    assert sum(part.stored_bytes for part in parts) == expected.stored_bytes
+    assert read_files(tmp_path / "v.zarr") == read_files(tmp_path / "expected.zarr")
 
 
 def test_undamaged_objects_are_kept(tmp_path: Path) -> None:

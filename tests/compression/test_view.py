@@ -36,26 +36,26 @@ def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("mode", ["blend", "crop"])
-def test_regions_are_those_of_the_whole(mode: str, latents: Path) -> None:
+def test_regions_are_those_of_the_volume(mode: str, latents: Path) -> None:
     view = nvc_jax.open(latents, mode=mode)
     assert view.shape == VOLUME.shape
     assert view.dtype.numpy_dtype == VOLUME.dtype
-    whole = view.read().result().astype(int)
+    expected = view.read().result().astype(int)
     for region in [
         np.s_[0:1, 0:1, 0:1],
         np.s_[3:9, 4:8, 13:43],
         np.s_[20:21, 29:30, 42:43],
         np.s_[:, 7:9, :],
     ]:
-        assert np.abs(view[region].read().result() - whole[region]).max() <= 1
+        assert np.abs(view[region].read().result() - expected[region]).max() <= 1
 
 
-def test_regions_of_streams_are_those_of_the_whole(streams: Path) -> None:
+def test_regions_of_streams_are_those_of_the_volume(streams: Path) -> None:
     view = nvc_jax.open(streams)
-    whole = view.read().result()
+    expected = view.read().result()
     assert nvc_jax.evaluate(VOLUME, streams)["psnr_db"] > 40
     for region in REGIONS:
-        np.testing.assert_array_equal(view[region].read().result(), whole[region])
+        np.testing.assert_array_equal(view[region].read().result(), expected[region])
 
 
 @pytest.mark.parametrize("mode", ["blend", "crop"])
@@ -63,10 +63,10 @@ def test_regions_of_quantized_latents_are_those_of_the_codec(mode: str, tmp_path
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", model="two-wide-margin", step=0.25, chunks=CHUNK)
     codec = nvc_jax.load_codec("two-wide-margin")
     decoded = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME, step=0.25), mode=mode)
-    whole = np.asarray(decoded).astype(int)
+    expected = np.asarray(decoded).astype(int)
     view = nvc_jax.open(tmp_path / "v.zarr", mode=mode)
     for region in [np.s_[:, :, :], *REGIONS]:
-        assert np.abs(view[region].read().result() - whole[region]).max() <= 1
+        assert np.abs(view[region].read().result() - expected[region]).max() <= 1
 
 
 def test_a_view_is_read_only(streams: Path) -> None:
@@ -137,5 +137,7 @@ def test_a_read_takes_its_chunks_of_shards_alone(tmp_path: Path) -> None:
     n_bytes = bytes_read() - before
     index_bytes = 8 * 16 + 4  # of a shard of 2 × 2 × 2 chunks, where it was not kept
     assert chunk_bytes <= n_bytes <= chunk_bytes + len(chunks) * index_bytes
-    whole = sum(file.stat().st_size for file in (tmp_path / "v.zarr" / "c").rglob("*") if file.is_file())
-    assert chunk_bytes < whole / 2
+    container_bytes = sum(
+        file.stat().st_size for file in (tmp_path / "v.zarr" / "c").rglob("*") if file.is_file()
+    )
+    assert chunk_bytes < container_bytes / 2

@@ -45,8 +45,7 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     return locations[request.param]
 
 
-def is_there(location: Location) -> bool:
-    """Whether a container can be opened."""
+def can_be_opened(location: Location) -> bool:
     try:
         open_container(location)
     except (FileNotFoundError, FormatError):
@@ -58,7 +57,7 @@ def test_there_is_no_container_until_it_is_complete(location: Any) -> None:
     assert find_started(location) is None
     with create(location, METADATA) as store:
         write(store, (0, 1))
-        assert not is_there(location)
+        assert not can_be_opened(location)
         assert find_started(location) == METADATA
         write(store, (2,))
         assert not is_complete(location, METADATA)
@@ -70,7 +69,7 @@ def test_there_is_no_container_until_it_is_complete(location: Any) -> None:
 def test_an_interrupted_run_is_resumed(location: Any) -> None:
     with pytest.raises(Interrupted):
         write_and_stop(location, METADATA, (0, 1))
-    assert not is_there(location)
+    assert not can_be_opened(location)
     assert find_started(location) == METADATA
     with create(location, METADATA, resume=True) as store:
         assert [store.has_object((0, 0, x)) for x in range(3)] == [True, True, False]
@@ -109,7 +108,7 @@ def test_the_last_of_several_writers_completes_the_container(location: Any) -> N
     first_step, second_step = (dataclasses.replace(METADATA, step=step) for step in (0.5, 0.25))
     with create(location, first_step, shared=True) as store:
         write(store, (0, 2))
-    assert not is_there(location)
+    assert not can_be_opened(location)
     assert find_started(location) == first_step
     with create(location, second_step, shared=True) as store:
         assert store.metadata == first_step  # of the first writer, whose step may differ

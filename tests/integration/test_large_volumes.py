@@ -1,4 +1,4 @@
-"""What keeps volumes larger than memory possible: reads, programs and results do not grow with the volume."""
+"""Volumes larger than memory: reads, programs and results do not grow with the volume."""
 
 import itertools
 from pathlib import Path

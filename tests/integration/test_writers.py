@@ -35,9 +35,9 @@ def modification_times(directory: Path) -> dict[str, int]:
     ("options", "n_chunks"), [({"chunks": CHUNK}, 1), ({"chunks": CHUNK, "shards": SHARD}, 8)]
 )
 def test_several_writers_make_one_container(options: dict, n_chunks: int, tmp_path: Path) -> None:
-    whole, target = tmp_path / "whole.zarr", tmp_path / "v.zarr"
+    expected, target = tmp_path / "expected.zarr", tmp_path / "v.zarr"
     arguments = {"relative_error": 0.01, **options}
-    nvc_jax.compress(VOLUME, whole, **arguments)
+    nvc_jax.compress(VOLUME, expected, **arguments)
     assert not nvc_jax.compress(VOLUME, target, part=(2, 3), **arguments).is_complete
     assert not target.exists()
     one_object = interrupt_after(n_chunks)
@@ -48,8 +48,8 @@ def test_several_writers_make_one_container(options: dict, n_chunks: int, tmp_pa
     with pytest.raises(ValueError, match="was begun with another volume, model or target"):
         nvc_jax.compress(VOLUME, target, part=(0, 3), relative_error=0.02, **options)
     assert nvc_jax.compress(VOLUME, target, part=(0, 3), **arguments).is_complete
-    assert read_files(target) == read_files(whole)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["v.zarr", "whole.zarr"]
+    assert read_files(target) == read_files(expected)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["expected.zarr", "v.zarr"]
 
 
 def test_only_the_first_writer_looks_at_the_whole_volume(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ nvc_jax.compress(sys.argv[1], sys.argv[2], max_error=2.0, chunks=(8, 8, 8), shar
 def test_a_killed_writer_loses_only_what_it_was_writing(tmp_path: Path) -> None:
     write_volume(tmp_path / "v.npy", VOLUME)
     options = {"max_error": 2.0, "chunks": (8, 8, 8), "shards": (16, 16, 16)}
-    nvc_jax.compress(VOLUME, tmp_path / "whole.zarr", **options)
+    nvc_jax.compress(VOLUME, tmp_path / "expected.zarr", **options)
     target, partial = tmp_path / "v.zarr", tmp_path / ".v.zarr.partial"
     command = [sys.executable, "-c", WRITER, str(tmp_path / "v.npy"), str(target)]
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
@@ -131,7 +131,7 @@ def test_a_killed_writer_loses_only_what_it_was_writing(tmp_path: Path) -> None:
     assert not target.exists()
     written = {name: (partial / "c" / name).stat().st_mtime_ns for name in shards[:2]}
     nvc_jax.compress(VOLUME, target, part=(2, 3), **options)
-    assert read_files(target) == read_files(tmp_path / "whole.zarr")
+    assert read_files(target) == read_files(tmp_path / "expected.zarr")
     assert {name: (target / "c" / name).stat().st_mtime_ns for name in shards[:2]} == written
 
 
@@ -143,7 +143,7 @@ nvc_jax.compress(sys.argv[1], sys.argv[2], max_error=1.0, chunks=(8, 8, 8), resu
 
 
 def test_killed_runs_are_resumed(tmp_path: Path) -> None:
-    """Whatever the moment, there is no container until it is complete, and it ends as if nothing had been."""
+    """A killed run leaves no container, at any moment; resumed, it ends as if it had not been killed."""
     volume = VOLUME[:21, :30]
     write_volume(tmp_path / "v.npy", volume)
     nvc_jax.compress(tmp_path / "v.npy", tmp_path / "expected.zarr", max_error=1.0, chunks=(8, 8, 8))

@@ -138,6 +138,11 @@ def test_shipped_models_say_how_they_were_trained(name: str) -> None:
         ('{"model": {"architecture": "psychic"}}', "`architecture`"),
         ('{"model": {"architecture": "dense", "depth": 3}}', r"unknown fields \['depth'\]"),
         ('{"epochs": 0}', r"`epochs` \(=0\)"),
+        ('{"epochs": "3"}', "the training configuration has a value of a wrong type"),
+        (
+            '{"model": {"architecture": "dense", "margin": "2"}}',
+            "of a dense model has a value of a wrong type",
+        ),
     ],
 )
 def test_wrong_configurations_are_named(content: str, message: str, tmp_path: Path) -> None:

@@ -13,4 +13,4 @@ def registered(kind: ModelKind) -> Iterator[None]:
     try:
         yield
     finally:
-        unregister(kind.config.architecture)
+        unregister(kind.config_type.architecture)

@@ -22,8 +22,8 @@ def test_filters_keep_constants_and_are_symmetric(name: str) -> None:
 
 
 def test_half_is_between_none_and_biorthogonal() -> None:
-    none, half, whole = (filter_rotation(name) for name in ("none", "half", "biorthogonal"))
-    np.testing.assert_allclose(half, (none + whole) / 2, atol=1e-12)
+    none, half, biorthogonal = (filter_rotation(name) for name in ("none", "half", "biorthogonal"))
+    np.testing.assert_allclose(half, (none + biorthogonal) / 2, atol=1e-12)
 
 
 def test_norms_are_1_where_no_border_is_crossed() -> None:

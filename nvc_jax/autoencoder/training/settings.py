@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from nvc_jax.autoencoder.config import VARIANTS
+from nvc_jax.autoencoder.config import VARIANTS, ConvolutionalConfig, DenseConfig
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.training.config import TrainingConfig
 
@@ -52,6 +52,8 @@ class AutoencoderSettings(TrainingConfig):
     steps_per_dispatch: int = 256
 
     def __post_init__(self) -> None:
+        if self.model.architecture not in (DenseConfig.architecture, ConvolutionalConfig.architecture):
+            raise ValueError(f"`model` (={self.model}) must be a block autoencoder")
         for name in ("epochs", "batch_size", "steps_per_dispatch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` (={getattr(self, name)}) must be at least 1")

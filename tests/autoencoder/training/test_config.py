@@ -3,6 +3,7 @@ import pytest
 
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.training.config import AutoencoderTraining
+from nvc_jax.spectral.config import SpectralConfig
 
 
 def test_bad_settings_are_named() -> None:
@@ -14,6 +15,7 @@ def test_bad_settings_are_named() -> None:
         ("kl_weight", -1.0),
         ("schedule", "linear"),
         ("loss_window", "cosine"),
+        ("model", SpectralConfig()),
     ):
         with pytest.raises(ValueError, match=rf"`{name}` \(="):
             AutoencoderTraining(**{name: value})

@@ -52,8 +52,8 @@ class BlockMeanTraining(TrainingConfig):
 
 def average_pattern(volume: np.ndarray, block_size: int) -> np.ndarray:
     """Average difference of the voxels of a block from its mean, relative to the range of the volume."""
-    whole = volume[tuple(slice(0, side // block_size * block_size) for side in volume.shape)]
-    unit = normalize(jnp.asarray(whole), *finite_range(jnp.asarray(whole)))
+    complete = volume[tuple(slice(0, side // block_size * block_size) for side in volume.shape)]
+    unit = normalize(jnp.asarray(complete), *finite_range(jnp.asarray(complete)))
     means = mean_of_blocks(unit, block_size)
     z, y, x = means.shape
     blocks = unit.reshape(z, block_size, y, block_size, x, block_size)
