@@ -13,7 +13,7 @@ import tensorstore as ts
 from nvc_jax.autoencoder import latent_stream
 from nvc_jax.autoencoder.codec import decode_blocks, encode_region
 from nvc_jax.autoencoder.encoded import EncodedLatents
-from nvc_jax.autoencoder.latent_stream import STEPS
+from nvc_jax.autoencoder.latent_stream import STEP_LIMITS
 from nvc_jax.chunks.filling import fill_blocks
 from nvc_jax.chunks.halo import Window, make_window, scale_region
 from nvc_jax.chunks.payload import Payload, PayloadKind
@@ -143,4 +143,4 @@ class LatentsChunkEncoder(ChunkEncoder):
             raise ValueError(
                 f"`psnr` (={psnr}) is beyond this model: on this volume it reaches {best:.2f} dB at best"
             )
-        return find_step(functools.cache(self._psnr), min(psnr, best - _CEILING_SLACK_DB), STEPS)
+        return find_step(functools.cache(self._psnr), min(psnr, best - _CEILING_SLACK_DB), STEP_LIMITS)

@@ -23,7 +23,7 @@ from nvc_jax.entropy import adaptive_geometric
 from nvc_jax.entropy.delta_prediction import accumulate, difference
 from nvc_jax.entropy.interleaving import read_words, used_words
 
-STEPS = (2.0**-12, 2.0**12)
+STEP_LIMITS = (2.0**-12, 2.0**12)
 """Smallest and largest step, in the unit of the latents."""
 
 MAX_INTEGER = 1 << 19
@@ -68,7 +68,7 @@ def encode_latents(latents: jax.Array, step: jax.Array) -> LatentStream:
 
     Args:
         latents: float32 (grid_z, grid_y, grid_x, latent_dim); clipped to ±``MAX_INTEGER`` steps.
-        step: float32, within ``STEPS``.
+        step: float32, within ``STEP_LIMITS``.
     """
     integers = jnp.clip(jnp.rint(latents / step), -MAX_INTEGER, MAX_INTEGER).astype(jnp.int32)
     return encode_integers(integers, step)

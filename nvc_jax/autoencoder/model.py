@@ -11,7 +11,7 @@ from nvc_jax.autoencoder import codec, networks
 from nvc_jax.autoencoder.chunk_decoder import LatentsChunkDecoder
 from nvc_jax.autoencoder.chunk_encoder import LatentsChunkEncoder
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, check_encoded
-from nvc_jax.autoencoder.latent_stream import STEPS
+from nvc_jax.autoencoder.latent_stream import STEP_LIMITS
 from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.dtypes import check_device_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
@@ -39,7 +39,7 @@ class AutoencoderModel(Model[ModelConfig]):
         """Raise ``ValueError`` unless ``step`` is missing or within the limits."""
         if step is None or isinstance(step, jax.core.Tracer):
             return
-        smallest, largest = STEPS
+        smallest, largest = STEP_LIMITS
         if not smallest <= float(np.asarray(step)) <= largest:
             raise ValueError(
                 f"`step` (={step}) must lie between {smallest} and {largest:g}, in the unit of the latents"

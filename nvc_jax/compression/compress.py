@@ -9,7 +9,7 @@ import tensorstore as ts
 from nvc_jax.chunks.rate_control import pick_evenly
 from nvc_jax.chunks.value_range import scan_volume
 from nvc_jax.compression.objects import write_objects
-from nvc_jax.compression.options import check_part, check_target, choose_layout, model_name
+from nvc_jax.compression.options import ChunkLayout, check_part, check_target, choose_layout, model_name
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.result import CompressionResult
 from nvc_jax.container import creation
@@ -110,8 +110,10 @@ def compress(
     layout = choose_layout(shape, codec.config.block_size, chunks, shards)
 
     started = creation.find_started(destination) if part is not None else None
-    value_range = scan_volume(volume, layout[0], missing_values) if started is None else started.value_range
-    encoder = codec.model.chunk_encoder(codec.params, volume, layout[0], value_range)
+    value_range = (
+        scan_volume(volume, layout.chunk, missing_values) if started is None else started.value_range
+    )
+    encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
     if started is None:
         chunk_target = encoder.resolve(target)
     else:
@@ -138,7 +140,7 @@ def compress(
 
 def _make_metadata(
     volume: ts.TensorStore,
-    layout: tuple[Shape3, Shape3 | None],
+    layout: ChunkLayout,
     value_range: ValueRange,
     target: QualityTarget,
     chunk_target: ChunkTarget,
@@ -151,8 +153,8 @@ def _make_metadata(
     return ContainerMetadata(
         shape=check_shape(volume.shape),
         dtype=str(volume.dtype.numpy_dtype),
-        chunk=layout[0],
-        shard=layout[1],
+        chunk=layout.chunk,
+        shard=layout.shard,
         model=name,
         sha256=sha256,
         embedded=_embed_unless_shipped(codec, sha256),
@@ -162,7 +164,7 @@ def _make_metadata(
         missing_values=value_range.missing_values,
         max_error=chunk_target.max_error,
         step=chunk_target.step,
-        fingerprint=_fingerprint(volume, layout[0]),
+        fingerprint=_fingerprint(volume, layout.chunk),
         dimension_names=source.dimension_names or ("z", "y", "x"),
         attributes=source.as_attributes(),
     )

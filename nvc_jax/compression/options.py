@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.core.shapes import Shape3, check_shape
@@ -23,6 +23,18 @@ _SHARD_CHUNKS = 4
 """Chunks of a shard along each axis."""
 _PSNR_LIMITS = (10, 90)
 """PSNR in dB that can be asked for: below, nothing is left of a volume; above, float32 rounding limits it."""
+
+
+class ChunkLayout(NamedTuple):
+    """Shapes of the chunks and shards of a container.
+
+    Attributes:
+        chunk: (z, y, x) voxels of a chunk.
+        shard: (z, y, x) voxels of a shard; None where each chunk is an object of its own.
+    """
+
+    chunk: Shape3
+    shard: Shape3 | None
 
 
 def check_target(codec: Codec, **options: Any) -> QualityTarget:
@@ -58,7 +70,7 @@ def check_target(codec: Codec, **options: Any) -> QualityTarget:
 
 def choose_layout(
     shape: Shape3, block_size: int, chunks: Sequence[int] | None, shards: Sequence[int] | None
-) -> tuple[Shape3, Shape3 | None]:
+) -> ChunkLayout:
     """Choose the shapes of chunks and shards.
 
     Args:
@@ -68,14 +80,14 @@ def choose_layout(
         shards: (z, y, x) voxels of a shard as the user asked for; None for the default.
 
     Returns:
-        Voxels of a chunk, and of a shard; None for the shard where each chunk is an object of its own.
+        The layout that the container has.
 
     Raises:
         ValueError: chunks that do not hold whole blocks, or shards that do not hold whole chunks.
     """
     chunk = default_chunk(shape, block_size) if chunks is None else _check_chunk(chunks, block_size)
     shard = default_shard(shape, chunk) if shards is None else _check_shard(shards, chunk)
-    return chunk, None if shard == chunk else shard
+    return ChunkLayout(chunk, None if shard == chunk else shard)
 
 
 def _check_chunk(chunks: Sequence[int], block_size: int) -> Shape3:

@@ -51,7 +51,7 @@ def info(container: Location) -> dict[str, Any]:
         "minimum": metadata.minimum,
         "maximum": metadata.maximum,
         "fill_values": list(metadata.missing_values),
-        "max_error": max(store.read_payload(index).max_error for index in store.chunks()),
+        "max_error": store.largest_stated_error(),
         "stored_bytes": n_bytes,
         "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
         "ratio": n_voxels * np.dtype(metadata.dtype).itemsize / n_bytes,
