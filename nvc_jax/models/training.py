@@ -14,7 +14,7 @@ from nvc_jax.models.checkpoints import save_checkpoint
 from nvc_jax.models.codec import Codec
 from nvc_jax.models.registry import config_from_dict, named_configs, training_type
 from nvc_jax.training.config import TrainingConfig
-from nvc_jax.training.progress import TrainingProgress
+from nvc_jax.training.progress import RunOptions, TrainingProgress
 
 DEFAULT_CONFIG = "zero-margin"
 """Model of a training configuration that names none: the first row of the paper's Table 1."""
@@ -100,14 +100,14 @@ def train(
         raise TypeError("`volumes` and `validation` must be sequences of volumes, not one path")
     if not isinstance(config, TrainingConfig):
         config = training_config(config)
-    trained = config.run(
-        volumes,
+    options = RunOptions(
         validation=validation,
         seed=seed,
         directory=None if directory is None else Path(directory),
         devices=devices,
         on_progress=on_progress,
     )
+    trained = config.run(volumes, options)
     return TrainingResult(Codec(config.model, trained.params), config, trained.sources, trained.history)
 
 

@@ -2,14 +2,12 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from nvc_jax.core.model import ModelConfig
-from nvc_jax.training.progress import TrainedParams, TrainingProgress
+from nvc_jax.training.progress import RunOptions, TrainedParams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,16 +37,7 @@ class TrainingConfig(abc.ABC):
         """Settings that a model card lists, by name."""
 
     @abc.abstractmethod
-    def run(
-        self,
-        volumes: Sequence[Any],
-        *,
-        validation: Sequence[Any],
-        seed: int,
-        directory: Path | None,
-        devices: Sequence[jax.Device] | None,
-        on_progress: Callable[[TrainingProgress], None] | None,
-    ) -> TrainedParams:
+    def run(self, volumes: Sequence[Any], options: RunOptions) -> TrainedParams:
         """Train the model; arguments and errors are those of ``nvc_jax.train``."""
 
 

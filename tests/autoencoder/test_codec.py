@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compilations import compilations
+from jax_transformations import check_jit_and_vmap, check_shard_map
 from sample_volume import SMALL_VOLUME
 
 import nvc_jax
@@ -99,32 +100,11 @@ def test_compiles_once_for_each_shape(codec: nvc_jax.Codec, steps: tuple) -> Non
 
 
 def test_runs_inside_jit_and_vmap(codec: nvc_jax.Codec) -> None:
-    @jax.jit
-    def process(codec: nvc_jax.Codec, volume: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-        encoded = nvc_jax.encode_volume(codec, volume, step=step)
-        return nvc_jax.decode_volume(codec, encoded), encoded.used_bytes
-
-    volumes = jnp.stack([jnp.asarray(SMALL_VOLUME), jnp.asarray(SMALL_VOLUME[:, ::-1] // 2)])
-    steps = jnp.array([0.1, 0.5])
-    batched, n_bytes = jax.vmap(process, in_axes=(None, 0, 0))(codec, volumes, steps)
-    for volume, step, decoded, n in zip(volumes, steps, batched, n_bytes, strict=True):
-        alone, n_alone = process(codec, volume, step)
-        assert int(n) == pytest.approx(int(n_alone), rel=0.01)
-        assert np.abs(np.asarray(alone, int) - np.asarray(decoded, int)).max() <= 8
+    check_jit_and_vmap(codec, steps=(0.1, 0.5), max_difference=8)
 
 
 def test_runs_inside_shard_map(codec: nvc_jax.Codec) -> None:
-    mesh = jax.make_mesh((jax.device_count(),), ("z",), axis_types=(jax.sharding.AxisType.Auto,))
-    each, everywhere = jax.sharding.PartitionSpec("z"), jax.sharding.PartitionSpec()
-    volume = jnp.asarray(SMALL_VOLUME[: 8 * jax.device_count()])
-
-    def process(codec: nvc_jax.Codec, part: jax.Array) -> jax.Array:
-        return nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, part, step=0.1))
-
-    sharded = jax.jit(jax.shard_map(process, mesh=mesh, in_specs=(everywhere, each), out_specs=each))
-    parts = [np.asarray(process(codec, part)) for part in jnp.split(volume, jax.device_count())]
-    difference = np.asarray(sharded(codec, volume), int) - np.concatenate(parts).astype(int)
-    assert np.abs(difference).max() <= 8
+    check_shard_map(codec, step=0.1, max_difference=8)
 
 
 def test_bad_steps_and_foreign_streams_are_named(codec: nvc_jax.Codec) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorstore as ts
 import tifffile
+from volume_files import FILE_VOLUME as VOLUME
+from volume_files import check_opens_as_written
 
 from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
-
-VOLUME = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
 
 
 def _tiff(**options: Any) -> Callable[[Path], None]:
@@ -33,10 +33,7 @@ FILES = [
 @pytest.mark.parametrize(("name", "write"), FILES, ids=[name for name, _ in FILES])
 def test_files_open_with_their_axes_z_y_x(name: str, write: Callable[[Path], None], tmp_path: Path) -> None:
     write(tmp_path / name)
-    store = open_volume(tmp_path / name)
-    assert store.dtype.numpy_dtype == np.int16
-    np.testing.assert_array_equal(store.read().result(), VOLUME)
-    np.testing.assert_array_equal(store[1:4, 2, 3:].read().result(), VOLUME[1:4, 2, 3:])
+    check_opens_as_written(tmp_path / name)
 
 
 def test_compressed_files_are_read_by_several_threads(

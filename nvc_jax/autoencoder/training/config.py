@@ -1,8 +1,7 @@
 """Training of a block autoencoder on volumes, as ``nvc_jax.train`` runs it."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,39 +9,30 @@ import jax
 from nvc_jax.autoencoder.training.blocks import BlockBatches, block_batches
 from nvc_jax.autoencoder.training.loop import train_blocks
 from nvc_jax.autoencoder.training.settings import AutoencoderSettings
-from nvc_jax.training.progress import TrainedParams, TrainingProgress
+from nvc_jax.training.progress import RunOptions, TrainedParams
 
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderTraining(AutoencoderSettings):
     """Training of a block autoencoder; see ``AutoencoderSettings`` for the fields."""
 
-    def run(
-        self,
-        volumes: Sequence[Any],
-        *,
-        validation: Sequence[Any],
-        seed: int,
-        directory: Path | None,
-        devices: Sequence[jax.Device] | None,
-        on_progress: Callable[[TrainingProgress], None] | None,
-    ) -> TrainedParams:
+    def run(self, volumes: Sequence[Any], options: RunOptions) -> TrainedParams:
         """Cut volumes into blocks and train on them.
 
         Raises:
             ValueError: the errors of ``block_batches`` and ``train_blocks``.
         """
-        train_key, block_key, validation_key = jax.random.split(jax.random.key(seed), 3)
+        train_key, block_key, validation_key = jax.random.split(jax.random.key(options.seed), 3)
         batches = self._cut(volumes, block_key)
-        validation_batches = self._cut(validation, validation_key) if len(validation) else None
+        validation = self._cut(options.validation, validation_key) if len(options.validation) else None
         return train_blocks(
             self,
             batches,
             key=train_key,
-            validation=validation_batches,
-            directory=directory,
-            devices=devices,
-            on_progress=on_progress,
+            validation=validation,
+            directory=options.directory,
+            devices=options.devices,
+            on_progress=options.on_progress,
         )
 
     def _cut(self, volumes: Sequence[Any], key: jax.Array) -> BlockBatches:

@@ -1,8 +1,7 @@
 """Training of a spectral model on volumes, as ``nvc_jax.train`` runs it."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,7 +12,7 @@ from nvc_jax.spectral.training.fit import fit_spectral
 from nvc_jax.spectral.training.refinement import BATCH_SIZE, MAX_STEPS
 from nvc_jax.spectral.training.samples import BLOCKS_PER_VOLUME
 from nvc_jax.training.config import TrainingConfig, volume_names
-from nvc_jax.training.progress import TrainedParams, TrainingProgress
+from nvc_jax.training.progress import RunOptions, TrainedParams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,38 +51,27 @@ class SpectralTraining(TrainingConfig):
             "refinement": f"AdamW, {steps} steps of {BATCH_SIZE} blocks",
         }
 
-    def run(
-        self,
-        volumes: Sequence[Any],
-        *,
-        validation: Sequence[Any],
-        seed: int,
-        directory: Path | None,
-        devices: Sequence[jax.Device] | None,
-        on_progress: Callable[[TrainingProgress], None] | None,
-    ) -> TrainedParams:
+    def run(self, volumes: Sequence[Any], options: RunOptions) -> TrainedParams:
         """Fit the model to volumes, which are all held in memory.
 
         Args:
             volumes: volumes that ``open_volume`` takes; at least one.
-            validation: must be empty.
-            seed: the only source of randomness.
-            directory: not used: fitting keeps no checkpoints, and an interrupted run starts again.
-            devices: must be None: fitting runs on JAX's default device.
-            on_progress: not used: fitting reports no progress.
+            options: ``validation`` must be empty. ``devices`` must be None: fitting runs on JAX's default
+                device. ``directory`` is not used: fitting keeps no checkpoints, and an interrupted run starts
+                again. ``on_progress`` is not used: fitting reports no progress.
 
         Raises:
             ValueError: no volumes, validation volumes, or devices.
         """
         if not len(volumes):
             raise ValueError("`volumes` must hold at least one volume")
-        if len(validation):
-            names = ", ".join(volume_names(validation))
+        if len(options.validation):
+            names = ", ".join(volume_names(options.validation))
             raise ValueError(
                 f"`validation` (={names}): spectral models take none; "
                 "of eight volumes or more they hold some out themselves"
             )
-        if devices is not None:
+        if options.devices is not None:
             raise ValueError("`devices` must be None: spectral models are fitted on JAX's default device")
 
         arrays = [read_volume(volume) for volume in volumes]
@@ -93,7 +81,7 @@ class SpectralTraining(TrainingConfig):
         params = fit_spectral(
             arrays,
             self.model,
-            seed=seed,
+            seed=options.seed,
             blocks_per_volume=self.blocks_per_volume,
             refinement_steps=self.refinement_steps,
             augment=augment,

@@ -4,6 +4,7 @@ import pytest
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.training.config import AutoencoderTraining
 from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.training.progress import RunOptions
 
 
 def test_bad_settings_are_named() -> None:
@@ -34,9 +35,7 @@ def test_volumes_are_cut_trained_on_and_validated() -> None:
     model = DenseConfig(block_size=4, margin=1, hidden_sizes=(16,), latent_dim=6)
     config = AutoencoderTraining(model, epochs=2, batch_size=4, blocks_per_volume=12)
     volume = np.random.default_rng(0).uniform(1, 2, (9, 9, 9)).astype(np.float32)
-    trained = config.run(
-        [volume], validation=[volume], seed=0, directory=None, devices=None, on_progress=None
-    )
+    trained = config.run([volume], RunOptions(validation=[volume]))
     assert trained.sources == ("volume-0",)
     assert [progress.step for progress in trained.history] == [3, 6]
     assert all(progress.validation_loss is not None for progress in trained.history)

@@ -1,11 +1,9 @@
 """Training of a block-mean model, as ``nvc_jax.train`` runs it."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,7 +11,7 @@ from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import finite_range, normalize
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.training.config import TrainingConfig, volume_names
-from nvc_jax.training.progress import TrainedParams, TrainingProgress
+from nvc_jax.training.progress import RunOptions, TrainedParams
 from tiny_model.coding import mean_of_blocks
 from tiny_model.config import BlockMeanConfig
 
@@ -33,16 +31,7 @@ class BlockMeanTraining(TrainingConfig):
     def card_settings(self) -> Mapping[str, Any]:
         return {"pattern": "average over all blocks", "strength": self.strength}
 
-    def run(
-        self,
-        volumes: Sequence[Any],
-        *,
-        validation: Sequence[Any],
-        seed: int,
-        directory: Path | None,
-        devices: Sequence[jax.Device] | None,
-        on_progress: Callable[[TrainingProgress], None] | None,
-    ) -> TrainedParams:
+    def run(self, volumes: Sequence[Any], options: RunOptions) -> TrainedParams:
         if not volumes:
             raise ValueError("`volumes` must hold at least one volume")
         patterns = [average_pattern(read_volume(volume), self.model.block_size) for volume in volumes]
