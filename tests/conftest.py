@@ -4,11 +4,13 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
 
 import hypothesis
 import jax
+import pytest
 
 # Many tests encode volumes of one shape, some in processes of their own.
 if "PYTEST_XDIST_WORKER" not in os.environ:  # which share what their parent made
@@ -22,3 +24,14 @@ hypothesis.settings.register_profile("nvc", deadline=None, max_examples=25, dera
 # By hand: python -m pytest --hypothesis-profile=long tests/chunks/test_error_correction.py …
 hypothesis.settings.register_profile("long", deadline=None, max_examples=12_000)
 hypothesis.settings.load_profile("nvc")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _freed_programs() -> Iterator[None]:
+    """Free the programs that the tests of a module compiled.
+
+    Each program takes memory maps. Linux allows a process 65,530 of them (``vm.max_map_count``), and beyond
+    that XLA ends in a segmentation fault.
+    """
+    yield
+    jax.clear_caches()
