@@ -25,8 +25,8 @@ step (6 nats). At the lower rates that matter here the slope is smaller; 6 was c
 quantisers the factor is 10.9, and 10 to 13 were measured to be alike (see ``bits_per_squared_step``)."""
 
 _STEP_RATIO_OF_TWO_QUANTIZERS = 1.35
-"""Step of two quantisers relative to that of a single one at about equal PSNR, measured on the training
-volumes."""
+"""Step of two quantisers relative to that of a single one at about equal PSNR. No measurement of the
+value is on record."""
 
 
 class EntropyModel(NamedTuple):

@@ -23,7 +23,8 @@ _BITS_OF_CODED, _BITS_PER_OCTAVE = 3, 2
 """Estimated bits of a coded coefficient: 3, and 2 for each doubling of 1 + magnitude in steps."""
 _LARGE_COST_RATIO = 0.98
 """Ratio of costs below which large blocks are chosen over small ones: costs are estimates, so small blocks
-win near ties. Chosen by trials on the training volumes."""
+win near ties.
+No measurement of the value is on record."""
 _PLAIN_COST_RATIO = 0.95
 """Ratio of costs below which a superblock is plain: it must also pay for its neighbours, which the filter no
 longer joins to it."""

@@ -16,7 +16,7 @@ CUBE_SIDE = 32
 """Largest side of a cube in voxels: two superblocks, so that the filter also crosses a border inside."""
 MAX_CUBES = 6
 """Largest number of cubes of a volume: they bound the time of the decision, whatever the volume's size.
-Chosen by trials on the training volumes."""
+No measurement of the value is on record."""
 
 _SUPERBLOCK_SIDE = 2 * BLOCK_SIZE
 

@@ -13,9 +13,11 @@ from nvc_jax.spectral.training.geometric import distribution_bits, fit_distribut
 from nvc_jax.spectral.training.samples import estimate_block_bits
 
 _CLASS_ROUNDS = 20
-"""Rounds of the clustering of blocks. Chosen by trials on the training volumes."""
+"""Rounds of the clustering of blocks.
+No measurement of the value is on record."""
 _TABLE_ROUNDS = 40
-"""Rounds of the clustering of distributions. Chosen by trials on the training volumes."""
+"""Rounds of the clustering of distributions.
+No measurement of the value is on record."""
 
 
 def integer_features(integers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

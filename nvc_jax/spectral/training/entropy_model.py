@@ -40,15 +40,15 @@ from nvc_jax.spectral.training.symbol_counts import CodedIntegers, count_volumes
 from nvc_jax.transform import block_modes
 
 _N_ROUNDS = 3
-"""Rounds of fitting and quantising: for classes, and for the tables of two quantisers. Chosen by trials on
-the training volumes."""
+"""Rounds of fitting and quantising: for classes, and for the tables of two quantisers.
+No measurement of the value is on record."""
 _BITS_LEFT_GIVEN_BEFORE = 0.7
 """Share of a class's bits that is left on average once the class of the block before is known: an estimate
 from the training volumes."""
 
 _OFFSET_PRIOR = 50
-"""Integers without an offset that are added to those of each table: few integers say little. This and the
-other numbers of added tokens were chosen by trials on the training volumes."""
+"""Integers without an offset that are added to those of each table: few integers say little. No
+measurement of this and of the other numbers of added tokens is on record."""
 _OFFSET_LIMITS = (-0.2, 0.3)
 """Limits of reconstruction offsets, in steps: rare integers must not move points far."""
 

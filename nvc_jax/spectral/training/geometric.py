@@ -14,7 +14,8 @@ _RAREST_TOKEN = 2.0**-14
 
 _PRIOR_COUNT, _PRIOR_NONZERO, _PRIOR_MAGNITUDE = 0.2, 0.02, 0.03
 """Added to the three sums, so that distributions without integers are defined: 10 % of these integers are not
-zero, and their magnitude is 1.5 on average. Chosen by trials on the training volumes."""
+zero, and their magnitude is 1.5 on average.
+No measurement of the value is on record."""
 _P_NONZERO_LIMITS, _DECAY_LIMITS = (1e-4, 0.9999), (0.01, 0.99999)
 """Limits of the parameters: no integer is impossible, and none is certain."""
 _PRIOR_TOKENS = 0.5

@@ -35,8 +35,8 @@ _STEPS_PER_DISPATCH = 256
 """Optimiser steps of one call of the device."""
 
 _PEAK_LEARNING_RATE = 2e-3
-"""Largest learning rate of AdamW. It, the weight decay, and the limit of gradients were chosen by trials on
-the training volumes."""
+"""Largest learning rate of AdamW. No measurement of it, of the weight decay
+and of the limit of gradients is on record."""
 _MAX_WARMUP_STEPS, _WARMUP_DIVISOR = 100, 10
 """Steps until the peak learning rate: a tenth of all steps, at most 100."""
 _MAX_GRADIENT_NORM = 1.0
@@ -48,7 +48,8 @@ _HELD_OUT_EVERY = 8
 """Of eight volumes or more, every eighth is held out for the gains."""
 _GAIN_PRIOR = 0.02
 """Share of all classes' sums that is added to each class's own sums when gains are fitted: rare classes take
-the gain of all. Chosen by trials on the training volumes."""
+the gain of all.
+No measurement of the value is on record."""
 _SMALLEST_DIVISOR = 1e-9
 """Smallest divisor of a gain: a network that predicts only zeros has gains of 0."""
 

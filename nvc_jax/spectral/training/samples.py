@@ -15,8 +15,8 @@ from nvc_jax.transform import block_modes, lapped, lapped_filter, partial_blocks
 from nvc_jax.transform.planar_blocks import BLOCK_SIZE
 
 BLOCKS_PER_VOLUME = 600
-"""Default number of blocks of each volume to learn classes from, for each filter and size. Chosen by trials
-on the training volumes."""
+"""Default number of blocks of each volume to learn classes from, for each filter and size.
+No measurement of the value is on record."""
 STEP_RANGE = (0.0015, 0.4)
 """Smallest and largest step, of one quantiser and relative to the range, that the model is fitted for."""
 _N_PORTIONS = 7

@@ -18,8 +18,8 @@ from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
 _BLOCKS_AT_ONCE = 4096
 """Sampled blocks that one compiled call quantises: they fit in memory, and all calls share one program."""
 _N_STEPS = 12
-"""Steps at which each volume is encoded, evenly spaced by their ratio. Chosen by trials on the training
-volumes."""
+"""Steps at which each volume is encoded, evenly spaced by their ratio.
+No measurement of the value is on record."""
 _BLOCKS_OF_VOLUME = 1e4
 """Blocks that each encoding of a volume counts as: volumes weigh the same, whatever their size."""
 
