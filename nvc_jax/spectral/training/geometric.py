@@ -60,9 +60,8 @@ def token_probabilities(p_nonzero: np.ndarray, decay: np.ndarray) -> np.ndarray:
         (rows, N_TOKENS); 0 for the escape.
     """
     first, count = tokens.token_ranges()
-    p_reached = decay[:, None] ** np.maximum(
-        first - 1, 0
-    )  # magnitude at least the token's first, if not zero
+    # Of integers that are not zero: the magnitude is at least the token's first.
+    p_reached = decay[:, None] ** np.maximum(first - 1, 0)
     rows = p_nonzero[:, None] / 2 * p_reached * (1 - decay[:, None] ** count)
     rows[:, 0] = 1 - p_nonzero
     return np.pad(rows, ((0, 0), (0, 1)))
