@@ -146,25 +146,25 @@ def to_bytes(stream: LatentStream) -> bytes:
     return header + used_words(stream.words, used)
 
 
-def from_bytes(payload: bytes, grid: Shape3, latent_dim: int, step: float) -> LatentStream:
+def from_bytes(stored: bytes, grid: Shape3, latent_dim: int, step: float) -> LatentStream:
     """Read the stream that ``to_bytes`` serialised.
 
     Args:
-        payload: from ``to_bytes``.
+        stored: from ``to_bytes``.
         grid: blocks along z, y and x.
         latent_dim: latents of one block.
         step: step of the quantiser, in the unit of the latents.
 
     Raises:
-        ValueError: the payload cannot be of such a grid.
+        ValueError: the stream cannot be of such a grid.
     """
     n_blocks, header_bytes = math.prod(grid), _HEADER.size + latent_dim
-    if len(payload) < header_bytes:
-        raise ValueError(f"a payload of {len(payload)} bytes lacks its header of {header_bytes} bytes")
-    used, n_lanes = _HEADER.unpack_from(payload)
+    if len(stored) < header_bytes:
+        raise ValueError(f"a stream of {len(stored)} bytes lacks its header of {header_bytes} bytes")
+    used, n_lanes = _HEADER.unpack_from(stored)
     capacity = adaptive_geometric.capacity(n_blocks, latent_dim)
-    words = read_words(payload, header_bytes, used, n_lanes, n_blocks, capacity)
-    choices = np.frombuffer(payload, np.uint8, latent_dim, _HEADER.size)
+    words = read_words(stored, header_bytes, used, n_lanes, n_blocks, capacity)
+    choices = np.frombuffer(stored, np.uint8, latent_dim, _HEADER.size)
     return LatentStream(
         jnp.asarray(words), jnp.int32(used), jnp.int32(n_lanes), jnp.asarray(choices), jnp.float32(step)
     )

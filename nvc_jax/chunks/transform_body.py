@@ -135,7 +135,7 @@ class TransformBodyCodec:
             ValueError: the body cannot be of such a chunk.
         """
         if len(body) < _HEADER.size:
-            raise ValueError(f"a stream of {len(body)} bytes lacks its header of {_HEADER.size}")
+            raise ValueError(f"a transformed body of {len(body)} bytes lacks its header of {_HEADER.size}")
         low, high, step = _HEADER.unpack_from(body)
         smallest, largest = self.coder.step_limits
         if not (math.isfinite(low) and low < high < math.inf and smallest <= step <= largest):
