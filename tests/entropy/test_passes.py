@@ -1,0 +1,63 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nvc_jax.entropy import frequency_tables, passes, rans
+from nvc_jax.entropy.geometric_distributions import geometric_frequencies
+
+N_PASSES, N_ITEMS, MAX_LANES = 3, 40, 8
+
+
+def tables() -> frequency_tables.Tables:
+    return frequency_tables.make_tables(jnp.asarray(geometric_frequencies()))
+
+
+@functools.partial(jax.jit)
+def encode(rows: jax.Array, values: jax.Array, counts: jax.Array, n_lanes: jax.Array) -> tuple:
+    n_words = rans.WORDS_PER_INTEGER * values.size + 2 * MAX_LANES
+    coder = rans.start_encoding(MAX_LANES, n_words)
+    for index in reversed(range(N_PASSES)):
+        coder = passes.push_pass(coder, tables(), rows[index], values[index], counts[index], n_lanes)
+    return rans.finish_encoding(coder, n_lanes)
+
+
+@jax.jit
+def decode(
+    words: jax.Array, used: jax.Array, rows: jax.Array, counts: jax.Array, n_lanes: jax.Array
+) -> jax.Array:
+    coder = rans.start_decoding(words, used, n_lanes, MAX_LANES)
+    decoded = []
+    for index in range(N_PASSES):
+        coder, values = passes.pop_pass(coder, tables(), rows[index], counts[index], n_lanes)
+        decoded.append(values)
+    return jnp.stack(decoded)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.lists(st.integers(0, N_ITEMS), min_size=N_PASSES, max_size=N_PASSES),
+    st.integers(1, MAX_LANES),
+)
+def test_passes_decode_in_the_order_in_which_tables_become_known(
+    seed: int, counts: list[int], n_lanes: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, 32, (N_PASSES, N_ITEMS)).astype(np.int32)
+    spread = 2.0 ** rng.integers(0, 20, (N_PASSES, N_ITEMS))
+    values = np.rint(rng.normal(0, spread)).astype(np.int32)
+    words, used = encode(rows, values, np.array(counts, np.int32), np.int32(n_lanes))
+    decoded = decode(words, used, rows, np.array(counts, np.int32), np.int32(n_lanes))
+    coded = np.arange(N_ITEMS)[None] < np.array(counts)[:, None]
+    np.testing.assert_array_equal(decoded, np.where(coded, values, 0))
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=50))
+def test_compact_brings_coded_items_to_the_front_in_order(coded: list[bool]) -> None:
+    order, count = passes.compact(jnp.array(coded))
+    assert int(count) == sum(coded)
+    expected = [*np.flatnonzero(coded), *np.flatnonzero(~np.array(coded))]
+    assert order.tolist() == expected
