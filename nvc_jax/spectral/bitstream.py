@@ -1,7 +1,7 @@
 """The bitstream: blocks of integers to one entropy-coded stream and back.
 
-A stream holds two sequences, one after the other: the block headers (see ``block_headers``), and then the
-integers of all blocks without DC (see ``scan_order``). The *lanes* of the entropy coder work in parallel.
+A stream holds two sequences, one after the other: the block headers (see ``block_headers``), and then all
+other integers of all blocks (see ``scan_order``). The *lanes* of the entropy coder work in parallel.
 Each takes an equal run of the headers, and then an equal run of the integers. Runs of integers begin
 anywhere, also in the middle of a block.
 
@@ -50,30 +50,27 @@ class BlockSymbols(NamedTuple):
     """Everything that a stream carries for n blocks.
 
     Attributes:
-        points: int32 (n, 512), reconstruction points in half steps; 0 for DC.
-        dc: int32 (n,), differences of DC from its prediction, in steps.
+        points: int32 (n, 512), reconstruction points in half steps; 0 for first coefficients.
+        first: int32 (n,), first coefficients in steps; of DC the differences from its prediction.
         classes: int32 (n,).
-        modes: int32 (n,), mode of the block's superblock; only those of the superblocks' first blocks are
-            coded.
     """
 
     points: jax.Array
-    dc: jax.Array
+    first: jax.Array
     classes: jax.Array
-    modes: jax.Array
 
 
 def stream_capacity(n_blocks: int, n_coefficients: int) -> int:
     """Get the number of 16-bit words that hold any stream of ``n_blocks`` blocks.
 
-    Every block counts ``n_coefficients`` integers, DC included, and one more for the rest of its header.
+    Every block counts ``n_coefficients`` integers and one more for the rest of its header.
     Every lane stores two words of its own.
     """
     return rans.WORDS_PER_INTEGER * n_blocks * (n_coefficients + 1) + 2 * max_lanes_for(n_blocks)
 
 
 def _make_tables(model: EntropyModel) -> frequency_tables.Tables:
-    """Prepare the tables that coefficients share, without those of DC."""
+    """Prepare the tables that coefficients share, without those of first ones."""
     return frequency_tables.make_tables(model.frequencies[: model.n_shared])
 
 
@@ -96,7 +93,7 @@ def encode_stream(
     integers = dependent_quantization.to_integers(points.ordered)
     queue = scan_order.make_block_queue(layout, symbols.classes, points.counts)
     coder = _push_integers(model, scan, queue, integers, n_lanes)
-    headers = BlockHeaders(symbols.classes, symbols.modes, points.ends_of_block, symbols.dc)
+    headers = BlockHeaders(symbols.classes, points.ends_of_block, symbols.first)
     coder = push_headers(model, layout, headers, coder, n_lanes)
     return rans.finish_encoding(coder, n_lanes)
 
@@ -108,7 +105,7 @@ def _push_integers(
     ordered: jax.Array,
     n_lanes: jax.Array,
 ) -> rans.Coder:
-    """Start a stream with all integers except DC, from the last to the first.
+    """Start a stream with all integers except first ones, from the last to the first.
 
     Args:
         model: entropy model of the profile.
@@ -185,7 +182,7 @@ def decode_stream(
     queue = scan_order.make_block_queue(layout, headers.classes, counts)
     coded = _pop_integers(model, scan, queue, coder, n_lanes)
     points = scan_order.from_scan_order(scan, layout, counts, coded)
-    return BlockSymbols(points, headers.dc, headers.classes, headers.modes)
+    return BlockSymbols(points, headers.first, headers.classes)
 
 
 def _pop_integers(
@@ -195,7 +192,7 @@ def _pop_integers(
     coder: rans.Coder,
     n_lanes: jax.Array,
 ) -> jax.Array:
-    """Decode all integers except DC: reconstruction points in half steps, int32, in the order of coding."""
+    """Decode all integers except first ones: points in half steps, int32, in the order of coding."""
     n_items, tables = queue.keys.shape[0] * model.tables.shape[1], _make_tables(model)
     has_states = model.n_quantizers > 1
 

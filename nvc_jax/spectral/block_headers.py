@@ -1,7 +1,7 @@
-"""Block headers in a stream: class, mode of the superblock, end of block, and DC of each block.
+"""Block headers in a stream: class, end of block, and first coefficient of each block.
 
 A class is coded given the class of the block before it in the same lane; everything else is coded given the
-class. All headers precede all integers, so a decoder that needs only DC stops after them.
+class. All headers precede all integers, so a decoder that needs only first coefficients stops after them.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,6 @@ from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy.interleaving import share_out
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform.block_layout import BlockLayout
-from nvc_jax.transform.block_modes import N_MODES
 
 
 class BlockHeaders(NamedTuple):
@@ -23,15 +22,13 @@ class BlockHeaders(NamedTuple):
 
     Attributes:
         classes: class of each block.
-        modes: mode of the block's superblock; only those of the superblocks' first blocks are coded.
         ends_of_block: end of each block in units of END_OF_BLOCK_UNIT integers (see ``scan_order``).
-        dc: DC of each block in steps, as the difference from its prediction.
+        first: first coefficient of each block in steps; of DC the difference from its prediction.
     """
 
     classes: jax.Array
-    modes: jax.Array
     ends_of_block: jax.Array
-    dc: jax.Array
+    first: jax.Array
 
 
 class _Tables(NamedTuple):
@@ -39,25 +36,19 @@ class _Tables(NamedTuple):
 
     Attributes:
         classes: by the class before; row K at the start of a lane.
-        modes: by the class.
         ends_of_block: by the class.
-        dc: all tables of ``EntropyModel.frequencies``; the class's row is ``EntropyModel.tables[class, 0]``.
+        first: all tables of ``EntropyModel.frequencies``; the class's row is ``EntropyModel.tables[class,
+            0]``.
     """
 
     classes: frequency_tables.Tables
-    modes: frequency_tables.Tables
     ends_of_block: frequency_tables.Tables
-    dc: frequency_tables.Tables
+    first: frequency_tables.Tables
 
 
 def _make_tables(model: EntropyModel) -> _Tables:
     """Prepare the tables of headers, without slots: headers have few tokens."""
-    frequencies = (
-        model.class_frequencies,
-        model.mode_frequencies,
-        model.end_frequencies,
-        model.frequencies,
-    )
+    frequencies = (model.class_frequencies, model.end_frequencies, model.frequencies)
     return _Tables(*(frequency_tables.make_tables(rows, with_slots=False) for rows in frequencies))
 
 
@@ -86,13 +77,10 @@ def push_headers(
         index, active = runs.at(step)
         index = jnp.minimum(index, n - 1)
         block = layout.order[index]
-        block_class, mode, end, dc = (leaf[block] for leaf in headers)
+        block_class, end, first = (leaf[block] for leaf in headers)
 
-        coder = rans.push(coder, tables.dc, model.tables[block_class, 0], dc, active)
+        coder = rans.push(coder, tables.first, model.tables[block_class, 0], first, active)
         coder = rans.push_token(coder, tables.ends_of_block, block_class, end.astype(jnp.uint32), active)
-        has_mode = active & layout.starts_superblock[block]
-        coder = rans.push_token(coder, tables.modes, block_class, mode.astype(jnp.uint32), has_mode)
-
         before = headers.classes[layout.order[jnp.maximum(index - 1, 0)]]
         before = jnp.where(step > 0, before, n_classes)
         return rans.push_token(coder, tables.classes, before, block_class.astype(jnp.uint32), active)
@@ -115,17 +103,14 @@ def pop_headers(
         coder, token = rans.pop_token(coder, tables.classes, before, active)
         # A damaged stream may hold any token.
         block_class = jnp.minimum(token.astype(jnp.int32), n_classes - 1)
-        has_mode = active & layout.starts_superblock[block]
-        coder, mode = rans.pop_token(coder, tables.modes, block_class, has_mode)
-        mode = jnp.minimum(mode.astype(jnp.int32), N_MODES - 1)
         coder, end = rans.pop_token(coder, tables.ends_of_block, block_class, active)
-        coder, dc = rans.pop(coder, tables.dc, model.tables[block_class, 0], active)
+        coder, first = rans.pop(coder, tables.first, model.tables[block_class, 0], active)
 
         target = jnp.where(active, block, n)
-        header = jnp.stack([block_class, mode, end.astype(jnp.int32), dc], axis=1)
+        header = jnp.stack([block_class, end.astype(jnp.int32), first], axis=1)
         return coder, headers.at[target].set(header, mode="drop"), block_class
 
     no_class = jnp.full(max_lanes, n_classes, jnp.int32)
-    start = (coder, *varying_like(coder.states, (jnp.zeros((n, 4), jnp.int32), no_class)))
+    start = (coder, *varying_like(coder.states, (jnp.zeros((n, 3), jnp.int32), no_class)))
     coder, headers, _ = lax.fori_loop(0, runs.length, pop, start)
     return BlockHeaders(*jnp.unstack(headers, axis=1)), coder

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.entropy import tokens
 from nvc_jax.spectral.profiles import MAX_PROFILES
-from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
+from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
 _ONCE_ONE = ("n_quantizers", "n_profiles")
 """Fields that early spectral models did not store, because all of them had one quantiser and one profile."""

@@ -15,15 +15,20 @@ from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.entropy.interleaving import read_words, used_words
 from nvc_jax.spectral.bitstream import stream_capacity
 from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
-from nvc_jax.transform import lapped_filter
+from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 from nvc_jax.transform.boundary_emphasis import ALL_BOUNDARIES
-from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
+from nvc_jax.transform.lapped_filter import FILTERS
+from nvc_jax.transform.segments import SEGMENT_LENGTHS
+from nvc_jax.transform.separable import TransformShape
 
 MIN_STEP, MAX_STEP = 2.0**-15, 2.0
 """Limits of the step, relative to the volume's range: within them the entropy coder can code all integers."""
 
-_HEADER = struct.Struct("<IIBBBB")
-"""Header of a stream's bytes: number of words in use, lanes, filter, DC predictor, boundaries, profile."""
+_HEADER = struct.Struct("<IIBBBBBB")
+"""Header of a stream's bytes: number of words in use, lanes, length and filter of each axis, DC predictor,
+boundaries, profile."""
+_FILTER_SHIFT = 4
+"""Lowest bit of the filter in the byte of an axis; the length is below it."""
 _WORD_BYTES = 2
 
 
@@ -31,7 +36,7 @@ _WORD_BYTES = 2
     jax.tree_util.register_dataclass,
     data_fields=[
         *("words", "used", "n_lanes", "minimum", "maximum", "step"),
-        *("filter_index", "predictor", "profile", "valid_shape", "boundaries"),
+        *("transform", "predictor", "profile", "valid_shape", "boundaries"),
     ],
     meta_fields=["shape", "dtype"],
 )
@@ -44,7 +49,7 @@ class EncodedStream(EncodedVolume):
         used: int32, number of words in use.
         n_lanes: int32, lanes of the stream.
         step: float32, of the quantiser, relative to the range.
-        filter_index: int32, of ``lapped_filter.FILTERS``.
+        transform: shape of the transform.
         predictor: int32, of ``dc_prediction.DC_PREDICTORS``.
         profile: int32, of the model: see ``profiles``.
         valid_shape: int32 (3,), voxels along z, y, x that were encoded; decoded voxels beyond are arbitrary.
@@ -55,7 +60,7 @@ class EncodedStream(EncodedVolume):
     used: jax.Array
     n_lanes: jax.Array
     step: jax.Array
-    filter_index: jax.Array
+    transform: TransformShape
     predictor: jax.Array
     profile: jax.Array
     valid_shape: jax.Array
@@ -70,8 +75,10 @@ class EncodedStream(EncodedVolume):
 def to_bytes(encoded: EncodedStream) -> bytes:
     """Serialise a stream; range, step, shape and dtype are left to the caller."""
     used, n_lanes = int(encoded.used), int(encoded.n_lanes)
-    choices = (encoded.filter_index, encoded.predictor, encoded.boundaries, encoded.profile)
-    header = _HEADER.pack(used, n_lanes, *map(int, choices))
+    lengths, filters = (np.asarray(indices).tolist() for indices in encoded.transform)
+    axes = [length | index << _FILTER_SHIFT for length, index in zip(lengths, filters, strict=True)]
+    choices = (encoded.predictor, encoded.boundaries, encoded.profile)
+    header = _HEADER.pack(used, n_lanes, *axes, *map(int, choices))
     return header + used_words(encoded.words, used)
 
 
@@ -104,15 +111,18 @@ def from_bytes(
     n_blocks = math.prod(grid_shape(shape, BLOCK_SIZE))
     if len(stored) < _HEADER.size:
         raise ValueError(f"a stream of {len(stored)} bytes lacks its header of {_HEADER.size}")
-    used, n_lanes, filter_index, predictor, boundaries, profile = _HEADER.unpack_from(stored)
+    used, n_lanes, *axes, predictor, boundaries, profile = _HEADER.unpack_from(stored)
+    lengths = [axis & ((1 << _FILTER_SHIFT) - 1) for axis in axes]
+    filters = [axis >> _FILTER_SHIFT for axis in axes]
     is_known = (
-        filter_index < len(lapped_filter.FILTERS)
+        max(lengths) < len(SEGMENT_LENGTHS)
+        and max(filters) < len(FILTERS)
         and predictor < len(DC_PREDICTORS)
         and boundaries <= ALL_BOUNDARIES
     )
     if not is_known or profile >= n_profiles:
         raise ValueError(
-            f"a stream's header states filter {filter_index}, predictor {predictor}, "
+            f"a stream's header states lengths {lengths}, filters {filters}, predictor {predictor}, "
             f"boundaries {boundaries:#b}, profile {profile} of {n_profiles}"
         )
     capacity = stream_capacity(n_blocks, N_COEFFICIENTS)
@@ -124,7 +134,7 @@ def from_bytes(
         "minimum": np.float32(minimum),
         "maximum": np.float32(maximum),
         "step": np.float32(step),
-        "filter_index": np.int32(filter_index),
+        "transform": TransformShape(np.array(lengths, np.int32), np.array(filters, np.int32)),
         "predictor": np.int32(predictor),
         "profile": np.int32(profile),
         "boundaries": np.int32(boundaries),

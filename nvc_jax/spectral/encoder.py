@@ -26,13 +26,11 @@ from nvc_jax.spectral.dc_prediction import predict_dc
 from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
-from nvc_jax.spectral.mode_decision import choose_modes
 from nvc_jax.spectral.profiles import Profiles, any_profile, choose_profile, take_profile
-from nvc_jax.transform import block_layout, block_modes, lapped, partial_blocks
-from nvc_jax.transform.block_layout import BlockLayout
-from nvc_jax.transform.boundary_emphasis import emphasize
-from nvc_jax.transform.error_weights import error_weights
-from nvc_jax.transform.planar_blocks import BLOCK_SIZE
+from nvc_jax.spectral.shape_decision import choose_shape
+from nvc_jax.transform import block_layout, separable
+from nvc_jax.transform.block_layout import BLOCK_SIZE, BlockLayout
+from nvc_jax.transform.separable import TransformShape
 
 
 @functools.partial(jax.jit, static_argnames="options")
@@ -70,7 +68,7 @@ def encode_with_symbols(
     """Encode a volume; also return the integers of its stream, for ``decoder.reconstruct``.
 
     Args:
-        params: of the model: ``entropy``, its ``profiles``, and ``refinement``.
+        params: of the model: ``entropy``, its ``profiles``.
         volume: (z, y, x), a supported dtype.
         minimum: float32, value that is coded as 0: the smallest of the volume, or of what it is a part of.
         maximum: float32, value that is coded as 1.
@@ -97,7 +95,7 @@ def encode_with_symbols(
         minimum=minimum,
         maximum=maximum,
         step=step,
-        filter_index=analysis.filter_index,
+        transform=analysis.transform,
         predictor=analysis.predictor,
         profile=analysis.profile,
         valid_shape=valid_shape,
@@ -123,10 +121,10 @@ class Analysis(NamedTuple):
     Attributes:
         model: entropy model of the profile.
         values: float32 (n, 512), coefficients in steps before quantisation.
-        symbols: integers, DC, classes and modes.
+        symbols: integers, first coefficients and classes.
         layout: of the blocks.
-        estimated_bits: float32, bits of all integers except DC, and of the classes.
-        filter_index: int32, of ``lapped_filter.FILTERS``.
+        estimated_bits: float32, bits of all integers except first ones, and of the classes.
+        transform: its shape.
         predictor: int32, of ``dc_prediction.DC_PREDICTORS``.
         profile: int32, of the model.
     """
@@ -136,7 +134,7 @@ class Analysis(NamedTuple):
     symbols: BlockSymbols
     layout: BlockLayout
     estimated_bits: jax.Array
-    filter_index: jax.Array
+    transform: TransformShape
     predictor: jax.Array
     profile: jax.Array
 
@@ -164,14 +162,13 @@ def analyze(
     """
     grid = grid_shape(check_shape(centered.shape), BLOCK_SIZE)
     layout = block_layout.make_layout(grid, valid_shape)
-    stretched = partial_blocks.stretch(centered, valid_shape)
     single_steps = steps_of_single_quantizer(any_profile(profiles))
 
     # Transform: coefficients in steps.
-    filter_index, modes = choose_modes(stretched, step / single_steps, valid_shape, options)
-    plan = block_modes.make_plan(modes, grid, valid_shape)
-    values = lapped.forward(emphasize(stretched, boundaries), plan, filter_index)
-    values = values * (error_weights(layout, grid, boundaries) / step)
+    shape = check_shape(centered.shape)
+    transform = choose_shape(centered, step / single_steps, valid_shape, options)
+    axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
+    values = separable.forward(centered, axes) / step
 
     # Profile, classes, and integers of a single quantiser, whose steps are smaller.
     single_values = values * single_steps
@@ -182,17 +179,16 @@ def analyze(
     classes = choose_classes(model, costs_by_class, layout.order, layout.n_blocks)
     single_integers = map_rows(lambda rows: quantize_for_classes(costs, *rows), (single_values, classes))
 
-    # DC apart from all other coefficients.
-    dc = jnp.round(values[:, 0]).astype(jnp.int32)
-    differences, predictor = predict_dc(jnp.where(layout.inside, dc, 0).reshape(grid))
+    # First coefficients apart from all others.
+    first = jnp.round(values[:, 0]).astype(jnp.int32)
+    differences, predictor = predict_dc(jnp.where(layout.inside, first, 0).reshape(grid), axes)
     points = quantize(model, layout, values, single_integers, classes, options)
-    modes_of_blocks = block_modes.expand_to_blocks(modes, grid).reshape(-1)
-    symbols = BlockSymbols(points, differences.reshape(-1), classes, modes_of_blocks)
+    symbols = BlockSymbols(points, differences.reshape(-1), classes)
 
     costs_of_class = jnp.take_along_axis(costs_by_class, classes[:, None], axis=1)[:, 0]
     block_bits = costs_of_class + model.class_bits[classes]
     estimated_bits = jnp.sum(jnp.where(layout.inside, block_bits, 0))
-    return Analysis(model, values, symbols, layout, estimated_bits, filter_index, predictor, profile)
+    return Analysis(model, values, symbols, layout, estimated_bits, transform, predictor, profile)
 
 
 def quantize(
@@ -203,7 +199,7 @@ def quantize(
     classes: jax.Array,
     options: EncoderOptions = DEFAULT_OPTIONS,
 ) -> jax.Array:
-    """Quantise coefficients, except DC, with the quantisers of the model.
+    """Quantise coefficients, except first ones, with the quantisers of the model.
 
     With one quantiser, its integers are the result. With two, they only tell up to where blocks may have
     integers; ``trellis`` chooses these.
@@ -217,7 +213,7 @@ def quantize(
         options: choices that the encoder may make.
 
     Returns:
-        int32 (n, 512), reconstruction points in half steps; 0 for DC.
+        int32 (n, 512), reconstruction points in half steps; 0 for first coefficients.
 
     Raises:
         ValueError: the model has two quantisers, and the options ask for rounding to the nearest.

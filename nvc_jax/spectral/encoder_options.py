@@ -7,21 +7,8 @@ way.
 
 import dataclasses
 
-from nvc_jax.transform.block_modes import LAPPED, LARGE
 from nvc_jax.transform.lapped_filter import FILTERS
-
-PLAIN_CANDIDATE = ("none", LAPPED)
-"""(filter, mode) pair whose blocks are those of PLAIN superblocks."""
-
-DEFAULT_CANDIDATES = (
-    PLAIN_CANDIDATE,
-    ("orthonormal", LAPPED),
-    ("half", LAPPED),
-    ("biorthogonal", LAPPED),
-    ("half", LARGE),
-    ("biorthogonal", LARGE),
-)
-"""(filter, mode) pairs that suit most volumes."""
+from nvc_jax.transform.segments import SEGMENT_LENGTHS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,32 +16,28 @@ class EncoderOptions:
     """Choices that the encoder may make; hashable, a static argument of compiled functions.
 
     Attributes:
-        candidates: (filter, mode) pairs, of which the encoder chooses one for a volume. Filters are those of
-            ``lapped_filter.FILTERS``; modes are ``block_modes.LAPPED`` or ``block_modes.LARGE``.
-        tries_plain_superblocks: whether single superblocks may be PLAIN, without the filter, where that costs
-            less. Their costs are taken from ``PLAIN_CANDIDATE``, which must be the first candidate.
+        segment_lengths: lengths of segments, of which the encoder chooses one for each axis; some of
+            ``segments.SEGMENT_LENGTHS``.
+        filters: filters, of which the encoder chooses one for each axis; some of ``lapped_filter.FILTERS``.
         optimizes_integers: whether classes and integers are decided by rate and distortion. If not,
             coefficients are rounded to the nearest integer, and classes are those of the rounded integers.
             Only models of one quantiser can round.
 
     Raises:
-        ValueError: a candidate is unknown, there is none, or the first one is not ``PLAIN_CANDIDATE`` where
-            it must be.
+        ValueError: a length or a filter is unknown, or there is none.
     """
 
-    candidates: tuple[tuple[str, int], ...] = DEFAULT_CANDIDATES
-    tries_plain_superblocks: bool = True
+    segment_lengths: tuple[int, ...] = SEGMENT_LENGTHS
+    filters: tuple[str, ...] = FILTERS
     optimizes_integers: bool = True
 
     def __post_init__(self) -> None:
-        is_known = all(name in FILTERS and mode in (LAPPED, LARGE) for name, mode in self.candidates)
-        if not self.candidates or not is_known:
-            raise ValueError(f"`candidates` (={self.candidates}) must be pairs of a filter and a mode")
-        if self.tries_plain_superblocks and self.candidates[0] != PLAIN_CANDIDATE:
-            raise ValueError(
-                f"the first of `candidates` (={self.candidates[0]}) must be {PLAIN_CANDIDATE} "
-                "to try plain superblocks"
-            )
+        for name, chosen, known in (
+            ("segment_lengths", self.segment_lengths, SEGMENT_LENGTHS),
+            ("filters", self.filters, FILTERS),
+        ):
+            if not chosen or not set(chosen) <= set(known):
+                raise ValueError(f"`{name}` (={chosen}) must be some of {known}")
 
 
 DEFAULT_OPTIONS = EncoderOptions()

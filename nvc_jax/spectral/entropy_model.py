@@ -36,16 +36,15 @@ class EntropyModel(NamedTuple):
 
     Attributes:
         frequencies: uint16 (Q·R + K, 64), frequency tables of tokens. The first Q·R are shared by all
-            coefficients except DC, R for each quantiser. The last K are the DC tables, one for each class.
+            coefficients except first ones, R for each quantiser. The last K are those of first coefficients,
+            one for each class.
         bits: float32 (R, 3), bits of a zero, of a one of either sign, and of each further step by each table,
             if coefficients are rounded to whole steps.
         reconstruction_offsets: float32 (Q·R, 2), distance in steps from a reconstruction point towards zero
             to the mean of the coefficients coded as it: for magnitude 1, and for larger magnitudes.
-        order: int32 (511,), coefficients except DC in the order in which they are coded.
-        tables: int32 (K, 512), each class's table of each coefficient; that of DC, coefficient 0, is Q·R +
-            class.
+        order: int32 (511,), coefficients except the first in the order in which they are coded.
+        tables: int32 (K, 512), each class's table of each coefficient; that of the first one is Q·R + class.
         end_frequencies: uint16 (K, 64), each class's table of the ends of its blocks.
-        mode_frequencies: uint16 (K, 64), tables of superblock modes, by the class of the first block.
         class_frequencies: uint16 (K + 1, 64), tables of classes, by the class before; K stands for none.
         class_bits: float32 (K,), average signalling cost of each class in bits.
     """
@@ -56,13 +55,12 @@ class EntropyModel(NamedTuple):
     order: jax.Array
     tables: jax.Array
     end_frequencies: jax.Array
-    mode_frequencies: jax.Array
     class_frequencies: jax.Array
     class_bits: jax.Array
 
     @property
     def n_shared(self) -> int:
-        """Q·R, the number of tables that all coefficients except DC share."""
+        """Q·R, the number of tables that all coefficients except first ones share."""
         return self.reconstruction_offsets.shape[0]
 
     @property
@@ -117,7 +115,6 @@ def abstract_entropy_model(
         order=leaf(jnp.int32, n_coefficients - 1),
         tables=leaf(jnp.int32, n_classes, n_coefficients),
         end_frequencies=leaf(jnp.uint16, n_classes, tokens.N_TOKENS),
-        mode_frequencies=leaf(jnp.uint16, n_classes, tokens.N_TOKENS),
         class_frequencies=leaf(jnp.uint16, n_classes + 1, tokens.N_TOKENS),
         class_bits=leaf(jnp.float32, n_classes),
     )
@@ -127,11 +124,11 @@ def reconstruct_coefficients(model: EntropyModel, points: jax.Array, classes: ja
     """Reconstruct coefficients from their reconstruction points.
 
     Coefficients coded as one point are more often on the side of zero, so each point is moved by its table's
-    reconstruction offset. DC is not moved.
+    reconstruction offset. First coefficients are not moved.
 
     Args:
         model: entropy model of the profile.
-        points: int32 (n, 512), in half steps; those of DC are even.
+        points: int32 (n, 512), in half steps; those of first coefficients are even.
         classes: int32 (n,).
 
     Returns:
@@ -139,13 +136,13 @@ def reconstruct_coefficients(model: EntropyModel, points: jax.Array, classes: ja
     """
     n_tables = model.bits.shape[0]
     tables = jnp.minimum(model.tables, n_tables - 1)
-    is_not_dc = (jnp.arange(tables.shape[1]) > 0)[None]
+    is_not_first = (jnp.arange(tables.shape[1]) > 0)[None]
     is_one = jnp.abs(to_integers(points)) == 1
     offsets: jax.Array | int = 0
     for quantizer in range(model.n_quantizers):
         rows = model.table_row(tables, quantizer)
         of_ones, of_larger = (
-            jnp.where(is_not_dc, model.reconstruction_offsets[rows, column], 0)[classes]
+            jnp.where(is_not_first, model.reconstruction_offsets[rows, column], 0)[classes]
             for column in range(2)
         )
         of_quantizer = jnp.where(is_one, of_ones, of_larger)

@@ -21,9 +21,7 @@ from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP, EncodedStream
 from nvc_jax.spectral.entropy_model import abstract_entropy_model
 from nvc_jax.spectral.profiles import stack_profiles
-from nvc_jax.spectral.refinement import abstract_refinement
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
-from nvc_jax.transform.block_modes import N_FILTER_MODES
 
 DEFAULT_STEP = 0.01
 """Step, relative to the range, where the user names no quality target: about 45 dB on images."""
@@ -37,16 +35,12 @@ class SpectralModel(Model[SpectralConfig]):
     default_target: ClassVar[QualityTarget] = {"step": DEFAULT_STEP}
 
     def abstract_params(self) -> Params:
-        """Nested dict of the parameters' shapes and dtypes: ``entropy`` and ``refinement``."""
+        """Nested dict of the parameters' shapes and dtypes: ``entropy``."""
         config = self.config
         profile = abstract_entropy_model(
             config.latent_dim, config.n_classes, config.n_tables, config.n_quantizers
         )
-        n_classes = config.n_profiles * config.n_classes
-        return {
-            "entropy": jax.eval_shape(lambda model: stack_profiles([model] * config.n_profiles), profile),
-            "refinement": abstract_refinement(config.latent_dim, n_classes, N_FILTER_MODES),
-        }
+        return {"entropy": jax.eval_shape(lambda model: stack_profiles([model] * config.n_profiles), profile)}
 
     def check_dtype(self, dtype: np.dtype, name: str = "volume") -> None:
         """Raise ``TypeError`` unless ``dtype`` is supported."""

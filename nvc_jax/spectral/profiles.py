@@ -67,11 +67,6 @@ def any_profile(profiles: Profiles) -> EntropyModel:
     return take_profile(profiles, 0)
 
 
-def classes_of_all_profiles(model: EntropyModel, profile: jax.Array, classes: jax.Array) -> jax.Array:
-    """Number the classes of a profile among the classes of all profiles, int32: the refinement's indices."""
-    return classes + profile * len(model.tables)
-
-
 def choose_profile(
     profiles: Profiles, layout: BlockLayout, values: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
 ) -> jax.Array:

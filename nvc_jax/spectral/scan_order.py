@@ -1,8 +1,8 @@
 """Scan order: the sequence in which the integers of blocks are coded.
 
 Two orders follow each other. Within a block, coefficients follow the model's order, the likeliest to be large
-first, up to where the block ends; DC is coded apart. A *partial-block type* lacks some frequencies (see
-``partial_blocks``): its scan moves them behind all others and never codes them, so there are eight scans, one
+first, up to where the block ends; DC is coded apart. A *partial-block type* lacks some coefficients (see
+``block_layout``): its scan moves them behind all others and never codes them, so there are eight scans, one
 for each type.
 
 Blocks then follow one another without gaps, and blocks without integers are left out. So all integers of a
@@ -18,9 +18,12 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.transform.block_layout import N_PARTIAL_TYPES, BlockLayout
-from nvc_jax.transform.partial_blocks import frequencies_by_partial_type
-from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
+from nvc_jax.transform.block_layout import (
+    N_COEFFICIENTS,
+    N_PARTIAL_TYPES,
+    BlockLayout,
+    positions_by_partial_type,
+)
 
 END_OF_BLOCK_UNIT = 16
 """Blocks end at multiples of 16 integers: a coarser unit takes fewer bits to signal."""
@@ -49,7 +52,7 @@ class ScanOrder(NamedTuple):
 
 def make_scan_order(model: EntropyModel, layout: BlockLayout) -> ScanOrder:
     """Make the scan of each partial-block type: the model's order without the coefficients it lacks."""
-    has = frequencies_by_partial_type(layout.valid_shape)[:, model.order]
+    has = positions_by_partial_type(layout.valid_shape)[:, model.order]
     coefficients = model.order[jnp.argsort(~has, axis=1, stable=True)]
     types = jnp.arange(N_PARTIAL_TYPES)[:, None]
     positions = jnp.full((N_PARTIAL_TYPES, model.tables.shape[1]), -1, jnp.int32)

@@ -18,7 +18,7 @@ _RANGE_RESERVE = 2.0**-19
 coefficient and a voxel. Against float64 they were measured to add up to 2**-22 of the range; this is eight
 times as much."""
 _STEP_RESERVE = 2.0**-12
-"""Share of a step, for the roundings of the refinement network, which works in steps."""
+"""Share of a step, for the roundings of coefficients, which are computed in steps."""
 _OFFSET_RESERVE = 2.0**-21
 """Share of the larger limit of the range, for adding a limit of the range, and a correction, to a decoded
 value."""
@@ -83,8 +83,8 @@ class SpectralTransformCoder(TransformCoder):
         return np.asarray(_decode_batch(self._params, stacked))
 
     def decode_preview(self, stream: EncodedStream) -> np.ndarray:
-        """Decode the blocks' DC coefficients as means, which reach a few voxels into neighbouring blocks."""
-        return np.asarray(decoder.decode_dc(self._params, stream))
+        """Decode about the means of 8³ voxels, from the first coefficients of all blocks."""
+        return np.asarray(decoder.decode_block_means(self._params, stream))
 
     def decoding_reserve(self, low: float, high: float, step: float) -> float:
         """Bound the difference between values decoded here and on any other device."""

@@ -35,7 +35,7 @@ from nvc_jax.spectral.trellis_costs import (
     make_rates,
     nearest_integers,
 )
-from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
+from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 _N_STATES = 1 << STATE_BITS
 _QUANTIZERS = (0, 1)

@@ -9,7 +9,6 @@ import jax
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.fit import fit_spectral
-from nvc_jax.spectral.training.refinement import BATCH_SIZE, MAX_STEPS
 from nvc_jax.spectral.training.samples import BLOCKS_PER_VOLUME
 from nvc_jax.training.config import TrainingConfig, volume_names
 from nvc_jax.training.progress import RunOptions, TrainedParams
@@ -17,39 +16,26 @@ from nvc_jax.training.progress import RunOptions, TrainedParams
 
 @dataclasses.dataclass(frozen=True)
 class SpectralTraining(TrainingConfig):
-    """Training of a spectral model: the entropy model is fitted by counting, then the refinement by AdamW.
+    """Training of a spectral model: the entropy model is fitted by counting.
 
     Attributes:
-        blocks_per_volume: blocks of each volume that the block classes are fitted on, for each filter and
-            size of the transform.
-        refinement_steps: optimiser steps of the refinement; None for 8000, or fewer if they would show every
-            block more than 40 times.
-        augment: whether to mirror and transpose volumes for the refinement. It helps where all axes mean the
-            same or the volumes differ in kind. None augments unless all volumes have the same shape: these
-            are taken for a series, whose axes may mean different things.
+        blocks_per_volume: blocks of each volume that the block classes are fitted on, for each shape of the
+            transform.
     """
 
     model: SpectralConfig = dataclasses.field(default_factory=SpectralConfig)
     blocks_per_volume: int = BLOCKS_PER_VOLUME
-    refinement_steps: int | None = None
-    augment: bool | None = None
 
     def __post_init__(self) -> None:
         if self.model.architecture != SpectralConfig.architecture:
             raise ValueError(f"`model` (={self.model}) must be a spectral model")
         if self.blocks_per_volume < 1:
             raise ValueError(f"`blocks_per_volume` (={self.blocks_per_volume}) must be at least 1")
-        if self.refinement_steps is not None and self.refinement_steps < 1:
-            raise ValueError(f"`refinement_steps` (={self.refinement_steps}) must be at least 1")
 
     @property
     def card_settings(self) -> Mapping[str, Any]:
-        """Methods that fit the two parts of the model."""
-        steps = f"at most {MAX_STEPS}" if self.refinement_steps is None else str(self.refinement_steps)
-        return {
-            "entropy model": "by counting; classes by Lloyd's algorithm in bits",
-            "refinement": f"AdamW, {steps} steps of {BATCH_SIZE} blocks",
-        }
+        """Method that fits the model."""
+        return {"entropy model": "by counting; classes by Lloyd's algorithm in bits"}
 
     def run(self, volumes: Sequence[Any], options: RunOptions) -> TrainedParams:
         """Fit the model to volumes, which are all held in memory.
@@ -75,15 +61,5 @@ class SpectralTraining(TrainingConfig):
             raise ValueError("`devices` must be None: spectral models are fitted on JAX's default device")
 
         arrays = [read_volume(volume) for volume in volumes]
-        augment = self.augment
-        if augment is None:
-            augment = len({array.shape for array in arrays}) > 1
-        params = fit_spectral(
-            arrays,
-            self.model,
-            seed=options.seed,
-            blocks_per_volume=self.blocks_per_volume,
-            refinement_steps=self.refinement_steps,
-            augment=augment,
-        )
+        params = fit_spectral(arrays, self.model, seed=options.seed, blocks_per_volume=self.blocks_per_volume)
         return TrainedParams(jax.device_get(params), volume_names(volumes))

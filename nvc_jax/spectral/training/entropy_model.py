@@ -37,7 +37,6 @@ from nvc_jax.spectral.training.samples import (
     split_by_rate,
 )
 from nvc_jax.spectral.training.symbol_counts import CodedIntegers, count_volumes, quantize_samples
-from nvc_jax.transform import block_modes
 
 _N_ROUNDS = 3
 """Rounds of fitting and quantising: for classes, and for the tables of two quantisers.
@@ -57,9 +56,9 @@ _TOKEN_PRIOR = 500
 _DC_PRIOR, _DC_FLOOR = 20, 0.002
 """Tokens by the common distribution, and share of a token for every token, that are added to the counts of
 each DC table: perhaps no volume has chosen the profile."""
-_END_PRIOR, _MODE_PRIOR, _CLASS_PRIOR = 20, 5, 50
-"""Tokens by the common distribution that are added to the counts of each table of ends of block,
-modes and classes."""
+_END_PRIOR, _CLASS_PRIOR = 20, 50
+"""Tokens by the common distribution that are added to the counts of each table of ends of block and of
+classes."""
 
 _quantize = jax.jit(lambda model, values: quantize_independently(make_decision_costs(model), values))
 
@@ -76,7 +75,8 @@ def fit_profiles(
     Args:
         volumes: (z, y, x) each, of supported dtypes.
         config: number of profiles, classes, tables and quantisers.
-        blocks_per_volume: number of blocks of each volume to learn classes from, for each filter and size.
+        blocks_per_volume: number of blocks of each volume to learn classes from, for each shape of the
+            transform.
         seed: the only source of randomness.
 
     Returns:
@@ -140,7 +140,6 @@ def _fit_classes(integers: np.ndarray, order: np.ndarray, config: SpectralConfig
         order=jnp.asarray(order, jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=unfitted(n_classes),
-        mode_frequencies=unfitted(n_classes),
         class_frequencies=unfitted(n_classes + 1),
         class_bits=jnp.asarray(-np.log2((member.sum(axis=0) + 1) / len(classes)), jnp.float32),
     )
@@ -183,7 +182,7 @@ def _fit_frequencies(profiles: Profiles, volumes: list[np.ndarray]) -> dict[str,
 def _take_counts(model: EntropyModel, counts: list[np.ndarray]) -> EntropyModel:
     """Replace the frequencies of a profile by those of counted tokens, arrays in the order of ``Counts``."""
     n_classes, n_shared = len(model.tables), model.n_shared
-    tokens, ends_of_block, modes, transitions = counts
+    tokens, ends_of_block, transitions = counts
     transitions = smooth_counts(transitions, _CLASS_PRIOR, n_classes)
     transitions[n_classes] = transitions[:n_classes].sum(axis=0)
     class_shares = transitions[n_classes, :n_classes] / transitions[n_classes].sum()
@@ -198,11 +197,9 @@ def _take_counts(model: EntropyModel, counts: list[np.ndarray]) -> EntropyModel:
         return jnp.asarray(quantize_frequencies(rows))
 
     ends_of_block = smooth_counts(ends_of_block, _END_PRIOR, scan_order.N_ENDS_OF_BLOCK)
-    modes = smooth_counts(modes, _MODE_PRIOR, block_modes.N_MODES)
     return model._replace(
         frequencies=frequencies(leave_rare_to_escape(tokens)),
         end_frequencies=frequencies(ends_of_block),
-        mode_frequencies=frequencies(modes),
         class_frequencies=frequencies(transitions),
         class_bits=jnp.asarray(-_BITS_LEFT_GIVEN_BEFORE * np.log2(class_shares), jnp.float32),
     )

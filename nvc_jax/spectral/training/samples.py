@@ -8,19 +8,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.normalization import finite_range
-from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.core.shapes import check_shape
 from nvc_jax.spectral import encoder
 from nvc_jax.spectral.class_decision import round_with_dead_zone
-from nvc_jax.transform import block_modes, lapped, lapped_filter, partial_blocks
-from nvc_jax.transform.planar_blocks import BLOCK_SIZE
+from nvc_jax.spectral.shape_decision import choose_shape
+from nvc_jax.transform import separable
+from nvc_jax.transform.separable import TransformShape
 
 BLOCKS_PER_VOLUME = 600
-"""Default number of blocks of each volume to learn classes from, for each filter and size.
+"""Default number of blocks of each volume to learn classes from, for each shape of the
+transform.
 No measurement of the value is on record."""
 STEP_RANGE = (0.0015, 0.4)
 """Smallest and largest step, of one quantiser and relative to the range, that the model is fitted for."""
 _N_PORTIONS = 7
 """Steps at which a volume's blocks are sampled; each has an equal share of the blocks."""
+_SHAPES_PER_VOLUME = 5
+"""Times that a volume is sampled at so many steps: its shape is chosen anew at each."""
 _OVERLAP = 0.5
 """Samples of a profile reach beyond its range of rates by half that range on each side, so that integers rare
 in it are counted."""
@@ -45,43 +49,40 @@ def step_at(share: float | np.ndarray) -> Any:
 
 
 @jax.jit
-def _coefficients(
-    centered: jax.Array, valid_shape: jax.Array, filter_index: jax.Array, mode: jax.Array
-) -> jax.Array:
-    """Transform a volume all of whose superblocks have one mode."""
-    grid = grid_shape(check_shape(centered.shape), BLOCK_SIZE)
-    plan = block_modes.uniform_plan(mode, grid, valid_shape)
-    return lapped.forward(partial_blocks.stretch(centered, valid_shape), plan, filter_index)
+def _coefficients(centered: jax.Array, valid_shape: jax.Array, transform: TransformShape) -> jax.Array:
+    """Transform a volume by a transform of one shape."""
+    shape = check_shape(centered.shape)
+    axes = separable.make_axis_transforms(shape, valid_shape, transform, jnp.int32(0))
+    return separable.forward(centered, axes)
+
+
+_choose_shape = jax.jit(choose_shape)
 
 
 def sample_coefficients(
     volumes: Iterable[np.ndarray], blocks_per_volume: int, *, seed: int
 ) -> list[np.ndarray]:
-    """Sample coefficients of random blocks, transformed by every filter and size of blocks.
+    """Sample coefficients of random blocks, transformed as the encoder would and by one common shape.
 
     Args:
         volumes: (z, y, x) each, of supported dtypes.
-        blocks_per_volume: number of blocks of each volume, for each filter and size.
+        blocks_per_volume: number of blocks of each volume, for each shape of the transform.
         seed: the only source of randomness.
 
     Returns:
         *Portions*, float32 (n, 512) each: blocks of one volume in units of one step.
     """
     rng = np.random.default_rng(seed)
-    pairs = [
-        *((index, block_modes.LAPPED) for index in range(len(lapped_filter.FILTERS))),
-        (lapped_filter.FILTERS.index("half"), block_modes.LARGE),
-    ]
     portions = []
     for volume in volumes:
         centered, valid_shape = center_by_own_range(volume)
-        for index, mode in pairs:
-            coefficients = np.asarray(_coefficients(centered, valid_shape, jnp.int32(index), jnp.int32(mode)))
-            drawn = rng.permutation(len(coefficients))[:blocks_per_volume]
+        for _ in range(_SHAPES_PER_VOLUME):
             shares = (np.arange(_N_PORTIONS) + rng.random(_N_PORTIONS)) / _N_PORTIONS
-            steps = step_at(shares).astype(np.float32)
-            parts = np.array_split(coefficients[drawn], _N_PORTIONS)
-            portions += [part / step for part, step in zip(parts, steps, strict=True) if len(part)]
+            for step in step_at(shares).astype(np.float32):
+                transform = _choose_shape(centered, jnp.float32(step), valid_shape)
+                coefficients = np.asarray(_coefficients(centered, valid_shape, transform))
+                drawn = rng.permutation(len(coefficients))[: -(-blocks_per_volume // _N_PORTIONS)]
+                portions.append(coefficients[drawn] / step)
     return portions
 
 

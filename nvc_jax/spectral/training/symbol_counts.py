@@ -13,7 +13,7 @@ from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantiz
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles
 from nvc_jax.spectral.training.samples import center_by_own_range
 from nvc_jax.transform import block_layout
-from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
+from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
 _BLOCKS_AT_ONCE = 4096
 """Sampled blocks that one compiled call quantises: they fit in memory, and all calls share one program."""
@@ -25,7 +25,7 @@ _BLOCKS_OF_VOLUME = 1e4
 
 
 class CodedIntegers(NamedTuple):
-    """Integers of sampled blocks that are coded, DC left out; flat arrays.
+    """Integers of sampled blocks that are coded, first ones left out; flat arrays.
 
     Attributes:
         rows: int (m,), of ``EntropyModel.reconstruction_offsets``.
@@ -75,13 +75,11 @@ class Counts(NamedTuple):
     Attributes:
         tokens: (Q·R + K, 64), by table, as ``EntropyModel.frequencies``.
         ends_of_block: (K, 64), by class.
-        modes: (K, 64), by class.
         classes: (K + 1, 64), by the class before.
     """
 
     tokens: jax.Array
     ends_of_block: jax.Array
-    modes: jax.Array
     classes: jax.Array
 
 
@@ -91,7 +89,7 @@ def _count_volume(
 ) -> tuple[jax.Array, Counts]:
     """Encode a volume without the entropy coding, and count its tokens; also return its profile."""
     analysis = encoder.analyze(profiles, centered, step, valid_shape, jnp.int32(0))
-    model, layout, (points, dc, classes, modes) = analysis.model, analysis.layout, analysis.symbols
+    model, layout, (points, first, classes) = analysis.model, analysis.layout, analysis.symbols
 
     scan = scan_order.make_scan_order(model, layout)
     scanned = scan_order.scan_blocks(scan, layout, points)
@@ -99,7 +97,7 @@ def _count_volume(
     is_coded = jnp.arange(N_COEFFICIENTS - 1)[None] < scanned.counts[:, None]
     tables = model.tables[classes[:, None], scan.coefficients[layout.partial_type]]
     rows = model.table_row(tables, dependent_quantization.select_quantizers(ordered, model.n_quantizers))
-    dc_rows = model.tables[classes, 0]
+    first_rows = model.tables[classes, 0]
     in_sequence = classes[layout.order]
     has_next = jnp.arange(1, len(classes)) < layout.n_blocks
 
@@ -109,9 +107,8 @@ def _count_volume(
 
     return analysis.profile, Counts(
         count(model.frequencies, rows, tokens.to_token(ordered)[0], is_coded)
-        + count(model.frequencies, dc_rows, tokens.to_token(dc)[0], layout.inside),
+        + count(model.frequencies, first_rows, tokens.to_token(first)[0], layout.inside),
         count(model.end_frequencies, classes, scanned.ends_of_block, layout.inside),
-        count(model.mode_frequencies, classes, modes, layout.inside & layout.starts_superblock),
         count(model.class_frequencies, in_sequence[:-1], in_sequence[1:], has_next),
     )
 
@@ -130,7 +127,7 @@ def count_volumes(
         For every profile float64 arrays in the order of ``Counts``.
     """
     model = any_profile(profiles)
-    tables = (model.frequencies, model.end_frequencies, model.mode_frequencies, model.class_frequencies)
+    tables = (model.frequencies, model.end_frequencies, model.class_frequencies)
     totals = [[np.zeros(table.shape) for table in tables] for _ in range(count_profiles(profiles))]
     for volume in volumes:
         centered, valid_shape = center_by_own_range(volume)

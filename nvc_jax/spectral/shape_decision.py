@@ -1,0 +1,193 @@
+"""Shape decision: the length of segments and the filter of each axis, chosen before quantisation.
+
+The encoder draws a few *columns* of the volume: parts that have the whole length of one axis and a few blocks
+along the others. It transforms the columns of an axis with every length, and then with every filter, and
+estimates their cost in bits and error. The cheapest ones serve the axis. The axes are decided one after the
+other, each with the others as they have been decided before.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+from nvc_jax.core.systematic_sampling import draw_systematic
+from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
+from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP
+from nvc_jax.transform.block_layout import BLOCK_SIZE
+from nvc_jax.transform.lapped_filter import FILTERS
+from nvc_jax.transform.segments import SEGMENT_LENGTHS
+from nvc_jax.transform.separable import TransformShape, apply_matrices, make_axis_transform
+
+_COLUMN_SIDE = 16
+"""Largest side of a column along the axes that it does not span, in voxels."""
+_MAX_COLUMNS = 8
+"""Largest number of columns of an axis: an eighth of a chunk of 128³."""
+_AXES_IN_TURN = (0, 1, 2, 0)
+"""Axes in the order of their decisions. The first one is decided anew once the others are known."""
+_USUAL_FILTER = "half"
+"""Filter with which lengths are compared."""
+_BITS_OF_CODED, _BITS_PER_OCTAVE = 3, 2
+"""Estimated bits of a coded coefficient: 3, and 2 for each doubling of 1 + magnitude in steps."""
+
+
+class _Columns(NamedTuple):
+    """Columns of a volume.
+
+    Attributes:
+        voxels: float32 (columns, z, y, x).
+        valid_shapes: int32 (columns, 3), voxels of each column along z, y, x that lie in the volume.
+        weights: float32 (columns,), the number of columns of the volume that each represents.
+    """
+
+    voxels: jax.Array
+    valid_shapes: jax.Array
+    weights: jax.Array
+
+
+class _Candidates(NamedTuple):
+    """Candidates for the transform of an axis.
+
+    Attributes:
+        lengths: int32, of SEGMENT_LENGTHS.
+        filters: int32, of FILTERS.
+        usual_filter: int32, with which lengths are compared.
+    """
+
+    lengths: jax.Array
+    filters: jax.Array
+    usual_filter: jax.Array
+
+
+def estimate_cost(coefficients: jax.Array, step: jax.Array) -> jax.Array:
+    """Estimate the cost of coefficients in bits and error, float32, whatever their classes.
+
+    A coefficient is either dropped, and its square is the error, or coded.
+
+    Args:
+        coefficients: float32, any shape.
+        step: float32, of one quantiser, in the coefficients' units.
+    """
+    magnitude = jnp.abs(coefficients) / step
+    coded = _BITS_OF_CODED + _BITS_PER_OCTAVE * jnp.log2(1 + magnitude)
+    return jnp.sum(jnp.minimum(BITS_PER_SQUARED_STEP * magnitude**2, coded))
+
+
+def choose_shape(
+    volume: jax.Array, step: jax.Array, valid_shape: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
+) -> TransformShape:
+    """Choose the shape of a volume's transform.
+
+    Args:
+        volume: float32 (z, y, x), sides multiples of 8.
+        step: float32, of one quantiser, in the volume's units.
+        valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
+        options: of the encoder.
+    """
+    usual_filter = _USUAL_FILTER if _USUAL_FILTER in options.filters else options.filters[0]
+    candidates = _Candidates(
+        lengths=jnp.array([SEGMENT_LENGTHS.index(length) for length in options.segment_lengths], jnp.int32),
+        filters=jnp.array([FILTERS.index(name) for name in options.filters], jnp.int32),
+        usual_filter=jnp.int32(FILTERS.index(usual_filter)),
+    )
+    chosen = TransformShape(jnp.full(3, candidates.lengths[0]), jnp.full(3, candidates.usual_filter))
+    if len(options.segment_lengths) * len(options.filters) == 1:
+        return chosen
+    columns = [_draw_columns(volume, step, valid_shape, axis) for axis in range(3)]
+    for axis in _AXES_IN_TURN:
+        chosen = _decide_axis(columns[axis], step, valid_shape[axis], candidates, chosen, axis)
+    return chosen
+
+
+def _decide_axis(
+    columns: _Columns,
+    step: jax.Array,
+    valid: jax.Array,
+    candidates: _Candidates,
+    shape: TransformShape,
+    axis: int,
+) -> TransformShape:
+    """Choose the length and then the filter of one axis that cost least, the other axes as they are."""
+    rows = _transform_other_axes(columns, shape, axis)
+    cost = partial(_cost_of_candidate, rows, columns.weights, step, valid, axis)
+    costs = lax.map(lambda length: cost(length, candidates.usual_filter), candidates.lengths)
+    length = candidates.lengths[jnp.argmin(costs)]
+    costs = lax.map(lambda filter_index: cost(length, filter_index), candidates.filters)
+    filter_index = candidates.filters[jnp.argmin(costs)]
+    return TransformShape(shape.lengths.at[axis].set(length), shape.filters.at[axis].set(filter_index))
+
+
+def _cost_of_candidate(
+    rows: jax.Array,
+    weights: jax.Array,
+    step: jax.Array,
+    valid: jax.Array,
+    axis: int,
+    length: jax.Array,
+    filter_index: jax.Array,
+) -> jax.Array:
+    """Estimate the cost of columns, transformed along all axes but one, with a candidate for that axis."""
+    transform = make_axis_transform(rows.shape[1], valid, length, filter_index, jnp.int32(0), axis)
+    coefficients = jnp.einsum("ij,cjk->cik", transform.analysis, rows, precision=lax.Precision.HIGHEST)
+    return jnp.sum(weights * jax.vmap(estimate_cost, (0, None))(coefficients, step))
+
+
+def _transform_other_axes(columns: _Columns, shape: TransformShape, axis: int) -> jax.Array:
+    """Transform columns along all axes but one: float32 (columns, side of that axis, all other voxels)."""
+
+    def transform(voxels: jax.Array, valid_shape: jax.Array) -> jax.Array:
+        matrices = [
+            make_axis_transform(
+                side, valid_shape[other], shape.lengths[other], shape.filters[other], jnp.int32(0), other
+            ).analysis
+            if other != axis
+            else jnp.eye(side, dtype=jnp.float32)
+            for other, side in enumerate(voxels.shape)
+        ]
+        return jnp.moveaxis(apply_matrices(voxels, matrices), axis, 0).reshape(voxels.shape[axis], -1)
+
+    return jax.vmap(transform)(columns.voxels, columns.valid_shapes)
+
+
+def _draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array, axis: int) -> _Columns:
+    """Draw columns along an axis, the likelier the more active they are."""
+    shape = check_shape(volume.shape)
+    sides = check_shape(
+        tuple(side if other == axis else min(side, _COLUMN_SIDE) for other, side in enumerate(shape))
+    )
+    corners = _column_corners(shape, sides)
+    is_inside = jnp.all(jnp.asarray(corners) < valid_shape[None], axis=1)
+    activity = _activity(volume, step, corners, sides)
+    n = min(_MAX_COLUMNS, len(corners))
+    drawn, weights = draw_systematic(activity, is_inside, n)
+    starts = jnp.asarray(corners)[drawn]
+    voxels = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
+    valid_shapes = jnp.clip(valid_shape[None] - starts, 1, jnp.array(sides, jnp.int32)[None])
+    return _Columns(voxels, valid_shapes, weights)
+
+
+def _column_corners(shape: Shape3, sides: Shape3) -> np.ndarray:
+    """List the first voxels of columns that cover a volume, int32 (n, 3)."""
+    starts = []
+    for length, side in zip(shape, sides, strict=True):
+        last = length - side
+        starts.append(sorted({*range(0, last + 1, side), last}))
+    mesh = np.meshgrid(*starts, indexing="ij")
+    return np.stack([axis.reshape(-1) for axis in mesh], axis=1).astype(np.int32)
+
+
+def _activity(volume: jax.Array, step: jax.Array, corners: np.ndarray, sides: Shape3) -> jax.Array:
+    """Count in each column, float32 (n,), the neighbours along x that differ by more than a step."""
+    is_steep = jnp.abs(jnp.diff(volume, axis=2, append=volume[:, :, -1:])) > step
+    z, y, x = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
+    by_block = jnp.sum(
+        is_steep.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, x, BLOCK_SIZE), axis=(1, 3, 5), dtype=jnp.float32
+    )
+    blocks = [side // BLOCK_SIZE for side in sides]
+    return jax.vmap(lambda corner: jnp.sum(lax.dynamic_slice(by_block, corner, blocks)))(
+        corners // BLOCK_SIZE
+    )

@@ -1,0 +1,76 @@
+"""Segments: the division of an axis into the runs of voxels that one DCT each transforms.
+
+All segments of an axis have the length that its header names, but for the last one: it takes the rest of the
+axis, from half that length up to one and a half. So every axis, however long, has as many coefficients as
+voxels.
+
+Coefficients are stored in *blocks* of eight a side, whatever the length of segments, so that one entropy
+model serves all lengths. A segment of m blocks deals its frequencies out to its blocks in turn: the first
+block gets the frequencies 0, m, 2m …, the second 1, m + 1, 2m + 1 …. So each block looks like that of a
+segment of eight voxels. The last block of an axis may be *partial*: it has as many coefficients as voxels.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nvc_jax.transform.block_layout import BLOCK_SIZE
+
+SEGMENT_LENGTHS = (8, 16, 32, 64, 128)
+"""Lengths of segments that a stream can name, by their index."""
+
+
+class Segments(NamedTuple):
+    """Segments of one axis, by voxel and by coefficient.
+
+    Attributes:
+        start: int32 (side,), first voxel of each voxel's segment.
+        length: int32 (side,), number of voxels of each voxel's segment.
+        is_last: bool (side,), whether a voxel's segment is the last one.
+        coefficient_start: int32 (side,), first voxel of each coefficient's segment.
+        coefficient_length: int32 (side,), number of voxels of each coefficient's segment.
+        frequency: int32 (side,), each coefficient's frequency in its segment.
+        valid: int32, number of voxels and of coefficients that exist: the first ones.
+    """
+
+    start: jax.Array
+    length: jax.Array
+    is_last: jax.Array
+    coefficient_start: jax.Array
+    coefficient_length: jax.Array
+    frequency: jax.Array
+    valid: jax.Array
+
+
+def divide_axis(side: int, valid: jax.Array, length_index: jax.Array) -> Segments:
+    """Divide an axis into segments.
+
+    Args:
+        side: voxels of the axis, padding included, a multiple of 8; static.
+        valid: int32, voxels of the axis that count: the first ones, at least one.
+        length_index: int32, of SEGMENT_LENGTHS.
+
+    Returns:
+        The segments. Entries of voxels and coefficients from ``valid`` on have no meaning.
+    """
+    length = jnp.array(SEGMENT_LENGTHS, jnp.int32)[length_index]
+    last = jnp.maximum((2 * valid + length) // (2 * length), 1) - 1
+    last_length = valid - last * length
+
+    def locate(voxel: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        segment = jnp.minimum(voxel // length, last)
+        return segment * length, jnp.where(segment == last, last_length, length), segment == last
+
+    index = jnp.arange(side, dtype=jnp.int32)
+    block, position = index // BLOCK_SIZE, index % BLOCK_SIZE
+    coefficient_start, coefficient_length, in_last = locate(block * BLOCK_SIZE)
+
+    # Blocks take turns, until the partial one, the last of its segment, has all its coefficients.
+    first_block = coefficient_start // BLOCK_SIZE
+    n_blocks = jnp.where(in_last, -(-valid // BLOCK_SIZE) - first_block, length // BLOCK_SIZE)
+    turn = block - first_block
+    n_turns_of_all = jnp.where(in_last, (valid - 1) % BLOCK_SIZE + 1, BLOCK_SIZE)
+    late = jnp.maximum(position - n_turns_of_all, 0)
+    frequency = n_blocks * (position - late) + (n_blocks - 1) * late + turn
+    return Segments(*locate(index), coefficient_start, coefficient_length, frequency, valid)

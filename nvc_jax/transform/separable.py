@@ -1,0 +1,199 @@
+"""Separable lapped transform: one matrix for each axis of a volume.
+
+The matrix of an axis combines the emphasis at chunk boundaries, the lapped filter at the borders of segments,
+the DCT of each segment, and the order of coefficients in blocks. So the transform is three matrix products,
+whatever the lengths of segments, and works the same on every device.
+
+Each axis has its own length of segments and its own filter: together the *shape* of the transform.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+from nvc_jax.transform.block_layout import BLOCK_SIZE, from_blocks, to_blocks
+from nvc_jax.transform.boundary_emphasis import emphasis, squared_error_weights
+from nvc_jax.transform.lapped_filter import REACH, border_matrices
+from nvc_jax.transform.segments import Segments, divide_axis
+
+
+class TransformShape(NamedTuple):
+    """Shape of a transform.
+
+    Attributes:
+        lengths: int32 (3,), index of ``segments.SEGMENT_LENGTHS`` for each axis.
+        filters: int32 (3,), index of ``lapped_filter.FILTERS`` for each axis.
+    """
+
+    lengths: jax.Array
+    filters: jax.Array
+
+
+class AxisTransform(NamedTuple):
+    """Transform of one axis of n voxels.
+
+    Attributes:
+        analysis: float32 (n, n), from voxels to coefficients.
+        synthesis: float32 (n, n), its inverse on the voxels that count.
+        is_dc: bool (n / 8,), whether a block's first coefficient is the frequency 0 of a segment.
+        previous_dc: int32 (n / 8,), the block before with a frequency 0, of blocks that have one; −1 if none.
+    """
+
+    analysis: jax.Array
+    synthesis: jax.Array
+    is_dc: jax.Array
+    previous_dc: jax.Array
+
+
+def make_axis_transforms(
+    shape: Shape3, valid_shape: jax.Array, transform: TransformShape, boundaries: jax.Array
+) -> list[AxisTransform]:
+    """Compute the transforms of the three axes.
+
+    Args:
+        shape: (z, y, x), sides multiples of 8; static.
+        valid_shape: int32 (3,), voxels along z, y, x that count.
+        transform: the shape of the transform.
+        boundaries: int32, bits of the chunk boundaries at which errors weigh more.
+    """
+    return [
+        make_axis_transform(
+            side, valid_shape[axis], transform.lengths[axis], transform.filters[axis], boundaries, axis
+        )
+        for axis, side in enumerate(shape)
+    ]
+
+
+def make_axis_transform(
+    side: int,
+    valid: jax.Array,
+    length_index: jax.Array,
+    filter_index: jax.Array,
+    boundaries: jax.Array,
+    axis: int,
+) -> AxisTransform:
+    """Compute the transform of one axis; arguments as of ``make_axis_transforms``."""
+    segments = divide_axis(side, valid, length_index)
+    dct, is_mean = _dct_of_segments(segments)
+    filtering, unfiltering = (
+        _filter_of_borders(segments, jnp.asarray(matrices)[filter_index]) for matrices in border_matrices()
+    )
+    emphasizing, deemphasizing = emphasis(side, boundaries, axis)
+    analysis = _product(dct, _product(filtering, emphasizing))
+    synthesis = _product(deemphasizing, _product(unfiltering, dct.T))
+
+    # An error of 1 in a scaled coefficient adds about 1 to the squared error of the volume. Means are scaled
+    # alike next to a boundary and elsewhere: they are predicted from each other.
+    weights = jnp.where(is_mean[None], 1, squared_error_weights(side, boundaries, axis)[:, None])
+    norms = jnp.sqrt(jnp.sum(weights * synthesis**2, axis=0))
+    norms = jnp.where(norms > 0, norms, 1)
+    is_dc = is_mean[::BLOCK_SIZE] & (jnp.arange(side // BLOCK_SIZE) * BLOCK_SIZE < valid)
+    return AxisTransform(analysis * norms[:, None], synthesis / norms[None], is_dc, _previous(is_dc))
+
+
+def forward(volume: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
+    """Compute the coefficients of a volume.
+
+    Args:
+        volume: float32 (z, y, x), sides multiples of 8; voxels that do not count may be anything finite.
+        transforms: of the three axes.
+
+    Returns:
+        float32 (blocks, 512), blocks and the coefficients of each in z, y, x order.
+    """
+    return to_blocks(apply_matrices(volume, [transform.analysis for transform in transforms]))
+
+
+def inverse(coefficients: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
+    """Compute a volume, float32 (z, y, x), from its coefficients; 0 where voxels do not count."""
+    sides = check_shape(tuple(len(transform.analysis) for transform in transforms))
+    volume = from_blocks(coefficients, grid_shape(sides, BLOCK_SIZE))
+    return apply_matrices(volume, [transform.synthesis for transform in transforms])
+
+
+def block_means(
+    first_coefficients: jax.Array, transforms: list[AxisTransform], valid_shape: jax.Array
+) -> jax.Array:
+    """Compute the means of 8³ voxels from the first coefficient of each block alone.
+
+    Args:
+        first_coefficients: float32 (z, y, x) of the grid of blocks.
+        transforms: of the three axes.
+        valid_shape: int32 (3,), voxels along z, y, x that count.
+
+    Returns:
+        float32 (z, y, x) of the grid: means of the voxels that count, if all other coefficients were 0.
+    """
+    matrices = []
+    for axis, transform in enumerate(transforms):
+        columns = transform.synthesis[:, ::BLOCK_SIZE]
+        sums = jnp.sum(columns.reshape(-1, BLOCK_SIZE, columns.shape[1]), axis=1)
+        start = jnp.arange(len(sums), dtype=jnp.int32) * BLOCK_SIZE
+        counts = jnp.clip(valid_shape[axis] - start, 1, BLOCK_SIZE)
+        matrices.append(sums / counts.astype(jnp.float32)[:, None])
+    return apply_matrices(first_coefficients, matrices)
+
+
+def apply_matrices(volume: jax.Array, matrices: list[jax.Array]) -> jax.Array:
+    """Multiply one matrix along each axis of a volume (z, y, x)."""
+    z, y, x = matrices
+    volume = jnp.einsum("ij,jyx->iyx", z, volume, precision=lax.Precision.HIGHEST)
+    volume = jnp.einsum("ij,zjx->zix", y, volume, precision=lax.Precision.HIGHEST)
+    return jnp.einsum("ij,zyj->zyi", x, volume, precision=lax.Precision.HIGHEST)
+
+
+def _dct_of_segments(segments: Segments) -> tuple[jax.Array, jax.Array]:
+    """Compute the matrix of the DCTs of all segments, rows in the order of coefficients.
+
+    Returns:
+        float32 (side, side), and bool (side,), whether a coefficient has the frequency 0.
+    """
+    side = len(segments.frequency)
+    index = jnp.arange(side, dtype=jnp.int32)
+    frequency, length = segments.frequency[:, None], segments.coefficient_length[:, None]
+    offset = index[None] - segments.coefficient_start[:, None]
+    exists = (index[:, None] < segments.valid) & (offset >= 0) & (offset < length)
+
+    # cos(π·k/(2·length)) by its quarter period: small arguments have the smallest rounding errors.
+    period = 4 * jnp.maximum(length, 1)
+    phase = jnp.where(exists, (2 * offset + 1) * frequency, 0) % period
+    phase = jnp.minimum(phase, period - phase)
+    is_negative = phase > period // 4
+    phase = jnp.where(is_negative, period // 2 - phase, phase)
+    cosine = jnp.cos(phase.astype(jnp.float32) * (jnp.float32(2 * np.pi) / period.astype(jnp.float32)))
+    cosine = jnp.where(is_negative, -cosine, cosine)
+
+    is_mean = segments.frequency == 0
+    scale = jnp.sqrt(jnp.where(is_mean[:, None], 1, 2).astype(jnp.float32) / length.astype(jnp.float32))
+    return jnp.where(exists, cosine * scale, 0), is_mean
+
+
+def _filter_of_borders(segments: Segments, matrix: jax.Array) -> jax.Array:
+    """Compute the matrix that multiplies ``matrix``, (8, 8), at all borders between segments."""
+    side = len(segments.start)
+    voxel = jnp.arange(side, dtype=jnp.int32)
+    end = segments.start + segments.length
+    follows = (voxel - segments.start < REACH) & (segments.start > 0)
+    precedes = (end - voxel <= REACH) & ~segments.is_last
+    border = jnp.where(follows, segments.start, jnp.where(precedes, end, -1))
+    position = jnp.clip(voxel - border + REACH, 0, 2 * REACH - 1)
+
+    mixed = matrix[position[:, None], position[None]]
+    is_mixed = (border[:, None] == border[None]) & (border[:, None] >= 0)
+    is_mixed &= (voxel < segments.valid)[None] & (voxel < segments.valid)[:, None]
+    return jnp.where(is_mixed, mixed, jnp.eye(side, dtype=jnp.float32))
+
+
+def _product(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Multiply matrices in full float32."""
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
+
+
+def _previous(is_marked: jax.Array) -> jax.Array:
+    """Find, for each entry, the index of the marked entry before it: int32, −1 if there is none."""
+    index = jnp.where(is_marked, jnp.arange(len(is_marked), dtype=jnp.int32), -1)
+    return jnp.pad(lax.cummax(index), (1, 0), constant_values=-1)[:-1]
