@@ -19,8 +19,7 @@ class SpectralTraining(TrainingConfig):
     """Training of a spectral model: the entropy model is fitted by counting.
 
     Attributes:
-        blocks_per_volume: blocks of each volume that the block classes are fitted on, for each shape of the
-            transform.
+        blocks_per_volume: blocks of each chunk that the block classes are fitted on.
     """
 
     model: SpectralConfig = dataclasses.field(default_factory=SpectralConfig)

@@ -6,7 +6,7 @@ Every profile is fitted on blocks of similar rates, in three stages:
    a few tables (see ``clustering``). The blocks are then quantised with that model as the encoder would, and
    clustered again.
 2. Tables of each quantiser, and reconstruction offsets, come from the integers of the sampled blocks.
-3. All profiles together encode complete volumes. The tokens that the encoder codes are counted, and give all
+3. All profiles together encode complete chunks. The tokens that the encoder codes are counted, and give all
    frequencies.
 """
 
@@ -32,11 +32,13 @@ from nvc_jax.spectral.training.geometric import (
 from nvc_jax.spectral.training.samples import (
     BLOCKS_PER_VOLUME,
     STEP_RANGE,
+    TrainingChunk,
+    cut_chunks,
     round_samples,
     sample_coefficients,
     split_by_rate,
 )
-from nvc_jax.spectral.training.symbol_counts import CodedIntegers, count_volumes, quantize_samples
+from nvc_jax.spectral.training.symbol_counts import CodedIntegers, count_chunks, quantize_samples
 
 _N_ROUNDS = 3
 """Rounds of fitting and quantising: for classes, and for the tables of two quantisers.
@@ -75,14 +77,14 @@ def fit_profiles(
     Args:
         volumes: (z, y, x) each, of supported dtypes.
         config: number of profiles, classes, tables and quantisers.
-        blocks_per_volume: number of blocks of each volume to learn classes from, for each shape of the
-            transform.
+        blocks_per_volume: number of blocks of each chunk to learn classes from.
         seed: the only source of randomness.
 
     Returns:
         The model's profiles, from low rates to high.
     """
-    portions = sample_coefficients(volumes, blocks_per_volume, seed=seed)
+    chunks = cut_chunks(volumes, seed=seed)
+    portions = sample_coefficients(chunks, blocks_per_volume, seed=seed)
     rounded = [round_samples(portion) for portion in portions]
     frequency = sum((integers[:, 1:] != 0).sum(axis=0) for integers in rounded)
     order = 1 + np.argsort(-frequency, kind="stable")
@@ -93,7 +95,7 @@ def fit_profiles(
     profiles = stack_profiles(models)
     # Twice for two quantisers: where they let blocks end depends on the tables of ends of block.
     for _ in range(config.n_quantizers):
-        profiles = _fit_frequencies(profiles, volumes)
+        profiles = _fit_frequencies(profiles, chunks)
     return profiles
 
 
@@ -171,9 +173,9 @@ def _fit_offsets(coded: CodedIntegers, n_shared: int) -> jax.Array:
     return jnp.asarray(np.clip(np.stack(offsets, 1), *_OFFSET_LIMITS), jnp.float32)
 
 
-def _fit_frequencies(profiles: Profiles, volumes: list[np.ndarray]) -> dict[str, jax.Array]:
-    """Take all frequencies from the tokens that the encoder codes of complete volumes."""
-    counts = count_volumes(profiles, volumes, STEP_RANGE)
+def _fit_frequencies(profiles: Profiles, chunks: list[TrainingChunk]) -> dict[str, jax.Array]:
+    """Take all frequencies from the tokens that the encoder codes of complete chunks."""
+    counts = count_chunks(profiles, chunks, STEP_RANGE)
     return stack_profiles(
         [_take_counts(take_profile(profiles, i), arrays) for i, arrays in enumerate(counts)]
     )

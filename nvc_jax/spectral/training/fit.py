@@ -21,8 +21,7 @@ def fit_spectral(
         volumes: (z, y, x) each, of supported dtypes.
         config: number of profiles, classes, tables and quantisers.
         seed: the only source of randomness.
-        blocks_per_volume: number of blocks of each volume to learn classes from, for each shape of the
-            transform.
+        blocks_per_volume: number of blocks of each chunk to learn classes from.
 
     Returns:
         Parameters of the encoder and the decoder: ``entropy``.

@@ -1,30 +1,31 @@
 """Samples to fit the entropy model on: coefficients of random blocks of volumes, at many steps."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.normalization import finite_range
-from nvc_jax.core.shapes import check_shape
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.spectral import encoder
 from nvc_jax.spectral.class_decision import round_with_dead_zone
 from nvc_jax.spectral.shape_decision import choose_shape
 from nvc_jax.transform import separable
-from nvc_jax.transform.separable import TransformShape
+from nvc_jax.transform.block_layout import BLOCK_SIZE, make_layout
 
-BLOCKS_PER_VOLUME = 600
-"""Default number of blocks of each volume to learn classes from, for each shape of the
-transform.
+BLOCKS_PER_VOLUME = 3000
+"""Default number of blocks of each chunk to learn classes from.
 No measurement of the value is on record."""
+_CHUNKS_PER_VOLUME = 2
+"""Chunks of a volume that is larger than one."""
+_LARGEST_SIDE = 128
+"""Largest side of a chunk in voxels: that of the chunks that ``compress`` makes."""
 STEP_RANGE = (0.0015, 0.4)
 """Smallest and largest step, of one quantiser and relative to the range, that the model is fitted for."""
-_N_PORTIONS = 7
-"""Steps at which a volume's blocks are sampled; each has an equal share of the blocks."""
-_SHAPES_PER_VOLUME = 5
-"""Times that a volume is sampled at so many steps: its shape is chosen anew at each."""
+_N_PORTIONS = 21
+"""Steps at which a chunk's blocks are sampled; each has an equal share of the blocks."""
 _OVERLAP = 0.5
 """Samples of a profile reach beyond its range of rates by half that range on each side, so that integers rare
 in it are counted."""
@@ -37,9 +38,48 @@ _round = jax.jit(
 )
 
 
-def center_by_own_range(volume: np.ndarray) -> tuple[jax.Array, jax.Array]:
-    """Scale a volume by its own range as the encoder does, and return it with its shape, int32 (3,)."""
-    return _center(jnp.asarray(volume)), jnp.array(volume.shape, jnp.int32)
+class TrainingChunk(NamedTuple):
+    """A part of a volume, padded to the shape that all chunks share.
+
+    Attributes:
+        centered: float32 (z, y, x), from ``encoder.center_volume``.
+        valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
+        weight: share of the volume's weight.
+    """
+
+    centered: jax.Array
+    valid_shape: jax.Array
+    weight: float
+
+
+def cut_chunks(volumes: Sequence[np.ndarray], *, seed: int) -> list[TrainingChunk]:
+    """Cut chunks out of volumes, in random places: all of a small volume, a few parts of a large one.
+
+    All chunks are padded to one shape, so that one compiled program serves them all.
+
+    Args:
+        volumes: (z, y, x) each, of supported dtypes.
+        seed: the only source of randomness.
+    """
+    rng = np.random.default_rng(seed)
+    largest = np.max([volume.shape for volume in volumes], axis=0)
+    padded = check_shape(tuple(np.minimum(-(-largest // BLOCK_SIZE) * BLOCK_SIZE, _LARGEST_SIDE).tolist()))
+    chunks = []
+    for volume in volumes:
+        sides = np.minimum(volume.shape, padded)
+        n = 1 if (sides == volume.shape).all() else _CHUNKS_PER_VOLUME
+        for _ in range(n):
+            starts = rng.integers(np.array(volume.shape) - sides + 1)
+            part = volume[tuple(slice(a, a + side) for a, side in zip(starts, sides, strict=True))]
+            chunks.append(_center_chunk(part, padded, 1 / n))
+    return chunks
+
+
+def _center_chunk(part: np.ndarray, padded: Shape3, weight: float) -> TrainingChunk:
+    """Scale a part of a volume by its own range, and pad it."""
+    widths = [(0, side - length) for side, length in zip(padded, part.shape, strict=True)]
+    centered = _center(jnp.asarray(np.pad(part, widths, mode="edge")))
+    return TrainingChunk(centered, jnp.array(part.shape, jnp.int32), weight)
 
 
 def step_at(share: float | np.ndarray) -> Any:
@@ -49,40 +89,39 @@ def step_at(share: float | np.ndarray) -> Any:
 
 
 @jax.jit
-def _coefficients(centered: jax.Array, valid_shape: jax.Array, transform: TransformShape) -> jax.Array:
-    """Transform a volume by a transform of one shape."""
+def _coefficients(
+    centered: jax.Array, valid_shape: jax.Array, step: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Transform a chunk, and mark its blocks inside."""
     shape = check_shape(centered.shape)
+    transform = choose_shape(centered, step, valid_shape)
     axes = separable.make_axis_transforms(shape, valid_shape, transform, jnp.int32(0))
-    return separable.forward(centered, axes)
-
-
-_choose_shape = jax.jit(choose_shape)
+    layout = make_layout(grid_shape(shape, BLOCK_SIZE), valid_shape)
+    return separable.forward(centered, axes), layout.inside
 
 
 def sample_coefficients(
-    volumes: Iterable[np.ndarray], blocks_per_volume: int, *, seed: int
+    chunks: Sequence[TrainingChunk], blocks_per_volume: int, *, seed: int
 ) -> list[np.ndarray]:
-    """Sample coefficients of random blocks, transformed as the encoder would and by one common shape.
+    """Sample coefficients of random blocks, transformed as the encoder would at many steps.
 
     Args:
-        volumes: (z, y, x) each, of supported dtypes.
-        blocks_per_volume: number of blocks of each volume, for each shape of the transform.
+        chunks: from ``cut_chunks``.
+        blocks_per_volume: number of blocks of each chunk.
         seed: the only source of randomness.
 
     Returns:
-        *Portions*, float32 (n, 512) each: blocks of one volume in units of one step.
+        *Portions*, float32 (n, 512) each: blocks of one chunk in units of one step.
     """
     rng = np.random.default_rng(seed)
+    blocks_per_portion = -(-blocks_per_volume // _N_PORTIONS)
     portions = []
-    for volume in volumes:
-        centered, valid_shape = center_by_own_range(volume)
-        for _ in range(_SHAPES_PER_VOLUME):
-            shares = (np.arange(_N_PORTIONS) + rng.random(_N_PORTIONS)) / _N_PORTIONS
-            for step in step_at(shares).astype(np.float32):
-                transform = _choose_shape(centered, jnp.float32(step), valid_shape)
-                coefficients = np.asarray(_coefficients(centered, valid_shape, transform))
-                drawn = rng.permutation(len(coefficients))[: -(-blocks_per_volume // _N_PORTIONS)]
-                portions.append(coefficients[drawn] / step)
+    for chunk in chunks:
+        shares = (np.arange(_N_PORTIONS) + rng.random(_N_PORTIONS)) / _N_PORTIONS
+        for step in step_at(shares).astype(np.float32):
+            coefficients, inside = _coefficients(chunk.centered, chunk.valid_shape, step)
+            drawn = rng.permutation(np.flatnonzero(inside))[:blocks_per_portion]
+            portions.append(np.asarray(coefficients)[drawn] / step)
     return portions
 
 

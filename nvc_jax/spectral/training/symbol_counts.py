@@ -1,5 +1,6 @@
-"""Statistics of what the encoder codes: of sampled blocks, and of complete volumes."""
+"""Statistics of what the encoder codes: of sampled blocks, and of complete chunks."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,14 +12,14 @@ from nvc_jax.spectral import dependent_quantization, encoder, scan_order
 from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles
-from nvc_jax.spectral.training.samples import center_by_own_range
+from nvc_jax.spectral.training.samples import TrainingChunk
 from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
 _BLOCKS_AT_ONCE = 4096
 """Sampled blocks that one compiled call quantises: they fit in memory, and all calls share one program."""
 _N_STEPS = 12
-"""Steps at which each volume is encoded, evenly spaced by their ratio.
+"""Steps at which each chunk is encoded, evenly spaced by their ratio.
 No measurement of the value is on record."""
 _BLOCKS_OF_VOLUME = 1e4
 """Blocks that each encoding of a volume counts as: volumes weigh the same, whatever their size."""
@@ -84,10 +85,10 @@ class Counts(NamedTuple):
 
 
 @jax.jit
-def _count_volume(
+def _count_chunk(
     profiles: Profiles, centered: jax.Array, valid_shape: jax.Array, step: jax.Array
 ) -> tuple[jax.Array, Counts]:
-    """Encode a volume without the entropy coding, and count its tokens; also return its profile."""
+    """Encode a chunk without the entropy coding, and count its tokens; also return its profile."""
     analysis = encoder.analyze(profiles, centered, step, valid_shape, jnp.int32(0))
     model, layout, (points, first, classes) = analysis.model, analysis.layout, analysis.symbols
 
@@ -113,14 +114,14 @@ def _count_volume(
     )
 
 
-def count_volumes(
-    profiles: Profiles, volumes: list[np.ndarray], step_range: tuple[float, float]
+def count_chunks(
+    profiles: Profiles, chunks: Sequence[TrainingChunk], step_range: tuple[float, float]
 ) -> list[list[np.ndarray]]:
-    """Count the tokens of volumes that the encoder encodes at many steps.
+    """Count the tokens of chunks that the encoder encodes at many steps.
 
     Args:
         profiles: of the model.
-        volumes: (z, y, x) each, of supported dtypes.
+        chunks: from ``samples.cut_chunks``.
         step_range: smallest and largest step, of one quantiser.
 
     Returns:
@@ -129,11 +130,11 @@ def count_volumes(
     model = any_profile(profiles)
     tables = (model.frequencies, model.end_frequencies, model.class_frequencies)
     totals = [[np.zeros(table.shape) for table in tables] for _ in range(count_profiles(profiles))]
-    for volume in volumes:
-        centered, valid_shape = center_by_own_range(volume)
+    for chunk in chunks:
+        centered, valid_shape, _ = chunk
         for step in steps_of_single_quantizer(model) * np.geomspace(*step_range, _N_STEPS):
-            profile, counts = _count_volume(profiles, centered, valid_shape, jnp.float32(step))
-            weight = _BLOCKS_OF_VOLUME / float(jnp.sum(counts.ends_of_block))
+            profile, counts = _count_chunk(profiles, centered, valid_shape, jnp.float32(step))
+            weight = _BLOCKS_OF_VOLUME * chunk.weight / float(jnp.sum(counts.ends_of_block))
             for total, count in zip(totals[int(profile)], counts, strict=True):
                 total += weight * np.asarray(count, np.float64)
     return totals
