@@ -10,6 +10,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 
+from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.transform.separable import AxisTransform
 
 DC_PREDICTORS: tuple[tuple[int, ...], ...] = tuple(
@@ -19,17 +20,19 @@ DC_PREDICTORS: tuple[tuple[int, ...], ...] = tuple(
 
 
 def predict_dc(first: jax.Array, transforms: list[AxisTransform]) -> tuple[jax.Array, jax.Array]:
-    """Take differences of DC by the predictor that is cheapest.
+    """Take differences of DC by the predictor that is cheapest, of those whose differences can be coded.
 
     Args:
-        first: int32 (z, y, x), first coefficients of all blocks in steps.
+        first: int32 (z, y, x), first coefficients of all blocks in steps, at most MAX_MAGNITUDE.
         transforms: of the three axes.
 
     Returns:
         int32 (z, y, x), with differences in place of DC, and int32 index of ``DC_PREDICTORS``.
     """
     candidates = jnp.stack([_difference(first, transforms, axes) for axes in DC_PREDICTORS])
-    bits = jnp.sum(jnp.log2(1 + jnp.abs(candidates).astype(jnp.float32)), axis=(1, 2, 3))
+    magnitudes = jnp.abs(candidates)
+    bits = jnp.sum(jnp.log2(1 + magnitudes.astype(jnp.float32)), axis=(1, 2, 3))
+    bits = jnp.where(jnp.max(magnitudes, axis=(1, 2, 3)) <= MAX_MAGNITUDE, bits, jnp.inf)
     predictor = jnp.argmin(bits).astype(jnp.int32)
     return candidates[predictor], predictor
 

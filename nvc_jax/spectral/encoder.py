@@ -14,6 +14,7 @@ from nvc_jax.core.normalization import normalize
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.entropy.interleaving import lanes_for
+from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral import scan_order, trellis
 from nvc_jax.spectral.bitstream import BlockSymbols, bits_per_lane, encode_stream
 from nvc_jax.spectral.class_decision import (
@@ -30,6 +31,7 @@ from nvc_jax.spectral.profiles import Profiles, any_profile, choose_profile, tak
 from nvc_jax.spectral.shape_decision import choose_shape
 from nvc_jax.transform import block_layout, separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, BlockLayout
+from nvc_jax.transform.boundary_emphasis import boundaries_to_emphasize
 from nvc_jax.transform.separable import TransformShape
 
 
@@ -84,6 +86,7 @@ def encode_with_symbols(
     valid_shape = jnp.array(volume.shape, jnp.int32) if valid_shape is None else valid_shape
     boundaries = jnp.int32(0) if boundaries is None else boundaries
     centered = center_volume(volume, minimum, maximum)
+    boundaries = boundaries_to_emphasize(check_shape(centered.shape), valid_shape, boundaries)
     analysis = analyze(params["entropy"], centered, step, valid_shape, boundaries, options)
     n_blocks = len(analysis.symbols.classes)
     n_lanes = lanes_for(analysis.estimated_bits, bits_per_lane(n_blocks), n_blocks)
@@ -180,7 +183,7 @@ def analyze(
     single_integers = map_rows(lambda rows: quantize_for_classes(costs, *rows), (single_values, classes))
 
     # First coefficients apart from all others.
-    first = jnp.round(values[:, 0]).astype(jnp.int32)
+    first = jnp.clip(jnp.round(values[:, 0]), -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
     differences, predictor = predict_dc(jnp.where(layout.inside, first, 0).reshape(grid), axes)
     points = quantize(model, layout, values, single_integers, classes, options)
     symbols = BlockSymbols(points, differences.reshape(-1), classes)

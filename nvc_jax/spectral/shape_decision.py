@@ -16,6 +16,7 @@ from jax import lax
 
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.core.systematic_sampling import draw_systematic
+from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP
 from nvc_jax.transform.block_layout import BLOCK_SIZE
@@ -115,10 +116,21 @@ def _decide_axis(
     rows = _transform_other_axes(columns, shape, axis)
     cost = partial(_cost_of_candidate, rows, columns.weights, step, valid, axis)
     costs = lax.map(lambda length: cost(length, candidates.usual_filter), candidates.lengths)
+    costs = jnp.where(_largest_mean(candidates.lengths) <= MAX_MAGNITUDE * step, costs, jnp.inf)
     length = candidates.lengths[jnp.argmin(costs)]
     costs = lax.map(lambda filter_index: cost(length, filter_index), candidates.filters)
     filter_index = candidates.filters[jnp.argmin(costs)]
     return TransformShape(shape.lengths.at[axis].set(length), shape.filters.at[axis].set(filter_index))
+
+
+def _largest_mean(length_index: jax.Array) -> jax.Array:
+    """Bound the coefficient of the mean of a segment that has a length along all axes: float32.
+
+    Values lie between −½ and ½. At small steps the mean of a long segment could have more steps than can be
+    coded; at any step that is allowed, segments of up to 32 are short enough.
+    """
+    longest = 1.5 * jnp.array(SEGMENT_LENGTHS, jnp.float32)  # the last segment of an axis
+    return (longest**1.5 / 2)[length_index]
 
 
 def _cost_of_candidate(

@@ -8,7 +8,7 @@ elsewhere, and that of the voxel behind it twice as much. The mean of the four v
 of the segment's other voxels shrink, too, so pre-emphasis takes few bits.
 
 The boundaries of a chunk are six bits of an integer: bits 0 and 1 for those before and after it along z, then
-two bits for y and two for x.
+two bits for y and two for x. Voxels are emphasised only where all four of them lie in the volume.
 """
 
 import functools
@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nvc_jax.core.shapes import Shape3
 from nvc_jax.transform.dct import dct_matrix
 
 ALL_BOUNDARIES = 0b111111
@@ -39,6 +40,22 @@ def emphasis_matrix() -> np.ndarray:
     mix = np.eye(_REACH)
     mix[1:, 1:] = _FREQUENCY_MIX
     return dct_matrix(_REACH).T @ mix @ dct_matrix(_REACH)
+
+
+def boundaries_to_emphasize(shape: Shape3, valid_shape: jax.Array, boundaries: jax.Array) -> jax.Array:
+    """Clear the bits of boundaries next to which there are fewer than four voxels.
+
+    Args:
+        shape: (z, y, x), sides multiples of 8; static.
+        valid_shape: int32 (3,), voxels along z, y, x that count.
+        boundaries: int32, bits of the boundaries at which the chunk meets others.
+    """
+    kept = jnp.int32(0)
+    for axis, side in enumerate(shape):
+        has_room = (valid_shape[axis] >= _REACH, valid_shape[axis] == side)
+        for end in range(2):
+            kept += jnp.where(has_room[end], boundaries & (1 << (2 * axis + end)), 0)
+    return kept
 
 
 def emphasis(side: int, boundaries: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
