@@ -1,41 +1,63 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nvc_jax.transform.boundary_emphasis import ALL_BOUNDARIES, boundary_weights, deemphasize, emphasize
-
-BOUNDARIES = [0, 0b1, 0b10, 0b001100, 0b100101, ALL_BOUNDARIES]
-RNG = np.random.default_rng(0)
-
-
-@pytest.mark.parametrize("boundaries", BOUNDARIES)
-def test_emphasis_has_an_inverse_and_keeps_means(boundaries: int) -> None:
-    volume = RNG.normal(size=(8, 16, 24)).astype(np.float32)
-    emphasized = np.asarray(emphasize(jnp.asarray(volume), jnp.int32(boundaries)))
-    np.testing.assert_allclose(deemphasize(emphasized, jnp.int32(boundaries)), volume, atol=2e-6)
-    means = [v.reshape(2, 4, 4, 4, 6, 4).mean(axis=(1, 3, 5)) for v in (volume, emphasized)]
-    np.testing.assert_allclose(*means, atol=1e-6)
-    assert np.array_equal(emphasized, volume) == (boundaries == 0)
+from nvc_jax.transform.boundary_emphasis import (
+    ALL_BOUNDARIES,
+    boundaries_to_emphasize,
+    emphasis,
+    emphasis_matrix,
+    squared_error_weights,
+)
 
 
-def test_only_voxels_next_to_a_boundary_change() -> None:
-    volume = RNG.normal(size=(16, 16, 16)).astype(np.float32)
-    changed = np.asarray(emphasize(jnp.asarray(volume), jnp.int32(0b010000))) != volume
-    assert changed[:, :, :4].mean() > 0.99
-    assert not changed[:, :, 4:].any()
-    mirrored = np.asarray(emphasize(jnp.asarray(volume[:, :, ::-1]), jnp.int32(0b100000)))
-    again = np.asarray(emphasize(jnp.asarray(volume), jnp.int32(0b010000)))
-    np.testing.assert_allclose(mirrored[:, :, ::-1], again, atol=1e-6)
+@pytest.mark.parametrize("boundaries", [0, 0b01, 0b10, 0b11])
+@pytest.mark.parametrize("side", [8, 24])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_emphasis_has_an_inverse_and_keeps_means(boundaries: int, side: int, axis: int) -> None:
+    emphasizing, deemphasizing = (
+        np.asarray(m) for m in emphasis(side, jnp.int32(boundaries << 2 * axis), axis)
+    )
+    np.testing.assert_allclose(emphasizing @ deemphasizing, np.eye(side), atol=1e-6)
+    means = emphasizing.reshape(side // 4, 4, side).mean(axis=1)
+    np.testing.assert_allclose(means, np.kron(np.eye(side // 4), np.full(4, 0.25)), atol=1e-6)
+
+    changed = (emphasizing != np.eye(side)).any(axis=1)
+    expected = np.zeros(side, bool)
+    expected[:4], expected[-4:] = boundaries & 1, boundaries >> 1
+    np.testing.assert_array_equal(changed, expected)
 
 
-def test_only_blocks_at_the_boundaries_have_weights() -> None:
-    grid = (2, 3, 4)
-    weights = np.asarray(boundary_weights(grid, jnp.int32(0b100001))).reshape(*grid, 8, 8, 8)
-    np.testing.assert_array_equal(weights[1, :, :3], 1)
-    along_z, along_x = weights[0, 0, 0, :, 0, 0], weights[1, 0, 3, 0, 0, :]
-    np.testing.assert_array_equal(along_z, along_x)
-    assert (along_z > 1).all()
-    # A constant over the block: the mean of the voxels' weights.
-    np.testing.assert_allclose(along_z[0], np.sqrt(12 / 8), rtol=1e-6)
-    corner = along_z[:, None, None] * along_x[None, None]
-    np.testing.assert_allclose(weights[0, 1, 3], np.broadcast_to(corner, (8, 8, 8)), rtol=1e-6)
+def test_both_ends_are_emphasized_alike() -> None:
+    before, after = (np.asarray(emphasis(16, jnp.int32(bit), 0)[0]) for bit in (0b01, 0b10))
+    np.testing.assert_array_equal(before, after[::-1, ::-1])
+    np.testing.assert_allclose(before[:4, :4], emphasis_matrix(), atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_boundaries_of_other_axes_change_nothing(axis: int) -> None:
+    others = jnp.int32(ALL_BOUNDARIES & ~(0b11 << 2 * axis))
+    for matrix in emphasis(16, others, axis):
+        np.testing.assert_array_equal(matrix, np.eye(16))
+    np.testing.assert_array_equal(squared_error_weights(16, others, axis), 1)
+
+
+def test_errors_next_to_a_boundary_weigh_more() -> None:
+    weights = squared_error_weights(16, jnp.int32(0b01), 0)
+    np.testing.assert_array_equal(weights, [4, 2, *[1] * 14])
+    weights = squared_error_weights(16, jnp.int32(0b110000), 2)
+    np.testing.assert_array_equal(weights, [4, 2, *[1] * 12, 2, 4])
+
+
+@given(st.tuples(*[st.integers(1, 24)] * 3), st.integers(0, ALL_BOUNDARIES))
+def test_emphasized_voxels_lie_in_the_volume(valid_shape: tuple[int, ...], boundaries: int) -> None:
+    kept = int(
+        boundaries_to_emphasize((24, 24, 24), jnp.array(valid_shape, jnp.int32), jnp.int32(boundaries))
+    )
+    for axis, valid in enumerate(valid_shape):
+        before, after = (boundaries >> 2 * axis + end & 1 for end in range(2))
+        assert kept >> 2 * axis & 1 == (before and valid >= 4)
+        assert kept >> 2 * axis + 1 & 1 == (after and valid == 24)
+    assert kept >> 6 == 0
