@@ -24,8 +24,8 @@ from nvc_jax.entropy import tokens as tokens_module
 from nvc_jax.entropy.interleaving import CPU_WIDTHS, max_lanes_for
 from nvc_jax.spectral import bitstream, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
-from nvc_jax.transform import block_layout, block_modes
-from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
+from nvc_jax.transform import block_layout
+from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 encode = jax.jit(bitstream.encode_stream)
 decode = jax.jit(bitstream.decode_stream)
@@ -33,11 +33,9 @@ decode = jax.jit(bitstream.decode_stream)
 
 def assert_same(layout: block_layout.BlockLayout, decoded: BlockSymbols, symbols: BlockSymbols) -> None:
     inside = np.asarray(layout.order)[: int(layout.n_blocks)]
-    first_blocks = inside[np.asarray(layout.starts_superblock)[inside]]
     np.testing.assert_array_equal(decoded.points[inside], symbols.points[inside])
-    np.testing.assert_array_equal(decoded.dc[inside], symbols.dc[inside])
+    np.testing.assert_array_equal(decoded.first[inside], symbols.first[inside])
     np.testing.assert_array_equal(decoded.classes[inside], symbols.classes[inside])
-    np.testing.assert_array_equal(decoded.modes[first_blocks], symbols.modes[first_blocks])
 
 
 @pytest.mark.parametrize(
@@ -91,8 +89,8 @@ def test_any_integers_round_trip(seed: int, scale: int) -> None:
 def test_the_longest_stream_fits_the_buffer() -> None:
     layout = layout_for((16, 16, 16), (16, 16, 16))
     points = points_of(MODEL, layout, np.full((8, N_COEFFICIENTS), tokens_module.MAX_MAGNITUDE))
-    dc, zeros = jnp.full(8, tokens_module.MAX_MAGNITUDE, jnp.int32), jnp.zeros(8, jnp.int32)
-    symbols = BlockSymbols(points, dc, zeros, zeros)
+    first = jnp.full(8, tokens_module.MAX_MAGNITUDE, jnp.int32)
+    symbols = BlockSymbols(points, first, jnp.zeros(8, jnp.int32))
     words, used = encode(MODEL, layout, symbols, jnp.int32(1))
     assert int(used) <= words.shape[0]
     assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(1)), symbols)
@@ -106,12 +104,11 @@ def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
     rng = np.random.default_rng(0)
     classes = rng.integers(0, N_CLASSES, n)
     table = np.asarray(model.tables)[classes]
-    dc_decay = np.repeat(DECAY[2:], N_CLASSES)
-    p = 1 - np.concatenate([DECAY] * n_quantizers + [dc_decay])[table]
+    first_decay = np.repeat(DECAY[2:], N_CLASSES)
+    p = 1 - np.concatenate([DECAY] * n_quantizers + [first_decay])[table]
     integers = jnp.asarray(rng.geometric(p) - rng.geometric(p), jnp.int32)
-    modes = jnp.asarray(rng.integers(0, block_modes.N_MODES, n), jnp.int32)
     points = points_of(model, layout, np.asarray(integers))
-    symbols = BlockSymbols(points, integers[:, 0], jnp.asarray(classes, jnp.int32), modes)
+    symbols = BlockSymbols(points, integers[:, 0], jnp.asarray(classes, jnp.int32))
 
     scan = scan_order.make_scan_order(model, layout)
     ends = scan_order.find_end_of_block(scan_order.to_scan_order(scan, layout, integers))
@@ -120,7 +117,7 @@ def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
     token, _, extra = (np.asarray(x) for x in tokens_module.to_token(integers))
     row = table + N_TABLES * np.asarray(quantizers_of(model, layout, integers))
     bits = frequency_tables.PRECISION - np.log2(np.asarray(model.frequencies, float)[row, token]) + extra
-    header_bits = np.log2(N_CLASSES) + np.log2(scan_order.N_ENDS_OF_BLOCK) + np.log2(block_modes.N_MODES) / 8
+    header_bits = np.log2(N_CLASSES) + np.log2(scan_order.N_ENDS_OF_BLOCK)
     ideal_bits = bits[is_coded].sum() + n * header_bits
     _, used = encode(model, layout, symbols, jnp.int32(n_lanes))
     assert 0.999 * ideal_bits / 16 <= int(used) <= 1.005 * ideal_bits / 16 + 2 * n_lanes
@@ -135,7 +132,6 @@ def test_damaged_streams_end() -> None:
         decoded = decoder(jnp.int32(used), jnp.int32(2))
         assert decoded.points.shape == (len(layout.partial_type), N_COEFFICIENTS)
         assert 0 <= int(decoded.classes.min()) <= int(decoded.classes.max()) < N_CLASSES
-        assert 0 <= int(decoded.modes.min()) <= int(decoded.modes.max()) < block_modes.N_MODES
 
 
 def test_small_chunks_get_more_lanes_for_their_bits() -> None:

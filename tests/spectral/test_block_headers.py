@@ -15,14 +15,13 @@ from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_heade
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.scan_order import N_ENDS_OF_BLOCK
 from nvc_jax.transform.block_layout import BlockLayout
-from nvc_jax.transform.block_modes import N_MODES
 
 SHAPE = (32, 32, 40)
 
 
 def capacity_of(n: int) -> int:
     """Words that hold the headers of n blocks, whatever they are."""
-    return 4 * rans.WORDS_PER_INTEGER * n + 2 * max_lanes_for(n)
+    return 3 * rans.WORDS_PER_INTEGER * n + 2 * max_lanes_for(n)
 
 
 @jax.jit
@@ -43,9 +42,9 @@ def decode(
     return headers, coder.used
 
 
-def random_headers(n: int, max_dc: int = 300) -> BlockHeaders:
+def random_headers(n: int, max_first: int = 300) -> BlockHeaders:
     rng = np.random.default_rng(n)
-    limits = ((0, N_CLASSES), (0, N_MODES), (0, N_ENDS_OF_BLOCK), (-max_dc, max_dc + 1))
+    limits = ((0, N_CLASSES), (0, N_ENDS_OF_BLOCK), (-max_first, max_first + 1))
     return BlockHeaders(*(jnp.asarray(rng.integers(low, high, n), jnp.int32) for low, high in limits))
 
 
@@ -61,11 +60,8 @@ def test_headers_round_trip(valid_shape: Shape3, n_lanes: int) -> None:
 
     inside = np.asarray(layout.order)[:n_inside]
     outside = np.setdiff1d(np.arange(n), inside)
-    starts_superblock = np.asarray(layout.starts_superblock)
-    for number, (result, expected) in enumerate(zip(decoded, headers, strict=True)):
-        is_mode = number == BlockHeaders._fields.index("modes")
-        coded = inside[starts_superblock[inside]] if is_mode else inside
-        np.testing.assert_array_equal(result[coded], expected[coded])
+    for result, expected in zip(decoded, headers, strict=True):
+        np.testing.assert_array_equal(result[inside], expected[inside])
         assert not np.asarray(result)[outside].any()
 
 
@@ -92,7 +88,7 @@ def test_a_class_is_coded_given_the_class_before() -> None:
     random = jnp.asarray(np.random.default_rng(0).permutation(in_turn), jnp.int32)
 
     used = [
-        int(encode(model, layout, BlockHeaders(classes, zeros, zeros, zeros), jnp.int32(1))[1])
+        int(encode(model, layout, BlockHeaders(classes, zeros, zeros), jnp.int32(1))[1])
         for classes in (in_turn, random)
     ]
     assert used[1] - used[0] > 5 * n / 16
@@ -104,6 +100,5 @@ def test_headers_of_damaged_streams_are_in_range() -> None:
     words = np.random.default_rng(0).integers(0, 1 << 16, capacity_of(n))
     decode_damaged = functools.partial(decode, MODEL, layout, jnp.asarray(words, jnp.uint16))
     for used in (words.size, 50, 10):
-        (classes, modes, *_), _ = decode_damaged(jnp.int32(used), jnp.int32(5))
-        assert 0 <= int(classes.min()) <= int(classes.max()) < N_CLASSES
-        assert 0 <= int(modes.min()) <= int(modes.max()) < N_MODES
+        headers, _ = decode_damaged(jnp.int32(used), jnp.int32(5))
+        assert 0 <= int(headers.classes.min()) <= int(headers.classes.max()) < N_CLASSES

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nvc_jax.entropy import frequency_tables, tokens
 from nvc_jax.spectral import class_decision, entropy_model
 from nvc_jax.spectral.encoder_options import EncoderOptions
-from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
+from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 N_CLASSES, N_TABLES = 3, 3
 DECAY = np.array([0.02, 0.3, 0.9])
@@ -28,7 +28,6 @@ def make_model() -> entropy_model.EntropyModel:
         order=jnp.arange(1, N_COEFFICIENTS, dtype=jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=ones,
-        mode_frequencies=ones,
         class_frequencies=ones,
         class_bits=jnp.full(N_CLASSES, 2, jnp.float32),
     )

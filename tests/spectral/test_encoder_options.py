@@ -1,7 +1,7 @@
 import pytest
+from nvc_jax.transform.block_modes import LAPPED, PLAIN
 
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
-from nvc_jax.transform.block_modes import LAPPED, PLAIN
 
 
 def test_options_are_static_arguments() -> None:

@@ -10,7 +10,7 @@ from nvc_jax.spectral.entropy_model import (
     reconstruct_coefficients,
     steps_of_single_quantizer,
 )
-from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
+from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 
 @pytest.mark.parametrize("n_quantizers", [1, 2])
@@ -36,7 +36,7 @@ def test_points_move_towards_zero_by_the_offset_of_their_table_and_quantizer() -
     tables = np.asarray(model.tables)[1]
     offsets = np.asarray(model.reconstruction_offsets)
     expected = [
-        4,  # DC
+        4,  # the first coefficient
         1 - offsets[tables[1], 0],
         -2 + offsets[tables[2], 1],
         0.5 - offsets[tables[3] + N_TABLES, 0],

@@ -8,7 +8,7 @@ from spectral_blocks import layout_for, layout_of_row
 import nvc_jax
 from nvc_jax.spectral import profiles
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
+from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 
 @pytest.fixture(scope="module")

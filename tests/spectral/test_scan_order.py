@@ -5,7 +5,7 @@ from spectral_blocks import MODEL, N_CLASSES, layout_for
 
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral import scan_order
-from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
+from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 SHAPE: Shape3 = (16, 24, 32)
 
@@ -14,7 +14,7 @@ def test_ends_follow_the_last_integer_that_is_not_zero() -> None:
     layout = layout_for((8, 8, 32), (8, 8, 32))
     scan = scan_order.make_scan_order(MODEL, layout)
     integers = np.zeros((4, N_COEFFICIENTS), np.int32)
-    integers[:, 0] = 7  # DC does not count
+    integers[:, 0] = 7  # the first one does not count
     order = np.asarray(MODEL.order)
     integers[1, order[0]], integers[2, order[16]], integers[3, order[510]] = 1, -1, 3
     ends = scan_order.find_end_of_block(scan_order.to_scan_order(scan, layout, jnp.asarray(integers)))

@@ -10,7 +10,7 @@ from nvc_jax.entropy import frequency_tables, tokens
 from nvc_jax.spectral import scan_order, trellis
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
 from nvc_jax.spectral.training.geometric import leave_rare_to_escape, token_probabilities
-from nvc_jax.transform.planar_blocks import N_COEFFICIENTS
+from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 N_CLASSES, N_TABLES = 2, 2
 P_NONZERO = np.array([0.3, 0.8, 0.45, 0.9])  # tables of the first quantiser, then of the second
@@ -32,7 +32,6 @@ def make_model() -> EntropyModel:
         order=jnp.asarray(1 + rng.permutation(N_COEFFICIENTS - 1), jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=ones,
-        mode_frequencies=ones,
         class_frequencies=ones,
         class_bits=jnp.zeros(N_CLASSES, jnp.float32),
     )

@@ -10,8 +10,8 @@ from nvc_jax.entropy import tokens as tokens_module
 from nvc_jax.spectral import dependent_quantization, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.transform import block_layout, block_modes, partial_blocks
-from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
+from nvc_jax.transform import block_layout
+from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
 N_CLASSES, N_TABLES = 4, 3
 DECAY = np.array([0.05, 0.5, 0.9])
@@ -33,9 +33,9 @@ def make_model(n_quantizers: int) -> EntropyModel:
         table = np.ones((rows, 1)) * (np.arange(tokens_module.N_TOKENS) < n_tokens)
         return jnp.asarray(frequency_tables.quantize_frequencies(table))
 
-    dc_tables = np.repeat(probabilities[2:], N_CLASSES, axis=0)
+    first_tables = np.repeat(probabilities[2:], N_CLASSES, axis=0)
     shared = [probabilities, probabilities[::-1]][:n_quantizers]
-    frequencies = frequency_tables.quantize_frequencies(np.concatenate([*shared, dc_tables]))
+    frequencies = frequency_tables.quantize_frequencies(np.concatenate([*shared, first_tables]))
     return EntropyModel(
         frequencies=jnp.asarray(frequencies),
         bits=jnp.ones((N_TABLES, 3), jnp.float32),
@@ -43,7 +43,6 @@ def make_model(n_quantizers: int) -> EntropyModel:
         order=jnp.asarray(1 + rng.permutation(N_COEFFICIENTS - 1), jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=uniform(N_CLASSES, scan_order.N_ENDS_OF_BLOCK),
-        mode_frequencies=uniform(N_CLASSES, block_modes.N_MODES),
         class_frequencies=uniform(N_CLASSES + 1, N_CLASSES),
         class_bits=jnp.full(N_CLASSES, 2, jnp.float32),
     )
@@ -64,7 +63,7 @@ def layout_of_row(n: int) -> block_layout.BlockLayout:
 
 
 def quantizers_of(model: EntropyModel, layout: block_layout.BlockLayout, integers: jax.Array) -> jax.Array:
-    """The quantiser of each integer, in the order of coefficients; 0 for DC."""
+    """The quantiser of each integer, in the order of coefficients; 0 for first ones."""
     scan = scan_order.make_scan_order(model, layout)
     ordered = scan_order.to_scan_order(scan, layout, integers)
     quantizers = dependent_quantization.select_quantizers(ordered, model.n_quantizers)
@@ -73,7 +72,7 @@ def quantizers_of(model: EntropyModel, layout: block_layout.BlockLayout, integer
 
 
 def points_of(model: EntropyModel, layout: block_layout.BlockLayout, integers: np.ndarray) -> jax.Array:
-    """The reconstruction points of integers in half steps; 0 for DC."""
+    """The reconstruction points of integers in half steps; 0 for first ones."""
     values = jnp.asarray(integers, jnp.int32)
     points = dependent_quantization.to_points(values, quantizers_of(model, layout, values))
     return points.at[:, 0].set(0)
@@ -82,16 +81,15 @@ def points_of(model: EntropyModel, layout: block_layout.BlockLayout, integers: n
 def random_symbols(
     layout: block_layout.BlockLayout, scale: int, seed: int, model: EntropyModel = MODEL
 ) -> BlockSymbols:
-    """Symbols as an encoder might make them: blocks of all lengths, integers of existing frequencies only."""
+    """Symbols as an encoder might make them: blocks of all lengths, no integers where nothing exists."""
     rng = np.random.default_rng(seed)
     n = len(layout.partial_type)
     integers = rng.integers(-scale, scale + 1, (n, N_COEFFICIENTS))
-    has_by_type = np.asarray(partial_blocks.frequencies_by_partial_type(layout.valid_shape))
-    has = has_by_type[np.asarray(layout.partial_type)]
+    exists_by_type = np.asarray(block_layout.positions_by_partial_type(layout.valid_shape))
+    exists = exists_by_type[np.asarray(layout.partial_type)]
     cut = rng.choice([0, 1, 15, 16, 17, 100, 511], n)
     order = np.concatenate([[0], np.asarray(MODEL.order)])
     position = np.argsort(order)
-    integers = np.where(has & (position[None] <= cut[:, None]), integers, 0)
-    modes = rng.integers(0, block_modes.N_MODES, n)
-    arrays = (points_of(model, layout, integers), integers[:, 0], rng.integers(0, N_CLASSES, n), modes)
+    integers = np.where(exists & (position[None] <= cut[:, None]), integers, 0)
+    arrays = (points_of(model, layout, integers), integers[:, 0], rng.integers(0, N_CLASSES, n))
     return BlockSymbols(*(jnp.asarray(x, jnp.int32) for x in arrays))
