@@ -30,8 +30,8 @@ _MAX_COLUMNS = 8
 """Largest number of columns of an axis: an eighth of a chunk of 128³."""
 _AXES_IN_TURN = (0, 1, 2, 0)
 """Axes in the order of their decisions. The first one is decided anew once the others are known."""
-_USUAL_FILTER = "half"
-"""Filter with which lengths are compared."""
+_FIRST_FILTER = "half"
+"""Filter of all axes before the first decision."""
 _BITS_OF_CODED, _BITS_PER_OCTAVE = 3, 2
 """Estimated bits of a coded coefficient: 3, and 2 for each doubling of 1 + magnitude in steps."""
 
@@ -56,12 +56,10 @@ class _Candidates(NamedTuple):
     Attributes:
         lengths: int32, of SEGMENT_LENGTHS.
         filters: int32, of FILTERS.
-        usual_filter: int32, with which lengths are compared.
     """
 
     lengths: jax.Array
     filters: jax.Array
-    usual_filter: jax.Array
 
 
 def estimate_cost(coefficients: jax.Array, step: jax.Array) -> jax.Array:
@@ -89,13 +87,12 @@ def choose_shape(
         valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
         options: of the encoder.
     """
-    usual_filter = _USUAL_FILTER if _USUAL_FILTER in options.filters else options.filters[0]
+    first_filter = _FIRST_FILTER if _FIRST_FILTER in options.filters else options.filters[0]
     candidates = _Candidates(
         lengths=jnp.array([SEGMENT_LENGTHS.index(length) for length in options.segment_lengths], jnp.int32),
         filters=jnp.array([FILTERS.index(name) for name in options.filters], jnp.int32),
-        usual_filter=jnp.int32(FILTERS.index(usual_filter)),
     )
-    chosen = TransformShape(jnp.full(3, candidates.lengths[0]), jnp.full(3, candidates.usual_filter))
+    chosen = TransformShape(jnp.full(3, candidates.lengths[0]), jnp.full(3, FILTERS.index(first_filter)))
     if len(options.segment_lengths) * len(options.filters) == 1:
         return chosen
     columns = [_draw_columns(volume, step, valid_shape, axis) for axis in range(3)]
@@ -115,7 +112,7 @@ def _decide_axis(
     """Choose the length and then the filter of one axis that cost least, the other axes as they are."""
     rows = _transform_other_axes(columns, shape, axis)
     cost = partial(_cost_of_candidate, rows, columns.weights, step, valid, axis)
-    costs = lax.map(lambda length: cost(length, candidates.usual_filter), candidates.lengths)
+    costs = lax.map(lambda length: cost(length, shape.filters[axis]), candidates.lengths)
     costs = jnp.where(_largest_mean(candidates.lengths) <= MAX_MAGNITUDE * step, costs, jnp.inf)
     length = candidates.lengths[jnp.argmin(costs)]
     costs = lax.map(lambda filter_index: cost(length, filter_index), candidates.filters)

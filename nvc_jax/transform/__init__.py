@@ -1,8 +1,8 @@
 """Separable lapped transform: volumes to coefficients and back, on the device.
 
-Each axis is divided into segments of 8 to 128 voxels. A filter joins segments across their borders, and a DCT
-of each segment gives its coefficients. All of that is one matrix an axis. Coefficients are stored in blocks of
-8³, whatever the lengths of segments.
+Each axis is divided into segments of 8 to 128 voxels. A filter joins segments across their borders, and a
+DCT of each segment gives its coefficients. All of that is one matrix an axis. Coefficients are stored in
+blocks of 8³, whatever the lengths of segments.
 
 Read ``block_layout`` (the blocks of a volume) and ``segments`` (the division of an axis), then ``dct``,
 ``lapped_filter`` and ``boundary_emphasis`` (parts of the matrix of an axis), and ``separable`` (the transform

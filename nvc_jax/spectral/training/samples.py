@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nvc_jax.chunks.filling import fill_smoothly
 from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.spectral import encoder
@@ -76,9 +77,10 @@ def cut_chunks(volumes: Sequence[np.ndarray], *, seed: int) -> list[TrainingChun
 
 
 def _center_chunk(part: np.ndarray, padded: Shape3, weight: float) -> TrainingChunk:
-    """Scale a part of a volume by its own range, and pad it."""
+    """Fill the gaps of a part of a volume, scale it by its own range, and pad it."""
+    filled = fill_smoothly(part.astype(np.float32), np.isfinite(part))
     widths = [(0, side - length) for side, length in zip(padded, part.shape, strict=True)]
-    centered = _center(jnp.asarray(np.pad(part, widths, mode="edge")))
+    centered = _center(jnp.asarray(np.pad(filled, widths, mode="edge")))
     return TrainingChunk(centered, jnp.array(part.shape, jnp.int32), weight)
 
 
