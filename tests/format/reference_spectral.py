@@ -1,4 +1,4 @@
-"""Spectral bodies: sections 14.1 to 14.6 and 17 of ``FORMAT.md``."""
+"""Spectral bodies: sections 14.1 to 14.7, 17 and 18 of ``FORMAT.md``."""
 
 import math
 from collections.abc import Mapping
@@ -6,18 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from reference_common import Shape, crop, require, unpack
-from reference_refinement import refine
 from reference_streams import Stream, open_stream, share_out
 from reference_transform import (
-    FREQUENCIES,
+    POSITIONS,
+    Axis,
     Blocks,
     denormalize,
-    error_weights,
+    divide,
     inverse_transform,
     lay_out_blocks,
-    spread_modes,
-    undo_emphasis,
-    undo_stretching,
 )
 
 # 14 Spectral body
@@ -30,34 +27,26 @@ def decode_spectral(
     header = parse_spectral_header(body, params["entropy"], is_wide)
     entropy = take_profile(params["entropy"], header.profile)
     blocks = lay_out_blocks(valid_shape, padded_shape)
-    n_classes = len(entropy["tables"])
+    axes = header.axes(valid_shape, padded_shape)
 
-    stream = open_stream(body, 32, header.used, header.n_lanes, len(blocks.index), 513)
+    stream = open_stream(body, HEADER_BYTES, header.used, header.n_lanes, len(blocks.index), 513)
     headers = decode_block_headers(stream, blocks, entropy)
     integers, quantizers = decode_coefficients(stream, blocks, headers, entropy)
     stream.finish()
 
-    integers[:, 0] = undo_dc_prediction(headers.dc, header.predictor, blocks.grid)
-    modes = spread_modes(headers.modes, blocks.grid)
-    coefficients = reconstruct(integers, quantizers, headers.classes, entropy)
-    coefficients = coefficients + refine(
-        params["refinement"],
-        coefficients,
-        entropy["order"],
-        n_classes * header.profile + headers.classes,
-        3 * header.filter + modes,
-        blocks.grid,
-    )
-
-    coefficients *= header.step / error_weights(blocks, header.boundaries)
-    cubes = coefficients.reshape(*blocks.grid, 8, 8, 8)
-    voxels = inverse_transform(cubes, modes.reshape(blocks.grid), header.filter, valid_shape)
-    voxels = undo_emphasis(voxels, header.boundaries)
-    voxels = undo_stretching(voxels, valid_shape)[crop(valid_shape)]
+    integers[:, 0] = undo_dc_prediction(headers.first, header.predictor, axes)
+    coefficients = header.step * reconstruct(integers, quantizers, headers.classes, entropy)
+    voxels = inverse_transform(coefficients, axes)[crop(valid_shape)]
     return denormalize(voxels, header.low, header.high, is_wide)
 
 
 # 14.1 Header
+
+
+LENGTHS = (8, 16, 32, 64, 128)
+"""Lengths of segments by their number."""
+HEADER_BYTES = 34
+"""Offset of the words of the stream."""
 
 
 class SpectralHeader(NamedTuple):
@@ -68,25 +57,34 @@ class SpectralHeader(NamedTuple):
     step: float
     used: int
     n_lanes: int
-    filter: int
+    shape: tuple[int, ...]
     predictor: int
     boundaries: int
     profile: int
 
+    def axes(self, valid_shape: Shape, padded_shape: Shape) -> list[Axis]:
+        """Return what the transform does along z, y and x."""
+        axes = []
+        for number, (valid, padded) in enumerate(zip(valid_shape, padded_shape, strict=True)):
+            length, filter_ = LENGTHS[self.shape[number] & 15], self.shape[number] >> 4
+            first, last = (bool(self.boundaries >> (2 * number + end) & 1) for end in range(2))
+            axes.append(Axis(padded, valid, length, filter_, first, last))
+        return axes
+
 
 def parse_spectral_header(body: bytes, entropy: Mapping[str, Any], is_wide: bool) -> SpectralHeader:
     """Read the header of a spectral body."""
-    header = SpectralHeader(*unpack("<ddfIIBBBB", body))
-    low, high = header.low, header.high
+    low, high, step, used, n_lanes, *shape, predictor, boundaries, profile = unpack("<ddfII6B", body)
     require(math.isfinite(low) and math.isfinite(high) and low < high, "a stream has a wrong range")
     largest = float(np.finfo(np.float32).max)
     require(is_wide or max(abs(low), abs(high)) <= largest, "a stream has a range beyond float32")
-    require(2.0**-15 <= header.step <= 2, f"a stream has the step {header.step}")
-    require(header.filter < 4 and header.predictor < 4, "a stream states an unknown filter or predictor")
-    require(header.boundaries < 64, "a stream states unknown boundaries")
-    require(header.profile < count_profiles(entropy), "a stream states an unknown profile")
-    require(len(body) == 32 + 2 * header.used, "the length of a stream does not fit its header")
-    return header
+    require(2.0**-15 <= step <= 2, f"a stream has the step {step}")
+    require(all(byte & 15 < 5 and byte >> 4 < 4 for byte in shape), "a stream states an unknown shape")
+    require(predictor < 8, "a stream states an unknown predictor")
+    require(boundaries < 64, "a stream states unknown boundaries")
+    require(profile < count_profiles(entropy), "a stream states an unknown profile")
+    require(len(body) == HEADER_BYTES + 2 * used, "the length of a stream does not fit its header")
+    return SpectralHeader(low, high, step, used, n_lanes, tuple(shape), predictor, boundaries, profile)
 
 
 def count_profiles(entropy: Mapping[str, Any]) -> int:
@@ -96,28 +94,27 @@ def count_profiles(entropy: Mapping[str, Any]) -> int:
 
 
 def take_profile(entropy: Mapping[str, Any], profile: int) -> dict[str, np.ndarray]:
-    """Return the parameters of a profile; ``order`` is common to all."""
+    """Return the parameters of a profile."""
     parameters = {name: np.asarray(array) for name, array in entropy.items()}
     if count_profiles(entropy) == 1:
         return parameters
-    return {name: array if name == "order" else array[profile] for name, array in parameters.items()}
+    return {name: array[profile] for name, array in parameters.items()}
 
 
 # 14.3 Block headers
 
 
 class BlockHeaders(NamedTuple):
-    """Class, mode, end of block and DC integer of each block; 0 for blocks that are not inside."""
+    """Class, end of block and first integer of each block; 0 for blocks that are not inside."""
 
     classes: np.ndarray
-    modes: np.ndarray
     ends_of_block: np.ndarray
-    dc: np.ndarray
+    first: np.ndarray
 
 
 def decode_block_headers(stream: Stream, blocks: Blocks, entropy: Mapping[str, np.ndarray]) -> BlockHeaders:
     """Decode the headers of the blocks inside."""
-    headers = BlockHeaders(*np.zeros((4, len(blocks.index)), np.int64))
+    headers = BlockHeaders(*np.zeros((3, len(blocks.index)), np.int64))
     n_classes, n_lanes = len(entropy["tables"]), len(stream.states)
     previous = np.full(n_lanes, n_classes)
     for lanes, items in share_out(len(blocks.inside), n_lanes):
@@ -125,14 +122,9 @@ def decode_block_headers(stream: Stream, blocks: Blocks, entropy: Mapping[str, n
         classes = stream.take_tokens(lanes, entropy["class_frequencies"][previous[lanes]])
         classes = np.minimum(classes, n_classes - 1)
         previous[lanes] = headers.classes[block] = classes
-
-        is_first = (blocks.index[block] % 2 == 0).all(axis=1)
-        modes = stream.take_tokens(lanes[is_first], entropy["mode_frequencies"][classes[is_first]])
-        headers.modes[block[is_first]] = np.minimum(modes, 2)
-
         headers.ends_of_block[block] = stream.take_tokens(lanes, entropy["end_frequencies"][classes])
         tables = entropy["frequencies"][entropy["tables"][classes, 0]]
-        headers.dc[block] = stream.take_integers(lanes, tables)
+        headers.first[block] = stream.take_integers(lanes, tables)
     return headers
 
 
@@ -140,10 +132,10 @@ def decode_block_headers(stream: Stream, blocks: Blocks, entropy: Mapping[str, n
 
 
 def list_coefficients(blocks: Blocks, headers: BlockHeaders, order: np.ndarray) -> np.ndarray:
-    """List all coded coefficients but the DC: (n, 3), block, coefficient, and its position in the block."""
+    """List all coded coefficients but first ones: (n, 3), block, coefficient, and its position there."""
     listed = []
     for block in blocks.inside:
-        is_absent = blocks.is_partial[block] & (FREQUENCIES[order] >= blocks.partial_sides)
+        is_absent = blocks.is_partial[block] & (POSITIONS[order] >= blocks.partial_sides)
         coefficients = order[~is_absent.any(axis=1)][: 16 * headers.ends_of_block[block]]
         positions = np.arange(len(coefficients))
         listed.append(np.stack([np.full(len(coefficients), block), coefficients, positions], axis=1))
@@ -153,7 +145,7 @@ def list_coefficients(blocks: Blocks, headers: BlockHeaders, order: np.ndarray) 
 def decode_coefficients(
     stream: Stream, blocks: Blocks, headers: BlockHeaders, entropy: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decode the integers of all coefficients but the DC, and the quantiser of each: (n, 512) both."""
+    """Decode the integers of all coefficients but the first, and the quantiser of each: (n, 512) both."""
     integers, quantizers = np.zeros((2, len(blocks.index), 512), np.int64)
     items = list_coefficients(blocks, headers, entropy["order"])
     n_tables, n_quantizers = table_counts(entropy)
@@ -185,20 +177,23 @@ def table_counts(entropy: Mapping[str, np.ndarray]) -> tuple[int, int]:
     return n_tables, len(entropy["shrink"]) // n_tables
 
 
-# 14.5 DC prediction
+# 14.6 DC prediction
 
-DC_PREDICTORS: tuple[Shape, ...] = ((), (2,), (1, 2), (0, 1, 2))
+DC_PREDICTORS: tuple[Shape, ...] = ((), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
 
 
-def undo_dc_prediction(differences: np.ndarray, predictor: int, grid: Shape) -> np.ndarray:
-    """Sum the differences of DC integers (n,) along the predictor's axes."""
-    dc = differences.reshape(grid)
+def undo_dc_prediction(first: np.ndarray, predictor: int, axes: list[Axis]) -> np.ndarray:
+    """Sum the differences among the first integers (n,) of blocks along the predictor's axes."""
+    integers = first.reshape([axis.padded // 8 for axis in axes]).copy()
+    dc_blocks = [[segment.start // 8 for segment in divide(axis.valid, axis.length)] for axis in axes]
+    dc = integers[np.ix_(*dc_blocks)]
     for axis in DC_PREDICTORS[predictor]:
         dc = np.cumsum(dc, axis=axis)
-    return dc.reshape(-1)
+    integers[np.ix_(*dc_blocks)] = dc
+    return integers.reshape(-1)
 
 
-# 14.6 Reconstruction
+# 14.7 Reconstruction
 
 
 def reconstruct(
@@ -206,7 +201,7 @@ def reconstruct(
 ) -> np.ndarray:
     """Turn integers (n, 512) into coefficients in steps."""
     n_tables, _ = table_counts(entropy)
-    # The DC has a table of its own, and no offset.
+    # The first coefficient has a table of its own, and no offset.
     rows = np.minimum(entropy["tables"], n_tables - 1)[classes] + n_tables * quantizers
     offsets = entropy["shrink"].astype(float)[rows]
     offset = np.where(np.abs(integers) == 1, offsets[..., 0], offsets[..., 1])
@@ -221,3 +216,26 @@ def decoding_reserve(header: SpectralHeader) -> float:
     """Return the difference of unrounded values that the encoder of a spectral body allows for."""
     width, largest = header.high - header.low, max(abs(header.low), abs(header.high))
     return width * 2.0**-19 + width * header.step * 2.0**-12 + largest * 2.0**-21
+
+
+# 18 Preview
+
+
+def decode_preview(
+    body: bytes, valid_shape: Shape, padded_shape: Shape, params: Any, *, is_wide: bool
+) -> np.ndarray:
+    """Decode about the mean of each block that is inside, from the block headers alone."""
+    header = parse_spectral_header(body, params["entropy"], is_wide)
+    blocks = lay_out_blocks(valid_shape, padded_shape)
+    axes = header.axes(valid_shape, padded_shape)
+    stream = open_stream(body, HEADER_BYTES, header.used, header.n_lanes, len(blocks.index), 513)
+    headers = decode_block_headers(stream, blocks, take_profile(params["entropy"], header.profile))
+
+    coefficients = np.zeros((len(blocks.index), 512))
+    coefficients[:, 0] = header.step * undo_dc_prediction(headers.first, header.predictor, axes)
+    means = inverse_transform(coefficients, axes)[crop(valid_shape)]
+    for axis, side in enumerate(valid_shape):
+        starts = np.arange(0, side, 8)
+        counts = np.minimum(side - starts, 8).reshape([-1 if a == axis else 1 for a in range(3)])
+        means = np.add.reduceat(means, starts, axis=axis) / counts
+    return denormalize(means, header.low, header.high, is_wide)

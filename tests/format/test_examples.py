@@ -1,7 +1,6 @@
 """The examples and the check values in ``FORMAT.md`` are right."""
 
 import hashlib
-import itertools
 import json
 import re
 import struct
@@ -21,7 +20,7 @@ from reference_streams import (
     open_stream,
     thresholds,
 )
-from reference_transform import boundary_weights, emphasis_matrix, filter_matrix, norms
+from reference_transform import Axis, axis_matrix, divide, emphasis_matrix, filter_matrix, frequency, norms
 
 import nvc_jax
 from nvc_jax.entropy.lorenzo import encode_integers
@@ -123,14 +122,31 @@ def check_values() -> Iterator[str]:
     for filter_ in (1, 2, 3):
         yield from matrix_rows(f"inverse(R) of filter {filter_}", np.linalg.inv(filter_matrix(filter_)))
     yield from matrix_rows("inverse(E)", np.linalg.inv(emphasis_matrix()))
-    yield f"| g | {numbers(boundary_weights())} |"
-    for filter_, (before, after) in itertools.product((2, 3), ((False, True), (True, True))):
-        words = ("no", "yes")
-        key = f"norms({filter_}, 8, {words[before]}, {words[after]})"
-        yield f"| {key} | {numbers(norms(filter_, 8, before, after))} |"
-    sixteen = norms(3, 16, True, True)
-    yield f"| norms(3, 16, yes, yes)[0 … 7] | {numbers(sixteen[:8])} |"
-    yield f"| norms(3, 16, yes, yes)[8 … 15] | {numbers(sixteen[8:])} |"
+    for valid, length in ((21, 16), (24, 8), (53, 32)):
+        yield f"| {valid} | {length} | {frequencies_by_block(valid, length)} |"
+    for name, axis in AXES.items():
+        yield f"| {name} | {axis.padded} | {axis.valid} | {axis.length} | {axis.filter} |"
+        yield f"| norm of {name} | {numbers(norms(axis)[: axis.valid])} |"
+        for row in (0, 7, 12):
+            yield f"| A of {name}, row {row} | {numbers(axis_matrix(axis)[row, : axis.valid])} |"
+
+
+AXES = {
+    "a": Axis(padded=16, valid=16, length=8, filter=3, first=False, last=False),
+    "b": Axis(padded=16, valid=13, length=8, filter=2, first=True, last=False),
+    "c": Axis(padded=16, valid=16, length=16, filter=0, first=True, last=True),
+}
+"""Axes whose matrices are among the check values."""
+
+
+def frequencies_by_block(valid: int, length: int) -> str:
+    """List the frequencies of all coefficients of an axis; blocks are separated by semicolons."""
+    blocks = []
+    for segment in divide(valid, length):
+        for turn in range(segment.n_blocks):
+            positions = range(min(8, segment.length - 8 * turn))
+            blocks.append(" ".join(str(frequency(segment, turn, position)) for position in positions))
+    return "; ".join(blocks)
 
 
 def matrix_rows(name: str, matrix: np.ndarray) -> Iterator[str]:
