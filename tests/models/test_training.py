@@ -25,8 +25,6 @@ DENSE = AutoencoderTraining(
 SPECTRAL = SpectralTraining(
     SpectralConfig(n_classes=4, n_tables=4, n_quantizers=1, n_profiles=1),
     blocks_per_volume=14,
-    refinement_steps=2,
-    augment=False,
 )
 
 

@@ -16,20 +16,20 @@ def test_damaged_words_decode_to_something(codec: nvc_jax.Codec) -> None:
     assert decoded.shape == SMALL_VOLUME.shape
 
 
-def test_dc_is_near_the_means_of_blocks(codec: nvc_jax.Codec) -> None:
+def test_block_means_are_near_those_of_the_volume(codec: nvc_jax.Codec) -> None:
     z, y, x = np.indices((24, 40, 48))
     volume = (np.sin(z / 20) + np.cos(y / 30) * np.sin(x / 25)).astype(np.float32)
     encoded = nvc_jax.encode_volume(codec, volume, step=0.005)
-    dc = np.asarray(decoder.decode_dc(codec.params, encoded))
+    decoded = np.asarray(decoder.decode_block_means(codec.params, encoded))
     means = volume.reshape(3, 8, 5, 8, 6, 8).mean(axis=(1, 3, 5))
-    assert dc.dtype == volume.dtype
-    assert np.abs(dc - means).max() < 0.1 * np.ptp(volume)
+    assert decoded.dtype == volume.dtype
+    assert np.abs(decoded - means).max() < 0.1 * np.ptp(volume)
 
 
-def test_dc_needs_no_integers(codec: nvc_jax.Codec) -> None:
+def test_block_means_need_no_integers(codec: nvc_jax.Codec) -> None:
     """Headers are the last words of a stream; those before are not read."""
     encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME, step=0.005)
     used = int(encoded.used)
     damaged = dataclasses.replace(encoded, words=encoded.words.at[: used // 8].set(0))
-    expected = decoder.decode_dc(codec.params, encoded)
-    np.testing.assert_array_equal(decoder.decode_dc(codec.params, damaged), expected)
+    expected = decoder.decode_block_means(codec.params, encoded)
+    np.testing.assert_array_equal(decoder.decode_block_means(codec.params, damaged), expected)

@@ -1,5 +1,4 @@
 import pytest
-from nvc_jax.transform.block_modes import LAPPED, PLAIN
 
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 
@@ -9,12 +8,13 @@ def test_options_are_static_arguments() -> None:
     assert EncoderOptions() == DEFAULT_OPTIONS
 
 
-@pytest.mark.parametrize("candidates", [(), (("none", PLAIN),), (("sharp", LAPPED),)])
-def test_unknown_candidates_are_refused(candidates: tuple[tuple[str, int], ...]) -> None:
-    with pytest.raises(ValueError, match="candidates"):
-        EncoderOptions(candidates=candidates, tries_plain_superblocks=False)
+@pytest.mark.parametrize("lengths", [(), (12,), (8, 256)])
+def test_unknown_lengths_are_refused(lengths: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="segment_lengths"):
+        EncoderOptions(segment_lengths=lengths)
 
 
-def test_plain_superblocks_need_their_candidate_first() -> None:
-    with pytest.raises(ValueError, match="plain superblocks"):
-        EncoderOptions(candidates=(("half", LAPPED), ("none", LAPPED)))
+@pytest.mark.parametrize("filters", [(), ("sharp",), ("none", "sharp")])
+def test_unknown_filters_are_refused(filters: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="filters"):
+        EncoderOptions(filters=filters)

@@ -2,7 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from make_golden import GOLDEN
 from spectral_blocks import layout_for, layout_of_row
 
 import nvc_jax
@@ -12,9 +11,9 @@ from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 
 @pytest.fixture(scope="module")
-def model() -> EntropyModel:
-    """The entropy model of a stored model that has one profile."""
-    return profiles.take_profile(nvc_jax.load_codec(GOLDEN / "model-2").params["entropy"], 0)
+def model(codec: nvc_jax.Codec) -> EntropyModel:
+    """The entropy model of one profile."""
+    return profiles.take_profile(codec.params["entropy"], 1)
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +38,10 @@ def test_profiles_are_the_models_that_were_stacked(model: EntropyModel, n_profil
             jax.tree.map(np.testing.assert_array_equal, taken, expected)
 
 
-def test_profiles_have_the_names_that_checkpoints_store(model: EntropyModel) -> None:
-    stored = nvc_jax.load_codec(GOLDEN / "model-2").params["entropy"]
+def test_profiles_have_the_names_that_checkpoints_store(codec: nvc_jax.Codec, model: EntropyModel) -> None:
+    stored = codec.params["entropy"]
     for n_profiles in (1, 2):
         assert profiles.stack_profiles([model] * n_profiles).keys() == stored.keys()
-
-
-def test_classes_of_all_profiles_have_numbers_of_their_own(model: EntropyModel) -> None:
-    n_classes = len(model.tables)
-    classes = jnp.arange(n_classes, dtype=jnp.int32)
-    numbers = [profiles.classes_of_all_profiles(model, jnp.int32(i), classes) for i in range(3)]
-    np.testing.assert_array_equal(np.concatenate(numbers), np.arange(3 * n_classes))
 
 
 def test_the_profile_is_the_one_that_takes_the_least(low_and_high: dict[str, jax.Array]) -> None:

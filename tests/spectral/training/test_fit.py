@@ -15,7 +15,7 @@ CONFIG = SpectralConfig(n_classes=8, n_tables=8, n_profiles=2)
 @pytest.fixture(scope="module")
 def params() -> Params:
     volumes = [fronts(seed) for seed in range(8)]
-    return fit_spectral(volumes, CONFIG, blocks_per_volume=64, refinement_steps=200, augment=False)
+    return fit_spectral(volumes, CONFIG, blocks_per_volume=64)
 
 
 def test_a_model_fitted_in_a_domain_is_better_there(params: Params) -> None:
@@ -32,7 +32,7 @@ def test_a_model_fitted_in_a_domain_is_better_there(params: Params) -> None:
 
 
 def test_parameters_are_those_of_the_configuration(params: Params) -> None:
-    assert params.keys() == {"entropy", "refinement"}
+    assert params.keys() == {"entropy"}
     assert len(params["entropy"]["tables"]) == CONFIG.n_profiles
     assert params["entropy"]["tables"].shape[1] == CONFIG.n_classes
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
