@@ -1,10 +1,10 @@
 """Gain of each part of nvc-1, in bits and in time: the codec built up from the plain block DCT.
 
 Bits at equal PSNR over those of the complete codec, as in ``rate_distortion.py``, on the middles (at most
-96³ voxels) of the volumes of split ``test``. The model of the last rows is nvc-1; the rows before use the
-last nvc-1 that had one quantiser, or one profile, whose tables were counted on the complete encoder of its
-time. Seconds are over the complete codec's near 45 dB, best of 2. The last rows show the gain of training
-on a user's own series, from ``domain.py``.
+96³ voxels) of the volumes of split ``test``. The model of the row "+ profiles" is nvc-1. The rows before use
+models of one profile, and of one quantiser or two, that are fitted on the middles (at most 128³ voxels) of
+the volumes of split ``train``. Seconds are over the complete codec's near 45 dB, best of 2. The last rows
+show the gain of training on a user's own series, from ``domain.py``.
 
     pip install ".[bench]"
     python benchmarks/ablation.py VOLUMES     # a directory with INDEX.csv; after domain.py
@@ -34,57 +34,54 @@ from rate_distortion import (
 import nvc_jax
 from nvc_jax.core.parameters import Params
 from nvc_jax.spectral import decoder, encoder
-from nvc_jax.spectral.encoder_options import (
-    DEFAULT_CANDIDATES,
-    DEFAULT_OPTIONS,
-    PLAIN_CANDIDATE,
-    EncoderOptions,
-)
-from nvc_jax.transform.block_modes import LAPPED
+from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
+from nvc_jax.spectral.training import fit_spectral
 
-SIDE = 96
-STREAM_HEADER_BYTES = 12
+SIDE, TRAINING_SIDE = 96, 128
+STREAM_HEADER_BYTES = 14
 """Bytes of the header of a spectral stream."""
-GOLDEN = Path(__file__).parent.parent / "tests" / "format" / "golden"
 PARTS = (
     "block DCT, Zstandard",
     "8³ DCT, classes and rANS",
     "+ lapped filter",
-    "+ modes of superblocks",
+    "+ segments of up to 128",
     "+ rate–distortion-optimised integers",
     "+ two quantisers",
     "+ profiles",
-    "+ learned refinement",
 )
-MODELS = {"+ two quantisers": GOLDEN / "model-2", "+ profiles": "nvc-1", "+ learned refinement": "nvc-1"}
-"""Models of the last parts; all parts before use the first."""
-
-LAPPED_CANDIDATES = tuple(pair for pair in DEFAULT_CANDIDATES if pair[1] == LAPPED)
-"""(filter, mode) pairs of small blocks."""
 OPTIONS = {
     "8³ DCT, classes and rANS": EncoderOptions(
-        candidates=(PLAIN_CANDIDATE,), tries_plain_superblocks=False, optimizes_integers=False
+        segment_lengths=(8,), filters=("none",), optimizes_integers=False
     ),
-    "+ lapped filter": EncoderOptions(
-        candidates=LAPPED_CANDIDATES, tries_plain_superblocks=False, optimizes_integers=False
-    ),
-    "+ modes of superblocks": EncoderOptions(optimizes_integers=False),
+    "+ lapped filter": EncoderOptions(segment_lengths=(8,), optimizes_integers=False),
+    "+ segments of up to 128": EncoderOptions(optimizes_integers=False),
 }
 """Options of the first parts; all parts after have the defaults."""
 
 
-def without_refinement(params: Params, part: str) -> Params:
-    """The model, without its refinement unless ``part`` is the last."""
-    if part == PARTS[-1]:
-        return params
-    gains = np.zeros_like(params["refinement"]["gains"])
-    return {**params, "refinement": {**params["refinement"], "gains": gains}}
+def middle(volume: np.ndarray, side: int) -> np.ndarray:
+    """The middle of a volume, at most ``side`` voxels along each axis."""
+    starts = [max(0, (length - side) // 2) for length in volume.shape]
+    return np.ascontiguousarray(volume[tuple(slice(start, start + side) for start in starts)])
+
+
+def models_of_parts(directory: Path) -> dict[str, Params]:
+    """The model of each part but the first: those of one profile are fitted here."""
+    rows = volumes(directory, "train").values()
+    training = [middle(unit_volume(directory / row["file"])[0], TRAINING_SIDE) for row in rows]
+    one, two = (
+        fit_spectral(training, SpectralConfig(n_quantizers=n_quantizers, n_profiles=1))
+        for n_quantizers in (1, 2)
+    )
+    last = {"+ two quantisers": two, "+ profiles": nvc_jax.load_codec("nvc-1").params}
+    return {part: last.get(part, one) for part in PARTS[1:]}
 
 
 def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Point]:
     if part == PARTS[0]:
         return dct_points(volume)
-    params = jax.device_put(without_refinement(models[part], part))
+    params = jax.device_put(models[part])
     limits = jnp.float32(0), jnp.float32(1)
     encode = functools.partial(encoder.encode, options=OPTIONS.get(part, DEFAULT_OPTIONS))
     return [
@@ -104,12 +101,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("volumes", type=Path)
     directory = parser.parse_args().volumes
-    models = {part: nvc_jax.load_codec(MODELS.get(part, GOLDEN / "model")).params for part in PARTS[1:]}
+    models = models_of_parts(directory)
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for name, row in volumes(directory, "test").items():
         volume, _ = unit_volume(directory / row["file"])
-        starts = [max(0, (side - SIDE) // 2) for side in volume.shape]
-        volume = np.ascontiguousarray(volume[tuple(slice(a, a + SIDE) for a in starts)])
+        volume = middle(volume, SIDE)
         points_by_part = {part: points(models, volume, part) for part in PARTS}
         complete = points_by_part[PARTS[-1]]
         measured[name] = {

@@ -30,10 +30,9 @@ from streams import Streams
 import nvc_jax
 from nvc_jax.compression.options import default_chunk
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
-from nvc_jax.core.shapes import grid_shape
 from nvc_jax.models.checkpoints import shipped_models
-from nvc_jax.transform import block_modes, lapped
-from nvc_jax.transform.planar_blocks import BLOCK_SIZE, N_COEFFICIENTS
+from nvc_jax.transform import separable
+from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
 PSNR_GRID = np.arange(30, 60.1, 2.5)
 STEPS = (0.002, 0.005, 0.013, 0.033, 0.08, 0.16, 0.33, 0.66, 1.3)
@@ -131,19 +130,21 @@ def library_points(volume: np.ndarray, names: tuple[str, ...] = LIBRARIES) -> di
 def dct_points(volume: np.ndarray) -> list[Point]:
     """Yeo and Liu's scheme: DCT of 8³ blocks, uniform quantiser; Zstandard in place of their coder."""
     padded = np.pad(volume, [(0, -side % BLOCK_SIZE) for side in volume.shape], mode="edge")
-    grid = grid_shape(padded.shape, BLOCK_SIZE)
-    plan = block_modes.uniform_plan(block_modes.PLAIN, grid, jnp.array(padded.shape, jnp.int32))
-    forward, inverse = jax.jit(lapped.forward), jax.jit(lapped.inverse)
+    shape = separable.TransformShape(jnp.zeros(3, jnp.int32), jnp.zeros(3, jnp.int32))
+    transforms = separable.make_axis_transforms(
+        padded.shape, jnp.array(padded.shape, jnp.int32), shape, jnp.int32(0)
+    )
+    forward, inverse = jax.jit(separable.forward), jax.jit(separable.inverse)
 
     def encode(step: float) -> bytes:
-        coefficients = np.asarray(forward(jnp.asarray(padded), plan, jnp.int32(0)))
+        coefficients = np.asarray(forward(jnp.asarray(padded), transforms))
         integers = np.round(coefficients / step).astype(np.int16)
         return imagecodecs.zstd_encode(np.ascontiguousarray(integers.T).tobytes(), level=9)
 
     def decode(data: bytes, step: float) -> np.ndarray:
         integers = np.frombuffer(imagecodecs.zstd_decode(data), np.int16).reshape(N_COEFFICIENTS, -1)
         coefficients = jnp.asarray(integers.T.astype(np.float32) * step)
-        decoded = np.asarray(inverse(coefficients, plan, jnp.int32(0)))
+        decoded = np.asarray(inverse(coefficients, transforms))
         return decoded[tuple(map(slice, volume.shape))]
 
     return [

@@ -1,4 +1,4 @@
-"""Spectral models, nvc-1: a lapped transform, entropy-coded coefficients, and a learned refinement.
+"""Spectral models, nvc-1: a lapped transform, and coefficients coded by a learned entropy model.
 
 The path of a volume
 ====================
@@ -7,21 +7,19 @@ The path of a volume
 ``encoder.analyze``.
 
 1. The volume is scaled to [−½, ½] and padded to blocks of 8³ voxels.
-2. ``mode_decision`` chooses a filter for the volume and a mode for every superblock of 16³ voxels, on a few
-   ``sample_cubes``. ``transform.lapped`` makes 512 coefficients of every block. Divided by the step of the
-   quantiser they are *values in steps*.
+2. ``shape_decision`` chooses the length of segments and the filter of each axis, on a few columns of the
+   volume. ``transform.separable`` makes 512 coefficients of every block. Divided by the step of the quantiser
+   they are *values in steps*.
 3. ``profiles`` chooses one of the model's entropy models, whose tables suit the rate.
 4. ``class_decision`` chooses a class for every block: it says how large the block's coefficients are likely
    to be.
 5. Coefficients become integers that are worth their bits: one by one in ``class_decision``, or, in a model of
    two quantisers, a block's all together in ``trellis``.
-6. ``dc_prediction`` replaces the first coefficient of every block, DC, by differences between neighbours.
+6. ``dc_prediction`` replaces DC, the means of segments, by differences between neighbours.
 7. ``bitstream`` codes the block headers and then all integers, as one stream of 16-bit words.
 
-``decoder.decode`` runs the same path backwards. Between steps 5 and 2 it adds the ``refinement``, which a
-small network predicts from the decoded coefficients. Everything before, the entropy decoding, is integer
-arithmetic, and so the same on every device. ``decoder.decode_dc`` stops after the headers, for a coarse
-preview.
+``decoder.decode`` runs the same path backwards. The entropy decoding is integer arithmetic, and so the same
+on every device. ``decoder.decode_block_means`` stops after the headers, for a coarse preview.
 
 The modules in reading order
 ============================
@@ -30,11 +28,11 @@ The modules in reading order
 - ``entropy_model``: the parameters of one profile, field by field, and reconstruction from integers.
 - ``profiles``: several entropy models in one.
 - ``dependent_quantization``: two quantisers of which the integers before choose one.
-- ``sample_cubes``, ``mode_decision``, ``class_decision``: decisions by rate and distortion.
+- ``shape_decision``, ``class_decision``: decisions by rate and distortion.
 - ``scan_order``: the order in which integers are coded.
 - ``trellis_costs``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
 - ``block_headers``, ``bitstream``: symbols to a stream of words and back, by many lanes in parallel.
-- ``dc_prediction``, ``refinement``: two smaller parts.
+- ``dc_prediction``: differences between the means of neighbouring segments.
 - ``encoded_stream``: the encoded volume and its bytes. ``encoder``, ``decoder``: all of it together.
 - ``config``, ``model``, ``transform_coder``: the interfaces to the rest of the package.
 - The folder ``training`` fits the parameters to volumes.
@@ -42,10 +40,11 @@ The modules in reading order
 Words
 =====
 
-A *coefficient* is a number of the transform; *DC* is the first one of a block. *Values* are coefficients in
-steps of the quantiser. An *integer* is the index of one of the quantiser's *reconstruction points*; points
-are written in half steps. A model of two quantisers has larger steps than a *single quantiser* of about the
-same error. The encoder makes its first decisions in steps of the single quantiser.
+A *coefficient* is a number of the transform. The *first* one of a block has the lowest frequencies of the
+block; it is *DC* where these are 0 along all axes. *Values* are coefficients in steps of the quantiser. An
+*integer* is the index of one of the quantiser's *reconstruction points*; points are written in half steps. A
+model of two quantisers has larger steps than a *single quantiser* of about the same error. The encoder makes
+its first decisions in steps of the single quantiser.
 
 This package imports ``core``, ``io``, ``transform``, ``entropy``, ``training`` and ``chunks``. It knows no
 containers and no other kind of model. Payloads of chunks are known to ``model`` and ``transform_coder``
