@@ -127,14 +127,15 @@ def from_bytes(
         )
     capacity = stream_capacity(n_blocks, N_COEFFICIENTS)
     words = read_words(stored, _HEADER.size, used, n_lanes, n_blocks, capacity)
-    # NumPy scalars: each JAX scalar would cost a call of the device.
+    # NumPy scalars and arrays: each of JAX would cost a call of the device.
+    indices: list[Any] = [np.array(lengths, np.int32), np.array(filters, np.int32)]
     numbers: dict[str, Any] = {
         "used": np.int32(used),
         "n_lanes": np.int32(n_lanes),
         "minimum": np.float32(minimum),
         "maximum": np.float32(maximum),
         "step": np.float32(step),
-        "transform": TransformShape(np.array(lengths, np.int32), np.array(filters, np.int32)),
+        "transform": TransformShape(*indices),
         "predictor": np.int32(predictor),
         "profile": np.int32(profile),
         "boundaries": np.int32(boundaries),
