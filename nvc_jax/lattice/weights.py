@@ -1,0 +1,173 @@
+"""Prediction weights: fixed ones, those fitted to a chunk, and their bytes.
+
+The weights of a phase's groups of neighbours sum to 1, so the first is not stored. They are chosen by the
+encoder, for each group of levels, by least absolute differences over a sample of the points.
+"""
+
+import numpy as np
+
+from nvc_jax.lattice.geometry import (
+    FAR_GROUPS,
+    KNOWN_GROUPS,
+    N_GROUPS,
+    N_LEVEL_GROUPS,
+    N_LEVELS,
+    PHASES,
+    Group,
+    level_group,
+)
+from nvc_jax.lattice.prediction import WEIGHT_BITS
+
+ONE = 1 << WEIGHT_BITS
+"""A weight of 1."""
+MAX_TOTAL = 255
+"""Largest sum of a phase's absolute weights: sums of weighted neighbours then fit into int32."""
+BYTES_PER_LEVEL_GROUP = sum(len(groups) - 1 for groups in KNOWN_GROUPS)
+"""Stored weights of a group of levels, one byte each."""
+_SAMPLES = 6000
+"""Largest number of points from which the weights of a phase are fitted."""
+_STEPS = 3
+"""Steps of iteratively reweighted least squares."""
+_LEAST_RESIDUAL = 0.3
+"""Residual, in steps of the codes, below which all count alike."""
+_LEAST_SAVING = 1.5
+"""Bits that fitted weights must save for each bit that they take."""
+
+
+def default_weights() -> np.ndarray:
+    """Weights of cubic interpolation along each axis with two known neighbours, averaged; int32 (7, 10)."""
+    weights = np.zeros((len(PHASES), N_GROUPS), np.int32)
+    for row, phase in zip(weights, PHASES, strict=True):
+        axes = np.flatnonzero(phase)
+        row[axes] = 72 // len(axes)
+        row[axes + 3] = -(8 // len(axes))
+        row[axes[0]] += ONE - row.sum()
+    return weights
+
+
+def pack_weights(weights: np.ndarray) -> bytes:
+    """Bytes of a group of levels' weights, int32 (7, 10)."""
+    stored = [
+        row[group.index] for row, groups in zip(weights, KNOWN_GROUPS, strict=True) for group in groups[1:]
+    ]
+    return np.array(stored, np.int8).tobytes()
+
+
+def unpack_weights(stored: bytes) -> np.ndarray:
+    """Read weights, int32 (7, 10); the inverse of ``pack_weights``."""
+    weights, read = np.zeros((len(PHASES), N_GROUPS), np.int32), iter(np.frombuffer(stored, np.int8))
+    for row, groups in zip(weights, KNOWN_GROUPS, strict=True):
+        for group in groups[1:]:
+            row[group.index] = next(read)
+        row[groups[0].index] = ONE - row.sum()
+    return weights
+
+
+def fit_weights(fixed: np.ndarray, fraction_bits: int) -> list[np.ndarray | None]:
+    """Fit the weights of each group of levels, int32 (7, 10); None where the default ones do as well.
+
+    Args:
+        fixed: int32 (z, y, x), the volume in fixed point.
+        fraction_bits: of the volume.
+    """
+    default, rng = default_weights(), np.random.default_rng(0)
+    half = (1 << fraction_bits) / 2
+    fitted: list[np.ndarray | None] = []
+    for group in range(N_LEVEL_GROUPS):
+        levels = [level for level in range(N_LEVELS) if level_group(level) == group]
+        weights, saved = default.copy(), 0.0
+        for number in range(len(PHASES)):
+            target, means, n_points = _sample(fixed, number, levels[0], rng)
+            if len(target) < 4 * means.shape[1]:
+                continue
+            means += _reconstruction_noise(rng, len(means), KNOWN_GROUPS[number], fraction_bits)
+            row = _fit_row(target, means, KNOWN_GROUPS[number], half * 2)
+            both = np.stack([default[number], row])[:, [g.index for g in KNOWN_GROUPS[number]]]
+            residuals = np.abs(target[:, None] - means @ both.T / ONE) / (2 * half)
+            bits = np.log2(1 + 2 * np.maximum(residuals - 0.5, 0)).mean(0)  # below half a step the code is 0
+            weights[number] = row
+            saved += (bits[0] - bits[1]) * n_points
+        worth = saved > 8 * BYTES_PER_LEVEL_GROUP * _LEAST_SAVING
+        fitted.append(weights if worth else None)
+    return fitted
+
+
+def _reconstruction_noise(
+    rng: np.random.Generator, n: int, groups: tuple[Group, ...], fraction_bits: int
+) -> np.ndarray:
+    """Draw the errors that the means of decoded neighbours will have, float64 (n, groups)."""
+    if fraction_bits == 0:
+        return np.zeros((n, len(groups)))
+    half = (1 << fraction_bits) / 2
+    sizes = np.array([len(group.neighbours) for group in groups])
+    return rng.uniform(-half, half, (n, len(groups))) / np.sqrt(sizes)
+
+
+def _sample(
+    fixed: np.ndarray, number: int, level: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Draw points of a phase.
+
+    Returns:
+        Their values (n,), the means of their groups of neighbours (n, groups), and the number of all points.
+    """
+    counts = [
+        max(0, -(-(side - (parity << level)) // (2 << level)))
+        for side, parity in zip(fixed.shape, PHASES[number], strict=True)
+    ]
+    n_points = int(np.prod(counts))
+    index = (
+        rng.choice(n_points, min(_SAMPLES, n_points), replace=False) if n_points else np.zeros(0, np.int64)
+    )
+    position = np.stack(np.unravel_index(index, counts)) if n_points else np.zeros((3, 0), np.int64)
+    places = [2 * p + parity for p, parity in zip(position, PHASES[number], strict=True)]
+    values = _values_at(fixed, places, level)
+    means = np.stack([_mean_of(fixed, places, group, level) for group in KNOWN_GROUPS[number]], axis=1)
+    return values, means, n_points
+
+
+def _mean_of(fixed: np.ndarray, places: list[np.ndarray], group: Group, level: int) -> np.ndarray:
+    """Mean of the neighbours of points in a group."""
+    total = np.zeros(len(places[0]))
+    for neighbour in group.neighbours:
+        parities = (neighbour.phase >> 2, neighbour.phase >> 1 & 1, neighbour.phase & 1)
+        moved = [
+            2 * (place // 2 + shift) + parity
+            for place, shift, parity in zip(places, neighbour.shift, parities, strict=True)
+        ]
+        total += _values_at(fixed, moved, level)
+    return total / len(group.neighbours)
+
+
+def _values_at(fixed: np.ndarray, places: list[np.ndarray], level: int) -> np.ndarray:
+    """Values at points of a level, float64; points beyond the volume are mirrored at its ends."""
+    index = []
+    for place, side in zip(places, fixed.shape, strict=True):
+        last = (side - 1) >> level
+        place = np.abs(place)
+        index.append(np.clip(np.where(place > last, 2 * last - place, place), 0, last) << level)
+    return fixed[tuple(index)].astype(np.float64)
+
+
+def _fit_row(target: np.ndarray, means: np.ndarray, groups: tuple[Group, ...], step: float) -> np.ndarray:
+    """Fit the weights of one phase, int32 (N_GROUPS,)."""
+    differences, wanted = means[:, 1:] - means[:, :1], target - means[:, 0]
+    activity = np.abs(means - means.mean(1, keepdims=True)).mean(1)
+    importance = 1 / (activity + step)
+    solution = np.zeros(differences.shape[1])
+    for _ in range(_STEPS):
+        weighted = differences * importance[:, None]
+        normal = weighted.T @ differences
+        normal += np.eye(len(normal)) * (1e-6 * np.trace(normal) + 1e-9)
+        solution = np.linalg.solve(normal, weighted.T @ wanted)
+        residual = np.abs(wanted - differences @ solution)
+        importance = 1 / np.maximum(residual, _LEAST_RESIDUAL * step)
+    row = np.zeros(N_GROUPS, np.int32)
+    index = [group.index for group in groups]
+    row[index[1:]] = np.clip(np.rint(solution * ONE), -128, 127)
+    row[index[0]] = ONE - row.sum()
+    if np.abs(row).sum() > MAX_TOTAL:
+        near = [k for k in index if k not in FAR_GROUPS][:1]
+        row[:] = 0
+        row[near] = ONE
+    return row
