@@ -52,12 +52,12 @@ class Group(NamedTuple):
     """Neighbours at the same distance along the same axes, which share a prediction weight.
 
     Attributes:
-        index: of the group: 0 … 2 at distance 1 along z, y, x; 3 … 5 at distance 3 along z, y, x; 6 … 8 the
+        number: of the group: 0 … 2 at distance 1 along z, y, x; 3 … 5 at distance 3 along z, y, x; 6 … 8 the
             four diagonal ones at right angles to z, y, x; 9 the eight along the diagonals of the cube.
         neighbours: the neighbours, two, four or eight.
     """
 
-    index: int
+    number: int
     neighbours: tuple[Neighbour, ...]
 
 
@@ -67,22 +67,32 @@ FAR_GROUPS = (3, 4, 5)
 """Groups at distance 3; they do not enter the context."""
 
 
-def _offsets() -> list[list[tuple[int, ...]]]:
+def _offsets() -> tuple[tuple[tuple[int, ...], ...], ...]:
     """List the offsets of the neighbours of each group."""
-    unit = np.eye(3, dtype=int)
-    near = [[tuple(sign * axis) for sign in (-1, 1)] for axis in unit]
-    far = [[tuple(3 * sign * axis) for sign in (-1, 1)] for axis in unit]
+    box = list(itertools.product(range(-3, 4), repeat=3))
+    along = [[o for o in box if o[axis] != 0 and o[axis - 1] == o[axis - 2] == 0] for axis in range(3)]
+    near = [tuple(o for o in offsets if abs(sum(o)) == 1) for offsets in along]
+    far = [tuple(o for o in offsets if abs(sum(o)) == 3) for offsets in along]
+    corners = tuple(itertools.product((-1, 1), repeat=3))
     planes = [
-        [o for o in itertools.product((-1, 0, 1), repeat=3) if o[axis] == 0 and np.abs(o).sum() == 2]
+        tuple(
+            o
+            for o in itertools.product((-1, 0, 1), repeat=3)
+            if o[axis] == 0 and 0 not in (o[axis - 1], o[axis - 2])
+        )
         for axis in range(3)
     ]
-    return [*near, *far, *planes, list(itertools.product((-1, 1), repeat=3))]
+    return (*near, *far, *planes, corners)
+
+
+GROUP_OFFSETS = _offsets()
+"""Offsets along z, y and x of the neighbours of each group, in the level's distances."""
 
 
 def _groups_of(phase: tuple[int, int, int], known: set[tuple[int, ...]]) -> tuple[Group, ...]:
     """List the groups of a phase's neighbours that lie in known phases."""
     groups = []
-    for index, offsets in enumerate(_offsets()):
+    for index, offsets in enumerate(GROUP_OFFSETS):
         positions = np.add(phase, offsets)
         parity = positions[0] % 2
         if tuple(parity.tolist()) in known:

@@ -4,7 +4,7 @@ Everything is int32 arithmetic: an encoder and a decoder on any two devices comp
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -65,14 +65,14 @@ class Pass(NamedTuple):
     """A pass of a level, before its codes are known.
 
     Attributes:
-        index: int32, 0 for the cells' flags, then 1 … 7.
+        number: int32, 0 for the cells' flags, then 1 … 7.
         predicted: int32 (z, y, x), predictions of the phase; in the first pass the known values.
         context: int32 (z, y, x), in the phases 0 … CONTEXTS_PER_GROUP − 1, in the first pass the range's.
         items: bool (z, y, x), points that may be coded: those within the volume, in the first pass the first
             point of each cell.
     """
 
-    index: jax.Array
+    number: jax.Array
     predicted: jax.Array
     context: jax.Array
     items: jax.Array
@@ -85,11 +85,11 @@ def predictor(number: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
     def predict(
         values: jax.Array, magnitudes: jax.Array, weights: jax.Array, rules: Rules
     ) -> tuple[jax.Array, jax.Array]:
-        weighted = sum(_scale(group) * weights[group.index] * sum(_fetch(values, group)) for group in groups)
+        weighted = sum(_scale(group) * weights[group.number] * sum(_fetch(values, group)) for group in groups)
         rounded = weighted + (1 << WEIGHT_BITS + 2) >> WEIGHT_BITS + 3
         predicted = jnp.clip(rounded, rules.low, rules.high)
 
-        near = [group for group in groups if group.index not in FAR_GROUPS]
+        near = [group for group in groups if group.number not in FAR_GROUPS]
         total = sum(_closeness(group) * len(group.neighbours) for group in near)
         activity = sum(
             _closeness(group) * sum(jnp.abs(n - predicted) for n in _fetch(values, group)) for group in near
@@ -129,7 +129,7 @@ def _closeness(group: Group) -> int:
     return {2: 3, 4: 2, 8: 1}[len(group.neighbours)]
 
 
-def _count_reached(values: jax.Array, limits: list[jax.Array]) -> jax.Array:
+def _count_reached(values: Any, limits: list[jax.Array]) -> jax.Array:
     """Count the limits that each value reaches."""
     return sum(((values >= limit).astype(jnp.int32) for limit in limits), jnp.zeros_like(values))
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.batching import varying_like
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import rans
 from nvc_jax.entropy.frequency_tables import make_tables
 from nvc_jax.entropy.passes import compact, pop_pass
@@ -75,12 +75,14 @@ def quantize(
         return None, _phases_of(fixed, group, level)
 
     def code(state: tuple[None, jax.Array], item: Pass) -> tuple[tuple, jax.Array, Any]:
-        wanted = lax.dynamic_index_in_dim(state[1], jnp.array(PHASE_NUMBERS)[item.index], keepdims=False)
+        wanted = lax.dynamic_index_in_dim(state[1], jnp.array(PHASE_NUMBERS)[item.number], keepdims=False)
         codes = (wanted - item.predicted + half) >> rules.fraction_bits
-        codes = jnp.where(item.items & (item.index > 0), codes, 0)
+        codes = jnp.where(item.items & (item.number > 0), codes, 0)
         return state, codes, (codes, item.context.astype(jnp.int16))
 
-    values, _, outputs = walk_levels(fixed.shape, anchors, weights, rules, Coder(start, code), None)
+    values, _, outputs = walk_levels(
+        check_shape(fixed.shape), anchors, weights, rules, Coder(start, code), None
+    )
     return values, outputs
 
 
@@ -166,7 +168,7 @@ def decode(
 
     def code(state: tuple, item: Pass) -> tuple[tuple, jax.Array, None]:
         coder, inside, group = state
-        is_flag = item.index == 0
+        is_flag = item.number == 0
         first = jnp.where(is_flag, FIRST_FLAG_CONTEXT + group * N_RANGES, group * CONTEXTS_PER_GROUP)
         coded = (item.items & (inside | is_flag)).reshape(-1)
         order, count = compact(coded)

@@ -276,7 +276,7 @@ def _flags(codes: np.ndarray) -> np.ndarray:
     nonzero = codes.any(0)
     nonzero = np.pad(nonzero, [(0, -side % CELL) for side in nonzero.shape])
     z, y, x = (side // CELL for side in nonzero.shape)
-    return nonzero.reshape(z, CELL, y, CELL, x, CELL).any((1, 3, 5))
+    return np.asarray(nonzero.reshape(z, CELL, y, CELL, x, CELL).any((1, 3, 5)))
 
 
 class _Coded(NamedTuple):

@@ -136,38 +136,34 @@ def fit_tables(counts: np.ndarray) -> tuple[ContextTables, float]:
 def _fit_merged(counts: np.ndarray, merging: Merging) -> tuple[ContextTables, float]:
     """Share tables among successive contexts where that takes fewer bits."""
     penalty = 1.0
-    while len(runs := _merge_runs(counts, penalty)) > MAX_TABLES:
+    starts, totals = _merge_runs(counts, penalty)
+    while len(starts) > MAX_TABLES:
         penalty *= 2
-    starts, totals = np.array([start for start, _ in runs]), [total for _, total in runs]
-    signs = _nearest_odds(
-        [total[N_CLASSES] for total in totals], [total[1:N_CLASSES].sum() for total in totals]
-    )
+        starts, totals = _merge_runs(counts, penalty)
+    signs = _nearest_odds(totals[:, N_CLASSES], totals[:, 1:N_CLASSES].sum(1))
     tables = ContextTables(merging, starts, signs, [_fit_hazards(total[:N_CLASSES]) for total in totals])
     extra = counts[:, :N_CLASSES].sum(0) @ np.log2(token_ranges()[1][::2])
-    return tables, float(_bits(np.array(totals)).sum() + extra)
+    return tables, float(_bits(totals).sum() + extra)
 
 
-def _merge_runs(counts: np.ndarray, penalty: float) -> list[tuple[int, np.ndarray]]:
-    """Join neighbouring runs of contexts, best first, while that saves bits; first contexts and counts."""
-    present = np.flatnonzero(counts[:, :N_CLASSES].sum(1))
-    runs = [counts[k] for k in present]
-    starts = [0, *present[1:].tolist()]
-    own = _bits(np.array(runs), penalty).tolist()
-    joint = _bits(np.array(runs[:-1]) + np.array(runs[1:]), penalty).tolist() if len(runs) > 1 else []
-    while joint:
-        gains = np.array(own[:-1]) + np.array(own[1:]) - np.array(joint)
-        best = int(np.argmax(gains))
-        if gains[best] <= 0:
-            break
-        runs[best] = runs[best] + runs.pop(best + 1)
-        starts.pop(best + 1)
-        own[best] = joint[best]
-        own.pop(best + 1)
-        joint.pop(best)
-        for k in (best - 1, best):
-            if 0 <= k < len(joint):
-                joint[k] = _bits((runs[k] + runs[k + 1])[None], penalty)[0]
-    return list(zip(starts, runs, strict=True))
+def _merge_runs(counts: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Join neighbouring runs of contexts while that saves bits.
+
+    Returns:
+        First context of each run, int64, and the runs' counts.
+    """
+    starts = np.flatnonzero(counts[:, :N_CLASSES].sum(1))
+    runs = counts[starts]
+    starts[0] = 0
+    while True:
+        own = _bits(runs, penalty)
+        gain = np.pad(own[:-1] + own[1:] - _bits(runs[:-1] + runs[1:], penalty), 1)
+        # A run joins the next one where neither has a better neighbour.
+        joins = (gain > 0) & (gain > np.roll(gain, 1)) & (gain >= np.roll(gain, -1))
+        if not joins.any():
+            return starts, runs
+        first = np.flatnonzero(~joins[:-1])
+        starts, runs = starts[first], np.add.reduceat(runs, first)
 
 
 def _bits(counts: np.ndarray, penalty: float = 1.0) -> np.ndarray:

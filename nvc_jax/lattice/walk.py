@@ -72,6 +72,7 @@ def walk_levels(
         values, state, output = walk_level(even, weights[last], rules, level, sides, coder.code, state)
         return (values, state[0]), output
 
+    output: Any
     values = jnp.pad(anchors, [(0, 2 * side - n) for side, n in zip(shape, anchors.shape, strict=True)])
     levels = jnp.arange(N_LEVELS - 1, last - 1, -1, dtype=jnp.int32)
     (values, carried), output = lax.scan(coarse, (values, carried), levels)
@@ -128,6 +129,7 @@ def walk_level(
         return (values, magnitudes, state), output
 
     empty = jnp.zeros((8, *extended), jnp.int32) + even.reshape(-1)[0] * 0
+    outputs: Any
     carry, outputs = lax.scan(step, (empty, empty, state), jnp.arange(N_PASSES, dtype=jnp.int32))
     values = carry[0][:, HALO:-HALO, HALO:-HALO, HALO:-HALO]
     whole = values.reshape(2, 2, 2, *shape).transpose(3, 0, 4, 1, 5, 2)

@@ -4,10 +4,13 @@ The weights of a phase's groups of neighbours sum to 1, so the first is not stor
 encoder, for each group of levels, by least absolute differences over a sample of the points.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from nvc_jax.lattice.geometry import (
     FAR_GROUPS,
+    GROUP_OFFSETS,
     KNOWN_GROUPS,
     N_GROUPS,
     N_LEVEL_GROUPS,
@@ -24,7 +27,7 @@ MAX_TOTAL = 255
 """Largest sum of a phase's absolute weights: sums of weighted neighbours then fit into int32."""
 BYTES_PER_LEVEL_GROUP = sum(len(groups) - 1 for groups in KNOWN_GROUPS)
 """Stored weights of a group of levels, one byte each."""
-_SAMPLES = 6000
+_SAMPLES = 10000
 """Largest number of points from which the weights of a phase are fitted."""
 _STEPS = 3
 """Steps of iteratively reweighted least squares."""
@@ -48,7 +51,7 @@ def default_weights() -> np.ndarray:
 def pack_weights(weights: np.ndarray) -> bytes:
     """Bytes of a group of levels' weights, int32 (7, 10)."""
     stored = [
-        row[group.index] for row, groups in zip(weights, KNOWN_GROUPS, strict=True) for group in groups[1:]
+        row[group.number] for row, groups in zip(weights, KNOWN_GROUPS, strict=True) for group in groups[1:]
     ]
     return np.array(stored, np.int8).tobytes()
 
@@ -58,8 +61,8 @@ def unpack_weights(stored: bytes) -> np.ndarray:
     weights, read = np.zeros((len(PHASES), N_GROUPS), np.int32), iter(np.frombuffer(stored, np.int8))
     for row, groups in zip(weights, KNOWN_GROUPS, strict=True):
         for group in groups[1:]:
-            row[group.index] = next(read)
-        row[groups[0].index] = ONE - row.sum()
+            row[group.number] = next(read)
+        row[groups[0].number] = ONE - row.sum()
     return weights
 
 
@@ -82,7 +85,7 @@ def fit_weights(fixed: np.ndarray, fraction_bits: int) -> list[np.ndarray | None
                 continue
             means += _reconstruction_noise(rng, len(means), KNOWN_GROUPS[number], fraction_bits)
             row = _fit_row(target, means, KNOWN_GROUPS[number], half * 2)
-            both = np.stack([default[number], row])[:, [g.index for g in KNOWN_GROUPS[number]]]
+            both = np.stack([default[number], row])[:, [g.number for g in KNOWN_GROUPS[number]]]
             residuals = np.abs(target[:, None] - means @ both.T / ONE) / (2 * half)
             bits = np.log2(1 + 2 * np.maximum(residuals - 0.5, 0)).mean(0)  # below half a step the code is 0
             weights[number] = row
@@ -97,10 +100,10 @@ def _reconstruction_noise(
 ) -> np.ndarray:
     """Draw the errors that the means of decoded neighbours will have, float64 (n, groups)."""
     if fraction_bits == 0:
-        return np.zeros((n, len(groups)))
+        return np.zeros((n, len(groups)), np.float32)
     half = (1 << fraction_bits) / 2
     sizes = np.array([len(group.neighbours) for group in groups])
-    return rng.uniform(-half, half, (n, len(groups))) / np.sqrt(sizes)
+    return rng.uniform(-half, half, (n, len(groups))).astype(np.float32) / np.sqrt(sizes).astype(np.float32)
 
 
 def _sample(
@@ -116,37 +119,33 @@ def _sample(
         for side, parity in zip(fixed.shape, PHASES[number], strict=True)
     ]
     n_points = int(np.prod(counts))
-    index = (
-        rng.choice(n_points, min(_SAMPLES, n_points), replace=False) if n_points else np.zeros(0, np.int64)
-    )
-    position = np.stack(np.unravel_index(index, counts)) if n_points else np.zeros((3, 0), np.int64)
-    places = [2 * p + parity for p, parity in zip(position, PHASES[number], strict=True)]
-    values = _values_at(fixed, places, level)
-    means = np.stack([_mean_of(fixed, places, group, level) for group in KNOWN_GROUPS[number]], axis=1)
-    return values, means, n_points
+    n = min(_SAMPLES, n_points)
+    places = [
+        2 * rng.integers(0, max(1, count), n) + parity
+        for count, parity in zip(counts, PHASES[number], strict=True)
+    ]
+    flat, index = fixed.reshape(-1), _flat_indices(places, fixed.shape, level)
+    means = np.empty((n, len(KNOWN_GROUPS[number])), np.float32)
+    for column, group in zip(means.T, KNOWN_GROUPS[number], strict=True):
+        offsets = GROUP_OFFSETS[group.number]
+        column[:] = sum(flat[index(offset)] for offset in offsets) / len(offsets)
+    return flat[index((0, 0, 0))].astype(np.float32), means, n_points
 
 
-def _mean_of(fixed: np.ndarray, places: list[np.ndarray], group: Group, level: int) -> np.ndarray:
-    """Mean of the neighbours of points in a group."""
-    total = np.zeros(len(places[0]))
-    for neighbour in group.neighbours:
-        parities = (neighbour.phase >> 2, neighbour.phase >> 1 & 1, neighbour.phase & 1)
-        moved = [
-            2 * (place // 2 + shift) + parity
-            for place, shift, parity in zip(places, neighbour.shift, parities, strict=True)
-        ]
-        total += _values_at(fixed, moved, level)
-    return total / len(group.neighbours)
+def _flat_indices(
+    places: list[np.ndarray], shape: tuple[int, ...], level: int
+) -> Callable[[tuple[int, ...]], np.ndarray]:
+    """Make the function from an offset to the flat indices of points' neighbours at this offset.
 
-
-def _values_at(fixed: np.ndarray, places: list[np.ndarray], level: int) -> np.ndarray:
-    """Values at points of a level, float64; points beyond the volume are mirrored at its ends."""
-    index = []
-    for place, side in zip(places, fixed.shape, strict=True):
+    Points and offsets count in the level's distances; neighbours beyond the volume are mirrored at its ends.
+    """
+    axes = []
+    for place, side, stride in zip(places, shape, (shape[1] * shape[2], shape[2], 1), strict=True):
         last = (side - 1) >> level
-        place = np.abs(place)
-        index.append(np.clip(np.where(place > last, 2 * last - place, place), 0, last) << level)
-    return fixed[tuple(index)].astype(np.float64)
+        moved = np.abs(place + np.arange(-3, 4)[:, None])
+        mirrored = np.clip(np.where(moved > last, 2 * last - moved, moved), 0, last)
+        axes.append((mirrored << level) * stride)
+    return lambda offset: sum(axis[3 + step] for axis, step in zip(axes, offset, strict=True))
 
 
 def _fit_row(target: np.ndarray, means: np.ndarray, groups: tuple[Group, ...], step: float) -> np.ndarray:
@@ -163,7 +162,7 @@ def _fit_row(target: np.ndarray, means: np.ndarray, groups: tuple[Group, ...], s
         residual = np.abs(wanted - differences @ solution)
         importance = 1 / np.maximum(residual, _LEAST_RESIDUAL * step)
     row = np.zeros(N_GROUPS, np.int32)
-    index = [group.index for group in groups]
+    index = [group.number for group in groups]
     row[index[1:]] = np.clip(np.rint(solution * ONE), -128, 127)
     row[index[0]] = ONE - row.sum()
     if np.abs(row).sum() > MAX_TOTAL:
