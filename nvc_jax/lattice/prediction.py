@@ -94,7 +94,7 @@ def predictor(number: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
         activity = sum(
             _closeness(group) * sum(jnp.abs(n - predicted) for n in _fetch(values, group)) for group in near
         )
-        limits = [(limit * total << rules.fraction_bits) >> _ACTIVITY_BITS for limit in ACTIVITY_THRESHOLDS]
+        limits = [_limit(limit * total, rules, _ACTIVITY_BITS) for limit in ACTIVITY_THRESHOLDS]
         quiet = _count_reached(activity, limits)
 
         magnitude = sum(_closeness(group) * sum(_fetch(magnitudes, group)) for group in near)
@@ -129,6 +129,11 @@ def _closeness(group: Group) -> int:
     return {2: 3, 4: 2, 8: 1}[len(group.neighbours)]
 
 
+def _limit(steps: int, rules: Rules, n_bits: int) -> jax.Array:
+    """Limit in fixed point, at least 1, from one in units of 2**−n_bits steps of the codes."""
+    return jnp.maximum(jnp.int32(steps) << rules.fraction_bits >> n_bits, 1)
+
+
 def _count_reached(values: Any, limits: list[jax.Array]) -> jax.Array:
     """Count the limits that each value reaches."""
     return sum(((values >= limit).astype(jnp.int32) for limit in limits), jnp.zeros_like(values))
@@ -139,6 +144,5 @@ def range_context(even: jax.Array, rules: Rules) -> jax.Array:
     z, y, x = (side // CELL for side in even.shape)
     cells = even.reshape(z, CELL, y, CELL, x, CELL)
     spread = cells.max((1, 3, 5)) - cells.min((1, 3, 5))
-    limits = [(limit << rules.fraction_bits) >> _RANGE_BITS for limit in RANGE_THRESHOLDS]
-    context = _count_reached(spread, [jnp.maximum(limit, 1) for limit in limits])
+    context = _count_reached(spread, [_limit(limit, rules, _RANGE_BITS) for limit in RANGE_THRESHOLDS])
     return jnp.broadcast_to(context[:, None, :, None, :, None], cells.shape).reshape(even.shape)

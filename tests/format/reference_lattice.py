@@ -204,7 +204,7 @@ def decode_level(
         total = sum(weight * len(arrays) for weight, arrays, _ in near)
         activity = sum(weight * sum(abs(a - predicted) for a in arrays) for weight, arrays, _ in near)
         size = sum(weight * sum(at(magnitudes, phase, o) for o in offsets) for weight, _, offsets in near)
-        quiet = sum((activity >= (limit * total * step) >> 5).astype(int) for limit in ACTIVITIES)
+        quiet = sum((activity >= max((limit * total * step) >> 5, 1)).astype(int) for limit in ACTIVITIES)
         large = sum((size >= -(-limit * total // 64)).astype(int) for limit in MAGNITUDES)
         context = 96 * (sum(phase) - 1) + 16 * large + np.where(large % 2 == 1, 15 - quiet, quiet)
         coded = is_open & valid(even.shape, phase, level, shape)
