@@ -7,8 +7,9 @@ before it. The codecs of the packages above code their coefficients and latents 
 
 Read from the bottom: ``tokens`` (integers as symbols and extra bits), ``frequency_tables`` (probabilities of
 tokens), ``word_stack`` and ``rans`` (one step of the coder), ``interleaving`` (division of a stream among
-lanes), ``passes`` (many items whose tables are known), ``delta_prediction``; then ``geometric_distributions``, ``adaptive_geometric``, ``lorenzo`` and
-``sparse_integers``. Names are imported from these modules.
+lanes), ``passes`` (many items whose tables are known), ``delta_prediction``; then
+``geometric_distributions``, ``adaptive_geometric``, ``lorenzo`` and ``sparse_integers``. Names are imported
+from these modules.
 
 The package knows integers, tables and words. It may know no transform, no model and no container.
 """

@@ -24,7 +24,7 @@ _REPEATS = 4
 """Bit of the axis's byte: the slices that repeat are stated."""
 _SAMPLE_SLICES = 16
 """Slices along each axis from which the encoder estimates which axis to take."""
-_BITS_PER_CHANGE = 0.4
+_BITS_PER_CHANGE = 0.6
 """Bits that a voxel unlike the slice before takes beyond the estimate from its neighbours, about."""
 
 
@@ -69,6 +69,8 @@ def decode_labels(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndar
     Raises:
         ValueError: the bytes cannot be of such labels.
     """
+    if any(side > n for side, n in zip(shape, padded_shape, strict=True)):
+        raise ValueError(f"labels of {shape} voxels are to be decoded; the padded shape is {padded_shape}")
     n_labels = stored[0] + 1 if stored else 0
     if not stored or len(stored) < 1 + n_labels:
         raise ValueError(f"labels of {len(stored)} bytes lack their table of {n_labels}")
