@@ -1,7 +1,8 @@
 """Prediction weights: fixed ones, those fitted to a chunk, and their bytes.
 
 The weights of a phase's groups of neighbours sum to 1, so the first is not stored. They are chosen by the
-encoder, for each group of levels, by least absolute differences over a sample of the points.
+encoder, for each group of levels, so that the logarithms of the differences, which are about the bits of the
+codes, are small in a sample of the points.
 """
 
 from collections.abc import Callable
@@ -29,10 +30,10 @@ BYTES_PER_LEVEL_GROUP = sum(len(groups) - 1 for groups in KNOWN_GROUPS)
 """Stored weights of a group of levels, one byte each."""
 _SAMPLES = 10000
 """Largest number of points from which the weights of a phase are fitted."""
-_STEPS = 3
-"""Steps of iteratively reweighted least squares."""
-_LEAST_RESIDUAL = 0.3
-"""Residual, in steps of the codes, below which all count alike."""
+_STEPS = 8
+"""Most steps of iteratively reweighted least squares."""
+_SMALL_RESIDUAL, _LARGE_RESIDUAL = 0.5, 8.0
+"""Residuals, in steps of the codes, up to which the squares count, and from which on the logarithms."""
 _LEAST_SAVING = 1.5
 """Bits that fitted weights must save for each bit that they take."""
 
@@ -152,15 +153,18 @@ def _fit_row(target: np.ndarray, means: np.ndarray, groups: tuple[Group, ...], s
     """Fit the weights of one phase, int32 (N_GROUPS,)."""
     differences, wanted = means[:, 1:] - means[:, :1], target - means[:, 0]
     activity = np.abs(means - means.mean(1, keepdims=True)).mean(1)
-    importance = 1 / (activity + step)
+    importance = 1 / np.square(activity + step)
     solution = np.zeros(differences.shape[1])
+    # The logarithm's derivative, divided by the residual, is the weight of the residual's square.
     for _ in range(_STEPS):
         weighted = differences * importance[:, None]
         normal = weighted.T @ differences
         normal += np.eye(len(normal)) * (1e-6 * np.trace(normal) + 1e-9)
-        solution = np.linalg.solve(normal, weighted.T @ wanted)
+        last, solution = solution, np.linalg.solve(normal, weighted.T @ wanted)
+        if np.abs(solution - last).max() < 0.25 / ONE:
+            break
         residual = np.abs(wanted - differences @ solution)
-        importance = 1 / np.maximum(residual, _LEAST_RESIDUAL * step)
+        importance = 1 / (np.maximum(residual, _SMALL_RESIDUAL * step) * (residual + _LARGE_RESIDUAL * step))
     row = np.zeros(N_GROUPS, np.int32)
     index = [group.number for group in groups]
     row[index[1:]] = np.clip(np.rint(solution * ONE), -128, 127)
