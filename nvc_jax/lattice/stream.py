@@ -12,18 +12,12 @@ from nvc_jax.entropy.interleaving import used_words
 from nvc_jax.lattice import programs
 from nvc_jax.lattice.geometry import (
     ANCHOR_STRIDE,
-    CELL,
     N_LEVEL_GROUPS,
-    N_LEVELS,
-    N_PASSES,
-    PHASES,
     lattice_shape,
-    level_group,
-    phase_shape,
 )
-from nvc_jax.lattice.prediction import CONTEXTS_PER_GROUP, N_RANGES, Rules
+from nvc_jax.lattice.items import Items, collect_items
+from nvc_jax.lattice.prediction import Rules
 from nvc_jax.lattice.tables import (
-    FIRST_FLAG_CONTEXT,
     MAX_TABLES,
     N_CLASSES,
     N_CONTEXTS,
@@ -113,7 +107,9 @@ def encode_lattice(fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3) 
         jnp.asarray(weights),
         rules,
     )
-    items = _collect([(np.asarray(codes), np.asarray(context)) for codes, context in outputs], shape, lattice)
+    items = collect_items(
+        [(np.asarray(codes), np.asarray(context)) for codes, context in outputs], shape, lattice
+    )
     coded = _code_items(items, lattice)
 
     packed_anchors, anchor_bits = _pack_anchors(anchor_codes)
@@ -233,52 +229,6 @@ def _unpack_anchors(stored: bytes, n_bits: int, shape: tuple[int, ...]) -> np.nd
     return np.clip(np.cumsum(differences), -MAX_FIXED, MAX_FIXED).reshape(shape)
 
 
-class _Items(NamedTuple):
-    """Items of all passes, one after the other.
-
-    Attributes:
-        values: int32 (n,).
-        contexts: int64 (n,).
-        counts: int32 (MAX_PASSES,), items of each pass.
-    """
-
-    values: np.ndarray
-    contexts: np.ndarray
-    counts: np.ndarray
-
-
-def _collect(outputs: list, shape: Shape3, lattice: Shape3) -> _Items:
-    """Collect the items that are coded, in the order of coding."""
-    values, contexts, counts = [], [], []
-    for level in reversed(range(N_LEVELS)):
-        group = level_group(level)
-        sides = phase_shape(lattice, level)
-        cut = tuple(slice(0, side) for side in sides)
-        codes, context = (array[-1 - (level - group)][:, *cut] for array in outputs[group])
-        flags = _flags(codes)
-        inside = np.kron(flags, np.ones((CELL,) * 3, bool))[cut]
-        for index in range(N_PASSES):
-            parity = PHASES[index - 1] if index else (0, 0, 0)
-            step = 1 if index else CELL
-            valid = [-(-(side - (p << level)) // (2 << level)) for side, p in zip(shape, parity, strict=True)]
-            box = tuple(slice(0, max(0, n), step) for n in valid)
-            first = group * CONTEXTS_PER_GROUP if index else FIRST_FLAG_CONTEXT + group * N_RANGES
-            found = codes[index][box] if index else flags[tuple(slice(0, -(-n // CELL)) for n in valid)]
-            mask = inside[box] if index else np.ones(found.shape, bool)
-            values.append(found[mask].astype(np.int32))
-            contexts.append(context[index][box][mask].astype(np.int64) + first)
-            counts.append(len(values[-1]))
-    return _Items(np.concatenate(values), np.concatenate(contexts), np.array(counts, np.int32))
-
-
-def _flags(codes: np.ndarray) -> np.ndarray:
-    """Tell which cells have a code other than 0, bool (z, y, x), from codes (N_PASSES, z, y, x)."""
-    nonzero = codes.any(0)
-    nonzero = np.pad(nonzero, [(0, -side % CELL) for side in nonzero.shape])
-    z, y, x = (side // CELL for side in nonzero.shape)
-    return np.asarray(nonzero.reshape(z, CELL, y, CELL, x, CELL).any((1, 3, 5)))
-
-
 class _Coded(NamedTuple):
     """Coded items: their tables' mergings, number and bytes, and the words."""
 
@@ -290,7 +240,7 @@ class _Coded(NamedTuple):
     words: bytes
 
 
-def _code_items(items: _Items, lattice: Shape3) -> _Coded:
+def _code_items(items: Items, lattice: Shape3) -> _Coded:
     """Fit tables to items and code them."""
     classes = class_of(items.values)
     counts = np.bincount(items.contexts * N_CLASSES + classes, minlength=N_CONTEXTS * N_CLASSES)

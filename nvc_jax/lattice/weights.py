@@ -33,7 +33,8 @@ _SAMPLES = 10000
 _STEPS = 8
 """Most steps of iteratively reweighted least squares."""
 _SMALL_RESIDUAL, _LARGE_RESIDUAL = 0.5, 8.0
-"""Residuals, in steps of the codes, up to which the squares count, and from which on the logarithms."""
+"""Residuals, in steps of the codes, up to which the squares count, and from which on the logarithms; in
+volumes of much noise they are larger."""
 _LEAST_SAVING = 1.5
 """Bits that fitted weights must save for each bit that they take."""
 
@@ -164,7 +165,10 @@ def _fit_row(target: np.ndarray, means: np.ndarray, groups: tuple[Group, ...], s
         if np.abs(solution - last).max() < 0.25 / ONE:
             break
         residual = np.abs(wanted - differences @ solution)
-        importance = 1 / (np.maximum(residual, _SMALL_RESIDUAL * step) * (residual + _LARGE_RESIDUAL * step))
+        typical = np.median(residual)
+        small = max(_SMALL_RESIDUAL * step, typical / 2)
+        large = max(_LARGE_RESIDUAL * step, typical * 2)
+        importance = 1 / (np.maximum(residual, small) * (residual + large))
     row = np.zeros(N_GROUPS, np.int32)
     index = [group.number for group in groups]
     row[index[1:]] = np.clip(np.rint(solution * ONE), -128, 127)
