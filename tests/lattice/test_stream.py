@@ -12,7 +12,8 @@ PADDED_SHAPE = (40, 32, 27)
 def round_trip(fixed: np.ndarray, fraction_bits: int) -> bytes:
     stored, decoded = encode_lattice(fixed, fraction_bits, PADDED_SHAPE)
     np.testing.assert_array_equal(decode_lattice(stored, fixed.shape, PADDED_SHAPE), decoded)
-    assert decoded.dtype == np.int32 and np.abs(decoded - fixed).max() <= 1 << fraction_bits >> 1
+    assert decoded.dtype == np.int32
+    assert np.abs(decoded - fixed).max() <= 1 << fraction_bits >> 1
     return stored
 
 
