@@ -155,17 +155,17 @@ def _fit_row(target: np.ndarray, means: np.ndarray, groups: tuple[Group, ...], s
     differences, wanted = means[:, 1:] - means[:, :1], target - means[:, 0]
     activity = np.abs(means - means.mean(1, keepdims=True)).mean(1)
     importance = 1 / np.square(activity + step)
-    solution = np.zeros(differences.shape[1])
+    solution = np.zeros(differences.shape[1], np.float32)
     # The logarithm's derivative, divided by the residual, is the weight of the residual's square.
     for _ in range(_STEPS):
-        weighted = differences * importance[:, None]
-        normal = weighted.T @ differences
+        weighted = differences * (importance / importance.max())[:, None]
+        normal = (weighted.T @ differences).astype(np.float64)
         normal += np.eye(len(normal)) * (1e-6 * np.trace(normal) + 1e-9)
-        last, solution = solution, np.linalg.solve(normal, weighted.T @ wanted)
+        last, solution = solution, np.linalg.solve(normal, weighted.T @ wanted).astype(np.float32)
         if np.abs(solution - last).max() < 0.25 / ONE:
             break
         residual = np.abs(wanted - differences @ solution)
-        typical = np.median(residual)
+        typical = float(np.median(residual))
         small = max(_SMALL_RESIDUAL * step, typical / 2)
         large = max(_LARGE_RESIDUAL * step, typical * 2)
         importance = 1 / (np.maximum(residual, small) * (residual + large))
