@@ -21,9 +21,6 @@ from nvc_jax.entropy import lorenzo
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
 
 _UNIFORM_HEADER = struct.Struct("<dd")
-_ESTIMATE_SLACK = 1.1
-"""Factor by which the estimated size of uniformly quantised values may exceed the smallest body so far before
-they are coded at all: estimates from a sample are off by a few per cent."""
 _MAX_LEVELS = 255
 """Largest number of different values that a body of levels may have."""
 _LEVEL_SAMPLE = 4096
@@ -61,26 +58,21 @@ def decode_constant(body: bytes, shape: Shape3, dtype: np.dtype) -> np.ndarray:
     return np.full(shape, np.frombuffer(body, dtype.newbyteorder("<"))[0], dtype)
 
 
-def encode_uniform(
-    chunk: ChunkValues, max_error: float, padded_shape: Shape3, smallest_bytes: float
-) -> bytes | None:
+def encode_uniform(chunk: ChunkValues, max_error: float, padded_shape: Shape3) -> bytes | None:
     """Quantise values uniformly within a bound, and code the differences of neighbours.
 
     Args:
         chunk: the values.
         max_error: bound in the volume's units, above 0.
         padded_shape: (z, y, x) of a whole chunk.
-        smallest_bytes: bytes of the smallest body so far.
 
     Returns:
-        The body; None where the bound is too tight for it, or it would clearly take more bytes.
+        The body; None where the bound is too tight for it.
     """
     spacing = choose_spacing(chunk.values.dtype, chunk.low, chunk.high, max_error)
     if spacing is None:
         return None
     points = quantize_uniform(fill_with_last(chunk.values, chunk.valid), chunk.low, spacing)
-    if lorenzo.estimate_bits(points) * points.size / 8 > _ESTIMATE_SLACK * smallest_bytes:
-        return None
     return _UNIFORM_HEADER.pack(chunk.low, spacing) + lorenzo.encode_integers(points, padded_shape)
 
 

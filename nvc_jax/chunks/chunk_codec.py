@@ -1,10 +1,10 @@
 """A chunk of a volume to a payload of bytes and back: format version 1, see ``FORMAT.md``.
 
 The encoder tries every way of coding that may suit a chunk and keeps the cheapest: one value, few levels, the
-transform with a correction, uniform quantisation, differences, the packed values; all but the levels also
-with frequent values told apart as ``exact_values``. Under a bound the cheapest way takes the fewest bytes.
-Without one, squared errors have a price in bits. In the worst case a chunk is stored as its own bytes plus a
-payload header. A payload states the largest error of its decoded values.
+transform with a correction, a lattice, uniform quantisation, differences, the packed values; all but the
+levels also with frequent values told apart as ``exact_values``. Under a bound the cheapest way takes the
+fewest bytes. Without one, squared errors have a price in bits. In the worst case a chunk is stored as its own
+bytes plus a payload header. A payload states the largest error of its decoded values.
 """
 
 import math
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
-from nvc_jax.chunks import bodies
+from nvc_jax.chunks import bodies, lattice_body
 from nvc_jax.chunks.candidates import Candidate, cheapest
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.exact_values import find_exact_values, without_exact_values
@@ -31,9 +31,12 @@ from nvc_jax.core.shapes import Shape3, check_shape
 _DEVICE_BATCH = 8
 """Chunks that an accelerator decodes in one call: one compiled shape, and enough work for the device."""
 _LOSSLESS_SHARE = 1 / 4
-"""Share of the chunk's own bytes above which the transform's body makes lossless coding worth trying."""
-
-
+"""Share of the chunk's own bytes above which the smallest body makes lossless coding worth trying."""
+_LATTICE_ERROR_PER_STEP = 0.37
+"""Largest error of a lattice, in steps of the transform, where there is no bound: its slope of bits against
+error is then that of the transform."""
+_LATTICE_ERROR_BITS = 0.27
+"""Price in bits of the mean squared error of a voxel on such a lattice."""
 _MIN_BITS = 8 * 64
 """Cost of a payload below which exact values are not looked for."""
 
@@ -128,25 +131,49 @@ class ChunkCodec(ChunkDecoder):
                 yield constant_candidate
                 return
 
-        transform_bytes = math.inf
+        smallest_cost = math.inf
         transformed = None if max_error == 0 else self._transform.encode(chunk, target, boundaries)
         if transformed is not None:
             spectral = candidate(PayloadKind.SPECTRAL, *transformed)
             # Where valid values decode to NaN the transform has failed.
             if not math.isnan(spectral.payload.max_error) and spectral.keeps_bound(target):
-                transform_bytes = spectral.payload.coded_bytes
+                smallest_cost = spectral.cost(target)
                 yield spectral
-        if max_error is not None and max_error > 0:
-            uniform = bodies.encode_uniform(chunk, max_error, self._padded_shape, transform_bytes)
-            if uniform is not None:
-                uniform_candidate = candidate(PayloadKind.UNIFORM, uniform)
-                if uniform_candidate.keeps_bound(target):
-                    yield uniform_candidate
-        if transform_bytes > values.nbytes * _LOSSLESS_SHARE:
-            differences = bodies.encode_differences(chunk, self._padded_shape)
-            yield self._exact_candidate(PayloadKind.DIFFERENCES, differences, chunk, special_values)
+        predicted = self._predict(chunk, target, smallest_cost)
+        if predicted is not None:
+            predicted_candidate = candidate(*predicted)
+            if predicted_candidate.keeps_bound(target):
+                smallest_cost = min(smallest_cost, predicted_candidate.cost(target))
+                yield predicted_candidate
+        if smallest_cost > 8 * values.nbytes * _LOSSLESS_SHARE:
+            if values.dtype.kind == "f" or predicted is None or max_error != 0:
+                differences = bodies.encode_differences(chunk, self._padded_shape)
+                yield self._exact_candidate(PayloadKind.DIFFERENCES, differences, chunk, special_values)
             packed = bodies.encode_packed(chunk)
             yield self._exact_candidate(PayloadKind.PACKED, packed, chunk, special_values)
+
+    def _predict(
+        self, chunk: ChunkValues, target: ChunkTarget, smallest_cost: float
+    ) -> tuple[PayloadKind, bytes] | None:
+        """Code a chunk by prediction from neighbours: on a lattice, or else uniformly quantised.
+
+        Returns:
+            Kind and body; None where there is none, or an estimate says that it would cost more than
+            ``smallest_cost``.
+        """
+        max_error, error_bits = target.max_error, 0.0
+        if max_error is None:
+            max_error = _LATTICE_ERROR_PER_STEP * (target.step or 0.0)
+            error_bits = _LATTICE_ERROR_BITS * chunk.values.size
+        if max_error == 0 and chunk.values.dtype.kind == "f":
+            return None
+        if lattice_body.estimate_lattice_bits(chunk, max_error) + error_bits > smallest_cost:
+            return None
+        lattice = lattice_body.encode_lattice(chunk, max_error, self._padded_shape)
+        if lattice is not None:
+            return PayloadKind.LATTICE, lattice
+        uniform = bodies.encode_uniform(chunk, max_error, self._padded_shape)
+        return None if uniform is None else (PayloadKind.UNIFORM, uniform)
 
     def decode(self, payload: bytes) -> np.ndarray:
         """Decode the voxels of a chunk that lie in the volume.
@@ -232,6 +259,8 @@ class ChunkCodec(ChunkDecoder):
                 return bodies.decode_uniform(body, shape, padded_shape, dtype)
             case PayloadKind.LEVELS:
                 return bodies.decode_levels(body, shape, padded_shape, dtype)
+            case PayloadKind.LATTICE:
+                return lattice_body.decode_lattice(body, shape, padded_shape, dtype)
         kind = PayloadKind(payload.kind).name.lower()
         raise ValueError(f"a payload is of kind {kind}, which this model does not decode")
 

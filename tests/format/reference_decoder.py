@@ -15,11 +15,12 @@ import numpy as np
 from reference_common import DTYPES, Shape, decompress, require, round_to, unpack
 from reference_integers import decode_coded_integers, decode_sparse_integers
 from reference_labels import decode_labels
+from reference_lattice import decode_lattice_body
 from reference_spectral import decode_spectral
 
 WIDE_DTYPES = ("uint32", "int32", "float64")
 """Data types of which float32 does not hold every value."""
-PACKED, CONSTANT, DIFFERENCES, UNIFORM, SPECTRAL, LATENTS, LEVELS = range(7)
+PACKED, CONSTANT, DIFFERENCES, UNIFORM, SPECTRAL, LATENTS, LEVELS, LATTICE = range(8)
 """Kinds of payloads."""
 
 # 6 Payload
@@ -41,7 +42,7 @@ def parse_payload(payload: bytes) -> Payload:
     """Take a payload, without its checksum, apart."""
     magic, kind, dtype, z, y, x, max_error, *lengths = unpack("<4sBBxxIIIdIII", payload)
     require(magic == b"nvc\x01", "a payload does not begin with the magic bytes")
-    require(kind <= LEVELS and dtype < len(DTYPES), "a payload states an unknown kind or data type")
+    require(kind <= LATTICE and dtype < len(DTYPES), "a payload states an unknown kind or data type")
     ends = np.cumsum([40, *lengths]).tolist()
     require(len(payload) == ends[-1], "the lengths of a payload's sections do not add up")
     sections = (payload[start:end] for start, end in itertools.pairwise(ends))
@@ -79,6 +80,8 @@ def decode_body(parts: Payload, padded_shape: Shape, params: Any) -> np.ndarray:
         return decode_uniform(body, dtype, valid_shape, padded_shape)
     if parts.kind == LEVELS:
         return decode_levels(body, dtype, valid_shape, padded_shape)
+    if parts.kind == LATTICE:
+        return decode_lattice_body(body, dtype, valid_shape, padded_shape)
     require(parts.kind == SPECTRAL, "a payload of a spectral model holds latents")
     unrounded = decode_spectral(body, valid_shape, padded_shape, params, is_wide=dtype in WIDE_DTYPES)
     if parts.correction:
