@@ -48,7 +48,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
         """
         parsed = parse_payload(payload)
         values = self._decode_alone(parsed)
-        restore_special_values(values, parsed.special_values)
+        restore_special_values(values, parsed.special_values, self._format.chunk)
         return values
 
     def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
@@ -58,7 +58,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
     def decode_preview(self, payload: bytes) -> np.ndarray:
         """Decode a chunk and take the means of its blocks of 8³ voxels; errors as of ``decode``."""
         parsed = parse_payload(payload)
-        return show_special_blocks(block_means(self._decode_alone(parsed)), parsed)
+        return show_special_blocks(block_means(self._decode_alone(parsed)), parsed, self._format.chunk)
 
     def read_blocks(self, payload: bytes) -> tuple[Shape3, np.ndarray]:
         """Read the latents of a chunk's blocks, float32 (z, y, x, latents); errors as of ``decode``."""
@@ -72,8 +72,8 @@ class LatentsChunkDecoder(HaloChunkDecoder):
         parsed = parse_payload(payload)
         values = self._decode_latents(parsed, blocks, region, "blend")
         if preview:
-            return show_special_blocks(block_means(values), parsed)
-        restore_special_values(values, parsed.special_values)
+            return show_special_blocks(block_means(values), parsed, self._format.chunk)
+        restore_special_values(values, parsed.special_values, self._format.chunk)
         return values
 
     def _decode_alone(self, payload: Payload) -> np.ndarray:

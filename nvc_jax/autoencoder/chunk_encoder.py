@@ -84,7 +84,7 @@ class LatentsChunkEncoder(ChunkEncoder):
             dtype=original.dtype,
             max_error=largest_error(original, decoded, valid),
             body=pack_values(latents) if target.step is None else self._to_stream(latents, target.step),
-            special_values=encode_special_values(original, valid),
+            special_values=encode_special_values(original, valid, self._chunk),
         ).to_bytes()
 
     def _to_stream(self, latents: np.ndarray, step: float) -> bytes:

@@ -1,4 +1,4 @@
-"""Bodies of payloads that need no transform: constant, uniformly quantised, differences, packed."""
+"""Bodies of payloads that need no transform: constant, uniformly quantised, differences, packed, levels."""
 
 import struct
 
@@ -18,11 +18,15 @@ from nvc_jax.chunks.uniform_quantization import (
 from nvc_jax.chunks.value_bytes import pack_values, to_little_endian
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy import lorenzo
+from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
 
 _UNIFORM_HEADER = struct.Struct("<dd")
-_ESTIMATE_SLACK = 1.1
-"""Factor by which the estimated size of uniformly quantised values may exceed the smallest body so far before
-they are coded at all: estimates from a sample are off by a few per cent."""
+_MAX_LEVELS = 255
+"""Largest number of different values that a body of levels may have."""
+_LEVEL_SAMPLE = 4096
+"""Values by which the encoder finds out soon that a chunk has too many different ones."""
+_MIN_EQUAL_SHARE = 1 / 2
+"""Share of neighbours along some axis that must be equal for levels to be worth trying."""
 
 
 def encode_constant(chunk: ChunkValues, max_error: float | None) -> bytes | None:
@@ -54,26 +58,21 @@ def decode_constant(body: bytes, shape: Shape3, dtype: np.dtype) -> np.ndarray:
     return np.full(shape, np.frombuffer(body, dtype.newbyteorder("<"))[0], dtype)
 
 
-def encode_uniform(
-    chunk: ChunkValues, max_error: float, padded_shape: Shape3, smallest_bytes: float
-) -> bytes | None:
+def encode_uniform(chunk: ChunkValues, max_error: float, padded_shape: Shape3) -> bytes | None:
     """Quantise values uniformly within a bound, and code the differences of neighbours.
 
     Args:
         chunk: the values.
         max_error: bound in the volume's units, above 0.
         padded_shape: (z, y, x) of a whole chunk.
-        smallest_bytes: bytes of the smallest body so far.
 
     Returns:
-        The body; None where the bound is too tight for it, or it would clearly take more bytes.
+        The body; None where the bound is too tight for it.
     """
     spacing = choose_spacing(chunk.values.dtype, chunk.low, chunk.high, max_error)
     if spacing is None:
         return None
     points = quantize_uniform(fill_with_last(chunk.values, chunk.valid), chunk.low, spacing)
-    if lorenzo.estimate_bits(points) * points.size / 8 > _ESTIMATE_SLACK * smallest_bytes:
-        return None
     return _UNIFORM_HEADER.pack(chunk.low, spacing) + lorenzo.encode_integers(points, padded_shape)
 
 
@@ -100,3 +99,41 @@ def decode_differences(body: bytes, shape: Shape3, padded_shape: Shape3, dtype: 
 def encode_packed(chunk: ChunkValues) -> bytes:
     """Pack the values' bytes by a general lossless codec."""
     return pack_values(fill_with_last(chunk.values, chunk.valid))
+
+
+def encode_levels(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
+    """Code a chunk of few different values by a table of these and a label for each voxel, lossless.
+
+    Returns:
+        The body; None where there are too many values, or neighbours are too different for it.
+    """
+    bits = bit_patterns(fill_with_last(chunk.values, chunk.valid))
+    sample = bits.reshape(-1)[:: max(1, bits.size // _LEVEL_SAMPLE)]
+    if len(np.unique(sample)) > _MAX_LEVELS or _equal_share(bits) < _MIN_EQUAL_SHARE:
+        return None
+    table = np.unique(bits)
+    if len(table) > _MAX_LEVELS:
+        return None
+    labels = np.searchsorted(table, bits).astype(np.uint8)
+    patterns = to_little_endian(table.view(chunk.values.dtype)).tobytes()
+    return bytes([len(table)]) + patterns + encode_labels(labels, padded_shape)
+
+
+def _equal_share(bits: np.ndarray) -> float:
+    """Share of neighbours that are equal, along the axis along which it is largest."""
+    axes = [axis for axis, side in enumerate(bits.shape) if side > 1]
+    shares = [np.mean(np.diff(bits, axis=axis) == 0) for axis in axes]
+    return float(max(shares, default=1.0))
+
+
+def decode_levels(body: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:
+    """Decode the body of ``encode_levels``."""
+    n_levels = body[0] if body else 0
+    start = 1 + n_levels * dtype.itemsize
+    if n_levels == 0 or len(body) < start:
+        raise ValueError(f"levels of {len(body)} bytes lack their table of {n_levels}")
+    table = np.frombuffer(body, dtype.newbyteorder("<"), n_levels, 1).astype(dtype)
+    labels = decode_labels(body[start:], shape, padded_shape)
+    if int(labels.max()) >= n_levels:
+        raise ValueError(f"the labels of levels name {labels.max()} of {n_levels}")
+    return table[labels]

@@ -24,6 +24,8 @@ class PayloadKind(enum.IntEnum):
         UNIFORM: uniformly quantised values, as differences of neighbours.
         SPECTRAL: the stream of a transform coder: of nvc-1, or of any other model whose chunks decode alone.
         LATENTS: the latents of a block autoencoder.
+        LEVELS: a table of few values, and for each voxel the index in it.
+        LATTICE: values predicted on a lattice from coarse to fine.
     """
 
     PACKED = 0
@@ -32,6 +34,8 @@ class PayloadKind(enum.IntEnum):
     UNIFORM = 3
     SPECTRAL = 4
     LATENTS = 5
+    LEVELS = 6
+    LATTICE = 7
 
 
 class Payload(NamedTuple):

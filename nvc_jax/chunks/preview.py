@@ -5,6 +5,7 @@ import numpy as np
 from nvc_jax.chunks.payload import Payload
 from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
+from nvc_jax.core.shapes import Shape3
 
 PREVIEW_BLOCK_SIZE = 8
 """Side, in voxels, of the blocks whose means a preview shows; also the block size of spectral models."""
@@ -12,20 +13,39 @@ PREVIEW_BLOCK_SIZE = 8
 
 def block_means(values: np.ndarray) -> np.ndarray:
     """Mean of each block of 8³ voxels (z, y, x), in the same dtype; partial blocks count their own voxels."""
+    return round_to_dtype(_float_means(values), values.dtype)
+
+
+def _float_means(values: np.ndarray) -> np.ndarray:
+    """Mean of each block, float64."""
     sums = values.astype(np.float64)
     for axis, side in enumerate(values.shape):
         starts = np.arange(0, side, PREVIEW_BLOCK_SIZE)
         counts = np.diff([*starts, side]).reshape([-1 if i == axis else 1 for i in range(3)])
         sums = np.add.reduceat(sums, starts, axis=axis) / counts
-    return round_to_dtype(sums, values.dtype)
+    return sums
 
 
-def show_special_blocks(means: np.ndarray, payload: Payload) -> np.ndarray:
-    """Replace the means of blocks that hold no valid value by each block's first value."""
+def show_special_blocks(means: np.ndarray, payload: Payload, padded_shape: Shape3) -> np.ndarray:
+    """Correct the means of blocks for the values that are stored apart from the body.
+
+    Exact values count as any others do. A block that holds no valid value shows its first value.
+
+    Args:
+        means: (z, y, x) blocks, of the body.
+        payload: of the chunk.
+        padded_shape: (z, y, x) voxels of a whole chunk.
+    """
     if not payload.special_values:
         return means
     values = np.zeros(payload.valid_shape, payload.dtype)
-    labels = restore_special_values(values, payload.special_values)
+    labels, n_exact = restore_special_values(values, payload.special_values, padded_shape)
+    if n_exact:
+        is_exact = (labels > 0) & (labels <= n_exact)
+        exact_sums = _float_means(np.where(is_exact, values, 0))
+        exact_share, body_share = _float_means(is_exact), _float_means(labels == 0)
+        corrected = (means * body_share + exact_sums) / np.maximum(body_share + exact_share, 1e-9)
+        means = np.where(exact_share > 0, round_to_dtype(corrected, means.dtype), means)
     first_values = values[tuple(slice(None, None, PREVIEW_BLOCK_SIZE) for _ in range(3))]
-    valid_share = block_means((labels == 0).astype(np.float32))
+    valid_share = _float_means(labels <= n_exact)
     return np.where(valid_share == 0, first_values, means)

@@ -1,22 +1,37 @@
 """Special values: NaN, infinities and missing values, stored exactly and apart from the valid values.
 
 A volume half of which is −1e10 over land has a range that says nothing of its ocean. So special values are
-taken out through a mask, the gaps are filled with values that cost few bits, and every bit of them comes
-back.
+taken out through labels, the gaps are filled with values that cost few bits, and every bit of them comes
+back. *Exact values* go the same way: valid values that a chunk takes so often that this saves bytes.
 """
 
 import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
+from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
 
 _MAX_PATTERNS = 254
 """Bit patterns that a label of one byte can name, besides 0 for valid values and ``_OTHER``."""
 _OTHER = 255
 """Label of a value whose bit pattern is not in the table."""
-_HEADER = struct.Struct("<BxxxII")
+_HEADER = struct.Struct("<BBxxII")
+"""Patterns; exact ones among them, which are the first; bytes of labels; other patterns."""
+
+
+class SpecialLabels(NamedTuple):
+    """Labels of a chunk's voxels.
+
+    Attributes:
+        labels: uint8 (z, y, x), 0 where the body gives the value.
+        n_exact: number of labels, from 1 on, of exact values, which are valid.
+    """
+
+    labels: np.ndarray
+    n_exact: int
 
 
 def bit_patterns(values: np.ndarray) -> np.ndarray:
@@ -47,46 +62,59 @@ def valid_range(values: np.ndarray, valid: np.ndarray) -> tuple[float, float]:
     return (float(chosen.min()), float(chosen.max())) if chosen.size else (0.0, 0.0)
 
 
-def encode_special_values(values: np.ndarray, valid: np.ndarray) -> bytes:
-    """Encode the positions and bit patterns of the values that are not ``valid``; empty if all are."""
-    if valid.all():
-        return b""
-    bits = bit_patterns(values)
-    patterns, counts = np.unique(bits[~valid], return_counts=True)
-    table = np.sort(patterns[np.argsort(-counts, kind="stable")[:_MAX_PATTERNS]])
+def encode_special_values(
+    values: np.ndarray, valid: np.ndarray, padded_shape: Shape3, exact_patterns: np.ndarray | None = None
+) -> bytes:
+    """Encode the positions and bit patterns of the values that are not ``valid``, and of exact values.
 
-    position = np.minimum(np.searchsorted(table, bits), len(table) - 1)
-    labels = np.where(table[position] == bits, position + 1, _OTHER).astype(np.uint8)
-    labels[valid] = 0
-    rest = bits[labels == _OTHER]
-
-    packed = encode_bytes(labels.tobytes(), "zstd")
-    header = _HEADER.pack(len(table), len(packed), rest.size)
-    little = values.dtype.newbyteorder("<").str.replace("f", "u").replace("i", "u")
-    return header + table.astype(little).tobytes() + packed + rest.astype(little).tobytes()
-
-
-def restore_special_values(values: np.ndarray, stored: bytes) -> np.ndarray:
-    """Put the special values that ``encode_special_values`` stored back into ``values``, in place.
+    Args:
+        values: (z, y, x).
+        valid: bool, of the same shape.
+        padded_shape: (z, y, x) of a whole chunk.
+        exact_patterns: unsigned integers, bit patterns of the valid values that are stored here, too.
 
     Returns:
-        Labels, uint8 of the same shape: 0 where values are valid.
+        The bytes; empty if all values are valid and there are no exact values.
+    """
+    bits = bit_patterns(values)
+    exact = bits.reshape(-1)[:0] if exact_patterns is None else exact_patterns
+    if valid.all() and not exact.size:
+        return b""
+    patterns, counts = np.unique(bits[~valid], return_counts=True)
+    table = np.sort(patterns[np.argsort(-counts, kind="stable")[: _MAX_PATTERNS - exact.size]])
+    labels = np.where(valid, 0, _OTHER).astype(np.uint8)
+    if table.size:
+        position = np.minimum(np.searchsorted(table, bits), len(table) - 1)
+        labels = np.where(~valid & (table[position] == bits), position + 1 + exact.size, labels)
+    for label, pattern in enumerate(exact, 1):
+        labels[valid & (bits == pattern)] = label
+    labels = labels.astype(np.uint8)
+    rest = bits[labels == _OTHER]
+
+    packed = encode_labels(labels, padded_shape)
+    header = _HEADER.pack(exact.size + len(table), exact.size, len(packed), rest.size)
+    little = values.dtype.newbyteorder("<").str.replace("f", "u").replace("i", "u")
+    parts = [array.astype(little).tobytes() for array in (exact, table, rest)]
+    return header + parts[0] + parts[1] + packed + parts[2]
+
+
+def restore_special_values(values: np.ndarray, stored: bytes, padded_shape: Shape3) -> SpecialLabels:
+    """Put the values that ``encode_special_values`` stored back into ``values``, in place.
 
     Raises:
         ValueError: the bytes cannot be of such values.
     """
     if not stored:
-        return np.zeros(values.shape, np.uint8)
+        return SpecialLabels(np.zeros(values.shape, np.uint8), 0)
     size = values.dtype.itemsize
     if len(stored) < _HEADER.size:
         raise ValueError(f"special values of {len(stored)} bytes lack their header of {_HEADER.size}")
-    n_patterns, n_packed, n_rest = _HEADER.unpack_from(stored)
+    n_patterns, n_exact, n_packed, n_rest = _HEADER.unpack_from(stored)
     ends = np.cumsum([_HEADER.size, n_patterns * size, n_packed, n_rest * size]).tolist()
-    if len(stored) != ends[-1] or n_rest > values.size:
+    if len(stored) != ends[-1] or n_rest > values.size or n_exact > n_patterns:
         raise ValueError(f"special values take {len(stored)} bytes; their header states {ends[-1]}")
 
-    labels = np.frombuffer(decode_bytes(stored[ends[1] : ends[2]], "zstd", values.size), np.uint8)
-    labels = labels.reshape(values.shape)
+    labels = decode_labels(stored[ends[1] : ends[2]], check_shape(values.shape), padded_shape)
     is_other = labels == _OTHER
     is_known = (labels > 0) & ~is_other
     if is_other.sum() != n_rest or (is_known.any() and int(labels[is_known].max()) > n_patterns):
@@ -96,4 +124,4 @@ def restore_special_values(values: np.ndarray, stored: bytes) -> np.ndarray:
     bits = values.view(f"u{size}")
     bits[is_known] = table[labels[is_known].astype(np.intp) - 1]
     bits[is_other] = np.frombuffer(stored, f"<u{size}", n_rest, ends[2])
-    return labels
+    return SpecialLabels(labels, n_exact)

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 from example_chunks import in_dtype, smooth_values
@@ -49,7 +47,7 @@ def test_uniformly_quantised_values_keep_the_bound(dtype: str) -> None:
     missing_value = float(values[3, 3, 3])
     chunk = examine(values, missing_value)
     max_error = 0.01 * (chunk.high - chunk.low)
-    body = bodies.encode_uniform(chunk, max_error, PADDED, math.inf)
+    body = bodies.encode_uniform(chunk, max_error, PADDED)
     assert body is not None
     decoded = bodies.decode_uniform(body, SHAPE, PADDED, values.dtype)
     assert decoded.dtype == values.dtype
@@ -59,9 +57,8 @@ def test_uniformly_quantised_values_keep_the_bound(dtype: str) -> None:
 
 def test_uniform_quantisation_is_skipped_where_it_cannot_win() -> None:
     chunk = examine(smooth_values(SHAPE).astype(np.float32))
-    assert bodies.encode_uniform(chunk, 1e-9, PADDED, math.inf) is None  # too tight for float32
-    assert bodies.encode_uniform(chunk, 0.01, PADDED, math.inf) is not None
-    assert bodies.encode_uniform(chunk, 0.01, PADDED, 10) is None
+    assert bodies.encode_uniform(chunk, 1e-9, PADDED) is None  # too tight for float32
+    assert bodies.encode_uniform(chunk, 0.01, PADDED) is not None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -78,3 +75,43 @@ def test_bodies_of_other_lengths_are_refused() -> None:
         bodies.decode_constant(b"abc", SHAPE, np.dtype("float32"))
     with pytest.raises(ValueError, match="of 15 bytes lack their header"):
         bodies.decode_uniform(bytes(15), SHAPE, PADDED, np.dtype("float32"))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_levels", [1, 2, 7, 255])
+def test_few_levels_come_back(dtype: str, n_levels: int) -> None:
+    levels = in_dtype(np.linspace(0, 1, 256), dtype)[:n_levels]
+    steps = np.indices(SHAPE).sum(axis=0) * n_levels // 64 % n_levels
+    values = levels[np.repeat(steps[:, :, ::2], 2, axis=2)[:, :, :17]]
+    body = bodies.encode_levels(examine(values), PADDED)
+    assert body is not None
+    decoded = bodies.decode_levels(body, SHAPE, PADDED, values.dtype)
+    assert decoded.dtype == values.dtype
+    np.testing.assert_array_equal(decoded, values)
+
+
+def test_levels_of_signed_zeros_and_special_values() -> None:
+    values = np.zeros(SHAPE, np.float32)
+    values[:, :6], values[3] = -0.0, np.nan
+    body = bodies.encode_levels(examine(values), PADDED)
+    assert body is not None
+    decoded = bodies.decode_levels(body, SHAPE, PADDED, values.dtype)
+    assert np.isfinite(decoded).all()
+    np.testing.assert_array_equal(np.signbit(decoded[[0, 1, 2, 4]]), np.signbit(values[[0, 1, 2, 4]]))
+
+
+def test_too_many_levels_or_too_much_noise_are_refused() -> None:
+    assert bodies.encode_levels(examine(smooth_values()), (24, 32, 40)) is None
+    noise = np.random.default_rng(0).integers(0, 9, SHAPE).astype(np.uint8)
+    assert bodies.encode_levels(examine(noise), PADDED) is None
+    many = np.repeat(np.arange(24 * 32 * 20, dtype=np.int32).reshape(24, 32, 20), 2, axis=2)
+    assert bodies.encode_levels(examine(many % 256), (24, 32, 40)) is None
+
+
+def test_damaged_levels_are_errors() -> None:
+    values = np.repeat(np.arange(9, dtype=np.int16), 4).reshape(1, 6, 6)
+    body = bodies.encode_levels(examine(values), (1, 8, 8))
+    assert body is not None
+    for damaged in (b"", b"\0", body[:10], b"\x02" + body[1:5] + body[19:], body + b"\0"):
+        with pytest.raises(ValueError, match=r"level|label"):
+            bodies.decode_levels(damaged, values.shape, (1, 8, 8), values.dtype)

@@ -139,6 +139,38 @@ def test_each_kind_of_payload_is_chosen_where_it_is_the_smallest() -> None:
     assert len(payloads[PayloadKind.CONSTANT].body) == 1
 
 
+def test_few_levels_are_coded_as_labels() -> None:
+    levels = np.floor(5 * smooth_values() ** 2) / 7
+    levels[5, 6, 7] = np.nan
+    for target in (ChunkTarget(0.0, None), ChunkTarget(0.01, 0.02), ChunkTarget(None, 0.001)):
+        payload = round_trip(levels.astype(np.float32), target)
+        assert payload.kind == PayloadKind.LEVELS
+        assert payload.max_error == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint16"])
+@pytest.mark.parametrize("target", [ChunkTarget(2.0, 3.0), ChunkTarget(None, 5.0)])
+def test_frequent_values_come_back_exactly(dtype: str, target: ChunkTarget) -> None:
+    z, y, x = np.indices(PADDED_SHAPE)
+    values = 1000 + 1000 * smooth_values()
+    values[y + z < 25], values[(x > 30) & (y > 7)] = 0, 5000
+    payload = round_trip(values.astype(dtype), target)
+    assert payload.special_values[1] == 2
+    decoded = make_codec(dtype).decode(payload.to_bytes())
+    is_exact = (values == 0) | (values == 5000)
+    np.testing.assert_array_equal(decoded[is_exact], values[is_exact].astype(dtype))
+    assert payload.max_error > 0
+
+
+def test_squared_errors_have_a_price_without_a_bound() -> None:
+    """Noise below the step: the transform takes fewer bytes, and lossless differences have no error."""
+    values = np.random.default_rng(0).integers(0, 2, PADDED_SHAPE).astype(np.uint8)
+    coarse, fine = (round_trip(values, ChunkTarget(None, step)) for step in (8.0, 0.25))
+    assert coarse.kind == PayloadKind.SPECTRAL
+    assert fine.max_error == 0
+    assert len(coarse.to_bytes()) < len(fine.to_bytes())
+
+
 def test_payloads_of_other_volumes_and_models_are_refused() -> None:
     values = smooth_values().astype(np.float32)
     stored = make_codec("float32").encode(values, ChunkTarget(0.01, 0.01))

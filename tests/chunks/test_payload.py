@@ -32,9 +32,9 @@ STORED = Payload(PayloadKind.PACKED, (1, 2, 3), np.dtype("int16"), 0.0, b"body")
 
 
 def test_the_kinds_have_the_numbers_of_the_format() -> None:
-    names = ["packed", "constant", "differences", "uniform", "spectral", "latents"]
+    names = ["packed", "constant", "differences", "uniform", "spectral", "latents", "levels"]
     assert [kind.name.lower() for kind in PayloadKind] == names
-    assert [kind.value for kind in PayloadKind] == [0, 1, 2, 3, 4, 5]
+    assert [kind.value for kind in PayloadKind] == [0, 1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_the_kinds_have_the_numbers_of_the_format() -> None:
         (b"", "lacks its header of 40"),
         (STORED[:39], "lacks its header of 40"),
         (b"zip" + STORED[3:], "begins with"),
-        (STORED[:4] + b"\x06" + STORED[5:], "kind 6"),
+        (STORED[:4] + b"\x09" + STORED[5:], "kind 9"),
         (STORED[:5] + b"\x09" + STORED[6:], "dtype 9"),
         (STORED[:-1], "43 bytes; its header states 44"),
         (STORED + b"\0", "45 bytes; its header states 44"),

@@ -25,6 +25,7 @@ TARGETS: dict[str, dict[str, Any]] = {
     "lossless": {"lossless": True},
     "two-quantizers": {"psnr": 42.0},
     "profiles": {"psnr": 48.0},
+    "predicted": {"max_error": 0.5},
 }
 CHUNK = (16, 16, 24)
 

@@ -64,7 +64,8 @@ def decode_volume(payloads: Mapping[Shape, bytes], container: Container, *, blen
     for index, parts in parsed.items():
         corner = [i * side for i, side in zip(index, container.chunk, strict=True)]
         chunk = region(corner, parts.valid_shape)
-        values[chunk] = put_special_values(round_to(unrounded[chunk], values.dtype), parts.special_values)
+        rounded = round_to(unrounded[chunk], values.dtype)
+        values[chunk] = put_special_values(rounded, parts.special_values, container.chunk)
     return values
 
 

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from reference_common import DTYPES, Shape, decompress, require, round_to, unpack
 from reference_integers import decode_coded_integers, decode_sparse_integers
+from reference_labels import decode_labels
+from reference_lattice import decode_lattice_body
 from reference_spectral import decode_spectral
 
 WIDE_DTYPES = ("uint32", "int32", "float64")
 """Data types of which float32 does not hold every value."""
-PACKED, CONSTANT, DIFFERENCES, UNIFORM, SPECTRAL, LATENTS = range(6)
+PACKED, CONSTANT, DIFFERENCES, UNIFORM, SPECTRAL, LATENTS, LEVELS, LATTICE = range(8)
 """Kinds of payloads."""
 
 # 6 Payload
@@ -40,7 +42,7 @@ def parse_payload(payload: bytes) -> Payload:
     """Take a payload, without its checksum, apart."""
     magic, kind, dtype, z, y, x, max_error, *lengths = unpack("<4sBBxxIIIdIII", payload)
     require(magic == b"nvc\x01", "a payload does not begin with the magic bytes")
-    require(kind <= LATENTS and dtype < len(DTYPES), "a payload states an unknown kind or data type")
+    require(kind <= LATTICE and dtype < len(DTYPES), "a payload states an unknown kind or data type")
     ends = np.cumsum([40, *lengths]).tolist()
     require(len(payload) == ends[-1], "the lengths of a payload's sections do not add up")
     sections = (payload[start:end] for start, end in itertools.pairwise(ends))
@@ -62,7 +64,7 @@ def decode(payload: bytes, padded_shape: Shape, params: Any) -> np.ndarray:
     sides = zip(parts.valid_shape, padded_shape, strict=True)
     require(all(1 <= side <= most for side, most in sides), "a payload's valid shape exceeds a chunk's")
     values = decode_body(parts, padded_shape, params)
-    return put_special_values(values, parts.special_values)
+    return put_special_values(values, parts.special_values, padded_shape)
 
 
 def decode_body(parts: Payload, padded_shape: Shape, params: Any) -> np.ndarray:
@@ -76,6 +78,10 @@ def decode_body(parts: Payload, padded_shape: Shape, params: Any) -> np.ndarray:
         return decode_differences(body, dtype, valid_shape, padded_shape)
     if parts.kind == UNIFORM:
         return decode_uniform(body, dtype, valid_shape, padded_shape)
+    if parts.kind == LEVELS:
+        return decode_levels(body, dtype, valid_shape, padded_shape)
+    if parts.kind == LATTICE:
+        return decode_lattice_body(body, dtype, valid_shape, padded_shape)
     require(parts.kind == SPECTRAL, "a payload of a spectral model holds latents")
     unrounded = decode_spectral(body, valid_shape, padded_shape, params, is_wide=dtype in WIDE_DTYPES)
     if parts.correction:
@@ -86,16 +92,17 @@ def decode_body(parts: Payload, padded_shape: Shape, params: Any) -> np.ndarray:
 # 7 Special values
 
 
-def put_special_values(values: np.ndarray, section: bytes) -> np.ndarray:
+def put_special_values(values: np.ndarray, section: bytes, padded_shape: Shape) -> np.ndarray:
     """Overwrite the values that are stored apart, in place."""
     if not section:
         return values
-    n_patterns, n_label_bytes, n_others = unpack("<BxxxII", section)
+    n_patterns, n_exact, n_label_bytes, n_others = unpack("<BBxxII", section)
     size = values.dtype.itemsize
     ends = np.cumsum([12, n_patterns * size, n_label_bytes, n_others * size]).tolist()
     require(len(section) == ends[-1], "the lengths of special values do not add up")
+    require(n_exact <= n_patterns and n_others <= values.size, "there are too many exact or other values")
     patterns = np.frombuffer(section, f"<u{size}", n_patterns, 12)
-    labels = np.frombuffer(decompress("zstd", section[ends[1] : ends[2]], values.size), np.uint8)
+    labels = decode_labels(section[ends[1] : ends[2]], values.shape, padded_shape).reshape(-1)
     others = np.frombuffer(section, f"<u{size}", n_others, ends[2])
     is_other = labels == 255
     require(is_other.sum() == n_others, "the labels of special values do not fit the number of other ones")
@@ -171,3 +178,14 @@ def decode_uniform(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shap
     require(max(abs(low), spacing) < 2**62, "a uniform body has a wrong header")
     limits = np.iinfo(dtype)
     return np.clip(integers * int(spacing) + int(low), limits.min, limits.max).astype(dtype)
+
+
+def decode_levels(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape: Shape) -> np.ndarray:
+    """Decode values from a table and labels (13.5)."""
+    n_levels = body[0] if body else 0
+    start = 1 + n_levels * dtype.itemsize
+    require(n_levels > 0 and start <= len(body), "levels lack their table")
+    table = np.frombuffer(body, dtype.newbyteorder("<"), n_levels, 1).astype(dtype)
+    labels = decode_labels(body[start:], valid_shape, padded_shape)
+    require(bool(labels.max() < n_levels), "a level has an unknown label")
+    return table[labels]

@@ -17,8 +17,8 @@ from reference_decoder import decode, parse_payload
 
 import nvc_jax
 from nvc_jax.chunks.chunk_codec import ChunkCodec
-from nvc_jax.core.byte_codecs import encode_bytes
 from nvc_jax.core.parameters import Params
+from nvc_jax.entropy.label_volumes import encode_labels
 from nvc_jax.entropy.lorenzo import encode_integers
 from nvc_jax.entropy.sparse_integers import encode_sparse
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
@@ -66,28 +66,28 @@ def accept(payload: bytes, dtype: str = "float32") -> np.ndarray:
         (0, "<B", ord("N"), "begins with b'Nvc"),  # magic
         (3, "<B", 2, "begins with b'nvc\\x02'"),  # magic: another version
         (4, "<B", 5, "kind latents"),  # kind of a block autoencoder
-        (4, "<B", 6, "kind 6"),  # kind
+        (4, "<B", 9, "kind 9"),  # kind
         (5, "<B", 9, "dtype 9"),  # data type
         (8, "<I", 0, "(0, 16, 24) voxels"),  # valid shape
         (12, "<I", 17, "(16, 17, 24) voxels"),  # valid shape beyond the padded shape
-        (28, "<I", 1485, "header states 1585"),  # body bytes
-        (32, "<I", 61, "header states 1587"),  # special-value bytes
-        (36, "<I", 1, "header states 1587"),  # correction bytes
+        (28, "<I", 1491, "header states 1588"),  # body bytes
+        (32, "<I", 58, "header states 1590"),  # special-value bytes
+        (36, "<I", 1, "header states 1590"),  # correction bytes
     ],
 )
 def test_wrong_payload_headers_are_rejected(offset: int, layout: str, value: int, fault: str) -> None:
     reject(replace(golden_payload("float32-profiles"), offset, layout, value), fault)
 
 
-@pytest.mark.parametrize("length", [0, 3, 39, 40, 71, 72, 500, 1585])
+@pytest.mark.parametrize("length", [0, 3, 39, 40, 71, 72, 500, 1588])
 def test_truncated_payloads_are_rejected(length: int) -> None:
     payload = golden_payload("float32-profiles")
-    assert len(payload) == 1586
+    assert len(payload) == 1589
     reject(payload[:length], f"{length} bytes")
 
 
 def test_payloads_with_bytes_behind_are_rejected() -> None:
-    reject(golden_payload("float32-profiles") + b"\0", "1587 bytes")
+    reject(golden_payload("float32-profiles") + b"\0", "1590 bytes")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_wrong_spectral_headers_are_rejected(offset: int, layout: str, value: fl
         (4, "<I", 1, "header states 9242"),  # used words
         (8, "<I", 0, "0 lanes"),  # lanes
         (8, "<I", 49, "49 lanes"),  # lanes: 96 cubes may have 48
-        (12, "<I", 1, "header states 16890"),  # outliers
+        (12, "<I", 1, "header states 16916"),  # outliers
     ],
 )
 def test_wrong_coded_integers_are_rejected(offset: int, layout: str, value: int, fault: str) -> None:
@@ -197,10 +197,14 @@ def test_used_and_lanes_of_a_sequence_of_zeros_are_ignored() -> None:
 @pytest.mark.parametrize(
     ("offset", "layout", "value", "fault"),
     [
-        (0, "<B", 0, "header states 48"),  # patterns: fewer bytes than there are
+        (0, "<B", 0, "header states 45"),  # patterns: fewer bytes than there are
         (4, "<I", 1, "header states 25"),  # bytes of labels
-        (8, "<I", 1, "header states 64"),  # other patterns
-        (24, "<B", 0, "do not hold 6144 bytes in zstd"),  # labels: no Zstandard frame
+        (8, "<I", 1, "header states 61"),  # other patterns
+        (1, "<B", 4, "header states 57"),  # exact values: more than patterns
+        (24, "<B", 0, "take 33 bytes in place of 2"),  # labels: of one value
+        (29, "<B", 3, "axis 3"),  # labels: axis
+        (30, "<B", 65, "65 lanes"),  # labels: lanes
+        (31, "<I", 8, "8 words"),  # labels: words
     ],
 )
 def test_wrong_special_values_are_rejected(offset: int, layout: str, value: int, fault: str) -> None:
@@ -248,8 +252,8 @@ def test_a_correction_of_a_body_without_a_model_is_ignored() -> None:
 
 
 def test_label_255_is_another_value_even_if_the_table_has_255_patterns() -> None:
-    labels = encode_bytes(bytes([0, 1, 254, 255, 0, 0, 0, 0]), "zstd")
-    section = struct.pack("<BxxxII", 255, len(labels), 1)
+    labels = encode_labels(np.array([0, 1, 254, 255, 0, 0, 0, 0], np.uint8).reshape(2, 2, 2), CHUNK)
+    section = struct.pack("<BBxxII", 255, 0, len(labels), 1)
     section += np.arange(1000, 1255, dtype="<f4").tobytes() + labels + np.float32(7).tobytes()
     decoded = accept(payload_of(1, bytes(4), special_values=section))
     assert decoded.ravel().tolist() == [0, 1000, 1253, 7, 0, 0, 0, 0]

@@ -1,0 +1,39 @@
+"""Candidates: ways of coding a chunk, and the choice of the cheapest one."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from nvc_jax.chunks.payload import Payload
+from nvc_jax.core.chunk_interfaces import ChunkTarget
+
+_BITS_PER_ERROR = 6.0
+"""Price in bits of a squared error of one squared step: at this slope of rate and error a uniform quantiser
+works best with that step."""
+
+
+class Candidate(NamedTuple):
+    """One way of coding a chunk.
+
+    Attributes:
+        payload: the coded chunk.
+        squared_error: sum over the valid voxels, in squared units of the volume; 0 under a bound.
+    """
+
+    payload: Payload
+    squared_error: float
+
+    def keeps_bound(self, target: ChunkTarget) -> bool:
+        """Check that the decoded values lie within a target's bound."""
+        return target.max_error is None or self.payload.max_error <= target.max_error
+
+    def cost(self, target: ChunkTarget) -> float:
+        """Bits of the payload; without a bound squared errors are added at their price."""
+        bits = 8.0 * (self.payload.coded_bytes + len(self.payload.special_values))
+        if target.max_error is not None or not target.step:
+            return bits
+        return bits + _BITS_PER_ERROR * (self.squared_error / target.step) / target.step
+
+
+def cheapest(candidates: Iterable[Candidate], target: ChunkTarget) -> Candidate:
+    """Return the candidate of the lowest cost."""
+    return min(candidates, key=lambda candidate: candidate.cost(target))

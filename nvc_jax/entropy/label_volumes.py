@@ -1,0 +1,162 @@
+"""Label volumes: a small integer for each voxel, to bytes and back.
+
+Masks, segmentations and the places of special values are such volumes. Most voxels have the label of their
+neighbours, and slices resemble each other along one axis, which the encoder chooses. Labels are replaced by
+their *ranks*, by falling frequency, and the ranks go to the label coder. It works on integers only.
+"""
+
+import itertools
+import math
+import struct
+
+import jax.numpy as jnp
+import numpy as np
+
+from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
+from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.entropy import label_coding
+from nvc_jax.entropy.interleaving import used_words
+from nvc_jax.entropy.label_walk import Volume, padded_sides
+
+_HEADER = struct.Struct("<BBII")
+"""Axis of the slices, with _REPEATS if some slices repeat; lanes; words; escaped labels."""
+_REPEATS = 4
+"""Bit of the axis's byte: the slices that repeat are stated."""
+
+
+def encode_labels(labels: np.ndarray, padded_shape: Shape3) -> bytes:
+    """Encode labels.
+
+    Args:
+        labels: uint8 (z, y, x), at least one.
+        padded_shape: (z, y, x), no smaller than the volume's: the shape that programs are compiled for.
+            Volumes of many shapes share one program.
+    """
+    counts = np.bincount(labels.reshape(-1), minlength=256)
+    table = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)].astype(np.uint8)
+    stored = bytes([len(table) - 1]) + table.tobytes()
+    if len(table) == 1:
+        return stored
+    ranks = np.zeros(256, np.uint8)
+    ranks[table] = np.arange(len(table))
+
+    axis = _choose_axis(labels)
+    slices = np.ascontiguousarray(np.moveaxis(ranks[labels], axis, 0))
+    padded = _slices_first(padded_shape, axis)
+    before = np.concatenate([np.zeros_like(slices[:1]), slices[:-1]])
+    repeats = (slices == before).all(axis=(1, 2))
+    filled = np.pad(
+        slices, [(0, n - side) for n, side in zip(padded_sides(padded), slices.shape, strict=True)]
+    )
+    words, used, n_lanes, escaped, n_escaped = label_coding.encode(
+        padded, _describe(check_shape(slices.shape), padded, repeats, len(table)), jnp.asarray(filled)
+    )
+
+    has_repeats = bool(repeats.any())
+    header = _HEADER.pack(axis + _REPEATS * has_repeats, int(n_lanes), int(used), int(n_escaped))
+    flags = np.packbits(repeats).tobytes() if has_repeats else b""
+    rest = _pack(np.asarray(escaped)[: int(n_escaped)].tobytes())
+    return stored + header + flags + used_words(words, int(used)) + rest
+
+
+def decode_labels(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndarray:
+    """Decode labels, uint8 of ``shape``; the inverse of ``encode_labels``.
+
+    Raises:
+        ValueError: the bytes cannot be of such labels.
+    """
+    if any(side > n for side, n in zip(shape, padded_shape, strict=True)):
+        raise ValueError(f"labels of {shape} voxels are to be decoded; the padded shape is {padded_shape}")
+    n_labels = stored[0] + 1 if stored else 0
+    if not stored or len(stored) < 1 + n_labels:
+        raise ValueError(f"labels of {len(stored)} bytes lack their table of {n_labels}")
+    table = np.frombuffer(stored, np.uint8, n_labels, 1)
+    start = 1 + n_labels
+    if n_labels == 1:
+        if len(stored) > start:
+            raise ValueError(f"labels of one value take {len(stored)} bytes in place of {start}")
+        return np.full(shape, table[0])
+    if len(stored) < start + _HEADER.size:
+        raise ValueError(f"labels of {len(stored)} bytes lack their header of {_HEADER.size}")
+    first, n_lanes, used, n_escaped = _HEADER.unpack_from(stored, start)
+    axis, has_repeats = first & (_REPEATS - 1), first & _REPEATS
+    if first > _REPEATS + 2 or axis > 2:
+        raise ValueError(f"labels state axis {first}")
+
+    slices_shape, padded = _slices_first(shape, axis), _slices_first(padded_shape, axis)
+    flag_bytes = -(-slices_shape[0] // 8) if has_repeats else 0
+    ends = list(itertools.accumulate([start, _HEADER.size, flag_bytes, 2 * used]))
+    capacity = label_coding.capacity(padded)
+    if (
+        len(stored) < ends[-1]
+        or n_escaped > math.prod(shape)
+        or not 1 <= n_lanes <= label_coding.MAX_LANES
+        or not 2 * n_lanes <= used <= capacity
+    ):
+        raise ValueError(
+            f"the header of labels contradicts their {len(stored)} bytes: it states {used} words, "
+            f"{n_lanes} lanes and {n_escaped} escaped labels"
+        )
+    flags = np.frombuffer(stored, np.uint8, flag_bytes, ends[1])
+    repeats = (
+        np.unpackbits(flags, count=slices_shape[0]) > 0 if has_repeats else np.zeros(slices_shape[0], bool)
+    )
+    words = np.zeros(capacity, np.uint16)
+    words[:used] = np.frombuffer(stored, "<u2", used, ends[2])
+    escaped = np.zeros(math.prod(padded_sides(padded)), np.uint8)
+    escaped[:n_escaped] = np.frombuffer(_unpack(stored[ends[3] :], n_escaped), np.uint8)
+    if escaped.max() >= n_labels:
+        raise ValueError(f"an escaped label is {escaped.max()} of {n_labels}")
+
+    ranks, n_taken, ends_well = label_coding.decode(
+        padded,
+        _describe(slices_shape, padded, repeats, n_labels),
+        jnp.asarray(words),
+        jnp.int32(used),
+        jnp.int32(n_lanes),
+        jnp.asarray(escaped),
+    )
+    if not ends_well or int(n_taken) != n_escaped:
+        raise ValueError("the stream of labels does not end as it must")
+    valid = np.asarray(ranks)[tuple(slice(0, side) for side in slices_shape)]
+    padded_table = np.zeros(256, np.uint8)
+    padded_table[:n_labels] = table
+    return np.ascontiguousarray(np.moveaxis(padded_table[valid], 0, axis))
+
+
+def _slices_first(shape: Shape3, axis: int) -> Shape3:
+    """Move the side along ``axis`` to the front."""
+    others = [side for i, side in enumerate(shape) if i != axis]
+    return check_shape((shape[axis], *others))
+
+
+def _describe(shape: Shape3, padded: Shape3, repeats: np.ndarray, n_labels: int) -> Volume:
+    """Describe a volume, slices first, to the coder."""
+    flags = np.zeros(padded[0], bool)
+    flags[: len(repeats)] = repeats
+    return Volume(jnp.array(shape, jnp.int32), jnp.asarray(flags), jnp.int32(n_labels))
+
+
+def _choose_axis(labels: np.ndarray) -> int:
+    """Choose the axis along which the labels change least."""
+
+    def changes(axis: int) -> int:
+        slices = np.moveaxis(labels, axis, 0)
+        return int(np.count_nonzero(slices[1:] != slices[:-1]))
+
+    return min(range(3), key=changes)
+
+
+def _pack(data: bytes) -> bytes:
+    """Compress bytes if that makes them fewer."""
+    if not data:
+        return b""
+    packed = encode_bytes(data, "zstd")
+    return packed if len(packed) < len(data) else data
+
+
+def _unpack(packed: bytes, n_bytes: int) -> bytes:
+    """Invert ``_pack``."""
+    if len(packed) > n_bytes:
+        raise ValueError(f"{n_bytes} escaped labels take {len(packed)} bytes")
+    return packed if len(packed) == n_bytes else decode_bytes(packed, "zstd", n_bytes)

@@ -1,0 +1,62 @@
+"""Items of a stream: the flags of cells and the codes of points that are coded, in the order of coding."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.lattice.geometry import CELL, N_LEVELS, N_PASSES, PHASES, level_group, phase_shape
+from nvc_jax.lattice.prediction import CONTEXTS_PER_GROUP, N_RANGES
+from nvc_jax.lattice.tables import FIRST_FLAG_CONTEXT
+
+
+class Items(NamedTuple):
+    """Items of all passes, one after the other.
+
+    Attributes:
+        values: int32 (n,).
+        contexts: int64 (n,).
+        counts: int32 (MAX_PASSES,), items of each pass.
+    """
+
+    values: np.ndarray
+    contexts: np.ndarray
+    counts: np.ndarray
+
+
+def collect_items(outputs: list, shape: Shape3, lattice: Shape3) -> Items:
+    """Collect the items that are coded, in the order of coding.
+
+    Args:
+        outputs: of ``programs.quantize``: for each group of levels the codes and their contexts.
+        shape: of the volume.
+        lattice: shape of the lattice.
+    """
+    values, contexts, counts = [], [], []
+    for level in reversed(range(N_LEVELS)):
+        group = level_group(level)
+        sides = phase_shape(lattice, level)
+        cut = tuple(slice(0, side) for side in sides)
+        codes, context = (array[-1 - (level - group)][:, *cut] for array in outputs[group])
+        flags = _flags(codes)
+        inside = np.kron(flags, np.ones((CELL,) * 3, bool))[cut]
+        for index in range(N_PASSES):
+            parity = PHASES[index - 1] if index else (0, 0, 0)
+            step = 1 if index else CELL
+            valid = [-(-(side - (p << level)) // (2 << level)) for side, p in zip(shape, parity, strict=True)]
+            box = tuple(slice(0, max(0, n), step) for n in valid)
+            first = group * CONTEXTS_PER_GROUP if index else FIRST_FLAG_CONTEXT + group * N_RANGES
+            found = codes[index][box] if index else flags[tuple(slice(0, -(-n // CELL)) for n in valid)]
+            mask = inside[box] if index else np.ones(found.shape, bool)
+            values.append(found[mask].astype(np.int32))
+            contexts.append(context[index][box][mask].astype(np.int64) + first)
+            counts.append(len(values[-1]))
+    return Items(np.concatenate(values), np.concatenate(contexts), np.array(counts, np.int32))
+
+
+def _flags(codes: np.ndarray) -> np.ndarray:
+    """Tell which cells have a code other than 0, bool (z, y, x), from codes (N_PASSES, z, y, x)."""
+    nonzero = codes.any(0)
+    nonzero = np.pad(nonzero, [(0, -side % CELL) for side in nonzero.shape])
+    z, y, x = (side // CELL for side in nonzero.shape)
+    return np.asarray(nonzero.reshape(z, CELL, y, CELL, x, CELL).any((1, 3, 5)))

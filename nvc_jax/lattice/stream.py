@@ -1,0 +1,266 @@
+"""Streams: a volume in fixed point to bytes and back."""
+
+import math
+import struct
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.entropy.interleaving import used_words
+from nvc_jax.lattice import programs
+from nvc_jax.lattice.geometry import (
+    ANCHOR_STRIDE,
+    N_LEVEL_GROUPS,
+    lattice_shape,
+)
+from nvc_jax.lattice.items import Items, collect_items
+from nvc_jax.lattice.prediction import Rules
+from nvc_jax.lattice.tables import (
+    MAX_TABLES,
+    N_CLASSES,
+    N_CONTEXTS,
+    Merging,
+    class_of,
+    fit_tables,
+    frequencies_of,
+    pack_tables,
+    rows_of_contexts,
+    unpack_tables,
+)
+from nvc_jax.lattice.weights import (
+    BYTES_PER_LEVEL_GROUP,
+    default_weights,
+    fit_weights,
+    pack_weights,
+    unpack_weights,
+)
+
+MAX_FIXED = 1 << 20
+"""Limit of the magnitudes of values in fixed point."""
+MAX_FRACTION_BITS = 6
+"""Most fraction bits."""
+_BITS_PER_LANE = 4096
+"""Bits of a stream for each lane, which itself takes 32."""
+_ITEMS_PER_LANE = 16384
+"""Most items of a lane in streams of few bits, so that these are not slow."""
+_MERGE_LEVELS, _MERGE_CLASSES = 1 << N_LEVEL_GROUPS, 2 << N_LEVEL_GROUPS
+_N_FLAGS = 4 << N_LEVEL_GROUPS
+
+
+class _Header(NamedTuple):
+    """Header of a stream.
+
+    Attributes:
+        fraction_bits: fraction bits of the values.
+        flags: bit g, for each group of levels, whether it has weights of its own; then the two mergings.
+        n_lanes: number of lanes.
+        n_tables: number of tables.
+        anchor_bits: bits of each difference of anchors.
+        low, high: smallest and largest value of the volume, in fixed point.
+        used: number of words.
+    """
+
+    fraction_bits: int
+    flags: int
+    n_lanes: int
+    n_tables: int
+    anchor_bits: int
+    low: int
+    high: int
+    used: int
+
+
+_HEADER = struct.Struct("<BBHBBiiI")
+
+
+def encode_lattice(fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3) -> tuple[bytes, np.ndarray]:
+    """Code a volume in fixed point.
+
+    Args:
+        fixed: int32 or int64 (z, y, x), magnitudes below MAX_FIXED.
+        fraction_bits: decoded values differ from ``fixed`` by at most half of 2**fraction_bits, so by nothing
+            for 0; at most MAX_FRACTION_BITS.
+        padded_shape: (z, y, x), no smaller than the volume's: the shape that the programs are compiled for.
+
+    Returns:
+        The stream, and the values that it decodes to, int32 (z, y, x).
+
+    Raises:
+        ValueError: a value or ``fraction_bits`` is beyond its limit.
+    """
+    shape = check_shape(fixed.shape)
+    low, high = int(fixed.min()), int(fixed.max())
+    if max(-low, high) >= MAX_FIXED or not 0 <= fraction_bits <= MAX_FRACTION_BITS:
+        raise ValueError(f"values from {low} to {high} with {fraction_bits} fraction bits exceed the limits")
+    fixed, lattice = fixed.astype(np.int32), lattice_shape(padded_shape)
+    fitted = fit_weights(fixed, fraction_bits)
+    weights = np.stack([default_weights() if own is None else own for own in fitted])
+    anchor_codes = _round(fixed[::ANCHOR_STRIDE, ::ANCHOR_STRIDE, ::ANCHOR_STRIDE], fraction_bits)
+
+    widths = [(0, side - n) for side, n in zip(lattice, shape, strict=True)]
+    rules = _rules(fraction_bits, low, high, shape)
+    decoded, outputs = programs.quantize(
+        jnp.asarray(np.pad(fixed, widths)),
+        jnp.asarray(_anchors(anchor_codes, fraction_bits, lattice)),
+        jnp.asarray(weights),
+        rules,
+    )
+    items = collect_items(
+        [(np.asarray(codes), np.asarray(context)) for codes, context in outputs], shape, lattice
+    )
+    coded = _code_items(items, lattice)
+
+    packed_anchors, anchor_bits = _pack_anchors(anchor_codes)
+    flags = sum(1 << group for group, own in enumerate(fitted) if own is not None)
+    flags |= coded.merging.levels * _MERGE_LEVELS | coded.merging.classes * _MERGE_CLASSES
+    header = _Header(fraction_bits, flags, coded.n_lanes, coded.n_tables, anchor_bits, low, high, coded.used)
+    parts = [pack_weights(own) for own in fitted if own is not None]
+    stored = b"".join([_HEADER.pack(*header), *parts, packed_anchors, coded.tables, coded.words])
+    return stored, np.asarray(decoded)[tuple(slice(0, side) for side in shape)]
+
+
+def decode_lattice(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndarray:
+    """Decode a volume in fixed point; the inverse of ``encode_lattice``.
+
+    Returns:
+        int32 of ``shape``.
+
+    Raises:
+        ValueError: the bytes cannot be of such a volume.
+    """
+    shape, lattice = check_shape(shape), lattice_shape(padded_shape)
+    header = _read_header(stored)
+    position, weights = _HEADER.size, []
+    for group in range(N_LEVEL_GROUPS):
+        has_own = header.flags >> group & 1
+        size = BYTES_PER_LEVEL_GROUP * has_own
+        _require(stored, position + size)
+        weights.append(unpack_weights(stored[position : position + size]) if has_own else default_weights())
+        position += size
+
+    anchor_shape = tuple(-(-side // ANCHOR_STRIDE) for side in shape)
+    size = -(-math.prod(anchor_shape) * header.anchor_bits // 8)
+    _require(stored, position + size)
+    codes = _unpack_anchors(stored[position : position + size], header.anchor_bits, anchor_shape)
+    position += size
+
+    merging = Merging(bool(header.flags & _MERGE_LEVELS), bool(header.flags & _MERGE_CLASSES))
+    tables, size = unpack_tables(stored[position:], header.n_tables, merging)
+    words = _read_words(stored[position + size :], header, lattice)
+    decoded = programs.decode(
+        lattice,
+        programs.Stream(jnp.asarray(words), jnp.int32(header.used), jnp.int32(header.n_lanes)),
+        jnp.asarray(_pad_rows(frequencies_of(tables))),
+        jnp.asarray(rows_of_contexts(tables)),
+        jnp.asarray(_anchors(codes, header.fraction_bits, lattice)),
+        jnp.asarray(np.stack(weights)),
+        _rules(header.fraction_bits, header.low, header.high, shape),
+    )
+    return np.asarray(decoded)[tuple(slice(0, side) for side in shape)]
+
+
+def _read_header(stored: bytes) -> _Header:
+    """Read and check a header."""
+    _require(stored, _HEADER.size)
+    header = _Header(*_HEADER.unpack_from(stored))
+    if (
+        header.fraction_bits > MAX_FRACTION_BITS
+        or header.flags >= _N_FLAGS
+        or not 1 <= header.n_lanes <= programs.MAX_LANES
+        or header.anchor_bits > 32
+        or not -MAX_FIXED < header.low <= header.high < MAX_FIXED
+    ):
+        raise ValueError(f"a lattice stream's header is not possible: {header}")
+    return header
+
+
+def _require(stored: bytes, length: int) -> None:
+    """Raise ``ValueError`` where a stream is shorter than ``length``."""
+    if len(stored) < length:
+        raise ValueError(f"a lattice stream of {len(stored)} bytes should have at least {length}")
+
+
+def _read_words(stored: bytes, header: _Header, lattice: Shape3) -> np.ndarray:
+    """Read the words of a stream, uint16 (capacity,), zero after those in use."""
+    capacity = programs.capacity(lattice)
+    if len(stored) != 2 * header.used or not 2 * header.n_lanes <= header.used <= capacity:
+        raise ValueError(
+            f"a lattice stream has {len(stored)} bytes of words; its header states {header.used} words "
+            f"and {header.n_lanes} lanes"
+        )
+    words = np.zeros(capacity, np.uint16)
+    words[: header.used] = np.frombuffer(stored, "<u2")
+    return words
+
+
+def _rules(fraction_bits: int, low: int, high: int, shape: Shape3) -> Rules:
+    """Parameters of prediction as arrays."""
+    return Rules(jnp.int32(fraction_bits), jnp.int32(low), jnp.int32(high), jnp.asarray(shape, jnp.int32))
+
+
+def _round(fixed: np.ndarray, fraction_bits: int) -> np.ndarray:
+    """Nearest whole number of steps."""
+    return (fixed.astype(np.int64) + ((1 << fraction_bits) >> 1)) >> fraction_bits
+
+
+def _anchors(codes: np.ndarray, fraction_bits: int, lattice: Shape3) -> np.ndarray:
+    """Decoded values of the anchors, int32; those beyond the volume are like the last in it."""
+    widths = [(0, side // ANCHOR_STRIDE - n) for side, n in zip(lattice, codes.shape, strict=True)]
+    return np.pad(codes << fraction_bits, widths, mode="edge").astype(np.int32)
+
+
+def _pack_anchors(codes: np.ndarray) -> tuple[bytes, int]:
+    """Bytes of the anchors' codes and the bits of each: differences of successive ones, sign last."""
+    differences = np.diff(codes.reshape(-1), prepend=0)
+    folded = np.where(differences < 0, -2 * differences - 1, 2 * differences)
+    n_bits = int(folded.max()).bit_length()
+    bits = folded[:, None] >> np.arange(n_bits)[::-1] & 1
+    return np.packbits(bits.astype(np.uint8)).tobytes(), n_bits
+
+
+def _unpack_anchors(stored: bytes, n_bits: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Read the anchors' codes; the inverse of ``_pack_anchors``."""
+    n = math.prod(shape)
+    bits = np.unpackbits(np.frombuffer(stored, np.uint8), count=n * n_bits).reshape(n, n_bits)
+    folded = bits @ (np.int64(1) << np.arange(n_bits)[::-1]) if n_bits else np.zeros(n, np.int64)
+    differences = np.where(folded & 1 == 1, -(folded + 1) // 2, folded // 2)
+    return np.clip(np.cumsum(differences), -MAX_FIXED, MAX_FIXED).reshape(shape)
+
+
+class _Coded(NamedTuple):
+    """Coded items: their tables' mergings, number and bytes, and the words."""
+
+    merging: Merging
+    n_tables: int
+    tables: bytes
+    n_lanes: int
+    used: int
+    words: bytes
+
+
+def _code_items(items: Items, lattice: Shape3) -> _Coded:
+    """Fit tables to items and code them."""
+    classes = class_of(items.values)
+    counts = np.bincount(items.contexts * N_CLASSES + classes, minlength=N_CONTEXTS * N_CLASSES)
+    negative = np.bincount(items.contexts[items.values < 0], minlength=N_CONTEXTS)
+    tables, bits = fit_tables(np.column_stack([counts.reshape(N_CONTEXTS, N_CLASSES), negative]))
+    n_lanes = int(np.clip(max(bits / _BITS_PER_LANE, len(classes) / _ITEMS_PER_LANE), 1, programs.MAX_LANES))
+
+    rows = rows_of_contexts(tables)[items.contexts]
+    widths = (0, programs.max_items(lattice) - len(rows))
+    words, used = programs.push_items(
+        jnp.asarray(np.pad(rows, widths)),
+        jnp.asarray(np.pad(items.values, widths)),
+        jnp.asarray(items.counts),
+        jnp.int32(n_lanes),
+        jnp.asarray(_pad_rows(frequencies_of(tables))),
+    )
+    stored = used_words(words, int(used))
+    return _Coded(tables.merging, len(tables.starts), pack_tables(tables), n_lanes, int(used), stored)
+
+
+def _pad_rows(frequencies: np.ndarray) -> np.ndarray:
+    """Extend tables to MAX_TABLES rows."""
+    return np.pad(frequencies, [(0, MAX_TABLES - len(frequencies)), (0, 0)], mode="edge")

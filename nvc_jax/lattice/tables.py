@@ -1,0 +1,244 @@
+"""Frequency tables of the contexts, fitted to a chunk, and their bytes.
+
+Codes are coded by tables that depend on their contexts. A chunk has fewer tables than contexts: successive
+contexts share a table where tables of their own would take more bits than they save. A table is stored as its
+*hazards*: for each class of magnitudes from 0 on, the share that it has of the codes that are in no smaller
+class, as one of 32 odds. In the same way it states the share of negative codes among all but 0.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from nvc_jax.entropy.frequency_tables import quantize_frequencies
+from nvc_jax.entropy.geometric_distributions import powers_of_cube_root
+from nvc_jax.entropy.tokens import ESCAPE, N_TOKENS, token_ranges
+from nvc_jax.lattice.geometry import N_LEVEL_GROUPS
+from nvc_jax.lattice.prediction import CONTEXTS_PER_CLASS, CONTEXTS_PER_GROUP, N_RANGES
+
+FIRST_FLAG_CONTEXT = N_LEVEL_GROUPS * CONTEXTS_PER_GROUP
+"""First context of flags; those before it are contexts of codes."""
+N_CONTEXTS = FIRST_FLAG_CONTEXT + N_LEVEL_GROUPS * N_RANGES
+"""Number of contexts."""
+MAX_TABLES = 160
+"""Most tables of a chunk."""
+N_CLASSES = N_TOKENS // 2
+"""Classes of magnitudes: one for 0, then one for each pair of tokens but the last, which is the escape's."""
+
+_CONTEXT_BITS, _COUNT_BITS, _HAZARD_BITS = 10, 5, 5
+"""Bits of a table's first context, its number of hazards and each hazard."""
+_N_ODDS = 1 << _HAZARD_BITS
+_SHARE_UNITS, _ESCAPE_SHARE = 2.0**30, 2.0**14
+"""Probability 1, and that of the escape, in the units in which probabilities are rounded."""
+
+
+class Merging(NamedTuple):
+    """Contexts that share tables from the outset.
+
+    Attributes:
+        levels: whether the groups of levels share the tables of codes and those of flags.
+        classes: whether the classes of phases share tables.
+    """
+
+    levels: bool
+    classes: bool
+
+
+class ContextTables(NamedTuple):
+    """Tables of a chunk.
+
+    Attributes:
+        merging: contexts that share tables from the outset.
+        starts: int64 (tables,), first context of each table; ascending, the first is 0.
+        signs: int64 (tables,), indices of the odds of negative codes.
+        hazards: for each table the indices of its odds, from the class of 0 on.
+    """
+
+    merging: Merging
+    starts: np.ndarray
+    signs: np.ndarray
+    hazards: list[np.ndarray]
+
+
+@functools.cache
+def _odds() -> np.ndarray:
+    """Hazards as probabilities, float64 (32,)."""
+    odds = powers_of_cube_root(np.arange(_N_ODDS) - _N_ODDS // 2)
+    return odds / (1 + odds)
+
+
+def class_of(codes: np.ndarray) -> np.ndarray:
+    """Class of each code's magnitude: 0 … 8 for magnitudes up to 8, then one for each power of two."""
+    magnitude = np.abs(codes)
+    exponent = np.frexp(np.maximum(magnitude - 8, 1).astype(np.float64))[1] - 1
+    return np.where(magnitude <= 8, magnitude, 9 + exponent)
+
+
+def merged_context(merging: Merging) -> np.ndarray:
+    """Context as which each context counts, int64 (N_CONTEXTS,)."""
+    context = np.arange(N_CONTEXTS)
+    is_flag = context >= FIRST_FLAG_CONTEXT
+    if merging.levels:
+        flag = FIRST_FLAG_CONTEXT + (context - FIRST_FLAG_CONTEXT) % N_RANGES
+        context = np.where(is_flag, flag, context % CONTEXTS_PER_GROUP)
+    if merging.classes:
+        group, rest = np.divmod(context, CONTEXTS_PER_GROUP)
+        same = group * CONTEXTS_PER_GROUP + rest % CONTEXTS_PER_CLASS
+        context = np.where(is_flag, context, same)
+    return context
+
+
+def rows_of_contexts(tables: ContextTables) -> np.ndarray:
+    """Table of each context, int32 (N_CONTEXTS,)."""
+    context = merged_context(tables.merging)
+    return (np.searchsorted(tables.starts, context, side="right") - 1).astype(np.int32)
+
+
+def frequencies_of(tables: ContextTables) -> np.ndarray:
+    """Compute the frequency tables, uint16 (tables, N_TOKENS)."""
+    shares = np.zeros((len(tables.starts), N_TOKENS))
+    for row, sign, hazards in zip(shares, tables.signs, tables.hazards, strict=True):
+        probability, negative = _class_probabilities(hazards), _odds()[sign]
+        later = np.arange(1, len(probability))
+        row[0] = probability[0]
+        row[2 * later - 1] = probability[1:] * negative
+        row[2 * later] = probability[1:] * (1 - negative)
+    shares = np.floor(shares * _SHARE_UNITS)
+    shares[:, ESCAPE] = _ESCAPE_SHARE
+    return quantize_frequencies(shares)
+
+
+def _class_probabilities(hazards: np.ndarray) -> np.ndarray:
+    """Probabilities of the classes up to the one after the last hazard, float64."""
+    hazard = _odds()[hazards]
+    reached = np.cumprod(np.append(1.0, 1 - hazard))
+    return np.append(reached[:-1] * hazard, reached[-1])
+
+
+def fit_tables(counts: np.ndarray) -> tuple[ContextTables, float]:
+    """Choose the tables of a chunk.
+
+    Args:
+        counts: int64 (N_CONTEXTS, N_CLASSES + 1), codes of each class in each context, and the negative ones.
+
+    Returns:
+        The tables, and the estimated bits of all codes and of the tables.
+    """
+    options = []
+    for merging in (Merging(True, True), Merging(True, False), Merging(False, False)):
+        merged = np.zeros_like(counts)
+        np.add.at(merged, merged_context(merging), counts)
+        options.append(_fit_merged(merged, merging))
+    return min(options, key=lambda option: option[1])
+
+
+def _fit_merged(counts: np.ndarray, merging: Merging) -> tuple[ContextTables, float]:
+    """Share tables among successive contexts where that takes fewer bits."""
+    penalty = 1.0
+    starts, totals = _merge_runs(counts, penalty)
+    while len(starts) > MAX_TABLES:
+        penalty *= 2
+        starts, totals = _merge_runs(counts, penalty)
+    signs = _nearest_odds(totals[:, N_CLASSES], totals[:, 1:N_CLASSES].sum(1))
+    tables = ContextTables(merging, starts, signs, [_fit_hazards(total[:N_CLASSES]) for total in totals])
+    extra = counts[:, :N_CLASSES].sum(0) @ np.log2(token_ranges()[1][::2])
+    return tables, float(_bits(totals).sum() + extra)
+
+
+def _merge_runs(counts: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Join neighbouring runs of contexts while that saves bits.
+
+    Returns:
+        First context of each run, int64, and the runs' counts.
+    """
+    starts = np.flatnonzero(counts[:, :N_CLASSES].sum(1))
+    runs = counts[starts]
+    starts[0] = 0
+    while True:
+        own = _bits(runs, penalty)
+        gain = np.pad(own[:-1] + own[1:] - _bits(runs[:-1] + runs[1:], penalty), 1)
+        # A run joins the next one where neither has a better neighbour.
+        joins = (gain > 0) & (gain > np.roll(gain, 1)) & (gain >= np.roll(gain, -1))
+        if not joins.any():
+            return starts, runs
+        first = np.flatnonzero(~joins[:-1])
+        starts, runs = starts[first], np.add.reduceat(runs, first)
+
+
+def _bits(counts: np.ndarray, penalty: float = 1.0) -> np.ndarray:
+    """Estimate the bits of runs of contexts, each with a table of its own, without extra bits of tokens."""
+    classes, negative = counts[:, :N_CLASSES], counts[:, N_CLASSES]
+    total, nonzero = classes.sum(1), classes[:, 1:].sum(1)
+    n_hazards = N_CLASSES - np.argmax(classes[:, ::-1] > 0, axis=1) - 1
+    entropy = _plogp(total) - _plogp(classes).sum(1)
+    entropy += _plogp(nonzero) - _plogp(negative) - _plogp(nonzero - negative)
+    return entropy + penalty * (_CONTEXT_BITS + _COUNT_BITS + _HAZARD_BITS * (1 + n_hazards))
+
+
+def _plogp(counts: np.ndarray) -> np.ndarray:
+    """Counts times their binary logarithms, 0 for 0."""
+    return counts * np.log2(np.maximum(counts, 1))
+
+
+def _fit_hazards(counts: np.ndarray) -> np.ndarray:
+    """Indices of the odds next to a table's hazards, up to the last class that has codes."""
+    reached = np.cumsum(counts[::-1])[::-1]
+    last = max(1, int(np.max(np.flatnonzero(counts), initial=0)))
+    return _nearest_odds(counts[:last], reached[:last])
+
+
+def _nearest_odds(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Indices of the odds next to shares, int64; the midpoints are those of the logarithms."""
+    share = (np.asarray(part) + 0.02) / (np.asarray(whole) + 0.04)
+    logits = np.log(_odds() / (1 - _odds()))
+    return np.searchsorted((logits[1:] + logits[:-1]) / 2, np.log(share / (1 - share)))
+
+
+def pack_tables(tables: ContextTables) -> bytes:
+    """Bytes of the tables; the mergings are not among them."""
+    bits: list[np.ndarray] = []
+    for start, sign, hazards in zip(tables.starts, tables.signs, tables.hazards, strict=True):
+        bits += [_to_bits(start, _CONTEXT_BITS), _to_bits(len(hazards), _COUNT_BITS)]
+        bits.append(_to_bits(sign, _HAZARD_BITS))
+        bits += [_to_bits(hazard, _HAZARD_BITS) for hazard in hazards]
+    return np.packbits(np.concatenate(bits)).tobytes()
+
+
+def unpack_tables(stored: bytes, n_tables: int, merging: Merging) -> tuple[ContextTables, int]:
+    """Read tables; the inverse of ``pack_tables``.
+
+    Returns:
+        The tables, and their number of bytes.
+
+    Raises:
+        ValueError: the bytes are too few or cannot be of tables.
+    """
+    if not 1 <= n_tables <= MAX_TABLES:
+        raise ValueError(f"a lattice stream states {n_tables} tables")
+    longest = n_tables * (_CONTEXT_BITS + _COUNT_BITS + _HAZARD_BITS * (1 + N_CLASSES))
+    bits = np.unpackbits(np.frombuffer(stored[: -(-longest // 8)], np.uint8))
+    position, starts, signs, hazards = 0, [], [], []
+
+    def read(width: int, count: int = 1) -> np.ndarray:
+        nonlocal position
+        taken = bits[position : position + width * count]
+        if len(taken) < width * count:
+            raise ValueError("a lattice stream ends within its tables")
+        position += width * count
+        return taken.reshape(count, width) @ (1 << np.arange(width)[::-1])
+
+    for _ in range(n_tables):
+        starts.append(int(read(_CONTEXT_BITS)[0]))
+        count = int(read(_COUNT_BITS)[0])
+        signs.append(int(read(_HAZARD_BITS)[0]))
+        hazards.append(read(_HAZARD_BITS, count))
+    ascending = np.diff(starts) > 0
+    if starts[0] != 0 or not ascending.all() or starts[-1] >= N_CONTEXTS or min(map(len, hazards)) == 0:
+        raise ValueError(f"tables of a lattice stream begin at contexts {starts[:8]} …")
+    return ContextTables(merging, np.array(starts), np.array(signs), hazards), -(-position // 8)
+
+
+def _to_bits(number: int, width: int) -> np.ndarray:
+    """Bits of a number, the highest first, uint8."""
+    return (int(number) >> np.arange(width)[::-1] & 1).astype(np.uint8)

@@ -1,0 +1,118 @@
+"""Values of a volume under a bound of the error, to bytes and back.
+
+Values become integers in fixed point: value = low + R · spacing / 2**F. With F ≥ 1 a value in fixed point is
+rounded down. The decoded one is above it by at most 2**(F − 1) and below it by at most 2**(F − 1) − 1, so the
+decoded value is within half a spacing. Everything on the host is in integers, or in float64 operations that
+IEEE 754 rounds correctly.
+"""
+
+import math
+import struct
+from typing import Any
+
+import numpy as np
+
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.lattice.stream import MAX_FIXED, decode_lattice, encode_lattice
+
+FRACTION_BITS = 4
+"""Fraction bits of lossy streams, or fewer where the range of values is wide."""
+_ROUNDING_SPACINGS = 8
+"""Spacings of float64 that the arithmetic may be off by."""
+_MAX_INTEGER = 2**53
+"""Limit of the magnitudes of integer values."""
+_FLOAT_HEADER, _INTEGER_HEADER = struct.Struct("<dd"), struct.Struct("<qq")
+"""Value of R = 0 and the spacing."""
+
+
+def encode_values(values: np.ndarray, max_error: float, padded_shape: Shape3) -> bytes:
+    """Code a volume so that no value changes by more than ``max_error``.
+
+    Args:
+        values: (z, y, x) of an integer or float dtype, finite.
+        max_error: the bound, in the volume's units; integers come back exactly under a bound below 1.
+        padded_shape: (z, y, x), no smaller than the volume's; see ``encode_lattice``.
+
+    Raises:
+        ValueError: the bound is too tight for the range of the values.
+    """
+    low, high = values.min(), values.max()
+    if values.dtype.kind == "f":
+        spacing = _float_spacing(values.dtype, float(low), float(high), max_error)
+        header, span = _FLOAT_HEADER.pack(low, spacing), (float(high) - float(low)) / spacing
+    else:
+        if max(-int(low), int(high)) >= _MAX_INTEGER:
+            raise ValueError(f"integers from {low} to {high} are beyond the reach of the lattice coder")
+        spacing = 2 * math.floor(min(max_error, int(high) - int(low))) + 1
+        header, span = _INTEGER_HEADER.pack(int(low), spacing), (int(high) - int(low)) / spacing
+    if span + 1 >= MAX_FIXED:
+        raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
+    fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
+    fixed = _to_fixed(values, low, spacing, fraction_bits)
+    stream, decoded = encode_lattice(fixed, fraction_bits, padded_shape)
+
+    result = _from_fixed(decoded, low.item(), spacing, fraction_bits, values.dtype)
+    if not _is_within(values, result, max_error):
+        raise ValueError(f"a bound of {max_error} is too tight for {values.dtype} from {low} to {high}")
+    return header + stream
+
+
+def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:
+    """Decode a volume of ``dtype``; the inverse of ``encode_values``.
+
+    Raises:
+        ValueError: the bytes cannot be of such a volume.
+    """
+    dtype = np.dtype(dtype)
+    header = _FLOAT_HEADER if dtype.kind == "f" else _INTEGER_HEADER
+    if len(stored) <= header.size:
+        raise ValueError(f"values on a lattice of {len(stored)} bytes lack their stream")
+    low, spacing = header.unpack_from(stored)
+    if dtype.kind == "f":
+        if not (math.isfinite(low) and math.isfinite(spacing) and spacing > 0):
+            raise ValueError(f"values on a lattice begin at {low} with a spacing of {spacing}")
+    elif abs(low) >= _MAX_INTEGER or not 0 < spacing < 2 * _MAX_INTEGER:
+        raise ValueError(f"values on a lattice begin at {low} with a spacing of {spacing}")
+    fixed = decode_lattice(stored[header.size :], shape, padded_shape)
+    return _from_fixed(fixed, low, spacing, stored[header.size], dtype)
+
+
+def _float_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -> float:
+    """Widest spacing that keeps float values in [low, high] within ``max_error``."""
+    magnitude = max(abs(low), abs(high)) + max_error
+    with np.errstate(over="ignore"):
+        rounding = float(np.spacing(dtype.type(magnitude))) / 2
+    spacing = 2 * (max_error - rounding - _ROUNDING_SPACINGS * float(np.spacing(magnitude)))
+    if not spacing > max_error or not math.isfinite(spacing):
+        raise ValueError(f"a bound of {max_error} is too tight for {dtype} from {low} to {high}")
+    return spacing
+
+
+def _to_fixed(values: np.ndarray, low: Any, spacing: float, fraction_bits: int) -> np.ndarray:
+    """Values in fixed point, int64: rounded down, or to the nearest without fraction bits."""
+    if values.dtype.kind == "f":
+        exact = (values.astype(np.float64) - float(low)) / spacing * (1 << fraction_bits)
+        return (np.floor(exact) if fraction_bits else np.rint(exact)).astype(np.int64)
+    above = (values.astype(np.int64) - int(low)) << fraction_bits
+    return (above if fraction_bits else above + spacing // 2) // spacing
+
+
+def _from_fixed(
+    fixed: np.ndarray, low: float, spacing: float, fraction_bits: int, dtype: np.dtype
+) -> np.ndarray:
+    """Values of ``dtype`` of numbers in fixed point; those beyond the dtype's ends become the ends."""
+    if dtype.kind == "f":
+        limit = float(np.finfo(dtype).max)
+        exact = low + fixed * (spacing / (1 << fraction_bits))
+        return np.clip(exact, -limit, limit).astype(dtype)
+    # The nearest integer; of two at the same distance the lower one.
+    doubled = 2 * fixed.astype(np.int64) * int(spacing)
+    nearest = -(((1 << fraction_bits) - doubled) >> (fraction_bits + 1))
+    limits = np.iinfo(dtype)
+    return np.clip(nearest + int(low), limits.min, limits.max).astype(dtype)
+
+
+def _is_within(values: np.ndarray, decoded: np.ndarray, max_error: float) -> bool:
+    """Tell whether decoded values are within the bound."""
+    wide = np.float64 if values.dtype.kind == "f" else np.int64
+    return bool(np.abs(values.astype(wide) - decoded.astype(wide)).max() <= max_error)

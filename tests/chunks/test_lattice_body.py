@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from example_chunks import PADDED_SHAPE, in_dtype, smooth_values
+
+from nvc_jax.chunks import lattice_body
+from nvc_jax.chunks.chunk_values import ChunkValues
+
+SHAPE = (17, 18, 35)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+def test_values_keep_the_bound_and_gaps_are_filled(dtype: str) -> None:
+    values = in_dtype(smooth_values(SHAPE), dtype)
+    missing_value = float(values[3, 3, 3])
+    chunk = ChunkValues.examine(values, (missing_value,))
+    max_error = 0.01 * (chunk.high - chunk.low)
+    body = lattice_body.encode_lattice(chunk, max_error, PADDED_SHAPE)
+    assert body is not None
+    decoded = lattice_body.decode_lattice(body, SHAPE, PADDED_SHAPE, values.dtype)
+    assert decoded.dtype == values.dtype
+    errors = np.abs(decoded.astype(np.float64) - values.astype(np.float64))[chunk.valid]
+    assert errors.max() <= max_error
+
+
+def test_integers_stay_exact_without_an_error() -> None:
+    values = in_dtype(smooth_values(SHAPE), "uint16")
+    body = lattice_body.encode_lattice(ChunkValues.examine(values, ()), 0.0, PADDED_SHAPE)
+    assert body is not None
+    decoded = lattice_body.decode_lattice(body, SHAPE, PADDED_SHAPE, values.dtype)
+    np.testing.assert_array_equal(decoded, values)
+
+
+def test_there_is_no_body_where_the_error_is_too_small_for_the_range() -> None:
+    chunk = ChunkValues.examine(smooth_values(SHAPE).astype(np.float64), ())
+    assert lattice_body.encode_lattice(chunk, 1e-12, PADDED_SHAPE) is None
+
+
+def test_estimates_are_of_the_right_order() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 1, SHAPE).astype(np.float32)
+    chunk = ChunkValues.examine(noise, ())
+    estimate = lattice_body.estimate_lattice_bits(chunk, 0.01)
+    body = lattice_body.encode_lattice(chunk, 0.01, PADDED_SHAPE)
+    assert body is not None
+    assert 8 * len(body) / 4 < estimate < 8 * len(body) * 1.5
+    assert lattice_body.estimate_lattice_bits(chunk, 1e-9) == float("inf")

@@ -1,0 +1,261 @@
+"""Body of kind 7, lattice: its section of ``FORMAT.md``."""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+from reference_common import Shape, crop, require, unpack
+from reference_streams import CUBE_ROOTS, Stream, to_frequencies
+
+PHASES = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1))
+"""Parities of the phases of a level, in the order of coding."""
+ACTIVITIES = (1, 2, 4, 6, 10, 15, 22, 32, 48, 72, 112, 180, 300, 600, 1500)
+MAGNITUDES = (1, 13, 38, 96, 256)
+RANGES = (1, 2, 4, 8, 16, 32, 64)
+ODDS = [
+    math.ldexp(CUBE_ROOTS[q % 3], 2 * (q // 3)) / (1 + math.ldexp(CUBE_ROOTS[q % 3], 2 * (q // 3)))
+    for q in range(-16, 16)
+]
+"""Shares that a table states."""
+FIRST_FLAG_CONTEXT, N_CONTEXTS = 864, 888
+MAX_FIXED = 1 << 20
+
+
+class Header(NamedTuple):
+    """Header of the stream."""
+
+    fraction_bits: int
+    flags: int
+    n_lanes: int
+    n_tables: int
+    anchor_bits: int
+    low: int
+    high: int
+    used: int
+
+
+class BitReader:
+    """Bits of bytes, the highest of each byte first."""
+
+    def __init__(self, section: bytes) -> None:
+        self.bits = np.unpackbits(np.frombuffer(section, np.uint8))
+        self.position = 0
+
+    def read(self, width: int) -> int:
+        """Read a number of ``width`` bits."""
+        require(self.position + width <= len(self.bits), "a lattice body is cut short")
+        taken = self.bits[self.position : self.position + width]
+        self.position += width
+        return int("0" + "".join(map(str, taken)), 2)
+
+
+def decode_lattice_body(body: bytes, dtype: np.dtype, shape: Shape, padded_shape: Shape) -> np.ndarray:
+    """Decode values of a data type."""
+    low, spacing = unpack("<dd" if dtype.kind == "f" else "<qq", body)
+    require(math.isfinite(low) and math.isfinite(spacing) and spacing > 0, "a lattice body states no spacing")
+    fixed = decode_lattice(body[16:], shape, padded_shape).astype(np.int64)
+    if dtype.kind == "f":
+        limit = float(np.finfo(dtype).max)
+        return np.clip(low + fixed * (spacing / 2 ** body[16]), -limit, limit).astype(dtype)
+    doubled = 2 * fixed * spacing
+    nearest = -((2 ** body[16] - doubled) >> (body[16] + 1)) + low
+    return np.clip(nearest, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+
+
+def decode_lattice(section: bytes, shape: Shape, padded_shape: Shape) -> np.ndarray:
+    """Decode the values in fixed point, int32 of the valid shape."""
+    lattice = tuple(-(-side // 32) * 32 for side in padded_shape)
+    header = Header(*unpack("<BBHBBiiI", section))
+    require(header.fraction_bits <= 6 and header.flags < 32, "a lattice body states wrong flags")
+    require(1 <= header.n_lanes <= 256 and header.anchor_bits <= 32, "a lattice body states wrong lanes")
+    require(-MAX_FIXED < header.low <= header.high < MAX_FIXED, "a lattice body states wrong limits")
+    position, weights = 18, []
+    for group in range(3):
+        has_own = header.flags >> group & 1
+        require(position + 33 * has_own <= len(section), "a lattice body is cut short")
+        weights.append(read_weights(section[position : position + 33]) if has_own else default_weights())
+        position += 33 * has_own
+
+    values = np.zeros(lattice, np.int32)
+    anchor_shape = [-(-side // 32) for side in shape]
+    reader = BitReader(section[position:])
+    code, codes = 0, np.zeros(anchor_shape, np.int64)
+    for place in np.ndindex(*anchor_shape):
+        folded = reader.read(header.anchor_bits)
+        code += -(folded + 1) // 2 if folded % 2 else folded // 2
+        codes[place] = max(-MAX_FIXED, min(MAX_FIXED, code))
+    widths = [(0, side // 32 - n) for side, n in zip(lattice, anchor_shape, strict=True)]
+    values[::32, ::32, ::32] = np.pad(codes << header.fraction_bits, widths, mode="edge")
+    position += -(-reader.position // 8)
+
+    reader = BitReader(section[position:])
+    tables = read_tables(reader, header)
+    position += -(-reader.position // 8)
+    require(len(section) == position + 2 * header.used, "the lengths of a lattice body do not add up")
+    require(2 * header.n_lanes <= header.used, "a lattice body has too few words")
+    stream = Stream(np.frombuffer(section, "<u2", header.used, position), header.n_lanes)
+    for level in (4, 3, 2, 1, 0):
+        decode_level(values, level, shape, weights[min(level, 2)], tables, stream, header)
+    return values[crop(shape)]
+
+
+def groups_of(phase: Shape) -> list[list[Shape]]:
+    """Offsets of the ten groups of neighbours; those that are not known are empty."""
+    known = [(0, 0, 0), *PHASES[: PHASES.index(phase)]]
+    box = list(itertools.product(range(-3, 4), repeat=3))
+    kinds = [[o for o in box if np.abs(o).tolist() == n] for n in np.eye(3, dtype=int).tolist()]
+    kinds += [[o for o in box if np.abs(o).tolist() == n] for n in (3 * np.eye(3, dtype=int)).tolist()]
+    kinds += [[o for o in box if np.abs(o).tolist() == n] for n in (1 - np.eye(3, dtype=int)).tolist()]
+    kinds += [[o for o in box if np.abs(o).tolist() == [1, 1, 1]]]
+    return [offsets if tuple(np.add(phase, offsets[0]) % 2) in known else [] for offsets in kinds]
+
+
+def default_weights() -> np.ndarray:
+    """Weights where none are stored."""
+    weights = np.zeros((7, 10), np.int32)
+    for row, phase in zip(weights, PHASES, strict=True):
+        axes = [axis for axis in range(3) if phase[axis]]
+        for axis in axes:
+            row[axis], row[3 + axis] = 72 // len(axes), -(8 // len(axes))
+        row[axes[0]] += 64 - row.sum()
+    return weights
+
+
+def read_weights(section: bytes) -> np.ndarray:
+    """Stored weights of a group of levels."""
+    weights, stored = np.zeros((7, 10), np.int32), iter(np.frombuffer(section, np.int8))
+    for row, phase in zip(weights, PHASES, strict=True):
+        first, *others = (group for group, offsets in enumerate(groups_of(phase)) if offsets)
+        for group in others:
+            row[group] = next(stored)
+        row[first] = 64 - row.sum()
+    return weights
+
+
+def read_tables(reader: BitReader, header: Header) -> np.ndarray:
+    """Read the tables, and return the table of each context (888, 64)."""
+    require(1 <= header.n_tables <= 160, "a lattice body has a wrong number of tables")
+    starts, tables = [], []
+    for _ in range(header.n_tables):
+        starts.append(reader.read(10))
+        n_hazards = reader.read(5)
+        require(n_hazards > 0, "a table of a lattice body has no share")
+        negative = ODDS[reader.read(5)]
+        shares, left = np.zeros(64), 1.0
+        for number in range(n_hazards + 1):
+            hazard = ODDS[reader.read(5)] if number < n_hazards else 1.0
+            if number == 0:
+                shares[0] = left * hazard
+            else:
+                shares[2 * number - 1] = left * hazard * negative
+                shares[2 * number] = left * hazard * (1 - negative)
+            left *= 1 - hazard
+        shares = np.floor(shares * 2.0**30)
+        shares[63] = 2.0**14
+        tables.append(to_frequencies(shares))
+    require(
+        starts[0] == 0 and starts[-1] < N_CONTEXTS, "the tables of a lattice body begin at wrong contexts"
+    )
+    require(
+        all(a < b for a, b in itertools.pairwise(starts)), "the tables of a lattice body are not in order"
+    )
+    rows = [
+        sum(start <= merged(context, header.flags) for start in starts) - 1 for context in range(N_CONTEXTS)
+    ]
+    return np.array(tables)[rows]
+
+
+def merged(context: int, flags: int) -> int:
+    """Context as which a context counts."""
+    if context >= FIRST_FLAG_CONTEXT:
+        return FIRST_FLAG_CONTEXT + (context - FIRST_FLAG_CONTEXT) % 8 if flags & 8 else context
+    group, rest = divmod(context, 288)
+    return (0 if flags & 8 else group * 288) + (rest % 96 if flags & 16 else rest)
+
+
+def decode_level(
+    values: np.ndarray,
+    level: int,
+    shape: Shape,
+    weights: np.ndarray,
+    tables: np.ndarray,
+    stream: Stream,
+    header: Header,
+) -> None:
+    """Decode the points of a level, in place."""
+    stride, step, group = 1 << level, 1 << header.fraction_bits, min(level, 2)
+    points = values[::stride, ::stride, ::stride]
+    magnitudes = np.zeros(points.shape, np.int64)
+
+    even = points[::2, ::2, ::2]
+    cells = [-(-side // 4) for side in even.shape]
+    padded = np.pad(even, [(0, 4 * n - side) for n, side in zip(cells, even.shape, strict=True)], mode="edge")
+    padded = padded.reshape(cells[0], 4, cells[1], 4, cells[2], 4)
+    spread = padded.max((1, 3, 5)) - padded.min((1, 3, 5))
+    context = sum((spread >= max((limit * step) >> 2, 1)).astype(int) for limit in RANGES)
+    inside = valid(even.shape, (0, 0, 0), level, shape)[::4, ::4, ::4]
+    flags = take_codes(stream, tables[FIRST_FLAG_CONTEXT + 8 * group :], context, inside) > 0
+    is_open = flags.repeat(4, 0).repeat(4, 1).repeat(4, 2)[crop(even.shape)]
+
+    for number, phase in enumerate(PHASES):
+        own = tuple(slice(parity, None, 2) for parity in phase)
+        predicted, near = predict(points, phase, weights[number], header)
+        total = sum(weight * len(arrays) for weight, arrays, _ in near)
+        activity = sum(weight * sum(abs(a - predicted) for a in arrays) for weight, arrays, _ in near)
+        size = sum(weight * sum(at(magnitudes, phase, o) for o in offsets) for weight, _, offsets in near)
+        quiet = sum((activity >= max((limit * total * step) >> 5, 1)).astype(int) for limit in ACTIVITIES)
+        large = sum((size >= -(-limit * total // 64)).astype(int) for limit in MAGNITUDES)
+        context = 96 * (sum(phase) - 1) + 16 * large + np.where(large % 2 == 1, 15 - quiet, quiet)
+        coded = is_open & valid(even.shape, phase, level, shape)
+        codes = take_codes(stream, tables[288 * group :], context, coded)
+        points[own] = (predicted + codes * step).astype(np.int32)
+        magnitudes[own] = np.minimum(abs(codes), 255)
+
+
+def predict(points: np.ndarray, phase: Shape, weights: np.ndarray, header: Header) -> tuple[np.ndarray, list]:
+    """Predict the points of a phase.
+
+    Returns:
+        The predictions; and of the groups that enter the context the weights, the values and the offsets.
+    """
+    total, near = 0, []
+    for group, offsets in enumerate(groups_of(phase)):
+        arrays = [at(points, phase, offset).astype(np.int64) for offset in offsets]
+        if arrays:
+            total = total + (8 // len(arrays)) * int(weights[group]) * sum(arrays)
+        if arrays and group not in (3, 4, 5):
+            near.append(({2: 3, 4: 2, 8: 1}[len(arrays)], arrays, offsets))
+    wrapped = (total + 256).astype(np.int32)
+    return np.clip(wrapped >> 9, header.low, header.high).astype(np.int64), near
+
+
+def at(points: np.ndarray, phase: Shape, offset: Shape) -> np.ndarray:
+    """Points of a level at an offset from those of a phase."""
+    index = []
+    for parity, step, side in zip(phase, offset, points.shape, strict=True):
+        place = np.arange(parity, side, 2) + step
+        number, n = place // 2, side // 2
+        number = np.where(number < 0, -1 - number, np.where(number >= n, 2 * n - 1 - number, number))
+        index.append(2 * np.clip(number, 0, n - 1) + place % 2)
+    return points[np.ix_(*index)]
+
+
+def valid(sides: Shape, phase: Shape, level: int, shape: Shape) -> np.ndarray:
+    """Points of a phase that lie in the volume."""
+    axes = [
+        (2 * np.arange(n) + parity << level) < side
+        for n, parity, side in zip(sides, phase, shape, strict=True)
+    ]
+    return axes[0][:, None, None] & axes[1][None, :, None] & axes[2][None, None, :]
+
+
+def take_codes(stream: Stream, tables: np.ndarray, context: np.ndarray, coded: np.ndarray) -> np.ndarray:
+    """Take the codes of a pass, int64; 0 where none is coded."""
+    codes, rows = np.zeros(coded.shape, np.int64), tables[context[coded]]
+    n, n_lanes, found = len(rows), len(stream.states), []
+    for start in range(0, n, n_lanes):
+        lanes = np.arange(min(n_lanes, n - start))
+        found.append(stream.take_integers(lanes, rows[start : start + n_lanes]))
+    codes[coded] = np.concatenate(found) if found else 0
+    return codes
