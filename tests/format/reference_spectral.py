@@ -94,11 +94,11 @@ def count_profiles(entropy: Mapping[str, Any]) -> int:
 
 
 def take_profile(entropy: Mapping[str, Any], profile: int) -> dict[str, np.ndarray]:
-    """Return the parameters of a profile."""
+    """Return the parameters of a profile; ``order`` is common to all."""
     parameters = {name: np.asarray(array) for name, array in entropy.items()}
     if count_profiles(entropy) == 1:
         return parameters
-    return {name: array[profile] for name, array in parameters.items()}
+    return {name: array if name == "order" else array[profile] for name, array in parameters.items()}
 
 
 # 14.3 Block headers

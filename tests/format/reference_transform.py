@@ -93,7 +93,8 @@ def inverse_transform(coefficients: np.ndarray, axes: list[Axis]) -> np.ndarray:
     grid = [axis.padded // 8 for axis in axes]
     cubes = coefficients.reshape(*grid, 8, 8, 8)
     volume = cubes.transpose(0, 3, 1, 4, 2, 5).reshape([axis.padded for axis in axes])
-    return np.einsum("ai,bj,ck,ijk->abc", *map(axis_matrix, axes), volume, optimize=True)
+    z, y, x = map(axis_matrix, axes)
+    return np.einsum("ai,bj,ck,ijk->abc", z, y, x, volume, optimize=True, order="C")
 
 
 def axis_matrix(axis: Axis) -> np.ndarray:

@@ -84,7 +84,7 @@ def test_a_decoder_from_the_specification_agrees(name: str) -> None:
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: float) -> None:
     """The reference decoder works in float64, whose own roundings do not count here."""
-    params = CODECS[model_of("two-quantizers")].params
+    params = CODECS[model_of("max-error")].params
     padded_shape = (24, 16, 24)
     rng = np.random.default_rng(0)
     is_peak = rng.random(padded_shape) < 0.1
