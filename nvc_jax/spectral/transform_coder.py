@@ -13,10 +13,10 @@ from nvc_jax.spectral import decoder, encoder
 from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP, EncodedStream, from_bytes, to_bytes
 from nvc_jax.spectral.profiles import count_profiles
 
-_RANGE_RESERVE = 2.0**-19
-"""Share of the range. About sixty float32 roundings of numbers as large as the range lie between a
-coefficient and a voxel. Against float64 they were measured to add up to 2**-22 of the range; this is eight
-times as much."""
+_RANGE_RESERVE = 2.0**-17
+"""Share of the range. A voxel is a sum of 128 products along each of three axes. Against float64 their
+roundings were measured to add up to 2**-19.5 of the range with long segments; this is five times as much,
+which leaves room for another device's roundings as well."""
 _STEP_RESERVE = 2.0**-12
 """Share of a step, for the roundings of coefficients, which are computed in steps."""
 _OFFSET_RESERVE = 2.0**-21

@@ -215,7 +215,7 @@ def reconstruct(
 def decoding_reserve(header: SpectralHeader) -> float:
     """Return the difference of unrounded values that the encoder of a spectral body allows for."""
     width, largest = header.high - header.low, max(abs(header.low), abs(header.high))
-    return width * 2.0**-19 + width * header.step * 2.0**-12 + largest * 2.0**-21
+    return width * 2.0**-17 + width * header.step * 2.0**-12 + largest * 2.0**-21
 
 
 # 18 Preview
