@@ -69,7 +69,7 @@ def frequency(segment: Segment, turn: int, position: int) -> int:
 
 
 class Axis(NamedTuple):
-    """What the transform does along one axis.
+    """Transform of one axis.
 
     Attributes:
         padded: padded side.

@@ -20,6 +20,7 @@ from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.entropy.label_volumes import encode_labels
 from nvc_jax.entropy.lorenzo import encode_integers
 from nvc_jax.entropy.sparse_integers import encode_sparse
+from nvc_jax.lattice.values import encode_values
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 PARAMS = nvc_jax.load_codec(model_of("profiles")).params
@@ -132,14 +133,16 @@ def test_wrong_coded_integers_are_rejected(offset: int, layout: str, value: int,
 @pytest.mark.parametrize(
     ("offset", "value", "fault"),
     [
-        (0, np.nan, "begins at nan"),  # low
+        (0, np.nan, "quantisation begins at nan"),  # low
         (8, 0.0, "spacing of 0.0"),
         (8, -1.0, "spacing of -1.0"),
         (8, np.inf, "spacing of inf"),
     ],
 )
 def test_wrong_uniform_headers_are_rejected(offset: int, value: float, fault: str) -> None:
-    reject(replace(golden_payload("float32-relative-error"), BODY + offset, "<d", value), fault)
+    integers = encode_integers(np.arange(8).reshape(2, 2, 2), CHUNK)
+    payload = payload_of(3, struct.pack("<dd", 0.0, 1.0) + integers)
+    reject(replace(payload, BODY + offset, "<d", value), fault)
 
 
 @pytest.mark.parametrize(
@@ -245,6 +248,22 @@ def test_wrong_packed_values_are_rejected(body: bytes, fault: str) -> None:
 def test_payloads_of_this_test_are_accepted_where_they_are_right() -> None:
     assert (accept(payload_of(1, bytes(4))) == 0).all()
     assert (accept(payload_of(0, bytes(33))) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("offset", "layout", "value", "fault"),
+    [
+        (0, "<d", np.nan, "begin at nan"),  # low
+        (8, "<d", 0.0, "spacing of 0.0"),
+        (16, "<B", 7, "lattice stream"),  # fraction bits
+        (18, "<H", 257, "lattice stream"),  # lanes
+        (20, "<B", 0, "lattice stream"),  # tables
+    ],
+)
+def test_wrong_lattice_headers_are_rejected(offset: int, layout: str, value: float, fault: str) -> None:
+    body = encode_values(np.arange(8, dtype=np.float32).reshape(2, 2, 2), 0.1, CHUNK)
+    assert np.abs(accept(payload_of(7, body)).ravel() - np.arange(8)).max() <= 0.1
+    reject(replace(payload_of(7, body), BODY + offset, layout, value), fault)
 
 
 def test_a_correction_of_a_body_without_a_model_is_ignored() -> None:
