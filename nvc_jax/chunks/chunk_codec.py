@@ -37,8 +37,9 @@ _LATTICE_ERROR_PER_STEP = 0.37
 error is then that of the transform."""
 _LATTICE_ERROR_BITS = 0.27
 """Price in bits of the mean squared error of a voxel on such a lattice."""
-_MIN_BITS = 8 * 64
-"""Cost of a payload below which exact values are not looked for."""
+_CHEAP_SHARE = 1 / 20
+"""Share of a chunk's cost below which the labels of exact values are cheap: the hard borders that they take out
+of the body cost more, so the chunk need not be coded with them."""
 
 
 class ChunkCodec(ChunkDecoder):
@@ -75,15 +76,28 @@ class ChunkCodec(ChunkDecoder):
         # A bound holds at chunk boundaries as it does elsewhere: there is no seam to hide.
         boundaries = boundaries if target.max_error is None else 0
         chunk = ChunkValues.examine(values, missing_values)
-        best = self._encode_plainly(chunk, target, boundaries)
-        exact_patterns = find_exact_values(chunk) if best.cost(target) > _MIN_BITS else None
-        if exact_patterns is not None and exact_patterns.size:
-            special_values = encode_special_values(values, chunk.valid, self._padded_shape, exact_patterns)
-            if 8 * len(special_values) < best.cost(target):
-                rest = without_exact_values(chunk, exact_patterns)
-                candidates = [best, *self._candidates(rest, special_values, target, boundaries)]
-                best = cheapest(candidates, target)
+        separated = self._separate_exact_values(chunk, target, boundaries)
+        if separated is not None and self._has_cheap_labels(separated, target):
+            return separated.payload.to_bytes()
+        plain = self._encode_plainly(chunk, target, boundaries)
+        best = plain if separated is None else cheapest([plain, separated], target)
         return best.payload.to_bytes()
+
+    def _separate_exact_values(
+        self, chunk: ChunkValues, target: ChunkTarget, boundaries: int
+    ) -> Candidate | None:
+        """Encode a chunk with its exact values told apart; None where it has none."""
+        patterns = find_exact_values(chunk)
+        if not patterns.size or chunk.low == chunk.high:
+            return None
+        special_values = encode_special_values(chunk.values, chunk.valid, self._padded_shape, patterns)
+        rest = without_exact_values(chunk, patterns)
+        return cheapest(self._candidates(rest, special_values, target, boundaries), target)
+
+    @staticmethod
+    def _has_cheap_labels(separated: Candidate, target: ChunkTarget) -> bool:
+        """Tell whether exact values took so few bytes that it does not pay to code the chunk without them."""
+        return 8 * len(separated.payload.special_values) < _CHEAP_SHARE * separated.cost(target)
 
     def _encode_plainly(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> Candidate:
         """Encode a chunk without exact values."""
@@ -154,12 +168,12 @@ class ChunkCodec(ChunkDecoder):
 
     def _predict(
         self, chunk: ChunkValues, target: ChunkTarget, smallest_cost: float
-    ) -> tuple[PayloadKind, bytes] | None:
+    ) -> tuple[PayloadKind, bytes, bytes, np.ndarray | None] | None:
         """Code a chunk by prediction from neighbours: on a lattice, or else uniformly quantised.
 
         Returns:
-            Kind and body; None where there is none, or an estimate says that it would cost more than
-            ``smallest_cost``.
+            Kind, body, no correction, and the decoded values if they are known; None where there is no body,
+            or an estimate says that it would cost more than ``smallest_cost``.
         """
         max_error, error_bits = target.max_error, 0.0
         if max_error is None:
@@ -171,9 +185,10 @@ class ChunkCodec(ChunkDecoder):
             return None
         lattice = lattice_body.encode_lattice(chunk, max_error, self._padded_shape)
         if lattice is not None:
-            return PayloadKind.LATTICE, lattice
+            body, decoded = lattice
+            return PayloadKind.LATTICE, body, b"", decoded
         uniform = bodies.encode_uniform(chunk, max_error, self._padded_shape)
-        return None if uniform is None else (PayloadKind.UNIFORM, uniform)
+        return None if uniform is None else (PayloadKind.UNIFORM, uniform, b"", None)
 
     def decode(self, payload: bytes) -> np.ndarray:
         """Decode the voxels of a chunk that lie in the volume.

@@ -76,7 +76,9 @@ def _classes(magnitudes: np.ndarray) -> np.ndarray:
     return np.frexp(magnitudes.astype(np.float64))[1]
 
 
-def encode_lattice(chunk: ChunkValues, max_error: float, padded_shape: Shape3) -> bytes | None:
+def encode_lattice(
+    chunk: ChunkValues, max_error: float, padded_shape: Shape3
+) -> tuple[bytes, np.ndarray] | None:
     """Code values on a lattice.
 
     Args:
@@ -85,7 +87,8 @@ def encode_lattice(chunk: ChunkValues, max_error: float, padded_shape: Shape3) -
         padded_shape: (z, y, x) of a whole chunk.
 
     Returns:
-        The body; None where the error is too small for the range of the values.
+        The body, and the values that it decodes to; None where the error is too small for the range of the
+        values.
     """
     if chunk.values.dtype.kind == "f":
         limits = np.array([chunk.low, chunk.high], chunk.values.dtype)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.models.codec import Codec
@@ -15,6 +17,8 @@ CHUNK_SIDE = 128
 LARGE_CHUNK_SIDE = 64
 """Side of a chunk in large volumes, of which regions are read: the eight chunks that a small region may touch
 decode in about 0.1 s."""
+_LONGEST_CHUNK_SIDE = 256
+"""Largest side of a chunk where other axes are shorter: the transform of an axis takes time in proportion."""
 _LARGE_VOXELS = 512**3
 """Voxels above which a volume is large."""
 _MAX_UNSHARDED_CHUNKS = 512
@@ -111,13 +115,16 @@ def _check_shard(shards: Sequence[int], chunk: Shape3) -> Shape3:
 def default_chunk(shape: Shape3, block_size: int) -> Shape3:
     """Chunk that divides the volume evenly, so that little is padded.
 
-    A chunk has at most 128 voxels a side, and 64 in volumes of more than 512³ voxels.
+    A chunk has at most about 128³ voxels, and 64³ in volumes of more than 512³. Where an axis is shorter than
+    that, the chunk is longer along the others.
     """
-    largest = CHUNK_SIDE if math.prod(shape) <= _LARGE_VOXELS else LARGE_CHUNK_SIDE
-    sides = []
-    for side in shape:
-        n_chunks = math.ceil(side / max(largest, block_size))
-        sides.append(math.ceil(math.ceil(side / n_chunks) / block_size) * block_size)
+    side = CHUNK_SIDE if math.prod(shape) <= _LARGE_VOXELS else LARGE_CHUNK_SIDE
+    room, sides = float(max(side, block_size) ** 3), [0, 0, 0]
+    for n_axes, axis in zip((3, 2, 1), np.argsort(shape, kind="stable").tolist(), strict=True):
+        largest = max(min(round(room ** (1 / n_axes)), _LONGEST_CHUNK_SIDE), block_size)
+        n_chunks = math.ceil(shape[axis] / largest)
+        sides[axis] = math.ceil(math.ceil(shape[axis] / n_chunks) / block_size) * block_size
+        room /= sides[axis]
     return check_shape(tuple(sides))
 
 

@@ -37,7 +37,7 @@ from nvc_jax.entropy.label_contexts import (
 )
 from nvc_jax.entropy.passes import compact
 
-BATCH = 256
+BATCH = 128
 """Items of a batch; part of the format, because counts change after each batch."""
 _SIZES = np.array([len(p.y) for p in PASSES], np.int32)
 _DISTANCES = np.array([p.distance for p in PASSES], np.int32)

@@ -25,13 +25,16 @@ _FLOAT_HEADER, _INTEGER_HEADER = struct.Struct("<dd"), struct.Struct("<qq")
 """Value of R = 0 and the spacing."""
 
 
-def encode_values(values: np.ndarray, max_error: float, padded_shape: Shape3) -> bytes:
+def encode_values(values: np.ndarray, max_error: float, padded_shape: Shape3) -> tuple[bytes, np.ndarray]:
     """Code a volume so that no value changes by more than ``max_error``.
 
     Args:
         values: (z, y, x) of an integer or float dtype, finite.
         max_error: the bound, in the volume's units; integers come back exactly under a bound below 1.
         padded_shape: (z, y, x), no smaller than the volume's; see ``encode_lattice``.
+
+    Returns:
+        The bytes, and the values that they decode to.
 
     Raises:
         ValueError: the bound is too tight for the range of the values.
@@ -54,7 +57,7 @@ def encode_values(values: np.ndarray, max_error: float, padded_shape: Shape3) ->
     result = _from_fixed(decoded, low.item(), spacing, fraction_bits, values.dtype)
     if not _is_within(values, result, max_error):
         raise ValueError(f"a bound of {max_error} is too tight for {values.dtype} from {low} to {high}")
-    return header + stream
+    return header + stream, result
 
 
 def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:

@@ -28,9 +28,9 @@ MAX_TOTAL = 255
 """Largest sum of a phase's absolute weights: sums of weighted neighbours then fit into int32."""
 BYTES_PER_LEVEL_GROUP = sum(len(groups) - 1 for groups in KNOWN_GROUPS)
 """Stored weights of a group of levels, one byte each."""
-_SAMPLES = 10000
+_SAMPLES = 4000
 """Largest number of points from which the weights of a phase are fitted."""
-_STEPS = 8
+_STEPS = 12
 """Most steps of iteratively reweighted least squares."""
 _SMALL_RESIDUAL, _LARGE_RESIDUAL = 0.5, 8.0
 """Residuals, in steps of the codes, up to which the squares count, and from which on the logarithms; in

@@ -14,9 +14,11 @@ def test_values_keep_the_bound_and_gaps_are_filled(dtype: str) -> None:
     missing_value = float(values[3, 3, 3])
     chunk = ChunkValues.examine(values, (missing_value,))
     max_error = 0.01 * (chunk.high - chunk.low)
-    body = lattice_body.encode_lattice(chunk, max_error, PADDED_SHAPE)
-    assert body is not None
+    coded = lattice_body.encode_lattice(chunk, max_error, PADDED_SHAPE)
+    assert coded is not None
+    body, known = coded
     decoded = lattice_body.decode_lattice(body, SHAPE, PADDED_SHAPE, values.dtype)
+    np.testing.assert_array_equal(decoded, known)
     assert decoded.dtype == values.dtype
     errors = np.abs(decoded.astype(np.float64) - values.astype(np.float64))[chunk.valid]
     assert errors.max() <= max_error
@@ -24,9 +26,9 @@ def test_values_keep_the_bound_and_gaps_are_filled(dtype: str) -> None:
 
 def test_integers_stay_exact_without_an_error() -> None:
     values = in_dtype(smooth_values(SHAPE), "uint16")
-    body = lattice_body.encode_lattice(ChunkValues.examine(values, ()), 0.0, PADDED_SHAPE)
-    assert body is not None
-    decoded = lattice_body.decode_lattice(body, SHAPE, PADDED_SHAPE, values.dtype)
+    coded = lattice_body.encode_lattice(ChunkValues.examine(values, ()), 0.0, PADDED_SHAPE)
+    assert coded is not None
+    decoded = lattice_body.decode_lattice(coded[0], SHAPE, PADDED_SHAPE, values.dtype)
     np.testing.assert_array_equal(decoded, values)
 
 
@@ -40,7 +42,8 @@ def test_estimates_are_of_the_right_order() -> None:
     noise = rng.normal(0, 1, SHAPE).astype(np.float32)
     chunk = ChunkValues.examine(noise, ())
     estimate = lattice_body.estimate_lattice_bits(chunk, 0.01)
-    body = lattice_body.encode_lattice(chunk, 0.01, PADDED_SHAPE)
-    assert body is not None
-    assert 8 * len(body) / 4 < estimate < 8 * len(body) * 1.5
+    coded = lattice_body.encode_lattice(chunk, 0.01, PADDED_SHAPE)
+    assert coded is not None
+    n_bits = 8 * len(coded[0])
+    assert n_bits / 4 < estimate < n_bits * 1.5
     assert lattice_body.estimate_lattice_bits(chunk, 1e-9) == float("inf")

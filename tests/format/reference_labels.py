@@ -108,8 +108,8 @@ class LabelDecoder:
         corners = [(16 * int(i), 16 * int(j)) for i, j in np.argwhere(self.marked)]
         for distance, known, voxels in passes():
             places = [(i + y, j + x) for i, j in corners for y, x in voxels]
-            for start in range(0, len(places), 256):
-                self.decode_voxels(places[start : start + 256], distance, known)
+            for start in range(0, len(places), 128):
+                self.decode_voxels(places[start : start + 128], distance, known)
         return self.current
 
     def decode_marks(self) -> None:
@@ -117,8 +117,8 @@ class LabelDecoder:
         was, grid = np.pad(self.marked, 1).astype(int), self.marked.shape
         blocks = [(i, j) for i in range(grid[0]) for j in range(grid[1])]
         self.marked = np.zeros(grid, bool)
-        for start in range(0, len(blocks), 256):
-            batch = blocks[start : start + 256]
+        for start in range(0, len(blocks), 128):
+            batch = blocks[start : start + 128]
             symbols = self.take_batch([self.mark_item(i, j, was) for i, j in batch])
             for block, symbol in zip(batch, symbols, strict=True):
                 self.marked[block] = symbol > 0

@@ -261,7 +261,7 @@ def test_payloads_of_this_test_are_accepted_where_they_are_right() -> None:
     ],
 )
 def test_wrong_lattice_headers_are_rejected(offset: int, layout: str, value: float, fault: str) -> None:
-    body = encode_values(np.arange(8, dtype=np.float32).reshape(2, 2, 2), 0.1, CHUNK)
+    body, _ = encode_values(np.arange(8, dtype=np.float32).reshape(2, 2, 2), 0.1, CHUNK)
     assert np.abs(accept(payload_of(7, body)).ravel() - np.arange(8)).max() <= 0.1
     reject(replace(payload_of(7, body), BODY + offset, layout, value), fault)
 
