@@ -1,4 +1,4 @@
-"""Stored bytes at equal error bounds, and without loss, against SPERR, SZ3, zfp, Zstandard and Blosc2.
+"""Stored bytes at equal error bounds, and without loss, against SPERR, SZ3, zfp, Zstandard, Blosc2, JPEG XL.
 
 python benchmarks/bounds.py VOLUMES
 
@@ -16,14 +16,15 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-from common import geometric_mean, table, volumes, write_results
+from common import natural_volume, summarize_by_kind, table, volumes, write_results
 
 import nvc_jax
 from nvc_jax.container.store import open_container
 from nvc_jax.evaluation.metrics import max_error
-from nvc_jax.io.volumes import read_volume
 
 BOUNDS = (1e-2, 1e-3, 1e-4, 1e-5)
+LOSSY = ("SPERR", "SZ3", "zfp")
+LOSSLESS = ("SZ3", "Zstandard", "Blosc2", "JPEG XL", "best of them")
 
 
 def measure_container(volume: np.ndarray, **target: Any) -> dict[str, float]:
@@ -44,7 +45,7 @@ def measure_container(volume: np.ndarray, **target: Any) -> dict[str, float]:
 
 def measure_others(volume: np.ndarray, bound: float) -> dict[str, dict[str, float]]:
     """Measure the bytes and the largest error of other codecs, which encode the volume as float32."""
-    values = np.where(np.isfinite(volume), volume, 0).astype(np.float32)
+    values = volume.astype(np.float32)
     shape, dtype = values.shape, values.dtype
     codecs = {
         "SPERR": (
@@ -76,9 +77,20 @@ def measure_lossless(volume: np.ndarray) -> dict[str, dict[str, float]]:
             raw, level=9, compressor="zstd", shuffle="bitshuffle", typesize=volume.itemsize
         ),
     }
+    if volume.dtype in (np.uint8, np.uint16):
+        packed["JPEG XL"] = b"".join(imagecodecs.jpegxl_encode(plane, lossless=True) for plane in volume)
     if volume.dtype == np.float32:
         packed["SZ3"] = imagecodecs.sz3_encode(volume, mode="abs", abs=0)
     return {name: {"bytes": len(data)} for name, data in packed.items()}
+
+
+def ratios_of(codecs: dict[str, dict[str, float]], names: tuple[str, ...]) -> dict[str, float]:
+    """Ratios of the codecs' bytes to those of nvc-1; NaN for a codec that does not apply."""
+    ours = codecs["nvc-1"]["bytes"]
+    ratios = {c: codecs[c]["bytes"] / ours if c in codecs else math.nan for c in names}
+    if "best of them" in names:
+        ratios["best of them"] = min(ratio for ratio in ratios.values() if ratio > 0)
+    return ratios
 
 
 def main() -> None:
@@ -86,10 +98,11 @@ def main() -> None:
     parser.add_argument("volumes", type=Path)
     directory = parser.parse_args().volumes
     measured: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
-    for name, row in volumes(directory, "test").items():
-        volume = read_volume(directory / row["file"])
-        finite = volume[np.isfinite(volume)]
-        width = float(finite.max()) - float(finite.min())
+    ratios: dict[str, dict[str, dict[str, float]]] = {}
+    rows = volumes(directory, "test")
+    for name, row in rows.items():
+        volume = natural_volume(directory / row["file"])
+        width = float(volume.max()) - float(volume.min())
         by_target = {
             f"{bound:g}": {
                 "nvc-1": measure_container(volume, relative_error=bound),
@@ -105,36 +118,23 @@ def main() -> None:
         }
         assert by_target["lossless"]["nvc-1"]["max_error"] == 0
         measured[name] = by_target
-        ratios = {
-            key: {c: round(m["bytes"] / codecs["nvc-1"]["bytes"], 2) for c, m in codecs.items()}
-            for key, codecs in by_target.items()
-        }
-        print(name, ratios, flush=True)
-    means: dict[str, dict[str, float]] = {}
-    for key in (*(f"{bound:g}" for bound in BOUNDS), "lossless"):
-        codecs = sorted({c for by_target in measured.values() for c in by_target[key]} - {"nvc-1"})
-        means[key] = {
-            c: geometric_mean(
-                codecs[c]["bytes"] / codecs["nvc-1"]["bytes"]
-                for codecs in (by_target[key] for by_target in measured.values())
-                if c in codecs
-            )
-            for c in codecs
-        }
-    means["lossless"]["best of them"] = geometric_mean(
-        [
-            min(m["bytes"] for c, m in by_target["lossless"].items() if c != "nvc-1")
-            / by_target["lossless"]["nvc-1"]["bytes"]
-            for by_target in measured.values()
-        ]
-    )
-    names = ["SPERR", "SZ3", "zfp", "Zstandard", "Blosc2", "best of them"]
-    rows = [
-        [key, *(f"{ratios[c]:.2f}" if c in ratios else "" for c in names)] for key, ratios in means.items()
+        for key, codecs in by_target.items():
+            ratios.setdefault(key, {})[name] = ratios_of(codecs, LOSSLESS if key == "lossless" else LOSSY)
+        print(
+            name,
+            {key: {c: round(r, 2) for c, r in of[name].items()} for key, of in ratios.items()},
+            flush=True,
+        )
+    by_kind = {key: summarize_by_kind(rows, of) for key, of in ratios.items()}
+    names = [*LOSSY, *LOSSLESS[1:]]
+    cells = [
+        [key, group, *(f"{means[group][c]:.2f}" if means[group].get(c, math.nan) > 0 else "" for c in names)]
+        for key, means in by_kind.items()
+        for group in means
     ]
-    print(table(["relative bound", *names], rows))
-    assert all(math.isfinite(value) for ratios in means.values() for value in ratios.values())
-    write_results("bounds", {"geometric_mean_ratio": means, "volumes": measured, "rows": rows})
+    print(table(["relative bound", "kind", *names], cells))
+    summary = [[cell[0], *cell[2:]] for cell in cells if cell[1] == "mean over kinds"]
+    write_results("bounds", {"by_kind": by_kind, "ratio": ratios, "volumes": measured, "rows": summary})
 
 
 if __name__ == "__main__":

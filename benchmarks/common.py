@@ -17,6 +17,8 @@ from nvc_jax.io.volumes import read_volume
 
 RESULTS = Path(__file__).parent / "results"
 VARIANTS = ("zero-margin", "two-wide-margin", "more-parameters")
+FILL_VALUES = (-1e10, -9999.0)
+"""Values that stand for no measurement in the volumes of the index."""
 
 
 def volumes(directory: Path, split: str) -> dict[str, dict[str, str]]:
@@ -34,6 +36,40 @@ def unit_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
     finite = np.isfinite(values)
     low, high = values[finite].min(), values[finite].max()
     return np.where(finite, (values - low) / (high - low), 0).astype(np.float32), finite
+
+
+def natural_volume(path: Path) -> np.ndarray:
+    """A volume in its own dtype, 0 where nothing was measured: other codecs know no missing values."""
+    values = read_volume(path)
+    return np.where(np.isfinite(values) & ~np.isin(values, FILL_VALUES), values, 0).astype(values.dtype)
+
+
+def summarize_by_kind(
+    rows: dict[str, dict[str, str]], ratios: dict[str, dict[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Geometric means of ratios by kind of volume and codec, then over the kinds, and the smallest ratio.
+
+    Args:
+        rows: of the index, by volume; a volume may be of several kinds, ``a;b``.
+        ratios: by volume and codec; NaN where a codec does not apply.
+    """
+    codecs = list(next(iter(ratios.values())))
+    kinds = sorted({kind for row in rows.values() for kind in row["kind"].split(";")})
+
+    def mean(values: Iterable[float]) -> float:
+        known = [value for value in values if value == value]
+        return geometric_mean(known) if known else float("nan")
+
+    means = {
+        kind: {
+            codec: mean(ratios[name][codec] for name, row in rows.items() if kind in row["kind"].split(";"))
+            for codec in codecs
+        }
+        for kind in kinds
+    }
+    over_kinds = {codec: mean(of_codec[codec] for of_codec in means.values()) for codec in codecs}
+    smallest = {codec: float(np.nanmin([of[codec] for of in ratios.values()])) for codec in codecs}
+    return {**means, "mean over kinds": over_kinds, "smallest": smallest}
 
 
 def machine() -> dict[str, Any]:

@@ -1,21 +1,23 @@
-"""Bits at equal PSNR: nvc-1 against SPERR, SZ3, zfp, JPEG 2000, the block DCT of Yeo and Liu (1995), and the
-paper's models.
+"""Bits at equal PSNR, by kind of volume: nvc-1 against SPERR, SZ3, zfp, JPEG 2000, the block DCT of Yeo and
+Liu (1995), and the paper's models.
 
-Every volume of split ``test`` is scaled to float32 [0, 1] by its finite range. Bytes are those that a codec
-returns: for nvc-1 and the paper's models, whose latents are quantised, the payloads without Zarr's metadata
-of about 1 kB, as the others carry no container either. Bits at a PSNR are interpolated in their logarithm
-between measured points; a ratio is the other codec's bits over nvc-1's, its mean over the PSNRs (30 to 60 dB,
-every 2.5; for the paper's models those measured) that both reached. Volumes count alike. Speeds are float32
-input bytes per second at the point nearest 45 dB, best of 2. nvc-1 works on several chunks at a time, as
-``compress`` does; the libraries, as imagecodecs calls them, on one core.
+Of nvc-1 all stored bytes of a container count, metadata included, of the volume in its own dtype. The others
+get the volume as float32, scaled to [0, 1] by its range; what they return counts. Bits at a PSNR are
+interpolated in their logarithm between measured points; a ratio is the other codec's bits over nvc-1's, its
+mean over the PSNRs (30 to 60 dB, every 2.5; for the paper's models those measured) that both reached. Kinds
+count alike, and so do the volumes of a kind. Speeds are input bytes per second at the point nearest 45 dB,
+best of 2, after a first call. nvc-1 works on several chunks at a time; the libraries, as imagecodecs calls
+them, on one core.
 
     pip install ".[bench]"
-    python benchmarks/rate_distortion.py VOLUMES     # a directory with INDEX.csv
+    python benchmarks/rate_distortion.py VOLUMES     # a directory with INDEX.csv, from fetch_volumes.py
 """
 
 import argparse
 import functools
+import json
 import math
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,11 +26,19 @@ import imagecodecs
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import RESULTS, VARIANTS, geometric_mean, table, unit_volume, volumes, write_results
-from streams import Streams
+from common import (
+    RESULTS,
+    VARIANTS,
+    geometric_mean,
+    natural_volume,
+    summarize_by_kind,
+    table,
+    volumes,
+    write_results,
+)
 
 import nvc_jax
-from nvc_jax.compression.options import default_chunk
+from nvc_jax.container.store import open_container
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
 from nvc_jax.models.checkpoints import shipped_models
 from nvc_jax.transform import separable
@@ -36,7 +46,7 @@ from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
 PSNR_GRID = np.arange(30, 60.1, 2.5)
 STEPS = (0.002, 0.005, 0.013, 0.033, 0.08, 0.16, 0.33, 0.66, 1.3)
-LATENT_STEPS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+LATENT_STEPS = (0.1, 0.4, 0.8)
 
 LIBRARIES = ("SPERR", "SZ3", "zfp", "JPEG 2000")
 
@@ -48,8 +58,8 @@ LATENT_STREAM_HEADER_BYTES = 8
 Point = dict[str, float]
 
 
-def timed(run: Callable, repeats: int = 2) -> tuple[float, object]:
-    result, best = run(), math.inf  # the first call compiles
+def timed(run: Callable, repeats: int) -> tuple[float, object]:
+    best = math.inf
     for _ in range(repeats):
         began = time.perf_counter()
         result = run()
@@ -57,11 +67,15 @@ def timed(run: Callable, repeats: int = 2) -> tuple[float, object]:
     return best, result
 
 
-def point(volume: np.ndarray, encode: Callable, decode: Callable, n_bytes: Callable = len) -> Point:
-    encode_seconds, encoded = timed(encode)
-    decode_seconds, decoded = timed(lambda: decode(encoded))
+def point(
+    volume: np.ndarray, encode: Callable, decode: Callable, n_bytes: Callable = len, width: float = 1
+) -> Point:
+    encode()  # the first call compiles
+    encode_seconds, encoded = timed(encode, 1)
+    decode(encoded)
+    decode_seconds, decoded = timed(lambda: decode(encoded), 1)
     return {
-        "psnr_db": psnr_from_errors(1.0, [squared_errors(volume, decoded)]),
+        "psnr_db": psnr_from_errors(width, [squared_errors(volume, decoded)]),
         "bits_per_voxel": 8 * n_bytes(encoded) / volume.size,
         "encode_mb_per_second": volume.nbytes / encode_seconds / 1e6,
         "decode_mb_per_second": volume.nbytes / decode_seconds / 1e6,
@@ -69,18 +83,27 @@ def point(volume: np.ndarray, encode: Callable, decode: Callable, n_bytes: Calla
 
 
 def nvc_points(codec: nvc_jax.Codec, volume: np.ndarray) -> list[Point]:
-    chunk = default_chunk(volume.shape, 8)
-    chunked = Streams(codec, volume, 0.0, 1.0, chunk)
+    """Measure containers of a volume in its own dtype, with all that is stored."""
+    width = float(volume.max()) - float(volume.min())
+    with tempfile.TemporaryDirectory() as directory:
+        store = Path(directory) / "volume.zarr"
+        return [
+            point(
+                volume,
+                lambda step=step: nvc_jax.compress(volume, store, model=codec, step=step * width),
+                lambda _: nvc_jax.open(store).read().result(),
+                lambda _: _bytes_without_model(store),
+                width,
+            )
+            for step in STEPS
+        ]
 
-    return [
-        point(
-            volume,
-            lambda step=step: chunked.encode(step),
-            lambda payloads, step=step: chunked.decode(payloads, step),
-            lambda payloads: VOLUME_HEADER_BYTES + sum(map(len, payloads)),
-        )
-        for step in STEPS
-    ]
+
+def _bytes_without_model(store: Path) -> int:
+    """Bytes of a container, without a model that it may hold."""
+    container = open_container(store)
+    embedded = container.metadata.embedded
+    return container.stored_bytes() - (len(json.dumps(embedded)) if embedded else 0)
 
 
 def library_points(volume: np.ndarray, names: tuple[str, ...] = LIBRARIES) -> dict[str, list[Point]]:
@@ -169,15 +192,21 @@ def paper_points(volume: np.ndarray, variant: str) -> list[Point]:
 
 
 def bits_at(points: list[Point], grid: np.ndarray) -> np.ndarray:
-    """Bits per voxel at each PSNR of ``grid``; NaN beyond what was measured."""
+    """Bits per voxel at each PSNR of ``grid``; NaN above what was measured.
+
+    A point without loss serves every PSNR, as the point of the lowest PSNR serves those below.
+    """
+    lossless = min((p["bits_per_voxel"] for p in points if p["psnr_db"] >= 200), default=math.nan)
     pairs = sorted((p["psnr_db"], math.log(p["bits_per_voxel"])) for p in points if p["psnr_db"] < 200)
+    if not pairs:
+        return np.full(grid.shape, lossless)
     x, y = np.array(pairs).T
-    return np.exp(np.interp(grid, x, y, left=np.nan, right=np.nan))
+    return np.exp(np.interp(grid, x, y, right=math.log(lossless)))
 
 
-def mean_ratio(other: list[Point], ours: list[Point], grid: np.ndarray, extra_bits: float = 0) -> float:
-    """Geometric mean of the other's bits over ours where both were measured; ``extra_bits`` are ours."""
-    ratios = np.log(bits_at(other, grid) / (bits_at(ours, grid) + extra_bits))
+def mean_ratio(other: list[Point], ours: list[Point], grid: np.ndarray) -> float:
+    """Geometric mean of the other's bits over ours where both were measured."""
+    ratios = np.log(bits_at(other, grid) / bits_at(ours, grid))
     return float(np.exp(np.nanmean(ratios))) if np.isfinite(ratios).any() else math.nan
 
 
@@ -201,47 +230,55 @@ def plot(name: str, codecs: dict[str, list[Point]]) -> None:
     figure.savefig(RESULTS / "rate-distortion" / f"{name}.png")
 
 
+def measure(codec: nvc_jax.Codec, values: np.ndarray) -> dict[str, list[Point]]:
+    """Measure all codecs on a volume."""
+    low, high = float(values.min()), float(values.max())
+    unit = ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
+    codecs = {"nvc-1": nvc_points(codec, values), **library_points(unit), "block DCT": dct_points(unit)}
+    return codecs | {variant: paper_points(unit, variant) for variant in VARIANTS}
+
+
+def ratios_of(codecs: dict[str, list[Point]]) -> dict[str, float]:
+    """Ratios of the codecs' bits to those of nvc-1."""
+    ours = codecs["nvc-1"]
+    # The paper's models have a best PSNR, often below the grid: at their own points.
+    return {
+        c: mean_ratio(p, ours, np.array([q["psnr_db"] for q in p]) if c in VARIANTS else PSNR_GRID)
+        for c, p in codecs.items()
+        if c != "nvc-1"
+    }
+
+
+def losses_of(codecs: dict[str, list[Point]]) -> dict[str, list[float]]:
+    """PSNRs of the grid at which a library takes fewer bits than nvc-1."""
+    ours = bits_at(codecs["nvc-1"], PSNR_GRID)
+    return {c: PSNR_GRID[bits_at(codecs[c], PSNR_GRID) < ours].tolist() for c in LIBRARIES}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("volumes", type=Path)
     directory = parser.parse_args().volumes
     codec = nvc_jax.load_codec("nvc-1")
     model_bytes = sum(f.stat().st_size for f in shipped_models()["nvc-1"].rglob("*") if f.is_file())
+    rows = volumes(directory, "test")
     results: dict[str, dict[str, list[Point]]] = {}
     ratios: dict[str, dict[str, float]] = {}
-    for name, row in volumes(directory, "test").items():
-        volume, _ = unit_volume(directory / row["file"])
-        codecs = {
-            "nvc-1": nvc_points(codec, volume),
-            **library_points(volume),
-            "block DCT": dct_points(volume),
-        }
-        codecs |= {variant: paper_points(volume, variant) for variant in VARIANTS}
-        results[name] = codecs
-        ours = codecs["nvc-1"]
-        ratios[name] = {
-            # The paper's models have a best PSNR, often below the grid: at their own points.
-            c: mean_ratio(p, ours, np.array([q["psnr_db"] for q in p]) if c in VARIANTS else PSNR_GRID)
-            for c, p in codecs.items()
-            if c != "nvc-1"
-        }
-        ratios[name]["SPERR, model counted"] = mean_ratio(
-            codecs["SPERR"], ours, PSNR_GRID, 8 * model_bytes / volume.size
-        )
-        plot(name, codecs)
+    for name, row in rows.items():
+        results[name] = measure(codec, natural_volume(directory / row["file"]))
+        ratios[name] = ratios_of(results[name])
+        plot(name, results[name])
         print(name, {c: round(r, 2) for c, r in ratios[name].items()}, flush=True)
+    by_kind = summarize_by_kind(rows, ratios)
     columns = list(next(iter(ratios.values())))
-    means = {
-        c: float(np.exp(np.nanmean([math.log(by_codec[c]) for by_codec in ratios.values()]))) for c in columns
-    }
-    rows = [[name, *(f"{by_codec[c]:.2f}" for c in columns)] for name, by_codec in ratios.items()]
-    print(table(["volume", *columns], [*rows, ["geometric mean", *(f"{means[c]:.2f}" for c in columns)]]))
+    cells = [[name, *(f"{of[c]:.2f}" for c in columns)] for name, of in (ratios | by_kind).items()]
+    print(table(["volume or kind", *columns], cells))
     speeds = {
         c: {
             key: geometric_mean(nearest(codecs[c])[key] for codecs in results.values())
             for key in ("encode_mb_per_second", "decode_mb_per_second")
         }
-        for c in results[name]
+        for c in next(iter(results.values()))
     }
     print(
         table(
@@ -252,8 +289,9 @@ def main() -> None:
     write_results(
         "rate-distortion",
         {
-            "geometric_mean_ratio": means,
+            "by_kind": by_kind,
             "ratio": ratios,
+            "fewer_bits_at_psnr": {name: losses_of(codecs) for name, codecs in results.items()},
             "speed": speeds,
             "model_bytes": model_bytes,
             "points": results,
