@@ -83,7 +83,7 @@ class ChunkCodec(ChunkDecoder):
                 rest = without_exact_values(chunk, exact_patterns)
                 candidates = [best, *self._candidates(rest, special_values, target, boundaries)]
                 best = cheapest(candidates, target)
-        return best.payload.to_bytes()
+        return best.payload.to_bytes(self._padded_shape)
 
     def _encode_plainly(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> Candidate:
         """Encode a chunk without exact values."""
@@ -99,7 +99,7 @@ class ChunkCodec(ChunkDecoder):
         self, kind: PayloadKind, body: bytes, chunk: ChunkValues, special_values: bytes
     ) -> Candidate:
         """Make a candidate of a body that is known to be lossless."""
-        payload = Payload(kind, check_shape(chunk.values.shape), self._dtype, 0.0, body, special_values)
+        payload = Payload(kind, check_shape(chunk.values.shape), 0.0, body, special_values)
         return Candidate(payload, 0.0)
 
     def _candidates(
@@ -111,9 +111,7 @@ class ChunkCodec(ChunkDecoder):
         def candidate(
             kind: PayloadKind, body: bytes, correction: bytes = b"", decoded: np.ndarray | None = None
         ) -> Candidate:
-            payload = Payload(
-                kind, check_shape(values.shape), self._dtype, 0.0, body, special_values, correction
-            )
+            payload = Payload(kind, check_shape(values.shape), 0.0, body, special_values, correction)
             decoded = self._decode_body(payload) if decoded is None else decoded
             error = largest_error(values, decoded, chunk.valid)
             squared = (
@@ -181,7 +179,7 @@ class ChunkCodec(ChunkDecoder):
         Raises:
             ValueError: the payload is damaged, or not of such a chunk.
         """
-        parsed = self._parse(payload)
+        parsed = parse_payload(payload, self._padded_shape)
         return self._with_special_values(self._decode_body(parsed), parsed)
 
     def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
@@ -192,7 +190,7 @@ class ChunkCodec(ChunkDecoder):
 
     def decode_batches(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
         """Decode several chunks, several streams in one call of the device; errors as of ``decode``."""
-        parsed = [self._parse(payload) for payload in payloads]
+        parsed = [parse_payload(payload, self._padded_shape) for payload in payloads]
         transformed = [i for i, payload in enumerate(parsed) if payload.kind == PayloadKind.SPECTRAL]
         decoded: dict[int, np.ndarray] = {}
         for start in range(0, len(transformed), _DEVICE_BATCH):
@@ -225,22 +223,12 @@ class ChunkCodec(ChunkDecoder):
         Raises:
             ValueError: the payload is damaged, or not of such a chunk.
         """
-        parsed = self._parse(payload)
+        parsed = parse_payload(payload, self._padded_shape)
         if parsed.kind == PayloadKind.SPECTRAL:
             means = self._transform.decode_preview(parsed.body, parsed.valid_shape, PREVIEW_BLOCK_SIZE)
         else:
             means = block_means(self._decode_body(parsed))
         return show_special_blocks(means, parsed, self._padded_shape)
-
-    def _parse(self, payload: bytes) -> Payload:
-        """Take a payload apart, and check that it is of such a chunk."""
-        parsed = parse_payload(payload)
-        if parsed.dtype != self._dtype:
-            raise ValueError(f"a payload holds {parsed.dtype}; the volume is {self._dtype}")
-        sides = zip(parsed.valid_shape, self._padded_shape, strict=True)
-        if not all(1 <= side <= largest for side, largest in sides):
-            raise ValueError(f"a payload holds {parsed.valid_shape} voxels; a chunk has {self._padded_shape}")
-        return parsed
 
     def _decode_body(self, payload: Payload) -> np.ndarray:
         """Decode a body, corrected and in the volume's dtype, without its special values."""
