@@ -39,8 +39,8 @@ from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.training import fit_spectral
 
 SIDE, TRAINING_SIDE = 96, 128
-STREAM_HEADER_BYTES = 14
-"""Bytes of the header of a spectral stream."""
+STREAM_HEADER_BYTES = 6
+"""Bytes of the header of a spectral stream of 128 lanes or more."""
 PARTS = (
     "block DCT, Zstandard",
     "8³ DCT, classes and rANS",

@@ -52,8 +52,8 @@ LIBRARIES = ("SPERR", "SZ3", "zfp", "JPEG 2000")
 
 VOLUME_HEADER_BYTES = 32
 """Bytes that are counted for each volume of nvc-1 and of the paper's models: shape, range and step."""
-LATENT_STREAM_HEADER_BYTES = 8
-"""Bytes of the header of a stream of latents, without one byte for each latent."""
+LATENT_STREAM_HEADER_BYTES = 2
+"""Bytes of the header of a stream of latents of 128 lanes or more, without one byte for each latent."""
 
 Point = dict[str, float]
 

@@ -46,7 +46,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
         Raises:
             ValueError: the payload is damaged, or not of such a chunk.
         """
-        parsed = parse_payload(payload)
+        parsed = parse_payload(payload, self._format.chunk)
         values = self._decode_alone(parsed)
         restore_special_values(values, parsed.special_values, self._format.chunk)
         return values
@@ -57,19 +57,19 @@ class LatentsChunkDecoder(HaloChunkDecoder):
 
     def decode_preview(self, payload: bytes) -> np.ndarray:
         """Decode a chunk and take the means of its blocks of 8³ voxels; errors as of ``decode``."""
-        parsed = parse_payload(payload)
+        parsed = parse_payload(payload, self._format.chunk)
         return show_special_blocks(block_means(self._decode_alone(parsed)), parsed, self._format.chunk)
 
     def read_blocks(self, payload: bytes) -> tuple[Shape3, np.ndarray]:
         """Read the latents of a chunk's blocks, float32 (z, y, x, latents); errors as of ``decode``."""
-        parsed = parse_payload(payload)
+        parsed = parse_payload(payload, self._format.chunk)
         return parsed.valid_shape, self._read_latents(parsed)
 
     def decode_in_halo(
         self, payload: bytes, blocks: np.ndarray, region: Region, *, preview: bool
     ) -> np.ndarray:
         """Decode a chunk given the latents around it, margins blended; errors as of ``decode``."""
-        parsed = parse_payload(payload)
+        parsed = parse_payload(payload, self._format.chunk)
         values = self._decode_latents(parsed, blocks, region, "blend")
         if preview:
             return show_special_blocks(block_means(values), parsed, self._format.chunk)
@@ -104,14 +104,9 @@ class LatentsChunkDecoder(HaloChunkDecoder):
 
     def _read_latents(self, payload: Payload) -> np.ndarray:
         """Read the latents of a chunk's blocks that lie in the volume: float32 (z, y, x, latents)."""
-        latent_dim, step, chunk = self._config.latent_dim, self._format.step, self._format.chunk
-        if payload.kind != PayloadKind.LATENTS or payload.dtype != self._format.dtype:
-            kind = PayloadKind(payload.kind).name.lower()
-            raise ValueError(
-                f"a payload of latents of {self._format.dtype} is of kind {kind}, {payload.dtype}"
-            )
-        if not all(1 <= side <= n for side, n in zip(payload.valid_shape, chunk, strict=True)):
-            raise ValueError(f"a payload holds {payload.valid_shape} voxels; a chunk has {chunk}")
+        latent_dim, step = self._config.latent_dim, self._format.step
+        if payload.kind != PayloadKind.LATENTS:
+            raise ValueError(f"a payload of latents is of kind {PayloadKind(payload.kind).name.lower()}")
         grid = grid_shape(payload.valid_shape, self._config.block_size)
         if step is None:
             return unpack_values(payload.body, (*grid, latent_dim), np.dtype(np.float32))

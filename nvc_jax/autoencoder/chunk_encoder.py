@@ -81,11 +81,10 @@ class LatentsChunkEncoder(ChunkEncoder):
         return Payload(
             kind=PayloadKind.LATENTS,
             valid_shape=check_shape(original.shape),
-            dtype=original.dtype,
             max_error=largest_error(original, decoded, valid),
             body=pack_values(latents) if target.step is None else self._to_stream(latents, target.step),
             special_values=encode_special_values(original, valid, self._chunk),
-        ).to_bytes()
+        ).to_bytes(self._chunk)
 
     def _to_stream(self, latents: np.ndarray, step: float) -> bytes:
         """Quantise and code the latents of a chunk, padded to a whole one."""

@@ -10,7 +10,6 @@ low-energy blocks cost few bits. The decoder repeats all this with integers only
 import functools
 import itertools
 import math
-import struct
 from typing import NamedTuple
 
 import jax
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import adaptive_geometric
 from nvc_jax.entropy.delta_prediction import accumulate, difference
@@ -32,10 +32,6 @@ the integer coder takes magnitudes below 2**23."""
 
 PREDICTORS = [axes for n in range(4) for axes in itertools.combinations(range(3), n)]
 """Predictors of a latent dimension: the axes of the block grid along which it is differenced."""
-
-
-_HEADER = struct.Struct("<II")
-"""Header of a serialised stream: words in use and lanes."""
 
 
 class LatentStream(NamedTuple):
@@ -59,7 +55,8 @@ class LatentStream(NamedTuple):
     @property
     def used_bytes(self) -> jax.Array:
         """Bytes that ``to_bytes`` makes of the stream, int32."""
-        return _HEADER.size + self.choices.shape[-1] + 2 * self.used
+        lanes_bytes = jnp.sum(self.n_lanes >= 128 ** jnp.arange(5), dtype=jnp.int32)
+        return lanes_bytes + self.choices.shape[-1] + 2 * self.used
 
 
 @jax.jit
@@ -141,9 +138,8 @@ def _predict(integers: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def to_bytes(stream: LatentStream) -> bytes:
     """Serialise a stream, without its step and its grid."""
-    used = int(stream.used)
-    header = _HEADER.pack(used, int(stream.n_lanes)) + np.asarray(stream.choices).tobytes()
-    return header + used_words(stream.words, used)
+    header = encode_varints(int(stream.n_lanes)) + np.asarray(stream.choices).tobytes()
+    return header + used_words(stream.words, int(stream.used))
 
 
 def from_bytes(stored: bytes, grid: Shape3, latent_dim: int, step: float) -> LatentStream:
@@ -158,13 +154,13 @@ def from_bytes(stored: bytes, grid: Shape3, latent_dim: int, step: float) -> Lat
     Raises:
         ValueError: the stream cannot be of such a grid.
     """
-    n_blocks, header_bytes = math.prod(grid), _HEADER.size + latent_dim
-    if len(stored) < header_bytes:
-        raise ValueError(f"a stream of {len(stored)} bytes lacks its header of {header_bytes} bytes")
-    used, n_lanes = _HEADER.unpack_from(stored)
+    (n_lanes,), start = decode_varints(stored, 1)
+    if len(stored) < start + latent_dim:
+        raise ValueError(f"a stream of {len(stored)} bytes lacks the choices of {latent_dim} dimensions")
+    n_blocks = math.prod(grid)
     capacity = adaptive_geometric.capacity(n_blocks, latent_dim)
-    words = read_words(stored, header_bytes, used, n_lanes, n_blocks, capacity)
-    choices = np.frombuffer(stored, np.uint8, latent_dim, _HEADER.size)
+    words, used = read_words(stored[start + latent_dim :], n_lanes, n_blocks, capacity)
+    choices = np.frombuffer(stored, np.uint8, latent_dim, start)
     return LatentStream(
         jnp.asarray(words), jnp.int32(used), jnp.int32(n_lanes), jnp.asarray(choices), jnp.float32(step)
     )

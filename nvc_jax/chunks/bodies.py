@@ -1,7 +1,5 @@
 """Bodies of payloads that need no transform: constant, uniformly quantised, differences, packed, levels."""
 
-import struct
-
 import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
@@ -16,11 +14,11 @@ from nvc_jax.chunks.uniform_quantization import (
     to_ordered,
 )
 from nvc_jax.chunks.value_bytes import pack_values, to_little_endian
+from nvc_jax.core.header_fields import decode_quantization, encode_quantization
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy import lorenzo
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
 
-_UNIFORM_HEADER = struct.Struct("<dd")
 _MAX_LEVELS = 255
 """Largest number of different values that a body of levels may have."""
 _LEVEL_SAMPLE = 4096
@@ -73,15 +71,14 @@ def encode_uniform(chunk: ChunkValues, max_error: float, padded_shape: Shape3) -
     if spacing is None:
         return None
     points = quantize_uniform(fill_with_last(chunk.values, chunk.valid), chunk.low, spacing)
-    return _UNIFORM_HEADER.pack(chunk.low, spacing) + lorenzo.encode_integers(points, padded_shape)
+    header = encode_quantization(chunk.values.dtype, chunk.low, spacing)
+    return header + lorenzo.encode_integers(points, padded_shape)
 
 
 def decode_uniform(body: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:
     """Decode the body of ``encode_uniform``."""
-    if len(body) < _UNIFORM_HEADER.size:
-        raise ValueError(f"uniformly quantised values of {len(body)} bytes lack their header")
-    low, spacing = _UNIFORM_HEADER.unpack_from(body)
-    points = lorenzo.decode_integers(body[_UNIFORM_HEADER.size :], shape, padded_shape)
+    low, spacing, start = decode_quantization(body, dtype)
+    points = lorenzo.decode_integers(body[start:], shape, padded_shape)
     return dequantize_uniform(points, low, spacing, dtype)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from nvc_jax.chunks.uniform_quantization import round_to_dtype, rounding_error
 from nvc_jax.chunks.value_bytes import to_little_endian
+from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy.sparse_integers import decode_sparse, encode_sparse
 
@@ -26,7 +27,7 @@ _MIN_ALLOWED_SHARE = 1 / 4
 and another way of coding takes fewer bytes."""
 _ROUNDING_RESERVE = 2.0**-20
 """Share of the allowed error that is kept back for the rounding of the correction's own arithmetic."""
-_HEADER = struct.Struct("<dI")
+_SPACING = struct.Struct("<d")
 
 
 class Correction(NamedTuple):
@@ -123,7 +124,7 @@ def _is_within(original: np.ndarray, decoded: np.ndarray, max_error: float, rese
 
 def correction_to_bytes(correction: Correction, shape: Shape3) -> bytes:
     """Encode a correction of a volume (z, y, x)."""
-    header = _HEADER.pack(correction.spacing, len(correction.exact_positions))
+    header = _SPACING.pack(correction.spacing) + encode_varints(len(correction.exact_positions))
     positions = correction.exact_positions.astype("<u4").tobytes()
     exact = positions + to_little_endian(correction.exact_values).tobytes()
     return header + exact + encode_sparse(correction.positions, correction.multiples, shape)
@@ -135,15 +136,16 @@ def correction_from_bytes(stored: bytes, shape: Shape3, dtype: np.dtype) -> Corr
     Raises:
         ValueError: the bytes cannot be of such a correction.
     """
-    if len(stored) < _HEADER.size:
-        raise ValueError(f"a correction of {len(stored)} bytes lacks its header of {_HEADER.size}")
-    spacing, n_exact = _HEADER.unpack_from(stored)
-    values_start = _HEADER.size + 4 * n_exact
+    if len(stored) < _SPACING.size:
+        raise ValueError(f"a correction of {len(stored)} bytes lacks its header")
+    (spacing,) = _SPACING.unpack_from(stored)
+    (n_exact,), start = decode_varints(stored, 1, _SPACING.size)
+    values_start = start + 4 * n_exact
     sparse_start = values_start + n_exact * dtype.itemsize
     n_voxels = math.prod(shape)
     if not (math.isfinite(spacing) and n_exact <= n_voxels and sparse_start <= len(stored)):
         raise ValueError(f"a correction has the spacing {spacing} and {n_exact} exact values")
-    positions = np.frombuffer(stored, "<u4", n_exact, _HEADER.size).astype(np.int64)
+    positions = np.frombuffer(stored, "<u4", n_exact, start).astype(np.int64)
     if n_exact and int(positions.max()) >= n_voxels:
         raise ValueError(f"a correction has an exact value at {positions.max()} of {n_voxels} voxels")
     values = np.frombuffer(stored, dtype.newbyteorder("<"), n_exact, values_start)

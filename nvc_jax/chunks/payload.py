@@ -1,17 +1,29 @@
-"""The payload of a chunk: a header and three sections of bytes; format version 1, see ``FORMAT.md``."""
+"""The payload of a chunk: a header and three sections of bytes; format version 1, see ``FORMAT.md``.
+
+A payload states only what differs from the common case: a whole chunk without error, special values or
+correction. Padded shape and dtype are those of the container.
+"""
 
 import enum
-import itertools
+import math
 import struct
 from typing import NamedTuple
 
-import numpy as np
+from nvc_jax.core.header_fields import decode_varints, encode_varints
+from nvc_jax.core.shapes import Shape3, check_shape
 
-from nvc_jax.core.dtypes import DTYPES
-from nvc_jax.core.shapes import Shape3
+_KIND_BITS = 0x0F
+"""Bits of the first byte that hold the kind; the others are flags."""
+_MAX_ERROR = struct.Struct("<d")
 
-_MAGIC = b"nvc\x01"
-_HEADER = struct.Struct("<4sBBBxIIIdIII")
+
+class _Flag(enum.IntFlag):
+    """Fields that a header has; without its flag a field has its default."""
+
+    VALID_SHAPE = 0x10
+    MAX_ERROR = 0x20
+    SPECIAL_VALUES = 0x40
+    CORRECTION = 0x80
 
 
 class PayloadKind(enum.IntEnum):
@@ -44,7 +56,6 @@ class Payload(NamedTuple):
     Attributes:
         kind: coding of the body.
         valid_shape: (z, y, x) voxels of the chunk that lie in the volume.
-        dtype: of the volume.
         max_error: largest difference from the original, in the volume's units, special values left out.
         body: coded values, as ``kind`` says.
         special_values: from ``special_values.encode_special_values``; empty where there are none.
@@ -53,7 +64,6 @@ class Payload(NamedTuple):
 
     kind: int
     valid_shape: Shape3
-    dtype: np.dtype
     max_error: float
     body: bytes
     special_values: bytes = b""
@@ -64,32 +74,76 @@ class Payload(NamedTuple):
         """Bytes of the sections in which the ways of coding a chunk differ."""
         return len(self.body) + len(self.correction)
 
-    def to_bytes(self) -> bytes:
-        """Put the payload together."""
-        sections = (self.body, self.special_values, self.correction)
-        header = _HEADER.pack(
-            *(_MAGIC, self.kind, DTYPES.index(str(self.dtype)), 0),
-            *(*self.valid_shape, self.max_error, *map(len, sections)),
-        )
-        return header + b"".join(sections)
+    def to_bytes(self, padded_shape: Shape3) -> bytes:
+        """Put the payload together.
+
+        Args:
+            padded_shape: (z, y, x) of a whole chunk.
+        """
+        fields = {}
+        if self.valid_shape != padded_shape:
+            fields[_Flag.VALID_SHAPE] = encode_varints(*self.valid_shape)
+        if self.max_error != 0:
+            fields[_Flag.MAX_ERROR] = _MAX_ERROR.pack(self.max_error)
+        if self.special_values:
+            fields[_Flag.SPECIAL_VALUES] = encode_varints(len(self.special_values))
+        if self.correction:
+            fields[_Flag.CORRECTION] = encode_varints(len(self.correction))
+        header = bytes([self.kind | sum(fields)]) + b"".join(fields.values())
+        return header + self.special_values + self.correction + self.body
 
 
-def parse_payload(payload: bytes) -> Payload:
-    """Take a payload apart.
+def parse_payload(stored: bytes, padded_shape: Shape3) -> Payload:
+    """Take a payload apart: the inverse of ``Payload.to_bytes``.
 
     Raises:
-        ValueError: it is no payload, or cut short.
+        ValueError: it is no payload of such a chunk, or cut short.
     """
-    if len(payload) < _HEADER.size:
-        raise ValueError(f"a payload of {len(payload)} bytes lacks its header of {_HEADER.size}")
-    magic, kind, dtype, _, z, y, x, max_error, *lengths = _HEADER.unpack_from(payload)
-    if magic != _MAGIC:
-        raise ValueError(f"a payload begins with {magic!r}, not with {_MAGIC!r}")
-    if kind not in list(PayloadKind) or dtype >= len(DTYPES):
-        raise ValueError(f"a payload states kind {kind} and dtype {dtype}, which do not exist")
-    n_bytes = _HEADER.size + sum(lengths)
-    if len(payload) != n_bytes:
-        raise ValueError(f"a payload has {len(payload)} bytes; its header states {n_bytes}")
-    ends = (_HEADER.size + np.cumsum([0, *lengths])).tolist()
-    sections = (payload[start:end] for start, end in itertools.pairwise(ends))
-    return Payload(kind, (z, y, x), np.dtype(DTYPES[dtype]), max_error, *sections)
+    if not stored:
+        raise ValueError("a payload of 0 bytes lacks its header")
+    kind, position = stored[0] & _KIND_BITS, 1
+    if kind not in list(PayloadKind):
+        raise ValueError(f"a payload states kind {kind}, which does not exist")
+    valid_shape, max_error = padded_shape, 0.0
+    if stored[0] & _Flag.VALID_SHAPE:
+        valid_shape, position = _read_valid_shape(stored, position, padded_shape)
+    if stored[0] & _Flag.MAX_ERROR:
+        max_error, position = _read_max_error(stored, position)
+
+    lengths: list[int] = []
+    for flag in (_Flag.SPECIAL_VALUES, _Flag.CORRECTION):
+        length = 0
+        if stored[0] & flag:
+            (length,), position = decode_varints(stored, 1, position)
+            if not 0 < length <= len(stored) - position - sum(lengths):
+                raise ValueError(f"a payload of {len(stored)} bytes states a section of {length}")
+        lengths.append(length)
+    correction_start = position + lengths[0]
+    body_start = correction_start + lengths[1]
+    return Payload(
+        kind,
+        valid_shape,
+        max_error,
+        body=stored[body_start:],
+        special_values=stored[position:correction_start],
+        correction=stored[correction_start:body_start],
+    )
+
+
+def _read_valid_shape(stored: bytes, position: int, padded_shape: Shape3) -> tuple[Shape3, int]:
+    """Read a valid shape, which differs from the padded one; also return the offset behind it."""
+    sides, position = decode_varints(stored, 3, position)
+    is_within = all(1 <= side <= most for side, most in zip(sides, padded_shape, strict=True))
+    if not is_within or tuple(sides) == padded_shape:
+        raise ValueError(f"a payload states {tuple(sides)} voxels; a whole chunk has {padded_shape}")
+    return check_shape(tuple(sides)), position
+
+
+def _read_max_error(stored: bytes, position: int) -> tuple[float, int]:
+    """Read a largest error, which is above 0; also return the offset behind it."""
+    if len(stored) < position + _MAX_ERROR.size:
+        raise ValueError(f"a payload of {len(stored)} bytes is cut short in its header")
+    (max_error,) = _MAX_ERROR.unpack_from(stored, position)
+    if not 0 < max_error < math.inf:
+        raise ValueError(f"a payload states the largest error {max_error}")
+    return max_error, position + _MAX_ERROR.size

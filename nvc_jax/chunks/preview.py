@@ -38,7 +38,7 @@ def show_special_blocks(means: np.ndarray, payload: Payload, padded_shape: Shape
     """
     if not payload.special_values:
         return means
-    values = np.zeros(payload.valid_shape, payload.dtype)
+    values = np.zeros(payload.valid_shape, means.dtype)
     labels, n_exact = restore_special_values(values, payload.special_values, padded_shape)
     if n_exact:
         is_exact = (labels > 0) & (labels <= n_exact)

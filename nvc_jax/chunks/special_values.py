@@ -5,12 +5,13 @@ taken out through labels, the gaps are filled with values that cost few bits, an
 back. *Exact values* go the same way: valid values that a chunk takes so often that this saves bytes.
 """
 
-import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from nvc_jax.chunks.value_bytes import to_little_endian
+from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
 
@@ -18,8 +19,6 @@ _MAX_PATTERNS = 254
 """Bit patterns that a label of one byte can name, besides 0 for valid values and ``_OTHER``."""
 _OTHER = 255
 """Label of a value whose bit pattern is not in the table."""
-_HEADER = struct.Struct("<BBxxII")
-"""Patterns; exact ones among them, which are the first; bytes of labels; other patterns."""
 
 
 class SpecialLabels(NamedTuple):
@@ -91,11 +90,9 @@ def encode_special_values(
     labels = labels.astype(np.uint8)
     rest = bits[labels == _OTHER]
 
-    packed = encode_labels(labels, padded_shape)
-    header = _HEADER.pack(exact.size + len(table), exact.size, len(packed), rest.size)
-    little = values.dtype.newbyteorder("<").str.replace("f", "u").replace("i", "u")
-    parts = [array.astype(little).tobytes() for array in (exact, table, rest)]
-    return header + parts[0] + parts[1] + packed + parts[2]
+    header = encode_varints(exact.size + len(table), exact.size, rest.size)
+    stored = to_little_endian(np.concatenate([exact, table, rest])).tobytes()
+    return header + stored + encode_labels(labels, padded_shape)
 
 
 def restore_special_values(values: np.ndarray, stored: bytes, padded_shape: Shape3) -> SpecialLabels:
@@ -107,21 +104,24 @@ def restore_special_values(values: np.ndarray, stored: bytes, padded_shape: Shap
     if not stored:
         return SpecialLabels(np.zeros(values.shape, np.uint8), 0)
     size = values.dtype.itemsize
-    if len(stored) < _HEADER.size:
-        raise ValueError(f"special values of {len(stored)} bytes lack their header of {_HEADER.size}")
-    n_patterns, n_exact, n_packed, n_rest = _HEADER.unpack_from(stored)
-    ends = np.cumsum([_HEADER.size, n_patterns * size, n_packed, n_rest * size]).tolist()
-    if len(stored) != ends[-1] or n_rest > values.size or n_exact > n_patterns:
-        raise ValueError(f"special values take {len(stored)} bytes; their header states {ends[-1]}")
+    (n_patterns, n_exact, n_rest), start = decode_varints(stored, 3)
+    rest_start = start + n_patterns * size
+    labels_start = rest_start + n_rest * size
+    is_possible = n_exact <= n_patterns <= _OTHER and n_rest <= values.size
+    if len(stored) < labels_start or not is_possible:
+        raise ValueError(
+            f"special values of {len(stored)} bytes state {n_patterns} patterns, {n_exact} exact ones and "
+            f"{n_rest} others"
+        )
 
-    labels = decode_labels(stored[ends[1] : ends[2]], check_shape(values.shape), padded_shape)
+    labels = decode_labels(stored[labels_start:], check_shape(values.shape), padded_shape)
     is_other = labels == _OTHER
     is_known = (labels > 0) & ~is_other
     if is_other.sum() != n_rest or (is_known.any() and int(labels[is_known].max()) > n_patterns):
         raise ValueError("the labels of special values contradict their table")
 
-    table = np.frombuffer(stored, f"<u{size}", n_patterns, ends[0])
+    table = np.frombuffer(stored, f"<u{size}", n_patterns, start)
     bits = values.view(f"u{size}")
     bits[is_known] = table[labels[is_known].astype(np.intp) - 1]
-    bits[is_other] = np.frombuffer(stored, f"<u{size}", n_rest, ends[2])
+    bits[is_other] = np.frombuffer(stored, f"<u{size}", n_rest, rest_start)
     return SpecialLabels(labels, n_exact)

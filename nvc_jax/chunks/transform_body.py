@@ -18,9 +18,11 @@ from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import DEVICE_DTYPES
+from nvc_jax.core.header_fields import decode_values, encode_values
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 
-_HEADER = struct.Struct("<ddf")
+_STEP = struct.Struct("<f")
+"""Step of the quantiser, behind the range."""
 _MAX_EXACT_SHARE = 1 / 64
 """Share of the voxels that a correction may state exactly: with more, the transform has failed."""
 
@@ -30,7 +32,7 @@ class TransformedChunk(NamedTuple):
 
     Attributes:
         body: header and stream.
-        correction: from ``error_correction``; empty without a bound.
+        correction: from ``error_correction``; empty where no value needs one.
         decoded: the values that readers will decode, in the volume's dtype.
     """
 
@@ -63,6 +65,7 @@ class TransformBodyCodec:
 
     def __init__(self, coder: TransformCoder, padded_shape: Shape3, dtype: np.dtype) -> None:
         self.coder, self._padded_shape, self._dtype = coder, padded_shape, dtype
+        self._header_bytes = 2 * dtype.itemsize + _STEP.size
         # float32 holds every value of the device dtypes; of the others it holds shares of the range.
         self._is_wide = str(dtype) not in DEVICE_DTYPES
 
@@ -87,7 +90,7 @@ class TransformBodyCodec:
         stream, reconstruct = self.coder.encode(
             self._prepare(chunk), low, high, float(step), valid_shape, boundaries
         )
-        body = _HEADER.pack(chunk.low, chunk.high, step) + stream
+        body = encode_values(self._dtype, chunk.low, chunk.high) + _STEP.pack(step) + stream
         if target.max_error is None:
             decoded = self._to_range(self._crop(reconstruct(), valid_shape), chunk.low, chunk.high)
             return TransformedChunk(body, b"", round_to_dtype(decoded, self._dtype))
@@ -118,7 +121,8 @@ class TransformBodyCodec:
         correction = correct(original, decoded, max_error, reserve)
         if correction is None or correction.exact_positions.size > values.size * _MAX_EXACT_SHARE:
             return None
-        stored = correction_to_bytes(correction, valid_shape)
+        n_corrected = correction.positions.size + correction.exact_positions.size
+        stored = correction_to_bytes(correction, valid_shape) if n_corrected else b""
         return TransformedChunk(body, stored, self.apply_correction(decoded, stored, valid_shape))
 
     def apply_correction(self, decoded: np.ndarray, stored: bytes, valid_shape: Shape3) -> np.ndarray:
@@ -134,16 +138,18 @@ class TransformBodyCodec:
         Raises:
             ValueError: the body cannot be of such a chunk.
         """
-        if len(body) < _HEADER.size:
-            raise ValueError(f"a transformed body of {len(body)} bytes lacks its header of {_HEADER.size}")
-        low, high, step = _HEADER.unpack_from(body)
+        if len(body) < self._header_bytes:
+            raise ValueError(
+                f"a transformed body of {len(body)} bytes lacks its header of {self._header_bytes}"
+            )
+        low, high = map(float, decode_values(body, self._dtype, 2))
+        (step,) = _STEP.unpack_from(body, self._header_bytes - _STEP.size)
         smallest, largest = self.coder.step_limits
         if not (math.isfinite(low) and low < high < math.inf and smallest <= step <= largest):
             raise ValueError(f"a stream has the range [{low}, {high}] and the step {step}")
-        coded_low, coded_high = self._coded_range(low, high)
-        if max(abs(coded_low), abs(coded_high)) > float(np.finfo(np.float32).max):
-            raise ValueError(f"a stream of {self._dtype} has the range [{low}, {high}]")
-        stream = self.coder.parse(body[_HEADER.size :], coded_low, coded_high, step, valid_shape)
+        stream = self.coder.parse(
+            body[self._header_bytes :], *self._coded_range(low, high), step, valid_shape
+        )
         return ParsedBody(stream, low, high)
 
     def decode(self, body: bytes, valid_shape: Shape3) -> np.ndarray:

@@ -13,8 +13,6 @@ MAX_POINTS = 1 << 52
 _ROUNDING_SPACINGS = 8
 """Spacings of float64 that the arithmetic of quantising and dequantising may be off by: a few operations,
 each off by half a spacing at most, with reserve."""
-_MAX_INTEGER = 2**62
-"""Limit of the offset and spacing of an integer volume, so that int64 holds point · spacing + low."""
 
 
 def to_ordered(values: np.ndarray) -> np.ndarray:
@@ -50,7 +48,7 @@ def choose_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -
         The spacing, for integers a whole number; None where the bound is too tight for float64 or ``dtype``.
     """
     if dtype.kind != "f":
-        return 2.0 * math.floor(max_error) + 1
+        return 2.0 * math.floor(min(max_error, high - low)) + 1
     # float64's and the dtype's rounding come on top of half a spacing.
     magnitude = max(abs(low), abs(high)) + max_error
     arithmetic = _ROUNDING_SPACINGS * float(np.spacing(magnitude))
@@ -78,15 +76,8 @@ def dequantize_uniform(points: np.ndarray, low: float, spacing: float, dtype: np
 
     Returns:
         Values of the same shape; values beyond the dtype's ends become the ends.
-
-    Raises:
-        ValueError: ``low`` or ``spacing`` cannot be of a volume of ``dtype``.
     """
-    if not (math.isfinite(low) and math.isfinite(spacing) and spacing > 0):
-        raise ValueError(f"uniform quantisation begins at {low} with a spacing of {spacing}")
     if dtype.kind != "f":
-        if max(abs(low), spacing) >= _MAX_INTEGER:
-            raise ValueError(f"uniform quantisation of {dtype} begins at {low} with a spacing of {spacing}")
         limits = np.iinfo(dtype)
         return np.clip(points * int(spacing) + int(low), limits.min, limits.max).astype(dtype)
     with np.errstate(over="ignore"):

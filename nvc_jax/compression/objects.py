@@ -74,7 +74,7 @@ def write_objects(
             if len(payloads) == len(store.chunks_of(index)):
                 written.stored_bytes += store.write_object(index, payloads)
                 payloads = {}
-            written.max_error = max(written.max_error, parse_payload(payload).max_error)
+            written.max_error = max(written.max_error, parse_payload(payload, metadata.chunk).max_error)
 
             done_bytes += _volume_bytes(store, [chunk])
             payload_bytes += len(payload)

@@ -7,6 +7,7 @@ needs, so that any reader of Zarr arrays hands it on without understanding it.
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,10 @@ _CONFIGURATION = {
     **{name: name for name in ("max_error", "step", "fingerprint", "embedded")},
 }
 """Fields of the codec's configuration as stored, and the attributes that hold them."""
-_OPTIONAL = ("fingerprint", "embedded")
-"""Fields that are left out where they are None."""
+_ABSENT = (None, ())
+"""Values of fields that are left out."""
+_FLOATS = ("target", "minimum", "maximum", "fill_values", "max_error", "step")
+"""Fields of floats, which are stored as integers where these are shorter."""
 
 
 class FormatError(ValueError):
@@ -77,9 +80,9 @@ class ContainerMetadata:
     def configuration(self) -> dict[str, Any]:
         """Configuration of the codec ``nvc``, which ``read_configuration`` reads back."""
         fields = {name: getattr(self, attribute) for name, attribute in _CONFIGURATION.items()}
-        fields["fill_values"] = list(self.missing_values)
-        kept = {name: value for name, value in fields.items() if name not in _OPTIONAL or value is not None}
-        return {"version": FORMAT_VERSION, **kept}
+        stated = {name: value for name, value in fields.items() if value not in _ABSENT}
+        shortened = {name: _map_numbers(_shorten, stated[name]) for name in _FLOATS if name in stated}
+        return {"version": FORMAT_VERSION, **stated, **shortened}
 
     def to_json(self) -> dict[str, Any]:
         """Zarr metadata, JSON-ready, which ``from_json`` reads back."""
@@ -93,22 +96,22 @@ class ContainerMetadata:
             }
             codecs = [{"name": "sharding_indexed", "configuration": sharding}]
         grid = {"name": "regular", "configuration": {"chunk_shape": list(self.shard or self.chunk)}}
-        return {
+        document = {
             "zarr_format": 3,
             "node_type": "array",
             "shape": list(self.shape),
             "data_type": self.dtype,
             "chunk_grid": grid,
-            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "chunk_key_encoding": {"name": "default"},
             "fill_value": 0,
             "codecs": codecs,
             "dimension_names": list(self.dimension_names),
-            "attributes": self.attributes,
         }
+        return document | ({"attributes": self.attributes} if self.attributes else {})
 
     def to_text(self) -> str:
         """Zarr metadata as they are stored."""
-        return json.dumps(self.to_json(), indent=1)
+        return json.dumps(self.to_json(), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, document: Any) -> "ContainerMetadata":
@@ -207,8 +210,24 @@ def read_configuration(configuration: Any) -> dict[str, Any]:
         raise FormatError(f"`version` (={version!r}) must be {FORMAT_VERSION}: upgrade nvc_jax")
     if unknown := sorted(fields.keys() - _CONFIGURATION.keys()):
         raise ValueError(f"the configuration of `nvc` has unknown fields: {', '.join(unknown)}")
-    fields["fill_values"] = tuple(fields["fill_values"])
+    fields |= {name: _map_numbers(float, fields[name]) for name in _FLOATS if name in fields}
+    fields["fill_values"] = tuple(fields.get("fill_values", ()))
     return {_CONFIGURATION[name]: value for name, value in fields.items()}
+
+
+def _shorten(number: float) -> float:
+    """Turn a float into an integer if that makes a shorter text."""
+    is_shorter = float(number).is_integer() and len(str(int(number))) < len(repr(number))
+    return int(number) if is_shorter else number
+
+
+def _map_numbers(function: Callable[[float], float], value: Any) -> Any:
+    """Apply a function to a number, or to those in a list or an object; leave anything else as it is."""
+    if isinstance(value, dict):
+        return {name: _map_numbers(function, entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_map_numbers(function, entry) for entry in value]
+    return function(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _divide_up(sides: Shape3, parts: Shape3) -> Shape3:

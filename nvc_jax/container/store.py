@@ -142,7 +142,7 @@ class ContainerStore:
         """Read a chunk's payload and take it apart; errors as of ``read``."""
         payload = self.read(index)
         with self.naming_damage(index):
-            return parse_payload(payload)
+            return parse_payload(payload, self.metadata.chunk)
 
     @contextlib.contextmanager
     def naming_damage(self, index: ChunkIndex, fault: str = "is damaged") -> Iterator[None]:

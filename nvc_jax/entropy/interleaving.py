@@ -87,37 +87,30 @@ def with_width(
     return lax.platform_dependent(n_lanes, cpu=narrowest, default=lambda _: loop(max_lanes))
 
 
-def read_words(
-    stored: bytes, header_bytes: int, used: int, n_lanes: int, n_blocks: int, capacity: int
-) -> np.ndarray:
-    """Read the words of a stream from its bytes, in which they follow the header up to the end.
+def read_words(stored: bytes, n_lanes: int, n_blocks: int, capacity: int) -> tuple[np.ndarray, int]:
+    """Read the words of a stream from their bytes.
 
     Args:
-        stored: the header and the words.
-        header_bytes: length of the header.
-        used: number of words that the header states.
+        stored: the words.
         n_lanes: number of lanes that the header states.
         n_blocks: blocks of the stream.
         capacity: number of words that the longest stream of so many blocks has.
 
     Returns:
-        uint16 (capacity,), zero after the words in use.
+        uint16 (capacity,), zero after the words in use, and the number of these.
 
     Raises:
-        ValueError: the numbers of words and lanes are impossible for so many bytes and blocks.
+        ValueError: the numbers of words and lanes are impossible for so many blocks.
     """
-    if (
-        len(stored) != header_bytes + 2 * used
-        or not 1 <= n_lanes <= max_lanes_for(n_blocks)
-        or not 2 * n_lanes <= used <= capacity
-    ):
+    used = len(stored) // 2
+    if len(stored) % 2 or not 1 <= n_lanes <= max_lanes_for(n_blocks) or not 2 * n_lanes <= used <= capacity:
         raise ValueError(
-            f"a stream's header contradicts its {len(stored)} bytes or {n_blocks} blocks: "
-            f"it states {used} words and {n_lanes} lanes"
+            f"a stream's header contradicts its words of {len(stored)} bytes or its {n_blocks} blocks: "
+            f"it states {n_lanes} lanes"
         )
     words = np.zeros(capacity, np.uint16)
-    words[:used] = np.frombuffer(stored, "<u2", offset=header_bytes)
-    return words
+    words[:used] = np.frombuffer(stored, "<u2")
+    return words, used
 
 
 def used_words(words: jax.Array, used: int) -> bytes:

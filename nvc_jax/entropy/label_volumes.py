@@ -7,19 +7,17 @@ their *ranks*, by falling frequency, and the ranks go to the label coder. It wor
 
 import itertools
 import math
-import struct
 
 import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
+from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import label_coding
 from nvc_jax.entropy.interleaving import used_words
 from nvc_jax.entropy.label_walk import Volume, padded_sides
 
-_HEADER = struct.Struct("<BBII")
-"""Axis of the slices, with _REPEATS if some slices repeat; lanes; words; escaped labels."""
 _REPEATS = 4
 """Bit of the axis's byte: the slices that repeat are stated."""
 
@@ -53,7 +51,7 @@ def encode_labels(labels: np.ndarray, padded_shape: Shape3) -> bytes:
     )
 
     has_repeats = bool(repeats.any())
-    header = _HEADER.pack(axis + _REPEATS * has_repeats, int(n_lanes), int(used), int(n_escaped))
+    header = encode_varints(axis + _REPEATS * has_repeats, int(n_lanes), int(used), int(n_escaped))
     flags = np.packbits(repeats).tobytes() if has_repeats else b""
     rest = _pack(np.asarray(escaped)[: int(n_escaped)].tobytes())
     return stored + header + flags + used_words(words, int(used)) + rest
@@ -76,16 +74,14 @@ def decode_labels(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndar
         if len(stored) > start:
             raise ValueError(f"labels of one value take {len(stored)} bytes in place of {start}")
         return np.full(shape, table[0])
-    if len(stored) < start + _HEADER.size:
-        raise ValueError(f"labels of {len(stored)} bytes lack their header of {_HEADER.size}")
-    first, n_lanes, used, n_escaped = _HEADER.unpack_from(stored, start)
+    (first, n_lanes, used, n_escaped), start = decode_varints(stored, 4, start)
     axis, has_repeats = first & (_REPEATS - 1), first & _REPEATS
     if first > _REPEATS + 2 or axis > 2:
         raise ValueError(f"labels state axis {first}")
 
     slices_shape, padded = _slices_first(shape, axis), _slices_first(padded_shape, axis)
     flag_bytes = -(-slices_shape[0] // 8) if has_repeats else 0
-    ends = list(itertools.accumulate([start, _HEADER.size, flag_bytes, 2 * used]))
+    ends = list(itertools.accumulate([start, flag_bytes, 2 * used]))
     capacity = label_coding.capacity(padded)
     if (
         len(stored) < ends[-1]
@@ -97,14 +93,14 @@ def decode_labels(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndar
             f"the header of labels contradicts their {len(stored)} bytes: it states {used} words, "
             f"{n_lanes} lanes and {n_escaped} escaped labels"
         )
-    flags = np.frombuffer(stored, np.uint8, flag_bytes, ends[1])
+    flags = np.frombuffer(stored, np.uint8, flag_bytes, start)
     repeats = (
         np.unpackbits(flags, count=slices_shape[0]) > 0 if has_repeats else np.zeros(slices_shape[0], bool)
     )
     words = np.zeros(capacity, np.uint16)
-    words[:used] = np.frombuffer(stored, "<u2", used, ends[2])
+    words[:used] = np.frombuffer(stored, "<u2", used, ends[1])
     escaped = np.zeros(math.prod(padded_sides(padded)), np.uint8)
-    escaped[:n_escaped] = np.frombuffer(_unpack(stored[ends[3] :], n_escaped), np.uint8)
+    escaped[:n_escaped] = np.frombuffer(_unpack(stored[ends[2] :], n_escaped), np.uint8)
     if escaped.max() >= n_labels:
         raise ValueError(f"an escaped label is {escaped.max()} of {n_labels}")
 

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import adaptive_geometric
 from nvc_jax.entropy.delta_prediction import accumulate, difference
@@ -47,23 +48,22 @@ class _Header(NamedTuple):
         shift: number of lowest bits that are 0 in all integers less ``base``; they are not stored.
         low_bits: number of lowest bits of the differences that are stored as bit planes.
         scale: of the adaptive geometric coder, for all positions in a cube.
-        used: number of words.
+        base: the first integer, which is subtracted from all.
         n_lanes: number of lanes.
         n_outliers: number of differences beyond the entropy coder's reach.
-        base: the first integer, which is subtracted from all.
     """
 
     predictor: int
     shift: int
     low_bits: int
     scale: int
-    used: int
+    base: int
     n_lanes: int
     n_outliers: int
-    base: int
 
 
-_HEADER = struct.Struct("<BBBBIIIq")
+_FIXED_FIELDS = struct.Struct("<BBBBq")
+"""Fields of a header before the numbers of lanes and outliers, which are varints."""
 
 
 def encode_integers(integers: np.ndarray, padded_shape: Shape3) -> bytes:
@@ -90,14 +90,13 @@ def encode_integers(integers: np.ndarray, padded_shape: Shape3) -> bytes:
     cubes = _to_cubes(np.where(is_outlier, 0, high).astype(np.int32), padded_shape)
     words, used, n_lanes, scale = _encode_cubes(jnp.asarray(cubes))
 
-    header = _Header(
-        predictor, shift, low_bits, int(scale), int(used), int(n_lanes), int(is_outlier.sum()), base
-    )
+    header = _FIXED_FIELDS.pack(predictor, shift, low_bits, int(scale), base)
+    header += encode_varints(int(n_lanes), int(is_outlier.sum()))
     low = _pack_bit_planes(np.where(is_outlier, 0, residuals), low_bits)
     outliers = (
         np.flatnonzero(is_outlier).astype("<u4").tobytes() + residuals[is_outlier].astype("<i8").tobytes()
     )
-    return _HEADER.pack(*header) + used_words(words, int(used)) + low + outliers
+    return header + used_words(words, int(used)) + low + outliers
 
 
 def decode_integers(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndarray:
@@ -110,24 +109,19 @@ def decode_integers(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.nd
         ValueError: the bytes cannot be of such integers.
     """
     n = math.prod(shape)
-    header = _read_header(stored, n)
-    lengths = (
-        _HEADER.size,
-        2 * header.used,
-        header.low_bits * -(-n // 8),
-        4 * header.n_outliers,
-        8 * header.n_outliers,
-    )
-    _, words_end, low_end, positions_end, end = np.cumsum(lengths).tolist()
-    if len(stored) != end:
-        raise ValueError(f"coded integers take {len(stored)} bytes; their header states {end}")
+    header, start = _read_header(stored, n)
+    positions_end = len(stored) - 8 * header.n_outliers
+    low_end = positions_end - 4 * header.n_outliers
+    words_end = low_end - header.low_bits * -(-n // 8)
+    if words_end < start:
+        raise ValueError(f"coded integers of {len(stored)} bytes are cut short")
 
     n_cubes = math.prod(-(-side // _CUBE) for side in padded_shape)
     capacity = adaptive_geometric.capacity(n_cubes, _CUBE**3)
-    words = read_words(stored[:words_end], _HEADER.size, header.used, header.n_lanes, n_cubes, capacity)
+    words, used = read_words(stored[start:words_end], header.n_lanes, n_cubes, capacity)
     cubes = _decode_cubes(
         jnp.asarray(words),
-        jnp.int32(header.used),
+        jnp.int32(used),
         jnp.int32(header.n_lanes),
         jnp.int32(header.scale),
         n_cubes,
@@ -143,11 +137,12 @@ def decode_integers(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.nd
     return (rest << header.shift) + np.int64(header.base)
 
 
-def _read_header(stored: bytes, n: int) -> _Header:
-    """Read and check the header of ``n`` integers."""
-    if len(stored) < _HEADER.size:
-        raise ValueError(f"coded integers of {len(stored)} bytes lack their header of {_HEADER.size}")
-    header = _Header(*_HEADER.unpack_from(stored))
+def _read_header(stored: bytes, n: int) -> tuple[_Header, int]:
+    """Read and check the header of ``n`` integers; also return the offset behind it."""
+    if len(stored) < _FIXED_FIELDS.size:
+        raise ValueError(f"coded integers of {len(stored)} bytes lack their header")
+    counts, start = decode_varints(stored, 2, _FIXED_FIELDS.size)
+    header = _Header(*_FIXED_FIELDS.unpack_from(stored), *counts)
     if (
         header.predictor >= len(_PREDICTORS)
         or max(header.shift, header.low_bits) > _MAX_LOW_BITS
@@ -158,7 +153,7 @@ def _read_header(stored: bytes, n: int) -> _Header:
             f"coded integers' header states predictor {header.predictor}, shift {header.shift}, "
             f"{header.low_bits} low bits, scale {header.scale}, {header.n_outliers} outliers"
         )
-    return header
+    return header, start
 
 
 def estimate_bits(integers: np.ndarray) -> float:

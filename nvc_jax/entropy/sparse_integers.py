@@ -8,12 +8,12 @@ within which the coder adapts.
 
 import functools
 import math
-import struct
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.entropy import adaptive_geometric
 from nvc_jax.entropy.geometric_distributions import N_SCALES
@@ -26,10 +26,6 @@ _GROUP_LENGTH = 64
 """Integers of a group, which is a block of the entropy coder."""
 _MIN_PADDED_GROUPS, _PADDING_FACTOR = 16, 4
 """Numbers of groups that programs are compiled for: 16, 64, 256 …; few sizes, so that few are compiled."""
-_SEQUENCE_HEADER = struct.Struct("<BxxxII")
-"""Header of a sequence: scale + 1, or 0 if all integers are 0; words; lanes."""
-_COUNT = struct.Struct("<I")
-"""Number of integers that are not zero."""
 
 
 def encode_sparse(positions: np.ndarray, values: np.ndarray, shape: Shape3) -> bytes:
@@ -45,7 +41,7 @@ def encode_sparse(positions: np.ndarray, values: np.ndarray, shape: Shape3) -> b
     ranks, values = ranks[order], values[order]
     signs = np.packbits(values < 0).tobytes()
     gaps = np.diff(ranks, prepend=-1) - 1
-    return _COUNT.pack(len(ranks)) + signs + _encode_sequence(gaps) + _encode_sequence(np.abs(values) - 1)
+    return encode_varints(len(ranks)) + signs + _encode_sequence(gaps) + _encode_sequence(np.abs(values) - 1)
 
 
 def decode_sparse(stored: bytes, shape: Shape3) -> tuple[np.ndarray, np.ndarray]:
@@ -54,14 +50,12 @@ def decode_sparse(stored: bytes, shape: Shape3) -> tuple[np.ndarray, np.ndarray]
     Raises:
         ValueError: the bytes cannot be of integers in a volume of ``shape``.
     """
-    if len(stored) < _COUNT.size:
-        raise ValueError(f"sparse integers of {len(stored)} bytes lack their count")
-    (n,) = _COUNT.unpack_from(stored)
-    start = _COUNT.size + -(-n // 8)
+    (n,), signs_start = decode_varints(stored, 1)
+    start = signs_start + -(-n // 8)
     if n > math.prod(shape) or len(stored) < start:
         raise ValueError(f"{n} sparse integers in {len(stored)} bytes for {shape} voxels")
 
-    signs = np.frombuffer(stored, np.uint8, start - _COUNT.size, _COUNT.size)
+    signs = np.frombuffer(stored, np.uint8, start - signs_start, signs_start)
     is_negative = np.unpackbits(signs, count=n) > 0
     gaps, start = _decode_sequence(stored, start, n)
     magnitudes, start = _decode_sequence(stored, start, n)
@@ -101,9 +95,12 @@ def _padded_groups(n_groups: int) -> int:
 
 
 def _encode_sequence(values: np.ndarray) -> bytes:
-    """Code integers that are not negative, int64 (n,)."""
+    """Code integers that are not negative, int64 (n,).
+
+    Begins with the scale + 1, or with 0 if all integers are 0; then nothing follows.
+    """
     if not values.any():
-        return _SEQUENCE_HEADER.pack(0, 0, 0)
+        return encode_varints(0)
     # Distributions are two-sided: even integers become positive, odd ones negative.
     signed = np.where(values % 2 == 0, values // 2, -(values + 1) // 2)
     n_groups = -(-len(values) // _GROUP_LENGTH)
@@ -112,26 +109,26 @@ def _encode_sequence(values: np.ndarray) -> bytes:
     # The last group is filled up with a common value, which takes few bits.
     groups.reshape(-1)[len(signed) : n_groups * _GROUP_LENGTH] = int(np.median(signed))
     words, used, n_lanes, scale = _encode_groups(jnp.asarray(groups.T), jnp.int32(n_groups))
-    header = _SEQUENCE_HEADER.pack(1 + int(scale), int(used), int(n_lanes))
+    header = encode_varints(1 + int(scale), int(n_lanes), int(used))
     return header + used_words(words, int(used))
 
 
 def _decode_sequence(stored: bytes, start: int, n: int) -> tuple[np.ndarray, int]:
     """Decode ``n`` integers that begin at byte ``start``; also return the byte at which they end."""
-    if len(stored) < start + _SEQUENCE_HEADER.size:
-        raise ValueError("sparse integers are cut short")
-    scale_plus_1, used, n_lanes = _SEQUENCE_HEADER.unpack_from(stored, start)
-    start += _SEQUENCE_HEADER.size
+    (scale_plus_1,), start = decode_varints(stored, 1, start)
     if scale_plus_1 == 0:
         return np.zeros(n, np.int64), start
     if scale_plus_1 > N_SCALES:
         raise ValueError(f"sparse integers' header states scale {scale_plus_1 - 1}")
+    (n_lanes, used), start = decode_varints(stored, 2, start)
 
     n_groups = -(-n // _GROUP_LENGTH)
     padded_groups = _padded_groups(n_groups)
     end = start + 2 * used
+    if end > len(stored):
+        raise ValueError("sparse integers are cut short")
     capacity = adaptive_geometric.capacity(padded_groups, _GROUP_LENGTH)
-    words = read_words(stored[:end], start, used, n_lanes, padded_groups, capacity)
+    words, _ = read_words(stored[start:end], n_lanes, padded_groups, capacity)
     groups = _decode_groups(
         jnp.asarray(words),
         jnp.int32(used),

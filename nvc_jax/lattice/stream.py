@@ -1,12 +1,12 @@
 """Streams: a volume in fixed point to bytes and back."""
 
 import math
-import struct
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from nvc_jax.core.header_fields import decode_varints, encode_varints, fold, unfold
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy.interleaving import used_words
 from nvc_jax.lattice import programs
@@ -46,7 +46,10 @@ _BITS_PER_LANE = 4096
 _ITEMS_PER_LANE = 16384
 """Most items of a lane in streams of few bits, so that these are not slow."""
 _MERGE_LEVELS, _MERGE_CLASSES = 1 << N_LEVEL_GROUPS, 2 << N_LEVEL_GROUPS
-_N_FLAGS = 4 << N_LEVEL_GROUPS
+_FLAGS_SHIFT = 3
+"""Lowest bit of the flags in the first byte of a header; the fraction bits are below them."""
+_FIXED_BYTES = 4
+"""Bytes of a header before its varints."""
 
 
 class _Header(NamedTuple):
@@ -59,7 +62,6 @@ class _Header(NamedTuple):
         n_tables: number of tables.
         anchor_bits: bits of each difference of anchors.
         low, high: smallest and largest value of the volume, in fixed point.
-        used: number of words.
     """
 
     fraction_bits: int
@@ -69,10 +71,12 @@ class _Header(NamedTuple):
     anchor_bits: int
     low: int
     high: int
-    used: int
 
-
-_HEADER = struct.Struct("<BBHBBiiI")
+    def to_bytes(self) -> bytes:
+        """Write the header."""
+        first = self.fraction_bits | self.flags << _FLAGS_SHIFT
+        fixed = bytes([first, self.n_lanes - 1, self.n_tables, self.anchor_bits])
+        return fixed + encode_varints(fold(self.low), self.high - self.low)
 
 
 def encode_lattice(fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3) -> tuple[bytes, np.ndarray]:
@@ -115,24 +119,24 @@ def encode_lattice(fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3) 
     packed_anchors, anchor_bits = _pack_anchors(anchor_codes)
     flags = sum(1 << group for group, own in enumerate(fitted) if own is not None)
     flags |= coded.merging.levels * _MERGE_LEVELS | coded.merging.classes * _MERGE_CLASSES
-    header = _Header(fraction_bits, flags, coded.n_lanes, coded.n_tables, anchor_bits, low, high, coded.used)
+    header = _Header(fraction_bits, flags, coded.n_lanes, coded.n_tables, anchor_bits, low, high)
     parts = [pack_weights(own) for own in fitted if own is not None]
-    stored = b"".join([_HEADER.pack(*header), *parts, packed_anchors, coded.tables, coded.words])
+    stored = b"".join([header.to_bytes(), *parts, packed_anchors, coded.tables, coded.words])
     return stored, np.asarray(decoded)[tuple(slice(0, side) for side in shape)]
 
 
-def decode_lattice(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndarray:
+def decode_lattice(stored: bytes, shape: Shape3, padded_shape: Shape3) -> tuple[np.ndarray, int]:
     """Decode a volume in fixed point; the inverse of ``encode_lattice``.
 
     Returns:
-        int32 of ``shape``.
+        int32 of ``shape``, and the number of fraction bits.
 
     Raises:
         ValueError: the bytes cannot be of such a volume.
     """
     shape, lattice = check_shape(shape), lattice_shape(padded_shape)
-    header = _read_header(stored)
-    position, weights = _HEADER.size, []
+    header, position = _read_header(stored)
+    weights = []
     for group in range(N_LEVEL_GROUPS):
         has_own = header.flags >> group & 1
         size = BYTES_PER_LEVEL_GROUP * has_own
@@ -148,32 +152,34 @@ def decode_lattice(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.nda
 
     merging = Merging(bool(header.flags & _MERGE_LEVELS), bool(header.flags & _MERGE_CLASSES))
     tables, size = unpack_tables(stored[position:], header.n_tables, merging)
-    words = _read_words(stored[position + size :], header, lattice)
+    words, used = _read_words(stored[position + size :], header, lattice)
     decoded = programs.decode(
         lattice,
-        programs.Stream(jnp.asarray(words), jnp.int32(header.used), jnp.int32(header.n_lanes)),
+        programs.Stream(jnp.asarray(words), jnp.int32(used), jnp.int32(header.n_lanes)),
         jnp.asarray(_pad_rows(frequencies_of(tables))),
         jnp.asarray(rows_of_contexts(tables)),
         jnp.asarray(_anchors(codes, header.fraction_bits, lattice)),
         jnp.asarray(np.stack(weights)),
         _rules(header.fraction_bits, header.low, header.high, shape),
     )
-    return np.asarray(decoded)[tuple(slice(0, side) for side in shape)]
+    return np.asarray(decoded)[tuple(slice(0, side) for side in shape)], header.fraction_bits
 
 
-def _read_header(stored: bytes) -> _Header:
-    """Read and check a header."""
-    _require(stored, _HEADER.size)
-    header = _Header(*_HEADER.unpack_from(stored))
+def _read_header(stored: bytes) -> tuple[_Header, int]:
+    """Read and check a header; also return the offset behind it."""
+    _require(stored, _FIXED_BYTES)
+    first, last_lane, n_tables, anchor_bits = stored[:_FIXED_BYTES]
+    (folded_low, span), position = decode_varints(stored, 2, _FIXED_BYTES)
+    low = unfold(folded_low)
+    fraction_bits, flags = first & (1 << _FLAGS_SHIFT) - 1, first >> _FLAGS_SHIFT
+    header = _Header(fraction_bits, flags, last_lane + 1, n_tables, anchor_bits, low, low + span)
     if (
-        header.fraction_bits > MAX_FRACTION_BITS
-        or header.flags >= _N_FLAGS
-        or not 1 <= header.n_lanes <= programs.MAX_LANES
-        or header.anchor_bits > 32
+        fraction_bits > MAX_FRACTION_BITS
+        or anchor_bits > 32
         or not -MAX_FIXED < header.low <= header.high < MAX_FIXED
     ):
         raise ValueError(f"a lattice stream's header is not possible: {header}")
-    return header
+    return header, position
 
 
 def _require(stored: bytes, length: int) -> None:
@@ -182,17 +188,16 @@ def _require(stored: bytes, length: int) -> None:
         raise ValueError(f"a lattice stream of {len(stored)} bytes should have at least {length}")
 
 
-def _read_words(stored: bytes, header: _Header, lattice: Shape3) -> np.ndarray:
-    """Read the words of a stream, uint16 (capacity,), zero after those in use."""
-    capacity = programs.capacity(lattice)
-    if len(stored) != 2 * header.used or not 2 * header.n_lanes <= header.used <= capacity:
+def _read_words(stored: bytes, header: _Header, lattice: Shape3) -> tuple[np.ndarray, int]:
+    """Read the words of a stream, uint16 (capacity,), zero after those in use, and the number of these."""
+    capacity, used = programs.capacity(lattice), len(stored) // 2
+    if len(stored) % 2 or not 2 * header.n_lanes <= used <= capacity:
         raise ValueError(
-            f"a lattice stream has {len(stored)} bytes of words; its header states {header.used} words "
-            f"and {header.n_lanes} lanes"
+            f"a lattice stream has {len(stored)} bytes of words; its header states {header.n_lanes} lanes"
         )
     words = np.zeros(capacity, np.uint16)
-    words[: header.used] = np.frombuffer(stored, "<u2")
-    return words
+    words[:used] = np.frombuffer(stored, "<u2")
+    return words, used
 
 
 def _rules(fraction_bits: int, low: int, high: int, shape: Shape3) -> Rules:

@@ -7,11 +7,11 @@ IEEE 754 rounds correctly.
 """
 
 import math
-import struct
 from typing import Any
 
 import numpy as np
 
+from nvc_jax.core.header_fields import decode_quantization, encode_quantization
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.lattice.stream import MAX_FIXED, decode_lattice, encode_lattice
 
@@ -21,8 +21,6 @@ _ROUNDING_SPACINGS = 8
 """Spacings of float64 that the arithmetic may be off by."""
 _MAX_INTEGER = 2**53
 """Limit of the magnitudes of integer values."""
-_FLOAT_HEADER, _INTEGER_HEADER = struct.Struct("<dd"), struct.Struct("<qq")
-"""Value of R = 0 and the spacing."""
 
 
 def encode_values(values: np.ndarray, max_error: float, padded_shape: Shape3) -> tuple[bytes, np.ndarray]:
@@ -42,12 +40,12 @@ def encode_values(values: np.ndarray, max_error: float, padded_shape: Shape3) ->
     low, high = values.min(), values.max()
     if values.dtype.kind == "f":
         spacing = _float_spacing(values.dtype, float(low), float(high), max_error)
-        header, span = _FLOAT_HEADER.pack(low, spacing), (float(high) - float(low)) / spacing
+        span = (float(high) - float(low)) / spacing
     else:
         if max(-int(low), int(high)) >= _MAX_INTEGER:
             raise ValueError(f"integers from {low} to {high} are beyond the reach of the lattice coder")
         spacing = 2 * math.floor(min(max_error, int(high) - int(low))) + 1
-        header, span = _INTEGER_HEADER.pack(int(low), spacing), (int(high) - int(low)) / spacing
+        span = (int(high) - int(low)) / spacing
     if span + 1 >= MAX_FIXED:
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
@@ -57,7 +55,7 @@ def encode_values(values: np.ndarray, max_error: float, padded_shape: Shape3) ->
     result = _from_fixed(decoded, low.item(), spacing, fraction_bits, values.dtype)
     if not _is_within(values, result, max_error):
         raise ValueError(f"a bound of {max_error} is too tight for {values.dtype} from {low} to {high}")
-    return header + stream, result
+    return encode_quantization(values.dtype, low, spacing) + stream, result
 
 
 def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:
@@ -67,17 +65,9 @@ def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.
         ValueError: the bytes cannot be of such a volume.
     """
     dtype = np.dtype(dtype)
-    header = _FLOAT_HEADER if dtype.kind == "f" else _INTEGER_HEADER
-    if len(stored) <= header.size:
-        raise ValueError(f"values on a lattice of {len(stored)} bytes lack their stream")
-    low, spacing = header.unpack_from(stored)
-    if dtype.kind == "f":
-        if not (math.isfinite(low) and math.isfinite(spacing) and spacing > 0):
-            raise ValueError(f"values on a lattice begin at {low} with a spacing of {spacing}")
-    elif abs(low) >= _MAX_INTEGER or not 0 < spacing < 2 * _MAX_INTEGER:
-        raise ValueError(f"values on a lattice begin at {low} with a spacing of {spacing}")
-    fixed = decode_lattice(stored[header.size :], shape, padded_shape)
-    return _from_fixed(fixed, low, spacing, stored[header.size], dtype)
+    low, spacing, start = decode_quantization(stored, dtype)
+    fixed, fraction_bits = decode_lattice(stored[start:], shape, padded_shape)
+    return _from_fixed(fixed, low, spacing, fraction_bits, dtype)
 
 
 def _float_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -> float:

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-import struct
 from typing import Any
 
 import jax
@@ -11,24 +10,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.encoded_volume import EncodedVolume
+from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.entropy.interleaving import read_words, used_words
 from nvc_jax.spectral.bitstream import stream_capacity
 from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
-from nvc_jax.transform.boundary_emphasis import ALL_BOUNDARIES
-from nvc_jax.transform.lapped_filter import FILTERS
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
 from nvc_jax.transform.separable import TransformShape
 
 MIN_STEP, MAX_STEP = 2.0**-15, 2.0
 """Limits of the step, relative to the volume's range: within them the entropy coder can code all integers."""
 
-_HEADER = struct.Struct("<IIBBBBBB")
-"""Header of a stream's bytes: number of words in use, lanes, length and filter of each axis, DC predictor,
-boundaries, profile."""
-_FILTER_SHIFT = 4
-"""Lowest bit of the filter in the byte of an axis; the length is below it."""
+_FIXED_BYTES = 4
+"""Bytes of a header before the number of lanes: one for each axis, and the profile."""
+_FILTER_SHIFT, _BOUNDARY_SHIFT, _PREDICTION_SHIFT = 3, 5, 7
+"""Lowest bits, in the byte of an axis, of the filter, of the two boundaries and of the DC predictor, which
+says whether differences are taken along the axis; the length of segments is below them."""
 _WORD_BYTES = 2
 
 
@@ -74,12 +72,20 @@ class EncodedStream(EncodedVolume):
 
 def to_bytes(encoded: EncodedStream) -> bytes:
     """Serialise a stream; range, step, shape and dtype are left to the caller."""
-    used, n_lanes = int(encoded.used), int(encoded.n_lanes)
     lengths, filters = (np.asarray(indices).tolist() for indices in encoded.transform)
-    axes = [length | index << _FILTER_SHIFT for length, index in zip(lengths, filters, strict=True)]
-    choices = (encoded.predictor, encoded.boundaries, encoded.profile)
-    header = _HEADER.pack(used, n_lanes, *axes, *map(int, choices))
-    return header + used_words(encoded.words, used)
+    predicted_axes, boundaries = DC_PREDICTORS[int(encoded.predictor)], int(encoded.boundaries)
+    header = bytearray()
+    for axis, (length, filter_index) in enumerate(zip(lengths, filters, strict=True)):
+        ends = boundaries >> 2 * axis & 3
+        is_predicted = axis in predicted_axes
+        header.append(
+            length
+            | filter_index << _FILTER_SHIFT
+            | ends << _BOUNDARY_SHIFT
+            | is_predicted << _PREDICTION_SHIFT
+        )
+    header.append(int(encoded.profile))
+    return bytes(header) + encode_varints(int(encoded.n_lanes)) + used_words(encoded.words, int(encoded.used))
 
 
 def from_bytes(
@@ -109,24 +115,18 @@ def from_bytes(
         ValueError: the bytes cannot be of such a volume and such a model.
     """
     n_blocks = math.prod(grid_shape(shape, BLOCK_SIZE))
-    if len(stored) < _HEADER.size:
-        raise ValueError(f"a stream of {len(stored)} bytes lacks its header of {_HEADER.size}")
-    used, n_lanes, *axes, predictor, boundaries, profile = _HEADER.unpack_from(stored)
-    lengths = [axis & ((1 << _FILTER_SHIFT) - 1) for axis in axes]
-    filters = [axis >> _FILTER_SHIFT for axis in axes]
-    is_known = (
-        max(lengths) < len(SEGMENT_LENGTHS)
-        and max(filters) < len(FILTERS)
-        and predictor < len(DC_PREDICTORS)
-        and boundaries <= ALL_BOUNDARIES
-    )
-    if not is_known or profile >= n_profiles:
-        raise ValueError(
-            f"a stream's header states lengths {lengths}, filters {filters}, predictor {predictor}, "
-            f"boundaries {boundaries:#b}, profile {profile} of {n_profiles}"
-        )
+    if len(stored) <= _FIXED_BYTES:
+        raise ValueError(f"a stream of {len(stored)} bytes lacks its header")
+    *axes, profile = stored[:_FIXED_BYTES]
+    lengths = [byte & (1 << _FILTER_SHIFT) - 1 for byte in axes]
+    filters = [byte >> _FILTER_SHIFT & 3 for byte in axes]
+    boundaries = sum((byte >> _BOUNDARY_SHIFT & 3) << 2 * axis for axis, byte in enumerate(axes))
+    predictor = DC_PREDICTORS.index(tuple(axis for axis in range(3) if axes[axis] >> _PREDICTION_SHIFT))
+    if max(lengths) >= len(SEGMENT_LENGTHS) or profile >= n_profiles:
+        raise ValueError(f"a stream's header states lengths {lengths}, profile {profile} of {n_profiles}")
+    (n_lanes,), start = decode_varints(stored, 1, _FIXED_BYTES)
     capacity = stream_capacity(n_blocks, N_COEFFICIENTS)
-    words = read_words(stored, _HEADER.size, used, n_lanes, n_blocks, capacity)
+    words, used = read_words(stored[start:], n_lanes, n_blocks, capacity)
     # NumPy scalars and arrays: each of JAX would cost a call of the device.
     indices: list[Any] = [np.array(lengths, np.int32), np.array(filters, np.int32)]
     numbers: dict[str, Any] = {

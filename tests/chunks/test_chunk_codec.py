@@ -40,7 +40,7 @@ def round_trip(
     valid = valid_mask(values, missing_values)
     np.testing.assert_array_equal(bit_patterns(decoded)[~valid], bit_patterns(values)[~valid])
     errors = np.abs(decoded[valid].astype(np.float64) - values[valid].astype(np.float64))
-    payload = parse_payload(stored)
+    payload = parse_payload(stored, PADDED_SHAPE)
     assert payload.max_error == errors.max(initial=0)
     if target.max_error is not None:
         assert payload.max_error <= target.max_error
@@ -156,7 +156,7 @@ def test_frequent_values_come_back_exactly(dtype: str, target: ChunkTarget) -> N
     values[y + z < 25], values[(x > 30) & (y > 7)] = 0, 5000
     payload = round_trip(values.astype(dtype), target)
     assert payload.special_values[1] == 2
-    decoded = make_codec(dtype).decode(payload.to_bytes())
+    decoded = make_codec(dtype).decode(payload.to_bytes(PADDED_SHAPE))
     is_exact = (values == 0) | (values == 5000)
     np.testing.assert_array_equal(decoded[is_exact], values[is_exact].astype(dtype))
     assert payload.max_error > 0
@@ -168,17 +168,15 @@ def test_squared_errors_have_a_price_without_a_bound() -> None:
     coarse, fine = (round_trip(values, ChunkTarget(None, step)) for step in (8.0, 0.25))
     assert coarse.kind == PayloadKind.SPECTRAL
     assert fine.max_error == 0
-    assert len(coarse.to_bytes()) < len(fine.to_bytes())
+    assert coarse.coded_bytes < fine.coded_bytes
 
 
-def test_payloads_of_other_volumes_and_models_are_refused() -> None:
-    values = smooth_values().astype(np.float32)
+def test_payloads_of_larger_chunks_and_other_models_are_refused() -> None:
+    values = smooth_values()[:20].astype(np.float32)
     stored = make_codec("float32").encode(values, ChunkTarget(0.01, 0.01))
-    with pytest.raises(ValueError, match="holds float32; the volume is float64"):
-        make_codec("float64").decode(stored)
-    with pytest.raises(ValueError, match="a chunk has"):
+    with pytest.raises(ValueError, match="a whole chunk has"):
         make_codec("float32", (16, 32, 40)).decode(stored)
-    latents = parse_payload(stored)._replace(kind=PayloadKind.LATENTS).to_bytes()
+    latents = parse_payload(stored, PADDED_SHAPE)._replace(kind=PayloadKind.LATENTS).to_bytes(PADDED_SHAPE)
     with pytest.raises(ValueError, match="kind latents, which this model does not decode"):
         make_codec("float32").decode(latents)
 
@@ -222,7 +220,7 @@ def test_chunks_flat_against_the_volume_are_near(dtype: str, scale: float) -> No
     decoded = codec.decode(stored)
     assert np.isfinite(decoded).all()
     assert np.abs(decoded.astype(float) - values.astype(float)).max() <= 0.01
-    assert parse_payload(stored).max_error <= 0.01
+    assert parse_payload(stored, (16, 16, 24)).max_error <= 0.01
 
 
 @pytest.mark.parametrize(

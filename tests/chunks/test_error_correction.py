@@ -120,10 +120,10 @@ def test_damaged_corrections_are_errors() -> None:
     assert correction is not None
     stored = correction_to_bytes(correction, (3, 4, 5))
     for damaged, message in [
-        (stored[:11], "lacks its header of 12"),
-        (stored[:12], "1 exact values"),
+        (stored[:7], "lacks its header"),
+        (stored[:9], "1 exact values"),
         (b"\xff" * 8 + stored[8:], "has the spacing nan"),
-        (stored[:12] + b"\xff" * 4 + stored[16:], "has an exact value at 4294967295 of 60 voxels"),
+        (stored[:9] + b"\xff" * 4 + stored[13:], "has an exact value at 4294967295 of 60 voxels"),
     ]:
         with pytest.raises(ValueError, match=message):
             correction_from_bytes(damaged, (3, 4, 5), np.dtype("float32"))

@@ -31,7 +31,7 @@ def test_blocks_without_valid_values_show_their_first_value() -> None:
     values[:, :8, 8:16], valid[:, :8, 8:16] = -9, False
     values[0, 8, 0], valid[0, 8, 0] = -9, False
     stored = encode_special_values(values, valid, values.shape)
-    payload = Payload(PayloadKind.PACKED, (8, 16, 24), values.dtype, 0.0, b"", stored)
+    payload = Payload(PayloadKind.PACKED, (8, 16, 24), 0.0, b"", stored)
     means = np.full((1, 2, 3), 5, np.float32)
     expected = [[[np.nan, -9, 5], [5, 5, 5]]]
     np.testing.assert_array_equal(
@@ -48,6 +48,6 @@ def test_exact_values_count_in_the_means_of_blocks() -> None:
     values[:4, :, 16:], values[4:, :, 16:], valid[4:, :, 16:] = 1, np.nan, False
     exact = bit_patterns(np.array([1, 2], np.float32))
     stored = encode_special_values(values, valid, values.shape, exact)
-    payload = Payload(PayloadKind.PACKED, (8, 8, 24), values.dtype, 0.0, b"", stored)
+    payload = Payload(PayloadKind.PACKED, (8, 8, 24), 0.0, b"", stored)
     means = show_special_blocks(np.full((1, 1, 3), 5, np.float32), payload, values.shape)
     assert means.tolist() == [[[3, 2, 1]]]

@@ -57,7 +57,7 @@ def test_volumes_of_one_value_meet_any_psnr() -> None:
     encoder = make_encoder(values, ValueRange(4.0, 4.0))
     target = encoder.resolve({"psnr": 80.0})
     for region in chunk_regions(SHAPE, CHUNK):
-        assert parse_payload(encoder.encode(region, target)).max_error == 0
+        assert parse_payload(encoder.encode(region, target), CHUNK).max_error == 0
 
 
 def test_each_chunk_keeps_to_the_target() -> None:

@@ -55,6 +55,11 @@ def test_every_kind_of_file_goes_in_and_comes_out(source: str, tmp_path: Path) -
     assert measures["ratio"] == pytest.approx(VOLUME.nbytes / stored)
 
 
+def test_the_metadata_of_a_default_container_are_short(tmp_path: Path) -> None:
+    nvc_jax.compress(VOLUME.astype(np.float32) / 7, tmp_path / "v.zarr")
+    assert (tmp_path / "v.zarr" / "zarr.json").stat().st_size <= 560
+
+
 def test_a_custom_model_travels_in_the_container(codec: nvc_jax.Codec, tmp_path: Path) -> None:
     store = tmp_path / "v.zarr"
     nvc_jax.compress(VOLUME, store, model=codec, chunks=(8, 16, 16))

@@ -34,7 +34,7 @@ class ConstantEncoder(ChunkEncoder):
         self.targets.append(target)
         valid_shape = check_shape(tuple(part.stop - part.start for part in region))
         error = float(region[0].start)
-        return Payload(PayloadKind.CONSTANT, valid_shape, np.dtype("int16"), error, b"\0\0").to_bytes()
+        return Payload(PayloadKind.CONSTANT, valid_shape, error, b"\0\0").to_bytes(CHUNK)
 
 
 def metadata_of(shard: tuple[int, int, int] | None = None) -> ContainerMetadata:

@@ -117,9 +117,9 @@ def test_damaged_objects_are_found(n_bytes: int, metadata: ContainerMetadata, tm
 
 def test_objects_that_hold_no_payload_are_damaged(tmp_path: Path) -> None:
     store = make_store(tmp_path, METADATA)
-    store.write_object((0, 0, 0), {(0, 0, 0): b"no payload"})
-    assert store.read((0, 0, 0)) == b"no payload"
-    with pytest.raises(FormatError, match=r"chunk \(0, 0, 0\) of `v` is damaged: a payload of 10 bytes"):
+    store.write_object((0, 0, 0), {(0, 0, 0): b"\x0fno payload"})
+    assert store.read((0, 0, 0)) == b"\x0fno payload"
+    with pytest.raises(FormatError, match=r"chunk \(0, 0, 0\) of `v` is damaged: a payload states kind 15"):
         store.read_payload((0, 0, 0))
 
 

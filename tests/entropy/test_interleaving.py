@@ -105,13 +105,16 @@ def test_words_come_back_from_bytes() -> None:
     words = jnp.array([1, 0x0203, 65535, 7, 9], jnp.uint16)
     stored = used_words(words, 3)
     assert stored == b"\x01\x00\x03\x02\xff\xff"
-    back = read_words(b"header" + stored, 6, 3, 1, 8, 10)
+    back, used = read_words(stored, 1, 8, 10)
+    assert used == 3
     np.testing.assert_array_equal(back, [1, 0x0203, 65535, *[0] * 7])
 
 
 @pytest.mark.parametrize(
-    ("used", "n_lanes", "capacity"), [(2, 1, 10), (3, 0, 10), (3, 2, 10), (3, 5, 10), (3, 1, 2)]
+    ("n_bytes", "n_lanes", "capacity"), [(5, 1, 10), (6, 0, 10), (6, 2, 10), (6, 5, 10), (6, 1, 2)]
 )
-def test_impossible_numbers_of_words_and_lanes_are_an_error(used: int, n_lanes: int, capacity: int) -> None:
+def test_impossible_numbers_of_words_and_lanes_are_an_error(
+    n_bytes: int, n_lanes: int, capacity: int
+) -> None:
     with pytest.raises(ValueError, match="contradicts"):
-        read_words(bytes(6 + 2 * 3), 6, used, n_lanes, 8, capacity)
+        read_words(bytes(n_bytes), n_lanes, 8, capacity)

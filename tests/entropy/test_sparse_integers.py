@@ -43,7 +43,7 @@ def test_rare_signs_take_few_bits_more_than_their_entropy(share: float) -> None:
 
 
 def test_only_zeros_take_a_few_bytes() -> None:
-    assert len(round_trip(np.zeros((20, 20, 20), np.int64))) < 32
+    assert len(round_trip(np.zeros((20, 20, 20), np.int64))) == 3
 
 
 STORED = encode(np.eye(20, dtype=np.int64)[None] * 3)
@@ -51,7 +51,7 @@ STORED = encode(np.eye(20, dtype=np.int64)[None] * 3)
 
 @pytest.mark.parametrize("length", [0, 5, 10, len(STORED) - 1])
 def test_cut_integers_are_an_error(length: int) -> None:
-    with pytest.raises(ValueError, match=r"sparse|contradicts"):
+    with pytest.raises(ValueError, match=r"sparse|contradicts|cut short"):
         sparse_integers.decode_sparse(STORED[:length], (1, 20, 20))
 
 

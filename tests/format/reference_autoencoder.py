@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from reference_common import Shape, require, round_to, unpack
+from reference_common import Shape, require, round_to, take_varints
 from reference_decoder import LATENTS, decode_packed, parse_payload, put_special_values
 from reference_streams import decode_geometric_stream, open_stream
 
@@ -22,6 +22,7 @@ class Container(NamedTuple):
 
     Attributes:
         shape: (z, y, x) of the volume.
+        dtype: of the volume.
         chunk: (z, y, x), the padded shape of chunks.
         minimum: of the volume's range.
         maximum: of the volume's range.
@@ -31,6 +32,7 @@ class Container(NamedTuple):
     """
 
     shape: Shape
+    dtype: np.dtype
     chunk: Shape
     minimum: float
     maximum: float
@@ -45,7 +47,7 @@ def decode_volume(payloads: Mapping[Shape, bytes], container: Container, *, blen
     b, m = config["block_size"], config["margin"]
     grid = tuple(-(-side // b) for side in container.shape)
     latents = np.zeros((*grid, config["latent_dim"]))
-    parsed = {index: parse_payload(payload) for index, payload in payloads.items()}
+    parsed = {index: parse_payload(payload, container.chunk) for index, payload in payloads.items()}
     for index, parts in parsed.items():
         require(parts.kind == LATENTS, "a payload of a block autoencoder holds no latents")
         chunk_latents = decode_latents(parts.body, parts.valid_shape, container)
@@ -60,7 +62,7 @@ def decode_volume(payloads: Mapping[Shape, bytes], container: Container, *, blen
     low, high = container.minimum, container.maximum
     unrounded = np.clip(low * (1 - v) + high * v, low, high)
 
-    values = np.zeros(container.shape, next(iter(parsed.values())).dtype)
+    values = np.zeros(container.shape, container.dtype)
     for index, parts in parsed.items():
         corner = [i * side for i, side in zip(index, container.chunk, strict=True)]
         chunk = region(corner, parts.valid_shape)
@@ -84,12 +86,11 @@ def decode_latents(body: bytes, valid_shape: Shape, container: Container) -> np.
     if container.step is None:
         return decode_packed(body, np.dtype(np.float32), (*grid, n_latents))
 
-    used, n_lanes = unpack("<II", body)
-    start = 8 + n_latents
-    require(len(body) == start + 2 * used, "the lengths of a stream of latents do not add up")
-    choices = np.frombuffer(body, np.uint8, n_latents, 8).tolist()
+    (n_lanes,), start = take_varints(body, 1)
+    require(len(body) >= start + n_latents, "a stream of latents is cut short")
+    choices = np.frombuffer(body, np.uint8, n_latents, start).tolist()
     padded = tuple(side // b for side in container.chunk)
-    stream = open_stream(body, start, used, n_lanes, math.prod(padded), n_latents)
+    stream = open_stream(body[start + n_latents :], n_lanes, math.prod(padded), n_latents)
     differences = decode_geometric_stream(stream, [choice // 8 for choice in choices], math.prod(padded))
     integers = [
         undo_prediction(differences[:, dimension].reshape(padded), choice % 8)

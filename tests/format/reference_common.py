@@ -1,5 +1,6 @@
 """Checks, data types and rounding of the reference decoder: sections 3 and 16 of ``FORMAT.md``."""
 
+import math
 import struct
 from typing import Any
 
@@ -7,9 +8,6 @@ import imagecodecs
 import numpy as np
 
 Shape = tuple[int, ...]
-
-DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64")
-"""Data types by their number."""
 
 
 class FormatError(ValueError):
@@ -26,6 +24,38 @@ def unpack(layout: str, section: bytes, offset: int = 0) -> tuple[Any, ...]:
     """Unpack the little-endian fields of a header."""
     require(len(section) >= offset + struct.calcsize(layout), "a section is shorter than its header")
     return struct.unpack_from(layout, section, offset)
+
+
+def take_varints(section: bytes, count: int, start: int = 0) -> tuple[list[int], int]:
+    """Take varints (3.1); also return the offset behind them."""
+    numbers: list[int] = []
+    for _ in range(count):
+        end = next((i for i in range(start, len(section)) if section[i] < 128), -1)
+        require(end >= 0, "a section is shorter than its header")
+        groups = section[start : end + 1]
+        require(len(groups) == 1 or groups[-1] > 0, "a varint is longer than it need be")
+        numbers.append(sum((byte & 127) << 7 * i for i, byte in enumerate(groups)))
+        require(numbers[-1] < 2**32, "a varint has more than 32 bits")
+        start = end + 1
+    return numbers, start
+
+
+def unfold(folded: int) -> int:
+    """Return the signed integer that a varint stands for (3.1)."""
+    return -(folded + 1) // 2 if folded % 2 else folded // 2
+
+
+def take_quantization(section: bytes, dtype: np.dtype) -> tuple[Any, Any, int]:
+    """Take the value low and the spacing (13.4); also return the offset behind them."""
+    start = dtype.itemsize
+    require(len(section) >= start, "a section is shorter than its header")
+    low = np.frombuffer(section, dtype.newbyteorder("<"), 1)[0].item()
+    if dtype.kind != "f":
+        (half,), start = take_varints(section, 1, start)
+        return low, 2 * half + 1, start
+    (spacing,) = unpack("<d", section, start)
+    require(math.isfinite(low) and math.isfinite(spacing) and spacing > 0, "a spacing is not possible")
+    return low, spacing, start + 8
 
 
 def crop(shape: Shape) -> tuple[slice, ...]:

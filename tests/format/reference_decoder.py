@@ -7,19 +7,16 @@ text. The modules ``reference_*`` share no code with the package. They compute i
 block autoencoders are in ``reference_autoencoder``, models in ``reference_model``.
 """
 
-import itertools
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from reference_common import DTYPES, Shape, decompress, require, round_to, unpack
+from reference_common import Shape, decompress, require, round_to, take_quantization, take_varints, unpack
 from reference_integers import decode_coded_integers, decode_sparse_integers
 from reference_labels import decode_labels
 from reference_lattice import decode_lattice_body
-from reference_spectral import decode_spectral
+from reference_spectral import WIDE_DTYPES, decode_spectral
 
-WIDE_DTYPES = ("uint32", "int32", "float64")
-"""Data types of which float32 does not hold every value."""
 PACKED, CONSTANT, DIFFERENCES, UNIFORM, SPECTRAL, LATENTS, LEVELS, LATTICE = range(8)
 """Kinds of payloads."""
 
@@ -30,7 +27,6 @@ class Payload(NamedTuple):
     """The header and the sections of a payload."""
 
     kind: int
-    dtype: np.dtype
     valid_shape: Shape
     max_error: float
     body: bytes
@@ -38,38 +34,56 @@ class Payload(NamedTuple):
     correction: bytes
 
 
-def parse_payload(payload: bytes) -> Payload:
+def parse_payload(payload: bytes, padded_shape: Shape) -> Payload:
     """Take a payload, without its checksum, apart."""
-    magic, kind, dtype, z, y, x, max_error, *lengths = unpack("<4sBBxxIIIdIII", payload)
-    require(magic == b"nvc\x01", "a payload does not begin with the magic bytes")
-    require(kind <= LATTICE and dtype < len(DTYPES), "a payload states an unknown kind or data type")
-    ends = np.cumsum([40, *lengths]).tolist()
-    require(len(payload) == ends[-1], "the lengths of a payload's sections do not add up")
-    sections = (payload[start:end] for start, end in itertools.pairwise(ends))
-    return Payload(kind, np.dtype(DTYPES[dtype]), (z, y, x), max_error, *sections)
+    require(len(payload) > 0, "a payload is empty")
+    kind, flags, start = payload[0] & 15, payload[0] >> 4, 1
+    require(kind <= LATTICE, "a payload states an unknown kind")
+    valid_shape, max_error, lengths = tuple(padded_shape), 0.0, []
+    if flags & 1:
+        sides, start = take_varints(payload, 3, start)
+        is_within = all(1 <= side <= most for side, most in zip(sides, padded_shape, strict=True))
+        require(
+            is_within and tuple(sides) != valid_shape, "a payload states a valid shape that it cannot have"
+        )
+        valid_shape = tuple(sides)
+    if flags & 2:
+        (max_error,) = unpack("<d", payload, start)
+        require(0 < max_error < math.inf, "a payload states a largest error that it cannot have")
+        start += 8
+    for is_stated in (flags & 4, flags & 8):
+        length = [0]
+        if is_stated:
+            length, start = take_varints(payload, 1, start)
+            require(length[0] > 0, "a payload states an empty section")
+        lengths += length
+    special_end = start + lengths[0]
+    body_start = special_end + lengths[1]
+    require(body_start <= len(payload), "the sections of a payload are longer than the payload")
+    body, correction = payload[body_start:], payload[special_end:body_start]
+    return Payload(kind, valid_shape, max_error, body, payload[start:special_end], correction)
 
 
-def decode(payload: bytes, padded_shape: Shape, params: Any) -> np.ndarray:
+def decode(payload: bytes, padded_shape: Shape, dtype: np.dtype, params: Any) -> np.ndarray:
     """Decode the payload of a chunk.
 
     Args:
         payload: without its checksum.
         padded_shape: (z, y, x), the chunk shape of the container.
+        dtype: data type of the container.
         params: of the spectral model, nested dicts of arrays.
 
     Returns:
         The chunk's values that lie in the volume.
     """
-    parts = parse_payload(payload)
-    sides = zip(parts.valid_shape, padded_shape, strict=True)
-    require(all(1 <= side <= most for side, most in sides), "a payload's valid shape exceeds a chunk's")
-    values = decode_body(parts, padded_shape, params)
+    parts = parse_payload(payload, padded_shape)
+    values = decode_body(parts, padded_shape, dtype, params)
     return put_special_values(values, parts.special_values, padded_shape)
 
 
-def decode_body(parts: Payload, padded_shape: Shape, params: Any) -> np.ndarray:
+def decode_body(parts: Payload, padded_shape: Shape, dtype: np.dtype, params: Any) -> np.ndarray:
     """Decode the body, and apply the correction."""
-    body, dtype, valid_shape = parts.body, parts.dtype, parts.valid_shape
+    body, valid_shape = parts.body, parts.valid_shape
     if parts.kind == PACKED:
         return decode_packed(body, dtype, valid_shape)
     if parts.kind == CONSTANT:
@@ -83,7 +97,7 @@ def decode_body(parts: Payload, padded_shape: Shape, params: Any) -> np.ndarray:
     if parts.kind == LATTICE:
         return decode_lattice_body(body, dtype, valid_shape, padded_shape)
     require(parts.kind == SPECTRAL, "a payload of a spectral model holds latents")
-    unrounded = decode_spectral(body, valid_shape, padded_shape, params, is_wide=dtype in WIDE_DTYPES)
+    unrounded = decode_spectral(body, dtype, valid_shape, padded_shape, params)
     if parts.correction:
         return apply_correction(unrounded, parts.correction, dtype)
     return round_to(unrounded, dtype)
@@ -96,14 +110,16 @@ def put_special_values(values: np.ndarray, section: bytes, padded_shape: Shape) 
     """Overwrite the values that are stored apart, in place."""
     if not section:
         return values
-    n_patterns, n_exact, n_label_bytes, n_others = unpack("<BBxxII", section)
+    (n_patterns, n_exact, n_others), start = take_varints(section, 3)
     size = values.dtype.itemsize
-    ends = np.cumsum([12, n_patterns * size, n_label_bytes, n_others * size]).tolist()
-    require(len(section) == ends[-1], "the lengths of special values do not add up")
-    require(n_exact <= n_patterns and n_others <= values.size, "there are too many exact or other values")
-    patterns = np.frombuffer(section, f"<u{size}", n_patterns, 12)
-    labels = decode_labels(section[ends[1] : ends[2]], values.shape, padded_shape).reshape(-1)
-    others = np.frombuffer(section, f"<u{size}", n_others, ends[2])
+    others_start = start + n_patterns * size
+    labels_start = others_start + n_others * size
+    require(labels_start <= len(section), "special values are cut short")
+    require(n_exact <= n_patterns <= 255, "there are too many patterns or exact values")
+    require(n_others <= values.size, "there are too many other values")
+    patterns = np.frombuffer(section, f"<u{size}", n_patterns, start)
+    others = np.frombuffer(section, f"<u{size}", n_others, others_start)
+    labels = decode_labels(section[labels_start:], values.shape, padded_shape).reshape(-1)
     is_other = labels == 255
     require(is_other.sum() == n_others, "the labels of special values do not fit the number of other ones")
     require(labels[~is_other].max(initial=0) <= n_patterns, "a special value has an unknown label")
@@ -120,12 +136,13 @@ def put_special_values(values: np.ndarray, section: bytes, padded_shape: Shape) 
 
 def apply_correction(unrounded: np.ndarray, section: bytes, dtype: np.dtype) -> np.ndarray:
     """Correct the unrounded values of a spectral body, and round them to the data type."""
-    spacing, n_exact = unpack("<dI", section)
-    start = 12 + n_exact * (4 + dtype.itemsize)
+    (spacing,) = unpack("<d", section)
+    (n_exact,), positions_start = take_varints(section, 1, 8)
+    start = positions_start + n_exact * (4 + dtype.itemsize)
     require(math.isfinite(spacing), "the spacing of a correction is not finite")
     require(n_exact <= unrounded.size and start <= len(section), "a correction has too many exact values")
-    positions = np.frombuffer(section, "<u4", n_exact, 12)
-    exact = np.frombuffer(section, dtype.newbyteorder("<"), n_exact, 12 + 4 * n_exact)
+    positions = np.frombuffer(section, "<u4", n_exact, positions_start)
+    exact = np.frombuffer(section, dtype.newbyteorder("<"), n_exact, positions_start + 4 * n_exact)
     require(positions.max(initial=0) < unrounded.size, "an exact value lies outside the chunk")
 
     multiples = decode_sparse_integers(section[start:], unrounded.shape)
@@ -168,16 +185,12 @@ def decode_differences(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_
 
 def decode_uniform(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape: Shape) -> np.ndarray:
     """Decode uniformly quantised values (13.4)."""
-    low, spacing = unpack("<dd", body)
-    require(
-        math.isfinite(low) and math.isfinite(spacing) and spacing > 0, "a uniform body has a wrong header"
-    )
-    integers = decode_coded_integers(body[16:], valid_shape, padded_shape)
+    low, spacing, start = take_quantization(body, dtype)
+    integers = decode_coded_integers(body[start:], valid_shape, padded_shape)
     if dtype.kind == "f":
         return round_to(low + integers * spacing, dtype)
-    require(max(abs(low), spacing) < 2**62, "a uniform body has a wrong header")
     limits = np.iinfo(dtype)
-    return np.clip(integers * int(spacing) + int(low), limits.min, limits.max).astype(dtype)
+    return np.clip(integers * spacing + low, limits.min, limits.max).astype(dtype)
 
 
 def decode_levels(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape: Shape) -> np.ndarray:

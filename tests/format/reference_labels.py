@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from reference_common import Shape, decompress, require, unpack
+from reference_common import Shape, decompress, require, take_varints, unpack
 from reference_streams import Stream
 
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
@@ -200,13 +200,12 @@ def decode_labels(section: bytes, valid_shape: Shape, padded_shape: Shape) -> np
     if n_labels == 1:
         require(len(section) == 2, "bytes are left behind labels")
         return np.full(valid_shape, table[0])
-    axis, n_lanes, used, n_escaped = unpack("<BBII", section, 1 + n_labels)
+    (axis, n_lanes, used, n_escaped), start = take_varints(section, 4, 1 + n_labels)
     require(axis & 3 < 3 and axis < 7, "labels state an unknown axis")
     order = [axis & 3, *(i for i in range(3) if i != axis & 3)]
     valid, padded = [valid_shape[i] for i in order], [padded_shape[i] for i in order]
     sides = [-(-side // 16) * 16 for side in padded[1:]]
 
-    start = 11 + n_labels
     repeat_bytes = -(-valid[0] // 8) if axis & 4 else 0
     end = start + repeat_bytes + 2 * used
     most = padded[0] * (math.prod(sides) + math.prod(sides) // 256) + 128

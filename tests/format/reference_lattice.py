@@ -5,7 +5,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from reference_common import Shape, crop, require, unpack
+from reference_common import Shape, crop, require, take_quantization, take_varints, unfold, unpack
 from reference_streams import CUBE_ROOTS, Stream, to_frequencies
 
 PHASES = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1))
@@ -32,7 +32,6 @@ class Header(NamedTuple):
     anchor_bits: int
     low: int
     high: int
-    used: int
 
 
 class BitReader:
@@ -52,25 +51,33 @@ class BitReader:
 
 def decode_lattice_body(body: bytes, dtype: np.dtype, shape: Shape, padded_shape: Shape) -> np.ndarray:
     """Decode values of a data type."""
-    low, spacing = unpack("<dd" if dtype.kind == "f" else "<qq", body)
-    require(math.isfinite(low) and math.isfinite(spacing) and spacing > 0, "a lattice body states no spacing")
-    fixed = decode_lattice(body[16:], shape, padded_shape).astype(np.int64)
+    low, spacing, start = take_quantization(body, dtype)
+    fixed = decode_lattice(body[start:], shape, padded_shape).astype(np.int64)
+    fraction_bits = body[start] & 7
     if dtype.kind == "f":
         limit = float(np.finfo(dtype).max)
-        return np.clip(low + fixed * (spacing / 2 ** body[16]), -limit, limit).astype(dtype)
+        return np.clip(low + fixed * (spacing / 2**fraction_bits), -limit, limit).astype(dtype)
     doubled = 2 * fixed * spacing
-    nearest = -((2 ** body[16] - doubled) >> (body[16] + 1)) + low
+    nearest = -((2**fraction_bits - doubled) >> (fraction_bits + 1)) + low
     return np.clip(nearest, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+
+
+def read_header(section: bytes) -> tuple[Header, int]:
+    """Read the header (13.7.1); also return the offset behind it."""
+    first, last_lane, n_tables, anchor_bits = unpack("<4B", section)
+    (folded, span), position = take_varints(section, 2, 4)
+    low = unfold(folded)
+    header = Header(first & 7, first >> 3, last_lane + 1, n_tables, anchor_bits, low, low + span)
+    require(header.fraction_bits <= 6 and anchor_bits <= 32, "a lattice body states too many bits")
+    require(-MAX_FIXED < header.low <= header.high < MAX_FIXED, "a lattice body states wrong limits")
+    return header, position
 
 
 def decode_lattice(section: bytes, shape: Shape, padded_shape: Shape) -> np.ndarray:
     """Decode the values in fixed point, int32 of the valid shape."""
     lattice = tuple(-(-side // 32) * 32 for side in padded_shape)
-    header = Header(*unpack("<BBHBBiiI", section))
-    require(header.fraction_bits <= 6 and header.flags < 32, "a lattice body states wrong flags")
-    require(1 <= header.n_lanes <= 256 and header.anchor_bits <= 32, "a lattice body states wrong lanes")
-    require(-MAX_FIXED < header.low <= header.high < MAX_FIXED, "a lattice body states wrong limits")
-    position, weights = 18, []
+    header, position = read_header(section)
+    weights = []
     for group in range(3):
         has_own = header.flags >> group & 1
         require(position + 33 * has_own <= len(section), "a lattice body is cut short")
@@ -92,9 +99,9 @@ def decode_lattice(section: bytes, shape: Shape, padded_shape: Shape) -> np.ndar
     reader = BitReader(section[position:])
     tables = read_tables(reader, header)
     position += -(-reader.position // 8)
-    require(len(section) == position + 2 * header.used, "the lengths of a lattice body do not add up")
-    require(2 * header.n_lanes <= header.used, "a lattice body has too few words")
-    stream = Stream(np.frombuffer(section, "<u2", header.used, position), header.n_lanes)
+    used, rest = divmod(len(section) - position, 2)
+    require(rest == 0 and 2 * header.n_lanes <= used, "a lattice body has too few words")
+    stream = Stream(np.frombuffer(section, "<u2", used, position), header.n_lanes)
     for level in (4, 3, 2, 1, 0):
         decode_level(values, level, shape, weights[min(level, 2)], tables, stream, header)
     return values[crop(shape)]

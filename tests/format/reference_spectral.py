@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from reference_common import Shape, crop, require, unpack
+from reference_common import Shape, crop, require, take_varints, unpack
 from reference_streams import Stream, open_stream, share_out
 from reference_transform import (
     POSITIONS,
@@ -21,23 +21,23 @@ from reference_transform import (
 
 
 def decode_spectral(
-    body: bytes, valid_shape: Shape, padded_shape: Shape, params: Any, *, is_wide: bool
+    body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape: Shape, params: Any
 ) -> np.ndarray:
     """Decode a spectral body to unrounded values."""
-    header = parse_spectral_header(body, params["entropy"], is_wide)
+    header = parse_spectral_header(body, dtype, params["entropy"])
     entropy = take_profile(params["entropy"], header.profile)
     blocks = lay_out_blocks(valid_shape, padded_shape)
     axes = header.axes(valid_shape, padded_shape)
 
-    stream = open_stream(body, HEADER_BYTES, header.used, header.n_lanes, len(blocks.index), 513)
+    stream = open_stream(body[header.start :], header.n_lanes, len(blocks.index), 513)
     headers = decode_block_headers(stream, blocks, entropy)
     integers, quantizers = decode_coefficients(stream, blocks, headers, entropy)
     stream.finish()
 
-    integers[:, 0] = undo_dc_prediction(headers.first, header.predictor, axes)
+    integers[:, 0] = undo_dc_prediction(headers.first, header.predicted, axes)
     coefficients = header.step * reconstruct(integers, quantizers, headers.classes, entropy)
     voxels = inverse_transform(coefficients, axes)[crop(valid_shape)]
-    return denormalize(voxels, header.low, header.high, is_wide)
+    return denormalize(voxels, header.low, header.high, dtype in WIDE_DTYPES)
 
 
 # 14.1 Header
@@ -45,8 +45,8 @@ def decode_spectral(
 
 LENGTHS = (8, 16, 32, 64, 128)
 """Lengths of segments by their number."""
-HEADER_BYTES = 34
-"""Offset of the words of the stream."""
+WIDE_DTYPES = ("uint32", "int32", "float64")
+"""Data types of which float32 does not hold every value."""
 
 
 class SpectralHeader(NamedTuple):
@@ -55,36 +55,38 @@ class SpectralHeader(NamedTuple):
     low: float
     high: float
     step: float
-    used: int
-    n_lanes: int
     shape: tuple[int, ...]
-    predictor: int
-    boundaries: int
     profile: int
+    n_lanes: int
+    start: int
+
+    @property
+    def predicted(self) -> list[int]:
+        """Axes along which first integers of DC blocks are differences."""
+        return [axis for axis in range(3) if self.shape[axis] >> 7]
 
     def axes(self, valid_shape: Shape, padded_shape: Shape) -> list[Axis]:
         """Return what the transform does along z, y and x."""
         axes = []
         for number, (valid, padded) in enumerate(zip(valid_shape, padded_shape, strict=True)):
-            length, filter_ = LENGTHS[self.shape[number] & 15], self.shape[number] >> 4
-            first, last = (bool(self.boundaries >> (2 * number + end) & 1) for end in range(2))
+            byte = self.shape[number]
+            length, filter_ = LENGTHS[byte & 7], byte >> 3 & 3
+            first, last = bool(byte >> 5 & 1), bool(byte >> 6 & 1)
             axes.append(Axis(padded, valid, length, filter_, first, last))
         return axes
 
 
-def parse_spectral_header(body: bytes, entropy: Mapping[str, Any], is_wide: bool) -> SpectralHeader:
+def parse_spectral_header(body: bytes, dtype: np.dtype, entropy: Mapping[str, Any]) -> SpectralHeader:
     """Read the header of a spectral body."""
-    low, high, step, used, n_lanes, *shape, predictor, boundaries, profile = unpack("<ddfII6B", body)
+    dtype = np.dtype(dtype)
+    step, *shape, profile = unpack("<f4B", body, 2 * dtype.itemsize)
+    low, high = np.frombuffer(body, dtype.newbyteorder("<"), 2).astype(float).tolist()
+    (n_lanes,), start = take_varints(body, 1, 2 * dtype.itemsize + 8)
     require(math.isfinite(low) and math.isfinite(high) and low < high, "a stream has a wrong range")
-    largest = float(np.finfo(np.float32).max)
-    require(is_wide or max(abs(low), abs(high)) <= largest, "a stream has a range beyond float32")
     require(2.0**-15 <= step <= 2, f"a stream has the step {step}")
-    require(all(byte & 15 < 5 and byte >> 4 < 4 for byte in shape), "a stream states an unknown shape")
-    require(predictor < 8, "a stream states an unknown predictor")
-    require(boundaries < 64, "a stream states unknown boundaries")
+    require(all(byte & 7 < len(LENGTHS) for byte in shape), "a stream states an unknown length")
     require(profile < count_profiles(entropy), "a stream states an unknown profile")
-    require(len(body) == HEADER_BYTES + 2 * used, "the length of a stream does not fit its header")
-    return SpectralHeader(low, high, step, used, n_lanes, tuple(shape), predictor, boundaries, profile)
+    return SpectralHeader(low, high, step, tuple(shape), profile, n_lanes, start)
 
 
 def count_profiles(entropy: Mapping[str, Any]) -> int:
@@ -179,15 +181,13 @@ def table_counts(entropy: Mapping[str, np.ndarray]) -> tuple[int, int]:
 
 # 14.6 DC prediction
 
-DC_PREDICTORS: tuple[Shape, ...] = ((), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
 
-
-def undo_dc_prediction(first: np.ndarray, predictor: int, axes: list[Axis]) -> np.ndarray:
-    """Sum the differences among the first integers (n,) of blocks along the predictor's axes."""
+def undo_dc_prediction(first: np.ndarray, predicted: list[int], axes: list[Axis]) -> np.ndarray:
+    """Sum the differences among the first integers (n,) of blocks along some axes."""
     integers = first.reshape([axis.padded // 8 for axis in axes]).copy()
     dc_blocks = [[segment.start // 8 for segment in divide(axis.valid, axis.length)] for axis in axes]
     dc = integers[np.ix_(*dc_blocks)]
-    for axis in DC_PREDICTORS[predictor]:
+    for axis in predicted:
         dc = np.cumsum(dc, axis=axis)
     integers[np.ix_(*dc_blocks)] = dc
     return integers.reshape(-1)
@@ -222,20 +222,20 @@ def decoding_reserve(header: SpectralHeader) -> float:
 
 
 def decode_preview(
-    body: bytes, valid_shape: Shape, padded_shape: Shape, params: Any, *, is_wide: bool
+    body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape: Shape, params: Any
 ) -> np.ndarray:
     """Decode about the mean of each block that is inside, from the block headers alone."""
-    header = parse_spectral_header(body, params["entropy"], is_wide)
+    header = parse_spectral_header(body, dtype, params["entropy"])
     blocks = lay_out_blocks(valid_shape, padded_shape)
     axes = header.axes(valid_shape, padded_shape)
-    stream = open_stream(body, HEADER_BYTES, header.used, header.n_lanes, len(blocks.index), 513)
+    stream = open_stream(body[header.start :], header.n_lanes, len(blocks.index), 513)
     headers = decode_block_headers(stream, blocks, take_profile(params["entropy"], header.profile))
 
     coefficients = np.zeros((len(blocks.index), 512))
-    coefficients[:, 0] = header.step * undo_dc_prediction(headers.first, header.predictor, axes)
+    coefficients[:, 0] = header.step * undo_dc_prediction(headers.first, header.predicted, axes)
     means = inverse_transform(coefficients, axes)[crop(valid_shape)]
     for axis, side in enumerate(valid_shape):
         starts = np.arange(0, side, 8)
         counts = np.minimum(side - starts, 8).reshape([-1 if a == axis else 1 for a in range(3)])
         means = np.add.reduceat(means, starts, axis=axis) / counts
-    return denormalize(means, header.low, header.high, is_wide)
+    return denormalize(means, header.low, header.high, dtype in WIDE_DTYPES)

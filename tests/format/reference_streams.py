@@ -68,13 +68,11 @@ class Stream:
         require(not self.pool and bool((self.states == 1 << 16).all()), "a stream does not end as it must")
 
 
-def open_stream(section: bytes, start: int, used: int, n_lanes: int, n_blocks: int, n_symbols: int) -> Stream:
-    """Open the stream of ``used`` words that begins at a byte of a section.
+def open_stream(words: bytes, n_lanes: int, n_blocks: int, n_symbols: int) -> Stream:
+    """Open the stream of some words.
 
     Args:
-        section: the bytes.
-        start: offset of the first word.
-        used: number of words.
+        words: their bytes.
         n_lanes: number of lanes.
         n_blocks: blocks that the stream may hold, for the limits of 9.6.
         n_symbols: symbols of each of them.
@@ -82,9 +80,10 @@ def open_stream(section: bytes, start: int, used: int, n_lanes: int, n_blocks: i
     most_lanes = max(1, n_blocks // 8, min(n_blocks // 2, 512))
     require(1 <= n_lanes <= most_lanes, f"a stream has {n_lanes} lanes; it may have {most_lanes}")
     most_words = 3 * n_blocks * n_symbols + 2 * most_lanes
+    used = len(words) // 2
     require(2 * n_lanes <= used <= most_words, f"a stream has {used} words; it may have {most_words}")
-    require(start + 2 * used <= len(section), "a stream is cut short")
-    return Stream(np.frombuffer(section, "<u2", used, start), n_lanes)
+    require(len(words) % 2 == 0, "a stream ends within a word")
+    return Stream(np.frombuffer(words, "<u2"), n_lanes)
 
 
 def share_out(n_items: int, n_lanes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

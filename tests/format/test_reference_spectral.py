@@ -23,12 +23,11 @@ LOW, HIGH = -3.0, 3.0
 TARGETS = ("one-quantizer", "max-error")
 """Targets whose golden containers have different models."""
 
-header_bytes = st.tuples(
-    *[st.builds(lambda length, filter_: length | filter_ << 4, st.integers(0, 4), st.integers(0, 3))] * 3,
-    st.integers(0, 7),
-    st.integers(0, 63),
-)
-"""Shape, predictor and boundaries of a stream's header."""
+AXIS_BYTES = st.builds(lambda length, rest: length | rest << 3, st.integers(0, 4), st.integers(0, 31))
+"""Byte of an axis in a stream's header: length, filter, boundaries and predictor."""
+BOUNDARIES = 0x60
+"""Bits of boundaries in the byte of an axis."""
+DTYPE = np.dtype("float32")
 
 
 @functools.cache
@@ -55,22 +54,25 @@ def valid_part(array: np.ndarray, valid_shape: Shape3) -> np.ndarray:
 
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=30)
-@given(valid_shape=st.tuples(*[st.integers(1, side) for side in PADDED_SHAPE]), stated=header_bytes)
+@given(
+    valid_shape=st.tuples(*[st.integers(1, side) for side in PADDED_SHAPE]),
+    stated=st.tuples(*[AXIS_BYTES] * 3),
+)
 def test_streams_of_all_shapes_decode_alike(target: str, valid_shape: Shape3, stated: tuple) -> None:
     stored = encode(target, valid_shape)
-    stored = stored[:8] + bytes(stated) + stored[13:]
+    stored = bytes(stated) + stored[3:]
     coder, params = coder_of(target), params_of(target)
-    body = np.array([LOW, HIGH]).tobytes() + np.float32(STEP).tobytes() + stored
-    reserve = decoding_reserve(parse_spectral_header(body, params["entropy"], is_wide=False))
+    body = np.array([LOW, HIGH, STEP], DTYPE).tobytes() + stored
+    reserve = decoding_reserve(parse_spectral_header(body, DTYPE, params["entropy"]))
 
     stream = coder.parse(stored, LOW, HIGH, STEP, valid_shape)
-    exact = decode_spectral(body, valid_shape, PADDED_SHAPE, params, is_wide=False)
+    exact = decode_spectral(body, DTYPE, valid_shape, PADDED_SHAPE, params)
     decoded = valid_part(coder.decode(stream), valid_shape)
     assert np.abs(decoded - exact).max() < reserve / 3
 
     # Previews are about right where writers may set the bits of boundaries.
-    if stated[4] == 0:
-        means = decode_preview(body, valid_shape, PADDED_SHAPE, params, is_wide=False)
+    if not any(byte & BOUNDARIES for byte in stated):
+        means = decode_preview(body, DTYPE, valid_shape, PADDED_SHAPE, params)
         grid = tuple(-(-side // 8) for side in valid_shape)
         assert np.abs(valid_part(coder.decode_preview(stream), grid) - means).max() < reserve
 
@@ -78,8 +80,8 @@ def test_streams_of_all_shapes_decode_alike(target: str, valid_shape: Shape3, st
 @pytest.mark.parametrize("target", TARGETS)
 def test_boundaries_are_undone_in_previews(target: str) -> None:
     stored = encode(target, PADDED_SHAPE)
-    stored = stored[:12] + b"\x3f" + stored[13:]
+    stored = bytes(byte | BOUNDARIES for byte in stored[:3]) + stored[3:]
     stream = coder_of(target).parse(stored, LOW, HIGH, STEP, PADDED_SHAPE)
-    body = np.array([LOW, HIGH]).tobytes() + np.float32(STEP).tobytes() + stored
-    means = decode_preview(body, PADDED_SHAPE, PADDED_SHAPE, params_of(target), is_wide=False)
+    body = np.array([LOW, HIGH, STEP], DTYPE).tobytes() + stored
+    means = decode_preview(body, DTYPE, PADDED_SHAPE, PADDED_SHAPE, params_of(target))
     np.testing.assert_allclose(coder_of(target).decode_preview(stream), means, rtol=0, atol=1e-4)

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from make_golden import CHUNK, GOLDEN, model_of
 from reference_common import FormatError
-from reference_decoder import decode, parse_payload
+from reference_decoder import decode
 
 import nvc_jax
 from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.payload import Payload, parse_payload
 from nvc_jax.entropy.label_volumes import encode_labels
 from nvc_jax.entropy.lorenzo import encode_integers
 from nvc_jax.entropy.sparse_integers import encode_sparse
@@ -25,205 +26,246 @@ from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 PARAMS = nvc_jax.load_codec(model_of("profiles")).params
 """Parameters of the model of all golden containers but those of one quantiser."""
-BODY = 40
-"""Offset of the body in a payload."""
+FLOAT32, INT32 = np.dtype("float32"), np.dtype("int32")
 
 
 def golden_payload(name: str) -> bytes:
     return (GOLDEN / f"1-{name}.zarr" / "c" / "0" / "0" / "0").read_bytes()[:-4]
 
 
-def replace(payload: bytes, offset: int, layout: str, *values: float) -> bytes:
-    """Overwrite fields of a payload."""
-    edited = bytearray(payload)
+def replace(section: bytes, offset: int, layout: str, *values: float) -> bytes:
+    """Overwrite fields of a section."""
+    edited = bytearray(section)
     struct.pack_into(layout, edited, offset, *values)
     return bytes(edited)
 
 
-def chunk_codec(dtype: str = "float32") -> ChunkCodec:
-    return ChunkCodec(SpectralTransformCoder(PARAMS, CHUNK), CHUNK, np.dtype(dtype))
+def chunk_codec(dtype: np.dtype = FLOAT32) -> ChunkCodec:
+    return ChunkCodec(SpectralTransformCoder(PARAMS, CHUNK), CHUNK, dtype)
 
 
-def reject(payload: bytes, fault: str) -> None:
+def reject(payload: bytes, fault: str, dtype: np.dtype = FLOAT32) -> None:
     """Check that both decoders reject a payload, and that the package names the fault."""
     with pytest.raises(FormatError):
-        decode(payload, CHUNK, PARAMS)
+        decode(payload, CHUNK, dtype, PARAMS)
     with pytest.raises(ValueError, match=re.escape(fault)):
-        chunk_codec().decode(payload)
+        chunk_codec(dtype).decode(payload)
 
 
-def accept(payload: bytes, dtype: str = "float32") -> np.ndarray:
+def accept(payload: bytes, dtype: np.dtype = FLOAT32) -> np.ndarray:
     """Check that both decoders decode a payload to the same values, and return these."""
-    decoded = chunk_codec(dtype=dtype).decode(payload)
-    np.testing.assert_array_equal(decoded, decode(payload, CHUNK, PARAMS))
+    decoded = chunk_codec(dtype).decode(payload)
+    np.testing.assert_array_equal(decoded, decode(payload, CHUNK, dtype, PARAMS))
     return decoded
 
 
+def payload_of(kind: int, body: bytes, special_values: bytes = b"", correction: bytes = b"") -> bytes:
+    """Make a payload of 2 × 2 × 2 voxels."""
+    return Payload(kind, (2, 2, 2), 0.0, body, special_values, correction).to_bytes(CHUNK)
+
+
 @pytest.mark.parametrize(
-    ("offset", "layout", "value", "fault"),
+    ("payload", "fault"),
     [
-        (0, "<B", ord("N"), "begins with b'Nvc"),  # magic
-        (3, "<B", 2, "begins with b'nvc\\x02'"),  # magic: another version
-        (4, "<B", 5, "kind latents"),  # kind of a block autoencoder
-        (4, "<B", 9, "kind 9"),  # kind
-        (5, "<B", 9, "dtype 9"),  # data type
-        (8, "<I", 0, "(0, 16, 24) voxels"),  # valid shape
-        (12, "<I", 17, "(16, 17, 24) voxels"),  # valid shape beyond the padded shape
-        (28, "<I", 35, "header states"),  # body bytes
-        (32, "<I", 13, "header states"),  # special-value bytes
-        (36, "<I", 1, "header states"),  # correction bytes
+        (b"", "0 bytes"),
+        (b"\x09", "kind 9"),
+        (b"\x0f", "kind 15"),
+        (b"\x05", "kind latents"),  # kind of a block autoencoder
+        (b"\x11\2\2", "cut short"),  # valid shape
+        (b"\x11\0\2\2" + bytes(4), "(0, 2, 2) voxels"),
+        (b"\x11\2\x11\2" + bytes(4), "(2, 17, 2) voxels"),  # beyond the padded shape
+        (b"\x11\x10\x10\x18" + bytes(4), "(16, 16, 24) voxels"),  # the padded shape
+        (b"\x11\2\x82\0\2" + bytes(4), "too many bytes"),  # a varint longer than it need be
+        (b"\x11\2\2\xff\xff\xff\xff\x10" + bytes(4), "too many bytes"),  # of 33 bits
+        (b"\x21" + bytes(7), "8 bytes is cut short"),  # largest error
+        (b"\x21" + struct.pack("<d", -1) + bytes(4), "largest error -1.0"),
+        (b"\x21" + struct.pack("<d", 0) + bytes(4), "largest error 0.0"),
+        (b"\x21" + struct.pack("<d", np.nan) + bytes(4), "largest error nan"),
+        (b"\x21" + struct.pack("<d", np.inf) + bytes(4), "largest error inf"),
+        (b"\x41\0" + bytes(4), "a section of 0"),  # special values
+        (b"\x41\5" + bytes(4), "a section of 5"),
+        (b"\x81\5" + bytes(4), "a section of 5"),  # correction
+        (b"\xc1\2\3" + bytes(4), "a section of 3"),
     ],
 )
-def test_wrong_payload_headers_are_rejected(offset: int, layout: str, value: int, fault: str) -> None:
-    reject(replace(golden_payload("float32-profiles"), offset, layout, value), fault)
+def test_wrong_payload_headers_are_rejected(payload: bytes, fault: str) -> None:
+    reject(payload, fault)
 
 
-@pytest.mark.parametrize("length", [0, 3, 39, 40, 73, 74, 500, -1])
-def test_truncated_payloads_are_rejected(length: int) -> None:
-    payload = golden_payload("float32-profiles")[:length]
-    reject(payload, f"{len(payload)} bytes")
+SPECTRAL_BODY = parse_payload(golden_payload("float32-profiles"), CHUNK).body
 
 
-def test_payloads_with_bytes_behind_are_rejected() -> None:
-    payload = golden_payload("float32-profiles") + b"\0"
-    reject(payload, f"{len(payload)} bytes")
+def reject_spectral(body: bytes, fault: str) -> None:
+    reject(Payload(4, CHUNK, 0.0, body).to_bytes(CHUNK), fault)
+
+
+@pytest.mark.parametrize(
+    ("length", "fault"),
+    [
+        (0, "0 bytes lacks"),
+        (11, "11 bytes lacks"),
+        (12, "0 bytes lacks"),
+        (16, "4 bytes lacks"),
+        (-1, "bytes"),
+    ],
+)
+def test_truncated_spectral_bodies_are_rejected(length: int, fault: str) -> None:
+    reject_spectral(SPECTRAL_BODY[:length], fault)
 
 
 @pytest.mark.parametrize(
     ("offset", "layout", "value", "fault"),
     [
-        (0, "<d", np.inf, "range [inf, "),  # low
-        (8, "<d", -1e9, ", -1000000000.0]"),  # high below low
-        (8, "<d", 1e39, "of float32 has the range"),  # high beyond float32
-        (16, "<f", 2.0**-16, "step 1.52587890625e-05"),  # step
-        (16, "<f", 2.5, "step 2.5"),  # step
-        (16, "<f", np.nan, "step nan"),  # step
-        (20, "<I", 1, "1 words"),  # used words
-        (24, "<I", 0, "0 lanes"),  # lanes
-        (24, "<I", 7, "7 lanes"),  # lanes: a grid of 2 × 2 × 3 blocks has at most 6
-        (28, "<B", 0x05, "lengths [5, "),  # length along z
-        (29, "<B", 0x40, "filters ["),  # filter along y
-        (30, "<B", 0x3F, "lengths ["),  # length along x
-        (31, "<B", 8, "predictor 8"),  # predictor
-        (32, "<B", 64, "boundaries 0b1000000"),  # boundaries
-        (33, "<B", 255, "profile 255 of"),  # profile
+        (0, "<f", -np.inf, "range [-inf, "),  # low
+        (4, "<f", np.inf, ", inf]"),  # high
+        (4, "<f", -1e9, ", -1000000000.0]"),  # high below low
+        (8, "<f", 2.0**-16, "step 1.52587890625e-05"),  # step
+        (8, "<f", 2.5, "step 2.5"),  # step
+        (8, "<f", np.nan, "step nan"),  # step
+        (12, "<B", 0x05, "lengths [5, "),  # length along z
+        (14, "<B", 0xFF, "lengths ["),  # length along x
+        (15, "<B", 255, "profile 255 of"),  # profile
+        (16, "<B", 0, "0 lanes"),  # lanes
+        (16, "<B", 7, "7 lanes"),  # lanes: a grid of 2 × 2 × 3 blocks has at most 6
     ],
 )
 def test_wrong_spectral_headers_are_rejected(offset: int, layout: str, value: float, fault: str) -> None:
-    reject(replace(golden_payload("float32-profiles"), BODY + offset, layout, value), fault)
+    reject_spectral(replace(SPECTRAL_BODY, offset, layout, value), fault)
 
 
-@pytest.mark.parametrize(
-    ("offset", "layout", "value", "fault"),
-    [
-        (0, "<B", 6, "predictor 6"),  # predictor
-        (1, "<B", 64, "shift 64"),  # shift
-        (2, "<B", 64, "64 low bits"),  # low bits
-        (3, "<B", 32, "scale 32"),  # scale
-        (4, "<I", 1, "header states"),  # used words
-        (8, "<I", 0, "0 lanes"),  # lanes
-        (8, "<I", 49, "49 lanes"),  # lanes: 96 cubes may have 48
-        (12, "<I", 1, "header states"),  # outliers
-    ],
-)
-def test_wrong_coded_integers_are_rejected(offset: int, layout: str, value: int, fault: str) -> None:
-    reject(replace(golden_payload("float32-lossless"), BODY + offset, layout, value), fault)
+INTEGERS = encode_integers(np.arange(8).reshape(2, 2, 2), CHUNK)
 
 
 @pytest.mark.parametrize(
     ("offset", "value", "fault"),
     [
-        (0, np.nan, "quantisation begins at nan"),  # low
-        (8, 0.0, "spacing of 0.0"),
-        (8, -1.0, "spacing of -1.0"),
-        (8, np.inf, "spacing of inf"),
+        (0, 6, "predictor 6"),
+        (1, 64, "shift 64"),
+        (2, 64, "64 low bits"),
+        (3, 32, "scale 32"),
+        (12, 0, "0 lanes"),
+        (12, 49, "49 lanes"),  # 96 cubes may have 48
+        (13, 9, "9 outliers"),
+        (13, 8, "cut short"),
     ],
 )
-def test_wrong_uniform_headers_are_rejected(offset: int, value: float, fault: str) -> None:
-    integers = encode_integers(np.arange(8).reshape(2, 2, 2), CHUNK)
-    payload = payload_of(3, struct.pack("<dd", 0.0, 1.0) + integers)
-    reject(replace(payload, BODY + offset, "<d", value), fault)
+def test_wrong_coded_integers_are_rejected(offset: int, value: int, fault: str) -> None:
+    reject(payload_of(2, replace(INTEGERS, offset, "<B", value)), fault)
+
+
+@pytest.mark.parametrize(
+    ("length", "fault"),
+    [
+        *((0, "lack their header"), (11, "lack their header"), (13, "cut short")),
+        *((15, "words of 1 bytes"), (16, "words of 2 bytes"), (-1, "contradicts its words")),
+    ],
+)
+def test_truncated_coded_integers_are_rejected(length: int, fault: str) -> None:
+    reject(payload_of(2, INTEGERS[:length]), fault)
 
 
 @pytest.mark.parametrize(
     ("offset", "layout", "value", "fault"),
     [
-        (0, "<d", np.nan, "spacing nan"),  # spacing
-        (8, "<I", 1, "sparse integers"),  # exact values
-        (12, "<I", 1 << 20, "1048576 sparse integers"),  # sparse integers: more than there are voxels
-        (12, "<I", 1, "states scale"),  # sparse integers: fewer than the rest holds
+        (0, "<f", np.nan, "quantisation begins at nan"),  # low
+        (4, "<d", 0.0, "spacing of 0.0"),
+        (4, "<d", -1.0, "spacing of -1.0"),
+        (4, "<d", np.inf, "spacing of inf"),
     ],
 )
-def test_wrong_corrections_are_rejected(offset: int, layout: str, value: float, fault: str) -> None:
-    payload = golden_payload("float32-max-error")
-    correction = len(payload) - len(parse_payload(payload).correction)
-    reject(replace(payload, correction + offset, layout, value), fault)
+@pytest.mark.parametrize("kind", [3, 7])
+def test_wrong_quantizations_are_rejected(
+    kind: int, offset: int, layout: str, value: float, fault: str
+) -> None:
+    body = struct.pack("<fd", 0.0, 1.0) + INTEGERS
+    reject(payload_of(kind, replace(body, offset, layout, value)), fault)
+    reject(payload_of(kind, body[:11]), "cut short")
 
 
-def with_sparse_integers(sparse: bytes) -> bytes:
-    """Replace the correction of a golden payload by one of spacing 1 and these sparse integers."""
-    payload = golden_payload("float32-max-error")
-    correction = struct.pack("<dI", 1.0, 0) + sparse
-    payload = payload[: len(payload) - len(parse_payload(payload).correction)] + correction
-    return replace(payload, 36, "<I", len(correction))
+def test_quantizations_of_integers_are_a_value_and_half_the_spacing() -> None:
+    integers = encode_integers(np.arange(-4, 4).reshape(2, 2, 2), CHUNK)
+    decoded = accept(payload_of(3, struct.pack("<iB", -3, 1) + integers), INT32)
+    assert decoded.ravel().tolist() == [3 * i - 3 for i in range(-4, 4)]
+    for kind in (3, 7):
+        reject(payload_of(kind, struct.pack("<i", -3)), "cut short", INT32)
 
 
-SCALE_0 = struct.pack("<BxxxII", 0, 0, 0)
-"""A sequence of zeros: scale + 1 is 0."""
+def with_correction(correction: bytes) -> bytes:
+    return Payload(4, CHUNK, 0.0, SPECTRAL_BODY, correction=correction).to_bytes(CHUNK)
+
+
+SPACING_1 = struct.pack("<d", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("correction", "fault"),
+    [
+        (SPACING_1[:7], "lacks its header"),
+        (SPACING_1, "cut short"),
+        (struct.pack("<d", np.nan) + b"\0\0\0\0", "spacing nan"),
+        (SPACING_1 + b"\1\0\0\0", "1 exact values"),
+        (SPACING_1 + b"\1" + struct.pack("<If", 16 * 16 * 24, 1.0) + b"\0\0\0", "exact value at 6144"),
+    ],
+)
+def test_wrong_corrections_are_rejected(correction: bytes, fault: str) -> None:
+    reject(with_correction(correction), fault)
 
 
 @pytest.mark.parametrize(
     ("sparse", "fault"),
     [
-        (struct.pack("<I", 0) + SCALE_0 + SCALE_0 + b"\0", "sparse integers take 28 bytes of 29"),
-        (struct.pack("<I", 0) + SCALE_0 + SCALE_0[:-1], "sparse integers are cut short"),
-        (struct.pack("<IB", 1, 0) + struct.pack("<BxxxII", 33, 2, 1) + bytes(4) + SCALE_0, "scale"),
-        (struct.pack("<IB", 1, 0) + struct.pack("<BxxxII", 1, 2, 0) + bytes(4) + SCALE_0, "0 lanes"),
+        (b"\0\0\0\0", "sparse integers take 3 bytes of 4"),
+        (b"\0\0", "cut short"),
+        (b"\x80\x80\x40", "1048576 sparse integers"),  # more than there are voxels
+        (b"\1\0\x21\1\2" + bytes(4) + b"\0", "scale"),
+        (b"\1\0\1\0\2" + bytes(4) + b"\0", "0 lanes"),
+        (b"\1\0\1\1\2" + bytes(3), "cut short"),
         (encode_sparse(np.array([16 * 16 * 32 - 1]), np.array([1]), (16, 16, 32)), "lie outside"),
     ],
-    ids=["too many bytes", "cut short", "scale", "lanes", "rank"],
+    ids=["too many bytes", "no sequence", "too many", "scale", "lanes", "words", "rank"],
 )
 def test_wrong_sparse_integers_are_rejected(sparse: bytes, fault: str) -> None:
-    reject(with_sparse_integers(sparse), fault)
+    reject(with_correction(SPACING_1 + b"\0" + sparse), fault)
 
 
-def test_used_and_lanes_of_a_sequence_of_zeros_are_ignored() -> None:
-    zeros = struct.pack("<I", 0) + SCALE_0 + SCALE_0
-    other = struct.pack("<I", 0) + struct.pack("<BxxxII", 0, 5, 9) + SCALE_0
-    zeros, other = with_sparse_integers(zeros), with_sparse_integers(other)
-    codec = chunk_codec()
-    np.testing.assert_array_equal(codec.decode(other), codec.decode(zeros))
-    expected = decode(zeros, CHUNK, PARAMS)
-    np.testing.assert_array_equal(decode(other, CHUNK, PARAMS), expected)
+def test_a_correction_of_nothing_changes_nothing() -> None:
+    corrected = accept_closely(with_correction(SPACING_1 + b"\0\0\0\0"))
+    np.testing.assert_array_equal(corrected, chunk_codec().decode(with_correction(b"")))
+
+
+def accept_closely(payload: bytes) -> np.ndarray:
+    """Check that both decoders decode a spectral payload to about the same values."""
+    decoded = chunk_codec().decode(payload)
+    np.testing.assert_allclose(decoded, decode(payload, CHUNK, FLOAT32, PARAMS), rtol=0, atol=0.01)
+    return decoded
+
+
+LABELS = encode_labels(np.array([0, 1, 2, 2, 0, 0, 0, 0], np.uint8).reshape(2, 2, 2), CHUNK)
+SPECIAL_VALUES = b"\2\0\0" + np.array([np.nan, -9], np.float32).tobytes() + LABELS
+
+
+def test_special_values_of_this_test_are_right() -> None:
+    decoded = accept(payload_of(1, bytes(4), SPECIAL_VALUES))
+    np.testing.assert_array_equal(decoded.ravel(), [0, np.nan, -9, -9, 0, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
-    ("offset", "layout", "value", "fault"),
+    ("offset", "layout", "values", "fault"),
     [
-        (0, "<B", 0, "header states 45"),  # patterns: fewer bytes than there are
-        (4, "<I", 1, "header states 25"),  # bytes of labels
-        (8, "<I", 1, "header states 61"),  # other patterns
-        (1, "<B", 4, "header states 57"),  # exact values: more than patterns
-        (24, "<B", 0, "take 33 bytes in place of 2"),  # labels: of one value
-        (29, "<B", 3, "axis 3"),  # labels: axis
-        (30, "<B", 65, "65 lanes"),  # labels: lanes
-        (31, "<I", 8, "8 words"),  # labels: words
+        (0, "<B", [0], "label"),  # patterns: fewer bytes than there are
+        (0, "<B", [99], "state 99 patterns"),
+        (0, "<BB", [0x80, 2], "state 256 patterns"),
+        (1, "<B", [3], "3 exact ones"),
+        (2, "<B", [9], "9 others"),
+        (11, "<B", [0], "in place of 2"),  # labels: of one value
+        (15, "<B", [3], "axis 3"),  # labels: axis
+        (16, "<B", [65], "65 lanes"),  # labels: lanes
+        (17, "<B", [99], "99 words"),  # labels: words
+        (18, "<B", [9], "9 escaped"),  # labels: escaped ones
     ],
 )
-def test_wrong_special_values_are_rejected(offset: int, layout: str, value: int, fault: str) -> None:
-    payload = golden_payload("float32-lossless")
-    start = BODY + len(parse_payload(payload).body)
-    assert payload[start] == 3  # patterns of four bytes: the labels begin at byte 24
-    reject(replace(payload, start + offset, layout, value), fault)
-
-
-def payload_of(
-    kind: int, body: bytes, dtype: int = 7, special_values: bytes = b"", correction: bytes = b""
-) -> bytes:
-    """Make a payload of 2 × 2 × 2 voxels."""
-    sections = (body, special_values, correction)
-    header = struct.pack("<4sBBHIIIdIII", b"nvc\x01", kind, dtype, 0, 2, 2, 2, 0.0, *map(len, sections))
-    return header + b"".join(sections)
+def test_wrong_special_values_are_rejected(offset: int, layout: str, values: list[int], fault: str) -> None:
+    reject(payload_of(1, bytes(4), replace(SPECIAL_VALUES, offset, layout, *values)), fault)
 
 
 @pytest.mark.parametrize("body", [b"", bytes(3), bytes(5)])
@@ -253,17 +295,19 @@ def test_payloads_of_this_test_are_accepted_where_they_are_right() -> None:
 @pytest.mark.parametrize(
     ("offset", "layout", "value", "fault"),
     [
-        (0, "<d", np.nan, "begin at nan"),  # low
-        (8, "<d", 0.0, "spacing of 0.0"),
-        (16, "<B", 7, "lattice stream"),  # fraction bits
-        (18, "<H", 257, "lattice stream"),  # lanes
-        (20, "<B", 0, "lattice stream"),  # tables
+        (12, "<B", 7, "lattice stream"),  # fraction bits
+        (13, "<B", 255, "256 lanes"),
+        (14, "<B", 0, "0 tables"),
+        (15, "<B", 33, "lattice stream"),  # anchor bits
+        (16, "<I", 0xFFFFFFFF, "too many bytes"),  # lowest
+        (16, "<I", 0x017FFFFF, "lattice stream"),  # lowest
     ],
 )
 def test_wrong_lattice_headers_are_rejected(offset: int, layout: str, value: float, fault: str) -> None:
     body, _ = encode_values(np.arange(8, dtype=np.float32).reshape(2, 2, 2), 0.1, CHUNK)
     assert np.abs(accept(payload_of(7, body)).ravel() - np.arange(8)).max() <= 0.1
-    reject(replace(payload_of(7, body), BODY + offset, layout, value), fault)
+    reject(payload_of(7, replace(body, offset, layout, value)), fault)
+    reject(payload_of(7, body[:-1]), "bytes of words")
 
 
 def test_a_correction_of_a_body_without_a_model_is_ignored() -> None:
@@ -272,14 +316,6 @@ def test_a_correction_of_a_body_without_a_model_is_ignored() -> None:
 
 def test_label_255_is_another_value_even_if_the_table_has_255_patterns() -> None:
     labels = encode_labels(np.array([0, 1, 254, 255, 0, 0, 0, 0], np.uint8).reshape(2, 2, 2), CHUNK)
-    section = struct.pack("<BBxxII", 255, 0, len(labels), 1)
-    section += np.arange(1000, 1255, dtype="<f4").tobytes() + labels + np.float32(7).tobytes()
-    decoded = accept(payload_of(1, bytes(4), special_values=section))
+    section = b"\xff\1\0\1" + np.arange(1000, 1255, dtype="<f4").tobytes() + np.float32(7).tobytes()
+    decoded = accept(payload_of(1, bytes(4), section + labels))
     assert decoded.ravel().tolist() == [0, 1000, 1253, 7, 0, 0, 0, 0]
-
-
-def test_fractions_of_low_and_spacing_are_dropped_for_integer_data_types() -> None:
-    integers = encode_integers(np.arange(-4, 4).reshape(2, 2, 2), CHUNK)
-    body = struct.pack("<dd", -3.7, 2.9) + integers
-    decoded = accept(payload_of(3, body, dtype=5), "int32")
-    assert decoded.ravel().tolist() == [2 * i - 3 for i in range(-4, 4)]

@@ -44,7 +44,7 @@ def test_boundaries_are_stored_and_bounds_have_none() -> None:
     codec = ChunkCodec(SpectralTransformCoder(CODEC.params, shape), shape, volume.dtype)
     value_range = float(np.ptp(volume))
     bodies = [
-        parse_payload(codec.encode(volume, target, boundaries=0b010010)).body
+        parse_payload(codec.encode(volume, target, boundaries=0b010010), volume.shape).body
         for target in (
             ChunkTarget(None, 0.05 * value_range),
             ChunkTarget(0.05 * value_range, 0.05 * value_range),

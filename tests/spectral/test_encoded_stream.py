@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -7,11 +9,13 @@ import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.spectral import encoded_stream
+from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
 from nvc_jax.spectral.profiles import count_profiles
 
-HEADER_BYTES = 14
-AXIS_BYTE, PREDICTOR_BYTE, BOUNDARIES_BYTE, PROFILE_BYTE = 8, 11, 12, 13
-"""Positions in a stream's header: of the length and filter of z, before those of y and x, and of the rest."""
+HEADER_BYTES = 5
+"""Bytes of the header of a stream of fewer than 128 lanes."""
+PROFILE_BYTE = 3
+"""Position in a stream's header, behind a byte for each axis."""
 
 
 def numbers_of(encoded: nvc_jax.EncodedStream) -> list[float]:
@@ -25,8 +29,8 @@ def test_streams_round_trip_and_are_checked(codec: nvc_jax.Codec) -> None:
     restored = encoded_stream.from_bytes(payload, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
     expected = np.asarray(nvc_jax.decode_volume(codec, encoded))
     np.testing.assert_array_equal(nvc_jax.decode_volume(codec, restored), expected)
-    headers = (bytes(HEADER_BYTES), payload[:8] + b"\xff" * 6)
-    for damaged in (b"", payload[:-1], payload + b"ab", *(head + payload[HEADER_BYTES:] for head in headers)):
+    headers = (bytes(HEADER_BYTES), b"\xff" * HEADER_BYTES)
+    for damaged in (b"", payload[:4], payload[:-1], *(head + payload[HEADER_BYTES:] for head in headers)):
         with pytest.raises(ValueError, match="header"):
             encoded_stream.from_bytes(damaged, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
 
@@ -47,36 +51,32 @@ def test_streams_of_other_profiles_are_refused(codec: nvc_jax.Codec) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("position", "value"),
-    [
-        (AXIS_BYTE, 5),
-        (AXIS_BYTE + 1, 0x40),
-        (AXIS_BYTE + 2, 0xF0),
-        (PREDICTOR_BYTE, 8),
-        (BOUNDARIES_BYTE, 64),
-    ],
-)
-def test_choices_that_do_not_exist_are_refused(codec: nvc_jax.Codec, position: int, value: int) -> None:
+@pytest.mark.parametrize(("axis", "value"), [(0, 5), (1, 0xFE), (2, 7)])
+def test_lengths_that_do_not_exist_are_refused(codec: nvc_jax.Codec, axis: int, value: int) -> None:
     encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME[:16, :16, :16], step=0.05)
     payload = bytearray(encoded_stream.to_bytes(encoded))
-    payload[position] = value
+    payload[axis] = value
     with pytest.raises(ValueError, match="header states lengths"):
         encoded_stream.from_bytes(
             bytes(payload), encoded.shape, encoded.dtype, *numbers_of(encoded), n_profiles=4
         )
 
 
-def test_headers_state_the_shape_of_the_transform(codec: nvc_jax.Codec) -> None:
+def test_headers_state_the_choices_of_each_axis(codec: nvc_jax.Codec) -> None:
     encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME, step=0.02)
-    payload = encoded_stream.to_bytes(encoded)
-    axes = payload[AXIS_BYTE : AXIS_BYTE + 3]
-    np.testing.assert_array_equal([byte & 15 for byte in axes], encoded.transform.lengths)
-    np.testing.assert_array_equal([byte >> 4 for byte in axes], encoded.transform.filters)
-    restored = encoded_stream.from_bytes(
-        payload, encoded.shape, encoded.dtype, *numbers_of(encoded), n_profiles=4
-    )
-    jax.tree.map(np.testing.assert_array_equal, restored.transform, encoded.transform)
+    for predictor, boundaries in ((0, 0), (5, 0b100110), (7, 0b111111)):
+        encoded = dataclasses.replace(encoded, predictor=np.int32(predictor), boundaries=np.int32(boundaries))
+        payload = encoded_stream.to_bytes(encoded)
+        axes = payload[:3]
+        np.testing.assert_array_equal([byte & 7 for byte in axes], encoded.transform.lengths)
+        np.testing.assert_array_equal([byte >> 3 & 3 for byte in axes], encoded.transform.filters)
+        assert [byte >> 5 & 3 for byte in axes] == [boundaries >> 2 * axis & 3 for axis in range(3)]
+        assert [byte >> 7 for byte in axes] == [axis in DC_PREDICTORS[predictor] for axis in range(3)]
+        restored = encoded_stream.from_bytes(
+            payload, encoded.shape, encoded.dtype, *numbers_of(encoded), n_profiles=4
+        )
+        for name in ("transform", "predictor", "boundaries", "profile", "n_lanes", "used"):
+            jax.tree.map(np.testing.assert_array_equal, getattr(restored, name), getattr(encoded, name))
 
 
 def test_rates_choose_profiles_and_streams_name_them(codec: nvc_jax.Codec) -> None:

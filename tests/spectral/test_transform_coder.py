@@ -50,7 +50,7 @@ def test_previews_are_near_the_means_of_blocks(coder: SpectralTransformCoder) ->
 
 def test_damaged_bytes_are_refused(coder: SpectralTransformCoder) -> None:
     stored, _ = coder.encode(VALUES, *NUMBERS, VALID_SHAPE, 0)
-    for damaged in (b"", stored[:-1], stored + b"ab"):
+    for damaged in (b"", stored[:4], stored[:-1]):
         with pytest.raises(ValueError, match=r"stream|payload"):
             coder.parse(damaged, *NUMBERS, VALID_SHAPE)
 

@@ -25,5 +25,5 @@ METADATA = ContainerMetadata(
 
 def packed_payload(values: np.ndarray, **fields: Any) -> bytes:
     """A payload of packed values, which any transform codec decodes."""
-    parts = {"kind": PayloadKind.PACKED, "dtype": values.dtype, "max_error": 0.0, "body": pack_values(values)}
-    return Payload(valid_shape=values.shape, **parts | fields).to_bytes()
+    parts = {"kind": PayloadKind.PACKED, "max_error": 0.0, "body": pack_values(values)}
+    return Payload(valid_shape=values.shape, **parts | fields).to_bytes(CHUNK)

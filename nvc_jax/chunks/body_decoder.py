@@ -1,0 +1,44 @@
+"""Bodies of payloads of every kind to values."""
+
+import numpy as np
+
+from nvc_jax.chunks import bodies, lattice_body
+from nvc_jax.chunks.payload import Payload, PayloadKind
+from nvc_jax.chunks.transform_body import TransformBodyCodec
+from nvc_jax.chunks.value_bytes import unpack_values
+from nvc_jax.core.shapes import Shape3
+
+
+class BodyDecoder:
+    """Decodes the bodies of one container.
+
+    Args:
+        transform: of the model.
+        padded_shape: (z, y, x) of a whole chunk.
+        dtype: of the volume.
+    """
+
+    def __init__(self, transform: TransformBodyCodec, padded_shape: Shape3, dtype: np.dtype) -> None:
+        self._transform, self._padded_shape, self._dtype = transform, padded_shape, dtype
+
+    def decode(self, payload: Payload) -> np.ndarray:
+        """Decode a body, corrected and in the volume's dtype, without its special values."""
+        body, shape, dtype, padded_shape = payload.body, payload.valid_shape, self._dtype, self._padded_shape
+        match payload.kind:
+            case PayloadKind.SPECTRAL:
+                decoded = self._transform.decode(body, shape)
+                return self._transform.apply_correction(decoded, payload.correction, shape)
+            case PayloadKind.PACKED:
+                return unpack_values(body, shape, dtype)
+            case PayloadKind.CONSTANT:
+                return bodies.decode_constant(body, shape, dtype)
+            case PayloadKind.DIFFERENCES:
+                return bodies.decode_differences(body, shape, padded_shape, dtype)
+            case PayloadKind.UNIFORM:
+                return bodies.decode_uniform(body, shape, padded_shape, dtype)
+            case PayloadKind.LEVELS:
+                return bodies.decode_levels(body, shape, padded_shape, dtype)
+            case PayloadKind.LATTICE:
+                return lattice_body.decode_lattice(body, shape, padded_shape, dtype)
+        kind = PayloadKind(payload.kind).name.lower()
+        raise ValueError(f"a payload is of kind {kind}, which this model does not decode")

@@ -1,0 +1,179 @@
+"""The cheapest payload of a chunk that keeps to a target.
+
+The encoder tries every way of coding that may suit a chunk and keeps the cheapest: one value, few levels, the
+transform with a correction, a lattice, uniform quantisation, differences, the packed values; all but the
+levels also with frequent values told apart as ``exact_values``. Under a bound the cheapest way takes the
+fewest bytes. Without one, squared errors have a price in bits. In the worst case a chunk is stored as its own
+bytes plus a payload header.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from nvc_jax.chunks import bodies, lattice_body
+from nvc_jax.chunks.body_decoder import BodyDecoder
+from nvc_jax.chunks.candidates import Candidate, cheapest
+from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.exact_values import find_exact_values, without_exact_values
+from nvc_jax.chunks.payload import Payload, PayloadKind
+from nvc_jax.chunks.special_values import encode_special_values
+from nvc_jax.chunks.transform_body import TransformBodyCodec
+from nvc_jax.core.chunk_interfaces import ChunkTarget
+from nvc_jax.core.errors import largest_error, squared_errors
+from nvc_jax.core.shapes import Shape3, check_shape
+
+_LOSSLESS_SHARE = 1 / 4
+"""Share of the chunk's own bytes above which the smallest body makes lossless coding worth trying."""
+_LATTICE_ERROR_PER_STEP = 0.37
+"""Largest error of a lattice, in steps of the transform, where there is no bound: its slope of bits against
+error is then that of the transform."""
+_LATTICE_ERROR_BITS = 0.27
+"""Price in bits of the mean squared error of a voxel on such a lattice."""
+_CHEAP_SHARE = 1 / 20
+"""Share of a chunk's cost below which the labels of exact values are cheap: the hard borders that they take
+out of the body cost more, so the chunk need not be coded with them."""
+
+
+class PayloadEncoder:
+    """Encodes chunks of one padded shape and dtype, each by itself.
+
+    Args:
+        transform: of the model.
+        decoder: of bodies, which says what readers will decode.
+        padded_shape: (z, y, x) of a whole chunk.
+        dtype: of the volume.
+    """
+
+    def __init__(
+        self,
+        transform: TransformBodyCodec,
+        decoder: BodyDecoder,
+        padded_shape: Shape3,
+        dtype: np.dtype,
+    ) -> None:
+        self._transform, self._decoder = transform, decoder
+        self._padded_shape, self._dtype = padded_shape, dtype
+
+    def encode(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> Payload:
+        """Encode a chunk.
+
+        Args:
+            chunk: the values.
+            target: bound and step that the payload must keep to.
+            boundaries: bits of the chunk boundaries at which the chunk meets others.
+        """
+        # A bound holds at chunk boundaries as it does elsewhere: there is no seam to hide.
+        boundaries = boundaries if target.max_error is None else 0
+        separated = self._separate_exact_values(chunk, target, boundaries)
+        if separated is not None and self._has_cheap_labels(separated, target):
+            return separated.payload
+        plain = self._encode_plainly(chunk, target, boundaries)
+        best = plain if separated is None else cheapest([plain, separated], target)
+        return best.payload
+
+    def _separate_exact_values(
+        self, chunk: ChunkValues, target: ChunkTarget, boundaries: int
+    ) -> Candidate | None:
+        """Encode a chunk with its exact values told apart; None where it has none."""
+        patterns = find_exact_values(chunk)
+        if not patterns.size or chunk.low == chunk.high:
+            return None
+        special_values = encode_special_values(chunk.values, chunk.valid, self._padded_shape, patterns)
+        rest = without_exact_values(chunk, patterns)
+        return cheapest(self._candidates(rest, special_values, target, boundaries), target)
+
+    @staticmethod
+    def _has_cheap_labels(separated: Candidate, target: ChunkTarget) -> bool:
+        """Tell whether exact values took so few bytes that it does not pay to code the chunk without them."""
+        return 8 * len(separated.payload.special_values) < _CHEAP_SHARE * separated.cost(target)
+
+    def _encode_plainly(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> Candidate:
+        """Encode a chunk without exact values."""
+        special_values = encode_special_values(chunk.values, chunk.valid, self._padded_shape)
+        candidates = list(self._candidates(chunk, special_values, target, boundaries))
+        if candidates[0].payload.kind != PayloadKind.CONSTANT:
+            levels = bodies.encode_levels(chunk, self._padded_shape)
+            if levels is not None:
+                candidates.append(self._exact_candidate(PayloadKind.LEVELS, levels, chunk, special_values))
+        return cheapest(candidates, target)
+
+    def _exact_candidate(
+        self, kind: PayloadKind, body: bytes, chunk: ChunkValues, special_values: bytes
+    ) -> Candidate:
+        """Make a candidate of a body that is known to be lossless."""
+        payload = Payload(kind, check_shape(chunk.values.shape), 0.0, body, special_values)
+        return Candidate(payload, 0.0)
+
+    def _candidates(
+        self, chunk: ChunkValues, special_values: bytes, target: ChunkTarget, boundaries: int
+    ) -> Iterator[Candidate]:
+        """Code a chunk in every way that may be the cheapest and keeps to the target."""
+        values, max_error = chunk.values, target.max_error
+
+        def candidate(
+            kind: PayloadKind, body: bytes, correction: bytes = b"", decoded: np.ndarray | None = None
+        ) -> Candidate:
+            payload = Payload(kind, check_shape(values.shape), 0.0, body, special_values, correction)
+            decoded = self._decoder.decode(payload) if decoded is None else decoded
+            error = largest_error(values, decoded, chunk.valid)
+            squared = (
+                squared_errors(values[chunk.valid], decoded[chunk.valid])[0] if max_error is None else 0.0
+            )
+            return Candidate(payload._replace(max_error=error), squared)
+
+        if not chunk.valid.any():
+            yield candidate(PayloadKind.CONSTANT, bytes(self._dtype.itemsize))
+            return
+        constant = bodies.encode_constant(chunk, max_error)
+        if constant is not None:
+            constant_candidate = candidate(PayloadKind.CONSTANT, constant)
+            if constant_candidate.keeps_bound(target):
+                yield constant_candidate
+                return
+
+        smallest_cost = math.inf
+        transformed = None if max_error == 0 else self._transform.encode(chunk, target, boundaries)
+        if transformed is not None:
+            spectral = candidate(PayloadKind.SPECTRAL, *transformed)
+            # Where valid values decode to NaN the transform has failed.
+            if not math.isnan(spectral.payload.max_error) and spectral.keeps_bound(target):
+                smallest_cost = spectral.cost(target)
+                yield spectral
+        predicted = self._predict(chunk, target, smallest_cost)
+        if predicted is not None:
+            predicted_candidate = candidate(*predicted)
+            if predicted_candidate.keeps_bound(target):
+                smallest_cost = min(smallest_cost, predicted_candidate.cost(target))
+                yield predicted_candidate
+        if smallest_cost > 8 * values.nbytes * _LOSSLESS_SHARE:
+            if values.dtype.kind == "f" or predicted is None or max_error != 0:
+                differences = bodies.encode_differences(chunk, self._padded_shape)
+                yield self._exact_candidate(PayloadKind.DIFFERENCES, differences, chunk, special_values)
+            packed = bodies.encode_packed(chunk)
+            yield self._exact_candidate(PayloadKind.PACKED, packed, chunk, special_values)
+
+    def _predict(
+        self, chunk: ChunkValues, target: ChunkTarget, smallest_cost: float
+    ) -> tuple[PayloadKind, bytes, bytes, np.ndarray | None] | None:
+        """Code a chunk by prediction from neighbours: on a lattice, or else uniformly quantised.
+
+        Returns:
+            Kind, body, no correction, and the decoded values if they are known; None where there is no body,
+            or an estimate says that it would cost more than ``smallest_cost``.
+        """
+        max_error, error_bits = target.max_error, 0.0
+        if max_error is None:
+            max_error = _LATTICE_ERROR_PER_STEP * (target.step or 0.0)
+            error_bits = _LATTICE_ERROR_BITS * chunk.values.size
+        if max_error == 0 and chunk.values.dtype.kind == "f":
+            return None
+        if lattice_body.estimate_lattice_bits(chunk, max_error) + error_bits > smallest_cost:
+            return None
+        lattice = lattice_body.encode_lattice(chunk, max_error, self._padded_shape)
+        if lattice is not None:
+            body, decoded = lattice
+            return PayloadKind.LATTICE, body, b"", decoded
+        uniform = bodies.encode_uniform(chunk, max_error, self._padded_shape)
+        return None if uniform is None else (PayloadKind.UNIFORM, uniform, b"", None)
