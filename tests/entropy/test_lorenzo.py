@@ -76,7 +76,7 @@ STORED = lorenzo.encode_integers(np.random.default_rng(0).integers(0, 2**35, PAD
 
 @pytest.mark.parametrize("length", [0, 10, len(STORED) - 1])
 def test_cut_integers_are_an_error(length: int) -> None:
-    with pytest.raises(ValueError, match="coded integers"):
+    with pytest.raises(ValueError, match=r"coded integers|contradicts"):
         lorenzo.decode_integers(STORED[:length], PADDED_SHAPE, PADDED_SHAPE)
 
 
