@@ -90,15 +90,20 @@ def encode_lattice(
         The body, and the values that it decodes to; None where the error is too small for the range of the
         values.
     """
-    if chunk.values.dtype.kind == "f":
-        limits = np.array([chunk.low, chunk.high], chunk.values.dtype)
-        filled = fill_smoothly(chunk.values, chunk.valid).clip(*limits).astype(chunk.values.dtype)
-    else:
-        filled = fill_with_last(chunk.values, chunk.valid)
     try:
-        return encode_values(filled, max_error, padded_shape)
+        return encode_values(_fill(chunk), max_error, padded_shape, chunk.valid)
     except ValueError:
         return None
+
+
+def _fill(chunk: ChunkValues) -> np.ndarray:
+    """Fill gaps smoothly, within the range of the values."""
+    if chunk.valid.all():
+        return chunk.values
+    dtype = chunk.values.dtype
+    smooth = fill_smoothly(chunk.values.astype(np.float64), chunk.valid).clip(chunk.low, chunk.high)
+    rounded = smooth if dtype.kind == "f" else np.rint(smooth)
+    return np.where(chunk.valid, chunk.values, rounded.astype(dtype))
 
 
 def decode_lattice(body: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:

@@ -32,8 +32,9 @@ error is then that of the transform."""
 _LATTICE_ERROR_BITS = 0.27
 """Price in bits of the mean squared error of a voxel on such a lattice."""
 _CHEAP_SHARE = 1 / 20
-"""Share of a chunk's cost below which the labels of exact values are cheap: the hard borders that they take
-out of the body cost more, so the chunk need not be coded with them."""
+"""Share of a chunk's cost below which the labels of exact values are cheap."""
+_CERTAIN_JUMP = 20.0
+"""Jump of exact values from which on a chunk is not coded with them as well, if their labels are cheap."""
 
 
 class PayloadEncoder:
@@ -66,37 +67,32 @@ class PayloadEncoder:
         """
         # A bound holds at chunk boundaries as it does elsewhere: there is no seam to hide.
         boundaries = boundaries if target.max_error is None else 0
-        separated = self._separate_exact_values(chunk, target, boundaries)
-        if separated is not None and self._has_cheap_labels(separated, target):
+        exact = find_exact_values(chunk)
+        levels = bodies.encode_levels(chunk, self._padded_shape)
+        if not exact.patterns.size or levels is not None:
+            return self._encode_plainly(chunk, target, boundaries, levels).payload
+        separated = self._separate(chunk, exact.patterns, target, boundaries)
+        has_cheap_labels = 8 * len(separated.payload.special_values) < _CHEAP_SHARE * separated.cost(target)
+        if has_cheap_labels and exact.jump >= _CERTAIN_JUMP:
             return separated.payload
-        plain = self._encode_plainly(chunk, target, boundaries)
-        best = plain if separated is None else cheapest([plain, separated], target)
-        return best.payload
+        return cheapest([separated, self._encode_plainly(chunk, target, boundaries)], target).payload
 
-    def _separate_exact_values(
-        self, chunk: ChunkValues, target: ChunkTarget, boundaries: int
-    ) -> Candidate | None:
-        """Encode a chunk with its exact values told apart; None where it has none."""
-        patterns = find_exact_values(chunk)
-        if not patterns.size or chunk.low == chunk.high:
-            return None
+    def _separate(
+        self, chunk: ChunkValues, patterns: np.ndarray, target: ChunkTarget, boundaries: int
+    ) -> Candidate:
+        """Encode a chunk with exact values told apart."""
         special_values = encode_special_values(chunk.values, chunk.valid, self._padded_shape, patterns)
         rest = without_exact_values(chunk, patterns)
         return cheapest(self._candidates(rest, special_values, target, boundaries), target)
 
-    @staticmethod
-    def _has_cheap_labels(separated: Candidate, target: ChunkTarget) -> bool:
-        """Tell whether exact values took so few bytes that it does not pay to code the chunk without them."""
-        return 8 * len(separated.payload.special_values) < _CHEAP_SHARE * separated.cost(target)
-
-    def _encode_plainly(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> Candidate:
-        """Encode a chunk without exact values."""
+    def _encode_plainly(
+        self, chunk: ChunkValues, target: ChunkTarget, boundaries: int, levels: bytes | None = None
+    ) -> Candidate:
+        """Encode a chunk without exact values; ``levels`` is its body of few levels if it has one."""
         special_values = encode_special_values(chunk.values, chunk.valid, self._padded_shape)
         candidates = list(self._candidates(chunk, special_values, target, boundaries))
-        if candidates[0].payload.kind != PayloadKind.CONSTANT:
-            levels = bodies.encode_levels(chunk, self._padded_shape)
-            if levels is not None:
-                candidates.append(self._exact_candidate(PayloadKind.LEVELS, levels, chunk, special_values))
+        if levels is not None:
+            candidates.append(self._exact_candidate(PayloadKind.LEVELS, levels, chunk, special_values))
         return cheapest(candidates, target)
 
     def _exact_candidate(

@@ -54,12 +54,13 @@ def max_items(lattice: Shape3) -> int:
 
 @jax.jit
 def quantize(
-    fixed: jax.Array, anchors: jax.Array, weights: jax.Array, rules: Rules
+    fixed: jax.Array, valid: jax.Array, anchors: jax.Array, weights: jax.Array, rules: Rules
 ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
     """Quantise the differences of a volume's points from their predictions.
 
     Args:
         fixed: int32 lattice, the volume, with anything beyond its sides.
+        valid: bool lattice, points that count; others decode to their predictions.
         anchors: int32 (z, y, x), decoded values of the anchors.
         weights: int32 (N_LEVEL_GROUPS, 7, N_GROUPS).
         rules: the other parameters of prediction.
@@ -71,13 +72,14 @@ def quantize(
     """
     half = jnp.int32(1) << rules.fraction_bits >> 1
 
-    def start(group: int, level: jax.Array | int, _: None) -> tuple[None, jax.Array]:
-        return None, _phases_of(fixed, group, level)
+    def start(group: int, level: jax.Array | int, _: None) -> tuple[None, jax.Array, jax.Array]:
+        return None, _phases_of(fixed, group, level), _phases_of(valid, group, level)
 
-    def code(state: tuple[None, jax.Array], item: Pass) -> tuple[tuple, jax.Array, Any]:
-        wanted = lax.dynamic_index_in_dim(state[1], jnp.array(PHASE_NUMBERS)[item.number], keepdims=False)
+    def code(state: tuple[None, jax.Array, jax.Array], item: Pass) -> tuple[tuple, jax.Array, Any]:
+        phase = jnp.array(PHASE_NUMBERS)[item.number]
+        wanted, counts = (lax.dynamic_index_in_dim(of, phase, keepdims=False) for of in state[1:])
         codes = (wanted - item.predicted + half) >> rules.fraction_bits
-        codes = jnp.where(item.items & (item.number > 0), codes, 0)
+        codes = jnp.where(item.items & (item.number > 0) & counts, codes, 0)
         return state, codes, (codes, item.context.astype(jnp.int16))
 
     values, _, outputs = walk_levels(
@@ -86,9 +88,9 @@ def quantize(
     return values, outputs
 
 
-def _phases_of(fixed: jax.Array, group: int, level: jax.Array | int) -> jax.Array:
-    """Phases of a level of the group, int32 (8, z, y, x) with the array's shape of the group."""
-    points = fixed[:: 1 << group, :: 1 << group, :: 1 << group]
+def _phases_of(volume: jax.Array, group: int, level: jax.Array | int) -> jax.Array:
+    """Phases of a level of the group, (8, z, y, x) with the array's shape of the group."""
+    points = volume[:: 1 << group, :: 1 << group, :: 1 << group]
     for axis, side in enumerate(points.shape):
         if group == N_LEVEL_GROUPS - 1:
             index = jnp.minimum(jnp.arange(side, dtype=jnp.int32) << (level - group), side - 1)

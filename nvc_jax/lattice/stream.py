@@ -79,7 +79,9 @@ class _Header(NamedTuple):
         return fixed + encode_varints(fold(self.low), self.high - self.low)
 
 
-def encode_lattice(fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3) -> tuple[bytes, np.ndarray]:
+def encode_lattice(
+    fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3, valid: np.ndarray | None = None
+) -> tuple[bytes, np.ndarray]:
     """Code a volume in fixed point.
 
     Args:
@@ -87,6 +89,8 @@ def encode_lattice(fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3) 
         fraction_bits: decoded values differ from ``fixed`` by at most half of 2**fraction_bits, so by nothing
             for 0; at most MAX_FRACTION_BITS.
         padded_shape: (z, y, x), no smaller than the volume's: the shape that the programs are compiled for.
+        valid: bool (z, y, x), values that count; what the others decode to is left to the coder. None if all
+            count.
 
     Returns:
         The stream, and the values that it decodes to, int32 (z, y, x).
@@ -99,7 +103,8 @@ def encode_lattice(fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3) 
     if max(-low, high) >= MAX_FIXED or not 0 <= fraction_bits <= MAX_FRACTION_BITS:
         raise ValueError(f"values from {low} to {high} with {fraction_bits} fraction bits exceed the limits")
     fixed, lattice = fixed.astype(np.int32), lattice_shape(padded_shape)
-    fitted = fit_weights(fixed, fraction_bits)
+    valid = np.ones(shape, bool) if valid is None else valid
+    fitted = fit_weights(fixed, fraction_bits, valid)
     weights = np.stack([default_weights() if own is None else own for own in fitted])
     anchor_codes = _round(fixed[::ANCHOR_STRIDE, ::ANCHOR_STRIDE, ::ANCHOR_STRIDE], fraction_bits)
 
@@ -107,6 +112,7 @@ def encode_lattice(fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3) 
     rules = _rules(fraction_bits, low, high, shape)
     decoded, outputs = programs.quantize(
         jnp.asarray(np.pad(fixed, widths)),
+        jnp.asarray(np.pad(valid, widths)),
         jnp.asarray(_anchors(anchor_codes, fraction_bits, lattice)),
         jnp.asarray(weights),
         rules,

@@ -23,13 +23,16 @@ _MAX_INTEGER = 2**53
 """Limit of the magnitudes of integer values."""
 
 
-def encode_values(values: np.ndarray, max_error: float, padded_shape: Shape3) -> tuple[bytes, np.ndarray]:
+def encode_values(
+    values: np.ndarray, max_error: float, padded_shape: Shape3, valid: np.ndarray | None = None
+) -> tuple[bytes, np.ndarray]:
     """Code a volume so that no value changes by more than ``max_error``.
 
     Args:
         values: (z, y, x) of an integer or float dtype, finite.
         max_error: the bound, in the volume's units; integers come back exactly under a bound below 1.
         padded_shape: (z, y, x), no smaller than the volume's; see ``encode_lattice``.
+        valid: bool (z, y, x), values that must keep the bound; None if all must.
 
     Returns:
         The bytes, and the values that they decode to.
@@ -50,10 +53,11 @@ def encode_values(values: np.ndarray, max_error: float, padded_shape: Shape3) ->
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
     fixed = _to_fixed(values, low, spacing, fraction_bits)
-    stream, decoded = encode_lattice(fixed, fraction_bits, padded_shape)
+    stream, decoded = encode_lattice(fixed, fraction_bits, padded_shape, valid)
 
     result = _from_fixed(decoded, low.item(), spacing, fraction_bits, values.dtype)
-    if not _is_within(values, result, max_error):
+    kept = slice(None) if valid is None else valid
+    if not _is_within(values[kept], result[kept], max_error):
         raise ValueError(f"a bound of {max_error} is too tight for {values.dtype} from {low} to {high}")
     return encode_quantization(values.dtype, low, spacing) + stream, result
 

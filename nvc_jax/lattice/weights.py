@@ -68,12 +68,13 @@ def unpack_weights(stored: bytes) -> np.ndarray:
     return weights
 
 
-def fit_weights(fixed: np.ndarray, fraction_bits: int) -> list[np.ndarray | None]:
+def fit_weights(fixed: np.ndarray, fraction_bits: int, valid: np.ndarray) -> list[np.ndarray | None]:
     """Fit the weights of each group of levels, int32 (7, 10); None where the default ones do as well.
 
     Args:
         fixed: int32 (z, y, x), the volume in fixed point.
         fraction_bits: of the volume.
+        valid: bool (z, y, x), values that count.
     """
     default, rng = default_weights(), np.random.default_rng(0)
     half = (1 << fraction_bits) / 2
@@ -82,7 +83,7 @@ def fit_weights(fixed: np.ndarray, fraction_bits: int) -> list[np.ndarray | None
         levels = [level for level in range(N_LEVELS) if level_group(level) == group]
         weights, saved = default.copy(), 0.0
         for number in range(len(PHASES)):
-            target, means, n_points = _sample(fixed, number, levels[0], rng)
+            target, means, n_points = _sample(fixed, valid, number, levels[0], rng)
             if len(target) < 4 * means.shape[1]:
                 continue
             means += _reconstruction_noise(rng, len(means), KNOWN_GROUPS[number], fraction_bits)
@@ -109,12 +110,13 @@ def _reconstruction_noise(
 
 
 def _sample(
-    fixed: np.ndarray, number: int, level: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Draw points of a phase.
+    fixed: np.ndarray, valid: np.ndarray, number: int, level: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Draw points of a phase that count.
 
     Returns:
-        Their values (n,), the means of their groups of neighbours (n, groups), and the number of all points.
+        Their values (n,), the means of their groups of neighbours (n, groups), and about the number of all
+        points that count.
     """
     counts = [
         max(0, -(-(side - (parity << level)) // (2 << level)))
@@ -131,7 +133,9 @@ def _sample(
     for column, group in zip(means.T, KNOWN_GROUPS[number], strict=True):
         offsets = GROUP_OFFSETS[group.number]
         column[:] = sum(flat[index(offset)] for offset in offsets) / len(offsets)
-    return flat[index((0, 0, 0))].astype(np.float32), means, n_points
+    own = index((0, 0, 0))
+    counts_too = valid.reshape(-1)[own]
+    return flat[own][counts_too].astype(np.float32), means[counts_too], n_points * counts_too.mean()
 
 
 def _flat_indices(
