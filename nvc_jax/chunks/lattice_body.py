@@ -12,14 +12,12 @@ from nvc_jax.lattice.values import decode_values, encode_values
 
 _SAMPLE_SIDE = 24
 """Largest side of the eight cubes that sizes are estimated from."""
-_ESTIMATE_SHARE = 0.5
-"""Share of the estimated bits that a lattice takes at least: it predicts from more neighbours."""
 _MAX_CLASS = 12
 """Largest class of differences that the estimate tells apart."""
 
 
 def estimate_lattice_bits(chunk: ChunkValues, max_error: float) -> float:
-    """Estimate the least bits of a lattice's body from parts of the chunk; infinite where there is none.
+    """Estimate the bits of a lattice's body from parts of the chunk; infinite where there is none.
 
     Every value of the sample is predicted from its two neighbours along an axis. The bits are the entropy of
     what is left, given the difference of the neighbours.
@@ -39,7 +37,7 @@ def estimate_lattice_bits(chunk: ChunkValues, max_error: float) -> float:
     ]
     axes = [axis for axis in range(3) if all(part.shape[axis] > 2 for part in points)]
     bits_per_voxel = min((_bits_given_neighbours(points, axis) for axis in axes), default=0.0)
-    return _ESTIMATE_SHARE * bits_per_voxel * values.size
+    return bits_per_voxel * values.size
 
 
 def _octant_cubes(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:

@@ -135,7 +135,11 @@ def _sample(
         column[:] = sum(flat[index(offset)] for offset in offsets) / len(offsets)
     own = index((0, 0, 0))
     counts_too = valid.reshape(-1)[own]
-    return flat[own][counts_too].astype(np.float32), means[counts_too], n_points * counts_too.mean()
+    return (
+        flat[own][counts_too].astype(np.float32),
+        means[counts_too],
+        n_points * counts_too.sum() / max(n, 1),
+    )
 
 
 def _flat_indices(

@@ -49,7 +49,8 @@ def test_a_psnr_becomes_the_step_that_reaches_it(psnr: float) -> None:
         valid = VALUES[region] != -9999
         decoded = codec.decode(encoder.encode(region, target))
         errors.append(squared_errors(VALUES[region][valid], decoded[valid]))
-    assert psnr_from_errors(VALUE_RANGE.width, errors) == pytest.approx(psnr, abs=0.1)
+    # Where a chunk changes its way of coding, the PSNR jumps.
+    assert -0.1 <= psnr_from_errors(VALUE_RANGE.width, errors) - psnr <= 0.5
 
 
 def test_volumes_of_one_value_meet_any_psnr() -> None:
