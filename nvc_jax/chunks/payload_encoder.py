@@ -32,8 +32,8 @@ error is then that of the transform."""
 _LATTICE_ERROR_BITS = 0.27
 """Price in bits of the mean squared error of a voxel on such a lattice."""
 _BOUNDED_SHARE, _PRICED_SHARE = 0.6, 0.8
-"""Shares of its estimated bits at which a lattice may be cheaper than the transform and is tried, with a bound
-and without one. It may take fewer bits than estimated, as it predicts from more neighbours."""
+"""Shares of its estimated bits at which a lattice may be cheaper than the transform and is tried, with a
+bound and without one. It may take fewer bits than estimated, as it predicts from more neighbours."""
 _CHEAP_SHARE = 1 / 20
 """Share of a chunk's cost below which the labels of exact values are cheap."""
 _CERTAIN_JUMP = 20.0
