@@ -219,7 +219,8 @@ def _trace_back(
         value, decision = (lax.dynamic_index_in_dim(x, position, keepdims=False) for x in (values, decisions))
         before, magnitude = _step_back(state, decision, jnp.abs(value))
         active = position < ends
-        signed = jnp.where(active, jnp.sign(value).astype(jnp.int32) * magnitude, 0)
+        # A coefficient of exactly 0 may be coded as 1: an odd integer changes the state.
+        signed = jnp.where(active, jnp.where(value < 0, -magnitude, magnitude), 0)
         points = lax.dynamic_update_slice(points, signed[None], (position, 0))
         return jnp.where(active, before, state), points
 

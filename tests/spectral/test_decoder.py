@@ -1,11 +1,14 @@
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from sample_volume import SMALL_VOLUME
 
 import nvc_jax
 from nvc_jax.spectral import decoder
+from nvc_jax.spectral.encoder import encode_with_symbols
 
 
 def test_damaged_words_decode_to_something(codec: nvc_jax.Codec) -> None:
@@ -14,6 +17,19 @@ def test_damaged_words_decode_to_something(codec: nvc_jax.Codec) -> None:
     damaged = dataclasses.replace(encoded, words=jnp.asarray(noise))
     decoded = np.asarray(nvc_jax.decode_volume(codec, damaged))
     assert decoded.shape == SMALL_VOLUME.shape
+
+
+@pytest.mark.parametrize("step", [0.004, 0.008, 0.03])
+def test_the_decoder_finds_the_integers_of_the_encoder(codec: nvc_jax.Codec, step: float) -> None:
+    """Waves and a ramp: many of their coefficients are exactly 0."""
+    z, y, x = np.indices((24, 16, 24))
+    for volume in (np.sin(z / 4) + np.cos(y / 5) * x / 10, (z + y + x) / 7):
+        values = jnp.asarray(volume, jnp.float32)
+        encoded, symbols = encode_with_symbols(
+            codec.params, values, values.min(), values.max(), jnp.float32(step)
+        )
+        decoded = decoder.decode_symbols(codec.params, encoded)
+        jax.tree.map(np.testing.assert_array_equal, decoded, symbols)
 
 
 def test_block_means_are_near_those_of_the_volume(codec: nvc_jax.Codec) -> None:

@@ -64,7 +64,8 @@ def test_no_path_is_better(scale: float) -> None:
     rng = np.random.default_rng(int(10 * scale))
     values = np.zeros((n, N_COEFFICIENTS), np.float32)
     order, classes = np.asarray(MODEL.order), np.arange(n) % N_CLASSES
-    values[:, order[:count]] = np.clip(rng.laplace(0, scale, (n, count)), -2.9, 2.9)
+    coefficients = np.clip(rng.laplace(0, scale, (n, count)), -2.9, 2.9)
+    values[:, order[:count]] = np.where(rng.random((n, count)) < 0.25, 0, coefficients)
     layout, counts = layout_of_row(n), jnp.full(n, count, jnp.int32)
     scan = scan_order.make_scan_order(MODEL, layout)
     block_classes = jnp.asarray(classes, jnp.int32)
