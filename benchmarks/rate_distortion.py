@@ -90,7 +90,7 @@ def nvc_points(codec: nvc_jax.Codec, volume: np.ndarray) -> list[Point]:
         return [
             point(
                 volume,
-                lambda step=step: nvc_jax.compress(volume, store, model=codec, step=step * width),
+                lambda step=step: nvc_jax.compress(volume, store, model=codec, step=step),
                 lambda _: nvc_jax.open(store).read().result(),
                 lambda _: _bytes_without_model(store),
                 width,
