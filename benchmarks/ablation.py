@@ -23,12 +23,11 @@ from common import RESULTS, table, unit_volume, volumes, write_results
 from rate_distortion import (
     PSNR_GRID,
     STEPS,
-    VOLUME_HEADER_BYTES,
     Point,
     dct_points,
     mean_ratio,
+    measure_points,
     nearest,
-    point,
 )
 
 import nvc_jax
@@ -39,8 +38,8 @@ from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.training import fit_spectral
 
 SIDE, TRAINING_SIDE = 96, 128
-STREAM_HEADER_BYTES = 6
-"""Bytes of the header of a spectral stream of 128 lanes or more."""
+HEADER_BYTES = 26
+"""Bytes of the headers of a payload and of a spectral stream of 128 lanes or more."""
 PARTS = (
     "block DCT, Zstandard",
     "8³ DCT, classes and rANS",
@@ -84,17 +83,13 @@ def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Poi
     params = jax.device_put(models[part])
     limits = jnp.float32(0), jnp.float32(1)
     encode = functools.partial(encoder.encode, options=OPTIONS.get(part, DEFAULT_OPTIONS))
-    return [
-        point(
-            volume,
-            lambda step=step: jax.block_until_ready(
-                encode(params, jnp.asarray(volume), *limits, jnp.float32(step))
-            ),
-            lambda encoded: np.asarray(decoder.decode(params, encoded)),
-            lambda encoded: VOLUME_HEADER_BYTES + STREAM_HEADER_BYTES + int(encoded.used_bytes),
-        )
-        for step in STEPS
-    ]
+    return measure_points(
+        volume,
+        STEPS,
+        lambda step: jax.block_until_ready(encode(params, jnp.asarray(volume), *limits, jnp.float32(step))),
+        lambda encoded, _: np.asarray(decoder.decode(params, encoded)),
+        lambda encoded: HEADER_BYTES + int(encoded.used_bytes),
+    )
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""Bits at equal PSNR, by kind of volume: nvc-1 against SPERR, SZ3, zfp, JPEG 2000, the block DCT of Yeo and
-Liu (1995), and the paper's models.
+"""Bits at equal PSNR, by kind of volume: nvc-1 against SPERR, SZ3, zfp, JPEG 2000 and the block DCT of Yeo
+and Liu (1995).
 
 Of nvc-1 all stored bytes of a container count, metadata included, of the volume in its own dtype. The others
 get the volume as float32, scaled to [0, 1] by its range; what they return counts. Bits at a PSNR are
 interpolated in their logarithm between measured points; a ratio is the other codec's bits over nvc-1's, its
-mean over the PSNRs (30 to 60 dB, every 2.5; for the paper's models those measured) that both reached. Kinds
+mean over the PSNRs (30 to 60 dB, every 2.5) that both reached. Kinds
 count alike, and so do the volumes of a kind. Speeds are input bytes per second at the point nearest 45 dB,
 best of 2, after a first call. nvc-1 works on several chunks at a time; the libraries, as imagecodecs calls
 them, on one core.
@@ -14,13 +14,13 @@ them, on one core.
 """
 
 import argparse
-import functools
 import json
 import math
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import jax
@@ -28,7 +28,6 @@ import jax.numpy as jnp
 import numpy as np
 from common import (
     RESULTS,
-    VARIANTS,
     geometric_mean,
     natural_volume,
     summarize_by_kind,
@@ -46,20 +45,14 @@ from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
 PSNR_GRID = np.arange(30, 60.1, 2.5)
 STEPS = (0.002, 0.005, 0.013, 0.033, 0.08, 0.16, 0.33, 0.66, 1.3)
-LATENT_STEPS = (0.1, 0.4, 0.8)
 
 LIBRARIES = ("SPERR", "SZ3", "zfp", "JPEG 2000")
-
-VOLUME_HEADER_BYTES = 32
-"""Bytes that are counted for each volume of nvc-1 and of the paper's models: shape, range and step."""
-LATENT_STREAM_HEADER_BYTES = 2
-"""Bytes of the header of a stream of latents of 128 lanes or more, without one byte for each latent."""
 
 Point = dict[str, float]
 
 
-def timed(run: Callable, repeats: int) -> tuple[float, object]:
-    best = math.inf
+def timed(run: Callable, repeats: int = 1) -> tuple[float, Any]:
+    best, result = math.inf, None
     for _ in range(repeats):
         began = time.perf_counter()
         result = run()
@@ -67,19 +60,41 @@ def timed(run: Callable, repeats: int) -> tuple[float, object]:
     return best, result
 
 
-def point(
-    volume: np.ndarray, encode: Callable, decode: Callable, n_bytes: Callable = len, width: float = 1
-) -> Point:
-    encode()  # the first call compiles
-    encode_seconds, encoded = timed(encode, 1)
-    decode(encoded)
-    decode_seconds, decoded = timed(lambda: decode(encoded), 1)
-    return {
-        "psnr_db": psnr_from_errors(width, [squared_errors(volume, decoded)]),
-        "bits_per_voxel": 8 * n_bytes(encoded) / volume.size,
-        "encode_mb_per_second": volume.nbytes / encode_seconds / 1e6,
-        "decode_mb_per_second": volume.nbytes / decode_seconds / 1e6,
-    }
+def measure_points(
+    volume: np.ndarray,
+    settings: Iterable[float],
+    encode: Callable[[float], Any],
+    decode: Callable[[Any, float], np.ndarray],
+    n_bytes: Callable[[Any], int] = len,
+    width: float = 1,
+) -> list[Point]:
+    """Measure a codec at several settings; the speeds that count are those of the point nearest 45 dB.
+
+    Args:
+        volume: what is encoded.
+        settings: steps, errors or PSNRs.
+        encode: encodes the volume by a setting.
+        decode: decodes what ``encode`` made, given the setting as well.
+        n_bytes: counts the bytes of what ``encode`` made.
+        width: of the volume's range.
+    """
+
+    def measure_point(setting: float, repeats: int) -> Point:
+        encode_seconds, encoded = timed(lambda: encode(setting), repeats)
+        decode_seconds, decoded = timed(lambda: decode(encoded, setting), repeats)
+        return {
+            "setting": setting,
+            "psnr_db": psnr_from_errors(width, [squared_errors(volume, decoded)]),
+            "bits_per_voxel": 8 * n_bytes(encoded) / volume.size,
+            "encode_mb_per_second": volume.nbytes / encode_seconds / 1e6,
+            "decode_mb_per_second": volume.nbytes / decode_seconds / 1e6,
+        }
+
+    points = [measure_point(setting, 1) for setting in settings]
+    central = points.index(nearest(points))
+    # The first calls compiled.
+    points[central] = measure_point(points[central]["setting"], 2)
+    return points
 
 
 def nvc_points(codec: nvc_jax.Codec, volume: np.ndarray) -> list[Point]:
@@ -87,16 +102,14 @@ def nvc_points(codec: nvc_jax.Codec, volume: np.ndarray) -> list[Point]:
     width = float(volume.max()) - float(volume.min())
     with tempfile.TemporaryDirectory() as directory:
         store = Path(directory) / "volume.zarr"
-        return [
-            point(
-                volume,
-                lambda step=step: nvc_jax.compress(volume, store, model=codec, step=step),
-                lambda _: nvc_jax.open(store).read().result(),
-                lambda _: _bytes_without_model(store),
-                width,
-            )
-            for step in STEPS
-        ]
+        return measure_points(
+            volume,
+            STEPS,
+            lambda step: nvc_jax.compress(volume, store, model=codec, step=step),
+            lambda *_: nvc_jax.open(store).read().result(),
+            lambda _: _bytes_without_model(store),
+            width,
+        )
 
 
 def _bytes_without_model(store: Path) -> int:
@@ -113,7 +126,7 @@ def library_points(volume: np.ndarray, names: tuple[str, ...] = LIBRARIES) -> di
     def jpeg2k(level: float) -> list[bytes]:
         return [imagecodecs.jpeg2k_encode(plane, level=level) for plane in planes]
 
-    def unjpeg2k(frames: list[bytes]) -> np.ndarray:
+    def unjpeg2k(frames: list[bytes], _: float) -> np.ndarray:
         return np.stack([imagecodecs.jpeg2k_decode(frame) for frame in frames]) / np.float32(65535)
 
     # For each codec its settings, and how it encodes with one, decodes, and counts bytes.
@@ -121,19 +134,19 @@ def library_points(volume: np.ndarray, names: tuple[str, ...] = LIBRARIES) -> di
         "SPERR": (
             (22, 28, 34, 40, 46, 52, 58, 64),
             lambda decibels: imagecodecs.sperr_encode(volume, decibels, mode="psnr"),
-            lambda data: imagecodecs.sperr_decode(data, shape=shape, dtype=dtype),
+            lambda data, _: imagecodecs.sperr_decode(data, shape=shape, dtype=dtype),
             len,
         ),
         "SZ3": (
             (0.2, 0.08, 0.03, 0.012, 0.005, 0.002, 0.0008),
             lambda error: imagecodecs.sz3_encode(volume, mode="abs", abs=error),
-            lambda data: imagecodecs.sz3_decode(data, shape=shape, dtype=dtype),
+            lambda data, _: imagecodecs.sz3_decode(data, shape=shape, dtype=dtype),
             len,
         ),
         "zfp": (
             (1.0, 0.5, 0.25, 0.06, 0.03, 0.008, 0.004),
             lambda error: imagecodecs.zfp_encode(volume, level=error, mode="accuracy"),
-            imagecodecs.zfp_decode,
+            lambda data, _: imagecodecs.zfp_decode(data),
             len,
         ),
         "JPEG 2000": (
@@ -144,7 +157,7 @@ def library_points(volume: np.ndarray, names: tuple[str, ...] = LIBRARIES) -> di
         ),
     }
     return {
-        name: [point(volume, functools.partial(encode, setting), decode, n_bytes) for setting in settings]
+        name: measure_points(volume, settings, encode, decode, n_bytes)
         for name, (settings, encode, decode, n_bytes) in codecs.items()
         if name in names
     }
@@ -170,25 +183,7 @@ def dct_points(volume: np.ndarray) -> list[Point]:
         decoded = np.asarray(inverse(coefficients, transforms))
         return decoded[tuple(map(slice, volume.shape))]
 
-    return [
-        point(volume, lambda s=s: encode(s), lambda data, s=s: decode(data, s))
-        for s in (0.004, 0.01, 0.025, 0.06, 0.12, 0.25, 0.5, 1.0)
-    ]
-
-
-def paper_points(volume: np.ndarray, variant: str) -> list[Point]:
-    codec = nvc_jax.load_codec(variant)
-    header_bytes = VOLUME_HEADER_BYTES + LATENT_STREAM_HEADER_BYTES + codec.config.latent_dim
-
-    return [
-        point(
-            volume,
-            lambda step=step: jax.block_until_ready(nvc_jax.encode_volume(codec, volume, step=step)),
-            lambda encoded: np.asarray(nvc_jax.decode_volume(codec, encoded)),
-            lambda encoded: header_bytes + 2 * int(encoded.stream.used),
-        )
-        for step in LATENT_STEPS
-    ]
+    return measure_points(volume, (0.004, 0.01, 0.025, 0.06, 0.12, 0.25, 0.5, 1.0), encode, decode)
 
 
 def bits_at(points: list[Point], grid: np.ndarray) -> np.ndarray:
@@ -234,19 +229,13 @@ def measure(codec: nvc_jax.Codec, values: np.ndarray) -> dict[str, list[Point]]:
     """Measure all codecs on a volume."""
     low, high = float(values.min()), float(values.max())
     unit = ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
-    codecs = {"nvc-1": nvc_points(codec, values), **library_points(unit), "block DCT": dct_points(unit)}
-    return codecs | {variant: paper_points(unit, variant) for variant in VARIANTS}
+    return {"nvc-1": nvc_points(codec, values), **library_points(unit), "block DCT": dct_points(unit)}
 
 
 def ratios_of(codecs: dict[str, list[Point]]) -> dict[str, float]:
     """Ratios of the codecs' bits to those of nvc-1."""
     ours = codecs["nvc-1"]
-    # The paper's models have a best PSNR, often below the grid: at their own points.
-    return {
-        c: mean_ratio(p, ours, np.array([q["psnr_db"] for q in p]) if c in VARIANTS else PSNR_GRID)
-        for c, p in codecs.items()
-        if c != "nvc-1"
-    }
+    return {c: mean_ratio(p, ours, PSNR_GRID) for c, p in codecs.items() if c != "nvc-1"}
 
 
 def losses_of(codecs: dict[str, list[Point]]) -> dict[str, list[float]]:

@@ -4,6 +4,7 @@ import numpy as np
 
 from nvc_jax.chunks import bodies, lattice_body
 from nvc_jax.chunks.payload import Payload, PayloadKind
+from nvc_jax.chunks.rank_body import decode_ranks
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.chunks.value_bytes import unpack_values
 from nvc_jax.core.shapes import Shape3
@@ -40,5 +41,7 @@ class BodyDecoder:
                 return bodies.decode_levels(body, shape, padded_shape, dtype)
             case PayloadKind.LATTICE:
                 return lattice_body.decode_lattice(body, shape, padded_shape, dtype)
+            case PayloadKind.RANKS:
+                return decode_ranks(body, shape, padded_shape, dtype)
         kind = PayloadKind(payload.kind).name.lower()
         raise ValueError(f"a payload is of kind {kind}, which this model does not decode")

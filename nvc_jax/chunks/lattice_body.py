@@ -89,12 +89,12 @@ def encode_lattice(
         values.
     """
     try:
-        return encode_values(_fill(chunk), max_error, padded_shape, chunk.valid)
+        return encode_values(fill_gaps(chunk), max_error, padded_shape, chunk.valid)
     except ValueError:
         return None
 
 
-def _fill(chunk: ChunkValues) -> np.ndarray:
+def fill_gaps(chunk: ChunkValues) -> np.ndarray:
     """Fill gaps smoothly, within the range of the values."""
     if chunk.valid.all():
         return chunk.values

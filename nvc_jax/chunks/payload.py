@@ -38,6 +38,7 @@ class PayloadKind(enum.IntEnum):
         LATENTS: the latents of a block autoencoder.
         LEVELS: a table of few values, and for each voxel the index in it.
         LATTICE: values predicted on a lattice from coarse to fine.
+        RANKS: a table of values, and the rank of each value in it on a lattice, lossless.
     """
 
     PACKED = 0
@@ -48,6 +49,7 @@ class PayloadKind(enum.IntEnum):
     LATENTS = 5
     LEVELS = 6
     LATTICE = 7
+    RANKS = 8
 
 
 class Payload(NamedTuple):

@@ -1,10 +1,10 @@
 """The cheapest payload of a chunk that keeps to a target.
 
 The encoder tries every way of coding that may suit a chunk and keeps the cheapest: one value, few levels, the
-transform with a correction, a lattice, uniform quantisation, differences, the packed values; all but the
-levels also with frequent values told apart as ``exact_values``. Under a bound the cheapest way takes the
-fewest bytes. Without one, squared errors have a price in bits. In the worst case a chunk is stored as its own
-bytes plus a payload header.
+transform with a correction, a lattice, uniform quantisation, ranks in a table, differences, the packed
+values; all but the levels also with frequent values told apart as ``exact_values``. Under a bound the
+cheapest way takes the fewest bytes. Without one, squared errors have a price in bits. In the worst case a
+chunk is stored as its own bytes plus a payload header.
 """
 
 import math
@@ -18,6 +18,7 @@ from nvc_jax.chunks.candidates import Candidate, cheapest
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.exact_values import find_exact_values, without_exact_values
 from nvc_jax.chunks.payload import Payload, PayloadKind
+from nvc_jax.chunks.rank_body import encode_ranks
 from nvc_jax.chunks.special_values import encode_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.core.chunk_interfaces import ChunkTarget
@@ -147,11 +148,17 @@ class PayloadEncoder:
                 smallest_cost = min(smallest_cost, predicted_candidate.cost(target))
                 yield predicted_candidate
         if smallest_cost > 8 * values.nbytes * _LOSSLESS_SHARE:
-            if values.dtype.kind == "f" or predicted is None or max_error != 0:
-                differences = bodies.encode_differences(chunk, self._padded_shape)
-                yield self._exact_candidate(PayloadKind.DIFFERENCES, differences, chunk, special_values)
-            packed = bodies.encode_packed(chunk)
-            yield self._exact_candidate(PayloadKind.PACKED, packed, chunk, special_values)
+            for kind, body in self._lossless_bodies(chunk, is_exact=predicted is not None and max_error == 0):
+                yield self._exact_candidate(kind, body, chunk, special_values)
+
+    def _lossless_bodies(self, chunk: ChunkValues, is_exact: bool) -> Iterator[tuple[PayloadKind, bytes]]:
+        """Code a chunk without loss; ``is_exact`` tells that a lattice has already done so."""
+        if not is_exact:
+            ranks = encode_ranks(chunk, self._padded_shape) if chunk.values.dtype.kind == "f" else None
+            if ranks is not None:
+                yield PayloadKind.RANKS, ranks
+            yield PayloadKind.DIFFERENCES, bodies.encode_differences(chunk, self._padded_shape)
+        yield PayloadKind.PACKED, bodies.encode_packed(chunk)
 
     def _predict(
         self, chunk: ChunkValues, target: ChunkTarget, smallest_cost: float

@@ -133,6 +133,7 @@ def test_each_kind_of_payload_is_chosen_where_it_is_the_smallest() -> None:
         PayloadKind.UNIFORM: round_trip(smooth_values().astype(np.float64), ChunkTarget(1e-9, 1e-9)),
         PayloadKind.DIFFERENCES: round_trip(smooth_values().astype(np.float32), ChunkTarget(0.0, 0.0)),
         PayloadKind.LATTICE: round_trip(in_dtype(smooth_values(), "uint16"), ChunkTarget(0.0, 0.0)),
+        PayloadKind.RANKS: round_trip(np.rint(900 * smooth_values()) / 7, ChunkTarget(0.0, 0.0)),
         PayloadKind.PACKED: round_trip(noise, ChunkTarget(0.0, 0.0)),
         PayloadKind.CONSTANT: round_trip(np.full(PADDED_SHAPE, 7, np.int8), ChunkTarget(None, 0.1)),
     }

@@ -14,10 +14,10 @@ import numpy as np
 from reference_common import Shape, decompress, require, round_to, take_quantization, take_varints, unpack
 from reference_integers import decode_coded_integers, decode_sparse_integers
 from reference_labels import decode_labels
-from reference_lattice import decode_lattice_body
+from reference_lattice import decode_lattice, decode_lattice_body
 from reference_spectral import WIDE_DTYPES, decode_spectral
 
-PACKED, CONSTANT, DIFFERENCES, UNIFORM, SPECTRAL, LATENTS, LEVELS, LATTICE = range(8)
+PACKED, CONSTANT, DIFFERENCES, UNIFORM, SPECTRAL, LATENTS, LEVELS, LATTICE, RANKS = range(9)
 """Kinds of payloads."""
 
 # 6 Payload
@@ -38,7 +38,7 @@ def parse_payload(payload: bytes, padded_shape: Shape) -> Payload:
     """Take a payload, without its checksum, apart."""
     require(len(payload) > 0, "a payload is empty")
     kind, flags, start = payload[0] & 15, payload[0] >> 4, 1
-    require(kind <= LATTICE, "a payload states an unknown kind")
+    require(kind <= RANKS, "a payload states an unknown kind")
     valid_shape, max_error, lengths = tuple(padded_shape), 0.0, []
     if flags & 1:
         sides, start = take_varints(payload, 3, start)
@@ -96,6 +96,8 @@ def decode_body(parts: Payload, padded_shape: Shape, dtype: np.dtype, params: An
         return decode_levels(body, dtype, valid_shape, padded_shape)
     if parts.kind == LATTICE:
         return decode_lattice_body(body, dtype, valid_shape, padded_shape)
+    if parts.kind == RANKS:
+        return decode_ranks(body, dtype, valid_shape, padded_shape)
     require(parts.kind == SPECTRAL, "a payload of a spectral model holds latents")
     unrounded = decode_spectral(body, dtype, valid_shape, padded_shape, params)
     if parts.correction:
@@ -175,7 +177,11 @@ def decode_constant(body: bytes, dtype: np.dtype, shape: Shape) -> np.ndarray:
 
 def decode_differences(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape: Shape) -> np.ndarray:
     """Decode values that are stored without loss as integers (13.3)."""
-    integers = decode_coded_integers(body, valid_shape, padded_shape)
+    return from_integers(decode_coded_integers(body, valid_shape, padded_shape), dtype)
+
+
+def from_integers(integers: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Get the values whose bit patterns are in the order of integers (13.3)."""
     if dtype.kind != "f":
         return integers.astype(dtype)
     all_but_sign = np.int64(2 ** (8 * dtype.itemsize - 1) - 1)
@@ -202,3 +208,15 @@ def decode_levels(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape
     labels = decode_labels(body[start:], valid_shape, padded_shape)
     require(bool(labels.max() < n_levels), "a level has an unknown label")
     return table[labels]
+
+
+def decode_ranks(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape: Shape) -> np.ndarray:
+    """Decode values from a table and ranks (13.8)."""
+    (n_values, n_bytes), start = take_varints(body, 2)
+    require(1 <= n_values < 2**20 and start + n_bytes < len(body), "ranks lack their table")
+    table = decode_packed(body[start : start + n_bytes], np.dtype(np.uint64), (n_values,))
+    lattice = body[start + n_bytes :]
+    require(lattice[0] & 7 == 0, "ranks have fraction bits")
+    ranks = decode_lattice(lattice, valid_shape, padded_shape)
+    require(bool(ranks.min() >= 0 and ranks.max() < n_values), "a rank is beyond the table")
+    return from_integers(np.cumsum(table, dtype=np.uint64).view(np.int64)[ranks], dtype)
