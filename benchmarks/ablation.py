@@ -19,7 +19,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import RESULTS, table, unit_volume, volumes, write_results
+from common import RESULTS, middle, table, unit_volume, volumes, write_results
 from rate_distortion import (
     PSNR_GRID,
     STEPS,
@@ -57,12 +57,6 @@ OPTIONS = {
     "+ segments of up to 128": EncoderOptions(optimizes_integers=False),
 }
 """Options of the first parts; all parts after have the defaults."""
-
-
-def middle(volume: np.ndarray, side: int) -> np.ndarray:
-    """The middle of a volume, at most ``side`` voxels along each axis."""
-    starts = [max(0, (length - side) // 2) for length in volume.shape]
-    return np.ascontiguousarray(volume[tuple(slice(start, start + side) for start in starts)])
 
 
 def models_of_parts(directory: Path) -> dict[str, Params]:

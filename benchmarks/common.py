@@ -44,6 +44,12 @@ def natural_volume(path: Path) -> np.ndarray:
     return np.where(np.isfinite(values) & ~np.isin(values, FILL_VALUES), values, 0).astype(values.dtype)
 
 
+def middle(volume: np.ndarray, side: int) -> np.ndarray:
+    """The middle of a volume, at most ``side`` voxels along each axis."""
+    starts = [max(0, (length - side) // 2) for length in volume.shape]
+    return np.ascontiguousarray(volume[tuple(slice(start, start + side) for start in starts)])
+
+
 def summarize_by_kind(
     rows: dict[str, dict[str, str]], ratios: dict[str, dict[str, float]]
 ) -> dict[str, dict[str, float]]:
