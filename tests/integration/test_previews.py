@@ -82,7 +82,7 @@ def test_previews_do_not_decode_the_rest(tmp_path: Path) -> None:
         start, stop = len(payload.body) // 4, len(payload.body) // 2
         damaged = bytes(byte ^ 0x55 for byte in payload.body[start:stop])
         body = payload.body[:start] + damaged + payload.body[stop:]
-        store.write_object(index, {index: payload._replace(body=body).to_bytes()})
+        store.write_object(index, {index: payload._replace(body=body).to_bytes(CHUNK)})
         n_damaged += 1
 
     assert n_damaged > 12

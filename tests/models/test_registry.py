@@ -211,7 +211,8 @@ def test_containers_of_a_new_kind_keep_every_target(
     if target == {"lossless": True}:
         np.testing.assert_array_equal(decoded, volume)
     if "psnr" in target:
-        assert measures["psnr_db"] == pytest.approx(22.0, abs=0.1)
+        # Where a chunk changes its way of coding, the PSNR jumps.
+        assert -0.1 <= measures["psnr_db"] - 22.0 <= 0.5
 
 
 def test_previews_of_a_new_kind_are_means_of_blocks(codec: nvc_jax.Codec, tmp_path: Path) -> None:
