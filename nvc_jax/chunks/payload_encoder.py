@@ -147,7 +147,7 @@ class PayloadEncoder:
             if predicted_candidate.keeps_bound(target):
                 smallest_cost = min(smallest_cost, predicted_candidate.cost(target))
                 yield predicted_candidate
-        if smallest_cost > 8 * values.nbytes * _LOSSLESS_SHARE:
+        if max_error == 0 or smallest_cost > 8 * values.nbytes * _LOSSLESS_SHARE:
             for kind, body in self._lossless_bodies(chunk, is_exact=predicted is not None and max_error == 0):
                 yield self._exact_candidate(kind, body, chunk, special_values)
 

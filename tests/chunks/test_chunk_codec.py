@@ -141,6 +141,14 @@ def test_each_kind_of_payload_is_chosen_where_it_is_the_smallest() -> None:
     assert len(payloads[PayloadKind.CONSTANT].body) == 1
 
 
+def test_repeated_parts_are_packed_however_few_bytes_a_lattice_takes() -> None:
+    part = np.random.default_rng(0).integers(0, 300, (2, 32, 40)).astype(np.uint16)
+    values = np.tile(part, (12, 1, 1))
+    payload = round_trip(values, ChunkTarget(0.0, 0.0))
+    assert payload.kind == PayloadKind.PACKED
+    assert len(payload.body) < values.nbytes / 6
+
+
 def test_few_levels_are_coded_as_labels() -> None:
     levels = np.floor(5 * smooth_values() ** 2) / 7
     levels[5, 6, 7] = np.nan
