@@ -189,10 +189,16 @@ def index_row(row: Row, volume: np.ndarray) -> Row:
 
 
 def link(other: Path, directory: Path, kinds: dict[str, str]) -> list[Row]:
-    """Link to the volumes of another directory; return the rows of its index with their kinds."""
+    """Link to the volumes of another directory; return the rows of its index with their kinds.
+
+    Raises:
+        FileExistsError: the directory has a file of its own, no link, of the same name.
+    """
     rows = read_rows(other / "INDEX.csv")
     for row in rows:
         path = directory / row["file"]
+        if path.exists() and not path.is_symlink():
+            raise FileExistsError(f"`{path}` is no link; move it elsewhere to link to `{other}`")
         path.unlink(missing_ok=True)
         path.symlink_to((other / row["file"]).resolve())
         row["kind"] = row.get("kind") or kinds.get(row["file"], row["field"])

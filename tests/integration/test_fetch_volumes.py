@@ -102,6 +102,20 @@ def cached(tmp_path: Path, volume: np.ndarray) -> dict[str, str]:
     }
 
 
+def test_files_that_are_no_links_stay(tmp_path: Path) -> None:
+    other, own = tmp_path / "other", tmp_path / "volumes" / "ct_a_2x2x2_uint8.npz"
+    other.mkdir()
+    own.parent.mkdir()
+    write(
+        other / "INDEX.csv", ["file", "split", "field"], [{"file": own.name, "split": "test", "field": "ct"}]
+    )
+    own.write_bytes(b"mine")
+    done = fetch(tmp_path, [MADE], "--with", str(other))
+    assert done.returncode != 0
+    assert "is no link" in done.stderr
+    assert own.read_bytes() == b"mine"
+
+
 def test_a_package_volume_has_the_stated_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     import fetch_volumes
