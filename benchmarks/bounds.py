@@ -17,7 +17,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-from common import middle, natural_volume, summarize_by_kind, table, volumes, write_results
+from common import free_programs, middle, natural_volume, summarize_by_kind, table, volumes, write_results
 
 import nvc_jax
 from nvc_jax.container.store import open_container
@@ -120,6 +120,7 @@ def main() -> None:
         }
         assert by_target["lossless"]["nvc-1"]["max_error"] == 0
         measured[name] = by_target
+        free_programs()
         for key, codecs in by_target.items():
             ratios.setdefault(key, {})[name] = ratios_of(codecs, LOSSLESS if key == "lossless" else LOSSY)
         print(

@@ -111,6 +111,11 @@ def _without_directories(arguments: list[str]) -> list[str]:
     return [Path(word).name if os.sep in word else word for word in arguments]
 
 
+def free_programs() -> None:
+    """Free the compiled programs of a volume's shape: Linux allows a process only so many memory maps."""
+    jax.clear_caches()
+
+
 def geometric_mean(values: Iterable[float]) -> float:
     """Geometric mean of positive numbers; NaN if one of them is."""
     return float(np.exp(np.mean(np.log(list(values)))))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from common import VARIANTS, table, unit_volume, volumes, write_results
+from common import VARIANTS, free_programs, table, unit_volume, volumes, write_results
 from rate_distortion import Point, measure_points
 
 import nvc_jax
@@ -45,6 +45,7 @@ def main() -> None:
         for variant in VARIANTS:
             points[variant][name] = latent_points(volume, variant)
         print(name, flush=True)
+        free_programs()
     rows = []
     for variant, by_volume in points.items():
         cells = []

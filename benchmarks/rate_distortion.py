@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 from common import (
     RESULTS,
+    free_programs,
     geometric_mean,
     natural_volume,
     summarize_by_kind,
@@ -256,6 +257,7 @@ def main() -> None:
     for name, row in rows.items():
         results[name] = measure(codec, natural_volume(directory / row["file"]))
         ratios[name] = ratios_of(results[name])
+        free_programs()
         plot(name, results[name])
         print(name, {c: round(r, 2) for c, r in ratios[name].items()}, flush=True)
     by_kind = summarize_by_kind(rows, ratios)
