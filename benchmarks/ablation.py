@@ -101,8 +101,8 @@ def main() -> None:
             part: {
                 "bits": mean_ratio(part_points, complete, PSNR_GRID),
                 **{
-                    direction: nearest(complete)[f"{direction}_mb_per_second"]
-                    / nearest(part_points)[f"{direction}_mb_per_second"]
+                    direction: nearest(complete)[f"{direction}_mvoxels_per_second"]
+                    / nearest(part_points)[f"{direction}_mvoxels_per_second"]
                     for direction in ("encode", "decode")
                 },
             }

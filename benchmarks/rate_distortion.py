@@ -5,7 +5,7 @@ Of nvc-1 all stored bytes of a container count, metadata included, of the volume
 get the volume as float32, scaled to [0, 1] by its range; what they return counts. Bits at a PSNR are
 interpolated in their logarithm between measured points; a ratio is the other codec's bits over nvc-1's, its
 mean over the PSNRs (30 to 60 dB, every 2.5) that both reached. Kinds
-count alike, and so do the volumes of a kind. Speeds are input bytes per second at the point nearest 45 dB,
+count alike, and so do the volumes of a kind. Speeds are voxels per second at the point nearest 45 dB,
 best of 2, after a first call. nvc-1 works on several chunks at a time; the libraries, as imagecodecs calls
 them, on one core.
 
@@ -87,8 +87,8 @@ def measure_points(
             "setting": setting,
             "psnr_db": psnr_from_errors(width, [squared_errors(volume, decoded)]),
             "bits_per_voxel": 8 * n_bytes(encoded) / volume.size,
-            "encode_mb_per_second": volume.nbytes / encode_seconds / 1e6,
-            "decode_mb_per_second": volume.nbytes / decode_seconds / 1e6,
+            "encode_mvoxels_per_second": volume.size / encode_seconds / 1e6,
+            "decode_mvoxels_per_second": volume.size / decode_seconds / 1e6,
         }
 
     points = [measure_point(setting, 1) for setting in settings]
@@ -267,13 +267,13 @@ def main() -> None:
     speeds = {
         c: {
             key: geometric_mean(nearest(codecs[c])[key] for codecs in results.values())
-            for key in ("encode_mb_per_second", "decode_mb_per_second")
+            for key in ("encode_mvoxels_per_second", "decode_mvoxels_per_second")
         }
         for c in next(iter(results.values()))
     }
     print(
         table(
-            ["codec", "encode MB/s", "decode MB/s"],
+            ["codec", "encode Mvoxel/s", "decode Mvoxel/s"],
             [[c, *(f"{v:.0f}" for v in s.values())] for c, s in speeds.items()],
         )
     )

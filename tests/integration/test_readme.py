@@ -145,7 +145,7 @@ def test_quoted_qualities_of_quantised_latents_are_what_was_measured() -> None:
 
 def test_quoted_speeds_of_codecs_are_what_was_measured() -> None:
     for name, speed in json.loads((RESULTS / "rate-distortion.json").read_text())["speed"].items():
-        assert f"| {name} | {' | '.join(f'{value:.0f}' for value in speed.values())} |" in README
+        assert f"| {name} | {' | '.join(f'{value:.1f}' for value in speed.values())} |" in README
 
 
 def test_quoted_answers_to_open_questions_are_what_was_measured() -> None:
