@@ -4,8 +4,8 @@ python benchmarks/bounds.py VOLUMES
 
 VOLUMES is a directory with an INDEX.csv. The middle of every volume of split ``test``, at most 128 voxels a
 side, is compressed into a container in its own dtype with each relative bound, read back and held against the
-bound. SPERR, SZ3 and zfp get it as
-float32, in their own modes with a point-wise bound. Writes results/bounds.json.
+bound. SPERR, SZ3 and zfp get it as float32, in their own modes with a point-wise bound. Writes
+results/bounds.json.
 """
 
 import argparse

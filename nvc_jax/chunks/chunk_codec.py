@@ -37,7 +37,7 @@ class ChunkCodec(ChunkDecoder):
         self._padded_shape, self._dtype = padded_shape, np.dtype(dtype)
         self._transform = TransformBodyCodec(coder, padded_shape, self._dtype)
         self._bodies = BodyDecoder(self._transform, padded_shape, self._dtype)
-        self._encoder = PayloadEncoder(self._transform, self._bodies, padded_shape, self._dtype)
+        self._encoder = PayloadEncoder(self._transform, self._bodies, padded_shape)
 
     def encode(
         self,

@@ -41,19 +41,20 @@ class ExactValues(NamedTuple):
 
 def find_exact_values(chunk: ChunkValues) -> ExactValues:
     """Find the values that a chunk takes very often and that end at sharp borders."""
-    patterns = _find_frequent(chunk)
     bits = bit_patterns(chunk.values)
+    patterns = _find_frequent(chunk, bits)
+    if not patterns.size:
+        return ExactValues(patterns, np.inf)
     ordinary = chunk.valid & ~np.isin(bits, patterns)
     jumps = np.array([_jump(chunk.values, chunk.valid & (bits == pattern), ordinary) for pattern in patterns])
     is_sharp = jumps >= _MIN_JUMP
     return ExactValues(patterns[is_sharp], float(jumps[is_sharp].min(initial=np.inf)))
 
 
-def _find_frequent(chunk: ChunkValues) -> np.ndarray:
+def _find_frequent(chunk: ChunkValues, bits: np.ndarray) -> np.ndarray:
     """Find the bit patterns of values that a chunk takes far more often than those next to them."""
-    bits = bit_patterns(chunk.values)
-    sample = chunk.values.reshape(-1)[:: max(1, chunk.values.size // _SAMPLE_SIZE)]
-    sample = sample[chunk.valid.reshape(-1)[:: max(1, chunk.values.size // _SAMPLE_SIZE)]]
+    places = slice(None, None, max(1, chunk.values.size // _SAMPLE_SIZE))
+    sample = chunk.values.reshape(-1)[places][chunk.valid.reshape(-1)[places]]
     values, counts = np.unique(sample, return_counts=True)
     if not counts.size:
         return bits.reshape(-1)[:0]

@@ -48,18 +48,10 @@ class PayloadEncoder:
         transform: of the model.
         decoder: of bodies, which says what readers will decode.
         padded_shape: (z, y, x) of a whole chunk.
-        dtype: of the volume.
     """
 
-    def __init__(
-        self,
-        transform: TransformBodyCodec,
-        decoder: BodyDecoder,
-        padded_shape: Shape3,
-        dtype: np.dtype,
-    ) -> None:
-        self._transform, self._decoder = transform, decoder
-        self._padded_shape, self._dtype = padded_shape, dtype
+    def __init__(self, transform: TransformBodyCodec, decoder: BodyDecoder, padded_shape: Shape3) -> None:
+        self._transform, self._decoder, self._padded_shape = transform, decoder, padded_shape
 
     def encode(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> Payload:
         """Encode a chunk.
@@ -71,6 +63,10 @@ class PayloadEncoder:
         """
         # A bound holds at chunk boundaries as it does elsewhere: there is no seam to hide.
         boundaries = boundaries if target.max_error is None else 0
+        if not chunk.valid.any() or bodies.encode_constant(chunk, target.max_error) is not None:
+            plain = self._encode_plainly(chunk, target, boundaries)
+            if plain.payload.kind == PayloadKind.CONSTANT:
+                return plain.payload
         exact = find_exact_values(chunk)
         levels = bodies.encode_levels(chunk, self._padded_shape)
         if not exact.patterns.size or levels is not None:
@@ -124,7 +120,7 @@ class PayloadEncoder:
             return Candidate(payload._replace(max_error=error), squared)
 
         if not chunk.valid.any():
-            yield candidate(PayloadKind.CONSTANT, bytes(self._dtype.itemsize))
+            yield candidate(PayloadKind.CONSTANT, bytes(values.dtype.itemsize))
             return
         constant = bodies.encode_constant(chunk, max_error)
         if constant is not None:
