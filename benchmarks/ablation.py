@@ -71,12 +71,13 @@ def models_of_parts(directory: Path) -> dict[str, Params]:
     return {part: last.get(part, one) for part in PARTS[1:]}
 
 
-def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Point]:
-    if part == PARTS[0]:
-        return dct_points(volume)
-    params = jax.device_put(models[part])
+def measure_model(
+    params: Params, volume: np.ndarray, options: EncoderOptions = DEFAULT_OPTIONS
+) -> list[Point]:
+    """Measure a model's streams of a volume, scaled to [0, 1]."""
+    params = jax.device_put(params)
     limits = jnp.float32(0), jnp.float32(1)
-    encode = functools.partial(encoder.encode, options=OPTIONS.get(part, DEFAULT_OPTIONS))
+    encode = functools.partial(encoder.encode, options=options)
     return measure_points(
         volume,
         STEPS,
@@ -84,6 +85,13 @@ def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Poi
         lambda encoded, _: np.asarray(decoder.decode(params, encoded)),
         lambda encoded: HEADER_BYTES + int(encoded.used_bytes),
     )
+
+
+def points(models: dict[str, Params], volume: np.ndarray, part: str) -> list[Point]:
+    """Measure the codec with all parts up to one."""
+    if part == PARTS[0]:
+        return dct_points(volume)
+    return measure_model(models[part], volume, OPTIONS.get(part, DEFAULT_OPTIONS))
 
 
 def main() -> None:
