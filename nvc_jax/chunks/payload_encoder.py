@@ -18,7 +18,7 @@ from nvc_jax.chunks.candidates import Candidate, cheapest
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.exact_values import find_exact_values, without_exact_values
 from nvc_jax.chunks.payload import Payload, PayloadKind
-from nvc_jax.chunks.rank_body import encode_ranks
+from nvc_jax.chunks.rank_body import encode_ranks, estimate_rank_bits
 from nvc_jax.chunks.special_values import encode_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.core.chunk_interfaces import ChunkTarget
@@ -143,18 +143,18 @@ class PayloadEncoder:
             if predicted_candidate.keeps_bound(target):
                 smallest_cost = min(smallest_cost, predicted_candidate.cost(target))
                 yield predicted_candidate
-        if max_error == 0 or smallest_cost > 8 * values.nbytes * _LOSSLESS_SHARE:
-            for kind, body in self._lossless_bodies(chunk, is_exact=predicted is not None and max_error == 0):
-                yield self._exact_candidate(kind, body, chunk, special_values)
-
-    def _lossless_bodies(self, chunk: ChunkValues, is_exact: bool) -> Iterator[tuple[PayloadKind, bytes]]:
-        """Code a chunk without loss; ``is_exact`` tells that a lattice has already done so."""
-        if not is_exact:
-            ranks = encode_ranks(chunk, self._padded_shape) if chunk.values.dtype.kind == "f" else None
+        is_exact = max_error == 0
+        if values.dtype.kind == "f" and (is_exact or smallest_cost > estimate_rank_bits(chunk)):
+            ranks = encode_ranks(chunk, self._padded_shape)
             if ranks is not None:
-                yield PayloadKind.RANKS, ranks
-            yield PayloadKind.DIFFERENCES, bodies.encode_differences(chunk, self._padded_shape)
-        yield PayloadKind.PACKED, bodies.encode_packed(chunk)
+                yield self._exact_candidate(PayloadKind.RANKS, ranks, chunk, special_values)
+        if is_exact or smallest_cost > 8 * values.nbytes * _LOSSLESS_SHARE:
+            # A lattice that is exact leaves no need for differences.
+            if predicted is None or not is_exact:
+                differences = bodies.encode_differences(chunk, self._padded_shape)
+                yield self._exact_candidate(PayloadKind.DIFFERENCES, differences, chunk, special_values)
+            packed = bodies.encode_packed(chunk)
+            yield self._exact_candidate(PayloadKind.PACKED, packed, chunk, special_values)
 
     def _predict(
         self, chunk: ChunkValues, target: ChunkTarget, smallest_cost: float

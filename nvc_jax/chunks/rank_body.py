@@ -4,6 +4,8 @@ Floats that stem from integers, as of a scanner or of a packed file, take few di
 are then smooth where the values are, and take far fewer bits than the values' own bits.
 """
 
+import math
+
 import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
@@ -20,7 +22,19 @@ _SAMPLE_SIZE = 1 << 13
 """Values by which the encoder finds out soon that a chunk has too many different ones."""
 _MAX_SAMPLE_SHARE = 0.9
 """Share of different values in such a sample above which ranks are not tried."""
+_BITS_SHARE = 1 / 2
+"""Bits of a rank over those of an index into the table: neighbours tell the rest."""
 _TABLE_DTYPE = np.dtype(np.uint64)
+
+
+def estimate_rank_bits(chunk: ChunkValues) -> float:
+    """Estimate the bits of ranks from a sample of the values; infinite where too many are different."""
+    flat = chunk.values.reshape(-1)
+    sample = to_ordered(flat[:: max(1, flat.size // _SAMPLE_SIZE)])
+    n_different = len(np.unique(sample))
+    if n_different > _MAX_SAMPLE_SHARE * len(sample):
+        return math.inf
+    return _BITS_SHARE * flat.size * math.log2(max(n_different, 2))
 
 
 def encode_ranks(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
@@ -29,10 +43,9 @@ def encode_ranks(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
     Returns:
         The body; None where there are too many different values.
     """
-    ordered = to_ordered(chunk.values)
-    sample = ordered.reshape(-1)[:: max(1, ordered.size // _SAMPLE_SIZE)]
-    if len(np.unique(sample)) > _MAX_SAMPLE_SHARE * len(sample):
+    if not math.isfinite(estimate_rank_bits(chunk)):
         return None
+    ordered = to_ordered(chunk.values)
     table = np.unique(ordered[chunk.valid])
     if len(table) > min(MAX_FIXED - 1, _MAX_SHARE * ordered.size):
         return None
