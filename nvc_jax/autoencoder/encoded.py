@@ -79,7 +79,7 @@ def check_encoded(encoded: EncodedLatents | EncodedLatentStream, grid: Shape3, l
         n_words = adaptive_geometric.capacity(math.prod(grid), latent_dim)
         stream = encoded.stream
         shapes = {
-            "stream.words": (stream.words, (n_words,)),
+            "stream.coded.words": (stream.coded.words, (n_words,)),
             "stream.choices": (stream.choices, (latent_dim,)),
         }
     for name, (array, shape) in shapes.items():

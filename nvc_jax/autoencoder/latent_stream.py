@@ -21,7 +21,8 @@ from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import adaptive_geometric
 from nvc_jax.entropy.delta_prediction import accumulate, difference
-from nvc_jax.entropy.interleaving import read_words, used_words
+from nvc_jax.entropy.interleaving import max_lanes_for, words_from_bytes, words_to_bytes
+from nvc_jax.entropy.rans import WordStream, varint_bytes
 
 STEP_LIMITS = (2.0**-12, 2.0**12)
 """Smallest and largest step, in the unit of the latents."""
@@ -38,25 +39,20 @@ class LatentStream(NamedTuple):
     """Entropy-coded latents of a grid of blocks.
 
     Attributes:
-        words: uint16 (capacity,), a buffer of static size that holds the stream.
-        used: int32, number of words in use.
-        n_lanes: int32, lanes of the stream.
+        coded: words of the integers.
         choices: uint8 (latent_dim,), for each dimension 8 times its scale, plus the index of its predictor in
             ``PREDICTORS``.
         step: float32, step of the quantiser in the unit of the latents.
     """
 
-    words: jax.Array
-    used: jax.Array
-    n_lanes: jax.Array
+    coded: WordStream
     choices: jax.Array
     step: jax.Array
 
     @property
     def used_bytes(self) -> jax.Array:
         """Bytes that ``to_bytes`` makes of the stream, int32."""
-        lanes_bytes = jnp.sum(self.n_lanes >= 128 ** jnp.arange(5), dtype=jnp.int32)
-        return lanes_bytes + self.choices.shape[-1] + 2 * self.used
+        return varint_bytes(self.coded.n_lanes) + self.choices.shape[-1] + self.coded.stored_bytes
 
 
 @jax.jit
@@ -83,13 +79,13 @@ def encode_integers(integers: jax.Array, step: jax.Array) -> LatentStream:
     values = differences.reshape(len(differences), -1)
     scales = adaptive_geometric.choose_scales(values)
     choices = (scales * len(PREDICTORS) + predictors).astype(jnp.uint8)
-    return LatentStream(*adaptive_geometric.encode(values, scales), choices, step)
+    return LatentStream(adaptive_geometric.encode(values, scales), choices, step)
 
 
 def decode_integers(stream: LatentStream, grid: Shape3) -> jax.Array:
     """Decode the integers of ``encode_integers``, int32 (*grid, latent_dim)."""
     scales, predictors = jnp.divmod(stream.choices.astype(jnp.int32), len(PREDICTORS))
-    values = adaptive_geometric.decode(stream.words, stream.used, stream.n_lanes, scales, math.prod(grid))
+    values = adaptive_geometric.decode(stream.coded, scales, math.prod(grid))
     inverses = []
     for predictor in PREDICTORS:
         axes, masks = prediction_passes(predictor, grid)
@@ -138,8 +134,8 @@ def _predict(integers: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def to_bytes(stream: LatentStream) -> bytes:
     """Serialise a stream, without its step and its grid."""
-    header = encode_varints(int(stream.n_lanes)) + np.asarray(stream.choices).tobytes()
-    return header + used_words(stream.words, int(stream.used))
+    header = encode_varints(int(stream.coded.n_lanes)) + np.asarray(stream.choices).tobytes()
+    return header + words_to_bytes(stream.coded)
 
 
 def from_bytes(stored: bytes, grid: Shape3, latent_dim: int, step: float) -> LatentStream:
@@ -159,8 +155,6 @@ def from_bytes(stored: bytes, grid: Shape3, latent_dim: int, step: float) -> Lat
         raise ValueError(f"a stream of {len(stored)} bytes lacks the choices of {latent_dim} dimensions")
     n_blocks = math.prod(grid)
     capacity = adaptive_geometric.capacity(n_blocks, latent_dim)
-    words, used = read_words(stored[start + latent_dim :], n_lanes, n_blocks, capacity)
+    coded = words_from_bytes(stored[start + latent_dim :], n_lanes, max_lanes_for(n_blocks), capacity)
     choices = np.frombuffer(stored, np.uint8, latent_dim, start)
-    return LatentStream(
-        jnp.asarray(words), jnp.int32(used), jnp.int32(n_lanes), jnp.asarray(choices), jnp.float32(step)
-    )
+    return LatentStream(coded, jnp.asarray(choices), jnp.float32(step))

@@ -164,21 +164,16 @@ def _estimate_bits(values: jax.Array, tables: jax.Array) -> jax.Array:
 
 def capacity(n_blocks: int, n_dims: int) -> int:
     """Number of 16-bit words that holds every stream of ``n_blocks`` blocks of ``n_dims`` dimensions."""
-    return rans.WORDS_PER_INTEGER * n_blocks * n_dims + 2 * max_lanes_for(n_blocks)
+    return rans.capacity(n_blocks * n_dims, max_lanes_for(n_blocks))
 
 
-def encode(
-    values: jax.Array, scales: jax.Array, count: jax.Array | None = None
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def encode(values: jax.Array, scales: jax.Array, count: jax.Array | None = None) -> rans.WordStream:
     """Code integers.
 
     Args:
         values: int32 (dims, n), the integers of n blocks; magnitudes up to ``tokens.MAX_MAGNITUDE``.
         scales: int32 (dims,), any below N_SCALES; best from ``choose_scales``.
         count: int32, number of blocks to code, from the first; None for all.
-
-    Returns:
-        uint16 (capacity,) words; int32, the number of words in use; and int32, the number of lanes.
     """
     n_dims, n_blocks = values.shape
     count = jnp.int32(n_blocks) if count is None else count
@@ -187,7 +182,8 @@ def encode(
     min_bits = count.astype(jnp.float32) * (n_dims * _BITS_PER_LANE / _MAX_STEPS)
     bits = jnp.maximum(_estimate_bits(values, table_indices), min_bits)
     n_lanes = lanes_for(bits, _BITS_PER_LANE, n_blocks)
-    runs = share_out(count, n_lanes, max_lanes_for(n_blocks))
+    coder = rans.start_encoding(n_lanes, max_lanes_for(n_blocks), capacity(n_blocks, n_dims))
+    runs = share_out(count, n_lanes, len(coder.states))
     tables = _tables()
     n_steps = runs.length * n_dims
 
@@ -197,25 +193,17 @@ def encode(
         dimension, index = step % n_dims, jnp.minimum(block, n_blocks - 1)
         return rans.push(coder, tables, table_indices[dimension, index], values[dimension, index], active)
 
-    coder = rans.start_encoding(len(runs.starts), capacity(n_blocks, n_dims))
     coder = lax.fori_loop(0, n_steps, push, batching.varying_like(values, coder))
-    return *rans.finish_encoding(coder, n_lanes), n_lanes
+    return rans.finish_encoding(coder, n_lanes)
 
 
 def decode(
-    words: jax.Array,
-    used: jax.Array,
-    n_lanes: jax.Array,
-    scales: jax.Array,
-    n_blocks: int,
-    count: jax.Array | None = None,
+    stream: rans.WordStream, scales: jax.Array, n_blocks: int, count: jax.Array | None = None
 ) -> jax.Array:
     """Decode integers; the inverse of ``encode``.
 
     Args:
-        words: uint16 (capacity,).
-        used: int32, number of words in use.
-        n_lanes: int32, number of lanes.
+        stream: from ``encode``.
         scales: int32 (dims,).
         n_blocks: number of blocks of the result; static.
         count: int32, number of blocks that were coded; None for all.
@@ -225,7 +213,8 @@ def decode(
     """
     n_dims = len(scales)
     count = jnp.int32(n_blocks) if count is None else count
-    runs = share_out(count, n_lanes, max_lanes_for(n_blocks))
+    coder = rans.start_decoding(stream)
+    runs = share_out(count, stream.n_lanes, len(coder.states))
     tables = _tables()
     start, thresholds = _start_and_thresholds(scales)
 
@@ -239,7 +228,6 @@ def decode(
         values = values.at[dimension, jnp.where(active, block, n_blocks)].set(value, mode="drop")
         return coder, values, _add_magnitudes(total, value)
 
-    coder = rans.start_decoding(words, used, n_lanes, len(runs.starts))
     empty = (jnp.zeros((n_dims, n_blocks), jnp.int32), jnp.zeros(len(runs.starts), jnp.uint32))
-    state = (coder, *batching.varying_like(words, empty))
+    state = (coder, *batching.varying_like(stream.words, empty))
     return lax.fori_loop(0, runs.length * n_dims, pop, state)[1]

@@ -4,21 +4,24 @@ The items of a stream lie end to end. Each lane codes a run of consecutive items
 codes the next item of its run. More lanes make coding faster and the stream longer, by 32 bits a lane.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
-CPU_WIDTHS = (256, 64)
-"""Numbers of lanes that a loop is compiled for on a CPU, besides that of all lanes; in descending order."""
+from nvc_jax.core.header_fields import decode_varints, encode_varints
+from nvc_jax.entropy.rans import WordStream, n_groups_of
+from nvc_jax.entropy.word_stack import GROUP_LANES
+
 _BLOCKS_PER_LANE = 8
 """Fewest blocks of a lane in a large stream: a lane's 32 bits are then a small part of its items' bits."""
 _ALWAYS_FAST_LANES = 512
 """Up to 512 lanes, a coding step takes the same time; so small streams may use lanes of only two blocks."""
+_WORD_BYTES = 2
+
+
+Number = TypeVar("Number", int, jax.Array)
 
 
 class Runs(NamedTuple):
@@ -46,9 +49,14 @@ def share_out(total: jax.Array | int, n_lanes: jax.Array, max_lanes: int) -> Run
     return Runs(jnp.arange(max_lanes, dtype=jnp.int32) * length, length, total)
 
 
+def whole_groups(n_lanes: Number) -> Number:
+    """Round a number of lanes beyond one group down to whole groups."""
+    return n_lanes - n_lanes % GROUP_LANES * (n_lanes > GROUP_LANES)
+
+
 def max_lanes_for(n_blocks: int) -> int:
     """Largest number of lanes that a stream of ``n_blocks`` blocks may have; part of the format."""
-    return max(1, n_blocks // _BLOCKS_PER_LANE, min(n_blocks // 2, _ALWAYS_FAST_LANES))
+    return whole_groups(max(1, n_blocks // _BLOCKS_PER_LANE, min(n_blocks // 2, _ALWAYS_FAST_LANES)))
 
 
 def lanes_for(bits: jax.Array, bits_per_lane: int, n_blocks: int) -> jax.Array:
@@ -59,61 +67,44 @@ def lanes_for(bits: jax.Array, bits_per_lane: int, n_blocks: int) -> jax.Array:
         bits_per_lane: bits of the stream for each lane, which itself costs 32 bits.
         n_blocks: blocks of the stream; they limit the number of lanes.
     """
-    return jnp.clip(bits / bits_per_lane, 1, max_lanes_for(n_blocks)).astype(jnp.int32)
+    return whole_groups(jnp.clip(bits / bits_per_lane, 1, max_lanes_for(n_blocks)).astype(jnp.int32))
 
 
-def with_width(
-    n_lanes: jax.Array, max_lanes: int, loop: Callable[[int], Any], widths: Sequence[int] = CPU_WIDTHS
-) -> Any:
-    """Run a loop over lanes with a static number of lanes, its *width*, that is at least ``n_lanes``.
-
-    The width changes the time but not the result. A CPU spends as much time on an idle lane as on an active
-    one, so it takes the narrowest width that suffices. Devices that run lanes side by side always take the
-    full width: a branch under ``jax.vmap`` would run the loops of all widths there.
-
-    Args:
-        n_lanes: int32, number of active lanes; they are the first.
-        max_lanes: largest number of active lanes; static.
-        loop: takes the width and returns arrays whose shapes do not depend on it.
-        widths: widths to compile for, besides ``max_lanes``, in descending order. Widths above half of
-            ``max_lanes`` are left out.
-    """
-    compiled = [max_lanes, *(width for width in widths if 2 * width <= max_lanes)]
-
-    def narrowest(n_lanes: jax.Array) -> Any:
-        index = jnp.sum(n_lanes <= jnp.array(compiled[1:], jnp.int32), dtype=jnp.int32)
-        return lax.switch(index, [partial(loop, width) for width in compiled])
-
-    return lax.platform_dependent(n_lanes, cpu=narrowest, default=lambda _: loop(max_lanes))
+def words_to_bytes(stream: WordStream) -> bytes:
+    """Serialise a stream without its number of lanes: words of each group but the last, and all words."""
+    n_groups = n_groups_of(int(stream.n_lanes))
+    group_words = np.asarray(stream.group_words)[:n_groups].tolist()
+    # The host cuts the array: on the device every length would need a compiled program of its own.
+    words = np.asarray(stream.words)[: sum(group_words)].astype("<u2")
+    return encode_varints(*group_words[:-1]) + words.tobytes()
 
 
-def read_words(stored: bytes, n_lanes: int, n_blocks: int, capacity: int) -> tuple[np.ndarray, int]:
-    """Read the words of a stream from their bytes.
+def words_from_bytes(stored: bytes, n_lanes: int, max_lanes: int, capacity: int) -> WordStream:
+    """Read what ``words_to_bytes`` wrote.
 
     Args:
-        stored: the words.
-        n_lanes: number of lanes that the header states.
-        n_blocks: blocks of the stream.
-        capacity: number of words that the longest stream of so many blocks has.
-
-    Returns:
-        uint16 (capacity,), zero after the words in use, and the number of these.
+        stored: the bytes of a stream, up to its end.
+        n_lanes: number of lanes that its header states.
+        max_lanes: largest number of lanes that it may have.
+        capacity: number of words that the longest such stream has.
 
     Raises:
-        ValueError: the numbers of words and lanes are impossible for so many blocks.
+        ValueError: the numbers of words and lanes are not possible.
     """
-    used = len(stored) // 2
-    if len(stored) % 2 or not 1 <= n_lanes <= max_lanes_for(n_blocks) or not 2 * n_lanes <= used <= capacity:
+    if not 1 <= n_lanes <= max_lanes or whole_groups(n_lanes) != n_lanes:
+        raise ValueError(f"a stream's header states {n_lanes} lanes; it may have {max_lanes}")
+    n_groups = n_groups_of(n_lanes)
+    others, start = decode_varints(stored, n_groups - 1)
+    used, odd = divmod(len(stored) - start, _WORD_BYTES)
+    group_words = np.zeros(n_groups_of(max_lanes), np.int64)
+    group_words[:n_groups] = [*others, used - sum(others)]
+    least = 2 * min(n_lanes, GROUP_LANES)
+    if odd or used > capacity or group_words[:n_groups].min() < least:
         raise ValueError(
-            f"a stream's header contradicts its words of {len(stored)} bytes or its {n_blocks} blocks: "
-            f"it states {n_lanes} lanes"
+            f"a stream's header contradicts its words of {len(stored) - start} bytes: it states {n_lanes} "
+            f"lanes and groups of {others} words before the last"
         )
     words = np.zeros(capacity, np.uint16)
-    words[:used] = np.frombuffer(stored, "<u2")
-    return words, used
-
-
-def used_words(words: jax.Array, used: int) -> bytes:
-    """Bytes of the first ``used`` words of a stream, each little-endian."""
-    # The host cuts the array: on the device every length would need a compiled program of its own.
-    return np.asarray(words)[:used].astype("<u2").tobytes()
+    words[:used] = np.frombuffer(stored, "<u2", used, start)
+    numbers: list[Any] = [group_words.astype(np.int32), np.int32(n_lanes)]
+    return WordStream(jnp.asarray(words), *numbers)

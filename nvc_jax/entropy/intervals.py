@@ -62,12 +62,12 @@ def push_batch(coder: Coder, intervals: jax.Array, count: jax.Array, n_lanes: ja
         interval = jnp.where(active, intervals.at[item].get(mode="clip"), jnp.uint32(CERTAIN))
         frequency = (interval >> jnp.uint32(PRECISION)) + 1
         overflows = coder.states >> jnp.uint32(WORD_BITS) >= frequency
-        words, used = append_words(coder.words, coder.used, [overflows], [coder.states])
+        words, tops = append_words(coder.words, coder.tops, [overflows], [coder.states])
         states = jnp.where(overflows, coder.states >> jnp.uint32(WORD_BITS), coder.states)
         quotient = states // frequency
         start = interval & jnp.uint32(WHOLE - 1)
         pushed = (quotient << jnp.uint32(PRECISION)) + (states - quotient * frequency) + start
-        return Coder(pushed, words, used)
+        return Coder(pushed, words, tops)
 
     return lax.fori_loop(0, n_steps, push, coder)
 
@@ -96,10 +96,10 @@ def pop_batch(coder: Coder, ends: jax.Array, count: jax.Array, n_lanes: jax.Arra
         states = (stops - starts) * (coder.states >> jnp.uint32(PRECISION)) + slot - starts
 
         is_low = states < jnp.uint32(1 << WORD_BITS)
-        (words,), used = take_words(coder.words, coder.used, [is_low])
+        (words,), tops = take_words(coder.words, coder.tops, [is_low])
         states = jnp.where(is_low, states << jnp.uint32(WORD_BITS) | words, states)
         symbols = symbols.at[jnp.where(active, item, n)].set(symbol, mode="drop")
-        return Coder(states, coder.words, used), symbols
+        return Coder(states, coder.words, tops), symbols
 
     return lax.fori_loop(0, -(-count // n_lanes), pop, (coder, jnp.zeros(n, jnp.int32)))
 

@@ -15,22 +15,20 @@ from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy import intervals, rans
 from nvc_jax.entropy.label_contexts import BLOCK
 from nvc_jax.entropy.label_walk import BATCH, Batch, Volume, max_batches, padded_sides, walk
+from nvc_jax.entropy.word_stack import GROUP_LANES
 
-MAX_LANES = 64
-"""Largest number of lanes; part of the format."""
+MAX_LANES = GROUP_LANES
+"""Largest number of lanes, those of one group; part of the format."""
 _BITS_PER_LANE = 2400
 """Bits of a stream for each lane, which itself costs about 24."""
 _MAX_STEPS = 16384
 """Approximate limit of the items of a lane: they take time even if they take almost no bits."""
 
-INITIAL_STATE = 1 << 16
-"""State of each lane before encoding, and after decoding."""
-
 
 def capacity(padded_shape: Shape3) -> int:
     """Number of 16-bit words that holds every stream of a padded shape."""
     depth, height, width = padded_sides(padded_shape)
-    return depth * height * width // BLOCK**2 * (BLOCK**2 + 1) + 2 * MAX_LANES
+    return depth * height * width // BLOCK**2 * (BLOCK**2 + 1) + rans.WORDS_PER_LANE * MAX_LANES
 
 
 class _Log(NamedTuple):
@@ -52,7 +50,9 @@ class _Log(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def encode(padded_shape: Shape3, volume: Volume, labels: jax.Array) -> tuple[jax.Array, ...]:
+def encode(
+    padded_shape: Shape3, volume: Volume, labels: jax.Array
+) -> tuple[rans.WordStream, jax.Array, jax.Array]:
     """Encode labels.
 
     Args:
@@ -61,8 +61,7 @@ def encode(padded_shape: Shape3, volume: Volume, labels: jax.Array) -> tuple[jax
         labels: uint8, of ``padded_sides(padded_shape)``.
 
     Returns:
-        uint16 (capacity,) words; int32, the number of words in use; int32, the number of lanes; uint8
-        (voxels,), the escaped labels; and int32, the number of these.
+        The stream; uint8 (voxels,), the escaped labels; and int32, the number of these.
     """
     n_batches = max_batches(padded_shape)
     entries = jnp.zeros((n_batches, BATCH), jnp.uint32)
@@ -81,10 +80,9 @@ def encode(padded_shape: Shape3, volume: Volume, labels: jax.Array) -> tuple[jax
         index = log.n_batches - 1 - backwards
         return intervals.push_batch(coder, log.entries[index], log.counts[index], n_lanes)
 
-    coder = rans.start_encoding(MAX_LANES, capacity(padded_shape))
+    coder = rans.start_encoding(n_lanes, MAX_LANES, capacity(padded_shape))
     coder = lax.fori_loop(0, log.n_batches, push, coder)
-    words, used = rans.finish_encoding(coder, n_lanes)
-    return words, used, n_lanes, log.escaped, log.n_escaped
+    return rans.finish_encoding(coder, n_lanes), log.escaped, log.n_escaped
 
 
 def _find_changes(labels: jax.Array) -> jax.Array:
@@ -136,21 +134,14 @@ class _Stream(NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=0)
 def decode(
-    padded_shape: Shape3,
-    volume: Volume,
-    words: jax.Array,
-    used: jax.Array,
-    n_lanes: jax.Array,
-    escaped: jax.Array,
+    padded_shape: Shape3, volume: Volume, stream: rans.WordStream, escaped: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Decode labels; the inverse of ``encode``.
 
     Args:
         padded_shape: (slices, y, x); static.
         volume: properties of the volume.
-        words: uint16 (capacity,).
-        used: int32, number of words in use.
-        n_lanes: int32, number of lanes.
+        stream: from ``encode``.
         escaped: uint8 (voxels,), the escaped labels.
 
     Returns:
@@ -158,21 +149,17 @@ def decode(
         whether the stream ends as every encoder ends it.
     """
 
-    def take(stream: _Stream, batch: Batch, of_blocks: bool) -> tuple[_Stream, jax.Array, jax.Array]:
-        coder, symbols = intervals.pop_batch(stream.coder, batch.ends, batch.n_items, n_lanes)
+    def take(source: _Stream, batch: Batch, of_blocks: bool) -> tuple[_Stream, jax.Array, jax.Array]:
+        coder, symbols = intervals.pop_batch(source.coder, batch.ends, batch.n_items, stream.n_lanes)
         if of_blocks:
-            return _Stream(coder, stream.n_escaped), symbols, jnp.zeros(BATCH, jnp.uint8)
+            return _Stream(coder, source.n_escaped), symbols, jnp.zeros(BATCH, jnp.uint8)
         is_escaped = symbols == 3
         ranks = jnp.cumsum(is_escaped, dtype=jnp.int32)
-        taken = escaped.at[stream.n_escaped + ranks - 1].get(mode="clip")
+        taken = escaped.at[source.n_escaped + ranks - 1].get(mode="clip")
         candidate = jnp.take_along_axis(batch.candidates, jnp.minimum(symbols, 2)[None], axis=0)[0]
         labels = jnp.where(is_escaped, taken, candidate)
-        return _Stream(coder, stream.n_escaped + ranks[-1]), symbols, labels
+        return _Stream(coder, source.n_escaped + ranks[-1]), symbols, labels
 
-    coder = rans.start_decoding(words, used, n_lanes, MAX_LANES)
-    # Lanes that are never active hold other words than states.
-    is_lane = jnp.arange(MAX_LANES) < n_lanes
-    coder = coder._replace(states=jnp.where(is_lane, coder.states, jnp.uint32(INITIAL_STATE)))
-    (coder, n_escaped), labels = walk(padded_shape, volume, _Stream(coder, jnp.int32(0)), take)
-    ends_well = (coder.used == 0) & jnp.all(coder.states == INITIAL_STATE)
-    return labels, n_escaped, ends_well
+    source = _Stream(rans.start_decoding(stream), jnp.int32(0))
+    (coder, n_escaped), labels = walk(padded_shape, volume, source, take)
+    return labels, n_escaped, rans.ends_well(coder, stream)

@@ -15,7 +15,7 @@ from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import label_coding
-from nvc_jax.entropy.interleaving import used_words
+from nvc_jax.entropy.interleaving import words_from_bytes, words_to_bytes
 from nvc_jax.entropy.label_walk import Volume, padded_sides
 
 _REPEATS = 4
@@ -46,15 +46,16 @@ def encode_labels(labels: np.ndarray, padded_shape: Shape3) -> bytes:
     filled = np.pad(
         slices, [(0, n - side) for n, side in zip(padded_sides(padded), slices.shape, strict=True)]
     )
-    words, used, n_lanes, escaped, n_escaped = label_coding.encode(
+    stream, escaped, n_escaped = label_coding.encode(
         padded, _describe(check_shape(slices.shape), padded, repeats, len(table)), jnp.asarray(filled)
     )
 
     has_repeats = bool(repeats.any())
-    header = encode_varints(axis + _REPEATS * has_repeats, int(n_lanes), int(used), int(n_escaped))
+    words = words_to_bytes(stream)
+    header = encode_varints(axis + _REPEATS * has_repeats, int(stream.n_lanes), len(words), int(n_escaped))
     flags = np.packbits(repeats).tobytes() if has_repeats else b""
     rest = _pack(np.asarray(escaped)[: int(n_escaped)].tobytes())
-    return stored + header + flags + used_words(words, int(used)) + rest
+    return stored + header + flags + words + rest
 
 
 def decode_labels(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndarray:
@@ -74,31 +75,25 @@ def decode_labels(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndar
         if len(stored) > start:
             raise ValueError(f"labels of one value take {len(stored)} bytes in place of {start}")
         return np.full(shape, table[0])
-    (first, n_lanes, used, n_escaped), start = decode_varints(stored, 4, start)
+    (first, n_lanes, n_bytes, n_escaped), start = decode_varints(stored, 4, start)
     axis, has_repeats = first & (_REPEATS - 1), first & _REPEATS
     if first > _REPEATS + 2 or axis > 2:
         raise ValueError(f"labels state axis {first}")
 
     slices_shape, padded = _slices_first(shape, axis), _slices_first(padded_shape, axis)
     flag_bytes = -(-slices_shape[0] // 8) if has_repeats else 0
-    ends = list(itertools.accumulate([start, flag_bytes, 2 * used]))
-    capacity = label_coding.capacity(padded)
-    if (
-        len(stored) < ends[-1]
-        or n_escaped > math.prod(shape)
-        or not 1 <= n_lanes <= label_coding.MAX_LANES
-        or not 2 * n_lanes <= used <= capacity
-    ):
+    ends = list(itertools.accumulate([start, flag_bytes, n_bytes]))
+    if len(stored) < ends[-1] or n_escaped > math.prod(shape):
         raise ValueError(
-            f"the header of labels contradicts their {len(stored)} bytes: it states {used} words, "
-            f"{n_lanes} lanes and {n_escaped} escaped labels"
+            f"the header of labels contradicts their {len(stored)} bytes: it states {n_bytes} bytes of words "
+            f"and {n_escaped} escaped labels"
         )
     flags = np.frombuffer(stored, np.uint8, flag_bytes, start)
     repeats = (
         np.unpackbits(flags, count=slices_shape[0]) > 0 if has_repeats else np.zeros(slices_shape[0], bool)
     )
-    words = np.zeros(capacity, np.uint16)
-    words[:used] = np.frombuffer(stored, "<u2", used, ends[1])
+    capacity = label_coding.capacity(padded)
+    stream = words_from_bytes(stored[ends[1] : ends[2]], n_lanes, label_coding.MAX_LANES, capacity)
     escaped = np.zeros(math.prod(padded_sides(padded)), np.uint8)
     escaped[:n_escaped] = np.frombuffer(_unpack(stored[ends[2] :], n_escaped), np.uint8)
     if escaped.max() >= n_labels:
@@ -107,9 +102,7 @@ def decode_labels(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndar
     ranks, n_taken, ends_well = label_coding.decode(
         padded,
         _describe(slices_shape, padded, repeats, n_labels),
-        jnp.asarray(words),
-        jnp.int32(used),
-        jnp.int32(n_lanes),
+        stream,
         jnp.asarray(escaped),
     )
     if not ends_well or int(n_taken) != n_escaped:

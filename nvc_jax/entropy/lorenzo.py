@@ -23,7 +23,8 @@ from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import adaptive_geometric
 from nvc_jax.entropy.delta_prediction import accumulate, difference
 from nvc_jax.entropy.geometric_distributions import MAX_MEAN_BITS, N_SCALES
-from nvc_jax.entropy.interleaving import read_words, used_words
+from nvc_jax.entropy.interleaving import max_lanes_for, words_from_bytes, words_to_bytes
+from nvc_jax.entropy.rans import WordStream
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 
 _CUBE = 4
@@ -88,15 +89,15 @@ def encode_integers(integers: np.ndarray, padded_shape: Shape3) -> bytes:
     high = residuals >> low_bits
     is_outlier = np.abs(high) > MAX_MAGNITUDE
     cubes = _to_cubes(np.where(is_outlier, 0, high).astype(np.int32), padded_shape)
-    words, used, n_lanes, scale = _encode_cubes(jnp.asarray(cubes))
+    stream, scale = _encode_cubes(jnp.asarray(cubes))
 
     header = _FIXED_FIELDS.pack(predictor, shift, low_bits, int(scale), base)
-    header += encode_varints(int(n_lanes), int(is_outlier.sum()))
+    header += encode_varints(int(stream.n_lanes), int(is_outlier.sum()))
     low = _pack_bit_planes(np.where(is_outlier, 0, residuals), low_bits)
     outliers = (
         np.flatnonzero(is_outlier).astype("<u4").tobytes() + residuals[is_outlier].astype("<i8").tobytes()
     )
-    return header + used_words(words, int(used)) + low + outliers
+    return header + words_to_bytes(stream) + low + outliers
 
 
 def decode_integers(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndarray:
@@ -118,14 +119,8 @@ def decode_integers(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.nd
 
     n_cubes = math.prod(-(-side // _CUBE) for side in padded_shape)
     capacity = adaptive_geometric.capacity(n_cubes, _CUBE**3)
-    words, used = read_words(stored[start:words_end], header.n_lanes, n_cubes, capacity)
-    cubes = _decode_cubes(
-        jnp.asarray(words),
-        jnp.int32(used),
-        jnp.int32(header.n_lanes),
-        jnp.int32(header.scale),
-        n_cubes,
-    )
+    stream = words_from_bytes(stored[start:words_end], header.n_lanes, max_lanes_for(n_cubes), capacity)
+    cubes = _decode_cubes(stream, jnp.int32(header.scale), n_cubes)
     residuals = _from_cubes(np.asarray(cubes), shape, padded_shape).astype(np.int64) << header.low_bits
     residuals |= _unpack_bit_planes(stored[words_end:low_end], header.low_bits, shape)
 
@@ -241,15 +236,13 @@ def _from_cubes(cubes: np.ndarray, shape: Shape3, padded_shape: Shape3) -> np.nd
 
 
 @jax.jit
-def _encode_cubes(cubes: jax.Array) -> tuple[jax.Array, ...]:
-    """Code cubes: words, their number, the number of lanes, and the scale of all positions in a cube."""
+def _encode_cubes(cubes: jax.Array) -> tuple[WordStream, jax.Array]:
+    """Code cubes: the stream, and the scale of all positions in a cube."""
     scale = adaptive_geometric.choose_common_scale(cubes)
-    return *adaptive_geometric.encode(cubes, jnp.broadcast_to(scale, len(cubes))), scale
+    return adaptive_geometric.encode(cubes, jnp.broadcast_to(scale, len(cubes))), scale
 
 
-@functools.partial(jax.jit, static_argnums=4)
-def _decode_cubes(
-    words: jax.Array, used: jax.Array, n_lanes: jax.Array, scale: jax.Array, n_cubes: int
-) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=2)
+def _decode_cubes(stream: WordStream, scale: jax.Array, n_cubes: int) -> jax.Array:
     """Decode cubes, int32 (64, n_cubes)."""
-    return adaptive_geometric.decode(words, used, n_lanes, jnp.broadcast_to(scale, _CUBE**3), n_cubes)
+    return adaptive_geometric.decode(stream, jnp.broadcast_to(scale, _CUBE**3), n_cubes)

@@ -13,9 +13,9 @@ encoder codes the integers of a stream in reverse order.
 first moves its low 16 bits to the end of a stack of words. Where a step leaves the decoder's state below
 2**16, the decoder takes the last word back.
 
-*Step and lanes.* Many lanes run side by side, each with a state of its own, and share one stack (Giesen,
-2014). In one step every active lane codes one integer, and the lanes that overflow append their words in the
-order of the lanes. The decoder's states tell it which lanes these were, so nothing else is stored.
+*Step and lanes.* Many lanes run side by side, each with a state of its own. In one step every active lane
+codes one integer. Lanes are in groups of 32 that share a stack of words (Giesen, 2014): see ``word_stack``.
+The decoder's states tell it which lanes have a word to take, so nothing else is stored.
 
 *Integers.* An integer is a token of its row's table, and extra bits that enter the state unchanged: see
 ``tokens``. A token of frequency 0 is replaced by an escape, so that rare tokens take nothing from frequent
@@ -26,7 +26,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from nvc_jax.entropy.frequency_tables import (
     FREQUENCY_MASK,
@@ -36,10 +35,13 @@ from nvc_jax.entropy.frequency_tables import (
     find_token,
 )
 from nvc_jax.entropy.tokens import ESCAPE, ESCAPE_BITS, from_token, n_extra_bits, to_token
-from nvc_jax.entropy.word_stack import WORD_BITS, append_words, take_words
+from nvc_jax.entropy.word_stack import GROUP_LANES, WORD_BITS, append_words, take_words
 
 WORDS_PER_INTEGER = 3
-"""Most words that one integer takes, besides the two words of each lane's final state."""
+"""Most words that one integer takes."""
+WORDS_PER_LANE = 12
+"""Most words of a lane besides those of its share of the integers: two of its final state, and those of items
+that it has more than its share."""
 _STATE_BITS = 2 * WORD_BITS
 """Bits of a state."""
 _LOWEST = 1 << WORD_BITS
@@ -53,54 +55,101 @@ class Coder(NamedTuple):
 
     Attributes:
         states: uint32 (lanes,), each lane's state.
-        words: uint16 (capacity,), the stack of words.
-        used: int32, number of words on the stack.
+        words: uint16 (capacity,), the stacks of words, one for each group of lanes.
+        tops: int32 (groups,), index behind the last word of each stack.
     """
 
     states: jax.Array
     words: jax.Array
-    used: jax.Array
+    tops: jax.Array
 
 
-def start_encoding(n_lanes: int, n_words: int) -> Coder:
-    """Begin a stream of at most ``n_words`` words: WORDS_PER_INTEGER for each integer and 2 for each lane."""
-    states = jnp.full(n_lanes, _LOWEST, jnp.uint32)
-    return Coder(states, jnp.zeros(n_words, jnp.uint16), jnp.int32(0))
+class WordStream(NamedTuple):
+    """Words of a finished stream.
+
+    Attributes:
+        words: uint16 (capacity,), those of one group of lanes after the other.
+        group_words: int32 (groups,), number of words of each group; 0 for groups without lanes.
+        n_lanes: int32, number of lanes: at most GROUP_LANES, or a multiple of it.
+    """
+
+    words: jax.Array
+    group_words: jax.Array
+    n_lanes: jax.Array
+
+    @property
+    def stored_bytes(self) -> jax.Array:
+        """Bytes that ``interleaving.words_to_bytes`` makes of the stream, int32."""
+        is_stated = jnp.arange(1, len(self.group_words) + 1) * GROUP_LANES < self.n_lanes
+        fields = jnp.sum(jnp.where(is_stated, varint_bytes(self.group_words), 0), dtype=jnp.int32)
+        return fields + WORD_BITS // 8 * jnp.sum(self.group_words)
 
 
-def finish_encoding(coder: Coder, n_lanes: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Append the final states to the words.
+def varint_bytes(number: jax.Array) -> jax.Array:
+    """Count the bytes of numbers as varints, int32."""
+    return 1 + jnp.sum(number[..., None] >> jnp.arange(7, 32, 7, dtype=jnp.int32) > 0, -1, dtype=jnp.int32)
+
+
+def n_groups_of(n_lanes: int) -> int:
+    """Get the number of groups of lanes."""
+    return -(-n_lanes // GROUP_LANES)
+
+
+def capacity(n_integers: int, max_lanes: int) -> int:
+    """Get the number of words that hold every stream of ``n_integers`` integers."""
+    return WORDS_PER_INTEGER * n_integers + WORDS_PER_LANE * max_lanes
+
+
+def start_encoding(n_lanes: jax.Array, max_lanes: int, n_words: int) -> Coder:
+    """Begin a stream.
 
     Args:
-        coder: the state after the last step.
-        n_lanes: int32, number of lanes that were ever active, which are the first. Only their states are
-            stored, two words each.
-
-    Returns:
-        The stream, uint16 (capacity,), and int32, the number of its words in use.
+        n_lanes: int32, lanes of the stream.
+        max_lanes: largest number of lanes; static.
+        n_words: from ``capacity``; static.
     """
-    halves = jnp.stack([coder.states, coder.states >> jnp.uint32(WORD_BITS)], axis=1).astype(jnp.uint16)
-    words = lax.dynamic_update_slice(coder.words, halves.reshape(-1), (coder.used,))
-    return words, coder.used + 2 * n_lanes
+    n_groups = n_groups_of(max_lanes)
+    states = jnp.full(n_groups * GROUP_LANES, _LOWEST, jnp.uint32)
+    return Coder(states, jnp.zeros(n_words, jnp.uint16), _bases(n_lanes, n_groups, n_words))
 
 
-def start_decoding(words: jax.Array, used: jax.Array, n_lanes: jax.Array, max_lanes: int) -> Coder:
-    """Begin to decode a stream in ``max_lanes`` lanes, of which the first ``n_lanes`` are active."""
-    used = used - 2 * n_lanes
-    index = used + jnp.arange(2 * max_lanes).reshape(max_lanes, 2)
-    halves = words.at[index].get(mode="clip").astype(jnp.uint32)
-    return Coder(halves[:, 0] | halves[:, 1] << jnp.uint32(WORD_BITS), words, used)
+def _bases(n_lanes: jax.Array, n_groups: int, n_words: int) -> jax.Array:
+    """Index of the first word of each group's stack while it grows: groups with lanes have equal parts."""
+    share = n_words // (-(-n_lanes // GROUP_LANES))
+    return jnp.minimum(share * jnp.arange(n_groups, dtype=jnp.int32), n_words)
 
 
-def narrow(coder: Coder, n_lanes: int) -> Coder:
-    """Keep only the first ``n_lanes`` lanes."""
-    return coder._replace(states=coder.states[:n_lanes])
+def finish_encoding(coder: Coder, n_lanes: jax.Array) -> WordStream:
+    """Append the final states of the lanes of a stream, two words each, and join the stacks."""
+    lane = jnp.arange(len(coder.states), dtype=jnp.int32)
+    is_lane, n_words = lane < n_lanes, len(coder.words)
+    high = coder.states >> jnp.uint32(WORD_BITS)
+    words, tops = append_words(coder.words, coder.tops, [is_lane, is_lane], [high, coder.states])
+    bases = _bases(n_lanes, len(tops), n_words)
+    group_words = tops - bases
+    if len(tops) > 1:
+        ends = jnp.cumsum(group_words, dtype=jnp.int32)
+        index = jnp.arange(n_words, dtype=jnp.int32)
+        group = jnp.searchsorted(ends, index, side="right").astype(jnp.int32)
+        moved = index + (bases - ends + group_words).at[group].get(mode="clip")
+        words = jnp.where(index < ends[-1], words.at[moved].get(mode="clip"), 0)
+    return WordStream(words, group_words, n_lanes)
 
 
-def widen(coder: Coder, n_lanes: int) -> Coder:
-    """Add lanes that were never active, up to ``n_lanes`` in all."""
-    idle = jnp.full(n_lanes - len(coder.states), _LOWEST, jnp.uint32)
-    return coder._replace(states=jnp.concatenate([coder.states, idle]))
+def start_decoding(stream: WordStream) -> Coder:
+    """Begin to decode a stream, in as many lanes as its groups may have."""
+    tops = jnp.cumsum(stream.group_words, dtype=jnp.int32)
+    lane = jnp.arange(len(tops) * GROUP_LANES, dtype=jnp.int32)
+    is_lane = lane < stream.n_lanes
+    (low, high), tops = take_words(stream.words, tops, [is_lane, is_lane])
+    states = jnp.where(is_lane, low | high << jnp.uint32(WORD_BITS), jnp.uint32(_LOWEST))
+    return Coder(states, stream.words, tops)
+
+
+def ends_well(coder: Coder, stream: WordStream) -> jax.Array:
+    """Check that a stream, decoded to its end, ends as every encoder ends it: bool."""
+    starts = jnp.cumsum(stream.group_words, dtype=jnp.int32) - stream.group_words
+    return jnp.all(coder.tops == starts) & jnp.all(coder.states == _LOWEST)
 
 
 def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active: jax.Array) -> Coder:
@@ -120,10 +169,10 @@ def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active:
     n_bits = jnp.where(active, jnp.where(is_missing, ESCAPE_BITS, n_bits), 0).astype(jnp.uint32)
 
     # A state takes up to 16 bits at once. The high bits enter first, for the few integers that have more.
-    has_high = n_bits > _MAX_BITS_AT_ONCE
-    coder = lax.cond(jnp.any(has_high), _push_high, lambda c, *_: c, coder, extra, n_bits, has_high)
-    states, overflow = _push_bits(coder.states, extra, jnp.minimum(n_bits, _MAX_BITS_AT_ONCE))
-    return _push_token(coder._replace(states=states), tables, row, token, active, [overflow])
+    n_high = jnp.maximum(n_bits, _MAX_BITS_AT_ONCE) - jnp.uint32(_MAX_BITS_AT_ONCE)
+    states, high = _push_bits(coder.states, extra >> jnp.uint32(_MAX_BITS_AT_ONCE), n_high)
+    states, low = _push_bits(states, extra, jnp.minimum(n_bits, _MAX_BITS_AT_ONCE))
+    return _push_token(coder._replace(states=states), tables, row, token, active, [high, low])
 
 
 def pop(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:
@@ -137,21 +186,20 @@ def pop(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tupl
     width = jnp.minimum(n_bits, _MAX_BITS_AT_ONCE)
 
     # A word enters at the low end of a state. So its value does not matter for the question whether the state
-    # is too low again once the extra bits are removed, and the words of both refills are taken together.
+    # is too low again once further bits are removed, and the words of all refills are taken together.
     is_low = active & (states < _LOWEST)
-    is_low_after = (width > 0) & (jnp.where(is_low, states, states >> jnp.uint32(WORD_BITS)) >> width == 0)
-    (second, first), used = take_words(coder.words, coder.used, [is_low_after, is_low])
+    above = jnp.where(is_low, states, states >> jnp.uint32(WORD_BITS))
+    is_low_after = (width > 0) & (above >> width == 0)
+    n_high = n_bits - width
+    is_low_at_last = (n_high > 0) & (above >> n_high == 0)  # where there are high bits, 16 others went first
+    (first, second, third), tops = take_words(coder.words, coder.tops, [is_low, is_low_after, is_low_at_last])
     states = jnp.where(is_low, states << jnp.uint32(WORD_BITS) | first, states)
-    bits, states = states & ((jnp.uint32(1) << width) - 1), states >> width
+    bits, states = _pop_bits(states, width)
     states = jnp.where(is_low_after, states << jnp.uint32(WORD_BITS) | second, states)
-
-    coder = Coder(states, coder.words, used)
-    has_high = n_bits > _MAX_BITS_AT_ONCE
-    coder, high = lax.cond(
-        jnp.any(has_high), _pop_high, lambda c, n, _: (c, jnp.zeros_like(n)), coder, n_bits, has_high
-    )
+    high, states = _pop_bits(states, n_high)
+    states = jnp.where(is_low_at_last, states << jnp.uint32(WORD_BITS) | third, states)
     value = from_token(token, bits | high << jnp.uint32(_MAX_BITS_AT_ONCE))
-    return coder, jnp.where(active, value, 0)
+    return Coder(states, coder.words, tops), jnp.where(active, value, 0)
 
 
 def push_token(coder: Coder, tables: Tables, row: jax.Array, token: jax.Array, active: jax.Array) -> Coder:
@@ -173,13 +221,12 @@ def push_bits(coder: Coder, bits: jax.Array, width: int, active: jax.Array) -> C
 
 def pop_bits(coder: Coder, width: int, active: jax.Array) -> tuple[Coder, jax.Array]:
     """Read ``width`` bits in each active lane, uint32 (lanes,), 0 in idle lanes; inverts ``push_bits``."""
-    n_bits = jnp.where(active, jnp.uint32(width), 0)
-    bits = coder.states & ((jnp.uint32(1) << n_bits) - 1)
-    return _refill(coder._replace(states=coder.states >> n_bits), active), bits
+    bits, states = _pop_bits(coder.states, jnp.where(active, jnp.uint32(width), 0))
+    return _refill(coder._replace(states=states), active), bits
 
 
 class _Overflow(NamedTuple):
-    """Words that lanes append to the stack.
+    """WordStream that lanes append to the stack.
 
     Attributes:
         lanes: bool (lanes,), the lanes that append a word.
@@ -194,8 +241,8 @@ def _append(coder: Coder, overflows: list[_Overflow]) -> Coder:
     """Append words to the stack; states do not change."""
     lanes = [overflow.lanes for overflow in overflows]
     appended = [overflow.words for overflow in overflows]
-    words, used = append_words(coder.words, coder.used, lanes, appended)
-    return Coder(coder.states, words, used)
+    words, tops = append_words(coder.words, coder.tops, lanes, appended)
+    return Coder(coder.states, words, tops)
 
 
 def _push_token(
@@ -227,13 +274,6 @@ def _push_bits(states: jax.Array, bits: jax.Array, width: jax.Array) -> tuple[ja
     return shortened << width | bits, _Overflow(overflows, states)
 
 
-def _push_high(coder: Coder, extra: jax.Array, n_bits: jax.Array, has_high: jax.Array) -> Coder:
-    """Store the extra bits above the lowest 16, in the lanes that have them."""
-    width = jnp.where(has_high, n_bits - jnp.uint32(_MAX_BITS_AT_ONCE), 0)
-    states, overflow = _push_bits(coder.states, extra >> jnp.uint32(_MAX_BITS_AT_ONCE), width)
-    return _append(coder, [overflow])._replace(states=states)
-
-
 def _pop_token(
     states: jax.Array, tables: Tables, row: jax.Array, active: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
@@ -248,16 +288,14 @@ def _pop_token(
     return jnp.where(active, popped, states), token
 
 
-def _pop_high(coder: Coder, n_bits: jax.Array, has_high: jax.Array) -> tuple[Coder, jax.Array]:
-    """Read the extra bits above the lowest 16; the inverse of ``_push_high``."""
-    width = jnp.where(has_high, n_bits - jnp.uint32(_MAX_BITS_AT_ONCE), 0)
-    bits = coder.states & ((jnp.uint32(1) << width) - 1)
-    return _refill(coder._replace(states=coder.states >> width), has_high), bits
+def _pop_bits(states: jax.Array, width: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Take the low ``width`` bits, uint32 (lanes,), from states: the bits, and the states without refill."""
+    return states & ((jnp.uint32(1) << width) - 1), states >> width
 
 
 def _refill(coder: Coder, active: jax.Array) -> Coder:
     """Take a word from the stack in each active lane whose state is below _LOWEST."""
     is_low = active & (coder.states < _LOWEST)
-    (words,), used = take_words(coder.words, coder.used, [is_low])
+    (words,), tops = take_words(coder.words, coder.tops, [is_low])
     states = jnp.where(is_low, coder.states << jnp.uint32(WORD_BITS) | words, coder.states)
-    return Coder(states, coder.words, used)
+    return Coder(states, coder.words, tops)

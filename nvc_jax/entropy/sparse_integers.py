@@ -17,7 +17,8 @@ from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.entropy import adaptive_geometric
 from nvc_jax.entropy.geometric_distributions import N_SCALES
-from nvc_jax.entropy.interleaving import read_words, used_words
+from nvc_jax.entropy.interleaving import max_lanes_for, words_from_bytes, words_to_bytes
+from nvc_jax.entropy.rans import WordStream
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 
 _SIDE = 8
@@ -108,9 +109,9 @@ def _encode_sequence(values: np.ndarray) -> bytes:
     groups.reshape(-1)[: len(signed)] = np.clip(signed, -MAX_MAGNITUDE, MAX_MAGNITUDE)
     # The last group is filled up with a common value, which takes few bits.
     groups.reshape(-1)[len(signed) : n_groups * _GROUP_LENGTH] = int(np.median(signed))
-    words, used, n_lanes, scale = _encode_groups(jnp.asarray(groups.T), jnp.int32(n_groups))
-    header = encode_varints(1 + int(scale), int(n_lanes), int(used))
-    return header + used_words(words, int(used))
+    stream, scale = _encode_groups(jnp.asarray(groups.T), jnp.int32(n_groups))
+    stored = words_to_bytes(stream)
+    return encode_varints(1 + int(scale), int(stream.n_lanes), len(stored)) + stored
 
 
 def _decode_sequence(stored: bytes, start: int, n: int) -> tuple[np.ndarray, int]:
@@ -120,45 +121,31 @@ def _decode_sequence(stored: bytes, start: int, n: int) -> tuple[np.ndarray, int
         return np.zeros(n, np.int64), start
     if scale_plus_1 > N_SCALES:
         raise ValueError(f"sparse integers' header states scale {scale_plus_1 - 1}")
-    (n_lanes, used), start = decode_varints(stored, 2, start)
+    (n_lanes, n_bytes), start = decode_varints(stored, 2, start)
 
     n_groups = -(-n // _GROUP_LENGTH)
     padded_groups = _padded_groups(n_groups)
-    end = start + 2 * used
+    end = start + n_bytes
     if end > len(stored):
         raise ValueError("sparse integers are cut short")
     capacity = adaptive_geometric.capacity(padded_groups, _GROUP_LENGTH)
-    words, _ = read_words(stored[start:end], n_lanes, padded_groups, capacity)
-    groups = _decode_groups(
-        jnp.asarray(words),
-        jnp.int32(used),
-        jnp.int32(n_lanes),
-        jnp.int32(scale_plus_1 - 1),
-        jnp.int32(n_groups),
-        padded_groups,
-    )
+    stream = words_from_bytes(stored[start:end], n_lanes, max_lanes_for(padded_groups), capacity)
+    groups = _decode_groups(stream, jnp.int32(scale_plus_1 - 1), jnp.int32(n_groups), padded_groups)
     signed = np.asarray(groups).T.reshape(-1)[:n].astype(np.int64)
     return np.where(signed >= 0, 2 * signed, -2 * signed - 1), end
 
 
 @jax.jit
-def _encode_groups(groups: jax.Array, count: jax.Array) -> tuple[jax.Array, ...]:
-    """Code the first ``count`` of groups (64, n): words, their number, the number of lanes, and the scale."""
+def _encode_groups(groups: jax.Array, count: jax.Array) -> tuple[WordStream, jax.Array]:
+    """Code the first ``count`` of groups (64, n): the stream, and the scale."""
     # Copies of the first group replace the groups beyond, so that zeros do not bias the scale.
     is_used = jnp.arange(groups.shape[1])[None] < count
     scale = adaptive_geometric.choose_common_scale(jnp.where(is_used, groups, groups[:, :1]))
-    return *adaptive_geometric.encode(groups, jnp.broadcast_to(scale, len(groups)), count), scale
+    return adaptive_geometric.encode(groups, jnp.broadcast_to(scale, len(groups)), count), scale
 
 
-@functools.partial(jax.jit, static_argnums=5)
-def _decode_groups(
-    words: jax.Array,
-    used: jax.Array,
-    n_lanes: jax.Array,
-    scale: jax.Array,
-    count: jax.Array,
-    padded_groups: int,
-) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=3)
+def _decode_groups(stream: WordStream, scale: jax.Array, count: jax.Array, padded_groups: int) -> jax.Array:
     """Decode the first ``count`` of ``padded_groups`` groups, int32 (64, padded_groups)."""
     scales = jnp.broadcast_to(scale, _GROUP_LENGTH)
-    return adaptive_geometric.decode(words, used, n_lanes, scales, padded_groups, count)
+    return adaptive_geometric.decode(stream, scales, padded_groups, count)

@@ -1,4 +1,9 @@
-"""Stack of 16-bit words that the lanes of the entropy coder share, with many words a step."""
+"""Stacks of 16-bit words, one for each group of lanes, with many words a step.
+
+A *group* is GROUP_LANES neighbouring lanes. The lanes of a group share a stack; groups share nothing, so that
+each may run by itself on a core or a unit of a device. Within a step the encoder appends the words of the
+last lane of a group first, and the decoder takes those of the first lane first.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -6,51 +11,69 @@ from jax import lax
 
 WORD_BITS = 16
 """Bits of a word."""
+GROUP_LANES = 32
+"""Lanes of a group: as many as a GPU runs side by side, and as a 32-bit word has bits."""
 
 
 def append_words(
-    stack: jax.Array, used: jax.Array, masks: list[jax.Array], words: list[jax.Array]
+    buffer: jax.Array, tops: jax.Array, masks: list[jax.Array], words: list[jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
-    """Append one word for each lane of each mask: the words of the first mask, then of the second, and so on.
+    """Append words to the stacks: of each lane, from the last to the first, one of each mask in turn.
 
     Args:
-        stack: uint16 (capacity,).
-        used: int32, number of words on the stack.
+        buffer: uint16 (capacity,), which holds all stacks.
+        tops: int32 (groups,), index behind the last word of each stack.
         masks: bool (lanes,) arrays, lanes that append a word.
         words: uint32 (lanes,) arrays, the words in their low 16 bits; one array for each mask.
 
     Returns:
-        The stack, and the number of words on it.
+        The buffer, and the tops.
     """
-    mask = jnp.concatenate(masks)
+    above, counts = _words_above(masks)
+    ends = jnp.repeat(tops + counts, GROUP_LANES)
+    positions = [
+        jnp.where(mask, ends - 1 - before, buffer.shape[0])
+        for mask, before in zip(masks, reversed(above), strict=True)
+    ]
     appended = jnp.concatenate(words).astype(jnp.uint16)
-    rank, count = _ranks(mask)
-    position = jnp.where(mask, used + rank - 1, stack.shape[0])
-    return stack.at[position].set(appended, mode="drop"), used + count
+    return buffer.at[jnp.concatenate(positions)].set(appended, mode="drop"), tops + counts
 
 
 def take_words(
-    stack: jax.Array, used: jax.Array, masks: list[jax.Array]
+    buffer: jax.Array, tops: jax.Array, masks: list[jax.Array]
 ) -> tuple[list[jax.Array], jax.Array]:
-    """Take one word for each lane of each mask; the inverse of ``append_words`` with the same masks.
+    """Take words from the stacks: of each lane, from the first to the last, one of each mask in turn.
+
+    Inverts ``append_words`` with the masks in the reverse order.
 
     Returns:
-        uint32 (lanes,) arrays, one for each mask and arbitrary where it is false; and the number of words
-        left on the stack.
+        uint32 (lanes,) arrays, one for each mask and arbitrary where it is false; and the tops.
     """
-    rank, count = _ranks(jnp.concatenate(masks))
-    words = stack.at[used - count + rank - 1].get(mode="clip").astype(jnp.uint32)
-    return jnp.split(words, len(masks)), used - count
+    above, counts = _words_above(masks[::-1])
+    top = jnp.repeat(tops, GROUP_LANES)
+    positions = jnp.concatenate([top - 1 - before for before in above])
+    words = buffer.at[positions].get(mode="clip").astype(jnp.uint32)
+    return jnp.split(words, len(masks)), tops - counts
 
 
-def _ranks(mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Count the true entries up to and including each entry of a bool (n,): int32 (n,); and all, int32."""
-    # 32 entries at a time: a running sum over all entries would take as long as the rest of a coding step.
-    n, bit = mask.shape[0], jnp.arange(32, dtype=jnp.uint32)
-    bits = jnp.pad(mask, (0, -n % 32)).reshape(-1, 32).astype(jnp.uint32)
-    packed = jnp.sum(bits << bit[None], axis=1, dtype=jnp.uint32)
-    counts = lax.population_count(packed).astype(jnp.int32)
-    ends = jnp.cumsum(counts, dtype=jnp.int32)
-    up_to = packed[:, None] & ((jnp.uint32(2) << bit) - 1)[None]
-    ranks = (ends - counts)[:, None] + lax.population_count(up_to).astype(jnp.int32)
-    return ranks.reshape(-1)[:n], ends[-1]
+def _words_above(masks: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
+    """Count the words that are taken before each lane's own.
+
+    Args:
+        masks: in the order of appending.
+
+    Returns:
+        int32 (lanes,) arrays, in the order of taking, and the words of each group, int32 (groups,).
+    """
+    bit = jnp.arange(GROUP_LANES, dtype=jnp.uint32)
+    taken = jnp.stack(masks[::-1]).reshape(len(masks), -1, GROUP_LANES)
+    packed = jnp.sum(taken.astype(jnp.uint32) << bit, axis=2, dtype=jnp.uint32)
+    of_lower_lanes = jnp.sum(_count(packed[..., None] & ((jnp.uint32(1) << bit) - 1)), axis=0)
+    own = jnp.cumsum(taken, axis=0, dtype=jnp.int32) - taken
+    above = (of_lower_lanes[None] + own).reshape(len(masks), -1)
+    return list(above), jnp.sum(_count(packed), axis=0)
+
+
+def _count(bits: jax.Array) -> jax.Array:
+    """Count the bits that are set, int32."""
+    return lax.population_count(bits).astype(jnp.int32)

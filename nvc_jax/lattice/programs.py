@@ -6,7 +6,7 @@ arguments.
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,23 +28,9 @@ MAX_PASSES = N_LEVELS * N_PASSES
 """Passes of all levels."""
 
 
-class Stream(NamedTuple):
-    """Coded items.
-
-    Attributes:
-        words: uint16 (capacity,).
-        used: int32, number of words.
-        n_lanes: int32, number of lanes.
-    """
-
-    words: jax.Array
-    used: jax.Array
-    n_lanes: jax.Array
-
-
 def capacity(lattice: Shape3) -> int:
     """Largest number of words of a stream."""
-    return rans.WORDS_PER_INTEGER * max_items(lattice) + 2 * MAX_LANES
+    return rans.capacity(max_items(lattice) + MAX_PASSES * MAX_LANES, MAX_LANES)
 
 
 def max_items(lattice: Shape3) -> int:
@@ -102,7 +88,7 @@ def _phases_of(volume: jax.Array, group: int, level: jax.Array | int) -> jax.Arr
 @jax.jit
 def push_items(
     rows: jax.Array, values: jax.Array, counts: jax.Array, n_lanes: jax.Array, frequencies: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+) -> rans.WordStream:
     """Code the items of all passes.
 
     Args:
@@ -111,9 +97,6 @@ def push_items(
         counts: int32 (MAX_PASSES,), items of each pass.
         n_lanes: int32.
         frequencies: uint16 (MAX_TABLES, N_TOKENS).
-
-    Returns:
-        The words, uint16, and int32, their number.
     """
     tables = make_tables(frequencies, with_slots=False)
     lane = jnp.arange(MAX_LANES, dtype=jnp.int32)
@@ -132,8 +115,9 @@ def push_items(
 
         return lax.fori_loop(0, n_steps, push, coder)
 
-    n_words = rans.WORDS_PER_INTEGER * len(rows) + 2 * MAX_LANES
-    coder = varying_like(values, rans.start_encoding(MAX_LANES, n_words))
+    # Every pass may give a lane one item more than its share.
+    n_words = rans.capacity(len(rows) + MAX_PASSES * MAX_LANES, MAX_LANES)
+    coder = varying_like(values, rans.start_encoding(n_lanes, MAX_LANES, n_words))
     coder = lax.fori_loop(0, len(counts), push_pass, coder)
     return rans.finish_encoding(coder, n_lanes)
 
@@ -141,7 +125,7 @@ def push_items(
 @functools.partial(jax.jit, static_argnums=0)
 def decode(
     lattice: Shape3,
-    stream: Stream,
+    stream: rans.WordStream,
     frequencies: jax.Array,
     rows: jax.Array,
     anchors: jax.Array,
@@ -163,7 +147,7 @@ def decode(
         int32 lattice; values beyond the volume are arbitrary.
     """
     tables = make_tables(frequencies)
-    coder = rans.start_decoding(stream.words, stream.used, stream.n_lanes, MAX_LANES)
+    coder = rans.start_decoding(stream)
 
     def start(group: int, _: jax.Array | int, coder: rans.Coder) -> tuple:
         return coder, jnp.zeros(array_shape(lattice, group), bool), jnp.int32(group)

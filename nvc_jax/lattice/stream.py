@@ -8,7 +8,7 @@ import numpy as np
 
 from nvc_jax.core.header_fields import decode_varints, encode_varints, fold, unfold
 from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.entropy.interleaving import used_words
+from nvc_jax.entropy.interleaving import whole_groups, words_from_bytes, words_to_bytes
 from nvc_jax.lattice import programs
 from nvc_jax.lattice.geometry import (
     ANCHOR_STRIDE,
@@ -158,10 +158,11 @@ def decode_lattice(stored: bytes, shape: Shape3, padded_shape: Shape3) -> tuple[
 
     merging = Merging(bool(header.flags & _MERGE_LEVELS), bool(header.flags & _MERGE_CLASSES))
     tables, size = unpack_tables(stored[position:], header.n_tables, merging)
-    words, used = _read_words(stored[position + size :], header, lattice)
+    capacity = programs.capacity(lattice)
+    stream = words_from_bytes(stored[position + size :], header.n_lanes, programs.MAX_LANES, capacity)
     decoded = programs.decode(
         lattice,
-        programs.Stream(jnp.asarray(words), jnp.int32(used), jnp.int32(header.n_lanes)),
+        stream,
         jnp.asarray(_pad_rows(frequencies_of(tables))),
         jnp.asarray(rows_of_contexts(tables)),
         jnp.asarray(_anchors(codes, header.fraction_bits, lattice)),
@@ -192,18 +193,6 @@ def _require(stored: bytes, length: int) -> None:
     """Raise ``ValueError`` where a stream is shorter than ``length``."""
     if len(stored) < length:
         raise ValueError(f"a lattice stream of {len(stored)} bytes should have at least {length}")
-
-
-def _read_words(stored: bytes, header: _Header, lattice: Shape3) -> tuple[np.ndarray, int]:
-    """Read the words of a stream, uint16 (capacity,), zero after those in use, and the number of these."""
-    capacity, used = programs.capacity(lattice), len(stored) // 2
-    if len(stored) % 2 or not 2 * header.n_lanes <= used <= capacity:
-        raise ValueError(
-            f"a lattice stream has {len(stored)} bytes of words; its header states {header.n_lanes} lanes"
-        )
-    words = np.zeros(capacity, np.uint16)
-    words[:used] = np.frombuffer(stored, "<u2")
-    return words, used
 
 
 def _rules(fraction_bits: int, low: int, high: int, shape: Shape3) -> Rules:
@@ -247,7 +236,6 @@ class _Coded(NamedTuple):
     n_tables: int
     tables: bytes
     n_lanes: int
-    used: int
     words: bytes
 
 
@@ -257,19 +245,19 @@ def _code_items(items: Items, lattice: Shape3) -> _Coded:
     counts = np.bincount(items.contexts * N_CLASSES + classes, minlength=N_CONTEXTS * N_CLASSES)
     negative = np.bincount(items.contexts[items.values < 0], minlength=N_CONTEXTS)
     tables, bits = fit_tables(np.column_stack([counts.reshape(N_CONTEXTS, N_CLASSES), negative]))
-    n_lanes = int(np.clip(max(bits / _BITS_PER_LANE, len(classes) / _ITEMS_PER_LANE), 1, programs.MAX_LANES))
+    n_lanes = np.clip(max(bits / _BITS_PER_LANE, len(classes) / _ITEMS_PER_LANE), 1, programs.MAX_LANES)
+    n_lanes = whole_groups(int(n_lanes))
 
     rows = rows_of_contexts(tables)[items.contexts]
     widths = (0, programs.max_items(lattice) - len(rows))
-    words, used = programs.push_items(
+    stream = programs.push_items(
         jnp.asarray(np.pad(rows, widths)),
         jnp.asarray(np.pad(items.values, widths)),
         jnp.asarray(items.counts),
         jnp.int32(n_lanes),
         jnp.asarray(_pad_rows(frequencies_of(tables))),
     )
-    stored = used_words(words, int(used))
-    return _Coded(tables.merging, len(tables.starts), pack_tables(tables), n_lanes, int(used), stored)
+    return _Coded(tables.merging, len(tables.starts), pack_tables(tables), n_lanes, words_to_bytes(stream))
 
 
 def _pad_rows(frequencies: np.ndarray) -> np.ndarray:

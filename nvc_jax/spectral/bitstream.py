@@ -25,7 +25,7 @@ from jax import lax
 
 from nvc_jax.core.batching import varying_like
 from nvc_jax.entropy import frequency_tables, rans
-from nvc_jax.entropy.interleaving import Runs, max_lanes_for, share_out, with_width
+from nvc_jax.entropy.interleaving import Runs, max_lanes_for, share_out
 from nvc_jax.spectral import dependent_quantization, scan_order
 from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
 from nvc_jax.spectral.entropy_model import EntropyModel
@@ -64,9 +64,8 @@ def stream_capacity(n_blocks: int, n_coefficients: int) -> int:
     """Get the number of 16-bit words that hold any stream of ``n_blocks`` blocks.
 
     Every block counts ``n_coefficients`` integers and one more for the rest of its header.
-    Every lane stores two words of its own.
     """
-    return rans.WORDS_PER_INTEGER * n_blocks * (n_coefficients + 1) + 2 * max_lanes_for(n_blocks)
+    return rans.capacity(n_blocks * (n_coefficients + 1), max_lanes_for(n_blocks))
 
 
 def _make_tables(model: EntropyModel) -> frequency_tables.Tables:
@@ -76,17 +75,14 @@ def _make_tables(model: EntropyModel) -> frequency_tables.Tables:
 
 def encode_stream(
     model: EntropyModel, layout: BlockLayout, symbols: BlockSymbols, n_lanes: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+) -> rans.WordStream:
     """Encode blocks as one stream.
 
     Args:
         model: entropy model of the profile.
         layout: of the n blocks.
         symbols: of the blocks.
-        n_lanes: int32, from 1 to ``max_lanes_for(n)``: each costs four bytes and shortens the loops.
-
-    Returns:
-        uint16 (capacity,) words, and int32, number of words in use.
+        n_lanes: int32, from ``interleaving.lanes_for``: each costs four bytes and shortens the loops.
     """
     scan = scan_order.make_scan_order(model, layout)
     points = scan_order.scan_blocks(scan, layout, symbols.points)
@@ -132,20 +128,17 @@ def _push_integers(
         index = jnp.maximum(index - is_first.astype(jnp.int32), 0)
         return coder, index, jnp.where(is_first, scan_order.key_count(queue.keys[index]) - 1, position)
 
-    def push_all(width: int) -> rans.Coder:
-        runs = share_out(queue.total, n_lanes, width)
-        coder = varying_like(ordered, rans.start_encoding(width, capacity))
-        last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
-        start = (coder, *queue.locate(last))
-        coder, *_ = lax.fori_loop(0, runs.length, partial(push, runs), start)
-        if has_states:
-            first = queue.locate(jnp.minimum(runs.starts, runs.total - 1))
-            quantizer_states = _quantizer_states_before(packed, queue, *first)
-            active = runs.at(jnp.int32(0))[1]
-            coder = rans.push_bits(coder, quantizer_states, dependent_quantization.STATE_BITS, active)
-        return rans.widen(coder, max_lanes)
-
-    return with_width(n_lanes, max_lanes, push_all)
+    coder = varying_like(ordered, rans.start_encoding(n_lanes, max_lanes, capacity))
+    runs = share_out(queue.total, n_lanes, len(coder.states))
+    last = jnp.minimum(runs.starts + runs.length, runs.total) - 1
+    start = (coder, *queue.locate(last))
+    coder, *_ = lax.fori_loop(0, runs.length, partial(push, runs), start)
+    if not has_states:
+        return coder
+    first = queue.locate(jnp.minimum(runs.starts, runs.total - 1))
+    quantizer_states = _quantizer_states_before(packed, queue, *first)
+    active = runs.at(jnp.int32(0))[1]
+    return rans.push_bits(coder, quantizer_states, dependent_quantization.STATE_BITS, active)
 
 
 def _quantizer_states_before(
@@ -165,22 +158,19 @@ def _quantizer_states_before(
 
 
 def decode_headers(
-    model: EntropyModel, layout: BlockLayout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
+    model: EntropyModel, layout: BlockLayout, stream: rans.WordStream
 ) -> tuple[BlockHeaders, rans.Coder]:
     """Decode the block headers of a stream; also return the state of decoding, at the first integers."""
-    coder = rans.start_decoding(words, used, n_lanes, max_lanes_for(layout.order.shape[0]))
-    return pop_headers(model, layout, coder, n_lanes)
+    return pop_headers(model, layout, rans.start_decoding(stream), stream.n_lanes)
 
 
-def decode_stream(
-    model: EntropyModel, layout: BlockLayout, words: jax.Array, used: jax.Array, n_lanes: jax.Array
-) -> BlockSymbols:
+def decode_stream(model: EntropyModel, layout: BlockLayout, stream: rans.WordStream) -> BlockSymbols:
     """Decode blocks: the inverse of ``encode_stream``."""
-    headers, coder = decode_headers(model, layout, words, used, n_lanes)
+    headers, coder = decode_headers(model, layout, stream)
     scan = scan_order.make_scan_order(model, layout)
     counts = scan_order.count_coded(scan, layout, headers.ends_of_block)
     queue = scan_order.make_block_queue(layout, headers.classes, counts)
-    coded = _pop_integers(model, scan, queue, coder, n_lanes)
+    coded = _pop_integers(model, scan, queue, coder, stream.n_lanes)
     points = scan_order.from_scan_order(scan, layout, counts, coded)
     return BlockSymbols(points, headers.first, headers.classes)
 
@@ -212,17 +202,14 @@ def _pop_integers(
             after = jnp.where(is_last, 0, dependent_quantization.next_state(before, integer))
         return coder, coded, index + is_last.astype(jnp.int32), jnp.where(is_last, 0, position + 1), after
 
-    def pop_all(width: int) -> jax.Array:
-        runs = share_out(queue.total, n_lanes, width)
-        # In the order of coding: each lane writes next to its last write, which stays in cache.
-        coded = varying_like(coder.words, jnp.zeros(n_items, jnp.int32))
-        first = jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))
-        narrowed, quantizer_states = rans.narrow(coder, width), jnp.zeros(width, jnp.uint32)
-        if has_states:
-            active = runs.at(jnp.int32(0))[1]
-            narrowed, quantizer_states = rans.pop_bits(narrowed, dependent_quantization.STATE_BITS, active)
-        quantizer_states = varying_like(coder.words, quantizer_states.astype(jnp.int32))
-        start = (narrowed, coded, *queue.locate(first), quantizer_states)
-        return lax.fori_loop(0, runs.length, partial(pop, runs), start)[1]
-
-    return with_width(n_lanes, len(coder.states), pop_all)
+    runs = share_out(queue.total, n_lanes, len(coder.states))
+    # In the order of coding: each lane writes next to its last write, which stays in cache.
+    coded = varying_like(coder.words, jnp.zeros(n_items, jnp.int32))
+    first = jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))
+    quantizer_states = jnp.zeros(len(coder.states), jnp.uint32)
+    if has_states:
+        active = runs.at(jnp.int32(0))[1]
+        coder, quantizer_states = rans.pop_bits(coder, dependent_quantization.STATE_BITS, active)
+    quantizer_states = varying_like(coder.words, quantizer_states.astype(jnp.int32))
+    start = (coder, coded, *queue.locate(first), quantizer_states)
+    return lax.fori_loop(0, runs.length, partial(pop, runs), start)[1]

@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, grid_shape
-from nvc_jax.entropy.interleaving import read_words, used_words
+from nvc_jax.entropy.interleaving import max_lanes_for, words_from_bytes, words_to_bytes
+from nvc_jax.entropy.rans import WordStream
 from nvc_jax.spectral.bitstream import stream_capacity
 from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
@@ -27,13 +27,12 @@ _FIXED_BYTES = 4
 _FILTER_SHIFT, _BOUNDARY_SHIFT, _PREDICTION_SHIFT = 3, 5, 7
 """Lowest bits, in the byte of an axis, of the filter, of the two boundaries and of the DC predictor, which
 says whether differences are taken along the axis; the length of segments is below them."""
-_WORD_BYTES = 2
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=[
-        *("words", "used", "n_lanes", "minimum", "maximum", "step"),
+        *("stream", "minimum", "maximum", "step"),
         *("transform", "predictor", "profile", "valid_shape", "boundaries"),
     ],
     meta_fields=["shape", "dtype"],
@@ -43,9 +42,7 @@ class EncodedStream(EncodedVolume):
     """A volume as an entropy-coded stream.
 
     Attributes:
-        words: uint16 (capacity,), the stream in a buffer of static size.
-        used: int32, number of words in use.
-        n_lanes: int32, lanes of the stream.
+        stream: the words, in a buffer of static size.
         step: float32, of the quantiser, relative to the range.
         transform: shape of the transform.
         predictor: int32, of ``dc_prediction.DC_PREDICTORS``.
@@ -54,9 +51,7 @@ class EncodedStream(EncodedVolume):
         boundaries: int32, boundaries at which the volume meets other chunks: see ``boundary_emphasis``.
     """
 
-    words: jax.Array
-    used: jax.Array
-    n_lanes: jax.Array
+    stream: WordStream
     step: jax.Array
     transform: TransformShape
     predictor: jax.Array
@@ -67,7 +62,7 @@ class EncodedStream(EncodedVolume):
     @property
     def used_bytes(self) -> jax.Array:
         """Bytes of the stream that are in use, int32."""
-        return _WORD_BYTES * self.used
+        return self.stream.stored_bytes
 
 
 def to_bytes(encoded: EncodedStream) -> bytes:
@@ -85,7 +80,7 @@ def to_bytes(encoded: EncodedStream) -> bytes:
             | is_predicted << _PREDICTION_SHIFT
         )
     header.append(int(encoded.profile))
-    return bytes(header) + encode_varints(int(encoded.n_lanes)) + used_words(encoded.words, int(encoded.used))
+    return bytes(header) + encode_varints(int(encoded.stream.n_lanes)) + words_to_bytes(encoded.stream)
 
 
 def from_bytes(
@@ -126,12 +121,10 @@ def from_bytes(
         raise ValueError(f"a stream's header states lengths {lengths}, profile {profile} of {n_profiles}")
     (n_lanes,), start = decode_varints(stored, 1, _FIXED_BYTES)
     capacity = stream_capacity(n_blocks, N_COEFFICIENTS)
-    words, used = read_words(stored[start:], n_lanes, n_blocks, capacity)
+    stream = words_from_bytes(stored[start:], n_lanes, max_lanes_for(n_blocks), capacity)
     # NumPy scalars and arrays: each of JAX would cost a call of the device.
     indices: list[Any] = [np.array(lengths, np.int32), np.array(filters, np.int32)]
     numbers: dict[str, Any] = {
-        "used": np.int32(used),
-        "n_lanes": np.int32(n_lanes),
         "minimum": np.float32(minimum),
         "maximum": np.float32(maximum),
         "step": np.float32(step),
@@ -141,4 +134,4 @@ def from_bytes(
         "boundaries": np.int32(boundaries),
         "valid_shape": np.array(shape if valid_shape is None else valid_shape, np.int32),
     }
-    return EncodedStream(words=jnp.asarray(words), shape=shape, dtype=dtype, **numbers)
+    return EncodedStream(stream=stream, shape=shape, dtype=dtype, **numbers)

@@ -90,11 +90,8 @@ def encode_with_symbols(
     analysis = analyze(params["entropy"], centered, step, valid_shape, boundaries, options)
     n_blocks = len(analysis.symbols.classes)
     n_lanes = lanes_for(analysis.estimated_bits, bits_per_lane(n_blocks), n_blocks)
-    words, used = encode_stream(analysis.model, analysis.layout, analysis.symbols, n_lanes)
     encoded = EncodedStream(
-        words=words,
-        used=used,
-        n_lanes=n_lanes,
+        stream=encode_stream(analysis.model, analysis.layout, analysis.symbols, n_lanes),
         minimum=minimum,
         maximum=maximum,
         step=step,

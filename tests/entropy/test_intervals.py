@@ -6,19 +6,19 @@ from hypothesis import strategies as st
 
 from nvc_jax.entropy import intervals, rans
 
-N, MAX_LANES = 40, 8
+N, MAX_LANES = 40, 32
 
 
 @jax.jit
-def encode(packed: jax.Array, count: jax.Array, n_lanes: jax.Array) -> tuple:
-    coder = rans.start_encoding(MAX_LANES, N + 2 * MAX_LANES)
+def encode(packed: jax.Array, count: jax.Array, n_lanes: jax.Array) -> rans.WordStream:
+    coder = rans.start_encoding(n_lanes, MAX_LANES, N + rans.WORDS_PER_LANE * MAX_LANES)
     return rans.finish_encoding(intervals.push_batch(coder, packed, count, n_lanes), n_lanes)
 
 
 @jax.jit
-def decode(words: jax.Array, used: jax.Array, ends: jax.Array, count: jax.Array, n_lanes: jax.Array) -> tuple:
-    coder = rans.start_decoding(words, used, n_lanes, MAX_LANES)
-    return intervals.pop_batch(coder, ends, count, n_lanes)
+def decode(stream: rans.WordStream, ends: jax.Array, count: jax.Array) -> tuple:
+    coder, symbols = intervals.pop_batch(rans.start_decoding(stream), ends, count, stream.n_lanes)
+    return symbols, rans.ends_well(coder, stream)
 
 
 def draw_ends(rng: np.random.Generator) -> np.ndarray:
@@ -35,17 +35,15 @@ def test_symbols_decode_by_the_intervals_that_they_were_coded_by(seed: int, coun
     ends = draw_ends(rng)
     symbols = (rng.integers(0, intervals.WHOLE, N) >= ends).sum(axis=0).astype(np.int32)
     packed = intervals.pack_intervals(jnp.asarray(ends), jnp.asarray(symbols))
-    words, used = encode(packed, np.int32(count), np.int32(n_lanes))
-    coder, decoded = decode(words, used, ends, np.int32(count), np.int32(n_lanes))
+    decoded, ends_well = decode(encode(packed, np.int32(count), np.int32(n_lanes)), ends, np.int32(count))
     np.testing.assert_array_equal(decoded, np.where(np.arange(N) < count, symbols, 0))
-    assert int(coder.used) == 0
-    np.testing.assert_array_equal(coder.states[:n_lanes], 1 << 16)
+    assert ends_well
 
 
 def test_certain_symbols_take_nothing() -> None:
     ends = jnp.full((3, N), intervals.WHOLE, jnp.uint32)
     packed = intervals.pack_intervals(ends, jnp.zeros(N, jnp.int32))
     np.testing.assert_array_equal(packed, intervals.CERTAIN)
-    words, used = encode(packed, np.int32(N), np.int32(2))
-    assert int(used) == 4
-    np.testing.assert_array_equal(words[:4], [0, 1, 0, 1])
+    stream = encode(packed, np.int32(N), np.int32(2))
+    assert stream.group_words.tolist() == [4]
+    np.testing.assert_array_equal(stream.words[:4], [1, 0, 1, 0])
