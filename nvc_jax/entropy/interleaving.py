@@ -4,7 +4,7 @@ The items of a stream lie end to end. Each lane codes a run of consecutive items
 codes the next item of its run. More lanes make coding faster and the stream longer, by 32 bits a lane.
 """
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +19,6 @@ _BLOCKS_PER_LANE = 8
 _ALWAYS_FAST_LANES = 512
 """Up to 512 lanes, a coding step takes the same time; so small streams may use lanes of only two blocks."""
 _WORD_BYTES = 2
-
-
-Number = TypeVar("Number", int, jax.Array)
 
 
 class Runs(NamedTuple):
@@ -49,9 +46,9 @@ def share_out(total: jax.Array | int, n_lanes: jax.Array, max_lanes: int) -> Run
     return Runs(jnp.arange(max_lanes, dtype=jnp.int32) * length, length, total)
 
 
-def whole_groups(n_lanes: Number) -> Number:
+def whole_groups(n_lanes: int) -> int:
     """Round a number of lanes beyond one group down to whole groups."""
-    return n_lanes - n_lanes % GROUP_LANES * (n_lanes > GROUP_LANES)
+    return n_lanes if n_lanes < GROUP_LANES else n_lanes - n_lanes % GROUP_LANES
 
 
 def max_lanes_for(n_blocks: int) -> int:
@@ -67,7 +64,8 @@ def lanes_for(bits: jax.Array, bits_per_lane: int, n_blocks: int) -> jax.Array:
         bits_per_lane: bits of the stream for each lane, which itself costs 32 bits.
         n_blocks: blocks of the stream; they limit the number of lanes.
     """
-    return whole_groups(jnp.clip(bits / bits_per_lane, 1, max_lanes_for(n_blocks)).astype(jnp.int32))
+    n_lanes = jnp.clip(bits / bits_per_lane, 1, max_lanes_for(n_blocks)).astype(jnp.int32)
+    return jnp.where(n_lanes < GROUP_LANES, n_lanes, n_lanes - n_lanes % GROUP_LANES)
 
 
 def words_to_bytes(stream: WordStream) -> bytes:

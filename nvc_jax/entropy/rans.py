@@ -80,14 +80,14 @@ class WordStream(NamedTuple):
     @property
     def stored_bytes(self) -> jax.Array:
         """Bytes that ``interleaving.words_to_bytes`` makes of the stream, int32."""
-        is_stated = jnp.arange(1, len(self.group_words) + 1) * GROUP_LANES < self.n_lanes
+        is_stated = jnp.arange(1, len(self.group_words) + 1, dtype=jnp.int32) * GROUP_LANES < self.n_lanes
         fields = jnp.sum(jnp.where(is_stated, varint_bytes(self.group_words), 0), dtype=jnp.int32)
-        return fields + WORD_BITS // 8 * jnp.sum(self.group_words)
+        return fields + WORD_BITS // 8 * jnp.sum(self.group_words, dtype=jnp.int32)
 
 
 def varint_bytes(number: jax.Array) -> jax.Array:
     """Count the bytes of numbers as varints, int32."""
-    return 1 + jnp.sum(number[..., None] >> jnp.arange(7, 32, 7, dtype=jnp.int32) > 0, -1, dtype=jnp.int32)
+    return sum(((number >> n_bits > 0).astype(jnp.int32) for n_bits in range(7, 32, 7)), jnp.int32(1))
 
 
 def n_groups_of(n_lanes: int) -> int:

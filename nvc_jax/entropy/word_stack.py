@@ -65,13 +65,14 @@ def _words_above(masks: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
     Returns:
         int32 (lanes,) arrays, in the order of taking, and the words of each group, int32 (groups,).
     """
-    bit = jnp.arange(GROUP_LANES, dtype=jnp.uint32)
-    taken = jnp.stack(masks[::-1]).reshape(len(masks), -1, GROUP_LANES)
+    bit = jnp.arange(GROUP_LANES, dtype=jnp.uint32)[None, None]
+    taken = jnp.stack(masks[::-1]).astype(jnp.int32).reshape(len(masks), -1, GROUP_LANES)
     packed = jnp.sum(taken.astype(jnp.uint32) << bit, axis=2, dtype=jnp.uint32)
-    of_lower_lanes = jnp.sum(_count(packed[..., None] & ((jnp.uint32(1) << bit) - 1)), axis=0)
+    lower = (jnp.uint32(1) << bit) - 1
+    of_lower_lanes = jnp.sum(_count(packed[:, :, None] & lower), axis=0, dtype=jnp.int32)
     own = jnp.cumsum(taken, axis=0, dtype=jnp.int32) - taken
     above = (of_lower_lanes[None] + own).reshape(len(masks), -1)
-    return list(above), jnp.sum(_count(packed), axis=0)
+    return list(above), jnp.sum(_count(packed), axis=0, dtype=jnp.int32)
 
 
 def _count(bits: jax.Array) -> jax.Array:
