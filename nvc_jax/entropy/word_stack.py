@@ -47,12 +47,15 @@ def take_words(
     Inverts ``append_words`` with the masks in the reverse order.
 
     Returns:
-        uint32 (lanes,) arrays, one for each mask and arbitrary where it is false; and the tops.
+        uint32 (lanes,) arrays, one for each mask and arbitrary where it is false; and the tops. Below the
+        buffer's first word, where only damaged streams reach, words are 0.
     """
     above, counts = _words_above(masks[::-1])
     top = jnp.repeat(tops, GROUP_LANES)
     positions = jnp.concatenate([top - 1 - before for before in above])
-    words = buffer.at[positions].get(mode="clip").astype(jnp.uint32)
+    words = jnp.where(
+        positions < 0, 0, buffer.at[jnp.maximum(positions, 0)].get(mode="clip").astype(jnp.uint32)
+    )
     return jnp.split(words, len(masks)), tops - counts
 
 

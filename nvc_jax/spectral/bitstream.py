@@ -17,7 +17,7 @@ Three consequences shape the code:
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,8 @@ from jax import lax
 from nvc_jax.core.batching import varying_like
 from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy.interleaving import Runs, max_lanes_for, share_out
-from nvc_jax.spectral import dependent_quantization, scan_order
+from nvc_jax.native.dispatch import on_cpu
+from nvc_jax.spectral import dependent_quantization, native_bitstream, scan_order
 from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform.block_layout import BlockLayout
@@ -84,12 +85,31 @@ def encode_stream(
         symbols: of the blocks.
         n_lanes: int32, from ``interleaving.lanes_for``: each costs four bytes and shortens the loops.
     """
+    n_blocks, n_coefficients = symbols.points.shape
+    kernel = partial(
+        native_bitstream.encode,
+        max_lanes=max_lanes_for(n_blocks),
+        capacity=stream_capacity(n_blocks, n_coefficients),
+    )
     scan = scan_order.make_scan_order(model, layout)
-    points = scan_order.scan_blocks(scan, layout, symbols.points)
-    integers = dependent_quantization.to_integers(points.ordered)
-    queue = scan_order.make_block_queue(layout, symbols.classes, points.counts)
+    return on_cpu(kernel, encode_reference, model, layout, scan, *symbols, n_lanes)
+
+
+def encode_reference(
+    model: EntropyModel,
+    layout: BlockLayout,
+    scan: scan_order.ScanOrder,
+    points: jax.Array,
+    first: jax.Array,
+    classes: jax.Array,
+    n_lanes: jax.Array,
+) -> rans.WordStream:
+    """Encode blocks in ``jax.numpy``: the specification of the kernel."""
+    scanned = scan_order.scan_blocks(scan, layout, points)
+    integers = dependent_quantization.to_integers(scanned.ordered)
+    queue = scan_order.make_block_queue(layout, classes, scanned.counts)
     coder = _push_integers(model, scan, queue, integers, n_lanes)
-    headers = BlockHeaders(symbols.classes, points.ends_of_block, symbols.first)
+    headers = BlockHeaders(classes, scanned.ends_of_block, first)
     coder = push_headers(model, layout, headers, coder, n_lanes)
     return rans.finish_encoding(coder, n_lanes)
 
@@ -157,17 +177,34 @@ def _quantizer_states_before(
     return (packed[item] & 1 | before << 1).astype(jnp.uint32)
 
 
-def decode_headers(
-    model: EntropyModel, layout: BlockLayout, stream: rans.WordStream
-) -> tuple[BlockHeaders, rans.Coder]:
-    """Decode the block headers of a stream; also return the state of decoding, at the first integers."""
-    return pop_headers(model, layout, rans.start_decoding(stream), stream.n_lanes)
+def decode_headers(model: EntropyModel, layout: BlockLayout, stream: rans.WordStream) -> BlockHeaders:
+    """Decode the block headers of a stream, and leave its integers."""
+
+    def reference(*arguments: Any) -> BlockHeaders:
+        model, layout, _, stream = arguments
+        return pop_headers(model, layout, rans.start_decoding(stream), stream.n_lanes)[0]
+
+    def kernel(*arguments: Any) -> BlockHeaders:
+        return native_bitstream.decode(*arguments, only_headers=True)[1]
+
+    return on_cpu(kernel, reference, model, layout, scan_order.make_scan_order(model, layout), stream)
 
 
 def decode_stream(model: EntropyModel, layout: BlockLayout, stream: rans.WordStream) -> BlockSymbols:
     """Decode blocks: the inverse of ``encode_stream``."""
-    headers, coder = decode_headers(model, layout, stream)
-    scan = scan_order.make_scan_order(model, layout)
+
+    def kernel(*arguments: Any) -> BlockSymbols:
+        points, headers = native_bitstream.decode(*arguments, only_headers=False)
+        return BlockSymbols(points, headers.first, headers.classes)
+
+    return on_cpu(kernel, decode_reference, model, layout, scan_order.make_scan_order(model, layout), stream)
+
+
+def decode_reference(
+    model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, stream: rans.WordStream
+) -> BlockSymbols:
+    """Decode blocks in ``jax.numpy``: the specification of the kernel."""
+    headers, coder = pop_headers(model, layout, rans.start_decoding(stream), stream.n_lanes)
     counts = scan_order.count_coded(scan, layout, headers.ends_of_block)
     queue = scan_order.make_block_queue(layout, headers.classes, counts)
     coded = _pop_integers(model, scan, queue, coder, stream.n_lanes)

@@ -59,7 +59,7 @@ def decode_block_means(params: Params, encoded: EncodedStream) -> jax.Array:
     """
     model, grid, layout = _set_up(params, encoded)
     axes = _axis_transforms(encoded)
-    headers, _ = decode_headers(model, layout, encoded.stream)
+    headers = decode_headers(model, layout, encoded.stream)
     first = accumulate_dc(headers.first.reshape(grid), encoded.predictor, axes)
     means = separable.block_means(first.astype(jnp.float32) * encoded.step, axes, encoded.valid_shape)
     return denormalize(means + 0.5, encoded.minimum, encoded.maximum, encoded.dtype)

@@ -1,0 +1,371 @@
+// Streams of nvc-1: the integers of blocks to words and back.
+//
+// The specification is nvc_jax/spectral/bitstream.py with block_headers.py, scan_order.py and
+// dependent_quantization.py. Words and integers are equal to theirs bit for bit.
+
+#include <cstring>
+#include <vector>
+
+#include "buffers.h"
+#include "rans.h"
+
+namespace nvc {
+namespace {
+
+constexpr int kCoefficients = 512;
+constexpr int kPositions = kCoefficients - 1;
+constexpr int kEndUnit = 16;
+constexpr uint32_t kStateBits = 2;
+constexpr int kTypes = 8;
+
+// The parts of an entropy model that a stream depends on.
+struct Model {
+  Model(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, int64_t n_quantizers,
+        int64_t n_tables)
+      : integers(frequencies.typed_data(), Rows(frequencies)),
+        ends(end_frequencies.typed_data(), Rows(end_frequencies)),
+        classes(class_frequencies.typed_data(), Rows(class_frequencies)),
+        n_classes(static_cast<int32_t>(Rows(tables))),
+        quantizer_rows(static_cast<int32_t>(n_tables)),
+        has_states(n_quantizers > 1),
+        tables_(tables.typed_data()) {}
+
+  const int32_t* tables_of(int32_t block_class) const { return tables_ + int64_t{block_class} * kCoefficients; }
+
+  Tables integers, ends, classes;
+  int32_t n_classes;
+  int32_t quantizer_rows;
+  bool has_states;
+
+ private:
+  const int32_t* tables_;
+};
+
+// Blocks of a volume: their order, and the scan of each partial-block type.
+struct Layout {
+  const int32_t* order;
+  int64_t n_inside;
+  const int32_t* partial_types;
+  const int32_t* coefficients;  // (8, 511)
+  const int32_t* scan_counts;   // (8,)
+  int64_t n_blocks;
+
+  int Type(int64_t block) const { return partial_types[block] & (kTypes - 1); }
+  const int32_t* Scan(int64_t block) const { return coefficients + Type(block) * kPositions; }
+  int Count(int64_t block, int32_t end) const {
+    return std::clamp(std::min(end, kCoefficients) * kEndUnit, 0,
+                      std::min(scan_counts[Type(block)], kPositions));
+  }
+};
+
+// The items of a queue of blocks, shared out among lanes in equal runs.
+struct Queue {
+  explicit Queue(const Layout& layout) { ends.reserve(layout.n_blocks); }
+
+  void Add(int32_t block, int count) {
+    if (count == 0) return;
+    total += count;
+    blocks.push_back(block);
+    ends.push_back(total);
+  }
+
+  // Index in the queue of the block that holds an item.
+  size_t Find(int64_t item) const { return std::upper_bound(ends.begin(), ends.end(), item) - ends.begin(); }
+  int64_t First(size_t index) const { return index == 0 ? 0 : ends[index - 1]; }
+  int Count(size_t index) const { return static_cast<int>(ends[index] - First(index)); }
+
+  std::vector<int32_t> blocks;
+  std::vector<int64_t> ends;
+  int64_t total = 0;
+};
+
+inline int NextState(int state, int32_t integer) { return (state >> 1 ^ (integer & 1)) | (state & 1) << 1; }
+
+inline int32_t ToPoint(int32_t integer, int quantizer) {
+  return 2 * integer - ((integer > 0) - (integer < 0)) * quantizer;
+}
+
+inline int32_t ToInteger(int32_t point) {
+  const int32_t sign = (point > 0) - (point < 0);
+  return (point + sign * (point & 1)) >> 1;
+}
+
+// Decoding.
+
+struct Headers {
+  int32_t* classes;
+  int32_t* ends;
+  int32_t* first;
+};
+
+struct GroupReader {
+  uint32_t states[kGroupLanes];
+  PopStack stack;
+};
+
+void PopHeaders(const Model& model, const Layout& layout, int64_t n_lanes, int64_t group, GroupReader& reader,
+                const Headers& headers) {
+  const int64_t run = CeilDivide(layout.n_inside, n_lanes);
+  const int lanes = LanesOfGroup(n_lanes, group);
+  int32_t before[kGroupLanes];
+  std::fill_n(before, kGroupLanes, model.n_classes);
+  for (int64_t step = 0; step < run; ++step) {
+    int active = 0;
+    while (active < lanes && (group * kGroupLanes + active) * run + step < layout.n_inside) ++active;
+    for (int lane = 0; lane < active; ++lane) {
+      const uint32_t token = PopToken(reader.states[lane], model.classes.row(before[lane]), reader.stack);
+      before[lane] = std::min<int32_t>(static_cast<int32_t>(token), model.n_classes - 1);
+    }
+    int32_t ends[kGroupLanes];
+    for (int lane = 0; lane < active; ++lane) {
+      ends[lane] = static_cast<int32_t>(
+          PopToken(reader.states[lane], model.ends.row(before[lane]), reader.stack));
+    }
+    for (int lane = 0; lane < active; ++lane) {
+      const Tables::Entry* row = model.integers.row(model.tables_of(before[lane])[0]);
+      const int32_t block = layout.order[(group * kGroupLanes + lane) * run + step];
+      headers.first[block] = PopInteger(reader.states[lane], row, reader.stack);
+      headers.classes[block] = before[lane];
+      headers.ends[block] = ends[lane];
+    }
+  }
+}
+
+// A lane that moves through the queue of blocks.
+struct Walker {
+  size_t index;
+  int position;
+  int count;
+  const int32_t* scan;
+  const int32_t* tables;
+  int32_t* out;
+
+  void Enter(const Model& model, const Layout& layout, const Queue& queue, const int32_t* classes,
+             int32_t* points) {
+    const int32_t block = queue.blocks[index];
+    count = queue.Count(index);
+    scan = layout.Scan(block);
+    tables = model.tables_of(classes[block]);
+    out = points + int64_t{block} * kCoefficients;
+  }
+};
+
+void PopIntegers(const Model& model, const Layout& layout, const Queue& queue, const int32_t* classes,
+                 int64_t n_lanes, int64_t group, SlotTokens& slot_tokens, GroupReader& reader,
+                 int32_t* points) {
+  const int64_t run = CeilDivide(queue.total, n_lanes);
+  Walker walkers[kGroupLanes];
+  int quantizer_states[kGroupLanes] = {};
+  int64_t left[kGroupLanes];
+  int active = 0;
+  for (int lane = 0; lane < LanesOfGroup(n_lanes, group); ++lane) {
+    const int64_t first = (group * kGroupLanes + lane) * run;
+    if (first >= queue.total) break;
+    left[lane] = std::min(run, queue.total - first);
+    Walker& walker = walkers[lane];
+    walker.index = queue.Find(first);
+    walker.position = static_cast<int>(first - queue.First(walker.index));
+    walker.Enter(model, layout, queue, classes, points);
+    if (model.has_states) {
+      quantizer_states[lane] = static_cast<int>(PopBits(reader.states[lane], kStateBits, reader.stack));
+    }
+    ++active;
+  }
+  for (int64_t step = 0; step < run; ++step) {
+    // All runs but the last one of the stream are equally long.
+    while (active > 0 && left[active - 1] <= step) --active;
+    for (int lane = 0; lane < active; ++lane) {
+      Walker& walker = walkers[lane];
+      const int quantizer = quantizer_states[lane] & 1;
+      const int32_t coefficient = walker.scan[walker.position];
+      const int32_t row = walker.tables[coefficient] + quantizer * model.quantizer_rows;
+      const int32_t integer = PopInteger(reader.states[lane], model.integers.row(row), slot_tokens.row(row),
+                                         reader.stack);
+      walker.out[coefficient] = ToPoint(integer, quantizer);
+      if (model.has_states) quantizer_states[lane] = NextState(quantizer_states[lane], integer);
+      if (++walker.position == walker.count) {
+        walker.position = 0;
+        quantizer_states[lane] = 0;
+        if (++walker.index < queue.blocks.size()) walker.Enter(model, layout, queue, classes, points);
+      }
+    }
+  }
+}
+
+ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, S32 order,
+                  S32 n_inside, S32 partial_types, S32 coefficients, S32 scan_counts, U16 words,
+                  S32 group_words, S32 n_lanes_buffer, int64_t n_quantizers, int64_t n_tables,
+                  bool only_headers, Out<S32> points, Out<S32> first, Out<S32> classes, Out<S32> ends) {
+  const Model model(frequencies, end_frequencies, class_frequencies, tables, n_quantizers, n_tables);
+  const auto n_blocks = static_cast<int64_t>(order.element_count());
+  const Layout layout{order.typed_data(), std::clamp<int64_t>(*n_inside.typed_data(), 0, n_blocks),
+                      partial_types.typed_data(), coefficients.typed_data(), scan_counts.typed_data(),
+                      n_blocks};
+  const auto n_groups = static_cast<int64_t>(group_words.element_count());
+  const int64_t n_lanes = std::clamp<int64_t>(*n_lanes_buffer.typed_data(), 1, n_groups * kGroupLanes);
+  Zero(points), Zero(first), Zero(classes), Zero(ends);
+  for (int64_t i = 0; i < layout.n_inside; ++i) {
+    if (order.typed_data()[i] < 0 || order.typed_data()[i] >= n_blocks) {
+      return ffi::Error::InvalidArgument("an index of a block is not possible");
+    }
+  }
+
+  const Headers headers{classes->typed_data(), ends->typed_data(), first->typed_data()};
+  std::vector<GroupReader> readers(CeilDivide(n_lanes, kGroupLanes));
+  uint32_t top = 0;
+  for (size_t group = 0; group < readers.size(); ++group) {
+    top += static_cast<uint32_t>(group_words.typed_data()[group]);
+    readers[group].stack = {words.typed_data(), static_cast<int32_t>(words.element_count()),
+                            static_cast<int32_t>(top)};
+    StartGroup(readers[group].states, LanesOfGroup(n_lanes, group), readers[group].stack);
+    PopHeaders(model, layout, n_lanes, group, readers[group], headers);
+  }
+  if (only_headers) return ffi::Error::Success();
+
+  Queue queue(layout);
+  std::vector<int32_t> inside(order.typed_data(), order.typed_data() + layout.n_inside);
+  std::sort(inside.begin(), inside.end());
+  for (int32_t block : inside) queue.Add(block, layout.Count(block, headers.ends[block]));
+  if (queue.total == 0) return ffi::Error::Success();
+  SlotTokens slot_tokens(model.integers);
+  for (size_t group = 0; group < readers.size(); ++group) {
+    PopIntegers(model, layout, queue, headers.classes, n_lanes, group, slot_tokens, readers[group],
+                points->typed_data());
+  }
+  return ffi::Error::Success();
+}
+
+// Encoding.
+
+// An integer with its table.
+struct Item {
+  int32_t integer;
+  uint16_t row;
+  uint16_t state;  // of dependent quantisation, before the integer
+};
+
+// Finds the items of all blocks, in the order of coding, and where blocks end.
+std::vector<Item> CollectItems(const Model& model, const Layout& layout, const int32_t* points,
+                               const int32_t* classes, std::vector<int32_t>& ends) {
+  std::vector<int32_t> inside(layout.order, layout.order + layout.n_inside);
+  std::sort(inside.begin(), inside.end());
+  std::vector<Item> items;
+  items.reserve(layout.n_inside * kCoefficients / 4);
+  for (int32_t block : inside) {
+    const int32_t* scan = layout.Scan(block);
+    const int32_t* own = points + int64_t{block} * kCoefficients;
+    int last = kPositions - 1;
+    while (last >= 0 && own[scan[last]] == 0) --last;
+    ends[block] = (last + kEndUnit) / kEndUnit;
+    const int count = layout.Count(block, ends[block]);
+    const int32_t* tables = model.tables_of(std::clamp(classes[block], 0, model.n_classes - 1));
+    int state = 0;
+    for (int position = 0; position < count; ++position) {
+      const int32_t integer = ToInteger(own[scan[position]]);
+      const int32_t row = tables[scan[position]] + (state & 1) * model.quantizer_rows;
+      items.push_back({integer, static_cast<uint16_t>(row), static_cast<uint16_t>(state)});
+      if (model.has_states) state = NextState(state, integer);
+    }
+  }
+  return items;
+}
+
+void PushIntegers(const Model& model, const std::vector<Item>& items, int64_t n_lanes, int64_t group,
+                  uint32_t* states, PushStack& stack) {
+  const auto total = static_cast<int64_t>(items.size());
+  const int64_t run = CeilDivide(total, n_lanes);
+  const int lanes = LanesOfGroup(n_lanes, group);
+  for (int64_t step = run - 1; step >= 0; --step) {
+    for (int lane = lanes - 1; lane >= 0; --lane) {
+      const int64_t index = (group * kGroupLanes + lane) * run + step;
+      if (index >= total) continue;
+      PushInteger(states[lane], items[index].integer, model.integers.row(items[index].row), stack);
+    }
+  }
+  if (!model.has_states || run == 0) return;
+  for (int lane = lanes - 1; lane >= 0; --lane) {
+    const int64_t index = (group * kGroupLanes + lane) * run;
+    if (index < total) PushBits(states[lane], items[index].state, kStateBits, stack);
+  }
+}
+
+void PushHeaders(const Model& model, const Layout& layout, const Headers& headers, int64_t n_lanes,
+                 int64_t group, uint32_t* states, PushStack& stack) {
+  const int64_t run = CeilDivide(layout.n_inside, n_lanes);
+  const int lanes = LanesOfGroup(n_lanes, group);
+  for (int64_t step = run - 1; step >= 0; --step) {
+    const int64_t first = group * kGroupLanes * run + step;
+    int active = 0;
+    while (active < lanes && first + active * run < layout.n_inside) ++active;
+    const auto block_of = [&](int lane) { return layout.order[first + lane * run]; };
+    for (int lane = active - 1; lane >= 0; --lane) {
+      const int32_t block = block_of(lane);
+      const Tables::Entry* row = model.integers.row(model.tables_of(headers.classes[block])[0]);
+      PushInteger(states[lane], headers.first[block], row, stack);
+    }
+    for (int lane = active - 1; lane >= 0; --lane) {
+      const int32_t block = block_of(lane);
+      PushToken(states[lane], model.ends.row(headers.classes[block])[headers.ends[block]], stack);
+    }
+    for (int lane = active - 1; lane >= 0; --lane) {
+      const int32_t before = step > 0 ? headers.classes[layout.order[first + lane * run - 1]] : model.n_classes;
+      PushToken(states[lane], model.classes.row(before)[headers.classes[block_of(lane)]], stack);
+    }
+  }
+}
+
+ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, S32 order,
+                  S32 n_inside, S32 partial_types, S32 coefficients, S32 scan_counts, S32 points, S32 first,
+                  S32 classes, S32 n_lanes_buffer, int64_t n_quantizers, int64_t n_tables, Out<U16> words,
+                  Out<S32> group_words) {
+  const Model model(frequencies, end_frequencies, class_frequencies, tables, n_quantizers, n_tables);
+  const auto n_blocks = static_cast<int64_t>(order.element_count());
+  const Layout layout{order.typed_data(), std::clamp<int64_t>(*n_inside.typed_data(), 0, n_blocks),
+                      partial_types.typed_data(), coefficients.typed_data(), scan_counts.typed_data(),
+                      n_blocks};
+  const auto n_groups = static_cast<int64_t>(group_words->element_count());
+  const int64_t n_lanes = std::clamp<int64_t>(*n_lanes_buffer.typed_data(), 1, n_groups * kGroupLanes);
+  Zero(group_words);
+
+  std::vector<int32_t> ends(n_blocks), own_first(first.typed_data(), first.typed_data() + n_blocks);
+  std::vector<int32_t> own_classes(n_blocks);
+  for (int64_t block = 0; block < n_blocks; ++block) {
+    own_classes[block] = std::clamp(classes.typed_data()[block], 0, model.n_classes - 1);
+  }
+  const std::vector<Item> items =
+      CollectItems(model, layout, points.typed_data(), own_classes.data(), ends);
+  const Headers headers{own_classes.data(), ends.data(), own_first.data()};
+
+  PushStack stack{words->typed_data(), static_cast<int64_t>(words->element_count()), 0};
+  for (int64_t group = 0; group < CeilDivide(n_lanes, kGroupLanes); ++group) {
+    uint32_t states[kGroupLanes];
+    std::fill_n(states, kGroupLanes, kLowest);
+    const int64_t start = stack.top;
+    PushIntegers(model, items, n_lanes, group, states, stack);
+    PushHeaders(model, layout, headers, n_lanes, group, states, stack);
+    FinishGroup(states, LanesOfGroup(n_lanes, group), stack);
+    group_words->typed_data()[group] = static_cast<int32_t>(stack.top - start);
+  }
+  return FinishWords(words, stack);
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_spectral_decode, Decode,
+                              ffi::Ffi::Bind()
+                                  .Arg<U16>().Arg<U16>().Arg<U16>().Arg<S32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
+                                  .Arg<U16>().Arg<S32>().Arg<S32>()
+                                  .Attr<int64_t>("n_quantizers").Attr<int64_t>("n_tables")
+                                  .Attr<bool>("only_headers")
+                                  .Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_spectral_encode, Encode,
+                              ffi::Ffi::Bind()
+                                  .Arg<U16>().Arg<U16>().Arg<U16>().Arg<S32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
+                                  .Attr<int64_t>("n_quantizers").Attr<int64_t>("n_tables")
+                                  .Ret<U16>().Ret<S32>());
+
+}  // namespace nvc

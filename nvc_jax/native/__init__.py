@@ -1,0 +1,6 @@
+"""Native kernels: loops that XLA makes slow programs of on CPUs, in C++.
+
+Each kernel has a ``jax.numpy`` form beside it, which is its specification: both return the same arrays, bit
+for bit. ``dispatch.on_cpu`` lets CPUs run the kernel and other devices the ``jax.numpy`` form, within one
+program. ``library`` finds the kernels; without them the ``jax.numpy`` forms run everywhere.
+"""

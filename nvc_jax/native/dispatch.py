@@ -1,0 +1,35 @@
+"""Calls of kernels within compiled programs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax import lax
+
+from nvc_jax.native.library import load_kernels
+
+
+def on_cpu(kernel: Callable[..., Any], reference: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a kernel on CPUs and its reference on other devices, or everywhere if there are no kernels.
+
+    Args:
+        kernel: calls a native kernel.
+        reference: the ``jax.numpy`` form, which returns the same arrays.
+        *arguments: of both; trees of arrays.
+    """
+    if load_kernels() is not None:
+        return reference(*arguments)
+    return lax.platform_dependent(*arguments, cpu=kernel, default=reference)
+
+
+def call(name: str, results: Any, *arguments: jax.Array, **attributes: Any) -> Any:
+    """Call a kernel.
+
+    Args:
+        name: of the kernel.
+        results: tree of ``jax.ShapeDtypeStruct``, shapes and dtypes of the results.
+        *arguments: arrays of the dtypes that the kernel takes.
+        **attributes: static arguments: booleans, or NumPy integers.
+    """
+    # A batch of chunks goes through the kernel one by one, on one core.
+    return jax.ffi.ffi_call(name, results, vmap_method="sequential")(*arguments, **attributes)

@@ -1,0 +1,68 @@
+"""The shared library of the kernels: found, checked and registered with XLA."""
+
+import ctypes
+import functools
+import importlib.metadata
+import os
+import warnings
+from pathlib import Path
+
+import jax
+
+_NAME = "libnvc_kernels.so"
+_VERSION = 1
+"""Version of the kernels' interface, as ``native/version.cc`` states it."""
+_KERNELS = ("nvc_spectral_decode", "nvc_spectral_encode")
+_SWITCH = "NVC_JAX_NATIVE"
+"""Environment variable that turns the kernels off if it is 0."""
+_ADVICE = (
+    "Install nvc_jax anew where a C++17 compiler is at hand (pip install --force-reinstall --no-deps …)."
+)
+
+
+def _find() -> Path | None:
+    """Find the library beside this module, or in the installed package if this is a checkout."""
+    beside = Path(__file__).parent / _NAME
+    if beside.exists():
+        return beside
+    try:
+        installed = importlib.metadata.distribution("nvc_jax").locate_file(f"nvc_jax/native/{_NAME}")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    path = Path(str(installed))
+    return path if path.exists() else None
+
+
+@functools.cache
+def load_kernels() -> str | None:
+    """Load and register the kernels.
+
+    Returns:
+        None if they are ready, else the reason why they are not; then a warning has said it as well.
+    """
+    if os.environ.get(_SWITCH) == "0":
+        return f"they are turned off by {_SWITCH}=0"
+    path = _find()
+    reason = "this installation has none" if path is None else _register(path)
+    if reason is not None:
+        warnings.warn(
+            f"nvc_jax runs without its native kernels and is several times slower on CPUs: {reason}. "
+            f"{_ADVICE} Set {_SWITCH}=0 to turn this warning off.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return reason
+
+
+def _register(path: Path) -> str | None:
+    """Register the kernels of a library; return the reason if that is not possible."""
+    try:
+        library = ctypes.CDLL(str(path))
+        version = library.nvc_kernels_version()
+        if version != _VERSION:
+            return f"{path} is of version {version}, not {_VERSION}"
+        for name in _KERNELS:
+            jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
+    except (OSError, AttributeError, RuntimeError) as error:
+        return f"{path} cannot be loaded ({error})"
+    return None
