@@ -12,7 +12,7 @@ import jax
 _NAME = "libnvc_kernels.so"
 _VERSION = 1
 """Version of the kernels' interface, as ``native/version.cc`` states it."""
-_KERNELS = ("nvc_spectral_decode", "nvc_spectral_encode")
+_KERNELS = ("nvc_spectral_decode", "nvc_spectral_encode", "nvc_trellis")
 _SWITCH = "NVC_JAX_NATIVE"
 """Environment variable that turns the kernels off if it is 0."""
 _ADVICE = (

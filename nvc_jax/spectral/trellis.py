@@ -12,8 +12,8 @@ from there on, so only the cheaper one needs to be kept. This is the Viterbi alg
 2. After every 16 positions the block may end. The cheapest end so far is kept.
 3. Backwards from the best end, the noted bits lead along the cheapest path, and give its integers.
 
-The cost of a path is its bits plus its squared error, which ``bits_per_squared_step`` converts to bits. All
-blocks advance together, as vectors.
+The cost of a path is its bits plus its squared error, which ``bits_per_squared_step`` converts to bits: see
+``trellis_costs``. All blocks advance together, as vectors.
 """
 
 from functools import partial
@@ -21,9 +21,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from nvc_jax.core.batching import map_rows, varying_like
+from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.spectral.dependent_quantization import STATE_BITS, to_points
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
 from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, N_ENDS_OF_BLOCK, ScanOrder, table_at
@@ -32,8 +34,10 @@ from nvc_jax.spectral.trellis_costs import (
     Branches,
     Rates,
     branch_costs,
+    fixed_error_weight,
     make_rates,
     nearest_integers,
+    to_fixed,
 )
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
@@ -49,7 +53,7 @@ class _Blocks(NamedTuple):
     """Blocks to quantise.
 
     Attributes:
-        values: float32 (n, 511), coefficients in steps, in scan order.
+        values: int32 (n, 511), coefficients in 1/128 step, in scan order.
         classes: int32 (n,).
         partial_types: int32 (n,).
         counts: int32 (n,), number of integers that may be other than 0: the first ones.
@@ -65,7 +69,7 @@ class _BestEnd(NamedTuple):
     """The cheapest end of each block so far.
 
     Attributes:
-        cost: float32 (n,), of the path to it.
+        cost: int32 (n,), of the path to it.
         end: int32 (n,), in units of END_OF_BLOCK_UNIT integers.
         state: int32 (n,), the state there.
     """
@@ -97,10 +101,41 @@ def quantize(
     Returns:
         int32 (n, 512), reconstruction points in half steps, in the order of coefficients; 0 for DC.
     """
-    find_points = partial(_find_points, model, scan, make_rates(model))
+    arguments = (model, scan, make_rates(model), partial_types, values, classes, counts)
+    return on_cpu(_quantize_by_kernel, quantize_reference, *arguments)
+
+
+def _quantize_by_kernel(
+    model: EntropyModel,
+    scan: ScanOrder,
+    rates: Rates,
+    partial_types: jax.Array,
+    values: jax.Array,
+    classes: jax.Array,
+    counts: jax.Array,
+) -> jax.Array:
+    """Quantise blocks by the native kernel."""
+    result = jax.ShapeDtypeStruct(values.shape, jnp.int32)
+    arguments = (values, classes, partial_types, counts, scan.coefficients, model.tables, *rates)
+    error_weight = fixed_error_weight(bits_per_squared_step(model))
+    return call("nvc_trellis", result, *arguments, error_weight=np.int32(error_weight))
+
+
+def quantize_reference(
+    model: EntropyModel,
+    scan: ScanOrder,
+    rates: Rates,
+    partial_types: jax.Array,
+    values: jax.Array,
+    classes: jax.Array,
+    counts: jax.Array,
+) -> jax.Array:
+    """Quantise blocks in ``jax.numpy``: the specification of the kernel; see ``quantize``."""
+    find_points = partial(_find_points, model, scan, rates)
     # Blocks of like lengths together: the loop runs until the last of its blocks has ended.
     order = jnp.argsort(counts).astype(jnp.int32)
-    ordered = values.reshape(-1)[order[:, None] * N_COEFFICIENTS + scan.coefficients[partial_types[order]]]
+    fixed = to_fixed(values).reshape(-1)
+    ordered = fixed[order[:, None] * N_COEFFICIENTS + scan.coefficients[partial_types[order]]]
     blocks = _Blocks(ordered, *(leaf[order] for leaf in (classes, partial_types, counts)))
     points = lax.platform_dependent(
         blocks, cpu=lambda blocks: map_rows(find_points, blocks, _BLOCKS_AT_ONCE), default=find_points
@@ -137,7 +172,7 @@ def _search_forwards(
         state s is the cheaper one; bit 4 + q says whether the best even integer of quantiser q is 0.
     """
     n = len(blocks.classes)
-    error_weight = bits_per_squared_step(model)
+    error_weight = fixed_error_weight(bits_per_squared_step(model))
 
     def unit_branches(unit: jax.Array) -> tuple[Branches, ...]:
         """Compute the branches of a whole unit at once, outside the loop over its positions."""
@@ -172,7 +207,7 @@ def _search_forwards(
 
     zeros = jnp.zeros(n, jnp.int32)
     best = _BestEnd(rates.ends_of_block[blocks.classes * N_ENDS_OF_BLOCK], zeros, zeros)
-    costs = [jnp.full(n, 0.0 if state == 0 else UNREACHABLE) for state in range(_N_STATES)]
+    costs = [jnp.full(n, 0 if state == 0 else UNREACHABLE, jnp.int32) for state in range(_N_STATES)]
     start = varying_like(blocks.values, (costs, best, jnp.zeros((N_COEFFICIENTS, n), jnp.int32)))
     _, best, decisions = lax.fori_loop(0, n_units, unit_forwards, start)
     return best, decisions
@@ -229,10 +264,13 @@ def _trace_back(
 
 
 def _step_back(state: jax.Array, decision: jax.Array, magnitude: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Find the state before, and the magnitude in half steps that leads from it to ``state``."""
+    """Find the state before, and the magnitude in half steps that leads from it to ``state``.
+
+    ``magnitude`` is that of the coefficient in 1/128 step.
+    """
     is_second = decision >> state & 1
     quantizer = state >> 1
-    even, odd = nearest_integers(magnitude, quantizer.astype(jnp.float32))
+    even, odd = nearest_integers(magnitude, quantizer)
     even = jnp.where(decision >> _N_STATES + quantizer & 1 == 1, 0, even)
-    integer = jnp.where(state & 1 ^ is_second == 1, odd, even).astype(jnp.int32)
+    integer = jnp.where(state & 1 ^ is_second == 1, odd, even)
     return quantizer + 2 * is_second, to_points(integer, quantizer)
