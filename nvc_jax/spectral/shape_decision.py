@@ -26,8 +26,8 @@ from nvc_jax.transform.separable import TransformShape, apply_matrices, make_axi
 
 _COLUMN_SIDE = 16
 """Largest side of a column along the axes that it does not span, in voxels."""
-_MAX_COLUMNS = 8
-"""Largest number of columns of an axis: an eighth of a chunk of 128³."""
+_MAX_COLUMNS = 4
+"""Largest number of columns of an axis: a sixteenth of a chunk of 128³."""
 _AXES_IN_TURN = (0, 1, 2, 0)
 """Axes in the order of their decisions. The first one is decided anew once the others are known."""
 _FIRST_FILTER = "half"
@@ -63,7 +63,7 @@ class _Candidates(NamedTuple):
 
 
 def estimate_cost(coefficients: jax.Array, step: jax.Array) -> jax.Array:
-    """Estimate the cost of coefficients in bits and error, float32, whatever their classes.
+    """Estimate the cost of each coefficient in bits and error, float32, whatever its class.
 
     A coefficient is either dropped, and its square is the error, or coded.
 
@@ -72,8 +72,14 @@ def estimate_cost(coefficients: jax.Array, step: jax.Array) -> jax.Array:
         step: float32, of one quantiser, in the coefficients' units.
     """
     magnitude = jnp.abs(coefficients) / step
-    coded = _BITS_OF_CODED + _BITS_PER_OCTAVE * jnp.log2(1 + magnitude)
-    return jnp.sum(jnp.minimum(BITS_PER_SQUARED_STEP * magnitude**2, coded))
+    coded = _BITS_OF_CODED + _BITS_PER_OCTAVE * _rough_log2(1 + magnitude)
+    return jnp.minimum(BITS_PER_SQUARED_STEP * magnitude**2, coded)
+
+
+def _rough_log2(numbers: jax.Array) -> jax.Array:
+    """Compute log2 of positive float32 numbers, linear between powers of two: at most 0.09 too small."""
+    bits = lax.bitcast_convert_type(numbers, jnp.int32)
+    return (bits - (127 << 23)).astype(jnp.float32) * 2.0**-23
 
 
 def choose_shape(
@@ -110,13 +116,13 @@ def _decide_axis(
     axis: int,
 ) -> TransformShape:
     """Choose the length and then the filter of one axis that cost least, the other axes as they are."""
-    rows = _transform_other_axes(columns, shape, axis)
-    cost = partial(_cost_of_candidate, rows, columns.weights, step, valid, axis)
-    costs = lax.map(lambda length: cost(length, shape.filters[axis]), candidates.lengths)
+    rows, filters = _transform_other_axes(columns, shape, axis), candidates.filters
+    cost_of = partial(_costs_of_candidates, rows, columns.weights, step, valid, axis)
+    costs = cost_of(candidates.lengths, jnp.full_like(candidates.lengths, shape.filters[axis]))
     costs = jnp.where(_largest_mean(candidates.lengths) <= MAX_MAGNITUDE * step, costs, jnp.inf)
     length = candidates.lengths[jnp.argmin(costs)]
-    costs = lax.map(lambda filter_index: cost(length, filter_index), candidates.filters)
-    filter_index = candidates.filters[jnp.argmin(costs)]
+    costs = cost_of(jnp.full_like(filters, length), filters)
+    filter_index = filters[jnp.argmin(costs)]
     return TransformShape(shape.lengths.at[axis].set(length), shape.filters.at[axis].set(filter_index))
 
 
@@ -130,19 +136,26 @@ def _largest_mean(length_index: jax.Array) -> jax.Array:
     return (longest**1.5 / 2)[length_index]
 
 
-def _cost_of_candidate(
+def _costs_of_candidates(
     rows: jax.Array,
     weights: jax.Array,
     step: jax.Array,
     valid: jax.Array,
     axis: int,
-    length: jax.Array,
-    filter_index: jax.Array,
+    lengths: jax.Array,
+    filters: jax.Array,
 ) -> jax.Array:
-    """Estimate the cost of columns, transformed along all axes but one, with a candidate for that axis."""
-    transform = make_axis_transform(rows.shape[1], valid, length, filter_index, jnp.int32(0), axis)
-    coefficients = jnp.einsum("ij,cjk->cik", transform.analysis, rows, precision=lax.Precision.HIGHEST)
-    return jnp.sum(weights * jax.vmap(estimate_cost, (0, None))(coefficients, step))
+    """Estimate the cost of columns, transformed along all axes but one, with each candidate for that axis."""
+    n_columns, side, n_lines = rows.shape
+    lines = rows.transpose(1, 0, 2).reshape(side, -1)
+
+    def cost(candidate: tuple[jax.Array, jax.Array]) -> jax.Array:
+        matrix = make_axis_transform(side, valid, *candidate, None, axis).analysis
+        coefficients = jnp.matmul(matrix, lines, precision=lax.Precision.HIGHEST)
+        by_column = estimate_cost(coefficients, step).reshape(side, n_columns, n_lines)
+        return jnp.sum(by_column * weights[None, :, None])
+
+    return lax.map(cost, (lengths, filters))
 
 
 def _transform_other_axes(columns: _Columns, shape: TransformShape, axis: int) -> jax.Array:
@@ -151,7 +164,7 @@ def _transform_other_axes(columns: _Columns, shape: TransformShape, axis: int) -
     def transform(voxels: jax.Array, valid_shape: jax.Array) -> jax.Array:
         matrices = [
             make_axis_transform(
-                side, valid_shape[other], shape.lengths[other], shape.filters[other], jnp.int32(0), other
+                side, valid_shape[other], shape.lengths[other], shape.filters[other], None, other
             ).analysis
             if other != axis
             else jnp.eye(side, dtype=jnp.float32)

@@ -21,6 +21,10 @@ SEGMENT_LENGTHS = (8, 16, 32, 64, 128)
 """Lengths of segments that a stream can name, by their index."""
 
 
+MAX_LENGTH = SEGMENT_LENGTHS[-1] * 3 // 2
+"""Largest length of a segment: that of the last one of an axis."""
+
+
 class Segments(NamedTuple):
     """Segments of one axis, by voxel and by coefficient.
 

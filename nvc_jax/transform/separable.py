@@ -7,6 +7,7 @@ whatever the lengths of segments, and works the same on every device.
 Each axis has its own length of segments and its own filter: together the *shape* of the transform.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.transform.block_layout import BLOCK_SIZE, from_blocks, to_blocks
 from nvc_jax.transform.boundary_emphasis import emphasis, squared_error_weights
 from nvc_jax.transform.lapped_filter import REACH, border_matrices
-from nvc_jax.transform.segments import Segments, divide_axis
+from nvc_jax.transform.segments import MAX_LENGTH, Segments, divide_axis
 
 
 class TransformShape(NamedTuple):
@@ -73,22 +74,28 @@ def make_axis_transform(
     valid: jax.Array,
     length_index: jax.Array,
     filter_index: jax.Array,
-    boundaries: jax.Array,
+    boundaries: jax.Array | None,
     axis: int,
 ) -> AxisTransform:
-    """Compute the transform of one axis; arguments as of ``make_axis_transforms``."""
+    """Compute the transform of one axis.
+
+    Arguments are those of ``make_axis_transforms``; ``boundaries`` may be None if there are none.
+    """
     segments = divide_axis(side, valid, length_index)
     dct, is_mean = _dct_of_segments(segments)
     filtering, unfiltering = (
         _filter_of_borders(segments, jnp.asarray(matrices)[filter_index]) for matrices in border_matrices()
     )
-    emphasizing, deemphasizing = emphasis(side, boundaries, axis)
-    analysis = _product(dct, _product(filtering, emphasizing))
-    synthesis = _product(deemphasizing, _product(unfiltering, dct.T))
+    weights = jnp.ones((1, 1), jnp.float32)
+    if boundaries is not None:
+        emphasizing, deemphasizing = emphasis(side, boundaries, axis)
+        filtering, unfiltering = _product(filtering, emphasizing), _product(deemphasizing, unfiltering)
+        weights = squared_error_weights(side, boundaries, axis)[:, None]
+    analysis, synthesis = _product(dct, filtering), _product(unfiltering, dct.T)
 
     # An error of 1 in a scaled coefficient adds about 1 to the squared error of the volume. Means are scaled
     # alike next to a boundary and elsewhere: they are predicted from each other.
-    weights = jnp.where(is_mean[None], 1, squared_error_weights(side, boundaries, axis)[:, None])
+    weights = jnp.where(is_mean[None], 1, weights)
     norms = jnp.sqrt(jnp.sum(weights * synthesis**2, axis=0))
     norms = jnp.where(norms > 0, norms, 1)
     is_dc = is_mean[::BLOCK_SIZE] & (jnp.arange(side // BLOCK_SIZE) * BLOCK_SIZE < valid)
@@ -158,18 +165,32 @@ def _dct_of_segments(segments: Segments) -> tuple[jax.Array, jax.Array]:
     offset = index[None] - segments.coefficient_start[:, None]
     exists = (index[:, None] < segments.valid) & (offset >= 0) & (offset < length)
 
-    # cos(π·k/(2·length)) by its quarter period: small arguments have the smallest rounding errors.
-    period = 4 * jnp.maximum(length, 1)
-    phase = jnp.where(exists, (2 * offset + 1) * frequency, 0) % period
-    phase = jnp.minimum(phase, period - phase)
-    is_negative = phase > period // 4
-    phase = jnp.where(is_negative, period // 2 - phase, phase)
-    cosine = jnp.cos(phase.astype(jnp.float32) * (jnp.float32(2 * np.pi) / period.astype(jnp.float32)))
+    # cos(π·k/(2·length)) by its quarter period.
+    phase = _remainder(jnp.where(exists, (2 * offset + 1) * frequency, 0), 4 * jnp.maximum(length, 1))
+    phase = jnp.minimum(phase, 4 * length - phase)
+    is_negative = phase > length
+    phase = jnp.where(is_negative, 2 * length - phase, phase)
+    cosines = jnp.asarray(_quarter_cosines())
+    index = jnp.minimum(length, MAX_LENGTH) * (MAX_LENGTH + 1) + jnp.minimum(phase, MAX_LENGTH)
+    cosine = cosines.at[index].get(mode="clip")
     cosine = jnp.where(is_negative, -cosine, cosine)
 
     is_mean = segments.frequency == 0
     scale = jnp.sqrt(jnp.where(is_mean[:, None], 1, 2).astype(jnp.float32) / length.astype(jnp.float32))
     return jnp.where(exists, cosine * scale, 0), is_mean
+
+
+def _remainder(numbers: jax.Array, divisors: jax.Array) -> jax.Array:
+    """Compute remainders of int32 below 2**24: by float32, which is exact there and faster than integers."""
+    a, b = numbers.astype(jnp.float32), divisors.astype(jnp.float32)
+    return (a - jnp.floor(a / b) * b).astype(jnp.int32)
+
+
+@functools.cache
+def _quarter_cosines() -> np.ndarray:
+    """Compute cos(π/2 · k / length) for k up to the length: float32, by length and k, flat."""
+    length, k = np.ogrid[: MAX_LENGTH + 1, : MAX_LENGTH + 1]
+    return np.cos(np.pi / 2 * np.minimum(k / np.maximum(length, 1), 1)).astype(np.float32).reshape(-1)
 
 
 def _filter_of_borders(segments: Segments, matrix: jax.Array) -> jax.Array:
@@ -181,11 +202,14 @@ def _filter_of_borders(segments: Segments, matrix: jax.Array) -> jax.Array:
     precedes = (end - voxel <= REACH) & ~segments.is_last
     border = jnp.where(follows, segments.start, jnp.where(precedes, end, -1))
     position = jnp.clip(voxel - border + REACH, 0, 2 * REACH - 1)
+    border = jnp.where(voxel < segments.valid, border, -1)
 
-    mixed = matrix[position[:, None], position[None]]
-    is_mixed = (border[:, None] == border[None]) & (border[:, None] >= 0)
-    is_mixed &= (voxel < segments.valid)[None] & (voxel < segments.valid)[:, None]
-    return jnp.where(is_mixed, mixed, jnp.eye(side, dtype=jnp.float32))
+    rows, first, is_mixed = matrix[position], (border - REACH)[:, None], (border >= 0)[:, None]
+    filtering = jnp.eye(side, dtype=jnp.float32)
+    for k in range(2 * REACH):
+        is_place = is_mixed & (voxel[None] == first + k) & (first + k < segments.valid)
+        filtering = jnp.where(is_place, rows[:, k : k + 1], filtering)
+    return filtering
 
 
 def _product(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -1,0 +1,627 @@
+// Lattice coder: integers of a volume by interpolation from coarse to fine.
+//
+// The specification is nvc_jax/lattice: geometry.py, prediction.py, walk.py, programs.py and items.py. All values
+// are integers and equal bit for bit, within the volume; what lies beyond it may differ.
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <vector>
+
+#include "buffers.h"
+#include "vectorize.h"
+
+namespace nvc {
+namespace {
+
+constexpr int kLevels = 5;
+constexpr int kLevelGroups = 3;
+constexpr int kPhases = 7;
+constexpr int kPasses = 1 + kPhases;
+constexpr int kCell = 4;
+constexpr int kHalo = 2;
+constexpr int kGroups = 10;
+constexpr int kWeightBits = 6;
+constexpr int kActivityBits = 5;
+constexpr int kRangeBits = 2;
+constexpr int kMagnitudeBits = 6;
+constexpr int kMaxContextMagnitude = 255;
+constexpr std::array<int, 15> kActivityLimits = {1, 2, 4, 6, 10, 15, 22, 32, 48, 72, 112, 180, 300, 600, 1500};
+constexpr std::array<int, 5> kMagnitudeLimits = {1, 13, 38, 96, 256};
+constexpr std::array<int, 7> kRangeLimits = {1, 2, 4, 8, 16, 32, 64};
+constexpr int kActivities = kActivityLimits.size() + 1;
+constexpr int kMagnitudes = kMagnitudeLimits.size() + 1;
+constexpr int kRanges = kRangeLimits.size() + 1;
+constexpr int kContextsPerClass = kActivities * kMagnitudes;
+constexpr int kContextsPerGroup = 3 * kContextsPerClass;
+constexpr int kFirstFlagContext = kLevelGroups * kContextsPerGroup;
+
+using Triple = std::array<int, 3>;
+constexpr std::array<Triple, kPhases> kParities = {
+    {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {1, 1, 0}, {1, 0, 1}, {0, 1, 1}, {1, 1, 1}}};
+constexpr std::array<int, kPhases> kPhaseClasses = {0, 0, 0, 1, 1, 1, 2};
+
+int PhaseNumber(const Triple& parity) { return 4 * parity[0] + 2 * parity[1] + parity[2]; }
+
+struct Neighbour {
+  int phase;
+  Triple shift;
+};
+
+// Neighbours that share a weight.
+struct Group {
+  int number;
+  std::vector<Neighbour> neighbours;
+
+  bool is_far() const { return number >= 3 && number < 6; }
+  int scale() const { return 8 / static_cast<int>(neighbours.size()); }
+  int closeness() const { return neighbours.size() == 2 ? 3 : neighbours.size() == 4 ? 2 : 1; }
+};
+
+std::vector<std::vector<Triple>> GroupOffsets() {
+  std::vector<std::vector<Triple>> offsets;
+  for (int distance : {1, 3}) {
+    for (int axis = 0; axis < 3; ++axis) {
+      Triple before{}, after{};
+      before[axis] = -distance;
+      after[axis] = distance;
+      offsets.push_back({before, after});
+    }
+  }
+  for (int axis = 0; axis < 3; ++axis) {
+    std::vector<Triple> plane;
+    for (int a : {-1, 1}) {
+      for (int b : {-1, 1}) {
+        Triple offset{};
+        offset[(axis + 1) % 3] = a;
+        offset[(axis + 2) % 3] = b;
+        plane.push_back(offset);
+      }
+    }
+    offsets.push_back(plane);
+  }
+  std::vector<Triple> corners;
+  for (int a : {-1, 1}) {
+    for (int b : {-1, 1}) {
+      for (int c : {-1, 1}) corners.push_back({a, b, c});
+    }
+  }
+  offsets.push_back(corners);
+  return offsets;
+}
+
+std::array<std::vector<Group>, kPhases> KnownGroups() {
+  std::array<std::vector<Group>, kPhases> known;
+  const auto offsets = GroupOffsets();
+  unsigned known_phases = 1;  // bit of each phase whose values are known: at first the level above
+  for (int number = 0; number < kPhases; ++number) {
+    for (int index = 0; index < kGroups; ++index) {
+      Group group{index, {}};
+      bool is_known = true;
+      for (const Triple& offset : offsets[index]) {
+        Neighbour neighbour{};
+        Triple parity{};
+        for (int axis = 0; axis < 3; ++axis) {
+          const int position = kParities[number][axis] + offset[axis];
+          parity[axis] = position & 1;
+          neighbour.shift[axis] = (position - parity[axis]) / 2;
+        }
+        neighbour.phase = PhaseNumber(parity);
+        is_known = is_known && (known_phases >> neighbour.phase & 1);
+        group.neighbours.push_back(neighbour);
+      }
+      if (is_known) known[number].push_back(group);
+    }
+    known_phases |= 1u << PhaseNumber(kParities[number]);
+  }
+  return known;
+}
+
+struct Shape {
+  int64_t z, y, x;
+
+  int64_t size() const { return z * y * x; }
+};
+
+struct Rules {
+  int32_t fraction_bits, low, high;
+  std::array<int64_t, 3> valid;
+};
+
+// Values or magnitudes of a phase with its halo.
+template <typename T>
+struct Extended {
+  Shape shape;  // without halo
+  std::vector<T> values;
+
+  void Resize(const Shape& to) {
+    shape = to;
+    values.resize((to.z + 2 * kHalo) * (to.y + 2 * kHalo) * (to.x + 2 * kHalo));
+  }
+  // First point of a row.
+  T* Row(int64_t z, int64_t y) {
+    return values.data() + ((z + kHalo) * (shape.y + 2 * kHalo) + y + kHalo) * (shape.x + 2 * kHalo) + kHalo;
+  }
+  // Mirrors the values next to each end.
+  void FillHalo() {
+    const auto mirror = [](int64_t index, int64_t n) {
+      if (index < 0) index = -1 - index;
+      if (index >= n) index = 2 * n - 1 - index;
+      return std::clamp<int64_t>(index, 0, n - 1);
+    };
+    for (int64_t z = 0; z < shape.z; ++z) {
+      for (int64_t y = 0; y < shape.y; ++y) {
+        T* row = Row(z, y);
+        for (int64_t x : {-2, -1}) row[x] = row[mirror(x, shape.x)];
+        for (int64_t x : {shape.x, shape.x + 1}) row[x] = row[mirror(x, shape.x)];
+      }
+      for (int64_t y : {int64_t{-2}, int64_t{-1}, shape.y, shape.y + 1}) CopyRow(z, mirror(y, shape.y), z, y);
+    }
+    for (int64_t z : {int64_t{-2}, int64_t{-1}, shape.z, shape.z + 1}) {
+      for (int64_t y = -kHalo; y < shape.y + kHalo; ++y) CopyRow(mirror(z, shape.z), y, z, y);
+    }
+  }
+  void CopyRow(int64_t from_z, int64_t from_y, int64_t z, int64_t y) {
+    std::copy_n(Row(from_z, from_y) - kHalo, shape.x + 2 * kHalo, Row(z, y) - kHalo);
+  }
+};
+
+// What the prediction of a row reads and writes.
+struct RowTask {
+  struct Part {
+    int32_t weight;  // times the group's scale
+    int32_t closeness;  // 0 if the group is far
+    int n;
+    const int32_t* values[8];
+    const int32_t* magnitudes[8];
+  };
+
+  int n_parts;
+  Part parts[kGroups];
+  int64_t length;
+  int32_t low, high;
+  int32_t base;  // first context of the phase's class
+  int32_t activity_limits[kActivityLimits.size()];
+  int32_t magnitude_limits[kMagnitudeLimits.size()];
+  int32_t* predicted;
+  int32_t* context;
+};
+
+constexpr int kRun = 64;  // points of a row that are predicted together
+
+NVC_VECTORIZE
+void PredictRow(const RowTask& task) {
+  for (int64_t start = 0; start < task.length; start += kRun) {
+    const int n = static_cast<int>(std::min<int64_t>(kRun, task.length - start));
+    int32_t weighted[kRun] = {}, activity[kRun] = {}, magnitude[kRun] = {};
+    int32_t* predicted = task.predicted + start;
+    for (int part = 0; part < task.n_parts; ++part) {
+      const RowTask::Part& own = task.parts[part];
+      int32_t sum[kRun] = {};
+      for (int k = 0; k < own.n; ++k) {
+        const int32_t* values = own.values[k] + start;
+        for (int x = 0; x < n; ++x) sum[x] += values[x];
+      }
+      for (int x = 0; x < n; ++x) weighted[x] += own.weight * sum[x];
+      if (own.closeness == 0) continue;
+      int32_t total[kRun] = {};
+      for (int k = 0; k < own.n; ++k) {
+        const int32_t* magnitudes = own.magnitudes[k] + start;
+        for (int x = 0; x < n; ++x) total[x] += magnitudes[x];
+      }
+      for (int x = 0; x < n; ++x) magnitude[x] += own.closeness * total[x];
+    }
+    for (int x = 0; x < n; ++x) {
+      const int32_t rounded = (weighted[x] + (1 << (kWeightBits + 2))) >> (kWeightBits + 3);
+      predicted[x] = std::min(std::max(rounded, task.low), task.high);
+    }
+    for (int part = 0; part < task.n_parts; ++part) {
+      const RowTask::Part& own = task.parts[part];
+      if (own.closeness == 0) continue;
+      int32_t sum[kRun] = {};
+      for (int k = 0; k < own.n; ++k) {
+        const int32_t* values = own.values[k] + start;
+        for (int x = 0; x < n; ++x) {
+          const int32_t difference = values[x] - predicted[x];
+          sum[x] += difference < 0 ? -difference : difference;
+        }
+      }
+      for (int x = 0; x < n; ++x) activity[x] += own.closeness * sum[x];
+    }
+    int32_t quiet[kRun] = {}, large[kRun] = {};
+    for (int32_t limit : task.activity_limits) {
+      for (int x = 0; x < n; ++x) quiet[x] += activity[x] >= limit;
+    }
+    for (int32_t limit : task.magnitude_limits) {
+      for (int x = 0; x < n; ++x) large[x] += magnitude[x] >= limit;
+    }
+    for (int x = 0; x < n; ++x) {
+      const int32_t rank = large[x] & 1 ? kActivities - 1 - quiet[x] : quiet[x];
+      task.context[start + x] = task.base + large[x] * kActivities + rank;
+    }
+  }
+}
+
+// A level while it is coded.
+class Level {
+ public:
+  Level(const Shape& lattice, const int32_t* weights, const Rules& rules) : lattice_(lattice), weights_(weights), rules_(rules) {}
+
+  // Goes to a level, whose even points have `values`.
+  void Enter(int level, const std::vector<int32_t>& values) {
+    level_ = level;
+    shape_ = {lattice_.z >> (level + 1), lattice_.y >> (level + 1), lattice_.x >> (level + 1)};
+    for (auto& phase : values_) phase.Resize(shape_);
+    for (auto& phase : magnitudes_) phase.Resize(shape_);
+    std::fill(magnitudes_[0].values.begin(), magnitudes_[0].values.end(), 0);
+    for (int64_t z = 0; z < shape_.z; ++z) {
+      for (int64_t y = 0; y < shape_.y; ++y) {
+        std::copy_n(values.data() + (z * shape_.y + y) * shape_.x, shape_.x, values_[0].Row(z, y));
+      }
+    }
+    values_[0].FillHalo();
+    predicted_.resize(shape_.x);
+    context_.resize(shape_.x);
+  }
+
+  int group() const { return std::min(level_, kLevelGroups - 1); }
+  const Shape& shape() const { return shape_; }
+  Shape cells() const {
+    return {CeilDivide(shape_.z, kCell), CeilDivide(shape_.y, kCell), CeilDivide(shape_.x, kCell)};
+  }
+
+  // Points of a phase along each axis that lie in the volume.
+  Shape Valid(const Triple& parity) const {
+    const auto count = [&](int axis, int64_t side) {
+      const int64_t n = CeilDivide(rules_.valid[axis] - (int64_t{parity[axis]} << level_), int64_t{2} << level_);
+      return std::clamp<int64_t>(n, 0, side);
+    };
+    return {count(0, shape_.z), count(1, shape_.y), count(2, shape_.x)};
+  }
+  Shape ValidCells() const {
+    const Shape valid = Valid({0, 0, 0});
+    return {CeilDivide(valid.z, kCell), CeilDivide(valid.y, kCell), CeilDivide(valid.x, kCell)};
+  }
+
+  // Context of a cell's flag: the range of its known values.
+  int32_t FlagContext(int64_t cell_z, int64_t cell_y, int64_t cell_x) {
+    int32_t low = values_[0].Row(cell_z * kCell, cell_y * kCell)[cell_x * kCell], high = low;
+    for (int64_t z = cell_z * kCell; z < std::min((cell_z + 1) * kCell, shape_.z); ++z) {
+      for (int64_t y = cell_y * kCell; y < std::min((cell_y + 1) * kCell, shape_.y); ++y) {
+        const int32_t* row = values_[0].Row(z, y);
+        for (int64_t x = cell_x * kCell; x < std::min((cell_x + 1) * kCell, shape_.x); ++x) {
+          low = std::min(low, row[x]);
+          high = std::max(high, row[x]);
+        }
+      }
+    }
+    int32_t context = kFirstFlagContext + group() * kRanges;
+    for (int limit : kRangeLimits) context += high - low >= Limit(limit, kRangeBits);
+    return context;
+  }
+
+  // Predicts all rows of a phase; `code` gets z, y, predictions and contexts, and returns the codes of a row.
+  template <typename Code>
+  void WalkPhase(int number, const std::vector<Group>& groups, Code code) {
+    const int phase = PhaseNumber(kParities[number]);
+    RowTask task = MakeTask(number, groups);
+    for (int64_t z = 0; z < shape_.z; ++z) {
+      for (int64_t y = 0; y < shape_.y; ++y) {
+        for (size_t part = 0; part < groups.size(); ++part) {
+          for (size_t k = 0; k < groups[part].neighbours.size(); ++k) {
+            const Neighbour& neighbour = groups[part].neighbours[k];
+            const auto [dz, dy, dx] = neighbour.shift;
+            task.parts[part].values[k] = values_[neighbour.phase].Row(z + dz, y + dy) + dx;
+            task.parts[part].magnitudes[k] = magnitudes_[neighbour.phase].Row(z + dz, y + dy) + dx;
+          }
+        }
+        PredictRow(task);
+        const int32_t* codes = code(z, y, predicted_.data(), context_.data());
+        int32_t* values = values_[phase].Row(z, y);
+        int32_t* magnitudes = magnitudes_[phase].Row(z, y);
+        for (int64_t x = 0; x < shape_.x; ++x) {
+          values[x] = predicted_[x] + (codes[x] << rules_.fraction_bits);
+          magnitudes[x] = std::min(std::abs(codes[x]), kMaxContextMagnitude);
+        }
+      }
+    }
+    values_[phase].FillHalo();
+    magnitudes_[phase].FillHalo();
+  }
+
+  // Joins the phases: the values of the level, twice as many along each axis.
+  void Join(std::vector<int32_t>& values) {
+    const Shape whole{2 * shape_.z, 2 * shape_.y, 2 * shape_.x};
+    values.resize(whole.size());
+    for (int phase = 0; phase < 8; ++phase) {
+      for (int64_t z = 0; z < shape_.z; ++z) {
+        for (int64_t y = 0; y < shape_.y; ++y) {
+          const int32_t* row = values_[phase].Row(z, y);
+          int32_t* out =
+              values.data() + ((2 * z + (phase >> 2)) * whole.y + 2 * y + (phase >> 1 & 1)) * whole.x + (phase & 1);
+          for (int64_t x = 0; x < shape_.x; ++x) out[2 * x] = row[x];
+        }
+      }
+    }
+  }
+
+ private:
+  int32_t Limit(int steps, int n_bits) const {
+    return std::max((steps << rules_.fraction_bits) >> n_bits, 1);
+  }
+
+  RowTask MakeTask(int number, const std::vector<Group>& groups) {
+    RowTask task{};
+    task.n_parts = static_cast<int>(groups.size());
+    task.length = shape_.x;
+    task.low = rules_.low;
+    task.high = rules_.high;
+    task.base = group() * kContextsPerGroup + kPhaseClasses[number] * kContextsPerClass;
+    task.predicted = predicted_.data();
+    task.context = context_.data();
+    int total = 0;
+    for (size_t part = 0; part < groups.size(); ++part) {
+      const Group& own = groups[part];
+      task.parts[part].weight =
+          own.scale() * weights_[(group() * kPhases + number) * kGroups + own.number];
+      task.parts[part].closeness = own.is_far() ? 0 : own.closeness();
+      task.parts[part].n = static_cast<int>(own.neighbours.size());
+      total += task.parts[part].closeness * task.parts[part].n;
+    }
+    for (size_t i = 0; i < kActivityLimits.size(); ++i) {
+      task.activity_limits[i] = Limit(kActivityLimits[i] * total, kActivityBits);
+    }
+    for (size_t i = 0; i < kMagnitudeLimits.size(); ++i) {
+      task.magnitude_limits[i] = static_cast<int32_t>(CeilDivide(kMagnitudeLimits[i] * total, 1 << kMagnitudeBits));
+    }
+    return task;
+  }
+
+  Shape lattice_;
+  const int32_t* weights_;
+  Rules rules_;
+  int level_ = 0;
+  Shape shape_{};
+  std::array<Extended<int32_t>, 8> values_;
+  std::array<Extended<int32_t>, 8> magnitudes_;
+  std::vector<int32_t> predicted_, context_;
+};
+
+Rules ReadRules(S32& fraction_bits, S32& low, S32& high, S32& valid, const Shape& lattice) {
+  const int32_t* sides = valid.typed_data();
+  return {std::clamp(*fraction_bits.typed_data(), 0, 30), *low.typed_data(), *high.typed_data(),
+          {std::clamp<int64_t>(sides[0], 0, lattice.z), std::clamp<int64_t>(sides[1], 0, lattice.y),
+           std::clamp<int64_t>(sides[2], 0, lattice.x)}};
+}
+
+template <typename T>
+Shape ShapeOf(const T& dimensions) {
+  return {dimensions[0], dimensions[1], dimensions[2]};
+}
+
+// Takes the items of passes from a stream.
+class Reader {
+ public:
+  Reader(U16& words, S32& group_words, int64_t n_lanes)
+      : n_lanes_(n_lanes), stacks_(CeilDivide(n_lanes, kGroupLanes)), states_(stacks_.size() * kGroupLanes) {
+    uint32_t top = 0;
+    for (size_t group = 0; group < stacks_.size(); ++group) {
+      top += static_cast<uint32_t>(group_words.typed_data()[group]);
+      stacks_[group] = {words.typed_data(), static_cast<int32_t>(words.element_count()), static_cast<int32_t>(top)};
+      StartGroup(&states_[group * kGroupLanes], LanesOfGroup(n_lanes, group), stacks_[group]);
+    }
+  }
+
+  void BeginPass() { lane_ = 0; }
+
+  int32_t Take(const Tables& tables, SlotTokens& slot_tokens, size_t row) {
+    const int32_t value =
+        PopInteger(states_[lane_], tables.row(row), slot_tokens.row(row), stacks_[lane_ / kGroupLanes]);
+    if (++lane_ == n_lanes_) lane_ = 0;
+    return value;
+  }
+
+ private:
+  int64_t n_lanes_;
+  int64_t lane_ = 0;
+  std::vector<PopStack> stacks_;
+  std::vector<uint32_t> states_;
+};
+
+ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes, U16 frequencies, S32 rows, S32 anchors, S32 weights,
+                  S32 fraction_bits, S32 low, S32 high, S32 valid, Out<S32> decoded) {
+  const Shape lattice = ShapeOf(decoded->dimensions());
+  const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
+  const Tables tables(frequencies.typed_data(), Rows(frequencies));
+  SlotTokens slot_tokens(tables);
+  const auto known = KnownGroups();
+  const auto max_lanes = static_cast<int64_t>(group_words.element_count()) * kGroupLanes;
+  Reader reader(words, group_words, std::clamp<int64_t>(*n_lanes.typed_data(), 1, max_lanes));
+  const int32_t* row_of = rows.typed_data();
+
+  std::vector<int32_t> values(anchors.typed_data(), anchors.typed_data() + anchors.element_count());
+  Level level(lattice, weights.typed_data(), rules);
+  std::vector<uint8_t> flags;
+  std::vector<int32_t> codes;
+  for (int number = kLevels - 1; number >= 0; --number) {
+    level.Enter(number, values);
+    const Shape cells = level.cells(), valid_cells = level.ValidCells();
+    flags.assign(cells.size(), 0);
+    reader.BeginPass();
+    for (int64_t z = 0; z < valid_cells.z; ++z) {
+      for (int64_t y = 0; y < valid_cells.y; ++y) {
+        for (int64_t x = 0; x < valid_cells.x; ++x) {
+          const int32_t flag = reader.Take(tables, slot_tokens, row_of[level.FlagContext(z, y, x)]);
+          flags[(z * cells.y + y) * cells.x + x] = flag > 0;
+        }
+      }
+    }
+    for (int phase = 0; phase < kPhases; ++phase) {
+      const Shape inside = level.Valid(kParities[phase]);
+      reader.BeginPass();
+      codes.assign(level.shape().x, 0);
+      level.WalkPhase(phase, known[phase], [&](int64_t z, int64_t y, const int32_t*, const int32_t* context) {
+        std::fill(codes.begin(), codes.end(), 0);
+        if (z < inside.z && y < inside.y) {
+          const uint8_t* row = &flags[(z / kCell * cells.y + y / kCell) * cells.x];
+          for (int64_t x = 0; x < inside.x; ++x) {
+            if (row[x / kCell]) codes[x] = reader.Take(tables, slot_tokens, row_of[context[x]]);
+          }
+        }
+        return codes.data();
+      });
+    }
+    level.Join(values);
+  }
+  std::copy(values.begin(), values.end(), decoded->typed_data());
+  return ffi::Error::Success();
+}
+
+// Items of a stream, in the order of coding.
+struct Items {
+  int32_t* values;
+  int32_t* contexts;
+  int32_t* counts;  // of each pass
+  int64_t capacity;
+  int64_t n = 0;
+
+  void Add(int32_t value, int32_t context) {
+    if (n < capacity) {
+      values[n] = value;
+      contexts[n] = context;
+    }
+    ++n;
+  }
+};
+
+ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fraction_bits, S32 low, S32 high,
+                    S32 valid, Out<S32> decoded, Out<S32> item_values, Out<S32> item_contexts,
+                    Out<S32> counts) {
+  const Shape lattice = ShapeOf(decoded->dimensions());
+  const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
+  const auto known = KnownGroups();
+  const int32_t half = (1 << rules.fraction_bits) >> 1;
+  Items items{item_values->typed_data(), item_contexts->typed_data(), counts->typed_data(),
+              static_cast<int64_t>(item_values->element_count())};
+  Zero(item_values), Zero(item_contexts), Zero(counts);
+
+  std::vector<int32_t> values(anchors.typed_data(), anchors.typed_data() + anchors.element_count());
+  Level level(lattice, weights.typed_data(), rules);
+  std::array<std::vector<int32_t>, kPhases> codes, contexts;
+  std::vector<uint8_t> flags;
+  int pass = 0;
+  for (int number = kLevels - 1; number >= 0; --number) {
+    level.Enter(number, values);
+    const Shape& shape = level.shape();
+    const Shape cells = level.cells(), valid_cells = level.ValidCells();
+    flags.assign(cells.size(), 0);
+    for (int phase = 0; phase < kPhases; ++phase) {
+      const Triple parity = kParities[phase];
+      const Shape inside = level.Valid(parity);
+      codes[phase].assign(shape.size(), 0);
+      contexts[phase].resize(shape.size());
+      level.WalkPhase(phase, known[phase], [&](int64_t z, int64_t y, const int32_t* predicted, const int32_t* context) {
+        int32_t* row = &codes[phase][(z * shape.y + y) * shape.x];
+        std::copy_n(context, shape.x, &contexts[phase][(z * shape.y + y) * shape.x]);
+        if (z < inside.z && y < inside.y) {
+          const int64_t start = (((2 * z + parity[0]) << number) * lattice.y + ((2 * y + parity[1]) << number)) * lattice.x +
+                                (int64_t{parity[2]} << number);
+          const int32_t* wanted = fixed.typed_data() + start;
+          const bool* counts_too = counted.typed_data() + start;
+          uint8_t* flag = &flags[(z / kCell * cells.y + y / kCell) * cells.x];
+          for (int64_t x = 0; x < inside.x; ++x) {
+            const int64_t place = (2 * x) << number;
+            const int32_t code = counts_too[place] ? (wanted[place] - predicted[x] + half) >> rules.fraction_bits : 0;
+            row[x] = code;
+            flag[x / kCell] |= code != 0;
+          }
+        }
+        return row;
+      });
+    }
+    int64_t before = items.n;
+    for (int64_t z = 0; z < valid_cells.z; ++z) {
+      for (int64_t y = 0; y < valid_cells.y; ++y) {
+        for (int64_t x = 0; x < valid_cells.x; ++x) {
+          items.Add(flags[(z * cells.y + y) * cells.x + x], level.FlagContext(z, y, x));
+        }
+      }
+    }
+    items.counts[pass++] = static_cast<int32_t>(items.n - before);
+    for (int phase = 0; phase < kPhases; ++phase) {
+      const Shape inside = level.Valid(kParities[phase]);
+      before = items.n;
+      for (int64_t z = 0; z < inside.z; ++z) {
+        for (int64_t y = 0; y < inside.y; ++y) {
+          const int64_t start = (z * shape.y + y) * shape.x;
+          const uint8_t* flag = &flags[(z / kCell * cells.y + y / kCell) * cells.x];
+          for (int64_t x = 0; x < inside.x; ++x) {
+            if (flag[x / kCell]) items.Add(codes[phase][start + x], contexts[phase][start + x]);
+          }
+        }
+      }
+      items.counts[pass++] = static_cast<int32_t>(items.n - before);
+    }
+    level.Join(values);
+  }
+  if (items.n > items.capacity) return ffi::Error::Internal("a lattice has more items than expected");
+  std::copy(values.begin(), values.end(), decoded->typed_data());
+  return ffi::Error::Success();
+}
+
+ffi::Error Push(S32 rows, S32 values, S32 counts, S32 n_lanes_buffer, U16 frequencies, Out<U16> words,
+                Out<S32> group_words) {
+  const Tables tables(frequencies.typed_data(), Rows(frequencies));
+  const auto max_lanes = static_cast<int64_t>(group_words->element_count()) * kGroupLanes;
+  const int64_t n_lanes = std::clamp<int64_t>(*n_lanes_buffer.typed_data(), 1, max_lanes);
+  const int64_t n_groups = CeilDivide(n_lanes, kGroupLanes);
+  Zero(group_words);
+  PushStack stack{words->typed_data(), static_cast<int64_t>(words->element_count()), 0};
+  for (int64_t group = 0; group < n_groups; ++group) {
+    uint32_t states[kGroupLanes];
+    std::fill_n(states, kGroupLanes, kLowest);
+    const int64_t start = stack.top;
+    const int lanes = LanesOfGroup(n_lanes, group);
+    auto end = static_cast<int64_t>(0);
+    for (size_t pass = 0; pass < counts.element_count(); ++pass) end += counts.typed_data()[pass];
+    if (end > static_cast<int64_t>(values.element_count())) {
+      return ffi::Error::InvalidArgument("passes have more items than there are");
+    }
+    for (auto pass = static_cast<int64_t>(counts.element_count()) - 1; pass >= 0; --pass) {
+      const int64_t count = std::max(counts.typed_data()[pass], 0);
+      const int64_t first = end - count;
+      for (int64_t step = CeilDivide(count, n_lanes) - 1; step >= 0; --step) {
+        for (int lane = lanes - 1; lane >= 0; --lane) {
+          const int64_t item = step * n_lanes + group * kGroupLanes + lane;
+          if (item >= count) continue;
+          const int32_t row = rows.typed_data()[first + item];
+          PushInteger(states[lane], values.typed_data()[first + item], tables.row(row), stack);
+        }
+      }
+      end = first;
+    }
+    FinishGroup(states, lanes, stack);
+    group_words->typed_data()[group] = static_cast<int32_t>(stack.top - start);
+  }
+  return FinishWords(words, stack);
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_decode, Decode,
+                              ffi::Ffi::Bind()
+                                  .Arg<U16>().Arg<S32>().Arg<S32>().Arg<U16>().Arg<S32>().Arg<S32>().Arg<S32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Ret<S32>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_quantize, Quantize,
+                              ffi::Ffi::Bind()
+                                  .Arg<S32>().Arg<Pred>().Arg<S32>().Arg<S32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
+                                  .Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_push, Push,
+                              ffi::Ffi::Bind()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<U16>()
+                                  .Ret<U16>().Ret<S32>());
+
+}  // namespace nvc
