@@ -182,7 +182,9 @@ def encode(values: jax.Array, scales: jax.Array, count: jax.Array | None = None)
     min_bits = count.astype(jnp.float32) * (n_dims * _BITS_PER_LANE / _MAX_STEPS)
     bits = jnp.maximum(_estimate_bits(values, table_indices), min_bits)
     n_lanes = lanes_for(bits, _BITS_PER_LANE, n_blocks)
-    coder = rans.start_encoding(n_lanes, max_lanes_for(n_blocks), capacity(n_blocks, n_dims))
+    # The first groups may have a block for each lane more than their share.
+    max_lanes = max_lanes_for(n_blocks)
+    coder = rans.start_encoding(n_lanes, max_lanes, capacity(n_blocks + max_lanes, n_dims))
     runs = share_out(count, n_lanes, len(coder.states))
     tables = _tables()
     n_steps = runs.length * n_dims
@@ -194,7 +196,8 @@ def encode(values: jax.Array, scales: jax.Array, count: jax.Array | None = None)
         return rans.push(coder, tables, table_indices[dimension, index], values[dimension, index], active)
 
     coder = lax.fori_loop(0, n_steps, push, batching.varying_like(values, coder))
-    return rans.finish_encoding(coder, n_lanes)
+    stream = rans.finish_encoding(coder, n_lanes)
+    return stream._replace(words=stream.words[: capacity(n_blocks, n_dims)])
 
 
 def decode(

@@ -20,7 +20,7 @@ def round_trip(values: np.ndarray, scales: np.ndarray) -> tuple[int, int]:
     given_scales = jnp.asarray(scales, jnp.int32)
     stream = encode(jnp.asarray(values, jnp.int32), given_scales)
     used = int(stream.group_words.sum())
-    assert words.shape == (adaptive_geometric.capacity(values.shape[1], values.shape[0]),)
+    assert stream.words.shape == (adaptive_geometric.capacity(values.shape[1], values.shape[0]),)
     assert used <= len(stream.words)
     np.testing.assert_array_equal(decode(stream, given_scales, values.shape[1]), values)
     return used, int(stream.n_lanes)
@@ -62,10 +62,13 @@ def test_any_sizes_round_trip(n_dims: int, n: int) -> None:
     assert 1 <= n_lanes <= max_lanes_for(n)
 
 
-def test_the_worst_case_fits_the_buffer() -> None:
-    values = np.full((4, 64), tokens.MAX_MAGNITUDE)
-    used, _ = round_trip(values, np.zeros(4))
+@pytest.mark.parametrize(("n", "n_lanes"), [(64, 32), (130, 64), (200, 96)])
+def test_the_worst_case_fits_the_buffer(n: int, n_lanes: int) -> None:
+    """Lanes do not divide 130 and 200 blocks evenly: the first groups then have more words than their share."""
+    values = np.full((16, n), tokens.MAX_MAGNITUDE)
+    used, lanes = round_trip(values, np.zeros(16))
     assert used > 2 * values.size
+    assert lanes == n_lanes
 
 
 @pytest.mark.parametrize("mean", [0.05, 0.3, 2.0, 20.0, 700.0])

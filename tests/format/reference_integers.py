@@ -76,8 +76,8 @@ def decode_sequence(section: bytes, start: int, n: int) -> tuple[np.ndarray, int
     if scale_plus_1 == 0:
         return np.zeros(n, np.int64), start
     require(scale_plus_1 <= 32, "sparse integers state an unknown scale")
-    (n_lanes, used), start = take_varints(section, 2, start)
-    end = start + 2 * used
+    (n_lanes, n_bytes), start = take_varints(section, 2, start)
+    end = start + n_bytes
     require(end <= len(section), "sparse integers are cut short")
     n_groups, most_groups = -(-n // 64), 16
     while most_groups < n_groups:

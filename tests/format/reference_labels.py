@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from reference_common import Shape, decompress, require, take_varints, unpack
-from reference_streams import Stream
+from reference_streams import Stream, read_stream
 
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
 FIRST = (13107, 6554, 3277, 1311)
@@ -90,8 +90,8 @@ class LabelDecoder:
                 symbol = next(t for t in range(4) if bounds[t + 1] > slot)
                 size = bounds[symbol + 1] - bounds[symbol]
                 self.stream.states[lane] = size * (state >> 16) + slot - bounds[symbol]
+                self.stream.refill(lane)
                 symbols[start + lane] = symbol
-            self.stream.refill(np.array(lanes, int))
         for item, symbol in zip(items, symbols, strict=True):
             for least, context in zip((0, 0, 1, 2), item.contexts if item else (), strict=False):
                 if symbol >= least:
@@ -200,16 +200,15 @@ def decode_labels(section: bytes, valid_shape: Shape, padded_shape: Shape) -> np
     if n_labels == 1:
         require(len(section) == 2, "bytes are left behind labels")
         return np.full(valid_shape, table[0])
-    (axis, n_lanes, used, n_escaped), start = take_varints(section, 4, 1 + n_labels)
+    (axis, n_lanes, n_bytes, n_escaped), start = take_varints(section, 4, 1 + n_labels)
     require(axis & 3 < 3 and axis < 7, "labels state an unknown axis")
     order = [axis & 3, *(i for i in range(3) if i != axis & 3)]
     valid, padded = [valid_shape[i] for i in order], [padded_shape[i] for i in order]
     sides = [-(-side // 16) * 16 for side in padded[1:]]
 
     repeat_bytes = -(-valid[0] // 8) if axis & 4 else 0
-    end = start + repeat_bytes + 2 * used
-    most = padded[0] * (math.prod(sides) + math.prod(sides) // 256) + 128
-    require(1 <= n_lanes <= 64 and 2 * n_lanes <= used <= most, "labels have too many lanes or words")
+    stream_start = start + repeat_bytes
+    end = stream_start + n_bytes
     require(end <= len(section) and n_escaped <= math.prod(valid), "labels are cut short")
     repeats = np.unpackbits(
         np.frombuffer(section, np.uint8, repeat_bytes, start), count=valid[0] if repeat_bytes else 0
@@ -218,7 +217,8 @@ def decode_labels(section: bytes, valid_shape: Shape, padded_shape: Shape) -> np
     escaped = rest if len(rest) == n_escaped else decompress("zstd", rest, n_escaped)
     require(max(escaped, default=0) < n_labels, "an escaped label is unknown")
 
-    stream = Stream(np.frombuffer(section, "<u2", used, start + repeat_bytes), n_lanes)
+    most_words = 257 * padded[0] * math.prod(sides) // 256 + 384
+    stream = read_stream(section[stream_start:end], n_lanes, 32, most_words)
     decoder = LabelDecoder(stream, n_labels, tuple(valid[1:]), tuple(sides), escaped)
     ranks = np.stack(
         [

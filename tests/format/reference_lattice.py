@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from reference_common import Shape, crop, require, take_quantization, take_varints, unfold, unpack
-from reference_streams import CUBE_ROOTS, Stream, to_frequencies
+from reference_streams import CUBE_ROOTS, Stream, read_stream, to_frequencies
 
 PHASES = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1))
 """Parities of the phases of a level, in the order of coding."""
@@ -99,9 +99,8 @@ def decode_lattice(section: bytes, shape: Shape, padded_shape: Shape) -> np.ndar
     reader = BitReader(section[position:])
     tables = read_tables(reader, header)
     position += -(-reader.position // 8)
-    used, rest = divmod(len(section) - position, 2)
-    require(rest == 0 and 2 * header.n_lanes <= used, "a lattice body has too few words")
-    stream = Stream(np.frombuffer(section, "<u2", used, position), header.n_lanes)
+    n_items = sum(8 * math.prod(side >> level + 1 for side in lattice) for level in range(5))
+    stream = read_stream(section[position:], header.n_lanes, 256, 3 * n_items + 33792)
     for level in (4, 3, 2, 1, 0):
         decode_level(values, level, shape, weights[min(level, 2)], tables, stream, header)
     return values[crop(shape)]

@@ -157,7 +157,7 @@ def decode_coefficients(
         block, coefficient, position = items[entries].T
         if n_quantizers == 2:
             if is_first_step:
-                bits = stream.take_bits(lanes, np.full(len(lanes), 2))
+                bits = np.array([stream.take_bits(lane, 2) for lane in lanes])
                 current[lanes], previous[lanes] = bits & 1, bits >> 1
             starts = lanes[position == 0]
             current[starts], previous[starts] = 0, 0

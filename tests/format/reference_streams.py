@@ -5,34 +5,44 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from reference_common import require
+from reference_common import require, take_varints
 
 # 9 Entropy-coded streams
 
 
+GROUP_LANES = 32
+"""Lanes of a group, which share a pool."""
+
+
 class Stream:
-    """The states of a stream's lanes, and the words that are left in its pool.
+    """The states of a stream's lanes, and the words that are left in the pools of their groups.
 
     Attributes:
         states: int64 (lanes,).
-        pool: words, the next one last.
+        pools: for each group its words, the next one last.
     """
 
-    def __init__(self, words: np.ndarray, n_lanes: int) -> None:
-        n_pool = len(words) - 2 * n_lanes
-        halves = words[n_pool:].astype(np.int64).reshape(n_lanes, 2)
-        self.states = halves[:, 0] | halves[:, 1] << 16
-        self.pool = words[:n_pool].tolist()
+    def __init__(self, words: np.ndarray, group_words: Sequence[int], n_lanes: int) -> None:
+        ends = np.cumsum(group_words)
+        self.pools = [words[end - n : end].tolist() for n, end in zip(group_words, ends, strict=True)]
+        self.states = np.zeros(n_lanes, np.int64)
+        for lane in range(n_lanes):
+            low = self.take_word(lane)
+            self.states[lane] = self.take_word(lane) << 16 | low
 
-    def refill(self, lanes: np.ndarray) -> None:
-        """Let each of ``lanes`` whose state is too low take a word."""
-        low = lanes[self.states[lanes] < 1 << 16]
-        require(len(low) <= len(self.pool), "a stream has too few words")
-        for lane in reversed(low):
-            self.states[lane] = self.states[lane] << 16 | self.pool.pop()
+    def take_word(self, lane: int) -> int:
+        """Take the last word of the pool of a lane's group."""
+        pool = self.pools[lane // GROUP_LANES]
+        require(len(pool) > 0, "a stream has too few words")
+        return pool.pop()
 
-    def take_tokens(self, lanes: np.ndarray, tables: np.ndarray) -> np.ndarray:
-        """Take a token in each of ``lanes``, by its row of ``tables`` (n, 64)."""
+    def refill(self, lane: int) -> None:
+        """Let a lane take a word if its state is too low."""
+        if self.states[lane] < 1 << 16:
+            self.states[lane] = self.states[lane] << 16 | self.take_word(lane)
+
+    def remove_tokens(self, lanes: np.ndarray, tables: np.ndarray) -> np.ndarray:
+        """Take a token in each of ``lanes``, by its row of ``tables`` (n, 64), without refilling."""
         states, tables = self.states[lanes], tables.astype(np.int64)
         slots = states & 4095
         cumulated = np.cumsum(tables, axis=1)
@@ -41,49 +51,77 @@ class Stream:
         frequencies = tables[index, tokens]
         starts = cumulated[index, tokens] - frequencies
         self.states[lanes] = frequencies * (states >> 12) + slots - starts
-        self.refill(lanes)
         return tokens
 
-    def take_bits(self, lanes: np.ndarray, n_bits: np.ndarray) -> np.ndarray:
-        """Take at most 16 bits in each of ``lanes``."""
-        bits = self.states[lanes] & ((1 << n_bits) - 1)
-        self.states[lanes] >>= n_bits
-        self.refill(lanes)
+    def take_tokens(self, lanes: np.ndarray, tables: np.ndarray) -> np.ndarray:
+        """Take a token in each of ``lanes``, by its row of ``tables`` (n, 64)."""
+        tokens = self.remove_tokens(lanes, tables)
+        for lane in lanes:
+            self.refill(lane)
+        return tokens
+
+    def take_bits(self, lane: int, n_bits: int) -> int:
+        """Take at most 16 bits in a lane."""
+        bits = int(self.states[lane]) & ((1 << n_bits) - 1)
+        self.states[lane] >>= n_bits
+        self.refill(lane)
         return bits
 
     def take_integers(self, lanes: np.ndarray, tables: np.ndarray) -> np.ndarray:
         """Take an integer in each of ``lanes``, by its row of ``tables`` (n, 64)."""
-        tokens = self.take_tokens(lanes, tables)
+        tokens = self.remove_tokens(lanes, tables)
         n_bits = np.where(tokens == 63, 24, np.maximum(tokens - 17, 0) // 2)
         bits = np.zeros_like(n_bits)
-        for n_taken, shift in ((np.minimum(n_bits, 16), 0), (np.maximum(n_bits - 16, 0), 16)):
-            takes = n_taken > 0
-            bits[takes] |= self.take_bits(lanes[takes], n_taken[takes]) << shift
+        for i, (lane, n) in enumerate(zip(lanes, n_bits.tolist(), strict=True)):
+            self.refill(lane)
+            if n > 0:
+                bits[i] = self.take_bits(lane, min(n, 16))
+            if n > 16:
+                bits[i] |= self.take_bits(lane, n - 16) << 16
         magnitudes = np.where(tokens < 17, (tokens + 1) // 2, (1 << n_bits) + 8 + bits)
         signed = np.where(tokens % 2 == 1, -magnitudes, magnitudes)
         return np.where(tokens == 63, bits - (1 << 23), signed)
 
     def finish(self) -> None:
         """Check that the stream ends as every encoder ends it (9.6)."""
-        require(not self.pool and bool((self.states == 1 << 16).all()), "a stream does not end as it must")
+        ends_well = not any(self.pools) and bool((self.states == 1 << 16).all())
+        require(ends_well, "a stream does not end as it must")
 
 
-def open_stream(words: bytes, n_lanes: int, n_blocks: int, n_symbols: int) -> Stream:
-    """Open the stream of some words.
+def read_stream(section: bytes, n_lanes: int, most_lanes: int, most_words: int) -> Stream:
+    """Read a stream (9.1) that takes a whole section.
 
     Args:
-        words: their bytes.
+        section: its bytes.
+        n_lanes: number of lanes, which is stated before it.
+        most_lanes: largest number of lanes.
+        most_words: largest number of words.
+    """
+    require(1 <= n_lanes <= most_lanes, f"a stream has {n_lanes} lanes; it may have {most_lanes}")
+    is_whole = n_lanes <= GROUP_LANES or n_lanes % GROUP_LANES == 0
+    require(is_whole, f"a stream has {n_lanes} lanes, which are not whole groups")
+    stated, start = take_varints(section, -(-n_lanes // GROUP_LANES) - 1)
+    used, rest = divmod(len(section) - start, 2)
+    require(rest == 0, "a stream ends within a word")
+    require(used <= most_words, f"a stream has {used} words; it may have {most_words}")
+    group_words = [*stated, used - sum(stated)]
+    require(min(group_words) >= 2 * min(n_lanes, GROUP_LANES), "a group of lanes has too few words")
+    return Stream(np.frombuffer(section, "<u2", used, start), group_words, n_lanes)
+
+
+def open_stream(section: bytes, n_lanes: int, n_blocks: int, n_symbols: int) -> Stream:
+    """Read a stream of blocks.
+
+    Args:
+        section: its bytes.
         n_lanes: number of lanes.
         n_blocks: blocks that the stream may hold, for the limits of 9.6.
         n_symbols: symbols of each of them.
     """
     most_lanes = max(1, n_blocks // 8, min(n_blocks // 2, 512))
-    require(1 <= n_lanes <= most_lanes, f"a stream has {n_lanes} lanes; it may have {most_lanes}")
-    most_words = 3 * n_blocks * n_symbols + 2 * most_lanes
-    used = len(words) // 2
-    require(2 * n_lanes <= used <= most_words, f"a stream has {used} words; it may have {most_words}")
-    require(len(words) % 2 == 0, "a stream ends within a word")
-    return Stream(np.frombuffer(words, "<u2"), n_lanes)
+    if most_lanes > GROUP_LANES:
+        most_lanes -= most_lanes % GROUP_LANES
+    return read_stream(section, n_lanes, most_lanes, 3 * n_blocks * n_symbols + 12 * most_lanes)
 
 
 def share_out(n_items: int, n_lanes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

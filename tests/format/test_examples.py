@@ -99,12 +99,12 @@ def trace(section: bytes) -> Iterator[str]:
     total = first_sum(scales)
     for dimension in range(64):
         number = choose_table(scales[0], np.array([total]), thresholds(scales, dimension))
-        state, words = int(stream.states[0]), len(stream.pool)
+        state, words = int(stream.states[0]), len(stream.pools[0])
         slot = state & 4095
         table = geometric_tables()[number]
         token = int((np.cumsum(table[0]) <= slot).sum())
         integer = int(stream.take_integers(lane, table)[0])
-        columns = (dimension, total, number[0], state, slot, token, integer, words - len(stream.pool))
+        columns = (dimension, total, number[0], state, slot, token, integer, words - len(stream.pools[0]))
         yield f"| {' | '.join(map(str, columns))} | {stream.states[0]} |"
         total = min(total + 256 * abs(integer), MAX_SUM)
     stream.finish()

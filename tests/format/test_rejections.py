@@ -144,7 +144,7 @@ INTEGERS = encode_integers(np.arange(8).reshape(2, 2, 2), CHUNK)
         (2, 64, "64 low bits"),
         (3, 32, "scale 32"),
         (12, 0, "0 lanes"),
-        (12, 49, "49 lanes"),  # 96 cubes may have 48
+        (12, 33, "33 lanes"),  # 96 cubes may have 48, which are rounded down to a group
         (13, 9, "9 outliers"),
         (13, 8, "cut short"),
     ],
@@ -217,12 +217,14 @@ def test_wrong_corrections_are_rejected(correction: bytes, fault: str) -> None:
         (b"\0\0\0\0", "sparse integers take 3 bytes of 4"),
         (b"\0\0", "cut short"),
         (b"\x80\x80\x40", "1048576 sparse integers"),  # more than there are voxels
-        (b"\1\0\x21\1\2" + bytes(4) + b"\0", "scale"),
-        (b"\1\0\1\0\2" + bytes(4) + b"\0", "0 lanes"),
-        (b"\1\0\1\1\2" + bytes(3), "cut short"),
+        (b"\1\0\x21\1\4" + bytes(4) + b"\0", "scale"),
+        (b"\1\0\1\0\4" + bytes(4) + b"\0", "0 lanes"),
+        (b"\1\0\1\1\4" + bytes(3), "cut short"),
+        (b"\1\0\1\1\5" + bytes(5) + b"\0", "words of 5 bytes"),
+        (b"\1\0\1\1\2" + bytes(2) + b"\0", "words of 2 bytes"),
         (encode_sparse(np.array([16 * 16 * 32 - 1]), np.array([1]), (16, 16, 32)), "lie outside"),
     ],
-    ids=["too many bytes", "no sequence", "too many", "scale", "lanes", "words", "rank"],
+    ids=["too many bytes", "no sequence", "too many", "scale", "lanes", "cut", "odd", "words", "rank"],
 )
 def test_wrong_sparse_integers_are_rejected(sparse: bytes, fault: str) -> None:
     reject(with_correction(SPACING_1 + b"\0" + sparse), fault)
@@ -259,8 +261,9 @@ def test_special_values_of_this_test_are_right() -> None:
         (2, "<B", [9], "9 others"),
         (11, "<B", [0], "in place of 2"),  # labels: of one value
         (15, "<B", [3], "axis 3"),  # labels: axis
-        (16, "<B", [65], "65 lanes"),  # labels: lanes
-        (17, "<B", [99], "99 words"),  # labels: words
+        (16, "<B", [33], "33 lanes"),  # labels: lanes
+        (17, "<B", [99], "99 bytes of words"),  # labels: stream bytes
+        (17, "<B", [2], "words of 2 bytes"),  # labels: stream bytes
         (18, "<B", [9], "9 escaped"),  # labels: escaped ones
     ],
 )
@@ -292,11 +295,20 @@ def test_payloads_of_this_test_are_accepted_where_they_are_right() -> None:
     assert (accept(payload_of(0, bytes(33))) == 0).all()
 
 
+LATTICE_BODY, _ = encode_values(np.arange(8, dtype=np.float32).reshape(2, 2, 2), 0.1, CHUNK)
+LATTICE_STREAM_BYTES = 8
+LATTICE_ITEMS = sum(8 * side**3 for side in (16, 8, 4, 2, 1))
+
+
+def test_the_lattice_of_this_test_is_right() -> None:
+    assert np.abs(accept(payload_of(7, LATTICE_BODY)).ravel() - np.arange(8)).max() <= 0.1
+
+
 @pytest.mark.parametrize(
     ("offset", "layout", "value", "fault"),
     [
         (12, "<B", 7, "lattice stream"),  # fraction bits
-        (13, "<B", 255, "256 lanes"),
+        (13, "<B", 32, "33 lanes"),  # not whole groups
         (14, "<B", 0, "0 tables"),
         (15, "<B", 33, "lattice stream"),  # anchor bits
         (16, "<I", 0xFFFFFFFF, "too many bytes"),  # lowest
@@ -304,10 +316,27 @@ def test_payloads_of_this_test_are_accepted_where_they_are_right() -> None:
     ],
 )
 def test_wrong_lattice_headers_are_rejected(offset: int, layout: str, value: float, fault: str) -> None:
-    body, _ = encode_values(np.arange(8, dtype=np.float32).reshape(2, 2, 2), 0.1, CHUNK)
-    assert np.abs(accept(payload_of(7, body)).ravel() - np.arange(8)).max() <= 0.1
-    reject(payload_of(7, replace(body, offset, layout, value)), fault)
-    reject(payload_of(7, body[:-1]), "bytes of words")
+    reject(payload_of(7, replace(LATTICE_BODY, offset, layout, value)), fault)
+
+
+@pytest.mark.parametrize(
+    ("n_lanes", "stream", "fault"),
+    [
+        (1, bytes(7), "words of 7 bytes"),
+        (1, bytes(2), "words of 2 bytes"),
+        (256, bytes(100), "256 lanes"),  # no words of any group
+        (64, b"", "cut short"),  # no number of words of the first group
+        (64, b"\x80", "cut short"),
+        (64, bytes([63]) + bytes(256), "groups of [63] words"),  # too few in the first group
+        (64, bytes([65]) + bytes(256), "groups of [65] words"),  # too few in the last group
+        (64, bytes([129, 1]) + bytes(256), "groups of [129] words"),  # more than there are
+        (64, bytes([64]) + bytes(257), "words of 257 bytes"),
+        (1, bytes(2 * (3 * LATTICE_ITEMS + 33793)), "contradicts"),  # more than a stream may have
+    ],
+)
+def test_wrong_groups_of_lanes_are_rejected(n_lanes: int, stream: bytes, fault: str) -> None:
+    header = replace(LATTICE_BODY[:-LATTICE_STREAM_BYTES], 13, "<B", n_lanes - 1)
+    reject(payload_of(7, header + stream), fault)
 
 
 def test_a_correction_of_a_body_without_a_model_is_ignored() -> None:
