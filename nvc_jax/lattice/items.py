@@ -2,12 +2,16 @@
 
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.lattice import native_programs, programs
 from nvc_jax.lattice.geometry import CELL, N_LEVELS, N_PASSES, PHASES, level_group, phase_shape
-from nvc_jax.lattice.prediction import CONTEXTS_PER_GROUP, N_RANGES
+from nvc_jax.lattice.prediction import CONTEXTS_PER_GROUP, N_RANGES, Rules
 from nvc_jax.lattice.tables import FIRST_FLAG_CONTEXT
+from nvc_jax.native.dispatch import runs_kernels
 
 
 class Items(NamedTuple):
@@ -15,13 +19,52 @@ class Items(NamedTuple):
 
     Attributes:
         values: int32 (n,).
-        contexts: int64 (n,).
+        contexts: int32 or int64 (n,).
         counts: int32 (MAX_PASSES,), items of each pass.
     """
 
     values: np.ndarray
     contexts: np.ndarray
     counts: np.ndarray
+
+
+def find_items(
+    lattice: Shape3,
+    shape: Shape3,
+    fixed: np.ndarray,
+    valid: np.ndarray,
+    anchors: np.ndarray,
+    weights: np.ndarray,
+    rules: Rules,
+) -> tuple[np.ndarray, Items]:
+    """Quantise a volume and collect the items that are coded.
+
+    Args:
+        lattice: shape of the lattice.
+        shape: of the volume.
+        fixed: int32 lattice, as ``programs.quantize`` takes it and all further arguments.
+        valid: bool lattice.
+        anchors: int32 (z, y, x).
+        weights: int32 (N_LEVEL_GROUPS, 7, N_GROUPS).
+        rules: the other parameters of prediction.
+
+    Returns:
+        The decoded values, int32 lattice, and the items.
+    """
+    arguments = (*map(jnp.asarray, (fixed, valid, anchors, weights)), rules)
+    if runs_kernels():
+        limits = {"max_items": programs.max_items(lattice), "max_passes": programs.MAX_PASSES}
+        decoded, values, contexts, counts = _quantize_by_kernel(*arguments, **limits)
+        n = int(counts.sum())
+        return np.asarray(decoded), Items(
+            *(np.asarray(x)[:n] for x in (values, contexts)), np.asarray(counts)
+        )
+    decoded, outputs = programs.quantize(*arguments)
+    arrays = [(np.asarray(codes), np.asarray(context)) for codes, context in outputs]
+    return np.asarray(decoded), collect_items(arrays, shape, lattice)
+
+
+_quantize_by_kernel = jax.jit(native_programs.quantize, static_argnames=("max_items", "max_passes"))
 
 
 def collect_items(outputs: list, shape: Shape3, lattice: Shape3) -> Items:

@@ -17,10 +17,12 @@ from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import rans
 from nvc_jax.entropy.frequency_tables import make_tables
 from nvc_jax.entropy.passes import compact, pop_pass
+from nvc_jax.lattice import native_programs
 from nvc_jax.lattice.geometry import N_LEVEL_GROUPS, N_LEVELS, N_PASSES, array_shape, phase_shape
 from nvc_jax.lattice.prediction import CONTEXTS_PER_GROUP, N_RANGES, PHASE_NUMBERS, Pass, Rules
 from nvc_jax.lattice.tables import FIRST_FLAG_CONTEXT
 from nvc_jax.lattice.walk import Coder, cells_of, walk_levels
+from nvc_jax.native.dispatch import on_cpu
 
 MAX_LANES = 256
 """Most lanes of a stream."""
@@ -98,6 +100,22 @@ def push_items(
         n_lanes: int32.
         frequencies: uint16 (MAX_TABLES, N_TOKENS).
     """
+    capacity = rans.capacity(len(rows) + MAX_PASSES * MAX_LANES, MAX_LANES)  # a pass rounds a lane's share up
+    kernel = functools.partial(native_programs.push_items, max_lanes=MAX_LANES, capacity=capacity)
+    reference = functools.partial(push_reference, capacity=capacity)
+    return on_cpu(kernel, reference, rows, values, counts, n_lanes, frequencies)
+
+
+def push_reference(
+    rows: jax.Array,
+    values: jax.Array,
+    counts: jax.Array,
+    n_lanes: jax.Array,
+    frequencies: jax.Array,
+    *,
+    capacity: int,
+) -> rans.WordStream:
+    """Code items in ``jax.numpy``: the specification of the kernel; see ``push_items``."""
     tables = make_tables(frequencies, with_slots=False)
     lane = jnp.arange(MAX_LANES, dtype=jnp.int32)
     starts = jnp.cumsum(counts, dtype=jnp.int32) - counts
@@ -115,9 +133,7 @@ def push_items(
 
         return lax.fori_loop(0, n_steps, push, coder)
 
-    # Every pass may give a lane one item more than its share.
-    n_words = rans.capacity(len(rows) + MAX_PASSES * MAX_LANES, MAX_LANES)
-    coder = varying_like(values, rans.start_encoding(n_lanes, MAX_LANES, n_words))
+    coder = varying_like(values, rans.start_encoding(n_lanes, MAX_LANES, capacity))
     coder = lax.fori_loop(0, len(counts), push_pass, coder)
     return rans.finish_encoding(coder, n_lanes)
 
@@ -146,6 +162,21 @@ def decode(
     Returns:
         int32 lattice; values beyond the volume are arbitrary.
     """
+    kernel = functools.partial(native_programs.decode, lattice)
+    reference = functools.partial(decode_reference, lattice)
+    return on_cpu(kernel, reference, stream, frequencies, rows, anchors, weights, rules)
+
+
+def decode_reference(
+    lattice: Shape3,
+    stream: rans.WordStream,
+    frequencies: jax.Array,
+    rows: jax.Array,
+    anchors: jax.Array,
+    weights: jax.Array,
+    rules: Rules,
+) -> jax.Array:
+    """Decode a volume in ``jax.numpy``: the specification of the kernel; see ``decode``."""
     tables = make_tables(frequencies)
     coder = rans.start_decoding(stream)
 

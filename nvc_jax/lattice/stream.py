@@ -15,7 +15,7 @@ from nvc_jax.lattice.geometry import (
     N_LEVEL_GROUPS,
     lattice_shape,
 )
-from nvc_jax.lattice.items import Items, collect_items
+from nvc_jax.lattice.items import Items, find_items
 from nvc_jax.lattice.prediction import Rules
 from nvc_jax.lattice.tables import (
     MAX_TABLES,
@@ -110,16 +110,9 @@ def encode_lattice(
 
     widths = [(0, side - n) for side, n in zip(lattice, shape, strict=True)]
     rules = _rules(fraction_bits, low, high, shape)
-    decoded, outputs = programs.quantize(
-        jnp.asarray(np.pad(fixed, widths)),
-        jnp.asarray(np.pad(valid, widths)),
-        jnp.asarray(_anchors(anchor_codes, fraction_bits, lattice)),
-        jnp.asarray(weights),
-        rules,
-    )
-    items = collect_items(
-        [(np.asarray(codes), np.asarray(context)) for codes, context in outputs], shape, lattice
-    )
+    anchors = _anchors(anchor_codes, fraction_bits, lattice)
+    padded, padded_valid = np.pad(fixed, widths), np.pad(valid, widths)
+    decoded, items = find_items(lattice, shape, padded, padded_valid, anchors, weights, rules)
     coded = _code_items(items, lattice)
 
     packed_anchors, anchor_bits = _pack_anchors(anchor_codes)
@@ -128,7 +121,7 @@ def encode_lattice(
     header = _Header(fraction_bits, flags, coded.n_lanes, coded.n_tables, anchor_bits, low, high)
     parts = [pack_weights(own) for own in fitted if own is not None]
     stored = b"".join([header.to_bytes(), *parts, packed_anchors, coded.tables, coded.words])
-    return stored, np.asarray(decoded)[tuple(slice(0, side) for side in shape)]
+    return stored, decoded[tuple(slice(0, side) for side in shape)]
 
 
 def decode_lattice(stored: bytes, shape: Shape3, padded_shape: Shape3) -> tuple[np.ndarray, int]:

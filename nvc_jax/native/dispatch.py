@@ -22,6 +22,11 @@ def on_cpu(kernel: Callable[..., Any], reference: Callable[..., Any], *arguments
     return lax.platform_dependent(*arguments, cpu=kernel, default=reference)
 
 
+def runs_kernels() -> bool:
+    """Tell whether programs on JAX's default device run the kernels."""
+    return jax.default_backend() == "cpu" and load_kernels() is None
+
+
 def call(name: str, results: Any, *arguments: jax.Array, **attributes: Any) -> Any:
     """Call a kernel.
 

@@ -12,12 +12,13 @@ import jax
 _NAME = "libnvc_kernels.so"
 _VERSION = 1
 """Version of the kernels' interface, as ``native/version.cc`` states it."""
-_KERNELS = ("nvc_spectral_decode", "nvc_spectral_encode", "nvc_trellis")
+_KERNELS = (
+    *("nvc_spectral_decode", "nvc_spectral_encode", "nvc_trellis"),
+    *("nvc_lattice_quantize", "nvc_lattice_push", "nvc_lattice_decode"),
+)
 _SWITCH = "NVC_JAX_NATIVE"
 """Environment variable that turns the kernels off if it is 0."""
-_ADVICE = (
-    "Install nvc_jax anew where a C++17 compiler is at hand (pip install --force-reinstall --no-deps …)."
-)
+_ADVICE = "Install nvc_jax anew where a C++17 compiler is at hand."
 
 
 def _find() -> Path | None:

@@ -1,0 +1,64 @@
+"""Native kernels of the lattice coder; ``programs`` and ``items`` have their specification."""
+
+import jax
+import jax.numpy as jnp
+
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.entropy.rans import WordStream, n_groups_of
+from nvc_jax.lattice.prediction import Rules
+from nvc_jax.native.dispatch import call
+
+
+def _array(dtype: type, *shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, dtype)
+
+
+def quantize(
+    fixed: jax.Array,
+    valid: jax.Array,
+    anchors: jax.Array,
+    weights: jax.Array,
+    rules: Rules,
+    *,
+    max_items: int,
+    max_passes: int,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Quantise a volume and collect its items; see ``programs.quantize`` and ``items.collect_items``.
+
+    Returns:
+        The decoded values; and of the items values, contexts, int32 (max_items,) each, and counts, int32
+        (max_passes,).
+    """
+    of_items = _array(jnp.int32, max_items)
+    results = (_array(jnp.int32, *fixed.shape), of_items, of_items, _array(jnp.int32, max_passes))
+    return call("nvc_lattice_quantize", results, fixed, valid, anchors, weights, *rules)
+
+
+def push_items(
+    rows: jax.Array,
+    values: jax.Array,
+    counts: jax.Array,
+    n_lanes: jax.Array,
+    frequencies: jax.Array,
+    *,
+    max_lanes: int,
+    capacity: int,
+) -> WordStream:
+    """Code items; see ``programs.push_reference``."""
+    results = (_array(jnp.uint16, capacity), _array(jnp.int32, n_groups_of(max_lanes)))
+    words, group_words = call("nvc_lattice_push", results, rows, values, counts, n_lanes, frequencies)
+    return WordStream(words, group_words, n_lanes)
+
+
+def decode(
+    lattice: Shape3,
+    stream: WordStream,
+    frequencies: jax.Array,
+    rows: jax.Array,
+    anchors: jax.Array,
+    weights: jax.Array,
+    rules: Rules,
+) -> jax.Array:
+    """Decode a volume; see ``programs.decode_reference``. Values beyond the volume may differ from it."""
+    arguments = (*stream, frequencies, rows, anchors, weights, *rules)
+    return call("nvc_lattice_decode", _array(jnp.int32, *lattice), *arguments)
