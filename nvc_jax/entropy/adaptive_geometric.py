@@ -10,13 +10,15 @@ blocks of low energy cost little, although no scale is stored for them. Encoder 
 integers, so the tables are the same on both sides.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from nvc_jax.core import batching
-from nvc_jax.entropy import frequency_tables, rans
+from nvc_jax.entropy import frequency_tables, native_geometric, rans
 from nvc_jax.entropy.geometric_distributions import (
     DECAYS,
     MEANS,
@@ -25,6 +27,7 @@ from nvc_jax.entropy.geometric_distributions import (
     powers_of_cube_root,
 )
 from nvc_jax.entropy.interleaving import lanes_for, max_lanes_for, share_out
+from nvc_jax.native.dispatch import on_cpu
 
 _HALF_SCALE = 1.2599210498948732
 """Ratio of two mean magnitudes that are half a scale apart: 2**(1/3)."""
@@ -51,6 +54,10 @@ The number of lanes is stored, so a decoder does not depend on this value.
 """
 _MAX_STEPS = 16384
 """Approximate limit of the integers of a lane: they take time even if they take almost no bits."""
+_BIT_UNITS = 16
+"""Units of a bit in estimates, which are sums of integers: so kernels and ``jax.numpy`` agree."""
+_MAX_BITS = 36 * _BIT_UNITS
+"""Most bits of an integer in estimates, in units: about those of an escape."""
 _COMMON_SCALE_OFFSETS = (0, 3, 6, 9, 12, 15)
 """Distances below the usual scale that ``choose_common_scale`` tries: its mean magnitude over 4**0 … 4**5.
 
@@ -66,10 +73,10 @@ A sum of at least ratio k of the expected sum shifts the scale by at least k −
 """
 
 
-def _tables() -> frequency_tables.Tables:
-    """Tables of the distributions in the form that the rANS coder looks up."""
+def _frequencies() -> jax.Array:
+    """Frequencies of the distributions."""
     # Without the barrier XLA would spend seconds on computing constant tables while it compiles.
-    return frequency_tables.make_tables(lax.optimization_barrier(jnp.asarray(geometric_frequencies())))
+    return lax.optimization_barrier(jnp.asarray(geometric_frequencies()))
 
 
 def choose_scales(values: jax.Array) -> jax.Array:
@@ -102,7 +109,7 @@ def choose_common_scale(values: jax.Array) -> jax.Array:
     candidates = jnp.maximum(usual - jnp.array(_COMMON_SCALE_OFFSETS, jnp.int32), 0)
 
     def bits(scale: jax.Array) -> jax.Array:
-        return _estimate_bits(values, choose_tables(values, jnp.broadcast_to(scale, len(values))))
+        return _estimate_bits(values, jnp.broadcast_to(scale, len(values)))
 
     return candidates[jnp.argmin(lax.map(bits, candidates))]
 
@@ -114,7 +121,13 @@ def choose_tables(values: jax.Array, scales: jax.Array) -> jax.Array:
         values: int32 (dims, n).
         scales: int32 (dims,).
     """
-    start, thresholds = _start_and_thresholds(scales)
+    return _choose_tables(values, scales, *_start_and_thresholds(scales))
+
+
+def _choose_tables(
+    values: jax.Array, scales: jax.Array, start: jax.Array, thresholds: jax.Array
+) -> jax.Array:
+    """Find tables as ``choose_tables`` does, from what ``_start_and_thresholds`` returns."""
 
     def choose(total: jax.Array, inputs: tuple) -> tuple[jax.Array, jax.Array]:
         value, scale, threshold = inputs
@@ -155,11 +168,45 @@ def _add_magnitudes(total: jax.Array, values: jax.Array) -> jax.Array:
     return jnp.minimum(total + magnitudes * jnp.uint32(_SUM_UNITS), _MAX_SUM)
 
 
-def _estimate_bits(values: jax.Array, tables: jax.Array) -> jax.Array:
+def _estimate_bits(values: jax.Array, scales: jax.Array) -> jax.Array:
     """Estimate the bits of integers by the distributions whose tables they are coded by; float32."""
-    zero = jnp.asarray(-np.log2((1 - DECAYS) / (1 + DECAYS)), jnp.float32)
-    further = jnp.asarray(-np.log2(DECAYS), jnp.float32)
-    return jnp.sum(zero[tables] + further[tables] * jnp.abs(values).astype(jnp.float32))
+    zero = jnp.asarray(_in_units(-np.log2((1 - DECAYS) / (1 + DECAYS))))
+    further = jnp.asarray(_in_units(-np.log2(DECAYS)))
+    arguments = (values, scales, *_start_and_thresholds(scales), zero, further)
+    by_dimension = on_cpu(native_geometric.estimate_bits, estimate_reference, *arguments)
+    return jnp.sum(by_dimension.astype(jnp.float32)) / _BIT_UNITS
+
+
+def _in_units(bits: np.ndarray) -> np.ndarray:
+    """Convert bits to units of 1/16, int32, at most _MAX_BITS."""
+    return np.minimum(np.rint(bits * _BIT_UNITS), _MAX_BITS).astype(np.int32)
+
+
+def estimate_reference(
+    values: jax.Array,
+    scales: jax.Array,
+    start: jax.Array,
+    thresholds: jax.Array,
+    zero: jax.Array,
+    further: jax.Array,
+) -> jax.Array:
+    """Estimate the bits of each dimension in ``jax.numpy``: the specification of the kernel.
+
+    Args:
+        values: int32 (dims, n).
+        scales: int32 (dims,).
+        start: uint32, from ``_start_and_thresholds``, as is the next argument.
+        thresholds: uint32 (dims, shifts).
+        zero: int32 (N_SCALES,), bits of a zero, in 1/16.
+        further: int32 (N_SCALES,), bits of each step of the magnitude, in 1/16.
+
+    Returns:
+        int32 (dims,), in 1/16 bit.
+    """
+    tables = _choose_tables(values, scales, start, thresholds)
+    magnitudes = jnp.minimum(jnp.abs(values), _MAX_BITS)
+    bits = jnp.minimum(zero[tables] + further[tables] * magnitudes, _MAX_BITS)
+    return jnp.sum(bits, axis=1, dtype=jnp.int32)
 
 
 def capacity(n_blocks: int, n_dims: int) -> int:
@@ -177,16 +224,33 @@ def encode(values: jax.Array, scales: jax.Array, count: jax.Array | None = None)
     """
     n_dims, n_blocks = values.shape
     count = jnp.int32(n_blocks) if count is None else count
-    table_indices = choose_tables(values, scales)
-
     min_bits = count.astype(jnp.float32) * (n_dims * _BITS_PER_LANE / _MAX_STEPS)
-    bits = jnp.maximum(_estimate_bits(values, table_indices), min_bits)
+    bits = jnp.maximum(_estimate_bits(values, scales), min_bits)
     n_lanes = lanes_for(bits, _BITS_PER_LANE, n_blocks)
+    arguments = (values, scales, *_start_and_thresholds(scales), _frequencies(), count, n_lanes)
+    kernel = functools.partial(
+        native_geometric.encode, max_lanes=max_lanes_for(n_blocks), capacity=capacity(n_blocks, n_dims)
+    )
+    return on_cpu(kernel, encode_reference, *arguments)
+
+
+def encode_reference(
+    values: jax.Array,
+    scales: jax.Array,
+    start: jax.Array,
+    thresholds: jax.Array,
+    frequencies: jax.Array,
+    count: jax.Array,
+    n_lanes: jax.Array,
+) -> rans.WordStream:
+    """Code integers in ``jax.numpy``: the specification of the kernel; see ``encode``."""
+    n_dims, n_blocks = values.shape
+    table_indices = _choose_tables(values, scales, start, thresholds)
     # The first groups may have a block for each lane more than their share.
     max_lanes = max_lanes_for(n_blocks)
     coder = rans.start_encoding(n_lanes, max_lanes, capacity(n_blocks + max_lanes, n_dims))
     runs = share_out(count, n_lanes, len(coder.states))
-    tables = _tables()
+    tables = frequency_tables.make_tables(frequencies)
     n_steps = runs.length * n_dims
 
     def push(backwards: jax.Array, coder: rans.Coder) -> rans.Coder:
@@ -214,12 +278,28 @@ def decode(
     Returns:
         int32 (dims, n_blocks), zero from block ``count`` on.
     """
-    n_dims = len(scales)
     count = jnp.int32(n_blocks) if count is None else count
+    kernel = functools.partial(native_geometric.decode, n_blocks=n_blocks)
+    reference = functools.partial(decode_reference, n_blocks=n_blocks)
+    arguments = (stream, scales, *_start_and_thresholds(scales), _frequencies(), count)
+    return on_cpu(kernel, reference, *arguments)
+
+
+def decode_reference(
+    stream: rans.WordStream,
+    scales: jax.Array,
+    start: jax.Array,
+    thresholds: jax.Array,
+    frequencies: jax.Array,
+    count: jax.Array,
+    *,
+    n_blocks: int,
+) -> jax.Array:
+    """Decode integers in ``jax.numpy``: the specification of the kernel; see ``decode``."""
+    n_dims = len(scales)
     coder = rans.start_decoding(stream)
     runs = share_out(count, stream.n_lanes, len(coder.states))
-    tables = _tables()
-    start, thresholds = _start_and_thresholds(scales)
+    tables = frequency_tables.make_tables(frequencies)
 
     def pop(step: jax.Array, state: tuple) -> tuple:
         coder, values, total = state

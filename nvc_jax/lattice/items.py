@@ -56,9 +56,8 @@ def find_items(
         limits = {"max_items": programs.max_items(lattice), "max_passes": programs.MAX_PASSES}
         decoded, values, contexts, counts = _quantize_by_kernel(*arguments, **limits)
         n = int(counts.sum())
-        return np.asarray(decoded), Items(
-            *(np.asarray(x)[:n] for x in (values, contexts)), np.asarray(counts)
-        )
+        items = Items(np.asarray(values)[:n], np.asarray(contexts)[:n], np.asarray(counts))
+        return np.asarray(decoded), items
     decoded, outputs = programs.quantize(*arguments)
     arrays = [(np.asarray(codes), np.asarray(context)) for codes, context in outputs]
     return np.asarray(decoded), collect_items(arrays, shape, lattice)

@@ -1,0 +1,57 @@
+"""Native kernels of the adaptive geometric coder; ``adaptive_geometric`` has their specification."""
+
+import jax
+import jax.numpy as jnp
+
+from nvc_jax.entropy.rans import WordStream, n_groups_of
+from nvc_jax.native.dispatch import call
+
+
+def estimate_bits(
+    values: jax.Array,
+    scales: jax.Array,
+    start: jax.Array,
+    thresholds: jax.Array,
+    zero: jax.Array,
+    further: jax.Array,
+) -> jax.Array:
+    """Estimate the bits of each dimension; see ``adaptive_geometric.estimate_reference``."""
+    result = jax.ShapeDtypeStruct(values.shape[:1], jnp.int32)
+    return call("nvc_geometric_estimate", result, values, scales, start, thresholds, zero, further)
+
+
+def encode(
+    values: jax.Array,
+    scales: jax.Array,
+    start: jax.Array,
+    thresholds: jax.Array,
+    frequencies: jax.Array,
+    count: jax.Array,
+    n_lanes: jax.Array,
+    *,
+    max_lanes: int,
+    capacity: int,
+) -> WordStream:
+    """Code integers; see ``adaptive_geometric.encode_reference``."""
+    results = (
+        jax.ShapeDtypeStruct((capacity,), jnp.uint16),
+        jax.ShapeDtypeStruct((n_groups_of(max_lanes),), jnp.int32),
+    )
+    arguments = (values, scales, start, thresholds, frequencies, count, n_lanes)
+    words, group_words = call("nvc_geometric_encode", results, *arguments)
+    return WordStream(words, group_words, n_lanes)
+
+
+def decode(
+    stream: WordStream,
+    scales: jax.Array,
+    start: jax.Array,
+    thresholds: jax.Array,
+    frequencies: jax.Array,
+    count: jax.Array,
+    *,
+    n_blocks: int,
+) -> jax.Array:
+    """Decode integers; see ``adaptive_geometric.decode_reference``."""
+    result = jax.ShapeDtypeStruct((len(scales), n_blocks), jnp.int32)
+    return call("nvc_geometric_decode", result, *stream, scales, start, thresholds, frequencies, count)
