@@ -35,6 +35,7 @@ constexpr int kRanges = kRangeLimits.size() + 1;
 constexpr int kContextsPerClass = kActivities * kMagnitudes;
 constexpr int kContextsPerGroup = 3 * kContextsPerClass;
 constexpr int kFirstFlagContext = kLevelGroups * kContextsPerGroup;
+constexpr int kClasses = kTokens / 2;
 
 using Triple = std::array<int, 3>;
 constexpr std::array<Triple, kPhases> kParities = {
@@ -136,7 +137,7 @@ struct Extended {
 
   void Resize(const Shape& to) {
     shape = to;
-    values.resize((to.z + 2 * kHalo) * (to.y + 2 * kHalo) * (to.x + 2 * kHalo));
+    values.resize((to.z + 2 * kHalo) * (to.y + 2 * kHalo) * (to.x + 2 * kHalo) + kWidth);
   }
   // First point of a row.
   T* Row(int64_t z, int64_t y) {
@@ -187,58 +188,40 @@ struct RowTask {
   int32_t* context;
 };
 
-constexpr int kRun = 64;  // points of a row that are predicted together
-
 NVC_VECTORIZE
 void PredictRow(const RowTask& task) {
-  for (int64_t start = 0; start < task.length; start += kRun) {
-    const int n = static_cast<int>(std::min<int64_t>(kRun, task.length - start));
-    int32_t weighted[kRun] = {}, activity[kRun] = {}, magnitude[kRun] = {};
-    int32_t* predicted = task.predicted + start;
+  // Rows are read and written in whole vectors: behind each there is room for one more.
+  for (int64_t start = 0; start < task.length; start += kWidth) {
+    Vector weighted = {}, magnitude = {}, activity = {};
     for (int part = 0; part < task.n_parts; ++part) {
       const RowTask::Part& own = task.parts[part];
-      int32_t sum[kRun] = {};
-      for (int k = 0; k < own.n; ++k) {
-        const int32_t* values = own.values[k] + start;
-        for (int x = 0; x < n; ++x) sum[x] += values[x];
-      }
-      for (int x = 0; x < n; ++x) weighted[x] += own.weight * sum[x];
+      Vector sum = {};
+      for (int k = 0; k < own.n; ++k) sum += NVC_LOAD(own.values[k] + start);
+      weighted += own.weight * sum;
       if (own.closeness == 0) continue;
-      int32_t total[kRun] = {};
-      for (int k = 0; k < own.n; ++k) {
-        const int32_t* magnitudes = own.magnitudes[k] + start;
-        for (int x = 0; x < n; ++x) total[x] += magnitudes[x];
-      }
-      for (int x = 0; x < n; ++x) magnitude[x] += own.closeness * total[x];
+      Vector total = {};
+      for (int k = 0; k < own.n; ++k) total += NVC_LOAD(own.magnitudes[k] + start);
+      magnitude += own.closeness * total;
     }
-    for (int x = 0; x < n; ++x) {
-      const int32_t rounded = (weighted[x] + (1 << (kWeightBits + 2))) >> (kWeightBits + 3);
-      predicted[x] = std::min(std::max(rounded, task.low), task.high);
-    }
+    Vector predicted = (weighted + (1 << (kWeightBits + 2))) >> (kWeightBits + 3);
+    predicted = predicted < task.low ? task.low - Vector{} : predicted;
+    predicted = predicted > task.high ? task.high - Vector{} : predicted;
     for (int part = 0; part < task.n_parts; ++part) {
       const RowTask::Part& own = task.parts[part];
       if (own.closeness == 0) continue;
-      int32_t sum[kRun] = {};
+      Vector sum = {};
       for (int k = 0; k < own.n; ++k) {
-        const int32_t* values = own.values[k] + start;
-        for (int x = 0; x < n; ++x) {
-          const int32_t difference = values[x] - predicted[x];
-          sum[x] += difference < 0 ? -difference : difference;
-        }
+        const Vector difference = NVC_LOAD(own.values[k] + start) - predicted;
+        sum += NVC_ABS(difference);
       }
-      for (int x = 0; x < n; ++x) activity[x] += own.closeness * sum[x];
+      activity += own.closeness * sum;
     }
-    int32_t quiet[kRun] = {}, large[kRun] = {};
-    for (int32_t limit : task.activity_limits) {
-      for (int x = 0; x < n; ++x) quiet[x] += activity[x] >= limit;
-    }
-    for (int32_t limit : task.magnitude_limits) {
-      for (int x = 0; x < n; ++x) large[x] += magnitude[x] >= limit;
-    }
-    for (int x = 0; x < n; ++x) {
-      const int32_t rank = large[x] & 1 ? kActivities - 1 - quiet[x] : quiet[x];
-      task.context[start + x] = task.base + large[x] * kActivities + rank;
-    }
+    Vector quiet = {}, large = {};
+    for (int32_t limit : task.activity_limits) quiet -= activity >= limit;
+    for (int32_t limit : task.magnitude_limits) large -= magnitude >= limit;
+    const Vector rank = (large & 1) != 0 ? kActivities - 1 - quiet : quiet;
+    NVC_STORE(task.predicted + start, predicted);
+    NVC_STORE(task.context + start, task.base + large * kActivities + rank);
   }
 }
 
@@ -260,8 +243,8 @@ class Level {
       }
     }
     values_[0].FillHalo();
-    predicted_.resize(shape_.x);
-    context_.resize(shape_.x);
+    predicted_.resize(shape_.x + kWidth);
+    context_.resize(shape_.x + kWidth);
   }
 
   int group() const { return std::min(level_, kLevelGroups - 1); }
@@ -482,10 +465,14 @@ struct Items {
   int32_t* values;
   int32_t* contexts;
   int32_t* counts;  // of each pass
+  int32_t* histogram;  // (contexts, classes of magnitudes and the negative ones)
   int64_t capacity;
   int64_t n = 0;
 
   void Add(int32_t value, int32_t context) {
+    int32_t* row = histogram + context * (kClasses + 1);
+    ++row[(ToToken(value).token + 1) / 2];
+    row[kClasses] += value < 0;
     if (n < capacity) {
       values[n] = value;
       contexts[n] = context;
@@ -496,14 +483,14 @@ struct Items {
 
 ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fraction_bits, S32 low, S32 high,
                     S32 valid, Out<S32> decoded, Out<S32> item_values, Out<S32> item_contexts,
-                    Out<S32> counts) {
+                    Out<S32> counts, Out<S32> histogram) {
   const Shape lattice = ShapeOf(decoded->dimensions());
   const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
   const auto known = KnownGroups();
   const int32_t half = (1 << rules.fraction_bits) >> 1;
-  Items items{item_values->typed_data(), item_contexts->typed_data(), counts->typed_data(),
+  Items items{item_values->typed_data(), item_contexts->typed_data(), counts->typed_data(), histogram->typed_data(),
               static_cast<int64_t>(item_values->element_count())};
-  Zero(item_values), Zero(item_contexts), Zero(counts);
+  Zero(item_values), Zero(item_contexts), Zero(counts), Zero(histogram);
 
   std::vector<int32_t> values(anchors.typed_data(), anchors.typed_data() + anchors.element_count());
   Level level(lattice, weights.typed_data(), rules);
@@ -569,12 +556,13 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
   return ffi::Error::Success();
 }
 
-ffi::Error Push(S32 rows, S32 values, S32 counts, S32 n_lanes_buffer, U16 frequencies, Out<U16> words,
+ffi::Error Push(S32 rows, S32 contexts, S32 values, S32 counts, S32 n_lanes_buffer, U16 frequencies, Out<U16> words,
                 Out<S32> group_words) {
   const Tables tables(frequencies.typed_data(), Rows(frequencies));
   const auto max_lanes = static_cast<int64_t>(group_words->element_count()) * kGroupLanes;
   const int64_t n_lanes = std::clamp<int64_t>(*n_lanes_buffer.typed_data(), 1, max_lanes);
   const int64_t n_groups = CeilDivide(n_lanes, kGroupLanes);
+  const auto last_context = static_cast<uint32_t>(rows.element_count() - 1);
   Zero(group_words);
   PushStack stack{words->typed_data(), static_cast<int64_t>(words->element_count()), 0};
   for (int64_t group = 0; group < n_groups; ++group) {
@@ -594,7 +582,8 @@ ffi::Error Push(S32 rows, S32 values, S32 counts, S32 n_lanes_buffer, U16 freque
         for (int lane = lanes - 1; lane >= 0; --lane) {
           const int64_t item = step * n_lanes + group * kGroupLanes + lane;
           if (item >= count) continue;
-          const int32_t row = rows.typed_data()[first + item];
+          const auto context = static_cast<uint32_t>(contexts.typed_data()[first + item]);
+          const int32_t row = rows.typed_data()[std::min(context, last_context)];
           PushInteger(states[lane], values.typed_data()[first + item], tables.row(row), stack);
         }
       }
@@ -617,11 +606,11 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_quantize, Quantize,
                               ffi::Ffi::Bind()
                                   .Arg<S32>().Arg<Pred>().Arg<S32>().Arg<S32>()
                                   .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
-                                  .Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>());
+                                  .Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_push, Push,
                               ffi::Ffi::Bind()
-                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<U16>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<U16>()
                                   .Ret<U16>().Ret<S32>());
 
 }  // namespace nvc

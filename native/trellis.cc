@@ -4,7 +4,6 @@
 // are equal bit for bit. kWidth blocks of like lengths advance together, one in each place of a vector.
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <memory>
 #include <numeric>
@@ -22,7 +21,6 @@ constexpr int kEndUnit = 16;
 constexpr int kEnds = kCoefficients / kEndUnit + 1;
 constexpr int kStates = 4;
 constexpr int kTypes = 8;
-constexpr int kWidth = 16;
 
 constexpr int kCostBits = 7;
 constexpr int kMagnitudeBits = 7;
@@ -34,7 +32,6 @@ constexpr int32_t kCostOfDroppingMore = 1 << 22;
 constexpr int32_t kMaxIntegerCost = 36 << kCostBits;
 constexpr int32_t kMaxFurther = 1 << 12;
 
-using Vector = std::array<int32_t, kWidth>;
 
 int32_t ToFixed(float value) {
   const float scaled = std::fabs(value) * (1 << kMagnitudeBits);
@@ -43,124 +40,103 @@ int32_t ToFixed(float value) {
   return value < 0 ? -magnitude : magnitude;
 }
 
-inline int32_t ErrorCost(int32_t error, int32_t weight) {
-  return error * error * weight >> (kWeightBits + 2 * kMagnitudeBits - kCostBits);
-}
+// Macros, as functions cannot be inlined into versions for other instruction sets with vectors as arguments.
+#define NVC_ERROR_COST(error, weight) \
+  ((error) * (error) * (weight) >> (kWeightBits + 2 * kMagnitudeBits - kCostBits))
+#define NVC_BELOW(magnitude, quantizer) \
+  (((magnitude) + ((quantizer) << (kMagnitudeBits - 1))) >> kMagnitudeBits)
 
-// The even and the odd integer whose points enclose a magnitude.
-inline int32_t BelowInteger(int32_t magnitude, int32_t quantizer) {
-  return (magnitude + (quantizer << (kMagnitudeBits - 1))) >> kMagnitudeBits;
-}
-
-inline int32_t CostOfInteger(int32_t integer, int32_t magnitude, int32_t quantizer, int32_t one,
-                             int32_t further, int32_t dropping, int32_t weight) {
-  const int32_t bits = std::min(one + std::min(integer - 1, kMaxFurther) * further, kMaxIntegerCost);
-  const int32_t point = (integer << kMagnitudeBits) - (quantizer << (kMagnitudeBits - 1));
-  return bits + ErrorCost(magnitude - point, weight) - dropping;
-}
-
-// Blocks that advance together.
+// Blocks that advance together, one in each place of a vector.
 struct Batch {
   int n_positions;  // of the longest block, in whole units
   Vector counts;
   Vector values[kCoefficients];
   Vector rates[2][kCoefficients];
   Vector end_costs[kEnds];
-  uint8_t decisions[kCoefficients][kWidth];
+  Vector decisions[kCoefficients];
   Vector best_end;
   Vector best_state;
-  int32_t points[kCoefficients][kWidth];
-};
-
-// Costs of the branches of one position: even and odd integers of either quantiser.
-struct Branches {
-  Vector even[2], odd[2], even_is_zero[2];
+  Vector points[kCoefficients];
 };
 
 NVC_VECTORIZE
 void SearchForwards(Batch& batch, int32_t weight) {
-  Vector costs[kStates];
-  for (int state = 0; state < kStates; ++state) costs[state].fill(state == 0 ? 0 : kUnreachable);
-  Vector best_cost = batch.end_costs[0];
-  batch.best_end.fill(0);
-  batch.best_state.fill(0);
+  const Vector zeros = {};
+  const Vector unreachable = zeros + kUnreachable;
+  Vector costs[kStates] = {zeros, unreachable, unreachable, unreachable};
+  Vector best_cost = batch.end_costs[0], best_end = zeros, best_state = zeros;
   for (int begin = 0; begin < batch.n_positions; begin += kEndUnit) {
     for (int position = begin; position < begin + kEndUnit; ++position) {
-      Branches branches;
+      Vector cost_of_even[2], cost_of_odd[2], even_is_zero[2];
+      const Vector value = batch.values[position], magnitude = NVC_ABS(value);
+      const Vector clipped = magnitude < kMaxDropped ? magnitude : zeros + kMaxDropped;
+      const Vector dropping = NVC_ERROR_COST(clipped, weight);
+      const Vector dropping_more = magnitude > kMaxDropped ? zeros + kCostOfDroppingMore : zeros;
       for (int quantizer = 0; quantizer < 2; ++quantizer) {
-        for (int i = 0; i < kWidth; ++i) {
-          const int32_t value = batch.values[position][i], packed = batch.rates[quantizer][position][i];
-          const int32_t magnitude = value < 0 ? -value : value;
-          const int32_t zero = packed & 2047;
-          const int32_t one = ((packed >> 11) & 2047) * 4;
-          const int32_t further = ((packed >> 22) & 1023) * 4;
-          const int32_t dropping = ErrorCost(std::min(magnitude, kMaxDropped), weight);
-          const int32_t below = BelowInteger(magnitude, quantizer);
-          const int32_t is_odd = below & 1;
-          const int32_t even = below + is_odd, odd = below + 1 - is_odd;
-          const int32_t cost_of_even =
-              CostOfInteger(even, magnitude, quantizer, one, further, dropping, weight);
-          const int32_t kept = even > 0 ? cost_of_even : kUnreachable;
-          const int32_t dropped = zero + (magnitude > kMaxDropped ? kCostOfDroppingMore : 0);
-          branches.even[quantizer][i] = std::min(kept, dropped);
-          branches.odd[quantizer][i] =
-              CostOfInteger(odd, magnitude, quantizer, one, further, dropping, weight);
-          branches.even_is_zero[quantizer][i] = dropped <= kept;
+        const Vector packed = batch.rates[quantizer][position];
+        const Vector zero = packed & 2047, one = ((packed >> 11) & 2047) * 4, further = ((packed >> 22) & 1023) * 4;
+        const Vector below = NVC_BELOW(magnitude, quantizer), is_odd = below & 1;
+        Vector integers[2] = {below + is_odd, below + 1 - is_odd}, of_integers[2];
+        for (int k = 0; k < 2; ++k) {
+          const Vector beyond = integers[k] - 1;
+          Vector bits = one + (beyond < kMaxFurther ? beyond : zeros + kMaxFurther) * further;
+          bits = bits < kMaxIntegerCost ? bits : zeros + kMaxIntegerCost;
+          const Vector error =
+              magnitude - ((integers[k] << kMagnitudeBits) - (quantizer << (kMagnitudeBits - 1)));
+          of_integers[k] = bits + NVC_ERROR_COST(error, weight) - dropping;
         }
+        const Vector kept = integers[0] > 0 ? of_integers[0] : unreachable;
+        const Vector dropped = zero + dropping_more;
+        cost_of_even[quantizer] = NVC_MIN(kept, dropped);
+        cost_of_odd[quantizer] = of_integers[1];
+        even_is_zero[quantizer] = dropped <= kept;
       }
-      for (int i = 0; i < kWidth; ++i) {
-        const int32_t c0 = costs[0][i], c1 = costs[1][i], c2 = costs[2][i], c3 = costs[3][i];
-        const int32_t even0 = branches.even[0][i], odd0 = branches.odd[0][i];
-        const int32_t even1 = branches.even[1][i], odd1 = branches.odd[1][i];
-        const int32_t a0 = c0 + even0, b0 = c2 + odd0;
-        const int32_t a1 = c0 + odd0, b1 = c2 + even0;
-        const int32_t a2 = c1 + even1, b2 = c3 + odd1;
-        const int32_t a3 = c1 + odd1, b3 = c3 + even1;
-        const bool active = position < batch.counts[i];
-        costs[0][i] = active ? std::min(a0, b0) : c0;
-        costs[1][i] = active ? std::min(a1, b1) : c1;
-        costs[2][i] = active ? std::min(a2, b2) : c2;
-        costs[3][i] = active ? std::min(a3, b3) : c3;
-        const int32_t decision = (b0 < a0) | (b1 < a1) << 1 | (b2 < a2) << 2 | (b3 < a3) << 3 |
-                                 branches.even_is_zero[0][i] << 4 | branches.even_is_zero[1][i] << 5;
-        batch.decisions[position][i] = static_cast<uint8_t>(decision);
+      const Vector first[kStates] = {costs[0] + cost_of_even[0], costs[0] + cost_of_odd[0],
+                                     costs[1] + cost_of_even[1], costs[1] + cost_of_odd[1]};
+      const Vector second[kStates] = {costs[2] + cost_of_odd[0], costs[2] + cost_of_even[0],
+                                      costs[3] + cost_of_odd[1], costs[3] + cost_of_even[1]};
+      const Vector active = position < batch.counts;
+      Vector decision = (even_is_zero[0] & (1 << kStates)) | (even_is_zero[1] & (2 << kStates));
+      for (int state = 0; state < kStates; ++state) {
+        costs[state] = active ? NVC_MIN(first[state], second[state]) : costs[state];
+        decision |= (second[state] < first[state]) & (1 << state);
       }
+      batch.decisions[position] = decision;
     }
     const int unit = begin / kEndUnit;
-    for (int i = 0; i < kWidth; ++i) {
-      int32_t cost = costs[0][i], state = 0;
-      for (int other = 1; other < kStates; ++other) {
-        state = costs[other][i] < cost ? other : state;
-        cost = std::min(cost, costs[other][i]);
-      }
-      cost += batch.end_costs[unit + 1][i];
-      const bool is_better = begin < batch.counts[i] && cost < best_cost[i];
-      best_cost[i] = is_better ? cost : best_cost[i];
-      batch.best_end[i] = is_better ? unit + 1 : batch.best_end[i];
-      batch.best_state[i] = is_better ? state : batch.best_state[i];
+    Vector cost = costs[0], state = zeros;
+    for (int other = 1; other < kStates; ++other) {
+      state = costs[other] < cost ? zeros + other : state;
+      cost = NVC_MIN(cost, costs[other]);
     }
+    cost += batch.end_costs[unit + 1];
+    const Vector is_better = (begin < batch.counts) & (cost < best_cost);
+    best_cost = is_better ? cost : best_cost;
+    best_end = is_better ? zeros + (unit + 1) : best_end;
+    best_state = is_better ? state : best_state;
   }
+  batch.best_end = best_end;
+  batch.best_state = best_state;
 }
 
 NVC_VECTORIZE
 void TraceBack(Batch& batch) {
-  Vector state = batch.best_state, ends;
-  for (int i = 0; i < kWidth; ++i) ends[i] = std::min(kEndUnit * batch.best_end[i], batch.counts[i]);
+  const Vector zeros = {};
+  const Vector last = kEndUnit * batch.best_end, ends = NVC_MIN(last, batch.counts);
+  Vector state = batch.best_state;
   for (int position = batch.n_positions - 1; position >= 0; --position) {
-    for (int i = 0; i < kWidth; ++i) {
-      const int32_t here = position + 1 == ends[i] ? batch.best_state[i] : state[i];
-      const int32_t value = batch.values[position][i], magnitude = value < 0 ? -value : value;
-      const int32_t decision = batch.decisions[position][i];
-      const int32_t is_second = (decision >> here) & 1;
-      const int32_t quantizer = here >> 1;
-      const int32_t below = BelowInteger(magnitude, quantizer), is_odd = below & 1;
-      const int32_t even = (decision >> (kStates + quantizer)) & 1 ? 0 : below + is_odd;
-      const int32_t integer = (here & 1) ^ is_second ? below + 1 - is_odd : even;
-      const int32_t point = 2 * integer - (integer > 0 ? quantizer : 0);
-      const bool active = position < ends[i];
-      batch.points[position][i] = active ? (value < 0 ? -point : point) : 0;
-      state[i] = active ? quantizer + 2 * is_second : here;
-    }
+    state = position + 1 == ends ? batch.best_state : state;
+    const Vector value = batch.values[position], magnitude = NVC_ABS(value);
+    const Vector decision = batch.decisions[position];
+    const Vector is_second = (decision >> state) & 1, quantizer = state >> 1;
+    const Vector below = NVC_BELOW(magnitude, quantizer), is_odd = below & 1;
+    const Vector is_zero = (decision >> (kStates + quantizer)) & 1;
+    const Vector even = is_zero != 0 ? zeros : below + is_odd;
+    const Vector integer = ((state & 1) ^ is_second) != 0 ? below + 1 - is_odd : even;
+    const Vector point = 2 * integer - (integer > 0 ? quantizer : zeros);
+    const Vector active = position < ends;
+    batch.points[position] = active ? (value < 0 ? -point : point) : zeros;
+    state = active ? quantizer + 2 * is_second : state;
   }
 }
 

@@ -10,7 +10,7 @@ from nvc_jax.core.shapes import Shape3
 from nvc_jax.lattice import native_programs, programs
 from nvc_jax.lattice.geometry import CELL, N_LEVELS, N_PASSES, PHASES, level_group, phase_shape
 from nvc_jax.lattice.prediction import CONTEXTS_PER_GROUP, N_RANGES, Rules
-from nvc_jax.lattice.tables import FIRST_FLAG_CONTEXT
+from nvc_jax.lattice.tables import FIRST_FLAG_CONTEXT, N_CLASSES, N_CONTEXTS, class_of
 from nvc_jax.native.dispatch import runs_kernels
 
 
@@ -18,14 +18,17 @@ class Items(NamedTuple):
     """Items of all passes, one after the other.
 
     Attributes:
-        values: int32 (n,).
-        contexts: int32 or int64 (n,).
+        values: int32 (max_items,); behind the items 0.
+        contexts: int32 (max_items,); behind the items 0.
         counts: int32 (MAX_PASSES,), items of each pass.
+        histogram: int32 (N_CONTEXTS, N_CLASSES + 1), for each context its items by the class of their
+            magnitude, and the negative ones.
     """
 
-    values: np.ndarray
-    contexts: np.ndarray
-    counts: np.ndarray
+    values: jax.Array
+    contexts: jax.Array
+    counts: jax.Array
+    histogram: np.ndarray
 
 
 def find_items(
@@ -54,10 +57,8 @@ def find_items(
     arguments = (*map(jnp.asarray, (fixed, valid, anchors, weights)), rules)
     if runs_kernels():
         limits = {"max_items": programs.max_items(lattice), "max_passes": programs.MAX_PASSES}
-        decoded, values, contexts, counts = _quantize_by_kernel(*arguments, **limits)
-        n = int(counts.sum())
-        items = Items(np.asarray(values)[:n], np.asarray(contexts)[:n], np.asarray(counts))
-        return np.asarray(decoded), items
+        decoded, values, contexts, counts, histogram = _quantize_by_kernel(*arguments, **limits)
+        return np.asarray(decoded), Items(values, contexts, counts, np.asarray(histogram))
     decoded, outputs = programs.quantize(*arguments)
     arrays = [(np.asarray(codes), np.asarray(context)) for codes, context in outputs]
     return np.asarray(decoded), collect_items(arrays, shape, lattice)
@@ -91,9 +92,21 @@ def collect_items(outputs: list, shape: Shape3, lattice: Shape3) -> Items:
             found = codes[index][box] if index else flags[tuple(slice(0, -(-n // CELL)) for n in valid)]
             mask = inside[box] if index else np.ones(found.shape, bool)
             values.append(found[mask].astype(np.int32))
-            contexts.append(context[index][box][mask].astype(np.int64) + first)
+            contexts.append(context[index][box][mask].astype(np.int32) + np.int32(first))
             counts.append(len(values[-1]))
-    return Items(np.concatenate(values), np.concatenate(contexts), np.array(counts, np.int32))
+    all_values, all_contexts = np.concatenate(values), np.concatenate(contexts)
+    widths = (0, programs.max_items(lattice) - len(all_values))
+    padded_values, padded_contexts = (jnp.asarray(np.pad(x, widths)) for x in (all_values, all_contexts))
+    histogram = count_classes(all_values, all_contexts)
+    return Items(padded_values, padded_contexts, jnp.array(counts, jnp.int32), histogram)
+
+
+def count_classes(values: np.ndarray, contexts: np.ndarray) -> np.ndarray:
+    """Count items by context and class, int32: see ``Items.histogram``."""
+    cells = contexts.astype(np.int64) * N_CLASSES + class_of(values)
+    counts = np.bincount(cells, minlength=N_CONTEXTS * N_CLASSES).reshape(N_CONTEXTS, N_CLASSES)
+    negative = np.bincount(contexts[values < 0], minlength=N_CONTEXTS)
+    return np.column_stack([counts, negative]).astype(np.int32)
 
 
 def _flags(codes: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy.rans import WordStream, n_groups_of
 from nvc_jax.lattice.prediction import Rules
+from nvc_jax.lattice.tables import N_CLASSES, N_CONTEXTS
 from nvc_jax.native.dispatch import call
 
 
@@ -22,20 +23,22 @@ def quantize(
     *,
     max_items: int,
     max_passes: int,
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+) -> tuple[jax.Array, ...]:
     """Quantise a volume and collect its items; see ``programs.quantize`` and ``items.collect_items``.
 
     Returns:
-        The decoded values; and of the items values, contexts, int32 (max_items,) each, and counts, int32
-        (max_passes,).
+        The decoded values; and of the items values, contexts, int32 (max_items,) each, counts, int32
+        (max_passes,), and the histogram, int32 (N_CONTEXTS, N_CLASSES + 1).
     """
     of_items = _array(jnp.int32, max_items)
-    results = (_array(jnp.int32, *fixed.shape), of_items, of_items, _array(jnp.int32, max_passes))
+    histogram = _array(jnp.int32, N_CONTEXTS, N_CLASSES + 1)
+    results = (_array(jnp.int32, *fixed.shape), of_items, of_items, _array(jnp.int32, max_passes), histogram)
     return call("nvc_lattice_quantize", results, fixed, valid, anchors, weights, *rules)
 
 
 def push_items(
     rows: jax.Array,
+    contexts: jax.Array,
     values: jax.Array,
     counts: jax.Array,
     n_lanes: jax.Array,
@@ -46,7 +49,9 @@ def push_items(
 ) -> WordStream:
     """Code items; see ``programs.push_reference``."""
     results = (_array(jnp.uint16, capacity), _array(jnp.int32, n_groups_of(max_lanes)))
-    words, group_words = call("nvc_lattice_push", results, rows, values, counts, n_lanes, frequencies)
+    words, group_words = call(
+        "nvc_lattice_push", results, rows, contexts, values, counts, n_lanes, frequencies
+    )
     return WordStream(words, group_words, n_lanes)
 
 

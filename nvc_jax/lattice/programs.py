@@ -89,25 +89,34 @@ def _phases_of(volume: jax.Array, group: int, level: jax.Array | int) -> jax.Arr
 
 @jax.jit
 def push_items(
-    rows: jax.Array, values: jax.Array, counts: jax.Array, n_lanes: jax.Array, frequencies: jax.Array
+    rows: jax.Array,
+    contexts: jax.Array,
+    values: jax.Array,
+    counts: jax.Array,
+    n_lanes: jax.Array,
+    frequencies: jax.Array,
 ) -> rans.WordStream:
     """Code the items of all passes.
 
     Args:
-        rows: int32 (n,), rows of the tables; the passes one after the other.
+        rows: int32 (N_CONTEXTS,), table of each context.
+        contexts: int32 (n,), of the items; the passes one after the other.
         values: int32 (n,).
         counts: int32 (MAX_PASSES,), items of each pass.
         n_lanes: int32.
         frequencies: uint16 (MAX_TABLES, N_TOKENS).
     """
-    capacity = rans.capacity(len(rows) + MAX_PASSES * MAX_LANES, MAX_LANES)  # a pass rounds a lane's share up
+    capacity = rans.capacity(
+        len(values) + MAX_PASSES * MAX_LANES, MAX_LANES
+    )  # a pass rounds a lane's share up
     kernel = functools.partial(native_programs.push_items, max_lanes=MAX_LANES, capacity=capacity)
     reference = functools.partial(push_reference, capacity=capacity)
-    return on_cpu(kernel, reference, rows, values, counts, n_lanes, frequencies)
+    return on_cpu(kernel, reference, rows, contexts, values, counts, n_lanes, frequencies)
 
 
 def push_reference(
     rows: jax.Array,
+    contexts: jax.Array,
     values: jax.Array,
     counts: jax.Array,
     n_lanes: jax.Array,
@@ -128,7 +137,7 @@ def push_reference(
         def push(backwards: jax.Array, coder: rans.Coder) -> rans.Coder:
             item = (n_steps - 1 - backwards) * n_lanes + lane
             active = (lane < n_lanes) & (item < count)
-            row = rows.at[start + item].get(mode="clip")
+            row = rows[contexts.at[start + item].get(mode="clip")]
             return rans.push(coder, tables, row, values.at[start + item].get(mode="clip"), active)
 
         return lax.fori_loop(0, n_steps, push, coder)

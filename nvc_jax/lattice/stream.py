@@ -19,10 +19,7 @@ from nvc_jax.lattice.items import Items, find_items
 from nvc_jax.lattice.prediction import Rules
 from nvc_jax.lattice.tables import (
     MAX_TABLES,
-    N_CLASSES,
-    N_CONTEXTS,
     Merging,
-    class_of,
     fit_tables,
     frequencies_of,
     pack_tables,
@@ -113,7 +110,7 @@ def encode_lattice(
     anchors = _anchors(anchor_codes, fraction_bits, lattice)
     padded, padded_valid = np.pad(fixed, widths), np.pad(valid, widths)
     decoded, items = find_items(lattice, shape, padded, padded_valid, anchors, weights, rules)
-    coded = _code_items(items, lattice)
+    coded = _code_items(items)
 
     packed_anchors, anchor_bits = _pack_anchors(anchor_codes)
     flags = sum(1 << group for group, own in enumerate(fitted) if own is not None)
@@ -232,21 +229,17 @@ class _Coded(NamedTuple):
     words: bytes
 
 
-def _code_items(items: Items, lattice: Shape3) -> _Coded:
+def _code_items(items: Items) -> _Coded:
     """Fit tables to items and code them."""
-    classes = class_of(items.values)
-    counts = np.bincount(items.contexts * N_CLASSES + classes, minlength=N_CONTEXTS * N_CLASSES)
-    negative = np.bincount(items.contexts[items.values < 0], minlength=N_CONTEXTS)
-    tables, bits = fit_tables(np.column_stack([counts.reshape(N_CONTEXTS, N_CLASSES), negative]))
-    n_lanes = np.clip(max(bits / _BITS_PER_LANE, len(classes) / _ITEMS_PER_LANE), 1, programs.MAX_LANES)
+    tables, bits = fit_tables(items.histogram.astype(np.int64))
+    n_items = int(items.counts.sum())
+    n_lanes = np.clip(max(bits / _BITS_PER_LANE, n_items / _ITEMS_PER_LANE), 1, programs.MAX_LANES)
     n_lanes = whole_groups(int(n_lanes))
-
-    rows = rows_of_contexts(tables)[items.contexts]
-    widths = (0, programs.max_items(lattice) - len(rows))
     stream = programs.push_items(
-        jnp.asarray(np.pad(rows, widths)),
-        jnp.asarray(np.pad(items.values, widths)),
-        jnp.asarray(items.counts),
+        jnp.asarray(rows_of_contexts(tables)),
+        items.contexts,
+        items.values,
+        items.counts,
         jnp.int32(n_lanes),
         jnp.asarray(_pad_rows(frequencies_of(tables))),
     )

@@ -28,7 +28,7 @@ MAX_TOTAL = 255
 """Largest sum of a phase's absolute weights: sums of weighted neighbours then fit into int32."""
 BYTES_PER_LEVEL_GROUP = sum(len(groups) - 1 for groups in KNOWN_GROUPS)
 """Stored weights of a group of levels, one byte each."""
-_SAMPLES = 4000
+_SAMPLES = 2000
 """Largest number of points from which the weights of a phase are fitted."""
 _STEPS = 12
 """Most steps of iteratively reweighted least squares."""
