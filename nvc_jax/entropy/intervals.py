@@ -95,7 +95,7 @@ def pop_batch(coder: Coder, ends: jax.Array, count: jax.Array, n_lanes: jax.Arra
         starts, stops = _bounds(ends_of_lanes, symbol)
         states = (stops - starts) * (coder.states >> jnp.uint32(PRECISION)) + slot - starts
 
-        is_low = states < jnp.uint32(1 << WORD_BITS)
+        is_low = active & (states < jnp.uint32(1 << WORD_BITS))
         (words,), tops = take_words(coder.words, coder.tops, [is_low])
         states = jnp.where(is_low, states << jnp.uint32(WORD_BITS) | words, states)
         symbols = symbols.at[jnp.where(active, item, n)].set(symbol, mode="drop")

@@ -12,10 +12,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.entropy import intervals, rans
+from nvc_jax.entropy import intervals, native_labels, rans
 from nvc_jax.entropy.label_contexts import BLOCK
 from nvc_jax.entropy.label_walk import BATCH, Batch, Volume, max_batches, padded_sides, walk
 from nvc_jax.entropy.word_stack import GROUP_LANES
+from nvc_jax.native.dispatch import on_cpu
 
 MAX_LANES = GROUP_LANES
 """Largest number of lanes, those of one group; part of the format."""
@@ -63,6 +64,14 @@ def encode(
     Returns:
         The stream; uint8 (voxels,), the escaped labels; and int32, the number of these.
     """
+    kernel = functools.partial(native_labels.encode, capacity=capacity(padded_shape))
+    return on_cpu(kernel, functools.partial(encode_reference, padded_shape), volume, labels)
+
+
+def encode_reference(
+    padded_shape: Shape3, volume: Volume, labels: jax.Array
+) -> tuple[rans.WordStream, jax.Array, jax.Array]:
+    """Encode labels in ``jax.numpy``: the specification of the kernel; see ``encode``."""
     n_batches = max_batches(padded_shape)
     entries = jnp.zeros((n_batches, BATCH), jnp.uint32)
     zero = jnp.int32(0)
@@ -71,9 +80,12 @@ def encode(
 
     sizes = (log.entries >> jnp.uint32(intervals.PRECISION)) + 1
     is_used = jnp.arange(n_batches)[:, None] < log.n_batches
-    bits = jnp.sum(jnp.where(is_used, intervals.PRECISION - jnp.log2(sizes.astype(jnp.float32)), 0))
-    items = jnp.sum(log.counts)
-    n_lanes = jnp.maximum(bits / _BITS_PER_LANE, items.astype(jnp.float32) / _MAX_STEPS)
+    of_batches = jnp.sum(jnp.where(is_used, _units_of(sizes), 0), axis=1, dtype=jnp.uint32)
+    units = jnp.sum((of_batches >> jnp.uint32(4)).astype(jnp.int32), dtype=jnp.int32)
+    items = jnp.sum(log.counts, dtype=jnp.int32)
+    n_lanes = jnp.maximum(
+        units.astype(jnp.float32) / (16 * _BITS_PER_LANE), items.astype(jnp.float32) / _MAX_STEPS
+    )
     n_lanes = jnp.clip(n_lanes, 1, MAX_LANES).astype(jnp.int32)
 
     def push(backwards: jax.Array, coder: rans.Coder) -> rans.Coder:
@@ -83,6 +95,14 @@ def encode(
     coder = rans.start_encoding(n_lanes, MAX_LANES, capacity(padded_shape))
     coder = lax.fori_loop(0, log.n_batches, push, coder)
     return rans.finish_encoding(coder, n_lanes), log.escaped, log.n_escaped
+
+
+def _units_of(sizes: jax.Array) -> jax.Array:
+    """Bits of intervals of these sizes, in 1/256, linear between powers of two: uint32 of their shape."""
+    exponent = jnp.uint32(31) - lax.clz(sizes)
+    longer = jnp.maximum(exponent, 8) - jnp.uint32(8)
+    mantissa = (sizes << (jnp.uint32(8) - jnp.minimum(exponent, 8))) >> longer
+    return jnp.uint32(256 * intervals.PRECISION) - (exponent * jnp.uint32(256) + mantissa - 256)
 
 
 def _find_changes(labels: jax.Array) -> jax.Array:
@@ -148,6 +168,14 @@ def decode(
         Labels, uint8 of ``padded_sides(padded_shape)``; int32, the number of escaped labels; and bool,
         whether the stream ends as every encoder ends it.
     """
+    kernel = functools.partial(native_labels.decode, sides=padded_sides(padded_shape))
+    return on_cpu(kernel, functools.partial(decode_reference, padded_shape), volume, stream, escaped)
+
+
+def decode_reference(
+    padded_shape: Shape3, volume: Volume, stream: rans.WordStream, escaped: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Decode labels in ``jax.numpy``: the specification of the kernel; see ``decode``."""
 
     def take(source: _Stream, batch: Batch, of_blocks: bool) -> tuple[_Stream, jax.Array, jax.Array]:
         coder, symbols = intervals.pop_batch(source.coder, batch.ends, batch.n_items, stream.n_lanes)

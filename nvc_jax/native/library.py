@@ -15,6 +15,7 @@ _VERSION = 1
 _KERNELS = (
     *("nvc_spectral_decode", "nvc_spectral_encode", "nvc_trellis"),
     *("nvc_lattice_quantize", "nvc_lattice_push", "nvc_lattice_decode"),
+    *("nvc_labels_encode", "nvc_labels_decode"),
     *("nvc_geometric_estimate", "nvc_geometric_encode", "nvc_geometric_decode"),
 )
 _SWITCH = "NVC_JAX_NATIVE"
