@@ -28,10 +28,13 @@ MAX_TOTAL = 255
 """Largest sum of a phase's absolute weights: sums of weighted neighbours then fit into int32."""
 BYTES_PER_LEVEL_GROUP = sum(len(groups) - 1 for groups in KNOWN_GROUPS)
 """Stored weights of a group of levels, one byte each."""
-_SAMPLES = 2000
-"""Largest number of points from which the weights of a phase are fitted."""
+_SAMPLES = (4000, 2000, 1000)
+"""Largest number of points from which the weights of a phase are fitted, for each group of levels: the coarser
+ones have fewer points to gain from."""
 _STEPS = 12
 """Most steps of iteratively reweighted least squares."""
+_STEPS_OF_SCALE = 2
+"""First steps, after which the typical residual is known well enough."""
 _SMALL_RESIDUAL, _LARGE_RESIDUAL = 0.5, 8.0
 """Residuals, in steps of the codes, up to which the squares count, and from which on the logarithms; in
 volumes of much noise they are larger."""
@@ -83,7 +86,7 @@ def fit_weights(fixed: np.ndarray, fraction_bits: int, valid: np.ndarray) -> lis
         levels = [level for level in range(N_LEVELS) if level_group(level) == group]
         weights, saved = default.copy(), 0.0
         for number in range(len(PHASES)):
-            target, means, n_points = _sample(fixed, valid, number, levels[0], rng)
+            target, means, n_points = _sample(fixed, valid, number, levels[0], _SAMPLES[group], rng)
             if len(target) < 4 * means.shape[1]:
                 continue
             means += _reconstruction_noise(rng, len(means), KNOWN_GROUPS[number], fraction_bits)
@@ -110,9 +113,14 @@ def _reconstruction_noise(
 
 
 def _sample(
-    fixed: np.ndarray, valid: np.ndarray, number: int, level: int, rng: np.random.Generator
+    fixed: np.ndarray,
+    valid: np.ndarray,
+    number: int,
+    level: int,
+    most: int,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Draw points of a phase that count.
+    """Draw points of a phase that count, at most ``most``.
 
     Returns:
         Their values (n,), the means of their groups of neighbours (n, groups), and about the number of all
@@ -123,7 +131,7 @@ def _sample(
         for side, parity in zip(fixed.shape, PHASES[number], strict=True)
     ]
     n_points = int(np.prod(counts))
-    n = min(_SAMPLES, n_points)
+    n = min(most, n_points)
     places = [
         2 * rng.integers(0, max(1, count), n) + parity
         for count, parity in zip(counts, PHASES[number], strict=True)
@@ -165,7 +173,7 @@ def _fit_row(target: np.ndarray, means: np.ndarray, groups: tuple[Group, ...], s
     importance = 1 / np.square(activity + step)
     solution = np.zeros(differences.shape[1], np.float32)
     # The logarithm's derivative, divided by the residual, is the weight of the residual's square.
-    for _ in range(_STEPS):
+    for index in range(_STEPS):
         weighted = differences * (importance / importance.max())[:, None]
         normal = (weighted.T @ differences).astype(np.float64)
         normal += np.eye(len(normal)) * (1e-6 * np.trace(normal) + 1e-9)
@@ -173,16 +181,17 @@ def _fit_row(target: np.ndarray, means: np.ndarray, groups: tuple[Group, ...], s
         if np.abs(solution - last).max() < 0.25 / ONE:
             break
         residual = np.abs(wanted - differences @ solution)
-        typical = float(np.median(residual))
-        small = max(_SMALL_RESIDUAL * step, typical / 2)
-        large = max(_LARGE_RESIDUAL * step, typical * 2)
+        if index < _STEPS_OF_SCALE:
+            typical = float(np.median(residual))
+            small = max(_SMALL_RESIDUAL * step, typical / 2)
+            large = max(_LARGE_RESIDUAL * step, typical * 2)
         importance = 1 / (np.maximum(residual, small) * (residual + large))
     row = np.zeros(N_GROUPS, np.int32)
-    index = [group.number for group in groups]
-    row[index[1:]] = np.clip(np.rint(solution * ONE), -128, 127)
-    row[index[0]] = ONE - row.sum()
+    numbers = [group.number for group in groups]
+    row[numbers[1:]] = np.clip(np.rint(solution * ONE), -128, 127)
+    row[numbers[0]] = ONE - row.sum()
     if np.abs(row).sum() > MAX_TOTAL:
-        near = [k for k in index if k not in FAR_GROUPS][:1]
+        near = [k for k in numbers if k not in FAR_GROUPS][:1]
         row[:] = 0
         row[near] = ONE
     return row
