@@ -31,7 +31,7 @@ def latent_points(volume: np.ndarray, variant: str) -> list[Point]:
         STEPS,
         lambda step: jax.block_until_ready(nvc_jax.encode_volume(codec, volume, step=step)),
         lambda encoded, _: np.asarray(nvc_jax.decode_volume(codec, encoded)),
-        lambda encoded: header_bytes + 2 * int(encoded.stream.used),
+        lambda encoded: header_bytes + int(encoded.stream.coded.stored_bytes),
     )
 
 

@@ -51,5 +51,5 @@ def test_arrays_of_another_grid_or_model_are_refused() -> None:
         check_encoded(valid, GRID, LATENT_DIM)
     with pytest.raises(ValueError, match=r"`encoded\.latents` has shape \(2, 3, 4, 5\)"):
         check_encoded(encoded, GRID, LATENT_DIM + 1)
-    with pytest.raises(ValueError, match=r"`encoded\.stream\.words` has shape"):
+    with pytest.raises(ValueError, match=r"`encoded\.stream\.coded\.words` has shape"):
         check_encoded(stream, (20, 30, 40), LATENT_DIM)

@@ -46,7 +46,7 @@ def test_each_dimension_is_predicted_along_the_axes_that_suit_it(axes: tuple[int
     stream = encode(np.stack(dimensions, axis=-1))
     predictors = np.asarray(stream.choices) % len(latent_stream.PREDICTORS)
     np.testing.assert_array_equal(predictors, latent_stream.PREDICTORS.index(axes))
-    assert int(stream.used) <= int(encode(noise).used) + 8
+    assert int(stream.used_bytes) <= int(encode(noise).used_bytes) + 16
 
 
 def test_latents_come_back_within_half_a_step() -> None:
@@ -59,11 +59,11 @@ def test_latents_come_back_within_half_a_step() -> None:
 def test_streams_round_trip_and_are_checked() -> None:
     _, stream = normal_stream(0.1)
     stored = latent_stream.to_bytes(stream)
-    assert len(stored) == 1 + 8 + 2 * int(stream.used) == int(stream.used_bytes)
+    assert len(stored) == 1 + 8 + int(stream.coded.stored_bytes) == int(stream.used_bytes)
     restored = latent_stream.from_bytes(stored, (4, 4, 4), 8, 0.1)
     expected = latent_stream.decode_latents(stream, grid=(4, 4, 4))
     np.testing.assert_array_equal(latent_stream.decode_latents(restored, grid=(4, 4, 4)), expected)
-    message = r"cut short|lacks the choices of 8|contradicts its words of \d+ bytes"
+    message = r"cut short|lacks the choices of 8|contradicts its words of \d+ bytes|states 0 lanes"
     for damaged in (b"", stored[:8], stored[:-1], stored[:11], b"\0" + stored[1:]):
         with pytest.raises(ValueError, match=message):
             latent_stream.from_bytes(damaged, (4, 4, 4), 8, 0.1)
@@ -71,7 +71,7 @@ def test_streams_round_trip_and_are_checked() -> None:
 
 def test_damaged_words_decode_to_latents_of_the_right_shape() -> None:
     values, stream = normal_stream(0.1)
-    noise = np.random.default_rng(0).integers(0, 1 << 16, stream.words.shape[0]).astype(np.uint16)
+    noise = np.random.default_rng(0).integers(0, 1 << 16, stream.coded.words.shape[0]).astype(np.uint16)
     choices = jnp.asarray(np.arange(255, 247, -1), jnp.uint8)
-    damaged = stream._replace(words=jnp.asarray(noise), choices=choices)
+    damaged = stream._replace(coded=stream.coded._replace(words=jnp.asarray(noise)), choices=choices)
     assert latent_stream.decode_latents(damaged, grid=(4, 4, 4)).shape == values.shape

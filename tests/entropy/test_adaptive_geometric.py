@@ -64,7 +64,7 @@ def test_any_sizes_round_trip(n_dims: int, n: int) -> None:
 
 @pytest.mark.parametrize(("n", "n_lanes"), [(64, 32), (130, 64), (200, 96)])
 def test_the_worst_case_fits_the_buffer(n: int, n_lanes: int) -> None:
-    """Lanes do not divide 130 and 200 blocks evenly: the first groups then have more words than their share."""
+    """Lanes do not divide 130 and 200 blocks evenly: the first groups have more words than their share."""
     values = np.full((16, n), tokens.MAX_MAGNITUDE)
     used, lanes = round_trip(values, np.zeros(16))
     assert used > 2 * values.size

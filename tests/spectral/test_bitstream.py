@@ -1,5 +1,3 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,9 +17,9 @@ from spectral_blocks import (
 )
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.entropy import frequency_tables
+from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy import tokens as tokens_module
-from nvc_jax.entropy.interleaving import CPU_WIDTHS, max_lanes_for
+from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.spectral import bitstream, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.transform import block_layout
@@ -53,47 +51,51 @@ def assert_same(layout: block_layout.BlockLayout, decoded: BlockSymbols, symbols
 def test_streams_round_trip(shape: Shape3, valid_shape: Shape3, n_lanes: int, n_quantizers: int) -> None:
     layout, model = layout_for(shape, valid_shape), MODELS[n_quantizers]
     symbols = random_symbols(layout, 5, n_lanes, model)
-    words, used = encode(model, layout, symbols, jnp.int32(n_lanes))
-    assert words.shape == (bitstream.stream_capacity(len(layout.partial_type), N_COEFFICIENTS),)
-    assert_same(layout, decode(model, layout, words, used, jnp.int32(n_lanes)), symbols)
+    stream = encode(model, layout, symbols, jnp.int32(n_lanes))
+    assert len(stream.words) == bitstream.stream_capacity(len(layout.partial_type), N_COEFFICIENTS)
+    assert_same(layout, decode(model, layout, stream), symbols)
 
 
 def test_streams_of_many_lanes_round_trip() -> None:
     layout = layout_for((32, 32, 64), (32, 32, 57))
     symbols = random_symbols(layout, 5, 0)
-    for n_lanes in (1, 4, 5, 16, 17, 64):
-        words, used = encode(MODEL, layout, symbols, jnp.int32(n_lanes))
-        assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(n_lanes)), symbols)
+    for n_lanes in (1, 4, 5, 16, 17, 32, 64):
+        assert_same(
+            layout, decode(MODEL, layout, encode(MODEL, layout, symbols, jnp.int32(n_lanes))), symbols
+        )
 
 
-def test_streams_round_trip_through_loops_of_every_width() -> None:
+def test_streams_of_many_groups_of_lanes_round_trip() -> None:
     layout = layout_for((64, 64, 64), (64, 61, 64))
-    n_blocks = len(layout.partial_type)
-    assert max_lanes_for(n_blocks) == 256
-    assert CPU_WIDTHS == (256, 64)  # the loops are compiled for 256 and for 64 lanes
+    assert max_lanes_for(len(layout.partial_type)) == 256
     symbols = random_symbols(layout, 3, 0)
-    for n_lanes in (1, 63, 64, 65, 256):
-        words, used = encode(MODEL, layout, symbols, jnp.int32(n_lanes))
-        assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(n_lanes)), symbols)
+    for n_lanes in (1, 31, 32, 64, 96, 256):
+        stream = encode(MODEL, layout, symbols, jnp.int32(n_lanes))
+        has_words = np.arange(8) < rans.n_groups_of(n_lanes)
+        np.testing.assert_array_equal(stream.group_words > 0, has_words)
+        assert_same(layout, decode(MODEL, layout, stream), symbols)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 9, 300, tokens_module.MAX_MAGNITUDE]))
 def test_any_integers_round_trip(seed: int, scale: int) -> None:
     layout = layout_for((16, 32, 32), (16, 29, 32))
     symbols = random_symbols(layout, scale, seed)
-    words, used = encode(MODEL, layout, symbols, jnp.int32(2))
-    assert int(used) <= words.shape[0]
-    assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(2)), symbols)
+    stream = encode(MODEL, layout, symbols, jnp.int32(2))
+    assert int(stream.group_words.sum()) <= len(stream.words)
+    assert_same(layout, decode(MODEL, layout, stream), symbols)
 
 
-def test_the_longest_stream_fits_the_buffer() -> None:
-    layout = layout_for((16, 16, 16), (16, 16, 16))
-    points = points_of(MODEL, layout, np.full((8, N_COEFFICIENTS), tokens_module.MAX_MAGNITUDE))
-    first = jnp.full(8, tokens_module.MAX_MAGNITUDE, jnp.int32)
-    symbols = BlockSymbols(points, first, jnp.zeros(8, jnp.int32))
-    words, used = encode(MODEL, layout, symbols, jnp.int32(1))
-    assert int(used) <= words.shape[0]
-    assert_same(layout, decode(MODEL, layout, words, used, jnp.int32(1)), symbols)
+@pytest.mark.parametrize(("shape", "n_lanes"), [((16, 16, 16), 1), ((32, 40, 56), 64)])
+def test_the_longest_stream_fits_the_buffer(shape: Shape3, n_lanes: int) -> None:
+    layout = layout_for(shape, shape)
+    n = len(layout.partial_type)
+    assert n_lanes <= max_lanes_for(n)
+    points = points_of(MODEL, layout, np.full((n, N_COEFFICIENTS), tokens_module.MAX_MAGNITUDE))
+    first = jnp.full(n, tokens_module.MAX_MAGNITUDE, jnp.int32)
+    symbols = BlockSymbols(points, first, jnp.zeros(n, jnp.int32))
+    stream = encode(MODEL, layout, symbols, jnp.int32(n_lanes))
+    assert int(stream.group_words.sum()) <= len(stream.words)
+    assert_same(layout, decode(MODEL, layout, stream), symbols)
 
 
 @pytest.mark.parametrize("n_quantizers", [1, 2])
@@ -119,17 +121,17 @@ def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
     bits = frequency_tables.PRECISION - np.log2(np.asarray(model.frequencies, float)[row, token]) + extra
     header_bits = np.log2(N_CLASSES) + np.log2(scan_order.N_ENDS_OF_BLOCK)
     ideal_bits = bits[is_coded].sum() + n * header_bits
-    _, used = encode(model, layout, symbols, jnp.int32(n_lanes))
-    assert 0.999 * ideal_bits / 16 <= int(used) <= 1.005 * ideal_bits / 16 + 2 * n_lanes
+    used = int(encode(model, layout, symbols, jnp.int32(n_lanes)).group_words.sum())
+    assert 0.999 * ideal_bits / 16 <= used <= 1.005 * ideal_bits / 16 + 2 * n_lanes
 
 
 def test_damaged_streams_end() -> None:
     layout = layout_for((32, 32, 40), (32, 25, 40))
     capacity = bitstream.stream_capacity(len(layout.partial_type), N_COEFFICIENTS)
     words = np.random.default_rng(0).integers(0, 1 << 16, capacity)
-    decoder = functools.partial(decode, MODEL, layout, jnp.asarray(words, jnp.uint16))
     for used in (words.size, 4, 50):
-        decoded = decoder(jnp.int32(used), jnp.int32(2))
+        stream = rans.WordStream(jnp.asarray(words, jnp.uint16), jnp.array([used]), jnp.int32(2))
+        decoded = decode(MODEL, layout, stream)
         assert decoded.points.shape == (len(layout.partial_type), N_COEFFICIENTS)
         assert 0 <= int(decoded.classes.min()) <= int(decoded.classes.max()) < N_CLASSES
 

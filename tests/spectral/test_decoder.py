@@ -7,14 +7,16 @@ import pytest
 from sample_volume import SMALL_VOLUME
 
 import nvc_jax
+from nvc_jax.entropy.word_stack import GROUP_LANES
 from nvc_jax.spectral import decoder
 from nvc_jax.spectral.encoder import encode_with_symbols
 
 
 def test_damaged_words_decode_to_something(codec: nvc_jax.Codec) -> None:
     encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME, step=0.02)
-    noise = np.random.default_rng(0).integers(0, 1 << 16, encoded.words.shape[0]).astype(np.uint16)
-    damaged = dataclasses.replace(encoded, words=jnp.asarray(noise))
+    noise = np.random.default_rng(0).integers(0, 1 << 16, len(encoded.stream.words)).astype(np.uint16)
+    stream = encoded.stream._replace(words=jnp.asarray(noise))
+    damaged = dataclasses.replace(encoded, stream=stream)
     decoded = np.asarray(nvc_jax.decode_volume(codec, damaged))
     assert decoded.shape == SMALL_VOLUME.shape
 
@@ -43,9 +45,11 @@ def test_block_means_are_near_those_of_the_volume(codec: nvc_jax.Codec) -> None:
 
 
 def test_block_means_need_no_integers(codec: nvc_jax.Codec) -> None:
-    """Headers are the last words of a stream; those before are not read."""
+    """Headers are the last words of a group of lanes; those before are not read."""
     encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME, step=0.005)
-    used = int(encoded.used)
-    damaged = dataclasses.replace(encoded, words=encoded.words.at[: used // 8].set(0))
+    stream = encoded.stream
+    assert int(stream.n_lanes) <= GROUP_LANES
+    first_words = stream.words.at[: int(stream.group_words[0]) // 8]
+    damaged = dataclasses.replace(encoded, stream=stream._replace(words=first_words.set(0)))
     expected = decoder.decode_block_means(codec.params, encoded)
     np.testing.assert_array_equal(decoder.decode_block_means(codec.params, damaged), expected)

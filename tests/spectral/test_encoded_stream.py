@@ -75,7 +75,7 @@ def test_headers_state_the_choices_of_each_axis(codec: nvc_jax.Codec) -> None:
         restored = encoded_stream.from_bytes(
             payload, encoded.shape, encoded.dtype, *numbers_of(encoded), n_profiles=4
         )
-        for name in ("transform", "predictor", "boundaries", "profile", "n_lanes", "used"):
+        for name in ("transform", "predictor", "boundaries", "profile", "stream"):
             jax.tree.map(np.testing.assert_array_equal, getattr(restored, name), getattr(encoded, name))
 
 

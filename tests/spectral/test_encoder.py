@@ -36,9 +36,9 @@ def two_quantizers() -> nvc_jax.Codec:
 
 
 def round_trip(codec: nvc_jax.Codec, volume: np.ndarray, step: float) -> tuple[np.ndarray, int]:
-    """The decoded volume, and the 16-bit words of its stream."""
+    """The decoded volume, and the bytes of its stream."""
     encoded = nvc_jax.encode_volume(codec, volume, step=step)
-    return np.asarray(nvc_jax.decode_volume(codec, encoded)), int(encoded.used)
+    return np.asarray(nvc_jax.decode_volume(codec, encoded)), int(encoded.used_bytes)
 
 
 def test_smaller_steps_are_better_and_larger(codec: nvc_jax.Codec) -> None:
@@ -150,7 +150,7 @@ def test_rounding_keeps_more_integers_than_optimizing(one_quantizer: nvc_jax.Cod
         encode_with(one_quantizer, EncoderOptions(optimizes_integers=optimizes))
         for optimizes in (True, False)
     )
-    assert int(optimized.used) < int(rounded.used)
+    assert int(optimized.used_bytes) < int(rounded.used_bytes)
 
 
 def test_models_of_two_quantizers_do_not_round(codec: nvc_jax.Codec) -> None:

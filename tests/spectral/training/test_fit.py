@@ -23,7 +23,7 @@ def test_a_model_fitted_in_a_domain_is_better_there(params: Params) -> None:
 
     def round_trip(codec: nvc_jax.Codec) -> tuple[float, int]:
         encoded = nvc_jax.encode_volume(codec, volume, step=0.1)
-        return psnr_db(volume, np.asarray(nvc_jax.decode_volume(codec, encoded))), int(encoded.used)
+        return psnr_db(volume, np.asarray(nvc_jax.decode_volume(codec, encoded))), int(encoded.used_bytes)
 
     fitted, shipped = nvc_jax.Codec(CONFIG, params), nvc_jax.load_codec("nvc-1")
     (psnr_fitted, n_fitted), (psnr_shipped, n_shipped) = (round_trip(codec) for codec in (fitted, shipped))
