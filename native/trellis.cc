@@ -144,6 +144,7 @@ ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 
                     S32 rates, S32 end_costs, int32_t error_weight, Out<S32> points) {
   const auto n = static_cast<int32_t>(Rows(values));
   const auto n_classes = static_cast<int32_t>(Rows(tables));
+  const auto last_end = static_cast<int32_t>(end_costs.element_count()) - 1;
   const auto n_rates = static_cast<int32_t>(rates.element_count());
   Zero(points);
   const auto count_of = [&](int32_t block) { return std::clamp(counts.typed_data()[block], 0, kPositions); };
@@ -168,7 +169,7 @@ ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 
       scans[i] = scan;
       batch->counts[i] = count_of(block);
       for (int end = 0; end < kEnds; ++end) {
-        batch->end_costs[end][i] = end_costs.typed_data()[block_class * kEnds + end];
+        batch->end_costs[end][i] = end_costs.typed_data()[std::min(block_class * kEnds + end, last_end)];
       }
       for (int position = 0; position < batch->n_positions; ++position) {
         const int32_t coefficient = scan[std::min(position, kPositions - 1)] & (kCoefficients - 1);

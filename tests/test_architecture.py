@@ -12,13 +12,14 @@ import nvc_jax
 PACKAGE = Path(nvc_jax.__file__).parent
 MAY_IMPORT = {
     "core": "",
+    "native": "core",
     "io": "core",
     "transform": "core",
-    "entropy": "core",
-    "lattice": "core entropy",
+    "entropy": "core native",
+    "lattice": "core native entropy",
     "training": "core",
     "chunks": "core io entropy lattice",
-    "spectral": "core io transform entropy training chunks",
+    "spectral": "core native io transform entropy training chunks",
     "autoencoder": "core io entropy training chunks",
     "models": "core io training spectral autoencoder",
     "container": "core io chunks models",

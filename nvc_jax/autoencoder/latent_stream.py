@@ -19,10 +19,10 @@ from jax import lax
 
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.entropy import adaptive_geometric
+from nvc_jax.entropy import adaptive_geometric, geometric_adaptation
 from nvc_jax.entropy.delta_prediction import accumulate, difference
-from nvc_jax.entropy.interleaving import max_lanes_for, words_from_bytes, words_to_bytes
-from nvc_jax.entropy.rans import WordStream, varint_bytes
+from nvc_jax.entropy.interleaving import max_lanes_for
+from nvc_jax.entropy.word_stream import WordStream, varint_bytes, words_from_bytes, words_to_bytes
 
 STEP_LIMITS = (2.0**-12, 2.0**12)
 """Smallest and largest step, in the unit of the latents."""
@@ -77,7 +77,7 @@ def encode_integers(integers: jax.Array, step: jax.Array) -> LatentStream:
     """Code integers, int32 (grid_z, grid_y, grid_x, latent_dim), of magnitudes up to ``MAX_INTEGER``."""
     differences, predictors = lax.map(_predict, jnp.moveaxis(integers, -1, 0))
     values = differences.reshape(len(differences), -1)
-    scales = adaptive_geometric.choose_scales(values)
+    scales = geometric_adaptation.choose_scales(values)
     choices = (scales * len(PREDICTORS) + predictors).astype(jnp.uint8)
     return LatentStream(adaptive_geometric.encode(values, scales), choices, step)
 

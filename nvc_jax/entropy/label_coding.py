@@ -16,6 +16,7 @@ from nvc_jax.entropy import intervals, native_labels, rans
 from nvc_jax.entropy.label_contexts import BLOCK
 from nvc_jax.entropy.label_walk import BATCH, Batch, Volume, max_batches, padded_sides, walk
 from nvc_jax.entropy.word_stack import GROUP_LANES
+from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.native.dispatch import on_cpu
 
 MAX_LANES = GROUP_LANES
@@ -53,7 +54,7 @@ class _Log(NamedTuple):
 @functools.partial(jax.jit, static_argnums=0)
 def encode(
     padded_shape: Shape3, volume: Volume, labels: jax.Array
-) -> tuple[rans.WordStream, jax.Array, jax.Array]:
+) -> tuple[WordStream, jax.Array, jax.Array]:
     """Encode labels.
 
     Args:
@@ -70,7 +71,7 @@ def encode(
 
 def encode_reference(
     padded_shape: Shape3, volume: Volume, labels: jax.Array
-) -> tuple[rans.WordStream, jax.Array, jax.Array]:
+) -> tuple[WordStream, jax.Array, jax.Array]:
     """Encode labels in ``jax.numpy``: the specification of the kernel; see ``encode``."""
     n_batches = max_batches(padded_shape)
     entries = jnp.zeros((n_batches, BATCH), jnp.uint32)
@@ -154,7 +155,7 @@ class _Stream(NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=0)
 def decode(
-    padded_shape: Shape3, volume: Volume, stream: rans.WordStream, escaped: jax.Array
+    padded_shape: Shape3, volume: Volume, stream: WordStream, escaped: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Decode labels; the inverse of ``encode``.
 
@@ -173,7 +174,7 @@ def decode(
 
 
 def decode_reference(
-    padded_shape: Shape3, volume: Volume, stream: rans.WordStream, escaped: jax.Array
+    padded_shape: Shape3, volume: Volume, stream: WordStream, escaped: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Decode labels in ``jax.numpy``: the specification of the kernel; see ``decode``."""
 

@@ -15,8 +15,8 @@ from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import label_coding
-from nvc_jax.entropy.interleaving import words_from_bytes, words_to_bytes
 from nvc_jax.entropy.label_walk import Volume, padded_sides
+from nvc_jax.entropy.word_stream import words_from_bytes, words_to_bytes
 
 _REPEATS = 4
 """Bit of the axis's byte: the slices that repeat are stated."""

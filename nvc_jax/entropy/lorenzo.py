@@ -20,12 +20,12 @@ import numpy as np
 
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.entropy import adaptive_geometric
+from nvc_jax.entropy import adaptive_geometric, geometric_adaptation
 from nvc_jax.entropy.delta_prediction import accumulate, difference
 from nvc_jax.entropy.geometric_distributions import MAX_MEAN_BITS, N_SCALES
-from nvc_jax.entropy.interleaving import max_lanes_for, words_from_bytes, words_to_bytes
-from nvc_jax.entropy.rans import WordStream
+from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
+from nvc_jax.entropy.word_stream import WordStream, words_from_bytes, words_to_bytes
 
 _CUBE = 4
 """Side of the cubes that are the blocks of the entropy coder."""
@@ -238,7 +238,7 @@ def _from_cubes(cubes: np.ndarray, shape: Shape3, padded_shape: Shape3) -> np.nd
 @jax.jit
 def _encode_cubes(cubes: jax.Array) -> tuple[WordStream, jax.Array]:
     """Code cubes: the stream, and the scale of all positions in a cube."""
-    scale = adaptive_geometric.choose_common_scale(cubes)
+    scale = geometric_adaptation.choose_common_scale(cubes)
     return adaptive_geometric.encode(cubes, jnp.broadcast_to(scale, len(cubes))), scale
 
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from nvc_jax.entropy.rans import WordStream, n_groups_of
+from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 from nvc_jax.native.dispatch import call
 
 
@@ -15,7 +15,7 @@ def estimate_bits(
     zero: jax.Array,
     further: jax.Array,
 ) -> jax.Array:
-    """Estimate the bits of each dimension; see ``adaptive_geometric.estimate_reference``."""
+    """Estimate the bits of each dimension; see ``geometric_adaptation.estimate_reference``."""
     result = jax.ShapeDtypeStruct(values.shape[:1], jnp.int32)
     return call("nvc_geometric_estimate", result, values, scales, start, thresholds, zero, further)
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.entropy.label_walk import Volume
-from nvc_jax.entropy.rans import WordStream
+from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.native.dispatch import call
 
 

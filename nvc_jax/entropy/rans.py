@@ -36,6 +36,7 @@ from nvc_jax.entropy.frequency_tables import (
 )
 from nvc_jax.entropy.tokens import ESCAPE, ESCAPE_BITS, from_token, n_extra_bits, to_token
 from nvc_jax.entropy.word_stack import GROUP_LANES, WORD_BITS, append_words, take_words
+from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 
 WORDS_PER_INTEGER = 3
 """Most words that one integer takes."""
@@ -62,37 +63,6 @@ class Coder(NamedTuple):
     states: jax.Array
     words: jax.Array
     tops: jax.Array
-
-
-class WordStream(NamedTuple):
-    """Words of a finished stream.
-
-    Attributes:
-        words: uint16 (capacity,), those of one group of lanes after the other.
-        group_words: int32 (groups,), number of words of each group; 0 for groups without lanes.
-        n_lanes: int32, number of lanes: at most GROUP_LANES, or a multiple of it.
-    """
-
-    words: jax.Array
-    group_words: jax.Array
-    n_lanes: jax.Array
-
-    @property
-    def stored_bytes(self) -> jax.Array:
-        """Bytes that ``interleaving.words_to_bytes`` makes of the stream, int32."""
-        is_stated = jnp.arange(1, len(self.group_words) + 1, dtype=jnp.int32) * GROUP_LANES < self.n_lanes
-        fields = jnp.sum(jnp.where(is_stated, varint_bytes(self.group_words), 0), dtype=jnp.int32)
-        return fields + WORD_BITS // 8 * jnp.sum(self.group_words, dtype=jnp.int32)
-
-
-def varint_bytes(number: jax.Array) -> jax.Array:
-    """Count the bytes of numbers as varints, int32."""
-    return sum(((number >> n_bits > 0).astype(jnp.int32) for n_bits in range(7, 32, 7)), jnp.int32(1))
-
-
-def n_groups_of(n_lanes: int) -> int:
-    """Get the number of groups of lanes."""
-    return -(-n_lanes // GROUP_LANES)
 
 
 def capacity(n_integers: int, max_lanes: int) -> int:

@@ -15,11 +15,11 @@ import numpy as np
 
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, grid_shape
-from nvc_jax.entropy import adaptive_geometric
+from nvc_jax.entropy import adaptive_geometric, geometric_adaptation
 from nvc_jax.entropy.geometric_distributions import N_SCALES
-from nvc_jax.entropy.interleaving import max_lanes_for, words_from_bytes, words_to_bytes
-from nvc_jax.entropy.rans import WordStream
+from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
+from nvc_jax.entropy.word_stream import WordStream, words_from_bytes, words_to_bytes
 
 _SIDE = 8
 """Side in voxels of the blocks that ranks go through one after the other."""
@@ -140,7 +140,7 @@ def _encode_groups(groups: jax.Array, count: jax.Array) -> tuple[WordStream, jax
     """Code the first ``count`` of groups (64, n): the stream, and the scale."""
     # Copies of the first group replace the groups beyond, so that zeros do not bias the scale.
     is_used = jnp.arange(groups.shape[1])[None] < count
-    scale = adaptive_geometric.choose_common_scale(jnp.where(is_used, groups, groups[:, :1]))
+    scale = geometric_adaptation.choose_common_scale(jnp.where(is_used, groups, groups[:, :1]))
     return adaptive_geometric.encode(groups, jnp.broadcast_to(scale, len(groups)), count), scale
 
 

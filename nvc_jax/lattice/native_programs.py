@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.entropy.rans import WordStream, n_groups_of
+from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 from nvc_jax.lattice.prediction import Rules
 from nvc_jax.lattice.tables import N_CLASSES, N_CONTEXTS
 from nvc_jax.native.dispatch import call

@@ -17,6 +17,7 @@ from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import rans
 from nvc_jax.entropy.frequency_tables import make_tables
 from nvc_jax.entropy.passes import compact, pop_pass
+from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.lattice import native_programs
 from nvc_jax.lattice.geometry import N_LEVEL_GROUPS, N_LEVELS, N_PASSES, array_shape, phase_shape
 from nvc_jax.lattice.prediction import CONTEXTS_PER_GROUP, N_RANGES, PHASE_NUMBERS, Pass, Rules
@@ -95,7 +96,7 @@ def push_items(
     counts: jax.Array,
     n_lanes: jax.Array,
     frequencies: jax.Array,
-) -> rans.WordStream:
+) -> WordStream:
     """Code the items of all passes.
 
     Args:
@@ -123,7 +124,7 @@ def push_reference(
     frequencies: jax.Array,
     *,
     capacity: int,
-) -> rans.WordStream:
+) -> WordStream:
     """Code items in ``jax.numpy``: the specification of the kernel; see ``push_items``."""
     tables = make_tables(frequencies, with_slots=False)
     lane = jnp.arange(MAX_LANES, dtype=jnp.int32)
@@ -150,7 +151,7 @@ def push_reference(
 @functools.partial(jax.jit, static_argnums=0)
 def decode(
     lattice: Shape3,
-    stream: rans.WordStream,
+    stream: WordStream,
     frequencies: jax.Array,
     rows: jax.Array,
     anchors: jax.Array,
@@ -178,7 +179,7 @@ def decode(
 
 def decode_reference(
     lattice: Shape3,
-    stream: rans.WordStream,
+    stream: WordStream,
     frequencies: jax.Array,
     rows: jax.Array,
     anchors: jax.Array,

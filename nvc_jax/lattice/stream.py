@@ -3,12 +3,13 @@
 import math
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.header_fields import decode_varints, encode_varints, fold, unfold
 from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.entropy.interleaving import whole_groups, words_from_bytes, words_to_bytes
+from nvc_jax.entropy.word_stream import WordStream, whole_groups, words_from_bytes, words_to_bytes
 from nvc_jax.lattice import programs
 from nvc_jax.lattice.geometry import (
     ANCHOR_STRIDE,
@@ -130,6 +131,15 @@ def decode_lattice(stored: bytes, shape: Shape3, padded_shape: Shape3) -> tuple[
     Raises:
         ValueError: the bytes cannot be of such a volume.
     """
+    arguments, fraction_bits = parse_lattice(stored, shape, padded_shape)
+    decoded = programs.decode(lattice_shape(padded_shape), *arguments)
+    return np.asarray(decoded)[tuple(slice(0, side) for side in shape)], fraction_bits
+
+
+def parse_lattice(
+    stored: bytes, shape: Shape3, padded_shape: Shape3
+) -> tuple[tuple[WordStream, jax.Array, jax.Array, jax.Array, jax.Array, Rules], int]:
+    """Take a stream apart: the arguments of ``programs.decode``, and the number of fraction bits."""
     shape, lattice = check_shape(shape), lattice_shape(padded_shape)
     header, position = _read_header(stored)
     weights = []
@@ -150,8 +160,7 @@ def decode_lattice(stored: bytes, shape: Shape3, padded_shape: Shape3) -> tuple[
     tables, size = unpack_tables(stored[position:], header.n_tables, merging)
     capacity = programs.capacity(lattice)
     stream = words_from_bytes(stored[position + size :], header.n_lanes, programs.MAX_LANES, capacity)
-    decoded = programs.decode(
-        lattice,
+    arguments = (
         stream,
         jnp.asarray(_pad_rows(frequencies_of(tables))),
         jnp.asarray(rows_of_contexts(tables)),
@@ -159,7 +168,7 @@ def decode_lattice(stored: bytes, shape: Shape3, padded_shape: Shape3) -> tuple[
         jnp.asarray(np.stack(weights)),
         _rules(header.fraction_bits, header.low, header.high, shape),
     )
-    return np.asarray(decoded)[tuple(slice(0, side) for side in shape)], header.fraction_bits
+    return arguments, header.fraction_bits
 
 
 def _read_header(stored: bytes) -> tuple[_Header, int]:

@@ -29,8 +29,8 @@ MAX_TOTAL = 255
 BYTES_PER_LEVEL_GROUP = sum(len(groups) - 1 for groups in KNOWN_GROUPS)
 """Stored weights of a group of levels, one byte each."""
 _SAMPLES = (4000, 2000, 1000)
-"""Largest number of points from which the weights of a phase are fitted, for each group of levels: the coarser
-ones have fewer points to gain from."""
+"""Largest number of points from which the weights of a phase are fitted, for each group of levels: the
+coarser ones have fewer points to gain from."""
 _STEPS = 12
 """Most steps of iteratively reweighted least squares."""
 _STEPS_OF_SCALE = 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 
 _NAME = "libnvc_kernels.so"
-_VERSION = 1
+VERSION = 1
 """Version of the kernels' interface, as ``native/version.cc`` states it."""
 _KERNELS = (
     *("nvc_spectral_decode", "nvc_spectral_encode", "nvc_trellis"),
@@ -23,7 +23,7 @@ _SWITCH = "NVC_JAX_NATIVE"
 _ADVICE = "Install nvc_jax anew where a C++17 compiler is at hand."
 
 
-def _find() -> Path | None:
+def find_library() -> Path | None:
     """Find the library beside this module, or in the installed package if this is a checkout."""
     beside = Path(__file__).parent / _NAME
     if beside.exists():
@@ -38,15 +38,14 @@ def _find() -> Path | None:
 
 @functools.cache
 def load_kernels() -> str | None:
-    """Load and register the kernels.
+    """Load and register the kernels of this installation.
 
     Returns:
         None if they are ready, else the reason why they are not; then a warning has said it as well.
     """
     if os.environ.get(_SWITCH) == "0":
         return f"they are turned off by {_SWITCH}=0"
-    path = _find()
-    reason = "this installation has none" if path is None else _register(path)
+    reason = load_from(find_library())
     if reason is not None:
         warnings.warn(
             f"nvc_jax runs without its native kernels and is several times slower on CPUs: {reason}. "
@@ -57,13 +56,23 @@ def load_kernels() -> str | None:
     return reason
 
 
-def _register(path: Path) -> str | None:
-    """Register the kernels of a library; return the reason if that is not possible."""
+def load_from(path: Path | None, version: int = VERSION) -> str | None:
+    """Load and register the kernels of a library.
+
+    Args:
+        path: of the library; None if there is none.
+        version: that the library must have.
+
+    Returns:
+        None, or the reason why that is not possible.
+    """
+    if path is None:
+        return "this installation has none"
     try:
         library = ctypes.CDLL(str(path))
-        version = library.nvc_kernels_version()
-        if version != _VERSION:
-            return f"{path} is of version {version}, not {_VERSION}"
+        found = library.nvc_kernels_version()
+        if found != version:
+            return f"{path} is of version {found}, not {version}"
         for name in _KERNELS:
             jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
     except (OSError, AttributeError, RuntimeError) as error:

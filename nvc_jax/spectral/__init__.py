@@ -32,6 +32,7 @@ The modules in reading order
 - ``scan_order``: the order in which integers are coded.
 - ``trellis_costs``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
 - ``block_headers``, ``bitstream``: symbols to a stream of words and back, by many lanes in parallel.
+  ``native_bitstream`` calls the kernels that do the same on CPUs.
 - ``dc_prediction``: differences between the means of neighbouring segments.
 - ``encoded_stream``: the encoded volume and its bytes. ``encoder``, ``decoder``: all of it together.
 - ``config``, ``model``, ``transform_coder``: the interfaces to the rest of the package.
@@ -46,8 +47,8 @@ block; it is *DC* where these are 0 along all axes. *Values* are coefficients in
 model of two quantisers has larger steps than a *single quantiser* of about the same error. The encoder makes
 its first decisions in steps of the single quantiser.
 
-This package imports ``core``, ``io``, ``transform``, ``entropy``, ``training`` and ``chunks``. It knows no
-containers and no other kind of model. Payloads of chunks are known to ``model`` and ``transform_coder``
+This package imports ``core``, ``native``, ``io``, ``transform``, ``entropy``, ``training`` and ``chunks``. It
+knows no containers and no other kind of model. Payloads of chunks are known to ``model`` and ``transform_coder``
 alone.
 """
 

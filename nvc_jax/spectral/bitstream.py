@@ -26,6 +26,7 @@ from jax import lax
 from nvc_jax.core.batching import varying_like
 from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy.interleaving import Runs, max_lanes_for, share_out
+from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.spectral import dependent_quantization, native_bitstream, scan_order
 from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
@@ -76,7 +77,7 @@ def _make_tables(model: EntropyModel) -> frequency_tables.Tables:
 
 def encode_stream(
     model: EntropyModel, layout: BlockLayout, symbols: BlockSymbols, n_lanes: jax.Array
-) -> rans.WordStream:
+) -> WordStream:
     """Encode blocks as one stream.
 
     Args:
@@ -103,7 +104,7 @@ def encode_reference(
     first: jax.Array,
     classes: jax.Array,
     n_lanes: jax.Array,
-) -> rans.WordStream:
+) -> WordStream:
     """Encode blocks in ``jax.numpy``: the specification of the kernel."""
     scanned = scan_order.scan_blocks(scan, layout, points)
     integers = dependent_quantization.to_integers(scanned.ordered)
@@ -177,7 +178,7 @@ def _quantizer_states_before(
     return (packed[item] & 1 | before << 1).astype(jnp.uint32)
 
 
-def decode_headers(model: EntropyModel, layout: BlockLayout, stream: rans.WordStream) -> BlockHeaders:
+def decode_headers(model: EntropyModel, layout: BlockLayout, stream: WordStream) -> BlockHeaders:
     """Decode the block headers of a stream, and leave its integers."""
 
     def reference(*arguments: Any) -> BlockHeaders:
@@ -190,7 +191,7 @@ def decode_headers(model: EntropyModel, layout: BlockLayout, stream: rans.WordSt
     return on_cpu(kernel, reference, model, layout, scan_order.make_scan_order(model, layout), stream)
 
 
-def decode_stream(model: EntropyModel, layout: BlockLayout, stream: rans.WordStream) -> BlockSymbols:
+def decode_stream(model: EntropyModel, layout: BlockLayout, stream: WordStream) -> BlockSymbols:
     """Decode blocks: the inverse of ``encode_stream``."""
 
     def kernel(*arguments: Any) -> BlockSymbols:
@@ -201,7 +202,7 @@ def decode_stream(model: EntropyModel, layout: BlockLayout, stream: rans.WordStr
 
 
 def decode_reference(
-    model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, stream: rans.WordStream
+    model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, stream: WordStream
 ) -> BlockSymbols:
     """Decode blocks in ``jax.numpy``: the specification of the kernel."""
     headers, coder = pop_headers(model, layout, rans.start_decoding(stream), stream.n_lanes)

@@ -11,8 +11,8 @@ import numpy as np
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, grid_shape
-from nvc_jax.entropy.interleaving import max_lanes_for, words_from_bytes, words_to_bytes
-from nvc_jax.entropy.rans import WordStream
+from nvc_jax.entropy.interleaving import max_lanes_for
+from nvc_jax.entropy.word_stream import WordStream, words_from_bytes, words_to_bytes
 from nvc_jax.spectral.bitstream import stream_capacity
 from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS

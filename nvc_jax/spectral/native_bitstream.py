@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.entropy.rans import WordStream, n_groups_of
+from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 from nvc_jax.native.dispatch import call
 from nvc_jax.spectral.block_headers import BlockHeaders
 from nvc_jax.spectral.entropy_model import EntropyModel

@@ -4,15 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.entropy.interleaving import (
-    lanes_for,
-    max_lanes_for,
-    share_out,
-    whole_groups,
-    words_from_bytes,
-    words_to_bytes,
-)
-from nvc_jax.entropy.rans import WordStream
+from nvc_jax.entropy.interleaving import lanes_for, max_lanes_for, share_out
+from nvc_jax.entropy.word_stream import WordStream, whole_groups, words_from_bytes, words_to_bytes
 
 
 @given(st.integers(0, 200), st.integers(1, 20), st.integers(0, 5))

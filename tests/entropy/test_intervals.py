@@ -5,18 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvc_jax.entropy import intervals, rans
+from nvc_jax.entropy.word_stream import WordStream
 
 N, MAX_LANES = 40, 32
 
 
 @jax.jit
-def encode(packed: jax.Array, count: jax.Array, n_lanes: jax.Array) -> rans.WordStream:
+def encode(packed: jax.Array, count: jax.Array, n_lanes: jax.Array) -> WordStream:
     coder = rans.start_encoding(n_lanes, MAX_LANES, N + rans.WORDS_PER_LANE * MAX_LANES)
     return rans.finish_encoding(intervals.push_batch(coder, packed, count, n_lanes), n_lanes)
 
 
 @jax.jit
-def decode(stream: rans.WordStream, ends: jax.Array, count: jax.Array) -> tuple:
+def decode(stream: WordStream, ends: jax.Array, count: jax.Array) -> tuple:
     coder, symbols = intervals.pop_batch(rans.start_decoding(stream), ends, count, stream.n_lanes)
     return symbols, rans.ends_well(coder, stream)
 

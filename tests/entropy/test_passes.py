@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from nvc_jax.entropy import frequency_tables, passes, rans
 from nvc_jax.entropy.geometric_distributions import geometric_frequencies
+from nvc_jax.entropy.word_stream import WordStream
 
 N_PASSES, N_ITEMS, MAX_LANES = 3, 100, 64
 
@@ -15,7 +16,7 @@ def tables() -> frequency_tables.Tables:
 
 
 @jax.jit
-def encode(rows: jax.Array, values: jax.Array, counts: jax.Array, n_lanes: jax.Array) -> rans.WordStream:
+def encode(rows: jax.Array, values: jax.Array, counts: jax.Array, n_lanes: jax.Array) -> WordStream:
     n_words = rans.capacity(values.size + N_PASSES * MAX_LANES, MAX_LANES)
     coder = rans.start_encoding(n_lanes, MAX_LANES, n_words)
     for index in reversed(range(N_PASSES)):
@@ -24,7 +25,7 @@ def encode(rows: jax.Array, values: jax.Array, counts: jax.Array, n_lanes: jax.A
 
 
 @jax.jit
-def decode(stream: rans.WordStream, rows: jax.Array, counts: jax.Array) -> jax.Array:
+def decode(stream: WordStream, rows: jax.Array, counts: jax.Array) -> jax.Array:
     coder = rans.start_decoding(stream)
     decoded = []
     for index in range(N_PASSES):

@@ -9,6 +9,7 @@ from nvc_jax.core.header_fields import encode_varints
 from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy import tokens as tokens_module
 from nvc_jax.entropy.word_stack import GROUP_LANES
+from nvc_jax.entropy.word_stream import WordStream, n_groups_of, varint_bytes
 
 LIMIT = tokens_module.MAX_MAGNITUDE
 SPREADS = (0.3, 1.0, 4.0, 30.0)
@@ -34,12 +35,12 @@ FREQUENCIES = frequencies()
 def to_lanes(array: jax.Array) -> jax.Array:
     """Add idle lanes, up to whole groups."""
     n_lanes = array.shape[-1]
-    missing = rans.n_groups_of(n_lanes) * GROUP_LANES - n_lanes
+    missing = n_groups_of(n_lanes) * GROUP_LANES - n_lanes
     return jnp.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)])
 
 
 @jax.jit
-def encode(values: jax.Array, rows: jax.Array, active: jax.Array) -> rans.WordStream:
+def encode(values: jax.Array, rows: jax.Array, active: jax.Array) -> WordStream:
     tables = frequency_tables.make_tables(jnp.asarray(FREQUENCIES))
     n_lanes = values.shape[1]
     coder = rans.start_encoding(jnp.int32(n_lanes), n_lanes, rans.capacity(values.size, n_lanes))
@@ -53,7 +54,7 @@ def encode(values: jax.Array, rows: jax.Array, active: jax.Array) -> rans.WordSt
 
 
 @jax.jit
-def decode(stream: rans.WordStream, rows: jax.Array, active: jax.Array) -> tuple:
+def decode(stream: WordStream, rows: jax.Array, active: jax.Array) -> tuple:
     tables = frequency_tables.make_tables(jnp.asarray(FREQUENCIES))
 
     def step(coder: rans.Coder, inputs: tuple) -> tuple:
@@ -120,7 +121,7 @@ def test_damaged_streams_decode_to_something() -> None:
     words = jnp.asarray(np.random.default_rng(0).integers(0, 1 << 16, 100), jnp.uint16)
     rows, active = jnp.zeros((200, 4), jnp.int32), jnp.ones((200, 4), bool)
     for used in (100, 8, 30):
-        values, ends_well = decode(rans.WordStream(words, jnp.array([used]), jnp.int32(4)), rows, active)
+        values, ends_well = decode(WordStream(words, jnp.array([used]), jnp.int32(4)), rows, active)
         assert values.shape == (200, 4)
         assert not ends_well
 
@@ -161,4 +162,4 @@ def test_tokens_without_extra_bits_come_back(with_slots: bool) -> None:
 def test_bytes_of_varints_are_counted() -> None:
     numbers = [0, 127, 128, 16383, 16384, 2**21, 2**28, 2**31 - 1]
     expected = [len(encode_varints(number)) for number in numbers]
-    assert rans.varint_bytes(jnp.array(numbers, jnp.int32)).tolist() == expected
+    assert varint_bytes(jnp.array(numbers, jnp.int32)).tolist() == expected

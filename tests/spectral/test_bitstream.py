@@ -17,9 +17,10 @@ from spectral_blocks import (
 )
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.entropy import frequency_tables, rans
+from nvc_jax.entropy import frequency_tables
 from nvc_jax.entropy import tokens as tokens_module
 from nvc_jax.entropy.interleaving import max_lanes_for
+from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 from nvc_jax.spectral import bitstream, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.transform import block_layout
@@ -71,7 +72,7 @@ def test_streams_of_many_groups_of_lanes_round_trip() -> None:
     symbols = random_symbols(layout, 3, 0)
     for n_lanes in (1, 31, 32, 64, 96, 256):
         stream = encode(MODEL, layout, symbols, jnp.int32(n_lanes))
-        has_words = np.arange(8) < rans.n_groups_of(n_lanes)
+        has_words = np.arange(8) < n_groups_of(n_lanes)
         np.testing.assert_array_equal(stream.group_words > 0, has_words)
         assert_same(layout, decode(MODEL, layout, stream), symbols)
 
@@ -130,7 +131,7 @@ def test_damaged_streams_end() -> None:
     capacity = bitstream.stream_capacity(len(layout.partial_type), N_COEFFICIENTS)
     words = np.random.default_rng(0).integers(0, 1 << 16, capacity)
     for used in (words.size, 4, 50):
-        stream = rans.WordStream(jnp.asarray(words, jnp.uint16), jnp.array([used]), jnp.int32(2))
+        stream = WordStream(jnp.asarray(words, jnp.uint16), jnp.array([used]), jnp.int32(2))
         decoded = decode(MODEL, layout, stream)
         assert decoded.points.shape == (len(layout.partial_type), N_COEFFICIENTS)
         assert 0 <= int(decoded.classes.min()) <= int(decoded.classes.max()) < N_CLASSES

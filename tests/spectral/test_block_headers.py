@@ -9,6 +9,7 @@ from nvc_jax.entropy import rans
 from nvc_jax.entropy.frequency_tables import quantize_frequencies
 from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE, N_TOKENS
+from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.scan_order import N_ENDS_OF_BLOCK
@@ -23,18 +24,14 @@ def capacity_of(n: int) -> int:
 
 
 @jax.jit
-def encode(
-    model: EntropyModel, layout: BlockLayout, headers: BlockHeaders, n_lanes: jax.Array
-) -> rans.WordStream:
+def encode(model: EntropyModel, layout: BlockLayout, headers: BlockHeaders, n_lanes: jax.Array) -> WordStream:
     n = len(layout.order)
     coder = rans.start_encoding(n_lanes, max_lanes_for(n), capacity_of(n))
     return rans.finish_encoding(push_headers(model, layout, headers, coder, n_lanes), n_lanes)
 
 
 @jax.jit
-def decode(
-    model: EntropyModel, layout: BlockLayout, stream: rans.WordStream
-) -> tuple[BlockHeaders, jax.Array]:
+def decode(model: EntropyModel, layout: BlockLayout, stream: WordStream) -> tuple[BlockHeaders, jax.Array]:
     headers, coder = pop_headers(model, layout, rans.start_decoding(stream), stream.n_lanes)
     return headers, rans.ends_well(coder, stream)
 
@@ -94,6 +91,6 @@ def test_headers_of_damaged_streams_are_in_range() -> None:
     n = len(layout.order)
     words = np.random.default_rng(0).integers(0, 1 << 16, capacity_of(n))
     for used in (words.size, 50, 10):
-        stream = rans.WordStream(jnp.asarray(words, jnp.uint16), jnp.array([used]), jnp.int32(5))
+        stream = WordStream(jnp.asarray(words, jnp.uint16), jnp.array([used]), jnp.int32(5))
         headers, _ = decode(MODEL, layout, stream)
         assert 0 <= int(headers.classes.min()) <= int(headers.classes.max()) < N_CLASSES

@@ -7,7 +7,7 @@ import pytest
 from spectral_blocks import layout_of_row
 
 from nvc_jax.entropy import frequency_tables, tokens
-from nvc_jax.spectral import scan_order, trellis
+from nvc_jax.spectral import scan_order, trellis, trellis_costs
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
 from nvc_jax.spectral.training.geometric import leave_rare_to_escape, token_probabilities
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
@@ -121,3 +121,22 @@ def test_huge_and_tiny_coefficients_keep_their_values() -> None:
     is_large = values > 5
     assert np.abs(np.asarray(points)[is_large] / 2 - values[is_large]).max() <= 1
     assert not np.asarray(points)[1].any()
+
+
+@pytest.mark.parametrize("scale", [0.3, 2.0, 50.0, 1e6])
+def test_the_kernel_equals_the_reference(scale: float) -> None:
+    n, rng = 300, np.random.default_rng(int(scale))
+    values = rng.laplace(0, scale, (n, N_COEFFICIENTS)) * 0.99 ** np.arange(N_COEFFICIENTS)
+    values[rng.random(values.shape) < 0.2] = 0
+    layout = layout_of_row(n)
+    arguments = (
+        layout.partial_type,
+        jnp.asarray(values, jnp.float32),
+        jnp.asarray(rng.integers(0, N_CLASSES, n), jnp.int32),
+        jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32),
+    )
+    scan, rates = scan_order.make_scan_order(MODEL, layout), trellis_costs.make_rates(MODEL)
+    points = quantize(MODEL, scan, *arguments)
+    reference = jax.jit(trellis.quantize_reference)(MODEL, scan, rates, *arguments)
+    np.testing.assert_array_equal(points, reference)
+    assert np.asarray(points).any()

@@ -1,0 +1,177 @@
+"""Adaptation of the adaptive geometric coder: the table of each integer, by the magnitudes before it.
+
+Here the encoder also chooses scales, and estimates the bits that integers will take.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nvc_jax.entropy import native_geometric
+from nvc_jax.entropy.geometric_distributions import DECAYS, MEANS, N_SCALES, powers_of_cube_root
+from nvc_jax.native.dispatch import on_cpu
+
+_HALF_SCALE = 1.2599210498948732
+"""Ratio of two mean magnitudes that are half a scale apart: 2**(1/3)."""
+_SUM_UNITS = 256
+"""Sums of magnitudes count in units of 1/256, because expected magnitudes may be far below 1."""
+_MAX_SUM = 1 << 26
+"""Largest sum of magnitudes, in units: so that thresholds fit in 32 bits."""
+_START_SHARE_BITS = 6
+"""A block's sum begins with 1/64 of the sum expected of all its dimensions, 64 being 2**_START_SHARE_BITS.
+
+A share above 0 keeps the first integers of a block from shifting scales at once. A small one lets the block's
+own magnitudes soon outweigh it. The value is part of the format.
+"""
+_MIN_START = _SUM_UNITS // 2
+"""Smallest sum that a block begins with, in units: a single small integer says little about a block."""
+_SHIFTS = np.arange(-8, 9)
+"""Shifts −8 … 8 of a scale each have a threshold; below the smallest threshold the shift is −9."""
+_RATIO_BITS = 12
+"""Fractional bits of the ratios between thresholds and the expected sum."""
+_BIT_UNITS = 16
+"""Units of a bit in estimates, which are sums of integers: so kernels and ``jax.numpy`` agree."""
+_MAX_BITS = 36 * _BIT_UNITS
+"""Most bits of an integer in estimates, in units: about those of an escape."""
+_COMMON_SCALE_OFFSETS = (0, 3, 6, 9, 12, 15)
+"""Distances below the usual scale that ``choose_common_scale`` tries: its mean magnitude over 4**0 … 4**5.
+
+Every candidate takes a pass over all integers, so they are two octaves of the mean magnitude apart.
+"""
+
+EXPECTED_UNITS = np.maximum(np.rint(MEANS * _SUM_UNITS), 1).astype(np.uint32)
+"""Mean magnitudes of the distributions in 1/256, uint32 (N_SCALES,)."""
+SHIFT_RATIOS = np.rint(powers_of_cube_root(_SHIFTS) * (1 << _RATIO_BITS) / _HALF_SCALE).astype(np.uint32)
+"""Ratios of thresholds to the expected sum, in 1/4096, uint32 (17,).
+
+A sum of at least ratio k of the expected sum shifts the scale by at least k − 8.
+"""
+
+
+def choose_scales(values: jax.Array) -> jax.Array:
+    """Choose the scale of each dimension by the mean magnitude of its integers.
+
+    Args:
+        values: int32 (dims, n).
+
+    Returns:
+        int32 (dims,).
+    """
+    means = jnp.mean(jnp.abs(values).astype(jnp.float32), axis=1)
+    borders = jnp.asarray(np.sqrt(MEANS[1:] * MEANS[:-1]), jnp.float32)
+    return jnp.sum(means[:, None] >= borders[None], axis=1, dtype=jnp.int32)
+
+
+def choose_common_scale(values: jax.Array) -> jax.Array:
+    """Choose the one scale for all dimensions that takes the fewest bits, as estimated.
+
+    Where a few blocks hold nearly all the energy, a scale below that of the mean magnitude is cheaper: it
+    suits the blocks of low energy, and the others shift it up.
+
+    Args:
+        values: int32 (dims, n).
+
+    Returns:
+        int32 scalar.
+    """
+    usual = choose_scales(values.reshape(1, -1))
+    candidates = jnp.maximum(usual - jnp.array(_COMMON_SCALE_OFFSETS, jnp.int32), 0)
+
+    def bits(scale: jax.Array) -> jax.Array:
+        return estimate_bits(values, jnp.broadcast_to(scale, len(values)))
+
+    return candidates[jnp.argmin(lax.map(bits, candidates))]
+
+
+def choose_tables(values: jax.Array, scales: jax.Array) -> jax.Array:
+    """Find the table by which each integer is coded: the index of a distribution, int32 (dims, n).
+
+    Args:
+        values: int32 (dims, n).
+        scales: int32 (dims,).
+    """
+    return tables_from(values, scales, *start_and_thresholds(scales))
+
+
+def tables_from(values: jax.Array, scales: jax.Array, start: jax.Array, thresholds: jax.Array) -> jax.Array:
+    """Find tables as ``choose_tables`` does, from what ``start_and_thresholds`` returns."""
+
+    def choose(total: jax.Array, inputs: tuple) -> tuple[jax.Array, jax.Array]:
+        value, scale, threshold = inputs
+        return add_magnitudes(total, value), shifted_scale(total, scale, threshold)
+
+    totals = jnp.zeros_like(values[0]).astype(jnp.uint32) + start
+    return lax.scan(choose, totals, (values, scales, thresholds))[1]
+
+
+def start_and_thresholds(scales: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Compute the sum that every block begins with, and the thresholds of the later sums.
+
+    Returns:
+        uint32, the initial sum in units; and uint32 (dims, shifts), for each dimension and shift the smallest
+        sum that shifts the scale at least so far.
+    """
+    expected = jnp.asarray(EXPECTED_UNITS)[scales]
+    start = jnp.sum(expected, dtype=jnp.uint32) >> jnp.uint32(_START_SHARE_BITS)
+    start = jnp.clip(start, _MIN_START, _MAX_SUM)
+    expected_before = jnp.cumsum(expected, dtype=jnp.uint32) - expected
+    expected_before = jnp.minimum(expected_before + start, _MAX_SUM)[:, None]
+
+    # The product of sum and ratio in two parts, so that each fits in 32 bits.
+    ratios, fraction_bits = jnp.asarray(SHIFT_RATIOS)[None], jnp.uint32(_RATIO_BITS)
+    low = (expected_before & jnp.uint32((1 << _RATIO_BITS) - 1)) * ratios >> fraction_bits
+    return start, (expected_before >> fraction_bits) * ratios + low
+
+
+def shifted_scale(total: jax.Array, scale: jax.Array, thresholds: jax.Array) -> jax.Array:
+    """Shift a dimension's scale by the sums of magnitudes so far, ``total``: int32 of its shape."""
+    n_reached = jnp.sum(total[:, None] >= thresholds[None], axis=1, dtype=jnp.int32)
+    return jnp.clip(scale.astype(jnp.int32) + n_reached + (int(_SHIFTS[0]) - 1), 0, N_SCALES - 1)
+
+
+def add_magnitudes(total: jax.Array, values: jax.Array) -> jax.Array:
+    """Add magnitudes to sums in units, uint32, without overflow."""
+    magnitudes = jnp.minimum(jnp.abs(values), _MAX_SUM // _SUM_UNITS).astype(jnp.uint32)
+    return jnp.minimum(total + magnitudes * jnp.uint32(_SUM_UNITS), _MAX_SUM)
+
+
+def estimate_bits(values: jax.Array, scales: jax.Array) -> jax.Array:
+    """Estimate the bits of integers by the distributions whose tables they are coded by; float32."""
+    zero = jnp.asarray(in_units(-np.log2((1 - DECAYS) / (1 + DECAYS))))
+    further = jnp.asarray(in_units(-np.log2(DECAYS)))
+    arguments = (values, scales, *start_and_thresholds(scales), zero, further)
+    by_dimension = on_cpu(native_geometric.estimate_bits, estimate_reference, *arguments)
+    return jnp.sum(by_dimension.astype(jnp.float32)) / _BIT_UNITS
+
+
+def in_units(bits: np.ndarray) -> np.ndarray:
+    """Convert bits to units of 1/16, int32, at most _MAX_BITS."""
+    return np.minimum(np.rint(bits * _BIT_UNITS), _MAX_BITS).astype(np.int32)
+
+
+def estimate_reference(
+    values: jax.Array,
+    scales: jax.Array,
+    start: jax.Array,
+    thresholds: jax.Array,
+    zero: jax.Array,
+    further: jax.Array,
+) -> jax.Array:
+    """Estimate the bits of each dimension in ``jax.numpy``: the specification of the kernel.
+
+    Args:
+        values: int32 (dims, n).
+        scales: int32 (dims,).
+        start: uint32, from ``start_and_thresholds``, as is the next argument.
+        thresholds: uint32 (dims, shifts).
+        zero: int32 (N_SCALES,), bits of a zero, in 1/16.
+        further: int32 (N_SCALES,), bits of each step of the magnitude, in 1/16.
+
+    Returns:
+        int32 (dims,), in 1/16 bit.
+    """
+    tables = tables_from(values, scales, start, thresholds)
+    magnitudes = jnp.minimum(jnp.abs(values), _MAX_BITS)
+    bits = jnp.minimum(zero[tables] + further[tables] * magnitudes, _MAX_BITS)
+    return jnp.sum(bits, axis=1, dtype=jnp.int32)

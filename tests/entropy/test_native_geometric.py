@@ -1,0 +1,58 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nvc_jax.entropy import adaptive_geometric, geometric_adaptation, native_geometric
+from nvc_jax.entropy.tokens import MAX_MAGNITUDE
+from nvc_jax.entropy.word_stream import WordStream
+
+
+@jax.jit
+def encode_both(values: jax.Array, scales: jax.Array, count: jax.Array) -> tuple:
+    """Encode by the kernel and by the reference."""
+    stream = adaptive_geometric.encode(values, scales, count)
+    common = geometric_adaptation.start_and_thresholds(scales)
+    frequencies = adaptive_geometric.coded_frequencies()
+    arguments = (values, scales, *common, frequencies, count, stream.n_lanes)
+    return stream, adaptive_geometric.encode_reference(*arguments)
+
+
+@jax.jit
+def decode_both(stream: WordStream, values: jax.Array, scales: jax.Array, count: jax.Array) -> tuple:
+    common = geometric_adaptation.start_and_thresholds(scales)
+    arguments = (stream, scales, *common, adaptive_geometric.coded_frequencies(), count)
+    n_blocks = values.shape[1]
+    return (
+        native_geometric.decode(*arguments, n_blocks=n_blocks),
+        adaptive_geometric.decode_reference(*arguments, n_blocks=n_blocks),
+    )
+
+
+@pytest.mark.parametrize("spread", [0.05, 1.0, 300.0, 2e6])
+@pytest.mark.parametrize(("n_dims", "n_blocks", "count"), [(64, 900, 900), (64, 900, 333), (5, 40, 40)])
+def test_the_kernels_equal_the_reference(spread: float, n_dims: int, n_blocks: int, count: int) -> None:
+    rng = np.random.default_rng(n_blocks)
+    drawn = np.rint(rng.laplace(0, spread, (n_dims, n_blocks)) * 0.98 ** np.arange(n_dims)[:, None])
+    values = np.clip(drawn, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.int32)
+    values[:, count:] = 0
+    given, scales = jnp.asarray(values), geometric_adaptation.choose_scales(jnp.asarray(values))
+    stream, reference = encode_both(given, scales, jnp.int32(count))
+    for own, expected in zip(stream, reference, strict=True):
+        np.testing.assert_array_equal(own, expected)
+    kernel, reference = decode_both(stream, given, scales, jnp.int32(count))
+    np.testing.assert_array_equal(kernel, values)
+    np.testing.assert_array_equal(reference, values)
+
+    hostile = stream._replace(words=jnp.asarray(rng.integers(0, 1 << 16, len(stream.words)), jnp.uint16))
+    np.testing.assert_array_equal(*decode_both(hostile, given, scales, jnp.int32(count)))
+
+
+def test_estimates_equal_the_reference() -> None:
+    values = jnp.asarray(np.random.default_rng(0).integers(-1000, 1000, (7, 300)), jnp.int32)
+    scales = jnp.arange(7, dtype=jnp.int32) * 4
+    zero, further = (jnp.arange(32, dtype=jnp.int32) * factor for factor in (1, 3))
+    arguments = (values, scales, *geometric_adaptation.start_and_thresholds(scales), zero, further)
+    np.testing.assert_array_equal(
+        native_geometric.estimate_bits(*arguments), geometric_adaptation.estimate_reference(*arguments)
+    )

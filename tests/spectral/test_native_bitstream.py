@@ -1,0 +1,37 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from spectral_blocks import MODELS, layout_for, random_symbols
+
+from nvc_jax.spectral import bitstream, scan_order
+from nvc_jax.spectral.block_headers import BlockHeaders
+
+SHAPE, VALID_SHAPE = (48, 64, 64), (45, 64, 59)
+LAYOUT = layout_for(SHAPE, VALID_SHAPE)
+encode, decode = jax.jit(bitstream.encode_stream), jax.jit(bitstream.decode_stream)
+encode_reference, decode_reference = jax.jit(bitstream.encode_reference), jax.jit(bitstream.decode_reference)
+
+
+@pytest.mark.parametrize("n_quantizers", [1, 2])
+@pytest.mark.parametrize("n_lanes", [1, 7, 32, 96])
+def test_the_kernels_equal_the_reference(n_quantizers: int, n_lanes: int) -> None:
+    model = MODELS[n_quantizers]
+    symbols = random_symbols(LAYOUT, 5, seed=n_lanes, model=model)
+    inside = LAYOUT.inside
+    symbols = symbols._replace(points=jnp.where(inside[:, None], symbols.points, 0))
+    scan = scan_order.make_scan_order(model, LAYOUT)
+    stream = encode(model, LAYOUT, symbols, jnp.int32(n_lanes))
+    reference = encode_reference(model, LAYOUT, scan, *symbols, jnp.int32(n_lanes))
+    for own, expected in zip(stream, reference, strict=True):
+        np.testing.assert_array_equal(own, expected)
+
+    words = np.random.default_rng(n_lanes).integers(0, 1 << 16, len(stream.words))
+    hostile = stream._replace(words=jnp.asarray(words, jnp.uint16))
+    for read in (stream, hostile):
+        decoded, expected = decode(model, LAYOUT, read), decode_reference(model, LAYOUT, scan, read)
+        for own, field in zip(decoded, expected, strict=True):
+            np.testing.assert_array_equal(own, field)
+        headers: BlockHeaders = jax.jit(bitstream.decode_headers)(model, LAYOUT, read)
+        np.testing.assert_array_equal(headers.first, decoded.first)
+        np.testing.assert_array_equal(headers.classes, decoded.classes)
