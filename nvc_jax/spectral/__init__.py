@@ -48,8 +48,8 @@ model of two quantisers has larger steps than a *single quantiser* of about the 
 its first decisions in steps of the single quantiser.
 
 This package imports ``core``, ``native``, ``io``, ``transform``, ``entropy``, ``training`` and ``chunks``. It
-knows no containers and no other kind of model. Payloads of chunks are known to ``model`` and ``transform_coder``
-alone.
+knows no containers and no other kind of model. Payloads of chunks are known to ``model`` and
+``transform_coder`` alone.
 """
 
 from nvc_jax.spectral.config import SpectralConfig
