@@ -196,7 +196,7 @@ def pop_bits(coder: Coder, width: int, active: jax.Array) -> tuple[Coder, jax.Ar
 
 
 class _Overflow(NamedTuple):
-    """WordStream that lanes append to the stack.
+    """Words that lanes append to the stack.
 
     Attributes:
         lanes: bool (lanes,), the lanes that append a word.
