@@ -26,6 +26,7 @@ The modules in reading order
 
 - ``encoder_options``: the choices that the encoder may make; parts of it can be turned off.
 - ``entropy_model``: the parameters of one profile, field by field, and reconstruction from integers.
+- ``fixed_point``: coefficients as integers, for decisions that do not depend on the device.
 - ``profiles``: several entropy models in one.
 - ``dependent_quantization``: two quantisers of which the integers before choose one.
 - ``shape_decision``, ``class_decision``: decisions by rate and distortion.

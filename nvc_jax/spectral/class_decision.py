@@ -4,7 +4,7 @@ Classes and integers depend on each other. Which integers are worth their bits d
 and which class is cheapest depends on the integers. The encoder therefore decides in three steps:
 
 1. ``class_costs`` rounds every block with a fixed dead zone and counts the bits of the result in all classes
-   at once, as one matrix product.
+   at once.
 2. ``choose_classes`` picks classes. A class is coded given the class of the block before it, so the choice
    weighs a block's own bits and the signalling costs of it and of its successor.
 3. ``quantize_for_classes`` rounds every coefficient again with the dead zone of its table: an integer is kept
@@ -13,24 +13,45 @@ and which class is cheapest depends on the integers. The encoder therefore decid
 Models of two quantisers replace step 3 by ``trellis``.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
+from nvc_jax.core.batching import map_rows
 from nvc_jax.entropy import tokens
 from nvc_jax.entropy.frequency_tables import bits_of_frequencies
+from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel, weights_of_features
+from nvc_jax.spectral.fixed_point import MAGNITUDE_BITS, to_fixed
 
 _ROUNDING = 0.5
 """Threshold of rounding to the nearest integer."""
-_CLASS_FIRST_THRESHOLDS, _CLASS_FURTHER_THRESHOLD = (0.6, 1.0), 0.6
-"""Dead zones by which a block is rounded to find its class: magnitudes from which a coefficient becomes 1,
-and the remainder from which it becomes one more.
+COST_UNITS = 1024
+"""Units of a bit in the costs of classes, which are integers."""
+_CLASS_THRESHOLDS = (77, 128, 77)
+"""Dead zones by which a block is rounded to find its class, in 1/128 step: two magnitudes from which a
+coefficient becomes 1, and the remainder from which it becomes one more.
 
 A wide dead zone favours classes of low energy, whose own dead zones are wide; a narrow one does the opposite.
 So both are tried."""
+_ROUNDING_THRESHOLDS = (64, 64, 64)
+"""The same without optimisation: rounding to the nearest integer."""
+_LOW_BITS = 6
+"""Bits of the low parts of weights."""
+_MAX_COUNTED = 255
+"""Magnitude that larger ones count as."""
+_MAX_NONZERO_WEIGHT, _MAX_STEP_WEIGHT = 32767, 125 << _LOW_BITS
+"""Largest weights, in units: sums over a block stay below 2**24, in each of the two parts."""
+_MAX_COST = 1 << 24
+"""Largest cost of a block of zeros, and of signalling, in units."""
+_ERROR_SHIFT = 3
+_ERROR_WEIGHT = round(BITS_PER_SQUARED_STEP * COST_UNITS / (1 << 2 * MAGNITUDE_BITS) * (1 << _ERROR_SHIFT))
+"""Cost of a squared error of 1/128 step, in units shifted by _ERROR_SHIFT bits."""
 _MAX_FIRST_THRESHOLD, _MAX_FURTHER_THRESHOLD = 1.3, 1.0
 """Largest thresholds of a table: they limit the error in steps, whatever a table's bits."""
 _SWEEP_PARITIES = (0, 1)
@@ -62,16 +83,18 @@ class DecisionCosts(NamedTuple):
     """Costs and thresholds of a model in the form that decisions use, prepared once.
 
     Attributes:
-        feature_bits: float32 (1024, K), bits that each block feature adds in each class. Features are
-            [magnitude > 0, magnitude] of all coefficients.
-        zero_bits: float32 (K,), bits of a block of zeros.
-        signalling_bits: float32 (K,), average signalling cost of each class.
+        weights: int16 (512, 2, K), units that a coefficient adds in each class: for [magnitude > 0], and for
+            each step of the magnitude. All costs are in units of 1/1024 bit.
+        zero_cost: int32 (K,), of a block of zeros.
+        signalling_cost: int32 (K,), average of each class.
+        signalling_bits: float32 (K,), the same in bits.
         first_thresholds: float32 (K, 512), magnitudes from which a one is worth its bits.
         further_thresholds: float32 (K, 512), remainders from which one more is worth its bits.
     """
 
-    feature_bits: jax.Array
-    zero_bits: jax.Array
+    weights: jax.Array
+    zero_cost: jax.Array
+    signalling_cost: jax.Array
     signalling_bits: jax.Array
     first_thresholds: jax.Array
     further_thresholds: jax.Array
@@ -83,7 +106,7 @@ def make_decision_costs(model: EntropyModel, options: EncoderOptions = DEFAULT_O
     tables = jnp.minimum(model.tables, n_tables - 1)
     zero, one, further = (model.bits[tables, column] for column in range(3))
     is_not_dc = (jnp.arange(model.tables.shape[1]) > 0).astype(jnp.float32)[None]
-    feature_bits = [bits * is_not_dc for bits in weights_of_features(zero, one, further)]
+    of_nonzero, of_step = (bits * is_not_dc for bits in weights_of_features(zero, one, further))
 
     if options.optimizes_integers:
         # An integer is worth its bits where it saves more error than they are worth.
@@ -95,29 +118,53 @@ def make_decision_costs(model: EntropyModel, options: EncoderOptions = DEFAULT_O
         )
     else:
         first_thresholds = further_thresholds = jnp.full_like(zero, _ROUNDING)
+    weights = jnp.stack(
+        [
+            _to_units(of_nonzero, -_MAX_NONZERO_WEIGHT, _MAX_NONZERO_WEIGHT).T,
+            _to_units(of_step, 0, _MAX_STEP_WEIGHT).T,
+        ],
+        axis=1,
+    )
     return DecisionCosts(
-        feature_bits=jnp.concatenate(feature_bits, axis=1).T,
-        zero_bits=jnp.sum(zero * is_not_dc, axis=1),
+        weights=weights.astype(jnp.int16),
+        zero_cost=_to_units(jnp.sum(zero * is_not_dc, axis=1), 0, _MAX_COST),
+        signalling_cost=_to_units(model.class_bits, 0, _MAX_COST),
         signalling_bits=model.class_bits,
         first_thresholds=jnp.where(is_not_dc > 0, first_thresholds, _ROUNDING),
         further_thresholds=jnp.where(is_not_dc > 0, further_thresholds, _ROUNDING),
     )
 
 
-def bits_by_class(costs: DecisionCosts, integers: jax.Array) -> jax.Array:
-    """Count the bits of integers of one quantiser, int32 (n, 512), in every class, float32 (n, K).
+def _to_units(bits: jax.Array, low: int, high: int) -> jax.Array:
+    """Convert bits to units, int32 from ``low`` to ``high``."""
+    return jnp.clip(jnp.round(bits * COST_UNITS), low, high).astype(jnp.int32)
 
-    DC and the signalling of the class are left out.
+
+def costs_by_class(costs: DecisionCosts, magnitudes: jax.Array) -> jax.Array:
+    """Count the units of integers of one quantiser in every class, int32 (n, K).
+
+    DC and the signalling of the class are left out. Two float32 products give the high and the low parts of
+    the sums; all their sums are whole numbers below 2**24, and so exact in any order.
+
+    Args:
+        costs: of the entropy model.
+        magnitudes: int32 (n, 512), of the integers.
     """
-    magnitude = jnp.abs(integers).astype(jnp.float32)
-    features = jnp.concatenate([jnp.minimum(magnitude, 1), magnitude], axis=1)
-    return features @ costs.feature_bits + costs.zero_bits[None]
+    counted = jnp.minimum(magnitudes, _MAX_COUNTED).astype(jnp.float32)
+    features = jnp.concatenate([jnp.minimum(counted, 1), counted], axis=1)
+    weights = costs.weights.astype(jnp.int32).transpose(1, 0, 2).reshape(features.shape[1], -1)
+    parts = [weights >> _LOW_BITS, weights & ((1 << _LOW_BITS) - 1)]
+    products = jnp.matmul(
+        features, jnp.concatenate(parts, axis=1).astype(jnp.float32), precision=lax.Precision.HIGHEST
+    )
+    high, low = jnp.split(products.astype(jnp.int32), 2, axis=1)
+    return (high << _LOW_BITS) + low + costs.zero_cost[None]
 
 
 def class_costs(
     costs: DecisionCosts, values: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
 ) -> jax.Array:
-    """Estimate the bits of blocks in every class, DC and the signalling of the class left out.
+    """Estimate the costs of blocks in every class, DC and the signalling of the class left out.
 
     Args:
         costs: of the entropy model.
@@ -125,20 +172,57 @@ def class_costs(
         options: of the encoder.
 
     Returns:
-        float32 (n, K).
+        int32 (n, K), in units of 1/COST_UNITS bit.
     """
-    first_thresholds, further = _CLASS_FIRST_THRESHOLDS, _CLASS_FURTHER_THRESHOLD
-    if not options.optimizes_integers:
-        first_thresholds, further = (_ROUNDING, _ROUNDING), _ROUNDING
+    thresholds = _CLASS_THRESHOLDS if options.optimizes_integers else _ROUNDING_THRESHOLDS
+    arguments = (costs.weights, costs.zero_cost, costs.signalling_cost, values)
+    kernel = partial(_class_costs_by_kernel, thresholds=thresholds)
+
+    def reference(*_: jax.Array) -> jax.Array:
+        return map_rows(lambda rows: class_costs_reference(costs, rows, thresholds), values)
+
+    return on_cpu(kernel, reference, *arguments)
+
+
+def _class_costs_by_kernel(
+    weights: jax.Array,
+    zero_cost: jax.Array,
+    signalling_cost: jax.Array,
+    values: jax.Array,
+    *,
+    thresholds: tuple[int, int, int],
+) -> jax.Array:
+    """Estimate costs by the native kernel."""
+    result = jax.ShapeDtypeStruct((len(values), len(zero_cost)), jnp.int32)
+    narrow, wide, further = map(np.int32, thresholds)
+    arguments = (weights, zero_cost, signalling_cost, values)
+    return call("nvc_class_costs", result, *arguments, narrow=narrow, wide=wide, further=further)
+
+
+def class_costs_reference(
+    costs: DecisionCosts, values: jax.Array, thresholds: tuple[int, int, int]
+) -> jax.Array:
+    """Estimate costs in ``jax.numpy``: the specification of the kernel; see ``class_costs``.
+
+    Args:
+        costs: of the entropy model.
+        values: float32 (n, 512).
+        thresholds: two magnitudes from which a coefficient becomes 1, of which each block takes the better
+            one, and the remainder from which it becomes one more; in 1/128 step.
+    """
+    magnitudes = jnp.abs(to_fixed(values))
+    *first_thresholds, further = thresholds
+    rounded = jnp.maximum(magnitudes + (1 << MAGNITUDE_BITS) - further >> MAGNITUDE_BITS, 1)
     candidates = []
     for first in first_thresholds:
-        integers = round_with_dead_zone(values, jnp.float32(first), jnp.float32(further))
-        bits = bits_by_class(costs, integers)
-        errors = jnp.sum((values - integers.astype(jnp.float32))[:, 1:] ** 2, axis=1)
-        least_bits = jnp.min(bits + costs.signalling_bits[None], axis=1)
-        candidates.append((least_bits + BITS_PER_SQUARED_STEP * errors, bits))
-    (narrow_cost, narrow_bits), (wide_cost, wide_bits) = candidates
-    return jnp.where((wide_cost < narrow_cost)[:, None], wide_bits, narrow_bits)
+        integers = jnp.where(magnitudes < first, 0, rounded)
+        units = costs_by_class(costs, integers)
+        errors = (magnitudes - (integers << MAGNITUDE_BITS))[:, 1:]
+        squared = jnp.sum(jnp.minimum(errors**2, 1 << 2 * MAGNITUDE_BITS), axis=1, dtype=jnp.int32)
+        least = jnp.min(units + costs.signalling_cost[None], axis=1)
+        candidates.append((least + (squared * _ERROR_WEIGHT >> _ERROR_SHIFT), units))
+    (narrow_cost, narrow_units), (wide_cost, wide_units) = candidates
+    return jnp.where((wide_cost < narrow_cost)[:, None], wide_units, narrow_units)
 
 
 def quantize_for_classes(costs: DecisionCosts, values: jax.Array, classes: jax.Array) -> jax.Array:
@@ -159,7 +243,7 @@ def quantize_independently(
     Returns:
         int32 (n, 512) integers, int32 (n,) classes, and float32 (n,) estimated bits without DC.
     """
-    bits = class_costs(costs, values, options) + costs.signalling_bits[None]
+    bits = class_costs(costs, values, options).astype(jnp.float32) / COST_UNITS + costs.signalling_bits[None]
     classes = jnp.argmin(bits, axis=1).astype(jnp.int32)
     return quantize_for_classes(costs, values, classes), classes, jnp.min(bits, axis=1)
 

@@ -18,6 +18,7 @@ from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral import scan_order, trellis
 from nvc_jax.spectral.bitstream import BlockSymbols, bits_per_lane, encode_stream
 from nvc_jax.spectral.class_decision import (
+    COST_UNITS,
     choose_classes,
     class_costs,
     make_decision_costs,
@@ -175,8 +176,8 @@ def analyze(
     profile = choose_profile(profiles, layout, single_values, options)
     model = take_profile(profiles, profile)
     costs = make_decision_costs(model, options)
-    costs_by_class = map_rows(lambda rows: class_costs(costs, rows, options), single_values)
-    classes = choose_classes(model, costs_by_class, layout.order, layout.n_blocks)
+    bits_by_class = class_costs(costs, single_values, options).astype(jnp.float32) / COST_UNITS
+    classes = choose_classes(model, bits_by_class, layout.order, layout.n_blocks)
     single_integers = map_rows(lambda rows: quantize_for_classes(costs, *rows), (single_values, classes))
 
     # First coefficients apart from all others.
@@ -185,8 +186,8 @@ def analyze(
     points = quantize(model, layout, values, single_integers, classes, options)
     symbols = BlockSymbols(points, differences.reshape(-1), classes)
 
-    costs_of_class = jnp.take_along_axis(costs_by_class, classes[:, None], axis=1)[:, 0]
-    block_bits = costs_of_class + model.class_bits[classes]
+    bits_of_class = jnp.take_along_axis(bits_by_class, classes[:, None], axis=1)[:, 0]
+    block_bits = bits_of_class + model.class_bits[classes]
     estimated_bits = jnp.sum(jnp.where(layout.inside, block_bits, 0))
     return Analysis(model, values, symbols, layout, estimated_bits, transform, predictor, profile)
 

@@ -28,6 +28,7 @@ from nvc_jax.core.batching import map_rows, varying_like
 from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.spectral.dependent_quantization import STATE_BITS, to_points
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
+from nvc_jax.spectral.fixed_point import to_fixed
 from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, N_ENDS_OF_BLOCK, ScanOrder, table_at
 from nvc_jax.spectral.trellis_costs import (
     UNREACHABLE,
@@ -37,7 +38,6 @@ from nvc_jax.spectral.trellis_costs import (
     fixed_error_weight,
     make_rates,
     nearest_integers,
-    to_fixed,
 )
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
 

@@ -12,16 +12,13 @@ import jax.numpy as jnp
 
 from nvc_jax.entropy.frequency_tables import PRECISION, bits_of_frequencies
 from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.fixed_point import MAGNITUDE_BITS
 from nvc_jax.spectral.scan_order import N_ENDS_OF_BLOCK
 
 COST_BITS = 7
 """Fraction bits of costs: they count 1/128 bit."""
-MAGNITUDE_BITS = 7
-"""Fraction bits of magnitudes: they count 1/128 step."""
 UNREACHABLE = 1 << 29
 """Cost of a path that does not exist."""
-_MAX_MAGNITUDE = 1 << 30
-"""Largest magnitude: the largest integer that can be coded."""
 _MAX_DROPPED = 16 << MAGNITUDE_BITS
 """Magnitude beyond which a coefficient is not dropped, and the error of dropping it does not grow further:
 sums of costs stay in 32 bits."""
@@ -88,13 +85,6 @@ def _unpack_rates(packed: jax.Array) -> tuple[jax.Array, ...]:
     further = packed >> _RATE_SHIFTS[2] & ((1 << _RATE_WIDTHS[2]) - 1)
     parts = (zero, one, further)
     return tuple(part * int(unit * (1 << COST_BITS)) for part, unit in zip(parts, _RATE_UNITS, strict=True))
-
-
-def to_fixed(values: jax.Array) -> jax.Array:
-    """Convert coefficients in steps to integers in 1/128 step, int32 with their signs."""
-    scaled = jnp.abs(values) * (1 << MAGNITUDE_BITS)
-    magnitude = jnp.where(scaled < _MAX_MAGNITUDE, jnp.round(scaled), _MAX_MAGNITUDE).astype(jnp.int32)
-    return jnp.where(values < 0, -magnitude, magnitude)
 
 
 def fixed_error_weight(bits_per_squared_step: float) -> int:
