@@ -26,8 +26,8 @@ from nvc_jax.transform.separable import TransformShape, apply_matrices, make_axi
 
 _COLUMN_SIDE = 16
 """Largest side of a column along the axes that it does not span, in voxels."""
-_MAX_COLUMNS = 4
-"""Largest number of columns of an axis: a sixteenth of a chunk of 128³."""
+_MAX_COLUMNS = 8
+"""Largest number of columns of an axis: an eighth of a chunk of 128³."""
 _AXES_IN_TURN = (0, 1, 2, 0)
 """Axes in the order of their decisions. The first one is decided anew once the others are known."""
 _FIRST_FILTER = "half"
