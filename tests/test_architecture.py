@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "models": "core io training spectral autoencoder",
     "container": "core io chunks models",
     "compression": "core io chunks models container",
-    "evaluation": "core io chunks container",
+    "evaluation": "core native io chunks container",
     "cli": "core io training models container compression evaluation",
 }
 """Packages, from the ground up, and those of ours that each may import."""

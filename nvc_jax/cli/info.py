@@ -5,14 +5,23 @@ import argparse
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import print_values
 from nvc_jax.evaluation.containers import info
+from nvc_jax.evaluation.system import system
 
 
 def add_command(commands: arguments.Commands) -> None:
     """Add the command to the parser of ``nvc``."""
-    command = arguments.add_parser(commands, "info", _run, "Print a container's metadata and size.")
-    command.add_argument("input", metavar="IN", help=arguments.CONTAINER_HELP)
+    command = arguments.add_parser(
+        commands, "info", _run, "Print a container's metadata and size, or describe this system."
+    )
+    command.add_argument("input", metavar="IN", nargs="?", help=arguments.CONTAINER_HELP)
+    command.add_argument(
+        "--system", action="store_true", help="print versions, devices and the state of the native kernels"
+    )
     arguments.add_json(command)
 
 
 def _run(options: argparse.Namespace) -> None:
-    print_values(info(arguments.location(options.input)), options.json)
+    if options.system == (options.input is not None):
+        raise ValueError("`nvc info` takes either a container, IN, or --system")
+    values = system() if options.system else info(arguments.location(options.input))
+    print_values(values, options.json)

@@ -3,8 +3,8 @@
 Read `metrics` first: measures of a decoded array against its original. `containers` applies them to a
 container on disk: `info` reports its metadata and size, `evaluate` its quality, `verify` its integrity, and
 `preview` decodes it coarsely. `rendering` turns a volume into a picture, and `figures` writes pictures as PNG
-files. This package reads containers and never writes them; it knows nothing of models, training or the
-command line.
+files. `system` describes the machine that all of this runs on. This package reads containers and never writes
+them; it knows nothing of models, training or the command line.
 """
 
 from nvc_jax.evaluation.containers import evaluate, info, preview, verify

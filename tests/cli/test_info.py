@@ -5,6 +5,7 @@ import pytest
 
 import nvc_jax
 from nvc_jax.cli import main
+from nvc_jax.evaluation.system import system
 
 
 def test_metadata_are_printed(here: Path, capsys: pytest.CaptureFixture) -> None:
@@ -16,3 +17,13 @@ def test_metadata_are_printed(here: Path, capsys: pytest.CaptureFixture) -> None
     assert lines[0] == "shape           [20, 24, 28]"
     assert "bound           2" in lines
     assert main(["info", "nothing.zarr"]) == 1
+
+
+def test_the_system_is_described(capsys: pytest.CaptureFixture) -> None:
+    assert main(["info", "--system", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values == system()
+    assert values["native_kernels"] == "ready"
+    assert main(["info", "--system", "v.zarr"]) == 1
+    assert main(["info"]) == 1
+    assert "either a container, IN, or --system" in capsys.readouterr().err
