@@ -17,7 +17,7 @@ _MAX_CORRECTION_DB = 20.0
 """Largest correction of a guess in one round: far from the target the rule of 6 dB for a halved step
 fails."""
 
-_FIRST_RATIOS = (1.0, 1.4, 2.0, 2.8)
+_FIRST_RATIO, _OTHER_RATIOS = 2.0, (1.4, 2.8)
 """Steps, as multiples of the error bound, that are tried first. Larger ones leave nearly all to the
 correction."""
 _FINE_RATIO = 2**0.25
@@ -49,15 +49,23 @@ def find_step(
     return math.exp(low)
 
 
-def find_ratio(size: Callable[[float], int]) -> float:
+def find_ratio(size: Callable[[float], int | None]) -> float:
     """Find the ratio of step to error bound that takes the fewest bytes.
 
     Args:
-        size: bytes by the ratio.
+        size: bytes by the ratio; None where they do not depend on it, as nothing is transformed. Then the
+            search ends.
     """
-    size = functools.cache(size)
-    best = min(_FIRST_RATIOS, key=size)
-    return min((best / _FINE_RATIO, best, best * _FINE_RATIO), key=size)
+
+    @functools.cache
+    def bytes_at(ratio: float) -> float:
+        n_bytes = size(ratio)
+        return math.inf if n_bytes is None else n_bytes
+
+    if math.isinf(bytes_at(_FIRST_RATIO)):
+        return _FIRST_RATIO
+    best = min((_FIRST_RATIO, *_OTHER_RATIOS), key=bytes_at)
+    return min((best / _FINE_RATIO, best, best * _FINE_RATIO), key=bytes_at)
 
 
 def pick_evenly(regions: list[Region], count: int) -> list[Region]:

@@ -7,6 +7,7 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.payload import PayloadKind, parse_payload
 from nvc_jax.chunks.rate_control import find_ratio, find_step, pick_evenly
 from nvc_jax.chunks.special_values import valid_mask
 from nvc_jax.chunks.transform_coder import TransformCoder
@@ -41,6 +42,8 @@ class VolumeEncoder(ChunkEncoder):
         self._step_limits = coder.step_limits
         self._volume, self._value_range = volume, value_range
         self._regions = chunk_regions(volume.shape, chunk)
+        self._chunk = chunk
+        self._tried: dict[tuple[tuple[int, ...], ChunkTarget], bytes] = {}
 
     def resolve(self, target: QualityTarget) -> ChunkTarget:
         """Turn a quality target into bound and step, in the volume's units.
@@ -62,7 +65,14 @@ class VolumeEncoder(ChunkEncoder):
 
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""
-        return self._encode(read_region(self._volume, region), region, target)
+        tried = self._tried.pop((_corner(region), target), None)
+        return tried or self._encode(read_region(self._volume, region), region, target)
+
+    def _try(self, region: Region, target: ChunkTarget) -> bytes:
+        """Encode a chunk, and keep the payload until the chunk is encoded by the target."""
+        payload = self._encode(read_region(self._volume, region), region, target)
+        self._tried[_corner(region), target] = payload
+        return payload
 
     def _encode(self, values: np.ndarray, region: Region, target: ChunkTarget) -> bytes:
         boundaries = inner_boundaries(region, self._volume.shape)
@@ -96,8 +106,17 @@ class VolumeEncoder(ChunkEncoder):
         n_samples = 1 if len(self._regions) <= _N_SAMPLES else _N_BOUND_SAMPLES
         sample = pick_evenly(self._regions, n_samples)
 
-        def size(ratio: float) -> int:
+        def size(ratio: float) -> int | None:
             target = ChunkTarget(max_error, ratio * max_error)
-            return sum(map_in_order(lambda region: len(self.encode(region, target)), sample))
+            payloads = list(map_in_order(lambda region: self._try(region, target), sample))
+            kinds = {parse_payload(payload, self._chunk).kind for payload in payloads}
+            return sum(map(len, payloads)) if PayloadKind.SPECTRAL in kinds else None
 
-        return find_ratio(size) * max_error
+        step = find_ratio(size) * max_error
+        self._tried = {key: payload for key, payload in self._tried.items() if key[1].step == step}
+        return step
+
+
+def _corner(region: Region) -> tuple[int, ...]:
+    """First voxel of a region."""
+    return tuple(axis.start for axis in region)

@@ -66,7 +66,13 @@ def test_the_ratio_of_fewest_bytes_is_found(best: float) -> None:
 
     ratio = find_ratio(size)
     assert abs(math.log2(ratio / best)) < 0.25
-    assert len(measured) == len(set(measured)) <= 6
+    assert len(measured) == len(set(measured)) <= 5
+
+
+def test_the_search_for_a_ratio_ends_where_sizes_do_not_depend_on_it() -> None:
+    measured: list[float] = []
+    ratio = find_ratio(measured.append)
+    assert measured == [ratio] == [2.0]
 
 
 def test_regions_are_picked_at_equal_distances() -> None:
