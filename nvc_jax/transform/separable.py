@@ -74,12 +74,12 @@ def make_axis_transform(
     valid: jax.Array,
     length_index: jax.Array,
     filter_index: jax.Array,
-    boundaries: jax.Array | None,
-    axis: int,
+    boundaries: jax.Array | None = None,
+    axis: int = 0,
 ) -> AxisTransform:
     """Compute the transform of one axis.
 
-    Arguments are those of ``make_axis_transforms``; ``boundaries`` may be None if there are none.
+    Arguments are those of ``make_axis_transforms``; without ``boundaries`` ``axis`` does not matter.
     """
     segments = divide_axis(side, valid, length_index)
     dct, is_mean = _dct_of_segments(segments)
