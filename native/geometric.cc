@@ -3,6 +3,7 @@
 // The specification is nvc_jax/entropy/adaptive_geometric.py. Integers are (dimensions, blocks); words, integers
 // and sums are equal bit for bit.
 
+#include <cmath>
 #include <cstdlib>
 #include <vector>
 
@@ -15,7 +16,8 @@ constexpr int kShifts = 17;
 constexpr int kFirstShift = -8;
 constexpr uint32_t kSumUnits = 256;
 constexpr uint32_t kMaxSum = 1u << 26;
-constexpr int32_t kMaxTerm = 36 << 4;
+constexpr int32_t kMaxUnits = 36 << 10;
+constexpr int64_t kBlocksOfSum = 4096;
 
 // How the sum of a block's magnitudes shifts the tables of its dimensions.
 class Adaptation {
@@ -46,22 +48,23 @@ class Adaptation {
   int32_t last_;
 };
 
-// Estimates the bits of each dimension, in 1/16 bit.
-ffi::Error Estimate(S32 values, S32 scales, U32 start, U32 thresholds, S32 zero, S32 further, Out<S32> bits) {
+// Estimates the bits of kBlocksOfSum blocks each of every dimension, in 1/1024 bit.
+ffi::Error Estimate(S32 values, S32 scales, U32 start, U32 thresholds, S32 zero, F32 further, Out<S32> units) {
   const auto n_dims = static_cast<int64_t>(Rows(values));
   const auto n_blocks = static_cast<int64_t>(values.dimensions().back());
   const Adaptation adaptation(scales, start, thresholds, static_cast<int64_t>(zero.element_count()));
+  Zero(units);
   std::vector<uint32_t> totals(n_blocks, adaptation.start());
   for (int64_t dimension = 0; dimension < n_dims; ++dimension) {
     const int32_t* row = values.typed_data() + dimension * n_blocks;
-    int32_t sum = 0;
+    int32_t* sums = units->typed_data() + dimension * CeilDivide(n_blocks, kBlocksOfSum);
     for (int64_t block = 0; block < n_blocks; ++block) {
       const int32_t table = adaptation.Table(totals[block], dimension);
-      const int32_t magnitude = std::min(std::abs(row[block]), kMaxTerm);
-      sum += std::min(zero.typed_data()[table] + further.typed_data()[table] * magnitude, kMaxTerm);
+      const float steps = std::nearbyint(further.typed_data()[table] * static_cast<float>(std::abs(row[block])));
+      const auto of_steps = static_cast<int32_t>(std::min(steps, static_cast<float>(kMaxUnits)));
+      sums[block / kBlocksOfSum] += std::min(zero.typed_data()[table] + of_steps, kMaxUnits);
       totals[block] = Adaptation::Add(totals[block], row[block]);
     }
-    bits->typed_data()[dimension] = sum;
   }
   return ffi::Error::Success();
 }
@@ -148,7 +151,7 @@ ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes_buffer, S32 scales, U3
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_geometric_estimate, Estimate,
                               ffi::Ffi::Bind()
-                                  .Arg<S32>().Arg<S32>().Arg<U32>().Arg<U32>().Arg<S32>().Arg<S32>()
+                                  .Arg<S32>().Arg<S32>().Arg<U32>().Arg<U32>().Arg<S32>().Arg<F32>()
                                   .Ret<S32>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_geometric_encode, Encode,

@@ -144,7 +144,7 @@ class PayloadEncoder:
                 smallest_cost = min(smallest_cost, predicted_candidate.cost(target))
                 yield predicted_candidate
         is_exact = max_error == 0
-        if values.dtype.kind == "f" and (is_exact or smallest_cost > estimate_rank_bits(chunk)):
+        if values.dtype.kind == "f" and self._may_have_ranks(chunk, target, smallest_cost):
             ranks = encode_ranks(chunk, self._padded_shape)
             if ranks is not None:
                 yield self._exact_candidate(PayloadKind.RANKS, ranks, chunk, special_values)
@@ -155,6 +155,14 @@ class PayloadEncoder:
                 yield self._exact_candidate(PayloadKind.DIFFERENCES, differences, chunk, special_values)
             packed = bodies.encode_packed(chunk)
             yield self._exact_candidate(PayloadKind.PACKED, packed, chunk, special_values)
+
+    def _may_have_ranks(self, chunk: ChunkValues, target: ChunkTarget, smallest_cost: float) -> bool:
+        """Tell whether the ranks of floats may be cheaper than what costs least so far."""
+        if target.max_error == 0:
+            return True
+        if target.max_error is None:
+            return smallest_cost > 8 * chunk.values.nbytes * _LOSSLESS_SHARE
+        return smallest_cost > estimate_rank_bits(chunk)
 
     def _predict(
         self, chunk: ChunkValues, target: ChunkTarget, smallest_cost: float

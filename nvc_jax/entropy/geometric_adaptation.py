@@ -10,6 +10,7 @@ from jax import lax
 
 from nvc_jax.entropy import native_geometric
 from nvc_jax.entropy.geometric_distributions import DECAYS, MEANS, N_SCALES, powers_of_cube_root
+from nvc_jax.entropy.native_geometric import BLOCKS_OF_SUM
 from nvc_jax.native.dispatch import on_cpu
 
 _HALF_SCALE = 1.2599210498948732
@@ -30,10 +31,10 @@ _SHIFTS = np.arange(-8, 9)
 """Shifts −8 … 8 of a scale each have a threshold; below the smallest threshold the shift is −9."""
 _RATIO_BITS = 12
 """Fractional bits of the ratios between thresholds and the expected sum."""
-_BIT_UNITS = 16
+_BIT_UNITS = 1024
 """Units of a bit in estimates, which are sums of integers: so kernels and ``jax.numpy`` agree."""
-_MAX_BITS = 36 * _BIT_UNITS
-"""Most bits of an integer in estimates, in units: about those of an escape."""
+_MAX_UNITS = 36 * _BIT_UNITS
+"""Most units of an integer in estimates: about those of an escape."""
 _COMMON_SCALE_OFFSETS = (0, 3, 6, 9, 12, 15)
 """Distances below the usual scale that ``choose_common_scale`` tries: its mean magnitude over 4**0 … 4**5.
 
@@ -138,16 +139,11 @@ def add_magnitudes(total: jax.Array, values: jax.Array) -> jax.Array:
 
 def estimate_bits(values: jax.Array, scales: jax.Array) -> jax.Array:
     """Estimate the bits of integers by the distributions whose tables they are coded by; float32."""
-    zero = jnp.asarray(in_units(-np.log2((1 - DECAYS) / (1 + DECAYS))))
-    further = jnp.asarray(in_units(-np.log2(DECAYS)))
+    zero = jnp.asarray(np.rint(-np.log2((1 - DECAYS) / (1 + DECAYS)) * _BIT_UNITS), jnp.int32)
+    further = jnp.asarray(-np.log2(DECAYS) * _BIT_UNITS, jnp.float32)
     arguments = (values, scales, *start_and_thresholds(scales), zero, further)
-    by_dimension = on_cpu(native_geometric.estimate_bits, estimate_reference, *arguments)
-    return jnp.sum(by_dimension.astype(jnp.float32)) / _BIT_UNITS
-
-
-def in_units(bits: np.ndarray) -> np.ndarray:
-    """Convert bits to units of 1/16, int32, at most _MAX_BITS."""
-    return np.minimum(np.rint(bits * _BIT_UNITS), _MAX_BITS).astype(np.int32)
+    sums = on_cpu(native_geometric.estimate_bits, estimate_reference, *arguments)
+    return jnp.sum(sums.astype(jnp.float32)) / _BIT_UNITS
 
 
 def estimate_reference(
@@ -158,20 +154,21 @@ def estimate_reference(
     zero: jax.Array,
     further: jax.Array,
 ) -> jax.Array:
-    """Estimate the bits of each dimension in ``jax.numpy``: the specification of the kernel.
+    """Estimate bits in ``jax.numpy``: the specification of the kernel.
 
     Args:
         values: int32 (dims, n).
         scales: int32 (dims,).
         start: uint32, from ``start_and_thresholds``, as is the next argument.
         thresholds: uint32 (dims, shifts).
-        zero: int32 (N_SCALES,), bits of a zero, in 1/16.
-        further: int32 (N_SCALES,), bits of each step of the magnitude, in 1/16.
+        zero: int32 (N_SCALES,), units of a zero, which are 1/1024 bit.
+        further: float32 (N_SCALES,), units of each step of the magnitude.
 
     Returns:
-        int32 (dims,), in 1/16 bit.
+        int32 (dims, ⌈n / BLOCKS_OF_SUM⌉), units of as many blocks each: so that sums stay in 32 bits.
     """
     tables = tables_from(values, scales, start, thresholds)
-    magnitudes = jnp.minimum(jnp.abs(values), _MAX_BITS)
-    bits = jnp.minimum(zero[tables] + further[tables] * magnitudes, _MAX_BITS)
-    return jnp.sum(bits, axis=1, dtype=jnp.int32)
+    steps = jnp.round(further[tables] * jnp.abs(values).astype(jnp.float32))
+    units = jnp.minimum(zero[tables] + jnp.minimum(steps, _MAX_UNITS).astype(jnp.int32), _MAX_UNITS)
+    padded = jnp.pad(units, ((0, 0), (0, -units.shape[1] % BLOCKS_OF_SUM)))
+    return jnp.sum(padded.reshape(len(units), -1, BLOCKS_OF_SUM), axis=2, dtype=jnp.int32)

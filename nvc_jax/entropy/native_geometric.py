@@ -6,6 +6,9 @@ import jax.numpy as jnp
 from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 from nvc_jax.native.dispatch import call
 
+BLOCKS_OF_SUM = 4096
+"""Blocks whose units an estimate adds up."""
+
 
 def estimate_bits(
     values: jax.Array,
@@ -15,8 +18,9 @@ def estimate_bits(
     zero: jax.Array,
     further: jax.Array,
 ) -> jax.Array:
-    """Estimate the bits of each dimension; see ``geometric_adaptation.estimate_reference``."""
-    result = jax.ShapeDtypeStruct(values.shape[:1], jnp.int32)
+    """Estimate bits; see ``geometric_adaptation.estimate_reference``."""
+    n_dims, n_blocks = values.shape
+    result = jax.ShapeDtypeStruct((n_dims, -(-n_blocks // BLOCKS_OF_SUM)), jnp.int32)
     return call("nvc_geometric_estimate", result, values, scales, start, thresholds, zero, further)
 
 

@@ -19,7 +19,30 @@ def on_cpu(kernel: Callable[..., Any], reference: Callable[..., Any], *arguments
     """
     if load_kernels() is not None:
         return reference(*arguments)
-    return lax.platform_dependent(*arguments, cpu=kernel, default=reference)
+    axes = frozenset().union(*map(_varying_axes, jax.tree.leaves(arguments)))
+    forms = {"cpu": _varying(kernel, axes), "default": _varying(reference, axes)}
+    return lax.platform_dependent(*arguments, **forms)
+
+
+def _varying_axes(leaf: Any) -> frozenset:
+    """Get the axes of a ``shard_map`` over which an array varies; releases of JAX name them differently."""
+    kind: Any = jax.typeof(leaf)
+    return kind.manual_axis_type.varying if hasattr(kind, "manual_axis_type") else kind.vma
+
+
+def _varying(form: Callable[..., Any], axes: frozenset) -> Callable[..., Any]:
+    """Mark results as varying over all devices of a ``shard_map`` over which arguments vary.
+
+    Both forms must return arrays of the same type.
+    """
+    if not axes:
+        return form
+
+    def mark(leaf: jax.Array) -> jax.Array:
+        missing = tuple(sorted(axes - _varying_axes(leaf)))
+        return lax.pcast(leaf, missing, to="varying") if missing else leaf
+
+    return lambda *arguments: jax.tree.map(mark, form(*arguments))
 
 
 def runs_kernels() -> bool:

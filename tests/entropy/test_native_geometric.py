@@ -49,9 +49,9 @@ def test_the_kernels_equal_the_reference(spread: float, n_dims: int, n_blocks: i
 
 
 def test_estimates_equal_the_reference() -> None:
-    values = jnp.asarray(np.random.default_rng(0).integers(-1000, 1000, (7, 300)), jnp.int32)
+    values = jnp.asarray(np.random.default_rng(0).integers(-1000, 1000, (7, 9000)), jnp.int32)
     scales = jnp.arange(7, dtype=jnp.int32) * 4
-    zero, further = (jnp.arange(32, dtype=jnp.int32) * factor for factor in (1, 3))
+    zero, further = jnp.arange(32, dtype=jnp.int32) * 9, jnp.linspace(30, 0.01, 32, dtype=jnp.float32)
     arguments = (values, scales, *geometric_adaptation.start_and_thresholds(scales), zero, further)
     np.testing.assert_array_equal(
         native_geometric.estimate_bits(*arguments), geometric_adaptation.estimate_reference(*arguments)
