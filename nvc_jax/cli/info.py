@@ -13,15 +13,14 @@ def add_command(commands: arguments.Commands) -> None:
     command = arguments.add_parser(
         commands, "info", _run, "Print a container's metadata and size, or describe this system."
     )
-    command.add_argument("input", metavar="IN", nargs="?", help=arguments.CONTAINER_HELP)
-    command.add_argument(
+    subject = command.add_mutually_exclusive_group(required=True)
+    subject.add_argument("input", metavar="IN", nargs="?", help=arguments.CONTAINER_HELP)
+    subject.add_argument(
         "--system", action="store_true", help="print versions, devices and the state of the native kernels"
     )
     arguments.add_json(command)
 
 
 def _run(options: argparse.Namespace) -> None:
-    if options.system == (options.input is not None):
-        raise ValueError("`nvc info` takes either a container, IN, or --system")
     values = system() if options.system else info(arguments.location(options.input))
     print_values(values, options.json)

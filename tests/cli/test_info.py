@@ -24,6 +24,13 @@ def test_the_system_is_described(capsys: pytest.CaptureFixture) -> None:
     values = json.loads(capsys.readouterr().out)
     assert values == system()
     assert values["native_kernels"] == "ready"
-    assert main(["info", "--system", "v.zarr"]) == 1
-    assert main(["info"]) == 1
-    assert "either a container, IN, or --system" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [[], ["--system", "v.zarr"]])
+def test_either_a_container_or_the_system_is_described(
+    given: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["info", *given])
+    assert exit_info.value.code == 2
+    assert "--system" in capsys.readouterr().err
