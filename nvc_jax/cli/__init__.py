@@ -3,7 +3,8 @@
 Read ``main`` first, then any command. There is one module for each, with ``add_command`` (its arguments)
 and a function that runs it: ``compress``, ``decompress``, ``info``, ``evaluate``, ``verify``, ``train``,
 ``models``, ``fetch``, ``demo``. ``arguments`` turns texts into values, ``output`` prints values, tables and
-progress bars. A command calls one function of the public API; ``demo`` calls several and draws a picture.
+progress bars. ``program_cache`` keeps what one run compiled for the next. A command calls one function of the
+public API; ``demo`` calls several and draws a picture.
 """
 
 from nvc_jax.cli.main import main

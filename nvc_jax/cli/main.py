@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from nvc_jax.cli import compress, decompress, demo, evaluate, fetch, info, models, train, verify
+from nvc_jax.cli.program_cache import use_program_cache
 
 _COMMANDS = (compress, decompress, info, evaluate, verify, train, models, fetch, demo)
 """Modules of the commands, in the order in which ``--help`` lists them."""
@@ -15,6 +16,7 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``nvc`` with ``arguments`` (those of the process if None); returns the exit status."""
     options = make_parser().parse_args(arguments)
+    use_program_cache()
     try:
         options.run(options)
     except (ValueError, TypeError, OSError, ImportError) as error:

@@ -1,0 +1,51 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from nvc_jax.cli.program_cache import cache_folder, prune
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> list[Path]:
+    """Run ``nvc`` in a process of its own, and list the programs that it keeps."""
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("JAX", "NVC", "XLA"))}
+    known |= {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": ":".join(sys.path), **variables}
+    command = [sys.executable, "-c", "import sys; from nvc_jax.cli import main; sys.exit(main())", *arguments]
+    subprocess.run(command, check=True, env=known, cwd=folder)
+    return sorted((folder / "cache").rglob("*-cache"))
+
+
+def test_programs_of_one_run_serve_the_next(here: Path) -> None:
+    kept = run(here, "compress", "v.npy", "first.zarr", "--step", "0.05")
+    assert any("encode" in path.name for path in kept)
+    written = {path: path.stat().st_mtime_ns for path in kept}
+    assert run(here, "compress", "v.npy", "second.zarr", "--step", "0.06") == kept
+    assert {path: path.stat().st_mtime_ns for path in kept} == written
+
+
+def test_a_variable_turns_the_cache_off(here: Path) -> None:
+    assert run(here, "info", "--system", NVC_JAX_CACHE="0") == []
+    assert not (here / "cache").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_not_used(here: Path) -> None:
+    (here / "cache").write_text("a file")
+    run(here, "info", "--system")
+    assert (here / "cache").read_text() == "a file"
+
+
+def test_the_oldest_files_are_removed(tmp_path: Path) -> None:
+    for age, name in enumerate(("new", "used", "old")):
+        (tmp_path / name).write_bytes(bytes(100))
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    os.utime(tmp_path / "used", (2000, 1))
+    prune(tmp_path, 250)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "used"]
+    prune(tmp_path, 100)
+    assert [path.name for path in tmp_path.iterdir()] == ["used"]
+    prune(tmp_path, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_cache_folder_is_the_systems() -> None:
+    assert cache_folder().is_absolute()
