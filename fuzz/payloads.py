@@ -38,7 +38,12 @@ def example_chunks() -> dict[str, tuple[np.ndarray, ChunkTarget]]:
     holed = wave.astype(np.float32)
     holed[:4, :5] = np.nan
     holed[8, 8, :3] = np.inf
+    plateaus = np.where(wave > 0.8, 0.8, wave).astype(np.float32)
     return {
+        "levels": (np.rint(2 * wave).astype(np.int8), ChunkTarget(0.0, 0.0)),
+        "exact values": (plateaus, ChunkTarget(1e-3, 2e-3)),
+        "ranks": ((np.rint(300 * wave) * 0.37).astype(np.float32), ChunkTarget(0.0, 0.0)),
+        "lattice": (np.rint(50 * wave).astype(np.uint8), ChunkTarget(1.0, 2.0)),
         "spectral": (wave.astype(np.float32), ChunkTarget(None, 0.02)),
         "corrected": (holed, ChunkTarget(0.02, 0.05)),
         "wide": (wave * 1e100, ChunkTarget(1e98, 2e98)),

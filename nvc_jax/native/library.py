@@ -20,11 +20,15 @@ _KERNELS = (
 )
 _SWITCH = "NVC_JAX_NATIVE"
 """Environment variable that turns the kernels off if it is 0."""
+_PATH = "NVC_JAX_KERNELS"
+"""Environment variable that names another library, as one with sanitizers."""
 _ADVICE = "Install nvc_jax anew where a C++17 compiler is at hand."
 
 
 def find_library() -> Path | None:
     """Find the library beside this module, or in the installed package if this is a checkout."""
+    if _PATH in os.environ:
+        return Path(os.environ[_PATH])
     beside = Path(__file__).parent / _NAME
     if beside.exists():
         return beside

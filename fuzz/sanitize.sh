@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Builds the kernels with AddressSanitizer and UndefinedBehaviorSanitizer, and damages payloads with them.
+#
+#     fuzz/sanitize.sh [COUNT [SEED]]        # in an environment with nvc_jax; 100,000 payloads by default
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT
+cmake -S "$root/native" -B "$build" -DNVC_SANITIZE=ON -DPython_EXECUTABLE="$(command -v python)" > "$build/log"
+cmake --build "$build" >> "$build/log"
+# The sanitizers must be loaded before Python. Python itself does not free all its memory.
+LD_PRELOAD="$(g++ -print-file-name=libasan.so):$(g++ -print-file-name=libubsan.so)" \
+  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 NVC_JAX_KERNELS="$build/libnvc_kernels.so" \
+  PYTHONPATH="$root" python "$root/fuzz/payloads.py" "${@:-100000}"
