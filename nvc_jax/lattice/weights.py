@@ -33,8 +33,6 @@ _SAMPLES = (4000, 2000, 1000)
 coarser ones have fewer points to gain from."""
 _STEPS = 12
 """Most steps of iteratively reweighted least squares."""
-_STEPS_OF_SCALE = 2
-"""First steps, after which the typical residual is known well enough."""
 _SMALL_RESIDUAL, _LARGE_RESIDUAL = 0.5, 8.0
 """Residuals, in steps of the codes, up to which the squares count, and from which on the logarithms; in
 volumes of much noise they are larger."""
@@ -173,7 +171,7 @@ def _fit_row(target: np.ndarray, means: np.ndarray, groups: tuple[Group, ...], s
     importance = 1 / np.square(activity + step)
     solution = np.zeros(differences.shape[1], np.float32)
     # The logarithm's derivative, divided by the residual, is the weight of the residual's square.
-    for index in range(_STEPS):
+    for _ in range(_STEPS):
         weighted = differences * (importance / importance.max())[:, None]
         normal = (weighted.T @ differences).astype(np.float64)
         normal += np.eye(len(normal)) * (1e-6 * np.trace(normal) + 1e-9)
@@ -181,10 +179,9 @@ def _fit_row(target: np.ndarray, means: np.ndarray, groups: tuple[Group, ...], s
         if np.abs(solution - last).max() < 0.25 / ONE:
             break
         residual = np.abs(wanted - differences @ solution)
-        if index < _STEPS_OF_SCALE:
-            typical = float(np.median(residual))
-            small = max(_SMALL_RESIDUAL * step, typical / 2)
-            large = max(_LARGE_RESIDUAL * step, typical * 2)
+        typical = float(np.median(residual))
+        small = max(_SMALL_RESIDUAL * step, typical / 2)
+        large = max(_LARGE_RESIDUAL * step, typical * 2)
         importance = 1 / (np.maximum(residual, small) * (residual + large))
     row = np.zeros(N_GROUPS, np.int32)
     numbers = [group.number for group in groups]
