@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "rans.h"
 #include "xla/ffi/api/ffi.h"
@@ -39,6 +40,48 @@ inline ffi::Error FinishWords(Out<U16>& words, const PushStack& stack) {
   if (stack.top > stack.capacity) return ffi::Error::Internal("a stream is longer than its buffer");
   std::fill(words->typed_data() + stack.top, words->typed_data() + stack.capacity, uint16_t{0});
   return ffi::Error::Success();
+}
+
+// Number of lanes of a stream, as many as its groups may have.
+inline int64_t LanesOfStream(const S32& n_lanes, int64_t n_groups) {
+  return std::clamp<int64_t>(*n_lanes.typed_data(), 1, n_groups * kGroupLanes);
+}
+
+// Encodes a stream, one group of lanes after the other: `push` gets the group, its states and its stack, and
+// pushes the group's items from the last to the first.
+template <typename Push>
+ffi::Error EncodeGroups(const S32& n_lanes_buffer, Out<U16>& words, Out<S32>& group_words, Push push) {
+  const int64_t n_lanes = LanesOfStream(n_lanes_buffer, static_cast<int64_t>(group_words->element_count()));
+  PushStack stack{words->typed_data(), static_cast<int64_t>(words->element_count()), 0};
+  Zero(group_words);
+  for (int64_t group = 0; group < CeilDivide(n_lanes, kGroupLanes); ++group) {
+    uint32_t states[kGroupLanes];
+    std::fill_n(states, kGroupLanes, kLowest);
+    const int64_t start = stack.top;
+    push(n_lanes, group, states, stack);
+    FinishGroup(states, LanesOfGroup(n_lanes, group), stack);
+    group_words->typed_data()[group] = static_cast<int32_t>(stack.top - start);
+  }
+  return FinishWords(words, stack);
+}
+
+// The lanes of a group while it is decoded.
+struct GroupReader {
+  uint32_t states[kGroupLanes];
+  PopStack stack;
+};
+
+// Begins to decode the groups of a stream.
+inline std::vector<GroupReader> OpenGroups(const U16& words, const S32& group_words, int64_t n_lanes) {
+  std::vector<GroupReader> readers(CeilDivide(n_lanes, kGroupLanes));
+  uint32_t top = 0;
+  for (size_t group = 0; group < readers.size(); ++group) {
+    top += static_cast<uint32_t>(group_words.typed_data()[group]);
+    readers[group].stack = {words.typed_data(), static_cast<int32_t>(words.element_count()),
+                            static_cast<int32_t>(top)};
+    StartGroup(readers[group].states, LanesOfGroup(n_lanes, static_cast<int64_t>(group)), readers[group].stack);
+  }
+  return readers;
 }
 
 }  // namespace nvc

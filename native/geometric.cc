@@ -85,15 +85,8 @@ ffi::Error Encode(S32 values, S32 scales, U32 start, U32 thresholds, U16 frequen
       total = Adaptation::Add(total, values.typed_data()[index]);
     }
   }
-  const auto max_lanes = static_cast<int64_t>(group_words->element_count()) * kGroupLanes;
-  const int64_t n_lanes = std::clamp<int64_t>(*n_lanes_buffer.typed_data(), 1, max_lanes);
-  const int64_t run = CeilDivide(count, n_lanes);
-  Zero(group_words);
-  PushStack stack{words->typed_data(), static_cast<int64_t>(words->element_count()), 0};
-  for (int64_t group = 0; group < CeilDivide(n_lanes, kGroupLanes); ++group) {
-    uint32_t states[kGroupLanes];
-    std::fill_n(states, kGroupLanes, kLowest);
-    const int64_t first_word = stack.top;
+  const auto push = [&](int64_t n_lanes, int64_t group, uint32_t* states, PushStack& stack) {
+    const int64_t run = CeilDivide(count, n_lanes);
     const int lanes = LanesOfGroup(n_lanes, group);
     for (int64_t step = run - 1; step >= 0; --step) {
       for (int64_t dimension = n_dims - 1; dimension >= 0; --dimension) {
@@ -105,10 +98,8 @@ ffi::Error Encode(S32 values, S32 scales, U32 start, U32 thresholds, U16 frequen
         }
       }
     }
-    FinishGroup(states, lanes, stack);
-    group_words->typed_data()[group] = static_cast<int32_t>(stack.top - first_word);
-  }
-  return FinishWords(words, stack);
+  };
+  return EncodeGroups(n_lanes_buffer, words, group_words, push);
 }
 
 ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes_buffer, S32 scales, U32 start, U32 thresholds,
@@ -119,17 +110,14 @@ ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes_buffer, S32 scales, U3
   const Tables tables(frequencies.typed_data(), Rows(frequencies));
   SlotTokens slot_tokens(tables);
   const Adaptation adaptation(scales, start, thresholds, static_cast<int64_t>(tables.n_rows()));
-  const auto max_lanes = static_cast<int64_t>(group_words.element_count()) * kGroupLanes;
-  const int64_t n_lanes = std::clamp<int64_t>(*n_lanes_buffer.typed_data(), 1, max_lanes);
+  const int64_t n_lanes = LanesOfStream(n_lanes_buffer, static_cast<int64_t>(group_words.element_count()));
   const int64_t run = CeilDivide(count, n_lanes);
   Zero(values);
-  uint32_t top = 0;
-  for (int64_t group = 0; group < CeilDivide(n_lanes, kGroupLanes); ++group) {
-    top += static_cast<uint32_t>(group_words.typed_data()[group]);
-    PopStack stack{words.typed_data(), static_cast<int32_t>(words.element_count()), static_cast<int32_t>(top)};
-    uint32_t states[kGroupLanes], totals[kGroupLanes];
+  std::vector<GroupReader> readers = OpenGroups(words, group_words, n_lanes);
+  for (int64_t group = 0; group < static_cast<int64_t>(readers.size()); ++group) {
+    auto& [states, stack] = readers[group];
+    uint32_t totals[kGroupLanes];
     const int lanes = LanesOfGroup(n_lanes, group);
-    StartGroup(states, lanes, stack);
     for (int64_t step = 0; step < run; ++step) {
       std::fill_n(totals, kGroupLanes, adaptation.start());
       for (int64_t dimension = 0; dimension < n_dims; ++dimension) {

@@ -386,20 +386,14 @@ Shape ShapeOf(const T& dimensions) {
 class Reader {
  public:
   Reader(U16& words, S32& group_words, int64_t n_lanes)
-      : n_lanes_(n_lanes), stacks_(CeilDivide(n_lanes, kGroupLanes)), states_(stacks_.size() * kGroupLanes) {
-    uint32_t top = 0;
-    for (size_t group = 0; group < stacks_.size(); ++group) {
-      top += static_cast<uint32_t>(group_words.typed_data()[group]);
-      stacks_[group] = {words.typed_data(), static_cast<int32_t>(words.element_count()), static_cast<int32_t>(top)};
-      StartGroup(&states_[group * kGroupLanes], LanesOfGroup(n_lanes, group), stacks_[group]);
-    }
-  }
+      : n_lanes_(n_lanes), groups_(OpenGroups(words, group_words, n_lanes)) {}
 
   void BeginPass() { lane_ = 0; }
 
   int32_t Take(const Tables& tables, SlotTokens& slot_tokens, size_t row) {
+    auto& [states, stack] = groups_[lane_ / kGroupLanes];
     const int32_t value =
-        PopInteger(states_[lane_], tables.row(row), slot_tokens.row(row), stacks_[lane_ / kGroupLanes]);
+        PopInteger(states[lane_ % kGroupLanes], tables.row(row), slot_tokens.row(row), stack);
     if (++lane_ == n_lanes_) lane_ = 0;
     return value;
   }
@@ -407,8 +401,7 @@ class Reader {
  private:
   int64_t n_lanes_;
   int64_t lane_ = 0;
-  std::vector<PopStack> stacks_;
-  std::vector<uint32_t> states_;
+  std::vector<GroupReader> groups_;
 };
 
 ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes, U16 frequencies, S32 rows, S32 anchors, S32 weights,
@@ -418,8 +411,7 @@ ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes, U16 frequencies, S32 
   const Tables tables(frequencies.typed_data(), Rows(frequencies));
   SlotTokens slot_tokens(tables);
   const auto known = KnownGroups();
-  const auto max_lanes = static_cast<int64_t>(group_words.element_count()) * kGroupLanes;
-  Reader reader(words, group_words, std::clamp<int64_t>(*n_lanes.typed_data(), 1, max_lanes));
+  Reader reader(words, group_words, LanesOfStream(n_lanes, static_cast<int64_t>(group_words.element_count())));
   const int32_t* row_of = rows.typed_data();
 
   std::vector<int32_t> values(anchors.typed_data(), anchors.typed_data() + anchors.element_count());
@@ -559,22 +551,15 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
 ffi::Error Push(S32 rows, S32 contexts, S32 values, S32 counts, S32 n_lanes_buffer, U16 frequencies, Out<U16> words,
                 Out<S32> group_words) {
   const Tables tables(frequencies.typed_data(), Rows(frequencies));
-  const auto max_lanes = static_cast<int64_t>(group_words->element_count()) * kGroupLanes;
-  const int64_t n_lanes = std::clamp<int64_t>(*n_lanes_buffer.typed_data(), 1, max_lanes);
-  const int64_t n_groups = CeilDivide(n_lanes, kGroupLanes);
   const auto last_context = static_cast<uint32_t>(rows.element_count() - 1);
-  Zero(group_words);
-  PushStack stack{words->typed_data(), static_cast<int64_t>(words->element_count()), 0};
-  for (int64_t group = 0; group < n_groups; ++group) {
-    uint32_t states[kGroupLanes];
-    std::fill_n(states, kGroupLanes, kLowest);
-    const int64_t start = stack.top;
+  int64_t n_items = 0;
+  for (size_t pass = 0; pass < counts.element_count(); ++pass) n_items += std::max(counts.typed_data()[pass], 0);
+  if (n_items > static_cast<int64_t>(values.element_count())) {
+    return ffi::Error::InvalidArgument("passes have more items than there are");
+  }
+  const auto push = [&](int64_t n_lanes, int64_t group, uint32_t* states, PushStack& stack) {
     const int lanes = LanesOfGroup(n_lanes, group);
-    auto end = static_cast<int64_t>(0);
-    for (size_t pass = 0; pass < counts.element_count(); ++pass) end += counts.typed_data()[pass];
-    if (end > static_cast<int64_t>(values.element_count())) {
-      return ffi::Error::InvalidArgument("passes have more items than there are");
-    }
+    int64_t end = n_items;
     for (auto pass = static_cast<int64_t>(counts.element_count()) - 1; pass >= 0; --pass) {
       const int64_t count = std::max(counts.typed_data()[pass], 0);
       const int64_t first = end - count;
@@ -589,10 +574,8 @@ ffi::Error Push(S32 rows, S32 contexts, S32 values, S32 counts, S32 n_lanes_buff
       }
       end = first;
     }
-    FinishGroup(states, lanes, stack);
-    group_words->typed_data()[group] = static_cast<int32_t>(stack.top - start);
-  }
-  return FinishWords(words, stack);
+  };
+  return EncodeGroups(n_lanes_buffer, words, group_words, push);
 }
 
 }  // namespace

@@ -98,11 +98,6 @@ struct Headers {
   int32_t* first;
 };
 
-struct GroupReader {
-  uint32_t states[kGroupLanes];
-  PopStack stack;
-};
-
 void PopHeaders(const Model& model, const Layout& layout, int64_t n_lanes, int64_t group, GroupReader& reader,
                 const Headers& headers) {
   const int64_t run = CeilDivide(layout.n_inside, n_lanes);
@@ -177,7 +172,7 @@ void PopIntegers(const Model& model, const Layout& layout, const Queue& queue, c
     for (int lane = 0; lane < active; ++lane) {
       Walker& walker = walkers[lane];
       const int quantizer = quantizer_states[lane] & 1;
-      const int32_t coefficient = walker.scan[walker.position];
+      const int32_t coefficient = walker.scan[walker.position] & (kCoefficients - 1);
       const int32_t row = walker.tables[coefficient] + quantizer * model.quantizer_rows;
       const int32_t integer = PopInteger(reader.states[lane], model.integers.row(row), slot_tokens.row(row),
                                          reader.stack);
@@ -201,8 +196,7 @@ ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
   const Layout layout{order.typed_data(), std::clamp<int64_t>(*n_inside.typed_data(), 0, n_blocks),
                       partial_types.typed_data(), coefficients.typed_data(), scan_counts.typed_data(),
                       n_blocks};
-  const auto n_groups = static_cast<int64_t>(group_words.element_count());
-  const int64_t n_lanes = std::clamp<int64_t>(*n_lanes_buffer.typed_data(), 1, n_groups * kGroupLanes);
+  const int64_t n_lanes = LanesOfStream(n_lanes_buffer, static_cast<int64_t>(group_words.element_count()));
   Zero(points), Zero(first), Zero(classes), Zero(ends);
   for (int64_t i = 0; i < layout.n_inside; ++i) {
     if (order.typed_data()[i] < 0 || order.typed_data()[i] >= n_blocks) {
@@ -211,13 +205,8 @@ ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
   }
 
   const Headers headers{classes->typed_data(), ends->typed_data(), first->typed_data()};
-  std::vector<GroupReader> readers(CeilDivide(n_lanes, kGroupLanes));
-  uint32_t top = 0;
+  std::vector<GroupReader> readers = OpenGroups(words, group_words, n_lanes);
   for (size_t group = 0; group < readers.size(); ++group) {
-    top += static_cast<uint32_t>(group_words.typed_data()[group]);
-    readers[group].stack = {words.typed_data(), static_cast<int32_t>(words.element_count()),
-                            static_cast<int32_t>(top)};
-    StartGroup(readers[group].states, LanesOfGroup(n_lanes, group), readers[group].stack);
     PopHeaders(model, layout, n_lanes, group, readers[group], headers);
   }
   if (only_headers) return ffi::Error::Success();
@@ -254,15 +243,17 @@ std::vector<Item> CollectItems(const Model& model, const Layout& layout, const i
   for (int32_t block : inside) {
     const int32_t* scan = layout.Scan(block);
     const int32_t* own = points + int64_t{block} * kCoefficients;
+    const auto coefficient_at = [scan](int position) { return scan[position] & (kCoefficients - 1); };
     int last = kPositions - 1;
-    while (last >= 0 && own[scan[last]] == 0) --last;
+    while (last >= 0 && own[coefficient_at(last)] == 0) --last;
     ends[block] = (last + kEndUnit) / kEndUnit;
     const int count = layout.Count(block, ends[block]);
     const int32_t* tables = model.tables_of(std::clamp(classes[block], 0, model.n_classes - 1));
     int state = 0;
     for (int position = 0; position < count; ++position) {
-      const int32_t integer = ToInteger(own[scan[position]]);
-      const int32_t row = tables[scan[position]] + (state & 1) * model.quantizer_rows;
+      const int32_t coefficient = coefficient_at(position);
+      const int32_t integer = ToInteger(own[coefficient]);
+      const int32_t row = tables[coefficient] + (state & 1) * model.quantizer_rows;
       items.push_back({integer, static_cast<uint16_t>(row), static_cast<uint16_t>(state)});
       if (model.has_states) state = NextState(state, integer);
     }
@@ -323,9 +314,6 @@ ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
   const Layout layout{order.typed_data(), std::clamp<int64_t>(*n_inside.typed_data(), 0, n_blocks),
                       partial_types.typed_data(), coefficients.typed_data(), scan_counts.typed_data(),
                       n_blocks};
-  const auto n_groups = static_cast<int64_t>(group_words->element_count());
-  const int64_t n_lanes = std::clamp<int64_t>(*n_lanes_buffer.typed_data(), 1, n_groups * kGroupLanes);
-  Zero(group_words);
 
   std::vector<int32_t> ends(n_blocks), own_first(first.typed_data(), first.typed_data() + n_blocks);
   std::vector<int32_t> own_classes(n_blocks);
@@ -336,17 +324,11 @@ ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
       CollectItems(model, layout, points.typed_data(), own_classes.data(), ends);
   const Headers headers{own_classes.data(), ends.data(), own_first.data()};
 
-  PushStack stack{words->typed_data(), static_cast<int64_t>(words->element_count()), 0};
-  for (int64_t group = 0; group < CeilDivide(n_lanes, kGroupLanes); ++group) {
-    uint32_t states[kGroupLanes];
-    std::fill_n(states, kGroupLanes, kLowest);
-    const int64_t start = stack.top;
-    PushIntegers(model, items, n_lanes, group, states, stack);
-    PushHeaders(model, layout, headers, n_lanes, group, states, stack);
-    FinishGroup(states, LanesOfGroup(n_lanes, group), stack);
-    group_words->typed_data()[group] = static_cast<int32_t>(stack.top - start);
-  }
-  return FinishWords(words, stack);
+  return EncodeGroups(n_lanes_buffer, words, group_words,
+                      [&](int64_t n_lanes, int64_t group, uint32_t* states, PushStack& stack) {
+                        PushIntegers(model, items, n_lanes, group, states, stack);
+                        PushHeaders(model, layout, headers, n_lanes, group, states, stack);
+                      });
 }
 
 }  // namespace

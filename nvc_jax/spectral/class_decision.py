@@ -175,27 +175,21 @@ def class_costs(
         int32 (n, K), in units of 1/COST_UNITS bit.
     """
     thresholds = _CLASS_THRESHOLDS if options.optimizes_integers else _ROUNDING_THRESHOLDS
-    arguments = (costs.weights, costs.zero_cost, costs.signalling_cost, values)
     kernel = partial(_class_costs_by_kernel, thresholds=thresholds)
 
-    def reference(*_: jax.Array) -> jax.Array:
+    def reference(costs: DecisionCosts, values: jax.Array) -> jax.Array:
         return map_rows(lambda rows: class_costs_reference(costs, rows, thresholds), values)
 
-    return on_cpu(kernel, reference, *arguments)
+    return on_cpu(kernel, reference, costs, values)
 
 
 def _class_costs_by_kernel(
-    weights: jax.Array,
-    zero_cost: jax.Array,
-    signalling_cost: jax.Array,
-    values: jax.Array,
-    *,
-    thresholds: tuple[int, int, int],
+    costs: DecisionCosts, values: jax.Array, *, thresholds: tuple[int, int, int]
 ) -> jax.Array:
     """Estimate costs by the native kernel."""
-    result = jax.ShapeDtypeStruct((len(values), len(zero_cost)), jnp.int32)
+    result = jax.ShapeDtypeStruct((len(values), len(costs.zero_cost)), jnp.int32)
     narrow, wide, further = map(np.int32, thresholds)
-    arguments = (weights, zero_cost, signalling_cost, values)
+    arguments = (costs.weights, costs.zero_cost, costs.signalling_cost, values)
     return call("nvc_class_costs", result, *arguments, narrow=narrow, wide=wide, further=further)
 
 
