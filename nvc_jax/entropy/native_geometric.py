@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from nvc_jax.entropy.word_stream import WordStream, n_groups_of
+from nvc_jax.entropy.native_streams import encode_by_kernel
+from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.native.dispatch import call
 
 BLOCKS_OF_SUM = 4096
@@ -37,13 +38,10 @@ def encode(
     capacity: int,
 ) -> WordStream:
     """Code integers; see ``adaptive_geometric.encode_reference``."""
-    results = (
-        jax.ShapeDtypeStruct((capacity,), jnp.uint16),
-        jax.ShapeDtypeStruct((n_groups_of(max_lanes),), jnp.int32),
-    )
     arguments = (values, scales, start, thresholds, frequencies, count, n_lanes)
-    words, group_words = call("nvc_geometric_encode", results, *arguments)
-    return WordStream(words, group_words, n_lanes)
+    return encode_by_kernel(
+        "nvc_geometric_encode", n_lanes, *arguments, max_lanes=max_lanes, capacity=capacity
+    )
 
 
 def decode(

@@ -39,6 +39,8 @@ def find_items(
     anchors: np.ndarray,
     weights: np.ndarray,
     rules: Rules,
+    *,
+    by_kernel: bool | None = None,
 ) -> tuple[np.ndarray, Items]:
     """Quantise a volume and collect the items that are coded.
 
@@ -50,29 +52,16 @@ def find_items(
         anchors: int32 (z, y, x).
         weights: int32 (N_LEVEL_GROUPS, 7, N_GROUPS).
         rules: the other parameters of prediction.
+        by_kernel: whether to use the kernel; by default where there is one.
 
     Returns:
         The decoded values, int32 lattice, and the items.
     """
-    if not runs_kernels():
-        return find_items_by_reference(lattice, shape, fixed, valid, anchors, weights, rules)
-    limits = {"max_items": programs.max_items(lattice), "max_passes": programs.MAX_PASSES}
     arguments = (*map(jnp.asarray, (fixed, valid, anchors, weights)), rules)
-    decoded, values, contexts, counts, histogram = _quantize_by_kernel(*arguments, **limits)
-    return np.asarray(decoded), Items(values, contexts, counts, np.asarray(histogram))
-
-
-def find_items_by_reference(
-    lattice: Shape3,
-    shape: Shape3,
-    fixed: np.ndarray,
-    valid: np.ndarray,
-    anchors: np.ndarray,
-    weights: np.ndarray,
-    rules: Rules,
-) -> tuple[np.ndarray, Items]:
-    """Quantise a volume and collect its items without kernels; see ``find_items``."""
-    arguments = (*map(jnp.asarray, (fixed, valid, anchors, weights)), rules)
+    if by_kernel if by_kernel is not None else runs_kernels():
+        limits = {"max_items": programs.max_items(lattice), "max_passes": programs.MAX_PASSES}
+        decoded, values, contexts, counts, histogram = _quantize_by_kernel(*arguments, **limits)
+        return np.asarray(decoded), Items(values, contexts, counts, np.asarray(histogram))
     decoded, outputs = programs.quantize(*arguments)
     arrays = [(np.asarray(codes), np.asarray(context)) for codes, context in outputs]
     return np.asarray(decoded), collect_items(arrays, shape, lattice)

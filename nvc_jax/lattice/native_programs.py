@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.entropy.word_stream import WordStream, n_groups_of
+from nvc_jax.entropy.native_streams import encode_by_kernel
+from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.lattice.prediction import Rules
 from nvc_jax.lattice.tables import N_CLASSES, N_CONTEXTS
 from nvc_jax.native.dispatch import call
@@ -48,11 +49,8 @@ def push_items(
     capacity: int,
 ) -> WordStream:
     """Code items; see ``programs.push_reference``."""
-    results = (_array(jnp.uint16, capacity), _array(jnp.int32, n_groups_of(max_lanes)))
-    words, group_words = call(
-        "nvc_lattice_push", results, rows, contexts, values, counts, n_lanes, frequencies
-    )
-    return WordStream(words, group_words, n_lanes)
+    arguments = (rows, contexts, values, counts, n_lanes, frequencies)
+    return encode_by_kernel("nvc_lattice_push", n_lanes, *arguments, max_lanes=max_lanes, capacity=capacity)
 
 
 def decode(

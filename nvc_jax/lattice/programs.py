@@ -107,9 +107,8 @@ def push_items(
         n_lanes: int32.
         frequencies: uint16 (MAX_TABLES, N_TOKENS).
     """
-    capacity = rans.capacity(
-        len(values) + MAX_PASSES * MAX_LANES, MAX_LANES
-    )  # a pass rounds a lane's share up
+    # In every pass a lane may have an item more than its share.
+    capacity = rans.capacity(len(values) + MAX_PASSES * MAX_LANES, MAX_LANES)
     kernel = functools.partial(native_programs.push_items, max_lanes=MAX_LANES, capacity=capacity)
     reference = functools.partial(push_reference, capacity=capacity)
     return on_cpu(kernel, reference, rows, contexts, values, counts, n_lanes, frequencies)

@@ -1,10 +1,13 @@
 """Native kernels of the bitstream; ``bitstream`` has their specification."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.entropy.word_stream import WordStream, n_groups_of
+from nvc_jax.entropy.native_streams import encode_by_kernel
+from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.native.dispatch import call
 from nvc_jax.spectral.block_headers import BlockHeaders
 from nvc_jax.spectral.entropy_model import EntropyModel
@@ -25,13 +28,9 @@ def encode(
     capacity: int,
 ) -> WordStream:
     """Encode blocks as one stream; see ``bitstream.encode_reference``."""
-    results = (
-        jax.ShapeDtypeStruct((capacity,), jnp.uint16),
-        jax.ShapeDtypeStruct((n_groups_of(max_lanes),), jnp.int32),
-    )
     arguments = (*_model_arguments(model), *_layout_arguments(layout, scan), points, first, classes, n_lanes)
-    words, group_words = call("nvc_spectral_encode", results, *arguments, **_attributes(model))
-    return WordStream(words, group_words, n_lanes)
+    limits = {"max_lanes": max_lanes, "capacity": capacity}
+    return encode_by_kernel("nvc_spectral_encode", n_lanes, *arguments, **limits, **_attributes(model))
 
 
 def decode(
@@ -60,5 +59,5 @@ def _layout_arguments(layout: BlockLayout, scan: ScanOrder) -> tuple[jax.Array, 
     return layout.order, layout.n_blocks, layout.partial_type, scan.coefficients, scan.counts
 
 
-def _attributes(model: EntropyModel) -> dict[str, np.int64]:
+def _attributes(model: EntropyModel) -> dict[str, Any]:
     return {"n_quantizers": np.int64(model.n_quantizers), "n_tables": np.int64(model.bits.shape[0])}
