@@ -32,9 +32,8 @@ _LATTICE_ERROR_PER_STEP = 0.37
 error is then that of the transform."""
 _LATTICE_ERROR_BITS = 0.27
 """Price in bits of the mean squared error of a voxel on such a lattice."""
-_BOUNDED_SHARE, _PRICED_SHARE = 0.6, 0.8
-"""Shares of its estimated bits at which a lattice may be cheaper than the transform and is tried, with a
-bound and without one. It may take fewer bits than estimated, as it predicts from more neighbours."""
+_LATTICE_SHARE = 0.85
+"""Share of its estimated bits that a lattice may take: it is tried where that costs less than the rest."""
 _CHEAP_SHARE = 1 / 20
 """Share of a chunk's cost below which the labels of exact values are cheap."""
 _CERTAIN_JUMP = 20.0
@@ -173,13 +172,13 @@ class PayloadEncoder:
             Kind, body, no correction, and the decoded values if they are known; None where there is no body,
             or an estimate says that it would cost more than ``smallest_cost``.
         """
-        max_error, error_bits, share = target.max_error, 0.0, _BOUNDED_SHARE
+        max_error, error_bits = target.max_error, 0.0
         if max_error is None:
             max_error = _LATTICE_ERROR_PER_STEP * (target.step or 0.0)
-            error_bits, share = _LATTICE_ERROR_BITS * chunk.values.size, _PRICED_SHARE
+            error_bits = _LATTICE_ERROR_BITS * chunk.values.size
         if max_error == 0 and chunk.values.dtype.kind == "f":
             return None
-        if share * lattice_body.estimate_lattice_bits(chunk, max_error) + error_bits > smallest_cost:
+        if _LATTICE_SHARE * lattice_body.estimate_lattice_bits(chunk, max_error) + error_bits > smallest_cost:
             return None
         lattice = lattice_body.encode_lattice(chunk, max_error, self._padded_shape)
         if lattice is not None:

@@ -63,22 +63,22 @@ def quantize_frequencies(probabilities: np.ndarray) -> np.ndarray:
     least = (probabilities > 0).astype(np.int64)
     exact = probabilities / probabilities.sum(axis=1, keepdims=True) * (1 << PRECISION)
     frequencies = np.maximum(np.floor(exact).astype(np.int64), least)
-    for row, exact_row, least_row in zip(frequencies, exact, least, strict=True):
-        _correct_sum(row, exact_row, least_row)
+    _correct_sums(frequencies, exact, least)
     return frequencies.astype(np.uint16)
 
 
-def _correct_sum(row: np.ndarray, exact: np.ndarray, least: np.ndarray) -> None:
-    """Change a row of frequencies in place, by 1 at a time, until they sum to 2**PRECISION.
+def _correct_sums(frequencies: np.ndarray, exact: np.ndarray, least: np.ndarray) -> None:
+    """Change rows of frequencies in place, by 1 at a time, until each sums to 2**PRECISION.
 
     Each change is the one that costs the fewest bits, or saves the most.
     """
-    while (missing := (1 << PRECISION) - row.sum()) != 0:
-        gain = np.where(exact > 0, exact / np.maximum(row, 1), 0)
-        if missing > 0:
-            row[np.argmax(gain)] += 1
-        else:
-            row[np.argmin(np.where(row > least, gain, np.inf))] -= 1
+    while (rows := np.flatnonzero(missing := (1 << PRECISION) - frequencies.sum(axis=1))).size:
+        own, own_exact = frequencies[rows], exact[rows]
+        gain = np.where(own_exact > 0, own_exact / np.maximum(own, 1), 0)
+        loss = np.where(own > least[rows], gain, np.inf)
+        is_short = missing[rows] > 0
+        column = np.where(is_short, gain.argmax(axis=1), loss.argmin(axis=1))
+        frequencies[rows, column] += np.where(is_short, 1, -1)
 
 
 def bits_of_frequencies(frequencies: jax.Array) -> jax.Array:

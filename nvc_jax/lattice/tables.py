@@ -97,23 +97,20 @@ def rows_of_contexts(tables: ContextTables) -> np.ndarray:
 
 def frequencies_of(tables: ContextTables) -> np.ndarray:
     """Compute the frequency tables, uint16 (tables, N_TOKENS)."""
-    shares = np.zeros((len(tables.starts), N_TOKENS))
-    for row, sign, hazards in zip(shares, tables.signs, tables.hazards, strict=True):
-        probability, negative = _class_probabilities(hazards), _odds()[sign]
-        later = np.arange(1, len(probability))
-        row[0] = probability[0]
-        row[2 * later - 1] = probability[1:] * negative
-        row[2 * later] = probability[1:] * (1 - negative)
+    n_hazards = np.array([len(hazards) for hazards in tables.hazards])
+    padded = np.zeros((len(n_hazards), N_CLASSES), int)
+    is_stated = np.arange(N_CLASSES) < n_hazards[:, None]
+    padded[is_stated] = np.concatenate(tables.hazards)
+    # The class after the last hazard has all that is left, and those behind it nothing.
+    hazard = np.where(is_stated, _odds()[padded], 1.0)
+    reached = np.cumprod(np.column_stack([np.ones(len(hazard)), 1 - hazard[:, :-1]]), axis=1)
+    probability, negative = reached * hazard, _odds()[tables.signs][:, None]
+    shares = np.zeros((len(hazard), N_TOKENS))
+    shares[:, 0] = probability[:, 0]
+    shares[:, 1:-1:2], shares[:, 2:-1:2] = probability[:, 1:] * negative, probability[:, 1:] * (1 - negative)
     shares = np.floor(shares * _SHARE_UNITS)
     shares[:, ESCAPE] = _ESCAPE_SHARE
     return quantize_frequencies(shares)
-
-
-def _class_probabilities(hazards: np.ndarray) -> np.ndarray:
-    """Probabilities of the classes up to the one after the last hazard, float64."""
-    hazard = _odds()[hazards]
-    reached = np.cumprod(np.append(1.0, 1 - hazard))
-    return np.append(reached[:-1] * hazard, reached[-1])
 
 
 def fit_tables(counts: np.ndarray) -> tuple[ContextTables, float]:
@@ -125,6 +122,8 @@ def fit_tables(counts: np.ndarray) -> tuple[ContextTables, float]:
     Returns:
         The tables, and the estimated bits of all codes and of the tables.
     """
+    used = 1 + int(np.max(np.flatnonzero(counts[:, :N_CLASSES].any(0)), initial=1))
+    counts = np.delete(counts, np.s_[used:N_CLASSES], axis=1)  # larger classes than all codes'
     options = []
     for merging in (Merging(True, True), Merging(True, False), Merging(False, False)):
         merged = np.zeros_like(counts)
@@ -134,15 +133,21 @@ def fit_tables(counts: np.ndarray) -> tuple[ContextTables, float]:
 
 
 def _fit_merged(counts: np.ndarray, merging: Merging) -> tuple[ContextTables, float]:
-    """Share tables among successive contexts where that takes fewer bits."""
+    """Share tables among successive contexts where that takes fewer bits.
+
+    Args:
+        counts: int64 (N_CONTEXTS, classes + 1), without the largest classes if these have no codes.
+        merging: as which ``counts`` has been merged.
+    """
     penalty = 1.0
     starts, totals = _merge_runs(counts, penalty)
     while len(starts) > MAX_TABLES:
         penalty *= 2
         starts, totals = _merge_runs(counts, penalty)
-    signs = _nearest_odds(totals[:, N_CLASSES], totals[:, 1:N_CLASSES].sum(1))
-    tables = ContextTables(merging, starts, signs, [_fit_hazards(total[:N_CLASSES]) for total in totals])
-    extra = counts[:, :N_CLASSES].sum(0) @ np.log2(token_ranges()[1][::2])
+    signs = _nearest_odds(totals[:, -1], totals[:, 1:-1].sum(1))
+    tables = ContextTables(merging, starts, signs, [_fit_hazards(total[:-1]) for total in totals])
+    of_class = counts[:, :-1].sum(0)
+    extra = of_class @ np.log2(token_ranges()[1][::2][: len(of_class)])
     return tables, float(_bits(totals).sum() + extra)
 
 
@@ -152,7 +157,7 @@ def _merge_runs(counts: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndar
     Returns:
         First context of each run, int64, and the runs' counts.
     """
-    starts = np.flatnonzero(counts[:, :N_CLASSES].sum(1))
+    starts = np.flatnonzero(counts[:, :-1].sum(1))
     runs = counts[starts]
     starts[0] = 0
     while True:
@@ -168,9 +173,9 @@ def _merge_runs(counts: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndar
 
 def _bits(counts: np.ndarray, penalty: float = 1.0) -> np.ndarray:
     """Estimate the bits of runs of contexts, each with a table of its own, without extra bits of tokens."""
-    classes, negative = counts[:, :N_CLASSES], counts[:, N_CLASSES]
+    classes, negative = counts[:, :-1], counts[:, -1]
     total, nonzero = classes.sum(1), classes[:, 1:].sum(1)
-    n_hazards = N_CLASSES - np.argmax(classes[:, ::-1] > 0, axis=1) - 1
+    n_hazards = classes.shape[1] - np.argmax(classes[:, ::-1] > 0, axis=1) - 1
     entropy = _plogp(total) - _plogp(classes).sum(1)
     entropy += _plogp(nonzero) - _plogp(negative) - _plogp(nonzero - negative)
     return entropy + penalty * (_CONTEXT_BITS + _COUNT_BITS + _HAZARD_BITS * (1 + n_hazards))
@@ -197,12 +202,14 @@ def _nearest_odds(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def pack_tables(tables: ContextTables) -> bytes:
     """Bytes of the tables; the mergings are not among them."""
-    bits: list[np.ndarray] = []
+    fields: list[tuple[int, int]] = []
     for start, sign, hazards in zip(tables.starts, tables.signs, tables.hazards, strict=True):
-        bits += [_to_bits(start, _CONTEXT_BITS), _to_bits(len(hazards), _COUNT_BITS)]
-        bits.append(_to_bits(sign, _HAZARD_BITS))
-        bits += [_to_bits(hazard, _HAZARD_BITS) for hazard in hazards]
-    return np.packbits(np.concatenate(bits)).tobytes()
+        fields += [(start, _CONTEXT_BITS), (len(hazards), _COUNT_BITS), (sign, _HAZARD_BITS)]
+        fields += [(hazard, _HAZARD_BITS) for hazard in hazards]
+    numbers, widths = np.array(fields).T
+    columns = np.arange(_CONTEXT_BITS)[::-1]
+    bits = (numbers[:, None] >> columns & 1).astype(np.uint8)
+    return np.packbits(bits[columns < widths[:, None]]).tobytes()
 
 
 def unpack_tables(stored: bytes, n_tables: int, merging: Merging) -> tuple[ContextTables, int]:
@@ -237,8 +244,3 @@ def unpack_tables(stored: bytes, n_tables: int, merging: Merging) -> tuple[Conte
     if starts[0] != 0 or not ascending.all() or starts[-1] >= N_CONTEXTS or min(map(len, hazards)) == 0:
         raise ValueError(f"tables of a lattice stream begin at contexts {starts[:8]} …")
     return ContextTables(merging, np.array(starts), np.array(signs), hazards), -(-position // 8)
-
-
-def _to_bits(number: int, width: int) -> np.ndarray:
-    """Bits of a number, the highest first, uint8."""
-    return (int(number) >> np.arange(width)[::-1] & 1).astype(np.uint8)

@@ -5,13 +5,10 @@ encoder, for each group of levels, so that the logarithms of the differences, wh
 codes, are small in a sample of the points.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from nvc_jax.lattice.geometry import (
     FAR_GROUPS,
-    GROUP_OFFSETS,
     KNOWN_GROUPS,
     N_GROUPS,
     N_LEVEL_GROUPS,
@@ -21,6 +18,7 @@ from nvc_jax.lattice.geometry import (
     level_group,
 )
 from nvc_jax.lattice.prediction import WEIGHT_BITS
+from nvc_jax.lattice.samples import draw_phase, reconstruction_noise
 
 ONE = 1 << WEIGHT_BITS
 """A weight of 1."""
@@ -84,10 +82,11 @@ def fit_weights(fixed: np.ndarray, fraction_bits: int, valid: np.ndarray) -> lis
         levels = [level for level in range(N_LEVELS) if level_group(level) == group]
         weights, saved = default.copy(), 0.0
         for number in range(len(PHASES)):
-            target, means, n_points = _sample(fixed, valid, number, levels[0], _SAMPLES[group], rng)
+            target, means, n_points = draw_phase(fixed, valid, number, levels[0], _SAMPLES[group], rng)
             if len(target) < 4 * means.shape[1]:
                 continue
-            means += _reconstruction_noise(rng, len(means), KNOWN_GROUPS[number], fraction_bits)
+            if fraction_bits:
+                means += reconstruction_noise(rng, len(means), number, 2 * half)
             row = _fit_row(target, means, KNOWN_GROUPS[number], half * 2)
             both = np.stack([default[number], row])[:, [g.number for g in KNOWN_GROUPS[number]]]
             residuals = np.abs(target[:, None] - means @ both.T / ONE) / (2 * half)
@@ -97,71 +96,6 @@ def fit_weights(fixed: np.ndarray, fraction_bits: int, valid: np.ndarray) -> lis
         worth = saved > 8 * BYTES_PER_LEVEL_GROUP * _LEAST_SAVING
         fitted.append(weights if worth else None)
     return fitted
-
-
-def _reconstruction_noise(
-    rng: np.random.Generator, n: int, groups: tuple[Group, ...], fraction_bits: int
-) -> np.ndarray:
-    """Draw the errors that the means of decoded neighbours will have, float64 (n, groups)."""
-    if fraction_bits == 0:
-        return np.zeros((n, len(groups)), np.float32)
-    half = (1 << fraction_bits) / 2
-    sizes = np.array([len(group.neighbours) for group in groups])
-    return rng.uniform(-half, half, (n, len(groups))).astype(np.float32) / np.sqrt(sizes).astype(np.float32)
-
-
-def _sample(
-    fixed: np.ndarray,
-    valid: np.ndarray,
-    number: int,
-    level: int,
-    most: int,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Draw points of a phase that count, at most ``most``.
-
-    Returns:
-        Their values (n,), the means of their groups of neighbours (n, groups), and about the number of all
-        points that count.
-    """
-    counts = [
-        max(0, -(-(side - (parity << level)) // (2 << level)))
-        for side, parity in zip(fixed.shape, PHASES[number], strict=True)
-    ]
-    n_points = int(np.prod(counts))
-    n = min(most, n_points)
-    places = [
-        2 * rng.integers(0, max(1, count), n) + parity
-        for count, parity in zip(counts, PHASES[number], strict=True)
-    ]
-    flat, index = fixed.reshape(-1), _flat_indices(places, fixed.shape, level)
-    means = np.empty((n, len(KNOWN_GROUPS[number])), np.float32)
-    for column, group in zip(means.T, KNOWN_GROUPS[number], strict=True):
-        offsets = GROUP_OFFSETS[group.number]
-        column[:] = sum(flat[index(offset)] for offset in offsets) / len(offsets)
-    own = index((0, 0, 0))
-    counts_too = valid.reshape(-1)[own]
-    return (
-        flat[own][counts_too].astype(np.float32),
-        means[counts_too],
-        n_points * counts_too.sum() / max(n, 1),
-    )
-
-
-def _flat_indices(
-    places: list[np.ndarray], shape: tuple[int, ...], level: int
-) -> Callable[[tuple[int, ...]], np.ndarray]:
-    """Make the function from an offset to the flat indices of points' neighbours at this offset.
-
-    Points and offsets count in the level's distances; neighbours beyond the volume are mirrored at its ends.
-    """
-    axes = []
-    for place, side, stride in zip(places, shape, (shape[1] * shape[2], shape[2], 1), strict=True):
-        last = (side - 1) >> level
-        moved = np.abs(place + np.arange(-3, 4)[:, None])
-        mirrored = np.clip(np.where(moved > last, 2 * last - moved, moved), 0, last)
-        axes.append((mirrored << level) * stride)
-    return lambda offset: sum(axis[3 + step] for axis, step in zip(axes, offset, strict=True))
 
 
 def _fit_row(target: np.ndarray, means: np.ndarray, groups: tuple[Group, ...], step: float) -> np.ndarray:

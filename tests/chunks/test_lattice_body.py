@@ -45,5 +45,5 @@ def test_estimates_are_of_the_right_order() -> None:
     coded = lattice_body.encode_lattice(chunk, 0.01, PADDED_SHAPE)
     assert coded is not None
     n_bits = 8 * len(coded[0])
-    assert n_bits / 4 < estimate < n_bits * 1.5
+    assert n_bits / 1.5 < estimate < n_bits * 1.5
     assert lattice_body.estimate_lattice_bits(chunk, 1e-9) == float("inf")
