@@ -19,6 +19,7 @@ from nvc_jax.spectral import scan_order, trellis
 from nvc_jax.spectral.bitstream import BlockSymbols, bits_per_lane, encode_stream
 from nvc_jax.spectral.class_decision import (
     COST_UNITS,
+    DecisionCosts,
     choose_classes,
     class_costs,
     make_decision_costs,
@@ -178,12 +179,11 @@ def analyze(
     costs = make_decision_costs(model, options)
     bits_by_class = class_costs(costs, single_values, options).astype(jnp.float32) / COST_UNITS
     classes = choose_classes(model, bits_by_class, layout.order, layout.n_blocks)
-    single_integers = map_rows(lambda rows: quantize_for_classes(costs, *rows), (single_values, classes))
 
     # First coefficients apart from all others.
     first = jnp.clip(jnp.round(values[:, 0]), -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
     differences, predictor = predict_dc(jnp.where(layout.inside, first, 0).reshape(grid), axes)
-    points = quantize(model, layout, values, single_integers, classes, options)
+    points = quantize(model, costs, layout, values, classes, options)
     symbols = BlockSymbols(points, differences.reshape(-1), classes)
 
     bits_of_class = jnp.take_along_axis(bits_by_class, classes[:, None], axis=1)[:, 0]
@@ -194,22 +194,22 @@ def analyze(
 
 def quantize(
     model: EntropyModel,
+    costs: DecisionCosts,
     layout: BlockLayout,
     values: jax.Array,
-    single_integers: jax.Array,
     classes: jax.Array,
     options: EncoderOptions = DEFAULT_OPTIONS,
 ) -> jax.Array:
     """Quantise coefficients, except first ones, with the quantisers of the model.
 
-    With one quantiser, its integers are the result. With two, they only tell up to where blocks may have
-    integers; ``trellis`` chooses these.
+    With one quantiser, every coefficient is rounded. With two, the rounding of one only tells up to where
+    blocks may have integers; ``trellis`` chooses these.
 
     Args:
         model: entropy model of the profile.
+        costs: of the model.
         layout: of the n blocks.
         values: float32 (n, 512), coefficients in steps.
-        single_integers: int32 (n, 512), integers of a single quantiser, from ``quantize_for_classes``.
         classes: int32 (n,).
         options: choices that the encoder may make.
 
@@ -220,11 +220,14 @@ def quantize(
         ValueError: the model has two quantisers, and the options ask for rounding to the nearest.
     """
     if model.n_quantizers == 1:
-        return (2 * single_integers).at[:, 0].set(0)
+        integers = map_rows(lambda rows: quantize_for_classes(costs, *rows), (values, classes))
+        return (2 * integers).at[:, 0].set(0)
     if not options.optimizes_integers:
         raise ValueError("`options.optimizes_integers` must be true for a model of two quantisers")
     scan = scan_order.make_scan_order(model, layout)
-    ends_of_block = scan_order.scan_blocks(scan, layout, single_integers).ends_of_block
+    single_values = values * steps_of_single_quantizer(model)
+    is_coded = jnp.abs(single_values) >= costs.first_thresholds[classes]
+    ends_of_block = scan_order.find_ends(scan, layout, is_coded)
     # One unit more than with one quantiser: dependent quantisation may keep a few more integers.
     largest_ends = jnp.where(ends_of_block > 0, ends_of_block + 1, 0)
     counts = scan_order.count_coded(scan, layout, largest_ends)

@@ -86,17 +86,19 @@ def from_scan_order(scan: ScanOrder, layout: BlockLayout, counts: jax.Array, cod
     return jnp.where(is_coded, coded[jnp.where(is_coded, item, 0)], 0)
 
 
-def find_end_of_block(ordered: jax.Array) -> jax.Array:
-    """Find where blocks end: after the last integer in scan order that is not 0.
+def find_ends(scan: ScanOrder, layout: BlockLayout, is_coded: jax.Array) -> jax.Array:
+    """Find where blocks end: after the last coefficient in scan order that is coded as other than 0.
 
     Args:
-        ordered: int32 (n, 511), from ``to_scan_order``.
+        scan: of the model and the volume.
+        layout: of the n blocks.
+        is_coded: bool (n, 512), in the order of coefficients; DC does not matter.
 
     Returns:
         int32 (n,), in units of END_OF_BLOCK_UNIT integers, rounded up.
     """
-    position = jnp.where(ordered != 0, jnp.arange(ordered.shape[1], dtype=jnp.int32)[None], -1)
-    return (jnp.max(position, axis=1) + END_OF_BLOCK_UNIT) // END_OF_BLOCK_UNIT
+    last = jnp.max(jnp.where(is_coded, scan.positions[layout.partial_type], -1), axis=1)
+    return (last + END_OF_BLOCK_UNIT) // END_OF_BLOCK_UNIT
 
 
 def count_coded(scan: ScanOrder, layout: BlockLayout, ends_of_block: jax.Array) -> jax.Array:
@@ -119,7 +121,7 @@ class ScannedBlocks(NamedTuple):
 
     Attributes:
         ordered: int32 (n, 511), from ``to_scan_order``.
-        ends_of_block: int32 (n,), from ``find_end_of_block``.
+        ends_of_block: int32 (n,), from ``find_ends``.
         counts: int32 (n,), from ``count_coded``.
     """
 
@@ -137,7 +139,7 @@ def scan_blocks(scan: ScanOrder, layout: BlockLayout, integers: jax.Array) -> Sc
         integers: int32 (n, 512), integers or their reconstruction points, which are 0 for the same ones.
     """
     ordered = to_scan_order(scan, layout, integers)
-    ends_of_block = find_end_of_block(ordered)
+    ends_of_block = find_ends(scan, layout, integers != 0)
     return ScannedBlocks(ordered, ends_of_block, count_coded(scan, layout, ends_of_block))
 
 

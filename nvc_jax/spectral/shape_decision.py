@@ -51,7 +51,7 @@ class _Columns(NamedTuple):
 
 
 class _Candidates(NamedTuple):
-    """Candidates for the transform of an axis, as many lengths as filters; the last ones may repeat.
+    """Candidates for the transform of an axis.
 
     Attributes:
         lengths: int32, of SEGMENT_LENGTHS.
@@ -120,9 +120,15 @@ def _list_candidates(options: EncoderOptions) -> _Candidates:
     """List the lengths and the filters that the encoder may choose."""
     lengths = [SEGMENT_LENGTHS.index(length) for length in options.segment_lengths]
     filters = [FILTERS.index(name) for name in options.filters]
-    n = max(len(lengths), len(filters))
-    padded = (indices + indices[-1:] * (n - len(indices)) for indices in (lengths, filters))
-    return _Candidates(*(jnp.array(indices, jnp.int32) for indices in padded))
+    return _Candidates(jnp.array(lengths, jnp.int32), jnp.array(filters, jnp.int32))
+
+
+class _Choice(NamedTuple):
+    """Cheapest transform of an axis so far: its cost, float32, and int32 indices of its length and filter."""
+
+    cost: jax.Array
+    length: jax.Array
+    filter: jax.Array
 
 
 def _decide_axis(
@@ -133,20 +139,31 @@ def _decide_axis(
     shape: TransformShape,
     axis: jax.Array,
 ) -> TransformShape:
-    """Choose the length and then the filter of one axis that cost least, the other axes as they are."""
+    """Choose the length and then the filter of one axis that cost least, the other axes as they are.
+
+    A loop tries the lengths with the filter that the axis has, then the other filters with the best length.
+    """
+    n_lengths, n_filters = len(candidates.lengths), len(candidates.filters)
     rows = _transform_other_axes(columns, shape, axis)
+    lines = rows.transpose(1, 0, 2).reshape(rows.shape[1], -1)
     is_too_long = _largest_mean(candidates.lengths) > MAX_MAGNITUDE * step
+    first_filter = shape.filters[axis]
+    first_place = jnp.argmax(candidates.filters == first_filter)
 
-    def choose(best: tuple[jax.Array, jax.Array], is_filter: jax.Array) -> tuple[tuple, None]:
-        lengths = jnp.where(is_filter, best[0], candidates.lengths)
-        filters = jnp.where(is_filter, candidates.filters, best[1])
-        costs = _costs_of_candidates(rows, columns.weights, step, valid, lengths, filters)
-        index = jnp.argmin(jnp.where(is_too_long & ~is_filter, jnp.inf, costs))
-        return (lengths[index], filters[index]), None
+    def consider(best: _Choice, number: jax.Array) -> tuple[_Choice, None]:
+        is_length, place = number < n_lengths, jnp.minimum(number, n_lengths - 1)
+        other = candidates.filters[(first_place + 1 + number - n_lengths) % n_filters]
+        length = jnp.where(is_length, candidates.lengths[place], best.length)
+        filter_index = jnp.where(is_length, first_filter, other)
+        cost = _cost_of_lines(lines, columns.weights, step, valid, length, filter_index)
+        cost = jnp.where(is_length & is_too_long[place], jnp.inf, cost)
+        candidate = _Choice(cost, length, filter_index)
+        return jax.tree.map(lambda new, old: jnp.where(cost < best.cost, new, old), candidate, best), None
 
-    first = (shape.lengths[axis], shape.filters[axis])
-    (length, filter_index), _ = lax.scan(choose, varying_like(rows, first), jnp.array([False, True]))
-    return TransformShape(shape.lengths.at[axis].set(length), shape.filters.at[axis].set(filter_index))
+    first = varying_like(lines, _Choice(jnp.float32(jnp.inf), candidates.lengths[0], first_filter))
+    numbers = jnp.arange(n_lengths + n_filters - 1, dtype=jnp.int32)
+    best, _ = lax.scan(consider, first, numbers)
+    return TransformShape(shape.lengths.at[axis].set(best.length), shape.filters.at[axis].set(best.filter))
 
 
 def _largest_mean(length_index: jax.Array) -> jax.Array:
@@ -159,25 +176,19 @@ def _largest_mean(length_index: jax.Array) -> jax.Array:
     return (longest**1.5 / 2)[length_index]
 
 
-def _costs_of_candidates(
-    rows: jax.Array,
+def _cost_of_lines(
+    lines: jax.Array,
     weights: jax.Array,
     step: jax.Array,
     valid: jax.Array,
-    lengths: jax.Array,
-    filters: jax.Array,
+    length: jax.Array,
+    filter_index: jax.Array,
 ) -> jax.Array:
-    """Estimate the cost of columns, transformed along all axes but one, with each candidate for that axis."""
-    n_columns, side, n_lines = rows.shape
-    lines = rows.transpose(1, 0, 2).reshape(side, -1)
-
-    def cost(candidate: tuple[jax.Array, jax.Array]) -> jax.Array:
-        matrix = make_axis_transform(side, valid, *candidate).analysis
-        coefficients = jnp.matmul(matrix, lines, precision=lax.Precision.HIGHEST)
-        by_column = estimate_cost(coefficients, step).reshape(side, n_columns, n_lines)
-        return jnp.sum(by_column * weights[None, :, None])
-
-    return lax.map(cost, (lengths, filters))
+    """Estimate the cost of lines, float32 (side, lines), with one transform; columns have equally many."""
+    matrix = make_axis_transform(len(lines), valid, length, filter_index).analysis
+    coefficients = jnp.matmul(matrix, lines, precision=lax.Precision.HIGHEST)
+    by_column = estimate_cost(coefficients, step).reshape(len(lines), len(weights), -1)
+    return jnp.sum(by_column * weights[None, :, None])
 
 
 def _transform_other_axes(columns: _Columns, shape: TransformShape, axis: jax.Array) -> jax.Array:

@@ -114,7 +114,7 @@ def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
     symbols = BlockSymbols(points, integers[:, 0], jnp.asarray(classes, jnp.int32))
 
     scan = scan_order.make_scan_order(model, layout)
-    ends = scan_order.find_end_of_block(scan_order.to_scan_order(scan, layout, integers))
+    ends = scan_order.find_ends(scan, layout, integers != 0)
     counts = np.asarray(scan_order.count_coded(scan, layout, ends))
     is_coded = np.asarray(scan.positions)[0] < counts[:, None]
     token, _, extra = (np.asarray(x) for x in tokens_module.to_token(integers))

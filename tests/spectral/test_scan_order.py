@@ -17,7 +17,7 @@ def test_ends_follow_the_last_integer_that_is_not_zero() -> None:
     integers[:, 0] = 7  # the first one does not count
     order = np.asarray(MODEL.order)
     integers[1, order[0]], integers[2, order[16]], integers[3, order[510]] = 1, -1, 3
-    ends = scan_order.find_end_of_block(scan_order.to_scan_order(scan, layout, jnp.asarray(integers)))
+    ends = scan_order.find_ends(scan, layout, jnp.asarray(integers) != 0)
     np.testing.assert_array_equal(ends, [0, 1, 2, scan_order.N_ENDS_OF_BLOCK - 1])
     np.testing.assert_array_equal(scan_order.count_coded(scan, layout, ends), [0, 16, 32, 511])
 

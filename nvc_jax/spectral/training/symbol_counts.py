@@ -45,9 +45,10 @@ def _quantize_samples(model: EntropyModel, values: jax.Array) -> tuple[jax.Array
     n = len(values)
     side = jnp.array([BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE], jnp.int32)
     layout = block_layout.make_layout((n, 1, 1), side)
-    integers, classes, _ = quantize_independently(make_decision_costs(model), values)
+    costs = make_decision_costs(model)
+    _, classes, _ = quantize_independently(costs, values)
     values = values / steps_of_single_quantizer(model)
-    points = encoder.quantize(model, layout, values, integers, classes)
+    points = encoder.quantize(model, costs, layout, values, classes)
 
     scan = scan_order.make_scan_order(model, layout)
     scanned = scan_order.scan_blocks(scan, layout, points)
