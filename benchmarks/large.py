@@ -44,40 +44,42 @@ def source_piece(sample: np.ndarray, corner: tuple[int, ...]) -> np.ndarray:
 
 def make_source(path: Path, shape: tuple[int, ...]) -> None:
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/", "file_io_sync": False}}
-    layout = ts.ChunkLayout(chunk_shape=(PIECE,) * 3)
+    layout = ts.ChunkLayout(chunk_shape=[min(PIECE, side) for side in shape])
     store = ts.open(spec, create=True, dtype="float32", shape=shape, chunk_layout=layout).result()
     sample = read_volume(SAMPLE)
-    for corner in np.ndindex(*(side // PIECE for side in shape)):
-        region = tuple(slice(i * PIECE, (i + 1) * PIECE) for i in corner)
-        store[region].write(source_piece(sample, tuple(i * PIECE for i in corner))).result()
+    for corner in np.ndindex(*(-(-side // PIECE) for side in shape)):
+        start = tuple(i * PIECE for i in corner)
+        sides = [min(PIECE, side - first) for side, first in zip(shape, start, strict=True)]
+        region = tuple(slice(first, first + side) for first, side in zip(start, sides, strict=True))
+        piece = source_piece(sample, start)[tuple(slice(side) for side in sides)]
+        store[region].write(piece).result()
 
 
 CHILD = """
-import json, re, sys, time
+import json, os, re, sys, time
+verb, source, target, settings = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
+cores = settings.pop("cores", None)
+if cores: os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 import jax, jax.numpy as jnp
 import nvc_jax
 def peak(): return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 jax.block_until_ready(jnp.zeros(8) + 1)
 baseline, began = peak(), time.perf_counter()
-first = []
-def progress(now):
-    if not first: first.append((time.perf_counter(), now.done_bytes))
-    last[:] = [(time.perf_counter(), now.done_bytes)]
-last = []
-if sys.argv[1] == "compress":
-    nvc_jax.compress(sys.argv[2], sys.argv[3], step=float(sys.argv[4]), on_progress=progress)
-else:
-    nvc_jax.decompress(sys.argv[2], sys.argv[3], on_progress=progress)
-seconds = time.perf_counter() - began
-steady = (last[0][1] - first[0][1]) / (last[0][0] - first[0][0])
-print(json.dumps({"seconds": seconds, "steady_bytes_per_second": steady, "baseline_bytes": baseline,
+calls = []
+def progress(now): calls.append((time.perf_counter(), now.done_bytes))
+work = nvc_jax.compress if verb == "compress" else nvc_jax.decompress
+work(source, target, on_progress=progress, **settings)
+ended = time.perf_counter()
+(first, first_bytes), (last, last_bytes) = calls[0], calls[-1]
+steady = (last_bytes - first_bytes) / (last - first) if len(calls) > 1 else None
+print(json.dumps({"seconds": ended - began, "steady_bytes_per_second": steady, "baseline_bytes": baseline,
                   "peak_bytes": peak()}))
 """
 
 
-def in_a_process(verb: str, source: Path, target: Path) -> dict[str, float]:
-    """Seconds and bytes of memory of one call, in a fresh process."""
-    command = [sys.executable, "-c", CHILD, verb, str(source), str(target), str(STEP)]
+def in_a_process(verb: str, source: Path, target: Path, **settings: Any) -> dict[str, float]:
+    """Seconds and bytes of memory of one call, in a fresh process; ``cores`` limits these."""
+    command = [sys.executable, "-c", CHILD, verb, str(source), str(target), json.dumps(settings)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
@@ -143,8 +145,11 @@ def measure(gib: float, directory: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"gib": gib, "shape": shape, "step": STEP}
     found |= memory_rates(sample)
     n_bytes = 4 * int(np.prod(shape))
-    for verb, a, b in (("compress", source, store), ("decompress", store, copy)):
-        result = in_a_process(verb, a, b)
+    for verb, a, b, settings in (
+        ("compress", source, store, {"step": STEP}),
+        ("decompress", store, copy, {}),
+    ):
+        result = in_a_process(verb, a, b, **settings)
         found[verb] = result | {"bytes_per_second": n_bytes / result["seconds"]}
         print(gib, verb, found[verb], flush=True)
     described = containers.info(store)

@@ -1,6 +1,7 @@
 """Work on several chunks at a time by threads, with bounded memory."""
 
 import collections
+import os
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -8,14 +9,20 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-N_WORKERS = 3
-"""Number of threads: while some compute, others read. Each takes a few times a chunk's size of memory."""
+_MOST_WORKERS = 32
+"""Limit of the number of threads: each takes a few times a chunk's size of memory."""
 _PENDING_PER_WORKER = 2
 """Items for each thread that are started or waiting before the oldest result is consumed."""
 
 
+def count_workers() -> int:
+    """Count the threads that keep this process's cores busy: one more than cores, as some wait for files."""
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(n_cores + 1, _MOST_WORKERS)
+
+
 def map_in_order(
-    function: Callable[[T], R], items: Iterable[T], n_workers: int = N_WORKERS
+    function: Callable[[T], R], items: Iterable[T], n_workers: int | None = None
 ) -> Generator[R, None, None]:
     """Map items by threads, with results in the order of the items.
 
@@ -25,11 +32,12 @@ def map_in_order(
     Args:
         function: called by several threads at a time.
         items: taken by the consuming thread.
-        n_workers: number of threads.
+        n_workers: number of threads; by default as many as keep all cores busy.
 
     Yields:
         The results.
     """
+    n_workers = n_workers or count_workers()
     pending: collections.deque[Future[R]] = collections.deque()
     executor = ThreadPoolExecutor(n_workers)
     try:

@@ -1,10 +1,11 @@
 import itertools
+import os
 import threading
 import time
 
 import pytest
 
-from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.concurrency import count_workers, map_in_order
 
 
 def test_results_come_in_the_order_of_items() -> None:
@@ -43,3 +44,16 @@ def test_an_error_comes_in_its_place_and_ends_the_work() -> None:
     with pytest.raises(KeyError, match="three"):
         next(results)
     assert len(started) < 20
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="the system does not bind processes to cores"
+)
+def test_there_is_a_thread_for_each_core_of_the_process_and_one_more() -> None:
+    cores = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(cores)})
+        assert count_workers() == 2
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert count_workers() == min(len(cores) + 1, 32)

@@ -12,13 +12,13 @@ from sources import HeldSource, NotedSource
 import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.core.chunk_interfaces import ValueRange
-from nvc_jax.core.concurrency import N_WORKERS
+from nvc_jax.core.concurrency import count_workers
 from nvc_jax.io.volumes import read_volume
 
 VOLUME = read_volume(SAMPLE)[:61, :40, :44]
 CHUNK = (16, 16, 24)
 MARGINS = {"model": "two-wide-margin", "step": 0.3, "chunks": (8, 8, 8)}
-MOST_AHEAD = 2 * N_WORKERS
+MOST_AHEAD = 2 * count_workers()
 """Chunks that may be read while the first one is waited for."""
 LONG_VOLUME = np.tile(read_volume(SAMPLE)[:8, 40:48, :64], (1, 1, 48))
 LONG_CHUNK = (8, 8, 128)
