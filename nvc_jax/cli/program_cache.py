@@ -12,8 +12,6 @@ import platform
 import sys
 from pathlib import Path
 
-import jax
-
 _SWITCH = "NVC_JAX_CACHE"
 """Environment variable that turns the cache off if it is 0."""
 _MAX_BYTES = 256 << 20
@@ -28,6 +26,8 @@ def use_program_cache() -> Path | None:
     Returns:
         The folder; None where none is used.
     """
+    import jax
+
     if os.environ.get(_SWITCH) == "0" or jax.config.values["jax_compilation_cache_dir"] is not None:
         return None
     directory = cache_folder() / "nvc_jax" / "programs" / _processor()
