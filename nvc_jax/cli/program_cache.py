@@ -16,8 +16,6 @@ _SWITCH = "NVC_JAX_CACHE"
 """Environment variable that turns the cache off if it is 0."""
 _MAX_BYTES = 256 << 20
 """Size beyond which the programs that were used longest ago are removed."""
-_LEAST_SECONDS = 0.1
-"""Programs that compile faster are not kept."""
 
 
 def use_program_cache() -> Path | None:
@@ -39,7 +37,7 @@ def use_program_cache() -> Path | None:
         return None
     prune(directory, _MAX_BYTES)
     jax.config.update("jax_compilation_cache_dir", str(directory))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return directory
 

@@ -49,7 +49,7 @@ class SpectralTransformCoder(TransformCoder):
         """Encode a chunk; see ``TransformCoder.encode``."""
         encoded, symbols = _chunk_encoder()(
             self._params,
-            jnp.asarray(values),
+            jax.device_put(values),
             *(np.float32(number) for number in (low, high, step)),
             np.array(valid_shape, np.int32),
             np.int32(boundaries),
