@@ -7,22 +7,27 @@ into blocks with blended margins, serve the models of the paper *Neural Volume C
 alone.
 """
 
-from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
-from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
-from nvc_jax.autoencoder.training.config import AutoencoderTraining
-from nvc_jax.compression.compress import compress
-from nvc_jax.compression.decompress import decompress
-from nvc_jax.compression.progress import ByteProgress
-from nvc_jax.compression.result import CompressionResult
-from nvc_jax.compression.view import open
-from nvc_jax.container.metadata import FormatError
-from nvc_jax.core.encoded_volume import EncodedVolume
-from nvc_jax.evaluation.containers import evaluate, info, preview, verify
-from nvc_jax.models.codec import Codec, decode_volume, encode_volume, load_codec
-from nvc_jax.models.training import TrainingResult, train
-from nvc_jax.spectral.encoded_stream import EncodedStream
-from nvc_jax.spectral.training.config import SpectralTraining
-from nvc_jax.training.progress import TrainingProgress
+from typing import TYPE_CHECKING
+
+from nvc_jax.core.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
+    from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
+    from nvc_jax.autoencoder.training.config import AutoencoderTraining
+    from nvc_jax.compression.compress import compress
+    from nvc_jax.compression.decompress import decompress
+    from nvc_jax.compression.progress import ByteProgress
+    from nvc_jax.compression.result import CompressionResult
+    from nvc_jax.compression.view import open
+    from nvc_jax.container.metadata import FormatError
+    from nvc_jax.core.encoded_volume import EncodedVolume
+    from nvc_jax.evaluation.containers import evaluate, info, preview, verify
+    from nvc_jax.models.codec import Codec, decode_volume, encode_volume, load_codec
+    from nvc_jax.models.training import TrainingResult, train
+    from nvc_jax.spectral.encoded_stream import EncodedStream
+    from nvc_jax.spectral.training.config import SpectralTraining
+    from nvc_jax.training.progress import TrainingProgress
 
 __version__ = "0.1.0"
 
@@ -54,3 +59,25 @@ __all__ = [
     "train",
     "verify",
 ]
+
+_NAMES = {
+    "autoencoder.blocks": "assemble_blocks extract_blocks",
+    "autoencoder.encoded": "EncodedLatents EncodedLatentStream",
+    "autoencoder.training.config": "AutoencoderTraining",
+    "compression.compress": "compress",
+    "compression.decompress": "decompress",
+    "compression.progress": "ByteProgress",
+    "compression.result": "CompressionResult",
+    "compression.view": "open",
+    "container.metadata": "FormatError",
+    "core.encoded_volume": "EncodedVolume",
+    "evaluation.containers": "evaluate info preview verify",
+    "models.codec": "Codec decode_volume encode_volume load_codec",
+    "models.training": "TrainingResult train",
+    "spectral.encoded_stream": "EncodedStream",
+    "spectral.training.config": "SpectralTraining",
+    "training.progress": "TrainingProgress",
+}
+"""Names that each module has."""
+
+__getattr__, __dir__ = lazy_exports(__name__, _NAMES)

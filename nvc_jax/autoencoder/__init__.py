@@ -8,11 +8,16 @@ offers all this to the rest of the package. The folder ``training`` trains them.
 ``io``, ``entropy``, ``training`` and ``chunks``; it knows neither spectral models nor containers.
 """
 
-from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
-from nvc_jax.autoencoder.config import VARIANTS, ConvolutionalConfig, DenseConfig
-from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
-from nvc_jax.autoencoder.model import AutoencoderModel
-from nvc_jax.autoencoder.networks import init_params
+from typing import TYPE_CHECKING
+
+from nvc_jax.core.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
+    from nvc_jax.autoencoder.config import VARIANTS, ConvolutionalConfig, DenseConfig
+    from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
+    from nvc_jax.autoencoder.model import AutoencoderModel
+    from nvc_jax.autoencoder.networks import init_params
 
 __all__ = [
     "VARIANTS",
@@ -25,3 +30,14 @@ __all__ = [
     "extract_blocks",
     "init_params",
 ]
+
+_NAMES = {
+    "blocks": "assemble_blocks extract_blocks",
+    "config": "VARIANTS ConvolutionalConfig DenseConfig",
+    "encoded": "EncodedLatents EncodedLatentStream",
+    "model": "AutoencoderModel",
+    "networks": "init_params",
+}
+"""Names that each module has."""
+
+__getattr__, __dir__ = lazy_exports(__name__, _NAMES)

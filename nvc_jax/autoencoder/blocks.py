@@ -14,7 +14,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from nvc_jax.autoencoder.blending import blend_axis
-from nvc_jax.core.model import check_mode
+from nvc_jax.core.choices import check_mode
 from nvc_jax.core.shapes import Shape3, check_geometry, check_shape, grid_shape
 
 

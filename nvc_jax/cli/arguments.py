@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from nvc_jax.core.choices import MODES
 from nvc_jax.core.chunk_grid import Region
-from nvc_jax.core.model import MODES
 from nvc_jax.core.shapes import Shape3
 
 Commands = Any

@@ -5,8 +5,7 @@ import time
 
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import byte_progress_bar, print_values
-from nvc_jax.compression.compress import compress
-from nvc_jax.models.registry import DEFAULT_MODEL
+from nvc_jax.core.choices import DEFAULT_MODEL
 
 
 def add_command(commands: arguments.Commands) -> None:
@@ -58,6 +57,8 @@ def _add_target(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from nvc_jax.compression.compress import compress
+
     start = time.perf_counter()
     with byte_progress_bar("compress") as on_progress:
         result = compress(

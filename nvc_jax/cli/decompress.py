@@ -4,7 +4,6 @@ import argparse
 
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import byte_progress_bar
-from nvc_jax.compression.decompress import decompress
 
 
 def add_command(commands: arguments.Commands) -> None:
@@ -19,6 +18,8 @@ def add_command(commands: arguments.Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from nvc_jax.compression.decompress import decompress
+
     with byte_progress_bar("decompress") as on_progress:
         decompress(
             arguments.location(options.input),

@@ -4,7 +4,6 @@ import argparse
 
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import print_values
-from nvc_jax.evaluation.containers import evaluate
 
 
 def add_command(commands: arguments.Commands) -> None:
@@ -18,5 +17,7 @@ def add_command(commands: arguments.Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from nvc_jax.evaluation.containers import evaluate
+
     original, container = arguments.location(options.original), arguments.location(options.container)
     print_values(evaluate(original, container, mode=options.mode), options.json)

@@ -4,7 +4,6 @@ import argparse
 
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import print_table
-from nvc_jax.io.open_scivis import fetch_dataset, load_catalog
 
 
 def add_command(commands: arguments.Commands) -> None:
@@ -16,6 +15,8 @@ def add_command(commands: arguments.Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from nvc_jax.io.open_scivis import fetch_dataset, load_catalog
+
     if options.dataset is not None:
         print(fetch_dataset(options.dataset, options.directory))
         return

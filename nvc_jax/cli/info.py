@@ -4,8 +4,6 @@ import argparse
 
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import print_values
-from nvc_jax.evaluation.containers import info
-from nvc_jax.evaluation.system import system
 
 
 def add_command(commands: arguments.Commands) -> None:
@@ -22,5 +20,8 @@ def add_command(commands: arguments.Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from nvc_jax.evaluation.containers import info
+    from nvc_jax.evaluation.system import system
+
     values = system() if options.system else info(arguments.location(options.input))
     print_values(values, options.json)

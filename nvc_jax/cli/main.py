@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from nvc_jax import __version__
 from nvc_jax.cli import compress, decompress, demo, evaluate, fetch, info, models, train, verify
 from nvc_jax.cli.program_cache import use_program_cache
 
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of all commands."""
     parser = argparse.ArgumentParser(prog="nvc", description="Compress 3-D scientific volumes.")
+    parser.add_argument("--version", action="version", version=f"nvc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in _COMMANDS:
         module.add_command(commands)

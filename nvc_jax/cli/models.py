@@ -2,12 +2,8 @@
 
 import argparse
 
-import jax
-
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import print_table
-from nvc_jax.models.checkpoints import load_checkpoint, shipped_models
-from nvc_jax.models.identity import model_sha256
 
 _HEADER = ("model", "architecture", "block", "margin", "latents", "parameters", "SHA-256")
 _SHA256_DIGITS = 12
@@ -20,6 +16,11 @@ def add_command(commands: arguments.Commands) -> None:
 
 
 def _run(_: argparse.Namespace) -> None:
+    import jax
+
+    from nvc_jax.models.checkpoints import load_checkpoint, shipped_models
+    from nvc_jax.models.identity import model_sha256
+
     rows = []
     for name in shipped_models():
         config, params = load_checkpoint(name)

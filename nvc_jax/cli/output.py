@@ -4,22 +4,11 @@ import contextlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.table import Table
-
-from nvc_jax.compression.progress import ByteProgress
-from nvc_jax.training import progress as training
+if TYPE_CHECKING:
+    from nvc_jax.compression.progress import ByteProgress
+    from nvc_jax.training.progress import TrainingProgress
 
 _MIN_TABLE_WIDTH = 120
 """Columns of a table where the output is no terminal: SHA-256 and sizes are not cut."""
@@ -38,6 +27,9 @@ def print_values(values: dict[str, Any], as_json: bool) -> None:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table whose first column is aligned to the left; a narrow terminal cuts it."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None)
     for index, title in enumerate(header):
         table.add_column(title, no_wrap=True, justify="right" if index else "left")
@@ -50,8 +42,18 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 @contextlib.contextmanager
-def byte_progress_bar(verb: str) -> Iterator[Callable[[ByteProgress], None]]:
+def byte_progress_bar(verb: str) -> Iterator[Callable[["ByteProgress"], None]]:
     """Show bytes done, speed, ratio and time left on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
     columns = (
         TextColumn(verb),
         BarColumn(),
@@ -64,7 +66,7 @@ def byte_progress_bar(verb: str) -> Iterator[Callable[[ByteProgress], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None, ratio="")
 
-        def on_progress(now: ByteProgress) -> None:
+        def on_progress(now: "ByteProgress") -> None:
             ratio = f"ratio {now.done_bytes / now.stored_bytes:.1f}" if now.stored_bytes else ""
             bar.update(task, completed=now.done_bytes, total=now.total_bytes, ratio=ratio)
 
@@ -72,8 +74,11 @@ def byte_progress_bar(verb: str) -> Iterator[Callable[[ByteProgress], None]]:
 
 
 @contextlib.contextmanager
-def training_progress_bar() -> Iterator[Callable[[training.TrainingProgress], None]]:
+def training_progress_bar() -> Iterator[Callable[["TrainingProgress"], None]]:
     """Show steps, losses, speed and time left of a training run on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (
         TextColumn("step"),
         MofNCompleteColumn(),
@@ -85,7 +90,7 @@ def training_progress_bar() -> Iterator[Callable[[training.TrainingProgress], No
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None, loss="–", validation="–", rate="–")
 
-        def on_progress(now: training.TrainingProgress) -> None:
+        def on_progress(now: "TrainingProgress") -> None:
             bar.update(
                 task,
                 completed=now.step,

@@ -12,14 +12,10 @@ import platform
 import sys
 from pathlib import Path
 
-import jax
-
 _SWITCH = "NVC_JAX_CACHE"
 """Environment variable that turns the cache off if it is 0."""
 _MAX_BYTES = 256 << 20
 """Size beyond which the programs that were used longest ago are removed."""
-_LEAST_SECONDS = 0.1
-"""Programs that compile faster are not kept."""
 
 
 def use_program_cache() -> Path | None:
@@ -28,6 +24,8 @@ def use_program_cache() -> Path | None:
     Returns:
         The folder; None where none is used.
     """
+    import jax
+
     if os.environ.get(_SWITCH) == "0" or jax.config.values["jax_compilation_cache_dir"] is not None:
         return None
     directory = cache_folder() / "nvc_jax" / "programs" / _processor()
@@ -39,7 +37,7 @@ def use_program_cache() -> Path | None:
         return None
     prune(directory, _MAX_BYTES)
     jax.config.update("jax_compilation_cache_dir", str(directory))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return directory
 

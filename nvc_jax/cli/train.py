@@ -6,7 +6,6 @@ from pathlib import Path
 
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import training_progress_bar
-from nvc_jax.models.training import train
 
 
 def add_command(commands: arguments.Commands) -> None:
@@ -21,6 +20,8 @@ def add_command(commands: arguments.Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from nvc_jax.models.training import train
+
     output = Path(options.output)
     if output.exists():
         raise FileExistsError(f"`--output` (={output}) exists already")

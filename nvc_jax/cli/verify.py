@@ -4,7 +4,6 @@ import argparse
 
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import print_values
-from nvc_jax.evaluation.containers import verify
 
 
 def add_command(commands: arguments.Commands) -> None:
@@ -17,5 +16,7 @@ def add_command(commands: arguments.Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from nvc_jax.evaluation.containers import verify
+
     original = None if options.original is None else arguments.location(options.original)
     print_values(verify(original, arguments.location(options.container)), options.json)

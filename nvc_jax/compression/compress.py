@@ -16,6 +16,7 @@ from nvc_jax.container import creation
 from nvc_jax.container.destinations import check_apart, check_destination, check_stores_apart
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.core.byte_codecs import encode_bytes
+from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.chunk_interfaces import ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.shapes import Shape3, check_shape
@@ -27,7 +28,6 @@ from nvc_jax.models.checkpoints import find_checkpoint
 from nvc_jax.models.codec import Codec, load_codec
 from nvc_jax.models.embedded import embed_model
 from nvc_jax.models.identity import model_sha256
-from nvc_jax.models.registry import DEFAULT_MODEL
 
 _N_FINGERPRINTED = 4
 """Chunks of the source that its fingerprint is made of."""

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.models.codec import Codec
-from nvc_jax.models.registry import DEFAULT_MODEL
 
 CHUNK_SIDE = 128
 """Side of a chunk in voxels: larger chunks compress no better and take more memory and time to read from."""

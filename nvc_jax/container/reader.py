@@ -10,6 +10,7 @@ from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.container.model import make_decoder
 from nvc_jax.container.store import ContainerStore, open_container
+from nvc_jax.core.choices import check_mode
 from nvc_jax.core.chunk_grid import (
     ChunkIndex,
     Region,
@@ -18,7 +19,6 @@ from nvc_jax.core.chunk_grid import (
     chunks_in_region,
 )
 from nvc_jax.core.chunk_interfaces import HaloChunkDecoder
-from nvc_jax.core.model import check_mode
 from nvc_jax.core.shapes import grid_shape
 from nvc_jax.io.locations import Location
 

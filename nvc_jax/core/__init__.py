@@ -3,33 +3,41 @@
 Small helpers come first: ``shapes``, ``dtypes``, ``normalization`` (values to [0, 1] and back), ``errors``
 (squared error, PSNR, largest error), ``chunk_grid`` (regions of a volume), ``byte_codecs`` (Zstandard, Blosc,
 CRC-32C), ``header_fields`` (numbers and values in the headers of payloads), ``batching`` (loops of compiled
-programs), ``concurrency`` (threads), ``systematic_sampling``, ``optional_imports`` and ``parameters`` (nested
-dicts, bound to Flax modules).
+programs), ``concurrency`` (threads), ``systematic_sampling``, ``optional_imports``, ``lazy_exports`` (names
+that packages import when they are used), ``choices`` (names that users choose among), ``compiler_options``
+(of XLA) and ``parameters`` (nested dicts, bound to Flax modules).
 
 Then come the interfaces through which the packages above work together without importing each other:
 ``encoded_volume`` (the result of ``encode_volume``), ``chunk_interfaces`` (one chunk to bytes and back) and
 ``model`` (any kind of model). Read ``shapes`` and ``chunk_grid``, then these three in that order.
 """
 
-from nvc_jax.core.chunk_grid import ChunkIndex, Region
-from nvc_jax.core.chunk_interfaces import (
-    ChunkDecoder,
-    ChunkEncoder,
-    ChunkFormat,
-    ChunkTarget,
-    HaloChunkDecoder,
-    QualityTarget,
-    ValueRange,
-)
-from nvc_jax.core.dtypes import DEVICE_DTYPES, DTYPES, check_device_dtype, check_dtype
-from nvc_jax.core.encoded_volume import EncodedVolume
-from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
-from nvc_jax.core.model import MODES, Model, ModelConfig, check_mode
-from nvc_jax.core.normalization import denormalize, finite_range, normalize
-from nvc_jax.core.parameters import Params, merge_params
-from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+from typing import TYPE_CHECKING
+
+from nvc_jax.core.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from nvc_jax.core.choices import DEFAULT_MODEL, MODES, check_mode
+    from nvc_jax.core.chunk_grid import ChunkIndex, Region
+    from nvc_jax.core.chunk_interfaces import (
+        ChunkDecoder,
+        ChunkEncoder,
+        ChunkFormat,
+        ChunkTarget,
+        HaloChunkDecoder,
+        QualityTarget,
+        ValueRange,
+    )
+    from nvc_jax.core.dtypes import DEVICE_DTYPES, DTYPES, check_device_dtype, check_dtype
+    from nvc_jax.core.encoded_volume import EncodedVolume
+    from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
+    from nvc_jax.core.model import Model, ModelConfig
+    from nvc_jax.core.normalization import denormalize, finite_range, normalize
+    from nvc_jax.core.parameters import Params, merge_params
+    from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 
 __all__ = [
+    "DEFAULT_MODEL",
     "DEVICE_DTYPES",
     "DTYPES",
     "MODES",
@@ -60,3 +68,21 @@ __all__ = [
     "psnr_from_errors",
     "squared_errors",
 ]
+
+_NAMES = {
+    "choices": "DEFAULT_MODEL MODES check_mode",
+    "chunk_grid": "ChunkIndex Region",
+    "chunk_interfaces": (
+        "ChunkDecoder ChunkEncoder ChunkFormat ChunkTarget HaloChunkDecoder QualityTarget ValueRange"
+    ),
+    "dtypes": "DEVICE_DTYPES DTYPES check_device_dtype check_dtype",
+    "encoded_volume": "EncodedVolume",
+    "errors": "largest_error psnr_from_errors squared_errors",
+    "model": "Model ModelConfig",
+    "normalization": "denormalize finite_range normalize",
+    "parameters": "Params merge_params",
+    "shapes": "Shape3 check_shape grid_shape",
+}
+"""Names that each module has."""
+
+__getattr__, __dir__ = lazy_exports(__name__, _NAMES)

@@ -56,16 +56,6 @@ class ModelConfig:
         return {}
 
 
-MODES = ("crop", "blend")
-"""Uses of the margins of decoded blocks: crop them away, or interpolate them between neighbours."""
-
-
-def check_mode(mode: str) -> None:
-    """Raise ``ValueError`` unless ``mode`` is one of ``MODES``."""
-    if mode not in MODES:
-        raise ValueError(f"`mode` (={mode!r}) must be one of {MODES}")
-
-
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-from flax import nnx
 
 Params = Any
 """A nested dict of arrays, as a checkpoint stores it and an optimiser updates it."""
@@ -19,6 +18,8 @@ def merge_params(abstract: tuple[Any, Any], params: Params) -> Any:
     Returns:
         The module.
     """
+    from flax import nnx  # takes long to import, and only block autoencoders need it
+
     graph, state = abstract
     # Replacement happens in place: in a copy.
     state = jax.tree.map(lambda leaf: leaf, state)

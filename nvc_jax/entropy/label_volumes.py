@@ -8,7 +8,7 @@ their *ranks*, by falling frequency, and the ranks go to the label coder. It wor
 import itertools
 import math
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
@@ -47,7 +47,7 @@ def encode_labels(labels: np.ndarray, padded_shape: Shape3) -> bytes:
         slices, [(0, n - side) for n, side in zip(padded_sides(padded), slices.shape, strict=True)]
     )
     stream, escaped, n_escaped = label_coding.encode(
-        padded, _describe(check_shape(slices.shape), padded, repeats, len(table)), jnp.asarray(filled)
+        padded, _describe(check_shape(slices.shape), padded, repeats, len(table)), jax.device_put(filled)
     )
 
     has_repeats = bool(repeats.any())
@@ -103,7 +103,7 @@ def decode_labels(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndar
         padded,
         _describe(slices_shape, padded, repeats, n_labels),
         stream,
-        jnp.asarray(escaped),
+        jax.device_put(escaped),
     )
     if not ends_well or int(n_taken) != n_escaped:
         raise ValueError("the stream of labels does not end as it must")
@@ -123,7 +123,7 @@ def _describe(shape: Shape3, padded: Shape3, repeats: np.ndarray, n_labels: int)
     """Describe a volume, slices first, to the coder."""
     flags = np.zeros(padded[0], bool)
     flags[: len(repeats)] = repeats
-    return Volume(jnp.array(shape, jnp.int32), jnp.asarray(flags), jnp.int32(n_labels))
+    return Volume(*jax.device_put((np.array(shape, np.int32), flags, np.int32(n_labels))))
 
 
 def _choose_axis(labels: np.ndarray) -> int:

@@ -89,7 +89,7 @@ def encode_integers(integers: np.ndarray, padded_shape: Shape3) -> bytes:
     high = residuals >> low_bits
     is_outlier = np.abs(high) > MAX_MAGNITUDE
     cubes = _to_cubes(np.where(is_outlier, 0, high).astype(np.int32), padded_shape)
-    stream, scale = _encode_cubes(jnp.asarray(cubes))
+    stream, scale = _encode_cubes(jax.device_put(cubes))
 
     header = _FIXED_FIELDS.pack(predictor, shift, low_bits, int(scale), base)
     header += encode_varints(int(stream.n_lanes), int(is_outlier.sum()))
@@ -120,7 +120,7 @@ def decode_integers(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.nd
     n_cubes = math.prod(-(-side // _CUBE) for side in padded_shape)
     capacity = adaptive_geometric.capacity(n_cubes, _CUBE**3)
     stream = words_from_bytes(stored[start:words_end], header.n_lanes, max_lanes_for(n_cubes), capacity)
-    cubes = _decode_cubes(stream, jnp.int32(header.scale), n_cubes)
+    cubes = _decode_cubes(stream, jax.device_put(np.int32(header.scale)), n_cubes)
     residuals = _from_cubes(np.asarray(cubes), shape, padded_shape).astype(np.int64) << header.low_bits
     residuals |= _unpack_bit_planes(stored[words_end:low_end], header.low_bits, shape)
 

@@ -109,7 +109,7 @@ def _encode_sequence(values: np.ndarray) -> bytes:
     groups.reshape(-1)[: len(signed)] = np.clip(signed, -MAX_MAGNITUDE, MAX_MAGNITUDE)
     # The last group is filled up with a common value, which takes few bits.
     groups.reshape(-1)[len(signed) : n_groups * _GROUP_LENGTH] = int(np.median(signed))
-    stream, scale = _encode_groups(jnp.asarray(groups.T), jnp.int32(n_groups))
+    stream, scale = _encode_groups(*jax.device_put((groups.T, np.int32(n_groups))))
     stored = words_to_bytes(stream)
     return encode_varints(1 + int(scale), int(stream.n_lanes), len(stored)) + stored
 
@@ -130,7 +130,9 @@ def _decode_sequence(stored: bytes, start: int, n: int) -> tuple[np.ndarray, int
         raise ValueError("sparse integers are cut short")
     capacity = adaptive_geometric.capacity(padded_groups, _GROUP_LENGTH)
     stream = words_from_bytes(stored[start:end], n_lanes, max_lanes_for(padded_groups), capacity)
-    groups = _decode_groups(stream, jnp.int32(scale_plus_1 - 1), jnp.int32(n_groups), padded_groups)
+    groups = _decode_groups(
+        stream, *jax.device_put((np.int32(scale_plus_1 - 1), np.int32(n_groups))), padded_groups
+    )
     signed = np.asarray(groups).T.reshape(-1)[:n].astype(np.int64)
     return np.where(signed >= 0, 2 * signed, -2 * signed - 1), end
 

@@ -85,4 +85,5 @@ def words_from_bytes(stored: bytes, n_lanes: int, max_lanes: int, capacity: int)
     words = np.zeros(capacity, np.uint16)
     words[:used] = np.frombuffer(stored, "<u2", used, start)
     numbers: list[Any] = [group_words.astype(np.int32), np.int32(n_lanes)]
-    return WordStream(jnp.asarray(words), *numbers)
+    # Not by jnp.asarray, which needs a compiled program.
+    return WordStream(jax.device_put(words), *numbers)

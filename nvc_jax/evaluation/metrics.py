@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
-from scipy.ndimage import uniform_filter
 
 from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
 from nvc_jax.core.shapes import check_shape
@@ -256,6 +255,8 @@ def _ssim(
 
 def _ssim_sum(original: np.ndarray, decoded: np.ndarray, window: int, errors: _VolumeErrors) -> float:
     """Sum the similarity of all windows that lie inside a slab."""
+    from scipy.ndimage import uniform_filter  # takes long to import, and only SSIM needs it
+
     pad = window // 2
     minimum = errors.minimum
     c1, c2 = (SSIM_K1 * errors.value_range) ** 2, (SSIM_K2 * errors.value_range) ** 2

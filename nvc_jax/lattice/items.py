@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.shapes import Shape3
@@ -57,7 +56,7 @@ def find_items(
     Returns:
         The decoded values, int32 lattice, and the items.
     """
-    arguments = (*map(jnp.asarray, (fixed, valid, anchors, weights)), rules)
+    arguments = (*jax.device_put((fixed, valid, anchors, weights)), rules)
     if by_kernel if by_kernel is not None else runs_kernels():
         limits = {"max_items": programs.max_items(lattice), "max_passes": programs.MAX_PASSES}
         decoded, values, contexts, counts, histogram = _quantize_by_kernel(*arguments, **limits)
@@ -99,9 +98,9 @@ def collect_items(outputs: list, shape: Shape3, lattice: Shape3) -> Items:
             counts.append(len(values[-1]))
     all_values, all_contexts = np.concatenate(values), np.concatenate(contexts)
     widths = (0, programs.max_items(lattice) - len(all_values))
-    padded_values, padded_contexts = (jnp.asarray(np.pad(x, widths)) for x in (all_values, all_contexts))
+    padded_values, padded_contexts = (jax.device_put(np.pad(x, widths)) for x in (all_values, all_contexts))
     histogram = count_classes(all_values, all_contexts)
-    return Items(padded_values, padded_contexts, jnp.array(counts, jnp.int32), histogram)
+    return Items(padded_values, padded_contexts, jax.device_put(np.array(counts, np.int32)), histogram)
 
 
 def count_classes(values: np.ndarray, contexts: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ import math
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.header_fields import decode_varints, encode_varints, fold, unfold
@@ -162,10 +161,10 @@ def parse_lattice(
     stream = words_from_bytes(stored[position + size :], header.n_lanes, programs.MAX_LANES, capacity)
     arguments = (
         stream,
-        jnp.asarray(_pad_rows(frequencies_of(tables))),
-        jnp.asarray(rows_of_contexts(tables)),
-        jnp.asarray(_anchors(codes, header.fraction_bits, lattice)),
-        jnp.asarray(np.stack(weights)),
+        jax.device_put(_pad_rows(frequencies_of(tables))),
+        jax.device_put(rows_of_contexts(tables)),
+        jax.device_put(_anchors(codes, header.fraction_bits, lattice)),
+        jax.device_put(np.stack(weights)),
         _rules(header.fraction_bits, header.low, header.high, shape),
     )
     return arguments, header.fraction_bits
@@ -196,7 +195,8 @@ def _require(stored: bytes, length: int) -> None:
 
 def _rules(fraction_bits: int, low: int, high: int, shape: Shape3) -> Rules:
     """Parameters of prediction as arrays."""
-    return Rules(jnp.int32(fraction_bits), jnp.int32(low), jnp.int32(high), jnp.asarray(shape, jnp.int32))
+    # NumPy's numbers: each of JAX's would need a compiled program.
+    return Rules(*jax.device_put([np.array(x, np.int32) for x in (fraction_bits, low, high, shape)]))
 
 
 def _round(fixed: np.ndarray, fraction_bits: int) -> np.ndarray:
@@ -241,16 +241,16 @@ class _Coded(NamedTuple):
 def _code_items(items: Items) -> _Coded:
     """Fit tables to items and code them."""
     tables, bits = fit_tables(items.histogram.astype(np.int64))
-    n_items = int(items.counts.sum())
+    n_items = int(np.asarray(items.counts).sum())
     n_lanes = np.clip(max(bits / _BITS_PER_LANE, n_items / _ITEMS_PER_LANE), 1, programs.MAX_LANES)
     n_lanes = whole_groups(int(n_lanes))
     stream = programs.push_items(
-        jnp.asarray(rows_of_contexts(tables)),
+        jax.device_put(rows_of_contexts(tables)),
         items.contexts,
         items.values,
         items.counts,
-        jnp.int32(n_lanes),
-        jnp.asarray(_pad_rows(frequencies_of(tables))),
+        jax.device_put(np.int32(n_lanes)),
+        jax.device_put(_pad_rows(frequencies_of(tables))),
     )
     return _Coded(tables.merging, len(tables.starts), pack_tables(tables), n_lanes, words_to_bytes(stream))
 

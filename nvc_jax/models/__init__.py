@@ -8,11 +8,12 @@ them, ``card`` the text that describes them. ``training`` trains a model of any 
 The package imports no container. Outside ``registry`` it uses models through ``core.model.Model`` alone.
 """
 
+from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.models.checkpoints import find_checkpoint, load_checkpoint, save_checkpoint, shipped_models
 from nvc_jax.models.codec import Codec, decode_volume, encode_volume, load_codec
 from nvc_jax.models.embedded import embed_model, extract_model
 from nvc_jax.models.identity import model_sha256
-from nvc_jax.models.registry import DEFAULT_MODEL, ModelKind, model_of, register
+from nvc_jax.models.registry import ModelKind, model_of, register
 from nvc_jax.models.training import TrainingResult, train
 
 __all__ = [

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from nvc_jax.core.choices import check_mode
 from nvc_jax.core.dtypes import check_device_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
-from nvc_jax.core.model import Model, ModelConfig, check_mode
+from nvc_jax.core.model import Model, ModelConfig
 from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import check_shape

@@ -4,7 +4,6 @@ import base64
 from typing import Any
 
 import jax
-from flax import serialization
 
 from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 from nvc_jax.core.model import ModelConfig
@@ -20,6 +19,8 @@ def embed_model(config: ModelConfig, params: Params) -> dict[str, Any]:
         ``config``: as in a checkpoint. ``params``: nested dictionaries of arrays in MessagePack as Flax
         writes it, compressed by Zstandard, in base 64. ``bytes``: length of the MessagePack.
     """
+    from flax import serialization  # takes long to import, and few containers embed a model
+
     raw = serialization.msgpack_serialize(jax.device_get(params))
     packed = base64.b64encode(encode_bytes(raw, "zstd")).decode()
     return {"config": config.to_dict(), "bytes": len(raw), "params": packed}
@@ -31,6 +32,8 @@ def extract_model(embedded: dict[str, Any], sha256: str) -> tuple[ModelConfig, P
     Raises:
         ValueError: it is damaged, or not the one of that SHA-256.
     """
+    from flax import serialization
+
     try:
         config = stored_config(embedded["config"])
         raw = decode_bytes(base64.b64decode(embedded["params"], validate=True), "zstd", embedded["bytes"])

@@ -1,19 +1,14 @@
 """The kinds of models. A new kind is a folder and one line: see ``register``."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from nvc_jax.autoencoder.config import VARIANTS, ConvolutionalConfig, DenseConfig
-from nvc_jax.autoencoder.model import AutoencoderModel
-from nvc_jax.autoencoder.training.config import AutoencoderTraining
+from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.model import Model, ModelConfig
 from nvc_jax.spectral.config import SpectralConfig
-from nvc_jax.spectral.model import SpectralModel
-from nvc_jax.spectral.training.config import SpectralTraining
 from nvc_jax.training.config import TrainingConfig
-
-DEFAULT_MODEL = "nvc-1"
 
 
 class ModelKind(NamedTuple):
@@ -30,8 +25,26 @@ class ModelKind(NamedTuple):
     training_type: type[TrainingConfig]
 
 
-_KINDS: dict[str, ModelKind] = {}
-"""The kinds of models by the name of their architecture."""
+def _spectral_kind() -> ModelKind:
+    from nvc_jax.spectral.model import SpectralModel
+    from nvc_jax.spectral.training.config import SpectralTraining
+
+    return ModelKind(SpectralConfig, SpectralModel, SpectralTraining)
+
+
+def _autoencoder_kind(config_type: type[ModelConfig]) -> ModelKind:
+    from nvc_jax.autoencoder.model import AutoencoderModel
+    from nvc_jax.autoencoder.training.config import AutoencoderTraining
+
+    return ModelKind(config_type, AutoencoderModel, AutoencoderTraining)
+
+
+_KINDS: dict[str, Callable[[], ModelKind]] = {
+    SpectralConfig.architecture: _spectral_kind,
+    DenseConfig.architecture: lambda: _autoencoder_kind(DenseConfig),
+    ConvolutionalConfig.architecture: lambda: _autoencoder_kind(ConvolutionalConfig),
+}
+"""The kinds of models by the name of their architecture; a kind is imported where it is used."""
 
 
 def register(kind: ModelKind) -> None:
@@ -43,7 +56,7 @@ def register(kind: ModelKind) -> None:
     architecture = kind.config_type.architecture
     if architecture in _KINDS:
         raise ValueError(f"`kind`: there is a model of architecture {architecture!r} already")
-    _KINDS[architecture] = kind
+    _KINDS[architecture] = lambda: kind
 
 
 def unregister(architecture: str) -> None:
@@ -51,15 +64,10 @@ def unregister(architecture: str) -> None:
     del _KINDS[architecture]
 
 
-register(ModelKind(SpectralConfig, SpectralModel, SpectralTraining))
-register(ModelKind(DenseConfig, AutoencoderModel, AutoencoderTraining))
-register(ModelKind(ConvolutionalConfig, AutoencoderModel, AutoencoderTraining))
-
-
 def _kind(architecture: Any) -> ModelKind:
     if architecture not in _KINDS:
         raise ValueError(f"`architecture` (={architecture!r}) must be one of {sorted(_KINDS)}")
-    return _KINDS[architecture]
+    return _KINDS[architecture]()
 
 
 def model_of(config: ModelConfig) -> Model:

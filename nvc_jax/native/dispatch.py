@@ -1,27 +1,84 @@
 """Calls of kernels within compiled programs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import batching, mlir
 
 from nvc_jax.native.library import load_kernels
 
+_Form = Callable[..., Any]
 
-def on_cpu(kernel: Callable[..., Any], reference: Callable[..., Any], *arguments: Any) -> Any:
+
+def on_cpu(kernel: _Form, reference: _Form, *arguments: Any) -> Any:
     """Run a kernel on CPUs and its reference on other devices, or everywhere if there are no kernels.
 
     Args:
         kernel: calls a native kernel.
-        reference: the ``jax.numpy`` form, which returns the same arrays.
+        reference: the ``jax.numpy`` form, which returns the same arrays. It is traced only where a program
+            is compiled for another device, so it must not use traced arrays other than its arguments.
         *arguments: of both; trees of arrays.
     """
     if load_kernels() is not None:
         return reference(*arguments)
-    axes = frozenset().union(*map(_varying_axes, jax.tree.leaves(arguments)))
-    forms = {"cpu": _varying(kernel, axes), "default": _varying(reference, axes)}
-    return lax.platform_dependent(*arguments, **forms)
+    leaves, tree = jax.tree.flatten(arguments)
+    axes = frozenset().union(*map(_varying_axes, leaves))
+    if axes:
+        return _either(_varying(kernel, axes), _varying(reference, axes), arguments)
+    results = jax.eval_shape(kernel, *arguments)
+    shapes, results_tree = jax.tree.flatten(results)
+
+    def flat(form: _Form) -> _Form:
+        return lambda *leaves: jax.tree.leaves(form(*jax.tree.unflatten(tree, leaves)))
+
+    avals = tuple(jax.core.ShapedArray(shape.shape, shape.dtype) for shape in shapes)
+    outputs = _on_cpu_p.bind(*leaves, kernel=flat(kernel), reference=flat(reference), avals=avals)
+    return jax.tree.unflatten(results_tree, outputs)
+
+
+def _either(kernel: _Form, reference: _Form, arguments: Sequence[Any]) -> Any:
+    """Trace both forms, of which programs contain the one for their device."""
+    return lax.platform_dependent(*arguments, cpu=kernel, default=reference)
+
+
+_on_cpu_p = Primitive("nvc_on_cpu")
+"""An operation that becomes one of two forms when a program is compiled: tracing both takes twice as long."""
+_on_cpu_p.multiple_results = True
+
+
+@_on_cpu_p.def_abstract_eval
+def _result_types(*_: Any, avals: tuple[Any, ...], **__: Any) -> tuple[Any, ...]:
+    return avals
+
+
+@_on_cpu_p.def_impl
+def _run(*leaves: Any, kernel: _Form, reference: _Form, **_: Any) -> Any:
+    return _either(kernel, reference, leaves)
+
+
+def _batch(
+    leaves: Sequence[Any], axes: Sequence[Any], *, kernel: _Form, reference: _Form, **_: Any
+) -> tuple[Any, Any]:
+    """Trace both forms of a batch, as ``jax.vmap`` transforms them."""
+    outputs = jax.vmap(lambda *leaves: _either(kernel, reference, leaves), in_axes=tuple(axes))(*leaves)
+    return outputs, [0] * len(outputs)
+
+
+def _lower(form: str) -> Callable[..., Any]:
+    """Make the rule that replaces the operation by its form ``kernel`` or ``reference``."""
+
+    def lower(context: Any, *leaves: Any, **parameters: Any) -> Any:
+        return mlir.lower_fun(parameters[form], multiple_results=True)(context, *leaves)
+
+    return lower
+
+
+batching.primitive_batchers[_on_cpu_p] = _batch
+mlir.register_lowering(_on_cpu_p, _lower("reference"))
+mlir.register_lowering(_on_cpu_p, _lower("kernel"), platform="cpu")
 
 
 def _varying_axes(leaf: Any) -> frozenset:

@@ -1,12 +1,15 @@
 """Adapter: spectral streams as the ``TransformCoder`` of ``chunks.ChunkCodec``."""
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.chunks.transform_coder import TransformCoder
+from nvc_jax.core.compiler_options import quick_compilation
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral import decoder, encoder
@@ -44,9 +47,9 @@ class SpectralTransformCoder(TransformCoder):
         self, values: np.ndarray, low: float, high: float, step: float, valid_shape: Shape3, boundaries: int
     ) -> tuple[bytes, Callable[[], np.ndarray]]:
         """Encode a chunk; see ``TransformCoder.encode``."""
-        encoded, symbols = encoder.encode_with_symbols(
+        encoded, symbols = _chunk_encoder()(
             self._params,
-            jnp.asarray(values),
+            jax.device_put(values),
             *(np.float32(number) for number in (low, high, step)),
             np.array(valid_shape, np.int32),
             np.int32(boundaries),
@@ -91,6 +94,12 @@ class SpectralTransformCoder(TransformCoder):
         # The roundings do not all point one way, see the constants.
         width, largest = high - low, max(abs(low), abs(high))
         return width * _RANGE_RESERVE + width * step * _STEP_RESERVE + largest * _OFFSET_RESERVE
+
+
+@functools.cache
+def _chunk_encoder() -> Any:
+    """Compile ``encoder.encode_with_symbols`` for calls from outside of compiled functions."""
+    return jax.jit(encoder.encode_with_symbols, compiler_options=quick_compilation())
 
 
 _decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))

@@ -6,10 +6,15 @@ Read ``config`` first: each kind of model subclasses ``TrainingConfig`` in its o
 containers. ``models.training`` joins it to the models.
 """
 
-from nvc_jax.training.config import TrainingConfig, volume_names
-from nvc_jax.training.optimizer import TrainingState, update_params
-from nvc_jax.training.progress import RunOptions, TrainedParams, TrainingProgress
-from nvc_jax.training.runs import RunCheckpoints
+from typing import TYPE_CHECKING
+
+from nvc_jax.core.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from nvc_jax.training.config import TrainingConfig, volume_names
+    from nvc_jax.training.optimizer import TrainingState, update_params
+    from nvc_jax.training.progress import RunOptions, TrainedParams, TrainingProgress
+    from nvc_jax.training.runs import RunCheckpoints
 
 __all__ = [
     "RunCheckpoints",
@@ -21,3 +26,13 @@ __all__ = [
     "update_params",
     "volume_names",
 ]
+
+_NAMES = {
+    "config": "TrainingConfig volume_names",
+    "optimizer": "TrainingState update_params",
+    "progress": "RunOptions TrainedParams TrainingProgress",
+    "runs": "RunCheckpoints",
+}
+"""Names that each module has."""
+
+__getattr__, __dir__ = lazy_exports(__name__, _NAMES)

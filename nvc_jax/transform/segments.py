@@ -18,8 +18,9 @@ import jax.numpy as jnp
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 
 SEGMENT_LENGTHS = (8, 16, 32, 64, 128)
-"""Lengths of segments that a stream can name, by their index."""
-
+"""Lengths of segments that a stream can name, by their index: each is twice the one before."""
+_BLOCK_SHIFT = BLOCK_SIZE.bit_length() - 1
+"""Binary logarithm of the side of a block. Shifts take the place of divisions: XLA compiles them sooner."""
 
 MAX_LENGTH = SEGMENT_LENGTHS[-1] * 3 // 2
 """Largest length of a segment: that of the last one of an axis."""
@@ -58,23 +59,26 @@ def divide_axis(side: int, valid: jax.Array, length_index: jax.Array) -> Segment
     Returns:
         The segments. Entries of voxels and coefficients from ``valid`` on have no meaning.
     """
-    length = jnp.array(SEGMENT_LENGTHS, jnp.int32)[length_index]
-    last = jnp.maximum((2 * valid + length) // (2 * length), 1) - 1
+    shift = _BLOCK_SHIFT + length_index
+    length = 1 << shift
+    last = jnp.maximum(2 * valid + length >> shift + 1, 1) - 1
     last_length = valid - last * length
 
     def locate(voxel: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        segment = jnp.minimum(voxel // length, last)
-        return segment * length, jnp.where(segment == last, last_length, length), segment == last
+        segment = jnp.minimum(voxel >> shift, last)
+        return segment << shift, jnp.where(segment == last, last_length, length), segment == last
 
     index = jnp.arange(side, dtype=jnp.int32)
-    block, position = index // BLOCK_SIZE, index % BLOCK_SIZE
+    block, position = index >> _BLOCK_SHIFT, index & BLOCK_SIZE - 1
     coefficient_start, coefficient_length, in_last = locate(block * BLOCK_SIZE)
 
     # Blocks take turns, until the partial one, the last of its segment, has all its coefficients.
-    first_block = coefficient_start // BLOCK_SIZE
-    n_blocks = jnp.where(in_last, -(-valid // BLOCK_SIZE) - first_block, length // BLOCK_SIZE)
+    first_block = coefficient_start >> _BLOCK_SHIFT
+    n_blocks = jnp.where(
+        in_last, (valid + BLOCK_SIZE - 1 >> _BLOCK_SHIFT) - first_block, length >> _BLOCK_SHIFT
+    )
     turn = block - first_block
-    n_turns_of_all = jnp.where(in_last, (valid - 1) % BLOCK_SIZE + 1, BLOCK_SIZE)
+    n_turns_of_all = jnp.where(in_last, (valid - 1 & BLOCK_SIZE - 1) + 1, BLOCK_SIZE)
     late = jnp.maximum(position - n_turns_of_all, 0)
     frequency = n_blocks * (position - late) + (n_blocks - 1) * late + turn
     return Segments(*locate(index), coefficient_start, coefficient_length, frequency, valid)

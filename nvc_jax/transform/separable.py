@@ -83,8 +83,8 @@ def make_axis_transform(
     """
     segments = divide_axis(side, valid, length_index)
     dct, is_mean = _dct_of_segments(segments)
-    filtering, unfiltering = (
-        _filter_of_borders(segments, jnp.asarray(matrices)[filter_index]) for matrices in border_matrices()
+    filtering, unfiltering = _filters_of_borders(
+        segments, [jnp.asarray(matrices)[filter_index] for matrices in border_matrices()]
     )
     weights = jnp.ones((1, 1), jnp.float32)
     if boundaries is not None:
@@ -193,8 +193,8 @@ def _quarter_cosines() -> np.ndarray:
     return np.cos(np.pi / 2 * np.minimum(k / np.maximum(length, 1), 1)).astype(np.float32).reshape(-1)
 
 
-def _filter_of_borders(segments: Segments, matrix: jax.Array) -> jax.Array:
-    """Compute the matrix that multiplies ``matrix``, (8, 8), at all borders between segments."""
+def _filters_of_borders(segments: Segments, matrices: list[jax.Array]) -> list[jax.Array]:
+    """Compute, for each of ``matrices``, (8, 8), the matrix that multiplies it at all borders of segments."""
     side = len(segments.start)
     voxel = jnp.arange(side, dtype=jnp.int32)
     end = segments.start + segments.length
@@ -204,12 +204,13 @@ def _filter_of_borders(segments: Segments, matrix: jax.Array) -> jax.Array:
     position = jnp.clip(voxel - border + REACH, 0, 2 * REACH - 1)
     border = jnp.where(voxel < segments.valid, border, -1)
 
-    rows, first, is_mixed = matrix[position], (border - REACH)[:, None], (border >= 0)[:, None]
-    filtering = jnp.eye(side, dtype=jnp.float32)
-    for k in range(2 * REACH):
-        is_place = is_mixed & (voxel[None] == first + k) & (first + k < segments.valid)
-        filtering = jnp.where(is_place, rows[:, k : k + 1], filtering)
-    return filtering
+    column = voxel[None] - (border - REACH)[:, None]
+    is_mixed = (border >= 0)[:, None] & (column >= 0) & (column < 2 * REACH) & (voxel < segments.valid)[None]
+    index = position[:, None] * (2 * REACH) + jnp.where(is_mixed, column, 0)
+    identity = jnp.eye(side, dtype=jnp.float32)
+    return [
+        jnp.where(is_mixed, matrix.reshape(-1).at[index].get(mode="clip"), identity) for matrix in matrices
+    ]
 
 
 def _product(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nvc_jax.autoencoder.blending import blend_window
 from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
-from nvc_jax.core.model import MODES
+from nvc_jax.core.choices import MODES
 from nvc_jax.core.shapes import grid_shape
 
 

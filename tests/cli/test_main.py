@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,24 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:
             main([name, "--help"])
         assert exit_info.value.code == 0
         assert capsys.readouterr().out.startswith(f"usage: nvc {name} ")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["compress", "--help"], ["demo"]])
+def test_the_parser_imports_neither_jax_nor_numpy(arguments: list[str]) -> None:
+    code = (
+        "import contextlib, sys\nfrom nvc_jax.cli.main import make_parser\n"
+        f"with contextlib.suppress(SystemExit):\n    make_parser().parse_args({arguments})\n"
+        "print(sorted({'jax', 'numpy', 'tensorstore', 'rich'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["--version"])
+    assert exit_info.value.code == 0
+    assert capsys.readouterr().out == f"nvc {nvc_jax.__version__}\n"
 
 
 def test_errors_are_one_line_and_a_status(here: Path, capsys: pytest.CaptureFixture) -> None:

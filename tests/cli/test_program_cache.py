@@ -5,12 +5,26 @@ from pathlib import Path
 
 from nvc_jax.cli.program_cache import cache_folder, prune
 
+COUNTING = """
+import sys
+import jax
+from nvc_jax.cli import main
+
+events = []
+jax.monitoring.register_event_listener(lambda event, **_: events.append(event.rpartition("/")[2]))
+status = main()
+with open("counts", "w") as counts:
+    print(events.count("cache_hits"), events.count("compile_requests_use_cache"), file=counts)
+sys.exit(status)
+"""
+"""Code that runs ``nvc`` and writes how many programs it took from the cache, and how many it needed."""
+
 
 def run(folder: Path, *arguments: str, **variables: str) -> list[Path]:
     """Run ``nvc`` in a process of its own, and list the programs that it keeps."""
     known = {name: value for name, value in os.environ.items() if not name.startswith(("JAX", "NVC", "XLA"))}
     known |= {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": ":".join(sys.path), **variables}
-    command = [sys.executable, "-c", "import sys; from nvc_jax.cli import main; sys.exit(main())", *arguments]
+    command = [sys.executable, "-c", COUNTING, *arguments]
     subprocess.run(command, check=True, env=known, cwd=folder)
     return sorted((folder / "cache").rglob("*-cache"))
 
@@ -20,6 +34,8 @@ def test_programs_of_one_run_serve_the_next(here: Path) -> None:
     assert any("encode" in path.name for path in kept)
     written = {path: path.stat().st_mtime_ns for path in kept}
     assert run(here, "compress", "v.npy", "second.zarr", "--step", "0.06") == kept
+    hits, needed = map(int, (here / "counts").read_text().split())
+    assert hits == needed > 0
     assert {path: path.stat().st_mtime_ns for path in kept} == written
 
 

@@ -1,8 +1,11 @@
+import contextlib
 import json
+import shutil
 from pathlib import Path
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from nvc_jax import load_codec
@@ -25,6 +28,15 @@ def test_round_trip(tmp_path: Path) -> None:
     assert codec.config == CONFIG
     jax.tree.map(np.testing.assert_array_equal, codec.params, params)
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def test_other_layouts_are_left_to_orbax(tmp_path: Path) -> None:
+    path, params = saved(tmp_path)
+    shutil.rmtree(path / "params")
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False)
+    with contextlib.closing(ocp.Checkpointer(handler)) as checkpointer:
+        checkpointer.save((path / "params").absolute(), params)
+    jax.tree.map(np.testing.assert_array_equal, load_codec(path).params, params)
 
 
 def test_existing_directory_is_kept(tmp_path: Path) -> None:

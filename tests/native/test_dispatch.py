@@ -1,9 +1,14 @@
+import re
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+import nvc_jax
 from nvc_jax.entropy import adaptive_geometric, geometric_adaptation
-from nvc_jax.native.dispatch import runs_kernels
+from nvc_jax.native.dispatch import on_cpu, runs_kernels
 
 VALUES = jnp.asarray(np.random.default_rng(0).integers(-9, 9, (3, 40)), jnp.int32)
 SCALES = geometric_adaptation.choose_scales(VALUES)
@@ -13,11 +18,40 @@ def encode(values: jax.Array) -> jax.Array:
     return adaptive_geometric.encode(values, SCALES).words
 
 
+def kernels_of(traced: Any, platform: str) -> str:
+    return " ".join(re.findall(r"custom_call @(\w+)", traced.lower(lowering_platforms=(platform,)).as_text()))
+
+
 def test_cpus_run_the_kernel_and_other_devices_the_reference() -> None:
     traced = jax.jit(encode).trace(VALUES)
     assert "nvc_geometric_encode" in traced.lower(lowering_platforms=("cpu",)).as_text()
     for platform in ("cuda", "rocm", "tpu"):
         assert "nvc_" not in traced.lower(lowering_platforms=(platform,)).as_text()
+
+
+def test_programs_of_whole_volumes_can_be_compiled_for_other_devices() -> None:
+    codec, volume = nvc_jax.load_codec("nvc-1"), jax.ShapeDtypeStruct((16, 8, 8), jnp.float32)
+    encode = jax.jit(lambda volume: nvc_jax.encode_volume(codec, volume, step=0.1)).trace(volume)
+    decode = jax.jit(lambda encoded: nvc_jax.decode_volume(codec, encoded)).trace(encode.out_info)
+    for traced in (encode, decode):
+        assert "nvc_" not in kernels_of(traced, "cuda")
+        assert "nvc_" in kernels_of(traced, "cpu")
+
+
+def test_references_are_traced_only_for_other_devices() -> None:
+    forms = []
+
+    def form(name: str) -> Callable[[jax.Array], jax.Array]:
+        def negate(values: jax.Array) -> jax.Array:
+            forms.append(name)
+            return -values
+
+        return negate
+
+    traced = jax.jit(lambda values: on_cpu(form("kernel"), form("reference"), values)).trace(VALUES)
+    assert set(forms) == ({"kernel"} if runs_kernels() else {"reference"})
+    traced.lower(lowering_platforms=("tpu",))
+    assert forms[-1] == "reference"
 
 
 def test_batches_go_through_the_kernel_one_by_one() -> None:

@@ -6,9 +6,24 @@ that ``nvc_jax.train`` runs. This package imports ``core``, ``io``, ``training``
 modules; it knows no containers and no other kind of model.
 """
 
-from nvc_jax.autoencoder.training.blocks import BlockBatches, block_batches
-from nvc_jax.autoencoder.training.config import AutoencoderTraining
-from nvc_jax.autoencoder.training.loop import train_blocks
-from nvc_jax.autoencoder.training.settings import AutoencoderSettings
+from typing import TYPE_CHECKING
+
+from nvc_jax.core.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from nvc_jax.autoencoder.training.blocks import BlockBatches, block_batches
+    from nvc_jax.autoencoder.training.config import AutoencoderTraining
+    from nvc_jax.autoencoder.training.loop import train_blocks
+    from nvc_jax.autoencoder.training.settings import AutoencoderSettings
 
 __all__ = ["AutoencoderSettings", "AutoencoderTraining", "BlockBatches", "block_batches", "train_blocks"]
+
+_NAMES = {
+    "blocks": "BlockBatches block_batches",
+    "config": "AutoencoderTraining",
+    "loop": "train_blocks",
+    "settings": "AutoencoderSettings",
+}
+"""Names that each module has."""
+
+__getattr__, __dir__ = lazy_exports(__name__, _NAMES)
