@@ -160,7 +160,7 @@ def _dct_of_segments(segments: Segments) -> tuple[jax.Array, jax.Array]:
         float32 (side, side), and bool (side,), whether a coefficient has the frequency 0.
     """
     side = len(segments.frequency)
-    index = jnp.arange(side, dtype=jnp.int32)
+    index = np.arange(side, dtype=np.int32)
     frequency, length = segments.frequency[:, None], segments.coefficient_length[:, None]
     offset = index[None] - segments.coefficient_start[:, None]
     exists = (index[:, None] < segments.valid) & (offset >= 0) & (offset < length)
@@ -171,8 +171,8 @@ def _dct_of_segments(segments: Segments) -> tuple[jax.Array, jax.Array]:
     is_negative = phase > length
     phase = jnp.where(is_negative, 2 * length - phase, phase)
     cosines = jnp.asarray(_quarter_cosines())
-    index = jnp.minimum(length, MAX_LENGTH) * (MAX_LENGTH + 1) + jnp.minimum(phase, MAX_LENGTH)
-    cosine = cosines.at[index].get(mode="clip")
+    entry = jnp.minimum(length, MAX_LENGTH) * (MAX_LENGTH + 1) + jnp.minimum(phase, MAX_LENGTH)
+    cosine = cosines.at[entry].get(mode="clip")
     cosine = jnp.where(is_negative, -cosine, cosine)
 
     is_mean = segments.frequency == 0
@@ -196,7 +196,7 @@ def _quarter_cosines() -> np.ndarray:
 def _filters_of_borders(segments: Segments, matrices: list[jax.Array]) -> list[jax.Array]:
     """Compute, for each of ``matrices``, (8, 8), the matrix that multiplies it at all borders of segments."""
     side = len(segments.start)
-    voxel = jnp.arange(side, dtype=jnp.int32)
+    voxel = np.arange(side, dtype=np.int32)
     end = segments.start + segments.length
     follows = (voxel - segments.start < REACH) & (segments.start > 0)
     precedes = (end - voxel <= REACH) & ~segments.is_last
