@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from nvc_jax.core.heaps import limit_heaps
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -38,6 +40,7 @@ def map_in_order(
         The results.
     """
     n_workers = n_workers or count_workers()
+    limit_heaps(n_workers)
     pending: collections.deque[Future[R]] = collections.deque()
     executor = ThreadPoolExecutor(n_workers)
     try:

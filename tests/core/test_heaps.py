@@ -1,0 +1,35 @@
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import ctypes, sys, threading
+from nvc_jax.core.heaps import limit_heaps
+if sys.argv[1] == "limited":
+    assert limit_heaps(3)
+library = ctypes.CDLL(None)
+library.malloc.restype = library.fdopen.restype = ctypes.c_void_p
+barrier = threading.Barrier(8)
+def work():
+    library.malloc(1000)
+    barrier.wait()  # all threads are alive at once
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+stream = ctypes.c_void_p(library.fdopen(1, b"w"))
+library.malloc_info(0, stream)
+library.fflush(stream)
+"""
+
+
+def count_heaps(mode: str) -> int:
+    command = [sys.executable, "-c", PROGRAM, mode]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.count("<heap nr=")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such heaps")
+def test_threads_share_few_heaps() -> None:
+    assert count_heaps("unlimited") > 2
+    assert count_heaps("limited") == 2
