@@ -1,4 +1,4 @@
-"""Options of XLA's compiler that make programs sooner, and as fast."""
+"""Options of XLA's compiler that make large programs sooner."""
 
 import functools
 
@@ -6,7 +6,8 @@ import jax
 
 _OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False}
 """On CPUs XLA turns fused operations into code by way of MLIR, which takes 1.7 times as long as the way that
-it took before. The last digits of sums of products may differ between the two."""
+it took before. By the older way sums over whole arrays are slower, and the last digits of sums of products
+may differ."""
 
 
 @functools.cache

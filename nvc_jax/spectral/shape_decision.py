@@ -198,10 +198,14 @@ def _transform_other_axes(columns: _Columns, shape: TransformShape, axis: jax.Ar
     lengths, filters = shape.lengths[others], shape.filters[others]
 
     def transform(voxels: jax.Array, valid_shape: jax.Array) -> jax.Array:
-        first, second = (
-            make_axis_transform(side, valid_shape[1 + k], lengths[k], filters[k]).analysis
-            for k, side in enumerate(voxels.shape[1:])
-        )
+        def make(side: int, k: jax.Array | int) -> jax.Array:
+            return make_axis_transform(side, valid_shape[1 + k], lengths[k], filters[k]).analysis
+
+        sides = voxels.shape[1:]
+        if sides[0] == sides[1]:
+            first, second = lax.map(lambda k: make(sides[0], k), jnp.arange(2, dtype=jnp.int32))
+        else:
+            first, second = (make(side, k) for k, side in enumerate(sides))
         voxels = jnp.einsum("ij,sjx->six", first, voxels, precision=lax.Precision.HIGHEST)
         voxels = jnp.einsum("ij,syj->syi", second, voxels, precision=lax.Precision.HIGHEST)
         return voxels.reshape(len(voxels), -1)

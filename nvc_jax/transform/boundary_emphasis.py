@@ -58,7 +58,7 @@ def boundaries_to_emphasize(shape: Shape3, valid_shape: jax.Array, boundaries: j
     return kept
 
 
-def emphasis(side: int, boundaries: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+def emphasis(side: int, boundaries: jax.Array, axis: jax.Array | int) -> tuple[jax.Array, jax.Array]:
     """Compute the matrices that emphasise the voxels of an axis and undo that: float32 (side, side) both.
 
     Args:
@@ -78,7 +78,7 @@ def emphasis(side: int, boundaries: jax.Array, axis: int) -> tuple[jax.Array, ja
     return results[0], results[1]
 
 
-def squared_error_weights(side: int, boundaries: jax.Array, axis: int) -> jax.Array:
+def squared_error_weights(side: int, boundaries: jax.Array, axis: jax.Array | int) -> jax.Array:
     """Compute the weight of the squared error of each voxel of an axis, float32 (side,)."""
     weights = jnp.ones(side, jnp.float32)
     near = np.array(_SQUARED_ERROR_WEIGHTS, np.float32)
@@ -89,6 +89,6 @@ def squared_error_weights(side: int, boundaries: jax.Array, axis: int) -> jax.Ar
     return weights
 
 
-def _has_boundary(boundaries: jax.Array, axis: int, end: int) -> jax.Array:
+def _has_boundary(boundaries: jax.Array, axis: jax.Array | int, end: int) -> jax.Array:
     """Read the bit of the boundary before (``end`` 0) or after (1) the chunk along an axis."""
     return boundaries >> (2 * axis + end) & 1 == 1
