@@ -18,6 +18,7 @@ from nvc_jax.chunks.uniform_quantization import round_to_dtype, rounding_error
 from nvc_jax.chunks.value_bytes import to_little_endian
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.slabs import map_slabs
 from nvc_jax.entropy.sparse_integers import decode_sparse, encode_sparse
 
 _MAX_MULTIPLE = 2.0**40
@@ -66,8 +67,10 @@ def correct(original: np.ndarray, decoded: np.ndarray, max_error: float, reserve
         return None
     allowed *= 1 - _ROUNDING_RESERVE
 
-    errors = original.astype(decoded.dtype) - decoded
-    wrong = np.flatnonzero(~(np.abs(errors) <= allowed))
+    def is_wrong(original: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+        return ~(np.abs(original.astype(decoded.dtype) - decoded) <= allowed)
+
+    wrong = np.flatnonzero(map_slabs(is_wrong, original, decoded, dtype=bool))
     wanted, wrong_values = original.reshape(-1)[wrong], decoded.reshape(-1)[wrong]
 
     multiples = np.rint((wanted.astype(np.float64) - wrong_values.astype(np.float64)) / (2 * allowed))
@@ -83,7 +86,7 @@ def _allowed_error(original: np.ndarray, max_error: float, reserve: float) -> fl
     if original.dtype.kind != "f":
         # Rounding brings a value back to the integer that it is within 0.5 of.
         return float(np.floor(max_error) + 0.5 - reserve)
-    largest = float(np.abs(original).max(initial=0)) + max_error
+    largest = max(-float(original.min(initial=0)), float(original.max(initial=0))) + max_error
     return max_error - reserve - rounding_error(original.dtype, largest)
 
 

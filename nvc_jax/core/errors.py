@@ -9,12 +9,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from nvc_jax.core.slabs import slabs
+
 
 def squared_errors(original: np.ndarray, decoded: np.ndarray) -> tuple[float, int]:
     """Sum the squared differences of two arrays.
 
     Args:
-        original: any shape, any real dtype.
+        original: any shape with an axis or more, any real dtype.
         decoded: same shape.
 
     Returns:
@@ -22,8 +24,11 @@ def squared_errors(original: np.ndarray, decoded: np.ndarray) -> tuple[float, in
         `psnr_from_errors` takes.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        errors = decoded.astype(np.float64) - original.astype(np.float64)
-        return float(np.sum(errors * errors)), errors.size
+        total = 0.0
+        for slab in slabs(original.shape):
+            errors = np.subtract(original[slab], decoded[slab], dtype=np.float64)
+            total += float(np.sum(errors * errors))
+        return total, original.size
 
 
 def psnr_from_errors(value_range: float, parts: Iterable[tuple[float, int]]) -> float:
@@ -48,7 +53,7 @@ def largest_error(original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | 
     """Largest absolute difference of two arrays.
 
     Args:
-        original: any shape, any real dtype.
+        original: any shape with an axis or more, any real dtype.
         decoded: same shape.
         mask: same shape, true for the values to compare; None for all of them.
 
@@ -56,8 +61,9 @@ def largest_error(original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | 
         The difference in units of the data; 0 where there is nothing to compare.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        errors = np.subtract(original, decoded, dtype=np.float64)
-        np.abs(errors, out=errors)
-    if mask is None or mask.all():
-        return float(errors.max(initial=0.0))
-    return float(errors.max(where=mask, initial=0.0))
+        largest = 0.0
+        for slab in slabs(original.shape):
+            errors = np.abs(np.subtract(original[slab], decoded[slab], dtype=np.float64))
+            where = True if mask is None else mask[slab]
+            largest = np.maximum(largest, errors.max(where=where, initial=0.0))
+        return float(largest)

@@ -99,7 +99,7 @@ def encode_lattice(
     low, high = int(fixed.min()), int(fixed.max())
     if max(-low, high) >= MAX_FIXED or not 0 <= fraction_bits <= MAX_FRACTION_BITS:
         raise ValueError(f"values from {low} to {high} with {fraction_bits} fraction bits exceed the limits")
-    fixed, lattice = fixed.astype(np.int32), lattice_shape(padded_shape)
+    fixed, lattice = fixed.astype(np.int32, copy=False), lattice_shape(padded_shape)
     valid = np.ones(shape, bool) if valid is None else valid
     fitted = fit_weights(fixed, fraction_bits, valid)
     weights = np.stack([default_weights() if own is None else own for own in fitted])

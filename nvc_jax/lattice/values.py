@@ -13,6 +13,7 @@ import numpy as np
 
 from nvc_jax.core.header_fields import decode_quantization, encode_quantization
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.slabs import map_slabs, slabs
 from nvc_jax.lattice.stream import MAX_FIXED, decode_lattice, encode_lattice
 
 FRACTION_BITS = 4
@@ -52,12 +53,11 @@ def encode_values(
     if span + 1 >= MAX_FIXED:
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
-    fixed = _to_fixed(values, low, spacing, fraction_bits)
+    fixed = map_slabs(lambda slab: _to_fixed(slab, low, spacing, fraction_bits), values, dtype=np.int32)
     stream, decoded = encode_lattice(fixed, fraction_bits, padded_shape, valid)
 
     result = _from_fixed(decoded, low.item(), spacing, fraction_bits, values.dtype)
-    kept = slice(None) if valid is None else valid
-    if not _is_within(values[kept], result[kept], max_error):
+    if not _is_within(values, result, valid, max_error):
         raise ValueError(f"a bound of {max_error} is too tight for {values.dtype} from {low} to {high}")
     return encode_quantization(values.dtype, low, spacing) + stream, result
 
@@ -98,18 +98,26 @@ def _from_fixed(
     fixed: np.ndarray, low: float, spacing: float, fraction_bits: int, dtype: np.dtype
 ) -> np.ndarray:
     """Values of ``dtype`` of numbers in fixed point; those beyond the dtype's ends become the ends."""
-    if dtype.kind == "f":
+
+    def to_float(fixed: np.ndarray) -> np.ndarray:
         limit = float(np.finfo(dtype).max)
-        exact = low + fixed * (spacing / (1 << fraction_bits))
-        return np.clip(exact, -limit, limit).astype(dtype)
-    # The nearest integer; of two at the same distance the lower one.
-    doubled = 2 * fixed.astype(np.int64) * int(spacing)
-    nearest = -(((1 << fraction_bits) - doubled) >> (fraction_bits + 1))
-    limits = np.iinfo(dtype)
-    return np.clip(nearest + int(low), limits.min, limits.max).astype(dtype)
+        return np.clip(low + fixed * (spacing / (1 << fraction_bits)), -limit, limit)
+
+    def to_integer(fixed: np.ndarray) -> np.ndarray:
+        # The nearest integer; of two at the same distance the lower one.
+        doubled = 2 * fixed.astype(np.int64) * int(spacing)
+        nearest = -(((1 << fraction_bits) - doubled) >> (fraction_bits + 1))
+        limits = np.iinfo(dtype)
+        return np.clip(nearest + int(low), limits.min, limits.max)
+
+    return map_slabs(to_float if dtype.kind == "f" else to_integer, fixed, dtype=dtype)
 
 
-def _is_within(values: np.ndarray, decoded: np.ndarray, max_error: float) -> bool:
-    """Tell whether decoded values are within the bound."""
+def _is_within(values: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None, max_error: float) -> bool:
+    """Tell whether decoded values are within the bound, where they count."""
     wide = np.float64 if values.dtype.kind == "f" else np.int64
-    return bool(np.abs(values.astype(wide) - decoded.astype(wide)).max() <= max_error)
+    for slab in slabs(values.shape):
+        errors = np.abs(np.subtract(values[slab], decoded[slab], dtype=wide))
+        if not errors.max(where=True if valid is None else valid[slab], initial=0) <= max_error:
+            return False
+    return True
