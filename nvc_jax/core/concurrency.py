@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from nvc_jax.core.heaps import limit_heaps
+from nvc_jax.core.heaps import limit_heaps, release_unused
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,9 +18,9 @@ _PENDING_PER_WORKER = 2
 
 
 def count_workers() -> int:
-    """Count the threads that keep this process's cores busy: one more than cores, as some wait for files."""
+    """Count the threads that keep this process's cores busy: at least two, as some wait for files."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(n_cores + 1, _MOST_WORKERS)
+    return min(max(n_cores, 2), _MOST_WORKERS)
 
 
 def map_in_order(
@@ -43,12 +43,22 @@ def map_in_order(
     limit_heaps(n_workers)
     pending: collections.deque[Future[R]] = collections.deque()
     executor = ThreadPoolExecutor(n_workers)
+    n_results = 0
+
+    def next_result() -> R:
+        nonlocal n_results
+        result = pending.popleft().result()
+        n_results += 1
+        if n_results.bit_count() == 1:  # the first items compile programs, later ones seldom
+            release_unused()
+        return result
+
     try:
         for item in items:
             pending.append(executor.submit(function, item))
             if len(pending) > _PENDING_PER_WORKER * n_workers:
-                yield pending.popleft().result()
+                yield next_result()
         while pending:
-            yield pending.popleft().result()
+            yield next_result()
     finally:
         executor.shutdown(cancel_futures=True)

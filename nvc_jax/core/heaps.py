@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import sys
+from collections.abc import Callable
 
 _M_ARENA_MAX = -8
 """Parameter of glibc's ``mallopt``: the largest number of heaps."""
@@ -20,9 +21,19 @@ def limit_heaps(n_threads: int) -> bool:
     Returns:
         Whether the C library took the limit.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return (
-        mallopt is not None and mallopt(_M_ARENA_MAX, max(_LEAST_HEAPS, n_threads // _THREADS_PER_HEAP)) == 1
-    )
+    mallopt = _find("mallopt")
+    n_heaps = max(_LEAST_HEAPS, n_threads // _THREADS_PER_HEAP)
+    return mallopt is not None and mallopt(_M_ARENA_MAX, n_heaps) == 1
+
+
+def release_unused() -> None:
+    """Give freed memory back to the system: compiling a program leaves hundreds of MiB of it."""
+    malloc_trim = _find("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
+@functools.cache
+def _find(name: str) -> Callable[..., int] | None:
+    """Find a function of glibc; None where the process has none."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None

@@ -108,7 +108,9 @@ def encode_lattice(
     widths = [(0, side - n) for side, n in zip(lattice, shape, strict=True)]
     rules = _rules(fraction_bits, low, high, shape)
     anchors = _anchors(anchor_codes, fraction_bits, lattice)
-    padded, padded_valid = np.pad(fixed, widths), np.pad(valid, widths)
+    padded, padded_valid = (
+        (fixed, valid) if shape == lattice else (np.pad(fixed, widths), np.pad(valid, widths))
+    )
     decoded, items = find_items(lattice, shape, padded, padded_valid, anchors, weights, rules)
     coded = _code_items(items)
 
