@@ -5,9 +5,7 @@ Of nvc-1 all stored bytes of a container count, metadata included, of the volume
 get the volume as float32, scaled to [0, 1] by its range; what they return counts. Bits at a PSNR are
 interpolated in their logarithm between measured points; a ratio is the other codec's bits over nvc-1's, its
 mean over the PSNRs (30 to 60 dB, every 2.5) that both reached. Kinds
-count alike, and so do the volumes of a kind. Speeds are voxels per second at the point nearest 45 dB,
-best of 2, after a first call. nvc-1 works on several chunks at a time; the libraries, as imagecodecs calls
-them, on one core.
+count alike, and so do the volumes of a kind. Speeds are in ``peers.py``.
 
     pip install ".[bench]"
     python benchmarks/rate_distortion.py VOLUMES     # a directory with INDEX.csv, from fetch_volumes.py
@@ -29,7 +27,6 @@ import numpy as np
 from common import (
     RESULTS,
     free_programs,
-    geometric_mean,
     natural_volume,
     summarize_by_kind,
     table,
@@ -40,7 +37,6 @@ from common import (
 import nvc_jax
 from nvc_jax.container.store import open_container
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
-from nvc_jax.models.checkpoints import shipped_models
 from nvc_jax.transform import separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
@@ -250,7 +246,6 @@ def main() -> None:
     parser.add_argument("volumes", type=Path)
     directory = parser.parse_args().volumes
     codec = nvc_jax.load_codec("nvc-1")
-    model_bytes = sum(f.stat().st_size for f in shipped_models()["nvc-1"].rglob("*") if f.is_file())
     rows = volumes(directory, "test")
     results: dict[str, dict[str, list[Point]]] = {}
     ratios: dict[str, dict[str, float]] = {}
@@ -264,27 +259,12 @@ def main() -> None:
     columns = list(next(iter(ratios.values())))
     cells = [[name, *(f"{of[c]:.2f}" for c in columns)] for name, of in (ratios | by_kind).items()]
     print(table(["volume or kind", *columns], cells))
-    speeds = {
-        c: {
-            key: geometric_mean(nearest(codecs[c])[key] for codecs in results.values())
-            for key in ("encode_mvoxels_per_second", "decode_mvoxels_per_second")
-        }
-        for c in next(iter(results.values()))
-    }
-    print(
-        table(
-            ["codec", "encode Mvoxel/s", "decode Mvoxel/s"],
-            [[c, *(f"{v:.0f}" for v in s.values())] for c, s in speeds.items()],
-        )
-    )
     write_results(
         "rate-distortion",
         {
             "by_kind": by_kind,
             "ratio": ratios,
             "fewer_bits_at_psnr": {name: losses_of(codecs) for name, codecs in results.items()},
-            "speed": speeds,
-            "model_bytes": model_bytes,
             "points": results,
         },
     )
