@@ -1,23 +1,31 @@
 """Strict settings for every test: two virtual devices, no implicit promotion, programs compiled once."""
 
 import atexit
+import ctypes
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers, and other processes, share what their parent sets
+    # Most of the time goes into compiling. Without optimisation it takes half as long, and the programs make
+    # the same bytes. Flags that are set outside come last and win.
+    os.environ["XLA_FLAGS"] = (
+        "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+        f" --xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
+    )
+    # Many tests encode volumes of one shape, some in processes of their own.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="nvc-programs-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 import hypothesis
 import jax
 import pytest
 
-# Many tests encode volumes of one shape, some in processes of their own.
-if "PYTEST_XDIST_WORKER" not in os.environ:  # which share what their parent made
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="nvc-programs-")
-    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
-
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("nvc", deadline=None, max_examples=25, derandomize=True)
@@ -25,13 +33,26 @@ hypothesis.settings.register_profile("nvc", deadline=None, max_examples=25, dera
 hypothesis.settings.register_profile("long", deadline=None, max_examples=12_000)
 hypothesis.settings.load_profile("nvc")
 
+MOST_BYTES = 900 << 20
+"""Memory of a process beyond which the programs of a module do not wait for the next one that needs them."""
+
+
+def takes_much_memory() -> bool:
+    """Tell whether the process takes much memory; true where nothing says."""
+    status = Path("/proc/self/statm")
+    return not status.is_file() or int(status.read_text().split()[1]) * os.sysconf("SC_PAGESIZE") > MOST_BYTES
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _freed_programs() -> Iterator[None]:
-    """Free the programs that the tests of a module compiled.
+    """Free the programs that tests compiled before they take too much memory.
 
-    Each program takes memory maps. Linux allows a process 65,530 of them (``vm.max_map_count``), and beyond
-    that XLA ends in a segmentation fault.
+    Each program takes memory maps, too. Linux allows a process 65,530 of them (``vm.max_map_count``), and
+    beyond that XLA ends in a segmentation fault. Memory runs out earlier.
     """
     yield
-    jax.clear_caches()
+    if takes_much_memory():
+        jax.clear_caches()
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:  # glibc keeps what is freed, and programs leave gigabytes
+            trim(0)
