@@ -1,5 +1,6 @@
 """Body of kind 7, lattice: its section of ``FORMAT.md``."""
 
+import functools
 import itertools
 import math
 from typing import NamedTuple
@@ -106,6 +107,7 @@ def decode_lattice(section: bytes, shape: Shape, padded_shape: Shape) -> np.ndar
     return values[crop(shape)]
 
 
+@functools.cache
 def groups_of(phase: Shape) -> list[list[Shape]]:
     """Offsets of the ten groups of neighbours; those that are not known are empty."""
     known = [(0, 0, 0), *PHASES[: PHASES.index(phase)]]
@@ -238,13 +240,19 @@ def predict(points: np.ndarray, phase: Shape, weights: np.ndarray, header: Heade
 
 def at(points: np.ndarray, phase: Shape, offset: Shape) -> np.ndarray:
     """Points of a level at an offset from those of a phase."""
+    return points[places(points.shape, phase, offset)]
+
+
+@functools.cache
+def places(sides: Shape, phase: Shape, offset: Shape) -> tuple[np.ndarray, ...]:
+    """Places of the points at an offset from those of a phase, mirrored at the ends."""
     index = []
-    for parity, step, side in zip(phase, offset, points.shape, strict=True):
+    for parity, step, side in zip(phase, offset, sides, strict=True):
         place = np.arange(parity, side, 2) + step
         number, n = place // 2, side // 2
         number = np.where(number < 0, -1 - number, np.where(number >= n, 2 * n - 1 - number, number))
         index.append(2 * np.clip(number, 0, n - 1) + place % 2)
-    return points[np.ix_(*index)]
+    return np.ix_(*index)
 
 
 def valid(sides: Shape, phase: Shape, level: int, shape: Shape) -> np.ndarray:
