@@ -18,7 +18,7 @@ def check_destination(location: Location) -> None:
     Raises:
         FileExistsError: a directory lies there that is no Zarr store.
         FileNotFoundError: there is no directory to write to.
-        ValueError: containers are not written to such places.
+        ValueError: containers are not written to such places, or TensorStore does not know the place.
     """
     path = local_path(location)
     if path is None:
@@ -39,6 +39,7 @@ def _check_remote(location: Location) -> None:
         raise ValueError(f"`destination` (={location}) is read-only: containers are not written there")
     if url.endswith(".zip"):
         raise ValueError(f"`destination` (={location}): .zip files are only written to the file system")
+    open_location(location)  # raises where TensorStore does not know it, without reaching out
 
 
 def check_apart(source: Any, destination: Location) -> None:
