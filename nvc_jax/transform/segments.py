@@ -14,11 +14,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 
 SEGMENT_LENGTHS = (8, 16, 32, 64, 128)
 """Lengths of segments that a stream can name, by their index."""
+_SHIFTS = (3, 4, 5, 6, 7)
+"""Their logarithms."""
+_BLOCK_SHIFT = 3
+"""Logarithm of BLOCK_SIZE."""
 
 
 MAX_LENGTH = SEGMENT_LENGTHS[-1] * 3 // 2
@@ -58,23 +63,26 @@ def divide_axis(side: int, valid: jax.Array, length_index: jax.Array) -> Segment
     Returns:
         The segments. Entries of voxels and coefficients from ``valid`` on have no meaning.
     """
+    # Shifts and constants, not divisions: they compile much faster.
     length = jnp.array(SEGMENT_LENGTHS, jnp.int32)[length_index]
-    last = jnp.maximum((2 * valid + length) // (2 * length), 1) - 1
-    last_length = valid - last * length
+    shift = jnp.array(_SHIFTS, jnp.int32)[length_index]
+    last = jnp.maximum((2 * valid + length) >> (shift + 1), 1) - 1
+    last_length = valid - (last << shift)
 
-    def locate(voxel: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        segment = jnp.minimum(voxel // length, last)
-        return segment * length, jnp.where(segment == last, last_length, length), segment == last
+    def locate(voxel: np.ndarray | jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        segment = jnp.minimum(voxel >> shift, last)
+        return segment << shift, jnp.where(segment == last, last_length, length), segment == last
 
-    index = jnp.arange(side, dtype=jnp.int32)
+    index = np.arange(side, dtype=np.int32)
     block, position = index // BLOCK_SIZE, index % BLOCK_SIZE
     coefficient_start, coefficient_length, in_last = locate(block * BLOCK_SIZE)
 
     # Blocks take turns, until the partial one, the last of its segment, has all its coefficients.
-    first_block = coefficient_start // BLOCK_SIZE
-    n_blocks = jnp.where(in_last, -(-valid // BLOCK_SIZE) - first_block, length // BLOCK_SIZE)
+    first_block = coefficient_start >> _BLOCK_SHIFT
+    n_all_blocks = (valid + BLOCK_SIZE - 1) >> _BLOCK_SHIFT
+    n_blocks = jnp.where(in_last, n_all_blocks - first_block, length >> _BLOCK_SHIFT)
     turn = block - first_block
-    n_turns_of_all = jnp.where(in_last, (valid - 1) % BLOCK_SIZE + 1, BLOCK_SIZE)
+    n_turns_of_all = jnp.where(in_last, ((valid - 1) & (BLOCK_SIZE - 1)) + 1, BLOCK_SIZE)
     late = jnp.maximum(position - n_turns_of_all, 0)
     frequency = n_blocks * (position - late) + (n_blocks - 1) * late + turn
     return Segments(*locate(index), coefficient_start, coefficient_length, frequency, valid)

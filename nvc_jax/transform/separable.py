@@ -160,7 +160,7 @@ def _dct_of_segments(segments: Segments) -> tuple[jax.Array, jax.Array]:
         float32 (side, side), and bool (side,), whether a coefficient has the frequency 0.
     """
     side = len(segments.frequency)
-    index = jnp.arange(side, dtype=jnp.int32)
+    index = np.arange(side, dtype=np.int32)
     frequency, length = segments.frequency[:, None], segments.coefficient_length[:, None]
     offset = index[None] - segments.coefficient_start[:, None]
     exists = (index[:, None] < segments.valid) & (offset >= 0) & (offset < length)
@@ -171,8 +171,8 @@ def _dct_of_segments(segments: Segments) -> tuple[jax.Array, jax.Array]:
     is_negative = phase > length
     phase = jnp.where(is_negative, 2 * length - phase, phase)
     cosines = jnp.asarray(_quarter_cosines())
-    index = jnp.minimum(length, MAX_LENGTH) * (MAX_LENGTH + 1) + jnp.minimum(phase, MAX_LENGTH)
-    cosine = cosines.at[index].get(mode="clip")
+    entry = jnp.minimum(length, MAX_LENGTH) * (MAX_LENGTH + 1) + jnp.minimum(phase, MAX_LENGTH)
+    cosine = cosines.at[entry].get(mode="clip")
     cosine = jnp.where(is_negative, -cosine, cosine)
 
     is_mean = segments.frequency == 0
@@ -196,7 +196,7 @@ def _quarter_cosines() -> np.ndarray:
 def _filter_of_borders(segments: Segments, matrix: jax.Array) -> jax.Array:
     """Compute the matrix that multiplies ``matrix``, (8, 8), at all borders between segments."""
     side = len(segments.start)
-    voxel = jnp.arange(side, dtype=jnp.int32)
+    voxel = np.arange(side, dtype=np.int32)
     end = segments.start + segments.length
     follows = (voxel - segments.start < REACH) & (segments.start > 0)
     precedes = (end - voxel <= REACH) & ~segments.is_last
@@ -204,12 +204,11 @@ def _filter_of_borders(segments: Segments, matrix: jax.Array) -> jax.Array:
     position = jnp.clip(voxel - border + REACH, 0, 2 * REACH - 1)
     border = jnp.where(voxel < segments.valid, border, -1)
 
-    rows, first, is_mixed = matrix[position], (border - REACH)[:, None], (border >= 0)[:, None]
-    filtering = jnp.eye(side, dtype=jnp.float32)
-    for k in range(2 * REACH):
-        is_place = is_mixed & (voxel[None] == first + k) & (first + k < segments.valid)
-        filtering = jnp.where(is_place, rows[:, k : k + 1], filtering)
-    return filtering
+    # Entry of each row of ``matrix`` that belongs to a column.
+    k = voxel[None] - (border - REACH)[:, None]
+    is_mixed = (border >= 0)[:, None] & (k >= 0) & (k < 2 * REACH) & (voxel[None] < segments.valid)
+    mixed = matrix.at[position[:, None], jnp.clip(k, 0, 2 * REACH - 1)].get(mode="promise_in_bounds")
+    return jnp.where(is_mixed, mixed, np.eye(side, dtype=np.float32))
 
 
 def _product(a: jax.Array, b: jax.Array) -> jax.Array:
