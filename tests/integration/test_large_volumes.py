@@ -82,8 +82,8 @@ def test_a_chunk_is_encoded_from_its_own_block_and_the_margins_of_those_around_i
     [{"step": 0.02}, {"max_error": 3}, {"lossless": True}, MARGINS],
 )
 def test_more_chunks_take_no_more_programs(options: dict, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    volume = (VOLUME + rng.normal(0, 1, VOLUME.shape)).astype(np.float32)
+    volume = VOLUME[:21].astype(np.float32)
+    volume += np.random.default_rng(0).normal(0, 1, volume.shape).astype(np.float32)
 
     def run(part: np.ndarray) -> None:
         nvc_jax.compress(part, tmp_path / "v.zarr", **{"chunks": (16, 16, 16)} | options)

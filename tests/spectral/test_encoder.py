@@ -16,6 +16,9 @@ from nvc_jax.transform.boundary_emphasis import ALL_BOUNDARIES
 from nvc_jax.transform.lapped_filter import FILTERS
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
 
+CUBE = SMALL_VOLUME[:, :24, :24]
+"""Programs for cubes compile in half the time."""
+
 
 def fit_small_model(n_quantizers: int) -> nvc_jax.Codec:
     """A small model of one profile, fitted to a part of the sample volume."""
@@ -55,7 +58,7 @@ def test_smaller_steps_are_better_and_larger(codec: nvc_jax.Codec) -> None:
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
 def test_dtype_and_shape_come_back(dtype: str, codec: nvc_jax.Codec) -> None:
-    volume = SMALL_VOLUME[:9, :17, :5].astype(dtype)
+    volume = SMALL_VOLUME[:9, :10, :13].astype(dtype)
     decoded, _ = round_trip(codec, volume, 0.002)
     assert decoded.dtype == volume.dtype
     assert decoded.shape == volume.shape
@@ -64,8 +67,8 @@ def test_dtype_and_shape_come_back(dtype: str, codec: nvc_jax.Codec) -> None:
 
 def test_the_smallest_step_is_near_exact(codec: nvc_jax.Codec) -> None:
     rng = np.random.default_rng(0)
-    volume = rng.uniform(-3, 5, (16, 16, 24)).astype(np.float32)
-    volume[:8] = np.where(rng.random((8, 16, 24)) < 0.5, -3, 5)  # the hardest edges there are
+    volume = rng.uniform(-3, 5, (16, 16, 16)).astype(np.float32)
+    volume[:8] = np.where(rng.random((8, 16, 16)) < 0.5, -3, 5)  # the hardest edges there are
     decoded, _ = round_trip(codec, volume, encoded_stream.MIN_STEP)
     assert np.abs(decoded - volume).max() < 8 * 20 * encoded_stream.MIN_STEP
 
@@ -94,13 +97,13 @@ def test_two_quantizers_take_fewer_bits_than_one(
 
 
 def encode_with(codec: nvc_jax.Codec, options: EncoderOptions) -> encoded_stream.EncodedStream:
-    volume = jnp.asarray(SMALL_VOLUME)
-    limits = jnp.float32(SMALL_VOLUME.min()), jnp.float32(SMALL_VOLUME.max())
+    volume = jnp.asarray(CUBE)
+    limits = jnp.float32(CUBE.min()), jnp.float32(CUBE.max())
     return encoder.encode(codec.params, volume, *limits, jnp.float32(0.02), options=options)
 
 
 def test_default_options_are_those_of_the_codec(codec: nvc_jax.Codec) -> None:
-    expected = encoded_stream.to_bytes(nvc_jax.encode_volume(codec, SMALL_VOLUME, step=0.02))
+    expected = encoded_stream.to_bytes(nvc_jax.encode_volume(codec, CUBE, step=0.02))
     assert encoded_stream.to_bytes(encode_with(codec, EncoderOptions())) == expected
 
 
@@ -113,7 +116,7 @@ def test_streams_of_all_options_decode(one_quantizer: nvc_jax.Codec) -> None:
     ):
         encoded = encode_with(one_quantizer, options)
         decoded = np.asarray(nvc_jax.decode_volume(one_quantizer, encoded))
-        assert psnr_db(SMALL_VOLUME, decoded) > 40
+        assert psnr_db(CUBE, decoded) > 40
 
 
 def test_only_candidates_are_chosen(one_quantizer: nvc_jax.Codec) -> None:
