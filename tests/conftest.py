@@ -5,7 +5,6 @@ import ctypes
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers, and other processes, share what their parent sets
@@ -33,8 +32,20 @@ hypothesis.settings.register_profile("nvc", deadline=None, max_examples=25, dera
 hypothesis.settings.register_profile("long", deadline=None, max_examples=12_000)
 hypothesis.settings.load_profile("nvc")
 
-MOST_BYTES = 900 << 20
-"""Memory of a process beyond which the programs of a module do not wait for the next one that needs them."""
+LONGEST = (
+    "integration/test_readme.py",
+    "spectral/test_encoder.py",
+    "chunks/test_chunk_codec.py",
+    "format/test_golden.py",
+    "integration/test_writers.py",
+    "format/test_reference_spectral.py",
+    "compression/test_compress.py",
+    "models/test_registry.py",
+    "integration/test_large_volumes.py",
+)
+"""Files of tests that take longest: they are run first, so that no process ends with one of them alone."""
+MOST_BYTES = 1100 << 20
+"""Memory of a process beyond which programs do not wait for the next test that needs them."""
 
 
 def takes_much_memory() -> bool:
@@ -43,16 +54,21 @@ def takes_much_memory() -> bool:
     return not status.is_file() or int(status.read_text().split()[1]) * os.sysconf("SC_PAGESIZE") > MOST_BYTES
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _freed_programs() -> Iterator[None]:
+def pytest_runtest_teardown() -> None:
     """Free the programs that tests compiled before they take too much memory.
 
     Each program takes memory maps, too. Linux allows a process 65,530 of them (``vm.max_map_count``), and
     beyond that XLA ends in a segmentation fault. Memory runs out earlier.
     """
-    yield
     if takes_much_memory():
         jax.clear_caches()
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:  # glibc keeps what is freed, and programs leave gigabytes
             trim(0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first."""
+    rank = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    assert all(path.is_file() for path in rank)
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
