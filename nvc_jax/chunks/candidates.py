@@ -11,6 +11,13 @@ _BITS_PER_ERROR = 6.0
 works best with that step."""
 
 
+def price_of_error(squared_error: float, target: ChunkTarget) -> float:
+    """Price in bits of a sum of squared errors, in squared units of the volume; 0 under a bound."""
+    if target.max_error is not None or not target.step:
+        return 0.0
+    return _BITS_PER_ERROR * (squared_error / target.step) / target.step
+
+
 class Candidate(NamedTuple):
     """One way of coding a chunk.
 
@@ -29,9 +36,7 @@ class Candidate(NamedTuple):
     def cost(self, target: ChunkTarget) -> float:
         """Bits of the payload; without a bound squared errors are added at their price."""
         bits = 8.0 * (self.payload.coded_bytes + len(self.payload.special_values))
-        if target.max_error is not None or not target.step:
-            return bits
-        return bits + _BITS_PER_ERROR * (self.squared_error / target.step) / target.step
+        return bits + price_of_error(self.squared_error, target)
 
 
 def cheapest(candidates: Iterable[Candidate], target: ChunkTarget) -> Candidate:

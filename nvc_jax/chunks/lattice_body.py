@@ -6,12 +6,12 @@ from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.filling import fill_smoothly
 from nvc_jax.chunks.uniform_quantization import choose_spacing
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.lattice.estimate import estimate_bits
+from nvc_jax.lattice.estimate import Estimate, estimate_coding
 from nvc_jax.lattice.values import decode_values, encode_values
 
 
-def estimate_lattice_bits(chunk: ChunkValues, max_error: float) -> float:
-    """Estimate the bits of a lattice's body from parts of the chunk; infinite where there is none.
+def estimate_lattice(chunk: ChunkValues, max_error: float) -> Estimate | None:
+    """Estimate the bits and errors of a lattice's body from a sample of the chunk; None where there is none.
 
     Args:
         chunk: the values.
@@ -20,9 +20,9 @@ def estimate_lattice_bits(chunk: ChunkValues, max_error: float) -> float:
     values = chunk.values
     spacing = choose_spacing(values.dtype, chunk.low, chunk.high, max_error)
     if spacing is None:
-        return float("inf")
+        return None
     is_exact = values.dtype.kind != "f" and spacing == 1
-    return estimate_bits(values, chunk.valid, chunk.low, spacing, is_exact=is_exact)
+    return estimate_coding(values, chunk.valid, chunk.low, spacing, is_exact=is_exact)
 
 
 def encode_lattice(

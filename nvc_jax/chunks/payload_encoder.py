@@ -14,7 +14,7 @@ import numpy as np
 
 from nvc_jax.chunks import bodies, lattice_body
 from nvc_jax.chunks.body_decoder import BodyDecoder
-from nvc_jax.chunks.candidates import Candidate, cheapest
+from nvc_jax.chunks.candidates import Candidate, cheapest, price_of_error
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.exact_values import find_exact_values, without_exact_values
 from nvc_jax.chunks.payload import Payload, PayloadKind
@@ -30,10 +30,8 @@ _LOSSLESS_SHARE = 1 / 4
 _LATTICE_ERROR_PER_STEP = 0.37
 """Largest error of a lattice, in steps of the transform, where there is no bound: its slope of bits against
 error is then that of the transform."""
-_LATTICE_ERROR_BITS = 0.27
-"""Price in bits of the mean squared error of a voxel on such a lattice."""
-_LATTICE_SHARE = 0.85
-"""Share of its estimated bits that a lattice may take: it is tried where that costs less than the rest."""
+_LATTICE_SHARE = 0.7
+"""Share of its estimated cost that a lattice may have: it is tried where that is below the transform's."""
 _CHEAP_SHARE = 1 / 20
 """Share of a chunk's cost below which the labels of exact values are cheap."""
 _CERTAIN_JUMP = 20.0
@@ -172,13 +170,16 @@ class PayloadEncoder:
             Kind, body, no correction, and the decoded values if they are known; None where there is no body,
             or an estimate says that it would cost more than ``smallest_cost``.
         """
-        max_error, error_bits = target.max_error, 0.0
+        max_error = target.max_error
         if max_error is None:
             max_error = _LATTICE_ERROR_PER_STEP * (target.step or 0.0)
-            error_bits = _LATTICE_ERROR_BITS * chunk.values.size
         if max_error == 0 and chunk.values.dtype.kind == "f":
             return None
-        if _LATTICE_SHARE * lattice_body.estimate_lattice_bits(chunk, max_error) + error_bits > smallest_cost:
+        estimate = lattice_body.estimate_lattice(chunk, max_error)
+        if estimate is None:
+            return None
+        cost = estimate.bits + price_of_error(estimate.squared_error, target)
+        if _LATTICE_SHARE * cost > smallest_cost:
             return None
         lattice = lattice_body.encode_lattice(chunk, max_error, self._padded_shape)
         if lattice is not None:

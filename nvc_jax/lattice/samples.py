@@ -32,6 +32,7 @@ def draw_phase(
     *,
     origin: float = 0.0,
     step: float = 1.0,
+    is_rounded: bool = False,
     with_valid_neighbours: bool = False,
 ) -> PhaseSample:
     """Draw points of a phase that count.
@@ -45,6 +46,7 @@ def draw_phase(
         rng: source of the random places.
         origin: of the values of the sample, so that float32 holds their differences.
         step: unit of the values of the sample.
+        is_rounded: whether the neighbours are rounded to whole steps, about as decoded ones are.
         with_valid_neighbours: whether only points count whose neighbours all count.
     """
     counts = [
@@ -63,6 +65,7 @@ def draw_phase(
     def values_at(indices: np.ndarray) -> np.ndarray:
         return (flat[indices].astype(np.float64) - origin) / step
 
+    decode = np.rint if is_rounded else np.asarray
     own = index((0, 0, 0))
     counted = flat_valid[own]
     n_valid = n_points * counted.sum() / max(n, 1)
@@ -70,7 +73,7 @@ def draw_phase(
     with np.errstate(invalid="ignore", over="ignore"):  # values that do not count may be infinite
         for column, group in zip(means.T, KNOWN_GROUPS[number], strict=True):
             neighbours = [index(offset) for offset in GROUP_OFFSETS[group.number]]
-            column[:] = sum(map(values_at, neighbours)) / len(neighbours)
+            column[:] = sum(decode(values_at(one)) for one in neighbours) / len(neighbours)
             if with_valid_neighbours:
                 counted = np.logical_and.reduce([counted, *(flat_valid[one] for one in neighbours)])
     return PhaseSample(values_at(own[counted]).astype(np.float32), means[counted], n_valid)
