@@ -41,7 +41,7 @@ def test_a_plateau_is_expected_to_cost_neither_bits_nor_errors() -> None:
         estimate_coding(v, np.ones(SHAPE, bool), float(v.min()), 1e-3, is_exact=False)
         for v in (values, volume("smooth"))
     )
-    assert estimate.bits < 0.75 * whole.bits
+    assert estimate.bits < 0.9 * whole.bits
     assert estimate.squared_error < 0.75 * whole.squared_error
 
 
