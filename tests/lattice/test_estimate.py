@@ -36,13 +36,14 @@ def test_integers_that_stay_exact_are_estimated_too() -> None:
 
 
 def test_a_plateau_is_expected_to_cost_neither_bits_nor_errors() -> None:
-    values = np.maximum(volume("smooth"), 0)
+    values = volume("noise")
+    values[32:] = 0
     estimate, whole = (
         estimate_coding(v, np.ones(SHAPE, bool), float(v.min()), 1e-3, is_exact=False)
-        for v in (values, volume("smooth"))
+        for v in (values, volume("noise"))
     )
-    assert estimate.bits < 0.9 * whole.bits
-    assert estimate.squared_error < 0.75 * whole.squared_error
+    assert estimate.bits < 0.6 * whole.bits
+    assert estimate.squared_error < 0.6 * whole.squared_error
 
 
 def test_values_that_do_not_count_do_not_matter() -> None:
