@@ -1,4 +1,4 @@
-"""Options of XLA's compiler that make large programs sooner."""
+"""Options of XLA's compiler that make large programs sooner, if less fast."""
 
 import functools
 

@@ -70,7 +70,9 @@ class SpectralModel(Model[SpectralConfig]):
         self, params: Params, volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange
     ) -> ChunkEncoder:
         """Make an encoder of a volume's chunks."""
-        return VolumeEncoder(SpectralTransformCoder(params, chunk), volume, chunk, value_range)
+        is_lone = all(side <= whole for side, whole in zip(volume.shape, chunk, strict=True))
+        coder = SpectralTransformCoder(params, chunk, is_lone=is_lone)
+        return VolumeEncoder(coder, volume, chunk, value_range)
 
     def chunk_decoder(self, params: Params, chunk_format: ChunkFormat, mode: str) -> ChunkDecoder:
         """Make a decoder of chunks."""

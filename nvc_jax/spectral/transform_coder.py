@@ -1,7 +1,6 @@
 """Adapter: spectral streams as the ``TransformCoder`` of ``chunks.ChunkCodec``."""
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,9 +16,6 @@ from nvc_jax.spectral import decoder, encoder
 from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP, EncodedStream, from_bytes, to_bytes
 from nvc_jax.spectral.profiles import count_profiles
 
-_QUICKLY_COMPILED_VOXELS = 1 << 20
-"""Voxels of a chunk from which on its encoder is compiled by ``quick_compilation``. The program is 1 to 2 %
-slower for chunks of 128³; for those of 64³ it would be 10 %."""
 _RANGE_RESERVE = 2.0**-17
 """Share of the range. A voxel is a sum of 128 products along each of three axes. Against float64 their
 roundings were measured to add up to 2**-19.5 of the range with long segments; this is five times as much,
@@ -37,21 +33,24 @@ class SpectralTransformCoder(TransformCoder):
     Args:
         params: of the model.
         padded_shape: (z, y, x) of a whole chunk, for which programs are compiled.
+        is_lone: whether the chunk is a whole volume. Its encoder runs a few times only, so it is compiled in
+            half the time, to a program that takes a sixth longer.
     """
 
     step_limits = (MIN_STEP, MAX_STEP)
 
-    def __init__(self, params: Params, padded_shape: Shape3) -> None:
+    def __init__(self, params: Params, padded_shape: Shape3, *, is_lone: bool = False) -> None:
         # Moved to the device once, not at every call.
         self._params = jax.device_put(params)
         self._n_profiles = count_profiles(params["entropy"])
         self._padded_shape = padded_shape
+        self._encode = _chunk_encoder(is_lone)
 
     def encode(
         self, values: np.ndarray, low: float, high: float, step: float, valid_shape: Shape3, boundaries: int
     ) -> tuple[bytes, Callable[[], np.ndarray]]:
         """Encode a chunk; see ``TransformCoder.encode``."""
-        encoded, symbols = _chunk_encoder(math.prod(self._padded_shape) >= _QUICKLY_COMPILED_VOXELS)(
+        encoded, symbols = self._encode(
             self._params,
             jax.device_put(values),
             *(np.float32(number) for number in (low, high, step)),
@@ -101,9 +100,9 @@ class SpectralTransformCoder(TransformCoder):
 
 
 @functools.cache
-def _chunk_encoder(is_large: bool) -> Any:
-    """Compile ``encoder.encode_with_symbols`` for calls from outside of compiled functions."""
-    options = quick_compilation() if is_large else None
+def _chunk_encoder(is_lone: bool) -> Any:
+    """Make ``encoder.encode_with_symbols`` for calls from outside of compiled functions."""
+    options = quick_compilation() if is_lone else None
     return jax.jit(encoder.encode_with_symbols, compiler_options=options)
 
 
