@@ -8,7 +8,9 @@ build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 cmake -S "$root/native" -B "$build" -DNVC_SANITIZE=ON -DPython_EXECUTABLE="$(command -v python)" > "$build/log"
 cmake --build "$build" >> "$build/log"
-# The sanitizers must be loaded before Python. Python itself does not free all its memory.
-LD_PRELOAD="$(g++ -print-file-name=libasan.so):$(g++ -print-file-name=libubsan.so)" \
-  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 NVC_JAX_KERNELS="$build/libnvc_kernels.so" \
-  PYTHONPATH="$root" python "$root/fuzz/payloads.py" "${@:-100000}"
+# The sanitizers must be loaded before Python. Python itself does not free all its memory. The programs around
+# the kernels are not what is tested: they are compiled without optimisation.
+export LD_PRELOAD="$(g++ -print-file-name=libasan.so):$(g++ -print-file-name=libubsan.so)"
+export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+export XLA_FLAGS="--xla_backend_optimization_level=0 ${XLA_FLAGS:-}"
+NVC_JAX_KERNELS="$build/libnvc_kernels.so" PYTHONPATH="$root" python "$root/fuzz/payloads.py" "${@:-100000}"
