@@ -28,6 +28,8 @@ _COLUMN_SIDE = 16
 """Largest side of a column along the axes that it does not span, in voxels."""
 _MAX_COLUMNS = 8
 """Largest number of columns of an axis: an eighth of a chunk of 128³."""
+_MOST_PADDING = 2.0
+"""Ratio of a volume's longest side to its shortest up to which columns of all axes are padded alike."""
 _AXES_IN_TURN = (0, 1, 2, 0)
 """Axes in the order of their decisions. The first one is decided anew once the others are known."""
 _FIRST_FILTER = "half"
@@ -103,9 +105,9 @@ def choose_shape(
     def decide(shape: TransformShape, axis: jax.Array, columns: _Columns) -> TransformShape:
         return _decide_axis(columns, step, valid_shape[axis], candidates, shape, axis)
 
-    if len(set(volume.shape)) == 1:
+    if max(volume.shape) <= _MOST_PADDING * min(volume.shape):
         # One loop for all axes: it compiles in a quarter of the time.
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *columns)
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *_pad_alike(columns))
 
         def decide_next(shape: TransformShape, axis: jax.Array) -> tuple[TransformShape, None]:
             return decide(shape, axis, jax.tree.map(lambda leaf: leaf[axis], stacked)), None
@@ -114,6 +116,18 @@ def choose_shape(
     for axis in _AXES_IN_TURN:
         chosen = decide(chosen, jnp.int32(axis), columns[axis])
     return chosen
+
+
+def _pad_alike(columns: list[_Columns]) -> list[_Columns]:
+    """Pad the columns of all axes to one shape: with voxels beyond the volume, and columns of no weight."""
+    shape = np.max([axis.voxels.shape for axis in columns], axis=0)
+
+    def pad(axis: _Columns) -> _Columns:
+        widths = [(0, int(wanted) - side) for wanted, side in zip(shape, axis.voxels.shape, strict=True)]
+        valid_shapes = jnp.pad(axis.valid_shapes, [widths[0], (0, 0)], constant_values=1)
+        return _Columns(jnp.pad(axis.voxels, widths), valid_shapes, jnp.pad(axis.weights, widths[:1]))
+
+    return [pad(axis) for axis in columns]
 
 
 def _list_candidates(options: EncoderOptions) -> _Candidates:
