@@ -14,6 +14,7 @@ from nvc_jax.container.destinations import check_apart
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import ChunkIndex, Region
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
@@ -64,7 +65,7 @@ def decompress(
             return values.nbytes
 
         total_bytes, done_bytes = math.prod(shape) * reader.dtype.itemsize, 0
-        with contextlib.closing(map_in_order(decode_piece, reader.pieces(bounds))) as written:
+        with contextlib.closing(releasing(map_in_order(decode_piece, reader.pieces(bounds)))) as written:
             for n_bytes in written:
                 done_bytes += n_bytes
                 if on_progress is not None:

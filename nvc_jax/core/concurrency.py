@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from nvc_jax.core.heaps import limit_heaps, release_unused
+from nvc_jax.core.heaps import limit_heaps
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,22 +43,12 @@ def map_in_order(
     limit_heaps(n_workers)
     pending: collections.deque[Future[R]] = collections.deque()
     executor = ThreadPoolExecutor(n_workers)
-    n_results = 0
-
-    def next_result() -> R:
-        nonlocal n_results
-        result = pending.popleft().result()
-        n_results += 1
-        if n_results.bit_count() == 1:  # the first items compile programs, later ones seldom
-            release_unused()
-        return result
-
     try:
         for item in items:
             pending.append(executor.submit(function, item))
             if len(pending) > _PENDING_PER_WORKER * n_workers:
-                yield next_result()
+                yield pending.popleft().result()
         while pending:
-            yield next_result()
+            yield pending.popleft().result()
     finally:
         executor.shutdown(cancel_futures=True)

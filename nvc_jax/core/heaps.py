@@ -1,9 +1,13 @@
 """Heaps of the C library: few for all threads, so that memory that one frees serves the others."""
 
+import contextlib
 import ctypes
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+R = TypeVar("R")
 
 _M_ARENA_MAX = -8
 """Parameter of glibc's ``mallopt``: the largest number of heaps."""
@@ -31,6 +35,18 @@ def release_unused() -> None:
     malloc_trim = _find("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)
+
+
+def releasing(results: Generator[R, None, None]) -> Generator[R, None, None]:
+    """Pass results on, and release unused memory after the first, the second, the fourth … one.
+
+    The first results compile programs, later ones seldom.
+    """
+    with contextlib.closing(results):
+        for n_before, result in enumerate(results):
+            yield result
+            if (n_before + 1).bit_count() == 1:
+                release_unused()
 
 
 @functools.cache

@@ -1,8 +1,11 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Generator
 
 import pytest
+
+from nvc_jax.core.heaps import releasing
 
 PROGRAM = """
 import ctypes, sys, threading
@@ -52,3 +55,19 @@ assert resident() < 0.6 * full, (resident(), full)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such heaps")
 def test_freed_memory_goes_back_to_the_system() -> None:
     subprocess.run([sys.executable, "-c", RELEASE], check=True)
+
+
+def test_results_pass_and_their_source_is_closed() -> None:
+    closed = []
+
+    def count() -> Generator[int, None, None]:
+        try:
+            yield from range(10)
+        finally:
+            closed.append(True)
+
+    assert list(releasing(count())) == list(range(10))
+    results = releasing(count())
+    assert next(results) == 0
+    results.close()
+    assert len(closed) == 2
