@@ -34,7 +34,7 @@ def main() -> None:
             }
             for split in ("series-train", "series-test")
         )
-        training = SpectralTraining(SpectralConfig(), blocks_per_volume=2000, augment=False)
+        training = SpectralTraining(SpectralConfig(), blocks_per_volume=2000)
         fitted = nvc_jax.train(training, list(train.values())).codec
         for name, volume in test.items():
             sperr = library_points(volume, ("SPERR",))["SPERR"]
