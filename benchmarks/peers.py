@@ -30,6 +30,7 @@ from common import RESULTS, geometric_mean, natural_volume, table, volumes, writ
 
 import nvc_jax
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
+from nvc_jax.transform.block_layout import BLOCK_SIZE
 
 LEAST_VOXELS = 3_000_000
 """Voxels from which a test volume is large enough to keep two threads busy."""
@@ -81,9 +82,10 @@ def of_chunks(encode: Callable[[np.ndarray], bytes], decode: Callable[[bytes, tu
 def nvc_codec(volume: np.ndarray, folder: Path, **target: float) -> Codec:
     """nvc-1, which works on several chunks at a time by itself."""
     store = folder / "volume.zarr"
+    sides = tuple(min(CHUNK, math.ceil(side / BLOCK_SIZE) * BLOCK_SIZE) for side in volume.shape)
 
     def encode(_chunks: list[np.ndarray], _threads: int) -> Path:
-        nvc_jax.compress(volume, store, chunks=(CHUNK,) * 3, **target)
+        nvc_jax.compress(volume, store, chunks=sides, **target)
         return store
 
     def decode(path: Path, _threads: int) -> list[np.ndarray]:
