@@ -197,6 +197,7 @@ def run_apart(path: Path, threads: int) -> dict[str, dict[str, dict[str, float]]
 def plot(summary: dict[str, dict[str, dict[str, float]]]) -> None:
     """Draw bits against speed: one panel for encoding and one for decoding, near 45 dB."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     figure = Figure(figsize=(8, 3.6), layout="constrained", dpi=110)
     for axis, direction in zip(figure.subplots(1, 2), ("encode", "decode"), strict=True):
@@ -206,7 +207,12 @@ def plot(summary: dict[str, dict[str, dict[str, float]]]) -> None:
             axis.annotate(name, place, (6, 4), textcoords="offset points")
         axis.set(xscale="log", yscale="log", xlabel=f"{direction}, MB/s on one thread")
         axis.set_ylabel("bits per voxel")
-        axis.grid(alpha=0.3, which="both")
+        axis.margins(0.15)
+        for one in (axis.xaxis, axis.yaxis):
+            one.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            one.set_major_formatter(ScalarFormatter())
+            one.set_minor_formatter(NullFormatter())
+        axis.grid(alpha=0.3)
     figure.suptitle("near 45 dB; lower right is better")
     figure.savefig(RESULTS / "peers.png")
 
@@ -237,7 +243,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("volumes", type=Path)
     parser.add_argument("--threads", type=int, help="measure one volume, in this process")
+    parser.add_argument("--plot", action="store_true", help="draw the picture of the results that there are")
     options = parser.parse_args()
+    if options.plot:
+        plot(json.loads((RESULTS / "peers.json").read_text())["summary"])
+        return
     if options.threads:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
         print(json.dumps(measure_volume(options.volumes, options.threads)))
