@@ -10,6 +10,7 @@ from nvc_jax.chunks.special_values import all_finite, valid_mask
 from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import read_region
 
@@ -42,7 +43,8 @@ def scan_volume(
     """
     piece = check_shape(tuple(max(side, least_side) for side in chunk))
     regions = chunk_regions(volume.shape, piece)
-    return find_value_range(map_in_order(lambda region: read_region(volume, region), regions), missing_values)
+    pieces = releasing(map_in_order(lambda region: read_region(volume, region), regions))
+    return find_value_range(pieces, missing_values)
 
 
 def find_value_range(parts: Iterable[np.ndarray], missing_values: Sequence[float] = ()) -> ValueRange:

@@ -15,6 +15,7 @@ from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
+from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.lazy import read_region
 
@@ -93,7 +94,7 @@ class VolumeEncoder(ChunkEncoder):
 
         def psnr_of(regions: list[Region], step: float) -> float:
             errors = map_in_order(lambda region: self._squared_errors(region, step * width), regions)
-            return psnr_from_errors(width, errors)
+            return psnr_from_errors(width, releasing(errors))
 
         sample = pick_evenly(self._regions, _N_SAMPLES)
         step = find_step(functools.partial(psnr_of, sample), psnr, self._step_limits)
@@ -108,7 +109,7 @@ class VolumeEncoder(ChunkEncoder):
 
         def size(ratio: float) -> int | None:
             target = ChunkTarget(max_error, ratio * max_error)
-            payloads = list(map_in_order(lambda region: self._try(region, target), sample))
+            payloads = list(releasing(map_in_order(lambda region: self._try(region, target), sample)))
             kinds = {parse_payload(payload, self._chunk).kind for payload in payloads}
             return sum(map(len, payloads)) if PayloadKind.SPECTRAL in kinds else None
 

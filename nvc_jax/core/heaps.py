@@ -11,6 +11,7 @@ R = TypeVar("R")
 
 _M_ARENA_MAX = -8
 """Parameter of glibc's ``mallopt``: the largest number of heaps."""
+_RESULTS_PER_RELEASE = 16
 _LEAST_HEAPS, _THREADS_PER_HEAP = 2, 8
 
 
@@ -38,15 +39,18 @@ def release_unused() -> None:
 
 
 def releasing(results: Generator[R, None, None]) -> Generator[R, None, None]:
-    """Pass results on, and release unused memory after the first, the second, the fourth … one.
+    """Pass results on, and release unused memory now and then, and after the last one.
 
-    The first results compile programs, later ones seldom.
+    It is released after the first, the second and the fourth result, which may compile programs, and so on to
+    the sixteenth, and then after every sixteenth.
     """
     with contextlib.closing(results):
         for n_before, result in enumerate(results):
             yield result
-            if (n_before + 1).bit_count() == 1:
+            n = n_before + 1
+            if n % _RESULTS_PER_RELEASE == 0 or (n < _RESULTS_PER_RELEASE and n.bit_count() == 1):
                 release_unused()
+    release_unused()
 
 
 @functools.cache
