@@ -152,9 +152,19 @@ def test_quoted_qualities_of_quantised_latents_are_what_was_measured() -> None:
         assert f"| {' | '.join(row)} |" in README
 
 
-def test_quoted_speeds_of_codecs_are_what_was_measured() -> None:
-    for name, speed in json.loads((RESULTS / "rate-distortion.json").read_text())["speed"].items():
-        assert f"| {name} | {' | '.join(f'{value:.1f}' for value in speed.values())} |" in README
+def test_quoted_speeds_are_what_was_measured() -> None:
+    for target, codecs in json.loads((RESULTS / "peers.json").read_text())["summary"].items():
+        for name, values in codecs.items():
+            keys = ("encode 1", "encode 2", "decode 1", "decode 2")
+            cells = [f"{values['bits']:.2f}", *(f"{values[key]:.0f}" for key in keys)]
+            assert f"| {target} | {name} | {' | '.join(cells)} |" in README
+        ratios = [codecs["nvc-1"][key] / codecs["SPERR"][key] for key in ("encode 1", "decode 1")]
+        assert all(f"{ratio:.2f}" in README for ratio in ratios)
+
+
+def test_quoted_times_of_sizes_are_what_was_measured() -> None:
+    for row in json.loads((RESULTS / "scale.json").read_text())["rows"]:
+        assert f"| {' | '.join(row)} |" in README
 
 
 def test_quoted_answers_to_open_questions_are_what_was_measured() -> None:
