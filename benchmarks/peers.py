@@ -29,7 +29,7 @@ import numpy as np
 from common import RESULTS, geometric_mean, natural_volume, table, volumes, write_results
 
 import nvc_jax
-from nvc_jax.core.errors import psnr_from_errors, squared_errors
+from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 
 LEAST_VOXELS = 3_000_000
@@ -121,8 +121,7 @@ def peer(name: str, setting: float, bounded: bool) -> Codec:
 def psnr_of(codec: Codec, chunks: list[np.ndarray], width: float) -> float:
     """Measure the PSNR of a codec in dB."""
     decoded = codec.decode(codec.encode(chunks, 1), 1)
-    errors = [squared_errors(a, b) for a, b in zip(chunks, decoded, strict=True)]
-    return psnr_from_errors(width, errors)
+    return psnr_from_errors(width, map(squared_errors, chunks, decoded))
 
 
 def setting_for_psnr(name: str, chunks: list[np.ndarray], width: float) -> float:
@@ -145,8 +144,7 @@ def measure(codec: Codec, chunks: list[np.ndarray], width: float, threads: int) 
     megabytes = sum(chunk.nbytes for chunk in chunks) / 1e6
     coded = codec.encode(chunks, threads)
     decoded = codec.decode(coded, threads)
-    errors = [squared_errors(a, b) for a, b in zip(chunks, decoded, strict=True)]
-    largest = max(float(np.abs(a - b.astype(np.float64)).max()) for a, b in zip(chunks, decoded, strict=True))
+    largest = max(map(largest_error, chunks, decoded))
     seconds = {}
     for direction, run in (
         ("encode", lambda: codec.encode(chunks, threads)),
@@ -160,7 +158,7 @@ def measure(codec: Codec, chunks: list[np.ndarray], width: float, threads: int) 
         seconds[direction] = min(times)
     return {
         "bits_per_voxel": 8e-6 * codec.n_bytes(coded) / (megabytes / 4),
-        "psnr_db": psnr_from_errors(width, errors),
+        "psnr_db": psnr_from_errors(width, map(squared_errors, chunks, decoded)),
         "largest_error": largest / width,
         **{f"{direction}_mb_per_second": megabytes / value for direction, value in seconds.items()},
     }

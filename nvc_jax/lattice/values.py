@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from nvc_jax.core.errors import largest_error
 from nvc_jax.core.header_fields import decode_quantization, encode_quantization
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.core.slabs import map_slabs, slabs
+from nvc_jax.core.slabs import map_slabs
 from nvc_jax.lattice.stream import MAX_FIXED, decode_lattice, encode_lattice
 
 FRACTION_BITS = 4
@@ -57,7 +58,7 @@ def encode_values(
     stream, decoded = encode_lattice(fixed, fraction_bits, padded_shape, valid)
 
     result = _from_fixed(decoded, low.item(), spacing, fraction_bits, values.dtype)
-    if not _is_within(values, result, valid, max_error):
+    if not largest_error(values, result, valid) <= max_error:
         raise ValueError(f"a bound of {max_error} is too tight for {values.dtype} from {low} to {high}")
     return encode_quantization(values.dtype, low, spacing) + stream, result
 
@@ -111,13 +112,3 @@ def _from_fixed(
         return np.clip(nearest + int(low), limits.min, limits.max)
 
     return map_slabs(to_float if dtype.kind == "f" else to_integer, fixed, dtype=dtype)
-
-
-def _is_within(values: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None, max_error: float) -> bool:
-    """Tell whether decoded values are within the bound, where they count."""
-    wide = np.float64 if values.dtype.kind == "f" else np.int64
-    for slab in slabs(values.shape):
-        errors = np.abs(np.subtract(values[slab], decoded[slab], dtype=wide))
-        if not errors.max(where=True if valid is None else valid[slab], initial=0) <= max_error:
-            return False
-    return True
