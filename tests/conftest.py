@@ -1,7 +1,6 @@
 """Strict settings for every test: two virtual devices, no implicit promotion, programs compiled once."""
 
 import atexit
-import ctypes
 import os
 import shutil
 import tempfile
@@ -22,6 +21,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers, and other processes, sha
 import hypothesis
 import jax
 import pytest
+
+from nvc_jax.core.heaps import release_unused
 
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -62,9 +63,7 @@ def pytest_runtest_teardown() -> None:
     """
     if takes_much_memory():
         jax.clear_caches()
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:  # glibc keeps what is freed, and programs leave gigabytes
-            trim(0)
+        release_unused()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
