@@ -57,7 +57,7 @@ def find_items(
         The decoded values, int32 lattice, and the items.
     """
     arguments = (*jax.device_put((fixed, valid, anchors, weights)), rules)
-    if by_kernel if by_kernel is not None else runs_kernels():
+    if runs_kernels() if by_kernel is None else by_kernel:
         limits = {"max_items": programs.max_items(lattice), "max_passes": programs.MAX_PASSES}
         decoded, values, contexts, counts, histogram = _quantize_by_kernel(*arguments, **limits)
         return np.asarray(decoded), Items(values, contexts, counts, np.asarray(histogram))

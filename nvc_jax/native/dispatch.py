@@ -92,8 +92,6 @@ def _varying(form: Callable[..., Any], axes: frozenset) -> Callable[..., Any]:
 
     Both forms must return arrays of the same type.
     """
-    if not axes:
-        return form
 
     def mark(leaf: jax.Array) -> jax.Array:
         missing = tuple(sorted(axes - _varying_axes(leaf)))
