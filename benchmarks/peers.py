@@ -121,7 +121,7 @@ def peer(name: str, setting: float, bounded: bool) -> Codec:
 def psnr_of(codec: Codec, chunks: list[np.ndarray], width: float) -> float:
     """Measure the PSNR of a codec in dB."""
     decoded = codec.decode(codec.encode(chunks, 1), 1)
-    return psnr_from_errors(width, map(squared_errors, chunks, decoded))
+    return psnr_from_errors(width, (squared_errors(*pair) for pair in zip(chunks, decoded, strict=True)))
 
 
 def setting_for_psnr(name: str, chunks: list[np.ndarray], width: float) -> float:
@@ -144,7 +144,7 @@ def measure(codec: Codec, chunks: list[np.ndarray], width: float, threads: int) 
     megabytes = sum(chunk.nbytes for chunk in chunks) / 1e6
     coded = codec.encode(chunks, threads)
     decoded = codec.decode(coded, threads)
-    largest = max(map(largest_error, chunks, decoded))
+    pairs = list(zip(chunks, decoded, strict=True))
     seconds = {}
     for direction, run in (
         ("encode", lambda: codec.encode(chunks, threads)),
@@ -158,8 +158,8 @@ def measure(codec: Codec, chunks: list[np.ndarray], width: float, threads: int) 
         seconds[direction] = min(times)
     return {
         "bits_per_voxel": 8e-6 * codec.n_bytes(coded) / (megabytes / 4),
-        "psnr_db": psnr_from_errors(width, map(squared_errors, chunks, decoded)),
-        "largest_error": largest / width,
+        "psnr_db": psnr_from_errors(width, (squared_errors(*pair) for pair in pairs)),
+        "largest_error": max(largest_error(*pair) for pair in pairs) / width,
         **{f"{direction}_mb_per_second": megabytes / value for direction, value in seconds.items()},
     }
 
