@@ -9,120 +9,27 @@
 #include <vector>
 
 #include "buffers.h"
+#include "lattice_geometry.h"
 #include "vectorize.h"
 
 namespace nvc {
 namespace {
 
 constexpr int kLevels = 5;
-constexpr int kLevelGroups = 3;
-constexpr int kPhases = 7;
 constexpr int kPasses = 1 + kPhases;
 constexpr int kCell = 4;
 constexpr int kHalo = 2;
-constexpr int kGroups = 10;
-constexpr int kWeightBits = 6;
-constexpr int kActivityBits = 5;
 constexpr int kRangeBits = 2;
 constexpr int kMagnitudeBits = 6;
 constexpr int kMaxContextMagnitude = 255;
-constexpr std::array<int, 15> kActivityLimits = {1, 2, 4, 6, 10, 15, 22, 32, 48, 72, 112, 180, 300, 600, 1500};
 constexpr std::array<int, 5> kMagnitudeLimits = {1, 13, 38, 96, 256};
 constexpr std::array<int, 7> kRangeLimits = {1, 2, 4, 8, 16, 32, 64};
-constexpr int kActivities = kActivityLimits.size() + 1;
 constexpr int kMagnitudes = kMagnitudeLimits.size() + 1;
 constexpr int kRanges = kRangeLimits.size() + 1;
 constexpr int kContextsPerClass = kActivities * kMagnitudes;
 constexpr int kContextsPerGroup = 3 * kContextsPerClass;
 constexpr int kFirstFlagContext = kLevelGroups * kContextsPerGroup;
 constexpr int kClasses = kTokens / 2;
-
-using Triple = std::array<int, 3>;
-constexpr std::array<Triple, kPhases> kParities = {
-    {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {1, 1, 0}, {1, 0, 1}, {0, 1, 1}, {1, 1, 1}}};
-constexpr std::array<int, kPhases> kPhaseClasses = {0, 0, 0, 1, 1, 1, 2};
-
-int PhaseNumber(const Triple& parity) { return 4 * parity[0] + 2 * parity[1] + parity[2]; }
-
-struct Neighbour {
-  int phase;
-  Triple shift;
-};
-
-// Neighbours that share a weight.
-struct Group {
-  int number;
-  std::vector<Neighbour> neighbours;
-
-  bool is_far() const { return number >= 3 && number < 6; }
-  int scale() const { return 8 / static_cast<int>(neighbours.size()); }
-  int closeness() const { return neighbours.size() == 2 ? 3 : neighbours.size() == 4 ? 2 : 1; }
-};
-
-std::vector<std::vector<Triple>> GroupOffsets() {
-  std::vector<std::vector<Triple>> offsets;
-  for (int distance : {1, 3}) {
-    for (int axis = 0; axis < 3; ++axis) {
-      Triple before{}, after{};
-      before[axis] = -distance;
-      after[axis] = distance;
-      offsets.push_back({before, after});
-    }
-  }
-  for (int axis = 0; axis < 3; ++axis) {
-    std::vector<Triple> plane;
-    for (int a : {-1, 1}) {
-      for (int b : {-1, 1}) {
-        Triple offset{};
-        offset[(axis + 1) % 3] = a;
-        offset[(axis + 2) % 3] = b;
-        plane.push_back(offset);
-      }
-    }
-    offsets.push_back(plane);
-  }
-  std::vector<Triple> corners;
-  for (int a : {-1, 1}) {
-    for (int b : {-1, 1}) {
-      for (int c : {-1, 1}) corners.push_back({a, b, c});
-    }
-  }
-  offsets.push_back(corners);
-  return offsets;
-}
-
-std::array<std::vector<Group>, kPhases> KnownGroups() {
-  std::array<std::vector<Group>, kPhases> known;
-  const auto offsets = GroupOffsets();
-  unsigned known_phases = 1;  // bit of each phase whose values are known: at first the level above
-  for (int number = 0; number < kPhases; ++number) {
-    for (int index = 0; index < kGroups; ++index) {
-      Group group{index, {}};
-      bool is_known = true;
-      for (const Triple& offset : offsets[index]) {
-        Neighbour neighbour{};
-        Triple parity{};
-        for (int axis = 0; axis < 3; ++axis) {
-          const int position = kParities[number][axis] + offset[axis];
-          parity[axis] = position & 1;
-          neighbour.shift[axis] = (position - parity[axis]) / 2;
-        }
-        neighbour.phase = PhaseNumber(parity);
-        is_known = is_known && (known_phases >> neighbour.phase & 1);
-        group.neighbours.push_back(neighbour);
-      }
-      if (is_known) known[number].push_back(group);
-    }
-    known_phases |= 1u << PhaseNumber(kParities[number]);
-  }
-  return known;
-}
-
-struct Shape {
-  int64_t z, y, x;
-
-  int64_t size() const { return z * y * x; }
-};
 
 struct Rules {
   int32_t fraction_bits, low, high;
@@ -375,11 +282,6 @@ Rules ReadRules(S32& fraction_bits, S32& low, S32& high, S32& valid, const Shape
   return {std::clamp(*fraction_bits.typed_data(), 0, 30), *low.typed_data(), *high.typed_data(),
           {std::clamp<int64_t>(sides[0], 0, lattice.z), std::clamp<int64_t>(sides[1], 0, lattice.y),
            std::clamp<int64_t>(sides[2], 0, lattice.x)}};
-}
-
-template <typename T>
-Shape ShapeOf(const T& dimensions) {
-  return {dimensions[0], dimensions[1], dimensions[2]};
 }
 
 // Takes the items of passes from a stream.

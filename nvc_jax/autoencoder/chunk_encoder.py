@@ -14,7 +14,6 @@ from nvc_jax.autoencoder import latent_stream
 from nvc_jax.autoencoder.codec import decode_blocks, encode_region
 from nvc_jax.autoencoder.encoded import EncodedLatents
 from nvc_jax.autoencoder.latent_stream import STEP_LIMITS
-from nvc_jax.chunks.filling import fill_blocks
 from nvc_jax.chunks.halo import Window, make_window, scale_region
 from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.chunks.rate_control import find_step
@@ -24,6 +23,7 @@ from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
+from nvc_jax.core.filling import fill_blocks
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape

@@ -3,7 +3,6 @@
 import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.chunks.filling import fill_with_last
 from nvc_jax.chunks.special_values import bit_patterns
 from nvc_jax.chunks.uniform_quantization import (
     choose_spacing,
@@ -14,6 +13,7 @@ from nvc_jax.chunks.uniform_quantization import (
     to_ordered,
 )
 from nvc_jax.chunks.value_bytes import pack_values, to_little_endian
+from nvc_jax.core.filling import fill_with_last
 from nvc_jax.core.header_fields import decode_quantization, encode_quantization
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy import lorenzo

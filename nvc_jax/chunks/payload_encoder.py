@@ -175,15 +175,15 @@ class PayloadEncoder:
             max_error = _LATTICE_ERROR_PER_STEP * (target.step or 0.0)
         if max_error == 0 and chunk.values.dtype.kind == "f":
             return None
-        estimate = lattice_body.estimate_lattice(chunk, max_error)
-        if estimate is None:
-            return None
-        cost = estimate.bits + price_of_error(estimate.squared_error, target)
-        if _LATTICE_SHARE * cost > smallest_cost:
-            return None
-        lattice = lattice_body.encode_lattice(chunk, max_error, self._padded_shape)
-        if lattice is not None:
-            body, decoded = lattice
-            return PayloadKind.LATTICE, body, b"", decoded
+        plan = lattice_body.plan_lattice(chunk, max_error, self._padded_shape)
+        if plan is not None:
+            estimate = plan.estimate()
+            cost = estimate.bits + price_of_error(estimate.squared_error, target)
+            if _LATTICE_SHARE * cost > smallest_cost:
+                return None
+            lattice = lattice_body.encode_lattice(plan)
+            if lattice is not None:
+                body, decoded = lattice
+                return PayloadKind.LATTICE, body, b"", decoded
         uniform = bodies.encode_uniform(chunk, max_error, self._padded_shape)
         return None if uniform is None else (PayloadKind.UNIFORM, uniform, b"", None)

@@ -9,12 +9,12 @@ import math
 import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.chunks.lattice_body import fill_gaps
 from nvc_jax.chunks.uniform_quantization import from_ordered, to_ordered
 from nvc_jax.chunks.value_bytes import pack_values, unpack_values
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.lattice.stream import MAX_FIXED, decode_lattice, encode_lattice
+from nvc_jax.lattice.plan import MAX_FIXED, plan_stream
+from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 
 _MAX_SHARE = 1 / 2
 """Share of different values above which their table would take too many bytes."""
@@ -50,8 +50,7 @@ def encode_ranks(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
     if len(table) > min(MAX_FIXED - 1, _MAX_SHARE * ordered.size):
         return None
     ranks = np.searchsorted(table, ordered).clip(max=len(table) - 1)
-    filled = fill_gaps(ChunkValues(ranks, chunk.valid, 0.0, len(table) - 1.0))
-    stream, _ = encode_lattice(filled, 0, padded_shape, chunk.valid)
+    stream, _ = encode_lattice(plan_stream(ranks, 0, padded_shape, chunk.valid))
     # Differences wrap around: the first entry may be negative.
     packed = pack_values(np.diff(table, prepend=0).view(_TABLE_DTYPE))
     return encode_varints(len(table), len(packed)) + packed + stream

@@ -13,11 +13,11 @@ from nvc_jax.chunks.error_correction import (
     correction_from_bytes,
     correction_to_bytes,
 )
-from nvc_jax.chunks.filling import fill_smoothly
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import DEVICE_DTYPES
+from nvc_jax.core.filling import fill_smoothly
 from nvc_jax.core.header_fields import decode_values, encode_values
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 

@@ -1,23 +1,40 @@
-"""Estimate of the bits and errors of a volume on a lattice, from a sample of its points."""
+"""Estimate of the bits and errors of a volume on a lattice, from samples of its points."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from nvc_jax.lattice.geometry import FAR_GROUPS, KNOWN_GROUPS, PHASES
-from nvc_jax.lattice.prediction import ACTIVITY_THRESHOLDS
-from nvc_jax.lattice.samples import draw_phase
-from nvc_jax.lattice.weights import ONE, default_weights
+from nvc_jax.lattice.geometry import FAR_GROUPS, KNOWN_GROUPS, N_GROUPS, N_LEVEL_GROUPS
+from nvc_jax.lattice.prediction import ACTIVITY_THRESHOLDS, WEIGHT_BITS
+from nvc_jax.lattice.samples import ROWS, SUM_BITS, Samples
 
-_MOST_POINTS, _LEAST_POINTS = 1000, 250
-"""Limits of the points that are drawn of each phase."""
-_SHARE_OF_POINTS = 1 / 64
-"""Share of the points of a phase that are drawn, between these limits."""
-_FEWEST = 200
-"""Fewest points that an estimate rests on."""
-_N_TOKENS = 64
-_ACTIVITY_UNITS = 32
-"""Units of a step in which ACTIVITY_THRESHOLDS are."""
+N_CONTEXTS, N_CLASSES = len(ACTIVITY_THRESHOLDS) + 1, 32
+"""Contexts and classes of codes that are counted."""
+COST_BITS = 8
+"""Fraction bits of costs."""
+_ACTIVITY_BITS = 5
+"""Fraction bits of ACTIVITY_THRESHOLDS, which are in steps of the codes."""
+_SHARE_OF_LEVEL = np.array([7 / 8, 7 / 64, 1 / 64])
+"""Share of the volume's points that each group of levels has."""
+_LEAST_SAMPLES = 200
+"""Samples of the finest level without which there is no estimate."""
+
+
+class Counts(NamedTuple):
+    """Costs and codes of the samples, given some weights.
+
+    Attributes:
+        n_samples: int32 (len(ROWS),), samples of each row.
+        costs: int32 (len(ROWS),), about the bits of each row's codes, in fixed point.
+        histogram: int32 (N_CONTEXTS, N_CLASSES), codes of the finest level by their context and the class of
+            their magnitude.
+        squared_error: int32, sum over the finest level, in squared units of the fixed point.
+    """
+
+    n_samples: np.ndarray
+    costs: np.ndarray
+    histogram: np.ndarray
+    squared_error: np.ndarray
 
 
 class Estimate(NamedTuple):
@@ -27,65 +44,100 @@ class Estimate(NamedTuple):
     squared_error: float
 
 
-def estimate_coding(
-    values: np.ndarray, valid: np.ndarray, low: float, spacing: float, *, is_exact: bool
-) -> Estimate:
-    """Estimate the bits and errors of a volume on a lattice.
-
-    Points of the finest level, seven of eight of the volume, are predicted with the default weights from
-    rounded neighbours. The bits are the entropy of their codes, given the activity of the neighbours. A
-    stream may take fewer, as fitted weights predict better.
+def count_codes(samples: Samples, rows: np.ndarray, fraction_bits: int) -> Counts:
+    """Predict samples and count the codes.
 
     Args:
-        values: (z, y, x), any real dtype.
-        valid: bool (z, y, x), values that count.
-        low: smallest value that counts.
-        spacing: step of the codes, in units of the values.
+        samples: of all rows.
+        rows: int32 (len(ROWS), N_GROUPS), weights.
+        fraction_bits: of the samples; a step of the codes is 2**fraction_bits.
+    """
+    costs, squared_error = np.zeros(len(ROWS), np.int32), 0
+    histogram = np.zeros((N_CONTEXTS, N_CLASSES), np.int32)
+    for row, (level, number) in enumerate(ROWS):
+        targets, sums = samples.of_row(row)
+        weights = rows[row][[group.number for group in KNOWN_GROUPS[number]]]
+        shift = WEIGHT_BITS + SUM_BITS
+        predicted = sums @ weights + (1 << shift >> 1) >> shift
+        residual = targets - predicted
+        costs[row] = _log2(np.maximum(2 * np.abs(residual.astype(np.int64)), 1 << fraction_bits)).sum()
+        if level == 0:
+            half = (1 << fraction_bits) >> 1
+            codes = residual + half >> fraction_bits
+            squared_error += int(np.square(residual - (codes << fraction_bits), dtype=np.int64).sum())
+            contexts = _contexts(sums, predicted, number, fraction_bits)
+            np.add.at(histogram, (contexts, _classes(codes)), 1)
+    return Counts(samples.counts, costs, histogram, np.array(squared_error, np.int32))
+
+
+def near_factors(number: int) -> np.ndarray:
+    """Factor of each group of neighbours in the activity of a phase, int32 (N_GROUPS,)."""
+    factors = np.zeros(N_GROUPS, np.int32)
+    for group in KNOWN_GROUPS[number]:
+        if group.number not in FAR_GROUPS:
+            factors[group.number] = {2: 3, 4: 2, 8: 1}[len(group.neighbours)] * len(group.neighbours)
+    return factors
+
+
+def _contexts(sums: np.ndarray, predicted: np.ndarray, number: int, fraction_bits: int) -> np.ndarray:
+    """Context of each sample: the mean difference of near neighbours from the prediction, quantised."""
+    factors = near_factors(number)
+    known = factors[[group.number for group in KNOWN_GROUPS[number]]]
+    differences = np.abs(sums - (predicted << SUM_BITS)[:, None]).astype(np.int64)
+    limits = [
+        max((limit * int(factors.sum()) << fraction_bits) >> _ACTIVITY_BITS, 1) << SUM_BITS
+        for limit in ACTIVITY_THRESHOLDS
+    ]
+    return np.searchsorted(limits, differences @ known, side="right")
+
+
+def _classes(codes: np.ndarray) -> np.ndarray:
+    """Class of each code: its magnitude below 8, then one for each power of two."""
+    magnitudes = np.abs(codes)
+    exponents = np.frexp(magnitudes.astype(np.float64))[1]
+    return np.where(magnitudes < 8, magnitudes, np.minimum(4 + exponents, N_CLASSES - 1))
+
+
+def _log2(numbers: np.ndarray) -> np.ndarray:
+    """Binary logarithms of positive int64 in fixed point, linear between powers of two."""
+    exponents = np.frexp(numbers.astype(np.float64))[1].astype(np.int64) - 1
+    return (exponents << COST_BITS) + ((numbers - (1 << exponents)) << COST_BITS >> exponents)
+
+
+def estimate_coding(counts: Counts, n_valid: int, unit: float, *, is_exact: bool) -> Estimate:
+    """Estimate the bits and errors of a volume.
+
+    The bits of the finest level, seven of eight points of the volume, are the entropy of its codes, given the
+    contexts. The points of a coarser level take as many more as their costs are higher.
+
+    Args:
+        counts: of the weights that the stream will have.
+        n_valid: points of the volume that count.
+        unit: of the fixed point, in units of the values.
         is_exact: whether decoded values are the values themselves.
 
     Returns:
-        The estimate; 0 bits where too few points have neighbours that count.
+        The estimate; 0 bits where it would rest on too few samples.
     """
-    rng, weights = np.random.default_rng(0), default_weights()
-    most = int(np.clip(values.size * _SHARE_OF_POINTS / len(PHASES), _LEAST_POINTS, _MOST_POINTS))
-    codes, errors, contexts = [], [], []
-    for number, groups in enumerate(KNOWN_GROUPS):
-        sample = draw_phase(
-            values,
-            valid,
-            number,
-            0,
-            most,
-            rng,
-            origin=low,
-            step=spacing,
-            is_rounded=True,
-            with_valid_neighbours=True,
-        )
-        row = weights[number, [group.number for group in groups]].astype(np.float32) / ONE
-        predicted = np.rint(sample.means @ row) if is_exact else sample.means @ row
-        near = [group.number not in FAR_GROUPS for group in groups]
-        activity = np.abs(sample.means[:, near] - predicted[:, None]).mean(1)
-        codes.append(np.rint(sample.targets - predicted))
-        errors.append(sample.targets - predicted - codes[-1])
-        contexts.append(np.searchsorted(ACTIVITY_THRESHOLDS, activity * _ACTIVITY_UNITS, side="right"))
-    all_codes, all_errors = np.concatenate(codes), np.concatenate(errors).astype(np.float64)
-    if len(all_codes) < _FEWEST:
+    n = int(counts.histogram.sum())
+    if n < _LEAST_SAMPLES:
         return Estimate(0.0, 0.0)
-    n_valid, n = float(np.count_nonzero(valid)), len(all_codes)
-    bits = _bits_given(np.concatenate(contexts), all_codes) / n * n_valid
+    n_of_level, cost_of_level = (
+        field.reshape(N_LEVEL_GROUPS, -1).sum(1) for field in (counts.n_samples, counts.costs)
+    )
+    mean_costs = cost_of_level / np.maximum(n_of_level, 1) / (1 << COST_BITS)
+    more = np.where(n_of_level > 0, mean_costs - mean_costs[0], 0.0) @ _SHARE_OF_LEVEL
+    # Values are rounded to the fixed point, too.
+    error = 0.0 if is_exact else float(counts.squared_error) / n + 1 / 12
     # In this order nothing overflows as long as the result does not.
-    return Estimate(bits, float(all_errors @ all_errors) / n * spacing * n_valid * spacing)
+    bits = max(_entropy(counts.histogram) / n + float(more), 0.0) * n_valid
+    return Estimate(bits, error * unit * n_valid * unit)
 
 
-def _bits_given(contexts: np.ndarray, codes: np.ndarray) -> float:
-    """Entropy of codes, given contexts below 16, in bits: of the class of a code, then its sign and rest."""
-    magnitudes = np.abs(codes)
-    exponents = np.frexp(magnitudes)[1]
-    classes = np.where(magnitudes < 8, magnitudes, np.minimum(4 + exponents, _N_TOKENS - 1)).astype(np.int64)
-    counts = np.bincount(contexts * _N_TOKENS + classes, minlength=(len(ACTIVITY_THRESHOLDS) + 1) * _N_TOKENS)
-    counts = counts.reshape(-1, _N_TOKENS)
-    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    entropy = -np.sum(counts * np.log2(np.where(counts > 0, counts / totals, 1)))
-    rest = np.where(magnitudes < 8, 0, exponents - 1) + (magnitudes > 0)
-    return float(entropy + rest.sum())
+def _entropy(histogram: np.ndarray) -> float:
+    """Bits of codes, given their contexts: of the class of a code, then its sign and rest."""
+    totals = np.maximum(histogram.sum(axis=1, keepdims=True), 1)
+    entropy = -np.sum(histogram * np.log2(np.where(histogram > 0, histogram / totals, 1)))
+    classes = np.arange(N_CLASSES)
+    rest = np.where(classes < 8, 0, classes - 5) + (classes > 0)
+    return float(entropy + (histogram * rest).sum())

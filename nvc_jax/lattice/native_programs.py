@@ -1,18 +1,42 @@
-"""Native kernels of the lattice coder; ``programs`` and ``items`` have their specification."""
+"""Native kernels of the lattice coder; ``programs``, ``items`` and ``plan`` have their specification."""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy.native_streams import encode_by_kernel
 from nvc_jax.entropy.word_stream import WordStream
+from nvc_jax.lattice import estimate
+from nvc_jax.lattice.geometry import N_GROUPS, N_LEVEL_GROUPS
 from nvc_jax.lattice.prediction import Rules
+from nvc_jax.lattice.samples import ROWS
 from nvc_jax.lattice.tables import N_CLASSES, N_CONTEXTS
+from nvc_jax.lattice.weights import default_weights
 from nvc_jax.native.dispatch import call
 
 
 def _array(dtype: type, *shape: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, dtype)
+
+
+def find(
+    fixed: jax.Array, counted: jax.Array, shape: jax.Array, fraction_bits: jax.Array
+) -> tuple[jax.Array, ...]:
+    """Draw samples, fit weights and count codes; see ``plan.find``.
+
+    Returns:
+        Rows of weights, int32 (rows, N_GROUPS); samples of each row, int32; and of the default and of the
+        fitted weights costs, int32 (2, rows), histograms, int32 (2, contexts, classes), and squared errors,
+        int32 (2,).
+    """
+    n = len(ROWS)
+    results = (
+        *(_array(jnp.int32, n, N_GROUPS), _array(jnp.int32, n), _array(jnp.int32, 2, n)),
+        *(_array(jnp.int32, 2, estimate.N_CONTEXTS, estimate.N_CLASSES), _array(jnp.int32, 2)),
+    )
+    default = jnp.asarray(np.tile(default_weights(), (N_LEVEL_GROUPS, 1)))
+    return call("nvc_lattice_find", results, fixed, counted, shape, fraction_bits, default)
 
 
 def quantize(

@@ -1,109 +1,131 @@
-"""Samples of the points of a phase with the means of their neighbours, for fits and estimates."""
+"""Samples of the points of each phase with the means of their neighbours, from which an encoder plans.
 
-from collections.abc import Callable
+Everything is in integers. The places and the noise are hashes of the samples' numbers, so that samples are
+the same on every machine.
+"""
+
 from typing import NamedTuple
 
 import numpy as np
 
-from nvc_jax.lattice.geometry import GROUP_OFFSETS, KNOWN_GROUPS, PHASES
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.lattice.geometry import GROUP_OFFSETS, KNOWN_GROUPS, N_GROUPS, N_LEVEL_GROUPS, PHASES
+
+SAMPLES_PER_ROW = (4000, 2000, 1000)
+"""Most samples of a row of weights, that is of a phase in each group of levels: of the coarser ones there are
+fewer points to gain from."""
+ROWS = tuple((level, number) for level in range(N_LEVEL_GROUPS) for number in range(len(PHASES)))
+"""Level and phase of the samples of each row. A group of levels is represented by its finest level."""
+ROW_STARTS = tuple(np.cumsum([0, *(SAMPLES_PER_ROW[level] for level, _ in ROWS)]).tolist())
+"""First sample of each row, and the number of all."""
+SUM_BITS = 3
+"""Fraction bits of the means of neighbours, whose groups have two, four or eight."""
+MAX_SUM = (1 << 23) - 1
+"""Limit of the magnitudes of means in fixed point."""
+_HASHES_PER_SAMPLE = 16
+"""Numbers that are hashed for a sample: three for its place, the others for the noise of its means."""
+_HASH_FACTORS = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
+_HASH_BITS = 24
+"""Bits of a hash that are used."""
+_NOISE_WIDTHS, _NOISE_BITS = {2: 5793, 4: 4096, 8: 2896}, 10
+"""Width of the noise of a mean of so many neighbours, 8 steps over the square root of their number, in steps
+over 2**_NOISE_BITS."""
 
 
-class PhaseSample(NamedTuple):
-    """Sample of n points of a phase, with its g groups of known neighbours.
+class Samples(NamedTuple):
+    """Samples of all rows.
 
     Attributes:
-        targets: float32 (n,), values of the points, in steps above the origin.
-        means: float32 (n, g), mean of each group of neighbours, in steps above the origin.
-        n_points: about the number of the volume's points that the sample stands for.
+        targets: int32 (ROW_STARTS[-1],), values of the points in fixed point.
+        sums: int32 (ROW_STARTS[-1], N_GROUPS), mean of each known group of neighbours, with SUM_BITS fraction
+            bits more; 0 for the other groups.
+        counts: int32 (len(ROWS),), samples of each row; behind them there are zeros.
     """
 
     targets: np.ndarray
-    means: np.ndarray
-    n_points: float
+    sums: np.ndarray
+    counts: np.ndarray
+
+    def of_row(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Get the targets, int32 (n,), and the means of the known groups, int32 (n, groups), of a row."""
+        part = slice(ROW_STARTS[row], ROW_STARTS[row] + int(self.counts[row]))
+        columns = [group.number for group in KNOWN_GROUPS[ROWS[row][1]]]
+        return self.targets[part], self.sums[part][:, columns]
 
 
-def draw_phase(
-    values: np.ndarray,
-    valid: np.ndarray,
-    number: int,
-    level: int,
-    most: int,
-    rng: np.random.Generator,
-    *,
-    origin: float = 0.0,
-    step: float = 1.0,
-    is_rounded: bool = False,
-    with_valid_neighbours: bool = False,
-) -> PhaseSample:
-    """Draw points of a phase that count.
+def draw_samples(fixed: np.ndarray, counted: np.ndarray, shape: Shape3, fraction_bits: int) -> Samples:
+    """Draw samples: points that count and whose known neighbours all count.
+
+    The means of neighbours get the noise that decoded values have: each is off by up to half a step.
 
     Args:
-        values: (z, y, x), any real dtype.
-        valid: bool (z, y, x), values that count.
-        number: of the phase, an index of PHASES.
-        level: of the points.
-        most: limit of the number of points that are drawn.
-        rng: source of the random places.
-        origin: of the values of the sample, so that float32 holds their differences.
-        step: unit of the values of the sample.
-        is_rounded: whether the neighbours are rounded to whole steps, about as decoded ones are.
-        with_valid_neighbours: whether only points count whose neighbours all count.
+        fixed: int32 lattice, the volume in fixed point.
+        counted: bool lattice, values that count.
+        shape: of the volume.
+        fraction_bits: of the volume; without any, decoded values are exact.
     """
-    counts = [
+    samples = Samples(
+        np.zeros(ROW_STARTS[-1], np.int32),
+        np.zeros((ROW_STARTS[-1], N_GROUPS), np.int32),
+        np.zeros(len(ROWS), np.int32),
+    )
+    for row, (level, number) in enumerate(ROWS):
+        sides = row_sides(shape, level, number)
+        numbers = ROW_STARTS[row] + np.arange(min(SAMPLES_PER_ROW[level], int(np.prod(sides))))
+        places = [
+            2 * (_hash(numbers, axis) * side >> _HASH_BITS) + parity
+            for axis, (side, parity) in enumerate(zip(sides, PHASES[number], strict=True))
+        ]
+        own = _positions(places, (0, 0, 0), shape, level)
+        targets, valid = fixed[own], counted[own]
+        sums = np.zeros((len(numbers), N_GROUPS), np.int32)
+        for group in KNOWN_GROUPS[number]:
+            neighbours = [_positions(places, offset, shape, level) for offset in GROUP_OFFSETS[group.number]]
+            total = sum(fixed[one] for one in neighbours) * ((1 << SUM_BITS) // len(neighbours))
+            noise = _noise(numbers, group.number, len(neighbours), fraction_bits)
+            sums[:, group.number] = np.clip(total + noise, -MAX_SUM, MAX_SUM)
+            valid = np.logical_and.reduce([valid, *(counted[one] for one in neighbours)])
+        n, start = int(np.count_nonzero(valid)), ROW_STARTS[row]
+        samples.targets[start : start + n] = targets[valid]
+        samples.sums[start : start + n] = sums[valid]
+        samples.counts[row] = n
+    return samples
+
+
+def row_sides(shape: Shape3, level: int, number: int) -> list[int]:
+    """Points of a phase along each axis that lie in a volume."""
+    return [
         max(0, -(-(side - (parity << level)) // (2 << level)))
-        for side, parity in zip(values.shape, PHASES[number], strict=True)
+        for side, parity in zip(shape, PHASES[number], strict=True)
     ]
-    n_points = int(np.prod(counts))
-    n = min(most, n_points)
-    places = [
-        2 * rng.integers(0, max(1, count), n) + parity
-        for count, parity in zip(counts, PHASES[number], strict=True)
-    ]
-    flat, flat_valid = values.reshape(-1), valid.reshape(-1)
-    index = _flat_indices(places, values.shape, level)
-
-    def values_at(indices: np.ndarray) -> np.ndarray:
-        return (flat[indices].astype(np.float64) - origin) / step
-
-    decode = np.rint if is_rounded else np.asarray
-    own = index((0, 0, 0))
-    counted = flat_valid[own]
-    n_valid = n_points * counted.sum() / max(n, 1)
-    means = np.empty((n, len(KNOWN_GROUPS[number])), np.float32)
-    with np.errstate(invalid="ignore", over="ignore"):  # values that do not count may be infinite
-        for column, group in zip(means.T, KNOWN_GROUPS[number], strict=True):
-            neighbours = [index(offset) for offset in GROUP_OFFSETS[group.number]]
-            column[:] = sum(decode(values_at(one)) for one in neighbours) / len(neighbours)
-            if with_valid_neighbours:
-                counted = np.logical_and.reduce([counted, *(flat_valid[one] for one in neighbours)])
-    return PhaseSample(values_at(own[counted]).astype(np.float32), means[counted], n_valid)
 
 
-def reconstruction_noise(rng: np.random.Generator, n: int, number: int, step: float) -> np.ndarray:
-    """Draw the errors that the means of decoded neighbours will have, float32 (n, groups of the phase).
+def _positions(places: list[np.ndarray], offset: tuple[int, ...], shape: Shape3, level: int) -> tuple:
+    """Positions in the volume of samples' neighbours at an offset, mirrored at the ends.
 
-    Args:
-        rng: source of the errors.
-        n: number of points.
-        number: of the phase.
-        step: of the codes, in units of the values; decoded values are off by up to half of it.
+    Places and offsets count in the level's distances.
     """
-    sizes = np.array([len(group.neighbours) for group in KNOWN_GROUPS[number]], np.float32)
-    errors = rng.random((n, len(sizes)), np.float32) - np.float32(0.5)
-    return errors * (np.float32(step) / np.sqrt(sizes))
-
-
-def _flat_indices(
-    places: list[np.ndarray], shape: tuple[int, ...], level: int
-) -> Callable[[tuple[int, ...]], np.ndarray]:
-    """Make the function from an offset to the flat indices of points' neighbours at this offset.
-
-    Points and offsets count in the level's distances; neighbours beyond the volume are mirrored at its ends.
-    """
-    axes = []
-    for place, side, stride in zip(places, shape, (shape[1] * shape[2], shape[2], 1), strict=True):
+    positions = []
+    for place, step, side in zip(places, offset, shape, strict=True):
         last = (side - 1) >> level
-        moved = np.abs(place + np.arange(-3, 4)[:, None])
-        mirrored = np.clip(np.where(moved > last, 2 * last - moved, moved), 0, last)
-        axes.append((mirrored << level) * stride)
-    return lambda offset: sum(axis[3 + step] for axis, step in zip(axes, offset, strict=True))
+        moved = np.abs(place + step)
+        mirrored = np.where(moved > last, 2 * last - moved, moved)
+        positions.append(np.clip(mirrored, 0, last) << level)
+    return tuple(positions)
+
+
+def _noise(numbers: np.ndarray, group: int, n_neighbours: int, fraction_bits: int) -> np.ndarray:
+    """Draw the noise of samples' means of a group, int64."""
+    if fraction_bits == 0:
+        return np.zeros(len(numbers), np.int64)
+    width = (_NOISE_WIDTHS[n_neighbours] << fraction_bits) >> _NOISE_BITS
+    return (_hash(numbers, 3 + group) * width >> _HASH_BITS) - (width >> 1)
+
+
+def _hash(numbers: np.ndarray, which: int) -> np.ndarray:
+    """Hash of samples' numbers, int64 below 2**_HASH_BITS."""
+    value = (numbers * _HASHES_PER_SAMPLE + which).astype(np.uint32)
+    for factor, shift in zip(_HASH_FACTORS, (15, 13, 16), strict=True):
+        value = value * np.uint32(factor)
+        value ^= value >> np.uint32(shift)
+    return (value >> np.uint32(32 - _HASH_BITS)).astype(np.int64)

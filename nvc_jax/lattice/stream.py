@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from nvc_jax.core.filling import fill_smoothly
 from nvc_jax.core.header_fields import decode_varints, encode_varints, fold, unfold
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy.word_stream import WordStream, whole_groups, words_from_bytes, words_to_bytes
@@ -16,6 +17,7 @@ from nvc_jax.lattice.geometry import (
     lattice_shape,
 )
 from nvc_jax.lattice.items import Items, find_items
+from nvc_jax.lattice.plan import MAX_FIXED, MAX_FRACTION_BITS, Plan
 from nvc_jax.lattice.prediction import Rules
 from nvc_jax.lattice.tables import (
     MAX_TABLES,
@@ -29,20 +31,17 @@ from nvc_jax.lattice.tables import (
 from nvc_jax.lattice.weights import (
     BYTES_PER_LEVEL_GROUP,
     default_weights,
-    fit_weights,
     pack_weights,
     unpack_weights,
 )
 
-MAX_FIXED = 1 << 20
-"""Limit of the magnitudes of values in fixed point."""
-MAX_FRACTION_BITS = 6
-"""Most fraction bits."""
 _BITS_PER_LANE = 4096
 """Bits of a stream for each lane, which itself takes 32."""
 _ITEMS_PER_LANE = 16384
 """Most items of a lane in streams of few bits, so that these are not slow."""
 _MERGE_LEVELS, _MERGE_CLASSES = 1 << N_LEVEL_GROUPS, 2 << N_LEVEL_GROUPS
+_FILL_STRIDE = 4
+"""Distance of the points from which anchors that do not count are filled."""
 _FLAGS_SHIFT = 3
 """Lowest bit of the flags in the first byte of a header; the fraction bits are below them."""
 _FIXED_BYTES = 4
@@ -76,49 +75,25 @@ class _Header(NamedTuple):
         return fixed + encode_varints(fold(self.low), self.high - self.low)
 
 
-def encode_lattice(
-    fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3, valid: np.ndarray | None = None
-) -> tuple[bytes, np.ndarray]:
+def encode_lattice(plan: Plan) -> tuple[bytes, np.ndarray]:
     """Code a volume in fixed point.
-
-    Args:
-        fixed: int32 or int64 (z, y, x), magnitudes below MAX_FIXED.
-        fraction_bits: decoded values differ from ``fixed`` by at most half of 2**fraction_bits, so by nothing
-            for 0; at most MAX_FRACTION_BITS.
-        padded_shape: (z, y, x), no smaller than the volume's: the shape that the programs are compiled for.
-        valid: bool (z, y, x), values that count; what the others decode to is left to the coder. None if all
-            count.
 
     Returns:
         The stream, and the values that it decodes to, int32 (z, y, x).
-
-    Raises:
-        ValueError: a value or ``fraction_bits`` is beyond its limit.
     """
-    shape = check_shape(fixed.shape)
-    low, high = int(fixed.min()), int(fixed.max())
-    if max(-low, high) >= MAX_FIXED or not 0 <= fraction_bits <= MAX_FRACTION_BITS:
-        raise ValueError(f"values from {low} to {high} with {fraction_bits} fraction bits exceed the limits")
-    fixed, lattice = fixed.astype(np.int32, copy=False), lattice_shape(padded_shape)
-    valid = np.ones(shape, bool) if valid is None else valid
-    fitted = fit_weights(fixed, fraction_bits, valid)
-    weights = np.stack([default_weights() if own is None else own for own in fitted])
-    anchor_codes = _round(fixed[::ANCHOR_STRIDE, ::ANCHOR_STRIDE, ::ANCHOR_STRIDE], fraction_bits)
-
-    widths = [(0, side - n) for side, n in zip(lattice, shape, strict=True)]
-    rules = _rules(fraction_bits, low, high, shape)
+    shape, fraction_bits, lattice = plan.shape, plan.fraction_bits, check_shape(plan.fixed.shape)
+    anchor_codes = _round(_anchor_values(plan), fraction_bits)
     anchors = _anchors(anchor_codes, fraction_bits, lattice)
-    padded, padded_valid = (
-        (fixed, valid) if shape == lattice else (np.pad(fixed, widths), np.pad(valid, widths))
-    )
-    decoded, items = find_items(lattice, shape, padded, padded_valid, anchors, weights, rules)
+    weights = np.stack([default_weights() if own is None else own for own in plan.weights])
+    rules = _rules(fraction_bits, plan.low, plan.high, shape)
+    decoded, items = find_items(lattice, shape, plan.fixed, plan.counted, anchors, weights, rules)
     coded = _code_items(items)
 
     packed_anchors, anchor_bits = _pack_anchors(anchor_codes)
-    flags = sum(1 << group for group, own in enumerate(fitted) if own is not None)
+    flags = sum(1 << group for group, own in enumerate(plan.weights) if own is not None)
     flags |= coded.merging.levels * _MERGE_LEVELS | coded.merging.classes * _MERGE_CLASSES
-    header = _Header(fraction_bits, flags, coded.n_lanes, coded.n_tables, anchor_bits, low, high)
-    parts = [pack_weights(own) for own in fitted if own is not None]
+    header = _Header(fraction_bits, flags, coded.n_lanes, coded.n_tables, anchor_bits, plan.low, plan.high)
+    parts = [pack_weights(own) for own in plan.weights if own is not None]
     stored = b"".join([header.to_bytes(), *parts, packed_anchors, coded.tables, coded.words])
     return stored, decoded[tuple(slice(0, side) for side in shape)]
 
@@ -199,6 +174,18 @@ def _rules(fraction_bits: int, low: int, high: int, shape: Shape3) -> Rules:
     """Parameters of prediction as arrays."""
     # NumPy's numbers: each of JAX's would need a compiled program.
     return Rules(*jax.device_put([np.array(x, np.int32) for x in (fraction_bits, low, high, shape)]))
+
+
+def _anchor_values(plan: Plan) -> np.ndarray:
+    """Values of the anchors in fixed point, (z, y, x); for those that do not count, averages around them."""
+    part = tuple(slice(0, side, ANCHOR_STRIDE) for side in plan.shape)
+    if plan.counted[part].all():
+        return plan.fixed[part]
+    # Other points that do not count are predicted.
+    near = tuple(slice(0, side, _FILL_STRIDE) for side in plan.shape)
+    filled = fill_smoothly(plan.fixed[near].astype(np.float64), plan.counted[near])
+    skip = ANCHOR_STRIDE // _FILL_STRIDE
+    return np.rint(filled).astype(np.int64)[::skip, ::skip, ::skip].clip(plan.low, plan.high)
 
 
 def _round(fixed: np.ndarray, fraction_bits: int) -> np.ndarray:

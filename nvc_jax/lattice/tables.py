@@ -128,47 +128,57 @@ def fit_tables(counts: np.ndarray) -> tuple[ContextTables, float]:
     for merging in (Merging(True, True), Merging(True, False), Merging(False, False)):
         merged = np.zeros_like(counts)
         np.add.at(merged, merged_context(merging), counts)
-        options.append(_fit_merged(merged, merging))
-    return min(options, key=lambda option: option[1])
+        options.append((merging, *_share_tables(merged)))
+    merging, starts, totals, bits = min(options, key=lambda option: option[-1])
+    signs = _nearest_odds(totals[:, -1], totals[:, 1:-1].sum(1))
+    of_class = totals[:, :-1].sum(0)
+    extra = of_class @ np.log2(token_ranges()[1][::2][: len(of_class)])
+    return ContextTables(merging, starts, signs, _fit_hazards(totals[:, :-1])), float(bits + extra)
 
 
-def _fit_merged(counts: np.ndarray, merging: Merging) -> tuple[ContextTables, float]:
+def _share_tables(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Share tables among successive contexts where that takes fewer bits.
 
     Args:
         counts: int64 (N_CONTEXTS, classes + 1), without the largest classes if these have no codes.
-        merging: as which ``counts`` has been merged.
+
+    Returns:
+        First context of each table, int64; the tables' counts; and bits of all codes and of the tables.
     """
     penalty = 1.0
-    starts, totals = _merge_runs(counts, penalty)
+    starts, totals, bits = _merge_runs(counts, penalty)
     while len(starts) > MAX_TABLES:
         penalty *= 2
-        starts, totals = _merge_runs(counts, penalty)
-    signs = _nearest_odds(totals[:, -1], totals[:, 1:-1].sum(1))
-    tables = ContextTables(merging, starts, signs, [_fit_hazards(total[:-1]) for total in totals])
-    of_class = counts[:, :-1].sum(0)
-    extra = of_class @ np.log2(token_ranges()[1][::2][: len(of_class)])
-    return tables, float(_bits(totals).sum() + extra)
+        starts, totals, _ = _merge_runs(counts, penalty)
+        bits = _bits(totals)
+    return starts, totals, float(bits.sum())
 
 
-def _merge_runs(counts: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+def _merge_runs(counts: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Join neighbouring runs of contexts while that saves bits.
 
     Returns:
-        First context of each run, int64, and the runs' counts.
+        First context of each run, int64; the runs' counts; and their bits.
     """
     starts = np.flatnonzero(counts[:, :-1].sum(1))
     runs = counts[starts]
     starts[0] = 0
+    own = _bits(runs, penalty)
+    joined = _bits(runs[:-1] + runs[1:], penalty)
     while True:
-        own = _bits(runs, penalty)
-        gain = np.pad(own[:-1] + own[1:] - _bits(runs[:-1] + runs[1:], penalty), 1)
+        gain = np.pad(own[:-1] + own[1:] - joined, 1)
         # A run joins the next one where neither has a better neighbour.
         joins = (gain > 0) & (gain > np.roll(gain, 1)) & (gain >= np.roll(gain, -1))
         if not joins.any():
-            return starts, runs
+            return starts, runs, own
         first = np.flatnonzero(~joins[:-1])
-        starts, runs = starts[first], np.add.reduceat(runs, first)
+        own[:-1] = np.where(joins[1:-1], joined, own[:-1])
+        starts, runs, own = starts[first], np.add.reduceat(runs, first), own[first]
+        # Only pairs with a run that has grown are new.
+        has_grown = joins[1:][first]
+        joined = np.append(joined, 0.0)[first][:-1]
+        is_new = has_grown[:-1] | has_grown[1:]
+        joined[is_new] = _bits(runs[:-1][is_new] + runs[1:][is_new], penalty)
 
 
 def _bits(counts: np.ndarray, penalty: float = 1.0) -> np.ndarray:
@@ -186,11 +196,12 @@ def _plogp(counts: np.ndarray) -> np.ndarray:
     return counts * np.log2(np.maximum(counts, 1))
 
 
-def _fit_hazards(counts: np.ndarray) -> np.ndarray:
-    """Indices of the odds next to a table's hazards, up to the last class that has codes."""
-    reached = np.cumsum(counts[::-1])[::-1]
-    last = max(1, int(np.max(np.flatnonzero(counts), initial=0)))
-    return _nearest_odds(counts[:last], reached[:last])
+def _fit_hazards(counts: np.ndarray) -> list[np.ndarray]:
+    """Indices of the odds next to each table's hazards, up to the last class that has codes."""
+    reached = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+    odds = _nearest_odds(counts, reached)
+    last = counts.shape[1] - 1 - np.argmax(counts[:, ::-1] > 0, axis=1)
+    return [row[: max(1, n)] for row, n in zip(odds, last.tolist(), strict=True)]
 
 
 def _nearest_odds(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

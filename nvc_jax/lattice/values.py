@@ -7,7 +7,7 @@ IEEE 754 rounds correctly.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from nvc_jax.core.errors import largest_error
 from nvc_jax.core.header_fields import decode_quantization, encode_quantization
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.core.slabs import map_slabs
-from nvc_jax.lattice.stream import MAX_FIXED, decode_lattice, encode_lattice
+from nvc_jax.lattice.estimate import Estimate, estimate_coding
+from nvc_jax.lattice.plan import MAX_FIXED, Plan, plan_stream
+from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 
 FRACTION_BITS = 4
 """Fraction bits of lossy streams, or fewer where the range of values is wide."""
@@ -25,24 +27,52 @@ _MAX_INTEGER = 2**53
 """Limit of the magnitudes of integer values."""
 
 
-def encode_values(
+class ValuePlan(NamedTuple):
+    """Values that are ready to be coded.
+
+    Attributes:
+        values: (z, y, x), finite where they count.
+        valid: bool (z, y, x), values that must keep the bound.
+        max_error: the bound, in the volume's units.
+        low: smallest value, which is the origin of the fixed point.
+        spacing: step of the codes.
+        stream: plan of the values in fixed point.
+    """
+
+    values: np.ndarray
+    valid: np.ndarray
+    max_error: float
+    low: Any
+    spacing: float
+    stream: Plan
+
+    def estimate(self) -> Estimate:
+        """Estimate what the values will take."""
+        is_exact = self.values.dtype.kind != "f" and self.spacing == 1
+        unit = self.spacing / (1 << self.stream.fraction_bits)
+        n_valid = int(np.count_nonzero(self.valid))
+        return estimate_coding(self.stream.counts, n_valid, unit, is_exact=is_exact)
+
+
+def plan_values(
     values: np.ndarray, max_error: float, padded_shape: Shape3, valid: np.ndarray | None = None
-) -> tuple[bytes, np.ndarray]:
-    """Code a volume so that no value changes by more than ``max_error``.
+) -> ValuePlan:
+    """Plan how to code a volume so that no value changes by more than ``max_error``.
 
     Args:
-        values: (z, y, x) of an integer or float dtype, finite.
+        values: (z, y, x) of an integer or float dtype, finite where they count.
         max_error: the bound, in the volume's units; integers come back exactly under a bound below 1.
-        padded_shape: (z, y, x), no smaller than the volume's; see ``encode_lattice``.
-        valid: bool (z, y, x), values that must keep the bound; None if all must.
-
-    Returns:
-        The bytes, and the values that they decode to.
+        padded_shape: (z, y, x), no smaller than the volume's; see ``plan_stream``.
+        valid: bool (z, y, x), values that must keep the bound, some at least; None if all must.
 
     Raises:
         ValueError: the bound is too tight for the range of the values.
     """
-    low, high = values.min(), values.max()
+    if valid is None or valid.all():
+        valid, filled = np.ones(values.shape, bool), values
+    else:
+        filled = np.where(valid, values, values[valid][0])
+    low, high = filled.min(), filled.max()
     if values.dtype.kind == "f":
         spacing = _float_spacing(values.dtype, float(low), float(high), max_error)
         span = (float(high) - float(low)) / spacing
@@ -54,13 +84,33 @@ def encode_values(
     if span + 1 >= MAX_FIXED:
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
-    fixed = map_slabs(lambda slab: _to_fixed(slab, low, spacing, fraction_bits), values, dtype=np.int32)
-    stream, decoded = encode_lattice(fixed, fraction_bits, padded_shape, valid)
+    fixed = map_slabs(lambda slab: _to_fixed(slab, low, spacing, fraction_bits), filled, dtype=np.int32)
+    stream = plan_stream(fixed, fraction_bits, padded_shape, valid)
+    return ValuePlan(values, valid, max_error, low, spacing, stream)
 
-    result = _from_fixed(decoded, low.item(), spacing, fraction_bits, values.dtype)
-    if not largest_error(values, result, valid) <= max_error:
-        raise ValueError(f"a bound of {max_error} is too tight for {values.dtype} from {low} to {high}")
-    return encode_quantization(values.dtype, low, spacing) + stream, result
+
+def encode_plan(plan: ValuePlan) -> tuple[bytes, np.ndarray]:
+    """Code values as planned.
+
+    Returns:
+        The bytes, and the values that they decode to.
+
+    Raises:
+        ValueError: the bound is too tight for the range of the values.
+    """
+    stream, decoded = encode_lattice(plan.stream)
+    dtype = plan.values.dtype
+    result = _from_fixed(decoded, plan.low.item(), plan.spacing, plan.stream.fraction_bits, dtype)
+    if not largest_error(plan.values, result, plan.valid) <= plan.max_error:
+        raise ValueError(f"a bound of {plan.max_error} is too tight for {dtype} from {plan.low} on")
+    return encode_quantization(dtype, plan.low, plan.spacing) + stream, result
+
+
+def encode_values(
+    values: np.ndarray, max_error: float, padded_shape: Shape3, valid: np.ndarray | None = None
+) -> tuple[bytes, np.ndarray]:
+    """Code a volume; see ``plan_values`` and ``encode_plan``."""
+    return encode_plan(plan_values(values, max_error, padded_shape, valid))
 
 
 def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:

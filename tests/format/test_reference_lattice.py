@@ -6,6 +6,7 @@ from reference_lattice import decode_lattice, decode_lattice_body
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.rank_body import decode_ranks, encode_ranks
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.lattice.plan import plan_stream
 from nvc_jax.lattice.stream import encode_lattice
 from nvc_jax.lattice.values import decode_values, encode_values
 
@@ -23,14 +24,14 @@ def edges(shape: Shape3, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("fraction_bits", [0, 4])
 def test_the_reference_decodes_the_same_integers(shape: Shape3, fraction_bits: int) -> None:
     fixed = np.rint(edges(shape) * 700).astype(np.int32)
-    stored, decoded = encode_lattice(fixed, fraction_bits, PADDED_SHAPE)
+    stored, decoded = encode_lattice(plan_stream(fixed, fraction_bits, PADDED_SHAPE))
     np.testing.assert_array_equal(decode_lattice(stored, shape, PADDED_SHAPE), decoded)
 
 
 @pytest.mark.parametrize("extreme", [-1, 1])
 def test_the_reference_wraps_where_the_package_does(extreme: int) -> None:
     noise = np.random.default_rng(1).integers(-1, 1, PADDED_SHAPE, endpoint=True) * extreme
-    stored, decoded = encode_lattice(noise * ((1 << 20) - 1), 0, PADDED_SHAPE)
+    stored, decoded = encode_lattice(plan_stream(noise * ((1 << 20) - 1), 0, PADDED_SHAPE))
     np.testing.assert_array_equal(decode_lattice(stored, PADDED_SHAPE, PADDED_SHAPE), decoded)
 
 

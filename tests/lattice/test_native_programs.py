@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.lattice import items, programs, stream
+from nvc_jax.lattice import items, plan, programs, stream
 from nvc_jax.lattice.geometry import ANCHOR_STRIDE, N_LEVEL_GROUPS, lattice_shape
 from nvc_jax.lattice.prediction import Rules
 from nvc_jax.lattice.weights import default_weights
@@ -27,7 +27,9 @@ def make_volume(shape: Shape3) -> np.ndarray:
 )
 def test_streams_decode_as_by_the_reference(shape: Shape3, padded: Shape3, fraction_bits: int) -> None:
     volume, rng = make_volume(shape), np.random.default_rng(1)
-    stored, decoded = stream.encode_lattice(volume, fraction_bits, padded, rng.random(shape) > 0.05)
+    stored, decoded = stream.encode_lattice(
+        plan.plan_stream(volume, fraction_bits, padded, rng.random(shape) > 0.05)
+    )
     start = len(stored) * 2 // 3
     hostile = stored[:start] + rng.integers(0, 256, len(stored) - start, np.uint8).tobytes()
     for read, expected in ((stored, decoded), (hostile, None)):
@@ -59,6 +61,24 @@ def test_items_are_those_of_the_reference(shape: Shape3, fraction_bits: int) -> 
     np.testing.assert_array_equal(decoded[inside], reference[inside])
     for own, field in zip(found, expected, strict=True):
         np.testing.assert_array_equal(own, field)
+
+
+@pytest.mark.parametrize("fraction_bits", [0, 2, 6])
+@pytest.mark.parametrize("kind", ["waves", "extremes", "noise", "tiny"])
+def test_samples_and_weights_are_those_of_the_reference(kind: str, fraction_bits: int) -> None:
+    rng, shape = np.random.default_rng(3), (5, 3, 9) if kind == "tiny" else (45, 64, 61)
+    volume = make_volume(shape)
+    if kind == "extremes":
+        volume = np.where(rng.random(shape) < 0.5, plan.MAX_FIXED - 1, 1 - plan.MAX_FIXED)
+    elif kind == "noise":
+        volume = rng.integers(-100, 100, shape)
+    lattice = lattice_shape(shape)
+    widths = [(0, side - n) for side, n in zip(lattice, shape, strict=True)]
+    counted = rng.random(shape) > (0.01 if kind == "noise" else 0)
+    arguments = (np.pad(volume, widths).astype(np.int32), np.pad(counted, widths), shape, fraction_bits)
+    own, reference = plan.find(*arguments), plan.find(*arguments, by_kernel=False)
+    assert own.by_fit.n_samples.sum() > 0
+    jax.tree.map(np.testing.assert_array_equal, own, reference)
 
 
 @pytest.mark.parametrize("n_lanes", [1, 31, 64])

@@ -1,57 +1,64 @@
 import numpy as np
 import pytest
 
-from nvc_jax.lattice.geometry import GROUP_OFFSETS, KNOWN_GROUPS, PHASES
-from nvc_jax.lattice.samples import draw_phase, reconstruction_noise
+from nvc_jax.lattice.geometry import KNOWN_GROUPS, PHASES
+from nvc_jax.lattice.samples import ROWS, SUM_BITS, draw_samples
 
-SHAPE = (20, 24, 28)
-EVERYWHERE = np.ones(SHAPE, bool)
-
-
-def ramp(weights: tuple[float, float, float]) -> np.ndarray:
-    return np.tensordot(weights, np.indices(SHAPE), 1)
+SHAPE = (48, 64, 40)
+Z, Y, X = np.indices(SHAPE)
 
 
-@pytest.mark.parametrize("number", range(len(PHASES)))
-@pytest.mark.parametrize("level", [0, 1])
-def test_means_are_those_of_the_groups_of_neighbours(number: int, level: int) -> None:
-    # Where a volume is a ramp, the mean of neighbours on either side is the value between them.
+def inner(margin: int) -> np.ndarray:
+    """Mark the points that are so far from the ends."""
     inside = np.zeros(SHAPE, bool)
-    margin = 3 << level
     inside[margin:-margin, margin:-margin, margin:-margin] = True
-    sample = draw_phase(
-        ramp((1, 100, 10000)), inside, number, level, 500, np.random.default_rng(0), origin=-5.0, step=0.5
-    )
-    assert len(sample.targets) > 0
-    np.testing.assert_array_equal(sample.means, np.repeat(sample.targets[:, None], sample.means.shape[1], 1))
-    values = sample.targets / 2 - 5
-    assert (values // 100 % 100 // (1 << level) % 2 == PHASES[number][1]).all()
+    return inside
+
+
+def test_means_are_those_of_the_groups_of_neighbours() -> None:
+    # Where a volume is a ramp, the mean of neighbours on either side is the value between them.
+    ramp = (Z + 100 * Y + 10000 * X).astype(np.int32)
+    samples = draw_samples(ramp, inner(12), SHAPE, 0)
+    assert (samples.counts[:14] > 0).all()
+    for row, (level, number) in enumerate(ROWS):
+        targets, sums = samples.of_row(row)
+        np.testing.assert_array_equal(sums, np.repeat(targets[:, None] << SUM_BITS, sums.shape[1], 1))
+        assert (targets // 100 % 100 // (1 << level) % 2 == PHASES[number][1]).all()
 
 
 def test_neighbours_beyond_the_volume_are_mirrored() -> None:
-    values = np.abs(np.arange(8.0)[:, None, None] - 3) * np.ones((1, 8, 8))
-    sample = draw_phase(values, np.ones(values.shape, bool), 0, 0, 400, np.random.default_rng(0))
-    first, last = (sample.means[sample.targets == value] for value in (4.0, 2.0))
-    # Behind the last point, 4 at index 7, comes the one before it, 3.
-    assert (first[:, 0] == 3.0).all()
-    assert len(last)
+    values = (np.abs(Z - 3)).astype(np.int32)
+    targets, sums = draw_samples(values, np.ones(SHAPE, bool), SHAPE, 0).of_row(0)
+    # Behind the last point, 44 at index 47, comes the one before it, 43.
+    np.testing.assert_array_equal(sums[targets == 44, 0], 43 << SUM_BITS)
 
 
-def test_points_with_neighbours_that_do_not_count_are_left_out() -> None:
-    values, valid = np.zeros(SHAPE), EVERYWHERE.copy()
-    values[:, :, 14:], valid[:, :, 14:] = np.inf, False
-    values[3, 3, 3], valid[3, 3, 3] = -np.inf, False
-    for number in range(len(PHASES)):
-        rng = np.random.default_rng(0)
-        sample = draw_phase(values, valid, number, 0, 1000, rng, with_valid_neighbours=True)
-        assert not sample.means.any()
-        assert not sample.targets.any()
-        n_points = np.prod([side // 2 for side in SHAPE])
-        assert 0.4 < sample.n_points / n_points < 0.6
+def test_samples_whose_neighbours_do_not_count_are_left_out() -> None:
+    counted = X < 16
+    values = np.where(counted, 0, 99).astype(np.int32)
+    samples = draw_samples(values, counted, SHAPE, 0)
+    assert not samples.sums.any()
+    assert not samples.targets.any()
+    n_all = draw_samples(values, np.ones(SHAPE, bool), SHAPE, 0).counts
+    assert (samples.counts <= n_all).all()
+    assert (0.2 * n_all[:7] < samples.counts[:7]).all()
+    assert (samples.counts[:7] < 0.6 * n_all[:7]).all()
 
 
-def test_errors_of_larger_groups_are_smaller() -> None:
-    number = len(PHASES) - 1
-    noise = reconstruction_noise(np.random.default_rng(0), 20_000, number, 3.0)
-    sizes = np.array([len(GROUP_OFFSETS[group.number]) for group in KNOWN_GROUPS[number]])
-    np.testing.assert_allclose(noise.std(axis=0), 3.0 / np.sqrt(12 * sizes), rtol=0.05)
+@pytest.mark.parametrize("fraction_bits", [1, 4, 6])
+def test_noise_is_that_of_decoded_neighbours(fraction_bits: int) -> None:
+    samples = draw_samples(np.zeros(SHAPE, np.int32), np.ones(SHAPE, bool), SHAPE, fraction_bits)
+    for row, (_, number) in enumerate(ROWS[: len(PHASES)]):
+        _, sums = samples.of_row(row)
+        steps = sums / (1 << fraction_bits + SUM_BITS)
+        sizes = np.array([len(group.neighbours) for group in KNOWN_GROUPS[number]])
+        unit = 1 / (1 << fraction_bits + SUM_BITS)  # to which the noise is rounded
+        np.testing.assert_allclose(steps.std(axis=0), 1 / np.sqrt(12 * sizes), rtol=0.1, atol=unit)
+        assert np.abs(steps.mean(axis=0)).max() < 0.05 + unit
+
+
+def test_samples_are_the_same_every_time() -> None:
+    noise = np.random.default_rng(0).integers(0, 99, SHAPE).astype(np.int32)
+    first, second = (draw_samples(noise, np.ones(SHAPE, bool), SHAPE, 4) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.chunks.filling import fill_smoothly
+from nvc_jax.core.filling import fill_smoothly
 from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.spectral import encoder

@@ -1,0 +1,134 @@
+"""Plan of a stream: its prediction weights, fitted to samples of the volume, and what it will cost."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.lattice import native_programs
+from nvc_jax.lattice.estimate import COST_BITS, Counts, count_codes
+from nvc_jax.lattice.geometry import N_LEVEL_GROUPS, lattice_shape
+from nvc_jax.lattice.samples import ROWS, draw_samples, row_sides
+from nvc_jax.lattice.weight_fit import fit_rows
+from nvc_jax.lattice.weights import BYTES_PER_LEVEL_GROUP, default_weights
+from nvc_jax.native.dispatch import runs_kernels
+
+MAX_FIXED = 1 << 20
+"""Limit of the magnitudes of values in fixed point."""
+MAX_FRACTION_BITS = 6
+"""Most fraction bits."""
+_LEAST_SAVING = 1.5
+"""Bits that fitted weights must save for each bit that they take."""
+
+
+class Findings(NamedTuple):
+    """Weights fitted to samples, and what they gain.
+
+    Attributes:
+        rows: int32 (len(ROWS), N_GROUPS), fitted weights.
+        by_default, by_fit: costs and codes of the samples, given the default weights and the fitted ones.
+    """
+
+    rows: np.ndarray
+    by_default: Counts
+    by_fit: Counts
+
+
+class Plan(NamedTuple):
+    """A volume in fixed point that is ready to be coded.
+
+    Attributes:
+        fixed: int32 lattice; behind the volume there are zeros.
+        counted: bool lattice, values that count.
+        shape: of the volume.
+        fraction_bits: of the volume.
+        low, high: smallest and largest value in fixed point.
+        weights: for each group of levels int32 (7, N_GROUPS), or None for the default ones.
+        counts: costs and codes of samples, given the weights.
+    """
+
+    fixed: np.ndarray
+    counted: np.ndarray
+    shape: Shape3
+    fraction_bits: int
+    low: int
+    high: int
+    weights: list[np.ndarray | None]
+    counts: Counts
+
+
+def plan_stream(
+    fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3, valid: np.ndarray | None = None
+) -> Plan:
+    """Plan the stream of a volume in fixed point.
+
+    Args:
+        fixed: int32 or int64 (z, y, x), magnitudes below MAX_FIXED.
+        fraction_bits: decoded values differ from ``fixed`` by at most half of 2**fraction_bits, so by nothing
+            for 0; at most MAX_FRACTION_BITS.
+        padded_shape: (z, y, x), no smaller than the volume's: the shape that the programs are compiled for.
+        valid: bool (z, y, x), values that count; what the others decode to is left to the coder. None if all
+            count.
+
+    Raises:
+        ValueError: a value or ``fraction_bits`` is beyond its limit.
+    """
+    shape, lattice = check_shape(fixed.shape), lattice_shape(padded_shape)
+    low, high = int(fixed.min()), int(fixed.max())
+    if max(-low, high) >= MAX_FIXED or not 0 <= fraction_bits <= MAX_FRACTION_BITS:
+        raise ValueError(f"values from {low} to {high} with {fraction_bits} fraction bits exceed the limits")
+    fixed = fixed.astype(np.int32, copy=False)
+    counted = np.ones(shape, bool) if valid is None else valid
+    if shape != lattice:
+        widths = [(0, side - n) for side, n in zip(lattice, shape, strict=True)]
+        fixed, counted = np.pad(fixed, widths), np.pad(counted, widths)
+    found = find(fixed, counted, shape, fraction_bits)
+    weights = _choose_weights(found, shape)
+    counts = found.by_default if weights[0] is None else found.by_fit
+    return Plan(fixed, counted, shape, fraction_bits, low, high, weights, counts)
+
+
+def _choose_weights(found: Findings, shape: Shape3) -> list[np.ndarray | None]:
+    """Choose fitted weights for each group of levels, or None where the default ones do as well."""
+    n_points = np.array([np.prod(row_sides(shape, level, number)) for level, number in ROWS])
+    saved = (found.by_default.costs.astype(np.int64) - found.by_fit.costs) / (1 << COST_BITS)
+    saved *= n_points / np.maximum(found.by_fit.n_samples, 1)
+    weights: list[np.ndarray | None] = []
+    for rows, bits in zip(np.split(found.rows, N_LEVEL_GROUPS), np.split(saved, N_LEVEL_GROUPS), strict=True):
+        is_worth = bits.sum() > 8 * BYTES_PER_LEVEL_GROUP * _LEAST_SAVING
+        weights.append(rows if is_worth else None)
+    return weights
+
+
+def find(
+    fixed: np.ndarray,
+    counted: np.ndarray,
+    shape: Shape3,
+    fraction_bits: int,
+    *,
+    by_kernel: bool | None = None,
+) -> Findings:
+    """Draw samples, fit weights to them and count their codes.
+
+    Args:
+        fixed: int32 lattice, the volume in fixed point.
+        counted: bool lattice, values that count.
+        shape: of the volume.
+        fraction_bits: of the volume.
+        by_kernel: whether to use the kernel; by default where there is one.
+    """
+    if runs_kernels() if by_kernel is None else by_kernel:
+        numbers = (np.array(shape, np.int32), np.int32(fraction_bits))
+        rows, n_samples, costs, histograms, squared = map(
+            np.asarray, _find_by_kernel(*jax.device_put((fixed, counted, *numbers)))
+        )
+        fields = zip(costs, histograms, squared, strict=True)
+        return Findings(rows, *(Counts(n_samples, *of_weights) for of_weights in fields))
+    samples = draw_samples(fixed, counted, shape, fraction_bits)
+    rows = fit_rows(samples, fraction_bits)
+    default = np.tile(default_weights(), (N_LEVEL_GROUPS, 1))
+    return Findings(rows, *(count_codes(samples, weights, fraction_bits) for weights in (default, rows)))
+
+
+_find_by_kernel = jax.jit(native_programs.find)
