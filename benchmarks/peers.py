@@ -1,10 +1,10 @@
 """nvc-1 beside its peers: bits, encode and decode speed, on one thread and on two, in one run.
 
-Large test volumes are cut into chunks of 128³ voxels, which every codec codes one by one; n threads work on n
-chunks at a time. Volumes are float32, in memory; nvc-1's containers are in a temporary folder. Two targets:
-about 45 dB, and a bound of 1e-3 of the range. For 45 dB every codec gets the setting, found beforehand, that
-reaches it on all chunks together: nvc-1 a step, SPERR a PSNR of each chunk, SZ3 and zfp an error, of which
-zfp takes powers of two. Every process runs on as many cores as it has threads. The
+Large test volumes are cut into nvc-1's default chunks, about 128³ voxels, which every codec codes one by one;
+n threads work on n chunks at a time. Volumes are float32, in memory; nvc-1's containers are in a temporary
+folder. Two targets: about 45 dB, and a bound of 1e-3 of the range. For 45 dB every codec gets the setting,
+found beforehand, that reaches it on all chunks together: nvc-1 a step, SPERR a PSNR of each chunk, SZ3 and
+zfp an error, of which zfp takes powers of two. Every process runs on as many cores as it has threads. The
 first call, which compiles, is not timed. Speeds are MB of the volume a second, the best of 3.
 
     pip install ".[bench]"
@@ -29,12 +29,14 @@ import numpy as np
 from common import RESULTS, geometric_mean, natural_volume, table, volumes, write_results
 
 import nvc_jax
+from nvc_jax.compression.options import default_chunk
+from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
+from nvc_jax.core.shapes import check_shape
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 
 LEAST_VOXELS = 3_000_000
 """Voxels from which a test volume is large enough to keep two threads busy."""
-CHUNK = 128
 PSNR, BOUND = 45.0, 1e-3
 REPEATS = 3
 THREADS = (1, 2)
@@ -56,13 +58,8 @@ class Codec(NamedTuple):
 
 def cut(volume: np.ndarray) -> list[np.ndarray]:
     """Cut a volume into chunks."""
-    starts = [range(0, side, CHUNK) for side in volume.shape]
-    return [
-        np.ascontiguousarray(volume[z : z + CHUNK, y : y + CHUNK, x : x + CHUNK])
-        for z in starts[0]
-        for y in starts[1]
-        for x in starts[2]
-    ]
+    chunk = default_chunk(check_shape(volume.shape), BLOCK_SIZE)
+    return [np.ascontiguousarray(volume[region]) for region in chunk_regions(volume.shape, chunk)]
 
 
 def of_chunks(encode: Callable[[np.ndarray], bytes], decode: Callable[[bytes, tuple], np.ndarray]) -> Codec:
@@ -82,10 +79,9 @@ def of_chunks(encode: Callable[[np.ndarray], bytes], decode: Callable[[bytes, tu
 def nvc_codec(volume: np.ndarray, folder: Path, **target: float) -> Codec:
     """nvc-1, which works on several chunks at a time by itself."""
     store = folder / "volume.zarr"
-    sides = tuple(min(CHUNK, math.ceil(side / BLOCK_SIZE) * BLOCK_SIZE) for side in volume.shape)
 
     def encode(_chunks: list[np.ndarray], _threads: int) -> Path:
-        nvc_jax.compress(volume, store, chunks=sides, **target)
+        nvc_jax.compress(volume, store, **target)
         return store
 
     def decode(path: Path, _threads: int) -> list[np.ndarray]:
