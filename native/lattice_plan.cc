@@ -23,6 +23,7 @@ constexpr int kRows = kLevelGroups * kPhases;
 constexpr int kSumBits = 3;
 constexpr int32_t kMaxSum = (1 << 23) - 1;
 constexpr uint32_t kHashesPerSample = 16;
+constexpr int kMaxNeighbours = 40;
 constexpr int kHashBits = 24;
 constexpr int kNoiseBits = 10;
 constexpr int kCostBits = 8;
@@ -54,7 +55,7 @@ int64_t Hash(uint32_t sample, uint32_t which) {
 
 int64_t NoiseWidth(int n_neighbours, int fraction_bits) {
   const int64_t width = n_neighbours == 2 ? 5793 : n_neighbours == 4 ? 4096 : 2896;
-  return fraction_bits == 0 ? 0 : (width << fraction_bits) >> kNoiseBits;
+  return (width << fraction_bits) >> kNoiseBits;
 }
 
 // Samples of a row: a column of sums for each known group.
@@ -67,7 +68,6 @@ struct Row {
 struct Volume {
   const int32_t* fixed;
   const bool* counted;
-  bool all_count;
   Shape lattice;
   std::array<int64_t, 3> sides;
   int fraction_bits;
@@ -130,6 +130,7 @@ void DrawRow(const Volume& volume, int level, int number, const std::vector<Grou
   }
   const std::array<int64_t, 3> strides = {volume.lattice.y * volume.lattice.x, volume.lattice.x, 1};
   const auto n = static_cast<int>(std::min<int64_t>(kSamplesPerRow[level], n_points));
+  const int32_t half = (1 << volume.fraction_bits) >> 1;
   const std::vector<Column> columns = MakeColumns(parity, groups, volume.fraction_bits,
                                                   {strides[0] << level, strides[1] << level, strides[2] << level});
   for (int sample = 0; sample < n; ++sample) {
@@ -146,23 +147,34 @@ void DrawRow(const Volume& volume, int level, int number, const std::vector<Grou
     for (int axis = 0; axis < 3 && !is_inner; ++axis) {
       places[axis] = Places(place[axis], volume.sides[axis], level, strides[axis]);
     }
-    bool is_valid = volume.all_count || volume.counted[own];
-    for (size_t i = 0; i < columns.size(); ++i) {
-      const Column& column = columns[i];
-      int64_t positions[8];
+    int64_t positions[kMaxNeighbours];
+    int32_t found[kMaxNeighbours];
+    int n_neighbours = 0;
+    for (const Column& column : columns) {
       for (int k = 0; k < column.n; ++k) {
         const auto [z, y, x] = column.neighbours[k];
-        positions[k] = is_inner ? own + column.offsets[k] : places[0][z] + places[1][y] + places[2][x];
+        positions[n_neighbours++] = is_inner ? own + column.offsets[k] : places[0][z] + places[1][y] + places[2][x];
       }
+    }
+    for (int k = 0; k < n_neighbours; ++k) found[k] = volume.fixed[positions[k]];
+    const auto rounded = [&](int32_t value) { return (value + half) >> volume.fraction_bits; };
+    bool has_noise = false;
+    for (int k = 1; k < n_neighbours; ++k) has_noise |= rounded(found[k]) != rounded(found[0]);
+    has_noise &= volume.fraction_bits > 0;
+    int first_of_group = 0;
+    for (size_t i = 0; i < columns.size(); ++i) {
+      const Column& column = columns[i];
       int32_t total = 0;
-      for (int k = 0; k < column.n; ++k) total += volume.fixed[positions[k]];
-      for (int k = 0; k < column.n && !volume.all_count; ++k) is_valid = is_valid && volume.counted[positions[k]];
-      const int64_t noise = ((Hash(name, column.hash) * column.noise_width) >> kHashBits) - (column.noise_width >> 1);
-      row.sums[i][row.n] =
-          static_cast<int32_t>(std::clamp<int64_t>(int64_t{total} * column.scale + noise, -kMaxSum, kMaxSum));
+      for (int k = 0; k < column.n; ++k) total += found[first_of_group++];
+      total *= column.scale;
+      if (has_noise) {
+        total += static_cast<int32_t>((Hash(name, column.hash) * column.noise_width) >> kHashBits) -
+                 static_cast<int32_t>(column.noise_width >> 1);
+      }
+      row.sums[i][row.n] = std::clamp(total, -kMaxSum, kMaxSum);
     }
     row.targets[row.n] = volume.fixed[own];
-    row.n += is_valid;
+    row.n += volume.counted[own];
   }
 }
 
@@ -379,9 +391,7 @@ ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 defau
                 Out<S32> n_samples, Out<S32> costs, Out<S32> histograms, Out<S32> squared_errors) {
   const Shape lattice = ShapeOf(fixed.dimensions());
   const int32_t* stated = sides.typed_data();
-  const bool* counts = counted.typed_data();
-  const bool all_count = std::all_of(counts, counts + lattice.size(), [](bool is_counted) { return is_counted; });
-  const Volume volume{fixed.typed_data(), counts, all_count, lattice,
+  const Volume volume{fixed.typed_data(), counted.typed_data(), lattice,
                       {std::clamp<int64_t>(stated[0], 1, lattice.z), std::clamp<int64_t>(stated[1], 1, lattice.y),
                        std::clamp<int64_t>(stated[2], 1, lattice.x)},
                       std::clamp(*fraction_bits.typed_data(), 0, 6)};

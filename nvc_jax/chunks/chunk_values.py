@@ -1,14 +1,18 @@
 """A chunk's values as the ways of coding them see them."""
 
+import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from nvc_jax.chunks.special_values import valid_mask, valid_range
+from nvc_jax.core.dtypes import DEVICE_DTYPES
+from nvc_jax.core.filling import fill_smoothly
 
 
-class ChunkValues(NamedTuple):
+@dataclass(frozen=True)
+class ChunkValues:
     """Values of a chunk and which of them are valid.
 
     Attributes:
@@ -27,3 +31,24 @@ class ChunkValues(NamedTuple):
         """Find the valid values of a chunk and their range."""
         valid = valid_mask(values, missing_values)
         return cls(values, valid, *valid_range(values, valid))
+
+    @functools.cached_property
+    def has_gaps(self) -> bool:
+        """Tell whether some values are not valid."""
+        return not self.valid.all()
+
+    @functools.cached_property
+    def smooth(self) -> np.ndarray:
+        """Values with smoothly filled gaps, float32; float64 where float32 does not hold every value."""
+        dtype = np.float32 if str(self.values.dtype) in DEVICE_DTYPES else np.float64
+        filled = np.where(self.valid, self.values, self.low) if self.has_gaps else self.values
+        return fill_smoothly(filled.astype(dtype, copy=False), self.valid)
+
+    def filled(self) -> np.ndarray:
+        """Fill gaps smoothly, in the volume's dtype and within the range of the valid values."""
+        if not self.has_gaps:
+            return self.values
+        dtype = self.values.dtype
+        filled = self.smooth.clip(self.low, self.high)
+        rounded = filled if dtype.kind == "f" else np.rint(filled)
+        return np.where(self.valid, self.values, rounded.astype(dtype))

@@ -19,7 +19,7 @@ def plan_lattice(chunk: ChunkValues, max_error: float, padded_shape: Shape3) -> 
         The plan; None where the error is too small for the range of the values.
     """
     try:
-        return plan_values(chunk.values, max_error, padded_shape, chunk.valid)
+        return plan_values(chunk.filled(), max_error, padded_shape, chunk.valid)
     except ValueError:
         return None
 

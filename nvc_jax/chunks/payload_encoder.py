@@ -30,7 +30,7 @@ _LOSSLESS_SHARE = 1 / 4
 _LATTICE_ERROR_PER_STEP = 0.37
 """Largest error of a lattice, in steps of the transform, where there is no bound: its slope of bits against
 error is then that of the transform."""
-_LATTICE_SHARE = 0.8
+_LATTICE_SHARE = 0.85
 """Share of its estimated cost that a lattice may have: it is tried where that is below the transform's."""
 _CHEAP_SHARE = 1 / 20
 """Share of a chunk's cost below which the labels of exact values are cheap."""

@@ -50,7 +50,8 @@ def encode_ranks(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
     if len(table) > min(MAX_FIXED - 1, _MAX_SHARE * ordered.size):
         return None
     ranks = np.searchsorted(table, ordered).clip(max=len(table) - 1)
-    stream, _ = encode_lattice(plan_stream(ranks, 0, padded_shape, chunk.valid))
+    filled = ChunkValues(ranks, chunk.valid, 0.0, len(table) - 1.0).filled()
+    stream, _ = encode_lattice(plan_stream(filled, 0, padded_shape, chunk.valid))
     # Differences wrap around: the first entry may be negative.
     packed = pack_values(np.diff(table, prepend=0).view(_TABLE_DTYPE))
     return encode_varints(len(table), len(packed)) + packed + stream

@@ -17,7 +17,6 @@ from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import DEVICE_DTYPES
-from nvc_jax.core.filling import fill_smoothly
 from nvc_jax.core.header_fields import decode_values, encode_values
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 
@@ -98,10 +97,9 @@ class TransformBodyCodec:
 
     def _prepare(self, chunk: ChunkValues) -> np.ndarray:
         """Scale wide dtypes to their range, fill gaps and pad to a whole chunk: float32."""
-        values, valid = chunk.values, chunk.valid
-        filled = values if valid.all() else np.where(valid, values, chunk.low)
-        scaled = (filled - chunk.low) / (chunk.high - chunk.low) if self._is_wide else filled
-        smooth = fill_smoothly(scaled.astype(np.float32, copy=False), valid)
+        smooth = chunk.smooth
+        if self._is_wide:
+            smooth = ((smooth - chunk.low) / (chunk.high - chunk.low)).astype(np.float32)
         if smooth.shape == self._padded_shape:
             return smooth
         padding = [(0, n - side) for side, n in zip(smooth.shape, self._padded_shape, strict=True)]

@@ -10,5 +10,5 @@ encoder fits to a chunk. ``plan`` fits the weights (``weight_fit``) to ``samples
 puts a stream together and takes it apart; ``values`` maps values under a bound to fixed point.
 
 Everything that a decoder computes is in integers, so a stream decodes to the same values on every device.
-Nothing here knows of chunks or of missing values: the caller says which values count.
+Nothing here knows of chunks or of missing values: the caller fills gaps.
 """

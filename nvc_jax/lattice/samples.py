@@ -54,9 +54,10 @@ class Samples(NamedTuple):
 
 
 def draw_samples(fixed: np.ndarray, counted: np.ndarray, shape: Shape3, fraction_bits: int) -> Samples:
-    """Draw samples: points that count and whose known neighbours all count.
+    """Draw samples of the points that count.
 
-    The means of neighbours get the noise that decoded values have: each is off by up to half a step.
+    Means get the noise that decoded values have, each of which is off by up to half a step, but for those on
+    a plateau: where all neighbours are the same in whole steps.
 
     Args:
         fixed: int32 lattice, the volume in fixed point.
@@ -69,6 +70,7 @@ def draw_samples(fixed: np.ndarray, counted: np.ndarray, shape: Shape3, fraction
         np.zeros((ROW_STARTS[-1], N_GROUPS), np.int32),
         np.zeros(len(ROWS), np.int32),
     )
+    half = (1 << fraction_bits) >> 1
     for row, (level, number) in enumerate(ROWS):
         sides = row_sides(shape, level, number)
         numbers = ROW_STARTS[row] + np.arange(min(SAMPLES_PER_ROW[level], int(np.prod(sides))))
@@ -77,14 +79,20 @@ def draw_samples(fixed: np.ndarray, counted: np.ndarray, shape: Shape3, fraction
             for axis, (side, parity) in enumerate(zip(sides, PHASES[number], strict=True))
         ]
         own = _positions(places, (0, 0, 0), shape, level)
+        groups = KNOWN_GROUPS[number]
+        offsets = [offset for group in groups for offset in GROUP_OFFSETS[group.number]]
+        neighbours = [_positions(places, offset, shape, level) for offset in offsets]
+        found = np.stack([fixed[one].astype(np.int64) for one in neighbours])
+        rounded = found + half >> fraction_bits
+        has_noise = (rounded != rounded[0]).any(0) & (fraction_bits > 0)
+        sums, first = np.zeros((len(numbers), N_GROUPS), np.int32), 0
+        for group in groups:
+            n = len(group.neighbours)
+            noise = has_noise * _noise(numbers, group.number, n, fraction_bits)
+            scaled = found[first : first + n].sum(0) * ((1 << SUM_BITS) // n)
+            sums[:, group.number] = np.clip(scaled + noise, -MAX_SUM, MAX_SUM)
+            first += n
         targets, valid = fixed[own], counted[own]
-        sums = np.zeros((len(numbers), N_GROUPS), np.int32)
-        for group in KNOWN_GROUPS[number]:
-            neighbours = [_positions(places, offset, shape, level) for offset in GROUP_OFFSETS[group.number]]
-            total = sum(fixed[one] for one in neighbours) * ((1 << SUM_BITS) // len(neighbours))
-            noise = _noise(numbers, group.number, len(neighbours), fraction_bits)
-            sums[:, group.number] = np.clip(total + noise, -MAX_SUM, MAX_SUM)
-            valid = np.logical_and.reduce([valid, *(counted[one] for one in neighbours)])
         n, start = int(np.count_nonzero(valid)), ROW_STARTS[row]
         samples.targets[start : start + n] = targets[valid]
         samples.sums[start : start + n] = sums[valid]
@@ -116,8 +124,6 @@ def _positions(places: list[np.ndarray], offset: tuple[int, ...], shape: Shape3,
 
 def _noise(numbers: np.ndarray, group: int, n_neighbours: int, fraction_bits: int) -> np.ndarray:
     """Draw the noise of samples' means of a group, int64."""
-    if fraction_bits == 0:
-        return np.zeros(len(numbers), np.int64)
     width = (_NOISE_WIDTHS[n_neighbours] << fraction_bits) >> _NOISE_BITS
     return (_hash(numbers, 3 + group) * width >> _HASH_BITS) - (width >> 1)
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from nvc_jax.core.filling import fill_smoothly
 from nvc_jax.core.header_fields import decode_varints, encode_varints, fold, unfold
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy.word_stream import WordStream, whole_groups, words_from_bytes, words_to_bytes
@@ -40,8 +39,6 @@ _BITS_PER_LANE = 4096
 _ITEMS_PER_LANE = 16384
 """Most items of a lane in streams of few bits, so that these are not slow."""
 _MERGE_LEVELS, _MERGE_CLASSES = 1 << N_LEVEL_GROUPS, 2 << N_LEVEL_GROUPS
-_FILL_STRIDE = 4
-"""Distance of the points from which anchors that do not count are filled."""
 _FLAGS_SHIFT = 3
 """Lowest bit of the flags in the first byte of a header; the fraction bits are below them."""
 _FIXED_BYTES = 4
@@ -82,7 +79,8 @@ def encode_lattice(plan: Plan) -> tuple[bytes, np.ndarray]:
         The stream, and the values that it decodes to, int32 (z, y, x).
     """
     shape, fraction_bits, lattice = plan.shape, plan.fraction_bits, check_shape(plan.fixed.shape)
-    anchor_codes = _round(_anchor_values(plan), fraction_bits)
+    at_anchors = tuple(slice(0, side, ANCHOR_STRIDE) for side in shape)
+    anchor_codes = _round(plan.fixed[at_anchors], fraction_bits)
     anchors = _anchors(anchor_codes, fraction_bits, lattice)
     weights = np.stack([default_weights() if own is None else own for own in plan.weights])
     rules = _rules(fraction_bits, plan.low, plan.high, shape)
@@ -174,18 +172,6 @@ def _rules(fraction_bits: int, low: int, high: int, shape: Shape3) -> Rules:
     """Parameters of prediction as arrays."""
     # NumPy's numbers: each of JAX's would need a compiled program.
     return Rules(*jax.device_put([np.array(x, np.int32) for x in (fraction_bits, low, high, shape)]))
-
-
-def _anchor_values(plan: Plan) -> np.ndarray:
-    """Values of the anchors in fixed point, (z, y, x); for those that do not count, averages around them."""
-    part = tuple(slice(0, side, ANCHOR_STRIDE) for side in plan.shape)
-    if plan.counted[part].all():
-        return plan.fixed[part]
-    # Other points that do not count are predicted.
-    near = tuple(slice(0, side, _FILL_STRIDE) for side in plan.shape)
-    filled = fill_smoothly(plan.fixed[near].astype(np.float64), plan.counted[near])
-    skip = ANCHOR_STRIDE // _FILL_STRIDE
-    return np.rint(filled).astype(np.int64)[::skip, ::skip, ::skip].clip(plan.low, plan.high)
 
 
 def _round(fixed: np.ndarray, fraction_bits: int) -> np.ndarray:

@@ -31,7 +31,7 @@ class ValuePlan(NamedTuple):
     """Values that are ready to be coded.
 
     Attributes:
-        values: (z, y, x), finite where they count.
+        values: (z, y, x), finite.
         valid: bool (z, y, x), values that must keep the bound.
         max_error: the bound, in the volume's units.
         low: smallest value, which is the origin of the fixed point.
@@ -60,19 +60,16 @@ def plan_values(
     """Plan how to code a volume so that no value changes by more than ``max_error``.
 
     Args:
-        values: (z, y, x) of an integer or float dtype, finite where they count.
+        values: (z, y, x) of an integer or float dtype, finite.
         max_error: the bound, in the volume's units; integers come back exactly under a bound below 1.
         padded_shape: (z, y, x), no smaller than the volume's; see ``plan_stream``.
-        valid: bool (z, y, x), values that must keep the bound, some at least; None if all must.
+        valid: bool (z, y, x), values that must keep the bound; None if all must.
 
     Raises:
         ValueError: the bound is too tight for the range of the values.
     """
-    if valid is None or valid.all():
-        valid, filled = np.ones(values.shape, bool), values
-    else:
-        filled = np.where(valid, values, values[valid][0])
-    low, high = filled.min(), filled.max()
+    valid = np.ones(values.shape, bool) if valid is None else valid
+    low, high = values.min(), values.max()
     if values.dtype.kind == "f":
         spacing = _float_spacing(values.dtype, float(low), float(high), max_error)
         span = (float(high) - float(low)) / spacing
@@ -84,7 +81,7 @@ def plan_values(
     if span + 1 >= MAX_FIXED:
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
-    fixed = map_slabs(lambda slab: _to_fixed(slab, low, spacing, fraction_bits), filled, dtype=np.int32)
+    fixed = map_slabs(lambda slab: _to_fixed(slab, low, spacing, fraction_bits), values, dtype=np.int32)
     stream = plan_stream(fixed, fraction_bits, padded_shape, valid)
     return ValuePlan(values, valid, max_error, low, spacing, stream)
 
