@@ -6,6 +6,7 @@ estimates their cost in bits and error. The cheapest ones serve the axis. The ax
 other, each with the others as they have been decided before.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -26,8 +27,10 @@ from nvc_jax.transform.separable import TransformShape, make_axis_transform
 
 _COLUMN_SIDE = 16
 """Largest side of a column along the axes that it does not span, in voxels."""
-_MAX_COLUMNS = 8
-"""Largest number of columns of an axis: an eighth of a chunk of 128³."""
+_MAX_COLUMNS, _MIN_COLUMNS = 8, 2
+"""Limits of the number of columns of an axis."""
+_COLUMNS_SHARE = 1 / 4
+"""Share of the volume that its columns may have, between these limits: a chunk of 128³ has eight."""
 _MOST_PADDING = 2.0
 """Ratio of a volume's longest side to its shortest up to which columns of all axes are padded alike."""
 _AXES_IN_TURN = (0, 1, 2, 0)
@@ -236,7 +239,8 @@ def _draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array, ax
     corners = _column_corners(shape, sides)
     is_inside = jnp.all(jnp.asarray(corners) < valid_shape[None], axis=1)
     activity = _activity(volume, step, corners, sides)
-    n = min(_MAX_COLUMNS, len(corners))
+    most = round(_COLUMNS_SHARE * volume.size / math.prod(sides))
+    n = min(max(most, _MIN_COLUMNS), _MAX_COLUMNS, len(corners))
     drawn, weights = draw_systematic(activity, is_inside, n)
     starts = jnp.asarray(corners)[drawn]
     voxels = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
