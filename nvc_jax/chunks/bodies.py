@@ -16,6 +16,7 @@ from nvc_jax.chunks.value_bytes import pack_values, to_little_endian
 from nvc_jax.core.filling import fill_with_last
 from nvc_jax.core.header_fields import decode_quantization, encode_quantization
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.systematic_sampling import scatter
 from nvc_jax.entropy import lorenzo
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
 
@@ -105,7 +106,7 @@ def encode_levels(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
         The body; None where there are too many values, or neighbours are too different for it.
     """
     bits = bit_patterns(fill_with_last(chunk.values, chunk.valid))
-    sample = bits.reshape(-1)[:: max(1, bits.size // _LEVEL_SAMPLE)]
+    sample = bits.reshape(-1)[scatter(bits.size, _LEVEL_SAMPLE)]
     if len(np.unique(sample)) > _MAX_LEVELS or _equal_share(bits) < _MIN_EQUAL_SHARE:
         return None
     table = np.unique(bits)

@@ -11,6 +11,7 @@ import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.special_values import bit_patterns, valid_range
+from nvc_jax.core.systematic_sampling import scatter
 
 _MAX_VALUES = 8
 """Largest number of exact values of a chunk."""
@@ -53,7 +54,7 @@ def find_exact_values(chunk: ChunkValues) -> ExactValues:
 
 def _find_frequent(chunk: ChunkValues, bits: np.ndarray) -> np.ndarray:
     """Find the bit patterns of values that a chunk takes far more often than those next to them."""
-    places = slice(None, None, max(1, chunk.values.size // _SAMPLE_SIZE))
+    places = scatter(chunk.values.size, _SAMPLE_SIZE)
     sample = chunk.values.reshape(-1)[places][chunk.valid.reshape(-1)[places]]
     values, counts = np.unique(sample, return_counts=True)
     if not counts.size:

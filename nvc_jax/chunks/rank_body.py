@@ -13,6 +13,7 @@ from nvc_jax.chunks.uniform_quantization import from_ordered, to_ordered
 from nvc_jax.chunks.value_bytes import pack_values, unpack_values
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.systematic_sampling import scatter
 from nvc_jax.lattice.plan import MAX_FIXED, plan_stream
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 
@@ -30,7 +31,7 @@ _TABLE_DTYPE = np.dtype(np.uint64)
 def estimate_rank_bits(chunk: ChunkValues) -> float:
     """Estimate the bits of ranks from a sample of the values; infinite where too many are different."""
     flat = chunk.values.reshape(-1)
-    sample = to_ordered(flat[:: max(1, flat.size // _SAMPLE_SIZE)])
+    sample = to_ordered(flat[scatter(flat.size, _SAMPLE_SIZE)])
     n_different = len(np.unique(sample))
     if n_different > _MAX_SAMPLE_SHARE * len(sample):
         return math.inf

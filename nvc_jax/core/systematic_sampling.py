@@ -1,7 +1,8 @@
-"""Systematic sampling: a few of many items, drawn in proportion to their sizes.
+"""Systematic sampling: a few of many items, evenly spread or drawn in proportion to their sizes.
 
-The items' sizes are laid end to end, and an item is drawn wherever one of a number of equally spaced marks
-falls. With weights in inverse proportion to its size, the drawn items estimate a sum over all items.
+In the second case the items' sizes are laid end to end, and an item is drawn wherever one of a number of
+equally spaced marks falls. With weights in inverse proportion to its size, the drawn items estimate a sum
+over all items.
 """
 
 import jax
@@ -14,8 +15,20 @@ _MIN_FLOOR = 1e-6
 """Smallest size that is added, for items that all have size 0: they are then drawn alike."""
 _MIN_SHARE = 1e-9
 """Smallest divisor of a weight, for draws among no items."""
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
 _SEED = 0
 """Seed of the order of items: always the same, so that encoding is reproducible."""
+
+
+def scatter(size: int, n: int) -> np.ndarray:
+    """Choose ``n`` of ``size`` places, spread evenly but not periodically, int64; all if there are fewer.
+
+    Places at equal distances may all lie in one column of a volume whose rows have a length in common with
+    the distance. Multiples of the golden ratio, modulo 1, do not.
+    """
+    if size <= n:
+        return np.arange(size)
+    return (np.arange(n) * _GOLDEN_RATIO % 1 * size).astype(np.int64)
 
 
 def draw_systematic(sizes: jax.Array, exists: jax.Array, n_drawn: int) -> tuple[jax.Array, jax.Array]:

@@ -4,7 +4,7 @@ from example_chunks import PADDED_SHAPE, smooth_values
 
 from nvc_jax.chunks.bodies import encode_differences, encode_packed
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.chunks.rank_body import decode_ranks, encode_ranks
+from nvc_jax.chunks.rank_body import decode_ranks, encode_ranks, estimate_rank_bits
 from nvc_jax.core.header_fields import encode_varints
 
 SHAPE = (17, 18, 35)
@@ -61,3 +61,9 @@ def test_damaged_ranks_are_an_error() -> None:
     ):
         with pytest.raises(ValueError, match=fault):
             decode_ranks(damaged, SHAPE, PADDED_SHAPE, values.dtype)
+
+
+def test_a_column_of_equal_values_does_not_hide_the_others() -> None:
+    values = np.random.default_rng(0).normal(size=(64, 64, 128))
+    values[:, :, 0] = 0
+    assert estimate_rank_bits(ChunkValues.examine(values, ())) == np.inf

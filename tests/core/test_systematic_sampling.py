@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.core.systematic_sampling import draw_systematic
+from nvc_jax.core.systematic_sampling import draw_systematic, scatter
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 20))
@@ -42,3 +42,16 @@ def test_draws_among_no_items_have_finite_weights() -> None:
     drawn, weights = draw_systematic(jnp.ones(5), jnp.zeros(5, bool), 3)
     assert ((np.asarray(drawn) >= 0) & (np.asarray(drawn) < 5)).all()
     assert np.isfinite(weights).all()
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 64**3, 128**3, 2_000_003])
+def test_places_are_spread_over_all_rows_and_columns(size: int) -> None:
+    places = scatter(size, 1000)
+    assert len(places) == min(size, 1000)
+    assert len(np.unique(places)) > 0.99 * len(places)
+    assert 0 <= places.min() <= places.max() < size
+    if size > 1000:
+        for period in (64, 128, 4096):
+            counts = np.bincount(places % period * 8 // period, minlength=8)
+            assert counts.min() > 90
+        assert np.bincount(places * 8 // size, minlength=8).min() > 110
