@@ -130,7 +130,7 @@ class LatentsChunkEncoder(ChunkEncoder):
             original = read_region(self._volume, region)
             valid = valid_mask(original, self._value_range.missing_values)
             decoded = self._decode(*self._encode_window(region), step, original.shape)
-            return squared_errors(original[valid], decoded[valid])
+            return squared_errors(original, decoded, valid)
 
         regions = chunk_regions(self._volume.shape, self._chunk)
         return psnr_from_errors(self._value_range.width, map_in_order(chunk_errors, regions))

@@ -110,10 +110,9 @@ class PayloadEncoder:
         ) -> Candidate:
             payload = Payload(kind, check_shape(values.shape), 0.0, body, special_values, correction)
             decoded = self._decoder.decode(payload) if decoded is None else decoded
-            error = largest_error(values, decoded, chunk.valid)
-            squared = (
-                squared_errors(values[chunk.valid], decoded[chunk.valid])[0] if max_error is None else 0.0
-            )
+            counted = chunk.valid if chunk.has_gaps else None
+            error = largest_error(values, decoded, counted)
+            squared = squared_errors(values, decoded, counted)[0] if max_error is None else 0.0
             return Candidate(payload._replace(max_error=error), squared)
 
         if not chunk.valid.any():

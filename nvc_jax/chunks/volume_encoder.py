@@ -84,7 +84,7 @@ class VolumeEncoder(ChunkEncoder):
         original = read_region(self._volume, region)
         payload = self._encode(original, region, ChunkTarget(None, step))
         valid = valid_mask(original, self._value_range.missing_values)
-        return squared_errors(original[valid], self._codec.decode(payload)[valid])
+        return squared_errors(original, self._codec.decode(payload), valid)
 
     def _step_for_psnr(self, psnr: float) -> float:
         """Largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""

@@ -13,6 +13,11 @@ def test_squared_errors_of_unsigned_integers_do_not_wrap():
     assert squared_errors(ORIGINAL, DECODED) == (1 + 4 + 25, 4)
 
 
+def test_squared_errors_leave_out_what_the_mask_excludes():
+    assert squared_errors(ORIGINAL, DECODED, np.array([True, True, False, True])) == (1 + 4, 3)
+    assert squared_errors(ORIGINAL, DECODED, np.zeros(4, bool)) == (0, 0)
+
+
 def test_squared_errors_of_no_values_are_none():
     assert squared_errors(ORIGINAL[:0], DECODED[:0]) == (0, 0)
 
