@@ -1,7 +1,7 @@
 """The store of a container: its objects read and written.
 
 Format version 1, see ``FORMAT.md``. An object is a chunk, or a shard of chunks with an index. A chunk is a
-payload followed by its CRC-32C, as Zarr's codec of that name appends it.
+payload followed by its checksum.
 """
 
 import contextlib
@@ -16,15 +16,13 @@ from collections.abc import Iterator, Mapping
 import tensorstore as ts
 
 from nvc_jax.chunks.payload import Payload, parse_payload
+from nvc_jax.container.chunk_checksum import N_CHECKSUM_BYTES, seal_chunk, unseal_chunk
 from nvc_jax.container.metadata import INDEX_CODECS, ContainerMetadata, FormatError
-from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
-from nvc_jax.core.chunk_grid import ChunkIndex
+from nvc_jax.core.chunk_grid import ChunkIndex, grid_indices
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.locations import Location, open_kvstore, open_location
 
 METADATA_KEY = "zarr.json"
-_CRC_BYTES = 4
 _INDEX_ENTRY_BYTES = 16
 """Bytes of a chunk's entry in the index of a shard: offset and length, uint64 each."""
 _CACHED_SHARDS = 256
@@ -42,15 +40,16 @@ class ContainerStore:
 
     def __init__(self, objects: ts.KvStore, metadata: ContainerMetadata, name: str) -> None:
         self.metadata, self.name, self._objects = metadata, name, objects
+        self._identity = metadata.identity
         self._shard = functools.lru_cache(maxsize=_CACHED_SHARDS)(self._open_shard)
 
     def chunks(self) -> Iterator[ChunkIndex]:
         """Iterate over the indices of all chunks, in z, y, x order."""
-        return _indices(self.metadata.chunk_grid)
+        return grid_indices(self.metadata.chunk_grid)
 
     def objects(self) -> Iterator[ChunkIndex]:
         """Iterate over the indices of all stored objects, in z, y, x order."""
-        return _indices(self.metadata.object_grid)
+        return grid_indices(self.metadata.object_grid)
 
     def chunks_of(self, index: ChunkIndex) -> list[ChunkIndex]:
         """List the chunks of a stored object that lie in the volume."""
@@ -70,7 +69,8 @@ class ContainerStore:
         Returns:
             Bytes of the stored object.
         """
-        sealed = {chunk: encode_bytes(payload, "crc32c") for chunk, payload in payloads.items()}
+        identity, grid = self._identity, self.metadata.chunk_grid
+        sealed = {chunk: seal_chunk(payload, identity, chunk, grid) for chunk, payload in payloads.items()}
         n_bytes = sum(map(len, sealed.values()))
         if self.metadata.shard is None:
             self._objects.write(_object_key(index), sealed[index]).result()
@@ -82,7 +82,7 @@ class ContainerStore:
         for chunk, value in sealed.items():
             shard.write(self._key_in_shard(chunk), value).result()
         transaction.commit_async().result()
-        return n_bytes + _INDEX_ENTRY_BYTES * math.prod(self.metadata.chunks_per_object) + _CRC_BYTES
+        return n_bytes + _INDEX_ENTRY_BYTES * math.prod(self.metadata.chunks_per_object) + N_CHECKSUM_BYTES
 
     def has_object(self, index: ChunkIndex) -> bool:
         """Tell whether a stored object exists and every chunk of it is undamaged."""
@@ -94,11 +94,31 @@ class ContainerStore:
         return True
 
     def stored_bytes(self) -> int:
-        """Bytes of the metadata, which may hold a model, and of all objects."""
+        """Bytes of the metadata, which may hold a model, and of all objects.
+
+        Raises:
+            FormatError: an object is missing.
+        """
         spec = self._objects.spec().to_json()
         if spec["driver"] == "file":
-            return sum(os.stat(spec["path"] + key).st_size for key in self.keys())
-        return sum(map_in_order(lambda key: len(self._objects.read(key).result().value), self.keys()))
+            with self._naming_missing():
+                return sum(os.stat(spec["path"] + key).st_size for key in self.keys())
+        return sum(map_in_order(lambda key: len(self._read_object(key)), self.keys()))
+
+    def _read_object(self, key: str) -> bytes:
+        """Read a stored object, or the metadata, as a whole."""
+        result = self._objects.read(key).result()
+        if result.state != "value":
+            raise FormatError(f"`{key}` of `{self.name}` is missing")
+        return bytes(result.value)
+
+    @contextlib.contextmanager
+    def _naming_missing(self) -> Iterator[None]:
+        """Turn the error of a missing file into a ``FormatError``."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise FormatError(f"`{error.filename}` of `{self.name}` is missing") from error
 
     def largest_stated_error(self) -> float:
         """Largest error that the chunks state, in the volume's units; reads every payload.
@@ -132,11 +152,8 @@ class ContainerStore:
                 result = shard.read(self._key_in_shard(index)).result()
         if result.state != "value":
             raise FormatError(f"chunk {index} of `{self.name}` is missing")
-        stored = bytes(result.value)
         with self.naming_damage(index):
-            if len(stored) <= _CRC_BYTES:
-                raise ValueError(f"it has {len(stored)} bytes")
-            return decode_bytes(stored, "crc32c", len(stored) - _CRC_BYTES)
+            return unseal_chunk(bytes(result.value), self._identity, index, self.metadata.chunk_grid)
 
     def read_payload(self, index: ChunkIndex) -> Payload:
         """Read a chunk's payload and take it apart; errors as of ``read``."""
@@ -165,10 +182,6 @@ class ContainerStore:
     def _key_in_shard(self, chunk: ChunkIndex) -> bytes:
         per_object = self.metadata.chunks_per_object
         return struct.pack(">3I", *(i % n for i, n in zip(chunk, per_object, strict=True)))
-
-
-def _indices(grid: Shape3) -> Iterator[ChunkIndex]:
-    return itertools.product(*map(range, grid))
 
 
 def _object_key(index: ChunkIndex) -> str:

@@ -77,3 +77,8 @@ def decode_bytes(encoded: bytes, method: str, n_bytes: int) -> bytes:
         return np.asarray(array.read().result()).tobytes()
     except ValueError as error:
         raise ValueError(f"{len(encoded)} bytes do not hold {n_bytes} bytes in {method}: {error}") from error
+
+
+def crc32c(data: bytes) -> int:
+    """CRC-32C of at least one byte."""
+    return int.from_bytes(encode_bytes(data, "crc32c")[-4:], "little")

@@ -13,6 +13,8 @@ ChunkIndex = tuple[int, ...]
 """Index of a chunk, or of a stored object of chunks, along z, y, x."""
 Region = tuple[slice, ...]
 """Slices with bounds and without steps along z, y, x."""
+MAX_CHUNK_VOXELS = 1 << 30
+"""Voxels of a chunk at most: a chunk is decoded in memory as a whole, and XLA counts in 32 bits."""
 
 
 def full_region(shape: tuple[int, ...]) -> Region:
@@ -29,6 +31,12 @@ def chunk_regions(shape: tuple[int, ...], chunk: Shape3) -> list[Region]:
     """Regions of all chunks of a volume, in z, y, x order."""
     grid = (-(-side // n) for side, n in zip(shape, chunk, strict=True))
     return [chunk_region(index, chunk, shape) for index in itertools.product(*map(range, grid))]
+
+
+def grid_indices(grid: Shape3) -> Iterator[ChunkIndex]:
+    """Iterate over the indices of a grid in z, y, x order; ``itertools.product`` would keep them all."""
+    depth, height, width = grid
+    return ((z, y, x) for z in range(depth) for y in range(height) for x in range(width))
 
 
 def chunk_valid_shape(index: ChunkIndex, chunk: Shape3, shape: Shape3) -> Shape3:

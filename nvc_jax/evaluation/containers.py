@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from nvc_jax.chunks.special_values import bit_patterns, valid_mask
-from nvc_jax.container.metadata import FORMAT_VERSION, ContainerMetadata, FormatError
+from nvc_jax.container.configuration import FORMAT_VERSION
+from nvc_jax.container.metadata import ContainerMetadata, FormatError
+from nvc_jax.container.model import describe_model
 from nvc_jax.container.reader import Reader
 from nvc_jax.container.store import open_container
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
@@ -16,6 +18,9 @@ from nvc_jax.evaluation.metrics import bits_per_voxel, quality
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
 from nvc_jax.io.volumes import open_volume, read_volume
+
+_ARITHMETIC = 2.0**-12
+"""Share of the range by which decoders on other devices may differ, generously: FORMAT.md, section 17."""
 
 
 def info(container: Location) -> dict[str, Any]:
@@ -35,6 +40,7 @@ def info(container: Location) -> dict[str, Any]:
     """
     store = open_container(container)
     metadata = store.metadata
+    model, sha256 = describe_model(metadata)
     n_voxels = math.prod(metadata.shape)
     n_bytes = store.stored_bytes()
     return {
@@ -43,8 +49,8 @@ def info(container: Location) -> dict[str, Any]:
         "chunk": list(metadata.chunk),
         "shard": None if metadata.shard is None else list(metadata.shard),
         "version": FORMAT_VERSION,
-        "model": metadata.model,
-        "sha256": metadata.sha256,
+        "model": model,
+        "sha256": sha256,
         "target": metadata.target,
         "bound": metadata.max_error,
         "step": metadata.step,
@@ -103,8 +109,8 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such original or container.
-        FormatError: a chunk is missing or damaged, its error exceeds the bound of the container, or a value
-            that the container promises to restore exactly differs.
+        FormatError: a chunk is missing or damaged, its error exceeds the bound of the container or is not the
+            one that it states, or a value that the container promises to restore exactly differs.
         ValueError: the original has another shape or dtype.
     """
     reader = Reader(container)
@@ -120,7 +126,9 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
         if volume is None:
             return stated_error, 0.0
         values = read_region(volume, chunk_region(index, metadata.chunk, metadata.shape))
-        return stated_error, _check_chunk(reader, index, values, decoded)
+        measured_error = _check_chunk(reader, index, values, decoded)
+        _check_stated_error(reader, index, stated_error, measured_error)
+        return stated_error, measured_error
 
     errors = list(map_in_order(chunk_errors, reader.store.chunks()))
     stated, measured = (max(column) for column in zip(*errors, strict=True))
@@ -177,3 +185,17 @@ def _check_chunk(reader: Reader, index: ChunkIndex, original: np.ndarray, decode
             f"chunk {index} of `{reader.store.name}` is wrong by {error}; the bound is {metadata.max_error}"
         )
     return error
+
+
+def _check_stated_error(reader: Reader, index: ChunkIndex, stated: float, measured: float) -> None:
+    """Raise ``FormatError`` unless a chunk states the error that was measured, up to other arithmetic."""
+    metadata = reader.metadata
+    largest = max(abs(metadata.minimum), abs(metadata.maximum))
+    tolerance = (metadata.maximum - metadata.minimum) * _ARITHMETIC + largest * np.finfo(np.float32).eps
+    if reader.dtype.kind != "f":
+        tolerance += 1.0  # a value halfway between two integers may be rounded to either
+    if not abs(measured - stated) <= tolerance:
+        raise FormatError(
+            f"chunk {index} of `{reader.store.name}` states a largest error of {stated}, but it is "
+            f"{measured}: the original is another volume, or the container was changed"
+        )
