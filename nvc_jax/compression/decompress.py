@@ -50,6 +50,7 @@ def decompress(
     """
     reader = Reader(container, mode, level)
     bounds = _check_region(region, reader.shape)
+    reader.check_present(bounds)
     destination = Path(destination)
     check_apart(container, destination)
     shape = check_shape(tuple(part.stop - part.start for part in bounds))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nvc_jax.core.choices import DEFAULT_MODEL
+from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.models.codec import Codec
@@ -99,6 +100,11 @@ def _check_chunk(chunks: Sequence[int], block_size: int) -> Shape3:
         raise ValueError(
             f"`chunks` (={','.join(map(str, chunks))}) must be three positive multiples of the model's "
             f"block size (={block_size})"
+        )
+    if math.prod(map(int, chunks)) > MAX_CHUNK_VOXELS:
+        raise ValueError(
+            f"`chunks` (={','.join(map(str, chunks))}) must have at most {MAX_CHUNK_VOXELS} voxels; "
+            f"leave it out for about {CHUNK_SIDE},{CHUNK_SIDE},{CHUNK_SIDE}"
         )
     return check_shape(tuple(map(int, chunks)))
 

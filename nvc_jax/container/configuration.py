@@ -176,7 +176,7 @@ def identify(configuration: Mapping[str, Any], chunk: Shape3, dtype: str) -> str
 
 def _number_digits(number: float) -> str:
     """Hexadecimal digits of a number as float64, little-endian: texts of numbers differ between programs."""
-    return struct.pack("<d", number).hex()
+    return struct.pack("<d", float(number)).hex()
 
 
 def read_sides(name: str, value: Any, most_voxels: int = _MOST_VOXELS) -> Shape3:

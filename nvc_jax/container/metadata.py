@@ -5,7 +5,6 @@ Format version 1, see ``FORMAT.md``. ``configuration`` has the fields of the cod
 
 import contextlib
 import dataclasses
-import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from nvc_jax.container.configuration import FormatError, read_configuration, read_sides, state_configuration
 from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import ChunkFormat, QualityTarget, ValueRange
+from nvc_jax.core.json_documents import write_json
 from nvc_jax.core.shapes import Shape3, check_shape
 
 CODEC_NAME = "nvc"
@@ -100,8 +100,12 @@ class ContainerMetadata:
         return document | ({"attributes": self.attributes} if self.attributes else {})
 
     def to_text(self) -> str:
-        """Zarr metadata as they are stored."""
-        return json.dumps(self.to_json(), separators=(",", ":"))
+        """Zarr metadata as they are stored.
+
+        Raises:
+            TypeError, ValueError: the attributes are not of JSON, or too many or too deep.
+        """
+        return write_json(self.to_json())
 
     @classmethod
     def from_json(cls, document: Any) -> "ContainerMetadata":

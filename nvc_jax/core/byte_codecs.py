@@ -11,6 +11,8 @@ import tensorstore as ts
 
 _LEVEL = 9
 """Compression level of Zstandard."""
+_MAX_RATIO = 1 << 15
+"""Bytes for each encoded byte,: a block of Zstandard takes 4 bytes or more and holds 128 KiB at most."""
 _CHUNK_KEY = "c/0"
 """Key under which Zarr stores the only chunk of an array of one axis."""
 
@@ -71,6 +73,8 @@ def decode_bytes(encoded: bytes, method: str, n_bytes: int) -> bytes:
     Raises:
         ValueError: ``encoded`` is damaged, or holds another number of bytes.
     """
+    if n_bytes > _MAX_RATIO * max(len(encoded), 8):
+        raise ValueError(f"{len(encoded)} bytes cannot hold {n_bytes} bytes in {method}")
     array, chunks = _open(method, n_bytes, 1)
     chunks.write(_CHUNK_KEY, encoded).result()
     try:

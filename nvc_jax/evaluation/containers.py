@@ -22,6 +22,9 @@ from nvc_jax.io.volumes import open_volume, read_volume
 _ARITHMETIC = 2.0**-12
 """Share of the range by which decoders on other devices may differ, generously: FORMAT.md, section 17."""
 
+_MOST_CHUNKS, _MOST_BYTES = 4096, 256 << 20
+"""Chunks and bytes of which ``info`` reads all: it takes less than a second."""
+
 
 def info(container: Location) -> dict[str, Any]:
     """Report the metadata and the stored size of a container, without decoding.
@@ -31,8 +34,9 @@ def info(container: Location) -> dict[str, Any]:
 
     Returns:
         A dictionary that JSON can hold. ``max_error`` is the largest error that a chunk states, in the
-        volume's units; ``bound`` is the largest error allowed, None if there is no bound; ``ratio`` is the
-        raw size over ``stored_bytes``.
+        volume's units; None for a container of more than 4096 chunks or 256 MiB, whose chunks are not read
+        (``verify`` reads them). ``bound`` is the largest error allowed, None if there is no bound. ``ratio``
+        is the raw size over ``stored_bytes``.
 
     Raises:
         FileNotFoundError: there is no such container.
@@ -43,6 +47,7 @@ def info(container: Location) -> dict[str, Any]:
     model, sha256 = describe_model(metadata)
     n_voxels = math.prod(metadata.shape)
     n_bytes = store.stored_bytes()
+    is_small = math.prod(metadata.chunk_grid) <= _MOST_CHUNKS and n_bytes <= _MOST_BYTES
     return {
         "shape": list(metadata.shape),
         "dtype": metadata.dtype,
@@ -57,7 +62,7 @@ def info(container: Location) -> dict[str, Any]:
         "minimum": metadata.minimum,
         "maximum": metadata.maximum,
         "fill_values": list(metadata.missing_values),
-        "max_error": store.largest_stated_error(),
+        "max_error": store.largest_stated_error() if is_small else None,
         "stored_bytes": n_bytes,
         "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
         "ratio": n_voxels * np.dtype(metadata.dtype).itemsize / n_bytes,
@@ -84,7 +89,10 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
         ValueError: the two shapes differ, or the mode is unknown.
     """
     reader = Reader(container, mode)
-    values = read_volume(original)
+    volume = open_volume(original)
+    if volume.shape != reader.shape:  # before memory is taken for either
+        raise ValueError(f"`original` has shape {volume.shape}; the container holds {reader.shape}")
+    values = read_volume(volume)
     decoded = reader.decode(full_region(reader.shape), map_in_order)
     n_bytes = reader.store.stored_bytes()
     missing_values = reader.metadata.missing_values
