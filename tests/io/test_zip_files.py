@@ -45,7 +45,7 @@ def test_other_files_are_no_containers(content: bytes, tmp_path: Path) -> None:
 def test_files_whose_end_is_missing_are_damaged(tmp_path: Path) -> None:
     path = write(tmp_path / "v.zip")
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(ValueError, match="is a damaged .zip file: its end is missing"):
+    with pytest.raises(ValueError, match="its end is missing"):
         list_zip(path)
 
 
