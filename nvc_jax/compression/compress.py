@@ -20,6 +20,7 @@ from nvc_jax.core.byte_codecs import crc32c
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.chunk_interfaces import ChunkTarget, QualityTarget, ValueRange
+from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
@@ -34,6 +35,7 @@ _N_FINGERPRINTED = 4
 """Chunks of the source that its fingerprint is made of."""
 
 
+@in_own_settings
 def compress(
     source: Any,
     destination: Location,

@@ -20,6 +20,7 @@ from nvc_jax.core.chunk_grid import (
     chunks_in_region,
 )
 from nvc_jax.core.chunk_interfaces import HaloChunkDecoder
+from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import grid_shape
 from nvc_jax.io.locations import Location
 
@@ -48,6 +49,7 @@ class Reader:
         ValueError: the mode or the level is unknown.
     """
 
+    @in_own_settings
     def __init__(self, location: Location, mode: str = "blend", level: str = "full") -> None:
         check_mode(mode)
         if level not in LEVELS:
@@ -106,6 +108,7 @@ class Reader:
         if first != last:
             self.store.read(last)
 
+    @in_own_settings
     def decode_chunk(self, index: ChunkIndex) -> np.ndarray:
         """Decode the voxels of a chunk that lie in the level.
 

@@ -25,6 +25,7 @@ from nvc_jax.container.metadata import CODEC_NAME, ContainerMetadata
 from nvc_jax.container.model import make_decoder
 from nvc_jax.core.chunk_grid import ChunkIndex
 from nvc_jax.core.chunk_interfaces import ChunkDecoder
+from nvc_jax.core.jax_settings import in_own_settings
 
 _CACHED_DECODERS = 16
 """Arrays whose decoders, and so whose models, are kept."""
@@ -89,6 +90,7 @@ class NvcCodec(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
         decoded = await asyncio.to_thread(self._decode_batch, batch) if batch else []
         return [values[selection] for values, (_, selection, _) in zip(decoded, info, strict=True)]
 
+    @in_own_settings
     def _decode_batch(self, batch: list[StoredChunk]) -> list[NDBuffer]:
         spec = batch[0][2]
         metadata, decoder = _decoder(self.configuration, spec.shape, spec.dtype.to_native_dtype().name)

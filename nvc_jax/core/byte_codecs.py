@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.core.forks import check_fork
+
 _LEVEL = 9
 """Compression level of Zstandard."""
 _MAX_RATIO = 1 << 15
@@ -36,6 +38,7 @@ def _codecs(method: str, item_bytes: int) -> list[dict[str, Any]]:
 
 def _open(method: str, n_bytes: int, item_bytes: int) -> tuple[ts.TensorStore, ts.KvStore]:
     """Create an array of ``n_bytes`` bytes in one chunk; also return the store that holds the chunk."""
+    check_fork()
     spec = {
         "driver": "zarr3",
         "kvstore": "memory://",

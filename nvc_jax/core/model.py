@@ -81,6 +81,7 @@ class Model(abc.ABC, Generic[ConfigT]):
         config: the configuration.
         encoded_types: types of encoded volumes that ``decode`` takes.
         quality_targets: names of the quality targets that chunks can keep to.
+        step_limits: smallest and largest step of the quantiser.
         default_target: the quality target where the user names none.
     """
 
@@ -88,6 +89,7 @@ class Model(abc.ABC, Generic[ConfigT]):
 
     encoded_types: ClassVar[tuple[type[EncodedVolume], ...]]
     quality_targets: ClassVar[frozenset[str]]
+    step_limits: ClassVar[tuple[float, float]]
     default_target: ClassVar[QualityTarget]
 
     @abc.abstractmethod

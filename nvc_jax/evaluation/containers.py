@@ -14,6 +14,7 @@ from nvc_jax.container.store import open_container
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.errors import largest_error
+from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.evaluation.metrics import bits_per_voxel, quality
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
@@ -69,6 +70,7 @@ def info(container: Location) -> dict[str, Any]:
     }
 
 
+@in_own_settings
 def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict[str, float]:
     """Measure the size of a container and its quality against the original.
 

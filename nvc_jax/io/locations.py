@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorstore as ts
 
+from nvc_jax.core.forks import check_fork
 from nvc_jax.io.atomic import replacing
 from nvc_jax.io.zip_files import list_zip
 
@@ -39,6 +40,7 @@ _CONTEXT = ts.Context(
 
 def open_kvstore(spec: str | dict[str, Any]) -> ts.KvStore:
     """Open the key-value store that a URL or TensorStore spec names."""
+    check_fork()
     return ts.KvStore.open(spec, context=_CONTEXT).result()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.models.card import model_card
 from nvc_jax.models.checkpoints import save_checkpoint
@@ -61,6 +62,7 @@ class TrainingResult:
         save_checkpoint(directory, self.codec.config, self.codec.params, card, self.config.to_dict())
 
 
+@in_own_settings
 def train(
     config: TrainingConfig | str | Path | Mapping[str, Any],
     volumes: Sequence[Any],
