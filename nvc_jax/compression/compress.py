@@ -9,7 +9,14 @@ import tensorstore as ts
 from nvc_jax.chunks.rate_control import pick_evenly
 from nvc_jax.chunks.value_range import scan_volume
 from nvc_jax.compression.objects import write_objects
-from nvc_jax.compression.options import ChunkLayout, check_part, check_target, choose_layout, model_name
+from nvc_jax.compression.options import (
+    ChunkLayout,
+    check_part,
+    check_source,
+    check_target,
+    choose_layout,
+    model_name,
+)
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.result import CompressionResult
 from nvc_jax.container import creation
@@ -98,6 +105,7 @@ def compress(
     """
     check_destination(destination)
     check_apart(source, destination)
+    check_source(source)
     if part is not None:
         check_part(part)
     missing_values = tuple(map(float, missing_values))

@@ -1,6 +1,7 @@
 """Reports on a container: metadata and size, quality against the original, integrity, and a preview."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
         FormatError: the container is damaged, or the location holds none.
         ValueError: the two shapes differ, or the mode is unknown.
     """
-    reader = Reader(container, mode)
+    reader = _open_reader(original, container, mode)
     volume = open_volume(original)
     if volume.shape != reader.shape:  # before memory is taken for either
         raise ValueError(f"`original` has shape {volume.shape}; the container holds {reader.shape}")
@@ -123,7 +124,7 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
             one that it states, or a value that the container promises to restore exactly differs.
         ValueError: the original has another shape or dtype.
     """
-    reader = Reader(container)
+    reader = _open_reader(original, container)
     metadata = reader.metadata
     volume = None if original is None else open_volume(original)
     if volume is not None:
@@ -146,6 +147,27 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
     if volume is not None:
         report["measured_max_error"] = measured
     return report
+
+
+def _open_reader(original: Any, container: Location, mode: str = "blend") -> Reader:
+    """Open a container; where it is none and ``original`` is one, the error says so."""
+    try:
+        return Reader(container, mode)
+    except FormatError as error:
+        if not isinstance(original, str | Path) or not _is_container(original):
+            raise
+        raise FormatError(
+            f"`original` (={original}) is a container, and `container` (={container}) is none: "
+            "the volume comes first, the container second"
+        ) from error
+
+
+def _is_container(location: Location) -> bool:
+    try:
+        open_container(location)
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def preview(container: Location) -> np.ndarray:
