@@ -105,7 +105,12 @@ class ContainerMetadata:
         Raises:
             TypeError, ValueError: the attributes are not of JSON, or too many or too deep.
         """
-        return write_json(self.to_json())
+        try:
+            return write_json(self.to_json())
+        except ValueError as error:
+            raise ValueError(
+                f"the metadata, with the source's attributes and an embedded model, do not fit: {error}"
+            ) from error
 
     @classmethod
     def from_json(cls, document: Any) -> "ContainerMetadata":

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import tensorstore as ts
 
+from nvc_jax.core.json_documents import read_json
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
 from nvc_jax.models.identity import model_sha256
@@ -155,7 +156,7 @@ def _read_params(directory: Path, target: Params) -> Params:
 def read_description(directory: Path) -> dict[str, Any]:
     """Read the ``config.json`` of a checkpoint: its configuration (``model``) and ``sha256``."""
     try:
-        description = json.loads((directory / _CONFIG).read_text())
+        description = read_json((directory / _CONFIG).read_bytes())
     except ValueError as error:
         raise ValueError(f"`{directory / _CONFIG}` is not JSON: {error}") from error
     if not isinstance(description, dict):
