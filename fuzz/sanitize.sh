@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the kernels with AddressSanitizer and UndefinedBehaviorSanitizer, and damages payloads with them.
+# Builds the kernels with AddressSanitizer and UndefinedBehaviorSanitizer, and damages payloads, and a tenth as
+# many containers, with them.
 #
 #     fuzz/sanitize.sh [COUNT [SEED]]        # in an environment with nvc_jax; 100,000 payloads by default
 set -euo pipefail
@@ -13,4 +14,7 @@ cmake --build "$build" >> "$build/log"
 export LD_PRELOAD="$(g++ -print-file-name=libasan.so):$(g++ -print-file-name=libubsan.so)"
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 export XLA_FLAGS="--xla_backend_optimization_level=0 ${XLA_FLAGS:-}"
-NVC_JAX_KERNELS="$build/libnvc_kernels.so" PYTHONPATH="$root" python "$root/fuzz/payloads.py" "${@:-100000}"
+export NVC_JAX_KERNELS="$build/libnvc_kernels.so" PYTHONPATH="$root"
+count=${1:-100000} seed=${2:-0}
+python "$root/fuzz/payloads.py" "$count" "$seed"
+python "$root/fuzz/containers.py" "$((count / 10))" "$seed"

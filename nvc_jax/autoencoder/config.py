@@ -3,12 +3,14 @@
 import dataclasses
 from typing import ClassVar
 
-from nvc_jax.core.model import ModelConfig
+from nvc_jax.core.model import MAX_LAYER_SIZE, MAX_LAYERS, ModelConfig, check_size
 
 
 def _check_sizes(name: str, sizes: tuple[int, ...]) -> None:
-    if not sizes or any(size < 1 for size in sizes):
-        raise ValueError(f"`{name}` (={sizes}) must hold at least one positive size")
+    if not isinstance(sizes, tuple) or not 1 <= len(sizes) <= MAX_LAYERS:
+        raise ValueError(f"`{name}` (={sizes!r:.80}) must hold from one to {MAX_LAYERS} positive sizes")
+    for size in sizes:
+        check_size(name, size, MAX_LAYER_SIZE)
 
 
 @dataclasses.dataclass(frozen=True)

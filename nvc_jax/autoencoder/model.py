@@ -26,6 +26,7 @@ class AutoencoderModel(Model[ModelConfig]):
     encoded_types = (EncodedLatents, EncodedLatentStream)
     quality_targets = frozenset({"psnr", "step"})
     default_target: ClassVar[QualityTarget] = {"latents": True}
+    step_limits = STEP_LIMITS
 
     def abstract_params(self) -> Params:
         """Nested dict of the network's shapes and dtypes."""

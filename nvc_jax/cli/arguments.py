@@ -1,12 +1,12 @@
 """Arguments that several commands take, and their texts turned into values."""
 
 import argparse
-import json
 from collections.abc import Callable
 from typing import Any
 
 from nvc_jax.core.choices import MODES
 from nvc_jax.core.chunk_grid import Region
+from nvc_jax.core.json_documents import read_json
 from nvc_jax.core.shapes import Shape3
 
 Commands = Any
@@ -65,7 +65,7 @@ def location(text: str) -> str | dict[str, Any]:
     if not text.lstrip().startswith("{"):
         return text
     try:
-        spec: dict[str, Any] = json.loads(text)
+        spec: dict[str, Any] = read_json(text.encode())
     except ValueError as error:
         raise ValueError(f"{text!r} is no JSON of a TensorStore spec: {error}") from error
     return spec

@@ -20,8 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     use_program_cache()
     try:
         options.run(options)
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"nvc {options.command}: {error}", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        print(f"nvc {options.command}: there is not enough memory: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED

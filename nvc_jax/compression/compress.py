@@ -9,22 +9,31 @@ import tensorstore as ts
 from nvc_jax.chunks.rate_control import pick_evenly
 from nvc_jax.chunks.value_range import scan_volume
 from nvc_jax.compression.objects import write_objects
-from nvc_jax.compression.options import ChunkLayout, check_part, check_target, choose_layout, model_name
+from nvc_jax.compression.options import (
+    ChunkLayout,
+    check_part,
+    check_source,
+    check_target,
+    choose_layout,
+    model_name,
+)
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.result import CompressionResult
 from nvc_jax.container import creation
 from nvc_jax.container.destinations import check_apart, check_destination, check_stores_apart
 from nvc_jax.container.metadata import ContainerMetadata
-from nvc_jax.core.byte_codecs import encode_bytes
+from nvc_jax.container.model import describe_model
+from nvc_jax.core.byte_codecs import crc32c
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.chunk_interfaces import ChunkTarget, QualityTarget, ValueRange
+from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata
-from nvc_jax.models.checkpoints import find_checkpoint
+from nvc_jax.models.checkpoints import FEWEST_DIGITS, find_shipped
 from nvc_jax.models.codec import Codec, load_codec
 from nvc_jax.models.embedded import embed_model
 from nvc_jax.models.identity import model_sha256
@@ -33,6 +42,7 @@ _N_FINGERPRINTED = 4
 """Chunks of the source that its fingerprint is made of."""
 
 
+@in_own_settings
 def compress(
     source: Any,
     destination: Location,
@@ -95,6 +105,7 @@ def compress(
     """
     check_destination(destination)
     check_apart(source, destination)
+    check_source(source)
     if part is not None:
         check_part(part)
     missing_values = tuple(map(float, missing_values))
@@ -114,10 +125,10 @@ def compress(
         scan_volume(volume, layout.chunk, missing_values) if started is None else started.value_range
     )
     encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
-    if started is None:
+    if started is None or started.max_error is not None:
         chunk_target = encoder.resolve(target)
     else:
-        chunk_target = ChunkTarget(started.max_error, started.step)
+        chunk_target = ChunkTarget(None, started.step)
     metadata = _make_metadata(
         volume, layout, value_range, target, chunk_target, codec, model_name(model), read_metadata(source)
     )
@@ -128,14 +139,19 @@ def compress(
     with creation.create(destination, metadata, resume=resume, shared=part is not None) as store:
         skip_existing = resume or part is not None
         written = write_objects(
-            store, encoder, part or (0, 1), skip_existing=skip_existing, on_progress=on_progress
+            store,
+            encoder,
+            chunk_target if chunk_target.max_error is not None else ChunkTarget(None, store.metadata.step),
+            part or (0, 1),
+            skip_existing=skip_existing,
+            on_progress=on_progress,
         )
     if part is None and written.n_skipped == 0:
         stored_bytes = len(metadata.to_text()) + written.stored_bytes
         return CompressionResult.complete(destination, metadata, stored_bytes, written.max_error)
     if part is None or creation.is_complete(destination, metadata):
         return CompressionResult.of_container(destination)
-    return CompressionResult(destination, metadata.model, is_complete=False)
+    return CompressionResult(destination, describe_model(metadata)[0], is_complete=False)
 
 
 def _make_metadata(
@@ -150,20 +166,21 @@ def _make_metadata(
 ) -> ContainerMetadata:
     """Put a container's metadata together."""
     sha256 = model_sha256(codec.config, codec.params)
+    is_shipped = find_shipped(sha256) is not None
     return ContainerMetadata(
         shape=check_shape(volume.shape),
         dtype=str(volume.dtype.numpy_dtype),
         chunk=layout.chunk,
         shard=layout.shard,
-        model=name,
-        sha256=sha256,
-        embedded=_embed_unless_shipped(codec, sha256),
+        model=None if is_shipped else name,
+        sha256=sha256[:FEWEST_DIGITS] if is_shipped else sha256,
+        embedded=None if is_shipped else embed_model(codec.config, codec.params),
         target=target,
         minimum=value_range.low,
         maximum=value_range.high,
         missing_values=value_range.missing_values,
         max_error=chunk_target.max_error,
-        step=chunk_target.step,
+        step=None if chunk_target.max_error is not None else chunk_target.step,
         fingerprint=_fingerprint(volume, layout.chunk),
         dimension_names=source.dimension_names or ("z", "y", "x"),
         attributes=source.as_attributes(),
@@ -173,14 +190,4 @@ def _make_metadata(
 def _fingerprint(volume: ts.TensorStore, chunk: Shape3) -> int:
     """CRC-32C of a few chunks of a volume."""
     regions = pick_evenly(chunk_regions(volume.shape, chunk), _N_FINGERPRINTED)
-    sealed = encode_bytes(b"".join(read_region(volume, region).tobytes() for region in regions), "crc32c")
-    return int.from_bytes(sealed[-4:], "little")
-
-
-def _embed_unless_shipped(codec: Codec, sha256: str) -> dict[str, Any] | None:
-    """Describe the model for the metadata, unless every installation has it."""
-    try:
-        find_checkpoint(sha256)
-    except FileNotFoundError:
-        return embed_model(codec.config, codec.params)
-    return None
+    return crc32c(b"".join(read_region(volume, region).tobytes() for region in regions))

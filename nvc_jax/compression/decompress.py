@@ -50,6 +50,7 @@ def decompress(
     """
     reader = Reader(container, mode, level)
     bounds = _check_region(region, reader.shape)
+    reader.check_present(bounds)
     destination = Path(destination)
     check_apart(container, destination)
     shape = check_shape(tuple(part.stop - part.start for part in bounds))
@@ -88,10 +89,26 @@ def _region_metadata(reader: Reader, region: Region) -> VolumeMetadata:
 
 def _check_region(region: Sequence[slice] | None, shape: Shape3) -> Region:
     """Fill in the bounds of a region; all of the volume where it is None."""
+    if region is not None and (len(region) != 3 or not all(isinstance(part, slice) for part in region)):
+        raise ValueError(f"`region` (={region!r:.80}) must be three slices: z, y, x")
     bounds = []
     for part, side in zip(region or (slice(None),) * 3, shape, strict=True):
         start, stop = part.start or 0, side if part.stop is None else part.stop
         if part.step not in (None, 1) or not 0 <= start < stop <= side:
-            raise ValueError(f"`region` {region} must lie within the volume's shape {shape} and not be empty")
+            stated = ",".join(
+                f"{_text(part.start)}:{_text(part.stop)}{_step_text(part)}" for part in region or ()
+            )
+            whole = ",".join(f"0:{side}" for side in shape)
+            raise ValueError(
+                f"`region` (={stated}) must lie within the volume, {whole}, have no steps and not be empty"
+            )
         bounds.append(slice(start, stop))
     return tuple(bounds)
+
+
+def _text(bound: int | None) -> str:
+    return "" if bound is None else str(bound)
+
+
+def _step_text(part: slice) -> str:
+    return "" if part.step in (None, 1) else f":{part.step}"

@@ -34,6 +34,7 @@ class WrittenObjects:
 def write_objects(
     store: ContainerStore,
     encoder: ChunkEncoder,
+    target: ChunkTarget,
     part: tuple[int, int],
     *,
     skip_existing: bool,
@@ -44,12 +45,12 @@ def write_objects(
     Args:
         store: of the container.
         encoder: of the volume's chunks.
+        target: of every chunk.
         part: (i, n): this writer stores every n-th object from the i-th on.
         skip_existing: whether to keep the objects that are stored already.
         on_progress: called after every chunk.
     """
     metadata = store.metadata
-    target = ChunkTarget(metadata.max_error, metadata.step)
     written = WrittenObjects()
     writer, n_writers = part
     own_objects = [index for number, index in enumerate(store.objects()) if number % n_writers == writer]

@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nvc_jax.container.store import METADATA_KEY, open_container
 from nvc_jax.core.choices import DEFAULT_MODEL
+from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.io.locations import local_path
 from nvc_jax.models.codec import Codec
 
 CHUNK_SIDE = 128
@@ -50,10 +53,11 @@ def check_target(codec: Codec, **options: Any) -> QualityTarget:
             that were not given.
 
     Raises:
+        TypeError: one is no number.
         ValueError: more than one was given, or it is out of range, or the model cannot keep it.
     """
     given = {key: value for key, value in options.items() if value is not None and value is not False}
-    target = {key: value if value is True else float(value) for key, value in given.items()}
+    target = {key: _check_number(key, value) for key, value in given.items()}
     if len(target) > 1:
         raise ValueError(f"{' and '.join(f'`{key}` (={v})' for key, v in target.items())} exclude each other")
     model = codec.model
@@ -62,7 +66,9 @@ def check_target(codec: Codec, **options: Any) -> QualityTarget:
 
     ((name, value),) = target.items()
     if name in ("max_error", "relative_error") and not 0 <= value < math.inf:
-        raise ValueError(f"`{name}` (={value}) must be a number that is not negative")
+        raise ValueError(
+            f"`{name}` (={value}) must be finite and not negative; without a bound, give a `step` or a `psnr`"
+        )
     if name == "psnr" and not _PSNR_LIMITS[0] <= value <= _PSNR_LIMITS[1]:
         raise ValueError(f"`psnr` (={value}) must lie between {_PSNR_LIMITS[0]} and {_PSNR_LIMITS[1]} dB")
     if name == "step":
@@ -70,6 +76,38 @@ def check_target(codec: Codec, **options: Any) -> QualityTarget:
     if name not in model.quality_targets:
         raise ValueError(f"`{name}` (={value}) needs a spectral model such as {DEFAULT_MODEL}")
     return target
+
+
+def _check_number(name: str, value: Any) -> float | bool:
+    """Turn an option into a float, or leave it as it is if it is true and may be.
+
+    Raises:
+        TypeError: it is no number.
+    """
+    if name == "lossless" and value is True:
+        return value
+    is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
+    if name == "lossless" or not is_number:
+        rule = "True or False" if name == "lossless" else "a number"
+        raise TypeError(f"`{name}` (={value!r:.80}) must be {rule}, not {type(value).__name__}")
+    return float(value)
+
+
+def check_source(source: Any) -> None:
+    """Raise ``ValueError`` if the path of a source is that of a container."""
+    if not isinstance(source, str | Path):
+        return
+    path = local_path(source)
+    if path is None or not ((path / METADATA_KEY).is_file() or (path.suffix == ".zip" and path.is_file())):
+        return
+    try:
+        open_container(path)
+    except ValueError:
+        return
+    raise ValueError(
+        f"`source` (={source}) is a container, compressed already: decompress it first, or open it by "
+        "`nvc_jax.open` and compress what that returns"
+    )
 
 
 def choose_layout(
@@ -94,16 +132,30 @@ def choose_layout(
     return ChunkLayout(chunk, None if shard == chunk else shard)
 
 
+def _check_integers(name: str, numbers: Any) -> None:
+    """Raise ``TypeError`` unless an option is a sequence of integers."""
+    is_sequence = isinstance(numbers, Sequence | np.ndarray) and not isinstance(numbers, str | bytes)
+    if not is_sequence or not all(isinstance(number, int | np.integer) for number in numbers):
+        raise TypeError(f"`{name}` (={numbers!r:.80}) must be integers, such as (64, 64, 64)")
+
+
 def _check_chunk(chunks: Sequence[int], block_size: int) -> Shape3:
+    _check_integers("chunks", chunks)
     if len(chunks) != 3 or any(side < 1 or side % block_size for side in chunks):
         raise ValueError(
             f"`chunks` (={','.join(map(str, chunks))}) must be three positive multiples of the model's "
             f"block size (={block_size})"
         )
+    if math.prod(map(int, chunks)) > MAX_CHUNK_VOXELS:
+        raise ValueError(
+            f"`chunks` (={','.join(map(str, chunks))}) must have at most {MAX_CHUNK_VOXELS} voxels; "
+            f"leave it out for about {CHUNK_SIDE},{CHUNK_SIDE},{CHUNK_SIDE}"
+        )
     return check_shape(tuple(map(int, chunks)))
 
 
 def _check_shard(shards: Sequence[int], chunk: Shape3) -> Shape3:
+    _check_integers("shards", shards)
     if len(shards) != 3 or any(side < 1 or side % part for side, part in zip(shards, chunk, strict=True)):
         raise ValueError(
             f"`shards` (={','.join(map(str, shards))}) must be three positive multiples of the chunks "
@@ -138,8 +190,12 @@ def default_shard(shape: Shape3, chunk: Shape3) -> Shape3 | None:
 
 def check_part(part: tuple[int, int]) -> None:
     """Raise ``ValueError`` unless ``part`` names one of several writers."""
+    _check_integers("part", part)
     if len(part) != 2 or not 0 <= part[0] < part[1]:
-        raise ValueError(f"`part` (={part}) must be the number of a writer from 0 on, and how many there are")
+        raise ValueError(
+            f"`part` (={part}) must be the number of a writer from 0 on, and how many there are, "
+            "such as (0, 2)"
+        )
 
 
 def model_name(model: str | Path | Codec) -> str:

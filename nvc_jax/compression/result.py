@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from nvc_jax.container.metadata import ContainerMetadata
+from nvc_jax.container.model import describe_model
 from nvc_jax.container.store import open_container
 from nvc_jax.io.locations import Location
 
@@ -47,7 +48,7 @@ class CompressionResult:
         n_voxels = math.prod(metadata.shape)
         return cls(
             location,
-            metadata.model,
+            describe_model(metadata)[0],
             is_complete=True,
             stored_bytes=stored_bytes,
             ratio=n_voxels * np.dtype(metadata.dtype).itemsize / stored_bytes,

@@ -1,13 +1,19 @@
 """A container as a TensorStore, and its preview."""
 
+import math
+
 import numpy as np
 import tensorstore as ts
 
 from nvc_jax.container.reader import Reader
+from nvc_jax.core.chunk_grid import full_region
 from nvc_jax.io.locations import Location
 
 DEFAULT_CACHE_BYTES = 1 << 28
 """Decoded chunks that a view keeps: 32 chunks of 128³ float32."""
+_LARGE_BYTES = 1 << 36
+"""Bytes of a volume (64 GiB) beyond which its last chunk must be there: TensorStore ends the process where it
+gets no memory for a read of all, so that a size that is only stated must not be believed."""
 _N_READS = 4
 """Reads at a time of one view."""
 
@@ -33,10 +39,12 @@ def open(
 
     Raises:
         FileNotFoundError: there is no such container.
-        FormatError: the container is damaged, or is none.
+        FormatError: the container is damaged, or is none, or the last chunk of a very large one is missing.
         ValueError: the mode or the level is unknown.
     """
     reader = Reader(container, mode, level)
+    if math.prod(reader.shape) * reader.dtype.itemsize > _LARGE_BYTES:
+        reader.check_present(full_region(reader.shape))
 
     def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
         chunk[...] = reader.decode(domain.index_exp)

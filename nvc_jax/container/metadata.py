@@ -1,40 +1,25 @@
 """Metadata of a container: the ``zarr.json`` of a Zarr v3 array of the codec ``nvc``.
 
-Format version 1, see ``FORMAT.md``. The configuration of the codec ``nvc`` holds everything that decoding
-needs, so that any reader of Zarr arrays hands it on without understanding it.
+Format version 1, see ``FORMAT.md``. ``configuration`` has the fields of the codec ``nvc``.
 """
 
+import contextlib
 import dataclasses
-import json
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from nvc_jax.container.configuration import FormatError, read_configuration, read_sides, state_configuration
+from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import ChunkFormat, QualityTarget, ValueRange
-from nvc_jax.core.dtypes import check_dtype
+from nvc_jax.core.json_documents import write_json
 from nvc_jax.core.shapes import Shape3, check_shape
 
-FORMAT_VERSION = 1
 CODEC_NAME = "nvc"
 INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 """Zarr's codecs of a shard's index."""
-
-_CONFIGURATION = {
-    **{name: name for name in ("model", "sha256", "target", "minimum", "maximum")},
-    "fill_values": "missing_values",
-    **{name: name for name in ("max_error", "step", "fingerprint", "embedded")},
-}
-"""Fields of the codec's configuration as stored, and the attributes that hold them."""
-_ABSENT = (None, ())
-"""Values of fields that are left out."""
-_FLOATS = ("target", "minimum", "maximum", "fill_values", "max_error", "step")
-"""Fields of floats, which are stored as integers where these are shorter."""
-
-
-class FormatError(ValueError):
-    """Error of a store that is no nvc container, or a damaged one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,14 +30,14 @@ class ContainerMetadata:
         shape: (z, y, x) of the volume.
         dtype: name of the volume's dtype.
         chunk: (z, y, x) voxels of a chunk, the unit of decoding.
-        model: name of the model, for people; the SHA-256 decides.
-        sha256: of the model's configuration and parameters.
+        model: name of the model, for people; None if the model ships with the package, which knows its name.
+        sha256: of the model's configuration and parameters, or the first 16 digits or more of it.
         target: quality target that the user asked for, one entry.
         minimum, maximum: range of the valid values.
         missing_values: values that stand for no measurement, stored exactly.
         max_error: error bound in the volume's units; None for no bound.
         step: of the quantiser: of spectral models in the volume's units, else in those of the latents; None
-            where nothing is quantised.
+            where nothing is quantised, or under a bound, where each chunk states its own.
         embedded: the model itself, unless it ships with the package: see ``models.embedded.embed_model``.
         shard: (z, y, x) voxels of a stored object, multiples of the chunk's; None if each chunk is one.
         fingerprint: CRC-32C of some of the source's chunks, by which writers and resumed runs recognise it.
@@ -63,7 +48,7 @@ class ContainerMetadata:
     shape: Shape3
     dtype: str
     chunk: Shape3
-    model: str
+    model: str | None
     sha256: str
     target: QualityTarget
     minimum: float
@@ -76,17 +61,22 @@ class ContainerMetadata:
     fingerprint: int | None = None
     dimension_names: tuple[str | None, ...] = ("z", "y", "x")
     attributes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    _id: str | None = dataclasses.field(default=None, init=False, compare=False, repr=False)
 
     def configuration(self) -> dict[str, Any]:
         """Configuration of the codec ``nvc``, which ``read_configuration`` reads back."""
-        fields = {name: getattr(self, attribute) for name, attribute in _CONFIGURATION.items()}
-        stated = {name: value for name, value in fields.items() if value not in _ABSENT}
-        shortened = {name: _map_numbers(_shorten, stated[name]) for name in _FLOATS if name in stated}
-        return {"version": FORMAT_VERSION, **stated, **shortened}
+        return state_configuration(
+            {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        )
+
+    @property
+    def identity(self) -> bytes:
+        """Identity of the container, which each chunk's checksum covers."""
+        return bytes.fromhex(self._id or self.configuration()["id"])
 
     def to_json(self) -> dict[str, Any]:
         """Zarr metadata, JSON-ready, which ``from_json`` reads back."""
-        codecs = [{"name": CODEC_NAME, "configuration": self.configuration()}, {"name": "crc32c"}]
+        codecs = [{"name": CODEC_NAME, "configuration": self.configuration()}]
         if self.shard is not None:
             sharding = {
                 "chunk_shape": list(self.chunk),
@@ -110,8 +100,17 @@ class ContainerMetadata:
         return document | ({"attributes": self.attributes} if self.attributes else {})
 
     def to_text(self) -> str:
-        """Zarr metadata as they are stored."""
-        return json.dumps(self.to_json(), separators=(",", ":"))
+        """Zarr metadata as they are stored.
+
+        Raises:
+            TypeError, ValueError: the attributes are not of JSON, or too many or too deep.
+        """
+        try:
+            return write_json(self.to_json())
+        except ValueError as error:
+            raise ValueError(
+                f"the metadata, with the source's attributes and an embedded model, do not fit: {error}"
+            ) from error
 
     @classmethod
     def from_json(cls, document: Any) -> "ContainerMetadata":
@@ -120,38 +119,40 @@ class ContainerMetadata:
         Raises:
             FormatError: they are not those of a container, or a field is missing, unknown or out of range.
         """
-        codecs, chunk, shard = _read_codecs(document)
-        try:
-            metadata = cls(
-                **read_configuration(codecs[0]["configuration"]),
-                shape=check_shape(tuple(document["shape"])),
-                dtype=document["data_type"],
-                chunk=check_shape(tuple(chunk)),
-                shard=None if shard is None else check_shape(tuple(shard)),
+        configuration, chunk, shard = _read_codecs(document)
+        with naming_damage():
+            metadata = dataclasses.replace(
+                cls.from_configuration(configuration, chunk, document["data_type"]),
+                shard=None if shard is None else read_sides("chunk_shape", shard),
                 dimension_names=tuple(document.get("dimension_names") or (None,) * 3),
                 attributes=document.get("attributes", {}),
             )
-            metadata.check(codecs[1:])
-        except FormatError:
-            raise
-        except (TypeError, ValueError, KeyError) as error:
-            raise FormatError(f"the metadata are damaged: {error}") from error
-        return metadata
+            metadata.check(read_sides("shape", document["shape"]))
+            return metadata.with_id(configuration["id"])
 
-    def check(self, later_codecs: list[Any]) -> None:
-        """Raise ``ValueError`` unless the fields make sense together."""
-        if [codec["name"] for codec in later_codecs] != ["crc32c"]:
-            raise ValueError(f"`codecs` must end in `crc32c` alone: {later_codecs}")
-        check_dtype(self.dtype)
-        if not (np.isfinite([self.minimum, self.maximum]).all() and self.minimum <= self.maximum):
-            raise ValueError(f"the range [{self.minimum}, {self.maximum}] is not finite and ordered")
-        if not isinstance(self.target, dict) or len(self.target) != 1:
-            raise ValueError(f"`target` (={self.target}) must have one entry")
-        for name, value in (("max_error", self.max_error), ("step", self.step)):
-            if value is not None and not 0 <= value < math.inf:
-                raise ValueError(f"`{name}` (={value}) must not be negative")
+    @classmethod
+    def from_configuration(cls, configuration: Any, chunk: Any, dtype: Any) -> "ContainerMetadata":
+        """Read what the codec ``nvc`` knows of the metadata: not attributes, names of dimensions and shards.
+
+        Raises:
+            FormatError: a field is missing, unknown or out of range, or differs from what was written.
+        """
+        with naming_damage():
+            sides = read_sides("chunk_shape", chunk, MAX_CHUNK_VOXELS)
+            return cls(**read_configuration(configuration, sides, dtype)).with_id(configuration["id"])
+
+    def with_id(self, stored: str) -> "ContainerMetadata":
+        """Copy the metadata with the identity as it is stored."""
+        copy = dataclasses.replace(self)
+        object.__setattr__(copy, "_id", stored)
+        return copy
+
+    def check(self, array_shape: Shape3) -> None:
+        """Raise ``ValueError`` unless the fields make sense together, and with the shape of Zarr's array."""
+        if array_shape != self.shape:
+            raise ValueError(f"`shape` (={array_shape}) must be that of the volume, {self.shape}")
         if not isinstance(self.attributes, dict):
-            raise ValueError(f"`attributes` (={self.attributes}) must be an object")
+            raise ValueError(f"`attributes` (={self.attributes!r:.80}) must be an object")
         if any(side % part for side, part in zip(self.shard or self.chunk, self.chunk, strict=True)):
             raise ValueError(f"shards {self.shard} are no multiples of chunks {self.chunk}")
 
@@ -181,8 +182,20 @@ class ContainerMetadata:
         return _divide_up(self.shard or self.chunk, self.chunk)
 
 
-def _read_codecs(document: Any) -> tuple[list[Any], Any, Any]:
-    """Read the codecs of a chunk, the chunk shape, and the shard shape or None, from Zarr metadata."""
+@contextlib.contextmanager
+def naming_damage() -> Iterator[None]:
+    """Turn errors of reading damaged metadata into a ``FormatError``."""
+    try:
+        yield
+    except FormatError:
+        raise
+    except (TypeError, ValueError, KeyError, OverflowError, AttributeError) as error:
+        fault = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise FormatError(f"the metadata are damaged: {fault}") from error
+
+
+def _read_codecs(document: Any) -> tuple[Any, Any, Any]:
+    """Read the configuration, the chunk shape, and the shard shape or None, from Zarr metadata."""
     try:
         chunk, shard = document["chunk_grid"]["configuration"]["chunk_shape"], None
         codecs = document["codecs"]
@@ -190,44 +203,13 @@ def _read_codecs(document: Any) -> tuple[list[Any], Any, Any]:
             sharding = codecs[0]["configuration"]
             codecs, chunk, shard = sharding["codecs"], sharding["chunk_shape"], chunk
         is_container = document["zarr_format"] == 3 and codecs[0]["name"] == CODEC_NAME
-    except (TypeError, KeyError, IndexError) as error:
+        if not is_container:
+            raise FormatError("a Zarr array, but no nvc container: its codec is not `nvc`")
+        if len(codecs) != 1:
+            raise FormatError(f"the metadata are damaged: `codecs` must be `nvc` alone, not {len(codecs)}")
+        return codecs[0]["configuration"], chunk, shard
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
         raise FormatError(f"the metadata are of no Zarr v3 array: {error!r}") from error
-    if not is_container:
-        raise FormatError("a Zarr array, but no nvc container: its codec is not `nvc`")
-    return codecs, chunk, shard
-
-
-def read_configuration(configuration: Any) -> dict[str, Any]:
-    """Read the configuration of the codec ``nvc``: attributes of ``ContainerMetadata`` by name.
-
-    Raises:
-        FormatError: it is of another version.
-        ValueError, TypeError, KeyError: a field is missing or unknown.
-    """
-    fields = dict(configuration)
-    version = fields.pop("version", None)
-    if version != FORMAT_VERSION:
-        raise FormatError(f"`version` (={version!r}) must be {FORMAT_VERSION}: upgrade nvc_jax")
-    if unknown := sorted(fields.keys() - _CONFIGURATION.keys()):
-        raise ValueError(f"the configuration of `nvc` has unknown fields: {', '.join(unknown)}")
-    fields |= {name: _map_numbers(float, fields[name]) for name in _FLOATS if name in fields}
-    fields["fill_values"] = tuple(fields.get("fill_values", ()))
-    return {_CONFIGURATION[name]: value for name, value in fields.items()}
-
-
-def _shorten(number: float) -> float:
-    """Turn a float into an integer if that makes a shorter text."""
-    is_shorter = float(number).is_integer() and len(str(int(number))) < len(repr(number))
-    return int(number) if is_shorter else number
-
-
-def _map_numbers(function: Callable[[float], float], value: Any) -> Any:
-    """Apply a function to a number, or to those in a list or an object; leave anything else as it is."""
-    if isinstance(value, dict):
-        return {name: _map_numbers(function, entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_map_numbers(function, entry) for entry in value]
-    return function(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _divide_up(sides: Shape3, parts: Shape3) -> Shape3:

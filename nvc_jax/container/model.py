@@ -2,8 +2,17 @@
 
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.core.chunk_interfaces import ChunkDecoder
-from nvc_jax.models.codec import Codec, load_codec
+from nvc_jax.models.checkpoints import find_shipped, load_checkpoint, read_description, shipped_models
+from nvc_jax.models.codec import Codec
 from nvc_jax.models.embedded import extract_model
+
+
+def describe_model(metadata: ContainerMetadata) -> tuple[str, str]:
+    """Name of a container's model, and its SHA-256: of a shipped model all digits, without loading it."""
+    path = find_shipped(metadata.sha256) if metadata.embedded is None else None
+    if path is None:
+        return metadata.model or "unknown", metadata.sha256
+    return path.name, str(read_description(path)["sha256"])
 
 
 def load_model(metadata: ContainerMetadata) -> Codec:
@@ -13,10 +22,16 @@ def load_model(metadata: ContainerMetadata) -> Codec:
         FileNotFoundError: the model is neither embedded nor shipped.
         FormatError: the embedded model is damaged or not the one that the metadata name.
     """
-    if metadata.embedded is None:
-        return load_codec(metadata.sha256)
     try:
-        return Codec(*extract_model(metadata.embedded, metadata.sha256))
+        if metadata.embedded is not None:
+            return Codec(*extract_model(metadata.embedded, metadata.sha256))
+        path = find_shipped(metadata.sha256)
+        if path is None:
+            raise FileNotFoundError(
+                f"the model of SHA-256 {metadata.sha256} is neither embedded nor a shipped model "
+                f"({', '.join(shipped_models()) or 'none'}): install the nvc_jax that wrote the container"
+            )
+        return Codec(*load_checkpoint(path))
     except ValueError as error:
         raise FormatError(str(error)) from error
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from nvc_jax.chunks.halo import make_window
+from nvc_jax.chunks.payload import parse_payload
 from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE
 from nvc_jax.container.metadata import FormatError
 from nvc_jax.container.model import make_decoder
@@ -19,6 +20,7 @@ from nvc_jax.core.chunk_grid import (
     chunks_in_region,
 )
 from nvc_jax.core.chunk_interfaces import HaloChunkDecoder
+from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import grid_shape
 from nvc_jax.io.locations import Location
 
@@ -47,6 +49,7 @@ class Reader:
         ValueError: the mode or the level is unknown.
     """
 
+    @in_own_settings
     def __init__(self, location: Location, mode: str = "blend", level: str = "full") -> None:
         check_mode(mode)
         if level not in LEVELS:
@@ -81,6 +84,7 @@ class Reader:
             mapping: ``map`` for one chunk after another, or ``core.concurrency.map_in_order`` for several
                 at a time.
         """
+        self.check_present(region)
         result = np.empty([part.stop - part.start for part in region], self.dtype)
 
         def decode_piece(piece: tuple[ChunkIndex, Region, Region]) -> None:
@@ -91,6 +95,20 @@ class Reader:
             pass
         return result
 
+    def check_present(self, region: Region) -> None:
+        """Check that the last chunk of a region is there, before memory or files are made for several chunks.
+
+        Raises:
+            FormatError: the chunk is missing or damaged.
+        """
+        first, last = (
+            tuple(position // n for position, n in zip(corner, self.chunk, strict=True))
+            for corner in ([part.start for part in region], [part.stop - 1 for part in region])
+        )
+        if first != last:
+            self.store.read(last)
+
+    @in_own_settings
     def decode_chunk(self, index: ChunkIndex) -> np.ndarray:
         """Decode the voxels of a chunk that lie in the level.
 
@@ -102,11 +120,12 @@ class Reader:
         payload = self.store.read(index)
         decode = self._decoder.decode if self.level == "full" else self._decoder.decode_preview
         with self.store.naming_damage(index):
-            values = decode(payload)
-            expected = chunk_valid_shape(index, self.chunk, self.shape)
-            if values.shape != expected:
-                raise ValueError(f"it holds {values.shape} voxels; there are {expected}")
-        return values
+            # Before decoding, which makes an array of the size that the payload states.
+            valid_shape = parse_payload(payload, self.metadata.chunk).valid_shape
+            expected = chunk_valid_shape(index, self.metadata.chunk, self.metadata.shape)
+            if valid_shape != expected:
+                raise ValueError(f"it holds {valid_shape} voxels; there are {expected}")
+            return decode(payload)
 
     def _decode_in_halo(self, decoder: HaloChunkDecoder, index: ChunkIndex) -> np.ndarray:
         """Decode a chunk from its own blocks and those of the chunks around it."""

@@ -1,32 +1,34 @@
 """The store of a container: its objects read and written.
 
 Format version 1, see ``FORMAT.md``. An object is a chunk, or a shard of chunks with an index. A chunk is a
-payload followed by its CRC-32C, as Zarr's codec of that name appends it.
+payload followed by its checksum.
 """
 
 import contextlib
 import functools
 import itertools
-import json
 import math
 import os
 import struct
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import tensorstore as ts
 
 from nvc_jax.chunks.payload import Payload, parse_payload
+from nvc_jax.container.chunk_checksum import N_CHECKSUM_BYTES, seal_chunk, unseal_chunk
 from nvc_jax.container.metadata import INDEX_CODECS, ContainerMetadata, FormatError
-from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
-from nvc_jax.core.chunk_grid import ChunkIndex
+from nvc_jax.core.chunk_grid import ChunkIndex, grid_indices
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.shapes import Shape3
-from nvc_jax.io.locations import Location, open_kvstore, open_location
+from nvc_jax.core.json_documents import MAX_BYTES, read_json
+from nvc_jax.io.locations import Location, check_is_file, open_kvstore, open_location
+from nvc_jax.io.zip_files import list_zip
 
 METADATA_KEY = "zarr.json"
-_CRC_BYTES = 4
 _INDEX_ENTRY_BYTES = 16
 """Bytes of a chunk's entry in the index of a shard: offset and length, uint64 each."""
+_READ_ERRORS = (ValueError, OSError, IndexError, KeyError, NotImplementedError)
+"""Errors of TensorStore where something cannot be read."""
 _CACHED_SHARDS = 256
 """Open shards that are kept: TensorStore keeps the index of an open one."""
 
@@ -42,15 +44,17 @@ class ContainerStore:
 
     def __init__(self, objects: ts.KvStore, metadata: ContainerMetadata, name: str) -> None:
         self.metadata, self.name, self._objects = metadata, name, objects
+        self._identity = metadata.identity
+        self._directory, self._zip_file = _local_file(objects)
         self._shard = functools.lru_cache(maxsize=_CACHED_SHARDS)(self._open_shard)
 
     def chunks(self) -> Iterator[ChunkIndex]:
         """Iterate over the indices of all chunks, in z, y, x order."""
-        return _indices(self.metadata.chunk_grid)
+        return grid_indices(self.metadata.chunk_grid)
 
     def objects(self) -> Iterator[ChunkIndex]:
         """Iterate over the indices of all stored objects, in z, y, x order."""
-        return _indices(self.metadata.object_grid)
+        return grid_indices(self.metadata.object_grid)
 
     def chunks_of(self, index: ChunkIndex) -> list[ChunkIndex]:
         """List the chunks of a stored object that lie in the volume."""
@@ -70,7 +74,8 @@ class ContainerStore:
         Returns:
             Bytes of the stored object.
         """
-        sealed = {chunk: encode_bytes(payload, "crc32c") for chunk, payload in payloads.items()}
+        identity, grid = self._identity, self.metadata.chunk_grid
+        sealed = {chunk: seal_chunk(payload, identity, chunk, grid) for chunk, payload in payloads.items()}
         n_bytes = sum(map(len, sealed.values()))
         if self.metadata.shard is None:
             self._objects.write(_object_key(index), sealed[index]).result()
@@ -82,7 +87,7 @@ class ContainerStore:
         for chunk, value in sealed.items():
             shard.write(self._key_in_shard(chunk), value).result()
         transaction.commit_async().result()
-        return n_bytes + _INDEX_ENTRY_BYTES * math.prod(self.metadata.chunks_per_object) + _CRC_BYTES
+        return n_bytes + _INDEX_ENTRY_BYTES * math.prod(self.metadata.chunks_per_object) + N_CHECKSUM_BYTES
 
     def has_object(self, index: ChunkIndex) -> bool:
         """Tell whether a stored object exists and every chunk of it is undamaged."""
@@ -94,11 +99,35 @@ class ContainerStore:
         return True
 
     def stored_bytes(self) -> int:
-        """Bytes of the metadata, which may hold a model, and of all objects."""
-        spec = self._objects.spec().to_json()
-        if spec["driver"] == "file":
-            return sum(os.stat(spec["path"] + key).st_size for key in self.keys())
-        return sum(map_in_order(lambda key: len(self._objects.read(key).result().value), self.keys()))
+        """Bytes of the metadata, which may hold a model, and of all objects.
+
+        Raises:
+            FormatError: an object is missing.
+        """
+        if self._directory is not None:
+            with self._naming_missing():
+                return sum(os.stat(self._directory + key).st_size for key in self.keys())
+        if self._zip_file is not None:
+            sizes = list_zip(self._zip_file)
+            with self._naming_missing():
+                return sum(sizes[key] for key in self.keys())
+        return sum(map_in_order(lambda key: len(self._read_object(key)), self.keys()))
+
+    def _read_object(self, key: str) -> bytes:
+        """Read a stored object, or the metadata, as a whole."""
+        result = self._objects.read(key).result()
+        if result.state != "value":
+            raise FormatError(f"`{key}` of `{self.name}` is missing")
+        return bytes(result.value)
+
+    @contextlib.contextmanager
+    def _naming_missing(self) -> Iterator[None]:
+        """Turn the error of a missing object into a ``FormatError``."""
+        try:
+            yield
+        except (FileNotFoundError, KeyError) as error:
+            name = error.filename if isinstance(error, FileNotFoundError) else error.args[0]
+            raise FormatError(f"`{name}` of `{self.name}` is missing") from error
 
     def largest_stated_error(self) -> float:
         """Largest error that the chunks state, in the volume's units; reads every payload.
@@ -125,6 +154,8 @@ class ContainerStore:
             FormatError: the chunk is missing or damaged.
         """
         with self.naming_damage(index, "cannot be read"):
+            if self._directory is not None:
+                check_is_file(Path(self._directory + _object_key(self.object_of(index))))
             if self.metadata.shard is None:
                 result = self._objects.read(_object_key(index)).result()
             else:
@@ -132,11 +163,8 @@ class ContainerStore:
                 result = shard.read(self._key_in_shard(index)).result()
         if result.state != "value":
             raise FormatError(f"chunk {index} of `{self.name}` is missing")
-        stored = bytes(result.value)
         with self.naming_damage(index):
-            if len(stored) <= _CRC_BYTES:
-                raise ValueError(f"it has {len(stored)} bytes")
-            return decode_bytes(stored, "crc32c", len(stored) - _CRC_BYTES)
+            return unseal_chunk(bytes(result.value), self._identity, index, self.metadata.chunk_grid)
 
     def read_payload(self, index: ChunkIndex) -> Payload:
         """Read a chunk's payload and take it apart; errors as of ``read``."""
@@ -146,10 +174,10 @@ class ContainerStore:
 
     @contextlib.contextmanager
     def naming_damage(self, index: ChunkIndex, fault: str = "is damaged") -> Iterator[None]:
-        """Turn a ``ValueError`` of the block into a ``FormatError`` that names the chunk."""
+        """Turn an error of reading in the block into a ``FormatError`` that names the chunk."""
         try:
             yield
-        except ValueError as error:
+        except _READ_ERRORS as error:
             raise FormatError(f"chunk {index} of `{self.name}` {fault}: {error}") from error
 
     def _open_shard(self, index: ChunkIndex) -> ts.KvStore:
@@ -167,12 +195,16 @@ class ContainerStore:
         return struct.pack(">3I", *(i % n for i, n in zip(chunk, per_object, strict=True)))
 
 
-def _indices(grid: Shape3) -> Iterator[ChunkIndex]:
-    return itertools.product(*map(range, grid))
-
-
 def _object_key(index: ChunkIndex) -> str:
     return "/".join(["c", *map(str, index)])
+
+
+def _local_file(objects: ts.KvStore) -> tuple[str | None, Path | None]:
+    """Find the directory, with a slash at its end, or the ``.zip`` file of a store; else None."""
+    spec = objects.spec().to_json()
+    if spec["driver"] == "zip" and spec["base"]["driver"] == "file":
+        return None, Path(spec["base"]["path"])
+    return spec["path"] if spec["driver"] == "file" else None, None
 
 
 def read_metadata_at(objects: ts.KvStore, key: str) -> ContainerMetadata | None:
@@ -182,13 +214,16 @@ def read_metadata_at(objects: ts.KvStore, key: str) -> ContainerMetadata | None:
         FormatError: the metadata cannot be read, or are not those of a container.
     """
     try:
+        directory, _ = _local_file(objects)
+        if directory is not None:
+            check_is_file(Path(directory + key), MAX_BYTES)
         result = objects.read(key).result()
-    except ValueError as error:
+    except _READ_ERRORS as error:
         raise FormatError(f"its metadata cannot be read: {error}") from error
     if result.state != "value":
         return None
     try:
-        document = json.loads(bytes(result.value))
+        document = read_json(bytes(result.value))
     except ValueError as error:
         raise FormatError(f"it is no readable Zarr v3 array: {error}") from error
     return ContainerMetadata.from_json(document)
@@ -201,7 +236,10 @@ def open_container(location: Location) -> ContainerStore:
         FileNotFoundError: there is no such directory or file.
         FormatError: it is no container, or its metadata are damaged.
     """
-    objects = open_location(location)
+    try:
+        objects = open_location(location)
+    except ValueError as error:
+        raise FormatError(str(error)) from error
     try:
         metadata = read_metadata_at(objects, METADATA_KEY)
     except FormatError as error:

@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.core.forks import check_fork
+
 _LEVEL = 9
 """Compression level of Zstandard."""
+_MAX_RATIO = 1 << 15
+"""Bytes for each encoded byte,: a block of Zstandard takes 4 bytes or more and holds 128 KiB at most."""
 _CHUNK_KEY = "c/0"
 """Key under which Zarr stores the only chunk of an array of one axis."""
 
@@ -34,6 +38,7 @@ def _codecs(method: str, item_bytes: int) -> list[dict[str, Any]]:
 
 def _open(method: str, n_bytes: int, item_bytes: int) -> tuple[ts.TensorStore, ts.KvStore]:
     """Create an array of ``n_bytes`` bytes in one chunk; also return the store that holds the chunk."""
+    check_fork()
     spec = {
         "driver": "zarr3",
         "kvstore": "memory://",
@@ -71,9 +76,16 @@ def decode_bytes(encoded: bytes, method: str, n_bytes: int) -> bytes:
     Raises:
         ValueError: ``encoded`` is damaged, or holds another number of bytes.
     """
+    if n_bytes > _MAX_RATIO * max(len(encoded), 8):
+        raise ValueError(f"{len(encoded)} bytes cannot hold {n_bytes} bytes in {method}")
     array, chunks = _open(method, n_bytes, 1)
     chunks.write(_CHUNK_KEY, encoded).result()
     try:
         return np.asarray(array.read().result()).tobytes()
     except ValueError as error:
         raise ValueError(f"{len(encoded)} bytes do not hold {n_bytes} bytes in {method}: {error}") from error
+
+
+def crc32c(data: bytes) -> int:
+    """CRC-32C of at least one byte."""
+    return int.from_bytes(encode_bytes(data, "crc32c")[-4:], "little")

@@ -13,6 +13,8 @@ ChunkIndex = tuple[int, ...]
 """Index of a chunk, or of a stored object of chunks, along z, y, x."""
 Region = tuple[slice, ...]
 """Slices with bounds and without steps along z, y, x."""
+MAX_CHUNK_VOXELS = 1 << 28
+"""Voxels of a chunk at most: a chunk is decoded in memory as a whole, and XLA counts in 32 bits."""
 
 
 def full_region(shape: tuple[int, ...]) -> Region:
@@ -31,6 +33,15 @@ def chunk_regions(shape: tuple[int, ...], chunk: Shape3) -> list[Region]:
     return [chunk_region(index, chunk, shape) for index in itertools.product(*map(range, grid))]
 
 
+def grid_indices(grid: Shape3) -> Iterator[ChunkIndex]:
+    """Iterate over the indices of a grid in z, y, x order; ``itertools.product`` would keep them all."""
+    return _combine(*map(range, grid))
+
+
+def _combine(depth: range, height: range, width: range) -> Iterator[ChunkIndex]:
+    return ((z, y, x) for z in depth for y in height for x in width)
+
+
 def chunk_valid_shape(index: ChunkIndex, chunk: Shape3, shape: Shape3) -> Shape3:
     """Number of voxels along z, y, x of a chunk that are inside of a volume of ``shape``."""
     return check_shape(tuple(part.stop - part.start for part in chunk_region(index, chunk, shape)))
@@ -42,8 +53,8 @@ def chunks_in_region(region: Region, chunk: Shape3) -> Iterator[tuple[ChunkIndex
     Yields:
         The index of a chunk, the overlap as a region of ``region``, and the overlap as a region of the chunk.
     """
-    ranges = (range(part.start // n, -(-part.stop // n)) for part, n in zip(region, chunk, strict=True))
-    for index in itertools.product(*ranges):
+    ranges = [range(part.start // n, -(-part.stop // n)) for part, n in zip(region, chunk, strict=True)]
+    for index in _combine(*ranges):
         in_region, in_chunk = [], []
         for part, i, n in zip(region, index, chunk, strict=True):
             start, stop = max(part.start, i * n), min(part.stop, (i + 1) * n)

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from nvc_jax.core.heaps import limit_heaps
+from nvc_jax.core.jax_settings import in_own_settings
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,11 +42,12 @@ def map_in_order(
     """
     n_workers = n_workers or count_workers()
     limit_heaps(n_workers)
+    computing = in_own_settings(function)
     pending: collections.deque[Future[R]] = collections.deque()
     executor = ThreadPoolExecutor(n_workers)
     try:
         for item in items:
-            pending.append(executor.submit(function, item))
+            pending.append(executor.submit(computing, item))
             if len(pending) > _PENDING_PER_WORKER * n_workers:
                 yield pending.popleft().result()
         while pending:

@@ -19,6 +19,17 @@ from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, check_geometry
 
+MAX_BLOCK_SIZE = 64
+"""Side of a block in voxels, at most: a network has the block's voxels as inputs."""
+MAX_LAYER_SIZE, MAX_LAYERS = 1 << 16, 32
+"""Units of a layer, and layers, at most: configurations come from files that anyone may have written."""
+
+
+def check_size(name: str, value: Any, most: int) -> None:
+    """Raise ``ValueError`` unless a field of a configuration is an integer from 1 to ``most``."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise ValueError(f"`{name}` (={value!r:.80}) must be an integer of at least 1 and at most {most}")
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -38,8 +49,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_geometry(self.block_size, self.margin)
-        if self.latent_dim < 1:
-            raise ValueError(f"`latent_dim` (={self.latent_dim}) must be at least 1")
+        for name, most in (("block_size", MAX_BLOCK_SIZE), ("latent_dim", MAX_LAYER_SIZE)):
+            check_size(name, getattr(self, name), most)
 
     @property
     def side(self) -> int:
@@ -70,6 +81,7 @@ class Model(abc.ABC, Generic[ConfigT]):
         config: the configuration.
         encoded_types: types of encoded volumes that ``decode`` takes.
         quality_targets: names of the quality targets that chunks can keep to.
+        step_limits: smallest and largest step of the quantiser.
         default_target: the quality target where the user names none.
     """
 
@@ -77,6 +89,7 @@ class Model(abc.ABC, Generic[ConfigT]):
 
     encoded_types: ClassVar[tuple[type[EncodedVolume], ...]]
     quality_targets: ClassVar[frozenset[str]]
+    step_limits: ClassVar[tuple[float, float]]
     default_target: ClassVar[QualityTarget]
 
     @abc.abstractmethod

@@ -1,21 +1,31 @@
 """Reports on a container: metadata and size, quality against the original, integrity, and a preview."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nvc_jax.chunks.special_values import bit_patterns, valid_mask
-from nvc_jax.container.metadata import FORMAT_VERSION, ContainerMetadata, FormatError
+from nvc_jax.container.configuration import FORMAT_VERSION
+from nvc_jax.container.metadata import ContainerMetadata, FormatError
+from nvc_jax.container.model import describe_model
 from nvc_jax.container.reader import Reader
 from nvc_jax.container.store import open_container
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.errors import largest_error
+from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.evaluation.metrics import bits_per_voxel, quality
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
 from nvc_jax.io.volumes import open_volume, read_volume
+
+_ARITHMETIC = 2.0**-12
+"""Share of the range by which decoders on other devices may differ, generously: FORMAT.md, section 17."""
+
+_MOST_CHUNKS, _MOST_BYTES = 4096, 256 << 20
+"""Chunks and bytes of which ``info`` reads all: it takes less than a second."""
 
 
 def info(container: Location) -> dict[str, Any]:
@@ -26,8 +36,9 @@ def info(container: Location) -> dict[str, Any]:
 
     Returns:
         A dictionary that JSON can hold. ``max_error`` is the largest error that a chunk states, in the
-        volume's units; ``bound`` is the largest error allowed, None if there is no bound; ``ratio`` is the
-        raw size over ``stored_bytes``.
+        volume's units; None for a container of more than 4096 chunks or 256 MiB, whose chunks are not read
+        (``verify`` reads them). ``bound`` is the largest error allowed, None if there is no bound. ``ratio``
+        is the raw size over ``stored_bytes``.
 
     Raises:
         FileNotFoundError: there is no such container.
@@ -35,29 +46,32 @@ def info(container: Location) -> dict[str, Any]:
     """
     store = open_container(container)
     metadata = store.metadata
+    model, sha256 = describe_model(metadata)
     n_voxels = math.prod(metadata.shape)
     n_bytes = store.stored_bytes()
+    is_small = math.prod(metadata.chunk_grid) <= _MOST_CHUNKS and n_bytes <= _MOST_BYTES
     return {
         "shape": list(metadata.shape),
         "dtype": metadata.dtype,
         "chunk": list(metadata.chunk),
         "shard": None if metadata.shard is None else list(metadata.shard),
         "version": FORMAT_VERSION,
-        "model": metadata.model,
-        "sha256": metadata.sha256,
+        "model": model,
+        "sha256": sha256,
         "target": metadata.target,
         "bound": metadata.max_error,
         "step": metadata.step,
         "minimum": metadata.minimum,
         "maximum": metadata.maximum,
         "fill_values": list(metadata.missing_values),
-        "max_error": store.largest_stated_error(),
+        "max_error": store.largest_stated_error() if is_small else None,
         "stored_bytes": n_bytes,
         "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
         "ratio": n_voxels * np.dtype(metadata.dtype).itemsize / n_bytes,
     }
 
 
+@in_own_settings
 def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict[str, float]:
     """Measure the size of a container and its quality against the original.
 
@@ -77,8 +91,11 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
         FormatError: the container is damaged, or the location holds none.
         ValueError: the two shapes differ, or the mode is unknown.
     """
-    reader = Reader(container, mode)
-    values = read_volume(original)
+    reader = _open_reader(original, container, mode)
+    volume = open_volume(original)
+    if volume.shape != reader.shape:  # before memory is taken for either
+        raise ValueError(f"`original` has shape {volume.shape}; the container holds {reader.shape}")
+    values = read_volume(volume)
     decoded = reader.decode(full_region(reader.shape), map_in_order)
     n_bytes = reader.store.stored_bytes()
     missing_values = reader.metadata.missing_values
@@ -103,11 +120,11 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such original or container.
-        FormatError: a chunk is missing or damaged, its error exceeds the bound of the container, or a value
-            that the container promises to restore exactly differs.
+        FormatError: a chunk is missing or damaged, its error exceeds the bound of the container or is not the
+            one that it states, or a value that the container promises to restore exactly differs.
         ValueError: the original has another shape or dtype.
     """
-    reader = Reader(container)
+    reader = _open_reader(original, container)
     metadata = reader.metadata
     volume = None if original is None else open_volume(original)
     if volume is not None:
@@ -120,7 +137,9 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
         if volume is None:
             return stated_error, 0.0
         values = read_region(volume, chunk_region(index, metadata.chunk, metadata.shape))
-        return stated_error, _check_chunk(reader, index, values, decoded)
+        measured_error = _check_chunk(reader, index, values, decoded)
+        _check_stated_error(reader, index, stated_error, measured_error)
+        return stated_error, measured_error
 
     errors = list(map_in_order(chunk_errors, reader.store.chunks()))
     stated, measured = (max(column) for column in zip(*errors, strict=True))
@@ -128,6 +147,27 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
     if volume is not None:
         report["measured_max_error"] = measured
     return report
+
+
+def _open_reader(original: Any, container: Location, mode: str = "blend") -> Reader:
+    """Open a container; where it is none and ``original`` is one, the error says so."""
+    try:
+        return Reader(container, mode)
+    except FormatError as error:
+        if not isinstance(original, str | Path) or not _is_container(original):
+            raise
+        raise FormatError(
+            f"`original` (={original}) is a container, and `container` (={container}) is none: "
+            "the volume comes first, the container second"
+        ) from error
+
+
+def _is_container(location: Location) -> bool:
+    try:
+        open_container(location)
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def preview(container: Location) -> np.ndarray:
@@ -177,3 +217,17 @@ def _check_chunk(reader: Reader, index: ChunkIndex, original: np.ndarray, decode
             f"chunk {index} of `{reader.store.name}` is wrong by {error}; the bound is {metadata.max_error}"
         )
     return error
+
+
+def _check_stated_error(reader: Reader, index: ChunkIndex, stated: float, measured: float) -> None:
+    """Raise ``FormatError`` unless a chunk states the error that was measured, up to other arithmetic."""
+    metadata = reader.metadata
+    largest = max(abs(metadata.minimum), abs(metadata.maximum))
+    tolerance = (metadata.maximum - metadata.minimum) * _ARITHMETIC + largest * np.finfo(np.float32).eps
+    if reader.dtype.kind != "f":
+        tolerance += 1.0  # a value halfway between two integers may be rounded to either
+    if not abs(measured - stated) <= tolerance:
+        raise FormatError(
+            f"chunk {index} of `{reader.store.name}` states a largest error of {stated}, but it is "
+            f"{measured}: the original is another volume, or the container was changed"
+        )

@@ -6,7 +6,7 @@ that a source may state about a volume, ``lazy``, which makes stores of flat fil
 ``tiff``, ``hdf5``), and ``readable`` turns the errors of their libraries into ours; ``stored_arrays``,
 ``stored_axes`` and ``chunked_stores`` find, describe and open arrays in key-value stores; ``arrays`` wraps
 arrays in memory. ``atomic`` and ``writers`` write volumes, ``locations`` opens directories and URLs of
-containers, and ``open_scivis`` downloads public volumes.
+containers, ``zip_files`` checks ``.zip`` files, and ``open_scivis`` downloads public volumes.
 
 This package may not know about compression: it imports only ``nvc_jax.core``.
 """

@@ -38,6 +38,8 @@ _HIDDEN_ATTRIBUTES = (
 _READ_VOXELS = 1 << 18
 """Largest number of voxels (64³) to which small chunks are joined for one read: each read costs a call of
 h5py under its global lock."""
+_MOST_LISTED = 8
+"""Datasets that a message lists at most."""
 
 
 def open_hdf5(file: SourceFile) -> ts.TensorStore:
@@ -94,13 +96,19 @@ def _find_dataset(file: SourceFile) -> Any:
         dataset = attempt(lambda: hdf5_file[file.dataset])
         if not isinstance(dataset, h5py.Dataset):
             raise ValueError(
-                f"`{file.name}` holds no dataset `{file.dataset}`; its datasets with three axes are "
-                f"{_volume_names(h5py, hdf5_file)}"
+                f"`{file.name}` holds no dataset `{file.dataset}`; name one of its datasets with three axes: "
+                f"{', '.join(_volume_names(h5py, hdf5_file)) or 'there is none'}"
             )
         return dataset
     names = _volume_names(h5py, hdf5_file)
+    if not names:
+        raise ValueError(
+            f"`{file.name}` holds no dataset with three axes: {_describe_datasets(h5py, hdf5_file)}; "
+            "open it by h5py and pass one volume, such as `file['/dataset'][0]` of a time series"
+        )
     if len(names) != 1:
-        raise ValueError(f"`{file.name}` holds the datasets {names}; name one as `{file.name}::/dataset`")
+        listed = ", ".join(names)
+        raise ValueError(f"`{file.name}` holds the datasets {listed}; name one as `{file.name}::{names[0]}`")
     return hdf5_file[names[0]]
 
 
@@ -114,6 +122,18 @@ def _volume_names(h5py: Any, hdf5_file: Any) -> list[str]:
 
     hdf5_file.visititems(visit)
     return names
+
+
+def _describe_datasets(h5py: Any, hdf5_file: Any) -> str:
+    """List the first datasets with their shapes."""
+    found: list[str] = []
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and len(found) < _MOST_LISTED:
+            found.append(f"`/{name}` has shape {item.shape}")
+
+    hdf5_file.visititems(visit)
+    return ", ".join(found) or "it has no datasets"
 
 
 @dataclasses.dataclass(frozen=True)

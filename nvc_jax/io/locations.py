@@ -1,6 +1,7 @@
 """Locations of containers: directories, ``.zip`` files, URLs and TensorStore specs as key-value stores."""
 
 import os
+import stat
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 import tensorstore as ts
 
+from nvc_jax.core.forks import check_fork
 from nvc_jax.io.atomic import replacing
+from nvc_jax.io.zip_files import list_zip
 
 Location = str | Path | dict[str, Any]
 """A path, a URL (``file://``, ``gs://``, ``s3://``, ``http(s)://``), or a TensorStore spec: of a key-value
@@ -37,6 +40,7 @@ _CONTEXT = ts.Context(
 
 def open_kvstore(spec: str | dict[str, Any]) -> ts.KvStore:
     """Open the key-value store that a URL or TensorStore spec names."""
+    check_fork()
     return ts.KvStore.open(spec, context=_CONTEXT).result()
 
 
@@ -56,8 +60,8 @@ def open_location(location: Location) -> ts.KvStore:
 
     Raises:
         FileNotFoundError: there is no such file or directory.
-        ValueError: TensorStore does not know the URL or spec, or the spec has more than a driver and a
-            key-value store.
+        ValueError: TensorStore does not know the URL or spec, the spec has more than a driver and a key-value
+            store, or a file is no ``.zip`` file of stored entries.
     """
     path = local_path(location)
     if path is not None:
@@ -65,6 +69,8 @@ def open_location(location: Location) -> ts.KvStore:
             raise FileNotFoundError(f"the container `{location}` does not exist")
         if path.is_dir():
             return open_directory(path)
+        check_is_file(path)
+        list_zip(path)
         return _open_zip({"driver": "file", "path": str(path.absolute())})
     if isinstance(location, dict):
         if others := sorted(location.keys() - {"driver", "kvstore"} if "kvstore" in location else ()):
@@ -72,6 +78,22 @@ def open_location(location: Location) -> ts.KvStore:
         return as_directory(open_kvstore(location.get("kvstore", location)))
     url = str(location)
     return _open_zip(url) if url.endswith(".zip") else as_directory(open_kvstore(url))
+
+
+def check_is_file(path: Path, max_bytes: int | None = None) -> None:
+    """Check something that may be missing before it is read: readers of a pipe wait.
+
+    Raises:
+        ValueError: it is no file, or one of more than ``max_bytes`` bytes.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"`{path}` is no file: it is a directory, a pipe or a device")
+    if max_bytes is not None and status.st_size > max_bytes:
+        raise ValueError(f"`{path}` has {status.st_size} bytes; {max_bytes} are the most")
 
 
 def open_directory(path: Path) -> ts.KvStore:

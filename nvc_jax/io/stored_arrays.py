@@ -6,11 +6,11 @@ resolution.
 """
 
 import dataclasses
-import json
 from typing import Any
 
 import tensorstore as ts
 
+from nvc_jax.core.json_documents import read_json
 from nvc_jax.io.metadata import attempt
 
 DOCUMENT_KEYS = ("zarr.json", ".zarray", ".zgroup", "attributes.json", "info")
@@ -85,7 +85,7 @@ def _read_document(kvstore: ts.KvStore, key: str, name: str) -> dict[str, Any] |
     if result.state != "value":
         return None
     try:
-        document = json.loads(result.value)
+        document = read_json(bytes(result.value))
     except ValueError as error:
         raise ValueError(f"`{name}`: `{key}` is damaged: {error}") from error
     return dict_or_empty(document)

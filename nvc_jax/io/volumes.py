@@ -18,6 +18,7 @@ from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.io import arrays, chunked_stores, hdf5, nifti, npy, nrrd, raw, tiff
 from nvc_jax.io.file_format import FileFormat, SourceFile
+from nvc_jax.io.locations import check_is_file
 from nvc_jax.io.metadata import VolumeMetadata
 
 FORMATS = (
@@ -142,6 +143,8 @@ def _locate(source: str) -> SourceFile | None:
     path = Path(name)
     if not path.exists():
         raise FileNotFoundError(f"`{path}` does not exist")
+    if not path.is_dir():
+        check_is_file(path)
     return SourceFile(path.absolute(), name, dataset)
 
 

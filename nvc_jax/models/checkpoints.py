@@ -14,11 +14,14 @@ from typing import Any
 import jax
 import tensorstore as ts
 
+from nvc_jax.core.json_documents import read_json
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
 from nvc_jax.models.identity import model_sha256
 from nvc_jax.models.registry import model_of, stored_config
 
+FEWEST_DIGITS = 16
+"""Hexadecimal digits of a SHA-256 that name a model: no two models have them in common by chance."""
 _CONFIG = "config.json"
 _PARAMS = "params"
 
@@ -76,6 +79,15 @@ def save_checkpoint(
         partial.rename(directory)
 
 
+def find_shipped(sha256: str) -> Path | None:
+    """Find the shipped checkpoint of a SHA-256, or of its first 16 digits or more; None if there is none."""
+    for path in shipped_models().values():
+        known = str(read_description(path).get("sha256"))
+        if len(sha256) >= FEWEST_DIGITS and known.startswith(sha256):
+            return path
+    return None
+
+
 def find_checkpoint(model: str | Path) -> Path:
     """Find the directory of a checkpoint given by shipped name, path, or SHA-256 of a shipped model.
 
@@ -87,9 +99,8 @@ def find_checkpoint(model: str | Path) -> Path:
         return shipped[str(model)]
     if (Path(model) / _CONFIG).is_file():
         return Path(model)
-    for path in shipped.values():
-        if _read_description(path).get("sha256") == str(model):
-            return path
+    if path := find_shipped(str(model)):
+        return path
     raise FileNotFoundError(
         f"`model` (={str(model)!r}) is neither a shipped model ({', '.join(shipped) or 'none'}) nor a "
         f"directory with a {_CONFIG}"
@@ -104,7 +115,7 @@ def load_checkpoint(model: str | Path) -> tuple[ModelConfig, Params]:
         ValueError: it is damaged or foreign: unreadable, of another shape, or of another SHA-256.
     """
     directory = find_checkpoint(model)
-    description = _read_description(directory)
+    description = read_description(directory)
     try:
         config = stored_config(description["model"])
         target = jax.tree.map(
@@ -142,9 +153,10 @@ def _read_params(directory: Path, target: Params) -> Params:
             return jax.device_get(checkpointer.restore(directory, target))
 
 
-def _read_description(directory: Path) -> dict[str, Any]:
+def read_description(directory: Path) -> dict[str, Any]:
+    """Read the ``config.json`` of a checkpoint: its configuration (``model``) and ``sha256``."""
     try:
-        description = json.loads((directory / _CONFIG).read_text())
+        description = read_json((directory / _CONFIG).read_bytes())
     except ValueError as error:
         raise ValueError(f"`{directory / _CONFIG}` is not JSON: {error}") from error
     if not isinstance(description, dict):

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from nvc_jax.core.choices import check_mode
 from nvc_jax.core.dtypes import check_device_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
+from nvc_jax.core.jax_settings import gather, in_own_settings
 from nvc_jax.core.model import Model, ModelConfig
 from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.parameters import Params
@@ -49,6 +50,7 @@ def load_codec(model: str | Path) -> Codec:
     return Codec(*load_checkpoint(model))
 
 
+@in_own_settings
 def encode_volume(codec: Codec, volume: ArrayLike, *, step: ArrayLike | None = None) -> EncodedVolume:
     """Encode a volume: into its blocks' latent means (paper, section 2), or into an entropy-coded stream.
 
@@ -66,7 +68,8 @@ def encode_volume(codec: Codec, volume: ArrayLike, *, step: ArrayLike | None = N
     Returns:
         The encoded volume: an ``EncodedStream`` of a spectral model, ``EncodedLatents`` of a block
         autoencoder, or with a step its ``EncodedLatentStream``. All arrays have static shapes; a stream has
-        a buffer and its used length.
+        a buffer and its used length. Where a traced step is not possible, such as 0 or NaN, the range of the
+        encoded volume is NaN, and floats decode to NaN.
 
     Raises:
         TypeError: the dtype is not supported.
@@ -76,13 +79,23 @@ def encode_volume(codec: Codec, volume: ArrayLike, *, step: ArrayLike | None = N
     """
     volume = volume if isinstance(volume, jax.Array) else np.asarray(volume)
     check_device_dtype(volume.dtype)
-    volume = jnp.asarray(volume)
+    volume = gather(jnp.asarray(volume))
     check_shape(volume.shape)
     model = codec.model
     model.check_step(step)
     if not isinstance(volume, jax.core.Tracer):
         check_finite(volume)
-    return model.encode(codec.params, volume, None if step is None else jnp.asarray(step, jnp.float32))
+    if not isinstance(step, jax.core.Tracer):
+        return model.encode(codec.params, volume, None if step is None else jnp.asarray(step, jnp.float32))
+    smallest, largest = model.step_limits
+    is_possible = (smallest <= step) & (step <= largest)
+    possible_step = jnp.where(is_possible, step, largest).astype(jnp.float32)
+    encoded = model.encode(codec.params, volume, possible_step)
+    return dataclasses.replace(
+        encoded,
+        minimum=jnp.where(is_possible, encoded.minimum, jnp.nan),
+        maximum=jnp.where(is_possible, encoded.maximum, jnp.nan),
+    )
 
 
 def check_finite(volume: ArrayLike) -> tuple[float, float]:
@@ -93,6 +106,7 @@ def check_finite(volume: ArrayLike) -> tuple[float, float]:
     return minimum, maximum
 
 
+@in_own_settings
 def decode_volume(codec: Codec, encoded: EncodedVolume, *, mode: str = "blend") -> jax.Array:
     """Decode a volume; the inverse of ``encode_volume`` up to the model's error.
 
@@ -114,7 +128,12 @@ def decode_volume(codec: Codec, encoded: EncodedVolume, *, mode: str = "blend") 
         raise ValueError(
             f"`encoded` is a {type(encoded).__name__}, not of a {codec.config.architecture} codec"
         )
-    return model.decode(codec.params, encoded, mode)
+    if not isinstance(encoded.minimum, jax.core.Tracer) and np.isnan(encoded.minimum).any():
+        raise ValueError(
+            f"`encoded` has no range: its `step` was not between {model.step_limits[0]} and "
+            f"{model.step_limits[1]:g} when `encode_volume` ran inside a compiled function"
+        )
+    return model.decode(codec.params, jax.tree.map(gather, encoded), mode)
 
 
 @jax.jit

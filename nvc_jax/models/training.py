@@ -1,13 +1,14 @@
 """Training of any kind of model."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from nvc_jax.core.jax_settings import in_own_settings
+from nvc_jax.core.json_documents import read_json
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.models.card import model_card
 from nvc_jax.models.checkpoints import save_checkpoint
@@ -61,6 +62,7 @@ class TrainingResult:
         save_checkpoint(directory, self.codec.config, self.codec.params, card, self.config.to_dict())
 
 
+@in_own_settings
 def train(
     config: TrainingConfig | str | Path | Mapping[str, Any],
     volumes: Sequence[Any],
@@ -135,7 +137,7 @@ def training_config(description: str | Path | Mapping[str, Any]) -> TrainingConf
     if not path.is_file():
         raise FileNotFoundError(f"`config` (={path}) is neither a file nor one of {', '.join(names)}")
     try:
-        fields = json.loads(path.read_text())
+        fields = read_json(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"`config` (={path}) is not JSON: {error}") from error
     if not isinstance(fields, dict):

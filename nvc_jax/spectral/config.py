@@ -3,11 +3,13 @@
 import dataclasses
 from typing import Any, ClassVar
 
-from nvc_jax.core.model import ModelConfig
+from nvc_jax.core.model import ModelConfig, check_size
 from nvc_jax.entropy import tokens
 from nvc_jax.spectral.profiles import MAX_PROFILES
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
+_MAX_TABLES = 1024
+"""Tables of each profile and quantiser, at most: a decoder makes a list of 4096 slots of each."""
 _ONCE_ONE = ("n_quantizers", "n_profiles")
 """Fields that early spectral models did not store, because all of them had one quantiser and one profile."""
 
@@ -36,15 +38,10 @@ class SpectralConfig(ModelConfig):
         super().__post_init__()
         if (self.block_size, self.margin, self.latent_dim) != (BLOCK_SIZE, 0, N_COEFFICIENTS):
             raise ValueError(f"architecture 'spectral' takes `block_size` {BLOCK_SIZE}, no margin")
-        if not 1 <= self.n_classes <= tokens.N_TOKENS or self.n_tables < 1:
-            raise ValueError(
-                f"`n_classes` (={self.n_classes}) must lie between 1 and {tokens.N_TOKENS}, "
-                f"`n_tables` (={self.n_tables}) must be at least 1"
-            )
-        if self.n_quantizers not in (1, 2):
-            raise ValueError(f"`n_quantizers` (={self.n_quantizers}) must be 1 or 2")
-        if not 1 <= self.n_profiles <= MAX_PROFILES:
-            raise ValueError(f"`n_profiles` (={self.n_profiles}) must lie between 1 and {MAX_PROFILES}")
+        check_size("n_classes", self.n_classes, tokens.N_TOKENS)
+        check_size("n_tables", self.n_tables, _MAX_TABLES)
+        check_size("n_quantizers", self.n_quantizers, 2)
+        check_size("n_profiles", self.n_profiles, MAX_PROFILES)
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the configuration; fields of newer models are left out where they are 1."""

@@ -33,6 +33,7 @@ class SpectralModel(Model[SpectralConfig]):
     encoded_types = (EncodedStream,)
     quality_targets = frozenset({"max_error", "relative_error", "psnr", "step", "lossless"})
     default_target: ClassVar[QualityTarget] = {"step": DEFAULT_STEP}
+    step_limits = (MIN_STEP, MAX_STEP)
 
     def abstract_params(self) -> Params:
         """Nested dict of the parameters' shapes and dtypes: ``entropy``."""

@@ -17,6 +17,7 @@ from nvc_jax.core.shapes import check_shape
 
 SHAPE, CHUNK = (20, 24, 28), (8, 8, 8)
 N_CHUNKS = 3 * 3 * 4
+TARGET = ChunkTarget(20.0, 3.0)
 
 
 class ConstantEncoder(ChunkEncoder):
@@ -49,24 +50,23 @@ def metadata_of(shard: tuple[int, int, int] | None = None) -> ContainerMetadata:
         minimum=0.0,
         maximum=1.0,
         max_error=20.0,
-        step=3.0,
     )
 
 
 def write(store: ContainerStore, part: tuple[int, int] = (0, 1), **options: object) -> WrittenObjects:
     defaults = {"skip_existing": False, "on_progress": None}
-    return write_objects(store, ConstantEncoder(), part, **defaults | options)
+    return write_objects(store, ConstantEncoder(), TARGET, part, **defaults | options)
 
 
-def test_every_chunk_is_encoded_once_with_the_target_of_the_container(tmp_path: Path) -> None:
+def test_every_chunk_is_encoded_once_with_the_target(tmp_path: Path) -> None:
     encoder = ConstantEncoder()
     with create(tmp_path / "v.zarr", metadata_of()) as store:
-        write_objects(store, encoder, (0, 1), skip_existing=False, on_progress=None)
+        write_objects(store, encoder, TARGET, (0, 1), skip_existing=False, on_progress=None)
     covered = np.zeros(SHAPE, int)
     for region in encoder.regions:
         covered[region] += 1
     assert (covered == 1).all()
-    assert encoder.targets == [ChunkTarget(20.0, 3.0)] * N_CHUNKS
+    assert encoder.targets == [TARGET] * N_CHUNKS
 
 
 @pytest.mark.parametrize("shard", [None, (16, 16, 16)])
@@ -99,7 +99,7 @@ def test_undamaged_objects_are_kept(tmp_path: Path) -> None:
         (directory / "0" / "1" / "2").write_bytes(b"damaged")
         (directory / "2" / "0" / "0").unlink()
         encoder = ConstantEncoder()
-        written = write_objects(store, encoder, (0, 1), skip_existing=True, on_progress=None)
+        written = write_objects(store, encoder, TARGET, (0, 1), skip_existing=True, on_progress=None)
         assert read_files(directory) == expected
     assert written.n_skipped == N_CHUNKS - 2
     assert written.max_error == 16.0

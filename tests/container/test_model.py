@@ -1,5 +1,7 @@
 import dataclasses
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,8 +13,8 @@ from tiny_model.model import BlockMeanModel
 from tiny_model.training import BlockMeanTraining
 
 from nvc_jax.container.metadata import FormatError
-from nvc_jax.container.model import load_model, make_decoder
-from nvc_jax.models.checkpoints import load_checkpoint
+from nvc_jax.container.model import describe_model, load_model, make_decoder
+from nvc_jax.models.checkpoints import find_checkpoint, load_checkpoint
 from nvc_jax.models.embedded import embed_model
 from nvc_jax.models.identity import model_sha256
 from nvc_jax.models.registry import ModelKind
@@ -40,8 +42,26 @@ def test_a_shipped_model_is_found_by_its_sha256_whatever_its_name() -> None:
     codec = load_model(dataclasses.replace(METADATA, model="mine", sha256=model_sha256(config, params)))
     assert codec.config == config
     jax.tree.map(np.testing.assert_array_equal, codec.params, params)
-    with pytest.raises(FileNotFoundError, match="neither a shipped model"):
+    with pytest.raises(FileNotFoundError, match="neither embedded nor a shipped model"):
         load_model(METADATA)
+
+
+def test_a_shipped_model_is_found_by_its_first_digits_and_described() -> None:
+    sha256 = model_sha256(*load_checkpoint("zero-margin"))
+    short = dataclasses.replace(METADATA, model=None, sha256=sha256[:16])
+    assert load_model(short).config == load_checkpoint("zero-margin")[0]
+    assert describe_model(short) == ("zero-margin", sha256)
+    assert describe_model(dataclasses.replace(EMBEDDED, model="mine")) == ("mine", EMBEDDED.sha256)
+    assert describe_model(dataclasses.replace(METADATA, model=None)) == ("unknown", "0" * 64)
+
+
+@pytest.mark.parametrize("name", ["two-wide-margin", "", "./elsewhere", "/", "0"])
+def test_a_sha256_is_no_name_and_no_path(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(find_checkpoint("zero-margin"), tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    for path in (name, str(tmp_path / "elsewhere")):
+        with pytest.raises(FileNotFoundError, match="neither embedded nor a shipped model"):
+            load_model(dataclasses.replace(METADATA, sha256=path))
 
 
 def test_damaged_and_other_models_are_errors_of_the_container() -> None:

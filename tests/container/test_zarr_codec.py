@@ -1,6 +1,5 @@
 """Containers as zarr-python, dask and xarray see them: the same values as through TensorStore."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import xarray as xr
 import zarr
 from model_kinds import registered
+from stored_metadata import CONFIGURATION, change_metadata
 from tiny_model.config import BlockMeanConfig
 from tiny_model.model import BlockMeanModel
 from tiny_model.training import BlockMeanTraining
@@ -137,8 +137,6 @@ def test_damage_and_other_versions_are_named(tmp_path: Path) -> None:
     chunk.write_bytes(chunk.read_bytes()[:-7])
     with pytest.raises(ValueError, match="checksum"):
         zarr.open_array(tmp_path / "v.zarr", mode="r")[:4]
-    metadata = json.loads((tmp_path / "v.zarr" / "zarr.json").read_text())
-    metadata["codecs"][0]["configuration"]["version"] = 99
-    (tmp_path / "v.zarr" / "zarr.json").write_text(json.dumps(metadata))
+    change_metadata(tmp_path / "v.zarr", (*CONFIGURATION, "version"), 99)
     with pytest.raises(nvc_jax.FormatError, match="upgrade"):
         zarr.open_array(tmp_path / "v.zarr", mode="r")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
+from nvc_jax.core.byte_codecs import crc32c, decode_bytes, encode_bytes
 
 METHODS = ("zstd", "blosc", "crc32c")
 
@@ -14,6 +14,7 @@ def test_bytes_come_back(data: bytes, method: str, item_bytes: int) -> None:
 
 
 def test_the_checksum_is_castagnolis() -> None:
+    assert crc32c(b"123456789") == 0xE3069283
     assert encode_bytes(b"123456789", "crc32c") == b"123456789" + (0xE3069283).to_bytes(4, "little")
 
 
@@ -37,3 +38,15 @@ def test_damage_is_an_error_or_other_bytes(method: str, damage: str) -> None:
     assert damage == "flip"
     assert method != "crc32c"
     assert len(decoded) == n_bytes
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n_bytes", [1 << 31, 1 << 44, 1 << 62])
+def test_sizes_beyond_what_bytes_can_hold_take_no_memory(method: str, n_bytes: int) -> None:
+    with pytest.raises(ValueError, match=f"cannot hold {n_bytes} bytes"):
+        decode_bytes(encode_bytes(bytes(1000), method), method, n_bytes)
+
+
+def test_the_densest_bytes_are_within_the_limit() -> None:
+    data = bytes(1 << 24)
+    assert decode_bytes(encode_bytes(data, "zstd"), "zstd", len(data)) == data

@@ -3,11 +3,11 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from make_golden import GOLDEN, TARGETS, model_of, original
+from reference_container import Metadata, open_chunk, read_metadata
 from reference_decoder import decode
 from reference_model import read_model
 from reference_spectral import decode_spectral, decoding_reserve, parse_spectral_header
@@ -34,19 +34,19 @@ def special_mask(volume: np.ndarray) -> np.ndarray:
     return ~np.isfinite(volume) | (volume == -3e4)
 
 
-def check(name: str, decoded: np.ndarray, configuration: dict[str, Any]) -> None:
+def check(name: str, decoded: np.ndarray, metadata: Metadata) -> None:
     """Check that a decoded volume keeps all that its container promises."""
     volume = original(name.split("-")[1])
     assert decoded.dtype == volume.dtype
     is_special = special_mask(volume)
     np.testing.assert_array_equal(decoded[is_special], volume[is_special])
     errors = np.abs(decoded[~is_special].astype(np.float64) - volume[~is_special].astype(np.float64))
-    if "max_error" in configuration:
-        assert errors.max() <= configuration["max_error"]
-    width = configuration["maximum"] - configuration["minimum"]
-    if "psnr" in configuration["target"]:
+    if metadata.max_error is not None:
+        assert errors.max() <= metadata.max_error
+    width = metadata.maximum - metadata.minimum
+    if "psnr" in metadata.configuration:
         psnr = 20 * np.log10(width) - 10 * np.log10(np.mean(errors**2))
-        assert psnr > configuration["target"]["psnr"] - 0.1
+        assert psnr > metadata.configuration["psnr"] - 0.1
     assert errors.max() < 0.3 * width
 
 
@@ -62,22 +62,23 @@ def test_golden_containers_decode(name: str, tmp_path: Path) -> None:
     # The model of the golden containers may not always ship with the package.
     metadata["codecs"][0]["configuration"]["embedded"] = embed_model(codec.config, codec.params)
     (store / "zarr.json").write_text(json.dumps(metadata))
-    check(name, nvc_jax.open(store).read().result(), metadata["codecs"][0]["configuration"])
+    check(name, nvc_jax.open(store).read().result(), read_metadata(store))
     containers.verify(original(name.split("-")[1]), store)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_decoder_from_the_specification_agrees(name: str) -> None:
     store = GOLDEN / f"{name}.zarr"
-    metadata = json.loads((store / "zarr.json").read_text())
-    chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"]
-    decoded = np.zeros(metadata["shape"], metadata["data_type"])
+    metadata = read_metadata(store)
+    decoded = np.zeros(metadata.shape, metadata.dtype)
     for path in (store / "c").glob("*/*/*"):
-        corner = [int(i) * side for i, side in zip(path.parts[-3:], chunk, strict=True)]
-        values = decode(path.read_bytes()[:-4], tuple(chunk), decoded.dtype, PARAMS[model_of(name)])
+        index = tuple(map(int, path.parts[-3:]))
+        corner = [i * side for i, side in zip(index, metadata.padded_shape, strict=True)]
+        payload = open_chunk(path.read_bytes(), metadata, index)
+        values = decode(payload, metadata.padded_shape, metadata.dtype, PARAMS[model_of(name)])
         region = tuple(slice(a, a + side) for a, side in zip(corner, values.shape, strict=True))
         decoded[region] = values
-    check(name, decoded, metadata["codecs"][0]["configuration"])
+    check(name, decoded, metadata)
 
 
 @pytest.mark.parametrize("step", [2e-3, 1e-2, 0.1])

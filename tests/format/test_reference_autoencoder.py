@@ -1,6 +1,5 @@
 """Latents are stored and decoded as section 15 of ``FORMAT.md`` says."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from make_golden import GOLDEN
 from reference_autoencoder import Container, decode_latents, decode_volume
 from reference_common import FormatError
+from reference_container import open_chunk, read_metadata
 from reference_decoder import parse_payload
 from reference_model import read_embedded, read_model
 
@@ -18,7 +18,7 @@ import nvc_jax
 from nvc_jax.autoencoder.config import ConvolutionalConfig
 from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.core.chunk_interfaces import ChunkFormat, ValueRange
-from nvc_jax.models.checkpoints import shipped_models
+from nvc_jax.models.checkpoints import find_shipped
 from nvc_jax.models.registry import model_of
 
 CHUNK = (16, 16, 24)
@@ -35,25 +35,24 @@ def example_volume() -> np.ndarray:
 
 def read_container(path: Path) -> tuple[dict[tuple[int, ...], bytes], Container]:
     """Read payloads and metadata of a container from its files."""
-    metadata = json.loads((path / "zarr.json").read_text())
-    configuration = metadata["codecs"][0]["configuration"]
+    metadata = read_metadata(path)
+    configuration = metadata.configuration
     if "embedded" in configuration:
         model = read_embedded(configuration["embedded"], configuration["sha256"])
     else:
-        model = read_model(shipped_models()[configuration["model"]])
+        model = read_model(find_shipped(configuration["sha256"]))
     container = Container(
-        shape=tuple(metadata["shape"]),
-        dtype=np.dtype(metadata["data_type"]),
-        chunk=tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"]),
-        minimum=configuration["minimum"],
-        maximum=configuration["maximum"],
-        step=configuration.get("step"),
+        shape=metadata.shape,
+        dtype=metadata.dtype,
+        chunk=metadata.padded_shape,
+        minimum=metadata.minimum,
+        maximum=metadata.maximum,
+        step=metadata.step,
         config=model.config,
         params=model.nested(),
     )
-    payloads = {
-        tuple(map(int, chunk.parts[-3:])): chunk.read_bytes()[:-4] for chunk in (path / "c").glob("*/*/*")
-    }
+    indices = {tuple(map(int, chunk.parts[-3:])): chunk for chunk in (path / "c").glob("*/*/*")}
+    payloads = {index: open_chunk(chunk.read_bytes(), metadata, index) for index, chunk in indices.items()}
     return payloads, container
 
 

@@ -1,12 +1,12 @@
 """Damaged and foreign containers are found and named."""
 
-import json
 import shutil
 from pathlib import Path
 
 import jax
 import pytest
 from sample_volume import VOLUME as WHOLE_VOLUME
+from stored_metadata import CONFIGURATION, change_metadata
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
@@ -15,7 +15,6 @@ from nvc_jax.io.writers import write_volume
 
 CONFIG = DenseConfig(block_size=4, margin=1, latent_dim=3, hidden_sizes=(8,))
 VOLUME = WHOLE_VOLUME[:21, :30, :43]
-CONFIGURATION = ("codecs", 0, "configuration")
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +45,6 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def damage_metadata(store: Path, path: tuple[str | int, ...], value: object) -> None:
-    metadata = json.loads((store / "zarr.json").read_text())
-    *parents, last = path
-    parent = metadata
-    for key in parents:
-        parent = parent[key]
-    parent[last] = value
-    (store / "zarr.json").write_text(json.dumps(metadata))
-
-
 @pytest.mark.parametrize("offset", [0, 7, 60])
 def test_flipped_bits_are_found(offset: int, store: Path) -> None:
     chunk = next(file for file in sorted((store / "c").rglob("*")) if file.is_file())
@@ -80,30 +69,30 @@ def test_flipped_bits_of_streams_are_found(streams: Path, tmp_path: Path) -> Non
     ("path", "value", "message"),
     [
         ((*CONFIGURATION, "version"), 99, "upgrade"),
-        ((*CONFIGURATION, "minimum"), None, "damaged"),
-        ((*CONFIGURATION, "minimum"), 1e9, "ordered"),
+        ((*CONFIGURATION, "range"), None, "damaged"),
+        ((*CONFIGURATION, "range"), [9, 1], "in order"),
         ((*CONFIGURATION, "sha256"), "0" * 64, "not the one"),
         ((*CONFIGURATION, "embedded", "params"), "AAAA", "model is damaged"),
         ((*CONFIGURATION, "colour"), "red", "damaged"),
-        ((*CONFIGURATION, "target"), {}, "one entry"),
-        ((*CONFIGURATION, "max_error"), -1.0, "not be negative"),
+        ((*CONFIGURATION, "latents"), None, "one target"),
+        ((*CONFIGURATION, "bound"), -1.0, "not negative"),
         ((*CONFIGURATION, "step"), 1e5, "must lie between"),
         (("shape",), [21, 30], "three axes"),
         (("data_type",), "complex64", "complex64"),
         (("codecs",), [], "no Zarr v3 array"),
-        (("codecs", 1), {"name": "gzip"}, "crc32c"),
+        (("codecs",), [{"name": "nvc", "configuration": {}}, {"name": "gzip"}], "`nvc` alone"),
         (("chunk_grid", "configuration", "chunk_shape"), [8, 16, 15], "no multiples"),
     ],
 )
 def test_wrong_metadata_are_named(path: tuple, value: object, message: str, store: Path) -> None:
-    damage_metadata(store, path, value)
+    change_metadata(store, path, value)
     with pytest.raises(nvc_jax.FormatError, match=message):
         nvc_jax.open(store)
 
 
 def test_metadata_that_contradict_themselves_are_found(sharded: Path, tmp_path: Path) -> None:
     shutil.copy(sharded / "zarr.json", tmp_path)
-    damage_metadata(tmp_path, (*CONFIGURATION, "chunk_shape"), [16, 16, 24])
+    change_metadata(tmp_path, ("chunk_grid", "configuration", "chunk_shape"), [16, 16, 20], seal=False)
     with pytest.raises(nvc_jax.FormatError, match="no multiples of chunks"):
         nvc_jax.open(tmp_path)
 
@@ -114,7 +103,8 @@ def test_chunks_that_contradict_the_metadata_are_found(
     container: str, shape: list[int], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(request.getfixturevalue(container), tmp_path / "v.zarr"))
-    damage_metadata(copy, ("shape",), shape)
+    for path in (("shape",), (*CONFIGURATION, "shape")):
+        change_metadata(copy, path, shape)
     with pytest.raises(nvc_jax.FormatError, match="is damaged"):
         nvc_jax.open(copy).read().result()
 
@@ -125,8 +115,8 @@ def test_other_stores_are_refused(store: Path, tmp_path: Path) -> None:
         nvc_jax.open(tmp_path / "plain.zarr")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         nvc_jax.open(tmp_path / "nothing.zarr")
-    damage_metadata(store, (*CONFIGURATION, "embedded"), None)
-    with pytest.raises(FileNotFoundError, match="neither a shipped model"):
+    change_metadata(store, (*CONFIGURATION, "embedded"), None)
+    with pytest.raises(FileNotFoundError, match="neither embedded nor a shipped model"):
         nvc_jax.open(store)
     (store / "zarr.json").write_text("{")
     with pytest.raises(nvc_jax.FormatError, match="no readable Zarr"):

@@ -1,4 +1,4 @@
-from fuzz import payloads
+from fuzz import containers, payloads
 
 
 def test_damaged_payloads_are_refused_or_decode() -> None:
@@ -11,3 +11,9 @@ def test_damaged_objects_are_refused() -> None:
     outcome = payloads.fuzz_containers(300, seed=1)
     assert sum(outcome.values()) == 300
     assert outcome["refused"] > 280
+
+
+def test_changed_containers_are_refused_or_read() -> None:
+    outcome = containers.fuzz_containers(90, seed=1)
+    assert all(sum(numbers.values()) == 10 for numbers in outcome.values())
+    assert all(numbers["refused"] for numbers in outcome.values())

@@ -11,7 +11,14 @@ import pytest
 from nvc_jax import load_codec
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.networks import init_params
-from nvc_jax.models.checkpoints import find_checkpoint, save_checkpoint, shipped_directory, shipped_models
+from nvc_jax.models.checkpoints import (
+    find_checkpoint,
+    find_shipped,
+    read_description,
+    save_checkpoint,
+    shipped_directory,
+    shipped_models,
+)
 
 CONFIG = DenseConfig(block_size=2, hidden_sizes=(3,), latent_dim=2)
 
@@ -90,3 +97,11 @@ def test_shipped_models_load_and_have_cards() -> None:
         words = ("bits",) if codec.config.architecture == "spectral" else ("steps", "MSE")
         assert all(word in card for word in ("Training volumes", "licence", *words))
         assert "not stated" not in card
+
+
+def test_shipped_models_are_found_by_the_first_digits_of_their_sha256() -> None:
+    path = shipped_models()["zero-margin"]
+    sha256 = read_description(path)["sha256"]
+    assert find_shipped(sha256) == find_shipped(sha256[:16]) == path
+    for other in (sha256[:15], "", sha256[1:], "zero-margin", str(path)):
+        assert find_shipped(other) is None

@@ -29,6 +29,7 @@ class BlockMeanModel(Model[BlockMeanConfig]):
     encoded_types = (EncodedMeans,)
     quality_targets = frozenset({"max_error", "relative_error", "psnr", "step", "lossless"})
     default_target: ClassVar[QualityTarget] = {"step": 0.05}
+    step_limits = (MIN_STEP, MAX_STEP)
 
     def abstract_params(self) -> Params:
         return {"pattern": jax.ShapeDtypeStruct((self.config.block_size,) * 3, jnp.float32)}

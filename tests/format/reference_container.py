@@ -1,0 +1,105 @@
+"""Metadata and chunks of the reference decoder: section 4 of ``FORMAT.md``."""
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from reference_common import Shape, require
+
+TARGETS = ("max_error", "relative_error", "psnr", "lossless", "latents", "relative_step")
+
+
+class Metadata(NamedTuple):
+    """The parts of a container's metadata that decoding and checks need."""
+
+    shape: Shape
+    dtype: np.dtype
+    padded_shape: Shape
+    configuration: dict[str, Any]
+    minimum: float
+    maximum: float
+    max_error: float | None
+    step: float | None
+    identity: bytes
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Read the ``zarr.json`` of a container without shards (4.2), and check it."""
+    document = json.loads((path / "zarr.json").read_text())
+    (codec,) = document["codecs"]
+    configuration, dtype = codec["configuration"], np.dtype(document["data_type"])
+    padded_shape = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+    require(configuration.get("version", 1) == 1, "the version is another")
+    shape = tuple(configuration.get("shape", padded_shape))
+    require(tuple(document["shape"]) == shape, "the shapes differ")
+    require(identify(configuration, padded_shape, dtype) == configuration["id"], "the metadata are damaged")
+    low, high = (float(dtype.type(value)) for value in configuration["range"])
+    bound, step = derive(configuration, high - low)
+    return Metadata(
+        shape,
+        dtype,
+        padded_shape,
+        configuration,
+        low,
+        high,
+        configuration.get("bound", bound),
+        configuration.get("step", step),
+        bytes.fromhex(configuration["id"]),
+    )
+
+
+def derive(configuration: dict[str, Any], width: float) -> tuple[float | None, float | None]:
+    """Derive the bound and the step from the target (4.3)."""
+    names = [name for name in TARGETS if name in configuration]
+    require(len(names) <= 1, "there are several targets")
+    name = names[0] if names else "step"
+    value = configuration[name]
+    bounds = {"max_error": value, "relative_error": value * width, "lossless": 0}
+    return bounds.get(name), value * width if name == "relative_step" else None
+
+
+def identify(configuration: dict[str, Any], padded_shape: Shape, dtype: np.dtype) -> str:
+    """Compute the field ``id`` (4.3)."""
+
+    def spell(value: Any) -> Any:
+        if isinstance(value, list):
+            return [spell(entry) for entry in value]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return struct.pack("<d", value).hex() if is_number else value
+
+    fields = {key: spell(value) for key, value in configuration.items() if key not in ("version", "embedded")}
+    fields |= {"chunk_shape": spell(list(padded_shape)), "data_type": dtype.name, "id": fields["id"][:8]}
+    text = json.dumps(dict(sorted(fields.items())), separators=(",", ":"))
+    return f"{fields['id']}{crc32c(text.encode()):08x}"
+
+
+def open_chunk(stored: bytes, metadata: Metadata, index: Shape) -> bytes:
+    """Check a chunk and return its payload (4.4)."""
+    require(len(stored) > 4, "a chunk is too short")
+    grid = [math.ceil(side / part) for side, part in zip(metadata.shape, metadata.padded_shape, strict=True)]
+    number = (index[0] * grid[1] + index[1]) * grid[2] + index[2]
+    (checksum,) = struct.unpack("<I", stored[-4:])
+    expected = crc32c(stored[:-4] + metadata.identity) ^ number % 2**32
+    require(checksum == expected, "a chunk is damaged, or not of this place and container")
+    return stored[:-4]
+
+
+def crc32c(data: bytes) -> int:
+    """Return the CRC-32C, byte by byte."""
+    remainder = 0xFFFFFFFF
+    for byte in data:
+        remainder = remainder >> 8 ^ CRC_TABLE[(remainder ^ byte) & 255]
+    return remainder ^ 0xFFFFFFFF
+
+
+def crc_entry(remainder: int) -> int:
+    """Return the remainder after eight steps, bit by bit."""
+    for _ in range(8):
+        remainder = remainder >> 1 ^ (0x82F63B78 if remainder & 1 else 0)
+    return remainder
+
+
+CRC_TABLE = [crc_entry(byte) for byte in range(256)]
