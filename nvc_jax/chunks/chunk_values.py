@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc_jax.chunks.special_values import valid_mask, valid_range
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 
 
 class ChunkValues(NamedTuple):
@@ -13,7 +14,7 @@ class ChunkValues(NamedTuple):
 
     Attributes:
         values: (z, y, x), of the volume's dtype.
-        valid: bool, of the same shape: finite and not missing.
+        valid: bool, of the same shape: finite, not missing and within the declared limits.
         low, high: range of the valid values; (0, 0) where there is none.
     """
 
@@ -23,7 +24,9 @@ class ChunkValues(NamedTuple):
     high: float
 
     @classmethod
-    def examine(cls, values: np.ndarray, missing_values: Sequence[float]) -> "ChunkValues":
+    def examine(
+        cls, values: np.ndarray, missing_values: Sequence[float] = (), valid_limits: Limits = NO_LIMITS
+    ) -> "ChunkValues":
         """Find the valid values of a chunk and their range."""
-        valid = valid_mask(values, missing_values)
+        valid = valid_mask(values, missing_values, valid_limits)
         return cls(values, valid, *valid_range(values, valid))
