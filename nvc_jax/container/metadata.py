@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from nvc_jax.core.chunk_interfaces import ChunkFormat, QualityTarget, ValueRange
+from nvc_jax.container.value_rules import choose_fill_value, limits_as_json, limits_from_json
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, ChunkFormat, Limits, QualityTarget, ValueRange
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import Shape3, check_shape
 
@@ -24,12 +25,15 @@ INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name
 _CONFIGURATION = {
     **{name: name for name in ("model", "sha256", "target", "minimum", "maximum")},
     "fill_values": "missing_values",
+    **{name: name for name in ("valid_limits", "value_limits", "exact_values")},
     **{name: name for name in ("max_error", "step", "fingerprint", "embedded")},
 }
 """Fields of the codec's configuration as stored, and the attributes that hold them."""
-_ABSENT = (None, ())
+_ABSENT = (None, (), NO_LIMITS)
 """Values of fields that are left out."""
-_FLOATS = ("target", "minimum", "maximum", "fill_values", "max_error", "step")
+_LIMITS = ("valid_limits", "value_limits")
+"""Fields of two limits, which are stored as null where there is none."""
+_FLOATS = ("target", "minimum", "maximum", "fill_values", *_LIMITS, "exact_values", "max_error", "step")
 """Fields of floats, which are stored as integers where these are shorter."""
 
 
@@ -50,6 +54,9 @@ class ContainerMetadata:
         target: quality target that the user asked for, one entry.
         minimum, maximum: range of the valid values.
         missing_values: values that stand for no measurement, stored exactly.
+        valid_limits: values beyond them stand for no measurement, too.
+        value_limits: limits that the user set to decoded values.
+        exact_values: valid values that come back exactly.
         max_error: error bound in the volume's units; None for no bound.
         step: of the quantiser: of spectral models in the volume's units, else in those of the latents; None
             where nothing is quantised.
@@ -69,6 +76,9 @@ class ContainerMetadata:
     minimum: float
     maximum: float
     missing_values: tuple[float, ...] = ()
+    valid_limits: Limits = NO_LIMITS
+    value_limits: Limits = NO_LIMITS
+    exact_values: tuple[float, ...] = ()
     max_error: float | None = None
     step: float | None = None
     embedded: dict[str, Any] | None = None
@@ -81,6 +91,7 @@ class ContainerMetadata:
         """Configuration of the codec ``nvc``, which ``read_configuration`` reads back."""
         fields = {name: getattr(self, attribute) for name, attribute in _CONFIGURATION.items()}
         stated = {name: value for name, value in fields.items() if value not in _ABSENT}
+        stated |= {name: limits_as_json(stated[name]) for name in _LIMITS if name in stated}
         shortened = {name: _map_numbers(_shorten, stated[name]) for name in _FLOATS if name in stated}
         return {"version": FORMAT_VERSION, **stated, **shortened}
 
@@ -103,7 +114,7 @@ class ContainerMetadata:
             "data_type": self.dtype,
             "chunk_grid": grid,
             "chunk_key_encoding": {"name": "default"},
-            "fill_value": 0,
+            "fill_value": choose_fill_value(np.dtype(self.dtype), self.value_range),
             "codecs": codecs,
             "dimension_names": list(self.dimension_names),
         }
@@ -158,7 +169,14 @@ class ContainerMetadata:
     @property
     def value_range(self) -> ValueRange:
         """Range and missing values of the volume."""
-        return ValueRange(self.minimum, self.maximum, self.missing_values)
+        return ValueRange(
+            self.minimum,
+            self.maximum,
+            self.missing_values,
+            self.valid_limits,
+            self.value_limits,
+            self.exact_values,
+        )
 
     @property
     def chunk_format(self) -> ChunkFormat:
@@ -211,7 +229,9 @@ def read_configuration(configuration: Any) -> dict[str, Any]:
     if unknown := sorted(fields.keys() - _CONFIGURATION.keys()):
         raise ValueError(f"the configuration of `nvc` has unknown fields: {', '.join(unknown)}")
     fields |= {name: _map_numbers(float, fields[name]) for name in _FLOATS if name in fields}
-    fields["fill_values"] = tuple(fields.get("fill_values", ()))
+    for name in ("fill_values", "exact_values"):
+        fields[name] = tuple(fields.get(name, ()))
+    fields |= {name: limits_from_json(fields.get(name, (None, None))) for name in _LIMITS}
     return {_CONFIGURATION[name]: value for name, value in fields.items()}
 
 

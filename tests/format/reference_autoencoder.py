@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from reference_common import Shape, require, round_to, take_varints
-from reference_decoder import LATENTS, decode_packed, parse_payload, put_special_values
+from reference_decoder import LATENTS, decode_packed, keep_rules, parse_payload, put_special_values
 from reference_streams import decode_geometric_stream, open_stream
 
 PREDICTORS: tuple[Shape, ...] = ((), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
@@ -24,9 +24,7 @@ class Container(NamedTuple):
         shape: (z, y, x) of the volume.
         dtype: of the volume.
         chunk: (z, y, x), the padded shape of chunks.
-        minimum: of the volume's range.
-        maximum: of the volume's range.
-        step: of the quantiser; None where latents are float32.
+        configuration: of the codec `nvc`.
         config: of the model.
         params: of the model, nested dicts of arrays.
     """
@@ -34,11 +32,24 @@ class Container(NamedTuple):
     shape: Shape
     dtype: np.dtype
     chunk: Shape
-    minimum: float
-    maximum: float
-    step: float | None
+    configuration: dict[str, Any]
     config: Mapping[str, Any]
     params: Mapping[Any, Any]
+
+    @property
+    def minimum(self) -> float:
+        """Smallest value of the volume's range."""
+        return float(self.configuration["minimum"])
+
+    @property
+    def maximum(self) -> float:
+        """Largest value of the volume's range."""
+        return float(self.configuration["maximum"])
+
+    @property
+    def step(self) -> float | None:
+        """Step of the quantiser; None where latents are float32."""
+        return self.configuration.get("step")
 
 
 def decode_volume(payloads: Mapping[Shape, bytes], container: Container, *, blend: bool) -> np.ndarray:
@@ -67,7 +78,8 @@ def decode_volume(payloads: Mapping[Shape, bytes], container: Container, *, blen
         corner = [i * side for i, side in zip(index, container.chunk, strict=True)]
         chunk = region(corner, parts.valid_shape)
         rounded = round_to(unrounded[chunk], values.dtype)
-        values[chunk] = put_special_values(rounded, parts.special_values, container.chunk)
+        kept = keep_rules(rounded, container.configuration)
+        values[chunk] = put_special_values(kept, parts.special_values, container.chunk)
     return values
 
 

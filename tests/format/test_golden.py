@@ -71,10 +71,11 @@ def test_a_decoder_from_the_specification_agrees(name: str) -> None:
     store = GOLDEN / f"{name}.zarr"
     metadata = json.loads((store / "zarr.json").read_text())
     chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+    stated = metadata["codecs"][0]["configuration"]
     decoded = np.zeros(metadata["shape"], metadata["data_type"])
     for path in (store / "c").glob("*/*/*"):
         corner = [int(i) * side for i, side in zip(path.parts[-3:], chunk, strict=True)]
-        values = decode(path.read_bytes()[:-4], tuple(chunk), decoded.dtype, PARAMS[model_of(name)])
+        values = decode(path.read_bytes()[:-4], tuple(chunk), decoded.dtype, PARAMS[model_of(name)], stated)
         region = tuple(slice(a, a + side) for a, side in zip(corner, values.shape, strict=True))
         decoded[region] = values
     check(name, decoded, metadata["codecs"][0]["configuration"])

@@ -45,9 +45,7 @@ def read_container(path: Path) -> tuple[dict[tuple[int, ...], bytes], Container]
         shape=tuple(metadata["shape"]),
         dtype=np.dtype(metadata["data_type"]),
         chunk=tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"]),
-        minimum=configuration["minimum"],
-        maximum=configuration["maximum"],
-        step=configuration.get("step"),
+        configuration=configuration,
         config=model.config,
         params=model.nested(),
     )
