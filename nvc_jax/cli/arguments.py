@@ -52,6 +52,15 @@ def part(text: str) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[1])
 
 
+def limits(text: str) -> tuple[float | None, float | None]:
+    """Read ``min,max``; a missing number means no limit."""
+    try:
+        low, high = (float(part) if part else None for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} must be min,max, of which one may be missing") from error
+    return low, high
+
+
 def region(text: str) -> Region:
     """Read ``z0:z1,y0:y1,x0:x1``; a missing number means the end of the axis."""
     parts = [axis.split(":") for axis in text.split(",")]
