@@ -69,7 +69,8 @@ def compress(
             Zarr store there is replaced.
         model: name of a shipped model, path of a checkpoint, or a codec. It is embedded in the container
             unless it ships with the package.
-        max_error: largest difference allowed for any voxel, in the volume's units.
+        max_error: largest difference allowed for any voxel, in the volume's units: those of the stored
+            integers where a source states a slope and an offset.
         relative_error: largest difference allowed for any voxel, as a share of the range.
         psnr: dB to reach, within 0.1, relative to the range; margins blended.
         step: of the quantiser, as ``encode_volume`` takes it: for spectral models relative to the range,

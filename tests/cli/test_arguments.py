@@ -49,6 +49,14 @@ def test_other_texts_are_refused(read: Callable[[str], Any], text: str) -> None:
         read(text)
 
 
+@pytest.mark.parametrize("number", ["-5,5", "-1e10", "-.5", "-inf", "-9999"])
+def test_negative_numbers_are_values_of_options(number: str) -> None:
+    given = ["compress", "a", "b", "--missing-value", number, "--lossless"]
+    assert arguments.join_negative_numbers(given) == [*given[:3], f"--missing-value={number}", "--lossless"]
+    for others in (["a", number], ["--json", "--lossless"], ["--step=1", number], ["-h", number]):
+        assert arguments.join_negative_numbers(others) == others
+
+
 def test_damaged_json_is_named() -> None:
     with pytest.raises(ValueError, match="is no JSON of a TensorStore spec"):
         arguments.location('{"driver": ')
