@@ -41,10 +41,12 @@ class DecodedRange:
         """Clip decoded values to the range, and move those that equal a missing value to the next value."""
         if not self._is_strict:
             return decoded
-        clipped = np.clip(decoded, self._low, self._high)
+        # Not by `np.clip`, which may turn −0 into 0.
+        enforced = _replace(decoded, decoded < self._low, self._low)
+        enforced = _replace(enforced, enforced > self._high, self._high)
         for missing_value, replacement in self._replacements.items():
-            clipped[clipped == missing_value] = replacement
-        return clipped
+            enforced = _replace(enforced, enforced == missing_value, replacement)
+        return enforced
 
     def find_broken(
         self, values: np.ndarray, enforced: np.ndarray, max_error: float | None, reserve: float
@@ -71,6 +73,11 @@ class DecodedRange:
             is_near = (decoded == replacement) | (np.abs(decoded - missing_value) <= reach)
             broken |= is_near & (np.abs(exact - replacement) > max_error)
         return broken if broken.any() else None
+
+
+def _replace(values: np.ndarray, mask: np.ndarray, replacement: float | np.generic) -> np.ndarray:
+    """Replace the values that a mask marks; the array itself where it marks none."""
+    return np.where(mask, values.dtype.type(replacement), values) if mask.any() else values
 
 
 def _next_value(value: float, missing_values: list[float], high: float, dtype: np.dtype) -> float:

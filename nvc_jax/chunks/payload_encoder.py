@@ -72,7 +72,8 @@ class PayloadEncoder:
         # A bound holds at chunk boundaries as it does elsewhere: there is no seam to hide.
         boundaries = boundaries if target.max_error is None else 0
         required = required_patterns(chunk, self._exact_values)
-        if required.size and target.max_error != 0 and chunk.low < chunk.high:
+        is_exact = target.max_error == 0 or (chunk.low == chunk.high and required.size == 1)
+        if required.size and not is_exact:
             return self._encode_exactly(chunk, required, target, boundaries).payload
         if not chunk.valid.any() or bodies.encode_constant(chunk, target.max_error) is not None:
             plain = self._encode_plainly(chunk, target, boundaries)

@@ -51,6 +51,18 @@ def test_values_that_a_move_takes_beyond_the_bound_are_found() -> None:
     np.testing.assert_array_equal(found, [[[False, True, False, False]]])
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_signs_of_zeros_stay(dtype: str) -> None:
+    zeros = np.array([0.0, -0.0] * 24, dtype).reshape(2, 3, 8)
+    for value_range in (
+        ValueRange(0.0, 1.0, (-9.0,)),
+        ValueRange(-1.0, 0.0, (9.0,)),
+        ValueRange(0.0, 0.0, (9.0,)),
+    ):
+        enforced = DecodedRange(np.dtype(dtype), value_range).enforce(zeros)
+        np.testing.assert_array_equal(np.signbit(enforced), np.signbit(zeros))
+
+
 def test_limits_alone_clip_to_the_range() -> None:
     values = np.array([[[-0.5, 0.25, 1.5]]], np.float32)
     for rules in (

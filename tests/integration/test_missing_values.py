@@ -326,6 +326,17 @@ def test_limits_hold_and_exact_values_stay(target: dict, tmp_path: Path) -> None
     assert 0 <= preview.min() <= preview.max() <= rain.max()
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_zeros_of_both_signs_stay_where_there_is_nothing_else(target: dict, tmp_path: Path) -> None:
+    zeros = np.where(VALUES > 0.5, 0.0, -0.0).astype(np.float32)
+    nvc_jax.compress(
+        zeros, tmp_path / "v.zarr", exact_values=[0], value_limits=(0, 1), chunks=CHUNK, **target
+    )
+    decoded = np.asarray(nvc_jax.open(tmp_path / "v.zarr"))
+    np.testing.assert_array_equal(decoded.view("u4"), zeros.view("u4"))
+    nvc_jax.verify(zeros, tmp_path / "v.zarr")
+
+
 def test_limits_hold_for_the_models_of_the_paper(tmp_path: Path) -> None:
     values = np.where(SHORTS_MISSING, 0, np.maximum(np.abs(SHORTS), 1)).astype(np.int16)
     for mode in ("crop", "blend"):
