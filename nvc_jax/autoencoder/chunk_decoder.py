@@ -8,6 +8,7 @@ import numpy as np
 from nvc_jax.autoencoder import latent_stream
 from nvc_jax.autoencoder.codec import decode_blocks
 from nvc_jax.autoencoder.encoded import EncodedLatents
+from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.halo import scale_region
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.preview import block_means, show_special_blocks
@@ -37,6 +38,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
     def __init__(self, config: ModelConfig, params: Params, chunk_format: ChunkFormat, mode: str) -> None:
         self._config, self._params, self._format = config, params, chunk_format
         self._chunk_blocks = grid_shape(chunk_format.chunk, config.block_size)
+        self._decoded_range = DecodedRange(chunk_format.dtype, chunk_format.value_range)
         self.block_size = config.block_size
         self.halo = DECODING_HALO if mode == "blend" and config.margin > 0 else 0
 
@@ -58,7 +60,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
     def decode_preview(self, payload: bytes) -> np.ndarray:
         """Decode a chunk and take the means of its blocks of 8³ voxels; errors as of ``decode``."""
         parsed = parse_payload(payload, self._format.chunk)
-        return show_special_blocks(block_means(self._decode_alone(parsed)), parsed, self._format.chunk)
+        return self._preview(self._decode_alone(parsed), parsed)
 
     def read_blocks(self, payload: bytes) -> tuple[Shape3, np.ndarray]:
         """Read the latents of a chunk's blocks, float32 (z, y, x, latents); errors as of ``decode``."""
@@ -72,9 +74,13 @@ class LatentsChunkDecoder(HaloChunkDecoder):
         parsed = parse_payload(payload, self._format.chunk)
         values = self._decode_latents(parsed, blocks, region, "blend")
         if preview:
-            return show_special_blocks(block_means(values), parsed, self._format.chunk)
+            return self._preview(values, parsed)
         restore_special_values(values, parsed.special_values, self._format.chunk)
         return values
+
+    def _preview(self, values: np.ndarray, payload: Payload) -> np.ndarray:
+        """Take the means of blocks of 8³ voxels of a chunk's decoded values."""
+        return show_special_blocks(block_means(values), payload, self._format.chunk, self._decoded_range)
 
     def _decode_alone(self, payload: Payload) -> np.ndarray:
         blocks = self._read_latents(payload)
@@ -100,7 +106,9 @@ class LatentsChunkDecoder(HaloChunkDecoder):
         )
         decoded = np.asarray(decode_blocks(self._config, self._params, encoded, mode))
         decoded = decoded[scale_region(region, block_size)]
-        return decoded[tuple(slice(0, side) for side in payload.valid_shape)].copy()
+        return self._decoded_range.enforce(
+            decoded[tuple(slice(0, side) for side in payload.valid_shape)]
+        ).copy()
 
     def _read_latents(self, payload: Payload) -> np.ndarray:
         """Read the latents of a chunk's blocks that lie in the volume: float32 (z, y, x, latents)."""

@@ -14,10 +14,13 @@ from nvc_jax.autoencoder import latent_stream
 from nvc_jax.autoencoder.codec import decode_blocks, encode_region
 from nvc_jax.autoencoder.encoded import EncodedLatents
 from nvc_jax.autoencoder.latent_stream import STEP_LIMITS
+from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.decoded_range import DecodedRange
+from nvc_jax.chunks.exact_values import required_patterns, without_exact_values
 from nvc_jax.chunks.halo import Window, make_window, scale_region
 from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.chunks.rate_control import find_step
-from nvc_jax.chunks.special_values import encode_special_values, valid_mask
+from nvc_jax.chunks.special_values import encode_special_values
 from nvc_jax.chunks.value_bytes import pack_values
 from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
@@ -59,6 +62,7 @@ class LatentsChunkEncoder(ChunkEncoder):
         self._config, self._params = config, params
         self._volume, self._chunk, self._value_range = volume, chunk, value_range
         self._chunk_blocks = grid_shape(chunk, config.block_size)
+        self._decoded_range = DecodedRange(volume.dtype.numpy_dtype, value_range)
 
     def resolve(self, target: QualityTarget) -> ChunkTarget:
         """Turn a quality target into a step in the unit of the latents.
@@ -76,15 +80,21 @@ class LatentsChunkEncoder(ChunkEncoder):
         window, encoded = self._encode_window(region)
         latents = np.asarray(encoded.latents)[window.chunk]
         original = read_region(self._volume, region)
-        valid = valid_mask(original, self._value_range.missing_values)
+        examined = self._examine(original)
+        patterns = required_patterns(examined, self._value_range.exact_values)
         decoded = self._decode(window, encoded, target.step, original.shape)
+        in_body = without_exact_values(examined, patterns).valid
         return Payload(
             kind=PayloadKind.LATENTS,
             valid_shape=check_shape(original.shape),
-            max_error=largest_error(original, decoded, valid),
+            max_error=largest_error(original, decoded, in_body),
             body=pack_values(latents) if target.step is None else self._to_stream(latents, target.step),
-            special_values=encode_special_values(original, valid, self._chunk),
+            special_values=encode_special_values(original, examined.valid, self._chunk, patterns),
         ).to_bytes(self._chunk)
+
+    def _examine(self, values: np.ndarray) -> ChunkValues:
+        """Find the valid values of a part of the volume."""
+        return ChunkValues.examine(values, self._value_range.missing_values, self._value_range.valid_limits)
 
     def _to_stream(self, latents: np.ndarray, step: float) -> bytes:
         """Quantise and code the latents of a chunk, padded to a whole one."""
@@ -105,7 +115,7 @@ class LatentsChunkEncoder(ChunkEncoder):
         )
         values = read_region(self._volume, voxels)
         low, high = self._value_range.low, self._value_range.high
-        values = fill_blocks(values, valid_mask(values, self._value_range.missing_values), b, low)
+        values = fill_blocks(values, self._examine(values).valid, b, low)
         padding = [(0, n * b - side) for n, side in zip(window.shape, values.shape, strict=True)]
         values = np.pad(values, padding, constant_values=np.asarray(low, values.dtype))
         limits = (jnp.float32(low), jnp.float32(high))
@@ -121,14 +131,14 @@ class LatentsChunkEncoder(ChunkEncoder):
         mode = "blend" if self._config.margin else "crop"
         decoded = np.asarray(decode_blocks(self._config, self._params, encoded, mode))
         decoded = decoded[scale_region(window.chunk, self._config.block_size)]
-        return decoded[tuple(slice(0, side) for side in shape)]
+        return self._decoded_range.enforce(decoded[tuple(slice(0, side) for side in shape)])
 
     def _psnr(self, step: float | None) -> float:
         """PSNR of the whole volume with a step, margins blended."""
 
         def chunk_errors(region: Region) -> tuple[float, int]:
             original = read_region(self._volume, region)
-            valid = valid_mask(original, self._value_range.missing_values)
+            valid = self._examine(original).valid
             decoded = self._decode(*self._encode_window(region), step, original.shape)
             return squared_errors(original, decoded, valid)
 

@@ -5,10 +5,11 @@ them) and ``body_decoder``; ``chunk_codec`` is what containers use. The ways are
 ``transform_coder``, which a model plugs in, and ``error_correction``, which keeps a bound), ``lattice_body``
 (prediction from coarse to fine), ``bodies`` (constant, ``uniform_quantization``, differences, packed
 ``value_bytes``, levels) and ``rank_body`` (a table and ranks). ``candidates`` says which one is the cheapest.
-``chunk_values`` and ``special_values`` take NaN and missing values apart from the rest,
-``exact_values`` those that a chunk takes often, and ``preview`` makes coarse views. ``volume_encoder``
-encodes a volume chunk by chunk: ``value_range`` scans it, ``rate_control`` looks for the step that meets a
-target. ``halo`` serves models whose chunks need the blocks around them.
+``chunk_values`` and ``special_values`` take NaN and missing values apart from the rest, ``exact_values``
+those that a chunk takes often, and ``decoded_range`` keeps decoded values within the range and apart from
+missing ones; ``preview`` makes coarse views. ``volume_encoder`` encodes a volume chunk by chunk:
+``value_range`` scans it, ``rate_control`` looks for the step that meets a target. ``halo`` serves models
+whose chunks need the blocks around them.
 
 The package imports no model, no container and no file format. Volumes reach it as TensorStores.
 """

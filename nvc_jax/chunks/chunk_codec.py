@@ -10,13 +10,14 @@ import numpy as np
 
 from nvc_jax.chunks.body_decoder import BodyDecoder
 from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.payload_encoder import PayloadEncoder
 from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE, block_means, show_special_blocks
 from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.chunks.transform_coder import TransformCoder
-from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkTarget
+from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkTarget, ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape3
 
@@ -31,33 +32,37 @@ class ChunkCodec(ChunkDecoder):
         coder: transform coder of a model.
         padded_shape: (z, y, x) of a whole chunk, for which programs are compiled.
         dtype: of the volume.
+        value_range: of the volume, with the rules that its values follow; None for no rules.
     """
 
-    def __init__(self, coder: TransformCoder, padded_shape: Shape3, dtype: np.dtype) -> None:
+    def __init__(
+        self,
+        coder: TransformCoder,
+        padded_shape: Shape3,
+        dtype: np.dtype,
+        value_range: ValueRange | None = None,
+    ) -> None:
+        self._value_range = value_range or ValueRange(0.0, 0.0)
+        self._decoded_range = DecodedRange(np.dtype(dtype), value_range)
         self._padded_shape, self._dtype = padded_shape, np.dtype(dtype)
         self._transform = TransformBodyCodec(coder, padded_shape, self._dtype)
         self._bodies = BodyDecoder(self._transform, padded_shape, self._dtype)
-        self._encoder = PayloadEncoder(self._transform, self._bodies, padded_shape)
+        self._encoder = PayloadEncoder(
+            self._transform, self._bodies, padded_shape, self._decoded_range, self._value_range.exact_values
+        )
 
-    def encode(
-        self,
-        values: np.ndarray,
-        target: ChunkTarget,
-        missing_values: tuple[float, ...] = (),
-        boundaries: int = 0,
-    ) -> bytes:
+    def encode(self, values: np.ndarray, target: ChunkTarget, boundaries: int = 0) -> bytes:
         """Encode a chunk.
 
         Args:
             values: (z, y, x) voxels that lie in the volume, of the volume's dtype.
             target: bound and step that the payload must keep to.
-            missing_values: values that stand for no measurement.
             boundaries: bits of the chunk boundaries at which the chunk meets others.
 
         Returns:
             The cheapest payload that keeps to the target.
         """
-        chunk = ChunkValues.examine(values, missing_values)
+        chunk = ChunkValues.examine(values, self._value_range.missing_values, self._value_range.valid_limits)
         return self._encoder.encode(chunk, target, boundaries).to_bytes(self._padded_shape)
 
     def decode(self, payload: bytes) -> np.ndarray:
@@ -115,10 +120,10 @@ class ChunkCodec(ChunkDecoder):
             means = self._transform.decode_preview(parsed.body, parsed.valid_shape, PREVIEW_BLOCK_SIZE)
         else:
             means = block_means(self._bodies.decode(parsed))
-        return show_special_blocks(means, parsed, self._padded_shape)
+        return show_special_blocks(means, parsed, self._padded_shape, self._decoded_range)
 
     def _with_special_values(self, values: np.ndarray, payload: Payload) -> np.ndarray:
         """Put the special values of a payload into a chunk's decoded values."""
-        values = np.ascontiguousarray(values)
+        values = np.ascontiguousarray(self._decoded_range.enforce(values))
         restore_special_values(values, payload.special_values, self._padded_shape)
         return values

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nvc_jax.chunks.special_values import valid_mask, valid_range
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import DEVICE_DTYPES
 from nvc_jax.core.filling import fill_smoothly
 
@@ -17,7 +18,7 @@ class ChunkValues:
 
     Attributes:
         values: (z, y, x), of the volume's dtype.
-        valid: bool, of the same shape: finite and not missing.
+        valid: bool, of the same shape: finite, not missing and within the declared limits.
         low, high: range of the valid values; (0, 0) where there is none.
     """
 
@@ -27,9 +28,11 @@ class ChunkValues:
     high: float
 
     @classmethod
-    def examine(cls, values: np.ndarray, missing_values: Sequence[float]) -> "ChunkValues":
+    def examine(
+        cls, values: np.ndarray, missing_values: Sequence[float] = (), valid_limits: Limits = NO_LIMITS
+    ) -> "ChunkValues":
         """Find the valid values of a chunk and their range."""
-        valid = valid_mask(values, missing_values)
+        valid = valid_mask(values, missing_values, valid_limits)
         return cls(values, valid, *valid_range(values, valid))
 
     @functools.cached_property

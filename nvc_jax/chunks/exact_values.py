@@ -40,6 +40,15 @@ class ExactValues(NamedTuple):
     jump: float
 
 
+def required_patterns(chunk: ChunkValues, exact_values: tuple[float, ...]) -> np.ndarray:
+    """Bit patterns of a chunk's valid values that must come back exactly: unsigned integers (n,)."""
+    bits = bit_patterns(chunk.values)
+    if not exact_values:
+        return bits.reshape(-1)[:0]
+    # 0 has two patterns.
+    return np.unique(bits[chunk.valid & np.isin(chunk.values, np.array(exact_values, chunk.values.dtype))])
+
+
 def find_exact_values(chunk: ChunkValues) -> ExactValues:
     """Find the values that a chunk takes very often and that end at sharp borders."""
     bits = bit_patterns(chunk.values)

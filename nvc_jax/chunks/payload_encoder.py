@@ -16,7 +16,8 @@ from nvc_jax.chunks import bodies, lattice_body
 from nvc_jax.chunks.body_decoder import BodyDecoder
 from nvc_jax.chunks.candidates import Candidate, cheapest, price_of_error
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.chunks.exact_values import find_exact_values, without_exact_values
+from nvc_jax.chunks.decoded_range import DecodedRange
+from nvc_jax.chunks.exact_values import find_exact_values, required_patterns, without_exact_values
 from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.chunks.rank_body import encode_ranks, estimate_rank_bits
 from nvc_jax.chunks.special_values import encode_special_values
@@ -45,10 +46,20 @@ class PayloadEncoder:
         transform: of the model.
         decoder: of bodies, which says what readers will decode.
         padded_shape: (z, y, x) of a whole chunk.
+        decoded_range: rules that readers enforce on decoded values.
+        exact_values: valid values that come back exactly, because the user asks for it.
     """
 
-    def __init__(self, transform: TransformBodyCodec, decoder: BodyDecoder, padded_shape: Shape3) -> None:
+    def __init__(
+        self,
+        transform: TransformBodyCodec,
+        decoder: BodyDecoder,
+        padded_shape: Shape3,
+        decoded_range: DecodedRange,
+        exact_values: tuple[float, ...] = (),
+    ) -> None:
         self._transform, self._decoder, self._padded_shape = transform, decoder, padded_shape
+        self._decoded_range, self._exact_values = decoded_range, exact_values
 
     def encode(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> Payload:
         """Encode a chunk.
@@ -60,6 +71,10 @@ class PayloadEncoder:
         """
         # A bound holds at chunk boundaries as it does elsewhere: there is no seam to hide.
         boundaries = boundaries if target.max_error is None else 0
+        required = required_patterns(chunk, self._exact_values)
+        is_exact = target.max_error == 0 or (chunk.low == chunk.high and required.size == 1)
+        if required.size and not is_exact:
+            return self._encode_exactly(chunk, required, target, boundaries).payload
         if not chunk.valid.any() or bodies.encode_constant(chunk, target.max_error) is not None:
             plain = self._encode_plainly(chunk, target, boundaries)
             if plain.payload.kind == PayloadKind.CONSTANT:
@@ -74,23 +89,38 @@ class PayloadEncoder:
             return separated.payload
         return cheapest([separated, self._encode_plainly(chunk, target, boundaries)], target).payload
 
+    def _encode_exactly(
+        self, chunk: ChunkValues, required: np.ndarray, target: ChunkTarget, boundaries: int
+    ) -> Candidate:
+        """Encode a chunk whose values of the ``required`` bit patterns must come back exactly."""
+        frequent = find_exact_values(chunk).patterns
+        patterns = np.concatenate([required, frequent[~np.isin(frequent, required)]])
+        candidates = [self._separate(chunk, patterns, target, boundaries)]
+        levels = bodies.encode_levels(chunk, self._padded_shape)
+        if levels is not None:
+            candidates.append(self._levels_candidate(levels, chunk))
+        return cheapest(candidates, target)
+
     def _separate(
         self, chunk: ChunkValues, patterns: np.ndarray, target: ChunkTarget, boundaries: int
     ) -> Candidate:
         """Encode a chunk with exact values told apart."""
-        special_values = encode_special_values(chunk.values, chunk.valid, self._padded_shape, patterns)
         rest = without_exact_values(chunk, patterns)
-        return cheapest(self._candidates(rest, special_values, target, boundaries), target)
+        return cheapest(self._candidates(rest, chunk.valid, patterns, target, boundaries), target)
 
     def _encode_plainly(
         self, chunk: ChunkValues, target: ChunkTarget, boundaries: int, levels: bytes | None = None
     ) -> Candidate:
         """Encode a chunk without exact values; ``levels`` is its body of few levels if it has one."""
-        special_values = encode_special_values(chunk.values, chunk.valid, self._padded_shape)
-        candidates = list(self._candidates(chunk, special_values, target, boundaries))
+        candidates = list(self._candidates(chunk, chunk.valid, None, target, boundaries))
         if levels is not None:
-            candidates.append(self._exact_candidate(PayloadKind.LEVELS, levels, chunk, special_values))
+            candidates.append(self._levels_candidate(levels, chunk))
         return cheapest(candidates, target)
+
+    def _levels_candidate(self, levels: bytes, chunk: ChunkValues) -> Candidate:
+        """Make a candidate of a body of few levels."""
+        special_values = encode_special_values(chunk.values, chunk.valid, self._padded_shape)
+        return self._exact_candidate(PayloadKind.LEVELS, levels, chunk, special_values)
 
     def _exact_candidate(
         self, kind: PayloadKind, body: bytes, chunk: ChunkValues, special_values: bytes
@@ -100,17 +130,43 @@ class PayloadEncoder:
         return Candidate(payload, 0.0)
 
     def _candidates(
-        self, chunk: ChunkValues, special_values: bytes, target: ChunkTarget, boundaries: int
+        self,
+        chunk: ChunkValues,
+        valid: np.ndarray,
+        patterns: np.ndarray | None,
+        target: ChunkTarget,
+        boundaries: int,
     ) -> Iterator[Candidate]:
-        """Code a chunk in every way that may be the cheapest and keeps to the target."""
+        """Code a chunk in every way that may be the cheapest and keeps to the target.
+
+        Args:
+            chunk: the values that the body codes.
+            valid: bool, (z, y, x): those and the exact values.
+            patterns: bit patterns of the exact values; None for none.
+            target: bound and step that the payload must keep to.
+            boundaries: see ``encode``.
+        """
         values, max_error = chunk.values, target.max_error
+        special_values = encode_special_values(values, valid, self._padded_shape, patterns)
 
         def candidate(
-            kind: PayloadKind, body: bytes, correction: bytes = b"", decoded: np.ndarray | None = None
+            kind: PayloadKind,
+            body: bytes,
+            correction: bytes = b"",
+            decoded: np.ndarray | None = None,
+            reserve: float = 0.0,
         ) -> Candidate:
             payload = Payload(kind, check_shape(values.shape), 0.0, body, special_values, correction)
             decoded = self._decoder.decode(payload) if decoded is None else decoded
-            counted = chunk.valid if chunk.has_gaps else None
+            decoded, in_body = self._decoded_range.enforce(decoded), chunk.valid
+            broken = self._decoded_range.find_broken(values, decoded, max_error, reserve)
+            if broken is not None and (broken & in_body).any():
+                in_body = in_body & ~broken
+                stored = encode_special_values(
+                    values, valid & ~(chunk.valid & broken), self._padded_shape, patterns
+                )
+                payload = payload._replace(special_values=stored)
+            counted = in_body if chunk.has_gaps or in_body is not chunk.valid else None
             error = largest_error(values, decoded, counted)
             squared = squared_errors(values, decoded, counted)[0] if max_error is None else 0.0
             return Candidate(payload._replace(max_error=error), squared)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.payload import Payload
 from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
@@ -26,7 +27,9 @@ def _float_means(values: np.ndarray) -> np.ndarray:
     return sums
 
 
-def show_special_blocks(means: np.ndarray, payload: Payload, padded_shape: Shape3) -> np.ndarray:
+def show_special_blocks(
+    means: np.ndarray, payload: Payload, padded_shape: Shape3, decoded_range: DecodedRange
+) -> np.ndarray:
     """Correct the means of blocks for the values that are stored apart from the body.
 
     Exact values count as any others do. A block that holds no valid value shows its first value.
@@ -35,9 +38,10 @@ def show_special_blocks(means: np.ndarray, payload: Payload, padded_shape: Shape
         means: (z, y, x) blocks, of the body.
         payload: of the chunk.
         padded_shape: (z, y, x) voxels of a whole chunk.
+        decoded_range: rules of the volume, which means keep, too.
     """
     if not payload.special_values:
-        return means
+        return decoded_range.enforce(means)
     values = np.zeros(payload.valid_shape, means.dtype)
     labels, n_exact = restore_special_values(values, payload.special_values, padded_shape)
     if n_exact:
@@ -48,4 +52,4 @@ def show_special_blocks(means: np.ndarray, payload: Payload, padded_shape: Shape
         means = np.where(exact_share > 0, round_to_dtype(corrected, means.dtype), means)
     first_values = values[tuple(slice(None, None, PREVIEW_BLOCK_SIZE) for _ in range(3))]
     valid_share = _float_means(labels <= n_exact)
-    return np.where(valid_share == 0, first_values, means)
+    return np.where(valid_share == 0, first_values, decoded_range.enforce(means))

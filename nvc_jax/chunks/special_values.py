@@ -5,12 +5,14 @@ taken out through labels, the gaps are filled with values that cost few bits, an
 back. *Exact values* go the same way: valid values that a chunk takes so often that this saves bytes.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from nvc_jax.chunks.value_bytes import to_little_endian
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
@@ -44,14 +46,21 @@ def all_finite(values: np.ndarray) -> bool:
         return bool(np.isfinite([values.min(initial=0), values.max(initial=0)]).all())
 
 
-def valid_mask(values: np.ndarray, missing_values: Sequence[float] = ()) -> np.ndarray:
-    """Mark the values that are finite and not missing: bool of the same shape."""
+def valid_mask(
+    values: np.ndarray, missing_values: Sequence[float] = (), valid_limits: Limits = NO_LIMITS
+) -> np.ndarray:
+    """Mark the values that are finite, not missing and within the limits: bool of the same shape."""
     if values.dtype.kind == "f" and not all_finite(values):
         valid = np.isfinite(values)
     else:
         valid = np.ones(values.shape, bool)
     for missing_value in missing_values:
         valid &= values != missing_value
+    low, high = valid_limits
+    if low != -math.inf:
+        valid &= values >= low
+    if high != math.inf:
+        valid &= values <= high
     return valid
 
 

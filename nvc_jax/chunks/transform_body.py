@@ -33,11 +33,14 @@ class TransformedChunk(NamedTuple):
         body: header and stream.
         correction: from ``error_correction``; empty where no value needs one.
         decoded: the values that readers will decode, in the volume's dtype.
+        reserve: largest difference from values that other devices decode, before they are rounded; 0 where
+            no bound depends on it.
     """
 
     body: bytes
     correction: bytes
     decoded: np.ndarray
+    reserve: float = 0.0
 
 
 class ParsedBody(NamedTuple):
@@ -121,7 +124,7 @@ class TransformBodyCodec:
             return None
         n_corrected = correction.positions.size + correction.exact_positions.size
         stored = correction_to_bytes(correction, valid_shape) if n_corrected else b""
-        return TransformedChunk(body, stored, self.apply_correction(decoded, stored, valid_shape))
+        return TransformedChunk(body, stored, self.apply_correction(decoded, stored, valid_shape), reserve)
 
     def apply_correction(self, decoded: np.ndarray, stored: bytes, valid_shape: Shape3) -> np.ndarray:
         """Round decoded values to the dtype, corrected unless ``stored`` is empty."""

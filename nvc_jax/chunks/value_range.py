@@ -1,14 +1,15 @@
 """Range and missing values of a volume, by one pass over a volume that may be larger than memory."""
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.special_values import all_finite, valid_mask
 from nvc_jax.core.chunk_grid import chunk_regions
-from nvc_jax.core.chunk_interfaces import ValueRange
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3, check_shape
@@ -30,6 +31,7 @@ def scan_volume(
     volume: ts.TensorStore,
     chunk: Shape3,
     missing_values: Sequence[float] = (),
+    valid_limits: Limits = NO_LIMITS,
     *,
     least_side: int = SCAN_SIDE,
 ) -> ValueRange:
@@ -39,15 +41,31 @@ def scan_volume(
         volume: (z, y, x), which may be larger than memory.
         chunk: (z, y, x) voxels in which the volume is cut later: a piece is at least as large.
         missing_values: declared missing values.
+        valid_limits: declared limits beyond which values are missing.
         least_side: least side of a piece, in voxels.
     """
+    return find_value_range(_pieces(volume, chunk, least_side), missing_values, valid_limits)
+
+
+def has_valid_values(volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange) -> bool:
+    """Tell whether a volume has any valid value by the rules of its range, whose ends are 0 without one."""
+    if (value_range.low, value_range.high) != (0, 0):
+        return True
+    rules = (value_range.missing_values, value_range.valid_limits)
+    with contextlib.closing(_pieces(volume, chunk, SCAN_SIDE)) as pieces:
+        return any(_valid_values(piece, *rules).size for piece in pieces)
+
+
+def _pieces(volume: ts.TensorStore, chunk: Shape3, least_side: int) -> Generator[np.ndarray, None, None]:
+    """Read a volume in pieces that are at least as large as its chunks."""
     piece = check_shape(tuple(max(side, least_side) for side in chunk))
     regions = chunk_regions(volume.shape, piece)
-    pieces = releasing(map_in_order(lambda region: read_region(volume, region), regions))
-    return find_value_range(pieces, missing_values)
+    return releasing(map_in_order(lambda region: read_region(volume, region), regions))
 
 
-def find_value_range(parts: Iterable[np.ndarray], missing_values: Sequence[float] = ()) -> ValueRange:
+def find_value_range(
+    parts: Iterable[np.ndarray], missing_values: Sequence[float] = (), valid_limits: Limits = NO_LIMITS
+) -> ValueRange:
     """Find a volume's range and its missing values.
 
     The smallest or largest value counts as missing, too, where it takes 1 % of the voxels or more and lies
@@ -56,13 +74,14 @@ def find_value_range(parts: Iterable[np.ndarray], missing_values: Sequence[float
     Args:
         parts: arrays that together are the volume.
         missing_values: declared missing values.
+        valid_limits: declared limits beyond which values are missing.
     """
     lowest: dict[float, int] = {}
     highest: dict[float, int] = {}
     n_voxels = 0
     for part in parts:
         n_voxels += part.size
-        values = _valid_values(part, missing_values)
+        values = _valid_values(part, missing_values, valid_limits)
         _count_ends(lowest, values, np.min)
         _count_ends(highest, values, np.max)
 
@@ -74,13 +93,14 @@ def find_value_range(parts: Iterable[np.ndarray], missing_values: Sequence[float
             break
         del counts[undeclared]
         missing[undeclared] = None
-    return ValueRange(min(counts, default=0.0), max(counts, default=0.0), tuple(missing))
+    return ValueRange(min(counts, default=0.0), max(counts, default=0.0), tuple(missing), valid_limits)
 
 
-def _valid_values(part: np.ndarray, missing_values: Sequence[float]) -> np.ndarray:
-    if not missing_values and (part.dtype.kind != "f" or all_finite(part)):
+def _valid_values(part: np.ndarray, missing_values: Sequence[float], valid_limits: Limits) -> np.ndarray:
+    is_declared = bool(missing_values) or valid_limits != NO_LIMITS
+    if not is_declared and (part.dtype.kind != "f" or all_finite(part)):
         return part.reshape(-1)
-    return part[valid_mask(part, missing_values)]
+    return part[valid_mask(part, missing_values, valid_limits)]
 
 
 def _count_ends(counts: dict[float, int], values: np.ndarray, extreme: Callable) -> None:

@@ -42,7 +42,7 @@ class VolumeEncoder(ChunkEncoder):
     def __init__(
         self, coder: TransformCoder, volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange
     ) -> None:
-        self._codec = ChunkCodec(coder, chunk, volume.dtype.numpy_dtype)
+        self._codec = ChunkCodec(coder, chunk, volume.dtype.numpy_dtype, value_range)
         self._step_limits = coder.step_limits
         self._volume, self._value_range = volume, value_range
         self._regions = chunk_regions(volume.shape, chunk)
@@ -80,13 +80,13 @@ class VolumeEncoder(ChunkEncoder):
 
     def _encode(self, values: np.ndarray, region: Region, target: ChunkTarget) -> bytes:
         boundaries = inner_boundaries(region, self._volume.shape)
-        return self._codec.encode(values, target, self._value_range.missing_values, boundaries)
+        return self._codec.encode(values, target, boundaries)
 
     def _squared_errors(self, region: Region, step: float) -> tuple[float, int]:
         """Sum of the squared errors of a chunk encoded with ``step``, and the number of its valid voxels."""
         original = read_region(self._volume, region)
         payload = self._encode(original, region, ChunkTarget(None, step))
-        valid = valid_mask(original, self._value_range.missing_values)
+        valid = valid_mask(original, self._value_range.missing_values, self._value_range.valid_limits)
         return squared_errors(original, self._codec.decode(payload), valid)
 
     def _step_for_psnr(self, psnr: float) -> float:

@@ -1,7 +1,8 @@
 """Arguments that several commands take, and their texts turned into values."""
 
 import argparse
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nvc_jax.core.choices import MODES
@@ -11,6 +12,9 @@ from nvc_jax.core.shapes import Shape3
 
 Commands = Any
 """Result of ``argparse.ArgumentParser.add_subparsers``; argparse has no public name for its type."""
+
+_NEGATIVE = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
+"""Begin of a negative number, or of several."""
 
 VOLUME_HELP = "file, Zarr store, URL, or JSON of a TensorStore spec: see the README"
 CONTAINER_HELP = "container: a directory, a .zip file, a URL, or JSON of a TensorStore spec"
@@ -23,6 +27,17 @@ def add_parser(
     command: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
     command.set_defaults(run=run)
     return command
+
+
+def join_negative_numbers(arguments: Sequence[str]) -> list[str]:
+    """Join options and their values that begin with a minus: argparse takes ``-1e10`` for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and re.fullmatch(r"--[\w-]+", joined[-1]) and _NEGATIVE.match(argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def add_mode(command: argparse.ArgumentParser) -> None:
@@ -50,6 +65,15 @@ def part(text: str) -> tuple[int, int]:
     if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
         raise argparse.ArgumentTypeError(f"{text!r} must be I/N")
     return int(numbers[0]), int(numbers[1])
+
+
+def limits(text: str) -> tuple[float | None, float | None]:
+    """Read ``min,max``; a missing number means no limit."""
+    try:
+        low, high = (float(part) if part else None for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} must be min,max, of which one may be missing") from error
+    return low, high
 
 
 def region(text: str) -> Region:

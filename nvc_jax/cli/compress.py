@@ -24,6 +24,19 @@ def add_command(commands: arguments.Commands) -> None:
         default=[],
         help="value that stands for no measurement, and comes back exactly; may be given again",
     )
+    command.add_argument(
+        "--value-limits",
+        type=arguments.limits,
+        metavar="MIN,MAX",
+        help="no voxel decodes to less or more; one may be left out: 0, keeps values from becoming negative",
+    )
+    command.add_argument(
+        "--exact-value",
+        type=float,
+        action="append",
+        default=[],
+        help="measured value, such as 0, that comes back exactly; may be given again",
+    )
     command.add_argument("--resume", action="store_true", help="continue an interrupted run")
     command.add_argument("--chunk", type=arguments.shape, help="voxels of a chunk, z,y,x (about 128,128,128)")
     command.add_argument(
@@ -71,6 +84,8 @@ def _run(options: argparse.Namespace) -> None:
             step=options.step,
             lossless=options.lossless,
             missing_values=options.missing_value,
+            value_limits=options.value_limits,
+            exact_values=options.exact_value,
             resume=options.resume,
             chunks=options.chunk,
             shards=options.shard,

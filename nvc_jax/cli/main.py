@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nvc_jax import __version__
 from nvc_jax.cli import compress, decompress, demo, evaluate, fetch, info, models, train, verify
+from nvc_jax.cli.arguments import join_negative_numbers
 from nvc_jax.cli.program_cache import use_program_cache
 
 _COMMANDS = (compress, decompress, info, evaluate, verify, train, models, fetch, demo)
@@ -16,7 +17,8 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``nvc`` with ``arguments`` (those of the process if None); returns the exit status."""
-    options = make_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = make_parser().parse_args(join_negative_numbers(given))
     use_program_cache()
     try:
         options.run(options)

@@ -1,5 +1,6 @@
 """A volume of any size to a container, chunk by chunk."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.chunks.rate_control import pick_evenly
-from nvc_jax.chunks.value_range import scan_volume
+from nvc_jax.chunks.value_range import has_valid_values, scan_volume
 from nvc_jax.compression.objects import write_objects
 from nvc_jax.compression.options import (
     ChunkLayout,
@@ -19,6 +20,7 @@ from nvc_jax.compression.options import (
 )
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.result import CompressionResult
+from nvc_jax.compression.value_options import check_exact_values, check_value_limits, check_within_limits
 from nvc_jax.container import creation
 from nvc_jax.container.destinations import check_apart, check_destination, check_stores_apart
 from nvc_jax.container.metadata import ContainerMetadata
@@ -29,6 +31,7 @@ from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.chunk_interfaces import ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.io.declared_values import read_declared_values
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
@@ -54,6 +57,8 @@ def compress(
     step: float | None = None,
     lossless: bool = False,
     missing_values: Sequence[float] = (),
+    value_limits: tuple[float | None, float | None] | None = None,
+    exact_values: Sequence[float] = (),
     chunks: Sequence[int] | None = None,
     shards: Sequence[int] | None = None,
     part: tuple[int, int] | None = None,
@@ -74,14 +79,21 @@ def compress(
             Zarr store there is replaced.
         model: name of a shipped model, path of a checkpoint, or a codec. It is embedded in the container
             unless it ships with the package.
-        max_error: largest difference allowed for any voxel, in the volume's units.
+        max_error: largest difference allowed for any voxel, in the volume's units: those of the stored
+            integers where a source states a slope and an offset.
         relative_error: largest difference allowed for any voxel, as a share of the range.
         psnr: dB to reach, within 0.1, relative to the range; margins blended.
         step: of the quantiser, as ``encode_volume`` takes it: for spectral models relative to the range,
             for the paper's in the unit of their latents.
         lossless: whether every bit comes back.
-        missing_values: values that stand for no measurement. A value at an end of the range that takes
-            1 % of the voxels and lies far from all others is found without being named.
+        missing_values: values that stand for no measurement, in addition to those that the source declares:
+            ``_FillValue``, ``missing_value`` and what lies beyond ``valid_range``, ``valid_min`` or
+            ``valid_max`` (CF conventions), GDAL's missing value in TIFF, the fill value of masked arrays. A
+            value at an end of the range that takes 1 % of the voxels and lies far from all others is found
+            without being named.
+        value_limits: (smallest, largest) value that a voxel may decode to, None for no limit; all voxels
+            that are not missing must lie within. ``(0, None)`` keeps values from becoming negative.
+        exact_values: values that come back exactly, though they are measurements; 0 keeps zeros.
         chunks: (z, y, x) voxels of a chunk, the unit of reading: multiples of the model's block size;
             None for about 128³, or 64³ in volumes of more than 512³ voxels.
         shards: (z, y, x) voxels of a stored object, multiples of the chunk's; None for one object a chunk, or
@@ -101,14 +113,14 @@ def compress(
         FileNotFoundError: there is no such source, model or directory to write to.
         TypeError: the dtype is not supported.
         ValueError: wrong chunks, bound, step or PSNR, more than one of them, a PSNR that the model does not
-            reach on this volume, a volume of another rank, or an empty one.
+            reach on this volume, voxels beyond ``value_limits``, a volume of another rank, or an empty one.
     """
     check_destination(destination)
     check_apart(source, destination)
     check_source(source)
     if part is not None:
         check_part(part)
-    missing_values = tuple(map(float, missing_values))
+    limits = check_value_limits(value_limits)
     codec = model if isinstance(model, Codec) else load_codec(model)
     target = check_target(
         codec, max_error=max_error, relative_error=relative_error, psnr=psnr, step=step, lossless=lossless
@@ -116,21 +128,38 @@ def compress(
 
     volume = open_volume(source)
     check_stores_apart(volume, destination)
-    codec.model.check_dtype(volume.dtype.numpy_dtype)
+    dtype = volume.dtype.numpy_dtype
+    codec.model.check_dtype(dtype)
+    source_metadata = read_metadata(source)
+    declared = read_declared_values(
+        source_metadata.attributes, [*map(float, missing_values), *source_metadata.missing_values], dtype
+    )
+    exact = check_exact_values(exact_values, dtype)
     shape = check_shape(volume.shape)
     layout = choose_layout(shape, codec.config.block_size, chunks, shards)
 
     started = creation.find_started(destination) if part is not None else None
-    value_range = (
-        scan_volume(volume, layout.chunk, missing_values) if started is None else started.value_range
+    if started is None:
+        value_range = scan_volume(volume, layout.chunk, declared.missing_values, declared.valid_limits)
+    else:
+        value_range = started.value_range
+    value_range = dataclasses.replace(
+        value_range,
+        # Of several writers each must declare the same.
+        missing_values=tuple(dict.fromkeys((*declared.missing_values, *value_range.missing_values))),
+        valid_limits=declared.valid_limits,
+        value_limits=limits,
+        exact_values=exact,
     )
+    if has_valid_values(volume, layout.chunk, value_range):
+        check_within_limits(value_range)
     encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
     if started is None or started.max_error is not None:
         chunk_target = encoder.resolve(target)
     else:
         chunk_target = ChunkTarget(None, started.step)
     metadata = _make_metadata(
-        volume, layout, value_range, target, chunk_target, codec, model_name(model), read_metadata(source)
+        volume, layout, value_range, target, chunk_target, codec, model_name(model), source_metadata
     )
     if part is not None and started is None and creation.is_complete(destination, metadata):
         # The others, and an earlier call for this part, have completed it.
@@ -179,11 +208,14 @@ def _make_metadata(
         minimum=value_range.low,
         maximum=value_range.high,
         missing_values=value_range.missing_values,
+        valid_limits=value_range.valid_limits,
+        value_limits=value_range.value_limits,
+        exact_values=value_range.exact_values,
         max_error=chunk_target.max_error,
         step=None if chunk_target.max_error is not None else chunk_target.step,
         fingerprint=_fingerprint(volume, layout.chunk),
         dimension_names=source.dimension_names or ("z", "y", "x"),
-        attributes=source.as_attributes(),
+        attributes=source.as_attributes(volume.dtype.numpy_dtype),
     )
 
 

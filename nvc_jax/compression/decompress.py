@@ -1,15 +1,12 @@
 """A container, or a region of it, to a file, chunk by chunk."""
 
 import contextlib
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE
 from nvc_jax.compression.progress import ByteProgress
+from nvc_jax.compression.region_metadata import region_metadata
 from nvc_jax.container.destinations import check_apart
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import ChunkIndex, Region
@@ -17,7 +14,6 @@ from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.locations import Location
-from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.writers import check_writable, writing
 
 
@@ -56,7 +52,7 @@ def decompress(
     shape = check_shape(tuple(part.stop - part.start for part in bounds))
     check_writable(destination, shape, reader.dtype)
 
-    metadata = _region_metadata(reader, bounds)
+    metadata = region_metadata(reader, bounds)
     with writing(destination, shape, reader.dtype, metadata=metadata) as target:
 
         def decode_piece(piece: tuple[ChunkIndex, Region, Region]) -> int:
@@ -71,20 +67,6 @@ def decompress(
                 done_bytes += n_bytes
                 if on_progress is not None:
                     on_progress(ByteProgress(done_bytes, total_bytes, 0))
-
-
-def _region_metadata(reader: Reader, region: Region) -> VolumeMetadata:
-    """Coordinates and attributes that the container keeps of the source, for a region of a level."""
-    metadata = VolumeMetadata.from_attributes(reader.metadata.dimension_names, reader.metadata.attributes)
-    if metadata.spacing is None:
-        return metadata
-    # A voxel of the preview lies at the middle of the voxels whose mean it is.
-    scale = PREVIEW_BLOCK_SIZE if reader.level == "preview" else 1
-    spacing, origin = np.array(metadata.spacing), np.array(metadata.origin or (0.0, 0.0, 0.0))
-    origin += spacing * (np.array([part.start * scale for part in region]) + (scale - 1) / 2)
-    return dataclasses.replace(
-        metadata, spacing=tuple((spacing * scale).tolist()), origin=tuple(origin.tolist())
-    )
 
 
 def _check_region(region: Sequence[slice] | None, shape: Shape3) -> Region:

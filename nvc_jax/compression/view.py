@@ -1,13 +1,17 @@
-"""A container as a TensorStore, and its preview."""
+"""A container as a view that decodes what is read, and its preview."""
 
+import functools
 import math
+from pathlib import Path
 
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.compression.region_metadata import region_metadata
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import full_region
-from nvc_jax.io.locations import Location
+from nvc_jax.io.locations import Location, local_path
+from nvc_jax.io.volume_view import OpenVolume, VolumeView
 
 DEFAULT_CACHE_BYTES = 1 << 28
 """Decoded chunks that a view keeps: 32 chunks of 128³ float32."""
@@ -24,8 +28,11 @@ def open(
     mode: str = "blend",
     level: str = "full",
     cache_bytes: int = DEFAULT_CACHE_BYTES,
-) -> ts.TensorStore:
-    """Open a container as a read-only ``tensorstore.TensorStore``, which decodes only what is read.
+) -> VolumeView:
+    """Open a container as a read-only view, which decodes only what is read.
+
+    A view is used like a ``tensorstore.TensorStore``, which it holds as ``store``. dask takes it as an array
+    (``dask.array.from_array``), and it can be pickled: another process opens the container anew.
 
     Args:
         container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
@@ -42,6 +49,14 @@ def open(
         FormatError: the container is damaged, or is none, or the last chunk of a very large one is missing.
         ValueError: the mode or the level is unknown.
     """
+    path = local_path(container)
+    if path is not None:
+        container = Path(path).absolute()  # another process may work elsewhere
+    return VolumeView(functools.partial(_open_container, container, mode, level, cache_bytes))
+
+
+def _open_container(container: Location, mode: str, level: str, cache_bytes: int) -> OpenVolume:
+    """Open a container as a TensorStore, with its metadata."""
     reader = Reader(container, mode, level)
     if math.prod(reader.shape) * reader.dtype.itemsize > _LARGE_BYTES:
         reader.check_present(full_region(reader.shape))
@@ -49,7 +64,7 @@ def open(
     def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
         chunk[...] = reader.decode(domain.index_exp)
 
-    return ts.virtual_chunked(
+    store = ts.virtual_chunked(
         read,
         dtype=ts.dtype(reader.dtype),
         shape=reader.shape,
@@ -59,3 +74,4 @@ def open(
             {"data_copy_concurrency": {"limit": _N_READS}, "cache_pool": {"total_bytes_limit": cache_bytes}}
         ),
     )
+    return OpenVolume(store, region_metadata(reader, full_region(reader.shape)))

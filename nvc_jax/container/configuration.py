@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from nvc_jax.container.value_rules import limits_as_json, limits_from_json
 from nvc_jax.core.byte_codecs import crc32c
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.models.checkpoints import FEWEST_DIGITS
@@ -21,9 +23,11 @@ from nvc_jax.models.checkpoints import FEWEST_DIGITS
 FORMAT_VERSION = 1
 _TARGETS = ("max_error", "relative_error", "psnr", "lossless", "latents", "relative_step")
 """Fields that state the quality target; without one of them, ``step`` does."""
+_LIMITS = ("valid_limits", "value_limits")
+"""Fields of two limits, which are null where there is none."""
 _FIELDS = (
-    *("version", "model", "sha256", "shape", "range", "fill_values", *_TARGETS),
-    *("bound", "step", "embedded", "id"),
+    *("version", "model", "sha256", "shape", "range", "fill_values", *_LIMITS, "exact_values"),
+    *(*_TARGETS, "bound", "step", "embedded", "id"),
 )
 _ID_DIGITS = 16
 _MOST_VOXELS = 1 << 53
@@ -47,12 +51,21 @@ def state_configuration(fields: Mapping[str, Any]) -> dict[str, Any]:
         "shape": None if shape == chunk else list(shape),
         "range": [_shorten(fields[name], dtype) for name in ("minimum", "maximum")],
         "fill_values": [_shorten(value) for value in fields["missing_values"]] or None,
+        **{name: _state_limits(fields[name]) for name in _LIMITS},
+        "exact_values": [_shorten(value) for value in fields["exact_values"]] or None,
         **_state_target(fields),
         "embedded": fields["embedded"],
         "id": f"{fields['fingerprint'] or 0:08x}",
     }
     stated = {name: value for name, value in stated.items() if value is not None or name == "bound"}
     return stated | {"id": identify(stated, chunk, dtype)}
+
+
+def _state_limits(limits: Limits) -> list[float | None] | None:
+    """State limits; None if there are none."""
+    if limits == NO_LIMITS:
+        return None
+    return [None if limit is None else _shorten(limit) for limit in limits_as_json(limits)]
 
 
 def _state_target(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,6 +132,8 @@ def read_configuration(configuration: Any, chunk: Shape3, dtype: str) -> dict[st
         "minimum": minimum,
         "maximum": maximum,
         "missing_values": tuple(float(value) for value in stated.get("fill_values", ())),
+        **{name: limits_from_json(stated.get(name, (None, None))) for name in _LIMITS},
+        "exact_values": tuple(float(value) for value in stated.get("exact_values", ())),
         "max_error": max_error,
         "step": step,
         "embedded": stated.get("embedded"),

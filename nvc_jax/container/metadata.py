@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from nvc_jax.container.configuration import FormatError, read_configuration, read_sides, state_configuration
+from nvc_jax.container.value_rules import choose_fill_value
 from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
-from nvc_jax.core.chunk_interfaces import ChunkFormat, QualityTarget, ValueRange
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, ChunkFormat, Limits, QualityTarget, ValueRange
 from nvc_jax.core.json_documents import write_json
 from nvc_jax.core.shapes import Shape3, check_shape
 
@@ -35,6 +36,9 @@ class ContainerMetadata:
         target: quality target that the user asked for, one entry.
         minimum, maximum: range of the valid values.
         missing_values: values that stand for no measurement, stored exactly.
+        valid_limits: values beyond them stand for no measurement, too.
+        value_limits: limits that the user set to decoded values.
+        exact_values: valid values that come back exactly.
         max_error: error bound in the volume's units; None for no bound.
         step: of the quantiser: of spectral models in the volume's units, else in those of the latents; None
             where nothing is quantised, or under a bound, where each chunk states its own.
@@ -54,6 +58,9 @@ class ContainerMetadata:
     minimum: float
     maximum: float
     missing_values: tuple[float, ...] = ()
+    valid_limits: Limits = NO_LIMITS
+    value_limits: Limits = NO_LIMITS
+    exact_values: tuple[float, ...] = ()
     max_error: float | None = None
     step: float | None = None
     embedded: dict[str, Any] | None = None
@@ -93,7 +100,7 @@ class ContainerMetadata:
             "data_type": self.dtype,
             "chunk_grid": grid,
             "chunk_key_encoding": {"name": "default"},
-            "fill_value": 0,
+            "fill_value": choose_fill_value(np.dtype(self.dtype), self.value_range),
             "codecs": codecs,
             "dimension_names": list(self.dimension_names),
         }
@@ -159,7 +166,14 @@ class ContainerMetadata:
     @property
     def value_range(self) -> ValueRange:
         """Range and missing values of the volume."""
-        return ValueRange(self.minimum, self.maximum, self.missing_values)
+        return ValueRange(
+            self.minimum,
+            self.maximum,
+            self.missing_values,
+            self.valid_limits,
+            self.value_limits,
+            self.exact_values,
+        )
 
     @property
     def chunk_format(self) -> ChunkFormat:

@@ -6,6 +6,7 @@
 
 import abc
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,18 +19,35 @@ QualityTarget = Mapping[str, float | bool]
 ``lossless``; or a model's own default where the user names none."""
 
 
+Limits = tuple[float, float]
+"""Smallest and largest value; infinite where there is no limit."""
+NO_LIMITS: Limits = (-math.inf, math.inf)
+
+
 @dataclasses.dataclass(frozen=True)
 class ValueRange:
-    """Range of a volume's valid values, and its missing values.
+    """Range of a volume's valid values, and the rules that its values follow.
 
     Attributes:
         low, high: smallest and largest valid value; (0, 0) where there is none.
         missing_values: values that stand for no measurement; they come back exactly.
+        valid_limits: values beyond them stand for no measurement, too.
+        value_limits: limits that the user sets to decoded values; all valid values lie within.
+        exact_values: valid values that come back exactly.
     """
 
     low: float
     high: float
     missing_values: tuple[float, ...] = ()
+    valid_limits: Limits = NO_LIMITS
+    value_limits: Limits = NO_LIMITS
+    exact_values: tuple[float, ...] = ()
+
+    @property
+    def is_strict(self) -> bool:
+        """True if decoders keep values within the range, and apart from missing values."""
+        limits = (self.valid_limits, self.value_limits)
+        return bool(self.missing_values) or limits != (NO_LIMITS, NO_LIMITS)
 
     @property
     def width(self) -> float:

@@ -1,5 +1,8 @@
 """Dtypes of volumes, and those that the device works with."""
 
+import math
+from collections.abc import Iterable
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -26,6 +29,22 @@ def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None
     if str(dtype) not in DTYPES:
         step = _CONVERSIONS.get(str(dtype), "convert it to one of these")
         raise TypeError(f"`{name}` has dtype {dtype}; supported dtypes are {', '.join(DTYPES)}: {step}")
+
+
+def cast_values(values: Iterable[float], dtype: np.dtype) -> tuple[float, ...]:
+    """Cast numbers to the values of a dtype, as data were when they were stored.
+
+    Returns:
+        The finite values, each once: floats are rounded to the dtype; numbers that an integer dtype does not
+        hold are left out.
+    """
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            cast = [float(np.float64(value).astype(dtype)) for value in values]
+    else:
+        limits = np.iinfo(dtype)
+        cast = [v for v in map(float, values) if limits.min <= v <= limits.max and v.is_integer()]
+    return tuple(dict.fromkeys(value for value in cast if math.isfinite(value)))
 
 
 def check_device_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:

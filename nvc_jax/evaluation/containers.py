@@ -13,6 +13,7 @@ from nvc_jax.container.model import describe_model
 from nvc_jax.container.reader import Reader
 from nvc_jax.container.store import open_container
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
+from nvc_jax.core.chunk_interfaces import NO_LIMITS
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.errors import largest_error
 from nvc_jax.core.jax_settings import in_own_settings
@@ -23,9 +24,10 @@ from nvc_jax.io.volumes import open_volume, read_volume
 
 _ARITHMETIC = 2.0**-12
 """Share of the range by which decoders on other devices may differ, generously: FORMAT.md, section 17."""
-
 _MOST_CHUNKS, _MOST_BYTES = 4096, 256 << 20
 """Chunks and bytes of which ``info`` reads all: it takes less than a second."""
+_RULES = ("valid_limits", "value_limits", "exact_values")
+"""Rules of the values of a container that are reported where it has them."""
 
 
 def info(container: Location) -> dict[str, Any]:
@@ -38,7 +40,8 @@ def info(container: Location) -> dict[str, Any]:
         A dictionary that JSON can hold. ``max_error`` is the largest error that a chunk states, in the
         volume's units; None for a container of more than 4096 chunks or 256 MiB, whose chunks are not read
         (``verify`` reads them). ``bound`` is the largest error allowed, None if there is no bound. ``ratio``
-        is the raw size over ``stored_bytes``.
+        is the raw size over ``stored_bytes``. ``valid_limits``, ``value_limits`` and ``exact_values`` are
+        there if the container has them.
 
     Raises:
         FileNotFoundError: there is no such container.
@@ -50,7 +53,7 @@ def info(container: Location) -> dict[str, Any]:
     n_voxels = math.prod(metadata.shape)
     n_bytes = store.stored_bytes()
     is_small = math.prod(metadata.chunk_grid) <= _MOST_CHUNKS and n_bytes <= _MOST_BYTES
-    return {
+    report = {
         "shape": list(metadata.shape),
         "dtype": metadata.dtype,
         "chunk": list(metadata.chunk),
@@ -69,6 +72,8 @@ def info(container: Location) -> dict[str, Any]:
         "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
         "ratio": n_voxels * np.dtype(metadata.dtype).itemsize / n_bytes,
     }
+    stated = metadata.configuration()
+    return report | {name: stated[name] for name in _RULES if name in stated}
 
 
 @in_own_settings
@@ -98,12 +103,12 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
     values = read_volume(volume)
     decoded = reader.decode(full_region(reader.shape), map_in_order)
     n_bytes = reader.store.stored_bytes()
-    missing_values = reader.metadata.missing_values
-    if not missing_values:
+    metadata = reader.metadata
+    if not metadata.missing_values and metadata.valid_limits == NO_LIMITS:
         return quality(values, decoded, n_bytes)
 
     # `quality` leaves out NaN. Integers become float64 for it, so their ratio is taken here.
-    valid_only = np.where(valid_mask(values, missing_values), values, np.nan)
+    valid_only = np.where(_valid_mask(values, metadata), values, np.nan)
     return quality(valid_only, decoded, n_bytes) | {"ratio": values.nbytes / n_bytes}
 
 
@@ -198,18 +203,33 @@ def _check_same_type(shape: tuple[int, ...], dtype: np.dtype, metadata: Containe
         )
 
 
+def _valid_mask(values: np.ndarray, metadata: ContainerMetadata) -> np.ndarray:
+    """Mark the values that are valid by the rules of a container."""
+    return valid_mask(values, metadata.missing_values, metadata.valid_limits)
+
+
 def _check_chunk(reader: Reader, index: ChunkIndex, original: np.ndarray, decoded: np.ndarray) -> float:
     """Compare a decoded chunk with its original and return the largest error of its valid values.
 
     Raises:
-        FormatError: the error exceeds the bound of the container, or a value that must come back exactly (any
-            that is not valid; every one if the container is lossless) differs.
+        FormatError: the error exceeds the bound of the container, a value that must come back exactly (any
+            that is not valid; every one if the container is lossless) differs, or a valid value became one
+            that is missing or beyond the limits that the user set.
     """
     metadata = reader.metadata
-    valid = valid_mask(original, metadata.missing_values)
+    valid = _valid_mask(original, metadata)
     is_exact = np.ones_like(valid) if metadata.max_error == 0 else ~valid
+    if metadata.exact_values:
+        is_exact |= np.isin(original, np.array(metadata.exact_values, original.dtype))
     if (bit_patterns(original)[is_exact] != bit_patterns(decoded)[is_exact]).any():
         raise FormatError(f"chunk {index} of `{reader.store.name}` does not restore every value exactly")
+    if metadata.value_range.is_strict:
+        kept = _valid_mask(decoded, metadata) & valid_mask(decoded, (), metadata.value_limits)
+        if not kept[valid].all():
+            raise FormatError(
+                f"chunk {index} of `{reader.store.name}` turns valid values into missing ones, or "
+                "takes them beyond the limits"
+            )
 
     error = largest_error(original, decoded, valid)
     if metadata.max_error is not None and not error <= metadata.max_error:

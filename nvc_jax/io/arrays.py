@@ -1,4 +1,4 @@
-"""Volumes in memory: NumPy arrays, and labelled arrays like those of xarray."""
+"""Volumes in memory: NumPy arrays, masked or not, and labelled arrays like those of xarray."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import check_shape
+from nvc_jax.io.declared_values import FILL_VALUE, SCALING, parse_floats
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -29,11 +30,47 @@ def open_array(array: np.ndarray, name: str) -> ts.TensorStore:
     return ts.array(array if array.dtype == native else array.astype(native))
 
 
-def array_metadata(array: Any) -> VolumeMetadata:
-    """Read the names and coordinates of an ``xarray.DataArray``, without importing xarray.
+def as_plain_array(source: Any, name: str) -> np.ndarray:
+    """Convert an array of any kind to a plain one, in which masked voxels have the fill value.
 
-    Any other array has no metadata.
+    Raises:
+        ValueError: a voxel that is not masked has the fill value, or the mask is that of a lazy array.
     """
+    if not isinstance(source, np.ma.MaskedArray):
+        if _is_lazily_masked(source):
+            raise ValueError(
+                f"`{name}` (a {type(source).__name__}) may have masked voxels; give them a value first, for "
+                "instance with `dask.array.ma.filled`"
+            )
+        return np.asarray(source)
+    array = source
+    if not _has_masked_voxels(array) or array.dtype.kind not in "iuf":
+        return np.asarray(array.data)
+    if np.any(array.data[~np.ma.getmaskarray(array)] == array.fill_value):
+        raise ValueError(
+            f"`{name}` has masked voxels whose fill value (={array.fill_value}) other voxels have, too; "
+            "choose another one by `set_fill_value`"
+        )
+    return np.asarray(array.filled())
+
+
+def _is_lazily_masked(source: Any) -> bool:
+    """Tell whether an array of dask computes masked arrays, whose masks NumPy would drop."""
+    return isinstance(getattr(source, "_meta", None), np.ma.MaskedArray)
+
+
+def _has_masked_voxels(array: Any) -> bool:
+    return isinstance(array, np.ma.MaskedArray) and bool(np.any(array.mask))
+
+
+def array_metadata(array: Any) -> VolumeMetadata:
+    """Read the fill value of a masked array, and the names and coordinates of an ``xarray.DataArray``.
+
+    Any other array has no metadata. xarray is not imported.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        fill_values = parse_floats(array.fill_value) if _has_masked_voxels(array) else []
+        return VolumeMetadata(missing_values=tuple(fill_values))
     return attempt(lambda: _labelled_metadata(array)) or VolumeMetadata()
 
 
@@ -47,7 +84,19 @@ def _labelled_metadata(array: Any) -> VolumeMetadata:
         parse_numbers([origin for origin, _ in known]),
         attempt(lambda: parse_names([array.coords[name].attrs["units"] for name in names])),
         attributes_as_json(array.attrs),
+        attempt(lambda: _encoded_fill_values(array)) or (),
     )
+
+
+def _encoded_fill_values(array: Any) -> tuple[float, ...]:
+    """Read the missing values that an ``xarray.DataArray`` has when it is stored as it is.
+
+    Those of packed variables are in the units of the packed integers, which the array does not hold.
+    """
+    if SCALING & array.encoding.keys():
+        return ()
+    stated = [array.encoding.get(name) for name in (FILL_VALUE, "missing_value")]
+    return tuple(dict.fromkeys(parse_floats(stated)))
 
 
 def _origin_and_spacing(array: Any, name: Any) -> tuple[float, float] | None:

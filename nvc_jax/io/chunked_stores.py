@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorstore as ts
 
+from nvc_jax.io.declared_values import declared_fill_value
 from nvc_jax.io.lazy import CACHE_BYTES
 from nvc_jax.io.locations import as_directory
 from nvc_jax.io.metadata import (
@@ -93,6 +94,7 @@ def store_metadata(store: ts.TensorStore) -> VolumeMetadata:
         parse_names([store.domain.labels[axis] or None for axis in kept]),
         spacing=parse_spacing([unit.multiplier for unit in units]),
         units=parse_names([unit.base_unit for unit in units]),
+        missing_values=declared_fill_value(attempt(lambda: store.fill_value)),
     )
 
 
@@ -166,4 +168,8 @@ def _array_metadata(array: StoredArray) -> VolumeMetadata:
         parse_numbers(select(axes.origin)) or from_attributes.origin,
         parse_names(select(axes.units)) or from_attributes.units,
         attributes,
+        declared_fill_value(
+            array.document.get("fill_value"),
+            is_of_xarray=array.driver == "zarr" and "_ARRAY_DIMENSIONS" in array.attributes,
+        ),
     )

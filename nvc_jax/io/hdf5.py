@@ -10,6 +10,7 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
+from nvc_jax.io.declared_values import FILL_VALUE, parse_floats
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.lazy import CACHE_BYTES, lazy_store
 from nvc_jax.io.metadata import (
@@ -75,8 +76,33 @@ def hdf5_metadata(file: SourceFile) -> VolumeMetadata:
         spacing=element_size if use_element_size else spacing,
         origin=parse_numbers([axis.origin for axis in axes]),
         units=parse_names("um" if use_element_size else [axis.unit for axis in axes]),
-        attributes=attributes_as_json(dataset.attrs, without=_HIDDEN_ATTRIBUTES),
+        attributes=_read_attributes(dataset),
+        missing_values=_read_fill_value(dataset),
     )
+
+
+def _read_attributes(dataset: Any) -> dict[str, Any]:
+    """Read a dataset's attributes; NetCDF stores a single number as an array of one."""
+    attributes = attributes_as_json(dataset.attrs, without=_HIDDEN_ATTRIBUTES)
+    return {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for name, value in attributes.items()
+    }
+
+
+def _read_fill_value(dataset: Any) -> tuple[float, ...]:
+    """Read the value of voxels that were never written, where whoever made the file chose one.
+
+    0 is no such choice, and bytes take every value: NetCDF sets a fill value to them, but does not mean it.
+    """
+    h5py = import_extra("h5py", "io")
+    if FILL_VALUE in dataset.attrs or dataset.dtype.itemsize == 1:
+        return ()
+    is_chosen = attempt(
+        lambda: dataset.id.get_create_plist().fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED
+    )
+    values = parse_floats(dataset.fillvalue) if is_chosen else []
+    return tuple(value for value in values if value != 0)
 
 
 def _join_chunks(chunk: tuple[int, ...]) -> list[int]:

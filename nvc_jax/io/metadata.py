@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from nvc_jax.io.declared_values import attributes_for_zarr
+
 Names3 = tuple[str, str, str]
 Numbers3 = tuple[float, float, float]
 
@@ -42,6 +44,8 @@ class VolumeMetadata:
         origin: position of the first voxel, in ``units``; voxel i is at origin + i · spacing.
         units: units along the axes, in the spelling of the source.
         attributes: the source's own attributes, as JSON can hold them.
+        missing_values: values that stand for no measurement, where the format of the source states them
+            otherwise than by attributes of the CF conventions.
     """
 
     dimension_names: Names3 | None = None
@@ -49,11 +53,28 @@ class VolumeMetadata:
     origin: Numbers3 | None = None
     units: Names3 | None = None
     attributes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    missing_values: tuple[float, ...] = ()
 
-    def as_attributes(self) -> dict[str, Any]:
-        """Return attributes of a Zarr array: the source's own, with ``spacing``, ``origin`` and ``units``."""
-        known = {"spacing": self.spacing, "origin": self.origin, "units": self.units}
-        return {**self.attributes, **{key: list(value) for key, value in known.items() if value is not None}}
+    def as_attributes(self, dtype: np.dtype) -> dict[str, Any]:
+        """Return attributes of a Zarr 3 array: the source's own, ``spacing``, ``origin`` and ``axis_units``.
+
+        Missing values have the form that xarray reads.
+
+        Args:
+            dtype: of the array.
+        """
+        attributes = attributes_for_zarr(self.attributes, self.missing_values, dtype)
+        known = {"spacing": self.spacing, "origin": self.origin, "axis_units": self.units}
+        for name, value in known.items():
+            # An attribute of the source that has another meaning stays.
+            if value is not None and (name not in attributes or _PARSERS[name](attributes[name])):
+                attributes[name] = list(value)
+        return attributes
+
+    def without_coordinates(self) -> "VolumeMetadata":
+        """Keep what is true of any part of the volume: units and attributes."""
+        attributes = {key: value for key, value in self.attributes.items() if key not in _PARSERS}
+        return VolumeMetadata(attributes=attributes, missing_values=self.missing_values)
 
     @classmethod
     def from_attributes(cls, dimension_names: Any, attributes: dict[str, Any]) -> "VolumeMetadata":
@@ -62,7 +83,7 @@ class VolumeMetadata:
             parse_names(dimension_names),
             parse_spacing(attributes.get("spacing")),
             parse_numbers(attributes.get("origin")),
-            parse_names(attributes.get("units")),
+            parse_names(attributes.get("axis_units")),
             attributes,
         )
 
@@ -99,6 +120,14 @@ def parse_spacing(values: Any) -> Numbers3 | None:
     """Return three finite positive numbers, or None if ``values`` holds anything else."""
     numbers = parse_numbers(values)
     return numbers if numbers and min(numbers) > 0 else None
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "spacing": parse_spacing,
+    "origin": parse_numbers,
+    "axis_units": parse_names,
+}
+"""Readers of the attributes that ``VolumeMetadata.as_attributes`` adds."""
 
 
 def axis_aligned_origin(matrix: Any, origin: Any) -> Numbers3 | None:

@@ -12,7 +12,7 @@ import tensorstore as ts
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.io.file_format import SourceFile
-from nvc_jax.io.lazy import FlatArray, Index, TemporaryCopy, lazy_store
+from nvc_jax.io.lazy import FlatArray, TemporaryCopy
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -30,13 +30,11 @@ _HIDDEN_FIELDS = ("sizeof_hdr", "magic")
 def open_nifti(file: SourceFile) -> ts.TensorStore:
     """Open a NIfTI file.
 
-    The values are the stored samples. If the header scales them, they are float64, as nibabel computes
-    them. ``.nii`` is mapped; ``.nii.gz`` is unpacked into a temporary file.
+    The values are the stored samples; a slope and an intercept of the header are not applied, and are kept
+    in the metadata. ``.nii`` is mapped; ``.nii.gz`` is unpacked into a temporary file.
     """
-    apply_scaling = import_extra("nibabel.volumeutils", "io").apply_read_scaling
     with readable(file.name, "NIfTI"):
         proxy = _load_image(file).dataobj
-        slope, intercept = float(proxy.slope), float(proxy.inter)
         shape = tuple(int(side) for side in reversed(proxy.shape))
     check_dtype(proxy.dtype.newbyteorder("="), file.name)
 
@@ -47,13 +45,7 @@ def open_nifti(file: SourceFile) -> ts.TensorStore:
                 copy = TemporaryCopy(cast(IO[bytes], stream))
             array = FlatArray(copy, shape, proxy.dtype, int(proxy.offset))
         array.check_size(file.name)
-    if (slope, intercept) == (1, 0):
-        return array.as_store(file.name)
-
-    def read_scaled(index: Index) -> np.ndarray:
-        return apply_scaling(np.asarray(array.read(index)), np.float64(slope), np.float64(intercept))
-
-    return lazy_store(read_scaled, shape, np.dtype(np.float64), file.name)
+    return array.as_store(file.name)
 
 
 def nifti_metadata(file: SourceFile) -> VolumeMetadata:
@@ -70,8 +62,14 @@ def nifti_metadata(file: SourceFile) -> VolumeMetadata:
             lambda: None if affine is None else axis_aligned_origin(affine[:3, :3], affine[:3, 3])
         ),
         units=None if unit in (None, "unknown") else parse_names(unit),
-        attributes=attributes_as_json({"affine": affine, "nifti": header}),
+        attributes=attributes_as_json(_read_scaling(image) | {"affine": affine, "nifti": header}),
     )
+
+
+def _read_scaling(image: Any) -> dict[str, float]:
+    """Read slope and intercept, by the names of the CF conventions; none where they change nothing."""
+    slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
+    return {} if (slope, intercept) == (1, 0) else {"scale_factor": slope, "add_offset": intercept}
 
 
 def _load_image(file: SourceFile) -> Any:

@@ -1,7 +1,9 @@
-"""TIFF files: ``.tif`` and ``.tiff``, with the metadata of ImageJ and OME."""
+"""TIFF files: ``.tif`` and ``.tiff``, with the metadata of ImageJ, OME and GDAL."""
 
+import dataclasses
 import math
 import threading
+import warnings
 import weakref
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +13,7 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
+from nvc_jax.io.declared_values import parse_floats
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.lazy import CACHE_BYTES, FlatArray, Index, lazy_store
 from nvc_jax.io.metadata import (
@@ -22,6 +25,9 @@ from nvc_jax.io.metadata import (
     parse_spacing,
 )
 from nvc_jax.io.readable import readable
+
+_GDAL_NODATA = 42113
+"""Tag by which GDAL states the missing value, as text."""
 
 _OME_DEFAULT_UNIT = "µm"
 """Unit of OME's physical sizes where none is stated (OME data model, ``PhysicalSizeXUnit``)."""
@@ -126,11 +132,23 @@ def tiff_metadata(file: SourceFile) -> VolumeMetadata:
         page, ome, imagej = tiff.pages.first, tiff.ome_metadata, tiff.imagej_metadata
         description = page.description
         resolutions = attempt(lambda: [page.tags[f"{axis}Resolution"].value for axis in "YX"]) or []
+        no_data = attempt(lambda: str(tiff.series[0].keyframe.tags[_GDAL_NODATA].value))
     if ome is not None:
-        return _ome_metadata(ome)
-    if imagej is not None:
-        return _imagej_metadata(imagej, resolutions)
-    return VolumeMetadata(attributes={"ImageDescription": description} if description else {})
+        metadata = _ome_metadata(ome)
+    elif imagej is not None:
+        metadata = _imagej_metadata(imagej, resolutions)
+    else:
+        metadata = VolumeMetadata(attributes={"ImageDescription": description} if description else {})
+    return metadata if no_data is None else _with_no_data(metadata, no_data)
+
+
+def _with_no_data(metadata: VolumeMetadata, no_data: str) -> VolumeMetadata:
+    """Add the missing value that GDAL states as text."""
+    missing_values = tuple(parse_floats(no_data))
+    if not missing_values:
+        warnings.warn(f"GDAL's missing value {no_data!r} is no number; it is ignored", stacklevel=2)
+    attributes = {**metadata.attributes, "GDAL_NODATA": no_data.strip("\0 ")}
+    return dataclasses.replace(metadata, attributes=attributes, missing_values=missing_values)
 
 
 def _ome_metadata(document: str) -> VolumeMetadata:

@@ -20,6 +20,7 @@ from nvc_jax.io import arrays, chunked_stores, hdf5, nifti, npy, nrrd, raw, tiff
 from nvc_jax.io.file_format import FileFormat, SourceFile
 from nvc_jax.io.locations import check_is_file
 from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.volume_view import VolumeView
 
 FORMATS = (
     FileFormat((".npy",), npy.open_npy),
@@ -46,7 +47,8 @@ def open_volume(source: Any) -> ts.TensorStore:
     Args:
         source: one of
 
-            - an array, or a ``TensorStore``;
+            - an array, a ``TensorStore`` or a view of ``nvc_jax.open``; masked voxels of ``numpy.ma`` have
+              the fill value;
             - the path of a file: ``.npy``; ``.npz`` (its array ``volume``, or its only one); ``.raw``, named
               as in Open SciVis (``name_XxYxZ_dtype.raw``, x fastest); ``.nii``, ``.nii.gz``; ``.nrrd``,
               ``.nhdr``; ``.tif``, ``.tiff``; ``.h5``, ``.hdf5``, ``.nc`` (``path::/dataset``, or the only
@@ -66,6 +68,7 @@ def open_volume(source: Any) -> ts.TensorStore:
             that its suffix states.
     """
     name = str(source) if isinstance(source, str | Path) else "volume"
+    source = source.store if isinstance(source, VolumeView) else source
     if isinstance(source, ts.TensorStore):
         store = chunked_stores.arrange_axes(source)
     elif isinstance(source, dict):
@@ -73,7 +76,7 @@ def open_volume(source: Any) -> ts.TensorStore:
     elif isinstance(source, str | Path):
         store = _open_named(str(source))
     else:
-        store = arrays.open_array(np.asarray(source), name)
+        store = arrays.open_array(arrays.as_plain_array(source, name), name)
     check_shape(store.shape, name)
     check_dtype(store.dtype.numpy_dtype, name)
     return store[ts.d[:].translate_to[0]]
@@ -98,6 +101,8 @@ def read_metadata(source: Any) -> VolumeMetadata:
         ModuleNotFoundError: the library that reads the format is not installed.
         ValueError: the file is not of the format that its suffix states.
     """
+    if isinstance(source, VolumeView):
+        return source.metadata
     if isinstance(source, ts.TensorStore):
         return chunked_stores.store_metadata(source)
     if isinstance(source, dict):

@@ -154,7 +154,7 @@ def _create_zarr(
             "shape": shape,
             "data_type": dtype.name,
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
-            "attributes": metadata.as_attributes(),
+            "attributes": metadata.as_attributes(dtype),
             "dimension_names": metadata.dimension_names or ("z", "y", "x"),
         },
     }

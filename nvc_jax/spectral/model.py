@@ -78,7 +78,7 @@ class SpectralModel(Model[SpectralConfig]):
     def chunk_decoder(self, params: Params, chunk_format: ChunkFormat, mode: str) -> ChunkDecoder:
         """Make a decoder of chunks."""
         coder = SpectralTransformCoder(params, chunk_format.chunk)
-        return ChunkCodec(coder, chunk_format.chunk, chunk_format.dtype)
+        return ChunkCodec(coder, chunk_format.chunk, chunk_format.dtype, chunk_format.value_range)
 
 
 @jax.jit

@@ -11,7 +11,7 @@ from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.preview import block_means
 from nvc_jax.chunks.special_values import bit_patterns, valid_mask, valid_range
 from nvc_jax.chunks.transform_coder import TransformCoder
-from nvc_jax.core.chunk_interfaces import ChunkTarget
+from nvc_jax.core.chunk_interfaces import ChunkTarget, ValueRange
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
@@ -32,8 +32,9 @@ def round_trip(
     coder: TransformCoder = CODER,
 ) -> Payload:
     """Encode and decode; the payload, whose bound and special values must have been kept."""
-    codec = ChunkCodec(coder, PADDED_SHAPE, values.dtype)
-    stored = codec.encode(values, target, missing_values)
+    value_range = ValueRange(*valid_range(values, valid_mask(values, missing_values)), missing_values)
+    codec = ChunkCodec(coder, PADDED_SHAPE, values.dtype, value_range)
+    stored = codec.encode(values, target)
     decoded = codec.decode(stored)
     assert decoded.dtype == values.dtype
     assert decoded.shape == values.shape

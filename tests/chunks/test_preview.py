@@ -4,10 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.chunks.preview import block_means, show_special_blocks
 from nvc_jax.chunks.special_values import bit_patterns, encode_special_values
 from nvc_jax.core.dtypes import DTYPES
+
+NO_RULES = DecodedRange(np.dtype(np.float32), None)
 
 
 @given(
@@ -35,9 +38,9 @@ def test_blocks_without_valid_values_show_their_first_value() -> None:
     means = np.full((1, 2, 3), 5, np.float32)
     expected = [[[np.nan, -9, 5], [5, 5, 5]]]
     np.testing.assert_array_equal(
-        show_special_blocks(means, payload, values.shape), np.array(expected, np.float32)
+        show_special_blocks(means, payload, values.shape, NO_RULES), np.array(expected, np.float32)
     )
-    assert show_special_blocks(means, payload._replace(special_values=b""), values.shape) is means
+    assert show_special_blocks(means, payload._replace(special_values=b""), values.shape, NO_RULES) is means
 
 
 def test_exact_values_count_in_the_means_of_blocks() -> None:
@@ -49,5 +52,5 @@ def test_exact_values_count_in_the_means_of_blocks() -> None:
     exact = bit_patterns(np.array([1, 2], np.float32))
     stored = encode_special_values(values, valid, values.shape, exact)
     payload = Payload(PayloadKind.PACKED, (8, 8, 24), 0.0, b"", stored)
-    means = show_special_blocks(np.full((1, 1, 3), 5, np.float32), payload, values.shape)
+    means = show_special_blocks(np.full((1, 1, 3), 5, np.float32), payload, values.shape, NO_RULES)
     assert means.tolist() == [[[3, 2, 1]]]

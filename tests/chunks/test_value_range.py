@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorstore as ts
 from example_chunks import ocean
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from sources import NotedSource
 
 from nvc_jax.chunks.special_values import valid_mask, valid_range
-from nvc_jax.chunks.value_range import find_value_range, scan_volume
+from nvc_jax.chunks.value_range import find_value_range, has_valid_values, scan_volume
 from nvc_jax.core.chunk_interfaces import ValueRange
 
 
@@ -76,3 +77,17 @@ def test_a_volume_is_scanned_in_pieces_no_smaller_than_its_chunks() -> None:
     assert scan_volume(source.store, (4, 4, 5), least_side=1) == ValueRange(0.0, 959.0)
     assert len(source.reads) == len(set(source.reads)) == 2 * 3 * 2
     assert scan_volume(source.store, (4, 4, 5), [959.0]) == ValueRange(0.0, 958.0, (959.0,))
+
+
+def test_values_beyond_declared_limits_are_missing() -> None:
+    volume = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    assert find_value_range([volume], [7], (3.0, 20.0)) == ValueRange(3.0, 20.0, (7.0,), (3.0, 20.0))
+    assert find_value_range([volume], (), (30.0, 40.0)) == ValueRange(0.0, 0.0, (), (30.0, 40.0))
+
+
+def test_volumes_of_zeros_have_values_and_others_may_have_none() -> None:
+    chunk = (2, 3, 4)
+    for value, missing_values, expected in ((0, (), True), (0, (0.0,), False), (-9, (-9.0,), False)):
+        volume = ts.array(np.full(chunk, value, np.float32))
+        value_range = scan_volume(volume, chunk, missing_values)
+        assert has_valid_values(volume, chunk, value_range) == expected

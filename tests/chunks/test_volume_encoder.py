@@ -43,7 +43,7 @@ def test_targets_become_bounds_and_steps_in_the_units_of_the_volume() -> None:
 def test_a_psnr_becomes_the_step_that_reaches_it(psnr: float) -> None:
     encoder = make_encoder()
     target = encoder.resolve({"psnr": psnr})
-    codec = ChunkCodec(CODER, CHUNK, VALUES.dtype)
+    codec = ChunkCodec(CODER, CHUNK, VALUES.dtype, VALUE_RANGE)
     errors = []
     for region in chunk_regions(SHAPE, CHUNK):
         valid = VALUES[region] != -9999
@@ -63,7 +63,7 @@ def test_volumes_of_one_value_meet_any_psnr() -> None:
 
 def test_each_chunk_keeps_to_the_target() -> None:
     encoder = make_encoder()
-    codec = ChunkCodec(CODER, CHUNK, VALUES.dtype)
+    codec = ChunkCodec(CODER, CHUNK, VALUES.dtype, VALUE_RANGE)
     target = ChunkTarget(2.0, 2.0)
     for region in chunk_regions(SHAPE, CHUNK):
         payload = encoder.encode(region, target)

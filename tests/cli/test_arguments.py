@@ -14,6 +14,9 @@ from nvc_jax.cli import arguments
         (arguments.part, "0/3", (0, 3)),
         (arguments.region, "2:5,:,10:", (slice(2, 5), slice(None), slice(10, None))),
         (arguments.region, ":7,1:2,3:4", (slice(None, 7), slice(1, 2), slice(3, 4))),
+        (arguments.limits, "0,", (0.0, None)),
+        (arguments.limits, ",1e3", (None, 1000.0)),
+        (arguments.limits, "-5,5.5", (-5.0, 5.5)),
         (arguments.location, "v.zarr", "v.zarr"),
         (arguments.location, "s3://bucket/v.zarr", "s3://bucket/v.zarr"),
         (arguments.location, ' {"driver": "memory"}', {"driver": "memory"}),
@@ -32,6 +35,9 @@ def test_texts_become_values(read: Callable[[str], Any], text: str, value: Any) 
         (arguments.part, "1"),
         (arguments.part, "1/2/3"),
         (arguments.part, "a/b"),
+        (arguments.limits, "1"),
+        (arguments.limits, "1,2,3"),
+        (arguments.limits, "a,1"),
         (arguments.region, "1:2,3:4"),
         (arguments.region, "1:2,3:4,5"),
         (arguments.region, "1:2,3:4,5:6:2"),
@@ -41,6 +47,14 @@ def test_texts_become_values(read: Callable[[str], Any], text: str, value: Any) 
 def test_other_texts_are_refused(read: Callable[[str], Any], text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' must be"):
         read(text)
+
+
+@pytest.mark.parametrize("number", ["-5,5", "-1e10", "-.5", "-inf", "-9999"])
+def test_negative_numbers_are_values_of_options(number: str) -> None:
+    given = ["compress", "a", "b", "--missing-value", number, "--lossless"]
+    assert arguments.join_negative_numbers(given) == [*given[:3], f"--missing-value={number}", "--lossless"]
+    for others in (["a", number], ["--json", "--lossless"], ["--step=1", number], ["-h", number]):
+        assert arguments.join_negative_numbers(others) == others
 
 
 def test_damaged_json_is_named() -> None:

@@ -65,7 +65,7 @@ def test_missing_values_are_declared(here: Path) -> None:
     volume = np.load("v.npy").astype(np.float32)
     volume[3, 4:6], volume[5, 6:8] = -777, 999
     np.save("m.npy", volume)
-    options = ["--missing-value", "-777", "--missing-value", "999", "--max-error", "3"]
+    options = ["--missing-value", "-7.77e2", "--missing-value", "999", "--max-error", "3"]
     assert main(["compress", "m.npy", "v.zarr", *options]) == 0
     info = nvc_jax.info("v.zarr")
     assert info["fill_values"] == [-777.0, 999.0]

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,11 @@ JSON_VALUES = st.recursive(
 )
 
 
+LIMITS = st.tuples(st.just(-math.inf) | FINITE, st.just(math.inf) | FINITE).filter(
+    lambda ends: ends[0] <= ends[1]
+)
+
+
 def values_of(dtype: str) -> st.SearchStrategy[float]:
     """Numbers that are values of a dtype."""
     if np.dtype(dtype).kind == "f":
@@ -58,6 +64,9 @@ def metadata(draw: st.DrawFn) -> ContainerMetadata:
         minimum=minimum,
         maximum=maximum,
         missing_values=tuple(draw(st.lists(FINITE, max_size=3))),
+        valid_limits=draw(LIMITS),
+        value_limits=draw(LIMITS),
+        exact_values=tuple(draw(st.lists(FINITE, max_size=3))),
         max_error=draw(st.none() | NOT_NEGATIVE),
         step=draw(st.none() | NOT_NEGATIVE) if step is None else step,
         embedded=draw(st.none() | st.dictionaries(st.text(), JSON_VALUES, max_size=2)),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from reference_common import Shape, require, round_to, take_varints
-from reference_decoder import LATENTS, decode_packed, parse_payload, put_special_values
+from reference_decoder import LATENTS, decode_packed, keep_rules, parse_payload, put_special_values
 from reference_streams import decode_geometric_stream, open_stream
 
 PREDICTORS: tuple[Shape, ...] = ((), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
@@ -27,6 +27,7 @@ class Container(NamedTuple):
         minimum: of the volume's range.
         maximum: of the volume's range.
         step: of the quantiser; None where latents are float32.
+        configuration: of the codec `nvc`.
         config: of the model.
         params: of the model, nested dicts of arrays.
     """
@@ -37,6 +38,7 @@ class Container(NamedTuple):
     minimum: float
     maximum: float
     step: float | None
+    configuration: dict[str, Any]
     config: Mapping[str, Any]
     params: Mapping[Any, Any]
 
@@ -67,7 +69,8 @@ def decode_volume(payloads: Mapping[Shape, bytes], container: Container, *, blen
         corner = [i * side for i, side in zip(index, container.chunk, strict=True)]
         chunk = region(corner, parts.valid_shape)
         rounded = round_to(unrounded[chunk], values.dtype)
-        values[chunk] = put_special_values(rounded, parts.special_values, container.chunk)
+        kept = keep_rules(rounded, container.configuration)
+        values[chunk] = put_special_values(kept, parts.special_values, container.chunk)
     return values
 
 

@@ -64,7 +64,13 @@ def parse_payload(payload: bytes, padded_shape: Shape) -> Payload:
     return Payload(kind, valid_shape, max_error, body, payload[start:special_end], correction)
 
 
-def decode(payload: bytes, padded_shape: Shape, dtype: np.dtype, params: Any) -> np.ndarray:
+def decode(
+    payload: bytes,
+    padded_shape: Shape,
+    dtype: np.dtype,
+    params: Any,
+    configuration: dict[str, Any] | None = None,
+) -> np.ndarray:
     """Decode the payload of a chunk.
 
     Args:
@@ -72,12 +78,13 @@ def decode(payload: bytes, padded_shape: Shape, dtype: np.dtype, params: Any) ->
         padded_shape: (z, y, x), the chunk shape of the container.
         dtype: data type of the container.
         params: of the spectral model, nested dicts of arrays.
+        configuration: of the codec `nvc`; None for one without missing values and limits.
 
     Returns:
         The chunk's values that lie in the volume.
     """
     parts = parse_payload(payload, padded_shape)
-    values = decode_body(parts, padded_shape, dtype, params)
+    values = keep_rules(decode_body(parts, padded_shape, dtype, params), configuration or {})
     return put_special_values(values, parts.special_values, padded_shape)
 
 
@@ -103,6 +110,39 @@ def decode_body(parts: Payload, padded_shape: Shape, dtype: np.dtype, params: An
     if parts.correction:
         return apply_correction(unrounded, parts.correction, dtype)
     return round_to(unrounded, dtype)
+
+
+# 6.1 Rules of decoded values
+
+
+def keep_rules(values: np.ndarray, configuration: dict[str, Any]) -> np.ndarray:
+    """Keep decoded values within the range, and apart from missing values."""
+    missing_values = configuration.get("fill_values", [])
+    limits = [*configuration.get("valid_limits", []), *configuration.get("value_limits", [])]
+    if not missing_values and all(limit is None for limit in limits):
+        return values
+    low, high = map(values.dtype.type, configuration["range"])
+    require(low <= high, "the range is not ordered")
+    values = np.where(values < low, low, np.where(values > high, high, values))
+    for missing_value in missing_values:
+        if low < missing_value < high:
+            replacement = next_value(values.dtype.type(missing_value), missing_values, high)
+            values = np.where(values == missing_value, replacement, values)
+    return values
+
+
+def next_value(value: np.generic, missing_values: list[float], high: np.generic) -> np.generic:
+    """Find the next larger value that is not missing and not subnormal."""
+    while float(value) in missing_values:
+        if value.dtype.kind != "f":
+            value = value.dtype.type(int(value) + 1)
+            continue
+        tiny, value = np.finfo(value.dtype).tiny, np.nextafter(value, high)
+        if 0 < value < tiny:
+            value = min(tiny, high)
+        elif -tiny < value < 0:
+            value = min(value.dtype.type(0), high)
+    return value
 
 
 # 7 Special values

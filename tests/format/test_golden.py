@@ -75,7 +75,8 @@ def test_a_decoder_from_the_specification_agrees(name: str) -> None:
         index = tuple(map(int, path.parts[-3:]))
         corner = [i * side for i, side in zip(index, metadata.padded_shape, strict=True)]
         payload = open_chunk(path.read_bytes(), metadata, index)
-        values = decode(payload, metadata.padded_shape, metadata.dtype, PARAMS[model_of(name)])
+        rules = metadata.configuration
+        values = decode(payload, metadata.padded_shape, metadata.dtype, PARAMS[model_of(name)], rules)
         region = tuple(slice(a, a + side) for a, side in zip(corner, values.shape, strict=True))
         decoded[region] = values
     check(name, decoded, metadata)

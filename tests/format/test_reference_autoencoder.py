@@ -48,6 +48,7 @@ def read_container(path: Path) -> tuple[dict[tuple[int, ...], bytes], Container]
         minimum=metadata.minimum,
         maximum=metadata.maximum,
         step=metadata.step,
+        configuration=configuration,
         config=model.config,
         params=model.nested(),
     )

@@ -59,3 +59,13 @@ def test_labelled_arrays_have_names_spacing_origin_and_units() -> None:
 def test_uneven_or_falling_coordinates_give_no_spacing() -> None:
     uneven = read_metadata(_Labelled({"depth": [0, 10], "lat": [-1, -0.5, 7], "lon": [3, 2, 1, 0]}))
     assert (uneven.dimension_names, uneven.spacing, uneven.origin) == (("depth", "lat", "lon"), None, None)
+
+
+def test_masked_voxels_have_the_fill_value() -> None:
+    masked = np.ma.masked_less(VOLUME, 5)
+    masked.set_fill_value(99)
+    np.testing.assert_array_equal(read_volume(masked), np.where(VOLUME < 5, 99, VOLUME), strict=True)
+    assert read_metadata(masked) == VolumeMetadata(missing_values=(99.0,))
+    masked.set_fill_value(7)
+    with pytest.raises(ValueError, match=r"fill value \(=7\) other voxels have, too; choose another one"):
+        read_volume(masked)

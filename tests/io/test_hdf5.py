@@ -113,3 +113,23 @@ def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     for read in (open_volume, read_metadata):
         with pytest.raises(ModuleNotFoundError, match=r"pip install 'nvc_jax\[io\]'"):
             read(tmp_path / "v.h5")
+
+
+def test_a_fill_value_that_somebody_chose_is_declared(tmp_path: Path) -> None:
+    values = {"chosen": np.float32(-5), "zero": np.int16(0), "bytes": np.uint8(255)}
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        for name, value in values.items():
+            file.create_dataset(name, (2, 3, 4), value.dtype, fillvalue=value)
+        file.create_dataset("default", (2, 3, 4), "f4")
+        attributed = file.create_dataset("attributed", (2, 3, 4), "f4", fillvalue=-5)
+        attributed.attrs["_FillValue"] = np.float32([-6])
+    for name, expected in {
+        "chosen": (-5.0,),
+        "zero": (),
+        "bytes": (),
+        "default": (),
+        "attributed": (),
+    }.items():
+        metadata = read_metadata(f"{tmp_path}/v.h5::/{name}")
+        assert metadata.missing_values == expected
+    assert metadata.attributes == {"_FillValue": -6.0}

@@ -17,15 +17,15 @@ from nvc_jax.io.metadata import (
 
 def test_metadata_return_from_their_attributes() -> None:
     metadata = VolumeMetadata(("z", "y", "x"), (3.0, 2.0, 1.0), (0.0, 1.0, 2.0), ("m", "m", "m"), {"a": 1})
-    attributes = json.loads(json.dumps(metadata.as_attributes()))
+    attributes = json.loads(json.dumps(metadata.as_attributes(np.dtype(np.int16))))
     copy = VolumeMetadata.from_attributes(["z", "y", "x"], attributes)
     assert (copy.dimension_names, copy.spacing) == (metadata.dimension_names, metadata.spacing)
     assert (copy.origin, copy.units) == (metadata.origin, metadata.units)
-    assert copy.as_attributes() == attributes
+    assert copy.as_attributes(np.dtype(np.int16)) == attributes
 
 
 def test_malformed_attributes_are_left_out() -> None:
-    attributes = {"spacing": [1, 0, 1], "origin": "here", "units": ["m", 3, "m"]}
+    attributes = {"spacing": [1, 0, 1], "origin": "here", "axis_units": ["m", 3, "m"]}
     assert VolumeMetadata.from_attributes(7, attributes) == VolumeMetadata(attributes=attributes)
 
 
@@ -73,3 +73,13 @@ def test_values_have_a_form_that_json_can_hold() -> None:
         "a": 1,
         "2": [3],
     }
+
+
+def test_attributes_of_the_source_with_another_meaning_stay() -> None:
+    own = {"units": "K", "spacing": "even", "origin": "a model"}
+    metadata = VolumeMetadata(None, (3.0, 2.0, 1.0), (0.0, 1.0, 2.0), ("m", "m", "m"), own)
+    attributes = metadata.as_attributes(np.dtype(np.float32))
+    assert attributes == {**own, "axis_units": ["m", "m", "m"]}
+    placed = VolumeMetadata(None, (3.0, 2.0, 1.0), attributes={"spacing": [1, 1, 1], "a": 1})
+    assert placed.as_attributes(np.dtype(np.float32)) == {"spacing": [3.0, 2.0, 1.0], "a": 1}
+    assert placed.without_coordinates() == VolumeMetadata(attributes={"a": 1})

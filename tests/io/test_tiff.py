@@ -96,3 +96,17 @@ def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     for read in (open_volume, read_metadata):
         with pytest.raises(ModuleNotFoundError, match=r"pip install 'nvc_jax\[io\]'"):
             read(tmp_path / "v.tif")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("-9999", [-9999.0]), ("-3.4e38", [-3.4e38]), ("nan", [])])
+def test_the_missing_value_of_gdal_is_declared(text: str, expected: list[float], tmp_path: Path) -> None:
+    _tiff(extratags=[(42113, "s", 0, text, True)])(tmp_path / "v.tif")
+    metadata = read_metadata(tmp_path / "v.tif")
+    assert [value for value in metadata.missing_values if value == value] == expected
+    assert metadata.attributes["GDAL_NODATA"] == text
+
+
+def test_a_missing_value_that_is_no_number_is_named(tmp_path: Path) -> None:
+    _tiff(extratags=[(42113, "s", 0, "none", True)])(tmp_path / "v.tif")
+    with pytest.warns(UserWarning, match="GDAL's missing value 'none' is no number; it is ignored"):
+        assert read_metadata(tmp_path / "v.tif").missing_values == ()

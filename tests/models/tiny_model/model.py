@@ -68,4 +68,4 @@ class BlockMeanModel(Model[BlockMeanConfig]):
 
     def chunk_decoder(self, params: Params, chunk_format: ChunkFormat, mode: str) -> ChunkDecoder:
         coder = BlockMeanCoder(params, chunk_format.chunk)
-        return ChunkCodec(coder, chunk_format.chunk, chunk_format.dtype)
+        return ChunkCodec(coder, chunk_format.chunk, chunk_format.dtype, chunk_format.value_range)

@@ -1,0 +1,94 @@
+"""The rules that decoded values keep: within the range of the valid ones, and never a missing value.
+
+A decoded value may overshoot the range of the volume, or happen to be the value that stands for no
+measurement. Where a volume has missing values or limits, every decoder therefore clips what a body decodes
+to the range, which brings no value further from its original, and moves what still equals a missing value
+to the next value. The encoder stores the few values that this would take beyond a bound exactly.
+"""
+
+import numpy as np
+
+from nvc_jax.core.chunk_interfaces import ValueRange
+from nvc_jax.core.dtypes import cast_values
+
+
+class DecodedRange:
+    """Rules of the decoded values of one volume.
+
+    Args:
+        dtype: of the volume.
+        value_range: of the volume; None for no rules.
+
+    Raises:
+        ValueError: the dtype does not hold the ends of the range.
+    """
+
+    def __init__(self, dtype: np.dtype, value_range: ValueRange | None) -> None:
+        self._is_strict = value_range is not None and value_range.is_strict
+        self._replacements: dict[float, float] = {}
+        if value_range is None or not self._is_strict:
+            return
+        low, high = value_range.low, value_range.high
+        if not {low, high} <= set(cast_values((low, high), dtype)):
+            raise ValueError(f"the range [{low}, {high}] is not one of {dtype}")
+        self._low, self._high = dtype.type(low), dtype.type(high)
+        # Beyond the range clipping keeps values apart from missing ones.
+        within = [v for v in cast_values(value_range.missing_values, dtype) if low < v < high]
+        for value in within:
+            self._replacements[value] = _next_value(value, within, high, dtype)
+
+    def enforce(self, decoded: np.ndarray) -> np.ndarray:
+        """Clip decoded values to the range, and move those that equal a missing value to the next value."""
+        if not self._is_strict:
+            return decoded
+        # Not by `np.clip`, which may turn −0 into 0.
+        enforced = _replace(decoded, decoded < self._low, self._low)
+        enforced = _replace(enforced, enforced > self._high, self._high)
+        for missing_value, replacement in self._replacements.items():
+            enforced = _replace(enforced, enforced == missing_value, replacement)
+        return enforced
+
+    def find_broken(
+        self, values: np.ndarray, enforced: np.ndarray, max_error: float | None, reserve: float
+    ) -> np.ndarray | None:
+        """Mark the values that a move away from a missing value takes beyond a bound.
+
+        Args:
+            values: (z, y, x), the original.
+            enforced: same shape, results of ``enforce``.
+            max_error: bound in the volume's units; None for no bound.
+            reserve: largest difference between ``enforced`` and the values of other devices, before they
+                are rounded.
+
+        Returns:
+            bool of the same shape; None where there is no such value, here or on any other device.
+        """
+        if max_error is None or not self._replacements:
+            return None
+        exact, decoded = values.astype(np.float64), enforced.astype(np.float64)
+        broken = np.zeros(values.shape, bool)
+        # Integers that another device rounds the other way are off by 1.
+        reach = reserve if values.dtype.kind == "f" else np.ceil(reserve)
+        for missing_value, replacement in self._replacements.items():
+            is_near = (decoded == replacement) | (np.abs(decoded - missing_value) <= reach)
+            broken |= is_near & (np.abs(exact - replacement) > max_error)
+        return broken if broken.any() else None
+
+
+def _replace(values: np.ndarray, mask: np.ndarray, replacement: float | np.generic) -> np.ndarray:
+    """Replace the values that a mask marks; the array itself where it marks none."""
+    return np.where(mask, values.dtype.type(replacement), values) if mask.any() else values
+
+
+def _next_value(value: float, missing_values: list[float], high: float, dtype: np.dtype) -> float:
+    """Return the next larger value of a dtype that is neither missing nor subnormal; at most ``high``."""
+    while value in missing_values:
+        if dtype.kind != "f":
+            value += 1
+            continue
+        # Some devices take subnormal numbers for 0.
+        tiny = float(np.finfo(dtype).tiny)
+        value = float(np.nextafter(dtype.type(value), dtype.type(high)))
+        if 0 < abs(value) < tiny:
+            value = min(tiny if value > 0 else 0.0, high)
+    return value

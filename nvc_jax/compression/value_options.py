@@ -1,0 +1,56 @@
+"""Options of ``compress`` that say what values must come back: limits and exact values."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
+from nvc_jax.core.dtypes import cast_values
+
+_MAX_EXACT_VALUES = 16
+"""Most exact values: each has a label of its own in every chunk."""
+
+
+def check_value_limits(value_limits: Sequence[float | None] | None) -> Limits:
+    """Check the limits of decoded values; infinite where there is none.
+
+    Raises:
+        ValueError: they are not two ordered numbers.
+    """
+    if value_limits is None:
+        return NO_LIMITS
+    limits = tuple(
+        without if limit is None else float(limit)
+        for limit, without in zip(value_limits, NO_LIMITS, strict=False)
+    )
+    if len(value_limits) != 2 or not limits[0] <= limits[1] or math.inf in (limits[0], -limits[1]):
+        raise ValueError(f"`value_limits` (={value_limits}) must be two ordered numbers, None for no limit")
+    return limits[0], limits[1]
+
+
+def check_within_limits(value_range: ValueRange) -> None:
+    """Raise ``ValueError`` unless all valid values of a volume lie within the limits that the user set."""
+    low, high = value_range.value_limits
+    if not low <= value_range.low <= value_range.high <= high and value_range.value_limits != NO_LIMITS:
+        raise ValueError(
+            f"`value_limits` (={low:g}, {high:g}) do not hold the volume's values, from {value_range.low} to "
+            f"{value_range.high}: widen them, clip the volume, or name what is no measurement as "
+            "`missing_values`"
+        )
+
+
+def check_exact_values(exact_values: Sequence[float], dtype: np.dtype) -> tuple[float, ...]:
+    """Cast the values that must come back exactly to the volume's dtype.
+
+    Values that the dtype does not hold do not occur, and are left out.
+
+    Raises:
+        ValueError: there are too many of them.
+    """
+    exact = cast_values(map(float, exact_values), dtype)
+    if len(exact) > _MAX_EXACT_VALUES:
+        raise ValueError(
+            f"`exact_values` holds {len(exact)} values; at most {_MAX_EXACT_VALUES} are possible"
+        )
+    return exact

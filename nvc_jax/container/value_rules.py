@@ -1,0 +1,42 @@
+"""Rules of a volume's values in the metadata of a container: limits as JSON, and the fill value of Zarr."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
+from nvc_jax.core.dtypes import cast_values
+
+
+def limits_as_json(limits: Limits) -> list[float | None]:
+    """Turn limits into two numbers, null where there is no limit."""
+    return [limit if math.isfinite(limit) else None for limit in limits]
+
+
+def limits_from_json(stored: Any) -> Limits:
+    """Read what ``limits_as_json`` made.
+
+    Raises:
+        ValueError, TypeError: it is no list of two ordered numbers or nulls.
+    """
+    low, high = (
+        without if limit is None else float(limit) for limit, without in zip(stored, NO_LIMITS, strict=True)
+    )
+    if not low <= high:
+        raise ValueError(f"the limits {stored} are not ordered")
+    return low, high
+
+
+def choose_fill_value(dtype: np.dtype, value_range: ValueRange) -> str | int:
+    """Choose the value that other readers of Zarr show where a chunk is missing, as JSON.
+
+    It is NaN for floats; for integers a missing value or an end of the dtype that no valid value has, and 0
+    only where valid values take both ends.
+    """
+    if dtype.kind == "f":
+        return "NaN"
+    ends = np.iinfo(dtype)
+    candidates = [*map(int, cast_values(value_range.missing_values, dtype)), int(ends.max), int(ends.min)]
+    shown = [value for value in candidates if not value_range.low <= value <= value_range.high]
+    return shown[0] if shown else 0
