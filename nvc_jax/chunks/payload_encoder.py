@@ -195,14 +195,27 @@ class PayloadEncoder:
             if predicted_candidate.keeps_bound(target):
                 smallest_cost = min(smallest_cost, predicted_candidate.cost(target))
                 yield predicted_candidate
-        is_exact = max_error == 0
-        if values.dtype.kind == "f" and self._may_have_ranks(chunk, target, smallest_cost):
+        leaves_differences = predicted is None or max_error != 0
+        yield from self._lossless_candidates(chunk, special_values, target, smallest_cost, leaves_differences)
+
+    def _lossless_candidates(
+        self,
+        chunk: ChunkValues,
+        special_values: bytes,
+        target: ChunkTarget,
+        smallest_cost: float,
+        leaves_differences: bool,
+    ) -> Iterator[Candidate]:
+        """Code a chunk in the lossless ways that may be cheaper than ``smallest_cost``.
+
+        ``leaves_differences`` is false where a lattice is exact: differences are then no use.
+        """
+        if chunk.values.dtype.kind == "f" and self._may_have_ranks(chunk, target, smallest_cost):
             ranks = encode_ranks(chunk, self._padded_shape)
             if ranks is not None:
                 yield self._exact_candidate(PayloadKind.RANKS, ranks, chunk, special_values)
-        if is_exact or smallest_cost > 8 * values.nbytes * _LOSSLESS_SHARE:
-            # A lattice that is exact leaves no need for differences.
-            if predicted is None or not is_exact:
+        if target.max_error == 0 or smallest_cost > 8 * chunk.values.nbytes * _LOSSLESS_SHARE:
+            if leaves_differences:
                 differences = bodies.encode_differences(chunk, self._padded_shape)
                 yield self._exact_candidate(PayloadKind.DIFFERENCES, differences, chunk, special_values)
             packed = bodies.encode_packed(chunk)

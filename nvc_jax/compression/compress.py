@@ -31,7 +31,7 @@ from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.chunk_interfaces import ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.io.declared_values import read_declared_values
+from nvc_jax.io.declared_values import DeclaredValues, read_declared_values
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
@@ -139,17 +139,8 @@ def compress(
     layout = choose_layout(shape, codec.config.block_size, chunks, shards)
 
     started = creation.find_started(destination) if part is not None else None
-    if started is None:
-        value_range = scan_volume(volume, layout.chunk, declared.missing_values, declared.valid_limits)
-    else:
-        value_range = started.value_range
     value_range = dataclasses.replace(
-        value_range,
-        # Of several writers each must declare the same.
-        missing_values=tuple(dict.fromkeys((*declared.missing_values, *value_range.missing_values))),
-        valid_limits=declared.valid_limits,
-        value_limits=limits,
-        exact_values=exact,
+        _find_range(volume, layout, declared, started), value_limits=limits, exact_values=exact
     )
     if has_valid_values(volume, layout.chunk, value_range):
         check_within_limits(value_range)
@@ -181,6 +172,19 @@ def compress(
     if part is None or creation.is_complete(destination, metadata):
         return CompressionResult.of_container(destination)
     return CompressionResult(destination, describe_model(metadata)[0], is_complete=False)
+
+
+def _find_range(
+    volume: ts.TensorStore, layout: ChunkLayout, declared: DeclaredValues, started: ContainerMetadata | None
+) -> ValueRange:
+    """Find the range of a volume: as other writers have stated it, or by a look at all values."""
+    if started is None:
+        value_range = scan_volume(volume, layout.chunk, declared.missing_values, declared.valid_limits)
+    else:
+        value_range = started.value_range
+    # Of several writers each must declare the same.
+    missing_values = tuple(dict.fromkeys((*declared.missing_values, *value_range.missing_values)))
+    return dataclasses.replace(value_range, missing_values=missing_values, valid_limits=declared.valid_limits)
 
 
 def _make_metadata(

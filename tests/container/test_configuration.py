@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ FIELDS = {
     "minimum": -2.0,
     "maximum": 6.0,
     "missing_values": (-9.0,),
+    "valid_limits": (-3.0, math.inf),
+    "value_limits": (-math.inf, math.inf),
+    "exact_values": (0.0, 1.0),
     "max_error": 2.0,
     "step": None,
     "embedded": None,
@@ -61,7 +65,7 @@ def test_what_follows_is_not_stated(
 ) -> None:
     fields = FIELDS | {"target": target, "max_error": bound, "step": step}
     configuration = state_configuration(fields)
-    common = {"sha256", "shape", "range", "fill_values", "id"}
+    common = {"sha256", "shape", "range", "fill_values", "valid_limits", "exact_values", "id"}
     assert {name: value for name, value in configuration.items() if name not in common} == stated
     assert read(configuration) == fields
 
