@@ -145,10 +145,10 @@ def compress(
     if has_valid_values(volume, layout.chunk, value_range):
         check_within_limits(value_range)
     encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
-    if started is None or started.max_error is not None:
+    if started is None:
         chunk_target = encoder.resolve(target)
     else:
-        chunk_target = ChunkTarget(None, started.step)
+        chunk_target = ChunkTarget(started.max_error, started.step)
     metadata = _make_metadata(
         volume, layout, value_range, target, chunk_target, codec, model_name(model), source_metadata
     )
@@ -156,12 +156,17 @@ def compress(
         # The others, and an earlier call for this part, have completed it.
         return CompressionResult.of_container(destination)
 
+    def resolve() -> ChunkTarget:
+        if metadata.max_error is None:  # of several first writers, all take the step of one
+            return ChunkTarget(None, store.metadata.step)
+        return chunk_target if started is None else encoder.resolve(target)
+
     with creation.create(destination, metadata, resume=resume, shared=part is not None) as store:
         skip_existing = resume or part is not None
         written = write_objects(
             store,
             encoder,
-            chunk_target if chunk_target.max_error is not None else ChunkTarget(None, store.metadata.step),
+            resolve,
             part or (0, 1),
             skip_existing=skip_existing,
             on_progress=on_progress,

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
@@ -34,7 +35,7 @@ class WrittenObjects:
 def write_objects(
     store: ContainerStore,
     encoder: ChunkEncoder,
-    target: ChunkTarget,
+    resolve: Callable[[], ChunkTarget],
     part: tuple[int, int],
     *,
     skip_existing: bool,
@@ -45,7 +46,7 @@ def write_objects(
     Args:
         store: of the container.
         encoder: of the volume's chunks.
-        target: of every chunk.
+        resolve: finds the target of every chunk; called once, if there is a chunk to encode.
         part: (i, n): this writer stores every n-th object from the i-th on.
         skip_existing: whether to keep the objects that are stored already.
         on_progress: called after every chunk.
@@ -55,16 +56,19 @@ def write_objects(
     writer, n_writers = part
     own_objects = [index for number, index in enumerate(store.objects()) if number % n_writers == writer]
 
-    def encode(chunk: ChunkIndex) -> tuple[ChunkIndex, bytes]:
+    resolve = functools.cache(resolve)
+
+    def encode(item: tuple[ChunkIndex, ChunkTarget]) -> tuple[ChunkIndex, bytes]:
+        chunk, target = item
         region = chunk_region(chunk, metadata.chunk, metadata.shape)
         return chunk, encoder.encode(region, target)
 
-    def chunks_to_encode() -> Iterator[ChunkIndex]:
+    def chunks_to_encode() -> Iterator[tuple[ChunkIndex, ChunkTarget]]:
         for index in own_objects:
             if skip_existing and store.has_object(index):
                 written.n_skipped += 1
             else:
-                yield from store.chunks_of(index)
+                yield from ((chunk, resolve()) for chunk in store.chunks_of(index))
 
     total_bytes = sum(_volume_bytes(store, store.chunks_of(index)) for index in own_objects)
     done_bytes = payload_bytes = 0

@@ -243,7 +243,9 @@ def _check_stated_error(reader: Reader, index: ChunkIndex, stated: float, measur
     """Raise ``FormatError`` unless a chunk states the error that was measured, up to other arithmetic."""
     metadata = reader.metadata
     largest = max(abs(metadata.minimum), abs(metadata.maximum))
-    tolerance = (metadata.maximum - metadata.minimum) * _ARITHMETIC + largest * np.finfo(np.float32).eps
+    tolerance = (metadata.maximum - metadata.minimum) * _ARITHMETIC + largest * float(
+        np.finfo(np.float32).eps
+    )
     if reader.dtype.kind != "f":
         tolerance += 1.0  # a value halfway between two integers may be rounded to either
     if not abs(measured - stated) <= tolerance:

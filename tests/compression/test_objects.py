@@ -55,13 +55,13 @@ def metadata_of(shard: tuple[int, int, int] | None = None) -> ContainerMetadata:
 
 def write(store: ContainerStore, part: tuple[int, int] = (0, 1), **options: object) -> WrittenObjects:
     defaults = {"skip_existing": False, "on_progress": None}
-    return write_objects(store, ConstantEncoder(), TARGET, part, **defaults | options)
+    return write_objects(store, ConstantEncoder(), lambda: TARGET, part, **defaults | options)
 
 
 def test_every_chunk_is_encoded_once_with_the_target(tmp_path: Path) -> None:
     encoder = ConstantEncoder()
     with create(tmp_path / "v.zarr", metadata_of()) as store:
-        write_objects(store, encoder, TARGET, (0, 1), skip_existing=False, on_progress=None)
+        write_objects(store, encoder, lambda: TARGET, (0, 1), skip_existing=False, on_progress=None)
     covered = np.zeros(SHAPE, int)
     for region in encoder.regions:
         covered[region] += 1
@@ -99,7 +99,7 @@ def test_undamaged_objects_are_kept(tmp_path: Path) -> None:
         (directory / "0" / "1" / "2").write_bytes(b"damaged")
         (directory / "2" / "0" / "0").unlink()
         encoder = ConstantEncoder()
-        written = write_objects(store, encoder, TARGET, (0, 1), skip_existing=True, on_progress=None)
+        written = write_objects(store, encoder, lambda: TARGET, (0, 1), skip_existing=True, on_progress=None)
         assert read_files(directory) == expected
     assert written.n_skipped == N_CHUNKS - 2
     assert written.max_error == 16.0
