@@ -5,8 +5,8 @@ Small helpers come first: ``shapes``, ``dtypes``, ``normalization`` (values to [
 CRC-32C), ``header_fields`` (numbers and values in the headers of payloads), ``batching`` (loops of compiled
 programs), ``concurrency`` (threads), ``heaps`` (of the C library), ``slabs`` (of large arrays),
 ``systematic_sampling``, ``optional_imports``, ``lazy_exports`` (names that packages import at first use),
-``choices`` (names that users choose among), ``compiler_options`` (of XLA) and ``parameters`` (nested dicts,
-bound to Flax modules).
+``choices`` (names that users choose among), ``unfinished`` (what an interruption leaves),
+``compiler_options`` (of XLA) and ``parameters`` (nested dicts, bound to Flax modules).
 
 Then come the interfaces through which the packages above work together without importing each other:
 ``encoded_volume`` (the result of ``encode_volume``), ``chunk_interfaces`` (one chunk to bytes and back) and
