@@ -1,10 +1,11 @@
 """The container: a Zarr v3 array whose chunks are payloads.
 
 Read ``metadata`` first (the ``zarr.json``), then ``store`` (the objects, read and written one by one).
-``creation`` begins, resumes and completes a container, and ``destinations`` checks beforehand that nothing
-of the user's would be replaced. ``model`` loads the model that a container names, and ``reader`` decodes
-chunks with it. ``zarr_codec`` lets zarr-python, and so xarray and dask, read containers; it alone needs the
-extra ``zarr``.
+``creation`` begins, resumes and completes a container: ``local_creation`` in the file system,
+``remote_creation`` elsewhere, and ``begun`` says what one run must agree with of another. ``destinations``
+checks beforehand that nothing of the user's would be replaced. ``model`` loads the model that a container
+names, and ``reader`` decodes chunks with it. ``zarr_codec`` lets zarr-python, and so xarray and dask, read
+containers; it alone needs the extra ``zarr``.
 
 The package does not encode: ``compression`` gives it finished payloads.
 """
