@@ -7,7 +7,7 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.special_values import all_finite, valid_mask
-from nvc_jax.core.chunk_grid import chunk_regions
+from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.heaps import releasing
@@ -32,6 +32,7 @@ def scan_volume(
     missing_values: Sequence[float] = (),
     *,
     least_side: int = SCAN_SIDE,
+    read: Callable[[ts.TensorStore, Region], np.ndarray] = read_region,
 ) -> ValueRange:
     """Read a volume piece by piece, and find its range and missing values; see ``find_value_range``.
 
@@ -40,10 +41,11 @@ def scan_volume(
         chunk: (z, y, x) voxels in which the volume is cut later: a piece is at least as large.
         missing_values: declared missing values.
         least_side: least side of a piece, in voxels.
+        read: reads a piece of the volume; several threads call it at a time.
     """
     piece = check_shape(tuple(max(side, least_side) for side in chunk))
     regions = chunk_regions(volume.shape, piece)
-    pieces = releasing(map_in_order(lambda region: read_region(volume, region), regions))
+    pieces = releasing(map_in_order(lambda region: read(volume, region), regions))
     return find_value_range(pieces, missing_values)
 
 

@@ -1,26 +1,24 @@
 """A volume of any size to a container, chunk by chunk."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorstore as ts
 
-from nvc_jax.chunks.rate_control import pick_evenly
-from nvc_jax.chunks.value_range import scan_volume
-from nvc_jax.compression.objects import write_objects
+from nvc_jax.compression.objects import chunks_of_part, write_objects
 from nvc_jax.compression.options import ChunkLayout, check_part, check_target, choose_layout, model_name
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.result import CompressionResult
+from nvc_jax.compression.source import check_part_of_source, fingerprint, scan_source, to_bytes
 from nvc_jax.container import creation
+from nvc_jax.container.begun import Claim
 from nvc_jax.container.destinations import check_apart, check_destination, check_stores_apart
 from nvc_jax.container.metadata import ContainerMetadata
-from nvc_jax.core.byte_codecs import encode_bytes
 from nvc_jax.core.choices import DEFAULT_MODEL
-from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.chunk_interfaces import ChunkTarget, QualityTarget, ValueRange
-from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.io.lazy import read_region
+from nvc_jax.core.shapes import check_shape
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata
@@ -29,8 +27,8 @@ from nvc_jax.models.codec import Codec, load_codec
 from nvc_jax.models.embedded import embed_model
 from nvc_jax.models.identity import model_sha256
 
-_N_FINGERPRINTED = 4
-"""Chunks of the source that its fingerprint is made of."""
+_ALONE = (0, 1)
+"""Part of a writer that writes the whole container."""
 
 
 def compress(
@@ -48,6 +46,7 @@ def compress(
     shards: Sequence[int] | None = None,
     part: tuple[int, int] | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     on_progress: Callable[[ByteProgress], None] | None = None,
 ) -> CompressionResult:
     """Compress a volume, which may be larger than memory, into a container.
@@ -60,8 +59,8 @@ def compress(
     Args:
         source: a volume as ``nvc_jax.io.volumes.open_volume`` takes it, read chunk by chunk; the paper's
             models do not take 32 bit integers and float64.
-        destination: directory of the container, a ``.zip`` file, a URL or a TensorStore spec; an existing
-            Zarr store there is replaced.
+        destination: directory of the container, a ``.zip`` file, a URL or a TensorStore spec. A container
+            that lies there is replaced; anything else only with ``overwrite``.
         model: name of a shipped model, path of a checkpoint, or a codec. It is embedded in the container
             unless it ships with the package.
         max_error: largest difference allowed for any voxel, in the volume's units.
@@ -79,7 +78,9 @@ def compress(
         part: (i, n) for the i-th, from 0 on, of n processes that write one container with the same
             arguments, each its share of the objects. The last to finish completes it. A killed process
             writes its missing objects when it is called again.
-        resume: whether to continue an interrupted run with the same arguments.
+        resume: whether to continue an interrupted run with the same arguments and the same source.
+        overwrite: whether to replace a file, or a directory that is a Zarr array, at ``destination``. A
+            directory with anything else in it is never replaced.
         on_progress: called after every chunk.
 
     Returns:
@@ -87,14 +88,16 @@ def compress(
         have yet to write their parts.
 
     Raises:
-        FileExistsError: ``destination`` is a directory that is no Zarr store.
+        BlockingIOError: another run is writing to ``destination``.
+        FileExistsError: something lies at ``destination`` that is not replaced.
         FileNotFoundError: there is no such source, model or directory to write to.
         TypeError: the dtype is not supported.
         ValueError: wrong chunks, bound, step or PSNR, more than one of them, a PSNR that the model does not
-            reach on this volume, a volume of another rank, or an empty one.
+            reach on this volume, a volume of another rank, or an empty one; or a source that is not the one
+            of the run that is continued.
     """
-    check_destination(destination)
     check_apart(source, destination)
+    check_destination(destination, overwrite)
     if part is not None:
         check_part(part)
     missing_values = tuple(map(float, missing_values))
@@ -102,33 +105,58 @@ def compress(
     target = check_target(
         codec, max_error=max_error, relative_error=relative_error, psnr=psnr, step=step, lossless=lossless
     )
-
+    job = _Job(codec, model_name(model), target, missing_values, chunks, shards, part, resume, on_progress)
     volume = open_volume(source)
     check_stores_apart(volume, destination)
+    with creation.claim(destination, shared=part is not None, overwrite=overwrite) as claim:
+        return _compress_into(claim, volume, read_metadata(source), destination, job)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """Checked options of ``compress``."""
+
+    codec: Codec
+    model_name: str
+    target: QualityTarget
+    missing_values: tuple[float, ...]
+    chunks: Sequence[int] | None
+    shards: Sequence[int] | None
+    part: tuple[int, int] | None
+    resume: bool
+    on_progress: Callable[[ByteProgress], None] | None
+
+
+def _compress_into(
+    claim: Claim, volume: ts.TensorStore, source: VolumeMetadata, destination: Location, job: _Job
+) -> CompressionResult:
+    """Compress a volume into a container whose place is claimed; ``source`` are the volume's metadata."""
+    codec, part = job.codec, job.part
     codec.model.check_dtype(volume.dtype.numpy_dtype)
     shape = check_shape(volume.shape)
-    layout = choose_layout(shape, codec.config.block_size, chunks, shards)
+    layout = choose_layout(shape, codec.config.block_size, job.chunks, job.shards)
 
-    started = creation.find_started(destination) if part is not None else None
-    value_range = (
-        scan_volume(volume, layout.chunk, missing_values) if started is None else started.value_range
-    )
-    encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
-    if started is None:
-        chunk_target = encoder.resolve(target)
+    begun = claim.find_begun() if part is not None else None
+    if begun is None:
+        value_range, checksums = scan_source(volume, layout.chunk, job.missing_values)
+        source_fingerprint: int | None = fingerprint(checksums)
     else:
-        chunk_target = ChunkTarget(started.max_error, started.step)
-    metadata = _make_metadata(
-        volume, layout, value_range, target, chunk_target, codec, model_name(model), read_metadata(source)
-    )
-    if part is not None and started is None and creation.is_complete(destination, metadata):
+        first = begun.store.metadata
+        value_range, source_fingerprint = first.value_range, first.fingerprint
+        if (first.shape, first.chunk, first.shard) == (shape, *layout):  # or `create` says what differs
+            check_part_of_source(volume, begun, chunks_of_part(begun.store, part or _ALONE))
+    encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
+    chunk_target = encoder.resolve(job.target) if begun is None else ChunkTarget(first.max_error, first.step)
+    metadata = _make_metadata(volume, layout, value_range, chunk_target, source_fingerprint, job, source)
+    if part is not None and begun is None and creation.is_complete(destination, metadata):
         # The others, and an earlier call for this part, have completed it.
         return CompressionResult.of_container(destination)
 
-    with creation.create(destination, metadata, resume=resume, shared=part is not None) as store:
-        skip_existing = resume or part is not None
+    stored_checksums = b"" if begun is not None else to_bytes(checksums)
+    with claim.create(metadata, resume=job.resume, checksums=stored_checksums) as store:
+        skip_existing = job.resume or part is not None
         written = write_objects(
-            store, encoder, part or (0, 1), skip_existing=skip_existing, on_progress=on_progress
+            store, encoder, part or _ALONE, skip_existing=skip_existing, on_progress=job.on_progress
         )
     if part is None and written.n_skipped == 0:
         stored_bytes = len(metadata.to_text()) + written.stored_bytes
@@ -142,39 +170,32 @@ def _make_metadata(
     volume: ts.TensorStore,
     layout: ChunkLayout,
     value_range: ValueRange,
-    target: QualityTarget,
     chunk_target: ChunkTarget,
-    codec: Codec,
-    name: str,
+    source_fingerprint: int | None,
+    job: _Job,
     source: VolumeMetadata,
 ) -> ContainerMetadata:
     """Put a container's metadata together."""
+    codec = job.codec
     sha256 = model_sha256(codec.config, codec.params)
     return ContainerMetadata(
         shape=check_shape(volume.shape),
         dtype=str(volume.dtype.numpy_dtype),
         chunk=layout.chunk,
         shard=layout.shard,
-        model=name,
+        model=job.model_name,
         sha256=sha256,
         embedded=_embed_unless_shipped(codec, sha256),
-        target=target,
+        target=job.target,
         minimum=value_range.low,
         maximum=value_range.high,
         missing_values=value_range.missing_values,
         max_error=chunk_target.max_error,
         step=chunk_target.step,
-        fingerprint=_fingerprint(volume, layout.chunk),
+        fingerprint=source_fingerprint,
         dimension_names=source.dimension_names or ("z", "y", "x"),
         attributes=source.as_attributes(),
     )
-
-
-def _fingerprint(volume: ts.TensorStore, chunk: Shape3) -> int:
-    """CRC-32C of a few chunks of a volume."""
-    regions = pick_evenly(chunk_regions(volume.shape, chunk), _N_FINGERPRINTED)
-    sealed = encode_bytes(b"".join(read_region(volume, region).tobytes() for region in regions), "crc32c")
-    return int.from_bytes(sealed[-4:], "little")
 
 
 def _embed_unless_shipped(codec: Codec, sha256: str) -> dict[str, Any] | None:
