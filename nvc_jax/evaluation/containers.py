@@ -36,6 +36,7 @@ def info(container: Location) -> dict[str, Any]:
     store = open_container(container)
     metadata = store.metadata
     n_voxels = math.prod(metadata.shape)
+    max_error = store.largest_stated_error()  # first: it names a chunk that is missing
     n_bytes = store.stored_bytes()
     return {
         "shape": list(metadata.shape),
@@ -51,7 +52,7 @@ def info(container: Location) -> dict[str, Any]:
         "minimum": metadata.minimum,
         "maximum": metadata.maximum,
         "fill_values": list(metadata.missing_values),
-        "max_error": store.largest_stated_error(),
+        "max_error": max_error,
         "stored_bytes": n_bytes,
         "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
         "ratio": n_voxels * np.dtype(metadata.dtype).itemsize / n_bytes,
