@@ -6,26 +6,48 @@ from collections.abc import Sequence
 
 from nvc_jax import __version__
 from nvc_jax.cli import compress, decompress, demo, evaluate, fetch, info, models, train, verify
+from nvc_jax.cli.interruption import Interrupted, describe, exit_status, obeying_signals
 from nvc_jax.cli.program_cache import use_program_cache
+from nvc_jax.core.unfinished import take_completed
 
 _COMMANDS = (compress, decompress, info, evaluate, verify, train, models, fetch, demo)
 """Modules of the commands, in the order in which ``--help`` lists them."""
-_INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells give it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``nvc`` with ``arguments`` (those of the process if None); returns the exit status."""
-    options = make_parser().parse_args(arguments)
-    use_program_cache()
+    command = ""
+    take_completed()  # of earlier calls in this process
     try:
+        options = make_parser().parse_args(arguments)
+        command = options.command
+        with obeying_signals(command) as received:
+            return _run(options, received)
+    except KeyboardInterrupt as error:
+        print(describe(command, _kept(error)), file=sys.stderr)
+        return exit_status(error)
+
+
+def _run(options: argparse.Namespace, received: list[int]) -> int:
+    """Run a command; returns the exit status. Errors after a signal was received are those of the signal."""
+    try:
+        use_program_cache()
         options.run(options)
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"nvc {options.command}: {error}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        notes = getattr(error, "__notes__", ())
+        if received:
+            interrupted = Interrupted(received[0])
+            interrupted.__notes__ = list(notes)
+            raise interrupted from error
+        reason = str(error) or type(error).__name__
+        print("; ".join([f"nvc {options.command}: {reason}", *notes]), file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return _INTERRUPTED
     return 0
+
+
+def _kept(error: KeyboardInterrupt) -> list[str]:
+    """List what an interrupted run keeps or has completed."""
+    return [*take_completed(), *getattr(error, "__notes__", ())]
 
 
 def make_parser() -> argparse.ArgumentParser:
