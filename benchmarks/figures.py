@@ -71,6 +71,7 @@ def figure_2(directory: Path) -> dict[str, dict[str, float]]:
         error_rows={"absolute error": 0.2},
         value_range=(float(volume[DETAIL].min()), float(volume[DETAIL].max())),
         title="FLAIR brain, 48 × 48 voxels; errors: white at 0.2 of the range",
+        overwrite=True,
     )
     return jumps
 
@@ -90,7 +91,7 @@ def figures_3_and_4(directory: Path) -> None:
             }
             for name, by_title in versions.items()
         }
-        save_panels(RESULTS / f"{figure}.png", rows)
+        save_panels(RESULTS / f"{figure}.png", rows, overwrite=True)
         print(figure, flush=True)
 
 
@@ -113,7 +114,7 @@ def figure_nvc_1(directory: Path) -> dict[str, dict[str, dict[str, float]]]:
             title = f"{decibels} dB, {bits:.2f} bits/voxel\nborder jump ÷ inside: {ratio:.2f}"
             pictures[title] = decoded[detail]
         rows[name.rsplit("_", 2)[0]] = pictures
-    save_panels(RESULTS / "figure-nvc-1.png", rows)
+    save_panels(RESULTS / "figure-nvc-1.png", rows, overwrite=True)
     return measured
 
 

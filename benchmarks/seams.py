@@ -88,7 +88,7 @@ def main() -> None:
     }
     write_results("seams", {"chunk": SIDE, "volumes": measured, "geometric_mean": means})
     title = f"Chunks of {SIDE}³ meet along both middles of each slice"
-    save_panels(RESULTS / "figure-seams.png", rows, title=title)
+    save_panels(RESULTS / "figure-seams.png", rows, title=title, overwrite=True)
     print(
         table(
             ["PSNR", *COLUMNS],

@@ -8,7 +8,7 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.special_values import all_finite, valid_mask
-from nvc_jax.core.chunk_grid import chunk_regions
+from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.heaps import releasing
@@ -34,6 +34,7 @@ def scan_volume(
     valid_limits: Limits = NO_LIMITS,
     *,
     least_side: int = SCAN_SIDE,
+    read: Callable[[ts.TensorStore, Region], np.ndarray] = read_region,
 ) -> ValueRange:
     """Read a volume piece by piece, and find its range and missing values; see ``find_value_range``.
 
@@ -43,8 +44,9 @@ def scan_volume(
         missing_values: declared missing values.
         valid_limits: declared limits beyond which values are missing.
         least_side: least side of a piece, in voxels.
+        read: reads a piece of the volume; several threads call it at a time.
     """
-    return find_value_range(_pieces(volume, chunk, least_side), missing_values, valid_limits)
+    return find_value_range(_pieces(volume, chunk, least_side, read), missing_values, valid_limits)
 
 
 def has_valid_values(volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange) -> bool:
@@ -56,11 +58,16 @@ def has_valid_values(volume: ts.TensorStore, chunk: Shape3, value_range: ValueRa
         return any(_valid_values(piece, *rules).size for piece in pieces)
 
 
-def _pieces(volume: ts.TensorStore, chunk: Shape3, least_side: int) -> Generator[np.ndarray, None, None]:
+def _pieces(
+    volume: ts.TensorStore,
+    chunk: Shape3,
+    least_side: int,
+    read: Callable[[ts.TensorStore, Region], np.ndarray] = read_region,
+) -> Generator[np.ndarray, None, None]:
     """Read a volume in pieces that are at least as large as its chunks."""
     piece = check_shape(tuple(max(side, least_side) for side in chunk))
     regions = chunk_regions(volume.shape, piece)
-    return releasing(map_in_order(lambda region: read_region(volume, region), regions))
+    return releasing(map_in_order(lambda region: read(volume, region), regions))
 
 
 def find_value_range(

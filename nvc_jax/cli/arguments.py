@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from nvc_jax.core.choices import MODES
@@ -48,6 +49,48 @@ def add_mode(command: argparse.ArgumentParser) -> None:
 def add_json(command: argparse.ArgumentParser) -> None:
     """Add the option ``--json``."""
     command.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def add_overwrite(command: argparse.ArgumentParser) -> None:
+    """Add the option ``--overwrite``."""
+    command.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the file, or the Zarr array, that lies at the destination",
+    )
+
+
+def add_output(command: argparse.ArgumentParser, text: str, example: str) -> None:
+    """Add the argument OUT, and take further ones in order to say what is wrong with them.
+
+    Args:
+        command: its parser.
+        text: help of OUT.
+        example: suffix of a name that OUT may have.
+    """
+    command.add_argument("output", metavar="OUT", help=text)
+    command.add_argument("further", nargs="*", help=argparse.SUPPRESS)
+    command.set_defaults(example=example)
+
+
+def check_two(options: argparse.Namespace) -> None:
+    """Raise ``ValueError`` if a pattern that the shell expanded has become IN, OUT and more.
+
+    Of two files that a pattern named, the second would be OUT; it is told by having the suffix of the first.
+    """
+    suffix, output = Path(options.input).suffix, Path(options.output)
+    is_like_input = suffix == output.suffix and suffix != options.example and output.is_file()
+    if not options.further and (options.overwrite or not is_like_input):
+        return
+    understood = f"IN={options.input} and OUT={options.output}"
+    fault = f", and OUT is an existing {suffix} file, which would be replaced"
+    if options.further:
+        fault = f", and {' '.join(options.further)} besides"
+    loop = f'for f in *{suffix}; do nvc {options.command} "$f" "${{f%{suffix}}}{options.example}"; done'
+    raise ValueError(
+        f"one IN and one OUT are taken at a time; {understood} were given{fault}. For several inputs call it "
+        f"in a loop: {loop}"
+    )
 
 
 def shape(text: str) -> Shape3:

@@ -12,8 +12,8 @@ def add_command(commands: arguments.Commands) -> None:
     """Add the command to the parser of ``nvc``."""
     command = arguments.add_parser(commands, "compress", _run, "Compress a volume into a container.")
     command.add_argument("input", metavar="IN", help=arguments.VOLUME_HELP)
-    command.add_argument(
-        "output", metavar="OUT", help=f"{arguments.CONTAINER_HELP}; a Zarr store is replaced"
+    arguments.add_output(
+        command, f"{arguments.CONTAINER_HELP}; a container that lies there is replaced", ".zarr"
     )
     command.add_argument("--model", default=DEFAULT_MODEL, help="name, or directory of a checkpoint")
     _add_target(command)
@@ -48,6 +48,7 @@ def add_command(commands: arguments.Commands) -> None:
         metavar="I/N",
         help="write the I-th share, from 0 on, of a container that N processes write",
     )
+    arguments.add_overwrite(command)
     arguments.add_json(command)
 
 
@@ -70,6 +71,7 @@ def _add_target(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    arguments.check_two(options)
     from nvc_jax.compression.compress import compress
 
     start = time.perf_counter()
@@ -87,6 +89,7 @@ def _run(options: argparse.Namespace) -> None:
             value_limits=options.value_limits,
             exact_values=options.exact_value,
             resume=options.resume,
+            overwrite=options.overwrite,
             chunks=options.chunk,
             shards=options.shard,
             part=options.part,

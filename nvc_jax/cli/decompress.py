@@ -11,13 +11,15 @@ def add_command(commands: arguments.Commands) -> None:
     summary = "Decompress a container, or a region of it, into a file."
     command = arguments.add_parser(commands, "decompress", _run, summary)
     command.add_argument("input", metavar="IN", help=arguments.CONTAINER_HELP)
-    command.add_argument("output", metavar="OUT", help=".npy, .npz, .raw or .zarr; replaced if it exists")
+    arguments.add_output(command, ".npy, .npz, .raw or .zarr", ".npy")
     command.add_argument("--region", type=arguments.region, help="z0:z1,y0:y1,x0:x1")
     command.add_argument("--preview", action="store_true", help="only the means of 8 x 8 x 8 voxels")
     arguments.add_mode(command)
+    arguments.add_overwrite(command)
 
 
 def _run(options: argparse.Namespace) -> None:
+    arguments.check_two(options)
     from nvc_jax.compression.decompress import decompress
 
     with byte_progress_bar("decompress") as on_progress:
@@ -27,5 +29,6 @@ def _run(options: argparse.Namespace) -> None:
             region=options.region,
             mode=options.mode,
             level="preview" if options.preview else "full",
+            overwrite=options.overwrite,
             on_progress=on_progress,
         )

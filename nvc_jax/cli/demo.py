@@ -19,6 +19,7 @@ def add_command(commands: arguments.Commands) -> None:
     summary = "Compress an embedded simulated volume with several models; draw a picture."
     command = arguments.add_parser(commands, "demo", _run, summary)
     command.add_argument("--output", default="nvc-demo.png", metavar="PNG", help="the picture")
+    arguments.add_overwrite(command)
     command.add_argument(
         "--model",
         action="append",
@@ -31,7 +32,7 @@ def _run(options: argparse.Namespace) -> None:
     from nvc_jax.cli.demonstration import run_demo
 
     rows = []
-    for name, m in run_demo(SAMPLE, options.output, options.model).items():
+    for name, m in run_demo(SAMPLE, options.output, options.model, overwrite=options.overwrite).items():
         seconds = (f"{m['compress_seconds']:.3f}", f"{m['decompress_seconds']:.3f}")
         rows.append((name, f"{m['ratio']:.2f}", f"{m['psnr_db']:.2f}", f"{m['max_error']:.0f}", *seconds))
     print_table(("model", "ratio", "PSNR dB", "max error", "compress s", "decompress s"), rows)

@@ -14,6 +14,8 @@ from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.evaluation.figures import save_panels
 from nvc_jax.evaluation.metrics import quality
 from nvc_jax.evaluation.rendering import render
+from nvc_jax.io.paths import output_path
+from nvc_jax.io.replaceable import check_replaceable
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.models.checkpoints import shipped_models
 
@@ -22,7 +24,11 @@ _BRIGHTEST_ERROR = 0.2
 
 
 def run_demo(
-    sample: Path, picture: Path | str, models: Sequence[str] | None = None
+    sample: Path,
+    picture: Path | str,
+    models: Sequence[str] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Compress and decompress a volume with several models, measure, and draw.
 
@@ -30,21 +36,24 @@ def run_demo(
         sample: path of the volume.
         picture: path of the PNG: renderings, a slice and its errors, original first.
         models: names, or directories of checkpoints; None for all models that ship with the package.
+        overwrite: whether to replace a file that lies at ``picture``.
 
     Returns:
         For each model the measures of ``quality``, and ``compress_seconds`` and ``decompress_seconds``
         of a second call, files included, once the programs are compiled.
 
     Raises:
-        FileNotFoundError: there is no such model.
+        FileExistsError: something lies at ``picture`` that is not replaced.
+        FileNotFoundError: there is no such model, or no directory for the picture.
         ModuleNotFoundError: matplotlib is missing; the message has the command that installs it.
     """
     import_extra("matplotlib", "plot")
+    check_replaceable(output_path(picture), overwrite)
     original = read_volume(sample)
     decoded, measures = {}, {}
     for name in shipped_models() if models is None else models:
         decoded[name], measures[name] = _measure(name, original)
-    _draw(picture, original, decoded)
+    _draw(picture, original, decoded, overwrite)
     return measures
 
 
@@ -64,7 +73,7 @@ def _measure(model: str, original: np.ndarray) -> tuple[np.ndarray, dict[str, fl
     return values, measures | seconds
 
 
-def _draw(path: Path | str, original: np.ndarray, decoded: dict[str, np.ndarray]) -> None:
+def _draw(path: Path | str, original: np.ndarray, decoded: dict[str, np.ndarray], overwrite: bool) -> None:
     low, high = float(original.min()), float(original.max())
     volumes = {"original": original, **decoded}
     middle = original.shape[0] // 2
@@ -81,4 +90,5 @@ def _draw(path: Path | str, original: np.ndarray, decoded: dict[str, np.ndarray]
         error_rows={"absolute error": _BRIGHTEST_ERROR * (high - low)},
         value_range=(low, high),
         title="Vorticity magnitude in decaying turbulence; errors: white at 20 % of the range",
+        overwrite=overwrite,
     )

@@ -12,13 +12,14 @@ def add_command(commands: arguments.Commands) -> None:
     command = arguments.add_parser(commands, "fetch", _run, summary)
     command.add_argument("dataset", metavar="DATASET", nargs="?", help="its name; without one, list all")
     command.add_argument("--directory", default=".", help="directory of the .raw file (here)")
+    arguments.add_overwrite(command)
 
 
 def _run(options: argparse.Namespace) -> None:
     from nvc_jax.io.open_scivis import fetch_dataset, load_catalog
 
     if options.dataset is not None:
-        print(fetch_dataset(options.dataset, options.directory))
+        print(fetch_dataset(options.dataset, options.directory, overwrite=options.overwrite))
         return
     rows = [
         (name, " × ".join(map(str, entry["size_xyz"])), entry["dtype"], f"{entry['bytes'] / 1e6:,.1f}")

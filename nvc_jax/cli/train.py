@@ -1,11 +1,11 @@
 """The command ``nvc train``."""
 
 import argparse
-import shutil
 from pathlib import Path
 
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import training_progress_bar
+from nvc_jax.core.unfinished import unfinished
 
 
 def add_command(commands: arguments.Commands) -> None:
@@ -20,13 +20,32 @@ def add_command(commands: arguments.Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from nvc_jax.models.training import train
+    from nvc_jax.io.locks import locked
+    from nvc_jax.io.paths import output_path, real_path
+    from nvc_jax.training.runs import check_run_directory
 
-    output = Path(options.output)
+    output = output_path(options.output)
     if output.exists():
-        raise FileExistsError(f"`--output` (={output}) exists already")
+        raise FileExistsError(f"`--output` (={output}) exists already; name a new directory")
     # The state for resuming lies beside the checkpoint until that is complete.
-    state = output.with_name(f"{output.name}.training")
+    real = real_path(output)
+    state = real.with_name(f"{real.name}.training")
+    check_run_directory(state)
+    real.parent.mkdir(parents=True, exist_ok=True)
+
+    def describe() -> str | None:
+        kept = f"the state of the training is kept in `{state}`; the same command continues it"
+        return kept if state.exists() else None
+
+    with locked(state, output), unfinished(state, describe):
+        _train(options, output, state)
+
+
+def _train(options: argparse.Namespace, output: Path, state: Path) -> None:
+    """Train a model and save it."""
+    from nvc_jax.models.training import train
+    from nvc_jax.training.runs import remove_run
+
     with training_progress_bar() as on_progress:
         result = train(
             options.config,
@@ -37,4 +56,4 @@ def _run(options: argparse.Namespace) -> None:
             on_progress=on_progress,
         )
     result.save(output)
-    shutil.rmtree(state, ignore_errors=True)
+    remove_run(state)

@@ -3,13 +3,12 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorstore as ts
 
-from nvc_jax.chunks.rate_control import pick_evenly
-from nvc_jax.chunks.value_range import has_valid_values, scan_volume
-from nvc_jax.compression.objects import write_objects
+from nvc_jax.chunks.value_range import has_valid_values
+from nvc_jax.compression.objects import chunks_of_part, write_objects
 from nvc_jax.compression.options import (
     ChunkLayout,
     check_part,
@@ -20,19 +19,18 @@ from nvc_jax.compression.options import (
 )
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.result import CompressionResult
+from nvc_jax.compression.source import check_part_of_source, fingerprint, scan_source, to_bytes
 from nvc_jax.compression.value_options import check_exact_values, check_value_limits, check_within_limits
 from nvc_jax.container import creation
+from nvc_jax.container.begun import Claim
 from nvc_jax.container.destinations import check_apart, check_destination, check_stores_apart
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.model import describe_model
-from nvc_jax.core.byte_codecs import crc32c
 from nvc_jax.core.choices import DEFAULT_MODEL
-from nvc_jax.core.chunk_grid import chunk_regions
-from nvc_jax.core.chunk_interfaces import ChunkTarget, QualityTarget, ValueRange
+from nvc_jax.core.chunk_interfaces import ChunkTarget, Limits, QualityTarget, ValueRange
 from nvc_jax.core.jax_settings import in_own_settings
-from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.core.shapes import check_shape
 from nvc_jax.io.declared_values import DeclaredValues, read_declared_values
-from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata
@@ -41,8 +39,8 @@ from nvc_jax.models.codec import Codec, load_codec
 from nvc_jax.models.embedded import embed_model
 from nvc_jax.models.identity import model_sha256
 
-_N_FINGERPRINTED = 4
-"""Chunks of the source that its fingerprint is made of."""
+_ALONE = (0, 1)
+"""Part of a writer that writes the whole container."""
 
 
 @in_own_settings
@@ -63,6 +61,7 @@ def compress(
     shards: Sequence[int] | None = None,
     part: tuple[int, int] | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     on_progress: Callable[[ByteProgress], None] | None = None,
 ) -> CompressionResult:
     """Compress a volume, which may be larger than memory, into a container.
@@ -75,8 +74,8 @@ def compress(
     Args:
         source: a volume as ``nvc_jax.io.volumes.open_volume`` takes it, read chunk by chunk; the paper's
             models do not take 32 bit integers and float64.
-        destination: directory of the container, a ``.zip`` file, a URL or a TensorStore spec; an existing
-            Zarr store there is replaced.
+        destination: directory of the container, a ``.zip`` file, a URL or a TensorStore spec. A container
+            that lies there is replaced; anything else only with ``overwrite``.
         model: name of a shipped model, path of a checkpoint, or a codec. It is embedded in the container
             unless it ships with the package.
         max_error: largest difference allowed for any voxel, in the volume's units: those of the stored
@@ -101,7 +100,9 @@ def compress(
         part: (i, n) for the i-th, from 0 on, of n processes that write one container with the same
             arguments, each its share of the objects. The last to finish completes it. A killed process
             writes its missing objects when it is called again.
-        resume: whether to continue an interrupted run with the same arguments.
+        resume: whether to continue an interrupted run with the same arguments and the same source.
+        overwrite: whether to replace a file, or a directory that is a Zarr array, at ``destination``. A
+            directory with anything else in it is never replaced.
         on_progress: called after every chunk.
 
     Returns:
@@ -109,15 +110,17 @@ def compress(
         have yet to write their parts.
 
     Raises:
-        FileExistsError: ``destination`` is a directory that is no Zarr store.
+        BlockingIOError: another run is writing to ``destination``.
+        FileExistsError: something lies at ``destination`` that is not replaced.
         FileNotFoundError: there is no such source, model or directory to write to.
         TypeError: the dtype is not supported.
         ValueError: wrong chunks, bound, step or PSNR, more than one of them, a PSNR that the model does not
-            reach on this volume, voxels beyond ``value_limits``, a volume of another rank, or an empty one.
+            reach on this volume, voxels beyond ``value_limits``, a volume of another rank, or an empty one;
+            or a source that is not the one of the run that is continued.
     """
-    check_destination(destination)
     check_apart(source, destination)
     check_source(source)
+    check_destination(destination, overwrite)
     if part is not None:
         check_part(part)
     limits = check_value_limits(value_limits)
@@ -125,51 +128,79 @@ def compress(
     target = check_target(
         codec, max_error=max_error, relative_error=relative_error, psnr=psnr, step=step, lossless=lossless
     )
-
     volume = open_volume(source)
     check_stores_apart(volume, destination)
-    dtype = volume.dtype.numpy_dtype
+    dtype, source_metadata = volume.dtype.numpy_dtype, read_metadata(source)
     codec.model.check_dtype(dtype)
-    source_metadata = read_metadata(source)
     declared = read_declared_values(
         source_metadata.attributes, [*map(float, missing_values), *source_metadata.missing_values], dtype
     )
-    exact = check_exact_values(exact_values, dtype)
-    shape = check_shape(volume.shape)
-    layout = choose_layout(shape, codec.config.block_size, chunks, shards)
+    rules = _Rules(declared, limits, check_exact_values(exact_values, dtype))
+    job = _Job(codec, model_name(model), target, rules, chunks, shards, part, resume, on_progress)
+    with creation.claim(destination, shared=part is not None, overwrite=overwrite) as claim:
+        return _compress_into(claim, volume, source_metadata, destination, job)
 
-    started = creation.find_started(destination) if part is not None else None
-    value_range = dataclasses.replace(
-        _find_range(volume, layout, declared, started), value_limits=limits, exact_values=exact
-    )
+
+class _Rules(NamedTuple):
+    """Rules of a volume's values: what its source declares, and what the user asks for."""
+
+    declared: DeclaredValues
+    value_limits: Limits
+    exact_values: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """Checked options of ``compress``."""
+
+    codec: Codec
+    model_name: str
+    target: QualityTarget
+    rules: _Rules
+    chunks: Sequence[int] | None
+    shards: Sequence[int] | None
+    part: tuple[int, int] | None
+    resume: bool
+    on_progress: Callable[[ByteProgress], None] | None
+
+
+def _compress_into(
+    claim: Claim, volume: ts.TensorStore, source: VolumeMetadata, destination: Location, job: _Job
+) -> CompressionResult:
+    """Compress a volume into a container whose place is claimed; ``source`` are the volume's metadata."""
+    codec, part = job.codec, job.part
+    shape = check_shape(volume.shape)
+    layout = choose_layout(shape, codec.config.block_size, job.chunks, job.shards)
+
+    begun = claim.find_begun() if part is not None else None
+    if begun is None:
+        value_range, checksums = scan_source(volume, layout.chunk, job.rules.declared)
+        source_fingerprint: int | None = fingerprint(checksums)
+    else:
+        first = begun.store.metadata
+        value_range, source_fingerprint = first.value_range, first.fingerprint
+        if (first.shape, first.chunk, first.shard) == (shape, *layout):  # or `create` says what differs
+            check_part_of_source(volume, begun, chunks_of_part(begun.store, part or _ALONE))
+    value_range = _with_rules(value_range, job.rules)
     if has_valid_values(volume, layout.chunk, value_range):
         check_within_limits(value_range)
     encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
-    if started is None:
-        chunk_target = encoder.resolve(target)
-    else:
-        chunk_target = ChunkTarget(started.max_error, started.step)
-    metadata = _make_metadata(
-        volume, layout, value_range, target, chunk_target, codec, model_name(model), source_metadata
-    )
-    if part is not None and started is None and creation.is_complete(destination, metadata):
+    chunk_target = encoder.resolve(job.target) if begun is None else ChunkTarget(first.max_error, first.step)
+    metadata = _make_metadata(volume, layout, value_range, chunk_target, source_fingerprint, job, source)
+    if part is not None and begun is None and creation.is_complete(destination, metadata):
         # The others, and an earlier call for this part, have completed it.
         return CompressionResult.of_container(destination)
 
     def resolve() -> ChunkTarget:
         if metadata.max_error is None:  # of several first writers, all take the step of one
             return ChunkTarget(None, store.metadata.step)
-        return chunk_target if started is None else encoder.resolve(target)
+        return chunk_target if begun is None else encoder.resolve(job.target)
 
-    with creation.create(destination, metadata, resume=resume, shared=part is not None) as store:
-        skip_existing = resume or part is not None
+    stored_checksums = b"" if begun is not None else to_bytes(checksums)
+    with claim.create(metadata, resume=job.resume, checksums=stored_checksums) as store:
+        skip_existing = job.resume or part is not None
         written = write_objects(
-            store,
-            encoder,
-            resolve,
-            part or (0, 1),
-            skip_existing=skip_existing,
-            on_progress=on_progress,
+            store, encoder, resolve, part or _ALONE, skip_existing=skip_existing, on_progress=job.on_progress
         )
     if part is None and written.n_skipped == 0:
         stored_bytes = len(metadata.to_text()) + written.stored_bytes
@@ -179,30 +210,30 @@ def compress(
     return CompressionResult(destination, describe_model(metadata)[0], is_complete=False)
 
 
-def _find_range(
-    volume: ts.TensorStore, layout: ChunkLayout, declared: DeclaredValues, started: ContainerMetadata | None
-) -> ValueRange:
-    """Find the range of a volume: as other writers have stated it, or by a look at all values."""
-    if started is None:
-        value_range = scan_volume(volume, layout.chunk, declared.missing_values, declared.valid_limits)
-    else:
-        value_range = started.value_range
+def _with_rules(value_range: ValueRange, rules: _Rules) -> ValueRange:
+    """Add the rules of a volume to its range."""
     # Of several writers each must declare the same.
-    missing_values = tuple(dict.fromkeys((*declared.missing_values, *value_range.missing_values)))
-    return dataclasses.replace(value_range, missing_values=missing_values, valid_limits=declared.valid_limits)
+    missing_values = tuple(dict.fromkeys((*rules.declared.missing_values, *value_range.missing_values)))
+    return dataclasses.replace(
+        value_range,
+        missing_values=missing_values,
+        valid_limits=rules.declared.valid_limits,
+        value_limits=rules.value_limits,
+        exact_values=rules.exact_values,
+    )
 
 
 def _make_metadata(
     volume: ts.TensorStore,
     layout: ChunkLayout,
     value_range: ValueRange,
-    target: QualityTarget,
     chunk_target: ChunkTarget,
-    codec: Codec,
-    name: str,
+    source_fingerprint: int | None,
+    job: _Job,
     source: VolumeMetadata,
 ) -> ContainerMetadata:
     """Put a container's metadata together."""
+    codec = job.codec
     sha256 = model_sha256(codec.config, codec.params)
     is_shipped = find_shipped(sha256) is not None
     return ContainerMetadata(
@@ -210,10 +241,10 @@ def _make_metadata(
         dtype=str(volume.dtype.numpy_dtype),
         chunk=layout.chunk,
         shard=layout.shard,
-        model=None if is_shipped else name,
+        model=None if is_shipped else job.model_name,
         sha256=sha256[:FEWEST_DIGITS] if is_shipped else sha256,
         embedded=None if is_shipped else embed_model(codec.config, codec.params),
-        target=target,
+        target=job.target,
         minimum=value_range.low,
         maximum=value_range.high,
         missing_values=value_range.missing_values,
@@ -222,13 +253,7 @@ def _make_metadata(
         exact_values=value_range.exact_values,
         max_error=chunk_target.max_error,
         step=None if chunk_target.max_error is not None else chunk_target.step,
-        fingerprint=_fingerprint(volume, layout.chunk),
+        fingerprint=source_fingerprint,
         dimension_names=source.dimension_names or ("z", "y", "x"),
         attributes=source.as_attributes(volume.dtype.numpy_dtype),
     )
-
-
-def _fingerprint(volume: ts.TensorStore, chunk: Shape3) -> int:
-    """CRC-32C of a few chunks of a volume."""
-    regions = pick_evenly(chunk_regions(volume.shape, chunk), _N_FINGERPRINTED)
-    return crc32c(b"".join(read_region(volume, region).tobytes() for region in regions))

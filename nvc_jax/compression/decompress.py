@@ -13,7 +13,10 @@ from nvc_jax.core.chunk_grid import ChunkIndex, Region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.io.atomic import naming
 from nvc_jax.io.locations import Location
+from nvc_jax.io.paths import output_path
+from nvc_jax.io.replaceable import check_replaceable
 from nvc_jax.io.writers import check_writable, writing
 
 
@@ -24,41 +27,47 @@ def decompress(
     region: Sequence[slice] | None = None,
     mode: str = "blend",
     level: str = "full",
+    overwrite: bool = False,
     on_progress: Callable[[ByteProgress], None] | None = None,
 ) -> None:
     """Decompress a container, or a region of it, into a file, chunk by chunk.
 
     Args:
         container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
-        destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``) or ``.zarr``; an
-            existing one is replaced.
+        destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``) or ``.zarr``, at a path
+            where nothing lies unless ``overwrite`` is true.
         region: (z, y, x) slices without steps, of the level; None for all of it. Only the chunks that the
             region touches are read and decoded, and their neighbours where margins are blended.
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
         level: ``"full"``, or ``"preview"`` for the means of 8³ voxels; see ``open``.
+        overwrite: whether to replace a file, or a directory that is a Zarr array, at ``destination``. A
+            directory with anything else in it is never replaced.
         on_progress: called after every chunk.
 
     Raises:
-        FileExistsError: ``destination`` is a directory that is no Zarr store.
+        BlockingIOError: another run is writing to ``destination``.
+        FileExistsError: something lies at ``destination`` that is not replaced.
         FileNotFoundError: there is no such container or directory to write to.
         FormatError: the container is damaged, or is none.
         ValueError: a region outside the volume, an unknown mode, or a file name of the wrong form.
     """
+    destination = output_path(destination)
+    check_apart(container, destination)
+    check_replaceable(destination, overwrite)
     reader = Reader(container, mode, level)
     bounds = _check_region(region, reader.shape)
     reader.check_present(bounds)
-    destination = Path(destination)
-    check_apart(container, destination)
     shape = check_shape(tuple(part.stop - part.start for part in bounds))
-    check_writable(destination, shape, reader.dtype)
+    check_writable(destination, shape, reader.dtype, overwrite)
 
     metadata = region_metadata(reader, bounds)
-    with writing(destination, shape, reader.dtype, metadata=metadata) as target:
+    with writing(destination, shape, reader.dtype, metadata=metadata, overwrite=overwrite) as target:
 
         def decode_piece(piece: tuple[ChunkIndex, Region, Region]) -> int:
             index, in_region, in_chunk = piece
             values = reader.decode_chunk(index)[in_chunk]
-            target[in_region].write(values).result()
+            with naming(destination):
+                target[in_region].write(values).result()
             return values.nbytes
 
         total_bytes, done_bytes = math.prod(shape) * reader.dtype.itemsize, 0

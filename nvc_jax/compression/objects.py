@@ -15,6 +15,7 @@ from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, chunk_valid_shape
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.heaps import releasing
+from nvc_jax.io.atomic import naming
 
 
 @dataclasses.dataclass
@@ -53,8 +54,7 @@ def write_objects(
     """
     metadata = store.metadata
     written = WrittenObjects()
-    writer, n_writers = part
-    own_objects = [index for number, index in enumerate(store.objects()) if number % n_writers == writer]
+    own_objects = objects_of_part(store, part)
 
     resolve = functools.cache(resolve)
 
@@ -78,7 +78,8 @@ def write_objects(
             payloads[chunk] = payload
             index = store.object_of(chunk)
             if len(payloads) == len(store.chunks_of(index)):
-                written.stored_bytes += store.write_object(index, payloads)
+                with naming(store.name):
+                    written.stored_bytes += store.write_object(index, payloads)
                 payloads = {}
             written.max_error = max(written.max_error, parse_payload(payload, metadata.chunk).max_error)
 
@@ -87,6 +88,17 @@ def write_objects(
             if on_progress is not None:
                 on_progress(ByteProgress(done_bytes, total_bytes, payload_bytes))
     return written
+
+
+def objects_of_part(store: ContainerStore, part: tuple[int, int]) -> list[ChunkIndex]:
+    """List the objects of the i-th of n writers, ``part`` being (i, n): every n-th from the i-th on."""
+    writer, n_writers = part
+    return [index for number, index in enumerate(store.objects()) if number % n_writers == writer]
+
+
+def chunks_of_part(store: ContainerStore, part: tuple[int, int]) -> list[ChunkIndex]:
+    """List the chunks of the objects of one writer; see ``objects_of_part``."""
+    return [chunk for index in objects_of_part(store, part) for chunk in store.chunks_of(index)]
 
 
 def _volume_bytes(store: ContainerStore, chunks: Sequence[ChunkIndex]) -> int:

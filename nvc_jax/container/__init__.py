@@ -3,9 +3,10 @@
 Read ``metadata`` first (the ``zarr.json``) and ``configuration`` (the fields of its codec), then ``store``
 (the objects, read and written one by one) and ``chunk_checksum`` (a chunk's container and place).
 ``value_rules`` describes missing values and limits in the metadata. ``creation`` begins, resumes and
-completes a container, and ``destinations`` checks beforehand that nothing of the user's would be replaced.
-``model`` loads the model that a container names, and ``reader`` decodes chunks with it. ``zarr_codec`` lets
-zarr-python, and so xarray and dask, read containers; it alone needs the extra ``zarr``.
+completes a container: ``local_creation`` in the file system, ``remote_creation`` elsewhere, and ``begun``
+says what one run must agree with of another. ``destinations`` checks beforehand that nothing of the user's
+would be replaced. ``model`` loads the model that a container names, and ``reader`` decodes chunks with it.
+``zarr_codec`` lets zarr-python, and so xarray and dask, read containers; it alone needs the extra ``zarr``.
 
 The package does not encode: ``compression`` gives it finished payloads.
 """

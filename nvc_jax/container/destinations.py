@@ -1,62 +1,182 @@
 """Checks of a destination before any work is spent on it."""
 
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorstore as ts
 
-from nvc_jax.io.atomic import check_replaceable
-from nvc_jax.io.locations import Location, lies_within, local_path, open_directory, open_location
+from nvc_jax.container.metadata import CODEC_NAME
+from nvc_jax.io.locations import Location, lies_within, open_directory, open_location
+from nvc_jax.io.paths import local_path, real_path
+from nvc_jax.io.replaceable import check_only_array, check_replaceable, is_array_key
 
 _READ_ONLY = ("http://", "https://", "zip://")
 """Schemes of URLs that TensorStore reads and does not write."""
+_METADATA_KEY = "zarr.json"
 
 
-def check_destination(location: Location) -> None:
+def check_destination(location: Location, overwrite: bool = False) -> None:
     """Raise unless a container can be made at a location.
 
+    A container of ours that lies there is replaced. Anything else is replaced only where ``overwrite`` says
+    so, and a directory that is more than one Zarr array never.
+
     Raises:
-        FileExistsError: a directory lies there that is no Zarr store.
+        FileExistsError: something lies there that is not replaced.
         FileNotFoundError: there is no directory to write to.
         ValueError: containers are not written to such places, or TensorStore does not know the place.
     """
     path = local_path(location)
     if path is None:
         _check_remote(location)
-    elif path.suffix == ".zip":
-        if not path.absolute().parent.is_dir():
-            raise FileNotFoundError(f"the directory of `{path}` does not exist")
-        if path.is_dir():
-            raise FileExistsError(f"`{path}` is a directory; it will not be replaced by a file")
-    else:
-        check_replaceable(path)
+        return
+    real = real_path(path)
+    if is_zip(path) and real.is_dir():
+        raise FileExistsError(f"`{path}` is a directory; it will not be replaced by a file: name a new path")
+    if real.is_file() and _is_container_file(real):
+        return
+    if real.is_dir() and _is_container_document(_read_bytes(real / _METADATA_KEY)):
+        check_only_array(path, real)
+        return
+    check_replaceable(path, overwrite)
+
+
+def is_zip(path: Path) -> bool:
+    """Tell whether the container at a path is one file."""
+    return path.suffix.lower() == ".zip"
+
+
+def check_keys(objects: ts.KvStore, name: str, overwrite: bool) -> list[bytes]:
+    """Check that a container may be made where nothing can be renamed, and list the keys that lie there.
+
+    Raises:
+        FileExistsError: there is something that is not replaced.
+    """
+    keys = objects.list().result()
+    foreign = min((key.decode() for key in keys if not is_array_key(key.decode())), default=None)
+    if foreign is not None:
+        raise FileExistsError(
+            f"`{name}` holds `{foreign}`, which is no part of a container; it will not be replaced: name a "
+            "new place"
+        )
+    document = objects.read(_METADATA_KEY).result()
+    is_ours = document.state == "value" and _is_container_document(bytes(document.value))
+    is_begun = any(key.startswith(b".nvc-") for key in keys)
+    if keys and not (is_ours or is_begun or overwrite):
+        raise FileExistsError(
+            f"`{name}` holds something that is no container; it will not be replaced: name a new place, or "
+            "pass `overwrite` (`--overwrite`)"
+        )
+    return list(keys)
 
 
 def _check_remote(location: Location) -> None:
     store = location.get("kvstore", location) if isinstance(location, dict) else str(location)
     url = store if isinstance(store, str) else f"{store.get('driver')}://"
     if url.startswith(_READ_ONLY):
-        raise ValueError(f"`destination` (={location}) is read-only: containers are not written there")
-    if url.endswith(".zip"):
-        raise ValueError(f"`destination` (={location}): .zip files are only written to the file system")
+        raise ValueError(
+            f"`destination` (={location}) is read-only: containers are not written there; name a path, or an "
+            "object store"
+        )
+    if url.lower().endswith(".zip"):
+        raise ValueError(
+            f"`destination` (={location}): .zip files are only written to the file system; name one there, "
+            "or a place that does not end in .zip"
+        )
     open_location(location)  # raises where TensorStore does not know it, without reaching out
 
 
 def check_apart(source: Any, destination: Location) -> None:
-    """Raise ``ValueError`` if ``destination`` is the path of the source itself."""
+    """Raise ``ValueError`` if source and destination are one path, or one lies inside the other."""
     target = local_path(destination)
-    if target is None or not isinstance(source, str | Path):
+    if target is None or not isinstance(source, str | Path | dict | np.memmap):
         return
-    path = local_path(source)
-    if path is not None and path.resolve() == target.resolve():
-        raise ValueError(f"`destination` (={destination}) is the source itself; it would be replaced")
+    path = _source_path(source)
+    if path is None:
+        return
+    inner, outer = real_path(path), real_path(target)
+    if inner == outer:
+        raise ValueError(
+            f"`destination` (={destination}) is the source itself; it would be replaced: name another path"
+        )
+    if outer in inner.parents:
+        raise ValueError(
+            f"`destination` (={destination}) holds the source itself; it would be replaced: name a path "
+            "outside of it"
+        )
+    if inner in outer.parents:
+        raise ValueError(
+            f"`destination` (={destination}) lies inside the source, which must not change; name a path "
+            "outside of it"
+        )
 
 
 def check_stores_apart(volume: ts.TensorStore, destination: Location) -> None:
-    """Raise ``ValueError`` if the keys of ``volume`` would be replaced by a container at ``destination``."""
+    """Raise ``ValueError`` if the keys of ``volume`` and of ``destination`` are not apart."""
     if volume.kvstore is None:
         return
     path = local_path(destination)
     objects = open_location(destination) if path is None else open_directory(path)
     if lies_within(volume.kvstore, objects):
-        raise ValueError(f"`destination` (={destination}) holds the source itself; it would be replaced")
+        raise ValueError(
+            f"`destination` (={destination}) holds the source itself; it would be replaced: name another "
+            "place"
+        )
+    if lies_within(objects, volume.kvstore):
+        raise ValueError(
+            f"`destination` (={destination}) lies inside the source, which must not change; name another "
+            "place"
+        )
+
+
+def _source_path(source: str | Path | dict[str, Any] | np.memmap) -> Path | None:
+    """Return the path of a source; of ``file::dataset`` that of the file."""
+    if isinstance(source, np.memmap):
+        return None if source.filename is None else Path(source.filename)
+    path = local_path(source)
+    if path is None or path.exists() or not isinstance(source, str) or "::" not in source:
+        return path
+    return local_path(source.partition("::")[0])
+
+
+def _is_container_file(path: Path) -> bool:
+    """Tell whether a file is a ``.zip`` file that holds a container and nothing else."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if _METADATA_KEY not in names or not all(map(is_array_key, names)):
+                return False
+            return _is_container_document(archive.read(_METADATA_KEY))
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):
+        return False
+
+
+def _is_container_document(text: bytes) -> bool:
+    """Tell whether a ``zarr.json`` is that of a container, of any version, damaged or not."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and _names_codec(document.get("codecs"))
+
+
+def _names_codec(codecs: Any) -> bool:
+    """Tell whether the codec ``nvc`` is among codecs, or among those of shards."""
+    for codec in codecs if isinstance(codecs, list) else []:
+        if not isinstance(codec, dict):
+            continue
+        configuration = codec.get("configuration")
+        inner = configuration.get("codecs") if isinstance(configuration, dict) else None
+        if codec.get("name") == CODEC_NAME or _names_codec(inner):
+            return True
+    return False
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

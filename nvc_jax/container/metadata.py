@@ -44,7 +44,7 @@ class ContainerMetadata:
             where nothing is quantised, or under a bound, where each chunk states its own.
         embedded: the model itself, unless it ships with the package: see ``models.embedded.embed_model``.
         shard: (z, y, x) voxels of a stored object, multiples of the chunk's; None if each chunk is one.
-        fingerprint: CRC-32C of some of the source's chunks, by which writers and resumed runs recognise it.
+        fingerprint: CRC-32 of the CRC-32s of the source's chunks, by which later runs recognise it.
         dimension_names: of z, y and x.
         attributes: of the user, JSON-ready.
     """

@@ -6,8 +6,8 @@ CRC-32C), ``json_documents`` (within limits), ``header_fields`` (numbers and val
 payloads), ``batching`` (loops of compiled programs), ``concurrency`` (threads), ``heaps`` (of the C library),
 ``slabs`` (of large arrays), ``filling`` (of gaps), ``systematic_sampling``, ``optional_imports``,
 ``lazy_exports`` (names that packages import at first use), ``choices`` (names that users choose among),
-``jax_settings`` (those of this package), ``forks`` (of the process), ``compiler_options`` (of XLA) and
-``parameters`` (nested dicts, bound to Flax modules).
+``jax_settings`` (those of this package), ``forks`` (of the process), ``unfinished`` (what an interruption
+leaves), ``compiler_options`` (of XLA) and ``parameters`` (nested dicts, bound to Flax modules).
 
 Then come the interfaces through which the packages above work together without importing each other:
 ``encoded_volume`` (the result of ``encode_volume``), ``chunk_interfaces`` (one chunk to bytes and back) and

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from nvc_jax.core.optional_imports import import_extra
+from nvc_jax.io.atomic import naming, replacing
+from nvc_jax.io.paths import output_path
+from nvc_jax.io.replaceable import check_replaceable
 
 PANEL_SIZE = (2.6, 2.75)
 """Width and height of a panel with its title, in inches."""
@@ -31,6 +34,7 @@ def save_panels(
     error_rows: Mapping[str, float] | None = None,
     value_range: tuple[float, float] | None = None,
     title: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write a grid of pictures as a PNG.
 
@@ -40,11 +44,16 @@ def save_panels(
         error_rows: labels of the rows that show absolute errors, each with the error drawn brightest.
         value_range: values drawn black and white in all other grey pictures; None for each picture's own.
         title: title of the whole figure.
+        overwrite: whether to replace a file that lies at ``path``.
 
     Raises:
+        FileExistsError: something lies at ``path`` that is not replaced.
+        FileNotFoundError: the directory of ``path`` does not exist.
         ModuleNotFoundError: matplotlib is missing; the message has the command that installs it.
     """
     import_extra("matplotlib", "plot")
+    path = output_path(path)
+    check_replaceable(path, overwrite)
     from matplotlib.figure import Figure
 
     error_rows = error_rows or {}
@@ -68,7 +77,8 @@ def save_panels(
 
     if title:
         figure.suptitle(title, fontsize=TITLE_SIZE)
-    figure.savefig(path)
+    with replacing(path, overwrite=overwrite) as partial, naming(path):
+        figure.savefig(partial, format="png")
 
 
 def _draw_row(

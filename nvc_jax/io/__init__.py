@@ -6,18 +6,19 @@ a source may state about a volume, ``declared_values``, those of them by which v
 take, and ``file_format``, the interface of a format. Each format is a module (``npy``, ``raw``, ``nifti``,
 ``nrrd``, ``tiff``, ``hdf5``), and ``readable`` turns the errors of their libraries into ours;
 ``stored_arrays``, ``stored_axes`` and ``chunked_stores`` find, describe and open arrays in key-value stores;
-``arrays`` wraps arrays in memory. ``atomic`` and ``writers`` write volumes, ``locations`` opens directories
-and URLs of containers, ``zip_files`` checks ``.zip`` files, and ``open_scivis`` downloads public volumes.
+``arrays`` wraps arrays in memory. ``writers`` writes volumes through ``atomic``: ``paths`` says what a path
+or URL means, ``replaceable`` what may be replaced, ``locks`` keeps two runs apart, and ``renames`` are its
+last step. ``locations`` opens directories and URLs of containers, ``zip_files`` checks ``.zip`` files, and
+``open_scivis`` downloads public volumes.
 
 This package may not know about compression: it imports only ``nvc_jax.core``.
 """
 
-from nvc_jax.io.atomic import check_replaceable, put_in_place, replacing
+from nvc_jax.io.atomic import put_in_place, replacing
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import (
     Location,
     lies_within,
-    local_path,
     open_directory,
     open_kvstore,
     open_location,
@@ -25,6 +26,8 @@ from nvc_jax.io.locations import (
 )
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.open_scivis import fetch_dataset, load_catalog
+from nvc_jax.io.paths import local_path
+from nvc_jax.io.replaceable import check_replaceable
 from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 from nvc_jax.io.writers import check_writable, write_volume, writing
 

@@ -2,59 +2,157 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-_ZARR_KEYS = ("zarr.json", ".zarray", ".zgroup")
-"""Files that mark a directory as a Zarr store (version 3, version 2)."""
+from nvc_jax.core.unfinished import completing, unfinished
+from nvc_jax.io.locks import locked
+from nvc_jax.io.paths import real_path
+from nvc_jax.io.renames import exchange, rename_new
+from nvc_jax.io.replaceable import Identity, check_replaceable, identify
+
+_ID_BYTES = 4
+"""Random bytes in the name of a temporary directory, which so is a run's own."""
+_TEMPORARY = "tmp"
 
 
-def check_replaceable(path: Path) -> None:
-    """Raise unless ``path`` can be written: it is new, a file, an empty directory or a Zarr store.
+@contextlib.contextmanager
+def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary path to write a file or directory to, which is named ``path`` when the block ends.
+
+    If the block fails, the new file or directory is removed and what lay at ``path`` stays.
+
+    Args:
+        path: as the user named it; it may be a link, which stays, and is followed.
+        overwrite: whether a file or Zarr array that lies there may be replaced.
 
     Raises:
-        FileExistsError: the path is another directory, which may hold anything.
+        BlockingIOError: another run is writing to the path.
+        FileExistsError: something lies there that is not replaced, or has come or changed meanwhile.
         FileNotFoundError: the parent directory does not exist.
+        OSError: it cannot be written; the message names ``path``.
     """
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"the directory of `{path}` does not exist")
-    if path.is_dir() and any(path.iterdir()) and not any((path / key).is_file() for key in _ZARR_KEYS):
-        raise FileExistsError(f"`{path}` is a directory that is no Zarr store; it will not be replaced")
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` to write a file or directory to.
-
-    When the block ends, the new file or directory replaces what was at ``path``. If the block fails, the
-    new one is removed and the old one stays.
-    """
-    with _hidden_directory_beside(path) as directory:
-        partial = directory / path.name
+    check_replaceable(path, overwrite)
+    real = real_path(path)
+    with contextlib.ExitStack() as stack:
+        with naming(path):
+            is_locked = stack.enter_context(locked(real, path))
+        before = identify(real)
+        check_replaceable(path, overwrite)
+        if is_locked:
+            remove_leftovers(real, _TEMPORARY)
+        with naming(path):
+            directory = stack.enter_context(_temporary_directory(real))
+        partial = directory / real.name
         yield partial
-        put_in_place(partial, path)
+        with naming(path):
+            put_in_place(partial, real, before)
 
 
-def put_in_place(partial: Path, path: Path) -> None:
-    """Move a complete file or directory to ``path``, and remove the file or directory that it replaces."""
-    if not path.exists() or (path.is_file() and partial.is_file()):
-        os.replace(partial, path)
-        return
-    # os.replace does not replace a directory that is not empty: move the old one away first.
-    with _hidden_directory_beside(path) as directory:
-        replaced = directory / "replaced"
-        try:
-            os.replace(path, replaced)
+def put_in_place(partial: Path, path: Path, before: Identity | None) -> None:
+    """Give a complete file or directory its name, and remove what it replaces.
+
+    Args:
+        partial: the complete one, in the file system of ``path``.
+        path: real path.
+        before: identity of what lay there when the work began, which may be replaced; None for nothing.
+
+    Raises:
+        FileExistsError: something else lies there now. It stays, and so does ``partial``.
+    """
+    with completing(path):
+        if identify(path) != before:
+            raise FileExistsError(
+                f"`{path}` was made or changed by someone else meanwhile; it will not be replaced: move it "
+                "away"
+            )
+        if before is None:
+            rename_new(partial, path)
+        elif path.is_file() and partial.is_file():
             os.replace(partial, path)
-        except BaseException:
-            if replaced.exists() and not path.exists():
-                os.replace(replaced, path)
-            raise
+        else:
+            _replace(partial, path)
+
+
+def own_name(path: Path, kind: str) -> Path:
+    """Make a hidden name beside ``path`` that no other run has."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(_ID_BYTES)}.{kind}")
+
+
+def list_leftovers(path: Path, kind: str) -> list[Path]:
+    """List the directories beside ``path`` that ``own_name`` named, the newest first."""
+    prefix, suffix = f".{path.name}.", f".{kind}"
+    digits = set("0123456789abcdef")
+    found = [
+        entry
+        for entry in path.parent.iterdir()
+        if entry.name.startswith(prefix)
+        and entry.name.endswith(suffix)
+        and len(entry.name) == len(prefix) + 2 * _ID_BYTES + len(suffix)
+        and set(entry.name[len(prefix) : -len(suffix)]) <= digits
+        and entry.is_dir()
+    ]
+    return sorted(found, key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
+
+
+def remove_leftovers(path: Path, kind: str) -> None:
+    """Remove what killed runs left beside ``path``, whose lock the caller holds."""
+    for entry in list_leftovers(path, kind):
+        shutil.rmtree(entry, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _hidden_directory_beside(path: Path) -> Iterator[Path]:
-    """Make a temporary directory in the file system of ``path``, so that a move from it is a rename."""
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as directory:
-        yield Path(directory)
+def naming(path: object) -> Iterator[None]:
+    """Have an error of a block that only writes name ``path``, as the user wrote it.
+
+    TensorStore raises ``ValueError`` where the system has refused something; here it becomes ``OSError``.
+    """
+    try:
+        yield
+    except OSError as error:
+        if f"`{path}`" in str(error) or error.errno is None:
+            raise
+        raise type(error)(f"`{path}` cannot be written: {error}") from error
+    except ValueError as error:
+        raise OSError(f"`{path}` cannot be written: {error}") from error
+
+
+def _replace(partial: Path, path: Path) -> None:
+    """Replace what lies at ``path``, of which one or both are directories."""
+    if exchange(partial, path):
+        _discard(partial, path)
+        return
+    # Between two renames there is nothing at `path`: the old one comes back if the second fails.
+    replaced = own_name(path, _TEMPORARY)
+    try:
+        os.rename(path, replaced)
+        os.rename(partial, path)
+    except BaseException:
+        if replaced.exists() and not path.exists():
+            os.rename(replaced, path)
+        raise
+    _discard(replaced, path)
+
+
+def _discard(old: Path, path: Path) -> None:
+    """Remove what was replaced, under a name that no run takes for one of its own to continue."""
+    if old.is_dir():
+        doomed = own_name(path, _TEMPORARY)
+        os.rename(old, doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+    else:
+        old.unlink()
+
+
+@contextlib.contextmanager
+def _temporary_directory(path: Path) -> Iterator[Path]:
+    """Make a directory in the file system of ``path``, so that a move from it is a rename."""
+    directory = own_name(path, _TEMPORARY)
+    directory.mkdir()
+    try:
+        with unfinished(directory):
+            yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -10,7 +10,7 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.core.forks import check_fork
-from nvc_jax.io.atomic import replacing
+from nvc_jax.io.paths import local_path, real_path, real_spec
 from nvc_jax.io.zip_files import list_zip
 
 Location = str | Path | dict[str, Any]
@@ -44,17 +44,6 @@ def open_kvstore(spec: str | dict[str, Any]) -> ts.KvStore:
     return ts.KvStore.open(spec, context=_CONTEXT).result()
 
 
-def local_path(location: Location) -> Path | None:
-    """Return the path of a location in the file system, or None if it is elsewhere."""
-    if isinstance(location, Path):
-        return location
-    if isinstance(location, dict):
-        return None
-    if location.startswith("file://"):
-        return Path(location.removeprefix("file://"))
-    return None if "://" in location else Path(location)
-
-
 def open_location(location: Location) -> ts.KvStore:
     """Open a location for its keys: the files of a directory, or the files inside a ``.zip`` file.
 
@@ -71,13 +60,13 @@ def open_location(location: Location) -> ts.KvStore:
             return open_directory(path)
         check_is_file(path)
         list_zip(path)
-        return _open_zip({"driver": "file", "path": str(path.absolute())})
+        return _open_zip({"driver": "file", "path": str(real_path(path))})
     if isinstance(location, dict):
         if others := sorted(location.keys() - {"driver", "kvstore"} if "kvstore" in location else ()):
             raise ValueError(f"the spec {location} of a container must not have {', '.join(others)}")
-        return as_directory(open_kvstore(location.get("kvstore", location)))
+        return as_directory(open_kvstore(real_spec(location.get("kvstore", location))))
     url = str(location)
-    return _open_zip(url) if url.endswith(".zip") else as_directory(open_kvstore(url))
+    return _open_zip(url) if url.lower().endswith(".zip") else as_directory(open_kvstore(url))
 
 
 def check_is_file(path: Path, max_bytes: int | None = None) -> None:
@@ -98,7 +87,7 @@ def check_is_file(path: Path, max_bytes: int | None = None) -> None:
 
 def open_directory(path: Path) -> ts.KvStore:
     """Open a directory, which need not exist, for its files as keys."""
-    return open_kvstore({"driver": "file", "path": f"{path.absolute()}/"})
+    return open_kvstore({"driver": "file", "path": f"{real_path(path)}/"})
 
 
 def as_directory(store: ts.KvStore) -> ts.KvStore:
@@ -108,27 +97,26 @@ def as_directory(store: ts.KvStore) -> ts.KvStore:
 
 def lies_within(inner: ts.KvStore, outer: ts.KvStore) -> bool:
     """Return True if the keys of ``inner`` are keys of ``outer``."""
-    inner_spec, outer_spec = inner.spec().to_json(), outer.spec().to_json()
+    inner_spec, outer_spec = (real_spec(store.spec().to_json()) for store in (inner, outer))
     path, prefix = (str(spec.pop("path", "")) for spec in (inner_spec, outer_spec))
     return bool(inner_spec == outer_spec and path.startswith(prefix))
 
 
 def write_zip(directory: Path, names: Iterable[str], path: Path) -> None:
-    """Write files of a directory as one ``.zip`` file, which appears when it is complete and on disk.
+    """Write files of a directory as one ``.zip`` file, and wait until it is on disk.
 
     The files are not compressed again.
 
     Args:
         directory: the directory.
         names: paths of the files below it.
-        path: path of the ``.zip`` file.
+        path: path of the ``.zip`` file, a temporary one.
     """
-    with replacing(path) as partial:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-            for name in names:
-                archive.write(directory / name, name)
-        with open(partial, "rb") as written:
-            os.fsync(written.fileno())
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name in names:
+            archive.write(directory / name, name)
+    with open(path, "rb") as written:
+        os.fsync(written.fileno())
 
 
 def _open_zip(base: str | dict[str, Any]) -> ts.KvStore:

@@ -40,7 +40,7 @@ def open_nifti(file: SourceFile) -> ts.TensorStore:
 
     with readable(file.name, "NIfTI"):
         array = FlatArray(file.path, shape, proxy.dtype, int(proxy.offset))
-        if file.path.suffix == ".gz":
+        if file.path.suffix.lower() == ".gz":
             with gzip.open(file.path) as stream:
                 copy = TemporaryCopy(cast(IO[bytes], stream))
             array = FlatArray(copy, shape, proxy.dtype, int(proxy.offset))

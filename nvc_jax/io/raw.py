@@ -13,7 +13,8 @@ from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, attempt, parse_spacing
 
 _RAW_NAME = re.compile(
-    r"_(?P<x>\d+)x(?P<y>\d+)x(?P<z>\d+)(_(?P<spacing>[\d.]+x[\d.]+x[\d.]+))?_(?P<dtype>u?int\d+|float\d+)\.raw$"
+    r"_(?P<x>\d+)x(?P<y>\d+)x(?P<z>\d+)(_(?P<spacing>[\d.]+x[\d.]+x[\d.]+))?_(?P<dtype>u?int\d+|float\d+)\.raw$",
+    re.IGNORECASE,
 )
 
 
@@ -26,8 +27,9 @@ def raw_layout(path: Path) -> tuple[Shape3, np.dtype]:
     """
     match = _match_name(path)
     shape = check_shape((int(match["z"]), int(match["y"]), int(match["x"])), path.name)
-    check_dtype(match["dtype"], path.name)
-    return shape, np.dtype(match["dtype"]).newbyteorder("<")
+    dtype = match["dtype"].lower()
+    check_dtype(dtype, path.name)
+    return shape, np.dtype(dtype).newbyteorder("<")
 
 
 def open_raw(file: SourceFile) -> ts.TensorStore:
@@ -46,7 +48,7 @@ def open_raw(file: SourceFile) -> ts.TensorStore:
 def raw_metadata(file: SourceFile) -> VolumeMetadata:
     """Return the spacing that some names state between shape and dtype, x first."""
     match = _match_name(file.path)
-    return VolumeMetadata(spacing=attempt(lambda: parse_spacing(match["spacing"].split("x")[::-1])))
+    return VolumeMetadata(spacing=attempt(lambda: parse_spacing(match["spacing"].lower().split("x")[::-1])))
 
 
 def _match_name(path: Path) -> re.Match[str]:

@@ -7,7 +7,6 @@ To add a file format, write a module with two functions that take a ``SourceFile
 ``FORMATS``.
 """
 
-import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from nvc_jax.io import arrays, chunked_stores, hdf5, nifti, npy, nrrd, raw, tiff
 from nvc_jax.io.file_format import FileFormat, SourceFile
 from nvc_jax.io.locations import check_is_file
 from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.paths import local_path, real_path, real_spec
 from nvc_jax.io.volume_view import VolumeView
 
 FORMATS = (
@@ -72,7 +72,7 @@ def open_volume(source: Any) -> ts.TensorStore:
     if isinstance(source, ts.TensorStore):
         store = chunked_stores.arrange_axes(source)
     elif isinstance(source, dict):
-        store = chunked_stores.open_spec_array(source)
+        store = chunked_stores.open_spec_array(real_spec(source))
     elif isinstance(source, str | Path):
         store = _open_named(str(source))
     else:
@@ -106,7 +106,7 @@ def read_metadata(source: Any) -> VolumeMetadata:
     if isinstance(source, ts.TensorStore):
         return chunked_stores.store_metadata(source)
     if isinstance(source, dict):
-        return chunked_stores.spec_metadata(source)
+        return chunked_stores.spec_metadata(real_spec(source))
     if isinstance(source, str | Path):
         return _read_named_metadata(str(source))
     return arrays.array_metadata(source)
@@ -115,7 +115,7 @@ def read_metadata(source: Any) -> VolumeMetadata:
 def _open_named(source: str) -> ts.TensorStore:
     file = _locate(source)
     if file is None:
-        return chunked_stores.open_url(source)
+        return chunked_stores.open_url(real_spec(source))
     if file.path.is_dir():
         return chunked_stores.open_directory_array(file.path, file.name)
     return _find_format(file).open(file)
@@ -124,32 +124,33 @@ def _open_named(source: str) -> ts.TensorStore:
 def _read_named_metadata(source: str) -> VolumeMetadata:
     file = _locate(source)
     if file is None:
-        return chunked_stores.url_metadata(source)
+        return chunked_stores.url_metadata(real_spec(source))
     if file.path.is_dir():
         return chunked_stores.directory_metadata(file.path, file.name)
     return _find_format(file).read_metadata(file)
 
 
 def _locate(source: str) -> SourceFile | None:
-    """Find the file or directory that ``source`` names, or None if ``source`` is a URL of something else.
+    """Find the file or directory that ``source`` names; None for URLs of directories and of other places.
 
     ``path::dataset`` is taken apart for formats with datasets, unless there is a file of that very name.
     """
-    if "://" in source:
-        scheme, _, quoted = source.partition("://")
-        path = Path(urllib.parse.unquote(quoted))
-        return SourceFile(path.absolute(), source) if scheme == "file" and path.is_file() else None
+    whole = local_path(source)
+    if whole is None or ("://" in source and whole.is_dir()):
+        return None
 
     name, _, dataset = source.partition("::")
-    file_format = _FORMAT_OF_SUFFIX.get(_suffix(Path(name)))
+    path = local_path(name) or whole
+    file_format = _FORMAT_OF_SUFFIX.get(_suffix(path))
     has_datasets = file_format is not None and file_format.has_datasets
-    if Path(source).exists() or not has_datasets:
-        name, dataset = source, ""
-    path = Path(name)
+    if whole.exists() or not has_datasets:
+        name, dataset, path = source, "", whole
     if not path.exists():
-        raise FileNotFoundError(f"`{path}` does not exist")
-    if not path.is_dir():
-        check_is_file(path)
+        raise FileNotFoundError(f"`{name}` does not exist")
+    if path.is_dir():
+        return SourceFile(real_path(path), name, dataset)
+    check_is_file(path)
+    # A link to a file keeps its name, which states the format.
     return SourceFile(path.absolute(), name, dataset)
 
 
@@ -162,5 +163,6 @@ def _find_format(file: SourceFile) -> FileFormat:
 
 
 def _suffix(path: Path) -> str:
-    """Return the suffix of a file name; of ``.gz`` with the suffix before it."""
-    return "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    """Return the suffix of a file name in lower case; of ``.gz`` with the suffix before it."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])

@@ -15,10 +15,12 @@ import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.io.atomic import check_replaceable, replacing
+from nvc_jax.io.atomic import naming, replacing
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.paths import output_path
 from nvc_jax.io.raw import raw_layout
+from nvc_jax.io.replaceable import check_replaceable
 
 _SUFFIXES = (".npy", ".npz", ".raw", ".zarr")
 
@@ -27,11 +29,11 @@ _CHUNK_SIDE = 128
 float32 is 8 MiB, so that a large volume needs few files and a region still needs few chunks."""
 
 
-def check_writable(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+def check_writable(path: Path, shape: tuple[int, ...], dtype: np.dtype, overwrite: bool = False) -> None:
     """Raise unless ``write_volume`` can write such a volume at ``path``: before work is spent on it.
 
     Raises:
-        FileExistsError: the path is a directory that is no Zarr store.
+        FileExistsError: something lies there that is not replaced; see ``check_replaceable``.
         FileNotFoundError: the parent directory does not exist.
         TypeError: the dtype is not supported.
         ValueError: the shape does not have three axes, a side is empty, the suffix is unknown, or the name
@@ -39,10 +41,11 @@ def check_writable(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
     """
     z, y, x = check_shape(shape)
     check_dtype(dtype)
-    if path.suffix not in _SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
         raise ValueError(f"`{path}`: the suffix must be one of {', '.join(_SUFFIXES)}")
-    check_replaceable(path)
-    if path.suffix == ".raw" and raw_layout(path) != ((z, y, x), dtype):
+    check_replaceable(path, overwrite)
+    if suffix == ".raw" and raw_layout(path) != ((z, y, x), dtype):
         raise ValueError(f"`{path.name}` must end in `_{x}x{y}x{z}_{dtype.name}.raw` for this volume")
 
 
@@ -54,11 +57,12 @@ def writing(
     *,
     chunk: Sequence[int] | None = None,
     metadata: VolumeMetadata | None = None,
+    overwrite: bool = False,
 ) -> Iterator[ts.TensorStore]:
     """Yield a store to write a volume to, region by region and by several threads.
 
-    The volume is written to a temporary file beside ``path``, which replaces the file or Zarr store at
-    ``path`` when the block ends without an error. Voxels that are not written are zero. Regions of complete
+    The volume is written to a temporary file beside ``path``, which gets that name when the block ends
+    without an error. Voxels that are not written are zero. Regions of complete
     chunks are written without being read.
 
     Args:
@@ -67,30 +71,35 @@ def writing(
         dtype: dtype of the volume.
         chunk: voxels (z, y, x) to write at a time, and in a chunk of Zarr; at most 128 a side if None.
         metadata: metadata to keep in Zarr's attributes; the other formats cannot hold any.
+        overwrite: whether a file or Zarr array that lies at ``path`` may be replaced.
 
     Raises:
-        FileExistsError: ``path`` is a directory that is no Zarr store.
+        BlockingIOError: another run is writing to ``path``.
+        FileExistsError: something lies there that is not replaced; see ``check_replaceable``.
         FileNotFoundError: the parent directory does not exist.
         OSError: the disk is full.
         TypeError: the dtype is not supported.
         ValueError: the shape does not have three axes, a side of volume or chunk is empty, the suffix is
             unknown, or the name of a raw file states another shape or dtype.
     """
-    path, sides, dtype = Path(path), check_shape(tuple(shape), "shape"), np.dtype(dtype)
-    check_writable(path, sides, dtype)
+    path, sides, dtype = output_path(path), check_shape(tuple(shape), "shape"), np.dtype(dtype)
+    check_writable(path, sides, dtype, overwrite)
     chunk_sides = check_shape(tuple(chunk) if chunk is not None else (_CHUNK_SIDE,) * 3, "chunk")
     chunk_shape = tuple(map(min, chunk_sides, sides))
 
-    with replacing(path) as partial:
-        if path.suffix == ".zarr":
-            yield _create_zarr(partial, sides, dtype, chunk_shape, metadata or VolumeMetadata())
-        elif path.suffix == ".npz":
-            unpacked = partial.with_suffix(".npy")
-            yield _create_flat(unpacked, sides, dtype).as_store(str(path), writable=True, chunk=chunk_shape)
-            with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+    with replacing(path, overwrite=overwrite) as partial:
+        suffix = path.suffix.lower()
+        unpacked = partial.with_suffix(".npy") if suffix == ".npz" else partial
+        with naming(path):
+            if suffix == ".zarr":
+                store = _create_zarr(partial, sides, dtype, chunk_shape, metadata or VolumeMetadata())
+            else:
+                array = _create_flat(unpacked, sides, dtype)
+                store = array.as_store(str(path), writable=True, chunk=chunk_shape)
+        yield store
+        if suffix == ".npz":
+            with naming(path), zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
                 archive.write(unpacked, "volume.npy")
-        else:
-            yield _create_flat(partial, sides, dtype).as_store(str(path), writable=True, chunk=chunk_shape)
 
 
 def write_volume(
@@ -99,26 +108,29 @@ def write_volume(
     *,
     chunk: Sequence[int] | None = None,
     metadata: VolumeMetadata | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write a volume as ``.npy``, ``.npz``, ``.raw`` or Zarr 3, chosen by the suffix.
 
-    The file appears under its name when it is complete. An existing file or Zarr store is replaced. The
-    arguments and errors are those of ``writing``.
+    The file appears under its name when it is complete. The arguments and errors are those of ``writing``.
     """
     volume = np.asarray(volume)
-    check_writable(Path(path), volume.shape, volume.dtype)
-    with writing(path, volume.shape, volume.dtype, chunk=chunk, metadata=metadata) as store:
+    check_writable(output_path(path), volume.shape, volume.dtype, overwrite)
+    with writing(
+        path, volume.shape, volume.dtype, chunk=chunk, metadata=metadata, overwrite=overwrite
+    ) as store:
         thickness = (store.chunk_layout.write_chunk.shape or volume.shape)[0] or 1
         for z in range(0, volume.shape[0], thickness):
             slab = volume[z : z + thickness]
-            store[z : z + slab.shape[0]].write(slab).result()
+            with naming(path):
+                store[z : z + slab.shape[0]].write(slab).result()
 
 
 def _create_flat(path: Path, shape: Shape3, dtype: np.dtype) -> FlatArray:
     """Create a little-endian file of zeros for a volume, with a header if its suffix is ``.npy``."""
     little_endian = dtype.newbyteorder("<")
     with path.open("wb") as file:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             descr = np.lib.format.dtype_to_descr(little_endian)
             np.lib.format.write_array_header_1_0(
                 file, {"descr": descr, "fortran_order": False, "shape": shape}

@@ -7,7 +7,6 @@ parameters, which does not depend on how the files store them.
 import contextlib
 import importlib.resources
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ import tensorstore as ts
 from nvc_jax.core.json_documents import read_json
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
+from nvc_jax.io.atomic import naming, replacing
+from nvc_jax.io.paths import local_path, output_path, real_path
 from nvc_jax.models.identity import model_sha256
 from nvc_jax.models.registry import model_of, stored_config
 
@@ -62,12 +63,12 @@ def save_checkpoint(
     """
     import orbax.checkpoint as ocp  # takes long to import
 
-    directory = Path(directory).absolute()
+    directory = output_path(directory)
     if directory.exists():
-        raise FileExistsError(f"`directory` (={directory}) exists already")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=directory.parent) as temporary:
-        partial = Path(temporary) / directory.name
+        raise FileExistsError(f"`directory` (={directory}) exists already; name a new one")
+    with naming(directory):
+        real_path(directory).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(directory) as partial:
         partial.mkdir()
         with contextlib.closing(ocp.StandardCheckpointer()) as checkpointer:
             checkpointer.save(partial / _PARAMS, params)
@@ -76,7 +77,6 @@ def save_checkpoint(
         (partial / "CARD.md").write_text(card)
         if training is not None:
             (partial / "training.json").write_text(json.dumps(training, indent=2) + "\n")
-        partial.rename(directory)
 
 
 def find_shipped(sha256: str) -> Path | None:
@@ -97,8 +97,9 @@ def find_checkpoint(model: str | Path) -> Path:
     shipped = shipped_models()
     if str(model) in shipped:
         return shipped[str(model)]
-    if (Path(model) / _CONFIG).is_file():
-        return Path(model)
+    path = local_path(model)
+    if path is not None and (path / _CONFIG).is_file():
+        return path
     if path := find_shipped(str(model)):
         return path
     raise FileNotFoundError(
@@ -121,7 +122,7 @@ def load_checkpoint(model: str | Path) -> tuple[ModelConfig, Params]:
         target = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), model_of(config).abstract_params()
         )
-        params = _read_params((directory / _PARAMS).absolute(), target)
+        params = _read_params(real_path(directory / _PARAMS), target)
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(f"`{directory}` is not a checkpoint of nvc_jax: {error}") from error
     if (actual := model_sha256(config, params)) != description.get("sha256"):

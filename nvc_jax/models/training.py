@@ -10,6 +10,7 @@ import jax
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.json_documents import read_json
 from nvc_jax.core.model import ModelConfig
+from nvc_jax.io.paths import local_path, output_path
 from nvc_jax.models.card import model_card
 from nvc_jax.models.checkpoints import save_checkpoint
 from nvc_jax.models.codec import Codec
@@ -105,7 +106,7 @@ def train(
     options = RunOptions(
         validation=validation,
         seed=seed,
-        directory=None if directory is None else Path(directory),
+        directory=None if directory is None else output_path(directory),
         devices=devices,
         on_progress=on_progress,
     )
@@ -133,9 +134,9 @@ def training_config(description: str | Path | Mapping[str, Any]) -> TrainingConf
     names = named_configs()
     if str(description) in names:
         return _from_fields({"model": str(description)})
-    path = Path(description)
-    if not path.is_file():
-        raise FileNotFoundError(f"`config` (={path}) is neither a file nor one of {', '.join(names)}")
+    path = local_path(description)
+    if path is None or not path.is_file():
+        raise FileNotFoundError(f"`config` (={description}) is neither a file nor one of {', '.join(names)}")
     try:
         fields = read_json(path.read_bytes())
     except ValueError as error:

@@ -92,3 +92,28 @@ def test_specs_are_locations(here: Path, capsys: pytest.CaptureFixture) -> None:
     assert nvc_jax.info("v.zarr")["model"] == "nvc-1"
     assert main(["compress", "v.npy", '{"driver"', "--step", "0.05"]) == 1
     assert "is no JSON of a TensorStore spec" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("others", [["b.npy"], ["b.npy", "c.npy"]])
+def test_what_a_pattern_of_the_shell_names_is_kept(
+    others: list[str], here: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for name in others:
+        np.save(name, np.arange(8).reshape(2, 2, 2))
+    assert main(["compress", "v.npy", *others, "--lossless"]) == 1
+    message = capsys.readouterr().err
+    assert "IN=v.npy and OUT=b.npy were given" in message
+    assert """for f in *.npy; do nvc compress "$f" "${f%.npy}.zarr"; done""" in message
+    assert sorted(entry.name for entry in here.iterdir()) == sorted(["v.npy", *others])
+    assert np.load("b.npy").shape == (2, 2, 2)
+
+
+def test_other_files_are_replaced_only_where_the_user_says_so(
+    here: Path, capsys: pytest.CaptureFixture
+) -> None:
+    Path("thesis").write_text("the only copy")
+    assert main(["compress", "v.npy", "thesis", "--lossless"]) == 1
+    assert "`thesis` is an existing file; name a new path, or pass" in capsys.readouterr().err
+    assert Path("thesis").read_text() == "the only copy"
+    assert main(["compress", "v.npy", "thesis", "--lossless", "--overwrite"]) == 0
+    assert nvc_jax.info("thesis")["target"] == {"lossless": True}

@@ -16,3 +16,11 @@ def test_unknown_models_are_named(tmp_path: Path, capsys: pytest.CaptureFixture)
     assert main(["demo", "--output", str(tmp_path / "demo.png"), "--model", "nvc-99"]) == 1
     assert "neither a shipped model" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_of_the_users_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    picture = tmp_path / "nvc-demo.png"
+    picture.write_text("a picture of the user's")
+    assert main(["demo", "--output", str(picture)]) == 1
+    assert "is an existing file; name a new path, or pass" in capsys.readouterr().err
+    assert picture.read_text() == "a picture of the user's"

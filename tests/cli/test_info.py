@@ -19,6 +19,16 @@ def test_metadata_are_printed(here: Path, capsys: pytest.CaptureFixture) -> None
     assert main(["info", "nothing.zarr"]) == 1
 
 
+@pytest.mark.parametrize("shard", [[], ["--shard", "16,16,32"]])
+def test_a_lost_chunk_is_named(shard: list[str], here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["compress", "v.npy", "v.zarr", "--max-error", "0", "--chunk", "16,16,16", *shard]) == 0
+    Path("v.zarr", "c", "0", "1", "0").unlink()
+    for command in (["info", "v.zarr"], ["verify", "v.zarr"], ["decompress", "v.zarr", "w.npy"]):
+        assert main(command) == 1
+        assert capsys.readouterr().err == f"nvc {command[0]}: chunk (0, 1, 0) of `v.zarr` is missing\n"
+    assert sorted(entry.name for entry in here.iterdir()) == ["v.npy", "v.zarr"]
+
+
 def test_the_system_is_described(capsys: pytest.CaptureFixture) -> None:
     assert main(["info", "--system", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)

@@ -73,3 +73,11 @@ def test_bad_training_configurations_are_named(
     assert main(["train", config, "v.npy", "--output", "model"]) == 1
     assert message in capsys.readouterr().err
     assert not Path("model").exists()
+
+
+def test_a_directory_of_the_users_beside_the_model_is_kept(here: Path, capsys: pytest.CaptureFixture) -> None:
+    Path("model.training").mkdir()
+    Path("model.training", "thesis.txt").write_text("the only copy")
+    assert main(["train", "nvc-1", "v.npy", "--output", "model"]) == 1
+    assert "holds `thesis.txt` and no training run" in capsys.readouterr().err
+    assert Path("model.training", "thesis.txt").read_text() == "the only copy"

@@ -185,9 +185,13 @@ def test_numbers_of_numpy_are_taken(tmp_path: Path) -> None:
     assert nvc_jax.info(tmp_path / "v.zarr")["fill_values"] == [7.0]
 
 
-def test_files_are_replaced_by_containers(tmp_path: Path) -> None:
+def test_files_are_replaced_by_containers_where_the_user_says_so(tmp_path: Path) -> None:
     (tmp_path / "v.nvc").write_text("an old file")
-    nvc_jax.compress(VOLUME, tmp_path / "v.nvc", max_error=2, chunks=(16, 16, 16))
+    options = {"max_error": 2, "chunks": (16, 16, 16)}
+    with pytest.raises(FileExistsError, match=r"v.nvc` is an existing file"):
+        nvc_jax.compress(VOLUME, tmp_path / "v.nvc", **options)
+    assert (tmp_path / "v.nvc").read_text() == "an old file"
+    nvc_jax.compress(VOLUME, tmp_path / "v.nvc", **options, overwrite=True)
     nvc_jax.verify(VOLUME, tmp_path / "v.nvc")
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.nvc"]
 

@@ -38,6 +38,10 @@ class ConstantEncoder(ChunkEncoder):
         return Payload(PayloadKind.CONSTANT, valid_shape, error, b"\0\0").to_bytes(CHUNK)
 
 
+PARTIAL = ".v.zarr.????????.partial"
+"""Name of the directory that the container `v.zarr` is written to."""
+
+
 def metadata_of(shard: tuple[int, int, int] | None = None) -> ContainerMetadata:
     return ContainerMetadata(
         shape=SHAPE,
@@ -94,7 +98,8 @@ def test_parts_share_the_objects(shard: tuple[int, int, int] | None, tmp_path: P
 def test_undamaged_objects_are_kept(tmp_path: Path) -> None:
     with create(tmp_path / "v.zarr", metadata_of()) as store:
         write(store)
-        directory = tmp_path / ".v.zarr.partial" / "c"
+        (partial,) = tmp_path.glob(PARTIAL)
+        directory = partial / "c"
         expected = read_files(directory)
         (directory / "0" / "1" / "2").write_bytes(b"damaged")
         (directory / "2" / "0" / "0").unlink()
@@ -132,5 +137,6 @@ def test_an_object_is_stored_before_the_progress_of_its_last_chunk(
 ) -> None:
     with pytest.raises(Interrupted), create(tmp_path / "v.zarr", metadata_of(shard)) as store:
         write(store, on_progress=interrupt_after(n_chunks))
-    assert len(read_files(tmp_path / ".v.zarr.partial" / "c")) == 2
+    (partial,) = tmp_path.glob(PARTIAL)
+    assert len(read_files(partial / "c")) == 2
     assert not (tmp_path / "v.zarr").exists()

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.image import imread
 
 from nvc_jax.evaluation.figures import DOTS_PER_INCH, FRAME_SIZE, PANEL_SIZE, save_panels
@@ -11,6 +12,17 @@ def test_panels_are_a_png(tmp_path: Path) -> None:
     rows = {"a": {"x": picture, "y": np.zeros((4, 4, 3))}, "error": {"x": picture}}
     save_panels(tmp_path / "p.png", rows, error_rows={"error": 1.0}, title="t")
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_files_are_replaced_only_where_the_user_says_so(tmp_path: Path) -> None:
+    path, rows = tmp_path / "photo", {"a": {"x": np.eye(4)}}
+    path.write_text("a picture of the user's")
+    with pytest.raises(FileExistsError, match=r"photo` is an existing file"):
+        save_panels(path, rows)
+    assert path.read_text() == "a picture of the user's"
+    save_panels(path, rows, overwrite=True)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["photo"]
 
 
 def test_the_figure_grows_with_its_panels(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from sample_volume import CHUNK, SHARD, VOLUME
 from stored_files import read_files
 
 import nvc_jax
-from nvc_jax.container.creation import find_started
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.io.writers import write_volume
 
@@ -33,6 +32,25 @@ def test_a_zip_file_holds_a_container(plain: Path, decoded: np.ndarray, tmp_path
     damaged.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(nvc_jax.FormatError, match="damaged"):
         nvc_jax.open(damaged)
+
+
+@pytest.mark.parametrize("name", ["new.zarr", "new.zarr.zip"])
+def test_places_are_named_by_any_path(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorStore takes no ``..`` in paths."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "sub dir").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "sub dir" / name)
+    monkeypatch.chdir(tmp_path / "sub dir")
+    write_volume("../source.zarr", volume := VOLUME[:16, :16, :16])
+    options = {"max_error": 0, "chunks": CHUNK}
+    places = [f"../{name}", f"~/{name}", f"file://{tmp_path}/sub%20dir/../{name}", "../link"]
+    for place in places:
+        result = nvc_jax.compress("../source.zarr", place, **options)
+        assert nvc_jax.info(place)["stored_bytes"] == result.stored_bytes
+        nvc_jax.decompress(place, f"file://{tmp_path}/sub%20dir/../out.npy", overwrite=True)
+        np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), volume)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"sub dir", "link", "source.zarr", "out.npy", name}
+    assert [entry.name for entry in (tmp_path / "sub dir").iterdir()] == [name]
 
 
 def test_directories_are_not_replaced_by_files(tmp_path: Path) -> None:
@@ -144,7 +162,8 @@ def test_an_interrupted_run_in_an_object_store_is_resumed(bucket: dict, plain: P
         nvc_jax.compress(VOLUME, location, max_error=2, chunks=CHUNK, on_progress=interrupt_after(4))
     with pytest.raises(nvc_jax.FormatError, match="no Zarr v3 array"):
         nvc_jax.info(location)
-    assert find_started(location) is not None
+    with pytest.raises(FileExistsError, match=r"another run began.*`--resume`"):
+        nvc_jax.compress(VOLUME, location, max_error=2, chunks=CHUNK)
     nvc_jax.compress(VOLUME, location, max_error=2, chunks=CHUNK, resume=True)
     objects = ts.KvStore.open(location).result()
     stored = {key.decode(): bytes(objects.read(key).result().value) for key in objects.list().result()}
@@ -155,8 +174,9 @@ def test_what_is_no_store_is_not_replaced(bucket: dict) -> None:
     location = bucket | {"path": "thesis/"}
     objects = ts.KvStore.open(location).result()
     objects.write("thesis.txt", b"the only copy").result()
-    with pytest.raises(FileExistsError, match="no Zarr store"):
-        nvc_jax.compress(VOLUME, location, max_error=2)
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match=r"holds `thesis.txt`, which is no part of a container"):
+            nvc_jax.compress(VOLUME, location, max_error=2, overwrite=overwrite)
     assert objects.read("thesis.txt").result().value == b"the only copy"
 
 

@@ -15,12 +15,12 @@ from sources import NotedSource
 from stored_files import read_files
 
 import nvc_jax
-from nvc_jax.container.creation import create, find_started, is_complete
+from nvc_jax.container.creation import claim, create, is_complete
 from nvc_jax.container.store import open_container
 from nvc_jax.io.writers import write_volume
 
-MAX_FINGERPRINTED = 4
-"""Chunks, at most, by which a writer recognises the volume."""
+PARTIAL = ".v.zarr.????????.partial"
+"""Name of the directory that a run alone writes the container `v.zarr` to."""
 
 
 def chunks_of_part(part: int, n_parts: int) -> set[tuple[int, ...]]:
@@ -59,8 +59,8 @@ def test_only_the_first_writer_looks_at_the_whole_volume(tmp_path: Path) -> None
     result = nvc_jax.compress(second.store, tmp_path / "v.zarr", psnr=40, chunks=CHUNK, part=(1, 2))
     assert result.is_complete
     own_chunks = chunks_of_part(1, 2)
-    assert own_chunks <= set(second.reads)
-    assert len(second.reads) <= len(own_chunks) + MAX_FINGERPRINTED
+    assert set(second.reads) == own_chunks
+    assert len(second.reads) == 2 * len(own_chunks)  # to recognise them, and to encode them
 
 
 def test_a_part_that_is_written_already_is_not_encoded_again(tmp_path: Path) -> None:
@@ -68,9 +68,10 @@ def test_a_part_that_is_written_already_is_not_encoded_again(tmp_path: Path) -> 
     partial = tmp_path / ".v.zarr.partial"
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", part=(0, 2), **options)
     before = modification_times(partial)
+    assert before.keys() >= {"c/0/0/0", "c/0/0/2"}
     again = NotedSource(VOLUME, CHUNK)
     assert not nvc_jax.compress(again.store, tmp_path / "v.zarr", part=(0, 2), **options).is_complete
-    assert len(again.reads) <= MAX_FINGERPRINTED
+    assert sorted(again.reads) == sorted(chunks_of_part(0, 2))  # to recognise them
     assert modification_times(partial) == before
 
 
@@ -99,11 +100,13 @@ def test_another_volume_is_never_mixed_in(tmp_path: Path) -> None:
 def test_a_container_that_is_being_written_shows_its_metadata(plain: Path, tmp_path: Path) -> None:
     metadata = open_container(plain).metadata
     assert is_complete(plain, metadata)
-    assert find_started(tmp_path / "v.zarr") is None
-    with create(tmp_path / "v.zarr", metadata, shared=True):
-        assert find_started(tmp_path / "v.zarr") == metadata
-        assert not is_complete(tmp_path / "v.zarr", metadata)
-    assert find_started(tmp_path / "v.zarr") == metadata
+    with claim(tmp_path / "v.zarr", shared=True) as claimed:
+        assert claimed.find_begun() is None
+        with create(tmp_path / "v.zarr", metadata, shared=True):
+            assert not is_complete(tmp_path / "v.zarr", metadata)
+        begun = claimed.find_begun()
+    assert begun is not None
+    assert begun.store.metadata == metadata
 
 
 WRITER = """
@@ -147,27 +150,28 @@ def test_killed_runs_are_resumed(tmp_path: Path) -> None:
     volume = VOLUME[:21, :30]
     write_volume(tmp_path / "v.npy", volume)
     nvc_jax.compress(tmp_path / "v.npy", tmp_path / "expected.zarr", max_error=1.0, chunks=(8, 8, 8))
-    target, partial = tmp_path / "v.zarr", tmp_path / ".v.zarr.partial"
+    target = tmp_path / "v.zarr"
     for n_chunks in (1, 20):
         command = [sys.executable, "-c", PROGRAM, str(tmp_path / "v.npy"), str(target)]
         with subprocess.Popen(command, env=os.environ | {"JAX_PLATFORMS": "cpu"}) as process:
-            while process.poll() is None and len(list(partial.glob("c/*/*/*"))) < n_chunks:
+            while process.poll() is None and len(list(tmp_path.glob(f"{PARTIAL}/c/*/*/*"))) < n_chunks:
                 time.sleep(0.001)
             process.send_signal(signal.SIGKILL)
         assert not target.exists()
-        assert partial.is_dir()
-    damaged = next(file for file in sorted(partial.glob("c/*/*/*")))
+        assert len(list(tmp_path.glob(PARTIAL))) == 1
+    damaged = min(tmp_path.glob(f"{PARTIAL}/c/*/*/*"))
     damaged.write_bytes(damaged.read_bytes()[:-1])
     nvc_jax.compress(tmp_path / "v.npy", target, max_error=1.0, chunks=(8, 8, 8), resume=True)
     assert read_files(target) == read_files(tmp_path / "expected.zarr")
-    assert not partial.exists()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["expected.zarr", "v.npy", "v.zarr"]
 
 
 def test_an_interrupted_run_goes_on_where_it_ended(plain: Path, tmp_path: Path) -> None:
     path = tmp_path / "v.zarr"
     with pytest.raises(Interrupted):
         nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK, on_progress=interrupt_after(20))
-    before = modification_times(tmp_path / ".v.zarr.partial")
+    (partial,) = tmp_path.glob(PARTIAL)
+    before = modification_times(partial)
     assert len(before) == 1 + 20
     n_calls = []
     nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK, resume=True, on_progress=n_calls.append)
@@ -209,7 +213,9 @@ def test_a_full_disk_leaves_no_container(tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode == 1
+    assert f"`{tmp_path}/v.zarr` cannot be written" in run.stderr
     assert "File too large" in run.stderr
+    assert "Traceback" not in run.stderr
     assert not (tmp_path / "v.zarr").exists()
     nvc_jax.compress(tmp_path / "v.npy", tmp_path / "v.zarr", lossless=True, resume=True)
     nvc_jax.verify(VOLUME, tmp_path / "v.zarr")
@@ -222,3 +228,62 @@ def test_destinations_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="zarr"):
         nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=1)
     tmp_path.chmod(0o700)
+
+
+def changed(index: tuple[int, ...]) -> np.ndarray:
+    """Change a single voxel of the sample volume, by less than its range."""
+    volume = VOLUME.copy()
+    volume[index] ^= 1
+    return volume
+
+
+def test_a_run_is_not_resumed_with_another_source(tmp_path: Path) -> None:
+    options = {"max_error": 0, "chunks": CHUNK}
+    with pytest.raises(Interrupted):
+        nvc_jax.compress(VOLUME, tmp_path / "v.zarr", **options, on_progress=interrupt_after(2))
+    for index in ((0, 0, 0), (20, 20, 20), (36, 39, 42)):
+        with pytest.raises(ValueError, match=r"was begun with another volume.*run without `resume`"):
+            nvc_jax.compress(changed(index), tmp_path / "v.zarr", **options, resume=True)
+    assert len(list(tmp_path.glob(f"{PARTIAL}/c/*/*/*"))) == 2
+    assert not (tmp_path / "v.zarr").exists()
+
+
+def test_parts_of_different_sources_are_not_mixed(tmp_path: Path) -> None:
+    options = {"max_error": 0, "chunks": CHUNK}
+    cut = np.s_[:16, :16, :]
+    nvc_jax.compress(VOLUME[cut], tmp_path / "v.zarr", part=(0, 2), **options)
+    for part, x in ((0, 3), (1, 20)):
+        message = rf"chunk \(0, 0, {part}\) of the source has changed.*v.zarr.partial`: remove that directory"
+        with pytest.raises(ValueError, match=message):
+            nvc_jax.compress(changed((0, 0, x))[cut], tmp_path / "v.zarr", part=(part, 2), **options)
+
+
+def test_of_two_runs_the_second_is_refused_before_it_works(tmp_path: Path) -> None:
+    seconds: list[BaseException] = []
+
+    def start_another(_: object) -> None:
+        if not seconds:
+            other = NotedSource(VOLUME, CHUNK)
+            with pytest.raises(BlockingIOError, match="another run is writing") as info:
+                nvc_jax.compress(other.store, tmp_path / "v.zarr", max_error=2, chunks=CHUNK)
+            assert other.reads == []
+            seconds.append(info.value)
+
+    volume = VOLUME[:16, :16]
+    nvc_jax.compress(volume, tmp_path / "v.zarr", max_error=0, chunks=CHUNK, on_progress=start_another)
+    assert len(seconds) == 1
+    nvc_jax.verify(volume, tmp_path / "v.zarr")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]
+
+
+def test_nothing_is_compressed_into_a_group(tmp_path: Path) -> None:
+    group = tmp_path / "scans.zarr"
+    group.mkdir()
+    (group / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
+    spec = {"driver": "file", "path": f"{group}/"}
+    nvc_jax.compress(VOLUME[:16, :16, :16], group / "density", max_error=0, chunks=CHUNK)
+    for destination in (group, str(group), f"file://{group}", spec, {"driver": "zarr3", "kvstore": spec}):
+        for overwrite in (False, True):
+            with pytest.raises(FileExistsError, match="is a Zarr group, which holds `density`"):
+                nvc_jax.compress(VOLUME, destination, max_error=2, overwrite=overwrite)
+    nvc_jax.verify(VOLUME[:16, :16, :16], group / "density")

@@ -3,14 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from nvc_jax.io.locations import lies_within, local_path, open_directory, open_location, write_zip
-
-
-def test_paths_and_file_urls_are_local() -> None:
-    for location in (Path("/a/b"), "/a/b", "file:///a/b"):
-        assert local_path(location) == Path("/a/b")
-    for location in ("http://host/a", {"driver": "memory"}):
-        assert local_path(location) is None
+from nvc_jax.io.locations import lies_within, open_directory, open_location, write_zip
 
 
 def test_files_below_a_directory_are_keys(tmp_path: Path) -> None:

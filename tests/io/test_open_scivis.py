@@ -51,6 +51,18 @@ def test_a_file_with_another_hash_is_refused(server: str, tmp_path: Path) -> Non
     assert not list((tmp_path / "new").iterdir())
 
 
+def test_a_file_of_that_name_is_kept(server: str, tmp_path: Path) -> None:
+    original, path = tmp_path / "www" / NAME, tmp_path / "new" / NAME
+    catalog = _catalog(server, hashlib.sha512(original.read_bytes()).hexdigest())
+    path.parent.mkdir()
+    path.write_text("the user's own")
+    with pytest.raises(FileExistsError, match="is an existing file"):
+        fetch_dataset("v", tmp_path / "new", catalog=catalog)
+    assert path.read_text() == "the user's own"
+    assert fetch_dataset("v", tmp_path / "new", catalog=catalog, overwrite=True) == path
+    assert path.read_bytes() == original.read_bytes()
+
+
 def test_an_unknown_name_is_an_error_with_similar_names() -> None:
     with pytest.raises(ValueError, match=r"`name` \(='nucleonn'\) .* did you mean nucleon"):
         fetch_dataset("nucleonn")

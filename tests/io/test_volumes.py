@@ -1,7 +1,12 @@
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+import nibabel
+import nrrd
 import numpy as np
 import pytest
+import tifffile
 
 from nvc_jax.io.volumes import FORMATS, open_volume, read_metadata, read_volume
 from nvc_jax.io.writers import write_volume
@@ -45,3 +50,47 @@ def test_colons_separate_datasets_only_in_formats_that_have_them(tmp_path: Path)
     np.testing.assert_array_equal(read_volume(tmp_path / "a::v.npy"), VOLUME)
     with pytest.raises(FileNotFoundError, match=r"v\.npy::/a` does not exist"):
         open_volume(f"{tmp_path}/v.npy::/a")
+
+
+def _write_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["volume"] = VOLUME
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    ".npy": lambda path: write_volume(path, VOLUME),
+    ".npz": lambda path: write_volume(path, VOLUME),
+    "_4x3x2_uint16.raw": lambda path: write_volume(path, VOLUME),
+    ".nii": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4)), path),
+    ".nii.gz": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4)), path),
+    ".nrrd": lambda path: nrrd.write(str(path), VOLUME, index_order="C"),
+    ".nhdr": lambda path: nrrd.write(str(path), VOLUME, index_order="C"),
+    ".tif": lambda path: tifffile.imwrite(path, VOLUME),
+    ".tiff": lambda path: tifffile.imwrite(path, VOLUME),
+    **dict.fromkeys((".h5", ".hdf5", ".nc"), _write_hdf5),
+}
+
+
+def test_suffixes_may_be_in_upper_case(tmp_path: Path) -> None:
+    """As microscopes and scanners write them."""
+    assert {suffix[suffix.index(".") :] for suffix in WRITERS} == {
+        suffix for file_format in FORMATS for suffix in file_format.suffixes
+    }
+    for suffix, write in WRITERS.items():
+        write(tmp_path / f"lower{suffix}")
+        upper = tmp_path / f"V{suffix.upper()}"
+        (tmp_path / f"lower{suffix}").rename(upper)
+        np.testing.assert_array_equal(read_volume(upper), VOLUME)
+        read_metadata(upper)
+    np.testing.assert_array_equal(read_volume(f"{tmp_path}/V.H5::/volume"), VOLUME)
+    for name in ("W.NPY", "W.NPZ", "W_4X3X2_UINT16.RAW", "W.ZARR"):
+        write_volume(tmp_path / name, VOLUME)
+        np.testing.assert_array_equal(read_volume(tmp_path / name), VOLUME)
+
+
+def test_links_to_files_keep_their_names(tmp_path: Path) -> None:
+    (tmp_path / "1a2b3c").write_bytes(b"")
+    np.save(tmp_path / "v.npy", VOLUME)
+    (tmp_path / "v.npy").replace(tmp_path / "1a2b3c")
+    (tmp_path / "v.npy").symlink_to("1a2b3c")
+    np.testing.assert_array_equal(read_volume(tmp_path / "v.npy"), VOLUME)

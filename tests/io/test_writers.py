@@ -16,7 +16,10 @@ VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
 def test_files_round_trip_and_replace(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     write_volume(path, VOLUME + 1)
-    write_volume(path, VOLUME)
+    with pytest.raises(FileExistsError, match=r"is an existing .*`--overwrite`"):
+        write_volume(path, VOLUME)
+    np.testing.assert_array_equal(read_volume(path), VOLUME + 1)
+    write_volume(path, VOLUME, overwrite=True)
     np.testing.assert_array_equal(read_volume(path), VOLUME)
     np.testing.assert_array_equal(open_volume(str(path))[1, 1:, 2].read().result(), VOLUME[1, 1:, 2])
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
@@ -81,7 +84,10 @@ def test_a_block_that_fails_keeps_the_old_volume(name: str, tmp_path: Path) -> N
         store[0].write(1).result()
         raise OSError("broken")
 
-    with pytest.raises(OSError, match="broken"), writing(tmp_path / name, (5, 6, 7), "float32") as store:
+    with (
+        pytest.raises(OSError, match="broken"),
+        writing(tmp_path / name, (5, 6, 7), "float32", overwrite=True) as store,
+    ):
         fail(store)
     np.testing.assert_array_equal(read_volume(tmp_path / name), RANDOM)
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
@@ -102,7 +108,10 @@ def test_a_file_does_not_stay_mapped(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError), writing(tmp_path / "v.npy", (1 << 20, 1 << 20, 1 << 20), "uint8"):  # noqa: PT011
+    with (
+        pytest.raises(OSError, match=rf"^`{tmp_path}/v.npy` cannot be written: "),
+        writing(tmp_path / "v.npy", (1 << 20, 1 << 20, 1 << 20), "uint8"),
+    ):
         pass
     assert not list(tmp_path.iterdir())
 
@@ -115,13 +124,13 @@ def test_zarr_keeps_chunks_and_metadata(tmp_path: Path) -> None:
     metadata = VolumeMetadata(
         ("depth", "lat", "lon"), (3.0, 0.5, 0.25), (1.0, 2.0, 3.0), ("m", "deg", "deg"), {"a": [1, None]}
     )
-    write_volume(path, RANDOM, chunk=(2, 128, 3), metadata=metadata)
+    write_volume(path, RANDOM, chunk=(2, 128, 3), metadata=metadata, overwrite=True)
     assert open_volume(path).chunk_layout.read_chunk.shape == (2, 6, 3)
     kept = read_metadata(path)
     assert kept.attributes.items() >= {"a": [1, None], "spacing": [3.0, 0.5, 0.25]}.items()
-    write_volume(path, RANDOM, metadata=kept)
+    write_volume(path, RANDOM, metadata=kept, overwrite=True)
     assert read_metadata(path) == kept
     assert (kept.dimension_names, kept.spacing) == (metadata.dimension_names, metadata.spacing)
     assert (kept.origin, kept.units) == (metadata.origin, metadata.units)
     with pytest.raises(ValueError, match="`chunk`"):
-        write_volume(path, RANDOM, chunk=(2, 0, 3))
+        write_volume(path, RANDOM, chunk=(2, 0, 3), overwrite=True)

@@ -1,0 +1,125 @@
+"""Ctrl-C and SIGTERM: obeyed at any moment, with a word on what is kept.
+
+A signal raises ``Interrupted`` in the main thread, whose ``with`` blocks then remove what is of no use. While
+the main thread is in a native call, such as a compilation, nothing can be raised in it. So a second thread,
+which the system wakes by a byte through a socket, waits for a moment and then ends the process itself.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from nvc_jax.core.unfinished import abandon
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_GRACE_SECONDS = 1.0
+"""Seconds that the main thread has to end by itself."""
+_IMPORT_CODE = "<frozen importlib._bootstrap>"
+"""File name of the functions that import modules."""
+_SHOW_CURSOR = b"\x1b[?25h"
+"""What a terminal takes to show its cursor again, which a progress bar has hidden."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """End of a run that a signal asks for.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def exit_status(error: KeyboardInterrupt) -> int:
+    """Exit status of a run that was interrupted, as shells give it: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)
+
+
+def describe(command: str, notes: list[str]) -> str:
+    """Say that a command was interrupted, and what is kept."""
+    name = f"nvc {command}".strip()
+    return f"{name}: interrupted; {'; '.join(notes) or 'nothing of the output is kept'}"
+
+
+@contextlib.contextmanager
+def obeying_signals(command: str) -> Iterator[list[int]]:
+    """Let signals end the block within two seconds, or else the process.
+
+    A signal that the process was started to ignore, as ``nohup`` and shells do, stays ignored. Elsewhere than
+    in the main thread nothing changes, because only there Python takes signals.
+
+    Args:
+        command: name of the command, for the message.
+
+    Yields:
+        A list of the number of the signal that has come, if one has: an error that follows is its result.
+    """
+    first: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield first
+        return
+    ended = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if first:  # a second one must not disturb what the first one has begun to remove
+            return
+        first.append(number)
+        if _is_importing(frame):  # a library would print the error and raise another one
+            _end(number, command)
+        raise Interrupted(number)
+
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    watcher = threading.Thread(target=_watch, args=(reading, command, ended), daemon=True)
+    watcher.start()
+    previous_fd = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    handlers: dict[signal.Signals, Any] = {}
+    try:
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                handlers[number] = signal.signal(number, interrupt)
+        yield first
+    finally:
+        ended.set()
+        for handled, handler in handlers.items():
+            signal.signal(handled, handler)
+        signal.set_wakeup_fd(previous_fd)
+        writing.close()
+        watcher.join()
+        reading.close()
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Tell whether a module is being imported."""
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORT_CODE:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _watch(reading: socket.socket, command: str, ended: threading.Event) -> None:
+    """Wait for a signal, and end the process if the main thread does not do so."""
+    while numbers := reading.recv(1):
+        if numbers[0] in _SIGNALS:
+            if not ended.wait(_GRACE_SECONDS):
+                _end(numbers[0], command)
+            return
+
+
+def _end(number: int, command: str) -> None:
+    """Remove what is of no use, say what is kept, and end the process without unwinding it."""
+    message = f"{describe(command, abandon())}\n".encode()
+    with contextlib.suppress(OSError):
+        if sys.stderr.isatty():
+            message = _SHOW_CURSOR + b"\n" + message
+        os.write(2, message)
+    os._exit(128 + number)

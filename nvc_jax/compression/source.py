@@ -1,0 +1,96 @@
+"""The source of a container: one pass finds its range, and checksums by which later runs recognise it.
+
+A run that resumes, or that writes one part of several, must have the source that the first run had. Every
+chunk of the source has a CRC-32, and the container's fingerprint is the CRC-32 of them all.
+"""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import tensorstore as ts
+
+from nvc_jax.chunks.value_range import SCAN_SIDE, scan_volume
+from nvc_jax.container.begun import Begun
+from nvc_jax.core.chunk_grid import ChunkIndex, Region, chunk_region, chunks_in_region
+from nvc_jax.core.chunk_interfaces import ValueRange
+from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.heaps import releasing
+from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.io.declared_values import DeclaredValues
+from nvc_jax.io.lazy import read_region
+
+_STORED = np.dtype("<u4")
+"""Dtype of the checksums as they are stored."""
+
+
+def scan_source(
+    volume: ts.TensorStore, chunk: Shape3, declared: DeclaredValues
+) -> tuple[ValueRange, np.ndarray]:
+    """Read a volume once.
+
+    Args:
+        volume: (z, y, x), which may be larger than memory.
+        chunk: (z, y, x) voxels of a chunk.
+        declared: values that the source declares to be no measurement.
+
+    Returns:
+        The range of the volume, and the CRC-32 of each chunk: uint32 of the shape of the grid of chunks.
+    """
+    grid = _grid(volume.shape, chunk)
+    checksums = np.zeros(grid, _STORED)
+
+    def read(volume: ts.TensorStore, region: Region) -> np.ndarray:
+        values = read_region(volume, region)
+        for index, in_piece, _ in chunks_in_region(region, chunk):
+            checksums[index] = _crc32(np.ascontiguousarray(values[in_piece]))
+        return values
+
+    # A piece is made of whole chunks, so that each chunk is read at once.
+    piece = check_shape(tuple(max(SCAN_SIDE // side, 1) * side for side in chunk))
+    return scan_volume(volume, piece, *declared, least_side=1, read=read), checksums
+
+
+def fingerprint(checksums: np.ndarray) -> int:
+    """Fingerprint of a source with such checksums of its chunks."""
+    return zlib.crc32(to_bytes(checksums))
+
+
+def to_bytes(checksums: np.ndarray) -> bytes:
+    """Checksums as they are stored for other writers."""
+    return checksums.astype(_STORED).tobytes()
+
+
+def check_part_of_source(volume: ts.TensorStore, begun: Begun, part: Sequence[ChunkIndex]) -> None:
+    """Check that one writer's chunks of a source are those that the first writer had.
+
+    Args:
+        volume: (z, y, x), which may be larger than memory.
+        begun: what the first writer began, of a volume of this shape.
+        part: indices of the writer's chunks.
+
+    Raises:
+        ValueError: a chunk differs, or nothing tells whether it does.
+    """
+    chunk = begun.store.metadata.chunk
+    grid = _grid(volume.shape, chunk)
+    fault = f"the container `{begun.store.name}` was begun with another volume, model or target"
+    if len(begun.checksums) != _STORED.itemsize * np.prod(grid):
+        raise ValueError(f"{fault}: the checksums of its source are not there; {begun.advice}")
+    expected = np.frombuffer(begun.checksums, _STORED).reshape(grid)
+
+    def is_same(index: ChunkIndex) -> bool:
+        values = read_region(volume, chunk_region(index, chunk, volume.shape))
+        return bool(_crc32(values) == expected[index])
+
+    for index, same in zip(part, releasing(map_in_order(is_same, part)), strict=True):
+        if not same:
+            raise ValueError(f"{fault}: chunk {index} of the source has changed; {begun.advice}")
+
+
+def _crc32(values: np.ndarray) -> int:
+    return zlib.crc32(values.data)
+
+
+def _grid(shape: Sequence[int], chunk: Shape3) -> Shape3:
+    return check_shape(tuple(-(-side // n) for side, n in zip(shape, chunk, strict=True)))

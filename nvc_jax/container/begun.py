@@ -1,0 +1,97 @@
+"""Containers that are begun and not complete: what a run finds of another, and must agree with."""
+
+import abc
+import contextlib
+import dataclasses
+import json
+
+import tensorstore as ts
+
+from nvc_jax.container.metadata import ContainerMetadata
+from nvc_jax.container.store import ContainerStore, read_metadata_at
+
+OWN_PREFIX = ".nvc-"
+"""Beginning of the keys that a container has only while it is being written."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """A container that another process began to write.
+
+    Attributes:
+        store: of the container.
+        checksums: of the source's chunks, as the first of several writers stored them.
+        advice: next step of a user who has another source now.
+    """
+
+    store: ContainerStore
+    checksums: bytes
+    advice: str
+
+
+class Claim(abc.ABC):
+    """The place of a container, claimed by a run."""
+
+    @abc.abstractmethod
+    def find_begun(self) -> Begun | None:
+        """Find the container that other writers of the same one began; None where there is none."""
+
+    @abc.abstractmethod
+    def create(
+        self, metadata: ContainerMetadata, *, resume: bool = False, checksums: bytes = b""
+    ) -> contextlib.AbstractContextManager[ContainerStore]:
+        """Create the container; arguments and errors are those of ``creation.create``.
+
+        Args:
+            metadata: of the container.
+            resume: continue an earlier run.
+            checksums: of the source's chunks, which the first of several writers stores for the others.
+        """
+
+
+def start(
+    objects: ts.KvStore, key: str, metadata: ContainerMetadata, name: str, shared: bool, advice: str
+) -> ContainerStore:
+    """Store the metadata, or check that those which are there already are the same.
+
+    Args:
+        objects: keys of the container.
+        key: of the metadata.
+        metadata: of the container.
+        name: of the container, for messages.
+        shared: whether the step may differ, and another writer may be first.
+        advice: next step of a user whose container was begun with other metadata.
+
+    Raises:
+        ValueError: a container of other metadata was begun there.
+    """
+    current = objects.read(key).result()
+    if current.state == "missing":
+        # Of several writers only the first succeeds.
+        objects.write(key, metadata.to_text(), if_equal=current.stamp.generation).result()
+    started = read_metadata_at(objects, key)
+    agrees = started is not None and agree_but_for_step(metadata, started)
+    if started is None or not agrees or not (shared or metadata.step == started.step):
+        raise ValueError(f"the container `{name}` was begun with another volume, model or target; {advice}")
+    return ContainerStore(objects, started, name)
+
+
+def checksums_key(metadata: ContainerMetadata) -> str:
+    """Key of the checksums of the source's chunks: of another source another one."""
+    return f"{OWN_PREFIX}source-{metadata.fingerprint or 0:08x}"
+
+
+def find_begun(objects: ts.KvStore, key: str, name: str, advice: str) -> Begun | None:
+    """Find what a writer of a shared container began; the arguments are those of ``start``."""
+    metadata = read_metadata_at(objects, key)
+    if metadata is None:
+        return None
+    checksums = objects.read(checksums_key(metadata)).result()
+    stored = bytes(checksums.value) if checksums.state == "value" else b""
+    return Begun(ContainerStore(objects, metadata, name), stored, advice)
+
+
+def agree_but_for_step(first: ContainerMetadata, second: ContainerMetadata) -> bool:
+    """Tell whether two containers have the same source, model, target and layout."""
+    first, second = (ContainerMetadata.from_json(json.loads(one.to_text())) for one in (first, second))
+    return first == dataclasses.replace(second, step=first.step)

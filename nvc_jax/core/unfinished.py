@@ -1,0 +1,81 @@
+"""Files and directories that this process is writing, for whoever must end the process at once.
+
+A run that is interrupted removes what is of no use without it, and keeps what a later run continues. Usually
+the ``with`` blocks that write do so when they end. A process that is in a long native call cannot end them;
+then ``abandon`` does it from another thread, and the process may be ended.
+"""
+
+import collections
+import contextlib
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+Describe = Callable[[], str | None]
+"""Function that says what of a path is kept, or returns None where all of it is removed."""
+
+_COMMIT_SECONDS = 0.3
+"""Seconds that ``abandon`` gives a rename that is under way."""
+
+_writing: dict[Path, Describe] = {}
+_completed: collections.deque[Path] = collections.deque(maxlen=16)
+_renaming = threading.RLock()
+"""Held while a path gets its name, and for ever by ``abandon``: nothing appears under its name after that."""
+
+
+@contextlib.contextmanager
+def unfinished(path: Path, describe: Describe = lambda: None) -> Iterator[None]:
+    """State that ``path`` is being written until the block ends.
+
+    If the block ends by an error, what is kept is added to the error as a note.
+
+    Args:
+        path: of a file or directory.
+        describe: says what is kept of it when the process ends before the block does. The path is removed
+            if it returns None.
+    """
+    _writing[path] = describe
+    try:
+        yield
+    except BaseException as error:
+        if note := describe():
+            error.add_note(note)
+        raise
+    finally:
+        _writing.pop(path, None)
+
+
+@contextlib.contextmanager
+def completing(path: Path) -> Iterator[None]:
+    """Let nobody abandon the process while the block gives a whole file or directory its name ``path``."""
+    with _renaming:
+        yield
+        _completed.append(path)
+
+
+def take_completed() -> list[str]:
+    """Say which paths were completed since the last call."""
+    notes = [f"`{path}` is complete" for path in _completed]
+    _completed.clear()
+    return notes
+
+
+def abandon() -> list[str]:
+    """Remove what is of no use without this process, which must end right after.
+
+    Returns:
+        What is kept, a sentence each.
+    """
+    _renaming.acquire(timeout=_COMMIT_SECONDS)
+    notes = take_completed()
+    for path, describe in list(_writing.items()):
+        note = describe()
+        if note is not None:
+            notes.append(note)
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()
+    return notes

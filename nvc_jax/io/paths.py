@@ -1,0 +1,103 @@
+"""Paths of the file system that users name: as text, as ``file://`` URLs, or as TensorStore specs.
+
+Sources and destinations are named alike: ``~`` is the user's home, a URL is percent-decoded, and ``..`` and
+links mean what they mean to the system. TensorStore takes no ``..`` in paths, so it is given ``real_path``.
+"""
+
+import os
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+_SCHEME = "file://"
+_SPEC_KEYS = {"driver", "kvstore"}
+"""Keys of a spec that names a key-value store and nothing more."""
+
+
+def local_path(location: str | Path | dict[str, Any]) -> Path | None:
+    """Return the path of a location in the file system, or None if it is elsewhere.
+
+    Raises:
+        ValueError: the location is empty, names the home of an unknown user, or is a ``file://`` URL of
+            another host.
+    """
+    if isinstance(location, dict):
+        return _path_of_spec(location)
+    if isinstance(location, str) and "://" in location:
+        return _path_of_url(location)
+    if not str(location):
+        raise ValueError("the location is an empty text; name a path or a URL")
+    return _expand_home(Path(location))
+
+
+def output_path(path: Path | str) -> Path:
+    """Return the path of a file to write, which may be named by a ``file://`` URL.
+
+    Raises:
+        ValueError: the location is not in the file system.
+    """
+    local = local_path(path)
+    if local is None:
+        raise ValueError(f"`{path}` is not in the file system, and only containers are written elsewhere")
+    return local
+
+
+def real_path(path: Path) -> Path:
+    """Return the absolute path that the system would use: without ``..``, and behind all links.
+
+    The last link may lead to nothing; then the path is where it leads.
+
+    Raises:
+        OSError: links lead round in a circle.
+    """
+    real = Path(os.path.realpath(path))
+    if real.is_symlink():
+        raise OSError(f"`{path}` is a link that leads to itself")
+    return real
+
+
+def real_spec(spec: Any) -> Any:
+    """Return a TensorStore spec, or URL, whose paths in the file system are those of ``real_path``."""
+    if isinstance(spec, str):
+        path = _path_of_url(spec) if spec.startswith(_SCHEME) else None
+        return spec if path is None else _SCHEME + urllib.parse.quote(_real_text(str(path), spec))
+    if not isinstance(spec, dict):
+        return spec
+    if spec.get("driver") == "file" and isinstance(spec.get("path"), str):
+        return {**spec, "path": _real_text(spec["path"], spec["path"])}
+    return {key: real_spec(value) if key in ("kvstore", "base") else value for key, value in spec.items()}
+
+
+def _real_text(path: str, written: str) -> str:
+    """Return the real path as text, with the slash at its end if ``written`` has one."""
+    return str(real_path(_expand_home(Path(path)))) + ("/" if written.endswith("/") else "")
+
+
+def _path_of_url(url: str) -> Path | None:
+    """Return the path of a ``file://`` URL; None for other URLs, and for those that name a format, too."""
+    if not url.startswith(_SCHEME) or "|" in url:
+        return None
+    host, slash, rest = url.removeprefix(_SCHEME).partition("/")
+    if host not in ("", "localhost") or not slash:
+        raise ValueError(f"the URL `{url}` names the host `{host}`; write `file:///` and an absolute path")
+    return Path(urllib.parse.unquote(f"/{rest}"))
+
+
+def _path_of_spec(spec: dict[str, Any]) -> Path | None:
+    if "kvstore" in spec:
+        if spec.keys() - _SPEC_KEYS:
+            return None
+        store = spec["kvstore"]
+        if isinstance(store, str):
+            return _path_of_url(store)
+        return _path_of_spec(store) if isinstance(store, dict) and "kvstore" not in store else None
+    if spec.keys() == {"driver", "path"} and spec["driver"] == "file" and isinstance(spec["path"], str):
+        return _expand_home(Path(spec["path"]))
+    return None
+
+
+def _expand_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"`{path}` names the home directory of a user who is unknown: {error}") from error

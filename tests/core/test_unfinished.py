@@ -1,0 +1,27 @@
+from pathlib import Path
+
+import pytest
+
+from nvc_jax.core.unfinished import completing, take_completed, unfinished
+
+
+def leave(path: Path, note: str | None) -> None:
+    with unfinished(path, lambda: note):
+        raise KeyboardInterrupt
+
+
+def test_an_error_says_what_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt) as info:
+        leave(tmp_path / "a", "half of it is kept")
+    assert info.value.__notes__ == ["half of it is kept"]
+    with pytest.raises(KeyboardInterrupt) as info:
+        leave(tmp_path / "a", None)
+    assert not hasattr(info.value, "__notes__")
+
+
+def test_what_is_completed_is_told_once(tmp_path: Path) -> None:
+    take_completed()
+    with completing(tmp_path / "v.zarr"):
+        pass
+    assert take_completed() == [f"`{tmp_path}/v.zarr` is complete"]
+    assert take_completed() == []
