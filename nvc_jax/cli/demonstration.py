@@ -65,7 +65,7 @@ def _measure(model: str, original: np.ndarray) -> tuple[np.ndarray, dict[str, fl
             start = time.perf_counter()
             compress(original, container, model=model)
             compressed = time.perf_counter()
-            decompress(container, copy)
+            decompress(container, copy, overwrite=True)
             decompressed = time.perf_counter()
         values = read_volume(copy)
         measures = quality(original, values, open_container(container).stored_bytes())

@@ -87,7 +87,7 @@ def test_more_chunks_take_no_more_programs(options: dict, tmp_path: Path) -> Non
 
     def run(part: np.ndarray) -> None:
         nvc_jax.compress(part, tmp_path / "v.zarr", **{"chunks": (16, 16, 16)} | options)
-        nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "v.npy")
+        nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "v.npy", overwrite=True)
 
     run(volume[:, :, :40] * 1.1)
     assert compilations(lambda: run(np.tile(volume, (1, 2, 1)))) == []
