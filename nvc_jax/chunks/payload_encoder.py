@@ -7,18 +7,20 @@ cheapest way takes the fewest bytes. Without one, squared errors have a price in
 chunk is stored as its own bytes plus a payload header.
 """
 
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from nvc_jax.chunks import bodies, lattice_body
+from nvc_jax.chunks import bodies
 from nvc_jax.chunks.body_decoder import BodyDecoder
-from nvc_jax.chunks.candidates import Candidate, cheapest, price_of_error
+from nvc_jax.chunks.candidates import Candidate, cheapest
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.exact_values import find_exact_values, required_patterns, without_exact_values
 from nvc_jax.chunks.payload import Payload, PayloadKind
+from nvc_jax.chunks.prediction import Prediction, encode_prediction, plan_prediction
 from nvc_jax.chunks.rank_body import encode_ranks, estimate_rank_bits
 from nvc_jax.chunks.special_values import encode_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
@@ -28,9 +30,6 @@ from nvc_jax.core.shapes import Shape3, check_shape
 
 _LOSSLESS_SHARE = 1 / 4
 """Share of the chunk's own bytes above which the smallest body makes lossless coding worth trying."""
-_LATTICE_ERROR_PER_STEP = 0.37
-"""Largest error of a lattice, in steps of the transform, where there is no bound: its slope of bits against
-error is then that of the transform."""
 _LATTICE_SHARE = 0.85
 """Share of its estimated cost that a lattice may have: it is tried where that is below the transform's."""
 _CHEAP_SHARE = 1 / 20
@@ -146,57 +145,81 @@ class PayloadEncoder:
             target: bound and step that the payload must keep to.
             boundaries: see ``encode``.
         """
-        values, max_error = chunk.values, target.max_error
-        special_values = encode_special_values(values, valid, self._padded_shape, patterns)
-
-        def candidate(
-            kind: PayloadKind,
-            body: bytes,
-            correction: bytes = b"",
-            decoded: np.ndarray | None = None,
-            reserve: float = 0.0,
-        ) -> Candidate:
-            payload = Payload(kind, check_shape(values.shape), 0.0, body, special_values, correction)
-            decoded = self._decoder.decode(payload) if decoded is None else decoded
-            decoded, in_body = self._decoded_range.enforce(decoded), chunk.valid
-            broken = self._decoded_range.find_broken(values, decoded, max_error, reserve)
-            if broken is not None and (broken & in_body).any():
-                in_body = in_body & ~broken
-                stored = encode_special_values(
-                    values, valid & ~(chunk.valid & broken), self._padded_shape, patterns
-                )
-                payload = payload._replace(special_values=stored)
-            counted = in_body if chunk.has_gaps or in_body is not chunk.valid else None
-            error = largest_error(values, decoded, counted)
-            squared = squared_errors(values, decoded, counted)[0] if max_error is None else 0.0
-            return Candidate(payload._replace(max_error=error), squared)
-
+        max_error = target.max_error
+        special_values = encode_special_values(chunk.values, valid, self._padded_shape, patterns)
+        measure = functools.partial(self._measure, chunk, valid, patterns, special_values, max_error)
         if not chunk.valid.any():
-            yield candidate(PayloadKind.CONSTANT, bytes(values.dtype.itemsize))
+            yield measure(PayloadKind.CONSTANT, bytes(chunk.values.dtype.itemsize))
             return
         constant = bodies.encode_constant(chunk, max_error)
         if constant is not None:
-            constant_candidate = candidate(PayloadKind.CONSTANT, constant)
+            constant_candidate = measure(PayloadKind.CONSTANT, constant)
             if constant_candidate.keeps_bound(target):
                 yield constant_candidate
                 return
 
-        smallest_cost = math.inf
+        smallest_cost, predicted = math.inf, None
         transformed = None if max_error == 0 else self._transform.encode(chunk, target, boundaries)
-        if transformed is not None:
-            spectral = candidate(PayloadKind.SPECTRAL, *transformed)
+        prediction = plan_prediction(chunk, target, self._padded_shape)
+        if transformed is not None and prediction is not None and prediction.is_below(transformed, target):
+            predicted = self._predict(chunk, prediction, measure)
+            least = 8 * (len(transformed.body) + len(special_values))
+            if predicted is not None and predicted.keeps_bound(target) and predicted.cost(target) <= least:
+                transformed = None  # which has no chance with the correction
+        if transformed is not None and (completed := transformed.complete()) is not None:
+            spectral = measure(PayloadKind.SPECTRAL, *completed)
             # Where valid values decode to NaN the transform has failed.
             if not math.isnan(spectral.payload.max_error) and spectral.keeps_bound(target):
                 smallest_cost = spectral.cost(target)
                 yield spectral
-        predicted = self._predict(chunk, target, smallest_cost)
-        if predicted is not None:
-            predicted_candidate = candidate(*predicted)
-            if predicted_candidate.keeps_bound(target):
-                smallest_cost = min(smallest_cost, predicted_candidate.cost(target))
-                yield predicted_candidate
+        is_worth = prediction is not None and _LATTICE_SHARE * prediction.cost <= smallest_cost
+        if predicted is None and prediction is not None and is_worth:
+            predicted = self._predict(chunk, prediction, measure)
+        if predicted is not None and predicted.keeps_bound(target):
+            smallest_cost = min(smallest_cost, predicted.cost(target))
+            yield predicted
         leaves_differences = predicted is None or max_error != 0
         yield from self._lossless_candidates(chunk, special_values, target, smallest_cost, leaves_differences)
+
+    def _predict(
+        self, chunk: ChunkValues, prediction: Prediction, measure: Callable[..., Candidate]
+    ) -> Candidate | None:
+        """Code a chunk by prediction; None where there is no body."""
+        predicted = encode_prediction(chunk, prediction, self._padded_shape)
+        if predicted is None:
+            return None
+        kind, body, decoded = predicted
+        return measure(kind, body, decoded=decoded)
+
+    def _measure(
+        self,
+        chunk: ChunkValues,
+        valid: np.ndarray,
+        patterns: np.ndarray | None,
+        special_values: bytes,
+        max_error: float | None,
+        kind: PayloadKind,
+        body: bytes,
+        correction: bytes = b"",
+        decoded: np.ndarray | None = None,
+        reserve: float = 0.0,
+    ) -> Candidate:
+        """Make a candidate of a body; what the rules take beyond a bound is stored exactly."""
+        values = chunk.values
+        payload = Payload(kind, check_shape(values.shape), 0.0, body, special_values, correction)
+        decoded = self._decoder.decode(payload) if decoded is None else decoded
+        decoded, in_body = self._decoded_range.enforce(decoded), chunk.valid
+        broken = self._decoded_range.find_broken(values, decoded, max_error, reserve)
+        if broken is not None and (broken & in_body).any():
+            in_body = in_body & ~broken
+            stored = encode_special_values(
+                values, valid & ~(chunk.valid & broken), self._padded_shape, patterns
+            )
+            payload = payload._replace(special_values=stored)
+        counted = in_body if chunk.has_gaps or in_body is not chunk.valid else None
+        error = largest_error(values, decoded, counted)
+        squared = squared_errors(values, decoded, counted)[0] if max_error is None else 0.0
+        return Candidate(payload._replace(max_error=error), squared)
 
     def _lossless_candidates(
         self,
@@ -228,30 +251,3 @@ class PayloadEncoder:
         if target.max_error is None:
             return smallest_cost > 8 * chunk.values.nbytes * _LOSSLESS_SHARE
         return smallest_cost > estimate_rank_bits(chunk)
-
-    def _predict(
-        self, chunk: ChunkValues, target: ChunkTarget, smallest_cost: float
-    ) -> tuple[PayloadKind, bytes, bytes, np.ndarray | None] | None:
-        """Code a chunk by prediction from neighbours: on a lattice, or else uniformly quantised.
-
-        Returns:
-            Kind, body, no correction, and the decoded values if they are known; None where there is no body,
-            or an estimate says that it would cost more than ``smallest_cost``.
-        """
-        max_error = target.max_error
-        if max_error is None:
-            max_error = _LATTICE_ERROR_PER_STEP * (target.step or 0.0)
-        if max_error == 0 and chunk.values.dtype.kind == "f":
-            return None
-        plan = lattice_body.plan_lattice(chunk, max_error, self._padded_shape)
-        if plan is not None:
-            estimate = plan.estimate()
-            cost = estimate.bits + price_of_error(estimate.squared_error, target)
-            if _LATTICE_SHARE * cost > smallest_cost:
-                return None
-            lattice = lattice_body.encode_lattice(plan)
-            if lattice is not None:
-                body, decoded = lattice
-                return PayloadKind.LATTICE, body, b"", decoded
-        uniform = bodies.encode_uniform(chunk, max_error, self._padded_shape)
-        return None if uniform is None else (PayloadKind.UNIFORM, uniform, b"", None)

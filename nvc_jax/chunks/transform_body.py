@@ -2,6 +2,7 @@
 
 import math
 import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,19 @@ class TransformedChunk(NamedTuple):
     reserve: float = 0.0
 
 
+class CodedBody(NamedTuple):
+    """A body whose correction and decoded values are not known yet.
+
+    Attributes:
+        body: header and stream.
+        complete: finds what readers will decode and, under a bound, the correction; it returns None where the
+            bound is too small for the transform.
+    """
+
+    body: bytes
+    complete: Callable[[], TransformedChunk | None]
+
+
 class ParsedBody(NamedTuple):
     """A body taken apart.
 
@@ -71,7 +85,7 @@ class TransformBodyCodec:
         # float32 holds every value of the device dtypes; of the others it holds shares of the range.
         self._is_wide = str(dtype) not in DEVICE_DTYPES
 
-    def encode(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> TransformedChunk | None:
+    def encode(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> CodedBody | None:
         """Encode a chunk.
 
         Args:
@@ -80,7 +94,7 @@ class TransformBodyCodec:
             boundaries: see ``TransformCoder.encode``.
 
         Returns:
-            The coded chunk; None where the step or the bound is too small for the transform.
+            The body; None where the step is too small for the transform.
         """
         smallest, largest = self.coder.step_limits
         # A chunk may be far flatter than the volume.
@@ -93,10 +107,14 @@ class TransformBodyCodec:
             self._prepare(chunk), low, high, float(step), valid_shape, boundaries
         )
         body = encode_values(self._dtype, chunk.low, chunk.high) + _STEP.pack(step) + stream
-        if target.max_error is None:
+
+        def complete() -> TransformedChunk | None:
+            if target.max_error is not None:
+                return self._enforce_bound(chunk, body, float(step), target.max_error)
             decoded = self._to_range(self._crop(reconstruct(), valid_shape), chunk.low, chunk.high)
             return TransformedChunk(body, b"", round_to_dtype(decoded, self._dtype))
-        return self._enforce_bound(chunk, body, float(step), target.max_error)
+
+        return CodedBody(body, complete)
 
     def _prepare(self, chunk: ChunkValues) -> np.ndarray:
         """Scale wide dtypes to their range, fill gaps and pad to a whole chunk: float32."""

@@ -98,7 +98,9 @@ def test_other_arithmetic_stays_well_within_the_reserve(step: float, offset: flo
         volume = (values + offset).astype(np.float32)
         low, high = float(volume.min()), float(volume.max())
         chunk = ChunkValues.examine(volume, ())
-        coded = transform.encode(chunk, ChunkTarget(None, step * (high - low)), 0)
+        body = transform.encode(chunk, ChunkTarget(None, step * (high - low)), 0)
+        assert body is not None
+        coded = body.complete()
         assert coded is not None
         exact = decode_spectral(coded.body, volume.dtype, volume.shape, padded_shape, params)
         difference = np.abs(coded.decoded.astype(np.float64) - exact).max()
