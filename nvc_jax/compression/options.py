@@ -90,7 +90,10 @@ def _check_number(name: str, value: Any) -> float | bool:
     if name == "lossless" or not is_number:
         rule = "True or False" if name == "lossless" else "a number"
         raise TypeError(f"`{name}` (={value!r:.80}) must be {rule}, not {type(value).__name__}")
-    return float(value)
+    number = float(value)
+    # A bound that float64 does not hold becomes the next smaller one.
+    is_above = name == "max_error" and isinstance(value, int | np.integer) and number > int(value)
+    return math.nextafter(number, 0) if is_above else number
 
 
 def check_source(source: Any) -> None:
