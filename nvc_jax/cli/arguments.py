@@ -111,11 +111,12 @@ def part(text: str) -> tuple[int, int]:
 
 
 def number(text: str) -> float:
-    """Read a number; an integer stays one, because float64 does not hold every int64 and uint64."""
+    """Read a number; one of int64 or uint64, not all of which float64 holds, stays an integer."""
     try:
-        return int(text)
+        integer = int(text)
     except ValueError:
         return float(text)
+    return integer if abs(integer) < 1 << 64 else float(text)
 
 
 def limits(text: str) -> tuple[float | None, float | None]:

@@ -56,7 +56,7 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     """Add the quality targets, which exclude each other."""
     target = command.add_mutually_exclusive_group()
     target.add_argument(
-        "--max-error", type=float, help="largest difference of any voxel, in the volume's units"
+        "--max-error", type=arguments.number, help="largest difference of any voxel, in the volume's units"
     )
     target.add_argument(
         "--relative-error", type=float, help="largest difference of any voxel, relative to max − min"

@@ -31,6 +31,10 @@ def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None
         raise TypeError(f"`{name}` has dtype {dtype}; supported dtypes are {', '.join(DTYPES)}: {step}")
 
 
+_END_OF_INTEGERS = 1 << 64
+"""Limit of the magnitudes of integers that a volume may hold."""
+
+
 def is_long_integer(dtype: np.dtype) -> bool:
     """Tell whether a dtype is int64 or uint64, not all values of which float64 holds."""
     return dtype.kind in "iu" and dtype.itemsize == 8
@@ -45,8 +49,10 @@ def integer_limits(dtype: np.dtype) -> tuple[int, int]:
 
 
 def as_number(value: Any) -> float:
-    """Turn a number into an int if it is of an integer type, else into a float."""
-    return int(value) if isinstance(value, int | np.integer) else float(value)
+    """Turn a number into an int if it is an integer of 64 bits or fewer, else into a float."""
+    if isinstance(value, int | np.integer) and abs(int(value)) < _END_OF_INTEGERS:
+        return int(value)
+    return float(value)
 
 
 def number_of(value: np.generic) -> float:

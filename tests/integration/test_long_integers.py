@@ -15,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nvc_jax
+from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.io.volumes import open_volume, read_volume
+from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 SHAPE = CHUNK = (16, 16, 24)
 LONG = ("int64", "uint64")
@@ -162,3 +165,38 @@ def test_files_come_back(dtype: str, suffix: str, tmp_path: Path) -> None:
         decoded = read_volume(open_volume(tmp_path / name))
         assert decoded.dtype == volume.dtype
         np.testing.assert_array_equal(decoded, volume)
+
+
+def test_wide_integers_take_about_the_bytes_of_narrow_ones(tmp_path: Path) -> None:
+    base = (1000 * smooth_values(SHAPE)).astype(np.int32)
+    for target in ({"max_error": 8}, {"step": 0.02}, {"lossless": True}):
+        sizes = [
+            nvc_jax.compress(volume, tmp_path / "v.zarr", chunks=CHUNK, **target).stored_bytes
+            for volume in (base, base.astype(np.int64) + np.iinfo(np.int64).min)
+        ]
+        assert sizes[1] < 1.05 * sizes[0] + 100
+
+
+def test_identifiers_of_segments_take_few_bytes(tmp_path: Path) -> None:
+    z, y, x = np.indices(SHAPE)
+    numbers = (z // 6 * 7919 + y // 5 * 104729 + x // 7 * 15485863).astype(np.uint64)
+    segments = np.uint64(720575940600000000) + numbers
+    result = nvc_jax.compress(segments, tmp_path / "v.zarr", chunks=CHUNK)
+    assert result.target == {"lossless": True}
+    assert result.ratio > 20
+    nvc_jax.verify(segments, tmp_path / "v.zarr")
+
+
+def test_a_chunk_of_bool_holds_nothing_but_0_and_1() -> None:
+    params = nvc_jax.load_codec("nvc-1").params
+    coder = SpectralTransformCoder(params, CHUNK)
+    encoder = ChunkCodec(coder, CHUNK, np.dtype(np.uint8))
+    stored = encoder.encode(np.full(CHUNK, 2, np.uint8), ChunkTarget(0, None))
+    with pytest.raises(ValueError, match="a chunk of bool holds the value 2"):
+        ChunkCodec(coder, CHUNK, np.dtype(np.bool_)).decode(stored)
+
+
+def test_bounds_beyond_float64_are_rounded_down(tmp_path: Path) -> None:
+    volume = make_volume("int64", 2**60, at_top=True, is_noise=True)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", chunks=CHUNK, max_error=2**53 + 3)
+    assert nvc_jax.info(tmp_path / "v.zarr")["bound"] == 2**53 + 2
