@@ -13,6 +13,7 @@ from nvc_jax.chunks.uniform_quantization import (
     to_ordered,
 )
 from nvc_jax.chunks.value_bytes import pack_values, to_little_endian
+from nvc_jax.core.dtypes import is_long_integer
 from nvc_jax.core.filling import fill_with_last
 from nvc_jax.core.header_fields import decode_quantization, encode_quantization
 from nvc_jax.core.shapes import Shape3
@@ -44,6 +45,11 @@ def encode_constant(chunk: ChunkValues, max_error: float | None) -> bytes | None
         # −0 and 0 are equal, but lossless tells them apart.
         is_constant = max_error != 0 or (bits == bits[0]).all()
         return to_little_endian(valid_values[:1]).tobytes() if is_constant else None
+    if is_long_integer(chunk.values.dtype):
+        below = int(chunk.high - chunk.low) // 2
+        if max_error is None or chunk.high - chunk.low - below > max_error:
+            return None
+        return to_little_endian(np.array([chunk.low + below], chunk.values.dtype)).tobytes()
     half_range = (chunk.high - chunk.low) / 2
     if max_error is None or half_range > max_error:
         return None

@@ -27,8 +27,7 @@ class BodyDecoder:
         body, shape, dtype, padded_shape = payload.body, payload.valid_shape, self._dtype, self._padded_shape
         match payload.kind:
             case PayloadKind.SPECTRAL:
-                decoded = self._transform.decode(body, shape)
-                return self._transform.apply_correction(decoded, payload.correction, shape)
+                return self._transform.decode(body, payload.correction, shape)
             case PayloadKind.PACKED:
                 return unpack_values(body, shape, dtype)
             case PayloadKind.CONSTANT:

@@ -43,8 +43,10 @@ class ChunkCodec(ChunkDecoder):
         value_range: ValueRange | None = None,
     ) -> None:
         self._value_range = value_range or ValueRange(0.0, 0.0)
-        self._decoded_range = DecodedRange(np.dtype(dtype), value_range)
-        self._padded_shape, self._dtype = padded_shape, np.dtype(dtype)
+        self._volume_dtype = np.dtype(dtype)
+        # False and true are coded as 0 and 1.
+        self._dtype = np.dtype(np.uint8) if self._volume_dtype.kind == "b" else self._volume_dtype
+        self._decoded_range, self._padded_shape = DecodedRange(self._dtype, value_range), padded_shape
         self._transform = TransformBodyCodec(coder, padded_shape, self._dtype)
         self._bodies = BodyDecoder(self._transform, padded_shape, self._dtype)
         self._encoder = PayloadEncoder(
@@ -62,6 +64,7 @@ class ChunkCodec(ChunkDecoder):
         Returns:
             The cheapest payload that keeps to the target.
         """
+        values = values.view(self._dtype)
         chunk = ChunkValues.examine(values, self._value_range.missing_values, self._value_range.valid_limits)
         return self._encoder.encode(chunk, target, boundaries).to_bytes(self._padded_shape)
 
@@ -102,8 +105,7 @@ class ChunkCodec(ChunkDecoder):
         decoded = self._transform.coder.decode_batch(streams)
         finished = []
         for payload, body, values in zip(batch, parsed, decoded, strict=False):
-            values = self._transform.finish(body, values, payload.valid_shape)
-            finished.append(self._transform.apply_correction(values, payload.correction, payload.valid_shape))
+            finished.append(self._transform.finish(body, values, payload.correction, payload.valid_shape))
         return finished
 
     def decode_preview(self, payload: bytes) -> np.ndarray:
@@ -120,10 +122,22 @@ class ChunkCodec(ChunkDecoder):
             means = self._transform.decode_preview(parsed.body, parsed.valid_shape, PREVIEW_BLOCK_SIZE)
         else:
             means = block_means(self._bodies.decode(parsed))
-        return show_special_blocks(means, parsed, self._padded_shape, self._decoded_range)
+        return self._in_volume_dtype(
+            show_special_blocks(means, parsed, self._padded_shape, self._decoded_range)
+        )
 
     def _with_special_values(self, values: np.ndarray, payload: Payload) -> np.ndarray:
         """Put the special values of a payload into a chunk's decoded values."""
         values = np.ascontiguousarray(self._decoded_range.enforce(values))
         restore_special_values(values, payload.special_values, self._padded_shape)
-        return values
+        return self._in_volume_dtype(values)
+
+    def _in_volume_dtype(self, values: np.ndarray) -> np.ndarray:
+        """View decoded values in the volume's dtype.
+
+        Raises:
+            ValueError: a value of a bool volume is neither 0 nor 1.
+        """
+        if self._volume_dtype != self._dtype and values.max() > 1:
+            raise ValueError(f"a chunk of bool holds the value {values.max()}")
+        return values.view(self._volume_dtype)

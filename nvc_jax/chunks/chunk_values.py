@@ -8,8 +8,9 @@ import numpy as np
 
 from nvc_jax.chunks.special_values import valid_mask, valid_range
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
-from nvc_jax.core.dtypes import DEVICE_DTYPES
+from nvc_jax.core.dtypes import DEVICE_DTYPES, is_long_integer
 from nvc_jax.core.filling import fill_smoothly
+from nvc_jax.core.long_integers import offsets_from
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,22 @@ class ChunkValues:
         if not self.has_gaps:
             return self.values
         dtype = self.values.dtype
+        if is_long_integer(dtype):
+            return self._filled_by_offsets()
         filled = self.smooth.clip(self.low, self.high)
         rounded = filled if dtype.kind == "f" else np.rint(filled)
         return np.where(self.valid, self.values, rounded.astype(dtype))
+
+    def _filled_by_offsets(self) -> np.ndarray:
+        """Fill gaps of int64 and uint64, whose offsets from the smallest value need not be exact in gaps."""
+        width = int(self.high - self.low)
+        limit = float(width) if width < 1 << 53 else float(np.nextafter(float(width), 0))
+        offsets = np.where(self.valid, offsets_from(self.values, int(self.low)), 0).astype(np.float64)
+        smooth = np.rint(fill_smoothly(offsets, self.valid)).clip(0, limit)
+        filled = smooth.astype(np.uint64) + np.uint64(int(self.low) % (1 << 64))
+        return np.where(self.valid, self.values, filled.view(self.values.dtype))
+
+    def relative_to_low(self) -> "ChunkValues":
+        """Offsets from the smallest valid value, int64, of int64 and uint64 whose range int64 holds."""
+        offsets = offsets_from(self.values, int(self.low)).view(np.int64)
+        return ChunkValues(np.where(self.valid, offsets, 0), self.valid, 0, self.high - self.low)

@@ -9,7 +9,8 @@ to the next value. The encoder stores the few values that this would take beyond
 import numpy as np
 
 from nvc_jax.core.chunk_interfaces import ValueRange
-from nvc_jax.core.dtypes import cast_values
+from nvc_jax.core.dtypes import cast_values, is_long_integer
+from nvc_jax.core.long_integers import absolute_differences
 
 
 class DecodedRange:
@@ -65,14 +66,20 @@ class DecodedRange:
         """
         if max_error is None or not self._replacements:
             return None
-        exact, decoded = values.astype(np.float64), enforced.astype(np.float64)
         broken = np.zeros(values.shape, bool)
         # Integers that another device rounds the other way are off by 1.
         reach = reserve if values.dtype.kind == "f" else np.ceil(reserve)
         for missing_value, replacement in self._replacements.items():
-            is_near = (decoded == replacement) | (np.abs(decoded - missing_value) <= reach)
-            broken |= is_near & (np.abs(exact - replacement) > max_error)
+            is_near = (enforced == replacement) | (_distances(enforced, missing_value) <= reach)
+            broken |= is_near & (_distances(values, replacement) > max_error)
         return broken if broken.any() else None
+
+
+def _distances(values: np.ndarray, value: float) -> np.ndarray:
+    """Distances of values from one, float64; of int64 and uint64 rounded up, as errors are."""
+    if is_long_integer(values.dtype):
+        return absolute_differences(values, np.full_like(values, value))
+    return np.abs(values.astype(np.float64) - value)
 
 
 def _replace(values: np.ndarray, mask: np.ndarray, replacement: float | np.generic) -> np.ndarray:

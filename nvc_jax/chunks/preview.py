@@ -6,6 +6,8 @@ from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.payload import Payload
 from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
+from nvc_jax.core.dtypes import is_long_integer
+from nvc_jax.core.long_integers import from_means, offsets_from
 from nvc_jax.core.shapes import Shape3
 
 PREVIEW_BLOCK_SIZE = 8
@@ -14,6 +16,9 @@ PREVIEW_BLOCK_SIZE = 8
 
 def block_means(values: np.ndarray) -> np.ndarray:
     """Mean of each block of 8³ voxels (z, y, x), in the same dtype; partial blocks count their own voxels."""
+    if is_long_integer(values.dtype):
+        low = int(values.min())
+        return from_means(_float_means(offsets_from(values, low)), low, values.dtype)
     return round_to_dtype(_float_means(values), values.dtype)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from nvc_jax.chunks.value_bytes import to_little_endian
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
+from nvc_jax.core.dtypes import is_long_integer, number_of
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
@@ -57,6 +58,11 @@ def valid_mask(
     for missing_value in missing_values:
         valid &= values != missing_value
     low, high = valid_limits
+    if is_long_integer(values.dtype):  # as integers: float64 does not hold every value
+        low, high = (
+            (low if low == -math.inf else math.ceil(low)),
+            (high if high == math.inf else math.floor(high)),
+        )
     if low != -math.inf:
         valid &= values >= low
     if high != math.inf:
@@ -67,7 +73,7 @@ def valid_mask(
 def valid_range(values: np.ndarray, valid: np.ndarray) -> tuple[float, float]:
     """Smallest and largest valid value; (0, 0) where there is none."""
     chosen = values if valid.all() else values[valid]
-    return (float(chosen.min()), float(chosen.max())) if chosen.size else (0.0, 0.0)
+    return (number_of(chosen.min()), number_of(chosen.max())) if chosen.size else (0.0, 0.0)
 
 
 def encode_special_values(

@@ -17,12 +17,15 @@ from nvc_jax.chunks.error_correction import (
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import ChunkTarget
-from nvc_jax.core.dtypes import DEVICE_DTYPES
+from nvc_jax.core.dtypes import DEVICE_DTYPES, is_long_integer
 from nvc_jax.core.header_fields import decode_values, encode_values
+from nvc_jax.core.long_integers import add_offsets
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 
 _STEP = struct.Struct("<f")
 """Step of the quantiser, behind the range."""
+_MAX_LONG_WIDTH = 2**53
+"""Limit of the ranges of int64 and uint64 that are transformed: float64 holds every offset below."""
 _MAX_EXACT_SHARE = 1 / 64
 """Share of the voxels that a correction may state exactly: with more, the transform has failed."""
 
@@ -63,11 +66,13 @@ class ParsedBody(NamedTuple):
     Attributes:
         stream: as the transform coder takes it.
         low, high: range of the chunk's valid values.
+        origin: the value that unrounded values are relative to: ``low`` of int64 and uint64, else 0.
     """
 
     stream: Any
     low: float
     high: float
+    origin: int = 0
 
 
 class TransformBodyCodec:
@@ -84,6 +89,10 @@ class TransformBodyCodec:
         self._header_bytes = 2 * dtype.itemsize + _STEP.size
         # float32 holds every value of the device dtypes; of the others it holds shares of the range.
         self._is_wide = str(dtype) not in DEVICE_DTYPES
+        # Of int64 and uint64 float64 holds offsets from the smallest value of a chunk, in a range that is
+        # not too wide: they are what is transformed, corrected and rounded.
+        self._is_long = is_long_integer(dtype)
+        self._rounded_dtype = np.dtype(np.int64) if self._is_long else dtype
 
     def encode(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> CodedBody | None:
         """Encode a chunk.
@@ -94,8 +103,15 @@ class TransformBodyCodec:
             boundaries: see ``TransformCoder.encode``.
 
         Returns:
-            The body; None where the step is too small for the transform.
+            The body; None where the step is too small for the transform, or the range of int64 or uint64 too
+            wide.
         """
+        body_range = encode_values(self._dtype, chunk.low, chunk.high)
+        origin = int(chunk.low) if self._is_long else 0
+        if self._is_long:
+            if chunk.high - chunk.low >= _MAX_LONG_WIDTH:
+                return None
+            chunk = chunk.relative_to_low()
         smallest, largest = self.coder.step_limits
         # A chunk may be far flatter than the volume.
         step = np.float32(min((target.step or 0.0) / (chunk.high - chunk.low), largest))
@@ -106,13 +122,13 @@ class TransformBodyCodec:
         stream, reconstruct = self.coder.encode(
             self._prepare(chunk), low, high, float(step), valid_shape, boundaries
         )
-        body = encode_values(self._dtype, chunk.low, chunk.high) + _STEP.pack(step) + stream
+        body = body_range + _STEP.pack(step) + stream
 
         def complete() -> TransformedChunk | None:
             if target.max_error is not None:
                 return self._enforce_bound(chunk, body, float(step), target.max_error)
             decoded = self._to_range(self._crop(reconstruct(), valid_shape), chunk.low, chunk.high)
-            return TransformedChunk(body, b"", round_to_dtype(decoded, self._dtype))
+            return TransformedChunk(body, b"", self._round(decoded, b"", origin, valid_shape))
 
         return CodedBody(body, complete)
 
@@ -132,24 +148,30 @@ class TransformBodyCodec:
         """Correct a coded chunk so that it keeps a bound."""
         values, valid_shape = chunk.values, check_shape(chunk.values.shape)
         # A promise depends on the decoded values: so the stored bytes are read, as readers will.
-        decoded = self.decode(body, valid_shape)
+        parsed = self.parse(body, valid_shape)
+        decoded = self._unrounded(parsed, self.coder.decode(parsed.stream), valid_shape)
         original = values
         if not chunk.valid.all():
-            original = np.where(chunk.valid, values, round_to_dtype(decoded, self._dtype))
+            original = np.where(chunk.valid, values, round_to_dtype(decoded, self._rounded_dtype))
         reserve = self.coder.decoding_reserve(chunk.low, chunk.high, step)
         correction = correct(original, decoded, max_error, reserve)
         if correction is None or correction.exact_positions.size > values.size * _MAX_EXACT_SHARE:
             return None
         n_corrected = correction.positions.size + correction.exact_positions.size
         stored = correction_to_bytes(correction, valid_shape) if n_corrected else b""
-        return TransformedChunk(body, stored, self.apply_correction(decoded, stored, valid_shape), reserve)
+        rounded = self._round(decoded, stored, parsed.origin, valid_shape)
+        return TransformedChunk(body, stored, rounded, reserve)
 
-    def apply_correction(self, decoded: np.ndarray, stored: bytes, valid_shape: Shape3) -> np.ndarray:
-        """Round decoded values to the dtype, corrected unless ``stored`` is empty."""
-        if not stored:
-            return round_to_dtype(decoded, self._dtype)
-        correction = correction_from_bytes(stored, valid_shape, self._dtype)
-        return apply_correction(decoded, correction, self._dtype)
+    def _round(
+        self, unrounded: np.ndarray, correction: bytes, origin: int, valid_shape: Shape3
+    ) -> np.ndarray:
+        """Round decoded values to the dtype, corrected unless ``correction`` is empty."""
+        if correction:
+            parsed = correction_from_bytes(correction, valid_shape, self._rounded_dtype)
+            rounded = apply_correction(unrounded, parsed, self._rounded_dtype)
+        else:
+            rounded = round_to_dtype(unrounded, self._rounded_dtype)
+        return add_offsets(rounded, origin, self._dtype) if self._is_long else rounded
 
     def parse(self, body: bytes, valid_shape: Shape3) -> ParsedBody:
         """Take a body apart.
@@ -161,30 +183,43 @@ class TransformBodyCodec:
             raise ValueError(
                 f"a transformed body of {len(body)} bytes lacks its header of {self._header_bytes}"
             )
-        low, high = map(float, decode_values(body, self._dtype, 2))
+        low, high = decode_values(body, self._dtype, 2)
         (step,) = _STEP.unpack_from(body, self._header_bytes - _STEP.size)
         smallest, largest = self.coder.step_limits
         if not (math.isfinite(low) and low < high < math.inf and smallest <= step <= largest):
             raise ValueError(f"a stream has the range [{low}, {high}] and the step {step}")
+        if self._is_long and high - low >= _MAX_LONG_WIDTH:
+            raise ValueError(f"a stream has the range [{low}, {high}], which is too wide")
         stream = self.coder.parse(
-            body[self._header_bytes :], *self._coded_range(low, high), step, valid_shape
+            body[self._header_bytes :], *self._coded_range(float(low), float(high)), step, valid_shape
         )
-        return ParsedBody(stream, low, high)
+        if self._is_long:
+            return ParsedBody(stream, low, high, origin=low)
+        return ParsedBody(stream, float(low), float(high))
 
-    def decode(self, body: bytes, valid_shape: Shape3) -> np.ndarray:
-        """Decode a body: values before they are corrected and rounded to the dtype."""
+    def decode(self, body: bytes, correction: bytes, valid_shape: Shape3) -> np.ndarray:
+        """Decode a body, corrected unless ``correction`` is empty, in the volume's dtype."""
         parsed = self.parse(body, valid_shape)
-        return self.finish(parsed, self.coder.decode(parsed.stream), valid_shape)
+        return self.finish(parsed, self.coder.decode(parsed.stream), correction, valid_shape)
 
-    def finish(self, parsed: ParsedBody, decoded: np.ndarray, valid_shape: Shape3) -> np.ndarray:
-        """Crop the coder's decoded values to the volume and map them to the chunk's range."""
-        return self._to_range(self._crop(decoded, valid_shape), parsed.low, parsed.high)
+    def finish(
+        self, parsed: ParsedBody, decoded: np.ndarray, correction: bytes, valid_shape: Shape3
+    ) -> np.ndarray:
+        """Crop the coder's decoded values to the volume, map them to the chunk's range, correct and round."""
+        unrounded = self._unrounded(parsed, decoded, valid_shape)
+        return self._round(unrounded, correction, parsed.origin, valid_shape)
+
+    def _unrounded(self, parsed: ParsedBody, decoded: np.ndarray, valid_shape: Shape3) -> np.ndarray:
+        """Map the coder's decoded values to the chunk's range, relative to its origin."""
+        low, high = parsed.low - parsed.origin, parsed.high - parsed.origin
+        return self._to_range(self._crop(decoded, valid_shape), low, high)
 
     def decode_preview(self, body: bytes, valid_shape: Shape3, block_size: int) -> np.ndarray:
         """Decode about the means of blocks of ``block_size``³ voxels, in the volume's dtype."""
         parsed = self.parse(body, valid_shape)
-        means = self._crop(self.coder.decode_preview(parsed.stream), grid_shape(valid_shape, block_size))
-        return round_to_dtype(self._to_range(means, parsed.low, parsed.high), self._dtype)
+        grid = grid_shape(valid_shape, block_size)
+        means = self._unrounded(parsed, self.coder.decode_preview(parsed.stream), grid)
+        return self._round(means, b"", parsed.origin, grid)
 
     def _coded_range(self, low: float, high: float) -> tuple[float, float]:
         """Range of the values that the coder is given."""

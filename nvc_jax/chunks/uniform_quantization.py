@@ -8,6 +8,11 @@ import math
 
 import numpy as np
 
+from nvc_jax.core.dtypes import integer_limits, is_long_integer
+from nvc_jax.core.header_fields import MAX_HALF_SPACING
+from nvc_jax.core.long_integers import from_multiples, nearest_multiples
+
+_HALF_OF_UINT64 = np.uint64(1 << 63)
 MAX_POINTS = 1 << 52
 """Largest number of quantisation points within a range: float64 tells that many apart."""
 _ROUNDING_SPACINGS = 8
@@ -16,7 +21,12 @@ each off by half a spacing at most, with reserve."""
 
 
 def to_ordered(values: np.ndarray) -> np.ndarray:
-    """Map values to int64 in the same order, one integer for each bit pattern; −0 comes before 0."""
+    """Map values to int64 in the same order, one integer for each bit pattern; −0 comes before 0.
+
+    Of uint64, 2**63 becomes 0.
+    """
+    if values.dtype == np.uint64:
+        return (values ^ _HALF_OF_UINT64).view(np.int64)
     if values.dtype.kind != "f":
         return values.astype(np.int64)
     bits = values.view(f"i{values.dtype.itemsize}").astype(np.int64)
@@ -26,6 +36,8 @@ def to_ordered(values: np.ndarray) -> np.ndarray:
 
 def from_ordered(integers: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Map integers back to values of ``dtype``: the inverse of ``to_ordered``."""
+    if dtype == np.uint64:
+        return integers.view(np.uint64) ^ _HALF_OF_UINT64
     if dtype.kind != "f":
         return integers.astype(dtype)
     magnitude = np.int64((1 << (8 * dtype.itemsize - 1)) - 1)
@@ -48,7 +60,8 @@ def choose_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -
         The spacing, for integers a whole number; None where the bound is too tight for float64 or ``dtype``.
     """
     if dtype.kind != "f":
-        return 2.0 * math.floor(min(max_error, high - low)) + 1
+        half = math.floor(min(max_error, high - low))
+        return 2 * (min(half, MAX_HALF_SPACING) if is_long_integer(dtype) else half) + 1
     # float64's and the dtype's rounding come on top of half a spacing.
     magnitude = max(abs(low), abs(high)) + max_error
     arithmetic = _ROUNDING_SPACINGS * float(np.spacing(magnitude))
@@ -60,6 +73,8 @@ def choose_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -
 
 def quantize_uniform(values: np.ndarray, low: float, spacing: float) -> np.ndarray:
     """Number, int64, of the quantisation point next to each value; ``low`` is point 0."""
+    if is_long_integer(values.dtype):
+        return nearest_multiples(values, int(low), int(spacing))
     if values.dtype.kind != "f":
         return (values.astype(np.int64) - int(low) + int(spacing) // 2) // int(spacing)
     return np.rint((values.astype(np.float64) - low) / spacing).astype(np.int64)
@@ -77,6 +92,8 @@ def dequantize_uniform(points: np.ndarray, low: float, spacing: float, dtype: np
     Returns:
         Values of the same shape; values beyond the dtype's ends become the ends.
     """
+    if is_long_integer(dtype):
+        return from_multiples(points, 0, int(low), int(spacing), dtype)
     if dtype.kind != "f":
         limits = np.iinfo(dtype)
         return np.clip(points * int(spacing) + int(low), limits.min, limits.max).astype(dtype)
@@ -89,6 +106,10 @@ def round_to_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype.kind == "f":
         limit = float(np.finfo(dtype).max)
         return np.clip(values, -limit, limit).astype(dtype)
-    limits = np.iinfo(dtype)
+    low, high = integer_limits(dtype)
     with np.errstate(invalid="ignore"):
-        return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
+        if not is_long_integer(dtype):
+            return np.clip(np.rint(values), low, high).astype(dtype)
+        # float64 does not hold the largest value: the next number is beyond it.
+        within = np.clip(np.rint(values.astype(np.float64)), low, float(np.nextafter(float(high), 0)))
+        return np.where(values >= float(high), dtype.type(high), within.astype(dtype))

@@ -11,6 +11,7 @@ from nvc_jax.chunks.special_values import all_finite, valid_mask
 from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.dtypes import number_of
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import read_region
@@ -76,7 +77,7 @@ def find_value_range(
     """Find a volume's range and its missing values.
 
     The smallest or largest value counts as missing, too, where it takes 1 % of the voxels or more and lies
-    further from the next value than three times the range of all others.
+    further from the next value than three times the range of all others. Of bool no value does.
 
     Args:
         parts: arrays that together are the volume.
@@ -85,16 +86,17 @@ def find_value_range(
     """
     lowest: dict[float, int] = {}
     highest: dict[float, int] = {}
-    n_voxels = 0
+    n_voxels, is_bool = 0, False
     for part in parts:
+        is_bool = part.dtype.kind == "b"
         n_voxels += part.size
         values = _valid_values(part, missing_values, valid_limits)
         _count_ends(lowest, values, np.min)
         _count_ends(highest, values, np.max)
 
     counts = lowest | highest
-    missing = dict.fromkeys(value for value in map(float, missing_values) if math.isfinite(value))
-    for _ in range(_MAX_UNDECLARED):
+    missing = dict.fromkeys(value for value in missing_values if math.isfinite(value))
+    for _ in range(0 if is_bool else _MAX_UNDECLARED):
         undeclared = _find_undeclared(counts, n_voxels)
         if undeclared is None:
             break
@@ -116,11 +118,12 @@ def _count_ends(counts: dict[float, int], values: np.ndarray, extreme: Callable)
         if values.size == 0:
             return
         value = extreme(values)
-        kept = sorted({*counts, float(value)}, reverse=extreme is np.max)[:_N_ENDS]
-        if float(value) not in kept:
+        number = number_of(value)
+        kept = sorted({*counts, number}, reverse=extreme is np.max)[:_N_ENDS]
+        if number not in kept:
             return
         others = values[values != value]
-        counted = counts | {float(value): counts.get(float(value), 0) + values.size - others.size}
+        counted = counts | {number: counts.get(number, 0) + values.size - others.size}
         counts.clear()
         counts.update({key: counted[key] for key in kept})
         values = others

@@ -110,10 +110,19 @@ def part(text: str) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[1])
 
 
+def number(text: str) -> float:
+    """Read a number; one of int64 or uint64, not all of which float64 holds, stays an integer."""
+    try:
+        integer = int(text)
+    except ValueError:
+        return float(text)
+    return integer if abs(integer) < 1 << 64 else float(text)
+
+
 def limits(text: str) -> tuple[float | None, float | None]:
     """Read ``min,max``; a missing number means no limit."""
     try:
-        low, high = (float(part) if part else None for part in text.split(","))
+        low, high = (number(part) if part else None for part in text.split(","))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} must be min,max, of which one may be missing") from error
     return low, high

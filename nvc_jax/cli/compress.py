@@ -19,7 +19,7 @@ def add_command(commands: arguments.Commands) -> None:
     _add_target(command)
     command.add_argument(
         "--missing-value",
-        type=float,
+        type=arguments.number,
         action="append",
         default=[],
         help="value that stands for no measurement, and comes back exactly; may be given again",
@@ -32,7 +32,7 @@ def add_command(commands: arguments.Commands) -> None:
     )
     command.add_argument(
         "--exact-value",
-        type=float,
+        type=arguments.number,
         action="append",
         default=[],
         help="measured value, such as 0, that comes back exactly; may be given again",
@@ -56,7 +56,7 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     """Add the quality targets, which exclude each other."""
     target = command.add_mutually_exclusive_group()
     target.add_argument(
-        "--max-error", type=float, help="largest difference of any voxel, in the volume's units"
+        "--max-error", type=arguments.number, help="largest difference of any voxel, in the volume's units"
     )
     target.add_argument(
         "--relative-error", type=float, help="largest difference of any voxel, relative to max − min"
@@ -65,7 +65,8 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     target.add_argument(
         "--step",
         type=float,
-        help="of the quantiser, relative to max − min (0.01); for the paper's models, in units of latents",
+        help="of the quantiser, relative to max − min (0.01; labels are lossless without a target); "
+        "for the paper's models, in units of latents",
     )
     target.add_argument("--psnr", type=float, help="dB to reach, relative to max − min")
 
@@ -101,4 +102,6 @@ def _run(options: argparse.Namespace) -> None:
         return
     names = ("model", "max_error", "stored_bytes", "bits_per_voxel", "ratio")
     measures = {name: getattr(result, name) for name in names}
+    if result.target == {"lossless": True} and not options.lossless:
+        measures = {"target": "lossless, as of labels"} | measures
     print_values(measures | {"seconds": seconds}, options.json)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorstore as ts
 
 from nvc_jax.chunks.value_range import has_valid_values
+from nvc_jax.compression.labels import holds_labels
 from nvc_jax.compression.objects import chunks_of_part, write_objects
 from nvc_jax.compression.options import (
     ChunkLayout,
@@ -28,6 +29,7 @@ from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.model import describe_model
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_interfaces import ChunkTarget, Limits, QualityTarget, ValueRange
+from nvc_jax.core.dtypes import as_number
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.io.declared_values import DeclaredValues, read_declared_values
@@ -68,12 +70,13 @@ def compress(
 
     At most one of ``max_error``, ``relative_error``, ``psnr``, ``step`` and ``lossless`` states the quality
     target. Without one, spectral models take a step of 0.01 and the paper's models leave their latents
-    float32. The range is max − min of the values that are finite and not missing. NaN, infinities and missing
-    values come back exactly.
+    float32. Integers that evidently are labels (see ``labels``) are lossless without one, and bool always is:
+    that keeps to any target. The range is max − min of the values that are finite and not missing. NaN,
+    infinities and missing values come back exactly.
 
     Args:
         source: a volume as ``nvc_jax.io.volumes.open_volume`` takes it, read chunk by chunk; the paper's
-            models do not take 32 bit integers and float64.
+            models do not take bool, integers of 32 and 64 bits, and float64.
         destination: directory of the container, a ``.zip`` file, a URL or a TensorStore spec. A container
             that lies there is replaced; anything else only with ``overwrite``.
         model: name of a shipped model, path of a checkpoint, or a codec. It is embedded in the container
@@ -125,15 +128,19 @@ def compress(
         check_part(part)
     limits = check_value_limits(value_limits)
     codec = model if isinstance(model, Codec) else load_codec(model)
-    target = check_target(
-        codec, max_error=max_error, relative_error=relative_error, psnr=psnr, step=step, lossless=lossless
-    )
+    options = {"max_error": max_error, "relative_error": relative_error, "psnr": psnr, "step": step}
+    target = check_target(codec, **options, lossless=lossless)
+    is_default = not lossless and all(option is None for option in options.values())
     volume = open_volume(source)
     check_stores_apart(volume, destination)
     dtype, source_metadata = volume.dtype.numpy_dtype, read_metadata(source)
     codec.model.check_dtype(dtype)
+    if dtype.kind == "b" or (
+        is_default and "lossless" in codec.model.quality_targets and holds_labels(volume)
+    ):
+        target = {"lossless": True}
     declared = read_declared_values(
-        source_metadata.attributes, [*map(float, missing_values), *source_metadata.missing_values], dtype
+        source_metadata.attributes, [*map(as_number, missing_values), *source_metadata.missing_values], dtype
     )
     rules = _Rules(declared, limits, check_exact_values(exact_values, dtype))
     job = _Job(codec, model_name(model), target, rules, chunks, shards, part, resume, on_progress)

@@ -86,11 +86,18 @@ def _check_number(name: str, value: Any) -> float | bool:
     """
     if name == "lossless" and value is True:
         return value
-    is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    is_number = is_integer or (np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf")
     if name == "lossless" or not is_number:
         rule = "True or False" if name == "lossless" else "a number"
         raise TypeError(f"`{name}` (={value!r:.80}) must be {rule}, not {type(value).__name__}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf if value > 0 else -math.inf
+    # A bound that float64 does not hold becomes the next smaller one.
+    is_above = name == "max_error" and is_integer and math.isfinite(number) and number > int(value)
+    return math.nextafter(number, 0) if is_above else number
 
 
 def check_source(source: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.model import describe_model
 from nvc_jax.container.store import open_container
+from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.io.locations import Location
 
 
@@ -24,6 +25,8 @@ class CompressionResult:
         ratio: bytes of the volume in its own dtype over ``stored_bytes``.
         bits_per_voxel: 8 · ``stored_bytes`` over the number of voxels.
         max_error: largest difference from the original, in the volume's units, special values left out.
+        target: the quality target that the container states: the one that was asked for, or lossless where
+            labels or bool are.
     """
 
     location: Location
@@ -33,6 +36,7 @@ class CompressionResult:
     ratio: float | None = None
     bits_per_voxel: float | None = None
     max_error: float | None = None
+    target: QualityTarget | None = None
 
     @classmethod
     def of_container(cls, location: Location) -> "CompressionResult":
@@ -54,4 +58,5 @@ class CompressionResult:
             ratio=n_voxels * np.dtype(metadata.dtype).itemsize / stored_bytes,
             bits_per_voxel=8 * stored_bytes / n_voxels,
             max_error=max_error,
+            target=metadata.target,
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
-from nvc_jax.core.dtypes import cast_values
+from nvc_jax.core.dtypes import as_number, cast_values
 
 _MAX_EXACT_VALUES = 16
 """Most exact values: each has a label of its own in every chunk."""
@@ -21,7 +21,7 @@ def check_value_limits(value_limits: Sequence[float | None] | None) -> Limits:
     if value_limits is None:
         return NO_LIMITS
     limits = tuple(
-        without if limit is None else float(limit)
+        without if limit is None else as_number(limit)
         for limit, without in zip(value_limits, NO_LIMITS, strict=False)
     )
     if len(value_limits) != 2 or not limits[0] <= limits[1] or math.inf in (limits[0], -limits[1]):
@@ -48,7 +48,7 @@ def check_exact_values(exact_values: Sequence[float], dtype: np.dtype) -> tuple[
     Raises:
         ValueError: there are too many of them.
     """
-    exact = cast_values(map(float, exact_values), dtype)
+    exact = cast_values(map(as_number, exact_values), dtype)
     if len(exact) > _MAX_EXACT_VALUES:
         raise ValueError(
             f"`exact_values` holds {len(exact)} values; at most {_MAX_EXACT_VALUES} are possible"

@@ -16,7 +16,7 @@ import numpy as np
 from nvc_jax.container.value_rules import limits_as_json, limits_from_json
 from nvc_jax.core.byte_codecs import crc32c
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
-from nvc_jax.core.dtypes import check_dtype
+from nvc_jax.core.dtypes import as_number, check_dtype, integer_limits, is_long_integer, number_of
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.models.checkpoints import FEWEST_DIGITS
 
@@ -131,9 +131,9 @@ def read_configuration(configuration: Any, chunk: Shape3, dtype: str) -> dict[st
         "target": target,
         "minimum": minimum,
         "maximum": maximum,
-        "missing_values": tuple(float(value) for value in stated.get("fill_values", ())),
+        "missing_values": _read_values(stated, "fill_values", dtype),
         **{name: limits_from_json(stated.get(name, (None, None))) for name in _LIMITS},
-        "exact_values": tuple(float(value) for value in stated.get("exact_values", ())),
+        "exact_values": _read_values(stated, "exact_values", dtype),
         "max_error": max_error,
         "step": step,
         "embedded": stated.get("embedded"),
@@ -190,7 +190,12 @@ def identify(configuration: Mapping[str, Any], chunk: Shape3, dtype: str) -> str
 
 
 def _number_digits(number: float) -> str:
-    """Hexadecimal digits of a number as float64, little-endian: texts of numbers differ between programs."""
+    """Hexadecimal digits of a number as float64, little-endian: texts of numbers differ between programs.
+
+    Of an integer that float64 does not hold: its decimal digits.
+    """
+    if isinstance(number, int) and number != float(number):
+        return str(number)
     return struct.pack("<d", float(number)).hex()
 
 
@@ -226,10 +231,22 @@ def _read_digits(stated: Mapping[str, Any], name: str, lengths: range) -> str:
     return value
 
 
+def _read_values(stated: Mapping[str, Any], name: str, dtype: str) -> tuple[float, ...]:
+    """Read values of the volume, which are integers of int64 and uint64."""
+    number_type = as_number if is_long_integer(np.dtype(dtype)) else float
+    return tuple(number_type(value) for value in stated.get(name, ()))
+
+
 def _read_number(name: str, value: Any, dtype: str = "float64") -> float:
     """Read a finite number, rounded to a dtype."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"`{name}` (={value!r:.80}) must be a number")
+    kind = np.dtype(dtype)
+    if kind.kind == "b" or is_long_integer(kind):
+        low, high = integer_limits(kind)
+        if not low <= value <= high or value != int(value):
+            raise ValueError(f"`{name}` (={value}) must be a value of {dtype}")
+        return number_of(kind.type(int(value)))
     with np.errstate(over="ignore"):
         number = float(np.dtype(dtype).type(value))
     if not math.isfinite(number):
@@ -239,7 +256,9 @@ def _read_number(name: str, value: Any, dtype: str = "float64") -> float:
 
 def _shorten(number: float, dtype: str = "float64") -> float:
     """Find the number of the shortest text that a dtype rounds to ``number``."""
-    rounded = np.dtype(dtype).type(number)
+    if isinstance(number, int):  # of int64 or uint64
+        return number
+    rounded = np.dtype("uint8" if dtype == "bool" else dtype).type(number)
     shortest = float(str(rounded)) if float(rounded) == number else float(number)
     is_shorter = shortest.is_integer() and len(str(int(shortest))) < len(repr(shortest))
     return int(shortest) if is_shorter else shortest

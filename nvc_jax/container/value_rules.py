@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
-from nvc_jax.core.dtypes import cast_values
+from nvc_jax.core.dtypes import as_number, cast_values, integer_limits
 
 
 def limits_as_json(limits: Limits) -> list[float | None]:
@@ -21,7 +21,8 @@ def limits_from_json(stored: Any) -> Limits:
         ValueError, TypeError: it is no list of two ordered numbers or nulls.
     """
     low, high = (
-        without if limit is None else float(limit) for limit, without in zip(stored, NO_LIMITS, strict=True)
+        without if limit is None else as_number(limit)
+        for limit, without in zip(stored, NO_LIMITS, strict=True)
     )
     if not low <= high:
         raise ValueError(f"the limits {stored} are not ordered")
@@ -36,7 +37,8 @@ def choose_fill_value(dtype: np.dtype, value_range: ValueRange) -> str | int:
     """
     if dtype.kind == "f":
         return "NaN"
-    ends = np.iinfo(dtype)
-    candidates = [*map(int, cast_values(value_range.missing_values, dtype)), int(ends.max), int(ends.min)]
+    smallest, largest = integer_limits(dtype)
+    candidates = [*map(int, cast_values(value_range.missing_values, dtype)), largest, smallest]
     shown = [value for value in candidates if not value_range.low <= value <= value_range.high]
-    return shown[0] if shown else 0
+    fill_value = shown[0] if shown else 0
+    return bool(fill_value) if dtype.kind == "b" else fill_value

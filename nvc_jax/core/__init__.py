@@ -1,13 +1,14 @@
 """Foundations that every other package may use. The package imports nothing of ours.
 
 Small helpers come first: ``shapes``, ``dtypes``, ``normalization`` (values to [0, 1] and back), ``errors``
-(squared error, PSNR, largest error), ``chunk_grid`` (regions of a volume), ``byte_codecs`` (Zstandard, Blosc,
-CRC-32C), ``json_documents`` (within limits), ``header_fields`` (numbers and values in the headers of
-payloads), ``batching`` (loops of compiled programs), ``concurrency`` (threads), ``heaps`` (of the C library),
-``slabs`` (of large arrays), ``filling`` (of gaps), ``systematic_sampling``, ``optional_imports``,
-``lazy_exports`` (names that packages import at first use), ``choices`` (names that users choose among),
-``jax_settings`` (those of this package), ``forks`` (of the process), ``unfinished`` (what an interruption
-leaves), ``compiler_options`` (of XLA) and ``parameters`` (nested dicts, bound to Flax modules).
+(squared error, PSNR, largest error), ``long_integers`` (arithmetic on int64 and uint64), ``chunk_grid``
+(regions of a volume), ``byte_codecs`` (Zstandard, Blosc, CRC-32C), ``json_documents`` (within limits),
+``header_fields`` (numbers and values in the headers of payloads), ``batching`` (loops of compiled programs),
+``concurrency`` (threads), ``heaps`` (of the C library), ``slabs`` (of large arrays), ``filling`` (of gaps),
+``systematic_sampling``, ``optional_imports``, ``lazy_exports`` (names that packages import at first use),
+``choices`` (names that users choose among), ``jax_settings`` (those of this package), ``forks`` (of the
+process), ``unfinished`` (what an interruption leaves), ``compiler_options`` (of XLA) and ``parameters``
+(nested dicts, bound to Flax modules).
 
 Then come the interfaces through which the packages above work together without importing each other:
 ``encoded_volume`` (the result of ``encode_volume``), ``chunk_interfaces`` (one chunk to bytes and back) and

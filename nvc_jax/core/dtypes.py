@@ -2,19 +2,19 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 DTYPES = (
-    *("uint8", "int8", "uint16", "int16", "uint32", "int32"),
-    *("float16", "float32", "float64"),
+    *("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"),
+    *("float16", "float32", "float64", "bool"),
 )
 """Dtypes of volumes that can be compressed."""
+CODED_DTYPES = DTYPES[:-1]
+"""Dtypes of the values of chunks as they are coded; bool is coded as uint8."""
 _CONVERSIONS = {
-    "int64": "convert it by `astype('int32')` if its values fit, else by `astype('float64')`",
-    "uint64": "convert it by `astype('uint32')` if its values fit, else by `astype('float64')`",
-    "bool": "convert it by `astype('uint8')`",
     "bfloat16": "convert it by `astype('float32')`",
     "float128": "convert it by `astype('float64')`",
     **dict.fromkeys(("complex64", "complex128"), "take its real and its imaginary part as two volumes"),
@@ -31,19 +31,49 @@ def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None
         raise TypeError(f"`{name}` has dtype {dtype}; supported dtypes are {', '.join(DTYPES)}: {step}")
 
 
+_END_OF_INTEGERS = 1 << 64
+"""Limit of the magnitudes of integers that a volume may hold."""
+
+
+def is_long_integer(dtype: np.dtype) -> bool:
+    """Tell whether a dtype is int64 or uint64, not all values of which float64 holds."""
+    return dtype.kind in "iu" and dtype.itemsize == 8
+
+
+def integer_limits(dtype: np.dtype) -> tuple[int, int]:
+    """Smallest and largest value of an integer dtype, or of bool."""
+    if dtype.kind == "b":
+        return 0, 1
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max)
+
+
+def as_number(value: Any) -> float:
+    """Turn a number into an int if it is an integer of 64 bits or fewer, else into a float."""
+    if isinstance(value, int | np.integer) and abs(int(value)) < _END_OF_INTEGERS:
+        return int(value)
+    return float(value)
+
+
+def number_of(value: np.generic) -> float:
+    """Turn a value of a volume into a number: an int if it is of int64 or uint64, else a float."""
+    return int(value) if is_long_integer(value.dtype) else float(value)
+
+
 def cast_values(values: Iterable[float], dtype: np.dtype) -> tuple[float, ...]:
     """Cast numbers to the values of a dtype, as data were when they were stored.
 
     Returns:
         The finite values, each once: floats are rounded to the dtype; numbers that an integer dtype does not
-        hold are left out.
+        hold are left out. Those of int64 and uint64 are ints, all others floats.
     """
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             cast = [float(np.float64(value).astype(dtype)) for value in values]
     else:
-        limits = np.iinfo(dtype)
-        cast = [v for v in map(float, values) if limits.min <= v <= limits.max and v.is_integer()]
+        low, high = integer_limits(dtype)
+        number_type = int if is_long_integer(dtype) else float
+        cast = [number_type(v) for v in values if low <= v <= high and v == int(v)]
     return tuple(dict.fromkeys(value for value in cast if math.isfinite(value)))
 
 

@@ -1,7 +1,8 @@
 """Measures of the difference between original and decoded values: squared error, PSNR, largest error.
 
-The whole package measures errors with these functions. All arithmetic is in float64. An overflow gives an
-infinite error, a decoded NaN gives a NaN; neither warns.
+The whole package measures errors with these functions. All arithmetic is in float64, but differences of
+int64 and of uint64 are taken in integers. An overflow gives an infinite error, a decoded NaN gives a NaN;
+neither warns.
 """
 
 import math
@@ -9,6 +10,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from nvc_jax.core.dtypes import is_long_integer
+from nvc_jax.core.long_integers import absolute_differences
 from nvc_jax.core.slabs import slabs
 
 
@@ -29,7 +32,7 @@ def squared_errors(
     with np.errstate(invalid="ignore", over="ignore"):
         total = 0.0
         for slab in slabs(original.shape):
-            errors = np.subtract(original[slab], decoded[slab], dtype=np.float64)
+            errors = _differences(original[slab], decoded[slab])
             counted = errors.reshape(-1) if mask is None else errors[mask[slab]]
             total += float(np.einsum("i,i", counted, counted))  # on one thread, as @ is not
         return total, original.size if mask is None else int(np.count_nonzero(mask))
@@ -62,12 +65,20 @@ def largest_error(original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | 
         mask: same shape, true for the values to compare; None for all of them.
 
     Returns:
-        The difference in units of the data; 0 where there is nothing to compare.
+        The difference in units of the data; 0 where there is nothing to compare. One of int64 or uint64 that
+        float64 does not hold is rounded up, so that a bound that it breaks stays broken.
     """
     with np.errstate(invalid="ignore", over="ignore"):
         largest = 0.0
         for slab in slabs(original.shape):
-            errors = np.subtract(original[slab], decoded[slab], dtype=np.float64)
+            errors = _differences(original[slab], decoded[slab])
             counted = errors if mask is None else errors[mask[slab]]
             largest = np.maximum(largest, np.maximum(counted.max(initial=0.0), -counted.min(initial=0.0)))
         return float(largest)
+
+
+def _differences(original: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+    """Differences of two arrays, float64; of int64 and uint64 their magnitudes, rounded up."""
+    if original.dtype != decoded.dtype or not is_long_integer(original.dtype):
+        return np.subtract(original, decoded, dtype=np.float64)
+    return absolute_differences(original, decoded)

@@ -4,9 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from nvc_jax.core.dtypes import is_long_integer
+
 _N_BITS = 7
 """Bits of a number in each byte of a varint; the highest bit says that another byte follows."""
 _MAX_NUMBER = 2**32 - 1
+MAX_HALF_SPACING = 2**55 - 1
+"""Half the largest spacing of int64 and uint64, rounded down: 128 spacings, the most that fraction bits of a
+lattice need, are in int64's reach, and 256 spacings hold every range."""
 
 
 def encode_varints(*numbers: int) -> bytes:
@@ -92,11 +97,14 @@ def encode_quantization(dtype: np.dtype, low: float, spacing: float) -> bytes:
     Args:
         dtype: of the volume.
         low: a value of the volume.
-        spacing: distance of neighbouring points, above 0; of integers an odd number.
+        spacing: distance of neighbouring points, above 0; of integers an odd number, which of int64 and
+            uint64 is at most 2 · ``MAX_HALF_SPACING`` + 1.
     """
     first = encode_values(dtype, low)
     if dtype.kind == "f":
         return first + encode_values(np.dtype(np.float64), spacing)
+    if is_long_integer(dtype):
+        return first + encode_values(np.dtype(np.uint64), int(spacing) // 2)
     return first + encode_varints(int(spacing) // 2)
 
 
@@ -110,6 +118,11 @@ def decode_quantization(stored: bytes, dtype: np.dtype) -> tuple[Any, Any, int]:
         ValueError: there are too few bytes, or a number is not possible.
     """
     (low,), start = decode_values(stored, dtype, 1), dtype.itemsize
+    if is_long_integer(dtype):
+        (half,) = decode_values(stored[start:], np.dtype(np.uint64), 1)
+        if half > MAX_HALF_SPACING:
+            raise ValueError(f"a uniform quantisation has a spacing of {2 * half + 1}")
+        return low, 2 * half + 1, start + np.dtype(np.uint64).itemsize
     if dtype.kind != "f":
         (half,), start = decode_varints(stored, 1, start)
         return low, 2 * half + 1, start

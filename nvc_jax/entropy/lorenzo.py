@@ -87,7 +87,7 @@ def encode_integers(integers: np.ndarray, padded_shape: Shape3) -> bytes:
 
     low_bits = _choose_low_bits(residuals)
     high = residuals >> low_bits
-    is_outlier = np.abs(high) > MAX_MAGNITUDE
+    is_outlier = (high > MAX_MAGNITUDE) | (high < -MAX_MAGNITUDE)  # −2**63 has no magnitude in int64
     cubes = _to_cubes(np.where(is_outlier, 0, high).astype(np.int32), padded_shape)
     stream, scale = _encode_cubes(jax.device_put(cubes))
 

@@ -106,10 +106,7 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
     metadata = reader.metadata
     if not metadata.missing_values and metadata.valid_limits == NO_LIMITS:
         return quality(values, decoded, n_bytes)
-
-    # `quality` leaves out NaN. Integers become float64 for it, so their ratio is taken here.
-    valid_only = np.where(_valid_mask(values, metadata), values, np.nan)
-    return quality(valid_only, decoded, n_bytes) | {"ratio": values.nbytes / n_bytes}
+    return quality(values, decoded, n_bytes, valid=_valid_mask(values, metadata))
 
 
 def verify(original: Any | None, container: Location) -> dict[str, Any]:

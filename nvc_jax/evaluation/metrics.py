@@ -6,14 +6,12 @@ replaces them.
 """
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
 
-from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
 from nvc_jax.core.shapes import check_shape
+from nvc_jax.evaluation.volume_errors import VolumeErrors, measure_errors, slab_bounds
 
 SLAB_VOXELS = 1 << 22
 """Voxels per slab, 32 MiB in float64; a slab is at least one plane."""
@@ -23,35 +21,6 @@ SSIM_WINDOW = 7
 
 SSIM_K1, SSIM_K2 = 0.01, 0.03
 """Stabilising constants of SSIM, relative to the value range (Wang et al. 2004, Section III-B)."""
-
-
-class _VolumeErrors(NamedTuple):
-    """Errors and value range of the voxels where the original is finite.
-
-    Attributes:
-        squared_sum: sum of squared errors.
-        n_voxels: number of finite voxels; if it is 0, every measure is NaN.
-        max_error: largest absolute error.
-        minimum, maximum: range of the original.
-    """
-
-    squared_sum: float
-    n_voxels: int
-    max_error: float
-    minimum: float
-    maximum: float
-
-    @property
-    def value_range(self) -> float:
-        return self.maximum - self.minimum
-
-    def mse(self) -> float:
-        return self.squared_sum / self.n_voxels if self.n_voxels else math.nan
-
-    def psnr_db(self) -> float:
-        if self.n_voxels == 0:
-            return math.nan
-        return psnr_from_errors(self.value_range, [(self.squared_sum, self.n_voxels)])
 
 
 def mse(original: ArrayLike, decoded: ArrayLike, *, slab_voxels: int = SLAB_VOXELS) -> float:
@@ -68,7 +37,7 @@ def mse(original: ArrayLike, decoded: ArrayLike, *, slab_voxels: int = SLAB_VOXE
     Raises:
         ValueError: the shapes differ, have no three axes, or have an empty side.
     """
-    return _volume_errors(*_as_pair(original, decoded), slab_voxels).mse()
+    return measure_errors(*_as_pair(original, decoded), slab_voxels).mse()
 
 
 def psnr_db(original: ArrayLike, decoded: ArrayLike, *, slab_voxels: int = SLAB_VOXELS) -> float:
@@ -80,12 +49,12 @@ def psnr_db(original: ArrayLike, decoded: ArrayLike, *, slab_voxels: int = SLAB_
         The ratio; inf if the MSE is 0, −inf if a constant original has errors, NaN if no voxel of the
         original is finite.
     """
-    return _volume_errors(*_as_pair(original, decoded), slab_voxels).psnr_db()
+    return measure_errors(*_as_pair(original, decoded), slab_voxels).psnr_db()
 
 
 def max_error(original: ArrayLike, decoded: ArrayLike, *, slab_voxels: int = SLAB_VOXELS) -> float:
     """Largest absolute error, in units of the data; arguments, errors and NaN as for `mse`."""
-    return _volume_errors(*_as_pair(original, decoded), slab_voxels).max_error
+    return measure_errors(*_as_pair(original, decoded), slab_voxels).max_error
 
 
 def ssim(
@@ -113,7 +82,7 @@ def ssim(
     if window < 1 or window % 2 == 0:
         raise ValueError(f"`window` (={window}) must be odd and positive")
     pair = _as_pair(original, decoded)
-    return _ssim(*pair, window, _volume_errors(*pair, slab_voxels), slab_voxels)
+    return _ssim(*pair, window, measure_errors(*pair, slab_voxels), slab_voxels)
 
 
 def border_jump(
@@ -141,7 +110,7 @@ def border_jump(
         raise ValueError(f"`block_size` (={block_size}) must be at least 1")
 
     sums, counts = np.zeros((3, 2)), np.zeros((3, 2), np.int64)  # [axis, (across, inside)]
-    for start, stop in _slab_bounds(volume.shape[0], volume[0].size, slab_voxels):
+    for start, stop in slab_bounds(volume.shape[0], volume[0].size, slab_voxels):
         slab = volume[start : stop + 1].astype(np.float64)  # one more plane: the pairs across slabs
         for axis in range(3):
             part = slab if axis == 0 else slab[: stop - start]
@@ -169,7 +138,12 @@ def bits_per_voxel(stored_bytes: int, n_voxels: int) -> float:
 
 
 def quality(
-    original: ArrayLike, decoded: ArrayLike, stored_bytes: int, *, slab_voxels: int = SLAB_VOXELS
+    original: ArrayLike,
+    decoded: ArrayLike,
+    stored_bytes: int,
+    *,
+    valid: np.ndarray | None = None,
+    slab_voxels: int = SLAB_VOXELS,
 ) -> dict[str, float]:
     """Take all measures of one compressed volume in two passes.
 
@@ -177,6 +151,7 @@ def quality(
         original: [depth, height, width], any real dtype.
         decoded: [depth, height, width].
         stored_bytes: size of the compressed volume; at least 1.
+        valid: bool [depth, height, width], true for the values that count; None if all do.
         slab_voxels: number of voxels to process at a time; it bounds the memory.
 
     Returns:
@@ -187,14 +162,15 @@ def quality(
         ValueError: the shapes are as `mse` rejects them, or ``stored_bytes`` is below 1.
     """
     original, decoded = _as_pair(original, decoded)
-    errors = _volume_errors(original, decoded, slab_voxels)
+    errors = measure_errors(original, decoded, slab_voxels, valid)
+    valid_only = original if valid is None else np.where(valid, original, np.nan)
     return {
         "bits_per_voxel": bits_per_voxel(stored_bytes, original.size),
         "ratio": original.nbytes / stored_bytes,
         "mse": errors.mse(),
         "psnr_db": errors.psnr_db(),
         "max_error": errors.max_error,
-        "ssim": _ssim(original, decoded, SSIM_WINDOW, errors, slab_voxels),
+        "ssim": _ssim(valid_only, decoded, SSIM_WINDOW, errors, slab_voxels),
     }
 
 
@@ -207,35 +183,8 @@ def _as_pair(original: ArrayLike, decoded: ArrayLike) -> tuple[np.ndarray, np.nd
     return first, second
 
 
-def _slab_bounds(depth: int, plane_voxels: int, slab_voxels: int) -> Iterator[tuple[int, int]]:
-    """Yield ``(start, stop)`` of slabs that cover ``depth`` planes."""
-    step = max(1, slab_voxels // plane_voxels)
-    for start in range(0, depth, step):
-        yield start, min(start + step, depth)
-
-
-def _volume_errors(original: np.ndarray, decoded: np.ndarray, slab_voxels: int) -> _VolumeErrors:
-    """Measure the errors of a volume in one pass."""
-    n_voxels, squared_sum, largest, minimum, maximum = 0, 0.0, 0.0, math.inf, -math.inf
-    for start, stop in _slab_bounds(original.shape[0], original[0].size, slab_voxels):
-        x = original[start:stop].astype(np.float64)
-        finite = np.isfinite(x)
-        x, y = x[finite], decoded[start:stop].astype(np.float64)[finite]
-        if x.size == 0:
-            continue
-        slab_sum, slab_count = squared_errors(x, y)
-        squared_sum += slab_sum
-        n_voxels += slab_count
-        # np.maximum keeps a NaN (a decoded NaN), which Python's max may lose.
-        largest = float(np.maximum(largest, largest_error(x, y)))
-        minimum, maximum = min(minimum, float(x.min())), max(maximum, float(x.max()))
-    if n_voxels == 0:
-        return _VolumeErrors(math.nan, 0, math.nan, math.nan, math.nan)
-    return _VolumeErrors(squared_sum, n_voxels, largest, minimum, maximum)
-
-
 def _ssim(
-    original: np.ndarray, decoded: np.ndarray, window: int, errors: _VolumeErrors, slab_voxels: int
+    original: np.ndarray, decoded: np.ndarray, window: int, errors: VolumeErrors, slab_voxels: int
 ) -> float:
     """Compute SSIM of a checked pair whose errors are known."""
     if math.isnan(errors.value_range):
@@ -246,14 +195,14 @@ def _ssim(
     window = min(window, (min(original.shape) - 1) // 2 * 2 + 1)
     pad = window // 2
     total = 0.0
-    for start, stop in _slab_bounds(original.shape[0] - 2 * pad, original[0].size, slab_voxels):
+    for start, stop in slab_bounds(original.shape[0] - 2 * pad, original[0].size, slab_voxels):
         # Each slab carries the planes that its windows reach, so that slabs do not show in the result.
         planes = slice(start, stop + 2 * pad)
         total += _ssim_sum(original[planes], decoded[planes], window, errors)
     return total / math.prod(side - 2 * pad for side in original.shape)
 
 
-def _ssim_sum(original: np.ndarray, decoded: np.ndarray, window: int, errors: _VolumeErrors) -> float:
+def _ssim_sum(original: np.ndarray, decoded: np.ndarray, window: int, errors: VolumeErrors) -> float:
     """Sum the similarity of all windows that lie inside a slab."""
     from scipy.ndimage import uniform_filter  # takes long to import, and only SSIM needs it
 

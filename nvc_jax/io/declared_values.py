@@ -8,6 +8,7 @@ of a float type are then in unpacked units. Other formats state single values, w
 
 import base64
 import math
+import re
 import struct
 import warnings
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
-from nvc_jax.core.dtypes import cast_values
+from nvc_jax.core.dtypes import as_number, cast_values
 
 FILL_VALUE = "_FillValue"
 _MISSING_VALUE = "missing_value"
@@ -24,6 +25,8 @@ SCALING = {"scale_factor", "add_offset"}
 """Attributes of packed variables: unpacked values are stored ones times the factor plus the offset."""
 _PACKING_TOLERANCE = 0.01
 """Distance of a packed limit from an integer that is due to rounding; factors are often float32."""
+_INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
+"""Text of an integer, which float64 need not hold."""
 _NAMED_FLOATS = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
 """Floats as Zarr and JSON name them, in lower case."""
 
@@ -81,14 +84,14 @@ def parse_floats(stored: Any) -> list[float]:
     if isinstance(stored, list | tuple):
         return [number for part in stored for number in parse_floats(part)]
     if isinstance(stored, int | float | np.integer | np.floating):
-        return [float(stored)]
+        return [as_number(stored)]
     if not isinstance(stored, str):
         return []
     text = stored.strip("\0 ")
     if text.lower() in _NAMED_FLOATS:
         return [_NAMED_FLOATS[text.lower()]]
     try:
-        return [float(text)]
+        return [int(text) if _INTEGER.fullmatch(text) else float(text)]
     except ValueError:
         pass
     try:
@@ -129,7 +132,9 @@ def attributes_for_zarr(
     others = [value for value in missing_values if value not in parse_floats(kept.get(_MISSING_VALUE))]
     if not fill_values and others:
         fill_values, others = others[:1], others[1:]
-    if fill_values and (dtype.kind == "f" or fill_values[0].is_integer()):
+    if fill_values and (
+        dtype.kind == "f" or (math.isfinite(fill_values[0]) and fill_values[0] == int(fill_values[0]))
+    ):
         kept[FILL_VALUE] = _as_fill_value(fill_values[0], dtype)
     others = [value for value in others if value not in fill_values]
     if _MISSING_VALUE in kept or others:
@@ -144,7 +149,7 @@ def _as_fill_value(value: float, dtype: np.dtype) -> str | int:
 def _as_missing_value(stated: Any, others: list[float], dtype: np.dtype) -> Any:
     """Join missing values: a finite number or a list of such; xarray reads no list with NaN in it."""
     finite = [value for value in parse_floats(stated) + others if math.isfinite(value)]
-    numbers = [int(value) if dtype.kind != "f" and value.is_integer() else value for value in finite]
+    numbers = [int(value) if dtype.kind != "f" and float(value).is_integer() else value for value in finite]
     return numbers if len(numbers) > 1 else (numbers or [stated])[0]
 
 

@@ -185,5 +185,6 @@ class FlatArray:
 
 
 def read_region(volume: ts.TensorStore, region: Region) -> np.ndarray:
-    """Read the voxels of a region of a volume, as an array in C order."""
-    return np.ascontiguousarray(volume[region].read().result())
+    """Read the voxels of a region of a volume, as an array in C order; every true of bool is the byte 1."""
+    values = np.ascontiguousarray(volume[region].read().result())
+    return values.view(np.uint8) != 0 if values.dtype == np.bool_ else values

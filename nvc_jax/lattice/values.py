@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nvc_jax.core.dtypes import is_long_integer
 from nvc_jax.core.errors import largest_error
-from nvc_jax.core.header_fields import decode_quantization, encode_quantization
+from nvc_jax.core.header_fields import MAX_HALF_SPACING, decode_quantization, encode_quantization
+from nvc_jax.core.long_integers import fixed_point, from_multiples, nearest_multiples
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.core.slabs import map_slabs
 from nvc_jax.lattice.estimate import Estimate, estimate_coding
@@ -23,8 +25,6 @@ FRACTION_BITS = 4
 """Fraction bits of lossy streams, or fewer where the range of values is wide."""
 _ROUNDING_SPACINGS = 8
 """Spacings of float64 that the arithmetic may be off by."""
-_MAX_INTEGER = 2**53
-"""Limit of the magnitudes of integer values."""
 
 
 class ValuePlan(NamedTuple):
@@ -74,9 +74,8 @@ def plan_values(
         spacing = _float_spacing(values.dtype, float(low), float(high), max_error)
         span = (float(high) - float(low)) / spacing
     else:
-        if max(-int(low), int(high)) >= _MAX_INTEGER:
-            raise ValueError(f"integers from {low} to {high} are beyond the reach of the lattice coder")
-        spacing = 2 * math.floor(min(max_error, int(high) - int(low))) + 1
+        half = math.floor(min(max_error, int(high) - int(low)))
+        spacing = 2 * (min(half, MAX_HALF_SPACING) if is_long_integer(values.dtype) else half) + 1
         span = (int(high) - int(low)) / spacing
     if span + 1 >= MAX_FIXED:
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
@@ -138,6 +137,10 @@ def _to_fixed(values: np.ndarray, low: Any, spacing: float, fraction_bits: int) 
     if values.dtype.kind == "f":
         exact = (values.astype(np.float64) - float(low)) / spacing * (1 << fraction_bits)
         return (np.floor(exact) if fraction_bits else np.rint(exact)).astype(np.int64)
+    if is_long_integer(values.dtype):
+        if fraction_bits:
+            return fixed_point(values, int(low), int(spacing), fraction_bits)
+        return nearest_multiples(values, int(low), int(spacing))
     above = (values.astype(np.int64) - int(low)) << fraction_bits
     return (above if fraction_bits else above + spacing // 2) // spacing
 
@@ -151,6 +154,12 @@ def _from_fixed(
         limit = float(np.finfo(dtype).max)
         return np.clip(low + fixed * (spacing / (1 << fraction_bits)), -limit, limit)
 
+    def to_long_integer(fixed: np.ndarray) -> np.ndarray:
+        # As below, but with the whole spacings apart.
+        whole, fraction = np.divmod(fixed.astype(np.int64), 1 << fraction_bits)
+        nearest = -(((1 << fraction_bits) - 2 * fraction * int(spacing)) >> (fraction_bits + 1))
+        return from_multiples(whole, nearest, int(low), int(spacing), dtype)
+
     def to_integer(fixed: np.ndarray) -> np.ndarray:
         # The nearest integer; of two at the same distance the lower one.
         doubled = 2 * fixed.astype(np.int64) * int(spacing)
@@ -158,4 +167,6 @@ def _from_fixed(
         limits = np.iinfo(dtype)
         return np.clip(nearest + int(low), limits.min, limits.max)
 
+    if is_long_integer(dtype):
+        return map_slabs(to_long_integer, fixed, dtype=dtype)
     return map_slabs(to_float if dtype.kind == "f" else to_integer, fixed, dtype=dtype)

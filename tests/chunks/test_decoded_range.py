@@ -5,10 +5,13 @@ from hypothesis import strategies as st
 
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.core.chunk_interfaces import ValueRange
-from nvc_jax.core.dtypes import DTYPES, cast_values
+from nvc_jax.core.dtypes import CODED_DTYPES, cast_values
 
 
-@given(st.sampled_from(DTYPES), st.lists(st.sampled_from([-7, -1, 0, 1, 2, 3, 99]), max_size=4, unique=True))
+@given(
+    st.sampled_from(CODED_DTYPES),
+    st.lists(st.sampled_from([-7, -1, 0, 1, 2, 3, 99]), max_size=4, unique=True),
+)
 def test_no_decoded_value_is_missing_or_beyond_the_range(dtype: str, missing_values: list[float]) -> None:
     kind = np.dtype(dtype)
     missing = cast_values(missing_values, kind)

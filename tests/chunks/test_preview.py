@@ -8,13 +8,15 @@ from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.chunks.preview import block_means, show_special_blocks
 from nvc_jax.chunks.special_values import bit_patterns, encode_special_values
-from nvc_jax.core.dtypes import DTYPES
+from nvc_jax.core.dtypes import CODED_DTYPES
 
 NO_RULES = DecodedRange(np.dtype(np.float32), None)
 
 
 @given(
-    st.sampled_from(DTYPES), hnp.array_shapes(min_dims=3, max_dims=3, max_side=20), st.integers(0, 2**32 - 1)
+    st.sampled_from(CODED_DTYPES),
+    hnp.array_shapes(min_dims=3, max_dims=3, max_side=20),
+    st.integers(0, 2**32 - 1),
 )
 def test_each_block_of_8_voxels_shows_its_mean(dtype: str, shape: tuple[int, int, int], seed: int) -> None:
     values = np.random.default_rng(seed).uniform(0, 100, shape).astype(dtype)

@@ -13,13 +13,13 @@ from nvc_jax.chunks.special_values import (
     valid_mask,
     valid_range,
 )
-from nvc_jax.core.dtypes import DTYPES
+from nvc_jax.core.dtypes import CODED_DTYPES
 
 PADDED = (16, 16, 16)
 SHAPES = hnp.array_shapes(min_dims=3, max_dims=3, max_side=6)
 
 
-@given(st.data(), st.sampled_from(DTYPES), SHAPES)
+@given(st.data(), st.sampled_from(CODED_DTYPES), SHAPES)
 def test_every_bit_pattern_comes_back(data: st.DataObject, dtype: str, shape: tuple[int, ...]) -> None:
     size = np.dtype(dtype).itemsize
     bits = data.draw(hnp.arrays(f"u{size}", shape, elements=st.integers(0, 2 ** (8 * size) - 1)))
@@ -66,7 +66,7 @@ def test_damaged_special_values_are_errors(cut: int) -> None:
         restore_special_values(np.zeros((12, 20, 31), np.float32), stored, volume.shape)
 
 
-@given(st.data(), st.sampled_from(DTYPES), SHAPES)
+@given(st.data(), st.sampled_from(CODED_DTYPES), SHAPES)
 def test_exact_values_come_back_and_remain_valid(
     data: st.DataObject, dtype: str, shape: tuple[int, ...]
 ) -> None:

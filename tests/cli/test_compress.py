@@ -117,3 +117,16 @@ def test_other_files_are_replaced_only_where_the_user_says_so(
     assert Path("thesis").read_text() == "the only copy"
     assert main(["compress", "v.npy", "thesis", "--lossless", "--overwrite"]) == 0
     assert nvc_jax.info("thesis")["target"] == {"lossless": True}
+
+
+def test_labels_are_said_to_be_lossless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mask = np.zeros((16, 16, 24), np.uint64)
+    mask[4:9, 3:, 7:] = 2**64 - 1
+    np.save(tmp_path / "mask.npy", mask)
+    arguments = ["compress", str(tmp_path / "mask.npy"), str(tmp_path / "v.zarr"), "--chunk", "16,16,24"]
+    assert main([*arguments, "--missing-value", str(2**64 - 1), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["target"] == "lossless, as of labels"
+    assert nvc_jax.info(tmp_path / "v.zarr")["fill_values"] == [2**64 - 1]
+    assert main([*arguments, "--lossless", "--json"]) == 0
+    assert "target" not in json.loads(capsys.readouterr().out)

@@ -33,6 +33,8 @@ def autoencoder() -> nvc_jax.Codec:
         ({"step": 0.5}, {"step": 0.5}),
         ({"lossless": True}, {"lossless": True}),
         ({"max_error": 0}, {"max_error": 0.0}),
+        ({"max_error": 2**53 + 3}, {"max_error": 2.0**53 + 2}),
+        ({"max_error": 2**70}, {"max_error": 2.0**70}),
         ({"max_error": None, "lossless": False}, {"step": 0.01}),
     ],
 )
@@ -54,6 +56,7 @@ def test_block_autoencoders_leave_their_latents_alone_by_default(autoencoder: nv
         ({"max_error": 0.0, "lossless": True}, "exclude each other"),
         ({"max_error": -1.0}, "`max_error`"),
         ({"max_error": math.inf}, "`max_error`"),
+        ({"max_error": 10**400}, "`max_error`"),
         ({"relative_error": math.nan}, "`relative_error`"),
         ({"psnr": 9.9}, "must lie between 10 and 90 dB"),
         ({"psnr": 90.1}, "must lie between 10 and 90 dB"),

@@ -39,7 +39,7 @@ def size_of(directory: Path) -> int:
 def check_incomplete(result: nvc_jax.CompressionResult, location: Path) -> None:
     expected = nvc_jax.CompressionResult(location, "nvc-1", is_complete=False)
     assert result == expected
-    assert [*dataclasses.astuple(expected)[3:]] == [None] * 4
+    assert [*dataclasses.astuple(expected)[3:]] == [None] * 5
 
 
 @pytest.mark.parametrize("options", [{}, {"shards": SHARD}])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nvc_jax.container.configuration import identify
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.core.chunk_interfaces import ChunkFormat, ValueRange
-from nvc_jax.core.dtypes import DTYPES
+from nvc_jax.core.dtypes import DTYPES, integer_limits, is_long_integer
 
 SIDES = st.integers(1, 2**9)
 SHAPES = st.tuples(SIDES, SIDES, SIDES)
@@ -44,7 +44,8 @@ def values_of(dtype: str) -> st.SearchStrategy[float]:
         width = {"float16": 16, "float32": 32, "float64": 64}[dtype]
         limit = {16: 6e4, 32: 1e30, 64: 1e150}[width]
         return st.floats(float(np.dtype(dtype).type(-limit)), float(np.dtype(dtype).type(limit)), width=width)
-    return st.integers(np.iinfo(dtype).min, np.iinfo(dtype).max).map(float)
+    kind = np.dtype(dtype)
+    return st.integers(*integer_limits(kind)).map(int if is_long_integer(kind) else float)
 
 
 @st.composite

@@ -10,7 +10,7 @@ def test_supported_dtypes_pass(dtype: str) -> None:
     check_dtype(dtype)
 
 
-@pytest.mark.parametrize("dtype", ["complex64", "int64", ">f4", "bool"])
+@pytest.mark.parametrize("dtype", ["complex64", "complex128", ">f4", "U3"])
 def test_other_dtypes_are_named_in_the_error(dtype: str) -> None:
     with pytest.raises(TypeError, match=f"`volume` has dtype {np.dtype(dtype)}"):
         check_dtype(np.dtype(dtype))
@@ -19,9 +19,7 @@ def test_other_dtypes_are_named_in_the_error(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_device_takes_dtypes_that_float32_holds_exactly(dtype: str) -> None:
     is_integer = np.dtype(dtype).kind in "iu"
-    limits = np.iinfo(dtype) if is_integer else np.finfo(dtype)
-    extremes = np.array([limits.min, limits.max], dtype)
-    is_exact = is_integer and (extremes.astype(np.float32).astype(np.float64) == extremes).all()
+    is_exact = is_integer and np.iinfo(dtype).bits < 24
     assert (dtype in DEVICE_DTYPES) == (is_exact or dtype in ("float16", "float32"))
     if dtype in DEVICE_DTYPES:
         check_device_dtype(dtype, "data")

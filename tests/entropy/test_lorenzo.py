@@ -91,3 +91,11 @@ def test_impossible_lanes_are_an_error() -> None:
     damaged = STORED[:12] + b"\x7f" + STORED[13:]
     with pytest.raises(ValueError, match="states 127 lanes"):
         lorenzo.decode_integers(damaged, PADDED_SHAPE, PADDED_SHAPE)
+
+
+def test_a_difference_without_a_magnitude_comes_back() -> None:
+    """The magnitude of −2**63 is beyond int64."""
+    integers = np.zeros(PADDED_SHAPE, np.int64)
+    integers[3, 4, 5] = -(2**63)
+    integers[5, 1, 2] = 3
+    round_trip(integers)

@@ -50,6 +50,10 @@ def take_quantization(section: bytes, dtype: np.dtype) -> tuple[Any, Any, int]:
     start = dtype.itemsize
     require(len(section) >= start, "a section is shorter than its header")
     low = np.frombuffer(section, dtype.newbyteorder("<"), 1)[0].item()
+    if dtype in LONG_DTYPES:
+        (half,) = unpack("<Q", section, start)
+        require(half < 2**55, "a spacing is not possible")
+        return low, 2 * half + 1, start + 8
     if dtype.kind != "f":
         (half,), start = take_varints(section, 1, start)
         return low, 2 * half + 1, start
@@ -65,14 +69,24 @@ def crop(shape: Shape) -> tuple[slice, ...]:
 
 # 3.3 Rounding
 
+LONG_DTYPES = ("int64", "uint64")
+
 
 def round_to(numbers: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Round numbers to a data type (3.3)."""
     if dtype.kind == "f":
         limit = float(np.finfo(dtype).max)
         return np.clip(numbers, -limit, limit).astype(dtype)
+    if dtype in LONG_DTYPES:
+        return clip_to(np.vectorize(int, otypes=[object])(np.rint(numbers)), dtype)
     limits = np.iinfo(dtype)
     return np.clip(np.rint(numbers), limits.min, limits.max).astype(dtype)
+
+
+def clip_to(integers: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Round integers of any size, an array of objects, to int64 or uint64 (3.3)."""
+    limits = np.iinfo(dtype)
+    return np.clip(integers, int(limits.min), int(limits.max)).astype(dtype)
 
 
 # 3.5 Compressed bytes

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from reference_common import Shape, require
+from reference_common import LONG_DTYPES, Shape, require
 
 TARGETS = ("max_error", "relative_error", "psnr", "lossless", "latents", "relative_step")
 
@@ -36,7 +36,8 @@ def read_metadata(path: Path) -> Metadata:
     shape = tuple(configuration.get("shape", padded_shape))
     require(tuple(document["shape"]) == shape, "the shapes differ")
     require(identify(configuration, padded_shape, dtype) == configuration["id"], "the metadata are damaged")
-    low, high = (float(dtype.type(value)) for value in configuration["range"])
+    number = int if dtype in LONG_DTYPES else float
+    low, high = (number(dtype.type(value)) for value in configuration["range"])
     bound, step = derive(configuration, high - low)
     return Metadata(
         shape,
@@ -67,6 +68,8 @@ def identify(configuration: dict[str, Any], padded_shape: Shape, dtype: np.dtype
     def spell(value: Any) -> Any:
         if isinstance(value, list):
             return [spell(entry) for entry in value]
+        if isinstance(value, int) and float(value) != value:
+            return str(value)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return struct.pack("<d", value).hex() if is_number else value
 

@@ -11,7 +11,17 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from reference_common import Shape, decompress, require, round_to, take_quantization, take_varints, unpack
+from reference_common import (
+    LONG_DTYPES,
+    Shape,
+    clip_to,
+    decompress,
+    require,
+    round_to,
+    take_quantization,
+    take_varints,
+    unpack,
+)
 from reference_integers import decode_coded_integers, decode_sparse_integers
 from reference_labels import decode_labels
 from reference_lattice import decode_lattice, decode_lattice_body
@@ -83,6 +93,10 @@ def decode(
     Returns:
         The chunk's values that lie in the volume.
     """
+    if dtype == np.bool_:
+        values = decode(payload, padded_shape, np.dtype(np.uint8), params, configuration)
+        require(values.max() <= 1, "a value of bool is not 0 or 1")
+        return values.astype(np.bool_)
     parts = parse_payload(payload, padded_shape)
     values = keep_rules(decode_body(parts, padded_shape, dtype, params), configuration or {})
     return put_special_values(values, parts.special_values, padded_shape)
@@ -106,7 +120,18 @@ def decode_body(parts: Payload, padded_shape: Shape, dtype: np.dtype, params: An
     if parts.kind == RANKS:
         return decode_ranks(body, dtype, valid_shape, padded_shape)
     require(parts.kind == SPECTRAL, "a payload of a spectral model holds latents")
-    unrounded = decode_spectral(body, dtype, valid_shape, padded_shape, params)
+    if dtype in LONG_DTYPES:
+        low, high = np.frombuffer(body, dtype.newbyteorder("<"), 2).tolist()
+        require(low < high < low + 2**53, "a range is not ordered, or too wide")
+        relative = np.array([0, high - low], "<i8").tobytes() + body[16:]
+        offsets = decode_transformed(parts._replace(body=relative), padded_shape, np.dtype(np.int64), params)
+        return clip_to(offsets.astype(object) + low, dtype)
+    return decode_transformed(parts, padded_shape, dtype, params)
+
+
+def decode_transformed(parts: Payload, padded_shape: Shape, dtype: np.dtype, params: Any) -> np.ndarray:
+    """Decode a spectral body, correct and round it (8, 14)."""
+    unrounded = decode_spectral(parts.body, dtype, parts.valid_shape, padded_shape, params)
     if parts.correction:
         return apply_correction(unrounded, parts.correction, dtype)
     return round_to(unrounded, dtype)
@@ -133,7 +158,7 @@ def keep_rules(values: np.ndarray, configuration: dict[str, Any]) -> np.ndarray:
 
 def next_value(value: np.generic, missing_values: list[float], high: np.generic) -> np.generic:
     """Find the next larger value that is not missing and not subnormal."""
-    while float(value) in missing_values:
+    while value.item() in missing_values:
         if value.dtype.kind != "f":
             value = value.dtype.type(int(value) + 1)
             continue
@@ -222,6 +247,8 @@ def decode_differences(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_
 
 def from_integers(integers: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Get the values whose bit patterns are in the order of integers (13.3)."""
+    if dtype == np.uint64:
+        return integers.astype(np.uint64) ^ np.uint64(2**63)
     if dtype.kind != "f":
         return integers.astype(dtype)
     all_but_sign = np.int64(2 ** (8 * dtype.itemsize - 1) - 1)
@@ -235,6 +262,8 @@ def decode_uniform(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shap
     integers = decode_coded_integers(body[start:], valid_shape, padded_shape)
     if dtype.kind == "f":
         return round_to(low + integers * spacing, dtype)
+    if dtype in LONG_DTYPES:
+        return clip_to(integers.astype(object) * spacing + low, dtype)
     limits = np.iinfo(dtype)
     return np.clip(integers * spacing + low, limits.min, limits.max).astype(dtype)
 

@@ -6,7 +6,17 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from reference_common import Shape, crop, require, take_quantization, take_varints, unfold, unpack
+from reference_common import (
+    LONG_DTYPES,
+    Shape,
+    clip_to,
+    crop,
+    require,
+    take_quantization,
+    take_varints,
+    unfold,
+    unpack,
+)
 from reference_streams import CUBE_ROOTS, Stream, read_stream, to_frequencies
 
 PHASES = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1))
@@ -58,8 +68,12 @@ def decode_lattice_body(body: bytes, dtype: np.dtype, shape: Shape, padded_shape
     if dtype.kind == "f":
         limit = float(np.finfo(dtype).max)
         return np.clip(low + fixed * (spacing / 2**fraction_bits), -limit, limit).astype(dtype)
+    if dtype in LONG_DTYPES:
+        fixed = fixed.astype(object)
     doubled = 2 * fixed * spacing
     nearest = -((2**fraction_bits - doubled) >> (fraction_bits + 1)) + low
+    if dtype in LONG_DTYPES:
+        return clip_to(nearest, dtype)
     return np.clip(nearest, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
 
 

@@ -45,7 +45,7 @@ def decode_spectral(
 
 LENGTHS = (8, 16, 32, 64, 128)
 """Lengths of segments by their number."""
-WIDE_DTYPES = ("uint32", "int32", "float64")
+WIDE_DTYPES = ("uint32", "int32", "uint64", "int64", "float64")
 """Data types of which float32 does not hold every value."""
 
 

@@ -8,11 +8,11 @@ from reference_decoder import keep_rules
 
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.core.chunk_interfaces import ValueRange
-from nvc_jax.core.dtypes import DTYPES, cast_values
+from nvc_jax.core.dtypes import CODED_DTYPES, cast_values
 
 
 @given(
-    st.sampled_from(DTYPES),
+    st.sampled_from(CODED_DTYPES),
     st.lists(st.sampled_from([-9.0, -1.0, 0.0, 1.0, 2.0, 3.0, 7.0]), max_size=4, unique=True),
     st.booleans(),
 )

@@ -7,7 +7,7 @@ import pytest
 from sample_volume import VOLUME as WHOLE_VOLUME
 
 import nvc_jax
-from nvc_jax.core.dtypes import DTYPES
+from nvc_jax.core.dtypes import CODED_DTYPES
 
 VOLUME = WHOLE_VOLUME[:21, :30, :43]
 CHUNK = (16, 16, 24)
@@ -17,7 +17,7 @@ def in_dtype(dtype: str) -> np.ndarray:
     return (VOLUME // 2 if dtype == "int8" else VOLUME).astype(dtype)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", CODED_DTYPES)
 @pytest.mark.parametrize("target", [{"max_error": 2.5}, {"relative_error": 1e-3}, {"lossless": True}])
 def test_promises_are_kept(dtype: str, target: dict[str, float], tmp_path: Path) -> None:
     volume = in_dtype(dtype)

@@ -28,7 +28,7 @@ import nvc_jax
 from nvc_jax.cli import main
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.store import open_container
-from nvc_jax.core.dtypes import DTYPES
+from nvc_jax.core.dtypes import CODED_DTYPES
 from nvc_jax.io.volumes import open_volume, read_metadata
 from nvc_jax.io.writers import write_volume
 
@@ -73,7 +73,7 @@ def check(path: Path | str, values: np.ndarray, missing: np.ndarray, target: dic
 
 CASES = [
     (dtype, place, target)
-    for number, dtype in enumerate(DTYPES)
+    for number, dtype in enumerate(CODED_DTYPES)
     for place, target in zip(
         ("above", "below", "within"), (TARGETS * 2)[number % 5 : number % 5 + 3], strict=True
     )
@@ -93,7 +93,7 @@ def test_every_dtype_keeps_missing_values_apart(dtype: str, place: str, target: 
 
 
 @given(
-    st.sampled_from(DTYPES),
+    st.sampled_from(CODED_DTYPES),
     st.sampled_from([0.0, 0.001, 0.3, 0.999, 1.0]),
     st.sampled_from([0.0, 1.0, 17.0, 30.0, 101.0]),
     st.sampled_from([TARGETS[0], TARGETS[1], TARGETS[2], TARGETS[4]]),

@@ -102,8 +102,8 @@ def test_broken_files_are_named(name: str, content: bytes, tmp_path: Path) -> No
 
 
 def test_unsupported_dtypes_are_named(tmp_path: Path) -> None:
-    _hdf5("<i8")(tmp_path / "v.h5")
-    with pytest.raises(TypeError, match=r"v.h5` has dtype int64"):
+    _hdf5("<c8")(tmp_path / "v.h5")
+    with pytest.raises(TypeError, match=r"v.h5` has dtype complex64"):
         open_volume(tmp_path / "v.h5")
 
 

@@ -1,0 +1,70 @@
+"""Errors of a decoded volume, measured in one pass in slabs along z."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from nvc_jax.core.dtypes import is_long_integer, number_of
+from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
+
+
+class VolumeErrors(NamedTuple):
+    """Errors and value range of the voxels where the original is finite.
+
+    Attributes:
+        squared_sum: sum of squared errors.
+        n_voxels: number of finite voxels; if it is 0, every measure is NaN.
+        max_error: largest absolute error.
+        minimum, maximum: range of the original.
+    """
+
+    squared_sum: float
+    n_voxels: int
+    max_error: float
+    minimum: float
+    maximum: float
+
+    @property
+    def value_range(self) -> float:
+        return self.maximum - self.minimum
+
+    def mse(self) -> float:
+        return self.squared_sum / self.n_voxels if self.n_voxels else math.nan
+
+    def psnr_db(self) -> float:
+        if self.n_voxels == 0:
+            return math.nan
+        return psnr_from_errors(self.value_range, [(self.squared_sum, self.n_voxels)])
+
+
+def slab_bounds(depth: int, plane_voxels: int, slab_voxels: int) -> Iterator[tuple[int, int]]:
+    """Yield ``(start, stop)`` of slabs that cover ``depth`` planes."""
+    step = max(1, slab_voxels // plane_voxels)
+    for start in range(0, depth, step):
+        yield start, min(start + step, depth)
+
+
+def measure_errors(
+    original: np.ndarray, decoded: np.ndarray, slab_voxels: int, valid: np.ndarray | None = None
+) -> VolumeErrors:
+    """Measure the errors of a volume in one pass; ``valid`` marks the values that count, None for all."""
+    n_voxels, squared_sum, largest, minimum, maximum = 0, 0.0, 0.0, math.inf, -math.inf
+    for start, stop in slab_bounds(original.shape[0], original[0].size, slab_voxels):
+        x, y = original[start:stop], decoded[start:stop]
+        if not is_long_integer(x.dtype):  # of which float64 does not hold every value
+            x, y = x.astype(np.float64), y.astype(np.float64)
+        counted = np.isfinite(x) if valid is None else np.isfinite(x) & valid[start:stop]
+        x, y = x[counted], y[counted]
+        if x.size == 0:
+            continue
+        slab_sum, slab_count = squared_errors(x, y)
+        squared_sum += slab_sum
+        n_voxels += slab_count
+        # np.maximum keeps a NaN (a decoded NaN), which Python's max may lose.
+        largest = float(np.maximum(largest, largest_error(x, y)))
+        minimum, maximum = min(minimum, number_of(x.min())), max(maximum, number_of(x.max()))
+    if n_voxels == 0:
+        return VolumeErrors(math.nan, 0, math.nan, math.nan, math.nan)
+    return VolumeErrors(squared_sum, n_voxels, largest, minimum, maximum)
