@@ -27,12 +27,14 @@ from nvc_jax.io.locations import (
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.open_scivis import fetch_dataset, load_catalog
 from nvc_jax.io.paths import local_path
+from nvc_jax.io.raw import RawFile
 from nvc_jax.io.replaceable import check_replaceable
 from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 from nvc_jax.io.writers import check_writable, write_volume, writing
 
 __all__ = [
     "Location",
+    "RawFile",
     "VolumeMetadata",
     "check_replaceable",
     "check_writable",

@@ -20,6 +20,7 @@ from nvc_jax.io.file_format import FileFormat, SourceFile
 from nvc_jax.io.locations import check_is_file
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.paths import local_path, real_path, real_spec
+from nvc_jax.io.raw import RawFile
 from nvc_jax.io.volume_view import VolumeView
 
 FORMATS = (
@@ -55,6 +56,7 @@ def open_volume(source: Any) -> ts.TensorStore:
               dataset with three axes);
             - the path or URL of a directory: Zarr 2 or 3, OME-Zarr (its first dataset), N5, neuroglancer's
               precomputed;
+            - a ``RawFile``, which states the layout of a raw file of any name;
             - any other URL or spec (dict) of TensorStore.
 
     Returns:
@@ -67,12 +69,15 @@ def open_volume(source: Any) -> ts.TensorStore:
         ValueError: the source does not have three axes, a side is empty, or the file is not of the format
             that its suffix states.
     """
-    name = str(source) if isinstance(source, str | Path) else "volume"
+    path = source.path if isinstance(source, RawFile) else source
+    name = str(path) if isinstance(path, str | Path) else "volume"
     source = source.store if isinstance(source, VolumeView) else source
     if isinstance(source, ts.TensorStore):
         store = chunked_stores.arrange_axes(source)
     elif isinstance(source, dict):
         store = chunked_stores.open_spec_array(real_spec(source))
+    elif isinstance(source, RawFile):
+        store = raw.open_raw_file(source)
     elif isinstance(source, str | Path):
         store = _open_named(str(source))
     else:
@@ -103,6 +108,8 @@ def read_metadata(source: Any) -> VolumeMetadata:
     """
     if isinstance(source, VolumeView):
         return source.metadata
+    if isinstance(source, RawFile):
+        return VolumeMetadata()
     if isinstance(source, ts.TensorStore):
         return chunked_stores.store_metadata(source)
     if isinstance(source, dict):
@@ -158,7 +165,7 @@ def _find_format(file: SourceFile) -> FileFormat:
     suffix = _suffix(file.path)
     if suffix not in _FORMAT_OF_SUFFIX:
         known = ", ".join([*_FORMAT_OF_SUFFIX, ".zarr"])
-        raise ValueError(f"`{file.name}`: the suffix must be one of {known}")
+        raise ValueError(f"`{file.name}`: the suffix must be one of {known}; {raw.LAYOUT_ADVICE}")
     return _FORMAT_OF_SUFFIX[suffix]
 
 

@@ -117,3 +117,14 @@ def test_other_files_are_replaced_only_where_the_user_says_so(
     assert Path("thesis").read_text() == "the only copy"
     assert main(["compress", "v.npy", "thesis", "--lossless", "--overwrite"]) == 0
     assert nvc_jax.info("thesis")["target"] == {"lossless": True}
+
+
+def test_raw_files_of_any_name_are_compressed(here: Path, capsys: pytest.CaptureFixture) -> None:
+    np.load("v.npy").astype(">f4").tofile("density.dat")
+    layout = ["--shape", "20,24,28", "--dtype", "float32", "--byte-order", "big"]
+    assert main(["compress", "density.dat", "v.zarr", "--lossless", *layout]) == 0
+    assert main(["verify", "density.dat", "v.zarr", *layout]) == 0
+    assert main(["evaluate", "density.dat", "v.zarr", "--json", *layout]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["max_error"] == 0
+    assert main(["compress", "density.dat", "v.zarr", "--shape", "20,24,27", "--dtype", "float32"]) == 1
+    assert "holds 53760 bytes; 20·24·27 voxels of float32 are 51840" in capsys.readouterr().err
