@@ -115,6 +115,19 @@ def open_raw(file: SourceFile) -> ts.TensorStore:
     return array.as_store(file.name)
 
 
+def create_raw(path: Path, shape: Shape3, dtype: np.dtype, _: VolumeMetadata) -> FlatArray:
+    """Create a raw file, little-endian, x fastest."""
+    path.touch()
+    return FlatArray(path.absolute(), shape, dtype.newbyteorder("<"))
+
+
+def check_raw_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+    """Raise ``ValueError`` unless the name of a file states the volume's shape and dtype."""
+    z, y, x = shape
+    if raw_layout(path) != (shape, dtype):
+        raise ValueError(f"`{path.name}` must end in `_{x}x{y}x{z}_{dtype.name}.raw` for this volume")
+
+
 def raw_metadata(file: SourceFile) -> VolumeMetadata:
     """Return the spacing that some names state between shape and dtype, x first."""
     match = _match_name(file.path)

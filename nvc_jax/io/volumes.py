@@ -1,10 +1,7 @@
 """Any source of a 3-D volume as one lazy ``tensorstore.TensorStore``, with its metadata.
 
-Sources are arrays, files of the formats in ``FORMATS``, directories and URLs of chunked stores, and
+Sources are arrays, files of the formats in ``formats``, directories and URLs of chunked stores, and
 TensorStore specs. Axes are z, y, x; axes of length 1 beyond three are dropped.
-
-To add a file format, write a module with two functions that take a ``SourceFile``, and add a line to
-``FORMATS``.
 """
 
 from pathlib import Path
@@ -15,26 +12,14 @@ import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import check_shape
-from nvc_jax.io import arrays, chunked_stores, hdf5, nifti, npy, nrrd, raw, tiff
-from nvc_jax.io.file_format import FileFormat, SourceFile
+from nvc_jax.io import arrays, chunked_stores, raw
+from nvc_jax.io.file_format import SourceFile
+from nvc_jax.io.formats import FORMAT_OF_SUFFIX, find_format, suffix_of
 from nvc_jax.io.locations import check_is_file
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.paths import local_path, real_path, real_spec
 from nvc_jax.io.raw import RawFile
 from nvc_jax.io.volume_view import VolumeView
-
-FORMATS = (
-    FileFormat((".npy",), npy.open_npy),
-    FileFormat((".npz",), npy.open_npz),
-    FileFormat((".raw",), raw.open_raw, raw.raw_metadata),
-    FileFormat((".nii", ".nii.gz"), nifti.open_nifti, nifti.nifti_metadata),
-    FileFormat((".nrrd", ".nhdr"), nrrd.open_nrrd, nrrd.nrrd_metadata),
-    FileFormat((".tif", ".tiff"), tiff.open_tiff, tiff.tiff_metadata),
-    FileFormat((".h5", ".hdf5", ".nc"), hdf5.open_hdf5, hdf5.hdf5_metadata, has_datasets=True),
-)
-"""The file formats that volumes are read from. A file's format is found by its suffix."""
-
-_FORMAT_OF_SUFFIX = {suffix: file_format for file_format in FORMATS for suffix in file_format.suffixes}
 
 
 def open_volume(source: Any) -> ts.TensorStore:
@@ -125,7 +110,7 @@ def _open_named(source: str) -> ts.TensorStore:
         return chunked_stores.open_url(real_spec(source))
     if file.path.is_dir():
         return chunked_stores.open_directory_array(file.path, file.name)
-    return _find_format(file).open(file)
+    return find_format(file).open(file)
 
 
 def _read_named_metadata(source: str) -> VolumeMetadata:
@@ -134,7 +119,7 @@ def _read_named_metadata(source: str) -> VolumeMetadata:
         return chunked_stores.url_metadata(real_spec(source))
     if file.path.is_dir():
         return chunked_stores.directory_metadata(file.path, file.name)
-    return _find_format(file).read_metadata(file)
+    return find_format(file).read_metadata(file)
 
 
 def _locate(source: str) -> SourceFile | None:
@@ -148,7 +133,7 @@ def _locate(source: str) -> SourceFile | None:
 
     name, _, dataset = source.partition("::")
     path = local_path(name) or whole
-    file_format = _FORMAT_OF_SUFFIX.get(_suffix(path))
+    file_format = FORMAT_OF_SUFFIX.get(suffix_of(path))
     has_datasets = file_format is not None and file_format.has_datasets
     if whole.exists() or not has_datasets:
         name, dataset, path = source, "", whole
@@ -159,17 +144,3 @@ def _locate(source: str) -> SourceFile | None:
     check_is_file(path)
     # A link to a file keeps its name, which states the format.
     return SourceFile(path.absolute(), name, dataset)
-
-
-def _find_format(file: SourceFile) -> FileFormat:
-    suffix = _suffix(file.path)
-    if suffix not in _FORMAT_OF_SUFFIX:
-        known = ", ".join([*_FORMAT_OF_SUFFIX, ".zarr"])
-        raise ValueError(f"`{file.name}`: the suffix must be one of {known}; {raw.LAYOUT_ADVICE}")
-    return _FORMAT_OF_SUFFIX[suffix]
-
-
-def _suffix(path: Path) -> str:
-    """Return the suffix of a file name in lower case; of ``.gz`` with the suffix before it."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from nvc_jax.io.volumes import FORMATS, open_volume, read_metadata, read_volume
+from nvc_jax.io.formats import FORMATS
+from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 from nvc_jax.io.writers import write_volume
 
 VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
