@@ -6,7 +6,7 @@ To add a format, write a module with the functions that ``file_format.FileFormat
 
 from pathlib import Path
 
-from nvc_jax.io import hdf5, nifti, npy, nrrd, nrrd_output, raw, tiff
+from nvc_jax.io import hdf5, mrc, nifti, npy, nrrd, nrrd_output, raw, tiff
 from nvc_jax.io.file_format import FileFormat, SourceFile, gzip_file
 
 FORMATS = (
@@ -38,6 +38,13 @@ FORMATS = (
         check_output=nrrd_output.check_nrrd_output,
     ),
     FileFormat((".nhdr",), nrrd.open_nrrd, nrrd.nrrd_metadata),
+    FileFormat(
+        (".mrc", ".map", ".rec", ".st"),
+        mrc.open_mrc,
+        mrc.mrc_metadata,
+        create=mrc.create_mrc,
+        check_output=mrc.check_mrc_output,
+    ),
     FileFormat((".tif", ".tiff"), tiff.open_tiff, tiff.tiff_metadata),
     FileFormat((".h5", ".hdf5", ".nc"), hdf5.open_hdf5, hdf5.hdf5_metadata, has_datasets=True),
 )

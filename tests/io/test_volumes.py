@@ -66,6 +66,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     ".nii.gz": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4)), path),
     ".nrrd": lambda path: nrrd.write(str(path), VOLUME, index_order="C"),
     ".nhdr": lambda path: nrrd.write(str(path), VOLUME, index_order="C"),
+    **dict.fromkeys((".mrc", ".map", ".rec", ".st"), lambda path: write_volume(path, VOLUME)),
     ".tif": lambda path: tifffile.imwrite(path, VOLUME),
     ".tiff": lambda path: tifffile.imwrite(path, VOLUME),
     **dict.fromkeys((".h5", ".hdf5", ".nc"), _write_hdf5),
