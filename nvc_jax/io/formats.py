@@ -6,7 +6,7 @@ To add a format, write a module with the functions that ``file_format.FileFormat
 
 from pathlib import Path
 
-from nvc_jax.io import hdf5, mrc, nifti, npy, nrrd, nrrd_output, raw, tiff
+from nvc_jax.io import hdf5, hdf5_output, mrc, nifti, npy, nrrd, nrrd_output, raw, tiff, tiff_output
 from nvc_jax.io.file_format import FileFormat, SourceFile, gzip_file
 
 FORMATS = (
@@ -45,8 +45,21 @@ FORMATS = (
         create=mrc.create_mrc,
         check_output=mrc.check_mrc_output,
     ),
-    FileFormat((".tif", ".tiff"), tiff.open_tiff, tiff.tiff_metadata),
-    FileFormat((".h5", ".hdf5", ".nc"), hdf5.open_hdf5, hdf5.hdf5_metadata, has_datasets=True),
+    FileFormat(
+        (".tif", ".tiff"),
+        tiff.open_tiff,
+        tiff.tiff_metadata,
+        create=tiff_output.create_tiff,
+        check_output=tiff_output.check_tiff_output,
+    ),
+    FileFormat(
+        (".h5", ".hdf5", ".nc"),
+        hdf5.open_hdf5,
+        hdf5.hdf5_metadata,
+        has_datasets=True,
+        create=hdf5_output.create_hdf5,
+        check_output=hdf5_output.check_hdf5_output,
+    ),
 )
 """The file formats. A file's format is found by its suffix."""
 
