@@ -6,7 +6,7 @@ To add a format, write a module with the functions that ``file_format.FileFormat
 
 from pathlib import Path
 
-from nvc_jax.io import hdf5, hdf5_output, mrc, nifti, npy, nrrd, nrrd_output, raw, tiff, tiff_output
+from nvc_jax.io import hdf5, hdf5_output, mgh, mrc, nifti, npy, nrrd, nrrd_output, raw, tiff, tiff_output
 from nvc_jax.io.file_format import FileFormat, SourceFile, gzip_file
 
 FORMATS = (
@@ -28,6 +28,17 @@ FORMATS = (
         nifti.nifti_metadata,
         create=nifti.create_nifti,
         check_output=nifti.check_nifti_output,
+        pack=gzip_file,
+    ),
+    FileFormat(
+        (".mgh",), mgh.open_mgh, mgh.mgh_metadata, create=mgh.create_mgh, check_output=mgh.check_mgh_output
+    ),
+    FileFormat(
+        (".mgz",),
+        mgh.open_mgh,
+        mgh.mgh_metadata,
+        create=mgh.create_mgh,
+        check_output=mgh.check_mgh_output,
         pack=gzip_file,
     ),
     FileFormat(

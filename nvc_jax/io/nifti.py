@@ -31,6 +31,8 @@ from nvc_jax.io.readable import readable
 _HIDDEN_FIELDS = ("sizeof_hdr", "magic")
 """Header fields that say nothing about the volume; they are not kept as attributes."""
 
+GZIP_SUFFIXES = (".gz", ".mgz")
+"""Suffixes of files that gzip compressed."""
 _COPIED_FIELDS = ("descrip", "aux_file", "intent_code", "intent_name", "intent_p1", "intent_p2", "intent_p3")
 """Header fields that are written as they were read."""
 _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
@@ -55,14 +57,20 @@ def open_nifti(file: SourceFile) -> ts.TensorStore:
     with readable(file.name, "NIfTI"):
         proxy = _load_image(file).dataobj
         shape = tuple(int(side) for side in reversed(proxy.shape))
-    check_dtype(proxy.dtype.newbyteorder("="), file.name)
+    return open_samples(file, shape, proxy.dtype, int(proxy.offset), "NIfTI")
 
-    with readable(file.name, "NIfTI"):
-        array = FlatArray(file.path, shape, proxy.dtype, int(proxy.offset))
-        if file.path.suffix.lower() == ".gz":
+
+def open_samples(
+    file: SourceFile, shape: tuple[int, ...], dtype: np.dtype, offset: int, format_name: str
+) -> ts.TensorStore:
+    """Open the samples of a file, x fastest, which gzip may have compressed."""
+    check_dtype(dtype.newbyteorder("="), file.name)
+    with readable(file.name, format_name):
+        array = FlatArray(file.path, shape, dtype, offset)
+        if file.path.suffix.lower() in GZIP_SUFFIXES:
             with gzip.open(file.path) as stream:
                 copy = TemporaryCopy(cast(IO[bytes], stream))
-            array = FlatArray(copy, shape, proxy.dtype, int(proxy.offset))
+            array = FlatArray(copy, shape, dtype, offset)
         array.check_size(file.name)
     return array.as_store(file.name)
 

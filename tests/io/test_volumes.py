@@ -64,6 +64,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "_4x3x2_uint16.raw": lambda path: write_volume(path, VOLUME),
     ".nii": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4)), path),
     ".nii.gz": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4)), path),
+    **dict.fromkeys((".mgh", ".mgz"), lambda path: write_volume(path, VOLUME)),
     ".nrrd": lambda path: nrrd.write(str(path), VOLUME, index_order="C"),
     ".nhdr": lambda path: nrrd.write(str(path), VOLUME, index_order="C"),
     **dict.fromkeys((".mrc", ".map", ".rec", ".st"), lambda path: write_volume(path, VOLUME)),
