@@ -6,7 +6,20 @@ To add a format, write a module with the functions that ``file_format.FileFormat
 
 from pathlib import Path
 
-from nvc_jax.io import hdf5, hdf5_output, mgh, mrc, nifti, npy, nrrd, nrrd_output, raw, tiff, tiff_output
+from nvc_jax.io import (
+    hdf5,
+    hdf5_output,
+    mgh,
+    mrc,
+    netcdf,
+    nifti,
+    npy,
+    nrrd,
+    nrrd_output,
+    raw,
+    tiff,
+    tiff_output,
+)
 from nvc_jax.io.file_format import FileFormat, SourceFile, gzip_file
 
 FORMATS = (
@@ -64,9 +77,17 @@ FORMATS = (
         check_output=tiff_output.check_tiff_output,
     ),
     FileFormat(
-        (".h5", ".hdf5", ".nc"),
+        (".h5", ".hdf5"),
         hdf5.open_hdf5,
         hdf5.hdf5_metadata,
+        has_datasets=True,
+        create=hdf5_output.create_hdf5,
+        check_output=hdf5_output.check_hdf5_output,
+    ),
+    FileFormat(
+        (".nc",),
+        netcdf.open_netcdf,
+        netcdf.netcdf_metadata,
         has_datasets=True,
         create=hdf5_output.create_hdf5,
         check_output=hdf5_output.check_hdf5_output,
