@@ -9,6 +9,7 @@ from pathlib import Path
 from nvc_jax.io import (
     hdf5,
     hdf5_output,
+    metaimage,
     mgh,
     mrc,
     netcdf,
@@ -61,6 +62,14 @@ FORMATS = (
         create=nrrd_output.create_nrrd,
         check_output=nrrd_output.check_nrrd_output,
     ),
+    FileFormat(
+        (".mha",),
+        metaimage.open_metaimage,
+        metaimage.metaimage_metadata,
+        create=metaimage.create_metaimage,
+        check_output=metaimage.check_metaimage_output,
+    ),
+    FileFormat((".mhd",), metaimage.open_metaimage, metaimage.metaimage_metadata),
     FileFormat((".nhdr",), nrrd.open_nrrd, nrrd.nrrd_metadata),
     FileFormat(
         (".mrc", ".map", ".rec", ".st"),

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import metaimageio
 import nibabel
 import nrrd
 import numpy as np
@@ -65,6 +66,8 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     ".nii": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4)), path),
     ".nii.gz": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4)), path),
     **dict.fromkeys((".mgh", ".mgz"), lambda path: write_volume(path, VOLUME)),
+    ".mha": lambda path: write_volume(path, VOLUME),
+    ".mhd": lambda path: metaimageio.write(path, VOLUME),
     ".nrrd": lambda path: nrrd.write(str(path), VOLUME, index_order="C"),
     ".nhdr": lambda path: nrrd.write(str(path), VOLUME, index_order="C"),
     **dict.fromkeys((".mrc", ".map", ".rec", ".st"), lambda path: write_volume(path, VOLUME)),
