@@ -12,7 +12,7 @@ import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import check_shape
-from nvc_jax.io import arrays, chunked_stores, raw
+from nvc_jax.io import arrays, chunked_stores, raw, slices
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.formats import FORMAT_OF_SUFFIX, find_format, suffix_of
 from nvc_jax.io.locations import check_is_file
@@ -40,7 +40,7 @@ def open_volume(source: Any) -> ts.TensorStore:
               ``.nhdr``; ``.tif``, ``.tiff``; ``.h5``, ``.hdf5``, ``.nc`` (``path::/dataset``, or the only
               dataset with three axes);
             - the path or URL of a directory: Zarr 2 or 3, OME-Zarr (its first dataset), N5, neuroglancer's
-              precomputed;
+              precomputed; a folder of slices, each a file of TIFF or PNG;
             - a ``RawFile``, which states the layout of a raw file of any name;
             - any other URL or spec (dict) of TensorStore.
 
@@ -109,7 +109,7 @@ def _open_named(source: str) -> ts.TensorStore:
     if file is None:
         return chunked_stores.open_url(real_spec(source))
     if file.path.is_dir():
-        return chunked_stores.open_directory_array(file.path, file.name)
+        return _open_directory(file)
     return find_format(file).open(file)
 
 
@@ -118,8 +118,24 @@ def _read_named_metadata(source: str) -> VolumeMetadata:
     if file is None:
         return chunked_stores.url_metadata(real_spec(source))
     if file.path.is_dir():
-        return chunked_stores.directory_metadata(file.path, file.name)
+        return _read_directory_metadata(file)
     return find_format(file).read_metadata(file)
+
+
+def _open_directory(file: SourceFile) -> ts.TensorStore:
+    if _is_folder_of_slices(file.path):
+        return slices.open_slices(file)
+    return chunked_stores.open_directory_array(file.path, file.name)
+
+
+def _read_directory_metadata(file: SourceFile) -> VolumeMetadata:
+    if _is_folder_of_slices(file.path):
+        return slices.slices_metadata(file)
+    return chunked_stores.directory_metadata(file.path, file.name)
+
+
+def _is_folder_of_slices(path: Path) -> bool:
+    return not chunked_stores.has_documents(path) and slices.has_slices(path)
 
 
 def _locate(source: str) -> SourceFile | None:
@@ -128,7 +144,7 @@ def _locate(source: str) -> SourceFile | None:
     ``path::dataset`` is taken apart for formats with datasets, unless there is a file of that very name.
     """
     whole = local_path(source)
-    if whole is None or ("://" in source and whole.is_dir()):
+    if whole is None or ("://" in source and whole.is_dir() and not _is_folder_of_slices(whole)):
         return None
 
     name, _, dataset = source.partition("::")
