@@ -12,7 +12,7 @@ import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import check_shape
-from nvc_jax.io import arrays, chunked_stores, raw, slices
+from nvc_jax.io import arrays, chunked_stores, dicom, raw, slices
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.formats import FORMAT_OF_SUFFIX, find_format, suffix_of
 from nvc_jax.io.locations import check_is_file
@@ -40,7 +40,7 @@ def open_volume(source: Any) -> ts.TensorStore:
               ``.nhdr``; ``.tif``, ``.tiff``; ``.h5``, ``.hdf5``, ``.nc`` (``path::/dataset``, or the only
               dataset with three axes);
             - the path or URL of a directory: Zarr 2 or 3, OME-Zarr (its first dataset), N5, neuroglancer's
-              precomputed; a folder of slices, each a file of TIFF or PNG;
+              precomputed; a folder of slices, each a file of TIFF or PNG; a folder with a DICOM series;
             - a ``RawFile``, which states the layout of a raw file of any name;
             - any other URL or spec (dict) of TensorStore.
 
@@ -123,19 +123,20 @@ def _read_named_metadata(source: str) -> VolumeMetadata:
 
 
 def _open_directory(file: SourceFile) -> ts.TensorStore:
-    if _is_folder_of_slices(file.path):
-        return slices.open_slices(file)
-    return chunked_stores.open_directory_array(file.path, file.name)
+    if not _is_folder_of_files(file.path):
+        return chunked_stores.open_directory_array(file.path, file.name)
+    return dicom.open_series(file) if dicom.has_series(file.path) else slices.open_slices(file)
 
 
 def _read_directory_metadata(file: SourceFile) -> VolumeMetadata:
-    if _is_folder_of_slices(file.path):
-        return slices.slices_metadata(file)
-    return chunked_stores.directory_metadata(file.path, file.name)
+    if not _is_folder_of_files(file.path):
+        return chunked_stores.directory_metadata(file.path, file.name)
+    return dicom.series_metadata(file) if dicom.has_series(file.path) else slices.slices_metadata(file)
 
 
-def _is_folder_of_slices(path: Path) -> bool:
-    return not chunked_stores.has_documents(path) and slices.has_slices(path)
+def _is_folder_of_files(path: Path) -> bool:
+    """Tell whether a directory holds files of planes, and no chunked store."""
+    return not chunked_stores.has_documents(path) and (dicom.has_series(path) or slices.has_slices(path))
 
 
 def _locate(source: str) -> SourceFile | None:
@@ -144,7 +145,7 @@ def _locate(source: str) -> SourceFile | None:
     ``path::dataset`` is taken apart for formats with datasets, unless there is a file of that very name.
     """
     whole = local_path(source)
-    if whole is None or ("://" in source and whole.is_dir() and not _is_folder_of_slices(whole)):
+    if whole is None or ("://" in source and whole.is_dir() and not _is_folder_of_files(whole)):
         return None
 
     name, _, dataset = source.partition("::")
