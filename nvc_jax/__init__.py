@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nvc_jax.container.metadata import FormatError
     from nvc_jax.core.encoded_volume import EncodedVolume
     from nvc_jax.evaluation.containers import evaluate, info, preview, verify
+    from nvc_jax.io.raw import RawFile
     from nvc_jax.models.codec import Codec, decode_volume, encode_volume, load_codec
     from nvc_jax.models.training import TrainingResult, train
     from nvc_jax.spectral.encoded_stream import EncodedStream
@@ -41,6 +42,7 @@ __all__ = [
     "EncodedStream",
     "EncodedVolume",
     "FormatError",
+    "RawFile",
     "SpectralTraining",
     "TrainingProgress",
     "TrainingResult",
@@ -72,6 +74,7 @@ _NAMES = {
     "container.metadata": "FormatError",
     "core.encoded_volume": "EncodedVolume",
     "evaluation.containers": "evaluate info preview verify",
+    "io.raw": "RawFile",
     "models.codec": "Codec decode_volume encode_volume load_codec",
     "models.training": "TrainingResult train",
     "spectral.encoded_stream": "EncodedStream",

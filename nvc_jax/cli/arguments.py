@@ -60,6 +60,38 @@ def add_overwrite(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_raw_layout(command: argparse.ArgumentParser) -> None:
+    """Add the options that state the layout of a raw file of any name."""
+    group = command.add_argument_group("raw files", "layout of a raw file, whatever its name is")
+    group.add_argument("--shape", type=shape, metavar="Z,Y,X", help="voxels of the volume")
+    group.add_argument(
+        "--dtype", metavar="DTYPE", help="such as float32, of the samples (that of a suffix such as .f32)"
+    )
+    group.add_argument("--order", choices=("C", "F"), help="C: x varies fastest (default); F: z does")
+    group.add_argument("--byte-order", choices=("little", "big"), help="of the samples (little)")
+
+
+def volume(text: str, options: argparse.Namespace) -> Any:
+    """Read the location of a volume, or of a raw file where ``options`` state its layout.
+
+    Raises:
+        ValueError: a part of a layout is stated without the shape, or the location is a spec.
+    """
+    source = location(text)
+    layout = {name: getattr(options, name) for name in ("dtype", "order", "byte_order")}
+    stated = {name: value for name, value in layout.items() if value is not None}
+    if options.shape is None:
+        if stated:
+            names = ", ".join(f"`--{name.replace('_', '-')}`" for name in stated)
+            raise ValueError(f"{names}: the layout of a raw file needs its shape, too; add `--shape Z,Y,X`")
+        return source
+    if isinstance(source, dict):
+        raise ValueError(f"`--shape` is for raw files, and {text} is a spec of TensorStore; name a path")
+    from nvc_jax.io.raw import RawFile
+
+    return RawFile(source, options.shape, **stated)
+
+
 def add_output(command: argparse.ArgumentParser, text: str, example: str) -> None:
     """Add the argument OUT, and take further ones in order to say what is wrong with them.
 

@@ -48,6 +48,7 @@ def add_command(commands: arguments.Commands) -> None:
         metavar="I/N",
         help="write the I-th share, from 0 on, of a container that N processes write",
     )
+    arguments.add_raw_layout(command)
     arguments.add_overwrite(command)
     arguments.add_json(command)
 
@@ -78,7 +79,7 @@ def _run(options: argparse.Namespace) -> None:
     start = time.perf_counter()
     with byte_progress_bar("compress") as on_progress:
         result = compress(
-            arguments.location(options.input),
+            arguments.volume(options.input, options),
             arguments.location(options.output),
             model=options.model,
             max_error=options.max_error,

@@ -11,7 +11,11 @@ def add_command(commands: arguments.Commands) -> None:
     summary = "Decompress a container, or a region of it, into a file."
     command = arguments.add_parser(commands, "decompress", _run, summary)
     command.add_argument("input", metavar="IN", help=arguments.CONTAINER_HELP)
-    arguments.add_output(command, ".npy, .npz, .raw or .zarr", ".npy")
+    arguments.add_output(
+        command,
+        ".npy, .npz, .raw, .zarr; with the extra io also .nii, .nrrd, .mrc, …: see the README",
+        ".npy",
+    )
     command.add_argument("--region", type=arguments.region, help="z0:z1,y0:y1,x0:x1")
     command.add_argument("--preview", action="store_true", help="only the means of 8 x 8 x 8 voxels")
     arguments.add_mode(command)

@@ -12,6 +12,7 @@ def add_command(commands: arguments.Commands) -> None:
     command = arguments.add_parser(commands, "evaluate", _run, summary)
     command.add_argument("original", metavar="ORIGINAL", help=arguments.VOLUME_HELP)
     command.add_argument("container", metavar="CONTAINER", help=arguments.CONTAINER_HELP)
+    arguments.add_raw_layout(command)
     arguments.add_json(command)
     arguments.add_mode(command)
 
@@ -19,5 +20,6 @@ def add_command(commands: arguments.Commands) -> None:
 def _run(options: argparse.Namespace) -> None:
     from nvc_jax.evaluation.containers import evaluate
 
-    original, container = arguments.location(options.original), arguments.location(options.container)
+    original = arguments.volume(options.original, options)
+    container = arguments.location(options.container)
     print_values(evaluate(original, container, mode=options.mode), options.json)

@@ -12,11 +12,12 @@ def add_command(commands: arguments.Commands) -> None:
     command = arguments.add_parser(commands, "verify", _run, summary)
     command.add_argument("original", metavar="ORIGINAL", nargs="?", help=arguments.VOLUME_HELP)
     command.add_argument("container", metavar="CONTAINER", help=arguments.CONTAINER_HELP)
+    arguments.add_raw_layout(command)
     arguments.add_json(command)
 
 
 def _run(options: argparse.Namespace) -> None:
     from nvc_jax.evaluation.containers import verify
 
-    original = None if options.original is None else arguments.location(options.original)
+    original = None if options.original is None else arguments.volume(options.original, options)
     print_values(verify(original, arguments.location(options.container)), options.json)

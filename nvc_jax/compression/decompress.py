@@ -34,8 +34,11 @@ def decompress(
 
     Args:
         container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
-        destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``) or ``.zarr``, at a path
-            where nothing lies unless ``overwrite`` is true.
+        destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``) or ``.zarr``; with the
+            extra ``io`` also ``.nii``, ``.nii.gz``, ``.mgh``, ``.mgz``, ``.nrrd``, ``.mha``, ``.mrc``
+            (``.map``, ``.rec``, ``.st``), ``.tif``, ``.tiff``, ``.h5``, ``.hdf5`` or ``.nc``. Nothing may lie
+            there unless ``overwrite`` is true. Positions, units and attributes of the source are written as
+            far as the format has a place for them.
         region: (z, y, x) slices without steps, of the level; None for all of it. Only the chunks that the
             region touches are read and decoded, and their neighbours where margins are blended.
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
@@ -49,6 +52,8 @@ def decompress(
         FileExistsError: something lies at ``destination`` that is not replaced.
         FileNotFoundError: there is no such container or directory to write to.
         FormatError: the container is damaged, or is none.
+        ModuleNotFoundError: the library that writes the format is not installed.
+        TypeError: the format does not have the volume's dtype.
         ValueError: a region outside the volume, an unknown mode, or a file name of the wrong form.
     """
     destination = output_path(destination)

@@ -11,6 +11,7 @@ import tensorstore as ts
 from nvc_jax.container.metadata import CODEC_NAME
 from nvc_jax.io.locations import Location, lies_within, open_directory, open_location
 from nvc_jax.io.paths import local_path, real_path
+from nvc_jax.io.raw import RawFile
 from nvc_jax.io.replaceable import check_only_array, check_replaceable, is_array_key
 
 _READ_ONLY = ("http://", "https://", "zip://")
@@ -92,6 +93,7 @@ def _check_remote(location: Location) -> None:
 def check_apart(source: Any, destination: Location) -> None:
     """Raise ``ValueError`` if source and destination are one path, or one lies inside the other."""
     target = local_path(destination)
+    source = source.path if isinstance(source, RawFile) else source
     if target is None or not isinstance(source, str | Path | dict | np.memmap):
         return
     path = _source_path(source)

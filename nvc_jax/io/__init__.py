@@ -1,15 +1,17 @@
 """Volumes in and out: every source as one lazy store, every destination written atomically.
 
-Read ``volumes`` first: it opens any source and lists the file formats. Then read ``metadata``, the facts that
-a source may state about a volume, ``declared_values``, those of them by which values are no measurement,
-``lazy``, which makes stores of flat files and of functions, ``volume_view``, a store that dask and pickle
-take, and ``file_format``, the interface of a format. Each format is a module (``npy``, ``raw``, ``nifti``,
-``nrrd``, ``tiff``, ``hdf5``), and ``readable`` turns the errors of their libraries into ours;
-``stored_arrays``, ``stored_axes`` and ``chunked_stores`` find, describe and open arrays in key-value stores;
-``arrays`` wraps arrays in memory. ``writers`` writes volumes through ``atomic``: ``paths`` says what a path
-or URL means, ``replaceable`` what may be replaced, ``locks`` keeps two runs apart, and ``renames`` are its
-last step. ``locations`` opens directories and URLs of containers, ``zip_files`` checks ``.zip`` files, and
-``open_scivis`` downloads public volumes.
+Read ``volumes`` first: it opens any source. Then read ``metadata``, the facts that a source may state about a
+volume, ``declared_values``, those of them by which values are no measurement, ``geometry``, those by which
+voxels have positions, ``lazy``, which makes stores of flat files and of functions, ``volume_view``, a store
+that dask and pickle take, ``file_format``, the interface of a format, and ``formats``, the list of them. Each
+format is a module (``npy``, ``raw``, ``nifti``, ``mgh``, ``nrrd``, ``nrrd_parts`` and ``nrrd_output``,
+``mrc``, ``metaimage``, ``tiff`` and ``tiff_output``, ``hdf5`` and ``hdf5_output``, ``netcdf``; for folders of
+planes ``slices`` and ``dicom``). ``written_attributes`` are attributes as files state them, and ``readable``
+turns the errors of libraries into ours; ``stored_arrays``, ``stored_axes`` and ``chunked_stores`` find,
+describe and open arrays in key-value stores; ``arrays`` wraps arrays in memory. ``writers`` writes volumes
+through ``atomic``: ``paths`` says what a path or URL means, ``replaceable`` what may be replaced, ``locks``
+keeps two runs apart, and ``renames`` are its last step. ``locations`` opens directories and URLs of
+containers, ``zip_files`` checks ``.zip`` files, and ``open_scivis`` downloads public volumes.
 
 This package may not know about compression: it imports only ``nvc_jax.core``.
 """
@@ -27,12 +29,14 @@ from nvc_jax.io.locations import (
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.open_scivis import fetch_dataset, load_catalog
 from nvc_jax.io.paths import local_path
+from nvc_jax.io.raw import RawFile
 from nvc_jax.io.replaceable import check_replaceable
 from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 from nvc_jax.io.writers import check_writable, write_volume, writing
 
 __all__ = [
     "Location",
+    "RawFile",
     "VolumeMetadata",
     "check_replaceable",
     "check_writable",

@@ -37,6 +37,11 @@ _SIMPLE_SPEC_KEYS = {
 """Keys of a spec that names an array and says nothing of its axes."""
 
 
+def has_documents(path: Path) -> bool:
+    """Tell whether a directory has a document of an array or a group in a format of chunked stores."""
+    return any((path / key).is_file() for key in DOCUMENT_KEYS)
+
+
 def open_directory_array(path: Path, name: str) -> ts.TensorStore:
     """Open the array in a directory; ``name`` is the directory's name in error messages."""
     array = _find_in_directory(path, name)

@@ -1,16 +1,27 @@
-"""Interface of a file format that volumes are read from.
+"""Interface of a file format that volumes are read from and written to.
 
 A module of a format (``nifti``, ``tiff``, …) has two functions that take a ``SourceFile``: one opens the
-volume lazily, one reads its metadata. ``nvc_jax.io.volumes.FORMATS`` lists them by suffix.
+volume lazily, one reads its metadata. A format that is written, too, has a function that creates a file with
+its headers and tells where the samples are. ``nvc_jax.io.formats.FORMATS`` lists them by suffix.
 """
 
 import dataclasses
+import gzip
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import tensorstore as ts
 
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata
+
+_COPY_BYTES = 1 << 20
+"""Bytes that are compressed at a time (1 MiB)."""
+_GZIP_LEVEL = 6
+"""Level of gzip that is usual for NIfTI: higher ones take several times as long for a few per cent."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +46,7 @@ def no_metadata(file: SourceFile) -> VolumeMetadata:
 
 @dataclasses.dataclass(frozen=True)
 class FileFormat:
-    """A format of files that volumes are read from.
+    """A format of files that volumes are read from, and perhaps written to.
 
     Attributes:
         suffixes: suffixes of file names, with their dots.
@@ -43,9 +54,37 @@ class FileFormat:
             at zero, a supported dtype in native byte order, and may be read by several threads.
         read_metadata: reads the metadata of the volume in a file.
         has_datasets: whether a file can hold several volumes, so that ``file::dataset`` names one.
+        create: creates a file for a volume of a shape and dtype, with its metadata, and returns the samples
+            in it, which need not be there yet; None for a format that is only read.
+        check_output: raises before any work if the format cannot hold such a volume at a path, or its library
+            is not installed.
+        pack: makes the file from the one that ``create`` made once the samples are there; None if that file
+            is the result.
     """
 
     suffixes: tuple[str, ...]
     open: Callable[[SourceFile], ts.TensorStore]
     read_metadata: Callable[[SourceFile], VolumeMetadata] = no_metadata
     has_datasets: bool = False
+    create: Callable[[Path, Shape3, np.dtype, VolumeMetadata], FlatArray] | None = None
+    check_output: Callable[[Path, Shape3, np.dtype], None] | None = None
+    pack: Callable[[Path, Path], None] | None = None
+
+
+def check_written_dtype(path: Path, dtype: np.dtype, dtypes: tuple[str, ...], format_name: str) -> None:
+    """Raise ``TypeError`` unless a format has a dtype."""
+    if dtype.name not in dtypes:
+        raise TypeError(
+            f"`{path}`: {format_name} cannot hold {dtype.name}; it holds {', '.join(dtypes)}: choose another "
+            "format, such as .npy, or convert the volume"
+        )
+
+
+def gzip_file(unpacked: Path, packed: Path) -> None:
+    """Compress a file. The result holds neither name nor time, so that equal volumes make equal files."""
+    with (
+        unpacked.open("rb") as stream,
+        packed.open("wb") as file,
+        gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as archive,
+    ):
+        shutil.copyfileobj(stream, archive, _COPY_BYTES)

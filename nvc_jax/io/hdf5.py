@@ -27,6 +27,7 @@ from nvc_jax.io.metadata import (
 from nvc_jax.io.readable import readable
 
 _HIDDEN_ATTRIBUTES = (
+    "DIMENSION_LABELS",
     "DIMENSION_LIST",
     "REFERENCE_LIST",
     "CLASS",

@@ -3,7 +3,9 @@
 NIfTI stores x fastest, so its samples are an array z, y, x in C order.
 """
 
+import contextlib
 import gzip
+from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
@@ -11,7 +13,10 @@ import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.io.file_format import SourceFile
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.io.declared_values import parse_floats
+from nvc_jax.io.file_format import SourceFile, check_written_dtype
+from nvc_jax.io.geometry import ras_affine
 from nvc_jax.io.lazy import FlatArray, TemporaryCopy
 from nvc_jax.io.metadata import (
     VolumeMetadata,
@@ -26,6 +31,22 @@ from nvc_jax.io.readable import readable
 _HIDDEN_FIELDS = ("sizeof_hdr", "magic")
 """Header fields that say nothing about the volume; they are not kept as attributes."""
 
+GZIP_SUFFIXES = (".gz", ".mgz")
+"""Suffixes of files that gzip compressed."""
+_COPIED_FIELDS = ("descrip", "aux_file", "intent_code", "intent_name", "intent_p1", "intent_p2", "intent_p3")
+"""Header fields that are written as they were read."""
+_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+_NIFTI1_SIDE = 32767
+"""Largest side in NIfTI-1; larger volumes are written as NIfTI-2."""
+_ALIGNED = 2
+"""Code of an affine whose space is not named."""
+_UNITS = {
+    **dict.fromkeys(("m", "meter", "metre"), "meter"),
+    **dict.fromkeys(("mm", "millimeter", "millimetre"), "mm"),
+    **dict.fromkeys(("um", "µm", "μm", "micron", "micrometer", "micrometre"), "micron"),
+}
+"""NIfTI's names of its units."""
+
 
 def open_nifti(file: SourceFile) -> ts.TensorStore:
     """Open a NIfTI file.
@@ -36,14 +57,20 @@ def open_nifti(file: SourceFile) -> ts.TensorStore:
     with readable(file.name, "NIfTI"):
         proxy = _load_image(file).dataobj
         shape = tuple(int(side) for side in reversed(proxy.shape))
-    check_dtype(proxy.dtype.newbyteorder("="), file.name)
+    return open_samples(file, shape, proxy.dtype, int(proxy.offset), "NIfTI")
 
-    with readable(file.name, "NIfTI"):
-        array = FlatArray(file.path, shape, proxy.dtype, int(proxy.offset))
-        if file.path.suffix.lower() == ".gz":
+
+def open_samples(
+    file: SourceFile, shape: tuple[int, ...], dtype: np.dtype, offset: int, format_name: str
+) -> ts.TensorStore:
+    """Open the samples of a file, x fastest, which gzip may have compressed."""
+    check_dtype(dtype.newbyteorder("="), file.name)
+    with readable(file.name, format_name):
+        array = FlatArray(file.path, shape, dtype, offset)
+        if file.path.suffix.lower() in GZIP_SUFFIXES:
             with gzip.open(file.path) as stream:
                 copy = TemporaryCopy(cast(IO[bytes], stream))
-            array = FlatArray(copy, shape, proxy.dtype, int(proxy.offset))
+            array = FlatArray(copy, shape, dtype, offset)
         array.check_size(file.name)
     return array.as_store(file.name)
 
@@ -78,3 +105,48 @@ def _load_image(file: SourceFile) -> Any:
     if not isinstance(image, nibabel.Nifti1Image):
         raise ValueError(f"it holds a {type(image).__name__}")
     return image
+
+
+def check_nifti_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+    """Raise ``TypeError`` if NIfTI does not have a dtype."""
+    import_extra("nibabel", "io")
+    check_written_dtype(path, dtype, _DTYPES, "NIfTI")
+
+
+def create_nifti(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
+    """Create a NIfTI file with affine, unit, slope, intercept and description.
+
+    Other attributes have no place in it.
+    """
+    nibabel = import_extra("nibabel", "io")
+    header = (nibabel.Nifti1Header if max(shape) <= _NIFTI1_SIDE else nibabel.Nifti2Header)(endianness="<")
+    header.set_data_dtype(dtype)
+    header.set_data_shape(shape[::-1])
+    kept = metadata.attributes.get("nifti")
+    kept = kept if isinstance(kept, dict) else {}
+    _set_affine(header, ras_affine(metadata), kept)
+    unit = _UNITS.get(metadata.units[0]) if metadata.units and len(set(metadata.units)) == 1 else None
+    header.set_xyzt_units(unit)
+    slope, intercept = (
+        parse_floats(metadata.attributes.get(name)) for name in ("scale_factor", "add_offset")
+    )
+    header.set_slope_inter((slope or [1.0])[0], (intercept or [0.0])[0])
+    for field in _COPIED_FIELDS:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            header[field] = kept[field]
+    header["magic"] = header.single_magic
+    header["vox_offset"] = header.single_vox_offset
+    with path.open("wb") as file:
+        header.write_to(file)
+        file.truncate(header.single_vox_offset)
+    return FlatArray(path.absolute(), shape, dtype.newbyteorder("<"), int(header.single_vox_offset))
+
+
+def _set_affine(header: Any, affine: np.ndarray | None, kept: dict[str, Any]) -> None:
+    """Set both forms of the affine, with the codes of the source if it was NIfTI."""
+    if affine is None:
+        return
+    header.set_zooms(np.linalg.norm(affine[:3, :3], axis=0))
+    codes = [attempt(lambda name=name: int(kept[name])) or 0 for name in ("sform_code", "qform_code")]  # type: ignore[misc]
+    header.set_sform(affine, codes[0] if any(codes) else _ALIGNED)
+    header.set_qform(affine, codes[1])

@@ -8,8 +8,10 @@ from typing import IO
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.lazy import FlatArray, TemporaryCopy
+from nvc_jax.io.metadata import VolumeMetadata
 
 _VOLUME_MEMBER = "volume"
 """Name of the array that is read from an archive of several."""
@@ -40,6 +42,21 @@ def open_npz(file: SourceFile) -> ts.TensorStore:
     except (ValueError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"`{file.name}` is not a readable .npz volume: {error}") from error
     return array.as_store(file.name)
+
+
+def create_npy(path: Path, shape: Shape3, dtype: np.dtype, _: VolumeMetadata) -> FlatArray:
+    """Create a ``.npy`` file, little-endian, in C order."""
+    little_endian = dtype.newbyteorder("<")
+    descr = np.lib.format.dtype_to_descr(little_endian)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+        return FlatArray(path.absolute(), shape, little_endian, file.tell())
+
+
+def pack_npz(unpacked: Path, packed: Path) -> None:
+    """Compress a ``.npy`` file into a ``.npz`` archive."""
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(unpacked, f"{_VOLUME_MEMBER}.npy")
 
 
 def _find_member(archive: zipfile.ZipFile) -> str:

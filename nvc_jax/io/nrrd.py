@@ -1,4 +1,4 @@
-"""NRRD files: ``.nrrd``, and ``.nhdr`` with the samples in a file of their own.
+"""NRRD files: ``.nrrd``, and ``.nhdr`` with the samples in one or several files of their own.
 
 NRRD stores x fastest, so its samples are an array z, y, x in C order.
 """
@@ -25,6 +25,7 @@ from nvc_jax.io.metadata import (
     parse_names,
     parse_spacing,
 )
+from nvc_jax.io.nrrd_parts import Parts, list_parts, read_header
 from nvc_jax.io.readable import readable
 
 _Unpack = Callable[[IO[bytes]], Any]
@@ -50,10 +51,14 @@ def open_nrrd(file: SourceFile) -> ts.TensorStore:
     """
     nrrd = import_extra("nrrd", "io")
     with readable(file.name, "NRRD"), file.path.open("rb") as stream:
-        header = nrrd.read_header(stream)
+        header = read_header(nrrd, stream)
         shape = _stored_shape(header)
         unpack = _UNPACKERS.get(header["encoding"].lower())
-        if unpack is None:
+        parts = list_parts(header.get("datafile", header.get("data file", "")))
+        if parts is not None:
+            whole = _join_parts(nrrd, file.path, header, *parts)
+            read, dtype = whole.read, nrrd.reader._determine_datatype(header)
+        elif unpack is None:
             values = nrrd.read_data(header, stream, str(file.path), index_order="C")
             read, dtype = values.__getitem__, values.dtype
         else:
@@ -66,8 +71,8 @@ def open_nrrd(file: SourceFile) -> ts.TensorStore:
 def nrrd_metadata(file: SourceFile) -> VolumeMetadata:
     """Read spacing, units, and the origin unless the space directions rotate or mirror the axes."""
     nrrd = import_extra("nrrd", "io")
-    with readable(file.name, "NRRD"):
-        header = nrrd.read_header(str(file.path))
+    with readable(file.name, "NRRD"), file.path.open("rb") as stream:
+        header = read_header(nrrd, stream)
         kept = kept_axes(_stored_shape(header), _axis_names(header))
     axes = [header["dimension"] - 1 - axis for axis in kept]  # of the header, in the order z, y, x
     directions = attempt(lambda: np.asarray(header["space directions"], np.float64)[axes])
@@ -101,6 +106,15 @@ def _axis_names(header: dict[str, Any]) -> list[str]:
     if len(kinds) != header["dimension"]:
         return [""] * int(header["dimension"])
     return ["" if kind in _SPATIAL_KINDS else "channel" for kind in reversed(kinds)]
+
+
+def _join_parts(nrrd: Any, path: Path, header: dict[str, Any], names: list[str], rank: int | None) -> Parts:
+    """Join samples in several files."""
+    if header["encoding"].lower() != "raw" or header.get("lineskip", header.get("line skip", 0)):
+        raise ValueError("its samples are in several files: these must be raw, and have no lines to skip")
+    n_skipped = header.get("byteskip", header.get("byte skip", 0))
+    dtype = nrrd.reader._determine_datatype(header)
+    return Parts(path.parent, names, rank, _stored_shape(header), dtype, n_skipped)
 
 
 def _locate_samples(

@@ -1,10 +1,7 @@
 """Any source of a 3-D volume as one lazy ``tensorstore.TensorStore``, with its metadata.
 
-Sources are arrays, files of the formats in ``FORMATS``, directories and URLs of chunked stores, and
+Sources are arrays, files of the formats in ``formats``, directories and URLs of chunked stores, and
 TensorStore specs. Axes are z, y, x; axes of length 1 beyond three are dropped.
-
-To add a file format, write a module with two functions that take a ``SourceFile``, and add a line to
-``FORMATS``.
 """
 
 from pathlib import Path
@@ -15,25 +12,14 @@ import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import check_shape
-from nvc_jax.io import arrays, chunked_stores, hdf5, nifti, npy, nrrd, raw, tiff
-from nvc_jax.io.file_format import FileFormat, SourceFile
+from nvc_jax.io import arrays, chunked_stores, dicom, raw, slices
+from nvc_jax.io.file_format import SourceFile
+from nvc_jax.io.formats import FORMAT_OF_SUFFIX, find_format, suffix_of
 from nvc_jax.io.locations import check_is_file
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.paths import local_path, real_path, real_spec
+from nvc_jax.io.raw import RawFile
 from nvc_jax.io.volume_view import VolumeView
-
-FORMATS = (
-    FileFormat((".npy",), npy.open_npy),
-    FileFormat((".npz",), npy.open_npz),
-    FileFormat((".raw",), raw.open_raw, raw.raw_metadata),
-    FileFormat((".nii", ".nii.gz"), nifti.open_nifti, nifti.nifti_metadata),
-    FileFormat((".nrrd", ".nhdr"), nrrd.open_nrrd, nrrd.nrrd_metadata),
-    FileFormat((".tif", ".tiff"), tiff.open_tiff, tiff.tiff_metadata),
-    FileFormat((".h5", ".hdf5", ".nc"), hdf5.open_hdf5, hdf5.hdf5_metadata, has_datasets=True),
-)
-"""The file formats that volumes are read from. A file's format is found by its suffix."""
-
-_FORMAT_OF_SUFFIX = {suffix: file_format for file_format in FORMATS for suffix in file_format.suffixes}
 
 
 def open_volume(source: Any) -> ts.TensorStore:
@@ -54,7 +40,8 @@ def open_volume(source: Any) -> ts.TensorStore:
               ``.nhdr``; ``.tif``, ``.tiff``; ``.h5``, ``.hdf5``, ``.nc`` (``path::/dataset``, or the only
               dataset with three axes);
             - the path or URL of a directory: Zarr 2 or 3, OME-Zarr (its first dataset), N5, neuroglancer's
-              precomputed;
+              precomputed; a folder of slices, each a file of TIFF or PNG; a folder with a DICOM series;
+            - a ``RawFile``, which states the layout of a raw file of any name;
             - any other URL or spec (dict) of TensorStore.
 
     Returns:
@@ -67,12 +54,15 @@ def open_volume(source: Any) -> ts.TensorStore:
         ValueError: the source does not have three axes, a side is empty, or the file is not of the format
             that its suffix states.
     """
-    name = str(source) if isinstance(source, str | Path) else "volume"
+    path = source.path if isinstance(source, RawFile) else source
+    name = str(path) if isinstance(path, str | Path) else "volume"
     source = source.store if isinstance(source, VolumeView) else source
     if isinstance(source, ts.TensorStore):
         store = chunked_stores.arrange_axes(source)
     elif isinstance(source, dict):
         store = chunked_stores.open_spec_array(real_spec(source))
+    elif isinstance(source, RawFile):
+        store = raw.open_raw_file(source)
     elif isinstance(source, str | Path):
         store = _open_named(str(source))
     else:
@@ -103,6 +93,8 @@ def read_metadata(source: Any) -> VolumeMetadata:
     """
     if isinstance(source, VolumeView):
         return source.metadata
+    if isinstance(source, RawFile):
+        return VolumeMetadata()
     if isinstance(source, ts.TensorStore):
         return chunked_stores.store_metadata(source)
     if isinstance(source, dict):
@@ -117,8 +109,8 @@ def _open_named(source: str) -> ts.TensorStore:
     if file is None:
         return chunked_stores.open_url(real_spec(source))
     if file.path.is_dir():
-        return chunked_stores.open_directory_array(file.path, file.name)
-    return _find_format(file).open(file)
+        return _open_directory(file)
+    return find_format(file).open(file)
 
 
 def _read_named_metadata(source: str) -> VolumeMetadata:
@@ -126,8 +118,25 @@ def _read_named_metadata(source: str) -> VolumeMetadata:
     if file is None:
         return chunked_stores.url_metadata(real_spec(source))
     if file.path.is_dir():
+        return _read_directory_metadata(file)
+    return find_format(file).read_metadata(file)
+
+
+def _open_directory(file: SourceFile) -> ts.TensorStore:
+    if not _is_folder_of_files(file.path):
+        return chunked_stores.open_directory_array(file.path, file.name)
+    return dicom.open_series(file) if dicom.has_series(file.path) else slices.open_slices(file)
+
+
+def _read_directory_metadata(file: SourceFile) -> VolumeMetadata:
+    if not _is_folder_of_files(file.path):
         return chunked_stores.directory_metadata(file.path, file.name)
-    return _find_format(file).read_metadata(file)
+    return dicom.series_metadata(file) if dicom.has_series(file.path) else slices.slices_metadata(file)
+
+
+def _is_folder_of_files(path: Path) -> bool:
+    """Tell whether a directory holds files of planes, and no chunked store."""
+    return not chunked_stores.has_documents(path) and (dicom.has_series(path) or slices.has_slices(path))
 
 
 def _locate(source: str) -> SourceFile | None:
@@ -136,12 +145,12 @@ def _locate(source: str) -> SourceFile | None:
     ``path::dataset`` is taken apart for formats with datasets, unless there is a file of that very name.
     """
     whole = local_path(source)
-    if whole is None or ("://" in source and whole.is_dir()):
+    if whole is None or ("://" in source and whole.is_dir() and not _is_folder_of_files(whole)):
         return None
 
     name, _, dataset = source.partition("::")
     path = local_path(name) or whole
-    file_format = _FORMAT_OF_SUFFIX.get(_suffix(path))
+    file_format = FORMAT_OF_SUFFIX.get(suffix_of(path))
     has_datasets = file_format is not None and file_format.has_datasets
     if whole.exists() or not has_datasets:
         name, dataset, path = source, "", whole
@@ -152,17 +161,3 @@ def _locate(source: str) -> SourceFile | None:
     check_is_file(path)
     # A link to a file keeps its name, which states the format.
     return SourceFile(path.absolute(), name, dataset)
-
-
-def _find_format(file: SourceFile) -> FileFormat:
-    suffix = _suffix(file.path)
-    if suffix not in _FORMAT_OF_SUFFIX:
-        known = ", ".join([*_FORMAT_OF_SUFFIX, ".zarr"])
-        raise ValueError(f"`{file.name}`: the suffix must be one of {known}")
-    return _FORMAT_OF_SUFFIX[suffix]
-
-
-def _suffix(path: Path) -> str:
-    """Return the suffix of a file name in lower case; of ``.gz`` with the suffix before it."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])

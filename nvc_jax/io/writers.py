@@ -1,4 +1,4 @@
-"""Volumes written to ``.npy``, ``.npz``, ``.raw`` and Zarr 3: at once, or region by region.
+"""Volumes written to Zarr 3, and to files of the formats that can be created: at once, or region by region.
 
 A volume appears under its name only when it is complete.
 """
@@ -6,7 +6,6 @@ A volume appears under its name only when it is complete.
 import contextlib
 import errno
 import os
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,13 +15,15 @@ import tensorstore as ts
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.atomic import naming, replacing
+from nvc_jax.io.formats import FORMAT_OF_SUFFIX, suffix_of
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.paths import output_path
-from nvc_jax.io.raw import raw_layout
 from nvc_jax.io.replaceable import check_replaceable
 
-_SUFFIXES = (".npy", ".npz", ".raw", ".zarr")
+_ZARR = ".zarr"
+_SUFFIXES = (*(suffix for suffix, file_format in FORMAT_OF_SUFFIX.items() if file_format.create), _ZARR)
+"""Suffixes of volumes that are written."""
 
 _CHUNK_SIDE = 128
 """Largest side, in voxels, of the chunks that are written unless the caller says otherwise: a chunk of
@@ -35,18 +36,19 @@ def check_writable(path: Path, shape: tuple[int, ...], dtype: np.dtype, overwrit
     Raises:
         FileExistsError: something lies there that is not replaced; see ``check_replaceable``.
         FileNotFoundError: the parent directory does not exist.
-        TypeError: the dtype is not supported.
+        ModuleNotFoundError: the library that writes the format is not installed.
+        TypeError: the dtype is not supported, or the format does not have it.
         ValueError: the shape does not have three axes, a side is empty, the suffix is unknown, or the name
             of a raw file states another shape or dtype.
     """
-    z, y, x = check_shape(shape)
+    sides = check_shape(shape)
     check_dtype(dtype)
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix not in _SUFFIXES:
         raise ValueError(f"`{path}`: the suffix must be one of {', '.join(_SUFFIXES)}")
     check_replaceable(path, overwrite)
-    if suffix == ".raw" and raw_layout(path) != ((z, y, x), dtype):
-        raise ValueError(f"`{path.name}` must end in `_{x}x{y}x{z}_{dtype.name}.raw` for this volume")
+    if suffix != _ZARR and (check_output := FORMAT_OF_SUFFIX[suffix].check_output) is not None:
+        check_output(path, sides, dtype)
 
 
 @contextlib.contextmanager
@@ -66,11 +68,11 @@ def writing(
     chunks are written without being read.
 
     Args:
-        path: path of a ``.npy``, ``.npz``, ``.raw`` or ``.zarr`` volume.
+        path: path of a volume whose suffix is ``.zarr`` or that of a format that is written.
         shape: shape (z, y, x) of the volume.
         dtype: dtype of the volume.
         chunk: voxels (z, y, x) to write at a time, and in a chunk of Zarr; at most 128 a side if None.
-        metadata: metadata to keep in Zarr's attributes; the other formats cannot hold any.
+        metadata: metadata to keep in Zarr's attributes, or as far as the format has a place for them.
         overwrite: whether a file or Zarr array that lies at ``path`` may be replaced.
 
     Raises:
@@ -88,18 +90,22 @@ def writing(
     chunk_shape = tuple(map(min, chunk_sides, sides))
 
     with replacing(path, overwrite=overwrite) as partial:
-        suffix = path.suffix.lower()
-        unpacked = partial.with_suffix(".npy") if suffix == ".npz" else partial
-        with naming(path):
-            if suffix == ".zarr":
+        if suffix_of(path) == _ZARR:
+            with naming(path):
                 store = _create_zarr(partial, sides, dtype, chunk_shape, metadata or VolumeMetadata())
-            else:
-                array = _create_flat(unpacked, sides, dtype)
-                store = array.as_store(str(path), writable=True, chunk=chunk_shape)
+            yield store
+            return
+        file_format = FORMAT_OF_SUFFIX[suffix_of(path)]
+        assert file_format.create is not None  # or `check_writable` has refused the suffix
+        unpacked = partial if file_format.pack is None else partial.with_name(f"{partial.name}.unpacked")
+        with naming(path):
+            array = file_format.create(unpacked, sides, dtype, metadata or VolumeMetadata())
+            _reserve(array)
+            store = array.as_store(str(path), writable=True, chunk=chunk_shape)
         yield store
-        if suffix == ".npz":
-            with naming(path), zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-                archive.write(unpacked, "volume.npy")
+        if file_format.pack is not None:
+            with naming(path):
+                file_format.pack(unpacked, partial)
 
 
 def write_volume(
@@ -110,7 +116,7 @@ def write_volume(
     metadata: VolumeMetadata | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a volume as ``.npy``, ``.npz``, ``.raw`` or Zarr 3, chosen by the suffix.
+    """Write a volume as Zarr 3, or as a file of the format that the suffix states.
 
     The file appears under its name when it is complete. The arguments and errors are those of ``writing``.
     """
@@ -126,19 +132,13 @@ def write_volume(
                 store[z : z + slab.shape[0]].write(slab).result()
 
 
-def _create_flat(path: Path, shape: Shape3, dtype: np.dtype) -> FlatArray:
-    """Create a little-endian file of zeros for a volume, with a header if its suffix is ``.npy``."""
-    little_endian = dtype.newbyteorder("<")
-    with path.open("wb") as file:
-        if path.suffix.lower() == ".npy":
-            descr = np.lib.format.dtype_to_descr(little_endian)
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": descr, "fortran_order": False, "shape": shape}
-            )
-        array = FlatArray(path.absolute(), shape, little_endian, file.tell())
+def _reserve(array: FlatArray) -> None:
+    """Reserve disk space for the samples of a file; those that are not written are zero."""
+    assert isinstance(array.file, Path)
+    with array.file.open("r+b") as file:
         _allocate(file.fileno(), array.offset, array.end)
-        file.truncate(array.end)
-    return array
+        if file.seek(0, os.SEEK_END) < array.end:
+            file.truncate(array.end)
 
 
 def _allocate(descriptor: int, start: int, end: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from nvc_jax.cli import arguments
+from nvc_jax.io.raw import RawFile
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,19 @@ def test_options_of_several_commands_are_the_same() -> None:
     assert (options.run, options.mode, options.json) == (print, "blend", False)
     options = parser.parse_args(["look", "--mode", "crop", "--json"])
     assert (options.mode, options.json) == ("crop", True)
+
+
+def test_a_layout_makes_a_raw_file_of_a_path() -> None:
+    parser = argparse.ArgumentParser()
+    arguments.add_raw_layout(parser)
+    assert arguments.volume("v.dat", parser.parse_args([])) == "v.dat"
+    options = parser.parse_args("--shape 2,3,4 --dtype uint16 --order F --byte-order big".split())
+    assert arguments.volume("v.dat", options) == RawFile("v.dat", (2, 3, 4), "uint16", "F", "big")
+    assert arguments.volume("v.f32", parser.parse_args(["--shape", "2,3,4"])) == RawFile("v.f32", (2, 3, 4))
+    with pytest.raises(ValueError, match="`--shape` is for raw files"):
+        arguments.volume('{"driver": "memory"}', options)
+    for stated in ("--dtype int8", "--order C", "--byte-order big"):
+        with pytest.raises(
+            ValueError, match=f"`{stated.split()[0]}`: the layout of a raw file needs its shape"
+        ):
+            arguments.volume("v.dat", parser.parse_args(stated.split()))

@@ -130,3 +130,14 @@ def test_labels_are_said_to_be_lossless(tmp_path: Path, capsys: pytest.CaptureFi
     assert nvc_jax.info(tmp_path / "v.zarr")["fill_values"] == [2**64 - 1]
     assert main([*arguments, "--lossless", "--json"]) == 0
     assert "target" not in json.loads(capsys.readouterr().out)
+
+
+def test_raw_files_of_any_name_are_compressed(here: Path, capsys: pytest.CaptureFixture) -> None:
+    np.load("v.npy").astype(">f4").tofile("density.dat")
+    layout = ["--shape", "20,24,28", "--dtype", "float32", "--byte-order", "big"]
+    assert main(["compress", "density.dat", "v.zarr", "--lossless", *layout]) == 0
+    assert main(["verify", "density.dat", "v.zarr", *layout]) == 0
+    assert main(["evaluate", "density.dat", "v.zarr", "--json", *layout]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["max_error"] == 0
+    assert main(["compress", "density.dat", "v.zarr", "--shape", "20,24,27", "--dtype", "float32"]) == 1
+    assert "holds 53760 bytes; 20·24·27 voxels of float32 are 51840" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.compression.progress import ByteProgress
+from nvc_jax.io.geometry import ras_affine
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import read_metadata, read_volume
 from nvc_jax.io.writers import write_volume
@@ -111,3 +112,19 @@ def test_coordinates_are_kept(tmp_path: Path) -> None:
     region = (slice(2, 10), slice(4, 8), slice(8, 16))
     nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "r.zarr", region=region)
     assert read_metadata(tmp_path / "r.zarr").origin == (14.0, -88.0, 2.0)
+
+
+def test_a_region_keeps_its_positions_in_other_formats(tmp_path: Path) -> None:
+    affine = np.array([[0, -2, 0, 5], [0.5, 0, 0, -7], [0, 0, 3, 9], [0, 0, 0, 1.0]])
+    attributes = {"affine": affine.tolist(), "scale_factor": 0.5}
+    metadata = VolumeMetadata(spacing=(3.0, 2.0, 0.5), units=("mm",) * 3, attributes=attributes)
+    write_volume(tmp_path / "v.nii.gz", VOLUME, metadata=metadata)
+    nvc_jax.compress(tmp_path / "v.nii.gz", tmp_path / "v.zarr", model="nvc-1", lossless=True, chunks=CHUNK)
+    shifted = affine @ [20, 15, 3, 1]
+    for name in ("r.nii", "r.mgz", "r.nrrd", "r.mha"):
+        nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / name, region=REGIONS[1])
+        np.testing.assert_array_equal(read_volume(tmp_path / name), VOLUME[REGIONS[1]], strict=True)
+        expected = np.column_stack([affine[:, :3], shifted])
+        np.testing.assert_allclose(ras_affine(read_metadata(tmp_path / name)), expected, rtol=1e-6)
+    nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "r.nc", region=REGIONS[1])
+    assert read_metadata(tmp_path / "r.nc").attributes["scale_factor"] == 0.5

@@ -11,6 +11,7 @@ from nvc_jax.container.creation import create
 from nvc_jax.container.destinations import check_apart, check_destination, check_keys, check_stores_apart
 from nvc_jax.core.chunk_grid import chunk_valid_shape
 from nvc_jax.io.locations import open_location
+from nvc_jax.io.raw import RawFile
 from nvc_jax.io.volumes import open_volume
 from nvc_jax.io.writers import write_volume
 
@@ -132,6 +133,8 @@ def test_a_source_is_not_its_own_destination(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", np.zeros((2, 2, 2)))
     with pytest.raises(ValueError, match="is the source itself"):
         check_apart(np.load(tmp_path / "v.npy", mmap_mode="r"), tmp_path / "v.npy")
+    with pytest.raises(ValueError, match="is the source itself"):
+        check_apart(RawFile(tmp_path / "v.f32", (2, 2, 2)), tmp_path / "v.f32")
     check_apart(path, tmp_path / "w.zarr")
     check_apart(path, "memory://v.zarr")
     check_apart(np.zeros((2, 2, 2)), path)

@@ -10,7 +10,9 @@ import tensorstore as ts
 from volume_files import FILE_VOLUME as VOLUME
 from volume_files import check_opens_as_written
 
+from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
+from nvc_jax.io.writers import write_volume
 
 
 def _write(path: Path) -> None:
@@ -112,3 +114,66 @@ def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     for read in (open_volume, read_metadata):
         with pytest.raises(ModuleNotFoundError, match=r"pip install 'nvc_jax\[io\]'"):
             read(tmp_path / "v.nii")
+
+
+ROTATED = np.array([[0, -2, 0, 5], [0.5, 0, 0, -7], [0, 0, 3, 9], [0, 0, 0, 1.0]])
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "float32", "float64"])
+def test_nibabel_reads_what_is_written(name: str, dtype: str, tmp_path: Path) -> None:
+    metadata = VolumeMetadata(
+        spacing=(3.0, 2.0, 0.5),
+        origin=(9.0, -7.0, 5.0),
+        units=("µm", "µm", "µm"),
+        attributes={
+            "scale_factor": 0.25,
+            "add_offset": -3.0,
+            "nifti": {"descrip": "a lung", "intent_code": 1002},
+        },
+    )
+    values = VOLUME.astype(dtype)
+    write_volume(tmp_path / name, values, metadata=metadata)
+    image = nibabel.load(tmp_path / name)
+    np.testing.assert_array_equal(image.dataobj.get_unscaled(), values.T, strict=True)
+    np.testing.assert_array_equal(image.affine, [[0.5, 0, 0, 5], [0, 2, 0, -7], [0, 0, 3, 9], [0, 0, 0, 1]])
+    assert image.header.get_xyzt_units()[0] == "micron"
+    assert (image.dataobj.slope, image.dataobj.inter) == (0.25, -3)
+    assert image.header["descrip"].item() == b"a lung"
+    assert image.header["intent_code"] == 1002
+    kept = read_metadata(tmp_path / name)
+    assert (kept.spacing, kept.origin, kept.units) == (metadata.spacing, metadata.origin, ("micron",) * 3)
+    np.testing.assert_array_equal(read_volume(tmp_path / name), values, strict=True)
+
+
+@pytest.mark.parametrize("codes", [(1, 1), (0, 1), (3, 0), (0, 0)])
+def test_affines_of_any_kind_come_back(codes: tuple[int, int], tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(VOLUME.T, ROTATED)
+    image.set_sform(ROTATED, codes[0])
+    image.set_qform(ROTATED, codes[1])
+    nibabel.save(image, tmp_path / "v.nii")
+    write_volume(tmp_path / "w.nii", VOLUME, metadata=read_metadata(tmp_path / "v.nii"))
+    written, read = nibabel.load(tmp_path / "w.nii"), nibabel.load(tmp_path / "v.nii")
+    np.testing.assert_allclose(written.affine, read.affine, atol=1e-6)
+    if any(codes):
+        assert [written.header[name] for name in ("sform_code", "qform_code")] == list(codes)
+    assert written.header.get_zooms() == read.header.get_zooms()
+
+
+def test_a_volume_without_coordinates_has_none(tmp_path: Path) -> None:
+    write_volume(tmp_path / "v.nii", VOLUME)
+    header = nibabel.load(tmp_path / "v.nii").header
+    assert (header["sform_code"], header["qform_code"], header.get_zooms()) == (0, 0, (1, 1, 1))
+
+
+def test_large_sides_are_written_as_nifti_2(tmp_path: Path) -> None:
+    values = np.arange(40000, dtype=np.int16).reshape(1, 1, -1)
+    write_volume(tmp_path / "v.nii", values)
+    assert isinstance(nibabel.load(tmp_path / "v.nii"), nibabel.Nifti2Image)
+    np.testing.assert_array_equal(read_volume(tmp_path / "v.nii"), values)
+
+
+def test_dtypes_that_it_has_not_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="NIfTI cannot hold float16; it holds uint8, "):
+        write_volume(tmp_path / "v.nii", VOLUME.astype(np.float16))
+    assert not list(tmp_path.iterdir())

@@ -2,13 +2,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import metaimageio
 import nibabel
 import nrrd
 import numpy as np
 import pytest
 import tifffile
 
-from nvc_jax.io.volumes import FORMATS, open_volume, read_metadata, read_volume
+from nvc_jax.io.formats import FORMATS
+from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 from nvc_jax.io.writers import write_volume
 
 VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
@@ -63,8 +65,12 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "_4x3x2_uint16.raw": lambda path: write_volume(path, VOLUME),
     ".nii": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4)), path),
     ".nii.gz": lambda path: nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4)), path),
+    **dict.fromkeys((".mgh", ".mgz"), lambda path: write_volume(path, VOLUME)),
+    ".mha": lambda path: write_volume(path, VOLUME),
+    ".mhd": lambda path: metaimageio.write(path, VOLUME),
     ".nrrd": lambda path: nrrd.write(str(path), VOLUME, index_order="C"),
     ".nhdr": lambda path: nrrd.write(str(path), VOLUME, index_order="C"),
+    **dict.fromkeys((".mrc", ".map", ".rec", ".st"), lambda path: write_volume(path, VOLUME)),
     ".tif": lambda path: tifffile.imwrite(path, VOLUME),
     ".tiff": lambda path: tifffile.imwrite(path, VOLUME),
     **dict.fromkeys((".h5", ".hdf5", ".nc"), _write_hdf5),

@@ -48,7 +48,18 @@ def test_only_zarr_directories_are_replaced(tmp_path: Path) -> None:
     assert (directory / "thesis.txt").read_text() == "the only copy"
 
 
-NAMES = ["v.npy", "v.npz", "v_7x6x5_float32.raw", "v.zarr"]
+NAMES = [
+    "v.npy",
+    "v.npz",
+    "v_7x6x5_float32.raw",
+    "v.nii",
+    "v.nii.gz",
+    "v.nrrd",
+    "v.mrc",
+    "v.tif",
+    "v.h5",
+    "v.zarr",
+]
 RANDOM = np.random.default_rng(0).normal(size=(5, 6, 7)).astype(np.float32)
 
 

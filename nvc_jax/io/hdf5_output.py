@@ -1,0 +1,84 @@
+"""HDF5 files that are written, which are NetCDF 4 files, too: one dataset, ``volume``, with dimension scales.
+
+The samples are contiguous and not compressed, so that they are written by a memory map.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nvc_jax.core.optional_imports import import_extra
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.io.declared_values import FILL_VALUE
+from nvc_jax.io.lazy import FlatArray
+from nvc_jax.io.metadata import VolumeMetadata, as_json
+from nvc_jax.io.written_attributes import plain_attributes
+
+_DATASET = "volume"
+_STORED_UNITS = (FILL_VALUE, "missing_value", "valid_min", "valid_max", "valid_range")
+"""Attributes that NetCDF states in the dtype of the samples."""
+
+
+def check_hdf5_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+    """Raise ``ModuleNotFoundError`` if h5py is not installed; HDF5 holds every dtype."""
+    import_extra("h5py", "io")
+
+
+def create_hdf5(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
+    """Create an HDF5 file with a dataset, its attributes, and coordinates as NetCDF states them."""
+    h5py = import_extra("h5py", "io")
+    little_endian = dtype.newbyteorder("<")
+    with h5py.File(path, "w") as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_layout(h5py.h5d.CONTIGUOUS)
+        properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # so that the samples have their place now
+        properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        space, stored = h5py.h5s.create_simple(shape), h5py.h5t.py_create(little_endian)
+        dataset = h5py.Dataset(h5py.h5d.create(file.id, _DATASET.encode(), stored, space, properties))
+        _write_attributes(dataset, plain_attributes(metadata, dtype), dtype)
+        _write_axes(file, dataset, metadata)
+        offset = dataset.id.get_offset()
+    return FlatArray(path.absolute(), shape, little_endian, int(offset))
+
+
+def _write_attributes(dataset: Any, attributes: Mapping[str, Any], dtype: np.dtype) -> None:
+    """Write attributes; what HDF5 has no form for is written as JSON."""
+    for name, value in attributes.items():
+        if not name:
+            continue
+        numbers = _as_stored(value, dtype) if name in _STORED_UNITS else None
+        try:
+            dataset.attrs[name] = value if numbers is None else numbers
+        except (TypeError, ValueError, OSError):
+            dataset.attrs[name] = json.dumps(as_json(value))
+
+
+def _as_stored(value: Any, dtype: np.dtype) -> np.ndarray | None:
+    """Convert numbers to the dtype of the samples; None if that would change them."""
+    try:
+        numbers = np.asarray(value, np.float64)
+        stored = numbers.astype(dtype)
+    except (TypeError, ValueError):
+        return None
+    is_exact = dtype.kind == "f" or np.array_equal(stored.astype(np.float64), numbers)
+    return stored if is_exact else None
+
+
+def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata) -> None:
+    """Name the axes, and write coordinates as dimension scales where the spacing is known."""
+    names = metadata.dimension_names or ("z", "y", "x")
+    origin, units = metadata.origin or (0.0, 0.0, 0.0), metadata.units
+    is_named = len(set(names)) == len(names) and all(name and "/" not in name for name in names)
+    for axis, name in enumerate(names if is_named and _DATASET not in names else ("z", "y", "x")):
+        dataset.dims[axis].label = names[axis]
+        if metadata.spacing is None:
+            continue
+        side = dataset.shape[axis]
+        file[name] = origin[axis] + metadata.spacing[axis] * np.arange(side)
+        file[name].make_scale(name)
+        if units is not None:
+            file[name].attrs["units"] = units[axis]
+        dataset.dims[axis].attach_scale(file[name])

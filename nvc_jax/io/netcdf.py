@@ -1,0 +1,175 @@
+"""NetCDF files, ``.nc``: NetCDF 3 by SciPy, and NetCDF 4, which is HDF5.
+
+``file::variable`` names a variable; it may be left out if only one has three axes.
+"""
+
+import dataclasses
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+import tensorstore as ts
+
+from nvc_jax.io import hdf5
+from nvc_jax.io.file_format import SourceFile
+from nvc_jax.io.lazy import Index, lazy_store
+from nvc_jax.io.metadata import (
+    VolumeMetadata,
+    attempt,
+    attributes_as_json,
+    even_spacing,
+    kept_axes,
+    parse_names,
+    parse_numbers,
+    parse_spacing,
+)
+from nvc_jax.io.readable import readable
+
+_MAGIC = b"CDF"
+_VERSIONS = (1, 2)
+"""Versions that SciPy reads: with offsets of 32 bits and of 64."""
+
+
+def open_netcdf(file: SourceFile) -> ts.TensorStore:
+    """Open a variable of a NetCDF file.
+
+    Variables of NetCDF 3 are mapped, and stay as they are stored: scale factors and offsets are not applied.
+    """
+    if not _is_netcdf3(file.path):
+        return hdf5.open_hdf5(file)
+    variables = _read_variables(file)
+    name = _choose(file, variables)
+    variable = variables[name]
+    with readable(file.name, "NetCDF"):
+        variable.check_size()
+    return lazy_store(
+        variable.read, variable.shape, variable.dtype, f"{file.name}::{name}", axis_names=variable.dimensions
+    )
+
+
+def netcdf_metadata(file: SourceFile) -> VolumeMetadata:
+    """Read a variable's attributes, and its coordinates: the variables that its dimensions name."""
+    if not _is_netcdf3(file.path):
+        return hdf5.hdf5_metadata(file)
+    variables = _read_variables(file)
+    variable = variables[_choose(file, variables)]
+    kept = kept_axes(variable.shape, variable.dimensions)
+    names = [variable.dimensions[axis] for axis in kept]
+    scales = [variables.get(name) for name in names]
+    places = [_place(scale) for scale in scales]
+    return VolumeMetadata(
+        dimension_names=parse_names(names),
+        spacing=parse_spacing([spacing for _, spacing in places]),
+        origin=parse_numbers([origin for origin, _ in places]),
+        units=attempt(lambda: parse_names([scale.attributes.get("units") for scale in scales if scale])),
+        attributes=variable.attributes,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Variable:
+    """A variable of a NetCDF 3 file, whose records lie between those of others.
+
+    Attributes:
+        path: path of the file.
+        shape, dtype, strides: of its array.
+        offset: byte of the file at which it begins.
+        dimensions: names of its axes.
+        attributes: its attributes, as JSON can hold them.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    strides: tuple[int, ...]
+    offset: int
+    dimensions: tuple[str, ...]
+    attributes: dict[str, Any]
+
+    def read(self, index: Index | Any) -> np.ndarray:
+        """Return the values at ``index``: a view of a memory map that is dropped together with it."""
+        mapped = np.memmap(self.path, np.uint8, "r")
+        return np.ndarray(self.shape, self.dtype, mapped, self.offset, self.strides)[index]
+
+    def check_size(self) -> None:
+        """Raise ``ValueError`` if the file is too short to hold the values."""
+        self.read(...)
+
+
+def _place(scale: _Variable | None) -> tuple[float | None, float | None]:
+    """Return origin and spacing of an axis, of which ``scale`` are the coordinates."""
+    known = attempt(lambda: None if scale is None else even_spacing(scale.read(...)))
+    return (None, None) if known is None else known
+
+
+def _is_netcdf3(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(_MAGIC)) == _MAGIC
+
+
+def _read_variables(file: SourceFile) -> dict[str, _Variable]:
+    """Describe the variables of a NetCDF 3 file, without characters."""
+    with readable(file.name, "NetCDF"):
+        with file.path.open("rb") as stream:
+            version = stream.read(len(_MAGIC) + 1)[-1]
+        if version not in _VERSIONS:
+            raise ValueError(
+                f"it is of version {version} of NetCDF 3 (64 bit data), which SciPy does not read; "
+                "`nccopy -k nc4` converts it"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of arrays that are still mapped
+            with scipy.io.netcdf_file(file.path, "r", mmap=True) as opened:
+                return {name: _describe(file.path, opened.variables[name]) for name in opened.variables}
+
+
+def _describe(path: Path, variable: Any) -> _Variable:
+    values = variable.data
+    root = values
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    offset = values.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    # The class has no public list of its attributes.
+    attributes = attributes_as_json(variable._attributes)
+    return _Variable(
+        path,
+        values.shape,
+        values.dtype,
+        values.strides,
+        int(offset),
+        tuple(variable.dimensions),
+        {
+            name: value[0] if isinstance(value, list) and len(value) == 1 else value
+            for name, value in attributes.items()
+        },
+    )
+
+
+def _choose(file: SourceFile, variables: dict[str, _Variable]) -> str:
+    """Return the name of the variable that is named, or of the only one with three axes."""
+    names = [
+        name
+        for name, variable in variables.items()
+        if len(variable.shape) >= 3 and len(kept_axes(variable.shape, variable.dimensions)) == 3
+    ]
+    chosen = file.dataset.strip("/")
+    if chosen:
+        if chosen not in variables:
+            listed = ", ".join(names) or "there is none"
+            raise ValueError(
+                f"`{file.name}` holds no variable `{chosen}`; name one with three axes: {listed}"
+            )
+        return chosen
+    if not names:
+        shapes = ", ".join(f"`{name}` has shape {variable.shape}" for name, variable in variables.items())
+        raise ValueError(
+            f"`{file.name}` holds no variable with three axes: {shapes or 'it has none'}; open it by "
+            "`scipy.io.netcdf_file` and pass one volume, such as `variable[0]` of a time series"
+        )
+    if len(names) > 1:
+        raise ValueError(
+            f"`{file.name}` holds the variables {', '.join(names)}; name one as `{file.name}::{names[0]}`"
+        )
+    return names[0]

@@ -1,0 +1,113 @@
+"""TIFF files that are written: ImageJ's form where it has dtype, size and spacing, else that of OME.
+
+Both are read by ImageJ, napari and tifffile. The samples are contiguous and not compressed.
+"""
+
+import fractions
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nvc_jax.core.optional_imports import import_extra
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.io.file_format import check_written_dtype
+from nvc_jax.io.lazy import FlatArray
+from nvc_jax.io.metadata import VolumeMetadata, as_json
+from nvc_jax.io.written_attributes import as_ascii, missing_values_of, plain_attributes
+
+_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+_IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
+_IMAGEJ_BYTES = (1 << 32) - (1 << 25)
+"""Bytes of samples that ImageJ's form holds: offsets have 32 bits, and its header takes some of them."""
+_GDAL_NODATA = 42113
+_ASCII = 2
+"""TIFF's code of text."""
+_LARGEST = (1 << 32) - 1
+"""Largest numerator and denominator of TIFF's fractions."""
+_RESOLUTION_TOLERANCE = 1e-7
+"""Relative deviation of a spacing that is accepted; with a larger one OME's form is written."""
+_OME_UNITS = {
+    **dict.fromkeys(("um", "µm", "μm", "micron", "micrometer", "micrometre"), "µm"),
+    **dict.fromkeys(("angstrom", "Angstrom", "Å"), "Å"),
+    **dict.fromkeys(("nanometer", "nanometre"), "nm"),
+    **dict.fromkeys(("millimeter", "millimetre"), "mm"),
+    **dict.fromkeys(("meter", "metre"), "m"),
+    **{unit: unit for unit in ("nm", "mm", "cm", "m", "km", "pm", "in", "pixel")},
+}
+"""OME's names of units of length."""
+_OME_UNKNOWN = "reference frame"
+"""OME's unit where the unit is none of its own."""
+
+
+def check_tiff_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+    """Raise ``TypeError`` if TIFF, as others read it, does not have a dtype."""
+    import_extra("tifffile", "io")
+    check_written_dtype(path, dtype, _DTYPES, "TIFF")
+
+
+def create_tiff(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
+    """Create a TIFF file with spacing, unit, a missing value and attributes, a page for each plane.
+
+    ImageJ's form keeps the attributes as JSON under ``Info``, OME's as JSON in its description.
+    """
+    tifffile = import_extra("tifffile", "io")
+    n_bytes = math.prod(shape) * dtype.itemsize
+    resolution = None if metadata.spacing is None else [_per_unit(metadata.spacing[axis]) for axis in (2, 1)]
+    is_imagej = (
+        dtype.name in _IMAGEJ_DTYPES
+        and n_bytes <= _IMAGEJ_BYTES
+        and (resolution is None or None not in resolution)
+    )
+    attributes = plain_attributes(metadata, dtype)
+    attributes |= {} if metadata.origin is None else {"origin": list(metadata.origin)}
+    info = json.dumps(as_json(attributes)) if attributes else None
+    missing_values = missing_values_of(metadata, dtype)
+    options: dict[str, Any] = {"byteorder": "<", "photometric": "minisblack"}
+    if missing_values:
+        text = f"{missing_values[0]:.17g}"
+        options["extratags"] = [(_GDAL_NODATA, _ASCII, len(text) + 1, text, True)]
+    options |= _imagej_options(metadata, resolution, info) if is_imagej else _ome_options(metadata, info)
+    array = tifffile.memmap(path, shape=shape, dtype=dtype.newbyteorder("<"), **options)
+    return FlatArray(path.absolute(), shape, dtype.newbyteorder("<"), int(array.offset))
+
+
+def _imagej_options(metadata: VolumeMetadata, resolution: Any, info: str | None) -> dict[str, Any]:
+    """Make tifffile's options; ``resolution`` has the pixels per unit along x and y, as fractions."""
+    stated: dict[str, Any] = {"axes": "ZYX"}
+    options: dict[str, Any] = {}
+    if metadata.spacing is not None:
+        stated["spacing"] = metadata.spacing[0]
+        options["resolution"] = tuple(resolution)
+    if metadata.units is not None and len(set(metadata.units)) == 1:
+        unit = metadata.units[0]
+        stated["unit"] = as_ascii(_OME_UNITS.get(unit, unit))
+    if info is not None:
+        stated["Info"] = info
+    return {"imagej": True, "metadata": stated, **options}
+
+
+def _ome_options(metadata: VolumeMetadata, info: str | None) -> dict[str, Any]:
+    stated: dict[str, Any] = {"axes": "ZYX"}
+    if info is not None:
+        stated["Description"] = info
+    for axis, name in enumerate("ZYX"):
+        if metadata.spacing is not None:
+            stated[f"PhysicalSize{name}"] = metadata.spacing[axis]
+            unit = metadata.units[axis] if metadata.units else _OME_UNKNOWN
+            stated[f"PhysicalSize{name}Unit"] = _OME_UNITS.get(unit, _OME_UNKNOWN)
+    return {"ome": True, "metadata": stated}
+
+
+def _per_unit(spacing: float) -> tuple[int, int] | None:
+    """Return the number of pixels in a unit as a fraction that TIFF holds; None if none is near enough."""
+    exact = 1 / fractions.Fraction(spacing)
+    if not 1 / _LARGEST < exact < _LARGEST:
+        return None
+    # The larger of numerator and denominator has 32 bits.
+    limit = _LARGEST if exact <= 1 else max(int(_LARGEST / exact), 1)
+    near = exact.limit_denominator(limit)
+    is_near = abs(near - exact) <= _RESOLUTION_TOLERANCE * exact and near.numerator <= _LARGEST
+    return (near.numerator, near.denominator) if is_near else None

@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from volume_files import FILE_VOLUME as VOLUME
+
+from nvc_jax.core.dtypes import DTYPES
+from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.volumes import read_metadata, read_volume
+from nvc_jax.io.writers import write_volume
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_h5py_reads_what_is_written(dtype: str, tmp_path: Path) -> None:
+    values = (VOLUME % 100).astype(dtype)
+    for suffix in (".h5", ".hdf5", ".nc"):
+        write_volume(tmp_path / f"v{suffix}", values)
+        with h5py.File(tmp_path / f"v{suffix}") as file:
+            assert list(file) == ["volume"]
+            np.testing.assert_array_equal(file["volume"][()], values, strict=True)
+        np.testing.assert_array_equal(read_volume(tmp_path / f"v{suffix}"), values, strict=True)
+
+
+METADATA = VolumeMetadata(
+    ("depth", "lat", "lon"),
+    (3.0, 0.5, 0.25),
+    (9.0, -7.0, 5.0),
+    ("m", "degrees_north", "degrees_east"),
+    {
+        "scale_factor": 0.25,
+        "add_offset": -3.0,
+        "units": "K",
+        "valid_range": [-100, 100],
+        "flags": ["a", "b"],
+        "affine": [[1.0, 0.0], [0.0, 1.0]],
+        "nested": {"a": [1, None]},
+    },
+    (-999.0,),
+)
+
+
+def test_coordinates_and_attributes_are_those_of_netcdf(tmp_path: Path) -> None:
+    write_volume(tmp_path / "v.nc", VOLUME, metadata=METADATA)
+    with h5py.File(tmp_path / "v.nc") as file:
+        dataset = file["volume"]
+        np.testing.assert_array_equal(file["lat"], -7 + 0.5 * np.arange(6))
+        assert file["lon"].attrs["units"] == "degrees_east"
+        assert dataset.dims[0][0].name == "/depth"
+        assert (dataset.attrs["scale_factor"], dataset.attrs["units"]) == (0.25, "K")
+        assert dataset.attrs["nested"] == '{"a": [1, null]}'
+        for name, value in (("_FillValue", -999), ("valid_range", [-100, 100])):
+            np.testing.assert_array_equal(dataset.attrs[name], np.array(value, np.int16), strict=True)
+    kept = read_metadata(tmp_path / "v.nc")
+    for name in ("dimension_names", "spacing", "origin", "units"):
+        assert getattr(kept, name) == getattr(METADATA, name)
+    assert kept.attributes == METADATA.attributes | {"nested": '{"a": [1, null]}', "_FillValue": -999}
+    write_volume(tmp_path / "w.nc", VOLUME, metadata=kept)
+    assert read_metadata(tmp_path / "w.nc") == kept
+
+
+def test_xarray_reads_what_is_written(tmp_path: Path) -> None:
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    write_volume(tmp_path / "v.nc", VOLUME, metadata=METADATA)
+    with xarray.open_dataset(tmp_path / "v.nc", engine="h5netcdf", mask_and_scale=False) as opened:
+        np.testing.assert_array_equal(opened["volume"].values, VOLUME)
+        assert opened["volume"].dims == ("depth", "lat", "lon")
+
+
+@pytest.mark.parametrize("names", [("x", "x", "x"), ("a/b", "y", "x"), ("volume", "y", "x")])
+def test_names_that_no_dataset_can_have_stay_labels(names: tuple[str, str, str], tmp_path: Path) -> None:
+    write_volume(tmp_path / "v.h5", VOLUME, metadata=VolumeMetadata(names, (1.0, 2.0, 3.0)))
+    kept = read_metadata(tmp_path / "v.h5::/volume")
+    assert (kept.dimension_names, kept.spacing) == (names, (1, 2, 3))

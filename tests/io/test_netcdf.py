@@ -1,0 +1,96 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.io
+from volume_files import FILE_VOLUME as VOLUME
+from volume_files import check_opens_as_written
+
+from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
+from nvc_jax.io.writers import write_volume
+
+DIMENSIONS = ("level", "lat", "lon")
+
+
+def _write(path: Path, version: int = 1, record: bool = False, **others: np.ndarray) -> None:
+    """Write ``VOLUME`` with attributes and coordinates; its first dimension may be that of records."""
+    with scipy.io.netcdf_file(path, "w", version=version) as file:
+        for name, side in zip(DIMENSIONS, VOLUME.shape, strict=True):
+            file.createDimension(name, None if record and name == "level" else side)
+        for name, start, step, unit in (
+            ("level", 1, 2, "m"),
+            ("lat", -7, 0.5, "deg"),
+            ("lon", 5, 0.25, "deg"),
+        ):
+            scale = file.createVariable(name, "f8", (name,))
+            scale[:] = start + step * np.arange(VOLUME.shape[DIMENSIONS.index(name)])
+            scale.units = unit
+        volume = file.createVariable("t", "i2", DIMENSIONS)
+        volume[:] = VOLUME
+        volume._FillValue, volume.scale_factor, volume.units = np.int16(-999), 0.25, "K"
+        for name, values in others.items():
+            file.createVariable(name, values.dtype.char, DIMENSIONS)[:] = values
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("record", [False, True])
+def test_variables_open_with_their_coordinates(version: int, record: bool, tmp_path: Path) -> None:
+    _write(tmp_path / "v.nc", version, record)
+    check_opens_as_written(tmp_path / "v.nc")
+    metadata = read_metadata(tmp_path / "v.nc")
+    assert metadata.dimension_names == DIMENSIONS
+    assert (metadata.spacing, metadata.origin) == ((2, 0.5, 0.25), (1, -7, 5))
+    assert metadata.units == ("m", "deg", "deg")
+    assert metadata.attributes == {"_FillValue": -999, "scale_factor": 0.25, "units": "K"}
+
+
+@pytest.mark.parametrize("record", [False, True])
+def test_one_of_several_variables_is_named(record: bool, tmp_path: Path) -> None:
+    others: dict[str, Any] = {"u": VOLUME.astype("f4") / 7, "v": VOLUME.astype("i1")}
+    _write(tmp_path / "v.nc", record=record, **others)
+    for name, values in others.items():
+        np.testing.assert_array_equal(read_volume(f"{tmp_path}/v.nc::{name}"), values, strict=True)
+        np.testing.assert_array_equal(read_volume(f"{tmp_path}/v.nc::/{name}"), values, strict=True)
+    for read in (open_volume, read_metadata):
+        with pytest.raises(ValueError, match=r"holds the variables t, u, v; name one as `.*v\.nc::t`"):
+            read(tmp_path / "v.nc")
+        with pytest.raises(ValueError, match="holds no variable `w`; name one with three axes: t, u, v"):
+            read(f"{tmp_path}/v.nc::w")
+
+
+def test_what_lacks_a_volume_is_named(tmp_path: Path) -> None:
+    with scipy.io.netcdf_file(tmp_path / "v.nc", "w") as file:
+        file.createDimension("x", 3)
+        file.createVariable("x", "f4", ("x",))[:] = 1
+    with pytest.raises(ValueError, match=r"no variable with three axes: `x` has shape \(3,\)"):
+        open_volume(tmp_path / "v.nc")
+
+
+@pytest.mark.parametrize("record", [False, True])
+def test_truncated_files_are_named(record: bool, tmp_path: Path) -> None:
+    path = tmp_path / "v.nc"
+    _write(path, record=record)
+    for content in (path.read_bytes()[:-100], path.read_bytes()[:50], b"CDF\1", b"CDF"):
+        path.write_bytes(content)
+        for read in (open_volume, read_metadata):
+            with pytest.raises(ValueError, match=r"v\.nc` is not a readable NetCDF file"):
+                read(path)
+
+
+def test_the_version_with_numbers_of_64_bits_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "v.nc").write_bytes(b"CDF\5" + bytes(100))
+    with pytest.raises(ValueError, match=r"it is of version 5 .*`nccopy -k nc4` converts it"):
+        open_volume(tmp_path / "v.nc")
+
+
+def test_netcdf_4_is_hdf5(tmp_path: Path) -> None:
+    write_volume(tmp_path / "v.nc", VOLUME)
+    check_opens_as_written(tmp_path / "v.nc")
+    assert read_metadata(tmp_path / "v.nc").dimension_names == ("z", "y", "x")
+
+
+def test_a_file_does_not_stay_mapped(tmp_path: Path) -> None:
+    _write(tmp_path / "v.nc")
+    open_volume(tmp_path / "v.nc").read().result()
+    assert "v.nc" not in Path("/proc/self/maps").read_text()
