@@ -24,7 +24,7 @@ from nvc_jax.io.metadata import (
     parse_spacing,
 )
 from nvc_jax.io.readable import readable
-from nvc_jax.io.written_attributes import as_ascii
+from nvc_jax.io.written_attributes import as_ascii, warn_of_losses
 
 _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _COPIED_TAGS = ("Comment", "Name", "Modality", "AnatomicalOrientation", "DistanceUnits")
@@ -98,6 +98,7 @@ def create_metaimage(path: Path, shape: Shape3, dtype: np.dtype, metadata: Volum
 
     Other attributes have no place in it.
     """
+    warn_of_losses(metadata, dtype, "MetaImage")
     library = import_extra("metaimageio", "io")
     kept = metadata.attributes.get("metaimage")
     kept = kept if isinstance(kept, dict) else {}

@@ -19,6 +19,7 @@ from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, attributes_as_json, axis_aligned_origin, parse_spacing
 from nvc_jax.io.nifti import GZIP_SUFFIXES, open_samples
 from nvc_jax.io.readable import readable
+from nvc_jax.io.written_attributes import warn_of_losses
 
 _DTYPES = ("uint8", "int16", "uint16", "int32", "float32")
 _UNIT = "mm"
@@ -74,6 +75,7 @@ def create_mgh(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetad
 
     Positions become millimetres where their unit is a known one.
     """
+    warn_of_losses(metadata, dtype, "MGH")
     mgh = import_extra("nibabel.freesurfer.mghformat", "io")
     header = mgh.MGHHeader()
     header.set_data_dtype(dtype)

@@ -17,6 +17,7 @@ from nvc_jax.io.file_format import SourceFile, check_written_dtype
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, attempt, attributes_as_json, parse_numbers, parse_spacing
 from nvc_jax.io.readable import readable
+from nvc_jax.io.written_attributes import warn_of_losses
 
 _UNIT = "angstrom"
 _ANGSTROMS = {
@@ -80,6 +81,7 @@ def create_mrc(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetad
 
     Spacing and origin become ångström where their unit is a known one. Other attributes have no place in it.
     """
+    warn_of_losses(metadata, dtype, "MRC")
     mrcfile = import_extra("mrcfile", "io")
     mode = mrcfile.utils.mode_from_dtype(dtype)
     with mrcfile.new_mmap(path, shape, mode) as file:

@@ -27,6 +27,7 @@ from nvc_jax.io.metadata import (
     parse_spacing,
 )
 from nvc_jax.io.readable import readable
+from nvc_jax.io.written_attributes import warn_of_losses
 
 _HIDDEN_FIELDS = ("sizeof_hdr", "magic")
 """Header fields that say nothing about the volume; they are not kept as attributes."""
@@ -118,6 +119,7 @@ def create_nifti(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMet
 
     Other attributes have no place in it.
     """
+    warn_of_losses(metadata, dtype, "NIfTI", holds_scaling=True)
     nibabel = import_extra("nibabel", "io")
     header = (nibabel.Nifti1Header if max(shape) <= _NIFTI1_SIDE else nibabel.Nifti2Header)(endianness="<")
     header.set_data_dtype(dtype)

@@ -1,10 +1,11 @@
 """Attributes of a volume in the form in which files other than Zarr state them."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 
-from nvc_jax.io.declared_values import FILL_VALUE, parse_floats, read_declared_values
+from nvc_jax.io.declared_values import FILL_VALUE, SCALING, parse_floats, read_declared_values
 from nvc_jax.io.metadata import VolumeMetadata
 
 
@@ -24,6 +25,27 @@ def plain_attributes(metadata: VolumeMetadata, dtype: np.dtype) -> dict[str, Any
 def missing_values_of(metadata: VolumeMetadata, dtype: np.dtype) -> tuple[float, ...]:
     """Return the missing values that attributes or the format of the source state, cast to the dtype."""
     return read_declared_values(metadata.attributes, metadata.missing_values, dtype).missing_values
+
+
+def warn_of_losses(
+    metadata: VolumeMetadata, dtype: np.dtype, format_name: str, *, holds_scaling: bool = False
+) -> None:
+    """Warn of what says how values are to be understood, and has no place in a format.
+
+    Args:
+        metadata: of the volume.
+        dtype: of the volume.
+        format_name: name of the format, which holds no missing values.
+        holds_scaling: whether it holds a slope and an intercept.
+    """
+    lost = [f"the missing value {value:g}" for value in missing_values_of(metadata, dtype)]
+    if not holds_scaling:
+        lost += [f"`{name}`" for name in sorted(SCALING & metadata.attributes.keys())]
+    if lost:
+        warnings.warn(
+            f"{format_name} has no place for {', '.join(lost)}; the stored values are written as they are",
+            stacklevel=2,
+        )
 
 
 def as_ascii(text: str) -> str:

@@ -1,3 +1,4 @@
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def test_bad_requests_are_named_and_leave_nothing_behind(streams: Path, tmp_path
     with pytest.raises(ValueError, match="must lie within"):
         nvc_jax.decompress(streams, tmp_path / "v.npy", region=(slice(4, 4), slice(None), slice(None)))
     with pytest.raises(ValueError, match="suffix must be one of"):
-        nvc_jax.decompress(streams, tmp_path / "v.tiff")
+        nvc_jax.decompress(streams, tmp_path / "v.png")
     with pytest.raises(ValueError, match="`mode`"):
         nvc_jax.decompress(streams, tmp_path / "v.npy", mode="average")
     assert not list(tmp_path.iterdir())
@@ -122,7 +123,9 @@ def test_a_region_keeps_its_positions_in_other_formats(tmp_path: Path) -> None:
     nvc_jax.compress(tmp_path / "v.nii.gz", tmp_path / "v.zarr", model="nvc-1", lossless=True, chunks=CHUNK)
     shifted = affine @ [20, 15, 3, 1]
     for name in ("r.nii", "r.mgz", "r.nrrd", "r.mha"):
-        nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / name, region=REGIONS[1])
+        lacks_scaling = pytest.warns(UserWarning, match="has no place for `add_offset`, `scale_factor`")
+        with lacks_scaling if name in ("r.mgz", "r.mha") else contextlib.nullcontext():
+            nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / name, region=REGIONS[1])
         np.testing.assert_array_equal(read_volume(tmp_path / name), VOLUME[REGIONS[1]], strict=True)
         expected = np.column_stack([affine[:, :3], shifted])
         np.testing.assert_allclose(ras_affine(read_metadata(tmp_path / name)), expected, rtol=1e-6)

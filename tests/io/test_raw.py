@@ -72,7 +72,7 @@ def test_suffixes_state_a_dtype_and_another_one_is_refused(suffix: str, tmp_path
         (((0, 3, 4), "uint16"), ValueError, "`shape`"),
         (((2, 3, 4), None), ValueError, r"v\.dat`: neither `dtype` nor the suffix"),
         (((2, 3, 4), "floats"), TypeError, r"`dtype` \(='floats'\) is unknown"),
-        (((2, 3, 4), "int64"), TypeError, "`dtype` has dtype int64"),
+        (((2, 3, 4), "complex64"), TypeError, "`dtype` has dtype complex64"),
         (((2, 3, 4), "uint16", "A"), ValueError, r"`order` \(='A'\)"),
         (((2, 3, 4), "uint16", "C", "middle"), ValueError, r"`byte_order` \(='middle'\)"),
     ],

@@ -1,9 +1,11 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.writers import write_volume
 from nvc_jax.io.written_attributes import as_ascii, missing_values_of, plain_attributes
 
 
@@ -31,3 +33,13 @@ def test_units_become_ascii() -> None:
         "Angstrom",
         r"\xb0",
     ]
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.mgh", "v.mrc", "v.mha"])
+def test_formats_without_missing_values_say_so(name: str, tmp_path: Path) -> None:
+    metadata = VolumeMetadata(attributes={"_FillValue": -999, "scale_factor": 0.5})
+    lost = "the missing value -999" if name == "v.nii" else "the missing value -999, `scale_factor`"
+    with pytest.warns(
+        UserWarning, match=f"has no place for {lost}; the stored values are written as they are"
+    ):
+        write_volume(tmp_path / name, np.ones((2, 3, 4), np.int16), metadata=metadata)
