@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc_jax.lattice.geometry import FAR_GROUPS, KNOWN_GROUPS, N_GROUPS, N_LEVEL_GROUPS
-from nvc_jax.lattice.prediction import ACTIVITY_THRESHOLDS, WEIGHT_BITS
+from nvc_jax.lattice.prediction import ACTIVITY_THRESHOLDS, WEIGHT_BITS, closeness
 from nvc_jax.lattice.samples import ROWS, SUM_BITS, Samples
 
 N_CONTEXTS, N_CLASSES = len(ACTIVITY_THRESHOLDS) + 1, 32
@@ -75,7 +75,7 @@ def near_factors(number: int) -> np.ndarray:
     factors = np.zeros(N_GROUPS, np.int32)
     for group in KNOWN_GROUPS[number]:
         if group.number not in FAR_GROUPS:
-            factors[group.number] = {2: 3, 4: 2, 8: 1}[len(group.neighbours)] * len(group.neighbours)
+            factors[group.number] = closeness(group) * len(group.neighbours)
     return factors
 
 

@@ -123,6 +123,14 @@ def phase_shape(lattice: Shape3, level: int) -> Shape3:
     return z, y, x
 
 
+def valid_sides(shape: Shape3, level: int, parity: tuple[int, int, int]) -> Shape3:
+    """Points of a phase along each axis that lie in a volume."""
+    z, y, x = (
+        max(0, -(-(side - (p << level)) // (2 << level))) for side, p in zip(shape, parity, strict=True)
+    )
+    return z, y, x
+
+
 def array_shape(lattice: Shape3, group: int) -> Shape3:
     """Shape of the arrays that hold a phase of any level of a group: that of the group's finest level."""
     return phase_shape(lattice, group)

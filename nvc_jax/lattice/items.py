@@ -7,7 +7,7 @@ import numpy as np
 
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.lattice import native_programs, programs
-from nvc_jax.lattice.geometry import CELL, N_LEVELS, N_PASSES, PHASES, level_group, phase_shape
+from nvc_jax.lattice.geometry import CELL, N_LEVELS, N_PASSES, PHASES, level_group, phase_shape, valid_sides
 from nvc_jax.lattice.prediction import CONTEXTS_PER_GROUP, N_RANGES, Rules
 from nvc_jax.lattice.tables import FIRST_FLAG_CONTEXT, N_CLASSES, N_CONTEXTS, class_of
 from nvc_jax.native.dispatch import runs_kernels
@@ -88,8 +88,8 @@ def collect_items(outputs: list, shape: Shape3, lattice: Shape3) -> Items:
         for index in range(N_PASSES):
             parity = PHASES[index - 1] if index else (0, 0, 0)
             step = 1 if index else CELL
-            valid = [-(-(side - (p << level)) // (2 << level)) for side, p in zip(shape, parity, strict=True)]
-            box = tuple(slice(0, max(0, n), step) for n in valid)
+            valid = valid_sides(shape, level, parity)
+            box = tuple(slice(0, n, step) for n in valid)
             first = group * CONTEXTS_PER_GROUP if index else FIRST_FLAG_CONTEXT + group * N_RANGES
             found = codes[index][box] if index else flags[tuple(slice(0, -(-n // CELL)) for n in valid)]
             mask = inside[box] if index else np.ones(found.shape, bool)

@@ -8,8 +8,8 @@ import numpy as np
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.lattice import native_programs
 from nvc_jax.lattice.estimate import COST_BITS, Counts, count_codes
-from nvc_jax.lattice.geometry import N_LEVEL_GROUPS, lattice_shape
-from nvc_jax.lattice.samples import ROWS, draw_samples, row_sides
+from nvc_jax.lattice.geometry import N_LEVEL_GROUPS, PHASES, lattice_shape, valid_sides
+from nvc_jax.lattice.samples import ROWS, draw_samples
 from nvc_jax.lattice.weight_fit import fit_rows
 from nvc_jax.lattice.weights import BYTES_PER_LEVEL_GROUP, default_weights
 from nvc_jax.native.dispatch import runs_kernels
@@ -91,7 +91,7 @@ def plan_stream(
 
 def _choose_weights(found: Findings, shape: Shape3) -> list[np.ndarray | None]:
     """Choose fitted weights for each group of levels, or None where the default ones do as well."""
-    n_points = np.array([np.prod(row_sides(shape, level, number)) for level, number in ROWS])
+    n_points = np.array([np.prod(valid_sides(shape, level, PHASES[number])) for level, number in ROWS])
     saved = (found.by_default.costs.astype(np.int64) - found.by_fit.costs) / (1 << COST_BITS)
     saved *= n_points / np.maximum(found.by_fit.n_samples, 1)
     weights: list[np.ndarray | None] = []

@@ -90,14 +90,14 @@ def predictor(number: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
         predicted = jnp.clip(rounded, rules.low, rules.high)
 
         near = [group for group in groups if group.number not in FAR_GROUPS]
-        total = sum(_closeness(group) * len(group.neighbours) for group in near)
+        total = sum(closeness(group) * len(group.neighbours) for group in near)
         activity = sum(
-            _closeness(group) * sum(jnp.abs(n - predicted) for n in _fetch(values, group)) for group in near
+            closeness(group) * sum(jnp.abs(n - predicted) for n in _fetch(values, group)) for group in near
         )
         limits = [_limit(limit * total, rules, _ACTIVITY_BITS) for limit in ACTIVITY_THRESHOLDS]
         quiet = _count_reached(activity, limits)
 
-        magnitude = sum(_closeness(group) * sum(_fetch(magnitudes, group)) for group in near)
+        magnitude = sum(closeness(group) * sum(_fetch(magnitudes, group)) for group in near)
         limits = [jnp.int32(-(-limit * total >> _MAGNITUDE_BITS)) for limit in MAGNITUDE_THRESHOLDS]
         large = _count_reached(magnitude, limits)
         # Activities run up and down in turn, so that neighbouring contexts are alike.
@@ -124,7 +124,7 @@ def _scale(group: Group) -> int:
     return 8 // len(group.neighbours)
 
 
-def _closeness(group: Group) -> int:
+def closeness(group: Group) -> int:
     """Weight of each neighbour of a group in the context."""
     return {2: 3, 4: 2, 8: 1}[len(group.neighbours)]
 

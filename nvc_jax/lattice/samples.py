@@ -9,7 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.lattice.geometry import GROUP_OFFSETS, KNOWN_GROUPS, N_GROUPS, N_LEVEL_GROUPS, PHASES
+from nvc_jax.lattice.geometry import (
+    GROUP_OFFSETS,
+    KNOWN_GROUPS,
+    N_GROUPS,
+    N_LEVEL_GROUPS,
+    PHASES,
+    valid_sides,
+)
 
 SAMPLES_PER_ROW = (4000, 2000, 1000)
 """Most samples of a row of weights, that is of a phase in each group of levels: of the coarser ones there are
@@ -72,7 +79,7 @@ def draw_samples(fixed: np.ndarray, counted: np.ndarray, shape: Shape3, fraction
     )
     half = (1 << fraction_bits) >> 1
     for row, (level, number) in enumerate(ROWS):
-        sides = row_sides(shape, level, number)
+        sides = valid_sides(shape, level, PHASES[number])
         numbers = ROW_STARTS[row] + np.arange(min(SAMPLES_PER_ROW[level], int(np.prod(sides))))
         places = [
             2 * (_hash(numbers, axis) * side >> _HASH_BITS) + parity
@@ -98,14 +105,6 @@ def draw_samples(fixed: np.ndarray, counted: np.ndarray, shape: Shape3, fraction
         samples.sums[start : start + n] = sums[valid]
         samples.counts[row] = n
     return samples
-
-
-def row_sides(shape: Shape3, level: int, number: int) -> list[int]:
-    """Points of a phase along each axis that lie in a volume."""
-    return [
-        max(0, -(-(side - (parity << level)) // (2 << level)))
-        for side, parity in zip(shape, PHASES[number], strict=True)
-    ]
 
 
 def _positions(places: list[np.ndarray], offset: tuple[int, ...], shape: Shape3, level: int) -> tuple:

@@ -102,15 +102,8 @@ def encode_plan(plan: ValuePlan) -> tuple[bytes, np.ndarray]:
     return encode_quantization(dtype, plan.low, plan.spacing) + stream, result
 
 
-def encode_values(
-    values: np.ndarray, max_error: float, padded_shape: Shape3, valid: np.ndarray | None = None
-) -> tuple[bytes, np.ndarray]:
-    """Code a volume; see ``plan_values`` and ``encode_plan``."""
-    return encode_plan(plan_values(values, max_error, padded_shape, valid))
-
-
 def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:
-    """Decode a volume of ``dtype``; the inverse of ``encode_values``.
+    """Decode a volume of ``dtype``; the inverse of ``encode_plan``.
 
     Raises:
         ValueError: the bytes cannot be of such a volume.

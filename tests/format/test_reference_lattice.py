@@ -8,7 +8,7 @@ from nvc_jax.chunks.rank_body import decode_ranks, encode_ranks
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.lattice.plan import plan_stream
 from nvc_jax.lattice.stream import encode_lattice
-from nvc_jax.lattice.values import decode_values, encode_values
+from nvc_jax.lattice.values import decode_values, encode_plan, plan_values
 
 PADDED_SHAPE = (40, 32, 27)
 
@@ -41,7 +41,7 @@ def test_the_reference_wraps_where_the_package_does(extreme: int) -> None:
 def test_the_reference_decodes_the_same_values(dtype: str, max_error: float) -> None:
     values = edges(PADDED_SHAPE) * (1 if dtype[0] == "f" else 255)
     values = (values if dtype[0] == "f" else np.rint(values)).astype(dtype)
-    stored, _ = encode_values(values, max_error, PADDED_SHAPE)
+    stored, _ = encode_plan(plan_values(values, max_error, PADDED_SHAPE))
     np.testing.assert_array_equal(
         decode_lattice_body(stored, values.dtype, PADDED_SHAPE, PADDED_SHAPE),
         decode_values(stored, PADDED_SHAPE, PADDED_SHAPE, values.dtype),
