@@ -9,9 +9,7 @@ import tensorstore as ts
 
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.store import ContainerStore, read_metadata_at
-
-OWN_PREFIX = ".nvc-"
-"""Beginning of the keys that a container has only while it is being written."""
+from nvc_jax.io.replaceable import OWN_PREFIX
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,14 +9,14 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.container.metadata import CODEC_NAME
+from nvc_jax.container.store import METADATA_KEY
 from nvc_jax.io.locations import Location, lies_within, open_directory, open_location
 from nvc_jax.io.paths import local_path, real_path
 from nvc_jax.io.raw import RawFile
-from nvc_jax.io.replaceable import check_only_array, check_replaceable, is_array_key
+from nvc_jax.io.replaceable import OWN_PREFIX, check_only_array, check_replaceable, is_array_key
 
 _READ_ONLY = ("http://", "https://", "zip://")
 """Schemes of URLs that TensorStore reads and does not write."""
-_METADATA_KEY = "zarr.json"
 
 
 def check_destination(location: Location, overwrite: bool = False) -> None:
@@ -39,7 +39,7 @@ def check_destination(location: Location, overwrite: bool = False) -> None:
         raise FileExistsError(f"`{path}` is a directory; it will not be replaced by a file: name a new path")
     if real.is_file() and _is_container_file(real):
         return
-    if real.is_dir() and _is_container_document(_read_bytes(real / _METADATA_KEY)):
+    if real.is_dir() and _is_container_document(_read_bytes(real / METADATA_KEY)):
         check_only_array(path, real)
         return
     check_replaceable(path, overwrite)
@@ -63,9 +63,9 @@ def check_keys(objects: ts.KvStore, name: str, overwrite: bool) -> list[bytes]:
             f"`{name}` holds `{foreign}`, which is no part of a container; it will not be replaced: name a "
             "new place"
         )
-    document = objects.read(_METADATA_KEY).result()
+    document = objects.read(METADATA_KEY).result()
     is_ours = document.state == "value" and _is_container_document(bytes(document.value))
-    is_begun = any(key.startswith(b".nvc-") for key in keys)
+    is_begun = any(key.decode().startswith(OWN_PREFIX) for key in keys)
     if keys and not (is_ours or is_begun or overwrite):
         raise FileExistsError(
             f"`{name}` holds something that is no container; it will not be replaced: name a new place, or "
@@ -149,9 +149,9 @@ def _is_container_file(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            if _METADATA_KEY not in names or not all(map(is_array_key, names)):
+            if METADATA_KEY not in names or not all(map(is_array_key, names)):
                 return False
-            return _is_container_document(archive.read(_METADATA_KEY))
+            return _is_container_document(archive.read(METADATA_KEY))
     except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):
         return False
 

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from nvc_jax.container.begun import OWN_PREFIX, Begun, Claim, checksums_key, find_begun, start
+from nvc_jax.container.begun import Begun, Claim, checksums_key, find_begun, start
 from nvc_jax.container.destinations import check_destination, is_zip
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.store import METADATA_KEY, ContainerStore
@@ -19,7 +19,7 @@ from nvc_jax.io.atomic import list_leftovers, naming, own_name, put_in_place, re
 from nvc_jax.io.locations import Location, open_directory, write_zip
 from nvc_jax.io.locks import locked
 from nvc_jax.io.paths import real_path
-from nvc_jax.io.replaceable import LOCK_SUFFIX, find_foreign, identify
+from nvc_jax.io.replaceable import LOCK_SUFFIX, OWN_PREFIX, find_foreign, identify
 
 _PARTIAL, _ZIPPED = "partial", "tmp"
 """Last parts of the names of a run's own directory and file."""

@@ -14,7 +14,7 @@ import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.io.file_format import SourceFile
-from nvc_jax.io.geometry import AFFINE
+from nvc_jax.io.geometry import AFFINE, RAS_FROM_LPS
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -166,7 +166,7 @@ def _make_affine(files: list[_File]) -> np.ndarray | None:
         step = (np.array(last.ImagePositionPatient, np.float64) - start) / (len(files) - 1)
     affine = np.eye(4)
     affine[:3] = np.stack([orientation[:3] * along_x, orientation[3:] * along_y, step, start], axis=1)
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # from LPS to RAS
+    return RAS_FROM_LPS @ affine
 
 
 def _describe(file: _File) -> Plane:

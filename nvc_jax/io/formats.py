@@ -4,6 +4,7 @@ To add a format, write a module with the functions that ``file_format.FileFormat
 ``FORMATS``.
 """
 
+import dataclasses
 from pathlib import Path
 
 from nvc_jax.io import (
@@ -23,38 +24,26 @@ from nvc_jax.io import (
 )
 from nvc_jax.io.file_format import FileFormat, SourceFile, gzip_file
 
+_NIFTI = FileFormat(
+    (".nii",),
+    nifti.open_nifti,
+    nifti.nifti_metadata,
+    create=nifti.create_nifti,
+    check_output=nifti.check_nifti_output,
+)
+_MGH = FileFormat(
+    (".mgh",), mgh.open_mgh, mgh.mgh_metadata, create=mgh.create_mgh, check_output=mgh.check_mgh_output
+)
 FORMATS = (
     FileFormat((".npy",), npy.open_npy, create=npy.create_npy),
     FileFormat((".npz",), npy.open_npz, create=npy.create_npy, pack=npy.pack_npz),
     FileFormat(
         (".raw",), raw.open_raw, raw.raw_metadata, create=raw.create_raw, check_output=raw.check_raw_output
     ),
-    FileFormat(
-        (".nii",),
-        nifti.open_nifti,
-        nifti.nifti_metadata,
-        create=nifti.create_nifti,
-        check_output=nifti.check_nifti_output,
-    ),
-    FileFormat(
-        (".nii.gz",),
-        nifti.open_nifti,
-        nifti.nifti_metadata,
-        create=nifti.create_nifti,
-        check_output=nifti.check_nifti_output,
-        pack=gzip_file,
-    ),
-    FileFormat(
-        (".mgh",), mgh.open_mgh, mgh.mgh_metadata, create=mgh.create_mgh, check_output=mgh.check_mgh_output
-    ),
-    FileFormat(
-        (".mgz",),
-        mgh.open_mgh,
-        mgh.mgh_metadata,
-        create=mgh.create_mgh,
-        check_output=mgh.check_mgh_output,
-        pack=gzip_file,
-    ),
+    _NIFTI,
+    dataclasses.replace(_NIFTI, suffixes=(".nii.gz",), pack=gzip_file),
+    _MGH,
+    dataclasses.replace(_MGH, suffixes=(".mgz",), pack=gzip_file),
     FileFormat(
         (".nrrd",),
         nrrd.open_nrrd,

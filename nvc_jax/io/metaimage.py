@@ -13,7 +13,7 @@ import tensorstore as ts
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
-from nvc_jax.io.geometry import DIRECTIONS, LPS, ORIGIN, SPACE, ras_affine
+from nvc_jax.io.geometry import DIRECTIONS, LPS, ORIGIN, RAS_FROM_LPS, SPACE, ras_affine
 from nvc_jax.io.lazy import FlatArray, lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
@@ -24,7 +24,7 @@ from nvc_jax.io.metadata import (
     parse_spacing,
 )
 from nvc_jax.io.readable import readable
-from nvc_jax.io.written_attributes import as_ascii, warn_of_losses
+from nvc_jax.io.written_attributes import as_ascii, kept_fields, warn_of_losses
 
 _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _COPIED_TAGS = ("Comment", "Name", "Modality", "AnatomicalOrientation", "DistanceUnits")
@@ -100,8 +100,7 @@ def create_metaimage(path: Path, shape: Shape3, dtype: np.dtype, metadata: Volum
     """
     warn_of_losses(metadata, dtype, "MetaImage")
     library = import_extra("metaimageio", "io")
-    kept = metadata.attributes.get("metaimage")
-    kept = kept if isinstance(kept, dict) else {}
+    kept = kept_fields(metadata, "metaimage")
     tags: dict[str, Any] = {
         tag: as_ascii(" ".join(kept[tag].split())) for tag in _COPIED_TAGS if isinstance(kept.get(tag), str)
     }
@@ -109,7 +108,7 @@ def create_metaimage(path: Path, shape: Shape3, dtype: np.dtype, metadata: Volum
     if affine is not None:
         # Volumes whose source names no space keep their positions as they are.
         is_oriented = metadata.attributes.keys() & {SPACE, "affine"}
-        affine = np.diag([-1, -1, 1, 1]) @ affine if is_oriented else affine
+        affine = RAS_FROM_LPS @ affine if is_oriented else affine
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         tags |= {"Offset": affine[:3, 3], "TransformMatrix": affine[:3, :3] / spacing}
         tags |= {"CenterOfRotation": np.zeros(3), "ElementSpacing": spacing}

@@ -14,18 +14,18 @@ import tensorstore as ts
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
-from nvc_jax.io.geometry import AFFINE, ras_affine
+from nvc_jax.io.geometry import AFFINE, METRE, MICROMETRE, ras_affine
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, attributes_as_json, axis_aligned_origin, parse_spacing
 from nvc_jax.io.nifti import GZIP_SUFFIXES, open_samples
 from nvc_jax.io.readable import readable
-from nvc_jax.io.written_attributes import warn_of_losses
+from nvc_jax.io.written_attributes import kept_fields, warn_of_losses
 
 _DTYPES = ("uint8", "int16", "uint16", "int32", "float32")
 _UNIT = "mm"
 _MILLIMETRES = {
-    **dict.fromkeys(("m", "meter", "metre"), 1e3),
-    **dict.fromkeys(("um", "µm", "μm", "micron", "micrometer", "micrometre"), 1e-3),
+    **dict.fromkeys(METRE, 1e3),
+    **dict.fromkeys(MICROMETRE, 1e-3),
 }
 """Millimetres in a unit."""
 _COPIED_FIELDS = ("tr", "flip_angle", "te", "ti", "fov")
@@ -86,10 +86,10 @@ def create_mgh(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetad
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         header["delta"], header["Mdc"] = spacing, (affine[:3, :3] / spacing).T
         header["Pxyz_c"] = (affine @ [*(side / 2 for side in shape[::-1]), 1])[:3]
-    kept = metadata.attributes.get("mgh")
+    kept = kept_fields(metadata, "mgh")
     for name in _COPIED_FIELDS:
         with contextlib.suppress(KeyError, TypeError, ValueError):
-            header[name] = kept[name] if isinstance(kept, dict) else 0
+            header[name] = kept[name] if kept else 0
     with path.open("wb") as file:
         header.writehdr_to(file)
         file.truncate(header.get_data_offset())

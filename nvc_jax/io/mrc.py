@@ -14,17 +14,18 @@ import tensorstore as ts
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
+from nvc_jax.io.geometry import MICROMETRE, MILLIMETRE, NANOMETRE
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, attempt, attributes_as_json, parse_numbers, parse_spacing
 from nvc_jax.io.readable import readable
-from nvc_jax.io.written_attributes import warn_of_losses
+from nvc_jax.io.written_attributes import kept_fields, warn_of_losses
 
 _UNIT = "angstrom"
 _ANGSTROMS = {
     **dict.fromkeys(("angstrom", "angstroms", "a", "å"), 1.0),
-    **dict.fromkeys(("nm", "nanometer", "nanometre"), 10.0),
-    **dict.fromkeys(("um", "µm", "μm", "micron", "micrometer", "micrometre"), 1e4),
-    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e7),
+    **dict.fromkeys(NANOMETRE, 10.0),
+    **dict.fromkeys(MICROMETRE, 1e4),
+    **dict.fromkeys(MILLIMETRE, 1e7),
 }
 """Ångström in a unit, by its name in lower case."""
 _DTYPES = ("int8", "int16", "uint16", "float16", "float32")
@@ -92,14 +93,13 @@ def create_mrc(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetad
         if metadata.origin is not None:
             for axis, value in zip("zyx", metadata.origin * scale, strict=True):
                 file.header.origin[axis] = value
-        _set_labels(file.header, metadata.attributes.get("mrc"))
+        _set_labels(file.header, kept_fields(metadata, "mrc").get("labels"))
         dtype_in_file = mrcfile.utils.data_dtype_from_header(file.header)
         offset = file.header.nbytes + int(file.header.nsymbt)
     return FlatArray(path.absolute(), shape, dtype_in_file, offset)
 
 
-def _set_labels(header: Any, kept: Any) -> None:
-    labels = kept.get("labels") if isinstance(kept, dict) else None
+def _set_labels(header: Any, labels: Any) -> None:
     texts = [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
     others = [text for text in texts if text != _LABEL]
     texts = [*others[: _N_LABELS - 1], _LABEL]

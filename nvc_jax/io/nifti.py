@@ -16,7 +16,7 @@ from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.declared_values import parse_floats
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
-from nvc_jax.io.geometry import ras_affine
+from nvc_jax.io.geometry import METRE, MICROMETRE, MILLIMETRE, ras_affine
 from nvc_jax.io.lazy import FlatArray, TemporaryCopy
 from nvc_jax.io.metadata import (
     VolumeMetadata,
@@ -27,7 +27,7 @@ from nvc_jax.io.metadata import (
     parse_spacing,
 )
 from nvc_jax.io.readable import readable
-from nvc_jax.io.written_attributes import warn_of_losses
+from nvc_jax.io.written_attributes import kept_fields, warn_of_losses
 
 _HIDDEN_FIELDS = ("sizeof_hdr", "magic")
 """Header fields that say nothing about the volume; they are not kept as attributes."""
@@ -42,9 +42,9 @@ _NIFTI1_SIDE = 32767
 _ALIGNED = 2
 """Code of an affine whose space is not named."""
 _UNITS = {
-    **dict.fromkeys(("m", "meter", "metre"), "meter"),
-    **dict.fromkeys(("mm", "millimeter", "millimetre"), "mm"),
-    **dict.fromkeys(("um", "µm", "μm", "micron", "micrometer", "micrometre"), "micron"),
+    **dict.fromkeys(METRE, "meter"),
+    **dict.fromkeys(MILLIMETRE, "mm"),
+    **dict.fromkeys(MICROMETRE, "micron"),
 }
 """NIfTI's names of its units."""
 
@@ -124,8 +124,7 @@ def create_nifti(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMet
     header = (nibabel.Nifti1Header if max(shape) <= _NIFTI1_SIDE else nibabel.Nifti2Header)(endianness="<")
     header.set_data_dtype(dtype)
     header.set_data_shape(shape[::-1])
-    kept = metadata.attributes.get("nifti")
-    kept = kept if isinstance(kept, dict) else {}
+    kept = kept_fields(metadata, "nifti")
     _set_affine(header, ras_affine(metadata), kept)
     unit = _UNITS.get(metadata.units[0]) if metadata.units and len(set(metadata.units)) == 1 else None
     header.set_xyzt_units(unit)

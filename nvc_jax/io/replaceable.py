@@ -18,7 +18,7 @@ _CHUNK = re.compile(r"(c[/.])?\d+([/.]\d+)*")
 _CHUNK_DIRECTORY = re.compile(r"c(/\d+)*|\d+(/\d+)*")
 LOCK_SUFFIX = ".__lock"
 """End of the name of a file that TensorStore is writing."""
-_OWN_PREFIX = ".nvc-"
+OWN_PREFIX = ".nvc-"
 """Beginning of the names of files that a container holds while it is being written."""
 
 Identity = tuple[int, int, int]
@@ -30,7 +30,7 @@ def is_array_key(name: str) -> bool:
     name = name.removesuffix(LOCK_SUFFIX)
     return (
         name in (*_DOCUMENTS, _ATTRIBUTES)
-        or name.startswith(_OWN_PREFIX)
+        or name.startswith(OWN_PREFIX)
         or _CHUNK.fullmatch(name) is not None
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.file_format import check_written_dtype
+from nvc_jax.io.geometry import METRE, MICROMETRE, MILLIMETRE, NANOMETRE
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, as_json
 from nvc_jax.io.written_attributes import as_ascii, missing_values_of, plain_attributes
@@ -30,12 +31,12 @@ _LARGEST = (1 << 32) - 1
 _RESOLUTION_TOLERANCE = 1e-7
 """Relative deviation of a spacing that is accepted; with a larger one OME's form is written."""
 _OME_UNITS = {
-    **dict.fromkeys(("um", "µm", "μm", "micron", "micrometer", "micrometre"), "µm"),
+    **dict.fromkeys(MICROMETRE, "µm"),
     **dict.fromkeys(("angstrom", "Angstrom", "Å"), "Å"),
-    **dict.fromkeys(("nanometer", "nanometre"), "nm"),
-    **dict.fromkeys(("millimeter", "millimetre"), "mm"),
-    **dict.fromkeys(("meter", "metre"), "m"),
-    **{unit: unit for unit in ("nm", "mm", "cm", "m", "km", "pm", "in", "pixel")},
+    **dict.fromkeys(NANOMETRE, "nm"),
+    **dict.fromkeys(MILLIMETRE, "mm"),
+    **dict.fromkeys(METRE, "m"),
+    **{unit: unit for unit in ("cm", "km", "pm", "in", "pixel")},
 }
 """OME's names of units of length."""
 _OME_UNKNOWN = "reference frame"

@@ -27,6 +27,12 @@ def missing_values_of(metadata: VolumeMetadata, dtype: np.dtype) -> tuple[float,
     return read_declared_values(metadata.attributes, metadata.missing_values, dtype).missing_values
 
 
+def kept_fields(metadata: VolumeMetadata, format_name: str) -> dict[str, Any]:
+    """Return what the source stated in a format's own fields; empty if it was of another format."""
+    kept = metadata.attributes.get(format_name)
+    return kept if isinstance(kept, dict) else {}
+
+
 def warn_of_losses(
     metadata: VolumeMetadata, dtype: np.dtype, format_name: str, *, holds_scaling: bool = False
 ) -> None:
