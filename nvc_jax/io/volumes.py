@@ -4,6 +4,7 @@ Sources are arrays, files of the formats in ``formats``, directories and URLs of
 TensorStore specs. Axes are z, y, x; axes of length 1 beyond three are dropped.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.paths import local_path, real_path, real_spec
 from nvc_jax.io.raw import RawFile
 from nvc_jax.io.volume_view import VolumeView
+
+_OfPlanes = tuple[Callable[[SourceFile], ts.TensorStore], Callable[[SourceFile], VolumeMetadata]]
+"""Functions that open a directory with a file for each plane, and read its metadata."""
 
 
 def open_volume(source: Any) -> ts.TensorStore:
@@ -123,20 +127,22 @@ def _read_named_metadata(source: str) -> VolumeMetadata:
 
 
 def _open_directory(file: SourceFile) -> ts.TensorStore:
-    if not _is_folder_of_files(file.path):
-        return chunked_stores.open_directory_array(file.path, file.name)
-    return dicom.open_series(file) if dicom.has_series(file.path) else slices.open_slices(file)
+    planes = _find_planes(file.path)
+    return chunked_stores.open_directory_array(file.path, file.name) if planes is None else planes[0](file)
 
 
 def _read_directory_metadata(file: SourceFile) -> VolumeMetadata:
-    if not _is_folder_of_files(file.path):
-        return chunked_stores.directory_metadata(file.path, file.name)
-    return dicom.series_metadata(file) if dicom.has_series(file.path) else slices.slices_metadata(file)
+    planes = _find_planes(file.path)
+    return chunked_stores.directory_metadata(file.path, file.name) if planes is None else planes[1](file)
 
 
-def _is_folder_of_files(path: Path) -> bool:
-    """Tell whether a directory holds files of planes, and no chunked store."""
-    return not chunked_stores.has_documents(path) and (dicom.has_series(path) or slices.has_slices(path))
+def _find_planes(path: Path) -> _OfPlanes | None:
+    """Find the functions for a directory with files of planes; None for one with a chunked store."""
+    if chunked_stores.has_documents(path):
+        return None
+    if dicom.has_series(path):
+        return dicom.open_series, dicom.series_metadata
+    return (slices.open_slices, slices.slices_metadata) if slices.has_slices(path) else None
 
 
 def _locate(source: str) -> SourceFile | None:
@@ -145,7 +151,7 @@ def _locate(source: str) -> SourceFile | None:
     ``path::dataset`` is taken apart for formats with datasets, unless there is a file of that very name.
     """
     whole = local_path(source)
-    if whole is None or ("://" in source and whole.is_dir() and not _is_folder_of_files(whole)):
+    if whole is None or ("://" in source and whole.is_dir() and _find_planes(whole) is None):
         return None
 
     name, _, dataset = source.partition("::")
