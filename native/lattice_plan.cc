@@ -89,7 +89,7 @@ std::array<int64_t, kReach> Places(int64_t place, int64_t side, int level, int64
   return places;
 }
 
-// How the mean of a group's neighbours is made.
+// Recipe of the mean of a group's neighbours.
 struct Column {
   int n;
   Steps neighbours[8];
@@ -328,7 +328,7 @@ void QuantizeWeights(const std::vector<Group>& groups, const float* solution, in
 
 int FloorLog2(int64_t number) { return 63 - __builtin_clzll(static_cast<uint64_t>(number)); }
 
-// What weights make of the samples of a row.
+// Counts the codes of a row's samples, given weights.
 class CodeCounter {
  public:
   CodeCounter(const std::vector<Group>& groups, const int32_t* weights, int fraction_bits)

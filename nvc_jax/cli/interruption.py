@@ -23,7 +23,7 @@ _GRACE_SECONDS = 1.0
 _IMPORT_CODE = "<frozen importlib._bootstrap>"
 """File name of the functions that import modules."""
 _SHOW_CURSOR = b"\x1b[?25h"
-"""What a terminal takes to show its cursor again, which a progress bar has hidden."""
+"""Bytes that make a terminal show its cursor again, which a progress bar has hidden."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -22,7 +22,7 @@ OWN_PREFIX = ".nvc-"
 """Beginning of the names of files that a container holds while it is being written."""
 
 Identity = tuple[int, int, int]
-"""What tells a file or directory from the one that lay at its path before."""
+"""Device, inode and time of change, which tell a file from the one that lay at its path before."""
 
 
 def is_array_key(name: str) -> bool:

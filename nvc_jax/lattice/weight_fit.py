@@ -23,7 +23,7 @@ _CHANGE = 0.25 / ONE
 _LEAST_SAMPLES = 4
 """Samples for each weight without which a row has the default weights."""
 _SMALLEST_SHARE, _SMALLEST = 1e-6, 1e-9
-"""What is added to the diagonal of the equations: a share of its sum, and at least so much."""
+"""Addition to the diagonal of the equations: a share of its sum, and at least so much."""
 _N_SUMS = 16
 """Partial sums: sample i is added to the sum i mod 16, and then one half of the sums to the other."""
 _OF_TYPICAL = 4
