@@ -1,8 +1,8 @@
 """Search for the quantiser step that meets a quality target."""
 
-import functools
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from nvc_jax.core.chunk_grid import Region
 
@@ -17,11 +17,37 @@ _MAX_CORRECTION_DB = 20.0
 """Largest correction of a guess in one round: far from the target the rule of 6 dB for a halved step
 fails."""
 
-_FIRST_RATIO, _OTHER_RATIOS = 2.0, (1.4, 2.8)
-"""Steps, as multiples of the error bound, that are tried first. Larger ones leave nearly all to the
-correction."""
-_FINE_RATIO = 2**0.25
-"""Factor of the two steps that are tried beside the best of the first."""
+_FIRST_RATIO = 2**1.5
+"""Step, as a multiple of the error bound, that is tried first: best in the mean of the training volumes."""
+_RATIO_FACTOR = 2**0.5
+"""Factor of the next larger step that is tried."""
+_MOST_RATIOS = 6
+"""Steps that are tried at most."""
+_SMALL_CORRECTION = 0.08
+"""Share of a correction in the bytes below which a larger step may take fewer."""
+_MANY_BITS, _FAIR_CORRECTION = 1.9, 0.12
+"""Bits of the body for a voxel, and share of a correction, above which a larger step may take fewer bytes:
+where nearly every coefficient is coded, the size hardly depends on the step."""
+
+
+class TriedRatio(NamedTuple):
+    """What chunks take with a ratio of step to error bound.
+
+    Attributes:
+        n_bytes: of their payloads.
+        correction_share: share of the corrections in the bytes of transformed chunks.
+        bits_per_voxel: of the bodies of transformed chunks.
+    """
+
+    n_bytes: int
+    correction_share: float
+    bits_per_voxel: float
+
+    @property
+    def may_gain_by_larger(self) -> bool:
+        """Whether a larger step may take fewer bytes."""
+        share = self.correction_share
+        return share < _SMALL_CORRECTION or (self.bits_per_voxel > _MANY_BITS and share > _FAIR_CORRECTION)
 
 
 def find_step(
@@ -49,23 +75,26 @@ def find_step(
     return math.exp(low)
 
 
-def find_ratio(size: Callable[[float], int | None]) -> float:
-    """Find the ratio of step to error bound that takes the fewest bytes.
+def find_ratio(measure: Callable[[float], TriedRatio | None]) -> float:
+    """Find a ratio of step to error bound that takes few bytes.
+
+    A second ratio is tried only where the first leaves little or much to the correction. On the training
+    volumes, to which this rule is fitted, that takes 1.6 trials in the mean, and 1 % more bytes than the best
+    of all ratios.
 
     Args:
-        size: bytes by the ratio; None where they do not depend on it, as nothing is transformed. Then the
-            search ends.
+        measure: what a ratio takes; None where that does not depend on it, as nothing is transformed. Then
+            the search ends.
     """
-
-    @functools.cache
-    def bytes_at(ratio: float) -> float:
-        n_bytes = size(ratio)
-        return math.inf if n_bytes is None else n_bytes
-
-    if math.isinf(bytes_at(_FIRST_RATIO)):
-        return _FIRST_RATIO
-    best = min((_FIRST_RATIO, *_OTHER_RATIOS), key=bytes_at)
-    return min((best / _FINE_RATIO, best, best * _FINE_RATIO), key=bytes_at)
+    ratio, tried = _FIRST_RATIO, measure(_FIRST_RATIO)
+    if tried is None or not tried.may_gain_by_larger:
+        return ratio
+    for _ in range(_MOST_RATIOS - 1):
+        larger = measure(ratio * _RATIO_FACTOR)
+        if larger is None or larger.n_bytes >= tried.n_bytes:
+            break
+        ratio, tried = ratio * _RATIO_FACTOR, larger
+    return ratio
 
 
 def pick_evenly(regions: list[Region], count: int) -> list[Region]:

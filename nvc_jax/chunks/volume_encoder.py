@@ -7,8 +7,8 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
-from nvc_jax.chunks.payload import PayloadKind, parse_payload
-from nvc_jax.chunks.rate_control import find_ratio, find_step, pick_evenly
+from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
+from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_evenly
 from nvc_jax.chunks.special_values import valid_mask
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
@@ -110,15 +110,25 @@ class VolumeEncoder(ChunkEncoder):
         n_samples = 1 if len(self._regions) <= _N_SAMPLES else _N_BOUND_SAMPLES
         sample = pick_evenly(self._regions, n_samples)
 
-        def size(ratio: float) -> int | None:
+        def measure(ratio: float) -> TriedRatio | None:
             target = ChunkTarget(max_error, ratio * max_error)
-            payloads = list(releasing(map_in_order(lambda region: self._try(region, target), sample)))
-            kinds = {parse_payload(payload, self._chunk).kind for payload in payloads}
-            return sum(map(len, payloads)) if PayloadKind.SPECTRAL in kinds else None
+            stored = list(releasing(map_in_order(lambda region: self._try(region, target), sample)))
+            return _summarize(sum(map(len, stored)), [parse_payload(one, self._chunk) for one in stored])
 
-        step = find_ratio(size) * max_error
+        step = find_ratio(measure) * max_error
         self._tried = {key: payload for key, payload in self._tried.items() if key[1].step == step}
         return step
+
+
+def _summarize(n_bytes: int, payloads: list[Payload]) -> TriedRatio | None:
+    """Summarise payloads of ``n_bytes`` for the search of a ratio; None where no chunk is transformed."""
+    transformed = [payload for payload in payloads if payload.kind == PayloadKind.SPECTRAL]
+    if not transformed:
+        return None
+    n_voxels = sum(math.prod(payload.valid_shape) for payload in transformed)
+    body_bytes = sum(len(payload.body) for payload in transformed)
+    coded_bytes = sum(payload.coded_bytes for payload in transformed)
+    return TriedRatio(n_bytes, 1 - body_bytes / coded_bytes, 8 * body_bytes / n_voxels)
 
 
 def _corner(region: Region) -> tuple[int, ...]:

@@ -1,8 +1,9 @@
 import math
+from collections.abc import Callable
 
 import pytest
 
-from nvc_jax.chunks.rate_control import find_ratio, find_step, pick_evenly
+from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_evenly
 from nvc_jax.core.chunk_grid import chunk_regions
 
 LIMITS = (2.0**-15, 2.0)
@@ -56,23 +57,45 @@ def test_psnrs_beyond_the_limits_end_at_the_limits() -> None:
     assert find_step(lambda _: 20.0, 50.0, LIMITS) == pytest.approx(LIMITS[0])
 
 
-@pytest.mark.parametrize("best", [1.0, 1.2, 1.7, 2.8, 3.3])
-def test_the_ratio_of_fewest_bytes_is_found(best: float) -> None:
+FIRST_RATIO = 2**1.5
+
+
+def find_and_count(n_bytes: Callable[[float], float], share: float, bits: float) -> tuple[float, list[float]]:
+    """Find a ratio; also return those that were measured."""
     measured: list[float] = []
 
-    def size(ratio: float) -> int:
+    def measure(ratio: float) -> TriedRatio:
         measured.append(ratio)
-        return round(10_000 + 5_000 * math.log(ratio / best) ** 2)
+        return TriedRatio(round(n_bytes(ratio)), share, bits)
 
-    ratio = find_ratio(size)
-    assert abs(math.log2(ratio / best)) < 0.25
-    assert len(measured) == len(set(measured)) <= 5
+    return find_ratio(measure), measured
+
+
+@pytest.mark.parametrize("best", [1.0, 2.8, 4.0, 5.7, 9.0])
+@pytest.mark.parametrize(("share", "bits"), [(0.05, 0.3), (0.2, 3.0)])
+def test_larger_ratios_are_tried_as_long_as_they_take_fewer_bytes(
+    best: float, share: float, bits: float
+) -> None:
+    ratio, measured = find_and_count(lambda r: 10_000 + 5_000 * math.log(r / best) ** 2, share, bits)
+    assert abs(math.log2(ratio / max(best, FIRST_RATIO))) < 0.5
+    assert len(measured) == len(set(measured)) <= 6
+
+
+@pytest.mark.parametrize(("share", "bits"), [(0.1, 0.3), (0.3, 1.0), (0.1, 4.0)])
+def test_one_ratio_is_tried_where_others_hardly_gain(share: float, bits: float) -> None:
+    assert find_and_count(lambda r: 10_000 / r, share, bits) == (FIRST_RATIO, [FIRST_RATIO])
+
+
+def test_a_search_whose_bytes_always_fall_ends() -> None:
+    ratio, measured = find_and_count(lambda r: 100_000 / r, 0.0, 0.3)
+    assert ratio == measured[-1]
+    assert len(measured) == 6
 
 
 def test_the_search_for_a_ratio_ends_where_sizes_do_not_depend_on_it() -> None:
     measured: list[float] = []
     ratio = find_ratio(measured.append)
-    assert measured == [ratio] == [2.0]
+    assert measured == [ratio] == [FIRST_RATIO]
 
 
 def test_regions_are_picked_at_equal_distances() -> None:
