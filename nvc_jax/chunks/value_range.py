@@ -12,7 +12,6 @@ from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.dtypes import number_of
-from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import read_region
 
@@ -68,7 +67,7 @@ def _pieces(
     """Read a volume in pieces that are at least as large as its chunks."""
     piece = check_shape(tuple(max(side, least_side) for side in chunk))
     regions = chunk_regions(volume.shape, piece)
-    return releasing(map_in_order(lambda region: read(volume, region), regions))
+    return map_in_order(lambda region: read(volume, region), regions)
 
 
 def find_value_range(

@@ -15,7 +15,6 @@ from nvc_jax.container.begun import Begun
 from nvc_jax.core.chunk_grid import ChunkIndex, Region, chunk_region, chunks_in_region
 from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.declared_values import DeclaredValues
 from nvc_jax.io.lazy import read_region
@@ -83,7 +82,7 @@ def check_part_of_source(volume: ts.TensorStore, begun: Begun, part: Sequence[Ch
         values = read_region(volume, chunk_region(index, chunk, volume.shape))
         return bool(_crc32(values) == expected[index])
 
-    for index, same in zip(part, releasing(map_in_order(is_same, part)), strict=True):
+    for index, same in zip(part, map_in_order(is_same, part), strict=True):
         if not same:
             raise ValueError(f"{fault}: chunk {index} of the source has changed; {begun.advice}")
 

@@ -39,18 +39,17 @@ def release_unused() -> None:
 
 
 def releasing(results: Generator[R, None, None]) -> Generator[R, None, None]:
-    """Pass results on, and release unused memory now and then, and after the last one.
+    """Pass results on, and release unused memory now and then.
 
-    It is released after the first, the second and the fourth result, which may compile programs, and so on to
-    the sixteenth, and then after every sixteenth.
+    It is released after the first result, which may compile programs, and after every sixteenth. Memory that
+    was released has to be cleared by the system when it is used again: after each result that would take a
+    tenth of the time.
     """
     with contextlib.closing(results):
         for n_before, result in enumerate(results):
             yield result
-            n = n_before + 1
-            if n % _RESULTS_PER_RELEASE == 0 or (n < _RESULTS_PER_RELEASE and n.bit_count() == 1):
+            if n_before % _RESULTS_PER_RELEASE == 0:
                 release_unused()
-    release_unused()
 
 
 @functools.cache
