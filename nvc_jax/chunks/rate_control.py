@@ -31,7 +31,7 @@ where nearly every coefficient is coded, the size hardly depends on the step."""
 
 
 class TriedRatio(NamedTuple):
-    """What chunks take with a ratio of step to error bound.
+    """Size of chunks with a ratio of step to error bound.
 
     Attributes:
         n_bytes: of their payloads.

@@ -29,7 +29,8 @@ The modules in reading order
 - ``fixed_point``: coefficients as integers, for decisions that do not depend on the device.
 - ``profiles``: several entropy models in one.
 - ``dependent_quantization``: two quantisers of which the integers before choose one.
-- ``shape_decision``, ``class_decision``: decisions by rate and distortion.
+- ``shape_columns``, ``shape_decision``, ``class_decision``: decisions by rate and distortion, that of the
+  shape by a few columns of the volume.
 - ``scan_order``: the order in which integers are coded.
 - ``trellis_costs``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
 - ``block_headers``, ``bitstream``: symbols to a stream of words and back, by many lanes in parallel.

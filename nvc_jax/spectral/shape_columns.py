@@ -1,0 +1,91 @@
+"""Columns of a volume along its axes, by which the shape of its transform is decided.
+
+A column has the whole length of one axis and a few blocks along the others.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+from nvc_jax.core.systematic_sampling import draw_systematic
+from nvc_jax.transform.block_layout import BLOCK_SIZE
+
+_COLUMN_SIDE = 16
+"""Largest side of a column along the axes that it does not span, in voxels."""
+_MAX_COLUMNS, _MIN_COLUMNS = 8, 2
+"""Limits of the number of columns of an axis."""
+_COLUMNS_SHARE = 1 / 4
+"""Share of the volume that its columns may have, between these limits: a chunk of 128³ has eight."""
+
+
+class Columns(NamedTuple):
+    """Columns of a volume along one axis, which comes first; the others follow in the order z, y, x.
+
+    Attributes:
+        voxels: float32 (columns, side of the axis, two sides of at most _COLUMN_SIDE).
+        valid_shapes: int32 (columns, 3), voxels of each column along these axes that lie in the volume.
+        weights: float32 (columns,), the number of columns of the volume that each represents.
+    """
+
+    voxels: jax.Array
+    valid_shapes: jax.Array
+    weights: jax.Array
+
+
+def draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array, axis: int) -> Columns:
+    """Draw columns along an axis, the likelier the more active they are."""
+    shape = check_shape(volume.shape)
+    sides = check_shape(
+        tuple(side if other == axis else min(side, _COLUMN_SIDE) for other, side in enumerate(shape))
+    )
+    corners = _column_corners(shape, sides)
+    is_inside = jnp.all(jnp.asarray(corners) < valid_shape[None], axis=1)
+    activity = _activity(volume, step, corners, sides)
+    most = round(_COLUMNS_SHARE * volume.size / math.prod(sides))
+    n = min(max(most, _MIN_COLUMNS), _MAX_COLUMNS, len(corners))
+    drawn, weights = draw_systematic(activity, is_inside, n)
+    starts = jnp.asarray(corners)[drawn]
+    voxels = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
+    valid_shapes = jnp.clip(valid_shape[None] - starts, 1, jnp.array(sides, jnp.int32)[None])
+    in_turn = np.array([axis, *(other for other in range(3) if other != axis)])
+    return Columns(jnp.moveaxis(voxels, 1 + axis, 1), valid_shapes[:, in_turn], weights)
+
+
+def _column_corners(shape: Shape3, sides: Shape3) -> np.ndarray:
+    """List the first voxels of columns that cover a volume, int32 (n, 3)."""
+    starts = []
+    for length, side in zip(shape, sides, strict=True):
+        last = length - side
+        starts.append(sorted({*range(0, last + 1, side), last}))
+    mesh = np.meshgrid(*starts, indexing="ij")
+    return np.stack([axis.reshape(-1) for axis in mesh], axis=1).astype(np.int32)
+
+
+def _activity(volume: jax.Array, step: jax.Array, corners: np.ndarray, sides: Shape3) -> jax.Array:
+    """Count in each column, float32 (n,), the neighbours along x that differ by more than a step."""
+    is_steep = jnp.abs(jnp.diff(volume, axis=2, append=volume[:, :, -1:])) > step
+    z, y, x = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
+    by_block = jnp.sum(
+        is_steep.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, x, BLOCK_SIZE), axis=(1, 3, 5), dtype=jnp.float32
+    )
+    blocks = [side // BLOCK_SIZE for side in sides]
+    return jax.vmap(lambda corner: jnp.sum(lax.dynamic_slice(by_block, corner, blocks)))(
+        corners // BLOCK_SIZE
+    )
+
+
+def pad_alike(columns: list[Columns]) -> list[Columns]:
+    """Pad the columns of all axes to one shape: with voxels beyond the volume, and columns of no weight."""
+    shape = np.max([axis.voxels.shape for axis in columns], axis=0)
+
+    def pad(axis: Columns) -> Columns:
+        widths = [(0, int(wanted) - side) for wanted, side in zip(shape, axis.voxels.shape, strict=True)]
+        valid_shapes = jnp.pad(axis.valid_shapes, [widths[0], (0, 0)], constant_values=1)
+        return Columns(jnp.pad(axis.voxels, widths), valid_shapes, jnp.pad(axis.weights, widths[:1]))
+
+    return [pad(axis) for axis in columns]

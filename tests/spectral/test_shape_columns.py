@@ -1,0 +1,49 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nvc_jax.spectral import shape_columns
+
+draw_columns = jax.jit(shape_columns.draw_columns, static_argnames="axis")
+SHAPE = (32, 48, 64)
+
+
+def index_volume() -> np.ndarray:
+    """A volume whose voxels are their positions."""
+    return np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_column_is_a_part_of_the_volume_with_the_whole_length_of_its_axis(axis: int) -> None:
+    columns = draw_columns(
+        jnp.asarray(index_volume()), jnp.float32(0.5), jnp.array(SHAPE, jnp.int32), axis=axis
+    )
+    for voxels, valid_shape in zip(np.asarray(columns.voxels), np.asarray(columns.valid_shapes), strict=True):
+        part = np.moveaxis(voxels, 0, axis)
+        start = np.unravel_index(int(part.flat[0]), SHAPE)
+        expected = index_volume()[tuple(slice(a, a + n) for a, n in zip(start, part.shape, strict=True))]
+        np.testing.assert_array_equal(part, expected)
+        assert len(voxels) == SHAPE[axis]
+        assert tuple(valid_shape) == voxels.shape
+
+
+def test_weights_stand_for_all_columns() -> None:
+    columns = draw_columns(jnp.asarray(index_volume()), jnp.float32(0.5), jnp.array(SHAPE, jnp.int32), axis=0)
+    n_columns = SHAPE[1] * SHAPE[2] // np.prod(columns.voxels.shape[2:])
+    assert float(columns.weights.sum()) == pytest.approx(n_columns, rel=0.2)
+
+
+def test_columns_of_all_axes_are_padded_to_one_shape_without_weight() -> None:
+    volume = jnp.asarray(index_volume())
+    columns = [
+        draw_columns(volume, jnp.float32(0.5), jnp.array(SHAPE, jnp.int32), axis=axis) for axis in range(3)
+    ]
+    padded = shape_columns.pad_alike(columns)
+    assert len({one.voxels.shape for one in padded}) == 1
+    for before, after in zip(columns, padded, strict=True):
+        n, *sides = before.voxels.shape
+        np.testing.assert_array_equal(
+            np.asarray(after.voxels)[(slice(n), *map(slice, sides))], np.asarray(before.voxels)
+        )
+        assert float(after.weights.sum()) == float(before.weights.sum())
