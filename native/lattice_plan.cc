@@ -71,6 +71,7 @@ struct Volume {
   Shape lattice;
   std::array<int64_t, 3> sides;
   int fraction_bits;
+  int thinning;
 };
 
 // Indices of a neighbour's places along each axis.
@@ -129,7 +130,7 @@ void DrawRow(const Volume& volume, int level, int number, const std::vector<Grou
     n_points *= counts[axis];
   }
   const std::array<int64_t, 3> strides = {volume.lattice.y * volume.lattice.x, volume.lattice.x, 1};
-  const auto n = static_cast<int>(std::min<int64_t>(kSamplesPerRow[level], n_points));
+  const auto n = static_cast<int>(std::min<int64_t>(kSamplesPerRow[level] >> volume.thinning, n_points));
   const int32_t half = (1 << volume.fraction_bits) >> 1;
   const std::vector<Column> columns = MakeColumns(parity, groups, volume.fraction_bits,
                                                   {strides[0] << level, strides[1] << level, strides[2] << level});
@@ -387,14 +388,14 @@ class CodeCounter {
   std::array<int64_t, kActivityLimits.size()> limits_;
 };
 
-ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 default_rows, Out<S32> rows,
+ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 thinning, S32 default_rows, Out<S32> rows,
                 Out<S32> n_samples, Out<S32> costs, Out<S32> histograms, Out<S32> squared_errors) {
   const Shape lattice = ShapeOf(fixed.dimensions());
   const int32_t* stated = sides.typed_data();
   const Volume volume{fixed.typed_data(), counted.typed_data(), lattice,
                       {std::clamp<int64_t>(stated[0], 1, lattice.z), std::clamp<int64_t>(stated[1], 1, lattice.y),
                        std::clamp<int64_t>(stated[2], 1, lattice.x)},
-                      std::clamp(*fraction_bits.typed_data(), 0, 6)};
+                      std::clamp(*fraction_bits.typed_data(), 0, 6), std::clamp(*thinning.typed_data(), 0, 8)};
   const auto known = KnownGroups();
   Zero(histograms), Zero(squared_errors);
   const auto row = std::make_unique<Row>();
@@ -430,7 +431,7 @@ ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 defau
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_find, Find,
                               ffi::Ffi::Bind()
-                                  .Arg<S32>().Arg<Pred>().Arg<S32>().Arg<S32>().Arg<S32>()
+                                  .Arg<S32>().Arg<Pred>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
                                   .Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>());
 
 }  // namespace nvc

@@ -4,11 +4,12 @@ import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.lattice.values import ValuePlan, decode_values, encode_plan, plan_values
+from nvc_jax.lattice.plan import Plan
+from nvc_jax.lattice.values import FixedValues, decode_values, encode_values, fix_values
 
 
-def plan_lattice(chunk: ChunkValues, max_error: float, padded_shape: Shape3) -> ValuePlan | None:
-    """Plan how to code values on a lattice.
+def fix_chunk(chunk: ChunkValues, max_error: float, padded_shape: Shape3) -> FixedValues | None:
+    """Turn a chunk's values to fixed point.
 
     Args:
         chunk: the values, some of them valid.
@@ -16,22 +17,22 @@ def plan_lattice(chunk: ChunkValues, max_error: float, padded_shape: Shape3) -> 
         padded_shape: (z, y, x) of a whole chunk.
 
     Returns:
-        The plan; None where the error is too small for the range of the values.
+        The values; None where the error is too small for their range.
     """
     try:
-        return plan_values(chunk.filled(), max_error, padded_shape, chunk.valid)
+        return fix_values(chunk.filled(), max_error, padded_shape, chunk.valid)
     except ValueError:
         return None
 
 
-def encode_lattice(plan: ValuePlan) -> tuple[bytes, np.ndarray] | None:
+def encode_lattice(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray] | None:
     """Code values as planned.
 
     Returns:
         The body, and the values that it decodes to; None where they would miss the bound.
     """
     try:
-        return encode_plan(plan)
+        return encode_values(fixed, plan)
     except ValueError:
         return None
 

@@ -20,7 +20,7 @@ from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.exact_values import find_exact_values, required_patterns, without_exact_values
 from nvc_jax.chunks.payload import Payload, PayloadKind
-from nvc_jax.chunks.prediction import Prediction, encode_prediction, plan_prediction
+from nvc_jax.chunks.prediction import Prediction, encode_prediction, prepare_prediction
 from nvc_jax.chunks.rank_body import encode_ranks, estimate_rank_bits
 from nvc_jax.chunks.special_values import encode_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
@@ -31,8 +31,6 @@ from nvc_jax.core.shapes import Shape3, check_shape
 
 _LOSSLESS_SHARE = 1 / 4
 """Share of the chunk's own bytes above which the smallest body makes lossless coding worth trying."""
-_LATTICE_SHARE = 0.85
-"""Share of its estimated cost that a lattice may have: it is tried where that is below the transform's."""
 _CHEAP_SHARE = 1 / 20
 """Share of a chunk's cost below which the labels of exact values are cheap."""
 _CERTAIN_JUMP = 20.0
@@ -161,8 +159,8 @@ class PayloadEncoder:
 
         smallest_cost, predicted = math.inf, None
         transformed = None if max_error == 0 else self._transform.encode(chunk, target, boundaries)
-        prediction = plan_prediction(chunk, target, self._padded_shape)
-        if transformed is not None and prediction is not None and prediction.is_below(transformed, target):
+        prediction = prepare_prediction(chunk, target, self._padded_shape)
+        if transformed is not None and prediction is not None and prediction.is_below(transformed):
             predicted = self._predict(chunk, prediction, measure)
             least = 8 * (len(transformed.body) + len(special_values))
             if predicted is not None and predicted.keeps_bound(target) and predicted.cost(target) <= least:
@@ -173,8 +171,7 @@ class PayloadEncoder:
             if not math.isnan(spectral.payload.max_error) and spectral.keeps_bound(target):
                 smallest_cost = spectral.cost(target)
                 yield spectral
-        is_worth = prediction is not None and _LATTICE_SHARE * prediction.cost <= smallest_cost
-        if predicted is None and prediction is not None and is_worth:
+        if predicted is None and prediction is not None and prediction.may_cost_less_than(smallest_cost):
             predicted = self._predict(chunk, prediction, measure)
         if predicted is not None and predicted.keeps_bound(target):
             smallest_cost = min(smallest_cost, predicted.cost(target))

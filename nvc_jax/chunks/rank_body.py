@@ -14,7 +14,7 @@ from nvc_jax.chunks.value_bytes import pack_values, unpack_values
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.core.systematic_sampling import scatter
-from nvc_jax.lattice.plan import MAX_FIXED, plan_stream
+from nvc_jax.lattice.plan import MAX_FIXED, fix_volume, plan_stream
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 
 _MAX_SHARE = 1 / 2
@@ -52,7 +52,7 @@ def encode_ranks(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
         return None
     ranks = np.searchsorted(table, ordered).clip(max=len(table) - 1)
     filled = ChunkValues(ranks, chunk.valid, 0.0, len(table) - 1.0).filled()
-    stream, _ = encode_lattice(plan_stream(filled, 0, padded_shape, chunk.valid))
+    stream, _ = encode_lattice(plan_stream(fix_volume(filled, 0, padded_shape, chunk.valid)))
     # Differences wrap around: the first entry may be negative.
     packed = pack_values(np.diff(table, prepend=0).view(_TABLE_DTYPE))
     return encode_varints(len(table), len(packed)) + packed + stream

@@ -21,7 +21,7 @@ def _array(dtype: type, *shape: int) -> jax.ShapeDtypeStruct:
 
 
 def find(
-    fixed: jax.Array, counted: jax.Array, shape: jax.Array, fraction_bits: jax.Array
+    fixed: jax.Array, counted: jax.Array, shape: jax.Array, fraction_bits: jax.Array, thinning: jax.Array
 ) -> tuple[jax.Array, ...]:
     """Draw samples, fit weights and count codes; see ``plan.find``.
 
@@ -36,7 +36,7 @@ def find(
         *(_array(jnp.int32, 2, estimate.N_CONTEXTS, estimate.N_CLASSES), _array(jnp.int32, 2)),
     )
     default = jnp.asarray(np.tile(default_weights(), (N_LEVEL_GROUPS, 1)))
-    return call("nvc_lattice_find", results, fixed, counted, shape, fraction_bits, default)
+    return call("nvc_lattice_find", results, fixed, counted, shape, fraction_bits, thinning, default)
 
 
 def quantize(

@@ -35,33 +35,43 @@ class Findings(NamedTuple):
     by_fit: Counts
 
 
-class Plan(NamedTuple):
-    """A volume in fixed point that is ready to be coded.
+class FixedVolume(NamedTuple):
+    """A volume in fixed point on a lattice.
 
     Attributes:
-        fixed: int32 lattice; behind the volume there are zeros.
+        values: int32 lattice; behind the volume there are zeros.
         counted: bool lattice, values that count.
         shape: of the volume.
-        fraction_bits: of the volume.
-        low, high: smallest and largest value in fixed point.
-        weights: for each group of levels int32 (7, N_GROUPS), or None for the default ones.
-        counts: costs and codes of samples, given the weights.
+        fraction_bits: of the values.
+        low, high: smallest and largest value.
     """
 
-    fixed: np.ndarray
+    values: np.ndarray
     counted: np.ndarray
     shape: Shape3
     fraction_bits: int
     low: int
     high: int
+
+
+class Plan(NamedTuple):
+    """A volume in fixed point that is ready to be coded.
+
+    Attributes:
+        volume: the volume.
+        weights: for each group of levels int32 (7, N_GROUPS), or None for the default ones.
+        counts: costs and codes of samples, given the weights.
+    """
+
+    volume: FixedVolume
     weights: list[np.ndarray | None]
     counts: Counts
 
 
-def plan_stream(
+def fix_volume(
     fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3, valid: np.ndarray | None = None
-) -> Plan:
-    """Plan the stream of a volume in fixed point.
+) -> FixedVolume:
+    """Put a volume in fixed point on a lattice.
 
     Args:
         fixed: int32 or int64 (z, y, x), magnitudes below MAX_FIXED.
@@ -83,10 +93,19 @@ def plan_stream(
     if shape != lattice:
         widths = [(0, side - n) for side, n in zip(lattice, shape, strict=True)]
         fixed, counted = np.pad(fixed, widths), np.pad(counted, widths)
-    found = find(fixed, counted, shape, fraction_bits)
-    weights = _choose_weights(found, shape)
-    counts = found.by_default if weights[0] is None else found.by_fit
-    return Plan(fixed, counted, shape, fraction_bits, low, high, weights, counts)
+    return FixedVolume(fixed, counted, shape, fraction_bits, low, high)
+
+
+def plan_stream(volume: FixedVolume, thinning: int = 0) -> Plan:
+    """Plan the stream of a volume.
+
+    Args:
+        volume: the volume.
+        thinning: binary logarithm of the factor by which there are fewer samples: for a quick look.
+    """
+    found = find(volume, thinning)
+    weights = _choose_weights(found, volume.shape)
+    return Plan(volume, weights, found.by_default if weights[0] is None else found.by_fit)
 
 
 def _choose_weights(found: Findings, shape: Shape3) -> list[np.ndarray | None]:
@@ -101,31 +120,23 @@ def _choose_weights(found: Findings, shape: Shape3) -> list[np.ndarray | None]:
     return weights
 
 
-def find(
-    fixed: np.ndarray,
-    counted: np.ndarray,
-    shape: Shape3,
-    fraction_bits: int,
-    *,
-    by_kernel: bool | None = None,
-) -> Findings:
+def find(volume: FixedVolume, thinning: int = 0, *, by_kernel: bool | None = None) -> Findings:
     """Draw samples, fit weights to them and count their codes.
 
     Args:
-        fixed: int32 lattice, the volume in fixed point.
-        counted: bool lattice, values that count.
-        shape: of the volume.
-        fraction_bits: of the volume.
+        volume: the volume.
+        thinning: see ``plan_stream``.
         by_kernel: whether to use the kernel; by default where there is one.
     """
+    fraction_bits = volume.fraction_bits
     if runs_kernels() if by_kernel is None else by_kernel:
-        numbers = (np.array(shape, np.int32), np.int32(fraction_bits))
+        numbers = (np.array(volume.shape, np.int32), np.int32(fraction_bits), np.int32(thinning))
         rows, n_samples, costs, histograms, squared = map(
-            np.asarray, _find_by_kernel(*jax.device_put((fixed, counted, *numbers)))
+            np.asarray, _find_by_kernel(*jax.device_put((volume.values, volume.counted, *numbers)))
         )
         fields = zip(costs, histograms, squared, strict=True)
         return Findings(rows, *(Counts(n_samples, *of_weights) for of_weights in fields))
-    samples = draw_samples(fixed, counted, shape, fraction_bits)
+    samples = draw_samples(volume.values, volume.counted, volume.shape, fraction_bits, thinning)
     rows = fit_rows(samples, fraction_bits)
     default = np.tile(default_weights(), (N_LEVEL_GROUPS, 1))
     return Findings(rows, *(count_codes(samples, weights, fraction_bits) for weights in (default, rows)))

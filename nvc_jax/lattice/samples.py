@@ -60,7 +60,9 @@ class Samples(NamedTuple):
         return self.targets[part], self.sums[part][:, columns]
 
 
-def draw_samples(fixed: np.ndarray, counted: np.ndarray, shape: Shape3, fraction_bits: int) -> Samples:
+def draw_samples(
+    fixed: np.ndarray, counted: np.ndarray, shape: Shape3, fraction_bits: int, thinning: int = 0
+) -> Samples:
     """Draw samples of the points that count.
 
     Means get the noise that decoded values have, each of which is off by up to half a step, but for those on
@@ -71,6 +73,7 @@ def draw_samples(fixed: np.ndarray, counted: np.ndarray, shape: Shape3, fraction
         counted: bool lattice, values that count.
         shape: of the volume.
         fraction_bits: of the volume; without any, decoded values are exact.
+        thinning: binary logarithm of the factor by which there are fewer samples.
     """
     samples = Samples(
         np.zeros(ROW_STARTS[-1], np.int32),
@@ -80,7 +83,7 @@ def draw_samples(fixed: np.ndarray, counted: np.ndarray, shape: Shape3, fraction
     half = (1 << fraction_bits) >> 1
     for row, (level, number) in enumerate(ROWS):
         sides = valid_sides(shape, level, PHASES[number])
-        numbers = ROW_STARTS[row] + np.arange(min(SAMPLES_PER_ROW[level], int(np.prod(sides))))
+        numbers = ROW_STARTS[row] + np.arange(min(SAMPLES_PER_ROW[level] >> thinning, int(np.prod(sides))))
         places = [
             2 * (_hash(numbers, axis) * side >> _HASH_BITS) + parity
             for axis, (side, parity) in enumerate(zip(sides, PHASES[number], strict=True))

@@ -78,19 +78,20 @@ def encode_lattice(plan: Plan) -> tuple[bytes, np.ndarray]:
     Returns:
         The stream, and the values that it decodes to, int32 (z, y, x).
     """
-    shape, fraction_bits, lattice = plan.shape, plan.fraction_bits, check_shape(plan.fixed.shape)
+    fixed, counted, shape, fraction_bits, low, high = plan.volume
+    lattice = check_shape(fixed.shape)
     at_anchors = tuple(slice(0, side, ANCHOR_STRIDE) for side in shape)
-    anchor_codes = _round(plan.fixed[at_anchors], fraction_bits)
+    anchor_codes = _round(fixed[at_anchors], fraction_bits)
     anchors = _anchors(anchor_codes, fraction_bits, lattice)
     weights = np.stack([default_weights() if own is None else own for own in plan.weights])
-    rules = _rules(fraction_bits, plan.low, plan.high, shape)
-    decoded, items = find_items(lattice, shape, plan.fixed, plan.counted, anchors, weights, rules)
+    rules = _rules(fraction_bits, low, high, shape)
+    decoded, items = find_items(lattice, shape, fixed, counted, anchors, weights, rules)
     coded = _code_items(items)
 
     packed_anchors, anchor_bits = _pack_anchors(anchor_codes)
     flags = sum(1 << group for group, own in enumerate(plan.weights) if own is not None)
     flags |= coded.merging.levels * _MERGE_LEVELS | coded.merging.classes * _MERGE_CLASSES
-    header = _Header(fraction_bits, flags, coded.n_lanes, coded.n_tables, anchor_bits, plan.low, plan.high)
+    header = _Header(fraction_bits, flags, coded.n_lanes, coded.n_tables, anchor_bits, low, high)
     parts = [pack_weights(own) for own in plan.weights if own is not None]
     stored = b"".join([header.to_bytes(), *parts, packed_anchors, coded.tables, coded.words])
     return stored, decoded[tuple(slice(0, side) for side in shape)]

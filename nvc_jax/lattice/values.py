@@ -18,7 +18,7 @@ from nvc_jax.core.long_integers import fixed_point, from_multiples, nearest_mult
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.core.slabs import map_slabs
 from nvc_jax.lattice.estimate import Estimate, estimate_coding
-from nvc_jax.lattice.plan import MAX_FIXED, Plan, plan_stream
+from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Plan, fix_volume
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 
 FRACTION_BITS = 4
@@ -27,8 +27,8 @@ _ROUNDING_SPACINGS = 8
 """Spacings of float64 that the arithmetic may be off by."""
 
 
-class ValuePlan(NamedTuple):
-    """Values that are ready to be coded.
+class FixedValues(NamedTuple):
+    """Values and what they are in fixed point.
 
     Attributes:
         values: (z, y, x), finite.
@@ -36,7 +36,7 @@ class ValuePlan(NamedTuple):
         max_error: the bound, in the volume's units.
         low: smallest value, which is the origin of the fixed point.
         spacing: step of the codes.
-        stream: plan of the values in fixed point.
+        volume: the values in fixed point.
     """
 
     values: np.ndarray
@@ -44,25 +44,25 @@ class ValuePlan(NamedTuple):
     max_error: float
     low: Any
     spacing: float
-    stream: Plan
+    volume: FixedVolume
 
-    def estimate(self) -> Estimate:
-        """Estimate what the values will take."""
+    def estimate(self, plan: Plan) -> Estimate:
+        """Estimate what the values will take, coded as planned."""
         is_exact = self.values.dtype.kind != "f" and self.spacing == 1
-        unit = self.spacing / (1 << self.stream.fraction_bits)
+        unit = self.spacing / (1 << self.volume.fraction_bits)
         n_valid = int(np.count_nonzero(self.valid))
-        return estimate_coding(self.stream.counts, n_valid, unit, is_exact=is_exact)
+        return estimate_coding(plan.counts, n_valid, unit, is_exact=is_exact)
 
 
-def plan_values(
+def fix_values(
     values: np.ndarray, max_error: float, padded_shape: Shape3, valid: np.ndarray | None = None
-) -> ValuePlan:
-    """Plan how to code a volume so that no value changes by more than ``max_error``.
+) -> FixedValues:
+    """Turn a volume to fixed point, so that no value will change by more than ``max_error``.
 
     Args:
         values: (z, y, x) of an integer or float dtype, finite.
         max_error: the bound, in the volume's units; integers come back exactly under a bound below 1.
-        padded_shape: (z, y, x), no smaller than the volume's; see ``plan_stream``.
+        padded_shape: (z, y, x), no smaller than the volume's; see ``fix_volume``.
         valid: bool (z, y, x), values that must keep the bound; None if all must.
 
     Raises:
@@ -81,11 +81,11 @@ def plan_values(
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
     fixed = map_slabs(lambda slab: _to_fixed(slab, low, spacing, fraction_bits), values, dtype=np.int32)
-    stream = plan_stream(fixed, fraction_bits, padded_shape, valid)
-    return ValuePlan(values, valid, max_error, low, spacing, stream)
+    volume = fix_volume(fixed, fraction_bits, padded_shape, valid)
+    return FixedValues(values, valid, max_error, low, spacing, volume)
 
 
-def encode_plan(plan: ValuePlan) -> tuple[bytes, np.ndarray]:
+def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray]:
     """Code values as planned.
 
     Returns:
@@ -94,16 +94,16 @@ def encode_plan(plan: ValuePlan) -> tuple[bytes, np.ndarray]:
     Raises:
         ValueError: the bound is too tight for the range of the values.
     """
-    stream, decoded = encode_lattice(plan.stream)
-    dtype = plan.values.dtype
-    result = _from_fixed(decoded, plan.low.item(), plan.spacing, plan.stream.fraction_bits, dtype)
-    if not largest_error(plan.values, result, plan.valid) <= plan.max_error:
-        raise ValueError(f"a bound of {plan.max_error} is too tight for {dtype} from {plan.low} on")
-    return encode_quantization(dtype, plan.low, plan.spacing) + stream, result
+    stream, decoded = encode_lattice(plan)
+    dtype = fixed.values.dtype
+    result = _from_fixed(decoded, fixed.low.item(), fixed.spacing, fixed.volume.fraction_bits, dtype)
+    if not largest_error(fixed.values, result, fixed.valid) <= fixed.max_error:
+        raise ValueError(f"a bound of {fixed.max_error} is too tight for {dtype} from {fixed.low} on")
+    return encode_quantization(dtype, fixed.low, fixed.spacing) + stream, result
 
 
 def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:
-    """Decode a volume of ``dtype``; the inverse of ``encode_plan``.
+    """Decode a volume of ``dtype``; the inverse of ``encode_values``.
 
     Raises:
         ValueError: the bytes cannot be of such a volume.

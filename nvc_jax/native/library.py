@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 
 _NAME = "libnvc_kernels.so"
-VERSION = 2
+VERSION = 3
 """Version of the kernels' interface, as ``native/version.cc`` states it."""
 _KERNELS = (
     *("nvc_spectral_decode", "nvc_spectral_encode", "nvc_class_costs", "nvc_trellis"),

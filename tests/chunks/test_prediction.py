@@ -1,10 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 from example_chunks import PADDED_SHAPE, smooth_values
 
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.payload import PayloadKind
-from nvc_jax.chunks.prediction import encode_prediction, plan_prediction
+from nvc_jax.chunks.prediction import encode_prediction, prepare_prediction
 from nvc_jax.chunks.transform_body import CodedBody
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 
@@ -12,7 +14,7 @@ CHUNK = ChunkValues.examine(smooth_values((17, 18, 35)).astype(np.float32), ())
 
 
 def test_costs_are_of_the_right_order() -> None:
-    prediction = plan_prediction(CHUNK, ChunkTarget(0.01, None), PADDED_SHAPE)
+    prediction = prepare_prediction(CHUNK, ChunkTarget(0.01, None), PADDED_SHAPE)
     assert prediction is not None
     coded = encode_prediction(CHUNK, prediction, PADDED_SHAPE)
     assert coded is not None
@@ -26,7 +28,7 @@ def test_costs_are_of_the_right_order() -> None:
 def test_errors_have_a_price_without_a_bound() -> None:
     step = 0.1 / 0.37
     bounded, free = (
-        plan_prediction(CHUNK, target, PADDED_SHAPE)
+        prepare_prediction(CHUNK, target, PADDED_SHAPE)
         for target in (ChunkTarget(0.1, None), ChunkTarget(None, step))
     )
     assert bounded is not None
@@ -37,19 +39,31 @@ def test_errors_have_a_price_without_a_bound() -> None:
 
 def test_wide_ranges_are_left_to_uniform_quantisation_and_exact_floats_to_others() -> None:
     wide = ChunkValues.examine(CHUNK.values.astype(np.float64), ())
-    prediction = plan_prediction(wide, ChunkTarget(1e-9, None), PADDED_SHAPE)
+    prediction = prepare_prediction(wide, ChunkTarget(1e-9, None), PADDED_SHAPE)
     assert prediction is not None
-    assert prediction.plan is None
+    assert prediction.fixed is None
     coded = encode_prediction(wide, prediction, PADDED_SHAPE)
     assert coded is not None
     assert coded[0] == PayloadKind.UNIFORM
-    assert plan_prediction(CHUNK, ChunkTarget(0.0, None), PADDED_SHAPE) is None
+    assert prepare_prediction(CHUNK, ChunkTarget(0.0, None), PADDED_SHAPE) is None
 
 
 def test_only_under_a_bound_a_lattice_is_below_the_transform() -> None:
-    prediction = plan_prediction(CHUNK, ChunkTarget(0.1, None), PADDED_SHAPE)
-    assert prediction is not None
     dear, cheap = (CodedBody(bytes(n), lambda: None) for n in (CHUNK.values.nbytes, 1))
-    assert prediction.is_below(dear, ChunkTarget(0.1, None))
-    assert not prediction.is_below(cheap, ChunkTarget(0.1, None))
-    assert not prediction.is_below(dear, ChunkTarget(None, 0.1))
+    bounded, free = (
+        prepare_prediction(CHUNK, target, PADDED_SHAPE)
+        for target in (ChunkTarget(0.1, None), ChunkTarget(None, 0.1))
+    )
+    assert bounded is not None
+    assert free is not None
+    assert bounded.is_below(dear)
+    assert not bounded.is_below(cheap)
+    assert not free.is_below(dear)
+
+
+def test_a_lattice_is_worth_a_try_where_its_cost_is_near_that_of_the_transform() -> None:
+    prediction = prepare_prediction(CHUNK, ChunkTarget(0.01, None), PADDED_SHAPE)
+    assert prediction is not None
+    assert 0.8 < prediction.rough_cost / prediction.cost < 1.25
+    for share, is_worth in ((0.5, False), (0.95, True), (math.inf, True)):
+        assert prediction.may_cost_less_than(share * prediction.cost) == is_worth

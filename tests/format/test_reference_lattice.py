@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
+from lattice_volumes import code_fixed, code_values
 from reference_decoder import decode_ranks as decode_ranks_by_reference
 from reference_lattice import decode_lattice, decode_lattice_body
 
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.rank_body import decode_ranks, encode_ranks
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.lattice.plan import plan_stream
-from nvc_jax.lattice.stream import encode_lattice
-from nvc_jax.lattice.values import decode_values, encode_plan, plan_values
+from nvc_jax.lattice.values import decode_values
 
 PADDED_SHAPE = (40, 32, 27)
 
@@ -24,14 +23,14 @@ def edges(shape: Shape3, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("fraction_bits", [0, 4])
 def test_the_reference_decodes_the_same_integers(shape: Shape3, fraction_bits: int) -> None:
     fixed = np.rint(edges(shape) * 700).astype(np.int32)
-    stored, decoded = encode_lattice(plan_stream(fixed, fraction_bits, PADDED_SHAPE))
+    stored, decoded = code_fixed(fixed, fraction_bits, PADDED_SHAPE)
     np.testing.assert_array_equal(decode_lattice(stored, shape, PADDED_SHAPE), decoded)
 
 
 @pytest.mark.parametrize("extreme", [-1, 1])
 def test_the_reference_wraps_where_the_package_does(extreme: int) -> None:
     noise = np.random.default_rng(1).integers(-1, 1, PADDED_SHAPE, endpoint=True) * extreme
-    stored, decoded = encode_lattice(plan_stream(noise * ((1 << 20) - 1), 0, PADDED_SHAPE))
+    stored, decoded = code_fixed(noise * ((1 << 20) - 1), 0, PADDED_SHAPE)
     np.testing.assert_array_equal(decode_lattice(stored, PADDED_SHAPE, PADDED_SHAPE), decoded)
 
 
@@ -41,7 +40,7 @@ def test_the_reference_wraps_where_the_package_does(extreme: int) -> None:
 def test_the_reference_decodes_the_same_values(dtype: str, max_error: float) -> None:
     values = edges(PADDED_SHAPE) * (1 if dtype[0] == "f" else 255)
     values = (values if dtype[0] == "f" else np.rint(values)).astype(dtype)
-    stored, _ = encode_plan(plan_values(values, max_error, PADDED_SHAPE))
+    stored, _ = code_values(values, max_error, PADDED_SHAPE)
     np.testing.assert_array_equal(
         decode_lattice_body(stored, values.dtype, PADDED_SHAPE, PADDED_SHAPE),
         decode_values(stored, PADDED_SHAPE, PADDED_SHAPE, values.dtype),

@@ -11,6 +11,7 @@ import struct
 
 import numpy as np
 import pytest
+from lattice_volumes import code_values
 from make_golden import CHUNK, GOLDEN, model_of
 from reference_common import FormatError
 from reference_decoder import decode
@@ -21,7 +22,6 @@ from nvc_jax.chunks.payload import Payload, parse_payload
 from nvc_jax.entropy.label_volumes import encode_labels
 from nvc_jax.entropy.lorenzo import encode_integers
 from nvc_jax.entropy.sparse_integers import encode_sparse
-from nvc_jax.lattice.values import encode_plan, plan_values
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 PARAMS = nvc_jax.load_codec(model_of("profiles")).params
@@ -295,7 +295,7 @@ def test_payloads_of_this_test_are_accepted_where_they_are_right() -> None:
     assert (accept(payload_of(0, bytes(33))) == 0).all()
 
 
-LATTICE_BODY, _ = encode_plan(plan_values(np.arange(8, dtype=np.float32).reshape(2, 2, 2), 0.1, CHUNK))
+LATTICE_BODY, _ = code_values(np.arange(8, dtype=np.float32).reshape(2, 2, 2), 0.1, CHUNK)
 LATTICE_STREAM_BYTES = 8
 LATTICE_ITEMS = sum(8 * side**3 for side in (16, 8, 4, 2, 1))
 

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
+from lattice_volumes import code_values, estimate_values
 from scipy import ndimage
-
-from nvc_jax.lattice.values import encode_plan, plan_values
 
 SHAPE = (64, 40, 48)
 
@@ -18,25 +17,27 @@ def volume(kind: str) -> np.ndarray:
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_estimates_are_near_the_bits_of_a_stream(kind: str, share: float, offset: float) -> None:
     values = volume(kind) + offset
-    plan = plan_values(values, share * float(np.ptp(values)), SHAPE)
-    stream, decoded = encode_plan(plan)
-    estimate = plan.estimate()
-    assert 0.75 < 8 * len(stream) / estimate.bits < 1.5
-    assert 0.8 < np.sum((decoded - values) ** 2) / estimate.squared_error < 1.25
+    max_error = share * float(np.ptp(values))
+    stream, decoded = code_values(values, max_error, SHAPE)
+    for thinning in (0, 3):
+        estimate = estimate_values(values, max_error, SHAPE, thinning=thinning)
+        assert 0.75 < 8 * len(stream) / estimate.bits < 1.5
+        assert 0.8 < np.sum((decoded - values) ** 2) / estimate.squared_error < 1.25
 
 
 def test_integers_that_stay_exact_are_estimated_too() -> None:
-    plan = plan_values(np.rint(100 * volume("smooth") + 100).astype(np.uint8), 0.0, SHAPE)
-    stream, _ = encode_plan(plan)
-    assert 0.75 < 8 * len(stream) / plan.estimate().bits < 1.5
-    assert plan.estimate().squared_error == 0
+    values = np.rint(100 * volume("smooth") + 100).astype(np.uint8)
+    stream, _ = code_values(values, 0.0, SHAPE)
+    estimate = estimate_values(values, 0.0, SHAPE)
+    assert 0.75 < 8 * len(stream) / estimate.bits < 1.5
+    assert estimate.squared_error == 0
 
 
 def test_a_plateau_is_expected_to_cost_neither_bits_nor_errors() -> None:
     values = volume("noise")
-    whole = plan_values(values, 1e-3, SHAPE).estimate()
+    whole = estimate_values(values, 1e-3, SHAPE)
     values[32:] = 0
-    estimate = plan_values(values, 1e-3, SHAPE).estimate()
+    estimate = estimate_values(values, 1e-3, SHAPE)
     assert estimate.bits < 0.6 * whole.bits
     assert estimate.squared_error < 0.6 * whole.squared_error
 
@@ -44,7 +45,7 @@ def test_a_plateau_is_expected_to_cost_neither_bits_nor_errors() -> None:
 def test_values_that_do_not_count_cost_nothing() -> None:
     values, valid = volume("noise"), np.ones(SHAPE, bool)
     valid[:, :, 24:] = False
-    half, whole = (plan_values(values, 0.01, SHAPE, counted).estimate() for counted in (valid, None))
+    half, whole = (estimate_values(values, 0.01, SHAPE, counted) for counted in (valid, None))
     assert 0.45 < half.bits / whole.bits < 0.55
     assert 0.45 < half.squared_error / whole.squared_error < 0.55
 
@@ -52,4 +53,4 @@ def test_values_that_do_not_count_cost_nothing() -> None:
 def test_there_is_no_estimate_of_too_few_points() -> None:
     valid = np.zeros(SHAPE, bool)
     valid[3, 4, 5] = True
-    assert plan_values(volume("noise"), 0.05, SHAPE, valid).estimate() == (0, 0)
+    assert estimate_values(volume("noise"), 0.05, SHAPE, valid) == (0, 0)

@@ -2,16 +2,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lattice_volumes import code_fixed
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.lattice.plan import MAX_FIXED, plan_stream
-from nvc_jax.lattice.stream import decode_lattice, encode_lattice
+from nvc_jax.lattice.plan import MAX_FIXED, fix_volume
+from nvc_jax.lattice.stream import decode_lattice
 
 PADDED_SHAPE = (40, 32, 27)
 
 
 def round_trip(fixed: np.ndarray, fraction_bits: int) -> bytes:
-    stored, decoded = encode_lattice(plan_stream(fixed, fraction_bits, PADDED_SHAPE))
+    stored, decoded = code_fixed(fixed, fraction_bits, PADDED_SHAPE)
     read, stated_bits = decode_lattice(stored, fixed.shape, PADDED_SHAPE)
     np.testing.assert_array_equal(read, decoded)
     assert stated_bits == fraction_bits
@@ -49,7 +50,7 @@ def test_the_limits_come_back(sign: int) -> None:
     round_trip(np.full((3, 2, 1), limit), 0)
     round_trip(np.where(np.arange(40 * 32 * 27).reshape(PADDED_SHAPE) % 3 == 0, limit, -limit), 6)
     with pytest.raises(ValueError, match="limits"):
-        plan_stream(np.full((3, 2, 1), limit + sign), 0, PADDED_SHAPE)
+        fix_volume(np.full((3, 2, 1), limit + sign), 0, PADDED_SHAPE)
 
 
 def test_a_constant_volume_takes_next_to_nothing() -> None:
@@ -62,9 +63,7 @@ def test_noise_takes_its_entropy() -> None:
     assert 8 * len(round_trip(noise, 0)) < 1.1 * entropy * noise.size
 
 
-STORED, _ = encode_lattice(
-    plan_stream(np.random.default_rng(0).integers(0, 99, PADDED_SHAPE), 2, PADDED_SHAPE)
-)
+STORED, _ = code_fixed(np.random.default_rng(0).integers(0, 99, PADDED_SHAPE), 2, PADDED_SHAPE)
 
 
 @pytest.mark.parametrize("length", [0, 10, 19, 40, len(STORED) - 1])
