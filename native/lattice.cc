@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <vector>
 
 #include "buffers.h"
@@ -132,6 +134,42 @@ void PredictRow(const RowTask& task) {
   }
 }
 
+// Values of a row by its codes, and the magnitudes that contexts rest on.
+NVC_VECTORIZE
+void FinishRow(int64_t n, const int32_t* predicted, const int32_t* codes, int fraction_bits, int32_t* values,
+               int32_t* magnitudes) {
+  for (int64_t x = 0; x < n; ++x) {
+    values[x] = predicted[x] + (codes[x] << fraction_bits);
+    magnitudes[x] = std::min(std::abs(codes[x]), kMaxContextMagnitude);
+  }
+}
+
+// Puts two rows together, their values in turn.
+NVC_VECTORIZE
+void Interleave(int64_t n, const int32_t* even, const int32_t* odd, int32_t* out) {
+  for (int64_t x = 0; x < n; ++x) {
+    out[2 * x] = even[x];
+    out[2 * x + 1] = odd[x];
+  }
+}
+
+// Takes every second number of a row, as the finest level does.
+template <typename T>
+[[gnu::always_inline]] inline void TakeEverySecond(int64_t n, const T* row, T* out) {
+  for (int64_t x = 0; x < n; ++x) out[x] = row[2 * x];
+}
+NVC_VECTORIZE
+void TakeEverySecondValue(int64_t n, const int32_t* row, int32_t* out) { TakeEverySecond(n, row, out); }
+NVC_VECTORIZE
+void TakeEverySecondMark(int64_t n, const bool* row, bool* out) { TakeEverySecond(n, row, out); }
+
+// Codes of a row.
+NVC_VECTORIZE
+void QuantizeRow(int64_t n, const int32_t* wanted, const int32_t* predicted, int fraction_bits, int32_t* codes) {
+  const int32_t half = (1 << fraction_bits) >> 1;
+  for (int64_t x = 0; x < n; ++x) codes[x] = (wanted[x] - predicted[x] + half) >> fraction_bits;
+}
+
 // A level while it is coded.
 class Level {
  public:
@@ -209,10 +247,7 @@ class Level {
         const int32_t* codes = code(z, y, predicted_.data(), context_.data());
         int32_t* values = values_[phase].Row(z, y);
         int32_t* magnitudes = magnitudes_[phase].Row(z, y);
-        for (int64_t x = 0; x < shape_.x; ++x) {
-          values[x] = predicted_[x] + (codes[x] << rules_.fraction_bits);
-          magnitudes[x] = std::min(std::abs(codes[x]), kMaxContextMagnitude);
-        }
+        FinishRow(shape_.x, predicted_.data(), codes, rules_.fraction_bits, values, magnitudes);
       }
     }
     values_[phase].FillHalo();
@@ -223,14 +258,11 @@ class Level {
   void Join(std::vector<int32_t>& values) {
     const Shape whole{2 * shape_.z, 2 * shape_.y, 2 * shape_.x};
     values.resize(whole.size());
-    for (int phase = 0; phase < 8; ++phase) {
-      for (int64_t z = 0; z < shape_.z; ++z) {
-        for (int64_t y = 0; y < shape_.y; ++y) {
-          const int32_t* row = values_[phase].Row(z, y);
-          int32_t* out =
-              values.data() + ((2 * z + (phase >> 2)) * whole.y + 2 * y + (phase >> 1 & 1)) * whole.x + (phase & 1);
-          for (int64_t x = 0; x < shape_.x; ++x) out[2 * x] = row[x];
-        }
+    for (int64_t z = 0; z < whole.z; ++z) {
+      for (int64_t y = 0; y < whole.y; ++y) {
+        const int phase = PhaseNumber({static_cast<int>(z & 1), static_cast<int>(y & 1), 0});
+        Interleave(shape_.x, values_[phase].Row(z / 2, y / 2), values_[phase + 1].Row(z / 2, y / 2),
+                   values.data() + (z * whole.y + y) * whole.x);
       }
     }
   }
@@ -363,17 +395,99 @@ struct Items {
   int64_t capacity;
   int64_t n = 0;
 
-  void Add(int32_t value, int32_t context) {
-    int32_t* row = histogram + context * (kClasses + 1);
-    ++row[(ToToken(value).token + 1) / 2];
-    row[kClasses] += value < 0;
-    if (n < capacity) {
-      values[n] = value;
-      contexts[n] = context;
+  // Adds items next to each other in a row; what does not fit is counted and dropped.
+  void Add(const int32_t* row_values, const int32_t* row_contexts, int64_t length) {
+    const int64_t fitting = std::clamp<int64_t>(capacity - n, 0, length);
+    std::copy_n(row_values, fitting, values + n);
+    std::copy_n(row_contexts, fitting, contexts + n);
+    n += length;
+    for (int64_t i = 0; i < length; ++i) {
+      int32_t* row = histogram + row_contexts[i] * (kClasses + 1);
+      ++row[(ToToken(row_values[i]).token + 1) / 2];
+      row[kClasses] += row_values[i] < 0;
     }
-    ++n;
   }
 };
+
+// The points of a row that a level takes of a volume.
+class PointTaker {
+ public:
+  PointTaker(const Shape& lattice, const int32_t* fixed, const bool* counted)
+      : lattice_(lattice), fixed_(fixed), counted_(counted), wanted_(lattice.x), marks_(new bool[lattice.x]),
+        all_count_(std::memchr(counted, 0, lattice.size()) == nullptr) {}
+
+  // Codes of the first `n` points of a row of a phase; 0 for points that do not count.
+  void Quantize(int level, const Triple& parity, int64_t z, int64_t y, int64_t n, const int32_t* predicted,
+                int fraction_bits, int32_t* codes) {
+    const int64_t start =
+        (((2 * z + parity[0]) << level) * lattice_.y + ((2 * y + parity[1]) << level)) * lattice_.x +
+        (int64_t{parity[2]} << level);
+    if (level == 0) {
+      TakeEverySecondValue(n, fixed_ + start, wanted_.data());
+    } else {
+      for (int64_t x = 0; x < n; ++x) wanted_[x] = fixed_[start + ((2 * x) << level)];
+    }
+    QuantizeRow(n, wanted_.data(), predicted, fraction_bits, codes);
+    if (all_count_) return;
+    if (level == 0) {
+      TakeEverySecondMark(n, counted_ + start, marks_.get());
+    } else {
+      for (int64_t x = 0; x < n; ++x) marks_[x] = counted_[start + ((2 * x) << level)];
+    }
+    for (int64_t x = 0; x < n; ++x) codes[x] = marks_[x] ? codes[x] : 0;
+  }
+
+ private:
+  Shape lattice_;
+  const int32_t* fixed_;
+  const bool* counted_;
+  std::vector<int32_t> wanted_;
+  std::unique_ptr<bool[]> marks_;
+  bool all_count_;
+};
+
+// Codes and contexts of a phase.
+struct PhaseCodes {
+  std::vector<int32_t> codes, contexts;
+};
+
+// Codes a phase, and flags the cells with a code that is not 0.
+void QuantizePhase(Level& level, int number, int phase, const std::vector<Group>& groups, const Rules& rules,
+                   PointTaker& points, PhaseCodes& coded, std::vector<uint8_t>& flags) {
+  const Triple parity = kParities[phase];
+  const Shape shape = level.shape(), inside = level.Valid(parity), cells = level.cells();
+  coded.codes.assign(shape.size(), 0);
+  coded.contexts.resize(shape.size());
+  level.WalkPhase(phase, groups, [&](int64_t z, int64_t y, const int32_t* predicted, const int32_t* context) {
+    int32_t* row = &coded.codes[(z * shape.y + y) * shape.x];
+    std::copy_n(context, shape.x, &coded.contexts[(z * shape.y + y) * shape.x]);
+    if (z < inside.z && y < inside.y) {
+      points.Quantize(number, parity, z, y, inside.x, predicted, rules.fraction_bits, row);
+      uint8_t* flag = &flags[(z / kCell * cells.y + y / kCell) * cells.x];
+      for (int64_t x = 0; x < inside.x; ++x) flag[x / kCell] |= row[x] != 0;
+    }
+    return row;
+  });
+}
+
+// Collects the items of a phase: the codes of all cells that are flagged.
+void CollectPhase(const Level& level, int phase, const PhaseCodes& coded, const std::vector<uint8_t>& flags,
+                  Items& items) {
+  const Shape shape = level.shape(), inside = level.Valid(kParities[phase]), cells = level.cells();
+  for (int64_t z = 0; z < inside.z; ++z) {
+    for (int64_t y = 0; y < inside.y; ++y) {
+      const int64_t start = (z * shape.y + y) * shape.x;
+      const uint8_t* flag = &flags[(z / kCell * cells.y + y / kCell) * cells.x];
+      const int64_t n_cells = CeilDivide(inside.x, kCell);
+      for (int64_t first = 0, end = 0; first < n_cells; first = end) {
+        for (end = first + 1; end < n_cells && flag[end] == flag[first];) ++end;
+        if (!flag[first]) continue;
+        const int64_t x = first * kCell, length = std::min(end * kCell, inside.x) - x;
+        items.Add(&coded.codes[start + x], &coded.contexts[start + x], length);
+      }
+    }
+  }
+}
 
 ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fraction_bits, S32 low, S32 high,
                     S32 valid, Out<S32> decoded, Out<S32> item_values, Out<S32> item_contexts,
@@ -381,71 +495,44 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
   const Shape lattice = ShapeOf(decoded->dimensions());
   const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
   const auto known = KnownGroups();
-  const int32_t half = (1 << rules.fraction_bits) >> 1;
   Items items{item_values->typed_data(), item_contexts->typed_data(), counts->typed_data(), histogram->typed_data(),
               static_cast<int64_t>(item_values->element_count())};
-  Zero(item_values), Zero(item_contexts), Zero(counts), Zero(histogram);
+  Zero(counts), Zero(histogram);
 
   std::vector<int32_t> values(anchors.typed_data(), anchors.typed_data() + anchors.element_count());
   Level level(lattice, weights.typed_data(), rules);
-  std::array<std::vector<int32_t>, kPhases> codes, contexts;
+  PointTaker points(lattice, fixed.typed_data(), counted.typed_data());
+  std::array<PhaseCodes, kPhases> coded;
   std::vector<uint8_t> flags;
   int pass = 0;
+  const auto end_pass = [&](int64_t before) { items.counts[pass++] = static_cast<int32_t>(items.n - before); };
   for (int number = kLevels - 1; number >= 0; --number) {
     level.Enter(number, values);
-    const Shape& shape = level.shape();
     const Shape cells = level.cells(), valid_cells = level.ValidCells();
     flags.assign(cells.size(), 0);
     for (int phase = 0; phase < kPhases; ++phase) {
-      const Triple parity = kParities[phase];
-      const Shape inside = level.Valid(parity);
-      codes[phase].assign(shape.size(), 0);
-      contexts[phase].resize(shape.size());
-      level.WalkPhase(phase, known[phase], [&](int64_t z, int64_t y, const int32_t* predicted, const int32_t* context) {
-        int32_t* row = &codes[phase][(z * shape.y + y) * shape.x];
-        std::copy_n(context, shape.x, &contexts[phase][(z * shape.y + y) * shape.x]);
-        if (z < inside.z && y < inside.y) {
-          const int64_t start = (((2 * z + parity[0]) << number) * lattice.y + ((2 * y + parity[1]) << number)) * lattice.x +
-                                (int64_t{parity[2]} << number);
-          const int32_t* wanted = fixed.typed_data() + start;
-          const bool* counts_too = counted.typed_data() + start;
-          uint8_t* flag = &flags[(z / kCell * cells.y + y / kCell) * cells.x];
-          for (int64_t x = 0; x < inside.x; ++x) {
-            const int64_t place = (2 * x) << number;
-            const int32_t code = counts_too[place] ? (wanted[place] - predicted[x] + half) >> rules.fraction_bits : 0;
-            row[x] = code;
-            flag[x / kCell] |= code != 0;
-          }
-        }
-        return row;
-      });
+      QuantizePhase(level, number, phase, known[phase], rules, points, coded[phase], flags);
     }
     int64_t before = items.n;
     for (int64_t z = 0; z < valid_cells.z; ++z) {
       for (int64_t y = 0; y < valid_cells.y; ++y) {
         for (int64_t x = 0; x < valid_cells.x; ++x) {
-          items.Add(flags[(z * cells.y + y) * cells.x + x], level.FlagContext(z, y, x));
+          const int32_t flag = flags[(z * cells.y + y) * cells.x + x], context = level.FlagContext(z, y, x);
+          items.Add(&flag, &context, 1);
         }
       }
     }
-    items.counts[pass++] = static_cast<int32_t>(items.n - before);
+    end_pass(before);
     for (int phase = 0; phase < kPhases; ++phase) {
-      const Shape inside = level.Valid(kParities[phase]);
       before = items.n;
-      for (int64_t z = 0; z < inside.z; ++z) {
-        for (int64_t y = 0; y < inside.y; ++y) {
-          const int64_t start = (z * shape.y + y) * shape.x;
-          const uint8_t* flag = &flags[(z / kCell * cells.y + y / kCell) * cells.x];
-          for (int64_t x = 0; x < inside.x; ++x) {
-            if (flag[x / kCell]) items.Add(codes[phase][start + x], contexts[phase][start + x]);
-          }
-        }
-      }
-      items.counts[pass++] = static_cast<int32_t>(items.n - before);
+      CollectPhase(level, phase, coded[phase], flags, items);
+      end_pass(before);
     }
     level.Join(values);
   }
   if (items.n > items.capacity) return ffi::Error::Internal("a lattice has more items than expected");
+  std::fill(items.values + items.n, items.values + items.capacity, 0);
+  std::fill(items.contexts + items.n, items.contexts + items.capacity, 0);
   std::copy(values.begin(), values.end(), decoded->typed_data());
   return ffi::Error::Success();
 }

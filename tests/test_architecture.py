@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "core": "",
     "native": "core",
     "io": "core",
-    "transform": "core",
+    "transform": "core native",
     "entropy": "core native",
     "lattice": "core native entropy",
     "training": "core",

@@ -8,6 +8,7 @@ Each axis has its own length of segments and its own filter: together the *shape
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -16,6 +17,8 @@ import numpy as np
 from jax import lax
 
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+from nvc_jax.native.dispatch import on_cpu
+from nvc_jax.transform import native_separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, from_blocks, to_blocks
 from nvc_jax.transform.boundary_emphasis import emphasis, squared_error_weights
 from nvc_jax.transform.lapped_filter import REACH, border_matrices
@@ -116,14 +119,23 @@ def forward(volume: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
     Returns:
         float32 (blocks, 512), blocks and the coefficients of each in z, y, x order.
     """
-    return to_blocks(apply_matrices(volume, [transform.analysis for transform in transforms]))
+
+    def reference(volume: jax.Array, *matrices: jax.Array) -> jax.Array:
+        return to_blocks(apply_matrices(volume, matrices))
+
+    matrices = [transform.analysis for transform in transforms]
+    return on_cpu(native_separable.analyze, reference, volume, *matrices)
 
 
 def inverse(coefficients: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
     """Compute a volume, float32 (z, y, x), from its coefficients; 0 where voxels do not count."""
     sides = check_shape(tuple(len(transform.analysis) for transform in transforms))
-    volume = from_blocks(coefficients, grid_shape(sides, BLOCK_SIZE))
-    return apply_matrices(volume, [transform.synthesis for transform in transforms])
+
+    def reference(coefficients: jax.Array, *matrices: jax.Array) -> jax.Array:
+        return apply_matrices(from_blocks(coefficients, grid_shape(sides, BLOCK_SIZE)), matrices)
+
+    matrices = [transform.synthesis for transform in transforms]
+    return on_cpu(native_separable.synthesize, reference, coefficients, *matrices)
 
 
 def block_means(
@@ -149,7 +161,7 @@ def block_means(
     return apply_matrices(first_coefficients, matrices)
 
 
-def apply_matrices(volume: jax.Array, matrices: list[jax.Array]) -> jax.Array:
+def apply_matrices(volume: jax.Array, matrices: Sequence[jax.Array]) -> jax.Array:
     """Multiply one matrix along each axis of a volume (z, y, x)."""
     z, y, x = matrices
     volume = jnp.einsum("ij,jyx->iyx", z, volume, precision=lax.Precision.HIGHEST)
