@@ -2,10 +2,11 @@
 
 python benchmarks/pointwise.py VOLUMES
 
-VOLUMES is a directory with an INDEX.csv. The middle of some volumes of floats, at most 128 voxels a side, is
-compressed into a container with each bound, read back and held against the bound in exact arithmetic. SZ3's
-binding has no mode of such a bound: SZ3 gets the binary logarithms of the magnitudes, as float64, with the
-absolute bound that keeps E; signs and zeros are packed bits through Zstandard. Writes results/pointwise.json.
+VOLUMES is a directory with an INDEX.csv. The middle of every volume of floats of split ``test``, at most 128
+voxels a side, is compressed into a container with each bound, read back and held against the bound in exact
+arithmetic. SZ3's binding has no mode of such a bound: SZ3 gets the binary logarithms of the magnitudes, as
+float64, with the absolute bound that keeps E; signs and zeros are packed bits through Zstandard. Writes
+results/pointwise.json.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
-from common import geometric_mean, middle, natural_volume, table, volumes, write_results
+from common import free_programs, middle, natural_volume, summarize_by_kind, table, volumes, write_results
 
 import nvc_jax
 from nvc_jax.container.store import open_container
@@ -24,11 +25,6 @@ from nvc_jax.core.errors import largest_pointwise_error
 
 BOUNDS = (1e-1, 1e-2, 1e-3)
 SIDE = 128
-CHOSEN = (
-    *("fluid_wmag_sperr", "fluid_cth_vx", "cosmology_muse_minicube", "ct_skull_cgal"),
-    *("climate_navy_uwind", "other_chi_field_bov"),
-)
-"""Beginnings of the volumes' names: all values positive, values of both signs, values with zeros."""
 
 
 def measure_container(volume: np.ndarray, bound: float) -> dict[str, float]:
@@ -73,12 +69,9 @@ def main() -> None:
     parser.add_argument("volumes", type=Path)
     directory = parser.parse_args().volumes
     measured: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
-    rows = {}
-    for split in ("train", "test"):
-        rows |= volumes(directory, split)
+    ratios: dict[str, dict[str, float]] = {}
+    rows = {name: row for name, row in volumes(directory, "test").items() if row["dtype"].startswith("float")}
     for name, row in rows.items():
-        if not row["file"].startswith(CHOSEN):
-            continue
         volume = middle(natural_volume(directory / row["file"]), SIDE)
         measured[name] = {
             f"{bound:g}": {"nvc-1": measure_container(volume, bound), "SZ3": measure_sz3(volume, bound)}
@@ -86,17 +79,16 @@ def main() -> None:
         }
         for bound in BOUNDS:
             assert measured[name][f"{bound:g}"]["nvc-1"]["pointwise_error"] <= bound, (name, bound)
-        print(name, measured[name], flush=True)
-    ratios = {
-        name: {bound: codecs["SZ3"]["bytes"] / codecs["nvc-1"]["bytes"] for bound, codecs in of.items()}
-        for name, of in measured.items()
-    }
-    names = [f"{bound:g}" for bound in BOUNDS]
-    means = {name: geometric_mean(of[name] for of in ratios.values()) for name in names}
-    rows_of_ratios = ratios | {"mean": means}
-    cells = [[name, *(f"{ratio:.2f}" for ratio in of.values())] for name, of in rows_of_ratios.items()]
-    print(table(["bytes of SZ3 over those of nvc-1", *names], cells))
-    write_results("pointwise", {"means": means, "ratio": ratios, "volumes": measured})
+        free_programs()
+        of_bounds = measured[name].items()
+        ratios[name] = {
+            bound: codecs["SZ3"]["bytes"] / codecs["nvc-1"]["bytes"] for bound, codecs in of_bounds
+        }
+        print(name, {bound: round(ratio, 2) for bound, ratio in ratios[name].items()}, flush=True)
+    by_kind = summarize_by_kind(rows, ratios)
+    cells = [[kind, *(f"{ratio:.2f}" for ratio in of.values())] for kind, of in by_kind.items()]
+    print(table(["bytes of SZ3 over those of nvc-1", *(f"{bound:g}" for bound in BOUNDS)], cells))
+    write_results("pointwise", {"by_kind": by_kind, "ratio": ratios, "volumes": measured})
 
 
 if __name__ == "__main__":
