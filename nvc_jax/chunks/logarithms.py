@@ -26,7 +26,7 @@ _SERIES = (1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
 _LOG_2 = 0.6931471805599453
 _MAX_EXPONENT = 2000
 """Magnitude of exponents beyond which every power of two is 0 or infinite in float64."""
-_EXACT_KINDS = frozenset(PayloadKind) - {PayloadKind.LATENTS, PayloadKind.LOGARITHMS}
+_INTEGER_KINDS = frozenset(PayloadKind) - {PayloadKind.LATENTS, PayloadKind.LOGARITHMS}
 """Kinds of payloads that logarithms may have."""
 
 
@@ -144,7 +144,7 @@ def _parse(body: bytes, shape: Shape3) -> _ParsedBody:
             raise ValueError(f"logarithms of {len(body)} bytes state signs of {n_bytes}")
         labels, start = body[start : start + n_bytes], start + n_bytes
     integers = parse_payload(body[start:], shape)
-    if integers.kind not in _EXACT_KINDS or integers.valid_shape != shape or integers.special_values:
+    if integers.kind not in _INTEGER_KINDS or integers.valid_shape != shape or integers.special_values:
         raise ValueError(
             f"logarithms of {shape} voxels are of kind {integers.kind}, have {integers.valid_shape} voxels "
             f"and {len(integers.special_values)} bytes of special values"
