@@ -31,7 +31,7 @@ from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.errors import largest_error, largest_pointwise_error
 from nvc_jax.core.shapes import Shape3, check_shape
 
-_LEAST_WIDTH = 16.0
+_LEAST_WIDTH = 64.0
 """Half the width of an interval, in the unit of the fixed point, that is wide enough: with less a finer
 fixed point is taken, if there is one."""
 _MAX_NARROW_SHARE = 1 / 256
