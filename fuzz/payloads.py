@@ -51,6 +51,8 @@ def example_chunks() -> dict[str, tuple[np.ndarray, ChunkTarget]]:
         "uniform": (wave, ChunkTarget(1e-9, 1e-9)),
         "differences": (np.rint(1000 * wave).astype(np.int16), ChunkTarget(0.0, 0.0)),
         "packed": (rng.integers(0, 2**32, PADDED_SHAPE, dtype=np.uint32) & 0xFFFF0000, ChunkTarget(0.0, 0.0)),
+        "logarithms": ((np.exp(8 * wave) * np.sign(wave)).astype(np.float32), ChunkTarget(None, 2.0, 0.02)),
+        "fine logarithms": (np.exp(8 * wave), ChunkTarget(None, 2.0, 1e-6)),
         "constant": (np.full(PADDED_SHAPE, 7, np.uint8), ChunkTarget(None, 1.0)),
     }
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from nvc_jax.chunks import bodies, lattice_body
+from nvc_jax.chunks.logarithms import decode_logarithms
 from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.chunks.rank_body import decode_ranks
 from nvc_jax.chunks.transform_body import TransformBodyCodec
@@ -42,5 +43,12 @@ class BodyDecoder:
                 return lattice_body.decode_lattice(body, shape, padded_shape, dtype)
             case PayloadKind.RANKS:
                 return decode_ranks(body, shape, padded_shape, dtype)
+            case PayloadKind.LOGARITHMS:
+                return decode_logarithms(body, shape, padded_shape, dtype, self._decode_integers)
         kind = PayloadKind(payload.kind).name.lower()
         raise ValueError(f"a payload is of kind {kind}, which this model does not decode")
+
+    def _decode_integers(self, payload: Payload, dtype: np.dtype) -> np.ndarray:
+        """Decode the payload of logarithms."""
+        transform = TransformBodyCodec(self._transform.coder, self._padded_shape, dtype)
+        return BodyDecoder(transform, self._padded_shape, dtype).decode(payload)

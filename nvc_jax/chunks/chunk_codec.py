@@ -13,6 +13,7 @@ from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.payload_encoder import PayloadEncoder
+from nvc_jax.chunks.pointwise_encoder import PointwiseEncoder
 from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE, block_means, show_special_blocks
 from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
@@ -49,9 +50,9 @@ class ChunkCodec(ChunkDecoder):
         self._decoded_range, self._padded_shape = DecodedRange(self._dtype, value_range), padded_shape
         self._transform = TransformBodyCodec(coder, padded_shape, self._dtype)
         self._bodies = BodyDecoder(self._transform, padded_shape, self._dtype)
-        self._encoder = PayloadEncoder(
-            self._transform, self._bodies, padded_shape, self._decoded_range, self._value_range.exact_values
-        )
+        rules = (self._decoded_range, self._value_range.exact_values)
+        self._encoder = PayloadEncoder(self._transform, self._bodies, padded_shape, *rules)
+        self._pointwise = PointwiseEncoder(self._encoder, self._bodies, coder, padded_shape, *rules)
 
     def encode(self, values: np.ndarray, target: ChunkTarget, boundaries: int = 0) -> bytes:
         """Encode a chunk.
@@ -66,7 +67,12 @@ class ChunkCodec(ChunkDecoder):
         """
         values = values.view(self._dtype)
         chunk = ChunkValues.examine(values, self._value_range.missing_values, self._value_range.valid_limits)
-        return self._encoder.encode(chunk, target, boundaries).to_bytes(self._padded_shape)
+        if target.pointwise_error is not None:
+            assert target.step is not None  # the volume's encoder chooses it
+            payload = self._pointwise.encode(chunk, target.pointwise_error, target.step)
+        else:
+            payload = self._encoder.encode(chunk, target, boundaries)
+        return payload.to_bytes(self._padded_shape)
 
     def decode(self, payload: bytes) -> np.ndarray:
         """Decode the voxels of a chunk that lie in the volume.

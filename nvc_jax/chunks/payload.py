@@ -39,6 +39,7 @@ class PayloadKind(enum.IntEnum):
         LEVELS: a table of few values, and for each voxel the index in it.
         LATTICE: values predicted on a lattice from coarse to fine.
         RANKS: a table of values, and the rank of each value in it on a lattice, lossless.
+        LOGARITHMS: signs, and a payload of the logarithms of magnitudes.
     """
 
     PACKED = 0
@@ -50,6 +51,7 @@ class PayloadKind(enum.IntEnum):
     LEVELS = 6
     LATTICE = 7
     RANKS = 8
+    LOGARITHMS = 9
 
 
 class Payload(NamedTuple):

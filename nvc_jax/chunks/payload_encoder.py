@@ -29,11 +29,11 @@ from nvc_jax.core.dtypes import is_long_integer
 from nvc_jax.core.errors import largest_error, squared_errors
 from nvc_jax.core.shapes import Shape3, check_shape
 
-_LOSSLESS_SHARE = 1 / 4
+LOSSLESS_SHARE = 1 / 4
 """Share of the chunk's own bytes above which the smallest body makes lossless coding worth trying."""
 _CHEAP_SHARE = 1 / 20
 """Share of a chunk's cost below which the labels of exact values are cheap."""
-_CERTAIN_JUMP = 20.0
+CERTAIN_JUMP = 20.0
 """Jump of exact values from which on a chunk is not coded with them as well, if their labels are cheap."""
 
 
@@ -83,9 +83,14 @@ class PayloadEncoder:
             return self._encode_plainly(chunk, target, boundaries, levels).payload
         separated = self._separate(chunk, exact.patterns, target, boundaries)
         has_cheap_labels = 8 * len(separated.payload.special_values) < _CHEAP_SHARE * separated.cost(target)
-        if has_cheap_labels and exact.jump >= _CERTAIN_JUMP:
+        if has_cheap_labels and exact.jump >= CERTAIN_JUMP:
             return separated.payload
         return cheapest([separated, self._encode_plainly(chunk, target, boundaries)], target).payload
+
+    def encode_body(self, chunk: ChunkValues, target: ChunkTarget) -> Payload:
+        """Encode the valid values of a chunk under a bound; no others come back."""
+        everywhere = np.ones_like(chunk.valid)
+        return cheapest(self._candidates(chunk, everywhere, None, target, 0), target).payload
 
     def _encode_exactly(
         self, chunk: ChunkValues, required: np.ndarray, target: ChunkTarget, boundaries: int
@@ -237,7 +242,7 @@ class PayloadEncoder:
             ranks = encode_ranks(chunk, self._padded_shape)
             if ranks is not None:
                 yield self._exact_candidate(PayloadKind.RANKS, ranks, chunk, special_values)
-        if target.max_error == 0 or smallest_cost > 8 * chunk.values.nbytes * _LOSSLESS_SHARE:
+        if target.max_error == 0 or smallest_cost > 8 * chunk.values.nbytes * LOSSLESS_SHARE:
             if leaves_differences:
                 differences = bodies.encode_differences(chunk, self._padded_shape)
                 yield self._exact_candidate(PayloadKind.DIFFERENCES, differences, chunk, special_values)
@@ -249,5 +254,5 @@ class PayloadEncoder:
         if target.max_error == 0:
             return True
         if target.max_error is None:
-            return smallest_cost > 8 * chunk.values.nbytes * _LOSSLESS_SHARE
+            return smallest_cost > 8 * chunk.values.nbytes * LOSSLESS_SHARE
         return smallest_cost > estimate_rank_bits(chunk)

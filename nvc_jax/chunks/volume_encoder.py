@@ -2,11 +2,13 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.logarithms import innermost
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_evenly
 from nvc_jax.chunks.special_values import valid_mask
@@ -57,6 +59,8 @@ class VolumeEncoder(ChunkEncoder):
         """
         ((name, value),) = target.items()
         width = self._value_range.width
+        if name == "pointwise_error":
+            return self._with_best_step(lambda ratio: ChunkTarget(None, ratio, value))
         if not math.isfinite(width) and name not in ("max_error", "lossless"):
             low, high = self._value_range.low, self._value_range.high
             raise ValueError(f"`{name}` (={value}) is relative to a range, [{low}, {high}], beyond float64's")
@@ -65,7 +69,9 @@ class VolumeEncoder(ChunkEncoder):
         if name == "step":
             return ChunkTarget(None, value * width)
         bound = 0.0 if name == "lossless" else value * (width if name == "relative_error" else 1.0)
-        return ChunkTarget(bound, self._step_for_bound(bound) if bound > 0 else None)
+        if bound == 0:
+            return ChunkTarget(bound, None)
+        return self._with_best_step(lambda ratio: ChunkTarget(bound, ratio * bound))
 
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""
@@ -105,24 +111,28 @@ class VolumeEncoder(ChunkEncoder):
             step = find_step(functools.partial(psnr_of, self._regions), psnr, self._step_limits, start=step)
         return float(f"{width * step:.{_STEP_DIGITS}g}")
 
-    def _step_for_bound(self, max_error: float) -> float:
-        """Step that takes the fewest bytes under a bound, judged by a few chunks."""
+    def _with_best_step(self, target_of: Callable[[float], ChunkTarget]) -> ChunkTarget:
+        """Choose the step that takes the fewest bytes under a bound, judged by a few chunks.
+
+        Args:
+            target_of: target of every chunk by the ratio of step to bound.
+        """
         n_samples = 1 if len(self._regions) <= _N_SAMPLES else _N_BOUND_SAMPLES
         sample = pick_evenly(self._regions, n_samples)
 
         def measure(ratio: float) -> TriedRatio | None:
-            target = ChunkTarget(max_error, ratio * max_error)
+            target = target_of(ratio)
             stored = list(releasing(map_in_order(lambda region: self._try(region, target), sample)))
             return _summarize(sum(map(len, stored)), [parse_payload(one, self._chunk) for one in stored])
 
-        step = find_ratio(measure) * max_error
-        self._tried = {key: payload for key, payload in self._tried.items() if key[1].step == step}
-        return step
+        target = target_of(find_ratio(measure))
+        self._tried = {key: payload for key, payload in self._tried.items() if key[1] == target}
+        return target
 
 
 def _summarize(n_bytes: int, payloads: list[Payload]) -> TriedRatio | None:
     """Summarise payloads of ``n_bytes`` for the search of a ratio; None where no chunk is transformed."""
-    transformed = [payload for payload in payloads if payload.kind == PayloadKind.SPECTRAL]
+    transformed = [one for one in map(innermost, payloads) if one.kind == PayloadKind.SPECTRAL]
     if not transformed:
         return None
     n_voxels = sum(math.prod(payload.valid_shape) for payload in transformed)

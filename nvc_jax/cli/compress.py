@@ -62,6 +62,12 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     target.add_argument(
         "--relative-error", type=float, help="largest difference of any voxel, relative to max − min"
     )
+    target.add_argument(
+        "--pointwise-error",
+        type=float,
+        metavar="E",
+        help="largest difference of any voxel, relative to its own magnitude; zeros and signs stay exact",
+    )
     target.add_argument("--lossless", action="store_true", help="every bit comes back")
     target.add_argument(
         "--step",
@@ -84,6 +90,7 @@ def _run(options: argparse.Namespace) -> None:
             model=options.model,
             max_error=options.max_error,
             relative_error=options.relative_error,
+            pointwise_error=options.pointwise_error,
             psnr=options.psnr,
             step=options.step,
             lossless=options.lossless,

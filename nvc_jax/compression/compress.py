@@ -53,6 +53,7 @@ def compress(
     model: str | Path | Codec = DEFAULT_MODEL,
     max_error: float | None = None,
     relative_error: float | None = None,
+    pointwise_error: float | None = None,
     psnr: float | None = None,
     step: float | None = None,
     lossless: bool = False,
@@ -68,11 +69,11 @@ def compress(
 ) -> CompressionResult:
     """Compress a volume, which may be larger than memory, into a container.
 
-    At most one of ``max_error``, ``relative_error``, ``psnr``, ``step`` and ``lossless`` states the quality
-    target. Without one, spectral models take a step of 0.01 and the paper's models leave their latents
-    float32. Integers that evidently are labels (see ``labels``) are lossless without one, and bool always is:
-    that keeps to any target. The range is max − min of the values that are finite and not missing. NaN,
-    infinities and missing values come back exactly.
+    At most one of ``max_error``, ``relative_error``, ``pointwise_error``, ``psnr``, ``step`` and ``lossless``
+    states the quality target. Without one, spectral models take a step of 0.01 and the paper's models leave
+    their latents float32. Integers that evidently are labels (see ``labels``) are lossless without one, and
+    bool always is: that keeps to any target. The range is max − min of the values that are finite and not
+    missing. NaN, infinities and missing values come back exactly.
 
     Args:
         source: a volume as ``nvc_jax.io.volumes.open_volume`` takes it, read chunk by chunk; the paper's
@@ -84,6 +85,8 @@ def compress(
         max_error: largest difference allowed for any voxel, in the volume's units: those of the stored
             integers where a source states a slope and an offset.
         relative_error: largest difference allowed for any voxel, as a share of the range.
+        pointwise_error: largest difference allowed for any voxel, as a share of its own magnitude, above 0
+            and below 1. Zeros and signs come back exactly.
         psnr: dB to reach, within 0.1, relative to the range; margins blended.
         step: of the quantiser, as ``encode_volume`` takes it: for spectral models relative to the range,
             for the paper's in the unit of their latents.
@@ -128,7 +131,8 @@ def compress(
         check_part(part)
     limits = check_value_limits(value_limits)
     codec = model if isinstance(model, Codec) else load_codec(model)
-    options = {"max_error": max_error, "relative_error": relative_error, "psnr": psnr, "step": step}
+    bounds = {"max_error": max_error, "relative_error": relative_error, "pointwise_error": pointwise_error}
+    options = bounds | {"psnr": psnr, "step": step}
     target = check_target(codec, **options, lossless=lossless)
     is_default = not lossless and all(option is None for option in options.values())
     volume = open_volume(source)
@@ -199,7 +203,7 @@ def _compress_into(
         return CompressionResult.of_container(destination)
 
     def resolve() -> ChunkTarget:
-        if metadata.max_error is None:  # of several first writers, all take the step of one
+        if not metadata.is_bounded:  # of several first writers, all take the step of one
             return ChunkTarget(None, store.metadata.step)
         return chunk_target if begun is None else encoder.resolve(job.target)
 
@@ -259,7 +263,7 @@ def _make_metadata(
         value_limits=value_range.value_limits,
         exact_values=value_range.exact_values,
         max_error=chunk_target.max_error,
-        step=None if chunk_target.max_error is not None else chunk_target.step,
+        step=None if chunk_target.is_bounded else chunk_target.step,
         fingerprint=source_fingerprint,
         dimension_names=source.dimension_names or ("z", "y", "x"),
         attributes=source.as_attributes(volume.dtype.numpy_dtype),

@@ -49,8 +49,8 @@ def check_target(codec: Codec, **options: Any) -> QualityTarget:
 
     Args:
         codec: the codec that is to keep it.
-        options: ``max_error``, ``relative_error``, ``psnr``, ``step``, ``lossless``; None or False for those
-            that were not given.
+        options: ``max_error``, ``relative_error``, ``pointwise_error``, ``psnr``, ``step``, ``lossless``;
+            None or False for those that were not given.
 
     Raises:
         TypeError: one is no number.
@@ -68,6 +68,11 @@ def check_target(codec: Codec, **options: Any) -> QualityTarget:
     if name in ("max_error", "relative_error") and not 0 <= value < math.inf:
         raise ValueError(
             f"`{name}` (={value}) must be finite and not negative; without a bound, give a `step` or a `psnr`"
+        )
+    if name == "pointwise_error" and not 0 < value < 1:
+        raise ValueError(
+            f"`pointwise_error` (={value}) must be above 0 and below 1, a share of each value's magnitude; "
+            "for no error at all take `lossless`"
         )
     if name == "psnr" and not _PSNR_LIMITS[0] <= value <= _PSNR_LIMITS[1]:
         raise ValueError(f"`psnr` (={value}) must lie between {_PSNR_LIMITS[0]} and {_PSNR_LIMITS[1]} dB")

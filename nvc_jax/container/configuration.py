@@ -21,7 +21,9 @@ from nvc_jax.core.shapes import Shape3
 from nvc_jax.models.checkpoints import FEWEST_DIGITS
 
 FORMAT_VERSION = 1
-_TARGETS = ("max_error", "relative_error", "psnr", "lossless", "latents", "relative_step")
+_TARGETS = (
+    *("max_error", "relative_error", "pointwise_error", "psnr", "lossless", "latents", "relative_step"),
+)
 """Fields that state the quality target; without one of them, ``step`` does."""
 _LIMITS = ("valid_limits", "value_limits")
 """Fields of two limits, which are null where there is none."""
@@ -159,6 +161,8 @@ def _read_target(
     if is_flag and stated[name] is not True:
         raise ValueError(f"`{name}` (={stated[name]!r}) must be true")
     value = True if is_flag else _read_number(name, stated[name])
+    if name == "pointwise_error" and not 0 < value < 1:
+        raise ValueError(f"`pointwise_error` (={value}) must be above 0 and below 1")
     bound, step = _derive({name: value}, width)
     for field, derived in (("bound", bound), ("step", step)):
         number = derived

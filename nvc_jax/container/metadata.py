@@ -39,7 +39,7 @@ class ContainerMetadata:
         valid_limits: values beyond them stand for no measurement, too.
         value_limits: limits that the user set to decoded values.
         exact_values: valid values that come back exactly.
-        max_error: error bound in the volume's units; None for no bound.
+        max_error: error bound in the volume's units; None for no such bound.
         step: of the quantiser: of spectral models in the volume's units, else in those of the latents; None
             where nothing is quantised, or under a bound, where each chunk states its own.
         embedded: the model itself, unless it ships with the package: see ``models.embedded.embed_model``.
@@ -162,6 +162,16 @@ class ContainerMetadata:
             raise ValueError(f"`attributes` (={self.attributes!r:.80}) must be an object")
         if any(side % part for side, part in zip(self.shard or self.chunk, self.chunk, strict=True)):
             raise ValueError(f"shards {self.shard} are no multiples of chunks {self.chunk}")
+
+    @property
+    def pointwise_error(self) -> float | None:
+        """Error bound as a share of each value's magnitude; None for no such bound."""
+        return self.target.get("pointwise_error")
+
+    @property
+    def is_bounded(self) -> bool:
+        """True if every error is bounded, and each chunk has a step of its own."""
+        return self.max_error is not None or self.pointwise_error is not None
 
     @property
     def value_range(self) -> ValueRange:

@@ -15,8 +15,8 @@ from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.shapes import Shape3
 
 QualityTarget = Mapping[str, float | bool]
-"""Quality target as the user names it, one entry: ``max_error``, ``relative_error``, ``psnr``, ``step`` or
-``lossless``; or a model's own default where the user names none."""
+"""Quality target as the user names it, one entry: ``max_error``, ``relative_error``, ``pointwise_error``,
+``psnr``, ``step`` or ``lossless``; or a model's own default where the user names none."""
 
 
 Limits = tuple[float, float]
@@ -60,13 +60,21 @@ class ChunkTarget:
     """Target of every chunk: the bound and the step that its payload must keep to.
 
     Attributes:
-        max_error: largest error allowed, in the volume's units; 0 for lossless, None for no bound.
+        max_error: largest error allowed, in the volume's units; 0 for lossless, None for no such bound.
         step: of the quantiser, in the unit that the model defines; under a bound, the step that the encoder
-            tries. None where nothing is quantised.
+            tries, which is in units of the bound if that is pointwise. None where nothing is quantised.
+        pointwise_error: largest error allowed as a share of each value's magnitude, above 0 and below 1; None
+            for no such bound.
     """
 
     max_error: float | None
     step: float | None
+    pointwise_error: float | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """True if every error is bounded, absolutely or pointwise."""
+        return self.max_error is not None or self.pointwise_error is not None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Measures of the difference between original and decoded values: squared error, PSNR, largest error.
+"""Measures of the difference between original and decoded values: squared error, PSNR, largest errors.
 
 The whole package measures errors with these functions. All arithmetic is in float64, but differences of
 int64 and of uint64 are taken in integers. An overflow gives an infinite error, a decoded NaN gives a NaN;
@@ -7,12 +7,16 @@ neither warns.
 
 import math
 from collections.abc import Iterable
+from fractions import Fraction
 
 import numpy as np
 
 from nvc_jax.core.dtypes import is_long_integer
 from nvc_jax.core.long_integers import absolute_differences
 from nvc_jax.core.slabs import slabs
+
+_QUOTIENT_ERROR = 2.0**-50
+"""Share of a quotient of differences and values that float64's roundings do not exceed."""
 
 
 def squared_errors(
@@ -75,6 +79,47 @@ def largest_error(original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | 
             counted = errors if mask is None else errors[mask[slab]]
             largest = np.maximum(largest, np.maximum(counted.max(initial=0.0), -counted.min(initial=0.0)))
         return float(largest)
+
+
+def largest_pointwise_error(
+    original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | None = None
+) -> float:
+    """Largest ratio of the absolute difference to the magnitude of the original value.
+
+    Args:
+        original: any shape with an axis or more, any real dtype.
+        decoded: same shape and dtype.
+        mask: same shape, true for the values to compare; None for all of them.
+
+    Returns:
+        The exact ratio, rounded up to a float64, so that it is at most a bound if and only if the bound is
+        kept. 0 where values are equal, infinite where 0 becomes another value, NaN where a value becomes NaN.
+    """
+    largest = 0.0
+    for slab in slabs(original.shape):
+        values, others = original[slab], decoded[slab]
+        if mask is not None:
+            values, others = values[mask[slab]], others[mask[slab]]
+        largest = float(np.maximum(largest, _largest_ratio(values, others)))
+    return largest
+
+
+def _largest_ratio(original: np.ndarray, decoded: np.ndarray) -> float:
+    """Largest pointwise error of a few values: those that may have it are compared as fractions."""
+    differ = original != decoded
+    if not differ.any():
+        return 0.0
+    original, decoded = original[differ], decoded[differ]
+    with np.errstate(all="ignore"):
+        ratios = np.abs(_differences(original, decoded)) / np.abs(original.astype(np.float64))
+    largest = float(ratios.max())
+    if not math.isfinite(largest):
+        return largest
+    may_be_largest = ratios >= largest * (1 - _QUOTIENT_ERROR)
+    pairs = set(zip(original[may_be_largest].tolist(), decoded[may_be_largest].tolist(), strict=True))
+    exact = max(abs(Fraction(x) - Fraction(y)) / abs(Fraction(x)) for x, y in pairs)
+    nearest = float(exact)
+    return nearest if Fraction(nearest) >= exact else math.nextafter(nearest, math.inf)
 
 
 def _differences(original: np.ndarray, decoded: np.ndarray) -> np.ndarray:

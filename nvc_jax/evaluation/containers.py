@@ -15,7 +15,7 @@ from nvc_jax.container.store import open_container
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
 from nvc_jax.core.chunk_interfaces import NO_LIMITS
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.errors import largest_error
+from nvc_jax.core.errors import largest_error, largest_pointwise_error
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.evaluation.metrics import bits_per_voxel, quality
 from nvc_jax.io.lazy import read_region
@@ -89,7 +89,8 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
 
     Returns:
         ``bits_per_voxel``, ``ratio``, ``mse``, ``psnr_db``, ``max_error`` (in the volume's units) and
-        ``ssim``. Every stored byte counts. PSNR is relative to max − min of the original.
+        ``ssim``. Every stored byte counts. PSNR is relative to max − min of the original. Of a container with
+        a pointwise bound also ``pointwise_error``, the largest error relative to a value's own magnitude.
 
     Raises:
         FileNotFoundError: there is no such original or container.
@@ -104,9 +105,12 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
     decoded = reader.decode(full_region(reader.shape), map_in_order)
     n_bytes = reader.store.stored_bytes()
     metadata = reader.metadata
-    if not metadata.missing_values and metadata.valid_limits == NO_LIMITS:
-        return quality(values, decoded, n_bytes)
-    return quality(values, decoded, n_bytes, valid=_valid_mask(values, metadata))
+    has_rules = bool(metadata.missing_values) or metadata.valid_limits != NO_LIMITS
+    measures = quality(values, decoded, n_bytes, valid=_valid_mask(values, metadata) if has_rules else None)
+    if metadata.pointwise_error is not None and values.dtype == decoded.dtype:
+        pointwise_error = largest_pointwise_error(values, decoded, _valid_mask(values, metadata))
+        measures["pointwise_error"] = pointwise_error
+    return measures
 
 
 def verify(original: Any | None, container: Location) -> dict[str, Any]:
@@ -118,7 +122,8 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
 
     Returns:
         ``chunks``, the number of chunks; ``max_error``, the largest error that a chunk states, in the
-        volume's units; and, if there is an original, ``measured_max_error``.
+        volume's units; and, if there is an original, ``measured_max_error``; and, if the container has a
+        pointwise bound, ``measured_pointwise_error``, relative to each value's own magnitude.
 
     Raises:
         FileNotFoundError: there is no such original or container.
@@ -132,22 +137,24 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
     if volume is not None:
         _check_same_type(volume.shape, volume.dtype.numpy_dtype, metadata)
 
-    def chunk_errors(index: ChunkIndex) -> tuple[float, float]:
-        """Stated and measured error of a chunk."""
+    def chunk_errors(index: ChunkIndex) -> tuple[float, float, float]:
+        """Stated, measured and pointwise error of a chunk."""
         decoded = reader.decode_chunk(index)
         stated_error = reader.store.read_payload(index).max_error
         if volume is None:
-            return stated_error, 0.0
+            return stated_error, 0.0, 0.0
         values = read_region(volume, chunk_region(index, metadata.chunk, metadata.shape))
-        measured_error = _check_chunk(reader, index, values, decoded)
+        measured_error, pointwise_error = _check_chunk(reader, index, values, decoded)
         _check_stated_error(reader, index, stated_error, measured_error)
-        return stated_error, measured_error
+        return stated_error, measured_error, pointwise_error
 
     errors = list(map_in_order(chunk_errors, reader.store.chunks()))
-    stated, measured = (max(column) for column in zip(*errors, strict=True))
+    stated, measured, pointwise = (max(column) for column in zip(*errors, strict=True))
     report = {"chunks": len(errors), "max_error": stated}
     if volume is not None:
         report["measured_max_error"] = measured
+        if metadata.pointwise_error is not None:
+            report["measured_pointwise_error"] = pointwise
     return report
 
 
@@ -205,8 +212,14 @@ def _valid_mask(values: np.ndarray, metadata: ContainerMetadata) -> np.ndarray:
     return valid_mask(values, metadata.missing_values, metadata.valid_limits)
 
 
-def _check_chunk(reader: Reader, index: ChunkIndex, original: np.ndarray, decoded: np.ndarray) -> float:
+def _check_chunk(
+    reader: Reader, index: ChunkIndex, original: np.ndarray, decoded: np.ndarray
+) -> tuple[float, float]:
     """Compare a decoded chunk with its original and return the largest error of its valid values.
+
+    Returns:
+        The error in the volume's units, and relative to each value's magnitude; the latter is 0 where the
+        container has no pointwise bound.
 
     Raises:
         FormatError: the error exceeds the bound of the container, a value that must come back exactly (any
@@ -216,8 +229,9 @@ def _check_chunk(reader: Reader, index: ChunkIndex, original: np.ndarray, decode
     metadata = reader.metadata
     valid = _valid_mask(original, metadata)
     is_exact = np.ones_like(valid) if metadata.max_error == 0 else ~valid
-    if metadata.exact_values:
-        is_exact |= np.isin(original, np.array(metadata.exact_values, original.dtype))
+    zeros = () if metadata.pointwise_error is None else (0.0,)
+    if exact_values := metadata.exact_values + zeros:
+        is_exact |= np.isin(original, np.array(exact_values, original.dtype))
     if (bit_patterns(original)[is_exact] != bit_patterns(decoded)[is_exact]).any():
         raise FormatError(f"chunk {index} of `{reader.store.name}` does not restore every value exactly")
     if metadata.value_range.is_strict:
@@ -233,7 +247,15 @@ def _check_chunk(reader: Reader, index: ChunkIndex, original: np.ndarray, decode
         raise FormatError(
             f"chunk {index} of `{reader.store.name}` is wrong by {error}; the bound is {metadata.max_error}"
         )
-    return error
+    if metadata.pointwise_error is None:
+        return error, 0.0
+    pointwise = largest_pointwise_error(original, decoded, valid)
+    if not pointwise <= metadata.pointwise_error:
+        raise FormatError(
+            f"chunk {index} of `{reader.store.name}` is wrong by {pointwise} of a value; the bound is "
+            f"{metadata.pointwise_error}"
+        )
+    return error, pointwise
 
 
 def _check_stated_error(reader: Reader, index: ChunkIndex, stated: float, measured: float) -> None:

@@ -31,7 +31,9 @@ class SpectralModel(Model[SpectralConfig]):
     """A spectral model: every quality target, every dtype, chunks that decode alone."""
 
     encoded_types = (EncodedStream,)
-    quality_targets = frozenset({"max_error", "relative_error", "psnr", "step", "lossless"})
+    quality_targets = frozenset(
+        {"max_error", "relative_error", "pointwise_error", "psnr", "step", "lossless"}
+    )
     default_target: ClassVar[QualityTarget] = {"step": DEFAULT_STEP}
     step_limits = (MIN_STEP, MAX_STEP)
 

@@ -57,3 +57,10 @@ def test_zeros_of_both_signs_are_told_apart() -> None:
     is_first = bit_patterns(values) == patterns[0]
     np.testing.assert_array_equal(kept, ~is_first)
     assert 0 < np.count_nonzero(is_first) < np.count_nonzero(values == zeros[0])
+
+
+def test_jumps_beyond_float64_are_no_error() -> None:
+    values = smooth_values()
+    values[:9], values[15:] = 1.7e308, -1.7e308
+    values[9:15:2] *= -1.6e308
+    assert find_exact_values(ChunkValues.examine(values, ())).patterns.size <= 2

@@ -33,6 +33,11 @@ def test_targets_become_bounds_and_steps_in_the_units_of_the_volume() -> None:
     relative = encoder.resolve({"relative_error": 0.01})
     assert absolute.max_error == 3.0
     assert relative.max_error == 0.01 * VALUE_RANGE.width
+    pointwise = encoder.resolve({"pointwise_error": 0.01})
+    assert (pointwise.max_error, pointwise.pointwise_error) == (None, 0.01)
+    assert pointwise.is_bounded
+    assert pointwise.step is not None
+    assert 0.8 <= pointwise.step <= 3.4
     for target in (absolute, relative):
         assert target.max_error is not None
         assert target.step is not None

@@ -52,6 +52,7 @@ def test_targets_exclude_each_other(other: list[str], capsys: pytest.CaptureFixt
     [
         (["--max-error", "2.5"], {"max_error": 2.5}),
         (["--relative-error", "0.01"], {"relative_error": 0.01}),
+        (["--pointwise-error", "0.1"], {"pointwise_error": 0.1}),
         (["--lossless"], {"lossless": True}),
         ([], {"step": 0.01}),
     ],

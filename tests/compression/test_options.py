@@ -29,6 +29,7 @@ def autoencoder() -> nvc_jax.Codec:
     [
         ({"max_error": np.float32(2), "psnr": None, "lossless": False}, {"max_error": 2.0}),
         ({"relative_error": 1e-3}, {"relative_error": 1e-3}),
+        ({"pointwise_error": 1e-3}, {"pointwise_error": 1e-3}),
         ({"psnr": 40}, {"psnr": 40.0}),
         ({"step": 0.5}, {"step": 0.5}),
         ({"lossless": True}, {"lossless": True}),
@@ -58,6 +59,10 @@ def test_block_autoencoders_leave_their_latents_alone_by_default(autoencoder: nv
         ({"max_error": math.inf}, "`max_error`"),
         ({"max_error": 10**400}, "`max_error`"),
         ({"relative_error": math.nan}, "`relative_error`"),
+        ({"pointwise_error": 0}, r"`pointwise_error` \(=0.0\) must be above 0 and below 1"),
+        ({"pointwise_error": 1.0}, "`pointwise_error`"),
+        ({"pointwise_error": math.nan}, "`pointwise_error`"),
+        ({"pointwise_error": 0.1, "max_error": 1.0}, "exclude each other"),
         ({"psnr": 9.9}, "must lie between 10 and 90 dB"),
         ({"psnr": 90.1}, "must lie between 10 and 90 dB"),
         ({"step": 2.5}, "`step`"),
@@ -69,7 +74,9 @@ def test_wrong_targets_are_named(options: dict, message: str, spectral: nvc_jax.
         check_target(spectral, **options)
 
 
-@pytest.mark.parametrize("options", [{"max_error": 1.0}, {"relative_error": 0.1}, {"lossless": True}])
+@pytest.mark.parametrize(
+    "options", [{"max_error": 1.0}, {"relative_error": 0.1}, {"pointwise_error": 0.1}, {"lossless": True}]
+)
 def test_block_autoencoders_keep_no_bound(options: dict, autoencoder: nvc_jax.Codec) -> None:
     with pytest.raises(ValueError, match="needs a spectral model such as nvc-1"):
         check_target(autoencoder, **options)

@@ -52,6 +52,7 @@ def test_fields_come_back() -> None:
         ({"max_error": 0.5}, 0.5, None, {"max_error": 0.5}),
         ({"max_error": 0.5}, None, 3.0, {"max_error": 0.5, "bound": None, "step": 3}),
         ({"relative_error": 0.25}, 2.0, None, {"relative_error": 0.25}),
+        ({"pointwise_error": 0.25}, None, None, {"pointwise_error": 0.25}),
         ({"lossless": True}, 0.0, None, {"lossless": True}),
         ({"psnr": 45.0}, None, 0.125, {"psnr": 45, "step": 0.125}),
         ({"latents": True}, None, None, {"latents": True}),
@@ -116,6 +117,10 @@ def test_other_versions_are_refused(configuration: Any, message: str) -> None:
         (
             {"relative_error": None, "max_error": -1},
             r"`bound` \(=-1.0\) must be a number that is not negative",
+        ),
+        *(
+            ({"relative_error": None, "pointwise_error": value}, "must be above 0 and below 1")
+            for value in (0, -0.1, 1, 2)
         ),
         ({"step": -1}, r"`step` \(=-1.0\)"),
         ({"step": "small"}, r"`step` \(='small'\) must be a number"),

@@ -1,9 +1,13 @@
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
+from nvc_jax.core.dtypes import CODED_DTYPES
+from nvc_jax.core.errors import largest_error, largest_pointwise_error, psnr_from_errors, squared_errors
 
 ORIGINAL = np.array([0, 3, 250, 10], np.uint8)
 DECODED = np.array([1, 1, 255, 10], np.uint8)
@@ -51,3 +55,39 @@ def test_largest_error_leaves_out_what_the_mask_excludes():
 def test_largest_error_keeps_a_nan_and_an_overflow():
     assert math.isnan(largest_error(np.array([0.0, 9.0]), np.array([np.nan, 0.0])))
     assert largest_error(np.array([-1.7e308]), np.array([1.7e308])) == math.inf
+
+
+@given(st.sampled_from(CODED_DTYPES), st.integers(0, 2**32), st.booleans())
+def test_the_largest_pointwise_error_is_the_exact_ratio_rounded_up(dtype: str, seed: int, is_near: bool):
+    rng, kind = np.random.default_rng(seed), np.dtype(dtype)
+    original = np.frombuffer(rng.bytes(20 * kind.itemsize), kind).copy()
+    original[~np.isfinite(original) | (original == 0)] = 1
+    bits = original.view(f"u{kind.itemsize}")
+    decoded = (bits ^ rng.integers(0, 4, 20).astype(bits.dtype)).view(kind) if is_near else original[::-1]
+    decoded = np.where(np.isfinite(decoded), decoded, original)
+    largest = largest_pointwise_error(original, decoded)
+    pairs = zip(original.tolist(), decoded.tolist(), strict=True)
+    exact = max(abs(Fraction(x) - Fraction(y)) / abs(Fraction(x)) for x, y in pairs)
+    if math.isinf(largest):
+        assert exact > 2**1023
+    else:
+        assert largest >= exact
+        assert exact == 0 or math.nextafter(largest, 0) < exact
+
+
+def test_pointwise_errors_at_a_bound_keep_it():
+    original = np.array([10, 3, 1000, 7], np.uint16)
+    decoded = np.array([9, 3, 1001, 7], np.uint16)
+    assert largest_pointwise_error(original, decoded) == 0.1
+    assert largest_pointwise_error(original, decoded, np.array([False, True, True, True])) == 0.001
+    assert largest_pointwise_error(original, original) == 0
+    assert largest_pointwise_error(original[:0], decoded[:0]) == 0
+
+
+def test_pointwise_errors_of_zeros_and_nan_keep_no_bound():
+    zeros = np.array([0.0, -0.0, 2.0])
+    assert largest_pointwise_error(zeros, zeros[::-1][::-1]) == 0
+    assert largest_pointwise_error(zeros, np.array([-0.0, 0.0, 2.0])) == 0
+    assert largest_pointwise_error(zeros, np.array([5e-324, 0.0, 2.0])) == math.inf
+    assert math.isnan(largest_pointwise_error(zeros, np.array([0.0, 0.0, np.nan])))
+    assert largest_pointwise_error(np.array([1e308]), np.array([np.nextafter(1e308, 0)])) > 0

@@ -29,6 +29,8 @@ TARGETS: dict[str, dict[str, Any]] = {
     "one-quantizer": {"psnr": 42.0},
     "profiles": {"psnr": 48.0},
     "predicted": {"max_error": 0.5},
+    "pointwise": {"pointwise_error": 0.03},
+    "pointwise-fine": {"pointwise_error": 3e-6},
 }
 CHUNK = (16, 16, 24)
 
@@ -38,8 +40,11 @@ ONE_QUANTIZER = SpectralConfig(n_classes=8, n_tables=16, n_quantizers=1, n_profi
 
 
 def targets_of(dtype: str) -> dict[str, dict[str, Any]]:
-    """Targets of the containers of a dtype: bool is always lossless."""
-    return {"lossless": TARGETS["lossless"]} if dtype == "bool" else TARGETS
+    """Targets of the containers of a dtype: bool is always lossless, fine pointwise bounds are for floats."""
+    if dtype == "bool":
+        return {"lossless": TARGETS["lossless"]}
+    is_fine = dtype in ("float32", "float64")
+    return {name: target for name, target in TARGETS.items() if is_fine or name != "pointwise-fine"}
 
 
 def model_of(name: str) -> Path:

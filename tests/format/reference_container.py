@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from reference_common import LONG_DTYPES, Shape, require
 
-TARGETS = ("max_error", "relative_error", "psnr", "lossless", "latents", "relative_step")
+TARGETS = (
+    *("max_error", "relative_error", "pointwise_error", "psnr", "lossless", "latents", "relative_step"),
+)
 
 
 class Metadata(NamedTuple):

@@ -25,9 +25,10 @@ from reference_common import (
 from reference_integers import decode_coded_integers, decode_sparse_integers
 from reference_labels import decode_labels
 from reference_lattice import decode_lattice, decode_lattice_body
+from reference_logarithms import parse_logarithms, to_values
 from reference_spectral import WIDE_DTYPES, decode_spectral
 
-PACKED, CONSTANT, DIFFERENCES, UNIFORM, SPECTRAL, LATENTS, LEVELS, LATTICE, RANKS = range(9)
+PACKED, CONSTANT, DIFFERENCES, UNIFORM, SPECTRAL, LATENTS, LEVELS, LATTICE, RANKS, LOGARITHMS = range(10)
 """Kinds of payloads."""
 
 # 6 Payload
@@ -48,7 +49,7 @@ def parse_payload(payload: bytes, padded_shape: Shape) -> Payload:
     """Take a payload, without its checksum, apart."""
     require(len(payload) > 0, "a payload is empty")
     kind, flags, start = payload[0] & 15, payload[0] >> 4, 1
-    require(kind <= RANKS, "a payload states an unknown kind")
+    require(kind <= LOGARITHMS, "a payload states an unknown kind")
     valid_shape, max_error, lengths = tuple(padded_shape), 0.0, []
     if flags & 1:
         sides, start = take_varints(payload, 3, start)
@@ -119,6 +120,8 @@ def decode_body(parts: Payload, padded_shape: Shape, dtype: np.dtype, params: An
         return decode_lattice_body(body, dtype, valid_shape, padded_shape)
     if parts.kind == RANKS:
         return decode_ranks(body, dtype, valid_shape, padded_shape)
+    if parts.kind == LOGARITHMS:
+        return decode_logarithms(body, dtype, valid_shape, padded_shape, params)
     require(parts.kind == SPECTRAL, "a payload of a spectral model holds latents")
     if dtype in LONG_DTYPES:
         low, high = np.frombuffer(body, dtype.newbyteorder("<"), 2).tolist()
@@ -289,3 +292,15 @@ def decode_ranks(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape:
     ranks = decode_lattice(lattice, valid_shape, padded_shape)
     require(bool(ranks.min() >= 0 and ranks.max() < n_values), "a rank is beyond the table")
     return from_integers(np.cumsum(table, dtype=np.uint64).view(np.int64)[ranks], dtype)
+
+
+def decode_logarithms(
+    body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape: Shape, params: Any
+) -> np.ndarray:
+    """Decode signs and logarithms of magnitudes (13.9)."""
+    logarithms = parse_logarithms(body, valid_shape, padded_shape)
+    parts = parse_payload(logarithms.integers, valid_shape)
+    require(parts.kind not in (LATENTS, LOGARITHMS), "logarithms are of a kind that they cannot be")
+    require(parts.valid_shape == valid_shape, "logarithms are of another shape")
+    require(not parts.special_values, "logarithms have special values")
+    return to_values(logarithms, decode_body(parts, padded_shape, logarithms.dtype, params), dtype)

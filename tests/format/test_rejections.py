@@ -68,7 +68,7 @@ def payload_of(kind: int, body: bytes, special_values: bytes = b"", correction: 
     ("payload", "fault"),
     [
         (b"", "0 bytes"),
-        (b"\x09", "kind 9"),
+        (b"\x0a", "kind 10"),
         (b"\x0f", "kind 15"),
         (b"\x05", "kind latents"),  # kind of a block autoencoder
         (b"\x11\2\2", "cut short"),  # valid shape
@@ -337,6 +337,57 @@ def test_wrong_lattice_headers_are_rejected(offset: int, layout: str, value: flo
 def test_wrong_groups_of_lanes_are_rejected(n_lanes: int, stream: bytes, fault: str) -> None:
     header = replace(LATTICE_BODY[:-LATTICE_STREAM_BYTES], 13, "<B", n_lanes - 1)
     reject(payload_of(7, header + stream), fault)
+
+
+def logarithms_of(first: int, integers: bytes, signs: bytes | None = None) -> bytes:
+    """Make a payload of logarithms."""
+    stored = b"" if signs is None else bytes([len(signs)]) + signs
+    return payload_of(9, bytes([first]) + stored + integers)
+
+
+PACKED_INT32 = (
+    b"\0\0" + np.array([0, 1, -1, 1 << 20, -3 << 20, 1 << 30, -(1 << 30), 12345678], "<i4").tobytes()
+)
+PACKED_INT64 = b"\0\0" + np.array([0, 1, -1, 1 << 40, -3 << 40, 1 << 60, -(1 << 60), 0], "<i8").tobytes()
+SIGNS = encode_labels(np.array([0, 1, 1, 0, 0, 0, 0, 1], np.uint8).reshape(2, 2, 2), CHUNK)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int16", "uint8", "int64", "uint64"])
+def test_logarithms_give_the_same_values_everywhere(dtype: str) -> None:
+    values = accept(logarithms_of(0, PACKED_INT32), np.dtype(dtype)).ravel()
+    assert values[0] == 1
+    assert values[3] == 2
+    negative = accept(logarithms_of(1, PACKED_INT32), np.dtype(dtype)).ravel()
+    assert negative[3] == (0 if dtype[0] == "u" else -2)
+    signed = accept(logarithms_of(6, PACKED_INT64, SIGNS), np.dtype(dtype)).ravel()
+    assert signed[3] == 2
+    assert signed[7] == negative[0]
+
+
+@pytest.mark.parametrize(
+    ("payload", "fault"),
+    [
+        (payload_of(9, b""), "logarithms state b''"),
+        (logarithms_of(3, PACKED_INT32), "logarithms state b'\\x03'"),
+        (logarithms_of(8, PACKED_INT32), "logarithms state b'\\x08'"),
+        (payload_of(9, b"\2\x80"), "cut short"),
+        (logarithms_of(2, b"", SIGNS[:-1]), "bytes"),
+        (payload_of(9, b"\2\x7f" + SIGNS), "state signs of 127"),
+        (logarithms_of(2, PACKED_INT32, LABELS), "a sign has the label 2"),
+        (logarithms_of(0, b""), "0 bytes lacks its header"),
+        (logarithms_of(0, PACKED_INT64), "take 64 bytes; there must be 32"),
+        (logarithms_of(4, PACKED_INT32), "take 32 bytes; there must be 64"),
+        (logarithms_of(0, b"\x05" + PACKED_INT32), "of kind 5"),
+        (logarithms_of(0, b"\x09\0" + PACKED_INT32), "of kind 9"),
+        (logarithms_of(0, b"\x0a" + PACKED_INT32), "kind 10"),
+        (logarithms_of(0, b"\x10\1\2\2" + PACKED_INT32), "have (1, 2, 2) voxels"),
+        (logarithms_of(0, b"\x10\2\2\2" + PACKED_INT32), "(2, 2, 2) voxels"),
+        (logarithms_of(0, b"\x40\2\0\0" + PACKED_INT32), "2 bytes of special values"),
+        (logarithms_of(0, b"\4" + bytes(9)), "lacks its header"),
+    ],
+)
+def test_wrong_logarithms_are_rejected(payload: bytes, fault: str) -> None:
+    reject(payload, fault)
 
 
 def test_a_correction_of_a_body_without_a_model_is_ignored() -> None:

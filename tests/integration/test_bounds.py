@@ -36,6 +36,48 @@ def test_promises_are_kept(dtype: str, target: dict[str, float], tmp_path: Path)
     assert nvc_jax.evaluate(volume, tmp_path / "v.zarr")["max_error"] == error
 
 
+def wide_range(dtype: str) -> np.ndarray:
+    """Values of both signs over many decades, some of them 0."""
+    signed = (VOLUME.astype(np.float64) - 60) / 60
+    return (np.sign(signed) * np.expm1(3 * np.abs(signed)) * 30).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_pointwise_bounds_are_kept_and_shown(dtype: str, tmp_path: Path) -> None:
+    volume, path = wide_range(dtype), tmp_path / "v.zarr"
+    result = nvc_jax.compress(volume, path, pointwise_error=0.05, chunks=CHUNK)
+    assert result.target == nvc_jax.info(path)["target"] == {"pointwise_error": 0.05}
+    assert nvc_jax.info(path)["bound"] is nvc_jax.info(path)["step"] is None
+    decoded = nvc_jax.open(path).read().result()
+    assert (np.abs(decoded.astype(np.float64) - volume) <= 0.05 * np.abs(volume.astype(np.float64))).all()
+    np.testing.assert_array_equal(np.sign(decoded), np.sign(volume))
+    verified, measures = nvc_jax.verify(volume, path), nvc_jax.evaluate(volume, path)
+    assert 0 < verified["measured_pointwise_error"] == measures["pointwise_error"] <= 0.05
+    assert verified["measured_max_error"] == measures["max_error"] == result.max_error
+    largest = np.unravel_index(np.argmax(volume), volume.shape)
+    for share, fault in ((0.9, r"by 0\.\d+ of a value; the bound is 0\.05"), (0.0, "every value exactly")):
+        other = volume.copy()
+        other[largest] = share * volume[largest]
+        with pytest.raises(nvc_jax.FormatError, match=fault):
+            nvc_jax.verify(other, path)
+
+
+def test_pointwise_bounds_of_several_writers_are_the_same(tmp_path: Path) -> None:
+    options = {"pointwise_error": 0.05, "chunks": CHUNK, "value_limits": (-1e4, 1e4), "exact_values": [30]}
+    volume = wide_range("float32")
+    nvc_jax.compress(volume, tmp_path / "one.zarr", **options)
+    for part in ((1, 2), (0, 2)):
+        nvc_jax.compress(volume, tmp_path / "two.zarr", part=part, **options)
+    nvc_jax.verify(volume, tmp_path / "two.zarr")
+    first, second = (nvc_jax.open(tmp_path / f"{name}.zarr").read().result() for name in ("one", "two"))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_bool_keeps_pointwise_bounds_without_loss(tmp_path: Path) -> None:
+    result = nvc_jax.compress(VOLUME > 90, tmp_path / "v.zarr", pointwise_error=0.5, chunks=CHUNK)
+    assert result.target == {"lossless": True}
+
+
 def test_special_values_come_back_exactly(tmp_path: Path) -> None:
     volume = VOLUME.astype(np.float32)
     volume[:, :9] = -1e10

@@ -66,6 +66,18 @@ COMMANDS: dict[str, list[str]] = {
         "`relative_error` (=-1.0)",
         "must be finite and not negative",
     ],
+    **{
+        f"compress v.npy w.zarr --pointwise-error {value}": [
+            f"`pointwise_error` (={float(value)})",
+            "must be above 0 and below 1",
+            "take `lossless`",
+        ]
+        for value in ("0", "-0.1", "1", "inf", "nan")
+    },
+    "compress v.npy w.zarr --pointwise-error 0.1 --model zero-margin": [
+        "`pointwise_error` (=0.1)",
+        "needs a spectral model such as nvc-1",
+    ],
     "compress v.npy w.zarr --psnr inf": ["`psnr` (=inf)", "must lie between 10 and 90 dB"],
     "compress v.npy w.zarr --step 0": ["`step` (=0.0)", "must lie between"],
     "compress complex.npy w.zarr": ["has dtype complex64", "supported dtypes are", "two volumes"],
@@ -109,7 +121,7 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         for name, value, rule in (
             *(
                 (name, "0.1", "must be a number, not str")
-                for name in ("max_error", "relative_error", "psnr", "step")
+                for name in ("max_error", "relative_error", "pointwise_error", "psnr", "step")
             ),
             ("max_error", True, "must be a number, not bool"),
             ("max_error", [0.1], "must be a number, not list"),

@@ -123,6 +123,15 @@ def test_quoted_bounds_are_what_was_measured() -> None:
         assert f"| {' | '.join(row)} |" in README
 
 
+def test_quoted_pointwise_bounds_are_what_was_measured() -> None:
+    measured = json.loads((RESULTS / "pointwise.json").read_text())
+    first, second, third = (f"{ratio:.2f}" for ratio in measured["by_kind"]["mean over kinds"].values())
+    assert f"takes {first}, {second} and {third} times as many bytes at 0.1, 0.01 and\n0.001" in README
+    for name, ratios in measured["ratio"].items():
+        for bound, ratio in ratios.items():
+            assert ratio >= 1 or f"`{name}` ({ratio:.2f} at {bound}" in README
+
+
 def large_rows() -> list[list[str]]:
     rows = []
     for run in json.loads((RESULTS / "large.json").read_text())["results"]:

@@ -173,6 +173,7 @@ def test_the_command_line_takes_a_new_kind(
 TARGETS: list[dict[str, Any]] = [
     {"max_error": 2.5},
     {"relative_error": 0.01},
+    {"pointwise_error": 0.01},
     {"psnr": 22.0},
     {"step": 0.1},
     {"lossless": True},

@@ -27,7 +27,9 @@ class BlockMeanModel(Model[BlockMeanConfig]):
     """A block-mean model: every quality target, every dtype, chunks that decode alone."""
 
     encoded_types = (EncodedMeans,)
-    quality_targets = frozenset({"max_error", "relative_error", "psnr", "step", "lossless"})
+    quality_targets = frozenset(
+        {"max_error", "relative_error", "pointwise_error", "psnr", "step", "lossless"}
+    )
     default_target: ClassVar[QualityTarget] = {"step": 0.05}
     step_limits = (MIN_STEP, MAX_STEP)
 
