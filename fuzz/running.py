@@ -106,7 +106,7 @@ def read_inputs(
 
 
 class Tally:
-    """What became of the inputs of each kind."""
+    """Outcomes of the inputs of each kind."""
 
     def __init__(self) -> None:
         self.kinds: dict[str, dict[str, Any]] = {}
