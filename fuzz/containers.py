@@ -362,7 +362,7 @@ def container_subjects(directory: Path) -> dict[str, Subject]:
             functools.partial(_change_document_alone, container),
             read_document,
             {METADATA: container.file(METADATA)},
-            weight=8,
+            weight=14,
         )
     return subjects
 

@@ -58,7 +58,7 @@ def payload_subjects(_: Path) -> dict[str, Subject]:
             make=functools.partial(_damage, payloads[name], payloads[names[i - 1]]),
             read=functools.partial(_decode, codecs[name], chunks[name][0].dtype),
             sound={_NAME: payloads[name]},
-            weight=4,
+            weight=8,
         )
         for i, name in enumerate(names)
     }

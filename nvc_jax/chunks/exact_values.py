@@ -89,7 +89,8 @@ def _jump(values: np.ndarray, is_exact: np.ndarray, ordinary: np.ndarray) -> flo
             np.moveaxis(array, axis, 0)[:, ::_LINE_DISTANCE, ::_LINE_DISTANCE]
             for array in (values, is_exact, ordinary)
         )
-        steps = np.abs(np.diff(lines.astype(np.float64), axis=0))
+        with np.errstate(invalid="ignore", over="ignore"):  # beside NaN and infinities; those do not count
+            steps = np.abs(np.diff(lines.astype(np.float64), axis=0))
         after = exact[:-2] & others[1:-1] & others[2:]
         before = exact[2:] & others[1:-1] & others[:-2]
         at_border += steps[:-1][after].sum() + steps[1:][before].sum()

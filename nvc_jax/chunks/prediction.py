@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc_jax.chunks import bodies, lattice_body
-from nvc_jax.chunks.candidates import price_of_error
+from nvc_jax.chunks.candidates import price_of_error, squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.transform_body import CodedBody
@@ -48,7 +48,9 @@ def plan_prediction(chunk: ChunkValues, target: ChunkTarget, padded_shape: Shape
     if plan is None:
         return Prediction(None, 0.0, max_error)
     estimate = plan.estimate()
-    return Prediction(plan, estimate.bits + price_of_error(estimate.squared_error, target), max_error)
+    unit = squared_unit(target)
+    price = price_of_error(estimate.squared_error / unit / unit, target)
+    return Prediction(plan, estimate.bits + price, max_error)
 
 
 def encode_prediction(

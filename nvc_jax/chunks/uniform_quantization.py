@@ -49,7 +49,7 @@ def rounding_error(dtype: np.dtype, magnitude: float) -> float:
     """Largest change of a number of at most that magnitude when it is rounded to ``dtype``."""
     if dtype.kind != "f":
         return 0.5
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return float(np.spacing(dtype.type(magnitude))) / 2
 
 
