@@ -63,9 +63,13 @@ class VolumeEncoder(ChunkEncoder):
         """
         ((name, value),) = target.items()
         width = self._value_range.width
-        if not math.isfinite(width) and name not in ("max_error", "lossless"):
+        is_relative = name not in ("max_error", "lossless")
+        if is_relative and not math.isfinite(width * (value if name == "relative_error" else 1.0)):
             low, high = self._value_range.low, self._value_range.high
-            raise ValueError(f"`{name}` (={value}) is relative to a range, [{low}, {high}], beyond float64's")
+            raise ValueError(
+                f"`{name}` (={value}) is relative to a range, [{low}, {high}], and beyond float64's: "
+                "give a `max_error`"
+            )
         if name == "psnr":
             return ChunkTarget(None, self._step_for_psnr(value))
         if name == "step":

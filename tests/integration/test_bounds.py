@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from sample_volume import VOLUME as WHOLE_VOLUME
 
 import nvc_jax
+from fuzz.properties import Case, cases, check_case, temporary_directory
 from nvc_jax.core.dtypes import CODED_DTYPES
 
 VOLUME = WHOLE_VOLUME[:21, :30, :43]
@@ -34,6 +36,27 @@ def test_promises_are_kept(dtype: str, target: dict[str, float], tmp_path: Path)
     assert described["target"] == target
     assert nvc_jax.verify(volume, tmp_path / "v.zarr")["measured_max_error"] == error
     assert nvc_jax.evaluate(volume, tmp_path / "v.zarr")["max_error"] == error
+
+
+@hypothesis.given(cases())
+@hypothesis.settings(max_examples=30)
+def test_promises_are_kept_for_any_volume(case: Case) -> None:
+    with temporary_directory() as directory:
+        check_case(case, directory / "v.zarr")
+
+
+@pytest.mark.parametrize("scale", [2.0**-1000, 2.0**1000])
+def test_a_psnr_is_reached_at_any_scale(scale: float, tmp_path: Path) -> None:
+    volume = VOLUME.astype(np.float64) * scale
+    nvc_jax.compress(volume, tmp_path / "v.zarr", psnr=60, chunks=CHUNK)
+    assert nvc_jax.evaluate(volume, tmp_path / "v.zarr")["psnr_db"] == pytest.approx(60, abs=0.2)
+
+
+def test_a_psnr_beyond_the_numbers_of_a_volume_is_refused(tmp_path: Path) -> None:
+    volume = (VOLUME + np.random.default_rng(0).integers(0, 9, VOLUME.shape)) * 5e-324
+    with pytest.raises(ValueError, match=r"`psnr` \(=90.0\) .* dB is reached at best; use `lossless`"):
+        nvc_jax.compress(volume, tmp_path / "v.zarr", psnr=90, chunks=CHUNK)
+    assert not list(tmp_path.iterdir())
 
 
 def test_special_values_come_back_exactly(tmp_path: Path) -> None:
@@ -83,8 +106,9 @@ def test_a_container_that_breaks_its_promise_is_found_out(tmp_path: Path) -> Non
 def test_ranges_beyond_float64_have_absolute_bounds(tmp_path: Path) -> None:
     volume = VOLUME.astype(np.float64)
     volume[0, 0, :2] = [-1.7e308, 1.7e308]
-    with pytest.raises(ValueError, match="beyond float64's"):
-        nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=1e-3)
+    for relative, values in ((1e-3, volume), (10.0, volume / 4)):
+        with pytest.raises(ValueError, match=r"`relative_error` .* beyond float64's: give a `max_error`"):
+            nvc_jax.compress(values, tmp_path / "v.zarr", relative_error=relative)
     for target in ({"lossless": True}, {"max_error": 1.0}):
         nvc_jax.compress(volume, tmp_path / "v.zarr", chunks=CHUNK, **target)
         nvc_jax.verify(volume, tmp_path / "v.zarr")
