@@ -111,23 +111,26 @@ class VolumeEncoder(ChunkEncoder):
         if width == 0:
             return 1.0
 
+        def stated_step(step: float) -> float:
+            return max(float(f"{width * step:.{_STEP_DIGITS}g}"), math.ulp(0.0))
+
         def psnr_of(regions: list[Region], step: float) -> float:
-            errors = map_in_order(lambda region: self._squared_errors(region, step * width), regions)
+            in_units = stated_step(step)
+            errors = map_in_order(lambda region: self._squared_errors(region, in_units), regions)
             return psnr_from_errors(width / error_unit(width), releasing(errors))
 
         sample = pick_evenly(self._regions, _N_SAMPLES)
         step = find_step(functools.partial(psnr_of, sample), psnr, self._step_limits)
         if len(sample) < len(self._regions):
             step = find_step(functools.partial(psnr_of, self._regions), psnr, self._step_limits, start=step)
-        rounded = max(float(f"{width * step:.{_STEP_DIGITS}g}"), math.ulp(0.0))
-        if step <= self._step_limits[0] * _NEAR or rounded < _SMALLEST_STEP:
-            reached = psnr_of(self._regions, rounded / width)
+        if step <= self._step_limits[0] * _NEAR or stated_step(step) < _SMALLEST_STEP:
+            reached = psnr_of(self._regions, step)
             if not reached >= psnr - _PROMISED_DB:
                 raise ValueError(
                     f"`psnr` (={psnr}) is beyond this volume, whose range is {width:g}: {reached:.2f} dB is "
                     "reached at best; use `lossless` or `max_error`, or multiply the volume by a number"
                 )
-        return rounded
+        return stated_step(step)
 
     def _step_for_bound(self, max_error: float) -> float:
         """Step that takes the fewest bytes under a bound, judged by a few chunks."""

@@ -164,6 +164,8 @@ def _read_target(
         number = derived
         if field in stated:
             number = None if stated[field] is None else _read_number(field, stated[field])
+        if field == "step" and number is None and derived is not None:
+            raise ValueError(f"`step` (=null) contradicts the target, whose step is {derived}")
         if number is not None and not 0 <= number < math.inf:
             raise ValueError(f"`{field}` (={number}) must be a number that is not negative")
         bound, step = (number, step) if field == "bound" else (bound, number)

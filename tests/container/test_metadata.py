@@ -158,6 +158,15 @@ def test_only_finite_numbers_are_numbers(field: str, number: Any) -> None:
             ContainerMetadata.from_json(document)
 
 
+def test_a_step_must_not_contradict_the_target() -> None:
+    document = dataclasses.replace(METADATA, target={"step": 0.5}, max_error=None, step=20.0).to_json()
+    configuration = document["codecs"][0]["configuration"]
+    configuration["step"] = None
+    configuration["id"] = identify(configuration, METADATA.chunk, METADATA.dtype)
+    with pytest.raises(FormatError, match=r"`step` .* contradicts the target"):
+        ContainerMetadata.from_json(document)
+
+
 @pytest.mark.parametrize(
     ("chunk", "message"),
     [([8192] * 3, "more than 268435456 voxels"), ([8, 8, -8], "positive integer"), (None, "three axes")],
