@@ -232,7 +232,7 @@ def _make_special(values: np.ndarray, share: float, rng: np.random.Generator) ->
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """What a case compresses.
+    """Volume and options of a case.
 
     Attributes:
         source: the volume that is given to ``compress``.

@@ -59,7 +59,10 @@ def check_target(codec: Codec, **options: Any) -> QualityTarget:
     given = {key: value for key, value in options.items() if value is not None and value is not False}
     target = {key: _check_number(key, value) for key, value in given.items()}
     if len(target) > 1:
-        raise ValueError(f"{' and '.join(f'`{key}` (={v})' for key, v in target.items())} exclude each other")
+        raise ValueError(
+            f"{' and '.join(f'`{key}` (={v})' for key, v in target.items())} exclude each other: "
+            "give one of them"
+        )
     model = codec.model
     if not target:
         return dict(model.default_target)
@@ -70,11 +73,17 @@ def check_target(codec: Codec, **options: Any) -> QualityTarget:
             f"`{name}` (={value}) must be finite and not negative; without a bound, give a `step` or a `psnr`"
         )
     if name == "psnr" and not _PSNR_LIMITS[0] <= value <= _PSNR_LIMITS[1]:
-        raise ValueError(f"`psnr` (={value}) must lie between {_PSNR_LIMITS[0]} and {_PSNR_LIMITS[1]} dB")
+        raise ValueError(
+            f"`psnr` (={value}) must lie between {_PSNR_LIMITS[0]} and {_PSNR_LIMITS[1]} dB; for a closer "
+            "copy, give a `max_error` or `lossless`"
+        )
     if name == "step":
         model.check_step(value)
     if name not in model.quality_targets:
-        raise ValueError(f"`{name}` (={value}) needs a spectral model such as {DEFAULT_MODEL}")
+        raise ValueError(
+            f"`{name}` (={value}) needs a spectral model: leave `model` out, or name one such as "
+            f"{DEFAULT_MODEL}"
+        )
     return target
 
 

@@ -110,7 +110,7 @@ def open_raw(file: SourceFile) -> ts.TensorStore:
     if actual_bytes != array.end:
         raise ValueError(
             f"`{file.path.name}` holds {actual_bytes} bytes; its name says {array.end} "
-            f"({shape[2]}·{shape[1]}·{shape[0]} voxels of {dtype.name})"
+            f"({shape[2]}·{shape[1]}·{shape[0]} voxels of {dtype.name}): rename it, or copy it anew"
         )
     return array.as_store(file.name)
 
@@ -124,8 +124,9 @@ def create_raw(path: Path, shape: Shape3, dtype: np.dtype, _: VolumeMetadata) ->
 def check_raw_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
     """Raise ``ValueError`` unless the name of a file states the volume's shape and dtype."""
     z, y, x = shape
-    if raw_layout(path) != (shape, dtype):
-        raise ValueError(f"`{path.name}` must end in `_{x}x{y}x{z}_{dtype.name}.raw` for this volume")
+    expected = f"_{x}x{y}x{z}_{dtype.name}.raw"
+    if _RAW_NAME.search(path.name) is None or raw_layout(path) != (shape, dtype):
+        raise ValueError(f"`{path.name}` must end in `{expected}` for this volume: name it so")
 
 
 def raw_metadata(file: SourceFile) -> VolumeMetadata:

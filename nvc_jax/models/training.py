@@ -100,7 +100,9 @@ def train(
             spectral model.
     """
     if isinstance(volumes, str | Path) or isinstance(validation, str | Path):
-        raise TypeError("`volumes` and `validation` must be sequences of volumes, not one path")
+        raise TypeError("`volumes` and `validation` must be sequences of volumes, not one path: pass a list")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"`seed` (={seed!r}) must be an integer that is not negative, such as 0")
     if not isinstance(config, TrainingConfig):
         config = training_config(config)
     options = RunOptions(
