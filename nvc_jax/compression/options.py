@@ -1,7 +1,7 @@
 """Options of ``compress``, checked before any work is spent: quality target, chunks, shards, part."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.locations import local_path
+from nvc_jax.io.paths import check_location
 from nvc_jax.models.codec import Codec
 
 CHUNK_SIDE = 128
@@ -126,6 +127,23 @@ def check_source(source: Any) -> None:
     )
 
 
+def check_types(locations: Mapping[str, Any], on_progress: Any, **switches: Any) -> None:
+    """Raise ``TypeError``, which names the argument, if an argument is of a wrong type.
+
+    Args:
+        locations: of containers or files, by the names of the arguments.
+        on_progress: a function or None.
+        switches: true or false; any text, such as ``"no"``, would count as true.
+    """
+    for name, location in locations.items():
+        check_location(location, name)
+    for name, value in switches.items():
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"`{name}` (={value!r:.80}) must be True or False, not {type(value).__name__}")
+    if on_progress is not None and not callable(on_progress):
+        raise TypeError(f"`on_progress` (={on_progress!r:.80}) must be a function, or None")
+
+
 def choose_layout(
     shape: Shape3, block_size: int, chunks: Sequence[int] | None, shards: Sequence[int] | None
 ) -> ChunkLayout:
@@ -151,8 +169,11 @@ def choose_layout(
 def _check_integers(name: str, numbers: Any) -> None:
     """Raise ``TypeError`` unless an option is a sequence of integers."""
     is_sequence = isinstance(numbers, Sequence | np.ndarray) and not isinstance(numbers, str | bytes)
-    if not is_sequence or not all(isinstance(number, int | np.integer) for number in numbers):
-        raise TypeError(f"`{name}` (={numbers!r:.80}) must be integers, such as (64, 64, 64)")
+    if not is_sequence or not all(
+        isinstance(number, int | np.integer) and not isinstance(number, bool) for number in numbers
+    ):
+        example = "(0, 2)" if name == "part" else "(64, 64, 64)"
+        raise TypeError(f"`{name}` (={numbers!r:.80}) must be integers, such as {example}")
 
 
 def _check_chunk(chunks: Sequence[int], block_size: int) -> Shape3:

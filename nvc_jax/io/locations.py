@@ -61,7 +61,7 @@ def naming_place(spec: str | dict[str, Any]) -> Iterator[None]:
     """Turn errors of TensorStore, which cannot open a place, into a ``ValueError`` that names it."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # RuntimeError: a name that is no UTF-8
         name = spec if isinstance(spec, str) else json.dumps(spec)
         raise ValueError(f"`{name}` cannot be opened: {error}; {_ADVICE}") from error
 

@@ -23,6 +23,7 @@ def local_path(location: str | Path | dict[str, Any]) -> Path | None:
         ValueError: the location is empty, names the home of an unknown user, or is a ``file://`` URL of
             another host.
     """
+    check_location(location)
     if isinstance(location, dict):
         return _path_of_spec(location)
     if isinstance(location, str) and "://" in location:
@@ -31,6 +32,15 @@ def local_path(location: str | Path | dict[str, Any]) -> Path | None:
         fault = "holds a null character" if str(location) else "is an empty text"
         raise ValueError(f"the location (={str(location)!r:.80}) {fault}; name a path or a URL")
     return _expand_home(Path(location))
+
+
+def check_location(location: Any, name: str = "location") -> None:
+    """Raise ``TypeError``, which names the argument, unless a location is a path, a URL or a spec."""
+    if not isinstance(location, str | os.PathLike | dict):
+        raise TypeError(
+            f"`{name}` (={location!r:.80}) must be a path, a URL or a TensorStore spec, not "
+            f"{type(location).__name__}"
+        )
 
 
 def output_path(path: Path | str) -> Path:

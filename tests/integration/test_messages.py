@@ -233,7 +233,17 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
             ("chunks", 8, "must be integers"),
             ("chunks", (8.0, 8, 8), "must be integers"),
             ("shards", (None, 8, 8), "must be integers"),
-            ("part", "0/2", "must be integers"),
+            ("part", "0/2", "must be integers, such as (0, 2)"),
+            ("part", (True, 2), "must be integers"),
+            ("resume", "no", "must be True or False, not str"),
+            ("overwrite", "no", "must be True or False, not str"),
+            ("on_progress", "bar", "must be a function, or None"),
+            *(
+                (name, value, "must be a sequence of numbers, such as [0, -9999]")
+                for name in ("missing_values", "exact_values", "value_limits")
+                for value in ("12", 5, ["a"], [[1, 2]], {})
+            ),
+            ("model", 5, "must be a path"),
         )
     },
     "two targets": (
@@ -265,6 +275,71 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         lambda: nvc_jax.decompress("v.zarr", "w.npy", region=(slice(0, 4, 2), slice(None), slice(None))),
         ValueError,
         ["`region` (=0:4:2,:,:)", "have no steps"],
+    ),
+    **{
+        f"a source of {value!r:.30}": (
+            lambda value=value: nvc_jax.compress(value, "w.zarr"),
+            TypeError,
+            ["`volume` (=", "must be an array, a path, a URL, a TensorStore spec or a RawFile"],
+        )
+        for value in (None, 5, {1}, print, b"v.npy")
+    },
+    **{
+        f"{name} {value!r:.10}": (
+            lambda call=call, value=value: call(value),
+            TypeError,
+            [f"`{argument}` (=", "must be a path, a URL or a TensorStore spec, not"],
+        )
+        for name, argument, call in (
+            ("compress to", "destination", lambda value: nvc_jax.compress(VOLUME, value)),
+            ("decompress from", "container", lambda value: nvc_jax.decompress(value, "w.npy")),
+            ("decompress to", "destination", lambda value: nvc_jax.decompress("v.zarr", value)),
+            ("open", "container", nvc_jax.open),
+            ("info", "container", nvc_jax.info),
+            ("preview", "container", nvc_jax.preview),
+            ("verify", "container", lambda value: nvc_jax.verify(None, value)),
+            ("load_codec", "model", nvc_jax.load_codec),
+            ("train", "config", lambda value: nvc_jax.train(value, [VOLUME])),
+        )
+        for value in (None, 5, VOLUME)
+    },
+    **{
+        f"a raw file of shape {shape!r}": (
+            lambda shape=shape: nvc_jax.compress(nvc_jax.RawFile("bytes.f32", shape), "w.zarr"),
+            TypeError,
+            ["`shape` (=", "must be three integers above 0", "such as (64, 64, 64)"],
+        )
+        for shape in (None, "8,8,8", (8.0, 8, 8), (-8, 8, 8))
+    },
+    "a region of numbers": (
+        lambda: nvc_jax.decompress("v.zarr", "w.npy", region=(0, 0, 0)),
+        ValueError,
+        ["`region` (=(0, 0, 0))", "must be three slices", "such as np.s_[0:16, :, 32:]"],
+    ),
+    "a region of texts": (
+        lambda: nvc_jax.decompress("v.zarr", "w.npy", region=(slice("a"),) * 3),
+        ValueError,
+        ["`region` (=", "of integers"],
+    ),
+    "one volume to train on": (
+        lambda: nvc_jax.train("nvc-1", VOLUME),
+        TypeError,
+        ["`volumes`", "such as a list of one"],
+    ),
+    "a negative seed": (
+        lambda: nvc_jax.train("nvc-1", [VOLUME], seed=-1),
+        ValueError,
+        ["`seed` (=-1)", "not negative", "such as 0"],
+    ),
+    "a codec by its name": (
+        lambda: nvc_jax.encode_volume("nvc-1", VOLUME, step=0.1),
+        TypeError,
+        ["`codec` (='nvc-1') must be a Codec", "`load_codec`"],
+    ),
+    "other results to decode": (
+        lambda: nvc_jax.decode_volume(nvc_jax.load_codec("nvc-1"), VOLUME),
+        ValueError,
+        ["`encoded` is a ndarray", "pass what `encode_volume` returned"],
     ),
     "a mode": (lambda: nvc_jax.open("v.zarr", mode="mix"), ValueError, ["`mode` (='mix')", "blend"]),
     "a level": (lambda: nvc_jax.open("v.zarr", level="low"), ValueError, ["`level` (='low')", "preview"]),
