@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from nvc_jax.chunks.payload import Payload
 from nvc_jax.core.chunk_interfaces import ChunkTarget
+from nvc_jax.core.errors import error_unit
 
 _BITS_PER_ERROR = 6.0
 """Price in bits of a squared error of one squared step: at this slope of rate and error a uniform quantiser
@@ -12,10 +13,16 @@ works best with that step."""
 
 
 def price_of_error(squared_error: float, target: ChunkTarget) -> float:
-    """Price in bits of a sum of squared errors, in squared units of the volume; 0 under a bound."""
+    """Price in bits of a sum of squared errors, in squared units of ``squared_unit``; 0 under a bound."""
     if target.max_error is not None or not target.step:
         return 0.0
-    return _BITS_PER_ERROR * (squared_error / target.step) / target.step
+    step = target.step / squared_unit(target)
+    return _BITS_PER_ERROR * (squared_error / step) / step
+
+
+def squared_unit(target: ChunkTarget) -> float:
+    """Unit, in the volume's, of the errors that are squared under a target."""
+    return error_unit(target.step or 0.0)
 
 
 class Candidate(NamedTuple):
@@ -23,7 +30,7 @@ class Candidate(NamedTuple):
 
     Attributes:
         payload: the coded chunk.
-        squared_error: sum over the valid voxels, in squared units of the volume; 0 under a bound.
+        squared_error: sum over the valid voxels, in squared units of ``squared_unit``; 0 under a bound.
     """
 
     payload: Payload

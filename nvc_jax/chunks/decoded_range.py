@@ -9,7 +9,7 @@ to the next value. The encoder stores the few values that this would take beyond
 import numpy as np
 
 from nvc_jax.core.chunk_interfaces import ValueRange
-from nvc_jax.core.dtypes import cast_values, is_long_integer
+from nvc_jax.core.dtypes import cast_values, is_long_integer, number_of
 from nvc_jax.core.long_integers import absolute_differences
 
 
@@ -25,6 +25,7 @@ class DecodedRange:
     """
 
     def __init__(self, dtype: np.dtype, value_range: ValueRange | None) -> None:
+        self._value_range = value_range
         self._is_strict = value_range is not None and value_range.is_strict
         self._replacements: dict[float, float] = {}
         if value_range is None or not self._is_strict:
@@ -52,7 +53,10 @@ class DecodedRange:
     def find_broken(
         self, values: np.ndarray, enforced: np.ndarray, max_error: float | None, reserve: float
     ) -> np.ndarray | None:
-        """Mark the values that a move away from a missing value takes beyond a bound.
+        """Mark the values that must be stored exactly, for no other way keeps to the rules.
+
+        Under a bound it is those that a move away from a missing value takes beyond it. Without a bound it is
+        those that are beyond the volume's range.
 
         Args:
             values: (z, y, x), the original.
@@ -64,7 +68,9 @@ class DecodedRange:
         Returns:
             bool of the same shape; None where there is no such value, here or on any other device.
         """
-        if max_error is None or not self._replacements:
+        if max_error is None:
+            return self._find_beyond(enforced)
+        if not self._replacements:
             return None
         broken = np.zeros(values.shape, bool)
         # Integers that another device rounds the other way are off by 1.
@@ -74,12 +80,22 @@ class DecodedRange:
             broken |= is_near & (_distances(values, replacement) > max_error)
         return broken if broken.any() else None
 
+    def _find_beyond(self, decoded: np.ndarray) -> np.ndarray | None:
+        """Mark the values beyond the volume's range; None where there is none."""
+        if self._is_strict or self._value_range is None:
+            return None
+        low, high = self._value_range.low, self._value_range.high
+        if low <= number_of(decoded.min()) and number_of(decoded.max()) <= high:
+            return None
+        return (decoded < decoded.dtype.type(low)) | (decoded > decoded.dtype.type(high))
+
 
 def _distances(values: np.ndarray, value: float) -> np.ndarray:
     """Distances of values from one, float64; of int64 and uint64 rounded up, as errors are."""
     if is_long_integer(values.dtype):
         return absolute_differences(values, np.full_like(values, value))
-    return np.abs(values.astype(np.float64) - value)
+    with np.errstate(invalid="ignore"):  # NaN is at no distance
+        return np.abs(values.astype(np.float64) - value)
 
 
 def _replace(values: np.ndarray, mask: np.ndarray, replacement: float | np.generic) -> np.ndarray:

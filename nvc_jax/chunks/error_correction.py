@@ -117,7 +117,7 @@ def _is_within(original: np.ndarray, decoded: np.ndarray, max_error: float, rese
     exact = original.astype(np.float64)
     within = np.isfinite(decoded)
     # A sum may be rounded the other way on another device: one spacing more.
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         reach = reserve + np.abs(np.spacing(decoded)).astype(np.float64)
     for end in (-reach, reach):
         rounded = round_to_dtype(decoded.astype(np.float64) + end, original.dtype)

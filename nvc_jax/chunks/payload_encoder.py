@@ -15,7 +15,7 @@ import numpy as np
 
 from nvc_jax.chunks import bodies
 from nvc_jax.chunks.body_decoder import BodyDecoder
-from nvc_jax.chunks.candidates import Candidate, cheapest
+from nvc_jax.chunks.candidates import Candidate, cheapest, squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.exact_values import find_exact_values, required_patterns, without_exact_values
@@ -151,7 +151,7 @@ class PayloadEncoder:
         """
         max_error = target.max_error
         special_values = encode_special_values(chunk.values, valid, self._padded_shape, patterns)
-        measure = functools.partial(self._measure, chunk, valid, patterns, special_values, max_error)
+        measure = functools.partial(self._measure, chunk, valid, patterns, special_values, target)
         if not chunk.valid.any():
             yield measure(PayloadKind.CONSTANT, bytes(chunk.values.dtype.itemsize))
             return
@@ -200,7 +200,7 @@ class PayloadEncoder:
         valid: np.ndarray,
         patterns: np.ndarray | None,
         special_values: bytes,
-        max_error: float | None,
+        target: ChunkTarget,
         kind: PayloadKind,
         body: bytes,
         correction: bytes = b"",
@@ -212,7 +212,7 @@ class PayloadEncoder:
         payload = Payload(kind, check_shape(values.shape), 0.0, body, special_values, correction)
         decoded = self._decoder.decode(payload) if decoded is None else decoded
         decoded, in_body = self._decoded_range.enforce(decoded), chunk.valid
-        broken = self._decoded_range.find_broken(values, decoded, max_error, reserve)
+        broken = self._decoded_range.find_broken(values, decoded, target.max_error, reserve)
         if broken is not None and (broken & in_body).any():
             in_body = in_body & ~broken
             stored = encode_special_values(
@@ -221,7 +221,9 @@ class PayloadEncoder:
             payload = payload._replace(special_values=stored)
         counted = in_body if chunk.has_gaps or in_body is not chunk.valid else None
         error = largest_error(values, decoded, counted)
-        squared = squared_errors(values, decoded, counted)[0] if max_error is None else 0.0
+        squared = 0.0
+        if target.max_error is None:
+            squared, _ = squared_errors(values, decoded, counted, squared_unit(target))
         return Candidate(payload._replace(max_error=error), squared)
 
     def _lossless_candidates(

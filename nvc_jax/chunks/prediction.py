@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from nvc_jax.chunks import bodies, lattice_body
-from nvc_jax.chunks.candidates import price_of_error
+from nvc_jax.chunks.candidates import price_of_error, squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.transform_body import CodedBody
@@ -60,8 +60,8 @@ class Prediction:
     def _estimate(self, plan: Plan | None) -> float:
         if self.fixed is None or plan is None:
             return 0.0
-        estimate = self.fixed.estimate(plan)
-        return estimate.bits + price_of_error(estimate.squared_error, self.target)
+        estimate, unit = self.fixed.estimate(plan), squared_unit(self.target)
+        return estimate.bits + price_of_error(estimate.squared_error / unit / unit, self.target)
 
     def is_below(self, transformed: CodedBody) -> bool:
         """Tell whether a lattice is estimated to cost less than the transform will in the end."""

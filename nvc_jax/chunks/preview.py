@@ -13,6 +13,9 @@ from nvc_jax.core.shapes import Shape3
 PREVIEW_BLOCK_SIZE = 8
 """Side, in voxels, of the blocks whose means a preview shows; also the block size of spectral models."""
 
+_LARGE = float(np.finfo(np.float64).max) / PREVIEW_BLOCK_SIZE
+"""Magnitude beyond which the sum of a block's voxels along an axis may exceed float64's range."""
+
 
 def block_means(values: np.ndarray) -> np.ndarray:
     """Mean of each block of 8³ voxels (z, y, x), in the same dtype; partial blocks count their own voxels."""
@@ -24,12 +27,17 @@ def block_means(values: np.ndarray) -> np.ndarray:
 
 def _float_means(values: np.ndarray) -> np.ndarray:
     """Mean of each block, float64."""
-    sums = values.astype(np.float64)
-    for axis, side in enumerate(values.shape):
-        starts = np.arange(0, side, PREVIEW_BLOCK_SIZE)
-        counts = np.diff([*starts, side]).reshape([-1 if i == axis else 1 for i in range(3)])
-        sums = np.add.reduceat(sums, starts, axis=axis) / counts
-    return sums
+    with np.errstate(invalid="ignore", over="ignore"):  # a damaged chunk may hold infinities and NaN
+        sums = values.astype(np.float64)
+        largest = max(sums.max(initial=0), -sums.min(initial=0))
+        scale = 1 / PREVIEW_BLOCK_SIZE if _LARGE < largest < np.inf else 1.0
+        if scale != 1:
+            sums *= scale
+        for axis, side in enumerate(values.shape):
+            starts = np.arange(0, side, PREVIEW_BLOCK_SIZE)
+            counts = np.diff([*starts, side]).reshape([-1 if i == axis else 1 for i in range(3)])
+            sums = np.add.reduceat(sums, starts, axis=axis) / counts
+        return sums if scale == 1 else np.clip(sums, -largest * scale, largest * scale) / scale
 
 
 def show_special_blocks(

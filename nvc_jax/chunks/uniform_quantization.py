@@ -49,7 +49,7 @@ def rounding_error(dtype: np.dtype, magnitude: float) -> float:
     """Largest change of a number of at most that magnitude when it is rounded to ``dtype``."""
     if dtype.kind != "f":
         return 0.5
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return float(np.spacing(dtype.type(magnitude))) / 2
 
 
@@ -64,7 +64,7 @@ def choose_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -
         return 2 * (min(half, MAX_HALF_SPACING) if is_long_integer(dtype) else half) + 1
     # float64's and the dtype's rounding come on top of half a spacing.
     magnitude = max(abs(low), abs(high)) + max_error
-    arithmetic = _ROUNDING_SPACINGS * float(np.spacing(magnitude))
+    arithmetic = _ROUNDING_SPACINGS * math.ulp(magnitude)
     spacing = 2 * (max_error - rounding_error(dtype, magnitude) - arithmetic)
     if not spacing > max_error or not (high - low) / spacing < MAX_POINTS:
         return None

@@ -16,7 +16,7 @@ from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.errors import psnr_from_errors, squared_errors
+from nvc_jax.core.errors import error_unit, psnr_from_errors, squared_errors
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.lazy import read_region
@@ -27,6 +27,12 @@ _N_BOUND_SAMPLES = 3
 """Chunks that the step under a bound is chosen by, in volumes of more than ``_N_SAMPLES``; one in smaller
 ones. The choice changes the size by a few per cent only."""
 
+_PROMISED_DB = 0.1
+"""Distance from the wanted PSNR that is promised."""
+_NEAR = 1.5
+"""Ratio to the smallest step up to which no smaller step was tried that reaches the PSNR."""
+_SMALLEST_STEP = float(np.finfo(np.float64).tiny) * 2.0**20
+"""Step below which float64 rounds it by too much to be sure of the PSNR."""
 _STEP_DIGITS = 6
 """Decimal digits of a step that reaches a PSNR: enough for 0.0001 dB, and short in the metadata."""
 
@@ -61,9 +67,13 @@ class VolumeEncoder(ChunkEncoder):
         width = self._value_range.width
         if name == "pointwise_error":
             return self._with_best_step(lambda ratio: ChunkTarget(None, ratio, value))
-        if not math.isfinite(width) and name not in ("max_error", "lossless"):
+        is_relative = name not in ("max_error", "lossless")
+        if is_relative and not math.isfinite(width * (value if name == "relative_error" else 1.0)):
             low, high = self._value_range.low, self._value_range.high
-            raise ValueError(f"`{name}` (={value}) is relative to a range, [{low}, {high}], beyond float64's")
+            raise ValueError(
+                f"`{name}` (={value}) is relative to a range, [{low}, {high}], and beyond float64's: "
+                "give a `max_error`"
+            )
         if name == "psnr":
             return ChunkTarget(None, self._step_for_psnr(value))
         if name == "step":
@@ -93,23 +103,40 @@ class VolumeEncoder(ChunkEncoder):
         original = read_region(self._volume, region)
         payload = self._encode(original, region, ChunkTarget(None, step))
         valid = valid_mask(original, self._value_range.missing_values, self._value_range.valid_limits)
-        return squared_errors(original, self._codec.decode(payload), valid)
+        return squared_errors(
+            original, self._codec.decode(payload), valid, error_unit(self._value_range.width)
+        )
 
     def _step_for_psnr(self, psnr: float) -> float:
-        """Largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
+        """Largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it.
+
+        Raises:
+            ValueError: no step reaches it.
+        """
         width = self._value_range.width
         if width == 0:
             return 1.0
 
+        def stated_step(step: float) -> float:
+            return max(float(f"{width * step:.{_STEP_DIGITS}g}"), math.ulp(0.0))
+
         def psnr_of(regions: list[Region], step: float) -> float:
-            errors = map_in_order(lambda region: self._squared_errors(region, step * width), regions)
-            return psnr_from_errors(width, releasing(errors))
+            in_units = stated_step(step)
+            errors = map_in_order(lambda region: self._squared_errors(region, in_units), regions)
+            return psnr_from_errors(width / error_unit(width), releasing(errors))
 
         sample = pick_evenly(self._regions, _N_SAMPLES)
         step = find_step(functools.partial(psnr_of, sample), psnr, self._step_limits)
         if len(sample) < len(self._regions):
             step = find_step(functools.partial(psnr_of, self._regions), psnr, self._step_limits, start=step)
-        return float(f"{width * step:.{_STEP_DIGITS}g}")
+        if step <= self._step_limits[0] * _NEAR or stated_step(step) < _SMALLEST_STEP:
+            reached = psnr_of(self._regions, step)
+            if not reached >= psnr - _PROMISED_DB:
+                raise ValueError(
+                    f"`psnr` (={psnr}) is beyond this volume, whose range is {width:g}: {reached:.2f} dB is "
+                    "reached at best; use `lossless` or `max_error`, or multiply the volume by a number"
+                )
+        return stated_step(step)
 
     def _with_best_step(self, target_of: Callable[[float], ChunkTarget]) -> ChunkTarget:
         """Choose the step that takes the fewest bytes under a bound, judged by a few chunks.

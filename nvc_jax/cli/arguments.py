@@ -129,7 +129,7 @@ def shape(text: str) -> Shape3:
     """Read ``z,y,x`` in voxels."""
     sides = text.split(",")
     if len(sides) != 3 or not all(side.isdecimal() for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r} must be three numbers: z,y,x")
+        raise argparse.ArgumentTypeError(f"{text!r} must be three numbers: z,y,x, such as 64,64,64")
     z, y, x = map(int, sides)
     return z, y, x
 
@@ -137,8 +137,9 @@ def shape(text: str) -> Shape3:
 def part(text: str) -> tuple[int, int]:
     """Read ``I/N``."""
     numbers = text.split("/")
-    if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
-        raise argparse.ArgumentTypeError(f"{text!r} must be I/N")
+    is_pair = len(numbers) == 2 and all(number.isdecimal() for number in numbers)
+    if not is_pair or not int(numbers[0]) < int(numbers[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} must be I/N, I from 0 to N - 1, such as 0/2 and 1/2")
     return int(numbers[0]), int(numbers[1])
 
 
@@ -147,7 +148,10 @@ def number(text: str) -> float:
     try:
         integer = int(text)
     except ValueError:
-        return float(text)
+        try:
+            return float(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a number, such as 0.5 or 1e-3") from error
     return integer if abs(integer) < 1 << 64 else float(text)
 
 
@@ -155,8 +159,13 @@ def limits(text: str) -> tuple[float | None, float | None]:
     """Read ``min,max``; a missing number means no limit."""
     try:
         low, high = (number(part) if part else None for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} must be min,max, of which one may be missing") from error
+        is_ordered = low is None or high is None or low <= high
+    except (ValueError, argparse.ArgumentTypeError):
+        is_ordered = False
+    if not is_ordered:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be min,max in order, of which one may be missing, such as 0,"
+        )
     return low, high
 
 
@@ -164,7 +173,7 @@ def region(text: str) -> Region:
     """Read ``z0:z1,y0:y1,x0:x1``; a missing number means the end of the axis."""
     parts = [axis.split(":") for axis in text.split(",")]
     if len(parts) != 3 or any(len(p) != 2 or not all(s == "" or s.isdecimal() for s in p) for p in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} must be z0:z1,y0:y1,x0:x1")
+        raise argparse.ArgumentTypeError(f"{text!r} must be z0:z1,y0:y1,x0:x1, such as 0:16,:,32:")
     return tuple(slice(*(int(s) if s else None for s in axis)) for axis in parts)
 
 

@@ -60,22 +60,24 @@ def _add_target(command: argparse.ArgumentParser) -> None:
         "--max-error", type=arguments.number, help="largest difference of any voxel, in the volume's units"
     )
     target.add_argument(
-        "--relative-error", type=float, help="largest difference of any voxel, relative to max − min"
+        "--relative-error",
+        type=arguments.number,
+        help="largest difference of any voxel, relative to max − min",
     )
     target.add_argument(
         "--pointwise-error",
-        type=float,
+        type=arguments.number,
         metavar="E",
         help="largest difference of any voxel, relative to its own magnitude; zeros and signs stay exact",
     )
     target.add_argument("--lossless", action="store_true", help="every bit comes back")
     target.add_argument(
         "--step",
-        type=float,
+        type=arguments.number,
         help="of the quantiser, relative to max − min (0.01; labels are lossless without a target); "
         "for the paper's models, in units of latents",
     )
-    target.add_argument("--psnr", type=float, help="dB to reach, relative to max − min")
+    target.add_argument("--psnr", type=arguments.number, help="dB to reach, relative to max − min")
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from nvc_jax.cli import compress, decompress, demo, evaluate, fetch, info, model
 from nvc_jax.cli.arguments import join_negative_numbers
 from nvc_jax.cli.interruption import Interrupted, describe, exit_status, obeying_signals
 from nvc_jax.cli.program_cache import use_program_cache
+from nvc_jax.cli.wording import Parser, in_options
 from nvc_jax.core.unfinished import take_completed
 
 _COMMANDS = (compress, decompress, info, evaluate, verify, train, models, fetch, demo)
@@ -44,6 +45,7 @@ def _run(options: argparse.Namespace, received: list[int]) -> int:
         reason = str(error) or type(error).__name__
         if isinstance(error, MemoryError):
             reason = f"there is not enough memory: {reason}"
+        reason = in_options(reason, options)
         print("; ".join([f"nvc {options.command}: {reason}", *notes]), file=sys.stderr)
         return 1
     return 0
@@ -56,7 +58,7 @@ def _kept(error: KeyboardInterrupt) -> list[str]:
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of all commands."""
-    parser = argparse.ArgumentParser(prog="nvc", description="Compress 3-D scientific volumes.")
+    parser = Parser(prog="nvc", description="Compress 3-D scientific volumes.")
     parser.add_argument("--version", action="version", version=f"nvc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in _COMMANDS:

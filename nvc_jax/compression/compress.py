@@ -15,13 +15,19 @@ from nvc_jax.compression.options import (
     check_part,
     check_source,
     check_target,
+    check_types,
     choose_layout,
     model_name,
 )
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.result import CompressionResult
 from nvc_jax.compression.source import check_part_of_source, fingerprint, scan_source, to_bytes
-from nvc_jax.compression.value_options import check_exact_values, check_value_limits, check_within_limits
+from nvc_jax.compression.value_options import (
+    check_exact_values,
+    check_numbers,
+    check_value_limits,
+    check_within_limits,
+)
 from nvc_jax.container import creation
 from nvc_jax.container.begun import Claim
 from nvc_jax.container.destinations import check_apart, check_destination, check_stores_apart
@@ -29,7 +35,6 @@ from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.model import describe_model
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_interfaces import ChunkTarget, Limits, QualityTarget, ValueRange
-from nvc_jax.core.dtypes import as_number
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.io.declared_values import DeclaredValues, read_declared_values
@@ -124,6 +129,7 @@ def compress(
             reach on this volume, voxels beyond ``value_limits``, a volume of another rank, or an empty one;
             or a source that is not the one of the run that is continued.
     """
+    check_types({"destination": destination}, on_progress, resume=resume, overwrite=overwrite)
     check_apart(source, destination)
     check_source(source)
     check_destination(destination, overwrite)
@@ -143,9 +149,9 @@ def compress(
         is_default and "lossless" in codec.model.quality_targets and holds_labels(volume)
     ):
         target = {"lossless": True}
-    declared = read_declared_values(
-        source_metadata.attributes, [*map(as_number, missing_values), *source_metadata.missing_values], dtype
-    )
+    named = check_numbers("missing_values", missing_values)
+    stated_values = [*named, *source_metadata.missing_values]
+    declared = read_declared_values(source_metadata.attributes, stated_values, dtype)
     rules = _Rules(declared, limits, check_exact_values(exact_values, dtype))
     job = _Job(codec, model_name(model), target, rules, chunks, shards, part, resume, on_progress)
     with creation.claim(destination, shared=part is not None, overwrite=overwrite) as claim:

@@ -4,7 +4,11 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from nvc_jax.compression.options import check_types
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.region_metadata import region_metadata
 from nvc_jax.container.destinations import check_apart
@@ -56,6 +60,8 @@ def decompress(
         TypeError: the format does not have the volume's dtype.
         ValueError: a region outside the volume, an unknown mode, or a file name of the wrong form.
     """
+    locations = {"container": container, "destination": destination}
+    check_types(locations, on_progress, overwrite=overwrite)
     destination = output_path(destination)
     check_apart(container, destination)
     check_replaceable(destination, overwrite)
@@ -85,8 +91,11 @@ def decompress(
 
 def _check_region(region: Sequence[slice] | None, shape: Shape3) -> Region:
     """Fill in the bounds of a region; all of the volume where it is None."""
-    if region is not None and (len(region) != 3 or not all(isinstance(part, slice) for part in region)):
-        raise ValueError(f"`region` (={region!r:.80}) must be three slices: z, y, x")
+    if region is not None and not _is_three_slices(region):
+        raise ValueError(
+            f"`region` (={region!r:.80}) must be three slices: z, y, x, of integers, such as "
+            "np.s_[0:16, :, 32:]"
+        )
     bounds = []
     for part, side in zip(region or (slice(None),) * 3, shape, strict=True):
         start, stop = part.start or 0, side if part.stop is None else part.stop
@@ -100,6 +109,17 @@ def _check_region(region: Sequence[slice] | None, shape: Shape3) -> Region:
             )
         bounds.append(slice(start, stop))
     return tuple(bounds)
+
+
+def _is_three_slices(region: Any) -> bool:
+    """Tell whether a region is made of three slices with integers or None as their bounds."""
+    if not isinstance(region, Sequence) or len(region) != 3:
+        return False
+    return all(
+        isinstance(part, slice)
+        and all(bound is None or isinstance(bound, int | np.integer) for bound in (part.start, part.stop))
+        for part in region
+    )
 
 
 def _text(bound: int | None) -> str:

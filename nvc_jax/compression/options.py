@@ -1,7 +1,7 @@
 """Options of ``compress``, checked before any work is spent: quality target, chunks, shards, part."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.locations import local_path
+from nvc_jax.io.paths import check_location
 from nvc_jax.models.codec import Codec
 
 CHUNK_SIDE = 128
@@ -59,7 +60,10 @@ def check_target(codec: Codec, **options: Any) -> QualityTarget:
     given = {key: value for key, value in options.items() if value is not None and value is not False}
     target = {key: _check_number(key, value) for key, value in given.items()}
     if len(target) > 1:
-        raise ValueError(f"{' and '.join(f'`{key}` (={v})' for key, v in target.items())} exclude each other")
+        raise ValueError(
+            f"{' and '.join(f'`{key}` (={v})' for key, v in target.items())} exclude each other: "
+            "give one of them"
+        )
     model = codec.model
     if not target:
         return dict(model.default_target)
@@ -75,11 +79,17 @@ def check_target(codec: Codec, **options: Any) -> QualityTarget:
             "for no error at all take `lossless`"
         )
     if name == "psnr" and not _PSNR_LIMITS[0] <= value <= _PSNR_LIMITS[1]:
-        raise ValueError(f"`psnr` (={value}) must lie between {_PSNR_LIMITS[0]} and {_PSNR_LIMITS[1]} dB")
+        raise ValueError(
+            f"`psnr` (={value}) must lie between {_PSNR_LIMITS[0]} and {_PSNR_LIMITS[1]} dB; for a closer "
+            "copy, give a `max_error` or `lossless`"
+        )
     if name == "step":
         model.check_step(value)
     if name not in model.quality_targets:
-        raise ValueError(f"`{name}` (={value}) needs a spectral model such as {DEFAULT_MODEL}")
+        raise ValueError(
+            f"`{name}` (={value}) needs a spectral model: leave `model` out, or name one such as "
+            f"{DEFAULT_MODEL}"
+        )
     return target
 
 
@@ -122,6 +132,23 @@ def check_source(source: Any) -> None:
     )
 
 
+def check_types(locations: Mapping[str, Any], on_progress: Any, **switches: Any) -> None:
+    """Raise ``TypeError``, which names the argument, if an argument is of a wrong type.
+
+    Args:
+        locations: of containers or files, by the names of the arguments.
+        on_progress: a function or None.
+        switches: true or false; any text, such as ``"no"``, would count as true.
+    """
+    for name, location in locations.items():
+        check_location(location, name)
+    for name, value in switches.items():
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"`{name}` (={value!r:.80}) must be True or False, not {type(value).__name__}")
+    if on_progress is not None and not callable(on_progress):
+        raise TypeError(f"`on_progress` (={on_progress!r:.80}) must be a function, or None")
+
+
 def choose_layout(
     shape: Shape3, block_size: int, chunks: Sequence[int] | None, shards: Sequence[int] | None
 ) -> ChunkLayout:
@@ -147,8 +174,11 @@ def choose_layout(
 def _check_integers(name: str, numbers: Any) -> None:
     """Raise ``TypeError`` unless an option is a sequence of integers."""
     is_sequence = isinstance(numbers, Sequence | np.ndarray) and not isinstance(numbers, str | bytes)
-    if not is_sequence or not all(isinstance(number, int | np.integer) for number in numbers):
-        raise TypeError(f"`{name}` (={numbers!r:.80}) must be integers, such as (64, 64, 64)")
+    if not is_sequence or not all(
+        isinstance(number, int | np.integer) and not isinstance(number, bool) for number in numbers
+    ):
+        example = "(0, 2)" if name == "part" else "(64, 64, 64)"
+        raise TypeError(f"`{name}` (={numbers!r:.80}) must be integers, such as {example}")
 
 
 def _check_chunk(chunks: Sequence[int], block_size: int) -> Shape3:

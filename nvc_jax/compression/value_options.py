@@ -1,7 +1,9 @@
 """Options of ``compress`` that say what values must come back: limits and exact values."""
 
 import math
-from collections.abc import Sequence
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +22,42 @@ def check_value_limits(value_limits: Sequence[float | None] | None) -> Limits:
     """
     if value_limits is None:
         return NO_LIMITS
+    stated = check_numbers("value_limits", value_limits, may_be_none=True)
     limits = tuple(
-        without if limit is None else as_number(limit)
-        for limit, without in zip(value_limits, NO_LIMITS, strict=False)
+        without if limit is None else limit for limit, without in zip(stated, NO_LIMITS, strict=False)
     )
-    if len(value_limits) != 2 or not limits[0] <= limits[1] or math.inf in (limits[0], -limits[1]):
-        raise ValueError(f"`value_limits` (={value_limits}) must be two ordered numbers, None for no limit")
+    if len(stated) != 2 or not limits[0] <= limits[1] or math.inf in (limits[0], -limits[1]):
+        raise ValueError(
+            f"`value_limits` (={value_limits}) must be two ordered numbers, None for no limit, such as "
+            "(0, None)"
+        )
     return limits[0], limits[1]
+
+
+def check_numbers(name: str, values: Any, *, may_be_none: bool = False) -> list[Any]:
+    """Turn an option of several numbers into a list of them.
+
+    Args:
+        name: of the option.
+        values: as the user gave them.
+        may_be_none: whether a number may be None, which stays.
+
+    Raises:
+        TypeError: they are no sequence, or one is no number.
+    """
+    fault = f"`{name}` (={values!r:.80}) must be a sequence of numbers, such as [0, -9999]"
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise TypeError(f"{fault}, not {type(values).__name__}")
+    read: list[Any] = []
+    for value in values:
+        if not (value is None and may_be_none) and not _is_number(value):
+            raise TypeError(f"{fault}; {value!r:.80} is none")
+        read.append(None if value is None else as_number(value))
+    return read
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) or (np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf")
 
 
 def check_within_limits(value_range: ValueRange) -> None:
@@ -48,9 +79,10 @@ def check_exact_values(exact_values: Sequence[float], dtype: np.dtype) -> tuple[
     Raises:
         ValueError: there are too many of them.
     """
-    exact = cast_values(map(as_number, exact_values), dtype)
+    exact = cast_values(check_numbers("exact_values", exact_values), dtype)
     if len(exact) > _MAX_EXACT_VALUES:
         raise ValueError(
-            f"`exact_values` holds {len(exact)} values; at most {_MAX_EXACT_VALUES} are possible"
+            f"`exact_values` holds {len(exact)} values; at most {_MAX_EXACT_VALUES} are possible: leave some "
+            "out, or use `lossless`"
         )
     return exact

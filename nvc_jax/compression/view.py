@@ -11,6 +11,7 @@ from nvc_jax.compression.region_metadata import region_metadata
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import full_region
 from nvc_jax.io.locations import Location, local_path
+from nvc_jax.io.paths import check_location
 from nvc_jax.io.volume_view import OpenVolume, VolumeView
 
 DEFAULT_CACHE_BYTES = 1 << 28
@@ -49,6 +50,7 @@ def open(
         FormatError: the container is damaged, or is none, or the last chunk of a very large one is missing.
         ValueError: the mode or the level is unknown.
     """
+    check_location(container, "container")
     path = local_path(container)
     if path is not None:
         container = Path(path).absolute()  # another process may work elsewhere

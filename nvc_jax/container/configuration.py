@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nvc_jax.container.value_rules import limits_as_json, limits_from_json
+from nvc_jax.container.value_rules import check_number, limits_as_json, limits_from_json
 from nvc_jax.core.byte_codecs import crc32c
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import as_number, check_dtype, integer_limits, is_long_integer, number_of
@@ -134,7 +134,7 @@ def read_configuration(configuration: Any, chunk: Shape3, dtype: str) -> dict[st
         "minimum": minimum,
         "maximum": maximum,
         "missing_values": _read_values(stated, "fill_values", dtype),
-        **{name: limits_from_json(stated.get(name, (None, None))) for name in _LIMITS},
+        **{name: limits_from_json(name, stated.get(name, (None, None))) for name in _LIMITS},
         "exact_values": _read_values(stated, "exact_values", dtype),
         "max_error": max_error,
         "step": step,
@@ -168,6 +168,8 @@ def _read_target(
         number = derived
         if field in stated:
             number = None if stated[field] is None else _read_number(field, stated[field])
+        if field == "step" and number is None and derived is not None:
+            raise ValueError(f"`step` (=null) contradicts the target, whose step is {derived}")
         if number is not None and not 0 <= number < math.inf:
             raise ValueError(f"`{field}` (={number}) must be a number that is not negative")
         bound, step = (number, step) if field == "bound" else (bound, number)
@@ -238,13 +240,12 @@ def _read_digits(stated: Mapping[str, Any], name: str, lengths: range) -> str:
 def _read_values(stated: Mapping[str, Any], name: str, dtype: str) -> tuple[float, ...]:
     """Read values of the volume, which are integers of int64 and uint64."""
     number_type = as_number if is_long_integer(np.dtype(dtype)) else float
-    return tuple(number_type(value) for value in stated.get(name, ()))
+    return tuple(number_type(check_number(name, value)) for value in stated.get(name, ()))
 
 
 def _read_number(name: str, value: Any, dtype: str = "float64") -> float:
     """Read a finite number, rounded to a dtype."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"`{name}` (={value!r:.80}) must be a number")
+    check_number(name, value)
     kind = np.dtype(dtype)
     if kind.kind == "b" or is_long_integer(kind):
         low, high = integer_limits(kind)

@@ -22,6 +22,7 @@ from nvc_jax.core.chunk_grid import ChunkIndex, grid_indices
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.json_documents import MAX_BYTES, read_json
 from nvc_jax.io.locations import Location, check_is_file, open_kvstore, open_location
+from nvc_jax.io.paths import check_location
 from nvc_jax.io.zip_files import list_zip
 
 METADATA_KEY = "zarr.json"
@@ -236,6 +237,7 @@ def open_container(location: Location) -> ContainerStore:
         FileNotFoundError: there is no such directory or file.
         FormatError: it is no container, or its metadata are damaged.
     """
+    check_location(location, "container")
     try:
         objects = open_location(location)
     except ValueError as error:

@@ -14,18 +14,32 @@ def limits_as_json(limits: Limits) -> list[float | None]:
     return [limit if math.isfinite(limit) else None for limit in limits]
 
 
-def limits_from_json(stored: Any) -> Limits:
+def check_number(name: str, value: Any) -> float:
+    """Return the number of a field.
+
+    Raises:
+        TypeError: it is no number; texts, true and false are none.
+        ValueError: it is NaN or infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"`{name}` (={value!r:.80}) must be a number")
+    if not math.isfinite(value):
+        raise ValueError(f"`{name}` (={value}) must be finite")
+    return value
+
+
+def limits_from_json(name: str, stored: Any) -> Limits:
     """Read what ``limits_as_json`` made.
 
     Raises:
         ValueError, TypeError: it is no list of two ordered numbers or nulls.
     """
     low, high = (
-        without if limit is None else as_number(limit)
+        without if limit is None else as_number(check_number(name, limit))
         for limit, without in zip(stored, NO_LIMITS, strict=True)
     )
     if not low <= high:
-        raise ValueError(f"the limits {stored} are not ordered")
+        raise ValueError(f"`{name}` (={stored}) must be two numbers in order, null for no limit")
     return low, high
 
 

@@ -4,6 +4,7 @@ Each call writes an array of one Zarr chunk to memory and takes the bytes of the
 that the Zarr codec of that name defines.
 """
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ _LEVEL = 9
 """Compression level of Zstandard."""
 _MAX_RATIO = 1 << 15
 """Bytes for each encoded byte,: a block of Zstandard takes 4 bytes or more and holds 128 KiB at most."""
+_BLOSC_HEADER_BYTES = 16
+"""Bytes of Blosc's header, which states at 4 the bytes that are held, and at 12 those of the encoded form."""
 _CHUNK_KEY = "c/0"
 """Key under which Zarr stores the only chunk of an array of one axis."""
 
@@ -78,12 +81,23 @@ def decode_bytes(encoded: bytes, method: str, n_bytes: int) -> bytes:
     """
     if n_bytes > _MAX_RATIO * max(len(encoded), 8):
         raise ValueError(f"{len(encoded)} bytes cannot hold {n_bytes} bytes in {method}")
+    if method == "blosc":
+        _check_blosc(encoded, n_bytes)
     array, chunks = _open(method, n_bytes, 1)
     chunks.write(_CHUNK_KEY, encoded).result()
     try:
         return np.asarray(array.read().result()).tobytes()
     except ValueError as error:
         raise ValueError(f"{len(encoded)} bytes do not hold {n_bytes} bytes in {method}: {error}") from error
+
+
+def _check_blosc(encoded: bytes, n_bytes: int) -> None:
+    """Raise ``ValueError`` unless Blosc's header states the sizes that there are: it takes as much memory."""
+    stated = struct.unpack_from("<I4xI", encoded, 4) if len(encoded) >= _BLOSC_HEADER_BYTES else None
+    if stated != (n_bytes, len(encoded)):
+        raise ValueError(
+            f"{len(encoded)} bytes do not hold {n_bytes} bytes in blosc: the header states other sizes"
+        )
 
 
 def crc32c(data: bytes) -> int:

@@ -52,7 +52,10 @@ def as_number(value: Any) -> float:
     """Turn a number into an int if it is an integer of 64 bits or fewer, else into a float."""
     if isinstance(value, int | np.integer) and abs(int(value)) < _END_OF_INTEGERS:
         return int(value)
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def number_of(value: np.generic) -> float:

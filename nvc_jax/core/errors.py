@@ -17,10 +17,18 @@ from nvc_jax.core.slabs import slabs
 
 _QUOTIENT_ERROR = 2.0**-50
 """Share of a quotient of differences and values that float64's roundings do not exceed."""
+_LARGEST_SQUARED = 1e100
+"""Numbers up to here, and down to their inverse, have squares that float64 holds, and sums of such."""
+
+
+def error_unit(scale: float) -> float:
+    """Unit in which errors of about ``scale`` have squares that float64 holds; mostly 1."""
+    is_extreme = 0 < scale < math.inf and not 1 / _LARGEST_SQUARED < scale < _LARGEST_SQUARED
+    return scale if is_extreme else 1.0
 
 
 def squared_errors(
-    original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | None = None
+    original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | None = None, unit: float = 1.0
 ) -> tuple[float, int]:
     """Sum the squared differences of two arrays.
 
@@ -28,9 +36,10 @@ def squared_errors(
         original: any shape with an axis or more, any real dtype.
         decoded: same shape.
         mask: same shape, true for the values to compare; None for all of them.
+        unit: of the errors, in units of the data; see ``error_unit``.
 
     Returns:
-        The sum, in squared units of the data, and the number of values. Several such pairs are the parts that
+        The sum, in squared units, and the number of values. Several such pairs are the parts that
         `psnr_from_errors` takes.
     """
     with np.errstate(invalid="ignore", over="ignore"):
@@ -38,6 +47,8 @@ def squared_errors(
         for slab in slabs(original.shape):
             errors = _differences(original[slab], decoded[slab])
             counted = errors.reshape(-1) if mask is None else errors[mask[slab]]
+            if unit != 1:
+                counted = counted / unit
             total += float(np.einsum("i,i", counted, counted))  # on one thread, as @ is not
         return total, original.size if mask is None else int(np.count_nonzero(mask))
 
@@ -78,7 +89,7 @@ def largest_error(original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | 
             errors = _differences(original[slab], decoded[slab])
             counted = errors if mask is None else errors[mask[slab]]
             largest = np.maximum(largest, np.maximum(counted.max(initial=0.0), -counted.min(initial=0.0)))
-        return float(largest)
+        return abs(float(largest))  # not −0
 
 
 def largest_pointwise_error(

@@ -29,7 +29,8 @@ def _sum_pairs(values: np.ndarray) -> np.ndarray:
     """Sum up cubes of 2 × 2 × 2 values."""
     padded = np.pad(values, [(0, side % 2) for side in values.shape])
     z, y, x = (side // 2 for side in padded.shape)
-    return padded.reshape(z, 2, y, 2, x, 2).sum(axis=(1, 3, 5))
+    with np.errstate(over="ignore", invalid="ignore"):  # near the end of a dtype sums may be infinite
+        return padded.reshape(z, 2, y, 2, x, 2).sum(axis=(1, 3, 5))
 
 
 def fill_blocks(values: np.ndarray, valid: np.ndarray, block_size: int, empty: float) -> np.ndarray:

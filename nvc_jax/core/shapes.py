@@ -23,7 +23,9 @@ def check_shape(shape: tuple[int, ...], name: str = "volume") -> Shape3:
         step = "take one volume of it, such as `volume[0]`" if len(shape) > 3 else "add axes of length 1"
         raise ValueError(f"`{name}` has shape {tuple(shape)}; it must have three axes (z, y, x): {step}")
     if 0 in shape:
-        raise ValueError(f"`{name}` has shape {tuple(shape)}; no side may be empty")
+        raise ValueError(
+            f"`{name}` has shape {tuple(shape)}; no side may be empty: every axis takes a voxel or more"
+        )
     depth, height, width = (int(side) for side in shape)
     return depth, height, width
 

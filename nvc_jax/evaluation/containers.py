@@ -11,7 +11,7 @@ from nvc_jax.container.configuration import FORMAT_VERSION
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.container.model import describe_model
 from nvc_jax.container.reader import Reader
-from nvc_jax.container.store import open_container
+from nvc_jax.container.store import METADATA_KEY, open_container
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
 from nvc_jax.core.chunk_interfaces import NO_LIMITS
 from nvc_jax.core.concurrency import map_in_order
@@ -19,7 +19,7 @@ from nvc_jax.core.errors import largest_error, largest_pointwise_error
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.evaluation.metrics import bits_per_voxel, quality
 from nvc_jax.io.lazy import read_region
-from nvc_jax.io.locations import Location
+from nvc_jax.io.locations import Location, local_path
 from nvc_jax.io.volumes import open_volume, read_volume
 
 _ARITHMETIC = 2.0**-12
@@ -160,20 +160,31 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
 
 def _open_reader(original: Any, container: Location, mode: str = "blend") -> Reader:
     """Open a container; where it is none and ``original`` is one, the error says so."""
+    is_container = isinstance(original, str | Path) and _is_container(original)
     try:
-        return Reader(container, mode)
+        reader = Reader(container, mode)
     except FormatError as error:
-        if not isinstance(original, str | Path) or not _is_container(original):
+        if not is_container:
             raise
         raise FormatError(
             f"`original` (={original}) is a container, and `container` (={container}) is none: "
             "the volume comes first, the container second"
         ) from error
+    if is_container:
+        raise ValueError(
+            f"`original` (={original}) is a container itself: decompress it first, or pass what "
+            "`nvc_jax.open` returns"
+        )
+    return reader
 
 
-def _is_container(location: Location) -> bool:
+def _is_container(location: str | Path) -> bool:
+    """Tell whether a path is that of a container."""
+    path = local_path(location)
+    if path is None or not ((path / METADATA_KEY).is_file() or path.suffix == ".zip"):
+        return False
     try:
-        open_container(location)
+        open_container(path)
     except (ValueError, OSError):
         return False
     return True

@@ -10,6 +10,7 @@ import math
 import numpy as np
 from jax.typing import ArrayLike
 
+from nvc_jax.core.errors import error_unit
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.evaluation.volume_errors import VolumeErrors, measure_errors, slab_bounds
 
@@ -207,15 +208,17 @@ def _ssim_sum(original: np.ndarray, decoded: np.ndarray, window: int, errors: Vo
     from scipy.ndimage import uniform_filter  # takes long to import, and only SSIM needs it
 
     pad = window // 2
-    minimum = errors.minimum
-    c1, c2 = (SSIM_K1 * errors.value_range) ** 2, (SSIM_K2 * errors.value_range) ** 2
+    # The similarity does not depend on the unit of the values; their squares must be in float64's range.
+    unit = error_unit(errors.value_range)
+    minimum, width = errors.minimum / unit, errors.value_range / unit
+    c1, c2 = (SSIM_K1 * width) ** 2, (SSIM_K2 * width) ** 2
     # Factor of the sample covariance; a window of one voxel has no variance, whatever the factor.
     norm = window**3 / max(window**3 - 1, 1)
 
     def mean(values: np.ndarray) -> np.ndarray:
         return uniform_filter(values, size=window)[(slice(pad, -pad or None),) * 3]
 
-    x, y = original.astype(np.float64), decoded.astype(np.float64)
+    x, y = original.astype(np.float64) / unit, decoded.astype(np.float64) / unit
     finite = np.isfinite(x)
     # Variances do not depend on an offset: relative to the minimum they lose no digits to a large one.
     x, y = np.where(finite, x, minimum) - minimum, np.where(finite, y, minimum) - minimum

@@ -11,7 +11,7 @@ import tensorstore as ts
 
 from nvc_jax.io.declared_values import declared_fill_value
 from nvc_jax.io.lazy import CACHE_BYTES
-from nvc_jax.io.locations import as_directory
+from nvc_jax.io.locations import RETRIES, as_directory, naming_place, open_kvstore
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -24,7 +24,7 @@ from nvc_jax.io.metadata import (
 from nvc_jax.io.stored_arrays import DOCUMENT_KEYS, X_FIRST_DRIVERS, StoredArray, find_stored_array
 from nvc_jax.io.stored_axes import describe_axes, stored_shape
 
-_CONTEXT = ts.Context({"cache_pool": {"total_bytes_limit": CACHE_BYTES}})
+_CONTEXT = ts.Context({"cache_pool": {"total_bytes_limit": CACHE_BYTES}, **RETRIES})
 
 _SIMPLE_SPEC_KEYS = {
     "driver",
@@ -121,7 +121,8 @@ def arrange_axes(store: ts.TensorStore, driver: str = "", names: list[Any] | Non
 def _open_cached(spec: str | dict[str, Any]) -> ts.TensorStore:
     """Open an array for reading, and keep its decoded chunks; see ``CACHE_BYTES``."""
     # Cached chunks are not checked again at each read: a volume must not change while it is read.
-    return ts.open(spec, read=True, open=True, recheck_cached_data="open", context=_CONTEXT).result()
+    with naming_place(spec):
+        return ts.open(spec, read=True, open=True, recheck_cached_data="open", context=_CONTEXT).result()
 
 
 def _open_array(array: StoredArray) -> ts.TensorStore:
@@ -132,7 +133,7 @@ def _open_array(array: StoredArray) -> ts.TensorStore:
 
 def _open_as_directory(spec: Any) -> ts.KvStore:
     """Open a key-value store by URL or spec, its path that of a directory."""
-    return as_directory(ts.KvStore.open(spec).result())
+    return as_directory(open_kvstore(spec))
 
 
 def _find_in_directory(path: Path, name: str) -> StoredArray:
@@ -140,7 +141,10 @@ def _find_in_directory(path: Path, name: str) -> StoredArray:
     array = find_stored_array(kvstore, name)
     if array is None:
         keys = ", ".join(DOCUMENT_KEYS)
-        raise ValueError(f"`{name}` is a directory but no readable Zarr array: it holds none of {keys}")
+        raise ValueError(
+            f"`{name}` is a directory but no readable Zarr array: it holds none of {keys}; name a file, "
+            "a Zarr array, or a folder of slices or of a DICOM series"
+        )
     return array
 
 

@@ -1,16 +1,18 @@
 """Locations of containers: directories, ``.zip`` files, URLs and TensorStore specs as key-value stores."""
 
+import contextlib
+import json
 import os
 import stat
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorstore as ts
 
 from nvc_jax.core.forks import check_fork
-from nvc_jax.io.paths import local_path, real_path, real_spec
+from nvc_jax.io.paths import check_url, local_path, real_path, real_spec
 from nvc_jax.io.zip_files import list_zip
 
 Location = str | Path | dict[str, Any]
@@ -24,24 +26,44 @@ _INDEX_CACHE_BYTES = 1 << 22
 """Bytes of indices of shards and ``.zip`` files that are kept (4 MiB): an index is needed for each chunk that
 is read. Decoded chunks are not kept here."""
 
-_RETRIES = {"max_retries": 6, "initial_delay": "500ms", "max_delay": "8s"}
-"""Retries of a failed request, over about 20 seconds. TensorStore's default would retry for a quarter of an
-hour."""
+RETRIES = {
+    f"{service}_request_retries": {"max_retries": 6, "initial_delay": "500ms", "max_delay": "8s"}
+    for service in ("http", "s3", "gcs")
+}
+"""Resources of a context that retry a failed request over about 20 seconds. TensorStore's default would retry
+for a quarter of an hour."""
 
+_ADVICE = "name a path, a URL of file, http(s), s3 or gs, or a spec with a driver and its fields"
 _CONTEXT = ts.Context(
     {
         # Threads of its own: the threads that all stores share may be waiting for data that are read here.
         "data_copy_concurrency": {"limit": _N_THREADS},
         "cache_pool": {"total_bytes_limit": _INDEX_CACHE_BYTES},
-        **dict.fromkeys(("http_request_retries", "s3_request_retries", "gcs_request_retries"), _RETRIES),
+        **RETRIES,
     }
 )
 
 
 def open_kvstore(spec: str | dict[str, Any]) -> ts.KvStore:
-    """Open the key-value store that a URL or TensorStore spec names."""
+    """Open the key-value store that a URL or TensorStore spec names.
+
+    Raises:
+        ValueError: TensorStore does not know it, or it names no host or bucket.
+    """
     check_fork()
-    return ts.KvStore.open(spec, context=_CONTEXT).result()
+    check_url(spec)
+    with naming_place(spec):
+        return ts.KvStore.open(spec, context=_CONTEXT).result()
+
+
+@contextlib.contextmanager
+def naming_place(spec: str | dict[str, Any]) -> Iterator[None]:
+    """Turn errors of TensorStore, which cannot open a place, into a ``ValueError`` that names it."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:  # RuntimeError: a name that is no UTF-8
+        name = spec if isinstance(spec, str) else json.dumps(spec)
+        raise ValueError(f"`{name}` cannot be opened: {error}; {_ADVICE}") from error
 
 
 def open_location(location: Location) -> ts.KvStore:
@@ -80,14 +102,14 @@ def check_is_file(path: Path, max_bytes: int | None = None) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"`{path}` is no file: it is a directory, a pipe or a device")
+        raise ValueError(f"`{path}` is no file: it is a directory, a pipe or a device; name a file")
     if max_bytes is not None and status.st_size > max_bytes:
         raise ValueError(f"`{path}` has {status.st_size} bytes; {max_bytes} are the most")
 
 
 def open_directory(path: Path) -> ts.KvStore:
     """Open a directory, which need not exist, for its files as keys."""
-    return open_kvstore({"driver": "file", "path": f"{real_path(path)}/"})
+    return open_kvstore({"driver": "file", "path": f"{str(real_path(path)).rstrip('/')}/"})
 
 
 def as_directory(store: ts.KvStore) -> ts.KvStore:

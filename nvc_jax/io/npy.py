@@ -12,6 +12,7 @@ from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.lazy import FlatArray, TemporaryCopy
 from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.readable import unreadable
 
 _VOLUME_MEMBER = "volume"
 """Name of the array that is read from an archive of several."""
@@ -24,7 +25,7 @@ def open_npy(file: SourceFile) -> ts.TensorStore:
             array = _read_layout(file.path, stream)
         array.check_size(file.name)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"`{file.name}` is not a readable .npy array: {error}") from error
+        raise ValueError(unreadable(file.name, ".npy array", error)) from error
     return array.as_store(file.name)
 
 
@@ -40,7 +41,7 @@ def open_npz(file: SourceFile) -> ts.TensorStore:
         array = _read_layout(copy, copy.file)
         array.check_size(file.name)
     except (ValueError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"`{file.name}` is not a readable .npz volume: {error}") from error
+        raise ValueError(unreadable(file.name, ".npz volume", error)) from error
     return array.as_store(file.name)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 _SCHEME = "file://"
+_REMOTE = {"http": "host", "https": "host", "s3": "bucket", "gs": "bucket"}
+"""Schemes of URLs elsewhere than in the file system, and the name of what comes first in them."""
 _SPEC_KEYS = {"driver", "kvstore"}
 """Keys of a spec that names a key-value store and nothing more."""
 
@@ -21,13 +23,24 @@ def local_path(location: str | Path | dict[str, Any]) -> Path | None:
         ValueError: the location is empty, names the home of an unknown user, or is a ``file://`` URL of
             another host.
     """
+    check_location(location)
     if isinstance(location, dict):
         return _path_of_spec(location)
     if isinstance(location, str) and "://" in location:
         return _path_of_url(location)
-    if not str(location):
-        raise ValueError("the location is an empty text; name a path or a URL")
+    if not str(location) or "\0" in str(location):
+        fault = "holds a null character" if str(location) else "is an empty text"
+        raise ValueError(f"the location (={str(location)!r:.80}) {fault}; name a path or a URL")
     return _expand_home(Path(location))
+
+
+def check_location(location: Any, name: str = "location") -> None:
+    """Raise ``TypeError``, which names the argument, unless a location is a path, a URL or a spec."""
+    if not isinstance(location, str | os.PathLike | dict):
+        raise TypeError(
+            f"`{name}` (={location!r:.80}) must be a path, a URL or a TensorStore spec, not "
+            f"{type(location).__name__}"
+        )
 
 
 def output_path(path: Path | str) -> Path:
@@ -38,7 +51,9 @@ def output_path(path: Path | str) -> Path:
     """
     local = local_path(path)
     if local is None:
-        raise ValueError(f"`{path}` is not in the file system, and only containers are written elsewhere")
+        raise ValueError(
+            f"`{path}` is not in the file system, and only containers are written elsewhere: name a path"
+        )
     return local
 
 
@@ -52,7 +67,7 @@ def real_path(path: Path) -> Path:
     """
     real = Path(os.path.realpath(path))
     if real.is_symlink():
-        raise OSError(f"`{path}` is a link that leads to itself")
+        raise OSError(f"`{path}` is a link that leads to itself; name another path")
     return real
 
 
@@ -66,6 +81,15 @@ def real_spec(spec: Any) -> Any:
     if spec.get("driver") == "file" and isinstance(spec.get("path"), str):
         return {**spec, "path": _real_text(spec["path"], spec["path"])}
     return {key: real_spec(value) if key in ("kvstore", "base") else value for key, value in spec.items()}
+
+
+def check_url(location: Any) -> None:
+    """Raise ``ValueError`` if a URL names no host or bucket: TensorStore would look for it for long."""
+    if not isinstance(location, str) or "://" not in location:
+        return
+    scheme, _, rest = location.partition("://")
+    if scheme.lower() in _REMOTE and not rest.partition("/")[0]:
+        raise ValueError(f"the URL `{location}` names no {_REMOTE[scheme.lower()]}: add it")
 
 
 def _real_text(path: str, written: str) -> str:

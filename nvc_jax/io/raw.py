@@ -8,7 +8,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorstore as ts
@@ -78,6 +78,10 @@ def open_raw_file(source: RawFile) -> ts.TensorStore:
     if not path.exists():
         raise FileNotFoundError(f"`{source.path}` does not exist")
     check_is_file(path)
+    if not _is_shape(source.shape):
+        raise TypeError(
+            f"`shape` (={source.shape!r:.80}) must be three integers above 0: (z, y, x), such as (64, 64, 64)"
+        )
     shape, dtype = check_shape(tuple(source.shape), "shape"), _stated_dtype(source, path)
     if source.order not in _ORDERS:
         raise ValueError(f"`order` (={source.order!r}) must be 'C' (x varies fastest) or 'F' (z does)")
@@ -110,9 +114,14 @@ def open_raw(file: SourceFile) -> ts.TensorStore:
     if actual_bytes != array.end:
         raise ValueError(
             f"`{file.path.name}` holds {actual_bytes} bytes; its name says {array.end} "
-            f"({shape[2]}·{shape[1]}·{shape[0]} voxels of {dtype.name})"
+            f"({shape[2]}·{shape[1]}·{shape[0]} voxels of {dtype.name}): rename it, or copy it anew"
         )
     return array.as_store(file.name)
+
+
+def _is_shape(shape: Any) -> bool:
+    is_sequence = isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str | bytes)
+    return is_sequence and all(isinstance(side, int | np.integer) and side >= 0 for side in shape)
 
 
 def create_raw(path: Path, shape: Shape3, dtype: np.dtype, _: VolumeMetadata) -> FlatArray:
@@ -124,8 +133,9 @@ def create_raw(path: Path, shape: Shape3, dtype: np.dtype, _: VolumeMetadata) ->
 def check_raw_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
     """Raise ``ValueError`` unless the name of a file states the volume's shape and dtype."""
     z, y, x = shape
-    if raw_layout(path) != (shape, dtype):
-        raise ValueError(f"`{path.name}` must end in `_{x}x{y}x{z}_{dtype.name}.raw` for this volume")
+    expected = f"_{x}x{y}x{z}_{dtype.name}.raw"
+    if _RAW_NAME.search(path.name) is None or raw_layout(path) != (shape, dtype):
+        raise ValueError(f"`{path.name}` must end in `{expected}` for this volume: name it so")
 
 
 def raw_metadata(file: SourceFile) -> VolumeMetadata:

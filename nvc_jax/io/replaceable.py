@@ -52,6 +52,7 @@ def check_replaceable(path: Path, overwrite: bool = False) -> None:
     if not real.parent.is_dir():
         leads = "" if real == Path(os.path.abspath(path)) else f", which leads to `{real}`,"
         raise FileNotFoundError(f"the directory of `{path}`{leads} does not exist; make it first")
+    check_outside_arrays(path, real)
     if not real.exists():
         return
     if os.path.ismount(real):
@@ -120,6 +121,22 @@ def _check_directory(path: Path, real: Path, overwrite: bool) -> None:
     check_only_array(path, real)
     if not overwrite:
         raise FileExistsError(f"`{path}` is an existing Zarr store; {_advice()}")
+
+
+def check_outside_arrays(path: Path, real: Path) -> None:
+    """Raise ``FileExistsError`` if a path lies inside a Zarr array, which holds nothing but its own files.
+
+    Args:
+        path: as the user named it.
+        real: the real path.
+    """
+    for parent in real.parents:
+        is_node = any((parent / key).is_file() for key in _DOCUMENTS)
+        if is_node and not _is_group(parent):
+            raise FileExistsError(
+                f"`{path}` lies inside `{parent}`, a Zarr array, which holds nothing else; name a path "
+                "outside of it"
+            )
 
 
 def _is_group(directory: Path) -> bool:

@@ -51,9 +51,14 @@ def find_stored_array(kvstore: ts.KvStore, name: str) -> StoredArray | None:
         The array, or None if the directory holds neither an array nor a group.
 
     Raises:
-        ValueError: a document is damaged, or describes a group without multiscales.
+        ValueError: a document is damaged, or describes a group without multiscales, or nothing can be read.
     """
-    documents = {key: _read_document(kvstore, key, name) for key in DOCUMENT_KEYS}
+    # All at once: a server that does not answer is waited for once.
+    reads = [(key, kvstore.read(key)) for key in DOCUMENT_KEYS]
+    errors = [read.exception() for _, read in reads]
+    if all(errors):
+        raise ValueError(f"`{name}` cannot be read: {errors[0]}")
+    documents = {key: _read_document(read, key, name) for key, read in reads}
 
     if (document := documents["zarr.json"]) is not None:
         attributes = dict_or_empty(document.get("attributes"))
@@ -61,9 +66,9 @@ def find_stored_array(kvstore: ts.KvStore, name: str) -> StoredArray | None:
             return _find_first_dataset(kvstore, attributes.get("ome", attributes), name)
         return StoredArray("zarr3", kvstore, document, attributes)
     if (document := documents[".zarray"]) is not None:
-        return StoredArray("zarr", kvstore, document, _read_document(kvstore, ".zattrs", name) or {})
+        return StoredArray("zarr", kvstore, document, _read_attributes(kvstore, name))
     if documents[".zgroup"] is not None:
-        return _find_first_dataset(kvstore, _read_document(kvstore, ".zattrs", name) or {}, name)
+        return _find_first_dataset(kvstore, _read_attributes(kvstore, name), name)
     if (document := documents["attributes.json"]) is not None and "dimensions" in document:
         return StoredArray("n5", kvstore, document, document)
     if (document := documents["info"]) is not None and "scales" in document:
@@ -76,9 +81,14 @@ def dict_or_empty(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _read_document(kvstore: ts.KvStore, key: str, name: str) -> dict[str, Any] | None:
+def _read_attributes(kvstore: ts.KvStore, name: str) -> dict[str, Any]:
+    """Read the attributes of an array or a group of Zarr 2."""
+    return _read_document(kvstore.read(".zattrs"), ".zattrs", name) or {}
+
+
+def _read_document(read: ts.Future, key: str, name: str) -> dict[str, Any] | None:
     try:
-        result = kvstore.read(key).result()
+        result = read.result()
     except (ValueError, OSError):
         # A server that does not let keys be listed answers "forbidden" for a key that is missing.
         return None

@@ -117,9 +117,9 @@ def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.
 def _float_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -> float:
     """Widest spacing that keeps float values in [low, high] within ``max_error``."""
     magnitude = max(abs(low), abs(high)) + max_error
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         rounding = float(np.spacing(dtype.type(magnitude))) / 2
-    spacing = 2 * (max_error - rounding - _ROUNDING_SPACINGS * float(np.spacing(magnitude)))
+    spacing = 2 * (max_error - rounding - _ROUNDING_SPACINGS * math.ulp(magnitude))
     if not spacing > max_error or not math.isfinite(spacing):
         raise ValueError(f"a bound of {max_error} is too tight for {dtype} from {low} to {high}")
     return spacing

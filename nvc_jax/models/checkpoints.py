@@ -17,7 +17,7 @@ from nvc_jax.core.json_documents import read_json
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
 from nvc_jax.io.atomic import naming, replacing
-from nvc_jax.io.paths import local_path, output_path, real_path
+from nvc_jax.io.paths import check_location, local_path, output_path, real_path
 from nvc_jax.models.identity import model_sha256
 from nvc_jax.models.registry import model_of, stored_config
 
@@ -94,6 +94,7 @@ def find_checkpoint(model: str | Path) -> Path:
     Raises:
         FileNotFoundError: nothing of that name; the message lists the shipped models.
     """
+    check_location(model, "model")
     shipped = shipped_models()
     if str(model) in shipped:
         return shipped[str(model)]

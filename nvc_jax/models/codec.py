@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +78,7 @@ def encode_volume(codec: Codec, volume: ArrayLike, *, step: ArrayLike | None = N
             finite (inside a transformation values cannot be checked: there NaN encodes as the minimum,
             infinities as the range's ends).
     """
+    _check_codec(codec)
     volume = volume if isinstance(volume, jax.Array) else np.asarray(volume)
     check_device_dtype(volume.dtype)
     volume = gather(jnp.asarray(volume))
@@ -96,6 +98,11 @@ def encode_volume(codec: Codec, volume: ArrayLike, *, step: ArrayLike | None = N
         minimum=jnp.where(is_possible, encoded.minimum, jnp.nan),
         maximum=jnp.where(is_possible, encoded.maximum, jnp.nan),
     )
+
+
+def _check_codec(codec: Any) -> None:
+    if not isinstance(codec, Codec):
+        raise TypeError(f"`codec` (={codec!r:.80}) must be a Codec, which `load_codec` or `train` makes")
 
 
 def check_finite(volume: ArrayLike) -> tuple[float, float]:
@@ -123,10 +130,12 @@ def decode_volume(codec: Codec, encoded: EncodedVolume, *, mode: str = "blend") 
         ValueError: the encoded volume is not of this codec's kind and size, or ``mode`` is unknown.
     """
     check_mode(mode)
+    _check_codec(codec)
     model = codec.model
     if not isinstance(encoded, model.encoded_types):
         raise ValueError(
-            f"`encoded` is a {type(encoded).__name__}, not of a {codec.config.architecture} codec"
+            f"`encoded` is a {type(encoded).__name__}, not of a {codec.config.architecture} codec: pass what "
+            "`encode_volume` returned"
         )
     if not isinstance(encoded.minimum, jax.core.Tracer) and np.isnan(encoded.minimum).any():
         raise ValueError(

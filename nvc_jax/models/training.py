@@ -10,7 +10,7 @@ import jax
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.json_documents import read_json
 from nvc_jax.core.model import ModelConfig
-from nvc_jax.io.paths import local_path, output_path
+from nvc_jax.io.paths import check_location, local_path, output_path
 from nvc_jax.models.card import model_card
 from nvc_jax.models.checkpoints import save_checkpoint
 from nvc_jax.models.codec import Codec
@@ -99,8 +99,10 @@ def train(
             cannot share, a ``directory`` that holds another run; validation volumes or devices for a
             spectral model.
     """
-    if isinstance(volumes, str | Path) or isinstance(validation, str | Path):
-        raise TypeError("`volumes` and `validation` must be sequences of volumes, not one path")
+    if not all(isinstance(given, Sequence) and not isinstance(given, str) for given in (volumes, validation)):
+        raise TypeError("`volumes` and `validation` must be sequences of volumes, such as a list of one")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"`seed` (={seed!r}) must be an integer that is not negative, such as 0")
     if not isinstance(config, TrainingConfig):
         config = training_config(config)
     options = RunOptions(
@@ -131,6 +133,7 @@ def training_config(description: str | Path | Mapping[str, Any]) -> TrainingConf
     """
     if isinstance(description, Mapping):
         return _from_fields(description)
+    check_location(description, "config")
     names = named_configs()
     if str(description) in names:
         return _from_fields({"model": str(description)})

@@ -57,7 +57,8 @@ class SpectralModel(Model[SpectralConfig]):
             return
         if not MIN_STEP <= float(np.asarray(step)) <= MAX_STEP:
             raise ValueError(
-                f"`step` (={step}) must lie between {MIN_STEP} and {MAX_STEP:g}, relative to the range"
+                f"`step` (={step}) must lie between {MIN_STEP} and {MAX_STEP:g}, relative to the range; "
+                "for a closer copy, give a `max_error` or `lossless`"
             )
 
     def encode(self, params: Params, volume: jax.Array, step: jax.Array | None) -> EncodedStream:

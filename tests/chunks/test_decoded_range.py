@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.core.chunk_interfaces import ValueRange
-from nvc_jax.core.dtypes import CODED_DTYPES, cast_values
+from nvc_jax.core.dtypes import CODED_DTYPES, cast_values, number_of
 
 
 @given(
@@ -75,6 +75,18 @@ def test_limits_alone_clip_to_the_range() -> None:
         np.testing.assert_array_equal(DecodedRange(values.dtype, rules).enforce(values), [[[0, 0.25, 1]]])
     assert DecodedRange(values.dtype, ValueRange(0.0, 1.0)).enforce(values) is values
     assert DecodedRange(values.dtype, None).enforce(values) is values
+
+
+@pytest.mark.parametrize("dtype", CODED_DTYPES)
+def test_without_a_bound_values_beyond_the_range_are_found(dtype: str) -> None:
+    kind = np.dtype(dtype)
+    high = np.finfo(kind).max if kind.kind == "f" else kind.type(100)
+    rules = DecodedRange(kind, ValueRange(2.0, number_of(high)))
+    decoded = np.array([[[1, 2, 100]]], kind)
+    found = rules.find_broken(decoded, decoded, None, 0.0)
+    np.testing.assert_array_equal(found, [[[True, False, False]]])
+    assert rules.find_broken(decoded, decoded, 1.0, 0.0) is None
+    assert rules.find_broken(decoded[..., 1:], decoded[..., 1:], None, 0.0) is None
 
 
 def test_ranges_that_the_dtype_does_not_hold_are_refused() -> None:

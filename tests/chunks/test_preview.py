@@ -29,6 +29,22 @@ def test_each_block_of_8_voxels_shows_its_mean(dtype: str, shape: tuple[int, int
         assert float(means[index]) == pytest.approx(block.mean(dtype=np.float64), abs=tolerance)
 
 
+def test_means_of_the_largest_values_are_finite() -> None:
+    largest = np.finfo(np.float64).max
+    values = np.full((8, 8, 24), largest)
+    values[:, :, :8] = -largest
+    values[:4, :, 8:16] = -largest
+    means = block_means(values).reshape(-1).tolist()
+    assert means == [-float(largest), pytest.approx(0, abs=1e-15 * largest), float(largest)]
+
+
+def test_means_of_damaged_values_raise_no_warning() -> None:
+    values = np.full((8, 8, 8), 0x7F800001, np.uint32).view(np.float32)  # signalling NaN
+    assert block_means(values).shape == (1, 1, 1)
+    values[:4], values[4:] = np.inf, -np.inf
+    assert block_means(values).shape == (1, 1, 1)
+
+
 def test_blocks_without_valid_values_show_their_first_value() -> None:
     values = np.ones((8, 16, 24), np.float32)
     valid = np.ones(values.shape, bool)

@@ -144,6 +144,29 @@ def test_other_documents_are_refused(field: str, value: Any, message: str) -> No
         ContainerMetadata.from_json(METADATA.to_json() | {field: value})
 
 
+@pytest.mark.parametrize("field", ["fill_values", "exact_values", "valid_limits", "value_limits", "range"])
+@pytest.mark.parametrize("number", ["1", "NaN", True, math.nan, math.inf, 10**400, [1]])
+def test_only_finite_numbers_are_numbers(field: str, number: Any) -> None:
+    document = METADATA.to_json()
+    configuration = document["codecs"][0]["configuration"]
+    configuration[field] = [number, number]
+    with pytest.raises(FormatError):
+        ContainerMetadata.from_json(document)
+    if number != 10**400:  # which has no checksum
+        configuration["id"] = identify(configuration, METADATA.chunk, METADATA.dtype)
+        with pytest.raises(FormatError, match=f"`{field}`"):
+            ContainerMetadata.from_json(document)
+
+
+def test_a_step_must_not_contradict_the_target() -> None:
+    document = dataclasses.replace(METADATA, target={"step": 0.5}, max_error=None, step=20.0).to_json()
+    configuration = document["codecs"][0]["configuration"]
+    configuration["step"] = None
+    configuration["id"] = identify(configuration, METADATA.chunk, METADATA.dtype)
+    with pytest.raises(FormatError, match=r"`step` .* contradicts the target"):
+        ContainerMetadata.from_json(document)
+
+
 @pytest.mark.parametrize(
     ("chunk", "message"),
     [([8192] * 3, "more than 268435456 voxels"), ([8, 8, -8], "positive integer"), (None, "three axes")],

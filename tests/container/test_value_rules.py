@@ -11,13 +11,15 @@ from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
 def test_limits_return_from_json(limits: Limits) -> None:
     stored = limits_as_json(limits)
     assert all(limit is None or math.isfinite(limit) for limit in stored)
-    assert limits_from_json(stored) == limits
+    assert limits_from_json("value_limits", stored) == limits
 
 
-@pytest.mark.parametrize("stored", [[2, 1], [1], [1, 2, 3], 7, ["a", 1], [math.nan, 1], {"a": 1}, None])
+@pytest.mark.parametrize(
+    "stored", [[2, 1], [1], [1, 2, 3], 7, ["a", 1], ["0", "1"], [True, None], [math.nan, 1], {"a": 1}, None]
+)
 def test_other_json_is_refused(stored: object) -> None:
     with pytest.raises((ValueError, TypeError)):
-        limits_from_json(stored)
+        limits_from_json("value_limits", stored)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,14 @@ def test_sizes_beyond_what_bytes_can_hold_take_no_memory(method: str, n_bytes: i
         decode_bytes(encode_bytes(bytes(1000), method), method, n_bytes)
 
 
+@pytest.mark.parametrize(("place", "number"), [(4, 4097), (4, 0x7F001000), (12, 100), (12, 1 << 31)])
+def test_blosc_takes_no_memory_for_sizes_that_its_header_states(place: int, number: int) -> None:
+    encoded = bytearray(encode_bytes(bytes(4096), "blosc"))
+    encoded[place : place + 4] = number.to_bytes(4, "little")
+    with pytest.raises(ValueError, match="do not hold 4096 bytes in blosc: the header"):
+        decode_bytes(bytes(encoded), "blosc", 4096)
+
+
 def test_the_densest_bytes_are_within_the_limit() -> None:
     data = bytes(1 << 24)
     assert decode_bytes(encode_bytes(data, "zstd"), "zstd", len(data)) == data

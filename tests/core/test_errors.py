@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvc_jax.core.dtypes import CODED_DTYPES
-from nvc_jax.core.errors import largest_error, largest_pointwise_error, psnr_from_errors, squared_errors
+from nvc_jax.core.errors import (
+    error_unit,
+    largest_error,
+    largest_pointwise_error,
+    psnr_from_errors,
+    squared_errors,
+)
 
 ORIGINAL = np.array([0, 3, 250, 10], np.uint8)
 DECODED = np.array([1, 1, 255, 10], np.uint8)
@@ -20,6 +26,20 @@ def test_squared_errors_of_unsigned_integers_do_not_wrap():
 def test_squared_errors_leave_out_what_the_mask_excludes():
     assert squared_errors(ORIGINAL, DECODED, np.array([True, True, False, True])) == (1 + 4, 3)
     assert squared_errors(ORIGINAL, DECODED, np.zeros(4, bool)) == (0, 0)
+
+
+@pytest.mark.parametrize("scale", [5e-324 * 2**20, 1e-200, 1.0, 1e99, 1e200, 1e300])
+def test_the_psnr_does_not_depend_on_the_scale(scale: float) -> None:
+    original, decoded = np.array([0.0, 250, 100]) * scale, np.array([1.0, 250, 98]) * scale
+    unit = error_unit(250 * scale)
+    parts = [squared_errors(original, decoded, None, unit)]
+    assert psnr_from_errors(250 * scale / unit, parts) == pytest.approx(45.74, abs=0.01)
+    assert error_unit(scale) == (1 if 1e-100 < scale < 1e100 else scale)
+
+
+@pytest.mark.parametrize("scale", [0.0, math.inf, math.nan])
+def test_without_a_scale_the_unit_is_1(scale: float) -> None:
+    assert error_unit(scale) == 1
 
 
 def test_squared_errors_of_no_values_are_none():

@@ -57,6 +57,17 @@ def test_ssim_of_one_voxel_windows_is_the_luminance_term():
     assert metrics.ssim(x, y) == pytest.approx(expected)
 
 
+@in_slabs
+@pytest.mark.parametrize("scale", [2.0**-1000, 2.0**-400, 2.0**400, 2.0**1000])
+def test_psnr_and_ssim_do_not_depend_on_the_unit(scale, slab_voxels):
+    original, decoded = noisy_pair((9, 9, 9), np.float64)
+    expected = metrics.quality(original, decoded, 100, slab_voxels=slab_voxels)
+    measured = metrics.quality(original * scale, decoded * scale, 100, slab_voxels=slab_voxels)
+    assert measured["psnr_db"] == pytest.approx(expected["psnr_db"], abs=1e-9)
+    assert measured["ssim"] == pytest.approx(expected["ssim"], abs=1e-9)
+    assert measured["max_error"] == expected["max_error"] * scale
+
+
 def test_ssim_keeps_its_digits_far_from_zero():
     x, y = noisy_pair((9, 9, 9), np.float64)
     # Far from zero the luminance term is 1 whatever the offset; the variances must not drown.

@@ -1,12 +1,16 @@
 """Error bounds hold for every voxel, and containers say what they promise."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from sample_volume import VOLUME as WHOLE_VOLUME
 
 import nvc_jax
+from fuzz.properties import Case, cases, check_case, temporary_directory
 from nvc_jax.core.dtypes import CODED_DTYPES
 
 VOLUME = WHOLE_VOLUME[:21, :30, :43]
@@ -78,6 +82,45 @@ def test_bool_keeps_pointwise_bounds_without_loss(tmp_path: Path) -> None:
     assert result.target == {"lossless": True}
 
 
+PLAIN = Case(
+    **{"dtype": "float64", "shape": (8, 8, 16), "chunk": (8, 8, 16), "values": "ends", "seed": 1},
+    **{"target": "max_error", "strength": 0.0, "missing": None, "is_masked": False, "share": 0.0},
+    **{"special": 0.0, "limits": False, "exact": False},
+)
+
+
+def case_of(**changes: Any) -> Case:
+    return dataclasses.replace(PLAIN, **changes)
+
+
+@hypothesis.example(PLAIN)
+@hypothesis.example(case_of(target="relative_error", values="noise", strength=1.0))
+@hypothesis.example(case_of(dtype="int64", values="noisy", seed=2638920, target=None, exact=True))
+@hypothesis.example(case_of(values="denormals", seed=910, target="psnr", strength=-17.0))
+@hypothesis.example(
+    case_of(dtype="float16", values="outliers", seed=48524583, target="psnr", strength=-5.882)
+)
+@hypothesis.given(cases())
+@hypothesis.settings(max_examples=20)
+def test_promises_are_kept_for_any_volume(case: Case) -> None:
+    with temporary_directory() as directory:
+        check_case(case, directory / "v.zarr")
+
+
+@pytest.mark.parametrize("scale", [2.0**-1000, 2.0**1000])
+def test_a_psnr_is_reached_at_any_scale(scale: float, tmp_path: Path) -> None:
+    volume = VOLUME[:16, :16, :32].astype(np.float64) * scale
+    nvc_jax.compress(volume, tmp_path / "v.zarr", psnr=60, chunks=PLAIN.chunk)
+    assert nvc_jax.evaluate(volume, tmp_path / "v.zarr")["psnr_db"] == pytest.approx(60, abs=0.2)
+
+
+def test_a_psnr_beyond_the_numbers_of_a_volume_is_refused(tmp_path: Path) -> None:
+    volume = VOLUME[:8, :8, :16] * 5e-324
+    with pytest.raises(ValueError, match=r"`psnr` \(=90.0\) .* dB is reached at best; use `lossless`"):
+        nvc_jax.compress(volume, tmp_path / "v.zarr", psnr=90, chunks=PLAIN.chunk)
+    assert not list(tmp_path.iterdir())
+
+
 def test_special_values_come_back_exactly(tmp_path: Path) -> None:
     volume = VOLUME.astype(np.float32)
     volume[:, :9] = -1e10
@@ -125,8 +168,9 @@ def test_a_container_that_breaks_its_promise_is_found_out(tmp_path: Path) -> Non
 def test_ranges_beyond_float64_have_absolute_bounds(tmp_path: Path) -> None:
     volume = VOLUME.astype(np.float64)
     volume[0, 0, :2] = [-1.7e308, 1.7e308]
-    with pytest.raises(ValueError, match="beyond float64's"):
-        nvc_jax.compress(volume, tmp_path / "v.zarr", relative_error=1e-3)
+    for relative, values in ((1e-3, volume), (10.0, volume / 4)):
+        with pytest.raises(ValueError, match=r"`relative_error` .* beyond float64's: give a `max_error`"):
+            nvc_jax.compress(values, tmp_path / "v.zarr", relative_error=relative)
     for target in ({"lossless": True}, {"max_error": 1.0}):
         nvc_jax.compress(volume, tmp_path / "v.zarr", chunks=CHUNK, **target)
         nvc_jax.verify(volume, tmp_path / "v.zarr")

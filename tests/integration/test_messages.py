@@ -26,6 +26,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     nvc_jax.compress(VOLUME, "v.zarr", lossless=True)
     nvc_jax.compress(VOLUME, "v.zarr.zip", lossless=True)
     (tmp_path / "empty").mkdir()
+    for name in ("text.txt", "text.npy", "text.nii"):
+        (tmp_path / name).write_text("some words\n" * 40)
+    for name in ("bytes.f32", "s_8x8x9_float32.raw"):
+        VOLUME.tofile(name)
+    (tmp_path / "cut.nrrd").write_text("NRRD0004\ntype: float\ndimension: 3\n")
+    np.save("empty.npy", VOLUME[:0])
+    np.save("words.npy", np.full((2, 2, 2), "abc"))
     with h5py.File("series.h5", "w") as file:
         file["t"] = np.zeros((3, 8, 8, 8), np.float32)
         file["time"] = np.zeros(3)
@@ -41,45 +48,45 @@ COMMANDS: dict[str, list[str]] = {
     "info empty": ["`empty` is no Zarr v3 array", "lacks `zarr.json`"],
     "info nothing.zarr": ["`nothing.zarr` does not exist"],
     "verify v.zarr v.npy": [
-        "`original` (=v.zarr) is a container",
-        "`container` (=v.npy)",
+        "`ORIGINAL` (=v.zarr) is a container",
+        "`CONTAINER` (=v.npy)",
         "volume comes first",
     ],
     "evaluate v.zarr v.npy": [
-        "`original` (=v.zarr) is a container",
-        "`container` (=v.npy)",
+        "`ORIGINAL` (=v.zarr) is a container",
+        "`CONTAINER` (=v.npy)",
         "volume comes first",
     ],
     "verify v.npy": ["`v.npy` is no container", "`nvc compress` makes"],
     "decompress v.npy w.npy": ["`v.npy` is no container", "`nvc compress` makes"],
-    "compress v.zarr w.zarr": ["`source` (=v.zarr) is a container", "decompress it first"],
-    "compress v.zarr.zip w.zarr": ["`source` (=v.zarr.zip) is a container", "decompress it first"],
-    "decompress v.zarr w.npy --region 0:9,:,:": ["`region` (=0:9,:,:)", "must lie within", "0:8,0:8,0:8"],
-    "decompress v.zarr w.npy --region 4:4,:,2:": ["`region` (=4:4,:,2:)", "not be empty"],
+    "compress v.zarr w.zarr": ["`IN` (=v.zarr) is a container", "decompress it first"],
+    "compress v.zarr.zip w.zarr": ["`IN` (=v.zarr.zip) is a container", "decompress it first"],
+    "decompress v.zarr w.npy --region 0:9,:,:": ["`--region` (=0:9,:,:)", "must lie within", "0:8,0:8,0:8"],
+    "decompress v.zarr w.npy --region 4:4,:,2:": ["`--region` (=4:4,:,2:)", "not be empty"],
     "compress v.npy w.zarr --max-error inf": [
-        "`max_error` (=inf)",
+        "`--max-error` (=inf)",
         "must be finite and not negative",
-        "`step`",
+        "`--step`",
     ],
-    "compress v.npy w.zarr --max-error nan": ["`max_error` (=nan)", "must be finite"],
+    "compress v.npy w.zarr --max-error nan": ["`--max-error` (=nan)", "must be finite"],
     "compress v.npy w.zarr --relative-error -1": [
-        "`relative_error` (=-1.0)",
+        "`--relative-error` (=-1.0)",
         "must be finite and not negative",
     ],
     **{
         f"compress v.npy w.zarr --pointwise-error {value}": [
-            f"`pointwise_error` (={float(value)})",
+            f"`--pointwise-error` (={float(value)})",
             "must be above 0 and below 1",
-            "take `lossless`",
+            "take `--lossless`",
         ]
         for value in ("0", "-0.1", "1", "inf", "nan")
     },
     "compress v.npy w.zarr --pointwise-error 0.1 --model zero-margin": [
-        "`pointwise_error` (=0.1)",
+        "`--pointwise-error` (=0.1)",
         "needs a spectral model such as nvc-1",
     ],
-    "compress v.npy w.zarr --psnr inf": ["`psnr` (=inf)", "must lie between 10 and 90 dB"],
-    "compress v.npy w.zarr --step 0": ["`step` (=0.0)", "must lie between"],
+    "compress v.npy w.zarr --psnr inf": ["`--psnr` (=inf)", "must lie between 10 and 90 dB"],
+    "compress v.npy w.zarr --step 0": ["`--step` (=0.0)", "must lie between"],
     "compress complex.npy w.zarr": ["has dtype complex64", "supported dtypes are", "two volumes"],
     "compress series.npy w.zarr": ["has shape (2, 8, 8, 8)", "three axes", "such as `volume[0]`"],
     "compress series.h5 w.zarr": ["`/t` has shape (3, 8, 8, 8)", "three axes", "`file['/dataset'][0]`"],
@@ -88,12 +95,65 @@ COMMANDS: dict[str, list[str]] = {
     "compress series.h5::/c w.zarr": ["no dataset `/c`", "there is none"],
     "compress series.h5::/t w.zarr": ["has shape (3, 8, 8, 8)", "such as `volume[0]`"],
     "compress none.h5 w.zarr": ["no dataset with three axes", "it has no datasets"],
-    "compress v.npy w.zarr --chunk 8,8,9": ["`chunks` (=8,8,9)", "multiples of the model's block size (=8)"],
+    "compress v.npy w.zarr --chunk 8,8,9": ["`--chunk` (=8,8,9)", "multiples of the model's block size (=8)"],
     "compress v.npy w.zarr --chunk 8192,8192,8192": [
-        "`chunks` (=8192,8192,8192)",
+        "`--chunk` (=8192,8192,8192)",
         "at most 268435456 voxels",
     ],
-    "compress v.npy w.zarr --part 2/2": ["`part` (=(2, 2))", "such as (0, 2)"],
+    "compress v.npy w.zarr --shard 8,8,12": ["`--shard` (=8,8,12)", "multiples of the chunks (=8,8,8)"],
+    "compress v.npy w.zarr --psnr 5": ["`--psnr` (=5.0)", "must lie between", "give a `--max-error`"],
+    "compress v.npy w.zarr --step 3": ["`--step` (=3.0)", "must lie between", "give a `--max-error`"],
+    "compress v.npy w.zarr --value-limits 0,1": [
+        "`--value-limits` (=0, 1)",
+        "do not hold the volume's values, from 0.0 to 511.0",
+        "widen them",
+        "`--missing-value`",
+    ],
+    "compress v.npy w.zarr --model nope": ["`--model` (='nope')", "neither a shipped model", "nvc-1"],
+    "compress v.npy w.zarr --model two-wide-margin --lossless": ["`--lossless`", "leave `--model` out"],
+    "compress v.npy w.zarr --dtype float32": ["`--dtype`", "needs its shape, too", "`--shape Z,Y,X`"],
+    "compress v.npy w.zarr --shape 8,8,8": ["neither `--dtype` nor the suffix states the dtype", "uint8"],
+    "compress bytes.f32 w.zarr --shape 8,8,9": ["holds 2048 bytes", "check `--shape` and `--dtype`"],
+    "compress s_8x8x9_float32.raw w.zarr": ["holds 2048 bytes", "its name says 2304", "rename it"],
+    "compress v.npy v.npy": ["one IN and one OUT", "existing .npy file", "in a loop"],
+    "compress v.npy text.txt": ["`text.txt` is an existing file", "name a new path", "`--overwrite`"],
+    "compress v.npy nowhere/w.zarr": ["directory of `nowhere/w.zarr` does not exist", "make it first"],
+    "compress v.npy text.txt/w.zarr": ["directory of `text.txt/w.zarr` does not exist"],
+    "compress v.npy .": ["`OUT` (=.) holds the source itself", "name a path outside of it"],
+    "compress v.npy v.zarr/w.zarr": ["`v.zarr/w.zarr` lies inside `", "a Zarr array", "name a path outside"],
+    "compress v.npy http://host/w.zarr": ["`OUT` (=http://host/w.zarr) is read-only", "name a path"],
+    "compress v.npy s3://": ["the URL `s3://` names no bucket", "add it"],
+    "compress http:///v.zarr w.zarr": ["the URL `http:///v.zarr` names no host", "add it"],
+    "compress ftp://host/v w.zarr": ["`ftp://host/v`", "unsupported URL scheme", "name a path, a URL of"],
+    "compress {} w.zarr": ["`{}`", "driver", "a spec with a driver and its fields"],
+    "compress { w.zarr": ["'{' is no JSON of a TensorStore spec"],
+    'compress {"driver":"nope"} w.zarr': ["nope", "not a registered", "a spec with a driver and its fields"],
+    "compress text.txt w.zarr": [
+        "`text.txt`: the suffix must be one of .npy",
+        "`--shape Z,Y,X --dtype DTYPE`",
+    ],
+    "compress text.npy w.zarr": ["`text.npy` is not a readable .npy array", "copy it anew", "suffix"],
+    "compress text.nii w.zarr": ["`text.nii` is not a readable NIfTI file", "copy it anew", "suffix"],
+    "compress cut.nrrd w.zarr": ["`cut.nrrd` is not a readable NRRD file", "lacks 'sizes'", "copy it anew"],
+    "compress empty w.zarr": ["`empty` is a directory but no readable Zarr array", "name a file"],
+    "compress empty.npy w.zarr": ["`empty.npy` has shape (0, 8, 8)", "every axis takes a voxel or more"],
+    "compress words.npy w.zarr": ["`words.npy` has dtype <U3", "supported dtypes are", "convert it"],
+    "compress nothing.npy w.zarr": ["`nothing.npy` does not exist"],
+    "decompress v.zarr w.xyz": ["`w.xyz`: the suffix must be one of .npy"],
+    "decompress v.zarr w.raw": ["`w.raw` must end in `_8x8x8_float32.raw`", "name it so"],
+    "decompress v.zarr v.npy": ["`v.npy` is an existing file", "name a new path", "`--overwrite`"],
+    "decompress v.zarr s3://bucket/w.npy": ["only containers are written elsewhere", "name a path"],
+    "info /": ["`/` is no Zarr v3 array", "lacks `zarr.json`"],
+    "verify v.zarr v.zarr": ["`ORIGINAL` (=v.zarr) is a container itself", "decompress it first"],
+    "evaluate v.zarr v.zarr": ["`ORIGINAL` (=v.zarr) is a container itself", "decompress it first"],
+    "verify empty v.zarr": ["`empty` is a directory but no readable Zarr array", "name a file"],
+    "train nvc-1 v.npy --output model --seed -1": ["`--seed` (=-1)", "must be an integer", "such as 0"],
+    "train nvc-1 v.npy --output empty": ["`--output` (=empty) exists already", "name a new directory"],
+    "train nowhere v.npy --output model": ["`CONFIG` (=nowhere)", "neither a file nor one of nvc-1"],
+    "train v.npy v.npy --output model": ["`CONFIG` (=v.npy) is not JSON"],
+    "fetch nope": ["`DATASET` (='nope')", "`nvc fetch` lists them"],
+    "demo --model nope": ["`--model` (='nope')", "neither a shipped model", "nvc-1"],
+    "demo --output text.txt": ["`text.txt` is an existing file", "`--overwrite`"],
 }
 """Commands, and what is in their messages."""
 
@@ -102,13 +162,68 @@ COMMANDS: dict[str, list[str]] = {
 def test_commands_say_what_is_wrong(command: str, here: Path, capsys: pytest.CaptureFixture) -> None:
     before = sorted(here.iterdir())
     assert main(command.split()) == 1
-    message = capsys.readouterr().err
+    message = capsys.readouterr().err.splitlines()[-1]  # below the progress of a training
     assert message.startswith(f"nvc {command.split()[0]}: ")
     for part in COMMANDS[command]:
         assert part in message
     for part in ("Traceback", "slice(", "EOCD", "[]"):
         assert part not in message
     assert sorted(here.iterdir()) == before
+
+
+WRONG_TEXTS: dict[str, list[str]] = {
+    "compress v.npy": ["required: OUT;", "./-NAME", "`nvc compress --help`"],
+    "compress -v.npy w.zarr": ["required: OUT;", "./-NAME for a file whose name begins with a minus"],
+    "compress v.npy w.zarr --colour red": ["unrecognized arguments: --colour", "--help` explains"],
+    "compress v.npy w.zarr --max-error 1 --max-error 2": ["--max-error: given twice, as 1 and 2", "once"],
+    "compress v.npy w.zarr --chunk 8,8,8 --chunk 8,8,16": ["--chunk: given twice", "give it once"],
+    "compress v.npy w.zarr --max-error 1 --psnr 50": ["--psnr: not allowed with argument --max-error"],
+    **{
+        f"compress v.npy w.zarr {option} {text}": [f"{option}: '{text}' must be a number", "such as 0.5"]
+        for option in (
+            "--max-error",
+            "--relative-error",
+            "--psnr",
+            "--step",
+            "--missing-value",
+            "--exact-value",
+        )
+        for text in ("abc", "1,5", "0x10")
+    },
+    **{
+        f"compress v.npy w.zarr {option} {text}": [f"{option}: '{text}' must be three numbers", "such as 64"]
+        for option in ("--chunk", "--shard", "--shape")
+        for text in ("8", "8,8", "8,8,8,8", "8,8,x", "8;8;8", "8.0,8,8")
+    },
+    **{
+        f"compress v.npy w.zarr --part {text}": [f"--part: '{text}' must be I/N", "such as 0/2"]
+        for text in ("0", "2/2", "0/0", "-1/2", "a/b", "0/2/3", "0/1e9")
+    },
+    **{
+        f"compress v.npy w.zarr --value-limits {text}": [f"--value-limits: '{text}' must be min,max in order"]
+        for text in ("1", "1,2,3", "5,1", "a,b", "nan,nan")
+    },
+    **{
+        f"decompress v.zarr w.npy --region {text}": [f"--region: '{text}' must be z0:z1", "such as 0:16"]
+        for text in ("1", "0:1", "0:1,0:1", "::,:,:", "a:b,:,:", "0:1:2,:,:", "...", "[0:1,0:1,0:1]")
+    },
+    "decompress v.zarr w.npy --mode mix": ["--mode: invalid choice: 'mix'", "blend"],
+    "train nvc-1 v.npy --output model --seed x": ["--seed: invalid int value: 'x'", "--help` explains"],
+    "info v.zarr v.zarr": ["unrecognized arguments: v.zarr", "--help` explains"],
+    "": ["required: COMMAND", "`nvc --help`"],
+}
+"""Command lines that are refused before a command begins, and what is in their messages."""
+
+
+@pytest.mark.parametrize("command", WRONG_TEXTS)
+def test_wrong_texts_are_refused(command: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(command.split())
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    for part in WRONG_TEXTS[command]:
+        assert part in message
+    assert "further" not in message
 
 
 CALLS: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
@@ -130,7 +245,17 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
             ("chunks", 8, "must be integers"),
             ("chunks", (8.0, 8, 8), "must be integers"),
             ("shards", (None, 8, 8), "must be integers"),
-            ("part", "0/2", "must be integers"),
+            ("part", "0/2", "must be integers, such as (0, 2)"),
+            ("part", (True, 2), "must be integers"),
+            ("resume", "no", "must be True or False, not str"),
+            ("overwrite", "no", "must be True or False, not str"),
+            ("on_progress", "bar", "must be a function, or None"),
+            *(
+                (name, value, "must be a sequence of numbers, such as [0, -9999]")
+                for name in ("missing_values", "exact_values", "value_limits")
+                for value in ("12", 5, ["a"], [[1, 2]], {})
+            ),
+            ("model", 5, "must be a path"),
         )
     },
     "two targets": (
@@ -162,6 +287,71 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         lambda: nvc_jax.decompress("v.zarr", "w.npy", region=(slice(0, 4, 2), slice(None), slice(None))),
         ValueError,
         ["`region` (=0:4:2,:,:)", "have no steps"],
+    ),
+    **{
+        f"a source of {value!r:.30}": (
+            lambda value=value: nvc_jax.compress(value, "w.zarr"),
+            TypeError,
+            ["`volume` (=", "must be an array, a path, a URL, a TensorStore spec or a RawFile"],
+        )
+        for value in (None, 5, {1}, print, b"v.npy")
+    },
+    **{
+        f"{name} {value!r:.10}": (
+            lambda call=call, value=value: call(value),
+            TypeError,
+            [f"`{argument}` (=", "must be a path, a URL or a TensorStore spec, not"],
+        )
+        for name, argument, call in (
+            ("compress to", "destination", lambda value: nvc_jax.compress(VOLUME, value)),
+            ("decompress from", "container", lambda value: nvc_jax.decompress(value, "w.npy")),
+            ("decompress to", "destination", lambda value: nvc_jax.decompress("v.zarr", value)),
+            ("open", "container", nvc_jax.open),
+            ("info", "container", nvc_jax.info),
+            ("preview", "container", nvc_jax.preview),
+            ("verify", "container", lambda value: nvc_jax.verify(None, value)),
+            ("load_codec", "model", nvc_jax.load_codec),
+            ("train", "config", lambda value: nvc_jax.train(value, [VOLUME])),
+        )
+        for value in (None, 5, VOLUME)
+    },
+    **{
+        f"a raw file of shape {shape!r}": (
+            lambda shape=shape: nvc_jax.compress(nvc_jax.RawFile("bytes.f32", shape), "w.zarr"),
+            TypeError,
+            ["`shape` (=", "must be three integers above 0", "such as (64, 64, 64)"],
+        )
+        for shape in (None, "8,8,8", (8.0, 8, 8), (-8, 8, 8))
+    },
+    "a region of numbers": (
+        lambda: nvc_jax.decompress("v.zarr", "w.npy", region=(0, 0, 0)),
+        ValueError,
+        ["`region` (=(0, 0, 0))", "must be three slices", "such as np.s_[0:16, :, 32:]"],
+    ),
+    "a region of texts": (
+        lambda: nvc_jax.decompress("v.zarr", "w.npy", region=(slice("a"),) * 3),
+        ValueError,
+        ["`region` (=", "of integers"],
+    ),
+    "one volume to train on": (
+        lambda: nvc_jax.train("nvc-1", VOLUME),
+        TypeError,
+        ["`volumes`", "such as a list of one"],
+    ),
+    "a negative seed": (
+        lambda: nvc_jax.train("nvc-1", [VOLUME], seed=-1),
+        ValueError,
+        ["`seed` (=-1)", "not negative", "such as 0"],
+    ),
+    "a codec by its name": (
+        lambda: nvc_jax.encode_volume("nvc-1", VOLUME, step=0.1),
+        TypeError,
+        ["`codec` (='nvc-1') must be a Codec", "`load_codec`"],
+    ),
+    "other results to decode": (
+        lambda: nvc_jax.decode_volume(nvc_jax.load_codec("nvc-1"), VOLUME),
+        ValueError,
+        ["`encoded` is a ndarray", "pass what `encode_volume` returned"],
     ),
     "a mode": (lambda: nvc_jax.open("v.zarr", mode="mix"), ValueError, ["`mode` (='mix')", "blend"]),
     "a level": (lambda: nvc_jax.open("v.zarr", level="low"), ValueError, ["`level` (='low')", "preview"]),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nvc_jax.io.paths import local_path, output_path, real_path, real_spec
+from nvc_jax.io.paths import check_url, local_path, output_path, real_path, real_spec
 from nvc_jax.io.volumes import open_volume, read_volume
 from nvc_jax.io.writers import write_volume
 
@@ -112,3 +112,16 @@ def test_links_stay_and_what_they_lead_to_is_written(tmp_path: Path) -> None:
     (tmp_path / "w.npy").symlink_to(tmp_path / "unmounted" / "far.npy")
     with pytest.raises(FileNotFoundError, match=r"w\.npy.*leads to .*unmounted.*does not exist"):
         write_volume(tmp_path / "w.npy", VOLUME)
+
+
+@pytest.mark.parametrize("url", ["http://", "https:///v.zarr", "s3://", "GS:///v.zarr"])
+def test_urls_without_a_host_are_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match=f"the URL `{url}` names no (host|bucket): add it"):
+        check_url(url)
+
+
+@pytest.mark.parametrize(
+    "location", ["http://host/v.zarr", "s3://bucket", "memory://", "file:///v", Path("v")]
+)
+def test_other_locations_pass(location: object) -> None:
+    check_url(location)

@@ -105,7 +105,8 @@ def _check_batches(
             )
     if batches.blocks.shape[0] < settings.batch_size:
         raise ValueError(
-            f"`batches` holds {batches.blocks.shape[0]} blocks; one batch takes {settings.batch_size}"
+            f"`batches` holds {batches.blocks.shape[0]} blocks; one batch takes {settings.batch_size}: give "
+            "more or larger volumes, or a smaller `batch_size`"
         )
     if settings.batch_size % n_devices:
         raise ValueError(
