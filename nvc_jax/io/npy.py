@@ -36,8 +36,7 @@ def open_npz(file: SourceFile) -> ts.TensorStore:
     try:
         with zipfile.ZipFile(file.path) as archive, archive.open(_find_member(archive)) as stream:
             copy = TemporaryCopy(stream)
-        copy.file.seek(0)
-        array = _read_layout(copy, copy.file)
+        array = _read_layout(copy, copy.stream())
         array.check_size(file.name)
     except (ValueError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"`{file.name}` is not a readable .npz volume: {error}") from error

@@ -2,9 +2,9 @@
 
 import dataclasses
 import math
+import os
 import threading
 import warnings
-import weakref
 from pathlib import Path
 from typing import Any, cast
 from xml.etree import ElementTree
@@ -15,7 +15,7 @@ import tensorstore as ts
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.io.declared_values import parse_floats
 from nvc_jax.io.file_format import SourceFile
-from nvc_jax.io.lazy import CACHE_BYTES, FlatArray, Index, lazy_store
+from nvc_jax.io.lazy import CACHE_BYTES, FlatArray, Index, OpenFile, lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -77,9 +77,9 @@ class _Series:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = import_extra("tifffile", "io").TiffFile(path)
-        weakref.finalize(self, self._file.close)
-        self._series = self._file.series[0]
+        self._open_file = OpenFile(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+        file = import_extra("tifffile", "io").TiffFile(self._open_file.stream(str(path)))
+        self._series = file.series[0]
         self._lock = threading.Lock()
         self.shape = tuple(int(side) for side in self._series.get_shape(squeeze=False))
         self.axis_names = list(self._series.get_axes(squeeze=False))
