@@ -77,7 +77,9 @@ def find_value_range(
     """Find a volume's range and its missing values.
 
     The smallest or largest value counts as missing, too, where it takes 1 % of the voxels or more and lies
-    further from the next value than three times the range of all others. Of bool no value does.
+    further from the next value than three times the range of all others. Of bool no value does, nor of
+    integers
+    with five values or fewer, such as masks: their levels are labels, however far apart.
 
     Args:
         parts: arrays that together are the volume.
@@ -86,9 +88,9 @@ def find_value_range(
     """
     lowest: dict[float, int] = {}
     highest: dict[float, int] = {}
-    n_voxels, is_bool = 0, False
+    n_voxels, kind = 0, "f"
     for part in parts:
-        is_bool = part.dtype.kind == "b"
+        kind = part.dtype.kind
         n_voxels += part.size
         values = _valid_values(part, missing_values, valid_limits)
         _count_ends(lowest, values, np.min)
@@ -96,7 +98,8 @@ def find_value_range(
 
     counts = lowest | highest
     missing = dict.fromkeys(value for value in missing_values if math.isfinite(value))
-    for _ in range(0 if is_bool else _MAX_UNDECLARED):
+    has_levels = kind == "b" or (kind in "iu" and len(counts) < 2 * _N_ENDS)
+    for _ in range(0 if has_levels else _MAX_UNDECLARED):
         undeclared = _find_undeclared(counts, n_voxels)
         if undeclared is None:
             break
