@@ -34,11 +34,11 @@ def decompress(
 
     Args:
         container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
-        destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``) or ``.zarr``; with the
-            extra ``io`` also ``.nii``, ``.nii.gz``, ``.mgh``, ``.mgz``, ``.nrrd``, ``.mha``, ``.mrc``
-            (``.map``, ``.rec``, ``.st``), ``.tif``, ``.tiff``, ``.h5``, ``.hdf5`` or ``.nc``. Nothing may lie
-            there unless ``overwrite`` is true. Positions, units and attributes of the source are written as
-            far as the format has a place for them.
+        destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``), ``.zarr`` or
+            ``.ome.zarr``; with the extra ``io`` also ``.nii``, ``.nii.gz``, ``.mgh``, ``.mgz``, ``.nrrd``,
+            ``.mha``, ``.mrc`` (``.map``, ``.rec``, ``.st``), ``.tif``, ``.tiff``, ``.h5``, ``.hdf5`` or
+            ``.nc``. Nothing may lie there unless ``overwrite`` is true. Positions, units and attributes of
+            the source are written as far as the format has a place for them.
         region: (z, y, x) slices without steps, of the level; None for all of it. Only the chunks that the
             region touches are read and decoded, and their neighbours where margins are blended.
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.

@@ -85,6 +85,21 @@ def open_spec_array(spec: dict[str, Any]) -> ts.TensorStore:
     return arrange_axes(store, array.driver, describe_axes(array).names)
 
 
+def directory_level(path: Path, name: str) -> str | None:
+    """Describe which level of an OME-Zarr image a directory is; None if it is of no such image."""
+    return _describe_level(_find_in_directory(path, name))
+
+
+def url_level(url: str) -> str | None:
+    """Describe which level of an OME-Zarr image a URL names; None if it is of no such image."""
+    array = None if "|" in url else find_stored_array(_open_as_directory(url), url)
+    return None if array is None else _describe_level(array)
+
+
+def _describe_level(array: StoredArray) -> str | None:
+    return f"{array.level} of {', '.join(array.levels)}" if array.levels else None
+
+
 def spec_metadata(spec: dict[str, Any]) -> VolumeMetadata:
     """Read the metadata of the array that a TensorStore spec names."""
     array = _find_by_spec(spec)

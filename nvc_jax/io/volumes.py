@@ -108,6 +108,22 @@ def read_metadata(source: Any) -> VolumeMetadata:
     return arrays.array_metadata(source)
 
 
+def describe_level(source: Any) -> str | None:
+    """Describe which level of an OME-Zarr image a path or URL names, such as ``0 of 0, 1, 2``.
+
+    Returns:
+        The level and all levels of the image; None for any other source.
+    """
+    if not isinstance(source, str | Path):
+        return None
+    file = _locate(str(source))
+    if file is None:
+        return chunked_stores.url_level(real_spec(str(source)))
+    if not file.path.is_dir() or _find_planes(file.path) is not None:
+        return None
+    return chunked_stores.directory_level(file.path, file.name)
+
+
 def _open_named(source: str) -> ts.TensorStore:
     file = _locate(source)
     if file is None:

@@ -4,6 +4,7 @@ A volume appears under its name only when it is complete.
 """
 
 import contextlib
+import dataclasses
 import errno
 import os
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,8 @@ from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.atomic import naming, replacing
 from nvc_jax.io.formats import FORMAT_OF_SUFFIX, suffix_of
 from nvc_jax.io.lazy import FlatArray
-from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.metadata import VolumeMetadata, parse_names
+from nvc_jax.io.ome_zarr import LEVEL, axis_names, is_ome_zarr, without_group, write_group
 from nvc_jax.io.paths import output_path
 from nvc_jax.io.replaceable import check_replaceable
 
@@ -68,7 +70,8 @@ def writing(
     chunks are written without being read.
 
     Args:
-        path: path of a volume whose suffix is ``.zarr`` or that of a format that is written.
+        path: path of a volume whose suffix is ``.zarr`` (``.ome.zarr`` for OME-Zarr) or that of a format that
+            is written.
         shape: shape (z, y, x) of the volume.
         dtype: dtype of the volume.
         chunk: voxels (z, y, x) to write at a time, and in a chunk of Zarr; at most 128 a side if None.
@@ -92,7 +95,8 @@ def writing(
     with replacing(path, overwrite=overwrite) as partial:
         if suffix_of(path) == _ZARR:
             with naming(path):
-                store = _create_zarr(partial, sides, dtype, chunk_shape, metadata or VolumeMetadata())
+                create = _create_ome_zarr if is_ome_zarr(path) else _create_zarr
+                store = create(partial, sides, dtype, chunk_shape, metadata or VolumeMetadata())
             yield store
             return
         file_format = FORMAT_OF_SUFFIX[suffix_of(path)]
@@ -154,6 +158,16 @@ def _allocate(descriptor: int, start: int, end: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # the file system cannot reserve space
             raise
+
+
+def _create_ome_zarr(
+    path: Path, shape: Shape3, dtype: np.dtype, chunk: Sequence[int], metadata: VolumeMetadata
+) -> ts.TensorStore:
+    """Create a group with an array whose axes have the names that the group states."""
+    write_group(path, metadata, shape)
+    names = parse_names(axis_names(metadata, len(shape)))
+    named = dataclasses.replace(metadata, dimension_names=names, attributes=without_group(metadata))
+    return _create_zarr(path / LEVEL, shape, dtype, chunk, named)
 
 
 def _create_zarr(
