@@ -45,6 +45,7 @@ def open_volume(source: Any) -> ts.TensorStore:
               dataset with three axes);
             - the path or URL of a directory: Zarr 2 or 3, OME-Zarr (its first dataset), N5, neuroglancer's
               precomputed; a folder of slices, each a file of TIFF or PNG; a folder with a DICOM series;
+              a DICOM file, whose frames are planes;
             - a ``RawFile``, which states the layout of a raw file of any name;
             - any other URL or spec (dict) of TensorStore.
 
@@ -157,7 +158,7 @@ def _find_planes(path: Path) -> _OfPlanes | None:
     if chunked_stores.has_documents(path):
         return None
     if dicom.has_series(path):
-        return dicom.open_series, dicom.series_metadata
+        return dicom.open_dicom, dicom.dicom_metadata
     return (slices.open_slices, slices.slices_metadata) if slices.has_slices(path) else None
 
 
