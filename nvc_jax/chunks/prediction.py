@@ -10,6 +10,7 @@ from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.transform_body import CodedBody
 from nvc_jax.core.chunk_interfaces import ChunkTarget
+from nvc_jax.core.dtypes import is_float
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.lattice.values import ValuePlan
 
@@ -42,7 +43,7 @@ def plan_prediction(chunk: ChunkValues, target: ChunkTarget, padded_shape: Shape
     max_error = target.max_error
     if max_error is None:
         max_error = _ERROR_PER_STEP * (target.step or 0.0)
-    if max_error == 0 and chunk.values.dtype.kind == "f":
+    if max_error == 0 and is_float(chunk.values.dtype):
         return None
     plan = lattice_body.plan_lattice(chunk, max_error, padded_shape)
     if plan is None:

@@ -11,7 +11,7 @@ from nvc_jax.chunks.special_values import all_finite, valid_mask
 from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.dtypes import number_of
+from nvc_jax.core.dtypes import is_float, number_of
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import read_region
@@ -110,7 +110,7 @@ def find_value_range(
 
 def _valid_values(part: np.ndarray, missing_values: Sequence[float], valid_limits: Limits) -> np.ndarray:
     is_declared = bool(missing_values) or valid_limits != NO_LIMITS
-    if not is_declared and (part.dtype.kind != "f" or all_finite(part)):
+    if not is_declared and (not is_float(part.dtype) or all_finite(part)):
         return part.reshape(-1)
     return part[valid_mask(part, missing_values, valid_limits)]
 

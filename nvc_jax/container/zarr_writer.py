@@ -19,7 +19,15 @@ from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS, ChunkIndex, chunk_valid_shape, full_region
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, ChunkTarget
-from nvc_jax.core.dtypes import as_number, cast_values, check_dtype, integer_limits, is_long_integer
+from nvc_jax.core.dtypes import (
+    as_number,
+    cast_values,
+    check_dtype,
+    float_limits,
+    integer_limits,
+    is_float,
+    is_long_integer,
+)
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.io.arrays import open_array
@@ -94,8 +102,8 @@ def complete_configuration(
 
 def _ends(dtype: np.dtype) -> tuple[float, float]:
     """Smallest and largest finite value of a dtype."""
-    if dtype.kind == "f":
-        return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    if is_float(dtype):
+        return float_limits(dtype)[:2]
     low, high = integer_limits(dtype)
     return (low, high) if is_long_integer(dtype) else (float(low), float(high))
 

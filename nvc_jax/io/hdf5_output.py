@@ -10,21 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.io.declared_values import FILL_VALUE
+from nvc_jax.io.file_format import check_written_dtype
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, as_json
 from nvc_jax.io.written_attributes import plain_attributes
 
 _DATASET = "volume"
+_DTYPES = tuple(name for name in DTYPES if name != "bfloat16")
 _STORED_UNITS = (FILL_VALUE, "missing_value", "valid_min", "valid_max", "valid_range")
 """Attributes that NetCDF states in the dtype of the samples."""
 
 
 def check_hdf5_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
-    """Raise ``ModuleNotFoundError`` if h5py is not installed; HDF5 holds every dtype."""
+    """Raise an error if h5py is not installed, or a dtype is none of HDF5 and NetCDF."""
     import_extra("h5py", "io")
+    check_written_dtype(path, dtype, _DTYPES, "HDF5")
 
 
 def create_hdf5(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
