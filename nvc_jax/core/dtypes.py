@@ -19,6 +19,7 @@ _CONVERSIONS = {
     "float": "convert it by `astype('float32')`",
     "complex": "take its real and its imaginary part as two volumes",
     **dict.fromkeys(("int", "uint"), "convert it by `astype('int8')`"),
+    "[": "take one of its fields as a volume",
 }
 """Next step for a volume of another dtype, by the beginning of its name."""
 _HALF_OF_BFLOAT16 = 1 << 15
@@ -55,7 +56,12 @@ def float_limits(dtype: np.dtype) -> tuple[float, float, float]:
 def round_floats(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Round floats to a float dtype, halves to even; values beyond its ends become the ends."""
     low, high, _ = float_limits(dtype)
-    clipped = np.clip(values, low, high)
+    with np.errstate(invalid="ignore"):  # of NaN, which becomes anything
+        return _round_within(np.clip(values, low, high), dtype)
+
+
+def _round_within(clipped: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Round floats between the ends of a float dtype."""
     if dtype.name != "bfloat16" or clipped.dtype != np.float64:
         return clipped.astype(dtype)
     # NumPy would round to float32 first: what lies next to a middle would become the middle.
