@@ -15,6 +15,7 @@ from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.io.dicom_frames import Frame, count_frames, frames_of, open_frames, read_frame
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.geometry import AFFINE, RAS_FROM_LPS
+from nvc_jax.io.last_result import LastResult
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -40,6 +41,8 @@ _OF_ALL = (
     "ImageOrientationPatient",
 )
 """Attributes that must be the same for all planes."""
+_HEADERS: LastResult[list[Frame]] = LastResult()
+"""Headers that were read when a source was opened."""
 
 
 def has_series(directory: Path) -> bool:
@@ -55,7 +58,7 @@ def open_dicom(source: SourceFile) -> ts.TensorStore:
         ValueError: there are several series or volumes, the planes differ, lie at one place or have none, or
             have several channels.
     """
-    frames = _sorted_frames(source)
+    frames = _HEADERS.take(source.path, lambda: _sorted_frames(source))
     planes = [_describe(frame) for frame in frames]
     if frames[0].number is not None:
         return open_frames(frames, *planes[0], source.name)
@@ -66,7 +69,7 @@ def open_dicom(source: SourceFile) -> ts.TensorStore:
 
 def dicom_metadata(source: SourceFile) -> VolumeMetadata:
     """Read spacing, affine (RAS), slope, intercept and the padding value, which is a missing value."""
-    frames = _sorted_frames(source)
+    frames = _HEADERS.take(source.path, lambda: _sorted_frames(source))
     first = frames[0]
     affine = attempt(lambda: _make_affine(frames))
     scaling = {

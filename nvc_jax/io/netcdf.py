@@ -13,6 +13,7 @@ import tensorstore as ts
 
 from nvc_jax.io import hdf5
 from nvc_jax.io.file_format import SourceFile
+from nvc_jax.io.last_result import LastResult
 from nvc_jax.io.lazy import lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
@@ -30,6 +31,8 @@ from nvc_jax.io.readable import readable
 _MAGIC = b"CDF"
 _VERSIONS = (1, 2)
 """Versions that SciPy reads: with offsets of 32 bits and of 64."""
+_VARIABLES: LastResult[dict[str, NetcdfVariable]] = LastResult()
+"""Headers that were read when a file was opened."""
 
 
 def open_netcdf(file: SourceFile) -> ts.TensorStore:
@@ -39,7 +42,7 @@ def open_netcdf(file: SourceFile) -> ts.TensorStore:
     """
     if not _is_netcdf3(file.path):
         return hdf5.open_hdf5(file)
-    variables = _read_variables(file)
+    variables = _VARIABLES.take(file.path, lambda: _read_variables(file))
     name = _choose(file, variables)
     variable = variables[name]
     with readable(file.name, "NetCDF"):
@@ -53,7 +56,7 @@ def netcdf_metadata(file: SourceFile) -> VolumeMetadata:
     """Read a variable's attributes, and its coordinates: the variables that its dimensions name."""
     if not _is_netcdf3(file.path):
         return hdf5.hdf5_metadata(file)
-    variables = _read_variables(file)
+    variables = _VARIABLES.take(file.path, lambda: _read_variables(file))
     variable = variables[_choose(file, variables)]
     kept = kept_axes(variable.shape, variable.dimensions)
     names = [variable.dimensions[axis] for axis in kept]
