@@ -18,6 +18,7 @@ from nvc_jax.io.locations import Location
 from nvc_jax.io.paths import output_path
 from nvc_jax.io.replaceable import check_replaceable
 from nvc_jax.io.writers import check_writable, writing
+from nvc_jax.io.zarr_group import split_variable
 
 
 def decompress(
@@ -35,10 +36,11 @@ def decompress(
     Args:
         container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
         destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``), ``.zarr`` or
-            ``.ome.zarr``; with the extra ``io`` also ``.nii``, ``.nii.gz``, ``.mgh``, ``.mgz``, ``.nrrd``,
-            ``.mha``, ``.mrc`` (``.map``, ``.rec``, ``.st``), ``.tif``, ``.tiff``, ``.h5``, ``.hdf5`` or
-            ``.nc``. Nothing may lie there unless ``overwrite`` is true. Positions, units and attributes of
-            the source are written as far as the format has a place for them.
+            ``.ome.zarr``, or ``NAME.zarr::VARIABLE`` for a group with coordinates, as xarray reads it; with
+            the extra ``io`` also ``.nii``, ``.nii.gz``, ``.mgh``, ``.mgz``, ``.nrrd``, ``.mha``, ``.mrc``
+            (``.map``, ``.rec``, ``.st``), ``.tif``, ``.tiff``, ``.h5``, ``.hdf5`` or ``.nc``. Nothing may lie
+            there unless ``overwrite`` is true. Positions, units and attributes of the source are written as
+            far as the format has a place for them.
         region: (z, y, x) slices without steps, of the level; None for all of it. Only the chunks that the
             region touches are read and decoded, and their neighbours where margins are blended.
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
@@ -56,7 +58,8 @@ def decompress(
         TypeError: the format does not have the volume's dtype.
         ValueError: a region outside the volume, an unknown mode, or a file name of the wrong form.
     """
-    destination = output_path(destination)
+    named, variable = split_variable(destination)
+    destination = output_path(named)
     check_apart(container, destination)
     check_replaceable(destination, overwrite)
     reader = Reader(container, mode, level)
@@ -66,7 +69,9 @@ def decompress(
     check_writable(destination, shape, reader.dtype, overwrite)
 
     metadata = region_metadata(reader, bounds)
-    with writing(destination, shape, reader.dtype, metadata=metadata, overwrite=overwrite) as target:
+    with writing(
+        destination, shape, reader.dtype, metadata=metadata, variable=variable, overwrite=overwrite
+    ) as target:
 
         def decode_piece(piece: tuple[ChunkIndex, Region, Region]) -> int:
             index, in_region, in_chunk = piece

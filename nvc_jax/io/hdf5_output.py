@@ -13,6 +13,7 @@ import numpy as np
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.io.coordinates import AXIS_COORDINATES, read_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE
 from nvc_jax.io.file_format import check_written_dtype
 from nvc_jax.io.lazy import FlatArray
@@ -23,6 +24,10 @@ _DATASET = "volume"
 _DTYPES = tuple(name for name in DTYPES if name != "bfloat16")
 _STORED_UNITS = (FILL_VALUE, "missing_value", "valid_min", "valid_max", "valid_range")
 """Attributes that NetCDF states in the dtype of the samples."""
+
+
+_NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
+"""Name by which NetCDF tells that a dimension has no coordinates."""
 
 
 def check_hdf5_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
@@ -42,7 +47,9 @@ def create_hdf5(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMeta
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         space, stored = h5py.h5s.create_simple(shape), h5py.h5t.py_create(little_endian)
         dataset = h5py.Dataset(h5py.h5d.create(file.id, _DATASET.encode(), stored, space, properties))
-        _write_attributes(dataset, plain_attributes(metadata, dtype), dtype)
+        attributes = plain_attributes(metadata, dtype)
+        attributes.pop(AXIS_COORDINATES, None)  # which are written as dimension scales
+        _write_attributes(dataset, attributes, dtype)
         _write_axes(file, dataset, metadata)
         offset = dataset.id.get_offset()
     return FlatArray(path.absolute(), shape, little_endian, int(offset))
@@ -72,17 +79,24 @@ def _as_stored(value: Any, dtype: np.dtype) -> np.ndarray | None:
 
 
 def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata) -> None:
-    """Name the axes, and write coordinates as dimension scales where the spacing is known."""
+    """Name the axes, and write coordinates as dimension scales, which say so where nothing is known."""
     names = metadata.dimension_names or ("z", "y", "x")
     origin, units = metadata.origin or (0.0, 0.0, 0.0), metadata.units
     is_named = len(set(names)) == len(names) and all(name and "/" not in name for name in names)
+    stated = read_coordinates(metadata.attributes, names, dataset.shape)
     for axis, name in enumerate(names if is_named and _DATASET not in names else ("z", "y", "x")):
-        dataset.dims[axis].label = names[axis]
-        if metadata.spacing is None:
-            continue
+        if name != names[axis]:
+            dataset.dims[axis].label = names[axis]
         side = dataset.shape[axis]
-        file[name] = origin[axis] + metadata.spacing[axis] * np.arange(side)
-        file[name].make_scale(name)
-        if units is not None:
-            file[name].attrs["units"] = units[axis]
+        if stated[axis] is not None:
+            file[name] = stated[axis].values
+            _write_attributes(file[name], stated[axis].attributes, stated[axis].values.dtype)
+        elif metadata.spacing is not None:
+            file[name] = origin[axis] + metadata.spacing[axis] * np.arange(side)
+            if units is not None:
+                file[name].attrs["units"] = units[axis]
+        else:
+            file.create_dataset(name, (side,), ">f4")
+        has_values = stated[axis] is not None or metadata.spacing is not None
+        file[name].make_scale(name if has_values else _NO_VARIABLE.format(side))
         dataset.dims[axis].attach_scale(file[name])

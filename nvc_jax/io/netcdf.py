@@ -12,6 +12,7 @@ import scipy.io
 import tensorstore as ts
 
 from nvc_jax.io import hdf5
+from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.last_result import LastResult
 from nvc_jax.io.lazy import lazy_store
@@ -67,8 +68,12 @@ def netcdf_metadata(file: SourceFile) -> VolumeMetadata:
         spacing=parse_spacing([spacing for _, spacing in places]),
         origin=parse_numbers([origin for origin, _ in places]),
         units=attempt(lambda: parse_names([scale.attributes.get("units") for scale in scales if scale])),
-        attributes=variable.attributes,
+        attributes=variable.attributes | state_coordinates(names, list(map(_coordinates, scales))),
     )
+
+
+def _coordinates(scale: NetcdfVariable | None) -> Coordinates | None:
+    return attempt(lambda: None if scale is None else describe_coordinates(scale.read(...), scale.attributes))
 
 
 def _place(scale: NetcdfVariable | None) -> tuple[float | None, float | None]:

@@ -83,7 +83,7 @@ CASES = [
 @pytest.mark.parametrize(("dtype", "place", "target"), CASES)
 def test_every_dtype_keeps_missing_values_apart(dtype: str, place: str, target: dict, tmp_path: Path) -> None:
     """A missing value may lie next to the range, far from it, or within it."""
-    kind = np.dtype(dtype).kind
+    kind = "f" if is_float(np.dtype(dtype)) else np.dtype(dtype).kind
     above = 101.0 if kind == "u" else 41.0
     below = {"f": -9999.0, "i": -128.0, "u": 0.0}[kind]
     missing_value = {"above": above, "below": below, "within": 20.0 if kind == "u" else 0.0}[place]
