@@ -102,11 +102,14 @@ def crop_coordinates(
 
 
 def _is_plain(axis: Coordinates) -> bool:
-    even = even_spacing(axis.values)
-    if even is None or axis.values.dtype != np.float64 or axis.attributes.keys() - {_UNITS}:
+    if axis.values.dtype != np.float64 or axis.attributes.keys() - {_UNITS}:
         return False
-    origin, spacing = even
-    return np.array_equal(origin + spacing * np.arange(axis.values.size), axis.values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        even = even_spacing(axis.values)
+        if even is None:
+            return False
+        origin, spacing = even
+        return np.array_equal(origin + spacing * np.arange(axis.values.size), axis.values)
 
 
 def _as_json(axis: Coordinates) -> dict[str, Any]:

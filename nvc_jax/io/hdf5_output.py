@@ -26,6 +26,7 @@ _STORED_UNITS = (FILL_VALUE, "missing_value", "valid_min", "valid_max", "valid_r
 """Attributes that NetCDF states in the dtype of the samples."""
 
 
+_NETCDF = ".nc"
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 """Name by which NetCDF tells that a dimension has no coordinates."""
 
@@ -50,7 +51,7 @@ def create_hdf5(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMeta
         attributes = plain_attributes(metadata, dtype)
         attributes.pop(AXIS_COORDINATES, None)  # which are written as dimension scales
         _write_attributes(dataset, attributes, dtype)
-        _write_axes(file, dataset, metadata)
+        _write_axes(file, dataset, metadata, has_dimensions=path.suffix.lower() == _NETCDF)
         offset = dataset.id.get_offset()
     return FlatArray(path.absolute(), shape, little_endian, int(offset))
 
@@ -78,15 +79,22 @@ def _as_stored(value: Any, dtype: np.dtype) -> np.ndarray | None:
     return stored if is_exact else None
 
 
-def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata) -> None:
-    """Name the axes, and write coordinates as dimension scales, which say so where nothing is known."""
+def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata, *, has_dimensions: bool) -> None:
+    """Name the axes, and write coordinates as dimension scales.
+
+    Where none are known NetCDF (``has_dimensions``) has a scale nevertheless, which says so.
+    """
     names = metadata.dimension_names or ("z", "y", "x")
     origin, units = metadata.origin or (0.0, 0.0, 0.0), metadata.units
     is_named = len(set(names)) == len(names) and all(name and "/" not in name for name in names)
     stated = read_coordinates(metadata.attributes, names, dataset.shape)
     for axis, name in enumerate(names if is_named and _DATASET not in names else ("z", "y", "x")):
-        if name != names[axis]:
+        has_values = stated[axis] is not None or metadata.spacing is not None
+        has_scale = has_values or has_dimensions
+        if name != names[axis] or not has_scale:
             dataset.dims[axis].label = names[axis]
+        if not has_scale:
+            continue
         side = dataset.shape[axis]
         if stated[axis] is not None:
             file[name] = stated[axis].values
@@ -97,6 +105,5 @@ def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata) -> None:
                 file[name].attrs["units"] = units[axis]
         else:
             file.create_dataset(name, (side,), ">f4")
-        has_values = stated[axis] is not None or metadata.spacing is not None
         file[name].make_scale(name if has_values else _NO_VARIABLE.format(side))
         dataset.dims[axis].attach_scale(file[name])
