@@ -1,4 +1,4 @@
-"""What was read of a source when it was opened, kept for the reader of its metadata, who asks next.
+"""Headers that were read of a source when it was opened, kept for the reader of its metadata, who asks next.
 
 The headers of a series of a thousand files take seconds to read.
 """
