@@ -23,6 +23,7 @@ from nvc_jax.io.metadata import (
 )
 from nvc_jax.io.stored_arrays import DOCUMENT_KEYS, X_FIRST_DRIVERS, StoredArray, find_stored_array
 from nvc_jax.io.stored_axes import describe_axes, stored_shape
+from nvc_jax.io.zarr_coordinates import with_group_coordinates
 
 _CONTEXT = ts.Context({"cache_pool": {"total_bytes_limit": CACHE_BYTES}})
 
@@ -182,7 +183,7 @@ def _array_metadata(array: StoredArray) -> VolumeMetadata:
     from_attributes = VolumeMetadata.from_attributes(select(axes.names), attributes)
     if array.ome is not None:
         attributes = {**attributes, "ome": array.ome}
-    return VolumeMetadata(
+    metadata = VolumeMetadata(
         from_attributes.dimension_names,
         parse_spacing(select(axes.spacing)) or from_attributes.spacing,
         parse_numbers(select(axes.origin)) or from_attributes.origin,
@@ -193,3 +194,4 @@ def _array_metadata(array: StoredArray) -> VolumeMetadata:
             is_of_xarray=array.driver == "zarr" and "_ARRAY_DIMENSIONS" in array.attributes,
         ),
     )
+    return with_group_coordinates(metadata, array)

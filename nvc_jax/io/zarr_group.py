@@ -16,6 +16,8 @@ from nvc_jax.io.declared_values import attributes_for_zarr
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.ome_zarr import axis_names
 
+_DIMENSIONS = "_ARRAY_DIMENSIONS"
+"""Attribute by which xarray names the dimensions in Zarr 2."""
 _SEPARATOR = ".zarr::"
 
 
@@ -71,7 +73,8 @@ def create_zarr_group(
             )
             array.write(values).result()
     attributes = metadata.without_coordinates().as_attributes(dtype)
-    attributes.pop(AXIS_COORDINATES, None)
+    for stated_otherwise in (AXIS_COORDINATES, _DIMENSIONS):
+        attributes.pop(stated_otherwise, None)
     return create_zarr_array(path / name, shape, dtype, chunk, names, attributes)
 
 

@@ -42,11 +42,14 @@ OUTPUTS: dict[str, tuple[str, Callable[[Path], xr.Dataset]]] = {
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("kind", ["NETCDF4", "NETCDF3_64BIT", "array"])
+@pytest.mark.parametrize("kind", ["NETCDF4", "NETCDF3_64BIT", "array", "zarr 2", "zarr 3"])
 def test_datasets_are_equal_but_for_the_bound(kind: str, output: str, tmp_path: Path) -> None:
     data = make_dataset()
     source: Any = data["t"]
-    if kind != "array":
+    if kind.startswith("zarr"):
+        data.to_zarr(tmp_path / "in.zarr", zarr_format=int(kind[-1]), consolidated=False)
+        data, source = open_zarr(tmp_path / "in.zarr"), tmp_path / "in.zarr" / "t"
+    elif kind != "array":
         data.to_netcdf(tmp_path / "in.nc", format=kind, encoding={"t": {"_FillValue": np.float32(-999)}})
         data, source = xr.open_dataset(tmp_path / "in.nc").load(), f"{tmp_path}/in.nc::t"
     nvc_jax.compress(source, tmp_path / "c.zarr", max_error=MAX_ERROR, chunks=(8, 8, 16))
