@@ -74,7 +74,7 @@ def largest_error(original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | 
             errors = _differences(original[slab], decoded[slab])
             counted = errors if mask is None else errors[mask[slab]]
             largest = np.maximum(largest, np.maximum(counted.max(initial=0.0), -counted.min(initial=0.0)))
-        return float(largest)
+        return float(largest) + 0.0  # not −0
 
 
 def _differences(original: np.ndarray, decoded: np.ndarray) -> np.ndarray:

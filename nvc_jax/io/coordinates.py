@@ -96,7 +96,8 @@ def crop_coordinates(
         values = None if axis is None else axis.values[first : first + side * scale]
         if axis is not None and values is not None and math.ceil(values.size / scale) == side:
             if scale > 1:
-                values = np.array([values[i : i + scale].mean() for i in range(0, values.size, scale)])
+                with np.errstate(all="ignore"):
+                    values = np.array([values[i : i + scale].mean() for i in range(0, values.size, scale)])
             cropped[name] = _as_json(Coordinates(values, axis.attributes))
     return dict(attributes) | {AXIS_COORDINATES: cropped}
 

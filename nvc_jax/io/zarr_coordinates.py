@@ -12,11 +12,13 @@ from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
     even_spacing,
+    kept_axes,
     parse_names,
     parse_numbers,
     parse_spacing,
 )
 from nvc_jax.io.stored_arrays import StoredArray
+from nvc_jax.io.stored_axes import describe_axes, stored_shape
 
 _DIMENSIONS = "_ARRAY_DIMENSIONS"
 """Attribute by which xarray names the dimensions in Zarr 2."""
@@ -30,7 +32,12 @@ def with_group_coordinates(metadata: VolumeMetadata, array: StoredArray) -> Volu
     is_known = metadata.spacing is not None or AXIS_COORDINATES in metadata.attributes
     if names is None or is_known or array.driver not in ("zarr", "zarr3"):
         return metadata
-    axes = [attempt(lambda name=name: _read_sibling(array, name)) for name in names]  # type: ignore[misc]
+    shape = stored_shape(array)
+    sides = [shape[axis] for axis in kept_axes(shape, describe_axes(array).names)]
+    axes = [
+        attempt(lambda name=name, side=side: _read_sibling(array, name, side))  # type: ignore[misc]
+        for name, side in zip(names, sides, strict=False)
+    ]
     if not any(axes):
         return metadata
     known = [axis for axis in axes if axis is not None]
@@ -44,13 +51,13 @@ def with_group_coordinates(metadata: VolumeMetadata, array: StoredArray) -> Volu
     )
 
 
-def _read_sibling(array: StoredArray, name: str) -> Coordinates | None:
-    """Read the array of one axis that lies beside an array; None where there is none."""
+def _read_sibling(array: StoredArray, name: str, side: int) -> Coordinates | None:
+    """Read the array of one axis, of ``side`` voxels, that lies beside an array; None where there is none."""
     parent, _, _ = array.kvstore.path.rstrip("/").rpartition("/")
     kvstore = array.kvstore.copy()
     kvstore.path = f"{parent}/{name}/" if parent else f"{name}/"
     document = _read(kvstore, "zarr.json" if array.driver == "zarr3" else ".zarray")
-    if document is None or len(document["shape"]) != 1 or document["shape"][0] > _MOST_VALUES:
+    if document is None or document["shape"] != [side] or side > _MOST_VALUES:
         return None
     is_zarr3 = array.driver == "zarr3"
     stated = (document if is_zarr3 else {"attributes": _read(kvstore, ".zattrs")}).get("attributes") or {}

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 import nvc_jax
+from nvc_jax.io.volumes import read_metadata
 from nvc_jax.io.zarr_group import split_variable
 
 MAX_ERROR = 0.01
@@ -79,6 +81,14 @@ def test_a_region_has_its_coordinates(tmp_path: Path) -> None:
     region = np.s_[2:5, 3:8, 0:10]
     nvc_jax.decompress(tmp_path / "c.zarr", f"{tmp_path}/out.zarr::t", region=region)
     xr.testing.assert_identical(open_zarr(tmp_path / "out.zarr"), data.isel(time=region[0], lat=region[1]))
+
+
+def test_arrays_of_another_length_are_no_coordinates(tmp_path: Path) -> None:
+    data = make_dataset()
+    data.to_zarr(tmp_path / "in.zarr", consolidated=False)
+    zarr.create_array(tmp_path / "in.zarr" / "lon", data=np.arange(7.0), overwrite=True)
+    attributes = read_metadata(tmp_path / "in.zarr" / "t").attributes
+    assert attributes["axis_coordinates"].keys() == {"time", "lat"}
 
 
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden", "__x"])
