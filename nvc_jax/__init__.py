@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nvc_jax.compression.result import CompressionResult
     from nvc_jax.compression.view import open
     from nvc_jax.container.metadata import FormatError
+    from nvc_jax.container.zarr_options import zarr_codec
     from nvc_jax.core.encoded_volume import EncodedVolume
     from nvc_jax.evaluation.containers import evaluate, info, preview, verify
     from nvc_jax.io.raw import RawFile
@@ -60,6 +61,7 @@ __all__ = [
     "preview",
     "train",
     "verify",
+    "zarr_codec",
 ]
 
 _NAMES = {
@@ -72,6 +74,7 @@ _NAMES = {
     "compression.result": "CompressionResult",
     "compression.view": "open",
     "container.metadata": "FormatError",
+    "container.zarr_options": "zarr_codec",
     "core.encoded_volume": "EncodedVolume",
     "evaluation.containers": "evaluate info preview verify",
     "io.raw": "RawFile",

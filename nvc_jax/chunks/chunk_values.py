@@ -8,7 +8,7 @@ import numpy as np
 
 from nvc_jax.chunks.special_values import valid_mask, valid_range
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
-from nvc_jax.core.dtypes import DEVICE_DTYPES, is_long_integer
+from nvc_jax.core.dtypes import NARROW_DTYPES, is_float, is_long_integer
 from nvc_jax.core.filling import fill_smoothly
 from nvc_jax.core.long_integers import offsets_from
 
@@ -44,7 +44,7 @@ class ChunkValues:
     @functools.cached_property
     def smooth(self) -> np.ndarray:
         """Values with smoothly filled gaps, float32; float64 where float32 does not hold every value."""
-        dtype = np.float32 if str(self.values.dtype) in DEVICE_DTYPES else np.float64
+        dtype = np.float32 if str(self.values.dtype) in NARROW_DTYPES else np.float64
         filled = np.where(self.valid, self.values, self.low) if self.has_gaps else self.values
         return fill_smoothly(filled.astype(dtype, copy=False), self.valid)
 
@@ -56,7 +56,7 @@ class ChunkValues:
         if is_long_integer(dtype):
             return self._filled_by_offsets()
         filled = self.smooth.clip(self.low, self.high)
-        rounded = filled if dtype.kind == "f" else np.rint(filled)
+        rounded = filled if is_float(dtype) else np.rint(filled)
         return np.where(self.valid, self.values, rounded.astype(dtype))
 
     def _filled_by_offsets(self) -> np.ndarray:

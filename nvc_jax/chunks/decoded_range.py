@@ -9,7 +9,7 @@ to the next value. The encoder stores the few values that this would take beyond
 import numpy as np
 
 from nvc_jax.core.chunk_interfaces import ValueRange
-from nvc_jax.core.dtypes import cast_values, is_long_integer, number_of
+from nvc_jax.core.dtypes import cast_values, float_limits, is_float, is_long_integer, number_of
 from nvc_jax.core.long_integers import absolute_differences
 
 
@@ -74,7 +74,7 @@ class DecodedRange:
             return None
         broken = np.zeros(values.shape, bool)
         # Integers that another device rounds the other way are off by 1.
-        reach = reserve if values.dtype.kind == "f" else np.ceil(reserve)
+        reach = reserve if is_float(values.dtype) else np.ceil(reserve)
         for missing_value, replacement in self._replacements.items():
             is_near = (enforced == replacement) | (_distances(enforced, missing_value) <= reach)
             broken |= is_near & (_distances(values, replacement) > max_error)
@@ -106,11 +106,11 @@ def _replace(values: np.ndarray, mask: np.ndarray, replacement: float | np.gener
 def _next_value(value: float, missing_values: list[float], high: float, dtype: np.dtype) -> float:
     """Return the next larger value of a dtype that is neither missing nor subnormal; at most ``high``."""
     while value in missing_values:
-        if dtype.kind != "f":
+        if not is_float(dtype):
             value += 1
             continue
         # Some devices take subnormal numbers for 0.
-        tiny = float(np.finfo(dtype).tiny)
+        _, _, tiny = float_limits(dtype)
         value = float(np.nextafter(dtype.type(value), dtype.type(high)))
         if 0 < abs(value) < tiny:
             value = min(tiny if value > 0 else 0.0, high)

@@ -16,6 +16,7 @@ import numpy as np
 
 from nvc_jax.chunks.uniform_quantization import round_to_dtype, rounding_error
 from nvc_jax.chunks.value_bytes import to_little_endian
+from nvc_jax.core.dtypes import is_float
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.core.slabs import map_slabs
@@ -83,7 +84,7 @@ def correct(original: np.ndarray, decoded: np.ndarray, max_error: float, reserve
 
 def _allowed_error(original: np.ndarray, max_error: float, reserve: float) -> float:
     """Largest error of a decoded value, before it is rounded to the dtype, that needs no correction."""
-    if original.dtype.kind != "f":
+    if not is_float(original.dtype):
         # Rounding brings a value back to the integer that it is within 0.5 of.
         return float(np.floor(max_error) + 0.5 - reserve)
     largest = max(-float(original.min(initial=0)), float(original.max(initial=0))) + max_error

@@ -25,7 +25,7 @@ from nvc_jax.chunks.rank_body import encode_ranks, estimate_rank_bits
 from nvc_jax.chunks.special_values import encode_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.core.chunk_interfaces import ChunkTarget
-from nvc_jax.core.dtypes import is_long_integer
+from nvc_jax.core.dtypes import is_float, is_long_integer
 from nvc_jax.core.errors import largest_error, squared_errors
 from nvc_jax.core.shapes import Shape3, check_shape
 
@@ -239,7 +239,7 @@ class PayloadEncoder:
         ``leaves_differences`` is false where a lattice is exact: differences are then no use.
         """
         dtype = chunk.values.dtype
-        is_wide = dtype.kind == "f" or is_long_integer(dtype)
+        is_wide = is_float(dtype) or is_long_integer(dtype)
         if is_wide and self._may_have_ranks(chunk, target, smallest_cost):
             ranks = encode_ranks(chunk, self._padded_shape)
             if ranks is not None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
-from nvc_jax.core.dtypes import is_long_integer
+from nvc_jax.core.dtypes import is_float, is_long_integer
 from nvc_jax.core.slabs import slabs
 
 _COMPARISON = 1 - 2.0**-50
@@ -57,7 +57,7 @@ class PointwiseBound:
             values: the original, finite.
             decoded: same shape and dtype.
         """
-        if values.dtype.kind != "f":
+        if not is_float(values.dtype):
             return _integer_distances(values, decoded) <= self._integer_errors(values)
         exact = np.abs(values.astype(np.float64))
         scale = np.where(exact < _TINY, _SCALE, 1.0) if values.dtype == np.float64 else 1.0
@@ -72,7 +72,7 @@ class PointwiseBound:
     def intervals(self, values: np.ndarray, fraction_bits: int) -> LogarithmIntervals:
         """Find the numbers that are rounded to values within the bound, as logarithms in fixed point."""
         result = LogarithmIntervals(np.empty(values.shape), np.empty(values.shape))
-        find = self._float_intervals if values.dtype.kind == "f" else self._integer_intervals
+        find = self._float_intervals if is_float(values.dtype) else self._integer_intervals
         for slab in slabs(values.shape):
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 low, high = (np.log2(end) * (1 << fraction_bits) for end in find(values[slab]))

@@ -12,6 +12,7 @@ from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.transform_body import CodedBody
 from nvc_jax.core.chunk_interfaces import ChunkTarget
+from nvc_jax.core.dtypes import is_float
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.lattice.plan import Plan, plan_stream
 from nvc_jax.lattice.values import FixedValues
@@ -82,7 +83,7 @@ def prepare_prediction(chunk: ChunkValues, target: ChunkTarget, padded_shape: Sh
     max_error = target.max_error
     if max_error is None:
         max_error = _ERROR_PER_STEP * (target.step or 0.0)
-    if max_error == 0 and chunk.values.dtype.kind == "f":
+    if max_error == 0 and is_float(chunk.values.dtype):
         return None
     return Prediction(lattice_body.fix_chunk(chunk, max_error, padded_shape), target, max_error)
 

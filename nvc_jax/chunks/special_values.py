@@ -13,7 +13,7 @@ import numpy as np
 
 from nvc_jax.chunks.value_bytes import to_little_endian
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
-from nvc_jax.core.dtypes import is_long_integer, number_of
+from nvc_jax.core.dtypes import is_float, is_long_integer, number_of
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
@@ -51,7 +51,7 @@ def valid_mask(
     values: np.ndarray, missing_values: Sequence[float] = (), valid_limits: Limits = NO_LIMITS
 ) -> np.ndarray:
     """Mark the values that are finite, not missing and within the limits: bool of the same shape."""
-    if values.dtype.kind == "f" and not all_finite(values):
+    if is_float(values.dtype) and not all_finite(values):
         valid = np.isfinite(values)
     else:
         valid = np.ones(values.shape, bool)
@@ -63,10 +63,11 @@ def valid_mask(
             (low if low == -math.inf else math.ceil(low)),
             (high if high == math.inf else math.floor(high)),
         )
-    if low != -math.inf:
-        valid &= values >= low
-    if high != math.inf:
-        valid &= values <= high
+    with np.errstate(invalid="ignore"):  # bfloat16 compares NaN with a warning
+        if low != -math.inf:
+            valid &= values >= low
+        if high != math.inf:
+            valid &= values <= high
     return valid
 
 

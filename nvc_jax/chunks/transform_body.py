@@ -17,7 +17,7 @@ from nvc_jax.chunks.error_correction import (
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import ChunkTarget
-from nvc_jax.core.dtypes import DEVICE_DTYPES, is_long_integer
+from nvc_jax.core.dtypes import NARROW_DTYPES, is_long_integer
 from nvc_jax.core.header_fields import decode_values, encode_values
 from nvc_jax.core.long_integers import add_offsets
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
@@ -87,8 +87,8 @@ class TransformBodyCodec:
     def __init__(self, coder: TransformCoder, padded_shape: Shape3, dtype: np.dtype) -> None:
         self.coder, self._padded_shape, self._dtype = coder, padded_shape, dtype
         self._header_bytes = 2 * dtype.itemsize + _STEP.size
-        # float32 holds every value of the device dtypes; of the others it holds shares of the range.
-        self._is_wide = str(dtype) not in DEVICE_DTYPES
+        # float32 holds every value of narrow dtypes; of the others it holds shares of the range.
+        self._is_wide = str(dtype) not in NARROW_DTYPES
         # Of int64 and uint64 float64 holds offsets from the smallest value of a chunk, in a range that is
         # not too wide: they are what is transformed, corrected and rounded.
         self._is_long = is_long_integer(dtype)

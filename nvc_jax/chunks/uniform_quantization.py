@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from nvc_jax.core.dtypes import integer_limits, is_long_integer
+from nvc_jax.core.dtypes import integer_limits, is_float, is_long_integer, round_floats
 from nvc_jax.core.header_fields import MAX_HALF_SPACING
 from nvc_jax.core.long_integers import from_multiples, nearest_multiples
 
@@ -27,7 +27,7 @@ def to_ordered(values: np.ndarray) -> np.ndarray:
     """
     if values.dtype == np.uint64:
         return (values ^ _HALF_OF_UINT64).view(np.int64)
-    if values.dtype.kind != "f":
+    if not is_float(values.dtype):
         return values.astype(np.int64)
     bits = values.view(f"i{values.dtype.itemsize}").astype(np.int64)
     magnitude = np.int64((1 << (8 * values.dtype.itemsize - 1)) - 1)
@@ -38,7 +38,7 @@ def from_ordered(integers: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Map integers back to values of ``dtype``: the inverse of ``to_ordered``."""
     if dtype == np.uint64:
         return integers.view(np.uint64) ^ _HALF_OF_UINT64
-    if dtype.kind != "f":
+    if not is_float(dtype):
         return integers.astype(dtype)
     magnitude = np.int64((1 << (8 * dtype.itemsize - 1)) - 1)
     bits = np.where(integers < 0, integers ^ magnitude, integers)
@@ -47,7 +47,7 @@ def from_ordered(integers: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 def rounding_error(dtype: np.dtype, magnitude: float) -> float:
     """Largest change of a number of at most that magnitude when it is rounded to ``dtype``."""
-    if dtype.kind != "f":
+    if not is_float(dtype):
         return 0.5
     with np.errstate(over="ignore", invalid="ignore"):
         return float(np.spacing(dtype.type(magnitude))) / 2
@@ -59,7 +59,7 @@ def choose_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -
     Returns:
         The spacing, for integers a whole number; None where the bound is too tight for float64 or ``dtype``.
     """
-    if dtype.kind != "f":
+    if not is_float(dtype):
         half = math.floor(min(max_error, high - low))
         return 2 * (min(half, MAX_HALF_SPACING) if is_long_integer(dtype) else half) + 1
     # float64's and the dtype's rounding come on top of half a spacing.
@@ -75,7 +75,7 @@ def quantize_uniform(values: np.ndarray, low: float, spacing: float) -> np.ndarr
     """Number, int64, of the quantisation point next to each value; ``low`` is point 0."""
     if is_long_integer(values.dtype):
         return nearest_multiples(values, int(low), int(spacing))
-    if values.dtype.kind != "f":
+    if not is_float(values.dtype):
         return (values.astype(np.int64) - int(low) + int(spacing) // 2) // int(spacing)
     return np.rint((values.astype(np.float64) - low) / spacing).astype(np.int64)
 
@@ -94,7 +94,7 @@ def dequantize_uniform(points: np.ndarray, low: float, spacing: float, dtype: np
     """
     if is_long_integer(dtype):
         return from_multiples(points, 0, int(low), int(spacing), dtype)
-    if dtype.kind != "f":
+    if not is_float(dtype):
         limits = np.iinfo(dtype)
         return np.clip(points * int(spacing) + int(low), limits.min, limits.max).astype(dtype)
     with np.errstate(over="ignore"):
@@ -103,9 +103,8 @@ def dequantize_uniform(points: np.ndarray, low: float, spacing: float, dtype: np
 
 def round_to_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Round float values to ``dtype``; values beyond its ends become the ends, NaN becomes anything."""
-    if dtype.kind == "f":
-        limit = float(np.finfo(dtype).max)
-        return np.clip(values, -limit, limit).astype(dtype)
+    if is_float(dtype):
+        return round_floats(values, dtype)
     low, high = integer_limits(dtype)
     with np.errstate(invalid="ignore"):
         if not is_long_integer(dtype):

@@ -11,7 +11,7 @@ from nvc_jax.chunks.special_values import all_finite, valid_mask
 from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.dtypes import number_of
+from nvc_jax.core.dtypes import is_float, number_of
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.lazy import read_region
 
@@ -76,7 +76,9 @@ def find_value_range(
     """Find a volume's range and its missing values.
 
     The smallest or largest value counts as missing, too, where it takes 1 % of the voxels or more and lies
-    further from the next value than three times the range of all others. Of bool no value does.
+    further from the next value than three times the range of all others. Of bool no value does, nor of
+    integers
+    with five values or fewer, such as masks: their levels are labels, however far apart.
 
     Args:
         parts: arrays that together are the volume.
@@ -85,9 +87,9 @@ def find_value_range(
     """
     lowest: dict[float, int] = {}
     highest: dict[float, int] = {}
-    n_voxels, is_bool = 0, False
+    n_voxels, kind = 0, "f"
     for part in parts:
-        is_bool = part.dtype.kind == "b"
+        kind = part.dtype.kind
         n_voxels += part.size
         values = _valid_values(part, missing_values, valid_limits)
         _count_ends(lowest, values, np.min)
@@ -95,7 +97,8 @@ def find_value_range(
 
     counts = lowest | highest
     missing = dict.fromkeys(value for value in missing_values if math.isfinite(value))
-    for _ in range(0 if is_bool else _MAX_UNDECLARED):
+    has_levels = kind == "b" or (kind in "iu" and len(counts) < 2 * _N_ENDS)
+    for _ in range(0 if has_levels else _MAX_UNDECLARED):
         undeclared = _find_undeclared(counts, n_voxels)
         if undeclared is None:
             break
@@ -106,7 +109,7 @@ def find_value_range(
 
 def _valid_values(part: np.ndarray, missing_values: Sequence[float], valid_limits: Limits) -> np.ndarray:
     is_declared = bool(missing_values) or valid_limits != NO_LIMITS
-    if not is_declared and (part.dtype.kind != "f" or all_finite(part)):
+    if not is_declared and (not is_float(part.dtype) or all_finite(part)):
         return part.reshape(-1)
     return part[valid_mask(part, missing_values, valid_limits)]
 

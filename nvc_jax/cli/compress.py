@@ -83,11 +83,13 @@ def _add_target(command: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     arguments.check_two(options)
     from nvc_jax.compression.compress import compress
+    from nvc_jax.io.volumes import describe_level
 
+    source = arguments.volume(options.input, options)
     start = time.perf_counter()
     with byte_progress_bar("compress") as on_progress:
         result = compress(
-            arguments.volume(options.input, options),
+            source,
             arguments.location(options.output),
             model=options.model,
             max_error=options.max_error,
@@ -112,6 +114,8 @@ def _run(options: argparse.Namespace) -> None:
         return
     names = ("model", "max_error", "stored_bytes", "bits_per_voxel", "ratio")
     measures = {name: getattr(result, name) for name in names}
+    if (level := describe_level(source)) is not None:
+        measures = {"level": level} | measures
     if result.target == {"lossless": True} and not options.lossless:
         measures = {"target": "lossless, as of labels"} | measures
     print_values(measures | {"seconds": seconds}, options.json)

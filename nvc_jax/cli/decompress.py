@@ -13,7 +13,7 @@ def add_command(commands: arguments.Commands) -> None:
     command.add_argument("input", metavar="IN", help=arguments.CONTAINER_HELP)
     arguments.add_output(
         command,
-        ".npy, .npz, .raw, .zarr; with the extra io also .nii, .nrrd, .mrc, …: see the README",
+        ".npy, .npz, .raw, .zarr, .ome.zarr; with the extra io also .nii, .nrrd, .mrc, …: see the README",
         ".npy",
     )
     command.add_argument("--region", type=arguments.region, help="z0:z1,y0:y1,x0:x1")

@@ -17,6 +17,7 @@ def add_command(commands: arguments.Commands) -> None:
     command.add_argument("--output", required=True, metavar="DIR", help="directory of the new checkpoint")
     command.add_argument("--validation", nargs="+", default=[], metavar="VOLUME", help="volumes held out")
     command.add_argument("--seed", type=int, default=0, help="the only source of randomness (0)")
+    arguments.add_raw_layout(command)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -49,8 +50,8 @@ def _train(options: argparse.Namespace, output: Path, state: Path) -> None:
     with training_progress_bar() as on_progress:
         result = train(
             options.config,
-            options.volumes,
-            validation=options.validation,
+            [arguments.volume(text, options) for text in options.volumes],
+            validation=[arguments.volume(text, options) for text in options.validation],
             seed=options.seed,
             directory=state,
             on_progress=on_progress,

@@ -22,6 +22,7 @@ from nvc_jax.io.locations import Location
 from nvc_jax.io.paths import output_path
 from nvc_jax.io.replaceable import check_replaceable
 from nvc_jax.io.writers import check_writable, writing
+from nvc_jax.io.zarr_group import split_variable
 
 
 def decompress(
@@ -38,8 +39,9 @@ def decompress(
 
     Args:
         container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
-        destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``) or ``.zarr``; with the
-            extra ``io`` also ``.nii``, ``.nii.gz``, ``.mgh``, ``.mgz``, ``.nrrd``, ``.mha``, ``.mrc``
+        destination: ``.npy``, ``.npz``, ``.raw`` (named ``name_XxYxZ_dtype.raw``), ``.zarr`` or
+            ``.ome.zarr``, or ``NAME.zarr::VARIABLE`` for a group with coordinates, as xarray reads it; with
+            the extra ``io`` also ``.nii``, ``.nii.gz``, ``.mgh``, ``.mgz``, ``.nrrd``, ``.mha``, ``.mrc``
             (``.map``, ``.rec``, ``.st``), ``.tif``, ``.tiff``, ``.h5``, ``.hdf5`` or ``.nc``. Nothing may lie
             there unless ``overwrite`` is true. Positions, units and attributes of the source are written as
             far as the format has a place for them.
@@ -62,7 +64,8 @@ def decompress(
     """
     locations = {"container": container, "destination": destination}
     check_types(locations, on_progress, overwrite=overwrite)
-    destination = output_path(destination)
+    named, variable = split_variable(destination)
+    destination = output_path(named)
     check_apart(container, destination)
     check_replaceable(destination, overwrite)
     reader = Reader(container, mode, level)
@@ -72,7 +75,9 @@ def decompress(
     check_writable(destination, shape, reader.dtype, overwrite)
 
     metadata = region_metadata(reader, bounds)
-    with writing(destination, shape, reader.dtype, metadata=metadata, overwrite=overwrite) as target:
+    with writing(
+        destination, shape, reader.dtype, metadata=metadata, variable=variable, overwrite=overwrite
+    ) as target:
 
         def decode_piece(piece: tuple[ChunkIndex, Region, Region]) -> int:
             index, in_region, in_chunk = piece

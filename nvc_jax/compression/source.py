@@ -88,7 +88,7 @@ def check_part_of_source(volume: ts.TensorStore, begun: Begun, part: Sequence[Ch
 
 
 def _crc32(values: np.ndarray) -> int:
-    return zlib.crc32(values.data)
+    return zlib.crc32(values.reshape(-1).view(np.uint8).data)  # Python has no buffers of bfloat16
 
 
 def _grid(shape: Sequence[int], chunk: Shape3) -> Shape3:

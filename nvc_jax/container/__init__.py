@@ -6,9 +6,10 @@ Read ``metadata`` first (the ``zarr.json``) and ``configuration`` (the fields of
 completes a container: ``local_creation`` in the file system, ``remote_creation`` elsewhere, and ``begun``
 says what one run must agree with of another. ``destinations`` checks beforehand that nothing of the user's
 would be replaced. ``model`` loads the model that a container names, and ``reader`` decodes chunks with it.
-``zarr_codec`` lets zarr-python, and so xarray and dask, read containers; it alone needs the extra ``zarr``.
+``zarr_codec`` lets zarr-python, and so xarray and dask, read and write containers; it alone needs the extra
+``zarr``. ``zarr_options`` makes a codec that writes, and ``zarr_writer`` encodes its chunks.
 
-The package does not encode: ``compression`` gives it finished payloads.
+Elsewhere the package does not encode: ``compression`` gives it finished payloads.
 """
 
 from nvc_jax.container.metadata import ContainerMetadata, FormatError

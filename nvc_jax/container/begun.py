@@ -11,6 +11,9 @@ from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.store import ContainerStore, read_metadata_at
 from nvc_jax.io.replaceable import OWN_PREFIX
 
+CHECKSUMS_PREFIX = f"{OWN_PREFIX}source-"
+"""Beginning of the keys of checksums, which only a container of several writers has."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Begun:
@@ -76,7 +79,7 @@ def start(
 
 def checksums_key(metadata: ContainerMetadata) -> str:
     """Key of the checksums of the source's chunks: of another source another one."""
-    return f"{OWN_PREFIX}source-{metadata.fingerprint or 0:08x}"
+    return f"{CHECKSUMS_PREFIX}{metadata.fingerprint or 0:08x}"
 
 
 def find_begun(objects: ts.KvStore, key: str, name: str, advice: str) -> Begun | None:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from nvc_jax.container.begun import Begun, Claim, checksums_key, find_begun, start
+from nvc_jax.container.begun import CHECKSUMS_PREFIX, Begun, Claim, checksums_key, find_begun, start
 from nvc_jax.container.destinations import check_destination, is_zip
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.store import METADATA_KEY, ContainerStore
@@ -57,10 +57,24 @@ class _LocalClaim(Claim):
         self._before = identify(path)
 
     def find_begun(self) -> Begun | None:
-        """Find what the other writers began."""
+        """Find what the other writers began, or what the last of them was completing when it was killed."""
+        if not self._common.is_dir():
+            self._take_back()
         if not self._common.is_dir():
             return None
         return find_begun(open_directory(self._common), METADATA_KEY, self._name, self._advice())
+
+    def _take_back(self) -> None:
+        """Give the directory that a killed writer was completing the name that all writers know.
+
+        Raises:
+            BlockingIOError: the writer is at work.
+        """
+        for directory in list_leftovers(self._path, _PARTIAL):
+            if any(directory.glob(f"{CHECKSUMS_PREFIX}*")) and (directory / METADATA_KEY).is_file():
+                with locked(directory, Path(self._name)), naming(self._name):
+                    os.rename(directory, self._common)
+                return
 
     @contextlib.contextmanager
     def create(
@@ -140,13 +154,14 @@ class _LocalClaim(Claim):
     def _complete_shared(self, store: ContainerStore, partial: Path) -> None:
         """Complete a container of several writers, if this one is the first to rename the directory."""
         own = own_name(self._path, _PARTIAL)
-        try:
-            os.rename(partial, own)
-        except FileNotFoundError:
-            return
-        moved = ContainerStore(open_directory(own), store.metadata, store.name)
-        with unfinished(own, lambda: self._describe(own, moved)):
-            self._complete(moved, own)
+        with locked(own, Path(self._name)):
+            try:
+                os.rename(partial, own)
+            except FileNotFoundError:
+                return
+            moved = ContainerStore(open_directory(own), store.metadata, store.name)
+            with unfinished(own, lambda: self._describe(own, moved)):
+                self._complete(moved, own)
 
     def _complete(self, store: ContainerStore, partial: Path) -> None:
         """Give a complete container its name."""
@@ -154,11 +169,11 @@ class _LocalClaim(Claim):
             raise FileExistsError(
                 f"another run has removed what this one wrote of `{self._name}`; run one at a time"
             )
-        _remove_own_files(partial)
         check_destination(self._location, self._overwrite)
-        if is_zip(self._path):
+        if is_zip(self._path):  # which takes no files but those of the container
             self._complete_zip(store, partial)
         else:
+            _remove_own_files(partial)
             with naming(self._name):
                 put_in_place(partial, self._path, self._before)
         if self._is_locked:

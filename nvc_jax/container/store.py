@@ -28,6 +28,8 @@ from nvc_jax.io.zip_files import list_zip
 METADATA_KEY = "zarr.json"
 _INDEX_ENTRY_BYTES = 16
 """Bytes of a chunk's entry in the index of a shard: offset and length, uint64 each."""
+_NO_CHUNK = (2**64 - 1, 2**64 - 1)
+"""Entry of a chunk that a shard does not have."""
 _READ_ERRORS = (ValueError, OSError, IndexError, KeyError, NotImplementedError)
 """Errors of TensorStore where something cannot be read."""
 _CACHED_SHARDS = 256
@@ -112,14 +114,19 @@ class ContainerStore:
             sizes = list_zip(self._zip_file)
             with self._naming_missing():
                 return sum(sizes[key] for key in self.keys())
-        return sum(map_in_order(lambda key: len(self._read_object(key)), self.keys()))
+        return sum(map_in_order(self._remote_bytes, self.keys()))
 
-    def _read_object(self, key: str) -> bytes:
-        """Read a stored object, or the metadata, as a whole."""
-        result = self._objects.read(key).result()
+    def _remote_bytes(self, key: str) -> int:
+        """Bytes of a stored object, or of the metadata; of a shard only its index is read."""
+        has_index = self.metadata.shard is not None and key != METADATA_KEY
+        n_index = _INDEX_ENTRY_BYTES * math.prod(self.metadata.chunks_per_object) + N_CHECKSUM_BYTES
+        try:
+            result = self._objects.read(key, byte_range=slice(-n_index, None) if has_index else None).result()
+        except ValueError as error:
+            raise FormatError(f"`{key}` of `{self.name}` has no index of a shard: {error}") from error
         if result.state != "value":
             raise FormatError(f"`{key}` of `{self.name}` is missing")
-        return bytes(result.value)
+        return len(result.value) + (_end_of_chunks(bytes(result.value)) if has_index else 0)
 
     @contextlib.contextmanager
     def _naming_missing(self) -> Iterator[None]:
@@ -194,6 +201,13 @@ class ContainerStore:
     def _key_in_shard(self, chunk: ChunkIndex) -> bytes:
         per_object = self.metadata.chunks_per_object
         return struct.pack(">3I", *(i % n for i, n in zip(chunk, per_object, strict=True)))
+
+
+def _end_of_chunks(index: bytes) -> int:
+    """Return the offset of the first byte behind the chunks of a shard, of which ``index`` is the index."""
+    entries = struct.unpack(f"<{(len(index) - N_CHECKSUM_BYTES) // 8}Q", index[:-N_CHECKSUM_BYTES])
+    stored = [pair for pair in zip(entries[::2], entries[1::2], strict=True) if pair != _NO_CHUNK]
+    return max((offset + size for offset, size in stored), default=0)
 
 
 def _object_key(index: ChunkIndex) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
-from nvc_jax.core.dtypes import as_number, cast_values, integer_limits
+from nvc_jax.core.dtypes import as_number, cast_values, integer_limits, is_float
 
 
 def limits_as_json(limits: Limits) -> list[float | None]:
@@ -49,7 +49,7 @@ def choose_fill_value(dtype: np.dtype, value_range: ValueRange) -> str | int:
     It is NaN for floats; for integers a missing value or an end of the dtype that no valid value has, and 0
     only where valid values take both ends.
     """
-    if dtype.kind == "f":
+    if is_float(dtype):
         return "NaN"
     smallest, largest = integer_limits(dtype)
     candidates = [*map(int, cast_values(value_range.missing_values, dtype)), largest, smallest]

@@ -9,30 +9,67 @@ import numpy as np
 
 DTYPES = (
     *("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"),
-    *("float16", "float32", "float64", "bool"),
+    *("float16", "bfloat16", "float32", "float64", "bool"),
 )
 """Dtypes of volumes that can be compressed."""
 CODED_DTYPES = DTYPES[:-1]
 """Dtypes of the values of chunks as they are coded; bool is coded as uint8."""
 _CONVERSIONS = {
-    "bfloat16": "convert it by `astype('float32')`",
     "float128": "convert it by `astype('float64')`",
-    **dict.fromkeys(("complex64", "complex128"), "take its real and its imaginary part as two volumes"),
+    "float": "convert it by `astype('float32')`",
+    "complex": "take its real and its imaginary part as two volumes",
+    **dict.fromkeys(("int", "uint"), "convert it by `astype('int8')`"),
+    "[": "take one of its fields as a volume",
 }
-"""Next step for a volume of another dtype."""
+"""Next step for a volume of another dtype, by the beginning of its name."""
+_HALF_OF_BFLOAT16 = 1 << 15
+"""Lower bits of a float32 that lies in the middle between two values of bfloat16."""
 DEVICE_DTYPES = ("uint8", "int8", "uint16", "int16", "float16", "float32")
-"""Dtypes whose values float32 holds exactly: the device computes in float32."""
+"""Dtypes of volumes that ``encode_volume`` takes: the device computes in float32."""
+NARROW_DTYPES = (*DEVICE_DTYPES, "bfloat16")
+"""Dtypes whose values float32 holds exactly."""
 
 
 def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
     """Raise ``TypeError`` that names the argument unless ``DTYPES`` has ``dtype``, in native byte order."""
     if str(dtype) not in DTYPES:
-        step = _CONVERSIONS.get(str(dtype), "convert it to one of these")
+        steps = [step for begin, step in _CONVERSIONS.items() if str(dtype).startswith(begin)]
+        step = steps[0] if steps else "convert it to one of these"
         raise TypeError(f"`{name}` has dtype {dtype}; supported dtypes are {', '.join(DTYPES)}: {step}")
 
 
 _END_OF_INTEGERS = 1 << 64
 """Limit of the magnitudes of integers that a volume may hold."""
+
+
+def is_float(dtype: np.dtype) -> bool:
+    """Tell whether a dtype is of floats; NumPy has no kind for bfloat16."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+def float_limits(dtype: np.dtype) -> tuple[float, float, float]:
+    """Smallest and largest finite value of a float dtype, and its smallest normal number above 0."""
+    limits = jnp.finfo(dtype)
+    return float(limits.min), float(limits.max), float(limits.tiny)
+
+
+def round_floats(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Round floats to a float dtype, halves to even; values beyond its ends become the ends."""
+    low, high, _ = float_limits(dtype)
+    with np.errstate(invalid="ignore"):  # of NaN, which becomes anything
+        return _round_within(np.clip(values, low, high), dtype)
+
+
+def _round_within(clipped: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Round floats between the ends of a float dtype."""
+    if dtype.name != "bfloat16" or clipped.dtype != np.float64:
+        return clipped.astype(dtype)
+    # NumPy would round to float32 first: what lies next to a middle would become the middle.
+    nearest = clipped.astype(np.float32)
+    bits = nearest.view(np.int32)
+    is_middle = (bits & (2 * _HALF_OF_BFLOAT16 - 1)) == _HALF_OF_BFLOAT16
+    away = np.sign(np.abs(clipped) - np.abs(nearest.astype(np.float64))).astype(np.int32)
+    return np.where(is_middle, bits + away, bits).astype(np.int32).view(np.float32).astype(dtype)
 
 
 def is_long_integer(dtype: np.dtype) -> bool:
@@ -70,7 +107,7 @@ def cast_values(values: Iterable[float], dtype: np.dtype) -> tuple[float, ...]:
         The finite values, each once: floats are rounded to the dtype; numbers that an integer dtype does not
         hold are left out. Those of int64 and uint64 are ints, all others floats.
     """
-    if dtype.kind == "f":
+    if is_float(dtype):
         with np.errstate(over="ignore"):
             cast = [float(np.float64(value).astype(dtype)) for value in values]
     else:

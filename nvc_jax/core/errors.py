@@ -127,7 +127,9 @@ def _largest_ratio(original: np.ndarray, decoded: np.ndarray) -> float:
     if not math.isfinite(largest):
         return largest
     may_be_largest = ratios >= largest * (1 - _QUOTIENT_ERROR)
-    pairs = set(zip(original[may_be_largest].tolist(), decoded[may_be_largest].tolist(), strict=True))
+    exact_dtype = original.dtype if is_long_integer(original.dtype) else np.float64
+    originals, others = (part[may_be_largest].astype(exact_dtype) for part in (original, decoded))
+    pairs = set(zip(originals.tolist(), others.tolist(), strict=True))
     exact = max(abs(Fraction(x) - Fraction(y)) / abs(Fraction(x)) for x, y in pairs)
     nearest = float(exact)
     return nearest if Fraction(nearest) >= exact else math.nextafter(nearest, math.inf)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from nvc_jax.core.dtypes import is_long_integer
+from nvc_jax.core.dtypes import is_float, is_long_integer
 
 _N_BITS = 7
 """Bits of a number in each byte of a varint; the highest bit says that another byte follows."""
@@ -101,7 +101,7 @@ def encode_quantization(dtype: np.dtype, low: float, spacing: float) -> bytes:
             uint64 is at most 2 · ``MAX_HALF_SPACING`` + 1.
     """
     first = encode_values(dtype, low)
-    if dtype.kind == "f":
+    if is_float(dtype):
         return first + encode_values(np.dtype(np.float64), spacing)
     if is_long_integer(dtype):
         return first + encode_values(np.dtype(np.uint64), int(spacing) // 2)
@@ -123,7 +123,7 @@ def decode_quantization(stored: bytes, dtype: np.dtype) -> tuple[Any, Any, int]:
         if half > MAX_HALF_SPACING:
             raise ValueError(f"a uniform quantisation has a spacing of {2 * half + 1}")
         return low, 2 * half + 1, start + np.dtype(np.uint64).itemsize
-    if dtype.kind != "f":
+    if not is_float(dtype):
         (half,), start = decode_varints(stored, 1, start)
         return low, 2 * half + 1, start
     (spacing,) = decode_values(stored[start:], np.dtype(np.float64), 1)

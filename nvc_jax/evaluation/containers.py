@@ -15,6 +15,7 @@ from nvc_jax.container.store import METADATA_KEY, open_container
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
 from nvc_jax.core.chunk_interfaces import NO_LIMITS
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.dtypes import is_float
 from nvc_jax.core.errors import largest_error, largest_pointwise_error
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.evaluation.metrics import bits_per_voxel, quality
@@ -276,7 +277,7 @@ def _check_stated_error(reader: Reader, index: ChunkIndex, stated: float, measur
     tolerance = (metadata.maximum - metadata.minimum) * _ARITHMETIC + largest * float(
         np.finfo(np.float32).eps
     )
-    if reader.dtype.kind != "f":
+    if not is_float(reader.dtype):
         tolerance += 1.0  # a value halfway between two integers may be rounded to either
     if not abs(measured - stated) <= tolerance:
         raise FormatError(

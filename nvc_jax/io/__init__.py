@@ -5,13 +5,17 @@ volume, ``declared_values``, those of them by which values are no measurement, `
 voxels have positions, ``lazy``, which makes stores of flat files and of functions, ``volume_view``, a store
 that dask and pickle take, ``file_format``, the interface of a format, and ``formats``, the list of them. Each
 format is a module (``npy``, ``raw``, ``nifti``, ``mgh``, ``nrrd``, ``nrrd_parts`` and ``nrrd_output``,
-``mrc``, ``metaimage``, ``tiff`` and ``tiff_output``, ``hdf5`` and ``hdf5_output``, ``netcdf``; for folders of
-planes ``slices`` and ``dicom``). ``written_attributes`` are attributes as files state them, and ``readable``
-turns the errors of libraries into ours; ``stored_arrays``, ``stored_axes`` and ``chunked_stores`` find,
-describe and open arrays in key-value stores; ``arrays`` wraps arrays in memory. ``writers`` writes volumes
-through ``atomic``: ``paths`` says what a path or URL means, ``replaceable`` what may be replaced, ``locks``
-keeps two runs apart, and ``renames`` are its last step. ``locations`` opens directories and URLs of
-containers, ``zip_files`` checks ``.zip`` files, and ``open_scivis`` downloads public volumes.
+``mrc``, ``metaimage``, ``tiff`` and ``tiff_output``, ``hdf5`` and ``hdf5_output``, ``netcdf``, ``netcdf5``
+and ``netcdf_variable``; for folders of planes ``slices``, ``dicom`` and ``dicom_frames``). ``ome_zarr``
+describes the images of OME-Zarr that are written, ``zarr_group`` makes groups that xarray reads,
+``zarr_coordinates`` reads theirs, and ``coordinates`` are those of axes that are uneven, fall or are
+described. ``written_attributes`` are attributes as files state them, ``readable`` turns the errors of
+libraries into ours, and ``last_result`` keeps headers that are needed twice; ``stored_arrays``,
+``stored_axes`` and ``chunked_stores`` find, describe and open arrays in key-value stores; ``arrays`` wraps
+arrays in memory. ``writers`` writes volumes through
+``atomic``: ``paths`` says what a path or URL means, ``replaceable`` what may be replaced, ``locks`` keeps two
+runs apart, and ``renames`` are its last step. ``locations`` opens directories and URLs of containers,
+``zip_files`` checks ``.zip`` files, and ``open_scivis`` downloads public volumes.
 
 This package may not know about compression: it imports only ``nvc_jax.core``.
 """

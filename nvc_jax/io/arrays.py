@@ -7,6 +7,7 @@ import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import check_shape
+from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE, SCALING, parse_floats
 from nvc_jax.io.metadata import (
     VolumeMetadata,
@@ -83,7 +84,8 @@ def _labelled_metadata(array: Any) -> VolumeMetadata:
         parse_spacing([spacing for _, spacing in known]),
         parse_numbers([origin for origin, _ in known]),
         attempt(lambda: parse_names([array.coords[name].attrs["units"] for name in names])),
-        attributes_as_json(array.attrs),
+        attributes_as_json(array.attrs)
+        | state_coordinates(names, [_coordinates(array, name) for name in names]),
         attempt(lambda: _encoded_fill_values(array)) or (),
     )
 
@@ -97,6 +99,10 @@ def _encoded_fill_values(array: Any) -> tuple[float, ...]:
         return ()
     stated = [array.encoding.get(name) for name in (FILL_VALUE, "missing_value")]
     return tuple(dict.fromkeys(parse_floats(stated)))
+
+
+def _coordinates(array: Any, name: Any) -> Coordinates | None:
+    return attempt(lambda: describe_coordinates(array.coords[name].values, array.coords[name].attrs))
 
 
 def _origin_and_spacing(array: Any, name: Any) -> tuple[float, float] | None:

@@ -23,6 +23,7 @@ from nvc_jax.io.metadata import (
 )
 from nvc_jax.io.stored_arrays import DOCUMENT_KEYS, X_FIRST_DRIVERS, StoredArray, find_stored_array
 from nvc_jax.io.stored_axes import describe_axes, stored_shape
+from nvc_jax.io.zarr_coordinates import with_group_coordinates
 
 _CONTEXT = ts.Context({"cache_pool": {"total_bytes_limit": CACHE_BYTES}, **RETRIES})
 
@@ -83,6 +84,21 @@ def open_spec_array(spec: dict[str, Any]) -> ts.TensorStore:
     if array is None:
         return arrange_axes(store, "" if "transform" in spec else str(spec.get("driver")))
     return arrange_axes(store, array.driver, describe_axes(array).names)
+
+
+def directory_level(path: Path, name: str) -> str | None:
+    """Describe which level of an OME-Zarr image a directory is; None if it is of no such image."""
+    return _describe_level(_find_in_directory(path, name))
+
+
+def url_level(url: str) -> str | None:
+    """Describe which level of an OME-Zarr image a URL names; None if it is of no such image."""
+    array = None if "|" in url else find_stored_array(_open_as_directory(url), url)
+    return None if array is None else _describe_level(array)
+
+
+def _describe_level(array: StoredArray) -> str | None:
+    return f"{array.level} of {', '.join(array.levels)}" if array.levels else None
 
 
 def spec_metadata(spec: dict[str, Any]) -> VolumeMetadata:
@@ -171,7 +187,7 @@ def _array_metadata(array: StoredArray) -> VolumeMetadata:
     from_attributes = VolumeMetadata.from_attributes(select(axes.names), attributes)
     if array.ome is not None:
         attributes = {**attributes, "ome": array.ome}
-    return VolumeMetadata(
+    metadata = VolumeMetadata(
         from_attributes.dimension_names,
         parse_spacing(select(axes.spacing)) or from_attributes.spacing,
         parse_numbers(select(axes.origin)) or from_attributes.origin,
@@ -182,3 +198,4 @@ def _array_metadata(array: StoredArray) -> VolumeMetadata:
             is_of_xarray=array.driver == "zarr" and "_ARRAY_DIMENSIONS" in array.attributes,
         ),
     )
+    return with_group_coordinates(metadata, array)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
-from nvc_jax.core.dtypes import as_number, cast_values
+from nvc_jax.core.dtypes import as_number, cast_values, is_float
 
 FILL_VALUE = "_FillValue"
 _MISSING_VALUE = "missing_value"
@@ -66,7 +66,7 @@ def read_declared_values(
         modulus = 1 << (8 * dtype.itemsize)
         stated = [value - modulus if modulus // 2 <= value < modulus else value for value in stated]
     cast = cast_values(stated, dtype)
-    if dtype.kind != "f":
+    if not is_float(dtype):
         for value in dict.fromkeys(stated):
             if value not in cast and not math.isnan(value):
                 _warn(f"the missing value {value:g} is no value of {dtype}, so that no voxel has it")
@@ -133,7 +133,7 @@ def attributes_for_zarr(
     if not fill_values and others:
         fill_values, others = others[:1], others[1:]
     if fill_values and (
-        dtype.kind == "f" or (math.isfinite(fill_values[0]) and fill_values[0] == int(fill_values[0]))
+        is_float(dtype) or (math.isfinite(fill_values[0]) and fill_values[0] == int(fill_values[0]))
     ):
         kept[FILL_VALUE] = _as_fill_value(fill_values[0], dtype)
     others = [value for value in others if value not in fill_values]
@@ -143,13 +143,13 @@ def attributes_for_zarr(
 
 
 def _as_fill_value(value: float, dtype: np.dtype) -> str | int:
-    return base64.standard_b64encode(struct.pack("<d", value)).decode() if dtype.kind == "f" else int(value)
+    return base64.standard_b64encode(struct.pack("<d", value)).decode() if is_float(dtype) else int(value)
 
 
 def _as_missing_value(stated: Any, others: list[float], dtype: np.dtype) -> Any:
     """Join missing values: a finite number or a list of such; xarray reads no list with NaN in it."""
     finite = [value for value in parse_floats(stated) + others if math.isfinite(value)]
-    numbers = [int(value) if dtype.kind != "f" and float(value).is_integer() else value for value in finite]
+    numbers = [int(value) if not is_float(dtype) and float(value).is_integer() else value for value in finite]
     return numbers if len(numbers) > 1 else (numbers or [stated])[0]
 
 
@@ -177,7 +177,7 @@ def _stated_limits(attributes: Mapping[str, Any], name: str, dtype: np.dtype) ->
         numbers = [*numbers, math.inf]
     elif name == "valid_max":
         numbers = [-math.inf, *numbers]
-    if dtype.kind == "f":
+    if is_float(dtype):
         with np.errstate(over="ignore"):
             numbers = [float(np.float64(number).astype(dtype)) for number in numbers]
     elif _has_floats(attributes[name]) and SCALING & attributes.keys():

@@ -1,10 +1,9 @@
-"""Folders with the files of a DICOM series, of which each holds a plane.
+"""DICOM: a folder with the files of a series, of which each holds a plane, or one file with several frames.
 
 Planes are sorted by their positions. Values stay the stored integers; slope and intercept are metadata. Names
 and other facts of the patient are not kept.
 """
 
-import dataclasses
 import functools
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,10 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
+from nvc_jax.io.dicom_frames import Frame, count_frames, frames_of, open_frames, read_frame
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.geometry import AFFINE, RAS_FROM_LPS
+from nvc_jax.io.last_result import LastResult
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -26,7 +27,7 @@ from nvc_jax.io.metadata import (
 from nvc_jax.io.readable import readable
 from nvc_jax.io.slices import Plane, stack_planes
 
-_SUFFIXES = (".dcm", ".dicom", ".ima")
+SUFFIXES = (".dcm", ".dicom", ".ima")
 _MAGIC, _MAGIC_OFFSET = b"DICM", 128
 _UNIT = "mm"
 _KEPT = (
@@ -40,43 +41,41 @@ _OF_ALL = (
     "ImageOrientationPatient",
 )
 """Attributes that must be the same for all planes."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _File:
-    """A file of a series and its attributes, without its samples."""
-
-    path: Path
-    header: Any
+_HEADERS: LastResult[list[Frame]] = LastResult()
+"""Headers that were read when a source was opened."""
 
 
 def has_series(directory: Path) -> bool:
     """Tell whether a directory holds files of DICOM."""
-    return any(_is_dicom(path) for path in directory.iterdir())
+    return any(is_dicom(path) for path in directory.iterdir())
 
 
-def open_series(folder: SourceFile) -> ts.TensorStore:
-    """Open the series in a folder without loading it; the last 256 MiB of decoded planes are kept.
+def open_dicom(source: SourceFile) -> ts.TensorStore:
+    """Open a file, or the series in a folder, without loading it; the last 256 MiB of planes are kept.
 
     Raises:
         ModuleNotFoundError: pydicom is not installed.
-        ValueError: the folder holds several series, the planes differ, lie at one place or have none, or
-            have several frames or channels.
+        ValueError: there are several series or volumes, the planes differ, lie at one place or have none, or
+            have several channels.
     """
-    files = _sorted_files(folder)
-    planes = [_describe(file) for file in files]
-    return stack_planes(folder.name, [file.path for file in files], planes, _read_plane)
+    frames = _HEADERS.take(source.path, lambda: _sorted_frames(source))
+    planes = [_describe(frame) for frame in frames]
+    if frames[0].number is not None:
+        return open_frames(frames, *planes[0], source.name)
+    return stack_planes(
+        source.name, [frame.path for frame in frames], planes, functools.partial(read_frame, number=None)
+    )
 
 
-def series_metadata(folder: SourceFile) -> VolumeMetadata:
+def dicom_metadata(source: SourceFile) -> VolumeMetadata:
     """Read spacing, affine (RAS), slope, intercept and the padding value, which is a missing value."""
-    files = _sorted_files(folder)
-    first = files[0].header
-    affine = attempt(lambda: _make_affine(files))
+    frames = _HEADERS.take(source.path, lambda: _sorted_frames(source))
+    first = frames[0]
+    affine = attempt(lambda: _make_affine(frames))
     scaling = {
         name: float(value)
         for name, value in (
-            ("scale_factor", first.get("RescaleSlope")),
+            ("scale_factor", first.get("RescaleSlope") or first.get("DoseGridScaling")),
             ("add_offset", first.get("RescaleIntercept")),
         )
         if value is not None
@@ -97,10 +96,11 @@ def series_metadata(folder: SourceFile) -> VolumeMetadata:
     )
 
 
-def _is_dicom(path: Path) -> bool:
+def is_dicom(path: Path) -> bool:
+    """Tell whether a file is of DICOM, by its suffix or its first bytes."""
     if path.name.startswith(".") or not path.is_file():
         return False
-    if path.suffix.lower() in _SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         return True
     if path.suffix and not path.suffix[1:].isdecimal():  # such as files that are named by their UID
         return False
@@ -108,83 +108,93 @@ def _is_dicom(path: Path) -> bool:
         return stream.read(_MAGIC_OFFSET + len(_MAGIC))[_MAGIC_OFFSET:] == _MAGIC
 
 
-def _sorted_files(folder: SourceFile) -> list[_File]:
-    """Read the headers of a series, sorted by position, or by number if they state none."""
+def _sorted_frames(source: SourceFile) -> list[Frame]:
+    """Read the headers of the planes, sorted by position, or by number if they state none."""
+    frames = _read_frames(source)
+    for name in _OF_ALL:
+        _check_same(source, frames, name)
+    places = [attempt(functools.partial(_position, frame)) for frame in frames]
+    if any(place is None for place in places):
+        places = [attempt(lambda frame=frame: float(frame.get("InstanceNumber"))) for frame in frames]  # type: ignore[misc]
+    known = [place for place in places if place is not None]
+    if len(frames) > 1 and len(set(known)) != len(frames):
+        is_one_file = frames[0].number is not None
+        step = (
+            "convert it to a NIfTI file for each volume" if is_one_file else "make a folder for each volume"
+        )
+        raise ValueError(
+            f"`{source.name}`: planes lie at one place, or state neither position nor number: "
+            f"{len(frames)} planes, {len(set(known))} places; {step}"
+        )
+    order = np.argsort(known) if len(known) == len(frames) else [0]
+    return [frames[index] for index in order]
+
+
+def _read_frames(source: SourceFile) -> list[Frame]:
+    """Read the headers of a file, or of all files of a folder."""
     pydicom = import_extra("pydicom", "io")
+    paths = sorted(filter(is_dicom, source.path.iterdir())) if source.path.is_dir() else [source.path]
     files = []
-    for path in sorted(filter(_is_dicom, folder.path.iterdir())):
+    for path in paths:
         with readable(str(path), "DICOM"):
             header = pydicom.dcmread(path, stop_before_pixels=True)
             if "Rows" in header:  # others, such as a DICOMDIR, hold no plane
-                files.append(_File(path, header))
+                files.append(frames_of(path, header))
     if not files:
-        raise ValueError(f"`{folder.name}` holds no file of DICOM with a plane")
-    for name in _OF_ALL:
-        _check_same(folder, files, name)
-    places = [attempt(functools.partial(_position, file.header)) for file in files]
-    if any(place is None for place in places):
-        places = [attempt(lambda file=file: float(file.header.InstanceNumber)) for file in files]  # type: ignore[misc]
-    known = [place for place in places if place is not None]
-    if len(files) > 1 and len(set(known)) != len(files):
+        raise ValueError(f"`{source.name}` holds no file of DICOM with a plane")
+    several = [frames[0] for frames in files if len(frames) > 1]
+    if several and len(files) > 1:
         raise ValueError(
-            f"`{folder.name}`: planes lie at one place, or state neither position nor number: "
-            f"{len(files)} files, {len(set(known))} places; make a folder for each volume"
+            f"`{source.name}` holds {len(files)} files, of which `{several[0].path.name}` has "
+            f"{count_frames(several[0].header)} frames: name one file, such as `{several[0].path}`"
         )
-    order = np.argsort(known) if len(known) == len(files) else [0]
-    return [files[index] for index in order]
+    return [frame for frames in files for frame in frames]
 
 
-def _check_same(folder: SourceFile, files: list[_File], name: str) -> None:
-    """Raise ``ValueError`` if an attribute differs among the files."""
-    stated = {str(_plain(file.header.get(name))): file.path.name for file in files}
+def _check_same(source: SourceFile, frames: list[Frame], name: str) -> None:
+    """Raise ``ValueError`` if an attribute differs among the planes."""
+    stated = {str(_plain(frame.get(name))): frame.name for frame in frames}
     if len(stated) > 1:
         (one, path), (other, other_path) = list(stated.items())[:2]
         raise ValueError(
-            f"`{folder.name}`: {name} differs: `{path}` has {one}, `{other_path}` has {other}; make a folder "
+            f"`{source.name}`: {name} differs: `{path}` has {one}, `{other_path}` has {other}; make a folder "
             "for each series, or convert it to NIfTI"
         )
 
 
-def _position(header: Any) -> float:
+def _position(frame: Frame) -> float:
     """Return the position of a plane along the normal of the planes, in millimetres."""
-    orientation = np.array(header.ImageOrientationPatient, np.float64)
+    orientation = np.array(frame.get("ImageOrientationPatient"), np.float64)
     normal = np.cross(orientation[:3], orientation[3:])
-    return float(np.round(np.array(header.ImagePositionPatient, np.float64) @ normal, 6))
+    return float(np.round(np.array(frame.get("ImagePositionPatient"), np.float64) @ normal, 6))
 
 
-def _make_affine(files: list[_File]) -> np.ndarray | None:
+def _make_affine(frames: list[Frame]) -> np.ndarray | None:
     """Make the affine of planes at even distances; None if they are uneven, or one plane has no thickness."""
-    first, last = files[0].header, files[-1].header
-    orientation = np.array(first.ImageOrientationPatient, np.float64)
-    along_y, along_x = (float(side) for side in first.PixelSpacing)  # distances of rows, of columns
-    start = np.array(first.ImagePositionPatient, np.float64)
-    if len(files) == 1:
-        step = np.cross(orientation[:3], orientation[3:]) * float(first.SliceThickness)
-    elif even_spacing([_position(file.header) for file in files]) is None:
+    first, last = frames[0], frames[-1]
+    orientation = np.array(first.get("ImageOrientationPatient"), np.float64)
+    along_y, along_x = (float(side) for side in first.get("PixelSpacing"))  # distances of rows, of columns
+    start = np.array(first.get("ImagePositionPatient"), np.float64)
+    if len(frames) == 1:
+        step = np.cross(orientation[:3], orientation[3:]) * float(first.get("SliceThickness"))
+    elif even_spacing([_position(frame) for frame in frames]) is None:
         return None
     else:
-        step = (np.array(last.ImagePositionPatient, np.float64) - start) / (len(files) - 1)
+        step = (np.array(last.get("ImagePositionPatient"), np.float64) - start) / (len(frames) - 1)
     affine = np.eye(4)
     affine[:3] = np.stack([orientation[:3] * along_x, orientation[3:] * along_y, step, start], axis=1)
     return RAS_FROM_LPS @ affine
 
 
-def _describe(file: _File) -> Plane:
-    header = file.header
-    with readable(str(file.path), "DICOM"):
-        n_frames, n_channels = int(header.get("NumberOfFrames") or 1), int(header.get("SamplesPerPixel") or 1)
-        if (n_frames, n_channels) != (1, 1):
-            raise ValueError(
-                f"a file must hold one plane in grey; it has {n_frames} frames, {n_channels} channels"
-            )
+def _describe(frame: Frame) -> Plane:
+    header = frame.header
+    with readable(str(frame.path), "DICOM"):
+        n_channels = int(header.get("SamplesPerPixel") or 1)
+        if n_channels != 1:
+            raise ValueError(f"its planes must be grey; they have {n_channels} channels")
         kind = "i" if header.get("PixelRepresentation") else "u"
         dtype = np.dtype(f"{kind}{max(int(header.BitsAllocated), 8) // 8}")
         return Plane((int(header.Rows), int(header.Columns)), dtype)
-
-
-def _read_plane(path: Path) -> np.ndarray:
-    with readable(str(path), "DICOM"):
-        return np.asarray(import_extra("pydicom", "io").dcmread(path).pixel_array)
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ import dataclasses
 from pathlib import Path
 
 from nvc_jax.io import (
+    dicom,
     hdf5,
     hdf5_output,
     metaimage,
@@ -34,6 +35,9 @@ _NIFTI = FileFormat(
 _MGH = FileFormat(
     (".mgh",), mgh.open_mgh, mgh.mgh_metadata, create=mgh.create_mgh, check_output=mgh.check_mgh_output
 )
+
+_DICOM = FileFormat(dicom.SUFFIXES, dicom.open_dicom, dicom.dicom_metadata)
+
 FORMATS = (
     FileFormat((".npy",), npy.open_npy, create=npy.create_npy),
     FileFormat((".npz",), npy.open_npz, create=npy.create_npy, pack=npy.pack_npz),
@@ -90,6 +94,7 @@ FORMATS = (
         create=hdf5_output.create_hdf5,
         check_output=hdf5_output.check_hdf5_output,
     ),
+    _DICOM,
 )
 """The file formats. A file's format is found by its suffix."""
 
@@ -103,6 +108,8 @@ def find_format(file: SourceFile) -> FileFormat:
         ValueError: no format has the suffix.
     """
     suffix = suffix_of(file.path)
+    if suffix not in FORMAT_OF_SUFFIX and dicom.is_dicom(file.path):  # named by a number or a UID
+        return _DICOM
     if suffix not in FORMAT_OF_SUFFIX:
         known = ", ".join([*FORMAT_OF_SUFFIX, ".zarr"])
         raise ValueError(f"`{file.name}`: the suffix must be one of {known}; {raw.LAYOUT_ADVICE}")

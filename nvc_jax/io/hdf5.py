@@ -10,6 +10,7 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
+from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE, parse_floats
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.lazy import CACHE_BYTES, lazy_store
@@ -77,7 +78,8 @@ def hdf5_metadata(file: SourceFile) -> VolumeMetadata:
         spacing=element_size if use_element_size else spacing,
         origin=parse_numbers([axis.origin for axis in axes]),
         units=parse_names("um" if use_element_size else [axis.unit for axis in axes]),
-        attributes=_read_attributes(dataset),
+        attributes=_read_attributes(dataset)
+        | state_coordinates([axis.name for axis in axes], [axis.coordinates for axis in axes]),
         missing_values=_read_fill_value(dataset),
     )
 
@@ -165,12 +167,13 @@ def _describe_datasets(h5py: Any, hdf5_file: Any) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Axis:
-    """Name, origin, spacing and unit of an axis; None where unknown."""
+    """Name, origin, spacing, unit and coordinates of an axis; None where unknown."""
 
     name: str | None
     origin: float | None = None
     spacing: float | None = None
     unit: str | None = None
+    coordinates: Coordinates | None = None
 
 
 def _describe_axis(dataset: Any, axis: int) -> _Axis:
@@ -178,6 +181,10 @@ def _describe_axis(dataset: Any, axis: int) -> _Axis:
     scale = attempt(lambda: dataset.dims[axis][0])
     if scale is None:
         return _Axis(label)
+    name = label or scale.name.rpartition("/")[2]
+    if b"not a netCDF variable" in (attempt(lambda: scale.attrs["NAME"]) or b""):
+        return _Axis(name)
+    coordinates = attempt(lambda: describe_coordinates(scale[()], _read_attributes(scale)))
     origin, spacing = attempt(lambda: even_spacing(scale[()])) or (None, None)
     unit = attempt(lambda: as_json(scale.attrs["units"]))
-    return _Axis(label or scale.name.rpartition("/")[2], origin, spacing, unit)
+    return _Axis(name, origin, spacing, unit, coordinates)

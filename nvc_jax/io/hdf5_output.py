@@ -10,21 +10,31 @@ from typing import Any
 
 import numpy as np
 
+from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.io.coordinates import AXIS_COORDINATES, read_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE
+from nvc_jax.io.file_format import check_written_dtype
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, as_json
 from nvc_jax.io.written_attributes import plain_attributes
 
 _DATASET = "volume"
+_DTYPES = tuple(name for name in DTYPES if name != "bfloat16")
 _STORED_UNITS = (FILL_VALUE, "missing_value", "valid_min", "valid_max", "valid_range")
 """Attributes that NetCDF states in the dtype of the samples."""
 
 
+_NETCDF = ".nc"
+_NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
+"""Name by which NetCDF tells that a dimension has no coordinates."""
+
+
 def check_hdf5_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
-    """Raise ``ModuleNotFoundError`` if h5py is not installed; HDF5 holds every dtype."""
+    """Raise an error if h5py is not installed, or a dtype is none of HDF5 and NetCDF."""
     import_extra("h5py", "io")
+    check_written_dtype(path, dtype, _DTYPES, "HDF5")
 
 
 def create_hdf5(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
@@ -38,8 +48,10 @@ def create_hdf5(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMeta
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         space, stored = h5py.h5s.create_simple(shape), h5py.h5t.py_create(little_endian)
         dataset = h5py.Dataset(h5py.h5d.create(file.id, _DATASET.encode(), stored, space, properties))
-        _write_attributes(dataset, plain_attributes(metadata, dtype), dtype)
-        _write_axes(file, dataset, metadata)
+        attributes = plain_attributes(metadata, dtype)
+        attributes.pop(AXIS_COORDINATES, None)  # which are written as dimension scales
+        _write_attributes(dataset, attributes, dtype)
+        _write_axes(file, dataset, metadata, has_dimensions=path.suffix.lower() == _NETCDF)
         offset = dataset.id.get_offset()
     return FlatArray(path.absolute(), shape, little_endian, int(offset))
 
@@ -67,18 +79,31 @@ def _as_stored(value: Any, dtype: np.dtype) -> np.ndarray | None:
     return stored if is_exact else None
 
 
-def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata) -> None:
-    """Name the axes, and write coordinates as dimension scales where the spacing is known."""
+def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata, *, has_dimensions: bool) -> None:
+    """Name the axes, and write coordinates as dimension scales.
+
+    Where none are known NetCDF (``has_dimensions``) has a scale nevertheless, which says so.
+    """
     names = metadata.dimension_names or ("z", "y", "x")
     origin, units = metadata.origin or (0.0, 0.0, 0.0), metadata.units
     is_named = len(set(names)) == len(names) and all(name and "/" not in name for name in names)
+    stated = read_coordinates(metadata.attributes, names, dataset.shape)
     for axis, name in enumerate(names if is_named and _DATASET not in names else ("z", "y", "x")):
-        dataset.dims[axis].label = names[axis]
-        if metadata.spacing is None:
+        has_values = stated[axis] is not None or metadata.spacing is not None
+        has_scale = has_values or has_dimensions
+        if name != names[axis] or not has_scale:
+            dataset.dims[axis].label = names[axis]
+        if not has_scale:
             continue
         side = dataset.shape[axis]
-        file[name] = origin[axis] + metadata.spacing[axis] * np.arange(side)
-        file[name].make_scale(name)
-        if units is not None:
-            file[name].attrs["units"] = units[axis]
+        if stated[axis] is not None:
+            file[name] = stated[axis].values
+            _write_attributes(file[name], stated[axis].attributes, stated[axis].values.dtype)
+        elif metadata.spacing is not None:
+            file[name] = origin[axis] + metadata.spacing[axis] * np.arange(side)
+            if units is not None:
+                file[name].attrs["units"] = units[axis]
+        else:
+            file.create_dataset(name, (side,), ">f4")
+        file[name].make_scale(name if has_values else _NO_VARIABLE.format(side))
         dataset.dims[axis].attach_scale(file[name])

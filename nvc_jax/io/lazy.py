@@ -5,10 +5,12 @@ read, and the map is dropped afterwards: pages that stay mapped would count as r
 """
 
 import dataclasses
+import io
 import math
+import mmap
+import os
 import shutil
 import tempfile
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -109,18 +111,53 @@ def lazy_store(
     )
 
 
-class TemporaryCopy:
-    """Content of a stream in a temporary file without a name, which is removed together with the object.
+class OpenFile:
+    """A file that is open for reading as long as the object exists.
 
-    Attributes:
-        file: the temporary file, open for reading and writing.
+    The thread that drops the last reference closes it. That may be a thread of TensorStore that happens to
+    collect garbage in the midst of other work. So closing takes no lock, and is one call of the system.
+
+    Args:
+        descriptor: of the file; it belongs to the object from here on.
     """
 
+    _descriptor: int | None = None
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        if self._descriptor is not None:  # or making the object has failed
+            close(self._descriptor)
+
+    @property
+    def size(self) -> int:
+        """Number of bytes of the file."""
+        assert self._descriptor is not None
+        return os.fstat(self._descriptor).st_size
+
+    def stream(self, name: str = "") -> IO[bytes]:
+        """Make a file object, at the beginning of the file, that must not outlive this object."""
+        assert self._descriptor is not None
+        raw = io.FileIO(self._descriptor, closefd=False)
+        raw.name = name
+        raw.seek(0)
+        return io.BufferedReader(raw)
+
+    def map(self, start: int, end: int) -> mmap.mmap:
+        """Map the bytes from ``start``, a multiple of ``mmap.ALLOCATIONGRANULARITY``, to ``end``."""
+        assert self._descriptor is not None
+        return mmap.mmap(self._descriptor, end - start, access=mmap.ACCESS_READ, offset=start)
+
+
+class TemporaryCopy(OpenFile):
+    """Content of a stream in a temporary file without a name, which is removed together with the object."""
+
     def __init__(self, stream: IO[bytes]) -> None:
-        self.file = tempfile.TemporaryFile()  # noqa: SIM115
-        weakref.finalize(self, self.file.close)
-        shutil.copyfileobj(stream, self.file, _COPY_BYTES)
-        self.file.flush()
+        with tempfile.TemporaryFile() as file:
+            shutil.copyfileobj(stream, file, _COPY_BYTES)
+            file.flush()
+            super().__init__(os.dup(file.fileno()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +185,7 @@ class FlatArray:
 
     def check_size(self, name: str) -> None:
         """Raise ``ValueError`` if the file is too short to hold the array."""
-        size = self.file.stat().st_size if isinstance(self.file, Path) else self.file.file.seek(0, 2)
+        size = self.file.stat().st_size if isinstance(self.file, Path) else self.file.size
         if size < self.end:
             raise ValueError(f"`{name}` holds {size} bytes; its header says {self.end}")
 
@@ -179,9 +216,12 @@ class FlatArray:
             axis_names=axis_names,
         )
 
-    def _map(self, mode: Literal["r", "r+"]) -> np.memmap:
-        file: Any = self.file if isinstance(self.file, Path) else self.file.file
-        return np.memmap(file, self.dtype, mode, self.offset, self.shape, self.order)
+    def _map(self, mode: Literal["r", "r+"]) -> np.ndarray:
+        if isinstance(self.file, Path):
+            return np.memmap(self.file, self.dtype, mode, self.offset, self.shape, self.order)
+        start = self.offset - self.offset % mmap.ALLOCATIONGRANULARITY
+        mapped = self.file.map(start, self.end)
+        return np.ndarray(self.shape, self.dtype, mapped, self.offset - start, order=self.order)
 
 
 def read_region(volume: ts.TensorStore, region: Region) -> np.ndarray:

@@ -1,9 +1,8 @@
-"""NetCDF files, ``.nc``: NetCDF 3 by SciPy, and NetCDF 4, which is HDF5.
+"""NetCDF files, ``.nc``: NetCDF 3 by SciPy or ``netcdf5``, and NetCDF 4, which is HDF5.
 
 ``file::variable`` names a variable; it may be left out if only one has three axes.
 """
 
-import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,28 @@ import scipy.io
 import tensorstore as ts
 
 from nvc_jax.io import hdf5
+from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.file_format import SourceFile
-from nvc_jax.io.lazy import Index, lazy_store
+from nvc_jax.io.last_result import LastResult
+from nvc_jax.io.lazy import lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
-    attributes_as_json,
     even_spacing,
     kept_axes,
     parse_names,
     parse_numbers,
     parse_spacing,
 )
+from nvc_jax.io.netcdf5 import VERSION_5, read_netcdf5
+from nvc_jax.io.netcdf_variable import NetcdfVariable, plain_attributes
 from nvc_jax.io.readable import readable
 
 _MAGIC = b"CDF"
 _VERSIONS = (1, 2)
 """Versions that SciPy reads: with offsets of 32 bits and of 64."""
+_VARIABLES: LastResult[dict[str, NetcdfVariable]] = LastResult()
+"""Headers that were read when a file was opened."""
 
 
 def open_netcdf(file: SourceFile) -> ts.TensorStore:
@@ -39,7 +43,7 @@ def open_netcdf(file: SourceFile) -> ts.TensorStore:
     """
     if not _is_netcdf3(file.path):
         return hdf5.open_hdf5(file)
-    variables = _read_variables(file)
+    variables = _VARIABLES.take(file.path, lambda: _read_variables(file))
     name = _choose(file, variables)
     variable = variables[name]
     with readable(file.name, "NetCDF"):
@@ -53,7 +57,7 @@ def netcdf_metadata(file: SourceFile) -> VolumeMetadata:
     """Read a variable's attributes, and its coordinates: the variables that its dimensions name."""
     if not _is_netcdf3(file.path):
         return hdf5.hdf5_metadata(file)
-    variables = _read_variables(file)
+    variables = _VARIABLES.take(file.path, lambda: _read_variables(file))
     variable = variables[_choose(file, variables)]
     kept = kept_axes(variable.shape, variable.dimensions)
     names = [variable.dimensions[axis] for axis in kept]
@@ -64,41 +68,15 @@ def netcdf_metadata(file: SourceFile) -> VolumeMetadata:
         spacing=parse_spacing([spacing for _, spacing in places]),
         origin=parse_numbers([origin for origin, _ in places]),
         units=attempt(lambda: parse_names([scale.attributes.get("units") for scale in scales if scale])),
-        attributes=variable.attributes,
+        attributes=variable.attributes | state_coordinates(names, list(map(_coordinates, scales))),
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Variable:
-    """A variable of a NetCDF 3 file, whose records lie between those of others.
-
-    Attributes:
-        path: path of the file.
-        shape, dtype, strides: of its array.
-        offset: byte of the file at which it begins.
-        dimensions: names of its axes.
-        attributes: its attributes, as JSON can hold them.
-    """
-
-    path: Path
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    strides: tuple[int, ...]
-    offset: int
-    dimensions: tuple[str, ...]
-    attributes: dict[str, Any]
-
-    def read(self, index: Index | Any) -> np.ndarray:
-        """Return the values at ``index``: a view of a memory map that is dropped together with it."""
-        mapped = np.memmap(self.path, np.uint8, "r")
-        return np.ndarray(self.shape, self.dtype, mapped, self.offset, self.strides)[index]
-
-    def check_size(self) -> None:
-        """Raise ``ValueError`` if the file is too short to hold the values."""
-        self.read(...)
+def _coordinates(scale: NetcdfVariable | None) -> Coordinates | None:
+    return attempt(lambda: None if scale is None else describe_coordinates(scale.read(...), scale.attributes))
 
 
-def _place(scale: _Variable | None) -> tuple[float | None, float | None]:
+def _place(scale: NetcdfVariable | None) -> tuple[float | None, float | None]:
     """Return origin and spacing of an axis, of which ``scale`` are the coordinates."""
     known = attempt(lambda: None if scale is None else even_spacing(scale.read(...)))
     return (None, None) if known is None else known
@@ -109,45 +87,41 @@ def _is_netcdf3(path: Path) -> bool:
         return stream.read(len(_MAGIC)) == _MAGIC
 
 
-def _read_variables(file: SourceFile) -> dict[str, _Variable]:
+def _read_variables(file: SourceFile) -> dict[str, NetcdfVariable]:
     """Describe the variables of a NetCDF 3 file, without characters."""
     with readable(file.name, "NetCDF"):
         with file.path.open("rb") as stream:
             version = stream.read(len(_MAGIC) + 1)[-1]
+        if version == VERSION_5:
+            return read_netcdf5(file.path)
         if version not in _VERSIONS:
-            raise ValueError(
-                f"it is of version {version} of NetCDF 3 (64 bit data), which SciPy does not read; "
-                "`nccopy -k nc4` converts it"
-            )
+            raise ValueError(f"it is of version {version} of NetCDF 3, and not of {_VERSIONS} or {VERSION_5}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of arrays that are still mapped
             with scipy.io.netcdf_file(file.path, "r", mmap=True) as opened:
                 return {name: _describe(file.path, opened.variables[name]) for name in opened.variables}
 
 
-def _describe(path: Path, variable: Any) -> _Variable:
+def _describe(path: Path, variable: Any) -> NetcdfVariable:
     values = variable.data
     root = values
     while isinstance(root.base, np.ndarray):
         root = root.base
     offset = values.__array_interface__["data"][0] - root.__array_interface__["data"][0]
     # The class has no public list of its attributes.
-    attributes = attributes_as_json(variable._attributes)
-    return _Variable(
+    attributes = plain_attributes(variable._attributes)
+    return NetcdfVariable(
         path,
         values.shape,
         values.dtype,
         values.strides,
         int(offset),
         tuple(variable.dimensions),
-        {
-            name: value[0] if isinstance(value, list) and len(value) == 1 else value
-            for name, value in attributes.items()
-        },
+        attributes,
     )
 
 
-def _choose(file: SourceFile, variables: dict[str, _Variable]) -> str:
+def _choose(file: SourceFile, variables: dict[str, NetcdfVariable]) -> str:
     """Return the name of the variable that is named, or of the only one with three axes."""
     names = [
         name

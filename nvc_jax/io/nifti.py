@@ -41,6 +41,8 @@ _NIFTI1_SIDE = 32767
 """Largest side in NIfTI-1; larger volumes are written as NIfTI-2."""
 _ALIGNED = 2
 """Code of an affine whose space is not named."""
+_QFORM_TOLERANCE = 1e-3
+"""Difference of the affine by quaternions, which are float32, that is due to rounding."""
 _UNITS = {
     **dict.fromkeys(METRE, "meter"),
     **dict.fromkeys(MILLIMETRE, "mm"),
@@ -134,7 +136,7 @@ def create_nifti(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMet
     header.set_slope_inter((slope or [1.0])[0], (intercept or [0.0])[0])
     for field in _COPIED_FIELDS:
         with contextlib.suppress(KeyError, TypeError, ValueError):
-            header[field] = kept[field]
+            header[field] = kept[field].encode() if isinstance(kept[field], str) else kept[field]
     header["magic"] = header.single_magic
     header["vox_offset"] = header.single_vox_offset
     with path.open("wb") as file:
@@ -151,3 +153,5 @@ def _set_affine(header: Any, affine: np.ndarray | None, kept: dict[str, Any]) ->
     codes = [attempt(lambda name=name: int(kept[name])) or 0 for name in ("sform_code", "qform_code")]  # type: ignore[misc]
     header.set_sform(affine, codes[0] if any(codes) else _ALIGNED)
     header.set_qform(affine, codes[1])
+    if codes[1] and not np.allclose(header.get_qform(), affine, rtol=_QFORM_TOLERANCE, atol=_QFORM_TOLERANCE):
+        header["qform_code"] = 0  # it holds no shear; the other form holds every affine

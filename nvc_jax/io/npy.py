@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 from typing import IO
 
+import jax.numpy as jnp
 import numpy as np
 import tensorstore as ts
 
@@ -14,6 +15,7 @@ from nvc_jax.io.lazy import FlatArray, TemporaryCopy
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.readable import unreadable
 
+_BFLOAT16 = np.dtype(jnp.bfloat16)
 _VOLUME_MEMBER = "volume"
 """Name of the array that is read from an archive of several."""
 
@@ -37,8 +39,7 @@ def open_npz(file: SourceFile) -> ts.TensorStore:
     try:
         with zipfile.ZipFile(file.path) as archive, archive.open(_find_member(archive)) as stream:
             copy = TemporaryCopy(stream)
-        copy.file.seek(0)
-        array = _read_layout(copy, copy.file)
+        array = _read_layout(copy, copy.stream())
         array.check_size(file.name)
     except (ValueError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(unreadable(file.name, ".npz volume", error)) from error
@@ -46,7 +47,7 @@ def open_npz(file: SourceFile) -> ts.TensorStore:
 
 
 def create_npy(path: Path, shape: Shape3, dtype: np.dtype, _: VolumeMetadata) -> FlatArray:
-    """Create a ``.npy`` file, little-endian, in C order."""
+    """Create a ``.npy`` file, little-endian, in C order; of bfloat16 as NumPy does, as two bytes a sample."""
     little_endian = dtype.newbyteorder("<")
     descr = np.lib.format.dtype_to_descr(little_endian)
     with path.open("wb") as file:
@@ -78,4 +79,22 @@ def _read_layout(source: Path | TemporaryCopy, stream: IO[bytes]) -> FlatArray:
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     else:
         shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-    return FlatArray(source, tuple(shape), dtype, stream.tell(), "F" if is_fortran else "C")
+    return FlatArray(source, tuple(shape), _true_dtype(dtype), stream.tell(), "F" if is_fortran else "C")
+
+
+def _true_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the dtype of the samples of a file.
+
+    NumPy states the dtypes of ml_dtypes as bytes without a meaning. Of two bytes there is bfloat16 alone.
+
+    Raises:
+        ValueError: the bytes may be of several dtypes.
+    """
+    if dtype.kind != "V" or dtype.names is not None:
+        return dtype
+    if dtype.itemsize == _BFLOAT16.itemsize:
+        return _BFLOAT16
+    raise ValueError(
+        f"its samples are {dtype.itemsize} bytes of a dtype that the file does not state, such as one of "
+        "float8; convert the array by `astype('float32')` before it is saved"
+    )

@@ -152,7 +152,7 @@ def _locate_samples(
         if n_skipped >= 0:
             start = stream.tell() if copy is None else 0
             return FlatArray(source, shape, dtype, start + n_skipped)
-        n_held = (stream if copy is None else copy.file).seek(0, 2)
+        n_held = stream.seek(0, 2) if copy is None else copy.size
         n_needed = FlatArray(source, shape, dtype).end
         if n_held < n_needed:
             raise ValueError(f"it holds {n_held} bytes of samples; its header says {n_needed}")

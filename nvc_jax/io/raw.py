@@ -22,7 +22,7 @@ from nvc_jax.io.metadata import VolumeMetadata, attempt, parse_spacing
 from nvc_jax.io.paths import local_path
 
 _RAW_NAME = re.compile(
-    r"_(?P<x>\d+)x(?P<y>\d+)x(?P<z>\d+)(_(?P<spacing>[\d.]+x[\d.]+x[\d.]+))?_(?P<dtype>bool|u?int\d+|float\d+)\.raw$",
+    r"_(?P<x>\d+)x(?P<y>\d+)x(?P<z>\d+)(_(?P<spacing>[\d.]+x[\d.]+x[\d.]+))?_(?P<dtype>bool|u?int\d+|b?float\d+)\.raw$",
     re.IGNORECASE,
 )
 

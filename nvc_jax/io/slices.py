@@ -14,10 +14,11 @@ import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.io.file_format import SourceFile
+from nvc_jax.io.last_result import LastResult
 from nvc_jax.io.lazy import CACHE_BYTES, Index, lazy_store
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.readable import readable
-from nvc_jax.io.tiff import tiff_metadata
+from nvc_jax.io.tiff import parse_no_data, read_no_data
 
 _TIFF, _PNG = (".tif", ".tiff"), (".png",)
 _DTYPE_OF_MODE = {"L": "uint8", "I;16": "uint16", "I": "int32"}
@@ -29,6 +30,10 @@ class Plane(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: np.dtype
+
+
+_SLICES: LastResult[list[tuple[Path, Plane, str | None]]] = LastResult()
+"""What was read of slices when a folder was opened."""
 
 
 def has_slices(directory: Path) -> bool:
@@ -45,19 +50,22 @@ def open_slices(folder: SourceFile) -> ts.TensorStore:
         ModuleNotFoundError: the library that reads the slices is not installed.
         ValueError: the slices differ, a file is no image in grey, or holds several.
     """
-    paths = _list_slices(folder)
-    planes = [_describe(path) for path in paths]
-    return stack_planes(folder.name, paths, planes, _read)
+    slices = _SLICES.take(folder.path, lambda: _describe_all(folder))
+    planes = [plane for _, plane, _ in slices]
+    return stack_planes(folder.name, [path for path, _, _ in slices], planes, _read)
 
 
 def slices_metadata(folder: SourceFile) -> VolumeMetadata:
     """Read the missing values that slices of TIFF state; the distance of slices is not known."""
-    paths = _list_slices(folder)
-    missing_values: dict[float, None] = {}
-    for path in paths:
-        if path.suffix.lower() in _TIFF:
-            missing_values |= dict.fromkeys(tiff_metadata(SourceFile(path, str(path))).missing_values)
+    slices = _SLICES.take(folder.path, lambda: _describe_all(folder))
+    stated = dict.fromkeys(no_data for _, _, no_data in slices if no_data is not None)
+    missing_values = dict.fromkeys(value for no_data in stated for value in parse_no_data(no_data))
     return VolumeMetadata(dimension_names=("z", "y", "x"), missing_values=tuple(missing_values))
+
+
+def _describe_all(folder: SourceFile) -> list[tuple[Path, Plane, str | None]]:
+    """Describe every slice: its path, its plane, and the missing value that it states as text."""
+    return [(path, *_describe(path)) for path in _list_slices(folder)]
 
 
 def stack_planes(
@@ -131,7 +139,7 @@ def _natural_key(path: Path) -> list[tuple[bool, int, str]]:
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
-def _describe(path: Path) -> Plane:
+def _describe(path: Path) -> tuple[Plane, str | None]:
     if path.suffix.lower() in _TIFF:
         tifffile = import_extra("tifffile", "io")
         with readable(str(path), "TIFF"), tifffile.TiffFile(path) as file:
@@ -140,10 +148,10 @@ def _describe(path: Path) -> Plane:
                 raise ValueError(
                     f"a slice must be one image in grey; it has {len(file.pages)} × {page.shape}"
                 )
-            return Plane(tuple(page.shape), np.dtype(page.dtype).newbyteorder("="))
+            return Plane(tuple(page.shape), np.dtype(page.dtype).newbyteorder("=")), read_no_data(file)
     image_module = import_extra("PIL.Image", "io")
     with readable(str(path), "PNG"), image_module.open(path) as image:
-        return Plane(image.size[::-1], _dtype_of(image))
+        return Plane(image.size[::-1], _dtype_of(image)), None
 
 
 def _dtype_of(image: Any) -> np.dtype:

@@ -2,9 +2,9 @@
 
 import dataclasses
 import math
+import os
 import threading
 import warnings
-import weakref
 from pathlib import Path
 from typing import Any, cast
 from xml.etree import ElementTree
@@ -15,7 +15,7 @@ import tensorstore as ts
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.io.declared_values import parse_floats
 from nvc_jax.io.file_format import SourceFile
-from nvc_jax.io.lazy import CACHE_BYTES, FlatArray, Index, lazy_store
+from nvc_jax.io.lazy import CACHE_BYTES, FlatArray, Index, OpenFile, lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -77,9 +77,9 @@ class _Series:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = import_extra("tifffile", "io").TiffFile(path)
-        weakref.finalize(self, self._file.close)
-        self._series = self._file.series[0]
+        self._open_file = OpenFile(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+        file = import_extra("tifffile", "io").TiffFile(self._open_file.stream(str(path)))
+        self._series = file.series[0]
         self._lock = threading.Lock()
         self.shape = tuple(int(side) for side in self._series.get_shape(squeeze=False))
         self.axis_names = list(self._series.get_axes(squeeze=False))
@@ -132,7 +132,7 @@ def tiff_metadata(file: SourceFile) -> VolumeMetadata:
         page, ome, imagej = tiff.pages.first, tiff.ome_metadata, tiff.imagej_metadata
         description = page.description
         resolutions = attempt(lambda: [page.tags[f"{axis}Resolution"].value for axis in "YX"]) or []
-        no_data = attempt(lambda: str(tiff.series[0].keyframe.tags[_GDAL_NODATA].value))
+        no_data = read_no_data(tiff)
     if ome is not None:
         metadata = _ome_metadata(ome)
     elif imagej is not None:
@@ -142,11 +142,22 @@ def tiff_metadata(file: SourceFile) -> VolumeMetadata:
     return metadata if no_data is None else _with_no_data(metadata, no_data)
 
 
-def _with_no_data(metadata: VolumeMetadata, no_data: str) -> VolumeMetadata:
-    """Add the missing value that GDAL states as text."""
+def read_no_data(tiff: Any) -> str | None:
+    """Read the missing value that GDAL states as text in an open file; None where there is none."""
+    return attempt(lambda: str(tiff.series[0].keyframe.tags[_GDAL_NODATA].value))
+
+
+def parse_no_data(no_data: str) -> tuple[float, ...]:
+    """Return the missing values that a text states; none with a warning where it is no number."""
     missing_values = tuple(parse_floats(no_data))
     if not missing_values:
         warnings.warn(f"GDAL's missing value {no_data!r} is no number; it is ignored", stacklevel=2)
+    return missing_values
+
+
+def _with_no_data(metadata: VolumeMetadata, no_data: str) -> VolumeMetadata:
+    """Add the missing value that GDAL states as text."""
+    missing_values = parse_no_data(no_data)
     attributes = {**metadata.attributes, "GDAL_NODATA": no_data.strip("\0 ")}
     return dataclasses.replace(metadata, attributes=attributes, missing_values=missing_values)
 

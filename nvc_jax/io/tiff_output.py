@@ -39,6 +39,7 @@ _OME_UNITS = {
     **{unit: unit for unit in ("cm", "km", "pm", "in", "pixel")},
 }
 """OME's names of units of length."""
+_OME_SUFFIXES = (".ome.tif", ".ome.tiff")
 _OME_UNKNOWN = "reference frame"
 """OME's unit where the unit is none of its own."""
 
@@ -52,7 +53,9 @@ def check_tiff_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
 def create_tiff(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create a TIFF file with spacing, unit, a missing value and attributes, a page for each plane.
 
-    ImageJ's form keeps the attributes as JSON under ``Info``, OME's as JSON in its description.
+    ImageJ's form keeps the attributes as JSON under ``Info``, OME's as JSON in its description. OME's is
+    written where ImageJ's cannot hold the dtype, size, spacing or units, and where the name ends in
+    ``.ome.tif``.
     """
     tifffile = import_extra("tifffile", "io")
     n_bytes = math.prod(shape) * dtype.itemsize
@@ -61,6 +64,8 @@ def create_tiff(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMeta
         dtype.name in _IMAGEJ_DTYPES
         and n_bytes <= _IMAGEJ_BYTES
         and (resolution is None or None not in resolution)
+        and len(set(metadata.units or ("",))) == 1
+        and not path.name.lower().endswith(_OME_SUFFIXES)
     )
     attributes = plain_attributes(metadata, dtype)
     attributes |= {} if metadata.origin is None else {"origin": list(metadata.origin)}

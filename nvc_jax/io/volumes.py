@@ -45,6 +45,7 @@ def open_volume(source: Any) -> ts.TensorStore:
               dataset with three axes);
             - the path or URL of a directory: Zarr 2 or 3, OME-Zarr (its first dataset), N5, neuroglancer's
               precomputed; a folder of slices, each a file of TIFF or PNG; a folder with a DICOM series;
+              a DICOM file, whose frames are planes;
             - a ``RawFile``, which states the layout of a raw file of any name;
             - any other URL or spec (dict) of TensorStore.
 
@@ -113,6 +114,22 @@ def read_metadata(source: Any) -> VolumeMetadata:
     return arrays.array_metadata(source)
 
 
+def describe_level(source: Any) -> str | None:
+    """Describe which level of an OME-Zarr image a path or URL names, such as ``0 of 0, 1, 2``.
+
+    Returns:
+        The level and all levels of the image; None for any other source.
+    """
+    if not isinstance(source, str | Path):
+        return None
+    file = _locate(str(source))
+    if file is None:
+        return chunked_stores.url_level(real_spec(str(source)))
+    if not file.path.is_dir() or _find_planes(file.path) is not None:
+        return None
+    return chunked_stores.directory_level(file.path, file.name)
+
+
 def _open_named(source: str) -> ts.TensorStore:
     file = _locate(source)
     if file is None:
@@ -146,7 +163,7 @@ def _find_planes(path: Path) -> _OfPlanes | None:
     if chunked_stores.has_documents(path):
         return None
     if dicom.has_series(path):
-        return dicom.open_series, dicom.series_metadata
+        return dicom.open_dicom, dicom.dicom_metadata
     return (slices.open_slices, slices.slices_metadata) if slices.has_slices(path) else None
 
 

@@ -4,6 +4,7 @@ A volume appears under its name only when it is complete.
 """
 
 import contextlib
+import dataclasses
 import errno
 import os
 from collections.abc import Iterator, Sequence
@@ -17,9 +18,11 @@ from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.io.atomic import naming, replacing
 from nvc_jax.io.formats import FORMAT_OF_SUFFIX, suffix_of
 from nvc_jax.io.lazy import FlatArray
-from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.metadata import VolumeMetadata, parse_names
+from nvc_jax.io.ome_zarr import LEVEL, axis_names, is_ome_zarr, without_group, write_group
 from nvc_jax.io.paths import output_path
 from nvc_jax.io.replaceable import check_replaceable
+from nvc_jax.io.zarr_group import check_variable, create_zarr_array, create_zarr_group
 
 _ZARR = ".zarr"
 _SUFFIXES = (*(suffix for suffix, file_format in FORMAT_OF_SUFFIX.items() if file_format.create), _ZARR)
@@ -59,6 +62,7 @@ def writing(
     *,
     chunk: Sequence[int] | None = None,
     metadata: VolumeMetadata | None = None,
+    variable: str | None = None,
     overwrite: bool = False,
 ) -> Iterator[ts.TensorStore]:
     """Yield a store to write a volume to, region by region and by several threads.
@@ -68,11 +72,14 @@ def writing(
     chunks are written without being read.
 
     Args:
-        path: path of a volume whose suffix is ``.zarr`` or that of a format that is written.
+        path: path of a volume whose suffix is ``.zarr`` (``.ome.zarr`` for OME-Zarr) or that of a format that
+            is written.
         shape: shape (z, y, x) of the volume.
         dtype: dtype of the volume.
         chunk: voxels (z, y, x) to write at a time, and in a chunk of Zarr; at most 128 a side if None.
         metadata: metadata to keep in Zarr's attributes, or as far as the format has a place for them.
+        variable: name of the array in a Zarr group that has coordinates, too, as xarray reads it; None for a
+            Zarr array alone, and for any other format.
         overwrite: whether a file or Zarr array that lies at ``path`` may be replaced.
 
     Raises:
@@ -82,17 +89,24 @@ def writing(
         OSError: the disk is full.
         TypeError: the dtype is not supported.
         ValueError: the shape does not have three axes, a side of volume or chunk is empty, the suffix is
-            unknown, or the name of a raw file states another shape or dtype.
+            unknown, the name of a raw file states another shape or dtype, or an axis has the name of the
+            variable.
     """
     path, sides, dtype = output_path(path), check_shape(tuple(shape), "shape"), np.dtype(dtype)
     check_writable(path, sides, dtype, overwrite)
+    check_variable(variable, metadata or VolumeMetadata(), len(sides))
     chunk_sides = check_shape(tuple(chunk) if chunk is not None else (_CHUNK_SIDE,) * 3, "chunk")
     chunk_shape = tuple(map(min, chunk_sides, sides))
 
     with replacing(path, overwrite=overwrite) as partial:
         if suffix_of(path) == _ZARR:
+            known = metadata or VolumeMetadata()
             with naming(path):
-                store = _create_zarr(partial, sides, dtype, chunk_shape, metadata or VolumeMetadata())
+                if variable is not None:
+                    store = create_zarr_group(partial, variable, sides, dtype, chunk_shape, known)
+                else:
+                    create = _create_ome_zarr if is_ome_zarr(path) else _create_zarr
+                    store = create(partial, sides, dtype, chunk_shape, known)
             yield store
             return
         file_format = FORMAT_OF_SUFFIX[suffix_of(path)]
@@ -156,18 +170,18 @@ def _allocate(descriptor: int, start: int, end: int) -> None:
             raise
 
 
+def _create_ome_zarr(
+    path: Path, shape: Shape3, dtype: np.dtype, chunk: Sequence[int], metadata: VolumeMetadata
+) -> ts.TensorStore:
+    """Create a group with an array whose axes have the names that the group states."""
+    write_group(path, metadata, shape)
+    names = parse_names(axis_names(metadata, len(shape)))
+    named = dataclasses.replace(metadata, dimension_names=names, attributes=without_group(metadata))
+    return _create_zarr(path / LEVEL, shape, dtype, chunk, named)
+
+
 def _create_zarr(
     path: Path, shape: Shape3, dtype: np.dtype, chunk: Sequence[int], metadata: VolumeMetadata
 ) -> ts.TensorStore:
-    spec = {
-        "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path.absolute()}/"},
-        "metadata": {
-            "shape": shape,
-            "data_type": dtype.name,
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
-            "attributes": metadata.as_attributes(dtype),
-            "dimension_names": metadata.dimension_names or ("z", "y", "x"),
-        },
-    }
-    return ts.open(spec, create=True).result()
+    names = metadata.dimension_names or ("z", "y", "x")
+    return create_zarr_array(path, shape, dtype, chunk, names, metadata.as_attributes(dtype))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from nvc_jax.core.dtypes import is_float
 from nvc_jax.io.declared_values import FILL_VALUE, SCALING, parse_floats, read_declared_values
 from nvc_jax.io.metadata import VolumeMetadata
 
@@ -18,7 +19,7 @@ def plain_attributes(metadata: VolumeMetadata, dtype: np.dtype) -> dict[str, Any
     """
     attributes = metadata.without_coordinates().as_attributes(dtype)
     for value in parse_floats(attributes.get(FILL_VALUE)):
-        attributes[FILL_VALUE] = int(value) if dtype.kind != "f" else value
+        attributes[FILL_VALUE] = int(value) if not is_float(dtype) else value
     return attributes
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nvc_jax.core.dtypes import is_long_integer
+from nvc_jax.core.dtypes import is_float, is_long_integer, round_floats
 from nvc_jax.core.errors import largest_error
 from nvc_jax.core.header_fields import MAX_HALF_SPACING, decode_quantization, encode_quantization
 from nvc_jax.core.long_integers import fixed_point, from_multiples, nearest_multiples
@@ -48,7 +48,7 @@ class FixedValues(NamedTuple):
 
     def estimate(self, plan: Plan) -> Estimate:
         """Estimate what the values will take, coded as planned."""
-        is_exact = self.values.dtype.kind != "f" and self.spacing == 1
+        is_exact = not is_float(self.values.dtype) and self.spacing == 1
         unit = self.spacing / (1 << self.volume.fraction_bits)
         n_valid = int(np.count_nonzero(self.valid))
         return estimate_coding(plan.counts, n_valid, unit, is_exact=is_exact)
@@ -70,7 +70,7 @@ def fix_values(
     """
     valid = np.ones(values.shape, bool) if valid is None else valid
     low, high = values.min(), values.max()
-    if values.dtype.kind == "f":
+    if is_float(values.dtype):
         spacing = _float_spacing(values.dtype, float(low), float(high), max_error)
         span = (float(high) - float(low)) / spacing
     else:
@@ -127,7 +127,7 @@ def _float_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -
 
 def _to_fixed(values: np.ndarray, low: Any, spacing: float, fraction_bits: int) -> np.ndarray:
     """Values in fixed point, int64: rounded down, or to the nearest without fraction bits."""
-    if values.dtype.kind == "f":
+    if is_float(values.dtype):
         exact = (values.astype(np.float64) - float(low)) / spacing * (1 << fraction_bits)
         return (np.floor(exact) if fraction_bits else np.rint(exact)).astype(np.int64)
     if is_long_integer(values.dtype):
@@ -144,8 +144,7 @@ def _from_fixed(
     """Values of ``dtype`` of numbers in fixed point; those beyond the dtype's ends become the ends."""
 
     def to_float(fixed: np.ndarray) -> np.ndarray:
-        limit = float(np.finfo(dtype).max)
-        return np.clip(low + fixed * (spacing / (1 << fraction_bits)), -limit, limit)
+        return round_floats(low + fixed * (spacing / (1 << fraction_bits)), dtype)
 
     def to_long_integer(fixed: np.ndarray) -> np.ndarray:
         # As below, but with the whole spacings apart.
@@ -162,4 +161,4 @@ def _from_fixed(
 
     if is_long_integer(dtype):
         return map_slabs(to_long_integer, fixed, dtype=dtype)
-    return map_slabs(to_float if dtype.kind == "f" else to_integer, fixed, dtype=dtype)
+    return map_slabs(to_float if is_float(dtype) else to_integer, fixed, dtype=dtype)

@@ -42,8 +42,9 @@ class TrainingConfig(abc.ABC):
 
 
 def volume_names(volumes: Sequence[Any]) -> tuple[str, ...]:
-    """Name training volumes: a path by its last part, any other volume by its position."""
+    """Name training volumes: those with a path by its last part, any other volume by its position."""
+    paths = [getattr(volume, "path", volume) for volume in volumes]  # a raw file has its path as an attribute
     return tuple(
-        Path(volume).name if isinstance(volume, str | Path) else f"volume-{index}"
-        for index, volume in enumerate(volumes)
+        Path(path).name if isinstance(path, str | Path) else f"volume-{index}"
+        for index, path in enumerate(paths)
     )

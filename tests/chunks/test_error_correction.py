@@ -11,14 +11,14 @@ from nvc_jax.chunks.error_correction import (
     correction_from_bytes,
     correction_to_bytes,
 )
-from nvc_jax.core.dtypes import CODED_DTYPES
+from nvc_jax.core.dtypes import CODED_DTYPES, is_float
 
 SHAPE = (4, 5, 6)
 
 
 def make_volume(rng: np.random.Generator, dtype: str) -> np.ndarray:
     kind = np.dtype(dtype)
-    if kind.kind == "f":
+    if is_float(kind):
         return (rng.normal(0, 100, SHAPE) + rng.choice([0, 1000])).astype(dtype)
     limits = np.iinfo(kind)
     return rng.integers(limits.min, limits.max, SHAPE, endpoint=True, dtype=kind)
@@ -49,7 +49,7 @@ def test_the_bound_is_kept_whatever_was_decoded(
     original = make_volume(rng, dtype)
     width = float(original.max()) - float(original.min())
     bound = 10**exponent * width
-    reserve = share * (bound if original.dtype.kind == "f" else max(bound, 0.5))
+    reserve = share * (bound if is_float(original.dtype) else max(bound, 0.5))
     decoded = decode_volume(rng, original, kind, bound)
     correction = correct(original, decoded, bound, reserve)
     if correction is None:

@@ -8,7 +8,7 @@ from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.chunks.preview import block_means, show_special_blocks
 from nvc_jax.chunks.special_values import bit_patterns, encode_special_values
-from nvc_jax.core.dtypes import CODED_DTYPES
+from nvc_jax.core.dtypes import CODED_DTYPES, is_float
 
 NO_RULES = DecodedRange(np.dtype(np.float32), None)
 
@@ -23,7 +23,7 @@ def test_each_block_of_8_voxels_shows_its_mean(dtype: str, shape: tuple[int, int
     means = block_means(values)
     assert means.dtype == dtype
     assert means.shape == tuple(-(-side // 8) for side in shape)
-    tolerance = 0.5 if means.dtype.kind != "f" else 0.05
+    tolerance = 0.5 if not is_float(means.dtype) else 0.05
     for index in np.ndindex(means.shape):
         block = values[tuple(slice(8 * i, 8 * i + 8) for i in index)]
         assert float(means[index]) == pytest.approx(block.mean(dtype=np.float64), abs=tolerance)

@@ -24,7 +24,15 @@ def test_missing_values_are_found() -> None:
     both = ocean()
     both[:2] = 1e20
     assert sorted(missing_values_of(both)) == [float(np.float32(-1e10)), float(np.float32(1e20))]
-    assert missing_values_of(np.where(ocean() < 0, -32768, 5).astype(np.int16)) == [-32768.0]
+    counts = np.arange(ocean().size).reshape(ocean().shape) % 9
+    assert missing_values_of(np.where(ocean() < 0, -32768, counts).astype(np.int16)) == [-32768.0]
+
+
+@pytest.mark.parametrize("levels", [[0, 255], [0, 1, 255], [0, 1, 2, 3, 250]])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint64"])
+def test_few_levels_of_integers_are_no_missing_values(dtype: str, levels: list[int]) -> None:
+    volume = np.array(levels, dtype)[np.random.default_rng(0).integers(0, len(levels), (10, 10, 10))]
+    assert missing_values_of(volume) == []
 
 
 @pytest.mark.parametrize("value", [-1.0, 0.0])

@@ -38,9 +38,13 @@ def test_train_makes_a_model_that_compresses(here: Path, capsys: pytest.CaptureF
 
 
 def test_a_spectral_model_is_fitted(here: Path, capsys: pytest.CaptureFixture) -> None:
-    np.save("small.npy", np.load("v.npy")[:16, :16, :16])
+    volume = np.load("v.npy")[:16, :16, :16].astype(np.uint16)
+    volume.astype(">u2").tofile("small.bin")
     Path("config.json").write_text(json.dumps(SPECTRAL))
-    train = ["train", "config.json", "small.npy", "--output", "model"]
+    train = ["train", "config.json", "small.bin", "--output", "model"]
+    assert main(train) == 1
+    assert "--shape" in capsys.readouterr().err
+    train += ["--shape", "16,16,16", "--dtype", "uint16", "--byte-order", "big"]
     assert main([*train, "--validation", "v.npy"]) == 1
     assert "spectral models take none" in capsys.readouterr().err
     assert not Path("model").exists()
@@ -48,7 +52,7 @@ def test_a_spectral_model_is_fitted(here: Path, capsys: pytest.CaptureFixture) -
     assert main(train) == 0
     codec = nvc_jax.load_codec("model")
     assert codec.config == SpectralConfig(n_classes=4, n_tables=4, n_quantizers=1, n_profiles=1)
-    expected = nvc_jax.train(SPECTRAL, [np.load("small.npy")], seed=0).codec
+    expected = nvc_jax.train(SPECTRAL, [volume], seed=0).codec
     jax.tree.map(np.testing.assert_array_equal, codec.params, expected.params)
     assert training_config("model/training.json") == training_config(SPECTRAL)
     assert main(["compress", "v.npy", "v.zarr", "--model", "model"]) == 0

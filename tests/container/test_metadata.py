@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nvc_jax.container.configuration import identify
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.core.chunk_interfaces import ChunkFormat, ValueRange
-from nvc_jax.core.dtypes import DTYPES, integer_limits, is_long_integer
+from nvc_jax.core.dtypes import DTYPES, integer_limits, is_float, is_long_integer
 
 SIDES = st.integers(1, 2**9)
 SHAPES = st.tuples(SIDES, SIDES, SIDES)
@@ -40,7 +40,9 @@ LIMITS = st.tuples(st.just(-math.inf) | FINITE, st.just(math.inf) | FINITE).filt
 
 def values_of(dtype: str) -> st.SearchStrategy[float]:
     """Numbers that are values of a dtype."""
-    if np.dtype(dtype).kind == "f":
+    if dtype == "bfloat16":
+        return st.floats(-(2.0**99), 2.0**99, width=32).map(lambda value: float(np.dtype(dtype).type(value)))
+    if is_float(np.dtype(dtype)):
         width = {"float16": 16, "float32": 32, "float64": 64}[dtype]
         limit = {16: 6e4, 32: 1e30, 64: 1e150}[width]
         return st.floats(float(np.dtype(dtype).type(-limit)), float(np.dtype(dtype).type(limit)), width=width)

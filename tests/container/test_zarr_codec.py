@@ -124,13 +124,6 @@ def test_batches_of_any_size_decode_to_the_same(batch_size: int, tmp_path: Path)
     np.testing.assert_array_equal(decoded, nvc_jax.open(tmp_path / "v.zarr").read().result())
 
 
-def test_chunks_are_not_written_through_zarr(tmp_path: Path) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02, chunks=CHUNK)
-    array = zarr.open_array(tmp_path / "v.zarr", mode="r+")
-    with pytest.raises(NotImplementedError, match="are written by"):
-        array[:16, :16, :24] = 1
-
-
 def test_damage_and_other_versions_are_named(tmp_path: Path) -> None:
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02, chunks=CHUNK)
     chunk = tmp_path / "v.zarr" / "c" / "0" / "0" / "0"

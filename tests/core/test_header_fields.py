@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.core.dtypes import CODED_DTYPES
+from nvc_jax.core.dtypes import CODED_DTYPES, float_limits, integer_limits, is_float
 from nvc_jax.core.header_fields import (
     decode_quantization,
     decode_values,
@@ -56,10 +56,10 @@ def test_integers_are_folded_by_magnitude() -> None:
 @pytest.mark.parametrize("dtype", CODED_DTYPES)
 def test_values_of_every_dtype_come_back(dtype: str) -> None:
     kind = np.dtype(dtype)
-    limits = np.finfo(kind) if kind.kind == "f" else np.iinfo(kind)
-    stored = encode_values(kind, limits.min, limits.max)
+    low, high = float_limits(kind)[:2] if is_float(kind) else integer_limits(kind)
+    stored = encode_values(kind, low, high)
     assert len(stored) == 2 * kind.itemsize
-    assert decode_values(stored + b"more", kind, 2) == [limits.min, limits.max]
+    assert decode_values(stored + b"more", kind, 2) == [low, high]
     with pytest.raises(ValueError, match="cut short"):
         decode_values(stored[:-1], kind, 2)
 
@@ -69,7 +69,7 @@ def test_quantizations_come_back(dtype: str) -> None:
     kind = np.dtype(dtype)
     stored = encode_quantization(kind, 7, 301)
     assert decode_quantization(stored + b"more", kind) == (7, 301, len(stored))
-    assert len(stored) == kind.itemsize + (8 if kind.kind == "f" or kind.itemsize == 8 else 2)
+    assert len(stored) == kind.itemsize + (8 if is_float(kind) or kind.itemsize == 8 else 2)
     with pytest.raises(ValueError, match="cut short"):
         decode_quantization(stored[:-1], kind)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
-from nvc_jax.core.dtypes import DTYPES
+from nvc_jax.core.dtypes import DTYPES, is_float
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.models.checkpoints import save_checkpoint, shipped_models
 from nvc_jax.spectral.config import SpectralConfig
@@ -70,7 +70,7 @@ def original(dtype: str) -> np.ndarray:
         limits = np.iinfo(dtype)
         return base.astype(dtype) + np.array(limits.min if dtype == "int64" else limits.max - 255, dtype)
     volume = (base // 2 if dtype == "int8" else base).astype(dtype)
-    if volume.dtype.kind == "f":
+    if is_float(volume.dtype):
         volume = volume + np.sin(np.arange(volume.size)).reshape(volume.shape).astype(dtype) / 4
         volume[:3, :5] = np.nan
         volume[7, 7, 7:9] = [np.inf, -np.inf]

@@ -5,6 +5,7 @@ import struct
 from typing import Any
 
 import imagecodecs
+import ml_dtypes
 import numpy as np
 
 Shape = tuple[int, ...]
@@ -54,7 +55,7 @@ def take_quantization(section: bytes, dtype: np.dtype) -> tuple[Any, Any, int]:
         (half,) = unpack("<Q", section, start)
         require(half < 2**55, "a spacing is not possible")
         return low, 2 * half + 1, start + 8
-    if dtype.kind != "f":
+    if not is_float(dtype):
         (half,), start = take_varints(section, 1, start)
         return low, 2 * half + 1, start
     (spacing,) = unpack("<d", section, start)
@@ -72,11 +73,34 @@ def crop(shape: Shape) -> tuple[slice, ...]:
 LONG_DTYPES = ("int64", "uint64")
 
 
+def is_float(dtype: np.dtype) -> bool:
+    """Tell whether a data type is of floats."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+def float_limits(dtype: np.dtype) -> tuple[float, float]:
+    """Return the largest finite value of a float type, and its smallest normal number above 0."""
+    limits = ml_dtypes.finfo(dtype)
+    return float(limits.max), float(limits.tiny)
+
+
+def round_to_bfloat16(numbers: np.ndarray) -> np.ndarray:
+    """Round finite numbers to bfloat16, without a rounding to float32 before."""
+    near = numbers.astype(np.float32).view(np.uint32) & 0xFFFF0000  # towards 0
+    beyond = near + 0x10000
+    below, above = (bits.view(np.float32).astype(np.float64) for bits in (near, beyond))
+    to_below, to_above = np.abs(numbers - below), np.abs(numbers - above)
+    is_odd = (near >> 16) % 2 == 1
+    chosen = np.where((to_above < to_below) | ((to_above == to_below) & is_odd), beyond, near)
+    return (chosen >> 16).astype(np.uint16).view(ml_dtypes.bfloat16)
+
+
 def round_to(numbers: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Round numbers to a data type (3.3)."""
-    if dtype.kind == "f":
-        limit = float(np.finfo(dtype).max)
-        return np.clip(numbers, -limit, limit).astype(dtype)
+    if is_float(dtype):
+        limit, _ = float_limits(dtype)
+        clipped = np.clip(numbers, -limit, limit)
+        return round_to_bfloat16(clipped) if dtype.name == "bfloat16" else clipped.astype(dtype)
     if dtype in LONG_DTYPES:
         return clip_to(np.vectorize(int, otypes=[object])(np.rint(numbers)), dtype)
     limits = np.iinfo(dtype)

@@ -16,6 +16,8 @@ from reference_common import (
     Shape,
     clip_to,
     decompress,
+    float_limits,
+    is_float,
     require,
     round_to,
     take_quantization,
@@ -162,12 +164,13 @@ def keep_rules(values: np.ndarray, configuration: dict[str, Any]) -> np.ndarray:
 def next_value(value: np.generic, missing_values: list[float], high: np.generic) -> np.generic:
     """Find the next larger value that is not missing and not subnormal."""
     while value.item() in missing_values:
-        if value.dtype.kind != "f":
+        if not is_float(value.dtype):
             value = value.dtype.type(int(value) + 1)
             continue
-        tiny, value = np.finfo(value.dtype).tiny, np.nextafter(value, high)
+        _, tiny = float_limits(value.dtype)
+        value = np.nextafter(value, high)
         if 0 < value < tiny:
-            value = min(tiny, high)
+            value = min(value.dtype.type(tiny), high)
         elif -tiny < value < 0:
             value = min(value.dtype.type(0), high)
     return value
@@ -252,7 +255,7 @@ def from_integers(integers: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Get the values whose bit patterns are in the order of integers (13.3)."""
     if dtype == np.uint64:
         return integers.astype(np.uint64) ^ np.uint64(2**63)
-    if dtype.kind != "f":
+    if not is_float(dtype):
         return integers.astype(dtype)
     all_but_sign = np.int64(2 ** (8 * dtype.itemsize - 1) - 1)
     patterns = np.where(integers < 0, integers ^ all_but_sign, integers)
@@ -263,7 +266,7 @@ def decode_uniform(body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shap
     """Decode uniformly quantised values (13.4)."""
     low, spacing, start = take_quantization(body, dtype)
     integers = decode_coded_integers(body[start:], valid_shape, padded_shape)
-    if dtype.kind == "f":
+    if is_float(dtype):
         return round_to(low + integers * spacing, dtype)
     if dtype in LONG_DTYPES:
         return clip_to(integers.astype(object) * spacing + low, dtype)

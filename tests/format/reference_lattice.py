@@ -11,7 +11,9 @@ from reference_common import (
     Shape,
     clip_to,
     crop,
+    is_float,
     require,
+    round_to,
     take_quantization,
     take_varints,
     unfold,
@@ -65,9 +67,8 @@ def decode_lattice_body(body: bytes, dtype: np.dtype, shape: Shape, padded_shape
     low, spacing, start = take_quantization(body, dtype)
     fixed = decode_lattice(body[start:], shape, padded_shape).astype(np.int64)
     fraction_bits = body[start] & 7
-    if dtype.kind == "f":
-        limit = float(np.finfo(dtype).max)
-        return np.clip(low + fixed * (spacing / 2**fraction_bits), -limit, limit).astype(dtype)
+    if is_float(dtype):
+        return round_to(low + fixed * (spacing / 2**fraction_bits), dtype)
     if dtype in LONG_DTYPES:
         fixed = fixed.astype(object)
     doubled = 2 * fixed * spacing

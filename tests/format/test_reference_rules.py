@@ -8,7 +8,7 @@ from reference_decoder import keep_rules
 
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.core.chunk_interfaces import ValueRange
-from nvc_jax.core.dtypes import CODED_DTYPES, cast_values
+from nvc_jax.core.dtypes import CODED_DTYPES, cast_values, float_limits
 
 
 @given(
@@ -29,10 +29,10 @@ def test_both_decoders_keep_the_same_rules(dtype: str, missing: list[float], has
     assert keep_rules(values, plain) is values
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("value", [0.0, -0.0, -1.0])
 def test_both_decoders_leave_subnormal_numbers_out(dtype: str, value: float) -> None:
-    missing = (value * float(np.finfo(dtype).tiny) if value < 0 else value,)
+    missing = (value * float_limits(np.dtype(dtype))[2] if value < 0 else value,)
     values = np.full((1, 1, 2), missing[0], dtype)
     expected = keep_rules(values, {"range": [-1, 1], "fill_values": missing})
     rules = DecodedRange(np.dtype(dtype), ValueRange(-1.0, 1.0, missing))

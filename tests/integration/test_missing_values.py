@@ -28,7 +28,7 @@ import nvc_jax
 from nvc_jax.cli import main
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.store import open_container
-from nvc_jax.core.dtypes import CODED_DTYPES
+from nvc_jax.core.dtypes import CODED_DTYPES, is_float
 from nvc_jax.io.volumes import open_volume, read_metadata
 from nvc_jax.io.writers import write_volume
 
@@ -42,7 +42,7 @@ def example(dtype: str, missing_value: float, share: float) -> tuple[np.ndarray,
     """Values from about 10 to 100, or around 0, of which a share is missing; and which voxels are."""
     kind = np.dtype(dtype)
     values = VALUES * 90 + (10 if kind.kind == "u" else -50)
-    values = values.astype(kind) if kind.kind == "f" else np.rint(values).astype(kind)
+    values = values.astype(kind) if is_float(kind) else np.rint(values).astype(kind)
     missing = np.random.default_rng(1).random(SHAPE) < share
     values[values == missing_value] += kind.type(1)
     values[missing] = missing_value
@@ -83,7 +83,7 @@ CASES = [
 @pytest.mark.parametrize(("dtype", "place", "target"), CASES)
 def test_every_dtype_keeps_missing_values_apart(dtype: str, place: str, target: dict, tmp_path: Path) -> None:
     """A missing value may lie next to the range, far from it, or within it."""
-    kind = np.dtype(dtype).kind
+    kind = "f" if is_float(np.dtype(dtype)) else np.dtype(dtype).kind
     above = 101.0 if kind == "u" else 41.0
     below = {"f": -9999.0, "i": -128.0, "u": 0.0}[kind]
     missing_value = {"above": above, "below": below, "within": 20.0 if kind == "u" else 0.0}[place]

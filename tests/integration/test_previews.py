@@ -89,3 +89,12 @@ def test_previews_do_not_decode_the_rest(tmp_path: Path) -> None:
     np.testing.assert_array_equal(nvc_jax.preview(tmp_path / "v.zarr"), preview)
     damaged_volume = nvc_jax.open(tmp_path / "v.zarr").read().result()
     assert (damaged_volume != decoded).mean() > 0.1
+
+
+def test_a_preview_of_a_mask_shows_both_values(tmp_path: Path) -> None:
+    mask = np.zeros((32, 16, 16), np.uint8)
+    mask[4:20] = 255
+    nvc_jax.compress(mask, tmp_path / "v.zarr", chunks=(16, 16, 16))
+    assert nvc_jax.info(tmp_path / "v.zarr")["fill_values"] == []
+    preview = nvc_jax.preview(tmp_path / "v.zarr")
+    np.testing.assert_array_equal(preview, block_means(mask))

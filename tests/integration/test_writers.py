@@ -17,6 +17,7 @@ from stored_files import read_files
 import nvc_jax
 from nvc_jax.container.creation import claim, create, is_complete
 from nvc_jax.container.store import open_container
+from nvc_jax.io.locks import locked
 from nvc_jax.io.writers import write_volume
 
 PARTIAL = ".v.zarr.????????.partial"
@@ -287,3 +288,26 @@ def test_nothing_is_compressed_into_a_group(tmp_path: Path) -> None:
             with pytest.raises(FileExistsError, match="is a Zarr group, which holds `density`"):
                 nvc_jax.compress(VOLUME, destination, max_error=2, overwrite=overwrite)
     nvc_jax.verify(VOLUME[:16, :16, :16], group / "density")
+
+
+@pytest.mark.parametrize("name", ["v.zarr.zip", "v.zarr"])
+def test_a_writer_that_ends_while_it_completes_is_continued(name: str, tmp_path: Path) -> None:
+    options = {"max_error": 2, "chunks": CHUNK}
+    target = tmp_path / name
+    assert not nvc_jax.compress(VOLUME, target, part=(0, 2), **options).is_complete
+
+    def make_foreign_file(_: object) -> None:
+        target.write_text("of someone else")
+
+    with pytest.raises(FileExistsError):
+        nvc_jax.compress(VOLUME, target, part=(1, 2), **options, on_progress=make_foreign_file)
+    target.unlink()
+    (left,) = tmp_path.iterdir()
+    with locked(left, left), pytest.raises(BlockingIOError, match="another run is writing"):
+        nvc_jax.compress(VOLUME, target, part=(0, 2), **options)
+    source = NotedSource(VOLUME, CHUNK)
+    assert nvc_jax.compress(source.store, target, part=(0, 2), **options).is_complete
+    assert set(source.reads) == chunks_of_part(0, 2)  # once, to compare them with the first writer's
+    assert len(source.reads) == len(chunks_of_part(0, 2))
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    nvc_jax.verify(VOLUME, target)

@@ -45,7 +45,7 @@ class _Labelled:
 
 
 def test_labelled_arrays_have_names_spacing_origin_and_units() -> None:
-    array = _Labelled({"depth": [0, 10], "lat": [-1, -0.5, 0], "lon": [3, 3.25, 3.5, 3.75]})
+    array = _Labelled({"depth": [0.0, 10.0], "lat": [-1, -0.5, 0], "lon": [3, 3.25, 3.5, 3.75]})
     np.testing.assert_array_equal(read_volume(array), VOLUME)
     assert read_metadata(array) == VolumeMetadata(
         ("depth", "lat", "lon"),

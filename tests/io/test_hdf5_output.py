@@ -11,13 +11,13 @@ from nvc_jax.io.volumes import read_metadata, read_volume
 from nvc_jax.io.writers import write_volume
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype != "bfloat16"])
 def test_h5py_reads_what_is_written(dtype: str, tmp_path: Path) -> None:
     values = (VOLUME % 100).astype(dtype)
     for suffix in (".h5", ".hdf5", ".nc"):
         write_volume(tmp_path / f"v{suffix}", values)
         with h5py.File(tmp_path / f"v{suffix}") as file:
-            assert list(file) == ["volume"]
+            assert list(file) == (["volume", "x", "y", "z"] if suffix == ".nc" else ["volume"])
             np.testing.assert_array_equal(file["volume"][()], values, strict=True)
         np.testing.assert_array_equal(read_volume(tmp_path / f"v{suffix}"), values, strict=True)
 

@@ -1,10 +1,12 @@
 import contextlib
 import gc
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from nvc_jax.io.lazy import lazy_store, read_region
 from nvc_jax.io.volumes import open_volume
@@ -78,6 +80,44 @@ def test_a_temporary_copy_has_no_name_and_is_removed_with_the_store(tmp_path: Pa
     gc.collect()
     assert not _unnamed_files() - before
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.npz"]
+
+
+def test_stores_are_dropped_by_any_thread(tmp_path: Path) -> None:
+    """Garbage that holds open files is collected by the threads that read other stores."""
+    np.savez_compressed(tmp_path / "v.npz", volume=VOLUME)
+    tifffile.imwrite(tmp_path / "v.tif", VOLUME, compression="zlib")
+    gc.collect()
+    before, threads = _open_files(), set()
+
+    def read(index: tuple[slice | int, ...]) -> np.ndarray:
+        gc.collect()
+        threads.add(threading.get_ident())
+        return VOLUME[index]
+
+    reader = lazy_store(read, VOLUME.shape, VOLUME.dtype, "v", chunk=(1, 1, 1))
+    gc.disable()
+    try:
+        for _ in range(3):
+            for name in ("v.npz", "v.tif"):
+                cycle: list = [open_volume(tmp_path / name), *[reader[0].read() for _ in range(2)]]
+                cycle[0].read().result(timeout=30)
+                cycle.append(cycle)
+            cycle = []
+            np.testing.assert_array_equal(reader.read().result(timeout=30), VOLUME)
+    finally:
+        gc.enable()
+    gc.collect()
+    assert threads - {threading.get_ident()}
+    assert not _open_files() - before
+
+
+def _open_files() -> set[str]:
+    """Open files of this process, by number and what they lead to."""
+    links = set()
+    for entry in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the descriptor of the listing itself
+            links.add(f"{entry} {os.readlink(f'/proc/self/fd/{entry}')}")
+    return {link for link in links if "/v." in link or link.endswith(" (deleted)")}
 
 
 def _unnamed_files() -> set[str]:

@@ -1,6 +1,8 @@
+import contextlib
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pytest
 import scipy.io
@@ -13,9 +15,18 @@ from nvc_jax.io.writers import write_volume
 DIMENSIONS = ("level", "lat", "lon")
 
 
+def _create(path: Path, version: int) -> Any:
+    """Create a file by SciPy, or of version 5 by the library netCDF."""
+    if version < 5:
+        return scipy.io.netcdf_file(path, "w", version=version)
+    file = netCDF4.Dataset(path, "w", format="NETCDF3_64BIT_DATA")
+    file.set_auto_maskandscale(False)
+    return file
+
+
 def _write(path: Path, version: int = 1, record: bool = False, **others: np.ndarray) -> None:
     """Write ``VOLUME`` with attributes and coordinates; its first dimension may be that of records."""
-    with scipy.io.netcdf_file(path, "w", version=version) as file:
+    with _create(path, version) as file:
         for name, side in zip(DIMENSIONS, VOLUME.shape, strict=True):
             file.createDimension(name, None if record and name == "level" else side)
         for name, start, step, unit in (
@@ -28,12 +39,13 @@ def _write(path: Path, version: int = 1, record: bool = False, **others: np.ndar
             scale.units = unit
         volume = file.createVariable("t", "i2", DIMENSIONS)
         volume[:] = VOLUME
-        volume._FillValue, volume.scale_factor, volume.units = np.int16(-999), 0.25, "K"
+        for attribute, value in (("missing_value", np.int16(-999)), ("scale_factor", 0.25), ("units", "K")):
+            setattr(volume, attribute, value)
         for name, values in others.items():
             file.createVariable(name, values.dtype.char, DIMENSIONS)[:] = values
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 5])
 @pytest.mark.parametrize("record", [False, True])
 def test_variables_open_with_their_coordinates(version: int, record: bool, tmp_path: Path) -> None:
     _write(tmp_path / "v.nc", version, record)
@@ -42,13 +54,14 @@ def test_variables_open_with_their_coordinates(version: int, record: bool, tmp_p
     assert metadata.dimension_names == DIMENSIONS
     assert (metadata.spacing, metadata.origin) == ((2, 0.5, 0.25), (1, -7, 5))
     assert metadata.units == ("m", "deg", "deg")
-    assert metadata.attributes == {"_FillValue": -999, "scale_factor": 0.25, "units": "K"}
+    assert metadata.attributes == {"missing_value": -999, "scale_factor": 0.25, "units": "K"}
 
 
+@pytest.mark.parametrize("version", [1, 5])
 @pytest.mark.parametrize("record", [False, True])
-def test_one_of_several_variables_is_named(record: bool, tmp_path: Path) -> None:
+def test_one_of_several_variables_is_named(record: bool, version: int, tmp_path: Path) -> None:
     others: dict[str, Any] = {"u": VOLUME.astype("f4") / 7, "v": VOLUME.astype("i1")}
-    _write(tmp_path / "v.nc", record=record, **others)
+    _write(tmp_path / "v.nc", version, record, **others)
     for name, values in others.items():
         np.testing.assert_array_equal(read_volume(f"{tmp_path}/v.nc::{name}"), values, strict=True)
         np.testing.assert_array_equal(read_volume(f"{tmp_path}/v.nc::/{name}"), values, strict=True)
@@ -67,20 +80,39 @@ def test_what_lacks_a_volume_is_named(tmp_path: Path) -> None:
         open_volume(tmp_path / "v.nc")
 
 
+@pytest.mark.parametrize("version", [1, 5])
 @pytest.mark.parametrize("record", [False, True])
-def test_truncated_files_are_named(record: bool, tmp_path: Path) -> None:
+def test_truncated_files_are_named(record: bool, version: int, tmp_path: Path) -> None:
     path = tmp_path / "v.nc"
-    _write(path, record=record)
-    for content in (path.read_bytes()[:-100], path.read_bytes()[:50], b"CDF\1", b"CDF"):
-        path.write_bytes(content)
-        for read in (open_volume, read_metadata):
-            with pytest.raises(ValueError, match=r"v\.nc` is not a readable NetCDF file"):
-                read(path)
+    _write(path, version, record)
+    content = path.read_bytes()
+    for damaged in (content[:-100], content[:50], content[:4], b"CDF", b"CDF\7" + content[4:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"v\.nc` is not a readable NetCDF file"):
+            open_volume(path)
 
 
-def test_the_version_with_numbers_of_64_bits_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "v.nc").write_bytes(b"CDF\5" + bytes(100))
-    with pytest.raises(ValueError, match=r"it is of version 5 .*`nccopy -k nc4` converts it"):
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "uint32", "uint16", "uint8"])
+def test_version_5_has_more_integers(dtype: str, tmp_path: Path) -> None:
+    volume = VOLUME.astype(dtype)
+    volume[0, 0, 0] = np.iinfo(dtype).max
+    _write(tmp_path / "v.nc", 5, w=volume)
+    np.testing.assert_array_equal(read_volume(f"{tmp_path}/v.nc::w"), volume, strict=True)
+
+
+def test_damaged_headers_of_version_5_are_named(tmp_path: Path) -> None:
+    _write(tmp_path / "v.nc", 5)
+    content = (tmp_path / "v.nc").read_bytes()
+    header, generator = content.index(VOLUME.astype(">i2").tobytes()), np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[generator.integers(4, header)] = generator.choice([0, 1, 127, 255])
+        (tmp_path / "v.nc").write_bytes(damaged)
+        with contextlib.suppress(ValueError):
+            open_volume(tmp_path / "v.nc")
+            read_metadata(tmp_path / "v.nc")
+    (tmp_path / "v.nc").write_bytes(content[:4] + b"\xff" * 8 + content[12:])
+    with pytest.raises(ValueError, match="it was not closed"):
         open_volume(tmp_path / "v.nc")
 
 

@@ -146,6 +146,20 @@ def test_nibabel_reads_what_is_written(name: str, dtype: str, tmp_path: Path) ->
     np.testing.assert_array_equal(read_volume(tmp_path / name), values, strict=True)
 
 
+def test_shear_and_text_beyond_ascii_come_back(tmp_path: Path) -> None:
+    sheared = np.array([[-2, 0.3, 0, 5], [0.1, -1.5, 0.2, -7], [0, 0, 3, 11], [0, 0, 0, 1]])
+    image = nibabel.Nifti1Image(VOLUME.T, sheared)
+    image.header["descrip"] = "µm, été".encode()
+    image.set_sform(sheared, 2)
+    image.set_qform(np.diag([2, 1.5, 3, 1]), 1)  # another one, as of a scanner
+    nibabel.save(image, tmp_path / "v.nii")
+    write_volume(tmp_path / "w.nii", VOLUME, metadata=read_metadata(tmp_path / "v.nii"))
+    written = nibabel.load(tmp_path / "w.nii")
+    np.testing.assert_allclose(written.affine, sheared, rtol=1e-6)
+    assert (written.header["sform_code"], written.header["qform_code"]) == (2, 0)
+    assert written.header["descrip"].item().decode() == "µm, été"
+
+
 @pytest.mark.parametrize("codes", [(1, 1), (0, 1), (3, 0), (0, 0)])
 def test_affines_of_any_kind_come_back(codes: tuple[int, int], tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(VOLUME.T, ROTATED)

@@ -66,7 +66,7 @@ def test_suffixes_state_a_dtype_and_another_one_is_refused(suffix: str, tmp_path
         (
             ((2, 3, 4), "float32"),
             ValueError,
-            r"voxels of float32 are 96: .*; uint16 or int16 or float16 would",
+            r"voxels of float32 are 96: .*; uint16 or int16 or float16 or bfloat16 would",
         ),
         (((3, 4), "uint16"), ValueError, "`shape`"),
         (((0, 3, 4), "uint16"), ValueError, "`shape`"),

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,3 +52,17 @@ def test_spacings_of_any_size_are_kept(spacing: float, tmp_path: Path) -> None:
 def test_dtypes_that_it_has_not_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="TIFF cannot hold float16; it holds uint8, "):
         write_volume(tmp_path / "v.tif", VOLUME.astype(np.float16))
+
+
+@pytest.mark.parametrize(
+    ("name", "units"), [("v.ome.tif", ("um",) * 3), ("v.OME.TIFF", None), ("v.tif", ("mm", "um", "um"))]
+)
+def test_omes_form_is_written_where_it_is_asked_for_or_needed(name: str, units: Any, tmp_path: Path) -> None:
+    metadata = VolumeMetadata(spacing=(3.0, 0.5, 0.25), units=units)
+    write_volume(tmp_path / name, VOLUME.astype(np.uint16), metadata=metadata)
+    with tifffile.TiffFile(tmp_path / name) as file:
+        assert file.is_ome
+    kept = read_metadata(tmp_path / name)
+    assert kept.spacing == metadata.spacing
+    if units is not None:
+        assert kept.units == tuple(unit.replace("um", "µm") for unit in units)

@@ -6,6 +6,7 @@ import metaimageio
 import nibabel
 import nrrd
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 
@@ -59,6 +60,19 @@ def _write_hdf5(path: Path) -> None:
         file["volume"] = VOLUME
 
 
+def _write_dicom(path: Path) -> None:
+    data = pydicom.Dataset()
+    data.file_meta = pydicom.dataset.FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = pydicom.uid.CTImageStorage
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = "1.2.3"
+    data.NumberOfFrames, data.Rows, data.Columns = VOLUME.shape
+    data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 0
+    data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
+    data.PixelData = VOLUME.tobytes()
+    data.save_as(path, enforce_file_format=True)
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
     ".npy": lambda path: write_volume(path, VOLUME),
     ".npz": lambda path: write_volume(path, VOLUME),
@@ -74,6 +88,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     ".tif": lambda path: tifffile.imwrite(path, VOLUME),
     ".tiff": lambda path: tifffile.imwrite(path, VOLUME),
     **dict.fromkeys((".h5", ".hdf5", ".nc"), _write_hdf5),
+    **dict.fromkeys((".dcm", ".dicom", ".ima"), _write_dicom),
 }
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
-from nvc_jax.core.dtypes import is_long_integer
+from nvc_jax.core.dtypes import is_float, is_long_integer
 from nvc_jax.core.shapes import Shape3
 
 PADDED_SHAPE = (24, 32, 40)
@@ -23,7 +23,7 @@ def in_dtype(unit: np.ndarray, dtype: str) -> np.ndarray:
     Of int64 and uint64 it is the end of the range: 2**48 values, which float64 does not tell apart.
     """
     kind = np.dtype(dtype)
-    if kind.kind == "f":
+    if is_float(kind):
         return (300 * unit - 100).astype(dtype)
     limits = np.iinfo(kind)
     if is_long_integer(kind):

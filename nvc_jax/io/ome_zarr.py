@@ -1,0 +1,98 @@
+"""OME-Zarr images as they are written: version 0.5 of the format (NGFF), a Zarr 3 group with one level.
+
+The group states axes, units, scale and translation. What it has no place for, such as a rotated affine, stays
+in the attributes of the array.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nvc_jax.io.geometry import METRE, MICROMETRE, MILLIMETRE, NANOMETRE
+from nvc_jax.io.metadata import VolumeMetadata
+
+OME_SUFFIX = ".ome.zarr"
+LEVEL = "0"
+"""Name of the array in the group."""
+OME = "ome"
+"""Attribute that holds the metadata of the format."""
+_VERSION = "0.5"
+_TYPES = {
+    **dict.fromkeys(("t", "time"), "time"),
+    **dict.fromkeys(("c", "channel", "channels"), "channel"),
+}
+"""Types of axes by their names in lower case; others are of space."""
+_UNITS = {
+    **dict.fromkeys(("angstrom", "Angstrom", "Å"), "angstrom"),
+    **dict.fromkeys(NANOMETRE, "nanometer"),
+    **dict.fromkeys(MICROMETRE, "micrometer"),
+    **dict.fromkeys(MILLIMETRE, "millimeter"),
+    **dict.fromkeys(METRE, "meter"),
+    **{"cm": "centimeter", "km": "kilometer", "pm": "picometer", "in": "inch"},
+    **{"s": "second", "sec": "second", "ms": "millisecond", "min": "minute", "h": "hour"},
+}
+"""Names of units in the format; others stay as they are."""
+
+
+def is_ome_zarr(path: Path) -> bool:
+    """Tell whether a path names an OME-Zarr image to be written."""
+    return path.name.lower().endswith(OME_SUFFIX)
+
+
+def write_group(path: Path, metadata: VolumeMetadata, shape: Sequence[int]) -> None:
+    """Make the directory of an image with the document of its group.
+
+    Args:
+        path: of the new directory.
+        metadata: of the volume.
+        shape: of the volume.
+    """
+    path.mkdir()
+    document = {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": {OME: _ome_attributes(metadata, shape)},
+    }
+    (path / "zarr.json").write_text(json.dumps(document))
+
+
+def without_group(metadata: VolumeMetadata) -> dict[str, Any]:
+    """Return attributes without those that the group has."""
+    return {name: value for name, value in metadata.attributes.items() if name != OME}
+
+
+def _ome_attributes(metadata: VolumeMetadata, shape: Sequence[int]) -> dict[str, Any]:
+    """State the image, and what an OME-Zarr source said of its display (``omero``) and its name."""
+    source = metadata.attributes.get(OME)
+    kept = source if isinstance(source, dict) else {}
+    names = axis_names(metadata, len(shape))
+    multiscale: dict[str, Any] = {
+        "axes": [_axis(name, metadata, axis) for axis, name in enumerate(names)],
+        "datasets": [{"path": LEVEL, "coordinateTransformations": _transformations(metadata, len(shape))}],
+    }
+    images = kept.get("multiscales")
+    if isinstance(images, list) and images and isinstance(images[0], dict):
+        multiscale |= {key: images[0][key] for key in ("name",) if key in images[0]}
+    described = {"omero": kept["omero"]} if "omero" in kept else {}
+    return {"version": _VERSION, "multiscales": [multiscale], **described}
+
+
+def axis_names(metadata: VolumeMetadata, rank: int) -> list[str]:
+    """Return the names of the axes, which differ from each other: t, c, z, y, x where none are stated."""
+    names = list(metadata.dimension_names or "tczyx"[-rank:])
+    return names if len(set(names)) == len(names) == rank else list("tczyx"[-rank:])
+
+
+def _axis(name: str, metadata: VolumeMetadata, axis: int) -> dict[str, str]:
+    unit = metadata.units[axis] if metadata.units else None
+    described = {"name": name, "type": _TYPES.get(name.lower(), "space")}
+    return described if not unit else described | {"unit": _UNITS.get(unit, unit)}
+
+
+def _transformations(metadata: VolumeMetadata, rank: int) -> list[dict[str, Any]]:
+    """State scale, which the format demands, and translation."""
+    scale = {"type": "scale", "scale": list(metadata.spacing or (1.0,) * rank)}
+    if metadata.origin is None:
+        return [scale]
+    return [scale, {"type": "translation", "translation": list(metadata.origin)}]

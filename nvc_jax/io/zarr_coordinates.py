@@ -1,0 +1,71 @@
+"""Coordinates of a Zarr array in a group, as xarray stores them: arrays that its dimensions name."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorstore as ts
+
+from nvc_jax.core.json_documents import read_json
+from nvc_jax.io.coordinates import AXIS_COORDINATES, Coordinates, describe_coordinates, state_coordinates
+from nvc_jax.io.metadata import (
+    VolumeMetadata,
+    attempt,
+    even_spacing,
+    kept_axes,
+    parse_names,
+    parse_numbers,
+    parse_spacing,
+)
+from nvc_jax.io.stored_arrays import StoredArray
+from nvc_jax.io.stored_axes import describe_axes, stored_shape
+
+_DIMENSIONS = "_ARRAY_DIMENSIONS"
+"""Attribute by which xarray names the dimensions in Zarr 2."""
+_MOST_VALUES = 1 << 16
+"""Values of an array of coordinates that is read at most."""
+
+
+def with_group_coordinates(metadata: VolumeMetadata, array: StoredArray) -> VolumeMetadata:
+    """Add the coordinates that lie beside an array to its metadata, which state no positions otherwise."""
+    names = metadata.dimension_names
+    is_known = metadata.spacing is not None or AXIS_COORDINATES in metadata.attributes
+    if names is None or is_known or array.driver not in ("zarr", "zarr3"):
+        return metadata
+    shape = stored_shape(array)
+    sides = [shape[axis] for axis in kept_axes(shape, describe_axes(array).names)]
+    axes = [
+        attempt(lambda name=name, side=side: _read_sibling(array, name, side))  # type: ignore[misc]
+        for name, side in zip(names, sides, strict=False)
+    ]
+    if not any(axes):
+        return metadata
+    known = [axis for axis in axes if axis is not None]
+    places = [attempt(lambda axis=axis: even_spacing(axis.values)) for axis in known]  # type: ignore[misc]
+    return dataclasses.replace(
+        metadata,
+        spacing=parse_spacing([place[1] for place in places if place is not None]),
+        origin=parse_numbers([place[0] for place in places if place is not None]),
+        units=metadata.units or parse_names([axis.attributes.get("units") for axis in known]),
+        attributes=metadata.attributes | state_coordinates(names, axes),
+    )
+
+
+def _read_sibling(array: StoredArray, name: str, side: int) -> Coordinates | None:
+    """Read the array of one axis, of ``side`` voxels, that lies beside an array; None where there is none."""
+    parent, _, _ = array.kvstore.path.rstrip("/").rpartition("/")
+    kvstore = array.kvstore.copy()
+    kvstore.path = f"{parent}/{name}/" if parent else f"{name}/"
+    document = _read(kvstore, "zarr.json" if array.driver == "zarr3" else ".zarray")
+    if document is None or document["shape"] != [side] or side > _MOST_VALUES:
+        return None
+    is_zarr3 = array.driver == "zarr3"
+    stated = (document if is_zarr3 else {"attributes": _read(kvstore, ".zattrs")}).get("attributes") or {}
+    spec = {"driver": array.driver, "kvstore": kvstore.spec().to_json()}
+    values = np.asarray(ts.open(spec, read=True, open=True).result().read().result())
+    return describe_coordinates(values, {key: value for key, value in stated.items() if key != _DIMENSIONS})
+
+
+def _read(kvstore: ts.KvStore, key: str) -> Any:
+    result = kvstore.read(key).result()
+    return read_json(bytes(result.value)) if result.state == "value" else None
