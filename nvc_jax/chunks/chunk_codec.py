@@ -33,6 +33,8 @@ class ChunkCodec(ChunkDecoder):
         padded_shape: (z, y, x) of a whole chunk, for which programs are compiled.
         dtype: of the volume.
         value_range: of the volume, with the rules that its values follow; None for no rules.
+        whole_shape: (z, y, x) voxels of a whole chunk, whose payload does not state them; the padded shape if
+            None.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class ChunkCodec(ChunkDecoder):
         padded_shape: Shape3,
         dtype: np.dtype,
         value_range: ValueRange | None = None,
+        whole_shape: Shape3 | None = None,
     ) -> None:
+        self._whole_shape = whole_shape or padded_shape
         self._value_range = value_range or ValueRange(0.0, 0.0)
         self._volume_dtype = np.dtype(dtype)
         # False and true are coded as 0 and 1.
@@ -66,7 +70,7 @@ class ChunkCodec(ChunkDecoder):
         """
         values = values.view(self._dtype)
         chunk = ChunkValues.examine(values, self._value_range.missing_values, self._value_range.valid_limits)
-        return self._encoder.encode(chunk, target, boundaries).to_bytes(self._padded_shape)
+        return self._encoder.encode(chunk, target, boundaries).to_bytes(self._whole_shape)
 
     def decode(self, payload: bytes) -> np.ndarray:
         """Decode the voxels of a chunk that lie in the volume.
@@ -74,7 +78,7 @@ class ChunkCodec(ChunkDecoder):
         Raises:
             ValueError: the payload is damaged, or not of such a chunk.
         """
-        parsed = parse_payload(payload, self._padded_shape)
+        parsed = parse_payload(payload, self._whole_shape)
         return self._with_special_values(self._bodies.decode(parsed), parsed)
 
     def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
@@ -85,7 +89,7 @@ class ChunkCodec(ChunkDecoder):
 
     def decode_batches(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
         """Decode several chunks, several streams in one call of the device; errors as of ``decode``."""
-        parsed = [parse_payload(payload, self._padded_shape) for payload in payloads]
+        parsed = [parse_payload(payload, self._whole_shape) for payload in payloads]
         transformed = [i for i, payload in enumerate(parsed) if payload.kind == PayloadKind.SPECTRAL]
         decoded: dict[int, np.ndarray] = {}
         for start in range(0, len(transformed), _DEVICE_BATCH):
@@ -117,7 +121,7 @@ class ChunkCodec(ChunkDecoder):
         Raises:
             ValueError: the payload is damaged, or not of such a chunk.
         """
-        parsed = parse_payload(payload, self._padded_shape)
+        parsed = parse_payload(payload, self._whole_shape)
         if parsed.kind == PayloadKind.SPECTRAL:
             means = self._transform.decode_preview(parsed.body, parsed.valid_shape, PREVIEW_BLOCK_SIZE)
         else:

@@ -9,7 +9,7 @@ from typing import Any
 from nvc_jax.core.choices import MODES
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.json_documents import read_json
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import MAX_RANK, MIN_RANK, Shape
 
 Commands = Any
 """Result of ``argparse.ArgumentParser.add_subparsers``; argparse has no public name for its type."""
@@ -125,13 +125,14 @@ def check_two(options: argparse.Namespace) -> None:
     )
 
 
-def shape(text: str) -> Shape3:
-    """Read ``z,y,x`` in voxels."""
+def shape(text: str) -> Shape:
+    """Read ``z,y,x`` in voxels; of volumes with other axes two to five numbers."""
     sides = text.split(",")
-    if len(sides) != 3 or not all(side.isdecimal() for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r} must be three numbers: z,y,x")
-    z, y, x = map(int, sides)
-    return z, y, x
+    if not MIN_RANK <= len(sides) <= MAX_RANK or not all(side.isdecimal() for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a number for each axis: z,y,x, or {MIN_RANK} to {MAX_RANK} numbers"
+        )
+    return tuple(map(int, sides))
 
 
 def part(text: str) -> tuple[int, int]:
@@ -161,10 +162,11 @@ def limits(text: str) -> tuple[float | None, float | None]:
 
 
 def region(text: str) -> Region:
-    """Read ``z0:z1,y0:y1,x0:x1``; a missing number means the end of the axis."""
+    """Read ``z0:z1,y0:y1,x0:x1``, two to five axes; a missing number means the end of the axis."""
     parts = [axis.split(":") for axis in text.split(",")]
-    if len(parts) != 3 or any(len(p) != 2 or not all(s == "" or s.isdecimal() for s in p) for p in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} must be z0:z1,y0:y1,x0:x1")
+    is_region = all(len(p) == 2 and all(s == "" or s.isdecimal() for s in p) for p in parts)
+    if not MIN_RANK <= len(parts) <= MAX_RANK or not is_region:
+        raise argparse.ArgumentTypeError(f"{text!r} must be z0:z1,y0:y1,x0:x1, a part for each axis")
     return tuple(slice(*(int(s) if s else None for s in axis)) for axis in parts)
 
 

@@ -22,7 +22,7 @@ from nvc_jax.io import (
     tiff,
     tiff_output,
 )
-from nvc_jax.io.file_format import FileFormat, SourceFile, gzip_file
+from nvc_jax.io.file_format import ANY_RANK, FileFormat, SourceFile, gzip_file
 
 _NIFTI = FileFormat(
     (".nii",),
@@ -30,15 +30,26 @@ _NIFTI = FileFormat(
     nifti.nifti_metadata,
     create=nifti.create_nifti,
     check_output=nifti.check_nifti_output,
+    ranks=ANY_RANK,
 )
 _MGH = FileFormat(
-    (".mgh",), mgh.open_mgh, mgh.mgh_metadata, create=mgh.create_mgh, check_output=mgh.check_mgh_output
+    (".mgh",),
+    mgh.open_mgh,
+    mgh.mgh_metadata,
+    create=mgh.create_mgh,
+    check_output=mgh.check_mgh_output,
+    ranks=range(3, 5),
 )
 FORMATS = (
-    FileFormat((".npy",), npy.open_npy, create=npy.create_npy),
-    FileFormat((".npz",), npy.open_npz, create=npy.create_npy, pack=npy.pack_npz),
+    FileFormat((".npy",), npy.open_npy, create=npy.create_npy, ranks=ANY_RANK),
+    FileFormat((".npz",), npy.open_npz, create=npy.create_npy, ranks=ANY_RANK, pack=npy.pack_npz),
     FileFormat(
-        (".raw",), raw.open_raw, raw.raw_metadata, create=raw.create_raw, check_output=raw.check_raw_output
+        (".raw",),
+        raw.open_raw,
+        raw.raw_metadata,
+        create=raw.create_raw,
+        check_output=raw.check_raw_output,
+        ranks=ANY_RANK,
     ),
     _NIFTI,
     dataclasses.replace(_NIFTI, suffixes=(".nii.gz",), pack=gzip_file),
@@ -50,6 +61,7 @@ FORMATS = (
         nrrd.nrrd_metadata,
         create=nrrd_output.create_nrrd,
         check_output=nrrd_output.check_nrrd_output,
+        ranks=ANY_RANK,
     ),
     FileFormat(
         (".mha",),
@@ -73,6 +85,7 @@ FORMATS = (
         tiff.tiff_metadata,
         create=tiff_output.create_tiff,
         check_output=tiff_output.check_tiff_output,
+        ranks=ANY_RANK,
     ),
     FileFormat(
         (".h5", ".hdf5"),
@@ -81,6 +94,7 @@ FORMATS = (
         has_datasets=True,
         create=hdf5_output.create_hdf5,
         check_output=hdf5_output.check_hdf5_output,
+        ranks=ANY_RANK,
     ),
     FileFormat(
         (".nc",),
@@ -89,6 +103,7 @@ FORMATS = (
         has_datasets=True,
         create=hdf5_output.create_hdf5,
         check_output=hdf5_output.check_hdf5_output,
+        ranks=ANY_RANK,
     ),
 )
 """The file formats. A file's format is found by its suffix."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape, default_names
 from nvc_jax.io.declared_values import FILL_VALUE
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, as_json
@@ -22,12 +22,12 @@ _STORED_UNITS = (FILL_VALUE, "missing_value", "valid_min", "valid_max", "valid_r
 """Attributes that NetCDF states in the dtype of the samples."""
 
 
-def check_hdf5_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+def check_hdf5_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
     """Raise ``ModuleNotFoundError`` if h5py is not installed; HDF5 holds every dtype."""
     import_extra("h5py", "io")
 
 
-def create_hdf5(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
+def create_hdf5(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create an HDF5 file with a dataset, its attributes, and coordinates as NetCDF states them."""
     h5py = import_extra("h5py", "io")
     little_endian = dtype.newbyteorder("<")
@@ -69,16 +69,19 @@ def _as_stored(value: Any, dtype: np.dtype) -> np.ndarray | None:
 
 def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata) -> None:
     """Name the axes, and write coordinates as dimension scales where the spacing is known."""
-    names = metadata.dimension_names or ("z", "y", "x")
-    origin, units = metadata.origin or (0.0, 0.0, 0.0), metadata.units
+    rank = len(dataset.shape)
+    names = metadata.complete_names(rank)
+    spacing, origin, units = (
+        part or (None,) * rank for part in (metadata.spacing, metadata.origin, metadata.units)
+    )
     is_named = len(set(names)) == len(names) and all(name and "/" not in name for name in names)
-    for axis, name in enumerate(names if is_named and _DATASET not in names else ("z", "y", "x")):
+    for axis, name in enumerate(names if is_named and _DATASET not in names else default_names(rank)):
         dataset.dims[axis].label = names[axis]
-        if metadata.spacing is None:
+        step = spacing[axis]
+        if step is None:
             continue
-        side = dataset.shape[axis]
-        file[name] = origin[axis] + metadata.spacing[axis] * np.arange(side)
+        file[name] = (origin[axis] or 0.0) + step * np.arange(dataset.shape[axis])
         file[name].make_scale(name)
-        if units is not None:
+        if units[axis] is not None:
             file[name].attrs["units"] = units[axis]
         dataset.dims[axis].attach_scale(file[name])

@@ -1,7 +1,8 @@
-"""Any source of a 3-D volume as one lazy ``tensorstore.TensorStore``, with its metadata.
+"""Any source of a volume as one lazy ``tensorstore.TensorStore``, with its metadata.
 
 Sources are arrays, files of the formats in ``formats``, directories and URLs of chunked stores, and
-TensorStore specs. Axes are z, y, x; axes of length 1 beyond three are dropped.
+TensorStore specs. A volume has two to five axes: z, y, x, time, channels. Axes of length 1 are dropped where
+their format fills up its axes (NIfTI, MGH, TIFF, precomputed).
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
-from nvc_jax.core.shapes import check_shape
+from nvc_jax.core.shapes import check_array_shape
 from nvc_jax.io import arrays, chunked_stores, dicom, raw, slices
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.formats import FORMAT_OF_SUFFIX, find_format, suffix_of
@@ -42,20 +43,20 @@ def open_volume(source: Any) -> ts.TensorStore:
             - the path of a file: ``.npy``; ``.npz`` (its array ``volume``, or its only one); ``.raw``, named
               as in Open SciVis (``name_XxYxZ_dtype.raw``, x fastest); ``.nii``, ``.nii.gz``; ``.nrrd``,
               ``.nhdr``; ``.tif``, ``.tiff``; ``.h5``, ``.hdf5``, ``.nc`` (``path::/dataset``, or the only
-              dataset with three axes);
+              dataset that may be a volume);
             - the path or URL of a directory: Zarr 2 or 3, OME-Zarr (its first dataset), N5, neuroglancer's
               precomputed; a folder of slices, each a file of TIFF or PNG; a folder with a DICOM series;
             - a ``RawFile``, which states the layout of a raw file of any name;
             - any other URL or spec (dict) of TensorStore.
 
     Returns:
-        A store of rank 3 and a supported dtype, with its origin at zero.
+        A store of two to five axes and a supported dtype, with its origin at zero.
 
     Raises:
         FileNotFoundError: there is no file or directory of that name.
         ModuleNotFoundError: the library that reads the format is not installed.
         TypeError: the dtype is not supported.
-        ValueError: the source does not have three axes, a side is empty, or the file is not of the format
+        ValueError: the source does not have two to five axes, a side is empty, or the file is not of the format
             that its suffix states.
     """
     path = source.path if isinstance(source, RawFile) else source
@@ -71,7 +72,7 @@ def open_volume(source: Any) -> ts.TensorStore:
         store = _open_named(str(source))
     else:
         store = arrays.open_array(arrays.as_plain_array(source, name), name)
-    check_shape(store.shape, name)
+    check_array_shape(store.shape, name)
     check_dtype(store.dtype.numpy_dtype, name)
     return store[ts.d[:].translate_to[0]]
 
