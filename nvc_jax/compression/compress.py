@@ -96,10 +96,10 @@ def compress(
         value_limits: (smallest, largest) value that a voxel may decode to, None for no limit; all voxels
             that are not missing must lie within. ``(0, None)`` keeps values from becoming negative.
         exact_values: values that come back exactly, though they are measurements; 0 keeps zeros.
-        chunks: voxels of a chunk along each axis, the unit of reading: multiples of the model's block size, or
-            1; at most three are more than 1. None for about 128³, or 64³ in volumes of more than 512³ voxels,
-            of one step or channel: axes whose names say that they are of time or channels, or else all but
-            the last three, have chunks of 1.
+        chunks: voxels of a chunk along each axis, the unit of reading: multiples of the model's block size,
+            or 1; at most three are more than 1. None for about 128³, or 64³ in volumes of more than 512³
+            voxels, of one step or channel: axes whose names say that they are of time or channels, or else
+            all but the last three, have chunks of 1.
         shards: voxels of a stored object along each axis, multiples of the chunk's; None for one object a
             chunk, or 4³ chunks where there are more than 512.
         part: (i, n) for the i-th, from 0 on, of n processes that write one container with the same

@@ -39,8 +39,8 @@ def decompress(
             (``.map``, ``.rec``, ``.st``), ``.tif``, ``.tiff``, ``.h5``, ``.hdf5`` or ``.nc``. Nothing may lie
             there unless ``overwrite`` is true. Positions, units and attributes of the source are written as
             far as the format has a place for them.
-        region: a slice without a step for each axis of the level; None for all of it. Only the chunks that the
-            region touches are read and decoded, and their neighbours where margins are blended.
+        region: a slice without a step for each axis of the level; None for all of it. Only the chunks that
+            the region touches are read and decoded, and their neighbours where margins are blended.
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
         level: ``"full"``, or ``"preview"`` for the means of 8³ voxels; see ``open``.
         overwrite: whether to replace a file, or a directory that is a Zarr array, at ``destination``. A

@@ -15,7 +15,7 @@ from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.lazy import read_region
 
 _SIDE = 32
-"""Side in voxels of the boxes that are looked at, along the last three axes; along those before them it is 1."""
+"""Side in voxels of the boxes that are looked at, along the last three axes; it is 1 along those before."""
 _BOXES = 3
 """Boxes along each axis."""
 _LEAST_EQUAL = 0.75
@@ -27,7 +27,7 @@ _LEAST_FAR = 0.5
 
 
 def holds_labels(volume: ts.TensorStore) -> bool:
-    """Tell whether a volume evidently holds labels, by a sample of boxes of 32³ voxels: 27 of a volume of three axes.
+    """Tell whether a volume evidently holds labels, by a sample of boxes of 32³ voxels: 27 where it has 3 axes.
 
     It does if it is of bool; or of an integer dtype, and the sample has two different values, or is made of
     plateaus of values that are few or far apart.

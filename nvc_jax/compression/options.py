@@ -143,7 +143,9 @@ def choose_layout(
         ValueError: chunks that do not hold whole blocks or have more than three axes, or shards that do not
             hold whole chunks.
     """
-    chunk = default_chunk(shape, block_size, names) if chunks is None else _check_chunk(chunks, shape, block_size)
+    chunk = (
+        default_chunk(shape, block_size, names) if chunks is None else _check_chunk(chunks, shape, block_size)
+    )
     shard = default_shard(shape, chunk) if shards is None else _check_shard(shards, chunk)
     return ChunkLayout(chunk, None if shard == chunk else shard)
 

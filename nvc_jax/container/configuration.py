@@ -18,7 +18,6 @@ from nvc_jax.core.byte_codecs import crc32c
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import as_number, check_dtype, integer_limits, is_long_integer, number_of
 from nvc_jax.core.shapes import MAX_RANK, MIN_RANK, Shape
-from nvc_jax.core.spatial_axes import spatial_axes
 from nvc_jax.models.checkpoints import FEWEST_DIGITS
 
 FORMAT_VERSION = 1
@@ -124,7 +123,7 @@ def read_configuration(configuration: Any, chunk: Shape, dtype: str) -> dict[str
         raise ValueError(f"`range` (={stated['range']}) must be two numbers in order")
     max_error, step, target = _read_target(stated, maximum - minimum)
     fields = {
-        "shape": _read_shape(stated, chunk),
+        "shape": read_sides("shape", stated.get("shape", list(chunk))),
         "chunk": chunk,
         "dtype": dtype,
         "model": _read_text(stated, "model"),
@@ -214,15 +213,6 @@ def read_sides(name: str, value: Any, most_voxels: int = _MOST_VOXELS) -> Shape:
     if math.prod(value) > most_voxels:
         raise ValueError(f"`{name}` (={value}) has more than {most_voxels} voxels")
     return tuple(value)
-
-
-def _read_shape(stated: Mapping[str, Any], chunk: Shape) -> Shape:
-    """Read the shape of the volume, which has as many axes as its chunks."""
-    shape = read_sides("shape", stated.get("shape", list(chunk)))
-    if len(shape) != len(chunk):
-        raise ValueError(f"`shape` (={shape}) must have as many axes as `chunk_shape` (={chunk})")
-    spatial_axes(chunk)  # or it has too many
-    return shape
 
 
 def _read_text(stated: Mapping[str, Any], name: str) -> str | None:

@@ -17,7 +17,7 @@ from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, ChunkFormat, Limits, QualityTarget, ValueRange
 from nvc_jax.core.json_documents import write_json
 from nvc_jax.core.shapes import Shape, Shape3
-from nvc_jax.core.spatial_axes import spatial_shape
+from nvc_jax.core.spatial_axes import spatial_axes, spatial_shape
 
 CODEC_NAME = "nvc"
 INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
@@ -147,7 +147,11 @@ class ContainerMetadata:
         """
         with naming_damage():
             sides = read_sides("chunk_shape", chunk, MAX_CHUNK_VOXELS)
-            return cls(**read_configuration(configuration, sides, dtype)).with_id(configuration["id"])
+            metadata = cls(**read_configuration(configuration, sides, dtype)).with_id(configuration["id"])
+            if len(metadata.shape) != len(sides):
+                raise ValueError(f"`shape` (={metadata.shape}) must have as many axes as chunks {sides}")
+            spatial_axes(sides)  # or there are too many
+            return metadata
 
     def with_id(self, stored: str) -> "ContainerMetadata":
         """Copy the metadata with the identity as it is stored."""

@@ -8,8 +8,9 @@ its headers and tells where the samples are. ``nvc_jax.io.formats.FORMATS`` list
 import dataclasses
 import gzip
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorstore as ts
@@ -62,6 +63,8 @@ class FileFormat:
         check_output: raises before any work if the format cannot hold such a volume at a path, or its library
             is not installed.
         ranks: numbers of axes that files can have that are created.
+        arrange: lists the axes of a file that is created, for an array of a shape whose axes have names: for each
+            that of the array, or None for one of length 1; None if they are those of the array.
         pack: makes the file from the one that ``create`` made once the samples are there; None if that file
             is the result.
     """
@@ -73,6 +76,7 @@ class FileFormat:
     create: Callable[[Path, Shape, np.dtype, VolumeMetadata], FlatArray] | None = None
     check_output: Callable[[Path, Shape, np.dtype], None] | None = None
     ranks: range = range(N_SPATIAL, N_SPATIAL + 1)
+    arrange: Callable[[Shape, Sequence[Any] | None], tuple[int | None, ...]] | None = None
     pack: Callable[[Path, Path], None] | None = None
 
 

@@ -31,6 +31,7 @@ _NIFTI = FileFormat(
     create=nifti.create_nifti,
     check_output=nifti.check_nifti_output,
     ranks=ANY_RANK,
+    arrange=nifti.arrange_axes,
 )
 _MGH = FileFormat(
     (".mgh",),

@@ -47,7 +47,9 @@ def ras_affine(metadata: VolumeMetadata) -> np.ndarray | None:
         return np.diag([*signs, 1]) @ _join(directions.T, np.zeros(3) if origin is None else origin)
     if metadata.spacing is None:
         return None
-    spacing, origin = (np.array(part, np.float64) for part in (metadata.spacing, metadata.origin or (0, 0, 0)))
+    spacing, origin = (
+        np.array(part, np.float64) for part in (metadata.spacing, metadata.origin or (0, 0, 0))
+    )
     return _join(np.diag(spacing[::-1]), origin[::-1])
 
 

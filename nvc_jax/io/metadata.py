@@ -78,7 +78,9 @@ class VolumeMetadata:
     def complete_names(self, rank: int) -> tuple[str, ...]:
         """Return a name for each axis of an array: its own, or else a default one."""
         names = self.dimension_names or (None,) * rank
-        defaults = [name if name not in names else f"dim_{axis}" for axis, name in enumerate(default_names(rank))]
+        defaults = [
+            name if name not in names else f"dim_{axis}" for axis, name in enumerate(default_names(rank))
+        ]
         return tuple(name or default for name, default in zip(names, defaults, strict=True))
 
     def without_coordinates(self) -> "VolumeMetadata":
@@ -172,9 +174,7 @@ def even_spacing(coordinates: Any) -> tuple[float, float] | None:
     return float(values[0]), float(step)
 
 
-def kept_axes(
-    shape: Sequence[int], names: Sequence[Any] | None = None, rank: int = MAX_RANK
-) -> list[int]:
+def kept_axes(shape: Sequence[int], names: Sequence[Any] | None = None, rank: int = MAX_RANK) -> list[int]:
     """Return the axes that remain when axes of length 1 are dropped as long as there are more than ``rank``.
 
     Axes whose names say that they are not axes of space (time, channel) are dropped first, then the

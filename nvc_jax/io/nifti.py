@@ -16,7 +16,7 @@ from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape
 from nvc_jax.core.spatial_axes import N_SPATIAL
-from nvc_jax.io.axes import is_channel_name
+from nvc_jax.io.axes import default_spatial_axes, is_channel_name
 from nvc_jax.io.declared_values import parse_floats
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
 from nvc_jax.io.geometry import METRE, MICROMETRE, MILLIMETRE, ras_affine
@@ -145,6 +145,24 @@ def _load_image(file: SourceFile) -> Any:
     return image
 
 
+def arrange_axes(shape: Shape, names: Sequence[Any] | None) -> tuple[int | None, ...]:
+    """List the axes of a file: channels, time, z, y, x, each where an array has it or one that is further right.
+
+    The axes stay as they are if they have no names, or are several of time or channels.
+    """
+    axes = range(len(shape))
+    if names is None or len(shape) < N_SPATIAL:
+        return tuple(axes)
+    spatial = default_spatial_axes(shape, names)
+    channels = [axis for axis in axes if axis not in spatial and is_channel_name(names[axis])]
+    steps = [axis for axis in axes if axis not in spatial and axis not in channels]
+    if len(channels) > 1 or len(steps) > 1:
+        return tuple(axes)
+    space = [*[None] * (N_SPATIAL - len(spatial)), *spatial]
+    time = [*steps] if steps or not channels else [None]
+    return (*channels, *time, *space)
+
+
 def check_nifti_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
     """Raise ``TypeError`` if NIfTI does not have a dtype."""
     import_extra("nibabel", "io")
@@ -160,7 +178,7 @@ def create_nifti(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMeta
     nibabel = import_extra("nibabel", "io")
     header = (nibabel.Nifti1Header if max(shape) <= _NIFTI1_SIDE else nibabel.Nifti2Header)(endianness="<")
     header.set_data_dtype(dtype)
-    header.set_data_shape(_nifti_shape(shape, metadata))
+    header.set_data_shape(shape[::-1])
     kept = kept_fields(metadata, "nifti")
     spatial = spatial_part(metadata, len(shape))
     _set_affine(header, ras_affine(spatial), kept)
@@ -181,18 +199,10 @@ def create_nifti(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMeta
     return FlatArray(path.absolute(), shape, dtype.newbyteorder("<"), int(header.single_vox_offset))
 
 
-def _nifti_shape(shape: Shape, metadata: VolumeMetadata) -> tuple[int, ...]:
-    """Return the sides x, y, z, t, c; time is a single step where the axis before z has channels."""
-    names = metadata.dimension_names
-    if len(shape) == N_SPATIAL + 1 and names is not None and is_channel_name(names[0]):
-        return (*shape[:0:-1], 1, shape[0])
-    return shape[::-1]
-
-
 def _set_time(header: Any, metadata: VolumeMetadata) -> str | None:
     """Set the distance of the volumes of a time series, and the time of the first; return their unit."""
     names, zooms = metadata.dimension_names, list(header.get_zooms())
-    if names is None or len(zooms) <= N_SPATIAL or "t" not in names[: -N_SPATIAL]:
+    if names is None or len(zooms) <= N_SPATIAL or "t" not in names[:-N_SPATIAL]:
         return None
     axis = names.index("t")
     if metadata.spacing is not None and metadata.spacing[axis] is not None:

@@ -126,9 +126,7 @@ def _space_units(directions: np.ndarray | None, units: Any) -> tuple[str | None,
     if directions is None:
         return parse_names(units[::-1])
     values = iter(units[::-1])
-    return parse_names(
-        [None if np.isnan(row).any() else next(values) for row in directions], len(directions)
-    )
+    return parse_names([None if np.isnan(row).any() else next(values) for row in directions], len(directions))
 
 
 def _attributes(header: dict[str, Any], directions: np.ndarray | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Axes of an array in a file of a format that holds fewer axes, or more."""
+"""Axes of an array in a file of a format that holds fewer axes, or more, or has an order of its own."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.core.shapes import Shape
+from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.file_format import FileFormat
 from nvc_jax.io.metadata import (
     VolumeMetadata,
@@ -16,50 +17,53 @@ from nvc_jax.io.metadata import (
     parse_numbers,
     parse_spacing,
 )
-from nvc_jax.io.spatial_metadata import spatial_part
 
 
 @dataclasses.dataclass(frozen=True)
 class WrittenAxes:
-    """Axes of an array that a file has.
+    """Axes of a file, and those of the array that it holds.
 
     Attributes:
         shape: of the array.
-        kept: axes of the array that the file has; the others have length 1.
-        n_before: axes of length 1 that the file has before them.
+        order: for each axis of the file that of the array; None for one of length 1 that the array lacks. Axes
+            of the array that are not among them have length 1.
     """
 
     shape: Shape
-    kept: tuple[int, ...]
-    n_before: int = 0
+    order: tuple[int | None, ...]
 
     @property
     def file_shape(self) -> Shape:
         """Shape of the array in the file."""
-        return (*(1,) * self.n_before, *(self.shape[axis] for axis in self.kept))
+        return tuple(1 if axis is None else self.shape[axis] for axis in self.order)
 
     def view(self, store: ts.TensorStore) -> ts.TensorStore:
         """View a store of the shape in the file as one of the array's shape."""
-        store = store[(0,) * self.n_before] if self.n_before else store
-        axes = range(len(self.shape))
-        return store[tuple(slice(None) if axis in self.kept else ts.newaxis for axis in axes)]
+        store = store[tuple(0 if axis is None else slice(None) for axis in self.order)]
+        kept = [axis for axis in self.order if axis is not None]
+        store = store.transpose([kept.index(axis) for axis in sorted(kept)])
+        return store[tuple(slice(None) if axis in kept else ts.newaxis for axis in range(len(self.shape)))]
 
     def select(self, metadata: VolumeMetadata) -> VolumeMetadata:
-        """Return the metadata of the axes in the file."""
-        if self.n_before:
-            return spatial_part(metadata, len(self.shape))
-        rank = len(self.kept)
-        if rank == len(self.shape):
+        """Return the metadata of the axes of the file; z has the spacing and the unit of y if it was added."""
+        if self.order == tuple(range(len(self.shape))):
             return metadata
+        rank = len(self.order)
+        is_plane = rank >= N_SPATIAL and self.order[-N_SPATIAL] is None
 
-        def chosen(values: Sequence[Any] | None) -> list[Any] | None:
-            return None if values is None else [values[axis] for axis in self.kept]
+        def chosen(values: Sequence[Any] | None, of_plane: Any = None) -> list[Any] | None:
+            if values is None:
+                return None
+            selected = [None if axis is None else values[axis] for axis in self.order]
+            if is_plane:
+                selected[-N_SPATIAL] = selected[1 - N_SPATIAL] if of_plane is None else of_plane
+            return selected
 
         return dataclasses.replace(
             metadata,
-            dimension_names=parse_names(chosen(metadata.dimension_names), rank),
+            dimension_names=parse_names(chosen(metadata.dimension_names, "z"), rank),
             spacing=parse_spacing(chosen(metadata.spacing), rank),
-            origin=parse_numbers(chosen(metadata.origin), rank),
+            origin=parse_numbers(chosen(metadata.origin, 0.0), rank),
             units=parse_names(chosen(metadata.units), rank),
         )
 
@@ -80,10 +84,11 @@ def choose_written_axes(
     """
     rank = len(shape)
     if file_format is None or rank in file_format.ranks:
-        return WrittenAxes(shape, tuple(range(rank)))
+        arrange = None if file_format is None else file_format.arrange
+        return WrittenAxes(shape, tuple(range(rank)) if arrange is None else arrange(shape, names))
     fewest, most = file_format.ranks[0], file_format.ranks[-1]
     if rank < fewest:
-        return WrittenAxes(shape, tuple(range(rank)), fewest - rank)
+        return WrittenAxes(shape, (*[None] * (fewest - rank), *range(rank)))
     kept = kept_axes(shape, names, most)
     if len(kept) > most:
         step = ",".join(["0:1"] * (rank - most) + [":"] * most)

@@ -43,9 +43,9 @@ def test_compressed_files_are_read_by_several_threads(
     np.testing.assert_array_equal(read_planes_by_threads(open_volume(tmp_path / "v.tiff")), VOLUME[:4])
 
 
-def test_a_file_of_one_imagej_slice_is_a_volume(tmp_path: Path) -> None:
+def test_a_file_of_one_imagej_slice_is_a_plane(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "v.tif", VOLUME[:1], imagej=True)
-    np.testing.assert_array_equal(read_volume(tmp_path / "v.tif"), VOLUME[:1])
+    np.testing.assert_array_equal(read_volume(tmp_path / "v.tif"), VOLUME[0])
 
 
 def test_metadata_of_imagej_are_read(tmp_path: Path) -> None:
