@@ -27,7 +27,7 @@ _LEAST_FAR = 0.5
 
 
 def holds_labels(volume: ts.TensorStore) -> bool:
-    """Tell whether a volume evidently holds labels, by a sample of boxes of 32³ voxels: 27 where it has 3 axes.
+    """Tell whether a volume evidently holds labels, by a sample: of three axes of 27 boxes of 32³ voxels.
 
     It does if it is of bool; or of an integer dtype, and the sample has two different values, or is made of
     plateaus of values that are few or far apart.

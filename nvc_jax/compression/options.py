@@ -162,8 +162,8 @@ def _check_chunk(chunks: Sequence[int], shape: Shape, block_size: int) -> Shape:
     stated = f"`chunks` (={','.join(map(str, chunks))})"
     if len(chunks) != len(shape) or any(side < 1 or (side > 1 and side % block_size) for side in chunks):
         raise ValueError(
-            f"{stated} must be {len(shape)} positive multiples of the model's block size (={block_size}), one "
-            "for each axis; along an axis of time or channels 1"
+            f"{stated} must be {len(shape)} positive multiples of the model's block size (={block_size}), "
+            "one for each axis; along an axis of time or channels 1"
         )
     chunk = tuple(map(int, chunks))
     if len([side for side in chunk if side > 1]) > N_SPATIAL:

@@ -33,7 +33,8 @@ def unseal_chunk(stored: bytes, identity: bytes, index: ChunkIndex | None, grid:
     Args:
         stored: payload and checksum.
         identity: of the container.
-        index: of the chunk along each axis; None where it is not known. Then any chunk of the container passes.
+        index: of the chunk along each axis; None where it is not known. Then any chunk of the container
+            passes.
         grid: chunks along each axis.
 
     Raises:

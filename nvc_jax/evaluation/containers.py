@@ -17,6 +17,8 @@ from nvc_jax.core.chunk_interfaces import NO_LIMITS
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.errors import largest_error
 from nvc_jax.core.jax_settings import in_own_settings
+from nvc_jax.core.shapes import Shape
+from nvc_jax.core.spatial_axes import N_SPATIAL, spatial_axes, spatial_shape
 from nvc_jax.evaluation.metrics import bits_per_voxel, quality
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
@@ -89,7 +91,8 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
 
     Returns:
         ``bits_per_voxel``, ``ratio``, ``mse``, ``psnr_db``, ``max_error`` (in the volume's units) and
-        ``ssim``. Every stored byte counts. PSNR is relative to max − min of the original.
+        ``ssim``, of more than three axes the mean of all steps'. Every stored byte counts. PSNR is relative
+        to max − min of the original.
 
     Raises:
         FileNotFoundError: there is no such original or container.
@@ -104,9 +107,19 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
     decoded = reader.decode(full_region(reader.shape), map_in_order)
     n_bytes = reader.store.stored_bytes()
     metadata = reader.metadata
-    if not metadata.missing_values and metadata.valid_limits == NO_LIMITS:
-        return quality(values, decoded, n_bytes)
-    return quality(values, decoded, n_bytes, valid=_valid_mask(values, metadata))
+    is_plain = not metadata.missing_values and metadata.valid_limits == NO_LIMITS
+    valid = None if is_plain else _valid_mask(values, metadata)
+    if values.ndim != N_SPATIAL:
+        values, decoded = _as_steps(values, metadata.chunk), _as_steps(decoded, metadata.chunk)
+        valid = None if valid is None else _as_steps(valid, metadata.chunk)
+    return quality(values, decoded, n_bytes, valid=valid)
+
+
+def _as_steps(values: np.ndarray, chunk: Shape) -> np.ndarray:
+    """Return the volumes of the steps of an array along the axes that are not spatial: (step, z, y, x)."""
+    axes = spatial_axes(chunk)
+    others = [axis for axis in range(values.ndim) if axis not in axes]
+    return values.transpose(*others, *axes).reshape(-1, *spatial_shape(values.shape, chunk))
 
 
 def verify(original: Any | None, container: Location) -> dict[str, Any]:
@@ -181,7 +194,8 @@ def preview(container: Location) -> np.ndarray:
         container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
 
     Returns:
-        (z, y, x) means in the volume's dtype; each side is an eighth of the volume's, rounded up.
+        Means in the volume's dtype; each side is an eighth of the volume's, rounded up, but along axes of
+        which chunks hold one step.
 
     Raises:
         FileNotFoundError: there is no such container.

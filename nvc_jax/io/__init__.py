@@ -1,18 +1,19 @@
 """Volumes in and out: every source as one lazy store, every destination written atomically.
 
-Read ``volumes`` first: it opens any source. Then read ``metadata``, the facts that a source may state about a
-volume, ``declared_values``, those of them by which values are no measurement, ``axes``, which tells axes of space
-from others by their names, ``geometry``, those by which voxels have positions, ``spatial_metadata``, those of
-the axes of space, ``lazy``, which makes stores of flat files and of functions, ``volume_view``, a store
-that dask and pickle take, ``file_format``, the interface of a format, and ``formats``, the list of them. Each
-format is a module (``npy``, ``raw``, ``nifti``, ``mgh``, ``nrrd``, ``nrrd_parts`` and ``nrrd_output``,
-``mrc``, ``metaimage``, ``tiff`` and ``tiff_output``, ``hdf5`` and ``hdf5_output``, ``netcdf``; for folders of
-planes ``slices`` and ``dicom``). ``written_attributes`` are attributes as files state them, and ``readable``
-turns the errors of libraries into ours; ``stored_arrays``, ``stored_axes`` and ``chunked_stores`` find,
-describe and open arrays in key-value stores; ``arrays`` wraps arrays in memory. ``writers`` writes volumes
-through ``atomic``: ``written_axes`` fits arrays to formats, ``paths`` says what a path or URL means, ``replaceable`` what may be replaced, ``locks``
-keeps two runs apart, and ``renames`` are its last step. ``locations`` opens directories and URLs of
-containers, ``zip_files`` checks ``.zip`` files, and ``open_scivis`` downloads public volumes.
+Read ``volumes`` first: it opens any source. Then read ``metadata``, the facts that a source may state about
+a volume, ``declared_values``, those of them by which values are no measurement, ``axes``, which tells axes
+of space from others by their names, ``geometry``, those by which voxels have positions,
+``spatial_metadata``, those of the axes of space, ``lazy``, which makes stores of flat files and of
+functions, ``volume_view``, a store that dask and pickle take, ``file_format``, the interface of a format,
+and ``formats``, the list of them. Each format is a module (``npy``, ``raw``, ``nifti``, ``mgh``, ``nrrd``,
+``nrrd_parts`` and ``nrrd_output``, ``mrc``, ``metaimage``, ``tiff`` and ``tiff_output``, ``hdf5`` and
+``hdf5_output``, ``netcdf``; for folders of planes ``slices`` and ``dicom``). ``written_attributes`` are
+attributes as files state them, and ``readable`` turns the errors of libraries into ours; ``stored_arrays``,
+``stored_axes`` and ``chunked_stores`` find, describe and open arrays in key-value stores; ``arrays`` wraps
+arrays in memory. ``writers`` writes volumes through ``atomic``: ``written_axes`` fits arrays to formats,
+``paths`` says what a path or URL means, ``replaceable`` what may be replaced, ``locks`` keeps two runs
+apart, and ``renames`` are its last step. ``locations`` opens directories and URLs of containers,
+``zip_files`` checks ``.zip`` files, and ``open_scivis`` downloads public volumes.
 
 This package may not know about compression: it imports only ``nvc_jax.core``.
 """

@@ -59,6 +59,6 @@ def choose_volumes(shapes: Mapping[str, Sequence[int]]) -> list[str]:
         shapes: shape of each array.
     """
     ranks = {name: len([side for side in shape if side != 1]) for name, shape in shapes.items()}
-    volumes = [name for name, shape in shapes.items() if MIN_RANK <= len(shape) and ranks[name] <= MAX_RANK]
+    volumes = [name for name, shape in shapes.items() if len(shape) >= MIN_RANK and ranks[name] <= MAX_RANK]
     deep = [name for name in volumes if len(shapes[name]) > MIN_RANK]
     return deep or volumes

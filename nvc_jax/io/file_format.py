@@ -54,8 +54,8 @@ class FileFormat:
 
     Attributes:
         suffixes: suffixes of file names, with their dots.
-        open: opens the volume in a file without loading it. The result has two to five axes, x last, its origin
-            at zero, a supported dtype in native byte order, and may be read by several threads.
+        open: opens the volume in a file without loading it. The result has two to five axes, its origin at
+            zero, a supported dtype in native byte order, and may be read by several threads.
         read_metadata: reads the metadata of the volume in a file.
         has_datasets: whether a file can hold several volumes, so that ``file::dataset`` names one.
         create: creates a file for a volume of a shape and dtype, with its metadata, and returns the samples
@@ -63,8 +63,8 @@ class FileFormat:
         check_output: raises before any work if the format cannot hold such a volume at a path, or its library
             is not installed.
         ranks: numbers of axes that files can have that are created.
-        arrange: lists the axes of a file that is created, for an array of a shape whose axes have names: for each
-            that of the array, or None for one of length 1; None if they are those of the array.
+        arrange: lists the axes of a file that is created, for an array of a shape whose axes have names: for
+            each that of the array, or None for one of length 1; None if they are those of the array.
         pack: makes the file from the one that ``create`` made once the samples are there; None if that file
             is the result.
     """

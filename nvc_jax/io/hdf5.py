@@ -1,6 +1,6 @@
 """HDF5 files, and NetCDF 4 files, which are HDF5: ``.h5``, ``.hdf5`` and ``.nc``.
 
-``file::/group/dataset`` names a dataset; it may be left out if only one dataset has three axes or more, or else two.
+``file::/group/dataset`` names a dataset; it may be left out if only one has three axes or more, or else two.
 """
 
 import dataclasses

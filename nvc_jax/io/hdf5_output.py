@@ -71,9 +71,8 @@ def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata) -> None:
     """Name the axes, and write coordinates as dimension scales where the spacing is known."""
     rank = len(dataset.shape)
     names = metadata.complete_names(rank)
-    spacing, origin, units = (
-        part or (None,) * rank for part in (metadata.spacing, metadata.origin, metadata.units)
-    )
+    spacing, origin = metadata.spacing or (None,) * rank, metadata.origin or (None,) * rank
+    units = metadata.units or (None,) * rank
     is_named = len(set(names)) == len(names) and all(name and "/" not in name for name in names)
     for axis, name in enumerate(names if is_named and _DATASET not in names else default_names(rank)):
         dataset.dims[axis].label = names[axis]

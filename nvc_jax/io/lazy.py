@@ -62,7 +62,8 @@ def lazy_store(
         name: name of the source, for error messages.
         write: stores an array at an index; None for a store that is only read.
         chunk: voxels along each axis of ``shape`` to read or write at a time; 64³ of the last axes if None.
-        axis_names, rank: names of the axes and number of those that may remain, see ``kept_axes``.
+        axis_names: names of the axes, see ``kept_axes``.
+        rank: number of axes that may remain, see ``kept_axes``.
         cache_bytes: bytes of the chunks read last that stay in memory.
 
     Returns:

@@ -37,8 +37,8 @@ _NON_FINITE_AS_JSON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 class VolumeMetadata:
     """Coordinates and attributes of an array, axis by axis; a piece that is not known is None.
 
-    Of three axes, z, y and x, each piece is known for all or for none. Of two axes and of more than three, some
-    of which may be those of time or channels, a piece may be None for single axes.
+    Of three axes, z, y and x, each piece is known for all or for none. Of two axes and of more than three,
+    some of which may be those of time or channels, a piece may be None for single axes.
 
     Attributes:
         dimension_names: names of the axes.
@@ -110,7 +110,7 @@ def attempt(read: Callable[[], _Result]) -> _Result | None:
 
 
 def parse_names(values: Any, rank: int = 3) -> Names | None:
-    """Return a string for each axis, or None if ``values`` holds anything else; a single string is repeated."""
+    """Return a string for each axis, or None if ``values`` holds anything else; one string is repeated."""
     if isinstance(values, str):
         return (values,) * rank
     if not isinstance(values, Iterable):
@@ -150,7 +150,8 @@ def axis_aligned_origin(matrix: Any, origin: Any) -> Numbers | None:
     """Return ``origin`` in the order z, y, x, or None if the axes are rotated, sheared or mirrored.
 
     Args:
-        matrix: (3, 3) matrix that maps steps along x, y, z of the volume to positions x, y, z; of a plane (2, 2).
+        matrix: (3, 3) matrix that maps steps along x, y, z of the volume to positions x, y, z; of a plane
+            (2, 2).
         origin: position of the first voxel, in the order x, y, z.
     """
     matrix, rank = np.asarray(matrix, np.float64), len(origin)

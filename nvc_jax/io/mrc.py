@@ -16,7 +16,14 @@ from nvc_jax.core.shapes import Shape
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
 from nvc_jax.io.geometry import MICROMETRE, MILLIMETRE, NANOMETRE
 from nvc_jax.io.lazy import FlatArray
-from nvc_jax.io.metadata import VolumeMetadata, attempt, attributes_as_json, parse_numbers, parse_spacing
+from nvc_jax.io.metadata import (
+    Numbers,
+    VolumeMetadata,
+    attempt,
+    attributes_as_json,
+    parse_numbers,
+    parse_spacing,
+)
 from nvc_jax.io.readable import readable
 from nvc_jax.io.written_attributes import kept_fields, warn_of_losses
 
@@ -139,7 +146,7 @@ def _axis_order(header: Any) -> tuple[int, int, int]:
     return axes.index(3), axes.index(2), axes.index(1)
 
 
-def _read_origin(header: Any, spacing: np.ndarray) -> tuple[float, float, float] | None:
+def _read_origin(header: Any, spacing: np.ndarray) -> Numbers | None:
     stated = np.array([float(header.origin[axis]) for axis in "zyx"])
     if np.any(stated):
         return parse_numbers(stated)

@@ -146,9 +146,10 @@ def _load_image(file: SourceFile) -> Any:
 
 
 def arrange_axes(shape: Shape, names: Sequence[Any] | None) -> tuple[int | None, ...]:
-    """List the axes of a file: channels, time, z, y, x, each where an array has it or one that is further right.
+    """List the axes of a file: channels, time, z, y and x.
 
-    The axes stay as they are if they have no names, or are several of time or channels.
+    Those that an array lacks have length 1. The axes stay as they are if they have no names, or if several
+    are of time or channels.
     """
     axes = range(len(shape))
     if names is None or len(shape) < N_SPATIAL:

@@ -78,7 +78,7 @@ def _make_fields(metadata: VolumeMetadata, rank: int) -> dict[str, Any]:
     """Make the fields of a header, axes x first."""
     spatial = spatial_positions(metadata, rank)
     names = metadata.dimension_names
-    kinds = ["domain" if axis in spatial else _kind(names and names[axis]) for axis in range(rank)]
+    kinds = ["domain" if axis in spatial else _kind(names[axis] if names else None) for axis in range(rank)]
     fields: dict[str, Any] = {"encoding": "raw", "kinds": kinds[::-1]}
     for name in _TEXTS:
         if isinstance(metadata.attributes.get(name), str):
@@ -123,7 +123,7 @@ def _as_text(name: str | None) -> str:
 def _place(
     metadata: VolumeMetadata, rank: int, spatial: Sequence[int]
 ) -> tuple[str | None, np.ndarray, np.ndarray] | None:
-    """Return space, directions (rows x, y, z) and origin of the axes of space; of a plane those of two axes."""
+    """Return space, directions (rows x, y, z) and origin of the axes of space, of which there may be two."""
     place = space_of(spatial_part(metadata, rank))
     if place is None or len(spatial) == N_SPATIAL:
         return place

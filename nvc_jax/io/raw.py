@@ -71,8 +71,8 @@ def open_raw_file(source: RawFile) -> ts.TensorStore:
     Raises:
         FileNotFoundError: there is no such file.
         TypeError: the dtype is not supported.
-        ValueError: the shape does not have two to five axes, a side is empty, an order is unknown, no dtype is
-            stated, the size or the file's name states another layout, or the file is elsewhere than in the
+        ValueError: the shape does not have two to five axes, a side is empty, an order is unknown, no dtype
+            is stated, the size or the file's name states another layout, or the file is elsewhere than in the
             file system.
     """
     path = local_path(source.path)
@@ -185,12 +185,13 @@ def _check_against_name(path: Path, shape: Shape, dtype: np.dtype, order: str) -
 def _check_bytes(array: FlatArray, path: Path) -> None:
     """Raise ``ValueError`` unless a file has exactly the size of its layout, and say what would fit."""
     n_bytes, n_voxels = path.stat().st_size, math.prod(array.shape)
+    sides = "·".join(map(str, array.shape))
     if n_bytes == array.end:
         return
     fitting = [name for name in DTYPES if n_voxels * np.dtype(name).itemsize == n_bytes]
     hint = f"; {' or '.join(fitting)} would fit" if fitting else ""
     raise ValueError(
-        f"`{path.name}` holds {n_bytes} bytes; {'·'.join(map(str, array.shape))} voxels of {array.dtype.name} are {array.end}: "
+        f"`{path.name}` holds {n_bytes} bytes; {sides} voxels of {array.dtype.name} are {array.end}: "
         f"check `shape` and `dtype`{hint}"
     )
 

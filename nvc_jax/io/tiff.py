@@ -39,7 +39,8 @@ def open_tiff(file: SourceFile) -> ts.TensorStore:
     """Open the first series of a TIFF file.
 
     Contiguous samples are mapped. If each page is a plane of the volume, or a plane of several samples, pages
-    are decoded when they are read, and the last 256 MiB of them are kept. Any other file is loaded into memory.
+    are decoded when they are read, and the last 256 MiB of them are kept. Any other file is loaded into
+    memory.
     """
     import_extra("tifffile", "io")
     with readable(file.name, "TIFF"):
@@ -151,7 +152,7 @@ def _with_no_data(metadata: VolumeMetadata, no_data: str) -> VolumeMetadata:
 
 
 def _names(letters: str) -> tuple[str, ...]:
-    """Name the axes that tifffile names by letters; it has others than these for axes that it does not know."""
+    """Name the axes that tifffile names by letters; some letters stand for axes that it does not know."""
     defaults = default_names(len(letters))
     known = [letter.lower() if letter in "TZCYXS" else "" for letter in letters]
     return tuple(

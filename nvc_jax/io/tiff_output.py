@@ -130,9 +130,9 @@ def _imagej_options(
         stated["finterval"] = spacing["T"]
     if resolution is not None:
         options["resolution"] = tuple(resolution)
-    lengths = {units.get(letter) for letter in "ZYX" if letter in letters}
-    if len(lengths) == 1 and None not in lengths:
-        (unit,) = lengths
+    lengths = {str(units.get(letter, "")) for letter in "ZYX" if letter in letters}
+    unit = lengths.pop()
+    if unit and not lengths:
         stated["unit"] = as_ascii(_OME_UNITS.get(unit, unit))
     if "T" in units:
         stated["tunit"] = as_ascii(units["T"])

@@ -14,7 +14,9 @@ import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import check_array_shape
+from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io import arrays, chunked_stores, dicom, raw, slices
+from nvc_jax.io.axes import default_spatial_axes
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.formats import FORMAT_OF_SUFFIX, find_format, suffix_of
 from nvc_jax.io.locations import check_is_file
@@ -56,8 +58,8 @@ def open_volume(source: Any) -> ts.TensorStore:
         FileNotFoundError: there is no file or directory of that name.
         ModuleNotFoundError: the library that reads the format is not installed.
         TypeError: the dtype is not supported.
-        ValueError: the source does not have two to five axes, a side is empty, or the file is not of the format
-            that its suffix states.
+        ValueError: the source does not have two to five axes, a side is empty, or the file is not of the
+            format that its suffix states.
     """
     path = source.path if isinstance(source, RawFile) else source
     name = str(path) if isinstance(path, str | Path) else "volume"
@@ -80,6 +82,15 @@ def open_volume(source: Any) -> ts.TensorStore:
 def read_volume(source: Any) -> np.ndarray:
     """Load a volume into memory; ``source`` is as for ``open_volume``."""
     return np.asarray(open_volume(source).read().result())
+
+
+def read_steps(source: Any) -> list[np.ndarray]:
+    """Load the volumes of three axes that a source holds, one for each time and channel, into memory."""
+    volume = read_volume(source)
+    axes = default_spatial_axes(volume.shape, read_metadata(source).dimension_names)
+    others = [axis for axis in range(volume.ndim) if axis not in axes]
+    sides = (*[1] * (N_SPATIAL - len(axes)), *(volume.shape[axis] for axis in axes))
+    return list(volume.transpose(*others, *axes).reshape(-1, *sides))
 
 
 def read_metadata(source: Any) -> VolumeMetadata:

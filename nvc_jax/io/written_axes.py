@@ -25,8 +25,8 @@ class WrittenAxes:
 
     Attributes:
         shape: of the array.
-        order: for each axis of the file that of the array; None for one of length 1 that the array lacks. Axes
-            of the array that are not among them have length 1.
+        order: for each axis of the file that of the array; None for one of length 1 that the array lacks.
+            Axes of the array that are not among them have length 1.
     """
 
     shape: Shape
@@ -45,7 +45,7 @@ class WrittenAxes:
         return store[tuple(slice(None) if axis in kept else ts.newaxis for axis in range(len(self.shape)))]
 
     def select(self, metadata: VolumeMetadata) -> VolumeMetadata:
-        """Return the metadata of the axes of the file; z has the spacing and the unit of y if it was added."""
+        """Return the metadata of the axes of the file; a z that the array lacks has spacing and unit of y."""
         if self.order == tuple(range(len(self.shape))):
             return metadata
         rank = len(self.order)

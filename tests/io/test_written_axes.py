@@ -74,15 +74,12 @@ def test_formats_with_metadata_keep_the_axes_and_their_coordinates(
     assert kept.dimension_names == expected.dimension_names
     if suffix == ".nrrd":  # which has no place for the spacing, origin and unit of what is not space
         is_space = [str(axis) in "zyx" for axis in expected.dimension_names or ()]
-        expected = dataclasses.replace(
-            expected,
-            **{
-                field: tuple(
-                    v if s else None for v, s in zip(getattr(expected, field), is_space, strict=True)
-                )
-                for field in ("spacing", "origin", "units")
-            },
-        )
+
+        def of_space(values: tuple | None) -> tuple:
+            return tuple(v if known else None for v, known in zip(values or (), is_space, strict=True))
+
+        parts = {field: of_space(getattr(expected, field)) for field in ("spacing", "origin", "units")}
+        expected = dataclasses.replace(expected, **parts)
     assert (kept.spacing, kept.origin, kept.units) == (expected.spacing, expected.origin, expected.units)
 
 
