@@ -60,10 +60,19 @@ def add_overwrite(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_selection(command: argparse.ArgumentParser) -> None:
+    """Add the option ``--select``."""
+    command.add_argument(
+        "--select",
+        metavar="AXIS=PART,...",
+        help="part of the volume, such as t=3:9,c=0: axes by name or position; a number drops its axis",
+    )
+
+
 def add_raw_layout(command: argparse.ArgumentParser) -> None:
     """Add the options that state the layout of a raw file of any name."""
     group = command.add_argument_group("raw files", "layout of a raw file, whatever its name is")
-    group.add_argument("--shape", type=shape, metavar="Z,Y,X", help="voxels of the volume")
+    group.add_argument("--shape", type=shape, metavar="Z,Y,X", help="voxels of the volume, along 2 to 5 axes")
     group.add_argument(
         "--dtype", metavar="DTYPE", help="such as float32, of the samples (that of a suffix such as .f32)"
     )
@@ -72,11 +81,21 @@ def add_raw_layout(command: argparse.ArgumentParser) -> None:
 
 
 def volume(text: str, options: argparse.Namespace) -> Any:
-    """Read the location of a volume, or of a raw file where ``options`` state its layout.
+    """Read the location of a volume, or of a raw file where ``options`` state its layout, or a part of one.
 
     Raises:
         ValueError: a part of a layout is stated without the shape, or the location is a spec.
     """
+    source, parts = _whole_volume(text, options), getattr(options, "select", None)
+    if parts is None:
+        return source
+    from nvc_jax.io.selection import Selection
+
+    return Selection(source, parts)
+
+
+def _whole_volume(text: str, options: argparse.Namespace) -> Any:
+    """Read the location of a volume, all of it."""
     source = location(text)
     layout = {name: getattr(options, name) for name in ("dtype", "order", "byte_order")}
     stated = {name: value for name, value in layout.items() if value is not None}

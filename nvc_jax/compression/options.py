@@ -15,6 +15,7 @@ from nvc_jax.core.shapes import Shape
 from nvc_jax.core.spatial_axes import N_SPATIAL, padded_shape, spatial_axes, spatial_shape
 from nvc_jax.io.axes import default_spatial_axes
 from nvc_jax.io.locations import local_path
+from nvc_jax.io.selection import unselected
 from nvc_jax.models.codec import Codec
 
 CHUNK_SIDE = 128
@@ -105,6 +106,7 @@ def _check_number(name: str, value: Any) -> float | bool:
 
 def check_source(source: Any) -> None:
     """Raise ``ValueError`` if the path of a source is that of a container."""
+    source = unselected(source)
     if not isinstance(source, str | Path):
         return
     path = local_path(source)

@@ -11,7 +11,7 @@ _CHANNEL_NAMES = {
     *("component", "components", "vector", "color", "colour"),
 }
 """Names, in lower case, of axes along which values are of different kinds."""
-_STEP_NAMES = {"t", "ensemble", "member", "realization", "number", "frame", "repetition"}
+_STEP_NAMES = {"ensemble", "member", "realization", "number", "frame", "repetition"}
 """Names, in lower case, of axes along which volumes follow each other."""
 _FEW_CHANNELS = 4
 """Channels up to which they are coded apart where a volume of three axes has them: those of colours. More of
@@ -24,10 +24,14 @@ def is_channel_name(name: Any) -> bool:
     return str(name).lower() in _CHANNEL_NAMES
 
 
+def is_time_name(name: Any) -> bool:
+    """Tell whether a name is that of an axis of time."""
+    return str(name).lower() == "t" or "time" in str(name).lower()
+
+
 def is_spatial_name(name: Any) -> bool:
     """Tell whether a name may be that of an axis of space: it is none of time, channels and the like."""
-    lower = str(name).lower()
-    return not is_channel_name(name) and lower not in _STEP_NAMES and "time" not in lower
+    return not (is_channel_name(name) or is_time_name(name) or str(name).lower() in _STEP_NAMES)
 
 
 def default_spatial_axes(shape: Sequence[int], names: Sequence[Any] | None) -> list[int]:

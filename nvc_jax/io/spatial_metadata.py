@@ -17,6 +17,34 @@ def spatial_positions(metadata: VolumeMetadata, rank: int) -> list[int]:
     return default_spatial_axes((_LONG,) * rank, metadata.dimension_names)
 
 
+def metadata_of_axes(metadata: VolumeMetadata, order: Sequence[int | None]) -> VolumeMetadata:
+    """Return the metadata of some axes of an array, in any order.
+
+    Args:
+        metadata: of the array.
+        order: axes of the array; None for one of length 1 that it lacks. If that is z, it has the spacing and
+            the unit of y.
+    """
+    rank = len(order)
+    is_plane = rank >= N_SPATIAL and order[-N_SPATIAL] is None
+
+    def chosen(values: Sequence[Any] | None, of_plane: Any = None) -> list[Any] | None:
+        if values is None:
+            return None
+        selected = [None if axis is None else values[axis] for axis in order]
+        if is_plane:
+            selected[-N_SPATIAL] = selected[1 - N_SPATIAL] if of_plane is None else of_plane
+        return selected
+
+    return dataclasses.replace(
+        metadata,
+        dimension_names=parse_names(chosen(metadata.dimension_names, "z"), rank),
+        spacing=parse_spacing(chosen(metadata.spacing), rank),
+        origin=parse_numbers(chosen(metadata.origin, 0.0), rank),
+        units=parse_names(chosen(metadata.units), rank),
+    )
+
+
 def spatial_part(metadata: VolumeMetadata, rank: int) -> VolumeMetadata:
     """Return the metadata of the axes z, y, x of an array; of a plane z has the spacing and the unit of y.
 
@@ -27,17 +55,4 @@ def spatial_part(metadata: VolumeMetadata, rank: int) -> VolumeMetadata:
     if rank == N_SPATIAL:
         return metadata
     axes = spatial_positions(metadata, rank)
-
-    def select(values: Sequence[Any] | None, first: Any = None) -> list[Any] | None:
-        if values is None:
-            return None
-        chosen = [values[axis] for axis in axes]
-        return [chosen[0] if first is None else first] * (N_SPATIAL - len(axes)) + chosen
-
-    return dataclasses.replace(
-        metadata,
-        dimension_names=parse_names(select(metadata.dimension_names, "z")),
-        spacing=parse_spacing(select(metadata.spacing)),
-        origin=parse_numbers(select(metadata.origin, 0.0)),
-        units=parse_names(select(metadata.units)),
-    )
+    return metadata_of_axes(metadata, [*[None] * (N_SPATIAL - len(axes)), *axes])

@@ -23,6 +23,7 @@ from nvc_jax.io.locations import check_is_file
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.paths import local_path, real_path, real_spec
 from nvc_jax.io.raw import RawFile
+from nvc_jax.io.selection import Selection, find_selection, select_metadata
 from nvc_jax.io.volume_view import VolumeView
 
 _OfPlanes = tuple[Callable[[SourceFile], ts.TensorStore], Callable[[SourceFile], VolumeMetadata]]
@@ -49,6 +50,7 @@ def open_volume(source: Any) -> ts.TensorStore:
             - the path or URL of a directory: Zarr 2 or 3, OME-Zarr (its first dataset), N5, neuroglancer's
               precomputed; a folder of slices, each a file of TIFF or PNG; a folder with a DICOM series;
             - a ``RawFile``, which states the layout of a raw file of any name;
+            - a ``Selection`` of a part of a source, or a name that ends in one: ``scan.nii[t=3:9]``;
             - any other URL or spec (dict) of TensorStore.
 
     Returns:
@@ -61,6 +63,9 @@ def open_volume(source: Any) -> ts.TensorStore:
         ValueError: the source does not have two to five axes, a side is empty, or the file is not of the
             format that its suffix states.
     """
+    source = find_selection(source)
+    if isinstance(source, Selection):
+        return _open_selection(source)[0]
     path = source.path if isinstance(source, RawFile) else source
     name = str(path) if isinstance(path, str | Path) else "volume"
     source = source.store if isinstance(source, VolumeView) else source
@@ -107,6 +112,9 @@ def read_metadata(source: Any) -> VolumeMetadata:
         ModuleNotFoundError: the library that reads the format is not installed.
         ValueError: the file is not of the format that its suffix states.
     """
+    source = find_selection(source)
+    if isinstance(source, Selection):
+        return _open_selection(source)[1]
     if isinstance(source, VolumeView):
         return source.metadata
     if isinstance(source, RawFile):
@@ -118,6 +126,15 @@ def read_metadata(source: Any) -> VolumeMetadata:
     if isinstance(source, str | Path):
         return _read_named_metadata(str(source))
     return arrays.array_metadata(source)
+
+
+def _open_selection(selection: Selection) -> tuple[ts.TensorStore, VolumeMetadata]:
+    """Open a part of a source, and read its metadata."""
+    store, metadata = open_volume(selection.source), read_metadata(selection.source)
+    index = selection.index(store.shape, metadata.complete_names(store.rank))
+    selected = store[index][ts.d[:].translate_to[0]]
+    check_array_shape(selected.shape, "the selection")
+    return selected, select_metadata(metadata, index)
 
 
 def _open_named(source: str) -> ts.TensorStore:

@@ -8,15 +8,9 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.core.shapes import Shape
-from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.file_format import FileFormat
-from nvc_jax.io.metadata import (
-    VolumeMetadata,
-    kept_axes,
-    parse_names,
-    parse_numbers,
-    parse_spacing,
-)
+from nvc_jax.io.metadata import VolumeMetadata, kept_axes
+from nvc_jax.io.spatial_metadata import metadata_of_axes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,27 +39,10 @@ class WrittenAxes:
         return store[tuple(slice(None) if axis in kept else ts.newaxis for axis in range(len(self.shape)))]
 
     def select(self, metadata: VolumeMetadata) -> VolumeMetadata:
-        """Return the metadata of the axes of the file; a z that the array lacks has spacing and unit of y."""
+        """Return the metadata of the axes of the file."""
         if self.order == tuple(range(len(self.shape))):
             return metadata
-        rank = len(self.order)
-        is_plane = rank >= N_SPATIAL and self.order[-N_SPATIAL] is None
-
-        def chosen(values: Sequence[Any] | None, of_plane: Any = None) -> list[Any] | None:
-            if values is None:
-                return None
-            selected = [None if axis is None else values[axis] for axis in self.order]
-            if is_plane:
-                selected[-N_SPATIAL] = selected[1 - N_SPATIAL] if of_plane is None else of_plane
-            return selected
-
-        return dataclasses.replace(
-            metadata,
-            dimension_names=parse_names(chosen(metadata.dimension_names, "z"), rank),
-            spacing=parse_spacing(chosen(metadata.spacing), rank),
-            origin=parse_numbers(chosen(metadata.origin, 0.0), rank),
-            units=parse_names(chosen(metadata.units), rank),
-        )
+        return metadata_of_axes(metadata, self.order)
 
 
 def choose_written_axes(
