@@ -76,9 +76,12 @@ def make_seeds(directory: Path) -> dict[str, Path]:
         "file.zarr.zip": {"max_error": 0.01, "chunks": CHUNK},
         "embedded.zarr": {"model": network, "chunks": CHUNK},
         "latents.zarr": {"model": network, "chunks": CHUNK, "step": 0.1},
+        "series.zarr": {"max_error": 0.01, "chunks": (1, *CHUNK)},
     }
     for name, chosen in options.items():
-        nvc_jax.compress(wave, directory / name, **chosen)
+        nvc_jax.compress(
+            wave.reshape(2, 8, 16, 16) if name == "series.zarr" else wave, directory / name, **chosen
+        )
     return {name.split(".")[0]: directory / name for name in options}
 
 
@@ -202,6 +205,7 @@ CHANGES: dict[str, tuple[str, Callable[[Path, np.random.Generator], None]]] = {
     "metadata": ("chunks", change_metadata),
     "metadata of shards": ("shards", change_metadata),
     "metadata of latents": ("latents", change_metadata),
+    "metadata of series": ("series", change_metadata),
     "shards": ("shards", change_shard),
     "zip files": ("file", change_zip),
     "embedded models": ("embedded", change_embedded),
@@ -222,7 +226,7 @@ def read_container(path: Path) -> None:
         seconds = time.process_time() - start
         assert seconds < MAX_INFO_SECONDS, f"info took {seconds} s"
     view = nvc_jax.open(path)
-    view[:1, :1, :1].read().result()
+    view[(slice(0, 1),) * view.rank].read().result()
     if np.prod(described["shape"], dtype=float) <= MAX_VOXELS:
         nvc_jax.verify(None, path)
         nvc_jax.preview(path)

@@ -16,7 +16,7 @@ from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape
 from nvc_jax.core.spatial_axes import N_SPATIAL
-from nvc_jax.io.axes import default_spatial_axes, is_channel_name
+from nvc_jax.io.axes import default_spatial_axes, is_channel_name, is_time_name
 from nvc_jax.io.declared_values import parse_floats
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
 from nvc_jax.io.geometry import METRE, MICROMETRE, MILLIMETRE, ras_affine
@@ -203,9 +203,10 @@ def create_nifti(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMeta
 def _set_time(header: Any, metadata: VolumeMetadata) -> str | None:
     """Set the distance of the volumes of a time series, and the time of the first; return their unit."""
     names, zooms = metadata.dimension_names, list(header.get_zooms())
-    if names is None or len(zooms) <= N_SPATIAL or "t" not in names[:-N_SPATIAL]:
+    steps = [axis for axis, name in enumerate((names or ())[:-N_SPATIAL]) if is_time_name(name)]
+    if len(zooms) <= N_SPATIAL or not steps:
         return None
-    axis = names.index("t")
+    axis = steps[0]
     if metadata.spacing is not None and metadata.spacing[axis] is not None:
         zooms[N_SPATIAL] = metadata.spacing[axis]
         header.set_zooms(zooms)
