@@ -215,9 +215,11 @@ def default_shard(shape: Shape, chunk: Shape) -> Shape | None:
     if math.prod(grid) <= _MAX_UNSHARDED_CHUNKS:
         return None
     axes = spatial_axes(chunk)
+    if len(axes) == len(shape):
+        return tuple(_SHARD_CHUNKS * side for side in chunk)
+    n_chunks = [min(n, _SHARD_CHUNKS) if axis in axes else 1 for axis, n in enumerate(grid)]
     # Chunks of several steps where those of one step are few.
-    room = _SHARD_CHUNKS**N_SPATIAL // math.prod(min(grid[axis], _SHARD_CHUNKS) for axis in axes)
-    n_chunks = [_SHARD_CHUNKS] * len(shape)
+    room = _SHARD_CHUNKS**N_SPATIAL // math.prod(n_chunks)
     for axis in reversed(range(len(shape))):
         if axis not in axes:
             n_chunks[axis] = max(min(grid[axis], room), 1)
