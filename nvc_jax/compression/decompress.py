@@ -86,16 +86,18 @@ def decompress(
 def _check_region(region: Sequence[slice] | None, shape: Shape) -> Region:
     """Fill in the bounds of a region; all of the volume where it is None."""
     rank = len(shape)
-    if region is not None and (len(region) != rank or not all(isinstance(part, slice) for part in region)):
+    if region is not None and not all(isinstance(part, slice) for part in region):
         raise ValueError(f"`region` (={region!r:.80}) must be {rank} slices, one for each axis of {shape}")
+    whole = ",".join(f"0:{side}" for side in shape)
+    stated = ",".join(f"{_text(part.start)}:{_text(part.stop)}{_step_text(part)}" for part in region or ())
+    if region is not None and len(region) != rank:
+        raise ValueError(
+            f"`region` (={stated}) must be {rank} slices, one for each axis of the volume, {whole}"
+        )
     bounds = []
     for part, side in zip(region or (slice(None),) * rank, shape, strict=True):
         start, stop = part.start or 0, side if part.stop is None else part.stop
         if part.step not in (None, 1) or not 0 <= start < stop <= side:
-            stated = ",".join(
-                f"{_text(part.start)}:{_text(part.stop)}{_step_text(part)}" for part in region or ()
-            )
-            whole = ",".join(f"0:{side}" for side in shape)
             raise ValueError(
                 f"`region` (={stated}) must lie within the volume, {whole}, have no steps and not be empty"
             )

@@ -14,6 +14,6 @@ def test_damaged_objects_are_refused() -> None:
 
 
 def test_changed_containers_are_refused_or_read() -> None:
-    outcome = containers.fuzz_containers(90, seed=1)
+    outcome = containers.fuzz_containers(100, seed=1)
     assert all(sum(numbers.values()) == 10 for numbers in outcome.values())
     assert all(numbers["refused"] for numbers in outcome.values())

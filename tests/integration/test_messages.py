@@ -148,7 +148,7 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
     "a region of two axes": (
         lambda: nvc_jax.decompress("v.zarr", "w.npy", region=(slice(0, 4), slice(0, 4))),
         ValueError,
-        ["`region`", "must be 3 slices, one for each axis"],
+        ["`region` (=0:4,0:4)", "must be 3 slices, one for each axis of the volume, 0:8,0:8,0:8"],
     ),
     "a region with steps": (
         lambda: nvc_jax.decompress("v.zarr", "w.npy", region=(slice(0, 4, 2), slice(None), slice(None))),
