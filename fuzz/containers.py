@@ -78,9 +78,11 @@ def make_containers(directory: Path) -> dict[str, Path]:
         "embedded.zarr": {"model": network},
         "latents.zarr": {"model": network, "step": 0.1},
         "ruled.zarr": {"step": 0.1, "missing_values": [7], "value_limits": (-1, 2), "exact_values": [0, 1]},
+        "series.zarr": {"max_error": 0.01, "chunks": (1, *CHUNK)},
     }
     for name, chosen in options.items():
-        nvc_jax.compress(wave, directory / name, chunks=CHUNK, **chosen)
+        volume = wave.reshape(2, *CHUNK) if name == "series.zarr" else wave
+        nvc_jax.compress(volume, directory / name, **{"chunks": CHUNK} | chosen)
     return {name.split(".")[0]: directory / name for name in options}
 
 
@@ -337,6 +339,7 @@ CHANGES: dict[str, tuple[str, Callable[[ChangedContainer, np.random.Generator], 
     "metadata": ("chunks", lambda c, rng: c.changed(METADATA, change_metadata(c, rng)), 2),
     "metadata of shards": ("shards", lambda c, rng: c.changed(METADATA, change_metadata(c, rng)), 2),
     "metadata of latents": ("latents", lambda c, rng: c.changed(METADATA, change_metadata(c, rng)), 2),
+    "metadata of series": ("series", lambda c, rng: c.changed(METADATA, change_metadata(c, rng)), 2),
     "metadata of rules": ("ruled", lambda c, rng: c.changed(METADATA, change_metadata(c, rng)), 2),
     "sizes": ("chunks", change_shape, 2),
     "sizes of shards": ("shards", change_shape, 2),

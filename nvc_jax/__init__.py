@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nvc_jax.core.encoded_volume import EncodedVolume
     from nvc_jax.evaluation.containers import evaluate, info, preview, verify
     from nvc_jax.io.raw import RawFile
+    from nvc_jax.io.selection import Selection
     from nvc_jax.models.codec import Codec, decode_volume, encode_volume, load_codec
     from nvc_jax.models.training import TrainingResult, train
     from nvc_jax.spectral.encoded_stream import EncodedStream
@@ -44,6 +45,7 @@ __all__ = [
     "EncodedVolume",
     "FormatError",
     "RawFile",
+    "Selection",
     "SpectralTraining",
     "TrainingProgress",
     "TrainingResult",
@@ -78,6 +80,7 @@ _NAMES = {
     "core.encoded_volume": "EncodedVolume",
     "evaluation.containers": "evaluate info preview verify",
     "io.raw": "RawFile",
+    "io.selection": "Selection",
     "models.codec": "Codec decode_volume encode_volume load_codec",
     "models.training": "TrainingResult train",
     "spectral.encoded_stream": "EncodedStream",

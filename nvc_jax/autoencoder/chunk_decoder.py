@@ -20,6 +20,7 @@ from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+from nvc_jax.core.spatial_axes import padded_shape
 
 DECODING_HALO = 1
 """Blocks around a chunk whose decoded margins are blended with the chunk's own."""
@@ -38,6 +39,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
     def __init__(self, config: ModelConfig, params: Params, chunk_format: ChunkFormat, mode: str) -> None:
         self._config, self._params, self._format = config, params, chunk_format
         self._chunk_blocks = grid_shape(chunk_format.chunk, config.block_size)
+        self._padded_shape = padded_shape(chunk_format.chunk, config.block_size)
         self._decoded_range = DecodedRange(chunk_format.dtype, chunk_format.value_range)
         self.block_size = config.block_size
         self.halo = DECODING_HALO if mode == "blend" and config.margin > 0 else 0
@@ -50,7 +52,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
         """
         parsed = parse_payload(payload, self._format.chunk)
         values = self._decode_alone(parsed)
-        restore_special_values(values, parsed.special_values, self._format.chunk)
+        restore_special_values(values, parsed.special_values, self._padded_shape)
         return values
 
     def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
@@ -75,12 +77,12 @@ class LatentsChunkDecoder(HaloChunkDecoder):
         values = self._decode_latents(parsed, blocks, region, "blend")
         if preview:
             return self._preview(values, parsed)
-        restore_special_values(values, parsed.special_values, self._format.chunk)
+        restore_special_values(values, parsed.special_values, self._padded_shape)
         return values
 
     def _preview(self, values: np.ndarray, payload: Payload) -> np.ndarray:
         """Take the means of blocks of 8³ voxels of a chunk's decoded values."""
-        return show_special_blocks(block_means(values), payload, self._format.chunk, self._decoded_range)
+        return show_special_blocks(block_means(values), payload, self._padded_shape, self._decoded_range)
 
     def _decode_alone(self, payload: Payload) -> np.ndarray:
         blocks = self._read_latents(payload)

@@ -29,7 +29,8 @@ from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
 from nvc_jax.core.filling import fill_blocks
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
-from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+from nvc_jax.core.shapes import Shape, check_shape, grid_shape
+from nvc_jax.core.spatial_axes import padded_shape, spatial_region, spatial_shape, spatial_volume
 from nvc_jax.io.lazy import read_region
 
 ENCODING_HALO = 2
@@ -46,8 +47,8 @@ class LatentsChunkEncoder(ChunkEncoder):
     Args:
         config: of a block autoencoder.
         params: of the same.
-        volume: (z, y, x), a device dtype, read region by region when it is needed.
-        chunk: (z, y, x) voxels of a whole chunk, multiples of the model's block size.
+        volume: of a device dtype, read region by region when it is needed.
+        chunk: voxels of a whole chunk along each axis of the volume: multiples of the block size, or 1.
         value_range: of the volume.
     """
 
@@ -56,12 +57,14 @@ class LatentsChunkEncoder(ChunkEncoder):
         config: ModelConfig,
         params: Params,
         volume: ts.TensorStore,
-        chunk: Shape3,
+        chunk: Shape,
         value_range: ValueRange,
     ) -> None:
         self._config, self._params = config, params
         self._volume, self._chunk, self._value_range = volume, chunk, value_range
-        self._chunk_blocks = grid_shape(chunk, config.block_size)
+        self._whole_shape = spatial_shape(chunk, chunk)
+        self._padded_shape = padded_shape(self._whole_shape, config.block_size)
+        self._chunk_blocks = grid_shape(self._whole_shape, config.block_size)
         self._decoded_range = DecodedRange(volume.dtype.numpy_dtype, value_range)
 
     def resolve(self, target: QualityTarget) -> ChunkTarget:
@@ -79,7 +82,7 @@ class LatentsChunkEncoder(ChunkEncoder):
         """Encode the chunk at ``region``: float32 latents, or with a step their stream."""
         window, encoded = self._encode_window(region)
         latents = np.asarray(encoded.latents)[window.chunk]
-        original = read_region(self._volume, region)
+        original = self._read(region)
         examined = self._examine(original)
         patterns = required_patterns(examined, self._value_range.exact_values)
         decoded = self._decode(window, encoded, target.step, original.shape)
@@ -89,8 +92,13 @@ class LatentsChunkEncoder(ChunkEncoder):
             valid_shape=check_shape(original.shape),
             max_error=largest_error(original, decoded, in_body),
             body=pack_values(latents) if target.step is None else self._to_stream(latents, target.step),
-            special_values=encode_special_values(original, examined.valid, self._chunk, patterns),
-        ).to_bytes(self._chunk)
+            special_values=encode_special_values(original, examined.valid, self._padded_shape, patterns),
+        ).to_bytes(self._whole_shape)
+
+    def _read(self, region: Region) -> np.ndarray:
+        """Read a chunk: (z, y, x), of its spatial shape."""
+        values = read_region(self._volume, region)
+        return values.reshape(spatial_shape(values.shape, self._chunk))
 
     def _examine(self, values: np.ndarray) -> ChunkValues:
         """Find the valid values of a part of the volume."""
@@ -105,15 +113,17 @@ class LatentsChunkEncoder(ChunkEncoder):
     def _encode_window(self, region: Region) -> tuple[Window, EncodedLatents]:
         """Encode a chunk's blocks and those of its halo."""
         b = self._config.block_size
-        grid = grid_shape(check_shape(self._volume.shape), b)
-        chunk = tuple(slice(part.start // b, -(-part.stop // b)) for part in region)
+        volume = spatial_volume(self._volume, region, self._chunk)
+        grid = grid_shape(check_shape(volume.shape), b)
+        own_region = spatial_region(region, self._chunk)
+        chunk = tuple(slice(part.start // b, -(-part.stop // b)) for part in own_region)
         halo = ENCODING_HALO if self._config.margin else 0
         window = make_window(chunk, self._chunk_blocks, grid, halo)
         voxels = tuple(
             slice(part.start, min(part.stop, side))
-            for part, side in zip(scale_region(window.region, b), self._volume.shape, strict=True)
+            for part, side in zip(scale_region(window.region, b), volume.shape, strict=True)
         )
-        values = read_region(self._volume, voxels)
+        values = read_region(volume, voxels)
         low, high = self._value_range.low, self._value_range.high
         values = fill_blocks(values, self._examine(values).valid, b, low)
         padding = [(0, n * b - side) for n, side in zip(window.shape, values.shape, strict=True)]
@@ -137,7 +147,7 @@ class LatentsChunkEncoder(ChunkEncoder):
         """PSNR of the whole volume with a step, margins blended."""
 
         def chunk_errors(region: Region) -> tuple[float, int]:
-            original = read_region(self._volume, region)
+            original = self._read(region)
             valid = self._examine(original).valid
             decoded = self._decode(*self._encode_window(region), step, original.shape)
             return squared_errors(original, decoded, valid)

@@ -17,7 +17,7 @@ from nvc_jax.core.dtypes import check_device_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.model import Model, ModelConfig
 from nvc_jax.core.parameters import Params
-from nvc_jax.core.shapes import Shape3, grid_shape
+from nvc_jax.core.shapes import Shape, grid_shape
 
 
 class AutoencoderModel(Model[ModelConfig]):
@@ -60,7 +60,7 @@ class AutoencoderModel(Model[ModelConfig]):
         return codec.decode_blocks(self.config, params, encoded, mode if self.config.margin else "crop")
 
     def chunk_encoder(
-        self, params: Params, volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange
+        self, params: Params, volume: ts.TensorStore, chunk: Shape, value_range: ValueRange
     ) -> ChunkEncoder:
         """Make an encoder of a volume's chunks."""
         return LatentsChunkEncoder(self.config, params, volume, chunk, value_range)

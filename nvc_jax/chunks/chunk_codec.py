@@ -34,6 +34,8 @@ class ChunkCodec(ChunkDecoder):
         padded_shape: (z, y, x) of a whole chunk, for which programs are compiled.
         dtype: of the volume.
         value_range: of the volume, with the rules that its values follow; None for no rules.
+        whole_shape: (z, y, x) voxels of a whole chunk, whose payload does not state them; the padded shape if
+            None.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class ChunkCodec(ChunkDecoder):
         padded_shape: Shape3,
         dtype: np.dtype,
         value_range: ValueRange | None = None,
+        whole_shape: Shape3 | None = None,
     ) -> None:
+        self._whole_shape = whole_shape or padded_shape
         self._value_range = value_range or ValueRange(0.0, 0.0)
         self._volume_dtype = np.dtype(dtype)
         # False and true are coded as 0 and 1.
@@ -72,7 +76,7 @@ class ChunkCodec(ChunkDecoder):
             payload = self._pointwise.encode(chunk, target.pointwise_error, target.step)
         else:
             payload = self._encoder.encode(chunk, target, boundaries)
-        return payload.to_bytes(self._padded_shape)
+        return payload.to_bytes(self._whole_shape)
 
     def decode(self, payload: bytes) -> np.ndarray:
         """Decode the voxels of a chunk that lie in the volume.
@@ -80,7 +84,7 @@ class ChunkCodec(ChunkDecoder):
         Raises:
             ValueError: the payload is damaged, or not of such a chunk.
         """
-        parsed = parse_payload(payload, self._padded_shape)
+        parsed = parse_payload(payload, self._whole_shape)
         return self._with_special_values(self._bodies.decode(parsed), parsed)
 
     def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
@@ -91,7 +95,7 @@ class ChunkCodec(ChunkDecoder):
 
     def decode_batches(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
         """Decode several chunks, several streams in one call of the device; errors as of ``decode``."""
-        parsed = [parse_payload(payload, self._padded_shape) for payload in payloads]
+        parsed = [parse_payload(payload, self._whole_shape) for payload in payloads]
         transformed = [i for i, payload in enumerate(parsed) if payload.kind == PayloadKind.SPECTRAL]
         decoded: dict[int, np.ndarray] = {}
         for start in range(0, len(transformed), _DEVICE_BATCH):
@@ -123,7 +127,7 @@ class ChunkCodec(ChunkDecoder):
         Raises:
             ValueError: the payload is damaged, or not of such a chunk.
         """
-        parsed = parse_payload(payload, self._padded_shape)
+        parsed = parse_payload(payload, self._whole_shape)
         if parsed.kind == PayloadKind.SPECTRAL:
             means = self._transform.decode_preview(parsed.body, parsed.valid_shape, PREVIEW_BLOCK_SIZE)
         else:

@@ -1,7 +1,7 @@
 """The payload of a chunk: a header and three sections of bytes; format version 1, see ``FORMAT.md``.
 
 A payload states only what differs from the common case: a whole chunk without error, special values or
-correction. Padded shape and dtype are those of the container.
+correction. Whole shape and dtype are those of the container.
 """
 
 import enum
@@ -78,14 +78,14 @@ class Payload(NamedTuple):
         """Bytes of the sections in which the ways of coding a chunk differ."""
         return len(self.body) + len(self.correction)
 
-    def to_bytes(self, padded_shape: Shape3) -> bytes:
+    def to_bytes(self, whole_shape: Shape3) -> bytes:
         """Put the payload together.
 
         Args:
-            padded_shape: (z, y, x) of a whole chunk.
+            whole_shape: (z, y, x) of a whole chunk.
         """
         fields = {}
-        if self.valid_shape != padded_shape:
+        if self.valid_shape != whole_shape:
             fields[_Flag.VALID_SHAPE] = encode_varints(*self.valid_shape)
         if self.max_error != 0:
             fields[_Flag.MAX_ERROR] = _MAX_ERROR.pack(self.max_error)
@@ -97,7 +97,7 @@ class Payload(NamedTuple):
         return header + self.special_values + self.correction + self.body
 
 
-def parse_payload(stored: bytes, padded_shape: Shape3) -> Payload:
+def parse_payload(stored: bytes, whole_shape: Shape3) -> Payload:
     """Take a payload apart: the inverse of ``Payload.to_bytes``.
 
     Raises:
@@ -108,9 +108,9 @@ def parse_payload(stored: bytes, padded_shape: Shape3) -> Payload:
     kind, position = stored[0] & _KIND_BITS, 1
     if kind not in list(PayloadKind):
         raise ValueError(f"a payload states kind {kind}, which does not exist")
-    valid_shape, max_error = padded_shape, 0.0
+    valid_shape, max_error = whole_shape, 0.0
     if stored[0] & _Flag.VALID_SHAPE:
-        valid_shape, position = _read_valid_shape(stored, position, padded_shape)
+        valid_shape, position = _read_valid_shape(stored, position, whole_shape)
     if stored[0] & _Flag.MAX_ERROR:
         max_error, position = _read_max_error(stored, position)
 
@@ -134,12 +134,12 @@ def parse_payload(stored: bytes, padded_shape: Shape3) -> Payload:
     )
 
 
-def _read_valid_shape(stored: bytes, position: int, padded_shape: Shape3) -> tuple[Shape3, int]:
-    """Read a valid shape, which differs from the padded one; also return the offset behind it."""
+def _read_valid_shape(stored: bytes, position: int, whole_shape: Shape3) -> tuple[Shape3, int]:
+    """Read a valid shape, which differs from the whole one; also return the offset behind it."""
     sides, position = decode_varints(stored, 3, position)
-    is_within = all(1 <= side <= most for side, most in zip(sides, padded_shape, strict=True))
-    if not is_within or tuple(sides) == padded_shape:
-        raise ValueError(f"a payload states {tuple(sides)} voxels; a whole chunk has {padded_shape}")
+    is_within = all(1 <= side <= most for side, most in zip(sides, whole_shape, strict=True))
+    if not is_within or tuple(sides) == whole_shape:
+        raise ValueError(f"a payload states {tuple(sides)} voxels; a whole chunk has {whole_shape}")
     return check_shape(tuple(sides)), position
 
 

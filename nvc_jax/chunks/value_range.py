@@ -12,7 +12,8 @@ from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.dtypes import is_float, number_of
-from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.core.shapes import Shape
+from nvc_jax.core.spatial_axes import N_SPATIAL, piece_shape
 from nvc_jax.io.lazy import read_region
 
 SCAN_SIDE = 128
@@ -29,7 +30,7 @@ _N_ENDS = _MAX_UNDECLARED + 1
 
 def scan_volume(
     volume: ts.TensorStore,
-    chunk: Shape3,
+    chunk: Shape,
     missing_values: Sequence[float] = (),
     valid_limits: Limits = NO_LIMITS,
     *,
@@ -39,8 +40,8 @@ def scan_volume(
     """Read a volume piece by piece, and find its range and missing values; see ``find_value_range``.
 
     Args:
-        volume: (z, y, x), which may be larger than memory.
-        chunk: (z, y, x) voxels in which the volume is cut later: a piece is at least as large.
+        volume: of two to five axes, which may be larger than memory.
+        chunk: voxels along each axis in which the volume is cut later: a piece is at least as large.
         missing_values: declared missing values.
         valid_limits: declared limits beyond which values are missing.
         least_side: least side of a piece, in voxels.
@@ -49,7 +50,7 @@ def scan_volume(
     return find_value_range(_pieces(volume, chunk, least_side, read), missing_values, valid_limits)
 
 
-def has_valid_values(volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange) -> bool:
+def has_valid_values(volume: ts.TensorStore, chunk: Shape, value_range: ValueRange) -> bool:
     """Tell whether a volume has any valid value by the rules of its range, whose ends are 0 without one."""
     if (value_range.low, value_range.high) != (0, 0):
         return True
@@ -60,12 +61,13 @@ def has_valid_values(volume: ts.TensorStore, chunk: Shape3, value_range: ValueRa
 
 def _pieces(
     volume: ts.TensorStore,
-    chunk: Shape3,
+    chunk: Shape,
     least_side: int,
     read: Callable[[ts.TensorStore, Region], np.ndarray] = read_region,
 ) -> Generator[np.ndarray, None, None]:
     """Read a volume in pieces that are at least as large as its chunks."""
-    piece = check_shape(tuple(max(side, least_side) for side in chunk))
+    least = [max(side, least_side) for side in chunk]
+    piece = piece_shape(volume.shape, chunk, least, SCAN_SIDE**N_SPATIAL)
     regions = chunk_regions(volume.shape, piece)
     return map_in_order(lambda region: read(volume, region), regions)
 

@@ -18,7 +18,8 @@ from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarg
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.errors import error_unit, psnr_from_errors, squared_errors
 from nvc_jax.core.heaps import releasing
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape, Shape3
+from nvc_jax.core.spatial_axes import spatial_region, spatial_shape
 from nvc_jax.io.lazy import read_region
 
 _N_SAMPLES = 8
@@ -42,15 +43,24 @@ class VolumeEncoder(ChunkEncoder):
 
     Args:
         coder: transform coder of a model.
-        volume: (z, y, x), a supported dtype, read chunk by chunk when it is needed.
-        chunk: (z, y, x) voxels of a whole chunk.
+        volume: of a supported dtype, read chunk by chunk when it is needed.
+        chunk: voxels of a whole chunk along each axis of the volume.
         value_range: of the volume.
+        padded_shape: (z, y, x) for which the coder codes chunks; the spatial shape of a whole chunk if None.
     """
 
     def __init__(
-        self, coder: TransformCoder, volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange
+        self,
+        coder: TransformCoder,
+        volume: ts.TensorStore,
+        chunk: Shape,
+        value_range: ValueRange,
+        padded_shape: Shape3 | None = None,
     ) -> None:
-        self._codec = ChunkCodec(coder, chunk, volume.dtype.numpy_dtype, value_range)
+        self._whole_shape = spatial_shape(chunk, chunk)
+        self._codec = ChunkCodec(
+            coder, padded_shape or self._whole_shape, volume.dtype.numpy_dtype, value_range, self._whole_shape
+        )
         self._step_limits = coder.step_limits
         self._volume, self._value_range = volume, value_range
         self._regions = chunk_regions(volume.shape, chunk)
@@ -86,21 +96,27 @@ class VolumeEncoder(ChunkEncoder):
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""
         tried = self._tried.pop((_corner(region), target), None)
-        return tried or self._encode(read_region(self._volume, region), region, target)
+        return tried or self._encode(self._read(region), region, target)
 
     def _try(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode a chunk, and keep the payload until the chunk is encoded by the target."""
-        payload = self._encode(read_region(self._volume, region), region, target)
+        payload = self._encode(self._read(region), region, target)
         self._tried[_corner(region), target] = payload
         return payload
 
+    def _read(self, region: Region) -> np.ndarray:
+        """Read a chunk: (z, y, x), of its spatial shape."""
+        values = read_region(self._volume, region)
+        return values.reshape(spatial_shape(values.shape, self._chunk))
+
     def _encode(self, values: np.ndarray, region: Region, target: ChunkTarget) -> bytes:
-        boundaries = inner_boundaries(region, self._volume.shape)
+        shape = spatial_shape(self._volume.shape, self._chunk)
+        boundaries = inner_boundaries(spatial_region(region, self._chunk), shape)
         return self._codec.encode(values, target, boundaries)
 
     def _squared_errors(self, region: Region, step: float) -> tuple[float, int]:
         """Sum of the squared errors of a chunk encoded with ``step``, and the number of its valid voxels."""
-        original = read_region(self._volume, region)
+        original = self._read(region)
         payload = self._encode(original, region, ChunkTarget(None, step))
         valid = valid_mask(original, self._value_range.missing_values, self._value_range.valid_limits)
         return squared_errors(
@@ -150,7 +166,8 @@ class VolumeEncoder(ChunkEncoder):
         def measure(ratio: float) -> TriedRatio | None:
             target = target_of(ratio)
             stored = list(releasing(map_in_order(lambda region: self._try(region, target), sample)))
-            return _summarize(sum(map(len, stored)), [parse_payload(one, self._chunk) for one in stored])
+            payloads = [parse_payload(one, self._whole_shape) for one in stored]
+            return _summarize(sum(map(len, stored)), payloads)
 
         target = target_of(find_ratio(measure))
         self._tried = {key: payload for key, payload in self._tried.items() if key[1] == target}

@@ -9,7 +9,7 @@ from typing import Any
 from nvc_jax.core.choices import MODES
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.json_documents import read_json
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import MAX_RANK, MIN_RANK, Shape
 
 Commands = Any
 """Result of ``argparse.ArgumentParser.add_subparsers``; argparse has no public name for its type."""
@@ -60,10 +60,19 @@ def add_overwrite(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_selection(command: argparse.ArgumentParser) -> None:
+    """Add the option ``--select``."""
+    command.add_argument(
+        "--select",
+        metavar="AXIS=PART,...",
+        help="part of the volume, such as t=3:9,c=0: axes by name or position; a number drops its axis",
+    )
+
+
 def add_raw_layout(command: argparse.ArgumentParser) -> None:
     """Add the options that state the layout of a raw file of any name."""
     group = command.add_argument_group("raw files", "layout of a raw file, whatever its name is")
-    group.add_argument("--shape", type=shape, metavar="Z,Y,X", help="voxels of the volume")
+    group.add_argument("--shape", type=shape, metavar="Z,Y,X", help="voxels of the volume, along 2 to 5 axes")
     group.add_argument(
         "--dtype", metavar="DTYPE", help="such as float32, of the samples (that of a suffix such as .f32)"
     )
@@ -72,11 +81,21 @@ def add_raw_layout(command: argparse.ArgumentParser) -> None:
 
 
 def volume(text: str, options: argparse.Namespace) -> Any:
-    """Read the location of a volume, or of a raw file where ``options`` state its layout.
+    """Read the location of a volume, or of a raw file where ``options`` state its layout, or a part of one.
 
     Raises:
         ValueError: a part of a layout is stated without the shape, or the location is a spec.
     """
+    source, parts = _whole_volume(text, options), getattr(options, "select", None)
+    if parts is None:
+        return source
+    from nvc_jax.io.selection import Selection
+
+    return Selection(source, parts)
+
+
+def _whole_volume(text: str, options: argparse.Namespace) -> Any:
+    """Read the location of a volume, all of it."""
     source = location(text)
     layout = {name: getattr(options, name) for name in ("dtype", "order", "byte_order")}
     stated = {name: value for name, value in layout.items() if value is not None}
@@ -125,13 +144,15 @@ def check_two(options: argparse.Namespace) -> None:
     )
 
 
-def shape(text: str) -> Shape3:
-    """Read ``z,y,x`` in voxels."""
+def shape(text: str) -> Shape:
+    """Read ``z,y,x`` in voxels; of volumes with other axes two to five numbers."""
     sides = text.split(",")
-    if len(sides) != 3 or not all(side.isdecimal() for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r} must be three numbers: z,y,x, such as 64,64,64")
-    z, y, x = map(int, sides)
-    return z, y, x
+    if not MIN_RANK <= len(sides) <= MAX_RANK or not all(side.isdecimal() for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a number for each axis: z,y,x, such as 64,64,64, or {MIN_RANK} to {MAX_RANK} "
+            "numbers"
+        )
+    return tuple(map(int, sides))
 
 
 def part(text: str) -> tuple[int, int]:
@@ -170,10 +191,13 @@ def limits(text: str) -> tuple[float | None, float | None]:
 
 
 def region(text: str) -> Region:
-    """Read ``z0:z1,y0:y1,x0:x1``; a missing number means the end of the axis."""
+    """Read ``z0:z1,y0:y1,x0:x1``, two to five axes; a missing number means the end of the axis."""
     parts = [axis.split(":") for axis in text.split(",")]
-    if len(parts) != 3 or any(len(p) != 2 or not all(s == "" or s.isdecimal() for s in p) for p in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} must be z0:z1,y0:y1,x0:x1, such as 0:16,:,32:")
+    is_region = all(len(p) == 2 and all(s == "" or s.isdecimal() for s in p) for p in parts)
+    if not MIN_RANK <= len(parts) <= MAX_RANK or not is_region:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be z0:z1,y0:y1,x0:x1, a part for each axis, such as 0:16,:,32:"
+        )
     return tuple(slice(*(int(s) if s else None for s in axis)) for axis in parts)
 
 

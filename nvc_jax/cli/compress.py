@@ -38,7 +38,11 @@ def add_command(commands: arguments.Commands) -> None:
         help="measured value, such as 0, that comes back exactly; may be given again",
     )
     command.add_argument("--resume", action="store_true", help="continue an interrupted run")
-    command.add_argument("--chunk", type=arguments.shape, help="voxels of a chunk, z,y,x (about 128,128,128)")
+    command.add_argument(
+        "--chunk",
+        type=arguments.shape,
+        help="voxels of a chunk, z,y,x (about 128,128,128); 1 along time and channels",
+    )
     command.add_argument(
         "--shard", type=arguments.shape, help="voxels of a stored object, z,y,x (those of a chunk)"
     )
@@ -48,6 +52,7 @@ def add_command(commands: arguments.Commands) -> None:
         metavar="I/N",
         help="write the I-th share, from 0 on, of a container that N processes write",
     )
+    arguments.add_selection(command)
     arguments.add_raw_layout(command)
     arguments.add_overwrite(command)
     arguments.add_json(command)

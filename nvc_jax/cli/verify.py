@@ -12,6 +12,7 @@ def add_command(commands: arguments.Commands) -> None:
     command = arguments.add_parser(commands, "verify", _run, summary)
     command.add_argument("original", metavar="ORIGINAL", nargs="?", help=arguments.VOLUME_HELP)
     command.add_argument("container", metavar="CONTAINER", help=arguments.CONTAINER_HELP)
+    arguments.add_selection(command)
     arguments.add_raw_layout(command)
     arguments.add_json(command)
 

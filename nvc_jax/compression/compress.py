@@ -36,7 +36,7 @@ from nvc_jax.container.model import describe_model
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_interfaces import ChunkTarget, Limits, QualityTarget, ValueRange
 from nvc_jax.core.jax_settings import in_own_settings
-from nvc_jax.core.shapes import check_shape
+from nvc_jax.core.shapes import check_array_shape
 from nvc_jax.io.declared_values import DeclaredValues, read_declared_values
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
@@ -104,10 +104,12 @@ def compress(
         value_limits: (smallest, largest) value that a voxel may decode to, None for no limit; all voxels
             that are not missing must lie within. ``(0, None)`` keeps values from becoming negative.
         exact_values: values that come back exactly, though they are measurements; 0 keeps zeros.
-        chunks: (z, y, x) voxels of a chunk, the unit of reading: multiples of the model's block size;
-            None for about 128³, or 64³ in volumes of more than 512³ voxels.
-        shards: (z, y, x) voxels of a stored object, multiples of the chunk's; None for one object a chunk, or
-            4³ chunks where there are more than 512.
+        chunks: voxels of a chunk along each axis, the unit of reading: multiples of the model's block size,
+            or 1; at most three are more than 1. None for about 128³, or 64³ in volumes of more than 512³
+            voxels, of one step or channel: axes whose names say that they are of time or channels, or else
+            all but the last three, have chunks of 1.
+        shards: voxels of a stored object along each axis, multiples of the chunk's; None for one object a
+            chunk, or 4³ chunks where there are more than 512.
         part: (i, n) for the i-th, from 0 on, of n processes that write one container with the same
             arguments, each its share of the objects. The last to finish completes it. A killed process
             writes its missing objects when it is called again.
@@ -186,8 +188,8 @@ def _compress_into(
 ) -> CompressionResult:
     """Compress a volume into a container whose place is claimed; ``source`` are the volume's metadata."""
     codec, part = job.codec, job.part
-    shape = check_shape(volume.shape)
-    layout = choose_layout(shape, codec.config.block_size, job.chunks, job.shards)
+    shape, names = check_array_shape(volume.shape), source.dimension_names
+    layout = choose_layout(shape, codec.config.block_size, job.chunks, job.shards, names)
 
     begun = claim.find_begun() if part is not None else None
     if begun is None:
@@ -254,7 +256,7 @@ def _make_metadata(
     sha256 = model_sha256(codec.config, codec.params)
     is_shipped = find_shipped(sha256) is not None
     return ContainerMetadata(
-        shape=check_shape(volume.shape),
+        shape=check_array_shape(volume.shape),
         dtype=str(volume.dtype.numpy_dtype),
         chunk=layout.chunk,
         shard=layout.shard,
@@ -271,6 +273,6 @@ def _make_metadata(
         max_error=chunk_target.max_error,
         step=None if chunk_target.is_bounded else chunk_target.step,
         fingerprint=source_fingerprint,
-        dimension_names=source.dimension_names or ("z", "y", "x"),
+        dimension_names=source.complete_names(volume.rank),
         attributes=source.as_attributes(volume.dtype.numpy_dtype),
     )

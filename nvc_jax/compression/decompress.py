@@ -16,7 +16,7 @@ from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import ChunkIndex, Region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.heaps import releasing
-from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.core.shapes import Shape
 from nvc_jax.io.atomic import naming
 from nvc_jax.io.locations import Location
 from nvc_jax.io.paths import output_path
@@ -45,8 +45,8 @@ def decompress(
             (``.map``, ``.rec``, ``.st``), ``.tif``, ``.tiff``, ``.h5``, ``.hdf5`` or ``.nc``. Nothing may lie
             there unless ``overwrite`` is true. Positions, units and attributes of the source are written as
             far as the format has a place for them.
-        region: (z, y, x) slices without steps, of the level; None for all of it. Only the chunks that the
-            region touches are read and decoded, and their neighbours where margins are blended.
+        region: a slice without a step for each axis of the level; None for all of it. Only the chunks that
+            the region touches are read and decoded, and their neighbours where margins are blended.
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
         level: ``"full"``, or ``"preview"`` for the means of 8³ voxels; see ``open``.
         overwrite: whether to replace a file, or a directory that is a Zarr array, at ``destination``. A
@@ -71,7 +71,7 @@ def decompress(
     reader = Reader(container, mode, level)
     bounds = _check_region(region, reader.shape)
     reader.check_present(bounds)
-    shape = check_shape(tuple(part.stop - part.start for part in bounds))
+    shape = tuple(part.stop - part.start for part in bounds)
     check_writable(destination, shape, reader.dtype, overwrite)
 
     metadata = region_metadata(reader, bounds)
@@ -94,21 +94,24 @@ def decompress(
                     on_progress(ByteProgress(done_bytes, total_bytes, 0))
 
 
-def _check_region(region: Sequence[slice] | None, shape: Shape3) -> Region:
+def _check_region(region: Sequence[slice] | None, shape: Shape) -> Region:
     """Fill in the bounds of a region; all of the volume where it is None."""
-    if region is not None and not _is_three_slices(region):
+    rank = len(shape)
+    if region is not None and not _is_slices(region):
         raise ValueError(
-            f"`region` (={region!r:.80}) must be three slices: z, y, x, of integers, such as "
-            "np.s_[0:16, :, 32:]"
+            f"`region` (={region!r:.80}) must be {rank} slices of integers, one for each axis of {shape}, "
+            f"such as np.s_[{', '.join([':'] * (rank - 1))}, 4:]"
+        )
+    whole = ",".join(f"0:{side}" for side in shape)
+    stated = ",".join(f"{_text(part.start)}:{_text(part.stop)}{_step_text(part)}" for part in region or ())
+    if region is not None and len(region) != rank:
+        raise ValueError(
+            f"`region` (={stated}) must be {rank} slices, one for each axis of the volume, {whole}"
         )
     bounds = []
-    for part, side in zip(region or (slice(None),) * 3, shape, strict=True):
+    for part, side in zip(region or (slice(None),) * rank, shape, strict=True):
         start, stop = part.start or 0, side if part.stop is None else part.stop
         if part.step not in (None, 1) or not 0 <= start < stop <= side:
-            stated = ",".join(
-                f"{_text(part.start)}:{_text(part.stop)}{_step_text(part)}" for part in region or ()
-            )
-            whole = ",".join(f"0:{side}" for side in shape)
             raise ValueError(
                 f"`region` (={stated}) must lie within the volume, {whole}, have no steps and not be empty"
             )
@@ -116,9 +119,9 @@ def _check_region(region: Sequence[slice] | None, shape: Shape3) -> Region:
     return tuple(bounds)
 
 
-def _is_three_slices(region: Any) -> bool:
-    """Tell whether a region is made of three slices with integers or None as their bounds."""
-    if not isinstance(region, Sequence) or len(region) != 3:
+def _is_slices(region: Any) -> bool:
+    """Tell whether a region is made of slices with integers or None as their bounds."""
+    if not isinstance(region, Sequence):
         return False
     return all(
         isinstance(part, slice)

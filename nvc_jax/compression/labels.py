@@ -11,10 +11,11 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.chunk_grid import Region
+from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.lazy import read_region
 
 _SIDE = 32
-"""Side in voxels of the boxes that are looked at."""
+"""Side in voxels of the boxes that are looked at, along the last three axes; it is 1 along those before."""
 _BOXES = 3
 """Boxes along each axis."""
 _LEAST_EQUAL = 0.75
@@ -26,13 +27,13 @@ _LEAST_FAR = 0.5
 
 
 def holds_labels(volume: ts.TensorStore) -> bool:
-    """Tell whether a volume evidently holds labels, by a sample of 27 boxes of 32³ voxels.
+    """Tell whether a volume evidently holds labels, by a sample: of three axes of 27 boxes of 32³ voxels.
 
     It does if it is of bool; or of an integer dtype, and the sample has two different values, or is made of
     plateaus of values that are few or far apart.
 
     Args:
-        volume: (z, y, x), which may be larger than memory.
+        volume: of two to five axes, which may be larger than memory.
     """
     kind = volume.dtype.numpy_dtype.kind
     if kind not in "iu":
@@ -50,19 +51,20 @@ def holds_labels(volume: ts.TensorStore) -> bool:
 
 def _sample_regions(shape: Sequence[int]) -> Iterator[Region]:
     """List boxes that lie evenly in a volume, each once."""
+    boxes = [_SIDE if axis >= len(shape) - N_SPATIAL else 1 for axis in range(len(shape))]
     starts = [
-        sorted({(side - _SIDE) * i // (_BOXES - 1) if side > _SIDE else 0 for i in range(_BOXES)})
-        for side in shape
+        sorted({(side - box) * i // (_BOXES - 1) if side > box else 0 for i in range(_BOXES)})
+        for side, box in zip(shape, boxes, strict=True)
     ]
     for corner in itertools.product(*starts):
-        z, y, x = (slice(start, min(start + _SIDE, side)) for start, side in zip(corner, shape, strict=True))
-        yield z, y, x
+        sides = zip(corner, boxes, shape, strict=True)
+        yield tuple(slice(start, min(start + box, side)) for start, box, side in sides)
 
 
 def _count_pairs(box: np.ndarray, background: np.generic) -> tuple[int, int, int]:
     """Count neighbours that are not both background, the equal ones, and those that differ by more than 1."""
     n_pairs, n_equal, n_far = 0, 0, 0
-    for axis in range(3):
+    for axis in range(box.ndim):
         lines = np.moveaxis(box, axis, 0)
         first, second = np.maximum(lines[1:], lines[:-1]), np.minimum(lines[1:], lines[:-1])
         is_equal = first == second

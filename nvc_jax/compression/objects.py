@@ -81,7 +81,9 @@ def write_objects(
                 with naming(store.name):
                     written.stored_bytes += store.write_object(index, payloads)
                 payloads = {}
-            written.max_error = max(written.max_error, parse_payload(payload, metadata.chunk).max_error)
+            written.max_error = max(
+                written.max_error, parse_payload(payload, metadata.spatial_chunk).max_error
+            )
 
             done_bytes += _volume_bytes(store, [chunk])
             payload_bytes += len(payload)

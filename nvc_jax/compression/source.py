@@ -15,7 +15,8 @@ from nvc_jax.container.begun import Begun
 from nvc_jax.core.chunk_grid import ChunkIndex, Region, chunk_region, chunks_in_region
 from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.core.shapes import Shape
+from nvc_jax.core.spatial_axes import spatial_axes
 from nvc_jax.io.declared_values import DeclaredValues
 from nvc_jax.io.lazy import read_region
 
@@ -24,13 +25,13 @@ _STORED = np.dtype("<u4")
 
 
 def scan_source(
-    volume: ts.TensorStore, chunk: Shape3, declared: DeclaredValues
+    volume: ts.TensorStore, chunk: Shape, declared: DeclaredValues
 ) -> tuple[ValueRange, np.ndarray]:
     """Read a volume once.
 
     Args:
-        volume: (z, y, x), which may be larger than memory.
-        chunk: (z, y, x) voxels of a chunk.
+        volume: of two to five axes, which may be larger than memory.
+        chunk: voxels of a chunk along each axis.
         declared: values that the source declares to be no measurement.
 
     Returns:
@@ -46,7 +47,8 @@ def scan_source(
         return values
 
     # A piece is made of whole chunks, so that each chunk is read at once.
-    piece = check_shape(tuple(max(SCAN_SIDE // side, 1) * side for side in chunk))
+    axes = spatial_axes(chunk)
+    piece = tuple(max(SCAN_SIDE // n, 1) * n if axis in axes else 1 for axis, n in enumerate(chunk))
     return scan_volume(volume, piece, *declared, least_side=1, read=read), checksums
 
 
@@ -64,7 +66,7 @@ def check_part_of_source(volume: ts.TensorStore, begun: Begun, part: Sequence[Ch
     """Check that one writer's chunks of a source are those that the first writer had.
 
     Args:
-        volume: (z, y, x), which may be larger than memory.
+        volume: of two to five axes, which may be larger than memory.
         begun: what the first writer began, of a volume of this shape.
         part: indices of the writer's chunks.
 
@@ -91,5 +93,5 @@ def _crc32(values: np.ndarray) -> int:
     return zlib.crc32(values.reshape(-1).view(np.uint8).data)  # Python has no buffers of bfloat16
 
 
-def _grid(shape: Sequence[int], chunk: Shape3) -> Shape3:
-    return check_shape(tuple(-(-side // n) for side, n in zip(shape, chunk, strict=True)))
+def _grid(shape: Sequence[int], chunk: Shape) -> Shape:
+    return tuple(-(-side // n) for side, n in zip(shape, chunk, strict=True))

@@ -20,8 +20,8 @@ def seal_chunk(payload: bytes, identity: bytes, index: ChunkIndex, grid: Sequenc
     Args:
         payload: at least one byte.
         identity: of the container.
-        index: of the chunk along z, y, x.
-        grid: chunks along z, y, x.
+        index: of the chunk along each axis.
+        grid: chunks along each axis.
     """
     checksum = crc32c(payload + identity) ^ _number(index, grid)
     return payload + checksum.to_bytes(N_CHECKSUM_BYTES, "little")
@@ -33,8 +33,9 @@ def unseal_chunk(stored: bytes, identity: bytes, index: ChunkIndex | None, grid:
     Args:
         stored: payload and checksum.
         identity: of the container.
-        index: of the chunk along z, y, x; None where it is not known. Then any chunk of the container passes.
-        grid: chunks along z, y, x.
+        index: of the chunk along each axis; None where it is not known. Then any chunk of the container
+            passes.
+        grid: chunks along each axis.
 
     Raises:
         ValueError: the chunk is damaged, of another container, or of another place.

@@ -17,7 +17,7 @@ from nvc_jax.container.value_rules import check_number, limits_as_json, limits_f
 from nvc_jax.core.byte_codecs import crc32c
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import as_number, check_dtype, integer_limits, is_long_integer, number_of
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import MAX_RANK, MIN_RANK, Shape
 from nvc_jax.models.checkpoints import FEWEST_DIGITS
 
 FORMAT_VERSION = 1
@@ -103,12 +103,12 @@ def check_version(configuration: Any) -> None:
         raise FormatError(f"`version` (={version!r:.80}) must be {FORMAT_VERSION}: upgrade nvc_jax")
 
 
-def read_configuration(configuration: Any, chunk: Shape3, dtype: str) -> dict[str, Any]:
+def read_configuration(configuration: Any, chunk: Shape, dtype: str) -> dict[str, Any]:
     """Read the configuration of the codec ``nvc``: attributes of ``ContainerMetadata`` by name.
 
     Args:
         configuration: as it is stored.
-        chunk: (z, y, x) voxels of a chunk.
+        chunk: voxels of a chunk along each axis.
         dtype: name of the volume's dtype.
 
     Raises:
@@ -176,13 +176,13 @@ def _read_target(
     return bound, step, {"step" if name == "relative_step" else name: value}
 
 
-def identify(configuration: Mapping[str, Any], chunk: Shape3, dtype: str) -> str:
+def identify(configuration: Mapping[str, Any], chunk: Shape, dtype: str) -> str:
     """Identity of a container: the fingerprint of its source, and a checksum of what decoding needs.
 
     Args:
         configuration: as it is stored. Its version and an embedded model, which has a SHA-256, do not count;
             of its ``id`` the first half counts, the fingerprint.
-        chunk: (z, y, x) voxels of a chunk.
+        chunk: voxels of a chunk along each axis.
         dtype: name of the volume's dtype.
 
     Returns:
@@ -205,19 +205,20 @@ def _number_digits(number: float) -> str:
     return struct.pack("<d", float(number)).hex()
 
 
-def read_sides(name: str, value: Any, most_voxels: int = _MOST_VOXELS) -> Shape3:
-    """Read the three sides of a shape.
+def read_sides(name: str, value: Any, most_voxels: int = _MOST_VOXELS) -> Shape:
+    """Read the sides of a shape.
 
     Raises:
-        ValueError: they are not three positive integers, or there are too many voxels.
+        ValueError: they are not two to five positive integers, or there are too many voxels.
     """
     is_list = isinstance(value, list) and all(isinstance(side, int) and side is not True for side in value)
-    if not is_list or len(value) != 3 or min(value) < 1:
-        raise ValueError(f"`{name}` (={value!r:.80}) must be three axes (z, y, x), each a positive integer")
+    if not is_list or not MIN_RANK <= len(value) <= MAX_RANK or min(value) < 1:
+        raise ValueError(
+            f"`{name}` (={value!r:.80}) must be {MIN_RANK} to {MAX_RANK} axes, each a positive integer"
+        )
     if math.prod(value) > most_voxels:
         raise ValueError(f"`{name}` (={value}) has more than {most_voxels} voxels")
-    depth, height, width = value
-    return depth, height, width
+    return tuple(value)
 
 
 def _read_text(stated: Mapping[str, Any], name: str) -> str | None:

@@ -14,6 +14,7 @@ from nvc_jax.io.locations import Location, lies_within, open_directory, open_loc
 from nvc_jax.io.paths import local_path, real_path
 from nvc_jax.io.raw import RawFile
 from nvc_jax.io.replaceable import OWN_PREFIX, check_only_array, check_replaceable, is_array_key
+from nvc_jax.io.selection import unselected
 
 _READ_ONLY = ("http://", "https://", "zip://")
 """Schemes of URLs that TensorStore reads and does not write."""
@@ -93,6 +94,7 @@ def _check_remote(location: Location) -> None:
 def check_apart(source: Any, destination: Location) -> None:
     """Raise ``ValueError`` if source and destination are one path, or one lies inside the other."""
     target = local_path(destination)
+    source = unselected(source)
     source = source.path if isinstance(source, RawFile) else source
     if target is None or not isinstance(source, str | Path | dict | np.memmap):
         return

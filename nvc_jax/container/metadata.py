@@ -16,7 +16,8 @@ from nvc_jax.container.value_rules import choose_fill_value
 from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, ChunkFormat, Limits, QualityTarget, ValueRange
 from nvc_jax.core.json_documents import write_json
-from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.core.shapes import Shape, Shape3
+from nvc_jax.core.spatial_axes import spatial_axes, spatial_shape
 
 CODEC_NAME = "nvc"
 INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
@@ -28,9 +29,9 @@ class ContainerMetadata:
     """Metadata of a container.
 
     Attributes:
-        shape: (z, y, x) of the volume.
+        shape: of the volume, which has two to five axes.
         dtype: name of the volume's dtype.
-        chunk: (z, y, x) voxels of a chunk, the unit of decoding.
+        chunk: voxels of a chunk, the unit of decoding, along each axis; at most three are more than 1.
         model: name of the model, for people; None if the model ships with the package, which knows its name.
         sha256: of the model's configuration and parameters, or the first 16 digits or more of it.
         target: quality target that the user asked for, one entry.
@@ -43,15 +44,15 @@ class ContainerMetadata:
         step: of the quantiser: of spectral models in the volume's units, else in those of the latents; None
             where nothing is quantised, or under a bound, where each chunk states its own.
         embedded: the model itself, unless it ships with the package: see ``models.embedded.embed_model``.
-        shard: (z, y, x) voxels of a stored object, multiples of the chunk's; None if each chunk is one.
+        shard: voxels of a stored object along each axis, multiples of the chunk's; None if each chunk is one.
         fingerprint: CRC-32 of the CRC-32s of the source's chunks, by which later runs recognise it.
-        dimension_names: of z, y and x.
+        dimension_names: of the axes.
         attributes: of the user, JSON-ready.
     """
 
-    shape: Shape3
+    shape: Shape
     dtype: str
-    chunk: Shape3
+    chunk: Shape
     model: str | None
     sha256: str
     target: QualityTarget
@@ -64,7 +65,7 @@ class ContainerMetadata:
     max_error: float | None = None
     step: float | None = None
     embedded: dict[str, Any] | None = None
-    shard: Shape3 | None = None
+    shard: Shape | None = None
     fingerprint: int | None = None
     dimension_names: tuple[str | None, ...] = ("z", "y", "x")
     attributes: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -131,7 +132,7 @@ class ContainerMetadata:
             metadata = dataclasses.replace(
                 cls.from_configuration(configuration, chunk, document["data_type"]),
                 shard=None if shard is None else read_sides("chunk_shape", shard),
-                dimension_names=tuple(document.get("dimension_names") or (None,) * 3),
+                dimension_names=tuple(document.get("dimension_names") or (None,) * len(chunk)),
                 attributes=document.get("attributes", {}),
             )
             metadata.check(read_sides("shape", document["shape"]))
@@ -146,7 +147,11 @@ class ContainerMetadata:
         """
         with naming_damage():
             sides = read_sides("chunk_shape", chunk, MAX_CHUNK_VOXELS)
-            return cls(**read_configuration(configuration, sides, dtype)).with_id(configuration["id"])
+            metadata = cls(**read_configuration(configuration, sides, dtype)).with_id(configuration["id"])
+            if len(metadata.shape) != len(sides):
+                raise ValueError(f"`shape` (={metadata.shape}) must have as many axes as chunks {sides}")
+            spatial_axes(sides)  # or there are too many
+            return metadata
 
     def with_id(self, stored: str) -> "ContainerMetadata":
         """Copy the metadata with the identity as it is stored."""
@@ -154,12 +159,18 @@ class ContainerMetadata:
         object.__setattr__(copy, "_id", stored)
         return copy
 
-    def check(self, array_shape: Shape3) -> None:
+    def check(self, array_shape: Shape) -> None:
         """Raise ``ValueError`` unless the fields make sense together, and with the shape of Zarr's array."""
         if array_shape != self.shape:
             raise ValueError(f"`shape` (={array_shape}) must be that of the volume, {self.shape}")
         if not isinstance(self.attributes, dict):
             raise ValueError(f"`attributes` (={self.attributes!r:.80}) must be an object")
+        if len(self.dimension_names) != len(self.shape):
+            raise ValueError(
+                f"`dimension_names` (={self.dimension_names!r:.80}) must be those of {len(self.shape)} axes"
+            )
+        if len(self.shard or self.chunk) != len(self.chunk):
+            raise ValueError(f"shards {self.shard} must have as many axes as chunks {self.chunk}")
         if any(side % part for side, part in zip(self.shard or self.chunk, self.chunk, strict=True)):
             raise ValueError(f"shards {self.shard} are no multiples of chunks {self.chunk}")
 
@@ -188,21 +199,26 @@ class ContainerMetadata:
     @property
     def chunk_format(self) -> ChunkFormat:
         """Properties that all chunks have in common."""
-        return ChunkFormat(self.chunk, np.dtype(self.dtype), self.value_range, self.step)
+        return ChunkFormat(self.spatial_chunk, np.dtype(self.dtype), self.value_range, self.step)
 
     @property
-    def chunk_grid(self) -> Shape3:
-        """Chunks along z, y and x."""
+    def spatial_chunk(self) -> Shape3:
+        """Spatial shape of a whole chunk, as its payload has it."""
+        return spatial_shape(self.chunk, self.chunk)
+
+    @property
+    def chunk_grid(self) -> Shape:
+        """Chunks along each axis."""
         return _divide_up(self.shape, self.chunk)
 
     @property
-    def object_grid(self) -> Shape3:
-        """Stored objects, shards or chunks, along z, y and x."""
+    def object_grid(self) -> Shape:
+        """Stored objects, shards or chunks, along each axis."""
         return _divide_up(self.shape, self.shard or self.chunk)
 
     @property
-    def chunks_per_object(self) -> Shape3:
-        """Chunks of a stored object along z, y and x."""
+    def chunks_per_object(self) -> Shape:
+        """Chunks of a stored object along each axis."""
         return _divide_up(self.shard or self.chunk, self.chunk)
 
 
@@ -236,5 +252,5 @@ def _read_codecs(document: Any) -> tuple[Any, Any, Any]:
         raise FormatError(f"the metadata are of no Zarr v3 array: {error!r}") from error
 
 
-def _divide_up(sides: Shape3, parts: Shape3) -> Shape3:
-    return check_shape(tuple(math.ceil(side / part) for side, part in zip(sides, parts, strict=True)))
+def _divide_up(sides: Shape, parts: Shape) -> Shape:
+    return tuple(math.ceil(side / part) for side, part in zip(sides, parts, strict=True))

@@ -1,7 +1,11 @@
 """The model that a container was encoded with, and the decoder of its chunks."""
 
+import math
+
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
+from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import ChunkDecoder
+from nvc_jax.core.spatial_axes import padded_shape
 from nvc_jax.models.checkpoints import find_shipped, load_checkpoint, read_description, shipped_models
 from nvc_jax.models.codec import Codec
 from nvc_jax.models.embedded import extract_model
@@ -48,8 +52,11 @@ def make_decoder(metadata: ContainerMetadata, mode: str) -> ChunkDecoder:
         FormatError: the metadata contradict the model, or the embedded model is damaged.
     """
     codec = load_model(metadata)
-    if any(side % codec.config.block_size for side in metadata.chunk):
+    block_size = codec.config.block_size
+    if any(side > 1 and side % block_size for side in metadata.chunk):
         raise FormatError(f"its chunks {metadata.chunk} are no multiples of its model's blocks")
+    if math.prod(padded_shape(metadata.spatial_chunk, block_size)) > MAX_CHUNK_VOXELS:
+        raise FormatError(f"its chunks {metadata.chunk}, in blocks, have more than {MAX_CHUNK_VOXELS} voxels")
     try:
         return codec.model.chunk_decoder(codec.params, metadata.chunk_format, mode)
     except ValueError as error:

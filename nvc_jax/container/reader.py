@@ -21,7 +21,8 @@ from nvc_jax.core.chunk_grid import (
 )
 from nvc_jax.core.chunk_interfaces import HaloChunkDecoder
 from nvc_jax.core.jax_settings import in_own_settings
-from nvc_jax.core.shapes import grid_shape
+from nvc_jax.core.shapes import Shape3, grid_shape
+from nvc_jax.core.spatial_axes import neighbour_index, spatial_index, spatial_shape
 from nvc_jax.io.locations import Location
 
 LEVELS = ("full", "preview")
@@ -40,7 +41,8 @@ class Reader:
 
     Attributes:
         store: the container's chunks.
-        shape, chunk: (z, y, x) voxels of the level and of its chunks.
+        shape, chunk: voxels of the level and of its chunks along each axis.
+        scale: voxels of the volume that make one of the level, along each axis.
         dtype: of the volume, and of its preview.
 
     Raises:
@@ -63,13 +65,17 @@ class Reader:
 
         self.dtype = np.dtype(self.metadata.dtype)
         self.shape, self.chunk = self.metadata.shape, self.metadata.chunk
+        self.scale = (1,) * len(self.shape)
         if level == "preview":
-            if any(side % PREVIEW_BLOCK_SIZE for side in self.chunk):
+            if any(side > 1 and side % PREVIEW_BLOCK_SIZE for side in self.chunk):
                 raise ValueError(
                     f"`level` (={level!r}): chunks of {self.chunk} are no multiples of {PREVIEW_BLOCK_SIZE}"
                 )
-            self.shape = grid_shape(self.shape, PREVIEW_BLOCK_SIZE)
-            self.chunk = grid_shape(self.chunk, PREVIEW_BLOCK_SIZE)
+            self.scale = tuple(min(side, PREVIEW_BLOCK_SIZE) for side in self.chunk)
+            self.shape, self.chunk = (
+                tuple(-(-side // scale) for side, scale in zip(sides, self.scale, strict=True))
+                for sides in (self.shape, self.chunk)
+            )
         self._blocks = functools.lru_cache(maxsize=_CACHED_NEIGHBOURS)(self._read_blocks)
 
     def pieces(self, region: Region) -> Iterator[tuple[ChunkIndex, Region, Region]]:
@@ -121,32 +127,39 @@ class Reader:
         decode = self._decoder.decode if self.level == "full" else self._decoder.decode_preview
         with self.store.naming_damage(index):
             # Before decoding, which makes an array of the size that the payload states.
-            valid_shape = parse_payload(payload, self.metadata.chunk).valid_shape
-            expected = chunk_valid_shape(index, self.metadata.chunk, self.metadata.shape)
-            if valid_shape != expected:
-                raise ValueError(f"it holds {valid_shape} voxels; there are {expected}")
-            return decode(payload)
+            self._check_valid_shape(index, parse_payload(payload, self.metadata.spatial_chunk).valid_shape)
+            return decode(payload).reshape(chunk_valid_shape(index, self.chunk, self.shape))
 
     def _decode_in_halo(self, decoder: HaloChunkDecoder, index: ChunkIndex) -> np.ndarray:
         """Decode a chunk from its own blocks and those of the chunks around it."""
-        block_size = decoder.block_size
-        grid = grid_shape(self.metadata.shape, block_size)
-        chunk_blocks = grid_shape(self.metadata.chunk, block_size)
-        window = make_window(chunk_region(index, chunk_blocks, grid), chunk_blocks, grid, decoder.halo)
+        chunk = self.metadata.chunk
+        grid, chunk_blocks = (
+            grid_shape(spatial_shape(sides, chunk), decoder.block_size)
+            for sides in (self.metadata.shape, chunk)
+        )
+        own_region = chunk_region(spatial_index(index, chunk), chunk_blocks, grid)
+        window = make_window(own_region, chunk_blocks, grid, decoder.halo)
         own_blocks = self._blocks(decoder, index)
         blocks = np.empty((*window.shape, *own_blocks.shape[3:]), own_blocks.dtype)
-        for neighbour, in_window, in_chunk in chunks_in_region(window.region, chunk_blocks):
+        for spatial, in_window, in_chunk in chunks_in_region(window.region, chunk_blocks):
+            neighbour = neighbour_index(spatial, index, chunk)
             blocks[in_window] = self._blocks(decoder, neighbour)[in_chunk]
         payload = self.store.read(index)
         with self.store.naming_damage(index):
-            return decoder.decode_in_halo(payload, blocks, window.chunk, preview=self.level == "preview")
+            values = decoder.decode_in_halo(payload, blocks, window.chunk, preview=self.level == "preview")
+            return values.reshape(chunk_valid_shape(index, self.chunk, self.shape))
 
     def _read_blocks(self, decoder: HaloChunkDecoder, index: ChunkIndex) -> np.ndarray:
         """Read the blocks of a chunk that the chunks around it need."""
         payload = self.store.read(index)
         with self.store.naming_damage(index):
             valid_shape, blocks = decoder.read_blocks(payload)
-            expected = chunk_valid_shape(index, self.metadata.chunk, self.metadata.shape)
-            if valid_shape != expected:
-                raise ValueError(f"it holds {valid_shape} voxels; there are {expected}")
+            self._check_valid_shape(index, valid_shape)
             return blocks
+
+    def _check_valid_shape(self, index: ChunkIndex, valid_shape: Shape3) -> None:
+        """Raise ``ValueError`` unless a chunk holds as many voxels as lie in the volume."""
+        whole = chunk_valid_shape(index, self.metadata.chunk, self.metadata.shape)
+        expected = spatial_shape(whole, self.metadata.chunk)
+        if valid_shape != expected:
+            raise ValueError(f"it holds {valid_shape} voxels; there are {expected}")

@@ -52,11 +52,11 @@ class ContainerStore:
         self._shard = functools.lru_cache(maxsize=_CACHED_SHARDS)(self._open_shard)
 
     def chunks(self) -> Iterator[ChunkIndex]:
-        """Iterate over the indices of all chunks, in z, y, x order."""
+        """Iterate over the indices of all chunks, in C order."""
         return grid_indices(self.metadata.chunk_grid)
 
     def objects(self) -> Iterator[ChunkIndex]:
-        """Iterate over the indices of all stored objects, in z, y, x order."""
+        """Iterate over the indices of all stored objects, in C order."""
         return grid_indices(self.metadata.object_grid)
 
     def chunks_of(self, index: ChunkIndex) -> list[ChunkIndex]:
@@ -178,7 +178,7 @@ class ContainerStore:
         """Read a chunk's payload and take it apart; errors as of ``read``."""
         payload = self.read(index)
         with self.naming_damage(index):
-            return parse_payload(payload, self.metadata.chunk)
+            return parse_payload(payload, self.metadata.spatial_chunk)
 
     @contextlib.contextmanager
     def naming_damage(self, index: ChunkIndex, fault: str = "is damaged") -> Iterator[None]:
@@ -200,7 +200,7 @@ class ContainerStore:
 
     def _key_in_shard(self, chunk: ChunkIndex) -> bytes:
         per_object = self.metadata.chunks_per_object
-        return struct.pack(">3I", *(i % n for i, n in zip(chunk, per_object, strict=True)))
+        return struct.pack(f">{len(per_object)}I", *(i % n for i, n in zip(chunk, per_object, strict=True)))
 
 
 def _end_of_chunks(index: bytes) -> int:

@@ -146,8 +146,10 @@ class NvcCodec(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin, ArrayBytesCod
         buffers = []
         for values, (_, _, spec) in zip(decoder.decode_many(payloads), batch, strict=True):
             # Zarr wants whole chunks at the far boundaries, too; it never looks at the padding.
-            padding = [(0, n - side) for n, side in zip(spec.shape, values.shape, strict=True)]
-            buffers.append(spec.prototype.nd_buffer.from_numpy_array(np.pad(values, padding)))
+            whole = metadata.spatial_chunk
+            padding = [(0, n - side) for n, side in zip(whole, values.shape, strict=True)]
+            padded = np.pad(values, padding).reshape(spec.shape)
+            buffers.append(spec.prototype.nd_buffer.from_numpy_array(padded))
         return buffers
 
     async def _encode_partial_single(
@@ -203,7 +205,7 @@ def _is_whole(selection: Any, valid: tuple[int, ...]) -> bool:
 def _index(getter: ByteGetter) -> ChunkIndex | None:
     """Index of the chunk that a getter reads; None within shards, whose own place is not known."""
     match = _PLACE.search(str(getattr(getter, "path", "")))
-    return None if match is None else tuple(map(int, match.groups()))
+    return None if match is None else tuple(map(int, match[1][1:].split("/")))
 
 
 def _unseal(chunk: Buffer | None, index: ChunkIndex | None, metadata: ContainerMetadata) -> bytes:

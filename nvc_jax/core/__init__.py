@@ -2,7 +2,8 @@
 
 Small helpers come first: ``shapes``, ``dtypes``, ``normalization`` (values to [0, 1] and back), ``errors``
 (squared error, PSNR, largest error), ``long_integers`` (arithmetic on int64 and uint64), ``chunk_grid``
-(regions of a volume), ``byte_codecs`` (Zstandard, Blosc, CRC-32C), ``json_documents`` (within limits),
+(regions of a volume), ``spatial_axes`` (of arrays with two to five axes), ``byte_codecs`` (Zstandard, Blosc,
+CRC-32C), ``json_documents`` (within limits),
 ``header_fields`` (numbers and values in the headers of payloads), ``batching`` (loops of compiled programs),
 ``concurrency`` (threads), ``heaps`` (of the C library), ``slabs`` (of large arrays), ``filling`` (of gaps),
 ``systematic_sampling``, ``optional_imports``, ``lazy_exports`` (names that packages import at first use),
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from nvc_jax.core.model import Model, ModelConfig
     from nvc_jax.core.normalization import denormalize, finite_range, normalize
     from nvc_jax.core.parameters import Params, merge_params
-    from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+    from nvc_jax.core.shapes import Shape, Shape3, check_array_shape, check_shape, grid_shape
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -56,8 +57,10 @@ __all__ = [
     "Params",
     "QualityTarget",
     "Region",
+    "Shape",
     "Shape3",
     "ValueRange",
+    "check_array_shape",
     "check_device_dtype",
     "check_dtype",
     "check_mode",
@@ -84,7 +87,7 @@ _NAMES = {
     "model": "Model ModelConfig",
     "normalization": "denormalize finite_range normalize",
     "parameters": "Params merge_params",
-    "shapes": "Shape3 check_shape grid_shape",
+    "shapes": "Shape Shape3 check_array_shape check_shape grid_shape",
 }
 """Names that each module has."""
 

@@ -7,12 +7,12 @@ the grid.
 import itertools
 from collections.abc import Iterator
 
-from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.core.shapes import Shape
 
 ChunkIndex = tuple[int, ...]
-"""Index of a chunk, or of a stored object of chunks, along z, y, x."""
+"""Index of a chunk, or of a stored object of chunks, along each axis."""
 Region = tuple[slice, ...]
-"""Slices with bounds and without steps along z, y, x."""
+"""Slices with bounds and without steps along each axis."""
 MAX_CHUNK_VOXELS = 1 << 28
 """Voxels of a chunk at most: a chunk is decoded in memory as a whole, and XLA counts in 32 bits."""
 
@@ -22,39 +22,42 @@ def full_region(shape: tuple[int, ...]) -> Region:
     return tuple(slice(0, side) for side in shape)
 
 
-def chunk_region(index: ChunkIndex, chunk: Shape3, shape: tuple[int, ...]) -> Region:
+def chunk_region(index: ChunkIndex, chunk: Shape, shape: Shape) -> Region:
     """Region of a chunk in a volume of ``shape``, cut off at the end of the volume."""
     return tuple(slice(i * n, min((i + 1) * n, side)) for i, n, side in zip(index, chunk, shape, strict=True))
 
 
-def chunk_regions(shape: tuple[int, ...], chunk: Shape3) -> list[Region]:
-    """Regions of all chunks of a volume, in z, y, x order."""
+def chunk_regions(shape: tuple[int, ...], chunk: Shape) -> list[Region]:
+    """Regions of all chunks of a volume, in C order."""
     grid = (-(-side // n) for side, n in zip(shape, chunk, strict=True))
     return [chunk_region(index, chunk, shape) for index in itertools.product(*map(range, grid))]
 
 
-def grid_indices(grid: Shape3) -> Iterator[ChunkIndex]:
-    """Iterate over the indices of a grid in z, y, x order; ``itertools.product`` would keep them all."""
-    return _combine(*map(range, grid))
+def grid_indices(grid: Shape) -> Iterator[ChunkIndex]:
+    """Iterate over the indices of a grid in C order; ``itertools.product`` would keep them all."""
+    return _combine(list(map(range, grid)))
 
 
-def _combine(depth: range, height: range, width: range) -> Iterator[ChunkIndex]:
-    return ((z, y, x) for z in depth for y in height for x in width)
+def _combine(ranges: list[range]) -> Iterator[ChunkIndex]:
+    if not ranges:
+        return iter([()])
+    first, rest = ranges[0], ranges[1:]
+    return ((number, *index) for number in first for index in _combine(rest))
 
 
-def chunk_valid_shape(index: ChunkIndex, chunk: Shape3, shape: Shape3) -> Shape3:
-    """Number of voxels along z, y, x of a chunk that are inside of a volume of ``shape``."""
-    return check_shape(tuple(part.stop - part.start for part in chunk_region(index, chunk, shape)))
+def chunk_valid_shape(index: ChunkIndex, chunk: Shape, shape: Shape) -> Shape:
+    """Number of voxels along each axis of a chunk that are inside of a volume of ``shape``."""
+    return tuple(part.stop - part.start for part in chunk_region(index, chunk, shape))
 
 
-def chunks_in_region(region: Region, chunk: Shape3) -> Iterator[tuple[ChunkIndex, Region, Region]]:
+def chunks_in_region(region: Region, chunk: Shape) -> Iterator[tuple[ChunkIndex, Region, Region]]:
     """List the chunks that overlap a region.
 
     Yields:
         The index of a chunk, the overlap as a region of ``region``, and the overlap as a region of the chunk.
     """
     ranges = [range(part.start // n, -(-part.stop // n)) for part, n in zip(region, chunk, strict=True)]
-    for index in _combine(*ranges):
+    for index in _combine(ranges):
         in_region, in_chunk = [], []
         for part, i, n in zip(region, index, chunk, strict=True):
             start, stop = max(part.start, i * n), min(part.stop, (i + 1) * n)

@@ -82,7 +82,7 @@ class ChunkFormat:
     """Properties that all chunks of a container have in common.
 
     Attributes:
-        chunk: (z, y, x) voxels of a whole chunk.
+        chunk: (z, y, x) voxels of a whole chunk, its spatial shape: multiples of the block size, or 1.
         dtype: of the volume.
         value_range: of the volume.
         step: of the quantiser, as the container states it.

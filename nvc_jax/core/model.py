@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkEncoder, ChunkFormat, QualityTarget, ValueRange
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.parameters import Params
-from nvc_jax.core.shapes import Shape3, check_geometry
+from nvc_jax.core.shapes import Shape, check_geometry
 
 MAX_BLOCK_SIZE = 64
 """Side of a block in voxels, at most: a network has the block's voxels as inputs."""
@@ -129,14 +129,15 @@ class Model(abc.ABC, Generic[ConfigT]):
 
     @abc.abstractmethod
     def chunk_encoder(
-        self, params: Params, volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange
+        self, params: Params, volume: ts.TensorStore, chunk: Shape, value_range: ValueRange
     ) -> ChunkEncoder:
         """Make an encoder of a volume's chunks.
 
         Args:
             params: of this model.
-            volume: (z, y, x), read region by region when it is needed.
-            chunk: (z, y, x) voxels of a whole chunk, multiples of the block size.
+            volume: of two to five axes, read region by region when it is needed.
+            chunk: voxels of a whole chunk along each axis of the volume: multiples of the block size, or 1;
+                see ``core.spatial_axes``.
             value_range: of the volume.
         """
 

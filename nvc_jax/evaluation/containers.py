@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from nvc_jax.chunks.special_values import bit_patterns, valid_mask
 from nvc_jax.container.configuration import FORMAT_VERSION
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.container.model import describe_model
@@ -15,16 +14,16 @@ from nvc_jax.container.store import METADATA_KEY, open_container
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
 from nvc_jax.core.chunk_interfaces import NO_LIMITS
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.dtypes import is_float
-from nvc_jax.core.errors import largest_error, largest_pointwise_error
+from nvc_jax.core.errors import largest_pointwise_error
 from nvc_jax.core.jax_settings import in_own_settings
+from nvc_jax.core.shapes import Shape
+from nvc_jax.core.spatial_axes import N_SPATIAL, spatial_axes, spatial_shape
+from nvc_jax.evaluation.chunk_checks import check_chunk, check_stated_error, mark_valid
 from nvc_jax.evaluation.metrics import bits_per_voxel, quality
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location, local_path
 from nvc_jax.io.volumes import open_volume, read_volume
 
-_ARITHMETIC = 2.0**-12
-"""Share of the range by which decoders on other devices may differ, generously: FORMAT.md, section 17."""
 _MOST_CHUNKS, _MOST_BYTES = 4096, 256 << 20
 """Chunks and bytes of which ``info`` reads all: it takes less than a second."""
 _RULES = ("valid_limits", "value_limits", "exact_values")
@@ -90,8 +89,9 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
 
     Returns:
         ``bits_per_voxel``, ``ratio``, ``mse``, ``psnr_db``, ``max_error`` (in the volume's units) and
-        ``ssim``. Every stored byte counts. PSNR is relative to max − min of the original. Of a container with
-        a pointwise bound also ``pointwise_error``, the largest error relative to a value's own magnitude.
+        ``ssim``, of more than three axes the mean of all steps'. Every stored byte counts. PSNR is relative
+        to max − min of the original. Of a container with a pointwise bound also ``pointwise_error``, the
+        largest error relative to a value's own magnitude.
 
     Raises:
         FileNotFoundError: there is no such original or container.
@@ -107,11 +107,22 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
     n_bytes = reader.store.stored_bytes()
     metadata = reader.metadata
     has_rules = bool(metadata.missing_values) or metadata.valid_limits != NO_LIMITS
-    measures = quality(values, decoded, n_bytes, valid=_valid_mask(values, metadata) if has_rules else None)
+    valid = mark_valid(values, metadata) if has_rules else None
+    pointwise_error = None
     if metadata.pointwise_error is not None and values.dtype == decoded.dtype:
-        pointwise_error = largest_pointwise_error(values, decoded, _valid_mask(values, metadata))
-        measures["pointwise_error"] = pointwise_error
-    return measures
+        pointwise_error = largest_pointwise_error(values, decoded, mark_valid(values, metadata))
+    if values.ndim != N_SPATIAL:
+        values, decoded = _as_steps(values, metadata.chunk), _as_steps(decoded, metadata.chunk)
+        valid = None if valid is None else _as_steps(valid, metadata.chunk)
+    measures = quality(values, decoded, n_bytes, valid=valid)
+    return measures if pointwise_error is None else measures | {"pointwise_error": pointwise_error}
+
+
+def _as_steps(values: np.ndarray, chunk: Shape) -> np.ndarray:
+    """Return the volumes of the steps of an array along the axes that are not spatial: (step, z, y, x)."""
+    axes = spatial_axes(chunk)
+    others = [axis for axis in range(values.ndim) if axis not in axes]
+    return values.transpose(*others, *axes).reshape(-1, *spatial_shape(values.shape, chunk))
 
 
 def verify(original: Any | None, container: Location) -> dict[str, Any]:
@@ -145,8 +156,8 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
         if volume is None:
             return stated_error, 0.0, 0.0
         values = read_region(volume, chunk_region(index, metadata.chunk, metadata.shape))
-        measured_error, pointwise_error = _check_chunk(reader, index, values, decoded)
-        _check_stated_error(reader, index, stated_error, measured_error)
+        measured_error, pointwise_error = check_chunk(reader, index, values, decoded)
+        check_stated_error(reader, index, stated_error, measured_error)
         return stated_error, measured_error, pointwise_error
 
     errors = list(map_in_order(chunk_errors, reader.store.chunks()))
@@ -200,7 +211,8 @@ def preview(container: Location) -> np.ndarray:
         container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
 
     Returns:
-        (z, y, x) means in the volume's dtype; each side is an eighth of the volume's, rounded up.
+        Means in the volume's dtype; each side is an eighth of the volume's, rounded up, but along axes of
+        which chunks hold one step.
 
     Raises:
         FileNotFoundError: there is no such container.
@@ -216,71 +228,4 @@ def _check_same_type(shape: tuple[int, ...], dtype: np.dtype, metadata: Containe
     if (shape, str(dtype)) != (metadata.shape, metadata.dtype):
         raise ValueError(
             f"`original` is {dtype} {shape}; the container holds {metadata.dtype} {metadata.shape}"
-        )
-
-
-def _valid_mask(values: np.ndarray, metadata: ContainerMetadata) -> np.ndarray:
-    """Mark the values that are valid by the rules of a container."""
-    return valid_mask(values, metadata.missing_values, metadata.valid_limits)
-
-
-def _check_chunk(
-    reader: Reader, index: ChunkIndex, original: np.ndarray, decoded: np.ndarray
-) -> tuple[float, float]:
-    """Compare a decoded chunk with its original and return the largest error of its valid values.
-
-    Returns:
-        The error in the volume's units, and relative to each value's magnitude; the latter is 0 where the
-        container has no pointwise bound.
-
-    Raises:
-        FormatError: the error exceeds the bound of the container, a value that must come back exactly (any
-            that is not valid; every one if the container is lossless) differs, or a valid value became one
-            that is missing or beyond the limits that the user set.
-    """
-    metadata = reader.metadata
-    valid = _valid_mask(original, metadata)
-    is_exact = np.ones_like(valid) if metadata.max_error == 0 else ~valid
-    zeros = () if metadata.pointwise_error is None else (0.0,)
-    if exact_values := metadata.exact_values + zeros:
-        is_exact |= np.isin(original, np.array(exact_values, original.dtype))
-    if (bit_patterns(original)[is_exact] != bit_patterns(decoded)[is_exact]).any():
-        raise FormatError(f"chunk {index} of `{reader.store.name}` does not restore every value exactly")
-    if metadata.value_range.is_strict:
-        kept = _valid_mask(decoded, metadata) & valid_mask(decoded, (), metadata.value_limits)
-        if not kept[valid].all():
-            raise FormatError(
-                f"chunk {index} of `{reader.store.name}` turns valid values into missing ones, or "
-                "takes them beyond the limits"
-            )
-
-    error = largest_error(original, decoded, valid)
-    if metadata.max_error is not None and not error <= metadata.max_error:
-        raise FormatError(
-            f"chunk {index} of `{reader.store.name}` is wrong by {error}; the bound is {metadata.max_error}"
-        )
-    if metadata.pointwise_error is None:
-        return error, 0.0
-    pointwise = largest_pointwise_error(original, decoded, valid)
-    if not pointwise <= metadata.pointwise_error:
-        raise FormatError(
-            f"chunk {index} of `{reader.store.name}` is wrong by {pointwise} of a value; the bound is "
-            f"{metadata.pointwise_error}"
-        )
-    return error, pointwise
-
-
-def _check_stated_error(reader: Reader, index: ChunkIndex, stated: float, measured: float) -> None:
-    """Raise ``FormatError`` unless a chunk states the error that was measured, up to other arithmetic."""
-    metadata = reader.metadata
-    largest = max(abs(metadata.minimum), abs(metadata.maximum))
-    tolerance = (metadata.maximum - metadata.minimum) * _ARITHMETIC + largest * float(
-        np.finfo(np.float32).eps
-    )
-    if not is_float(reader.dtype):
-        tolerance += 1.0  # a value halfway between two integers may be rounded to either
-    if not abs(measured - stated) <= tolerance:
-        raise FormatError(
-            f"chunk {index} of `{reader.store.name}` states a largest error of {stated}, but it is "
-            f"{measured}: the original is another volume, or the container was changed"
         )

@@ -83,7 +83,8 @@ def ssim(
     if window < 1 or window % 2 == 0:
         raise ValueError(f"`window` (={window}) must be odd and positive")
     pair = _as_pair(original, decoded)
-    return _ssim(*pair, window, measure_errors(*pair, slab_voxels), slab_voxels)
+    windows = (min(window, *map(_largest_odd, pair[0].shape)),) * 3
+    return _ssim(*pair, windows, measure_errors(*pair, slab_voxels), slab_voxels)
 
 
 def border_jump(
@@ -149,29 +150,38 @@ def quality(
     """Take all measures of one compressed volume in two passes.
 
     Args:
-        original: [depth, height, width], any real dtype.
-        decoded: [depth, height, width].
+        original: [depth, height, width], or several such steps, [step, depth, height, width]; any real dtype.
+            A depth of 1 among steps means planes.
+        decoded: of the same shape.
         stored_bytes: size of the compressed volume; at least 1.
-        valid: bool [depth, height, width], true for the values that count; None if all do.
+        valid: bool of the same shape, true for the values that count; None if all do.
         slab_voxels: number of voxels to process at a time; it bounds the memory.
 
     Returns:
         ``bits_per_voxel``; ``ratio``, the raw size in the original's dtype over ``stored_bytes``; ``mse``,
-        ``psnr_db``, ``max_error`` and ``ssim`` as the functions of these names.
+        ``psnr_db``, ``max_error`` and ``ssim`` as the functions of these names; SSIM is the mean of the
+        steps' and relative to the range of all of them.
 
     Raises:
         ValueError: the shapes are as `mse` rejects them, or ``stored_bytes`` is below 1.
     """
-    original, decoded = _as_pair(original, decoded)
-    errors = measure_errors(original, decoded, slab_voxels, valid)
+    original, decoded = np.asarray(original), np.asarray(decoded)
+    stacked = (array.reshape(-1, *array.shape[-2:]) for array in (original, decoded))
+    marks = None if valid is None else valid.reshape(-1, *valid.shape[-2:])
+    errors = measure_errors(*_as_pair(*stacked), slab_voxels, marks)
     valid_only = original if valid is None else np.where(valid, original, np.nan)
+    has_steps = original.ndim > 3
+    steps = (valid_only, decoded) if has_steps else (valid_only[None], decoded[None])
+    window = min(SSIM_WINDOW, *(_largest_odd(n) for n in steps[0].shape[1:] if n > 1 or not has_steps))
+    windows = tuple(1 if has_steps and n == 1 else window for n in steps[0].shape[1:])
+    similarities = [_ssim(x, y, windows, errors, slab_voxels) for x, y in zip(*steps, strict=True)]
     return {
         "bits_per_voxel": bits_per_voxel(stored_bytes, original.size),
         "ratio": original.nbytes / stored_bytes,
         "mse": errors.mse(),
         "psnr_db": errors.psnr_db(),
         "max_error": errors.max_error,
-        "ssim": _ssim(valid_only, decoded, SSIM_WINDOW, errors, slab_voxels),
+        "ssim": sum(similarities) / len(similarities),
     }
 
 
@@ -184,39 +194,49 @@ def _as_pair(original: ArrayLike, decoded: ArrayLike) -> tuple[np.ndarray, np.nd
     return first, second
 
 
+def _largest_odd(side: int) -> int:
+    """Return the largest odd number not above a side."""
+    return (side - 1) // 2 * 2 + 1
+
+
 def _ssim(
-    original: np.ndarray, decoded: np.ndarray, window: int, errors: VolumeErrors, slab_voxels: int
+    original: np.ndarray,
+    decoded: np.ndarray,
+    windows: tuple[int, ...],
+    errors: VolumeErrors,
+    slab_voxels: int,
 ) -> float:
-    """Compute SSIM of a checked pair whose errors are known."""
+    """Compute SSIM of a checked pair whose errors are known; ``windows`` are odd, and fit each axis."""
     if math.isnan(errors.value_range):
         return math.nan
     if errors.value_range == 0:  # both stabilising constants vanish and SSIM would be 0/0
         return 1.0 if errors.mse() == 0 else 0.0
 
-    window = min(window, (min(original.shape) - 1) // 2 * 2 + 1)
-    pad = window // 2
-    total = 0.0
+    total, pad = 0.0, windows[0] // 2
     for start, stop in slab_bounds(original.shape[0] - 2 * pad, original[0].size, slab_voxels):
         # Each slab carries the planes that its windows reach, so that slabs do not show in the result.
         planes = slice(start, stop + 2 * pad)
-        total += _ssim_sum(original[planes], decoded[planes], window, errors)
-    return total / math.prod(side - 2 * pad for side in original.shape)
+        total += _ssim_sum(original[planes], decoded[planes], windows, errors)
+    return total / math.prod(side - n + 1 for side, n in zip(original.shape, windows, strict=True))
 
 
-def _ssim_sum(original: np.ndarray, decoded: np.ndarray, window: int, errors: VolumeErrors) -> float:
+def _ssim_sum(
+    original: np.ndarray, decoded: np.ndarray, windows: tuple[int, ...], errors: VolumeErrors
+) -> float:
     """Sum the similarity of all windows that lie inside a slab."""
     from scipy.ndimage import uniform_filter  # takes long to import, and only SSIM needs it
 
-    pad = window // 2
     # The similarity does not depend on the unit of the values; their squares must be in float64's range.
     unit = error_unit(errors.value_range)
     minimum, width = errors.minimum / unit, errors.value_range / unit
     c1, c2 = (SSIM_K1 * width) ** 2, (SSIM_K2 * width) ** 2
     # Factor of the sample covariance; a window of one voxel has no variance, whatever the factor.
-    norm = window**3 / max(window**3 - 1, 1)
+    n_values = math.prod(windows)
+    norm = n_values / max(n_values - 1, 1)
+    inside = tuple(slice(n // 2, -(n // 2) or None) for n in windows)
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return uniform_filter(values, size=window)[(slice(pad, -pad or None),) * 3]
+        return uniform_filter(values, size=windows)[inside]
 
     x, y = original.astype(np.float64) / unit, decoded.astype(np.float64) / unit
     finite = np.isfinite(x)

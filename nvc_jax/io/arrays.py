@@ -6,7 +6,7 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
-from nvc_jax.core.shapes import check_shape
+from nvc_jax.core.shapes import check_array_shape
 from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE, SCALING, parse_floats
 from nvc_jax.io.metadata import (
@@ -22,10 +22,10 @@ from nvc_jax.io.metadata import (
 
 
 def open_array(array: np.ndarray, name: str) -> ts.TensorStore:
-    """Wrap an array as a store; axes of length 1 beyond three are dropped."""
+    """Wrap an array as a store; axes of length 1 beyond five are dropped."""
     kept = kept_axes(array.shape)
     array = array[tuple(slice(None) if axis in kept else 0 for axis in range(array.ndim))]
-    check_shape(array.shape, name)
+    check_array_shape(array.shape, name)
     native = array.dtype.newbyteorder("=")
     check_dtype(native, name)
     return ts.array(array if array.dtype == native else array.astype(native))
@@ -77,13 +77,13 @@ def array_metadata(array: Any) -> VolumeMetadata:
 
 def _labelled_metadata(array: Any) -> VolumeMetadata:
     names = [array.dims[axis] for axis in kept_axes(array.shape)]
-    coordinates = [_origin_and_spacing(array, name) for name in names]
-    known = [pair for pair in coordinates if pair is not None]
+    places = [_origin_and_spacing(array, name) or (None, None) for name in names]
+    rank = len(names)
     return VolumeMetadata(
-        parse_names(names),
-        parse_spacing([spacing for _, spacing in known]),
-        parse_numbers([origin for origin, _ in known]),
-        attempt(lambda: parse_names([array.coords[name].attrs["units"] for name in names])),
+        parse_names(names, rank),
+        parse_spacing([spacing for _, spacing in places], rank),
+        parse_numbers([origin for origin, _ in places], rank),
+        parse_names([attempt(lambda name=name: array.coords[name].attrs["units"]) for name in names], rank),  # type: ignore[misc]
         attributes_as_json(array.attrs)
         | state_coordinates(names, [_coordinates(array, name) for name in names]),
         attempt(lambda: _encoded_fill_values(array)) or (),

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorstore as ts
 
+from nvc_jax.core.shapes import MAX_RANK
 from nvc_jax.io.declared_values import declared_fill_value
 from nvc_jax.io.lazy import CACHE_BYTES
 from nvc_jax.io.locations import RETRIES, as_directory, naming_place, open_kvstore
@@ -110,17 +111,18 @@ def spec_metadata(spec: dict[str, Any]) -> VolumeMetadata:
 def store_metadata(store: ts.TensorStore) -> VolumeMetadata:
     """Read the metadata that an open ``TensorStore`` has: labels of axes, units with their multipliers."""
     kept = kept_axes(store.shape, list(store.domain.labels))
-    units = [unit for axis in kept if (unit := store.dimension_units[axis]) is not None]
+    units = [store.dimension_units[axis] for axis in kept]
+    rank = len(kept)
     return VolumeMetadata(
-        parse_names([store.domain.labels[axis] or None for axis in kept]),
-        spacing=parse_spacing([unit.multiplier for unit in units]),
-        units=parse_names([unit.base_unit for unit in units]),
+        parse_names([store.domain.labels[axis] or None for axis in kept], rank),
+        spacing=parse_spacing([None if unit is None else unit.multiplier for unit in units], rank),
+        units=parse_names([None if unit is None else unit.base_unit for unit in units], rank),
         missing_values=declared_fill_value(attempt(lambda: store.fill_value)),
     )
 
 
 def arrange_axes(store: ts.TensorStore, driver: str = "", names: list[Any] | None = None) -> ts.TensorStore:
-    """Arrange the axes of a store: origin at zero, x last, without axes of length 1 beyond three.
+    """Arrange the axes of a store: origin at zero, x last, without axes of length 1 that only fill up.
 
     Args:
         store: the store.
@@ -130,8 +132,13 @@ def arrange_axes(store: ts.TensorStore, driver: str = "", names: list[Any] | Non
     store = store[ts.d[:].translate_to[0]]
     if driver in X_FIRST_DRIVERS:
         store = store.T
-    kept = kept_axes(store.shape, names or list(store.domain.labels))
+    kept = kept_axes(store.shape, names or list(store.domain.labels), _rank(driver))
     return store[tuple(slice(None) if axis in kept else 0 for axis in range(store.rank))]
+
+
+def _rank(driver: str) -> int:
+    """Return the number of axes that may remain; precomputed always has an axis of channels."""
+    return 3 if driver == "neuroglancer_precomputed" else MAX_RANK
 
 
 def _open_cached(spec: str | dict[str, Any]) -> ts.TensorStore:
@@ -178,20 +185,22 @@ def _find_by_spec(spec: dict[str, Any]) -> StoredArray | None:
 def _array_metadata(array: StoredArray) -> VolumeMetadata:
     """Read the metadata of a stored array, its axes in the order of ``_open_array``."""
     axes = describe_axes(array)
-    kept = kept_axes(stored_shape(array), axes.names)
+    kept = kept_axes(stored_shape(array), axes.names, _rank(array.driver))
+    rank = len(kept)
 
     def select(values: list[Any] | None) -> list[Any] | None:
         return None if values is None else [values[axis] for axis in kept]
 
     attributes = attributes_as_json(array.attributes)
-    from_attributes = VolumeMetadata.from_attributes(select(axes.names), attributes)
+    names = select(axes.names) or [None] * rank
+    from_attributes = VolumeMetadata.from_attributes(names, attributes)
     if array.ome is not None:
         attributes = {**attributes, "ome": array.ome}
     metadata = VolumeMetadata(
         from_attributes.dimension_names,
-        parse_spacing(select(axes.spacing)) or from_attributes.spacing,
-        parse_numbers(select(axes.origin)) or from_attributes.origin,
-        parse_names(select(axes.units)) or from_attributes.units,
+        parse_spacing(select(axes.spacing), rank) or from_attributes.spacing,
+        parse_numbers(select(axes.origin), rank) or from_attributes.origin,
+        parse_names(select(axes.units), rank) or from_attributes.units,
         attributes,
         declared_fill_value(
             array.document.get("fill_value"),

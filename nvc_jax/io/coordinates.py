@@ -75,7 +75,7 @@ def crop_coordinates(
     names: Sequence[Any],
     start: Sequence[int],
     shape: Sequence[int],
-    scale: int,
+    scale: Sequence[int],
 ) -> dict[str, Any]:
     """Cut the coordinates in attributes to those of a region.
 
@@ -83,21 +83,21 @@ def crop_coordinates(
         attributes: of the volume.
         names: of its axes.
         start: the region's first voxel in the volume.
-        shape: voxels of the region, of which each is the mean of ``scale`` along each axis, or of fewer at
-            the end.
-        scale: voxels of the volume along each axis that make a voxel of the region.
+        shape: voxels of the region.
+        scale: voxels of the volume along each axis of which a voxel of the region is the mean; at the end
+            there may be fewer.
     """
     stated = attributes.get(AXIS_COORDINATES)
     if not isinstance(stated, dict):
         return dict(attributes)
     cropped = {}
-    for name, first, side in zip(names, start, shape, strict=True):
+    for name, first, side, n in zip(names, start, shape, scale, strict=True):
         axis = attempt(lambda name=name: _from_json(stated[name]))  # type: ignore[misc]
-        values = None if axis is None else axis.values[first : first + side * scale]
-        if axis is not None and values is not None and math.ceil(values.size / scale) == side:
-            if scale > 1:
+        values = None if axis is None else axis.values[first : first + side * n]
+        if axis is not None and values is not None and math.ceil(values.size / n) == side:
+            if n > 1:
                 with np.errstate(all="ignore"):
-                    values = np.array([values[i : i + scale].mean() for i in range(0, values.size, scale)])
+                    values = np.array([values[i : i + n].mean() for i in range(0, values.size, n)])
             cropped[name] = _as_json(Coordinates(values, axis.attributes))
     return dict(attributes) | {AXIS_COORDINATES: cropped}
 

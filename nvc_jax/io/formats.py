@@ -23,7 +23,7 @@ from nvc_jax.io import (
     tiff,
     tiff_output,
 )
-from nvc_jax.io.file_format import FileFormat, SourceFile, gzip_file
+from nvc_jax.io.file_format import ANY_RANK, FileFormat, SourceFile, gzip_file
 
 _NIFTI = FileFormat(
     (".nii",),
@@ -31,18 +31,30 @@ _NIFTI = FileFormat(
     nifti.nifti_metadata,
     create=nifti.create_nifti,
     check_output=nifti.check_nifti_output,
+    ranks=ANY_RANK,
+    arrange=nifti.arrange_axes,
 )
 _MGH = FileFormat(
-    (".mgh",), mgh.open_mgh, mgh.mgh_metadata, create=mgh.create_mgh, check_output=mgh.check_mgh_output
+    (".mgh",),
+    mgh.open_mgh,
+    mgh.mgh_metadata,
+    create=mgh.create_mgh,
+    check_output=mgh.check_mgh_output,
+    ranks=range(3, 5),
 )
 
 _DICOM = FileFormat(dicom.SUFFIXES, dicom.open_dicom, dicom.dicom_metadata)
 
 FORMATS = (
-    FileFormat((".npy",), npy.open_npy, create=npy.create_npy),
-    FileFormat((".npz",), npy.open_npz, create=npy.create_npy, pack=npy.pack_npz),
+    FileFormat((".npy",), npy.open_npy, create=npy.create_npy, ranks=ANY_RANK),
+    FileFormat((".npz",), npy.open_npz, create=npy.create_npy, ranks=ANY_RANK, pack=npy.pack_npz),
     FileFormat(
-        (".raw",), raw.open_raw, raw.raw_metadata, create=raw.create_raw, check_output=raw.check_raw_output
+        (".raw",),
+        raw.open_raw,
+        raw.raw_metadata,
+        create=raw.create_raw,
+        check_output=raw.check_raw_output,
+        ranks=ANY_RANK,
     ),
     _NIFTI,
     dataclasses.replace(_NIFTI, suffixes=(".nii.gz",), pack=gzip_file),
@@ -54,6 +66,7 @@ FORMATS = (
         nrrd.nrrd_metadata,
         create=nrrd_output.create_nrrd,
         check_output=nrrd_output.check_nrrd_output,
+        ranks=ANY_RANK,
     ),
     FileFormat(
         (".mha",),
@@ -77,6 +90,7 @@ FORMATS = (
         tiff.tiff_metadata,
         create=tiff_output.create_tiff,
         check_output=tiff_output.check_tiff_output,
+        ranks=ANY_RANK,
     ),
     FileFormat(
         (".h5", ".hdf5"),
@@ -85,6 +99,7 @@ FORMATS = (
         has_datasets=True,
         create=hdf5_output.create_hdf5,
         check_output=hdf5_output.check_hdf5_output,
+        ranks=ANY_RANK,
     ),
     FileFormat(
         (".nc",),
@@ -93,6 +108,7 @@ FORMATS = (
         has_datasets=True,
         create=hdf5_output.create_hdf5,
         check_output=hdf5_output.check_hdf5_output,
+        ranks=ANY_RANK,
     ),
     _DICOM,
 )

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.metadata import VolumeMetadata, attempt, parse_numbers
+from nvc_jax.io.spatial_metadata import spatial_positions
 
 AFFINE = "affine"
 SPACE, DIRECTIONS, ORIGIN = "space", "space directions", "space origin"
@@ -45,7 +47,10 @@ def ras_affine(metadata: VolumeMetadata) -> np.ndarray | None:
         return np.diag([*signs, 1]) @ _join(directions.T, np.zeros(3) if origin is None else origin)
     if metadata.spacing is None:
         return None
-    return _join(np.diag(metadata.spacing[::-1]), np.array(metadata.origin or (0.0, 0.0, 0.0))[::-1])
+    spacing, origin = (
+        np.array(part, np.float64) for part in (metadata.spacing, metadata.origin or (0, 0, 0))
+    )
+    return _join(np.diag(spacing[::-1]), origin[::-1])
 
 
 def space_of(metadata: VolumeMetadata) -> tuple[str | None, np.ndarray, np.ndarray] | None:
@@ -65,33 +70,44 @@ def space_of(metadata: VolumeMetadata) -> tuple[str | None, np.ndarray, np.ndarr
     return RAS if is_ras else None, affine[:3, :3].T, affine[:3, 3]
 
 
-def crop_metadata(metadata: VolumeMetadata, start: Sequence[int], scale: int) -> VolumeMetadata:
-    """Return the metadata of a region, of which a voxel is the mean of ``scale``³ voxels.
+def crop_metadata(
+    metadata: VolumeMetadata, start: Sequence[int], scale: int | Sequence[int]
+) -> VolumeMetadata:
+    """Return the metadata of a region, of which a voxel is the mean of ``scale`` voxels along each axis.
 
     Args:
         metadata: of the volume.
-        start: (z, y, x) of the region's first voxel in the volume.
-        scale: voxels of the volume along each axis that make a voxel of the region.
+        start: of the region's first voxel in the volume, along each axis.
+        scale: voxels of the volume along each axis that make a voxel of the region; one number for all axes.
     """
+    rank = len(start)
+    scales = np.broadcast_to(scale, rank)
     # A mean lies at the middle of the voxels that it is taken of.
-    shift = np.array(start, np.float64) + (scale - 1) / 2
-    attributes = _crop_attributes(metadata.attributes, shift[::-1], scale)
+    shift = np.array(start, np.float64) + (scales - 1) / 2
+    axes = spatial_positions(metadata, rank)
+    space = np.zeros(N_SPATIAL), np.ones(N_SPATIAL)
+    for values, spatial in zip((shift, scales), space, strict=True):
+        spatial[N_SPATIAL - len(axes) :] = values[axes]
+    attributes = _crop_attributes(metadata.attributes, *(spatial[::-1] for spatial in space))
     cropped = dataclasses.replace(metadata, attributes=attributes)
     if metadata.spacing is None:
         return cropped
+    first = metadata.origin or (None,) * rank
     is_rotated = (
-        metadata.origin is None and ras_affine(dataclasses.replace(metadata, spacing=None)) is not None
+        all(first[axis] is None for axis in axes)
+        and ras_affine(dataclasses.replace(metadata, spacing=None)) is not None
     )
-    spacing = np.array(metadata.spacing)
-    origin = np.array(metadata.origin or (0.0, 0.0, 0.0)) + spacing * shift
+    origin = [
+        None if side is None or (is_rotated and axis in axes) else (first[axis] or 0.0) + side * shift[axis]
+        for axis, side in enumerate(metadata.spacing)
+    ]
+    spacing = [None if side is None else side * n for side, n in zip(metadata.spacing, scales, strict=True)]
     return dataclasses.replace(
-        cropped,
-        spacing=parse_numbers(spacing * scale),
-        origin=None if is_rotated else parse_numbers(origin),
+        cropped, spacing=parse_numbers(spacing, rank), origin=parse_numbers(origin, rank)
     )
 
 
-def _crop_attributes(attributes: Mapping[str, Any], shift: np.ndarray, scale: int) -> dict[str, Any]:
+def _crop_attributes(attributes: Mapping[str, Any], shift: np.ndarray, scale: np.ndarray) -> dict[str, Any]:
     """Move the origins that attributes state by ``shift`` voxels (x, y, z), and scale their directions."""
     cropped = dict(attributes)
     affine = _read_array(attributes, AFFINE, (4, 4))
@@ -101,7 +117,7 @@ def _crop_attributes(attributes: Mapping[str, Any], shift: np.ndarray, scale: in
     directions = _read_array(attributes, DIRECTIONS, (3, 3))
     if directions is not None:
         origin = _read_array(attributes, ORIGIN, (3,))
-        cropped[DIRECTIONS] = (directions * scale).tolist()
+        cropped[DIRECTIONS] = (directions * scale[:, None]).tolist()
         cropped[ORIGIN] = ((np.zeros(3) if origin is None else origin) + shift @ directions).tolist()
     return cropped
 

@@ -1,6 +1,6 @@
 """HDF5 files, and NetCDF 4 files, which are HDF5: ``.h5``, ``.hdf5`` and ``.nc``.
 
-``file::/group/dataset`` names a dataset; it may be left out if only one dataset has three axes.
+``file::/group/dataset`` names a dataset; it may be left out if only one has three axes or more, or else two.
 """
 
 import dataclasses
@@ -10,6 +10,8 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
+from nvc_jax.core.shapes import MAX_RANK, MIN_RANK
+from nvc_jax.io.axes import choose_volumes
 from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE, parse_floats
 from nvc_jax.io.file_format import SourceFile
@@ -69,15 +71,16 @@ def hdf5_metadata(file: SourceFile) -> VolumeMetadata:
     """Read a dataset's attributes, and its dimension scales (NetCDF's coordinates)."""
     dataset = _find_dataset(file)
     axes = [_describe_axis(dataset, axis) for axis in kept_axes(dataset.shape)]
-    spacing = parse_spacing([axis.spacing for axis in axes])
+    rank = len(axes)
+    spacing = parse_spacing([axis.spacing for axis in axes], rank)
     # The attribute by which ImageJ's HDF5 plugin states the spacing.
     element_size = attempt(lambda: parse_spacing(dataset.attrs["element_size_um"]))
-    use_element_size = spacing is None and element_size is not None
+    use_element_size = spacing is None and element_size is not None and rank == 3
     return VolumeMetadata(
-        dimension_names=parse_names([axis.name for axis in axes]),
+        dimension_names=parse_names([axis.name for axis in axes], rank),
         spacing=element_size if use_element_size else spacing,
-        origin=parse_numbers([axis.origin for axis in axes]),
-        units=parse_names("um" if use_element_size else [axis.unit for axis in axes]),
+        origin=parse_numbers([axis.origin for axis in axes], rank),
+        units=parse_names("um" if use_element_size else [axis.unit for axis in axes], rank),
         attributes=_read_attributes(dataset)
         | state_coordinates([axis.name for axis in axes], [axis.coordinates for axis in axes]),
         missing_values=_read_fill_value(dataset),
@@ -117,7 +120,7 @@ def _join_chunks(chunk: tuple[int, ...]) -> list[int]:
 
 
 def _find_dataset(file: SourceFile) -> Any:
-    """Open the file and return the dataset that is named, or the only one with three axes."""
+    """Open the file and return the dataset that is named, or the only one that may be a volume."""
     h5py = import_extra("h5py", "io")
     with readable(file.name, "HDF5"):
         hdf5_file = h5py.File(file.path, "r")
@@ -125,15 +128,16 @@ def _find_dataset(file: SourceFile) -> Any:
         dataset = attempt(lambda: hdf5_file[file.dataset])
         if not isinstance(dataset, h5py.Dataset):
             raise ValueError(
-                f"`{file.name}` holds no dataset `{file.dataset}`; name one of its datasets with three axes: "
+                f"`{file.name}` holds no dataset `{file.dataset}`; name one that may be a volume: "
                 f"{', '.join(_volume_names(h5py, hdf5_file)) or 'there is none'}"
             )
         return dataset
     names = _volume_names(h5py, hdf5_file)
     if not names:
         raise ValueError(
-            f"`{file.name}` holds no dataset with three axes: {_describe_datasets(h5py, hdf5_file)}; "
-            "open it by h5py and pass one volume, such as `file['/dataset'][0]` of a time series"
+            f"`{file.name}` holds no dataset with {MIN_RANK} to {MAX_RANK} axes: "
+            f"{_describe_datasets(h5py, hdf5_file)}; open it by h5py and pass a part, such as "
+            "`file['/dataset'][0]`"
         )
     if len(names) != 1:
         listed = ", ".join(names)
@@ -142,15 +146,15 @@ def _find_dataset(file: SourceFile) -> Any:
 
 
 def _volume_names(h5py: Any, hdf5_file: Any) -> list[str]:
-    """List the datasets with three axes."""
-    names: list[str] = []
+    """List the datasets that may be volumes, but for those of two axes beside others of more."""
+    shapes: dict[str, tuple[int, ...]] = {}
 
     def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape and len(kept_axes(item.shape)) == 3:
-            names.append(f"/{name}")
+        if isinstance(item, h5py.Dataset) and item.shape:
+            shapes[f"/{name}"] = item.shape
 
     hdf5_file.visititems(visit)
-    return names
+    return choose_volumes(shapes)
 
 
 def _describe_datasets(h5py: Any, hdf5_file: Any) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape, default_names
 from nvc_jax.io.coordinates import AXIS_COORDINATES, read_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE
 from nvc_jax.io.file_format import check_written_dtype
@@ -31,13 +31,13 @@ _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 """Name by which NetCDF tells that a dimension has no coordinates."""
 
 
-def check_hdf5_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+def check_hdf5_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
     """Raise an error if h5py is not installed, or a dtype is none of HDF5 and NetCDF."""
     import_extra("h5py", "io")
     check_written_dtype(path, dtype, _DTYPES, "HDF5")
 
 
-def create_hdf5(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
+def create_hdf5(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create an HDF5 file with a dataset, its attributes, and coordinates as NetCDF states them."""
     h5py = import_extra("h5py", "io")
     little_endian = dtype.newbyteorder("<")
@@ -84,12 +84,15 @@ def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata, *, has_dimens
 
     Where none are known NetCDF (``has_dimensions``) has a scale nevertheless, which says so.
     """
-    names = metadata.dimension_names or ("z", "y", "x")
-    origin, units = metadata.origin or (0.0, 0.0, 0.0), metadata.units
+    rank = len(dataset.shape)
+    names = metadata.complete_names(rank)
+    spacing, origin = metadata.spacing or (None,) * rank, metadata.origin or (None,) * rank
+    units = metadata.units or (None,) * rank
     is_named = len(set(names)) == len(names) and all(name and "/" not in name for name in names)
     stated = read_coordinates(metadata.attributes, names, dataset.shape)
-    for axis, name in enumerate(names if is_named and _DATASET not in names else ("z", "y", "x")):
-        has_values = stated[axis] is not None or metadata.spacing is not None
+    for axis, name in enumerate(names if is_named and _DATASET not in names else default_names(rank)):
+        step = spacing[axis]
+        has_values = stated[axis] is not None or step is not None
         has_scale = has_values or has_dimensions
         if name != names[axis] or not has_scale:
             dataset.dims[axis].label = names[axis]
@@ -99,9 +102,9 @@ def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata, *, has_dimens
         if stated[axis] is not None:
             file[name] = stated[axis].values
             _write_attributes(file[name], stated[axis].attributes, stated[axis].values.dtype)
-        elif metadata.spacing is not None:
-            file[name] = origin[axis] + metadata.spacing[axis] * np.arange(side)
-            if units is not None:
+        elif step is not None:
+            file[name] = (origin[axis] or 0.0) + step * np.arange(side)
+            if units[axis] is not None:
                 file[name].attrs["units"] = units[axis]
         else:
             file.create_dataset(name, (side,), ">f4")

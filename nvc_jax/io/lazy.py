@@ -20,7 +20,7 @@ import tensorstore as ts
 
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.dtypes import check_dtype
-from nvc_jax.core.shapes import check_shape
+from nvc_jax.core.shapes import MAX_RANK, check_array_shape
 from nvc_jax.io.metadata import kept_axes
 
 Index = tuple[slice | int, ...]
@@ -50,20 +50,22 @@ def lazy_store(
     write: Callable[[Index, np.ndarray], None] | None = None,
     chunk: Sequence[int] | None = None,
     axis_names: Sequence[Any] | None = None,
+    rank: int = MAX_RANK,
     cache_bytes: int = 0,
 ) -> ts.TensorStore:
-    """Make a store of rank 3 whose chunks are read, and written, by functions.
+    """Make a store of two to five axes whose chunks are read, and written, by functions.
 
     Several threads may call the functions at the same time.
 
     Args:
         read: returns the array at an index: a slice for each axis that is kept, 0 for each that is dropped.
-        shape: shape of the source; axes of length 1 are dropped until three are left.
+        shape: shape of the source; axes of length 1 may be dropped, see ``kept_axes``.
         dtype: dtype of the source, in any byte order.
         name: name of the source, for error messages.
         write: stores an array at an index; None for a store that is only read.
-        chunk: voxels along each axis of ``shape`` to read or write at a time; 64 a side if None.
+        chunk: voxels along each axis of ``shape`` to read or write at a time; 64³ of the last axes if None.
         axis_names: names of the axes, see ``kept_axes``.
+        rank: number of axes that may remain, see ``kept_axes``.
         cache_bytes: bytes of the chunks read last that stay in memory.
 
     Returns:
@@ -71,10 +73,10 @@ def lazy_store(
 
     Raises:
         TypeError: the dtype is not supported.
-        ValueError: the source does not have three axes, or a side is empty.
+        ValueError: the source does not have two to five axes, or a side is empty.
     """
-    kept = kept_axes(shape, axis_names)
-    sides = check_shape(tuple(shape[axis] for axis in kept), name)
+    kept = kept_axes(shape, axis_names, rank)
+    sides = check_array_shape(tuple(shape[axis] for axis in kept), name)
     native = np.dtype(dtype).newbyteorder("=")
     check_dtype(native, name)
 
@@ -91,7 +93,8 @@ def lazy_store(
         assert write is not None
         write(source_index(domain), values)
 
-    chunk_sides = [_CHUNK_SIDE] * 3 if chunk is None else [chunk[axis] for axis in kept]
+    default = [1] * max(len(kept) - 3, 0) + [_CHUNK_SIDE] * 3
+    chunk_sides = default[: len(kept)] if chunk is None else [chunk[axis] for axis in kept]
     chunk_shape = [min(pair) for pair in zip(chunk_sides, sides, strict=True)]
     # The store has threads of its own. With the threads that all stores share it could wait for ever: they
     # may all be busy with another store that calls this one.
@@ -204,8 +207,9 @@ class FlatArray:
         writable: bool = False,
         chunk: Sequence[int] | None = None,
         axis_names: Sequence[Any] | None = None,
+        rank: int = MAX_RANK,
     ) -> ts.TensorStore:
-        """Make a lazy store of the array; ``name``, ``chunk``, ``axis_names`` are those of ``lazy_store``."""
+        """Make a lazy store of the array; the arguments are those of ``lazy_store``."""
         return lazy_store(
             self.read,
             self.shape,
@@ -214,6 +218,7 @@ class FlatArray:
             write=self.write if writable else None,
             chunk=chunk,
             axis_names=axis_names,
+            rank=rank,
         )
 
     def _map(self, mode: Literal["r", "r+"]) -> np.ndarray:

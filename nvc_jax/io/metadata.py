@@ -12,15 +12,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from nvc_jax.core.shapes import MAX_RANK, default_names
+from nvc_jax.io.axes import is_spatial_name
 from nvc_jax.io.declared_values import attributes_for_zarr
 
-Names3 = tuple[str, str, str]
-Numbers3 = tuple[float, float, float]
+Names = tuple[str | None, ...]
+Numbers = tuple[float | None, ...]
 
 _Result = TypeVar("_Result")
-
-_NON_SPATIAL_NAMES = {"t", "time", "c", "channel", "channels", "s", "sample", "samples", "band"}
-"""Names, in lower case, of axes that are not axes of space."""
 
 _SPACING_TOLERANCE = 1e-3
 """Deviation from even spacing that is accepted, in units of the spacing: a thousandth of a voxel shifts
@@ -36,7 +35,10 @@ _NON_FINITE_AS_JSON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 @dataclasses.dataclass(frozen=True)
 class VolumeMetadata:
-    """Coordinates and attributes of a volume. The axes are z, y, x; a piece that is not known is None.
+    """Coordinates and attributes of an array, axis by axis; a piece that is not known is None.
+
+    Of three axes, z, y and x, each piece is known for all or for none. Of two axes and of more than three,
+    some of which may be those of time or channels, a piece may be None for single axes.
 
     Attributes:
         dimension_names: names of the axes.
@@ -48,10 +50,10 @@ class VolumeMetadata:
             otherwise than by attributes of the CF conventions.
     """
 
-    dimension_names: Names3 | None = None
-    spacing: Numbers3 | None = None
-    origin: Numbers3 | None = None
-    units: Names3 | None = None
+    dimension_names: Names | None = None
+    spacing: Numbers | None = None
+    origin: Numbers | None = None
+    units: Names | None = None
     attributes: dict[str, Any] = dataclasses.field(default_factory=dict)
     missing_values: tuple[float, ...] = ()
 
@@ -67,9 +69,19 @@ class VolumeMetadata:
         known = {"spacing": self.spacing, "origin": self.origin, "axis_units": self.units}
         for name, value in known.items():
             # An attribute of the source that has another meaning stays.
-            if value is not None and (name not in attributes or _PARSERS[name](attributes[name])):
+            if value is None:
+                continue
+            if name not in attributes or _PARSERS[name](attributes[name], len(value)):
                 attributes[name] = list(value)
         return attributes
+
+    def complete_names(self, rank: int) -> tuple[str, ...]:
+        """Return a name for each axis of an array: its own, or else a default one."""
+        names = self.dimension_names or (None,) * rank
+        defaults = [
+            name if name not in names else f"dim_{axis}" for axis, name in enumerate(default_names(rank))
+        ]
+        return tuple(name or default for name, default in zip(names, defaults, strict=True))
 
     def without_coordinates(self) -> "VolumeMetadata":
         """Keep what is true of any part of the volume: units and attributes."""
@@ -79,11 +91,12 @@ class VolumeMetadata:
     @classmethod
     def from_attributes(cls, dimension_names: Any, attributes: dict[str, Any]) -> "VolumeMetadata":
         """Read metadata from the attributes of a Zarr array, as ``as_attributes`` writes them."""
+        rank = len(dimension_names) if isinstance(dimension_names, list | tuple) else 3
         return cls(
-            parse_names(dimension_names),
-            parse_spacing(attributes.get("spacing")),
-            parse_numbers(attributes.get("origin")),
-            parse_names(attributes.get("axis_units")),
+            parse_names(dimension_names, rank),
+            parse_spacing(attributes.get("spacing"), rank),
+            parse_numbers(attributes.get("origin"), rank),
+            parse_names(attributes.get("axis_units"), rank),
             attributes,
         )
 
@@ -96,33 +109,36 @@ def attempt(read: Callable[[], _Result]) -> _Result | None:
         return None
 
 
-def parse_names(values: Any) -> Names3 | None:
-    """Return three strings, or None if ``values`` holds anything else; a single string is repeated."""
+def parse_names(values: Any, rank: int = 3) -> Names | None:
+    """Return a string for each axis, or None if ``values`` holds anything else; one string is repeated."""
     if isinstance(values, str):
-        return values, values, values
+        return (values,) * rank
     if not isinstance(values, Iterable):
         return None
-    names = list(values)
-    if len(names) != 3 or not all(isinstance(name, str) for name in names):
+    return _complete([name if isinstance(name, str) else None for name in values], rank)
+
+
+def parse_numbers(values: Any, rank: int = 3) -> Numbers | None:
+    """Return a finite number for each axis, or None if ``values`` holds anything else."""
+    numbers = attempt(lambda: [attempt(lambda value=value: float(value)) for value in values])  # type: ignore[misc]
+    if numbers is None:
         return None
-    return names[0], names[1], names[2]
+    return _complete([n if n is not None and math.isfinite(n) else None for n in numbers], rank)
 
 
-def parse_numbers(values: Any) -> Numbers3 | None:
-    """Return three finite numbers, or None if ``values`` holds anything else."""
-    numbers = attempt(lambda: [float(value) for value in values])
-    if numbers is None or len(numbers) != 3 or not all(map(math.isfinite, numbers)):
-        return None
-    return numbers[0], numbers[1], numbers[2]
+def parse_spacing(values: Any, rank: int = 3) -> Numbers | None:
+    """Return a finite positive number for each axis, or None if ``values`` holds anything else."""
+    numbers = parse_numbers(values, rank)
+    return numbers and _complete([n if n is not None and n > 0 else None for n in numbers], rank)
 
 
-def parse_spacing(values: Any) -> Numbers3 | None:
-    """Return three finite positive numbers, or None if ``values`` holds anything else."""
-    numbers = parse_numbers(values)
-    return numbers if numbers and min(numbers) > 0 else None
+def _complete(values: Sequence[_Result | None], rank: int) -> tuple[_Result | None, ...] | None:
+    """Return values of as many axes as there are; of three axes all, of others one at least is known."""
+    n_known = len(values) - sum(value is None for value in values)
+    return None if len(values) != rank or n_known < (rank if rank == 3 else 1) else tuple(values)
 
 
-_PARSERS: dict[str, Callable[[Any], Any]] = {
+_PARSERS: dict[str, Callable[[Any, int], Any]] = {
     "spacing": parse_spacing,
     "origin": parse_numbers,
     "axis_units": parse_names,
@@ -130,17 +146,20 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
 """Readers of the attributes that ``VolumeMetadata.as_attributes`` adds."""
 
 
-def axis_aligned_origin(matrix: Any, origin: Any) -> Numbers3 | None:
+def axis_aligned_origin(matrix: Any, origin: Any) -> Numbers | None:
     """Return ``origin`` in the order z, y, x, or None if the axes are rotated, sheared or mirrored.
 
     Args:
-        matrix: (3, 3) matrix that maps steps along x, y, z of the volume to positions x, y, z.
+        matrix: (3, 3) matrix that maps steps along x, y, z of the volume to positions x, y, z; of a plane
+            (2, 2).
         origin: position of the first voxel, in the order x, y, z.
     """
-    matrix = np.asarray(matrix, np.float64)
-    if matrix.shape != (3, 3) or np.any(matrix != np.diag(np.diag(matrix))) or np.any(np.diag(matrix) <= 0):
+    matrix, rank = np.asarray(matrix, np.float64), len(origin)
+    if rank not in (2, 3) or matrix.shape != (rank, rank):
         return None
-    return parse_numbers(list(origin)[::-1])
+    if np.any(matrix != np.diag(np.diag(matrix))) or np.any(np.diag(matrix) <= 0):
+        return None
+    return parse_numbers(list(origin)[::-1], rank)
 
 
 def even_spacing(coordinates: Any) -> tuple[float, float] | None:
@@ -156,25 +175,21 @@ def even_spacing(coordinates: Any) -> tuple[float, float] | None:
     return float(values[0]), float(step)
 
 
-def kept_axes(shape: Sequence[int], names: Sequence[Any] | None = None) -> list[int]:
-    """Return the axes that remain when axes of length 1 are dropped until three are left.
+def kept_axes(shape: Sequence[int], names: Sequence[Any] | None = None, rank: int = MAX_RANK) -> list[int]:
+    """Return the axes that remain when axes of length 1 are dropped as long as there are more than ``rank``.
 
     Axes whose names say that they are not axes of space (time, channel) are dropped first, then the
-    foremost. If three cannot be reached, all axes remain.
+    foremost.
 
     Args:
         shape: shape of the array.
         names: names of its axes, if known.
+        rank: axes that may remain: all that a volume may have; or three of formats that fill up their axes.
     """
-
-    def is_spatial(axis: int) -> bool:
-        return names is None or str(names[axis]).lower() not in _NON_SPATIAL_NAMES
-
     droppable = [axis for axis, side in enumerate(shape) if side == 1]
-    droppable.sort(key=lambda axis: (is_spatial(axis), axis))
-    dropped = droppable[: max(len(shape) - 3, 0)]
-    kept = [axis for axis in range(len(shape)) if axis not in dropped]
-    return kept if len(kept) == 3 else list(range(len(shape)))
+    droppable.sort(key=lambda axis: (names is None or is_spatial_name(names[axis]), axis))
+    dropped = droppable[: max(len(shape) - rank, 0)]
+    return [axis for axis in range(len(shape)) if axis not in dropped]
 
 
 def as_json(value: Any) -> Any:

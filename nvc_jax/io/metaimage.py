@@ -11,7 +11,8 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape, default_names
+from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
 from nvc_jax.io.geometry import DIRECTIONS, LPS, ORIGIN, RAS_FROM_LPS, SPACE, ras_affine
 from nvc_jax.io.lazy import FlatArray, lazy_store
@@ -72,7 +73,17 @@ def metaimage_metadata(file: SourceFile) -> VolumeMetadata:
     with readable(file.name, "MetaImage"):
         tags = _read_tags(library, file)
         sizes = tags.get("ElementSpacing", tags.get("ElementSize"))
-    spacing = attempt(lambda: parse_spacing(np.asarray(sizes)[::-1]))
+    rank = attempt(lambda: len(tags["DimSize"])) or N_SPATIAL
+    names = default_names(rank)
+    if attempt(lambda: int(tags["ElementNumberOfChannels"]) > 1):
+        rank, names = rank + 1, (*names, "c")
+    spacing = attempt(lambda: parse_spacing([*np.asarray(sizes)[::-1], None][:rank], rank))
+    if rank != N_SPATIAL:
+        return VolumeMetadata(
+            dimension_names=names,
+            spacing=spacing,
+            attributes={"metaimage": attributes_as_json(tags, without=_HIDDEN_TAGS)},
+        )
     attributes: dict[str, Any] = {"metaimage": attributes_as_json(tags, without=_HIDDEN_TAGS)}
     place = None if spacing is None else attempt(lambda: _read_place(library, tags, np.array(sizes)))
     if place is not None:
@@ -87,13 +98,13 @@ def metaimage_metadata(file: SourceFile) -> VolumeMetadata:
     )
 
 
-def check_metaimage_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+def check_metaimage_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
     """Raise ``TypeError`` if MetaImage does not have a dtype."""
     import_extra("metaimageio", "io")
     check_written_dtype(path, dtype, _DTYPES, "MetaImage")
 
 
-def create_metaimage(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
+def create_metaimage(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create a ``.mha`` file with positions and the descriptions of the source.
 
     Other attributes have no place in it.

@@ -12,13 +12,21 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape
+from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
 from nvc_jax.io.geometry import AFFINE, METRE, MICROMETRE, ras_affine
 from nvc_jax.io.lazy import FlatArray
-from nvc_jax.io.metadata import VolumeMetadata, attributes_as_json, axis_aligned_origin, parse_spacing
+from nvc_jax.io.metadata import (
+    VolumeMetadata,
+    attributes_as_json,
+    axis_aligned_origin,
+    kept_axes,
+    parse_spacing,
+)
 from nvc_jax.io.nifti import GZIP_SUFFIXES, open_samples
 from nvc_jax.io.readable import readable
+from nvc_jax.io.spatial_metadata import spatial_part
 from nvc_jax.io.written_attributes import kept_fields, warn_of_losses
 
 _DTYPES = ("uint8", "int16", "uint16", "int32", "float32")
@@ -47,11 +55,16 @@ def mgh_metadata(file: SourceFile) -> VolumeMetadata:
         header = _read_header(file)
         affine = np.asarray(header.get_affine(), np.float64)
     fields = {name: header[name] for name in _COPIED_FIELDS}
+    spacing = parse_spacing(np.asarray(header["delta"], np.float64)[::-1])
+    origin = axis_aligned_origin(affine[:3, :3], affine[:3, 3])
+    # A series of volumes, whose times the header does not state.
+    is_series = len(kept_axes(tuple(header.get_data_shape())[::-1], rank=N_SPATIAL)) > N_SPATIAL
+    before: tuple[None, ...] = (None,) * is_series
     return VolumeMetadata(
-        dimension_names=("z", "y", "x"),
-        spacing=parse_spacing(np.asarray(header["delta"], np.float64)[::-1]),
-        origin=axis_aligned_origin(affine[:3, :3], affine[:3, 3]),
-        units=(_UNIT,) * 3,
+        dimension_names=(*("t",) * is_series, "z", "y", "x"),
+        spacing=None if spacing is None else (*before, *spacing),
+        origin=None if origin is None else (*before, *origin),
+        units=(*before, *(_UNIT,) * 3),
         attributes=attributes_as_json({AFFINE: affine, "mgh": fields}),
     )
 
@@ -64,13 +77,13 @@ def _read_header(file: SourceFile) -> Any:
         return mgh.MGHHeader.from_fileobj(stream)
 
 
-def check_mgh_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+def check_mgh_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
     """Raise ``TypeError`` if MGH does not have a dtype."""
     import_extra("nibabel", "io")
     check_written_dtype(path, dtype, _DTYPES, "MGH")
 
 
-def create_mgh(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
+def create_mgh(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create a file with affine and the fields of the scan; other attributes have no place in it.
 
     Positions become millimetres where their unit is a known one.
@@ -80,12 +93,13 @@ def create_mgh(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetad
     header = mgh.MGHHeader()
     header.set_data_dtype(dtype)
     header.set_data_shape(shape[::-1])
-    affine = ras_affine(metadata)
+    spatial = spatial_part(metadata, len(shape))
+    affine = ras_affine(spatial)
     if affine is not None:
-        affine[:3] *= _MILLIMETRES.get(metadata.units[0] if metadata.units else _UNIT, 1.0)
+        affine[:3] *= _MILLIMETRES.get(str(spatial.units[0]) if spatial.units else _UNIT, 1.0)
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         header["delta"], header["Mdc"] = spacing, (affine[:3, :3] / spacing).T
-        header["Pxyz_c"] = (affine @ [*(side / 2 for side in shape[::-1]), 1])[:3]
+        header["Pxyz_c"] = (affine @ [*(side / 2 for side in shape[: -N_SPATIAL - 1 : -1]), 1])[:3]
     kept = kept_fields(metadata, "mgh")
     for name in _COPIED_FIELDS:
         with contextlib.suppress(KeyError, TypeError, ValueError):

@@ -12,11 +12,18 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
 from nvc_jax.io.geometry import MICROMETRE, MILLIMETRE, NANOMETRE
 from nvc_jax.io.lazy import FlatArray
-from nvc_jax.io.metadata import VolumeMetadata, attempt, attributes_as_json, parse_numbers, parse_spacing
+from nvc_jax.io.metadata import (
+    Numbers,
+    VolumeMetadata,
+    attempt,
+    attributes_as_json,
+    parse_numbers,
+    parse_spacing,
+)
 from nvc_jax.io.readable import readable
 from nvc_jax.io.written_attributes import kept_fields, warn_of_losses
 
@@ -71,13 +78,13 @@ def mrc_metadata(file: SourceFile) -> VolumeMetadata:
     )
 
 
-def check_mrc_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+def check_mrc_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
     """Raise ``TypeError`` if MRC does not have a dtype."""
     import_extra("mrcfile", "io")
     check_written_dtype(path, dtype, _DTYPES, "MRC")
 
 
-def create_mrc(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
+def create_mrc(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create an MRC file of one volume with voxel size, origin and the labels of the source.
 
     Spacing and origin become ångström where their unit is a known one. Other attributes have no place in it.
@@ -87,11 +94,12 @@ def create_mrc(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetad
     mode = mrcfile.utils.mode_from_dtype(dtype)
     with mrcfile.new_mmap(path, shape, mode) as file:
         file.set_volume()
-        scale = np.array([_ANGSTROMS.get(unit.lower(), 1.0) for unit in metadata.units or (_UNIT,) * 3])
+        units = metadata.units or (_UNIT,) * 3
+        scale = np.array([_ANGSTROMS.get(str(unit).lower(), 1.0) for unit in units])
         if metadata.spacing is not None:
-            file.voxel_size = tuple((metadata.spacing * scale)[::-1])
+            file.voxel_size = tuple((np.array(metadata.spacing, np.float64) * scale)[::-1])
         if metadata.origin is not None:
-            for axis, value in zip("zyx", metadata.origin * scale, strict=True):
+            for axis, value in zip("zyx", np.array(metadata.origin, np.float64) * scale, strict=True):
                 file.header.origin[axis] = value
         _set_labels(file.header, kept_fields(metadata, "mrc").get("labels"))
         dtype_in_file = mrcfile.utils.data_dtype_from_header(file.header)
@@ -138,7 +146,7 @@ def _axis_order(header: Any) -> tuple[int, int, int]:
     return axes.index(3), axes.index(2), axes.index(1)
 
 
-def _read_origin(header: Any, spacing: np.ndarray) -> tuple[float, float, float] | None:
+def _read_origin(header: Any, spacing: np.ndarray) -> Numbers | None:
     stated = np.array([float(header.origin[axis]) for axis in "zyx"])
     if np.any(stated):
         return parse_numbers(stated)

@@ -1,6 +1,6 @@
 """NetCDF files, ``.nc``: NetCDF 3 by SciPy or ``netcdf5``, and NetCDF 4, which is HDF5.
 
-``file::variable`` names a variable; it may be left out if only one has three axes.
+``file::variable`` names a variable; it may be left out if only one has three axes or more, or else two.
 """
 
 import warnings
@@ -11,7 +11,9 @@ import numpy as np
 import scipy.io
 import tensorstore as ts
 
+from nvc_jax.core.shapes import MAX_RANK, MIN_RANK
 from nvc_jax.io import hdf5
+from nvc_jax.io.axes import choose_volumes
 from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.last_result import LastResult
@@ -63,11 +65,12 @@ def netcdf_metadata(file: SourceFile) -> VolumeMetadata:
     names = [variable.dimensions[axis] for axis in kept]
     scales = [variables.get(name) for name in names]
     places = [_place(scale) for scale in scales]
+    rank = len(names)
     return VolumeMetadata(
-        dimension_names=parse_names(names),
-        spacing=parse_spacing([spacing for _, spacing in places]),
-        origin=parse_numbers([origin for origin, _ in places]),
-        units=attempt(lambda: parse_names([scale.attributes.get("units") for scale in scales if scale])),
+        dimension_names=parse_names(names, rank),
+        spacing=parse_spacing([spacing for _, spacing in places], rank),
+        origin=parse_numbers([origin for origin, _ in places], rank),
+        units=parse_names([scale and scale.attributes.get("units") for scale in scales], rank),
         attributes=variable.attributes | state_coordinates(names, list(map(_coordinates, scales))),
     )
 
@@ -122,25 +125,21 @@ def _describe(path: Path, variable: Any) -> NetcdfVariable:
 
 
 def _choose(file: SourceFile, variables: dict[str, NetcdfVariable]) -> str:
-    """Return the name of the variable that is named, or of the only one with three axes."""
-    names = [
-        name
-        for name, variable in variables.items()
-        if len(variable.shape) >= 3 and len(kept_axes(variable.shape, variable.dimensions)) == 3
-    ]
+    """Return the name of the variable that is named, or of the only one that may be a volume."""
+    names = choose_volumes({name: variable.shape for name, variable in variables.items()})
     chosen = file.dataset.strip("/")
     if chosen:
         if chosen not in variables:
             listed = ", ".join(names) or "there is none"
             raise ValueError(
-                f"`{file.name}` holds no variable `{chosen}`; name one with three axes: {listed}"
+                f"`{file.name}` holds no variable `{chosen}`; name one that may be a volume: {listed}"
             )
         return chosen
     if not names:
         shapes = ", ".join(f"`{name}` has shape {variable.shape}" for name, variable in variables.items())
         raise ValueError(
-            f"`{file.name}` holds no variable with three axes: {shapes or 'it has none'}; open it by "
-            "`scipy.io.netcdf_file` and pass one volume, such as `variable[0]` of a time series"
+            f"`{file.name}` holds no variable with {MIN_RANK} to {MAX_RANK} axes: {shapes or 'it has none'}; "
+            "open it by `scipy.io.netcdf_file` and pass a part, such as `variable[0]`"
         )
     if len(names) > 1:
         raise ValueError(

@@ -5,6 +5,7 @@ NIfTI stores x fastest, so its samples are an array z, y, x in C order.
 
 import contextlib
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -13,7 +14,9 @@ import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape
+from nvc_jax.core.spatial_axes import N_SPATIAL
+from nvc_jax.io.axes import default_spatial_axes, is_channel_name, is_time_name
 from nvc_jax.io.declared_values import parse_floats
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
 from nvc_jax.io.geometry import METRE, MICROMETRE, MILLIMETRE, ras_affine
@@ -23,11 +26,17 @@ from nvc_jax.io.metadata import (
     attempt,
     attributes_as_json,
     axis_aligned_origin,
+    kept_axes,
     parse_names,
+    parse_numbers,
     parse_spacing,
 )
 from nvc_jax.io.readable import readable
+from nvc_jax.io.spatial_metadata import spatial_part
 from nvc_jax.io.written_attributes import kept_fields, warn_of_losses
+
+_AXES = ("x", "y", "z", "t", "c")
+"""Names of NIfTI's axes; along the last one are the components of a vector."""
 
 _HIDDEN_FIELDS = ("sizeof_hdr", "magic")
 """Header fields that say nothing about the volume; they are not kept as attributes."""
@@ -49,6 +58,13 @@ _UNITS = {
     **dict.fromkeys(MICROMETRE, "micron"),
 }
 """NIfTI's names of its units."""
+_TIME_UNITS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), "sec"),
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), "msec"),
+    **dict.fromkeys(("us", "usec", "µs", "microsecond", "microseconds"), "usec"),
+    **{unit: unit for unit in ("hz", "ppm", "rads")},
+}
+"""NIfTI's names of units of time, and of what else its fourth axis may be."""
 
 
 def open_nifti(file: SourceFile) -> ts.TensorStore:
@@ -75,7 +91,7 @@ def open_samples(
                 copy = TemporaryCopy(cast(IO[bytes], stream))
             array = FlatArray(copy, shape, dtype, offset)
         array.check_size(file.name)
-    return array.as_store(file.name)
+    return array.as_store(file.name, rank=N_SPATIAL)
 
 
 def nifti_metadata(file: SourceFile) -> VolumeMetadata:
@@ -84,16 +100,37 @@ def nifti_metadata(file: SourceFile) -> VolumeMetadata:
         image = _load_image(file)
     affine = attempt(lambda: np.asarray(image.affine, np.float64))
     header = {key: image.header[key] for key in image.header if key not in _HIDDEN_FIELDS}
-    unit = attempt(lambda: image.header.get_xyzt_units()[0])
+    kept = kept_axes(image.shape[::-1], rank=N_SPATIAL)
+    rank, n_axes = len(kept), len(image.shape)
+    names = [_AXES[n_axes - 1 - axis] for axis in kept]
+    place = attempt(lambda: None if affine is None else axis_aligned_origin(affine[:3, :3], affine[:3, 3]))
     return VolumeMetadata(
-        dimension_names=("z", "y", "x"),
-        spacing=attempt(lambda: parse_spacing([float(zoom) for zoom in image.header.get_zooms()[2::-1]])),
-        origin=attempt(
-            lambda: None if affine is None else axis_aligned_origin(affine[:3, :3], affine[:3, 3])
-        ),
-        units=None if unit in (None, "unknown") else parse_names(unit),
+        dimension_names=tuple(names),
+        spacing=attempt(lambda: parse_spacing([_zoom(image, name) for name in names], rank)),
+        origin=attempt(lambda: parse_numbers([_first(image, place, name) for name in names], rank)),
+        units=parse_names([_unit(image, name) for name in names], rank),
         attributes=attributes_as_json(_read_scaling(image) | {"affine": affine, "nifti": header}),
     )
+
+
+def _zoom(image: Any, name: str) -> float | None:
+    """Return the distance of voxels or steps along an axis; None for one that has none."""
+    zooms = [float(zoom) for zoom in image.header.get_zooms()]
+    return None if name == "c" else zooms[_AXES.index(name)]
+
+
+def _first(image: Any, place: Sequence[float | None] | None, name: str) -> float | None:
+    """Return the position of the first voxel along an axis of space, or the time of the first volume."""
+    if name == "t":
+        return float(image.header["toffset"])
+    return None if name == "c" or place is None else place["zyx".index(name)]
+
+
+def _unit(image: Any, name: str) -> str | None:
+    """Return the unit along an axis; None if it is not known."""
+    units = attempt(image.header.get_xyzt_units)
+    unit = None if units is None or name == "c" else units[1 if name == "t" else 0]
+    return None if unit == "unknown" else unit
 
 
 def _read_scaling(image: Any) -> dict[str, float]:
@@ -110,13 +147,32 @@ def _load_image(file: SourceFile) -> Any:
     return image
 
 
-def check_nifti_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+def arrange_axes(shape: Shape, names: Sequence[Any] | None) -> tuple[int | None, ...]:
+    """List the axes of a file: channels, time, z, y and x.
+
+    Those that an array lacks have length 1. The axes stay as they are if they have no names, or if several
+    are of time or channels.
+    """
+    axes = range(len(shape))
+    if names is None or len(shape) < N_SPATIAL:
+        return tuple(axes)
+    spatial = default_spatial_axes(shape, names)
+    channels = [axis for axis in axes if axis not in spatial and is_channel_name(names[axis])]
+    steps = [axis for axis in axes if axis not in spatial and axis not in channels]
+    if len(channels) > 1 or len(steps) > 1:
+        return tuple(axes)
+    space = [*[None] * (N_SPATIAL - len(spatial)), *spatial]
+    time = [*steps] if steps or not channels else [None]
+    return (*channels, *time, *space)
+
+
+def check_nifti_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
     """Raise ``TypeError`` if NIfTI does not have a dtype."""
     import_extra("nibabel", "io")
     check_written_dtype(path, dtype, _DTYPES, "NIfTI")
 
 
-def create_nifti(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
+def create_nifti(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create a NIfTI file with affine, unit, slope, intercept and description.
 
     Other attributes have no place in it.
@@ -127,9 +183,10 @@ def create_nifti(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMet
     header.set_data_dtype(dtype)
     header.set_data_shape(shape[::-1])
     kept = kept_fields(metadata, "nifti")
-    _set_affine(header, ras_affine(metadata), kept)
-    unit = _UNITS.get(metadata.units[0]) if metadata.units and len(set(metadata.units)) == 1 else None
-    header.set_xyzt_units(unit)
+    spatial = spatial_part(metadata, len(shape))
+    _set_affine(header, ras_affine(spatial), kept)
+    unit = _UNITS.get(str(spatial.units[0])) if spatial.units and len(set(spatial.units)) == 1 else None
+    header.set_xyzt_units(unit, _set_time(header, metadata))
     slope, intercept = (
         parse_floats(metadata.attributes.get(name)) for name in ("scale_factor", "add_offset")
     )
@@ -145,11 +202,28 @@ def create_nifti(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMet
     return FlatArray(path.absolute(), shape, dtype.newbyteorder("<"), int(header.single_vox_offset))
 
 
+def _set_time(header: Any, metadata: VolumeMetadata) -> str | None:
+    """Set the distance of the volumes of a time series, and the time of the first; return their unit."""
+    names, zooms = metadata.dimension_names, list(header.get_zooms())
+    steps = [axis for axis, name in enumerate((names or ())[:-N_SPATIAL]) if is_time_name(name)]
+    if len(zooms) <= N_SPATIAL or not steps:
+        return None
+    axis = steps[0]
+    if metadata.spacing is not None and metadata.spacing[axis] is not None:
+        zooms[N_SPATIAL] = metadata.spacing[axis]
+        header.set_zooms(zooms)
+    if metadata.origin is not None and metadata.origin[axis] is not None:
+        header["toffset"] = metadata.origin[axis]
+    unit = metadata.units[axis] if metadata.units is not None else None
+    return _TIME_UNITS.get(str(unit))
+
+
 def _set_affine(header: Any, affine: np.ndarray | None, kept: dict[str, Any]) -> None:
     """Set both forms of the affine, with the codes of the source if it was NIfTI."""
     if affine is None:
         return
-    header.set_zooms(np.linalg.norm(affine[:3, :3], axis=0))
+    zooms = np.linalg.norm(affine[:3, :3], axis=0)
+    header.set_zooms([*zooms, *header.get_zooms()[3:]][: len(header.get_zooms())])
     codes = [attempt(lambda name=name: int(kept[name])) or 0 for name in ("sform_code", "qform_code")]  # type: ignore[misc]
     header.set_sform(affine, codes[0] if any(codes) else _ALIGNED)
     header.set_qform(affine, codes[1])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.lazy import FlatArray, TemporaryCopy
 from nvc_jax.io.metadata import VolumeMetadata
@@ -46,7 +46,7 @@ def open_npz(file: SourceFile) -> ts.TensorStore:
     return array.as_store(file.name)
 
 
-def create_npy(path: Path, shape: Shape3, dtype: np.dtype, _: VolumeMetadata) -> FlatArray:
+def create_npy(path: Path, shape: Shape, dtype: np.dtype, _: VolumeMetadata) -> FlatArray:
     """Create a ``.npy`` file, little-endian, in C order; of bfloat16 as NumPy does, as two bytes a sample."""
     little_endian = dtype.newbyteorder("<")
     descr = np.lib.format.dtype_to_descr(little_endian)

@@ -14,7 +14,10 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
+from nvc_jax.core.shapes import default_names
+from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.file_format import SourceFile
+from nvc_jax.io.geometry import DIRECTIONS
 from nvc_jax.io.lazy import FlatArray, TemporaryCopy, lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
@@ -75,21 +78,64 @@ def nrrd_metadata(file: SourceFile) -> VolumeMetadata:
         header = read_header(nrrd, stream)
         kept = kept_axes(_stored_shape(header), _axis_names(header))
     axes = [header["dimension"] - 1 - axis for axis in kept]  # of the header, in the order z, y, x
+    rank = len(axes)
     directions = attempt(lambda: np.asarray(header["space directions"], np.float64)[axes])
     if directions is None:
         spacing = attempt(lambda: [header["spacings"][axis] for axis in axes])
         origin = None
     else:
+        # Axes of channels and the like have no direction: NaN.
         spacing = np.linalg.norm(directions, axis=1)
-        origin = attempt(lambda: axis_aligned_origin(directions[::-1], header["space origin"]))
+        origin = attempt(lambda: _origin(directions, header["space origin"]))
     return VolumeMetadata(
-        dimension_names=attempt(lambda: parse_names([header["labels"][axis] for axis in axes])),
-        spacing=parse_spacing(spacing),
+        dimension_names=_names(header, axes),
+        spacing=parse_spacing(spacing, rank),
         origin=origin,
-        units=attempt(lambda: parse_names(header["space units"][::-1]))
-        or attempt(lambda: parse_names([header["units"][axis] for axis in axes])),
-        attributes=attributes_as_json(header, without=_HIDDEN_FIELDS),
+        units=attempt(lambda: _space_units(directions, header["space units"]))
+        or attempt(lambda: parse_names([header["units"][axis] for axis in axes], rank)),
+        attributes=_attributes(header, directions),
     )
+
+
+def _names(header: dict[str, Any], axes: list[int]) -> tuple[str | None, ...] | None:
+    """Name the axes by their labels, or else those of channels and time by their kinds."""
+    rank = len(axes)
+    labels = attempt(lambda: parse_names([header["labels"][axis] or None for axis in axes], rank))
+    if labels is not None or rank == N_SPATIAL:
+        return labels
+    kinds = attempt(lambda: [str(header["kinds"][axis]) for axis in axes])
+    if kinds is None:
+        return None
+    names = ["t" if kind == "time" else "" if kind in _SPATIAL_KINDS else "c" for kind in kinds]
+    spatial = iter(default_names(N_SPATIAL)[max(N_SPATIAL - names.count(""), 0) :])
+    return tuple(name or next(spatial, None) for name in names)
+
+
+def _origin(directions: np.ndarray, origin: Any) -> tuple[float | None, ...] | None:
+    """Return the origin along the axes, None along those without a direction."""
+    has_direction = ~np.isnan(directions).any(axis=1)
+    aligned = axis_aligned_origin(directions[has_direction][::-1], origin)
+    if aligned is None:
+        return None
+    values = iter(aligned)
+    return tuple(next(values) if has else None for has in has_direction)
+
+
+def _space_units(directions: np.ndarray | None, units: Any) -> tuple[str | None, ...] | None:
+    """Return the units along the axes, None along those without a direction."""
+    if directions is None:
+        return parse_names(units[::-1])
+    values = iter(units[::-1])
+    return parse_names([None if np.isnan(row).any() else next(values) for row in directions], len(directions))
+
+
+def _attributes(header: dict[str, Any], directions: np.ndarray | None) -> dict[str, Any]:
+    """Return the fields of the header; directions are those of the axes of space alone."""
+    attributes = attributes_as_json(header, without=_HIDDEN_FIELDS)
+    if directions is not None and np.isnan(directions).any():
+        rows = directions[~np.isnan(directions).any(axis=1)]
+        attributes[DIRECTIONS] = rows[::-1].tolist()
+    return attributes
 
 
 def _stored_shape(header: dict[str, Any]) -> tuple[int, ...]:

@@ -2,17 +2,21 @@
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape
+from nvc_jax.core.spatial_axes import N_SPATIAL
+from nvc_jax.io.axes import is_channel_name, is_spatial_name
 from nvc_jax.io.file_format import check_written_dtype
 from nvc_jax.io.geometry import AFFINE, DIRECTIONS, ORIGIN, SPACE, space_of
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, attempt, parse_names, parse_numbers
+from nvc_jax.io.spatial_metadata import spatial_part, spatial_positions
 from nvc_jax.io.written_attributes import as_ascii, plain_attributes
 
 _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
@@ -43,13 +47,13 @@ _FURTHER = "further attributes"
 """Key of a JSON object with the attributes whose names a key/value pair cannot have."""
 
 
-def check_nrrd_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+def check_nrrd_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
     """Raise ``TypeError`` if NRRD does not have a dtype."""
     import_extra("nrrd", "io")
     check_written_dtype(path, dtype, _DTYPES, "NRRD")
 
 
-def create_nrrd(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
+def create_nrrd(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create an NRRD file with raw samples.
 
     Positions, units and names of axes are fields of the header. Attributes are its key/value pairs; those
@@ -57,8 +61,8 @@ def create_nrrd(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMeta
     """
     nrrd = import_extra("nrrd", "io")
     little_endian = dtype.newbyteorder("<")
-    stream, one = io.BytesIO(), np.zeros((1, 1, 1), little_endian)
-    header = _make_fields(metadata) | _make_pairs(plain_attributes(metadata, dtype))
+    stream, one = io.BytesIO(), np.zeros((1,) * len(shape), little_endian)
+    header = _make_fields(metadata, len(shape)) | _make_pairs(plain_attributes(metadata, dtype))
     nrrd.write(stream, one, header, index_order="C")
     lines = stream.getvalue()[: -one.nbytes].splitlines(keepends=True)
     sizes = f"sizes: {' '.join(str(side) for side in reversed(shape))}\n".encode()
@@ -70,28 +74,64 @@ def create_nrrd(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMeta
     return FlatArray(path.absolute(), shape, little_endian, len(text))
 
 
-def _make_fields(metadata: VolumeMetadata) -> dict[str, Any]:
+def _make_fields(metadata: VolumeMetadata, rank: int) -> dict[str, Any]:
     """Make the fields of a header, axes x first."""
-    fields: dict[str, Any] = {"encoding": "raw", "kinds": ["domain"] * 3}
+    spatial = spatial_positions(metadata, rank)
+    names = metadata.dimension_names
+    kinds = ["domain" if axis in spatial else _kind(names[axis] if names else None) for axis in range(rank)]
+    fields: dict[str, Any] = {"encoding": "raw", "kinds": kinds[::-1]}
     for name in _TEXTS:
         if isinstance(metadata.attributes.get(name), str):
             fields[name] = as_ascii(metadata.attributes[name])
     for name, parse in _LISTS.items():
-        values = parse(metadata.attributes.get(name))
-        fields |= {} if values is None else {name: list(values)}
+        values = parse(metadata.attributes.get(name), rank)
+        fields |= {} if values is None or None in values else {name: list(values)}
     frame = attempt(lambda: np.asarray(metadata.attributes["measurement frame"], np.float64))
     fields |= {} if frame is None or frame.shape != (3, 3) else {"measurement frame": frame}
-    if metadata.dimension_names is not None:
-        fields["labels"] = [as_ascii(name).replace('"', "'") for name in metadata.dimension_names[::-1]]
-    place = space_of(metadata)
+    if names is not None:
+        fields["labels"] = [_as_text(name) for name in names[::-1]]
+    place = _place(metadata, rank, spatial)
     if metadata.units is not None:
-        units = [as_ascii(unit).replace('"', "'") for unit in metadata.units[::-1]]
-        fields["units" if place is None else "space units"] = units
+        units = [_as_text(metadata.units[axis]) for axis in reversed(range(rank))]
+        fields["units"] = units
+        if place is not None and all(metadata.units[axis] for axis in spatial):
+            space, directions, _ = place
+            of_space = [_as_text(metadata.units[axis]) for axis in reversed(spatial)]
+            # Where a plane lies in a space of three axes, the third unit is that of the plane.
+            of_space += of_space[-1:] * (directions.shape[1] - len(of_space))
+            fields["space units"] = of_space
+            if len(spatial) == rank:
+                del fields["units"]
     if place is not None:
         space, directions, origin = place
-        fields |= {"space dimension": 3} if space is None else {SPACE: as_ascii(space)}
-        fields |= {DIRECTIONS: directions, ORIGIN: origin}
+        fields |= {"space dimension": directions.shape[1]} if space is None else {SPACE: as_ascii(space)}
+        rows = np.full((rank, directions.shape[1]), np.nan)
+        rows[[rank - 1 - axis for axis in reversed(spatial)]] = directions
+        fields |= {DIRECTIONS: rows, ORIGIN: origin}
     return fields
+
+
+def _kind(name: str | None) -> str:
+    """Name the kind of an axis that is not one of space."""
+    return "list" if is_channel_name(name) or is_spatial_name(name) else "time"
+
+
+def _as_text(name: str | None) -> str:
+    return as_ascii(name or "").replace('"', "'")
+
+
+def _place(
+    metadata: VolumeMetadata, rank: int, spatial: Sequence[int]
+) -> tuple[str | None, np.ndarray, np.ndarray] | None:
+    """Return space, directions (rows x, y, z) and origin of the axes of space, of which there may be two."""
+    place = space_of(spatial_part(metadata, rank))
+    if place is None or len(spatial) == N_SPATIAL:
+        return place
+    space, directions, origin = place
+    n_axes = len(spatial)
+    if space is None:
+        return None, directions[:n_axes, :n_axes], origin[:n_axes]
+    return space, directions[:n_axes], origin
 
 
 def _make_pairs(attributes: dict[str, Any]) -> dict[str, str]:

@@ -80,7 +80,7 @@ def _ome_attributes(metadata: VolumeMetadata, shape: Sequence[int]) -> dict[str,
 
 def axis_names(metadata: VolumeMetadata, rank: int) -> list[str]:
     """Return the names of the axes, which differ from each other: t, c, z, y, x where none are stated."""
-    names = list(metadata.dimension_names or "tczyx"[-rank:])
+    names = list(metadata.complete_names(rank))
     return names if len(set(names)) == len(names) == rank else list("tczyx"[-rank:])
 
 
@@ -92,7 +92,7 @@ def _axis(name: str, metadata: VolumeMetadata, axis: int) -> dict[str, str]:
 
 def _transformations(metadata: VolumeMetadata, rank: int) -> list[dict[str, Any]]:
     """State scale, which the format demands, and translation."""
-    scale = {"type": "scale", "scale": list(metadata.spacing or (1.0,) * rank)}
+    scale = {"type": "scale", "scale": [step or 1.0 for step in metadata.spacing or (1.0,) * rank]}
     if metadata.origin is None:
         return [scale]
-    return [scale, {"type": "translation", "translation": list(metadata.origin)}]
+    return [scale, {"type": "translation", "translation": [first or 0.0 for first in metadata.origin]}]

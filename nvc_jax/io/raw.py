@@ -5,6 +5,7 @@ little-endian), or the caller states it by a ``RawFile``.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +15,21 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.dtypes import DTYPES, check_dtype
-from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.core.shapes import Shape, check_array_shape, default_names
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.locations import check_is_file
 from nvc_jax.io.metadata import VolumeMetadata, attempt, parse_spacing
 from nvc_jax.io.paths import local_path
 
-_RAW_NAME = re.compile(
-    r"_(?P<x>\d+)x(?P<y>\d+)x(?P<z>\d+)(_(?P<spacing>[\d.]+x[\d.]+x[\d.]+))?_(?P<dtype>bool|u?int\d+|b?float\d+)\.raw$",
-    re.IGNORECASE,
-)
+_RAW_NAMES = [
+    re.compile(
+        rf"_(?P<sides>\d+(?:x\d+){{{n}}})(_(?P<spacing>[\d.]+(?:x[\d.]+){{{n}}}))?_(?P<dtype>bool|u?int\d+|b?float\d+)\.raw$",
+        re.IGNORECASE,
+    )
+    for n in (2, 1, 3, 4)
+]
+"""Names of files with three axes, and with two, four and five."""
 
 DTYPE_OF_SUFFIX = {
     **{".f32": "float32", ".f64": "float64", ".d64": "float64"},
@@ -46,10 +51,10 @@ class RawFile:
 
     Attributes:
         path: path of the file.
-        shape: (z, y, x) voxels.
+        shape: voxels along two to five axes, x last.
         dtype: dtype of the samples; None if the suffix states it: ``.f32``, ``.f64``, ``.d64``, ``.i8``,
             ``.i16``, ``.i32``, ``.u8``, ``.u16``, ``.u32``.
-        order: ``"C"`` if x varies fastest, ``"F"`` if z does.
+        order: ``"C"`` if the last axis varies fastest, ``"F"`` if the first does.
         byte_order: ``"little"`` or ``"big"``.
     """
 
@@ -66,8 +71,8 @@ def open_raw_file(source: RawFile) -> ts.TensorStore:
     Raises:
         FileNotFoundError: there is no such file.
         TypeError: the dtype is not supported.
-        ValueError: the shape does not have three axes, a side is empty, an order is unknown, no dtype is
-            stated, the size or the file's name states another layout, or the file is elsewhere than in the
+        ValueError: the shape does not have two to five axes, a side is empty, an order is unknown, no dtype
+            is stated, the size or the file's name states another layout, or the file is elsewhere than in the
             file system.
     """
     path = local_path(source.path)
@@ -80,9 +85,10 @@ def open_raw_file(source: RawFile) -> ts.TensorStore:
     check_is_file(path)
     if not _is_shape(source.shape):
         raise TypeError(
-            f"`shape` (={source.shape!r:.80}) must be three integers above 0: (z, y, x), such as (64, 64, 64)"
+            f"`shape` (={source.shape!r:.80}) must be two to five integers above 0: (z, y, x), such as "
+            "(64, 64, 64)"
         )
-    shape, dtype = check_shape(tuple(source.shape), "shape"), _stated_dtype(source, path)
+    shape, dtype = check_array_shape(tuple(source.shape), "shape"), _stated_dtype(source, path)
     if source.order not in _ORDERS:
         raise ValueError(f"`order` (={source.order!r}) must be 'C' (x varies fastest) or 'F' (z does)")
 
@@ -92,15 +98,15 @@ def open_raw_file(source: RawFile) -> ts.TensorStore:
     return array.as_store(str(source.path))
 
 
-def raw_layout(path: Path) -> tuple[Shape3, np.dtype]:
-    """Return the shape (z, y, x) and the dtype that the name of a raw file states.
+def raw_layout(path: Path) -> tuple[Shape, np.dtype]:
+    """Return the shape, x last, and the dtype that the name of a raw file states.
 
     Raises:
         TypeError: the dtype is not supported.
         ValueError: the name does not have the expected form, or a side is empty.
     """
     match = _match_name(path)
-    shape = check_shape((int(match["z"]), int(match["y"]), int(match["x"])), path.name)
+    shape = check_array_shape(tuple(map(int, match["sides"].lower().split("x")))[::-1], path.name)
     dtype = match["dtype"].lower()
     check_dtype(dtype, path.name)
     return shape, np.dtype(dtype).newbyteorder("<")
@@ -114,7 +120,7 @@ def open_raw(file: SourceFile) -> ts.TensorStore:
     if actual_bytes != array.end:
         raise ValueError(
             f"`{file.path.name}` holds {actual_bytes} bytes; its name says {array.end} "
-            f"({shape[2]}·{shape[1]}·{shape[0]} voxels of {dtype.name}): rename it, or copy it anew"
+            f"({'·'.join(map(str, shape[::-1]))} voxels of {dtype.name}): rename it, or copy it anew"
         )
     return array.as_store(file.name)
 
@@ -124,24 +130,26 @@ def _is_shape(shape: Any) -> bool:
     return is_sequence and all(isinstance(side, int | np.integer) and side >= 0 for side in shape)
 
 
-def create_raw(path: Path, shape: Shape3, dtype: np.dtype, _: VolumeMetadata) -> FlatArray:
+def create_raw(path: Path, shape: Shape, dtype: np.dtype, _: VolumeMetadata) -> FlatArray:
     """Create a raw file, little-endian, x fastest."""
     path.touch()
     return FlatArray(path.absolute(), shape, dtype.newbyteorder("<"))
 
 
-def check_raw_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+def check_raw_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
     """Raise ``ValueError`` unless the name of a file states the volume's shape and dtype."""
-    z, y, x = shape
-    expected = f"_{x}x{y}x{z}_{dtype.name}.raw"
-    if _RAW_NAME.search(path.name) is None or raw_layout(path) != (shape, dtype):
-        raise ValueError(f"`{path.name}` must end in `{expected}` for this volume: name it so")
+    is_named = any(name.search(path.name) for name in _RAW_NAMES)
+    if not is_named or raw_layout(path) != (shape, dtype):
+        sides = "x".join(map(str, shape[::-1]))
+        raise ValueError(f"`{path.name}` must end in `_{sides}_{dtype.name}.raw` for this volume: name it so")
 
 
 def raw_metadata(file: SourceFile) -> VolumeMetadata:
     """Return the spacing that some names state between shape and dtype, x first."""
     match = _match_name(file.path)
-    return VolumeMetadata(spacing=attempt(lambda: parse_spacing(match["spacing"].lower().split("x")[::-1])))
+    rank = match["sides"].lower().count("x") + 1
+    spacing = attempt(lambda: parse_spacing(match["spacing"].lower().split("x")[::-1], rank))
+    return VolumeMetadata(spacing=spacing)
 
 
 def _stated_dtype(source: RawFile, path: Path) -> np.dtype:
@@ -151,7 +159,7 @@ def _stated_dtype(source: RawFile, path: Path) -> np.dtype:
     of_suffix = DTYPE_OF_SUFFIX.get(path.suffix.lower())
     stated = of_suffix if source.dtype is None else source.dtype
     if stated is None:
-        match = _RAW_NAME.search(path.name)
+        match = _search_name(path)
         stated = match["dtype"].lower() if match else None
     if stated is None:
         raise ValueError(
@@ -171,34 +179,41 @@ def _stated_dtype(source: RawFile, path: Path) -> np.dtype:
     return dtype.newbyteorder(source.byte_order)
 
 
-def _check_against_name(path: Path, shape: Shape3, dtype: np.dtype, order: str) -> None:
+def _check_against_name(path: Path, shape: Shape, dtype: np.dtype, order: str) -> None:
     """Raise ``ValueError`` if the name of a file states another layout than the caller."""
-    if _RAW_NAME.search(path.name) is None:
+    if _search_name(path) is None:
         return
     layout = raw_layout(path)
     if (*layout, "C") != (shape, dtype, order):
-        (z, y, x), named = layout
+        sides, named = layout
+        axes = ",".join(default_names(len(sides)))
         raise ValueError(
-            f"`{path.name}` states z,y,x = {z},{y},{x} of {named.name}, x fastest, little-endian; the layout "
-            "that was passed differs: leave it out, or rename the file"
+            f"`{path.name}` states {axes} = {','.join(map(str, sides))} of {named.name}, x fastest, "
+            "little-endian; the layout that was passed differs: leave it out, or rename the file"
         )
 
 
 def _check_bytes(array: FlatArray, path: Path) -> None:
     """Raise ``ValueError`` unless a file has exactly the size of its layout, and say what would fit."""
-    n_bytes, (z, y, x) = path.stat().st_size, array.shape
+    n_bytes, n_voxels = path.stat().st_size, math.prod(array.shape)
+    sides = "·".join(map(str, array.shape))
     if n_bytes == array.end:
         return
-    fitting = [name for name in DTYPES if z * y * x * np.dtype(name).itemsize == n_bytes]
+    fitting = [name for name in DTYPES if n_voxels * np.dtype(name).itemsize == n_bytes]
     hint = f"; {' or '.join(fitting)} would fit" if fitting else ""
     raise ValueError(
-        f"`{path.name}` holds {n_bytes} bytes; {z}·{y}·{x} voxels of {array.dtype.name} are {array.end}: "
+        f"`{path.name}` holds {n_bytes} bytes; {sides} voxels of {array.dtype.name} are {array.end}: "
         f"check `shape` and `dtype`{hint}"
     )
 
 
+def _search_name(path: Path) -> re.Match[str] | None:
+    """Search a file's name for a layout."""
+    return next((match for name in _RAW_NAMES if (match := name.search(path.name))), None)
+
+
 def _match_name(path: Path) -> re.Match[str]:
-    match = _RAW_NAME.search(path.name)
+    match = _search_name(path)
     if match is None:
         raise ValueError(
             f"`{path.name}` must be named like `name_XxYxZ_dtype.raw`, x fastest; {LAYOUT_ADVICE}"

@@ -6,13 +6,14 @@ import os
 import threading
 import warnings
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.optional_imports import import_extra
+from nvc_jax.core.shapes import default_names
 from nvc_jax.io.declared_values import parse_floats
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.lazy import CACHE_BYTES, FlatArray, Index, OpenFile, lazy_store
@@ -20,7 +21,6 @@ from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
     attributes_as_json,
-    kept_axes,
     parse_names,
     parse_spacing,
 )
@@ -29,6 +29,8 @@ from nvc_jax.io.readable import readable
 _GDAL_NODATA = 42113
 """Tag by which GDAL states the missing value, as text."""
 
+_OME_STEPS = {"T": "TimeIncrement"}
+"""Attributes of OME that state the distance along axes other than those of space."""
 _OME_DEFAULT_UNIT = "µm"
 """Unit of OME's physical sizes where none is stated (OME data model, ``PhysicalSizeXUnit``)."""
 
@@ -36,8 +38,9 @@ _OME_DEFAULT_UNIT = "µm"
 def open_tiff(file: SourceFile) -> ts.TensorStore:
     """Open the first series of a TIFF file.
 
-    Contiguous samples are mapped. If each page is a plane of the volume, pages are decoded when they are
-    read, and the last 256 MiB of them are kept. Any other file is loaded into memory.
+    Contiguous samples are mapped. If each page is a plane of the volume, or a plane of several samples, pages
+    are decoded when they are read, and the last 256 MiB of them are kept. Any other file is loaded into
+    memory.
     """
     import_extra("tifffile", "io")
     with readable(file.name, "TIFF"):
@@ -47,33 +50,25 @@ def open_tiff(file: SourceFile) -> ts.TensorStore:
         array = FlatArray(file.path, series.shape, series.stored_dtype, offset)
         with readable(file.name, "TIFF"):
             array.check_size(file.name)
-        return array.as_store(file.name, axis_names=series.axis_names)
-    if series.has_a_page_per_plane:
-        chunk = [1] * len(series.shape)
-        for axis in series.volume_axes[1:]:
-            chunk[axis] = series.shape[axis]
+        return array.as_store(file.name)
+    if series.n_page_axes:
+        n_before = len(series.shape) - series.n_page_axes
+        chunk = (*[1] * n_before, *series.shape[n_before:])
         return lazy_store(
-            series.read,
-            series.shape,
-            series.dtype,
-            file.name,
-            chunk=chunk,
-            axis_names=series.axis_names,
-            cache_bytes=CACHE_BYTES,
+            series.read, series.shape, series.dtype, file.name, chunk=chunk, cache_bytes=CACHE_BYTES
         )
     with readable(file.name, "TIFF"):
         values = series.load()
-    return lazy_store(values.__getitem__, values.shape, values.dtype, file.name, axis_names=series.axis_names)
+    return lazy_store(values.__getitem__, values.shape, values.dtype, file.name)
 
 
 class _Series:
     """The first series of pages of an open TIFF file. The file is closed together with the object.
 
     Attributes:
-        shape: shape of the series, with axes of length 1.
-        axis_names: a letter for each axis, as tifffile names them.
+        shape: shape of the series, without axes of length 1 other than Y and X.
         dtype: dtype of decoded samples.
-        volume_axes: the axes z, y, x of ``shape``; all axes if they are not three.
+        n_page_axes: number of the last axes, whose samples are one page; 0 if a page is none of such parts.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,10 +76,17 @@ class _Series:
         file = import_extra("tifffile", "io").TiffFile(self._open_file.stream(str(path)))
         self._series = file.series[0]
         self._lock = threading.Lock()
-        self.shape = tuple(int(side) for side in self._series.get_shape(squeeze=False))
-        self.axis_names = list(self._series.get_axes(squeeze=False))
+        self.shape = tuple(int(side) for side in self._series.get_shape(squeeze=True))
         self.dtype = np.dtype(self._series.dtype)
-        self.volume_axes = kept_axes(self.shape, self.axis_names)
+        n_pages, size = len(self._series.pages), self._series.keyframe.size
+        self.n_page_axes = next(
+            (
+                n
+                for n in range(2, len(self.shape) + 1)
+                if math.prod(self.shape[-n:]) == size and math.prod(self.shape[:-n]) == n_pages
+            ),
+            0,
+        )
 
     @property
     def data_offset(self) -> int | None:
@@ -97,28 +99,21 @@ class _Series:
         """Dtype of the samples in the byte order of the file."""
         return self.dtype.newbyteorder(self._series.parent.byteorder)
 
-    @property
-    def has_a_page_per_plane(self) -> bool:
-        """True if each page is one plane of the volume."""
-        if len(self.volume_axes) != 3:
-            return False
-        n_planes, *plane_sides = [self.shape[axis] for axis in self.volume_axes]
-        return len(self._series.pages) == n_planes and self._series.keyframe.size == math.prod(plane_sides)
-
     def read(self, index: Index) -> np.ndarray:
         """Decode the pages that ``index`` touches."""
-        parts = tuple(index[axis] for axis in self.volume_axes)
-        planes, rows, columns = cast(tuple[slice, slice, slice], parts)
-        n_planes = self.shape[self.volume_axes[0]]
-        return np.stack([self._read_page(z)[rows, columns] for z in range(n_planes)[planes]])
+        n_before = len(self.shape) - self.n_page_axes
+        before, within = index[:n_before], index[n_before:]
+        numbers = np.arange(math.prod(self.shape[:n_before])).reshape(self.shape[:n_before])[before]
+        pages = np.stack([self._read_page(int(number))[within] for number in numbers.reshape(-1)])
+        return pages.reshape(*numbers.shape, *pages.shape[1:])
 
-    def _read_page(self, z: int) -> np.ndarray:
-        plane_sides = [self.shape[axis] for axis in self.volume_axes[1:]]
+    def _read_page(self, number: int) -> np.ndarray:
+        sides = self.shape[len(self.shape) - self.n_page_axes :]
         with self._lock:
-            page = self._series.pages[z]
+            page = self._series.pages[number]
             if page is None:  # OME-TIFF may lack planes.
-                return np.zeros(plane_sides, self.dtype)
-            return page.asarray(maxworkers=1).reshape(plane_sides)
+                return np.zeros(sides, self.dtype)
+            return page.asarray(maxworkers=1).reshape(sides)
 
     def load(self) -> np.ndarray:
         """Decode the complete series."""
@@ -133,12 +128,17 @@ def tiff_metadata(file: SourceFile) -> VolumeMetadata:
         description = page.description
         resolutions = attempt(lambda: [page.tags[f"{axis}Resolution"].value for axis in "YX"]) or []
         no_data = read_no_data(tiff)
+        letters = str(tiff.series[0].get_axes(squeeze=True))
     if ome is not None:
-        metadata = _ome_metadata(ome)
+        metadata = _ome_metadata(ome, letters)
     elif imagej is not None:
-        metadata = _imagej_metadata(imagej, resolutions)
+        metadata = _imagej_metadata(imagej, resolutions, letters)
     else:
-        metadata = VolumeMetadata(attributes={"ImageDescription": description} if description else {})
+        has_channels = any(letter in letters for letter in "TCS")
+        metadata = VolumeMetadata(
+            dimension_names=_names(letters) if has_channels else None,
+            attributes={"ImageDescription": description} if description else {},
+        )
     return metadata if no_data is None else _with_no_data(metadata, no_data)
 
 
@@ -162,12 +162,28 @@ def _with_no_data(metadata: VolumeMetadata, no_data: str) -> VolumeMetadata:
     return dataclasses.replace(metadata, attributes=attributes, missing_values=missing_values)
 
 
-def _ome_metadata(document: str) -> VolumeMetadata:
+def _names(letters: str) -> tuple[str, ...]:
+    """Name the axes that tifffile names by letters; some letters stand for axes that it does not know."""
+    defaults = default_names(len(letters))
+    known = [letter.lower() if letter in "TZCYXS" else "" for letter in letters]
+    return tuple(
+        name or (default if default not in known else f"dim_{axis}")
+        for axis, (name, default) in enumerate(zip(known, defaults, strict=True))
+    )
+
+
+def _ome_metadata(document: str, letters: str) -> VolumeMetadata:
     pixels = attempt(lambda: _pixel_attributes(document)) or {}
+    rank = len(letters)
+    keys = [f"PhysicalSize{letter}" if letter in "ZYX" else _OME_STEPS.get(letter, "") for letter in letters]
+    units = [
+        pixels.get(f"{key}Unit", _OME_DEFAULT_UNIT if letter in "ZYX" else "s") if key else None
+        for key, letter in zip(keys, letters, strict=True)
+    ]
     return VolumeMetadata(
-        dimension_names=("z", "y", "x"),
-        spacing=attempt(lambda: parse_spacing([pixels[f"PhysicalSize{axis}"] for axis in "ZYX"])),
-        units=parse_names([pixels.get(f"PhysicalSize{axis}Unit", _OME_DEFAULT_UNIT) for axis in "ZYX"]),
+        dimension_names=_names(letters),
+        spacing=attempt(lambda: parse_spacing([pixels.get(key) for key in keys], rank)),
+        units=parse_names(units, rank),
         attributes={"OME-XML": document},
     )
 
@@ -177,13 +193,18 @@ def _pixel_attributes(document: str) -> dict[str, str]:
     return {} if pixels is None else dict(pixels.attrib)
 
 
-def _imagej_metadata(imagej: dict[str, Any], resolutions: list[tuple[int, int]]) -> VolumeMetadata:
+def _imagej_metadata(
+    imagej: dict[str, Any], resolutions: list[tuple[int, int]], letters: str
+) -> VolumeMetadata:
     """Read ImageJ's metadata; ``resolutions`` are pixels per unit along y and x, as fractions."""
+    rank = len(letters)
+    unit = attempt(lambda: imagej["unit"].replace("\\u00B5", "µ"))
+    sides = {letter: attempt(lambda n=n: n[1] / n[0]) for letter, n in zip("YX", resolutions, strict=False)}  # type: ignore[misc]
+    sides |= {"Z": imagej.get("spacing"), "T": imagej.get("finterval")}
+    units = {**dict.fromkeys("ZYX", unit), "T": imagej.get("tunit", "s" if sides["T"] else None)}
     return VolumeMetadata(
-        dimension_names=("z", "y", "x"),
-        spacing=attempt(
-            lambda: parse_spacing([imagej["spacing"], *(units / pixels for pixels, units in resolutions)])
-        ),
-        units=attempt(lambda: parse_names(imagej["unit"].replace("\\u00B5", "µ"))),
+        dimension_names=_names(letters),
+        spacing=parse_spacing([sides.get(letter) for letter in letters], rank),
+        units=parse_names([units.get(letter) for letter in letters], rank),
         attributes=attributes_as_json({"ImageJ": imagej}),
     )

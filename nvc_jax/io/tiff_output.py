@@ -6,13 +6,15 @@ Both are read by ImageJ, napari and tifffile. The samples are contiguous and not
 import fractions
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nvc_jax.core.optional_imports import import_extra
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape, default_names
+from nvc_jax.io.axes import is_channel_name, is_spatial_name
 from nvc_jax.io.file_format import check_written_dtype
 from nvc_jax.io.geometry import METRE, MICROMETRE, MILLIMETRE, NANOMETRE
 from nvc_jax.io.lazy import FlatArray
@@ -40,17 +42,29 @@ _OME_UNITS = {
 }
 """OME's names of units of length."""
 _OME_SUFFIXES = (".ome.tif", ".ome.tiff")
+_OME_TIME_UNITS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), "s"),
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), "ms"),
+    **dict.fromkeys(("min", "minute", "minutes"), "min"),
+    **dict.fromkeys(("h", "hour", "hours"), "h"),
+    **dict.fromkeys(("d", "day", "days"), "d"),
+}
+"""OME's names of units of time."""
+_IMAGEJ_ORDER = "TZCYXS"
+"""Order of the axes in ImageJ's form."""
+_COLOURS = (3, 4)
+"""Samples of a colour."""
 _OME_UNKNOWN = "reference frame"
 """OME's unit where the unit is none of its own."""
 
 
-def check_tiff_output(path: Path, shape: Shape3, dtype: np.dtype) -> None:
+def check_tiff_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
     """Raise ``TypeError`` if TIFF, as others read it, does not have a dtype."""
     import_extra("tifffile", "io")
     check_written_dtype(path, dtype, _DTYPES, "TIFF")
 
 
-def create_tiff(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
+def create_tiff(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create a TIFF file with spacing, unit, a missing value and attributes, a page for each plane.
 
     ImageJ's form keeps the attributes as JSON under ``Info``, OME's as JSON in its description. OME's is
@@ -59,9 +73,12 @@ def create_tiff(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMeta
     """
     tifffile = import_extra("tifffile", "io")
     n_bytes = math.prod(shape) * dtype.itemsize
-    resolution = None if metadata.spacing is None else [_per_unit(metadata.spacing[axis]) for axis in (2, 1)]
+    letters = _letters(shape, metadata)
+    spacing = _by_letter(metadata.spacing, letters)
+    resolution = None if "X" not in spacing else [_per_unit(spacing.get(letter, 1.0)) for letter in "XY"]
     is_imagej = (
         dtype.name in _IMAGEJ_DTYPES
+        and list(letters) == sorted(letters, key=_IMAGEJ_ORDER.index)
         and n_bytes <= _IMAGEJ_BYTES
         and (resolution is None or None not in resolution)
         and len(set(metadata.units or ("",))) == 1
@@ -71,39 +88,75 @@ def create_tiff(path: Path, shape: Shape3, dtype: np.dtype, metadata: VolumeMeta
     attributes |= {} if metadata.origin is None else {"origin": list(metadata.origin)}
     info = json.dumps(as_json(attributes)) if attributes else None
     missing_values = missing_values_of(metadata, dtype)
-    options: dict[str, Any] = {"byteorder": "<", "photometric": "minisblack"}
+    options: dict[str, Any] = {"byteorder": "<", "photometric": "rgb" if "S" in letters else "minisblack"}
     if missing_values:
         text = f"{missing_values[0]:.17g}"
         options["extratags"] = [(_GDAL_NODATA, _ASCII, len(text) + 1, text, True)]
-    options |= _imagej_options(metadata, resolution, info) if is_imagej else _ome_options(metadata, info)
+    if is_imagej:
+        options |= _imagej_options(metadata, letters, resolution, info)
+    else:
+        options |= _ome_options(metadata, letters, info)
     array = tifffile.memmap(path, shape=shape, dtype=dtype.newbyteorder("<"), **options)
     return FlatArray(path.absolute(), shape, dtype.newbyteorder("<"), int(array.offset))
 
 
-def _imagej_options(metadata: VolumeMetadata, resolution: Any, info: str | None) -> dict[str, Any]:
+def _letters(shape: Shape, metadata: VolumeMetadata) -> str:
+    """Name the axes by letters: Y and X are the last, samples of a colour may follow them."""
+    rank = len(shape)
+    names = [str(name).lower() for name in metadata.dimension_names or default_names(rank)]
+    letters = [""] * rank
+    n_samples = int(rank > 2 and is_channel_name(names[-1]) and shape[-1] in _COLOURS)
+    letters[rank - 2 - n_samples :] = [*"YX", *"S" * n_samples]
+    for axis in range(rank - 2 - n_samples):
+        letter = "T" if not is_spatial_name(names[axis]) else "Z"
+        letter = "C" if is_channel_name(names[axis]) else letter
+        letters[axis] = letter if letter not in letters else ""
+    free = [letter for letter in "TCZ" if letter not in letters]
+    return "".join(letter or free.pop(0) for letter in letters)
+
+
+def _by_letter(values: Sequence[Any] | None, letters: str) -> dict[str, Any]:
+    """Return what is known of the axes, by their letters."""
+    if values is None:
+        return {}
+    return {letter: value for letter, value in zip(letters, values, strict=True) if value is not None}
+
+
+def _imagej_options(
+    metadata: VolumeMetadata, letters: str, resolution: Any, info: str | None
+) -> dict[str, Any]:
     """Make tifffile's options; ``resolution`` has the pixels per unit along x and y, as fractions."""
-    stated: dict[str, Any] = {"axes": "ZYX"}
+    stated: dict[str, Any] = {"axes": letters}
     options: dict[str, Any] = {}
-    if metadata.spacing is not None:
-        stated["spacing"] = metadata.spacing[0]
+    spacing, units = (_by_letter(values, letters) for values in (metadata.spacing, metadata.units))
+    if "Z" in spacing:
+        stated["spacing"] = spacing["Z"]
+    if "T" in spacing:
+        stated["finterval"] = spacing["T"]
+    if resolution is not None:
         options["resolution"] = tuple(resolution)
-    if metadata.units is not None and len(set(metadata.units)) == 1:
-        unit = metadata.units[0]
+    lengths = {str(units.get(letter, "")) for letter in "ZYX" if letter in letters}
+    unit = lengths.pop()
+    if unit and not lengths:
         stated["unit"] = as_ascii(_OME_UNITS.get(unit, unit))
+    if "T" in units:
+        stated["tunit"] = as_ascii(units["T"])
     if info is not None:
         stated["Info"] = info
     return {"imagej": True, "metadata": stated, **options}
 
 
-def _ome_options(metadata: VolumeMetadata, info: str | None) -> dict[str, Any]:
-    stated: dict[str, Any] = {"axes": "ZYX"}
+def _ome_options(metadata: VolumeMetadata, letters: str, info: str | None) -> dict[str, Any]:
+    stated: dict[str, Any] = {"axes": letters}
     if info is not None:
         stated["Description"] = info
-    for axis, name in enumerate("ZYX"):
-        if metadata.spacing is not None:
-            stated[f"PhysicalSize{name}"] = metadata.spacing[axis]
-            unit = metadata.units[axis] if metadata.units else _OME_UNKNOWN
-            stated[f"PhysicalSize{name}Unit"] = _OME_UNITS.get(unit, _OME_UNKNOWN)
+    spacing, units = (_by_letter(values, letters) for values in (metadata.spacing, metadata.units))
+    for name in "ZYX":
+        if name in spacing:
+            stated[f"PhysicalSize{name}"] = spacing[name]
+            stated[f"PhysicalSize{name}Unit"] = _OME_UNITS.get(units.get(name, _OME_UNKNOWN), _OME_UNKNOWN)
+    if "T" in spacing and units.get("T") in _OME_TIME_UNITS:
+        stated["TimeIncrement"], stated["TimeIncrementUnit"] = spacing["T"], _OME_TIME_UNITS[units["T"]]
     return {"ome": True, "metadata": stated}
 
 

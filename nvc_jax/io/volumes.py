@@ -1,7 +1,8 @@
-"""Any source of a 3-D volume as one lazy ``tensorstore.TensorStore``, with its metadata.
+"""Any source of a volume as one lazy ``tensorstore.TensorStore``, with its metadata.
 
 Sources are arrays, files of the formats in ``formats``, directories and URLs of chunked stores, and
-TensorStore specs. Axes are z, y, x; axes of length 1 beyond three are dropped.
+TensorStore specs. A volume has two to five axes: z, y, x, time, channels. Axes of length 1 are dropped where
+their format fills up its axes (NIfTI, MGH, TIFF, precomputed).
 """
 
 from collections.abc import Callable
@@ -12,14 +13,17 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
-from nvc_jax.core.shapes import check_shape
+from nvc_jax.core.shapes import check_array_shape
+from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io import arrays, chunked_stores, dicom, raw, slices
+from nvc_jax.io.axes import default_spatial_axes
 from nvc_jax.io.file_format import SourceFile
 from nvc_jax.io.formats import FORMAT_OF_SUFFIX, find_format, suffix_of
 from nvc_jax.io.locations import check_is_file
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.paths import local_path, real_path, real_spec
 from nvc_jax.io.raw import RawFile
+from nvc_jax.io.selection import Selection, find_selection, select_metadata
 from nvc_jax.io.volume_view import VolumeView
 
 _OfPlanes = tuple[Callable[[SourceFile], ts.TensorStore], Callable[[SourceFile], VolumeMetadata]]
@@ -42,23 +46,27 @@ def open_volume(source: Any) -> ts.TensorStore:
             - the path of a file: ``.npy``; ``.npz`` (its array ``volume``, or its only one); ``.raw``, named
               as in Open SciVis (``name_XxYxZ_dtype.raw``, x fastest); ``.nii``, ``.nii.gz``; ``.nrrd``,
               ``.nhdr``; ``.tif``, ``.tiff``; ``.h5``, ``.hdf5``, ``.nc`` (``path::/dataset``, or the only
-              dataset with three axes);
+              dataset that may be a volume);
             - the path or URL of a directory: Zarr 2 or 3, OME-Zarr (its first dataset), N5, neuroglancer's
               precomputed; a folder of slices, each a file of TIFF or PNG; a folder with a DICOM series;
               a DICOM file, whose frames are planes;
             - a ``RawFile``, which states the layout of a raw file of any name;
+            - a ``Selection`` of a part of a source, or a name that ends in one: ``scan.nii[t=3:9]``;
             - any other URL or spec (dict) of TensorStore.
 
     Returns:
-        A store of rank 3 and a supported dtype, with its origin at zero.
+        A store of two to five axes and a supported dtype, with its origin at zero.
 
     Raises:
         FileNotFoundError: there is no file or directory of that name.
         ModuleNotFoundError: the library that reads the format is not installed.
         TypeError: the dtype is not supported.
-        ValueError: the source does not have three axes, a side is empty, or the file is not of the format
-            that its suffix states.
+        ValueError: the source does not have two to five axes, a side is empty, or the file is not of the
+            format that its suffix states.
     """
+    source = find_selection(source)
+    if isinstance(source, Selection):
+        return _open_selection(source)[0]
     path = source.path if isinstance(source, RawFile) else source
     name = str(path) if isinstance(path, str | Path) else "volume"
     source = source.store if isinstance(source, VolumeView) else source
@@ -77,7 +85,7 @@ def open_volume(source: Any) -> ts.TensorStore:
         )
     else:
         store = arrays.open_array(arrays.as_plain_array(source, name), name)
-    check_shape(store.shape, name)
+    check_array_shape(store.shape, name)
     check_dtype(store.dtype.numpy_dtype, name)
     return store[ts.d[:].translate_to[0]]
 
@@ -85,6 +93,15 @@ def open_volume(source: Any) -> ts.TensorStore:
 def read_volume(source: Any) -> np.ndarray:
     """Load a volume into memory; ``source`` is as for ``open_volume``."""
     return np.asarray(open_volume(source).read().result())
+
+
+def read_steps(source: Any) -> list[np.ndarray]:
+    """Load the volumes of three axes that a source holds, one for each time and channel, into memory."""
+    volume = read_volume(source)
+    axes = default_spatial_axes(volume.shape, read_metadata(source).dimension_names)
+    others = [axis for axis in range(volume.ndim) if axis not in axes]
+    sides = (*[1] * (N_SPATIAL - len(axes)), *(volume.shape[axis] for axis in axes))
+    return list(volume.transpose(*others, *axes).reshape(-1, *sides))
 
 
 def read_metadata(source: Any) -> VolumeMetadata:
@@ -101,6 +118,9 @@ def read_metadata(source: Any) -> VolumeMetadata:
         ModuleNotFoundError: the library that reads the format is not installed.
         ValueError: the file is not of the format that its suffix states.
     """
+    source = find_selection(source)
+    if isinstance(source, Selection):
+        return _open_selection(source)[1]
     if isinstance(source, VolumeView):
         return source.metadata
     if isinstance(source, RawFile):
@@ -128,6 +148,15 @@ def describe_level(source: Any) -> str | None:
     if not file.path.is_dir() or _find_planes(file.path) is not None:
         return None
     return chunked_stores.directory_level(file.path, file.name)
+
+
+def _open_selection(selection: Selection) -> tuple[ts.TensorStore, VolumeMetadata]:
+    """Open a part of a source, and read its metadata."""
+    store, metadata = open_volume(selection.source), read_metadata(selection.source)
+    index = selection.index(store.shape, metadata.complete_names(store.rank))
+    selected = store[index][ts.d[:].translate_to[0]]
+    check_array_shape(selected.shape, "the selection")
+    return selected, select_metadata(metadata, index)
 
 
 def _open_named(source: str) -> ts.TensorStore:

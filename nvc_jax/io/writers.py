@@ -14,7 +14,8 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.dtypes import check_dtype
-from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.core.shapes import Shape, check_array_shape
+from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.atomic import naming, replacing
 from nvc_jax.io.formats import FORMAT_OF_SUFFIX, suffix_of
 from nvc_jax.io.lazy import FlatArray
@@ -22,6 +23,7 @@ from nvc_jax.io.metadata import VolumeMetadata, parse_names
 from nvc_jax.io.ome_zarr import LEVEL, axis_names, is_ome_zarr, without_group, write_group
 from nvc_jax.io.paths import output_path
 from nvc_jax.io.replaceable import check_replaceable
+from nvc_jax.io.written_axes import choose_written_axes
 from nvc_jax.io.zarr_group import check_variable, create_zarr_array, create_zarr_group
 
 _ZARR = ".zarr"
@@ -41,17 +43,19 @@ def check_writable(path: Path, shape: tuple[int, ...], dtype: np.dtype, overwrit
         FileNotFoundError: the parent directory does not exist.
         ModuleNotFoundError: the library that writes the format is not installed.
         TypeError: the dtype is not supported, or the format does not have it.
-        ValueError: the shape does not have three axes, a side is empty, the suffix is unknown, or the name
-            of a raw file states another shape or dtype.
+        ValueError: the shape does not have two to five axes or not as many as the format holds, a side is
+            empty, the suffix is unknown, or the name of a raw file states another shape or dtype.
     """
-    sides = check_shape(shape)
+    sides = check_array_shape(shape)
     check_dtype(dtype)
     suffix = suffix_of(path)
     if suffix not in _SUFFIXES:
         raise ValueError(f"`{path}`: the suffix must be one of {', '.join(_SUFFIXES)}")
     check_replaceable(path, overwrite)
-    if suffix != _ZARR and (check_output := FORMAT_OF_SUFFIX[suffix].check_output) is not None:
-        check_output(path, sides, dtype)
+    file_format = FORMAT_OF_SUFFIX.get(suffix)
+    axes = choose_written_axes(path, sides, None, file_format)
+    if file_format is not None and file_format.check_output is not None:
+        file_format.check_output(path, axes.file_shape, dtype)
 
 
 @contextlib.contextmanager
@@ -74,9 +78,10 @@ def writing(
     Args:
         path: path of a volume whose suffix is ``.zarr`` (``.ome.zarr`` for OME-Zarr) or that of a format that
             is written.
-        shape: shape (z, y, x) of the volume.
+        shape: of the volume, which has two to five axes.
         dtype: dtype of the volume.
-        chunk: voxels (z, y, x) to write at a time, and in a chunk of Zarr; at most 128 a side if None.
+        chunk: voxels along each axis to write at a time, and in a chunk of Zarr; at most 128 along the last
+            three axes and 1 along others if None.
         metadata: metadata to keep in Zarr's attributes, or as far as the format has a place for them.
         variable: name of the array in a Zarr group that has coordinates, too, as xarray reads it; None for a
             Zarr array alone, and for any other format.
@@ -88,38 +93,49 @@ def writing(
         FileNotFoundError: the parent directory does not exist.
         OSError: the disk is full.
         TypeError: the dtype is not supported.
-        ValueError: the shape does not have three axes, a side of volume or chunk is empty, the suffix is
-            unknown, the name of a raw file states another shape or dtype, or an axis has the name of the
-            variable.
+        ValueError: the shape does not have two to five axes or not as many as the format holds, a side of
+            volume or chunk is empty, the suffix is unknown, the name of a raw file states another shape or
+            dtype, or an axis has the name of the variable.
     """
-    path, sides, dtype = output_path(path), check_shape(tuple(shape), "shape"), np.dtype(dtype)
+    path, sides, dtype = output_path(path), check_array_shape(tuple(shape), "shape"), np.dtype(dtype)
     check_writable(path, sides, dtype, overwrite)
-    check_variable(variable, metadata or VolumeMetadata(), len(sides))
-    chunk_sides = check_shape(tuple(chunk) if chunk is not None else (_CHUNK_SIDE,) * 3, "chunk")
-    chunk_shape = tuple(map(min, chunk_sides, sides))
+    metadata = metadata or VolumeMetadata()
+    check_variable(variable, metadata, len(sides))
+    chunk_shape = _chunk_shape(sides, chunk)
 
     with replacing(path, overwrite=overwrite) as partial:
         if suffix_of(path) == _ZARR:
-            known = metadata or VolumeMetadata()
             with naming(path):
                 if variable is not None:
-                    store = create_zarr_group(partial, variable, sides, dtype, chunk_shape, known)
+                    store = create_zarr_group(partial, variable, sides, dtype, chunk_shape, metadata)
                 else:
                     create = _create_ome_zarr if is_ome_zarr(path) else _create_zarr
-                    store = create(partial, sides, dtype, chunk_shape, known)
+                    store = create(partial, sides, dtype, chunk_shape, metadata)
             yield store
             return
         file_format = FORMAT_OF_SUFFIX[suffix_of(path)]
         assert file_format.create is not None  # or `check_writable` has refused the suffix
         unpacked = partial if file_format.pack is None else partial.with_name(f"{partial.name}.unpacked")
         with naming(path):
-            array = file_format.create(unpacked, sides, dtype, metadata or VolumeMetadata())
+            axes = choose_written_axes(path, sides, metadata.dimension_names, file_format)
+            array = file_format.create(unpacked, axes.file_shape, dtype, axes.select(metadata))
             _reserve(array)
-            store = array.as_store(str(path), writable=True, chunk=chunk_shape)
-        yield store
+            chunk_in_file = dataclasses.replace(axes, shape=chunk_shape).file_shape
+            store = array.as_store(str(path), writable=True, chunk=chunk_in_file)
+        yield axes.view(store)
         if file_format.pack is not None:
             with naming(path):
                 file_format.pack(unpacked, partial)
+
+
+def _chunk_shape(shape: Shape, chunk: Sequence[int] | None) -> Shape:
+    """Return the shape of the chunks that are written."""
+    n_before = max(len(shape) - N_SPATIAL, 0)
+    default = ((1,) * n_before + (_CHUNK_SIDE,) * N_SPATIAL)[: len(shape)]
+    sides = check_array_shape(default if chunk is None else tuple(chunk), "chunk")
+    if len(sides) != len(shape):
+        raise ValueError(f"`chunk` (={sides}) must have as many axes as `shape` (={shape})")
+    return tuple(map(min, sides, shape))
 
 
 def write_volume(
@@ -171,7 +187,7 @@ def _allocate(descriptor: int, start: int, end: int) -> None:
 
 
 def _create_ome_zarr(
-    path: Path, shape: Shape3, dtype: np.dtype, chunk: Sequence[int], metadata: VolumeMetadata
+    path: Path, shape: Shape, dtype: np.dtype, chunk: Sequence[int], metadata: VolumeMetadata
 ) -> ts.TensorStore:
     """Create a group with an array whose axes have the names that the group states."""
     write_group(path, metadata, shape)
@@ -181,7 +197,7 @@ def _create_ome_zarr(
 
 
 def _create_zarr(
-    path: Path, shape: Shape3, dtype: np.dtype, chunk: Sequence[int], metadata: VolumeMetadata
+    path: Path, shape: Shape, dtype: np.dtype, chunk: Sequence[int], metadata: VolumeMetadata
 ) -> ts.TensorStore:
-    names = metadata.dimension_names or ("z", "y", "x")
+    names = metadata.complete_names(len(shape))
     return create_zarr_array(path, shape, dtype, chunk, names, metadata.as_attributes(dtype))

@@ -108,10 +108,11 @@ def _coordinates_of(
     stated = read_coordinates(metadata.attributes, names, shape)
     if metadata.spacing is None:
         return stated
-    origin = metadata.origin or (0.0,) * len(shape)
-    units = [{"units": unit} for unit in metadata.units] if metadata.units else [{}] * len(shape)
+    origin, units = metadata.origin or (None,) * len(shape), metadata.units or (None,) * len(shape)
     even = [
-        Coordinates(first + step * np.arange(side), attributes)
-        for first, step, side, attributes in zip(origin, metadata.spacing, shape, units, strict=True)
+        None
+        if step is None
+        else Coordinates((first or 0.0) + step * np.arange(side), {"units": unit} if unit else {})
+        for first, step, side, unit in zip(origin, metadata.spacing, shape, units, strict=True)
     ]
     return [axis if axis is not None else other for axis, other in zip(stated, even, strict=True)]

@@ -15,7 +15,8 @@ from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.model import Model
 from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.parameters import Params
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape
+from nvc_jax.core.spatial_axes import padded_shape, spatial_shape
 from nvc_jax.spectral import decoder, encoder
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP, EncodedStream
@@ -71,17 +72,19 @@ class SpectralModel(Model[SpectralConfig]):
         return decoder.decode(params, encoded)
 
     def chunk_encoder(
-        self, params: Params, volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange
+        self, params: Params, volume: ts.TensorStore, chunk: Shape, value_range: ValueRange
     ) -> ChunkEncoder:
         """Make an encoder of a volume's chunks."""
         is_lone = all(side <= whole for side, whole in zip(volume.shape, chunk, strict=True))
-        coder = SpectralTransformCoder(params, chunk, is_lone=is_lone)
-        return VolumeEncoder(coder, volume, chunk, value_range)
+        padded = padded_shape(spatial_shape(chunk, chunk), self.config.block_size)
+        coder = SpectralTransformCoder(params, padded, is_lone=is_lone)
+        return VolumeEncoder(coder, volume, chunk, value_range, padded)
 
     def chunk_decoder(self, params: Params, chunk_format: ChunkFormat, mode: str) -> ChunkDecoder:
         """Make a decoder of chunks."""
-        coder = SpectralTransformCoder(params, chunk_format.chunk)
-        return ChunkCodec(coder, chunk_format.chunk, chunk_format.dtype, chunk_format.value_range)
+        whole, dtype, value_range = chunk_format.chunk, chunk_format.dtype, chunk_format.value_range
+        padded = padded_shape(whole, self.config.block_size)
+        return ChunkCodec(SpectralTransformCoder(params, padded), padded, dtype, value_range, whole)
 
 
 @jax.jit

@@ -6,6 +6,7 @@ import pytest
 
 from nvc_jax.cli import arguments
 from nvc_jax.io.raw import RawFile
+from nvc_jax.io.selection import Selection
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,8 @@ def test_texts_become_values(read: Callable[[str], Any], text: str, value: Any) 
 @pytest.mark.parametrize(
     ("read", "text"),
     [
-        (arguments.shape, "16,32"),
+        (arguments.shape, "16"),
+        (arguments.shape, "1,2,3,4,5,6"),
         (arguments.shape, "16,32,-1"),
         (arguments.shape, "16,32,x"),
         (arguments.part, "1"),
@@ -42,7 +44,7 @@ def test_texts_become_values(read: Callable[[str], Any], text: str, value: Any) 
         (arguments.limits, "1"),
         (arguments.limits, "1,2,3"),
         (arguments.limits, "a,1"),
-        (arguments.region, "1:2,3:4"),
+        (arguments.region, "1:2"),
         (arguments.region, "1:2,3:4,5"),
         (arguments.region, "1:2,3:4,5:6:2"),
         (arguments.region, "-1:2,3:4,5:6"),
@@ -87,6 +89,9 @@ def test_a_layout_makes_a_raw_file_of_a_path() -> None:
     assert arguments.volume("v.f32", parser.parse_args(["--shape", "2,3,4"])) == RawFile("v.f32", (2, 3, 4))
     with pytest.raises(ValueError, match="`--shape` is for raw files"):
         arguments.volume('{"driver": "memory"}', options)
+    arguments.add_selection(parser)
+    selected = arguments.volume("v.f32", parser.parse_args(["--shape", "2,3,4", "--select", "0=1:2"]))
+    assert selected == Selection(RawFile("v.f32", (2, 3, 4)), "0=1:2")
     for stated in ("--dtype int8", "--order C", "--byte-order big"):
         with pytest.raises(
             ValueError, match=f"`{stated.split()[0]}`: the layout of a raw file needs its shape"

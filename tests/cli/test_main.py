@@ -52,7 +52,7 @@ def test_errors_are_one_line_and_a_status(here: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    "arguments", [["decompress", "a", "b", "--region", "1:2,3"], ["compress", "a", "b", "--chunk", "8,8"]]
+    "arguments", [["decompress", "a", "b", "--region", "1:2,3"], ["compress", "a", "b", "--chunk", "8"]]
 )
 def test_wrong_usage_says_how(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as exit_info:

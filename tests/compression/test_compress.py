@@ -133,8 +133,8 @@ def test_progress_is_reported_chunk_by_chunk(tmp_path: Path) -> None:
 
 def test_bad_input_leaves_nothing_behind(tmp_path: Path, codec: nvc_jax.Codec) -> None:
     target = tmp_path / "v.zarr"
-    with pytest.raises(ValueError, match="three axes"):
-        nvc_jax.compress(VOLUME[0], target)
+    with pytest.raises(ValueError, match="2 to 5 axes"):
+        nvc_jax.compress(VOLUME[0, 0], target)
     with pytest.raises(ValueError, match="no side may be empty"):
         nvc_jax.compress(VOLUME[:0], target)
     with pytest.raises(TypeError, match="complex64"):
@@ -164,7 +164,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, codec: nvc_jax.Codec) -
         ({"step": 0.0, "model": "zero-margin"}, "`step`"),
         (
             {"max_error": 1, "chunks": (16, 16, 16), "shards": (16, 16, 24)},
-            r"`shards` \(=16,16,24\) must be three positive multiples",
+            r"`shards` \(=16,16,24\) must be 3 positive multiples",
         ),
         ({"max_error": 1, "part": (3, 3)}, r"`part` \(=\(3, 3\)\)"),
         ({"max_error": 1, "part": (-1, 3)}, "`part`"),

@@ -108,6 +108,19 @@ def test_chunks_are_sharded_where_there_are_many() -> None:
     assert choose_layout((72, 72, 72), 8, (8, 8, 8), None) == ((8, 8, 8), (32, 32, 32))
 
 
+def test_chunks_and_shards_of_other_ranks() -> None:
+    assert default_chunk((512, 700), 8) == (512, 352)
+    assert default_chunk((100, 40, 41, 42), 8) == (1, 40, 48, 48)
+    assert default_chunk((5, 2, 300, 300, 300), 8) == (1, 1, 104, 104, 152)
+    assert default_chunk((100, 90, 3), 8, ("y", "x", "c")) == (104, 96, 1)
+    assert default_chunk((30, 40, 50, 12), 8, ("z", "y", "x", "time")) == (32, 40, 56, 1)
+    # As many chunks in a shard as of a volume of three axes, of several steps where one step has few.
+    assert default_shard((1000, 16, 16, 16), (1, 16, 16, 16)) == (64, 16, 16, 16)
+    assert default_shard((1000, 3, 32, 16, 16), (1, 1, 16, 16, 16)) == (10, 3, 32, 16, 16)
+    assert default_shard((8, 64, 64, 64), (1, 8, 8, 8)) == (1, 32, 32, 32)
+    assert default_shard((511, 16, 16, 16), (1, 16, 16, 16)) is None
+
+
 def test_a_shard_of_one_chunk_is_none() -> None:
     assert choose_layout((37, 40, 43), 8, (16, 16, 16), (16, 16, 16)) == ((16, 16, 16), None)
     assert choose_layout((37, 40, 43), 8, (16, 16, 16), (16, 32, 16)) == ((16, 16, 16), (16, 32, 16))

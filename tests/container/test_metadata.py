@@ -129,16 +129,18 @@ def test_the_codecs_of_a_shard_are_those_of_its_chunks() -> None:
         ("codecs", [], "no Zarr v3 array"),
         ("codecs", [{"name": "bytes"}], "no nvc container"),
         ("codecs", [*METADATA.to_json()["codecs"], {"name": "crc32c"}], "must be `nvc` alone, not 2"),
-        ("shape", [5, 8], "three axes"),
+        ("shape", [5, 8], r"must be that of the volume, \(5, 8, 20\)"),
+        ("shape", [5], "2 to 5 axes"),
         ("shape", [5, 8, 0], "each a positive integer"),
         ("shape", [5, 8, 20.0], "each a positive integer"),
-        ("shape", "585", "three axes"),
+        ("shape", "585", "2 to 5 axes"),
         ("shape", [5, 8, 21], r"`shape` \(=\(5, 8, 21\)\) must be that of the volume, \(5, 8, 20\)"),
         ("shape", [1 << 34] * 3, "more than 9007199254740992 voxels"),
         ("data_type", "complex64", "complex64"),
         ("data_type", ["int16"], "damaged"),
         ("attributes", [1], "`attributes`"),
         ("dimension_names", 3, "damaged"),
+        ("dimension_names", ["y", "x"], "must be those of 3 axes"),
     ],
 )
 def test_other_documents_are_refused(field: str, value: Any, message: str) -> None:
@@ -171,7 +173,7 @@ def test_a_step_must_not_contradict_the_target() -> None:
 
 @pytest.mark.parametrize(
     ("chunk", "message"),
-    [([8192] * 3, "more than 268435456 voxels"), ([8, 8, -8], "positive integer"), (None, "three axes")],
+    [([8192] * 3, "more than 268435456 voxels"), ([8, 8, -8], "positive integer"), (None, "2 to 5 axes")],
 )
 def test_impossible_chunks_are_refused(chunk: Any, message: str) -> None:
     document = METADATA.to_json()

@@ -39,12 +39,23 @@ ONE_QUANTIZER = SpectralConfig(n_classes=8, n_tables=16, n_quantizers=1, n_profi
 """A small model of one quantiser and one profile."""
 
 
+OTHER_RANKS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
+    "plane": ("float32", {"max_error": 0.5}, (16, 24)),
+    "series": ("uint8", {"psnr": 42.0}, (1, 8, 16, 24)),
+    "colours": ("int16", {"lossless": True}, (16, 24, 1)),
+}
+"""Dtypes, targets and chunks of the containers of arrays with another number of axes, or with channels."""
+
+
 def targets_of(dtype: str) -> dict[str, dict[str, Any]]:
     """Targets of the containers of a dtype: bool is always lossless, fine pointwise bounds are for floats."""
     if dtype == "bool":
         return {"lossless": TARGETS["lossless"]}
     is_fine = dtype in ("float32", "float64")
-    return {name: target for name, target in TARGETS.items() if is_fine or name != "pointwise-fine"}
+    targets = {name: target for name, target in TARGETS.items() if is_fine or name != "pointwise-fine"}
+    return targets | {
+        name: target for name, (of_dtype, target, _) in OTHER_RANKS.items() if of_dtype == dtype
+    }
 
 
 def model_of(name: str) -> Path:
@@ -61,8 +72,16 @@ def make_model(directory: Path) -> None:
         shutil.copytree(shipped_models()["nvc-1"], directory)
 
 
-def original(dtype: str) -> np.ndarray:
-    """The volume that a golden container of ``dtype`` holds; floats have special values."""
+def original(dtype: str, name: str = "") -> np.ndarray:
+    """The volume that a golden container of ``dtype`` and a target holds; floats have special values."""
+    if name in OTHER_RANKS:
+        volume = original(dtype)
+        arrays = {
+            "plane": volume[2],
+            "series": np.stack([volume[:9], volume[9:18]]),
+            "colours": volume[10:13].transpose(1, 2, 0),
+        }
+        return np.ascontiguousarray(arrays[name])
     base = np.load(GOLDEN / "volume.npy")
     if dtype == "bool":
         return base > 90
@@ -89,7 +108,8 @@ def main() -> None:
                 make_model(model_of(name))
             if not store.exists():
                 codec = nvc_jax.load_codec(model_of(name))
-                nvc_jax.compress(original(dtype), store, model=codec, chunks=CHUNK, **target)
+                chunks = OTHER_RANKS[name][2] if name in OTHER_RANKS else CHUNK
+                nvc_jax.compress(original(dtype, name), store, model=codec, chunks=chunks, **target)
                 shutil.rmtree(store / "model", ignore_errors=True)
                 print(store.name)
 

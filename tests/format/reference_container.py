@@ -19,7 +19,7 @@ class Metadata(NamedTuple):
 
     shape: Shape
     dtype: np.dtype
-    padded_shape: Shape
+    chunk_shape: Shape
     configuration: dict[str, Any]
     minimum: float
     maximum: float
@@ -33,18 +33,19 @@ def read_metadata(path: Path) -> Metadata:
     document = json.loads((path / "zarr.json").read_text())
     (codec,) = document["codecs"]
     configuration, dtype = codec["configuration"], np.dtype(document["data_type"])
-    padded_shape = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+    chunk_shape = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
     require(configuration.get("version", 1) == 1, "the version is another")
-    shape = tuple(configuration.get("shape", padded_shape))
+    shape = tuple(configuration.get("shape", chunk_shape))
     require(tuple(document["shape"]) == shape, "the shapes differ")
-    require(identify(configuration, padded_shape, dtype) == configuration["id"], "the metadata are damaged")
+    require(2 <= len(shape) == len(chunk_shape) <= 5, "a shape has another number of axes")
+    require(identify(configuration, chunk_shape, dtype) == configuration["id"], "the metadata are damaged")
     number = int if dtype in LONG_DTYPES else float
     low, high = (number(dtype.type(value)) for value in configuration["range"])
     bound, step = derive(configuration, high - low)
     return Metadata(
         shape,
         dtype,
-        padded_shape,
+        chunk_shape,
         configuration,
         low,
         high,
@@ -64,7 +65,7 @@ def derive(configuration: dict[str, Any], width: float) -> tuple[float | None, f
     return bounds.get(name), value * width if name == "relative_step" else None
 
 
-def identify(configuration: dict[str, Any], padded_shape: Shape, dtype: np.dtype) -> str:
+def identify(configuration: dict[str, Any], chunk_shape: Shape, dtype: np.dtype) -> str:
     """Compute the field ``id`` (4.3)."""
 
     def spell(value: Any) -> Any:
@@ -76,7 +77,7 @@ def identify(configuration: dict[str, Any], padded_shape: Shape, dtype: np.dtype
         return struct.pack("<d", value).hex() if is_number else value
 
     fields = {key: spell(value) for key, value in configuration.items() if key not in ("version", "embedded")}
-    fields |= {"chunk_shape": spell(list(padded_shape)), "data_type": dtype.name, "id": fields["id"][:8]}
+    fields |= {"chunk_shape": spell(list(chunk_shape)), "data_type": dtype.name, "id": fields["id"][:8]}
     text = json.dumps(dict(sorted(fields.items())), separators=(",", ":"))
     return f"{fields['id']}{crc32c(text.encode()):08x}"
 
@@ -84,12 +85,20 @@ def identify(configuration: dict[str, Any], padded_shape: Shape, dtype: np.dtype
 def open_chunk(stored: bytes, metadata: Metadata, index: Shape) -> bytes:
     """Check a chunk and return its payload (4.4)."""
     require(len(stored) > 4, "a chunk is too short")
-    grid = [math.ceil(side / part) for side, part in zip(metadata.shape, metadata.padded_shape, strict=True)]
-    number = (index[0] * grid[1] + index[1]) * grid[2] + index[2]
+    number = 0
+    for i, side, part in zip(index, metadata.shape, metadata.chunk_shape, strict=True):
+        number = number * math.ceil(side / part) + i
     (checksum,) = struct.unpack("<I", stored[-4:])
     expected = crc32c(stored[:-4] + metadata.identity) ^ number % 2**32
     require(checksum == expected, "a chunk is damaged, or not of this place and container")
     return stored[:-4]
+
+
+def spatial_shape(sides: Shape, chunk_shape: Shape) -> Shape:
+    """Return the spatial shape of a part of a chunk (4.5)."""
+    spatial = [side for side, whole in zip(sides, chunk_shape, strict=True) if whole > 1]
+    require(len(spatial) <= 3, "a chunk has too many axes")
+    return (*[1] * (3 - len(spatial)), *spatial)
 
 
 def crc32c(data: bytes) -> int:

@@ -32,6 +32,8 @@ from reference_spectral import WIDE_DTYPES, decode_spectral
 
 PACKED, CONSTANT, DIFFERENCES, UNIFORM, SPECTRAL, LATENTS, LEVELS, LATTICE, RANKS, LOGARITHMS = range(10)
 """Kinds of payloads."""
+BLOCK_SIZE = 8
+"""Block size of spectral models."""
 
 # 6 Payload
 
@@ -47,15 +49,15 @@ class Payload(NamedTuple):
     correction: bytes
 
 
-def parse_payload(payload: bytes, padded_shape: Shape) -> Payload:
+def parse_payload(payload: bytes, whole_shape: Shape) -> Payload:
     """Take a payload, without its checksum, apart."""
     require(len(payload) > 0, "a payload is empty")
     kind, flags, start = payload[0] & 15, payload[0] >> 4, 1
     require(kind <= LOGARITHMS, "a payload states an unknown kind")
-    valid_shape, max_error, lengths = tuple(padded_shape), 0.0, []
+    valid_shape, max_error, lengths = tuple(whole_shape), 0.0, []
     if flags & 1:
         sides, start = take_varints(payload, 3, start)
-        is_within = all(1 <= side <= most for side, most in zip(sides, padded_shape, strict=True))
+        is_within = all(1 <= side <= most for side, most in zip(sides, whole_shape, strict=True))
         require(
             is_within and tuple(sides) != valid_shape, "a payload states a valid shape that it cannot have"
         )
@@ -79,7 +81,7 @@ def parse_payload(payload: bytes, padded_shape: Shape) -> Payload:
 
 def decode(
     payload: bytes,
-    padded_shape: Shape,
+    whole_shape: Shape,
     dtype: np.dtype,
     params: Any,
     configuration: dict[str, Any] | None = None,
@@ -88,7 +90,7 @@ def decode(
 
     Args:
         payload: without its checksum.
-        padded_shape: (z, y, x), the chunk shape of the container.
+        whole_shape: (z, y, x), the spatial shape of whole chunks.
         dtype: data type of the container.
         params: of the spectral model, nested dicts of arrays.
         configuration: of the codec `nvc`; None for one without missing values and limits.
@@ -97,10 +99,11 @@ def decode(
         The chunk's values that lie in the volume.
     """
     if dtype == np.bool_:
-        values = decode(payload, padded_shape, np.dtype(np.uint8), params, configuration)
+        values = decode(payload, whole_shape, np.dtype(np.uint8), params, configuration)
         require(values.max() <= 1, "a value of bool is not 0 or 1")
         return values.astype(np.bool_)
-    parts = parse_payload(payload, padded_shape)
+    parts = parse_payload(payload, whole_shape)
+    padded_shape = tuple(BLOCK_SIZE if side == 1 else side for side in whole_shape)
     values = keep_rules(decode_body(parts, padded_shape, dtype, params), configuration or {})
     return put_special_values(values, parts.special_values, padded_shape)
 

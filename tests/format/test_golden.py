@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from make_golden import GOLDEN, TARGETS, model_of, original, targets_of
-from reference_container import Metadata, open_chunk, read_metadata
+from reference_container import Metadata, open_chunk, read_metadata, spatial_shape
 from reference_decoder import decode
 from reference_model import read_model
 from reference_spectral import decode_spectral, decoding_reserve, parse_spectral_header
@@ -35,9 +35,15 @@ def special_mask(volume: np.ndarray) -> np.ndarray:
     return ~np.isfinite(volume) | (volume == -3e4)
 
 
+def original_of(name: str) -> np.ndarray:
+    """The volume that a golden container holds."""
+    _, dtype, target = name.split("-", 2)
+    return original(dtype, target)
+
+
 def check(name: str, decoded: np.ndarray, metadata: Metadata) -> None:
     """Check that a decoded volume keeps all that its container promises."""
-    volume = original(name.split("-")[1])
+    volume = original_of(name)
     assert decoded.dtype == volume.dtype
     is_special = special_mask(volume)
     bits = f"u{volume.dtype.itemsize}"
@@ -72,7 +78,7 @@ def test_golden_containers_decode(name: str, tmp_path: Path) -> None:
     metadata["codecs"][0]["configuration"]["embedded"] = embed_model(codec.config, codec.params)
     (store / "zarr.json").write_text(json.dumps(metadata))
     check(name, nvc_jax.open(store).read().result(), read_metadata(store))
-    containers.verify(original(name.split("-")[1]), store)
+    containers.verify(original_of(name), store)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,14 +86,18 @@ def test_a_decoder_from_the_specification_agrees(name: str) -> None:
     store = GOLDEN / f"{name}.zarr"
     metadata = read_metadata(store)
     decoded = np.zeros(metadata.shape, metadata.dtype)
-    for path in (store / "c").glob("*/*/*"):
-        index = tuple(map(int, path.parts[-3:]))
-        corner = [i * side for i, side in zip(index, metadata.padded_shape, strict=True)]
+    whole_shape = spatial_shape(metadata.chunk_shape, metadata.chunk_shape)
+    for path in (path for path in (store / "c").rglob("*") if path.is_file()):
+        index = tuple(map(int, path.relative_to(store / "c").parts))
+        region = tuple(
+            slice(i * part, min((i + 1) * part, side))
+            for i, part, side in zip(index, metadata.chunk_shape, metadata.shape, strict=True)
+        )
         payload = open_chunk(path.read_bytes(), metadata, index)
         rules = metadata.configuration
-        values = decode(payload, metadata.padded_shape, metadata.dtype, PARAMS[model_of(name)], rules)
-        region = tuple(slice(a, a + side) for a, side in zip(corner, values.shape, strict=True))
-        decoded[region] = values
+        values = decode(payload, whole_shape, metadata.dtype, PARAMS[model_of(name)], rules)
+        assert values.shape == spatial_shape(decoded[region].shape, metadata.chunk_shape)
+        decoded[region] = values.reshape(decoded[region].shape)
     check(name, decoded, metadata)
 
 

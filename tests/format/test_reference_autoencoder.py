@@ -44,7 +44,7 @@ def read_container(path: Path) -> tuple[dict[tuple[int, ...], bytes], Container]
     container = Container(
         shape=metadata.shape,
         dtype=metadata.dtype,
-        chunk=metadata.padded_shape,
+        chunk=metadata.chunk_shape,
         minimum=metadata.minimum,
         maximum=metadata.maximum,
         step=metadata.step,

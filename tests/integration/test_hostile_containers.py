@@ -85,7 +85,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
         change(*CHUNK_SHAPE, value=[8.0, 8, 8]),
         "`chunk_shape` .* each a positive integer",
     ),
-    "a text for a shape": (change(*SHAPE, value="16"), "`shape` .* three axes"),
+    "a text for a shape": (change(*SHAPE, value="16"), "`shape` .* 2 to 5 axes"),
     "deep attributes": (
         replace_metadata('{"attributes":' + "[" * 10**6 + "]" * 10**6 + "}"),
         "commas and brackets",

@@ -22,7 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     np.save("v.npy", VOLUME)
     np.save("complex.npy", VOLUME.astype(np.complex64))
-    np.save("series.npy", np.stack([VOLUME, VOLUME]))
+    np.save("series.npy", VOLUME.reshape(2, 4, 2, 4, 2, 4))
     nvc_jax.compress(VOLUME, "v.zarr", lossless=True)
     nvc_jax.compress(VOLUME, "v.zarr.zip", lossless=True)
     (tmp_path / "empty").mkdir()
@@ -34,7 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save("empty.npy", VOLUME[:0])
     np.save("words.npy", np.full((2, 2, 2), "abc"))
     with h5py.File("series.h5", "w") as file:
-        file["t"] = np.zeros((3, 8, 8, 8), np.float32)
+        file["t"] = VOLUME.reshape(2, 4, 2, 4, 2, 4)
         file["time"] = np.zeros(3)
     with h5py.File("two.h5", "w") as file:
         file["a"] = file["b"] = VOLUME
@@ -88,13 +88,17 @@ COMMANDS: dict[str, list[str]] = {
     "compress v.npy w.zarr --psnr inf": ["`--psnr` (=inf)", "must lie between 10 and 90 dB"],
     "compress v.npy w.zarr --step 0": ["`--step` (=0.0)", "must lie between"],
     "compress complex.npy w.zarr": ["has dtype complex64", "supported dtypes are", "two volumes"],
-    "compress series.npy w.zarr": ["has shape (2, 8, 8, 8)", "three axes", "such as `volume[0]`"],
-    "compress series.h5 w.zarr": ["`/t` has shape (3, 8, 8, 8)", "three axes", "`file['/dataset'][0]`"],
+    "compress series.npy w.zarr": ["has shape (2, 4, 2, 4, 2, 4)", "2 to 5 axes", "such as `volume[0]`"],
+    "compress series.h5 w.zarr": [
+        "`/t` has shape (2, 4, 2, 4, 2, 4)",
+        "2 to 5 axes",
+        "`file['/dataset'][0]`",
+    ],
     "compress two.h5 w.zarr": ["holds the datasets /a, /b", "name one as `two.h5::/a`"],
-    "compress two.h5::/c w.zarr": ["no dataset `/c`", "name one of its datasets with three axes: /a, /b"],
+    "compress two.h5::/c w.zarr": ["no dataset `/c`", "name one that may be a volume: /a, /b"],
     "compress series.h5::/c w.zarr": ["no dataset `/c`", "there is none"],
-    "compress series.h5::/t w.zarr": ["has shape (3, 8, 8, 8)", "such as `volume[0]`"],
-    "compress none.h5 w.zarr": ["no dataset with three axes", "it has no datasets"],
+    "compress series.h5::/t w.zarr": ["has shape (2, 4, 2, 4, 2, 4)", "such as `volume[0]`"],
+    "compress none.h5 w.zarr": ["no dataset with 2 to 5 axes", "it has no datasets"],
     "compress v.npy w.zarr --chunk 8,8,9": ["`--chunk` (=8,8,9)", "multiples of the model's block size (=8)"],
     "compress v.npy w.zarr --chunk 8192,8192,8192": [
         "`--chunk` (=8192,8192,8192)",
@@ -263,10 +267,10 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         ValueError,
         ["`max_error` (=1.0)", "`psnr` (=40.0)", "exclude each other"],
     ),
-    "a plane": (
-        lambda: nvc_jax.compress(VOLUME[0], "w.zarr"),
+    "a line": (
+        lambda: nvc_jax.compress(VOLUME[0, 0], "w.zarr"),
         ValueError,
-        ["`volume` has shape (8, 8)", "three axes", "add axes of length 1"],
+        ["`volume` has shape (8,)", "2 to 5 axes", "add axes of length 1"],
     ),
     "an empty volume": (
         lambda: nvc_jax.compress(VOLUME[:0], "w.zarr"),
@@ -281,7 +285,7 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
     "a region of two axes": (
         lambda: nvc_jax.decompress("v.zarr", "w.npy", region=(slice(0, 4), slice(0, 4))),
         ValueError,
-        ["`region`", "must be three slices: z, y, x"],
+        ["`region` (=0:4,0:4)", "must be 3 slices, one for each axis of the volume, 0:8,0:8,0:8"],
     ),
     "a region with steps": (
         lambda: nvc_jax.decompress("v.zarr", "w.npy", region=(slice(0, 4, 2), slice(None), slice(None))),

@@ -12,12 +12,16 @@ VOLUME = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
 
 def test_arrays_are_volumes() -> None:
     np.testing.assert_array_equal(read_volume(VOLUME), VOLUME)
-    np.testing.assert_array_equal(read_volume(VOLUME[None, ..., None].astype(">u2")), VOLUME, strict=True)
+    for volume in (VOLUME[0], VOLUME[None], VOLUME[None, ..., None]):
+        np.testing.assert_array_equal(read_volume(volume.astype(">u2")), volume, strict=True)
+    np.testing.assert_array_equal(read_volume(VOLUME[None, None, None]), VOLUME[None, None])
 
 
 def test_arrays_of_another_rank_or_dtype_are_errors() -> None:
-    with pytest.raises(ValueError, match="three axes"):
-        open_volume(VOLUME[0])
+    with pytest.raises(ValueError, match="2 to 5 axes: add axes of length 1"):
+        open_volume(VOLUME[0, 0])
+    with pytest.raises(ValueError, match=r"2 to 5 axes: take a part of it, such as `volume\[0\]`"):
+        open_volume(np.zeros((2,) * 6))
     with pytest.raises(TypeError, match="complex64"):
         open_volume(VOLUME.astype(np.complex64))
 
@@ -46,19 +50,20 @@ class _Labelled:
 
 def test_labelled_arrays_have_names_spacing_origin_and_units() -> None:
     array = _Labelled({"depth": [0.0, 10.0], "lat": [-1, -0.5, 0], "lon": [3, 3.25, 3.5, 3.75]})
-    np.testing.assert_array_equal(read_volume(array), VOLUME)
+    np.testing.assert_array_equal(read_volume(array), VOLUME[None])
     assert read_metadata(array) == VolumeMetadata(
-        ("depth", "lat", "lon"),
-        (10.0, 0.5, 0.25),
-        (0.0, -1.0, 3.0),
-        ("depth units", "lat units", "lon units"),
+        ("time", "depth", "lat", "lon"),
+        (None, 10.0, 0.5, 0.25),
+        (None, 0.0, -1.0, 3.0),
+        (None, "depth units", "lat units", "lon units"),
         {"long_name": "salinity", "valid_range": [0.0, 40.0]},
     )
 
 
 def test_uneven_or_falling_coordinates_give_no_spacing() -> None:
     uneven = read_metadata(_Labelled({"depth": [0, 10], "lat": [-1, -0.5, 7], "lon": [3, 2, 1, 0]}))
-    assert (uneven.dimension_names, uneven.spacing, uneven.origin) == (("depth", "lat", "lon"), None, None)
+    assert uneven.dimension_names == ("time", "depth", "lat", "lon")
+    assert (uneven.spacing, uneven.origin) == ((None, 10.0, None, None), (None, 0.0, None, None))
 
 
 def test_masked_voxels_have_the_fill_value() -> None:

@@ -54,7 +54,7 @@ def test_other_coordinates_are_left_out(values: object) -> None:
 @pytest.mark.parametrize("stated", [7, {}, {"lat": 7}, {"lat": {"dtype": "U3", "values": ["a"] * 4}}])
 def test_damaged_attributes_are_left_out(stated: object) -> None:
     assert read_coordinates({AXIS_COORDINATES: stated}, NAMES, SHAPE) == [None] * 3
-    assert crop_coordinates({AXIS_COORDINATES: stated}, NAMES, (0, 0, 0), SHAPE, 1).keys() == {
+    assert crop_coordinates({AXIS_COORDINATES: stated}, NAMES, (0, 0, 0), SHAPE, (1, 1, 1)).keys() == {
         AXIS_COORDINATES
     }
 
@@ -66,10 +66,10 @@ def test_values_that_are_not_finite_come_back() -> None:
 
 def test_a_region_has_its_own_coordinates() -> None:
     stated = state_coordinates(NAMES, AXES) | {"units": "K"}
-    cropped = crop_coordinates(stated, NAMES, (1, 2, 0), (2, 2, 5), 1)
+    cropped = crop_coordinates(stated, NAMES, (1, 2, 0), (2, 2, 5), (1, 1, 1))
     assert cropped["units"] == "K"
     time, lat, lon = read_coordinates(cropped, NAMES, (2, 2, 5))
     np.testing.assert_array_equal(lat.values, [0, -30])
     assert (time.values.size, lon.values.size) == (2, 5)
-    means = crop_coordinates(stated, NAMES, (0, 0, 0), (1, 1, 1), 8)
+    means = crop_coordinates(stated, NAMES, (0, 0, 0), (1, 1, 1), (8, 8, 8))
     np.testing.assert_array_equal(read_coordinates(means, NAMES, (1, 1, 1))[1].values, [15])

@@ -22,7 +22,7 @@ def test_only_the_chunks_of_a_region_are_read() -> None:
         indices.append(index)
         return VOLUME[None][index]
 
-    store = lazy_store(read, (1, 2, 3, 4), VOLUME.dtype, "v", chunk=(1, 1, 3, 4))
+    store = lazy_store(read, (1, 2, 3, 4), VOLUME.dtype, "v", chunk=(1, 1, 3, 4), rank=3)
     assert store.shape == (2, 3, 4)
     np.testing.assert_array_equal(read_region(store, np.s_[1:2, 0:2, 1:3]), VOLUME[1:2, 0:2, 1:3])
     assert [index[:2] for index in indices] == [(0, slice(1, 2))]

@@ -55,12 +55,13 @@ def test_the_origin_is_known_for_aligned_axes_only() -> None:
         assert axis_aligned_origin(matrix, [10, 20, 30]) is None
 
 
-def test_axes_of_length_1_are_dropped_until_three_are_left() -> None:
+def test_axes_of_length_1_are_dropped_until_few_enough_are_left() -> None:
     assert kept_axes((5, 6, 7)) == [0, 1, 2]
-    assert kept_axes((1, 1, 5, 6, 7)) == [2, 3, 4]
-    assert kept_axes((1, 1, 6, 7)) == [1, 2, 3]
-    assert kept_axes((1, 6, 7, 1), ["z", "y", "x", "Channel"]) == [0, 1, 2]
-    assert kept_axes((2, 5, 6, 7)) == [0, 1, 2, 3]
+    assert kept_axes((1, 1, 5, 6, 7)) == [0, 1, 2, 3, 4]
+    assert kept_axes((1, 1, 5, 6, 7), rank=3) == [2, 3, 4]
+    assert kept_axes((1, 1, 6, 7), rank=3) == [1, 2, 3]
+    assert kept_axes((1, 6, 7, 1), ["z", "y", "x", "Channel"], rank=3) == [0, 1, 2]
+    assert kept_axes((2, 1, 5, 6, 7), rank=3) == [0, 2, 3, 4]
 
 
 def test_values_have_a_form_that_json_can_hold() -> None:

@@ -125,3 +125,18 @@ def test_samples_whose_place_is_not_known_are_refused(tmp_path: Path) -> None:
             open_volume(tmp_path / "v.mhd")
     (tmp_path / "v.mhd").write_text(header.format("HeaderSize = 4\n"))
     check_opens_as_written(tmp_path / "v.mhd")
+
+
+@pytest.mark.parametrize(("shape", "n_channels"), [((4, 6), 1), ((2, 3, 4), 3), ((2, 3, 4, 5), 1)])
+def test_files_of_any_rank_open(shape: tuple[int, ...], n_channels: int, tmp_path: Path) -> None:
+    sides = (*shape, n_channels) if n_channels > 1 else shape
+    values = np.arange(np.prod(sides), dtype="<i2").reshape(sides)
+    header = f"ObjectType = Image\nNDims = {len(shape)}\nDimSize = {' '.join(map(str, shape[::-1]))}\n"
+    header += f"ElementSpacing = {' '.join(['0.5'] * len(shape))}\nElementNumberOfChannels = {n_channels}\n"
+    header += "ElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+    (tmp_path / "v.mha").write_bytes(header.encode() + values.tobytes())
+    np.testing.assert_array_equal(read_volume(tmp_path / "v.mha"), values)
+    metadata = read_metadata(tmp_path / "v.mha")
+    names = ("dim_0", "z", "y", "x")[-len(shape) :] + ("c",) * (n_channels > 1)
+    assert metadata.dimension_names == names
+    assert metadata.spacing == (0.5,) * len(shape) + (None,) * (n_channels > 1)

@@ -58,3 +58,12 @@ def test_broken_files_and_other_dtypes_are_named(tmp_path: Path) -> None:
             read(tmp_path / "v.mgz")
     with pytest.raises(TypeError, match="MGH cannot hold int8; it holds uint8, "):
         write_volume(tmp_path / "w.mgz", VOLUME.astype(np.int8))
+
+
+def test_a_series_has_an_axis_of_time(tmp_path: Path) -> None:
+    values = np.arange(2 * 3 * 4 * 5, dtype=np.int32).reshape(2, 3, 4, 5)
+    nibabel.save(nibabel.MGHImage(values.T, np.diag([0.5, 2, 3, 1])), tmp_path / "v.mgz")
+    np.testing.assert_array_equal(read_volume(tmp_path / "v.mgz"), values)
+    metadata = read_metadata(tmp_path / "v.mgz")
+    assert metadata.dimension_names == ("t", "z", "y", "x")
+    assert metadata.spacing == (None, 3.0, 2.0, 0.5)

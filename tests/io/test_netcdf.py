@@ -68,7 +68,7 @@ def test_one_of_several_variables_is_named(record: bool, version: int, tmp_path:
     for read in (open_volume, read_metadata):
         with pytest.raises(ValueError, match=r"holds the variables t, u, v; name one as `.*v\.nc::t`"):
             read(tmp_path / "v.nc")
-        with pytest.raises(ValueError, match="holds no variable `w`; name one with three axes: t, u, v"):
+        with pytest.raises(ValueError, match="holds no variable `w`; name one that may be a volume: t, u, v"):
             read(f"{tmp_path}/v.nc::w")
 
 
@@ -76,7 +76,7 @@ def test_what_lacks_a_volume_is_named(tmp_path: Path) -> None:
     with scipy.io.netcdf_file(tmp_path / "v.nc", "w") as file:
         file.createDimension("x", 3)
         file.createVariable("x", "f4", ("x",))[:] = 1
-    with pytest.raises(ValueError, match=r"no variable with three axes: `x` has shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"no variable with 2 to 5 axes: `x` has shape \(3,\)"):
         open_volume(tmp_path / "v.nc")
 
 
@@ -126,3 +126,26 @@ def test_a_file_does_not_stay_mapped(tmp_path: Path) -> None:
     _write(tmp_path / "v.nc")
     open_volume(tmp_path / "v.nc").read().result()
     assert "v.nc" not in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("dimensions", [("lat", "lon"), ("time", "lev", "lat", "lon")])
+def test_variables_of_any_rank_open(version: int, dimensions: tuple[str, ...], tmp_path: Path) -> None:
+    sides = {"time": 3, "lev": 2, "lat": 4, "lon": 5}
+    values = np.arange(np.prod([sides[name] for name in dimensions]), dtype=np.float32)
+    values = values.reshape([sides[name] for name in dimensions])
+    with scipy.io.netcdf_file(tmp_path / "v.nc", "w", version=version) as file:
+        for name in dimensions:
+            file.createDimension(name, None if name == "time" else sides[name])
+        if "time" in dimensions:
+            time = file.createVariable("time", "f8", ("time",))
+            time[:] = 6.0 * np.arange(3)
+            time.units = "hours since 1900-01-01"
+            file.createVariable("lat_bounds", "f4", ("lat", "lon"))[:] = 0
+        file.createVariable("t", "f4", dimensions)[:] = values
+    np.testing.assert_array_equal(read_volume(tmp_path / "v.nc"), values)
+    metadata = read_metadata(tmp_path / "v.nc")
+    assert metadata.dimension_names == dimensions
+    if "time" in dimensions:
+        assert metadata.spacing == (6.0, None, None, None)
+        assert metadata.units == ("hours since 1900-01-01", None, None, None)

@@ -191,3 +191,34 @@ def test_dtypes_that_it_has_not_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="NIfTI cannot hold float16; it holds uint8, "):
         write_volume(tmp_path / "v.nii", VOLUME.astype(np.float16))
     assert not list(tmp_path.iterdir())
+
+
+SERIES = np.arange(2 * 3 * 4 * 5 * 6, dtype=np.int16).reshape(2, 3, 4, 5, 6)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(
+    ("shape", "kept_shape", "names"),
+    [
+        ((5, 6), (5, 6), ("y", "x")),
+        ((3, 4, 5, 6), (3, 4, 5, 6), ("t", "z", "y", "x")),
+        ((2, 3, 4, 5, 6), (2, 3, 4, 5, 6), ("c", "t", "z", "y", "x")),
+        ((2, 1, 4, 5, 6), (2, 4, 5, 6), ("c", "z", "y", "x")),  # a vector at each voxel
+        ((1, 1, 4, 5, 6), (4, 5, 6), ("z", "y", "x")),
+    ],
+)
+def test_series_and_vectors_have_their_axes(
+    shape: tuple[int, ...], kept_shape: tuple[int, ...], names: tuple[str, ...], suffix: str, tmp_path: Path
+) -> None:
+    volume = SERIES.reshape(-1)[: np.prod(shape)].reshape(shape)
+    image = nibabel.Nifti1Image(volume.T, np.diag([0.5, 2, 3, 1]))
+    image.header.set_xyzt_units("mm", "sec")
+    if len(shape) > 3:
+        image.header["pixdim"][4] = 1.5
+    nibabel.save(image, tmp_path / f"v{suffix}")
+    np.testing.assert_array_equal(read_volume(tmp_path / f"v{suffix}"), volume.reshape(kept_shape))
+    metadata = read_metadata(tmp_path / f"v{suffix}")
+    assert metadata.dimension_names == names
+    sides = {"x": 0.5, "y": 2.0, "z": 3.0, "t": 1.5}
+    assert metadata.spacing == tuple(sides.get(name) for name in names)
+    assert metadata.units == tuple({"t": "sec", "c": None}.get(name, "mm") for name in names)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,3 +54,13 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
 def test_files_have_no_metadata(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", VOLUME)
     assert read_metadata(tmp_path / "v.npy") == VolumeMetadata()
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (2, 1, 3, 4), (1, 2, 3, 4, 1)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_any_rank_open(shape: tuple[int, ...], order: Any, tmp_path: Path) -> None:
+    values = np.asarray(np.arange(24, dtype=np.int16).reshape(shape), order=order)
+    np.save(tmp_path / "v.npy", values)
+    np.savez(tmp_path / "v.npz", volume=values)
+    for name in ("v.npy", "v.npz"):
+        np.testing.assert_array_equal(read_volume(tmp_path / name), values, strict=True)

@@ -10,16 +10,11 @@ import tensorstore as ts
 from volume_files import FILE_VOLUME as VOLUME
 from volume_files import check_opens_as_written
 
-from nvc_jax.io.volumes import open_volume, read_metadata
+from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 
 
 def _nrrd(encoding: str, **header: Any) -> Callable[[Path], None]:
     return lambda path: nrrd.write(str(path), VOLUME, {"encoding": encoding, **header}, index_order="C")
-
-
-def _write_with_channel(path: Path) -> None:
-    header = {"encoding": "raw", "kinds": ["vector", "domain", "domain", "domain"]}
-    nrrd.write(str(path), VOLUME[..., None], header, index_order="C")
 
 
 def _write_big_endian(path: Path) -> None:
@@ -44,7 +39,6 @@ FILES = [
     ("text.nrrd", _nrrd("ascii")),
     ("big.nrrd", _write_big_endian),
     ("last.nhdr", _write_as_last_bytes),
-    ("channel.nrrd", _write_with_channel),
 ]
 
 
@@ -86,6 +80,27 @@ def test_metadata_of_a_file_with_space_directions(tmp_path: Path) -> None:
     assert metadata.origin == (30.0, 20.0, 10.0)
     assert metadata.units == ("um", "mm", "mm")
     assert metadata.attributes["space origin"] == [10.0, 20.0, 30.0]
+
+
+def test_channels_and_times_are_axes(tmp_path: Path) -> None:
+    none = [np.nan] * 3
+    header = {
+        "encoding": "raw",
+        "kinds": ["vector", "domain", "domain", "domain", "time"],
+        "space": "right-anterior-superior",
+        "space directions": [none, [0.5, 0, 0], [0, 2, 0], [0, 0, 3], none],
+        "space origin": [10.0, 20.0, 30.0],
+        "space units": ["mm", "mm", "um"],
+    }
+    volume = np.stack([VOLUME, VOLUME + 1])[..., None]
+    nrrd.write(str(tmp_path / "v.nrrd"), volume, header, index_order="C")
+    np.testing.assert_array_equal(read_volume(tmp_path / "v.nrrd"), volume)
+    metadata = read_metadata(tmp_path / "v.nrrd")
+    assert metadata.dimension_names == ("t", "z", "y", "x", "c")
+    assert metadata.spacing == (None, 3.0, 2.0, 0.5, None)
+    assert metadata.origin == (None, 30.0, 20.0, 10.0, None)
+    assert metadata.units == (None, "um", "mm", "mm", None)
+    assert metadata.attributes["space directions"] == [[0.5, 0, 0], [0, 2, 0], [0, 0, 3]]
 
 
 def test_metadata_of_a_file_with_spacings(tmp_path: Path) -> None:

@@ -101,3 +101,13 @@ def test_raw_files_elsewhere_are_refused(tmp_path: Path) -> None:
         open_volume(RawFile("s3://bucket/v.dat", (2, 3, 4), "uint16"))
     with pytest.raises(ValueError, match="is no file"):
         open_volume(RawFile(tmp_path, (2, 3, 4), "uint16"))
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (2, 1, 3, 4), (1, 2, 3, 4, 1)])
+def test_files_of_any_rank_open(shape: tuple[int, ...], tmp_path: Path) -> None:
+    values = np.arange(24, dtype="<i2").reshape(shape)
+    path = tmp_path / f"v_{'x'.join(map(str, shape[::-1]))}_int16.raw"
+    path.write_bytes(values.tobytes())
+    np.testing.assert_array_equal(read_volume(path), values)
+    (tmp_path / "v.i16").write_bytes(values.tobytes(order="F"))
+    np.testing.assert_array_equal(read_volume(RawFile(tmp_path / "v.i16", shape, order="F")), values)

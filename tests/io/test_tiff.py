@@ -43,9 +43,9 @@ def test_compressed_files_are_read_by_several_threads(
     np.testing.assert_array_equal(read_planes_by_threads(open_volume(tmp_path / "v.tiff")), VOLUME[:4])
 
 
-def test_a_file_of_one_imagej_slice_is_a_volume(tmp_path: Path) -> None:
+def test_a_file_of_one_imagej_slice_is_a_plane(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "v.tif", VOLUME[:1], imagej=True)
-    np.testing.assert_array_equal(read_volume(tmp_path / "v.tif"), VOLUME[:1])
+    np.testing.assert_array_equal(read_volume(tmp_path / "v.tif"), VOLUME[0])
 
 
 def test_metadata_of_imagej_are_read(tmp_path: Path) -> None:
@@ -110,3 +110,54 @@ def test_a_missing_value_that_is_no_number_is_named(tmp_path: Path) -> None:
     _tiff(extratags=[(42113, "s", 0, "none", True)])(tmp_path / "v.tif")
     with pytest.warns(UserWarning, match="GDAL's missing value 'none' is no number; it is ignored"):
         assert read_metadata(tmp_path / "v.tif").missing_values == ()
+
+
+SERIES = np.arange(2 * 3 * 4 * 5 * 7, dtype=np.uint16).reshape(2, 3, 4, 5, 7)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    ("options", "axes", "names"),
+    [
+        ({"imagej": True}, "TZCYX", ("t", "z", "c", "y", "x")),
+        ({"ome": True}, "TCZYX", ("t", "c", "z", "y", "x")),
+        ({"imagej": True}, "TZYX", ("t", "z", "y", "x")),
+        ({"ome": True}, "CYX", ("c", "y", "x")),
+        ({"ome": True}, "YX", ("y", "x")),
+    ],
+)
+def test_hyperstacks_have_their_axes(
+    options: dict[str, Any], axes: str, names: tuple[str, ...], compression: str | None, tmp_path: Path
+) -> None:
+    volume = SERIES[(0,) * (5 - len(axes))]
+    metadata = (
+        {"axes": axes, "finterval": 0.5, "spacing": 3.0, "unit": "um"}
+        if "imagej" in options
+        else {"axes": axes}
+    )
+    tifffile.imwrite(tmp_path / "v.tif", volume, compression=compression, metadata=metadata, **options)
+    store = open_volume(tmp_path / "v.tif")
+    np.testing.assert_array_equal(store.read().result(), volume)
+    np.testing.assert_array_equal(store[..., 1:3, 2:].read().result(), volume[..., 1:3, 2:])
+    kept = read_metadata(tmp_path / "v.tif")
+    assert kept.dimension_names == names
+    if "imagej" in options:
+        assert kept.spacing == tuple({"t": 0.5, "z": 3.0, "c": None}.get(name, 1.0) for name in names)
+        assert kept.units == tuple({"t": "s", "c": None}.get(name, "um") for name in names)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("n_pages", [1, 2])
+def test_colours_are_channels(planar: str, compression: str | None, n_pages: int, tmp_path: Path) -> None:
+    colours = np.arange(2 * 16 * 16 * 3, dtype=np.uint8).reshape(2, 16, 16, 3)[:n_pages]
+    volume = (colours if planar == "contig" else np.moveaxis(colours, -1, 1))[
+        0 if n_pages == 1 else slice(None)
+    ]
+    path = tmp_path / "v.tif"
+    tifffile.imwrite(
+        path, volume, photometric="rgb", planarconfig=planar, compression=compression, metadata=None
+    )
+    np.testing.assert_array_equal(read_volume(path), volume)
+    names = read_metadata(path).dimension_names or ()
+    assert names.index("s") == (len(names) - (1 if planar == "contig" else 3))

@@ -12,7 +12,7 @@ from nvc_jax.autoencoder.blocks import extract_blocks
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import finite_range, normalize
 from nvc_jax.core.shapes import check_shape, grid_shape
-from nvc_jax.io.volumes import read_volume
+from nvc_jax.io.volumes import read_steps
 from nvc_jax.training.config import volume_names
 
 EMPTY_MEAN = 1e-5
@@ -95,8 +95,9 @@ def block_batches(
         ValueError: there is no volume, or all blocks are empty.
     """
     volumes, parts = list(volumes), []
-    for index, volume in enumerate(volumes):
-        values = _to_unit_range(jnp.asarray(read_volume(volume)))
+    steps = (step for volume in volumes for step in read_steps(volume))
+    for index, step in enumerate(steps):
+        values = _to_unit_range(jnp.asarray(step))
         if blocks_per_volume is None:
             blocks = np.asarray(extract_blocks(values, config.block_size, config.margin))
         else:

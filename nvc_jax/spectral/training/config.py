@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from nvc_jax.io.volumes import read_volume
+from nvc_jax.io.volumes import read_steps
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.fit import fit_spectral
 from nvc_jax.spectral.training.samples import BLOCKS_PER_VOLUME
@@ -59,6 +59,6 @@ class SpectralTraining(TrainingConfig):
         if options.devices is not None:
             raise ValueError("`devices` must be None: spectral models are fitted on JAX's default device")
 
-        arrays = [read_volume(volume) for volume in volumes]
+        arrays = [step for volume in volumes for step in read_steps(volume)]
         params = fit_spectral(arrays, self.model, seed=options.seed, blocks_per_volume=self.blocks_per_volume)
         return TrainedParams(jax.device_get(params), volume_names(volumes))
