@@ -89,13 +89,14 @@ def _jump(values: np.ndarray, is_exact: np.ndarray, ordinary: np.ndarray) -> flo
             np.moveaxis(array, axis, 0)[:, ::_LINE_DISTANCE, ::_LINE_DISTANCE]
             for array in (values, is_exact, ordinary)
         )
-        with np.errstate(invalid="ignore", over="ignore"):  # beside NaN and infinities; those do not count
+        with np.errstate(invalid="ignore", over="ignore"):  # at NaN and infinities, which do not count
             steps = np.abs(np.diff(lines.astype(np.float64), axis=0))
-        after = exact[:-2] & others[1:-1] & others[2:]
-        before = exact[2:] & others[1:-1] & others[:-2]
-        at_border += steps[:-1][after].sum() + steps[1:][before].sum()
-        beyond += steps[1:][after].sum() + steps[:-1][before].sum()
-    return at_border / beyond if beyond else np.inf
+            after = exact[:-2] & others[1:-1] & others[2:]
+            before = exact[2:] & others[1:-1] & others[:-2]
+            at_border += steps[:-1][after].sum() + steps[1:][before].sum()
+            beyond += steps[1:][after].sum() + steps[:-1][before].sum()
+    with np.errstate(invalid="ignore"):
+        return float(np.divide(at_border, beyond)) if beyond else np.inf
 
 
 def without_exact_values(chunk: ChunkValues, patterns: np.ndarray) -> ChunkValues:

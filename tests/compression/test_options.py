@@ -71,7 +71,9 @@ def test_wrong_targets_are_named(options: dict, message: str, spectral: nvc_jax.
 
 @pytest.mark.parametrize("options", [{"max_error": 1.0}, {"relative_error": 0.1}, {"lossless": True}])
 def test_block_autoencoders_keep_no_bound(options: dict, autoencoder: nvc_jax.Codec) -> None:
-    with pytest.raises(ValueError, match="needs a spectral model: leave `model` out, or name one such as nvc-1"):
+    with pytest.raises(
+        ValueError, match="needs a spectral model: leave `model` out, or name one such as nvc-1"
+    ):
         check_target(autoencoder, **options)
 
 
