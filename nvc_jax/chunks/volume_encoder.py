@@ -78,7 +78,7 @@ class VolumeEncoder(ChunkEncoder):
         if name == "pointwise_error":
             return self._with_best_step(lambda ratio: ChunkTarget(None, ratio, value))
         is_relative = name not in ("max_error", "lossless")
-        if is_relative and not math.isfinite(width * (value if name == "relative_error" else 1.0)):
+        if is_relative and not math.isfinite(width * (1.0 if name == "psnr" else value)):
             low, high = self._value_range.low, self._value_range.high
             raise ValueError(
                 f"`{name}` (={value}) is relative to a range, [{low}, {high}], and beyond float64's: "
@@ -134,7 +134,8 @@ class VolumeEncoder(ChunkEncoder):
             return 1.0
 
         def stated_step(step: float) -> float:
-            return max(float(f"{width * step:.{_STEP_DIGITS}g}"), math.ulp(0.0))
+            in_units = min(width * step, float(np.finfo(np.float64).max) / 2)
+            return max(float(f"{in_units:.{_STEP_DIGITS}g}"), math.ulp(0.0))
 
         def psnr_of(regions: list[Region], step: float) -> float:
             in_units = stated_step(step)

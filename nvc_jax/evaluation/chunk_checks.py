@@ -1,4 +1,4 @@
-"""Checks of a decoded chunk: against its original, the bound of the container, and the error that it states."""
+"""Checks of a decoded chunk: against its original, the container's bound, and the error that it states."""
 
 import numpy as np
 

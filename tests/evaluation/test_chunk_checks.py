@@ -50,5 +50,5 @@ def test_faults_are_told(value: float, place: tuple, fault: str, volume: np.ndar
 
 
 def test_another_error_than_the_stated_one_is_told(reader: Reader) -> None:
-    with pytest.raises(nvc_jax.FormatError, match="states a largest error of 0.05"):
+    with pytest.raises(nvc_jax.FormatError, match=r"states a largest error of 0\.05"):
         check_stated_error(reader, INDEX, 0.05, 0.08)

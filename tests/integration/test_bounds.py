@@ -94,6 +94,8 @@ def case_of(**changes: Any) -> Case:
 
 
 @hypothesis.example(PLAIN)
+@hypothesis.example(case_of(target="psnr", values="noise", seed=0))
+@hypothesis.example(case_of(seed=50081, special=0.5))
 @hypothesis.example(case_of(target="relative_error", values="noise", strength=1.0))
 @hypothesis.example(case_of(dtype="int64", values="noisy", seed=2638920, target=None, exact=True))
 @hypothesis.example(case_of(values="denormals", seed=910, target="psnr", strength=-17.0))
