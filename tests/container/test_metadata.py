@@ -15,7 +15,6 @@ from nvc_jax.core.chunk_interfaces import ChunkFormat, ValueRange
 from nvc_jax.core.dtypes import DTYPES, integer_limits, is_float, is_long_integer
 
 SIDES = st.integers(1, 2**9)
-SHAPES = st.tuples(SIDES, SIDES, SIDES)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 MODERATE = st.floats(-1e150, 1e150)
 NOT_NEGATIVE = st.floats(0, 1e150)
@@ -52,13 +51,17 @@ def values_of(dtype: str) -> st.SearchStrategy[float]:
 
 @st.composite
 def metadata(draw: st.DrawFn) -> ContainerMetadata:
-    chunk, dtype = draw(SHAPES), draw(st.sampled_from(DTYPES))
-    factors = draw(st.none() | st.tuples(*[st.integers(1, 8)] * 3))
+    rank, dtype = draw(st.integers(2, 5)), draw(st.sampled_from(DTYPES))
+    shapes = st.tuples(*[SIDES] * rank)
+    ones = (1,) * (rank - 3)
+    chunks = shapes.map(lambda sides: [*ones, *sides[len(ones) :]]).flatmap(st.permutations).map(tuple)
+    chunk = draw(chunks)
+    factors = draw(st.none() | st.tuples(*[st.integers(1, 8)] * rank))
     minimum, maximum = sorted((draw(values_of(dtype)), draw(values_of(dtype))))
     target = draw(TARGETS)
     step = target["step"] * draw(st.sampled_from([1.0, maximum - minimum, 3.0])) if "step" in target else None
     return ContainerMetadata(
-        shape=draw(SHAPES | st.just(chunk)),
+        shape=draw(shapes | st.just(chunk)),
         dtype=dtype,
         chunk=chunk,
         model=draw(st.none() | st.text()),
@@ -75,7 +78,7 @@ def metadata(draw: st.DrawFn) -> ContainerMetadata:
         embedded=draw(st.none() | st.dictionaries(st.text(), JSON_VALUES, max_size=2)),
         shard=None if factors is None else tuple(n * side for n, side in zip(factors, chunk, strict=True)),
         fingerprint=draw(st.none() | st.integers(1, 2**32 - 1)),
-        dimension_names=draw(st.tuples(*[st.none() | st.text()] * 3)),
+        dimension_names=draw(st.tuples(*[st.none() | st.text()] * rank)),
         attributes=draw(st.dictionaries(st.text(), JSON_VALUES, max_size=3)),
     )
 

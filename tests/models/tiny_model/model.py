@@ -16,7 +16,8 @@ from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.model import Model
 from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.parameters import Params
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape
+from nvc_jax.core.spatial_axes import padded_shape, spatial_shape
 from tiny_model.coding import MAX_STEP, MIN_STEP, decode_means, encode_means
 from tiny_model.config import BlockMeanConfig
 from tiny_model.encoded import EncodedMeans
@@ -64,10 +65,12 @@ class BlockMeanModel(Model[BlockMeanConfig]):
         return decode_means(params, encoded.points, *limits, shape=encoded.shape, dtype=encoded.dtype)
 
     def chunk_encoder(
-        self, params: Params, volume: ts.TensorStore, chunk: Shape3, value_range: ValueRange
+        self, params: Params, volume: ts.TensorStore, chunk: Shape, value_range: ValueRange
     ) -> ChunkEncoder:
-        return VolumeEncoder(BlockMeanCoder(params, chunk), volume, chunk, value_range)
+        padded = padded_shape(spatial_shape(chunk, chunk), self.config.block_size)
+        return VolumeEncoder(BlockMeanCoder(params, padded), volume, chunk, value_range, padded)
 
     def chunk_decoder(self, params: Params, chunk_format: ChunkFormat, mode: str) -> ChunkDecoder:
-        coder = BlockMeanCoder(params, chunk_format.chunk)
-        return ChunkCodec(coder, chunk_format.chunk, chunk_format.dtype, chunk_format.value_range)
+        whole, dtype, value_range = chunk_format.chunk, chunk_format.dtype, chunk_format.value_range
+        padded = padded_shape(whole, self.config.block_size)
+        return ChunkCodec(BlockMeanCoder(params, padded), padded, dtype, value_range, whole)
