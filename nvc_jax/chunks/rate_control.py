@@ -45,7 +45,7 @@ class TriedRatio(NamedTuple):
 
     @property
     def may_gain_by_larger(self) -> bool:
-        """Whether a larger step may take fewer bytes."""
+        """Tell whether a larger step may take fewer bytes."""
         share = self.correction_share
         return share < _SMALL_CORRECTION or (self.bits_per_voxel > _MANY_BITS and share > _FAIR_CORRECTION)
 
