@@ -20,6 +20,7 @@ from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkTarget, ValueRange
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.dtypes import ignoring_nan
 from nvc_jax.core.shapes import Shape3
 
 _DEVICE_BATCH = 8
@@ -69,14 +70,17 @@ class ChunkCodec(ChunkDecoder):
         Returns:
             The cheapest payload that keeps to the target.
         """
-        values = values.view(self._dtype)
-        chunk = ChunkValues.examine(values, self._value_range.missing_values, self._value_range.valid_limits)
-        if target.pointwise_error is not None:
-            assert target.step is not None  # the volume's encoder chooses it
-            payload = self._pointwise.encode(chunk, target.pointwise_error, target.step)
-        else:
-            payload = self._encoder.encode(chunk, target, boundaries)
+        with ignoring_nan(self._dtype):
+            payload = self._encode(values.view(self._dtype), target, boundaries)
         return payload.to_bytes(self._whole_shape)
+
+    def _encode(self, values: np.ndarray, target: ChunkTarget, boundaries: int) -> Payload:
+        rules = self._value_range
+        chunk = ChunkValues.examine(values, rules.missing_values, rules.valid_limits)
+        if target.pointwise_error is None:
+            return self._encoder.encode(chunk, target, boundaries)
+        assert target.step is not None  # the volume's encoder chooses it
+        return self._pointwise.encode(chunk, target.pointwise_error, target.step)
 
     def decode(self, payload: bytes) -> np.ndarray:
         """Decode the voxels of a chunk that lie in the volume.

@@ -13,7 +13,7 @@ import numpy as np
 
 from nvc_jax.chunks.value_bytes import to_little_endian
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
-from nvc_jax.core.dtypes import is_float, is_long_integer, number_of
+from nvc_jax.core.dtypes import ignoring_nan, is_float, is_long_integer, number_of
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
@@ -51,6 +51,11 @@ def valid_mask(
     values: np.ndarray, missing_values: Sequence[float] = (), valid_limits: Limits = NO_LIMITS
 ) -> np.ndarray:
     """Mark the values that are finite, not missing and within the limits: bool of the same shape."""
+    with ignoring_nan(values.dtype):
+        return _mark_valid(values, missing_values, valid_limits)
+
+
+def _mark_valid(values: np.ndarray, missing_values: Sequence[float], valid_limits: Limits) -> np.ndarray:
     if is_float(values.dtype) and not all_finite(values):
         valid = np.isfinite(values)
     else:
@@ -63,11 +68,10 @@ def valid_mask(
             (low if low == -math.inf else math.ceil(low)),
             (high if high == math.inf else math.floor(high)),
         )
-    with np.errstate(invalid="ignore"):  # bfloat16 compares NaN with a warning
-        if low != -math.inf:
-            valid &= values >= low
-        if high != math.inf:
-            valid &= values <= high
+    if low != -math.inf:
+        valid &= values >= low
+    if high != math.inf:
+        valid &= values <= high
     return valid
 
 

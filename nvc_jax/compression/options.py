@@ -11,6 +11,7 @@ from nvc_jax.container.store import METADATA_KEY, open_container
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import QualityTarget
+from nvc_jax.core.dtypes import is_scalar
 from nvc_jax.core.shapes import Shape
 from nvc_jax.core.spatial_axes import N_SPATIAL, padded_shape, spatial_axes, spatial_shape
 from nvc_jax.io.axes import default_spatial_axes
@@ -106,7 +107,7 @@ def _check_number(name: str, value: Any) -> float | bool:
     if name == "lossless" and value is True:
         return value
     is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    is_number = is_integer or (np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf")
+    is_number = is_integer or is_scalar(value)
     if name == "lossless" or not is_number:
         rule = "True or False" if name == "lossless" else "a number"
         raise TypeError(f"`{name}` (={value!r:.80}) must be {rule}, not {type(value).__name__}")

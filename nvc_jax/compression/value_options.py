@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
-from nvc_jax.core.dtypes import as_number, cast_values
+from nvc_jax.core.dtypes import as_number, cast_values, is_scalar
 
 _MAX_EXACT_VALUES = 16
 """Most exact values: each has a label of its own in every chunk."""
@@ -57,7 +57,7 @@ def check_numbers(name: str, values: Any, *, may_be_none: bool = False) -> list[
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) or (np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf")
+    return isinstance(value, numbers.Real) or is_scalar(value)
 
 
 def check_within_limits(value_range: ValueRange) -> None:

@@ -1,5 +1,6 @@
 """Dtypes of volumes, and those that the device works with."""
 
+import contextlib
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -45,6 +46,17 @@ _END_OF_INTEGERS = 1 << 64
 def is_float(dtype: np.dtype) -> bool:
     """Tell whether a dtype is of floats; NumPy has no kind for bfloat16."""
     return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+def is_scalar(value: Any) -> bool:
+    """Tell whether a value is a number of NumPy, JAX or another library, or an array of one number."""
+    dtype = np.asarray(value).dtype if np.ndim(value) == 0 else np.dtype(object)
+    return dtype.kind in "iu" or is_float(dtype)
+
+
+def ignoring_nan(dtype: np.dtype) -> contextlib.AbstractContextManager:
+    """Silence the warnings with which bfloat16, unlike other dtypes, compares NaN."""
+    return np.errstate(invalid="ignore") if dtype.name == "bfloat16" else contextlib.nullcontext()
 
 
 def float_limits(dtype: np.dtype) -> tuple[float, float, float]:

@@ -6,7 +6,7 @@ from nvc_jax.chunks.special_values import bit_patterns, valid_mask
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import ChunkIndex
-from nvc_jax.core.dtypes import is_float
+from nvc_jax.core.dtypes import ignoring_nan, is_float
 from nvc_jax.core.errors import largest_error, largest_pointwise_error
 
 _ARITHMETIC = 2.0**-12
@@ -32,6 +32,13 @@ def check_chunk(
             that is not valid; every one if the container is lossless) differs, or a valid value became one
             that is missing or beyond the limits that the user set.
     """
+    with ignoring_nan(original.dtype):
+        return _check_values(reader, index, original, decoded)
+
+
+def _check_values(
+    reader: Reader, index: ChunkIndex, original: np.ndarray, decoded: np.ndarray
+) -> tuple[float, float]:
     metadata = reader.metadata
     valid = mark_valid(original, metadata)
     is_exact = np.ones_like(valid) if metadata.max_error == 0 else ~valid

@@ -8,6 +8,7 @@ from typing import Any
 
 from nvc_jax.core.shapes import Shape
 from nvc_jax.io.axes import is_channel_name, is_time_name
+from nvc_jax.io.coordinates import crop_coordinates
 from nvc_jax.io.geometry import crop_metadata
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.paths import local_path
@@ -79,7 +80,15 @@ def select_metadata(metadata: VolumeMetadata, index: Sequence[Part]) -> VolumeMe
     starts = [part if isinstance(part, int) else part.start for part in index]
     kept = [axis for axis, part in enumerate(index) if not isinstance(part, int)]
     cropped = crop_metadata(metadata, starts, 1) if any(starts) else metadata
-    return metadata_of_axes(cropped, kept)
+    names = metadata.dimension_names or ("",) * len(index)
+    attributes = crop_coordinates(
+        cropped.attributes,
+        [names[axis] for axis in kept],
+        [starts[axis] for axis in kept],
+        [part.stop - part.start for part in index if isinstance(part, slice)],
+        [1] * len(kept),
+    )
+    return metadata_of_axes(dataclasses.replace(cropped, attributes=attributes), kept)
 
 
 def _parse(text: str) -> dict[str | int, Part]:

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nvc_jax.io.coordinates import read_coordinates
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.raw import RawFile
 from nvc_jax.io.selection import Selection, find_selection, unselected
@@ -100,3 +101,17 @@ def test_a_part_of_any_source_is_taken(tmp_path: Path) -> None:
     nested = Selection(Selection(raw, "0=2"), "0=1")
     np.testing.assert_array_equal(read_volume(nested), SERIES[2, 1])
     assert unselected(nested) == raw
+
+
+def test_a_part_keeps_the_coordinates_of_its_axes() -> None:
+    xarray = pytest.importorskip("xarray")
+    coordinates = {"time": [0, 1, 4, 9], "lat": [60.0, 30.0, 0.0], "lon": [0.0, 1.0, 3.0]}
+    array = xarray.DataArray(
+        np.zeros((4, 3, 3, 3)), {**coordinates, "level": [1.0, 2.0, 8.0]}, ["time", "level", "lat", "lon"]
+    )
+    selected = Selection(array, "time=1:3,level=2")
+    metadata, store = read_metadata(selected), open_volume(selected)
+    time, lat, lon = read_coordinates(metadata.attributes, metadata.complete_names(3), store.shape)
+    np.testing.assert_array_equal(time.values, [1, 4])
+    np.testing.assert_array_equal(lat.values, coordinates["lat"])
+    np.testing.assert_array_equal(lon.values, coordinates["lon"])
