@@ -42,7 +42,7 @@ from nvc_jax.core.chunk_interfaces import ChunkDecoder
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.json_documents import read_json
 
-_PLACE = re.compile(r"(?:^|/)c/(\d+)/(\d+)/(\d+)$")
+_PLACE = re.compile(r"(?:^|/)c((?:/\d+)+)$")
 """End of a chunk's key: its index."""
 _USE = (
     "pass `serializer=nvc_jax.zarr_codec(…)` with `compressors=None`, and neither `filters` nor `shards`; "

@@ -53,7 +53,9 @@ def check_array_shape(shape: tuple[int, ...], name: str = "volume") -> Shape:
             f"`{name}` has shape {tuple(shape)}; it must have {MIN_RANK} to {MAX_RANK} axes: {step}"
         )
     if 0 in shape:
-        raise ValueError(f"`{name}` has shape {tuple(shape)}; no side may be empty")
+        raise ValueError(
+            f"`{name}` has shape {tuple(shape)}; no side may be empty: every axis takes a voxel or more"
+        )
     return tuple(int(side) for side in shape)
 
 

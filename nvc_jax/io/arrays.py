@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.core.dtypes import check_dtype
+from nvc_jax.core.dtypes import check_dtype, is_float
 from nvc_jax.core.shapes import check_array_shape
 from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE, SCALING, parse_floats
@@ -45,7 +45,7 @@ def as_plain_array(source: Any, name: str) -> np.ndarray:
             )
         return np.asarray(source)
     array = source
-    if not _has_masked_voxels(array) or array.dtype.kind not in "iuf":
+    if not _has_masked_voxels(array) or not (array.dtype.kind in "iu" or is_float(array.dtype)):
         return np.asarray(array.data)
     if np.any(array.data[~np.ma.getmaskarray(array)] == array.fill_value):
         raise ValueError(
@@ -70,8 +70,11 @@ def array_metadata(array: Any) -> VolumeMetadata:
     Any other array has no metadata. xarray is not imported.
     """
     if isinstance(array, np.ma.MaskedArray):
-        fill_values = parse_floats(array.fill_value) if _has_masked_voxels(array) else []
-        return VolumeMetadata(missing_values=tuple(fill_values))
+        if not _has_masked_voxels(array):
+            return VolumeMetadata()
+        # bfloat16 is no number for Python.
+        fill_value = float(array.fill_value) if is_float(array.dtype) else array.fill_value
+        return VolumeMetadata(missing_values=tuple(parse_floats(fill_value)))
     return attempt(lambda: _labelled_metadata(array)) or VolumeMetadata()
 
 

@@ -74,14 +74,14 @@ def create_tiff(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetad
     tifffile = import_extra("tifffile", "io")
     n_bytes = math.prod(shape) * dtype.itemsize
     letters = _letters(shape, metadata)
-    spacing = _by_letter(metadata.spacing, letters)
+    spacing, units = _by_letter(metadata.spacing, letters), _by_letter(metadata.units, letters)
     resolution = None if "X" not in spacing else [_per_unit(spacing.get(letter, 1.0)) for letter in "XY"]
     is_imagej = (
         dtype.name in _IMAGEJ_DTYPES
         and list(letters) == sorted(letters, key=_IMAGEJ_ORDER.index)
         and n_bytes <= _IMAGEJ_BYTES
         and (resolution is None or None not in resolution)
-        and len(set(metadata.units or ("",))) == 1
+        and len({units.get(letter) for letter in "ZYX" if letter in letters}) == 1
         and not path.name.lower().endswith(_OME_SUFFIXES)
     )
     attributes = plain_attributes(metadata, dtype)
