@@ -191,7 +191,7 @@ def _create_ome_zarr(
 ) -> ts.TensorStore:
     """Create a group with an array whose axes have the names that the group states."""
     write_group(path, metadata, shape)
-    names = parse_names(axis_names(metadata, len(shape)))
+    names = parse_names(axis_names(metadata, len(shape)), len(shape))
     named = dataclasses.replace(metadata, dimension_names=names, attributes=without_group(metadata))
     return _create_zarr(path / LEVEL, shape, dtype, chunk, named)
 

@@ -35,20 +35,27 @@ def with_group_coordinates(metadata: VolumeMetadata, array: StoredArray) -> Volu
     shape = stored_shape(array)
     sides = [shape[axis] for axis in kept_axes(shape, describe_axes(array).names)]
     axes = [
-        attempt(lambda name=name, side=side: _read_sibling(array, name, side))  # type: ignore[misc]
+        attempt(lambda name=name, side=side: _read_sibling(array, name, side)) if name else None  # type: ignore[misc]
         for name, side in zip(names, sides, strict=False)
     ]
     if not any(axes):
         return metadata
-    known = [axis for axis in axes if axis is not None]
-    places = [attempt(lambda axis=axis: even_spacing(axis.values)) for axis in known]  # type: ignore[misc]
+    rank = len(names)
+    places = [_place(axis) for axis in axes]
+    units = [axis and axis.attributes.get("units") for axis in axes]
     return dataclasses.replace(
         metadata,
-        spacing=parse_spacing([place[1] for place in places if place is not None]),
-        origin=parse_numbers([place[0] for place in places if place is not None]),
-        units=metadata.units or parse_names([axis.attributes.get("units") for axis in known]),
+        spacing=parse_spacing([spacing for _, spacing in places], rank),
+        origin=parse_numbers([origin for origin, _ in places], rank),
+        units=metadata.units or parse_names(units, rank),
         attributes=metadata.attributes | state_coordinates(names, axes),
     )
+
+
+def _place(axis: Coordinates | None) -> tuple[float | None, float | None]:
+    """Return origin and spacing of an axis; None where its coordinates are unknown or uneven."""
+    even = None if axis is None else attempt(lambda: even_spacing(axis.values))
+    return even or (None, None)
 
 
 def _read_sibling(array: StoredArray, name: str, side: int) -> Coordinates | None:

@@ -1,6 +1,7 @@
 from fractions import Fraction
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from example_chunks import smooth_values
@@ -14,7 +15,7 @@ from nvc_jax.chunks.special_values import bit_patterns, valid_mask, valid_range
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, ChunkTarget, Limits, ValueRange
-from nvc_jax.core.dtypes import CODED_DTYPES
+from nvc_jax.core.dtypes import CODED_DTYPES, is_float
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
@@ -79,7 +80,7 @@ def make_values(
     """
     kind, rng = np.dtype(dtype), np.random.default_rng(seed)
     unit = (1 - noise) * smooth_values(shape, seed) + noise * rng.random(shape)
-    if kind.kind == "f":
+    if is_float(kind):
         magnitudes = 10.0 ** (decades * (unit - 0.7))
     else:
         magnitudes = float(np.iinfo(kind).max) ** np.clip(1 - (1 - unit) * decades / 20, 0, 1)
@@ -103,8 +104,8 @@ def test_every_volume_keeps_its_bound(
     dtype: str, error: float, decades: float, negative: float, zeros: float, noise: float, seed: int
 ) -> None:
     values = make_values(dtype, decades, negative, zeros, noise, seed=seed)
-    if values.dtype.kind == "f":
-        limits = np.finfo(dtype)
+    if is_float(values.dtype):
+        limits = jnp.finfo(dtype)
         odd = [np.nan, -np.inf, limits.max, -limits.max, limits.tiny, limits.smallest_subnormal, -0.0, 0.0]
         values[3, 4, : len(odd)] = odd
     else:

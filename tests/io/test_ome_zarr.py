@@ -83,14 +83,14 @@ def test_an_image_comes_back_as_an_image(tmp_path: Path) -> None:
     (tmp_path / "in.zarr" / ".zattrs").write_text(json.dumps(group))
 
     assert describe_level(tmp_path / "in.zarr") == "0 of 0, 1"
-    nvc_jax.compress(tmp_path / "in.zarr", tmp_path / "v.zarr", lossless=True, chunks=(8, 16, 16))
-    region = np.s_[2:8, :, 4:10]
+    nvc_jax.compress(tmp_path / "in.zarr", tmp_path / "v.zarr", lossless=True, chunks=(1, 1, 8, 16, 16))
+    region = np.s_[:, :, 2:8, :, 4:10]
     nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "out.ome.zarr", region=region)
-    np.testing.assert_array_equal(read_volume(tmp_path / "out.ome.zarr"), VOLUME[region])
+    np.testing.assert_array_equal(read_volume(tmp_path / "out.ome.zarr"), VOLUME[None, None][region])
     image = image_of(tmp_path / "out.ome.zarr")
     scale, translation = image.datasets[0].coordinateTransformations
-    assert (scale.scale, translation.translation) == ([2.0, 2.0, 2.0], [4.0, 0.0, 8.0])
-    assert (image.name, image.axes[0].unit) == ("cell", "nanometer")
+    assert (scale.scale, translation.translation) == ([1, 1, 2, 2, 2], [0, 0, 4, 0, 8])
+    assert (image.name, image.axes[2].unit) == ("cell", "nanometer")
     written = json.loads((tmp_path / "out.ome.zarr" / "zarr.json").read_text())["attributes"]["ome"]
     assert (written["version"], written["omero"]) == ("0.5", group["omero"])
 
