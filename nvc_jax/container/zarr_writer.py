@@ -29,7 +29,8 @@ from nvc_jax.core.dtypes import (
     is_long_integer,
 )
 from nvc_jax.core.jax_settings import in_own_settings
-from nvc_jax.core.shapes import check_shape
+from nvc_jax.core.shapes import check_array_shape
+from nvc_jax.core.spatial_axes import padded_shape, spatial_shape
 from nvc_jax.io.arrays import open_array
 from nvc_jax.io.declared_values import read_declared_values
 from nvc_jax.models.checkpoints import FEWEST_DIGITS
@@ -69,16 +70,17 @@ def complete_configuration(
 
     Raises:
         TypeError: the dtype is not supported.
-        ValueError: the array has another rank than 3, or chunks that the model does not take.
+        ValueError: the array does not have two to five axes, or has chunks that the model does not take.
     """
     options, codec = json.loads(configuration), load_codec(DEFAULT_MODEL)
     check_dtype(dtype, "data_type")
-    sides, chunk_sides = check_shape(shape, "shape"), check_shape(chunk, "chunks")
+    sides, chunk_sides = check_array_shape(shape, "shape"), check_array_shape(chunk, "chunks")
     block_size = codec.config.block_size
-    if any(side % block_size for side in chunk) or math.prod(chunk) > MAX_CHUNK_VOXELS:
-        fitting = tuple(block_size * math.ceil(side / block_size) for side in chunk)
+    coded = padded_shape(spatial_shape(chunk_sides, chunk_sides), block_size)
+    if any(side % block_size for side in coded) or math.prod(coded) > MAX_CHUNK_VOXELS:
+        fitting = tuple(side if side == 1 else block_size * math.ceil(side / block_size) for side in chunk)
         raise ValueError(
-            f"`chunks` (={chunk}) must have sides that are multiples of {block_size}, and at most "
+            f"`chunks` (={chunk}) must have sides that are multiples of {block_size}, or 1, and at most "
             f"{MAX_CHUNK_VOXELS} voxels: pass them, such as `chunks={fitting}`"
         )
     missing_values = cast_values(options.pop("fill_values"), dtype)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.core.dtypes import check_dtype, is_float
+from nvc_jax.core.dtypes import check_dtype, ignoring_nan, is_float
 from nvc_jax.core.shapes import check_array_shape
 from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE, SCALING, parse_floats
@@ -47,7 +47,9 @@ def as_plain_array(source: Any, name: str) -> np.ndarray:
     array = source
     if not _has_masked_voxels(array) or not (array.dtype.kind in "iu" or is_float(array.dtype)):
         return np.asarray(array.data)
-    if np.any(array.data[~np.ma.getmaskarray(array)] == array.fill_value):
+    with ignoring_nan(array.dtype):
+        is_ambiguous = np.any(array.data[~np.ma.getmaskarray(array)] == array.fill_value)
+    if is_ambiguous:
         raise ValueError(
             f"`{name}` has masked voxels whose fill value (={array.fill_value}) other voxels have, too; "
             "choose another one by `set_fill_value`"

@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -74,3 +75,13 @@ def test_masked_voxels_have_the_fill_value() -> None:
     masked.set_fill_value(7)
     with pytest.raises(ValueError, match=r"fill value \(=7\) other voxels have, too; choose another one"):
         read_volume(masked)
+
+
+def test_masks_of_bfloat16_are_kept() -> None:
+    values = np.array([[1.5, 2.0, np.nan], [3.0, 4.0, 5.0]], jnp.bfloat16)
+    masked = np.ma.array(
+        values, mask=[[True, False, False], [False, True, False]], fill_value=jnp.bfloat16(-7)
+    )
+    assert read_metadata(masked).missing_values == (-7.0,)
+    expected = np.array([[-7.0, 2.0, np.nan], [3.0, -7.0, 5.0]])
+    np.testing.assert_array_equal(read_volume(masked).astype(np.float64), expected)
