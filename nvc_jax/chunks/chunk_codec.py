@@ -80,7 +80,8 @@ class ChunkCodec(ChunkDecoder):
         if target.pointwise_error is None:
             return self._encoder.encode(chunk, target, boundaries)
         assert target.step is not None  # the volume's encoder chooses it
-        return self._pointwise.encode(chunk, target.pointwise_error, target.step)
+        with np.errstate(invalid="ignore"):  # NaN is cast to float64
+            return self._pointwise.encode(chunk, target.pointwise_error, target.step)
 
     def decode(self, payload: bytes) -> np.ndarray:
         """Decode the voxels of a chunk that lie in the volume.

@@ -68,6 +68,8 @@ def _mark_valid(values: np.ndarray, missing_values: Sequence[float], valid_limit
             (low if low == -math.inf else math.ceil(low)),
             (high if high == math.inf else math.floor(high)),
         )
+    elif is_float(values.dtype):  # bfloat16 is not compared with large integers
+        low, high = float(low), float(high)
     if low != -math.inf:
         valid &= values >= low
     if high != math.inf:

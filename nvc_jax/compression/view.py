@@ -10,6 +10,7 @@ import tensorstore as ts
 from nvc_jax.compression.region_metadata import region_metadata
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import full_region
+from nvc_jax.core.deferred import Deferred
 from nvc_jax.io.locations import Location, local_path
 from nvc_jax.io.paths import check_location
 from nvc_jax.io.volume_view import OpenVolume, VolumeView
@@ -63,8 +64,10 @@ def _open_container(container: Location, mode: str, level: str, cache_bytes: int
     if math.prod(reader.shape) * reader.dtype.itemsize > _LARGE_BYTES:
         reader.check_present(full_region(reader.shape))
 
+    kept = Deferred(reader)
+
     def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
-        chunk[...] = reader.decode(domain.index_exp)
+        chunk[...] = kept.value.decode(domain.index_exp)
 
     store = ts.virtual_chunked(
         read,

@@ -5,7 +5,8 @@ Small helpers come first: ``shapes``, ``dtypes``, ``normalization`` (values to [
 (regions of a volume), ``spatial_axes`` (of arrays with two to five axes), ``byte_codecs`` (Zstandard, Blosc,
 CRC-32C), ``json_documents`` (within limits),
 ``header_fields`` (numbers and values in the headers of payloads), ``batching`` (loops of compiled programs),
-``concurrency`` (threads), ``heaps`` (of the C library), ``slabs`` (of large arrays), ``filling`` (of gaps),
+``concurrency`` (threads), ``deferred`` (objects that any thread may lose), ``heaps`` (of the C library),
+``slabs`` (of large arrays), ``filling`` (of gaps),
 ``systematic_sampling``, ``optional_imports``, ``lazy_exports`` (names that packages import at first use),
 ``choices`` (names that users choose among), ``jax_settings`` (those of this package), ``forks`` (of the
 process), ``unfinished`` (what an interruption leaves), ``compiler_options`` (of XLA) and ``parameters``

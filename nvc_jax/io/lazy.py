@@ -19,6 +19,7 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.core.chunk_grid import Region
+from nvc_jax.core.deferred import Deferred
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import MAX_RANK, check_array_shape
 from nvc_jax.io.metadata import kept_axes
@@ -80,6 +81,8 @@ def lazy_store(
     native = np.dtype(dtype).newbyteorder("=")
     check_dtype(native, name)
 
+    functions, is_writable = Deferred((read, write)), write is not None
+
     def source_index(domain: ts.IndexDomain) -> Index:
         index: list[slice | int] = [0] * len(shape)
         for axis, part in zip(kept, domain.index_exp, strict=True):
@@ -87,11 +90,12 @@ def lazy_store(
         return tuple(index)
 
     def read_chunk(domain: ts.IndexDomain, values: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
-        values[...] = read(source_index(domain))
+        values[...] = functions.value[0](source_index(domain))
 
     def write_chunk(domain: ts.IndexDomain, values: np.ndarray, _: ts.VirtualChunkedWriteParameters) -> None:
-        assert write is not None
-        write(source_index(domain), values)
+        store_part = functions.value[1]
+        assert store_part is not None
+        store_part(source_index(domain), values)
 
     default = [1] * max(len(kept) - 3, 0) + [_CHUNK_SIDE] * 3
     chunk_sides = default[: len(kept)] if chunk is None else [chunk[axis] for axis in kept]
@@ -106,7 +110,7 @@ def lazy_store(
     )
     return ts.virtual_chunked(
         read_chunk,
-        None if write is None else write_chunk,
+        write_chunk if is_writable else None,
         dtype=ts.dtype(native),
         shape=sides,
         chunk_layout=ts.ChunkLayout(chunk_shape=chunk_shape),
@@ -117,8 +121,7 @@ def lazy_store(
 class OpenFile:
     """A file that is open for reading as long as the object exists.
 
-    The thread that drops the last reference closes it. That may be a thread of TensorStore that happens to
-    collect garbage in the midst of other work. So closing takes no lock, and is one call of the system.
+    The thread that drops the last reference closes it, by one call of the system that takes no lock.
 
     Args:
         descriptor: of the file; it belongs to the object from here on.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.core.deferred import drop_unused
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import check_array_shape
 from nvc_jax.core.spatial_axes import N_SPATIAL
@@ -64,6 +65,7 @@ def open_volume(source: Any) -> ts.TensorStore:
         ValueError: the source does not have two to five axes, a side is empty, or the file is not of the
             format that its suffix states.
     """
+    drop_unused()
     source = find_selection(source)
     if isinstance(source, Selection):
         return _open_selection(source)[0]
@@ -92,7 +94,11 @@ def open_volume(source: Any) -> ts.TensorStore:
 
 def read_volume(source: Any) -> np.ndarray:
     """Load a volume into memory; ``source`` is as for ``open_volume``."""
-    return np.asarray(open_volume(source).read().result())
+    store = open_volume(source)
+    values = np.asarray(store.read().result())
+    del store  # in this thread: see `core.deferred`
+    drop_unused()
+    return values
 
 
 def read_steps(source: Any) -> list[np.ndarray]:
