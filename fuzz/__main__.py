@@ -1,6 +1,8 @@
-"""Fuzz payloads, containers and volume files, and record what became of the inputs.
+"""Fuzz payloads and containers, and record what became of the inputs.
 
-python -m fuzz [--inputs N] [--seed S] [--record RESULT.json] [--memory MIB] [payloads] [containers] …
+    python -m fuzz [--inputs N] [--first N] [--seed S] [--record RESULT.json] [payloads] [containers]
+
+Several runs at a time may share the inputs of one seed by ``--first``.
 """
 
 import argparse
@@ -21,6 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description="fuzz nvc_jax")
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(GROUPS)} (default: all)")
     parser.add_argument("--inputs", type=int, default=10_000, help="number of inputs (default: 10,000)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first input (default: 0)")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs (default: 0)")
     parser.add_argument("--record", type=Path, help="JSON file in which the outcome is recorded")
     parser.add_argument(
@@ -33,14 +36,15 @@ def main() -> int:
             parser.error(f"GROUP (={group}) must be one of {', '.join(GROUPS)}")
 
     make_subjects = [GROUPS[group] for group in options.groups or GROUPS]
-    run = Run(make_subjects, options.seed, options.inputs, options.memory, options.kept)
+    stop = options.first + options.inputs
+    run = Run(make_subjects, options.seed, stop, options.memory, options.kept, options.first)
     header, start = describe_run(), time.monotonic()
     recorded = start
 
     def record() -> dict:
         seconds = time.monotonic() - start
         timing = {"seconds": round(seconds, 1), "inputs_per_second": round(run.tally.n_inputs / seconds, 1)}
-        content = {**header, "seed": options.seed, **timing, **run.outcomes()}
+        content = {**header, "seed": options.seed, "first": options.first, **timing, **run.outcomes()}
         if options.record is not None:
             write_record(options.record, content)
         return content

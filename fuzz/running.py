@@ -68,7 +68,11 @@ def make_schedule(make_subjects: Iterable[MakeSubjects], directory: Path) -> dic
 
 
 def read_inputs(
-    subjects: dict[str, Subject], seed: int, numbers: Iterable[int], keep: Callable[[int, str, Input], None]
+    subjects: dict[str, Subject],
+    seed: int,
+    numbers: Iterable[int],
+    keep: Callable[[int, str, Input], None],
+    max_seconds: float = MAX_SECONDS,
 ) -> Iterator[dict[str, Any]]:
     """Read inputs, and say of each what became of it.
 
@@ -77,32 +81,32 @@ def read_inputs(
         seed: of all inputs.
         numbers: of the inputs.
         keep: called with the number, kind and files of an input before it is read.
+        max_seconds: seconds beyond which an input is read again.
     """
     order = [name for name, subject in subjects.items() for _ in range(subject.weight)]
     for number in numbers:
         name = order[number % len(order)]
         made = subjects[name].make(np.random.default_rng((seed, number)))
         keep(number, name, made)
-        start = time.perf_counter()
-        fault = None
-        try:
-            subjects[name].read(made)
-            outcome = "accepted"
-        except REFUSALS as error:
-            outcome = type(error).__name__
-            fault = None if str(error) else f"{outcome} without a message"
-        except Exception as error:
-            outcome = type(error).__name__
-            fault = traceback.format_exc()
-        seconds = time.perf_counter() - start
-        yield {
-            "number": number,
-            "kind": name,
-            "outcome": outcome,
-            "seconds": seconds,
-            "fault": fault,
-            "files": made,
-        }
+        result = _read_input(subjects[name], made)
+        if result["seconds"] > max_seconds:  # it was slow, or the machine, which may have been paused
+            result = _read_input(subjects[name], made)
+        yield {"number": number, "kind": name, "files": made, **result}
+
+
+def _read_input(subject: Subject, made: Input) -> dict[str, Any]:
+    """Read an input; return its outcome, the seconds that it took and the fault, None for none."""
+    start, fault = time.perf_counter(), None
+    try:
+        subject.read(made)
+        outcome = "accepted"
+    except REFUSALS as error:
+        outcome = type(error).__name__
+        fault = None if str(error) else f"{outcome} without a message"
+    except Exception as error:
+        outcome = type(error).__name__
+        fault = traceback.format_exc()
+    return {"outcome": outcome, "seconds": time.perf_counter() - start, "fault": fault}
 
 
 class Tally:
@@ -191,15 +195,22 @@ class Run:
     Args:
         make_subjects: functions that make the kinds of inputs.
         seed: of all inputs.
-        stop: number of inputs.
+        stop: number of the first input behind the last.
         memory: MiB that an input may take; 0 for no limit.
         kept: directory in which the inputs of faults are kept.
+        start: number of the first input: of one seed several runs may read different inputs at a time.
     """
 
     def __init__(
-        self, make_subjects: Iterable[MakeSubjects], seed: int, stop: int, memory: int, kept: Path
+        self,
+        make_subjects: Iterable[MakeSubjects],
+        seed: int,
+        stop: int,
+        memory: int,
+        kept: Path,
+        start: int = 0,
     ) -> None:
-        self._job = Job(tuple(make_subjects), seed, 0, stop, frozenset(), memory)
+        self._job = Job(tuple(make_subjects), seed, start, stop, frozenset(), memory)
         self._kept = kept
         self.tally = Tally()
         self.faults: list[dict[str, Any]] = []

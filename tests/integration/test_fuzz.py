@@ -1,6 +1,7 @@
 """A short run of the fuzzers: no input is a fault, and of each kind some are refused."""
 
 import os
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -74,3 +75,21 @@ def test_faults_are_recorded_and_the_run_goes_on(tmp_path: Path) -> None:
         assert part in faults[read.__name__]
     for fault in run.faults:
         assert (tmp_path / "kept" / fault["kept"] / "input").read_bytes() == b"changed"
+
+
+def test_an_input_that_takes_long_once_is_read_again() -> None:
+    pauses = [0.3, 0.0]
+    subject = Subject(lambda rng: {"input": b""}, lambda _: time.sleep(pauses.pop(0)), {"input": b""})
+    (result,) = read_inputs({"slow": subject}, 0, [0], lambda *_: None, max_seconds=0.2)
+    assert (pauses, result["outcome"], result["fault"]) == ([], "accepted", None)
+    assert result["seconds"] < 0.2
+
+
+def test_runs_of_one_seed_may_share_its_inputs(tmp_path: Path) -> None:
+    numbers: list[int] = []
+    for start, stop in ((0, 2), (2, 4)):
+        run = Run([make_faulty_subjects], 0, stop, memory=256, kept=tmp_path, start=start)
+        run.run(lambda: None)
+        assert run.outcomes()["inputs"] == 2
+        numbers += [fault["number"] for fault in run.faults]
+    assert numbers == [1, 2, 3]
