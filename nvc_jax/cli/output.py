@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from nvc_jax.compression.progress import ByteProgress
     from nvc_jax.training.progress import TrainingProgress
 
+_LEAST_WIDTH = 15
+"""Columns of names of values."""
 _MIN_TABLE_WIDTH = 120
 """Columns of a table where the output is no terminal: SHA-256 and sizes are not cut."""
 
@@ -21,8 +23,9 @@ def print_values(values: dict[str, Any], as_json: bool) -> None:
         odd = [key for key, value in values.items() if isinstance(value, float) and not math.isfinite(value)]
         print(json.dumps(values | dict.fromkeys(odd)))
         return
+    width = max(_LEAST_WIDTH, *map(len, values))
     for key, value in values.items():
-        print(f"{key:<16}{value:.6g}" if isinstance(value, float) else f"{key:<16}{value}")
+        print(f"{key:<{width}} {value:.6g}" if isinstance(value, float) else f"{key:<{width}} {value}")
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -51,3 +51,11 @@ def test_training_is_shown_on_standard_error(capsys: pytest.CaptureFixture) -> N
     assert out == ""
     for text in ("10/10", "loss 0.250000", "validation 0.125000", "2,346 blocks/s"):
         assert text in err
+
+
+def test_names_and_values_are_apart(capsys: pytest.CaptureFixture) -> None:
+    print_values({"chunks": 3, "measured_pointwise_error": 0.5}, as_json=False)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["chunks", "3"],
+        ["measured_pointwise_error", "0.5"],
+    ]
