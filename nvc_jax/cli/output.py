@@ -23,7 +23,7 @@ def print_values(values: dict[str, Any], as_json: bool) -> None:
         odd = [key for key, value in values.items() if isinstance(value, float) and not math.isfinite(value)]
         print(json.dumps(values | dict.fromkeys(odd)))
         return
-    width = max(_LEAST_WIDTH, *map(len, values))
+    width = max([_LEAST_WIDTH, *map(len, values)])
     for key, value in values.items():
         print(f"{key:<{width}} {value:.6g}" if isinstance(value, float) else f"{key:<{width}} {value}")
 
