@@ -13,7 +13,7 @@ from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
     attributes_as_json,
-    even_spacing,
+    find_place,
     kept_axes,
     parse_names,
     parse_numbers,
@@ -82,7 +82,7 @@ def array_metadata(array: Any) -> VolumeMetadata:
 
 def _labelled_metadata(array: Any) -> VolumeMetadata:
     names = [array.dims[axis] for axis in kept_axes(array.shape)]
-    places = [_origin_and_spacing(array, name) or (None, None) for name in names]
+    places = [find_place(lambda name=name: array.coords[name].values) for name in names]  # type: ignore[misc]
     rank = len(names)
     return VolumeMetadata(
         parse_names(names, rank),
@@ -108,7 +108,3 @@ def _encoded_fill_values(array: Any) -> tuple[float, ...]:
 
 def _coordinates(array: Any, name: Any) -> Coordinates | None:
     return attempt(lambda: describe_coordinates(array.coords[name].values, array.coords[name].attrs))
-
-
-def _origin_and_spacing(array: Any, name: Any) -> tuple[float, float] | None:
-    return attempt(lambda: even_spacing(array.coords[name].values))

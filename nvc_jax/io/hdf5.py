@@ -21,7 +21,7 @@ from nvc_jax.io.metadata import (
     as_json,
     attempt,
     attributes_as_json,
-    even_spacing,
+    find_place,
     kept_axes,
     parse_names,
     parse_numbers,
@@ -188,7 +188,8 @@ def _describe_axis(dataset: Any, axis: int) -> _Axis:
     name = label or scale.name.rpartition("/")[2]
     if b"not a netCDF variable" in (attempt(lambda: scale.attrs["NAME"]) or b""):
         return _Axis(name)
-    coordinates = attempt(lambda: describe_coordinates(scale[()], _read_attributes(scale)))
-    origin, spacing = attempt(lambda: even_spacing(scale[()])) or (None, None)
+    values = attempt(lambda: scale[()])
+    coordinates = attempt(lambda: describe_coordinates(values, _read_attributes(scale)))
+    origin, spacing = find_place(lambda: values)
     unit = attempt(lambda: as_json(scale.attrs["units"]))
     return _Axis(name, origin, spacing, unit, coordinates)

@@ -175,6 +175,15 @@ def even_spacing(coordinates: Any) -> tuple[float, float] | None:
     return float(values[0]), float(step)
 
 
+def find_place(read: Callable[[], Any]) -> tuple[float | None, float | None]:
+    """Return origin and spacing of an axis; None where its coordinates are uneven or cannot be read.
+
+    Args:
+        read: reads the coordinates.
+    """
+    return attempt(lambda: even_spacing(read())) or (None, None)
+
+
 def kept_axes(shape: Sequence[int], names: Sequence[Any] | None = None, rank: int = MAX_RANK) -> list[int]:
     """Return the axes that remain when axes of length 1 are dropped as long as there are more than ``rank``.
 

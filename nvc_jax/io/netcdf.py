@@ -21,7 +21,7 @@ from nvc_jax.io.lazy import lazy_store
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
-    even_spacing,
+    find_place,
     kept_axes,
     parse_names,
     parse_numbers,
@@ -64,7 +64,7 @@ def netcdf_metadata(file: SourceFile) -> VolumeMetadata:
     kept = kept_axes(variable.shape, variable.dimensions)
     names = [variable.dimensions[axis] for axis in kept]
     scales = [variables.get(name) for name in names]
-    places = [_place(scale) for scale in scales]
+    places = [find_place(lambda scale=scale: scale and scale.read(...)) for scale in scales]  # type: ignore[misc]
     rank = len(names)
     return VolumeMetadata(
         dimension_names=parse_names(names, rank),
@@ -77,12 +77,6 @@ def netcdf_metadata(file: SourceFile) -> VolumeMetadata:
 
 def _coordinates(scale: NetcdfVariable | None) -> Coordinates | None:
     return attempt(lambda: None if scale is None else describe_coordinates(scale.read(...), scale.attributes))
-
-
-def _place(scale: NetcdfVariable | None) -> tuple[float | None, float | None]:
-    """Return origin and spacing of an axis, of which ``scale`` are the coordinates."""
-    known = attempt(lambda: None if scale is None else even_spacing(scale.read(...)))
-    return (None, None) if known is None else known
 
 
 def _is_netcdf3(path: Path) -> bool:

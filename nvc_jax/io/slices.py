@@ -33,7 +33,7 @@ class Plane(NamedTuple):
 
 
 _SLICES: LastResult[list[tuple[Path, Plane, str | None]]] = LastResult()
-"""What was read of slices when a folder was opened."""
+"""Headers of slices that were read when a folder was opened."""
 
 
 def has_slices(directory: Path) -> bool:

@@ -11,7 +11,7 @@ from nvc_jax.io.coordinates import AXIS_COORDINATES, Coordinates, describe_coord
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
-    even_spacing,
+    find_place,
     kept_axes,
     parse_names,
     parse_numbers,
@@ -41,7 +41,7 @@ def with_group_coordinates(metadata: VolumeMetadata, array: StoredArray) -> Volu
     if not any(axes):
         return metadata
     rank = len(names)
-    places = [_place(axis) for axis in axes]
+    places = [find_place(lambda axis=axis: axis and axis.values) for axis in axes]  # type: ignore[misc]
     units = [axis and axis.attributes.get("units") for axis in axes]
     return dataclasses.replace(
         metadata,
@@ -50,12 +50,6 @@ def with_group_coordinates(metadata: VolumeMetadata, array: StoredArray) -> Volu
         units=metadata.units or parse_names(units, rank),
         attributes=metadata.attributes | state_coordinates(names, axes),
     )
-
-
-def _place(axis: Coordinates | None) -> tuple[float | None, float | None]:
-    """Return origin and spacing of an axis; None where its coordinates are unknown or uneven."""
-    even = None if axis is None else attempt(lambda: even_spacing(axis.values))
-    return even or (None, None)
 
 
 def _read_sibling(array: StoredArray, name: str, side: int) -> Coordinates | None:
