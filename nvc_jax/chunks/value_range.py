@@ -79,8 +79,7 @@ def find_value_range(
 
     The smallest or largest value counts as missing, too, where it takes 1 % of the voxels or more and lies
     further from the next value than three times the range of all others. Of bool no value does, nor of
-    integers
-    with five values or fewer, such as masks: their levels are labels, however far apart.
+    integers with five values or fewer, such as masks: their levels are labels, however far apart.
 
     Args:
         parts: arrays that together are the volume.
