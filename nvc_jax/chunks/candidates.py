@@ -42,7 +42,7 @@ class Candidate(NamedTuple):
 
     def cost(self, target: ChunkTarget) -> float:
         """Bits of the payload; without a bound squared errors are added at their price."""
-        bits = 8.0 * (self.payload.coded_bytes + len(self.payload.special_values))
+        bits = 8.0 * self.payload.section_bytes
         return bits + price_of_error(self.squared_error, target)
 
 

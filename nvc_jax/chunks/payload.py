@@ -78,6 +78,11 @@ class Payload(NamedTuple):
         """Bytes of the sections in which the ways of coding a chunk differ."""
         return len(self.body) + len(self.correction)
 
+    @property
+    def section_bytes(self) -> int:
+        """Bytes of all sections: what a payload takes beside its header."""
+        return self.coded_bytes + len(self.special_values)
+
     def to_bytes(self, whole_shape: Shape3) -> bytes:
         """Put the payload together.
 

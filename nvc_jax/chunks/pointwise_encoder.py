@@ -86,11 +86,11 @@ class PointwiseEncoder:
                 payload = self._encode_logarithms(chunk, patterns, bound, step)
                 if payload is not None:
                     payloads += self._verified(chunk, payload, pointwise_error)
-        sizes = [payload.coded_bytes + len(payload.special_values) for payload in payloads]
-        is_dear = min(sizes, default=math.inf) > chunk.values.nbytes * LOSSLESS_SHARE
+        smallest = min((payload.section_bytes for payload in payloads), default=math.inf)
+        is_dear = smallest > chunk.values.nbytes * LOSSLESS_SHARE
         if is_dear or bodies.encode_levels(chunk, self._padded_shape) is not None:
             payloads.append(self._plain.encode(chunk, ChunkTarget(0.0, None), 0))
-        return min(payloads, key=lambda payload: payload.coded_bytes + len(payload.special_values))
+        return min(payloads, key=lambda payload: payload.section_bytes)
 
     def _encode_logarithms(
         self, chunk: ChunkValues, patterns: np.ndarray, bound: PointwiseBound, step: float
