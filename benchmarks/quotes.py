@@ -15,16 +15,13 @@ LIBRARIES = ("SPERR", "SZ3", "zfp")
 GRID_SPACING = 2.5
 """Distance of the PSNRs at which bits are compared, in dB."""
 GUARANTEES = {
-    "nvc-1": (
-        "absolute, relative and pointwise bound; PSNR; lossless",
-        "chunks, and 8³ means without decoding",
-    ),
-    "SPERR": ("absolute bound; PSNR; bits", "chunks; coarser volumes and fewer bits from the same stream"),
-    "SZ3": ("absolute, relative and pointwise bound; PSNR", "none in a stream; one stream a chunk"),
-    "zfp": ("absolute bound; bits; lossless", "4³ blocks at a fixed rate"),
-    "Blosc2, Zstd (lossless)": ("lossless", "blocks of a chunk"),
+    "nvc-1": ("bound: absolute, relative, pointwise; PSNR; lossless", "any chunk; means of 8³ voxels"),
+    "SPERR": ("bound: absolute; PSNR; size", "a stream may be cut short"),
+    "SZ3": ("bound: absolute, relative; PSNR", "whole streams"),
+    "zfp": ("bound: absolute; size; lossless", "4³ voxels at a fixed size"),
+    "Blosc2, Zstd (lossless)": ("lossless", "any block of a chunk"),
 }
-"""Targets that a codec keeps, and the least part of a volume that it decodes alone."""
+"""Targets that a codec keeps, and what of a volume it decodes alone."""
 
 Results = Callable[[str], dict[str, Any]]
 """Function from the name of a file in ``results/``, without suffix, to its content."""
@@ -69,16 +66,19 @@ def codecs(results: Results) -> str:
     rows = []
     for name, (kept, access) in GUARANTEES.items():
         near, bound = summary["45 dB"].get(name), summary["bound 1e-3"][name]
-        rows.append(
-            [
-                name,
-                *(f"{near['bits']:.2f}" if near else "", f"{bound['bits']:.2f}"),
-                *(f"{bound[key]:.0f}" for key in ("encode 1", "decode 1")),
-                *(kept, access),
-            ]
-        )
-    header = ["codec", "bits/voxel, 45 dB", "bits/voxel, bound 1e-3", "encode MB/s", "decode MB/s", "keeps"]
-    return table([*header, "random access"], rows)
+        sizes = (f"{near['bits']:.2f}" if near else "", f"{bound['bits']:.2f}")
+        speeds = (f"{bound[way]:.0f}" for way in ("encode 1", "decode 1"))
+        rows.append([name, *sizes, *speeds, kept, access])
+    header = [
+        "codec",
+        "bits, 45 dB",
+        "bits, bound 1e-3",
+        "encode MB/s",
+        "decode MB/s",
+        "keeps",
+        "decodes alone",
+    ]
+    return table(header, rows)
 
 
 def bits(results: Results) -> str:
