@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from nvc_jax.models.checkpoints import shipped_models
@@ -37,6 +39,17 @@ def test_the_demo_draws_and_measures(tmp_path: Path) -> None:
 def test_ci_runs_the_two_commands() -> None:
     assert len(INSTALLS) == 2
     assert "README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_a_package_index_shows_no_link_that_leads_nowhere() -> None:
+    hooks = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"]
+    text = README
+    for substitution in hooks["fancy-pypi-readme"]["substitutions"]:
+        assert re.search(substitution["pattern"], text), substitution
+        text = re.sub(substitution["pattern"], substitution["replacement"], text)
+    assert all("://" in target for target in re.findall(r"\]\(([^)]*)\)", text))
+    assert not re.search(r"!\[|<!--", text)
+    assert "docs/" in text
 
 
 def test_the_readme_is_one_screen_and_a_half() -> None:
