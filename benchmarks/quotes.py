@@ -199,6 +199,7 @@ def peers_order(results: Results) -> str:
     fastest = sorted(near, key=lambda name: -near[name]["encode 1"])
     shares = [of["nvc-1"][way] / of["SPERR"][way] for of in (near, bound) for way in ("encode 1", "decode 1")]
     return paragraph(
+        f"The means are over {len(results('peers')['volumes'])} volumes.",
         f"Near 45 dB the order is, from few bits to many: {', '.join(fewest)}; from fast encoding to slow:",
         f"{', '.join(fastest)}. On one core nvc-1 encodes at {shares[0]:.2f} times and decodes at",
         f"{shares[1]:.2f} times the speed of SPERR near 45 dB, and at {shares[2]:.2f} and {shares[3]:.2f}",
