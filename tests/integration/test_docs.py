@@ -7,6 +7,7 @@ import pkgutil
 import re
 import runpy
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def blocks_of(page: Path) -> list[tuple[str, str]]:
 
 def run_commands(block: str) -> None:
     """Run lines of the form ``$ nvc …``; ``$ pip install …`` is run by ``.ci/run``."""
-    for line in block.splitlines():
+    for line in block.replace("\\\n", " ").splitlines():
         assert line.startswith("$ "), line
         program, *arguments = shlex.split(line.removeprefix("$ "))
         if program == "pip":
@@ -82,7 +83,8 @@ def commands_not_run() -> Iterator[tuple[str, str]]:
     """Commands of ``nvc`` in blocks that do not run, with the names of their pages."""
     for page in PAGES:
         for language, block in blocks_of(page):
-            for command in re.findall(r"\bnvc [a-z].*", block) if language == "sh" else []:
+            joined = block.replace("\\\n", " ")
+            for command in re.findall(r"\bnvc [a-z].*", joined) if language == "sh" else []:
                 yield name_of(page), command
 
 
@@ -172,6 +174,13 @@ def test_every_public_symbol_is_documented() -> None:
     documented = re.findall(r"^::: (\S+)$", pages, re.MULTILINE)
     assert len(documented) == len(set(documented))
     assert set(documented) == public_symbols()
+
+
+def test_every_extra_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "start.md").read_text(), re.MULTILINE)
+    explained = re.findall(r"`(\w+)`", " ".join(rows))
+    assert sorted(explained) == sorted(project["optional-dependencies"])
 
 
 def test_every_page_is_in_the_navigation() -> None:
