@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from nvc_jax.cli.failures import describe_failure
+
 _OF_ARGUMENTS = {"chunks": "chunk", "shards": "shard", "missing_values": "missing_value"} | {
     "exact_values": "exact_value",
     "source": "input",
@@ -12,6 +14,8 @@ _OF_ARGUMENTS = {"chunks": "chunk", "shards": "shard", "missing_values": "missin
     "name": "dataset",
 }
 """Options by the arguments of the functions that take their values, where the names differ."""
+_WRONG_USAGE = 2
+"""Exit status of a run with wrong arguments, as of argparse."""
 _POSITIONAL = {"input": "IN", "output": "OUT", "original": "ORIGINAL", "container": "CONTAINER"} | {
     "config": "CONFIG",
     "volumes": "VOLUME",
@@ -51,7 +55,21 @@ class Parser(argparse.ArgumentParser):
         message = re.sub(r", further$", "", message)
         if "arguments are required" in message or "unrecognized" in message:
             message += "; write ./-NAME for a file whose name begins with a minus"
-        super().error(f"{message}; `{self.prog} --help` explains the arguments")
+        self.fail(f"{message}; `{self.prog} --help` explains the arguments")
+
+    def fail(self, message: str) -> NoReturn:
+        """Print usage and a whole message, and end the program with status 2."""
+        super().error(message)
+
+
+class JsonParser(Parser):
+    """Parser whose errors are JSON objects."""
+
+    def fail(self, message: str) -> NoReturn:
+        """Print a whole message as a JSON object, and end the program with status 2."""
+        command = self.prog.removeprefix("nvc").strip()
+        failure = describe_failure(command, message, [], _WRONG_USAGE, as_json=True)
+        self.exit(_WRONG_USAGE, f"{failure}\n")
 
 
 class _Once(argparse.Action):

@@ -2,17 +2,24 @@
 
 import dataclasses
 
+from nvc_jax.core.shapes import Shape
+
 
 @dataclasses.dataclass(frozen=True)
 class ByteProgress:
-    """Bytes that ``compress`` or ``decompress`` has worked through.
+    """Bytes that ``compress`` or ``decompress`` has worked through: 0 before the first chunk.
 
     Attributes:
         done_bytes: of the volume, in its own dtype.
         total_bytes: of the volume, or of this writer's part of it.
         stored_bytes: of the payloads that hold ``done_bytes`` in the container.
+        chunk: voxels of a chunk along each axis. For a shape and a dtype that this computer has not met,
+            programs are compiled before the first chunk is done.
+        dtype: of the volume.
     """
 
     done_bytes: int
     total_bytes: int
     stored_bytes: int
+    chunk: Shape
+    dtype: str

@@ -1,3 +1,6 @@
+import itertools
+import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +18,7 @@ from nvc_jax.cli.main import main, make_parser
 from nvc_jax.models.registry import ModelKind
 
 COMMANDS = ["compress", "decompress", "info", "evaluate", "verify", "train", "models", "fetch", "demo"]
+COMMANDS += ["completion"]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:
@@ -24,7 +28,17 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:
         with pytest.raises(SystemExit) as exit_info:
             main([name, "--help"])
         assert exit_info.value.code == 0
-        assert capsys.readouterr().out.startswith(f"usage: nvc {name} ")
+        printed = capsys.readouterr().out
+        assert printed.startswith(f"usage: nvc {name} ")
+        examples = printed.partition("\nexamples:\n")[2].splitlines()
+        assert 2 <= len(examples) <= 5, name
+        for example in examples:
+            words = shlex.split(example, comments=True)
+            if words[0] == "nvc":
+                plain = itertools.takewhile(lambda word: word not in (">", "&&"), words[1:])
+                assert make_parser().parse_args([*plain]).command == name
+            else:
+                assert f"nvc {name}" in example
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["compress", "--help"], ["demo"]])
@@ -43,6 +57,23 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture) -> None:
         main(["--version"])
     assert exit_info.value.code == 0
     assert capsys.readouterr().out == f"nvc {nvc_jax.__version__}\n"
+    with pytest.raises(SystemExit):
+        main(["compress", "--version"])
+    assert capsys.readouterr().out == f"nvc {nvc_jax.__version__}\n"
+
+
+def test_errors_are_json_where_results_are(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["info", "nothing.zarr", "--json"]) == 1
+    out, err = capsys.readouterr()
+    failure = json.loads(err)
+    assert (out, failure["command"], failure["status"]) == ("", "info", 1)
+    assert "nothing.zarr" in failure["error"]
+    with pytest.raises(SystemExit) as exit_info:
+        main(["--json", "info"])
+    assert exit_info.value.code == 2
+    failure = json.loads(capsys.readouterr().err)
+    assert (failure["command"], failure["status"]) == ("info", 2)
+    assert "`nvc info --help` explains the arguments" in failure["error"]
 
 
 def test_errors_are_one_line_and_a_status(here: Path, capsys: pytest.CaptureFixture) -> None:
