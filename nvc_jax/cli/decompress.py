@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace) -> None:
             on_progress=meter,
         )
     assert meter.latest is not None
-    n_bytes, dtype = meter.latest.total_bytes, meter.latest.dtype
+    n_bytes, dtype = meter.latest.done_bytes, meter.latest.dtype
     sentence = f"{options.output}: {format_bytes(n_bytes)} of {dtype}; {describe_speed(meter)}"
     values = {"output": options.output, "dtype": dtype, "bytes": n_bytes}
     print_summary(sentence, values | speed_values(meter), options)

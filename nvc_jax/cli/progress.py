@@ -16,6 +16,7 @@ from nvc_jax.cli.quantities import format_bytes, format_rate, format_shape
 
 if TYPE_CHECKING:
     from nvc_jax.compression.progress import ByteProgress
+    from nvc_jax.io.downloads import DownloadProgress
     from nvc_jax.training.progress import TrainingProgress
 
 LINE_SECONDS = 5.0
@@ -32,13 +33,20 @@ class ByteMeter:
         latest: the last report; None before the first.
     """
 
-    def __init__(self, compilations: Compilations) -> None:
-        self.latest: ByteProgress | None = None
+    def __init__(self, compilations: Compilations | None) -> None:
+        self.latest: ByteProgress | DownloadProgress | None = None
         self._start, self._stop = time.monotonic(), math.inf
         self._compilations = compilations
 
-    def __call__(self, now: "ByteProgress") -> None:
+    def __call__(self, now: "ByteProgress | DownloadProgress") -> None:
+        if self.latest is not None and now.done_bytes < self.latest.done_bytes:  # another piece of work
+            self._start = time.monotonic()
         self.latest = now
+
+    @property
+    def new_bytes(self) -> int:
+        """Bytes that were done since the start: a download may have continued an earlier one."""
+        return 0 if self.latest is None else self.latest.done_bytes - self.latest.begun_bytes
 
     @property
     def seconds(self) -> float:
@@ -52,13 +60,13 @@ class ByteMeter:
     @property
     def compile_seconds(self) -> float:
         """Seconds of these in which programs were compiled."""
-        return self._compilations.seconds()
+        return 0.0 if self._compilations is None else self._compilations.seconds()
 
     def describe_compilation(self) -> str | None:
         """Say what is being compiled; None if nothing is."""
-        if self._compilations.seconds_at_work() < _COMPILING_SECONDS:
+        if self._compilations is None or self._compilations.seconds_at_work() < _COMPILING_SECONDS:
             return None
-        if self.latest is None:
+        if self.latest is None or self.latest.chunk is None:
             return "compiling, once"
         return f"compiling for {format_shape(self.latest.chunk)} {self.latest.dtype}, once"
 
@@ -71,26 +79,26 @@ class _Display(Protocol):
 
 @contextlib.contextmanager
 def byte_progress_bar(
-    verb: str, *, quiet: bool = False, line_seconds: float = LINE_SECONDS
+    verb: str, *, quiet: bool = False, compiles: bool = True, line_seconds: float = LINE_SECONDS
 ) -> Iterator[ByteMeter]:
     """Show bytes done, speed, ratio and time left on standard error, and when programs are compiled.
 
     Args:
         verb: name of the command.
         quiet: whether to show nothing.
+        compiles: whether the work compiles programs.
         line_seconds: seconds between two lines where standard error is no terminal.
 
     Yields:
         The callback for ``on_progress``.
     """
-    with watching_compilations() as compilations:
-        meter = ByteMeter(compilations)
-        with contextlib.ExitStack() as stack:
-            if not quiet:
-                display = stack.enter_context(_display(verb, line_seconds))
-                stack.enter_context(_repeating(lambda: display.show(meter)))
-            yield meter
-            meter.stop()
+    with contextlib.ExitStack() as stack:
+        meter = ByteMeter(stack.enter_context(watching_compilations()) if compiles else None)
+        if not quiet:
+            display = stack.enter_context(_display(verb, line_seconds))
+            stack.enter_context(_repeating(lambda: display.show(meter)))
+        yield meter
+        meter.stop()
 
 
 @contextlib.contextmanager
@@ -168,15 +176,17 @@ def _describe(meter: ByteMeter) -> str:
     """Say how far a run is: share, bytes, speed, ratio and the time that is left."""
     now, seconds = meter.latest, meter.seconds
     if now is None or not now.done_bytes:
-        return f"no chunk is done yet, after {seconds:.0f} s"
-    parts = [
-        f"{100 * now.done_bytes / now.total_bytes:.0f} % of {format_bytes(now.total_bytes)}",
-        format_rate(now.done_bytes, seconds),
-    ]
+        return f"nothing is done yet, after {seconds:.0f} s"
+    done = format_bytes(now.done_bytes)
+    if now.total_bytes is not None:
+        done = f"{100 * now.done_bytes / now.total_bytes:.0f} % of {format_bytes(now.total_bytes)}"
+    parts = [done, format_rate(meter.new_bytes, seconds)]
     if now.stored_bytes:
         parts.append(f"ratio {now.done_bytes / now.stored_bytes:.1f}")
-    left = seconds * (now.total_bytes / now.done_bytes - 1)
-    return ", ".join([*parts, f"about {left:.0f} s left"])
+    if now.total_bytes is not None and meter.new_bytes:
+        left = seconds * (now.total_bytes - now.done_bytes) / meter.new_bytes
+        parts.append(f"about {left:.0f} s left")
+    return ", ".join(parts)
 
 
 @contextlib.contextmanager

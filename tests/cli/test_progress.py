@@ -25,7 +25,7 @@ def test_without_a_terminal_there_is_a_line_every_few_seconds(capsys: pytest.Cap
         meter(report(500_000, 50_000))
         while not (second := capsys.readouterr().err):
             time.sleep(0.05)
-    assert first.startswith("nvc compress: no chunk is done yet, after ")
+    assert first.startswith("nvc compress: nothing is done yet, after ")
     assert second.startswith("nvc compress: 25 % of 2 MB, ")
     assert ", ratio 10.0, about " in second
     assert capsys.readouterr().out == ""
