@@ -36,6 +36,7 @@ def add_command(commands: arguments.Commands) -> None:
     command.add_argument(
         "--missing-value",
         type=arguments.number,
+        metavar="V",
         action="append",
         default=[],
         help="value that stands for no measurement, and comes back exactly; may be given again",
@@ -49,6 +50,7 @@ def add_command(commands: arguments.Commands) -> None:
     command.add_argument(
         "--exact-value",
         type=arguments.number,
+        metavar="V",
         action="append",
         default=[],
         help="measured value, such as 0, that comes back exactly; may be given again",
@@ -57,10 +59,11 @@ def add_command(commands: arguments.Commands) -> None:
     command.add_argument(
         "--chunk",
         type=arguments.shape,
-        help="voxels of a chunk, z,y,x (about 128,128,128); 1 along time and channels",
+        metavar="Z,Y,X",
+        help="voxels of a chunk (about 128,128,128); 1 along time and channels",
     )
     command.add_argument(
-        "--shard", type=arguments.shape, help="voxels of a stored object, z,y,x (those of a chunk)"
+        "--shard", type=arguments.shape, metavar="Z,Y,X", help="voxels of a stored object (those of a chunk)"
     )
     command.add_argument(
         "--part",
@@ -80,11 +83,15 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     )
     target = group.add_mutually_exclusive_group()
     target.add_argument(
-        "--max-error", type=arguments.number, help="largest difference of any voxel, in the volume's units"
+        "--max-error",
+        type=arguments.number,
+        metavar="E",
+        help="largest difference of any voxel, in its units",
     )
     target.add_argument(
         "--relative-error",
         type=arguments.number,
+        metavar="E",
         help="largest difference of any voxel, relative to max − min",
     )
     target.add_argument(
@@ -97,10 +104,11 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     target.add_argument(
         "--step",
         type=arguments.number,
+        metavar="S",
         help="of the quantiser, relative to max − min, such as 0.01: most for the bits, without a bound; for "
         "the paper's models in units of latents",
     )
-    target.add_argument("--psnr", type=arguments.number, help="dB to reach, relative to max − min")
+    target.add_argument("--psnr", type=arguments.number, metavar="DB", help="dB to reach, by max − min")
 
 
 def _run(options: argparse.Namespace) -> None:

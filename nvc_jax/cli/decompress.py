@@ -27,7 +27,7 @@ def add_command(commands: arguments.Commands) -> None:
         ".h5, .nc",
         ".npy",
     )
-    command.add_argument("--region", type=arguments.region, help="z0:z1,y0:y1,x0:x1")
+    command.add_argument("--region", type=arguments.region, metavar="Z0:Z1,…", help="part, z0:z1,y0:y1,x0:x1")
     command.add_argument("--preview", action="store_true", help="only the means of 8 x 8 x 8 voxels")
     arguments.add_mode(command)
     arguments.add_overwrite(command)

@@ -166,7 +166,7 @@ class _Lines:
             self._print(compilation)
         if meter.seconds >= self._n_lines * self._line_seconds:
             self._n_lines += 1
-            self._print(compilation or _describe(meter))
+            self._print(_describe(meter))
 
     def _print(self, text: str) -> None:
         print(f"nvc {self._verb}: {text}", file=sys.stderr, flush=True)
@@ -176,7 +176,8 @@ def _describe(meter: ByteMeter) -> str:
     """Say how far a run is: share, bytes, speed, ratio and the time that is left."""
     now, seconds = meter.latest, meter.seconds
     if now is None or not now.done_bytes:
-        return f"nothing is done yet, after {seconds:.0f} s"
+        work = "still compiling" if meter.describe_compilation() else "nothing is done yet"
+        return f"{work}, after {seconds:.0f} s"
     done = format_bytes(now.done_bytes)
     if now.total_bytes is not None:
         done = f"{100 * now.done_bytes / now.total_bytes:.0f} % of {format_bytes(now.total_bytes)}"

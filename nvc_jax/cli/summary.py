@@ -48,7 +48,7 @@ def describe_quality(result: "CompressionResult") -> str:
     ((name, value),) = result.target.items()
     if name == "lossless":
         return "lossless"
-    largest = f"largest error {result.max_error:.4g}"
+    largest = f"largest error {result.max_error:.4g}" if result.max_error else "every voxel exact"
     if name in ("max_error", "relative_error"):
         asked = "" if name == "max_error" else f", {value:g} of max − min"
         return f"{largest} (bound {result.bound:.4g}{asked})"

@@ -1,6 +1,7 @@
 """Messages in the words of the command line: options in place of the arguments of functions, and advice."""
 
 import argparse
+import difflib
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -47,13 +48,24 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._given: Sequence[str] = ()
         self.register("action", None, _Once)
         self.register("action", "store", _Once)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Note the words for messages, and parse them."""
+        self._given = () if args is None else args
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print usage and a message, and end the program with status 2."""
         message = re.sub(r", further$", "", message)
-        if "arguments are required" in message or "unrecognized" in message:
+        if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            similar = difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), n=1)
+            message += "".join(f"; did you mean {name}?" for name in similar)
+        elif words := [word for word in self._given if re.fullmatch(r"-[a-z][a-z-]+", word)]:
+            message += f"; options have two dashes: -{words[0]}"
+        elif any(word.startswith("-") and not word.startswith("--") for word in self._given):
             message += "; write ./-NAME for a file whose name begins with a minus"
         self.fail(f"{message}; `{self.prog} --help` explains the arguments")
 

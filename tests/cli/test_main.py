@@ -1,8 +1,11 @@
+import importlib.metadata
 import itertools
 import json
+import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,28 @@ def test_the_parser_imports_neither_jax_nor_numpy(arguments: list[str]) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_no_library_of_an_extra_is_imported_at_start() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    core = {re.match(r"[\w-]+", requirement)[0] for requirement in project["dependencies"]}
+    wanted = {
+        re.match(r"[\w-]+", requirement)[0]
+        for extra in extras.keys() - {"test", "dev", "bench", "cuda"}
+        for requirement in extras[extra]
+    } - {"nvc_jax"}
+    assert len(wanted) > 10
+    modules = importlib.metadata.packages_distributions()
+    names = {name for name, owners in modules.items() if wanted & set(owners) and not core & set(owners)}
+    assert {"h5py", "matplotlib", "shtab"} <= names
+    code = (
+        "import sys, nvc_jax\nfrom nvc_jax.cli.main import make_parser\n"
+        "nvc_jax.compress, nvc_jax.open, nvc_jax.evaluate, nvc_jax.train\n"
+        f"make_parser().parse_args(['compress', 'a', 'b'])\nprint(sorted({names!r} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout == "[]\n"
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture) -> None:
