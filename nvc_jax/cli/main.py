@@ -8,6 +8,7 @@ from nvc_jax.cli import completion, compress, decompress, demo, evaluate, fetch,
 from nvc_jax.cli.arguments import add_common, join_negative_numbers
 from nvc_jax.cli.failures import describe_failure, printing_warnings
 from nvc_jax.cli.interruption import Interrupted, describe, exit_status, obeying_signals
+from nvc_jax.cli.output import replace_unprintable
 from nvc_jax.cli.program_cache import use_program_cache
 from nvc_jax.cli.wording import JsonParser, Parser, in_options
 from nvc_jax.core.unfinished import take_completed
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in given
     take_completed()  # of earlier calls in this process
+    replace_unprintable()
     try:
         options = make_parser(json_errors=as_json).parse_args(join_negative_numbers(given))
         command = options.command

@@ -1,8 +1,10 @@
 """Results on standard output: sentences, values and tables, or one JSON object."""
 
 import argparse
+import io
 import json
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,6 +22,13 @@ def print_values(values: dict[str, Any], as_json: bool) -> None:
     width = max([_LEAST_WIDTH, *map(len, values)])
     for key, value in values.items():
         print(f"{key:<{width}} {value:.6g}" if isinstance(value, float) else f"{key:<{width}} {value}")
+
+
+def replace_unprintable() -> None:
+    """Let every text be printed: a question mark stands for what the encoding of the output lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def print_json(values: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from nvc_jax.cli.failures import describe_failure
@@ -63,15 +63,33 @@ class Parser(argparse.ArgumentParser):
         if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
             similar = difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), n=1)
             message += "".join(f"; did you mean {name}?" for name in similar)
+        elif "unrecognized" in message and (similar := self._similar_options()):
+            message += f"; did you mean {' and '.join(similar)}?"
         elif words := [word for word in self._given if re.fullmatch(r"-[a-z][a-z-]+", word)]:
             message += f"; options have two dashes: -{words[0]}"
         elif any(word.startswith("-") and not word.startswith("--") for word in self._given):
             message += "; write ./-NAME for a file whose name begins with a minus"
         self.fail(f"{message}; `{self.prog} --help` explains the arguments")
 
+    def _similar_options(self) -> list[str]:
+        """List known options that are like unknown ones among the words."""
+        known = [*_list_options(self)]
+        unknown = [word.partition("=")[0] for word in self._given if word.startswith("--")]
+        matches = (difflib.get_close_matches(word, known, n=1) for word in unknown if word not in known)
+        return [name for names in matches for name in names]
+
     def fail(self, message: str) -> NoReturn:
         """Print usage and a whole message, and end the program with status 2."""
         super().error(message)
+
+
+def _list_options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """List the options of a parser and of its commands."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _list_options(command)
 
 
 class JsonParser(Parser):

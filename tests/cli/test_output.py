@@ -1,6 +1,8 @@
 import argparse
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 
@@ -33,6 +35,14 @@ def test_tables_are_wide_enough_for_a_sha256(capsys: pytest.CaptureFixture) -> N
     assert [row.split() for row in rows] == [["nvc-1", "ab" * 32], ["zero-margin", "1"]]
     assert rows[0].startswith(" nvc-1 ")
     assert rows[0].rstrip().index("abab") < rows[1].index("1")
+
+
+def test_any_text_is_printed_in_any_encoding() -> None:
+    code = "from nvc_jax.cli.output import *; replace_unprintable(); print('8×8 − 1', file=sys.stderr)"
+    command = [sys.executable, "-c", f"import sys; {code}; print('8×8')"]
+    environment = {"PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": "ascii"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("8?8\n", "8?8 ? 1\n")
 
 
 def test_names_and_values_are_apart(capsys: pytest.CaptureFixture) -> None:

@@ -40,6 +40,8 @@ def test_an_option_is_given_once(capsys: pytest.CaptureFixture) -> None:
         (["comprss"], "; did you mean compress?;"),
         (["compress", "-psnr", "50"], "; options have two dashes: --psnr;"),
         (["compress", "-v.npy"], "; write ./-NAME for a file whose name begins with a minus;"),
+        (["compress", "v.npy", "--maxerror", "3"], "; did you mean --max-error?;"),
+        (["compress", "v.npy", "--colour=3"], "unrecognized arguments: --colour=3;"),
         (["compress"], "required: IN;"),
     ],
 )
@@ -47,6 +49,7 @@ def test_wrong_words_come_with_advice(words: list[str], advice: str, capsys: pyt
     parser = Parser(prog="p")
     command = parser.add_subparsers(dest="command").add_parser("compress")
     command.add_argument("input", metavar="IN")
+    command.add_argument("--max-error")
     with pytest.raises(SystemExit) as info:
         parser.parse_args(words)
     assert info.value.code == 2
