@@ -1,10 +1,9 @@
 """A volume of any size to a container, chunk by chunk."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorstore as ts
 
@@ -20,16 +19,14 @@ from nvc_jax.compression.options import (
     choose_layout,
     model_name,
 )
-from nvc_jax.compression.progress import ByteProgress
+from nvc_jax.compression.progress import ByteProgress, report_start
 from nvc_jax.compression.result import CompressionResult
 from nvc_jax.compression.source import check_part_of_source, fingerprint, scan_source, to_bytes
 from nvc_jax.compression.value_options import (
-    ValueRules,
     check_exact_values,
     check_numbers,
     check_value_limits,
     check_within_limits,
-    with_rules,
 )
 from nvc_jax.container import creation
 from nvc_jax.container.begun import Claim
@@ -37,10 +34,10 @@ from nvc_jax.container.destinations import check_apart, check_destination, check
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.model import describe_model
 from nvc_jax.core.choices import DEFAULT_MODEL
-from nvc_jax.core.chunk_interfaces import ChunkTarget, QualityTarget, ValueRange
+from nvc_jax.core.chunk_interfaces import ChunkTarget, Limits, QualityTarget, ValueRange
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import check_array_shape
-from nvc_jax.io.declared_values import read_declared_values
+from nvc_jax.io.declared_values import DeclaredValues, read_declared_values
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata
@@ -78,11 +75,10 @@ def compress(
     """Compress a volume, which may be larger than memory, into a container.
 
     At most one of ``max_error``, ``relative_error``, ``pointwise_error``, ``psnr``, ``step`` and ``lossless``
-    states the quality target. Without one, spectral models keep a ``relative_error`` of 1e-3, which 8-bit
-    integers meet by being exact, and the paper's models leave their latents float32. Integers that evidently
-    are labels (see ``labels``) are lossless without one, and bool always is: that keeps to any target.
-    The range is max − min of the values that are finite and not missing. NaN, infinities and missing values
-    come back exactly.
+    states the quality target. Without one, spectral models keep a ``relative_error`` of 1e-3, and the paper's
+    models leave their latents float32. Integers that evidently are labels (see ``labels``) are lossless
+    without one, and bool always is: that keeps to any target. The range is max − min of the values that are
+    finite and not missing. NaN, infinities and missing values come back exactly.
 
     Args:
         source: a volume as ``nvc_jax.io.volumes.open_volume`` takes it, read chunk by chunk; the paper's
@@ -120,7 +116,7 @@ def compress(
         resume: whether to continue an interrupted run with the same arguments and the same source.
         overwrite: whether to replace a file, or a directory that is a Zarr array, at ``destination``. A
             directory with anything else in it is never replaced.
-        on_progress: called before the first chunk, but of parts, and after every one.
+        on_progress: called before the first chunk, unless ``part`` is given, and after every one.
 
     Returns:
         Size, ratio and largest error of the container; or that it is not complete, where other writers
@@ -158,10 +154,18 @@ def compress(
     named = check_numbers("missing_values", missing_values)
     stated_values = [*named, *source_metadata.missing_values]
     declared = read_declared_values(source_metadata.attributes, stated_values, dtype)
-    rules = ValueRules(declared, limits, check_exact_values(exact_values, dtype))
+    rules = _Rules(declared, limits, check_exact_values(exact_values, dtype))
     job = _Job(codec, model_name(model), target, rules, chunks, shards, part, resume, on_progress)
     with creation.claim(destination, shared=part is not None, overwrite=overwrite) as claim:
         return _compress_into(claim, volume, source_metadata, destination, job)
+
+
+class _Rules(NamedTuple):
+    """Rules of a volume's values: what its source declares, and what the user asks for."""
+
+    declared: DeclaredValues
+    value_limits: Limits
+    exact_values: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +175,7 @@ class _Job:
     codec: Codec
     model_name: str
     target: QualityTarget
-    rules: ValueRules
+    rules: _Rules
     chunks: Sequence[int] | None
     shards: Sequence[int] | None
     part: tuple[int, int] | None
@@ -196,13 +200,11 @@ def _compress_into(
         value_range, source_fingerprint = first.value_range, first.fingerprint
         if (first.shape, first.chunk, first.shard) == (shape, *layout):  # or `create` says what differs
             check_part_of_source(volume, begun, chunks_of_part(begun.store, part or _ALONE))
-    value_range = with_rules(value_range, job.rules)
+    value_range = _with_rules(value_range, job.rules)
     if has_valid_values(volume, layout.chunk, value_range):
         check_within_limits(value_range)
+    report_start(None if part else job.on_progress, volume, layout.chunk)
     encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
-    if job.on_progress is not None and part is None:
-        dtype = volume.dtype.numpy_dtype
-        job.on_progress(ByteProgress(0, math.prod(shape) * dtype.itemsize, 0, layout.chunk, str(dtype)))
     chunk_target = encoder.resolve(job.target) if begun is None else ChunkTarget(first.max_error, first.step)
     metadata = _make_metadata(volume, layout, value_range, chunk_target, source_fingerprint, job, source)
     if part is not None and begun is None and creation.is_complete(destination, metadata):
@@ -226,6 +228,19 @@ def _compress_into(
     if part is None or creation.is_complete(destination, metadata):
         return CompressionResult.of_container(destination)
     return CompressionResult(destination, describe_model(metadata)[0], is_complete=False)
+
+
+def _with_rules(value_range: ValueRange, rules: _Rules) -> ValueRange:
+    """Add the rules of a volume to its range."""
+    # Of several writers each must declare the same.
+    missing_values = tuple(dict.fromkeys((*rules.declared.missing_values, *value_range.missing_values)))
+    return dataclasses.replace(
+        value_range,
+        missing_values=missing_values,
+        valid_limits=rules.declared.valid_limits,
+        value_limits=rules.value_limits,
+        exact_values=rules.exact_values,
+    )
 
 
 def _make_metadata(

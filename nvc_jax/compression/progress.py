@@ -1,6 +1,10 @@
 """Progress of ``compress`` and ``decompress``."""
 
 import dataclasses
+import math
+from collections.abc import Callable
+
+import tensorstore as ts
 
 from nvc_jax.core.shapes import Shape
 
@@ -25,3 +29,12 @@ class ByteProgress:
     chunk: Shape
     dtype: str
     begun_bytes: int = 0
+
+
+def report_start(
+    on_progress: Callable[[ByteProgress], None] | None, volume: ts.TensorStore, chunk: Shape
+) -> None:
+    """Report that nothing of a volume is done yet, and of which shape its chunks will be."""
+    if on_progress is not None:
+        dtype = volume.dtype.numpy_dtype
+        on_progress(ByteProgress(0, math.prod(volume.shape) * dtype.itemsize, 0, chunk, str(dtype)))

@@ -1,16 +1,14 @@
-"""Rules of a volume's values, and the options of ``compress`` that state them: limits and exact values."""
+"""Options of ``compress`` that say what values must come back: limits and exact values."""
 
-import dataclasses
 import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
 from nvc_jax.core.dtypes import as_number, cast_values, is_scalar
-from nvc_jax.io.declared_values import DeclaredValues
 
 _MAX_EXACT_VALUES = 16
 """Most exact values: each has a label of its own in every chunk."""
@@ -88,24 +86,3 @@ def check_exact_values(exact_values: Sequence[float], dtype: np.dtype) -> tuple[
             "out, or use `lossless`"
         )
     return exact
-
-
-class ValueRules(NamedTuple):
-    """Rules of a volume's values: what its source declares, and what the user asks for."""
-
-    declared: DeclaredValues
-    value_limits: Limits
-    exact_values: tuple[float, ...]
-
-
-def with_rules(value_range: ValueRange, rules: ValueRules) -> ValueRange:
-    """Add the rules of a volume to its range."""
-    # Of several writers each must declare the same.
-    missing_values = tuple(dict.fromkeys((*rules.declared.missing_values, *value_range.missing_values)))
-    return dataclasses.replace(
-        value_range,
-        missing_values=missing_values,
-        valid_limits=rules.declared.valid_limits,
-        value_limits=rules.value_limits,
-        exact_values=rules.exact_values,
-    )
