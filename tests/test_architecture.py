@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "core": "",
     "native": "core",
     "io": "core",
+    "peers": "core",
     "transform": "core native",
     "entropy": "core native",
     "lattice": "core native entropy",
@@ -25,7 +26,7 @@ MAY_IMPORT = {
     "container": "core io chunks models",
     "compression": "core io chunks models container",
     "evaluation": "core native io chunks container",
-    "cli": "core io training models container compression evaluation",
+    "cli": "core io peers training models container compression evaluation",
 }
 """Packages, from the ground up, and those of ours that each may import."""
 MAX_LINES = 280
