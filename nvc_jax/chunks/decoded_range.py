@@ -54,7 +54,7 @@ class DecodedRange:
     def find_broken(
         self, values: np.ndarray, enforced: np.ndarray, max_error: float | None, reserve: float
     ) -> np.ndarray | None:
-        """Mark the values that a move away from a missing value takes beyond a bound: they are stored exactly.
+        """Mark the values that a move away from a missing value takes beyond a bound, to be stored exactly.
 
         Args:
             values: (z, y, x), the original.

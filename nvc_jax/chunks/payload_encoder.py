@@ -85,8 +85,8 @@ class PayloadEncoder:
         has_cheap_labels = 8 * len(separated.payload.special_values) < _CHEAP_SHARE * separated.cost(target)
         if has_cheap_labels and exact.jump >= CERTAIN_JUMP:
             return separated.payload
-        plain = self._candidates(chunk, chunk.valid, None, target, boundaries, separated.cost(target))
-        return cheapest([separated, *plain], target).payload
+        others = self._candidates(chunk, chunk.valid, None, target, boundaries, separated.cost(target))
+        return cheapest([separated, *others], target).payload
 
     def encode_body(self, chunk: ChunkValues, target: ChunkTarget) -> Payload:
         """Encode the valid values of a chunk under a bound; no others come back."""
