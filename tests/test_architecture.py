@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "container": "core io chunks models",
     "compression": "core io chunks models container",
     "evaluation": "core native io chunks container",
-    "cli": "core io training models container compression evaluation",
+    "viewer": "core io chunks container compression",
+    "cli": "core io training models container compression evaluation viewer",
 }
 """Packages, from the ground up, and those of ours that each may import."""
 MAX_LINES = 280

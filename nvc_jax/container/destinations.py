@@ -46,6 +46,20 @@ def check_destination(location: Location, overwrite: bool = False) -> None:
     check_replaceable(path, overwrite)
 
 
+def holds_container(location: Any) -> bool:
+    """Tell whether a source is the location of a container, of any version, damaged or not."""
+    if not isinstance(location, str | Path | dict):
+        return False
+    path = local_path(location)
+    if path is not None and not (path.is_dir() or is_zip(path)):
+        return False
+    try:
+        document = open_location(location).read(METADATA_KEY).result()
+    except (ValueError, OSError):
+        return False
+    return document.state == "value" and _is_container_document(bytes(document.value))
+
+
 def is_zip(path: Path) -> bool:
     """Tell whether the container at a path is one file."""
     return path.suffix.lower() == ".zip"
