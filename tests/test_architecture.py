@@ -25,6 +25,8 @@ MAY_IMPORT = {
     "container": "core io chunks models",
     "compression": "core io chunks models container",
     "evaluation": "core native io chunks container",
+    "napari": "core io container compression",
+    "xarray": "core io compression",
     "viewer": "core io chunks container compression",
     "cli": "core io training models container compression evaluation viewer",
 }

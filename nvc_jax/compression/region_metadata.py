@@ -4,14 +4,18 @@ import dataclasses
 
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import Region
-from nvc_jax.io.coordinates import crop_coordinates
+from nvc_jax.io.coordinates import AXIS_COORDINATES, crop_coordinates
 from nvc_jax.io.geometry import crop_metadata
 from nvc_jax.io.metadata import VolumeMetadata
+from nvc_jax.io.zarr_coordinates import with_coordinates_of_group
 
 
 def region_metadata(reader: Reader, region: Region) -> VolumeMetadata:
     """Coordinates and attributes that the container keeps of the source, for a region of a level."""
     metadata = VolumeMetadata.from_attributes(reader.metadata.dimension_names, reader.metadata.attributes)
+    if metadata.spacing is None and AXIS_COORDINATES not in metadata.attributes:
+        document = reader.metadata.to_json()
+        metadata = with_coordinates_of_group(metadata, reader.store.kvstore, document)
     start = [part.start * scale for part, scale in zip(region, reader.scale, strict=True)]
     names = metadata.dimension_names or ("",) * len(start)
     shape = [part.stop - part.start for part in region]

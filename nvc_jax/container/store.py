@@ -51,6 +51,11 @@ class ContainerStore:
         self._directory, self._zip_file = _local_file(objects)
         self._shard = functools.lru_cache(maxsize=_CACHED_SHARDS)(self._open_shard)
 
+    @property
+    def kvstore(self) -> ts.KvStore:
+        """Keys below the container."""
+        return self._objects
+
     def chunks(self) -> Iterator[ChunkIndex]:
         """Iterate over the indices of all chunks, in C order."""
         return grid_indices(self.metadata.chunk_grid)
