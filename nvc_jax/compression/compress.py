@@ -1,17 +1,17 @@
 """A volume of any size to a container, chunk by chunk."""
 
-import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorstore as ts
 
 from nvc_jax.chunks.value_range import has_valid_values
+from nvc_jax.compression.job import Job, Rules, make_metadata, with_rules
 from nvc_jax.compression.labels import holds_labels
 from nvc_jax.compression.objects import chunks_of_part, write_objects
 from nvc_jax.compression.options import (
-    ChunkLayout,
     check_part,
     check_source,
     check_target,
@@ -20,6 +20,7 @@ from nvc_jax.compression.options import (
     model_name,
 )
 from nvc_jax.compression.progress import ByteProgress
+from nvc_jax.compression.pyramid import check_pyramid, compress_pyramid
 from nvc_jax.compression.result import CompressionResult
 from nvc_jax.compression.source import check_part_of_source, fingerprint, scan_source, to_bytes
 from nvc_jax.compression.value_options import (
@@ -31,20 +32,16 @@ from nvc_jax.compression.value_options import (
 from nvc_jax.container import creation
 from nvc_jax.container.begun import Claim
 from nvc_jax.container.destinations import check_apart, check_destination, check_stores_apart
-from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.model import describe_model
 from nvc_jax.core.choices import DEFAULT_MODEL
-from nvc_jax.core.chunk_interfaces import ChunkTarget, Limits, QualityTarget, ValueRange
+from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import check_array_shape
-from nvc_jax.io.declared_values import DeclaredValues, read_declared_values
+from nvc_jax.io.declared_values import read_declared_values
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata
-from nvc_jax.models.checkpoints import FEWEST_DIGITS, find_shipped
 from nvc_jax.models.codec import Codec, load_codec
-from nvc_jax.models.embedded import embed_model
-from nvc_jax.models.identity import model_sha256
 
 _ALONE = (0, 1)
 """Part of a writer that writes the whole container."""
@@ -69,6 +66,7 @@ def compress(
     shards: Sequence[int] | None = None,
     part: tuple[int, int] | None = None,
     resume: bool = False,
+    pyramid: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[ByteProgress], None] | None = None,
 ) -> CompressionResult:
@@ -114,6 +112,9 @@ def compress(
             arguments, each its share of the objects. The last to finish completes it. A killed process
             writes its missing objects when it is called again.
         resume: whether to continue an interrupted run with the same arguments and the same source.
+        pyramid: whether to write an OME-Zarr image, ``destination`` ending in ``.ome.zarr``, with levels of
+            half the resolution each: means of 2³ voxels, of labels the most frequent one, each level under
+            the target. ``open``, ``info``, ``verify`` and ``decompress`` take the image for its first level.
         overwrite: whether to replace a file, or a directory that is a Zarr array, at ``destination``. A
             directory with anything else in it is never replaced.
         on_progress: called after every chunk.
@@ -131,17 +132,24 @@ def compress(
             reach on this volume, voxels beyond ``value_limits``, a volume of another rank, or an empty one;
             or a source that is not the one of the run that is continued.
     """
-    check_types({"destination": destination}, on_progress, resume=resume, overwrite=overwrite)
+    switches = {"resume": resume, "pyramid": pyramid, "overwrite": overwrite}
+    check_types({"destination": destination}, on_progress, **switches)
     check_apart(source, destination)
     check_source(source)
     check_destination(destination, overwrite)
     if part is not None:
         check_part(part)
+    image = check_pyramid(destination, part=part, resume=resume) if pyramid else None
     limits = check_value_limits(value_limits)
     codec = model if isinstance(model, Codec) else load_codec(model)
     bounds = {"max_error": max_error, "relative_error": relative_error, "pointwise_error": pointwise_error}
     options = bounds | {"psnr": psnr, "step": step}
     target = check_target(codec, **options, lossless=lossless)
+    if image is not None:
+        given: dict[str, Any] = options | {"missing_values": missing_values, "value_limits": value_limits}
+        given |= {"exact_values": exact_values, "chunks": chunks, "shards": shards, "lossless": lossless}
+        compress_level = functools.partial(compress, model=model, on_progress=on_progress, **given)
+        return compress_pyramid(compress_level, source, image, overwrite=overwrite)
     is_default = not lossless and all(option is None for option in options.values())
     volume = open_volume(source)
     check_stores_apart(volume, destination)
@@ -154,37 +162,14 @@ def compress(
     named = check_numbers("missing_values", missing_values)
     stated_values = [*named, *source_metadata.missing_values]
     declared = read_declared_values(source_metadata.attributes, stated_values, dtype)
-    rules = _Rules(declared, limits, check_exact_values(exact_values, dtype))
-    job = _Job(codec, model_name(model), target, rules, chunks, shards, part, resume, on_progress)
+    rules = Rules(declared, limits, check_exact_values(exact_values, dtype))
+    job = Job(codec, model_name(model), target, rules, chunks, shards, part, resume, on_progress)
     with creation.claim(destination, shared=part is not None, overwrite=overwrite) as claim:
         return _compress_into(claim, volume, source_metadata, destination, job)
 
 
-class _Rules(NamedTuple):
-    """Rules of a volume's values: what its source declares, and what the user asks for."""
-
-    declared: DeclaredValues
-    value_limits: Limits
-    exact_values: tuple[float, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """Checked options of ``compress``."""
-
-    codec: Codec
-    model_name: str
-    target: QualityTarget
-    rules: _Rules
-    chunks: Sequence[int] | None
-    shards: Sequence[int] | None
-    part: tuple[int, int] | None
-    resume: bool
-    on_progress: Callable[[ByteProgress], None] | None
-
-
 def _compress_into(
-    claim: Claim, volume: ts.TensorStore, source: VolumeMetadata, destination: Location, job: _Job
+    claim: Claim, volume: ts.TensorStore, source: VolumeMetadata, destination: Location, job: Job
 ) -> CompressionResult:
     """Compress a volume into a container whose place is claimed; ``source`` are the volume's metadata."""
     codec, part = job.codec, job.part
@@ -200,12 +185,12 @@ def _compress_into(
         value_range, source_fingerprint = first.value_range, first.fingerprint
         if (first.shape, first.chunk, first.shard) == (shape, *layout):  # or `create` says what differs
             check_part_of_source(volume, begun, chunks_of_part(begun.store, part or _ALONE))
-    value_range = _with_rules(value_range, job.rules)
+    value_range = with_rules(value_range, job.rules)
     if has_valid_values(volume, layout.chunk, value_range):
         check_within_limits(value_range)
     encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
     chunk_target = encoder.resolve(job.target) if begun is None else ChunkTarget(first.max_error, first.step)
-    metadata = _make_metadata(volume, layout, value_range, chunk_target, source_fingerprint, job, source)
+    metadata = make_metadata(volume, layout, value_range, chunk_target, source_fingerprint, job, source)
     if part is not None and begun is None and creation.is_complete(destination, metadata):
         # The others, and an earlier call for this part, have completed it.
         return CompressionResult.of_container(destination)
@@ -227,52 +212,3 @@ def _compress_into(
     if part is None or creation.is_complete(destination, metadata):
         return CompressionResult.of_container(destination)
     return CompressionResult(destination, describe_model(metadata)[0], is_complete=False)
-
-
-def _with_rules(value_range: ValueRange, rules: _Rules) -> ValueRange:
-    """Add the rules of a volume to its range."""
-    # Of several writers each must declare the same.
-    missing_values = tuple(dict.fromkeys((*rules.declared.missing_values, *value_range.missing_values)))
-    return dataclasses.replace(
-        value_range,
-        missing_values=missing_values,
-        valid_limits=rules.declared.valid_limits,
-        value_limits=rules.value_limits,
-        exact_values=rules.exact_values,
-    )
-
-
-def _make_metadata(
-    volume: ts.TensorStore,
-    layout: ChunkLayout,
-    value_range: ValueRange,
-    chunk_target: ChunkTarget,
-    source_fingerprint: int | None,
-    job: _Job,
-    source: VolumeMetadata,
-) -> ContainerMetadata:
-    """Put a container's metadata together."""
-    codec = job.codec
-    sha256 = model_sha256(codec.config, codec.params)
-    is_shipped = find_shipped(sha256) is not None
-    return ContainerMetadata(
-        shape=check_array_shape(volume.shape),
-        dtype=str(volume.dtype.numpy_dtype),
-        chunk=layout.chunk,
-        shard=layout.shard,
-        model=None if is_shipped else job.model_name,
-        sha256=sha256[:FEWEST_DIGITS] if is_shipped else sha256,
-        embedded=None if is_shipped else embed_model(codec.config, codec.params),
-        target=job.target,
-        minimum=value_range.low,
-        maximum=value_range.high,
-        missing_values=value_range.missing_values,
-        valid_limits=value_range.valid_limits,
-        value_limits=value_range.value_limits,
-        exact_values=value_range.exact_values,
-        max_error=chunk_target.max_error,
-        step=None if chunk_target.is_bounded else chunk_target.step,
-        fingerprint=source_fingerprint,
-        dimension_names=source.complete_names(volume.rank),
-        attributes=source.as_attributes(volume.dtype.numpy_dtype),
-    )

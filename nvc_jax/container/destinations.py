@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.container.images import find_levels
 from nvc_jax.container.metadata import CODEC_NAME
 from nvc_jax.container.store import METADATA_KEY
 from nvc_jax.io.locations import Location, lies_within, open_directory, open_location
@@ -54,7 +55,9 @@ def holds_container(location: Any) -> bool:
     if path is not None and not (path.is_dir() or is_zip(path)):
         return False
     try:
-        document = open_location(location).read(METADATA_KEY).result()
+        objects = open_location(location)
+        levels = find_levels(objects)
+        document = (objects / f"{levels[0]}/" if levels else objects).read(METADATA_KEY).result()
     except (ValueError, OSError):
         return False
     return document.state == "value" and _is_container_document(bytes(document.value))

@@ -17,6 +17,7 @@ import tensorstore as ts
 
 from nvc_jax.chunks.payload import Payload, parse_payload
 from nvc_jax.container.chunk_checksum import N_CHECKSUM_BYTES, seal_chunk, unseal_chunk
+from nvc_jax.container.images import find_levels
 from nvc_jax.container.metadata import INDEX_CODECS, ContainerMetadata, FormatError
 from nvc_jax.core.chunk_grid import ChunkIndex, grid_indices
 from nvc_jax.core.concurrency import map_in_order
@@ -250,7 +251,7 @@ def read_metadata_at(objects: ts.KvStore, key: str) -> ContainerMetadata | None:
 
 
 def open_container(location: Location) -> ContainerStore:
-    """Open an existing container.
+    """Open an existing container, or the finest level of an image of containers.
 
     Raises:
         FileNotFoundError: there is no such directory or file.
@@ -261,6 +262,8 @@ def open_container(location: Location) -> ContainerStore:
         objects = open_location(location)
     except ValueError as error:
         raise FormatError(str(error)) from error
+    if levels := find_levels(objects):
+        objects = objects / f"{levels[0]}/"
     try:
         metadata = read_metadata_at(objects, METADATA_KEY)
     except FormatError as error:
