@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nvc_jax.compression.view import open as open_view
 from nvc_jax.container.destinations import holds_container
+from nvc_jax.container.images import coarser_levels
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.store import open_container
 from nvc_jax.core.optional_imports import import_extra
@@ -40,8 +43,8 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 
 def _read_layer(path: str) -> LayerData:
     view, stated = open_view(path), open_container(path).metadata
-    levels = [_as_dask(view)]
-    if math.prod(stated.shape) > _MULTISCALE_VOXELS and _has_preview(stated):
+    levels = [_as_dask(one) for one in (view, *map(open_view, coarser_levels(path)))]
+    if len(levels) == 1 and math.prod(stated.shape) > _MULTISCALE_VOXELS and _has_preview(stated):
         levels.append(_as_dask(open_view(path, level="preview")))
     arguments = {
         "name": Path(path.rstrip("/")).name,
@@ -57,7 +60,8 @@ def _read_layer(path: str) -> LayerData:
 def _as_dask(view: VolumeView) -> Any:
     """Return a view as an array of dask, of which a chunk is decoded at a time."""
     chunks = tuple(view.chunk_layout.read_chunk.shape)
-    return import_extra("dask.array", "napari").from_array(view, chunks=chunks, asarray=True)
+    meta = np.empty((0,) * len(chunks), view.dtype.numpy_dtype)
+    return import_extra("dask.array", "napari").from_array(view, chunks=chunks, asarray=True, meta=meta)
 
 
 def _has_preview(stated: ContainerMetadata) -> bool:

@@ -53,6 +53,15 @@ def test_a_large_container_has_a_coarse_level_and_nothing_is_decoded(tmp_path: P
     assert arguments["contrast_limits"] == (0.0, 1.0)
 
 
+def test_an_image_has_its_own_levels(tmp_path: Path) -> None:
+    volume = np.zeros((8, 8, 264), np.uint8)
+    nvc_jax.compress(volume, tmp_path / "v.ome.zarr", lossless=True, pyramid=True)
+    ((levels, arguments, _),) = read_layers(str(tmp_path / "v.ome.zarr"))
+    assert arguments["multiscale"]
+    assert [level.shape for level in levels] == [(8, 8, 264), (4, 4, 132), (2, 2, 66)]
+    np.testing.assert_array_equal(levels[2].compute(), 0)
+
+
 def test_the_manifest_names_what_there_is() -> None:
     manifest = files("nvc_jax.napari").joinpath("napari.yaml").read_text()
     (name,) = re.findall(r"python_name: (\S+)", manifest)
