@@ -8,6 +8,7 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.chunks.value_range import has_valid_values
+from nvc_jax.compression.group import compress_variable
 from nvc_jax.compression.job import Job, Rules, make_metadata, with_rules
 from nvc_jax.compression.labels import holds_labels
 from nvc_jax.compression.objects import chunks_of_part, write_objects
@@ -20,7 +21,7 @@ from nvc_jax.compression.options import (
     model_name,
 )
 from nvc_jax.compression.progress import ByteProgress
-from nvc_jax.compression.pyramid import check_pyramid, compress_pyramid
+from nvc_jax.compression.pyramid import check_whole, compress_pyramid
 from nvc_jax.compression.result import CompressionResult
 from nvc_jax.compression.source import check_part_of_source, fingerprint, scan_source, to_bytes
 from nvc_jax.compression.value_options import (
@@ -41,6 +42,7 @@ from nvc_jax.io.declared_values import read_declared_values
 from nvc_jax.io.locations import Location
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata
+from nvc_jax.io.zarr_group import split_variable
 from nvc_jax.models.codec import Codec, load_codec
 
 _ALONE = (0, 1)
@@ -82,7 +84,8 @@ def compress(
         source: a volume as ``nvc_jax.io.volumes.open_volume`` takes it, read chunk by chunk; the paper's
             models do not take bool, integers of 32 and 64 bits, and float64.
         destination: directory of the container, a ``.zip`` file, a URL or a TensorStore spec. A container
-            that lies there is replaced; anything else only with ``overwrite``.
+            that lies there is replaced; anything else only with ``overwrite``. ``GROUP.zarr::NAME`` makes a
+            Zarr group of the container ``NAME`` and arrays of its coordinates, for ``xarray.open_zarr``.
         model: name of a shipped model, path of a checkpoint, or a codec. It is embedded in the container
             unless it ships with the package.
         max_error: largest difference allowed for any voxel, in the volume's units: those of the stored
@@ -134,22 +137,27 @@ def compress(
     """
     switches = {"resume": resume, "pyramid": pyramid, "overwrite": overwrite}
     check_types({"destination": destination}, on_progress, **switches)
+    named, variable = destination, None
+    if isinstance(named, str | Path):
+        destination, variable = split_variable(named)
     check_apart(source, destination)
     check_source(source)
     check_destination(destination, overwrite)
     if part is not None:
         check_part(part)
-    image = check_pyramid(destination, part=part, resume=resume) if pyramid else None
+    whole = check_whole(named, part=part, resume=resume, pyramid=pyramid, variable=variable)
     limits = check_value_limits(value_limits)
     codec = model if isinstance(model, Codec) else load_codec(model)
     bounds = {"max_error": max_error, "relative_error": relative_error, "pointwise_error": pointwise_error}
     options = bounds | {"psnr": psnr, "step": step}
     target = check_target(codec, **options, lossless=lossless)
-    if image is not None:
+    if whole is not None:
         given: dict[str, Any] = options | {"missing_values": missing_values, "value_limits": value_limits}
         given |= {"exact_values": exact_values, "chunks": chunks, "shards": shards, "lossless": lossless}
-        compress_level = functools.partial(compress, model=model, on_progress=on_progress, **given)
-        return compress_pyramid(compress_level, source, image, overwrite=overwrite)
+        compress_array = functools.partial(compress, model=model, on_progress=on_progress, **given)
+        if variable is not None:
+            return compress_variable(compress_array, source, whole, variable, overwrite=overwrite)
+        return compress_pyramid(compress_array, source, whole, overwrite=overwrite)
     is_default = not lossless and all(option is None for option in options.values())
     volume = open_volume(source)
     check_stores_apart(volume, destination)

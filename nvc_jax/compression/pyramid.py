@@ -24,12 +24,12 @@ from nvc_jax.io.atomic import replacing
 from nvc_jax.io.axes import default_spatial_axes
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
-from nvc_jax.io.metadata import VolumeMetadata, parse_names
+from nvc_jax.io.metadata import parse_names
 from nvc_jax.io.ome_zarr import OME_SUFFIX, axis_names, is_ome_zarr, without_group, write_group
 from nvc_jax.io.paths import local_path
-from nvc_jax.io.volume_view import OpenVolume, VolumeView
+from nvc_jax.io.volume_view import with_metadata
 from nvc_jax.io.volumes import open_volume, read_metadata
-from nvc_jax.io.zarr_group import create_zarr_array
+from nvc_jax.io.zarr_group import create_zarr_array, split_variable
 
 COARSEST_SIDE = 128
 """Voxels along every spatial axis of the coarsest level, at most: one chunk."""
@@ -40,22 +40,35 @@ CompressLevel = Callable[..., CompressionResult]
 """``compress`` with the options of all levels; it takes source, destination and further options."""
 
 
-def check_pyramid(destination: Location, *, part: Any, resume: bool) -> Path:
-    """Check the place of an image, and return its path.
+def check_whole(
+    destination: Location, *, part: Any, resume: bool, pyramid: bool, variable: str | None
+) -> Path | None:
+    """Check the place of a group that is written by one run, and return its path; None for a container alone.
+
+    Args:
+        destination: as the user named it.
+        part: of a writer; None where there is one.
+        resume: whether a run is to be continued.
+        pyramid: whether the group is an image.
+        variable: name of a variable in the group, or None.
 
     Raises:
-        ValueError: it is no local path that ends in ``.ome.zarr``, or the run is one of several.
+        ValueError: an image has no local path that ends in ``.ome.zarr``, or the run is one of several.
     """
-    path = local_path(destination)
-    if path is None or not is_ome_zarr(path):
+    if not pyramid and variable is None:
+        return None
+    path = local_path(destination if variable is None else split_variable(str(destination))[0])
+    if pyramid and (path is None or variable is not None or not is_ome_zarr(path)):
         raise ValueError(
             f"`destination` (={destination}) of a `pyramid` must be a path that ends in {OME_SUFFIX}, "
             f"such as scan{OME_SUFFIX}"
         )
+    if path is None:
+        raise ValueError(f"`destination` (={destination}) names a group that is no path; name a local one")
     if part is not None or resume:
         raise ValueError(
-            "a `pyramid` is written by one run as a whole: leave `part` and `resume` out, or write its first "
-            "level alone, without `pyramid`"
+            f"`destination` (={destination}) is a group, which one run writes as a whole: leave `part` and "
+            "`resume` out, or write a container alone, without `pyramid` and without `::`"
         )
     return path
 
@@ -87,7 +100,7 @@ def compress_pyramid(
     by_mode = holds_labels(volume)
     with replacing(path, overwrite=overwrite) as partial:
         write_group(partial, metadata, shape, scales)
-        finest = _with_metadata(volume, named)
+        finest = with_metadata(volume, named)
         results = [compress_level(finest, partial / "0")]
         stated = open_container(partial / "0").metadata
         level, values = volume, stated.value_range
@@ -99,7 +112,7 @@ def compress_pyramid(
             temporary = partial.with_name(f"level-{number}")
             axes = [axis for axis, side in enumerate(scale) if side > scales[number - 1][axis]]
             level = _write_coarser(level, axes, temporary, None if by_mode else values)
-            coarse = _with_metadata(level, part_metadata(named, [0] * len(scale), level.shape, scale))
+            coarse = with_metadata(level, part_metadata(named, [0] * len(scale), level.shape, scale))
             results.append(compress_level(coarse, partial / str(number), **of_coarser))
     return _joined(results, path)
 
@@ -159,11 +172,6 @@ def _write_coarser(
 
 def _factors(axes: list[int], rank: int) -> list[int]:
     return [FACTOR if axis in axes else 1 for axis in range(rank)]
-
-
-def _with_metadata(volume: ts.TensorStore, metadata: VolumeMetadata) -> VolumeView:
-    opened = OpenVolume(volume, metadata)
-    return VolumeView(lambda: opened)
 
 
 def _joined(results: list[CompressionResult], path: Path) -> CompressionResult:

@@ -11,7 +11,7 @@ from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.dtypes import DTYPES
 from nvc_jax.core.shapes import MAX_RANK, MIN_RANK
 from nvc_jax.io.metadata import VolumeMetadata, attributes_as_json
-from nvc_jax.io.volume_view import OpenVolume, VolumeView
+from nvc_jax.io.volume_view import VolumeView, with_metadata
 from nvc_jax.xarray.targets import Targets
 
 _SIDE = 128
@@ -55,8 +55,7 @@ class EncodedVariable:
         )
         attributes = attributes_as_json(self._encoded_attributes)
         metadata = VolumeMetadata(tuple(map(str, self._variable.dims)), attributes=attributes)
-        opened = OpenVolume(store, metadata)
-        return VolumeView(lambda: opened)
+        return with_metadata(store, metadata)
 
     def stored_targets(self, targets: Targets) -> Targets:
         """Turn the target of a variable into that of the values that are stored.

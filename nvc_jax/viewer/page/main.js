@@ -352,7 +352,9 @@ function fit() {
 function zoom(factor, panel, x, y) {
   const { view } = state;
   const before = panel?.geometry();
-  const [column, row] = panel ? [before.toColumn(x), before.toRow(y)] : [view.x, view.y];
+  const [rows, columns] = app.shownAxes();
+  const middle = state.cursor ? [state.index[columns] + 0.5, state.index[rows] + 0.5] : [view.x, view.y];
+  const [column, row] = panel ? [before.toColumn(x), before.toRow(y)] : middle;
   const next = Math.min(Math.max(view.zoom * factor, 1), MOST_ZOOM);
   const share = 1 - view.zoom / next;
   view.x += (column - view.x) * share;

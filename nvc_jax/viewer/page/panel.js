@@ -270,7 +270,7 @@ export class Panel {
     const first = shape.toColumn(box.left) - 0.5;
     const last = shape.toColumn(box.right) - 0.5;
     let end = -Infinity;
-    for (const { i, text } of ticks(columns, first, last, Math.max((box.right - box.left) / 70, 1))) {
+    for (const { i, text } of ticks(columns, first, last, Math.max((box.right - box.left) / 70, 2))) {
       const x = shape.toX(i + 0.5);
       const half = context.measureText(text).width / 2;
       if (x - half < end + 6) continue;
@@ -282,7 +282,7 @@ export class Panel {
     context.textAlign = "right";
     context.textBaseline = "middle";
     const [top, bottom] = [shape.toRow(box.top) - 0.5, shape.toRow(box.bottom) - 0.5];
-    for (const { i, text } of ticks(rows, top, bottom, Math.max((box.bottom - box.top) / 45, 1))) {
+    for (const { i, text } of ticks(rows, top, bottom, Math.max((box.bottom - box.top) / 45, 2))) {
       const y = shape.toY(i + 0.5);
       context.moveTo(box.left, y);
       context.lineTo(box.left - 4, y);
