@@ -137,15 +137,15 @@ def compress(
     """
     switches = {"resume": resume, "pyramid": pyramid, "overwrite": overwrite}
     check_types({"destination": destination}, on_progress, **switches)
-    named, variable = destination, None
-    if isinstance(named, str | Path):
-        destination, variable = split_variable(named)
+    asked, variable = destination, None
+    if isinstance(destination, str | Path):
+        destination, variable = split_variable(destination)
     check_apart(source, destination)
     check_source(source)
     check_destination(destination, overwrite)
     if part is not None:
         check_part(part)
-    whole = check_whole(named, part=part, resume=resume, pyramid=pyramid, variable=variable)
+    whole = check_whole(asked, part=part, resume=resume, pyramid=pyramid, variable=variable)
     limits = check_value_limits(value_limits)
     codec = model if isinstance(model, Codec) else load_codec(model)
     bounds = {"max_error": max_error, "relative_error": relative_error, "pointwise_error": pointwise_error}
