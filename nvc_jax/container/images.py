@@ -6,7 +6,7 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.core.json_documents import MAX_BYTES, read_json
-from nvc_jax.io.locations import Location, open_location
+from nvc_jax.io.locations import Location, check_is_file, open_location
 from nvc_jax.io.paths import local_path
 
 _DOCUMENT = "zarr.json"
@@ -19,8 +19,11 @@ def find_levels(objects: ts.KvStore) -> list[str]:
         objects: keys below the directory.
     """
     try:
+        spec = objects.spec().to_json()
+        if spec["driver"] == "file":
+            check_is_file(Path(spec["path"] + _DOCUMENT), MAX_BYTES)
         result = objects.read(_DOCUMENT).result()
-        if result.state != "value" or len(result.value) > MAX_BYTES:
+        if result.state != "value":
             return []
         document: Any = read_json(bytes(result.value))
         if document["node_type"] != "group":

@@ -250,6 +250,18 @@ def read_metadata_at(objects: ts.KvStore, key: str) -> ContainerMetadata | None:
     return ContainerMetadata.from_json(document)
 
 
+def _read_finest(objects: ts.KvStore) -> tuple[ts.KvStore, ContainerMetadata | None]:
+    """Read the metadata of a container, or of the finest level of an image; with the keys below it."""
+    try:
+        return objects, read_metadata_at(objects, METADATA_KEY)
+    except FormatError:
+        levels = find_levels(objects)
+        if not levels:
+            raise
+    finest = objects / f"{levels[0]}/"
+    return finest, read_metadata_at(finest, METADATA_KEY)
+
+
 def open_container(location: Location) -> ContainerStore:
     """Open an existing container, or the finest level of an image of containers.
 
@@ -262,10 +274,8 @@ def open_container(location: Location) -> ContainerStore:
         objects = open_location(location)
     except ValueError as error:
         raise FormatError(str(error)) from error
-    if levels := find_levels(objects):
-        objects = objects / f"{levels[0]}/"
     try:
-        metadata = read_metadata_at(objects, METADATA_KEY)
+        objects, metadata = _read_finest(objects)
     except FormatError as error:
         raise FormatError(f"`{location}`: {error}") from error
     if metadata is None:

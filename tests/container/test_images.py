@@ -1,9 +1,11 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nvc_jax.container.destinations import holds_container
 from nvc_jax.container.images import coarser_levels, find_levels
 from nvc_jax.io.locations import open_directory
 
@@ -30,6 +32,12 @@ def test_levels_lie_below_the_image(document: Any, levels: list[str], tmp_path: 
     (tmp_path / "zarr.json").write_text(json.dumps(document))
     assert find_levels(open_directory(tmp_path)) == levels
     assert coarser_levels(tmp_path) == [tmp_path / level for level in levels[1:]]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "zarr.json")
+    assert find_levels(open_directory(tmp_path)) == []
+    assert not holds_container(tmp_path)
 
 
 def test_what_is_no_image_has_none(tmp_path: Path) -> None:

@@ -483,9 +483,10 @@ const cursorKeys = {
 };
 
 document.addEventListener("keydown", (event) => {
-  // Sliders, lists and numbers have keys of their own.
-  const isField = event.target.closest("input, select, dialog") !== null;
-  if (isField || event.ctrlKey || event.metaKey || event.altKey || !app.panels.length) return;
+  // Lists and numbers have keys of their own; sliders and buttons have the arrows and the like.
+  const field = event.target.closest("input, select, dialog");
+  const isOfField = field?.matches("select, dialog, [type=number]") || (field && event.key.length > 1);
+  if (isOfField || event.ctrlKey || event.metaKey || event.altKey || !app.panels.length) return;
   const act = (event.shiftKey && cursorKeys[event.key]) || keys[event.key];
   if (!act) return;
   event.preventDefault();
