@@ -1,35 +1,21 @@
 """A volume of any size to a container, chunk by chunk."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorstore as ts
-
 from nvc_jax.chunks.value_range import has_valid_values
 from nvc_jax.compression.group import compress_variable
-from nvc_jax.compression.job import Job, Rules, make_metadata, with_rules
-from nvc_jax.compression.labels import holds_labels
 from nvc_jax.compression.objects import chunks_of_part, write_objects
-from nvc_jax.compression.options import (
-    check_part,
-    check_source,
-    check_target,
-    check_types,
-    choose_layout,
-    model_name,
-)
+from nvc_jax.compression.options import check_part, check_source, check_types
+from nvc_jax.compression.preparation import Preparation, ValueOptions, prepare
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.pyramid import check_whole, compress_pyramid
 from nvc_jax.compression.result import CompressionResult
 from nvc_jax.compression.source import check_part_of_source, fingerprint, scan_source, to_bytes
-from nvc_jax.compression.value_options import (
-    check_exact_values,
-    check_numbers,
-    check_value_limits,
-    check_within_limits,
-)
+from nvc_jax.compression.value_options import check_within_limits
 from nvc_jax.container import creation
 from nvc_jax.container.begun import Claim
 from nvc_jax.container.destinations import check_apart, check_destination, check_stores_apart
@@ -38,12 +24,9 @@ from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import check_array_shape
-from nvc_jax.io.declared_values import read_declared_values
 from nvc_jax.io.locations import Location
-from nvc_jax.io.metadata import VolumeMetadata
-from nvc_jax.io.volumes import open_volume, read_metadata
 from nvc_jax.io.zarr_group import split_variable
-from nvc_jax.models.codec import Codec, load_codec
+from nvc_jax.models.codec import Codec
 
 _ALONE = (0, 1)
 """Part of a writer that writes the whole container."""
@@ -146,59 +129,56 @@ def compress(
     if part is not None:
         check_part(part)
     whole = check_whole(asked, part=part, resume=resume, pyramid=pyramid, variable=variable)
-    limits = check_value_limits(value_limits)
-    codec = model if isinstance(model, Codec) else load_codec(model)
     bounds = {"max_error": max_error, "relative_error": relative_error, "pointwise_error": pointwise_error}
-    options = bounds | {"psnr": psnr, "step": step}
-    target = check_target(codec, **options, lossless=lossless)
+    options = bounds | {"psnr": psnr, "step": step, "lossless": lossless}
+    values = ValueOptions(missing_values, value_limits, exact_values)
     if whole is not None:
-        given: dict[str, Any] = options | {"missing_values": missing_values, "value_limits": value_limits}
-        given |= {"exact_values": exact_values, "chunks": chunks, "shards": shards, "lossless": lossless}
-        compress_array = functools.partial(compress, model=model, on_progress=on_progress, **given)
+        given = {**options, **values._asdict(), "chunks": chunks, "shards": shards, "model": model}
+        compress_array = functools.partial(compress, on_progress=on_progress, **given)
         if variable is not None:
             return compress_variable(compress_array, source, whole, variable, overwrite=overwrite)
         return compress_pyramid(compress_array, source, whole, overwrite=overwrite)
-    is_default = not lossless and all(option is None for option in options.values())
-    volume = open_volume(source)
-    check_stores_apart(volume, destination)
-    dtype, source_metadata = volume.dtype.numpy_dtype, read_metadata(source)
-    codec.model.check_dtype(dtype)
-    if dtype.kind == "b" or (
-        is_default and "lossless" in codec.model.quality_targets and holds_labels(volume)
-    ):
-        target = {"lossless": True}
-    named = check_numbers("missing_values", missing_values)
-    stated_values = [*named, *source_metadata.missing_values]
-    declared = read_declared_values(source_metadata.attributes, stated_values, dtype)
-    rules = Rules(declared, limits, check_exact_values(exact_values, dtype))
-    job = Job(codec, model_name(model), target, rules, chunks, shards, part, resume, on_progress)
+    prepared = prepare(source, model, values, **options)
+    check_stores_apart(prepared.volume, destination)
+    job = _Job(prepared, chunks, shards, part, resume, on_progress)
     with creation.claim(destination, shared=part is not None, overwrite=overwrite) as claim:
-        return _compress_into(claim, volume, source_metadata, destination, job)
+        return _compress_into(claim, destination, job)
 
 
-def _compress_into(
-    claim: Claim, volume: ts.TensorStore, source: VolumeMetadata, destination: Location, job: Job
-) -> CompressionResult:
-    """Compress a volume into a container whose place is claimed; ``source`` are the volume's metadata."""
-    codec, part = job.codec, job.part
-    shape, names = check_array_shape(volume.shape), source.dimension_names
-    layout = choose_layout(shape, codec.config.block_size, job.chunks, job.shards, names)
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """Checked options of ``compress``."""
+
+    prepared: Preparation
+    chunks: Sequence[int] | None
+    shards: Sequence[int] | None
+    part: tuple[int, int] | None
+    resume: bool
+    on_progress: Callable[[ByteProgress], None] | None
+
+
+def _compress_into(claim: Claim, destination: Location, job: _Job) -> CompressionResult:
+    """Compress a volume into a container whose place is claimed."""
+    prepared, part = job.prepared, job.part
+    codec, volume = prepared.codec, prepared.volume
+    shape, layout = check_array_shape(volume.shape), prepared.choose_layout(job.chunks, job.shards)
 
     begun = claim.find_begun() if part is not None else None
     if begun is None:
-        value_range, checksums = scan_source(volume, layout.chunk, job.rules.declared)
+        value_range, checksums = scan_source(volume, layout.chunk, prepared.rules.declared)
         source_fingerprint: int | None = fingerprint(checksums)
     else:
         first = begun.store.metadata
         value_range, source_fingerprint = first.value_range, first.fingerprint
         if (first.shape, first.chunk, first.shard) == (shape, *layout):  # or `create` says what differs
             check_part_of_source(volume, begun, chunks_of_part(begun.store, part or _ALONE))
-    value_range = with_rules(value_range, job.rules)
+    value_range = prepared.rules.add_to(value_range)
     if has_valid_values(volume, layout.chunk, value_range):
         check_within_limits(value_range)
     encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
-    chunk_target = encoder.resolve(job.target) if begun is None else ChunkTarget(first.max_error, first.step)
-    metadata = make_metadata(volume, layout, value_range, chunk_target, source_fingerprint, job, source)
+    target = prepared.target
+    chunk_target = encoder.resolve(target) if begun is None else ChunkTarget(first.max_error, first.step)
+    metadata = prepared.make_metadata(layout, value_range, chunk_target, source_fingerprint)
     if part is not None and begun is None and creation.is_complete(destination, metadata):
         # The others, and an earlier call for this part, have completed it.
         return CompressionResult.of_container(destination)
@@ -206,7 +186,7 @@ def _compress_into(
     def resolve() -> ChunkTarget:
         if not metadata.is_bounded:  # of several first writers, all take the step of one
             return ChunkTarget(None, store.metadata.step)
-        return chunk_target if begun is None else encoder.resolve(job.target)
+        return chunk_target if begun is None else encoder.resolve(target)
 
     stored_checksums = b"" if begun is not None else to_bytes(checksums)
     with claim.create(metadata, resume=job.resume, checksums=stored_checksums) as store:
