@@ -26,7 +26,10 @@ MAY_IMPORT = {
     "container": "core io chunks models",
     "compression": "core io chunks models container",
     "evaluation": "core native io chunks container",
-    "cli": "core io peers training models container compression evaluation",
+    "napari": "core io container compression",
+    "xarray": "core io compression",
+    "viewer": "core io chunks container compression",
+    "cli": "core io peers training models container compression evaluation viewer",
 }
 """Packages, from the ground up, and those of ours that each may import."""
 MAX_LINES = 280

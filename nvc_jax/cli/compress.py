@@ -71,6 +71,11 @@ def add_command(commands: arguments.Commands) -> None:
         metavar="I/N",
         help="write the I-th share, from 0 on, of a container that N processes write",
     )
+    command.add_argument(
+        "--pyramid",
+        action="store_true",
+        help="write OUT.ome.zarr with levels of half the resolution each, for viewers of OME-Zarr",
+    )
     arguments.add_selection(command)
     arguments.add_raw_layout(command)
     arguments.add_overwrite(command)
@@ -127,6 +132,7 @@ def _run(options: argparse.Namespace) -> None:
             value_limits=options.value_limits,
             exact_values=options.exact_value,
             resume=options.resume,
+            pyramid=options.pyramid,
             overwrite=options.overwrite,
             chunks=options.chunk,
             shards=options.shard,

@@ -4,7 +4,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from nvc_jax.cli import completion, compress, decompress, demo, evaluate, fetch, info, models, train, verify
+from nvc_jax.cli import (
+    completion,
+    compress,
+    decompress,
+    demo,
+    evaluate,
+    fetch,
+    info,
+    models,
+    train,
+    verify,
+    view,
+)
 from nvc_jax.cli.arguments import add_common, join_negative_numbers
 from nvc_jax.cli.failures import describe_failure, printing_warnings
 from nvc_jax.cli.interruption import Interrupted, describe, exit_status, obeying_signals
@@ -13,7 +25,7 @@ from nvc_jax.cli.program_cache import use_program_cache
 from nvc_jax.cli.wording import JsonParser, Parser, in_options
 from nvc_jax.core.unfinished import take_completed
 
-_COMMANDS = (compress, decompress, info, evaluate, verify, train, models, fetch, demo, completion)
+_COMMANDS = (compress, decompress, info, view, evaluate, verify, train, models, fetch, demo, completion)
 """Modules of the commands, in the order in which ``--help`` lists them."""
 _EPILOG = """examples:
   nvc compress scan.nii.gz scan.zarr

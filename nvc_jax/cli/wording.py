@@ -18,6 +18,7 @@ _OF_ARGUMENTS = {"chunks": "chunk", "shards": "shard", "missing_values": "missin
 _WRONG_USAGE = 2
 """Exit status of a run with wrong arguments, as of argparse."""
 _POSITIONAL = {"input": "IN", "output": "OUT", "original": "ORIGINAL", "container": "CONTAINER"} | {
+    "containers": "CONTAINER",
     "config": "CONFIG",
     "volumes": "VOLUME",
     "dataset": "DATASET",

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from nvc_jax.compression.image_output import write_image, write_pieces
 from nvc_jax.compression.options import check_types
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.region_metadata import region_metadata
 from nvc_jax.container.destinations import check_apart
+from nvc_jax.container.images import coarser_levels
 from nvc_jax.container.reader import Reader
-from nvc_jax.core.chunk_grid import ChunkIndex, Region
-from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.heaps import releasing
+from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.shapes import Shape
-from nvc_jax.io.atomic import naming
 from nvc_jax.io.locations import Location
+from nvc_jax.io.ome_zarr import is_ome_zarr
 from nvc_jax.io.paths import output_path
 from nvc_jax.io.replaceable import check_replaceable
 from nvc_jax.io.writers import check_writable, writing
@@ -44,7 +44,8 @@ def decompress(
             the extra ``io`` also ``.nii``, ``.nii.gz``, ``.mgh``, ``.mgz``, ``.nrrd``, ``.mha``, ``.mrc``
             (``.map``, ``.rec``, ``.st``), ``.tif``, ``.tiff``, ``.h5``, ``.hdf5`` or ``.nc``. Nothing may lie
             there unless ``overwrite`` is true. Positions, units and attributes of the source are written as
-            far as the format has a place for them.
+            far as the format has a place for them. All levels of an image of containers (``pyramid``) become
+            those of a plain OME-Zarr image, unless a region or the preview is asked for.
         region: a slice without a step for each axis of the level; None for all of it. Only the chunks that
             the region touches are read and decoded, and their neighbours where margins are blended.
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
@@ -68,6 +69,10 @@ def decompress(
     destination = output_path(named)
     check_apart(container, destination)
     check_replaceable(destination, overwrite)
+    is_whole = region is None and level == "full" and variable is None
+    if is_whole and is_ome_zarr(destination) and coarser_levels(container):
+        write_image(container, destination, mode, overwrite=overwrite, on_progress=on_progress)
+        return
     reader = Reader(container, mode, level)
     bounds = _check_region(region, reader.shape)
     reader.check_present(bounds)
@@ -78,14 +83,6 @@ def decompress(
     with writing(
         destination, shape, reader.dtype, metadata=metadata, variable=variable, overwrite=overwrite
     ) as target:
-
-        def decode_piece(piece: tuple[ChunkIndex, Region, Region]) -> int:
-            index, in_region, in_chunk = piece
-            values = reader.decode_chunk(index)[in_chunk]
-            with naming(destination):
-                target[in_region].write(values).result()
-            return values.nbytes
-
         total_bytes, done_bytes = math.prod(shape) * reader.dtype.itemsize, 0
 
         def report() -> None:
@@ -93,7 +90,7 @@ def decompress(
                 on_progress(ByteProgress(done_bytes, total_bytes, 0, reader.chunk, str(reader.dtype)))
 
         report()
-        with contextlib.closing(releasing(map_in_order(decode_piece, reader.pieces(bounds)))) as written:
+        with contextlib.closing(write_pieces(reader, bounds, target, destination)) as written:
             for n_bytes in written:
                 done_bytes += n_bytes
                 report()

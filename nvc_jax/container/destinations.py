@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.container.images import find_levels
 from nvc_jax.container.metadata import CODEC_NAME
 from nvc_jax.container.store import METADATA_KEY
-from nvc_jax.io.locations import Location, lies_within, open_directory, open_location
+from nvc_jax.io.locations import Location, check_is_file, lies_within, open_directory, open_location
 from nvc_jax.io.paths import local_path, real_path
 from nvc_jax.io.raw import RawFile
 from nvc_jax.io.replaceable import OWN_PREFIX, check_only_array, check_replaceable, is_array_key
@@ -44,6 +45,25 @@ def check_destination(location: Location, overwrite: bool = False) -> None:
         check_only_array(path, real)
         return
     check_replaceable(path, overwrite)
+
+
+def holds_container(location: Any) -> bool:
+    """Tell whether a source is the location of a container, damaged or not, or of an image of such."""
+    if not isinstance(location, str | Path | dict):
+        return False
+    path = local_path(location)
+    if path is not None and not (path.is_dir() or is_zip(path)):
+        return False
+    try:
+        objects = open_location(location)
+        if levels := find_levels(objects):
+            objects = objects / f"{levels[0]}/"
+        if path is not None and path.is_dir():
+            check_is_file(path / (levels or [""])[0] / METADATA_KEY)
+        document = objects.read(METADATA_KEY).result()
+    except (ValueError, OSError):
+        return False
+    return document.state == "value" and _is_container_document(bytes(document.value))
 
 
 def is_zip(path: Path) -> bool:

@@ -17,6 +17,7 @@ import tensorstore as ts
 
 from nvc_jax.chunks.payload import Payload, parse_payload
 from nvc_jax.container.chunk_checksum import N_CHECKSUM_BYTES, seal_chunk, unseal_chunk
+from nvc_jax.container.images import find_levels
 from nvc_jax.container.metadata import INDEX_CODECS, ContainerMetadata, FormatError
 from nvc_jax.core.chunk_grid import ChunkIndex, grid_indices
 from nvc_jax.core.concurrency import map_in_order
@@ -40,13 +41,13 @@ class ContainerStore:
     """The chunks of a container.
 
     Args:
-        objects: the keys below the container.
+        objects: the keys below the container, kept as ``kvstore``.
         metadata: of the container.
         name: of the container, for messages.
     """
 
     def __init__(self, objects: ts.KvStore, metadata: ContainerMetadata, name: str) -> None:
-        self.metadata, self.name, self._objects = metadata, name, objects
+        self.metadata, self.name, self.kvstore = metadata, name, objects
         self._identity = metadata.identity
         self._directory, self._zip_file = _local_file(objects)
         self._shard = functools.lru_cache(maxsize=_CACHED_SHARDS)(self._open_shard)
@@ -81,10 +82,10 @@ class ContainerStore:
         sealed = {chunk: seal_chunk(payload, identity, chunk, grid) for chunk, payload in payloads.items()}
         n_bytes = sum(map(len, sealed.values()))
         if self.metadata.shard is None:
-            self._objects.write(_object_key(index), sealed[index]).result()
+            self.kvstore.write(_object_key(index), sealed[index]).result()
             return n_bytes
         # A damaged shard is removed first: TensorStore would merge the new chunks with it.
-        self._objects.write(_object_key(index), None).result()
+        self.kvstore.write(_object_key(index), None).result()
         transaction = ts.Transaction()
         shard = self._shard(index).with_transaction(transaction)
         for chunk, value in sealed.items():
@@ -121,7 +122,7 @@ class ContainerStore:
         has_index = self.metadata.shard is not None and key != METADATA_KEY
         n_index = _INDEX_ENTRY_BYTES * math.prod(self.metadata.chunks_per_object) + N_CHECKSUM_BYTES
         try:
-            result = self._objects.read(key, byte_range=slice(-n_index, None) if has_index else None).result()
+            result = self.kvstore.read(key, byte_range=slice(-n_index, None) if has_index else None).result()
         except ValueError as error:
             raise FormatError(f"`{key}` of `{self.name}` has no index of a shard: {error}") from error
         if result.state != "value":
@@ -152,7 +153,7 @@ class ContainerStore:
 
     def is_complete(self) -> bool:
         """Tell whether every object exists; damage is not looked for."""
-        existing = set(self._objects.list(ts.KvStore.KeyRange("c/", "c0")).result())
+        existing = set(self.kvstore.list(ts.KvStore.KeyRange("c/", "c0")).result())
         return all(_object_key(index).encode() in existing for index in self.objects())
 
     def read(self, index: ChunkIndex) -> bytes:
@@ -165,7 +166,7 @@ class ContainerStore:
             if self._directory is not None:
                 check_is_file(Path(self._directory + _object_key(self.object_of(index))))
             if self.metadata.shard is None:
-                result = self._objects.read(_object_key(index)).result()
+                result = self.kvstore.read(_object_key(index)).result()
             else:
                 shard = self._shard(self.object_of(index))
                 result = shard.read(self._key_in_shard(index)).result()
@@ -191,7 +192,7 @@ class ContainerStore:
     def _open_shard(self, index: ChunkIndex) -> ts.KvStore:
         spec = {
             "driver": "zarr3_sharding_indexed",
-            "base": (self._objects / _object_key(index)).spec().to_json(),
+            "base": (self.kvstore / _object_key(index)).spec().to_json(),
             "grid_shape": list(self.metadata.chunks_per_object),
             "index_codecs": INDEX_CODECS,
             "index_location": "end",
@@ -244,8 +245,18 @@ def read_metadata_at(objects: ts.KvStore, key: str) -> ContainerMetadata | None:
     return ContainerMetadata.from_json(document)
 
 
+def _read_finest(objects: ts.KvStore) -> tuple[ts.KvStore, ContainerMetadata | None]:
+    """Read the metadata of a container, or of the finest level of an image; with the keys below it."""
+    try:
+        return objects, read_metadata_at(objects, METADATA_KEY)
+    except FormatError:
+        if not (levels := find_levels(objects)):
+            raise
+    return (finest := objects / f"{levels[0]}/"), read_metadata_at(finest, METADATA_KEY)
+
+
 def open_container(location: Location) -> ContainerStore:
-    """Open an existing container.
+    """Open an existing container, or the finest level of an image of containers.
 
     Raises:
         FileNotFoundError: there is no such directory or file.
@@ -257,7 +268,7 @@ def open_container(location: Location) -> ContainerStore:
     except ValueError as error:
         raise FormatError(str(error)) from error
     try:
-        metadata = read_metadata_at(objects, METADATA_KEY)
+        objects, metadata = _read_finest(objects)
     except FormatError as error:
         raise FormatError(f"`{location}`: {error}") from error
     if metadata is None:

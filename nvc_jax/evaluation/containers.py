@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nvc_jax.container.configuration import FORMAT_VERSION
+from nvc_jax.container.images import coarser_levels
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.container.model import describe_model
 from nvc_jax.container.reader import Reader
@@ -40,8 +41,9 @@ def info(container: Location) -> dict[str, Any]:
         A dictionary that JSON can hold. ``max_error`` is the largest error that a chunk states, in the
         volume's units; None for a container of more than 4096 chunks or 256 MiB, whose chunks are not read
         (``verify`` reads them). ``bound`` is the largest error allowed, None if there is no bound. ``ratio``
-        is the raw size over ``stored_bytes``. ``valid_limits``, ``value_limits`` and ``exact_values`` are
-        there if the container has them.
+        is the raw size over ``stored_bytes``. Of an image with several levels these are figures of the
+        finest, and ``levels`` are the shapes of all. ``valid_limits``, ``value_limits`` and ``exact_values``
+        are there if the container has them.
 
     Raises:
         FileNotFoundError: there is no such container.
@@ -53,7 +55,7 @@ def info(container: Location) -> dict[str, Any]:
     n_voxels = math.prod(metadata.shape)
     n_bytes = store.stored_bytes()
     is_small = math.prod(metadata.chunk_grid) <= _MOST_CHUNKS and n_bytes <= _MOST_BYTES
-    report = {
+    report: dict[str, Any] = {
         "shape": list(metadata.shape),
         "dtype": metadata.dtype,
         "chunk": list(metadata.chunk),
@@ -72,6 +74,8 @@ def info(container: Location) -> dict[str, Any]:
         "bits_per_voxel": bits_per_voxel(n_bytes, n_voxels),
         "ratio": n_voxels * np.dtype(metadata.dtype).itemsize / n_bytes,
     }
+    if coarser := coarser_levels(container):
+        report["levels"] = [list(open_container(level).metadata.shape) for level in (container, *coarser)]
     stated = metadata.configuration()
     return report | {name: stated[name] for name in _RULES if name in stated}
 
@@ -133,7 +137,8 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
         container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
 
     Returns:
-        ``chunks``, the number of chunks; ``bound``, the largest error allowed, None if there is no bound, and
+        ``chunks``, the number of chunks; ``levels``, where it is an image with several, all of which are
+        decoded and the finest compared; ``bound``, the largest error allowed, None if there is no bound, and
         ``max_error``, the largest error that a chunk states, both in the volume's units; and, if there is an
         original, ``measured_max_error``; and, if the container has a pointwise bound,
         ``measured_pointwise_error``, relative to each value's own magnitude.
@@ -163,7 +168,11 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
 
     errors = list(map_in_order(chunk_errors, reader.store.chunks()))
     stated, measured, pointwise = (max(column) for column in zip(*errors, strict=True))
-    report = {"chunks": len(errors), "bound": metadata.max_error, "max_error": stated}
+    report: dict[str, Any] = {"chunks": len(errors), "bound": metadata.max_error, "max_error": stated}
+    if coarser := coarser_levels(container):
+        for level in coarser:
+            verify(None, level)
+        report["levels"] = 1 + len(coarser)
     if volume is not None:
         report["measured_max_error"] = measured
         if metadata.pointwise_error is not None:

@@ -1,4 +1,4 @@
-"""OME-Zarr images as they are written: version 0.5 of the format (NGFF), a Zarr 3 group with one level.
+"""OME-Zarr images as they are written: version 0.5 of the format (NGFF), a Zarr 3 group with its levels.
 
 The group states axes, units, scale and translation. What it has no place for, such as a rotated affine, stays
 in the attributes of the array.
@@ -40,19 +40,26 @@ def is_ome_zarr(path: Path) -> bool:
     return path.name.lower().endswith(OME_SUFFIX)
 
 
-def write_group(path: Path, metadata: VolumeMetadata, shape: Sequence[int]) -> None:
+def write_group(
+    path: Path,
+    metadata: VolumeMetadata,
+    shape: Sequence[int],
+    scales: Sequence[Sequence[int]] | None = None,
+) -> None:
     """Make the directory of an image with the document of its group.
 
     Args:
         path: of the new directory.
         metadata: of the volume.
         shape: of the volume.
+        scales: voxels of the volume of which one of each level is the mean, along each axis, the finest level
+            first; None for the volume alone. Levels are named by their numbers.
     """
     path.mkdir()
     document = {
         "zarr_format": 3,
         "node_type": "group",
-        "attributes": {OME: _ome_attributes(metadata, shape)},
+        "attributes": {OME: _ome_attributes(metadata, shape, scales or [[1] * len(shape)])},
     }
     (path / "zarr.json").write_text(json.dumps(document))
 
@@ -62,14 +69,19 @@ def without_group(metadata: VolumeMetadata) -> dict[str, Any]:
     return {name: value for name, value in metadata.attributes.items() if name != OME}
 
 
-def _ome_attributes(metadata: VolumeMetadata, shape: Sequence[int]) -> dict[str, Any]:
+def _ome_attributes(
+    metadata: VolumeMetadata, shape: Sequence[int], scales: Sequence[Sequence[int]]
+) -> dict[str, Any]:
     """State the image, and what an OME-Zarr source said of its display (``omero``) and its name."""
     source = metadata.attributes.get(OME)
     kept = source if isinstance(source, dict) else {}
     names = axis_names(metadata, len(shape))
     multiscale: dict[str, Any] = {
         "axes": [_axis(name, metadata, axis) for axis, name in enumerate(names)],
-        "datasets": [{"path": LEVEL, "coordinateTransformations": _transformations(metadata, len(shape))}],
+        "datasets": [
+            {"path": str(level), "coordinateTransformations": _transformations(metadata, scale)}
+            for level, scale in enumerate(scales)
+        ],
     }
     images = kept.get("multiscales")
     if isinstance(images, list) and images and isinstance(images[0], dict):
@@ -90,9 +102,12 @@ def _axis(name: str, metadata: VolumeMetadata, axis: int) -> dict[str, str]:
     return described if not unit else described | {"unit": _UNITS.get(unit, unit)}
 
 
-def _transformations(metadata: VolumeMetadata, rank: int) -> list[dict[str, Any]]:
-    """State scale, which the format demands, and translation."""
-    scale = {"type": "scale", "scale": [step or 1.0 for step in metadata.spacing or (1.0,) * rank]}
-    if metadata.origin is None:
-        return [scale]
-    return [scale, {"type": "translation", "translation": [first or 0.0 for first in metadata.origin]}]
+def _transformations(metadata: VolumeMetadata, scale: Sequence[int]) -> list[dict[str, Any]]:
+    """State scale, which the format demands, and translation: a mean lies in the middle of its voxels."""
+    spacing = [step or 1.0 for step in metadata.spacing or (1.0,) * len(scale)]
+    steps = {"type": "scale", "scale": [step * n for step, n in zip(spacing, scale, strict=True)]}
+    if metadata.origin is None and all(n == 1 for n in scale):
+        return [steps]
+    origin = [first or 0.0 for first in metadata.origin or (0.0,) * len(scale)]
+    first = [at + step * (n - 1) / 2 for at, step, n in zip(origin, spacing, scale, strict=True)]
+    return [steps, {"type": "translation", "translation": first}]

@@ -79,6 +79,12 @@ class VolumeView:
         return VolumeView, (self._reopen, self._indices)
 
 
+def with_metadata(store: ts.TensorStore, metadata: VolumeMetadata) -> VolumeView:
+    """View an open store as a volume with metadata; such a view cannot be pickled."""
+    opened = OpenVolume(store, metadata)
+    return VolumeView(lambda: opened)
+
+
 class ViewDtype:
     """A dtype that is one for NumPy, with the attribute ``numpy_dtype`` that TensorStore's dtypes have.
 

@@ -52,11 +52,35 @@ def with_group_coordinates(metadata: VolumeMetadata, array: StoredArray) -> Volu
     )
 
 
+def with_coordinates_of_group(
+    metadata: VolumeMetadata, kvstore: ts.KvStore, document: dict[str, Any]
+) -> VolumeMetadata:
+    """Add the coordinates that lie beside a Zarr 3 array in a group to its metadata.
+
+    Args:
+        metadata: of the array.
+        kvstore: its path that of the array's directory.
+        document: the array's ``zarr.json``.
+    """
+    is_in_group = attempt(lambda: _read(_sibling(kvstore, ""), "zarr.json")["node_type"] == "group")
+    if not is_in_group:
+        return metadata
+    return with_group_coordinates(metadata, StoredArray("zarr3", kvstore, document, metadata.attributes))
+
+
+def _sibling(kvstore: ts.KvStore, name: str) -> ts.KvStore:
+    """Return the directory beside that of an array, or above it where the name is empty."""
+    parent, _, _ = kvstore.path.rstrip("/").rpartition("/")
+    sibling = kvstore.copy()
+    sibling.path = "".join(f"{part}/" for part in (parent, name) if part)
+    return sibling
+
+
 def _read_sibling(array: StoredArray, name: str, side: int) -> Coordinates | None:
     """Read the array of one axis, of ``side`` voxels, that lies beside an array; None where there is none."""
-    parent, _, _ = array.kvstore.path.rstrip("/").rpartition("/")
-    kvstore = array.kvstore.copy()
-    kvstore.path = f"{parent}/{name}/" if parent else f"{name}/"
+    if "/" in name or name.startswith("."):
+        return None
+    kvstore = _sibling(array.kvstore, name)
     document = _read(kvstore, "zarr.json" if array.driver == "zarr3" else ".zarray")
     if document is None or document["shape"] != [side] or side > _MOST_VALUES:
         return None

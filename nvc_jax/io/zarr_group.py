@@ -3,6 +3,7 @@
 ``OUT.zarr::NAME`` names the variable ``NAME`` of a group that is written.
 """
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,6 +62,19 @@ def create_zarr_group(
         chunk: voxels of a chunk along each axis.
         metadata: of the volume.
     """
+    names = create_coordinates(path, shape, metadata)
+    attributes = variable_metadata(metadata, names).as_attributes(dtype)
+    return create_zarr_array(path / name, shape, dtype, chunk, names, attributes)
+
+
+def create_coordinates(path: Path, shape: Sequence[int], metadata: VolumeMetadata) -> list[str]:
+    """Create a group with the coordinates of a volume, and return the names of its axes.
+
+    Args:
+        path: of the new directory.
+        shape: of the volume.
+        metadata: of the volume.
+    """
     names = axis_names(metadata, len(shape))
     path.mkdir()
     (path / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group"}))
@@ -72,10 +86,16 @@ def create_zarr_group(
                 path / axis, values.shape, values.dtype, values.shape, [axis], attributes
             )
             array.write(values).result()
-    attributes = metadata.without_coordinates().as_attributes(dtype)
-    for stated_otherwise in (AXIS_COORDINATES, _DIMENSIONS):
-        attributes.pop(stated_otherwise, None)
-    return create_zarr_array(path / name, shape, dtype, chunk, names, attributes)
+    return names
+
+
+def variable_metadata(metadata: VolumeMetadata, names: Sequence[str]) -> VolumeMetadata:
+    """Return the metadata of a variable beside which its coordinates lie."""
+    kept = metadata.without_coordinates()
+    attributes = {
+        key: value for key, value in kept.attributes.items() if key not in (AXIS_COORDINATES, _DIMENSIONS)
+    }
+    return dataclasses.replace(kept, dimension_names=tuple(names), attributes=attributes)
 
 
 def create_zarr_array(

@@ -1,0 +1,86 @@
+"""Decoded chunks to their destination: those of one region, and an image with all of its levels."""
+
+import contextlib
+import math
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import tensorstore as ts
+
+from nvc_jax.compression.progress import ByteProgress
+from nvc_jax.compression.region_metadata import region_metadata
+from nvc_jax.container.images import coarser_levels, find_levels
+from nvc_jax.container.reader import Reader
+from nvc_jax.container.store import METADATA_KEY
+from nvc_jax.core.chunk_grid import ChunkIndex, Region, full_region
+from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.heaps import releasing
+from nvc_jax.io.atomic import naming, replacing
+from nvc_jax.io.locations import Location, open_location
+from nvc_jax.io.zarr_group import create_zarr_array
+
+
+def write_pieces(
+    reader: Reader, region: Region, target: ts.TensorStore, name: Path
+) -> Generator[int, None, None]:
+    """Decode the chunks of a region, several at a time, and write them.
+
+    Args:
+        reader: of the container.
+        region: of its level.
+        target: is written; of the region's shape.
+        name: of the destination, for messages.
+
+    Yields:
+        Bytes of each piece that is written.
+    """
+
+    def write_piece(piece: tuple[ChunkIndex, Region, Region]) -> int:
+        index, in_region, in_chunk = piece
+        values = reader.decode_chunk(index)[in_chunk]
+        with naming(name):
+            target[in_region].write(values).result()
+        return values.nbytes
+
+    with contextlib.closing(releasing(map_in_order(write_piece, reader.pieces(region)))) as written:
+        yield from written
+
+
+def write_image(
+    container: Location,
+    destination: Path,
+    mode: str,
+    *,
+    overwrite: bool,
+    on_progress: Callable[[ByteProgress], None] | None,
+) -> None:
+    """Decompress all levels of an image of containers to a plain OME-Zarr image; see ``decompress``."""
+    objects = open_location(container)
+    readers = [Reader(level, mode) for level in (container, *coarser_levels(container))]
+    total_bytes = sum(math.prod(reader.shape) * reader.dtype.itemsize for reader in readers)
+    done_bytes = 0
+    with replacing(destination, overwrite=overwrite) as partial:
+        with naming(destination):
+            partial.mkdir()
+            # It lists the levels, and nothing in it depends on their codec.
+            (partial / METADATA_KEY).write_bytes(bytes(objects.read(METADATA_KEY).result().value))
+        for name, reader in zip(find_levels(objects), readers, strict=True):
+            with naming(destination):
+                array = _create_level(partial / name, reader)
+            region = full_region(reader.shape)
+            with contextlib.closing(write_pieces(reader, region, array, destination)) as written:
+                for n_bytes in written:
+                    done_bytes += n_bytes
+                    if on_progress is not None:
+                        chunk, dtype = reader.chunk, str(reader.dtype)
+                        on_progress(ByteProgress(done_bytes, total_bytes, 0, chunk, dtype))
+
+
+def _create_level(path: Path, reader: Reader) -> ts.TensorStore:
+    """Create the plain array of a level, with the chunks and the metadata that its container has."""
+    metadata = region_metadata(reader, full_region(reader.shape))
+    names = metadata.complete_names(len(reader.shape))
+    chunk = tuple(map(min, reader.chunk, reader.shape))
+    return create_zarr_array(
+        path, reader.shape, reader.dtype, chunk, names, metadata.as_attributes(reader.dtype)
+    )
