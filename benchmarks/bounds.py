@@ -22,6 +22,7 @@ from common import free_programs, middle, natural_volume, summarize_by_kind, tab
 import nvc_jax
 from nvc_jax.container.store import open_container
 from nvc_jax.evaluation.metrics import max_error
+from nvc_jax.peers.codecs import LOSSY_PEERS, Blosc2, Zstandard
 
 BOUNDS = (1e-2, 1e-3, 1e-4, 1e-5)
 SIDE = 128
@@ -48,25 +49,12 @@ def measure_container(volume: np.ndarray, **target: Any) -> dict[str, float]:
 def measure_others(volume: np.ndarray, bound: float) -> dict[str, dict[str, float]]:
     """Measure the bytes and the largest error of other codecs, which encode the volume as float32."""
     values = volume.astype(np.float32)
-    shape, dtype = values.shape, values.dtype
-    codecs = {
-        "SPERR": (
-            lambda: imagecodecs.sperr_encode(values, bound, mode="pwe"),
-            lambda data: imagecodecs.sperr_decode(data, shape=shape, dtype=dtype),
-        ),
-        "SZ3": (
-            lambda: imagecodecs.sz3_encode(values, mode="abs", abs=bound),
-            lambda data: imagecodecs.sz3_decode(data, shape=shape, dtype=dtype),
-        ),
-        "zfp": (
-            lambda: imagecodecs.zfp_encode(values, level=bound, mode="a"),
-            lambda data: imagecodecs.zfp_decode(data),
-        ),
-    }
     measured = {}
-    for name, (encode, decode) in codecs.items():
-        data = encode()
-        measured[name] = {"bytes": len(data), "max_error": max_error(values, decode(data))}
+    for name in LOSSY:
+        peer = LOSSY_PEERS[name.lower()]
+        data = peer.encode(values, bound)
+        decoded = peer.decode(data, values.shape, values.dtype)
+        measured[name] = {"bytes": len(data), "max_error": max_error(values, decoded)}
     return measured
 
 
@@ -74,15 +62,13 @@ def measure_lossless(volume: np.ndarray) -> dict[str, dict[str, float]]:
     """Measure the bytes of other codecs without loss."""
     raw = volume.tobytes()
     packed = {
-        "Zstandard": imagecodecs.zstd_encode(raw, level=9),
-        "Blosc2": imagecodecs.blosc2_encode(
-            raw, level=9, compressor="zstd", shuffle="bitshuffle", typesize=volume.itemsize
-        ),
+        "Zstandard": Zstandard().encode(raw),
+        "Blosc2": Blosc2(itemsize=volume.itemsize).encode(raw),
     }
     if volume.dtype in (np.uint8, np.uint16):
         packed["JPEG XL"] = b"".join(imagecodecs.jpegxl_encode(plane, lossless=True) for plane in volume)
     if volume.dtype == np.float32:
-        packed["SZ3"] = imagecodecs.sz3_encode(volume, mode="abs", abs=0)
+        packed["SZ3"] = LOSSY_PEERS["sz3"].encode(volume, 0)
     return {name: {"bytes": len(data)} for name, data in packed.items()}
 
 

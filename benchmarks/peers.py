@@ -13,7 +13,6 @@ first call, which compiles, is not timed. Speeds are MB of the volume a second, 
 
 import argparse
 import json
-import math
 import os
 import subprocess
 import sys
@@ -24,7 +23,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import imagecodecs
 import numpy as np
 from common import RESULTS, geometric_mean, natural_volume, table, volumes, write_results
 
@@ -33,6 +31,8 @@ from nvc_jax.compression.options import default_chunk
 from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
 from nvc_jax.core.shapes import check_shape
+from nvc_jax.peers.codecs import LOSSY_PEERS, Blosc2
+from nvc_jax.peers.settings import find_setting
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 
 LEAST_VOXELS = 3_000_000
@@ -93,26 +93,20 @@ def nvc_codec(volume: np.ndarray, folder: Path, **target: float) -> Codec:
 
 
 def peer(name: str, setting: float, bounded: bool) -> Codec:
-    """Make a peer at a setting: a PSNR for SPERR without a bound, else an absolute error."""
-    if name == "SPERR":
-        mode = "pwe" if bounded else "psnr"
-        return of_chunks(
-            lambda chunk: imagecodecs.sperr_encode(chunk, setting, mode=mode),
-            lambda data, shape: imagecodecs.sperr_decode(data, shape=shape, dtype="float32"),
-        )
-    if name == "SZ3":
-        return of_chunks(
-            lambda chunk: imagecodecs.sz3_encode(chunk, mode="abs", abs=setting),
-            lambda data, shape: imagecodecs.sz3_decode(data, shape=shape, dtype="float32"),
-        )
-    if name == "zfp":
-        return of_chunks(
-            lambda chunk: imagecodecs.zfp_encode(chunk, level=setting, mode="accuracy"),
-            lambda data, _: imagecodecs.zfp_decode(data),
-        )
+    """Make a peer at a setting: an absolute error, or without a bound what ``LossyPeer.setting_at`` gives."""
+    lossy = LOSSY_PEERS[name.lower()]
+    encode = lossy.encode if bounded else lossy.encode_freely
     return of_chunks(
-        lambda chunk: imagecodecs.blosc2_encode(chunk, level=5, shuffle="shuffle", compressor="zstd"),
-        lambda data, shape: np.frombuffer(imagecodecs.blosc2_decode(data), np.float32).reshape(shape),
+        lambda chunk: encode(chunk, setting),
+        lambda data, shape: lossy.decode(data, shape, "float32"),
+    )
+
+
+def lossless_peer() -> Codec:
+    """Make Blosc2 with Zstandard."""
+    blosc2 = Blosc2(level=5, shuffle="shuffle")
+    return of_chunks(
+        blosc2.encode, lambda data, shape: np.frombuffer(blosc2.decode(data), np.float32).reshape(shape)
     )
 
 
@@ -124,17 +118,13 @@ def psnr_of(codec: Codec, chunks: list[np.ndarray], width: float) -> float:
 
 def setting_for_psnr(name: str, chunks: list[np.ndarray], width: float) -> float:
     """Find the setting at which a peer reaches the PSNR, by bisection, within 0.1 dB."""
-    # SPERR's setting is a PSNR: less of it is a larger error.
-    is_sperr = name == "SPERR"
-    low, high = (-80.0, -10.0) if is_sperr else (math.log(1e-7 * width), math.log(width))
-    for _ in range(20):
-        middle = (low + high) / 2
-        setting = -middle if is_sperr else math.exp(middle)
-        excess = psnr_of(peer(name, setting, False), chunks, width) - PSNR
-        if abs(excess) < 0.1:
-            break
-        low, high = (middle, high) if excess > 0 else (low, middle)
-    return setting
+    return find_setting(
+        LOSSY_PEERS[name.lower()],
+        width,
+        lambda setting: psnr_of(peer(name, setting, False), chunks, width),
+        PSNR,
+        tolerance=0.1,
+    )
 
 
 def measure(codec: Codec, chunks: list[np.ndarray], width: float, threads: int) -> dict[str, float]:
@@ -180,7 +170,7 @@ def measure_volume(path: Path, threads: int) -> dict[str, dict[str, dict[str, fl
         setting = setting_for_psnr(name, chunks, width)
         results["45 dB"][name] = measure(peer(name, setting, False), chunks, width, threads)
         results["bound 1e-3"][name] = measure(peer(name, BOUND * width, True), chunks, width, threads)
-    results["bound 1e-3"]["Blosc2, Zstd (lossless)"] = measure(peer("", 0, True), chunks, width, threads)
+    results["bound 1e-3"]["Blosc2, Zstd (lossless)"] = measure(lossless_peer(), chunks, width, threads)
     return results
 
 

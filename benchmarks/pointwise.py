@@ -15,13 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 from common import free_programs, middle, natural_volume, summarize_by_kind, table, volumes, write_results
 
 import nvc_jax
 from nvc_jax.container.store import open_container
 from nvc_jax.core.errors import largest_pointwise_error
+from nvc_jax.peers.codecs import LOSSY_PEERS, Zstandard
 
 BOUNDS = (1e-1, 1e-2, 1e-3)
 SIDE = 128
@@ -45,7 +45,7 @@ def measure_container(volume: np.ndarray, bound: float) -> dict[str, float]:
 
 def measure_sz3(volume: np.ndarray, bound: float) -> dict[str, float]:
     """Measure the stored bytes and the largest pointwise error of SZ3 on logarithms."""
-    values = volume.astype(np.float64)
+    sz3, values = LOSSY_PEERS["sz3"], volume.astype(np.float64)
     is_zero, is_negative = values == 0, values < 0
     logarithms = np.log2(np.where(is_zero, 1, np.abs(values)))
     if is_zero.any() and not is_zero.all():  # zeros cost least where they continue the other values
@@ -53,12 +53,12 @@ def measure_sz3(volume: np.ndarray, bound: float) -> dict[str, float]:
     # The interval of logarithms around the centre of what the bound accepts.
     low, high = math.log2(1 - bound), math.log2(1 + bound)
     half_width = (high - low) / 2 * (1 - 1e-6)
-    coded = imagecodecs.sz3_encode(logarithms + (low + high) / 2, mode="abs", abs=half_width)
+    coded = sz3.encode(logarithms + (low + high) / 2, half_width)
     masks = [np.packbits(mask).tobytes() for mask in (is_zero, is_negative) if mask.any()]
-    decoded = np.exp2(imagecodecs.sz3_decode(coded, shape=values.shape, dtype=values.dtype))
+    decoded = np.exp2(sz3.decode(coded, values.shape, values.dtype))
     decoded = np.where(is_zero, 0, np.where(is_negative, -decoded, decoded)).astype(volume.dtype)
     return {
-        "bytes": len(coded) + sum(len(imagecodecs.zstd_encode(mask, level=9)) for mask in masks),
+        "bytes": len(coded) + sum(len(Zstandard().encode(mask)) for mask in masks),
         "pointwise_error": largest_pointwise_error(volume, decoded),
     }
 

@@ -12,6 +12,7 @@ count alike, and so do the volumes of a kind. Speeds are in ``peers.py``.
 """
 
 import argparse
+import functools
 import json
 import math
 import tempfile
@@ -37,12 +38,19 @@ from common import (
 import nvc_jax
 from nvc_jax.container.store import open_container
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
+from nvc_jax.peers.codecs import LOSSY_PEERS, LossyPeer
 from nvc_jax.transform import separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
 PSNR_GRID = np.arange(30, 60.1, 2.5)
 STEPS = (0.002, 0.005, 0.013, 0.033, 0.08, 0.16, 0.33, 0.66, 1.3)
 
+SETTINGS = {
+    "SPERR": (22, 28, 34, 40, 46, 52, 58, 64),
+    "SZ3": (0.2, 0.08, 0.03, 0.012, 0.005, 0.002, 0.0008),
+    "zfp": (1.0, 0.5, 0.25, 0.06, 0.03, 0.008, 0.004),
+}
+"""Settings of the lossy codecs: a PSNR of SPERR, else an absolute error."""
 LIBRARIES = ("SPERR", "SZ3", "zfp", "JPEG 2000")
 
 Point = dict[str, float]
@@ -117,7 +125,6 @@ def _bytes_without_model(store: Path) -> int:
 
 
 def library_points(volume: np.ndarray, names: tuple[str, ...] = LIBRARIES) -> dict[str, list[Point]]:
-    shape, dtype = volume.shape, volume.dtype
     planes = np.round(volume * 65535).astype(np.uint16)
 
     def jpeg2k(level: float) -> list[bytes]:
@@ -126,26 +133,20 @@ def library_points(volume: np.ndarray, names: tuple[str, ...] = LIBRARIES) -> di
     def unjpeg2k(frames: list[bytes], _: float) -> np.ndarray:
         return np.stack([imagecodecs.jpeg2k_decode(frame) for frame in frames]) / np.float32(65535)
 
+    def decode_by(peer: LossyPeer) -> Callable[[bytes, float], np.ndarray]:
+        return lambda data, _: peer.decode(data, volume.shape, volume.dtype)
+
     # For each codec its settings, and how it encodes with one, decodes, and counts bytes.
     codecs = {
-        "SPERR": (
-            (22, 28, 34, 40, 46, 52, 58, 64),
-            lambda decibels: imagecodecs.sperr_encode(volume, decibels, mode="psnr"),
-            lambda data, _: imagecodecs.sperr_decode(data, shape=shape, dtype=dtype),
-            len,
-        ),
-        "SZ3": (
-            (0.2, 0.08, 0.03, 0.012, 0.005, 0.002, 0.0008),
-            lambda error: imagecodecs.sz3_encode(volume, mode="abs", abs=error),
-            lambda data, _: imagecodecs.sz3_decode(data, shape=shape, dtype=dtype),
-            len,
-        ),
-        "zfp": (
-            (1.0, 0.5, 0.25, 0.06, 0.03, 0.008, 0.004),
-            lambda error: imagecodecs.zfp_encode(volume, level=error, mode="accuracy"),
-            lambda data, _: imagecodecs.zfp_decode(data),
-            len,
-        ),
+        **{
+            peer.name: (
+                SETTINGS[peer.name],
+                functools.partial(peer.encode_freely, volume),
+                decode_by(peer),
+                len,
+            )
+            for name, peer in ((peer.name, peer) for peer in LOSSY_PEERS.values())
+        },
         "JPEG 2000": (
             (26, 32, 38, 44, 50, 56, 62),
             jpeg2k,

@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "core": "",
     "native": "core",
     "io": "core",
+    "peers": "core",
     "transform": "core native",
     "entropy": "core native",
     "lattice": "core native entropy",
