@@ -26,7 +26,9 @@ MAY_IMPORT = {
     "container": "core io chunks models",
     "compression": "core io chunks models container",
     "evaluation": "core native io chunks container",
-    "cli": "core io training models container compression evaluation",
+    "reporting": "core io container evaluation peers",
+    "comparison": "core io chunks models container compression peers",
+    "cli": "core io training models container compression evaluation reporting comparison",
 }
 """Packages, from the ground up, and those of ours that each may import."""
 MAX_LINES = 280

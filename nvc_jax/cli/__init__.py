@@ -1,11 +1,12 @@
 """The command line, ``nvc``: the only package that prints.
 
 Read ``main`` first, then any command. There is one module for each, with ``add_command`` (its arguments)
-and a function that runs it: ``compress``, ``decompress``, ``info``, ``evaluate``, ``verify``, ``train``,
-``models``, ``fetch``, ``demo``. ``arguments`` turns texts into values, ``output`` prints values, tables and
-progress bars, ``interruption`` obeys Ctrl-C and SIGTERM, and ``wording`` makes messages name options.
-``program_cache`` keeps what one run compiled for the next. A command calls one function of the public API;
-that of ``demo`` is ``demonstration``, which calls several and draws a picture.
+and a function that runs it: ``compress``, ``decompress``, ``info``, ``evaluate``, ``verify``, ``report``,
+``compare``, ``train``, ``models``, ``fetch``, ``demo``. ``dry_run`` is what ``compress --dry-run`` does.
+``arguments`` turns texts into values, ``output`` prints values, tables and progress bars, ``interruption``
+obeys Ctrl-C and SIGTERM, and ``wording`` makes messages name options. ``program_cache`` keeps what one run
+compiled for the next. A command calls one function of the public API; that of ``demo`` is ``demonstration``,
+which calls several and draws a picture.
 
 Modules of commands import what a command needs only when it runs: help and wrong usage are answered at once.
 """

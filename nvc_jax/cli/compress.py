@@ -13,7 +13,15 @@ def add_command(commands: arguments.Commands) -> None:
     command = arguments.add_parser(commands, "compress", _run, "Compress a volume into a container.")
     command.add_argument("input", metavar="IN", help=arguments.VOLUME_HELP)
     arguments.add_output(
-        command, f"{arguments.CONTAINER_HELP}; a container that lies there is replaced", ".zarr"
+        command,
+        f"{arguments.CONTAINER_HELP}; a container that lies there is replaced",
+        ".zarr",
+        is_optional=True,
+    )
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write nothing: print expected bytes, quality and seconds, for a few targets if none is named",
     )
     command.add_argument("--model", default=DEFAULT_MODEL, help="name, or directory of a checkpoint")
     _add_target(command)
@@ -86,6 +94,13 @@ def _add_target(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.dry_run:
+        from nvc_jax.cli.dry_run import run_dry
+
+        run_dry(options)
+        return
+    if options.output is None:
+        raise ValueError("`output` is missing: name the container, or add `--dry-run` to write none")
     arguments.check_two(options)
     from nvc_jax.compression.compress import compress
     from nvc_jax.io.volumes import describe_level

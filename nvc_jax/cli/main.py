@@ -5,14 +5,26 @@ import sys
 from collections.abc import Sequence
 
 from nvc_jax import __version__
-from nvc_jax.cli import compress, decompress, demo, evaluate, fetch, info, models, train, verify
+from nvc_jax.cli import (
+    compare,
+    compress,
+    decompress,
+    demo,
+    evaluate,
+    fetch,
+    info,
+    models,
+    report,
+    train,
+    verify,
+)
 from nvc_jax.cli.arguments import join_negative_numbers
 from nvc_jax.cli.interruption import Interrupted, describe, exit_status, obeying_signals
 from nvc_jax.cli.program_cache import use_program_cache
 from nvc_jax.cli.wording import Parser, in_options
 from nvc_jax.core.unfinished import take_completed
 
-_COMMANDS = (compress, decompress, info, evaluate, verify, train, models, fetch, demo)
+_COMMANDS = (compress, decompress, info, evaluate, verify, report, compare, train, models, fetch, demo)
 """Modules of the commands, in the order in which ``--help`` lists them."""
 
 

@@ -19,13 +19,19 @@ _MIN_TABLE_WIDTH = 120
 def print_values(values: dict[str, Any], as_json: bool) -> None:
     """Print named values, a line each, or as one JSON object."""
     if as_json:
-        # Strict JSON has no infinity or NaN (the PSNR of an exact copy): null instead.
-        odd = [key for key, value in values.items() if isinstance(value, float) and not math.isfinite(value)]
-        print(json.dumps(values | dict.fromkeys(odd)))
+        print(json.dumps(finite_or_none(values)))  # such as the PSNR of an exact copy
         return
     width = max([_LEAST_WIDTH, *map(len, values)])
     for key, value in values.items():
         print(f"{key:<{width}} {value:.6g}" if isinstance(value, float) else f"{key:<{width}} {value}")
+
+
+def finite_or_none(values: dict[str, Any]) -> dict[str, Any]:
+    """Replace infinities and NaN, for which JSON has no numbers, by None."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -74,6 +80,19 @@ def byte_progress_bar(verb: str) -> Iterator[Callable[["ByteProgress"], None]]:
             bar.update(task, completed=now.done_bytes, total=now.total_bytes, ratio=ratio)
 
         yield on_progress
+
+
+@contextlib.contextmanager
+def count_progress_bar(verb: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many of several things are done on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ _OF_ARGUMENTS = {"chunks": "chunk", "shards": "shard", "missing_values": "missin
 }
 """Options by the arguments of the functions that take their values, where the names differ."""
 _POSITIONAL = {"input": "IN", "output": "OUT", "original": "ORIGINAL", "container": "CONTAINER"} | {
+    "page": "OUT.html",
     "config": "CONFIG",
     "volumes": "VOLUME",
     "dataset": "DATASET",

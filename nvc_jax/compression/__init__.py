@@ -1,11 +1,11 @@
 """Volumes of any size to containers and back.
 
-Read ``compress`` first, from the top: it checks its ``options`` and ``value_options``, scans the volume, asks
-the model's encoder what the quality target means, and has ``objects`` encode and store the chunks; ``source``
-reads the volume for that, and recognises it in later runs; ``labels`` says which volumes are lossless by
-default; ``result`` describes the container. ``decompress``
-writes a container, or a region of it, to a file, and ``view`` opens it as a TensorStore. ``region_metadata``
-is what both keep of the source's metadata, and ``progress`` what they report on the way.
+Read ``compress`` first, from the top: by way of ``preparation`` it checks its ``options`` and
+``value_options`` and opens the volume; it scans the volume, asks the model's encoder what the quality target
+means, and has ``objects`` encode and store the chunks; ``source`` reads the volume for that, and recognises
+it in later runs; ``labels`` says which volumes are lossless by default; ``result`` describes the container.
+``decompress`` writes a container, or a region of it, to a file, and ``view`` opens it as a TensorStore.
+``region_metadata`` is what both keep of the source's metadata, and ``progress`` what they report on the way.
 
 The package reads and writes through ``io`` and ``container``, and encodes through
 ``core.chunk_interfaces.ChunkEncoder``; it imports no kind of model.

@@ -3,48 +3,26 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import tensorstore as ts
+from typing import Any
 
 from nvc_jax.chunks.value_range import has_valid_values
-from nvc_jax.compression.labels import holds_labels
 from nvc_jax.compression.objects import chunks_of_part, write_objects
-from nvc_jax.compression.options import (
-    ChunkLayout,
-    check_part,
-    check_source,
-    check_target,
-    check_types,
-    choose_layout,
-    model_name,
-)
+from nvc_jax.compression.options import check_part, check_source, check_types
+from nvc_jax.compression.preparation import Preparation, ValueOptions, prepare
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.result import CompressionResult
 from nvc_jax.compression.source import check_part_of_source, fingerprint, scan_source, to_bytes
-from nvc_jax.compression.value_options import (
-    check_exact_values,
-    check_numbers,
-    check_value_limits,
-    check_within_limits,
-)
+from nvc_jax.compression.value_options import check_within_limits
 from nvc_jax.container import creation
 from nvc_jax.container.begun import Claim
 from nvc_jax.container.destinations import check_apart, check_destination, check_stores_apart
-from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.model import describe_model
 from nvc_jax.core.choices import DEFAULT_MODEL
-from nvc_jax.core.chunk_interfaces import ChunkTarget, Limits, QualityTarget, ValueRange
+from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import check_array_shape
-from nvc_jax.io.declared_values import DeclaredValues, read_declared_values
 from nvc_jax.io.locations import Location
-from nvc_jax.io.metadata import VolumeMetadata
-from nvc_jax.io.volumes import open_volume, read_metadata
-from nvc_jax.models.checkpoints import FEWEST_DIGITS, find_shipped
-from nvc_jax.models.codec import Codec, load_codec
-from nvc_jax.models.embedded import embed_model
-from nvc_jax.models.identity import model_sha256
+from nvc_jax.models.codec import Codec
 
 _ALONE = (0, 1)
 """Part of a writer that writes the whole container."""
@@ -137,45 +115,21 @@ def compress(
     check_destination(destination, overwrite)
     if part is not None:
         check_part(part)
-    limits = check_value_limits(value_limits)
-    codec = model if isinstance(model, Codec) else load_codec(model)
     bounds = {"max_error": max_error, "relative_error": relative_error, "pointwise_error": pointwise_error}
-    options = bounds | {"psnr": psnr, "step": step}
-    target = check_target(codec, **options, lossless=lossless)
-    is_default = not lossless and all(option is None for option in options.values())
-    volume = open_volume(source)
-    check_stores_apart(volume, destination)
-    dtype, source_metadata = volume.dtype.numpy_dtype, read_metadata(source)
-    codec.model.check_dtype(dtype)
-    if dtype.kind == "b" or (
-        is_default and "lossless" in codec.model.quality_targets and holds_labels(volume)
-    ):
-        target = {"lossless": True}
-    named = check_numbers("missing_values", missing_values)
-    stated_values = [*named, *source_metadata.missing_values]
-    declared = read_declared_values(source_metadata.attributes, stated_values, dtype)
-    rules = _Rules(declared, limits, check_exact_values(exact_values, dtype))
-    job = _Job(codec, model_name(model), target, rules, chunks, shards, part, resume, on_progress)
+    options = bounds | {"psnr": psnr, "step": step, "lossless": lossless}
+    values = ValueOptions(missing_values, value_limits, exact_values)
+    prepared = prepare(source, model, values, **options)
+    check_stores_apart(prepared.volume, destination)
+    job = _Job(prepared, chunks, shards, part, resume, on_progress)
     with creation.claim(destination, shared=part is not None, overwrite=overwrite) as claim:
-        return _compress_into(claim, volume, source_metadata, destination, job)
-
-
-class _Rules(NamedTuple):
-    """Rules of a volume's values: what its source declares, and what the user asks for."""
-
-    declared: DeclaredValues
-    value_limits: Limits
-    exact_values: tuple[float, ...]
+        return _compress_into(claim, destination, job)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
     """Checked options of ``compress``."""
 
-    codec: Codec
-    model_name: str
-    target: QualityTarget
-    rules: _Rules
+    prepared: Preparation
     chunks: Sequence[int] | None
     shards: Sequence[int] | None
     part: tuple[int, int] | None
@@ -183,29 +137,28 @@ class _Job:
     on_progress: Callable[[ByteProgress], None] | None
 
 
-def _compress_into(
-    claim: Claim, volume: ts.TensorStore, source: VolumeMetadata, destination: Location, job: _Job
-) -> CompressionResult:
-    """Compress a volume into a container whose place is claimed; ``source`` are the volume's metadata."""
-    codec, part = job.codec, job.part
-    shape, names = check_array_shape(volume.shape), source.dimension_names
-    layout = choose_layout(shape, codec.config.block_size, job.chunks, job.shards, names)
+def _compress_into(claim: Claim, destination: Location, job: _Job) -> CompressionResult:
+    """Compress a volume into a container whose place is claimed."""
+    prepared, part = job.prepared, job.part
+    codec, volume = prepared.codec, prepared.volume
+    shape, layout = check_array_shape(volume.shape), prepared.choose_layout(job.chunks, job.shards)
 
     begun = claim.find_begun() if part is not None else None
     if begun is None:
-        value_range, checksums = scan_source(volume, layout.chunk, job.rules.declared)
+        value_range, checksums = scan_source(volume, layout.chunk, prepared.rules.declared)
         source_fingerprint: int | None = fingerprint(checksums)
     else:
         first = begun.store.metadata
         value_range, source_fingerprint = first.value_range, first.fingerprint
         if (first.shape, first.chunk, first.shard) == (shape, *layout):  # or `create` says what differs
             check_part_of_source(volume, begun, chunks_of_part(begun.store, part or _ALONE))
-    value_range = _with_rules(value_range, job.rules)
+    value_range = prepared.rules.add_to(value_range)
     if has_valid_values(volume, layout.chunk, value_range):
         check_within_limits(value_range)
     encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
-    chunk_target = encoder.resolve(job.target) if begun is None else ChunkTarget(first.max_error, first.step)
-    metadata = _make_metadata(volume, layout, value_range, chunk_target, source_fingerprint, job, source)
+    target = prepared.target
+    chunk_target = encoder.resolve(target) if begun is None else ChunkTarget(first.max_error, first.step)
+    metadata = prepared.make_metadata(layout, value_range, chunk_target, source_fingerprint)
     if part is not None and begun is None and creation.is_complete(destination, metadata):
         # The others, and an earlier call for this part, have completed it.
         return CompressionResult.of_container(destination)
@@ -213,7 +166,7 @@ def _compress_into(
     def resolve() -> ChunkTarget:
         if not metadata.is_bounded:  # of several first writers, all take the step of one
             return ChunkTarget(None, store.metadata.step)
-        return chunk_target if begun is None else encoder.resolve(job.target)
+        return chunk_target if begun is None else encoder.resolve(target)
 
     stored_checksums = b"" if begun is not None else to_bytes(checksums)
     with claim.create(metadata, resume=job.resume, checksums=stored_checksums) as store:
@@ -227,52 +180,3 @@ def _compress_into(
     if part is None or creation.is_complete(destination, metadata):
         return CompressionResult.of_container(destination)
     return CompressionResult(destination, describe_model(metadata)[0], is_complete=False)
-
-
-def _with_rules(value_range: ValueRange, rules: _Rules) -> ValueRange:
-    """Add the rules of a volume to its range."""
-    # Of several writers each must declare the same.
-    missing_values = tuple(dict.fromkeys((*rules.declared.missing_values, *value_range.missing_values)))
-    return dataclasses.replace(
-        value_range,
-        missing_values=missing_values,
-        valid_limits=rules.declared.valid_limits,
-        value_limits=rules.value_limits,
-        exact_values=rules.exact_values,
-    )
-
-
-def _make_metadata(
-    volume: ts.TensorStore,
-    layout: ChunkLayout,
-    value_range: ValueRange,
-    chunk_target: ChunkTarget,
-    source_fingerprint: int | None,
-    job: _Job,
-    source: VolumeMetadata,
-) -> ContainerMetadata:
-    """Put a container's metadata together."""
-    codec = job.codec
-    sha256 = model_sha256(codec.config, codec.params)
-    is_shipped = find_shipped(sha256) is not None
-    return ContainerMetadata(
-        shape=check_array_shape(volume.shape),
-        dtype=str(volume.dtype.numpy_dtype),
-        chunk=layout.chunk,
-        shard=layout.shard,
-        model=None if is_shipped else job.model_name,
-        sha256=sha256[:FEWEST_DIGITS] if is_shipped else sha256,
-        embedded=None if is_shipped else embed_model(codec.config, codec.params),
-        target=job.target,
-        minimum=value_range.low,
-        maximum=value_range.high,
-        missing_values=value_range.missing_values,
-        valid_limits=value_range.valid_limits,
-        value_limits=value_range.value_limits,
-        exact_values=value_range.exact_values,
-        max_error=chunk_target.max_error,
-        step=None if chunk_target.is_bounded else chunk_target.step,
-        fingerprint=source_fingerprint,
-        dimension_names=source.complete_names(volume.rank),
-        attributes=source.as_attributes(volume.dtype.numpy_dtype),
-    )
