@@ -25,8 +25,8 @@ DEFAULT_TARGETS: tuple[Mapping[str, Any], ...] = (
     {"lossless": True},
 )
 """Targets that are tried where none is named; the first is what ``compress`` does without one."""
-N_CHUNKS = 8
-"""Chunks that are encoded, unless the volume has fewer."""
+MOST_VOXELS = 1 << 24
+"""Voxels that are encoded, 16.8 million, unless a few chunks have more; all of smaller volumes."""
 _INDEX_ENTRY_BYTES = 16
 """Bytes of a chunk's entry in the index of a shard."""
 
@@ -71,10 +71,11 @@ def estimate(
     shards: Sequence[int] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Estimate]:
-    """Estimate what ``compress`` would do, from at most eight chunks that are really encoded and decoded.
+    """Estimate what ``compress`` would do, from chunks that are really encoded and decoded.
 
-    Nothing is written. Volumes of up to 4 GiB are read once, in order to know their range; of larger ones the
-    range is that of the chunks.
+    They have about 16.8 million voxels; of smaller volumes they are all chunks, and bytes and errors those of
+    ``compress``. Nothing is written. Volumes of up to 4 GiB are read once, in order to know their range; of
+    larger ones the range is that of the chunks.
 
     Args:
         source: a volume as ``compress`` takes it.
@@ -100,7 +101,7 @@ def estimate(
         ValueError: as of ``compress``.
     """
     values = ValueOptions(missing_values, value_limits, exact_values)
-    subject = take_subject(source, model, values, (chunks, shards), N_CHUNKS)
+    subject = take_subject(source, model, values, (chunks, shards), MOST_VOXELS)
     chosen = DEFAULT_TARGETS if targets is None else targets
     estimates: list[Estimate] = []
     for number, target in enumerate(chosen):

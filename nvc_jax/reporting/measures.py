@@ -11,6 +11,8 @@ _ERROR_BINS, _VALUE_BINS = 121, 96
 """Bins of the histograms; an odd number of errors', so that 0 is in the middle of one."""
 _MOST_FREQUENCIES = 96
 """Shells of wave numbers of a spectrum."""
+_MOST_ELONGATED = 4
+"""Ratio of the longest axis to the shortest along which a spectrum is taken."""
 _NYQUIST = 0.5
 """Largest frequency along an axis, in cycles a voxel."""
 
@@ -68,30 +70,29 @@ def value_histogram(values: np.ndarray, low: float, high: float) -> Histogram:
 def power_spectrum(values: np.ndarray) -> Spectrum:
     """Average the power of Fourier coefficients over directions, in shells of one width.
 
-    A Hann window along each axis of four voxels or more keeps the ends of the volume from showing. The mean
-    is subtracted, and stands where values are not finite.
+    A Hann window along each axis keeps the ends of the volume from showing. Axes that are much shorter than
+    the longest have few frequencies, and are averaged over instead. The mean is subtracted, and stands where
+    values are not finite.
 
     Args:
         values: float64 (z, y, x).
     """
     finite = np.isfinite(values)
-    centred = np.where(finite, values - (values[finite].mean() if finite.any() else 0.0), 0).astype(
-        np.float32
-    )
-    squares = np.zeros((*values.shape[:2], values.shape[2] // 2 + 1), np.float32)
-    for axis, side in enumerate(values.shape):
-        if side >= 4:
-            window = np.hanning(side).astype(np.float32)
-            centred *= window.reshape([-1 if other == axis else 1 for other in range(3)])
-        frequencies = fft.rfftfreq(side) if axis == 2 else fft.fftfreq(side)
-        squares = squares + np.square(frequencies.astype(np.float32)).reshape(
-            [-1 if other == axis else 1 for other in range(3)]
-        )
-    n_shells = min(_MOST_FREQUENCIES, max(values.shape) // 2)
+    mean = values[finite].mean() if finite.any() else 0.0
+    centred = np.where(finite, values - mean, 0).astype(np.float32)
+    axes = [axis for axis, side in enumerate(values.shape) if side >= max(values.shape) / _MOST_ELONGATED]
+    squares = np.zeros([1, 1, 1], np.float32)
+    for axis in axes:
+        side, along = values.shape[axis], [-1 if other == axis else 1 for other in range(3)]
+        centred *= np.hanning(side + 2)[1:-1].astype(np.float32).reshape(along)
+        frequencies = fft.rfftfreq(side) if axis == axes[-1] else fft.fftfreq(side)
+        squares = squares + np.square(frequencies.astype(np.float32)).reshape(along)
+    power = np.square(np.abs(fft.rfftn(centred, axes=axes, overwrite_x=True)))
+    power = power.mean(axis=tuple(axis for axis in range(3) if axis not in axes), keepdims=True)
+    n_shells = min(_MOST_FREQUENCIES, max(max(values.shape) // 2, 1))
     shells = np.floor(np.sqrt(squares) / _NYQUIST * n_shells).astype(np.int32).reshape(-1)
-    power = np.square(np.abs(fft.rfftn(centred, overwrite_x=True))).reshape(-1)
     counts = np.bincount(shells, minlength=n_shells)[:n_shells]
-    sums = np.bincount(shells, weights=power, minlength=n_shells)[:n_shells]
+    sums = np.bincount(shells, weights=power.reshape(-1), minlength=n_shells)[:n_shells]
     centres = (np.arange(n_shells) + 0.5) / n_shells * _NYQUIST
     kept = counts > 0
     return Spectrum(centres[kept], sums[kept] / counts[kept] / values.size)

@@ -12,7 +12,7 @@ _MOST_PIXELS = 384
 _WIDTH, _LEFT, _RIGHT, _BOTTOM, _TOP = 4.2, 0.62, 0.95, 0.46, 0.1
 """Width of a picture, and of what lies around the plane, in inches."""
 _BAR_GAP, _BAR_WIDTH = 0.08, 0.13
-_LEAST_ASPECT, _LARGEST_ASPECT = 0.3, 1.25
+_LEAST_ASPECT, _LARGEST_ASPECT = 0.45, 1.25
 """Limits of height over width of a plane: thinner ones are stretched."""
 _GREY = "#8a8f98"
 
@@ -132,4 +132,4 @@ def value_scale(original: np.ndarray) -> Scale:
 
 def error_scale(limit: float, largest: float) -> Scale:
     """Colours of errors from −limit to limit, of which the largest may lie beyond."""
-    return Scale(-limit, limit, "RdBu_r", "decoded − original", "both" if largest > limit else "neither")
+    return Scale(-limit, limit, "RdBu_r", "error", "both" if largest > limit else "neither")

@@ -132,7 +132,7 @@ def _errors(contents: Contents) -> str:
             bits = f", {copy.figures['bits_per_voxel']:.3g} bits per voxel" if others else ""
             figures.append(page.figure(drawn.svg, f"{copy.name}, {place}{bits}"))
     spanned = "the bound" if limit == contents.guarantees.bound else f"{_MOST_OF_ERRORS} % of the errors"
-    text = f"Red is too high, blue too low. The colours span {spanned}: ±{limit:.4g}."
+    text = f"Decoded minus original: red is too high, blue too low. The colours span {spanned}: ±{limit:.4g}."
     return page.section("Errors", f"{text} {_comparison(contents)}".strip(), page.row(figures))
 
 

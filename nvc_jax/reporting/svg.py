@@ -39,7 +39,7 @@ _OWN_ID = re.compile(
     r' id="(?:figure|axes|patch|line2d|text|xtick|ytick|matplotlib\.axis|LineCollection'
     r'|QuadMesh|PathCollection|legend|image|FillBetweenPolyCollection|PolyCollection)_?\w*"'
 )
-_FONT = re.compile(r"(font: [^;\"]*?px) [^;\"]*")
+_FONT = re.compile(r"font-family: [^;\"]*")
 _MOST_COLOURS = 256
 
 
@@ -75,7 +75,7 @@ def to_svg(figure: Any, label: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = _IMAGE.sub(lambda match: _shrink(match[1]), _OWN_ID.sub("", text))
-    text = _FONT.sub(r"\1 system-ui, sans-serif", text.replace(_INK, "currentColor"))
+    text = _FONT.sub("font-family: system-ui, sans-serif", text.replace(_INK, "currentColor"))
     return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1)
 
 

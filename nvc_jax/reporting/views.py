@@ -11,7 +11,8 @@ _LEAST_DEPTH = 8
 """Voxels along each axis below which nothing is rendered."""
 _RENDERED_SIDE = 72
 """Voxels of a rendered volume along an axis, about: larger ones are averaged over cubes."""
-_VIEW_PIXELS = 280
+_MOST_PIXELS, _PIXELS_PER_VOXEL = 280, 3
+"""Side of a picture at most, and as a multiple of the longest side of what is rendered."""
 _TRANSPARENT = 0.85
 """Share of the voxels, those of the least values, that are transparent."""
 
@@ -31,6 +32,7 @@ def render_views(*volumes: np.ndarray) -> tuple[list[str], float] | None:
     if min(small[0].shape) < _LEAST_DEPTH or not low < high:
         return None
     quantile = (float(np.quantile(finite, _TRANSPARENT)) - low) / (high - low)
+    size = min(_PIXELS_PER_VOXEL * max(small[0].shape), _MOST_PIXELS)
     threshold = min(max(quantile, 0.05), 0.9)
     views = [
         render(
@@ -39,7 +41,7 @@ def render_views(*volumes: np.ndarray) -> tuple[list[str], float] | None:
             maximum=high,
             threshold=threshold,
             softness=min(0.2, 1 - threshold),
-            size=_VIEW_PIXELS,
+            size=size,
         )
         for volume in small
     ]

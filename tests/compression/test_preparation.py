@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from nvc_jax.compression.preparation import ValueOptions, prepare
+
+LABELS = np.repeat(np.arange(4, dtype=np.uint8), 16**3).reshape(4, 16, 16, 16).reshape(64, 16, 16)
+
+
+def test_labels_are_lossless_unless_a_target_is_named() -> None:
+    prepared = prepare(LABELS, "nvc-1", ValueOptions())
+    assert prepared.target == {"lossless": True}
+    assert prepared.with_target(psnr=40).target == {"psnr": 40}
+    assert prepared.with_target().target == {"lossless": True}
+    assert prepare(LABELS > 1, "nvc-1", ValueOptions(), psnr=40).target == {"lossless": True}
+    assert prepare(LABELS.astype(np.float32), "nvc-1", ValueOptions()).target == {"step": 0.01}
+
+
+def test_rules_are_added_to_a_range() -> None:
+    values = ValueOptions(missing_values=[9], value_limits=(0, None), exact_values=[1])
+    rules = prepare(LABELS, "nvc-1", values).rules
+    assert rules.declared.missing_values == (9,)
+    assert (rules.value_limits, rules.exact_values) == ((0, float("inf")), (1,))
+
+
+def test_wrong_options_are_named() -> None:
+    with pytest.raises(ValueError, match="`value_limits`"):
+        prepare(LABELS, "nvc-1", ValueOptions(value_limits=(2, 1)))
+    with pytest.raises(TypeError, match="`psnr`"):
+        prepare(LABELS, "nvc-1", ValueOptions(), psnr="high")
