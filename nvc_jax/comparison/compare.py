@@ -7,7 +7,7 @@ from typing import Any
 
 from nvc_jax.comparison.peer_trial import PeerTrial, try_bound, try_lossless, try_psnr
 from nvc_jax.comparison.subject import Subject, take_subject
-from nvc_jax.comparison.trial import try_target
+from nvc_jax.comparison.trial import REPEATS, try_target
 from nvc_jax.compression.preparation import ValueOptions
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_interfaces import QualityTarget
@@ -133,7 +133,7 @@ def _compare_at(subject: Subject, keys: Sequence[str]) -> Iterator[ComparedCodec
     from nvc_jax import __version__
 
     target = subject.prepared.target
-    own = try_target(subject)
+    own = try_target(subject, REPEATS)
     trial = PeerTrial(own.payload_bytes, own.quality, own.encode_seconds, own.decode_seconds)
     yield _describe(subject, subject.prepared.model_name, __version__, trial, own.compile_seconds)
     if _is_lossless(subject):
