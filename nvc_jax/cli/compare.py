@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 from itertools import groupby
+from pathlib import Path
 
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import count_progress_bar, finite_or_none, print_table, print_values
@@ -68,7 +69,7 @@ def _run(options: argparse.Namespace) -> None:
             on_progress=on_progress,
         )
     if options.plot is not None:
-        title = f"{options.input} ({100 * rows[0].share:.3g} % of the voxels)"
+        title = f"{Path(options.input).name} ({100 * rows[0].share:.3g} % of the voxels)"
         save_rate_plot(options.plot, rows, title, overwrite=options.overwrite)
     groups = [list(group) for _, group in groupby(rows, key=lambda row: row.target)]
     verdicts = [judge(group) for group in groups]

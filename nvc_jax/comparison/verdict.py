@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from nvc_jax.comparison.compare import ComparedCodec
 from nvc_jax.core.chunk_interfaces import QualityTarget
 
+_MISSED_DB = 0.5
+"""Decibels below the wanted PSNR from which on it is missed: zfp has settings about 6 dB apart."""
 _CLOSE = 1.02
 """Ratio of bits below which codecs are told to take about the same."""
 _MUCH_FASTER = 2.0
@@ -27,7 +29,9 @@ def judge(rows: Sequence[ComparedCodec]) -> str:
     own, *others = rows
     if not others:
         return f"{describe_target(own.target)}: {own.codec} takes {own.bits_per_voxel:.3g} bits per voxel."
-    best = min(others, key=lambda row: row.bits_per_voxel)
+    best = min(filter(_reaches_target, others), key=lambda row: row.bits_per_voxel, default=None)
+    if best is None:
+        return f"{describe_target(own.target)}: use {own.codec}: no other codec reaches it."
     factor = best.bits_per_voxel / own.bits_per_voxel
     if factor > _CLOSE:
         verdict = f"use {own.codec}: {best.codec}, the next best, takes {factor:.2f} times its bits"
@@ -39,5 +43,13 @@ def judge(rows: Sequence[ComparedCodec]) -> str:
     speed = fastest.encode_mb_per_second / own.encode_mb_per_second
     if speed >= _MUCH_FASTER:
         cost = fastest.bits_per_voxel / own.bits_per_voxel
-        verdict += f"; {fastest.codec} encodes {speed:.0f} times as fast, with {cost:.2f} times the bits"
+        reached = "" if _reaches_target(fastest) else f", but reaches {fastest.psnr_db:.1f} dB"
+        verdict += (
+            f"; {fastest.codec} encodes {speed:.0f} times as fast, with {cost:.2f} times the bits{reached}"
+        )
     return f"{describe_target(own.target)}: {verdict}."
+
+
+def _reaches_target(row: ComparedCodec) -> bool:
+    """Tell whether a codec reaches the PSNR that was asked for; bounds are always kept."""
+    return row.psnr_db >= row.target.get("psnr", 0.0) - _MISSED_DB

@@ -172,8 +172,9 @@ def _renderings(contents: Contents) -> Iterator[str]:
         page.image(address, f"Rendering of the {kind} volume")
         for address, kind in zip(addresses, ("original", "decoded"), strict=True)
     ]
-    text = f"Seen from outside; values of {opaque:.4g} and more are opaque."
-    yield page.section("Rendering", text, page.swipe(pictures[0], pictures[1], "rendering", "view"))
+    text = f"Values of {opaque:.4g} and more are opaque."
+    views = page.swipe(pictures[0], pictures[1], "seen from outside", "view")
+    yield page.section("Rendering", text, views)
 
 
 def _curves(contents: Contents) -> str:

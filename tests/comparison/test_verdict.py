@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from nvc_jax.comparison.compare import ComparedCodec
@@ -25,3 +27,11 @@ def test_the_best_codec_is_named_whoever_it_is(others: list, verdict: str) -> No
 def test_targets_have_names() -> None:
     assert describe_target({"lossless": True}) == "lossless"
     assert describe_target({"relative_error": 1e-3}) == "relative error 0.001"
+
+
+def test_a_codec_that_misses_the_psnr_is_not_the_best() -> None:
+    coarse = dataclasses.replace(row("zfp", 1.0, 500), psnr_db=42.0)
+    verdict = judge([row("nvc-1", 2.0), row("SPERR", 3.0), coarse])
+    assert "use nvc-1: SPERR" in verdict
+    assert "with 0.50 times the bits, but reaches 42.0 dB." in verdict
+    assert judge([row("nvc-1", 2.0), coarse]) == "45 dB: use nvc-1: no other codec reaches it."
