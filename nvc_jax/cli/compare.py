@@ -14,7 +14,7 @@ def add_command(commands: arguments.Commands) -> None:
     """Add the command to the parser of ``nvc``."""
     summary = "Compare nvc with SPERR, SZ3, zfp, Zstandard and Blosc2 on a volume of yours."
     command = arguments.add_parser(commands, "compare", _run, summary)
-    command.add_argument("input", metavar="VOLUME", help=arguments.VOLUME_HELP)
+    command.add_argument("input", metavar="IN", help=arguments.VOLUME_HELP)
     command.add_argument("--model", default=DEFAULT_MODEL, help="name, or directory of a checkpoint")
     targets = {
         "--max-error": "largest difference of any voxel, in the volume's units",

@@ -23,6 +23,7 @@ def add_command(commands: arguments.Commands) -> None:
         action="store_true",
         help="write nothing: print expected bytes, quality and seconds, for a few targets if none is named",
     )
+    command.set_defaults(parser=command)
     command.add_argument("--model", default=DEFAULT_MODEL, help="name, or directory of a checkpoint")
     _add_target(command)
     command.add_argument(
@@ -100,7 +101,7 @@ def _run(options: argparse.Namespace) -> None:
         run_dry(options)
         return
     if options.output is None:
-        raise ValueError("`output` is missing: name the container, or add `--dry-run` to write none")
+        options.parser.error("the following arguments are required: OUT; --dry-run writes none")
     arguments.check_two(options)
     from nvc_jax.compression.compress import compress
     from nvc_jax.io.volumes import describe_level

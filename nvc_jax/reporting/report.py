@@ -11,7 +11,9 @@ from nvc_jax.evaluation.containers import info
 from nvc_jax.io.atomic import naming, replacing
 from nvc_jax.io.locations import Location
 from nvc_jax.io.paths import output_path
+from nvc_jax.io.raw import RawFile
 from nvc_jax.io.replaceable import check_replaceable
+from nvc_jax.io.selection import Selection
 from nvc_jax.peers.codecs import find_peers
 from nvc_jax.reporting.against import encode_by_peers, measure_copy
 from nvc_jax.reporting.excerpt import take_excerpt
@@ -90,6 +92,10 @@ def report(
 
 def _name_of(source: Any) -> str:
     """Name a source for people."""
+    if isinstance(source, Selection):
+        return f"{_name_of(source.source)}[{source.parts}]"
+    if isinstance(source, RawFile):
+        source = source.path
     if isinstance(source, str | Path):
-        return Path(str(source)).name or str(source)
-    return "a volume in memory" if hasattr(source, "shape") else str(source)
+        return Path(source).name or str(source)
+    return str(source) if isinstance(source, dict) else "a volume in memory"

@@ -29,7 +29,9 @@ def test_nothing_is_written(labels: Path, capsys: pytest.CaptureFixture) -> None
 
 
 def test_a_container_must_be_named_without_it(labels: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["compress", "l.npy"]) == 1
-    assert "`OUT` is missing: name the container, or add `--dry-run`" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        main(["compress", "l.npy"])
+    assert caught.value.code == 2
+    assert "required: OUT; --dry-run writes none" in capsys.readouterr().err
     assert main(["compress", "l.npy", "--dry-run", "--part", "0/2"]) == 1
     assert "`--dry-run` tells of a whole run" in capsys.readouterr().err

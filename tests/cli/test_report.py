@@ -40,3 +40,13 @@ def test_wrong_codecs_and_places_are_named_by_options(flat: Path, capsys: pytest
     assert main(["report", "f.npy", spec]) == 1
     assert "give OUT.html" in capsys.readouterr().err
     assert not list(flat.glob("*.html"))
+
+
+def test_parts_and_raw_files_are_named(flat: Path) -> None:
+    np.save("two.npy", np.stack([np.load("f.npy")] * 2))
+    assert main(["report", "two.npy", "f.zarr", "part.html", "--select", "0=1"]) == 0
+    assert "<title>two.npy[0=1], compressed by nvc" in Path("part.html").read_text()
+    np.load("f.npy").tofile("f.bin")
+    layout = ["--shape", "5,16,16", "--dtype", "uint8"]
+    assert main(["report", "f.bin", "f.zarr", "raw.html", *layout]) == 0
+    assert "<title>f.bin, compressed by nvc" in Path("raw.html").read_text()
