@@ -145,7 +145,9 @@ def _scan(
     value_range = scan_chunks(volume, chunk, declared, visit)
     ranked = sorted(activity, key=lambda index: (activity[index], index))
     shape = check_array_shape(volume.shape)
-    return value_range, pick_evenly([chunk_region(index, chunk, shape) for index in ranked], n_chunks)
+    picked = pick_evenly([chunk_region(index, chunk, shape) for index in ranked], n_chunks)
+    # In C order, so that a sample of all chunks is tried as `compress` tries them.
+    return value_range, sorted(picked, key=lambda region: [part.start for part in region])
 
 
 def _measure_activity(values: np.ndarray, valid: np.ndarray) -> float:
