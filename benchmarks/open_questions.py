@@ -198,7 +198,7 @@ def measure(
 
 
 def answers(runs: dict[str, Any]) -> list[list[str]]:
-    """Make the rows of the README's table: PSNR, and time to encode and decode relative to the baseline."""
+    """Make the rows of the table: PSNR, and time to encode and decode relative to the baseline."""
     rows = []
     for question, values in QUESTIONS.items():
         cells = []

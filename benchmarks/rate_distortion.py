@@ -9,6 +9,7 @@ count alike, and so do the volumes of a kind. Speeds are in ``peers.py``.
 
     pip install ".[bench]"
     python benchmarks/rate_distortion.py VOLUMES     # a directory with INDEX.csv, from fetch_volumes.py
+    python benchmarks/rate_distortion.py VOLUMES --keep-others   # measure nvc-1 alone, after a change of it
 """
 
 import argparse
@@ -223,11 +224,21 @@ def plot(name: str, codecs: dict[str, list[Point]]) -> None:
     figure.savefig(RESULTS / "rate-distortion" / f"{name}.png")
 
 
-def measure(codec: nvc_jax.Codec, values: np.ndarray) -> dict[str, list[Point]]:
-    """Measure all codecs on a volume."""
-    low, high = float(values.min()), float(values.max())
-    unit = ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
-    return {"nvc-1": nvc_points(codec, values), **library_points(unit), "block DCT": dct_points(unit)}
+def measure(
+    codec: nvc_jax.Codec, values: np.ndarray, others: dict[str, list[Point]] | None = None
+) -> dict[str, list[Point]]:
+    """Measure all codecs on a volume, or nvc-1 alone if the points of the others are given."""
+    if others is None:
+        low, high = float(values.min()), float(values.max())
+        unit = ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
+        others = {**library_points(unit), "block DCT": dct_points(unit)}
+    return {"nvc-1": nvc_points(codec, values), **others}
+
+
+def stored_points() -> dict[str, dict[str, list[Point]]]:
+    """Points of the codecs but nvc-1 in the results, by volume."""
+    stored = json.loads((RESULTS / "rate-distortion.json").read_text())["points"]
+    return {name: {c: p for c, p in of.items() if c != "nvc-1"} for name, of in stored.items()}
 
 
 def ratios_of(codecs: dict[str, list[Point]]) -> dict[str, float]:
@@ -245,13 +256,15 @@ def losses_of(codecs: dict[str, list[Point]]) -> dict[str, list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("volumes", type=Path)
-    directory = parser.parse_args().volumes
+    parser.add_argument("--keep-others", action="store_true", help="take the other codecs from the results")
+    options = parser.parse_args()
+    directory, others = options.volumes, stored_points() if options.keep_others else {}
     codec = nvc_jax.load_codec("nvc-1")
     rows = volumes(directory, "test")
     results: dict[str, dict[str, list[Point]]] = {}
     ratios: dict[str, dict[str, float]] = {}
     for name, row in rows.items():
-        results[name] = measure(codec, natural_volume(directory / row["file"]))
+        results[name] = measure(codec, natural_volume(directory / row["file"]), others.get(name))
         ratios[name] = ratios_of(results[name])
         free_programs()
         plot(name, results[name])

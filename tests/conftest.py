@@ -39,6 +39,7 @@ hypothesis.settings.register_profile("long", deadline=None, max_examples=12_000)
 hypothesis.settings.load_profile("nvc")
 
 LONGEST = (
+    "integration/test_docs.py",
     "integration/test_readme.py",
     "spectral/test_encoder.py",
     "chunks/test_chunk_codec.py",

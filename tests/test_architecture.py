@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "evaluation": "core native io chunks container",
     "reporting": "core io container evaluation peers",
     "comparison": "core io chunks models container compression peers",
-    "cli": "core io training models container compression evaluation reporting comparison",
+    "cli": "core io peers training models container compression evaluation reporting comparison",
 }
 """Packages, from the ground up, and those of ours that each may import."""
 MAX_LINES = 280

@@ -1,15 +1,15 @@
 """The rules that decoded values keep: within the range of the valid ones, and never a missing value.
 
 A decoded value may overshoot the range of the volume, or happen to be the value that stands for no
-measurement. Where a volume has missing values or limits, every decoder therefore clips what a body decodes
-to the range, which brings no value further from its original, and moves what still equals a missing value
-to the next value. The encoder stores the few values that this would take beyond a bound exactly.
+measurement. Every decoder therefore clips what a body decodes to the range, which brings no value further
+from its original, and moves what still equals a missing value to the next value. The encoder stores the few
+values that this would take beyond a bound exactly.
 """
 
 import numpy as np
 
 from nvc_jax.core.chunk_interfaces import ValueRange
-from nvc_jax.core.dtypes import cast_values, float_limits, is_float, is_long_integer, number_of
+from nvc_jax.core.dtypes import cast_values, float_limits, is_float, is_long_integer
 from nvc_jax.core.long_integers import absolute_differences
 
 
@@ -25,10 +25,9 @@ class DecodedRange:
     """
 
     def __init__(self, dtype: np.dtype, value_range: ValueRange | None) -> None:
-        self._value_range = value_range
-        self._is_strict = value_range is not None and value_range.is_strict
+        self._has_rules = value_range is not None
         self._replacements: dict[float, float] = {}
-        if value_range is None or not self._is_strict:
+        if value_range is None:
             return
         low, high = value_range.low, value_range.high
         if not {low, high} <= set(cast_values((low, high), dtype)):
@@ -41,11 +40,13 @@ class DecodedRange:
 
     def enforce(self, decoded: np.ndarray) -> np.ndarray:
         """Clip decoded values to the range, and move those that equal a missing value to the next value."""
-        if not self._is_strict:
+        if not self._has_rules:
             return decoded
-        # Not by `np.clip`, which may turn −0 into 0.
-        enforced = _replace(decoded, decoded < self._low, self._low)
-        enforced = _replace(enforced, enforced > self._high, self._high)
+        enforced = decoded
+        # Two comparisons, and not `np.clip`, which may turn −0 into 0; false for NaN.
+        if not (self._low <= decoded.min() and decoded.max() <= self._high):
+            enforced = _replace(enforced, enforced < self._low, self._low)
+            enforced = _replace(enforced, enforced > self._high, self._high)
         for missing_value, replacement in self._replacements.items():
             enforced = _replace(enforced, enforced == missing_value, replacement)
         return enforced
@@ -53,10 +54,7 @@ class DecodedRange:
     def find_broken(
         self, values: np.ndarray, enforced: np.ndarray, max_error: float | None, reserve: float
     ) -> np.ndarray | None:
-        """Mark the values that must be stored exactly, for no other way keeps to the rules.
-
-        Under a bound it is those that a move away from a missing value takes beyond it. Without a bound it is
-        those that are beyond the volume's range.
+        """Mark the values that a move away from a missing value takes beyond a bound, to be stored exactly.
 
         Args:
             values: (z, y, x), the original.
@@ -68,9 +66,7 @@ class DecodedRange:
         Returns:
             bool of the same shape; None where there is no such value, here or on any other device.
         """
-        if max_error is None:
-            return self._find_beyond(enforced)
-        if not self._replacements:
+        if max_error is None or not self._replacements:
             return None
         broken = np.zeros(values.shape, bool)
         # Integers that another device rounds the other way are off by 1.
@@ -79,15 +75,6 @@ class DecodedRange:
             is_near = (enforced == replacement) | (_distances(enforced, missing_value) <= reach)
             broken |= is_near & (_distances(values, replacement) > max_error)
         return broken if broken.any() else None
-
-    def _find_beyond(self, decoded: np.ndarray) -> np.ndarray | None:
-        """Mark the values beyond the volume's range; None where there is none."""
-        if self._is_strict or self._value_range is None:
-            return None
-        low, high = self._value_range.low, self._value_range.high
-        if low <= number_of(decoded.min()) and number_of(decoded.max()) <= high:
-            return None
-        return (decoded < decoded.dtype.type(low)) | (decoded > decoded.dtype.type(high))
 
 
 def _distances(values: np.ndarray, value: float) -> np.ndarray:

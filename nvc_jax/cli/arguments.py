@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nvc_jax import __version__
 from nvc_jax.core.choices import MODES
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.json_documents import read_json
@@ -17,17 +18,65 @@ Commands = Any
 _NEGATIVE = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
 """Begin of a negative number, or of several."""
 
-VOLUME_HELP = "file, Zarr store, URL, or JSON of a TensorStore spec: see the README"
+VOLUME_HELP = (
+    "file (.npy, .nii.gz, .tif, .nc, .h5, …), folder of slices, Zarr store, URL, "
+    "or JSON of a TensorStore spec"
+)
 CONTAINER_HELP = "container: a directory, a .zip file, a URL, or JSON of a TensorStore spec"
 
 
 def add_parser(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], None], summary: str
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    summary: str,
+    examples: Sequence[str] = (),
 ) -> argparse.ArgumentParser:
-    """Add a command to the parser of ``nvc``."""
-    command: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    """Add a command to the parser of ``nvc``, which adds the options that all commands take.
+
+    Args:
+        commands: those of the parser.
+        name: of the command.
+        run: runs it with its options.
+        summary: a sentence for the help.
+        examples: whole command lines for the end of its help.
+    """
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]) if examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
     command.set_defaults(run=run)
     return command
+
+
+def add_common(parser: argparse.ArgumentParser, *, default: Any = False) -> None:
+    """Add the options that stand before or after the name of any command.
+
+    Args:
+        parser: of the program, or of a command.
+        default: of ``--json`` and ``--quiet``: False for the program, and for a command none at all, so that
+            it leaves what was given before its name.
+    """
+    group = parser.add_argument_group("options of every command")
+    group.add_argument("-h", "--help", action="help", help="print this help")
+    group.add_argument("--version", action="version", version=f"nvc {__version__}", help="print the version")
+    group.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        default=default,
+        help="print no progress and no summary; warnings, errors and asked-for values stay",
+    )
+    group.add_argument(
+        "--json",
+        action="store_true",
+        default=default,
+        help="print the result as one JSON object, and an error as one on standard error",
+    )
 
 
 def join_negative_numbers(arguments: Sequence[str]) -> list[str]:
@@ -44,11 +93,6 @@ def join_negative_numbers(arguments: Sequence[str]) -> list[str]:
 def add_mode(command: argparse.ArgumentParser) -> None:
     """Add the option ``--mode``."""
     command.add_argument("--mode", choices=MODES, default="blend", help="decoded margins (blend)")
-
-
-def add_json(command: argparse.ArgumentParser) -> None:
-    """Add the option ``--json``."""
-    command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def add_overwrite(command: argparse.ArgumentParser) -> None:

@@ -6,14 +6,20 @@ from itertools import groupby
 from pathlib import Path
 
 from nvc_jax.cli import arguments
-from nvc_jax.cli.output import count_progress_bar, finite_or_none, print_table, print_values
+from nvc_jax.cli.output import finite_or_none, print_table, print_values
+from nvc_jax.cli.progress import count_progress_bar
 from nvc_jax.core.choices import DEFAULT_MODEL
+
+_EXAMPLES = (
+    "nvc compare scan.nii.gz",
+    "nvc compare flow.h5::/velocity --max-error 0.01 --psnr 45 --plot rate.png",
+)
 
 
 def add_command(commands: arguments.Commands) -> None:
     """Add the command to the parser of ``nvc``."""
     summary = "Compare nvc with SPERR, SZ3, zfp, Zstandard and Blosc2 on a volume of yours."
-    command = arguments.add_parser(commands, "compare", _run, summary)
+    command = arguments.add_parser(commands, "compare", _run, summary, _EXAMPLES)
     command.add_argument("input", metavar="IN", help=arguments.VOLUME_HELP)
     command.add_argument("--model", default=DEFAULT_MODEL, help="name, or directory of a checkpoint")
     targets = {
@@ -45,7 +51,6 @@ def add_command(commands: arguments.Commands) -> None:
     arguments.add_selection(command)
     arguments.add_raw_layout(command)
     arguments.add_overwrite(command)
-    arguments.add_json(command)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -58,7 +63,7 @@ def _run(options: argparse.Namespace) -> None:
     names = ("max_error", "relative_error", "psnr")
     targets: list[dict[str, float]] = [{name: value} for name in names for value in getattr(options, name)]
     targets += [{"lossless": True}] * options.lossless
-    with count_progress_bar("compare") as on_progress:
+    with count_progress_bar("compare", quiet=options.quiet or options.json) as on_progress:
         rows = compare(
             arguments.volume(options.input, options),
             targets or None,

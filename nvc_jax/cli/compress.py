@@ -1,16 +1,32 @@
 """The command ``nvc compress``."""
 
 import argparse
-import time
+import sys
+from typing import TYPE_CHECKING, Any
 
 from nvc_jax.cli import arguments
-from nvc_jax.cli.output import byte_progress_bar, print_values
+from nvc_jax.cli.output import print_summary
+from nvc_jax.cli.progress import ByteMeter, byte_progress_bar
+from nvc_jax.cli.summary import advise, compression_values, describe_compression, speed_values
 from nvc_jax.core.choices import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from nvc_jax.compression.result import CompressionResult
+
+_TARGETS = ("max_error", "relative_error", "pointwise_error", "psnr", "step", "lossless")
+_EXAMPLES = (
+    "nvc compress scan.nii.gz scan.zarr                      # 0.1 % of max − min; labels lossless",
+    "nvc compress volume.tif volume.zarr --psnr 45",
+    "nvc compress flow.h5::/velocity flow.zarr --max-error 0.01",
+    "nvc compress snapshot.bin snapshot.zarr --shape 256,384,384 --dtype float64 --relative-error 1e-4",
+)
 
 
 def add_command(commands: arguments.Commands) -> None:
     """Add the command to the parser of ``nvc``."""
-    command = arguments.add_parser(commands, "compress", _run, "Compress a volume into a container.")
+    command = arguments.add_parser(
+        commands, "compress", _run, "Compress a volume into a container.", _EXAMPLES
+    )
     command.add_argument("input", metavar="IN", help=arguments.VOLUME_HELP)
     arguments.add_output(
         command,
@@ -29,6 +45,7 @@ def add_command(commands: arguments.Commands) -> None:
     command.add_argument(
         "--missing-value",
         type=arguments.number,
+        metavar="V",
         action="append",
         default=[],
         help="value that stands for no measurement, and comes back exactly; may be given again",
@@ -42,6 +59,7 @@ def add_command(commands: arguments.Commands) -> None:
     command.add_argument(
         "--exact-value",
         type=arguments.number,
+        metavar="V",
         action="append",
         default=[],
         help="measured value, such as 0, that comes back exactly; may be given again",
@@ -50,10 +68,11 @@ def add_command(commands: arguments.Commands) -> None:
     command.add_argument(
         "--chunk",
         type=arguments.shape,
-        help="voxels of a chunk, z,y,x (about 128,128,128); 1 along time and channels",
+        metavar="Z,Y,X",
+        help="voxels of a chunk (about 128,128,128); 1 along time and channels",
     )
     command.add_argument(
-        "--shard", type=arguments.shape, help="voxels of a stored object, z,y,x (those of a chunk)"
+        "--shard", type=arguments.shape, metavar="Z,Y,X", help="voxels of a stored object (those of a chunk)"
     )
     command.add_argument(
         "--part",
@@ -64,18 +83,24 @@ def add_command(commands: arguments.Commands) -> None:
     arguments.add_selection(command)
     arguments.add_raw_layout(command)
     arguments.add_overwrite(command)
-    arguments.add_json(command)
 
 
 def _add_target(command: argparse.ArgumentParser) -> None:
     """Add the quality targets, which exclude each other."""
-    target = command.add_mutually_exclusive_group()
+    group = command.add_argument_group(
+        "quality target", "one of these; without any, --relative-error 1e-3, and labels are lossless"
+    )
+    target = group.add_mutually_exclusive_group()
     target.add_argument(
-        "--max-error", type=arguments.number, help="largest difference of any voxel, in the volume's units"
+        "--max-error",
+        type=arguments.number,
+        metavar="E",
+        help="largest difference of any voxel, in its units",
     )
     target.add_argument(
         "--relative-error",
         type=arguments.number,
+        metavar="E",
         help="largest difference of any voxel, relative to max − min",
     )
     target.add_argument(
@@ -88,10 +113,11 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     target.add_argument(
         "--step",
         type=arguments.number,
-        help="of the quantiser, relative to max − min (0.01; labels are lossless without a target); "
-        "for the paper's models, in units of latents",
+        metavar="S",
+        help="of the quantiser, relative to max − min, such as 0.01: most for the bits, without a bound; for "
+        "the paper's models in units of latents",
     )
-    target.add_argument("--psnr", type=arguments.number, help="dB to reach, relative to max − min")
+    target.add_argument("--psnr", type=arguments.number, metavar="DB", help="dB to reach, by max − min")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -107,18 +133,12 @@ def _run(options: argparse.Namespace) -> None:
     from nvc_jax.io.volumes import describe_level
 
     source = arguments.volume(options.input, options)
-    start = time.perf_counter()
-    with byte_progress_bar("compress") as on_progress:
+    with byte_progress_bar("compress", quiet=options.quiet or options.json) as meter:
         result = compress(
             source,
             arguments.location(options.output),
             model=options.model,
-            max_error=options.max_error,
-            relative_error=options.relative_error,
-            pointwise_error=options.pointwise_error,
-            psnr=options.psnr,
-            step=options.step,
-            lossless=options.lossless,
+            **{name: getattr(options, name) for name in _TARGETS},
             missing_values=options.missing_value,
             value_limits=options.value_limits,
             exact_values=options.exact_value,
@@ -127,16 +147,28 @@ def _run(options: argparse.Namespace) -> None:
             chunks=options.chunk,
             shards=options.shard,
             part=options.part,
-            on_progress=on_progress,
+            on_progress=meter,
         )
-    seconds = time.perf_counter() - start
+    _report(result, meter, describe_level(source), options)
+
+
+def _report(
+    result: "CompressionResult", meter: ByteMeter, level: str | None, options: argparse.Namespace
+) -> None:
+    """Print what was done, and what was decided where the user said nothing."""
     if not result.is_complete:  # other writers are still at work
-        print_values({"part": options.part[0], "parts": options.part[1], "seconds": seconds}, options.json)
+        part, parts = options.part
+        sentence = (
+            f"{options.output}: part {part} of {parts} is written; the last one completes the container"
+        )
+        print_summary(sentence, {"part": part, "parts": parts} | speed_values(meter), options)
         return
-    names = ("model", "max_error", "stored_bytes", "bits_per_voxel", "ratio")
-    measures = {name: getattr(result, name) for name in names}
-    if (level := describe_level(source)) is not None:
-        measures = {"level": level} | measures
-    if result.target == {"lossless": True} and not options.lossless:
-        measures = {"target": "lossless, as of labels"} | measures
-    print_values(measures | {"seconds": seconds}, options.json)
+    values: dict[str, Any] = {} if level is None else {"level": level}
+    values |= compression_values(result, options.output, meter)
+    is_default = not any(getattr(options, name) not in (None, False) for name in _TARGETS)
+    if is_default and (advice := advise(result)) is not None:
+        values["advice"] = advice
+        if not (options.quiet or options.json):
+            print(f"nvc compress: {advice}", file=sys.stderr)
+    of_level = "" if level is None else f" (level {level})"
+    print_summary(describe_compression(result, options.output, meter) + of_level, values, options)

@@ -4,7 +4,8 @@ import argparse
 import dataclasses
 
 from nvc_jax.cli import arguments
-from nvc_jax.cli.output import count_progress_bar, finite_or_none, print_table, print_values
+from nvc_jax.cli.output import finite_or_none, print_table, print_values
+from nvc_jax.cli.progress import count_progress_bar
 
 _TARGETS = ("max_error", "relative_error", "pointwise_error", "psnr", "step", "lossless")
 
@@ -18,7 +19,7 @@ def run_dry(options: argparse.Namespace) -> None:
         raise ValueError("`dry_run` tells of a whole run: leave `--resume` and `--part` out")
     given = {name: getattr(options, name) for name in _TARGETS}
     target = {name: value for name, value in given.items() if value is not None and value is not False}
-    with count_progress_bar("estimate") as on_progress:
+    with count_progress_bar("estimate", quiet=options.quiet or options.json) as on_progress:
         estimates = estimate(
             arguments.volume(options.input, options),
             [target] if target else None,

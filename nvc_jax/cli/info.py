@@ -9,14 +9,17 @@ from nvc_jax.cli.output import print_values
 def add_command(commands: arguments.Commands) -> None:
     """Add the command to the parser of ``nvc``."""
     command = arguments.add_parser(
-        commands, "info", _run, "Print a container's metadata and size, or describe this system."
+        commands,
+        "info",
+        _run,
+        "Print a container's metadata and size, or describe this system.",
+        ("nvc info volume.zarr", "nvc info s3://bucket/volume.zarr --json", "nvc info --system"),
     )
     subject = command.add_mutually_exclusive_group(required=True)
     subject.add_argument("input", metavar="IN", nargs="?", help=arguments.CONTAINER_HELP)
     subject.add_argument(
         "--system", action="store_true", help="print versions, devices and the state of the native kernels"
     )
-    arguments.add_json(command)
 
 
 def _run(options: argparse.Namespace) -> None:

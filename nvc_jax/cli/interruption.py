@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+from nvc_jax.cli.failures import describe_failure
 from nvc_jax.core.unfinished import abandon
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -43,14 +44,14 @@ def exit_status(error: KeyboardInterrupt) -> int:
     return 128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)
 
 
-def describe(command: str, notes: list[str]) -> str:
+def describe(command: str, notes: list[str], status: int, as_json: bool = False) -> str:
     """Say that a command was interrupted, and what is kept."""
-    name = f"nvc {command}".strip()
-    return f"{name}: interrupted; {'; '.join(notes) or 'nothing of the output is kept'}"
+    kept = notes or ["nothing of the output is kept"]
+    return describe_failure(command, "interrupted", kept, status, as_json)
 
 
 @contextlib.contextmanager
-def obeying_signals(command: str) -> Iterator[list[int]]:
+def obeying_signals(command: str, as_json: bool = False) -> Iterator[list[int]]:
     """Let signals end the block within two seconds, or else the process.
 
     A signal that the process was started to ignore, as ``nohup`` and shells do, stays ignored. Elsewhere than
@@ -58,6 +59,7 @@ def obeying_signals(command: str) -> Iterator[list[int]]:
 
     Args:
         command: name of the command, for the message.
+        as_json: whether the message is a JSON object.
 
     Yields:
         A list of the number of the signal that has come, if one has: an error that follows is its result.
@@ -73,12 +75,12 @@ def obeying_signals(command: str) -> Iterator[list[int]]:
             return
         first.append(number)
         if _is_importing(frame):  # a library would print the error and raise another one
-            _end(number, command)
+            _end(number, command, as_json)
         raise Interrupted(number)
 
     reading, writing = socket.socketpair()
     writing.setblocking(False)
-    watcher = threading.Thread(target=_watch, args=(reading, command, ended), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(reading, command, as_json, ended), daemon=True)
     watcher.start()
     previous_fd = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
     handlers: dict[signal.Signals, Any] = {}
@@ -106,18 +108,18 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _watch(reading: socket.socket, command: str, ended: threading.Event) -> None:
+def _watch(reading: socket.socket, command: str, as_json: bool, ended: threading.Event) -> None:
     """Wait for a signal, and end the process if the main thread does not do so."""
     while numbers := reading.recv(1):
         if numbers[0] in _SIGNALS:
             if not ended.wait(_GRACE_SECONDS):
-                _end(numbers[0], command)
+                _end(numbers[0], command, as_json)
             return
 
 
-def _end(number: int, command: str) -> None:
+def _end(number: int, command: str, as_json: bool) -> None:
     """Remove what is of no use, say what is kept, and end the process without unwinding it."""
-    message = f"{describe(command, abandon())}\n".encode()
+    message = f"{describe(command, abandon(), 128 + number, as_json)}\n".encode()
     with contextlib.suppress(OSError):
         if sys.stderr.isatty():
             message = _SHOW_CURSOR + b"\n" + message

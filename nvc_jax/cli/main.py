@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from nvc_jax import __version__
 from nvc_jax.cli import (
     compare,
+    completion,
     compress,
     decompress,
     demo,
@@ -18,29 +18,54 @@ from nvc_jax.cli import (
     train,
     verify,
 )
-from nvc_jax.cli.arguments import join_negative_numbers
+from nvc_jax.cli.arguments import add_common, join_negative_numbers
+from nvc_jax.cli.failures import describe_failure, printing_warnings
 from nvc_jax.cli.interruption import Interrupted, describe, exit_status, obeying_signals
+from nvc_jax.cli.output import replace_unprintable
 from nvc_jax.cli.program_cache import use_program_cache
-from nvc_jax.cli.wording import Parser, in_options
+from nvc_jax.cli.wording import JsonParser, Parser, in_options
 from nvc_jax.core.unfinished import take_completed
 
-_COMMANDS = (compress, decompress, info, evaluate, verify, report, compare, train, models, fetch, demo)
+_COMMANDS = (
+    compress,
+    decompress,
+    info,
+    evaluate,
+    verify,
+    report,
+    compare,
+    train,
+    models,
+    fetch,
+    demo,
+    completion,
+)
 """Modules of the commands, in the order in which ``--help`` lists them."""
+_EPILOG = """examples:
+  nvc compress scan.nii.gz scan.zarr
+  nvc compress flow.h5::/u flow.zarr --max-error 0.01
+  nvc verify scan.nii.gz scan.zarr
+  nvc decompress scan.zarr again.nii.gz
+
+`nvc COMMAND --help` explains a command and shows examples of it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``nvc`` with ``arguments`` (those of the process if None); returns the exit status."""
     command = ""
+    given = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in given
     take_completed()  # of earlier calls in this process
+    replace_unprintable()
     try:
-        given = sys.argv[1:] if arguments is None else arguments
-        options = make_parser().parse_args(join_negative_numbers(given))
+        options = make_parser(json_errors=as_json).parse_args(join_negative_numbers(given))
         command = options.command
-        with obeying_signals(command) as received:
+        with obeying_signals(command, as_json) as received, printing_warnings(command, as_json):
             return _run(options, received)
     except KeyboardInterrupt as error:
-        print(describe(command, _kept(error)), file=sys.stderr)
-        return exit_status(error)
+        status = exit_status(error)
+        print(describe(command, _kept(error), status, as_json), file=sys.stderr)
+        return status
 
 
 def _run(options: argparse.Namespace, received: list[int]) -> int:
@@ -58,7 +83,7 @@ def _run(options: argparse.Namespace, received: list[int]) -> int:
         if isinstance(error, MemoryError):
             reason = f"there is not enough memory: {reason}"
         reason = in_options(reason, options)
-        print("; ".join([f"nvc {options.command}: {reason}", *notes]), file=sys.stderr)
+        print(describe_failure(options.command, reason, notes, 1, options.json), file=sys.stderr)
         return 1
     return 0
 
@@ -68,11 +93,25 @@ def _kept(error: KeyboardInterrupt) -> list[str]:
     return [*take_completed(), *getattr(error, "__notes__", ())]
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Make the parser of all commands."""
-    parser = Parser(prog="nvc", description="Compress 3-D scientific volumes.")
-    parser.add_argument("--version", action="version", version=f"nvc {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def make_parser(*, json_errors: bool = False) -> argparse.ArgumentParser:
+    """Make the parser of all commands.
+
+    Args:
+        json_errors: whether wrong usage is printed as a JSON object.
+    """
+    make = JsonParser if json_errors else Parser
+    parser = make(
+        prog="nvc",
+        description="Compress 3-D scientific volumes.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
+    add_common(parser)
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=make)
     for module in _COMMANDS:
         module.add_command(commands)
+    for command in commands.choices.values():
+        add_common(command, default=argparse.SUPPRESS)
     return parser

@@ -3,7 +3,7 @@
 import argparse
 
 from nvc_jax.cli import arguments
-from nvc_jax.cli.output import print_table
+from nvc_jax.cli.output import print_json, print_table
 
 _HEADER = ("model", "architecture", "block", "margin", "latents", "parameters", "SHA-256")
 _SHA256_DIGITS = 12
@@ -12,10 +12,16 @@ _SHA256_DIGITS = 12
 
 def add_command(commands: arguments.Commands) -> None:
     """Add the command to the parser of ``nvc``."""
-    arguments.add_parser(commands, "models", _run, "List the models that ship with the package.")
+    arguments.add_parser(
+        commands,
+        "models",
+        _run,
+        "List the models that ship with the package.",
+        ("nvc models", "nvc models --json"),
+    )
 
 
-def _run(_: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> None:
     import jax
 
     from nvc_jax.models.checkpoints import load_checkpoint, shipped_models
@@ -25,7 +31,10 @@ def _run(_: argparse.Namespace) -> None:
     for name in shipped_models():
         config, params = load_checkpoint(name)
         n_params = sum(leaf.size for leaf in jax.tree.leaves(params))
-        sizes = (config.block_size, config.margin, config.latent_dim, f"{n_params:,}")
-        sha256 = model_sha256(config, params)[:_SHA256_DIGITS]
-        rows.append((name, config.architecture, *map(str, sizes), sha256))
-    print_table(_HEADER, rows)
+        sizes = (config.block_size, config.margin, config.latent_dim, n_params)
+        rows.append((name, config.architecture, *sizes, model_sha256(config, params)))
+    if options.json:
+        print_json({"models": [dict(zip(_HEADER, row, strict=True)) for row in rows]})
+        return
+    texts = [(*map(str, row[:-2]), f"{row[-2]:,}", row[-1][:_SHA256_DIGITS]) for row in rows]
+    print_table(_HEADER, texts)

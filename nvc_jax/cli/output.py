@@ -1,14 +1,12 @@
-"""Values, tables and progress bars on the terminal."""
+"""Results on standard output: sentences, values and tables, or one JSON object."""
 
-import contextlib
+import argparse
+import io
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from nvc_jax.compression.progress import ByteProgress
-    from nvc_jax.training.progress import TrainingProgress
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 _LEAST_WIDTH = 15
 """Columns of names of values."""
@@ -19,11 +17,23 @@ _MIN_TABLE_WIDTH = 120
 def print_values(values: dict[str, Any], as_json: bool) -> None:
     """Print named values, a line each, or as one JSON object."""
     if as_json:
-        print(json.dumps(finite_or_none(values)))  # such as the PSNR of an exact copy
+        print_json(values)
         return
     width = max([_LEAST_WIDTH, *map(len, values)])
     for key, value in values.items():
         print(f"{key:<{width}} {value:.6g}" if isinstance(value, float) else f"{key:<{width}} {value}")
+
+
+def replace_unprintable() -> None:
+    """Let every text be printed: a question mark stands for what the encoding of the output lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def print_json(values: dict[str, Any]) -> None:
+    """Print one strict JSON object on a line, which has null in place of infinity and NaN."""
+    print(json.dumps(finite_or_none(values)))
 
 
 def finite_or_none(values: dict[str, Any]) -> dict[str, Any]:
@@ -32,6 +42,14 @@ def finite_or_none(values: dict[str, Any]) -> dict[str, Any]:
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in values.items()
     }
+
+
+def print_summary(sentence: str, values: dict[str, Any], options: argparse.Namespace) -> None:
+    """Print a run's summary: its values with ``--json``, else a sentence; nothing with ``--quiet``."""
+    if options.json:
+        print_json(values)
+    elif not options.quiet:
+        print(sentence)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -48,79 +66,3 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     if not console.is_terminal:
         console = Console(width=max(console.width, _MIN_TABLE_WIDTH))
     console.print(table)
-
-
-@contextlib.contextmanager
-def byte_progress_bar(verb: str) -> Iterator[Callable[["ByteProgress"], None]]:
-    """Show bytes done, speed, ratio and time left on standard error, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (
-        TextColumn(verb),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TextColumn("{task.fields[ratio]}"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, ratio="")
-
-        def on_progress(now: "ByteProgress") -> None:
-            ratio = f"ratio {now.done_bytes / now.stored_bytes:.1f}" if now.stored_bytes else ""
-            bar.update(task, completed=now.done_bytes, total=now.total_bytes, ratio=ratio)
-
-        yield on_progress
-
-
-@contextlib.contextmanager
-def count_progress_bar(verb: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how many of several things are done on standard error, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextlib.contextmanager
-def training_progress_bar() -> Iterator[Callable[["TrainingProgress"], None]]:
-    """Show steps, losses, speed and time left of a training run on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("step"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("loss {task.fields[loss]}  validation {task.fields[validation]}"),
-        TextColumn("{task.fields[rate]} blocks/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None, loss="–", validation="–", rate="–")
-
-        def on_progress(now: "TrainingProgress") -> None:
-            bar.update(
-                task,
-                completed=now.step,
-                total=now.total_steps,
-                loss=f"{now.loss:.6f}",
-                rate=f"{now.blocks_per_second:,.0f}",
-            )
-            if now.validation_loss is not None:
-                bar.update(task, validation=f"{now.validation_loss:.6f}")
-
-        yield on_progress

@@ -6,11 +6,16 @@ from pathlib import Path
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import print_values
 
+_EXAMPLES = (
+    "nvc report scan.nii.gz scan.zarr",
+    "nvc report flow.h5::/velocity flow.zarr flow.html --against sperr,sz3,zfp",
+)
+
 
 def add_command(commands: arguments.Commands) -> None:
     """Add the command to the parser of ``nvc``."""
     summary = "Write one HTML page that shows what a container keeps of its original."
-    command = arguments.add_parser(commands, "report", _run, summary)
+    command = arguments.add_parser(commands, "report", _run, summary, _EXAMPLES)
     command.add_argument("original", metavar="ORIGINAL", help=arguments.VOLUME_HELP)
     command.add_argument("container", metavar="CONTAINER", help=arguments.CONTAINER_HELP)
     command.add_argument(
@@ -28,7 +33,6 @@ def add_command(commands: arguments.Commands) -> None:
     arguments.add_selection(command)
     arguments.add_raw_layout(command)
     arguments.add_overwrite(command)
-    arguments.add_json(command)
 
 
 def _run(options: argparse.Namespace) -> None:

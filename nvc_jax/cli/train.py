@@ -1,17 +1,24 @@
 """The command ``nvc train``."""
 
 import argparse
+import time
 from pathlib import Path
 
 from nvc_jax.cli import arguments
-from nvc_jax.cli.output import training_progress_bar
+from nvc_jax.cli.output import print_summary
+from nvc_jax.cli.progress import training_progress_bar
 from nvc_jax.core.unfinished import unfinished
+
+_EXAMPLES = (
+    "nvc train nvc-1 run1.npy run2.npy run3.npy --output my-model",
+    "nvc train config.json *.nii.gz --output my-network --validation held-out.nii.gz",
+)
 
 
 def add_command(commands: arguments.Commands) -> None:
     """Add the command to the parser of ``nvc``."""
     summary = "Train a model on your own volumes; called again, it resumes."
-    command = arguments.add_parser(commands, "train", _run, summary)
+    command = arguments.add_parser(commands, "train", _run, summary, _EXAMPLES)
     command.add_argument("config", metavar="CONFIG", help="JSON file, or a model's name (its own settings)")
     command.add_argument("volumes", metavar="VOLUME", nargs="+", help=arguments.VOLUME_HELP)
     command.add_argument("--output", required=True, metavar="DIR", help="directory of the new checkpoint")
@@ -47,7 +54,8 @@ def _train(options: argparse.Namespace, output: Path, state: Path) -> None:
     from nvc_jax.models.training import train
     from nvc_jax.training.runs import remove_run
 
-    with training_progress_bar() as on_progress:
+    start = time.monotonic()
+    with training_progress_bar(quiet=options.quiet or options.json) as on_progress:
         result = train(
             options.config,
             [arguments.volume(text, options) for text in options.volumes],
@@ -58,3 +66,9 @@ def _train(options: argparse.Namespace, output: Path, state: Path) -> None:
         )
     result.save(output)
     remove_run(state)
+    seconds = time.monotonic() - start
+    sentence = (
+        f"{output}: a model of {len(options.volumes)} volumes, trained in {seconds:.3g} s; "
+        f"nvc compress IN OUT --model {output} uses it"
+    )
+    print_summary(sentence, {"checkpoint": str(output), "seconds": seconds}, options)

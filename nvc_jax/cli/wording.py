@@ -1,9 +1,12 @@
 """Messages in the words of the command line: options in place of the arguments of functions, and advice."""
 
 import argparse
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
+
+from nvc_jax.cli.failures import describe_failure
 
 _OF_ARGUMENTS = {"chunks": "chunk", "shards": "shard", "missing_values": "missing_value"} | {
     "exact_values": "exact_value",
@@ -12,6 +15,8 @@ _OF_ARGUMENTS = {"chunks": "chunk", "shards": "shard", "missing_values": "missin
     "name": "dataset",
 }
 """Options by the arguments of the functions that take their values, where the names differ."""
+_WRONG_USAGE = 2
+"""Exit status of a run with wrong arguments, as of argparse."""
 _POSITIONAL = {"input": "IN", "output": "OUT", "original": "ORIGINAL", "container": "CONTAINER"} | {
     "page": "OUT.html",
     "config": "CONFIG",
@@ -44,15 +49,58 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._given: Sequence[str] = ()
         self.register("action", None, _Once)
         self.register("action", "store", _Once)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Note the words for messages, and parse them."""
+        self._given = () if args is None else args
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print usage and a message, and end the program with status 2."""
         message = re.sub(r", further$", "", message)
-        if "arguments are required" in message or "unrecognized" in message:
+        if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            similar = difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), n=1)
+            message += "".join(f"; did you mean {name}?" for name in similar)
+        elif "unrecognized" in message and (similar := self._similar_options()):
+            message += f"; did you mean {' and '.join(similar)}?"
+        elif words := [word for word in self._given if re.fullmatch(r"-[a-z][a-z-]+", word)]:
+            message += f"; options have two dashes: -{words[0]}"
+        elif any(word.startswith("-") and not word.startswith("--") for word in self._given):
             message += "; write ./-NAME for a file whose name begins with a minus"
-        super().error(f"{message}; `{self.prog} --help` explains the arguments")
+        self.fail(f"{message}; `{self.prog} --help` explains the arguments")
+
+    def _similar_options(self) -> list[str]:
+        """List known options that are like unknown ones among the words."""
+        known = [*_list_options(self)]
+        unknown = [word.partition("=")[0] for word in self._given if word.startswith("--")]
+        matches = (difflib.get_close_matches(word, known, n=1) for word in unknown if word not in known)
+        return [name for names in matches for name in names]
+
+    def fail(self, message: str) -> NoReturn:
+        """Print usage and a whole message, and end the program with status 2."""
+        super().error(message)
+
+
+def _list_options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """List the options of a parser and of its commands."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _list_options(command)
+
+
+class JsonParser(Parser):
+    """Parser whose errors are JSON objects."""
+
+    def fail(self, message: str) -> NoReturn:
+        """Print a whole message as a JSON object, and end the program with status 2."""
+        command = self.prog.removeprefix("nvc").strip()
+        failure = describe_failure(command, message, [], _WRONG_USAGE, as_json=True)
+        self.exit(_WRONG_USAGE, f"{failure}\n")
 
 
 class _Once(argparse.Action):

@@ -9,7 +9,7 @@ from nvc_jax.chunks.value_range import has_valid_values
 from nvc_jax.compression.objects import chunks_of_part, write_objects
 from nvc_jax.compression.options import check_part, check_source, check_types
 from nvc_jax.compression.preparation import Preparation, ValueOptions, prepare
-from nvc_jax.compression.progress import ByteProgress
+from nvc_jax.compression.progress import ByteProgress, report_start
 from nvc_jax.compression.result import CompressionResult
 from nvc_jax.compression.source import check_part_of_source, fingerprint, scan_source, to_bytes
 from nvc_jax.compression.value_options import check_within_limits
@@ -53,10 +53,10 @@ def compress(
     """Compress a volume, which may be larger than memory, into a container.
 
     At most one of ``max_error``, ``relative_error``, ``pointwise_error``, ``psnr``, ``step`` and ``lossless``
-    states the quality target. Without one, spectral models take a step of 0.01 and the paper's models leave
-    their latents float32. Integers that evidently are labels (see ``labels``) are lossless without one, and
-    bool always is: that keeps to any target. The range is max − min of the values that are finite and not
-    missing. NaN, infinities and missing values come back exactly.
+    states the quality target. Without one, spectral models keep a ``relative_error`` of 1e-3, and the paper's
+    models leave their latents float32. Integers that evidently are labels (see ``labels``) are lossless
+    without one, and bool always is: that keeps to any target. The range is max − min of the values that are
+    finite and not missing. NaN, infinities and missing values come back exactly.
 
     Args:
         source: a volume as ``nvc_jax.io.volumes.open_volume`` takes it, read chunk by chunk; the paper's
@@ -94,7 +94,7 @@ def compress(
         resume: whether to continue an interrupted run with the same arguments and the same source.
         overwrite: whether to replace a file, or a directory that is a Zarr array, at ``destination``. A
             directory with anything else in it is never replaced.
-        on_progress: called after every chunk.
+        on_progress: called before the first chunk, unless ``part`` is given, and after every one.
 
     Returns:
         Size, ratio and largest error of the container; or that it is not complete, where other writers
@@ -155,6 +155,7 @@ def _compress_into(claim: Claim, destination: Location, job: _Job) -> Compressio
     value_range = prepared.rules.add_to(value_range)
     if has_valid_values(volume, layout.chunk, value_range):
         check_within_limits(value_range)
+    report_start(None if part else job.on_progress, volume, layout.chunk)
     encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
     target = prepared.target
     chunk_target = encoder.resolve(target) if begun is None else ChunkTarget(first.max_error, first.step)

@@ -51,7 +51,7 @@ def decompress(
         level: ``"full"``, or ``"preview"`` for the means of 8³ voxels; see ``open``.
         overwrite: whether to replace a file, or a directory that is a Zarr array, at ``destination``. A
             directory with anything else in it is never replaced.
-        on_progress: called after every chunk.
+        on_progress: called before the first chunk and after every one.
 
     Raises:
         BlockingIOError: another run is writing to ``destination``.
@@ -87,11 +87,16 @@ def decompress(
             return values.nbytes
 
         total_bytes, done_bytes = math.prod(shape) * reader.dtype.itemsize, 0
+
+        def report() -> None:
+            if on_progress is not None:
+                on_progress(ByteProgress(done_bytes, total_bytes, 0, reader.chunk, str(reader.dtype)))
+
+        report()
         with contextlib.closing(releasing(map_in_order(decode_piece, reader.pieces(bounds)))) as written:
             for n_bytes in written:
                 done_bytes += n_bytes
-                if on_progress is not None:
-                    on_progress(ByteProgress(done_bytes, total_bytes, 0))
+                report()
 
 
 def _check_region(region: Sequence[slice] | None, shape: Shape) -> Region:

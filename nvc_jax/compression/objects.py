@@ -88,7 +88,9 @@ def write_objects(
             done_bytes += _volume_bytes(store, [chunk])
             payload_bytes += len(payload)
             if on_progress is not None:
-                on_progress(ByteProgress(done_bytes, total_bytes, payload_bytes))
+                on_progress(
+                    ByteProgress(done_bytes, total_bytes, payload_bytes, metadata.chunk, metadata.dtype)
+                )
     return written
 
 

@@ -27,6 +27,8 @@ class CompressionResult:
         max_error: largest difference from the original, in the volume's units, special values left out.
         target: the quality target that the container states: the one that was asked for, or lossless where
             labels or bool are.
+        bound: largest difference allowed, in the volume's units; None where there is no bound.
+        source_bytes: bytes of the volume in its own dtype.
     """
 
     location: Location
@@ -37,6 +39,8 @@ class CompressionResult:
     bits_per_voxel: float | None = None
     max_error: float | None = None
     target: QualityTarget | None = None
+    bound: float | None = None
+    source_bytes: int | None = None
 
     @classmethod
     def of_container(cls, location: Location) -> "CompressionResult":
@@ -50,13 +54,16 @@ class CompressionResult:
     ) -> "CompressionResult":
         """Describe a complete container from its size and largest error."""
         n_voxels = math.prod(metadata.shape)
+        source_bytes = n_voxels * np.dtype(metadata.dtype).itemsize
         return cls(
             location,
             describe_model(metadata)[0],
             is_complete=True,
             stored_bytes=stored_bytes,
-            ratio=n_voxels * np.dtype(metadata.dtype).itemsize / stored_bytes,
+            ratio=source_bytes / stored_bytes,
             bits_per_voxel=8 * stored_bytes / n_voxels,
             max_error=max_error,
             target=metadata.target,
+            bound=metadata.max_error,
+            source_bytes=source_bytes,
         )

@@ -6,7 +6,7 @@ neither warns.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -43,14 +43,20 @@ def squared_errors(
         `psnr_from_errors` takes.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        total = 0.0
-        for slab in slabs(original.shape):
-            errors = _differences(original[slab], decoded[slab])
-            counted = errors.reshape(-1) if mask is None else errors[mask[slab]]
-            if unit != 1:
-                counted = counted / unit
-            total += float(np.einsum("i,i", counted, counted))  # on one thread, as @ is not
-        return total, original.size if mask is None else int(np.count_nonzero(mask))
+        total = sum((_sum_of_squares(errors, unit) for errors in _slabs_of(original, decoded, mask)), 0.0)
+    return total, original.size if mask is None else int(np.count_nonzero(mask))
+
+
+def largest_and_squared_errors(
+    original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | None = None, unit: float = 1.0
+) -> tuple[float, float]:
+    """Return ``largest_error`` and the sum of ``squared_errors`` of two arrays, which are read once."""
+    largest, total = 0.0, 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        for errors in _slabs_of(original, decoded, mask):
+            largest = _larger(largest, errors)
+            total += _sum_of_squares(errors, unit)
+    return abs(largest), total
 
 
 def psnr_from_errors(value_range: float, parts: Iterable[tuple[float, int]]) -> float:
@@ -83,13 +89,11 @@ def largest_error(original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | 
         The difference in units of the data; 0 where there is nothing to compare. One of int64 or uint64 that
         float64 does not hold is rounded up, so that a bound that it breaks stays broken.
     """
+    largest = 0.0
     with np.errstate(invalid="ignore", over="ignore"):
-        largest = 0.0
-        for slab in slabs(original.shape):
-            errors = _differences(original[slab], decoded[slab])
-            counted = errors if mask is None else errors[mask[slab]]
-            largest = np.maximum(largest, np.maximum(counted.max(initial=0.0), -counted.min(initial=0.0)))
-        return abs(float(largest))  # not −0
+        for errors in _slabs_of(original, decoded, mask):
+            largest = _larger(largest, errors)
+    return abs(largest)  # not −0
 
 
 def largest_pointwise_error(
@@ -133,6 +137,24 @@ def _largest_ratio(original: np.ndarray, decoded: np.ndarray) -> float:
     exact = max(abs(Fraction(x) - Fraction(y)) / abs(Fraction(x)) for x, y in pairs)
     nearest = float(exact)
     return nearest if Fraction(nearest) >= exact else math.nextafter(nearest, math.inf)
+
+
+def _slabs_of(original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Yield the differences of two arrays slab by slab, flat float64, where a mask is true."""
+    for slab in slabs(original.shape):
+        errors = _differences(original[slab], decoded[slab])
+        yield errors.reshape(-1) if mask is None else errors[mask[slab]]
+
+
+def _larger(largest: float, errors: np.ndarray) -> float:
+    """Return the largest of a magnitude and those of errors; NaN if one is."""
+    return float(np.maximum(largest, np.maximum(errors.max(initial=0.0), -errors.min(initial=0.0))))
+
+
+def _sum_of_squares(errors: np.ndarray, unit: float) -> float:
+    """Sum the squares of errors, in squared units."""
+    scaled = errors if unit == 1 else errors / unit
+    return float(np.einsum("i,i", scaled, scaled))  # on one thread, as @ is not
 
 
 def _differences(original: np.ndarray, decoded: np.ndarray) -> np.ndarray:

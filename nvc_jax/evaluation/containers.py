@@ -133,9 +133,10 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
         container: a directory, a ``.zip`` file, a URL or a TensorStore spec.
 
     Returns:
-        ``chunks``, the number of chunks; ``max_error``, the largest error that a chunk states, in the
-        volume's units; and, if there is an original, ``measured_max_error``; and, if the container has a
-        pointwise bound, ``measured_pointwise_error``, relative to each value's own magnitude.
+        ``chunks``, the number of chunks; ``bound``, the largest error allowed, None if there is no bound, and
+        ``max_error``, the largest error that a chunk states, both in the volume's units; and, if there is an
+        original, ``measured_max_error``; and, if the container has a pointwise bound,
+        ``measured_pointwise_error``, relative to each value's own magnitude.
 
     Raises:
         FileNotFoundError: there is no such original or container.
@@ -162,7 +163,7 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
 
     errors = list(map_in_order(chunk_errors, reader.store.chunks()))
     stated, measured, pointwise = (max(column) for column in zip(*errors, strict=True))
-    report = {"chunks": len(errors), "max_error": stated}
+    report = {"chunks": len(errors), "bound": metadata.max_error, "max_error": stated}
     if volume is not None:
         report["measured_max_error"] = measured
         if metadata.pointwise_error is not None:

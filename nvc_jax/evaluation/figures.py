@@ -20,6 +20,9 @@ PANEL_SIZE = (2.6, 2.75)
 FRAME_SIZE = (0.4, 0.3)
 """Width of the row labels and height of the figure's title, in inches."""
 
+COLOUR_BAR_WIDTH = 0.9
+"""Width of the colour bars and their labels, in inches."""
+
 DOTS_PER_INCH = 110
 """Resolution of the PNG."""
 
@@ -33,6 +36,7 @@ def save_panels(
     *,
     error_rows: Mapping[str, float] | None = None,
     value_range: tuple[float, float] | None = None,
+    colour_bars: Mapping[str, str] | None = None,
     title: str | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -43,6 +47,7 @@ def save_panels(
         rows: for each row's label, its pictures by their titles: (h, w) values or (h, w, 3) colours.
         error_rows: labels of the rows that show absolute errors, each with the error drawn brightest.
         value_range: values drawn black and white in all other grey pictures; None for each picture's own.
+        colour_bars: labels of the rows that have a colour bar on their right, each with the text beside it.
         title: title of the whole figure.
         overwrite: whether to replace a file that lies at ``path``.
 
@@ -58,7 +63,7 @@ def save_panels(
 
     error_rows = error_rows or {}
     n_columns = max(len(pictures) for pictures in rows.values())
-    width = PANEL_SIZE[0] * n_columns + FRAME_SIZE[0]
+    width = PANEL_SIZE[0] * n_columns + FRAME_SIZE[0] + (COLOUR_BAR_WIDTH if colour_bars else 0)
     height = PANEL_SIZE[1] * len(rows) + FRAME_SIZE[1]
     figure = Figure(figsize=(width, height), layout="constrained", dpi=DOTS_PER_INCH)
     axes = figure.subplots(len(rows), n_columns, squeeze=False)
@@ -69,7 +74,10 @@ def save_panels(
     titles_above: list[str] = []
     for row_axes, (label, pictures) in zip(axes, rows.items(), strict=True):
         row_axes[0].set_ylabel(label)
-        _draw_row(row_axes, pictures, error_rows.get(label), value_range)
+        image = _draw_row(row_axes, pictures, error_rows.get(label), value_range)
+        if colour_bars and label in colour_bars:
+            extend = "max" if label in error_rows else "neither"
+            figure.colorbar(image, ax=list(row_axes), label=colour_bars[label], extend=extend, pad=0.01)
         if list(pictures) != titles_above:  # titles that repeat those of the row above are left out
             for axis, name in zip(row_axes, pictures, strict=False):
                 axis.set_title(name, fontsize=PANEL_TITLE_SIZE)
@@ -86,12 +94,17 @@ def _draw_row(
     pictures: Mapping[str, np.ndarray],
     largest_error: float | None,
     value_range: tuple[float, float] | None,
-) -> None:
-    """Draw one row of pictures: errors from 0 to ``largest_error`` if it is given, else grey values."""
+) -> Any:
+    """Draw one row of pictures: errors from 0 to ``largest_error`` if it is given, else grey values.
+
+    Returns:
+        The last of matplotlib's images.
+    """
     for axis, picture in zip(axes, pictures.values(), strict=False):
         if largest_error is not None:
             colours: dict[str, Any] = {"cmap": "inferno", "vmin": 0, "vmax": largest_error}
         else:
             black, white = value_range or (float(picture.min()), float(picture.max()))
             colours = {"cmap": "gray", "vmin": black, "vmax": white}
-        axis.imshow(picture, interpolation="nearest", **colours)
+        image = axis.imshow(picture, interpolation="nearest", **colours)
+    return image

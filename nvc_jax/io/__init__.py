@@ -16,7 +16,8 @@ are needed twice; ``stored_arrays``, ``stored_axes`` and ``chunked_stores`` find
 key-value stores; ``arrays`` wraps arrays in memory. ``writers`` writes volumes through ``atomic``:
 ``written_axes`` fits arrays to formats, ``paths`` says what a path or URL means, ``replaceable`` what may be
 replaced, ``locks`` keeps two runs apart, and ``renames`` are its last step. ``locations`` opens directories
-and URLs of containers, ``zip_files`` checks ``.zip`` files, and ``open_scivis`` downloads public volumes.
+and URLs of containers, ``zip_files`` checks ``.zip`` files, and ``open_scivis`` and ``sdrbench`` fetch public
+volumes, by ``catalogs``, ``downloads`` and ``archives``.
 
 This package may not know about compression: it imports only ``nvc_jax.core``.
 """

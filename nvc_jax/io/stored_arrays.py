@@ -6,7 +6,9 @@ the first has the full resolution.
 """
 
 import dataclasses
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import tensorstore as ts
@@ -17,6 +19,8 @@ from nvc_jax.io.metadata import attempt
 DOCUMENT_KEYS = ("zarr.json", ".zarray", ".zgroup", "attributes.json", "info")
 """Keys of the documents that tell the format: Zarr 3, Zarr 2 (array, group), N5, precomputed."""
 
+_MOST_NAMED = 4
+"""Arrays of a group that a message names at most."""
 _GROUP_DEPTH = 2
 """Directories above an array in which its OME-Zarr group is looked for: datasets are named `0` or "
 "`full/0`."""
@@ -145,7 +149,7 @@ def _find_first_dataset(kvstore: ts.KvStore, group: dict[str, Any], name: str) -
     """Find the first dataset of the first multiscale image of an OME-Zarr group."""
     path = attempt(lambda: group["multiscales"][0]["datasets"][0]["path"])
     if not isinstance(path, str):
-        raise ValueError(f"`{name}` is a Zarr group without multiscales; {_advise(group, name)}")
+        raise ValueError(f"`{name}` is a Zarr group without multiscales; {_advise(group, kvstore, name)}")
 
     dataset, dataset_name = kvstore + f"{path.strip('/')}/", f"{name}/{path}"
     documents = _read_documents(dataset, DOCUMENT_KEYS, dataset_name)
@@ -159,13 +163,34 @@ def _find_first_dataset(kvstore: ts.KvStore, group: dict[str, Any], name: str) -
     return _as_level(array, group, path) or array
 
 
-def _advise(group: dict[str, Any], name: str) -> str:
-    """Return what to name in place of a group that holds images in groups of their own."""
+def _advise(group: dict[str, Any], kvstore: ts.KvStore, name: str) -> str:
+    """Return what to name in place of a group that holds images in groups of their own, or arrays."""
     if "plate" in group:
         return f"it is a plate: name a field of a well, such as `{name}/A/1/0`"
     if "bioformats2raw.layout" in group:
         return f"it holds a series of images: name one, such as `{name}/0`"
-    return "name an array in it"
+    arrays = attempt(lambda: _list_arrays(kvstore)) or []
+    if not arrays:
+        return "name an array in it"
+    return f"name an array in it: {', '.join(f'`{name}/{array}`' for array in arrays)}"
+
+
+def _list_arrays(kvstore: ts.KvStore) -> list[str]:
+    """List the first arrays in a group in the file system; none elsewhere, where listing takes long."""
+    if kvstore.spec().to_json()["driver"] != "file":
+        return []
+    directory, arrays = Path(kvstore.path), []
+    for folder, folders, files in os.walk(directory):
+        folders.sort()
+        document = {}
+        if "zarr.json" in files:
+            document = dict_or_empty(read_json((Path(folder) / "zarr.json").read_bytes()))
+        if ".zarray" in files or document.get("node_type") == "array":
+            arrays.append(str(Path(folder).relative_to(directory)))
+            folders.clear()
+        if len(arrays) == _MOST_NAMED:
+            break
+    return arrays
 
 
 def _with_group(array: StoredArray) -> StoredArray | None:

@@ -24,8 +24,9 @@ from nvc_jax.spectral.entropy_model import abstract_entropy_model
 from nvc_jax.spectral.profiles import stack_profiles
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
-DEFAULT_STEP = 0.01
-"""Step, relative to the range, where the user names no quality target: about 45 dB on images."""
+DEFAULT_RELATIVE_ERROR = 1e-3
+"""Largest error of any voxel, relative to the range, where the user names no quality target: no plot of the
+volume shows it, and integers of 8 bits come back exactly."""
 
 
 class SpectralModel(Model[SpectralConfig]):
@@ -35,7 +36,7 @@ class SpectralModel(Model[SpectralConfig]):
     quality_targets = frozenset(
         {"max_error", "relative_error", "pointwise_error", "psnr", "step", "lossless"}
     )
-    default_target: ClassVar[QualityTarget] = {"step": DEFAULT_STEP}
+    default_target: ClassVar[QualityTarget] = {"relative_error": DEFAULT_RELATIVE_ERROR}
     step_limits = (MIN_STEP, MAX_STEP)
 
     def abstract_params(self) -> Params:

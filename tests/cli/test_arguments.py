@@ -73,11 +73,27 @@ def test_options_of_several_commands_are_the_same() -> None:
     commands = parser.add_subparsers(dest="command")
     command = arguments.add_parser(commands, "look", print, "Look at a container.")
     arguments.add_mode(command)
-    arguments.add_json(command)
     options = parser.parse_args(["look"])
-    assert (options.run, options.mode, options.json) == (print, "blend", False)
-    options = parser.parse_args(["look", "--mode", "crop", "--json"])
-    assert (options.mode, options.json) == ("crop", True)
+    assert (options.run, options.mode) == (print, "blend")
+    assert parser.parse_args(["look", "--mode", "crop"]).mode == "crop"
+
+
+def test_common_options_stand_before_or_after_a_command() -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    arguments.add_common(parser)
+    commands = parser.add_subparsers(dest="command")
+    command = arguments.add_parser(commands, "look", print, "Look.", ("look --json", "look -q"))
+    arguments.add_common(command, default=argparse.SUPPRESS)
+    for line, given in (
+        ("look", (False, False)),
+        ("--json look", (True, False)),
+        ("look --json", (True, False)),
+        ("--quiet look --json", (True, True)),
+        ("look -q", (False, True)),
+    ):
+        options = parser.parse_args(line.split())
+        assert (options.json, options.quiet) == given
+    assert command.format_help().endswith("examples:\n  look --json\n  look -q\n")
 
 
 def test_a_layout_makes_a_raw_file_of_a_path() -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ def test_a_summary_is_printed(here: Path, capsys: pytest.CaptureFixture) -> None
     arguments = ["compress", "v.npy", "v.zarr", "--model", "zero-margin", "--chunk", "16,16,16"]
     assert main([*arguments, "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert summary.keys() == {"model", "max_error", "stored_bytes", "bits_per_voxel", "ratio", "seconds"}
+    assert summary.keys() >= {"model", "max_error", "stored_bytes", "bits_per_voxel", "ratio", "seconds"}
+    assert (summary["container"], summary["source_bytes"]) == ("v.zarr", 20 * 24 * 28)
+    assert summary["mb_per_second"] == pytest.approx(20 * 24 * 28 / 1e6 / summary["seconds"])
     assert summary["model"] == "zero-margin"
     assert main(["info", "v.zarr", "--json"]) == 0
     info = json.loads(capsys.readouterr().out)
@@ -21,7 +24,30 @@ def test_a_summary_is_printed(here: Path, capsys: pytest.CaptureFixture) -> None
     for name in ("stored_bytes", "bits_per_voxel", "ratio", "max_error"):
         assert info[name] == summary[name]
     assert main(arguments) == 0
-    assert f"stored_bytes    {info['stored_bytes']}\n" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "this model keeps no bound on errors" in err
+    assert out.startswith(
+        f"v.zarr: latents as they are, no bound, largest error {info['max_error']:.4g}; ratio "
+    )
+    assert " MB/s in " in out
+    assert out.count("\n") == 1
+    assert main([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_no_target_is_a_safe_one_and_said(here: Path, capsys: pytest.CaptureFixture) -> None:
+    np.save("f.npy", np.load("v.npy") / np.float32(7))
+    assert main(["compress", "f.npy", "v.zarr"]) == 0
+    out, err = capsys.readouterr()
+    assert "no target was given: no voxel changes by more than 0.001 of max − min; say --max-error" in err
+    assert re.match(r"v\.zarr: .+ \(bound \S+, 0\.001 of max − min\); ratio ", out)
+    assert nvc_jax.info("v.zarr")["target"] == {"relative_error": 0.001}
+    assert main(["compress", "f.npy", "v.zarr", "--relative-error", "1e-3"]) == 0
+    assert "no target" not in capsys.readouterr().err
+    assert main(["compress", "f.npy", "v.zarr", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "no target was given" in json.loads(printed.out)["advice"]
+    assert printed.err == ""
 
 
 def test_rates_are_chosen(here: Path, capsys: pytest.CaptureFixture) -> None:
@@ -54,7 +80,7 @@ def test_targets_exclude_each_other(other: list[str], capsys: pytest.CaptureFixt
         (["--relative-error", "0.01"], {"relative_error": 0.01}),
         (["--pointwise-error", "0.1"], {"pointwise_error": 0.1}),
         (["--lossless"], {"lossless": True}),
-        ([], {"step": 0.01}),
+        ([], {"relative_error": 0.001}),
     ],
 )
 def test_bounds_are_chosen(option: list[str], target: dict, here: Path) -> None:
@@ -127,10 +153,11 @@ def test_labels_are_said_to_be_lossless(tmp_path: Path, capsys: pytest.CaptureFi
     arguments = ["compress", str(tmp_path / "mask.npy"), str(tmp_path / "v.zarr"), "--chunk", "16,16,24"]
     assert main([*arguments, "--missing-value", str(2**64 - 1), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["target"] == "lossless, as of labels"
+    assert report["target"] == {"lossless": True}
+    assert "these values are labels: every bit comes back" in report["advice"]
     assert nvc_jax.info(tmp_path / "v.zarr")["fill_values"] == [2**64 - 1]
     assert main([*arguments, "--lossless", "--json"]) == 0
-    assert "target" not in json.loads(capsys.readouterr().out)
+    assert "advice" not in json.loads(capsys.readouterr().out)
 
 
 def test_raw_files_of_any_name_are_compressed(here: Path, capsys: pytest.CaptureFixture) -> None:

@@ -1,5 +1,11 @@
+import importlib.metadata
+import itertools
+import json
+import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +21,7 @@ from nvc_jax.cli.main import main, make_parser
 from nvc_jax.models.registry import ModelKind
 
 COMMANDS = ["compress", "decompress", "info", "evaluate", "verify", "train", "models", "fetch", "demo"]
+COMMANDS += ["completion"]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:
@@ -24,7 +31,17 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:
         with pytest.raises(SystemExit) as exit_info:
             main([name, "--help"])
         assert exit_info.value.code == 0
-        assert capsys.readouterr().out.startswith(f"usage: nvc {name} ")
+        printed = capsys.readouterr().out
+        assert printed.startswith(f"usage: nvc {name} ")
+        examples = printed.partition("\nexamples:\n")[2].splitlines()
+        assert 2 <= len(examples) <= 5, name
+        for example in examples:
+            words = shlex.split(example, comments=True)
+            if words[0] == "nvc":
+                plain = itertools.takewhile(lambda word: word not in (">", "&&"), words[1:])
+                assert make_parser().parse_args([*plain]).command == name
+            else:
+                assert f"nvc {name}" in example
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["compress", "--help"], ["demo"]])
@@ -38,11 +55,50 @@ def test_the_parser_imports_neither_jax_nor_numpy(arguments: list[str]) -> None:
     assert run.stdout.splitlines()[-1] == "[]"
 
 
+def test_no_library_of_an_extra_is_imported_at_start() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    core = {re.match(r"[\w-]+", requirement)[0] for requirement in project["dependencies"]}
+    wanted = {
+        re.match(r"[\w-]+", requirement)[0]
+        for extra in extras.keys() - {"test", "dev", "bench", "cuda"}
+        for requirement in extras[extra]
+    } - {"nvc_jax"}
+    assert len(wanted) > 10
+    modules = importlib.metadata.packages_distributions()
+    names = {name for name, owners in modules.items() if wanted & set(owners) and not core & set(owners)}
+    assert {"h5py", "matplotlib", "shtab"} <= names
+    code = (
+        "import sys, nvc_jax\nfrom nvc_jax.cli.main import make_parser\n"
+        "nvc_jax.compress, nvc_jax.open, nvc_jax.evaluate, nvc_jax.train\n"
+        f"make_parser().parse_args(['compress', 'a', 'b'])\nprint(sorted({names!r} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout == "[]\n"
+
+
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as exit_info:
         main(["--version"])
     assert exit_info.value.code == 0
     assert capsys.readouterr().out == f"nvc {nvc_jax.__version__}\n"
+    with pytest.raises(SystemExit):
+        main(["compress", "--version"])
+    assert capsys.readouterr().out == f"nvc {nvc_jax.__version__}\n"
+
+
+def test_errors_are_json_where_results_are(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["info", "nothing.zarr", "--json"]) == 1
+    out, err = capsys.readouterr()
+    failure = json.loads(err)
+    assert (out, failure["command"], failure["status"]) == ("", "info", 1)
+    assert "nothing.zarr" in failure["error"]
+    with pytest.raises(SystemExit) as exit_info:
+        main(["--json", "info"])
+    assert exit_info.value.code == 2
+    failure = json.loads(capsys.readouterr().err)
+    assert (failure["command"], failure["status"]) == ("info", 2)
+    assert "`nvc info --help` explains the arguments" in failure["error"]
 
 
 def test_errors_are_one_line_and_a_status(here: Path, capsys: pytest.CaptureFixture) -> None:

@@ -1,11 +1,12 @@
+import argparse
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 
-from nvc_jax.cli.output import byte_progress_bar, print_table, print_values, training_progress_bar
-from nvc_jax.compression.progress import ByteProgress
-from nvc_jax.training.progress import TrainingProgress
+from nvc_jax.cli.output import print_json, print_summary, print_table, print_values
 
 VALUES = {"model": "nvc-1", "psnr_db": math.inf, "mse": math.nan, "ratio": 12.3456789, "chunks": 3}
 
@@ -22,7 +23,7 @@ def test_values_are_lines(capsys: pytest.CaptureFixture) -> None:
 
 
 def test_json_is_strict(capsys: pytest.CaptureFixture) -> None:
-    print_values(VALUES, as_json=True)
+    print_json(VALUES)
     printed = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert printed == VALUES | {"psnr_db": None, "mse": None}
 
@@ -36,21 +37,12 @@ def test_tables_are_wide_enough_for_a_sha256(capsys: pytest.CaptureFixture) -> N
     assert rows[0].rstrip().index("abab") < rows[1].index("1")
 
 
-def test_bytes_are_shown_on_terminals_only(capsys: pytest.CaptureFixture) -> None:
-    with byte_progress_bar("compress") as on_progress:
-        on_progress(ByteProgress(100, 200, 0))
-        on_progress(ByteProgress(200, 200, 10))
-    assert capsys.readouterr() == ("", "")
-
-
-def test_training_is_shown_on_standard_error(capsys: pytest.CaptureFixture) -> None:
-    with training_progress_bar() as on_progress:
-        on_progress(TrainingProgress(3, 10, 0.5, None, 1234.5))
-        on_progress(TrainingProgress(10, 10, 0.25, 0.125, 2345.6))
-    out, err = capsys.readouterr()
-    assert out == ""
-    for text in ("10/10", "loss 0.250000", "validation 0.125000", "2,346 blocks/s"):
-        assert text in err
+def test_any_text_is_printed_in_any_encoding() -> None:
+    code = "from nvc_jax.cli.output import *; replace_unprintable(); print('8×8 − 1', file=sys.stderr)"
+    command = [sys.executable, "-c", f"import sys; {code}; print('8×8')"]
+    environment = {"PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": "ascii"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("8?8\n", "8?8 ? 1\n")
 
 
 def test_names_and_values_are_apart(capsys: pytest.CaptureFixture) -> None:
@@ -59,3 +51,14 @@ def test_names_and_values_are_apart(capsys: pytest.CaptureFixture) -> None:
         ["chunks", "3"],
         ["measured_pointwise_error", "0.5"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("json_", "quiet", "expected"),
+    [(False, False, "done\n"), (True, True, '{"ratio": 2.5}\n'), (False, True, "")],
+)
+def test_a_summary_is_a_sentence_an_object_or_nothing(
+    json_: bool, quiet: bool, expected: str, capsys: pytest.CaptureFixture
+) -> None:
+    print_summary("done", {"ratio": 2.5}, argparse.Namespace(json=json_, quiet=quiet))
+    assert capsys.readouterr().out == expected

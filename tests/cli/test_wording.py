@@ -1,8 +1,9 @@
 import argparse
+import json
 
 import pytest
 
-from nvc_jax.cli.wording import Parser, in_options
+from nvc_jax.cli.wording import JsonParser, Parser, in_options
 
 OPTIONS = argparse.Namespace(max_error=None, chunk=None, missing_value=[], input="v.npy", overwrite=False)
 
@@ -31,3 +32,35 @@ def test_an_option_is_given_once(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit):
         parser.parse_args(["--a", "1", "--a", "2"])
     assert "--a: given twice, as 1 and 2: give it once; `p --help` explains" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["comprss"], "; did you mean compress?;"),
+        (["compress", "-psnr", "50"], "; options have two dashes: --psnr;"),
+        (["compress", "-v.npy"], "; write ./-NAME for a file whose name begins with a minus;"),
+        (["compress", "v.npy", "--maxerror", "3"], "; did you mean --max-error?;"),
+        (["compress", "v.npy", "--colour=3"], "unrecognized arguments: --colour=3;"),
+        (["compress"], "required: IN;"),
+    ],
+)
+def test_wrong_words_come_with_advice(words: list[str], advice: str, capsys: pytest.CaptureFixture) -> None:
+    parser = Parser(prog="p")
+    command = parser.add_subparsers(dest="command").add_parser("compress")
+    command.add_argument("input", metavar="IN")
+    command.add_argument("--max-error")
+    with pytest.raises(SystemExit) as info:
+        parser.parse_args(words)
+    assert info.value.code == 2
+    message = capsys.readouterr().err
+    assert advice in message
+    assert message.count("--help` explains the arguments") == 1
+
+
+def test_errors_may_be_json(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        JsonParser(prog="nvc").parse_args(["explode"])
+    failure = json.loads(capsys.readouterr().err)
+    assert (failure["command"], failure["status"], failure["notes"]) == ("", 2, [])
+    assert failure["error"].startswith("unrecognized arguments: explode")

@@ -125,7 +125,8 @@ def test_quantized_latents_are_smaller(tmp_path: Path) -> None:
 def test_progress_is_reported_chunk_by_chunk(tmp_path: Path) -> None:
     reports: list[ByteProgress] = []
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", chunks=CHUNK, step=0.02, on_progress=reports.append)
-    assert len(reports) == 2 * 2 * 2
+    assert len(reports) == 1 + 2 * 2 * 2
+    assert reports[0] == ByteProgress(0, VOLUME.nbytes, 0, CHUNK, str(VOLUME.dtype))
     assert [report.done_bytes for report in reports] == sorted(report.done_bytes for report in reports)
     assert reports[-1].done_bytes == reports[-1].total_bytes == VOLUME.nbytes
     assert 0 < reports[-1].stored_bytes < VOLUME.nbytes

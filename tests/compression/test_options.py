@@ -36,7 +36,7 @@ def autoencoder() -> nvc_jax.Codec:
         ({"max_error": 0}, {"max_error": 0.0}),
         ({"max_error": 2**53 + 3}, {"max_error": 2.0**53 + 2}),
         ({"max_error": 2**70}, {"max_error": 2.0**70}),
-        ({"max_error": None, "lossless": False}, {"step": 0.01}),
+        ({"max_error": None, "lossless": False}, {"relative_error": 1e-3}),
     ],
 )
 def test_a_target_is_one_entry(options: dict, target: dict, spectral: nvc_jax.Codec) -> None:

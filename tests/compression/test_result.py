@@ -27,6 +27,8 @@ def check_complete(result: nvc_jax.CompressionResult, volume: np.ndarray, stored
     described = nvc_jax.info(result.location)
     for field in ("model", "stored_bytes", "ratio", "bits_per_voxel", "max_error"):
         assert getattr(result, field) == described[field]
+    assert (result.target, result.bound) == (described["target"], described["bound"])
+    assert result.source_bytes == volume.nbytes
     measured = nvc_jax.evaluate(volume, result.location)
     for field in ("ratio", "bits_per_voxel", "max_error"):
         assert getattr(result, field) == pytest.approx(measured[field])
@@ -39,7 +41,7 @@ def size_of(directory: Path) -> int:
 def check_incomplete(result: nvc_jax.CompressionResult, location: Path) -> None:
     expected = nvc_jax.CompressionResult(location, "nvc-1", is_complete=False)
     assert result == expected
-    assert [*dataclasses.astuple(expected)[3:]] == [None] * 5
+    assert [*dataclasses.astuple(expected)[3:]] == [None] * 7
 
 
 @pytest.mark.parametrize("options", [{}, {"shards": SHARD}])

@@ -108,13 +108,15 @@ def test_evaluate_rejects_an_original_of_another_shape(bounded: Path) -> None:
 
 def test_verify_without_an_original_decodes_every_chunk(bounded: Path) -> None:
     report = containers.verify(None, bounded)
-    assert report == {"chunks": 2 * 2 * 3, "max_error": containers.info(bounded)["max_error"]}
+    described = containers.info(bounded)
+    expected = {"bound": described["bound"], "max_error": described["max_error"]}
+    assert report == {"chunks": 2 * 2 * 3} | expected
 
 
 def test_verify_measures_the_error_that_the_chunks_state(bounded: Path, holed: Path) -> None:
     for volume, container in ((make_volume(), bounded), (make_holed_volume(), holed)):
         report = containers.verify(volume, container)
-        assert report.keys() == {"chunks", "max_error", "measured_max_error"}
+        assert report.keys() == {"chunks", "bound", "max_error", "measured_max_error"}
         assert 0 < report["measured_max_error"] == report["max_error"] <= 0.5
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from nvc_jax.evaluation.figures import DOTS_PER_INCH, FRAME_SIZE, PANEL_SIZE, save_panels
+from nvc_jax.evaluation.figures import COLOUR_BAR_WIDTH, DOTS_PER_INCH, FRAME_SIZE, PANEL_SIZE, save_panels
 
 
 def test_panels_are_a_png(tmp_path: Path) -> None:
@@ -31,6 +31,17 @@ def test_the_figure_grows_with_its_panels(tmp_path: Path) -> None:
     height, width, _ = imread(tmp_path / "p.png").shape
     inches = (2 * PANEL_SIZE[1] + FRAME_SIZE[1], 3 * PANEL_SIZE[0] + FRAME_SIZE[0])
     assert (height, width) == tuple(int(side * DOTS_PER_INCH) for side in inches)
+
+
+def test_a_colour_bar_has_its_own_room(tmp_path: Path) -> None:
+    rows = {"values": {"x": np.eye(4)}, "errors": {"x": np.eye(4)}}
+    save_panels(tmp_path / "plain.png", rows, error_rows={"errors": 0.5})
+    save_panels(tmp_path / "bars.png", rows, error_rows={"errors": 0.5}, colour_bars={"errors": "in m/s"})
+    plain, bars = (imread(tmp_path / name) for name in ("plain.png", "bars.png"))
+    assert bars.shape[1] - plain.shape[1] == round(COLOUR_BAR_WIDTH * DOTS_PER_INCH)
+    upper, lower = np.split(bars[:, plain.shape[1] :, :3], 2)
+    assert np.ptp(upper, axis=-1).max() == 0
+    assert np.ptp(lower, axis=-1).max() > 0.5
 
 
 def test_errors_are_in_colour_and_values_in_grey(tmp_path: Path) -> None:

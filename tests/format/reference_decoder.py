@@ -93,7 +93,7 @@ def decode(
         whole_shape: (z, y, x), the spatial shape of whole chunks.
         dtype: data type of the container.
         params: of the spectral model, nested dicts of arrays.
-        configuration: of the codec `nvc`; None for one without missing values and limits.
+        configuration: of the codec `nvc`; None for a payload without a container, whose values have no range.
 
     Returns:
         The chunk's values that lie in the volume.
@@ -150,10 +150,9 @@ def decode_transformed(parts: Payload, padded_shape: Shape, dtype: np.dtype, par
 
 def keep_rules(values: np.ndarray, configuration: dict[str, Any]) -> np.ndarray:
     """Keep decoded values within the range, and apart from missing values."""
-    missing_values = configuration.get("fill_values", [])
-    limits = [*configuration.get("valid_limits", []), *configuration.get("value_limits", [])]
-    if not missing_values and all(limit is None for limit in limits):
+    if "range" not in configuration:  # payloads by themselves
         return values
+    missing_values = configuration.get("fill_values", [])
     low, high = map(values.dtype.type, configuration["range"])
     require(low <= high, "the range is not ordered")
     values = np.where(values < low, low, np.where(values > high, high, values))

@@ -169,7 +169,7 @@ COMMANDS: dict[str, list[str]] = {
     "train nvc-1 v.npy --output empty": ["`--output` (=empty) exists already", "name a new directory"],
     "train nowhere v.npy --output model": ["`CONFIG` (=nowhere)", "neither a file nor one of nvc-1"],
     "train v.npy v.npy --output model": ["`CONFIG` (=v.npy) is not JSON"],
-    "fetch nope": ["`DATASET` (='nope')", "`nvc fetch` lists them"],
+    "fetch nope": ["`DATASET` (='nope')", "`nvc fetch --list` lists them"],
     "demo --model nope": ["`--model` (='nope')", "neither a shipped model", "nvc-1"],
     "demo --output text.txt": ["`text.txt` is an existing file", "`--overwrite`"],
 }
@@ -190,8 +190,8 @@ def test_commands_say_what_is_wrong(command: str, here: Path, capsys: pytest.Cap
 
 
 WRONG_TEXTS: dict[str, list[str]] = {
-    "compress v.npy": ["required: OUT;", "./-NAME", "`nvc compress --help`"],
-    "compress -v.npy w.zarr": ["unrecognized arguments: -v.npy;", "./-NAME for a file whose name begins"],
+    "compress v.npy": ["required: OUT;", "`nvc compress --help`"],
+    "compress -v.npy w.zarr": ["unrecognized arguments: -v.npy", "./-NAME for a file whose name begins"],
     "compress v.npy w.zarr --colour red": ["unrecognized arguments: --colour", "--help` explains"],
     "compress v.npy w.zarr --max-error 1 --max-error 2": ["--max-error: given twice, as 1 and 2", "once"],
     "compress v.npy w.zarr --chunk 8,8,8 --chunk 8,8,16": ["--chunk: given twice", "give it once"],

@@ -176,7 +176,7 @@ def test_an_interrupted_run_goes_on_where_it_ended(plain: Path, tmp_path: Path) 
     assert len(before) == 1 + 20
     n_calls = []
     nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK, resume=True, on_progress=n_calls.append)
-    assert len(n_calls) == N_CHUNKS - 20
+    assert len(n_calls) == 1 + N_CHUNKS - 20
     assert read_files(path) == read_files(plain)
     assert modification_times(path).items() >= before.items()
 

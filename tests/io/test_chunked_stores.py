@@ -1,10 +1,12 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorstore as ts
+import zarr
 
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
@@ -154,6 +156,15 @@ def test_specs_of_formats_that_list_x_first(driver: str, tmp_path: Path) -> None
 def test_an_array_of_a_group_is_named_by_its_path(tmp_path: Path) -> None:
     _ome4(tmp_path / "v")
     np.testing.assert_array_equal(read_volume(tmp_path / "v" / "full" / "0"), VOLUME[None, None])
+
+
+def test_arrays_of_a_group_are_named(tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path / "g.zarr", mode="w")
+    for name in ("u", "deep/v", "w", "x", "y", "z"):
+        group.create_array(name, data=VOLUME)
+    names = ", ".join(f"`{tmp_path}/g.zarr/{name}`" for name in ("deep/v", "u", "w", "x"))
+    with pytest.raises(ValueError, match=re.escape(f"name an array in it: {names}") + "$"):
+        open_volume(tmp_path / "g.zarr")
 
 
 def test_damaged_directories_are_named(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ class Interrupted(Exception):
 
 
 def interrupt_after(n_calls: int) -> Callable[[Any], None]:
-    """Make a progress callback that raises ``Interrupted`` when it is called for the n-th time."""
+    """Make a progress callback that raises ``Interrupted`` after the n-th chunk."""
     calls = itertools.count(1)
 
-    def on_progress(_: Any) -> None:
-        if next(calls) == n_calls:
+    def on_progress(now: Any) -> None:
+        if now.done_bytes and next(calls) == n_calls:
             raise Interrupted
 
     return on_progress
