@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
     from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
     from nvc_jax.autoencoder.training.config import AutoencoderTraining
+    from nvc_jax.comparison.compare import ComparedCodec, compare
+    from nvc_jax.comparison.estimate import Estimate, estimate
     from nvc_jax.compression.compress import compress
     from nvc_jax.compression.decompress import decompress
     from nvc_jax.compression.progress import ByteProgress
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from nvc_jax.io.selection import Selection
     from nvc_jax.models.codec import Codec, decode_volume, encode_volume, load_codec
     from nvc_jax.models.training import TrainingResult, train
+    from nvc_jax.reporting.report import report
     from nvc_jax.spectral.encoded_stream import EncodedStream
     from nvc_jax.spectral.training.config import SpectralTraining
     from nvc_jax.training.progress import TrainingProgress
@@ -38,11 +41,13 @@ __all__ = [
     "AutoencoderTraining",
     "ByteProgress",
     "Codec",
+    "ComparedCodec",
     "CompressionResult",
     "EncodedLatentStream",
     "EncodedLatents",
     "EncodedStream",
     "EncodedVolume",
+    "Estimate",
     "FormatError",
     "RawFile",
     "Selection",
@@ -51,16 +56,19 @@ __all__ = [
     "TrainingResult",
     "__version__",
     "assemble_blocks",
+    "compare",
     "compress",
     "decode_volume",
     "decompress",
     "encode_volume",
+    "estimate",
     "evaluate",
     "extract_blocks",
     "info",
     "load_codec",
     "open",
     "preview",
+    "report",
     "train",
     "verify",
     "zarr_codec",
@@ -70,6 +78,8 @@ _NAMES = {
     "autoencoder.blocks": "assemble_blocks extract_blocks",
     "autoencoder.encoded": "EncodedLatents EncodedLatentStream",
     "autoencoder.training.config": "AutoencoderTraining",
+    "comparison.compare": "ComparedCodec compare",
+    "comparison.estimate": "Estimate estimate",
     "compression.compress": "compress",
     "compression.decompress": "decompress",
     "compression.progress": "ByteProgress",
@@ -83,6 +93,7 @@ _NAMES = {
     "io.selection": "Selection",
     "models.codec": "Codec decode_volume encode_volume load_codec",
     "models.training": "TrainingResult train",
+    "reporting.report": "report",
     "spectral.encoded_stream": "EncodedStream",
     "spectral.training.config": "SpectralTraining",
     "training.progress": "TrainingProgress",

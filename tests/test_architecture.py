@@ -29,7 +29,9 @@ MAY_IMPORT = {
     "napari": "core io container compression",
     "xarray": "core io compression",
     "viewer": "core io chunks container compression",
-    "cli": "core io peers training models container compression evaluation viewer",
+    "reporting": "core io container evaluation peers",
+    "comparison": "core io chunks models container compression peers",
+    "cli": ("core io peers training models container compression evaluation viewer reporting comparison"),
 }
 """Packages, from the ground up, and those of ours that each may import."""
 MAX_LINES = 280

@@ -5,6 +5,7 @@ Margins and their blending reach into the blocks around a chunk, so that a chunk
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -67,15 +68,15 @@ class LatentsChunkEncoder(ChunkEncoder):
         self._chunk_blocks = grid_shape(self._whole_shape, config.block_size)
         self._decoded_range = DecodedRange(volume.dtype.numpy_dtype, value_range)
 
-    def resolve(self, target: QualityTarget) -> ChunkTarget:
-        """Turn a quality target into a step in the unit of the latents.
+    def resolve(self, target: QualityTarget, sample: Sequence[Region] | None = None) -> ChunkTarget:
+        """Turn a quality target into a step in the unit of the latents; see ``ChunkEncoder``.
 
         Raises:
             ValueError: a PSNR that float32 latents do not reach.
         """
         ((name, value),) = target.items()
         if name == "psnr":
-            return ChunkTarget(None, self._step_for_psnr(value))
+            return ChunkTarget(None, self._step_for_psnr(value, sample))
         return ChunkTarget(None, value if name == "step" else None)
 
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
@@ -143,8 +144,8 @@ class LatentsChunkEncoder(ChunkEncoder):
         decoded = decoded[scale_region(window.chunk, self._config.block_size)]
         return self._decoded_range.enforce(decoded[tuple(slice(0, side) for side in shape)])
 
-    def _psnr(self, step: float | None) -> float:
-        """PSNR of the whole volume with a step, margins blended."""
+    def _psnr(self, regions: Sequence[Region], step: float | None) -> float:
+        """PSNR of chunks with a step, margins blended."""
 
         def chunk_errors(region: Region) -> tuple[float, int]:
             original = self._read(region)
@@ -152,14 +153,18 @@ class LatentsChunkEncoder(ChunkEncoder):
             decoded = self._decode(*self._encode_window(region), step, original.shape)
             return squared_errors(original, decoded, valid)
 
-        regions = chunk_regions(self._volume.shape, self._chunk)
         return psnr_from_errors(self._value_range.width, map_in_order(chunk_errors, regions))
 
-    def _step_for_psnr(self, psnr: float) -> float:
+    def _step_for_psnr(self, psnr: float, sample: Sequence[Region] | None) -> float:
         """Largest step found that reaches ``psnr`` within 0.1 dB, or else exceeds it."""
-        best = self._psnr(None)
+        regions = chunk_regions(self._volume.shape, self._chunk) if sample is None else sample
+        best = self._psnr(regions, None)
         if psnr > best:
             raise ValueError(
                 f"`psnr` (={psnr}) is beyond this model: on this volume it reaches {best:.2f} dB at best"
             )
-        return find_step(functools.cache(self._psnr), min(psnr, best - _CEILING_SLACK_DB), STEP_LIMITS)
+        return find_step(
+            functools.cache(functools.partial(self._psnr, regions)),
+            min(psnr, best - _CEILING_SLACK_DB),
+            STEP_LIMITS,
+        )

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorstore as ts
@@ -67,16 +67,17 @@ class VolumeEncoder(ChunkEncoder):
         self._chunk = chunk
         self._tried: dict[tuple[tuple[int, ...], ChunkTarget], bytes] = {}
 
-    def resolve(self, target: QualityTarget) -> ChunkTarget:
-        """Turn a quality target into bound and step, in the volume's units.
+    def resolve(self, target: QualityTarget, sample: Sequence[Region] | None = None) -> ChunkTarget:
+        """Turn a quality target into bound and step, in the volume's units; see ``ChunkEncoder``.
 
         Raises:
             ValueError: the target is relative to a range that float64 cannot hold.
         """
         ((name, value),) = target.items()
         width = self._value_range.width
+        regions = self._regions if sample is None else list(sample)
         if name == "pointwise_error":
-            return self._with_best_step(lambda ratio: ChunkTarget(None, ratio, value))
+            return self._with_best_step(lambda ratio: ChunkTarget(None, ratio, value), regions)
         is_relative = name not in ("max_error", "lossless")
         if is_relative and not math.isfinite(width * (1.0 if name == "psnr" else value)):
             low, high = self._value_range.low, self._value_range.high
@@ -85,13 +86,13 @@ class VolumeEncoder(ChunkEncoder):
                 "give a `max_error`"
             )
         if name == "psnr":
-            return ChunkTarget(None, self._step_for_psnr(value))
+            return ChunkTarget(None, self._step_for_psnr(value, regions))
         if name == "step":
             return ChunkTarget(None, value * width)
         bound = 0.0 if name == "lossless" else value * (width if name == "relative_error" else 1.0)
         if bound == 0:
             return ChunkTarget(bound, None)
-        return self._with_best_step(lambda ratio: ChunkTarget(bound, ratio * bound))
+        return self._with_best_step(lambda ratio: ChunkTarget(bound, ratio * bound), regions)
 
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""
@@ -123,8 +124,8 @@ class VolumeEncoder(ChunkEncoder):
             original, self._codec.decode(payload), valid, error_unit(self._value_range.width)
         )
 
-    def _step_for_psnr(self, psnr: float) -> float:
-        """Largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it.
+    def _step_for_psnr(self, psnr: float, regions: list[Region]) -> float:
+        """Largest step found that reaches ``psnr`` in regions within 0.05 dB, or else exceeds it.
 
         Raises:
             ValueError: no step reaches it.
@@ -142,12 +143,12 @@ class VolumeEncoder(ChunkEncoder):
             errors = map_in_order(lambda region: self._squared_errors(region, in_units), regions)
             return psnr_from_errors(width / error_unit(width), releasing(errors))
 
-        sample = pick_evenly(self._regions, _N_SAMPLES)
+        sample = pick_evenly(regions, _N_SAMPLES)
         step = find_step(functools.partial(psnr_of, sample), psnr, self._step_limits)
-        if len(sample) < len(self._regions):
-            step = find_step(functools.partial(psnr_of, self._regions), psnr, self._step_limits, start=step)
+        if len(sample) < len(regions):
+            step = find_step(functools.partial(psnr_of, regions), psnr, self._step_limits, start=step)
         if step <= self._step_limits[0] * _NEAR or stated_step(step) < _SMALLEST_STEP:
-            reached = psnr_of(self._regions, step)
+            reached = psnr_of(regions, step)
             if not reached >= psnr - _PROMISED_DB:
                 raise ValueError(
                     f"`psnr` (={psnr}) is beyond this volume, whose range is {width:g}: {reached:.2f} dB is "
@@ -155,14 +156,17 @@ class VolumeEncoder(ChunkEncoder):
                 )
         return stated_step(step)
 
-    def _with_best_step(self, target_of: Callable[[float], ChunkTarget]) -> ChunkTarget:
+    def _with_best_step(
+        self, target_of: Callable[[float], ChunkTarget], regions: list[Region]
+    ) -> ChunkTarget:
         """Choose the step that takes the fewest bytes under a bound, judged by a few chunks.
 
         Args:
             target_of: target of every chunk by the ratio of step to bound.
+            regions: of the chunks among which those few are picked.
         """
         n_samples = 1 if len(self._regions) <= _N_SAMPLES else _N_BOUND_SAMPLES
-        sample = pick_evenly(self._regions, n_samples)
+        sample = pick_evenly(regions, n_samples)
 
         def measure(ratio: float) -> TriedRatio | None:
             target = target_of(ratio)

@@ -155,15 +155,18 @@ def _whole_volume(text: str, options: argparse.Namespace) -> Any:
     return RawFile(source, options.shape, **stated)
 
 
-def add_output(command: argparse.ArgumentParser, text: str, example: str) -> None:
+def add_output(
+    command: argparse.ArgumentParser, text: str, example: str, *, is_optional: bool = False
+) -> None:
     """Add the argument OUT, and take further ones in order to say what is wrong with them.
 
     Args:
         command: its parser.
         text: help of OUT.
         example: suffix of a name that OUT may have.
+        is_optional: whether it may be left out.
     """
-    command.add_argument("output", metavar="OUT", help=text)
+    command.add_argument("output", metavar="OUT", help=text, nargs="?" if is_optional else None)
     command.add_argument("further", nargs="*", help=argparse.SUPPRESS)
     command.set_defaults(example=example)
 

@@ -29,8 +29,17 @@ def add_command(commands: arguments.Commands) -> None:
     )
     command.add_argument("input", metavar="IN", help=arguments.VOLUME_HELP)
     arguments.add_output(
-        command, f"{arguments.CONTAINER_HELP}; a container that lies there is replaced", ".zarr"
+        command,
+        f"{arguments.CONTAINER_HELP}; a container that lies there is replaced",
+        ".zarr",
+        is_optional=True,
     )
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write nothing: print expected bytes, quality and seconds, for a few targets if none is named",
+    )
+    command.set_defaults(parser=command)
     command.add_argument("--model", default=DEFAULT_MODEL, help="name, or directory of a checkpoint")
     _add_target(command)
     command.add_argument(
@@ -117,6 +126,13 @@ def _add_target(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.dry_run:
+        from nvc_jax.cli.dry_run import run_dry
+
+        run_dry(options)
+        return
+    if options.output is None:
+        options.parser.error("the following arguments are required: OUT; --dry-run writes none")
     arguments.check_two(options)
     from nvc_jax.compression.compress import compress
     from nvc_jax.io.volumes import describe_level

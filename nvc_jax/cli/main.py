@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from nvc_jax.cli import (
+    compare,
     completion,
     compress,
     decompress,
@@ -13,6 +14,7 @@ from nvc_jax.cli import (
     fetch,
     info,
     models,
+    report,
     train,
     verify,
     view,
@@ -25,7 +27,21 @@ from nvc_jax.cli.program_cache import use_program_cache
 from nvc_jax.cli.wording import JsonParser, Parser, in_options
 from nvc_jax.core.unfinished import take_completed
 
-_COMMANDS = (compress, decompress, info, view, evaluate, verify, train, models, fetch, demo, completion)
+_COMMANDS = (
+    compress,
+    decompress,
+    info,
+    view,
+    evaluate,
+    verify,
+    report,
+    compare,
+    train,
+    models,
+    fetch,
+    demo,
+    completion,
+)
 """Modules of the commands, in the order in which ``--help`` lists them."""
 _EPILOG = """examples:
   nvc compress scan.nii.gz scan.zarr

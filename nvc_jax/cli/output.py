@@ -33,8 +33,15 @@ def replace_unprintable() -> None:
 
 def print_json(values: dict[str, Any]) -> None:
     """Print one strict JSON object on a line, which has null in place of infinity and NaN."""
-    odd = [key for key, value in values.items() if isinstance(value, float) and not math.isfinite(value)]
-    print(json.dumps(values | dict.fromkeys(odd)))
+    print(json.dumps(finite_or_none(values)))
+
+
+def finite_or_none(values: dict[str, Any]) -> dict[str, Any]:
+    """Replace infinities and NaN, for which JSON has no numbers, by None."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }
 
 
 def print_summary(sentence: str, values: dict[str, Any], options: argparse.Namespace) -> None:

@@ -238,3 +238,16 @@ def training_progress_bar(*, quiet: bool = False) -> Iterator[Callable[["Trainin
                 bar.update(task, validation=f"{now.validation_loss:.6f}")
 
         yield on_progress
+
+
+@contextlib.contextmanager
+def count_progress_bar(verb: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how many of several things are done on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -19,6 +19,7 @@ _WRONG_USAGE = 2
 """Exit status of a run with wrong arguments, as of argparse."""
 _POSITIONAL = {"input": "IN", "output": "OUT", "original": "ORIGINAL", "container": "CONTAINER"} | {
     "containers": "CONTAINER",
+    "page": "OUT.html",
     "config": "CONFIG",
     "volumes": "VOLUME",
     "dataset": "DATASET",

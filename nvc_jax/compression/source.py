@@ -5,7 +5,7 @@ chunk of the source has a CRC-32, and the container's fingerprint is the CRC-32 
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorstore as ts
@@ -37,19 +37,39 @@ def scan_source(
     Returns:
         The range of the volume, and the CRC-32 of each chunk: uint32 of the shape of the grid of chunks.
     """
-    grid = _grid(volume.shape, chunk)
-    checksums = np.zeros(grid, _STORED)
+    checksums = np.zeros(_grid(volume.shape, chunk), _STORED)
+
+    def visit(index: ChunkIndex, values: np.ndarray) -> None:
+        checksums[index] = _crc32(np.ascontiguousarray(values))
+
+    return scan_chunks(volume, chunk, declared, visit), checksums
+
+
+def scan_chunks(
+    volume: ts.TensorStore,
+    chunk: Shape,
+    declared: DeclaredValues,
+    visit: Callable[[ChunkIndex, np.ndarray], None],
+) -> ValueRange:
+    """Read a volume once, find its range, and have a function look at each chunk.
+
+    Args:
+        volume: of two to five axes, which may be larger than memory.
+        chunk: voxels of a chunk along each axis.
+        declared: values that the source declares to be no measurement.
+        visit: takes the index of a chunk and its values; several threads call it at a time.
+    """
 
     def read(volume: ts.TensorStore, region: Region) -> np.ndarray:
         values = read_region(volume, region)
         for index, in_piece, _ in chunks_in_region(region, chunk):
-            checksums[index] = _crc32(np.ascontiguousarray(values[in_piece]))
+            visit(index, values[in_piece])
         return values
 
     # A piece is made of whole chunks, so that each chunk is read at once.
     axes = spatial_axes(chunk)
     piece = tuple(max(SCAN_SIDE // n, 1) * n if axis in axes else 1 for axis, n in enumerate(chunk))
-    return scan_volume(volume, piece, *declared, least_side=1, read=read), checksums
+    return scan_volume(volume, piece, *declared, least_side=1, read=read)
 
 
 def fingerprint(checksums: np.ndarray) -> int:

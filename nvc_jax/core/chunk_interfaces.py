@@ -98,8 +98,13 @@ class ChunkEncoder(abc.ABC):
     """Encodes the chunks of one volume."""
 
     @abc.abstractmethod
-    def resolve(self, target: QualityTarget) -> ChunkTarget:
+    def resolve(self, target: QualityTarget, sample: Sequence[Region] | None = None) -> ChunkTarget:
         """Turn the user's quality target into the target of every chunk; may encode chunks to find it.
+
+        Args:
+            target: as the user names it.
+            sample: regions of the chunks by which it is found; None for as many as it takes, for some
+                targets all.
 
         Raises:
             ValueError: the target cannot be met on this volume.

@@ -102,7 +102,7 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
         FormatError: the container is damaged, or the location holds none.
         ValueError: the two shapes differ, or the mode is unknown.
     """
-    reader = _open_reader(original, container, mode)
+    reader = open_reader(original, container, mode)
     volume = open_volume(original)
     if volume.shape != reader.shape:  # before memory is taken for either
         raise ValueError(f"`original` has shape {volume.shape}; the container holds {reader.shape}")
@@ -149,11 +149,11 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
             one that it states, or a value that the container promises to restore exactly differs.
         ValueError: the original has another shape or dtype.
     """
-    reader = _open_reader(original, container)
+    reader = open_reader(original, container)
     metadata = reader.metadata
     volume = None if original is None else open_volume(original)
     if volume is not None:
-        _check_same_type(volume.shape, volume.dtype.numpy_dtype, metadata)
+        check_same_type(volume.shape, volume.dtype.numpy_dtype, metadata)
 
     def chunk_errors(index: ChunkIndex) -> tuple[float, float, float]:
         """Stated, measured and pointwise error of a chunk."""
@@ -180,7 +180,7 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
     return report
 
 
-def _open_reader(original: Any, container: Location, mode: str = "blend") -> Reader:
+def open_reader(original: Any, container: Location, mode: str = "blend") -> Reader:
     """Open a container; where it is none and ``original`` is one, the error says so."""
     is_container = isinstance(original, str | Path) and _is_container(original)
     try:
@@ -233,7 +233,7 @@ def preview(container: Location) -> np.ndarray:
     return reader.decode(full_region(reader.shape), map_in_order)
 
 
-def _check_same_type(shape: tuple[int, ...], dtype: np.dtype, metadata: ContainerMetadata) -> None:
+def check_same_type(shape: tuple[int, ...], dtype: np.dtype, metadata: ContainerMetadata) -> None:
     """Raise ``ValueError`` unless an original has the shape and the dtype of a container."""
     if (shape, str(dtype)) != (metadata.shape, metadata.dtype):
         raise ValueError(

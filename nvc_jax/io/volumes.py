@@ -146,6 +146,7 @@ def describe_level(source: Any) -> str | None:
     Returns:
         The level and all levels of the image; None for any other source.
     """
+    source = find_selection(source)
     if not isinstance(source, str | Path):
         return None
     file = _locate(str(source))

@@ -20,8 +20,8 @@ import nvc_jax
 from nvc_jax.cli.main import main, make_parser
 from nvc_jax.models.registry import ModelKind
 
-COMMANDS = ["compress", "decompress", "info", "view", "evaluate", "verify", "train", "models", "fetch"]
-COMMANDS += ["demo", "completion"]
+COMMANDS = ["compress", "decompress", "info", "view", "evaluate", "verify", "report", "compare", "train"]
+COMMANDS += ["models", "fetch", "demo", "completion"]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:

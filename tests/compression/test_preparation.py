@@ -12,7 +12,7 @@ def test_labels_are_lossless_unless_a_target_is_named() -> None:
     assert prepared.with_target(psnr=40).target == {"psnr": 40}
     assert prepared.with_target().target == {"lossless": True}
     assert prepare(LABELS > 1, "nvc-1", ValueOptions(), psnr=40).target == {"lossless": True}
-    assert prepare(LABELS.astype(np.float32), "nvc-1", ValueOptions()).target == {"step": 0.01}
+    assert prepare(LABELS.astype(np.float32), "nvc-1", ValueOptions()).target == {"relative_error": 1e-3}
 
 
 def test_rules_are_added_to_a_range() -> None:

@@ -8,7 +8,7 @@ from nvc_jax.io.coordinates import read_coordinates
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.raw import RawFile
 from nvc_jax.io.selection import Selection, find_selection, unselected
-from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
+from nvc_jax.io.volumes import describe_level, open_volume, read_metadata, read_volume
 from nvc_jax.io.writers import write_volume
 
 SERIES = np.arange(6 * 2 * 3 * 4 * 5, dtype=np.int16).reshape(6, 2, 3, 4, 5)
@@ -101,6 +101,11 @@ def test_a_part_of_any_source_is_taken(tmp_path: Path) -> None:
     nested = Selection(Selection(raw, "0=2"), "0=1")
     np.testing.assert_array_equal(read_volume(nested), SERIES[2, 1])
     assert unselected(nested) == raw
+
+
+def test_a_part_of_a_file_is_no_level_of_an_image(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.zeros((3, 4, 5), np.float32))
+    assert describe_level(f"{tmp_path}/v.npy[0=1:2]") is None
 
 
 def test_a_part_keeps_the_coordinates_of_its_axes() -> None:
