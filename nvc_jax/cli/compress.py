@@ -42,6 +42,15 @@ def add_command(commands: arguments.Commands) -> None:
     command.set_defaults(parser=command)
     command.add_argument("--model", default=DEFAULT_MODEL, help="name, or directory of a checkpoint")
     _add_target(command)
+    _add_values(command)
+    _add_layout(command)
+    arguments.add_selection(command)
+    arguments.add_raw_layout(command)
+    arguments.add_overwrite(command)
+
+
+def _add_values(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which values come back exactly, and which do not occur."""
     command.add_argument(
         "--missing-value",
         type=arguments.number,
@@ -64,6 +73,10 @@ def add_command(commands: arguments.Commands) -> None:
         default=[],
         help="measured value, such as 0, that comes back exactly; may be given again",
     )
+
+
+def _add_layout(command: argparse.ArgumentParser) -> None:
+    """Add the options of chunks, of levels and of several writers."""
     command.add_argument("--resume", action="store_true", help="continue an interrupted run")
     command.add_argument(
         "--chunk",
@@ -85,9 +98,6 @@ def add_command(commands: arguments.Commands) -> None:
         action="store_true",
         help="write OUT.ome.zarr with levels of half the resolution each, for viewers of OME-Zarr",
     )
-    arguments.add_selection(command)
-    arguments.add_raw_layout(command)
-    arguments.add_overwrite(command)
 
 
 def _add_target(command: argparse.ArgumentParser) -> None:
