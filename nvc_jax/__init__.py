@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nvc_jax.container.metadata import FormatError
     from nvc_jax.container.zarr_options import zarr_codec
     from nvc_jax.core.encoded_volume import EncodedVolume
+    from nvc_jax.core.program_cache import use_program_cache
     from nvc_jax.evaluation.containers import evaluate, info, preview, verify
     from nvc_jax.io.raw import RawFile
     from nvc_jax.io.selection import Selection
@@ -70,6 +71,7 @@ __all__ = [
     "preview",
     "report",
     "train",
+    "use_program_cache",
     "verify",
     "zarr_codec",
 ]
@@ -88,6 +90,7 @@ _NAMES = {
     "container.metadata": "FormatError",
     "container.zarr_options": "zarr_codec",
     "core.encoded_volume": "EncodedVolume",
+    "core.program_cache": "use_program_cache",
     "evaluation.containers": "evaluate info preview verify",
     "io.raw": "RawFile",
     "io.selection": "Selection",

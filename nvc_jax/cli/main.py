@@ -23,8 +23,8 @@ from nvc_jax.cli.arguments import add_common, join_negative_numbers
 from nvc_jax.cli.failures import describe_failure, printing_warnings
 from nvc_jax.cli.interruption import Interrupted, describe, exit_status, obeying_signals
 from nvc_jax.cli.output import replace_unprintable
-from nvc_jax.cli.program_cache import use_program_cache
 from nvc_jax.cli.wording import JsonParser, Parser, in_options
+from nvc_jax.core.program_cache import use_program_cache
 from nvc_jax.core.unfinished import take_completed
 
 _COMMANDS = (

@@ -3,21 +3,37 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nvc_jax.cli.program_cache import cache_folder, prune
+import numpy as np
+import pytest
+
+from nvc_jax.core.program_cache import cache_folder, prune
 
 COUNTING = """
 import sys
 import jax
+import nvc_jax
 from nvc_jax.cli import main
 
 events = []
 jax.monitoring.register_event_listener(lambda event, **_: events.append(event.rpartition("/")[2]))
-status = main()
+if sys.argv[1] == "call":
+    nvc_jax.use_program_cache()
+    nvc_jax.compress("v.npy", sys.argv[2], step=0.05)
+    status = 0
+else:
+    status = main()
 with open("counts", "w") as counts:
     print(events.count("cache_hits"), events.count("compile_requests_use_cache"), file=counts)
 sys.exit(status)
 """
-"""Code that runs ``nvc`` and writes how many programs it took from the cache, and how many it needed."""
+"""Code that runs ``nvc``, or calls ``compress``, and counts the programs: from the cache, and needed."""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """Folder that holds ``v.npy``, 20 × 24 × 28 float32."""
+    np.save(tmp_path / "v.npy", np.sin(np.arange(20 * 24 * 28) / 50).astype(np.float32).reshape(20, 24, 28))
+    return tmp_path
 
 
 def run(folder: Path, *arguments: str, **variables: str) -> list[Path]:
@@ -37,6 +53,13 @@ def test_programs_of_one_run_serve_the_next(here: Path) -> None:
     hits, needed = map(int, (here / "counts").read_text().split())
     assert hits == needed > 0
     assert {path: path.stat().st_mtime_ns for path in kept} == written
+
+
+def test_programs_serve_calls_from_python_that_ask_for_them(here: Path) -> None:
+    kept = run(here, "compress", "v.npy", "first.zarr", "--step", "0.05")
+    assert run(here, "call", "second.zarr") == kept
+    hits, needed = map(int, (here / "counts").read_text().split())
+    assert hits == needed > 0
 
 
 def test_a_variable_turns_the_cache_off(here: Path) -> None:

@@ -1,4 +1,4 @@
-"""Cache of compiled programs: what one run of ``nvc`` compiled, the next one loads.
+"""Cache of compiled programs: what one process compiled, the next one loads.
 
 JAX keeps the programs. This module says where: in the user's cache folder, apart for each kind of processor,
 because programs are compiled for the processor at hand. Several processes may use it at a time: programs are
@@ -19,7 +19,11 @@ _MAX_BYTES = 256 << 20
 
 
 def use_program_cache() -> Path | None:
-    """Keep compiled programs in the user's cache folder, unless the user has chosen another place.
+    """Keep compiled programs in the user's cache folder, unless JAX has been told another place.
+
+    ``nvc`` does so by itself. In programs of your own call it before the first call of anything else: it sets
+    JAX's cache for the whole process, at most 256 MiB of programs. The environment variable
+    ``NVC_JAX_CACHE=0`` turns it off.
 
     Returns:
         The folder; None where none is used.
