@@ -122,7 +122,8 @@ def compress(
     check_types({"destination": destination}, on_progress, **switches)
     asked, variable = destination, None
     if isinstance(destination, str | Path):
-        destination, variable = split_variable(destination)
+        group, variable = split_variable(destination)
+        destination = destination if variable is None else group
     check_apart(source, destination)
     check_source(source)
     check_destination(destination, overwrite)

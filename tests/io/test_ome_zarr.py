@@ -114,7 +114,7 @@ def test_a_level_is_chosen_by_its_path(tmp_path: Path, capsys: pytest.CaptureFix
             assert describe_level(source) == stated
             assert read_metadata(source).spacing == spacing
     assert main(["compress", f"{tmp_path}/v.ome.zarr/s/1", f"{tmp_path}/c.zarr", "--lossless"]) == 0
-    assert "level           s/1 of 0, s/1\n" in capsys.readouterr().out
+    assert "(level s/1 of 0, s/1)\n" in capsys.readouterr().out
     assert nvc_jax.open(tmp_path / "c.zarr").shape == (4, 5, 5)
 
 
