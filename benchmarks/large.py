@@ -8,6 +8,7 @@ compresses them to a container and that to a Zarr array, each in a process of it
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -78,9 +79,14 @@ print(json.dumps({"seconds": ended - began, "steady_bytes_per_second": steady, "
 
 
 def in_a_process(verb: str, source: Path, target: Path, **settings: Any) -> dict[str, float]:
-    """Seconds and bytes of memory of one call, in a fresh process; ``cores`` limits these."""
+    """Seconds and bytes of memory of one call, in a fresh process; ``cores`` limits these.
+
+    The process takes no compiled programs from a cache of the user's.
+    """
     command = [sys.executable, "-c", CHILD, verb, str(source), str(target), json.dumps(settings)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    known = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=known)
+    return json.loads(done.stdout)
 
 
 def memory_rates(sample: np.ndarray) -> dict[str, float]:
