@@ -85,8 +85,7 @@ class PayloadEncoder:
         has_cheap_labels = 8 * len(separated.payload.special_values) < _CHEAP_SHARE * separated.cost(target)
         if has_cheap_labels and exact.jump >= CERTAIN_JUMP:
             return separated.payload
-        others = self._candidates(chunk, chunk.valid, None, target, boundaries, separated.cost(target))
-        return cheapest([separated, *others], target).payload
+        return cheapest([separated, self._encode_plainly(chunk, target, boundaries)], target).payload
 
     def encode_body(self, chunk: ChunkValues, target: ChunkTarget) -> Payload:
         """Encode the valid values of a chunk under a bound; no others come back."""
@@ -140,9 +139,8 @@ class PayloadEncoder:
         patterns: np.ndarray | None,
         target: ChunkTarget,
         boundaries: int,
-        smallest_cost: float = math.inf,
     ) -> Iterator[Candidate]:
-        """Code a chunk in every way that may cost less than ``smallest_cost`` and keeps to the target.
+        """Code a chunk in every way that may be the cheapest and keeps to the target.
 
         Args:
             chunk: the values that the body codes.
@@ -150,7 +148,6 @@ class PayloadEncoder:
             patterns: bit patterns of the exact values; None for none.
             target: bound and step that the payload must keep to.
             boundaries: see ``encode``.
-            smallest_cost: of what there is already.
         """
         max_error = target.max_error
         special_values = encode_special_values(chunk.values, valid, self._padded_shape, patterns)
@@ -165,10 +162,8 @@ class PayloadEncoder:
                 yield constant_candidate
                 return
 
-        predicted = None
+        smallest_cost, predicted = math.inf, None
         transformed = None if max_error == 0 else self._transform.encode(chunk, target, boundaries)
-        if transformed is not None and 8 * len(transformed.body) >= smallest_cost:
-            transformed = None
         prediction = prepare_prediction(chunk, target, self._padded_shape)
         if transformed is not None and prediction is not None and prediction.is_below(transformed):
             predicted = self._predict(chunk, prediction, measure)
@@ -179,7 +174,7 @@ class PayloadEncoder:
             spectral = measure(PayloadKind.SPECTRAL, *completed)
             # Where valid values decode to NaN the transform has failed.
             if not math.isnan(spectral.payload.max_error) and spectral.keeps_bound(target):
-                smallest_cost = min(smallest_cost, spectral.cost(target))
+                smallest_cost = spectral.cost(target)
                 yield spectral
         if predicted is None and prediction is not None and prediction.may_cost_less_than(smallest_cost):
             predicted = self._predict(chunk, prediction, measure)
