@@ -129,7 +129,7 @@ def compress(
     check_destination(destination, overwrite)
     if part is not None:
         check_part(part)
-    whole = check_whole(asked, part=part, resume=resume, pyramid=pyramid, variable=variable)
+    whole = check_whole(destination, asked, part=part, resume=resume, pyramid=pyramid, variable=variable)
     bounds = {"max_error": max_error, "relative_error": relative_error, "pointwise_error": pointwise_error}
     options = bounds | {"psnr": psnr, "step": step, "lossless": lossless}
     values = ValueOptions(missing_values, value_limits, exact_values)

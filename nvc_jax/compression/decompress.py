@@ -1,6 +1,5 @@
 """A container, or a region of it, to a file, chunk by chunk."""
 
-import contextlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nvc_jax.compression.image_output import write_image, write_pieces
+from nvc_jax.compression.image_output import write_image, write_regions
 from nvc_jax.compression.options import check_types
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.region_metadata import region_metadata
@@ -83,17 +82,8 @@ def decompress(
     with writing(
         destination, shape, reader.dtype, metadata=metadata, variable=variable, overwrite=overwrite
     ) as target:
-        total_bytes, done_bytes = math.prod(shape) * reader.dtype.itemsize, 0
-
-        def report() -> None:
-            if on_progress is not None:
-                on_progress(ByteProgress(done_bytes, total_bytes, 0, reader.chunk, str(reader.dtype)))
-
-        report()
-        with contextlib.closing(write_pieces(reader, bounds, target, destination)) as written:
-            for n_bytes in written:
-                done_bytes += n_bytes
-                report()
+        total_bytes = math.prod(shape) * reader.dtype.itemsize
+        write_regions([(reader, bounds, target)], total_bytes, destination, on_progress)
 
 
 def _check_region(region: Sequence[slice] | None, shape: Shape) -> Region:

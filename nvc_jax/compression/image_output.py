@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 import tensorstore as ts
@@ -10,8 +10,8 @@ import tensorstore as ts
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.region_metadata import region_metadata
 from nvc_jax.container.images import coarser_levels, find_levels
+from nvc_jax.container.metadata import METADATA_KEY
 from nvc_jax.container.reader import Reader
-from nvc_jax.container.store import METADATA_KEY
 from nvc_jax.core.chunk_grid import ChunkIndex, Region, full_region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.heaps import releasing
@@ -20,20 +20,39 @@ from nvc_jax.io.locations import Location, open_location
 from nvc_jax.io.zarr_group import create_zarr_array
 
 
-def write_pieces(
-    reader: Reader, region: Region, target: ts.TensorStore, name: Path
-) -> Generator[int, None, None]:
-    """Decode the chunks of a region, several at a time, and write them.
+def write_regions(
+    parts: Iterable[tuple[Reader, Region, ts.TensorStore]],
+    total_bytes: int,
+    name: Path,
+    on_progress: Callable[[ByteProgress], None] | None,
+) -> None:
+    """Decode the chunks of regions, several at a time, and write them.
 
     Args:
-        reader: of the container.
-        region: of its level.
-        target: is written; of the region's shape.
+        parts: readers of containers, each with a region of its level and what is written, of the region's
+            shape.
+        total_bytes: of all of them.
         name: of the destination, for messages.
-
-    Yields:
-        Bytes of each piece that is written.
+        on_progress: called before the first chunk of each region and after every chunk.
     """
+    done_bytes = 0
+
+    def report(reader: Reader) -> None:
+        if on_progress is not None:
+            on_progress(ByteProgress(done_bytes, total_bytes, 0, reader.chunk, str(reader.dtype)))
+
+    for reader, region, target in parts:
+        report(reader)
+        with contextlib.closing(_write_pieces(reader, region, target, name)) as written:
+            for n_bytes in written:
+                done_bytes += n_bytes
+                report(reader)
+
+
+def _write_pieces(
+    reader: Reader, region: Region, target: ts.TensorStore, name: Path
+) -> Generator[int, None, None]:
+    """Write the chunks of one region, and yield the bytes of each piece that is written."""
 
     def write_piece(piece: tuple[ChunkIndex, Region, Region]) -> int:
         index, in_region, in_chunk = piece
@@ -58,22 +77,16 @@ def write_image(
     objects = open_location(container)
     readers = [Reader(level, mode) for level in (container, *coarser_levels(container))]
     total_bytes = sum(math.prod(reader.shape) * reader.dtype.itemsize for reader in readers)
-    done_bytes = 0
     with replacing(destination, overwrite=overwrite) as partial:
         with naming(destination):
             partial.mkdir()
             # It lists the levels, and nothing in it depends on their codec.
             (partial / METADATA_KEY).write_bytes(bytes(objects.read(METADATA_KEY).result().value))
-        for name, reader in zip(find_levels(objects), readers, strict=True):
-            with naming(destination):
-                array = _create_level(partial / name, reader)
-            region = full_region(reader.shape)
-            with contextlib.closing(write_pieces(reader, region, array, destination)) as written:
-                for n_bytes in written:
-                    done_bytes += n_bytes
-                    if on_progress is not None:
-                        chunk, dtype = reader.chunk, str(reader.dtype)
-                        on_progress(ByteProgress(done_bytes, total_bytes, 0, chunk, dtype))
+            levels = [
+                (reader, full_region(reader.shape), _create_level(partial / name, reader))
+                for name, reader in zip(find_levels(objects), readers, strict=True)
+            ]
+        write_regions(levels, total_bytes, destination, on_progress)
 
 
 def _create_level(path: Path, reader: Reader) -> ts.TensorStore:

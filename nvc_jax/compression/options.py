@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nvc_jax.container.store import METADATA_KEY, open_container
+from nvc_jax.container.metadata import METADATA_KEY
+from nvc_jax.container.store import open_container
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import QualityTarget

@@ -29,7 +29,7 @@ from nvc_jax.io.ome_zarr import OME_SUFFIX, axis_names, is_ome_zarr, without_gro
 from nvc_jax.io.paths import local_path
 from nvc_jax.io.volume_view import with_metadata
 from nvc_jax.io.volumes import open_volume, read_metadata
-from nvc_jax.io.zarr_group import create_zarr_array, split_variable
+from nvc_jax.io.zarr_group import create_zarr_array
 
 COARSEST_SIDE = 128
 """Voxels along every spatial axis of the coarsest level, at most: one chunk."""
@@ -41,12 +41,13 @@ CompressLevel = Callable[..., CompressionResult]
 
 
 def check_whole(
-    destination: Location, *, part: Any, resume: bool, pyramid: bool, variable: str | None
+    destination: Location, asked: Location, *, part: Any, resume: bool, pyramid: bool, variable: str | None
 ) -> Path | None:
     """Check the place of a group that is written by one run, and return its path; None for a container alone.
 
     Args:
-        destination: as the user named it.
+        destination: of the container, or of the group.
+        asked: as the user named it, for messages.
         part: of a writer; None where there is one.
         resume: whether a run is to be continued.
         pyramid: whether the group is an image.
@@ -57,17 +58,17 @@ def check_whole(
     """
     if not pyramid and variable is None:
         return None
-    path = local_path(destination if variable is None else split_variable(str(destination))[0])
+    path = local_path(destination)
     if pyramid and (path is None or variable is not None or not is_ome_zarr(path)):
         raise ValueError(
-            f"`destination` (={destination}) of a `pyramid` must be a path that ends in {OME_SUFFIX}, "
+            f"`destination` (={asked}) of a `pyramid` must be a path that ends in {OME_SUFFIX}, "
             f"such as scan{OME_SUFFIX}"
         )
     if path is None:
-        raise ValueError(f"`destination` (={destination}) names a group that is no path; name a local one")
+        raise ValueError(f"`destination` (={asked}) names a group that is no path; name a local one")
     if part is not None or resume:
         raise ValueError(
-            f"`destination` (={destination}) is a group, which one run writes as a whole: leave `part` and "
+            f"`destination` (={asked}) is a group, which one run writes as a whole: leave `part` and "
             "`resume` out, or write a container alone, without `pyramid` and without `::`"
         )
     return path

@@ -9,8 +9,7 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.container.images import find_levels
-from nvc_jax.container.metadata import CODEC_NAME
-from nvc_jax.container.store import METADATA_KEY
+from nvc_jax.container.metadata import CODEC_NAME, METADATA_KEY
 from nvc_jax.io.locations import Location, check_is_file, lies_within, open_directory, open_location
 from nvc_jax.io.paths import local_path, real_path
 from nvc_jax.io.raw import RawFile

@@ -5,11 +5,10 @@ from typing import Any
 
 import tensorstore as ts
 
+from nvc_jax.container.metadata import METADATA_KEY
 from nvc_jax.core.json_documents import MAX_BYTES, read_json
 from nvc_jax.io.locations import Location, check_is_file, open_location
 from nvc_jax.io.paths import local_path
-
-_DOCUMENT = "zarr.json"
 
 
 def find_levels(objects: ts.KvStore) -> list[str]:
@@ -21,8 +20,8 @@ def find_levels(objects: ts.KvStore) -> list[str]:
     try:
         spec = objects.spec().to_json()
         if spec["driver"] == "file":
-            check_is_file(Path(spec["path"] + _DOCUMENT), MAX_BYTES)
-        result = objects.read(_DOCUMENT).result()
+            check_is_file(Path(spec["path"] + METADATA_KEY), MAX_BYTES)
+        result = objects.read(METADATA_KEY).result()
         if result.state != "value":
             return []
         document: Any = read_json(bytes(result.value))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from nvc_jax.container.begun import CHECKSUMS_PREFIX, Begun, Claim, checksums_key, find_begun, start
 from nvc_jax.container.destinations import check_destination, is_zip
-from nvc_jax.container.metadata import ContainerMetadata
-from nvc_jax.container.store import METADATA_KEY, ContainerStore
+from nvc_jax.container.metadata import METADATA_KEY, ContainerMetadata
+from nvc_jax.container.store import ContainerStore
 from nvc_jax.core.unfinished import unfinished
 from nvc_jax.io.atomic import list_leftovers, naming, own_name, put_in_place, remove_leftovers
 from nvc_jax.io.locations import Location, open_directory, write_zip

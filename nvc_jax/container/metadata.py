@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE
 from nvc_jax.container.configuration import FormatError, read_configuration, read_sides, state_configuration
 from nvc_jax.container.value_rules import choose_fill_value
 from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
@@ -20,6 +21,8 @@ from nvc_jax.core.shapes import Shape, Shape3
 from nvc_jax.core.spatial_axes import spatial_axes, spatial_shape
 
 CODEC_NAME = "nvc"
+METADATA_KEY = "zarr.json"
+"""Key of the metadata, below the container."""
 INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 """Zarr's codecs of a shard's index."""
 
@@ -183,6 +186,11 @@ class ContainerMetadata:
     def is_bounded(self) -> bool:
         """True if every error is bounded, and each chunk has a step of its own."""
         return self.max_error is not None or self.pointwise_error is not None
+
+    @property
+    def has_preview(self) -> bool:
+        """True if chunks hold whole blocks of 8³ voxels, whose means are the preview."""
+        return all(side == 1 or side % PREVIEW_BLOCK_SIZE == 0 for side in self.chunk)
 
     @property
     def value_range(self) -> ValueRange:

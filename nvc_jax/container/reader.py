@@ -67,7 +67,7 @@ class Reader:
         self.shape, self.chunk = self.metadata.shape, self.metadata.chunk
         self.scale = (1,) * len(self.shape)
         if level == "preview":
-            if any(side > 1 and side % PREVIEW_BLOCK_SIZE for side in self.chunk):
+            if not self.metadata.has_preview:
                 raise ValueError(
                     f"`level` (={level!r}): chunks of {self.chunk} are no multiples of {PREVIEW_BLOCK_SIZE}"
                 )

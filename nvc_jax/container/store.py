@@ -18,7 +18,7 @@ import tensorstore as ts
 from nvc_jax.chunks.payload import Payload, parse_payload
 from nvc_jax.container.chunk_checksum import N_CHECKSUM_BYTES, seal_chunk, unseal_chunk
 from nvc_jax.container.images import find_levels
-from nvc_jax.container.metadata import INDEX_CODECS, ContainerMetadata, FormatError
+from nvc_jax.container.metadata import INDEX_CODECS, METADATA_KEY, ContainerMetadata, FormatError
 from nvc_jax.core.chunk_grid import ChunkIndex, grid_indices
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.json_documents import MAX_BYTES, read_json
@@ -26,7 +26,6 @@ from nvc_jax.io.locations import Location, check_is_file, open_kvstore, open_loc
 from nvc_jax.io.paths import check_location
 from nvc_jax.io.zip_files import list_zip
 
-METADATA_KEY = "zarr.json"
 _INDEX_ENTRY_BYTES = 16
 """Bytes of a chunk's entry in the index of a shard: offset and length, uint64 each."""
 _NO_CHUNK = (2**64 - 1, 2**64 - 1)

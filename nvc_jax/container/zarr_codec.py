@@ -27,9 +27,8 @@ from zarr.storage import StorePath
 
 from nvc_jax.container.chunk_checksum import unseal_chunk
 from nvc_jax.container.configuration import FormatError, check_version
-from nvc_jax.container.metadata import CODEC_NAME, ContainerMetadata
+from nvc_jax.container.metadata import CODEC_NAME, METADATA_KEY, ContainerMetadata
 from nvc_jax.container.model import make_decoder
-from nvc_jax.container.store import METADATA_KEY
 from nvc_jax.container.zarr_writer import (
     check_declared,
     complete_configuration,

@@ -8,10 +8,10 @@ import numpy as np
 
 from nvc_jax.container.configuration import FORMAT_VERSION
 from nvc_jax.container.images import coarser_levels
-from nvc_jax.container.metadata import ContainerMetadata, FormatError
+from nvc_jax.container.metadata import METADATA_KEY, ContainerMetadata, FormatError
 from nvc_jax.container.model import describe_model
 from nvc_jax.container.reader import Reader
-from nvc_jax.container.store import METADATA_KEY, open_container
+from nvc_jax.container.store import open_container
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
 from nvc_jax.core.chunk_interfaces import NO_LIMITS
 from nvc_jax.core.concurrency import map_in_order

@@ -44,7 +44,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 def _read_layer(path: str) -> LayerData:
     view, stated = open_view(path), open_container(path).metadata
     levels = [_as_dask(one) for one in (view, *map(open_view, coarser_levels(path)))]
-    if len(levels) == 1 and math.prod(stated.shape) > _MULTISCALE_VOXELS and _has_preview(stated):
+    if len(levels) == 1 and math.prod(stated.shape) > _MULTISCALE_VOXELS and stated.has_preview:
         levels.append(_as_dask(open_view(path, level="preview")))
     arguments = {
         "name": Path(path.rstrip("/")).name,
@@ -62,10 +62,6 @@ def _as_dask(view: VolumeView) -> Any:
     chunks = tuple(view.chunk_layout.read_chunk.shape)
     meta = np.empty((0,) * len(chunks), view.dtype.numpy_dtype)
     return import_extra("dask.array", "napari").from_array(view, chunks=chunks, asarray=True, meta=meta)
-
-
-def _has_preview(stated: ContainerMetadata) -> bool:
-    return all(side == 1 or side % 8 == 0 for side in stated.chunk)
 
 
 def _contrast_limits(stated: ContainerMetadata) -> tuple[float, float]:

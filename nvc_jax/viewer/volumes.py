@@ -23,7 +23,6 @@ from nvc_jax.io.coordinates import read_coordinates
 from nvc_jax.io.declared_values import DeclaredValues, parse_floats, read_declared_values
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.metadata import VolumeMetadata
-from nvc_jax.io.volume_view import VolumeView
 from nvc_jax.io.volumes import open_volume, read_metadata
 
 CACHE_BYTES = 1 << 30
@@ -144,13 +143,8 @@ def _open_container(location: Any, name: str, mode: str, cache_bytes: int) -> Vi
     view = open_view(location, mode=mode, cache_bytes=cache_bytes)
     stated = open_container(location).metadata
     levels = {"full": Level(view.store, (1,) * view.store.rank)}
-    try:
-        preview: VolumeView | None = open_view(
-            location, mode=mode, level="preview", cache_bytes=cache_bytes // 8
-        )
-    except ValueError:  # chunks that hold no whole blocks of 8³ have none
-        preview = None
-    if preview is not None:
+    if stated.has_preview:
+        preview = open_view(location, mode=mode, level="preview", cache_bytes=cache_bytes // 8)
         scale = tuple(min(side, PREVIEW_BLOCK_SIZE) for side in stated.chunk)
         levels["preview"] = Level(preview.store, scale)
     ((key, value),) = stated.target.items() or [("", "")]

@@ -7,8 +7,8 @@ import pytest
 import tensorstore as ts
 from container_metadata import CHUNK, METADATA, SHAPE, SHARD, packed_payload
 
-from nvc_jax.container.metadata import ContainerMetadata, FormatError
-from nvc_jax.container.store import METADATA_KEY, ContainerStore, open_container, read_metadata_at
+from nvc_jax.container.metadata import METADATA_KEY, ContainerMetadata, FormatError
+from nvc_jax.container.store import ContainerStore, open_container, read_metadata_at
 from nvc_jax.core.chunk_grid import chunk_valid_shape
 from nvc_jax.io.locations import open_directory
 
