@@ -22,13 +22,13 @@ class Copy:
     Attributes:
         name: of the codec.
         version: of its library.
-        decoded: float64 (z, y, x), NaN where the original is no measurement.
+        errors: float64 (z, y, x), decoded − original; NaN where the original is no measurement.
         figures: those of ``evaluation.quality``.
     """
 
     name: str
     version: str
-    decoded: np.ndarray
+    errors: np.ndarray
     figures: dict[str, float]
 
 
@@ -43,7 +43,8 @@ def measure_copy(name: str, version: str, excerpt: Excerpt, decoded: np.ndarray,
         stored_bytes: bytes that the codec took.
     """
     figures = quality(excerpt.original, decoded, stored_bytes, valid=excerpt.valid)
-    return Copy(name, version, np.where(excerpt.valid, decoded.astype(np.float64), np.nan), figures)
+    original, _ = excerpt.floats
+    return Copy(name, version, decoded.astype(np.float64) - original, figures)
 
 
 def encode_by_peers(excerpt: Excerpt, peers: Sequence[LossyPeer], bound: float | None) -> list[Copy]:

@@ -41,26 +41,24 @@ class Spectrum(NamedTuple):
     power: np.ndarray
 
 
-def error_histogram(original: np.ndarray, decoded: np.ndarray, limit: float) -> Histogram:
-    """Count errors, decoded − original.
+def error_histogram(errors: np.ndarray, limit: float) -> Histogram:
+    """Count errors.
 
     Args:
-        original: float64; NaN counts nowhere.
-        decoded: of the same shape.
+        errors: float64; NaN counts nowhere.
         limit: errors from −limit to limit are counted; 0 for those of exact copies.
     """
-    edges = np.linspace(-1, 1, _ERROR_BINS + 1) * (limit or 1.0)
-    counts = np.zeros(_ERROR_BINS, np.int64)
-    for slab in slabs(original.shape):
-        errors = decoded[slab] - original[slab]
-        counts += np.histogram(errors[np.isfinite(errors)], edges)[0]
-    return Histogram(edges, counts)
+    return _count(errors, np.linspace(-1, 1, _ERROR_BINS + 1) * (limit or 1.0))
 
 
 def value_histogram(values: np.ndarray, low: float, high: float) -> Histogram:
     """Count values from ``low`` to ``high``; NaN counts nowhere."""
-    edges = np.linspace(low, high if high > low else low + 1, _VALUE_BINS + 1)
-    counts = np.zeros(_VALUE_BINS, np.int64)
+    return _count(values, np.linspace(low, high if high > low else low + 1, _VALUE_BINS + 1))
+
+
+def _count(values: np.ndarray, edges: np.ndarray) -> Histogram:
+    """Count the finite values between edges."""
+    counts = np.zeros(len(edges) - 1, np.int64)
     for slab in slabs(values.shape):
         part = values[slab]
         counts += np.histogram(part[np.isfinite(part)], edges)[0]

@@ -1,8 +1,10 @@
 """The sections of a report: what is drawn and written, in order."""
 
+import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +31,8 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
 """Rows of the table: name, figure, format."""
 
 
-class Contents(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Contents:
     """All that a page is made of.
 
     Attributes:
@@ -46,6 +49,19 @@ class Contents(NamedTuple):
     excerpt: Excerpt
     guarantees: Guarantees
     copies: list[Copy]
+
+    @functools.cached_property
+    def error_limit(self) -> float:
+        """Error at the ends of the colours: the bound, or that of nearly all errors; 0 of exact copies."""
+        if self.guarantees.bound:
+            return self.guarantees.bound
+        for copy in self.copies:  # a lossless container has no errors
+            magnitudes = np.abs(copy.errors[np.isfinite(copy.errors)])
+            if magnitudes.size and (limit := float(np.percentile(magnitudes, _MOST_OF_ERRORS))) > 0:
+                return limit
+            if magnitudes.size and magnitudes.max() > 0:
+                return float(magnitudes.max())
+        return 0.0
 
     @property
     def title(self) -> str:
@@ -116,39 +132,21 @@ def _slices(contents: Contents) -> str:
 
 def _errors(contents: Contents) -> str:
     excerpt, (own, *others) = contents.excerpt, contents.copies
-    limit = _error_limit(contents)
+    limit = contents.error_limit
     if limit == 0:
         return page.section("Errors", "All errors are 0: there is nothing to draw.", "")
-    original, _ = excerpt.floats
     figures = []
     planes = planes_of(excerpt)
     for copy in contents.copies:
         for axis, name in planes if copy is own else planes[:1]:
             place = ", ".join(filter(None, (f"{name} plane", place_of(excerpt, axis))))
             scale = error_scale(limit, copy.figures["max_error"])
-            drawn = draw_plane(
-                excerpt, copy.decoded - original, axis, scale, f"Errors of {copy.name}, {place}"
-            )
+            drawn = draw_plane(excerpt, copy.errors, axis, scale, f"Errors of {copy.name}, {place}")
             bits = f", {copy.figures['bits_per_voxel']:.3g} bits per voxel" if others else ""
             figures.append(page.figure(drawn.svg, f"{copy.name}, {place}{bits}"))
     spanned = "the bound" if limit == contents.guarantees.bound else f"{_MOST_OF_ERRORS} % of the errors"
     text = f"Decoded minus original: red is too high, blue too low. The colours span {spanned}: ±{limit:.4g}."
     return page.section("Errors", f"{text} {_comparison(contents)}".strip(), page.row(figures))
-
-
-def _error_limit(contents: Contents) -> float:
-    """Choose the error at the ends of the colours: the bound, or else that of nearly all errors."""
-    if contents.guarantees.bound:
-        return contents.guarantees.bound
-    original, _ = contents.excerpt.floats
-    for copy in contents.copies:  # a lossless container has no errors
-        magnitudes = np.abs(copy.decoded - original)
-        finite = magnitudes[np.isfinite(magnitudes)]
-        if finite.size and (limit := float(np.percentile(finite, _MOST_OF_ERRORS))) > 0:
-            return limit
-        if finite.size and finite.max() > 0:
-            return float(finite.max())
-    return 0.0
 
 
 def _comparison(contents: Contents) -> str:
@@ -182,14 +180,14 @@ def _curves(contents: Contents) -> str:
     own = contents.copies[0]
     finite = original[np.isfinite(original)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    limit = 1.2 * _error_limit(contents)
+    limit = 1.2 * contents.error_limit
     figures = []
     if limit > 0:
-        histograms = {c.name: error_histogram(original, c.decoded, limit) for c in contents.copies}
+        histograms = {c.name: error_histogram(c.errors, limit) for c in contents.copies}
         figures.append(page.figure(plot_errors(histograms, contents.guarantees.bound), "Errors"))
     values = (value_histogram(original, low, high), value_histogram(decoded, low, high))
     figures.append(page.figure(plot_values(*values, own.name), "Values"))
-    errors = {copy.name: power_spectrum(copy.decoded - original) for copy in contents.copies}
+    errors = {copy.name: power_spectrum(copy.errors) for copy in contents.copies}
     spectra = plot_spectra(power_spectrum(original), power_spectrum(decoded), errors)
     caption = "Power spectrum, averaged over directions: where the error meets the signal, detail is lost"
     figures.append(page.figure(spectra, caption))

@@ -1,6 +1,6 @@
 """Figures of matplotlib as SVG that stands inside a page: text and axes have the page's colour.
 
-This and ``pictures`` are the modules of the package that need matplotlib (extra ``plot``).
+This is the module that imports matplotlib (extra ``plot``); others draw by it.
 """
 
 import base64

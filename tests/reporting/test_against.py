@@ -12,7 +12,7 @@ def test_others_keep_the_same_bound(stored) -> None:
     assert [copy.name for copy in copies] == ["SPERR", "SZ3", "zfp"]
     for copy in copies:
         assert 0 < copy.figures["max_error"] <= 2
-        assert np.isnan(copy.decoded).sum() == 60
+        assert np.isnan(copy.errors).sum() == 60
         assert copy.version[0].isdigit()
 
 

@@ -10,7 +10,7 @@ def test_errors_within_the_limit_are_counted() -> None:
     original = RANDOM.normal(size=(8, 9, 10))
     decoded = original.copy()
     decoded[0, 0, :4] += [0.5, -0.5, 3, np.nan]
-    histogram = error_histogram(original, decoded, 1.0)
+    histogram = error_histogram(decoded - original, 1.0)
     assert histogram.counts.sum() == original.size - 2
     assert histogram.counts[len(histogram.counts) // 2] == original.size - 4
     assert (histogram.edges[0], histogram.edges[-1]) == (-1, 1)
