@@ -221,7 +221,8 @@ class PayloadEncoder:
             payload = payload._replace(special_values=stored)
         counted = in_body if chunk.has_gaps or in_body is not chunk.valid else None
         if target.max_error is None:
-            error, squared = largest_and_squared_errors(values, decoded, counted, squared_unit(target))
+            unit = squared_unit(target)
+            error, (squared, _) = largest_and_squared_errors(values, decoded, counted, unit)
         else:
             error, squared = largest_error(values, decoded, counted), 0.0
         return Candidate(payload._replace(max_error=error), squared)

@@ -13,7 +13,7 @@ from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.models.codec import Codec
-from nvc_jax.peers.codecs import LOSSLESS_PEERS, LOSSY_PEERS, find_peers
+from nvc_jax.peers.codecs import LOSSLESS_PEERS, LOSSY_PEERS, LossyPeer, find_peers
 
 DEFAULT_TARGETS: tuple[Mapping[str, Any], ...] = (
     {"relative_error": 1e-2},
@@ -106,7 +106,7 @@ def compare(
     n_trials = sum(1 + len(LOSSLESS_PEERS if _is_lossless(aim) else peers) for aim in aims)
     compared: list[ComparedCodec] = []
     for aim in aims:
-        for row in _compare_at(aim, [peer.key for peer in peers]):
+        for row in _compare_at(aim, peers):
             compared.append(row)
             if on_progress is not None:
                 on_progress(len(compared), n_trials)
@@ -128,7 +128,7 @@ def _has_target(subjects: Sequence[Subject], other: Subject) -> bool:
     return any(subject.prepared.target == other.prepared.target for subject in subjects)
 
 
-def _compare_at(subject: Subject, keys: Sequence[str]) -> Iterator[ComparedCodec]:
+def _compare_at(subject: Subject, peers: Sequence[LossyPeer]) -> Iterator[ComparedCodec]:
     """Try all codecs at the subject's target."""
     from nvc_jax import __version__
 
@@ -140,7 +140,7 @@ def _compare_at(subject: Subject, keys: Sequence[str]) -> Iterator[ComparedCodec
         for lossless in LOSSLESS_PEERS.values():
             yield _describe(subject, lossless.name, lossless.version, try_lossless(subject, lossless))
         return
-    for peer in (LOSSY_PEERS[key] for key in keys):
+    for peer in peers:
         bound = own.metadata.max_error
         tried = try_psnr(subject, peer, target["psnr"]) if bound is None else try_bound(subject, peer, bound)
         yield _describe(subject, peer.name, peer.version, tried)

@@ -13,7 +13,7 @@ from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.model import make_decoder
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.errors import error_unit, largest_error, psnr_from_errors, squared_errors
+from nvc_jax.core.errors import error_unit, largest_and_squared_errors, psnr_from_errors
 from nvc_jax.core.heaps import releasing
 
 T = TypeVar("T")
@@ -102,15 +102,14 @@ def measure_quality(subject: Subject, decoded: list[np.ndarray]) -> Quality:
     width = subject.value_range.width
     unit = error_unit(width)
 
-    def measure(pair: tuple[Region, np.ndarray]) -> tuple[tuple[float, int], float]:
+    def measure(pair: tuple[Region, np.ndarray]) -> tuple[float, tuple[float, int]]:
         region, values = pair
         original = subject.read(region)
-        valid = subject.mark_valid(original)
-        return squared_errors(original, values, valid, unit), largest_error(original, values, valid)
+        return largest_and_squared_errors(original, values, subject.mark_valid(original), unit)
 
     measured = list(map_in_order(measure, zip(subject.sample, decoded, strict=True)))
-    psnr = psnr_from_errors(width / unit, [errors for errors, _ in measured])
-    return Quality(psnr, max(largest for _, largest in measured))
+    psnr = psnr_from_errors(width / unit, [squared for _, squared in measured])
+    return Quality(psnr, max(largest for largest, _ in measured))
 
 
 def _encode_first(subject: Subject) -> bytes:

@@ -49,14 +49,15 @@ def squared_errors(
 
 def largest_and_squared_errors(
     original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | None = None, unit: float = 1.0
-) -> tuple[float, float]:
-    """Return ``largest_error`` and the sum of ``squared_errors`` of two arrays, which are read once."""
-    largest, total = 0.0, 0.0
+) -> tuple[float, tuple[float, int]]:
+    """Return ``largest_error`` and ``squared_errors`` of two arrays, which are read once."""
+    largest, total, count = 0.0, 0.0, 0
     with np.errstate(invalid="ignore", over="ignore"):
         for errors in _slabs_of(original, decoded, mask):
             largest = _larger(largest, errors)
             total += _sum_of_squares(errors, unit)
-    return abs(largest), total
+            count += errors.size
+    return abs(largest), (total, count)
 
 
 def psnr_from_errors(value_range: float, parts: Iterable[tuple[float, int]]) -> float:

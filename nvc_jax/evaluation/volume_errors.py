@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc_jax.core.dtypes import is_long_integer, number_of
-from nvc_jax.core.errors import error_unit, largest_error, psnr_from_errors, squared_errors
+from nvc_jax.core.errors import error_unit, largest_and_squared_errors, psnr_from_errors
 
 
 class VolumeErrors(NamedTuple):
@@ -73,11 +73,11 @@ def measure_errors(
         x, y = x[counted], y[counted]
         if x.size == 0:
             continue
-        slab_sum, slab_count = squared_errors(x, y, None, unit)
+        slab_largest, (slab_sum, slab_count) = largest_and_squared_errors(x, y, None, unit)
         squared_sum += slab_sum
         n_voxels += slab_count
         # np.maximum keeps a NaN (a decoded NaN), which Python's max may lose.
-        largest = float(np.maximum(largest, largest_error(x, y)))
+        largest = float(np.maximum(largest, slab_largest))
         minimum, maximum = min(minimum, number_of(x.min())), max(maximum, number_of(x.max()))
     if n_voxels == 0:
         return VolumeErrors(math.nan, 0, math.nan, math.nan, math.nan)

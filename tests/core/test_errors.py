@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from nvc_jax.core.dtypes import CODED_DTYPES
 from nvc_jax.core.errors import (
     error_unit,
+    largest_and_squared_errors,
     largest_error,
     largest_pointwise_error,
     psnr_from_errors,
@@ -44,6 +45,17 @@ def test_without_a_scale_the_unit_is_1(scale: float) -> None:
 
 def test_squared_errors_of_no_values_are_none():
     assert squared_errors(ORIGINAL[:0], DECODED[:0]) == (0, 0)
+
+
+@given(st.integers(0, 9), st.sampled_from(["uint8", "int64", "float32", "float64"]), st.booleans())
+def test_both_errors_at_once_are_those_of_each(seed: int, dtype: str, is_masked: bool):
+    random = np.random.default_rng(seed)
+    original, decoded = (random.uniform(0, 99, (2, 3, 50)).astype(dtype) for _ in range(2))
+    mask = random.random(original.shape) < 0.5 if is_masked else None
+    assert largest_and_squared_errors(original, decoded, mask, 2.0) == (
+        largest_error(original, decoded, mask),
+        squared_errors(original, decoded, mask, 2.0),
+    )
 
 
 def test_psnr_is_that_of_all_parts_together():
