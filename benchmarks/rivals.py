@@ -19,6 +19,7 @@ from common import RESULTS, natural_volume, write_results
 
 import nvc_jax
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
+from nvc_jax.peers.codecs import LOSSY_PEERS
 
 PSNR = 40.0
 WIDTH, HEIGHT, DOTS_PER_INCH = 8.5, 3.25, 200
@@ -69,17 +70,15 @@ def code(volume: np.ndarray) -> dict[str, tuple[np.ndarray, int]]:
         most = nvc_jax.compress(volume, store, psnr=PSNR).stored_bytes
         coded = {"nvc-1": (np.asarray(nvc_jax.open(store).read().result()), most)}
     values = np.ascontiguousarray(volume, np.float32)
-    width, layout = float(np.ptp(values)), {"shape": values.shape, "dtype": values.dtype}
+    width, sperr, sz3 = float(np.ptp(values)), LOSSY_PEERS["sperr"], LOSSY_PEERS["sz3"]
     streams = {
-        "SPERR": with_bytes(
+        sperr: with_bytes(
             lambda inverse: imagecodecs.sperr_encode(values, 1 / inverse, mode="bpp"), 1 / 32, 1e3, most
         ),
-        "SZ3": with_bytes(
-            lambda error: imagecodecs.sz3_encode(values, mode="abs", abs=error * width), 1e-6, 1, most
-        ),
+        sz3: with_bytes(lambda error: sz3.encode(values, error * width), 1e-6, 1, most),
     }
-    for name, decode in (("SPERR", imagecodecs.sperr_decode), ("SZ3", imagecodecs.sz3_decode)):
-        coded[name] = decode(streams[name], **layout), len(streams[name])
+    for peer, stream in streams.items():
+        coded[peer.name] = peer.decode(stream, values.shape, values.dtype), len(stream)
     return coded
 
 

@@ -18,6 +18,9 @@ Commands = Any
 _NEGATIVE = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
 """Begin of a negative number, or of several."""
 
+_QUALITY_TARGETS = ("max_error", "relative_error", "pointwise_error", "psnr", "step", "lossless")
+"""Options of ``nvc compress`` that name a quality target."""
+
 VOLUME_HELP = (
     "file (.npy, .nii.gz, .tif, .nc, .h5, …), folder of slices, Zarr store, URL, "
     "or JSON of a TensorStore spec"
@@ -88,6 +91,12 @@ def join_negative_numbers(arguments: Sequence[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
+
+
+def quality_targets(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the quality target that the options of ``nvc compress`` name; empty if they name none."""
+    given = {name: getattr(options, name) for name in _QUALITY_TARGETS}
+    return {name: value for name, value in given.items() if value is not None and value is not False}
 
 
 def add_mode(command: argparse.ArgumentParser) -> None:

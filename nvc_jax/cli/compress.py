@@ -13,7 +13,6 @@ from nvc_jax.core.choices import DEFAULT_MODEL
 if TYPE_CHECKING:
     from nvc_jax.compression.result import CompressionResult
 
-_TARGETS = ("max_error", "relative_error", "pointwise_error", "psnr", "step", "lossless")
 _EXAMPLES = (
     "nvc compress scan.nii.gz scan.zarr                      # 0.1 % of max − min; labels lossless",
     "nvc compress volume.tif volume.zarr --psnr 45",
@@ -153,7 +152,7 @@ def _run(options: argparse.Namespace) -> None:
             source,
             arguments.location(options.output),
             model=options.model,
-            **{name: getattr(options, name) for name in _TARGETS},
+            **arguments.quality_targets(options),
             missing_values=options.missing_value,
             value_limits=options.value_limits,
             exact_values=options.exact_value,
@@ -181,8 +180,7 @@ def _report(
         return
     values: dict[str, Any] = {} if level is None else {"level": level}
     values |= compression_values(result, options.output, meter)
-    is_default = not any(getattr(options, name) not in (None, False) for name in _TARGETS)
-    if is_default and (advice := advise(result)) is not None:
+    if not arguments.quality_targets(options) and (advice := advise(result)) is not None:
         values["advice"] = advice
         if not (options.quiet or options.json):
             print(f"nvc compress: {advice}", file=sys.stderr)

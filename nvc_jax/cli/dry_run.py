@@ -7,8 +7,6 @@ from nvc_jax.cli import arguments
 from nvc_jax.cli.output import finite_or_none, print_table, print_values
 from nvc_jax.cli.progress import count_progress_bar
 
-_TARGETS = ("max_error", "relative_error", "pointwise_error", "psnr", "step", "lossless")
-
 
 def run_dry(options: argparse.Namespace) -> None:
     """Estimate the run that the options of ``nvc compress`` describe, and print it."""
@@ -17,8 +15,7 @@ def run_dry(options: argparse.Namespace) -> None:
 
     if options.resume or options.part is not None:
         raise ValueError("`dry_run` tells of a whole run: leave `--resume` and `--part` out")
-    given = {name: getattr(options, name) for name in _TARGETS}
-    target = {name: value for name, value in given.items() if value is not None and value is not False}
+    target = arguments.quality_targets(options)
     with count_progress_bar("estimate", quiet=options.quiet or options.json) as on_progress:
         estimates = estimate(
             arguments.volume(options.input, options),

@@ -39,14 +39,19 @@ def _run(options: argparse.Namespace) -> None:
         return
     collection, _, name = options.dataset.rpartition(":")
     with byte_progress_bar("fetch", quiet=options.quiet or options.json, compiles=False) as meter:
+        on_progress = meter.on_download
         if collection == _SDRBENCH:
             from nvc_jax.io.sdrbench import fetch_sdrbench
 
-            paths = fetch_sdrbench(name, options.directory, on_progress=meter)
+            paths = fetch_sdrbench(name, options.directory, on_progress=on_progress)
         elif collection in ("", _OPEN_SCIVIS):
             from nvc_jax.io.open_scivis import fetch_dataset
 
-            paths = [fetch_dataset(name, options.directory, overwrite=options.overwrite, on_progress=meter)]
+            paths = [
+                fetch_dataset(
+                    name, options.directory, overwrite=options.overwrite, on_progress=meter.on_download
+                )
+            ]
         else:
             raise ValueError(f"`dataset` (={options.dataset}): name {_OPEN_SCIVIS}:NAME or {_SDRBENCH}:NAME")
     _report(paths, options)

@@ -36,6 +36,7 @@ class ByteMeter:
     def __init__(self, compilations: Compilations | None) -> None:
         self.latest: ByteProgress | DownloadProgress | None = None
         self._start, self._stop = time.monotonic(), math.inf
+        self._begun_bytes = 0
         self._compilations = compilations
 
     def __call__(self, now: "ByteProgress | DownloadProgress") -> None:
@@ -43,10 +44,15 @@ class ByteMeter:
             self._start = time.monotonic()
         self.latest = now
 
+    def on_download(self, now: "DownloadProgress") -> None:
+        """Take a report of a download, which may continue an earlier one."""
+        self._begun_bytes = now.begun_bytes
+        self(now)
+
     @property
     def new_bytes(self) -> int:
-        """Bytes that were done since the start: a download may have continued an earlier one."""
-        return 0 if self.latest is None else self.latest.done_bytes - self.latest.begun_bytes
+        """Bytes that were done since the start."""
+        return 0 if self.latest is None else self.latest.done_bytes - self._begun_bytes
 
     @property
     def seconds(self) -> float:

@@ -20,7 +20,6 @@ class ByteProgress:
         chunk: voxels of a chunk along each axis. For a shape and a dtype that this computer has not met,
             programs are compiled before the first chunk is done.
         dtype: of the volume.
-        begun_bytes: 0: those of an earlier run do not count.
     """
 
     done_bytes: int
@@ -28,7 +27,6 @@ class ByteProgress:
     stored_bytes: int
     chunk: Shape
     dtype: str
-    begun_bytes: int = 0
 
 
 def report_start(

@@ -1,24 +1,17 @@
 """The Open SciVis Datasets: the catalogue that comes with the package, and the download of a volume."""
 
-import importlib.resources
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from nvc_jax.io.catalogs import find_entry
+from nvc_jax.io.catalogs import Catalog, find_entry, read_catalog
 from nvc_jax.io.downloads import DownloadProgress, download, file_hash
 from nvc_jax.io.paths import output_path
 from nvc_jax.io.replaceable import check_replaceable
 
-Catalog = Mapping[str, Mapping[str, Any]]
-"""Volumes by name: ``url``, ``sha512``, ``bytes``, ``dtype``, ``size_xyz`` and more of each."""
-
 
 def load_catalog() -> Catalog:
-    """Load the catalogue of the Open SciVis Datasets that comes with the package."""
-    text = importlib.resources.files("nvc_jax.io").joinpath("open_scivis.json").read_text()
-    return {entry["id"]: entry for entry in json.loads(text)}
+    """Load the catalogue: ``url``, ``sha512``, ``bytes``, ``dtype``, ``size_xyz`` and more of each volume."""
+    return read_catalog("open_scivis.json")
 
 
 def fetch_dataset(

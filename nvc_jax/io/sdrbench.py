@@ -6,7 +6,6 @@ each field must have as many bytes as its shape and dtype make, gzip's own check
 of an archive is remembered, so that the next download of it is compared.
 """
 
-import importlib.resources
 import json
 import math
 import shutil
@@ -18,12 +17,9 @@ import numpy as np
 
 from nvc_jax.io.archives import Wanted, extract_files
 from nvc_jax.io.atomic import replacing
-from nvc_jax.io.catalogs import find_entry
+from nvc_jax.io.catalogs import Catalog, find_entry, read_catalog
 from nvc_jax.io.downloads import DownloadProgress, download, file_hash
 from nvc_jax.io.paths import output_path
-
-Catalog = Mapping[str, Mapping[str, Any]]
-"""Data sets by name: ``url``, ``archive_gb``, ``shape``, ``dtype``, ``fields`` and more of each."""
 
 CHECKSUMS = "SHA256SUMS"
 """File of the checksums of the fields, as ``sha256sum --check`` reads it."""
@@ -32,9 +28,8 @@ _REMEMBERED = ".nvc-fetched.json"
 
 
 def load_catalog() -> Catalog:
-    """Load the catalogue that comes with the package."""
-    text = importlib.resources.files("nvc_jax.io").joinpath("sdrbench.json").read_text()
-    return {entry["id"]: entry for entry in json.loads(text)}
+    """Load the catalogue: ``url``, ``archive_gb``, ``shape``, ``dtype``, ``fields`` and more of each set."""
+    return read_catalog("sdrbench.json")
 
 
 def field_bytes(entry: Mapping[str, Any]) -> int:

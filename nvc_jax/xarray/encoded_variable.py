@@ -103,8 +103,9 @@ class EncodedVariable:
     def _packing_errors(self) -> Iterator[float]:
         for region in chunk_regions(self._variable.shape, self._piece()):
             values = self._variable[region].values.astype(np.float64)
-            unpacked = xr.conventions.decode_cf_variable(self._name, self._encode(region), decode_times=False)
+            variable = xr.conventions.decode_cf_variable(self._name, self._encode(region), decode_times=False)
+            unpacked = variable.values.astype(np.float64)
             with np.errstate(invalid="ignore"):
-                errors = np.abs(unpacked.values.astype(np.float64) - values)
-            is_lost = np.isnan(errors) & ~(np.isnan(values) & np.isnan(unpacked.values.astype(np.float64)))
+                errors = np.abs(unpacked - values)
+            is_lost = np.isnan(errors) & ~(np.isnan(values) & np.isnan(unpacked))
             yield float("inf") if is_lost.any() else float(np.nanmax(errors, initial=0.0))

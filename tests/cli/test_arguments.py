@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from nvc_jax.cli import arguments
+from nvc_jax.cli.main import make_parser
 from nvc_jax.io.raw import RawFile
 from nvc_jax.io.selection import Selection
 
@@ -94,6 +95,20 @@ def test_common_options_stand_before_or_after_a_command() -> None:
         options = parser.parse_args(line.split())
         assert (options.json, options.quiet) == given
     assert command.format_help().endswith("examples:\n  look --json\n  look -q\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        ([], {}),
+        (["--relative-error", "0"], {"relative_error": 0.0}),
+        (["--psnr", "45"], {"psnr": 45.0}),
+        (["--lossless"], {"lossless": True}),
+    ],
+)
+def test_a_target_of_0_is_one(words: list[str], target: dict[str, Any]) -> None:
+    options = make_parser().parse_args(["compress", "v.npy", "v.zarr", *words])
+    assert arguments.quality_targets(options) == target
 
 
 def test_a_layout_makes_a_raw_file_of_a_path() -> None:
