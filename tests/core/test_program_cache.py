@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvc_jax.core.program_cache import cache_folder, prune
+from nvc_jax.core.program_cache import cache_folder, own_folder, prune, publish
 
 COUNTING = """
 import sys
@@ -36,12 +36,11 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *arguments: str, **variables: str) -> list[Path]:
-    """Run ``nvc`` in a process of its own, and list the programs that it keeps."""
+def run(folder: Path, *arguments: str, code: str = COUNTING, **variables: str) -> list[Path]:
+    """Run ``nvc``, or other code, in a process of its own, and list the programs that it keeps."""
     known = {name: value for name, value in os.environ.items() if not name.startswith(("JAX", "NVC", "XLA"))}
     known |= {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": ":".join(sys.path), **variables}
-    command = [sys.executable, "-c", COUNTING, *arguments]
-    subprocess.run(command, check=True, env=known, cwd=folder)
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=known, cwd=folder)
     return sorted((folder / "cache").rglob("*-cache"))
 
 
@@ -84,6 +83,40 @@ def test_the_oldest_files_are_removed(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["used"]
     prune(tmp_path, 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_programs_enter_the_cache_whole(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_bytes(b"kept")
+    own = own_folder(tmp_path)
+    assert (own / "kept").read_bytes() == b"kept"
+    (own / "added").write_bytes(b"ad")  # half of what will be written
+    assert not (tmp_path / "added").exists()
+    (own / "added").write_bytes(b"added")
+    publish(own, tmp_path, os.getpid() + 1)  # as in a process that was forked
+    assert own.is_dir()
+    publish(own, tmp_path, os.getpid())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["added", "kept"]
+    assert (tmp_path / "added").read_bytes() == b"added"
+
+
+def test_folders_of_killed_processes_are_removed_after_a_week(tmp_path: Path) -> None:
+    running, killed = own_folder(tmp_path), own_folder(tmp_path)
+    os.utime(killed, (0, 0))
+    prune(tmp_path, 0)
+    assert list(tmp_path.iterdir()) == [running]
+
+
+def test_a_process_that_was_killed_adds_nothing(here: Path) -> None:
+    killed = """
+import os
+import nvc_jax
+nvc_jax.use_program_cache()
+nvc_jax.compress("v.npy", "killed.zarr", step=0.05)
+os._exit(0)
+"""
+    kept = run(here, code=killed)
+    assert kept
+    assert all(path.parent.name.startswith(".process-") for path in kept)
 
 
 def test_the_cache_folder_is_the_systems() -> None:
