@@ -167,4 +167,4 @@ class LatentsChunkEncoder(ChunkEncoder):
             functools.cache(functools.partial(self._psnr, regions)),
             min(psnr, best - _CEILING_SLACK_DB),
             STEP_LIMITS,
-        )
+        ).step
