@@ -11,8 +11,12 @@ TOLERANCE_DB = 0.08
 _MAX_ROUNDS = 14
 """Rounds of the search: bisection alone would narrow the steps down to 1 in 16,000 of their logarithmic
 range."""
+_SURE_DISTANCE = 0.15
+"""Distance of two steps, in logarithms, from which on the secant through them is trusted: chunks that change
+their way of coding bend shorter ones."""
 _INSET = 0.02
-"""Share of the remaining interval that a guess keeps from its ends, so that every round narrows it."""
+"""Share of the remaining interval that a guess keeps from its ends, if both were tried: so that every round
+narrows it."""
 _MAX_CORRECTION_DB = 20.0
 """Largest correction of a guess in one round: far from the target a slope tells little."""
 _USUAL_SLOPE = 20 / math.log(10)
@@ -92,14 +96,17 @@ def find_step(
         width = high[0] - low[0]
         if width < _NARROWEST:
             break
-        guess = min(max(guess, low[0] + _INSET * width), high[0] - _INSET * width)
+        is_between = math.isfinite(low[1] - high[1])
+        inset = _INSET * width if is_between else min(_INSET * width, _NARROWEST)
+        guess = min(max(guess, low[0] + inset), high[0] - inset)
         excess = psnr_of(math.exp(guess)) - psnr
         low, high = ((guess, excess), high) if excess > 0 else (low, (guess, excess))
         # A secant through both ends of the interval, or else through the last two steps.
         if math.isfinite(low[1] - high[1]):
             slope = (low[1] - high[1]) / (high[0] - low[0])
         elif math.isfinite(last[1] - excess):
-            slope = min(max((last[1] - excess) / (guess - last[0]), _SLOPES[0]), _SLOPES[1])
+            secant = min(max((last[1] - excess) / (guess - last[0]), _SLOPES[0]), _SLOPES[1])
+            slope += min(abs(guess - last[0]) / _SURE_DISTANCE, 1.0) * (secant - slope)
         if abs(excess) < tolerance:
             return StepGuess(math.exp(guess), min(max(slope, _SLOPES[0]), _SLOPES[1]))
         last = guess, excess

@@ -27,9 +27,9 @@ _N_SAMPLES = 8
 """Chunks that a search for a step encodes first, in place of all chunks."""
 _LEAST_FOR_MOSAIC = 3
 """Chunks from which on a search for a step begins with a mosaic."""
-_ROUGH_TOLERANCE_DB = 0.5
-"""Distance from the wanted PSNR at which a search by a mosaic ends: whole volumes differ from theirs by
-about 1 dB."""
+_ROUGH_TOLERANCE_DB = 0.25
+"""Distance from the wanted PSNR at which a search by a mosaic ends: volumes differ from theirs by about 1 dB,
+but the slope found so close is right for them, too."""
 _N_BOUND_SAMPLES = 3
 """Chunks that the step under a bound is chosen by, in volumes of more than ``_N_SAMPLES``; one in smaller
 ones. The choice changes the size by a few per cent only."""
