@@ -21,9 +21,8 @@ _MAX_CORRECTION_DB = 20.0
 """Largest correction of a guess in one round: far from the target a slope tells little."""
 _USUAL_SLOPE = 20 / math.log(10)
 """Slope of a uniform quantiser's PSNR: about 6 dB for a halved step."""
-_NARROWEST = 0.004
-"""Width of the remaining interval, in logarithms of the step, at which the search ends: what is left of the
-distance comes of chunks that change their way of coding."""
+_NARROW_SHARE = 0.1
+"""Width of the remaining interval at which the search ends, as a share of the tolerance by the usual slope."""
 _SLOPES = (_USUAL_SLOPE / 4, _USUAL_SLOPE * 2)
 """Slopes that are trusted: others come of a chunk that changes its way of coding."""
 
@@ -91,13 +90,15 @@ def find_step(
     # Logarithms of a step that reaches the PSNR and of one that does not, and dB by which they exceed it.
     low, high = ((math.log(limit), math.nan) for limit in limits)
     step, slope = start or StepGuess(math.sqrt(12) * 10 ** (-psnr / 20))
+    # In so narrow an interval a larger distance comes of chunks that change their way of coding.
+    narrowest = _NARROW_SHARE * tolerance / _USUAL_SLOPE
     guess, last = math.log(step), (math.nan, math.nan)
     for _ in range(_MAX_ROUNDS):
         width = high[0] - low[0]
-        if width < _NARROWEST:
+        if width < narrowest:
             break
         is_between = math.isfinite(low[1] - high[1])
-        inset = _INSET * width if is_between else min(_INSET * width, _NARROWEST)
+        inset = _INSET * width if is_between else min(_INSET * width, narrowest)
         guess = min(max(guess, low[0] + inset), high[0] - inset)
         excess = psnr_of(math.exp(guess)) - psnr
         low, high = ((guess, excess), high) if excess > 0 else (low, (guess, excess))
