@@ -126,15 +126,18 @@ class TransformBodyCodec:
         body = body_range + _STEP.pack(step) + stream
 
         def complete() -> TransformedChunk | None:
-            decoded = self._to_range(self._crop(reconstruct(), valid_shape), chunk.low, chunk.high)
             if target.max_error is None:
+                decoded = self._to_range(self._crop(reconstruct(), valid_shape), chunk.low, chunk.high)
                 return TransformedChunk(body, b"", self._round(decoded, None, origin))
+            # A promise depends on the decoded values: so the stored bytes are read, as readers will.
+            parsed = self.parse(body, valid_shape)
+            decoded = self._unrounded(parsed, self.coder.decode(parsed.stream), valid_shape)
             reserve = self.coder.decoding_reserve(chunk.low, chunk.high, float(step))
             corrected = self._enforce_bound(chunk, decoded, target.max_error, reserve)
             if corrected is None:
                 return None
             correction, moves = corrected
-            return TransformedChunk(body, correction, self._round(decoded, moves, origin), reserve)
+            return TransformedChunk(body, correction, self._round(decoded, moves, parsed.origin), reserve)
 
         return CodedBody(body, complete)
 
