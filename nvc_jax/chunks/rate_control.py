@@ -22,7 +22,7 @@ _MAX_CORRECTION_DB = 20.0
 _USUAL_SLOPE = 20 / math.log(10)
 """Slope of a uniform quantiser's PSNR: about 6 dB for a halved step."""
 _NARROW_SHARE = 0.1
-"""Width of the remaining interval at which the search ends, as a share of the usual width of the tolerance."""
+"""Width of the remaining interval at which the search ends, as a share of the tolerance at that slope."""
 _SLOPES = (_USUAL_SLOPE / 4, _USUAL_SLOPE * 2)
 """Slopes that are trusted: others come of a chunk that changes its way of coding."""
 
