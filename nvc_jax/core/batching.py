@@ -1,4 +1,8 @@
-"""Loops of compiled programs: rows of a large array some at a time, and loops inside of ``jax.shard_map``."""
+"""Loops of compiled programs: rows of a large array some at a time, and loops of batches.
+
+A loop inside of ``jax.shard_map`` needs ``varying_like``. A loop inside of ``jax.vmap`` needs
+``common_bound``, unless its number of steps is the same for the whole batch.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +34,21 @@ def map_rows(function: Callable[[Any], Any], rows: Any, rows_per_step: int = 102
 
     results = lax.map(function, jax.tree.map(cut, rows))
     return jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:])[:n], results)
+
+
+@jax.custom_batching.custom_vmap
+def common_bound(n_steps: jax.Array) -> jax.Array:
+    """Get the number of steps of a loop, int32: within ``jax.vmap`` the largest of the batch.
+
+    With numbers of their own, all that the loop carries would be copied and selected at each step. Steps
+    beyond an item's own number must leave the item's results as they are.
+    """
+    return n_steps
+
+
+@common_bound.def_vmap
+def _(axis_size: int, in_batched: list[bool], n_steps: jax.Array) -> tuple[jax.Array, bool]:
+    return common_bound(jnp.max(n_steps)), False
 
 
 def varying_like(reference: jax.Array, tree: Any) -> Any:

@@ -1,19 +1,20 @@
 """Calls of kernels within compiled programs."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
+from nvc_jax.native.group_kernels import has_group_kernels
 from nvc_jax.native.library import load_kernels
 
 _Form = Callable[..., Any]
 
 
-def on_cpu(kernel: _Form, reference: _Form, *arguments: Any) -> Any:
+def on_cpu(kernel: _Form, reference: _Form, *arguments: Any, gpu: _Form | None = None) -> Any:
     """Run a kernel on CPUs and its reference on other devices, or everywhere if there are no kernels.
 
     Args:
@@ -21,13 +22,19 @@ def on_cpu(kernel: _Form, reference: _Form, *arguments: Any) -> Any:
         reference: the ``jax.numpy`` form, which returns the same arrays. It is traced only where a program
             is compiled for another device, so it must not use traced arrays other than its arguments.
         *arguments: of both; trees of arrays.
+        gpu: calls kernels for GPUs of NVIDIA; by default, these run the reference.
     """
+    if gpu is None or not has_group_kernels():
+        gpu = reference
     if load_kernels() is not None:
+        kernel = reference
+    if kernel is gpu:
         return reference(*arguments)
     leaves, tree = jax.tree.flatten(arguments)
     axes = frozenset().union(*map(_varying_axes, leaves))
     if axes:
-        return _either(_varying(kernel, axes), _varying(reference, axes), arguments)
+        kernel, reference, gpu = (_varying(form, axes) for form in (kernel, reference, gpu))
+        return lax.platform_dependent(*arguments, cpu=kernel, cuda=gpu, default=reference)
     results = jax.eval_shape(kernel, *arguments)
     shapes, results_tree = jax.tree.flatten(results)
 
@@ -35,17 +42,26 @@ def on_cpu(kernel: _Form, reference: _Form, *arguments: Any) -> Any:
         return lambda *leaves: jax.tree.leaves(form(*jax.tree.unflatten(tree, leaves)))
 
     avals = tuple(jax.core.ShapedArray(shape.shape, shape.dtype) for shape in shapes)
-    outputs = _on_cpu_p.bind(*leaves, kernel=flat(kernel), reference=flat(reference), avals=avals)
+    outputs = _on_cpu_p.bind(*leaves, forms=_Forms(*map(flat, (kernel, reference, gpu))), avals=avals)
     return jax.tree.unflatten(results_tree, outputs)
 
 
-def _either(kernel: _Form, reference: _Form, arguments: Sequence[Any]) -> Any:
-    """Trace both forms, of which programs contain the one for their device."""
-    return lax.platform_dependent(*arguments, cpu=kernel, default=reference)
+class _Forms(NamedTuple):
+    """Forms of an operation, from arrays to a list of arrays, of which a program contains one.
+
+    Attributes:
+        cpu: calls a native kernel.
+        default: the ``jax.numpy`` form.
+        cuda: calls kernels for GPUs of NVIDIA.
+    """
+
+    cpu: _Form
+    default: _Form
+    cuda: _Form
 
 
 _on_cpu_p = Primitive("nvc_on_cpu")
-"""An operation that becomes one of two forms when a program is compiled: tracing both takes twice as long."""
+"""An operation that becomes one of its forms when a program is compiled: tracing all takes twice as long."""
 _on_cpu_p.multiple_results = True
 
 
@@ -55,30 +71,33 @@ def _result_types(*_: Any, avals: tuple[Any, ...], **__: Any) -> tuple[Any, ...]
 
 
 @_on_cpu_p.def_impl
-def _run(*leaves: Any, kernel: _Form, reference: _Form, **_: Any) -> Any:
-    return _either(kernel, reference, leaves)
+def _run(*leaves: Any, forms: _Forms, **_: Any) -> Any:
+    return lax.platform_dependent(*leaves, **forms._asdict())
 
 
 def _batch(
-    leaves: Sequence[Any], axes: Sequence[Any], *, kernel: _Form, reference: _Form, **_: Any
+    leaves: Sequence[Any], axes: Sequence[Any], *, forms: _Forms, avals: tuple[Any, ...]
 ) -> tuple[Any, Any]:
-    """Trace both forms of a batch, as ``jax.vmap`` transforms them."""
-    outputs = jax.vmap(lambda *leaves: _either(kernel, reference, leaves), in_axes=tuple(axes))(*leaves)
-    return outputs, [0] * len(outputs)
+    """Batch all forms, as ``jax.vmap`` transforms them."""
+    size = next(leaf.shape[axis] for leaf, axis in zip(leaves, axes, strict=True) if axis is not None)
+    batched = _Forms(*(jax.vmap(form, in_axes=tuple(axes), axis_size=size) for form in forms))
+    shapes = tuple(jax.core.ShapedArray((size, *aval.shape), aval.dtype) for aval in avals)
+    return _on_cpu_p.bind(*leaves, forms=batched, avals=shapes), [0] * len(avals)
 
 
 def _lower(form: str) -> Callable[..., Any]:
-    """Make the rule that replaces the operation by its form ``kernel`` or ``reference``."""
+    """Make the rule that replaces the operation by one of its forms."""
 
-    def lower(context: Any, *leaves: Any, **parameters: Any) -> Any:
-        return mlir.lower_fun(parameters[form], multiple_results=True)(context, *leaves)
+    def lower(context: Any, *leaves: Any, forms: _Forms, **_: Any) -> Any:
+        return mlir.lower_fun(getattr(forms, form), multiple_results=True)(context, *leaves)
 
     return lower
 
 
 batching.primitive_batchers[_on_cpu_p] = _batch
-mlir.register_lowering(_on_cpu_p, _lower("reference"))
-mlir.register_lowering(_on_cpu_p, _lower("kernel"), platform="cpu")
+mlir.register_lowering(_on_cpu_p, _lower("default"))
+for _platform in ("cpu", "cuda"):
+    mlir.register_lowering(_on_cpu_p, _lower(_platform), platform=_platform)
 
 
 def _varying_axes(leaf: Any) -> frozenset:
