@@ -1,13 +1,11 @@
 """Calls of kernels within compiled programs."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import jax
-from jax import lax
-from jax.extend.core import Primitive
-from jax.interpreters import batching, mlir
 
+from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.native.group_kernels import has_group_kernels
 from nvc_jax.native.library import load_kernels
 
@@ -30,93 +28,8 @@ def on_cpu(kernel: _Form, reference: _Form, *arguments: Any, gpu: _Form | None =
         kernel = reference
     if kernel is gpu:
         return reference(*arguments)
-    leaves, tree = jax.tree.flatten(arguments)
-    axes = frozenset().union(*map(_varying_axes, leaves))
-    if axes:
-        kernel, reference, gpu = (_varying(form, axes) for form in (kernel, reference, gpu))
-        return lax.platform_dependent(*arguments, cpu=kernel, cuda=gpu, default=reference)
-    results = jax.eval_shape(kernel, *arguments)
-    shapes, results_tree = jax.tree.flatten(results)
-
-    def flat(form: _Form) -> _Form:
-        return lambda *leaves: jax.tree.leaves(form(*jax.tree.unflatten(tree, leaves)))
-
-    avals = tuple(jax.core.ShapedArray(shape.shape, shape.dtype) for shape in shapes)
-    outputs = _on_cpu_p.bind(*leaves, forms=_Forms(*map(flat, (kernel, reference, gpu))), avals=avals)
-    return jax.tree.unflatten(results_tree, outputs)
-
-
-class _Forms(NamedTuple):
-    """Forms of an operation, from arrays to a list of arrays, of which a program contains one.
-
-    Attributes:
-        cpu: calls a native kernel.
-        default: the ``jax.numpy`` form.
-        cuda: calls kernels for GPUs of NVIDIA.
-    """
-
-    cpu: _Form
-    default: _Form
-    cuda: _Form
-
-
-_on_cpu_p = Primitive("nvc_on_cpu")
-"""An operation that becomes one of its forms when a program is compiled: tracing all takes twice as long."""
-_on_cpu_p.multiple_results = True
-
-
-@_on_cpu_p.def_abstract_eval
-def _result_types(*_: Any, avals: tuple[Any, ...], **__: Any) -> tuple[Any, ...]:
-    return avals
-
-
-@_on_cpu_p.def_impl
-def _run(*leaves: Any, forms: _Forms, **_: Any) -> Any:
-    return lax.platform_dependent(*leaves, **forms._asdict())
-
-
-def _batch(
-    leaves: Sequence[Any], axes: Sequence[Any], *, forms: _Forms, avals: tuple[Any, ...]
-) -> tuple[Any, Any]:
-    """Batch all forms, as ``jax.vmap`` transforms them."""
-    size = next(leaf.shape[axis] for leaf, axis in zip(leaves, axes, strict=True) if axis is not None)
-    batched = _Forms(*(jax.vmap(form, in_axes=tuple(axes), axis_size=size) for form in forms))
-    shapes = tuple(jax.core.ShapedArray((size, *aval.shape), aval.dtype) for aval in avals)
-    return _on_cpu_p.bind(*leaves, forms=batched, avals=shapes), [0] * len(avals)
-
-
-def _lower(form: str) -> Callable[..., Any]:
-    """Make the rule that replaces the operation by one of its forms."""
-
-    def lower(context: Any, *leaves: Any, forms: _Forms, **_: Any) -> Any:
-        return mlir.lower_fun(getattr(forms, form), multiple_results=True)(context, *leaves)
-
-    return lower
-
-
-batching.primitive_batchers[_on_cpu_p] = _batch
-mlir.register_lowering(_on_cpu_p, _lower("default"))
-for _platform in ("cpu", "cuda"):
-    mlir.register_lowering(_on_cpu_p, _lower(_platform), platform=_platform)
-
-
-def _varying_axes(leaf: Any) -> frozenset:
-    """Get the axes of a ``shard_map`` over which an array varies; releases of JAX name them differently."""
-    kind: Any = jax.typeof(leaf)
-    return kind.manual_axis_type.varying if hasattr(kind, "manual_axis_type") else kind.vma
-
-
-def _varying(form: Callable[..., Any], axes: frozenset) -> Callable[..., Any]:
-    """Mark results as varying over all devices of a ``shard_map`` over which arguments vary.
-
-    Both forms must return arrays of the same type.
-    """
-
-    def mark(leaf: jax.Array) -> jax.Array:
-        missing = tuple(sorted(axes - _varying_axes(leaf)))
-        return lax.pcast(leaf, missing, to="varying") if missing else leaf
-
-    return lambda *arguments: jax.tree.map(mark, form(*arguments))
+    forms = Forms(cpu=kernel, default=reference, cuda=gpu)
+    return choose_form(forms, jax.eval_shape(kernel, *arguments), *arguments)
 
 
 def runs_kernels() -> bool:

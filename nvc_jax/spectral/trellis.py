@@ -121,9 +121,7 @@ def quantize_reference(
     fixed = to_fixed(values).reshape(-1)
     ordered = fixed[order[:, None] * N_COEFFICIENTS + scan.coefficients[partial_types[order]]]
     blocks = _Blocks(ordered, *(leaf[order] for leaf in (classes, partial_types, counts)))
-    points = lax.platform_dependent(
-        blocks, cpu=lambda blocks: map_rows(find_points, blocks, _BLOCKS_AT_ONCE), default=find_points
-    )
+    points = map_rows(find_points, blocks, _BLOCKS_AT_ONCE)
 
     row, position = jnp.argsort(order).astype(jnp.int32)[:, None], scan.positions[partial_types]
     return jnp.where(position >= 0, points.reshape(-1)[row * N_COEFFICIENTS + jnp.maximum(position, 0)], 0)
