@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nvc_jax.core.searching import count_not_above
 from nvc_jax.entropy.frequency_tables import (
     FREQUENCY_MASK,
     PRECISION,
@@ -36,6 +35,7 @@ from nvc_jax.entropy.frequency_tables import (
     entry_of_token,
     find_token,
 )
+from nvc_jax.entropy.joined_stacks import join_stacks
 from nvc_jax.entropy.tokens import ESCAPE, ESCAPE_BITS, from_token, n_extra_bits, to_token
 from nvc_jax.entropy.word_stack import GROUP_LANES, WORD_BITS, append_words, take_words
 from nvc_jax.entropy.word_stream import WordStream, n_groups_of
@@ -101,18 +101,7 @@ def finish_encoding(coder: Coder, n_lanes: jax.Array) -> WordStream:
     words, tops = append_words(coder.words, coder.tops, [is_lane, is_lane], [high, coder.states])
     bases = _bases(n_lanes, len(tops), n_words)
     group_words = tops - bases
-    if len(tops) > 1:
-        words = _join_stacks(words, bases, group_words)
-    return WordStream(words, group_words, n_lanes)
-
-
-def _join_stacks(words: jax.Array, bases: jax.Array, group_words: jax.Array) -> jax.Array:
-    """Move the words of each group to those of the group before, and clear all words behind them."""
-    ends = jnp.cumsum(group_words, dtype=jnp.int32)
-    index = jnp.arange(len(words), dtype=jnp.int32)
-    group = count_not_above(ends, index)
-    moved = index + (bases - ends + group_words).at[group].get(mode="clip")
-    return jnp.where(index < ends[-1], words.at[moved].get(mode="clip"), 0)
+    return WordStream(join_stacks(words, bases, group_words), group_words, n_lanes)
 
 
 def start_decoding(stream: WordStream) -> Coder:
