@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import nvc_jax
 from nvc_jax.io.volumes import read_volume
 
 RESULTS = Path(__file__).parent / "results"
@@ -84,13 +85,16 @@ def machine() -> dict[str, Any]:
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    packages = ("nvc_jax", "jax", "jaxlib", "flax", "numpy", "tensorstore")
+    packages = ("jax", "jaxlib", "flax", "numpy", "tensorstore")
     return {
         "processor": model,
         "cores": len(os.sched_getaffinity(0)),
         "devices": [device.device_kind for device in jax.devices()],
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "versions": {
+            "nvc_jax": nvc_jax.__version__,
+            **{name: importlib.metadata.version(name) for name in packages},
+        },
     }
 
 
