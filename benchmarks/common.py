@@ -98,13 +98,13 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write_results(name: str, results: dict[str, Any]) -> Path:
-    """Write ``results/<name>.json`` with the machine and the command that produced it."""
+def write_results(name: str, results: dict[str, Any], directory: Path = RESULTS) -> Path:
+    """Write ``<name>.json`` with the machine and the command that produced it."""
     command = " ".join(
         ["python", f"benchmarks/{Path(sys.argv[0]).name}", *_without_directories(sys.argv[1:])]
     )
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{name}.json"
     content = {"command": command, "machine": machine(), **results}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path

@@ -147,7 +147,11 @@ def measure(program: Program, platform: str, sharding: Any, steps: list[int]) ->
 def coder_steps(side: int) -> tuple[dict[str, list[int]], float]:
     """Count the steps of nvc-1's loops for one chunk at the chosen PSNR, by direction; and get its step."""
     codec, volume = nvc_jax.load_codec(SPECTRAL), jnp.asarray(turbulence((side,) * 3))
-    step = step_for_psnr(codec, np.asarray(volume), PSNR_DB)
+    step = step_for_psnr(
+        lambda step: nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, volume, step=step)),
+        np.asarray(volume),
+        PSNR_DB,
+    )
     encode = make_program(SPECTRAL, "encode", side).function
     decode = make_program(SPECTRAL, "decode", side).function
     encoded = nvc_jax.encode_volume(codec, volume, step=step)
