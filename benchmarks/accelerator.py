@@ -1,19 +1,20 @@
 """Speed on one accelerator, by one command of a few minutes; each part is written as soon as it is measured.
 
 The most telling parts come first: how fast the device copies memory; whether device and CPU decode each
-other's streams alike; nvc-1 on 128³ voxels, one chunk and batches, at 45 dB and at the step for a relative bound
-of 1e-3; the paper's models at the sizes of its Table 2; the operations that take longest; transfers; decoding
-inside a user's compiled function; ``compress`` under a relative bound of 1e-3. A part that fails leaves its
-error. No part begins after ``--seconds``.
+other's streams alike; nvc-1 on 128³ voxels, one chunk and batches, at 45 dB and at the step for a relative
+bound of 1e-3; the paper's models at the sizes of its Table 2; the operations that take longest; transfers;
+decoding inside a user's compiled function; ``compress`` under a relative bound of 1e-3. A part that fails
+leaves its error. No part begins after ``--seconds``.
 
-Volumes and streams lie in the device's memory, unless a name says ``from_host`` or ``to_host``. Bytes per second
-count the volume. ``of_copy`` is their share of the speed of a copy, of which bytes read and written count.
+Volumes and streams lie in the device's memory, unless a name says ``from_host`` or ``to_host``. Bytes per
+second count the volume. ``of_copy`` is their share of the speed of a copy, of which bytes read and written
+count.
 
     benchmarks/accelerator.sh                          # finds or makes an environment, then runs this
     python benchmarks/accelerator.py --quick           # small sizes, on whatever is there
 
-The dependencies of nvc_jax must be installed. The package itself may be a source tree on PYTHONPATH; without its
-compiled kernels the CPU's part takes longer.
+The dependencies of nvc_jax must be installed. The package itself may be a source tree on PYTHONPATH; without
+its compiled kernels the CPU's part takes longer.
 """
 
 import argparse

@@ -81,14 +81,16 @@ def lower(program: Program, platform: str) -> dict[str, Any]:
     return {"lower_seconds": seconds, "hazards": [str(hazard) for hazard in hazards]}
 
 
-def compile_ahead(program: Program, sharding: SingleDeviceSharding) -> tuple[Any, float]:
-    """Compile a program for a device that is not there: the program, and seconds."""
+def compile_ahead(program: Program, sharding: SingleDeviceSharding) -> tuple[Any, dict[str, float]]:
+    """Compile a program for a device that is not there: the program, and seconds by clock and processors."""
     arguments = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), program.arguments
     )
     lowered = jax.jit(program.function).lower(*arguments)
-    began = time.perf_counter()
-    return lowered.compile(), time.perf_counter() - began
+    began, busy = time.perf_counter(), time.process_time()
+    compiled = lowered.compile()
+    seconds = {"compile_seconds": time.perf_counter() - began}
+    return compiled, seconds | {"compile_processor_seconds": time.process_time() - busy}
 
 
 def describe(module: Module, program: Program, platform: str, steps: list[int]) -> dict[str, Any]:
@@ -136,12 +138,12 @@ def measure(program: Program, platform: str, sharding: Any, steps: list[int]) ->
     if sharding is None:
         return row
     try:
-        compiled, row["compile_seconds"] = compile_ahead(program, sharding)
+        compiled, seconds = compile_ahead(program, sharding)
     except jax.errors.JaxRuntimeError as error:  # a batch that does not fit into the memory
         return row | {"error": str(error).splitlines()[0][:200]}
     memory = compiled.memory_analysis()
-    row["temporary_bytes"], row["output_bytes"] = memory.temp_size_in_bytes, memory.output_size_in_bytes
-    return row | describe(parse(compiled.as_text()), program, platform, steps)
+    sizes = {"temporary_bytes": memory.temp_size_in_bytes, "output_bytes": memory.output_size_in_bytes}
+    return row | seconds | sizes | describe(parse(compiled.as_text()), program, platform, steps)
 
 
 def coder_steps(side: int) -> tuple[dict[str, list[int]], float]:
@@ -183,24 +185,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--platforms", nargs="+", default=["rocm"], choices=PLATFORMS)
     parser.add_argument("--models", nargs="+", default=all_models())
-    parser.add_argument("--dump", type=Path, help="folder for the optimised HLO")
+    parser.add_argument("--side", type=int, help=f"of all volumes (nvc-1: {SIDES[SPECTRAL]}, {PAPER_SIDE})")
+    parser.add_argument("--batch", type=int, help=f"chunks of nvc-1 ({BATCHES})")
+    parser.add_argument("--no-steps", action="store_true", help="leave loops uncounted, which takes a minute")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for compiled.json")
     options = parser.parse_args()
-    path = RESULTS / "compiled.json"
+    path = options.output / "compiled.json"
     results = json.loads(path.read_text())["platforms"] if path.exists() else {}
-    steps, step = coder_steps(SIDES[SPECTRAL]) if SPECTRAL in options.models else ({}, None)
+    counts_steps = SPECTRAL in options.models and not options.no_steps
+    steps, step = coder_steps(options.side or SIDES[SPECTRAL]) if counts_steps else ({}, None)
     for platform in options.platforms:
         sharding = None if platform == "rocm" else device_sharding(platform)
         rows = []
         for model in options.models:
-            for batch in (0, BATCHES[platform]) if model == SPECTRAL else (0,):
+            side = options.side or SIDES.get(model, PAPER_SIDE)
+            for batch in (0, options.batch or BATCHES[platform]) if model == SPECTRAL else (0,):
                 for direction in directions_of(model):
-                    program = make_program(model, direction, SIDES.get(model, PAPER_SIDE), batch)
+                    program = make_program(model, direction, side, batch)
                     rows.append(measure(program, platform, sharding, steps.get(direction, [])))
                     print(platform, summary(rows[-1]), flush=True)
                     jax.clear_caches()
         device = DEVICES[platform].name if platform in DEVICES else None
         results[platform] = {"device": device, "compilers": compilers(platform), "programs": rows}
-        write_results("compiled", {"psnr_db": PSNR_DB, "step": step, "steps": steps, "platforms": results})
+        head = {"psnr_db": PSNR_DB, "step": step, "steps": steps}
+        write_results("compiled", {**head, "platforms": results}, options.output)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,13 @@
 """A gate without a device: all programs lower for all accelerators, and no loop copies a growing buffer."""
 
 import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,12 +56,49 @@ def test_programs_lower_without_float64_and_callbacks(program: tuple[str, str, i
 @pytest.mark.parametrize(
     "program",
     [
-        pytest.param(program, id=str(program), marks=pytest.mark.xfail(reason=COPIES[program], strict=True))
-        if program in COPIES
-        else pytest.param(program, id=str(program))
+        pytest.param(
+            program,
+            id=str(program),
+            marks=pytest.mark.xfail(reason=COPIES[program], strict=True) if program in COPIES else (),
+        )
         for program in PROGRAMS
     ],
 )
 def test_no_loop_copies_a_buffer_that_grows(program: tuple[str, str, int], platform: str) -> None:
     found = hazards(*program, platform)
     assert [str(finding) for finding in found if finding.rule not in ("float64", "callback")] == []
+
+
+COMPILERS = {"cuda": "jax_cuda13_plugin", "tpu": "libtpu"}
+COMPILED = Path(__file__).parents[2] / "benchmarks" / "compiled.py"
+
+
+@functools.cache
+def compiled(platform: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """Programs of nvc-1 after the compiler's passes, compiled in a process of its own."""
+    if importlib.util.find_spec(COMPILERS[platform]) is None:
+        pytest.skip(f"no compiler for {platform}: {COMPILERS[platform]} is not installed")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, str(COMPILED), "--platforms", platform, "--models", SPECTRAL, "--no-steps"]
+        sizes = ["--side", str(SIDE), "--batch", str(BATCH)]
+        subprocess.run([*command, *sizes, "--output", directory], env=environment, check=True)
+        results = json.loads((Path(directory) / "compiled.json").read_text())
+    return {(row["direction"], row["batch"]): row for row in results["platforms"][platform]["programs"]}
+
+
+@pytest.mark.parametrize("platform", COMPILERS)
+@pytest.mark.parametrize(
+    ("direction", "batch"),
+    [
+        pytest.param(
+            *program[1:],
+            marks=pytest.mark.xfail(reason=COPIES[program], strict=True) if program in COPIES else (),
+        )
+        for program in PROGRAMS
+        if program[0] == SPECTRAL
+    ],
+)
+def test_no_compiled_loop_copies_a_buffer_that_grows(platform: str, direction: str, batch: int) -> None:
+    loops = compiled(platform)[direction, batch]["loops"]
+    assert {loop["label"]: loop["copies"] for loop in loops if loop["copies"]} == {}
