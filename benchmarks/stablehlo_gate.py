@@ -63,6 +63,41 @@ def find_hazards(module: Any, large_bytes: int) -> list[Finding]:
     return list(found)
 
 
+def count_steps(module: Any) -> int:
+    """Count the steps of all loops, inner ones as often as they run; numbers that depend on data count as one."""
+    functions = {operation.attributes["sym_name"].value: operation for operation in module.body.operations}
+    return _steps_of(functions["main"].regions[0], functions)
+
+
+def _steps_of(region: Any, functions: dict[str, Any]) -> int:
+    total = 0
+    for block in region.blocks:
+        for inner in block.operations:
+            operation = inner.operation
+            if operation.name == "stablehlo.while":
+                condition, body = operation.regions
+                total += _constant_steps(condition) * (1 + _steps_of(body, functions))
+            elif operation.name == "func.call":
+                called = functions[operation.attributes["callee"].value]
+                total += _steps_of(called.regions[0], functions)
+            else:
+                total += sum(_steps_of(nested, functions) for nested in operation.regions)
+    return total
+
+
+def _constant_steps(condition: Any) -> int:
+    """Number with which a condition compares a counter, which starts at 0; 1 if it is not constant."""
+    operations = [inner.operation for inner in condition.blocks[0].operations]
+    constants = [operation for operation in operations if operation.name == "stablehlo.constant"]
+    if [operation.name for operation in operations if operation not in constants] != [
+        "stablehlo.compare",
+        "stablehlo.return",
+    ]:
+        return 1
+    values = [re.search(r"dense<(\d+)> : tensor<i32>", str(constant)) for constant in constants]
+    return int(values[0][1]) if len(values) == 1 and values[0] else 1
+
+
 @dataclasses.dataclass(frozen=True)
 class _Step:
     """A step of a loop, in which the buffers that it carries are followed.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from programs import PLATFORMS, SPECTRAL, all_models, directions_of, make_program
-from stablehlo_gate import Finding, find_hazards
+from stablehlo_gate import Finding, count_steps, find_hazards
 
 SIDE, BATCH, LARGE_SHARE = 64, 2, 8
 PROGRAMS = [
@@ -67,6 +67,34 @@ def test_programs_lower_without_float64_and_callbacks(program: tuple[str, str, i
 def test_no_loop_copies_a_buffer_that_grows(program: tuple[str, str, int], platform: str) -> None:
     found = hazards(*program, platform)
     assert [str(finding) for finding in found if finding.rule not in ("float64", "callback")] == []
+
+
+LAYERS = 16
+"""Layers of blocks in a volume of 128³. A loop over them, or over slabs of some, is short enough."""
+ROW_BY_ROW = (
+    *(("zero-margin", "decode"), ("two-wide-margin", "encode"), ("two-wide-margin", "decode crop")),
+    *(("more-parameters", "encode"), ("more-parameters", "decode crop")),
+)
+"""Programs of the paper's models that copy rows of blocks one after another, for the caches of CPUs."""
+
+
+@pytest.mark.parametrize(
+    ("model", "direction"),
+    [
+        pytest.param(
+            *pair,
+            marks=pytest.mark.xfail(reason="rows of blocks are copied one after another", strict=True)
+            if pair in ROW_BY_ROW
+            else (),
+        )
+        for pair in [
+            (model, direction) for model, direction, batch in PROGRAMS if model != SPECTRAL and not batch
+        ]
+    ],
+)
+def test_models_of_the_paper_take_few_steps(model: str, direction: str) -> None:
+    lowered = make_program(model, direction, 8 * LAYERS).trace().lower(lowering_platforms=("cuda",))
+    assert count_steps(lowered.compiler_ir("stablehlo")) <= 2 * LAYERS
 
 
 COMPILERS = {"cuda": "jax_cuda13_plugin", "tpu": "libtpu"}

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
-from stablehlo_gate import find_hazards
+from stablehlo_gate import count_steps, find_hazards
 
 BUFFER = jax.ShapeDtypeStruct((1000,), jnp.int32)
 COUNT = jax.ShapeDtypeStruct((), jnp.int32)
@@ -82,3 +82,12 @@ def test_sizes_are_in_bytes(width: Any) -> None:
     buffer = jax.ShapeDtypeStruct((1000,), width)
     assert rules(loop(step), COUNT, buffer, large_bytes=n_bytes)
     assert not rules(loop(step), COUNT, buffer, large_bytes=n_bytes + 1)
+
+
+def test_steps_of_loops_are_counted_with_inner_ones() -> None:
+    def rows(buffer: jax.Array) -> jax.Array:
+        return lax.map(lambda row: lax.fori_loop(0, 5, lambda _, v: v * 2, row), buffer.reshape(20, 50))
+
+    assert count_steps(jax.jit(rows).lower(BUFFER).compiler_ir("stablehlo")) == 20 * (1 + 5)
+    assert count_steps(jax.jit(loop(update)).lower(COUNT, BUFFER).compiler_ir("stablehlo")) == 1
+    assert count_steps(jax.jit(jnp.sin).lower(jnp.ones(3)).compiler_ir("stablehlo")) == 0
