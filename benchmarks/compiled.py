@@ -16,6 +16,7 @@ import os
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["TPU_SKIP_MDS_QUERY"] = "1"
+os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # no device that processes could take from each other
 
 import argparse
 import collections
@@ -52,6 +53,7 @@ BATCHES = {"cuda": 64, "tpu": 8, "rocm": 64}
 LARGE_SHARE = 8
 """A buffer of an eighth of the volume or more counts as one that grows with it."""
 COUNTED = ("gather", "scatter", "sort", "while", "conditional")
+EXTRAS = {"cuda": "cuda13", "tpu": "tpu"}
 COMPILERS = {"cuda": ("jax-cuda13-plugin", "jax-cuda13-pjrt"), "tpu": ("libtpu",), "rocm": ()}
 
 
@@ -59,7 +61,7 @@ def device_sharding(platform: str) -> SingleDeviceSharding:
     """Get the sharding of arrays on a device of a platform that need not be there.
 
     Raises:
-        RuntimeError: the platform's compiler is not installed.
+        RuntimeError: the platform's compiler is not installed, or does not start.
     """
     try:
         if platform == "tpu":
@@ -68,7 +70,8 @@ def device_sharding(platform: str) -> SingleDeviceSharding:
             settings = {"target_config": TARGET.read_text(), "topology": "1x1x1"}
             topology = topologies.get_topology_desc(platform=platform, **settings)
     except Exception as error:
-        raise RuntimeError(f"no compiler for {platform}: pip install 'jax[{platform}]' ({error})") from error
+        extra = f"jax[{EXTRAS[platform]}]"
+        raise RuntimeError(f"no compiler for {platform}, which comes with '{extra}': {error}") from error
     return SingleDeviceSharding(topology.devices[0])
 
 

@@ -64,7 +64,7 @@ def find_hazards(module: Any, large_bytes: int) -> list[Finding]:
 
 
 def count_steps(module: Any) -> int:
-    """Count the steps of all loops, inner ones as often as they run; numbers that depend on data count as one."""
+    """Count the steps of all loops, inner ones as often as they run; numbers that depend on data count 1."""
     functions = {operation.attributes["sym_name"].value: operation for operation in module.body.operations}
     return _steps_of(functions["main"].regions[0], functions)
 

@@ -40,4 +40,4 @@ def test_programs_are_lowered_and_other_platforms_are_kept(tmp_path: Path) -> No
 def test_a_missing_compiler_is_named(tmp_path: Path) -> None:
     finished = run("--platforms", "tpu", "--output", str(tmp_path))
     assert finished.returncode != 0
-    assert "pip install 'jax[tpu]'" in finished.stderr
+    assert "comes with 'jax[tpu]'" in finished.stderr
