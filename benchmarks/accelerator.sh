@@ -6,8 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 needs='import flax, jax, numpy, optax, orbax.checkpoint, rich, scipy, tensorstore; assert jax.__version_info__ >= (0, 10)'
 python=${PYTHON:-python3}
-if ! reason=$("$python" -c "$needs" 2>&1 | tail -1) || [ -n "$reason" ]; then
-  echo "making an environment: ${reason:-the Python at $python lacks a package}" >&2
+if ! reason=$("$python" -c "$needs" 2>&1); then
+  echo "$python lacks what is needed, so an environment is made, which takes a network: $(tail -1 <<< "$reason")" >&2
   "$python" -m venv .venv
   python=.venv/bin/python
   "$python" -m pip install -q "jax[cuda13]>=0.10" flax optax orbax-checkpoint numpy tensorstore rich scipy
