@@ -43,7 +43,7 @@ def compiled(results: Results) -> str:
             [
                 title(program),
                 of["device"],
-                f"{program['compile_seconds']:.0f}",
+                f"{program.get('compile_processor_seconds', program['compile_seconds']):.0f}",
                 str(program["kernels"]),
                 f"{program['outside']['kernels']:,}",
                 f"{program['outside']['n_bytes'] / n_bytes:.0f}×",
