@@ -14,7 +14,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 
 _CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr"}
 """Operations that call a part of the program, and the parameter that holds it."""
-_OPENED = {"while", "cond", "platform_index", "nvc_on_cpu"}
+_OPENED = {"while", "cond", "platform_index", "nvc_choose_form"}
 
 
 def count_steps(function: Callable[..., Any], *arguments: Any) -> list[int]:
@@ -55,8 +55,8 @@ def _run(equation: Any, arguments: list[Any], steps: list[int]) -> Sequence[Any]
     if name == "cond":
         index = min(max(int(arguments[0]), 0), len(parameters["branches"]) - 1)
         return _evaluate(parameters["branches"][index], arguments[1:], steps)
-    if name == "nvc_on_cpu":
-        return _evaluate(jax.make_jaxpr(parameters["reference"])(*arguments), arguments, steps)
+    if name == "nvc_choose_form":
+        return _evaluate(jax.make_jaxpr(parameters["forms"].default)(*arguments), arguments, steps)
     if name in _CALLS and _holds_opened(parameters[_CALLS[name]]):
         return _evaluate(parameters[_CALLS[name]], arguments, steps)
     results = equation.primitive.bind(*arguments, **parameters)

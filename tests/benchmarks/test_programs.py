@@ -21,16 +21,6 @@ PROGRAMS = [
     for batch in (0, BATCH)
     for direction in directions_of(model)
 ]
-COPIES = {
-    (
-        SPECTRAL,
-        "encode",
-        0,
-    ): "joining the stacks of words searches for each word, in a loop over all words",
-    (SPECTRAL, "encode", BATCH): "loops of the coder and the trellis are under vmap and select whole buffers",
-    (SPECTRAL, "decode", BATCH): "the coder's loop is under vmap and selects whole buffers at every step",
-}
-"""Programs that do not pass the gate yet, and why."""
 
 
 @functools.cache
@@ -53,17 +43,7 @@ def test_programs_lower_without_float64_and_callbacks(program: tuple[str, str, i
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize(
-    "program",
-    [
-        pytest.param(
-            program,
-            id=str(program),
-            marks=pytest.mark.xfail(reason=COPIES[program], strict=True) if program in COPIES else (),
-        )
-        for program in PROGRAMS
-    ],
-)
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
 def test_no_loop_copies_a_buffer_that_grows(program: tuple[str, str, int], platform: str) -> None:
     found = hazards(*program, platform)
     assert [str(finding) for finding in found if finding.rule not in ("float64", "callback")] == []
@@ -71,26 +51,11 @@ def test_no_loop_copies_a_buffer_that_grows(program: tuple[str, str, int], platf
 
 LAYERS = 16
 """Layers of blocks in a volume of 128³. A loop over them, or over slabs of some, is short enough."""
-ROW_BY_ROW = (
-    *(("zero-margin", "decode"), ("two-wide-margin", "encode"), ("two-wide-margin", "decode crop")),
-    *(("more-parameters", "encode"), ("more-parameters", "decode crop")),
-)
-"""Programs of the paper's models that copy rows of blocks one after another, for the caches of CPUs."""
 
 
 @pytest.mark.parametrize(
     ("model", "direction"),
-    [
-        pytest.param(
-            *pair,
-            marks=pytest.mark.xfail(reason="rows of blocks are copied one after another", strict=True)
-            if pair in ROW_BY_ROW
-            else (),
-        )
-        for pair in [
-            (model, direction) for model, direction, batch in PROGRAMS if model != SPECTRAL and not batch
-        ]
-    ],
+    [(model, direction) for model, direction, batch in PROGRAMS if model != SPECTRAL and not batch],
 )
 def test_models_of_the_paper_take_few_steps(model: str, direction: str) -> None:
     lowered = make_program(model, direction, 8 * LAYERS).trace().lower(lowering_platforms=("cuda",))
@@ -117,15 +82,7 @@ def compiled(platform: str) -> dict[tuple[str, int], dict[str, Any]]:
 
 @pytest.mark.parametrize("platform", COMPILERS)
 @pytest.mark.parametrize(
-    ("direction", "batch"),
-    [
-        pytest.param(
-            *program[1:],
-            marks=pytest.mark.xfail(reason=COPIES[program], strict=True) if program in COPIES else (),
-        )
-        for program in PROGRAMS
-        if program[0] == SPECTRAL
-    ],
+    ("direction", "batch"), [program[1:] for program in PROGRAMS if program[0] == SPECTRAL]
 )
 def test_no_compiled_loop_copies_a_buffer_that_grows(platform: str, direction: str, batch: int) -> None:
     loops = compiled(platform)[direction, batch]["loops"]
