@@ -1,7 +1,7 @@
 """Roofline figure of the programs in ``results/compiled.json``: estimated time over that of their memory.
 
-Bars start at 1, the floor: moving the volume once. The first part is the time of the bytes that a program
-moves outside of loops that depend on data, the second what short kernels add there, the third those loops.
+A program has a point for the time of the bytes that it moves outside of loops that depend on data, one for
+what short kernels add there, and one for those loops. Their sum is beside them.
 
     python benchmarks/compiled_figure.py
 """
@@ -18,8 +18,11 @@ from common import RESULTS
 from compiled_quotes import title
 from hlo_cost import DEVICES
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 COLOURS = {"bytes": "#1f4e79", "kernels": "#8fb8de", "coder": "#e8a33d"}
+_LEAST = 0.1
+"""Smallest part that is drawn."""
 LABELS = {
     "bytes": "bytes moved, at the memory's speed",
     "kernels": "short kernels and what is slower than memory",
@@ -37,19 +40,20 @@ def ratios(program: dict[str, Any], bytes_per_second: float) -> dict[str, float]
 
 
 def draw(axes: Axes, platform: str, programs: list[dict[str, Any]]) -> None:
-    """Draw the programs of one platform as bars on a logarithmic axis."""
+    """Draw the programs of one platform as points on a logarithmic axis, and their sums as numbers."""
     device = DEVICES[platform]
     for row, program in enumerate(programs):
-        begin = 1.0
-        for name, ratio in ratios(program, device.bytes_per_second).items():
-            end = begin + ratio if begin > 1 else max(1.0, ratio)
-            if end > begin:
-                label = LABELS[name] if row == 0 else None
-                axes.barh(row, end - begin, left=begin, color=COLOURS[name], label=label)
-            begin = end
-        axes.text(begin * 1.1, row, f"{begin:,.0f}×", va="center", fontsize=7)
+        parts = {
+            name: ratio for name, ratio in ratios(program, device.bytes_per_second).items() if ratio >= _LEAST
+        }
+        total = sum(parts.values())
+        axes.plot([1, total], [row, row], color="#dddddd", linewidth=1, zorder=1)
+        for name, ratio in parts.items():
+            axes.scatter(ratio, row, s=22, color=COLOURS[name], zorder=2)
+        axes.text(total * 1.25, row, f"{total:,.0f}×", va="center", fontsize=7)
     axes.set_xscale("log")
-    axes.set_xlim(1, 1e6)
+    axes.set_xlim(_LEAST / 1.5, 1e6)
+    axes.axvline(1, color="#888888", linewidth=0.8)
     axes.set_yticks(range(len(programs)), [title(program) for program in programs], fontsize=7)
     axes.invert_yaxis()
     axes.set_title(f"{device.name}, {device.bytes_per_second / 1e12:.2g} TB/s", fontsize=9)
@@ -76,7 +80,10 @@ def main() -> None:
     )
     for column, (name, programs) in zip(axes[:, 0], compiled.items(), strict=True):
         draw(column, name, programs)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", fontsize=7, ncols=3)
+    handles = [
+        Line2D([], [], color=COLOURS[name], marker="o", linestyle="", label=LABELS[name]) for name in LABELS
+    ]
+    figure.legend(handles=handles, loc="outside lower center", fontsize=7, ncols=3)
     figure.savefig(RESULTS / "compiled.png", dpi=150)
 
 
