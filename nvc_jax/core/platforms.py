@@ -12,6 +12,8 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
 from jax.interpreters import batching, mlir
 
+from nvc_jax.core.jax_settings import in_own_settings
+
 _Form = Callable[..., Any]
 
 
@@ -51,7 +53,8 @@ def choose_form(forms: Forms, results: Any, *arguments: Any) -> Any:
     shapes, results_tree = jax.tree.flatten(results)
 
     def flat(form: _Form) -> _Form:
-        return lambda *leaves: jax.tree.leaves(form(*jax.tree.unflatten(tree, leaves)))
+        # By then the settings may be those of a user, who compiles this within a program of their own.
+        return in_own_settings(lambda *leaves: jax.tree.leaves(form(*jax.tree.unflatten(tree, leaves))))
 
     avals = tuple(jax.core.ShapedArray(shape.shape, shape.dtype) for shape in shapes)
     outputs = _choose_form_p.bind(*leaves, forms=Forms(*map(flat, forms)), avals=avals)

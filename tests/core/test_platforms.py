@@ -29,6 +29,16 @@ def test_a_program_holds_one_form(platform: str) -> None:
         assert held == {OPERATIONS[platform]}
 
 
+def test_forms_are_traced_in_our_settings() -> None:
+    def form(values: jax.Array) -> jax.Array:
+        return values + jnp.arange(3)[None]  # of 64 bits where the user has asked for them
+
+    with jax.enable_x64(True):
+        traced = jax.jit(lambda values: choose_form(Forms(form, form, form), values, values)).trace(VALUES)
+        for platform in OPERATIONS:
+            assert "i64" not in traced.lower(lowering_platforms=(platform,)).as_text()
+
+
 def test_hoisted_functions_use_traced_arrays_later() -> None:
     @jax.jit
     def program(scale: jax.Array, values: jax.Array) -> dict[str, jax.Array]:
