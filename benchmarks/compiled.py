@@ -44,7 +44,7 @@ from stablehlo_gate import find_hazards
 import nvc_jax
 
 TARGET = Path(__file__).parent / "targets" / "h100.txt"
-"""What XLA must know of an H100 to compile for it, as its ``GpuTargetConfigProto`` in text."""
+"""Facts about an H100 by which XLA compiles for it, as its ``GpuTargetConfigProto`` in text."""
 PSNR_DB = 45.0
 SIDES = {SPECTRAL: 128}
 PAPER_SIDE = 256

@@ -52,6 +52,24 @@ def make_header_tables(model: EntropyModel) -> HeaderTables:
     return HeaderTables(*(frequency_tables.make_tables(rows, with_slots=False) for rows in frequencies))
 
 
+def header_at(
+    headers: BlockHeaders, order: jax.Array, index: jax.Array, step: jax.Array, n_classes: int
+) -> tuple[BlockHeaders, jax.Array]:
+    """Look up the header that each lane encodes at a step, and the class before it in the lane.
+
+    Args:
+        headers: of all blocks.
+        order: int32 (n,), of ``BlockLayout``.
+        index: int32 (lanes,), in the order; of the nearest block outside of it.
+        step: int32, of the lanes.
+        n_classes: stands for no class, before the first block of a lane.
+    """
+    index = jnp.clip(index, 0, order.shape[0] - 1)
+    block = order[index]
+    before = headers.classes[order[jnp.maximum(index - 1, 0)]]
+    return BlockHeaders(*(leaf[block] for leaf in headers)), jnp.where(step > 0, before, n_classes)
+
+
 def push_header(
     model: EntropyModel,
     tables: HeaderTables,
@@ -105,17 +123,14 @@ def push_headers(
     Returns:
         The state after the headers.
     """
-    n, n_classes = layout.order.shape[0], model.tables.shape[0]
+    n_classes = model.tables.shape[0]
     tables, runs = make_header_tables(model), share_out(layout.n_blocks, n_lanes, len(coder.states))
 
     def push(backwards: jax.Array, coder: rans.Coder) -> rans.Coder:
         step = runs.length - 1 - backwards
         index, active = runs.at(step)
-        index = jnp.clip(index, 0, n - 1)
-        block = layout.order[index]
-        header = BlockHeaders(*(leaf[block] for leaf in headers))
-        before = headers.classes[layout.order[jnp.maximum(index - 1, 0)]]
-        return push_header(model, tables, coder, header, jnp.where(step > 0, before, n_classes), active)
+        header, before = header_at(headers, layout.order, index, step, n_classes)
+        return push_header(model, tables, coder, header, before, active)
 
     return lax.fori_loop(0, common_bound(runs.length), push, coder)
 

@@ -17,6 +17,7 @@ from nvc_jax.native.group_kernels import GROUP_LANES, run_groups, store_where, t
 from nvc_jax.spectral.block_headers import (
     BlockHeaders,
     HeaderTables,
+    header_at,
     make_header_tables,
     pop_header,
     push_header,
@@ -112,19 +113,13 @@ def _push_group(
     coder = push_states(sequence, packed, coder, first_place(sequence, integer_runs), is_first)
 
     header_runs = runs_of_lanes(lanes, counts.blocks[0], n_lanes)
-    n, n_classes = order.shape[0], sequence.model.tables.shape[0]
 
     def push_header_of(backwards: jax.Array, carry: tuple) -> tuple:
         step = header_runs.length - 1 - backwards
         index, active = header_runs.at(step)
-        index = jnp.clip(index, 0, n - 1)
-        block = order[index]
-        header = BlockHeaders(*(leaf[block] for leaf in headers))
-        before = headers.classes[order[jnp.maximum(index - 1, 0)]]
-        before = jnp.where(step > 0, before, n_classes)
-        coder = push_header(
-            sequence.model, tables, rans.Coder(carry[0], words, carry[1]), header, before, active
-        )
+        header, before = header_at(headers, order, index, step, sequence.model.tables.shape[0])
+        coder = rans.Coder(carry[0], words, carry[1])
+        coder = push_header(sequence.model, tables, coder, header, before, active)
         return coder.states, coder.tops
 
     state, top = lax.fori_loop(0, header_runs.length, push_header_of, (coder.states, coder.tops))
