@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import nvc_jax
 from nvc_jax.io.volumes import read_volume
 
 RESULTS = Path(__file__).parent / "results"
@@ -84,23 +85,26 @@ def machine() -> dict[str, Any]:
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    packages = ("nvc_jax", "jax", "jaxlib", "flax", "numpy", "tensorstore")
+    packages = ("jax", "jaxlib", "flax", "numpy", "tensorstore")
     return {
         "processor": model,
         "cores": len(os.sched_getaffinity(0)),
         "devices": [device.device_kind for device in jax.devices()],
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "versions": {
+            "nvc_jax": nvc_jax.__version__,
+            **{name: importlib.metadata.version(name) for name in packages},
+        },
     }
 
 
-def write_results(name: str, results: dict[str, Any]) -> Path:
-    """Write ``results/<name>.json`` with the machine and the command that produced it."""
+def write_results(name: str, results: dict[str, Any], directory: Path = RESULTS) -> Path:
+    """Write ``<name>.json`` with the machine and the command that produced it."""
     command = " ".join(
         ["python", f"benchmarks/{Path(sys.argv[0]).name}", *_without_directories(sys.argv[1:])]
     )
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{name}.json"
     content = {"command": command, "machine": machine(), **results}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path

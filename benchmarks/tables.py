@@ -1,8 +1,8 @@
 """Tables and sentences of the README and of ``docs/`` that state measured figures.
 
 A page marks each of them by a pair of comments, ``<!-- table: NAME -->`` and ``<!-- end -->``. What lies
-between is rewritten from the files in ``results/`` by the function NAME of ``quotes.py`` or
-``paper_quotes.py``; every other line stays as it is. A test asserts that nothing is left to rewrite.
+between is rewritten from the files in ``results/`` by the function NAME of ``quotes.py``, ``paper_quotes.py``
+or ``compiled_quotes.py``; every other line stays as it is. A test asserts that nothing is left to rewrite.
 
     python benchmarks/tables.py
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import compiled_quotes
 import paper_quotes
 import quotes
 from quotes import Results
@@ -22,7 +23,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 REGION = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 QUOTES: dict[str, Callable[[Results], str]] = {
     name.replace("_", "-"): getattr(module, name)
-    for module in (quotes, paper_quotes)
+    for module in (quotes, paper_quotes, compiled_quotes)
     for name in module.NAMES
 }
 """What a marked region holds, by its name."""

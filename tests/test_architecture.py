@@ -39,8 +39,8 @@ MAX_FUNCTION_LINES = 60
 RIDDLES = ("What", "How", "Where", "Which", "Whether", "Who", "Whatever")
 NAMED_TUPLE = ("_asdict", "_fields", "_make", "_replace")
 """Public methods of named tuples, whose names begin with an underscore only so that no field has them."""
-SEVERAL_PACKAGES = ("format", "integration")
-"""Folders of tests that each run several packages together."""
+SEVERAL_PACKAGES = ("benchmarks", "format", "integration")
+"""Folders of tests that each run several packages together, or what is outside of the package."""
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 ROOT = Path(__file__).parents[1]
 OUTSIDE = sorted(path for name in ("tests", "benchmarks", "fuzz") for path in (ROOT / name).rglob("*.py"))

@@ -11,6 +11,7 @@ from nvc_jax.autoencoder.blending import blend_axis, blend_neighbours
 from nvc_jax.autoencoder.blocks import extract_padded, pad_to_grid
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, dequantize, quantize
 from nvc_jax.autoencoder.networks import BlockAutoencoder, bind
+from nvc_jax.core.batching import map_in_turn
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import denormalize, finite_range, normalize
 from nvc_jax.core.parameters import Params
@@ -79,7 +80,7 @@ def encode_region(
         slab = normalize(lax.dynamic_slice(padded, corner, slab_shape), minimum, maximum)
         return model.encode(extract_padded(slab, b, m))[0]
 
-    latents = lax.map(encode_slab, jnp.arange(n_z * n_y))
+    latents = map_in_turn(encode_slab, jnp.arange(n_z * n_y))
     latents = latents.reshape(n_z, n_y, layers, rows, grid[2], -1).transpose(0, 2, 1, 3, 4, 5)
     latents = latents.reshape(n_z * layers, n_y * rows, grid[2], -1)[: grid[0], : grid[1]]
     return EncodedLatents(
@@ -133,13 +134,13 @@ def _decode_cropped(model: BlockAutoencoder, encoded: EncodedLatents, blocks_per
     def decode_slab(latents: jax.Array) -> jax.Array:
         cores = model.decode_core(latents.reshape(-1, latents.shape[-1]))
         cores = denormalize(cores, encoded.minimum, encoded.maximum, encoded.dtype)
-        # One row of blocks at a time: XLA would otherwise fuse the transposition into the network's last
-        # layer, which then runs element by element.
-        strips = lax.map(lambda row: row.transpose(1, 2, 0, 3), cores.reshape(layers * rows, -1, b, b, b))
+        # One row of blocks at a time on CPUs: XLA would otherwise fuse the transposition into the network's
+        # last layer, which then runs element by element.
+        strips = map_in_turn(lambda row: row.transpose(1, 2, 0, 3), cores.reshape(layers * rows, -1, b, b, b))
         slab = strips.reshape(layers, rows, b, b, -1).transpose(0, 2, 1, 3, 4)
         return slab.reshape(layers * b, rows * b, -1)
 
-    slabs = lax.map(decode_slab, latents.reshape(n_z * n_y, -1, latents.shape[-1]))
+    slabs = map_in_turn(decode_slab, latents.reshape(n_z * n_y, -1, latents.shape[-1]))
     slabs = slabs.reshape(n_z, n_y, layers * b, rows * b, -1).transpose(0, 2, 1, 3, 4)
     depth, height, width = encoded.shape
     return slabs.reshape(n_z * layers * b, n_y * rows * b, -1)[:depth, :height, :width]

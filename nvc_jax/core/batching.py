@@ -1,4 +1,8 @@
-"""Loops of compiled programs: rows of a large array some at a time, and loops inside of ``jax.shard_map``."""
+"""Loops of compiled programs: rows of a large array some at a time, and loops of batches.
+
+A loop inside of ``jax.shard_map`` needs ``varying_like``. A loop inside of ``jax.vmap`` needs
+``common_bound``, unless its number of steps is the same for the whole batch.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,9 +11,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nvc_jax.core.platforms import Forms, choose_form, hoist
+
 
 def map_rows(function: Callable[[Any], Any], rows: Any, rows_per_step: int = 1024) -> Any:
-    """Apply a function to arrays with many rows, some rows at a time, so that intermediates stay in cache.
+    """Apply a function to arrays with many rows: on CPUs some at a time, so that intermediates stay in cache.
 
     Args:
         function: takes a tree like ``rows`` with fewer rows, returns a tree of arrays with as many rows. It
@@ -28,8 +34,48 @@ def map_rows(function: Callable[[Any], Any], rows: Any, rows_per_step: int = 102
         padded = jnp.pad(array, [(0, n_steps * size - n)] + [(0, 0)] * (array.ndim - 1))
         return padded.reshape(n_steps, size, *array.shape[1:])
 
-    results = lax.map(function, jax.tree.map(cut, rows))
+    results = map_in_turn(function, jax.tree.map(cut, rows))
     return jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:])[:n], results)
+
+
+def map_in_turn(function: Callable[[Any], Any], items: Any) -> Any:
+    """Apply a function to each of a few items: on CPUs one after the other, elsewhere all at once.
+
+    A loop compiles faster than a batch and uses the caches of a CPU better; on a GPU each step of a loop
+    starts all kernels of the function anew.
+
+    Args:
+        function: takes a tree like ``items`` without the first axis; returns a tree of arrays.
+        items: a tree of arrays with the same number of items.
+    """
+    n = jax.tree.leaves(items)[0].shape[0]
+    hoisted, result, captured = hoist(
+        function, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), items)
+    )
+
+    def in_turn(captured: list[Any], items: Any) -> Any:
+        return lax.map(lambda item: hoisted(captured, item), items)
+
+    def at_once(captured: list[Any], items: Any) -> Any:
+        return jax.vmap(hoisted, (None, 0))(captured, items)
+
+    results = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((n, *leaf.shape), leaf.dtype), result)
+    return choose_form(Forms(in_turn, at_once, at_once), results, captured, items)
+
+
+@jax.custom_batching.custom_vmap
+def common_bound(n_steps: jax.Array) -> jax.Array:
+    """Get the number of steps of a loop, int32: within ``jax.vmap`` the largest of the batch.
+
+    With numbers of their own, all that the loop carries would be copied and selected at each step. Steps
+    beyond an item's own number must leave the item's results as they are.
+    """
+    return n_steps
+
+
+@common_bound.def_vmap
+def _(axis_size: int, in_batched: list[bool], n_steps: jax.Array) -> tuple[jax.Array, bool]:
+    return common_bound(jnp.max(n_steps)), False
 
 
 def varying_like(reference: jax.Array, tree: Any) -> Any:

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nvc_jax.core.searching import count_below
+
 _FLOOR = 0.3
 """Size, as a share of the mean size, that is added to all: sizes are estimates that may be too small."""
 _MIN_FLOOR = 1e-6
@@ -53,5 +55,5 @@ def draw_systematic(sizes: jax.Array, exists: jax.Array, n_drawn: int) -> tuple[
     ends = jnp.cumsum(shares)
     distance = ends[-1] / n_drawn
     marks = (jnp.arange(n_drawn, dtype=jnp.float32) + 0.5) * distance
-    drawn = jnp.minimum(jnp.searchsorted(ends, marks), len(sizes) - 1).astype(jnp.int32)
+    drawn = jnp.minimum(count_below(ends, marks), len(sizes) - 1)
     return jnp.asarray(order)[drawn], distance / jnp.maximum(shares[drawn], _MIN_SHARE)

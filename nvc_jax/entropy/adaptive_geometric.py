@@ -92,10 +92,10 @@ def encode_reference(
     def push(backwards: jax.Array, coder: rans.Coder) -> rans.Coder:
         step = n_steps - 1 - backwards
         block, active = runs.at(step // n_dims)
-        dimension, index = step % n_dims, jnp.minimum(block, n_blocks - 1)
+        dimension, index = step % n_dims, jnp.clip(block, 0, n_blocks - 1)
         return rans.push(coder, tables, table_indices[dimension, index], values[dimension, index], active)
 
-    coder = lax.fori_loop(0, n_steps, push, batching.varying_like(values, coder))
+    coder = lax.fori_loop(0, batching.common_bound(n_steps), push, batching.varying_like(values, coder))
     stream = rans.finish_encoding(coder, n_lanes)
     return stream._replace(words=stream.words[: capacity(n_blocks, n_dims)])
 
@@ -147,4 +147,4 @@ def decode_reference(
 
     empty = (jnp.zeros((n_dims, n_blocks), jnp.int32), jnp.zeros(len(runs.starts), jnp.uint32))
     state = (coder, *batching.varying_like(stream.words, empty))
-    return lax.fori_loop(0, runs.length * n_dims, pop, state)[1]
+    return lax.fori_loop(0, batching.common_bound(runs.length * n_dims), pop, state)[1]

@@ -24,6 +24,8 @@ SLOT_OFFSET_SHIFT = SLOT_FREQUENCY_SHIFT + PRECISION
 class Tables(NamedTuple):
     """Frequency tables packed for coding; one row for each table.
 
+    In a kernel of one group the fields are references to memory.
+
     The frequencies of a table divide the numbers 0 … 2**PRECISION − 1, its *slots*, into one interval for
     each token, in the order of the tokens.
 
@@ -120,6 +122,11 @@ def _pack_slots(frequencies: jax.Array, starts: jax.Array) -> jax.Array:
     return jnp.cumsum(marks, axis=1, dtype=jnp.uint32) + (slot << jnp.uint32(SLOT_OFFSET_SHIFT))
 
 
+def entry_of_token(tables: Tables, row: jax.Array, token: jax.Array) -> jax.Array:
+    """Look up the entries of tokens, uint32 (n,), in ``Tables.tokens``."""
+    return tables.tokens[row, token.astype(jnp.int32)]
+
+
 def find_token(tables: Tables, row: jax.Array, slot: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Find the tokens in whose intervals slots lie.
 
@@ -133,7 +140,7 @@ def find_token(tables: Tables, row: jax.Array, slot: jax.Array) -> tuple[jax.Arr
     """
     if tables.slots is None:
         return _search_token(tables, row, slot)
-    entry = tables.slots[row, slot]
+    entry = tables.slots[row, slot.astype(jnp.int32)]
     token = entry & jnp.uint32(N_TOKENS - 1)
     frequency = (entry >> jnp.uint32(SLOT_FREQUENCY_SHIFT) & jnp.uint32((1 << PRECISION) - 1)) + 1
     return token, frequency, entry >> jnp.uint32(SLOT_OFFSET_SHIFT)
@@ -143,6 +150,7 @@ def _search_token(tables: Tables, row: jax.Array, slot: jax.Array) -> tuple[jax.
     """Find tokens as ``find_token`` does, without ``Tables.slots``, by the first slots of all tokens."""
     entries = tables.tokens[row]
     # Of the tokens that start at the same slot only the last has a frequency other than 0.
-    token = jnp.sum(entries >> jnp.uint32(START_SHIFT) <= slot[:, None], axis=1, dtype=jnp.int32) - 1
-    entry = jnp.take_along_axis(entries, token[:, None], axis=1)[:, 0]
-    return token.astype(jnp.uint32), entry & FREQUENCY_MASK, slot - (entry >> jnp.uint32(START_SHIFT))
+    begun = entries >> jnp.uint32(START_SHIFT) <= slot[:, None]
+    token = jnp.sum(begun.astype(jnp.uint32), axis=1, dtype=jnp.uint32) - 1
+    entry = entry_of_token(tables, row, token)
+    return token, entry & FREQUENCY_MASK, slot - (entry >> jnp.uint32(START_SHIFT))

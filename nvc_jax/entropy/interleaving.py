@@ -32,15 +32,23 @@ class Runs(NamedTuple):
     total: jax.Array | int
 
     def at(self, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Index of each lane's item at a step, int32 (lanes,), and whether the lane has that item, bool."""
+        """Index of each lane's item at a step, int32 (lanes,), and whether the lane has that item, bool.
+
+        Before step 0 and from step ``length`` on, where loops of a batch may run, no lane has one.
+        """
         index = self.starts + step
-        return index, index < self.total
+        return index, (step >= 0) & (step < self.length) & (index < self.total)
 
 
 def share_out(total: jax.Array | int, n_lanes: jax.Array, max_lanes: int) -> Runs:
     """Divide ``total`` items among the first ``n_lanes`` of ``max_lanes`` lanes."""
+    return runs_of_lanes(jnp.arange(max_lanes, dtype=jnp.int32), total, n_lanes)
+
+
+def runs_of_lanes(lanes: jax.Array, total: jax.Array | int, n_lanes: jax.Array) -> Runs:
+    """Get the runs of some lanes, int32 (lanes,), if ``total`` items are divided among ``n_lanes`` lanes."""
     length = -(-total // n_lanes)
-    return Runs(jnp.arange(max_lanes, dtype=jnp.int32) * length, length, total)
+    return Runs(lanes * length, length, total)
 
 
 def max_lanes_for(n_blocks: int) -> int:

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nvc_jax.core.batching import common_bound
+from nvc_jax.entropy.passes import items_at
 from nvc_jax.entropy.rans import Coder
 from nvc_jax.entropy.word_stack import WORD_BITS, append_words, take_words
 
@@ -58,7 +60,7 @@ def push_batch(coder: Coder, intervals: jax.Array, count: jax.Array, n_lanes: ja
     n_steps = -(-count // n_lanes)
 
     def push(backwards: jax.Array, coder: Coder) -> Coder:
-        item, active = _items_at(n_steps - 1 - backwards, count, n_lanes, len(coder.states))
+        item, active = items_at(n_steps - 1 - backwards, count, n_lanes, len(coder.states))
         interval = jnp.where(active, intervals.at[item].get(mode="clip"), jnp.uint32(CERTAIN))
         frequency = (interval >> jnp.uint32(PRECISION)) + 1
         overflows = coder.states >> jnp.uint32(WORD_BITS) >= frequency
@@ -69,7 +71,7 @@ def push_batch(coder: Coder, intervals: jax.Array, count: jax.Array, n_lanes: ja
         pushed = (quotient << jnp.uint32(PRECISION)) + (states - quotient * frequency) + start
         return Coder(pushed, words, tops)
 
-    return lax.fori_loop(0, n_steps, push, coder)
+    return lax.fori_loop(0, common_bound(n_steps), push, coder)
 
 
 def pop_batch(coder: Coder, ends: jax.Array, count: jax.Array, n_lanes: jax.Array) -> tuple[Coder, jax.Array]:
@@ -88,7 +90,7 @@ def pop_batch(coder: Coder, ends: jax.Array, count: jax.Array, n_lanes: jax.Arra
 
     def pop(step: jax.Array, carry: tuple) -> tuple:
         coder, symbols = carry
-        item, active = _items_at(step, count, n_lanes, len(coder.states))
+        item, active = items_at(step, count, n_lanes, len(coder.states))
         ends_of_lanes = jnp.where(active[None], ends.at[:, item].get(mode="clip"), jnp.uint32(WHOLE))
         slot = coder.states & jnp.uint32(WHOLE - 1)
         symbol = jnp.sum(slot[None] >= ends_of_lanes, axis=0, dtype=jnp.int32)
@@ -101,13 +103,5 @@ def pop_batch(coder: Coder, ends: jax.Array, count: jax.Array, n_lanes: jax.Arra
         symbols = symbols.at[jnp.where(active, item, n)].set(symbol, mode="drop")
         return Coder(states, coder.words, tops), symbols
 
-    return lax.fori_loop(0, -(-count // n_lanes), pop, (coder, jnp.zeros(n, jnp.int32)))
-
-
-def _items_at(
-    step: jax.Array, count: jax.Array, n_lanes: jax.Array, max_lanes: int
-) -> tuple[jax.Array, jax.Array]:
-    """Index of each lane's item at a step, int32 (lanes,), and whether the lane has that item, bool."""
-    lane = jnp.arange(max_lanes, dtype=jnp.int32)
-    item = step * n_lanes + lane
-    return item, (lane < n_lanes) & (item < count)
+    n_steps = common_bound(-(-count // n_lanes))
+    return lax.fori_loop(0, n_steps, pop, (coder, jnp.zeros(n, jnp.int32)))

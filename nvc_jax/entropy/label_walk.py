@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nvc_jax.core.compaction import compact
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy.intervals import PRECISION, WHOLE
 from nvc_jax.entropy.label_contexts import (
@@ -35,7 +36,6 @@ from nvc_jax.entropy.label_contexts import (
     flag_probabilities,
     learn,
 )
-from nvc_jax.entropy.passes import compact
 
 BATCH = 128
 """Items of a batch; part of the format, because counts change after each batch."""

@@ -12,25 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.core.batching import varying_like
+from nvc_jax.core.batching import common_bound, varying_like
 from nvc_jax.entropy import rans
 from nvc_jax.entropy.frequency_tables import Tables
-
-
-def compact(coded: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Order items so that those that are coded come first.
-
-    Args:
-        coded: bool (n,).
-
-    Returns:
-        int32 (n,) indices: those of coded items, in order, then all others; and int32, the number of coded
-        items.
-    """
-    index = jnp.arange(len(coded), dtype=jnp.int32)
-    ranks = jnp.cumsum(coded, dtype=jnp.int32)
-    position = jnp.where(coded, ranks - 1, ranks[-1] + index - ranks)
-    return jnp.zeros_like(index).at[position].set(index, unique_indices=True), ranks[-1]
 
 
 def push_pass(
@@ -54,10 +38,10 @@ def push_pass(
     n_steps = -(-count // n_lanes)
 
     def push(backwards: jax.Array, coder: rans.Coder) -> rans.Coder:
-        item, active = _items_at(n_steps - 1 - backwards, count, n_lanes, len(coder.states))
+        item, active = items_at(n_steps - 1 - backwards, count, n_lanes, len(coder.states))
         return rans.push(coder, tables, _take(rows, item), _take(values, item), active)
 
-    return lax.fori_loop(0, n_steps, push, varying_like(values, coder))
+    return lax.fori_loop(0, common_bound(n_steps), push, varying_like(values, coder))
 
 
 def pop_pass(
@@ -72,21 +56,24 @@ def pop_pass(
 
     def pop(step: jax.Array, carry: tuple) -> tuple:
         coder, values = carry
-        item, active = _items_at(step, count, n_lanes, len(coder.states))
+        item, active = items_at(step, count, n_lanes, len(coder.states))
         coder, value = rans.pop(coder, tables, _take(rows, item), active)
         return coder, values.at[jnp.where(active, item, n)].set(value, mode="drop")
 
     start = varying_like(coder.states, (coder, jnp.zeros(n, jnp.int32)))
-    return lax.fori_loop(0, n_steps, pop, start)
+    return lax.fori_loop(0, common_bound(n_steps), pop, start)
 
 
-def _items_at(
+def items_at(
     step: jax.Array, count: jax.Array | int, n_lanes: jax.Array, max_lanes: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Index of each lane's item at a step, int32 (lanes,), and whether the lane has that item, bool."""
+    """Index of each lane's item at a step, int32 (lanes,), and whether the lane has that item, bool.
+
+    Before step 0, where loops of a batch may run, no lane has one.
+    """
     lane = jnp.arange(max_lanes, dtype=jnp.int32)
     item = step * n_lanes + lane
-    return item, (lane < n_lanes) & (item < count)
+    return item, (step >= 0) & (lane < n_lanes) & (item < count)
 
 
 def _take(items: jax.Array, index: jax.Array) -> jax.Array:

@@ -22,7 +22,7 @@ The decoder's states tell it which lanes have a word to take, so nothing else is
 ones. All arithmetic is on integers: a stream decodes to the same values on every device.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,8 +32,10 @@ from nvc_jax.entropy.frequency_tables import (
     PRECISION,
     START_SHIFT,
     Tables,
+    entry_of_token,
     find_token,
 )
+from nvc_jax.entropy.joined_stacks import join_stacks
 from nvc_jax.entropy.tokens import ESCAPE, ESCAPE_BITS, from_token, n_extra_bits, to_token
 from nvc_jax.entropy.word_stack import GROUP_LANES, WORD_BITS, append_words, take_words
 from nvc_jax.entropy.word_stream import WordStream, n_groups_of
@@ -58,10 +60,12 @@ class Coder(NamedTuple):
         states: uint32 (lanes,), each lane's state.
         words: uint16 (capacity,), the stacks of words, one for each group of lanes.
         tops: int32 (groups,), index behind the last word of each stack.
+
+    In a kernel of one group, ``words`` is a reference to memory, and there is one top (see ``word_stack``).
     """
 
     states: jax.Array
-    words: jax.Array
+    words: Any
     tops: jax.Array
 
 
@@ -97,13 +101,7 @@ def finish_encoding(coder: Coder, n_lanes: jax.Array) -> WordStream:
     words, tops = append_words(coder.words, coder.tops, [is_lane, is_lane], [high, coder.states])
     bases = _bases(n_lanes, len(tops), n_words)
     group_words = tops - bases
-    if len(tops) > 1:
-        ends = jnp.cumsum(group_words, dtype=jnp.int32)
-        index = jnp.arange(n_words, dtype=jnp.int32)
-        group = jnp.searchsorted(ends, index, side="right").astype(jnp.int32)
-        moved = index + (bases - ends + group_words).at[group].get(mode="clip")
-        words = jnp.where(index < ends[-1], words.at[moved].get(mode="clip"), 0)
-    return WordStream(words, group_words, n_lanes)
+    return WordStream(join_stacks(words, bases, group_words), group_words, n_lanes)
 
 
 def start_decoding(stream: WordStream) -> Coder:
@@ -133,7 +131,7 @@ def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active:
         active: bool (lanes,).
     """
     token, extra, n_bits = to_token(value)
-    is_missing = tables.tokens[row, token] & FREQUENCY_MASK == 0
+    is_missing = entry_of_token(tables, row, token) & FREQUENCY_MASK == 0
     token = jnp.where(is_missing, ESCAPE, token).astype(jnp.uint32)
     extra = jnp.where(is_missing, (value + (1 << ESCAPE_BITS - 1)).astype(jnp.uint32), extra)
     n_bits = jnp.where(active, jnp.where(is_missing, ESCAPE_BITS, n_bits), 0).astype(jnp.uint32)
@@ -224,7 +222,7 @@ def _push_token(
     earlier: list[_Overflow],
 ) -> Coder:
     """Code tokens as ``push_token`` does; words of ``earlier`` overflows are appended first."""
-    states, entry = coder.states, tables.tokens[row, token]
+    states, entry = coder.states, entry_of_token(tables, row, token)
     frequency, start = entry & FREQUENCY_MASK, entry >> jnp.uint32(START_SHIFT)
     overflows = active & (states >> jnp.uint32(_STATE_BITS - PRECISION) >= frequency)
     coder = _append(coder, [*earlier, _Overflow(overflows, states)])

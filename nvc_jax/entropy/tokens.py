@@ -39,7 +39,7 @@ def to_token(value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """
     magnitude = jnp.abs(value).astype(jnp.uint32)
     beyond = jnp.maximum(magnitude, _N_SMALL) - jnp.uint32(_N_SMALL - 1)
-    n_bits = 31 - lax.clz(beyond)
+    n_bits = (31 - lax.clz(beyond.astype(jnp.int32))).astype(jnp.uint32)  # GPUs count those of int32 only
     is_small = magnitude < _N_SMALL
     token = jnp.where(is_small, 2 * magnitude, _N_SMALL_TOKENS + 1 + 2 * n_bits)
     return (

@@ -3,25 +3,31 @@
 A *group* is GROUP_LANES neighbouring lanes. The lanes of a group share a stack; groups share nothing, so that
 each may run by itself on a core or a unit of a device. Within a step the encoder appends the words of the
 last lane of a group first, and the decoder takes those of the first lane first.
+
+A kernel of a GPU runs one group (see ``group_kernels``): its buffer is a reference to memory, and there is
+one top, int32 (). It counts the words of lower lanes by a running sum, where the other form counts the bits
+of a 32-bit word.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nvc_jax.native.group_kernels import GROUP_LANES, load_where, store_where
+
 WORD_BITS = 16
 """Bits of a word."""
-GROUP_LANES = 32
-"""Lanes of a group: as many as a GPU runs side by side, and as a 32-bit word has bits."""
 
 
 def append_words(
-    buffer: jax.Array, tops: jax.Array, masks: list[jax.Array], words: list[jax.Array]
-) -> tuple[jax.Array, jax.Array]:
+    buffer: Any, tops: jax.Array, masks: list[jax.Array], words: list[jax.Array]
+) -> tuple[Any, jax.Array]:
     """Append words to the stacks: of each lane, from the last to the first, one of each mask in turn.
 
     Args:
-        buffer: uint16 (capacity,), which holds all stacks.
+        buffer: uint16 (capacity,), which holds all stacks; or a reference to such memory.
         tops: int32 (groups,), index behind the last word of each stack.
         masks: bool (lanes,) arrays, lanes that append a word.
         words: uint32 (lanes,) arrays, the words in their low 16 bits; one array for each mask.
@@ -29,6 +35,8 @@ def append_words(
     Returns:
         The buffer, and the tops.
     """
+    if tops.ndim == 0:
+        return _append_to_memory(buffer, tops, masks, words)
     above, counts = _words_above(masks)
     ends = jnp.repeat(tops + counts, GROUP_LANES)
     positions = [
@@ -39,9 +47,7 @@ def append_words(
     return buffer.at[jnp.concatenate(positions)].set(appended, mode="drop"), tops + counts
 
 
-def take_words(
-    buffer: jax.Array, tops: jax.Array, masks: list[jax.Array]
-) -> tuple[list[jax.Array], jax.Array]:
+def take_words(buffer: Any, tops: jax.Array, masks: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
     """Take words from the stacks: of each lane, from the first to the last, one of each mask in turn.
 
     Inverts ``append_words`` with the masks in the reverse order.
@@ -50,6 +56,8 @@ def take_words(
         uint32 (lanes,) arrays, one for each mask and arbitrary where it is false; and the tops. Below the
         buffer's first word, where only damaged streams reach, words are 0.
     """
+    if tops.ndim == 0:
+        return _take_from_memory(buffer, tops, masks)
     above, counts = _words_above(masks[::-1])
     top = jnp.repeat(tops, GROUP_LANES)
     positions = jnp.concatenate([top - 1 - before for before in above])
@@ -57,6 +65,39 @@ def take_words(
         positions < 0, 0, buffer.at[jnp.maximum(positions, 0)].get(mode="clip").astype(jnp.uint32)
     )
     return jnp.split(words, len(masks)), tops - counts
+
+
+def _append_to_memory(
+    memory: Any, top: jax.Array, masks: list[jax.Array], words: list[jax.Array]
+) -> tuple[Any, jax.Array]:
+    """Append the words of one group within a kernel; see ``append_words``."""
+    above, count = _words_above_in_group(masks)
+    for mask, before, word in zip(masks, reversed(above), words, strict=True):
+        store_where(memory, (top + count - 1 - before,), word, mask)
+    return memory, top + count
+
+
+def _take_from_memory(
+    memory: Any, top: jax.Array, masks: list[jax.Array]
+) -> tuple[list[jax.Array], jax.Array]:
+    """Take the words of one group within a kernel; see ``take_words``."""
+    above, count = _words_above_in_group(masks[::-1])
+    taken = [
+        load_where(memory, (top - 1 - before,), mask).astype(jnp.uint32)
+        for mask, before in zip(masks, above, strict=True)
+    ]
+    return taken, top - count
+
+
+def _words_above_in_group(masks: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
+    """Count the words that are taken before each lane's own, as ``_words_above`` does, in one group."""
+    taken = [mask.astype(jnp.int32) for mask in masks[::-1]]
+    of_lane = sum(taken[1:], taken[0])
+    before, above = jnp.cumsum(of_lane, dtype=jnp.int32) - of_lane, []
+    for one in taken:
+        above.append(before)
+        before = before + one
+    return above, jnp.sum(of_lane, dtype=jnp.int32)
 
 
 def _words_above(masks: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:

@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.batching import varying_like
+from nvc_jax.core.compaction import compact
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import rans
 from nvc_jax.entropy.frequency_tables import make_tables
-from nvc_jax.entropy.passes import compact, pop_pass
+from nvc_jax.entropy.passes import pop_pass
 from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.lattice import native_programs
 from nvc_jax.lattice.geometry import N_LEVEL_GROUPS, N_LEVELS, N_PASSES, array_shape, phase_shape

@@ -29,12 +29,14 @@ The modules in reading order
 - ``fixed_point``: coefficients as integers, for decisions that do not depend on the device.
 - ``profiles``: several entropy models in one.
 - ``dependent_quantization``: two quantisers of which the integers before choose one.
-- ``shape_columns``, ``shape_decision``, ``class_decision``: decisions by rate and distortion, that of the
-  shape by a few columns of the volume.
+- ``shape_columns``, ``shape_decision``, ``weighted_sums``, ``class_decision``: decisions by rate and
+  distortion, that of the shape by a few columns of the volume.
 - ``scan_order``: the order in which integers are coded.
-- ``trellis_costs``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
-- ``block_headers``, ``bitstream``: symbols to a stream of words and back, by many lanes in parallel.
-  ``native_bitstream`` calls the kernels that do the same on CPUs.
+- ``trellis_costs``, ``trellis_steps``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
+  ``group_trellis`` has the kernel that does the same on GPUs.
+- ``block_headers``, ``integer_runs``, ``bitstream``: symbols to a stream of words and back, by many lanes in
+  parallel. ``native_bitstream`` calls the kernels that do the same on CPUs, and ``group_bitstream`` has those
+  that do it on GPUs.
 - ``dc_prediction``: differences between the means of neighbouring segments.
 - ``encoded_stream``: the encoded volume and its bytes. ``encoder``, ``decoder``: all of it together.
 - ``config``, ``model``, ``transform_coder``: the interfaces to the rest of the package.

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from nvc_jax.core.batching import map_rows
 from nvc_jax.entropy import tokens
@@ -28,6 +27,7 @@ from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel, weights_of_features
 from nvc_jax.spectral.fixed_point import MAGNITUDE_BITS, to_fixed
+from nvc_jax.spectral.weighted_sums import MAX_COUNT, PART_BITS, weighted_sums
 
 _ROUNDING = 0.5
 """Threshold of rounding to the nearest integer."""
@@ -41,11 +41,7 @@ A wide dead zone favours classes of low energy, whose own dead zones are wide; a
 So both are tried."""
 _ROUNDING_THRESHOLDS = (64, 64, 64)
 """The same without optimisation: rounding to the nearest integer."""
-_LOW_BITS = 6
-"""Bits of the low parts of weights."""
-_MAX_COUNTED = 255
-"""Magnitude that larger ones count as."""
-_MAX_NONZERO_WEIGHT, _MAX_STEP_WEIGHT = 32767, 125 << _LOW_BITS
+_MAX_NONZERO_WEIGHT, _MAX_STEP_WEIGHT = 32767, 125 << PART_BITS
 """Largest weights, in units: sums over a block stay below 2**24, in each of the two parts."""
 _MAX_COST = 1 << 24
 """Largest cost of a block of zeros, and of signalling, in units."""
@@ -143,22 +139,16 @@ def _to_units(bits: jax.Array, low: int, high: int) -> jax.Array:
 def costs_by_class(costs: DecisionCosts, magnitudes: jax.Array) -> jax.Array:
     """Count the units of integers of one quantiser in every class, int32 (n, K).
 
-    DC and the signalling of the class are left out. Two float32 products give the high and the low parts of
-    the sums; all their sums are whole numbers below 2**24, and so exact in any order.
+    DC and the signalling of the class are left out.
 
     Args:
         costs: of the entropy model.
         magnitudes: int32 (n, 512), of the integers.
     """
-    counted = jnp.minimum(magnitudes, _MAX_COUNTED).astype(jnp.float32)
-    features = jnp.concatenate([jnp.minimum(counted, 1), counted], axis=1)
-    weights = costs.weights.astype(jnp.int32).transpose(1, 0, 2).reshape(features.shape[1], -1)
-    parts = [weights >> _LOW_BITS, weights & ((1 << _LOW_BITS) - 1)]
-    products = jnp.matmul(
-        features, jnp.concatenate(parts, axis=1).astype(jnp.float32), precision=lax.Precision.HIGHEST
-    )
-    high, low = jnp.split(products.astype(jnp.int32), 2, axis=1)
-    return (high << _LOW_BITS) + low + costs.zero_cost[None]
+    counted = jnp.minimum(magnitudes, MAX_COUNT)
+    of_nonzero, of_step = jnp.unstack(costs.weights.astype(jnp.int32), axis=1)
+    units = weighted_sums(jnp.minimum(counted, 1), of_nonzero) + weighted_sums(counted, of_step)
+    return units + costs.zero_cost[None]
 
 
 def class_costs(

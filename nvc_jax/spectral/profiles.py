@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
+from nvc_jax.core.batching import map_in_turn
 from nvc_jax.core.systematic_sampling import draw_systematic
 from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
@@ -95,4 +95,4 @@ def choose_profile(
         errors = jnp.sum((sample - integers.astype(jnp.float32))[:, 1:] ** 2, axis=1)
         return jnp.sum(weights * (bits + BITS_PER_SQUARED_STEP * errors))
 
-    return jnp.argmin(lax.map(cost, jnp.arange(n_profiles))).astype(jnp.int32)
+    return jnp.argmin(map_in_turn(cost, jnp.arange(n_profiles))).astype(jnp.int32)

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from nvc_jax.core.compaction import compact
+from nvc_jax.core.searching import count_not_above
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform.block_layout import (
     N_COEFFICIENTS,
@@ -53,7 +55,7 @@ class ScanOrder(NamedTuple):
 def make_scan_order(model: EntropyModel, layout: BlockLayout) -> ScanOrder:
     """Make the scan of each partial-block type: the model's order without the coefficients it lacks."""
     has = positions_by_partial_type(layout.valid_shape)[:, model.order]
-    coefficients = model.order[jnp.argsort(~has, axis=1, stable=True)]
+    coefficients = model.order[jax.vmap(compact)(has)[0]]
     types = jnp.arange(N_PARTIAL_TYPES)[:, None]
     positions = jnp.full((N_PARTIAL_TYPES, model.tables.shape[1]), -1, jnp.int32)
     positions = positions.at[types, coefficients].set(
@@ -164,15 +166,14 @@ class BlockQueue(NamedTuple):
     def locate(self, index: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Find integers by their index in the sequence: block in the queue, and position in the block."""
         last = self.cumulative_counts.shape[0] - 1
-        block = jnp.searchsorted(self.cumulative_counts, index, side="right").astype(jnp.int32)
-        block = jnp.minimum(block, last)
+        block = jnp.minimum(count_not_above(self.cumulative_counts, index), last)
         first = jnp.where(block > 0, self.cumulative_counts[jnp.maximum(block - 1, 0)], 0)
         return block, index - first
 
 
 def make_block_queue(layout: BlockLayout, classes: jax.Array, counts: jax.Array) -> BlockQueue:
     """Queue blocks with these classes and numbers of coded integers, int32 (n,) both."""
-    order = jnp.argsort(counts == 0, stable=True).astype(jnp.int32)
+    order, _ = compact(counts > 0)
     keys = (classes << _PARTIAL_TYPE_BITS | layout.partial_type) << _COUNT_BITS | counts
     return BlockQueue(keys[order], order * (N_COEFFICIENTS - 1), jnp.cumsum(counts[order], dtype=jnp.int32))
 
@@ -192,5 +193,4 @@ def table_at(
     model: EntropyModel, scan: ScanOrder, classes: jax.Array, partial_type: jax.Array, position: jax.Array
 ) -> jax.Array:
     """Look up the frequency table, int32, at scan positions of blocks; all arguments int32, broadcast."""
-    coefficient = scan.coefficients.reshape(-1)[partial_type * (N_COEFFICIENTS - 1) + position]
-    return model.tables.reshape(-1)[classes * N_COEFFICIENTS + coefficient]
+    return model.tables[classes, scan.coefficients[partial_type, position]]

@@ -6,13 +6,16 @@ with every length, and then with every filter, and estimates their cost in bits 
 serve the axis. The axes are decided one after the other, each with the others as decided before.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.core.batching import varying_like
+from nvc_jax.core.batching import map_in_turn, varying_like
+from nvc_jax.core.platforms import Forms, choose_form, hoist
 from nvc_jax.core.systematic_sampling import draw_systematic
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
@@ -125,13 +128,39 @@ def _decide_axis(
 ) -> TransformShape:
     """Choose the length and then the filter of one axis that cost least, the other axes as they are.
 
-    A loop tries the lengths with the filter that the axis has, then the other filters with the best length.
+    The lengths are tried with the filter that the axis has, then the other filters with the best length.
     """
-    n_lengths, n_filters = len(candidates.lengths), len(candidates.filters)
     rows = _transform_other_axes(columns, shape, axis)
     lines, weights = _draw_lines(rows, columns.weights, step, valid, shape.lengths[axis], shape.filters[axis])
+
+    def cost_of(length: jax.Array, filter_index: jax.Array) -> jax.Array:
+        return jnp.sum(weights * _costs_of_lines(lines, step, valid, length, filter_index))
+
+    first = varying_like(lines, shape.filters[axis])
+    hoisted, _, captured = hoist(cost_of, candidates.lengths[0], first)
     is_too_long = _largest_mean(candidates.lengths) > MAX_MAGNITUDE * step
-    first_filter = shape.filters[axis]
+    forms = Forms(*(partial(form, hoisted) for form in (_choose_in_turn, _choose_at_once, _choose_at_once)))
+    best = choose_form(forms, _Choice(jnp.float32(0), first, first), captured, candidates, is_too_long, first)
+    return TransformShape(shape.lengths.at[axis].set(best.length), shape.filters.at[axis].set(best.filter))
+
+
+def _choose_in_turn(
+    cost_of: Callable[..., jax.Array],
+    captured: list[Any],
+    candidates: _Candidates,
+    is_too_long: jax.Array,
+    first_filter: jax.Array,
+) -> _Choice:
+    """Choose a length and then a filter in one loop over both, which compiles faster.
+
+    Args:
+        cost_of: computes the cost of a transform, float32, from ``captured``, a length and a filter.
+        captured: arrays that it uses.
+        candidates: from which to choose.
+        is_too_long: bool, lengths that may not be chosen.
+        first_filter: int32, the filter with which lengths are compared.
+    """
+    n_lengths, n_filters = len(candidates.lengths), len(candidates.filters)
     first_place = jnp.argmax(candidates.filters == first_filter)
 
     def consider(best: _Choice, number: jax.Array) -> tuple[_Choice, None]:
@@ -139,15 +168,30 @@ def _decide_axis(
         other = candidates.filters[(first_place + 1 + number - n_lengths) % n_filters]
         length = jnp.where(is_length, candidates.lengths[place], best.length)
         filter_index = jnp.where(is_length, first_filter, other)
-        cost = jnp.sum(weights * _costs_of_lines(lines, step, valid, length, filter_index))
+        cost = cost_of(captured, length, filter_index)
         cost = jnp.where(is_length & is_too_long[place], jnp.inf, cost)
         candidate = _Choice(cost, length, filter_index)
         return jax.tree.map(lambda new, old: jnp.where(cost < best.cost, new, old), candidate, best), None
 
-    first = varying_like(lines, _Choice(jnp.float32(jnp.inf), candidates.lengths[0], first_filter))
+    no_choice = _Choice(jnp.float32(jnp.inf), candidates.lengths[0], first_filter)
+    first = varying_like(first_filter, no_choice)
     numbers = jnp.arange(n_lengths + n_filters - 1, dtype=jnp.int32)
-    best, _ = lax.scan(consider, first, numbers)
-    return TransformShape(shape.lengths.at[axis].set(best.length), shape.filters.at[axis].set(best.filter))
+    return lax.scan(consider, first, numbers)[0]
+
+
+def _choose_at_once(
+    cost_of: Callable[..., jax.Array],
+    captured: list[Any],
+    candidates: _Candidates,
+    is_too_long: jax.Array,
+    first_filter: jax.Array,
+) -> _Choice:
+    """Choose as ``_choose_in_turn`` does: among all lengths at once, and then among all filters."""
+    costs = jax.vmap(cost_of, (None, 0, None))(captured, candidates.lengths, first_filter)
+    length = candidates.lengths[jnp.argmin(jnp.where(is_too_long, jnp.inf, costs))]
+    costs = jax.vmap(cost_of, (None, None, 0))(captured, length, candidates.filters)
+    place = jnp.argmin(costs)
+    return _Choice(costs[place], length, candidates.filters[place])
 
 
 def _draw_lines(
@@ -210,7 +254,7 @@ def _transform_other_axes(columns: Columns, shape: TransformShape, axis: jax.Arr
 
         sides = voxels.shape[1:]
         if sides[0] == sides[1]:
-            first, second = lax.map(lambda k: make(sides[0], k), jnp.arange(2, dtype=jnp.int32))
+            first, second = map_in_turn(lambda k: make(sides[0], k), jnp.arange(2, dtype=jnp.int32))
         else:
             first, second = (make(side, k) for k, side in enumerate(sides))
         voxels = jnp.einsum("ij,sjx->six", first, voxels, precision=lax.Precision.HIGHEST)

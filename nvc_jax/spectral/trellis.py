@@ -24,25 +24,23 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.core.batching import map_rows, varying_like
+from nvc_jax.core.batching import common_bound, map_rows, varying_like
 from nvc_jax.native.dispatch import call, on_cpu
-from nvc_jax.spectral.dependent_quantization import STATE_BITS, to_points
+from nvc_jax.spectral import group_trellis
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
 from nvc_jax.spectral.fixed_point import to_fixed
-from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, N_ENDS_OF_BLOCK, ScanOrder, table_at
-from nvc_jax.spectral.trellis_costs import (
-    UNREACHABLE,
-    Branches,
-    Rates,
-    branch_costs,
-    fixed_error_weight,
-    make_rates,
-    nearest_integers,
+from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder, table_at
+from nvc_jax.spectral.trellis_costs import Branches, Rates, branch_costs, fixed_error_weight, make_rates
+from nvc_jax.spectral.trellis_steps import (
+    QUANTIZERS,
+    BestEnd,
+    first_costs,
+    first_end,
+    step_back,
+    take_branches,
+    try_end,
 )
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
-
-_N_STATES = 1 << STATE_BITS
-_QUANTIZERS = (0, 1)
 
 _BLOCKS_AT_ONCE = 512
 """Blocks that CPUs process together: enough for each step of the loop to do some work, few enough to stay in
@@ -63,20 +61,6 @@ class _Blocks(NamedTuple):
     classes: jax.Array
     partial_types: jax.Array
     counts: jax.Array
-
-
-class _BestEnd(NamedTuple):
-    """The cheapest end of each block so far.
-
-    Attributes:
-        cost: int32 (n,), of the path to it.
-        end: int32 (n,), in units of END_OF_BLOCK_UNIT integers.
-        state: int32 (n,), the state there.
-    """
-
-    cost: jax.Array
-    end: jax.Array
-    state: jax.Array
 
 
 def quantize(
@@ -102,7 +86,7 @@ def quantize(
         int32 (n, 512), reconstruction points in half steps, in the order of coefficients; 0 for DC.
     """
     arguments = (model, scan, make_rates(model), partial_types, values, classes, counts)
-    return on_cpu(_quantize_by_kernel, quantize_reference, *arguments)
+    return on_cpu(_quantize_by_kernel, quantize_reference, *arguments, gpu=group_trellis.quantize)
 
 
 def _quantize_by_kernel(
@@ -137,9 +121,7 @@ def quantize_reference(
     fixed = to_fixed(values).reshape(-1)
     ordered = fixed[order[:, None] * N_COEFFICIENTS + scan.coefficients[partial_types[order]]]
     blocks = _Blocks(ordered, *(leaf[order] for leaf in (classes, partial_types, counts)))
-    points = lax.platform_dependent(
-        blocks, cpu=lambda blocks: map_rows(find_points, blocks, _BLOCKS_AT_ONCE), default=find_points
-    )
+    points = map_rows(find_points, blocks, _BLOCKS_AT_ONCE)
 
     row, position = jnp.argsort(order).astype(jnp.int32)[:, None], scan.positions[partial_types]
     return jnp.where(position >= 0, points.reshape(-1)[row * N_COEFFICIENTS + jnp.maximum(position, 0)], 0)
@@ -150,7 +132,7 @@ def _find_points(model: EntropyModel, scan: ScanOrder, rates: Rates, blocks: _Bl
 
     The last column is 0: blocks have 511 coefficients without DC.
     """
-    n_units = (jnp.max(blocks.counts) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT
+    n_units = common_bound((jnp.max(blocks.counts) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT)
     # Positions first: every step reads one row. Padded to whole units.
     values = jnp.pad(blocks.values, ((0, 0), (0, 1))).T
     best, decisions = _search_forwards(model, scan, rates, blocks, values, n_units)
@@ -164,12 +146,11 @@ def _search_forwards(
     blocks: _Blocks,
     values: jax.Array,
     n_units: jax.Array,
-) -> tuple[_BestEnd, jax.Array]:
+) -> tuple[BestEnd, jax.Array]:
     """Find each block's cheapest end, and note the decisions that lead there.
 
     Returns:
-        The ends, and decisions, int32 (512, n). Of a decision bit s, 0 to 3, says whether the second path to
-        state s is the cheaper one; bit 4 + q says whether the best even integer of quantiser q is 0.
+        The ends, and the decisions at all positions, int32 (512, n), from ``take_branches``.
     """
     n = len(blocks.classes)
     error_weight = fixed_error_weight(bits_per_squared_step(model))
@@ -183,66 +164,30 @@ def _search_forwards(
         table = table_at(model, scan, blocks.classes[None], blocks.partial_types[None], position)
         return tuple(
             branch_costs(magnitude, rates.integers[model.table_row(table, q)], q, error_weight)
-            for q in _QUANTIZERS
+            for q in QUANTIZERS
         )
 
     def step_forwards(begin: jax.Array, branches: tuple, step: jax.Array, carry: tuple) -> tuple:
         costs, decisions = carry
         here = jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, step, keepdims=False), branches)
-        paths = _path_costs(costs, here)
-        active = begin + step < blocks.counts
-        costs = [jnp.where(active, jnp.minimum(*pair), old) for pair, old in zip(paths, costs, strict=True)]
-        bits = [
-            *(second < first for first, second in paths),
-            *(branch.even_is_zero for branch in here),
-        ]
-        packed = sum((jnp.where(bit, 1 << i, 0) for i, bit in enumerate(bits)), jnp.zeros(n, jnp.int32))
-        return costs, lax.dynamic_update_slice(decisions, packed[None], (begin + step, 0))
+        costs, decision = take_branches(costs, here, begin + step < blocks.counts)
+        return costs, lax.dynamic_update_slice(decisions, decision[None], (begin + step, 0))
 
     def unit_forwards(unit: jax.Array, carry: tuple) -> tuple:
         costs, best, decisions = carry
         step = partial(step_forwards, END_OF_BLOCK_UNIT * unit, unit_branches(unit))
         costs, decisions = lax.fori_loop(0, END_OF_BLOCK_UNIT, step, (costs, decisions))
-        return costs, _try_end(rates, blocks, best, costs, unit), decisions
+        best = try_end(rates, blocks.classes, blocks.counts, best, costs, unit)
+        return costs, best, decisions
 
-    zeros = jnp.zeros(n, jnp.int32)
-    best = _BestEnd(rates.ends_of_block[blocks.classes * N_ENDS_OF_BLOCK], zeros, zeros)
-    costs = [jnp.full(n, 0 if state == 0 else UNREACHABLE, jnp.int32) for state in range(_N_STATES)]
-    start = varying_like(blocks.values, (costs, best, jnp.zeros((N_COEFFICIENTS, n), jnp.int32)))
+    start = (first_costs(n), first_end(rates, blocks.classes), jnp.zeros((N_COEFFICIENTS, n), jnp.int32))
+    start = varying_like(blocks.values, start)
     _, best, decisions = lax.fori_loop(0, n_units, unit_forwards, start)
     return best, decisions
 
 
-def _path_costs(costs: list[jax.Array], branches: tuple[Branches, ...]) -> list[tuple[jax.Array, jax.Array]]:
-    """Compute the costs of the two paths to each state.
-
-    By ``dependent_quantization.next_state``, state s is reached from s // 2 by integers of parity s & 1, and
-    from s // 2 + 2 by those of the other parity. In both of them the quantiser is s // 2.
-    """
-    paths = []
-    for state in range(_N_STATES):
-        branch = branches[state >> 1]
-        same, other = (branch.odd, branch.even) if state & 1 else (branch.even, branch.odd)
-        paths.append((costs[state >> 1] + same, costs[(state >> 1) + 2] + other))
-    return paths
-
-
-def _try_end(
-    rates: Rates, blocks: _Blocks, best: _BestEnd, costs: list[jax.Array], unit: jax.Array
-) -> _BestEnd:
-    """Keep the best end so far, or end after this unit where that costs less."""
-    cost, state = costs[0], jnp.zeros_like(best.state)
-    for other in range(1, _N_STATES):
-        state = jnp.where(costs[other] < cost, other, state)
-        cost = jnp.minimum(cost, costs[other])
-    cost = cost + rates.ends_of_block[blocks.classes * N_ENDS_OF_BLOCK + unit + 1]
-    is_better = (END_OF_BLOCK_UNIT * unit < blocks.counts) & (cost < best.cost)
-    candidate = _BestEnd(cost, jnp.full_like(best.end, unit + 1), state)
-    return jax.tree.map(lambda new, old: jnp.where(is_better, new, old), candidate, best)
-
-
 def _trace_back(
-    values: jax.Array, counts: jax.Array, best: _BestEnd, decisions: jax.Array, n_units: jax.Array
+    values: jax.Array, counts: jax.Array, best: BestEnd, decisions: jax.Array, n_units: jax.Array
 ) -> jax.Array:
     """Follow the decisions back from the best ends: the points of the cheapest paths, int32 (n, 512)."""
     ends = jnp.minimum(END_OF_BLOCK_UNIT * best.end, counts)
@@ -252,7 +197,7 @@ def _trace_back(
         position = END_OF_BLOCK_UNIT * n_units - 1 - index
         state = jnp.where(position + 1 == ends, best.state, state)
         value, decision = (lax.dynamic_index_in_dim(x, position, keepdims=False) for x in (values, decisions))
-        before, magnitude = _step_back(state, decision, jnp.abs(value))
+        before, magnitude = step_back(state, decision, jnp.abs(value))
         active = position < ends
         # A coefficient of exactly 0 may be coded as 1: an odd integer changes the state.
         signed = jnp.where(active, jnp.where(value < 0, -magnitude, magnitude), 0)
@@ -261,16 +206,3 @@ def _trace_back(
 
     points = varying_like(values, jnp.zeros(values.shape, jnp.int32))
     return lax.fori_loop(0, END_OF_BLOCK_UNIT * n_units, step, (best.state, points))[1].T
-
-
-def _step_back(state: jax.Array, decision: jax.Array, magnitude: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Find the state before, and the magnitude in half steps that leads from it to ``state``.
-
-    ``magnitude`` is that of the coefficient in 1/128 step.
-    """
-    is_second = decision >> state & 1
-    quantizer = state >> 1
-    even, odd = nearest_integers(magnitude, quantizer)
-    even = jnp.where(decision >> _N_STATES + quantizer & 1 == 1, 0, even)
-    integer = jnp.where(state & 1 ^ is_second == 1, odd, even)
-    return quantizer + 2 * is_second, to_points(integer, quantizer)

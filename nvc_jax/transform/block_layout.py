@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nvc_jax.core.compaction import compact
 from nvc_jax.core.shapes import Shape3
 
 BLOCK_SIZE = 8
@@ -68,7 +69,7 @@ def make_layout(grid: Shape3, valid_shape: jax.Array) -> BlockLayout:
     return BlockLayout(
         valid_shape=valid_shape,
         inside=inside,
-        order=jnp.argsort(~inside, stable=True).astype(jnp.int32),
+        order=compact(inside)[0],
         n_blocks=jnp.sum(inside, dtype=jnp.int32),
         partial_type=partial_type.reshape(-1),
     )

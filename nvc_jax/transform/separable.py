@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nvc_jax.core.batching import map_in_turn
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.transform import native_separable
@@ -72,7 +73,7 @@ def make_axis_transforms(
     if len(set(shape)) > 1:
         return [make(side, axis) for axis, side in enumerate(shape)]
     # One loop for all axes: it compiles in a third of the time.
-    stacked = lax.map(lambda axis: make(shape[0], axis), jnp.arange(3, dtype=jnp.int32))
+    stacked = map_in_turn(lambda axis: make(shape[0], axis), jnp.arange(3, dtype=jnp.int32))
     return [AxisTransform(*(leaf[axis] for leaf in stacked)) for axis in range(3)]
 
 

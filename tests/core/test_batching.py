@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, PartitionSpec
 
-from nvc_jax.core.batching import map_rows, varying_like
+from nvc_jax.core.batching import common_bound, map_in_turn, map_rows, varying_like
 
 
 @pytest.mark.parametrize(("n", "rows_per_step"), [(1, 4), (8, 4), (10, 4), (7, 100)])
@@ -36,3 +36,29 @@ def test_loops_may_carry_constants_inside_of_shard_map() -> None:
     values = jnp.arange(4 * n, dtype=jnp.int32)
     sums = jax.jit(jax.shard_map(total, mesh=mesh, in_specs=spec, out_specs=spec))(values)
     np.testing.assert_array_equal(sums, values.reshape(n, 4).sum(axis=1))
+
+
+def test_loops_of_a_batch_have_one_number_of_steps() -> None:
+    def total(n_steps: jax.Array, values: jax.Array) -> jax.Array:
+        def add(step: jax.Array, total: jax.Array) -> jax.Array:
+            return total + jnp.where(step < n_steps, values[step], 0)
+
+        return jax.lax.fori_loop(0, common_bound(n_steps), add, jnp.int32(0))
+
+    n_steps, values = jnp.array([[1, 4], [0, 2]], jnp.int32), jnp.arange(1, 6, dtype=jnp.int32)
+    batch = jax.vmap(jax.vmap(total, (0, None)), (0, None))
+    np.testing.assert_array_equal(jax.jit(batch)(n_steps, values), [[1, 10], [0, 3]])
+    loop = next(line for line in str(jax.make_jaxpr(batch)(n_steps, values)).splitlines() if "bool[]" in line)
+    assert " = lt " in loop  # the condition is of the whole batch
+
+
+def test_few_items_are_mapped_on_every_platform() -> None:
+    items, scale = (jnp.arange(6.0).reshape(3, 2), jnp.arange(3.0)), jnp.float32(2)
+
+    def program(items: tuple[jax.Array, jax.Array], scale: jax.Array) -> dict[str, jax.Array]:
+        return map_in_turn(lambda item: {"sum": scale * item[0].sum() + item[1]}, items)
+
+    np.testing.assert_array_equal(jax.jit(program)(items, scale)["sum"], [2, 11, 20])
+    for platform, loops in (("cpu", 1), ("cuda", 0)):
+        text = jax.jit(program).trace(items, scale).lower(lowering_platforms=(platform,)).as_text()
+        assert text.count("stablehlo.while") == loops

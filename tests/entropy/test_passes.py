@@ -50,11 +50,3 @@ def test_passes_decode_in_the_order_in_which_tables_become_known(
     decoded = decode(stream, rows, np.array(counts, np.int32))
     coded = np.arange(N_ITEMS)[None] < np.array(counts)[:, None]
     np.testing.assert_array_equal(decoded, np.where(coded, values, 0))
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=50))
-def test_compact_brings_coded_items_to_the_front_in_order(coded: list[bool]) -> None:
-    order, count = passes.compact(jnp.array(coded))
-    assert int(count) == sum(coded)
-    expected = [*np.flatnonzero(coded), *np.flatnonzero(~np.array(coded))]
-    assert order.tolist() == expected

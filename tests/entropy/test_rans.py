@@ -149,12 +149,13 @@ def test_tokens_without_extra_bits_come_back(with_slots: bool) -> None:
     active = jnp.asarray(rng.random((n_steps, n_lanes)) < 0.8)
     tables = frequency_tables.make_tables(jnp.asarray(FREQUENCIES), with_slots=with_slots)
     coder = rans.start_encoding(jnp.int32(n_lanes), n_lanes, rans.capacity(n_steps * n_lanes, n_lanes))
+    push, pop = jax.jit(rans.push_token), jax.jit(rans.pop_token)
     for step in reversed(range(n_steps)):
-        coder = rans.push_token(coder, tables, rows[step], tokens[step], active[step])
+        coder = push(coder, tables, rows[step], tokens[step], active[step])
     stream = rans.finish_encoding(coder, jnp.int32(n_lanes))
     coder = rans.start_decoding(stream)
     for step in range(n_steps):
-        coder, token = rans.pop_token(coder, tables, rows[step], active[step])
+        coder, token = pop(coder, tables, rows[step], active[step])
         np.testing.assert_array_equal(token[active[step]], tokens[step][active[step]])
     assert rans.ends_well(coder, stream)
 

@@ -19,14 +19,25 @@ def encode(values: jax.Array) -> jax.Array:
 
 
 def kernels_of(traced: Any, platform: str) -> str:
-    return " ".join(re.findall(r"custom_call @(\w+)", traced.lower(lowering_platforms=(platform,)).as_text()))
+    return " ".join(
+        re.findall(r"custom_call @([\w$.]+)", traced.lower(lowering_platforms=(platform,)).as_text())
+    )
 
 
 def test_cpus_run_the_kernel_and_other_devices_the_reference() -> None:
     traced = jax.jit(encode).trace(VALUES)
-    assert "nvc_geometric_encode" in traced.lower(lowering_platforms=("cpu",)).as_text()
+    assert "nvc_geometric_encode" in kernels_of(traced, "cpu")
     for platform in ("cuda", "rocm", "tpu"):
-        assert "nvc_" not in traced.lower(lowering_platforms=(platform,)).as_text()
+        assert "nvc_" not in kernels_of(traced, platform)
+
+
+def test_gpus_have_kernels_of_their_own() -> None:
+    codec, volume = nvc_jax.load_codec("nvc-1"), jax.ShapeDtypeStruct((16, 8, 8), jnp.float32)
+    traced = jax.jit(lambda volume: nvc_jax.encode_volume(codec, volume, step=0.1)).trace(volume)
+    of_trellis, of_coder, of_stacks = 1, 1, 1
+    for platform, n_kernels in (("cuda", of_trellis + of_coder + of_stacks), ("rocm", 0), ("tpu", 0)):
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert text.count("__gpu$xla.gpu.triton") == n_kernels
 
 
 def test_programs_of_whole_volumes_can_be_compiled_for_other_devices() -> None:

@@ -37,6 +37,7 @@ def make_model() -> entropy_model.EntropyModel:
 MODEL = make_model()
 COSTS = class_decision.make_decision_costs(MODEL)
 quantize = jax.jit(class_decision.quantize_independently)
+choose_classes = jax.jit(class_decision.choose_classes)
 
 
 def test_blocks_take_the_cheapest_class_and_drop_integers_that_are_not_worth_their_bits() -> None:
@@ -107,8 +108,7 @@ def total_bits(model: entropy_model.EntropyModel, bits: np.ndarray, classes: np.
 
 
 def choose(model: entropy_model.EntropyModel, bits: np.ndarray, order: np.ndarray, n: int) -> np.ndarray:
-    chosen = class_decision.choose_classes(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(n))
-    return np.asarray(chosen)
+    return np.asarray(choose_classes(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(n)))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9))

@@ -1,0 +1,150 @@
+"""Operations that have a form for each platform, of which a compiled program contains one.
+
+``jax.lax.platform_dependent`` does this, too, but it traces all forms at once, which takes as many times as
+long. Here a form is traced when a program is compiled for its platform.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jax import lax
+from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
+from jax.interpreters import batching, mlir
+
+from nvc_jax.core.jax_settings import in_own_settings
+
+_Form = Callable[..., Any]
+
+
+class Forms(NamedTuple):
+    """Forms of an operation, which return the same tree of arrays.
+
+    They are traced later than the program around them, so they may use no traced arrays but their arguments:
+    see ``hoist``.
+
+    Attributes:
+        cpu: for CPUs.
+        default: for every platform without a form of its own.
+        cuda: for GPUs of NVIDIA.
+    """
+
+    cpu: _Form
+    default: _Form
+    cuda: _Form
+
+
+def choose_form(forms: Forms, results: Any, *arguments: Any) -> Any:
+    """Run the form that suits the platform.
+
+    Args:
+        forms: of the operation.
+        results: tree of ``jax.ShapeDtypeStruct`` or arrays, of the shapes and dtypes that each form returns;
+            None inside of ``jax.shard_map``.
+        *arguments: of all forms; trees of arrays.
+    """
+    leaves, tree = jax.tree.flatten(arguments)
+    if _is_in_shard_map():
+        axes = frozenset().union(*map(_varying_axes, leaves))
+        if axes:  # kernels of GPUs know no types that vary; without `check_vma` there are none
+            forms = forms._replace(cuda=forms.default)
+        varying = Forms(*(_varying(form, axes) for form in forms))
+        return lax.platform_dependent(*arguments, **varying._asdict())
+    shapes, results_tree = jax.tree.flatten(results)
+
+    def flat(form: _Form) -> _Form:
+        # By then the settings may be those of a user, who compiles this within a program of their own.
+        return in_own_settings(lambda *leaves: jax.tree.leaves(form(*jax.tree.unflatten(tree, leaves))))
+
+    avals = tuple(jax.core.ShapedArray(shape.shape, shape.dtype) for shape in shapes)
+    outputs = _choose_form_p.bind(*leaves, forms=Forms(*map(flat, forms)), avals=avals)
+    return jax.tree.unflatten(results_tree, outputs)
+
+
+def hoist(function: _Form, *examples: Any) -> tuple[_Form, Any, list[Any]]:
+    """Make the traced arrays that a function uses its arguments.
+
+    Args:
+        function: from trees of arrays to a tree of arrays.
+        *examples: arguments, or ``jax.ShapeDtypeStruct`` in their place.
+
+    Returns:
+        A function that takes the list of these arrays and then the arguments; shapes and dtypes of its
+        results; and the list. Inside of ``jax.shard_map``, where ``choose_form`` traces all forms at once and
+        types depend on how arrays vary over devices, the function is as it was, the list is empty, and shapes
+        are None.
+    """
+    if _is_in_shard_map():
+        return lambda _, *arguments: function(*arguments), None, []
+    closed, results = jax.make_jaxpr(function, return_shape=True)(*examples)
+    tree = jax.tree.structure(results)
+
+    def hoisted(captured: list[Any], *arguments: Any) -> Any:
+        leaves = jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, captured))(*jax.tree.leaves(arguments))
+        return jax.tree.unflatten(tree, leaves)
+
+    return hoisted, results, list(closed.consts)
+
+
+_choose_form_p = Primitive("nvc_choose_form")
+"""The operation that becomes one of its forms when a program is compiled."""
+_choose_form_p.multiple_results = True
+
+
+@_choose_form_p.def_abstract_eval
+def _result_types(*_: Any, avals: tuple[Any, ...], **__: Any) -> tuple[Any, ...]:
+    return avals
+
+
+@_choose_form_p.def_impl
+def _run(*leaves: Any, forms: Forms, **_: Any) -> Any:
+    return lax.platform_dependent(*leaves, **forms._asdict())
+
+
+def _batch(
+    leaves: Sequence[Any], axes: Sequence[Any], *, forms: Forms, avals: tuple[Any, ...]
+) -> tuple[Any, Any]:
+    """Batch all forms, as ``jax.vmap`` transforms them."""
+    size = next(leaf.shape[axis] for leaf, axis in zip(leaves, axes, strict=True) if axis is not None)
+    batched = Forms(*(jax.vmap(form, in_axes=tuple(axes), axis_size=size) for form in forms))
+    shapes = tuple(jax.core.ShapedArray((size, *aval.shape), aval.dtype) for aval in avals)
+    return _choose_form_p.bind(*leaves, forms=batched, avals=shapes), [0] * len(avals)
+
+
+def _lower(platform: str) -> _Form:
+    """Make the rule that replaces the operation by its form for a platform."""
+
+    def lower(context: Any, *leaves: Any, forms: Forms, **_: Any) -> Any:
+        return mlir.lower_fun(getattr(forms, platform), multiple_results=True)(context, *leaves)
+
+    return lower
+
+
+batching.primitive_batchers[_choose_form_p] = _batch
+mlir.register_lowering(_choose_form_p, _lower("default"))
+for _platform in ("cpu", "cuda"):
+    mlir.register_lowering(_choose_form_p, _lower(_platform), platform=_platform)
+
+
+def _is_in_shard_map() -> bool:
+    """Tell whether the program that is being traced runs inside of ``jax.shard_map``."""
+    return bool(jax.sharding.get_abstract_mesh().manual_axes)
+
+
+def _varying_axes(leaf: Any) -> frozenset:
+    """Get the axes of a ``shard_map`` over which an array varies; releases of JAX name them differently."""
+    kind: Any = jax.typeof(leaf)
+    return kind.manual_axis_type.varying if hasattr(kind, "manual_axis_type") else kind.vma
+
+
+def _varying(form: Callable[..., Any], axes: frozenset) -> Callable[..., Any]:
+    """Mark results as varying over all devices of a ``shard_map`` over which arguments vary.
+
+    Both forms must return arrays of the same type.
+    """
+
+    def mark(leaf: jax.Array) -> jax.Array:
+        missing = tuple(sorted(axes - _varying_axes(leaf)))
+        return lax.pcast(leaf, missing, to="varying") if missing else leaf
+
+    return lambda *arguments: jax.tree.map(mark, form(*arguments))

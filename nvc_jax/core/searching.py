@@ -1,0 +1,41 @@
+"""Search in sorted numbers by bisection, unrolled: it compiles to no loop.
+
+``jnp.searchsorted`` gives the same, by a loop whose every step starts several kernels on a GPU, or by
+comparing all numbers with all entries.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def count_below(ascending: Any, numbers: jax.Array) -> jax.Array:
+    """Count the entries that are smaller than each number.
+
+    Args:
+        ascending: (n,), sorted; or, in a kernel, a reference to such memory.
+        numbers: any shape, the dtype of the entries.
+
+    Returns:
+        int32, of the shape of ``numbers``.
+    """
+    return _count(ascending, numbers, operator.lt)
+
+
+def count_not_above(ascending: Any, numbers: jax.Array) -> jax.Array:
+    """Count the entries that are at most as large as each number; see ``count_below``."""
+    return _count(ascending, numbers, operator.le)
+
+
+def _count(ascending: Any, numbers: jax.Array, precedes: Callable[[Any, Any], jax.Array]) -> jax.Array:
+    """Count the entries that precede each number: those before the first one that does not."""
+    n = ascending.shape[0]
+    count = jnp.zeros(numbers.shape, jnp.int32)
+    for n_bits in reversed(range(n.bit_length())):
+        more = count + (1 << n_bits)
+        entry = ascending[jnp.minimum(more, n) - 1]
+        count = jnp.where((more <= n) & precedes(entry, numbers), more, count)
+    return count

@@ -1,0 +1,225 @@
+"""Runs of integers in a stream: all integers of all blocks, except first ones, by many lanes.
+
+Each lane codes a run of the sequence of all integers (see ``scan_order``), which may begin in the middle of a
+block. Two consequences shape the code:
+
+- Decoding an integer needs its quantiser, which follows from the integers before it (see
+  ``dependent_quantization``). A lane that begins inside a block has not seen those, so it stores the *state*
+  there, 2 bits, before its integers. The encoder knows all integers and computes every quantiser beforehand.
+- A lane finds an integer's table by its block's class and the position in the block. It tracks both while it
+  moves through the queue of blocks.
+
+A kernel of one group of lanes runs the same steps (see ``group_bitstream``): arrays are then references to
+memory.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from nvc_jax.core.batching import common_bound, varying_like
+from nvc_jax.entropy import frequency_tables, rans
+from nvc_jax.entropy.interleaving import Runs, max_lanes_for, share_out
+from nvc_jax.spectral import dependent_quantization, scan_order
+from nvc_jax.spectral.entropy_model import EntropyModel
+
+
+class Sequence(NamedTuple):
+    """All that says which table an integer of the sequence has.
+
+    Attributes:
+        model: entropy model of the profile.
+        tables: that coefficients share, from ``make_integer_tables``.
+        scan: of the model and the volume.
+        queue: of the blocks.
+    """
+
+    model: EntropyModel
+    tables: frequency_tables.Tables
+    scan: scan_order.ScanOrder
+    queue: scan_order.BlockQueue
+
+    def key_at(self, index: jax.Array) -> jax.Array:
+        """Look up the keys of blocks in the queue, int32; of the last block for indices behind it."""
+        return self.queue.keys[jnp.clip(index, 0, self.queue.keys.shape[0] - 1)]
+
+    def row_at(self, key: jax.Array, position: jax.Array, quantizer: jax.Array) -> jax.Array:
+        """Look up the rows in the tables of integers at positions of blocks with these keys, int32."""
+        return self.model.table_row(scan_order.key_table(self.model, self.scan, key, position), quantizer)
+
+
+class Place(NamedTuple):
+    """Place of each lane in the sequence: int32 (lanes,) each.
+
+    Attributes:
+        block: its index in the queue.
+        position: in the block.
+    """
+
+    block: jax.Array
+    position: jax.Array
+
+
+def make_integer_tables(model: EntropyModel, *, with_slots: bool = True) -> frequency_tables.Tables:
+    """Prepare the tables that coefficients share, without those of first ones."""
+    return frequency_tables.make_tables(model.frequencies[: model.n_shared], with_slots=with_slots)
+
+
+def pack_integers(model: EntropyModel, ordered: jax.Array) -> jax.Array:
+    """Put the quantiser of each integer into its lowest bit, int32 (n · 511,).
+
+    A loop that runs backwards cannot follow the states.
+
+    Args:
+        model: entropy model of the profile.
+        ordered: int32 (n, 511), integers in scan order.
+    """
+    quantizers = dependent_quantization.select_quantizers(ordered, model.n_quantizers)
+    return (ordered << 1 | quantizers).reshape(-1)
+
+
+def last_place(sequence: Sequence, runs: Runs) -> Place:
+    """Find the last integer of each lane's run."""
+    return Place(*sequence.queue.locate(jnp.minimum(runs.starts + runs.length, runs.total) - 1))
+
+
+def first_place(sequence: Sequence, runs: Runs) -> Place:
+    """Find the first integer of each lane's run."""
+    return Place(*sequence.queue.locate(jnp.minimum(runs.starts, jnp.maximum(runs.total - 1, 0))))
+
+
+def push_integer(
+    sequence: Sequence, packed: Any, coder: rans.Coder, place: Place, active: jax.Array
+) -> tuple[rans.Coder, Place]:
+    """Encode the integer at each active lane's place, and move to the one before.
+
+    Args:
+        sequence: of the stream.
+        packed: int32, from ``pack_integers``.
+        coder: the state.
+        place: of the lanes.
+        active: bool (lanes,).
+    """
+    index, position = place
+    item = packed[sequence.queue.offsets[index] + position]
+    row = sequence.row_at(sequence.key_at(index), position, item & 1)
+    coder = rans.push(coder, sequence.tables, row, item >> 1, active)
+    position = jnp.where(active, position - 1, position)
+    is_first = position < 0
+    index = jnp.maximum(index - is_first.astype(jnp.int32), 0)
+    count = scan_order.key_count(sequence.key_at(index))
+    return coder, Place(index, jnp.where(is_first, count - 1, position))
+
+
+def pop_integer(
+    sequence: Sequence, coder: rans.Coder, place: Place, before: jax.Array, active: jax.Array
+) -> tuple[rans.Coder, jax.Array, Place, jax.Array]:
+    """Decode the integer at each active lane's place, and move to the one after; inverts ``push_integer``.
+
+    Args:
+        sequence: of the stream.
+        coder: the state.
+        place: of the lanes.
+        before: int32 (lanes,), states of dependent quantisation.
+        active: bool (lanes,).
+
+    Returns:
+        The state, the points in half steps, int32 (lanes,), the next place, and the states after.
+    """
+    index, position = place
+    key = sequence.key_at(index)
+    quantizer = dependent_quantization.next_quantizer(before)
+    row = sequence.row_at(key, position, quantizer)
+    coder, integer = rans.pop(coder, sequence.tables, row, active)
+    point = dependent_quantization.to_points(integer, quantizer)
+    is_last = position + 1 >= scan_order.key_count(key)
+    after = before
+    if sequence.model.n_quantizers > 1:
+        after = jnp.where(is_last, 0, dependent_quantization.next_state(before, integer))
+    place = Place(index + is_last.astype(jnp.int32), jnp.where(is_last, 0, position + 1))
+    return coder, point, place, after
+
+
+def push_states(
+    sequence: Sequence, packed: Any, coder: rans.Coder, place: Place, active: jax.Array
+) -> rans.Coder:
+    """Store the state of dependent quantisation before each lane's first integer; nothing for one quantiser.
+
+    ``place`` is the lanes' ``first_place``.
+    """
+    if sequence.model.n_quantizers == 1:
+        return coder
+    item = sequence.queue.offsets[place.block] + place.position
+    before = jnp.where(place.position > 0, packed[jnp.maximum(item - 1, 0)] & 1, 0)
+    states = (packed[item] & 1 | before << 1).astype(jnp.uint32)
+    return rans.push_bits(coder, states, dependent_quantization.STATE_BITS, active)
+
+
+def pop_states(sequence: Sequence, coder: rans.Coder, active: jax.Array) -> tuple[rans.Coder, jax.Array]:
+    """Read what ``push_states`` stored, int32 (lanes,); 0 for one quantiser."""
+    if sequence.model.n_quantizers == 1:
+        return coder, jnp.zeros(active.shape, jnp.int32)
+    coder, states = rans.pop_bits(coder, dependent_quantization.STATE_BITS, active)
+    return coder, states.astype(jnp.int32)
+
+
+def push_integers(
+    model: EntropyModel,
+    scan: scan_order.ScanOrder,
+    queue: scan_order.BlockQueue,
+    ordered: jax.Array,
+    n_lanes: jax.Array,
+    capacity: int,
+) -> rans.Coder:
+    """Start a stream with all integers, from the last to the first.
+
+    Args:
+        model: entropy model of the profile.
+        scan: of the model and the volume.
+        queue: of the blocks.
+        ordered: int32 (n, 511), integers in scan order.
+        n_lanes: int32, lanes of the stream.
+        capacity: words of the longest stream; static.
+    """
+    sequence = Sequence(model, make_integer_tables(model), scan, queue)
+    packed = pack_integers(model, ordered)
+
+    def push(runs: Runs, backwards: jax.Array, carry: tuple) -> tuple:
+        _, active = runs.at(runs.length - 1 - backwards)
+        coder, place = carry
+        return push_integer(sequence, packed, coder, place, active)
+
+    coder = varying_like(ordered, rans.start_encoding(n_lanes, max_lanes_for(len(ordered)), capacity))
+    runs = share_out(queue.total, n_lanes, len(coder.states))
+    start = (coder, last_place(sequence, runs))
+    coder, _ = lax.fori_loop(0, common_bound(runs.length), partial(push, runs), start)
+    return push_states(sequence, packed, coder, first_place(sequence, runs), runs.at(jnp.int32(0))[1])
+
+
+def pop_integers(
+    model: EntropyModel,
+    scan: scan_order.ScanOrder,
+    queue: scan_order.BlockQueue,
+    coder: rans.Coder,
+    n_lanes: jax.Array,
+) -> jax.Array:
+    """Decode all integers: points in half steps, int32 (n · 512,), in the order of coding."""
+    sequence = Sequence(model, make_integer_tables(model), scan, queue)
+    n_items = queue.keys.shape[0] * model.tables.shape[1]
+
+    def pop(runs: Runs, step: jax.Array, carry: tuple) -> tuple:
+        coder, coded, place, before = carry
+        item, active = runs.at(step)
+        coder, point, place, after = pop_integer(sequence, coder, place, before, active)
+        coded = coded.at[jnp.where(active, item, n_items)].set(point, mode="drop")
+        return coder, coded, place, after
+
+    runs = share_out(queue.total, n_lanes, len(coder.states))
+    # In the order of coding: each lane writes next to its last write, which stays in cache.
+    coded = varying_like(coder.words, jnp.zeros(n_items, jnp.int32))
+    coder, states = pop_states(sequence, coder, runs.at(jnp.int32(0))[1])
+    start = (coder, coded, first_place(sequence, runs), varying_like(coder.words, states))
+    return lax.fori_loop(0, common_bound(runs.length), partial(pop, runs), start)[1]

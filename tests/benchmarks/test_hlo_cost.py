@@ -1,0 +1,27 @@
+import pytest
+from hlo_cost import Device, program_cost
+from hlo_modules import MODULE
+from hlo_text import parse
+
+DEVICE = Device("a device", 1000.0, 0.5, 10.0, None)
+
+
+def test_known_steps_count_and_parts_of_buffers_are_small() -> None:
+    outside = program_cost(parse(MODULE), DEVICE, {})[""]
+    # Ten steps of three kernels: reading 4 bytes at an index, writing them at another, counting.
+    assert outside.kernels == 10 * 3 + 1
+    assert outside.n_bytes == 10 * ((4 + 4 + 4) + (4 + 4 + 4) + 12) + 8000
+    assert outside.seconds == pytest.approx(10 * 3 * 0.5 + 8.0)
+
+
+def test_loops_that_depend_on_data_are_apart_and_wait_for_the_host() -> None:
+    costs = program_cost(parse(MODULE), DEVICE, {"while.2": 7})
+    assert set(costs) == {"", "while.2"}
+    assert costs["while.2"].kernels == 7 * 2
+    assert costs["while.2"].n_bytes == 7 * (8000 + 12001)
+    assert costs["while.2"].seconds == pytest.approx(7 * (10.0 + 8.0 + 12.001))
+
+
+def test_cycles_of_the_compiler_go_before_bytes() -> None:
+    device = Device("a device", 1000.0, 0.5, 10.0, 1000.0)
+    assert program_cost(parse(MODULE), device, {})[""].seconds == pytest.approx(10 * 3 * 0.5 + 3.0)

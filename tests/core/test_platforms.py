@@ -1,0 +1,50 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nvc_jax.core.platforms import Forms, choose_form, hoist
+
+FORMS = Forms(cpu=lambda x: x + 1, default=lambda x: x * 2, cuda=lambda x: x - 3)
+VALUES = jnp.arange(6, dtype=jnp.int32).reshape(2, 3)
+
+
+def run(values: jax.Array) -> jax.Array:
+    return choose_form(FORMS, values, values)
+
+
+def test_a_program_runs_the_form_of_its_platform() -> None:
+    for form in (run, jax.jit(run), jax.vmap(run), jax.jit(jax.vmap(jax.vmap(run)))):
+        np.testing.assert_array_equal(form(VALUES), VALUES + 1)
+
+
+OPERATIONS = {"cpu": "add", "cuda": "subtract", "tpu": "multiply", "rocm": "multiply"}
+
+
+@pytest.mark.parametrize("platform", OPERATIONS)
+def test_a_program_holds_one_form(platform: str) -> None:
+    for form in (run, jax.vmap(run)):
+        text = jax.jit(form).trace(VALUES).lower(lowering_platforms=(platform,)).as_text()
+        held = {name for name in OPERATIONS.values() if f"stablehlo.{name} " in text}
+        assert held == {OPERATIONS[platform]}
+
+
+def test_forms_are_traced_in_our_settings() -> None:
+    def form(values: jax.Array) -> jax.Array:
+        return values + jnp.arange(3)[None]  # of 64 bits where the user has asked for them
+
+    with jax.enable_x64(True):
+        traced = jax.jit(lambda values: choose_form(Forms(form, form, form), values, values)).trace(VALUES)
+        for platform in OPERATIONS:
+            assert "i64" not in traced.lower(lowering_platforms=(platform,)).as_text()
+
+
+def test_hoisted_functions_use_traced_arrays_later() -> None:
+    @jax.jit
+    def program(scale: jax.Array, values: jax.Array) -> dict[str, jax.Array]:
+        hoisted, results, captured = hoist(lambda x: {"scaled": x * scale}, values)
+        assert results["scaled"].shape == values.shape
+        forms = Forms(*[lambda captured, values: hoisted(captured, values)] * 3)
+        return choose_form(forms, results, captured, values)
+
+    np.testing.assert_array_equal(program(jnp.int32(3), VALUES)["scaled"], VALUES * 3)
