@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from nvc_jax.core.chunk_grid import Region
 
-TOLERANCE_DB = 0.08
-"""Distance from the wanted PSNR at which the search ends: a little less than what the package promises."""
+TOLERANCE_DB = 0.05
+"""Distance from the wanted PSNR at which the search ends: half of what the package promises."""
 _MAX_ROUNDS = 14
 """Rounds of the search: bisection alone would narrow the steps down to 1 in 16,000 of their logarithmic
 range."""
