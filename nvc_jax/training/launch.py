@@ -14,6 +14,8 @@ _TPU_HOSTS = ("TPU_PROCESS_ADDRESSES", "TPU_WORKER_HOSTNAMES")
 """Variables with a list of the hosts of a TPU slice."""
 _FOUND_BY_JAX = ("Slurm", "Open MPI")
 """Launchers whose first host JAX finds itself."""
+_HEARTBEAT_SECONDS = 30
+"""Seconds without a sign of life after which a process counts as dead, and all others end, too."""
 
 
 def connect_processes(environ: Mapping[str, str] = os.environ) -> bool:
@@ -38,7 +40,7 @@ def connect_processes(environ: Mapping[str, str] = os.environ) -> bool:
     arguments = _find_arguments(environ)
     if arguments is None:
         return False
-    jax.distributed.initialize(**arguments)
+    jax.distributed.initialize(**arguments, heartbeat_timeout_seconds=_HEARTBEAT_SECONDS)
     return jax.process_count() > 1
 
 

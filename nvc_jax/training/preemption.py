@@ -6,7 +6,6 @@ this module takes it.
 """
 
 import contextlib
-import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -29,8 +28,8 @@ class Preempted(SystemExit):
         super().__init__(EXIT_STATUS)
 
 
-Reached = Callable[[], bool]
-"""Function that tells, after some steps, whether the run is to save its state and end."""
+Reached = Callable[[int], bool]
+"""Function that tells, after steps up to the given number, whether the run is to save its state and end."""
 
 
 @contextlib.contextmanager
@@ -45,13 +44,11 @@ def noticing_preemption() -> Iterator[Reached]:
         of them end after the same one.
     """
     if jax.distributed.is_initialized():
-        # JAX agrees on a number to come, and then waits for exactly that one.
-        calls = itertools.count()
-        yield lambda: multihost_utils.reached_preemption_sync_point(next(calls))
+        yield _AgreedStep()
         return
     received = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda step: False
         return
 
     def notice(number: int, frame: FrameType | None) -> None:
@@ -59,6 +56,24 @@ def noticing_preemption() -> Iterator[Reached]:
 
     previous = signal.signal(signal.SIGTERM, notice)
     try:
-        yield received.is_set
+        yield lambda step: received.is_set()
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+class _AgreedStep:
+    """Tells whether the step is done after which all processes end.
+
+    JAX has the processes agree on the number after the largest one that any of them has asked for, and then
+    waits for exactly that number. So every step is asked for, also where many are done at once. Orbax asks
+    for the steps that it saves, too.
+    """
+
+    def __init__(self) -> None:
+        self._asked: int | None = None
+
+    def __call__(self, step: int) -> bool:
+        first = step if self._asked is None else self._asked + 1
+        self._asked = step
+        is_reached = [multihost_utils.reached_preemption_sync_point(i) for i in range(first, step + 1)]
+        return any(is_reached)

@@ -58,7 +58,7 @@ class Supervisor(contextlib.ExitStack):
         Raises:
             Preempted: the process is to end. The state is saved, if the run has a directory.
         """
-        must_end = self._is_preempted()
+        must_end = self._is_preempted(progress.step)
         is_due = progress.step - self._saved_step >= self._options.checkpoint_every
         if self._checkpoints is not None and (is_milestone or must_end or is_due):
             self._checkpoints.save(progress.step, state, progress.validation_loss)
