@@ -7,7 +7,8 @@ and a function that runs it: ``compress``, ``decompress``, ``info``, ``view``, `
 ``summary`` words what a run did, with ``quantities``, and ``progress`` shows how far it is, with
 ``compilations``, which knows what JAX compiles. ``interruption`` obeys Ctrl-C and SIGTERM, ``failures``
 reports errors and warnings, and ``wording`` makes them name options. A command calls one function of the
-public API; that of ``demo`` is ``demonstration``, which calls several and draws a picture.
+public API; that of ``demo`` is ``demonstration``, which calls several and draws a picture, and
+``training_figures`` draws those of ``train``.
 
 Modules of commands import what a command needs only when it runs: help and wrong usage are answered at once.
 """

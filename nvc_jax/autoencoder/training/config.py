@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -15,6 +15,9 @@ from nvc_jax.training.progress import RunOptions, TrainedParams
 @dataclasses.dataclass(frozen=True)
 class AutoencoderTraining(AutoencoderSettings):
     """Training of a block autoencoder; see ``AutoencoderSettings`` for the fields."""
+
+    loss_name: ClassVar[str] = "loss, squared error per voxel (range 1)"
+    shown_step: ClassVar[float | None] = None
 
     def run(self, volumes: Sequence[Any], options: RunOptions) -> TrainedParams:
         """Cut volumes into blocks and train on them.

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.settings import BLOCKS_PER_VOLUME
@@ -20,6 +20,9 @@ class SpectralTraining(TrainingConfig):
 
     model: SpectralConfig = dataclasses.field(default_factory=SpectralConfig)
     blocks_per_volume: int = BLOCKS_PER_VOLUME
+
+    loss_name: ClassVar[str] = "bits per voxel that are fitted: of each profile, then of all"
+    shown_step: ClassVar[float | None] = 0.02
 
     def __post_init__(self) -> None:
         if self.model.architecture != SpectralConfig.architecture:
