@@ -130,3 +130,26 @@ def test_four_processes_train_as_one(tmp_path: Path) -> None:
         [report.loss for report in expected.history],
         rtol=1e-5,
     )
+
+
+def test_eight_devices_of_one_process_train_as_one(tmp_path: Path) -> None:
+    code = f"""
+import jax, json, numpy as np, nvc_jax
+volume = np.load("v.npy")
+for n in (1, 8):
+    history = nvc_jax.train({ {**DENSE, "epochs": 2}!r}, [volume], devices=jax.devices()[:n]).history
+    print(json.dumps([report.loss for report in history]))
+"""
+    np.save(tmp_path / "v.npy", noisy_waves())
+    flags = os.environ["XLA_FLAGS"].replace("device_count=2", "device_count=8")
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    one, eight = (json.loads(line) for line in run.stdout.splitlines())
+    np.testing.assert_allclose(eight, one, rtol=1e-5)

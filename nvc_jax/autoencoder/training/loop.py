@@ -7,7 +7,7 @@ different processes.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -15,14 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jax.sharding import Mesh
+from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, PartitionSpec
 
 from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.autoencoder.training.augmentation import random_symmetry
 from nvc_jax.autoencoder.training.loss import training_loss, validation_loss
 from nvc_jax.autoencoder.training.settings import AutoencoderSettings
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.training.mesh import local_rows, make_mesh, replicate, row_sharding, share_rows
+from nvc_jax.core.parameters import Params
+from nvc_jax.training.mesh import AXIS, local_rows, make_mesh, replicate, row_sharding, share_rows
 from nvc_jax.training.optimizer import TrainingState, update_params
 from nvc_jax.training.progress import RunOptions, TrainedParams, TrainingProgress
 from nvc_jax.training.stream import BatchStream, BlockSource, Seed
@@ -172,16 +174,46 @@ def _dispatch(
         batches: float32 (n, rows, side, side, side).
         key: randomness of all steps.
     """
+    shared = row_sharding(mesh, axis=0)
+    differentiate = _share_gradients(settings, mesh)
 
     def step(state: TrainingState, batch: jax.Array) -> tuple[TrainingState, jax.Array]:
         augment_key, noise_key = jax.random.split(jax.random.fold_in(key, state.step))
-        batch = lax.with_sharding_constraint(batch, row_sharding(mesh, axis=0))
+        batch = lax.with_sharding_constraint(batch, shared)
         if settings.augment:
             batch = random_symmetry(batch, key=augment_key)
-        compute = jax.value_and_grad(training_loss, argnums=1)
-        loss, gradients = compute(settings, state.params, batch, key=noise_key)
+        noise = jax.random.normal(noise_key, (batch.shape[0], settings.model.latent_dim))
+        noise = lax.with_sharding_constraint(noise, shared)
+        loss, gradients = differentiate(state.params, batch, noise)
         params, optimizer_state = update_params(optimizer, gradients, state.optimizer, state.params)
         return TrainingState(params, optimizer_state, state.step + 1), loss
 
     state, losses = lax.scan(step, state, batches)
     return state, losses.mean()
+
+
+def _share_gradients(
+    settings: AutoencoderSettings, mesh: Mesh
+) -> Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, Params]]:
+    """Make the function that computes a batch's loss and gradients, each device those of its rows.
+
+    Devices meet once in each step, for one vector: the time of meeting, not that of the sums, is what small
+    networks wait for.
+    """
+
+    def on_device(params: Params, batch: jax.Array, noise: jax.Array) -> tuple[jax.Array, Params]:
+        results = jax.value_and_grad(training_loss, argnums=1)(settings, params, batch, noise)
+        vector, restore = ravel_pytree(results)
+        return restore(lax.pmean(vector, AXIS))
+
+    if mesh.size == 1:
+        return functools.partial(jax.value_and_grad(training_loss, argnums=1), settings)
+    rows = PartitionSpec(AXIS)
+    # Without the check of what varies, gradients are summed here and nowhere else.
+    return jax.shard_map(
+        on_device,
+        mesh=mesh,
+        in_specs=(PartitionSpec(), rows, rows),
+        out_specs=PartitionSpec(),
+        check_vma=False,
+    )

@@ -20,7 +20,7 @@ _VALIDATION_BLOCKS = 512
 
 
 def training_loss(
-    settings: AutoencoderSettings, params: Params, blocks: jax.Array, *, key: jax.Array
+    settings: AutoencoderSettings, params: Params, blocks: jax.Array, noise: jax.Array
 ) -> jax.Array:
     """Compute the loss of one batch: the weighted squared error plus the weighted divergence of the latents.
 
@@ -28,7 +28,7 @@ def training_loss(
         settings: of the training.
         params: parameters of ``settings.model``.
         blocks: float32 (n, side, side, side) in [0, 1].
-        key: randomness of sampled latents.
+        noise: float32 (n, latent_dim), of a unit normal distribution, by which latents are sampled.
 
     Returns:
         float32, the mean over voxels plus ``kl_weight`` times the mean over blocks.
@@ -37,7 +37,7 @@ def training_loss(
     mean, log_variance = model.encode(blocks)
     latents = mean
     if settings.sample_latents:
-        latents += jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
+        latents += jnp.exp(0.5 * log_variance) * noise
 
     loss = jnp.mean(_loss_weights(settings) * (model.decode(latents) - blocks) ** 2)
     if settings.kl_weight:

@@ -17,7 +17,8 @@ BLOCKS = jax.random.uniform(jax.random.key(1), (7, 6, 6, 6))
 
 
 def loss(config: AutoencoderTraining, seed: int = 0) -> float:
-    return float(training_loss(config, PARAMS, BLOCKS, key=jax.random.key(seed)))
+    noise = jax.random.normal(jax.random.key(seed), (len(BLOCKS), MODEL.latent_dim))
+    return float(training_loss(config, PARAMS, BLOCKS, noise))
 
 
 def test_the_plain_loss_is_the_mean_squared_error() -> None:
