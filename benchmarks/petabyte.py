@@ -1,12 +1,12 @@
 """A model of 1,024 hosts that write one petabyte into one container, by constants that are measured here.
 
 Measured on this machine: the seconds to encode a chunk on one core, and how much they vary among volumes; the
-operations on files for each object, and the time of one of these. Assumed, and stated in the JSON: the cores of
-a host, the bandwidth and the operations a second of a parallel file system, and hosts that are slow.
+operations on files for each object, and the time of one of these. Assumed, and stated in the JSON: the cores
+of a host, the bandwidth and the operations a second of a parallel file system, and hosts that are slow.
 
-The model is a simulation. Every host takes every n-th object, as ``--part I/N`` does. It reads its share twice,
-once for the range and once to encode, and encodes each object on all cores. The makespan is that of the last
-host. The efficiency is the mean of all hosts' work over it: the rest is waiting for stragglers.
+The model is a simulation. Every host takes every n-th object, as ``--part I/N`` does. It reads its share
+twice, once for the range and once to encode, and encodes each object on all cores. The makespan is that of
+the last host. The efficiency is the mean of all hosts' work over it: the rest is waiting for stragglers.
 
     python benchmarks/petabyte.py VOLUMES       # a directory with INDEX.csv
 """
