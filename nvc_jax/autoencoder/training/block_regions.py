@@ -108,9 +108,9 @@ class BlockRegions:
 
     def read(self, region: int) -> BlockWindows:
         """Read a region by its number."""
-        blocks = self._read_all(region)
-        kept = np.unpackbits(self._kept[region])[: len(blocks.corners)] != 0
-        return dataclasses.replace(blocks, corners=blocks.corners[kept])
+        corners = self._corners(region)
+        kept = np.unpackbits(self._kept[region])[: len(corners)] != 0
+        return self._read_blocks(region, corners[kept])
 
     def _lay_out(self, store: ts.TensorStore, key: jax.Array, n_drawn: int | None) -> _Volume:
         """Divide a volume into regions, and draw the positions of its blocks."""
@@ -129,8 +129,10 @@ class BlockRegions:
         number = region - self._first_regions[volume]
         return volume, np.array(np.unravel_index(number, self._volumes[volume].grid)) * self._region
 
-    def _corners(self, volume: _Volume, start: np.ndarray) -> np.ndarray:
+    def _corners(self, region: int) -> np.ndarray:
         """List the blocks of a region, also empty ones: int (n, 3), first voxels in the region's array."""
+        index, start = self._locate(region)
+        volume = self._volumes[index]
         if volume.corners is not None:
             inside = (volume.corners >= start) & (volume.corners < start + self._region)
             return volume.corners[inside.all(axis=1)] - start
@@ -138,13 +140,13 @@ class BlockRegions:
         counts = np.minimum(n_blocks - start // self._block, _REGION_BLOCKS)
         return np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), -1).reshape(-1, 3) * self._block
 
-    def _read_all(self, region: int) -> BlockWindows:
-        """Read a region with all of its blocks, also empty ones."""
-        index, start = self._locate(region)
-        volume, (minimum, maximum) = self._volumes[index], self._ranges[index]
-        start = start - self._margin
+    def _read_blocks(self, region: int, corners: np.ndarray) -> BlockWindows:
+        """Read a region with the blocks at ``corners``."""
+        index, core = self._locate(region)
+        store, (minimum, maximum) = self._volumes[index].store, self._ranges[index]
+        start = core - self._margin
         stop = start + self._region + 2 * self._margin + self._overhang
-        values = _read(volume.store, start, np.minimum(stop, volume.store.shape))
+        values = _read(store, start, np.minimum(stop, store.shape))
         # Margins beyond the volume are 0 once they are scaled, as NaN is; one shape makes one program.
         padding = [
             (max(0, -first), last - max(first, 0) - length)
@@ -152,7 +154,7 @@ class BlockRegions:
         ]
         padded = np.pad(values, padding, constant_values=np.nan)
         unit = np.asarray(_to_unit_range(padded, jnp.float32(minimum), jnp.float32(maximum)))
-        return BlockWindows(unit, self._corners(volume, start + self._margin), self._side)
+        return BlockWindows(unit, corners, self._side)
 
     def _own_regions(self) -> range:
         """Regions that this process surveys."""
@@ -192,11 +194,11 @@ class BlockRegions:
         return np.bitwise_or.reduce(gather_from_processes(kept), axis=0)
 
     def _find_kept(self, region: int, drop_empty: bool) -> np.ndarray:
-        blocks = self._read_all(region)
-        if not drop_empty:
-            return np.ones(len(blocks.corners), bool)
-        means = blocks.take(np.arange(len(blocks.corners))).mean(axis=(1, 2, 3))
-        return means > EMPTY_MEAN
+        corners = self._corners(region)
+        if not drop_empty or not len(corners):
+            return np.ones(len(corners), bool)
+        blocks = self._read_blocks(region, corners).take(np.arange(len(corners)))
+        return blocks.mean(axis=(1, 2, 3)) > EMPTY_MEAN
 
     def _map_own(self, function: Any) -> Iterator[tuple[int, Any]]:
         """Map the regions that this process surveys by threads: pairs of a region and its result."""
