@@ -31,7 +31,7 @@ from nvc_jax.training.config import volume_names
 from nvc_jax.training.mesh import make_mesh
 from nvc_jax.training.optimizer import TrainingState
 from nvc_jax.training.progress import RunOptions, TrainedParams, TrainingProgress
-from nvc_jax.training.supervision import Supervisor, TimedItems
+from nvc_jax.training.supervision import Supervisor
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
 
@@ -140,9 +140,8 @@ class _Fitting(NamedTuple):
     def _fit_profiles(self, state: TrainingState) -> Iterator[tuple[TrainingProgress, TrainingState]]:
         """Fit the profiles that are left."""
         n_profiles, profiles = self.config.n_profiles, state.params["entropy"]
-        timer = TimedItems[None](())
-        sampled = sample_coefficients(self.loader, self.blocks_per_volume, seed=self.seed)
-        portions = [portion for _, of_chunk in sampled for portion in of_chunk]
+        groups = self.loader.groups()
+        portions = list(sample_coefficients(groups, self.blocks_per_volume, seed=self.seed))
         rounded = [round_samples(portion) for portion in portions]
         frequency = sum((integers[:, 1:] != 0).sum(axis=0) for integers in rounded)
         order = 1 + np.argsort(-frequency, kind="stable")
@@ -153,7 +152,7 @@ class _Fitting(NamedTuple):
             # Profiles that are still to come stand in as copies, because all have one order of coefficients.
             models[i:] = [model] * (n_profiles - i)
             reached = _make_state(jax.device_get(stack_profiles(models)), state.optimizer, i + 1)
-            yield self._report(i + 1, bits, len(values), timer.timing()), reached
+            yield self._report(i + 1, bits, len(values), groups.timing()), reached
 
     def _count(self, state: TrainingState) -> Iterator[tuple[TrainingProgress, TrainingState]]:
         """Count the chunks of a pass that are left, and take the frequencies from them at its end."""

@@ -1,6 +1,6 @@
 """Samples to fit the entropy model on: coefficients of random blocks of volumes, at many steps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.spectral.class_decision import round_with_dead_zone
 from nvc_jax.spectral.shape_decision import choose_shape
-from nvc_jax.spectral.training.chunks import ChunkLoader
+from nvc_jax.spectral.training.chunks import ChunkGroup
 from nvc_jax.spectral.training.settings import STEP_RANGE
 from nvc_jax.training.mesh import map_over_devices
 from nvc_jax.transform import separable
@@ -35,42 +35,38 @@ def step_at(share: float | np.ndarray) -> Any:
 
 
 def sample_coefficients(
-    loader: ChunkLoader, blocks_per_volume: int, *, seed: int
-) -> Iterator[tuple[int, list[np.ndarray]]]:
+    groups: Iterable[ChunkGroup], blocks_per_volume: int, *, seed: int
+) -> Iterator[np.ndarray]:
     """Sample coefficients of random blocks, transformed as the encoder would at many steps.
 
     Args:
-        loader: of the chunks.
+        groups: all chunks, from ``ChunkLoader.groups``.
         blocks_per_volume: number of blocks of each chunk.
         seed: the only source of randomness.
 
     Yields:
-        For each chunk its number, and its *portions*, float32 (n, 512) each: blocks in units of one step.
+        *Portions*, float32 (n, 512) each: blocks of one chunk in units of one step.
     """
     rng = np.random.default_rng(seed)
     blocks_per_portion = -(-blocks_per_volume // _N_PORTIONS)
-    transform = map_over_devices(loader.mesh, _coefficients)
-    for group in loader.groups():
+    for group in groups:
         # Drawn chunk by chunk, so that samples do not depend on the number of devices.
         draws = [_draw(rng, group.inside(i), blocks_per_portion) for i in range(len(group.numbers))]
-        steps = np.ones((_N_PORTIONS, loader.mesh.size), np.float32)
-        blocks = np.zeros((_N_PORTIONS, loader.mesh.size, blocks_per_portion), np.int32)
+        n_devices = group.mesh.size
+        steps = np.ones((_N_PORTIONS, n_devices), np.float32)
+        blocks = np.zeros((_N_PORTIONS, n_devices, blocks_per_portion), np.int32)
         for i, (chunk_steps, drawn) in enumerate(draws):
             steps[:, i] = chunk_steps
             for portion, chosen in zip(blocks[:, i], drawn, strict=True):
                 portion[: len(chosen)] = chosen
+        transform = map_over_devices(group.mesh, _coefficients)
         sampled = [
             np.asarray(transform((), (group.centered, group.valid_shapes, *group.share(step, drawn))))
             for step, drawn in zip(steps, blocks, strict=True)
         ]
-        for i, (number, (chunk_steps, drawn)) in enumerate(zip(group.numbers, draws, strict=True)):
-            yield (
-                number,
-                [
-                    part[i, : len(chosen)] / step
-                    for part, chosen, step in zip(sampled, drawn, chunk_steps, strict=True)
-                ],
-            )
+        for i, (chunk_steps, drawn) in enumerate(draws):
+            for part, chosen, step in zip(sampled, drawn, chunk_steps, strict=True):
+                yield part[i, : len(chosen)] / step
 
 
 def _draw(
