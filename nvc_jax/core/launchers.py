@@ -8,12 +8,12 @@ import dataclasses
 from collections.abc import Mapping
 
 _FIRST_SPECIAL_STEP = 0xFFFFFFF0
-"""Steps of Slurm from this number on were started without ``srun``: batch scripts, and shells of ``salloc``."""
+"""Number of a Slurm step from which on ``srun`` has not started it: batch scripts, shells of ``salloc``."""
 _MPI = {
     "Open MPI": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     "PMI": ("PMI_RANK", "PMI_SIZE"),
 }
-"""Variables of rank and count by the name of the launcher. MPICH, Intel MPI and HPE's PALS set those of PMI."""
+"""Variables of rank and count by launcher. MPICH, Intel MPI and HPE's PALS set those of PMI."""
 _SLURM_RANK, _SLURM_STEP = "SLURM_PROCID", "SLURM_STEP_ID"
 _SLURM_COUNTS = ("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS")
 """Variables of the number of tasks, of which the first that is set counts; the second may be of the job."""
