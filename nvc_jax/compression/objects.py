@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -55,6 +56,12 @@ def write_objects(
     metadata = store.metadata
     written = WrittenObjects()
     own_objects = objects_of_part(store, part)
+    if not own_objects:
+        warnings.warn(
+            f"`part` (={part}) has nothing to write: `{store.name}` has no more than {part[0]} objects; take "
+            "fewer parts, or smaller `shards` or `chunks`",
+            stacklevel=2,
+        )
 
     resolve = functools.cache(resolve)
 
