@@ -16,18 +16,18 @@ from distributed import Client
 import nvc_jax
 
 MAX_ERROR = 0.01
-LAYOUT = {"chunks": (16, 16, 24), "shards": (16, 32, 72)}
+LAYOUT = {"chunks": (16, 16, 16), "shards": (16, 32, 64)}
 """Small, for a small file; leave both out for volumes of many GB."""
 
 
 def make_file(path: str) -> None:
     """Write a volume (z, y, x), float32."""
-    z, y, x = np.mgrid[:32, :64, :72] / 10
+    z, y, x = np.mgrid[:32, :64, :64] / 10
     np.save(path, (np.sin(3 * z) * np.cos(2 * y) * np.sin(x * y)).astype(np.float32))
 
 
 def compress_part(source: str, destination: str, part: int, n_parts: int) -> bool:
-    """Write one share of a container; whether this was the last one. Called again, it goes on where it was."""
+    """Write one share of a container, or what is missing of it; whether the container is complete."""
     options = {"max_error": MAX_ERROR, "part": (part, n_parts), **LAYOUT}
     return nvc_jax.compress(source, destination, **options).is_complete
 
@@ -36,13 +36,13 @@ def main() -> None:
     make_file("flow.npy")
     address = sys.argv[1:] or [None]
     with Client(*address, **({} if address[0] else {"n_workers": 2, "threads_per_worker": 1})) as client:
-        # A file, by one task for each worker. The first task reads all of the file, so it goes first.
+        # A file, by one task for each worker. A task whose worker dies is begun again, and goes on.
         n_parts = len(client.scheduler_info(n_workers=-1)["workers"])
-        arguments = ("flow.npy", "flow.zarr")
-        client.submit(compress_part, *arguments, 0, n_parts, pure=False, retries=3).result()
-        parts = range(1, n_parts)
-        others = [client.submit(compress_part, *arguments, i, n_parts, pure=False, retries=3) for i in parts]
-        client.gather(others)
+        tasks = [
+            client.submit(compress_part, "flow.npy", "flow.zarr", part, n_parts, pure=False, retries=3)
+            for part in range(n_parts)
+        ]
+        assert any(client.gather(tasks))
 
         # An array that Dask computes, a chunk at a time: each worker encodes what it has computed.
         speed = dask.array.from_array(np.load("flow.npy", mmap_mode="r"), chunks=LAYOUT["chunks"]) ** 2
