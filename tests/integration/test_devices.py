@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 from compilations import compilations
 from sample_volume import VOLUME
@@ -46,3 +47,8 @@ def test_a_chosen_default_device_does_all_the_work(tmp_path: Path) -> None:
         assert code(tmp_path / "there", options) == alone
     with sharing_out([second]):  # for which all programs are there by now
         assert compilations(lambda: code(tmp_path / "shared", options)) == []
+        view = nvc_jax.open(tmp_path / "alone" / "v.zarr")
+    assert compilations(lambda: view.read().result()) == []
+    with sharing_out(jax.devices()):
+        view = nvc_jax.open(tmp_path / "alone" / "v.zarr")
+    np.testing.assert_array_equal(view.read().result(), np.load(tmp_path / "alone" / "v.npy"))

@@ -53,6 +53,15 @@ def test_several_writers_make_one_container(options: dict, n_chunks: int, tmp_pa
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["expected.zarr", "v.zarr"]
 
 
+def test_a_launch_is_repeated_with_another_number_of_writers(tmp_path: Path) -> None:
+    target, mask = tmp_path / "v.zarr", VOLUME > 99
+    nvc_jax.compress(mask, tmp_path / "expected.zarr", chunks=CHUNK)
+    for part in ((0, 3), (2, 3), (1, 2)):
+        assert not nvc_jax.compress(mask, target, chunks=CHUNK, part=part).is_complete
+    assert nvc_jax.compress(mask, target, chunks=CHUNK, part=(0, 2)).is_complete
+    assert read_files(target) == read_files(tmp_path / "expected.zarr")
+
+
 def test_only_the_first_writer_looks_at_the_whole_volume(tmp_path: Path) -> None:
     first, second = NotedSource(VOLUME, CHUNK), NotedSource(VOLUME, CHUNK)
     nvc_jax.compress(first.store, tmp_path / "v.zarr", psnr=40, chunks=CHUNK, part=(0, 2))
