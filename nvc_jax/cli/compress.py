@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import print_summary
-from nvc_jax.cli.parts import AUTO, choose_part, part
+from nvc_jax.cli.parts import AUTO, choose_part, describe_part, read_part
 from nvc_jax.cli.progress import ByteMeter, byte_progress_bar
 from nvc_jax.cli.summary import advise, compression_values, describe_compression, speed_values
 from nvc_jax.core.choices import DEFAULT_MODEL
@@ -90,7 +90,7 @@ def _add_layout(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--part",
-        type=part,
+        type=read_part,
         metavar="I/N",
         help="write the I-th share, from 0 on, of a container that N processes write; under srun or mpirun "
         "auto, or 0/1 for a container of each task's own",
@@ -153,7 +153,7 @@ def _run(options: argparse.Namespace) -> None:
     source = arguments.volume(options.input, options)
     # Of tasks that share one log, the first tells how far they are.
     is_silent = options.quiet or options.json or (options.part == AUTO and share is not None and share[0] > 0)
-    with byte_progress_bar(f"compress{_of_several(share)}", quiet=is_silent) as meter:
+    with byte_progress_bar(", ".join(["compress", *describe_part(share)]), quiet=is_silent) as meter:
         result = compress(
             source,
             arguments.location(options.output),
@@ -173,11 +173,6 @@ def _run(options: argparse.Namespace) -> None:
     _report(result, meter, describe_level(source), share, options)
 
 
-def _of_several(share: tuple[int, int] | None) -> str:
-    """Say which of several parts a process writes; empty where it writes alone."""
-    return "" if share is None or share[1] == 1 else f", part {share[0]} of {share[1]}"
-
-
 def _report(
     result: "CompressionResult",
     meter: ByteMeter,
@@ -188,7 +183,8 @@ def _report(
     """Print what was done, and what was decided where the user said nothing."""
     values: dict[str, Any] = {} if share is None else {"part": share[0], "parts": share[1]}
     if not result.is_complete:  # other writers are still at work
-        sentence = f"{options.output}{_of_several(share)} is written; the last one completes the container"
+        (part,) = describe_part(share)
+        sentence = f"{options.output}: {part} is written; the last one completes the container"
         print_summary(sentence, values | speed_values(meter), options)
         return
     values |= {} if level is None else {"level": level}
@@ -197,7 +193,9 @@ def _report(
         values["advice"] = advice
         if not (options.quiet or options.json):
             print(f"nvc compress: {advice}", file=sys.stderr)
-    of_level = "" if level is None else f" (level {level})"
-    of_parts = f"{_of_several(share)}; the container is complete" if _of_several(share) else ""
     sentence = describe_compression(result, options.output, meter)
-    print_summary(sentence + of_level + of_parts, values, options)
+    if level is not None:
+        sentence += f" (level {level})"
+    for part in describe_part(share):
+        sentence += f"; {part} is written, and the container is complete"
+    print_summary(sentence, values, options)

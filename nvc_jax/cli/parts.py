@@ -15,7 +15,7 @@ AUTO = "auto"
 """Text that stands for the rank and the number of tasks that the launcher tells."""
 
 
-def part(text: str) -> tuple[int, int] | str:
+def read_part(text: str) -> tuple[int, int] | str:
     """Read ``I/N`` or ``auto``."""
     if text == AUTO:
         return AUTO
@@ -58,3 +58,8 @@ def choose_part(given: tuple[int, int] | str | None, environ: Mapping[str, str])
             "that write one container together, or `--part 0/1` if this one writes a container of its own"
         )
     return None
+
+
+def describe_part(share: tuple[int, int] | None) -> list[str]:
+    """Name the share of a process, in a list; an empty list where it writes the whole container."""
+    return [] if share is None or share[1] == 1 else [f"part {share[0]} of {share[1]}"]

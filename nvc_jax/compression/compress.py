@@ -101,7 +101,7 @@ def compress(
             chunk, or 4³ chunks where there are more than 512.
         part: (i, n) for the i-th, from 0 on, of n processes that write one container with the same
             arguments, each its share of the objects. The last to finish completes it. A killed process
-            writes its missing objects when it is called again.
+            writes its missing objects when it is called again. (0, 1) is a process that writes all.
         resume: whether to continue an interrupted run with the same arguments and the same source.
         pyramid: whether to write an OME-Zarr image, ``destination`` ending in ``.ome.zarr``, with levels of
             half the resolution each: means of 2³ voxels, of labels the most frequent one, each level under

@@ -5,20 +5,20 @@ import numpy as np
 import pytest
 
 from nvc_jax.cli import main
-from nvc_jax.cli.parts import AUTO, choose_part, part
+from nvc_jax.cli.parts import AUTO, choose_part, describe_part, read_part
 
 TASK = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "4"}
 
 
 @pytest.mark.parametrize(("text", "expected"), [("0/2", (0, 2)), ("11/12", (11, 12)), ("auto", AUTO)])
 def test_parts_are_read(text: str, expected: tuple[int, int] | str) -> None:
-    assert part(text) == expected
+    assert read_part(text) == expected
 
 
 @pytest.mark.parametrize("text", ["2/2", "1", "-1/2", "a/b", "1/2/3", "", "Auto"])
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"must be I/N, .*; or auto, under srun or mpirun"):
-        part(text)
+        read_part(text)
 
 
 def test_the_launcher_tells_the_part() -> None:
@@ -29,6 +29,11 @@ def test_the_launcher_tells_the_part() -> None:
     assert choose_part(None, TASK | {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}) is None
     with pytest.raises(ValueError, match=r"none of them has started this process: give .* `--part I/N`"):
         choose_part(AUTO, {})
+
+
+def test_parts_of_several_are_named() -> None:
+    assert describe_part((1, 3)) == ["part 1 of 3"]
+    assert describe_part((0, 1)) == describe_part(None) == []
 
 
 def test_a_task_of_several_must_be_told(
