@@ -21,7 +21,7 @@ from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkTarget, ValueRange
-from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.dtypes import ignoring_nan
 from nvc_jax.core.shapes import Shape3
 
@@ -125,7 +125,7 @@ class ChunkCodec(ChunkDecoder):
     def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
         """Decode several chunks: on CPUs by threads, elsewhere in batches; errors as of ``decode``."""
         if jax.default_backend() == "cpu":
-            return list(map_in_order(self.decode, payloads))
+            return list(map_on_devices(self.decode, payloads))
         return self.decode_batches(payloads)
 
     def decode_batches(self, payloads: Sequence[bytes]) -> list[np.ndarray]:

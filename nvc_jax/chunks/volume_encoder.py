@@ -16,7 +16,7 @@ from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
-from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.errors import error_unit, psnr_from_errors
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape, Shape3
@@ -172,7 +172,7 @@ class VolumeEncoder(ChunkEncoder):
         def psnr_of(regions: list[Region], step: float) -> float:
             in_units = stated_step(step)
             self._tried.clear()  # payloads of another step
-            errors = map_in_order(lambda region: self._squared_errors(region, in_units), regions)
+            errors = map_on_devices(lambda region: self._squared_errors(region, in_units), regions)
             return psnr_from_errors(width / error_unit(width), releasing(errors))
 
         def psnr_of_mosaic(values: np.ndarray, step: float) -> float:
@@ -208,7 +208,7 @@ class VolumeEncoder(ChunkEncoder):
 
         def measure(ratio: float) -> TriedRatio | None:
             target = target_of(ratio)
-            stored = list(releasing(map_in_order(lambda region: self._try(region, target), sample)))
+            stored = list(releasing(map_on_devices(lambda region: self._try(region, target), sample)))
             payloads = [parse_payload(one, self._whole_shape) for one in stored]
             return _summarize(sum(map(len, stored)), payloads)
 
