@@ -3,7 +3,8 @@
 This is the only module that needs matplotlib.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +57,50 @@ def save_panels(
         FileNotFoundError: the directory of ``path`` does not exist.
         ModuleNotFoundError: matplotlib is missing; the message has the command that installs it.
     """
+    error_rows = error_rows or {}
+    n_columns = max(len(pictures) for pictures in rows.values())
+    width = PANEL_SIZE[0] * n_columns + FRAME_SIZE[0] + (COLOUR_BAR_WIDTH if colour_bars else 0)
+    height = PANEL_SIZE[1] * len(rows) + FRAME_SIZE[1]
+    with png_figure(path, (width, height), overwrite=overwrite) as figure:
+        _draw_rows(figure, rows, n_columns, error_rows, value_range, colour_bars or {})
+        if title:
+            figure.suptitle(title, fontsize=TITLE_SIZE)
+
+
+@contextlib.contextmanager
+def png_figure(path: Path | str, size: tuple[float, float], *, overwrite: bool) -> Iterator[Any]:
+    """Make a figure of matplotlib, and write it as a PNG when the block ends.
+
+    Args:
+        path: location of the PNG.
+        size: width and height in inches.
+        overwrite: whether to replace a file that lies at ``path``.
+
+    Raises:
+        FileExistsError: something lies at ``path`` that is not replaced.
+        FileNotFoundError: the directory of ``path`` does not exist.
+        ModuleNotFoundError: matplotlib is missing; the message has the command that installs it.
+    """
     import_extra("matplotlib", "plot")
     path = output_path(path)
     check_replaceable(path, overwrite)
     from matplotlib.figure import Figure
 
-    error_rows = error_rows or {}
-    n_columns = max(len(pictures) for pictures in rows.values())
-    width = PANEL_SIZE[0] * n_columns + FRAME_SIZE[0] + (COLOUR_BAR_WIDTH if colour_bars else 0)
-    height = PANEL_SIZE[1] * len(rows) + FRAME_SIZE[1]
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=DOTS_PER_INCH)
+    figure = Figure(figsize=size, layout="constrained", dpi=DOTS_PER_INCH)
+    yield figure
+    with replacing(path, overwrite=overwrite) as partial, naming(path):
+        figure.savefig(partial, format="png")
+
+
+def _draw_rows(
+    figure: Any,
+    rows: Mapping[str, Mapping[str, np.ndarray]],
+    n_columns: int,
+    error_rows: Mapping[str, float],
+    value_range: tuple[float, float] | None,
+    colour_bars: Mapping[str, str],
+) -> None:
+    """Draw all rows of pictures, with their labels, titles and colour bars."""
     axes = figure.subplots(len(rows), n_columns, squeeze=False)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
@@ -75,18 +110,13 @@ def save_panels(
     for row_axes, (label, pictures) in zip(axes, rows.items(), strict=True):
         row_axes[0].set_ylabel(label)
         image = _draw_row(row_axes, pictures, error_rows.get(label), value_range)
-        if colour_bars and label in colour_bars:
+        if label in colour_bars:
             extend = "max" if label in error_rows else "neither"
             figure.colorbar(image, ax=list(row_axes), label=colour_bars[label], extend=extend, pad=0.01)
         if list(pictures) != titles_above:  # titles that repeat those of the row above are left out
             for axis, name in zip(row_axes, pictures, strict=False):
                 axis.set_title(name, fontsize=PANEL_TITLE_SIZE)
         titles_above = list(pictures)
-
-    if title:
-        figure.suptitle(title, fontsize=TITLE_SIZE)
-    with replacing(path, overwrite=overwrite) as partial, naming(path):
-        figure.savefig(partial, format="png")
 
 
 def _draw_row(
