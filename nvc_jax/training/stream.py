@@ -10,8 +10,8 @@ block k of part r. So
 - batches do not depend on the number of processes;
 - the number of a step is all that continues the sequence.
 
-Grain has the same parts (shuffle, shards, prefetching, a state that is saved). Its shards are those of
-processes, so that batches depend on their number, and it would be one more package for a class of this size.
+Grain offers shuffling, shards for processes, prefetching, and a state that is saved. With its shards batches
+depend on the number of processes. Over the sequence above it would only prefetch, which ``map_in_order`` does.
 """
 
 from collections.abc import Sequence
