@@ -11,7 +11,7 @@ block k of part r. So
 - the number of a step is all that continues the sequence.
 
 Grain offers shuffling, shards for processes, prefetching, and a state that is saved. With its shards batches
-depend on the number of processes. Over the sequence above it would only prefetch, which ``map_in_order`` does.
+depend on the number of processes. Over the sequence above it would prefetch alone, as ``map_in_order`` does.
 """
 
 from collections.abc import Sequence
