@@ -38,28 +38,32 @@ def make_model() -> EntropyModel:
 
 
 MODEL = make_model()
+FREQUENCIES = np.asarray(MODEL.frequencies, np.float64)
+MAX_MAGNITUDE = 3
+"""Largest magnitude of integers that are tried."""
+TOKENS = np.asarray(tokens.to_token(jnp.arange(-MAX_MAGNITUDE, MAX_MAGNITUDE + 1, dtype=jnp.int32))[0])
+"""Tokens of the integers from ``-MAX_MAGNITUDE`` on."""
+BITS_PER_SQUARED_STEP = float(bits_per_squared_step(MODEL))
 quantize = jax.jit(trellis.quantize)
 
 
 def cost(values: np.ndarray, tables: np.ndarray, integers: tuple[int, ...], end: int) -> float:
     """Bits and error of a block's first coefficients, coded as ``integers`` up to an end."""
-    frequencies = np.asarray(MODEL.frequencies, np.float64)
     total = 0.0
     for position, (value, table) in enumerate(zip(values, tables, strict=True)):
         quantizer = sum(integers[position - 1 :: -2]) % 2 if position else 0
         integer = integers[position] if position < end else 0
         point = integer - np.sign(integer) * quantizer / 2
-        total += bits_per_squared_step(MODEL) * (value - point) ** 2
+        total += BITS_PER_SQUARED_STEP * (value - point) ** 2
         if position < end:
-            row = frequencies[table + quantizer * N_TABLES]
-            token = int(tokens.to_token(jnp.int32(integer))[0])
-            total += frequency_tables.PRECISION - np.log2(row[token])
+            frequency = FREQUENCIES[table + quantizer * N_TABLES, TOKENS[integer + MAX_MAGNITUDE]]
+            total += frequency_tables.PRECISION - np.log2(frequency)
     return total
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 2.5])
 def test_no_path_is_better(scale: float) -> None:
-    """Against all integers of magnitude up to 3 of blocks of four coefficients that may be coded."""
+    """Against all integers up to ``MAX_MAGNITUDE`` of blocks of four coefficients that may be coded."""
     n, count = 8, 4
     rng = np.random.default_rng(int(10 * scale))
     values = np.zeros((n, N_COEFFICIENTS), np.float32)
@@ -80,7 +84,7 @@ def test_no_path_is_better(scale: float) -> None:
             expected = sum(integers[position - 1 :: -2]) % 2 if position and point else 0
             assert abs(point) % 2 == expected
         signs = np.where(coefficients < 0, -1, 1)
-        paths = itertools.product(range(4), repeat=count)
+        paths = itertools.product(range(MAX_MAGNITUDE + 1), repeat=count)
         best = min(cost(coefficients, tables, tuple((signs * path).tolist()), count) for path in paths)
         empty = cost(coefficients, tables, (0,) * count, 0)
         end = count if any(integers) else 0
