@@ -7,7 +7,7 @@ from spectral_blocks import MODELS, layout_for, random_symbols
 from nvc_jax.spectral import bitstream, scan_order
 from nvc_jax.spectral.block_headers import BlockHeaders
 
-SHAPE, VALID_SHAPE = (48, 64, 64), (45, 64, 59)
+SHAPE, VALID_SHAPE = (24, 64, 64), (21, 64, 59)
 LAYOUT = layout_for(SHAPE, VALID_SHAPE)
 encode, decode = jax.jit(bitstream.encode_stream), jax.jit(bitstream.decode_stream)
 encode_reference, decode_reference = jax.jit(bitstream.encode_reference), jax.jit(bitstream.decode_reference)
