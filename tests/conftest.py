@@ -15,8 +15,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers, and other processes, share what their parent sets
     # Most of the time goes into compiling. Without optimisation it takes half as long, and the programs make
-    # the same bytes; not splitting a program for several threads saves 5 %. Flags that are set outside come last
-    # and win.
+    # the same bytes; 5 % less if no program is split for several threads. Flags that are set outside win.
     flags = [
         "--xla_force_host_platform_device_count=2",
         "--xla_backend_optimization_level=0",
