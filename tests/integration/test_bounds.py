@@ -24,7 +24,7 @@ def in_dtype(dtype: str) -> np.ndarray:
 @pytest.mark.parametrize("dtype", CODED_DTYPES)
 @pytest.mark.parametrize("target", [{"max_error": 2.5}, {"relative_error": 1e-3}, {"lossless": True}])
 def test_promises_are_kept(dtype: str, target: dict[str, float], tmp_path: Path) -> None:
-    volume = in_dtype(dtype)
+    volume = in_dtype(dtype)[:, :, :24]
     nvc_jax.compress(volume, tmp_path / "v.zarr", chunks=CHUNK, **target)
     decoded = nvc_jax.open(tmp_path / "v.zarr").read().result()
     assert decoded.dtype == volume.dtype
