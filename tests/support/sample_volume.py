@@ -8,5 +8,5 @@ VOLUME = read_volume(SAMPLE)[:37, :40, :43]
 CHUNK, SHARD = (16, 16, 16), (32, 32, 32)
 N_CHUNKS = 3 * 3 * 3
 
-SMALL_VOLUME = read_volume(SAMPLE)[:24, :40, 20:61]
+SMALL_VOLUME = read_volume(SAMPLE)[:16, :24, 20:41]
 """A cut that is encoded in one piece; its last blocks of 8³ along x are partial ones."""
