@@ -57,7 +57,7 @@ LONGEST = (
     "integration/test_large_volumes.py",
 )
 """Files of tests that take longest: they are run first, so that no process ends with one of them alone."""
-MOST_BYTES = 1300 << 20
+MOST_BYTES = min(2 << 30, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") // 8)
 """Memory of a process beyond which programs do not wait for the next test that needs them."""
 
 
