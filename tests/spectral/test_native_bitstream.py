@@ -20,7 +20,7 @@ def test_the_kernels_equal_the_reference(n_quantizers: int, n_lanes: int) -> Non
     symbols = random_symbols(LAYOUT, 5, seed=n_lanes, model=model)
     inside = LAYOUT.inside
     symbols = symbols._replace(points=jnp.where(inside[:, None], symbols.points, 0))
-    scan = scan_order.make_scan_order(model, LAYOUT)
+    scan = jax.jit(scan_order.make_scan_order)(model, LAYOUT)
     stream = encode(model, LAYOUT, symbols, jnp.int32(n_lanes))
     reference = encode_reference(model, LAYOUT, scan, *symbols, jnp.int32(n_lanes))
     for own, expected in zip(stream, reference, strict=True):

@@ -44,7 +44,9 @@ MAX_MAGNITUDE = 3
 TOKENS = np.asarray(tokens.to_token(jnp.arange(-MAX_MAGNITUDE, MAX_MAGNITUDE + 1, dtype=jnp.int32))[0])
 """Tokens of the integers from ``-MAX_MAGNITUDE`` on."""
 BITS_PER_SQUARED_STEP = float(bits_per_squared_step(MODEL))
+# Compiled as a whole: one program for a shape takes less time than one for each operation.
 quantize = jax.jit(trellis.quantize)
+make_scan_order, make_rates = jax.jit(scan_order.make_scan_order), jax.jit(trellis_costs.make_rates)
 
 
 def cost(values: np.ndarray, tables: np.ndarray, integers: tuple[int, ...], end: int) -> float:
@@ -71,7 +73,7 @@ def test_no_path_is_better(scale: float) -> None:
     coefficients = np.clip(rng.laplace(0, scale, (n, count)), -2.9, 2.9)
     values[:, order[:count]] = np.where(rng.random((n, count)) < 0.25, 0, coefficients)
     layout, counts = layout_of_row(n), jnp.full(n, count, jnp.int32)
-    scan = scan_order.make_scan_order(MODEL, layout)
+    scan = make_scan_order(MODEL, layout)
     block_classes = jnp.asarray(classes, jnp.int32)
     points = quantize(MODEL, scan, layout.partial_type, jnp.asarray(values), block_classes, counts)
     ordered = np.asarray(points)[:, order]
@@ -100,7 +102,7 @@ def test_blocks_do_not_depend_on_the_blocks_quantized_with_them() -> None:
     classes = jnp.asarray(rng.integers(0, N_CLASSES, n), jnp.int32)
     counts = jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32)
     layout = layout_of_row(n)
-    scan = scan_order.make_scan_order(MODEL, layout)
+    scan = make_scan_order(MODEL, layout)
     together = quantize(MODEL, scan, layout.partial_type, values, classes, counts)
     apart = [
         quantize(
@@ -118,7 +120,7 @@ def test_huge_and_tiny_coefficients_keep_their_values() -> None:
     values = np.zeros((2, N_COEFFICIENTS), np.float32)
     values[0, np.asarray(MODEL.order)[:40]] = np.geomspace(1e-3, 30000, 40)
     layout = layout_of_row(2)
-    scan = scan_order.make_scan_order(MODEL, layout)
+    scan = make_scan_order(MODEL, layout)
     counts = jnp.array([48, 48], jnp.int32)
     classes = jnp.zeros(2, jnp.int32)
     points = quantize(MODEL, scan, layout.partial_type, jnp.asarray(values), classes, counts)
@@ -139,7 +141,7 @@ def test_the_kernel_equals_the_reference(scale: float) -> None:
         jnp.asarray(rng.integers(0, N_CLASSES, n), jnp.int32),
         jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32),
     )
-    scan, rates = scan_order.make_scan_order(MODEL, layout), trellis_costs.make_rates(MODEL)
+    scan, rates = make_scan_order(MODEL, layout), make_rates(MODEL)
     points = quantize(MODEL, scan, *arguments)
     reference = jax.jit(trellis.quantize_reference)(MODEL, scan, rates, *arguments)
     np.testing.assert_array_equal(points, reference)
