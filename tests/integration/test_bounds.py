@@ -7,13 +7,14 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
-from sample_volume import VOLUME as WHOLE_VOLUME
 
 import nvc_jax
 from fuzz.properties import Case, cases, check_case, temporary_directory
+from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.core.dtypes import CODED_DTYPES
+from nvc_jax.io.volumes import read_volume
 
-VOLUME = WHOLE_VOLUME[:21, :30, :43]
+VOLUME = read_volume(SAMPLE)[:21, :30, :43]
 CHUNK = (16, 16, 24)
 
 
