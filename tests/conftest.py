@@ -46,15 +46,19 @@ hypothesis.settings.load_profile("nvc")
 
 LONGEST = (
     "integration/test_docs.py",
-    "integration/test_readme.py",
     "spectral/test_encoder.py",
-    "chunks/test_chunk_codec.py",
-    "format/test_golden.py",
     "integration/test_writers.py",
-    "format/test_reference_spectral.py",
-    "compression/test_compress.py",
-    "models/test_registry.py",
+    "format/test_golden.py",
+    "chunks/test_chunk_codec.py",
+    "integration/test_bounds.py",
+    "spectral/test_model.py",
     "integration/test_large_volumes.py",
+    "integration/test_processes.py",
+    "integration/test_ranks.py",
+    "integration/test_fuzz.py",
+    "spectral/training/test_fit.py",
+    "integration/test_missing_values.py",
+    "models/test_registry.py",
 )
 """Files of tests that take longest: they are run first, so that no process ends with one of them alone."""
 MOST_BYTES = min(2 << 30, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") // 8)
