@@ -21,7 +21,6 @@ of compiled calls on a 256³ uint8 volume in memory: the median, measured in tur
 """
 
 import argparse
-import dataclasses
 import json
 import math
 import time
@@ -39,13 +38,15 @@ from speed import seconds
 import nvc_jax
 from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
 from nvc_jax.autoencoder.networks import init_params
-from nvc_jax.autoencoder.training.blocks import BlockBatches, block_batches
+from nvc_jax.autoencoder.training.block_regions import BlockRegions
+from nvc_jax.autoencoder.training.blocks import BlockArray, load_blocks
 from nvc_jax.autoencoder.training.config import AutoencoderTraining
 from nvc_jax.autoencoder.training.loop import train_blocks
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.shapes import grid_shape
 from nvc_jax.io.volumes import read_volume
+from nvc_jax.training.progress import RunOptions
 
 BASELINE = DenseConfig()
 CONFIGURATIONS: dict[str, ModelConfig] = {
@@ -113,16 +114,17 @@ def training_config(model: ModelConfig, epochs: int) -> AutoencoderTraining:
     )
 
 
-def training_blocks(sources: list[np.ndarray], config: AutoencoderTraining) -> BlockBatches:
+def training_blocks(sources: list[np.ndarray], config: AutoencoderTraining) -> BlockArray:
     """Draw blocks at random positions and drop empty ones; all block sizes keep the same number of voxels."""
-    drawn = block_batches(
+    regions = BlockRegions(
         sources, config.model, key=jax.random.key(0), blocks_per_volume=config.blocks_per_volume
     )
+    drawn = load_blocks(regions)
     count = STEPS_PER_EPOCH * config.batch_size
-    if len(drawn.blocks) < count:
-        raise ValueError(f"{len(drawn.blocks)} blocks are not empty; training takes {count}")
-    kept = np.random.default_rng(0).permutation(len(drawn.blocks))[:count]
-    return dataclasses.replace(drawn, blocks=drawn.blocks[kept])
+    if len(drawn) < count:
+        raise ValueError(f"{len(drawn)} blocks are not empty; training takes {count}")
+    kept = np.random.default_rng(0).permutation(len(drawn))[:count]
+    return BlockArray(drawn[kept], regions.sources)
 
 
 def measure_quality(codec: nvc_jax.Codec, tests: dict[str, Path]) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def measure(
     """Train and measure one configuration."""
     batches = training_blocks(sources, config)
     began = time.perf_counter()
-    trained = train_blocks(config, batches, key=jax.random.key(1))
+    trained = train_blocks(config, batches, RunOptions(), key=jax.random.key(1))
     took = time.perf_counter() - began
     model = config.model
     codec = nvc_jax.Codec(model, trained.params)

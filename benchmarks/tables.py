@@ -1,8 +1,8 @@
 """Tables and sentences of the README and of ``docs/`` that state measured figures.
 
 A page marks each of them by a pair of comments, ``<!-- table: NAME -->`` and ``<!-- end -->``. What lies
-between is rewritten from the files in ``results/`` by the function NAME of ``quotes.py``, ``paper_quotes.py``
-or ``compiled_quotes.py``; every other line stays as it is. A test asserts that nothing is left to rewrite.
+between is rewritten from the files in ``results/`` by the function NAME of one of the modules whose names end
+in ``quotes``; every other line stays as it is. A test asserts that nothing is left to rewrite.
 
     python benchmarks/tables.py
 """
@@ -16,6 +16,7 @@ from typing import Any
 import compiled_quotes
 import paper_quotes
 import quotes
+import scaling_quotes
 from quotes import Results
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +24,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 REGION = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 QUOTES: dict[str, Callable[[Results], str]] = {
     name.replace("_", "-"): getattr(module, name)
-    for module in (quotes, paper_quotes, compiled_quotes)
+    for module in (quotes, paper_quotes, compiled_quotes, scaling_quotes)
     for name in module.NAMES
 }
 """What a marked region holds, by its name."""

@@ -19,11 +19,12 @@ import numpy as np
 from common import table, write_results
 
 from nvc_jax.autoencoder.config import VARIANTS
-from nvc_jax.autoencoder.training.blocks import BlockBatches
+from nvc_jax.autoencoder.training.blocks import BlockArray
 from nvc_jax.autoencoder.training.config import AutoencoderTraining
 from nvc_jax.autoencoder.training.loop import train_blocks
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
+from nvc_jax.training.progress import RunOptions
 
 PAPER_BLOCKS, PAPER_EPOCHS = 1_700_000, 8
 N_STEPS = 256
@@ -70,7 +71,7 @@ def main() -> None:
     model = VARIANTS["zero-margin"]
     sample = read_volume(SAMPLE).astype(np.float32) / 255
     windows = np.lib.stride_tricks.sliding_window_view(sample, [model.side] * 3)[::2, ::2, ::2]
-    blocks = BlockBatches(windows.reshape(-1, *[model.side] * 3))
+    blocks = BlockArray(windows.reshape(-1, *[model.side] * 3))
     sizes = (model.side**3, *model.hidden_sizes, model.latent_dim, *model.hidden_sizes[::-1], model.side**3)
     runs, rows = [], []
     for batch_size in (64, 256):
@@ -79,12 +80,13 @@ def main() -> None:
         config = AutoencoderTraining(
             model, epochs=options.repeats + 1, batch_size=batch_size, steps_per_dispatch=N_STEPS
         )
-        history = train_blocks(config, part, key=jax.random.key(0)).history
+        history = train_blocks(config, part, RunOptions(), key=jax.random.key(0)).history
         rate = statistics.median(progress.blocks_per_second for progress in history[1:])
         bound = products_per_second(sizes, batch_size, options.repeats)
         minutes = PAPER_EPOCHS * PAPER_BLOCKS / rate / 60
+        wait = statistics.median(progress.data_wait for progress in history[1:])
         run = {"batch_size": batch_size, "blocks_per_second": rate, "bound_blocks_per_second": bound}
-        runs.append(run | {"paper_minutes": minutes})
+        runs.append(run | {"paper_minutes": minutes, "data_wait": wait})
         rows.append([str(batch_size), f"{rate:,.0f}", f"{bound:,.0f}", f"{minutes:.1f}"])
     print(table(["batch", "blocks/s", "bound blocks/s", "minutes for the paper's training"], rows))
     write_results("training", {"repeats": options.repeats, "runs": runs})

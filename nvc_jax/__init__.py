@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nvc_jax.reporting.report import report
     from nvc_jax.spectral.encoded_stream import EncodedStream
     from nvc_jax.spectral.training.config import SpectralTraining
+    from nvc_jax.training.launch import connect_processes
     from nvc_jax.training.progress import TrainingProgress
 
 __version__ = "0.1.0"
@@ -59,6 +60,7 @@ __all__ = [
     "assemble_blocks",
     "compare",
     "compress",
+    "connect_processes",
     "decode_volume",
     "decompress",
     "encode_volume",
@@ -99,6 +101,7 @@ _NAMES = {
     "reporting.report": "report",
     "spectral.encoded_stream": "EncodedStream",
     "spectral.training.config": "SpectralTraining",
+    "training.launch": "connect_processes",
     "training.progress": "TrainingProgress",
 }
 """Names that each module has."""

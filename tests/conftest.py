@@ -46,6 +46,7 @@ hypothesis.settings.load_profile("nvc")
 
 LONGEST = (
     "integration/test_docs.py",
+    "integration/test_clusters.py",
     "spectral/test_encoder.py",
     "integration/test_writers.py",
     "format/test_golden.py",

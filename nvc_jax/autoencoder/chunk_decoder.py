@@ -16,7 +16,8 @@ from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.value_bytes import unpack_values
 from nvc_jax.core.chunk_grid import Region, full_region
 from nvc_jax.core.chunk_interfaces import ChunkFormat, HaloChunkDecoder
-from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.concurrency import map_on_devices
+from nvc_jax.core.devices import DeviceCopies
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
@@ -37,7 +38,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
     """
 
     def __init__(self, config: ModelConfig, params: Params, chunk_format: ChunkFormat, mode: str) -> None:
-        self._config, self._params, self._format = config, params, chunk_format
+        self._config, self._copies, self._format = config, DeviceCopies(params), chunk_format
         self._chunk_blocks = grid_shape(chunk_format.chunk, config.block_size)
         self._padded_shape = padded_shape(chunk_format.chunk, config.block_size)
         self._decoded_range = DecodedRange(chunk_format.dtype, chunk_format.value_range)
@@ -57,7 +58,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
 
     def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
         """Decode several chunks, margins cropped; errors as of ``decode``."""
-        return list(map_in_order(self.decode, payloads))
+        return list(map_on_devices(self.decode, payloads))
 
     def decode_preview(self, payload: bytes) -> np.ndarray:
         """Decode a chunk and take the means of its blocks of 8³ voxels; errors as of ``decode``."""
@@ -106,7 +107,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
             shape=check_shape(tuple(n * block_size for n in blocks.shape[:3])),
             dtype=str(self._format.dtype),
         )
-        decoded = np.asarray(decode_blocks(self._config, self._params, encoded, mode))
+        decoded = np.asarray(decode_blocks(self._config, self._copies.here(), encoded, mode))
         decoded = decoded[scale_region(region, block_size)]
         return self._decoded_range.enforce(
             decoded[tuple(slice(0, side) for side in payload.valid_shape)]

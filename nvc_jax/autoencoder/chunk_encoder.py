@@ -25,7 +25,8 @@ from nvc_jax.chunks.special_values import encode_special_values
 from nvc_jax.chunks.value_bytes import pack_values
 from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
-from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.concurrency import map_on_devices
+from nvc_jax.core.devices import DeviceCopies
 from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
 from nvc_jax.core.filling import fill_blocks
 from nvc_jax.core.model import ModelConfig
@@ -61,7 +62,7 @@ class LatentsChunkEncoder(ChunkEncoder):
         chunk: Shape,
         value_range: ValueRange,
     ) -> None:
-        self._config, self._params = config, params
+        self._config, self._copies = config, DeviceCopies(params)
         self._volume, self._chunk, self._value_range = volume, chunk, value_range
         self._whole_shape = spatial_shape(chunk, chunk)
         self._padded_shape = padded_shape(self._whole_shape, config.block_size)
@@ -130,7 +131,7 @@ class LatentsChunkEncoder(ChunkEncoder):
         padding = [(0, n * b - side) for n, side in zip(window.shape, values.shape, strict=True)]
         values = np.pad(values, padding, constant_values=np.asarray(low, values.dtype))
         limits = (jnp.float32(low), jnp.float32(high))
-        return window, encode_region(self._config, self._params, jnp.asarray(values), *limits)
+        return window, encode_region(self._config, self._copies.here(), jnp.asarray(values), *limits)
 
     def _decode(
         self, window: Window, encoded: EncodedLatents, step: float | None, shape: tuple[int, ...]
@@ -140,7 +141,7 @@ class LatentsChunkEncoder(ChunkEncoder):
             rounded = jnp.rint(encoded.latents / jnp.float32(step)) * jnp.float32(step)
             encoded = dataclasses.replace(encoded, latents=rounded)
         mode = "blend" if self._config.margin else "crop"
-        decoded = np.asarray(decode_blocks(self._config, self._params, encoded, mode))
+        decoded = np.asarray(decode_blocks(self._config, self._copies.here(), encoded, mode))
         decoded = decoded[scale_region(window.chunk, self._config.block_size)]
         return self._decoded_range.enforce(decoded[tuple(slice(0, side) for side in shape)])
 
@@ -153,7 +154,7 @@ class LatentsChunkEncoder(ChunkEncoder):
             decoded = self._decode(*self._encode_window(region), step, original.shape)
             return squared_errors(original, decoded, valid)
 
-        return psnr_from_errors(self._value_range.width, map_in_order(chunk_errors, regions))
+        return psnr_from_errors(self._value_range.width, map_on_devices(chunk_errors, regions))
 
     def _step_for_psnr(self, psnr: float, sample: Sequence[Region] | None) -> float:
         """Largest step found that reaches ``psnr`` within 0.1 dB, or else exceeds it."""
@@ -167,4 +168,4 @@ class LatentsChunkEncoder(ChunkEncoder):
             functools.cache(functools.partial(self._psnr, regions)),
             min(psnr, best - _CEILING_SLACK_DB),
             STEP_LIMITS,
-        )
+        ).step

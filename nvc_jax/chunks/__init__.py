@@ -10,8 +10,8 @@ lattice costs, and ``candidates`` says which way is the cheapest. Under a ``poin
 ``chunk_values`` and ``special_values`` take NaN and missing values apart from the rest, ``exact_values``
 those that a chunk takes often, and ``decoded_range`` keeps decoded values within the range and apart from
 missing ones; ``preview`` makes coarse views. ``volume_encoder`` encodes a volume chunk by chunk:
-``value_range`` scans it, ``rate_control`` looks for the step that meets a target. ``halo`` serves models
-whose chunks need the blocks around them.
+``value_range`` scans it, ``rate_control`` looks for the step that meets a target, at first by a ``mosaic``.
+``halo`` serves models whose chunks need the blocks around them.
 
 The package imports no model, no container and no file format. Volumes reach it as TensorStores.
 """

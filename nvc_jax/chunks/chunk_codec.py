@@ -4,11 +4,13 @@ A payload states the largest error of its decoded values.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from nvc_jax.chunks.body_decoder import BodyDecoder
+from nvc_jax.chunks.candidates import squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
@@ -19,12 +21,28 @@ from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkTarget, ValueRange
-from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.dtypes import ignoring_nan
 from nvc_jax.core.shapes import Shape3
 
 _DEVICE_BATCH = 8
 """Chunks that an accelerator decodes in one call: one compiled shape, and enough work for the device."""
+
+
+class MeasuredChunk(NamedTuple):
+    """A coded chunk and the error of what it decodes to.
+
+    Attributes:
+        stored: the payload's bytes.
+        squared_error: sum over the valid voxels, in squares of ``unit``.
+        unit: in the volume's units.
+        n_valid: number of valid voxels.
+    """
+
+    stored: bytes
+    squared_error: float
+    unit: float
+    n_valid: int
 
 
 class ChunkCodec(ChunkDecoder):
@@ -71,17 +89,29 @@ class ChunkCodec(ChunkDecoder):
             The cheapest payload that keeps to the target.
         """
         with ignoring_nan(self._dtype):
-            payload = self._encode(values.view(self._dtype), target, boundaries)
+            chunk = self._examine(values)
+            if target.pointwise_error is None:
+                payload = self._encoder.encode(chunk, target, boundaries).payload
+            else:
+                assert target.step is not None  # the volume's encoder chooses it
+                with np.errstate(invalid="ignore"):  # NaN is cast to float64
+                    payload = self._pointwise.encode(chunk, target.pointwise_error, target.step)
         return payload.to_bytes(self._whole_shape)
 
-    def _encode(self, values: np.ndarray, target: ChunkTarget, boundaries: int) -> Payload:
+    def encode_and_measure(self, values: np.ndarray, step: float, boundaries: int = 0) -> MeasuredChunk:
+        """Encode a chunk with a step, under no bound; as ``encode``."""
+        target = ChunkTarget(None, step)
+        with ignoring_nan(self._dtype):
+            chunk = self._examine(values)
+            payload, squared_error = self._encoder.encode(chunk, target, boundaries)
+        n_valid = int(np.count_nonzero(chunk.valid))
+        return MeasuredChunk(
+            payload.to_bytes(self._whole_shape), squared_error, squared_unit(target), n_valid
+        )
+
+    def _examine(self, values: np.ndarray) -> ChunkValues:
         rules = self._value_range
-        chunk = ChunkValues.examine(values, rules.missing_values, rules.valid_limits)
-        if target.pointwise_error is None:
-            return self._encoder.encode(chunk, target, boundaries)
-        assert target.step is not None  # the volume's encoder chooses it
-        with np.errstate(invalid="ignore"):  # NaN is cast to float64
-            return self._pointwise.encode(chunk, target.pointwise_error, target.step)
+        return ChunkValues.examine(values.view(self._dtype), rules.missing_values, rules.valid_limits)
 
     def decode(self, payload: bytes) -> np.ndarray:
         """Decode the voxels of a chunk that lie in the volume.
@@ -95,7 +125,7 @@ class ChunkCodec(ChunkDecoder):
     def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
         """Decode several chunks: on CPUs by threads, elsewhere in batches; errors as of ``decode``."""
         if jax.default_backend() == "cpu":
-            return list(map_in_order(self.decode, payloads))
+            return list(map_on_devices(self.decode, payloads))
         return self.decode_batches(payloads)
 
     def decode_batches(self, payloads: Sequence[bytes]) -> list[np.ndarray]:

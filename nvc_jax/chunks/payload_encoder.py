@@ -59,8 +59,8 @@ class PayloadEncoder:
         self._transform, self._decoder, self._padded_shape = transform, decoder, padded_shape
         self._decoded_range, self._exact_values = decoded_range, exact_values
 
-    def encode(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> Payload:
-        """Encode a chunk.
+    def encode(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> Candidate:
+        """Encode a chunk in the cheapest way.
 
         Args:
             chunk: the values.
@@ -72,20 +72,20 @@ class PayloadEncoder:
         required = required_patterns(chunk, self._exact_values)
         is_exact = target.max_error == 0 or (chunk.low == chunk.high and required.size == 1)
         if required.size and not is_exact:
-            return self._encode_exactly(chunk, required, target, boundaries).payload
+            return self._encode_exactly(chunk, required, target, boundaries)
         if not chunk.valid.any() or bodies.encode_constant(chunk, target.max_error) is not None:
             plain = self._encode_plainly(chunk, target, boundaries)
             if plain.payload.kind == PayloadKind.CONSTANT:
-                return plain.payload
+                return plain
         exact = find_exact_values(chunk)
         levels = bodies.encode_levels(chunk, self._padded_shape)
         if not exact.patterns.size or levels is not None:
-            return self._encode_plainly(chunk, target, boundaries, levels).payload
+            return self._encode_plainly(chunk, target, boundaries, levels)
         separated = self._separate(chunk, exact.patterns, target, boundaries)
         has_cheap_labels = 8 * len(separated.payload.special_values) < _CHEAP_SHARE * separated.cost(target)
         if has_cheap_labels and exact.jump >= CERTAIN_JUMP:
-            return separated.payload
-        return cheapest([separated, self._encode_plainly(chunk, target, boundaries)], target).payload
+            return separated
+        return cheapest([separated, self._encode_plainly(chunk, target, boundaries)], target)
 
     def encode_body(self, chunk: ChunkValues, target: ChunkTarget) -> Payload:
         """Encode the valid values of a chunk under a bound; no others come back."""

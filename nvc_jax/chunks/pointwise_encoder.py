@@ -89,7 +89,7 @@ class PointwiseEncoder:
         smallest = min((payload.section_bytes for payload in payloads), default=math.inf)
         is_dear = smallest > chunk.values.nbytes * LOSSLESS_SHARE
         if is_dear or bodies.encode_levels(chunk, self._padded_shape) is not None:
-            payloads.append(self._plain.encode(chunk, ChunkTarget(0.0, None), 0))
+            payloads.append(self._plain.encode(chunk, ChunkTarget(0.0, None), 0).payload)
         return min(payloads, key=lambda payload: payload.section_bytes)
 
     def _encode_logarithms(

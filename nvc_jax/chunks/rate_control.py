@@ -6,16 +6,25 @@ from typing import NamedTuple
 
 from nvc_jax.core.chunk_grid import Region
 
-_TOLERANCE_DB = 0.05
+TOLERANCE_DB = 0.05
 """Distance from the wanted PSNR at which the search ends: half of what the package promises."""
 _MAX_ROUNDS = 14
 """Rounds of the search: bisection alone would narrow the steps down to 1 in 16,000 of their logarithmic
 range."""
+_SURE_DISTANCE = 0.15
+"""Distance of two steps, in logarithms, from which on the secant through them is trusted: chunks that change
+their way of coding bend shorter ones."""
 _INSET = 0.02
-"""Share of the remaining interval that a guess keeps from its ends, so that every round narrows it."""
+"""Share of the remaining interval that a guess keeps from its ends, if both were tried: so that every round
+narrows it."""
 _MAX_CORRECTION_DB = 20.0
-"""Largest correction of a guess in one round: far from the target the rule of 6 dB for a halved step
-fails."""
+"""Largest correction of a guess in one round: far from the target a slope tells little."""
+_USUAL_SLOPE = 20 / math.log(10)
+"""Slope of a uniform quantiser's PSNR: about 6 dB for a halved step."""
+_NARROW_SHARE = 0.1
+"""Width of the remaining interval at which the search ends, as a share of the tolerance at that slope."""
+_SLOPES = (_USUAL_SLOPE / 4, _USUAL_SLOPE * 2)
+"""Slopes that are trusted: others come of a chunk that changes its way of coding."""
 
 _FIRST_RATIO = 2**1.5
 """Step, as a multiple of the error bound, that is tried first: best in the mean of the training volumes."""
@@ -50,29 +59,60 @@ class TriedRatio(NamedTuple):
         return share < _SMALL_CORRECTION or (self.bits_per_voxel > _MANY_BITS and share > _FAIR_CORRECTION)
 
 
+class StepGuess(NamedTuple):
+    """A step, and how the PSNR changes beside it.
+
+    Attributes:
+        step: of the quantiser, relative to the range.
+        slope: dB by which the PSNR falls as the natural logarithm of the step grows by 1.
+    """
+
+    step: float
+    slope: float = _USUAL_SLOPE
+
+
 def find_step(
-    psnr_of: Callable[[float], float], psnr: float, limits: tuple[float, float], start: float | None = None
-) -> float:
-    """Find the largest step that reaches a PSNR within 0.05 dB, or else exceeds it.
+    psnr_of: Callable[[float], float],
+    psnr: float,
+    limits: tuple[float, float],
+    start: StepGuess | None = None,
+    tolerance: float = TOLERANCE_DB,
+) -> StepGuess:
+    """Find the largest step that reaches a PSNR within a tolerance, or else exceeds it.
 
     Args:
         psnr_of: PSNR in dB by step; falls as the step grows.
         psnr: dB to reach.
         limits: smallest and largest step.
         start: first guess; if missing the step whose uniform error has that PSNR.
+        tolerance: distance in dB at which the search ends.
     """
-    low, high = map(math.log, limits)  # logarithms of a step that reaches the PSNR, and of one that does not
-    guess = math.log(start or math.sqrt(12) * 10 ** (-psnr / 20))
+    # Logarithms of a step that reaches the PSNR and of one that does not, and dB by which they exceed it.
+    low, high = ((math.log(limit), math.nan) for limit in limits)
+    step, slope = start or StepGuess(math.sqrt(12) * 10 ** (-psnr / 20))
+    # In so narrow an interval a larger distance comes of chunks that change their way of coding.
+    narrowest = _NARROW_SHARE * tolerance / _USUAL_SLOPE
+    guess, last = math.log(step), (math.nan, math.nan)
     for _ in range(_MAX_ROUNDS):
-        inset = _INSET * (high - low)
-        guess = min(max(guess, low + inset), high - inset)
+        width = high[0] - low[0]
+        if width < narrowest:
+            break
+        is_between = math.isfinite(low[1] - high[1])
+        inset = _INSET * width if is_between else min(_INSET * width, narrowest)
+        guess = min(max(guess, low[0] + inset), high[0] - inset)
         excess = psnr_of(math.exp(guess)) - psnr
-        if abs(excess) < _TOLERANCE_DB:
-            return math.exp(guess)
-        low, high = (guess, high) if excess > 0 else (low, guess)
-        # Halving the step adds about 6 dB.
-        guess += min(max(excess, -_MAX_CORRECTION_DB), _MAX_CORRECTION_DB) * math.log(10) / 20
-    return math.exp(low)
+        low, high = ((guess, excess), high) if excess > 0 else (low, (guess, excess))
+        # A secant through both ends of the interval, or else through the last two steps.
+        if math.isfinite(low[1] - high[1]):
+            slope = (low[1] - high[1]) / (high[0] - low[0])
+        elif math.isfinite(last[1] - excess):
+            secant = min(max((last[1] - excess) / (guess - last[0]), _SLOPES[0]), _SLOPES[1])
+            slope += min(abs(guess - last[0]) / _SURE_DISTANCE, 1.0) * (secant - slope)
+        if abs(excess) < tolerance:
+            return StepGuess(math.exp(guess), min(max(slope, _SLOPES[0]), _SLOPES[1]))
+        last = guess, excess
+        guess += min(max(excess, -_MAX_CORRECTION_DB), _MAX_CORRECTION_DB) / slope
+    return StepGuess(math.exp(low[0]), _USUAL_SLOPE)
 
 
 def find_ratio(measure: Callable[[float], TriedRatio | None]) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.error_correction import (
+    Correction,
     apply_correction,
     correct,
     correction_from_bytes,
@@ -125,10 +126,18 @@ class TransformBodyCodec:
         body = body_range + _STEP.pack(step) + stream
 
         def complete() -> TransformedChunk | None:
-            if target.max_error is not None:
-                return self._enforce_bound(chunk, body, float(step), target.max_error)
-            decoded = self._to_range(self._crop(reconstruct(), valid_shape), chunk.low, chunk.high)
-            return TransformedChunk(body, b"", self._round(decoded, b"", origin, valid_shape))
+            if target.max_error is None:
+                decoded = self._to_range(self._crop(reconstruct(), valid_shape), chunk.low, chunk.high)
+                return TransformedChunk(body, b"", self._round(decoded, None, origin))
+            # A promise depends on the decoded values: so the stored bytes are read, as readers will.
+            parsed = self.parse(body, valid_shape)
+            decoded = self._unrounded(parsed, self.coder.decode(parsed.stream), valid_shape)
+            reserve = self.coder.decoding_reserve(chunk.low, chunk.high, float(step))
+            corrected = self._enforce_bound(chunk, decoded, target.max_error, reserve)
+            if corrected is None:
+                return None
+            correction, moves = corrected
+            return TransformedChunk(body, correction, self._round(decoded, moves, parsed.origin), reserve)
 
         return CodedBody(body, complete)
 
@@ -143,34 +152,30 @@ class TransformBodyCodec:
         return np.pad(smooth, padding, mode="edge")
 
     def _enforce_bound(
-        self, chunk: ChunkValues, body: bytes, step: float, max_error: float
-    ) -> TransformedChunk | None:
-        """Correct a coded chunk so that it keeps a bound."""
-        values, valid_shape = chunk.values, check_shape(chunk.values.shape)
-        # A promise depends on the decoded values: so the stored bytes are read, as readers will.
-        parsed = self.parse(body, valid_shape)
-        decoded = self._unrounded(parsed, self.coder.decode(parsed.stream), valid_shape)
-        original = values
-        if not chunk.valid.all():
-            original = np.where(chunk.valid, values, round_to_dtype(decoded, self._rounded_dtype))
-        reserve = self.coder.decoding_reserve(chunk.low, chunk.high, step)
-        correction = correct(original, decoded, max_error, reserve)
-        if correction is None or correction.exact_positions.size > values.size * _MAX_EXACT_SHARE:
-            return None
-        n_corrected = correction.positions.size + correction.exact_positions.size
-        stored = correction_to_bytes(correction, valid_shape) if n_corrected else b""
-        rounded = self._round(decoded, stored, parsed.origin, valid_shape)
-        return TransformedChunk(body, stored, rounded, reserve)
+        self, chunk: ChunkValues, decoded: np.ndarray, max_error: float, reserve: float
+    ) -> tuple[bytes, Correction | None] | None:
+        """Correct decoded values so that they keep a bound.
 
-    def _round(
-        self, unrounded: np.ndarray, correction: bytes, origin: int, valid_shape: Shape3
-    ) -> np.ndarray:
-        """Round decoded values to the dtype, corrected unless ``correction`` is empty."""
-        if correction:
-            parsed = correction_from_bytes(correction, valid_shape, self._rounded_dtype)
-            rounded = apply_correction(unrounded, parsed, self._rounded_dtype)
-        else:
+        Returns:
+            The correction's bytes and the correction, empty and None where no value needs one; None in place
+            of both where the transform has failed.
+        """
+        original = chunk.values
+        if not chunk.valid.all():
+            original = np.where(chunk.valid, original, round_to_dtype(decoded, self._rounded_dtype))
+        correction = correct(original, decoded, max_error, reserve)
+        if correction is None or correction.exact_positions.size > original.size * _MAX_EXACT_SHARE:
+            return None
+        if not correction.positions.size + correction.exact_positions.size:
+            return b"", None
+        return correction_to_bytes(correction, check_shape(original.shape)), correction
+
+    def _round(self, unrounded: np.ndarray, correction: Correction | None, origin: int) -> np.ndarray:
+        """Correct decoded values, unless there is no correction, and round them to the dtype."""
+        if correction is None:
             rounded = round_to_dtype(unrounded, self._rounded_dtype)
+        else:
+            rounded = apply_correction(unrounded, correction, self._rounded_dtype)
         return add_offsets(rounded, origin, self._dtype) if self._is_long else rounded
 
     def parse(self, body: bytes, valid_shape: Shape3) -> ParsedBody:
@@ -207,7 +212,8 @@ class TransformBodyCodec:
     ) -> np.ndarray:
         """Crop the coder's decoded values to the volume, map them to the chunk's range, correct and round."""
         unrounded = self._unrounded(parsed, decoded, valid_shape)
-        return self._round(unrounded, correction, parsed.origin, valid_shape)
+        moves = correction_from_bytes(correction, valid_shape, self._rounded_dtype) if correction else None
+        return self._round(unrounded, moves, parsed.origin)
 
     def _unrounded(self, parsed: ParsedBody, decoded: np.ndarray, valid_shape: Shape3) -> np.ndarray:
         """Map the coder's decoded values to the chunk's range, relative to its origin."""
@@ -219,7 +225,7 @@ class TransformBodyCodec:
         parsed = self.parse(body, valid_shape)
         grid = grid_shape(valid_shape, block_size)
         means = self._unrounded(parsed, self.coder.decode_preview(parsed.stream), grid)
-        return self._round(means, b"", parsed.origin, grid)
+        return self._round(means, None, parsed.origin)
 
     def _coded_range(self, low: float, high: float) -> tuple[float, float]:
         """Range of the values that the coder is given."""

@@ -1,8 +1,9 @@
-"""Range and missing values of a volume, by one pass over a volume that may be larger than memory."""
+"""Range and missing values of a volume that may be larger than memory, by one pass over its parts."""
 
 import contextlib
+import dataclasses
 import math
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorstore as ts
@@ -28,48 +29,77 @@ _N_ENDS = _MAX_UNDECLARED + 1
 """Distinct values that are counted at either end: the range still has one when two are missing values."""
 
 
-def scan_volume(
-    volume: ts.TensorStore,
-    chunk: Shape,
-    missing_values: Sequence[float] = (),
-    valid_limits: Limits = NO_LIMITS,
-    *,
-    least_side: int = SCAN_SIDE,
-    read: Callable[[ts.TensorStore, Region], np.ndarray] = read_region,
-) -> ValueRange:
-    """Read a volume piece by piece, and find its range and missing values; see ``find_value_range``.
-
-    Args:
-        volume: of two to five axes, which may be larger than memory.
-        chunk: voxels along each axis in which the volume is cut later: a piece is at least as large.
-        missing_values: declared missing values.
-        valid_limits: declared limits beyond which values are missing.
-        least_side: least side of a piece, in voxels.
-        read: reads a piece of the volume; several threads call it at a time.
-    """
-    return find_value_range(_pieces(volume, chunk, least_side, read), missing_values, valid_limits)
-
-
 def has_valid_values(volume: ts.TensorStore, chunk: Shape, value_range: ValueRange) -> bool:
     """Tell whether a volume has any valid value by the rules of its range, whose ends are 0 without one."""
     if (value_range.low, value_range.high) != (0, 0):
         return True
     rules = (value_range.missing_values, value_range.valid_limits)
-    with contextlib.closing(_pieces(volume, chunk, SCAN_SIDE)) as pieces:
+    regions = scan_regions(volume.shape, chunk)
+    with contextlib.closing(map_in_order(lambda region: read_region(volume, region), regions)) as pieces:
         return any(_valid_values(piece, *rules).size for piece in pieces)
 
 
-def _pieces(
-    volume: ts.TensorStore,
-    chunk: Shape,
-    least_side: int,
-    read: Callable[[ts.TensorStore, Region], np.ndarray] = read_region,
-) -> Generator[np.ndarray, None, None]:
-    """Read a volume in pieces that are at least as large as its chunks."""
+def scan_regions(shape: Sequence[int], chunk: Shape, least_side: int = SCAN_SIDE) -> list[Region]:
+    """List the regions of the pieces in which a volume is scanned, in C order.
+
+    Args:
+        shape: of the volume.
+        chunk: voxels along each axis in which the volume is cut later: a piece is at least as large.
+        least_side: least side of a piece, in voxels.
+    """
     least = [max(side, least_side) for side in chunk]
-    piece = piece_shape(volume.shape, chunk, least, SCAN_SIDE**N_SPATIAL)
-    regions = chunk_regions(volume.shape, piece)
-    return map_in_order(lambda region: read(volume, region), regions)
+    return chunk_regions(tuple(shape), piece_shape(shape, chunk, least, SCAN_SIDE**N_SPATIAL))
+
+
+@dataclasses.dataclass
+class ValueCounts:
+    """Counts of the values at both ends of the range of a volume, or of a part of it.
+
+    Attributes:
+        n_voxels: of the volume, or of the part.
+        kind: of the dtype, as ``np.dtype.kind`` has it.
+        lowest, highest: how often the last three distinct valid values at each end of the range occur.
+    """
+
+    n_voxels: int = 0
+    kind: str = "f"
+    lowest: dict[float, int] = dataclasses.field(default_factory=dict)
+    highest: dict[float, int] = dataclasses.field(default_factory=dict)
+
+    def add(
+        self, part: np.ndarray, missing_values: Sequence[float] = (), valid_limits: Limits = NO_LIMITS
+    ) -> None:
+        """Count the values of a part of the volume; see ``find_value_range``."""
+        self.kind = part.dtype.kind
+        self.n_voxels += part.size
+        values = _valid_values(part, missing_values, valid_limits)
+        _count_ends(self.lowest, values, np.min)
+        _count_ends(self.highest, values, np.max)
+
+    def merge(self, other: "ValueCounts") -> None:
+        """Add what a pass over another part of the same volume has counted."""
+        self.kind = other.kind if other.n_voxels else self.kind
+        self.n_voxels += other.n_voxels
+        for counts, others in ((self.lowest, other.lowest), (self.highest, other.highest)):
+            kept = sorted({*counts, *others}, reverse=counts is self.highest)[:_N_ENDS]
+            merged = {value: counts.get(value, 0) + others.get(value, 0) for value in kept}
+            counts.clear()
+            counts.update(merged)
+
+    def to_value_range(
+        self, missing_values: Sequence[float] = (), valid_limits: Limits = NO_LIMITS
+    ) -> ValueRange:
+        """Find range and missing values of the volume whose parts were counted; see ``find_value_range``."""
+        counts = self.lowest | self.highest
+        missing = dict.fromkeys(value for value in missing_values if math.isfinite(value))
+        has_levels = self.kind == "b" or (self.kind in "iu" and len(counts) < 2 * _N_ENDS)
+        for _ in range(0 if has_levels else _MAX_UNDECLARED):
+            undeclared = _find_undeclared(counts, self.n_voxels)
+            if undeclared is None:
+                break
+            del counts[undeclared]
+            missing[undeclared] = None
+        return ValueRange(min(counts, default=0.0), max(counts, default=0.0), tuple(missing), valid_limits)
 
 
 def find_value_range(
@@ -86,26 +116,10 @@ def find_value_range(
         missing_values: declared missing values.
         valid_limits: declared limits beyond which values are missing.
     """
-    lowest: dict[float, int] = {}
-    highest: dict[float, int] = {}
-    n_voxels, kind = 0, "f"
+    counts = ValueCounts()
     for part in parts:
-        kind = part.dtype.kind
-        n_voxels += part.size
-        values = _valid_values(part, missing_values, valid_limits)
-        _count_ends(lowest, values, np.min)
-        _count_ends(highest, values, np.max)
-
-    counts = lowest | highest
-    missing = dict.fromkeys(value for value in missing_values if math.isfinite(value))
-    has_levels = kind == "b" or (kind in "iu" and len(counts) < 2 * _N_ENDS)
-    for _ in range(0 if has_levels else _MAX_UNDECLARED):
-        undeclared = _find_undeclared(counts, n_voxels)
-        if undeclared is None:
-            break
-        del counts[undeclared]
-        missing[undeclared] = None
-    return ValueRange(min(counts, default=0.0), max(counts, default=0.0), tuple(missing), valid_limits)
+        counts.add(part, missing_values, valid_limits)
+    return counts.to_value_range(missing_values, valid_limits)
 
 
 def _valid_values(part: np.ndarray, missing_values: Sequence[float], valid_limits: Limits) -> np.ndarray:

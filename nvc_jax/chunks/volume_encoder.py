@@ -2,21 +2,22 @@
 
 import functools
 import math
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.chunk_codec import ChunkCodec, MeasuredChunk
 from nvc_jax.chunks.logarithms import innermost
+from nvc_jax.chunks.mosaic import assemble, pick_tiles
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_evenly
-from nvc_jax.chunks.special_values import valid_mask
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
-from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.errors import error_unit, psnr_from_errors, squared_errors
+from nvc_jax.core.concurrency import map_on_devices
+from nvc_jax.core.errors import error_unit, psnr_from_errors
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape, Shape3
 from nvc_jax.core.spatial_axes import spatial_region, spatial_shape
@@ -24,10 +25,17 @@ from nvc_jax.io.lazy import read_region
 
 _N_SAMPLES = 8
 """Chunks that a search for a step encodes first, in place of all chunks."""
+_LEAST_FOR_MOSAIC = 3
+"""Chunks from which on a search for a step begins with a mosaic."""
+_ROUGH_TOLERANCE_DB = 0.25
+"""Distance from the wanted PSNR at which a search by a mosaic ends: volumes differ from theirs by about 1 dB,
+but the slope found so close is right for them, too."""
 _N_BOUND_SAMPLES = 3
 """Chunks that the step under a bound is chosen by, in volumes of more than ``_N_SAMPLES``; one in smaller
 ones. The choice changes the size by a few per cent only."""
 
+_MOST_KEPT_BYTES = 1 << 26
+"""Bytes of tried payloads that are kept at most: 64 MiB."""
 _PROMISED_DB = 0.1
 """Distance from the wanted PSNR that is promised."""
 _NEAR = 1.5
@@ -66,6 +74,7 @@ class VolumeEncoder(ChunkEncoder):
         self._regions = chunk_regions(volume.shape, chunk)
         self._chunk = chunk
         self._tried: dict[tuple[tuple[int, ...], ChunkTarget], bytes] = {}
+        self._lock = threading.Lock()
 
     def resolve(self, target: QualityTarget, sample: Sequence[Region] | None = None) -> ChunkTarget:
         """Turn a quality target into bound and step, in the volume's units; see ``ChunkEncoder``.
@@ -102,8 +111,14 @@ class VolumeEncoder(ChunkEncoder):
     def _try(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode a chunk, and keep the payload until the chunk is encoded by the target."""
         payload = self._encode(self._read(region), region, target)
-        self._tried[_corner(region), target] = payload
+        self._keep(region, target, payload)
         return payload
+
+    def _keep(self, region: Region, target: ChunkTarget, payload: bytes) -> None:
+        """Keep the payload of a chunk until the chunk is encoded by the target, if there is room."""
+        with self._lock:
+            if sum(map(len, self._tried.values())) + len(payload) <= _MOST_KEPT_BYTES:
+                self._tried[_corner(region), target] = payload
 
     def _read(self, region: Region) -> np.ndarray:
         """Read a chunk: (z, y, x), of its spatial shape."""
@@ -111,21 +126,37 @@ class VolumeEncoder(ChunkEncoder):
         return values.reshape(spatial_shape(values.shape, self._chunk))
 
     def _encode(self, values: np.ndarray, region: Region, target: ChunkTarget) -> bytes:
-        shape = spatial_shape(self._volume.shape, self._chunk)
-        boundaries = inner_boundaries(spatial_region(region, self._chunk), shape)
-        return self._codec.encode(values, target, boundaries)
+        return self._codec.encode(values, target, self._boundaries(region))
 
     def _squared_errors(self, region: Region, step: float) -> tuple[float, int]:
-        """Sum of the squared errors of a chunk encoded with ``step``, and the number of its valid voxels."""
-        original = self._read(region)
-        payload = self._encode(original, region, ChunkTarget(None, step))
-        valid = valid_mask(original, self._value_range.missing_values, self._value_range.valid_limits)
-        return squared_errors(
-            original, self._codec.decode(payload), valid, error_unit(self._value_range.width)
-        )
+        """Encode a chunk with ``step`` and keep the payload.
+
+        Returns:
+            Sum of the squared errors, in squares of the range's unit, and the number of valid voxels.
+        """
+        measured = self._codec.encode_and_measure(self._read(region), step, self._boundaries(region))
+        self._keep(region, ChunkTarget(None, step), measured.stored)
+        return self._errors_of(measured)
+
+    def _errors_of(self, measured: MeasuredChunk) -> tuple[float, int]:
+        """Squared errors of a chunk, in squares of the range's unit, and the number of valid voxels."""
+        scale = measured.unit / error_unit(self._value_range.width)
+        return measured.squared_error * scale**2, measured.n_valid
+
+    def _boundaries(self, region: Region) -> int:
+        """Boundaries at which the chunk of a region meets others."""
+        shape = spatial_shape(self._volume.shape, self._chunk)
+        return inner_boundaries(spatial_region(region, self._chunk), shape)
+
+    def _make_mosaic(self, regions: list[Region]) -> np.ndarray | None:
+        """Sample of chunks, of the shape of one; None where there are too few voxels for it."""
+        tiles = pick_tiles(regions, self._chunk)
+        if not tiles:
+            return None
+        return assemble([self._read(tile) for tile in tiles], self._whole_shape)
 
     def _step_for_psnr(self, psnr: float, regions: list[Region]) -> float:
-        """Largest step found that reaches ``psnr`` in regions within 0.05 dB, or else exceeds it.
+        """Largest step found that reaches ``psnr`` in regions within the tolerance, or else exceeds it.
 
         Raises:
             ValueError: no step reaches it.
@@ -140,13 +171,20 @@ class VolumeEncoder(ChunkEncoder):
 
         def psnr_of(regions: list[Region], step: float) -> float:
             in_units = stated_step(step)
-            errors = map_in_order(lambda region: self._squared_errors(region, in_units), regions)
+            self._tried.clear()  # payloads of another step
+            errors = map_on_devices(lambda region: self._squared_errors(region, in_units), regions)
             return psnr_from_errors(width / error_unit(width), releasing(errors))
 
-        sample = pick_evenly(regions, _N_SAMPLES)
-        step = find_step(functools.partial(psnr_of, sample), psnr, self._step_limits)
-        if len(sample) < len(regions):
-            step = find_step(functools.partial(psnr_of, regions), psnr, self._step_limits, start=step)
+        def psnr_of_mosaic(values: np.ndarray, step: float) -> float:
+            measured = self._codec.encode_and_measure(values, stated_step(step))
+            return psnr_from_errors(width / error_unit(width), [self._errors_of(measured)])
+
+        mosaic = self._make_mosaic(regions) if len(regions) >= _LEAST_FOR_MOSAIC else None
+        guess = None
+        if mosaic is not None:
+            measure = functools.partial(psnr_of_mosaic, mosaic)
+            guess = find_step(measure, psnr, self._step_limits, tolerance=_ROUGH_TOLERANCE_DB)
+        step, _ = find_step(functools.partial(psnr_of, regions), psnr, self._step_limits, start=guess)
         if step <= self._step_limits[0] * _NEAR or stated_step(step) < _SMALLEST_STEP:
             reached = psnr_of(regions, step)
             if not reached >= psnr - _PROMISED_DB:
@@ -170,7 +208,7 @@ class VolumeEncoder(ChunkEncoder):
 
         def measure(ratio: float) -> TriedRatio | None:
             target = target_of(ratio)
-            stored = list(releasing(map_in_order(lambda region: self._try(region, target), sample)))
+            stored = list(releasing(map_on_devices(lambda region: self._try(region, target), sample)))
             payloads = [parse_payload(one, self._whole_shape) for one in stored]
             return _summarize(sum(map(len, stored)), payloads)
 

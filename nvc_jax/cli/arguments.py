@@ -211,15 +211,6 @@ def shape(text: str) -> Shape:
     return tuple(map(int, sides))
 
 
-def part(text: str) -> tuple[int, int]:
-    """Read ``I/N``."""
-    numbers = text.split("/")
-    is_pair = len(numbers) == 2 and all(number.isdecimal() for number in numbers)
-    if not is_pair or not int(numbers[0]) < int(numbers[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} must be I/N, I from 0 to N - 1, such as 0/2 and 1/2")
-    return int(numbers[0]), int(numbers[1])
-
-
 def number(text: str) -> float:
     """Read a number; one of int64 or uint64, not all of which float64 holds, stays an integer."""
     try:

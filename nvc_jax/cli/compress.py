@@ -1,11 +1,13 @@
 """The command ``nvc compress``."""
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from nvc_jax.cli import arguments
 from nvc_jax.cli.output import print_summary
+from nvc_jax.cli.parts import AUTO, choose_part, describe_part, read_part
 from nvc_jax.cli.progress import ByteMeter, byte_progress_bar
 from nvc_jax.cli.summary import advise, compression_values, describe_compression, speed_values
 from nvc_jax.core.choices import DEFAULT_MODEL
@@ -88,9 +90,10 @@ def _add_layout(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--part",
-        type=arguments.part,
+        type=read_part,
         metavar="I/N",
-        help="write the I-th share, from 0 on, of a container that N processes write",
+        help="write the I-th share, from 0 on, of a container that N processes write; under srun or mpirun "
+        "auto, or 0/1 for a container of each task's own",
     )
     command.add_argument(
         "--pyramid",
@@ -146,8 +149,11 @@ def _run(options: argparse.Namespace) -> None:
     from nvc_jax.compression.compress import compress
     from nvc_jax.io.volumes import describe_level
 
+    share = choose_part(options.part, os.environ)
     source = arguments.volume(options.input, options)
-    with byte_progress_bar("compress", quiet=options.quiet or options.json) as meter:
+    # Of tasks that share one log, the first tells how far they are.
+    is_silent = options.quiet or options.json or (options.part == AUTO and share is not None and share[0] > 0)
+    with byte_progress_bar(", ".join(["compress", *describe_part(share)]), quiet=is_silent) as meter:
         result = compress(
             source,
             arguments.location(options.output),
@@ -161,28 +167,35 @@ def _run(options: argparse.Namespace) -> None:
             overwrite=options.overwrite,
             chunks=options.chunk,
             shards=options.shard,
-            part=options.part,
+            part=share,
             on_progress=meter,
         )
-    _report(result, meter, describe_level(source), options)
+    _report(result, meter, describe_level(source), share, options)
 
 
 def _report(
-    result: "CompressionResult", meter: ByteMeter, level: str | None, options: argparse.Namespace
+    result: "CompressionResult",
+    meter: ByteMeter,
+    level: str | None,
+    share: tuple[int, int] | None,
+    options: argparse.Namespace,
 ) -> None:
     """Print what was done, and what was decided where the user said nothing."""
+    values: dict[str, Any] = {} if share is None else {"part": share[0], "parts": share[1]}
     if not result.is_complete:  # other writers are still at work
-        part, parts = options.part
-        sentence = (
-            f"{options.output}: part {part} of {parts} is written; the last one completes the container"
-        )
-        print_summary(sentence, {"part": part, "parts": parts} | speed_values(meter), options)
+        (part,) = describe_part(share)
+        sentence = f"{options.output}: {part} is written; the last one completes the container"
+        print_summary(sentence, values | speed_values(meter), options)
         return
-    values: dict[str, Any] = {} if level is None else {"level": level}
+    values |= {} if level is None else {"level": level}
     values |= compression_values(result, options.output, meter)
     if not arguments.quality_targets(options) and (advice := advise(result)) is not None:
         values["advice"] = advice
         if not (options.quiet or options.json):
             print(f"nvc compress: {advice}", file=sys.stderr)
-    of_level = "" if level is None else f" (level {level})"
-    print_summary(describe_compression(result, options.output, meter) + of_level, values, options)
+    sentence = describe_compression(result, options.output, meter)
+    if level is not None:
+        sentence += f" (level {level})"
+    for part in describe_part(share):
+        sentence += f"; {part} is written, and the container is complete"
+    print_summary(sentence, values, options)

@@ -2,7 +2,8 @@
 
 A signal raises ``Interrupted`` in the main thread, whose ``with`` blocks then remove what is of no use. While
 the main thread is in a native call, such as a compilation, nothing can be raised in it. So a second thread,
-which the system wakes by a byte through a socket, waits for a moment and then ends the process itself.
+which the system wakes by a byte through a socket, waits for a moment and then ends the process itself. Work
+that saves its state on SIGTERM gets more than a moment (``core.unfinished.granting``).
 """
 
 import contextlib
@@ -16,11 +17,9 @@ from types import FrameType
 from typing import Any
 
 from nvc_jax.cli.failures import describe_failure
-from nvc_jax.core.unfinished import abandon
+from nvc_jax.core.unfinished import DEFAULT_GRACE_SECONDS, abandon, grace_seconds
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_GRACE_SECONDS = 1.0
-"""Seconds that the main thread has to end by itself."""
 _IMPORT_CODE = "<frozen importlib._bootstrap>"
 """File name of the functions that import modules."""
 _SHOW_CURSOR = b"\x1b[?25h"
@@ -112,7 +111,8 @@ def _watch(reading: socket.socket, command: str, as_json: bool, ended: threading
     """Wait for a signal, and end the process if the main thread does not do so."""
     while numbers := reading.recv(1):
         if numbers[0] in _SIGNALS:
-            if not ended.wait(_GRACE_SECONDS):
+            is_request = numbers[0] == signal.SIGTERM
+            if not ended.wait(grace_seconds() if is_request else DEFAULT_GRACE_SECONDS):
                 _end(numbers[0], command, as_json)
             return
 

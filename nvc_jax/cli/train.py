@@ -1,18 +1,30 @@
 """The command ``nvc train``."""
 
 import argparse
+import contextlib
+import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nvc_jax.cli import arguments
+from nvc_jax.cli.interruption import Interrupted
 from nvc_jax.cli.output import print_summary
 from nvc_jax.cli.progress import training_progress_bar
-from nvc_jax.core.unfinished import unfinished
+from nvc_jax.core.choices import KEPT_PARAMS
+from nvc_jax.core.unfinished import granting, unfinished
+
+if TYPE_CHECKING:
+    from nvc_jax.training.progress import TrainingProgress
 
 _EXAMPLES = (
     "nvc train nvc-1 run1.npy run2.npy run3.npy --output my-model",
-    "nvc train config.json *.nii.gz --output my-network --validation held-out.nii.gz",
+    "nvc train config.json *.nii.gz --output my-network --validation held-out.nii.gz --keep best",
+    "srun --ntasks 8 nvc train config.json flow.zarr --output my-network",
 )
+_GRACE_SECONDS = 25.0
+"""Seconds after SIGTERM in which a training may save its state: schedulers kill processes after 30."""
 
 
 def add_command(commands: arguments.Commands) -> None:
@@ -23,15 +35,39 @@ def add_command(commands: arguments.Commands) -> None:
     command.add_argument("volumes", metavar="VOLUME", nargs="+", help=arguments.VOLUME_HELP)
     command.add_argument("--output", required=True, metavar="DIR", help="directory of the new checkpoint")
     command.add_argument("--validation", nargs="+", default=[], metavar="VOLUME", help="volumes held out")
+    command.add_argument(
+        "--keep",
+        choices=KEPT_PARAMS,
+        default=KEPT_PARAMS[0],
+        help="parameters: the last, or the best on --validation",
+    )
     command.add_argument("--seed", type=int, default=0, help="the only source of randomness (0)")
+    command.add_argument(
+        "--checkpoint-every",
+        type=int,
+        default=10_000,
+        metavar="STEPS",
+        help="steps between states kept (10000)",
+    )
+    command.add_argument(
+        "--figures", metavar="DIR", help="draw the learning curve, and decoded slices of --validation volumes"
+    )
+    command.add_argument("--tensorboard", metavar="DIR", help="directory of event files for TensorBoard")
+    command.add_argument(
+        "--alone", action="store_true", help="work in this process alone, also under srun and mpirun"
+    )
     arguments.add_raw_layout(command)
 
 
 def _run(options: argparse.Namespace) -> None:
     from nvc_jax.io.locks import locked
     from nvc_jax.io.paths import output_path, real_path
+    from nvc_jax.training.launch import connect_processes
+    from nvc_jax.training.mesh import is_first_process, wait_for_processes
     from nvc_jax.training.runs import check_run_directory
 
+    if not options.alone:
+        connect_processes()
     output = output_path(options.output)
     if output.exists():
         raise FileExistsError(f"`--output` (={output}) exists already; name a new directory")
@@ -39,36 +75,68 @@ def _run(options: argparse.Namespace) -> None:
     real = real_path(output)
     state = real.with_name(f"{real.name}.training")
     check_run_directory(state)
+    wait_for_processes("nothing is at the place of the output")
     real.parent.mkdir(parents=True, exist_ok=True)
 
     def describe() -> str | None:
         kept = f"the state of the training is kept in `{state}`; the same command continues it"
         return kept if state.exists() else None
 
-    with locked(state, output), unfinished(state, describe):
+    lock = locked(state, output) if is_first_process() else contextlib.nullcontext()
+    with lock, unfinished(state, describe), granting(_GRACE_SECONDS):
         _train(options, output, state)
 
 
 def _train(options: argparse.Namespace, output: Path, state: Path) -> None:
     """Train a model and save it."""
+    from nvc_jax.cli.training_figures import save_training_figures
+    from nvc_jax.core.optional_imports import import_extra
+    from nvc_jax.io.paths import output_path
     from nvc_jax.models.training import train
+    from nvc_jax.training.mesh import is_first_process, wait_for_processes
+    from nvc_jax.training.preemption import Preempted
     from nvc_jax.training.runs import remove_run
 
+    if options.figures is not None:
+        import_extra("matplotlib", "plot")  # before the work of hours
     start = time.monotonic()
-    with training_progress_bar(quiet=options.quiet or options.json) as on_progress:
-        result = train(
-            options.config,
-            [arguments.volume(text, options) for text in options.volumes],
-            validation=[arguments.volume(text, options) for text in options.validation],
-            seed=options.seed,
-            directory=state,
-            on_progress=on_progress,
-        )
+    is_quiet = options.quiet or options.json or not is_first_process()
+    try:
+        with training_progress_bar(quiet=is_quiet) as on_progress:
+            result = train(
+                options.config,
+                [arguments.volume(text, options) for text in options.volumes],
+                validation=[arguments.volume(text, options) for text in options.validation],
+                seed=options.seed,
+                directory=state,
+                on_progress=on_progress,
+                checkpoint_every=options.checkpoint_every,
+                keep=options.keep,
+                tensorboard=options.tensorboard,
+            )
+    except Preempted:
+        raise Interrupted(signal.SIGTERM) from None
     result.save(output)
+    wait_for_processes("the model is saved")
+    if not is_first_process():
+        return
+    if options.figures is not None:
+        shown = options.validation or options.volumes
+        volumes = [arguments.volume(text, options) for text in shown]
+        save_training_figures(output_path(options.figures), result, volumes)
     remove_run(state)
     seconds = time.monotonic() - start
+    wait = _data_wait(result.history)
     sentence = (
-        f"{output}: a model of {len(options.volumes)} volumes, trained in {seconds:.3g} s; "
+        f"{output}: a model of {len(options.volumes)} volumes, trained in {seconds:.3g} s"
+        f"{'' if wait is None else f' ({wait:.1%} of it waiting for data)'}; "
         f"nvc compress IN OUT --model {output} uses it"
     )
-    print_summary(sentence, {"checkpoint": str(output), "seconds": seconds}, options)
+    summary = {"checkpoint": str(output), "seconds": seconds, "data_wait": wait}
+    print_summary(sentence, summary, options)
+
+
+def _data_wait(history: Sequence["TrainingProgress"]) -> float | None:
+    """Compute the share of a training's time in which devices waited for data; None for no reports."""
+    seconds = sum(report.seconds for report in history)
+    return sum(report.seconds * report.data_wait for report in history) / seconds if seconds else None

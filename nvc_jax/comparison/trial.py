@@ -12,7 +12,7 @@ from nvc_jax.comparison.subject import Subject
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.model import make_decoder
 from nvc_jax.core.chunk_grid import Region
-from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.concurrency import map_in_order, map_on_devices
 from nvc_jax.core.errors import error_unit, largest_and_squared_errors, psnr_from_errors
 from nvc_jax.core.heaps import releasing
 
@@ -74,14 +74,14 @@ def try_target(subject: Subject, n_repeats: int = 1) -> Trial:
     resolve_seconds, chunk_target = time_call(lambda: encoder.resolve(target, sample))
     fresh = subject.make_encoder()  # the other one has kept payloads that it tried
     encode_seconds, payloads = time_call(
-        lambda: list(releasing(map_in_order(lambda region: fresh.encode(region, chunk_target), sample))),
+        lambda: list(releasing(map_on_devices(lambda region: fresh.encode(region, chunk_target), sample))),
         n_repeats,
     )
     metadata = subject.prepared.make_metadata(subject.layout, subject.value_range, chunk_target, None)
     decoder = make_decoder(metadata, "crop")
     decoder.decode(payloads[0])  # compiles
     decode_seconds, decoded = time_call(
-        lambda: list(releasing(map_in_order(decoder.decode, payloads))), n_repeats
+        lambda: list(releasing(map_on_devices(decoder.decode, payloads))), n_repeats
     )
     stated = max(parse_payload(one, metadata.spatial_chunk).max_error for one in payloads)
     quality = measure_quality(subject, decoded)

@@ -1,7 +1,9 @@
 """A volume of any size to a container, chunk by chunk."""
 
+import contextlib
 import dataclasses
 import functools
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,17 @@ from nvc_jax.compression.preparation import Preparation, ValueOptions, prepare
 from nvc_jax.compression.progress import ByteProgress, report_start
 from nvc_jax.compression.pyramid import check_whole, compress_pyramid
 from nvc_jax.compression.result import CompressionResult
-from nvc_jax.compression.source import check_part_of_source, fingerprint, scan_source, to_bytes
+from nvc_jax.compression.shared_scan import check_noted, scan_share
+from nvc_jax.compression.source import check_part_of_source, fingerprint, to_bytes
 from nvc_jax.compression.value_options import check_within_limits
 from nvc_jax.container import creation
-from nvc_jax.container.begun import Claim
+from nvc_jax.container.begun import Begun, Claim
 from nvc_jax.container.destinations import check_apart, check_destination, check_stores_apart
+from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.model import describe_model
+from nvc_jax.container.notes import Notes
 from nvc_jax.core.choices import DEFAULT_MODEL
-from nvc_jax.core.chunk_interfaces import ChunkTarget
+from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import check_array_shape
 from nvc_jax.io.locations import Location
@@ -96,7 +101,7 @@ def compress(
             chunk, or 4³ chunks where there are more than 512.
         part: (i, n) for the i-th, from 0 on, of n processes that write one container with the same
             arguments, each its share of the objects. The last to finish completes it. A killed process
-            writes its missing objects when it is called again.
+            writes its missing objects when it is called again. (0, 1) is a process that writes all.
         resume: whether to continue an interrupted run with the same arguments and the same source.
         pyramid: whether to write an OME-Zarr image, ``destination`` ending in ``.ome.zarr``, with levels of
             half the resolution each: means of 2³ voxels, of labels the most frequent one, each level under
@@ -143,7 +148,9 @@ def compress(
     check_stores_apart(prepared.volume, destination)
     job = _Job(prepared, chunks, shards, part, resume, on_progress)
     with creation.claim(destination, shared=part is not None, overwrite=overwrite) as claim:
-        return _compress_into(claim, destination, job)
+        begun = claim.find_begun() if part is not None else None
+        with claim.notes() if begun is None else contextlib.nullcontext() as notes:
+            return _compress_into(claim, begun, notes, destination, job)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,16 +165,18 @@ class _Job:
     on_progress: Callable[[ByteProgress], None] | None
 
 
-def _compress_into(claim: Claim, destination: Location, job: _Job) -> CompressionResult:
-    """Compress a volume into a container whose place is claimed."""
+def _compress_into(
+    claim: Claim, begun: Begun | None, notes: Notes | None, destination: Location, job: _Job
+) -> CompressionResult:
+    """Compress a volume into a container whose place is claimed, and which other writers may have begun."""
     prepared, part = job.prepared, job.part
     codec, volume = prepared.codec, prepared.volume
     shape, layout = check_array_shape(volume.shape), prepared.choose_layout(job.chunks, job.shards)
 
-    begun = claim.find_begun() if part is not None else None
     if begun is None:
-        value_range, checksums = scan_source(volume, layout.chunk, prepared.rules.declared)
-        source_fingerprint: int | None = fingerprint(checksums)
+        scan = scan_share(volume, layout.chunk, prepared.rules.declared, part, notes)
+        value_range = scan.value_range
+        source_fingerprint: int | None = fingerprint(scan.checksums)
     else:
         first = begun.store.metadata
         value_range, source_fingerprint = first.value_range, first.fingerprint
@@ -179,8 +188,14 @@ def _compress_into(claim: Claim, destination: Location, job: _Job) -> Compressio
     report_start(None if part else job.on_progress, volume, layout.chunk)
     encoder = codec.model.chunk_encoder(codec.params, volume, layout.chunk, value_range)
     target = prepared.target
-    chunk_target = encoder.resolve(target) if begun is None else ChunkTarget(first.max_error, first.step)
-    metadata = prepared.make_metadata(layout, value_range, chunk_target, source_fingerprint)
+    make_metadata = functools.partial(
+        prepared.make_metadata, layout, value_range, source_fingerprint=source_fingerprint
+    )
+    if begun is None:
+        chunk_target = _resolve(encoder, target, notes, make_metadata)
+    else:
+        chunk_target = ChunkTarget(first.max_error, first.step)
+    metadata = make_metadata(chunk_target=chunk_target)
     if part is not None and begun is None and creation.is_complete(destination, metadata):
         # The others, and an earlier call for this part, have completed it.
         return CompressionResult.of_container(destination)
@@ -190,8 +205,10 @@ def _compress_into(claim: Claim, destination: Location, job: _Job) -> Compressio
             return ChunkTarget(None, store.metadata.step)
         return chunk_target if begun is None else encoder.resolve(target)
 
-    stored_checksums = b"" if begun is not None else to_bytes(checksums)
+    stored_checksums = b"" if begun is not None else to_bytes(scan.checksums)
     with claim.create(metadata, resume=job.resume, checksums=stored_checksums) as store:
+        if begun is None:
+            check_noted(volume, scan, chunks_of_part(store, part or _ALONE), store)
         skip_existing = job.resume or part is not None
         written = write_objects(
             store, encoder, resolve, part or _ALONE, skip_existing=skip_existing, on_progress=job.on_progress
@@ -202,3 +219,22 @@ def _compress_into(claim: Claim, destination: Location, job: _Job) -> Compressio
     if part is None or creation.is_complete(destination, metadata):
         return CompressionResult.of_container(destination)
     return CompressionResult(destination, describe_model(metadata)[0], is_complete=False)
+
+
+def _resolve(
+    encoder: ChunkEncoder,
+    target: QualityTarget,
+    notes: Notes | None,
+    make_metadata: Callable[..., ContainerMetadata],
+) -> ChunkTarget:
+    """Find the target of every chunk. A PSNR, for which all chunks are encoded, one writer finds for all."""
+    if notes is None or "psnr" not in target:
+        return encoder.resolve(target)
+    described = make_metadata(chunk_target=ChunkTarget(None, None)).to_text()
+    step = notes.once(f"step-{zlib.crc32(described.encode()):08x}", lambda: _step_text(encoder, target))
+    return ChunkTarget(None, float(step))
+
+
+def _step_text(encoder: ChunkEncoder, target: QualityTarget) -> bytes:
+    """Find the step of a PSNR, as a note holds it."""
+    return repr(encoder.resolve(target).step).encode()

@@ -13,7 +13,7 @@ from nvc_jax.container.images import coarser_levels, find_levels
 from nvc_jax.container.metadata import METADATA_KEY
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import ChunkIndex, Region, full_region
-from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.heaps import releasing
 from nvc_jax.io.atomic import naming, replacing
 from nvc_jax.io.locations import Location, open_location
@@ -61,7 +61,7 @@ def _write_pieces(
             target[in_region].write(values).result()
         return values.nbytes
 
-    with contextlib.closing(releasing(map_in_order(write_piece, reader.pieces(region)))) as written:
+    with contextlib.closing(releasing(map_on_devices(write_piece, reader.pieces(region)))) as written:
         yield from written
 
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.container.store import ContainerStore
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, chunk_valid_shape
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget
-from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.heaps import releasing
 from nvc_jax.io.atomic import naming
 
@@ -55,6 +56,12 @@ def write_objects(
     metadata = store.metadata
     written = WrittenObjects()
     own_objects = objects_of_part(store, part)
+    if not own_objects:
+        warnings.warn(
+            f"`part` (={part}) has nothing to write: `{store.name}` has no more than {part[0]} objects; take "
+            "fewer parts, or smaller `shards` or `chunks`",
+            stacklevel=2,
+        )
 
     resolve = functools.cache(resolve)
 
@@ -73,7 +80,7 @@ def write_objects(
     total_bytes = sum(_volume_bytes(store, store.chunks_of(index)) for index in own_objects)
     done_bytes = payload_bytes = 0
     payloads: dict[ChunkIndex, bytes] = {}
-    with contextlib.closing(releasing(map_in_order(encode, chunks_to_encode()))) as encoded:
+    with contextlib.closing(releasing(map_on_devices(encode, chunks_to_encode()))) as encoded:
         for chunk, payload in encoded:
             payloads[chunk] = payload
             index = store.object_of(chunk)

@@ -48,7 +48,7 @@ def check_whole(
     Args:
         destination: of the container, or of the group.
         asked: as the user named it, for messages.
-        part: of a writer; None where there is one.
+        part: of a writer; None, or (0, 1), where there is one.
         resume: whether a run is to be continued.
         pyramid: whether the group is an image.
         variable: name of a variable in the group, or None.
@@ -66,7 +66,7 @@ def check_whole(
         )
     if path is None:
         raise ValueError(f"`destination` (={asked}) names a group that is no path; name a local one")
-    if part is not None or resume:
+    if (part is not None and part[1] > 1) or resume:
         raise ValueError(
             f"`destination` (={asked}) is a group, which one run writes as a whole: leave `part` and "
             "`resume` out, or write a container alone, without `pyramid` and without `::`"

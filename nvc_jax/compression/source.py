@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.chunks.value_range import SCAN_SIDE, scan_volume
+from nvc_jax.chunks.value_range import SCAN_SIDE, ValueCounts, scan_regions
 from nvc_jax.container.begun import Begun
 from nvc_jax.core.chunk_grid import ChunkIndex, Region, chunk_region, chunks_in_region
 from nvc_jax.core.chunk_interfaces import ValueRange
@@ -20,7 +20,7 @@ from nvc_jax.core.spatial_axes import spatial_axes
 from nvc_jax.io.declared_values import DeclaredValues
 from nvc_jax.io.lazy import read_region
 
-_STORED = np.dtype("<u4")
+STORED_CHECKSUM = np.dtype("<u4")
 """Dtype of the checksums as they are stored."""
 
 
@@ -37,10 +37,10 @@ def scan_source(
     Returns:
         The range of the volume, and the CRC-32 of each chunk: uint32 of the shape of the grid of chunks.
     """
-    checksums = np.zeros(_grid(volume.shape, chunk), _STORED)
+    checksums = no_checksums(volume.shape, chunk)
 
     def visit(index: ChunkIndex, values: np.ndarray) -> None:
-        checksums[index] = _crc32(np.ascontiguousarray(values))
+        checksums[index] = crc32(values)
 
     return scan_chunks(volume, chunk, declared, visit), checksums
 
@@ -59,17 +59,36 @@ def scan_chunks(
         declared: values that the source declares to be no measurement.
         visit: takes the index of a chunk and its values; several threads call it at a time.
     """
+    pieces = pieces_of(volume.shape, chunk)
+    return count_values(volume, chunk, declared, pieces, visit).to_value_range(*declared)
 
-    def read(volume: ts.TensorStore, region: Region) -> np.ndarray:
+
+def pieces_of(shape: Sequence[int], chunk: Shape) -> list[Region]:
+    """List the regions in which a source is scanned: each is made of whole chunks, which are read at once."""
+    axes = spatial_axes(chunk)
+    piece = tuple(max(SCAN_SIDE // n, 1) * n if axis in axes else 1 for axis, n in enumerate(chunk))
+    return scan_regions(shape, piece, least_side=1)
+
+
+def count_values(
+    volume: ts.TensorStore,
+    chunk: Shape,
+    declared: DeclaredValues,
+    pieces: Sequence[Region],
+    visit: Callable[[ChunkIndex, np.ndarray], None],
+) -> ValueCounts:
+    """Count the values of some of the ``pieces_of`` a source; other arguments as of ``scan_chunks``."""
+
+    def read(region: Region) -> np.ndarray:
         values = read_region(volume, region)
         for index, in_piece, _ in chunks_in_region(region, chunk):
             visit(index, values[in_piece])
         return values
 
-    # A piece is made of whole chunks, so that each chunk is read at once.
-    axes = spatial_axes(chunk)
-    piece = tuple(max(SCAN_SIDE // n, 1) * n if axis in axes else 1 for axis, n in enumerate(chunk))
-    return scan_volume(volume, piece, *declared, least_side=1, read=read)
+    counts = ValueCounts()
+    for values in map_in_order(read, pieces):
+        counts.add(values, *declared)
+    return counts
 
 
 def fingerprint(checksums: np.ndarray) -> int:
@@ -79,7 +98,7 @@ def fingerprint(checksums: np.ndarray) -> int:
 
 def to_bytes(checksums: np.ndarray) -> bytes:
     """Checksums as they are stored for other writers."""
-    return checksums.astype(_STORED).tobytes()
+    return checksums.astype(STORED_CHECKSUM).tobytes()
 
 
 def check_part_of_source(volume: ts.TensorStore, begun: Begun, part: Sequence[ChunkIndex]) -> None:
@@ -93,25 +112,34 @@ def check_part_of_source(volume: ts.TensorStore, begun: Begun, part: Sequence[Ch
     Raises:
         ValueError: a chunk differs, or nothing tells whether it does.
     """
-    chunk = begun.store.metadata.chunk
-    grid = _grid(volume.shape, chunk)
+    grid = no_checksums(volume.shape, begun.store.metadata.chunk).shape
     fault = f"the container `{begun.store.name}` was begun with another volume, model or target"
-    if len(begun.checksums) != _STORED.itemsize * np.prod(grid):
+    if len(begun.checksums) != STORED_CHECKSUM.itemsize * np.prod(grid):
         raise ValueError(f"{fault}: the checksums of its source are not there; {begun.advice}")
-    expected = np.frombuffer(begun.checksums, _STORED).reshape(grid)
+    expected = np.frombuffer(begun.checksums, STORED_CHECKSUM).reshape(grid)
+    changed = find_changed(volume, begun.store.metadata.chunk, expected, part)
+    if changed is not None:
+        raise ValueError(f"{fault}: chunk {changed} of the source has changed; {begun.advice}")
+
+
+def find_changed(
+    volume: ts.TensorStore, chunk: Shape, checksums: np.ndarray, indices: Sequence[ChunkIndex]
+) -> ChunkIndex | None:
+    """Find a chunk, among those of some indices, that has another checksum now; None if there is none."""
 
     def is_same(index: ChunkIndex) -> bool:
-        values = read_region(volume, chunk_region(index, chunk, volume.shape))
-        return bool(_crc32(values) == expected[index])
+        return crc32(read_region(volume, chunk_region(index, chunk, volume.shape))) == checksums[index]
 
-    for index, same in zip(part, map_in_order(is_same, part), strict=True):
-        if not same:
-            raise ValueError(f"{fault}: chunk {index} of the source has changed; {begun.advice}")
+    compared = zip(indices, map_in_order(is_same, indices), strict=True)
+    return next((index for index, same in compared if not same), None)
 
 
-def _crc32(values: np.ndarray) -> int:
-    return zlib.crc32(values.reshape(-1).view(np.uint8).data)  # Python has no buffers of bfloat16
+def no_checksums(shape: Sequence[int], chunk: Shape) -> np.ndarray:
+    """Make the array of the checksums of all chunks, of the shape of their grid, with zeros in it."""
+    return np.zeros([-(-side // n) for side, n in zip(shape, chunk, strict=True)], STORED_CHECKSUM)
 
 
-def _grid(shape: Sequence[int], chunk: Shape) -> Shape:
-    return tuple(-(-side // n) for side, n in zip(shape, chunk, strict=True))
+def crc32(values: np.ndarray) -> int:
+    """CRC-32 of a chunk's values, in C order."""
+    # Python has no buffers of bfloat16.
+    return zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)

@@ -11,6 +11,7 @@ from nvc_jax.compression.region_metadata import region_metadata
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import full_region
 from nvc_jax.core.deferred import Deferred
+from nvc_jax.core.devices import DeviceRota, devices_in_use
 from nvc_jax.io.locations import Location, local_path
 from nvc_jax.io.paths import check_location
 from nvc_jax.io.volume_view import OpenVolume, VolumeView
@@ -64,10 +65,11 @@ def _open_container(container: Location, mode: str, level: str, cache_bytes: int
     if math.prod(reader.shape) * reader.dtype.itemsize > _LARGE_BYTES:
         reader.check_present(full_region(reader.shape))
 
-    kept = Deferred(reader)
+    kept, rota = Deferred(reader), DeviceRota(devices_in_use())
 
     def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
-        chunk[...] = kept.value.decode(domain.index_exp)
+        with rota.turn():
+            chunk[...] = kept.value.decode(domain.index_exp)
 
     store = ts.virtual_chunked(
         read,

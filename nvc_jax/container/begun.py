@@ -8,6 +8,7 @@ import json
 import tensorstore as ts
 
 from nvc_jax.container.metadata import ContainerMetadata
+from nvc_jax.container.notes import Notes
 from nvc_jax.container.store import ContainerStore, read_metadata_at
 from nvc_jax.io.replaceable import OWN_PREFIX
 
@@ -36,6 +37,10 @@ class Claim(abc.ABC):
     @abc.abstractmethod
     def find_begun(self) -> Begun | None:
         """Find the container that other writers of the same one began; None where there is none."""
+
+    def notes(self) -> contextlib.AbstractContextManager[Notes | None]:
+        """Let writers of one container leave notes for each other in the block; None where they cannot."""
+        return contextlib.nullcontext()
 
     @abc.abstractmethod
     def create(

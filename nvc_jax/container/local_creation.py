@@ -13,6 +13,7 @@ from pathlib import Path
 from nvc_jax.container.begun import CHECKSUMS_PREFIX, Begun, Claim, checksums_key, find_begun, start
 from nvc_jax.container.destinations import check_destination, is_zip
 from nvc_jax.container.metadata import METADATA_KEY, ContainerMetadata
+from nvc_jax.container.notes import Notes, leaving_notes
 from nvc_jax.container.store import ContainerStore
 from nvc_jax.core.unfinished import unfinished
 from nvc_jax.io.atomic import list_leftovers, naming, own_name, put_in_place, remove_leftovers
@@ -63,6 +64,10 @@ class _LocalClaim(Claim):
         if not self._common.is_dir():
             return None
         return find_begun(open_directory(self._common), METADATA_KEY, self._name, self._advice())
+
+    def notes(self) -> contextlib.AbstractContextManager[Notes | None]:
+        """Let the writers leave notes in their common directory; see ``Claim.notes``."""
+        return leaving_notes(self._common) if self._shared else contextlib.nullcontext()
 
     def _take_back(self) -> None:
         """Give the directory that a killed writer was completing the name that all writers know.
@@ -123,7 +128,7 @@ class _LocalClaim(Claim):
             FileExistsError: several writers began the container, and this run does not continue it.
         """
         own = own_name(self._path, _PARTIAL)
-        if self._common.is_dir() and not resume and not self._overwrite:
+        if (self._common / METADATA_KEY).is_file() and not resume and not self._overwrite:
             raise FileExistsError(
                 f"`{self._name}` was begun by several writers (`part`, `--part`) in `{self._common}`: let "
                 "them finish, continue their work with `resume` (`--resume`), or begin anew with `overwrite` "

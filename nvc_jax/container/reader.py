@@ -87,7 +87,7 @@ class Reader:
 
         Args:
             region: slices with bounds, within the level, and not empty.
-            mapping: ``map`` for one chunk after another, or ``core.concurrency.map_in_order`` for several
+            mapping: ``map`` for one chunk after another, or ``core.concurrency.map_on_devices`` for several
                 at a time.
         """
         self.check_present(region)

@@ -13,3 +13,7 @@ def check_mode(mode: str) -> None:
     """Raise ``ValueError`` unless ``mode`` is one of ``MODES``."""
     if mode not in MODES:
         raise ValueError(f"`mode` (={mode!r}) must be one of {MODES}")
+
+
+KEPT_PARAMS = ("last", "best")
+"""Checkpoints of a training whose parameters it may return."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from nvc_jax.core.devices import DeviceRota, devices_in_use
 from nvc_jax.core.heaps import limit_heaps
 from nvc_jax.core.jax_settings import in_own_settings
 
@@ -18,10 +19,10 @@ _PENDING_PER_WORKER = 2
 """Items for each thread that are started or waiting before the oldest result is consumed."""
 
 
-def count_workers() -> int:
-    """Count the threads that keep this process's cores busy: at least two, as some wait for files."""
+def count_workers(n_devices: int = 1) -> int:
+    """Count the threads that keep cores and devices busy: two or more a device, as some wait for files."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(max(n_cores, 2), _MOST_WORKERS)
+    return min(max(n_cores, 2 * n_devices), _MOST_WORKERS)
 
 
 def map_in_order(
@@ -29,6 +30,7 @@ def map_in_order(
 ) -> Generator[R, None, None]:
     """Map items by threads, with results in the order of the items.
 
+    Where the process has several accelerators, the threads compute on all of them; see ``core.devices``.
     Only a few items are taken ahead of the results that are consumed. If the function raises for an item, its
     result raises, and items that are not started by then are dropped.
 
@@ -54,3 +56,23 @@ def map_in_order(
             yield pending.popleft().result()
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def map_on_devices(function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
+    """Map items by threads that compute on all devices in use, with results in the order of the items.
+
+    Args:
+        function: codes a chunk; called by several threads at a time, on devices of ``core.devices``.
+        items: taken by the consuming thread.
+
+    Yields:
+        The results, as ``map_in_order`` does.
+    """
+    devices = devices_in_use()
+    rota = DeviceRota(devices)
+
+    def compute(item: T) -> R:
+        with rota.turn():
+            return function(item)
+
+    return map_in_order(compute, items, count_workers(len(devices)))

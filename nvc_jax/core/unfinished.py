@@ -18,7 +18,11 @@ Describe = Callable[[], str | None]
 _COMMIT_SECONDS = 0.3
 """Seconds that ``abandon`` gives a rename that is under way."""
 
+DEFAULT_GRACE_SECONDS = 1.0
+"""Seconds that an interrupted process has to end by itself."""
+
 _writing: dict[Path, Describe] = {}
+_grace_seconds = [DEFAULT_GRACE_SECONDS]
 _completed: collections.deque[Path] = collections.deque(maxlen=16)
 _renaming = threading.RLock()
 """Held while a path gets its name, and for ever by ``abandon``: nothing appears under its name after that."""
@@ -52,6 +56,24 @@ def completing(path: Path) -> Iterator[None]:
     with _renaming:
         yield
         _completed.append(path)
+
+
+@contextlib.contextmanager
+def granting(seconds: float) -> Iterator[None]:
+    """Give the process more time to end by itself after SIGTERM, while the block runs.
+
+    For work that takes the signal as a request, and saves its state.
+    """
+    _grace_seconds.append(seconds)
+    try:
+        yield
+    finally:
+        _grace_seconds.pop()
+
+
+def grace_seconds() -> float:
+    """Return the seconds that the process has to end by itself after SIGTERM."""
+    return _grace_seconds[-1]
 
 
 def take_completed() -> list[str]:

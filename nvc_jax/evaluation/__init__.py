@@ -3,9 +3,9 @@
 Read `metrics` first: measures of a decoded array against its original, based on the `volume_errors` of one
 pass. `containers` applies them to a container on disk: `info` reports its metadata and size, `evaluate` its
 quality, `verify` its integrity by `chunk_checks`, and `preview` decodes it coarsely. `rendering` turns a
-volume into a picture, and `figures` writes pictures as PNG files. `system` describes the machine that all of
-this runs on. This package reads containers and never writes them; it knows nothing of models, training or the
-command line.
+volume into a picture, and `figures` writes pictures as PNG files, as `learning_curve` does for losses.
+`system` describes the machine that all of this runs on. This package reads containers and never writes them;
+it knows nothing of models, training or the command line.
 """
 
 from nvc_jax.evaluation.containers import evaluate, info, preview, verify

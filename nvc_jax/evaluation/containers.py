@@ -14,7 +14,7 @@ from nvc_jax.container.reader import Reader
 from nvc_jax.container.store import open_container
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
 from nvc_jax.core.chunk_interfaces import NO_LIMITS
-from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.errors import largest_pointwise_error
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import Shape
@@ -107,7 +107,7 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
     if volume.shape != reader.shape:  # before memory is taken for either
         raise ValueError(f"`original` has shape {volume.shape}; the container holds {reader.shape}")
     values = read_volume(volume)
-    decoded = reader.decode(full_region(reader.shape), map_in_order)
+    decoded = reader.decode(full_region(reader.shape), map_on_devices)
     n_bytes = reader.store.stored_bytes()
     metadata = reader.metadata
     has_rules = bool(metadata.missing_values) or metadata.valid_limits != NO_LIMITS
@@ -166,7 +166,7 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
         check_stated_error(reader, index, stated_error, measured_error)
         return stated_error, measured_error, pointwise_error
 
-    errors = list(map_in_order(chunk_errors, reader.store.chunks()))
+    errors = list(map_on_devices(chunk_errors, reader.store.chunks()))
     stated, measured, pointwise = (max(column) for column in zip(*errors, strict=True))
     report: dict[str, Any] = {"chunks": len(errors), "bound": metadata.max_error, "max_error": stated}
     if coarser := coarser_levels(container):
@@ -230,7 +230,7 @@ def preview(container: Location) -> np.ndarray:
         ValueError: the sides of the container's chunks are no multiples of 8.
     """
     reader = Reader(container, level="preview")
-    return reader.decode(full_region(reader.shape), map_in_order)
+    return reader.decode(full_region(reader.shape), map_on_devices)
 
 
 def check_same_type(shape: tuple[int, ...], dtype: np.dtype, metadata: ContainerMetadata) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.deferred import drop_unused
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import check_array_shape
-from nvc_jax.core.spatial_axes import N_SPATIAL
+from nvc_jax.core.spatial_axes import spatial_volume
 from nvc_jax.io import arrays, chunked_stores, dicom, raw, slices
 from nvc_jax.io.axes import default_spatial_axes
 from nvc_jax.io.file_format import SourceFile
@@ -101,13 +102,16 @@ def read_volume(source: Any) -> np.ndarray:
     return values
 
 
-def read_steps(source: Any) -> list[np.ndarray]:
-    """Load the volumes of three axes that a source holds, one for each time and channel, into memory."""
-    volume = read_volume(source)
+def open_steps(source: Any) -> list[ts.TensorStore]:
+    """Open the volumes of three axes that a source holds, one for each time and channel, to be read in parts.
+
+    Args:
+        source: a volume as for ``open_volume``, whose errors this function raises.
+    """
+    volume = open_volume(source)
     axes = default_spatial_axes(volume.shape, read_metadata(source).dimension_names)
-    others = [axis for axis in range(volume.ndim) if axis not in axes]
-    sides = (*[1] * (N_SPATIAL - len(axes)), *(volume.shape[axis] for axis in axes))
-    return list(volume.transpose(*others, *axes).reshape(-1, *sides))
+    chunk = tuple(side if axis in axes else 1 for axis, side in enumerate(volume.shape))
+    return [spatial_volume(volume, region, chunk) for region in chunk_regions(volume.shape, chunk)]
 
 
 def read_metadata(source: Any) -> VolumeMetadata:

@@ -33,8 +33,8 @@ class Items(NamedTuple):
 def find_items(
     lattice: Shape3,
     shape: Shape3,
-    fixed: np.ndarray,
-    valid: np.ndarray,
+    fixed: jax.Array | np.ndarray,
+    valid: jax.Array | np.ndarray,
     anchors: np.ndarray,
     weights: np.ndarray,
     rules: Rules,

@@ -39,15 +39,15 @@ class FixedVolume(NamedTuple):
     """A volume in fixed point on a lattice.
 
     Attributes:
-        values: int32 lattice; behind the volume there are zeros.
-        counted: bool lattice, values that count.
+        values: int32 lattice, on the device; behind the volume there are zeros.
+        counted: bool lattice, on the device, values that count.
         shape: of the volume.
         fraction_bits: of the values.
         low, high: smallest and largest value.
     """
 
-    values: np.ndarray
-    counted: np.ndarray
+    values: jax.Array
+    counted: jax.Array
     shape: Shape3
     fraction_bits: int
     low: int
@@ -93,7 +93,9 @@ def fix_volume(
     if shape != lattice:
         widths = [(0, side - n) for side, n in zip(lattice, shape, strict=True)]
         fixed, counted = np.pad(fixed, widths), np.pad(counted, widths)
-    return FixedVolume(fixed, counted, shape, fraction_bits, low, high)
+    # Programs that plan and code take them several times.
+    on_device = (jax.device_put(fixed), jax.device_put(counted))
+    return FixedVolume(*on_device, shape, fraction_bits, low, high)
 
 
 def plan_stream(volume: FixedVolume, thinning: int = 0) -> Plan:
@@ -136,7 +138,8 @@ def find(volume: FixedVolume, thinning: int = 0, *, by_kernel: bool | None = Non
         )
         fields = zip(costs, histograms, squared, strict=True)
         return Findings(rows, *(Counts(n_samples, *of_weights) for of_weights in fields))
-    samples = draw_samples(volume.values, volume.counted, volume.shape, fraction_bits, thinning)
+    arrays = (np.asarray(volume.values), np.asarray(volume.counted))
+    samples = draw_samples(*arrays, volume.shape, fraction_bits, thinning)
     rows = fit_rows(samples, fraction_bits)
     default = np.tile(default_weights(), (N_LEVEL_GROUPS, 1))
     return Findings(rows, *(count_codes(samples, weights, fraction_bits) for weights in (default, rows)))

@@ -81,7 +81,7 @@ def encode_lattice(plan: Plan) -> tuple[bytes, np.ndarray]:
     fixed, counted, shape, fraction_bits, low, high = plan.volume
     lattice = check_shape(fixed.shape)
     at_anchors = tuple(slice(0, side, ANCHOR_STRIDE) for side in shape)
-    anchor_codes = _round(fixed[at_anchors], fraction_bits)
+    anchor_codes = _round(np.asarray(fixed)[at_anchors], fraction_bits)
     anchors = _anchors(anchor_codes, fraction_bits, lattice)
     weights = np.stack([default_weights() if own is None else own for own in plan.weights])
     rules = _rules(fraction_bits, low, high, shape)

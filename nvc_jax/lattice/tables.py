@@ -166,9 +166,12 @@ def _merge_runs(counts: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndar
     own = _bits(runs, penalty)
     joined = _bits(runs[:-1] + runs[1:], penalty)
     while True:
-        gain = np.pad(own[:-1] + own[1:] - joined, 1)
+        gain = np.zeros(len(own) + 1)
+        np.subtract(own[:-1] + own[1:], joined, out=gain[1:-1])
         # A run joins the next one where neither has a better neighbour.
-        joins = (gain > 0) & (gain > np.roll(gain, 1)) & (gain >= np.roll(gain, -1))
+        joins = gain > 0
+        joins[1:] &= gain[1:] > gain[:-1]
+        joins[:-1] &= gain[:-1] >= gain[1:]
         if not joins.any():
             return starts, runs, own
         first = np.flatnonzero(~joins[:-1])

@@ -20,6 +20,8 @@ from nvc_jax.io.atomic import naming, replacing
 from nvc_jax.io.paths import check_location, local_path, output_path, real_path
 from nvc_jax.models.identity import model_sha256
 from nvc_jax.models.registry import model_of, stored_config
+from nvc_jax.training.metrics import METRICS, write_metrics
+from nvc_jax.training.progress import TrainingProgress
 
 FEWEST_DIGITS = 16
 """Hexadecimal digits of a SHA-256 that name a model: no two models have them in common by chance."""
@@ -48,8 +50,11 @@ def save_checkpoint(
     params: Params,
     card: str,
     training: dict[str, Any] | None = None,
+    history: tuple[TrainingProgress, ...] = (),
 ) -> None:
     """Write a new checkpoint; it appears under its name only when it is whole.
+
+    This process alone writes, also where JAX connects it with others.
 
     Args:
         directory: the checkpoint's directory, which must not exist yet.
@@ -57,6 +62,7 @@ def save_checkpoint(
         params: its parameters.
         card: text of the model card (Markdown): training volumes, licences, steps and scores.
         training: settings of the training, JSON-ready; kept as ``training.json``.
+        history: progress reports of the training; kept as ``metrics.jsonl`` if there are any.
 
     Raises:
         FileExistsError: ``directory`` exists.
@@ -70,13 +76,17 @@ def save_checkpoint(
         real_path(directory).parent.mkdir(parents=True, exist_ok=True)
     with replacing(directory) as partial:
         partial.mkdir()
-        with contextlib.closing(ocp.StandardCheckpointer()) as checkpointer:
+        process = jax.process_index()
+        alone = ocp.options.MultiprocessingOptions(primary_host=process, active_processes={process})
+        with contextlib.closing(ocp.StandardCheckpointer(multiprocessing_options=alone)) as checkpointer:
             checkpointer.save(partial / _PARAMS, params)
         description = {"model": config.to_dict(), "sha256": model_sha256(config, params)}
         (partial / _CONFIG).write_text(json.dumps(description, indent=2) + "\n")
         (partial / "CARD.md").write_text(card)
         if training is not None:
             (partial / "training.json").write_text(json.dumps(training, indent=2) + "\n")
+        if history:
+            write_metrics(partial / METRICS, history)
 
 
 def find_shipped(sha256: str) -> Path | None:
@@ -151,7 +161,9 @@ def _read_params(directory: Path, target: Params) -> Params:
     except (ValueError, OSError):
         import orbax.checkpoint as ocp
 
-        with contextlib.closing(ocp.StandardCheckpointer()) as checkpointer:
+        process = jax.process_index()
+        alone = ocp.options.MultiprocessingOptions(primary_host=process, active_processes={process})
+        with contextlib.closing(ocp.StandardCheckpointer(multiprocessing_options=alone)) as checkpointer:
             return jax.device_get(checkpointer.restore(directory, target))
 
 

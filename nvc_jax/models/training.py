@@ -1,5 +1,6 @@
 """Training of any kind of model."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from nvc_jax.models.checkpoints import save_checkpoint
 from nvc_jax.models.codec import Codec
 from nvc_jax.models.registry import config_from_dict, named_configs, training_type
 from nvc_jax.training.config import TrainingConfig
+from nvc_jax.training.mesh import is_first_process
+from nvc_jax.training.metrics import METRICS, MetricsLog, read_metrics, tensorboard_log
 from nvc_jax.training.progress import RunOptions, TrainingProgress
 
 DEFAULT_CONFIG = "zero-margin"
@@ -30,7 +33,7 @@ class TrainingResult:
         codec: the model and its parameters.
         config: the configuration of the training.
         sources: names of the training volumes.
-        history: every progress report of this process; empty for spectral models.
+        history: every progress report of the run, if it has a directory; otherwise those of this call.
     """
 
     codec: Codec
@@ -39,7 +42,10 @@ class TrainingResult:
     history: tuple[TrainingProgress, ...]
 
     def save(self, directory: Path | str) -> None:
-        """Save the model as a checkpoint, with a model card and the configuration as ``training.json``.
+        """Save the model as a checkpoint.
+
+        Beside the parameters there are a model card, the configuration as ``training.json``, and the history
+        as ``metrics.jsonl``. Where JAX connects several processes, only the first one writes.
 
         Args:
             directory: directory of the checkpoint, which must not exist; ``load_codec`` takes its path.
@@ -47,6 +53,8 @@ class TrainingResult:
         Raises:
             FileExistsError: ``directory`` exists.
         """
+        if not is_first_process():
+            return
         scores = {}
         if self.history:
             last = self.history[-1]
@@ -60,7 +68,8 @@ class TrainingResult:
             dict.fromkeys(self.sources, "not stated"),
             scores,
         )
-        save_checkpoint(directory, self.codec.config, self.codec.params, card, self.config.to_dict())
+        training = self.config.to_dict()
+        save_checkpoint(directory, self.codec.config, self.codec.params, card, training, self.history)
 
 
 @in_own_settings
@@ -73,31 +82,43 @@ def train(
     directory: Path | str | None = None,
     devices: Sequence[jax.Device] | None = None,
     on_progress: Callable[[TrainingProgress], None] | None = None,
+    checkpoint_every: int = 10_000,
+    keep: str = "last",
+    tensorboard: Path | str | None = None,
 ) -> TrainingResult:
     """Train a model on volumes.
+
+    Where JAX connects several processes (``jax.distributed.initialize``, ``nvc_jax.connect_processes``), all
+    of them must call this function with the same arguments. They share the work, and all return the model.
 
     Args:
         config: a training configuration, or what ``training_config`` takes: the name of a model such as
             ``"nvc-1"``, the path of a JSON file, or what such a file holds.
-        volumes: volumes that ``open_volume`` takes. They are read into memory.
+        volumes: volumes that ``open_volume`` takes. Files and stores are read part by part, whenever a part
+            is needed; they need not fit in memory.
         validation: volumes held out for a validation loss; must be empty for spectral models.
-        seed: the only source of randomness. On the same machine and versions, the same arguments give the
-            same parameters.
-        directory: directory of checkpoints, from which an interrupted run resumes when it is called again
-            with the same arguments; None writes none. Spectral models write none either.
-        devices: devices that share every batch; None for all. Must be None for spectral models.
-        on_progress: called during the training of a block autoencoder, several times per epoch if epochs are
-            long.
+        seed: the only source of randomness. On the same devices and versions, the same arguments give the
+            same parameters; on other numbers of devices and processes the same up to rounding.
+        directory: directory of checkpoints, from which an interrupted run continues when it is called again
+            with the same arguments; None writes none. Several processes need one that they share.
+        devices: devices that share every batch; None for all of all processes.
+        on_progress: called with progress reports, several times per epoch if epochs are long.
+        checkpoint_every: optimiser steps between two checkpoints, at most. There is one after every epoch,
+            too. A block autoencoder's only.
+        keep: ``"last"`` returns the parameters after the last step, ``"best"`` those of the epoch with the
+            smallest validation loss; it needs ``validation`` and ``directory``.
+        tensorboard: directory of event files for TensorBoard; needs the extra ``tensorboard``.
 
     Returns:
         The trained codec; its ``save`` writes a checkpoint.
 
     Raises:
         FileNotFoundError: ``config`` or a volume does not exist.
+        ModuleNotFoundError: the extra ``tensorboard`` is needed and not installed.
+        SystemExit: SIGTERM was received; the state is saved in ``directory``. Its code is 143.
         TypeError: the dtype of a volume is not supported.
         ValueError: no volume; a wrong configuration; too few blocks for a batch, a batch that the devices
-            cannot share, a ``directory`` that holds another run; validation volumes or devices for a
-            spectral model.
+            cannot share, a ``directory`` that holds another run; validation volumes for a spectral model.
     """
     if not all(isinstance(given, Sequence) and not isinstance(given, str) for given in (volumes, validation)):
         raise TypeError("`volumes` and `validation` must be sequences of volumes, such as a list of one")
@@ -105,15 +126,32 @@ def train(
         raise ValueError(f"`seed` (={seed!r}) must be an integer that is not negative, such as 0")
     if not isinstance(config, TrainingConfig):
         config = training_config(config)
-    options = RunOptions(
-        validation=validation,
-        seed=seed,
-        directory=None if directory is None else output_path(directory),
-        devices=devices,
-        on_progress=on_progress,
-    )
-    trained = config.run(volumes, options)
-    return TrainingResult(Codec(config.model, trained.params), config, trained.sources, trained.history)
+    directory = None if directory is None else output_path(directory)
+    with contextlib.ExitStack() as stack:
+        listeners = [] if on_progress is None else [on_progress]
+        if is_first_process() and directory is not None:
+            listeners.append(MetricsLog(directory / METRICS).append)
+        if is_first_process() and tensorboard is not None:
+            listeners.append(stack.enter_context(tensorboard_log(output_path(tensorboard))))
+
+        def report(progress: TrainingProgress) -> None:
+            for listener in listeners:
+                listener(progress)
+
+        options = RunOptions(
+            validation=validation,
+            seed=seed,
+            directory=directory,
+            devices=devices,
+            on_progress=report,
+            checkpoint_every=checkpoint_every,
+            keep=keep,
+        )
+        trained = config.run(volumes, options)
+    history = trained.history
+    if directory is not None and is_first_process():
+        history = read_metrics(directory / METRICS)
+    return TrainingResult(Codec(config.model, trained.params), config, trained.sources, history)
 
 
 def training_config(description: str | Path | Mapping[str, Any]) -> TrainingConfig:

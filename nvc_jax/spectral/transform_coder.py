@@ -10,6 +10,7 @@ import numpy as np
 
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.compiler_options import quick_compilation
+from nvc_jax.core.devices import DeviceCopies
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral import decoder, encoder
@@ -40,8 +41,7 @@ class SpectralTransformCoder(TransformCoder):
     step_limits = (MIN_STEP, MAX_STEP)
 
     def __init__(self, params: Params, padded_shape: Shape3, *, is_lone: bool = False) -> None:
-        # Moved to the device once, not at every call.
-        self._params = jax.device_put(params)
+        self._copies = DeviceCopies(params)
         self._n_profiles = count_profiles(params["entropy"])
         self._padded_shape = padded_shape
         self._encode = _chunk_encoder(is_lone)
@@ -50,8 +50,9 @@ class SpectralTransformCoder(TransformCoder):
         self, values: np.ndarray, low: float, high: float, step: float, valid_shape: Shape3, boundaries: int
     ) -> tuple[bytes, Callable[[], np.ndarray]]:
         """Encode a chunk; see ``TransformCoder.encode``."""
+        params = self._copies.here()
         encoded, symbols = self._encode(
-            self._params,
+            params,
             jax.device_put(values),
             *(np.float32(number) for number in (low, high, step)),
             np.array(valid_shape, np.int32),
@@ -59,7 +60,7 @@ class SpectralTransformCoder(TransformCoder):
         )
 
         def reconstruct() -> np.ndarray:
-            return np.asarray(decoder.reconstruct(self._params, encoded, symbols))
+            return np.asarray(decoder.reconstruct(params, encoded, symbols))
 
         return to_bytes(encoded), reconstruct
 
@@ -80,17 +81,17 @@ class SpectralTransformCoder(TransformCoder):
 
     def decode(self, stream: EncodedStream) -> np.ndarray:
         """Decode a stream, by two programs: the encoder runs the second one alone."""
-        symbols = decoder.decode_symbols(self._params, stream)
-        return np.asarray(decoder.reconstruct(self._params, stream, symbols))
+        params = self._copies.here()
+        return np.asarray(decoder.reconstruct(params, stream, decoder.decode_symbols(params, stream)))
 
     def decode_batch(self, streams: Sequence[EncodedStream]) -> np.ndarray:
         """Decode several streams in one call of the device."""
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *streams)
-        return np.asarray(_decode_batch(self._params, stacked))
+        return np.asarray(_decode_batch(self._copies.here(), stacked))
 
     def decode_preview(self, stream: EncodedStream) -> np.ndarray:
         """Decode about the means of 8³ voxels, from the first coefficients of all blocks."""
-        return np.asarray(decoder.decode_block_means(self._params, stream))
+        return np.asarray(decoder.decode_block_means(self._copies.here(), stream))
 
     def decoding_reserve(self, low: float, high: float, step: float) -> float:
         """Bound the difference between values decoded here and on any other device."""

@@ -4,7 +4,7 @@ import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.training.progress import RunOptions, TrainedParams
@@ -18,9 +18,15 @@ class TrainingConfig(abc.ABC):
 
     Attributes:
         model: configuration of the model.
+        loss_name: name of the losses that are reported, with their unit.
+        shown_step: quantisation step, relative to the range, at which pictures show the model; None for a
+            model that needs none.
     """
 
     model: ModelConfig
+
+    loss_name: ClassVar[str]
+    shown_step: ClassVar[float | None]
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the configuration, JSON-ready, for ``models.training.training_config`` to read back.

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import numpy as np
 import optax
 
 from nvc_jax.core.parameters import Params
@@ -13,13 +14,13 @@ class TrainingState(NamedTuple):
 
     Attributes:
         params: parameters that are trained.
-        optimizer: state of the optimiser.
-        step: int32, optimiser steps done.
+        optimizer: state of the optimiser, or of any other method.
+        step: int32, steps done.
     """
 
     params: Params
     optimizer: optax.OptState
-    step: jax.Array
+    step: jax.Array | np.ndarray
 
 
 def update_params(

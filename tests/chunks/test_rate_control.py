@@ -3,7 +3,14 @@ from collections.abc import Callable
 
 import pytest
 
-from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_evenly
+from nvc_jax.chunks.rate_control import (
+    TOLERANCE_DB,
+    StepGuess,
+    TriedRatio,
+    find_ratio,
+    find_step,
+    pick_evenly,
+)
 from nvc_jax.core.chunk_grid import chunk_regions
 
 LIMITS = (2.0**-15, 2.0)
@@ -33,28 +40,47 @@ class Curve:
 )
 def test_the_step_of_a_psnr_is_found(slope: float, offset: float, psnr: float) -> None:
     curve = Curve(slope, offset)
-    step = find_step(curve, psnr, LIMITS)
-    assert curve.n_calls <= 14
-    assert abs(curve(step) - psnr) < 0.05
+    step = find_step(curve, psnr, LIMITS).step
+    assert curve.n_calls <= 4
+    assert abs(curve(step) - psnr) < TOLERANCE_DB
 
 
 def test_a_good_guess_is_measured_once() -> None:
     curve = Curve(1.0, 10.8)
     step = 10 ** ((10.8 - 50) / 20)
-    assert find_step(curve, 50.0, LIMITS, start=step) == pytest.approx(step)
+    assert find_step(curve, 50.0, LIMITS, StepGuess(step)).step == pytest.approx(step)
     assert curve.n_calls == 1
+
+
+def test_slopes_are_found_and_used_by_later_searches() -> None:
+    curve = Curve(0.6, 20.0)
+    rough = find_step(curve, 45.0, LIMITS, tolerance=0.5)
+    assert rough.slope == pytest.approx(0.6 * 20 / math.log(10))
+    shifted = Curve(0.6, 19.0)
+    step = find_step(shifted, 45.0, LIMITS, rough).step
+    assert shifted.n_calls == 2
+    assert abs(shifted(step) - 45.0) < TOLERANCE_DB
+
+
+def test_a_search_between_steps_that_hardly_differ_ends() -> None:
+    """A jump of 1 dB at the wanted PSNR: the search ends as soon as its step is known well."""
+    curve = Curve(1.0, 10.8)
+    jump = 10 ** ((10.8 - 50) / 20)
+    step = find_step(lambda step: curve(step) + (0.5 if step < jump else -0.5), 50.0, LIMITS).step
+    assert jump * 0.99 < step < jump
+    assert curve.n_calls <= 14
 
 
 def test_a_curve_with_a_jump_is_met_from_above() -> None:
     """If no step has the PSNR, the largest step that exceeds it is taken."""
-    step = find_step(lambda step: 60.0 if step < 0.1 else 30.0, 45.0, LIMITS)
+    step = find_step(lambda step: 60.0 if step < 0.1 else 30.0, 45.0, LIMITS).step
     assert 0.095 < step < 0.1
 
 
 def test_psnrs_beyond_the_limits_end_at_the_limits() -> None:
-    assert find_step(lambda _: 100.0, 50.0, LIMITS) == pytest.approx(LIMITS[1], rel=0.2)
-    assert find_step(lambda _: math.inf, 50.0, LIMITS) == pytest.approx(LIMITS[1], rel=0.2)
-    assert find_step(lambda _: 20.0, 50.0, LIMITS) == pytest.approx(LIMITS[0])
+    assert find_step(lambda _: 100.0, 50.0, LIMITS).step == pytest.approx(LIMITS[1], rel=0.2)
+    assert find_step(lambda _: math.inf, 50.0, LIMITS).step == pytest.approx(LIMITS[1], rel=0.2)
+    assert find_step(lambda _: 20.0, 50.0, LIMITS).step == pytest.approx(LIMITS[0])
 
 
 FIRST_RATIO = 2**1.5

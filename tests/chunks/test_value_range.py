@@ -5,10 +5,9 @@ from example_chunks import ocean
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sources import NotedSource
 
 from nvc_jax.chunks.special_values import valid_mask, valid_range
-from nvc_jax.chunks.value_range import find_value_range, has_valid_values, scan_volume
+from nvc_jax.chunks.value_range import ValueCounts, find_value_range, has_valid_values, scan_regions
 from nvc_jax.core.chunk_interfaces import ValueRange
 
 
@@ -79,12 +78,32 @@ def test_values_that_are_not_finite_do_not_count() -> None:
     assert not value_range.missing_values
 
 
-def test_a_volume_is_scanned_in_pieces_no_smaller_than_its_chunks() -> None:
-    values = np.arange(8 * 12 * 10, dtype=np.float32).reshape(8, 12, 10)
-    source = NotedSource(values, (4, 4, 5))
-    assert scan_volume(source.store, (4, 4, 5), least_side=1) == ValueRange(0.0, 959.0)
-    assert len(source.reads) == len(set(source.reads)) == 2 * 3 * 2
-    assert scan_volume(source.store, (4, 4, 5), [959.0]) == ValueRange(0.0, 958.0, (959.0,))
+def test_pieces_are_no_smaller_than_chunks() -> None:
+    volume, chunk = np.arange(8 * 12 * 10).reshape(8, 12, 10), (4, 4, 5)
+    regions = scan_regions(volume.shape, chunk, least_side=1)
+    assert len(regions) == 2 * 3 * 2
+    assert sorted(np.concatenate([volume[region].ravel() for region in regions])) == list(range(960))
+    assert scan_regions(volume.shape, chunk) == [(slice(0, 8), slice(0, 12), slice(0, 10))]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int64", "bool"])
+def test_counts_of_parts_make_those_of_the_whole(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    values = [rng.integers(0, n, 300).astype(dtype) for n in (2, 5, 9, 100)]
+    values[1][:40] = np.array(99).astype(dtype)
+    for parts in (values, values[::-1], values[:1], [*values[2:], values[0]]):
+        together, merged = ValueCounts(), ValueCounts()
+        for part in parts:
+            together.add(part)
+            own = ValueCounts()
+            own.add(part[:100])
+            own.merge(ValueCounts())
+            other = ValueCounts()
+            other.add(part[100:])
+            merged.merge(own)
+            merged.merge(other)
+        assert merged == together
+        assert merged.to_value_range() == find_value_range(parts)
 
 
 def test_values_beyond_declared_limits_are_missing() -> None:
@@ -96,6 +115,6 @@ def test_values_beyond_declared_limits_are_missing() -> None:
 def test_volumes_of_zeros_have_values_and_others_may_have_none() -> None:
     chunk = (2, 3, 4)
     for value, missing_values, expected in ((0, (), True), (0, (0.0,), False), (-9, (-9.0,), False)):
-        volume = ts.array(np.full(chunk, value, np.float32))
-        value_range = scan_volume(volume, chunk, missing_values)
-        assert has_valid_values(volume, chunk, value_range) == expected
+        volume = np.full(chunk, value, np.float32)
+        value_range = find_value_range([volume], missing_values)
+        assert has_valid_values(ts.array(volume), chunk, value_range) == expected

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,16 @@ VALUES = (300 * smooth_values(SHAPE) - 100).astype(np.float32)
 VALUES[3:6, :9] = -9999
 VALUE_RANGE = find_value_range([VALUES], [-9999])
 CODER = BlockMeanCoder({"pattern": np.zeros((2, 2, 2), np.float32)}, CHUNK)
+
+
+class CountingCoder(BlockMeanCoder):
+    """A coder that counts the chunks that it encodes."""
+
+    n_encoded = 0
+
+    def encode(self, *arguments: Any) -> Any:
+        self.n_encoded += 1
+        return super().encode(*arguments)
 
 
 def make_encoder(values: np.ndarray = VALUES, value_range: ValueRange = VALUE_RANGE) -> VolumeEncoder:
@@ -90,3 +101,15 @@ def test_targets_relative_to_a_range_beyond_float64_are_refused() -> None:
     assert bound.max_error == 1.0
     assert bound.step is not None
     assert math.isfinite(bound.step)
+
+
+def test_chunks_of_the_step_that_a_search_ends_with_are_not_encoded_again() -> None:
+    coder = CountingCoder({"pattern": np.zeros((2, 2, 2), np.float32)}, CHUNK)
+    encoder = VolumeEncoder(coder, ts.array(VALUES), CHUNK, VALUE_RANGE)
+    target = encoder.resolve({"psnr": 28.0})
+    n_encoded = coder.n_encoded
+    found = [encoder.encode(region, target) for region in chunk_regions(SHAPE, CHUNK)]
+    assert coder.n_encoded == n_encoded
+    # Payloads are kept for one call: a second one encodes anew.
+    assert found == [encoder.encode(region, target) for region in chunk_regions(SHAPE, CHUNK)]
+    assert coder.n_encoded > n_encoded

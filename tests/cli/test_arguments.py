@@ -14,7 +14,6 @@ from nvc_jax.io.selection import Selection
     ("read", "text", "value"),
     [
         (arguments.shape, "16,32,48", (16, 32, 48)),
-        (arguments.part, "0/3", (0, 3)),
         (arguments.region, "2:5,:,10:", (slice(2, 5), slice(None), slice(10, None))),
         (arguments.region, ":7,1:2,3:4", (slice(None, 7), slice(1, 2), slice(3, 4))),
         (arguments.limits, "0,", (0.0, None)),
@@ -39,9 +38,6 @@ def test_texts_become_values(read: Callable[[str], Any], text: str, value: Any) 
         (arguments.shape, "1,2,3,4,5,6"),
         (arguments.shape, "16,32,-1"),
         (arguments.shape, "16,32,x"),
-        (arguments.part, "1"),
-        (arguments.part, "1/2/3"),
-        (arguments.part, "a/b"),
         (arguments.limits, "1"),
         (arguments.limits, "1,2,3"),
         (arguments.limits, "a,1"),

@@ -8,8 +8,10 @@ import pytest
 
 import nvc_jax
 from nvc_jax.cli import main
+from nvc_jax.cli.training_figures import LEARNING_CURVE, RECONSTRUCTIONS
 from nvc_jax.models.training import training_config
 from nvc_jax.spectral.config import SpectralConfig
+from nvc_jax.training.metrics import METRICS, read_metrics
 
 DENSE: dict[str, Any] = {
     "model": {"architecture": "dense", "margin": 0, "hidden_sizes": [16], "latent_dim": 8},
@@ -25,10 +27,18 @@ SPECTRAL: dict[str, Any] = {
 
 def test_train_makes_a_model_that_compresses(here: Path, capsys: pytest.CaptureFixture) -> None:
     Path("config.json").write_text(json.dumps(DENSE))
-    train = ["train", "config.json", "v.npy", "--output", "model", "--validation", "v.npy"]
-    assert main(train) == 0
-    assert "validation 0." in capsys.readouterr().err
-    assert sorted(entry.name for entry in here.iterdir()) == ["config.json", "model", "v.npy"]
+    train = ["train", "config.json", "v.npy", "--output", "model", "--validation", "v.npy", "--keep", "best"]
+    assert main([*train, "--figures", "figures", "--tensorboard", "events"]) == 0
+    printed = capsys.readouterr()
+    assert "validation 0." in printed.err
+    assert "% of it waiting for data)" in printed.out
+    assert sorted(entry.name for entry in here.iterdir()) == [
+        *("config.json", "events", "figures", "model", "v.npy")
+    ]
+    assert sorted(entry.name for entry in Path("figures").iterdir()) == [LEARNING_CURVE, RECONSTRUCTIONS]
+    assert next(Path("events").iterdir()).name.startswith("events.out.tfevents")
+    history = read_metrics(Path("model") / METRICS)
+    assert history[-1].step == history[-1].total_steps
     assert "v.npy" in (here / "model" / "CARD.md").read_text()
     assert json.loads((here / "model" / "training.json").read_text())["epochs"] == 2
     assert main(["compress", "v.npy", "v.zarr", "--model", "model"]) == 0

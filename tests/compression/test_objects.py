@@ -95,6 +95,14 @@ def test_parts_share_the_objects(shard: tuple[int, int, int] | None, tmp_path: P
     assert read_files(tmp_path / "v.zarr") == read_files(tmp_path / "expected.zarr")
 
 
+def test_a_part_without_objects_is_warned_about(tmp_path: Path) -> None:
+    with (
+        create(tmp_path / "v.zarr", metadata_of(), shared=True) as store,
+        pytest.warns(UserWarning, match=rf"has no more than {N_CHUNKS} objects; take fewer parts"),
+    ):
+        write(store, (N_CHUNKS, N_CHUNKS + 1))
+
+
 def test_undamaged_objects_are_kept(tmp_path: Path) -> None:
     with create(tmp_path / "v.zarr", metadata_of()) as store:
         write(store)

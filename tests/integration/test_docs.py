@@ -22,7 +22,11 @@ from nvc_jax.io.volumes import read_volume
 
 ROOT = Path(__file__).parents[2]
 PAGES = tables.pages()
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+ON_CLUSTERS = {f"examples/{name}" for name in ("dask_cluster.py", "mpi.sh", "slurm.sh")}
+"""Examples that start several processes: `test_clusters` runs them."""
+EXAMPLES = [
+    path for path in sorted((ROOT / "examples").glob("*")) if f"examples/{path.name}" not in ON_CLUSTERS
+]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 LANGUAGES = ("", "python", "sh")
@@ -77,6 +81,8 @@ def test_there_is_an_example_for_every_field() -> None:
     fields = " ".join(page.read_text() for page in (ROOT / "docs" / "fields").glob("*.md"))
     assert sorted(re.findall(r"`(examples/\w+\.py)`", fields)) == [name_of(path) for path in EXAMPLES]
     assert len(EXAMPLES) == 5
+    clusters = (ROOT / "docs" / "clusters.md").read_text()
+    assert set(re.findall(r"`(examples/\w+\.\w+)`", clusters)) == ON_CLUSTERS
 
 
 def commands_not_run() -> Iterator[tuple[str, str]]:

@@ -16,10 +16,14 @@ from stored_files import read_files
 
 import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.compression.shared_scan import scan_share
 from nvc_jax.container.creation import claim, create, is_complete
+from nvc_jax.container.notes import Notes
 from nvc_jax.container.store import open_container
+from nvc_jax.core.chunk_interfaces import NO_LIMITS
+from nvc_jax.io.declared_values import DeclaredValues
 from nvc_jax.io.locks import locked
-from nvc_jax.io.volumes import read_volume
+from nvc_jax.io.volumes import open_volume, read_volume
 from nvc_jax.io.writers import write_volume
 
 PARTIAL = ".v.zarr.????????.partial"
@@ -53,6 +57,28 @@ def test_several_writers_make_one_container(options: dict, n_chunks: int, tmp_pa
     assert nvc_jax.compress(VOLUME, target, part=(0, 3), **arguments).is_complete
     assert read_files(target) == read_files(expected)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["expected.zarr", "v.zarr"]
+
+
+def test_a_launch_is_repeated_with_another_number_of_writers(tmp_path: Path) -> None:
+    target, mask = tmp_path / "v.zarr", VOLUME > 99
+    nvc_jax.compress(mask, tmp_path / "expected.zarr", chunks=CHUNK)
+    for part in ((0, 3), (2, 3), (1, 2)):
+        assert not nvc_jax.compress(mask, target, chunks=CHUNK, part=part).is_complete
+    assert nvc_jax.compress(mask, target, chunks=CHUNK, part=(0, 2)).is_complete
+    assert read_files(target) == read_files(tmp_path / "expected.zarr")
+
+
+def test_notes_about_a_source_that_has_changed_complete_no_container(tmp_path: Path) -> None:
+    """A launch was killed before the container was begun, and the source was changed."""
+    old, new = VOLUME > 99, VOLUME > 99
+    new[5, 6, 7] ^= True
+    partial, options = tmp_path / ".v.zarr.partial", {"chunks": CHUNK}
+    partial.mkdir()
+    scan_share(open_volume(old), CHUNK, DeclaredValues((), NO_LIMITS), (0, 2), Notes(partial))
+    assert not nvc_jax.compress(new, tmp_path / "v.zarr", part=(1, 2), **options).is_complete
+    with pytest.raises(ValueError, match=r"chunk \(0, 0, 0\) of the source has changed; .*remove that dir"):
+        nvc_jax.compress(new, tmp_path / "v.zarr", part=(0, 2), **options)
+    assert not (tmp_path / "v.zarr").exists()
 
 
 def test_only_the_first_writer_looks_at_the_whole_volume(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import jax
@@ -5,9 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nvc_jax.training.mesh import make_mesh
 from nvc_jax.training.optimizer import TrainingState
 from nvc_jax.training.runs import RunCheckpoints, remove_run
 
+MESH = make_mesh(jax.devices()[:1])
 RUN = {"sizes": (1, 2), "key": [0, 7]}
 
 
@@ -17,36 +20,65 @@ def make_state(step: int) -> TrainingState:
 
 def test_a_new_run_starts_from_the_initial_state(tmp_path: Path) -> None:
     state = make_state(0)
-    assert RunCheckpoints(tmp_path / "new" / "run", RUN).restore(state) is state
+    assert RunCheckpoints(tmp_path / "new" / "run", RUN, MESH).restore(state) is state
 
 
 def test_the_latest_checkpoint_is_restored(tmp_path: Path) -> None:
-    checkpoints = RunCheckpoints(tmp_path, RUN)
+    checkpoints = RunCheckpoints(tmp_path, RUN, MESH)
     for step in (4, 8):
         checkpoints.save(step, make_state(step))
-    restored = RunCheckpoints(tmp_path, RUN).restore(make_state(0))
+    checkpoints.close()
+    restored = RunCheckpoints(tmp_path, RUN, MESH).restore(make_state(0))
     jax.tree.map(np.testing.assert_array_equal, restored, make_state(8))
 
 
+def test_the_best_and_the_last_checkpoint_are_kept(tmp_path: Path) -> None:
+    checkpoints = RunCheckpoints(tmp_path, RUN, MESH)
+    for step, loss in ((2, None), (4, 0.5), (6, 0.25), (8, 0.75), (9, None)):
+        checkpoints.save(step, make_state(step), loss)
+    for restore, step in ((checkpoints.restore_best, 6), (checkpoints.restore, 9)):
+        jax.tree.map(np.testing.assert_array_equal, restore(make_state(0)), make_state(step))
+    checkpoints.close()
+    assert sorted(entry.name for entry in (tmp_path / "steps").iterdir()) == ["6", "9"]
+
+
+def test_without_losses_the_best_checkpoint_is_the_last(tmp_path: Path) -> None:
+    checkpoints = RunCheckpoints(tmp_path, RUN, MESH)
+    for step in (4, 8):
+        checkpoints.save(step, make_state(step))
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.restore_best(make_state(0)), make_state(8))
+    checkpoints.close()
+
+
+def test_other_devices_are_stated(tmp_path: Path) -> None:
+    for n_devices in (1, 1):
+        RunCheckpoints(tmp_path, RUN, make_mesh(jax.devices()[:n_devices])).close()
+    with pytest.warns(UserWarning, match=r"with 2 devices \(cpu, jax .*\) after 1 processes with 1 devices"):
+        RunCheckpoints(tmp_path, RUN, make_mesh(jax.devices()[:2])).close()
+    topologies = json.loads((tmp_path / "run.json").read_text())["topologies"]
+    assert [topology["devices"] for topology in topologies] == [1, 2]
+
+
 def test_a_directory_of_another_run_is_refused(tmp_path: Path) -> None:
-    RunCheckpoints(tmp_path, RUN)
-    RunCheckpoints(tmp_path, {**RUN, "sizes": [1, 2]})  # tuples and lists are the same in JSON
+    RunCheckpoints(tmp_path, RUN, MESH)
+    RunCheckpoints(tmp_path, {**RUN, "sizes": [1, 2]}, MESH)  # tuples and lists are the same in JSON
     with pytest.raises(ValueError, match="holds a run with another configuration or data"):
-        RunCheckpoints(tmp_path, {**RUN, "key": [0, 8]})
+        RunCheckpoints(tmp_path, {**RUN, "key": [0, 8]}, MESH)
 
 
 def test_a_directory_of_other_files_is_kept(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("the only copy")
     with pytest.raises(FileExistsError, match=r"holds `thesis.txt` and no training run; move it away"):
-        RunCheckpoints(tmp_path, RUN)
+        RunCheckpoints(tmp_path, RUN, MESH)
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
     with pytest.raises(FileExistsError, match="is no directory"):
-        RunCheckpoints(tmp_path / "thesis.txt", RUN)
+        RunCheckpoints(tmp_path / "thesis.txt", RUN, MESH)
 
 
 def test_a_run_is_removed_and_other_files_stay(tmp_path: Path) -> None:
-    checkpoints = RunCheckpoints(tmp_path / "run", RUN)
+    checkpoints = RunCheckpoints(tmp_path / "run", RUN, MESH)
     checkpoints.save(4, make_state(4))
+    checkpoints.close()
     (tmp_path / "run" / "thesis.txt").write_text("the only copy")
     remove_run(tmp_path / "run")
     assert [entry.name for entry in (tmp_path / "run").iterdir()] == ["thesis.txt"]
@@ -55,4 +87,4 @@ def test_a_run_is_removed_and_other_files_stay(tmp_path: Path) -> None:
 def test_a_damaged_description_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(ValueError, match=r"run.json` is not JSON"):
-        RunCheckpoints(tmp_path, RUN)
+        RunCheckpoints(tmp_path, RUN, MESH)

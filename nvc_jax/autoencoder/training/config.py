@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
-from nvc_jax.autoencoder.training.blocks import BlockBatches, block_batches
+from nvc_jax.autoencoder.training.block_regions import BlockRegions
 from nvc_jax.autoencoder.training.loop import train_blocks
 from nvc_jax.autoencoder.training.settings import AutoencoderSettings
 from nvc_jax.training.progress import RunOptions, TrainedParams
@@ -16,24 +16,19 @@ from nvc_jax.training.progress import RunOptions, TrainedParams
 class AutoencoderTraining(AutoencoderSettings):
     """Training of a block autoencoder; see ``AutoencoderSettings`` for the fields."""
 
+    loss_name: ClassVar[str] = "loss, squared error per voxel (range 1)"
+    shown_step: ClassVar[float | None] = None
+
     def run(self, volumes: Sequence[Any], options: RunOptions) -> TrainedParams:
         """Cut volumes into blocks and train on them.
 
         Raises:
-            ValueError: the errors of ``block_batches`` and ``train_blocks``.
+            ValueError: the errors of ``BlockRegions`` and ``train_blocks``.
         """
         train_key, block_key, validation_key = jax.random.split(jax.random.key(options.seed), 3)
-        batches = self._cut(volumes, block_key)
+        source = self._cut(volumes, block_key)
         validation = self._cut(options.validation, validation_key) if len(options.validation) else None
-        return train_blocks(
-            self,
-            batches,
-            key=train_key,
-            validation=validation,
-            directory=options.directory,
-            devices=options.devices,
-            on_progress=options.on_progress,
-        )
+        return train_blocks(self, source, options, key=train_key, validation=validation)
 
-    def _cut(self, volumes: Sequence[Any], key: jax.Array) -> BlockBatches:
-        return block_batches(volumes, self.model, key=key, blocks_per_volume=self.blocks_per_volume)
+    def _cut(self, volumes: Sequence[Any], key: jax.Array) -> BlockRegions:
+        return BlockRegions(volumes, self.model, key=key, blocks_per_volume=self.blocks_per_volume)

@@ -1,111 +1,118 @@
 """Training loop of block autoencoders (paper, section 3.2): data-parallel and resumable.
 
 One compiled call, a dispatch, runs many optimiser steps, because the networks are so small that the time of
-calls would dominate.
+calls would dominate. The blocks of the next dispatches are read meanwhile. The loop waits for each dispatch
+before it starts another one: collectives of several dispatches at a time may meet in different orders in
+different processes.
 """
 
 import functools
-import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, PartitionSpec
 
 from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.autoencoder.training.augmentation import random_symmetry
-from nvc_jax.autoencoder.training.blocks import BlockBatches
 from nvc_jax.autoencoder.training.loss import training_loss, validation_loss
 from nvc_jax.autoencoder.training.settings import AutoencoderSettings
+from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.parameters import Params
+from nvc_jax.training.mesh import AXIS, local_rows, make_mesh, replicate, row_sharding, share_rows
 from nvc_jax.training.optimizer import TrainingState, update_params
-from nvc_jax.training.progress import TrainedParams, TrainingProgress
-from nvc_jax.training.runs import RunCheckpoints
+from nvc_jax.training.progress import RunOptions, TrainedParams, TrainingProgress
+from nvc_jax.training.stream import BatchStream, BlockSource, Seed
+from nvc_jax.training.supervision import Supervisor, TimedItems
 
 _WARMUP_SHARE = 50
 """Total steps per step of the cosine schedule's linear warm-up, which thus takes 2 % of them."""
 
 
+class _Dispatch(NamedTuple):
+    """Optimiser steps of one compiled call, within one epoch."""
+
+    epoch: int
+    batches: range
+
+
 def train_blocks(
     settings: AutoencoderSettings,
-    batches: BlockBatches,
+    source: BlockSource,
+    options: RunOptions,
     *,
     key: jax.Array,
-    validation: BlockBatches | None = None,
-    directory: Path | str | None = None,
-    devices: Sequence[jax.Device] | None = None,
-    on_progress: Callable[[TrainingProgress], None] | None = None,
+    validation: BlockSource | None = None,
 ) -> TrainedParams:
     """Train a block autoencoder on blocks.
 
-    Several devices share every batch in equal parts. A run that was interrupted and is called again with the
-    same arguments resumes from its last checkpoint. On the same machine and versions it ends with the same
+    Several devices, of one process or of many, share every batch in equal parts. Losses and parameters do not
+    depend on their number, up to rounding. A run that was interrupted and is called again with the same
+    arguments continues from its last checkpoint. On the same devices and versions it ends with the same
     parameters, bit for bit, as a run that was not interrupted.
 
     Args:
         settings: model, optimiser, schedule and loss.
-        batches: the blocks, side³ each; kept on every device.
+        source: the blocks, side³ each.
+        options: of the run; ``validation`` and ``seed`` are not used here. Checkpoints are written after
+            every epoch, after the dispatch that completes ``checkpoint_every`` steps, and after SIGTERM.
         key: the only source of randomness.
         validation: held-out blocks; their loss is reported after every epoch.
-        directory: directory of the run's checkpoints, written after every epoch; None writes none.
-        devices: devices to train on; None for all.
-        on_progress: called after every dispatch.
 
     Returns:
-        The final parameters, and the progress after every dispatch.
+        The parameters, and the progress after every dispatch.
 
     Raises:
+        Preempted: SIGTERM was received; the state is saved, if there is a directory.
         ValueError: blocks of another side than the model's, fewer blocks than a batch, a batch that
             the devices cannot share, or a directory that holds a run of another configuration.
     """
-    devices = jax.devices() if devices is None else devices
-    _check_batches(settings, batches, validation, len(devices))
-    mesh = jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
+    mesh = make_mesh(options.devices)
+    _check_batches(settings, source, validation, mesh.size)
     params_key, order_key, step_key = jax.random.split(key, 3)
-    batches_per_epoch = batches.blocks.shape[0] // settings.batch_size
-    total_steps = settings.epochs * batches_per_epoch
+    rows = local_rows(mesh, settings.batch_size)
+    stream = BatchStream(source, settings.batch_size, rows, _to_seed(order_key))
+    total_steps = settings.epochs * stream.batches_per_epoch
 
     optimizer = _make_optimizer(settings, total_steps)
     params = init_params(settings.model, key=params_key)
-    initial_state = TrainingState(params, optimizer.init(params), jnp.int32(0))
-    state = jax.device_put(initial_state, _on_every_device(mesh))
-    checkpoints = None
-    if directory is not None:
-        checkpoints = RunCheckpoints(Path(directory), _describe_run(settings, batches, key))
-        state = checkpoints.restore(state)
-
-    history: list[TrainingProgress] = []
-    dispatches = _dispatches(settings, optimizer, mesh, state, batches, order_key, step_key)
-    for state, loss, blocks_per_second in dispatches:
-        step = int(state.step)
-        held_out_loss = None
-        if step % batches_per_epoch == 0:
-            if validation is not None:
-                held_out_loss = validation_loss(settings.model, state.params, validation.blocks)
-            if checkpoints is not None:
-                checkpoints.save(step, state)
-        progress = TrainingProgress(step, total_steps, loss, held_out_loss, blocks_per_second)
-        history.append(progress)
-        if on_progress is not None:
-            on_progress(progress)
-    return TrainedParams(jax.device_get(state.params), batches.sources, tuple(history))
+    state = replicate(mesh, TrainingState(params, optimizer.init(params), jnp.int32(0)))
+    with Supervisor(options, _describe_run(settings, source, key), mesh) as supervisor:
+        state = supervisor.restore(state)
+        dispatches = _dispatches(settings, stream.batches_per_epoch, int(state.step))
+        # One thread reads the blocks of the next dispatches meanwhile.
+        loaded = TimedItems(map_in_order(lambda dispatch: stream.load(*dispatch), dispatches, n_workers=1))
+        for own_rows in loaded:
+            batches = share_rows(mesh, own_rows, axis=1)
+            state, loss = _dispatch(settings, optimizer, mesh, state, batches, step_key)
+            mean_loss, step = float(loss), int(state.step)
+            timing = loaded.timing()
+            speed = batches.shape[0] * batches.shape[1] / timing["seconds"]
+            held_out_loss, is_epoch_end = None, step % stream.batches_per_epoch == 0
+            if is_epoch_end and validation is not None:
+                held_out_loss = validation_loss(settings.model, state.params, validation)
+            progress = TrainingProgress(step, total_steps, mean_loss, held_out_loss, speed, **timing)
+            supervisor.report(progress, state, is_milestone=is_epoch_end)
+            loaded.restart()
+        params = jax.device_get(supervisor.choose_kept(state).params)
+    return TrainedParams(params, source.sources, tuple(supervisor.history))
 
 
 def _check_batches(
-    settings: AutoencoderSettings, batches: BlockBatches, validation: BlockBatches | None, n_devices: int
+    settings: AutoencoderSettings, source: BlockSource, validation: BlockSource | None, n_devices: int
 ) -> None:
     side = settings.model.side
-    for name, checked in (("batches", batches), ("validation", validation)):
-        if checked is not None and checked.blocks.shape[1] != side:
-            raise ValueError(
-                f"`{name}` holds blocks of side {checked.blocks.shape[1]}; the model's is {side}"
-            )
-    if batches.blocks.shape[0] < settings.batch_size:
+    for name, checked in (("source", source), ("validation", validation)):
+        if checked is not None and checked.block_shape[0] != side:
+            raise ValueError(f"`{name}` holds blocks of side {checked.block_shape[0]}; the model's is {side}")
+    if source.counts.sum() < settings.batch_size:
         raise ValueError(
-            f"`batches` holds {batches.blocks.shape[0]} blocks; one batch takes {settings.batch_size}: give "
+            f"`source` holds {source.counts.sum()} blocks; one batch takes {settings.batch_size}: give "
             "more or larger volumes, or a smaller `batch_size`"
         )
     if settings.batch_size % n_devices:
@@ -123,50 +130,29 @@ def _make_optimizer(settings: AutoencoderSettings, total_steps: int) -> optax.Gr
     return optax.adam(optax.warmup_cosine_decay_schedule(0.0, settings.learning_rate, warmup, decay))
 
 
-def _on_every_device(mesh: Mesh) -> NamedSharding:
-    return NamedSharding(mesh, PartitionSpec())
+def _to_seed(key: jax.Array) -> Seed:
+    return tuple(np.asarray(jax.random.key_data(key)).ravel().tolist())
 
 
-def _describe_run(settings: AutoencoderSettings, batches: BlockBatches, key: jax.Array) -> dict[str, object]:
+def _describe_run(settings: AutoencoderSettings, source: BlockSource, key: jax.Array) -> dict[str, object]:
     """Describe all that determines a run's parameters, JSON-ready."""
     return {
         "config": settings.to_dict(),
-        "n_blocks": int(batches.blocks.shape[0]),
-        "sources": list(batches.sources),
-        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "n_blocks": int(source.counts.sum()),
+        "sources": list(source.sources),
+        "key": _to_seed(key),
     }
 
 
 def _dispatches(
-    settings: AutoencoderSettings,
-    optimizer: optax.GradientTransformation,
-    mesh: Mesh,
-    state: TrainingState,
-    batches: BlockBatches,
-    order_key: jax.Array,
-    step_key: jax.Array,
-) -> Iterator[tuple[TrainingState, float, float]]:
-    """Run the dispatches from ``state`` to the end of the last epoch.
-
-    No dispatch extends beyond an epoch. Each one donates the state before it.
-
-    Yields:
-        After every dispatch: the state, the mean loss of its steps, and the blocks per second.
-    """
-    blocks = jax.device_put(batches.blocks, _on_every_device(mesh))
-    batches_per_epoch = batches.blocks.shape[0] // settings.batch_size
-    first_epoch, steps_done = divmod(int(state.step), batches_per_epoch)
+    settings: AutoencoderSettings, batches_per_epoch: int, first_step: int
+) -> Iterator[_Dispatch]:
+    """List the dispatches from ``first_step`` to the end of the last epoch."""
+    first_epoch, done = divmod(first_step, batches_per_epoch)
     for epoch in range(first_epoch, settings.epochs):
-        order = batches.epoch_order(settings.batch_size, epoch, key=order_key)
-        for start in range(steps_done, batches_per_epoch, settings.steps_per_dispatch):
-            rows = order[start : start + settings.steps_per_dispatch]
-            rows = jax.device_put(rows, _on_every_device(mesh))
-            began = time.perf_counter()
-            state, losses = _dispatch(settings, optimizer, mesh, state, blocks, rows, step_key)
-            loss = float(losses.mean())
-            seconds = time.perf_counter() - began
-            yield state, loss, rows.size / seconds
-        steps_done = 0
+        for start in range(done, batches_per_epoch, settings.steps_per_dispatch):
+            yield _Dispatch(epoch, range(start, min(start + settings.steps_per_dispatch, batches_per_epoch)))
+        done = 0
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
@@ -175,21 +161,59 @@ def _dispatch(
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
     state: TrainingState,
-    blocks: jax.Array,
-    order: jax.Array,
+    batches: jax.Array,
     key: jax.Array,
 ) -> tuple[TrainingState, jax.Array]:
-    """Run one optimiser step for each row of ``order``, the indices of a batch; return their losses."""
-    shared = NamedSharding(mesh, PartitionSpec("data"))
+    """Run one optimiser step for each batch; also return the mean loss.
 
-    def step(state: TrainingState, indices: jax.Array) -> tuple[TrainingState, jax.Array]:
+    Args:
+        settings: of the training.
+        optimizer: from ``_make_optimizer``.
+        mesh: of the run.
+        state: before the steps; donated.
+        batches: float32 (n, rows, side, side, side).
+        key: randomness of all steps.
+    """
+    shared = row_sharding(mesh, axis=0)
+    differentiate = _share_gradients(settings, mesh)
+
+    def step(state: TrainingState, batch: jax.Array) -> tuple[TrainingState, jax.Array]:
         augment_key, noise_key = jax.random.split(jax.random.fold_in(key, state.step))
-        batch = lax.with_sharding_constraint(blocks[indices], shared)
+        batch = lax.with_sharding_constraint(batch, shared)
         if settings.augment:
             batch = random_symmetry(batch, key=augment_key)
-        compute = jax.value_and_grad(training_loss, argnums=1)
-        loss, gradients = compute(settings, state.params, batch, key=noise_key)
+        noise = jax.random.normal(noise_key, (batch.shape[0], settings.model.latent_dim))
+        noise = lax.with_sharding_constraint(noise, shared)
+        loss, gradients = differentiate(state.params, batch, noise)
         params, optimizer_state = update_params(optimizer, gradients, state.optimizer, state.params)
         return TrainingState(params, optimizer_state, state.step + 1), loss
 
-    return lax.scan(step, state, order)
+    state, losses = lax.scan(step, state, batches)
+    return state, losses.mean()
+
+
+def _share_gradients(
+    settings: AutoencoderSettings, mesh: Mesh
+) -> Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, Params]]:
+    """Make the function that computes a batch's loss and gradients, each device those of its rows.
+
+    Devices meet once in each step, for one vector: the time of meeting, not that of the sums, is what small
+    networks wait for.
+    """
+
+    def on_device(params: Params, batch: jax.Array, noise: jax.Array) -> tuple[jax.Array, Params]:
+        results = jax.value_and_grad(training_loss, argnums=1)(settings, params, batch, noise)
+        vector, restore = ravel_pytree(results)
+        return restore(lax.pmean(vector, AXIS))
+
+    if mesh.size == 1:
+        return functools.partial(jax.value_and_grad(training_loss, argnums=1), settings)
+    rows = PartitionSpec(AXIS)
+    # Without the check of what varies, gradients are summed here and nowhere else.
+    return jax.shard_map(
+        on_device,
+        mesh=mesh,
+        in_specs=(PartitionSpec(), rows, rows),
+        out_specs=PartitionSpec(),
+        check_vma=False,
+    )

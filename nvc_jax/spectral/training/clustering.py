@@ -4,13 +4,17 @@ Two steps alternate. Every item goes to the cluster that codes it in the fewest 
 distributions of its items. Both steps lower the bits of all items, so the algorithm converges.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from nvc_jax.spectral.entropy_model import weights_of_features
 from nvc_jax.spectral.training.geometric import distribution_bits, fit_distributions
 from nvc_jax.spectral.training.samples import estimate_block_bits
+from nvc_jax.training.mesh import divide_rows, replicate
 
 _CLASS_ROUNDS = 20
 """Rounds of the clustering of blocks.
@@ -26,47 +30,66 @@ def integer_features(integers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(magnitude, 1), magnitude
 
 
-def _cheapest(features: jax.Array, bits: np.ndarray, signalling_bits: np.ndarray) -> np.ndarray:
+@jax.jit
+def _choose_cheapest(
+    features: jax.Array, weights: jax.Array, offsets: jax.Array, n_valid: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Find the cheapest class of each block.
 
     Args:
         features: float32 (n, 2·D), from ``integer_features``, side by side.
-        bits: float32 (K, D, 3), from ``distribution_bits``.
-        signalling_bits: float32 (K,), of each class.
+        weights: float32 (K, 2·D), bits that each feature adds.
+        offsets: float32 (K,), bits of a block of zeros, and of its class.
+        n_valid: blocks that count.
 
     Returns:
-        int (n,).
+        int32 (n,), and the mean bits of a block.
     """
-    zero, one, further = np.moveaxis(bits, -1, 0)
-    weights = np.concatenate(weights_of_features(zero, one, further), axis=1)
-    costs = features @ jnp.asarray(weights.T) + (zero.sum(1) + signalling_bits)[None]
-    return np.asarray(jnp.argmin(costs, axis=1))
+    costs = features @ weights.T + offsets[None]
+    is_valid = jnp.arange(features.shape[0]) < n_valid
+    bits = jnp.sum(jnp.where(is_valid, jnp.min(costs, axis=1), 0)) / n_valid
+    return jnp.argmin(costs, axis=1).astype(jnp.int32), bits
 
 
-def cluster_blocks(integers: np.ndarray, n_classes: int) -> np.ndarray:
+@functools.partial(jax.jit, static_argnums=3)
+def _sum_by_class(
+    features: jax.Array, classes: jax.Array, n_valid: jax.Array, n_classes: int
+) -> tuple[jax.Array, jax.Array]:
+    """Sum the features of the blocks of each class, float32 (K, 2·D), and count its blocks, float32 (K,)."""
+    is_valid = jnp.arange(features.shape[0]) < n_valid
+    member = jax.nn.one_hot(classes, n_classes, dtype=jnp.float32) * is_valid[:, None].astype(jnp.float32)
+    return member.T @ features, member.sum(axis=0)
+
+
+def cluster_blocks(integers: np.ndarray, n_classes: int, mesh: Mesh) -> tuple[np.ndarray, float]:
     """Cluster blocks into classes.
 
     Args:
-        integers: (n, D).
+        integers: (n, D), the same in all processes.
         n_classes: number of classes.
+        mesh: devices, each of which takes a part of the blocks.
 
     Returns:
-        int (n,), the class of each block; classes are ordered from low to high energy.
+        int (n,), the class of each block, ordered from low to high energy; and the mean bits of a block with
+        its class, by the distributions that these classes were chosen by.
     """
     nonzero, magnitude = integer_features(integers)
-    features = jnp.concatenate([jnp.asarray(nonzero), jnp.asarray(magnitude)], axis=1)
+    features = divide_rows(mesh, np.concatenate([nonzero, magnitude], axis=1))
     energy = estimate_block_bits(magnitude)
-    classes = np.argsort(np.argsort(energy, kind="stable"), kind="stable") * n_classes // len(energy)
+    n_blocks = len(energy)
+    first = np.argsort(np.argsort(energy, kind="stable"), kind="stable") * n_classes // n_blocks
+    classes = divide_rows(mesh, first.astype(np.int32))
     for _ in range(_CLASS_ROUNDS):
-        member = np.eye(n_classes, dtype=np.float32)[classes]
-        counts = member.sum(axis=0)
-        sums = np.asarray(jnp.asarray(member.T) @ features)
+        sums, counts = (np.asarray(x) for x in _sum_by_class(features, classes, n_blocks, n_classes))
         p_nonzero, decay = fit_distributions(counts[:, None], *np.split(sums, 2, axis=1))
-        signalling_bits = -np.log2((counts + 1) / len(classes))
-        classes = _cheapest(features, distribution_bits(p_nonzero, decay), signalling_bits.astype(np.float32))
-    sizes = np.bincount(classes, minlength=n_classes)
-    mean_energy = np.bincount(classes, energy, n_classes) / np.maximum(sizes, 1)
-    return np.argsort(np.argsort(mean_energy))[classes]
+        zero, one, further = np.moveaxis(distribution_bits(p_nonzero, decay), -1, 0)
+        weights = np.concatenate(weights_of_features(zero, one, further), axis=1)
+        offsets = zero.sum(1) - np.log2((counts + 1) / n_blocks).astype(np.float32)
+        classes, bits = _choose_cheapest(features, *replicate(mesh, (weights, offsets)), n_blocks)
+    found = np.asarray(replicate(mesh, classes))[:n_blocks]
+    sizes = np.bincount(found, minlength=n_classes)
+    mean_energy = np.bincount(found, energy, n_classes) / np.maximum(sizes, 1)
+    return np.argsort(np.argsort(mean_energy))[found], float(bits)
 
 
 def merge_distributions(

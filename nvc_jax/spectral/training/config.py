@@ -2,14 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-import jax
-
-from nvc_jax.io.volumes import read_steps
 from nvc_jax.spectral.config import SpectralConfig
-from nvc_jax.spectral.training.fit import fit_spectral
-from nvc_jax.spectral.training.samples import BLOCKS_PER_VOLUME
+from nvc_jax.spectral.training.settings import BLOCKS_PER_VOLUME
 from nvc_jax.training.config import TrainingConfig, volume_names
 from nvc_jax.training.progress import RunOptions, TrainedParams
 
@@ -25,6 +21,9 @@ class SpectralTraining(TrainingConfig):
     model: SpectralConfig = dataclasses.field(default_factory=SpectralConfig)
     blocks_per_volume: int = BLOCKS_PER_VOLUME
 
+    loss_name: ClassVar[str] = "bits per voxel that are fitted: of each profile, then of all"
+    shown_step: ClassVar[float | None] = 0.02
+
     def __post_init__(self) -> None:
         if self.model.architecture != SpectralConfig.architecture:
             raise ValueError(f"`model` (={self.model}) must be a spectral model")
@@ -37,28 +36,22 @@ class SpectralTraining(TrainingConfig):
         return {"entropy model": "by counting; classes by Lloyd's algorithm in bits"}
 
     def run(self, volumes: Sequence[Any], options: RunOptions) -> TrainedParams:
-        """Fit the model to volumes, which are all held in memory.
+        """Fit the model to volumes, of which a few chunks are read.
 
         Args:
             volumes: volumes that ``open_volume`` takes; at least one.
-            options: ``validation`` must be empty. ``devices`` must be None: fitting runs on JAX's default
-                device. ``directory`` is not used: fitting keeps no checkpoints, and an interrupted run starts
-                again. ``on_progress`` is not used: fitting reports no progress.
+            options: ``validation`` must be empty.
 
         Raises:
-            ValueError: no volumes, validation volumes, or devices.
+            ValueError: no volumes, validation volumes, or a directory that holds another run.
         """
         if not len(volumes):
             raise ValueError("`volumes` must hold at least one volume")
         if len(options.validation):
             names = ", ".join(volume_names(options.validation))
             raise ValueError(
-                f"`validation` (={names}): spectral models take none; "
-                "of eight volumes or more they hold some out themselves"
+                f"`validation` (={names}): spectral models take none, as their tables are counted"
             )
-        if options.devices is not None:
-            raise ValueError("`devices` must be None: spectral models are fitted on JAX's default device")
+        from nvc_jax.spectral.training.fit import train_spectral  # Optax and Orbax take long to import
 
-        arrays = [step for volume in volumes for step in read_steps(volume)]
-        params = fit_spectral(arrays, self.model, seed=options.seed, blocks_per_volume=self.blocks_per_volume)
-        return TrainedParams(jax.device_get(params), volume_names(volumes))
+        return train_spectral(volumes, self.model, options, blocks_per_volume=self.blocks_per_volume)

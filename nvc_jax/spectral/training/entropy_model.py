@@ -10,9 +10,12 @@ Every profile is fitted on blocks of similar rates, in three stages:
    frequencies.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from nvc_jax.entropy import tokens as tokens_module
 from nvc_jax.entropy.frequency_tables import quantize_frequencies
@@ -20,7 +23,6 @@ from nvc_jax.spectral import scan_order
 from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.spectral.profiles import Profiles, stack_profiles, take_profile
 from nvc_jax.spectral.training.clustering import cluster_blocks, integer_features, merge_distributions
 from nvc_jax.spectral.training.geometric import (
     distribution_bits,
@@ -29,16 +31,8 @@ from nvc_jax.spectral.training.geometric import (
     smooth_counts,
     token_probabilities,
 )
-from nvc_jax.spectral.training.samples import (
-    BLOCKS_PER_VOLUME,
-    STEP_RANGE,
-    TrainingChunk,
-    cut_chunks,
-    round_samples,
-    sample_coefficients,
-    split_by_rate,
-)
-from nvc_jax.spectral.training.symbol_counts import CodedIntegers, count_chunks, quantize_samples
+from nvc_jax.spectral.training.symbol_counts import CodedIntegers, quantize_samples
+from nvc_jax.training.mesh import divide_rows, replicate
 
 _N_ROUNDS = 3
 """Rounds of fitting and quantising: for classes, and for the tables of two quantisers.
@@ -62,46 +56,12 @@ _END_PRIOR, _CLASS_PRIOR = 20, 50
 """Tokens by the common distribution that are added to the counts of each table of ends of block and of
 classes."""
 
-_quantize = jax.jit(lambda model, values: quantize_independently(make_decision_costs(model), values))
+_quantize = jax.jit(lambda model, values: quantize_independently(make_decision_costs(model), values)[0])
 
 
-def fit_profiles(
-    volumes: list[np.ndarray],
-    config: SpectralConfig,
-    *,
-    blocks_per_volume: int = BLOCKS_PER_VOLUME,
-    seed: int = 0,
-) -> dict[str, jax.Array]:
-    """Fit the entropy model of a spectral model on volumes.
-
-    Args:
-        volumes: (z, y, x) each, of supported dtypes.
-        config: number of profiles, classes, tables and quantisers.
-        blocks_per_volume: number of blocks of each chunk to learn classes from.
-        seed: the only source of randomness.
-
-    Returns:
-        The model's profiles, from low rates to high.
-    """
-    chunks = cut_chunks(volumes, seed=seed)
-    portions = sample_coefficients(chunks, blocks_per_volume, seed=seed)
-    rounded = [round_samples(portion) for portion in portions]
-    frequency = sum((integers[:, 1:] != 0).sum(axis=0) for integers in rounded)
-    order = 1 + np.argsort(-frequency, kind="stable")
-    models = []
-    for chosen in split_by_rate(rounded, config.n_profiles):
-        values, integers = (np.concatenate([part[i] for i in chosen]) for part in (portions, rounded))
-        models.append(_fit_profile(values, integers, order, config))
-    profiles = stack_profiles(models)
-    # Twice for two quantisers: where they let blocks end depends on the tables of ends of block.
-    for _ in range(config.n_quantizers):
-        profiles = _fit_frequencies(profiles, chunks)
-    return profiles
-
-
-def _fit_profile(
-    values: np.ndarray, integers: np.ndarray, order: np.ndarray, config: SpectralConfig
-) -> EntropyModel:
+def fit_profile(
+    values: np.ndarray, integers: np.ndarray, order: np.ndarray, config: SpectralConfig, mesh: Mesh
+) -> tuple[EntropyModel, float]:
     """Fit classes and tables of a profile on sampled blocks.
 
     Args:
@@ -109,19 +69,28 @@ def _fit_profile(
         integers: int32 (n, 512), the same rounded.
         order: int (511,), coefficients in the order of coding.
         config: of the model.
+        mesh: devices that share the blocks.
+
+    Returns:
+        The profile, whose frequencies are left for ``take_counts``, and the bits of a coefficient by its
+        classes.
     """
-    model = _fit_classes(integers, order, config)
+    model, bits = _fit_classes(integers, order, config, mesh)
+    shared = divide_rows(mesh, values)
     for _ in range(_N_ROUNDS - 1):
-        integers = np.array(_quantize(model, jnp.asarray(values))[0])
-        model = _fit_classes(integers, order, config)
-    return _fit_quantizers(model, values)
+        quantized = _quantize(replicate(mesh, jax.device_get(model)), shared)
+        integers = np.array(replicate(mesh, quantized))[: len(values)]
+        model, bits = _fit_classes(integers, order, config, mesh)
+    return _fit_quantizers(model, values, mesh), bits
 
 
-def _fit_classes(integers: np.ndarray, order: np.ndarray, config: SpectralConfig) -> EntropyModel:
-    """Fit classes and their tables on integers (n, 512); frequencies are left for later, DC is set to 0."""
-    integers[:, 0] = 0  # DC is coded as differences: ``_fit_frequencies`` counts them.
+def _fit_classes(
+    integers: np.ndarray, order: np.ndarray, config: SpectralConfig, mesh: Mesh
+) -> tuple[EntropyModel, float]:
+    """Fit classes and their tables on integers (n, 512), whose DC is set to 0; also return bits of each."""
+    integers[:, 0] = 0  # DC is coded as differences, which are counted later.
     n_classes, n_shared = config.n_classes, config.n_quantizers * config.n_tables
-    classes = cluster_blocks(integers, n_classes)
+    classes, bits = cluster_blocks(integers, n_classes, mesh)
     nonzero, magnitude = integer_features(integers)
     member = np.eye(n_classes, dtype=np.float32)[classes]
     counts = np.repeat(member.sum(axis=0)[:, None], integers.shape[1], axis=1)
@@ -135,7 +104,7 @@ def _fit_classes(integers: np.ndarray, order: np.ndarray, config: SpectralConfig
     def unfitted(n_rows: int) -> jax.Array:
         return jnp.ones((n_rows, tokens_module.N_TOKENS), jnp.uint16)
 
-    return EntropyModel(
+    model = EntropyModel(
         frequencies=unfitted(n_shared + n_classes),
         bits=jnp.asarray(distribution_bits(p_nonzero, decay)),
         reconstruction_offsets=jnp.zeros((n_shared, 2), jnp.float32),
@@ -145,9 +114,10 @@ def _fit_classes(integers: np.ndarray, order: np.ndarray, config: SpectralConfig
         class_frequencies=unfitted(n_classes + 1),
         class_bits=jnp.asarray(-np.log2((member.sum(axis=0) + 1) / len(classes)), jnp.float32),
     )
+    return model, bits / integers.shape[1]
 
 
-def _fit_quantizers(model: EntropyModel, values: np.ndarray) -> EntropyModel:
+def _fit_quantizers(model: EntropyModel, values: np.ndarray, mesh: Mesh) -> EntropyModel:
     """Fit the shared tables of each quantiser, and the reconstruction offsets, on sampled blocks."""
     n_quantizers, n_shared = model.n_quantizers, model.n_shared
     zero, _, further = np.moveaxis(np.asarray(model.bits, np.float64), -1, 0)
@@ -155,7 +125,7 @@ def _fit_quantizers(model: EntropyModel, values: np.ndarray) -> EntropyModel:
     for _ in range(1 if n_quantizers == 1 else _N_ROUNDS):
         frequencies = jnp.asarray(quantize_frequencies(leave_rare_to_escape(rows)))
         model = model._replace(frequencies=model.frequencies.at[:n_shared].set(frequencies))
-        coded = quantize_samples(model, values)
+        coded = quantize_samples(model, values, mesh)
         if n_quantizers > 1:
             weights = (None, coded.magnitudes > 0, coded.magnitudes)
             sums = (np.bincount(coded.rows, weight, n_shared) for weight in weights)
@@ -173,18 +143,10 @@ def _fit_offsets(coded: CodedIntegers, n_shared: int) -> jax.Array:
     return jnp.asarray(np.clip(np.stack(offsets, 1), *_OFFSET_LIMITS), jnp.float32)
 
 
-def _fit_frequencies(profiles: Profiles, chunks: list[TrainingChunk]) -> dict[str, jax.Array]:
-    """Take all frequencies from the tokens that the encoder codes of complete chunks."""
-    counts = count_chunks(profiles, chunks, STEP_RANGE)
-    return stack_profiles(
-        [_take_counts(take_profile(profiles, i), arrays) for i, arrays in enumerate(counts)]
-    )
-
-
-def _take_counts(model: EntropyModel, counts: list[np.ndarray]) -> EntropyModel:
+def take_counts(model: EntropyModel, counts: Sequence[np.ndarray]) -> EntropyModel:
     """Replace the frequencies of a profile by those of counted tokens, arrays in the order of ``Counts``."""
     n_classes, n_shared = len(model.tables), model.n_shared
-    tokens, ends_of_block, transitions = counts
+    tokens, ends_of_block, transitions = (np.array(count) for count in counts)
     transitions = smooth_counts(transitions, _CLASS_PRIOR, n_classes)
     transitions[n_classes] = transitions[:n_classes].sum(axis=0)
     class_shares = transitions[n_classes, :n_classes] / transitions[n_classes].sum()

@@ -1,30 +1,20 @@
 """Samples to fit the entropy model on: coefficients of random blocks of volumes, at many steps."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.core.filling import fill_smoothly
-from nvc_jax.core.normalization import finite_range
-from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
-from nvc_jax.spectral import encoder
+from nvc_jax.core.shapes import check_shape
 from nvc_jax.spectral.class_decision import round_with_dead_zone
 from nvc_jax.spectral.shape_decision import choose_shape
+from nvc_jax.spectral.training.chunks import ChunkGroup
+from nvc_jax.spectral.training.settings import STEP_RANGE
+from nvc_jax.training.mesh import map_over_devices
 from nvc_jax.transform import separable
-from nvc_jax.transform.block_layout import BLOCK_SIZE, make_layout
 
-BLOCKS_PER_VOLUME = 3000
-"""Default number of blocks of each chunk to learn classes from.
-No measurement of the value is on record."""
-_CHUNKS_PER_VOLUME = 2
-"""Chunks of a volume that is larger than one."""
-_LARGEST_SIDE = 128
-"""Largest side of a chunk in voxels: that of the chunks that ``compress`` makes."""
-STEP_RANGE = (0.0015, 0.4)
-"""Smallest and largest step, of one quantiser and relative to the range, that the model is fitted for."""
 _N_PORTIONS = 21
 """Steps at which a chunk's blocks are sampled; each has an equal share of the blocks."""
 _OVERLAP = 0.5
@@ -33,55 +23,9 @@ in it are counted."""
 _DEAD_ZONE = 0.6
 """Magnitude, and remainder, from which samples are rounded up before there is a model."""
 
-_center = jax.jit(lambda volume: encoder.center_volume(volume, *finite_range(volume)))
 _round = jax.jit(
     lambda values: round_with_dead_zone(values, jnp.float32(_DEAD_ZONE), jnp.float32(_DEAD_ZONE))
 )
-
-
-class TrainingChunk(NamedTuple):
-    """A part of a volume, padded to the shape that all chunks share.
-
-    Attributes:
-        centered: float32 (z, y, x), from ``encoder.center_volume``.
-        valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
-        weight: share of the volume's weight.
-    """
-
-    centered: jax.Array
-    valid_shape: jax.Array
-    weight: float
-
-
-def cut_chunks(volumes: Sequence[np.ndarray], *, seed: int) -> list[TrainingChunk]:
-    """Cut chunks out of volumes, in random places: all of a small volume, a few parts of a large one.
-
-    All chunks are padded to one shape, so that one compiled program serves them all.
-
-    Args:
-        volumes: (z, y, x) each, of supported dtypes.
-        seed: the only source of randomness.
-    """
-    rng = np.random.default_rng(seed)
-    largest = np.max([volume.shape for volume in volumes], axis=0)
-    padded = check_shape(tuple(np.minimum(-(-largest // BLOCK_SIZE) * BLOCK_SIZE, _LARGEST_SIDE).tolist()))
-    chunks = []
-    for volume in volumes:
-        sides = np.minimum(volume.shape, padded)
-        n = 1 if (sides == volume.shape).all() else _CHUNKS_PER_VOLUME
-        for _ in range(n):
-            starts = rng.integers(np.array(volume.shape) - sides + 1)
-            part = volume[tuple(slice(a, a + side) for a, side in zip(starts, sides, strict=True))]
-            chunks.append(_center_chunk(part, padded, 1 / n))
-    return chunks
-
-
-def _center_chunk(part: np.ndarray, padded: Shape3, weight: float) -> TrainingChunk:
-    """Fill the gaps of a part of a volume, scale it by its own range, and pad it."""
-    filled = fill_smoothly(part.astype(np.float32), np.isfinite(part))
-    widths = [(0, side - length) for side, length in zip(padded, part.shape, strict=True)]
-    centered = _center(jnp.asarray(np.pad(filled, widths, mode="edge")))
-    return TrainingChunk(centered, jnp.array(part.shape, jnp.int32), weight)
 
 
 def step_at(share: float | np.ndarray) -> Any:
@@ -90,41 +34,60 @@ def step_at(share: float | np.ndarray) -> Any:
     return np.exp(smallest + share * (largest - smallest))
 
 
-@jax.jit
-def _coefficients(
-    centered: jax.Array, valid_shape: jax.Array, step: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Transform a chunk, and mark its blocks inside."""
-    shape = check_shape(centered.shape)
-    transform = choose_shape(centered, step, valid_shape)
-    axes = separable.make_axis_transforms(shape, valid_shape, transform, jnp.int32(0))
-    layout = make_layout(grid_shape(shape, BLOCK_SIZE), valid_shape)
-    return separable.forward(centered, axes), layout.inside
-
-
 def sample_coefficients(
-    chunks: Sequence[TrainingChunk], blocks_per_volume: int, *, seed: int
-) -> list[np.ndarray]:
+    groups: Iterable[ChunkGroup], blocks_per_volume: int, *, seed: int
+) -> Iterator[np.ndarray]:
     """Sample coefficients of random blocks, transformed as the encoder would at many steps.
 
     Args:
-        chunks: from ``cut_chunks``.
+        groups: all chunks, from ``ChunkLoader.groups``.
         blocks_per_volume: number of blocks of each chunk.
         seed: the only source of randomness.
 
-    Returns:
+    Yields:
         *Portions*, float32 (n, 512) each: blocks of one chunk in units of one step.
     """
     rng = np.random.default_rng(seed)
     blocks_per_portion = -(-blocks_per_volume // _N_PORTIONS)
-    portions = []
-    for chunk in chunks:
-        shares = (np.arange(_N_PORTIONS) + rng.random(_N_PORTIONS)) / _N_PORTIONS
-        for step in step_at(shares).astype(np.float32):
-            coefficients, inside = _coefficients(chunk.centered, chunk.valid_shape, step)
-            drawn = rng.permutation(np.flatnonzero(inside))[:blocks_per_portion]
-            portions.append(np.asarray(coefficients)[drawn] / step)
-    return portions
+    for group in groups:
+        # Drawn chunk by chunk, so that samples do not depend on the number of devices.
+        draws = [_draw(rng, group.inside(i), blocks_per_portion) for i in range(len(group.numbers))]
+        n_devices = group.mesh.size
+        steps = np.ones((_N_PORTIONS, n_devices), np.float32)
+        blocks = np.zeros((_N_PORTIONS, n_devices, blocks_per_portion), np.int32)
+        for i, (chunk_steps, drawn) in enumerate(draws):
+            steps[:, i] = chunk_steps
+            for portion, chosen in zip(blocks[:, i], drawn, strict=True):
+                portion[: len(chosen)] = chosen
+        transform = map_over_devices(group.mesh, _coefficients)
+        sampled = [
+            np.asarray(transform((), (group.centered, group.valid_shapes, *group.share(step, drawn))))
+            for step, drawn in zip(steps, blocks, strict=True)
+        ]
+        for i, (chunk_steps, drawn) in enumerate(draws):
+            for part, chosen, step in zip(sampled, drawn, chunk_steps, strict=True):
+                yield part[i, : len(chosen)] / step
+
+
+def _draw(
+    rng: np.random.Generator, inside: np.ndarray, blocks_per_portion: int
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Draw the steps of a chunk's portions, float32, and the blocks of each."""
+    shares = (np.arange(_N_PORTIONS) + rng.random(_N_PORTIONS)) / _N_PORTIONS
+    blocks = np.flatnonzero(inside)
+    return step_at(shares).astype(np.float32), [
+        rng.permutation(blocks)[:blocks_per_portion] for _ in range(_N_PORTIONS)
+    ]
+
+
+def _coefficients(
+    shared: tuple[()], centered: jax.Array, valid_shape: jax.Array, step: jax.Array, blocks: jax.Array
+) -> jax.Array:
+    """Transform a chunk, and take some of its blocks."""
+    shape = check_shape(centered.shape)
+    transform = choose_shape(centered, step, valid_shape)
+    axes = separable.make_axis_transforms(shape, valid_shape, transform, jnp.int32(0))
+    return separable.forward(centered, axes)[blocks]
 
 
 def round_samples(values: np.ndarray) -> np.ndarray:

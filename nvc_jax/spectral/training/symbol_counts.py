@@ -1,18 +1,20 @@
 """Statistics of what the encoder codes: of sampled blocks, and of complete chunks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from nvc_jax.entropy import tokens
 from nvc_jax.spectral import dependent_quantization, encoder, scan_order
 from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles
-from nvc_jax.spectral.training.samples import TrainingChunk
+from nvc_jax.spectral.training.chunks import ChunkLoader
+from nvc_jax.training.mesh import divide_rows, map_over_devices, replicate
 from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
@@ -39,7 +41,6 @@ class CodedIntegers(NamedTuple):
     excess: np.ndarray
 
 
-@jax.jit
 def _quantize_samples(model: EntropyModel, values: jax.Array) -> tuple[jax.Array, ...]:
     """Quantise blocks given in steps of one quantiser: the fields of ``CodedIntegers``, and what is coded."""
     n = len(values)
@@ -60,13 +61,22 @@ def _quantize_samples(model: EntropyModel, values: jax.Array) -> tuple[jax.Array
     return rows, jnp.abs(ordered), excess, is_coded
 
 
-def quantize_samples(model: EntropyModel, values: np.ndarray) -> CodedIntegers:
-    """Quantise sampled blocks, float32 (n, 512) in steps of one quantiser, as the encoder does."""
+def quantize_samples(model: EntropyModel, values: np.ndarray, mesh: Mesh) -> CodedIntegers:
+    """Quantise sampled blocks, float32 (n, 512) in steps of one quantiser, as the encoder does.
+
+    Every device of the mesh takes a part of the blocks.
+    """
+    quantize = map_over_devices(mesh, _quantize_samples)
+    shared = replicate(mesh, jax.device_get(model))
+    n_at_once = _BLOCKS_AT_ONCE * mesh.size
     parts = []
-    for start in range(0, len(values), _BLOCKS_AT_ONCE):
-        part = values[start : start + _BLOCKS_AT_ONCE]
-        padded = np.pad(part, ((0, _BLOCKS_AT_ONCE - len(part)), (0, 0)))
-        *fields, is_coded = (np.asarray(x) for x in _quantize_samples(model, jnp.asarray(padded)))
+    for start in range(0, len(values), n_at_once):
+        part = values[start : start + n_at_once]
+        padded = np.pad(part, ((0, n_at_once - len(part)), (0, 0)))
+        rows = divide_rows(mesh, padded.reshape(mesh.size, _BLOCKS_AT_ONCE, -1))
+        *fields, is_coded = (
+            np.asarray(x).reshape(n_at_once, -1)[: len(part)] for x in quantize(shared, (rows,))
+        )
         parts.append([field[is_coded] for field in fields])
     return CodedIntegers(*(np.concatenate(x) for x in zip(*parts, strict=True)))
 
@@ -85,7 +95,6 @@ class Counts(NamedTuple):
     classes: jax.Array
 
 
-@jax.jit
 def _count_chunk(
     profiles: Profiles, centered: jax.Array, valid_shape: jax.Array, step: jax.Array
 ) -> tuple[jax.Array, Counts]:
@@ -115,27 +124,47 @@ def _count_chunk(
     )
 
 
+Totals = list[np.ndarray]
+"""Weighted sums of the arrays of ``Counts``, in their order, float64; profiles are the first axis."""
+
+
+def no_counts(profiles: Profiles) -> Totals:
+    """Make totals of no chunks."""
+    model, n = any_profile(profiles), count_profiles(profiles)
+    tables = (model.frequencies, model.end_frequencies, model.class_frequencies)
+    return [np.zeros((n, *table.shape)) for table in tables]
+
+
 def count_chunks(
-    profiles: Profiles, chunks: Sequence[TrainingChunk], step_range: tuple[float, float]
-) -> list[list[np.ndarray]]:
+    profiles: Profiles, loader: ChunkLoader, totals: Totals, first: int, step_range: tuple[float, float]
+) -> Iterator[tuple[int, Totals, dict[str, float]]]:
     """Count the tokens of chunks that the encoder encodes at many steps.
+
+    Totals are added up chunk by chunk, so that they do not depend on the number of devices.
 
     Args:
         profiles: of the model.
-        chunks: from ``samples.cut_chunks``.
+        loader: of the chunks.
+        totals: of the chunks before ``first``.
+        first: number of the first chunk to count.
         step_range: smallest and largest step, of one quantiser.
 
-    Returns:
-        For every profile float64 arrays in the order of ``Counts``.
+    Yields:
+        After every group of chunks: the number of chunks that are counted, the totals, and the fields of
+        ``TimedItems.timing``.
     """
-    model = any_profile(profiles)
-    tables = (model.frequencies, model.end_frequencies, model.class_frequencies)
-    totals = [[np.zeros(table.shape) for table in tables] for _ in range(count_profiles(profiles))]
-    for chunk in chunks:
-        centered, valid_shape, _ = chunk
-        for step in steps_of_single_quantizer(model) * np.geomspace(*step_range, _N_STEPS):
-            profile, counts = _count_chunk(profiles, centered, valid_shape, jnp.float32(step))
-            weight = _BLOCKS_OF_VOLUME * chunk.weight / float(jnp.sum(counts.ends_of_block))
-            for total, count in zip(totals[int(profile)], counts, strict=True):
-                total += weight * np.asarray(count, np.float64)
-    return totals
+    steps = steps_of_single_quantizer(any_profile(profiles)) * np.geomspace(*step_range, _N_STEPS)
+    count = map_over_devices(loader.mesh, _count_chunk)
+    shared = replicate(loader.mesh, jax.device_get(dict(profiles)))
+    groups = loader.groups(first)
+    for group in groups:
+        results = []
+        for step in steps:
+            rows = group.share(np.full(loader.mesh.size, step, np.float32))
+            results.append(jax.device_get(count(shared, (group.centered, group.valid_shapes, *rows))))
+        for i, number in enumerate(group.numbers):
+            for chosen, counts in results:
+                weight = _BLOCKS_OF_VOLUME * loader.chunks[number].weight / counts.ends_of_block[i].sum()
+                for total, tokens_counted in zip(totals, counts, strict=True):
+                    total[chosen[i]] += weight * tokens_counted[i].astype(np.float64)
+        yield group.numbers.stop, totals, groups.timing()

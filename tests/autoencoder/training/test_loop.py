@@ -1,15 +1,20 @@
 import dataclasses
+import signal
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
 from nvc_jax.autoencoder.config import DenseConfig
-from nvc_jax.autoencoder.training.blocks import BlockBatches, block_batches
+from nvc_jax.autoencoder.training.block_regions import BlockRegions
+from nvc_jax.autoencoder.training.blocks import BlockArray
 from nvc_jax.autoencoder.training.config import AutoencoderTraining
 from nvc_jax.autoencoder.training.loop import train_blocks
-from nvc_jax.training.progress import TrainingProgress
+from nvc_jax.autoencoder.training.loss import validation_loss
+from nvc_jax.training.preemption import Preempted
+from nvc_jax.training.progress import RunOptions, TrainedParams, TrainingProgress
 
 MODEL = DenseConfig(block_size=4, margin=1, hidden_sizes=(16,), latent_dim=6)
 CONFIG = AutoencoderTraining(MODEL, epochs=3, batch_size=8, learning_rate=3e-3, steps_per_dispatch=5)
@@ -20,8 +25,12 @@ def smooth_volume() -> np.ndarray:
     return (np.sin(z + y) * np.cos(2 * x)).astype(np.float32)
 
 
-def make_batches() -> BlockBatches:
-    return block_batches([smooth_volume()], MODEL, key=jax.random.key(1))
+def make_source() -> BlockRegions:
+    return BlockRegions([smooth_volume()], MODEL, key=jax.random.key(1))
+
+
+def train(config: AutoencoderTraining = CONFIG, *, seed: int = 0, **options: Any) -> TrainedParams:
+    return train_blocks(config, make_source(), RunOptions(**options), key=jax.random.key(seed))
 
 
 def assert_same_params(a: object, b: object) -> None:
@@ -29,38 +38,36 @@ def assert_same_params(a: object, b: object) -> None:
 
 
 def test_loss_falls_and_is_reported() -> None:
-    batches = make_batches()
+    source = make_source()
     config = AutoencoderTraining(MODEL, epochs=40, batch_size=8, learning_rate=1e-2, schedule="cosine")
     seen: list[TrainingProgress] = []
-    result = train_blocks(config, batches, key=jax.random.key(0), validation=batches, on_progress=seen.append)
+    options = RunOptions(on_progress=seen.append)
+    result = train_blocks(config, source, options, key=jax.random.key(0), validation=source)
     assert tuple(seen) == result.history
-    assert seen[-1].step == seen[-1].total_steps == 40 * (batches.blocks.shape[0] // 8)
+    assert seen[-1].step == seen[-1].total_steps == 40 * (source.counts.sum() // 8)
+    assert all(0 <= progress.data_wait <= 1 for progress in seen)
     assert seen[-1].validation_loss < 0.5 * seen[0].validation_loss
 
 
 def test_same_key_trains_the_same_and_another_does_not() -> None:
-    batches = make_batches()
-    first, second, other = (
-        train_blocks(CONFIG, batches, key=jax.random.key(seed)).params for seed in (0, 0, 1)
-    )
+    first, second, other = (train(seed=seed).params for seed in (0, 0, 1))
     assert_same_params(first, second)
     assert not np.array_equal(first["mean"]["kernel"], other["mean"]["kernel"])
 
 
 def test_two_devices_train_the_same_parameters_as_one() -> None:
-    batches = make_batches()
-    one, two = (
-        train_blocks(CONFIG, batches, key=jax.random.key(0), devices=jax.devices()[:n]).params for n in (1, 2)
-    )
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), one, two)
+    one, two = (train(devices=jax.devices()[:n]) for n in (1, 2))
+    np.testing.assert_allclose(*[[report.loss for report in run.history] for run in (one, two)], rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), one.params, two.params)
     with pytest.raises(ValueError, match="multiple of the number of devices"):
-        train_blocks(dataclasses.replace(CONFIG, batch_size=7), batches, key=jax.random.key(0))
+        train(dataclasses.replace(CONFIG, batch_size=7))
+    with pytest.raises(ValueError, match="must hold a device of each process"):
+        train(devices=[])
 
 
-def test_interrupted_run_resumes_exactly(tmp_path: Path) -> None:
-    batches = make_batches()
-    key = jax.random.key(0)
-    uninterrupted = train_blocks(CONFIG, batches, key=key).params
+@pytest.mark.parametrize("checkpoint_every", [1, 10_000], ids=["within an epoch", "between epochs"])
+def test_interrupted_run_resumes_exactly(tmp_path: Path, checkpoint_every: int) -> None:
+    uninterrupted = train().params
 
     class Interrupted(Exception):
         pass
@@ -69,29 +76,80 @@ def test_interrupted_run_resumes_exactly(tmp_path: Path) -> None:
         if progress.step > 1.5 * progress.total_steps / 3:
             raise Interrupted
 
+    options: dict[str, Any] = {"directory": tmp_path, "checkpoint_every": checkpoint_every}
     with pytest.raises(Interrupted):
-        train_blocks(CONFIG, batches, key=key, directory=tmp_path, on_progress=interrupt)
-    resumed = train_blocks(CONFIG, batches, key=key, directory=tmp_path)
-    assert resumed.history[0].step > CONFIG.steps_per_dispatch
+        train(on_progress=interrupt, **options)
+    resumed = train(**options)
+    n_batches = 125 // 8
+    expected = n_batches + 2 * CONFIG.steps_per_dispatch if checkpoint_every == 1 else n_batches
+    assert resumed.history[0].step == expected + CONFIG.steps_per_dispatch
     assert_same_params(uninterrupted, resumed.params)
 
 
+def test_a_run_that_is_to_end_saves_its_state_and_continues(tmp_path: Path) -> None:
+    uninterrupted = train().params
+
+    def preempt(progress: TrainingProgress) -> None:
+        if progress.step == 2 * CONFIG.steps_per_dispatch:
+            signal.raise_signal(signal.SIGTERM)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Preempted) as ended:
+        train(on_progress=preempt, directory=tmp_path)
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is handler
+    resumed = train(directory=tmp_path)
+    assert resumed.history[0].step == 4 * CONFIG.steps_per_dispatch - 125 // 8 % CONFIG.steps_per_dispatch
+    assert_same_params(uninterrupted, resumed.params)
+
+
+def test_a_run_continues_on_other_devices_with_a_warning(tmp_path: Path) -> None:
+    def interrupt(progress: TrainingProgress) -> None:
+        if progress.step > progress.total_steps / 2:
+            raise InterruptedError
+
+    uninterrupted = train().params
+    with pytest.raises(InterruptedError):
+        train(devices=jax.devices()[:1], directory=tmp_path, on_progress=interrupt)
+    with pytest.warns(UserWarning, match="continues on 1 processes with 2 devices .* after 1 processes with"):
+        resumed = train(devices=jax.devices()[:2], directory=tmp_path)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), uninterrupted, resumed.params
+    )
+
+
+def test_the_best_parameters_are_kept(tmp_path: Path) -> None:
+    """A new network decodes everything to grey; the more it learns, the worse it is on grey blocks."""
+    held_out = BlockArray(np.full((16, 6, 6, 6), 0.5, np.float32))
+    config = dataclasses.replace(CONFIG, sample_latents=False)
+
+    def run(keep: str) -> TrainedParams:
+        options = RunOptions(validation=["grey"], directory=tmp_path / keep, keep=keep)
+        return train_blocks(config, make_source(), options, key=jax.random.key(0), validation=held_out)
+
+    best, last = run("best"), run("last")
+    losses = [report.validation_loss for report in best.history if report.validation_loss is not None]
+    assert losses[-1] > min(losses)
+    assert validation_loss(MODEL, best.params, held_out) == pytest.approx(min(losses), rel=1e-5)
+    assert validation_loss(MODEL, last.params, held_out) == pytest.approx(losses[-1], rel=1e-5)
+
+
 def test_directory_of_another_run_is_refused(tmp_path: Path) -> None:
-    batches = make_batches()
-    train_blocks(CONFIG, batches, key=jax.random.key(0), directory=tmp_path)
+    train(directory=tmp_path)
     with pytest.raises(ValueError, match="another configuration"):
-        train_blocks(CONFIG, batches, key=jax.random.key(1), directory=tmp_path)
+        train(directory=tmp_path, seed=1)
 
 
 def test_every_option_trains() -> None:
     config = AutoencoderTraining(
         MODEL, epochs=1, batch_size=8, kl_weight=1e-3, loss_window="blend", augment=True, sample_latents=False
     )
-    assert np.isfinite(train_blocks(config, make_batches(), key=jax.random.key(0)).history[-1].loss)
+    assert np.isfinite(train(config).history[-1].loss)
 
 
-def test_bad_batches_are_named() -> None:
+def test_bad_sources_are_named() -> None:
+    options = RunOptions()
     with pytest.raises(ValueError, match="blocks of side 4; the model's is 6"):
-        train_blocks(CONFIG, BlockBatches(np.zeros((9, 4, 4, 4), np.float32)), key=jax.random.key(0))
+        train_blocks(CONFIG, BlockArray(np.zeros((9, 4, 4, 4), np.float32)), options, key=jax.random.key(0))
     with pytest.raises(ValueError, match="holds 3 blocks; one batch takes 8"):
-        train_blocks(CONFIG, BlockBatches(np.zeros((3, 6, 6, 6), np.float32)), key=jax.random.key(0))
+        train_blocks(CONFIG, BlockArray(np.zeros((3, 6, 6, 6), np.float32)), options, key=jax.random.key(0))

@@ -6,6 +6,7 @@ import pytest
 
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.networks import bind, init_params
+from nvc_jax.autoencoder.training.blocks import BlockArray
 from nvc_jax.autoencoder.training.config import AutoencoderTraining
 from nvc_jax.autoencoder.training.loss import training_loss, validation_loss
 
@@ -16,7 +17,8 @@ BLOCKS = jax.random.uniform(jax.random.key(1), (7, 6, 6, 6))
 
 
 def loss(config: AutoencoderTraining, seed: int = 0) -> float:
-    return float(training_loss(config, PARAMS, BLOCKS, key=jax.random.key(seed)))
+    noise = jax.random.normal(jax.random.key(seed), (len(BLOCKS), MODEL.latent_dim))
+    return float(training_loss(config, PARAMS, BLOCKS, noise))
 
 
 def test_the_plain_loss_is_the_mean_squared_error() -> None:
@@ -24,7 +26,8 @@ def test_the_plain_loss_is_the_mean_squared_error() -> None:
     decoded = model.decode(model.encode(BLOCKS)[0])
     expected = float(np.mean((np.asarray(decoded) - np.asarray(BLOCKS)) ** 2))
     assert loss(PLAIN) == pytest.approx(expected, rel=1e-5)
-    assert validation_loss(MODEL, PARAMS, BLOCKS) == pytest.approx(expected, rel=1e-5)
+    source = BlockArray(np.asarray(BLOCKS))
+    assert validation_loss(MODEL, PARAMS, source) == pytest.approx(expected, rel=1e-5)
 
 
 def test_options_change_the_loss() -> None:

@@ -1,13 +1,19 @@
+import jax
 import numpy as np
+import pytest
 
 from nvc_jax.spectral.training.clustering import cluster_blocks, integer_features, merge_distributions
+from nvc_jax.training.mesh import make_mesh
 
 
-def test_blocks_of_like_energy_share_a_class_in_the_order_of_energy() -> None:
+@pytest.mark.parametrize("n_devices", [1, 2])
+def test_blocks_of_like_energy_share_a_class_in_the_order_of_energy(n_devices: int) -> None:
     rng = np.random.default_rng(0)
-    scale = np.repeat([0.1, 3.0, 40.0], 50)
-    integers = np.rint(rng.laplace(0, 1, (150, 32)) * scale[:, None]).astype(np.int32)
-    np.testing.assert_array_equal(cluster_blocks(integers, 3), np.repeat([0, 1, 2], 50))
+    scale = np.repeat([0.1, 3.0, 40.0], 50)[:149]
+    integers = np.rint(rng.laplace(0, 1, (149, 32)) * scale[:, None]).astype(np.int32)
+    classes, bits = cluster_blocks(integers, 3, make_mesh(jax.devices()[:n_devices]))
+    np.testing.assert_array_equal(classes, np.repeat([0, 1, 2], 50)[:149])
+    assert 32 < bits < 32 * 8
 
 
 def test_like_distributions_share_a_table() -> None:

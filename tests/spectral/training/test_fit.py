@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -7,9 +10,11 @@ import nvc_jax
 from nvc_jax.core.parameters import Params
 from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.spectral.config import SpectralConfig
-from nvc_jax.spectral.training.fit import fit_spectral
+from nvc_jax.spectral.training.fit import fit_spectral, train_spectral
+from nvc_jax.training.progress import RunOptions, TrainedParams, TrainingProgress
 
 CONFIG = SpectralConfig(n_classes=8, n_tables=8, n_profiles=2)
+SMALL = SpectralConfig(n_classes=4, n_tables=4, n_profiles=2)
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +41,35 @@ def test_parameters_are_those_of_the_configuration(params: Params) -> None:
     assert len(params["entropy"]["tables"]) == CONFIG.n_profiles
     assert params["entropy"]["tables"].shape[1] == CONFIG.n_classes
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+
+
+def train_small(n_devices: int, **options: Any) -> TrainedParams:
+    volumes = [fronts(seed)[:16, :16, :16] for seed in range(3)]
+    return train_spectral(
+        volumes, SMALL, RunOptions(devices=jax.devices()[:n_devices], **options), blocks_per_volume=42
+    )
+
+
+def test_parameters_and_losses_do_not_depend_on_the_devices_and_interruptions(tmp_path: Path) -> None:
+    """Three chunks, so that one of two devices has none in the end; two profiles and two passes."""
+    one, two = train_small(1), train_small(2)
+    jax.tree.map(np.testing.assert_array_equal, one.params, two.params)
+    assert [report.step for report in one.history] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [report.step for report in two.history] == [1, 2, 4, 5, 7, 8]
+    losses = {report.step: report.loss for report in one.history}
+    assert all(losses[report.step] == pytest.approx(report.loss, rel=1e-6) for report in two.history)
+
+    for end in (1, 4):  # in the midst of the profiles, and in the midst of a pass
+
+        def interrupt(progress: TrainingProgress, end: int = end) -> None:
+            if progress.step == end:
+                raise InterruptedError
+
+        directory = tmp_path / str(end)
+        with pytest.raises(InterruptedError):
+            train_small(1, directory=directory, on_progress=interrupt)
+        resumed = train_small(1, directory=directory)
+        assert resumed.history[0].step == end + 1
+        jax.tree.map(np.testing.assert_array_equal, resumed.params, one.params)
+    with pytest.raises(ValueError, match="another configuration or data"):
+        train_small(1, directory=directory, seed=1)

@@ -1,0 +1,104 @@
+"""The devices of this process, among which chunks that are coded at the same time are shared out.
+
+A chunk is coded on one device by the same programs as on any other, so that its bytes do not depend on the
+number of devices.
+"""
+
+import contextlib
+import contextvars
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import jax
+
+Tree = TypeVar("Tree")
+
+_chosen: contextvars.ContextVar[tuple[Any, ...] | None] = contextvars.ContextVar("devices", default=None)
+
+
+@contextlib.contextmanager
+def sharing_out(devices: Sequence[jax.Device]) -> Iterator[None]:
+    """Let the work that is begun in the block be shared out among these devices."""
+    token = _chosen.set(tuple(devices))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def devices_in_use() -> tuple[Any, ...]:
+    """Get the devices that code chunks, in this thread.
+
+    Returns:
+        Those of ``sharing_out``, or else the default device if the user has chosen one
+        (``jax.default_device``), or else all accelerators of this process. None stands for the device that
+        JAX takes by itself: it is the only entry on CPUs, whose devices in one process share the same cores,
+        so that more of them would only compile more programs.
+    """
+    chosen = _chosen.get()
+    if chosen is not None:
+        return chosen
+    default = _default_device()
+    if default is not None or jax.default_backend() == "cpu":
+        return (default,)
+    local = jax.local_devices()
+    return (None,) if len(local) == 1 else tuple(local)
+
+
+def _default_device() -> Any:
+    """Get the default device of this thread; None where none is chosen."""
+    config: Any = jax.config
+    return config.jax_default_device
+
+
+class DeviceRota:
+    """Gives every piece of work the device that has the fewest of them.
+
+    Until the first piece is done, all are given the first device: it compiles the programs, which JAX's cache
+    then has for the other devices.
+
+    Args:
+        devices: from ``devices_in_use``.
+    """
+
+    def __init__(self, devices: Sequence[Any]) -> None:
+        self._devices = tuple(devices)
+        self._loads = [0] * len(devices)
+        self._is_begun = False
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Compute on the device whose turn it is, in this thread, until the block ends."""
+        with self._lock:
+            candidates = self._loads if self._is_begun else self._loads[:1]
+            number = candidates.index(min(candidates))
+            self._loads[number] += 1
+        device = self._devices[number]
+        try:
+            with contextlib.nullcontext() if device is None else jax.default_device(device):
+                yield
+        finally:
+            with self._lock:
+                self._loads[number] -= 1
+                self._is_begun = True
+
+
+class DeviceCopies(Generic[Tree]):
+    """A tree of arrays with a copy on every device that asks for one.
+
+    Args:
+        tree: of arrays, such as the parameters of a model.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._copies: dict[Any, Tree] = {}
+
+    def here(self) -> Tree:
+        """Get the copy on the device on which this thread computes, which is moved there once."""
+        device = _default_device()
+        if device not in self._copies:  # two threads may both move it: one copy stays
+            self._copies[device] = jax.device_put(self._tree)
+        return self._copies[device]
