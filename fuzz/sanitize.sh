@@ -8,7 +8,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 cmake -S "$root/native" -B "$build" -DNVC_SANITIZE=ON -DPython_EXECUTABLE="$(command -v python)" > "$build/log"
-cmake --build "$build" >> "$build/log"
+cmake --build "$build" --parallel >> "$build/log"
 # The sanitizers must be loaded before Python. Python itself does not free all its memory. The programs around
 # the kernels are not what is tested: they are compiled without optimisation.
 export LD_PRELOAD="$(g++ -print-file-name=libasan.so):$(g++ -print-file-name=libubsan.so)"

@@ -32,12 +32,12 @@ def test_cores_are_parts_of_decoded_blocks(name: str) -> None:
     config = CONFIGS[name]
     model = bind(config, init_params(config, key=jax.random.key(0)))
     blocks = jax.random.uniform(jax.random.key(1), (3, *[config.side] * 3))
-    mean, log_variance = model.encode(blocks)
-    decoded = model.decode(mean)
+    mean, log_variance = jax.jit(model.encode)(blocks)
+    decoded = jax.jit(model.decode)(mean)
     assert mean.shape == log_variance.shape == (3, config.latent_dim)
     assert decoded.shape == blocks.shape
     core = slice(config.margin, config.margin + config.block_size)
-    np.testing.assert_allclose(model.decode_core(mean), decoded[:, core, core, core], atol=1e-6)
+    np.testing.assert_allclose(jax.jit(model.decode_core)(mean), decoded[:, core, core, core], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -58,8 +58,8 @@ def test_published_weights_reproduce_their_examples(name: str) -> None:
     model = bind(config, published_params(arrays))
     blocks = arrays["example_blocks"].reshape(-1, *[config.side] * 3)
     latents = arrays["example_latents"]
-    np.testing.assert_allclose(model.encode(blocks)[0], latents, atol=1e-5, rtol=1e-5)
-    decoded = model.decode(latents).reshape(len(latents), -1)
+    np.testing.assert_allclose(jax.jit(model.encode)(blocks)[0], latents, atol=1e-5, rtol=1e-5)
+    decoded = jax.jit(model.decode)(latents).reshape(len(latents), -1)
     np.testing.assert_allclose(decoded, arrays["example_reconstruction"], atol=1e-5)
 
 
@@ -72,5 +72,5 @@ def test_published_slice_reproduces_its_voxels() -> None:
     n = arrays["decoder.2.bias"].size
     params["output"]["kernel"][:, :n] = arrays["decoder.2.weight"].T
     params["output"]["bias"][:n] = arrays["decoder.2.bias"]
-    decoded = bind(config, params).decode(arrays["latents"]).reshape(4, -1)[:, :n]
+    decoded = jax.jit(bind(config, params).decode)(arrays["latents"]).reshape(4, -1)[:, :n]
     np.testing.assert_allclose(decoded, arrays["reconstruction"], atol=1e-5)

@@ -15,7 +15,7 @@ from nvc_jax.core.chunk_grid import chunk_regions
 from nvc_jax.core.chunk_interfaces import ChunkTarget, ValueRange
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
 
-SHAPE, CHUNK = (21, 30, 43), (8, 16, 16)
+SHAPE, CHUNK = (21, 30, 43), (16, 16, 24)
 VALUES = (300 * smooth_values(SHAPE) - 100).astype(np.float32)
 VALUES[3:6, :9] = -9999
 VALUE_RANGE = find_value_range([VALUES], [-9999])

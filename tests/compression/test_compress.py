@@ -36,9 +36,10 @@ def test_a_container_decodes_to_what_the_codec_decodes_to(dtype: str, mode: str,
 
 
 def test_streams_decode_to_what_the_codec_decodes_to(tmp_path: Path) -> None:
-    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", step=0.02)  # nvc-1 is the default, and one chunk holds it
+    volume = VOLUME[:13, :16, :16]
+    nvc_jax.compress(volume, tmp_path / "v.zarr", step=0.02)  # nvc-1 is the default, and one chunk holds it
     codec = nvc_jax.load_codec("nvc-1")
-    expected = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, VOLUME, step=0.02))
+    expected = nvc_jax.decode_volume(codec, nvc_jax.encode_volume(codec, volume, step=0.02))
     np.testing.assert_array_equal(nvc_jax.open(tmp_path / "v.zarr").read().result(), expected)
 
 
@@ -56,7 +57,7 @@ def test_every_kind_of_file_goes_in_and_comes_out(source: str, tmp_path: Path) -
 
 
 def test_the_metadata_of_a_default_container_are_short(tmp_path: Path) -> None:
-    nvc_jax.compress(VOLUME.astype(np.float32) / 7, tmp_path / "v.zarr")
+    nvc_jax.compress(VOLUME[:16, :16, :24].astype(np.float32) / 7, tmp_path / "v.zarr")
     assert (tmp_path / "v.zarr" / "zarr.json").stat().st_size <= 560
 
 
@@ -92,8 +93,8 @@ def test_constant_volumes_meet_any_psnr(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("psnr", [32.0, 45.0, 58.0])
 def test_psnr_is_met(psnr: float, tmp_path: Path) -> None:
-    volume = VOLUME.astype(np.float32)
-    nvc_jax.compress(volume, tmp_path / "v.zarr", psnr=psnr)
+    volume = VOLUME[:, :, :24].astype(np.float32)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", psnr=psnr, chunks=CHUNK)
     assert abs(nvc_jax.evaluate(volume, tmp_path / "v.zarr")["psnr_db"] - psnr) < 0.1
 
 

@@ -15,8 +15,8 @@ from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
 
-VOLUME = read_volume(SAMPLE)[:37, :40, :43]
-CHUNK, SHARD = (16, 16, 16), (32, 32, 32)
+VOLUME = read_volume(SAMPLE)[:21, :30, :43]
+CHUNK, SHARD = (16, 16, 16), (16, 32, 32)
 TARGET: dict[str, Any] = {"max_error": 2, "chunks": CHUNK}
 
 
@@ -95,7 +95,7 @@ def test_the_last_part_reports_the_container(tmp_path: Path) -> None:
 def test_a_resumed_run_reports_what_earlier_ones_stored_too(tmp_path: Path) -> None:
     path = tmp_path / "v.zarr"
     with pytest.raises(Interrupted):
-        nvc_jax.compress(VOLUME, path, **TARGET, on_progress=interrupt_after(20))
+        nvc_jax.compress(VOLUME, path, **TARGET, on_progress=interrupt_after(9))
     result = nvc_jax.compress(VOLUME, path, **TARGET, resume=True)
     check_complete(result, VOLUME, size_of(path))
     assert result == nvc_jax.compress(VOLUME, path, **TARGET)

@@ -170,7 +170,7 @@ def test_containers_of_compress_are_not_changed(tmp_path: Path) -> None:
     nvc_jax.verify(VOLUME, tmp_path / "v.zarr")
 
 
-@pytest.mark.parametrize(("shape", "chunk"), [((20, 30), (8, 16)), ((2, 2, 9, 8, 17), (1, 1, 8, 8, 16))])
+@pytest.mark.parametrize(("shape", "chunk"), [((20, 30), (16, 24)), ((2, 2, 9, 8, 17), (1, 1, *CHUNK))])
 def test_arrays_of_any_rank_are_written(shape: tuple, chunk: tuple, tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     options = {"serializer": nvc_jax.zarr_codec(max_error=0.1), "compressors": None}

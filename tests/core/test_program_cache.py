@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,23 +30,42 @@ sys.exit(status)
 """Code that runs ``nvc``, or calls ``compress``, and counts the programs: from the cache, and needed."""
 
 
+def save_volume(folder: Path) -> None:
+    """Write ``v.npy``, 20 × 24 × 28 float32."""
+    np.save(folder / "v.npy", np.sin(np.arange(20 * 24 * 28) / 50).astype(np.float32).reshape(20, 24, 28))
+
+
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """Folder that holds ``v.npy``, 20 × 24 × 28 float32."""
-    np.save(tmp_path / "v.npy", np.sin(np.arange(20 * 24 * 28) / 50).astype(np.float32).reshape(20, 24, 28))
+    """Folder that holds ``v.npy``."""
+    save_volume(tmp_path)
     return tmp_path
+
+
+def programs_in(folder: Path) -> list[Path]:
+    return sorted((folder / "cache").rglob("*-cache"))
 
 
 def run(folder: Path, *arguments: str, code: str = COUNTING, **variables: str) -> list[Path]:
     """Run ``nvc``, or other code, in a process of its own, and list the programs that it keeps."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith(("JAX", "NVC", "XLA"))}
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("JAX", "NVC"))}
     known |= {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": ":".join(sys.path), **variables}
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=known, cwd=folder)
-    return sorted((folder / "cache").rglob("*-cache"))
+    return programs_in(folder)
 
 
-def test_programs_of_one_run_serve_the_next(here: Path) -> None:
-    kept = run(here, "compress", "v.npy", "first.zarr", "--step", "0.05")
+@pytest.fixture(scope="module")
+def compressed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder in which a process compressed ``v.npy`` to ``first.zarr`` with the step 0.05."""
+    folder = tmp_path_factory.mktemp("compressed")
+    save_volume(folder)
+    run(folder, "compress", "v.npy", "first.zarr", "--step", "0.05")
+    return folder
+
+
+def test_programs_of_one_run_serve_the_next(compressed: Path, tmp_path: Path) -> None:
+    here = shutil.copytree(compressed, tmp_path / "here")
+    kept = programs_in(here)
     assert any("encode" in path.name for path in kept)
     written = {path: path.stat().st_mtime_ns for path in kept}
     assert run(here, "compress", "v.npy", "second.zarr", "--step", "0.06") == kept
@@ -54,8 +74,9 @@ def test_programs_of_one_run_serve_the_next(here: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in kept} == written
 
 
-def test_programs_serve_calls_from_python_that_ask_for_them(here: Path) -> None:
-    kept = run(here, "compress", "v.npy", "first.zarr", "--step", "0.05")
+def test_programs_serve_calls_from_python_that_ask_for_them(compressed: Path, tmp_path: Path) -> None:
+    here = shutil.copytree(compressed, tmp_path / "here")
+    kept = programs_in(here)
     assert run(here, "call", "second.zarr") == kept
     hits, needed = map(int, (here / "counts").read_text().split())
     assert hits == needed > 0

@@ -13,6 +13,9 @@ from nvc_jax.entropy.interleaving import max_lanes_for
 
 encode = jax.jit(adaptive_geometric.encode)
 decode = jax.jit(adaptive_geometric.decode, static_argnums=2)
+choose_scales = jax.jit(geometric_adaptation.choose_scales)
+choose_tables = jax.jit(geometric_adaptation.choose_tables)
+to_token = jax.jit(tokens.to_token)
 
 
 def round_trip(values: np.ndarray, scales: np.ndarray) -> tuple[int, int]:
@@ -29,8 +32,8 @@ def round_trip(values: np.ndarray, scales: np.ndarray) -> tuple[int, int]:
 def ideal_bits(values: np.ndarray, scales: np.ndarray) -> float:
     """Bits that the tables by which integers are coded allow."""
     given_values = jnp.asarray(values, jnp.int32)
-    rows = np.asarray(geometric_adaptation.choose_tables(given_values, jnp.asarray(scales, jnp.int32)))
-    token, _, extra = (np.asarray(x) for x in tokens.to_token(given_values))
+    rows = np.asarray(choose_tables(given_values, jnp.asarray(scales, jnp.int32)))
+    token, _, extra = (np.asarray(x) for x in to_token(given_values))
     frequencies = geometric_frequencies().astype(float)
     lacking = frequencies[rows, token] == 0
     token, extra = np.where(lacking, tokens.ESCAPE, token), np.where(lacking, 24, extra)
@@ -57,7 +60,7 @@ def test_any_integers_round_trip(seed: int, scale: int) -> None:
 def test_any_sizes_round_trip(n_dims: int, n: int) -> None:
     means = np.random.default_rng(0).uniform(0.1, 30, (n_dims, 1))
     values = two_sided(np.random.default_rng(1), means, n)
-    scales = np.asarray(geometric_adaptation.choose_scales(jnp.asarray(values, jnp.int32)))
+    scales = np.asarray(choose_scales(jnp.asarray(values, jnp.int32)))
     _, n_lanes = round_trip(values, scales)
     assert 1 <= n_lanes <= max_lanes_for(n)
 
@@ -81,7 +84,7 @@ def test_sizes_are_near_the_ideal(mean: float) -> None:
     n = 4096
     means = mean * rng.uniform(0.5, 2, (32, 1))
     values = two_sided(rng, means, n)
-    scales = np.asarray(geometric_adaptation.choose_scales(jnp.asarray(values, jnp.int32)))
+    scales = np.asarray(choose_scales(jnp.asarray(values, jnp.int32)))
     used, _ = round_trip(values, scales)
     ideal = ideal_bits(values, scales)
     assert ideal <= 16 * used <= 1.02 * ideal
@@ -95,11 +98,9 @@ def test_blocks_of_low_energy_cost_little() -> None:
     rng = np.random.default_rng(0)
     high = two_sided(rng, np.full((32, 1), 6.0), 1024)
     mixed = high * (rng.random(1024) < 0.25)[None]
-    scales = np.asarray(geometric_adaptation.choose_scales(jnp.asarray(mixed, jnp.int32)))
+    scales = np.asarray(choose_scales(jnp.asarray(mixed, jnp.int32)))
     used, _ = round_trip(mixed, scales)
-    used_high, _ = round_trip(
-        high, np.asarray(geometric_adaptation.choose_scales(jnp.asarray(high, jnp.int32)))
-    )
+    used_high, _ = round_trip(high, np.asarray(choose_scales(jnp.asarray(high, jnp.int32))))
     assert used < 0.4 * used_high
 
 
@@ -113,7 +114,7 @@ def test_the_scale_of_a_dimension_is_that_of_its_mean_magnitude() -> None:
     values = np.zeros((N_SCALES, 1024))
     for row, mean in zip(values, MEANS, strict=True):
         row[: int(min(mean, 1) * 1024)] = round(max(mean, 1))
-    scales = geometric_adaptation.choose_scales(jnp.asarray(values, jnp.int32))
+    scales = choose_scales(jnp.asarray(values, jnp.int32))
     # Integers do not have every mean.
     assert np.abs(scales - np.arange(N_SCALES)).max() <= 1
 
@@ -122,7 +123,7 @@ def test_the_scale_of_a_dimension_is_that_of_its_mean_magnitude() -> None:
 def test_the_common_scale_is_lower_where_few_blocks_hold_the_energy(n_high: int, is_lower: bool) -> None:
     blocks = two_sided(np.random.default_rng(0), np.full((32, 1), 200.0), 1024)
     values = jnp.asarray(blocks * (np.arange(1024) < n_high), jnp.int32)
-    usual = geometric_adaptation.choose_scales(values.reshape(1, -1))[0]
+    usual = choose_scales(values.reshape(1, -1))[0]
     common = geometric_adaptation.choose_common_scale(values)
     assert (int(common) < int(usual)) == is_lower
     streams = [encode(values, jnp.full(32, scale)) for scale in (common, usual)]

@@ -1,15 +1,14 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax.entropy.frequency_tables import (
-    PRECISION,
-    bits_of_frequencies,
-    find_token,
-    make_tables,
-    quantize_frequencies,
-)
+from nvc_jax.entropy import frequency_tables
+from nvc_jax.entropy.frequency_tables import PRECISION, bits_of_frequencies, quantize_frequencies
 from nvc_jax.entropy.tokens import N_TOKENS
+
+make_tables = jax.jit(frequency_tables.make_tables, static_argnames="with_slots")
+find_token = jax.jit(frequency_tables.find_token)
 
 
 def probabilities() -> np.ndarray:

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -6,6 +7,10 @@ from nvc_jax.entropy import label_contexts as contexts
 from nvc_jax.entropy.intervals import WHOLE
 
 VALID = jnp.array([20, 25], jnp.int32)
+# Compiled as a whole: one program for a shape takes less time than one for each operation.
+examine_voxels, find_candidate = jax.jit(contexts.examine_voxels), jax.jit(contexts.find_candidate)
+change_probabilities, learn = jax.jit(contexts.change_probabilities), jax.jit(contexts.learn)
+flag_contexts, flag_probabilities = jax.jit(contexts.flag_contexts), jax.jit(contexts.flag_probabilities)
 
 
 def random_slices(n_labels: int) -> contexts.Slices:
@@ -35,11 +40,11 @@ def test_contexts_are_within_their_tables(n_labels: int) -> None:
     counts = jnp.zeros((contexts.N_CONTEXTS, 2), jnp.int32)
     seen = set()
     for p in contexts.PASSES:
-        voxels = contexts.examine_voxels(
+        voxels = examine_voxels(
             random_slices(n_labels), y, x, jnp.int32(p.distance), jnp.int32(p.known), VALID
         )
-        second, second_context = contexts.find_candidate(voxels, [voxels.labels])
-        third, third_context = contexts.find_candidate(voxels, [voxels.labels, second])
+        second, second_context = find_candidate(voxels, [voxels.labels])
+        third, third_context = find_candidate(voxels, [voxels.labels, second])
         assert (second != voxels.labels).all()
         assert (third != voxels.labels).all()
         assert (third != second).all()
@@ -50,30 +55,30 @@ def test_contexts_are_within_their_tables(n_labels: int) -> None:
         assert not kinds[0] & kinds[1]
         assert not seen & kinds[1] or p.known in (1, 2)
         seen |= kinds[1]
-        changes = contexts.change_probabilities(counts, voxels)
+        changes = change_probabilities(counts, voxels)
         assert int(changes.min()) >= 3
         assert int(changes.max()) <= WHOLE - 3
 
 
 def test_probabilities_follow_the_counts() -> None:
     counts = jnp.zeros((contexts.N_CONTEXTS, 2), jnp.int32)
-    flags = contexts.flag_contexts(jnp.zeros((32, 32), jnp.uint8), jnp.zeros((2, 2), bool), VALID)
+    flags = flag_contexts(jnp.zeros((32, 32), jnp.uint8), jnp.zeros((2, 2), bool), VALID)
     first = flags[:1]
-    assert contexts.flag_probabilities(counts, first).tolist() == [19661]
+    assert flag_probabilities(counts, first).tolist() == [19661]
     for _ in range(3):
         answers = jnp.ones((1, 1), bool)
-        counts = contexts.learn(counts, first[None], answers, jnp.ones((1, 1), bool))
-    counts = contexts.learn(counts, first[None], jnp.zeros((1, 1), bool), jnp.zeros((1, 1), bool))
+        counts = learn(counts, first[None], answers, jnp.ones((1, 1), bool))
+    counts = learn(counts, first[None], jnp.zeros((1, 1), bool), jnp.zeros((1, 1), bool))
     assert counts[first[0]].tolist() == [3, 3]
-    assert contexts.flag_probabilities(counts, first).tolist() == [(3 * WHOLE + 19661) // 4]
+    assert flag_probabilities(counts, first).tolist() == [(3 * WHOLE + 19661) // 4]
     large = counts.at[first[0]].set(jnp.array([1 << 30, 1 << 29]))
-    assert abs(int(contexts.flag_probabilities(large, first)[0]) - WHOLE // 2) < 4
+    assert abs(int(flag_probabilities(large, first)[0]) - WHOLE // 2) < 4
 
 
 def test_blocks_next_to_a_border_are_told_apart() -> None:
     before = np.zeros((48, 48), np.uint8)
     before[:, 16:] = 1
     large = jnp.array([48, 48], jnp.int32)
-    found = contexts.flag_contexts(jnp.asarray(before), jnp.zeros((3, 3), bool), large).reshape(3, 3)
+    found = flag_contexts(jnp.asarray(before), jnp.zeros((3, 3), bool), large).reshape(3, 3)
     assert (found[:, 0] == found[:, 1]).all()
     assert (found[:, 2] != found[:, 1]).all()

@@ -13,12 +13,17 @@ from nvc_jax.entropy.word_stream import WordStream, n_groups_of, varint_bytes
 
 LIMIT = tokens_module.MAX_MAGNITUDE
 SPREADS = (0.3, 1.0, 4.0, 30.0)
+# Compiled as a whole: one program for a shape takes less time than one for each operation.
+to_token = jax.jit(tokens_module.to_token)
+start_encoding = jax.jit(rans.start_encoding, static_argnums=(1, 2))
+finish_encoding, start_decoding = jax.jit(rans.finish_encoding), jax.jit(rans.start_decoding)
+ends_well = jax.jit(rans.ends_well)
 
 
 def frequencies() -> np.ndarray:
     """Tables for two-sided geometric integers of several spreads."""
     values = np.arange(-200000, 200001)
-    tokens = np.asarray(tokens_module.to_token(jnp.asarray(values, jnp.int32))[0])
+    tokens = np.asarray(to_token(jnp.asarray(values, jnp.int32))[0])
     rows = []
     for spread in SPREADS:
         weights = np.exp(-np.abs(values) / spread)
@@ -96,7 +101,7 @@ def test_sizes_are_near_the_ideal(row: int) -> None:
     shape = (4000, 16)
     p = 1 - np.exp(-1 / SPREADS[row])
     values = (rng.geometric(p, shape) - rng.geometric(p, shape)).astype(np.int32)
-    token, _, n_bits = (np.asarray(x) for x in tokens_module.to_token(jnp.asarray(values)))
+    token, _, n_bits = (np.asarray(x) for x in to_token(jnp.asarray(values)))
     table = FREQUENCIES[row].astype(float)
     lacking = table[token] == 0
     token, n_bits = np.where(lacking, tokens_module.ESCAPE, token), np.where(lacking, 24, n_bits)
@@ -127,16 +132,18 @@ def test_damaged_streams_decode_to_something() -> None:
 
 
 def test_bits_of_active_lanes_come_back() -> None:
+    push_bits = jax.jit(rans.push_bits, static_argnums=2)
+    pop_bits = jax.jit(rans.pop_bits, static_argnums=1)
     bits = to_lanes(jnp.array([3, 1, 2, 0], jnp.uint32))
     active = to_lanes(jnp.array([True, False, True, True]))
-    coder = rans.start_encoding(jnp.int32(4), 4, rans.capacity(20, 4))
+    coder = start_encoding(jnp.int32(4), 4, rans.capacity(20, 4))
     for _ in range(20):  # more than a state holds
-        coder = rans.push_bits(coder, bits, 2, active)
-    stream = rans.finish_encoding(coder, jnp.int32(4))
+        coder = push_bits(coder, bits, 2, active)
+    stream = finish_encoding(coder, jnp.int32(4))
     assert stream.group_words.tolist() > [2 * 4]
-    coder = rans.start_decoding(stream)
+    coder = start_decoding(stream)
     for _ in range(20):
-        coder, popped = rans.pop_bits(coder, 2, active)
+        coder, popped = pop_bits(coder, 2, active)
         np.testing.assert_array_equal(popped, jnp.where(active, bits, 0))
 
 
@@ -147,17 +154,18 @@ def test_tokens_without_extra_bits_come_back(with_slots: bool) -> None:
     rows = jnp.asarray(rng.integers(0, len(SPREADS), (n_steps, n_lanes)), jnp.int32)
     tokens = jnp.asarray(rng.integers(0, 3, (n_steps, n_lanes)), jnp.uint32)
     active = jnp.asarray(rng.random((n_steps, n_lanes)) < 0.8)
-    tables = frequency_tables.make_tables(jnp.asarray(FREQUENCIES), with_slots=with_slots)
-    coder = rans.start_encoding(jnp.int32(n_lanes), n_lanes, rans.capacity(n_steps * n_lanes, n_lanes))
+    make_tables = jax.jit(frequency_tables.make_tables, static_argnames="with_slots")
+    tables = make_tables(jnp.asarray(FREQUENCIES), with_slots=with_slots)
+    coder = start_encoding(jnp.int32(n_lanes), n_lanes, rans.capacity(n_steps * n_lanes, n_lanes))
     push, pop = jax.jit(rans.push_token), jax.jit(rans.pop_token)
     for step in reversed(range(n_steps)):
         coder = push(coder, tables, rows[step], tokens[step], active[step])
-    stream = rans.finish_encoding(coder, jnp.int32(n_lanes))
-    coder = rans.start_decoding(stream)
+    stream = finish_encoding(coder, jnp.int32(n_lanes))
+    coder = start_decoding(stream)
     for step in range(n_steps):
         coder, token = pop(coder, tables, rows[step], active[step])
         np.testing.assert_array_equal(token[active[step]], tokens[step][active[step]])
-    assert rans.ends_well(coder, stream)
+    assert ends_well(coder, stream)
 
 
 def test_bytes_of_varints_are_counted() -> None:

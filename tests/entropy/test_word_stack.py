@@ -1,10 +1,14 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.entropy.word_stack import GROUP_LANES, append_words, take_words
+from nvc_jax.entropy import word_stack
+from nvc_jax.entropy.word_stack import GROUP_LANES
+
+append_words, take_words = jax.jit(word_stack.append_words), jax.jit(word_stack.take_words)
 
 
 def at_lanes(words: dict[int, int], n_groups: int = 2) -> tuple[jnp.ndarray, jnp.ndarray]:
@@ -36,4 +40,4 @@ def test_words_are_taken_by_the_lanes_that_appended_them(
     taken, left = take_words(buffer, tops, masks[::-1])
     np.testing.assert_array_equal(left, starts)
     for mask, appended, back in zip(masks, words, taken[::-1], strict=True):
-        np.testing.assert_array_equal(jnp.where(mask, back, 0), jnp.where(mask, appended, 0))
+        np.testing.assert_array_equal(np.where(mask, back, 0), np.where(mask, appended, 0))

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+from bisect import bisect_right
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from reference_common import (
     unfold,
     unpack,
 )
-from reference_streams import CUBE_ROOTS, Stream, read_stream, to_frequencies
+from reference_streams import CUBE_ROOTS, Stream, read_stream, slot_ends, to_frequencies
 
 PHASES = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1))
 """Parities of the phases of a level, in the order of coding."""
@@ -113,12 +114,12 @@ def decode_lattice(section: bytes, shape: Shape, padded_shape: Shape) -> np.ndar
     position += -(-reader.position // 8)
 
     reader = BitReader(section[position:])
-    tables = read_tables(reader, header)
+    ends = read_tables(reader, header)
     position += -(-reader.position // 8)
     n_items = sum(8 * math.prod(side >> level + 1 for side in lattice) for level in range(5))
     stream = read_stream(section[position:], header.n_lanes, 256, 3 * n_items + 33792)
     for level in (4, 3, 2, 1, 0):
-        decode_level(values, level, shape, weights[min(level, 2)], tables, stream, header)
+        decode_level(values, level, shape, weights[min(level, 2)], ends, stream, header)
     return values[crop(shape)]
 
 
@@ -156,8 +157,8 @@ def read_weights(section: bytes) -> np.ndarray:
     return weights
 
 
-def read_tables(reader: BitReader, header: Header) -> np.ndarray:
-    """Read the tables, and return the table of each context (888, 64)."""
+def read_tables(reader: BitReader, header: Header) -> list[list[int]]:
+    """Read the tables, and return where the slots of each token end, for each context (888, 64)."""
     require(1 <= header.n_tables <= 160, "a lattice body has a wrong number of tables")
     starts, tables = [], []
     for _ in range(header.n_tables):
@@ -183,10 +184,8 @@ def read_tables(reader: BitReader, header: Header) -> np.ndarray:
     require(
         all(a < b for a, b in itertools.pairwise(starts)), "the tables of a lattice body are not in order"
     )
-    rows = [
-        sum(start <= merged(context, header.flags) for start in starts) - 1 for context in range(N_CONTEXTS)
-    ]
-    return np.array(tables)[rows]
+    ends = slot_ends(np.array(tables))
+    return [ends[bisect_right(starts, merged(context, header.flags)) - 1] for context in range(N_CONTEXTS)]
 
 
 def merged(context: int, flags: int) -> int:
@@ -202,7 +201,7 @@ def decode_level(
     level: int,
     shape: Shape,
     weights: np.ndarray,
-    tables: np.ndarray,
+    ends: list[list[int]],
     stream: Stream,
     header: Header,
 ) -> None:
@@ -218,7 +217,7 @@ def decode_level(
     spread = padded.max((1, 3, 5)) - padded.min((1, 3, 5))
     context = sum((spread >= max((limit * step) >> 2, 1)).astype(int) for limit in RANGES)
     inside = valid(even.shape, (0, 0, 0), level, shape)[::4, ::4, ::4]
-    flags = take_codes(stream, tables[FIRST_FLAG_CONTEXT + 8 * group :], context, inside) > 0
+    flags = take_codes(stream, ends[FIRST_FLAG_CONTEXT + 8 * group :], context, inside) > 0
     is_open = flags.repeat(4, 0).repeat(4, 1).repeat(4, 2)[crop(even.shape)]
 
     for number, phase in enumerate(PHASES):
@@ -231,7 +230,7 @@ def decode_level(
         large = sum((size >= -(-limit * total // 64)).astype(int) for limit in MAGNITUDES)
         context = 96 * (sum(phase) - 1) + 16 * large + np.where(large % 2 == 1, 15 - quiet, quiet)
         coded = is_open & valid(even.shape, phase, level, shape)
-        codes = take_codes(stream, tables[288 * group :], context, coded)
+        codes = take_codes(stream, ends[288 * group :], context, coded)
         points[own] = (predicted + codes * step).astype(np.int32)
         magnitudes[own] = np.minimum(abs(codes), 255)
 
@@ -279,12 +278,9 @@ def valid(sides: Shape, phase: Shape, level: int, shape: Shape) -> np.ndarray:
     return axes[0][:, None, None] & axes[1][None, :, None] & axes[2][None, None, :]
 
 
-def take_codes(stream: Stream, tables: np.ndarray, context: np.ndarray, coded: np.ndarray) -> np.ndarray:
+def take_codes(stream: Stream, ends: list[list[int]], context: np.ndarray, coded: np.ndarray) -> np.ndarray:
     """Take the codes of a pass, int64; 0 where none is coded."""
-    codes, rows = np.zeros(coded.shape, np.int64), tables[context[coded]]
-    n, n_lanes, found = len(rows), len(stream.states), []
-    for start in range(0, n, n_lanes):
-        lanes = np.arange(min(n_lanes, n - start))
-        found.append(stream.take_integers(lanes, rows[start : start + n_lanes]))
-    codes[coded] = np.concatenate(found) if found else 0
+    codes, n_lanes = np.zeros(coded.shape, np.int64), len(stream.states)
+    rows = context[coded].tolist()
+    codes[coded] = [stream.take_integer(item % n_lanes, ends[row]) for item, row in enumerate(rows)]
     return codes

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from reference_common import Shape, crop, require, take_varints, unpack
-from reference_streams import Stream, open_stream, share_out
+from reference_streams import Stream, open_stream, share_out, slot_ends
 from reference_transform import (
     POSITIONS,
     Axis,
@@ -118,15 +118,19 @@ def decode_block_headers(stream: Stream, blocks: Blocks, entropy: Mapping[str, n
     """Decode the headers of the blocks inside."""
     headers = BlockHeaders(*np.zeros((3, len(blocks.index)), np.int64))
     n_classes, n_lanes = len(entropy["tables"]), len(stream.states)
-    previous = np.full(n_lanes, n_classes)
-    for lanes, items in share_out(len(blocks.inside), n_lanes):
-        block = blocks.inside[items]
-        classes = stream.take_tokens(lanes, entropy["class_frequencies"][previous[lanes]])
-        classes = np.minimum(classes, n_classes - 1)
-        previous[lanes] = headers.classes[block] = classes
-        headers.ends_of_block[block] = stream.take_tokens(lanes, entropy["end_frequencies"][classes])
-        tables = entropy["frequencies"][entropy["tables"][classes, 0]]
-        headers.first[block] = stream.take_integers(lanes, tables)
+    class_ends, end_ends = slot_ends(entropy["class_frequencies"]), slot_ends(entropy["end_frequencies"])
+    integer_ends = slot_ends(entropy["frequencies"])
+    previous = [n_classes] * n_lanes
+    for pairs in share_out(len(blocks.inside), n_lanes):
+        own = [(lane, blocks.inside[item]) for lane, item in pairs]
+        for lane, block in own:
+            class_ = min(stream.take_token(lane, class_ends[previous[lane]]), n_classes - 1)
+            previous[lane] = headers.classes[block] = class_
+        for lane, block in own:
+            headers.ends_of_block[block] = stream.take_token(lane, end_ends[previous[lane]])
+        for lane, block in own:
+            table = entropy["tables"][previous[lane], 0]
+            headers.first[block] = stream.take_integer(lane, integer_ends[table])
     return headers
 
 
@@ -149,27 +153,26 @@ def decode_coefficients(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decode the integers of all coefficients but the first, and the quantiser of each: (n, 512) both."""
     integers, quantizers = np.zeros((2, len(blocks.index), 512), np.int64)
-    items = list_coefficients(blocks, headers, entropy["order"])
+    items = list_coefficients(blocks, headers, entropy["order"]).tolist()
     n_tables, n_quantizers = table_counts(entropy)
-    current, previous = np.zeros((2, len(stream.states)), np.int64)  # quantisers of each lane
-    is_first_step = True
-    for lanes, entries in share_out(len(items), len(stream.states)):
-        block, coefficient, position = items[entries].T
-        if n_quantizers == 2:
-            if is_first_step:
-                bits = np.array([stream.take_bits(lane, 2) for lane in lanes])
-                current[lanes], previous[lanes] = bits & 1, bits >> 1
-            starts = lanes[position == 0]
-            current[starts], previous[starts] = 0, 0
-        is_first_step = False
-
-        quantizer = current[lanes]
-        rows = entropy["tables"][headers.classes[block], coefficient] + n_tables * quantizer
-        taken = stream.take_integers(lanes, entropy["frequencies"][rows])
-        integers[block, coefficient], quantizers[block, coefficient] = taken, quantizer
-
-        if n_quantizers == 2:
-            current[lanes], previous[lanes] = previous[lanes] ^ (taken & 1), quantizer
+    ends = slot_ends(entropy["frequencies"])
+    n_lanes = len(stream.states)
+    current, previous = [0] * n_lanes, [0] * n_lanes  # quantisers of each lane
+    for step, pairs in enumerate(share_out(len(items), n_lanes)):
+        if n_quantizers == 2 and step == 0:
+            for lane, _ in pairs:
+                bits = stream.take_bits(lane, 2)
+                current[lane], previous[lane] = bits & 1, bits >> 1
+        for lane, item in pairs:
+            block, coefficient, position = items[item]
+            if position == 0:
+                current[lane], previous[lane] = 0, 0
+            quantizer = current[lane]
+            row = entropy["tables"][headers.classes[block], coefficient] + n_tables * quantizer
+            taken = stream.take_integer(lane, ends[row])
+            integers[block, coefficient], quantizers[block, coefficient] = taken, quantizer
+            if n_quantizers == 2:
+                current[lane], previous[lane] = previous[lane] ^ (taken & 1), quantizer
     return integers, quantizers
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,14 +19,14 @@ class Stream:
     """The states of a stream's lanes, and the words that are left in the pools of their groups.
 
     Attributes:
-        states: int64 (lanes,).
+        states: the state of each lane.
         pools: for each group its words, the next one last.
     """
 
     def __init__(self, words: np.ndarray, group_words: Sequence[int], n_lanes: int) -> None:
         ends = np.cumsum(group_words)
         self.pools = [words[end - n : end].tolist() for n, end in zip(group_words, ends, strict=True)]
-        self.states = np.zeros(n_lanes, np.int64)
+        self.states = [0] * n_lanes
         for lane in range(n_lanes):
             low = self.take_word(lane)
             self.states[lane] = self.take_word(lane) << 16 | low
@@ -41,50 +42,44 @@ class Stream:
         if self.states[lane] < 1 << 16:
             self.states[lane] = self.states[lane] << 16 | self.take_word(lane)
 
-    def remove_tokens(self, lanes: np.ndarray, tables: np.ndarray) -> np.ndarray:
-        """Take a token in each of ``lanes``, by its row of ``tables`` (n, 64), without refilling."""
-        states, tables = self.states[lanes], tables.astype(np.int64)
-        slots = states & 4095
-        cumulated = np.cumsum(tables, axis=1)
-        tokens = (cumulated <= slots[:, None]).sum(axis=1)
-        index = np.arange(len(lanes))
-        frequencies = tables[index, tokens]
-        starts = cumulated[index, tokens] - frequencies
-        self.states[lanes] = frequencies * (states >> 12) + slots - starts
-        return tokens
+    def remove_token(self, lane: int, ends: Sequence[int]) -> int:
+        """Take a token in a lane, by the ends of the tokens' slots (64), without refilling."""
+        state = self.states[lane]
+        slot = state & 4095
+        token = bisect_right(ends, slot)
+        start = ends[token - 1] if token > 0 else 0
+        self.states[lane] = (ends[token] - start) * (state >> 12) + slot - start
+        return token
 
-    def take_tokens(self, lanes: np.ndarray, tables: np.ndarray) -> np.ndarray:
-        """Take a token in each of ``lanes``, by its row of ``tables`` (n, 64)."""
-        tokens = self.remove_tokens(lanes, tables)
-        for lane in lanes:
-            self.refill(lane)
-        return tokens
+    def take_token(self, lane: int, ends: Sequence[int]) -> int:
+        """Take a token in a lane, by the ends of the tokens' slots (64)."""
+        token = self.remove_token(lane, ends)
+        self.refill(lane)
+        return token
 
     def take_bits(self, lane: int, n_bits: int) -> int:
         """Take at most 16 bits in a lane."""
-        bits = int(self.states[lane]) & ((1 << n_bits) - 1)
+        bits = self.states[lane] & ((1 << n_bits) - 1)
         self.states[lane] >>= n_bits
         self.refill(lane)
         return bits
 
-    def take_integers(self, lanes: np.ndarray, tables: np.ndarray) -> np.ndarray:
-        """Take an integer in each of ``lanes``, by its row of ``tables`` (n, 64)."""
-        tokens = self.remove_tokens(lanes, tables)
-        n_bits = np.where(tokens == 63, 24, np.maximum(tokens - 17, 0) // 2)
-        bits = np.zeros_like(n_bits)
-        for i, (lane, n) in enumerate(zip(lanes, n_bits.tolist(), strict=True)):
-            self.refill(lane)
-            if n > 0:
-                bits[i] = self.take_bits(lane, min(n, 16))
-            if n > 16:
-                bits[i] |= self.take_bits(lane, n - 16) << 16
-        magnitudes = np.where(tokens < 17, (tokens + 1) // 2, (1 << n_bits) + 8 + bits)
-        signed = np.where(tokens % 2 == 1, -magnitudes, magnitudes)
-        return np.where(tokens == 63, bits - (1 << 23), signed)
+    def take_integer(self, lane: int, ends: Sequence[int]) -> int:
+        """Take an integer in a lane, by the ends of the tokens' slots (64)."""
+        token = self.take_token(lane, ends)
+        sign = -1 if token % 2 == 1 else 1
+        if token < 17:
+            return sign * ((token + 1) // 2)
+        n_bits, bits = 24 if token == 63 else (token - 17) // 2, 0
+        if n_bits > 0:
+            bits = self.take_bits(lane, min(n_bits, 16))
+        if n_bits > 16:
+            bits |= self.take_bits(lane, n_bits - 16) << 16
+        return bits - (1 << 23) if token == 63 else sign * ((1 << n_bits) + 8 + bits)
 
     def finish(self) -> None:
         """Check that the stream ends as every encoder ends it (9.6)."""
-        ends_well = not any(self.pools) and bool((self.states == 1 << 16).all())
+        ends_well = not any(self.pools) and all(state == 1 << 16 for state in self.states)
         require(ends_well, "a stream does not end as it must")
 
 
@@ -124,13 +119,17 @@ def open_stream(section: bytes, n_lanes: int, n_blocks: int, n_symbols: int) -> 
     return read_stream(section, n_lanes, most_lanes, 3 * n_blocks * n_symbols + 12 * most_lanes)
 
 
-def share_out(n_items: int, n_lanes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, for each step, the lanes that take part and the item of each."""
+def slot_ends(tables: np.ndarray) -> list[list[int]]:
+    """Return where the slots of each token end, for tables (n, 64) of frequencies."""
+    return np.cumsum(tables, axis=1, dtype=np.int64).tolist()
+
+
+def share_out(n_items: int, n_lanes: int) -> Iterator[list[tuple[int, int]]]:
+    """Yield, for each step, the lanes that take part, each with its item."""
     run = -(-n_items // n_lanes)
     for step in range(run):
-        items = np.arange(n_lanes) * run + step
-        takes_part = items < n_items
-        yield np.flatnonzero(takes_part), items[takes_part]
+        pairs = ((lane, lane * run + step) for lane in range(n_lanes))
+        yield [(lane, item) for lane, item in pairs if item < n_items]
 
 
 # 10 Geometric streams
@@ -197,22 +196,23 @@ def thresholds(scales: Sequence[int], dimension: int) -> list[int]:
     return [(base >> 12) * ratio + ((base & 4095) * ratio >> 12) for ratio in RATIOS]
 
 
-def choose_table(scale: int, sums: np.ndarray, limits: Sequence[int]) -> np.ndarray:
-    """Return the number of the table for each block's sum (10.2)."""
-    n_reached = (sums[:, None] >= np.array(limits)).sum(axis=1)
-    return np.clip(scale + n_reached - 9, 0, 31)
+def choose_table(scale: int, total: int, limits: Sequence[int]) -> int:
+    """Return the number of the table for a block's sum (10.2)."""
+    return min(max(scale + bisect_right(limits, total) - 9, 0), 31)
 
 
 def decode_geometric_stream(stream: Stream, scales: Sequence[int], n_blocks: int) -> np.ndarray:
     """Decode integers (blocks, dimensions)."""
     integers = np.zeros((n_blocks, len(scales)), np.int64)
     limits = [thresholds(scales, dimension) for dimension in range(len(scales))]
-    for lanes, blocks in share_out(n_blocks, len(stream.states)):
-        sums = np.full(len(lanes), first_sum(scales))
+    ends = slot_ends(geometric_tables())
+    for pairs in share_out(n_blocks, len(stream.states)):
+        sums = [first_sum(scales)] * len(stream.states)
         for dimension, scale in enumerate(scales):
-            tables = geometric_tables()[choose_table(scale, sums, limits[dimension])]
-            taken = stream.take_integers(lanes, tables)
-            integers[blocks, dimension] = taken
-            sums = np.minimum(sums + 256 * np.minimum(np.abs(taken), 1 << 18), MAX_SUM)
+            for lane, block in pairs:
+                table = choose_table(scale, sums[lane], limits[dimension])
+                integer = stream.take_integer(lane, ends[table])
+                integers[block, dimension] = integer
+                sums[lane] = min(sums[lane] + 256 * min(abs(integer), 1 << 18), MAX_SUM)
     stream.finish()
     return integers

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from reference_streams import (
     first_sum,
     geometric_tables,
     open_stream,
+    slot_ends,
     thresholds,
 )
 from reference_transform import Axis, axis_matrix, divide, emphasis_matrix, filter_matrix, frequency, norms
@@ -87,16 +89,15 @@ def trace(section: bytes) -> Iterator[str]:
     scales = [section[3]] * 64
     (n_lanes, n_outliers), start = take_varints(section, 2, 12)
     assert n_outliers == 0
-    stream, lane = open_stream(section[start:], n_lanes, 1, 64), np.array([0])
-    total = first_sum(scales)
+    stream = open_stream(section[start:], n_lanes, 1, 64)
+    ends, total = slot_ends(geometric_tables()), first_sum(scales)
     for dimension in range(64):
-        number = choose_table(scales[0], np.array([total]), thresholds(scales, dimension))
-        state, words = int(stream.states[0]), len(stream.pools[0])
+        number = choose_table(scales[0], total, thresholds(scales, dimension))
+        state, words = stream.states[0], len(stream.pools[0])
         slot = state & 4095
-        table = geometric_tables()[number]
-        token = int((np.cumsum(table[0]) <= slot).sum())
-        integer = int(stream.take_integers(lane, table)[0])
-        columns = (dimension, total, number[0], state, slot, token, integer, words - len(stream.pools[0]))
+        token = bisect_right(ends[number], slot)
+        integer = stream.take_integer(0, ends[number])
+        columns = (dimension, total, number, state, slot, token, integer, words - len(stream.pools[0]))
         yield f"| {' | '.join(map(str, columns))} | {stream.states[0]} |"
         total = min(total + 256 * abs(integer), MAX_SUM)
     stream.finish()

@@ -55,7 +55,11 @@ def check(name: str, decoded: np.ndarray, metadata: Metadata) -> None:
         assert errors.max() <= metadata.max_error
     if "pointwise_error" in metadata.configuration:  # far more than the range, where that is narrow
         bound = Fraction(metadata.configuration["pointwise_error"])
-        pairs = zip(volume[~is_special].tolist(), decoded[~is_special].tolist(), strict=True)
+        allowed = float(bound) * np.abs(volume[~is_special].astype(np.float64))
+        is_near = ~(errors < 0.999 * allowed)  # where float64 does not tell
+        pairs = zip(
+            volume[~is_special][is_near].tolist(), decoded[~is_special][is_near].tolist(), strict=True
+        )
         assert all(abs(Fraction(x) - Fraction(y)) <= bound * abs(Fraction(x)) for x, y in pairs)
         return
     width = metadata.maximum - metadata.minimum

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import jax
 import pytest
-from sample_volume import VOLUME as WHOLE_VOLUME
 from stored_metadata import CONFIGURATION, change_metadata
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.networks import init_params
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.io.volumes import read_volume
 from nvc_jax.io.writers import write_volume
 
 CONFIG = DenseConfig(block_size=4, margin=1, latent_dim=3, hidden_sizes=(8,))
-VOLUME = WHOLE_VOLUME[:21, :30, :43]
+VOLUME = read_volume(SAMPLE)[:21, :30, :43]
 
 
 @pytest.fixture(scope="module")

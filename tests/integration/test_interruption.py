@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sample_volume import VOLUME
 
 import nvc_jax
+from nvc_jax.cli.demo import SAMPLE
+from nvc_jax.io.volumes import read_volume
 from nvc_jax.io.writers import write_volume
 
 PROGRAM = "import sys\nfrom nvc_jax.cli import main\nsys.exit(main())"
+VOLUME = read_volume(SAMPLE)[:37, :40, :43]
 LONGEST_SECONDS = 2.0
 """Seconds in which a signal is obeyed."""
 

@@ -1,6 +1,8 @@
 """Messages of wrong usage name the argument, its value, the rule and the next step."""
 
+import contextlib
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,21 +18,35 @@ from nvc_jax.cli.main import make_parser
 VOLUME = np.arange(8 * 8 * 8, dtype=np.float32).reshape(8, 8, 8)
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a volume, a container, and files of other contents."""
+    folder = tmp_path_factory.mktemp("files")
+    with contextlib.chdir(folder):
+        make_files()
+    return folder
+
+
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Working directory with a volume, a container, and files of other contents."""
+def here(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Working directory with a copy of all ``files``."""
+    shutil.copytree(files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make_files() -> None:
     np.save("v.npy", VOLUME)
     np.save("complex.npy", VOLUME.astype(np.complex64))
     np.save("series.npy", VOLUME.reshape(2, 4, 2, 4, 2, 4))
     nvc_jax.compress(VOLUME, "v.zarr", lossless=True)
     nvc_jax.compress(VOLUME, "v.zarr.zip", lossless=True)
-    (tmp_path / "empty").mkdir()
+    Path("empty").mkdir()
     for name in ("text.txt", "text.npy", "text.nii"):
-        (tmp_path / name).write_text("some words\n" * 40)
+        Path(name).write_text("some words\n" * 40)
     for name in ("bytes.f32", "s_8x8x9_float32.raw"):
         VOLUME.tofile(name)
-    (tmp_path / "cut.nrrd").write_text("NRRD0004\ntype: float\ndimension: 3\n")
+    Path("cut.nrrd").write_text("NRRD0004\ntype: float\ndimension: 3\n")
     np.save("empty.npy", VOLUME[:0])
     np.save("words.npy", np.full((2, 2, 2), "abc"))
     with h5py.File("series.h5", "w") as file:
@@ -40,7 +56,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file["a"] = file["b"] = VOLUME
     with h5py.File("none.h5", "w"):
         pass
-    return tmp_path
 
 
 COMMANDS: dict[str, list[str]] = {

@@ -369,8 +369,9 @@ def test_limits_hold_where_nothing_was_measured(tmp_path: Path) -> None:
 
 
 def test_writers_of_parts_agree_on_the_rules(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"chunks": (8, 16, 16), "max_error": 3.0, "missing_values": [-9999]}
-    compress = functools.partial(nvc_jax.compress, SHORTS, tmp_path / "v.zarr", **options)
+    options: dict[str, Any] = {"chunks": CHUNK, "max_error": 3.0, "missing_values": [-9999]}
+    volume, missing = (np.tile(array, (2, 1, 1)) for array in (SHORTS, SHORTS_MISSING))
+    compress = functools.partial(nvc_jax.compress, volume, tmp_path / "v.zarr", **options)
     compress(part=(0, 2), value_limits=(-60, 60))
     with pytest.raises(ValueError, match="was begun with another"):
         compress(part=(1, 2), value_limits=(-70, 60))
@@ -379,7 +380,7 @@ def test_writers_of_parts_agree_on_the_rules(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="was begun with another"):
         compress(part=(1, 2), value_limits=(-60, 60), missing_values=[-9999, -8888])
     compress(part=(1, 2), value_limits=(-60, 60))
-    check(tmp_path / "v.zarr", SHORTS, SHORTS_MISSING, {"max_error": 3.0})
+    check(tmp_path / "v.zarr", volume, missing, {"max_error": 3.0})
 
 
 def test_the_command_line_takes_limits_and_exact_values(

@@ -15,6 +15,7 @@ from sources import NotedSource
 from stored_files import read_files
 
 import nvc_jax
+from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.compression.shared_scan import scan_share
 from nvc_jax.container.creation import claim, create, is_complete
 from nvc_jax.container.notes import Notes
@@ -22,7 +23,7 @@ from nvc_jax.container.store import open_container
 from nvc_jax.core.chunk_interfaces import NO_LIMITS
 from nvc_jax.io.declared_values import DeclaredValues
 from nvc_jax.io.locks import locked
-from nvc_jax.io.volumes import open_volume
+from nvc_jax.io.volumes import open_volume, read_volume
 from nvc_jax.io.writers import write_volume
 
 PARTIAL = ".v.zarr.????????.partial"
@@ -30,7 +31,7 @@ PARTIAL = ".v.zarr.????????.partial"
 
 
 def chunks_of_part(part: int, n_parts: int) -> set[tuple[int, ...]]:
-    return {index for number, index in enumerate(np.ndindex(3, 3, 3)) if number % n_parts == part}
+    return {index for number, index in enumerate(np.ndindex(3, 3, 2)) if number % n_parts == part}
 
 
 def modification_times(directory: Path) -> dict[str, int]:
@@ -96,7 +97,7 @@ def test_a_part_that_is_written_already_is_not_encoded_again(tmp_path: Path) -> 
     partial = tmp_path / ".v.zarr.partial"
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", part=(0, 2), **options)
     before = modification_times(partial)
-    assert before.keys() >= {"c/0/0/0", "c/0/0/2"}
+    assert before.keys() >= {"c/0/0/0", "c/0/1/0"}
     again = NotedSource(VOLUME, CHUNK)
     assert not nvc_jax.compress(again.store, tmp_path / "v.zarr", part=(0, 2), **options).is_complete
     assert sorted(again.reads) == sorted(chunks_of_part(0, 2))  # to recognise them
@@ -140,28 +141,30 @@ def test_a_container_that_is_being_written_shows_its_metadata(plain: Path, tmp_p
 WRITER = """
 import sys
 import nvc_jax
-nvc_jax.compress(sys.argv[1], sys.argv[2], max_error=2.0, chunks=(8, 8, 8), shards=(16, 16, 16),
+nvc_jax.compress(sys.argv[1], sys.argv[2], max_error=2.0, chunks=(8, 8, 8), shards=(8, 16, 16),
                  part=(int(sys.argv[3]), 3))
 """
 
 
 def test_a_killed_writer_loses_only_what_it_was_writing(tmp_path: Path) -> None:
-    write_volume(tmp_path / "v.npy", VOLUME)
-    options = {"max_error": 2.0, "chunks": (8, 8, 8), "shards": (16, 16, 16)}
-    nvc_jax.compress(VOLUME, tmp_path / "expected.zarr", **options)
+    volume = read_volume(SAMPLE)[:24, :40, :43]
+    write_volume(tmp_path / "v.npy", volume)
+    options = {"max_error": 2.0, "chunks": (8, 8, 8), "shards": (8, 16, 16)}
+    nvc_jax.compress(volume, tmp_path / "expected.zarr", **options)
     target, partial = tmp_path / "v.zarr", tmp_path / ".v.zarr.partial"
     command = [sys.executable, "-c", WRITER, str(tmp_path / "v.npy"), str(target)]
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    others = [subprocess.Popen([*command, str(part)], env=environment) for part in (0, 1)]
+    nvc_jax.compress(volume, target, part=(0, 3), **options)
+    other = subprocess.Popen([*command, "1"], env=environment)
     with subprocess.Popen([*command, "2"], env=environment) as process:
         shards = [f"{z}/{y}/{x}" for i, (z, y, x) in enumerate(np.ndindex(3, 3, 3)) if i % 3 == 2]
         while process.poll() is None and not (partial / "c" / shards[1]).exists():
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
-    assert [other.wait() for other in others] == [0, 0]
+    assert other.wait() == 0
     assert not target.exists()
     written = {name: (partial / "c" / name).stat().st_mtime_ns for name in shards[:2]}
-    nvc_jax.compress(VOLUME, target, part=(2, 3), **options)
+    nvc_jax.compress(volume, target, part=(2, 3), **options)
     assert read_files(target) == read_files(tmp_path / "expected.zarr")
     assert {name: (target / "c" / name).stat().st_mtime_ns for name in shards[:2]} == written
 
@@ -175,7 +178,7 @@ nvc_jax.compress(sys.argv[1], sys.argv[2], max_error=1.0, chunks=(8, 8, 8), resu
 
 def test_killed_runs_are_resumed(tmp_path: Path) -> None:
     """A killed run leaves no container, at any moment; resumed, it ends as if it had not been killed."""
-    volume = VOLUME[:21, :30]
+    volume = read_volume(SAMPLE)[:16, :30, :43]
     write_volume(tmp_path / "v.npy", volume)
     nvc_jax.compress(tmp_path / "v.npy", tmp_path / "expected.zarr", max_error=1.0, chunks=(8, 8, 8))
     target = tmp_path / "v.zarr"
@@ -197,13 +200,13 @@ def test_killed_runs_are_resumed(tmp_path: Path) -> None:
 def test_an_interrupted_run_goes_on_where_it_ended(plain: Path, tmp_path: Path) -> None:
     path = tmp_path / "v.zarr"
     with pytest.raises(Interrupted):
-        nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK, on_progress=interrupt_after(20))
+        nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK, on_progress=interrupt_after(12))
     (partial,) = tmp_path.glob(PARTIAL)
     before = modification_times(partial)
-    assert len(before) == 1 + 20
+    assert len(before) == 1 + 12
     n_calls = []
     nvc_jax.compress(VOLUME, path, max_error=2, chunks=CHUNK, resume=True, on_progress=n_calls.append)
-    assert len(n_calls) == 1 + N_CHUNKS - 20
+    assert len(n_calls) == 1 + N_CHUNKS - 12
     assert read_files(path) == read_files(plain)
     assert modification_times(path).items() >= before.items()
 
@@ -269,7 +272,7 @@ def test_a_run_is_not_resumed_with_another_source(tmp_path: Path) -> None:
     options = {"max_error": 0, "chunks": CHUNK}
     with pytest.raises(Interrupted):
         nvc_jax.compress(VOLUME, tmp_path / "v.zarr", **options, on_progress=interrupt_after(2))
-    for index in ((0, 0, 0), (20, 20, 20), (36, 39, 42)):
+    for index in ((0, 0, 0), (20, 20, 20), (36, 39, 26)):
         with pytest.raises(ValueError, match=r"was begun with another volume.*run without `resume`"):
             nvc_jax.compress(changed(index), tmp_path / "v.zarr", **options, resume=True)
     assert len(list(tmp_path.glob(f"{PARTIAL}/c/*/*/*"))) == 2

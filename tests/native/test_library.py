@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,8 @@ assert (adaptive_geometric.decode(stream, scales, 4) == values).all()
 
 
 def run_program(folder: Path, search_path: list[str], **variables: str) -> subprocess.CompletedProcess:
-    environment = {"PYTHONPATH": ":".join(search_path), "JAX_PLATFORMS": "cpu", **variables}
+    known = {name: value for name, value in os.environ.items() if not name.startswith("NVC")}
+    environment = known | {"PYTHONPATH": ":".join(search_path), "JAX_PLATFORMS": "cpu", **variables}
     command = [sys.executable, "-c", PROGRAM]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=folder)
 

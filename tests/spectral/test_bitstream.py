@@ -23,6 +23,7 @@ from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 from nvc_jax.spectral import bitstream, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
+from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
@@ -99,6 +100,16 @@ def test_the_longest_stream_fits_the_buffer(shape: Shape3, n_lanes: int) -> None
     assert_same(layout, decode(MODEL, layout, stream), symbols)
 
 
+@jax.jit
+def find_coded(
+    model: EntropyModel, layout: block_layout.BlockLayout, integers: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Positions of coefficients, and the number of integers that are coded of each block."""
+    scan = scan_order.make_scan_order(model, layout)
+    ends = scan_order.find_ends(scan, layout, integers != 0)
+    return scan.positions, scan_order.count_coded(scan, layout, ends)
+
+
 @pytest.mark.parametrize("n_quantizers", [1, 2])
 def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
     model = MODELS[n_quantizers]
@@ -113,11 +124,9 @@ def test_streams_are_near_what_their_tables_allow(n_quantizers: int) -> None:
     points = points_of(model, layout, np.asarray(integers))
     symbols = BlockSymbols(points, integers[:, 0], jnp.asarray(classes, jnp.int32))
 
-    scan = scan_order.make_scan_order(model, layout)
-    ends = scan_order.find_ends(scan, layout, integers != 0)
-    counts = np.asarray(scan_order.count_coded(scan, layout, ends))
-    is_coded = np.asarray(scan.positions)[0] < counts[:, None]
-    token, _, extra = (np.asarray(x) for x in tokens_module.to_token(integers))
+    positions, counts = find_coded(model, layout, integers)
+    is_coded = np.asarray(positions)[0] < np.asarray(counts)[:, None]
+    token, _, extra = (np.asarray(x) for x in jax.jit(tokens_module.to_token)(integers))
     row = table + N_TABLES * np.asarray(quantizers_of(model, layout, integers))
     bits = frequency_tables.PRECISION - np.log2(np.asarray(model.frequencies, float)[row, token]) + extra
     header_bits = np.log2(N_CLASSES) + np.log2(scan_order.N_ENDS_OF_BLOCK)

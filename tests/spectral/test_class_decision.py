@@ -35,8 +35,10 @@ def make_model() -> entropy_model.EntropyModel:
 
 
 MODEL = make_model()
-COSTS = class_decision.make_decision_costs(MODEL)
+make_decision_costs = jax.jit(class_decision.make_decision_costs, static_argnums=1)
+COSTS = make_decision_costs(MODEL)
 quantize = jax.jit(class_decision.quantize_independently)
+reconstruct = jax.jit(entropy_model.reconstruct_coefficients)
 choose_classes = jax.jit(class_decision.choose_classes)
 
 
@@ -137,7 +139,7 @@ def test_integers_and_reconstructions_lie_near_their_values(seed: int) -> None:
     integers, classes, _ = quantize(COSTS, jnp.asarray(values))
     assert np.abs(np.asarray(integers) - values).max() <= 1.3
     assert np.abs(np.asarray(integers) - values)[:, 0].max() <= 0.5
-    reconstructed = np.asarray(entropy_model.reconstruct_coefficients(MODEL, 2 * integers, classes))
+    reconstructed = np.asarray(reconstruct(MODEL, 2 * integers, classes))
     assert np.abs(reconstructed - np.asarray(integers)).max() <= 0.0501
     assert (reconstructed[:, 0] == np.asarray(integers)[:, 0]).all()
     assert (reconstructed[np.asarray(integers) == 0] == 0).all()
@@ -145,7 +147,7 @@ def test_integers_and_reconstructions_lie_near_their_values(seed: int) -> None:
 
 def test_without_optimization_integers_are_the_nearest() -> None:
     options = EncoderOptions(optimizes_integers=False)
-    costs = class_decision.make_decision_costs(MODEL, options)
+    costs = make_decision_costs(MODEL, options)
     values = np.random.default_rng(0).normal(0, 2, (8, N_COEFFICIENTS)).astype(np.float32)
     integers, _, _ = class_decision.quantize_independently(costs, jnp.asarray(values), options)
     np.testing.assert_array_equal(integers, np.sign(values) * np.floor(np.abs(values) + 0.5))

@@ -4,16 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from spectral_blocks import layout_for
 
 import nvc_jax
 from nvc_jax.spectral import group_trellis, trellis
 from nvc_jax.spectral.profiles import take_profile
 from nvc_jax.spectral.scan_order import make_scan_order
 from nvc_jax.spectral.trellis_costs import make_rates
-from nvc_jax.transform.block_layout import make_layout
 
-MODEL = take_profile(nvc_jax.load_codec("nvc-1").params["entropy"], 1)
-LAYOUT = make_layout((2, 4, 5), jnp.array([16, 27, 40], jnp.int32))
+MODEL = jax.jit(take_profile)(nvc_jax.load_codec("nvc-1").params["entropy"], jnp.int32(1))
+LAYOUT = layout_for((16, 32, 40), (16, 27, 40))
 by_reference = jax.jit(trellis.quantize_reference)
 by_kernel = jax.jit(partial(group_trellis.quantize, interpret=True))
 
@@ -25,10 +25,10 @@ def test_the_kernel_equals_the_reference(scale: float) -> None:
     decay = np.exp(-np.arange(512) / 60)
     values = jnp.asarray(rng.standard_normal((n, 512)) * scale * decay, jnp.float32)
     classes = jnp.asarray(rng.integers(0, MODEL.tables.shape[0], n), jnp.int32)
-    scan = make_scan_order(MODEL, LAYOUT)
+    scan = jax.jit(make_scan_order)(MODEL, LAYOUT)
     counts = jnp.asarray(rng.choice([0, 1, 16, 100, 511], n), jnp.int32)
     counts = jnp.minimum(counts, scan.counts[LAYOUT.partial_type])
-    arguments = (MODEL, scan, make_rates(MODEL), LAYOUT.partial_type, values, classes, counts)
+    arguments = (MODEL, scan, jax.jit(make_rates)(MODEL), LAYOUT.partial_type, values, classes, counts)
     points = by_kernel(*arguments)
     np.testing.assert_array_equal(points, by_reference(*arguments))
     assert np.any(points)

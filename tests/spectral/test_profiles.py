@@ -9,6 +9,8 @@ from nvc_jax.spectral import profiles
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
+choose_profile = jax.jit(profiles.choose_profile)
+
 
 @pytest.fixture(scope="module")
 def model(codec: nvc_jax.Codec) -> EntropyModel:
@@ -45,7 +47,6 @@ def test_profiles_have_the_names_that_checkpoints_store(codec: nvc_jax.Codec, mo
 
 
 def test_the_profile_is_the_one_that_takes_the_least(low_and_high: dict[str, jax.Array]) -> None:
-    choose_profile = jax.jit(profiles.choose_profile)
     stacked, layout = low_and_high, layout_of_row(200)
     rng = np.random.default_rng(0)
     values = rng.normal(0, 8, (200, N_COEFFICIENTS)).astype(np.float32)
@@ -57,4 +58,4 @@ def test_blocks_outside_the_volume_do_not_count(low_and_high: dict[str, jax.Arra
     layout = layout_for((64, 32, 32), (8, 32, 32))
     values = np.zeros((8 * 16, N_COEFFICIENTS), np.float32)
     values[16:] = 9.0
-    assert int(profiles.choose_profile(low_and_high, layout, jnp.asarray(values))) == 0
+    assert int(choose_profile(low_and_high, layout, jnp.asarray(values))) == 0

@@ -80,7 +80,7 @@ def test_options_with_one_candidate_are_respected() -> None:
         lengths, _ = choose(noise(), options=EncoderOptions(segment_lengths=(length,)))
         assert lengths == [length] * 3
     for name in FILTERS:
-        _, filters = choose(noise(), options=EncoderOptions(filters=(name,)))
+        _, filters = choose(noise(), options=EncoderOptions(segment_lengths=(8, 32), filters=(name,)))
         assert filters == [name] * 3
         options = EncoderOptions(segment_lengths=(16,), filters=(name,))
         assert choose(noise(), options=options) == ([16] * 3, [name] * 3)

@@ -38,28 +38,34 @@ def make_model() -> EntropyModel:
 
 
 MODEL = make_model()
+FREQUENCIES = np.asarray(MODEL.frequencies, np.float64)
+MAX_MAGNITUDE = 3
+"""Largest magnitude of integers that are tried."""
+TOKENS = np.asarray(tokens.to_token(jnp.arange(-MAX_MAGNITUDE, MAX_MAGNITUDE + 1, dtype=jnp.int32))[0])
+"""Tokens of the integers from ``-MAX_MAGNITUDE`` on."""
+BITS_PER_SQUARED_STEP = float(bits_per_squared_step(MODEL))
+# Compiled as a whole: one program for a shape takes less time than one for each operation.
 quantize = jax.jit(trellis.quantize)
+make_scan_order, make_rates = jax.jit(scan_order.make_scan_order), jax.jit(trellis_costs.make_rates)
 
 
 def cost(values: np.ndarray, tables: np.ndarray, integers: tuple[int, ...], end: int) -> float:
     """Bits and error of a block's first coefficients, coded as ``integers`` up to an end."""
-    frequencies = np.asarray(MODEL.frequencies, np.float64)
     total = 0.0
     for position, (value, table) in enumerate(zip(values, tables, strict=True)):
         quantizer = sum(integers[position - 1 :: -2]) % 2 if position else 0
         integer = integers[position] if position < end else 0
         point = integer - np.sign(integer) * quantizer / 2
-        total += bits_per_squared_step(MODEL) * (value - point) ** 2
+        total += BITS_PER_SQUARED_STEP * (value - point) ** 2
         if position < end:
-            row = frequencies[table + quantizer * N_TABLES]
-            token = int(tokens.to_token(jnp.int32(integer))[0])
-            total += frequency_tables.PRECISION - np.log2(row[token])
+            frequency = FREQUENCIES[table + quantizer * N_TABLES, TOKENS[integer + MAX_MAGNITUDE]]
+            total += frequency_tables.PRECISION - np.log2(frequency)
     return total
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 2.5])
 def test_no_path_is_better(scale: float) -> None:
-    """Against all integers of magnitude up to 3 of blocks of four coefficients that may be coded."""
+    """Against all integers up to ``MAX_MAGNITUDE`` of blocks of four coefficients that may be coded."""
     n, count = 8, 4
     rng = np.random.default_rng(int(10 * scale))
     values = np.zeros((n, N_COEFFICIENTS), np.float32)
@@ -67,7 +73,7 @@ def test_no_path_is_better(scale: float) -> None:
     coefficients = np.clip(rng.laplace(0, scale, (n, count)), -2.9, 2.9)
     values[:, order[:count]] = np.where(rng.random((n, count)) < 0.25, 0, coefficients)
     layout, counts = layout_of_row(n), jnp.full(n, count, jnp.int32)
-    scan = scan_order.make_scan_order(MODEL, layout)
+    scan = make_scan_order(MODEL, layout)
     block_classes = jnp.asarray(classes, jnp.int32)
     points = quantize(MODEL, scan, layout.partial_type, jnp.asarray(values), block_classes, counts)
     ordered = np.asarray(points)[:, order]
@@ -80,7 +86,7 @@ def test_no_path_is_better(scale: float) -> None:
             expected = sum(integers[position - 1 :: -2]) % 2 if position and point else 0
             assert abs(point) % 2 == expected
         signs = np.where(coefficients < 0, -1, 1)
-        paths = itertools.product(range(4), repeat=count)
+        paths = itertools.product(range(MAX_MAGNITUDE + 1), repeat=count)
         best = min(cost(coefficients, tables, tuple((signs * path).tolist()), count) for path in paths)
         empty = cost(coefficients, tables, (0,) * count, 0)
         end = count if any(integers) else 0
@@ -96,7 +102,7 @@ def test_blocks_do_not_depend_on_the_blocks_quantized_with_them() -> None:
     classes = jnp.asarray(rng.integers(0, N_CLASSES, n), jnp.int32)
     counts = jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32)
     layout = layout_of_row(n)
-    scan = scan_order.make_scan_order(MODEL, layout)
+    scan = make_scan_order(MODEL, layout)
     together = quantize(MODEL, scan, layout.partial_type, values, classes, counts)
     apart = [
         quantize(
@@ -114,7 +120,7 @@ def test_huge_and_tiny_coefficients_keep_their_values() -> None:
     values = np.zeros((2, N_COEFFICIENTS), np.float32)
     values[0, np.asarray(MODEL.order)[:40]] = np.geomspace(1e-3, 30000, 40)
     layout = layout_of_row(2)
-    scan = scan_order.make_scan_order(MODEL, layout)
+    scan = make_scan_order(MODEL, layout)
     counts = jnp.array([48, 48], jnp.int32)
     classes = jnp.zeros(2, jnp.int32)
     points = quantize(MODEL, scan, layout.partial_type, jnp.asarray(values), classes, counts)
@@ -135,7 +141,7 @@ def test_the_kernel_equals_the_reference(scale: float) -> None:
         jnp.asarray(rng.integers(0, N_CLASSES, n), jnp.int32),
         jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32),
     )
-    scan, rates = scan_order.make_scan_order(MODEL, layout), trellis_costs.make_rates(MODEL)
+    scan, rates = make_scan_order(MODEL, layout), make_rates(MODEL)
     points = quantize(MODEL, scan, *arguments)
     reference = jax.jit(trellis.quantize_reference)(MODEL, scan, rates, *arguments)
     np.testing.assert_array_equal(points, reference)

@@ -12,7 +12,7 @@ from nvc_jax.spectral.scan_order import N_ENDS_OF_BLOCK
 ERROR_WEIGHT = 6.0
 FIXED_WEIGHT = trellis_costs.fixed_error_weight(ERROR_WEIGHT)
 UNIT = 1 << trellis_costs.COST_BITS
-RATES, ENDS = trellis_costs.make_rates(MODEL)
+RATES, ENDS = jax.jit(trellis_costs.make_rates)(MODEL)
 branch_costs = jax.jit(trellis_costs.branch_costs, static_argnums=(2, 3))
 
 

@@ -13,6 +13,10 @@ from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
+# Compiled as a whole: one program for a shape takes less time than one for each operation.
+make_layout = jax.jit(block_layout.make_layout, static_argnums=0)
+positions_by_partial_type = jax.jit(block_layout.positions_by_partial_type)
+
 N_CLASSES, N_TABLES = 4, 3
 DECAY = np.array([0.05, 0.5, 0.9])
 """Decay of the geometric distributions of the tables of the first quantiser."""
@@ -54,7 +58,7 @@ MODEL = MODELS[2]
 
 
 def layout_for(shape: Shape3, valid_shape: Shape3) -> block_layout.BlockLayout:
-    return block_layout.make_layout(grid_shape(shape, BLOCK_SIZE), jnp.array(valid_shape, jnp.int32))
+    return make_layout(grid_shape(shape, BLOCK_SIZE), jnp.array(valid_shape, jnp.int32))
 
 
 def layout_of_row(n: int) -> block_layout.BlockLayout:
@@ -62,6 +66,7 @@ def layout_of_row(n: int) -> block_layout.BlockLayout:
     return layout_for((BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE), (BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE))
 
 
+@jax.jit
 def quantizers_of(model: EntropyModel, layout: block_layout.BlockLayout, integers: jax.Array) -> jax.Array:
     """The quantiser of each integer, in the order of coefficients; 0 for first ones."""
     scan = scan_order.make_scan_order(model, layout)
@@ -73,7 +78,11 @@ def quantizers_of(model: EntropyModel, layout: block_layout.BlockLayout, integer
 
 def points_of(model: EntropyModel, layout: block_layout.BlockLayout, integers: np.ndarray) -> jax.Array:
     """The reconstruction points of integers in half steps; 0 for first ones."""
-    values = jnp.asarray(integers, jnp.int32)
+    return _points_of(model, layout, jnp.asarray(integers, jnp.int32))
+
+
+@jax.jit
+def _points_of(model: EntropyModel, layout: block_layout.BlockLayout, values: jax.Array) -> jax.Array:
     points = dependent_quantization.to_points(values, quantizers_of(model, layout, values))
     return points.at[:, 0].set(0)
 
@@ -85,7 +94,7 @@ def random_symbols(
     rng = np.random.default_rng(seed)
     n = len(layout.partial_type)
     integers = rng.integers(-scale, scale + 1, (n, N_COEFFICIENTS))
-    exists_by_type = np.asarray(block_layout.positions_by_partial_type(layout.valid_shape))
+    exists_by_type = np.asarray(positions_by_partial_type(layout.valid_shape))
     exists = exists_by_type[np.asarray(layout.partial_type)]
     cut = rng.choice([0, 1, 15, 16, 17, 100, 511], n)
     order = np.concatenate([[0], np.asarray(MODEL.order)])

@@ -7,17 +7,12 @@ from hypothesis import strategies as st
 from segment_reference import expected_segments
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.transform import separable
+from nvc_jax.transform import boundary_emphasis, segments, separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, from_blocks
-from nvc_jax.transform.boundary_emphasis import (
-    ALL_BOUNDARIES,
-    boundaries_to_emphasize,
-    emphasis_matrix,
-    squared_error_weights,
-)
+from nvc_jax.transform.boundary_emphasis import ALL_BOUNDARIES, emphasis_matrix
 from nvc_jax.transform.dct import dct_matrix
 from nvc_jax.transform.lapped_filter import FILTERS, border_matrix, filter_rotation
-from nvc_jax.transform.segments import SEGMENT_LENGTHS, divide_axis
+from nvc_jax.transform.segments import SEGMENT_LENGTHS
 from nvc_jax.transform.separable import AxisTransform, TransformShape
 
 SIDES = (8, 64, 200)
@@ -25,6 +20,9 @@ PADDED = (24, 40, 16)
 
 make_axis_transform = jax.jit(separable.make_axis_transform, static_argnums=(0, 5))
 make_axis_transforms = jax.jit(separable.make_axis_transforms, static_argnums=0)
+divide_axis = jax.jit(segments.divide_axis, static_argnums=0)
+boundaries_to_emphasize = jax.jit(boundary_emphasis.boundaries_to_emphasize, static_argnums=0)
+squared_error_weights = jax.jit(boundary_emphasis.squared_error_weights, static_argnums=(0, 2))
 forward, inverse = jax.jit(separable.forward), jax.jit(separable.inverse)
 block_means = jax.jit(separable.block_means)
 
