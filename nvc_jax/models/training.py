@@ -149,7 +149,7 @@ def train(
         )
         trained = config.run(volumes, options)
     history = trained.history
-    if directory is not None and is_first_process():
+    if directory is not None and (directory / METRICS).exists():  # with the reports before an interruption
         history = read_metrics(directory / METRICS)
     return TrainingResult(Codec(config.model, trained.params), config, trained.sources, history)
 

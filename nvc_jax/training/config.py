@@ -25,8 +25,8 @@ class TrainingConfig(abc.ABC):
 
     model: ModelConfig
 
-    loss_name: ClassVar[str]
-    shown_step: ClassVar[float | None]
+    loss_name: ClassVar[str] = "loss"
+    shown_step: ClassVar[float | None] = None
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the configuration, JSON-ready, for ``models.training.training_config`` to read back.

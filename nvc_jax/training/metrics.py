@@ -37,7 +37,7 @@ class MetricsLog:
     A run that continues from a checkpoint reports some steps again. The lines of these steps are replaced.
 
     Args:
-        path: of the file; its directory exists when the first report comes.
+        path: of the file; its directory is created if it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,6 +48,7 @@ class MetricsLog:
         """Append the line of a report."""
         if not self._is_begun:
             self._is_begun = True
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             before = read_metrics(self._path) if self._path.exists() else ()
             write_metrics(self._path, tuple(report for report in before if report.step < progress.step))
         with self._path.open("a") as file:

@@ -122,7 +122,7 @@ def check_run_directory(directory: Path) -> None:
     """Raise ``FileExistsError`` unless a directory is that of a run, empty, or not there yet."""
     if directory.is_dir():
         foreign = min((entry.name for entry in directory.iterdir()), default=None)
-        if foreign is None or (directory / _IDENTITY).is_file() or foreign == _PARTIAL_IDENTITY:
+        if foreign in (None, _PARTIAL_IDENTITY, METRICS) or (directory / _IDENTITY).is_file():
             return
         held = f"holds `{foreign}` and no training run"
     elif directory.exists() or directory.is_symlink():

@@ -17,7 +17,6 @@ class AutoencoderTraining(AutoencoderSettings):
     """Training of a block autoencoder; see ``AutoencoderSettings`` for the fields."""
 
     loss_name: ClassVar[str] = "loss, squared error per voxel (range 1)"
-    shown_step: ClassVar[float | None] = None
 
     def run(self, volumes: Sequence[Any], options: RunOptions) -> TrainedParams:
         """Cut volumes into blocks and train on them.
