@@ -89,16 +89,16 @@ def _run(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace, output: Path, state: Path) -> None:
     """Train a model and save it."""
-    from nvc_jax.cli.training_figures import save_training_figures
-    from nvc_jax.core.optional_imports import import_extra
+    from nvc_jax.cli.training_figures import check_training_figures, save_training_figures
     from nvc_jax.io.paths import output_path
     from nvc_jax.models.training import train
     from nvc_jax.training.mesh import is_first_process, wait_for_processes
     from nvc_jax.training.preemption import Preempted
     from nvc_jax.training.runs import remove_run
 
-    if options.figures is not None:
-        import_extra("matplotlib", "plot")  # before the work of hours
+    figures = None if options.figures is None else output_path(options.figures)
+    if figures is not None:
+        check_training_figures(figures)
     start = time.monotonic()
     is_quiet = options.quiet or options.json or not is_first_process()
     try:
@@ -120,11 +120,10 @@ def _train(options: argparse.Namespace, output: Path, state: Path) -> None:
     wait_for_processes("the model is saved")
     if not is_first_process():
         return
-    if options.figures is not None:
-        shown = options.validation or options.volumes
-        volumes = [arguments.volume(text, options) for text in shown]
-        save_training_figures(output_path(options.figures), result, volumes)
     remove_run(state)
+    if figures is not None:
+        shown = options.validation or options.volumes
+        save_training_figures(figures, result, [arguments.volume(text, options) for text in shown])
     seconds = time.monotonic() - start
     wait = _data_wait(result.history)
     sentence = (

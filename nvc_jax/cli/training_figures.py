@@ -17,6 +17,25 @@ _LARGEST_SIDE = 128
 """Largest side of the part that is drawn, from the middle of a volume."""
 
 
+def check_training_figures(directory: Path) -> None:
+    """Check before a training that its pictures can be drawn after it.
+
+    Raises:
+        FileExistsError: one of the pictures is there already, or ``directory`` is a file.
+        ModuleNotFoundError: the extra ``plot`` is not installed.
+    """
+    from nvc_jax.core.optional_imports import import_extra
+    from nvc_jax.io.replaceable import check_replaceable
+
+    import_extra("matplotlib", "plot")
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise FileExistsError(f"`--figures` (={directory}) is a file; name a new directory")
+    for name in (LEARNING_CURVE, RECONSTRUCTIONS):
+        check_replaceable(directory / name, overwrite=False)
+
+
 def save_training_figures(directory: Path, result: "TrainingResult", volumes: Sequence[Any]) -> None:
     """Draw the pictures of a training into a directory.
 

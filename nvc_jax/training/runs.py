@@ -154,4 +154,8 @@ def _get_loss(metrics: Mapping[str, float]) -> float:
 
 
 def _wording(topology: Mapping[str, Any]) -> str:
-    return "{processes} processes with {devices} devices ({kind}, jax {jax})".format(**topology)
+    counts = [
+        f"{topology[name]} {name if topology[name] > 1 else singular}"
+        for name, singular in (("processes", "process"), ("devices", "device"))
+    ]
+    return f"{' with '.join(counts)} ({topology['kind']}, jax {topology['jax']})"

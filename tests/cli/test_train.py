@@ -45,6 +45,10 @@ def test_train_makes_a_model_that_compresses(here: Path, capsys: pytest.CaptureF
     assert main(["evaluate", "v.npy", "v.zarr"]) == 0
     assert main(train) == 1
     assert "exists already" in capsys.readouterr().err
+    train[train.index("model")] = "other"
+    assert main([*train, "--figures", "figures"]) == 1
+    assert "learning-curve.png" in capsys.readouterr().err
+    assert not Path("other.training").exists()
 
 
 def test_a_spectral_model_is_fitted(here: Path, capsys: pytest.CaptureFixture) -> None:

@@ -53,7 +53,7 @@ def test_without_losses_the_best_checkpoint_is_the_last(tmp_path: Path) -> None:
 def test_other_devices_are_stated(tmp_path: Path) -> None:
     for n_devices in (1, 1):
         RunCheckpoints(tmp_path, RUN, make_mesh(jax.devices()[:n_devices])).close()
-    with pytest.warns(UserWarning, match=r"with 2 devices \(cpu, jax .*\) after 1 processes with 1 devices"):
+    with pytest.warns(UserWarning, match=r"with 2 devices \(cpu, jax .*\) after 1 process with 1 device "):
         RunCheckpoints(tmp_path, RUN, make_mesh(jax.devices()[:2])).close()
     topologies = json.loads((tmp_path / "run.json").read_text())["topologies"]
     assert [topology["devices"] for topology in topologies] == [1, 2]

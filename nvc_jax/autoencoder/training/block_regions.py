@@ -51,7 +51,7 @@ class BlockRegions:
     """Training blocks for a model, read from volumes when they are needed (paper, section 3.1).
 
     Each volume is scaled to [0, 1] by its finite range and cut into blocks with the model's margin. Blocks
-    whose mean is at most ``EMPTY_MEAN`` are dropped. For both, each volume is read once at the start, every
+    whose mean is at most ``EMPTY_MEAN`` are dropped. For these, each volume is read twice at the start, every
     region by one of the processes.
 
     Args:

@@ -111,7 +111,7 @@ def test_a_run_continues_on_other_devices_with_a_warning(tmp_path: Path) -> None
     uninterrupted = train().params
     with pytest.raises(InterruptedError):
         train(devices=jax.devices()[:1], directory=tmp_path, on_progress=interrupt)
-    with pytest.warns(UserWarning, match="continues on 1 processes with 2 devices .* after 1 processes with"):
+    with pytest.warns(UserWarning, match="continues on 1 process with 2 devices .* after 1 process with"):
         resumed = train(devices=jax.devices()[:2], directory=tmp_path)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), uninterrupted, resumed.params
