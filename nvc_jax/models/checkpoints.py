@@ -7,6 +7,7 @@ parameters, which does not depend on how the files store them.
 import contextlib
 import importlib.resources
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,6 @@ def save_checkpoint(
     Raises:
         FileExistsError: ``directory`` exists.
     """
-    import orbax.checkpoint as ocp  # takes long to import
-
     directory = output_path(directory)
     if directory.exists():
         raise FileExistsError(f"`directory` (={directory}) exists already; name a new one")
@@ -76,9 +75,7 @@ def save_checkpoint(
         real_path(directory).parent.mkdir(parents=True, exist_ok=True)
     with replacing(directory) as partial:
         partial.mkdir()
-        process = jax.process_index()
-        alone = ocp.options.MultiprocessingOptions(primary_host=process, active_processes={process})
-        with contextlib.closing(ocp.StandardCheckpointer(multiprocessing_options=alone)) as checkpointer:
+        with _checkpointer() as checkpointer:
             checkpointer.save(partial / _PARAMS, params)
         description = {"model": config.to_dict(), "sha256": model_sha256(config, params)}
         (partial / _CONFIG).write_text(json.dumps(description, indent=2) + "\n")
@@ -87,6 +84,17 @@ def save_checkpoint(
             (partial / "training.json").write_text(json.dumps(training, indent=2) + "\n")
         if history:
             write_metrics(partial / METRICS, history)
+
+
+@contextlib.contextmanager
+def _checkpointer() -> Iterator[Any]:
+    """Open Orbax's checkpointer for this process alone, also where JAX connects it with others."""
+    import orbax.checkpoint as ocp  # takes long to import
+
+    process = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=process, active_processes={process})
+    with contextlib.closing(ocp.StandardCheckpointer(multiprocessing_options=alone)) as checkpointer:
+        yield checkpointer
 
 
 def find_shipped(sha256: str) -> Path | None:
@@ -159,11 +167,7 @@ def _read_params(directory: Path, target: Params) -> Params:
         reading = jax.tree.map(lambda store: store.result().read(), opening)
         return jax.tree.map(lambda values: values.result(), reading)
     except (ValueError, OSError):
-        import orbax.checkpoint as ocp
-
-        process = jax.process_index()
-        alone = ocp.options.MultiprocessingOptions(primary_host=process, active_processes={process})
-        with contextlib.closing(ocp.StandardCheckpointer(multiprocessing_options=alone)) as checkpointer:
+        with _checkpointer() as checkpointer:
             return jax.device_get(checkpointer.restore(directory, target))
 
 

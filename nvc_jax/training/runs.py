@@ -89,14 +89,8 @@ class RunCheckpoints:
         self._manager.save(step, args=ocp.args.StandardSave(copy), metrics=metrics)
 
     def close(self) -> None:
-        """Wait until everything is written; the end of a ``with`` block does so too."""
+        """Wait until everything is written."""
         self._manager.close()
-
-    def __enter__(self) -> "RunCheckpoints":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def _restore(self, step: int, state: TrainingState) -> TrainingState:
         return self._manager.restore(step, args=ocp.args.StandardRestore(state))

@@ -37,7 +37,8 @@ class Supervisor(contextlib.ExitStack):
         self.history: list[TrainingProgress] = []
         self._checkpoints = None
         if options.directory is not None:
-            self._checkpoints = self.enter_context(RunCheckpoints(options.directory, run, mesh))
+            checkpoints = RunCheckpoints(options.directory, run, mesh)
+            self._checkpoints = self.enter_context(contextlib.closing(checkpoints))
         self._is_preempted = self.enter_context(noticing_preemption())
 
     def restore(self, state: TrainingState) -> TrainingState:
