@@ -3,8 +3,10 @@
 import contextlib
 import ctypes
 import functools
+import mmap
 import sys
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TypeVar
 
 R = TypeVar("R")
@@ -12,6 +14,9 @@ R = TypeVar("R")
 _M_ARENA_MAX = -8
 """Parameter of glibc's ``mallopt``: the largest number of heaps."""
 _RESULTS_PER_RELEASE = 16
+_MOST_UNUSED_BYTES = 1 << 28
+"""Bytes by which the process may grow from one release to the next: 256 MiB, more than a few threads need that
+work on chunks of 128³."""
 _LEAST_HEAPS, _THREADS_PER_HEAP = 2, 8
 
 
@@ -38,18 +43,47 @@ def release_unused() -> None:
         malloc_trim(0)
 
 
-def releasing(results: Generator[R, None, None]) -> Generator[R, None, None]:
-    """Pass results on, and release unused memory now and then.
+class HeapWatch:
+    """Releases unused memory where the process has grown by much since the last release.
 
-    It is released after the first result, which may compile programs, and after every sixteenth. Memory that
-    was released has to be cleared by the system when it is used again: after each result that would take a
-    tenth of the time.
+    Memory that was released has to be cleared by the system when it is used again, which takes a sixth of the
+    time that a chunk takes. So what the next chunk needs is kept.
+    """
+
+    def __init__(self) -> None:
+        self._resident_after_release = 0
+
+    def release_if_grown(self) -> bool:
+        """Release unused memory if the process has grown; tell whether it did."""
+        if _resident_bytes() < self._resident_after_release + _MOST_UNUSED_BYTES:
+            return False
+        release_unused()
+        self._resident_after_release = _resident_bytes()
+        return True
+
+
+_watch = HeapWatch()
+
+
+def releasing(results: Generator[R, None, None]) -> Generator[R, None, None]:
+    """Pass results on, and release unused memory where it has grown.
+
+    That is looked at after the first result, which may compile programs, and after every sixteenth.
     """
     with contextlib.closing(results):
         for n_before, result in enumerate(results):
             yield result
             if n_before % _RESULTS_PER_RELEASE == 0:
-                release_unused()
+                _watch.release_if_grown()
+
+
+def _resident_bytes() -> int:
+    """Count the bytes of the process that are in memory; 0 where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+    except OSError:
+        return 0
+    return int(pages) * mmap.PAGESIZE
 
 
 @functools.cache

@@ -57,6 +57,24 @@ def test_freed_memory_goes_back_to_the_system() -> None:
     subprocess.run([sys.executable, "-c", RELEASE], check=True)
 
 
+GROWTH = """
+import numpy as np
+from nvc_jax.core.heaps import HeapWatch
+watch = HeapWatch()
+watch.release_if_grown()
+small = [np.ones(10_000) for _ in range(500)]  # 40 MB
+assert not watch.release_if_grown()
+large = [np.ones(10_000) for _ in range(4500)]  # 360 MB
+assert watch.release_if_grown()
+assert not watch.release_if_grown()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such heaps")
+def test_memory_is_released_where_the_process_has_grown() -> None:
+    subprocess.run([sys.executable, "-c", GROWTH], check=True)
+
+
 def test_results_pass_and_their_source_is_closed() -> None:
     closed = []
 
