@@ -1,4 +1,4 @@
-// The separable lapped transform: one matrix along each axis, of which only the bands that are not 0 are multiplied.
+// The separable lapped transform: one transform along each axis of a volume.
 //
 // The specification is nvc_jax/transform/separable.py. Sums of products are floating-point numbers, which other
 // devices round differently, so results are equal up to rounding; FORMAT.md states the reserve for it.
@@ -8,167 +8,129 @@
 #include <cstring>
 #include <vector>
 
+#include "axis_transform.h"
 #include "buffers.h"
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define NVC_TARGET(features) __attribute__((target(features)))
-#define NVC_HAS_TARGETS 1
-#else
-#define NVC_TARGET(features)
-#define NVC_HAS_TARGETS 0
-#endif
+#include "targets.h"
 
 namespace nvc {
 namespace {
 
-constexpr int64_t kSide = 8;  // of a block
 constexpr int64_t kBlock = kSide * kSide * kSide;
-constexpr int64_t kTile = 128;  // columns that are gathered before the products along z
 
-// Columns of 8 rows of a matrix from the first to behind the last that is not 0.
-struct Band {
-  int64_t first, end;
-};
-
-// Matrix of an axis of n voxels.
-struct Matrix {
-  int64_t n;
-  const float* rows;
-  std::vector<float> transposed;
-  std::vector<Band> bands;
-};
-
-Matrix MakeMatrix(const F32& buffer) {
-  Matrix matrix{static_cast<int64_t>(buffer.dimensions()[0]), buffer.typed_data(), {}, {}};
-  const int64_t n = matrix.n;
-  matrix.transposed.resize(n * n);
-  for (int64_t row = 0; row < n; ++row) {
-    for (int64_t column = 0; column < n; ++column) {
-      matrix.transposed[column * n + row] = matrix.rows[row * n + column];
-    }
-  }
-  for (int64_t start = 0; start < n; start += kSide) {
-    const auto is_used = [&](int64_t column) {
-      const float* entries = &matrix.transposed[column * n + start];
-      return std::any_of(entries, entries + kSide, [](float entry) { return entry != 0; });
-    };
-    Band band{0, n};
-    while (band.first < n && !is_used(band.first)) ++band.first;
-    while (band.end > band.first && !is_used(band.end - 1)) --band.end;
-    matrix.bands.push_back(band);
-  }
-  return matrix;
-}
-
-Band Union(const Band& a, const Band& b) {
-  if (a.first == a.end) return b;
-  if (b.first == b.end) return a;
-  return {std::min(a.first, b.first), std::max(a.end, b.end)};
-}
-
-// Output of products: distances between rows, and between 8 neighbours in a row and the next 8.
-struct Output {
-  float* data;
-  int64_t row_stride, step;
-};
-
-// Multiplies 8 rows of `a` by Width columns of `b`; of either only the entries of the band.
-template <int Width>
-[[gnu::always_inline]] inline void Multiply(const float* a, int64_t a_stride, const float* b, int64_t b_stride,
-                                            const Band& band, const Output& out) {
-  typedef float Vector __attribute__((vector_size(4 * Width)));
-  Vector sums[kSide] = {};
-  for (int64_t k = band.first; k < band.end; ++k) {
-    Vector row;
-    std::memcpy(&row, b + k * b_stride, sizeof(row));
-    for (int r = 0; r < kSide; ++r) sums[r] += a[r * a_stride + k] * row;
-  }
-  for (int r = 0; r < kSide; ++r) {
-    float* row = out.data + r * out.row_stride;
-    for (int64_t part = 0; part < Width / kSide; ++part) {
-      std::memcpy(row + part * out.step, reinterpret_cast<const float*>(&sums[r]) + part * kSide, 4 * kSide);
-    }
-  }
-}
-
-// Products along x of columns from `begin` to `end`: each row of a slice (y, x) by the matrix.
-template <int Width>
-[[gnu::always_inline]] inline void AlongRowsFrom(const Matrix& matrix, const float* slice, int64_t n_rows,
-                                                 int64_t begin, int64_t end, float* out) {
-  const int64_t n = matrix.n;
-  for (int64_t start = begin; start < end; start += Width) {
-    Band band = matrix.bands[start / kSide];
-    if (Width > kSide) band = Union(band, matrix.bands[start / kSide + 1]);
-    for (int64_t row = 0; row < n_rows; row += kSide) {
-      Multiply<Width>(slice + row * n, n, &matrix.transposed[start], n, band, {out + row * n + start, n, kSide});
-    }
-  }
-}
-
-template <int Width>
-[[gnu::always_inline]] inline void AlongRows(const Matrix& matrix, const float* slice, int64_t n_rows, float* out) {
-  const int64_t n_wide = matrix.n / Width * Width;
-  AlongRowsFrom<Width>(matrix, slice, n_rows, 0, n_wide, out);
-  AlongRowsFrom<kSide>(matrix, slice, n_rows, n_wide, matrix.n, out);
-}
-
-// Products along the axis of the rows of a tile, of columns from `begin` to `end`. Groups of 8 rows of the result have
-// a stride of their own.
-template <int Width>
-[[gnu::always_inline]] inline void AlongColumnsFrom(const Matrix& matrix, const float* tile, int64_t stride,
-                                                    int64_t begin, int64_t end, const Output& out,
-                                                    int64_t group_stride) {
-  for (int64_t start = 0; start < matrix.n; start += kSide) {
-    float* group = out.data + start / kSide * group_stride;
-    for (int64_t column = begin; column < end; column += Width) {
-      Multiply<Width>(matrix.rows + start * matrix.n, matrix.n, tile + column, stride, matrix.bands[start / kSide],
-                      {group + column / kSide * out.step, out.row_stride, out.step});
-    }
-  }
-}
-
-template <int Width>
-[[gnu::always_inline]] inline void AlongColumns(const Matrix& matrix, const float* tile, int64_t stride, int64_t n,
-                                                const Output& out, int64_t group_stride) {
-  const int64_t n_wide = n / Width * Width;
-  AlongColumnsFrom<Width>(matrix, tile, stride, 0, n_wide, out, group_stride);
-  AlongColumnsFrom<kSide>(matrix, tile, stride, n_wide, n, out, group_stride);
-}
-
-// Matrices of the axes of a volume.
+// Transforms of the axes of a volume.
 struct Axes {
-  Matrix z, y, x;
+  Axis z, y, x;
 };
 
-// Products along z of a whole volume, which may be replaced.
+// Strips before and after a transform.
 template <int Width>
-[[gnu::always_inline]] inline void AlongZ(const Axes& axes, const float* volume, float* out) {
-  const int64_t n_columns = axes.y.n * axes.x.n;
-  std::vector<float> tile(axes.z.n * kTile);
-  for (int64_t first = 0; first < n_columns; first += kTile) {
-    const int64_t n = std::min(kTile, n_columns - first);
-    for (int64_t z = 0; z < axes.z.n; ++z) {
-      std::memcpy(&tile[z * kTile], volume + z * n_columns + first, 4 * n);
-    }
-    AlongColumns<Width>(axes.z, tile.data(), kTile, n, {out + first, n_columns, kSide}, kSide * n_columns);
+struct Strips {
+  std::vector<Row<Width>> in, out;
+
+  explicit Strips(int64_t length) : in(length), out(length) {}
+};
+
+// Copies `n_lanes` of a row, all or 8 of them.
+template <int Width>
+[[gnu::always_inline]] inline void CopyLanes(const float* from, int64_t n_lanes, float* to) {
+  if (n_lanes == Width) {
+    std::memcpy(to, from, 4 * Width);
+  } else {
+    std::memcpy(to, from, 4 * kSide);
   }
 }
+
+// Transforms `n` columns whose rows lie `stride` apart; `out` may be `in`.
+template <int Width, typename Transform>
+[[gnu::always_inline]] inline void AlongColumns(int64_t length, const float* in, int64_t stride, int64_t n, float* out,
+                                                Strips<Width>& strips, Transform transform) {
+  for (int64_t first = 0; first < n; first += Width) {
+    const int64_t n_lanes = std::min<int64_t>(Width, n - first);
+    for (int64_t k = 0; k < length; ++k) {
+      CopyLanes<Width>(in + k * stride + first, n_lanes, reinterpret_cast<float*>(&strips.in[k]));
+    }
+    transform(strips.in.data(), strips.out.data());
+    for (int64_t k = 0; k < length; ++k) {
+      CopyLanes<Width>(reinterpret_cast<const float*>(&strips.out[k]), n_lanes, out + k * stride + first);
+    }
+  }
+}
+
+// Transposes 8 by 8 numbers.
+[[gnu::always_inline]] inline void Transpose(const float* in, int64_t in_stride, float* out, int64_t out_stride) {
+  typedef float Vector __attribute__((vector_size(4 * kSide)));
+  typedef int32_t Indices __attribute__((vector_size(4 * kSide)));
+  Vector rows[kSide], pairs[kSide], quads[kSide];
+  for (int r = 0; r < kSide; ++r) std::memcpy(&rows[r], in + r * in_stride, sizeof(Vector));
+  for (int r = 0; r < kSide; r += 2) {
+    pairs[r] = __builtin_shuffle(rows[r], rows[r + 1], Indices{0, 8, 1, 9, 4, 12, 5, 13});
+    pairs[r + 1] = __builtin_shuffle(rows[r], rows[r + 1], Indices{2, 10, 3, 11, 6, 14, 7, 15});
+  }
+  for (int r = 0; r < kSide; r += 4) {
+    for (int k = 0; k < 2; ++k) {
+      quads[r + 2 * k] = __builtin_shuffle(pairs[r + k], pairs[r + k + 2], Indices{0, 1, 8, 9, 4, 5, 12, 13});
+      quads[r + 2 * k + 1] = __builtin_shuffle(pairs[r + k], pairs[r + k + 2], Indices{2, 3, 10, 11, 6, 7, 14, 15});
+    }
+  }
+  for (int k = 0; k < 4; ++k) {
+    rows[k] = __builtin_shuffle(quads[k], quads[k + 4], Indices{0, 1, 2, 3, 8, 9, 10, 11});
+    rows[k + 4] = __builtin_shuffle(quads[k], quads[k + 4], Indices{4, 5, 6, 7, 12, 13, 14, 15});
+  }
+  for (int r = 0; r < kSide; ++r) std::memcpy(out + r * out_stride, &rows[r], sizeof(Vector));
+}
+
+// Transforms rows of `axis`, 8 of which lie `stride` apart; between the first of 8 rows and the next 8 there are
+// `group_stride`, and between 8 neighbours in a row and the next 8 there are `step`, before and after.
+struct RowLayout {
+  int64_t stride, group_stride, step;
+};
+
+template <int Width, typename Transform>
+[[gnu::always_inline]] inline void AlongRows(int64_t length, int64_t n_rows, const float* in, const RowLayout& from,
+                                             float* out, const RowLayout& to, Strips<Width>& strips,
+                                             Transform transform) {
+  const int64_t n_groups = n_rows / kSide;
+  for (int64_t first = 0; first < n_groups; first += Width / kSide) {
+    const int64_t end = std::min<int64_t>(first + Width / kSide, n_groups);
+    for (int64_t group = first; group < end; ++group) {
+      float* lanes = reinterpret_cast<float*>(strips.in.data()) + (group - first) * kSide;
+      for (int64_t k = 0; k < length; k += kSide) {
+        Transpose(in + group * from.group_stride + k / kSide * from.step, from.stride, lanes + k * Width, Width);
+      }
+    }
+    transform(strips.in.data(), strips.out.data());
+    for (int64_t group = first; group < end; ++group) {
+      const float* lanes = reinterpret_cast<const float*>(strips.out.data()) + (group - first) * kSide;
+      for (int64_t k = 0; k < length; k += kSide) {
+        Transpose(lanes + k * Width, Width, out + group * to.group_stride + k / kSide * to.step, to.stride);
+      }
+    }
+  }
+}
+
+// Rows of 8 coefficients of a slice in its blocks: blocks follow each other along x, then along y.
+RowLayout InBlocks(int64_t nx) { return {kSide, nx / kSide * kBlock, kBlock}; }
+
+RowLayout InSlice(int64_t nx) { return {nx, kSide * nx, kSide}; }
 
 // Coefficients of a volume. The products along z are where the blocks of the same slab of 8 slices will be.
 template <int Width>
 [[gnu::always_inline]] inline void Analyze(const Axes& axes, const float* volume, float* blocks) {
-  const int64_t ny = axes.y.n, nx = axes.x.n, slice = ny * nx;
-  AlongZ<Width>(axes, volume, blocks);
+  const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, slice = ny * nx;
+  Strips<Width> strips(std::max({nz, ny, nx}));
+  const auto along = [](const Axis& axis) {
+    return [&axis](Row<Width>* in, Row<Width>* out) { AnalyzeStrip<Width>(axis, in, out); };
+  };
+  AlongColumns<Width>(nz, volume, slice, slice, blocks, strips, along(axes.z));
   std::vector<float> scratch(kSide * slice);
-  for (int64_t start = 0; start < axes.z.n; start += kSide) {
+  for (int64_t start = 0; start < nz; start += kSide) {
     float* slab = blocks + start * slice;
     for (int64_t z = 0; z < kSide; ++z) {
-      AlongRows<Width>(axes.x, slab + z * slice, ny, &scratch[z * slice]);
+      AlongColumns<Width>(ny, slab + z * slice, nx, nx, &scratch[z * slice], strips, along(axes.y));
     }
     for (int64_t z = 0; z < kSide; ++z) {
-      // The place of a block's row of 8 coefficients: blocks follow each other along x, then along y.
-      AlongColumns<Width>(axes.y, &scratch[z * slice], nx, nx, {slab + z * kSide * kSide, kSide, kBlock},
-                          nx / kSide * kBlock);
+      AlongRows<Width>(nx, ny, &scratch[z * slice], InSlice(nx), slab + z * kSide * kSide, InBlocks(nx), strips,
+                       along(axes.x));
     }
   }
 }
@@ -176,80 +138,66 @@ template <int Width>
 // Volume of its coefficients.
 template <int Width>
 [[gnu::always_inline]] inline void Synthesize(const Axes& axes, const float* blocks, float* volume) {
-  const int64_t ny = axes.y.n, nx = axes.x.n, slice = ny * nx;
-  std::vector<float> coefficients(slice), products(slice);
-  for (int64_t z = 0; z < axes.z.n; ++z) {
-    const float* rows = blocks + z / kSide * kSide * slice + z % kSide * kSide * kSide;
-    for (int64_t y = 0; y < ny; ++y) {
-      for (int64_t x = 0; x < nx; x += kSide) {
-        const int64_t block = y / kSide * (nx / kSide) + x / kSide;
-        std::memcpy(&coefficients[y * nx + x], rows + block * kBlock + y % kSide * kSide, 4 * kSide);
-      }
-    }
-    AlongColumns<Width>(axes.y, coefficients.data(), nx, nx, {products.data(), nx, kSide}, kSide * nx);
-    AlongRows<Width>(axes.x, products.data(), ny, volume + z * slice);
+  const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, slice = ny * nx;
+  Strips<Width> strips(std::max({nz, ny, nx}));
+  const auto along = [](const Axis& axis) {
+    return [&axis](Row<Width>* in, Row<Width>* out) { SynthesizeStrip<Width>(axis, in, out); };
+  };
+  for (int64_t z = 0; z < nz; ++z) {
+    const float* coefficients = blocks + z / kSide * kSide * slice + z % kSide * kSide * kSide;
+    float* voxels = volume + z * slice;
+    AlongRows<Width>(nx, ny, coefficients, InBlocks(nx), voxels, InSlice(nx), strips, along(axes.x));
+    AlongColumns<Width>(ny, voxels, nx, nx, voxels, strips, along(axes.y));
   }
-  AlongZ<Width>(axes, volume, volume);
+  AlongColumns<Width>(nz, volume, slice, slice, volume, strips, along(axes.z));
 }
 
 using Transform = void (*)(const Axes&, const float*, float*);
 
-NVC_TARGET("avx512f") void AnalyzeBy16(const Axes& axes, const float* in, float* out) { Analyze<16>(axes, in, out); }
-NVC_TARGET("avx2,fma") void AnalyzeBy8(const Axes& axes, const float* in, float* out) { Analyze<8>(axes, in, out); }
+NVC_FOR_AVX512 void AnalyzeBy16(const Axes& axes, const float* in, float* out) { Analyze<16>(axes, in, out); }
+NVC_FOR_AVX2 void AnalyzeBy8(const Axes& axes, const float* in, float* out) { Analyze<8>(axes, in, out); }
 void AnalyzeAnywhere(const Axes& axes, const float* in, float* out) { Analyze<8>(axes, in, out); }
 
-NVC_TARGET("avx512f") void SynthesizeBy16(const Axes& axes, const float* in, float* out) {
-  Synthesize<16>(axes, in, out);
-}
-NVC_TARGET("avx2,fma") void SynthesizeBy8(const Axes& axes, const float* in, float* out) {
-  Synthesize<8>(axes, in, out);
-}
+NVC_FOR_AVX512 void SynthesizeBy16(const Axes& axes, const float* in, float* out) { Synthesize<16>(axes, in, out); }
+NVC_FOR_AVX2 void SynthesizeBy8(const Axes& axes, const float* in, float* out) { Synthesize<8>(axes, in, out); }
 void SynthesizeAnywhere(const Axes& axes, const float* in, float* out) { Synthesize<8>(axes, in, out); }
 
-// The fastest form for the processor.
-Transform Pick(Transform by_16, Transform by_8, Transform anywhere) {
-#if NVC_HAS_TARGETS
-  if (__builtin_cpu_supports("avx512f")) return by_16;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return by_8;
-#endif
-  return anywhere;
-}
+using MakeAxis = Axis (*)(int64_t, const float*, const float*);
 
-// Tells whether there is a square matrix for each side of a volume, and sides are multiples of 8.
-bool AreMatrices(const F32& z, const F32& y, const F32& x, int64_t n_voxels) {
-  int64_t product = 1;
-  for (const F32* matrix : {&z, &y, &x}) {
-    const auto sides = matrix->dimensions();
-    if (sides.size() != 2 || sides[0] != sides[1] || sides[0] % kSide) return false;
-    product *= sides[0];
-  }
-  return product == n_voxels;
-}
-
-ffi::Error Run(Transform transform, const F32& in, const F32& z, const F32& y, const F32& x, Out<F32>& out) {
+ffi::Error Run(Transform transform, MakeAxis make, const F32& in, const F32 (&borders)[3], const F32 (&matrices)[3],
+               Out<F32>& out) {
   const auto n_voxels = static_cast<int64_t>(in.element_count());
-  if (!AreMatrices(z, y, x, n_voxels) || static_cast<int64_t>(out->element_count()) != n_voxels) {
+  int64_t sides[3], product = 1;
+  for (int axis = 0; axis < 3; ++axis) product *= sides[axis] = SideOf(borders[axis], matrices[axis]);
+  if (product != n_voxels || static_cast<int64_t>(out->element_count()) != n_voxels) {
     return ffi::Error::InvalidArgument("matrices do not suit the volume");
   }
-  if (n_voxels > 0) transform({MakeMatrix(z), MakeMatrix(y), MakeMatrix(x)}, in.typed_data(), out->typed_data());
+  if (n_voxels == 0) return ffi::Error::Success();
+  const auto axis = [&](int k) { return make(sides[k], borders[k].typed_data(), matrices[k].typed_data()); };
+  transform({axis(0), axis(1), axis(2)}, in.typed_data(), out->typed_data());
   return ffi::Error::Success();
 }
 
-ffi::Error AnalyzeVolume(F32 volume, F32 z, F32 y, F32 x, Out<F32> blocks) {
-  static const Transform transform = Pick(AnalyzeBy16, AnalyzeBy8, AnalyzeAnywhere);
-  return Run(transform, volume, z, y, x, blocks);
+ffi::Error AnalyzeVolume(F32 volume, F32 z_borders, F32 z, F32 y_borders, F32 y, F32 x_borders, F32 x, Out<F32> blocks) {
+  static const Transform transform = PickForm(AnalyzeBy16, AnalyzeBy8, AnalyzeAnywhere);
+  return Run(transform, AnalysisOf, volume, {z_borders, y_borders, x_borders}, {z, y, x}, blocks);
 }
 
-ffi::Error SynthesizeVolume(F32 blocks, F32 z, F32 y, F32 x, Out<F32> volume) {
-  static const Transform transform = Pick(SynthesizeBy16, SynthesizeBy8, SynthesizeAnywhere);
-  return Run(transform, blocks, z, y, x, volume);
+ffi::Error SynthesizeVolume(F32 blocks, F32 z_borders, F32 z, F32 y_borders, F32 y, F32 x_borders, F32 x,
+                            Out<F32> volume) {
+  static const Transform transform = PickForm(SynthesizeBy16, SynthesizeBy8, SynthesizeAnywhere);
+  return Run(transform, SynthesisOf, blocks, {z_borders, y_borders, x_borders}, {z, y, x}, volume);
 }
 
 }  // namespace
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_analyze, AnalyzeVolume,
-                              ffi::Ffi::Bind().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Ret<F32>());
+                              ffi::Ffi::Bind()
+                                  .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
+                                  .Ret<F32>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_synthesize, SynthesizeVolume,
-                              ffi::Ffi::Bind().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Ret<F32>());
+                              ffi::Ffi::Bind()
+                                  .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
+                                  .Ret<F32>());
 
 }  // namespace nvc

@@ -15,8 +15,8 @@ _M_ARENA_MAX = -8
 """Parameter of glibc's ``mallopt``: the largest number of heaps."""
 _RESULTS_PER_RELEASE = 16
 _MOST_UNUSED_BYTES = 1 << 28
-"""Bytes by which the process may grow from one release to the next: 256 MiB, more than a few threads need that
-work on chunks of 128³."""
+"""Bytes by which the process may grow from one release to the next: 256 MiB, more than a few threads need for
+chunks of 128³."""
 _LEAST_HEAPS, _THREADS_PER_HEAP = 2, 8
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import jax
 
 _NAME = "libnvc_kernels.so"
-VERSION = 3
+VERSION = 4
 """Version of the kernels' interface, as ``native/version.cc`` states it."""
 _KERNELS = (
-    *("nvc_analyze", "nvc_synthesize"),
+    *("nvc_analyze", "nvc_synthesize", "nvc_line_costs"),
     *("nvc_spectral_decode", "nvc_spectral_encode", "nvc_class_costs", "nvc_trellis"),
     *("nvc_lattice_find", "nvc_lattice_quantize", "nvc_lattice_push", "nvc_lattice_decode"),
     *("nvc_labels_encode", "nvc_labels_decode"),

@@ -19,11 +19,12 @@ from nvc_jax.core.platforms import Forms, choose_form, hoist
 from nvc_jax.core.systematic_sampling import draw_systematic
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
-from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP
+from nvc_jax.spectral.line_costs import line_costs
 from nvc_jax.spectral.shape_columns import Columns, draw_columns, pad_alike
+from nvc_jax.transform.axis_transform import make_axis_transform
 from nvc_jax.transform.lapped_filter import FILTERS
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
-from nvc_jax.transform.separable import TransformShape, make_axis_transform
+from nvc_jax.transform.separable import TransformShape
 
 _MOST_PADDING = 2.0
 """Ratio of a volume's longest side to its shortest up to which columns of all axes are padded alike."""
@@ -33,8 +34,6 @@ _FIRST_FILTER = "half"
 """Filter of all axes before the first decision."""
 _LINES_SHARE, _LEAST_LINES = 1 / 4, 256
 """Share of the lines of an axis by which candidates are compared, and the least number of lines."""
-_BITS_OF_CODED, _BITS_PER_OCTAVE = 3, 2
-"""Estimated bits of a coded coefficient: 3, and 2 for each doubling of 1 + magnitude in steps."""
 
 
 class _Candidates(NamedTuple):
@@ -47,26 +46,6 @@ class _Candidates(NamedTuple):
 
     lengths: jax.Array
     filters: jax.Array
-
-
-def estimate_cost(coefficients: jax.Array, step: jax.Array) -> jax.Array:
-    """Estimate the cost of each coefficient in bits and error, float32, whatever its class.
-
-    A coefficient is either dropped, and its square is the error, or coded.
-
-    Args:
-        coefficients: float32, any shape.
-        step: float32, of one quantiser, in the coefficients' units.
-    """
-    magnitude = jnp.abs(coefficients) / step
-    coded = _BITS_OF_CODED + _BITS_PER_OCTAVE * _rough_log2(1 + magnitude)
-    return jnp.minimum(BITS_PER_SQUARED_STEP * magnitude**2, coded)
-
-
-def _rough_log2(numbers: jax.Array) -> jax.Array:
-    """Compute log2 of positive float32 numbers, linear between powers of two: at most 0.09 too small."""
-    bits = lax.bitcast_convert_type(numbers, jnp.int32)
-    return (bits - (127 << 23)).astype(jnp.float32) * 2.0**-23
 
 
 def choose_shape(
@@ -237,10 +216,7 @@ def _costs_of_lines(
     lines: jax.Array, step: jax.Array, valid: jax.Array, length: jax.Array, filter_index: jax.Array
 ) -> jax.Array:
     """Estimate the cost of each line, float32 (lines,), with one transform; ``lines`` is (side, lines)."""
-    matrix = make_axis_transform(len(lines), valid, length, filter_index).analysis
-    coefficients = jnp.matmul(matrix, lines, precision=lax.Precision.HIGHEST)
-    costs = estimate_cost(coefficients, step)
-    return jnp.matmul(jnp.ones(len(lines)), costs, precision=lax.Precision.HIGHEST)  # faster than a sum
+    return line_costs(lines, make_axis_transform(len(lines), valid, length, filter_index), step)
 
 
 def _transform_other_axes(columns: Columns, shape: TransformShape, axis: jax.Array) -> jax.Array:

@@ -58,24 +58,27 @@ def boundaries_to_emphasize(shape: Shape3, valid_shape: jax.Array, boundaries: j
     return kept
 
 
-def emphasis(side: int, boundaries: jax.Array, axis: jax.Array | int) -> tuple[jax.Array, jax.Array]:
-    """Compute the matrices that emphasise the voxels of an axis and undo that: float32 (side, side) both.
+def emphasis_corners(boundaries: jax.Array, axis: jax.Array | int) -> tuple[jax.Array, jax.Array]:
+    """Compute the matrices that emphasise the voxels of an axis, and those that undo that.
 
     Args:
-        side: voxels of the axis, at least 8; static.
         boundaries: int32, bits of the boundaries at which the chunk meets others.
         axis: 0, 1, 2 for z, y, x.
+
+    Returns:
+        float32 (2, 4, 4) both, of the first four voxels and of the last four.
     """
     matrix = emphasis_matrix()
-    results = []
-    for corner in (matrix, np.linalg.inv(matrix)):
-        result = jnp.eye(side, dtype=jnp.float32)
-        for end, inwards in enumerate((corner, corner[::-1, ::-1])):
-            around = slice(0, _REACH) if end == 0 else slice(side - _REACH, side)
-            chosen = jnp.where(_has_boundary(boundaries, axis, end), inwards, np.eye(_REACH))
-            result = result.at[around, around].set(chosen.astype(jnp.float32))
-        results.append(result)
-    return results[0], results[1]
+    has_boundary = jnp.stack([_has_boundary(boundaries, axis, end) for end in range(2)])[:, None, None]
+    emphasizing, deemphasizing = (
+        jnp.where(
+            has_boundary,
+            np.stack([corner, corner[::-1, ::-1]]).astype(np.float32),
+            np.eye(_REACH, dtype=np.float32),
+        )
+        for corner in (matrix, np.linalg.inv(matrix))
+    )
+    return emphasizing, deemphasizing
 
 
 def squared_error_weights(side: int, boundaries: jax.Array, axis: jax.Array | int) -> jax.Array:

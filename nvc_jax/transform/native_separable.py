@@ -1,23 +1,26 @@
 """Native kernels of the separable transform; ``separable`` has their specification.
 
-Of each matrix they multiply only the bands that are not 0. Their results differ from the specification's by
-roundings alone.
+They take the matrix of an axis by its factors. Rows of the DCT are symmetric about the middle of their segment,
+so the kernels add and subtract mirrored voxels first, and multiply by a half, a quarter, … of the matrix.
+Results differ from the specification's by roundings alone.
 """
 
 import jax
 import jax.numpy as jnp
 
 from nvc_jax.native.dispatch import call
+from nvc_jax.transform.axis_transform import Factors
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 
-def analyze(volume: jax.Array, z: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
-    """Compute the coefficients of a volume, float32 (blocks, 512), by one matrix along each axis."""
+def analyze(volume: jax.Array, axes: list[Factors]) -> jax.Array:
+    """Compute the coefficients of a volume, float32 (blocks, 512), by the factors of analysis of each axis."""
     blocks = jax.ShapeDtypeStruct((volume.size // N_COEFFICIENTS, N_COEFFICIENTS), jnp.float32)
-    return call("nvc_analyze", blocks, volume, z, y, x)
+    return call("nvc_analyze", blocks, volume, *jax.tree.leaves(axes))
 
 
-def synthesize(blocks: jax.Array, z: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
-    """Compute a volume, float32 (z, y, x), from its coefficients, by one matrix along each axis."""
-    volume = jax.ShapeDtypeStruct((len(z), len(y), len(x)), jnp.float32)
-    return call("nvc_synthesize", volume, blocks, z, y, x)
+def synthesize(blocks: jax.Array, axes: list[Factors]) -> jax.Array:
+    """Compute a volume, float32 (z, y, x), from its coefficients, by the factors of synthesis of each axis."""
+    sides = [len(axis.dct) for axis in axes]
+    volume = jax.ShapeDtypeStruct(tuple(sides), jnp.float32)
+    return call("nvc_synthesize", volume, blocks, *jax.tree.leaves(axes))

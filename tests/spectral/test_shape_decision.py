@@ -121,14 +121,3 @@ def test_means_of_segments_can_be_coded_at_the_smallest_step() -> None:
     longest = np.prod([1.5 * length for length in lengths])
     assert np.sqrt(longest) / 2 / MIN_STEP <= MAX_MAGNITUDE
     assert min(choose(volume, step=0.001)[0]) >= 64
-
-
-def test_costs_grow_with_magnitudes_and_are_bounded_by_dropping() -> None:
-    step = jnp.float32(0.5)
-    costs = [
-        float(shape_decision.estimate_cost(jnp.full(3, value, jnp.float32), step).sum()) for value in range(9)
-    ]
-    assert costs[0] == 0
-    assert costs == sorted(costs)
-    small = float(shape_decision.estimate_cost(jnp.float32(0.05), step))
-    assert small == pytest.approx(6 * 0.1**2, rel=1e-5)

@@ -2,59 +2,89 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.native.library import load_kernels
-from nvc_jax.transform import native_separable
+from nvc_jax.transform import axis_transform, native_separable, separable
+from nvc_jax.transform.axis_transform import Factors
 from nvc_jax.transform.block_layout import from_blocks, to_blocks
-from nvc_jax.transform.separable import TransformShape, make_axis_transforms
+from nvc_jax.transform.lapped_filter import FILTERS
+from nvc_jax.transform.segments import SEGMENT_LENGTHS
+from nvc_jax.transform.separable import TransformShape
 
 pytestmark = pytest.mark.skipif(load_kernels() is not None, reason="there are no kernels")
 SHAPES = [(8, 8, 8), (24, 40, 56), (16, 136, 32)]
 
-
-def multiply(volume: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:
-    """Multiply one matrix along each axis, in float64."""
-    return np.einsum("ai,bj,ck,ijk->abc", *(m.astype(np.float64) for m in matrices), volume, optimize=True)
+apply_borders = jax.jit(axis_transform.apply_borders)
+make_axis_transforms = jax.jit(separable.make_axis_transforms, static_argnums=0)
 
 
-def matrices_of(shape: Shape3, kind: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Matrices of analysis and of synthesis: of a transform, or without any zeros, or with rows of zeros."""
-    rng = np.random.default_rng(0)
-    if kind == "transform":
-        chosen = TransformShape(jnp.array([0, 1, 4], jnp.int32), jnp.array([1, 0, 2], jnp.int32))
-        valid = jnp.array(shape, jnp.int32) - 3
-        axes = jax.jit(lambda: make_axis_transforms(shape, valid, chosen, jnp.int32(0)))()
-        return [np.asarray(a.analysis) for a in axes], [np.asarray(a.synthesis) for a in axes]
-    dense = [rng.normal(size=(side, side)).astype(np.float32) for side in shape]
-    if kind == "empty rows":
-        for matrix in dense:
-            matrix[: len(matrix) // 2] = 0
-    return dense, dense
+def matrices_of(axes: list[Factors], *, borders_first: bool) -> list[np.ndarray]:
+    """Matrices that the factors stand for, float64."""
+    matrices = []
+    for borders, dct in axes:
+        mixing = np.asarray(apply_borders(borders, jnp.eye(len(dct))), np.float64)
+        matrices.append(np.asarray(dct) @ mixing if borders_first else mixing @ np.asarray(dct))
+    return matrices
 
 
-@pytest.mark.parametrize("kind", ["transform", "dense", "empty rows"])
+def check_kernels(volume: np.ndarray, analysis: list[Factors], synthesis: list[Factors]) -> None:
+    """Compare both kernels with products of matrices in float64, up to rounding."""
+    grid = tuple(side // 8 for side in volume.shape)
+    for axes, borders_first in ((analysis, True), (synthesis, False)):
+        matrices = matrices_of(axes, borders_first=borders_first)
+        expected = np.einsum("ai,bj,ck,ijk->abc", *matrices, volume, optimize=True)
+        if borders_first:
+            result = from_blocks(native_separable.analyze(jnp.asarray(volume), axes), grid)
+        else:
+            result = native_separable.synthesize(to_blocks(jnp.asarray(volume)), axes)
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@given(
+    st.sampled_from(SHAPES),
+    st.tuples(*[st.integers(0, len(SEGMENT_LENGTHS) - 1)] * 3),
+    st.tuples(*[st.integers(0, len(FILTERS) - 1)] * 3),
+    st.integers(0, 15),
+    st.integers(0, 0b111111),
+)
+def test_products_are_those_of_float64_up_to_rounding(
+    shape: Shape3, lengths: Shape3, filters: Shape3, missing: int, boundaries: int
+) -> None:
+    volume = np.random.default_rng(missing).normal(size=shape).astype(np.float32)
+    chosen = TransformShape(jnp.array(lengths, jnp.int32), jnp.array(filters, jnp.int32))
+    valid = jnp.maximum(jnp.array(shape, jnp.int32) - missing, 1)
+    axes = make_axis_transforms(shape, valid, chosen, jnp.int32(boundaries))
+    check_kernels(volume, [a.analysis_factors for a in axes], [a.synthesis_factors for a in axes])
+
+
+@pytest.mark.parametrize("kind", ["dense", "empty rows", "empty columns"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_products_are_those_of_float64_up_to_rounding(shape: Shape3, kind: str) -> None:
-    volume = np.random.default_rng(1).normal(size=shape).astype(np.float32)
-    analysis, synthesis = matrices_of(shape, kind)
-    grid = tuple(side // 8 for side in shape)
-
-    expected = multiply(volume, analysis)
-    blocks = native_separable.analyze(jnp.asarray(volume), *map(jnp.asarray, analysis))
-    tolerance = 1e-5 * np.abs(expected).max()
-    np.testing.assert_allclose(from_blocks(blocks, grid), expected, rtol=0, atol=tolerance)
-
-    expected = multiply(volume, synthesis)
-    blocks = to_blocks(jnp.asarray(volume))
-    result = native_separable.synthesize(blocks, *map(jnp.asarray, synthesis))
-    tolerance = 1e-5 * np.abs(expected).max()
-    np.testing.assert_allclose(result, expected, rtol=0, atol=tolerance)
+def test_matrices_may_have_no_symmetry(shape: Shape3, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    factors = []
+    for side in shape:
+        matrix = rng.normal(size=(side, side)).astype(np.float32)
+        if kind == "empty rows":
+            matrix[: side // 2] = 0
+        if kind == "empty columns":
+            matrix[:, side // 2 :] = 0
+        borders = rng.normal(size=(side // 8 + 1, 8, 8)).astype(np.float32)
+        factors.append(Factors(jnp.asarray(borders), jnp.asarray(matrix)))
+    check_kernels(rng.normal(size=shape).astype(np.float32), factors, factors)
 
 
 def test_matrices_of_other_sides_are_an_error() -> None:
-    volume, small = jnp.zeros((16, 16, 16)), jnp.zeros((8, 8))
-    with pytest.raises(jax.errors.JaxRuntimeError, match="matrices"):
-        native_separable.analyze(volume, small, small, small).block_until_ready()
-    with pytest.raises(jax.errors.JaxRuntimeError, match="matrices"):
-        native_separable.analyze(volume, jnp.zeros((16, 8)), *2 * [jnp.zeros((16, 16))]).block_until_ready()
+    volume = jnp.zeros((16, 16, 16))
+    right = Factors(jnp.zeros((3, 8, 8)), jnp.zeros((16, 16)))
+    wrong = [
+        Factors(jnp.zeros((2, 8, 8)), jnp.zeros((8, 8))),
+        right._replace(dct=jnp.zeros((16, 8))),
+        right._replace(borders=jnp.zeros((2, 8, 8))),
+        right._replace(borders=jnp.zeros((3, 8, 4))),
+    ]
+    for axis in wrong:
+        with pytest.raises(jax.errors.JaxRuntimeError, match="matrices"):
+            native_separable.analyze(volume, [right, axis, right]).block_until_ready()

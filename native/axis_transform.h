@@ -1,0 +1,228 @@
+// Transform of strips along one axis: a strip has a row of neighbours for each voxel of the axis.
+//
+// The specification is nvc_jax/transform/axis_transform.py. A transform has two factors, borders and a DCT. The rows of
+// the DCT are symmetric about the middle of their segment. So sums and differences of mirrored voxels are taken first,
+// then of mirrored sums, and so on: each time the rest of the matrix has half as many entries. Whatever the matrix, the
+// result is right; its symmetry only makes the rest sparse.
+
+#ifndef NVC_AXIS_TRANSFORM_H_
+#define NVC_AXIS_TRANSFORM_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+namespace nvc {
+
+constexpr int64_t kSide = 8;  // of a block
+constexpr int64_t kReach = 4;  // voxels on either side of a border
+
+// A square matrix.
+struct Square {
+  int64_t n;
+  std::vector<float> entries;
+
+  explicit Square(int64_t side) : n(side), entries(side * side) {}
+  Square(int64_t side, const float* rows) : n(side), entries(rows, rows + side * side) {}
+
+  float* row(int64_t index) { return &entries[index * n]; }
+  const float* row(int64_t index) const { return &entries[index * n]; }
+  Square Transposed() const {
+    Square result(n);
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < n; ++j) result.row(j)[i] = row(i)[j];
+    }
+    return result;
+  }
+};
+
+// A run of rows whose halves mirror each other: sums are put in the first half, differences in the second.
+struct Fold {
+  int64_t first, length;
+
+  int64_t mirrored(int64_t index) const { return first + length - 1 - index; }
+};
+
+// Rows from the first to behind the last of 8 columns that are not 0.
+inline std::pair<int64_t, int64_t> RowsOfColumns(const Square& matrix, int64_t column) {
+  const auto is_used = [&](int64_t row) {
+    const float* entries = matrix.row(row) + column;
+    return std::any_of(entries, entries + kSide, [](float entry) { return entry != 0; });
+  };
+  int64_t first = 0, end = matrix.n;
+  while (first < end && !is_used(first)) ++first;
+  while (end > first && !is_used(end - 1)) --end;
+  return {first, end};
+}
+
+// Folds of the rows of a matrix, segment by segment: first of a whole segment, then of its sums.
+inline std::vector<Fold> FindFolds(const Square& matrix) {
+  std::vector<Fold> folds;
+  int64_t last_end = 0;
+  for (int64_t column = 0; column < matrix.n; column += kSide) {
+    const auto [first, end] = RowsOfColumns(matrix, column);
+    if (first < last_end) continue;  // the same segment
+    for (int64_t length = end - first; length >= 2 * kSide && length % 2 == 0; length /= 2) {
+      folds.push_back({first, length});
+    }
+    last_end = std::max(last_end, end);
+  }
+  return folds;
+}
+
+// Half of the sums and differences of mirrored rows: what remains of a matrix whose input or output is folded.
+inline void FoldRows(const std::vector<Fold>& folds, Square& matrix) {
+  for (const Fold& fold : folds) {
+    for (int64_t index = 0; index < fold.length / 2; ++index) {
+      float* sum = matrix.row(fold.first + index);
+      float* difference = matrix.row(fold.mirrored(index));
+      for (int64_t column = 0; column < matrix.n; ++column) {
+        const float a = sum[column], b = difference[column];
+        sum[column] = (a + b) / 2;
+        difference[column] = (a - b) / 2;
+      }
+    }
+  }
+}
+
+// Entries of 8 rows in the columns that are not 0.
+struct SparseRows {
+  std::vector<int32_t> columns;
+  std::vector<float> entries;  // 8 for each column
+};
+
+inline std::vector<SparseRows> PackRows(const Square& transposed) {
+  std::vector<SparseRows> groups;
+  for (int64_t first = 0; first < transposed.n; first += kSide) {
+    SparseRows group;
+    for (int64_t column = 0; column < transposed.n; ++column) {
+      const float* entries = transposed.row(column) + first;
+      if (std::none_of(entries, entries + kSide, [](float entry) { return entry != 0; })) continue;
+      group.columns.push_back(static_cast<int32_t>(column));
+      group.entries.insert(group.entries.end(), entries, entries + kSide);
+    }
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+// A border's matrix of the voxels from `first` on.
+struct Border {
+  int64_t first;
+  float entries[kSide * kSide];
+};
+
+// Borders whose matrices change something.
+inline std::vector<Border> FindBorders(int64_t side, const float* matrices) {
+  std::vector<Border> borders;
+  for (int64_t index = 0; index <= side / kSide; ++index) {
+    Border border{index * kSide - kReach, {}};
+    std::copy_n(matrices + index * kSide * kSide, kSide * kSide, border.entries);
+    bool is_identity = true;
+    for (int64_t k = 0; k < kSide * kSide; ++k) is_identity &= border.entries[k] == (k % (kSide + 1) == 0);
+    if (!is_identity) borders.push_back(border);
+  }
+  return borders;
+}
+
+// Factors of the transform of an axis.
+struct Axis {
+  int64_t n;
+  std::vector<Border> borders;
+  std::vector<Fold> folds;
+  std::vector<SparseRows> groups;  // of 8 rows each
+};
+
+inline Axis AnalysisOf(int64_t side, const float* borders, const float* dct) {
+  Square transposed = Square(side, dct).Transposed();
+  const std::vector<Fold> folds = FindFolds(transposed);
+  FoldRows(folds, transposed);
+  return {side, FindBorders(side, borders), folds, PackRows(transposed)};
+}
+
+inline Axis SynthesisOf(int64_t side, const float* borders, const float* inverse_dct) {
+  Square matrix(side, inverse_dct);
+  const std::vector<Fold> folds = FindFolds(matrix);
+  FoldRows(folds, matrix);
+  return {side, FindBorders(side, borders), folds, PackRows(matrix.Transposed())};
+}
+
+// Side of the axis of two factors; 0 if they are not factors of one.
+template <typename Buffer>
+int64_t SideOf(const Buffer& borders, const Buffer& matrix) {
+  const auto sides = matrix.dimensions(), of_borders = borders.dimensions();
+  if (sides.size() != 2 || sides[0] != sides[1] || sides[0] % kSide) return 0;
+  if (of_borders.size() != 3 || of_borders[0] != sides[0] / kSide + 1) return 0;
+  return of_borders[1] == kSide && of_borders[2] == kSide ? sides[0] : 0;
+}
+
+// A row of a strip.
+template <int Width>
+struct alignas(4 * Width) Row {
+  typedef float Vector __attribute__((vector_size(4 * Width)));
+
+  Vector lanes;
+};
+
+template <int Width>
+[[gnu::always_inline]] inline void ApplyBorders(const Axis& axis, Row<Width>* strip) {
+  typedef typename Row<Width>::Vector Vector;
+  for (const Border& border : axis.borders) {
+    // Of the first and the last border half the voxels do not exist.
+    const int64_t from = std::max<int64_t>(-border.first, 0), to = std::min(axis.n - border.first, kSide);
+    Vector voxels[kSide] = {}, sums[kSide] = {};
+    for (int64_t k = from; k < to; ++k) voxels[k] = strip[border.first + k].lanes;
+    for (int k = 0; k < kSide; ++k) {
+      for (int r = 0; r < kSide; ++r) sums[r] += border.entries[r * kSide + k] * voxels[k];
+    }
+    for (int64_t r = from; r < to; ++r) strip[border.first + r].lanes = sums[r];
+  }
+}
+
+template <int Width>
+[[gnu::always_inline]] inline void Multiply(const Axis& axis, const Row<Width>* in, Row<Width>* out) {
+  typedef typename Row<Width>::Vector Vector;
+  for (const SparseRows& group : axis.groups) {
+    Vector sums[kSide] = {};
+    const float* entries = group.entries.data();
+    for (const int32_t column : group.columns) {
+      const Vector row = in[column].lanes;
+      for (int r = 0; r < kSide; ++r) sums[r] += entries[r] * row;
+      entries += kSide;
+    }
+    for (int r = 0; r < kSide; ++r) out[r].lanes = sums[r];
+    out += kSide;
+  }
+}
+
+template <int Width>
+[[gnu::always_inline]] inline void ApplyFold(const Fold& fold, Row<Width>* strip) {
+  for (int64_t index = 0; index < fold.length / 2; ++index) {
+    auto &a = strip[fold.first + index].lanes, &b = strip[fold.mirrored(index)].lanes;
+    const auto sum = a + b, difference = a - b;
+    a = sum;
+    b = difference;
+  }
+}
+
+// Coefficients of the voxels in `strip`, which is overwritten.
+template <int Width>
+[[gnu::always_inline]] inline void AnalyzeStrip(const Axis& axis, Row<Width>* strip, Row<Width>* coefficients) {
+  ApplyBorders<Width>(axis, strip);
+  for (const Fold& fold : axis.folds) ApplyFold<Width>(fold, strip);
+  Multiply<Width>(axis, strip, coefficients);
+}
+
+// Voxels of the coefficients in `strip`.
+template <int Width>
+[[gnu::always_inline]] inline void SynthesizeStrip(const Axis& axis, Row<Width>* strip, Row<Width>* voxels) {
+  Multiply<Width>(axis, strip, voxels);
+  for (auto fold = axis.folds.rbegin(); fold != axis.folds.rend(); ++fold) ApplyFold<Width>(*fold, voxels);
+  ApplyBorders<Width>(axis, voxels);
+}
+
+}  // namespace nvc
+
+#endif  // NVC_AXIS_TRANSFORM_H_

@@ -1,0 +1,90 @@
+// Costs of lines with a transform, by which its shape is decided.
+//
+// The specification is nvc_jax/spectral/shape_decision.py; costs are sums of floating-point numbers, equal up to rounding.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "axis_transform.h"
+#include "buffers.h"
+#include "targets.h"
+
+namespace nvc {
+namespace {
+
+// Prices of a coefficient in bits.
+struct Prices {
+  float squared_step, coded, octave;
+};
+
+// Lines of n_lines, next to each other, to the sum of the costs of each line's coefficients.
+struct Lines {
+  const float* values;
+  int64_t n_lines;
+  float step;
+};
+
+template <int Width>
+[[gnu::always_inline]] inline void SumCosts(const Axis& axis, const Lines& lines, const Prices& prices, float* costs) {
+  typedef typename Row<Width>::Vector Vector;
+  typedef int32_t Bits __attribute__((vector_size(4 * Width)));
+  std::vector<Row<Width>> strip(axis.n), coefficients(axis.n);
+  for (int64_t first = 0; first < lines.n_lines; first += Width) {
+    const int64_t n_lanes = std::min<int64_t>(Width, lines.n_lines - first);
+    for (int64_t k = 0; k < axis.n; ++k) {
+      strip[k].lanes = Vector{};
+      std::memcpy(&strip[k], lines.values + k * lines.n_lines + first, 4 * n_lanes);
+    }
+    AnalyzeStrip<Width>(axis, strip.data(), coefficients.data());
+    Vector sum = {};
+    for (int64_t k = 0; k < axis.n; ++k) {
+      const Vector scaled = coefficients[k].lanes / lines.step;
+      const Vector magnitude = scaled < 0 ? -scaled : scaled, above = magnitude + 1;
+      Bits bits;
+      std::memcpy(&bits, &above, sizeof(bits));
+      const Vector octaves = __builtin_convertvector(bits - (127 << 23), Vector) * 0x1p-23f;
+      const Vector dropped = prices.squared_step * magnitude * magnitude;
+      const Vector coded = prices.coded + prices.octave * octaves;
+      sum += dropped < coded ? dropped : coded;
+    }
+    std::memcpy(costs + first, &sum, 4 * n_lanes);
+  }
+}
+
+using Sum = void (*)(const Axis&, const Lines&, const Prices&, float*);
+
+NVC_FOR_AVX512 void SumBy16(const Axis& axis, const Lines& lines, const Prices& prices, float* costs) {
+  SumCosts<16>(axis, lines, prices, costs);
+}
+NVC_FOR_AVX2 void SumBy8(const Axis& axis, const Lines& lines, const Prices& prices, float* costs) {
+  SumCosts<8>(axis, lines, prices, costs);
+}
+void SumAnywhere(const Axis& axis, const Lines& lines, const Prices& prices, float* costs) {
+  SumCosts<8>(axis, lines, prices, costs);
+}
+
+ffi::Error LineCosts(F32 lines, F32 borders, F32 dct, F32 step, float squared_step, float coded, float octave,
+                     Out<F32> costs) {
+  static const Sum sum = PickForm(SumBy16, SumBy8, SumAnywhere);
+  const auto sides = lines.dimensions();
+  const int64_t side = SideOf(borders, dct);
+  if (side == 0 || sides.size() != 2 || sides[0] != side ||
+      static_cast<int64_t>(costs->element_count()) != sides[1]) {
+    return ffi::Error::InvalidArgument("a matrix does not suit the lines");
+  }
+  const Axis axis = AnalysisOf(side, borders.typed_data(), dct.typed_data());
+  sum(axis, {lines.typed_data(), sides[1], *step.typed_data()}, {squared_step, coded, octave}, costs->typed_data());
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_line_costs, LineCosts,
+                              ffi::Ffi::Bind()
+                                  .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
+                                  .Attr<float>("squared_step").Attr<float>("coded").Attr<float>("octave")
+                                  .Ret<F32>());
+
+}  // namespace nvc

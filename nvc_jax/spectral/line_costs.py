@@ -1,0 +1,62 @@
+"""Costs of lines of voxels with the transform of an axis, estimated before quantisation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nvc_jax.native.dispatch import call, on_cpu
+from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP
+from nvc_jax.transform.axis_transform import AxisTransform, Factors
+
+_BITS_OF_CODED, _BITS_PER_OCTAVE = 3, 2
+"""Estimated bits of a coded coefficient: 3, and 2 for each doubling of 1 + magnitude in steps."""
+
+
+def estimate_cost(coefficients: jax.Array, step: jax.Array) -> jax.Array:
+    """Estimate the cost of each coefficient in bits and error, float32, whatever its class.
+
+    A coefficient is either dropped, and its square is the error, or coded.
+
+    Args:
+        coefficients: float32, any shape.
+        step: float32, of one quantiser, in the coefficients' units.
+    """
+    magnitude = jnp.abs(coefficients) / step
+    coded = _BITS_OF_CODED + _BITS_PER_OCTAVE * _rough_log2(1 + magnitude)
+    return jnp.minimum(BITS_PER_SQUARED_STEP * magnitude**2, coded)
+
+
+def _rough_log2(numbers: jax.Array) -> jax.Array:
+    """Compute log2 of positive float32 numbers, linear between powers of two: at most 0.09 too small."""
+    bits = lax.bitcast_convert_type(numbers, jnp.int32)
+    return (bits - (127 << 23)).astype(jnp.float32) * 2.0**-23
+
+
+def line_costs(lines: jax.Array, transform: AxisTransform, step: jax.Array) -> jax.Array:
+    """Estimate the cost of each line with a transform.
+
+    Args:
+        lines: float32 (side, n).
+        transform: of an axis of ``side`` voxels.
+        step: float32, of one quantiser, in the lines' units.
+
+    Returns:
+        float32 (n,), sums of ``estimate_cost`` over the coefficients of a line.
+    """
+    return on_cpu(_by_kernel, _reference, lines, transform.analysis, transform.analysis_factors, step)
+
+
+def _by_kernel(lines: jax.Array, _: jax.Array, factors: Factors, step: jax.Array) -> jax.Array:
+    """Estimate costs by the native kernel; they differ from the reference's by roundings."""
+    prices = {"squared_step": BITS_PER_SQUARED_STEP, "coded": _BITS_OF_CODED, "octave": _BITS_PER_OCTAVE}
+    attributes = {name: np.float32(price) for name, price in prices.items()}
+    costs = jax.ShapeDtypeStruct(lines.shape[1:], jnp.float32)
+    return call("nvc_line_costs", costs, lines, *factors, step, **attributes)
+
+
+def _reference(lines: jax.Array, matrix: jax.Array, _: Factors, step: jax.Array) -> jax.Array:
+    """Estimate costs in ``jax.numpy``: the specification of the kernel."""
+    coefficients = jnp.matmul(matrix, lines, precision=lax.Precision.HIGHEST)
+    costs = estimate_cost(coefficients, step)
+    return jnp.matmul(jnp.ones(len(lines)), costs, precision=lax.Precision.HIGHEST)  # faster than a sum

@@ -1,0 +1,168 @@
+"""Transform of one axis: emphasis, lapped filter, DCT of each segment and order of coefficients in a matrix.
+
+The matrix has two factors. First come *borders*: the filter mixes the four voxels on either side of a border
+between segments, and emphasis the four voxels at either end of the axis. So one small matrix for each
+multiple of 8 says it all. Then comes the DCT of each segment, whose rows are symmetric about its middle.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nvc_jax.transform.block_layout import BLOCK_SIZE
+from nvc_jax.transform.boundary_emphasis import emphasis_corners, squared_error_weights
+from nvc_jax.transform.lapped_filter import REACH, border_matrices
+from nvc_jax.transform.segments import MAX_LENGTH, Segments, divide_axis
+
+
+class Factors(NamedTuple):
+    """Factors of the matrix of an axis of n voxels.
+
+    Attributes:
+        borders: float32 (n / 8 + 1, 8, 8), matrix b of voxels 8b − 4 to 8b + 3; of the first one only the
+            last four rows and columns count, of the last one only the first four.
+        dct: float32 (n, n).
+    """
+
+    borders: jax.Array
+    dct: jax.Array
+
+
+class AxisTransform(NamedTuple):
+    """Transform of one axis of n voxels.
+
+    Attributes:
+        analysis: float32 (n, n), from voxels to coefficients.
+        synthesis: float32 (n, n), its inverse on the voxels that count.
+        analysis_factors: factors of ``analysis``: borders come first, then the DCT.
+        synthesis_factors: factors of ``synthesis``: the inverse DCT comes first, then borders.
+        is_dc: bool (n / 8,), whether a block's first coefficient is the frequency 0 of a segment.
+        previous_dc: int32 (n / 8,), the block before with a frequency 0, of blocks that have one; −1 if none.
+    """
+
+    analysis: jax.Array
+    synthesis: jax.Array
+    analysis_factors: Factors
+    synthesis_factors: Factors
+    is_dc: jax.Array
+    previous_dc: jax.Array
+
+
+def make_axis_transform(
+    side: int,
+    valid: jax.Array,
+    length_index: jax.Array,
+    filter_index: jax.Array,
+    boundaries: jax.Array | None = None,
+    axis: jax.Array | int = 0,
+) -> AxisTransform:
+    """Compute the transform of one axis.
+
+    Args:
+        side: voxels of the axis, padding included, a multiple of 8; static.
+        valid: int32, voxels of the axis that count: the first ones, at least one.
+        length_index: int32, of ``segments.SEGMENT_LENGTHS``.
+        filter_index: int32, of ``lapped_filter.FILTERS``.
+        boundaries: int32, bits of the chunk boundaries at which errors weigh more; None for none.
+        axis: 0, 1, 2 for z, y, x; without boundaries it does not matter.
+    """
+    segments = divide_axis(side, valid, length_index)
+    dct, is_mean = _dct_of_segments(segments)
+    filtering, unfiltering = (
+        _borders(segments, jnp.asarray(matrices)[filter_index]) for matrices in border_matrices()
+    )
+    weights = jnp.ones((1, 1), jnp.float32)
+    if boundaries is not None:
+        filtering, unfiltering = (
+            _with_corners(borders, *corners)
+            for borders, corners in zip(
+                (filtering, unfiltering), emphasis_corners(boundaries, axis), strict=True
+            )
+        )
+        weights = squared_error_weights(side, boundaries, axis)[:, None]
+    analysis = apply_borders(filtering.transpose(0, 2, 1), dct.T).T
+    synthesis = apply_borders(unfiltering, dct.T)
+
+    # An error of 1 in a scaled coefficient adds about 1 to the squared error of the volume. Means are scaled
+    # alike next to a boundary and elsewhere: they are predicted from each other.
+    weights = jnp.where(is_mean[None], 1, weights)
+    norms = jnp.sqrt(jnp.sum(weights * synthesis**2, axis=0))
+    norms = jnp.where(norms > 0, norms, 1)
+    is_dc = is_mean[::BLOCK_SIZE] & (jnp.arange(side // BLOCK_SIZE) * BLOCK_SIZE < valid)
+    return AxisTransform(
+        analysis=analysis * norms[:, None],
+        synthesis=synthesis / norms[None],
+        analysis_factors=Factors(filtering, dct * norms[:, None]),
+        synthesis_factors=Factors(unfiltering, dct.T / norms[None]),
+        is_dc=is_dc,
+        previous_dc=_previous(is_dc),
+    )
+
+
+def apply_borders(borders: jax.Array, rows: jax.Array) -> jax.Array:
+    """Multiply rows, float32 (side, n), by the matrix that ``Factors.borders`` stands for."""
+    padded = jnp.pad(rows, [(REACH, REACH), (0, 0)]).reshape(len(borders), 2 * REACH, -1)
+    mixed = jnp.einsum("bij,bjn->bin", borders, padded, precision=lax.Precision.HIGHEST)
+    return mixed.reshape(len(rows) + 2 * REACH, -1)[REACH:-REACH]
+
+
+def _borders(segments: Segments, matrix: jax.Array) -> jax.Array:
+    """Place ``matrix``, float32 (8, 8), at all borders of segments; see ``Factors.borders``."""
+    voxel = np.arange(0, len(segments.start) + 1, BLOCK_SIZE, dtype=np.int32)[1:-1]
+    is_border = jnp.pad(segments.start[BLOCK_SIZE::BLOCK_SIZE] == voxel, 1)
+    return jnp.where(is_border[:, None, None], matrix, jnp.eye(2 * REACH, dtype=jnp.float32))
+
+
+def _with_corners(borders: jax.Array, start: jax.Array, end: jax.Array) -> jax.Array:
+    """Replace what the first and the last of ``borders`` do by the matrices (4, 4) of the ends of an axis."""
+    return borders.at[0, REACH:, REACH:].set(start).at[-1, :REACH, :REACH].set(end)
+
+
+def _dct_of_segments(segments: Segments) -> tuple[jax.Array, jax.Array]:
+    """Compute the matrix of the DCTs of all segments, rows in the order of coefficients.
+
+    Returns:
+        float32 (side, side), and bool (side,), whether a coefficient has the frequency 0.
+    """
+    side = len(segments.frequency)
+    index = np.arange(side, dtype=np.int32)
+    frequency, length = segments.frequency[:, None], segments.coefficient_length[:, None]
+    offset = index[None] - segments.coefficient_start[:, None]
+    exists = (index[:, None] < segments.valid) & (offset >= 0) & (offset < length)
+
+    # cos(π·k/(2·length)) by its quarter period.
+    phase = _remainder(jnp.where(exists, (2 * offset + 1) * frequency, 0), 4 * jnp.maximum(length, 1))
+    phase = jnp.minimum(phase, 4 * length - phase)
+    is_negative = phase > length
+    phase = jnp.where(is_negative, 2 * length - phase, phase)
+    cosines = jnp.asarray(_quarter_cosines())
+    entry = jnp.minimum(length, MAX_LENGTH) * (MAX_LENGTH + 1) + jnp.minimum(phase, MAX_LENGTH)
+    cosine = cosines.at[entry].get(mode="clip")
+    cosine = jnp.where(is_negative, -cosine, cosine)
+
+    is_mean = segments.frequency == 0
+    scale = jnp.sqrt(jnp.where(is_mean[:, None], 1, 2).astype(jnp.float32) / length.astype(jnp.float32))
+    return jnp.where(exists, cosine * scale, 0), is_mean
+
+
+def _remainder(numbers: jax.Array, divisors: jax.Array) -> jax.Array:
+    """Compute remainders of int32 below 2**24: by float32, which is exact there and faster than integers."""
+    a, b = numbers.astype(jnp.float32), divisors.astype(jnp.float32)
+    return (a - jnp.floor(a / b) * b).astype(jnp.int32)
+
+
+@functools.cache
+def _quarter_cosines() -> np.ndarray:
+    """Compute cos(π/2 · k / length) for k up to the length: float32, by length and k, flat."""
+    length, k = np.ogrid[: MAX_LENGTH + 1, : MAX_LENGTH + 1]
+    return np.cos(np.pi / 2 * np.minimum(k / np.maximum(length, 1), 1)).astype(np.float32).reshape(-1)
+
+
+def _previous(is_marked: jax.Array) -> jax.Array:
+    """Find, for each entry, the index of the marked entry before it: int32, −1 if there is none."""
+    index = jnp.where(is_marked, jnp.arange(len(is_marked), dtype=jnp.int32), -1)
+    return jnp.pad(lax.cummax(index), (1, 0), constant_values=-1)[:-1]

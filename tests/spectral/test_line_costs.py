@@ -1,0 +1,48 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nvc_jax.spectral import line_costs
+from nvc_jax.transform import axis_transform
+from nvc_jax.transform.lapped_filter import FILTERS
+from nvc_jax.transform.segments import SEGMENT_LENGTHS
+
+SIDE = 72
+
+costs_of_lines = jax.jit(line_costs.line_costs)
+make_axis_transform = jax.jit(axis_transform.make_axis_transform, static_argnums=0)
+
+
+def test_costs_grow_with_magnitudes_and_are_bounded_by_dropping() -> None:
+    step = jnp.float32(0.5)
+    costs = [
+        float(line_costs.estimate_cost(jnp.full(3, value, jnp.float32), step).sum()) for value in range(9)
+    ]
+    assert costs[0] == 0
+    assert costs == sorted(costs)
+    small = float(line_costs.estimate_cost(jnp.float32(0.05), step))
+    assert small == pytest.approx(6 * 0.1**2, rel=1e-5)
+
+
+@given(
+    st.integers(0, len(SEGMENT_LENGTHS) - 1),
+    st.integers(0, len(FILTERS) - 1),
+    st.integers(1, SIDE),
+    st.sampled_from([1, 37]),
+    st.floats(1e-4, 10),
+)
+def test_a_line_costs_what_its_coefficients_cost(
+    length: int, name: int, valid: int, n_lines: int, step: float
+) -> None:
+    lines = np.random.default_rng(valid).uniform(-0.5, 0.5, (SIDE, n_lines)).astype(np.float32)
+    transform = make_axis_transform(SIDE, *map(jnp.int32, (valid, length, name)))
+    coefficients = np.asarray(transform.analysis, np.float64) @ lines
+    magnitudes = np.abs(coefficients) / step
+    exponents = np.floor(np.log2(1 + magnitudes))
+    rough_log2 = exponents + (1 + magnitudes) / 2**exponents - 1
+    expected = np.minimum(6 * magnitudes**2, 3 + 2 * rough_log2).sum(axis=0)
+    costs = costs_of_lines(jnp.asarray(lines), transform, jnp.float32(step))
+    np.testing.assert_allclose(costs, expected, rtol=1e-3, atol=1e-3)
