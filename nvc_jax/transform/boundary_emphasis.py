@@ -70,15 +70,12 @@ def emphasis_corners(boundaries: jax.Array, axis: jax.Array | int) -> tuple[jax.
     """
     matrix = emphasis_matrix()
     has_boundary = jnp.stack([_has_boundary(boundaries, axis, end) for end in range(2)])[:, None, None]
-    emphasizing, deemphasizing = (
-        jnp.where(
-            has_boundary,
-            np.stack([corner, corner[::-1, ::-1]]).astype(np.float32),
-            np.eye(_REACH, dtype=np.float32),
-        )
-        for corner in (matrix, np.linalg.inv(matrix))
-    )
-    return emphasizing, deemphasizing
+
+    def at_ends(corner: np.ndarray) -> jax.Array:
+        corners = np.stack([corner, corner[::-1, ::-1]]).astype(np.float32)
+        return jnp.where(has_boundary, corners, np.eye(_REACH, dtype=np.float32))
+
+    return at_ends(matrix), at_ends(np.linalg.inv(matrix))
 
 
 def squared_error_weights(side: int, boundaries: jax.Array, axis: jax.Array | int) -> jax.Array:
