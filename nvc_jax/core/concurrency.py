@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from nvc_jax.core.devices import DeviceRota, devices_in_use
-from nvc_jax.core.heaps import limit_heaps
+from nvc_jax.core.heaps import tune_heaps
 from nvc_jax.core.jax_settings import in_own_settings
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def map_in_order(
         The results.
     """
     n_workers = n_workers or count_workers()
-    limit_heaps(n_workers)
+    tune_heaps(n_workers)
     computing = in_own_settings(function)
     pending: collections.deque[Future[R]] = collections.deque()
     executor = ThreadPoolExecutor(n_workers)

@@ -9,9 +9,9 @@ from nvc_jax.core.heaps import releasing
 
 PROGRAM = """
 import ctypes, sys, threading
-from nvc_jax.core.heaps import limit_heaps
+from nvc_jax.core.heaps import tune_heaps
 if sys.argv[1] == "limited":
-    assert limit_heaps(3)
+    assert tune_heaps(3)
 library = ctypes.CDLL(None)
 library.malloc.restype = library.fdopen.restype = ctypes.c_void_p
 barrier = threading.Barrier(8)
