@@ -3,10 +3,16 @@
 // The specification is nvc_jax/spectral/class_decision.py, class_costs_reference. All costs are integers, so they
 // are equal bit for bit. Only coefficients that become other than 0 are looked at.
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "buffers.h"
+#include "targets.h"
 #include "vectorize.h"
 
 namespace nvc {
@@ -18,8 +24,9 @@ constexpr float kMaxMagnitude = 1 << 30;
 constexpr int32_t kMaxCounted = 255;
 constexpr int32_t kErrorWeight = 3;
 constexpr int kErrorShift = 3;
+constexpr int64_t kClasses = 64;  // whose sums are computed together
 
-// A block's coefficients in 1/128 step.
+// A block's coefficients in 1/128 step; DC, which does not count, as 0.
 NVC_VECTORIZE
 void ToMagnitudes(const float* values, int32_t* magnitudes) {
   for (int i = 0; i < kCoefficients; ++i) {
@@ -28,53 +35,175 @@ void ToMagnitudes(const float* values, int32_t* magnitudes) {
     const float nearest = scaled < 8388608.0f ? (scaled + 8388608.0f) - 8388608.0f : scaled;
     magnitudes[i] = scaled < kMaxMagnitude ? static_cast<int32_t>(nearest) : 1 << 30;
   }
+  magnitudes[0] = 0;
 }
 
-// Rounds magnitudes with a dead zone; returns the squared errors, DC left out.
+// Squared errors of a block with either dead zone.
+struct Errors {
+  int32_t narrow, wide;
+};
+
+// Rounds magnitudes with the narrow dead zone. The wide one makes some of the integers 0.
 NVC_VECTORIZE
-int32_t Round(const int32_t* magnitudes, int32_t first, int32_t further, int32_t* integers) {
-  int32_t squared = 0;
+Errors Round(const int32_t* magnitudes, int32_t narrow, int32_t wide, int32_t further, int32_t* integers) {
+  Errors errors{0, 0};
   for (int i = 0; i < kCoefficients; ++i) {
-    const int32_t rounded = (magnitudes[i] + (1 << kMagnitudeBits) - further) >> kMagnitudeBits;
-    const int32_t integer = magnitudes[i] < first ? 0 : std::max(rounded, 1);
-    const int32_t error = magnitudes[i] - (integer << kMagnitudeBits);
-    const int32_t square = std::min(error * error, 1 << 2 * kMagnitudeBits);
-    squared += i > 0 ? square : 0;
-    integers[i] = std::min(integer, kMaxCounted);
+    const int32_t magnitude = magnitudes[i];
+    const int32_t rounded = std::max((magnitude + (1 << kMagnitudeBits) - further) >> kMagnitudeBits, 1);
+    const int32_t of_narrow = magnitude < narrow ? 0 : rounded, of_wide = magnitude < wide ? 0 : rounded;
+    const int32_t error = magnitude - (of_narrow << kMagnitudeBits);
+    const int32_t error_of_wide = magnitude - (of_wide << kMagnitudeBits);
+    errors.narrow += std::min(error * error, 1 << 2 * kMagnitudeBits);
+    errors.wide += std::min(error_of_wide * error_of_wide, 1 << 2 * kMagnitudeBits);
+    integers[i] = std::min(of_narrow, kMaxCounted);
   }
-  return squared;
+  return errors;
 }
 
-NVC_VECTORIZE
-void Add(const int16_t* weights, int32_t magnitude, int64_t n_classes, int32_t* costs) {
-  const int16_t* of_nonzero = weights;
-  const int16_t* of_step = weights + n_classes;
-  for (int64_t i = 0; i < n_classes; ++i) costs[i] += of_nonzero[i] + magnitude * of_step[i];
+// Coefficients other than 0: their indices, and for each the pair (1, integer) in 16 bits each.
+struct Terms {
+  int n = 0;
+  int32_t indices[kCoefficients + kWidth];
+  int32_t factors[kCoefficients + kWidth];
+};
+
+// Integers of a block: those that the wide dead zone keeps, and those between the two.
+struct BlockTerms {
+  Terms kept, between;
+};
+
+#if NVC_HAS_TARGETS
+__attribute__((target("avx512f"))) void CollectBy16(const int32_t* magnitudes, const int32_t* integers, int32_t wide,
+                                                    BlockTerms& terms) {
+  const auto append = [](Terms& own, __mmask16 mask, __m512i indices,
+                         __m512i factors) __attribute__((target("avx512f"), always_inline)) {
+    _mm512_storeu_si512(own.indices + own.n, _mm512_maskz_compress_epi32(mask, indices));
+    _mm512_storeu_si512(own.factors + own.n, _mm512_maskz_compress_epi32(mask, factors));
+    own.n += __builtin_popcount(mask);
+  };
+  __m512i indices = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  for (int i = 0; i < kCoefficients; i += 16, indices = _mm512_add_epi32(indices, _mm512_set1_epi32(16))) {
+    const __m512i own = _mm512_loadu_si512(integers + i);
+    const __mmask16 counted = _mm512_test_epi32_mask(own, own);
+    if (counted == 0) continue;
+    const __mmask16 is_wide = _mm512_cmpge_epi32_mask(_mm512_loadu_si512(magnitudes + i), _mm512_set1_epi32(wide));
+    const __m512i factors = _mm512_or_si512(_mm512_maskz_slli_epi32(counted, own, 16), _mm512_set1_epi32(1));
+    append(terms.kept, counted & is_wide, indices, factors);
+    append(terms.between, counted & static_cast<__mmask16>(~is_wide), indices, factors);
+  }
+}
+#endif
+
+void CollectAnywhere(const int32_t* magnitudes, const int32_t* integers, int32_t wide, BlockTerms& terms) {
+  for (int i = 0; i < kCoefficients; ++i) {
+    if (integers[i] == 0) continue;
+    Terms& own = magnitudes[i] >= wide ? terms.kept : terms.between;
+    own.indices[own.n] = i;
+    own.factors[own.n] = 1 | integers[i] << 16;
+    ++own.n;
+  }
+}
+
+// Weights of a coefficient in kClasses classes: for each the pair of those of [magnitude > 0] and of a step.
+struct Weights {
+  int16_t pairs[2 * kClasses];
+};
+
+#if NVC_HAS_TARGETS
+__attribute__((target("avx512f,avx512bw"))) void AddBy16(const Weights* weights, const Terms& terms, int32_t* sums) {
+  __m512i totals[4];
+  for (int k = 0; k < 4; ++k) totals[k] = _mm512_loadu_si512(sums + 16 * k);
+  for (int i = 0; i < terms.n; ++i) {
+    const __m512i factor = _mm512_set1_epi32(terms.factors[i]);
+    const int16_t* pairs = weights[terms.indices[i]].pairs;
+    for (int k = 0; k < 4; ++k) {
+      totals[k] = _mm512_add_epi32(totals[k], _mm512_madd_epi16(_mm512_loadu_si512(pairs + 32 * k), factor));
+    }
+  }
+  for (int k = 0; k < 4; ++k) _mm512_storeu_si512(sums + 16 * k, totals[k]);
+}
+
+__attribute__((target("avx2"))) void AddBy8(const Weights* weights, const Terms& terms, int32_t* sums) {
+  __m256i totals[8];
+  for (int k = 0; k < 8; ++k) totals[k] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + 8 * k));
+  for (int i = 0; i < terms.n; ++i) {
+    const __m256i factor = _mm256_set1_epi32(terms.factors[i]);
+    const int16_t* pairs = weights[terms.indices[i]].pairs;
+    for (int k = 0; k < 8; ++k) {
+      const __m256i own = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pairs + 16 * k));
+      totals[k] = _mm256_add_epi32(totals[k], _mm256_madd_epi16(own, factor));
+    }
+  }
+  for (int k = 0; k < 8; ++k) _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + 8 * k), totals[k]);
+}
+#endif
+
+void AddAnywhere(const Weights* weights, const Terms& terms, int32_t* sums) {
+  for (int i = 0; i < terms.n; ++i) {
+    const int16_t* pairs = weights[terms.indices[i]].pairs;
+    const int32_t integer = terms.factors[i] >> 16;
+    for (int64_t k = 0; k < kClasses; ++k) sums[k] += pairs[2 * k] + integer * pairs[2 * k + 1];
+  }
+}
+
+// Functions for a processor.
+struct Forms {
+  void (*collect)(const int32_t*, const int32_t*, int32_t, BlockTerms&);
+  void (*add)(const Weights*, const Terms&, int32_t*);
+};
+
+Forms PickForms() {
+#if NVC_HAS_TARGETS
+  if (__builtin_cpu_supports("avx512bw")) return {CollectBy16, AddBy16};
+  if (__builtin_cpu_supports("avx2")) return {CollectAnywhere, AddBy8};
+#endif
+  return {CollectAnywhere, AddAnywhere};
+}
+
+// Weights of all coefficients in the classes from `first` on; 0 beyond the last class.
+std::vector<Weights> PairWeights(const int16_t* weights, int64_t first, int64_t n_classes) {
+  std::vector<Weights> paired(kCoefficients);
+  for (int i = 0; i < kCoefficients; ++i) {
+    const int16_t* of_nonzero = weights + i * 2 * n_classes + first;
+    for (int64_t k = 0; k < std::min(kClasses, n_classes - first); ++k) {
+      paired[i].pairs[2 * k] = of_nonzero[k];
+      paired[i].pairs[2 * k + 1] = of_nonzero[n_classes + k];
+    }
+  }
+  return paired;
 }
 
 ffi::Error ClassCosts(ffi::Buffer<ffi::S16> weights, S32 zero_cost, S32 signalling_cost, F32 values,
                       int32_t narrow, int32_t wide, int32_t further, Out<S32> costs) {
+  static const Forms forms = PickForms();
   const auto n = static_cast<int64_t>(Rows(values));
   const auto n_classes = static_cast<int64_t>(zero_cost.element_count());
+  const int64_t n_padded = CeilDivide(n_classes, kClasses) * kClasses;
+  if (narrow > wide) return ffi::Error::InvalidArgument("the narrow dead zone is wider than the wide one");
+  std::vector<std::vector<Weights>> paired;
+  for (int64_t first = 0; first < n_classes; first += kClasses) {
+    paired.push_back(PairWeights(weights.typed_data(), first, n_classes));
+  }
+  std::vector<int32_t> zero(n_padded), of_wide(n_padded), of_narrow(n_padded);
+  std::copy_n(zero_cost.typed_data(), n_classes, zero.begin());
   int32_t magnitudes[kCoefficients], integers[kCoefficients];
-  std::vector<int32_t> other(n_classes);
+  BlockTerms terms;
   for (int64_t block = 0; block < n; ++block) {
     ToMagnitudes(values.typed_data() + block * kCoefficients, magnitudes);
-    int32_t* best = costs->typed_data() + block * n_classes;
-    int64_t best_total = 0;
-    for (int candidate = 0; candidate < 2; ++candidate) {
-      int32_t* own = candidate == 0 ? best : other.data();
-      const int32_t squared = Round(magnitudes, candidate == 0 ? narrow : wide, further, integers);
-      std::copy_n(zero_cost.typed_data(), n_classes, own);
-      for (int i = 1; i < kCoefficients; ++i) {
-        if (integers[i] != 0) Add(weights.typed_data() + i * 2 * n_classes, integers[i], n_classes, own);
-      }
+    const Errors errors = Round(magnitudes, narrow, wide, further, integers);
+    terms.kept.n = terms.between.n = 0;
+    forms.collect(magnitudes, integers, wide, terms);
+    of_wide = zero;
+    for (size_t k = 0; k < paired.size(); ++k) forms.add(paired[k].data(), terms.kept, &of_wide[k * kClasses]);
+    of_narrow = of_wide;
+    for (size_t k = 0; k < paired.size(); ++k) forms.add(paired[k].data(), terms.between, &of_narrow[k * kClasses]);
+    const auto total = [&](const std::vector<int32_t>& own, int32_t squared) {
       int32_t least = own[0] + signalling_cost.typed_data()[0];
       for (int64_t k = 1; k < n_classes; ++k) least = std::min(least, own[k] + signalling_cost.typed_data()[k]);
-      const int64_t total = int64_t{least} + ((squared * kErrorWeight) >> kErrorShift);
-      if (candidate == 1 && total < best_total) std::copy_n(own, n_classes, best);
-      best_total = total;
-    }
+      return int64_t{least} + ((squared * kErrorWeight) >> kErrorShift);
+    };
+    const bool is_wide = total(of_wide, errors.wide) < total(of_narrow, errors.narrow);
+    std::copy_n((is_wide ? of_wide : of_narrow).begin(), n_classes, costs->typed_data() + block * n_classes);
   }
   return ffi::Error::Success();
 }

@@ -226,6 +226,8 @@ ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
 
 // Encoding.
 
+constexpr int64_t kPrefetched = 32;  // items from one that is pushed to one that is asked for
+
 // An integer with its table.
 struct Item {
   int32_t integer;
@@ -270,6 +272,8 @@ void PushIntegers(const Model& model, const std::vector<Item>& items, int64_t n_
     for (int lane = lanes - 1; lane >= 0; --lane) {
       const int64_t index = (group * kGroupLanes + lane) * run + step;
       if (index >= total) continue;
+      // Lanes go backwards through memory that lies far apart.
+      __builtin_prefetch(&items[std::max<int64_t>(index - kPrefetched, 0)]);
       PushInteger(states[lane], items[index].integer, model.integers.row(items[index].row), stack);
     }
   }

@@ -33,11 +33,31 @@ constexpr int32_t kMaxIntegerCost = 36 << kCostBits;
 constexpr int32_t kMaxFurther = 1 << 12;
 
 
-int32_t ToFixed(float value) {
-  const float scaled = std::fabs(value) * (1 << kMagnitudeBits);
-  const int32_t magnitude =
-      scaled < static_cast<float>(kMaxMagnitude) ? static_cast<int32_t>(std::nearbyint(scaled)) : kMaxMagnitude;
-  return value < 0 ? -magnitude : magnitude;
+// A block's coefficients in fixed point.
+NVC_VECTORIZE
+void ToFixed(const float* values, int32_t* fixed) {
+  for (int i = 0; i < kCoefficients; ++i) {
+    const float scaled = std::fabs(values[i]) * (1 << kMagnitudeBits);
+    // To the nearest integer, ties to even: above 2**23 there are no fractions.
+    const float nearest = scaled < 8388608.0f ? (scaled + 8388608.0f) - 8388608.0f : scaled;
+    const int32_t magnitude = scaled < static_cast<float>(kMaxMagnitude) ? static_cast<int32_t>(nearest) : kMaxMagnitude;
+    fixed[i] = values[i] < 0 ? -magnitude : magnitude;
+  }
+}
+
+// Rates of a coefficient in a class, for either quantiser.
+struct Rates {
+  int32_t of_quantizer[2];
+};
+
+std::vector<Rates> RatesOfClasses(const S32& tables, const S32& rates) {
+  const auto n_rates = static_cast<int32_t>(rates.element_count());
+  std::vector<Rates> result(tables.element_count());
+  for (size_t i = 0; i < result.size(); ++i) {
+    const int32_t row = std::clamp(tables.typed_data()[i], 0, n_rates / 2 - 1);
+    result[i] = {{rates.typed_data()[row], rates.typed_data()[row + n_rates / 2]}};
+  }
+  return result;
 }
 
 // Macros, as functions cannot be inlined into versions for other instruction sets with vectors as arguments.
@@ -145,7 +165,7 @@ ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 
   const auto n = static_cast<int32_t>(Rows(values));
   const auto n_classes = static_cast<int32_t>(Rows(tables));
   const auto last_end = static_cast<int32_t>(end_costs.element_count()) - 1;
-  const auto n_rates = static_cast<int32_t>(rates.element_count());
+  const std::vector<Rates> rates_of_classes = RatesOfClasses(tables, rates);
   Zero(points);
   const auto count_of = [&](int32_t block) { return std::clamp(counts.typed_data()[block], 0, kPositions); };
   // Blocks of like lengths together.
@@ -164,8 +184,9 @@ ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 
       const int32_t block = order[start + std::min(i, width - 1)];
       const int32_t* scan = coefficients.typed_data() + (partial_types.typed_data()[block] & (kTypes - 1)) * kPositions;
       const int32_t block_class = std::clamp(classes.typed_data()[block], 0, n_classes - 1);
-      const int32_t* own_tables = tables.typed_data() + int64_t{block_class} * kCoefficients;
-      const float* own_values = values.typed_data() + int64_t{block} * kCoefficients;
+      const Rates* own_rates = &rates_of_classes[int64_t{block_class} * kCoefficients];
+      int32_t fixed[kCoefficients];
+      ToFixed(values.typed_data() + int64_t{block} * kCoefficients, fixed);
       scans[i] = scan;
       batch->counts[i] = count_of(block);
       for (int end = 0; end < kEnds; ++end) {
@@ -173,10 +194,9 @@ ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 
       }
       for (int position = 0; position < batch->n_positions; ++position) {
         const int32_t coefficient = scan[std::min(position, kPositions - 1)] & (kCoefficients - 1);
-        const int32_t row = std::clamp(own_tables[coefficient], 0, n_rates / 2 - 1);
-        batch->values[position][i] = position < kPositions ? ToFixed(own_values[coefficient]) : 0;
-        batch->rates[0][position][i] = rates.typed_data()[row];
-        batch->rates[1][position][i] = rates.typed_data()[row + n_rates / 2];
+        batch->values[position][i] = position < kPositions ? fixed[coefficient] : 0;
+        batch->rates[0][position][i] = own_rates[coefficient].of_quantizer[0];
+        batch->rates[1][position][i] = own_rates[coefficient].of_quantizer[1];
       }
     }
     SearchForwards(*batch, error_weight);
