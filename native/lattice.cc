@@ -389,7 +389,7 @@ ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes, U16 frequencies, S32 
 // Items of a stream, in the order of coding.
 struct Items {
   int32_t* values;
-  int32_t* contexts;
+  uint16_t* contexts;
   int32_t* counts;  // of each pass
   int32_t* histogram;  // (contexts, classes of magnitudes and the negative ones)
   int64_t capacity;
@@ -399,7 +399,7 @@ struct Items {
   void Add(const int32_t* row_values, const int32_t* row_contexts, int64_t length) {
     const int64_t fitting = std::clamp<int64_t>(capacity - n, 0, length);
     std::copy_n(row_values, fitting, values + n);
-    std::copy_n(row_contexts, fitting, contexts + n);
+    for (int64_t i = 0; i < fitting; ++i) contexts[n + i] = static_cast<uint16_t>(row_contexts[i]);
     n += length;
     for (int64_t i = 0; i < length; ++i) {
       int32_t* row = histogram + row_contexts[i] * (kClasses + 1);
@@ -490,7 +490,7 @@ void CollectPhase(const Level& level, int phase, const PhaseCodes& coded, const 
 }
 
 ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fraction_bits, S32 low, S32 high,
-                    S32 valid, Out<S32> decoded, Out<S32> item_values, Out<S32> item_contexts,
+                    S32 valid, Out<S32> decoded, Out<S32> item_values, Out<U16> item_contexts,
                     Out<S32> counts, Out<S32> histogram) {
   const Shape lattice = ShapeOf(decoded->dimensions());
   const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
@@ -532,39 +532,9 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
   }
   if (items.n > items.capacity) return ffi::Error::Internal("a lattice has more items than expected");
   std::fill(items.values + items.n, items.values + items.capacity, 0);
-  std::fill(items.contexts + items.n, items.contexts + items.capacity, 0);
+  std::fill(items.contexts + items.n, items.contexts + items.capacity, uint16_t{0});
   std::copy(values.begin(), values.end(), decoded->typed_data());
   return ffi::Error::Success();
-}
-
-ffi::Error Push(S32 rows, S32 contexts, S32 values, S32 counts, S32 n_lanes_buffer, U16 frequencies, Out<U16> words,
-                Out<S32> group_words) {
-  const Tables tables(frequencies.typed_data(), Rows(frequencies));
-  const auto last_context = static_cast<uint32_t>(rows.element_count() - 1);
-  int64_t n_items = 0;
-  for (size_t pass = 0; pass < counts.element_count(); ++pass) n_items += std::max(counts.typed_data()[pass], 0);
-  if (n_items > static_cast<int64_t>(values.element_count())) {
-    return ffi::Error::InvalidArgument("passes have more items than there are");
-  }
-  const auto push = [&](int64_t n_lanes, int64_t group, uint32_t* states, PushStack& stack) {
-    const int lanes = LanesOfGroup(n_lanes, group);
-    int64_t end = n_items;
-    for (auto pass = static_cast<int64_t>(counts.element_count()) - 1; pass >= 0; --pass) {
-      const int64_t count = std::max(counts.typed_data()[pass], 0);
-      const int64_t first = end - count;
-      for (int64_t step = CeilDivide(count, n_lanes) - 1; step >= 0; --step) {
-        for (int lane = lanes - 1; lane >= 0; --lane) {
-          const int64_t item = step * n_lanes + group * kGroupLanes + lane;
-          if (item >= count) continue;
-          const auto context = static_cast<uint32_t>(contexts.typed_data()[first + item]);
-          const int32_t row = rows.typed_data()[std::min(context, last_context)];
-          PushInteger(states[lane], values.typed_data()[first + item], tables.row(row), stack);
-        }
-      }
-      end = first;
-    }
-  };
-  return EncodeGroups(n_lanes_buffer, words, group_words, push);
 }
 
 }  // namespace
@@ -578,11 +548,6 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_quantize, Quantize,
                               ffi::Ffi::Bind()
                                   .Arg<S32>().Arg<Pred>().Arg<S32>().Arg<S32>()
                                   .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
-                                  .Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>());
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_push, Push,
-                              ffi::Ffi::Bind()
-                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<U16>()
-                                  .Ret<U16>().Ret<S32>());
+                                  .Ret<S32>().Ret<S32>().Ret<U16>().Ret<S32>().Ret<S32>());
 
 }  // namespace nvc

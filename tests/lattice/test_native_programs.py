@@ -86,7 +86,7 @@ def test_items_are_pushed_as_by_the_reference(n_lanes: int) -> None:
     frequencies = rng.multinomial(4096 - 64, np.full(64, 1 / 64), 160) + 1
     arguments = (
         jnp.asarray(rng.integers(0, 160, n_contexts), jnp.int32),
-        jnp.asarray(rng.integers(0, n_contexts, n), jnp.int32),
+        jnp.asarray(rng.integers(0, n_contexts, n), jnp.uint16),
         jnp.asarray(rng.integers(-(2**20), 2**20, n) >> rng.integers(0, 20, n), jnp.int32),
         *(jnp.asarray(counts), jnp.int32(n_lanes), jnp.asarray(frequencies, jnp.uint16)),
     )
