@@ -132,6 +132,37 @@ void PushStep(const Coding& coding, const uint16_t* contexts, const int32_t* val
   stack.top = top - stack.words;
 }
 
+// The lanes of a group while it is encoded.
+struct GroupWriter {
+  uint32_t states[kGroupLanes];
+  PushStack stack;
+};
+
+// Begins to encode the groups of a stream, each in its share of the words' buffer.
+std::vector<GroupWriter> OpenWriters(int64_t n_lanes, Out<U16>& words) {
+  std::vector<GroupWriter> writers(CeilDivide(n_lanes, kGroupLanes));
+  const auto share = static_cast<int64_t>(words->element_count() / writers.size());
+  for (size_t group = 0; group < writers.size(); ++group) {
+    std::fill_n(writers[group].states, kGroupLanes, kLowest);
+    writers[group].stack = {words->typed_data() + static_cast<int64_t>(group) * share, share, 0};
+  }
+  return writers;
+}
+
+// Ends all groups and puts their words together; what lies behind the last is left as it is.
+ffi::Error JoinGroups(int64_t n_lanes, std::vector<GroupWriter>& writers, Out<U16>& words, Out<S32>& group_words) {
+  Zero(group_words);
+  uint16_t* end = words->typed_data();
+  for (size_t group = 0; group < writers.size(); ++group) {
+    auto& [states, stack] = writers[group];
+    FinishGroup(states, LanesOfGroup(n_lanes, static_cast<int64_t>(group)), stack);
+    if (stack.top > stack.capacity) return ffi::Error::Internal("a stream is longer than its buffer");
+    end = std::copy_n(stack.words, stack.top, end);
+    group_words->typed_data()[group] = static_cast<int32_t>(stack.top);
+  }
+  return ffi::Error::Success();
+}
+
 ffi::Error Push(S32 rows, U16 contexts, S32 values, S32 counts, S32 n_lanes_buffer, U16 frequencies, Out<U16> words,
                 Out<S32> group_words) {
   const Coding coding(rows, frequencies);
@@ -140,25 +171,26 @@ ffi::Error Push(S32 rows, U16 contexts, S32 values, S32 counts, S32 n_lanes_buff
   if (n_items > static_cast<int64_t>(std::min(values.element_count(), contexts.element_count()))) {
     return ffi::Error::InvalidArgument("passes have more items than there are");
   }
-  const auto push = [&](int64_t n_lanes, int64_t group, uint32_t* states, PushStack& stack) {
-    const int lanes = LanesOfGroup(n_lanes, group);
-    int64_t end = n_items;
-    for (auto pass = static_cast<int64_t>(counts.element_count()) - 1; pass >= 0; --pass) {
-      const int64_t count = std::max(counts.typed_data()[pass], 0);
-      end -= count;
-      for (int64_t step = CeilDivide(count, n_lanes) - 1; step >= 0; --step) {
-        const int64_t item = step * n_lanes + group * kGroupLanes;
-        const auto n = static_cast<int>(std::clamp<int64_t>(count - item, 0, lanes));
-        const bool has_room = stack.top + kWordsPerLane * kGroupLanes <= stack.capacity;
-        if (n == kGroupLanes && has_room) {
+  const int64_t n_lanes = LanesOfStream(n_lanes_buffer, static_cast<int64_t>(group_words->element_count()));
+  std::vector<GroupWriter> writers = OpenWriters(n_lanes, words);
+  int64_t end = n_items;
+  for (auto pass = static_cast<int64_t>(counts.element_count()) - 1; pass >= 0; --pass) {
+    const int64_t count = std::max(counts.typed_data()[pass], 0);
+    end -= count;
+    for (int64_t step = CeilDivide(count, n_lanes) - 1; step >= 0; --step) {
+      for (size_t group = writers.size(); group-- > 0;) {
+        auto& [states, stack] = writers[group];
+        const int64_t lane = static_cast<int64_t>(group) * kGroupLanes, item = step * n_lanes + lane;
+        const auto n = static_cast<int>(std::clamp<int64_t>(std::min(count - item, n_lanes - lane), 0, kGroupLanes));
+        if (n == kGroupLanes && stack.top + kWordsPerLane * kGroupLanes <= stack.capacity) {
           PushStep(coding, contexts.typed_data() + end + item, values.typed_data() + end + item, states, stack);
         } else {
           PushSlowly(coding, contexts.typed_data() + end + item, values.typed_data() + end + item, n, states, stack);
         }
       }
     }
-  };
-  return EncodeGroups(n_lanes_buffer, words, group_words, push);
+  }
+  return JoinGroups(n_lanes, writers, words, group_words);
 }
 
 }  // namespace

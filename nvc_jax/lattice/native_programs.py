@@ -73,7 +73,7 @@ def push_items(
     max_lanes: int,
     capacity: int,
 ) -> WordStream:
-    """Code items; see ``programs.push_reference``."""
+    """Code items; see ``programs.push_reference``. Words behind the stream may differ from it."""
     arguments = (rows, contexts, values, counts, n_lanes, frequencies)
     return encode_by_kernel("nvc_lattice_push", n_lanes, *arguments, max_lanes=max_lanes, capacity=capacity)
 
