@@ -100,7 +100,7 @@ struct Column {
   int64_t noise_width;
 };
 
-std::vector<Column> MakeColumns(const Triple& parity, const std::vector<Group>& groups, int fraction_bits,
+std::vector<Column> MakeColumns(const Triple& parity, const Groups& groups, int fraction_bits,
                                 const std::array<int64_t, 3>& distances) {
   std::vector<Column> columns;
   for (const Group& group : groups) {
@@ -119,7 +119,7 @@ std::vector<Column> MakeColumns(const Triple& parity, const std::vector<Group>& 
   return columns;
 }
 
-void DrawRow(const Volume& volume, int level, int number, const std::vector<Group>& groups, uint32_t first, Row& row) {
+void DrawRow(const Volume& volume, int level, int number, const Groups& groups, uint32_t first, Row& row) {
   const Triple parity = kParities[number];
   row.n = 0;
   std::array<int64_t, 3> counts;
@@ -311,7 +311,7 @@ void FitRow(const Row& row, int n_groups, int fraction_bits, Equations& equation
 }
 
 // Weights in fixed point.
-void QuantizeWeights(const std::vector<Group>& groups, const float* solution, int32_t* row) {
+void QuantizeWeights(const Groups& groups, const float* solution, int32_t* row) {
   std::fill_n(row, kGroups, 0);
   int32_t total = 0, magnitudes = 0;
   for (size_t i = 1; i < groups.size(); ++i) {
@@ -332,7 +332,7 @@ int FloorLog2(int64_t number) { return 63 - __builtin_clzll(static_cast<uint64_t
 // Counts the codes of a row's samples, given weights.
 class CodeCounter {
  public:
-  CodeCounter(const std::vector<Group>& groups, const int32_t* weights, int fraction_bits)
+  CodeCounter(const Groups& groups, const int32_t* weights, int fraction_bits)
       : groups_(groups), weights_(weights), fraction_bits_(fraction_bits) {
     int64_t total = 0;
     for (const Group& group : groups) total += Factor(group);
@@ -382,7 +382,7 @@ class CodeCounter {
     return context;
   }
 
-  const std::vector<Group>& groups_;
+  const Groups& groups_;
   const int32_t* weights_;
   int fraction_bits_;
   std::array<int64_t, kActivityLimits.size()> limits_;
@@ -396,14 +396,13 @@ ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 thinn
                       {std::clamp<int64_t>(stated[0], 1, lattice.z), std::clamp<int64_t>(stated[1], 1, lattice.y),
                        std::clamp<int64_t>(stated[2], 1, lattice.x)},
                       std::clamp(*fraction_bits.typed_data(), 0, 6), std::clamp(*thinning.typed_data(), 0, 8)};
-  const auto known = KnownGroups();
   Zero(histograms), Zero(squared_errors);
   const auto row = std::make_unique<Row>();
   const auto equations = std::make_unique<Equations>();
   uint32_t first = 0;
   for (int index = 0; index < kRows; ++index) {
     const int level = index / kPhases, number = index % kPhases;
-    const std::vector<Group>& groups = known[number];
+    const Groups& groups = kKnownGroups[number];
     const auto n_groups = static_cast<int>(groups.size());
     int32_t* fitted = rows->typed_data() + index * kGroups;
     const int32_t* usual = default_rows.typed_data() + index * kGroups;

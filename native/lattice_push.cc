@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "buffers.h"
+#include "token_vectors.h"
 #include "vectorize.h"
 
 namespace nvc {
@@ -16,15 +17,12 @@ namespace {
 
 constexpr int kVectors = kGroupLanes / kWidth;
 constexpr int kMostContexts = 1 << 16;
-constexpr int kFloatFractionBits = 23;
-constexpr int kFloatBias = 127;
 constexpr int kWordsPerLane = 2;  // of a step in vectors: extra bits, then the token
 // Tokens from which on integers have extra bits, and more of them than a word.
 constexpr int32_t kFirstExtra = kSmallTokens + 2;
 constexpr int32_t kFirstLong = kSmallTokens + 1 + 2 * (kWordBits + 1) - 1;
 
 typedef uint32_t Unsigned __attribute__((vector_size(4 * kWidth)));
-typedef float Floats __attribute__((vector_size(4 * kWidth)));
 
 // Contexts and tables of a stream.
 struct Coding {
@@ -44,8 +42,8 @@ struct Coding {
 
   Tables tables;
   std::vector<uint32_t> first_entries = std::vector<uint32_t>(kMostContexts);  // of each context's table
-  // Frequency and start of each token. Behind the tables there is room for tokens that are none.
-  std::vector<uint32_t> entries = std::vector<uint32_t>((tables.n_rows() + 1) * kTokens);
+  // Frequency and start of each token.
+  std::vector<uint32_t> entries = std::vector<uint32_t>(tables.n_rows() * kTokens + kTokensOfAny);
 };
 
 // Pushes items one by one, from that of the last lane to the first.
@@ -61,21 +59,7 @@ NVC_VECTORIZE
 void PushStep(const Coding& coding, const uint16_t* contexts, const int32_t* values, uint32_t* states,
               PushStack& stack) {
   alignas(Vector) int32_t tokens[kGroupLanes], n_bits[kGroupLanes], extra[kGroupLanes];
-  for (int k = 0; k < kVectors; ++k) {
-    const Vector value = NVC_LOAD(values + k * kWidth);
-    const Vector is_negative = value < 0;
-    const Vector beyond = NVC_ABS(value) - static_cast<int32_t>(kSmallMagnitudes - 1);
-    const Vector is_small = beyond <= 0;
-    const Vector rest = is_small ? Vector{} + 1 : beyond;
-    // The exponent of a float; larger numbers than it holds are pushed slowly.
-    const Vector bits = (Vector)__builtin_convertvector(rest, Floats);
-    const Vector exponent = (bits >> kFloatFractionBits) - kFloatBias;
-    const Vector token = is_small ? 2 * (beyond + static_cast<int32_t>(kSmallMagnitudes - 1))
-                                  : 2 * exponent + static_cast<int32_t>(kSmallTokens + 1);
-    NVC_STORE(tokens + k * kWidth, token + is_negative);
-    NVC_STORE(n_bits + k * kWidth, exponent);
-    NVC_STORE(extra + k * kWidth, rest - (1 << exponent));
-  }
+  for (int lane = 0; lane < kGroupLanes; lane += kWidth) ToTokens(values + lane, tokens + lane, n_bits + lane, extra + lane);
   alignas(Vector) uint32_t entries[kGroupLanes];
   int32_t last_token = 0;
   bool is_escaped = false;
@@ -109,7 +93,7 @@ void PushStep(const Coding& coding, const uint16_t* contexts, const int32_t* val
     NVC_STORE(has_word[1] + k * kWidth, -is_full);
     state = is_full ? state >> kWordBits : state;
     // The quotient is below 2^20: in floats it is off by at most 1.
-    const Floats ratio = __builtin_convertvector(state, Floats) / __builtin_convertvector((Vector)frequency, Floats);
+    const FloatVector ratio = __builtin_convertvector(state, FloatVector) / __builtin_convertvector((Vector)frequency, FloatVector);
     Vector quotient = __builtin_convertvector(ratio, Vector);
     Vector rest = (Vector)(state - (Unsigned)quotient * frequency);
     const Vector is_above = rest < 0;

@@ -17,8 +17,8 @@ class Items(NamedTuple):
     """Items of all passes, one after the other.
 
     Attributes:
-        values: int32 (max_items,); behind the items 0.
-        contexts: uint16 (max_items,); behind the items 0.
+        values: int32 (max_items,); behind the items anything.
+        contexts: uint16 (max_items,); likewise.
         counts: int32 (MAX_PASSES,), items of each pass.
         histogram: int32 (N_CONTEXTS, N_CLASSES + 1), for each context its items by the class of their
             magnitude, and the negative ones.
