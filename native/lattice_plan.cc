@@ -119,54 +119,94 @@ std::vector<Column> MakeColumns(const Triple& parity, const Groups& groups, int 
   return columns;
 }
 
-void DrawRow(const Volume& volume, int level, int number, const Groups& groups, uint32_t first, Row& row) {
-  const Triple parity = kParities[number];
-  row.n = 0;
-  std::array<int64_t, 3> counts;
-  int64_t n_points = 1;
-  for (int axis = 0; axis < 3; ++axis) {
-    counts[axis] = std::max<int64_t>(
-        0, CeilDivide(volume.sides[axis] - (int64_t{parity[axis]} << level), int64_t{2} << level));
-    n_points *= counts[axis];
-  }
-  const std::array<int64_t, 3> strides = {volume.lattice.y * volume.lattice.x, volume.lattice.x, 1};
-  const auto n = static_cast<int>(std::min<int64_t>(kSamplesPerRow[level] >> volume.thinning, n_points));
-  const int32_t half = (1 << volume.fraction_bits) >> 1;
-  const std::vector<Column> columns = MakeColumns(parity, groups, volume.fraction_bits,
-                                                  {strides[0] << level, strides[1] << level, strides[2] << level});
-  for (int sample = 0; sample < n; ++sample) {
-    const uint32_t name = first + static_cast<uint32_t>(sample);
-    std::array<int64_t, 3> place;
-    int64_t own = 0;
-    bool is_inner = true;
+// A sampled point of a phase.
+struct Sample {
+  std::array<int64_t, 3> place;  // in the level's distances
+  int64_t own;  // position in the volume
+  bool is_inner;  // whether no neighbour is beyond the volume
+};
+
+// Draws the samples of a row, some at once: the processor fetches what is around all of them at the same time.
+class RowSampler {
+ public:
+  RowSampler(const Volume& volume, int level, int number, const Groups& groups, uint32_t first)
+      : volume_(volume), level_(level), parity_(kParities[number]), first_(first),
+        strides_{volume.lattice.y * volume.lattice.x, volume.lattice.x, 1},
+        columns_(MakeColumns(parity_, groups, volume.fraction_bits,
+                             {strides_[0] << level, strides_[1] << level, strides_[2] << level})) {
     for (int axis = 0; axis < 3; ++axis) {
-      place[axis] = 2 * ((Hash(name, axis) * counts[axis]) >> kHashBits) + parity[axis];
-      own += (place[axis] << level) * strides[axis];
-      is_inner = is_inner && place[axis] >= kReach / 2 && place[axis] + kReach / 2 <= (volume.sides[axis] - 1) >> level;
+      counts_[axis] = std::max<int64_t>(
+          0, CeilDivide(volume.sides[axis] - (int64_t{parity_[axis]} << level), int64_t{2} << level));
+    }
+  }
+
+  void Draw(Row& row) const {
+    constexpr int kAtOnce = 8;
+    const int64_t n_points = counts_[0] * counts_[1] * counts_[2];
+    const auto n = static_cast<int>(std::min<int64_t>(kSamplesPerRow[level_] >> volume_.thinning, n_points));
+    std::array<Sample, kAtOnce> samples;
+    row.n = 0;
+    for (int start = 0; start < n; start += kAtOnce) {
+      const int end = std::min(start + kAtOnce, n);
+      for (int i = start; i < end; ++i) samples[i - start] = Place(first_ + static_cast<uint32_t>(i));
+      for (int i = start; i < end; ++i) Measure(first_ + static_cast<uint32_t>(i), samples[i - start], row);
+    }
+  }
+
+ private:
+  Sample Place(uint32_t name) const {
+    Sample sample{{}, 0, true};
+    for (int axis = 0; axis < 3; ++axis) {
+      int64_t& place = sample.place[axis];
+      place = 2 * ((Hash(name, axis) * counts_[axis]) >> kHashBits) + parity_[axis];
+      sample.own += (place << level_) * strides_[axis];
+      sample.is_inner = sample.is_inner && place >= kReach / 2 && place + kReach / 2 <= (volume_.sides[axis] - 1) >> level_;
+    }
+    __builtin_prefetch(volume_.fixed + sample.own);
+    __builtin_prefetch(volume_.counted + sample.own);
+    if (!sample.is_inner) return sample;
+    for (const Column& column : columns_) {
+      for (int k = 0; k < column.n; ++k) __builtin_prefetch(volume_.fixed + sample.own + column.offsets[k]);
+    }
+    return sample;
+  }
+
+  // Values of the neighbours of a sample, those of one group after the other; returns their number.
+  int Find(const Sample& sample, int32_t* found) const {
+    int n = 0;
+    if (sample.is_inner) {
+      for (const Column& column : columns_) {
+        for (int k = 0; k < column.n; ++k) found[n++] = volume_.fixed[sample.own + column.offsets[k]];
+      }
+      return n;
     }
     std::array<std::array<int64_t, kReach>, 3> places;
-    for (int axis = 0; axis < 3 && !is_inner; ++axis) {
-      places[axis] = Places(place[axis], volume.sides[axis], level, strides[axis]);
+    for (int axis = 0; axis < 3; ++axis) {
+      places[axis] = Places(sample.place[axis], volume_.sides[axis], level_, strides_[axis]);
     }
-    int64_t positions[kMaxNeighbours];
-    int32_t found[kMaxNeighbours];
-    int n_neighbours = 0;
-    for (const Column& column : columns) {
+    for (const Column& column : columns_) {
       for (int k = 0; k < column.n; ++k) {
         const auto [z, y, x] = column.neighbours[k];
-        positions[n_neighbours++] = is_inner ? own + column.offsets[k] : places[0][z] + places[1][y] + places[2][x];
+        found[n++] = volume_.fixed[places[0][z] + places[1][y] + places[2][x]];
       }
     }
-    for (int k = 0; k < n_neighbours; ++k) found[k] = volume.fixed[positions[k]];
-    const auto rounded = [&](int32_t value) { return (value + half) >> volume.fraction_bits; };
+    return n;
+  }
+
+  // Adds a sample to the row if its value counts.
+  void Measure(uint32_t name, const Sample& sample, Row& row) const {
+    int32_t found[kMaxNeighbours];
+    const int n_neighbours = Find(sample, found);
+    const int32_t half = (1 << volume_.fraction_bits) >> 1;
+    const auto rounded = [&](int32_t value) { return (value + half) >> volume_.fraction_bits; };
     bool has_noise = false;
     for (int k = 1; k < n_neighbours; ++k) has_noise |= rounded(found[k]) != rounded(found[0]);
-    has_noise &= volume.fraction_bits > 0;
-    int first_of_group = 0;
-    for (size_t i = 0; i < columns.size(); ++i) {
-      const Column& column = columns[i];
+    has_noise &= volume_.fraction_bits > 0;
+    const int32_t* first_of_group = found;
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      const Column& column = columns_[i];
       int32_t total = 0;
-      for (int k = 0; k < column.n; ++k) total += found[first_of_group++];
+      for (int k = 0; k < column.n; ++k) total += *first_of_group++;
       total *= column.scale;
       if (has_noise) {
         total += static_cast<int32_t>((Hash(name, column.hash) * column.noise_width) >> kHashBits) -
@@ -174,10 +214,17 @@ void DrawRow(const Volume& volume, int level, int number, const Groups& groups, 
       }
       row.sums[i][row.n] = std::clamp(total, -kMaxSum, kMaxSum);
     }
-    row.targets[row.n] = volume.fixed[own];
-    row.n += volume.counted[own];
+    row.targets[row.n] = volume_.fixed[sample.own];
+    row.n += volume_.counted[sample.own];
   }
-}
+
+  const Volume& volume_;
+  int level_;
+  Triple parity_;
+  uint32_t first_;
+  std::array<int64_t, 3> strides_, counts_;
+  std::vector<Column> columns_;
+};
 
 // Unknown weights' differences, then what they should add up to, for all samples of a row; behind them zeros.
 struct Equations {
@@ -406,7 +453,7 @@ ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 thinn
     const auto n_groups = static_cast<int>(groups.size());
     int32_t* fitted = rows->typed_data() + index * kGroups;
     const int32_t* usual = default_rows.typed_data() + index * kGroups;
-    DrawRow(volume, level, number, groups, first, *row);
+    RowSampler(volume, level, number, groups, first).Draw(*row);
     first += static_cast<uint32_t>(kSamplesPerRow[level]);
     n_samples->typed_data()[index] = row->n;
     if (row->n < kLeastSamples * n_groups) {

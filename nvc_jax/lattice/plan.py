@@ -1,5 +1,6 @@
 """Plan of a stream: its prediction weights, fitted to samples of the volume, and what it will cost."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -18,6 +19,8 @@ MAX_FIXED = 1 << 20
 """Limit of the magnitudes of values in fixed point."""
 MAX_FRACTION_BITS = 6
 """Most fraction bits."""
+_ALIGNMENT = 64
+"""Bytes at multiples of which XLA's arrays begin."""
 _LEAST_SAVING = 1.5
 """Bits that fitted weights must save for each bit that they take."""
 
@@ -88,14 +91,30 @@ def fix_volume(
     low, high = int(fixed.min()), int(fixed.max())
     if max(-low, high) >= MAX_FIXED or not 0 <= fraction_bits <= MAX_FRACTION_BITS:
         raise ValueError(f"values from {low} to {high} with {fraction_bits} fraction bits exceed the limits")
-    fixed = fixed.astype(np.int32, copy=False)
     counted = np.ones(shape, bool) if valid is None else valid
-    if shape != lattice:
-        widths = [(0, side - n) for side, n in zip(lattice, shape, strict=True)]
-        fixed, counted = np.pad(fixed, widths), np.pad(counted, widths)
     # Programs that plan and code take them several times.
-    on_device = (jax.device_put(fixed), jax.device_put(counted))
+    on_device = (_put(fixed, lattice, np.int32), _put(counted, lattice, np.bool_))
     return FixedVolume(*on_device, shape, fraction_bits, low, high)
+
+
+def empty_aligned(shape: Shape3, dtype: type) -> np.ndarray:
+    """Allocate an array that JAX takes on a CPU as it is; others are copied."""
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer = np.empty(n_bytes + _ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % _ALIGNMENT
+    return buffer[start : start + n_bytes].view(dtype).reshape(shape)
+
+
+def _put(array: np.ndarray, lattice: Shape3, dtype: type) -> jax.Array:
+    """Put an array on the device, with 0 between its sides and those of the lattice."""
+    if array.shape != lattice or array.dtype != dtype or array.ctypes.data % _ALIGNMENT:
+        padded = empty_aligned(lattice, dtype)
+        cut = tuple(map(slice, array.shape))
+        if array.shape != lattice:
+            padded.fill(0)
+        padded[cut] = array
+        array = padded
+    return jax.device_put(array)
 
 
 def plan_stream(volume: FixedVolume, thinning: int = 0) -> Plan:

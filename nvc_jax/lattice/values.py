@@ -15,10 +15,10 @@ from nvc_jax.core.dtypes import is_float, is_long_integer, round_floats
 from nvc_jax.core.errors import largest_error
 from nvc_jax.core.header_fields import MAX_HALF_SPACING, decode_quantization, encode_quantization
 from nvc_jax.core.long_integers import fixed_point, from_multiples, nearest_multiples
-from nvc_jax.core.shapes import Shape3
-from nvc_jax.core.slabs import map_slabs
+from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.core.slabs import map_slabs, slabs
 from nvc_jax.lattice.estimate import Estimate, estimate_coding
-from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Plan, fix_volume
+from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Plan, empty_aligned, fix_volume
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 
 FRACTION_BITS = 4
@@ -80,7 +80,9 @@ def fix_values(
     if span + 1 >= MAX_FIXED:
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
-    fixed = map_slabs(lambda slab: _to_fixed(slab, low, spacing, fraction_bits), values, dtype=np.int32)
+    fixed = empty_aligned(check_shape(values.shape), np.int32)
+    for slab in slabs(values.shape):
+        fixed[slab] = _to_fixed(values[slab], low, spacing, fraction_bits)
     volume = fix_volume(fixed, fraction_bits, padded_shape, valid)
     return FixedValues(values, valid, max_error, low, spacing, volume)
 
@@ -97,7 +99,8 @@ def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray]:
     stream, decoded = encode_lattice(plan)
     dtype = fixed.values.dtype
     result = _from_fixed(decoded, fixed.low.item(), fixed.spacing, fixed.volume.fraction_bits, dtype)
-    if not largest_error(fixed.values, result, fixed.valid) <= fixed.max_error:
+    counted = None if fixed.valid.all() else fixed.valid
+    if not largest_error(fixed.values, result, counted) <= fixed.max_error:
         raise ValueError(f"a bound of {fixed.max_error} is too tight for {dtype} from {fixed.low} on")
     return encode_quantization(dtype, fixed.low, fixed.spacing) + stream, result
 
