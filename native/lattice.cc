@@ -44,66 +44,142 @@ void Enter(Level& level, const S32& anchors, Level* above) {
 // Takes the items of passes from a stream.
 class Reader {
  public:
-  Reader(U16& words, S32& group_words, int64_t n_lanes)
-      : n_lanes_(n_lanes), groups_(OpenGroups(words, group_words, n_lanes)) {}
+  Reader(U16& words, S32& group_words, const S32& n_lanes, U16& frequencies, const S32& rows)
+      : n_lanes_(LanesOfStream(n_lanes, static_cast<int64_t>(group_words.element_count()))),
+        tables_(frequencies.typed_data(), Rows(frequencies)), slot_tokens_(tables_),
+        groups_(OpenGroups(words, group_words, n_lanes_)) {
+    const auto n_contexts = static_cast<int64_t>(rows.element_count());
+    for (int64_t context = 0; context < kContexts; ++context) {
+      const auto row = static_cast<size_t>(rows.typed_data()[std::min(context, n_contexts - 1)]);
+      codings_[context] = {tables_.row(row), slot_tokens_.row(row)};
+    }
+  }
 
   void BeginPass() { lane_ = 0; }
 
-  int32_t Take(const Tables& tables, SlotTokens& slot_tokens, size_t row) {
-    auto& [states, stack] = groups_[lane_ / kGroupLanes];
-    const int32_t value =
-        PopInteger(states[lane_ % kGroupLanes], tables.row(row), slot_tokens.row(row), stack);
-    if (++lane_ == n_lanes_) lane_ = 0;
-    return value;
+  // Takes the next items, given their contexts.
+  void Take(const uint16_t* contexts, int64_t n, int32_t* items) {
+    for (int64_t i = 0; i < n;) {
+      const int64_t lane = lane_ % kGroupLanes;
+      const auto count = static_cast<int>(std::min({n - i, kGroupLanes - lane, n_lanes_ - lane_}));
+      GroupReader& group = groups_[lane_ / kGroupLanes];
+      const bool is_inside = group.stack.top >= count * kWordsPerItem && group.stack.top <= group.stack.capacity;
+      const auto take = is_inside ? &Reader::TakeInside : &Reader::TakeChecked;
+      (this->*take)(contexts + i, count, group.states + lane, group.stack, items + i);
+      i += count;
+      lane_ += count;
+      if (lane_ == n_lanes_) lane_ = 0;
+    }
   }
 
  private:
+  static constexpr int kWordsPerItem = 3;  // at most: of the token and of its extra bits
+
+  struct ContextCoding {
+    const Tables::Entry* entries;
+    const uint8_t* slot_tokens;
+  };
+
+  // Takes items of successive lanes of a group.
+  void TakeChecked(const uint16_t* contexts, int n, uint32_t* states, PopStack& stack, int32_t* items) const {
+    for (int i = 0; i < n; ++i) {
+      const auto [entries, slot_tokens] = codings_[contexts[i]];
+      items[i] = PopInteger(states[i], entries, slot_tokens, stack);
+    }
+  }
+
+  // As TakeChecked, where the stack has words for all of them: without branches.
+  void TakeInside(const uint16_t* contexts, int n, uint32_t* states, PopStack& stack, int32_t* items) const {
+    const uint16_t* top = stack.words + stack.top;
+    const auto refill = [&](uint32_t state) {
+      const uint32_t is_low = state < kLowest;
+      const uint32_t filled = state << kWordBits | top[-1];
+      top -= is_low;
+      return state ^ ((state ^ filled) & (0u - is_low));  // compilers make a branch of a choice
+    };
+    for (int i = 0; i < n; ++i) {
+      const auto [entries, slot_tokens] = codings_[contexts[i]];
+      const uint32_t token = slot_tokens[states[i] & (kSlots - 1)];
+      uint32_t state = states[i];
+      RemoveToken(state, entries[token]);
+      state = refill(state);
+      if (token >= kFirstLong) {
+        PopStack rest{stack.words, stack.capacity, static_cast<int32_t>(top - stack.words)};
+        items[i] = PopExtra(state, token, rest);
+        top = stack.words + rest.top;
+      } else if (token >= kFirstExtra) {
+        const uint32_t n_bits = ExtraBits(token);
+        items[i] = FromToken(token, state & ((1u << n_bits) - 1));
+        state = refill(state >> n_bits);
+      } else {
+        const auto magnitude = static_cast<int32_t>((token + 1) / 2), sign = -static_cast<int32_t>(token & 1);
+        items[i] = (magnitude ^ sign) - sign;
+      }
+      states[i] = state;
+    }
+    stack.top = static_cast<int32_t>(top - stack.words);
+  }
+
   int64_t n_lanes_;
   int64_t lane_ = 0;
+  Tables tables_;
+  SlotTokens slot_tokens_;
   std::vector<GroupReader> groups_;
+  std::array<ContextCoding, kContexts> codings_;
 };
+
+// Takes the flags of a level's cells.
+void TakeFlags(Level& level, Reader& reader, std::vector<uint8_t>& flags) {
+  const Shape cells = level.cells(), valid = level.ValidCells();
+  std::vector<uint16_t> contexts(cells.x);
+  std::vector<int32_t> row(cells.x);
+  flags.assign(cells.size(), 0);
+  reader.BeginPass();
+  for (int64_t z = 0; z < valid.z; ++z) {
+    for (int64_t y = 0; y < valid.y; ++y) {
+      for (int64_t x = 0; x < valid.x; ++x) contexts[x] = static_cast<uint16_t>(level.FlagContext(z, y, x));
+      reader.Take(contexts.data(), valid.x, row.data());
+      for (int64_t x = 0; x < valid.x; ++x) flags[(z * cells.y + y) * cells.x + x] = row[x] > 0;
+    }
+  }
+}
+
+// Takes the codes of a row in the cells that are flagged; `codes` are 0 before.
+void TakeRow(Reader& reader, const uint8_t* flags, const uint16_t* contexts, int64_t length, int32_t* codes) {
+  const int64_t n_cells = CeilDivide(length, kCell);
+  for (int64_t first = 0, end = 0; first < n_cells; first = end) {
+    for (end = first + 1; end < n_cells && flags[end] == flags[first];) ++end;
+    if (!flags[first]) continue;
+    const int64_t x = first * kCell;
+    reader.Take(contexts + x, std::min(end * kCell, length) - x, codes + x);
+  }
+}
 
 ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes, U16 frequencies, S32 rows, S32 anchors, S32 weights,
                   S32 fraction_bits, S32 low, S32 high, S32 valid, Out<S32> decoded) {
   const Shape lattice = ShapeOf(decoded->dimensions());
   const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
-  const Tables tables(frequencies.typed_data(), Rows(frequencies));
-  SlotTokens slot_tokens(tables);
-  Reader reader(words, group_words, LanesOfStream(n_lanes, static_cast<int64_t>(group_words.element_count())));
-  const int32_t* row_of = rows.typed_data();
-
+  Reader reader(words, group_words, n_lanes, frequencies, rows);
   std::vector<uint8_t> flags;
   std::vector<int32_t> codes;
   std::vector<uint16_t> contexts;
   std::unique_ptr<Level> level;
   for (int number = kLevels - 1; number >= 0; --number) {
-    const std::unique_ptr<Level> above = std::exchange(level, std::make_unique<Level>(lattice, number, weights.typed_data(), rules));
+    const auto above = std::exchange(level, std::make_unique<Level>(lattice, number, weights.typed_data(), rules));
     Enter(*level, anchors, above.get());
-    const Shape cells = level->cells(), valid_cells = level->ValidCells();
-    flags.assign(cells.size(), 0);
-    reader.BeginPass();
-    for (int64_t z = 0; z < valid_cells.z; ++z) {
-      for (int64_t y = 0; y < valid_cells.y; ++y) {
-        for (int64_t x = 0; x < valid_cells.x; ++x) {
-          const int32_t flag = reader.Take(tables, slot_tokens, row_of[level->FlagContext(z, y, x)]);
-          flags[(z * cells.y + y) * cells.x + x] = flag > 0;
-        }
-      }
-    }
-    contexts.resize(level->shape().x + kBlock);
+    TakeFlags(*level, reader, flags);
+    const Shape shape = level->shape(), cells = level->cells();
+    contexts.resize(shape.x + kBlock);
     for (int phase = 0; phase < kPhases; ++phase) {
       const Shape inside = level->Valid(kParities[phase]);
       reader.BeginPass();
       const auto place = [&](int64_t, int64_t) { return contexts.data(); };
-      level->WalkPhase(phase, place, [&](int64_t z, int64_t y, const int32_t* predicted, const uint16_t* context, int32_t* values, uint8_t* magnitudes) {
-        codes.assign(level->shape().x, 0);
+      level->WalkPhase(phase, place, [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t* magnitudes) {
+        codes.assign(shape.x, 0);
         if (z < inside.z && y < inside.y) {
-          const uint8_t* row = &flags[(z / kCell * cells.y + y / kCell) * cells.x];
-          for (int64_t x = 0; x < inside.x; ++x) {
-            if (row[x / kCell]) codes[x] = reader.Take(tables, slot_tokens, row_of[context[x]]);
-          }
+          TakeRow(reader, &flags[(z / kCell * cells.y + y / kCell) * cells.x], contexts.data(), inside.x, codes.data());
         }
-        FinishRow(level->shape().x, predicted, codes.data(), rules.fraction_bits, values, magnitudes);
+        FinishRow(shape.x, predicted, codes.data(), rules.fraction_bits, values, magnitudes);
       });
     }
   }
@@ -203,7 +279,7 @@ void QuantizePhase(Level& level, int phase, const Rules& rules, const Marks& mar
   const Triple parity = kParities[phase];
   const Shape shape = level.shape(), inside = level.Valid(parity);
   const auto place = [&](int64_t z, int64_t y) { return &coded.contexts[(z * shape.y + y) * shape.x]; };
-  level.WalkPhase(phase, place, [&](int64_t z, int64_t y, const int32_t* predicted, const uint16_t*, int32_t* values, uint8_t* magnitudes) {
+  level.WalkPhase(phase, place, [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t* magnitudes) {
     // Points beyond the volume are as predicted.
     const int64_t n = z < inside.z && y < inside.y ? inside.x : 0;
     marks.Apply(level.number(), parity, z, y, n, predicted, values);

@@ -301,8 +301,8 @@ class Level {
   // Begins, with the even points known.
   void Enter() { layout_.FillHalo(0, values_.get()); }
 
-  // Predicts all rows of a phase. `code` gets z, y, the predictions, the row's values and magnitudes, which it sets,
-  // and a place for contexts: that which `place` returns for z and y, with room for a block more.
+  // Predicts all rows of a phase. `place` gets z and y and returns where the contexts of the row go, with room for a
+  // block more. `code` gets z, y and the predictions, and sets the values and magnitudes of the row.
   template <typename Place, typename Code>
   void WalkPhase(int number, Place place, Code code) {
     const int phase = PhaseNumber(kParities[number]);
@@ -311,9 +311,8 @@ class Level {
       for (int64_t y = 0; y < shape().y; ++y) {
         int32_t* values = Values(phase, z, y);
         uint8_t* magnitudes = magnitudes_.get() + layout_.Row(phase, z, y);
-        uint16_t* contexts = place(z, y);
-        Predict(number, task, values, magnitudes, contexts);
-        code(z, y, predicted_.get(), contexts, values, magnitudes);
+        Predict(number, task, values, magnitudes, place(z, y));
+        code(z, y, predicted_.get(), values, magnitudes);
       }
     }
     layout_.FillHalo(phase, values_.get());

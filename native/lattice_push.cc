@@ -18,9 +18,6 @@ namespace {
 constexpr int kVectors = kGroupLanes / kWidth;
 constexpr int kMostContexts = 1 << 16;
 constexpr int kWordsPerLane = 2;  // of a step in vectors: extra bits, then the token
-// Tokens from which on integers have extra bits, and more of them than a word.
-constexpr int32_t kFirstExtra = kSmallTokens + 2;
-constexpr int32_t kFirstLong = kSmallTokens + 1 + 2 * (kWordBits + 1) - 1;
 
 typedef uint32_t Unsigned __attribute__((vector_size(4 * kWidth)));
 
@@ -68,14 +65,14 @@ void PushStep(const Coding& coding, const uint16_t* contexts, const int32_t* val
     last_token = std::max(last_token, tokens[lane]);
     is_escaped |= (entries[lane] & (kLowest - 1)) == 0;
   }
-  if (is_escaped || last_token >= kFirstLong) {
+  if (is_escaped || last_token >= static_cast<int32_t>(kFirstLong)) {
     PushSlowly(coding, contexts, values, kGroupLanes, states, stack);
     return;
   }
 
   alignas(Vector) int32_t has_word[kWordsPerLane][kGroupLanes];
   alignas(Vector) uint32_t words[kWordsPerLane][kGroupLanes];
-  const bool has_extra = last_token >= kFirstExtra;
+  const bool has_extra = last_token >= static_cast<int32_t>(kFirstExtra);
   for (int k = 0; k < kVectors; ++k) {
     Unsigned state = (Unsigned)NVC_LOAD(states + k * kWidth);
     if (has_extra) {
