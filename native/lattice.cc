@@ -13,6 +13,7 @@
 #include "buffers.h"
 #include "lattice_geometry.h"
 #include "lattice_level.h"
+#include "lattice_reader.h"
 #include "token_vectors.h"
 #include "vectorize.h"
 
@@ -41,147 +42,86 @@ void Enter(Level& level, const S32& anchors, Level* above) {
   level.Enter();
 }
 
-// Takes the items of passes from a stream.
-class Reader {
- public:
-  Reader(U16& words, S32& group_words, const S32& n_lanes, U16& frequencies, const S32& rows)
-      : n_lanes_(LanesOfStream(n_lanes, static_cast<int64_t>(group_words.element_count()))),
-        tables_(frequencies.typed_data(), Rows(frequencies)), slot_tokens_(tables_),
-        groups_(OpenGroups(words, group_words, n_lanes_)) {
-    const auto n_contexts = static_cast<int64_t>(rows.element_count());
-    for (int64_t context = 0; context < kContexts; ++context) {
-      const auto row = static_cast<size_t>(rows.typed_data()[std::min(context, n_contexts - 1)]);
-      codings_[context] = {tables_.row(row), slot_tokens_.row(row)};
-    }
-  }
-
-  void BeginPass() { lane_ = 0; }
-
-  // Takes the next items, given their contexts.
-  void Take(const uint16_t* contexts, int64_t n, int32_t* items) {
-    for (int64_t i = 0; i < n;) {
-      const int64_t lane = lane_ % kGroupLanes;
-      const auto count = static_cast<int>(std::min({n - i, kGroupLanes - lane, n_lanes_ - lane_}));
-      GroupReader& group = groups_[lane_ / kGroupLanes];
-      const bool is_inside = group.stack.top >= count * kWordsPerItem && group.stack.top <= group.stack.capacity;
-      const auto take = is_inside ? &Reader::TakeInside : &Reader::TakeChecked;
-      (this->*take)(contexts + i, count, group.states + lane, group.stack, items + i);
-      i += count;
-      lane_ += count;
-      if (lane_ == n_lanes_) lane_ = 0;
-    }
-  }
-
- private:
-  static constexpr int kWordsPerItem = 3;  // at most: of the token and of its extra bits
-
-  struct ContextCoding {
-    const Tables::Entry* entries;
-    const uint8_t* slot_tokens;
-  };
-
-  // Takes items of successive lanes of a group.
-  void TakeChecked(const uint16_t* contexts, int n, uint32_t* states, PopStack& stack, int32_t* items) const {
-    for (int i = 0; i < n; ++i) {
-      const auto [entries, slot_tokens] = codings_[contexts[i]];
-      items[i] = PopInteger(states[i], entries, slot_tokens, stack);
-    }
-  }
-
-  // As TakeChecked, where the stack has words for all of them: without branches.
-  void TakeInside(const uint16_t* contexts, int n, uint32_t* states, PopStack& stack, int32_t* items) const {
-    const uint16_t* top = stack.words + stack.top;
-    const auto refill = [&](uint32_t state) {
-      const uint32_t is_low = state < kLowest;
-      const uint32_t filled = state << kWordBits | top[-1];
-      top -= is_low;
-      return state ^ ((state ^ filled) & (0u - is_low));  // compilers make a branch of a choice
-    };
-    for (int i = 0; i < n; ++i) {
-      const auto [entries, slot_tokens] = codings_[contexts[i]];
-      const uint32_t token = slot_tokens[states[i] & (kSlots - 1)];
-      uint32_t state = states[i];
-      RemoveToken(state, entries[token]);
-      state = refill(state);
-      if (token >= kFirstLong) {
-        PopStack rest{stack.words, stack.capacity, static_cast<int32_t>(top - stack.words)};
-        items[i] = PopExtra(state, token, rest);
-        top = stack.words + rest.top;
-      } else if (token >= kFirstExtra) {
-        const uint32_t n_bits = ExtraBits(token);
-        items[i] = FromToken(token, state & ((1u << n_bits) - 1));
-        state = refill(state >> n_bits);
-      } else {
-        const auto magnitude = static_cast<int32_t>((token + 1) / 2), sign = -static_cast<int32_t>(token & 1);
-        items[i] = (magnitude ^ sign) - sign;
-      }
-      states[i] = state;
-    }
-    stack.top = static_cast<int32_t>(top - stack.words);
-  }
-
-  int64_t n_lanes_;
-  int64_t lane_ = 0;
-  Tables tables_;
-  SlotTokens slot_tokens_;
-  std::vector<GroupReader> groups_;
-  std::array<ContextCoding, kContexts> codings_;
-};
-
 // Takes the flags of a level's cells.
 void TakeFlags(Level& level, Reader& reader, std::vector<uint8_t>& flags) {
   const Shape cells = level.cells(), valid = level.ValidCells();
-  std::vector<uint16_t> contexts(cells.x);
-  std::vector<int32_t> row(cells.x);
-  flags.assign(cells.size(), 0);
-  reader.BeginPass();
+  std::vector<uint16_t> contexts;
   for (int64_t z = 0; z < valid.z; ++z) {
     for (int64_t y = 0; y < valid.y; ++y) {
-      for (int64_t x = 0; x < valid.x; ++x) contexts[x] = static_cast<uint16_t>(level.FlagContext(z, y, x));
-      reader.Take(contexts.data(), valid.x, row.data());
-      for (int64_t x = 0; x < valid.x; ++x) flags[(z * cells.y + y) * cells.x + x] = row[x] > 0;
+      for (int64_t x = 0; x < valid.x; ++x) contexts.push_back(static_cast<uint16_t>(level.FlagContext(z, y, x)));
+    }
+  }
+  std::vector<int32_t> items(contexts.size());
+  reader.TakePass(contexts.data(), static_cast<int64_t>(items.size()), items.data());
+  flags.assign(cells.size(), 0);
+  const int32_t* item = items.data();
+  for (int64_t z = 0; z < valid.z; ++z) {
+    for (int64_t y = 0; y < valid.y; ++y) {
+      for (int64_t x = 0; x < valid.x; ++x) flags[(z * cells.y + y) * cells.x + x] = *item++ > 0;
     }
   }
 }
 
-// Takes the codes of a row in the cells that are flagged; `codes` are 0 before.
-void TakeRow(Reader& reader, const uint8_t* flags, const uint16_t* contexts, int64_t length, int32_t* codes) {
-  const int64_t n_cells = CeilDivide(length, kCell);
-  for (int64_t first = 0, end = 0; first < n_cells; first = end) {
-    for (end = first + 1; end < n_cells && flags[end] == flags[first];) ++end;
-    if (!flags[first]) continue;
-    const int64_t x = first * kCell;
-    reader.Take(contexts + x, std::min(end * kCell, length) - x, codes + x);
+// Contexts and codes of a phase while it is decoded: of the points in flagged cells alone, one after the other. Behind
+// them there is room for a cell.
+struct PhaseItems {
+  explicit PhaseItems(const Shape& shape)
+      : contexts(new uint16_t[shape.size() + kCell]), codes(new int32_t[shape.size() + kCell]) {}
+
+  // Adds contexts of a row. Behind it there is room for a cell, too.
+  void Add(const uint16_t* row, int64_t length, const uint8_t* flags) {
+    for (int64_t x = 0; x < length; x += kCell) {
+      std::memcpy(&contexts[n], row + x, kCell * sizeof(uint16_t));
+      n += flags[x / kCell] ? std::min<int64_t>(length - x, kCell) : 0;
+    }
   }
+  // Takes the codes of a row; those of other points are 0. Behind the row there is room for a cell, too.
+  void Take(int64_t length, const uint8_t* flags, int32_t* row) {
+    for (int64_t x = 0; x < length; x += kCell) {
+      const bool is_flagged = flags[x / kCell];
+      for (int k = 0; k < kCell; ++k) row[x + k] = is_flagged ? codes[taken + k] : 0;
+      taken += is_flagged ? std::min<int64_t>(length - x, kCell) : 0;
+    }
+  }
+
+  std::unique_ptr<uint16_t[]> contexts;
+  std::unique_ptr<int32_t[]> codes;
+  int64_t n = 0, taken = 0;
+};
+
+// Decodes a phase.
+void DecodePhase(Level& level, int phase, const std::vector<uint8_t>& flags, const Rules& rules, Reader& reader) {
+  const Shape shape = level.shape(), cells = level.cells(), inside = level.Valid(kParities[phase]);
+  const auto flags_of = [&](int64_t z, int64_t y) { return &flags[(z / kCell * cells.y + y / kCell) * cells.x]; };
+  PhaseItems items(shape);
+  std::vector<uint16_t> contexts(shape.x + kBlock);
+  level.WalkPhase(phase, [&](int64_t, int64_t) { return contexts.data(); },
+                  [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t*) {
+                    std::copy_n(predicted, shape.x, values);
+                    if (z < inside.z && y < inside.y) items.Add(contexts.data(), inside.x, flags_of(z, y));
+                  });
+  reader.TakePass(items.contexts.get(), items.n, items.codes.get());
+  std::vector<int32_t> codes(shape.x + kCell);
+  level.FinishPhase(phase, [&](int64_t z, int64_t y, int32_t* values, uint8_t* magnitudes) {
+    const int64_t length = z < inside.z && y < inside.y ? inside.x : 0;
+    items.Take(length, flags_of(z, y), codes.data());
+    std::fill(codes.begin() + length, codes.end(), 0);
+    FinishRow(shape.x, codes.data(), rules.fraction_bits, values, magnitudes);
+  });
 }
 
 ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes, U16 frequencies, S32 rows, S32 anchors, S32 weights,
                   S32 fraction_bits, S32 low, S32 high, S32 valid, Out<S32> decoded) {
   const Shape lattice = ShapeOf(decoded->dimensions());
   const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
-  Reader reader(words, group_words, n_lanes, frequencies, rows);
+  Reader reader(words, group_words, n_lanes, frequencies, rows, kContexts);
   std::vector<uint8_t> flags;
-  std::vector<int32_t> codes;
-  std::vector<uint16_t> contexts;
   std::unique_ptr<Level> level;
   for (int number = kLevels - 1; number >= 0; --number) {
     const auto above = std::exchange(level, std::make_unique<Level>(lattice, number, weights.typed_data(), rules));
     Enter(*level, anchors, above.get());
     TakeFlags(*level, reader, flags);
-    const Shape shape = level->shape(), cells = level->cells();
-    contexts.resize(shape.x + kBlock);
-    for (int phase = 0; phase < kPhases; ++phase) {
-      const Shape inside = level->Valid(kParities[phase]);
-      reader.BeginPass();
-      const auto place = [&](int64_t, int64_t) { return contexts.data(); };
-      level->WalkPhase(phase, place, [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t* magnitudes) {
-        codes.assign(shape.x, 0);
-        if (z < inside.z && y < inside.y) {
-          TakeRow(reader, &flags[(z / kCell * cells.y + y / kCell) * cells.x], contexts.data(), inside.x, codes.data());
-        }
-        FinishRow(shape.x, predicted, codes.data(), rules.fraction_bits, values, magnitudes);
-      });
-    }
+    for (int phase = 0; phase < kPhases; ++phase) DecodePhase(*level, phase, flags, rules, reader);
   }
   level->Join([&](int64_t z, int64_t y) { return decoded->typed_data() + (z * lattice.y + y) * lattice.x; });
   return ffi::Error::Success();
@@ -278,14 +218,16 @@ struct PhaseCodes {
 void QuantizePhase(Level& level, int phase, const Rules& rules, const Marks& marks, PhaseCodes& coded) {
   const Triple parity = kParities[phase];
   const Shape shape = level.shape(), inside = level.Valid(parity);
-  const auto place = [&](int64_t z, int64_t y) { return &coded.contexts[(z * shape.y + y) * shape.x]; };
-  level.WalkPhase(phase, place, [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t* magnitudes) {
-    // Points beyond the volume are as predicted.
-    const int64_t n = z < inside.z && y < inside.y ? inside.x : 0;
-    marks.Apply(level.number(), parity, z, y, n, predicted, values);
-    std::copy(predicted + n, predicted + shape.x, values + n);
-    QuantizeRow(shape.x, predicted, rules.fraction_bits, values, &coded.codes[(z * shape.y + y) * shape.x], magnitudes);
-  });
+  const auto place_of = [&](int64_t z, int64_t y) { return (z * shape.y + y) * shape.x; };
+  level.WalkPhase(phase, [&](int64_t z, int64_t y) { return &coded.contexts[place_of(z, y)]; },
+                  [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t* magnitudes) {
+                    // Points beyond the volume are as predicted.
+                    const int64_t n = z < inside.z && y < inside.y ? inside.x : 0;
+                    marks.Apply(level.number(), parity, z, y, n, predicted, values);
+                    std::copy(predicted + n, predicted + shape.x, values + n);
+                    QuantizeRow(shape.x, predicted, rules.fraction_bits, values, &coded.codes[place_of(z, y)], magnitudes);
+                  });
+  level.FinishPhase(phase);
 }
 
 // Flags the cells of a level with a code that is not 0.

@@ -184,12 +184,11 @@ NVC_PREDICT_ROW(5)
 NVC_PREDICT_ROW(6)
 #undef NVC_PREDICT_ROW
 
-// Values of a row by its predictions and codes, and the magnitudes that contexts rest on.
+// Values of a row, at first its predictions, by its codes, and the magnitudes that contexts rest on.
 NVC_VECTORIZE
-void FinishRow(int64_t n, const int32_t* predicted, const int32_t* codes, int fraction_bits, int32_t* values,
-               uint8_t* magnitudes) {
+void FinishRow(int64_t n, const int32_t* codes, int fraction_bits, int32_t* values, uint8_t* magnitudes) {
   for (int64_t x = 0; x < n; ++x) {
-    values[x] = predicted[x] + (codes[x] << fraction_bits);
+    values[x] += codes[x] << fraction_bits;
     magnitudes[x] = static_cast<uint8_t>(std::min(std::abs(codes[x]), kMaxContextMagnitude));
   }
 }
@@ -315,6 +314,22 @@ class Level {
         code(z, y, predicted_.get(), values, magnitudes);
       }
     }
+  }
+
+  // Ends a phase, after all rows have been gone through once more: `finish` gets z, y, values and magnitudes of each.
+  template <typename Finish>
+  void FinishPhase(int number, Finish finish) {
+    const int phase = PhaseNumber(kParities[number]);
+    for (int64_t z = 0; z < shape().z; ++z) {
+      for (int64_t y = 0; y < shape().y; ++y) {
+        finish(z, y, Values(phase, z, y), magnitudes_.get() + layout_.Row(phase, z, y));
+      }
+    }
+    FinishPhase(number);
+  }
+  // Ends a phase all of whose values and magnitudes are set.
+  void FinishPhase(int number) {
+    const int phase = PhaseNumber(kParities[number]);
     layout_.FillHalo(phase, values_.get());
     layout_.FillHalo(phase, magnitudes_.get());
   }
