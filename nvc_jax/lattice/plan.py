@@ -1,11 +1,11 @@
 """Plan of a stream: its prediction weights, fitted to samples of the volume, and what it will cost."""
 
-import math
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from nvc_jax.core.aligned_arrays import is_aligned, zeros_aligned
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.lattice import native_programs
 from nvc_jax.lattice.estimate import COST_BITS, Counts, count_codes
@@ -19,8 +19,6 @@ MAX_FIXED = 1 << 20
 """Limit of the magnitudes of values in fixed point."""
 MAX_FRACTION_BITS = 6
 """Most fraction bits."""
-_ALIGNMENT = 64
-"""Bytes at multiples of which XLA's arrays begin."""
 _LEAST_SAVING = 1.5
 """Bits that fitted weights must save for each bit that they take."""
 
@@ -97,22 +95,11 @@ def fix_volume(
     return FixedVolume(*on_device, shape, fraction_bits, low, high)
 
 
-def empty_aligned(shape: Shape3, dtype: type) -> np.ndarray:
-    """Allocate an array that JAX takes on a CPU as it is; others are copied."""
-    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    buffer = np.empty(n_bytes + _ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % _ALIGNMENT
-    return buffer[start : start + n_bytes].view(dtype).reshape(shape)
-
-
 def _put(array: np.ndarray, lattice: Shape3, dtype: type) -> jax.Array:
     """Put an array on the device, with 0 between its sides and those of the lattice."""
-    if array.shape != lattice or array.dtype != dtype or array.ctypes.data % _ALIGNMENT:
-        padded = empty_aligned(lattice, dtype)
-        cut = tuple(map(slice, array.shape))
-        if array.shape != lattice:
-            padded.fill(0)
-        padded[cut] = array
+    if array.shape != lattice or array.dtype != dtype or not is_aligned(array):
+        padded = zeros_aligned(lattice, dtype)
+        padded[tuple(map(slice, array.shape))] = array
         array = padded
     return jax.device_put(array)
 
