@@ -175,7 +175,7 @@ class RowSampler {
       counts_[axis] = std::max<int64_t>(
           0, CeilDivide(volume.sides[axis] - (int64_t{parity_[axis]} << level), int64_t{2} << level));
     }
-    for (const Column& column : columns_) n_neighbours_ += column.n;
+    for (const Column& column : columns_) offsets_.insert(offsets_.end(), column.offsets, column.offsets + column.n);
   }
 
   void Draw(Row& row) const {
@@ -187,7 +187,7 @@ class RowSampler {
       const int count = std::min(kWidth, n - start);
       const uint32_t name = first_ + static_cast<uint32_t>(start);
       for (int lane = 0; lane < count; ++lane) Look(name + static_cast<uint32_t>(lane), lane, around);
-      AddUp(columns_.data(), static_cast<int>(columns_.size()), n_neighbours_, volume_.fraction_bits, name, around);
+      AddUp(columns_.data(), static_cast<int>(columns_.size()), static_cast<int>(offsets_.size()), volume_.fraction_bits, name, around);
       Add(count, around, row);
     }
   }
@@ -207,9 +207,8 @@ class RowSampler {
     around.counted[lane] = volume_.counted[own];
     int n = 0;
     if (is_inner) {
-      for (const Column& column : columns_) {
-        for (int k = 0; k < column.n; ++k) around.values[n++][lane] = volume_.fixed[own + column.offsets[k]];
-      }
+      const int32_t* center = volume_.fixed + own;
+      for (const int64_t offset : offsets_) around.values[n++][lane] = center[offset];
       return;
     }
     std::array<std::array<int64_t, kReach>, 3> places;
@@ -245,7 +244,7 @@ class RowSampler {
   uint32_t first_;
   std::array<int64_t, 3> strides_, counts_;
   std::vector<Column> columns_;
-  int n_neighbours_ = 0;
+  std::vector<int64_t> offsets_;  // of all neighbours, where none is beyond the volume
 };
 
 // Unknown weights' differences, then what they should add up to, for all samples of a row; behind them zeros.
