@@ -96,10 +96,8 @@ def rows_of_contexts(tables: ContextTables) -> np.ndarray:
 
 def frequencies_of(tables: ContextTables) -> np.ndarray:
     """Compute the frequency tables, uint16 (tables, N_TOKENS)."""
-    n_hazards = np.array([len(hazards) for hazards in tables.hazards])
-    padded = np.zeros((len(n_hazards), N_CLASSES), int)
+    n_hazards, padded = _pad_hazards(tables)
     is_stated = np.arange(N_CLASSES) < n_hazards[:, None]
-    padded[is_stated] = np.concatenate(tables.hazards)
     # The class after the last hazard has all that is left, and those behind it nothing.
     hazard = np.where(is_stated, _odds()[padded], 1.0)
     reached = np.cumprod(np.column_stack([np.ones(len(hazard)), 1 - hazard[:, :-1]]), axis=1)
@@ -154,14 +152,21 @@ def _nearest_odds(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def pack_tables(tables: ContextTables) -> bytes:
     """Bytes of the tables; the mergings are not among them."""
-    fields: list[tuple[int, int]] = []
-    for start, sign, hazards in zip(tables.starts, tables.signs, tables.hazards, strict=True):
-        fields += [(start, CONTEXT_BITS), (len(hazards), COUNT_BITS), (sign, HAZARD_BITS)]
-        fields += [(hazard, HAZARD_BITS) for hazard in hazards]
-    numbers, widths = np.array(fields).T
+    n_hazards, hazards = _pad_hazards(tables)
+    numbers = np.column_stack([tables.starts, n_hazards, tables.signs, hazards])
+    widths = np.array([CONTEXT_BITS, COUNT_BITS, HAZARD_BITS, *[HAZARD_BITS] * N_CLASSES])
     columns = np.arange(CONTEXT_BITS)[::-1]
-    bits = (numbers[:, None] >> columns & 1).astype(np.uint8)
-    return np.packbits(bits[columns < widths[:, None]]).tobytes()
+    bits = (numbers[:, :, None] >> columns & 1).astype(np.uint8)
+    is_stated = np.arange(-3, N_CLASSES) < n_hazards[:, None]
+    return np.packbits(bits[is_stated[:, :, None] & (columns < widths[:, None])]).tobytes()
+
+
+def _pad_hazards(tables: ContextTables) -> tuple[np.ndarray, np.ndarray]:
+    """Number of each table's hazards, int64 (tables,), and the hazards, int64 (tables, N_CLASSES), then 0."""
+    n_hazards = np.array([len(hazards) for hazards in tables.hazards])
+    padded = np.zeros((len(n_hazards), N_CLASSES), np.int64)
+    padded[np.arange(N_CLASSES) < n_hazards[:, None]] = np.concatenate(tables.hazards)
+    return n_hazards, padded
 
 
 def unpack_tables(stored: bytes, n_tables: int, merging: Merging) -> tuple[ContextTables, int]:
@@ -177,22 +182,35 @@ def unpack_tables(stored: bytes, n_tables: int, merging: Merging) -> tuple[Conte
         raise ValueError(f"a lattice stream states {n_tables} tables")
     longest = n_tables * (CONTEXT_BITS + COUNT_BITS + HAZARD_BITS * (1 + N_CLASSES))
     bits = np.unpackbits(np.frombuffer(stored[: -(-longest // 8)], np.uint8))
-    position, starts, signs, hazards = 0, [], [], []
+    digits = (bits + ord("0")).tobytes()
+    position, firsts, counts, starts, signs = 0, [], [], [], []
 
-    def read(width: int, count: int = 1) -> np.ndarray:
+    def read(width: int) -> int:
         nonlocal position
-        taken = bits[position : position + width * count]
-        if len(taken) < width * count:
+        position += width
+        if position > len(digits):
             raise ValueError("a lattice stream ends within its tables")
-        position += width * count
-        return taken.reshape(count, width) @ (1 << np.arange(width)[::-1])
+        return int(digits[position - width : position], 2)
 
     for _ in range(n_tables):
-        starts.append(int(read(CONTEXT_BITS)[0]))
-        count = int(read(COUNT_BITS)[0])
-        signs.append(int(read(HAZARD_BITS)[0]))
-        hazards.append(read(HAZARD_BITS, count))
+        starts.append(read(CONTEXT_BITS))
+        counts.append(read(COUNT_BITS))
+        signs.append(read(HAZARD_BITS))
+        firsts.append(position)
+        position += HAZARD_BITS * counts[-1]
+    if position > len(digits):
+        raise ValueError("a lattice stream ends within its tables")
+    hazards = _read_hazards(bits, np.array(firsts), np.array(counts))
     ascending = np.diff(starts) > 0
     if starts[0] != 0 or not ascending.all() or starts[-1] >= N_CONTEXTS or min(map(len, hazards)) == 0:
         raise ValueError(f"tables of a lattice stream begin at contexts {starts[:8]} …")
     return ContextTables(merging, np.array(starts), np.array(signs), hazards), -(-position // 8)
+
+
+def _read_hazards(bits: np.ndarray, firsts: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """Read the hazards of all tables, given the first bit of each table's and their number."""
+    ends = np.cumsum(counts)
+    within = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
+    places = np.repeat(firsts, counts) + HAZARD_BITS * within
+    columns = np.arange(HAZARD_BITS)
+    return np.split(bits[places[:, None] + columns] @ (1 << columns[::-1]), ends[:-1])
