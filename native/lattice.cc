@@ -33,7 +33,7 @@ Rules ReadRules(S32& fraction_bits, S32& low, S32& high, S32& valid, const Shape
 void Enter(Level& level, const S32& anchors, Level* above) {
   const Shape& shape = level.shape();
   if (above != nullptr) {
-    above->Join([&](int64_t z, int64_t y) { return level.Values(0, z, y); });
+    above->Join(level.Needed(0), [&](int64_t z, int64_t y) { return level.Values(0, z, y); });
   } else {
     for (int64_t row = 0; row < shape.z * shape.y; ++row) {
       std::copy_n(anchors.typed_data() + row * shape.x, shape.x, level.Values(0, row / shape.y, row % shape.y));
@@ -93,11 +93,12 @@ struct PhaseItems {
 void DecodePhase(Level& level, int phase, const std::vector<uint8_t>& flags, const Rules& rules, Reader& reader) {
   const Shape shape = level.shape(), cells = level.cells(), inside = level.Valid(kParities[phase]);
   const auto flags_of = [&](int64_t z, int64_t y) { return &flags[(z / kCell * cells.y + y / kCell) * cells.x]; };
+  const int64_t n_x = level.Needed(PhaseNumber(kParities[phase])).x;
   PhaseItems items(shape);
   std::vector<uint16_t> contexts(shape.x + kBlock);
   level.WalkPhase(phase, [&](int64_t, int64_t) { return contexts.data(); },
                   [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t*) {
-                    std::copy_n(predicted, shape.x, values);
+                    std::copy_n(predicted, n_x, values);
                     if (z < inside.z && y < inside.y) items.Add(contexts.data(), inside.x, flags_of(z, y));
                   });
   reader.TakePass(items.contexts.get(), items.n, items.codes.get());
@@ -106,7 +107,7 @@ void DecodePhase(Level& level, int phase, const std::vector<uint8_t>& flags, con
     const int64_t length = z < inside.z && y < inside.y ? inside.x : 0;
     items.Take(length, flags_of(z, y), codes.data());
     std::fill(codes.begin() + length, codes.end(), 0);
-    FinishRow(shape.x, codes.data(), rules.fraction_bits, values, magnitudes);
+    FinishRow(n_x, codes.data(), rules.fraction_bits, values, magnitudes);
   });
 }
 
@@ -116,14 +117,16 @@ ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes, U16 frequencies, S32 
   const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
   Reader reader(words, group_words, n_lanes, frequencies, rows, kContexts);
   std::vector<uint8_t> flags;
+  const NeededPoints needed = FindNeeded(lattice, rules);
   std::unique_ptr<Level> level;
   for (int number = kLevels - 1; number >= 0; --number) {
-    const auto above = std::exchange(level, std::make_unique<Level>(lattice, number, weights.typed_data(), rules));
+    const auto above = std::exchange(level, std::make_unique<Level>(lattice, number, weights.typed_data(), rules, needed));
     Enter(*level, anchors, above.get());
     TakeFlags(*level, reader, flags);
     for (int phase = 0; phase < kPhases; ++phase) DecodePhase(*level, phase, flags, rules, reader);
   }
-  level->Join([&](int64_t z, int64_t y) { return decoded->typed_data() + (z * lattice.y + y) * lattice.x; });
+  const Shape volume{rules.valid[0], rules.valid[1], rules.valid[2]};
+  level->Join(volume, [&](int64_t z, int64_t y) { return decoded->typed_data() + (z * lattice.y + y) * lattice.x; });
   return ffi::Error::Success();
 }
 
@@ -218,31 +221,33 @@ struct PhaseCodes {
 void QuantizePhase(Level& level, int phase, const Rules& rules, const Marks& marks, PhaseCodes& coded) {
   const Triple parity = kParities[phase];
   const Shape shape = level.shape(), inside = level.Valid(parity);
+  const int64_t n_x = level.Needed(PhaseNumber(parity)).x;
   const auto place_of = [&](int64_t z, int64_t y) { return (z * shape.y + y) * shape.x; };
   level.WalkPhase(phase, [&](int64_t z, int64_t y) { return &coded.contexts[place_of(z, y)]; },
                   [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t* magnitudes) {
                     // Points beyond the volume are as predicted.
                     const int64_t n = z < inside.z && y < inside.y ? inside.x : 0;
                     marks.Apply(level.number(), parity, z, y, n, predicted, values);
-                    std::copy(predicted + n, predicted + shape.x, values + n);
-                    QuantizeRow(shape.x, predicted, rules.fraction_bits, values, &coded.codes[place_of(z, y)], magnitudes);
+                    std::copy(predicted + n, predicted + n_x, values + n);
+                    QuantizeRow(n_x, predicted, rules.fraction_bits, values, &coded.codes[place_of(z, y)], magnitudes);
                   });
   level.FinishPhase(phase);
 }
 
 // Flags the cells of a level with a code that is not 0.
 void FlagCells(const Level& level, std::vector<uint8_t>& flags) {
-  const Shape shape = level.shape(), cells = level.cells();
+  const Shape cells = level.cells();
   std::vector<uint8_t> any(cells.x * kCell);
   flags.assign(cells.size(), 0);
   for (int64_t row = 0; row < cells.z * cells.y; ++row) {
     const int64_t first_z = row / cells.y * kCell, first_y = row % cells.y * kCell;
     std::fill(any.begin(), any.end(), 0);
-    for (int phase = 1; phase <= kPhases; ++phase) {
-      for (int64_t z = first_z; z < std::min(first_z + kCell, shape.z); ++z) {
-        for (int64_t y = first_y; y < std::min(first_y + kCell, shape.y); ++y) {
-          const uint8_t* magnitudes = level.Magnitudes(phase, z, y);
-          for (int64_t x = 0; x < shape.x; ++x) any[x] |= magnitudes[x];
+    for (const Triple& parity : kParities) {
+      const Shape inside = level.Valid(parity);  // beyond the volume all codes are 0
+      for (int64_t z = first_z; z < std::min(first_z + kCell, inside.z); ++z) {
+        for (int64_t y = first_y; y < std::min(first_y + kCell, inside.y); ++y) {
+          const uint8_t* magnitudes = level.Magnitudes(PhaseNumber(parity), z, y);
+          for (int64_t x = 0; x < inside.x; ++x) any[x] |= magnitudes[x];
         }
       }
     }
@@ -295,9 +300,10 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
     if (items.n <= items.capacity) CountTokens(items.n - before, items.values + before, items.contexts + before, *token_counts);
   };
 
+  const NeededPoints needed = FindNeeded(lattice, rules);
   std::vector<std::unique_ptr<Level>> levels;
   for (int number = 0; number < kLevels; ++number) {
-    levels.push_back(std::make_unique<Level>(lattice, number, weights.typed_data(), rules));
+    levels.push_back(std::make_unique<Level>(lattice, number, weights.typed_data(), rules, needed));
     levels.back()->Split([&](int64_t z, int64_t y) {
       return number == 0 ? fixed.typed_data() + (z * lattice.y + y) * lattice.x : levels[number - 1]->Values(0, z, y);
     });
@@ -320,7 +326,8 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
   if (items.n > items.capacity) return ffi::Error::Internal("a lattice has more items than expected");
   Zero(histogram);
   SumClasses(*token_counts, histogram->typed_data());
-  levels[0]->Join([&](int64_t z, int64_t y) { return decoded->typed_data() + (z * lattice.y + y) * lattice.x; });
+  const Shape volume{rules.valid[0], rules.valid[1], rules.valid[2]};
+  levels[0]->Join(volume, [&](int64_t z, int64_t y) { return decoded->typed_data() + (z * lattice.y + y) * lattice.x; });
   return ffi::Error::Success();
 }
 

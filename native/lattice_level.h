@@ -224,12 +224,62 @@ void Separate(int64_t n, const int32_t* row, int32_t* even, int32_t* odd) {
   }
 }
 
+// Points of a phase along each axis that lie in the volume.
+inline Shape ValidPoints(const Rules& rules, int level, const Shape& shape, const Triple& parity) {
+  const auto count = [&](int axis, int64_t side) {
+    const int64_t n = CeilDivide(rules.valid[axis] - (int64_t{parity[axis]} << level), int64_t{2} << level);
+    return std::clamp<int64_t>(n, 0, side);
+  };
+  return {count(0, shape.z), count(1, shape.y), count(2, shape.x)};
+}
+
+inline Shape Larger(const Shape& a, const Shape& b) { return {std::max(a.z, b.z), std::max(a.y, b.y), std::max(a.x, b.x)}; }
+inline Shape Smaller(const Shape& a, const Shape& b) { return {std::min(a.z, b.z), std::min(a.y, b.y), std::min(a.x, b.x)}; }
+
+// Shape of the phases of a level.
+inline Shape PhaseShape(const Shape& lattice, int level) {
+  return {lattice.z >> (level + 1), lattice.y >> (level + 1), lattice.x >> (level + 1)};
+}
+
+// Points of each phase of each level, along each axis, on which those in the volume depend: where a volume is much
+// smaller than its lattice, most are not needed.
+using NeededPoints = std::array<std::array<Shape, 1 + kPhases>, kLevels>;
+inline NeededPoints FindNeeded(const Shape& lattice, const Rules& rules) {
+  NeededPoints needed{};
+  for (int level = 0; level < kLevels; ++level) {
+    auto& points = needed[level];
+    const Shape shape = PhaseShape(lattice, level);
+    // The range of a cell's values is that of all its points.
+    const Shape even = ValidPoints(rules, level, shape, {0, 0, 0});
+    const auto whole = [](int64_t n) { return CeilDivide(n, kCell) * kCell; };
+    points[0] = Smaller(shape, {whole(even.z), whole(even.y), whole(even.x)});
+    for (const Triple& parity : kParities) points[PhaseNumber(parity)] = ValidPoints(rules, level, shape, parity);
+    for (int phase = 0; phase <= kPhases && level > 0; ++phase) {
+      const Shape& below = needed[level - 1][0];
+      const auto share = [](int64_t n, int parity) { return (n + 1 - parity) / 2; };
+      points[phase] = Larger(points[phase], {share(below.z, phase >> 2), share(below.y, phase >> 1 & 1), share(below.x, phase & 1)});
+    }
+    for (int number = kPhases - 1; number >= 0; --number) {
+      const Shape own = points[PhaseNumber(kParities[number])];
+      for (const Group& group : kKnownGroups[number]) {
+        for (const Neighbour& neighbour : group.neighbours) {
+          // The halo before the first point mirrors the first two.
+          const auto [z, y, x] = neighbour.shift;
+          const Shape reached = Larger({own.z + z, own.y + y, own.x + x}, {kHalo, kHalo, kHalo});
+          points[neighbour.phase] = Larger(points[neighbour.phase], Smaller(shape, reached));
+        }
+      }
+    }
+  }
+  return needed;
+}
+
 // A level while it is coded.
 class Level {
  public:
-  Level(const Shape& lattice, int number, const int32_t* weights, const Rules& rules)
-      : number_(number), weights_(weights), rules_(rules),
-        layout_({lattice.z >> (number + 1), lattice.y >> (number + 1), lattice.x >> (number + 1)}),
+  Level(const Shape& lattice, int number, const int32_t* weights, const Rules& rules, const NeededPoints& needed)
+      : number_(number), weights_(weights), rules_(rules), needed_(needed[number]),
+        layout_(PhaseShape(lattice, number)),
         values_(new int32_t[layout_.size()]), magnitudes_(new uint8_t[layout_.size()]),
         predicted_(new int32_t[shape().x + kBlock]) {
     std::fill_n(magnitudes_.get(), layout_.phase_size(), uint8_t{0});
@@ -244,14 +294,9 @@ class Level {
   int32_t* Values(int phase, int64_t z, int64_t y) { return values_.get() + layout_.Row(phase, z, y); }
   const uint8_t* Magnitudes(int phase, int64_t z, int64_t y) const { return magnitudes_.get() + layout_.Row(phase, z, y); }
 
-  // Points of a phase along each axis that lie in the volume.
-  Shape Valid(const Triple& parity) const {
-    const auto count = [&](int axis, int64_t side) {
-      const int64_t n = CeilDivide(rules_.valid[axis] - (int64_t{parity[axis]} << number_), int64_t{2} << number_);
-      return std::clamp<int64_t>(n, 0, side);
-    };
-    return {count(0, shape().z), count(1, shape().y), count(2, shape().x)};
-  }
+  Shape Valid(const Triple& parity) const { return ValidPoints(rules_, number_, shape(), parity); }
+  // Points of a phase that are predicted.
+  const Shape& Needed(int phase) const { return needed_[phase]; }
   Shape ValidCells() const {
     const Shape valid = Valid({0, 0, 0});
     return {CeilDivide(valid.z, kCell), CeilDivide(valid.y, kCell), CeilDivide(valid.x, kCell)};
@@ -275,24 +320,25 @@ class Level {
     return context;
   }
 
-  // Takes a volume apart into the phases; `row` gets z and y and returns a row of it.
+  // Takes a volume apart into the phases, where it has values; `row` gets z and y and returns a row of it.
   template <typename Row>
   void Split(Row row) {
-    for (int64_t z = 0; z < 2 * shape().z; ++z) {
-      for (int64_t y = 0; y < 2 * shape().y; ++y) {
+    const Shape even = Valid({0, 0, 0});
+    for (int64_t z = 0; z < 2 * even.z; ++z) {
+      for (int64_t y = 0; y < 2 * even.y; ++y) {
         const int phase = PhaseNumber({static_cast<int>(z & 1), static_cast<int>(y & 1), 0});
-        Separate(shape().x, row(z, y), Values(phase, z / 2, y / 2), Values(phase + 1, z / 2, y / 2));
+        Separate(even.x, row(z, y), Values(phase, z / 2, y / 2), Values(phase + 1, z / 2, y / 2));
       }
     }
   }
 
-  // Joins the phases to the values of the level, twice as many along each axis; `row` as above.
+  // Joins the phases to the values of the level, as many along each axis as in `wanted`; `row` as above.
   template <typename Row>
-  void Join(Row row) {
-    for (int64_t z = 0; z < 2 * shape().z; ++z) {
-      for (int64_t y = 0; y < 2 * shape().y; ++y) {
+  void Join(const Shape& wanted, Row row) {
+    for (int64_t z = 0; z < wanted.z; ++z) {
+      for (int64_t y = 0; y < wanted.y; ++y) {
         const int phase = PhaseNumber({static_cast<int>(z & 1), static_cast<int>(y & 1), 0});
-        Interleave(shape().x, Values(phase, z / 2, y / 2), Values(phase + 1, z / 2, y / 2), row(z, y));
+        Interleave(CeilDivide(wanted.x, 2), Values(phase, z / 2, y / 2), Values(phase + 1, z / 2, y / 2), row(z, y));
       }
     }
   }
@@ -306,11 +352,11 @@ class Level {
   void WalkPhase(int number, Place place, Code code) {
     const int phase = PhaseNumber(kParities[number]);
     const PhaseTask task = MakeTask(number);
-    for (int64_t z = 0; z < shape().z; ++z) {
-      for (int64_t y = 0; y < shape().y; ++y) {
+    for (int64_t z = 0; z < Needed(phase).z; ++z) {
+      for (int64_t y = 0; y < Needed(phase).y; ++y) {
         int32_t* values = Values(phase, z, y);
         uint8_t* magnitudes = magnitudes_.get() + layout_.Row(phase, z, y);
-        Predict(number, task, values, magnitudes, place(z, y));
+        Predict(number, task, Needed(phase).x, values, magnitudes, place(z, y));
         code(z, y, predicted_.get(), values, magnitudes);
       }
     }
@@ -320,8 +366,8 @@ class Level {
   template <typename Finish>
   void FinishPhase(int number, Finish finish) {
     const int phase = PhaseNumber(kParities[number]);
-    for (int64_t z = 0; z < shape().z; ++z) {
-      for (int64_t y = 0; y < shape().y; ++y) {
+    for (int64_t z = 0; z < Needed(phase).z; ++z) {
+      for (int64_t y = 0; y < Needed(phase).y; ++y) {
         finish(z, y, Values(phase, z, y), magnitudes_.get() + layout_.Row(phase, z, y));
       }
     }
@@ -364,14 +410,15 @@ class Level {
     return task;
   }
 
-  void Predict(int number, const PhaseTask& task, const int32_t* values, const uint8_t* magnitudes, uint16_t* contexts) {
+  void Predict(int number, const PhaseTask& task, int64_t length, const int32_t* values, const uint8_t* magnitudes, uint16_t* contexts) {
     constexpr std::array kPredictRows = {PredictRow0, PredictRow1, PredictRow2, PredictRow3, PredictRow4, PredictRow5, PredictRow6};
-    kPredictRows[number](task, shape().x, values, magnitudes, predicted_.get(), contexts);
+    kPredictRows[number](task, length, values, magnitudes, predicted_.get(), contexts);
   }
 
   int number_;
   const int32_t* weights_;
   Rules rules_;
+  std::array<Shape, 1 + kPhases> needed_;
   Layout layout_;
   std::unique_ptr<int32_t[]> values_;
   std::unique_ptr<uint8_t[]> magnitudes_;
