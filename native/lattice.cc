@@ -5,309 +5,22 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "buffers.h"
 #include "lattice_geometry.h"
+#include "lattice_level.h"
+#include "lattice_reader.h"
+#include "token_vectors.h"
 #include "vectorize.h"
 
 namespace nvc {
 namespace {
 
-constexpr int kLevels = 5;
-constexpr int kPasses = 1 + kPhases;
-constexpr int kCell = 4;
-constexpr int kHalo = 2;
-constexpr int kRangeBits = 2;
-constexpr int kMagnitudeBits = 6;
-constexpr int kMaxContextMagnitude = 255;
-constexpr std::array<int, 5> kMagnitudeLimits = {1, 13, 38, 96, 256};
-constexpr std::array<int, 7> kRangeLimits = {1, 2, 4, 8, 16, 32, 64};
-constexpr int kMagnitudes = kMagnitudeLimits.size() + 1;
-constexpr int kRanges = kRangeLimits.size() + 1;
-constexpr int kContextsPerClass = kActivities * kMagnitudes;
-constexpr int kContextsPerGroup = 3 * kContextsPerClass;
-constexpr int kFirstFlagContext = kLevelGroups * kContextsPerGroup;
 constexpr int kClasses = kTokens / 2;
-
-struct Rules {
-  int32_t fraction_bits, low, high;
-  std::array<int64_t, 3> valid;
-};
-
-// Values or magnitudes of a phase with its halo.
-template <typename T>
-struct Extended {
-  Shape shape;  // without halo
-  std::vector<T> values;
-
-  void Resize(const Shape& to) {
-    shape = to;
-    values.resize((to.z + 2 * kHalo) * (to.y + 2 * kHalo) * (to.x + 2 * kHalo) + kWidth);
-  }
-  // First point of a row.
-  T* Row(int64_t z, int64_t y) {
-    return values.data() + ((z + kHalo) * (shape.y + 2 * kHalo) + y + kHalo) * (shape.x + 2 * kHalo) + kHalo;
-  }
-  // Mirrors the values next to each end.
-  void FillHalo() {
-    const auto mirror = [](int64_t index, int64_t n) {
-      if (index < 0) index = -1 - index;
-      if (index >= n) index = 2 * n - 1 - index;
-      return std::clamp<int64_t>(index, 0, n - 1);
-    };
-    for (int64_t z = 0; z < shape.z; ++z) {
-      for (int64_t y = 0; y < shape.y; ++y) {
-        T* row = Row(z, y);
-        for (int64_t x : {-2, -1}) row[x] = row[mirror(x, shape.x)];
-        for (int64_t x : {shape.x, shape.x + 1}) row[x] = row[mirror(x, shape.x)];
-      }
-      for (int64_t y : {int64_t{-2}, int64_t{-1}, shape.y, shape.y + 1}) CopyRow(z, mirror(y, shape.y), z, y);
-    }
-    for (int64_t z : {int64_t{-2}, int64_t{-1}, shape.z, shape.z + 1}) {
-      for (int64_t y = -kHalo; y < shape.y + kHalo; ++y) CopyRow(mirror(z, shape.z), y, z, y);
-    }
-  }
-  void CopyRow(int64_t from_z, int64_t from_y, int64_t z, int64_t y) {
-    std::copy_n(Row(from_z, from_y) - kHalo, shape.x + 2 * kHalo, Row(z, y) - kHalo);
-  }
-};
-
-// What the prediction of a row reads and writes.
-struct RowTask {
-  struct Part {
-    int32_t weight;  // times the group's scale
-    int32_t closeness;  // 0 if the group is far
-    int n;
-    const int32_t* values[8];
-    const int32_t* magnitudes[8];
-  };
-
-  int n_parts;
-  Part parts[kGroups];
-  int64_t length;
-  int32_t low, high;
-  int32_t base;  // first context of the phase's class
-  int32_t activity_limits[kActivityLimits.size()];
-  int32_t magnitude_limits[kMagnitudeLimits.size()];
-  int32_t* predicted;
-  int32_t* context;
-};
-
-NVC_VECTORIZE
-void PredictRow(const RowTask& task) {
-  // Rows are read and written in whole vectors: behind each there is room for one more.
-  for (int64_t start = 0; start < task.length; start += kWidth) {
-    Vector weighted = {}, magnitude = {}, activity = {};
-    for (int part = 0; part < task.n_parts; ++part) {
-      const RowTask::Part& own = task.parts[part];
-      Vector sum = {};
-      for (int k = 0; k < own.n; ++k) sum += NVC_LOAD(own.values[k] + start);
-      weighted += own.weight * sum;
-      if (own.closeness == 0) continue;
-      Vector total = {};
-      for (int k = 0; k < own.n; ++k) total += NVC_LOAD(own.magnitudes[k] + start);
-      magnitude += own.closeness * total;
-    }
-    Vector predicted = (weighted + (1 << (kWeightBits + 2))) >> (kWeightBits + 3);
-    predicted = predicted < task.low ? task.low - Vector{} : predicted;
-    predicted = predicted > task.high ? task.high - Vector{} : predicted;
-    for (int part = 0; part < task.n_parts; ++part) {
-      const RowTask::Part& own = task.parts[part];
-      if (own.closeness == 0) continue;
-      Vector sum = {};
-      for (int k = 0; k < own.n; ++k) {
-        const Vector difference = NVC_LOAD(own.values[k] + start) - predicted;
-        sum += NVC_ABS(difference);
-      }
-      activity += own.closeness * sum;
-    }
-    Vector quiet = {}, large = {};
-    for (int32_t limit : task.activity_limits) quiet -= activity >= limit;
-    for (int32_t limit : task.magnitude_limits) large -= magnitude >= limit;
-    const Vector rank = (large & 1) != 0 ? kActivities - 1 - quiet : quiet;
-    NVC_STORE(task.predicted + start, predicted);
-    NVC_STORE(task.context + start, task.base + large * kActivities + rank);
-  }
-}
-
-// Values of a row by its codes, and the magnitudes that contexts rest on.
-NVC_VECTORIZE
-void FinishRow(int64_t n, const int32_t* predicted, const int32_t* codes, int fraction_bits, int32_t* values,
-               int32_t* magnitudes) {
-  for (int64_t x = 0; x < n; ++x) {
-    values[x] = predicted[x] + (codes[x] << fraction_bits);
-    magnitudes[x] = std::min(std::abs(codes[x]), kMaxContextMagnitude);
-  }
-}
-
-// Puts two rows together, their values in turn.
-NVC_VECTORIZE
-void Interleave(int64_t n, const int32_t* even, const int32_t* odd, int32_t* out) {
-  for (int64_t x = 0; x < n; ++x) {
-    out[2 * x] = even[x];
-    out[2 * x + 1] = odd[x];
-  }
-}
-
-// Takes every second number of a row, as the finest level does.
-template <typename T>
-[[gnu::always_inline]] inline void TakeEverySecond(int64_t n, const T* row, T* out) {
-  for (int64_t x = 0; x < n; ++x) out[x] = row[2 * x];
-}
-NVC_VECTORIZE
-void TakeEverySecondValue(int64_t n, const int32_t* row, int32_t* out) { TakeEverySecond(n, row, out); }
-NVC_VECTORIZE
-void TakeEverySecondMark(int64_t n, const bool* row, bool* out) { TakeEverySecond(n, row, out); }
-
-// Codes of a row.
-NVC_VECTORIZE
-void QuantizeRow(int64_t n, const int32_t* wanted, const int32_t* predicted, int fraction_bits, int32_t* codes) {
-  const int32_t half = (1 << fraction_bits) >> 1;
-  for (int64_t x = 0; x < n; ++x) codes[x] = (wanted[x] - predicted[x] + half) >> fraction_bits;
-}
-
-// A level while it is coded.
-class Level {
- public:
-  Level(const Shape& lattice, const int32_t* weights, const Rules& rules) : lattice_(lattice), weights_(weights), rules_(rules) {}
-
-  // Goes to a level, whose even points have `values`.
-  void Enter(int level, const std::vector<int32_t>& values) {
-    level_ = level;
-    shape_ = {lattice_.z >> (level + 1), lattice_.y >> (level + 1), lattice_.x >> (level + 1)};
-    for (auto& phase : values_) phase.Resize(shape_);
-    for (auto& phase : magnitudes_) phase.Resize(shape_);
-    std::fill(magnitudes_[0].values.begin(), magnitudes_[0].values.end(), 0);
-    for (int64_t z = 0; z < shape_.z; ++z) {
-      for (int64_t y = 0; y < shape_.y; ++y) {
-        std::copy_n(values.data() + (z * shape_.y + y) * shape_.x, shape_.x, values_[0].Row(z, y));
-      }
-    }
-    values_[0].FillHalo();
-    predicted_.resize(shape_.x + kWidth);
-    context_.resize(shape_.x + kWidth);
-  }
-
-  int group() const { return std::min(level_, kLevelGroups - 1); }
-  const Shape& shape() const { return shape_; }
-  Shape cells() const {
-    return {CeilDivide(shape_.z, kCell), CeilDivide(shape_.y, kCell), CeilDivide(shape_.x, kCell)};
-  }
-
-  // Points of a phase along each axis that lie in the volume.
-  Shape Valid(const Triple& parity) const {
-    const auto count = [&](int axis, int64_t side) {
-      const int64_t n = CeilDivide(rules_.valid[axis] - (int64_t{parity[axis]} << level_), int64_t{2} << level_);
-      return std::clamp<int64_t>(n, 0, side);
-    };
-    return {count(0, shape_.z), count(1, shape_.y), count(2, shape_.x)};
-  }
-  Shape ValidCells() const {
-    const Shape valid = Valid({0, 0, 0});
-    return {CeilDivide(valid.z, kCell), CeilDivide(valid.y, kCell), CeilDivide(valid.x, kCell)};
-  }
-
-  // Context of a cell's flag: the range of its known values.
-  int32_t FlagContext(int64_t cell_z, int64_t cell_y, int64_t cell_x) {
-    int32_t low = values_[0].Row(cell_z * kCell, cell_y * kCell)[cell_x * kCell], high = low;
-    for (int64_t z = cell_z * kCell; z < std::min((cell_z + 1) * kCell, shape_.z); ++z) {
-      for (int64_t y = cell_y * kCell; y < std::min((cell_y + 1) * kCell, shape_.y); ++y) {
-        const int32_t* row = values_[0].Row(z, y);
-        for (int64_t x = cell_x * kCell; x < std::min((cell_x + 1) * kCell, shape_.x); ++x) {
-          low = std::min(low, row[x]);
-          high = std::max(high, row[x]);
-        }
-      }
-    }
-    int32_t context = kFirstFlagContext + group() * kRanges;
-    for (int limit : kRangeLimits) context += high - low >= Limit(limit, kRangeBits);
-    return context;
-  }
-
-  // Predicts all rows of a phase; `code` gets z, y, predictions and contexts, and returns the codes of a row.
-  template <typename Code>
-  void WalkPhase(int number, const std::vector<Group>& groups, Code code) {
-    const int phase = PhaseNumber(kParities[number]);
-    RowTask task = MakeTask(number, groups);
-    for (int64_t z = 0; z < shape_.z; ++z) {
-      for (int64_t y = 0; y < shape_.y; ++y) {
-        for (size_t part = 0; part < groups.size(); ++part) {
-          for (size_t k = 0; k < groups[part].neighbours.size(); ++k) {
-            const Neighbour& neighbour = groups[part].neighbours[k];
-            const auto [dz, dy, dx] = neighbour.shift;
-            task.parts[part].values[k] = values_[neighbour.phase].Row(z + dz, y + dy) + dx;
-            task.parts[part].magnitudes[k] = magnitudes_[neighbour.phase].Row(z + dz, y + dy) + dx;
-          }
-        }
-        PredictRow(task);
-        const int32_t* codes = code(z, y, predicted_.data(), context_.data());
-        int32_t* values = values_[phase].Row(z, y);
-        int32_t* magnitudes = magnitudes_[phase].Row(z, y);
-        FinishRow(shape_.x, predicted_.data(), codes, rules_.fraction_bits, values, magnitudes);
-      }
-    }
-    values_[phase].FillHalo();
-    magnitudes_[phase].FillHalo();
-  }
-
-  // Joins the phases: the values of the level, twice as many along each axis.
-  void Join(std::vector<int32_t>& values) {
-    const Shape whole{2 * shape_.z, 2 * shape_.y, 2 * shape_.x};
-    values.resize(whole.size());
-    for (int64_t z = 0; z < whole.z; ++z) {
-      for (int64_t y = 0; y < whole.y; ++y) {
-        const int phase = PhaseNumber({static_cast<int>(z & 1), static_cast<int>(y & 1), 0});
-        Interleave(shape_.x, values_[phase].Row(z / 2, y / 2), values_[phase + 1].Row(z / 2, y / 2),
-                   values.data() + (z * whole.y + y) * whole.x);
-      }
-    }
-  }
-
- private:
-  int32_t Limit(int steps, int n_bits) const {
-    return std::max((steps << rules_.fraction_bits) >> n_bits, 1);
-  }
-
-  RowTask MakeTask(int number, const std::vector<Group>& groups) {
-    RowTask task{};
-    task.n_parts = static_cast<int>(groups.size());
-    task.length = shape_.x;
-    task.low = rules_.low;
-    task.high = rules_.high;
-    task.base = group() * kContextsPerGroup + kPhaseClasses[number] * kContextsPerClass;
-    task.predicted = predicted_.data();
-    task.context = context_.data();
-    int total = 0;
-    for (size_t part = 0; part < groups.size(); ++part) {
-      const Group& own = groups[part];
-      task.parts[part].weight =
-          own.scale() * weights_[(group() * kPhases + number) * kGroups + own.number];
-      task.parts[part].closeness = own.is_far() ? 0 : own.closeness();
-      task.parts[part].n = static_cast<int>(own.neighbours.size());
-      total += task.parts[part].closeness * task.parts[part].n;
-    }
-    for (size_t i = 0; i < kActivityLimits.size(); ++i) {
-      task.activity_limits[i] = Limit(kActivityLimits[i] * total, kActivityBits);
-    }
-    for (size_t i = 0; i < kMagnitudeLimits.size(); ++i) {
-      task.magnitude_limits[i] = static_cast<int32_t>(CeilDivide(kMagnitudeLimits[i] * total, 1 << kMagnitudeBits));
-    }
-    return task;
-  }
-
-  Shape lattice_;
-  const int32_t* weights_;
-  Rules rules_;
-  int level_ = 0;
-  Shape shape_{};
-  std::array<Extended<int32_t>, 8> values_;
-  std::array<Extended<int32_t>, 8> magnitudes_;
-  std::vector<int32_t> predicted_, context_;
-};
 
 Rules ReadRules(S32& fraction_bits, S32& low, S32& high, S32& valid, const Shape& lattice) {
   const int32_t* sides = valid.typed_data();
@@ -316,255 +29,306 @@ Rules ReadRules(S32& fraction_bits, S32& low, S32& high, S32& valid, const Shape
            std::clamp<int64_t>(sides[2], 0, lattice.x)}};
 }
 
-// Takes the items of passes from a stream.
-class Reader {
- public:
-  Reader(U16& words, S32& group_words, int64_t n_lanes)
-      : n_lanes_(n_lanes), groups_(OpenGroups(words, group_words, n_lanes)) {}
+// Begins a level: its even points are the values of the one above, or the anchors.
+void Enter(Level& level, const S32& anchors, Level* above) {
+  const Shape& shape = level.shape();
+  if (above != nullptr) {
+    above->Join(level.Needed(0), [&](int64_t z, int64_t y) { return level.Values(0, z, y); });
+  } else {
+    for (int64_t row = 0; row < shape.z * shape.y; ++row) {
+      std::copy_n(anchors.typed_data() + row * shape.x, shape.x, level.Values(0, row / shape.y, row % shape.y));
+    }
+  }
+  level.Enter();
+}
 
-  void BeginPass() { lane_ = 0; }
+// Takes the flags of a level's cells.
+void TakeFlags(Level& level, Reader& reader, std::vector<uint8_t>& flags) {
+  const Shape cells = level.cells(), valid = level.ValidCells();
+  std::vector<uint16_t> contexts;
+  for (int64_t z = 0; z < valid.z; ++z) {
+    for (int64_t y = 0; y < valid.y; ++y) {
+      for (int64_t x = 0; x < valid.x; ++x) contexts.push_back(static_cast<uint16_t>(level.FlagContext(z, y, x)));
+    }
+  }
+  std::vector<int32_t> items(contexts.size());
+  reader.TakePass(contexts.data(), static_cast<int64_t>(items.size()), items.data());
+  flags.assign(cells.size(), 0);
+  const int32_t* item = items.data();
+  for (int64_t z = 0; z < valid.z; ++z) {
+    for (int64_t y = 0; y < valid.y; ++y) {
+      for (int64_t x = 0; x < valid.x; ++x) flags[(z * cells.y + y) * cells.x + x] = *item++ > 0;
+    }
+  }
+}
 
-  int32_t Take(const Tables& tables, SlotTokens& slot_tokens, size_t row) {
-    auto& [states, stack] = groups_[lane_ / kGroupLanes];
-    const int32_t value =
-        PopInteger(states[lane_ % kGroupLanes], tables.row(row), slot_tokens.row(row), stack);
-    if (++lane_ == n_lanes_) lane_ = 0;
-    return value;
+// Contexts and codes of a phase while it is decoded: of the points in flagged cells alone, one after the other. Behind
+// them there is room for a cell.
+struct PhaseItems {
+  explicit PhaseItems(const Shape& shape)
+      : contexts(new uint16_t[shape.size() + kCell]), codes(new int32_t[shape.size() + kCell]) {}
+
+  // Adds contexts of a row. Behind it there is room for a cell, too.
+  void Add(const uint16_t* row, int64_t length, const uint8_t* flags) {
+    for (int64_t x = 0; x < length; x += kCell) {
+      std::memcpy(&contexts[n], row + x, kCell * sizeof(uint16_t));
+      n += flags[x / kCell] ? std::min<int64_t>(length - x, kCell) : 0;
+    }
+  }
+  // Takes the codes of a row; those of other points are 0. Behind the row there is room for a cell, too.
+  void Take(int64_t length, const uint8_t* flags, int32_t* row) {
+    for (int64_t x = 0; x < length; x += kCell) {
+      const bool is_flagged = flags[x / kCell];
+      for (int k = 0; k < kCell; ++k) row[x + k] = is_flagged ? codes[taken + k] : 0;
+      taken += is_flagged ? std::min<int64_t>(length - x, kCell) : 0;
+    }
   }
 
- private:
-  int64_t n_lanes_;
-  int64_t lane_ = 0;
-  std::vector<GroupReader> groups_;
+  std::unique_ptr<uint16_t[]> contexts;
+  std::unique_ptr<int32_t[]> codes;
+  int64_t n = 0, taken = 0;
 };
+
+// Decodes a phase.
+void DecodePhase(Level& level, int phase, const std::vector<uint8_t>& flags, const Rules& rules, Reader& reader) {
+  const Shape shape = level.shape(), cells = level.cells(), inside = level.Valid(kParities[phase]);
+  const auto flags_of = [&](int64_t z, int64_t y) { return &flags[(z / kCell * cells.y + y / kCell) * cells.x]; };
+  const int64_t n_x = level.Needed(PhaseNumber(kParities[phase])).x;
+  PhaseItems items(shape);
+  std::vector<uint16_t> contexts(shape.x + kBlock);
+  level.WalkPhase(phase, [&](int64_t, int64_t) { return contexts.data(); },
+                  [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t*) {
+                    std::copy_n(predicted, n_x, values);
+                    if (z < inside.z && y < inside.y) items.Add(contexts.data(), inside.x, flags_of(z, y));
+                  });
+  reader.TakePass(items.contexts.get(), items.n, items.codes.get());
+  std::vector<int32_t> codes(shape.x + kCell);
+  level.FinishPhase(phase, [&](int64_t z, int64_t y, int32_t* values, uint8_t* magnitudes) {
+    const int64_t length = z < inside.z && y < inside.y ? inside.x : 0;
+    items.Take(length, flags_of(z, y), codes.data());
+    std::fill(codes.begin() + length, codes.end(), 0);
+    FinishRow(n_x, codes.data(), rules.fraction_bits, values, magnitudes);
+  });
+}
 
 ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes, U16 frequencies, S32 rows, S32 anchors, S32 weights,
                   S32 fraction_bits, S32 low, S32 high, S32 valid, Out<S32> decoded) {
   const Shape lattice = ShapeOf(decoded->dimensions());
   const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
-  const Tables tables(frequencies.typed_data(), Rows(frequencies));
-  SlotTokens slot_tokens(tables);
-  const auto known = KnownGroups();
-  Reader reader(words, group_words, LanesOfStream(n_lanes, static_cast<int64_t>(group_words.element_count())));
-  const int32_t* row_of = rows.typed_data();
-
-  std::vector<int32_t> values(anchors.typed_data(), anchors.typed_data() + anchors.element_count());
-  Level level(lattice, weights.typed_data(), rules);
+  Reader reader(words, group_words, n_lanes, frequencies, rows, kContexts);
   std::vector<uint8_t> flags;
-  std::vector<int32_t> codes;
+  const NeededPoints needed = FindNeeded(lattice, rules);
+  std::unique_ptr<Level> level;
   for (int number = kLevels - 1; number >= 0; --number) {
-    level.Enter(number, values);
-    const Shape cells = level.cells(), valid_cells = level.ValidCells();
-    flags.assign(cells.size(), 0);
-    reader.BeginPass();
-    for (int64_t z = 0; z < valid_cells.z; ++z) {
-      for (int64_t y = 0; y < valid_cells.y; ++y) {
-        for (int64_t x = 0; x < valid_cells.x; ++x) {
-          const int32_t flag = reader.Take(tables, slot_tokens, row_of[level.FlagContext(z, y, x)]);
-          flags[(z * cells.y + y) * cells.x + x] = flag > 0;
-        }
-      }
-    }
-    for (int phase = 0; phase < kPhases; ++phase) {
-      const Shape inside = level.Valid(kParities[phase]);
-      reader.BeginPass();
-      codes.assign(level.shape().x, 0);
-      level.WalkPhase(phase, known[phase], [&](int64_t z, int64_t y, const int32_t*, const int32_t* context) {
-        std::fill(codes.begin(), codes.end(), 0);
-        if (z < inside.z && y < inside.y) {
-          const uint8_t* row = &flags[(z / kCell * cells.y + y / kCell) * cells.x];
-          for (int64_t x = 0; x < inside.x; ++x) {
-            if (row[x / kCell]) codes[x] = reader.Take(tables, slot_tokens, row_of[context[x]]);
-          }
-        }
-        return codes.data();
-      });
-    }
-    level.Join(values);
+    const auto above = std::exchange(level, std::make_unique<Level>(lattice, number, weights.typed_data(), rules, needed));
+    Enter(*level, anchors, above.get());
+    TakeFlags(*level, reader, flags);
+    for (int phase = 0; phase < kPhases; ++phase) DecodePhase(*level, phase, flags, rules, reader);
   }
-  std::copy(values.begin(), values.end(), decoded->typed_data());
+  const Shape volume{rules.valid[0], rules.valid[1], rules.valid[2]};
+  level->Join(volume, [&](int64_t z, int64_t y) { return decoded->typed_data() + (z * lattice.y + y) * lattice.x; });
   return ffi::Error::Success();
 }
 
 // Items of a stream, in the order of coding.
 struct Items {
   int32_t* values;
-  int32_t* contexts;
-  int32_t* counts;  // of each pass
-  int32_t* histogram;  // (contexts, classes of magnitudes and the negative ones)
+  uint16_t* contexts;
   int64_t capacity;
   int64_t n = 0;
 
-  // Adds items next to each other in a row; what does not fit is counted and dropped.
-  void Add(const int32_t* row_values, const int32_t* row_contexts, int64_t length) {
+  // Adds items next to each other; what does not fit is counted and dropped.
+  void Add(const int32_t* row_values, const uint16_t* row_contexts, int64_t length) {
     const int64_t fitting = std::clamp<int64_t>(capacity - n, 0, length);
     std::copy_n(row_values, fitting, values + n);
     std::copy_n(row_contexts, fitting, contexts + n);
     n += length;
-    for (int64_t i = 0; i < length; ++i) {
-      int32_t* row = histogram + row_contexts[i] * (kClasses + 1);
-      ++row[(ToToken(row_values[i]).token + 1) / 2];
-      row[kClasses] += row_values[i] < 0;
+  }
+
+  // Adds the items of a row whose cells are flagged.
+  void AddCells(const int32_t* row_values, const uint16_t* row_contexts, int64_t length, const uint8_t* flags) {
+    int64_t x = 0;
+    for (; x + kCell <= length && n + kCell <= capacity; x += kCell) {
+      std::memcpy(values + n, row_values + x, kCell * sizeof(int32_t));
+      std::memcpy(contexts + n, row_contexts + x, kCell * sizeof(uint16_t));
+      n += flags[x / kCell] * kCell;
+    }
+    for (; x < length; x += kCell) {
+      if (flags[x / kCell]) Add(row_values + x, row_contexts + x, std::min<int64_t>(length - x, kCell));
     }
   }
 };
 
-// The points of a row that a level takes of a volume.
-class PointTaker {
- public:
-  PointTaker(const Shape& lattice, const int32_t* fixed, const bool* counted)
-      : lattice_(lattice), fixed_(fixed), counted_(counted), wanted_(lattice.x), marks_(new bool[lattice.x]),
-        all_count_(std::memchr(counted, 0, lattice.size()) == nullptr) {}
+// Numbers of items of each token in each context; of items next to each other, which are often alike, apart.
+struct TokenCounts {
+  static constexpr int kSize = kContexts * kTokens + kTokensOfAny;
+  std::array<std::array<int32_t, kSize>, 2> counts{};
+};
 
-  // Codes of the first `n` points of a row of a phase; 0 for points that do not count.
-  void Quantize(int level, const Triple& parity, int64_t z, int64_t y, int64_t n, const int32_t* predicted,
-                int fraction_bits, int32_t* codes) {
-    const int64_t start =
-        (((2 * z + parity[0]) << level) * lattice_.y + ((2 * y + parity[1]) << level)) * lattice_.x +
-        (int64_t{parity[2]} << level);
-    if (level == 0) {
-      TakeEverySecondValue(n, fixed_ + start, wanted_.data());
-    } else {
-      for (int64_t x = 0; x < n; ++x) wanted_[x] = fixed_[start + ((2 * x) << level)];
+NVC_VECTORIZE
+void CountTokens(int64_t n, const int32_t* values, const uint16_t* contexts, TokenCounts& counts) {
+  alignas(Vector) int32_t tokens[kWidth], n_bits[kWidth], extra[kWidth];
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) {
+    ToTokens(values + i, tokens, n_bits, extra);
+    for (int k = 0; k < kWidth; ++k) ++counts.counts[k % 2][contexts[i + k] * kTokens + tokens[k]];
+  }
+  for (; i < n; ++i) ++counts.counts[0][contexts[i] * kTokens + static_cast<int32_t>(ToToken(values[i]).token)];
+}
+
+// Columns of a histogram: the classes of magnitudes, and the negative items.
+void SumClasses(const TokenCounts& counts, int32_t* histogram) {
+  for (int context = 0; context < kContexts; ++context, histogram += kClasses + 1) {
+    for (int token = 0; token < kTokens; ++token) {
+      const int cell = context * kTokens + token;
+      const int32_t count = counts.counts[0][cell] + counts.counts[1][cell];
+      histogram[(token + 1) / 2] += count;
+      histogram[kClasses] += token % 2 * count;
     }
-    QuantizeRow(n, wanted_.data(), predicted, fraction_bits, codes);
+  }
+}
+
+// Tells which values count, by rows of phases.
+class Marks {
+ public:
+  Marks(const Shape& lattice, const bool* counted)
+      : lattice_(lattice), counted_(counted), all_count_(std::memchr(counted, 0, lattice.size()) == nullptr) {}
+
+  // Lets the first `n` values of a row of a phase that do not count be as predicted.
+  void Apply(int level, const Triple& parity, int64_t z, int64_t y, int64_t n, const int32_t* predicted, int32_t* values) const {
     if (all_count_) return;
-    if (level == 0) {
-      TakeEverySecondMark(n, counted_ + start, marks_.get());
-    } else {
-      for (int64_t x = 0; x < n; ++x) marks_[x] = counted_[start + ((2 * x) << level)];
-    }
-    for (int64_t x = 0; x < n; ++x) codes[x] = marks_[x] ? codes[x] : 0;
+    const bool* row = counted_ + (((2 * z + parity[0]) << level) * lattice_.y + ((2 * y + parity[1]) << level)) * lattice_.x + (int64_t{parity[2]} << level);
+    for (int64_t x = 0; x < n; ++x) values[x] = row[(2 * x) << level] ? values[x] : predicted[x];
   }
 
  private:
   Shape lattice_;
-  const int32_t* fixed_;
   const bool* counted_;
-  std::vector<int32_t> wanted_;
-  std::unique_ptr<bool[]> marks_;
   bool all_count_;
 };
 
-// Codes and contexts of a phase.
+// Codes and contexts of a phase; behind them there is room for a block.
 struct PhaseCodes {
-  std::vector<int32_t> codes, contexts;
+  void Resize(const Shape& shape) {
+    codes.reset(new int32_t[shape.size() + kBlock]);
+    contexts.reset(new uint16_t[shape.size() + kBlock]);
+  }
+
+  std::unique_ptr<int32_t[]> codes;
+  std::unique_ptr<uint16_t[]> contexts;
 };
 
-// Codes a phase, and flags the cells with a code that is not 0.
-void QuantizePhase(Level& level, int number, int phase, const std::vector<Group>& groups, const Rules& rules,
-                   PointTaker& points, PhaseCodes& coded, std::vector<uint8_t>& flags) {
+void QuantizePhase(Level& level, int phase, const Rules& rules, const Marks& marks, PhaseCodes& coded) {
   const Triple parity = kParities[phase];
-  const Shape shape = level.shape(), inside = level.Valid(parity), cells = level.cells();
-  coded.codes.assign(shape.size(), 0);
-  coded.contexts.resize(shape.size());
-  level.WalkPhase(phase, groups, [&](int64_t z, int64_t y, const int32_t* predicted, const int32_t* context) {
-    int32_t* row = &coded.codes[(z * shape.y + y) * shape.x];
-    std::copy_n(context, shape.x, &coded.contexts[(z * shape.y + y) * shape.x]);
-    if (z < inside.z && y < inside.y) {
-      points.Quantize(number, parity, z, y, inside.x, predicted, rules.fraction_bits, row);
-      uint8_t* flag = &flags[(z / kCell * cells.y + y / kCell) * cells.x];
-      for (int64_t x = 0; x < inside.x; ++x) flag[x / kCell] |= row[x] != 0;
-    }
-    return row;
-  });
+  const Shape shape = level.shape(), inside = level.Valid(parity);
+  const int64_t n_x = level.Needed(PhaseNumber(parity)).x;
+  const auto place_of = [&](int64_t z, int64_t y) { return (z * shape.y + y) * shape.x; };
+  level.WalkPhase(phase, [&](int64_t z, int64_t y) { return &coded.contexts[place_of(z, y)]; },
+                  [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t* magnitudes) {
+                    // Points beyond the volume are as predicted.
+                    const int64_t n = z < inside.z && y < inside.y ? inside.x : 0;
+                    marks.Apply(level.number(), parity, z, y, n, predicted, values);
+                    std::copy(predicted + n, predicted + n_x, values + n);
+                    QuantizeRow(n_x, predicted, rules.fraction_bits, values, &coded.codes[place_of(z, y)], magnitudes);
+                  });
+  level.FinishPhase(phase);
 }
 
-// Collects the items of a phase: the codes of all cells that are flagged.
-void CollectPhase(const Level& level, int phase, const PhaseCodes& coded, const std::vector<uint8_t>& flags,
-                  Items& items) {
+// Flags the cells of a level with a code that is not 0.
+void FlagCells(const Level& level, std::vector<uint8_t>& flags) {
+  const Shape cells = level.cells();
+  std::vector<uint8_t> any(cells.x * kCell);
+  flags.assign(cells.size(), 0);
+  for (int64_t row = 0; row < cells.z * cells.y; ++row) {
+    const int64_t first_z = row / cells.y * kCell, first_y = row % cells.y * kCell;
+    std::fill(any.begin(), any.end(), 0);
+    for (const Triple& parity : kParities) {
+      const Shape inside = level.Valid(parity);  // beyond the volume all codes are 0
+      for (int64_t z = first_z; z < std::min(first_z + kCell, inside.z); ++z) {
+        for (int64_t y = first_y; y < std::min(first_y + kCell, inside.y); ++y) {
+          const uint8_t* magnitudes = level.Magnitudes(PhaseNumber(parity), z, y);
+          for (int64_t x = 0; x < inside.x; ++x) any[x] |= magnitudes[x];
+        }
+      }
+    }
+    for (int64_t x = 0; x < cells.x; ++x) {
+      uint32_t of_cell;
+      std::memcpy(&of_cell, &any[x * kCell], kCell);
+      flags[row * cells.x + x] = of_cell != 0;
+    }
+  }
+}
+
+// Collects the flags of a level's cells.
+void CollectFlags(Level& level, const std::vector<uint8_t>& flags, Items& items) {
+  const Shape cells = level.cells(), valid = level.ValidCells();
+  for (int64_t z = 0; z < valid.z; ++z) {
+    for (int64_t y = 0; y < valid.y; ++y) {
+      for (int64_t x = 0; x < valid.x; ++x) {
+        const int32_t flag = flags[(z * cells.y + y) * cells.x + x];
+        const auto context = static_cast<uint16_t>(level.FlagContext(z, y, x));
+        items.Add(&flag, &context, 1);
+      }
+    }
+  }
+}
+
+// Collects the codes of a phase in all cells that are flagged.
+void CollectCodes(const Level& level, int phase, const PhaseCodes& coded, const std::vector<uint8_t>& flags, Items& items) {
   const Shape shape = level.shape(), inside = level.Valid(kParities[phase]), cells = level.cells();
   for (int64_t z = 0; z < inside.z; ++z) {
     for (int64_t y = 0; y < inside.y; ++y) {
       const int64_t start = (z * shape.y + y) * shape.x;
-      const uint8_t* flag = &flags[(z / kCell * cells.y + y / kCell) * cells.x];
-      const int64_t n_cells = CeilDivide(inside.x, kCell);
-      for (int64_t first = 0, end = 0; first < n_cells; first = end) {
-        for (end = first + 1; end < n_cells && flag[end] == flag[first];) ++end;
-        if (!flag[first]) continue;
-        const int64_t x = first * kCell, length = std::min(end * kCell, inside.x) - x;
-        items.Add(&coded.codes[start + x], &coded.contexts[start + x], length);
-      }
+      items.AddCells(&coded.codes[start], &coded.contexts[start], inside.x, &flags[(z / kCell * cells.y + y / kCell) * cells.x]);
     }
   }
 }
 
 ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fraction_bits, S32 low, S32 high,
-                    S32 valid, Out<S32> decoded, Out<S32> item_values, Out<S32> item_contexts,
-                    Out<S32> counts, Out<S32> histogram) {
+                    S32 valid, Out<S32> decoded, Out<S32> item_values, Out<U16> item_contexts,
+                    Out<S32> pass_counts, Out<S32> histogram) {
   const Shape lattice = ShapeOf(decoded->dimensions());
   const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
-  const auto known = KnownGroups();
-  Items items{item_values->typed_data(), item_contexts->typed_data(), counts->typed_data(), histogram->typed_data(),
-              static_cast<int64_t>(item_values->element_count())};
-  Zero(counts), Zero(histogram);
+  const Marks marks(lattice, counted.typed_data());
+  Items items{item_values->typed_data(), item_contexts->typed_data(), static_cast<int64_t>(item_values->element_count())};
+  const auto token_counts = std::make_unique<TokenCounts>();
+  int32_t* count_of_pass = pass_counts->typed_data();
+  const auto collect = [&](auto add) {
+    const int64_t before = items.n;
+    add();
+    *count_of_pass++ = static_cast<int32_t>(items.n - before);
+    if (items.n <= items.capacity) CountTokens(items.n - before, items.values + before, items.contexts + before, *token_counts);
+  };
 
-  std::vector<int32_t> values(anchors.typed_data(), anchors.typed_data() + anchors.element_count());
-  Level level(lattice, weights.typed_data(), rules);
-  PointTaker points(lattice, fixed.typed_data(), counted.typed_data());
+  const NeededPoints needed = FindNeeded(lattice, rules);
+  std::vector<std::unique_ptr<Level>> levels;
+  for (int number = 0; number < kLevels; ++number) {
+    levels.push_back(std::make_unique<Level>(lattice, number, weights.typed_data(), rules, needed));
+    levels.back()->Split([&](int64_t z, int64_t y) {
+      return number == 0 ? fixed.typed_data() + (z * lattice.y + y) * lattice.x : levels[number - 1]->Values(0, z, y);
+    });
+  }
   std::array<PhaseCodes, kPhases> coded;
   std::vector<uint8_t> flags;
-  int pass = 0;
-  const auto end_pass = [&](int64_t before) { items.counts[pass++] = static_cast<int32_t>(items.n - before); };
   for (int number = kLevels - 1; number >= 0; --number) {
-    level.Enter(number, values);
-    const Shape cells = level.cells(), valid_cells = level.ValidCells();
-    flags.assign(cells.size(), 0);
+    Level& level = *levels[number];
+    Enter(level, anchors, number + 1 < kLevels ? levels[number + 1].get() : nullptr);
     for (int phase = 0; phase < kPhases; ++phase) {
-      QuantizePhase(level, number, phase, known[phase], rules, points, coded[phase], flags);
+      coded[phase].Resize(level.shape());
+      QuantizePhase(level, phase, rules, marks, coded[phase]);
     }
-    int64_t before = items.n;
-    for (int64_t z = 0; z < valid_cells.z; ++z) {
-      for (int64_t y = 0; y < valid_cells.y; ++y) {
-        for (int64_t x = 0; x < valid_cells.x; ++x) {
-          const int32_t flag = flags[(z * cells.y + y) * cells.x + x], context = level.FlagContext(z, y, x);
-          items.Add(&flag, &context, 1);
-        }
-      }
-    }
-    end_pass(before);
+    FlagCells(level, flags);
+    collect([&] { CollectFlags(level, flags, items); });
     for (int phase = 0; phase < kPhases; ++phase) {
-      before = items.n;
-      CollectPhase(level, phase, coded[phase], flags, items);
-      end_pass(before);
+      collect([&] { CollectCodes(level, phase, coded[phase], flags, items); });
     }
-    level.Join(values);
   }
   if (items.n > items.capacity) return ffi::Error::Internal("a lattice has more items than expected");
-  std::fill(items.values + items.n, items.values + items.capacity, 0);
-  std::fill(items.contexts + items.n, items.contexts + items.capacity, 0);
-  std::copy(values.begin(), values.end(), decoded->typed_data());
+  Zero(histogram);
+  SumClasses(*token_counts, histogram->typed_data());
+  const Shape volume{rules.valid[0], rules.valid[1], rules.valid[2]};
+  levels[0]->Join(volume, [&](int64_t z, int64_t y) { return decoded->typed_data() + (z * lattice.y + y) * lattice.x; });
   return ffi::Error::Success();
-}
-
-ffi::Error Push(S32 rows, S32 contexts, S32 values, S32 counts, S32 n_lanes_buffer, U16 frequencies, Out<U16> words,
-                Out<S32> group_words) {
-  const Tables tables(frequencies.typed_data(), Rows(frequencies));
-  const auto last_context = static_cast<uint32_t>(rows.element_count() - 1);
-  int64_t n_items = 0;
-  for (size_t pass = 0; pass < counts.element_count(); ++pass) n_items += std::max(counts.typed_data()[pass], 0);
-  if (n_items > static_cast<int64_t>(values.element_count())) {
-    return ffi::Error::InvalidArgument("passes have more items than there are");
-  }
-  const auto push = [&](int64_t n_lanes, int64_t group, uint32_t* states, PushStack& stack) {
-    const int lanes = LanesOfGroup(n_lanes, group);
-    int64_t end = n_items;
-    for (auto pass = static_cast<int64_t>(counts.element_count()) - 1; pass >= 0; --pass) {
-      const int64_t count = std::max(counts.typed_data()[pass], 0);
-      const int64_t first = end - count;
-      for (int64_t step = CeilDivide(count, n_lanes) - 1; step >= 0; --step) {
-        for (int lane = lanes - 1; lane >= 0; --lane) {
-          const int64_t item = step * n_lanes + group * kGroupLanes + lane;
-          if (item >= count) continue;
-          const auto context = static_cast<uint32_t>(contexts.typed_data()[first + item]);
-          const int32_t row = rows.typed_data()[std::min(context, last_context)];
-          PushInteger(states[lane], values.typed_data()[first + item], tables.row(row), stack);
-        }
-      }
-      end = first;
-    }
-  };
-  return EncodeGroups(n_lanes_buffer, words, group_words, push);
 }
 
 }  // namespace
@@ -578,11 +342,6 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_quantize, Quantize,
                               ffi::Ffi::Bind()
                                   .Arg<S32>().Arg<Pred>().Arg<S32>().Arg<S32>()
                                   .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
-                                  .Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>());
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_push, Push,
-                              ffi::Ffi::Bind()
-                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<U16>()
-                                  .Ret<U16>().Ret<S32>());
+                                  .Ret<S32>().Ret<S32>().Ret<U16>().Ret<S32>().Ret<S32>());
 
 }  // namespace nvc

@@ -6,8 +6,8 @@
 #define NVC_LATTICE_GEOMETRY_H_
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <vector>
 
 namespace nvc {
 
@@ -24,62 +24,78 @@ constexpr std::array<Triple, kPhases> kParities = {
     {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {1, 1, 0}, {1, 0, 1}, {0, 1, 1}, {1, 1, 1}}};
 constexpr std::array<int, kPhases> kPhaseClasses = {0, 0, 0, 1, 1, 1, 2};
 
-inline int PhaseNumber(const Triple& parity) { return 4 * parity[0] + 2 * parity[1] + parity[2]; }
+constexpr int PhaseNumber(const Triple& parity) { return 4 * parity[0] + 2 * parity[1] + parity[2]; }
 
 struct Neighbour {
-  int phase;
-  Triple shift;
+  int phase = 0;
+  Triple shift{};
+};
+
+// A few things in order.
+template <typename T, size_t kCapacity>
+class List {
+ public:
+  constexpr void push_back(const T& item) { items_[size_++] = item; }
+  constexpr size_t size() const { return size_; }
+  constexpr const T& operator[](size_t index) const { return items_[index]; }
+  constexpr const T* begin() const { return items_.data(); }
+  constexpr const T* end() const { return items_.data() + size_; }
+
+ private:
+  std::array<T, kCapacity> items_{};
+  size_t size_ = 0;
 };
 
 // Neighbours that share a weight.
 struct Group {
-  int number;
-  std::vector<Neighbour> neighbours;
+  int number = 0;
+  List<Neighbour, 8> neighbours;
 
-  bool is_far() const { return number >= 3 && number < 6; }
-  int scale() const { return 8 / static_cast<int>(neighbours.size()); }
-  int closeness() const { return neighbours.size() == 2 ? 3 : neighbours.size() == 4 ? 2 : 1; }
+  constexpr bool is_far() const { return number >= 3 && number < 6; }
+  constexpr int scale() const { return 8 / static_cast<int>(neighbours.size()); }
+  constexpr int closeness() const { return neighbours.size() == 2 ? 3 : neighbours.size() == 4 ? 2 : 1; }
 };
+using Groups = List<Group, kGroups>;
 
-inline std::vector<std::vector<Triple>> GroupOffsets() {
-  std::vector<std::vector<Triple>> offsets;
-  for (int distance : {1, 3}) {
-    for (int axis = 0; axis < 3; ++axis) {
-      Triple before{}, after{};
-      before[axis] = -distance;
-      after[axis] = distance;
-      offsets.push_back({before, after});
-    }
-  }
+constexpr Triple AlongAxis(int axis, int distance) {
+  Triple offset{};
+  offset[axis] = distance;
+  return offset;
+}
+
+// Offsets of the neighbours of each group.
+constexpr std::array<List<Triple, 8>, kGroups> GroupOffsets() {
+  std::array<List<Triple, 8>, kGroups> offsets{};
   for (int axis = 0; axis < 3; ++axis) {
-    std::vector<Triple> plane;
+    for (int sign : {-1, 1}) {
+      offsets[axis].push_back(AlongAxis(axis, sign));
+      offsets[3 + axis].push_back(AlongAxis(axis, 3 * sign));
+    }
     for (int a : {-1, 1}) {
       for (int b : {-1, 1}) {
-        Triple offset{};
-        offset[(axis + 1) % 3] = a;
+        Triple offset = AlongAxis((axis + 1) % 3, a);
         offset[(axis + 2) % 3] = b;
-        plane.push_back(offset);
+        offsets[6 + axis].push_back(offset);
       }
     }
-    offsets.push_back(plane);
   }
-  std::vector<Triple> corners;
   for (int a : {-1, 1}) {
     for (int b : {-1, 1}) {
-      for (int c : {-1, 1}) corners.push_back({a, b, c});
+      for (int c : {-1, 1}) offsets[9].push_back({a, b, c});
     }
   }
-  offsets.push_back(corners);
   return offsets;
 }
 
-inline std::array<std::vector<Group>, kPhases> KnownGroups() {
-  std::array<std::vector<Group>, kPhases> known;
+// Groups of neighbours that are known when each phase is coded.
+constexpr std::array<Groups, kPhases> KnownGroups() {
+  std::array<Groups, kPhases> known{};
   const auto offsets = GroupOffsets();
   unsigned known_phases = 1;  // bit of each phase whose values are known: at first the level above
   for (int number = 0; number < kPhases; ++number) {
     for (int index = 0; index < kGroups; ++index) {
-      Group group{index, {}};
+      Group group{};
+      group.number = index;
       bool is_known = true;
       for (const Triple& offset : offsets[index]) {
         Neighbour neighbour{};
@@ -99,6 +115,8 @@ inline std::array<std::vector<Group>, kPhases> KnownGroups() {
   }
   return known;
 }
+
+inline constexpr std::array<Groups, kPhases> kKnownGroups = KnownGroups();
 
 struct Shape {
   int64_t z, y, x;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -40,6 +41,7 @@ constexpr double kSmallestShare = 1e-6;
 constexpr double kSmallest = 1e-9;
 constexpr int kOfTypical = 4;
 
+typedef uint32_t Unsigned __attribute__((vector_size(4 * kWidth)));
 typedef float Floats __attribute__((vector_size(4 * kWidth)));
 typedef float UnalignedFloats __attribute__((vector_size(4 * kWidth), aligned(4), may_alias));
 #define NVC_LOAD_FLOATS(address) (*reinterpret_cast<const UnalignedFloats*>(address))
@@ -58,11 +60,11 @@ int64_t NoiseWidth(int n_neighbours, int fraction_bits) {
   return (width << fraction_bits) >> kNoiseBits;
 }
 
-// Samples of a row: a column of sums for each known group.
+// Samples of a row: a column of sums for each known group. Behind them there is room for a vector.
 struct Row {
   int n = 0;
-  std::array<int32_t, kMaxSamples> targets;
-  std::array<std::array<int32_t, kMaxSamples>, kGroups> sums;
+  std::array<int32_t, kMaxSamples + kWidth> targets;
+  std::array<std::array<int32_t, kMaxSamples + kWidth>, kGroups> sums;
 };
 
 struct Volume {
@@ -100,7 +102,7 @@ struct Column {
   int64_t noise_width;
 };
 
-std::vector<Column> MakeColumns(const Triple& parity, const std::vector<Group>& groups, int fraction_bits,
+std::vector<Column> MakeColumns(const Triple& parity, const Groups& groups, int fraction_bits,
                                 const std::array<int64_t, 3>& distances) {
   std::vector<Column> columns;
   for (const Group& group : groups) {
@@ -119,65 +121,131 @@ std::vector<Column> MakeColumns(const Triple& parity, const std::vector<Group>& 
   return columns;
 }
 
-void DrawRow(const Volume& volume, int level, int number, const std::vector<Group>& groups, uint32_t first, Row& row) {
-  const Triple parity = kParities[number];
-  row.n = 0;
-  std::array<int64_t, 3> counts;
-  int64_t n_points = 1;
-  for (int axis = 0; axis < 3; ++axis) {
-    counts[axis] = std::max<int64_t>(
-        0, CeilDivide(volume.sides[axis] - (int64_t{parity[axis]} << level), int64_t{2} << level));
-    n_points *= counts[axis];
+// Values around samples, some samples at once: of each neighbour, those of one group after the other.
+struct Surroundings {
+  alignas(Vector) int32_t values[kMaxNeighbours][kWidth];
+  alignas(Vector) int32_t targets[kWidth];
+  alignas(Vector) int32_t sums[kGroups][kWidth];
+  bool counted[kWidth];
+};
+
+// Adds up the values of each group, and the noise of the samples that are numbered from `first` on.
+NVC_VECTORIZE
+void AddUp(const Column* columns, int n_columns, int n_neighbours, int fraction_bits, uint32_t first,
+           Surroundings& around) {
+  const int32_t half = (1 << fraction_bits) >> 1;
+  Unsigned names;
+  for (uint32_t lane = 0; lane < kWidth; ++lane) names[lane] = first + lane;
+  const Vector nearest = (NVC_LOAD(around.values[0]) + half) >> fraction_bits;
+  Vector has_noise = {};
+  for (int k = 1; k < n_neighbours; ++k) {
+    has_noise |= ((NVC_LOAD(around.values[k]) + half) >> fraction_bits) != nearest;
   }
-  const std::array<int64_t, 3> strides = {volume.lattice.y * volume.lattice.x, volume.lattice.x, 1};
-  const auto n = static_cast<int>(std::min<int64_t>(kSamplesPerRow[level] >> volume.thinning, n_points));
-  const int32_t half = (1 << volume.fraction_bits) >> 1;
-  const std::vector<Column> columns = MakeColumns(parity, groups, volume.fraction_bits,
-                                                  {strides[0] << level, strides[1] << level, strides[2] << level});
-  for (int sample = 0; sample < n; ++sample) {
-    const uint32_t name = first + static_cast<uint32_t>(sample);
+  if (fraction_bits == 0) has_noise = Vector{};
+  int k = 0;
+  for (int i = 0; i < n_columns; ++i) {
+    const Column& column = columns[i];
+    Vector total = {};
+    for (const int end = k + column.n; k < end; ++k) total += NVC_LOAD(around.values[k]);
+    total *= column.scale;
+    const auto width = static_cast<uint32_t>(column.noise_width);
+    Unsigned hash = names * kHashesPerSample + column.hash;
+    hash *= 0x9E3779B1u, hash ^= hash >> 15;
+    hash *= 0x85EBCA77u, hash ^= hash >> 13;
+    hash *= 0xC2B2AE3Du, hash ^= hash >> 16;
+    hash >>= 32 - kHashBits;
+    // The product has more than 32 bits.
+    const Unsigned scaled = ((hash >> 8) * width + (((hash & 255) * width) >> 8)) >> (kHashBits - 8);
+    total += ((Vector)scaled - static_cast<int32_t>(width >> 1)) & has_noise;
+    total = total < -kMaxSum ? -kMaxSum - Vector{} : total;
+    total = total > kMaxSum ? kMaxSum - Vector{} : total;
+    NVC_STORE(around.sums[i], total);
+  }
+}
+
+// Draws the samples of a row.
+class RowSampler {
+ public:
+  RowSampler(const Volume& volume, int level, int number, const Groups& groups, uint32_t first)
+      : volume_(volume), level_(level), parity_(kParities[number]), first_(first),
+        strides_{volume.lattice.y * volume.lattice.x, volume.lattice.x, 1},
+        columns_(MakeColumns(parity_, groups, volume.fraction_bits,
+                             {strides_[0] << level, strides_[1] << level, strides_[2] << level})) {
+    for (int axis = 0; axis < 3; ++axis) {
+      counts_[axis] = std::max<int64_t>(
+          0, CeilDivide(volume.sides[axis] - (int64_t{parity_[axis]} << level), int64_t{2} << level));
+    }
+    for (const Column& column : columns_) offsets_.insert(offsets_.end(), column.offsets, column.offsets + column.n);
+  }
+
+  void Draw(Row& row) const {
+    const int64_t n_points = counts_[0] * counts_[1] * counts_[2];
+    const auto n = static_cast<int>(std::min<int64_t>(kSamplesPerRow[level_] >> volume_.thinning, n_points));
+    Surroundings around{};
+    row.n = 0;
+    for (int start = 0; start < n; start += kWidth) {
+      const int count = std::min(kWidth, n - start);
+      const uint32_t name = first_ + static_cast<uint32_t>(start);
+      for (int lane = 0; lane < count; ++lane) Look(name + static_cast<uint32_t>(lane), lane, around);
+      AddUp(columns_.data(), static_cast<int>(columns_.size()), static_cast<int>(offsets_.size()), volume_.fraction_bits, name, around);
+      Add(count, around, row);
+    }
+  }
+
+ private:
+  // Finds the values around a sample.
+  void Look(uint32_t name, int lane, Surroundings& around) const {
     std::array<int64_t, 3> place;
     int64_t own = 0;
     bool is_inner = true;
     for (int axis = 0; axis < 3; ++axis) {
-      place[axis] = 2 * ((Hash(name, axis) * counts[axis]) >> kHashBits) + parity[axis];
-      own += (place[axis] << level) * strides[axis];
-      is_inner = is_inner && place[axis] >= kReach / 2 && place[axis] + kReach / 2 <= (volume.sides[axis] - 1) >> level;
+      place[axis] = 2 * ((Hash(name, axis) * counts_[axis]) >> kHashBits) + parity_[axis];
+      own += (place[axis] << level_) * strides_[axis];
+      is_inner = is_inner && place[axis] >= kReach / 2 && place[axis] + kReach / 2 <= (volume_.sides[axis] - 1) >> level_;
+    }
+    around.targets[lane] = volume_.fixed[own];
+    around.counted[lane] = volume_.counted[own];
+    int n = 0;
+    if (is_inner) {
+      const int32_t* center = volume_.fixed + own;
+      for (const int64_t offset : offsets_) around.values[n++][lane] = center[offset];
+      return;
     }
     std::array<std::array<int64_t, kReach>, 3> places;
-    for (int axis = 0; axis < 3 && !is_inner; ++axis) {
-      places[axis] = Places(place[axis], volume.sides[axis], level, strides[axis]);
+    for (int axis = 0; axis < 3; ++axis) {
+      places[axis] = Places(place[axis], volume_.sides[axis], level_, strides_[axis]);
     }
-    int64_t positions[kMaxNeighbours];
-    int32_t found[kMaxNeighbours];
-    int n_neighbours = 0;
-    for (const Column& column : columns) {
+    for (const Column& column : columns_) {
       for (int k = 0; k < column.n; ++k) {
         const auto [z, y, x] = column.neighbours[k];
-        positions[n_neighbours++] = is_inner ? own + column.offsets[k] : places[0][z] + places[1][y] + places[2][x];
+        around.values[n++][lane] = volume_.fixed[places[0][z] + places[1][y] + places[2][x]];
       }
     }
-    for (int k = 0; k < n_neighbours; ++k) found[k] = volume.fixed[positions[k]];
-    const auto rounded = [&](int32_t value) { return (value + half) >> volume.fraction_bits; };
-    bool has_noise = false;
-    for (int k = 1; k < n_neighbours; ++k) has_noise |= rounded(found[k]) != rounded(found[0]);
-    has_noise &= volume.fraction_bits > 0;
-    int first_of_group = 0;
-    for (size_t i = 0; i < columns.size(); ++i) {
-      const Column& column = columns[i];
-      int32_t total = 0;
-      for (int k = 0; k < column.n; ++k) total += found[first_of_group++];
-      total *= column.scale;
-      if (has_noise) {
-        total += static_cast<int32_t>((Hash(name, column.hash) * column.noise_width) >> kHashBits) -
-                 static_cast<int32_t>(column.noise_width >> 1);
-      }
-      row.sums[i][row.n] = std::clamp(total, -kMaxSum, kMaxSum);
-    }
-    row.targets[row.n] = volume.fixed[own];
-    row.n += volume.counted[own];
   }
-}
+
+  // Adds the samples that count to the row.
+  void Add(int count, const Surroundings& around, Row& row) const {
+    if (std::find(around.counted, around.counted + count, false) == around.counted + count) {
+      std::copy_n(around.targets, kWidth, &row.targets[row.n]);
+      for (size_t i = 0; i < columns_.size(); ++i) std::copy_n(around.sums[i], kWidth, &row.sums[i][row.n]);
+      row.n += count;
+      return;
+    }
+    for (int lane = 0; lane < count; ++lane) {
+      row.targets[row.n] = around.targets[lane];
+      for (size_t i = 0; i < columns_.size(); ++i) row.sums[i][row.n] = around.sums[i][lane];
+      row.n += around.counted[lane];
+    }
+  }
+
+  const Volume& volume_;
+  int level_;
+  Triple parity_;
+  uint32_t first_;
+  std::array<int64_t, 3> strides_, counts_;
+  std::vector<Column> columns_;
+  std::vector<int64_t> offsets_;  // of all neighbours, where none is beyond the volume
+};
 
 // Unknown weights' differences, then what they should add up to, for all samples of a row; behind them zeros.
 struct Equations {
@@ -270,12 +338,33 @@ bool Solve(int n, const Equations& equations, float* solution) {
   return true;
 }
 
-float TypicalResidual(int n, Equations& equations) {
-  std::array<float, kMaxSamples / kOfTypical> taken;
+// The number of the given rank among some that are not negative; behind them there is room for a vector.
+NVC_VECTORIZE
+int32_t Select(int n, int rank, int32_t* numbers) {
+  std::fill_n(numbers + n, kWidth, INT32_MAX);
+  int32_t found = 0;
+  for (int32_t bit = 1 << 30; bit > 0; bit >>= 1) {
+    const int32_t next = found | bit;
+    Vector below = {};
+    for (int start = 0; start < n; start += kWidth) below -= NVC_LOAD(numbers + start) < next;
+    int total = 0;
+    for (int lane = 0; lane < kWidth; ++lane) total += below[lane];
+    if (total <= rank) found = next;
+  }
+  return found;
+}
+
+float TypicalResidual(int n, const Equations& equations) {
+  // Floats that are not negative are in the order of their bits.
+  std::array<int32_t, kMaxSamples / kOfTypical + kWidth> taken;
   int count = 0;
-  for (int sample = 0; sample < n; sample += kOfTypical) taken[count++] = equations.residual[sample];
-  std::nth_element(taken.begin(), taken.begin() + count / 2, taken.begin() + count);
-  return taken[count / 2];
+  for (int sample = 0; sample < n; sample += kOfTypical) {
+    std::memcpy(&taken[count++], &equations.residual[sample], sizeof(float));
+  }
+  const int32_t bits = Select(count, count / 2, taken.data());
+  float typical;
+  std::memcpy(&typical, &bits, sizeof(float));
+  return typical;
 }
 
 // Fits the weights of all groups of a row but the first.
@@ -311,7 +400,7 @@ void FitRow(const Row& row, int n_groups, int fraction_bits, Equations& equation
 }
 
 // Weights in fixed point.
-void QuantizeWeights(const std::vector<Group>& groups, const float* solution, int32_t* row) {
+void QuantizeWeights(const Groups& groups, const float* solution, int32_t* row) {
   std::fill_n(row, kGroups, 0);
   int32_t total = 0, magnitudes = 0;
   for (size_t i = 1; i < groups.size(); ++i) {
@@ -327,66 +416,85 @@ void QuantizeWeights(const std::vector<Group>& groups, const float* solution, in
   row[std::find_if(groups.begin(), groups.end(), [](const Group& group) { return !group.is_far(); })->number] = kOne;
 }
 
-int FloorLog2(int64_t number) { return 63 - __builtin_clzll(static_cast<uint64_t>(number)); }
-
-// Counts the codes of a row's samples, given weights.
-class CodeCounter {
- public:
-  CodeCounter(const std::vector<Group>& groups, const int32_t* weights, int fraction_bits)
-      : groups_(groups), weights_(weights), fraction_bits_(fraction_bits) {
-    int64_t total = 0;
-    for (const Group& group : groups) total += Factor(group);
-    for (int i = 0; i < static_cast<int>(kActivityLimits.size()); ++i) {
-      const int64_t limit = ((kActivityLimits[i] * total) << fraction_bits) >> kActivityBits;
-      limits_[i] = std::max<int64_t>(limit, 1) << kSumBits;
-    }
-  }
-
-  // Cost of all codes; where there is a histogram, codes and squares of errors are counted too.
-  int32_t Count(const Row& row, int32_t* histogram, int32_t& squared_error) const {
-    constexpr int kShift = kWeightBits + kSumBits;
-    const int32_t half = (1 << fraction_bits_) >> 1;
-    int64_t cost = 0;
-    for (int sample = 0; sample < row.n; ++sample) {
-      int32_t weighted = (1 << kShift) >> 1;
-      for (size_t i = 0; i < groups_.size(); ++i) weighted += row.sums[i][sample] * weights_[groups_[i].number];
-      const int32_t predicted = weighted >> kShift;
-      const int32_t residual = row.targets[sample] - predicted;
-      const int64_t size = std::max<int64_t>(2 * std::abs(int64_t{residual}), int64_t{1} << fraction_bits_);
-      const int exponent = FloorLog2(size);
-      cost += (int64_t{exponent} << kCostBits) + (((size - (int64_t{1} << exponent)) << kCostBits) >> exponent);
-      if (histogram == nullptr) continue;
-      const int32_t code = (residual + half) >> fraction_bits_;
-      const int32_t error = residual - (code << fraction_bits_);
-      squared_error += error * error;
-      ++histogram[Context(row, sample, predicted) * kCostClasses + Class(code)];
-    }
-    return static_cast<int32_t>(cost);
-  }
-
- private:
-  static int64_t Factor(const Group& group) {
-    return group.is_far() ? 0 : int64_t{group.closeness()} * static_cast<int64_t>(group.neighbours.size());
-  }
-  static int Class(int32_t code) {
-    const int magnitude = std::abs(code);
-    return magnitude < 8 ? magnitude : std::min(5 + FloorLog2(magnitude), kCostClasses - 1);
-  }
-  int Context(const Row& row, int sample, int32_t predicted) const {
-    int64_t activity = 0;
-    for (size_t i = 0; i < groups_.size(); ++i) {
-      activity += Factor(groups_[i]) * std::abs(int64_t{row.sums[i][sample]} - (int64_t{predicted} << kSumBits));
-    }
-    int context = 0;
-    for (int64_t limit : limits_) context += activity >= limit;
-    return context;
-  }
-
-  const std::vector<Group>& groups_;
-  const int32_t* weights_;
-  int fraction_bits_;
-  std::array<int64_t, kActivityLimits.size()> limits_;
+// What codes of samples are counted by, given weights.
+struct CountTask {
+  int n_groups;
+  int32_t weights[kGroups];
+  int32_t factors[kGroups];  // in the activity
+  int fraction_bits;
+  int32_t limits[kActivityLimits.size()];
 };
+
+CountTask MakeCountTask(const Groups& groups, const int32_t* weights, int fraction_bits) {
+  CountTask task{};
+  task.n_groups = static_cast<int>(groups.size());
+  task.fraction_bits = fraction_bits;
+  int32_t total = 0;
+  for (int i = 0; i < task.n_groups; ++i) {
+    const Group& group = groups[i];
+    task.weights[i] = weights[group.number];
+    task.factors[i] = group.is_far() ? 0 : group.closeness() * static_cast<int>(group.neighbours.size());
+    total += task.factors[i];
+  }
+  for (size_t i = 0; i < kActivityLimits.size(); ++i) {
+    const int32_t limit = ((kActivityLimits[i] * total) << fraction_bits) >> kActivityBits;
+    task.limits[i] = std::max(limit, 1) << kSumBits;
+  }
+  return task;
+}
+
+// Cost of the codes of 16 samples, and what is counted of them: squares of errors, and cells of the histogram.
+[[gnu::always_inline]] inline void CountVector(const CountTask& task, const Row& row, int start, Vector* cost,
+                                               Vector* squared_error, int32_t* cells) {
+  constexpr int kShift = kWeightBits + kSumBits;
+  constexpr int kFloatFractionBits = 23, kFloatBias = 127;
+  Vector weighted = Vector{} + ((1 << kShift) >> 1);
+  for (int i = 0; i < task.n_groups; ++i) weighted += task.weights[i] * NVC_LOAD(&row.sums[i][start]);
+  const Vector predicted = weighted >> kShift;
+  const Vector residual = NVC_LOAD(&row.targets[start]) - predicted;
+  const Vector doubled = 2 * NVC_ABS(residual), least = Vector{} + (1 << task.fraction_bits);
+  const Vector size = doubled < least ? least : doubled;
+  // Sizes are below 2^24, so that floats hold them.
+  const Vector exponent = ((Vector)__builtin_convertvector(size, Floats) >> kFloatFractionBits) - kFloatBias;
+  *cost = (exponent << kCostBits) + (((size - (1 << exponent)) << kCostBits) >> exponent);
+  if (cells == nullptr) return;
+  const Vector code = (residual + ((1 << task.fraction_bits) >> 1)) >> task.fraction_bits;
+  const Vector error = residual - (code << task.fraction_bits);
+  *squared_error = error * error;
+  const Vector magnitude = NVC_ABS(code);
+  const Vector exponent_of_code = ((Vector)__builtin_convertvector(magnitude, Floats) >> kFloatFractionBits) - kFloatBias;
+  const Vector large = exponent_of_code + 5;
+  const Vector of_code = magnitude < 8 ? magnitude : large > kCostClasses - 1 ? kCostClasses - 1 - Vector{} : large;
+  Vector activity = {}, context = {};
+  for (int i = 0; i < task.n_groups; ++i) {
+    const Vector difference = NVC_LOAD(&row.sums[i][start]) - (predicted << kSumBits);
+    activity += task.factors[i] * NVC_ABS(difference);
+  }
+  for (int32_t limit : task.limits) context -= activity >= limit;
+  NVC_STORE(cells, context * kCostClasses + of_code);
+}
+
+// Cost of all codes; where there is a histogram, codes and squares of errors are counted too.
+NVC_VECTORIZE
+int32_t Count(const CountTask& task, const Row& row, int32_t* histogram, int32_t& squared_error) {
+  alignas(Vector) int32_t cells[kWidth];
+  Vector costs = {}, squares = {};
+  for (int start = 0; start < row.n; start += kWidth) {
+    Vector cost, square = {};
+    CountVector(task, row, start, &cost, &square, histogram == nullptr ? nullptr : cells);
+    const int count = std::min(kWidth, row.n - start);
+    for (int lane = count; lane < kWidth; ++lane) cost[lane] = square[lane] = 0;
+    costs += cost;
+    squares += square;
+    for (int lane = 0; lane < count && histogram != nullptr; ++lane) ++histogram[cells[lane]];
+  }
+  int32_t total = 0;
+  for (int lane = 0; lane < kWidth; ++lane) {
+    total += costs[lane];
+    squared_error += squares[lane];
+  }
+  return total;
+}
 
 ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 thinning, S32 default_rows, Out<S32> rows,
                 Out<S32> n_samples, Out<S32> costs, Out<S32> histograms, Out<S32> squared_errors) {
@@ -396,18 +504,17 @@ ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 thinn
                       {std::clamp<int64_t>(stated[0], 1, lattice.z), std::clamp<int64_t>(stated[1], 1, lattice.y),
                        std::clamp<int64_t>(stated[2], 1, lattice.x)},
                       std::clamp(*fraction_bits.typed_data(), 0, 6), std::clamp(*thinning.typed_data(), 0, 8)};
-  const auto known = KnownGroups();
   Zero(histograms), Zero(squared_errors);
   const auto row = std::make_unique<Row>();
   const auto equations = std::make_unique<Equations>();
   uint32_t first = 0;
   for (int index = 0; index < kRows; ++index) {
     const int level = index / kPhases, number = index % kPhases;
-    const std::vector<Group>& groups = known[number];
+    const Groups& groups = kKnownGroups[number];
     const auto n_groups = static_cast<int>(groups.size());
     int32_t* fitted = rows->typed_data() + index * kGroups;
     const int32_t* usual = default_rows.typed_data() + index * kGroups;
-    DrawRow(volume, level, number, groups, first, *row);
+    RowSampler(volume, level, number, groups, first).Draw(*row);
     first += static_cast<uint32_t>(kSamplesPerRow[level]);
     n_samples->typed_data()[index] = row->n;
     if (row->n < kLeastSamples * n_groups) {
@@ -419,9 +526,9 @@ ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 thinn
     }
     for (int option = 0; option < 2; ++option) {
       int32_t* histogram = histograms->typed_data() + option * (kActivities * kCostClasses);
-      const CodeCounter counter(groups, option == 0 ? usual : fitted, volume.fraction_bits);
+      const CountTask task = MakeCountTask(groups, option == 0 ? usual : fitted, volume.fraction_bits);
       costs->typed_data()[option * kRows + index] =
-          counter.Count(*row, level == 0 ? histogram : nullptr, squared_errors->typed_data()[option]);
+          Count(task, *row, level == 0 ? histogram : nullptr, squared_errors->typed_data()[option]);
     }
   }
   return ffi::Error::Success();

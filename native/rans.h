@@ -24,6 +24,9 @@ inline constexpr uint32_t kEscape = kTokens - 1;
 inline constexpr int kEscapeBits = 24;
 inline constexpr uint32_t kSmallMagnitudes = 9;
 inline constexpr uint32_t kSmallTokens = 2 * kSmallMagnitudes - 1;
+// Tokens from which on integers have extra bits, and more of them than a word.
+inline constexpr uint32_t kFirstExtra = kSmallTokens + 2;
+inline constexpr uint32_t kFirstLong = kSmallTokens + 2 * (kWordBits + 1);
 
 // An integer as a token and extra bits.
 struct Token {

@@ -17,8 +17,8 @@ class Items(NamedTuple):
     """Items of all passes, one after the other.
 
     Attributes:
-        values: int32 (max_items,); behind the items 0.
-        contexts: int32 (max_items,); behind the items 0.
+        values: int32 (max_items,); behind the items anything.
+        contexts: uint16 (max_items,); likewise.
         counts: int32 (MAX_PASSES,), items of each pass.
         histogram: int32 (N_CONTEXTS, N_CLASSES + 1), for each context its items by the class of their
             magnitude, and the negative ones.
@@ -94,7 +94,7 @@ def collect_items(outputs: list, shape: Shape3, lattice: Shape3) -> Items:
             found = codes[index][box] if index else flags[tuple(slice(0, -(-n // CELL)) for n in valid)]
             mask = inside[box] if index else np.ones(found.shape, bool)
             values.append(found[mask].astype(np.int32))
-            contexts.append(context[index][box][mask].astype(np.int32) + np.int32(first))
+            contexts.append((context[index][box][mask] + first).astype(np.uint16))
             counts.append(len(values[-1]))
     all_values, all_contexts = np.concatenate(values), np.concatenate(contexts)
     widths = (0, programs.max_items(lattice) - len(all_values))

@@ -52,12 +52,13 @@ def quantize(
     """Quantise a volume and collect its items; see ``programs.quantize`` and ``items.collect_items``.
 
     Returns:
-        The decoded values; and of the items values, contexts, int32 (max_items,) each, counts, int32
-        (max_passes,), and the histogram, int32 (N_CONTEXTS, N_CLASSES + 1).
+        The decoded values; and of the items values, int32 (max_items,), contexts, uint16 (max_items,), counts,
+        int32 (max_passes,), and the histogram, int32 (N_CONTEXTS, N_CLASSES + 1).
     """
-    of_items = _array(jnp.int32, max_items)
-    histogram = _array(jnp.int32, N_CONTEXTS, N_CLASSES + 1)
-    results = (_array(jnp.int32, *fixed.shape), of_items, of_items, _array(jnp.int32, max_passes), histogram)
+    results = (
+        *(_array(jnp.int32, *fixed.shape), _array(jnp.int32, max_items), _array(jnp.uint16, max_items)),
+        *(_array(jnp.int32, max_passes), _array(jnp.int32, N_CONTEXTS, N_CLASSES + 1)),
+    )
     return call("nvc_lattice_quantize", results, fixed, valid, anchors, weights, *rules)
 
 
@@ -72,7 +73,7 @@ def push_items(
     max_lanes: int,
     capacity: int,
 ) -> WordStream:
-    """Code items; see ``programs.push_reference``."""
+    """Code items; see ``programs.push_reference``. Words behind the stream may differ from it."""
     arguments = (rows, contexts, values, counts, n_lanes, frequencies)
     return encode_by_kernel("nvc_lattice_push", n_lanes, *arguments, max_lanes=max_lanes, capacity=capacity)
 

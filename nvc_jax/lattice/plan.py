@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from nvc_jax.core.aligned_arrays import is_aligned, zeros_aligned
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.lattice import native_programs
 from nvc_jax.lattice.estimate import COST_BITS, Counts, count_codes
@@ -88,14 +89,19 @@ def fix_volume(
     low, high = int(fixed.min()), int(fixed.max())
     if max(-low, high) >= MAX_FIXED or not 0 <= fraction_bits <= MAX_FRACTION_BITS:
         raise ValueError(f"values from {low} to {high} with {fraction_bits} fraction bits exceed the limits")
-    fixed = fixed.astype(np.int32, copy=False)
     counted = np.ones(shape, bool) if valid is None else valid
-    if shape != lattice:
-        widths = [(0, side - n) for side, n in zip(lattice, shape, strict=True)]
-        fixed, counted = np.pad(fixed, widths), np.pad(counted, widths)
     # Programs that plan and code take them several times.
-    on_device = (jax.device_put(fixed), jax.device_put(counted))
+    on_device = (_put(fixed, lattice, np.int32), _put(counted, lattice, np.bool_))
     return FixedVolume(*on_device, shape, fraction_bits, low, high)
+
+
+def _put(array: np.ndarray, lattice: Shape3, dtype: type) -> jax.Array:
+    """Put an array on the device, with 0 between its sides and those of the lattice."""
+    if array.shape != lattice or array.dtype != dtype or not is_aligned(array):
+        padded = zeros_aligned(lattice, dtype)
+        padded[tuple(map(slice, array.shape))] = array
+        array = padded
+    return jax.device_put(array)
 
 
 def plan_stream(volume: FixedVolume, thinning: int = 0) -> Plan:

@@ -102,7 +102,7 @@ def push_items(
 
     Args:
         rows: int32 (N_CONTEXTS,), table of each context.
-        contexts: int32 (n,), of the items; the passes one after the other.
+        contexts: uint16 (n,), of the items; the passes one after the other.
         values: int32 (n,).
         counts: int32 (MAX_PASSES,), items of each pass.
         n_lanes: int32.

@@ -16,6 +16,7 @@ from nvc_jax.entropy.geometric_distributions import powers_of_cube_root
 from nvc_jax.entropy.tokens import ESCAPE, N_TOKENS, token_ranges
 from nvc_jax.lattice.geometry import N_LEVEL_GROUPS
 from nvc_jax.lattice.prediction import CONTEXTS_PER_CLASS, CONTEXTS_PER_GROUP, N_RANGES
+from nvc_jax.lattice.table_sharing import CONTEXT_BITS, COUNT_BITS, HAZARD_BITS, share_tables
 
 FIRST_FLAG_CONTEXT = N_LEVEL_GROUPS * CONTEXTS_PER_GROUP
 """First context of flags; those before it are contexts of codes."""
@@ -26,9 +27,7 @@ MAX_TABLES = 160
 N_CLASSES = N_TOKENS // 2
 """Classes of magnitudes: one for 0, then one for each pair of tokens but the last, which is the escape's."""
 
-_CONTEXT_BITS, _COUNT_BITS, _HAZARD_BITS = 10, 5, 5
-"""Bits of a table's first context, its number of hazards and each hazard."""
-_N_ODDS = 1 << _HAZARD_BITS
+_N_ODDS = 1 << HAZARD_BITS
 _SHARE_UNITS, _ESCAPE_SHARE = 2.0**30, 2.0**14
 """Probability 1, and that of the escape, in the units in which probabilities are rounded."""
 
@@ -97,10 +96,8 @@ def rows_of_contexts(tables: ContextTables) -> np.ndarray:
 
 def frequencies_of(tables: ContextTables) -> np.ndarray:
     """Compute the frequency tables, uint16 (tables, N_TOKENS)."""
-    n_hazards = np.array([len(hazards) for hazards in tables.hazards])
-    padded = np.zeros((len(n_hazards), N_CLASSES), int)
+    n_hazards, padded = _pad_hazards(tables)
     is_stated = np.arange(N_CLASSES) < n_hazards[:, None]
-    padded[is_stated] = np.concatenate(tables.hazards)
     # The class after the last hazard has all that is left, and those behind it nothing.
     hazard = np.where(is_stated, _odds()[padded], 1.0)
     reached = np.cumprod(np.column_stack([np.ones(len(hazard)), 1 - hazard[:, :-1]]), axis=1)
@@ -128,75 +125,14 @@ def fit_tables(counts: np.ndarray) -> tuple[ContextTables, float]:
     for merging in (Merging(True, True), Merging(True, False), Merging(False, False)):
         merged = np.zeros_like(counts)
         np.add.at(merged, merged_context(merging), counts)
-        options.append((merging, *_share_tables(merged)))
-    merging, starts, totals, bits = min(options, key=lambda option: option[-1])
+        options.append((merging, share_tables(merged, MAX_TABLES)))
+    merging, runs = min(options, key=lambda option: float(option[1].bits.sum()))
+    totals = runs.counts
     signs = _nearest_odds(totals[:, -1], totals[:, 1:-1].sum(1))
     of_class = totals[:, :-1].sum(0)
     extra = of_class @ np.log2(token_ranges()[1][::2][: len(of_class)])
-    return ContextTables(merging, starts, signs, _fit_hazards(totals[:, :-1])), float(bits + extra)
-
-
-def _share_tables(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Share tables among successive contexts where that takes fewer bits.
-
-    Args:
-        counts: int64 (N_CONTEXTS, classes + 1), without the largest classes if these have no codes.
-
-    Returns:
-        First context of each table, int64; the tables' counts; and bits of all codes and of the tables.
-    """
-    penalty = 1.0
-    starts, totals, bits = _merge_runs(counts, penalty)
-    while len(starts) > MAX_TABLES:
-        penalty *= 2
-        starts, totals, _ = _merge_runs(counts, penalty)
-        bits = _bits(totals)
-    return starts, totals, float(bits.sum())
-
-
-def _merge_runs(counts: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Join neighbouring runs of contexts while that saves bits.
-
-    Returns:
-        First context of each run, int64; the runs' counts; and their bits.
-    """
-    starts = np.flatnonzero(counts[:, :-1].sum(1))
-    runs = counts[starts]
-    starts[0] = 0
-    own = _bits(runs, penalty)
-    joined = _bits(runs[:-1] + runs[1:], penalty)
-    while True:
-        gain = np.zeros(len(own) + 1)
-        np.subtract(own[:-1] + own[1:], joined, out=gain[1:-1])
-        # A run joins the next one where neither has a better neighbour.
-        joins = gain > 0
-        joins[1:] &= gain[1:] > gain[:-1]
-        joins[:-1] &= gain[:-1] >= gain[1:]
-        if not joins.any():
-            return starts, runs, own
-        first = np.flatnonzero(~joins[:-1])
-        own[:-1] = np.where(joins[1:-1], joined, own[:-1])
-        starts, runs, own = starts[first], np.add.reduceat(runs, first), own[first]
-        # Only pairs with a run that has grown are new.
-        has_grown = joins[1:][first]
-        joined = np.append(joined, 0.0)[first][:-1]
-        is_new = has_grown[:-1] | has_grown[1:]
-        joined[is_new] = _bits(runs[:-1][is_new] + runs[1:][is_new], penalty)
-
-
-def _bits(counts: np.ndarray, penalty: float = 1.0) -> np.ndarray:
-    """Estimate the bits of runs of contexts, each with a table of its own, without extra bits of tokens."""
-    classes, negative = counts[:, :-1], counts[:, -1]
-    total, nonzero = classes.sum(1), classes[:, 1:].sum(1)
-    n_hazards = classes.shape[1] - np.argmax(classes[:, ::-1] > 0, axis=1) - 1
-    entropy = _plogp(total) - _plogp(classes).sum(1)
-    entropy += _plogp(nonzero) - _plogp(negative) - _plogp(nonzero - negative)
-    return entropy + penalty * (_CONTEXT_BITS + _COUNT_BITS + _HAZARD_BITS * (1 + n_hazards))
-
-
-def _plogp(counts: np.ndarray) -> np.ndarray:
-    """Counts times their binary logarithms, 0 for 0."""
-    return counts * np.log2(np.maximum(counts, 1))
+    tables = ContextTables(merging, runs.starts, signs, _fit_hazards(totals[:, :-1]))
+    return tables, float(runs.bits.sum() + extra)
 
 
 def _fit_hazards(counts: np.ndarray) -> list[np.ndarray]:
@@ -216,14 +152,21 @@ def _nearest_odds(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def pack_tables(tables: ContextTables) -> bytes:
     """Bytes of the tables; the mergings are not among them."""
-    fields: list[tuple[int, int]] = []
-    for start, sign, hazards in zip(tables.starts, tables.signs, tables.hazards, strict=True):
-        fields += [(start, _CONTEXT_BITS), (len(hazards), _COUNT_BITS), (sign, _HAZARD_BITS)]
-        fields += [(hazard, _HAZARD_BITS) for hazard in hazards]
-    numbers, widths = np.array(fields).T
-    columns = np.arange(_CONTEXT_BITS)[::-1]
-    bits = (numbers[:, None] >> columns & 1).astype(np.uint8)
-    return np.packbits(bits[columns < widths[:, None]]).tobytes()
+    n_hazards, hazards = _pad_hazards(tables)
+    numbers = np.column_stack([tables.starts, n_hazards, tables.signs, hazards])
+    widths = np.array([CONTEXT_BITS, COUNT_BITS, HAZARD_BITS, *[HAZARD_BITS] * N_CLASSES])
+    columns = np.arange(CONTEXT_BITS)[::-1]
+    bits = (numbers[:, :, None] >> columns & 1).astype(np.uint8)
+    is_stated = np.arange(-3, N_CLASSES) < n_hazards[:, None]
+    return np.packbits(bits[is_stated[:, :, None] & (columns < widths[:, None])]).tobytes()
+
+
+def _pad_hazards(tables: ContextTables) -> tuple[np.ndarray, np.ndarray]:
+    """Number of each table's hazards, int64 (tables,), and the hazards, int64 (tables, N_CLASSES), then 0."""
+    n_hazards = np.array([len(hazards) for hazards in tables.hazards])
+    padded = np.zeros((len(n_hazards), N_CLASSES), np.int64)
+    padded[np.arange(N_CLASSES) < n_hazards[:, None]] = np.concatenate(tables.hazards)
+    return n_hazards, padded
 
 
 def unpack_tables(stored: bytes, n_tables: int, merging: Merging) -> tuple[ContextTables, int]:
@@ -237,24 +180,37 @@ def unpack_tables(stored: bytes, n_tables: int, merging: Merging) -> tuple[Conte
     """
     if not 1 <= n_tables <= MAX_TABLES:
         raise ValueError(f"a lattice stream states {n_tables} tables")
-    longest = n_tables * (_CONTEXT_BITS + _COUNT_BITS + _HAZARD_BITS * (1 + N_CLASSES))
+    longest = n_tables * (CONTEXT_BITS + COUNT_BITS + HAZARD_BITS * (1 + N_CLASSES))
     bits = np.unpackbits(np.frombuffer(stored[: -(-longest // 8)], np.uint8))
-    position, starts, signs, hazards = 0, [], [], []
+    digits = (bits + ord("0")).tobytes()
+    position, firsts, counts, starts, signs = 0, [], [], [], []
 
-    def read(width: int, count: int = 1) -> np.ndarray:
+    def read(width: int) -> int:
         nonlocal position
-        taken = bits[position : position + width * count]
-        if len(taken) < width * count:
+        position += width
+        if position > len(digits):
             raise ValueError("a lattice stream ends within its tables")
-        position += width * count
-        return taken.reshape(count, width) @ (1 << np.arange(width)[::-1])
+        return int(digits[position - width : position], 2)
 
     for _ in range(n_tables):
-        starts.append(int(read(_CONTEXT_BITS)[0]))
-        count = int(read(_COUNT_BITS)[0])
-        signs.append(int(read(_HAZARD_BITS)[0]))
-        hazards.append(read(_HAZARD_BITS, count))
+        starts.append(read(CONTEXT_BITS))
+        counts.append(read(COUNT_BITS))
+        signs.append(read(HAZARD_BITS))
+        firsts.append(position)
+        position += HAZARD_BITS * counts[-1]
+    if position > len(digits):
+        raise ValueError("a lattice stream ends within its tables")
+    hazards = _read_hazards(bits, np.array(firsts), np.array(counts))
     ascending = np.diff(starts) > 0
     if starts[0] != 0 or not ascending.all() or starts[-1] >= N_CONTEXTS or min(map(len, hazards)) == 0:
         raise ValueError(f"tables of a lattice stream begin at contexts {starts[:8]} …")
     return ContextTables(merging, np.array(starts), np.array(signs), hazards), -(-position // 8)
+
+
+def _read_hazards(bits: np.ndarray, firsts: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """Read the hazards of all tables, given the first bit of each table's and their number."""
+    ends = np.cumsum(counts)
+    within = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
+    places = np.repeat(firsts, counts) + HAZARD_BITS * within
+    columns = np.arange(HAZARD_BITS)
+    return np.split(bits[places[:, None] + columns] @ (1 << columns[::-1]), ends[:-1])

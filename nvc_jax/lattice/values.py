@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nvc_jax.core.aligned_arrays import zeros_aligned
 from nvc_jax.core.dtypes import is_float, is_long_integer, round_floats
 from nvc_jax.core.errors import largest_error
 from nvc_jax.core.header_fields import MAX_HALF_SPACING, decode_quantization, encode_quantization
 from nvc_jax.core.long_integers import fixed_point, from_multiples, nearest_multiples
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.core.slabs import map_slabs
+from nvc_jax.core.slabs import map_slabs, slabs
+from nvc_jax.lattice import native_values
 from nvc_jax.lattice.estimate import Estimate, estimate_coding
 from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Plan, fix_volume
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
@@ -80,7 +82,9 @@ def fix_values(
     if span + 1 >= MAX_FIXED:
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
-    fixed = map_slabs(lambda slab: _to_fixed(slab, low, spacing, fraction_bits), values, dtype=np.int32)
+    fixed = zeros_aligned(values.shape, np.int32)
+    for slab in slabs(values.shape):
+        fixed[slab] = _to_fixed(values[slab], low, spacing, fraction_bits)
     volume = fix_volume(fixed, fraction_bits, padded_shape, valid)
     return FixedValues(values, valid, max_error, low, spacing, volume)
 
@@ -97,9 +101,17 @@ def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray]:
     stream, decoded = encode_lattice(plan)
     dtype = fixed.values.dtype
     result = _from_fixed(decoded, fixed.low.item(), fixed.spacing, fixed.volume.fraction_bits, dtype)
-    if not largest_error(fixed.values, result, fixed.valid) <= fixed.max_error:
+    if not _largest_error(fixed, result) <= fixed.max_error:
         raise ValueError(f"a bound of {fixed.max_error} is too tight for {dtype} from {fixed.low} on")
     return encode_quantization(dtype, fixed.low, fixed.spacing) + stream, result
+
+
+def _largest_error(fixed: FixedValues, decoded: np.ndarray) -> float:
+    """Largest error of the values that must keep the bound."""
+    if not fixed.valid.all():
+        return largest_error(fixed.values, decoded, fixed.valid)
+    found = native_values.largest_difference(fixed.values, decoded)
+    return largest_error(fixed.values, decoded) if found is None else found
 
 
 def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:
@@ -126,8 +138,11 @@ def _float_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -
 
 
 def _to_fixed(values: np.ndarray, low: Any, spacing: float, fraction_bits: int) -> np.ndarray:
-    """Values in fixed point, int64: rounded down, or to the nearest without fraction bits."""
+    """Values in fixed point, int32 or int64: rounded down, or to the nearest without fraction bits."""
     if is_float(values.dtype):
+        by_kernel = native_values.fix_floats(values, float(low), spacing, fraction_bits)
+        if by_kernel is not None:
+            return by_kernel
         exact = (values.astype(np.float64) - float(low)) / spacing * (1 << fraction_bits)
         return (np.floor(exact) if fraction_bits else np.rint(exact)).astype(np.int64)
     if is_long_integer(values.dtype):
@@ -144,7 +159,9 @@ def _from_fixed(
     """Values of ``dtype`` of numbers in fixed point; those beyond the dtype's ends become the ends."""
 
     def to_float(fixed: np.ndarray) -> np.ndarray:
-        return round_floats(low + fixed * (spacing / (1 << fraction_bits)), dtype)
+        unit = spacing / (1 << fraction_bits)
+        by_kernel = native_values.restore_floats(fixed, low, unit, dtype)
+        return round_floats(low + fixed * unit, dtype) if by_kernel is None else by_kernel
 
     def to_long_integer(fixed: np.ndarray) -> np.ndarray:
         # As below, but with the whole spacings apart.

@@ -1,0 +1,69 @@
+// Floats of a volume to fixed point and back, on NumPy's arrays.
+//
+// The specification is nvc_jax/lattice/values.py. All is in float64, in the order in which NumPy computes it.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "vectorize.h"
+
+namespace {
+
+constexpr int kLanes = 8;
+
+NVC_VECTORIZE
+void FixDown(int64_t n, const float* values, double low, double spacing, double scale, int32_t* fixed) {
+  for (int64_t i = 0; i < n; ++i) {
+    // No value is below the lowest, so that this rounds down.
+    fixed[i] = static_cast<int32_t>((static_cast<double>(values[i]) - low) / spacing * scale);
+  }
+}
+
+NVC_VECTORIZE
+void FixNearest(int64_t n, const float* values, double low, double spacing, int32_t* fixed) {
+  for (int64_t i = 0; i < n; ++i) {
+    fixed[i] = static_cast<int32_t>(std::rint((static_cast<double>(values[i]) - low) / spacing));
+  }
+}
+
+NVC_VECTORIZE
+void Restore(int64_t n, const int32_t* fixed, double low, double unit, float* values) {
+  for (int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(low + fixed[i] * unit);
+}
+
+NVC_VECTORIZE
+void LargestDifferences(int64_t n, const float* a, const float* b, double* largest) {
+  for (int64_t i = 0; i + kLanes <= n; i += kLanes) {
+    for (int k = 0; k < kLanes; ++k) {
+      const double difference = std::abs(static_cast<double>(a[i + k]) - static_cast<double>(b[i + k]));
+      largest[k] = difference > largest[k] ? difference : largest[k];
+    }
+  }
+}
+
+}  // namespace
+
+#define NVC_EXPORT extern "C" __attribute__((visibility("default")))
+
+// Values in fixed point, rounded down, or to the nearest without fraction bits.
+NVC_EXPORT void nvc_fix_floats(int64_t n, const float* values, double low, double spacing, int64_t fraction_bits,
+                               int32_t* fixed) {
+  if (fraction_bits == 0) return FixNearest(n, values, low, spacing, fixed);
+  FixDown(n, values, low, spacing, static_cast<double>(1 << std::clamp<int64_t>(fraction_bits, 0, 30)), fixed);
+}
+
+// Values of numbers in fixed point.
+NVC_EXPORT void nvc_restore_floats(int64_t n, const int32_t* fixed, double low, double unit, float* values) {
+  Restore(n, fixed, low, unit, values);
+}
+
+// Largest absolute difference of two arrays of finite numbers.
+NVC_EXPORT double nvc_largest_difference(int64_t n, const float* a, const float* b) {
+  double largest[kLanes] = {};
+  LargestDifferences(n, a, b, largest);
+  for (int64_t i = n - n % kLanes; i < n; ++i) {
+    largest[0] = std::max(largest[0], std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+  }
+  return *std::max_element(largest, largest + kLanes);
+}

@@ -1,0 +1,22 @@
+"""Arrays that begin where those of XLA do: JAX takes them on a CPU as they are, and copies others."""
+
+import numpy as np
+
+ALIGNMENT = 64
+"""Bytes at multiples of which XLA's arrays begin."""
+
+
+def zeros_aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """Make an array of zeros. It takes memory only where it is written.
+
+    Whoever hands it to JAX must not write to it any more.
+    """
+    n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    buffer = np.zeros(n_bytes + ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    return buffer[start : start + n_bytes].view(dtype).reshape(shape)
+
+
+def is_aligned(array: np.ndarray) -> bool:
+    """Tell whether an array is contiguous and begins where those of XLA do."""
+    return array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0

@@ -1,0 +1,24 @@
+import jax
+import numpy as np
+import pytest
+
+from nvc_jax.core.aligned_arrays import is_aligned, zeros_aligned
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((5, 3), np.int32), ((7,), np.uint16), ((2, 3, 1), np.bool_)])
+def test_arrays_of_zeros_are_aligned(shape: tuple[int, ...], dtype: type) -> None:
+    made = zeros_aligned(shape, dtype)
+    assert made.shape == shape and made.dtype == dtype and made.flags.writeable and is_aligned(made)
+    assert not made.any()
+
+
+def test_other_arrays_are_not_aligned() -> None:
+    made = zeros_aligned((8, 32), np.int32)
+    assert not is_aligned(made[0, 1:]) and not is_aligned(made.T)
+    assert is_aligned(made[1:])
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="other devices have a memory of their own")
+def test_jax_takes_aligned_arrays_without_a_copy() -> None:
+    made = zeros_aligned((8, 32), np.int32)
+    assert jax.device_put(made).unsafe_buffer_pointer() == made.ctypes.data
