@@ -21,7 +21,7 @@ from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.exact_values import find_exact_values, required_patterns, without_exact_values
 from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.chunks.prediction import Prediction, encode_prediction, prepare_prediction
-from nvc_jax.chunks.rank_body import encode_ranks, estimate_rank_bits
+from nvc_jax.chunks.rank_body import encode_ranks, rank_values
 from nvc_jax.chunks.special_values import encode_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.core.chunk_interfaces import ChunkTarget
@@ -163,8 +163,9 @@ class PayloadEncoder:
                 return
 
         smallest_cost, predicted = math.inf, None
-        transformed = None if max_error == 0 else self._transform.encode(chunk, target, boundaries)
         prediction = prepare_prediction(chunk, target, self._padded_shape)
+        leaves_transform = max_error != 0 and not (prediction is not None and prediction.is_certain)
+        transformed = self._transform.encode(chunk, target, boundaries) if leaves_transform else None
         if transformed is not None and prediction is not None and prediction.is_below(transformed):
             predicted = self._predict(chunk, prediction, measure)
             least = 8 * (len(transformed.body) + len(special_values))
@@ -240,10 +241,10 @@ class PayloadEncoder:
         ``leaves_differences`` is false where a lattice is exact: differences are then no use.
         """
         dtype = chunk.values.dtype
-        is_wide = is_float(dtype) or is_long_integer(dtype)
-        if is_wide and self._may_have_ranks(chunk, target, smallest_cost):
-            ranks = encode_ranks(chunk, self._padded_shape)
-            if ranks is not None:
+        if target.max_error == 0 and (is_float(dtype) or is_long_integer(dtype)):
+            ranked = rank_values(chunk, self._padded_shape)
+            if ranked is not None:
+                ranks = encode_ranks(ranked)
                 yield self._exact_candidate(PayloadKind.RANKS, ranks, chunk, special_values)
         if target.max_error == 0 or smallest_cost > 8 * chunk.values.nbytes * LOSSLESS_SHARE:
             if leaves_differences:
@@ -251,11 +252,3 @@ class PayloadEncoder:
                 yield self._exact_candidate(PayloadKind.DIFFERENCES, differences, chunk, special_values)
             packed = bodies.encode_packed(chunk)
             yield self._exact_candidate(PayloadKind.PACKED, packed, chunk, special_values)
-
-    def _may_have_ranks(self, chunk: ChunkValues, target: ChunkTarget, smallest_cost: float) -> bool:
-        """Tell whether the ranks of floats may be cheaper than what costs least so far."""
-        if target.max_error == 0:
-            return True
-        if target.max_error is None:
-            return smallest_cost > 8 * chunk.values.nbytes * LOSSLESS_SHARE
-        return smallest_cost > estimate_rank_bits(chunk)

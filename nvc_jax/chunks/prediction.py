@@ -1,4 +1,4 @@
-"""Coding of a chunk by prediction from neighbours: on a lattice, or else uniformly quantised."""
+"""Coding of a chunk by prediction from neighbours: values or ranks on a lattice, or uniformly quantised."""
 
 import dataclasses
 import functools
@@ -10,9 +10,10 @@ from nvc_jax.chunks import bodies, lattice_body
 from nvc_jax.chunks.candidates import price_of_error, squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.payload import PayloadKind
+from nvc_jax.chunks.rank_body import RankedValues, encode_ranks, rank_values, typical_gap
 from nvc_jax.chunks.transform_body import CodedBody
 from nvc_jax.core.chunk_interfaces import ChunkTarget
-from nvc_jax.core.dtypes import is_float
+from nvc_jax.core.dtypes import is_float, is_long_integer
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.lattice.plan import Plan, plan_stream
 from nvc_jax.lattice.values import FixedValues
@@ -25,6 +26,12 @@ _LATTICE_SHARE = 0.85
 _ROUGH_SHARE = 0.75
 """The same share of a rough estimate. On 93 volumes and six targets it dismisses four of five lattices that
 the better estimate would dismiss, and none that wins."""
+_LEAST_GAP = 1.8
+"""Typical distance of neighbouring values, in units of the largest error, from which on a chunk is coded by
+ranks in place of values: on 115 volumes these then take 1 to 65 % fewer bits, and more bits below it."""
+_CERTAIN_GAP = 4.4
+"""The same distance from which on the transform is not tried: there it took at least 20 % more bits than
+ranks."""
 _THINNING = 3
 """Binary logarithm of the factor by which a rough estimate has fewer samples."""
 
@@ -34,14 +41,16 @@ class Prediction:
     """A chunk that may be coded by prediction.
 
     Attributes:
-        fixed: values on a lattice; None where it has none.
+        fixed: values on a lattice, or their ranks; None where it has none.
         target: bound and step.
         max_error: largest error that values may have.
+        is_certain: the transform need not be tried.
     """
 
-    fixed: FixedValues | None
+    fixed: FixedValues | RankedValues | None
     target: ChunkTarget
     max_error: float
+    is_certain: bool = False
 
     @functools.cached_property
     def plan(self) -> Plan | None:
@@ -83,8 +92,14 @@ def prepare_prediction(chunk: ChunkValues, target: ChunkTarget, padded_shape: Sh
     max_error = target.max_error
     if max_error is None:
         max_error = _ERROR_PER_STEP * (target.step or 0.0)
-    if max_error == 0 and is_float(chunk.values.dtype):
+    dtype = chunk.values.dtype
+    if max_error == 0 and is_float(dtype):
         return None
+    if max_error > 0 and (is_float(dtype) or is_long_integer(dtype)):
+        ranked = rank_values(chunk, padded_shape, _LEAST_GAP * max_error)
+        if ranked is not None:
+            is_certain = typical_gap(ranked.table, dtype) >= _CERTAIN_GAP * max_error
+            return Prediction(ranked, target, max_error, is_certain)
     return Prediction(lattice_body.fix_chunk(chunk, max_error, padded_shape), target, max_error)
 
 
@@ -97,6 +112,8 @@ def encode_prediction(
         Kind, body, and the decoded values if they are known; None where there is no body.
     """
     fixed, plan = prediction.fixed, prediction.plan
+    if isinstance(fixed, RankedValues):
+        return PayloadKind.RANKS, encode_ranks(fixed, plan), chunk.values
     if fixed is not None and plan is not None:
         lattice = lattice_body.encode_lattice(fixed, plan)
         if lattice is not None:

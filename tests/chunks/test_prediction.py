@@ -67,3 +67,20 @@ def test_a_lattice_is_worth_a_try_where_its_cost_is_near_that_of_the_transform()
     assert 0.8 < prediction.rough_cost / prediction.cost < 1.25
     for share, is_worth in ((0.5, False), (0.95, True), (math.inf, True)):
         assert prediction.may_cost_less_than(share * prediction.cost) == is_worth
+
+
+@pytest.mark.parametrize(
+    ("max_error", "kind", "is_certain"),
+    [(0.1, PayloadKind.RANKS, True), (0.3, PayloadKind.RANKS, False), (0.7, PayloadKind.LATTICE, False)],
+)
+def test_values_far_apart_are_coded_by_ranks(max_error: float, kind: PayloadKind, is_certain: bool) -> None:
+    counts = ChunkValues.examine(np.rint(40 * CHUNK.values), ())
+    prediction = prepare_prediction(counts, ChunkTarget(max_error, None), PADDED_SHAPE)
+    assert prediction is not None
+    assert prediction.is_certain == is_certain
+    coded = encode_prediction(counts, prediction, PADDED_SHAPE)
+    assert coded is not None
+    assert coded[0] == kind
+    assert coded[2] is not None
+    assert np.abs(coded[2] - counts.values).max() <= (0 if kind == PayloadKind.RANKS else max_error)
+    assert 0.6 < 8 * len(coded[1]) / prediction.cost < 1.7
