@@ -9,6 +9,7 @@ import numpy as np
 from nvc_jax.chunks import bodies, lattice_body
 from nvc_jax.chunks.candidates import price_of_error, squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.likely_cost import likely_least
 from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.rank_body import RankedValues, encode_ranks, rank_values, typical_gap
 from nvc_jax.chunks.transform_body import CodedBody
@@ -21,11 +22,11 @@ from nvc_jax.lattice.values import FixedValues
 _ERROR_PER_STEP = 0.37
 """Largest error of a lattice, in steps of the transform, where there is no bound: its slope of bits against
 error is then that of the transform."""
-_LATTICE_SHARE = 0.85
-"""Share of its estimated cost that a lattice may have: it is tried where that is below the transform's."""
 _ROUGH_SHARE = 0.75
-"""The same share of a rough estimate. On 93 volumes and six targets it dismisses four of five lattices that
-the better estimate would dismiss, and none that wins."""
+"""Share of a rough estimate that a better one may come to. On 93 volumes and six targets it dismisses four of
+five lattices that the better estimate would dismiss, and none that wins."""
+_ROUGH_LEAST_SHARE = 0.88
+"""The same share of the least that a lattice is likely to cost."""
 _LEAST_GAP = 1.8
 """Typical distance of neighbouring values, in units of the largest error, from which on a chunk is coded by
 ranks in place of values: on 115 volumes these then take 1 to 65 % fewer bits, and more bits below it."""
@@ -44,12 +45,16 @@ class Prediction:
         fixed: values on a lattice, or their ranks; None where it has none.
         target: bound and step.
         max_error: largest error that values may have.
+        n_valid: number of valid values.
+        has_gaps: some values are not valid.
         is_certain: the transform need not be tried.
     """
 
     fixed: FixedValues | RankedValues | None
     target: ChunkTarget
     max_error: float
+    n_valid: int
+    has_gaps: bool
     is_certain: bool = False
 
     @functools.cached_property
@@ -58,19 +63,27 @@ class Prediction:
         return None if self.fixed is None else plan_stream(self.fixed.volume)
 
     @functools.cached_property
+    def _rough_plan(self) -> Plan | None:
+        """Plan by which an estimate takes an eighth of the time."""
+        return None if self.fixed is None else plan_stream(self.fixed.volume, _THINNING)
+
+    @functools.cached_property
     def cost(self) -> float:
         """Estimated cost of the lattice in bits; 0 without one."""
-        return self._estimate(self.plan)
+        return self._cost(self.plan)
 
     @functools.cached_property
     def rough_cost(self) -> float:
-        """Cost by an estimate that takes an eighth of the time."""
-        return 0.0 if self.fixed is None else self._estimate(plan_stream(self.fixed.volume, _THINNING))
+        """Cost by a rough plan."""
+        return self._cost(self._rough_plan)
 
-    def _estimate(self, plan: Plan | None) -> float:
+    def _cost(self, plan: Plan | None, *, least: bool = False) -> float:
+        """Cost by an estimate, or the least that is likely."""
         if self.fixed is None or plan is None:
             return 0.0
         estimate, unit = self.fixed.estimate(plan), squared_unit(self.target)
+        if least:
+            estimate = likely_least(estimate, plan.counts, self.n_valid, has_gaps=self.has_gaps)
         return estimate.bits + price_of_error(estimate.squared_error / unit / unit, self.target)
 
     def is_below(self, transformed: CodedBody) -> bool:
@@ -84,7 +97,8 @@ class Prediction:
         """Tell whether coding by prediction is worth a try, with something else at such a cost."""
         if math.isinf(cost):
             return True
-        return _ROUGH_SHARE * self.rough_cost <= cost and _LATTICE_SHARE * self.cost <= cost
+        rough = _ROUGH_LEAST_SHARE * self._cost(self._rough_plan, least=True)
+        return rough <= cost and self._cost(self.plan, least=True) <= cost
 
 
 def prepare_prediction(chunk: ChunkValues, target: ChunkTarget, padded_shape: Shape3) -> Prediction | None:
@@ -92,15 +106,16 @@ def prepare_prediction(chunk: ChunkValues, target: ChunkTarget, padded_shape: Sh
     max_error = target.max_error
     if max_error is None:
         max_error = _ERROR_PER_STEP * (target.step or 0.0)
-    dtype = chunk.values.dtype
+    dtype, n_valid = chunk.values.dtype, int(np.count_nonzero(chunk.valid))
     if max_error == 0 and is_float(dtype):
         return None
     if max_error > 0 and (is_float(dtype) or is_long_integer(dtype)):
         ranked = rank_values(chunk, padded_shape, _LEAST_GAP * max_error)
         if ranked is not None:
             is_certain = typical_gap(ranked.table, dtype) >= _CERTAIN_GAP * max_error
-            return Prediction(ranked, target, max_error, is_certain)
-    return Prediction(lattice_body.fix_chunk(chunk, max_error, padded_shape), target, max_error)
+            return Prediction(ranked, target, max_error, n_valid, chunk.has_gaps, is_certain)
+    fixed = lattice_body.fix_chunk(chunk, max_error, padded_shape)
+    return Prediction(fixed, target, max_error, n_valid, chunk.has_gaps)
 
 
 def encode_prediction(
