@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,24 +38,38 @@ _THINNING = 3
 """Binary logarithm of the factor by which a rough estimate has fewer samples."""
 
 
-@dataclasses.dataclass(frozen=True)
+class CodedPrediction(NamedTuple):
+    """A body by prediction.
+
+    Attributes:
+        kind: of the body.
+        body: its bytes.
+        decoded: the values that it decodes to, if they are known.
+    """
+
+    kind: PayloadKind
+    body: bytes
+    decoded: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
     """A chunk that may be coded by prediction.
 
     Attributes:
+        chunk: the values.
+        padded_shape: (z, y, x) of a whole chunk.
         fixed: values on a lattice, or their ranks; None where it has none.
         target: bound and step.
         max_error: largest error that values may have.
-        n_valid: number of valid values.
-        has_gaps: some values are not valid.
         is_certain: the transform need not be tried.
     """
 
+    chunk: ChunkValues
+    padded_shape: Shape3
     fixed: FixedValues | RankedValues | None
     target: ChunkTarget
     max_error: float
-    n_valid: int
-    has_gaps: bool
     is_certain: bool = False
 
     @functools.cached_property
@@ -83,12 +98,13 @@ class Prediction:
             return 0.0
         estimate, unit = self.fixed.estimate(plan), squared_unit(self.target)
         if least:
-            estimate = likely_least(estimate, plan.counts, self.n_valid, has_gaps=self.has_gaps)
+            n_valid = int(np.count_nonzero(self.chunk.valid))
+            estimate = likely_least(estimate, plan.counts, n_valid, has_gaps=self.chunk.has_gaps)
         return estimate.bits + price_of_error(estimate.squared_error / unit / unit, self.target)
 
     def is_below(self, transformed: CodedBody) -> bool:
         """Tell whether a lattice is estimated to cost less than the transform will in the end."""
-        if self.target.max_error is None or self.fixed is None:
+        if self.fixed is None:
             return False
         bits = 8 * len(transformed.body)
         return _ROUGH_SHARE * self.rough_cost < bits and self.cost < bits
@@ -100,38 +116,32 @@ class Prediction:
         rough = _ROUGH_LEAST_SHARE * self._cost(self._rough_plan, least=True)
         return rough <= cost and self._cost(self.plan, least=True) <= cost
 
+    @functools.cached_property
+    def coded(self) -> CodedPrediction | None:
+        """The chunk, coded by prediction; None where there is no body."""
+        fixed, plan = self.fixed, self.plan
+        if isinstance(fixed, RankedValues):
+            return CodedPrediction(PayloadKind.RANKS, encode_ranks(fixed, plan), self.chunk.values)
+        if fixed is not None and plan is not None:
+            lattice = lattice_body.encode_lattice(fixed, plan)
+            if lattice is not None:
+                return CodedPrediction(PayloadKind.LATTICE, *lattice)
+        uniform = bodies.encode_uniform(self.chunk, self.max_error, self.padded_shape)
+        return None if uniform is None else CodedPrediction(PayloadKind.UNIFORM, uniform, None)
+
 
 def prepare_prediction(chunk: ChunkValues, target: ChunkTarget, padded_shape: Shape3) -> Prediction | None:
     """Prepare to code a chunk, some values of which are valid; None for floats that stay exact."""
     max_error = target.max_error
     if max_error is None:
         max_error = _ERROR_PER_STEP * (target.step or 0.0)
-    dtype, n_valid = chunk.values.dtype, int(np.count_nonzero(chunk.valid))
+    dtype = chunk.values.dtype
     if max_error == 0 and is_float(dtype):
         return None
     if max_error > 0 and (is_float(dtype) or is_long_integer(dtype)):
         ranked = rank_values(chunk, padded_shape, _LEAST_GAP * max_error)
         if ranked is not None:
             is_certain = typical_gap(ranked.table, dtype) >= _CERTAIN_GAP * max_error
-            return Prediction(ranked, target, max_error, n_valid, chunk.has_gaps, is_certain)
+            return Prediction(chunk, padded_shape, ranked, target, max_error, is_certain)
     fixed = lattice_body.fix_chunk(chunk, max_error, padded_shape)
-    return Prediction(fixed, target, max_error, n_valid, chunk.has_gaps)
-
-
-def encode_prediction(
-    chunk: ChunkValues, prediction: Prediction, padded_shape: Shape3
-) -> tuple[PayloadKind, bytes, np.ndarray | None] | None:
-    """Code a chunk by prediction.
-
-    Returns:
-        Kind, body, and the decoded values if they are known; None where there is no body.
-    """
-    fixed, plan = prediction.fixed, prediction.plan
-    if isinstance(fixed, RankedValues):
-        return PayloadKind.RANKS, encode_ranks(fixed, plan), chunk.values
-    if fixed is not None and plan is not None:
-        lattice = lattice_body.encode_lattice(fixed, plan)
-        if lattice is not None:
-            return PayloadKind.LATTICE, *lattice
-    uniform = bodies.encode_uniform(chunk, prediction.max_error, padded_shape)
-    return None if uniform is None else (PayloadKind.UNIFORM, uniform, None)
+    return Prediction(chunk, padded_shape, fixed, target, max_error)
