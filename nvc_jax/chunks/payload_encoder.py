@@ -37,7 +37,7 @@ CERTAIN_JUMP = 20.0
 """Jump of exact values from which on a chunk is not coded with them as well, if their labels are cheap."""
 _APART_IS_BETTER, _APART_IS_WORSE = 0.65, 1.2
 """Ratio of the estimated cost with exact values apart to that without, below and above which the other way is
-not completed. On 115 volumes and six targets, apart was the worse way from 1.12 on, and the better one below
+not completed. On 90 volumes and six targets, apart was the worse way from 1.12 on, and the better one below
 0.7."""
 
 

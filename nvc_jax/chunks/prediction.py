@@ -30,7 +30,7 @@ _ROUGH_LEAST_SHARE = 0.88
 """The same share of the least that a lattice is likely to cost."""
 _LEAST_GAP = 1.8
 """Typical distance of neighbouring values, in units of the largest error, from which on a chunk is coded by
-ranks in place of values: on 115 volumes these then take 1 to 65 % fewer bits, and more bits below it."""
+ranks in place of values: on 90 volumes these then take 1 to 65 % fewer bits, and more bits below it."""
 _CERTAIN_GAP = 4.4
 """The same distance from which on the transform is not tried: there it took at least 20 % more bits than
 ranks."""
