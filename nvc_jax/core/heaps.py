@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import itertools
 import sys
 from collections.abc import Callable, Generator
 from typing import TypeVar
@@ -12,6 +13,8 @@ R = TypeVar("R")
 _M_ARENA_MAX = -8
 """Parameter of glibc's ``mallopt``: the largest number of heaps."""
 _RESULTS_PER_RELEASE = 16
+_n_results = itertools.count()
+"""Results of this process so far."""
 _LEAST_HEAPS, _THREADS_PER_HEAP = 2, 8
 
 
@@ -41,14 +44,14 @@ def release_unused() -> None:
 def releasing(results: Generator[R, None, None]) -> Generator[R, None, None]:
     """Pass results on, and release unused memory now and then.
 
-    It is released after the first result, which may compile programs, and after every sixteenth. Memory that
-    was released has to be cleared by the system when it is used again: after each result that would take a
-    tenth of the time.
+    It is released after the first result of the process, which compiles programs, and after every sixteenth,
+    whichever call it is of. Memory that was released has to be cleared by the system when it is used again:
+    after each result that would take a tenth of the time.
     """
     with contextlib.closing(results):
-        for n_before, result in enumerate(results):
+        for result in results:
             yield result
-            if n_before % _RESULTS_PER_RELEASE == 0:
+            if next(_n_results) % _RESULTS_PER_RELEASE == 0:
                 release_unused()
 
 
