@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "buffers.h"
+#include "vectorize.h"
 
 namespace nvc {
 namespace {
@@ -36,34 +37,75 @@ class Adaptation {
     return std::clamp(scales_[dimension] + reached + (kFirstShift - 1), 0, last_);
   }
 
+  // Tables of one dimension of several blocks: of `n`, rounded up to whole vectors.
+  void Tables(const int32_t* totals, int64_t n, int64_t dimension, int32_t* tables) const {
+    // No sum is larger than kMaxSum, so larger thresholds are as good as infinite.
+    int32_t thresholds[kShifts];
+    for (int k = 0; k < kShifts; ++k) {
+      thresholds[k] = static_cast<int32_t>(std::min(thresholds_[dimension * kShifts + k], kMaxSum + 1));
+    }
+    ChooseTables(totals, n, thresholds, scales_[dimension] + (kFirstShift - 1), last_, tables);
+  }
+
   static uint32_t Add(uint32_t total, int32_t value) {
     const uint32_t magnitude = value < 0 ? 0u - static_cast<uint32_t>(value) : static_cast<uint32_t>(value);
     return std::min(total + std::min(magnitude, kMaxSum / kSumUnits) * kSumUnits, kMaxSum);
   }
 
  private:
+  NVC_VECTORIZE static void ChooseTables(const int32_t* totals, int64_t n, const int32_t* thresholds,
+                                         int32_t lowest, int32_t last, int32_t* tables) {
+    for (int64_t i = 0; i < n; i += kWidth) {
+      const Vector total = NVC_LOAD(totals + i);
+      Vector table = Vector{} + lowest;
+      for (int k = 0; k < kShifts; ++k) table -= total >= thresholds[k];
+      table = NVC_MAX(table, Vector{});
+      NVC_STORE(tables + i, NVC_MIN(table, Vector{} + last));
+    }
+  }
+
   const int32_t* scales_;
   uint32_t start_;
   const uint32_t* thresholds_;
   int32_t last_;
 };
 
-// Estimates the bits of kBlocksOfSum blocks each of every dimension, in 1/1024 bit.
-ffi::Error Estimate(S32 values, S32 scales, U32 start, U32 thresholds, S32 zero, F32 further, Out<S32> units) {
+// Adds magnitudes to the sums of blocks; see Adaptation::Add.
+NVC_VECTORIZE void AddMagnitudes(const int32_t* values, int64_t n, int32_t* totals) {
+  for (int64_t i = 0; i < n; ++i) totals[i] = static_cast<int32_t>(Adaptation::Add(totals[i], values[i]));
+}
+
+// Adds up the units of integers of one dimension.
+NVC_VECTORIZE int32_t SumUnits(const int32_t* values, const int32_t* tables, int64_t n, const int32_t* zero,
+                               const float* further) {
+  int32_t sum = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const float steps = std::nearbyint(further[tables[i]] * static_cast<float>(std::abs(values[i])));
+    const auto of_steps = static_cast<int32_t>(std::min(steps, static_cast<float>(kMaxUnits)));
+    sum += std::min(zero[tables[i]] + of_steps, kMaxUnits);
+  }
+  return sum;
+}
+
+// Estimates the bits of kBlocksOfSum blocks each of every dimension, in 1/1024 bit. Only the first blocks count.
+ffi::Error Estimate(S32 values, S32 scales, U32 start, U32 thresholds, S32 zero, F32 further, S32 count_buffer,
+                    Out<S32> units) {
   const auto n_dims = static_cast<int64_t>(Rows(values));
   const auto n_blocks = static_cast<int64_t>(values.dimensions().back());
   const Adaptation adaptation(scales, start, thresholds, static_cast<int64_t>(zero.element_count()));
+  const int64_t n_sums = CeilDivide(n_blocks, kBlocksOfSum);
+  const int64_t count = std::clamp<int64_t>(*count_buffer.typed_data(), 0, n_blocks);
+  std::vector<int32_t> totals(kBlocksOfSum), tables(kBlocksOfSum);
   Zero(units);
-  std::vector<uint32_t> totals(n_blocks, adaptation.start());
-  for (int64_t dimension = 0; dimension < n_dims; ++dimension) {
-    const int32_t* row = values.typed_data() + dimension * n_blocks;
-    int32_t* sums = units->typed_data() + dimension * CeilDivide(n_blocks, kBlocksOfSum);
-    for (int64_t block = 0; block < n_blocks; ++block) {
-      const int32_t table = adaptation.Table(totals[block], dimension);
-      const float steps = std::nearbyint(further.typed_data()[table] * static_cast<float>(std::abs(row[block])));
-      const auto of_steps = static_cast<int32_t>(std::min(steps, static_cast<float>(kMaxUnits)));
-      sums[block / kBlocksOfSum] += std::min(zero.typed_data()[table] + of_steps, kMaxUnits);
-      totals[block] = Adaptation::Add(totals[block], row[block]);
+  for (int64_t part = 0; part < CeilDivide(count, kBlocksOfSum); ++part) {
+    const int64_t n = std::min(count - part * kBlocksOfSum, kBlocksOfSum);
+    std::fill(totals.begin(), totals.end(), static_cast<int32_t>(adaptation.start()));
+    for (int64_t dimension = 0; dimension < n_dims; ++dimension) {
+      const int32_t* row = values.typed_data() + dimension * n_blocks + part * kBlocksOfSum;
+      adaptation.Tables(totals.data(), n, dimension, tables.data());
+      units->typed_data()[dimension * n_sums + part] =
+          SumUnits(row, tables.data(), n, zero.typed_data(), further.typed_data());
+      AddMagnitudes(row, n, totals.data());
     }
   }
   return ffi::Error::Success();
@@ -76,14 +118,14 @@ ffi::Error Encode(S32 values, S32 scales, U32 start, U32 thresholds, U16 frequen
   const int64_t count = std::clamp<int64_t>(*count_buffer.typed_data(), 0, n_blocks);
   const Tables tables(frequencies.typed_data(), Rows(frequencies));
   const Adaptation adaptation(scales, start, thresholds, static_cast<int64_t>(tables.n_rows()));
+  // By whole vectors.
+  const int64_t n_padded = CeilDivide(count, kWidth) * kWidth;
+  std::vector<int32_t> totals(n_padded, static_cast<int32_t>(adaptation.start())), row(n_padded);
   std::vector<uint8_t> chosen(n_dims * n_blocks);
-  for (int64_t block = 0; block < count; ++block) {
-    uint32_t total = adaptation.start();
-    for (int64_t dimension = 0; dimension < n_dims; ++dimension) {
-      const int64_t index = dimension * n_blocks + block;
-      chosen[index] = static_cast<uint8_t>(adaptation.Table(total, dimension));
-      total = Adaptation::Add(total, values.typed_data()[index]);
-    }
+  for (int64_t dimension = 0; dimension < n_dims; ++dimension) {
+    adaptation.Tables(totals.data(), count, dimension, row.data());
+    std::copy_n(row.data(), count, chosen.data() + dimension * n_blocks);
+    AddMagnitudes(values.typed_data() + dimension * n_blocks, count, totals.data());
   }
   const auto push = [&](int64_t n_lanes, int64_t group, uint32_t* states, PushStack& stack) {
     const int64_t run = CeilDivide(count, n_lanes);
@@ -139,7 +181,7 @@ ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes_buffer, S32 scales, U3
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_geometric_estimate, Estimate,
                               ffi::Ffi::Bind()
-                                  .Arg<S32>().Arg<S32>().Arg<U32>().Arg<U32>().Arg<S32>().Arg<F32>()
+                                  .Arg<S32>().Arg<S32>().Arg<U32>().Arg<U32>().Arg<S32>().Arg<F32>().Arg<S32>()
                                   .Ret<S32>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_geometric_encode, Encode,

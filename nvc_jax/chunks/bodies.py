@@ -125,9 +125,13 @@ def encode_levels(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
 
 def _equal_share(bits: np.ndarray) -> float:
     """Share of neighbours that are equal, along the axis along which it is largest."""
-    axes = [axis for axis, side in enumerate(bits.shape) if side > 1]
-    shares = [np.mean(np.diff(bits, axis=axis) == 0) for axis in axes]
-    return float(max(shares, default=1.0))
+    shares = []
+    for axis in range(bits.ndim):
+        lines = np.moveaxis(bits, axis, 0)
+        equal = lines[1:] == lines[:-1]
+        if equal.size:
+            shares.append(np.count_nonzero(equal) / equal.size)
+    return max(shares, default=1.0)
 
 
 def decode_levels(body: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:

@@ -16,6 +16,7 @@ from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.payload_encoder import PayloadEncoder
 from nvc_jax.chunks.pointwise_encoder import PointwiseEncoder
+from nvc_jax.chunks.prepared_chunk import PreparedChunk
 from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE, block_means, show_special_blocks
 from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
@@ -88,23 +89,30 @@ class ChunkCodec(ChunkDecoder):
         Returns:
             The cheapest payload that keeps to the target.
         """
+        return self.encode_prepared(self.prepare(values), target, boundaries)
+
+    def prepare(self, values: np.ndarray) -> PreparedChunk:
+        """Prepare a chunk that is encoded by several targets: (z, y, x) voxels, as of ``encode``."""
         with ignoring_nan(self._dtype):
-            chunk = self._examine(values)
+            return PreparedChunk(self._examine(values), self._padded_shape)
+
+    def encode_prepared(self, prepared: PreparedChunk, target: ChunkTarget, boundaries: int = 0) -> bytes:
+        """Encode a prepared chunk; as ``encode``."""
+        with ignoring_nan(self._dtype):
             if target.pointwise_error is None:
-                payload = self._encoder.encode(chunk, target, boundaries).payload
+                payload = self._encoder.encode(prepared, target, boundaries).payload
             else:
                 assert target.step is not None  # the volume's encoder chooses it
                 with np.errstate(invalid="ignore"):  # NaN is cast to float64
-                    payload = self._pointwise.encode(chunk, target.pointwise_error, target.step)
+                    payload = self._pointwise.encode(prepared, target.pointwise_error, target.step)
         return payload.to_bytes(self._whole_shape)
 
-    def encode_and_measure(self, values: np.ndarray, step: float, boundaries: int = 0) -> MeasuredChunk:
-        """Encode a chunk with a step, under no bound; as ``encode``."""
+    def encode_and_measure(self, prepared: PreparedChunk, step: float, boundaries: int = 0) -> MeasuredChunk:
+        """Encode a prepared chunk with a step, under no bound; as ``encode``."""
         target = ChunkTarget(None, step)
         with ignoring_nan(self._dtype):
-            chunk = self._examine(values)
-            payload, squared_error = self._encoder.encode(chunk, target, boundaries)
-        n_valid = int(np.count_nonzero(chunk.valid))
+            payload, squared_error = self._encoder.encode(prepared, target, boundaries)
+        n_valid = int(np.count_nonzero(prepared.chunk.valid))
         return MeasuredChunk(
             payload.to_bytes(self._whole_shape), squared_error, squared_unit(target), n_valid
         )

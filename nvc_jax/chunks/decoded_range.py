@@ -11,6 +11,7 @@ import numpy as np
 from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.dtypes import cast_values, float_limits, is_float, is_long_integer
 from nvc_jax.core.long_integers import absolute_differences
+from nvc_jax.core.slabs import slabs
 
 
 class DecodedRange:
@@ -42,13 +43,18 @@ class DecodedRange:
         """Clip decoded values to the range, and move those that equal a missing value to the next value."""
         if not self._has_rules:
             return decoded
-        enforced = decoded
-        # Two comparisons, and not `np.clip`, which may turn −0 into 0; false for NaN.
-        if not (self._low <= decoded.min() and decoded.max() <= self._high):
-            enforced = _replace(enforced, enforced < self._low, self._low)
-            enforced = _replace(enforced, enforced > self._high, self._high)
-        for missing_value, replacement in self._replacements.items():
-            enforced = _replace(enforced, enforced == missing_value, replacement)
+        # False for NaN.
+        is_within = bool(self._low <= decoded.min() and decoded.max() <= self._high)
+        if is_within and not self._replacements:
+            return decoded
+        enforced = decoded.copy()
+        for slab in slabs(decoded.shape):
+            part = enforced[slab]
+            # Two comparisons, and not `np.clip`, which may turn −0 into 0.
+            _replace(part, part < self._low, self._low)
+            _replace(part, part > self._high, self._high)
+            for missing_value, replacement in self._replacements.items():
+                _replace(part, part == missing_value, replacement)
         return enforced
 
     def find_broken(
@@ -85,9 +91,10 @@ def _distances(values: np.ndarray, value: float) -> np.ndarray:
         return np.abs(values.astype(np.float64) - value)
 
 
-def _replace(values: np.ndarray, mask: np.ndarray, replacement: float | np.generic) -> np.ndarray:
-    """Replace the values that a mask marks; the array itself where it marks none."""
-    return np.where(mask, values.dtype.type(replacement), values) if mask.any() else values
+def _replace(values: np.ndarray, mask: np.ndarray, replacement: float | np.generic) -> None:
+    """Replace the values that a mask marks, in place."""
+    if mask.any():
+        values[mask] = values.dtype.type(replacement)
 
 
 def _next_value(value: float, missing_values: list[float], high: float, dtype: np.dtype) -> float:

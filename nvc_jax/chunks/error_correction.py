@@ -20,7 +20,7 @@ from nvc_jax.core.dtypes import is_float
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.core.slabs import map_slabs
-from nvc_jax.entropy.sparse_integers import decode_sparse, encode_sparse
+from nvc_jax.entropy.sparse_integers import decode_sparse, encode_sparse, find_by_blocks
 
 _MAX_MULTIPLE = 2.0**40
 """Largest multiple that is stored: beyond it, or where the decoder made NaN, the value is stored exactly."""
@@ -29,14 +29,17 @@ _MIN_ALLOWED_SHARE = 1 / 4
 and another way of coding takes fewer bytes."""
 _ROUNDING_RESERVE = 2.0**-20
 """Share of the allowed error that is kept back for the rounding of the correction's own arithmetic."""
+_SPACINGS = 16
+"""Half spacings of a dtype by which the check of corrected values may be off: a few operations, each off by
+one at most, with reserve."""
 _SPACING = struct.Struct("<d")
 
 
 class Correction(NamedTuple):
-    """A correction of a volume's decoded values; positions are in C order.
+    """A correction of a volume's decoded values; positions are counted in C order.
 
     Attributes:
-        positions: int64 (n,), of the voxels to move.
+        positions: int64 (n,), of the voxels to move, block by block; see ``sparse_integers``.
         multiples: int64 (n,), spacings to add to each, none zero.
         spacing: in the volume's units.
         exact_positions: int64 (m,), of voxels that no multiple of the spacing brings within the bound.
@@ -69,16 +72,19 @@ def correct(original: np.ndarray, decoded: np.ndarray, max_error: float, reserve
     allowed *= 1 - _ROUNDING_RESERVE
 
     def is_wrong(original: np.ndarray, decoded: np.ndarray) -> np.ndarray:
-        return ~(np.abs(original.astype(decoded.dtype) - decoded) <= allowed)
+        errors = np.subtract(original, decoded, dtype=decoded.dtype)
+        return ~(np.abs(errors, out=errors) <= allowed)
 
-    wrong = np.flatnonzero(map_slabs(is_wrong, original, decoded, dtype=bool))
-    wanted, wrong_values = original.reshape(-1)[wrong], decoded.reshape(-1)[wrong]
+    wrong = find_by_blocks(map_slabs(is_wrong, original, decoded, dtype=bool))
+    wanted, wrong_values = (values.reshape(-1).take(wrong) for values in (original, decoded))
 
-    multiples = np.rint((wanted.astype(np.float64) - wrong_values.astype(np.float64)) / (2 * allowed))
+    multiples = np.rint(np.subtract(wanted, wrong_values, dtype=np.float64) / (2 * allowed))
     multiples = np.where(np.abs(multiples) < _MAX_MULTIPLE, multiples, 0).astype(np.int64)
     is_within = _is_within(wanted, _move(wrong_values, multiples, 2 * allowed), max_error, reserve)
 
     moves = is_within & (multiples != 0)
+    if moves.all():
+        return Correction(wrong, multiples, 2 * allowed, wrong[:0], wanted[:0])
     return Correction(wrong[moves], multiples[moves], 2 * allowed, wrong[~is_within], wanted[~is_within])
 
 
@@ -87,8 +93,12 @@ def _allowed_error(original: np.ndarray, max_error: float, reserve: float) -> fl
     if not is_float(original.dtype):
         # Rounding brings a value back to the integer that it is within 0.5 of.
         return float(np.floor(max_error) + 0.5 - reserve)
-    largest = max(-float(original.min(initial=0)), float(original.max(initial=0))) + max_error
-    return max_error - reserve - rounding_error(original.dtype, largest)
+    return max_error - reserve - rounding_error(original.dtype, _largest_decoded(original, max_error))
+
+
+def _largest_decoded(original: np.ndarray, max_error: float) -> float:
+    """Largest magnitude of values within the bound."""
+    return max(-float(original.min(initial=0)), float(original.max(initial=0))) + max_error
 
 
 def apply_correction(decoded: np.ndarray, correction: Correction, dtype: np.dtype) -> np.ndarray:
@@ -101,7 +111,7 @@ def apply_correction(decoded: np.ndarray, correction: Correction, dtype: np.dtyp
     """
     values = round_to_dtype(decoded, dtype)
     flat = values.reshape(-1)
-    moved = _move(decoded.reshape(-1)[correction.positions], correction.multiples, correction.spacing)
+    moved = _move(decoded.reshape(-1).take(correction.positions), correction.multiples, correction.spacing)
     flat[correction.positions] = round_to_dtype(moved, dtype)
     flat[correction.exact_positions] = correction.exact_values
     return values
@@ -115,6 +125,31 @@ def _move(decoded: np.ndarray, multiples: np.ndarray, spacing: float) -> np.ndar
 
 def _is_within(original: np.ndarray, decoded: np.ndarray, max_error: float, reserve: float) -> np.ndarray:
     """Mark the voxels where every value within the reserve of ``decoded`` rounds to one within the bound."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        errors = np.subtract(original, decoded, dtype=np.float64)
+        within = np.abs(errors, out=errors) <= _certain_error(original, decoded.dtype, max_error, reserve)
+    unsure = np.flatnonzero(~within)
+    if unsure.size:
+        within[unsure] = _ends_are_within(original[unsure], decoded[unsure], max_error, reserve)
+    return within
+
+
+def _certain_error(original: np.ndarray, decoded_dtype: np.dtype, max_error: float, reserve: float) -> float:
+    """Error of a decoded value up to which the ends of its interval need not be looked at.
+
+    It is what rounding leaves of the bound, less the spacings by which sums and the ends may be off.
+    """
+    largest = _largest_decoded(original, max_error)
+    arithmetic = _SPACINGS * rounding_error(decoded_dtype, largest)
+    if is_float(original.dtype):
+        arithmetic += _SPACINGS * rounding_error(original.dtype, largest)
+    return _allowed_error(original, max_error, reserve) - arithmetic
+
+
+def _ends_are_within(
+    original: np.ndarray, decoded: np.ndarray, max_error: float, reserve: float
+) -> np.ndarray:
+    """Mark voxels as ``_is_within`` does, by both ends of each interval."""
     exact = original.astype(np.float64)
     within = np.isfinite(decoded)
     # A sum may be rounded the other way on another device: one spacing more.

@@ -11,6 +11,7 @@ import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.special_values import bit_patterns, valid_range
+from nvc_jax.core.slabs import slabs
 from nvc_jax.core.systematic_sampling import scatter
 
 _MAX_VALUES = 8
@@ -33,7 +34,7 @@ class ExactValues(NamedTuple):
 
     Attributes:
         patterns: unsigned integers (n,), their bit patterns, the most frequent ones first.
-        jump: smallest of their jumps, see ``_jump``; infinite where there are no such values.
+        jump: smallest of their jumps, see ``_jumps``; infinite where there are no such values.
     """
 
     patterns: np.ndarray
@@ -55,8 +56,7 @@ def find_exact_values(chunk: ChunkValues) -> ExactValues:
     patterns = _find_frequent(chunk, bits)
     if not patterns.size:
         return ExactValues(patterns, np.inf)
-    ordinary = chunk.valid & ~np.isin(bits, patterns)
-    jumps = np.array([_jump(chunk.values, chunk.valid & (bits == pattern), ordinary) for pattern in patterns])
+    jumps = _jumps(chunk, bits, patterns)
     is_sharp = jumps >= _MIN_JUMP
     return ExactValues(patterns[is_sharp], float(jumps[is_sharp].min(initial=np.inf)))
 
@@ -71,31 +71,51 @@ def _find_frequent(chunk: ChunkValues, bits: np.ndarray) -> np.ndarray:
     beside = np.maximum(np.append(counts[1:], 0), np.insert(counts[:-1], 0, 0))
     is_peak = (counts >= _MIN_SHARE * len(sample) / 2) & (counts >= _MIN_PEAK * beside)
     patterns = bit_patterns(values[is_peak])
-    totals = np.array([np.count_nonzero(chunk.valid & (bits == pattern)) for pattern in patterns], int)
+    # Values of one bit pattern are all valid, or none is.
+    totals = np.array([_count(bits, pattern) for pattern in patterns], int)
     order = np.argsort(-totals, kind="stable")[:_MAX_VALUES]
     return patterns[order[totals[order] >= _MIN_SHARE * bits.size]]
 
 
-def _jump(values: np.ndarray, is_exact: np.ndarray, ordinary: np.ndarray) -> float:
-    """Compare the step at the border of an exact value with the next one, between ordinary values.
+def _count(bits: np.ndarray, pattern: np.unsignedinteger) -> int:
+    """Count the values of a bit pattern."""
+    return sum(int(np.count_nonzero(bits[slab] == pattern)) for slab in slabs(bits.shape))
+
+
+def _jumps(chunk: ChunkValues, bits: np.ndarray, patterns: np.ndarray) -> np.ndarray:
+    """Compare the step at the border of each exact value with the next one, between ordinary values.
+
+    Args:
+        chunk: the values.
+        bits: their bit patterns.
+        patterns: (n,), bit patterns of the exact values.
 
     Returns:
-        The ratio of their means, in lines through the chunk: about 1 where ordinary values run smoothly into
-        the exact one, large at a cut. Infinite where the exact value has no border.
+        float64 (n,), the ratios of their means, in lines through the chunk: about 1 where ordinary values run
+        smoothly into the exact one, large at a cut. Infinite where the exact value has no border.
     """
-    at_border, beyond = 0.0, 0.0
+    at_border, beyond = np.zeros((2, len(patterns)))
     for axis in range(3):
-        lines, exact, others = (
-            np.moveaxis(array, axis, 0)[:, ::_LINE_DISTANCE, ::_LINE_DISTANCE]
-            for array in (values, is_exact, ordinary)
-        )
-        after = exact[:-2] & others[1:-1] & others[2:]
-        before = exact[2:] & others[1:-1] & others[:-2]
+        lines = tuple(slice(None, None, 1 if other == axis else _LINE_DISTANCE) for other in range(3))
+        own = np.ascontiguousarray(bits[lines])
+        ordinary = chunk.valid[lines] & ~np.isin(own, patterns)
+        pairs = _part(ordinary, axis, 0, -1) & _part(ordinary, axis, 1, None)
         with np.errstate(over="ignore", invalid="ignore"):
-            steps = np.abs(np.diff(lines.astype(np.float64), axis=0))
-            at_border += float(steps[:-1][after].sum() + steps[1:][before].sum())
-            beyond += float(steps[1:][after].sum() + steps[:-1][before].sum())
-    return at_border / beyond if beyond else np.inf
+            steps = np.abs(np.diff(chunk.values[lines].astype(np.float64), axis=axis))
+            first, second = _part(steps, axis, 0, -1), _part(steps, axis, 1, None)
+            for i, pattern in enumerate(patterns):
+                exact = own == pattern
+                after = _part(exact, axis, 0, -2) & _part(pairs, axis, 1, None)
+                before = _part(exact, axis, 2, None) & _part(pairs, axis, 0, -1)
+                at_border[i] += float(first[after].sum() + second[before].sum())
+                beyond[i] += float(second[after].sum() + first[before].sum())
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.divide(at_border, beyond, out=np.full(len(patterns), np.inf), where=beyond != 0)
+
+
+def _part(array: np.ndarray, axis: int, start: int, stop: int | None) -> np.ndarray:
+    """Part of an array along an axis."""
+    return array[(slice(None),) * axis + (slice(start, stop),)]
 
 
 def without_exact_values(chunk: ChunkValues, patterns: np.ndarray) -> ChunkValues:

@@ -11,15 +11,15 @@ import math
 
 import numpy as np
 
-from nvc_jax.chunks import bodies
 from nvc_jax.chunks.body_decoder import BodyDecoder
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.decoded_range import DecodedRange
-from nvc_jax.chunks.exact_values import find_exact_values, required_patterns, without_exact_values
+from nvc_jax.chunks.exact_values import required_patterns, without_exact_values
 from nvc_jax.chunks.logarithms import PRECISIONS, Precision, encode_logarithms, to_values
 from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.chunks.payload_encoder import CERTAIN_JUMP, LOSSLESS_SHARE, PayloadEncoder
 from nvc_jax.chunks.pointwise_bound import PointwiseBound
+from nvc_jax.chunks.prepared_chunk import PreparedChunk
 from nvc_jax.chunks.special_values import (
     encode_special_values,
     restore_special_values,
@@ -65,19 +65,19 @@ class PointwiseEncoder:
         self._padded_shape, self._decoded_range = padded_shape, decoded_range
         self._exact_values = (0.0, *exact_values)
 
-    def encode(self, chunk: ChunkValues, pointwise_error: float, step: float) -> Payload:
+    def encode(self, prepared: PreparedChunk, pointwise_error: float, step: float) -> Payload:
         """Encode a chunk.
 
         Args:
-            chunk: the values.
+            prepared: the chunk.
             pointwise_error: the bound.
             step: that the transform tries, in units of the bound.
         """
-        bound = PointwiseBound(pointwise_error)
+        bound, chunk = PointwiseBound(pointwise_error), prepared.chunk
         payloads = []
         if chunk.low < chunk.high:
             required = required_patterns(chunk, self._exact_values)
-            frequent = find_exact_values(chunk)
+            frequent = prepared.exact
             others = frequent.patterns[~np.isin(frequent.patterns, required)]
             choices = [np.concatenate([required, others])]
             if others.size and frequent.jump < CERTAIN_JUMP:
@@ -88,8 +88,8 @@ class PointwiseEncoder:
                     payloads += self._verified(chunk, payload, pointwise_error)
         smallest = min((payload.section_bytes for payload in payloads), default=math.inf)
         is_dear = smallest > chunk.values.nbytes * LOSSLESS_SHARE
-        if is_dear or bodies.encode_levels(chunk, self._padded_shape) is not None:
-            payloads.append(self._plain.encode(chunk, ChunkTarget(0.0, None), 0).payload)
+        if is_dear or prepared.levels is not None:
+            payloads.append(self._plain.encode(prepared, ChunkTarget(0.0, None), 0).payload)
         return min(payloads, key=lambda payload: payload.section_bytes)
 
     def _encode_logarithms(

@@ -4,17 +4,20 @@ Floats that stem from integers, as of a scanner or of a packed file, take few di
 are then smooth where the values are, and take far fewer bits than the values' own bits.
 """
 
-import math
+from typing import NamedTuple
 
 import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.special_values import bit_patterns
 from nvc_jax.chunks.uniform_quantization import from_ordered, to_ordered
 from nvc_jax.chunks.value_bytes import pack_values, unpack_values
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.slabs import map_slabs
 from nvc_jax.core.systematic_sampling import scatter
-from nvc_jax.lattice.plan import MAX_FIXED, fix_volume, plan_stream
+from nvc_jax.lattice.estimate import Estimate, estimate_coding
+from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Plan, fix_volume, plan_stream
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 
 _MAX_SHARE = 1 / 2
@@ -23,39 +26,135 @@ _SAMPLE_SIZE = 1 << 13
 """Values by which the encoder finds out soon that a chunk has too many different ones."""
 _MAX_SAMPLE_SHARE = 0.9
 """Share of different values in such a sample above which ranks are not tried."""
-_BITS_SHARE = 1 / 2
-"""Bits of a rank over those of an index into the table: neighbours tell the rest."""
 _TABLE_DTYPE = np.dtype(np.uint64)
 
 
-def estimate_rank_bits(chunk: ChunkValues) -> float:
-    """Estimate the bits of ranks from a sample of the values; infinite where too many are different."""
-    flat = chunk.values.reshape(-1)
-    sample = to_ordered(flat[scatter(flat.size, _SAMPLE_SIZE)])
-    n_different = len(np.unique(sample))
-    if n_different > _MAX_SAMPLE_SHARE * len(sample):
-        return math.inf
-    return _BITS_SHARE * flat.size * math.log2(max(n_different, 2))
+class RankedValues(NamedTuple):
+    """The ranks of a chunk's values on a lattice.
+
+    Attributes:
+        table: int64 (n,), the different values in order, as ``to_ordered`` maps them.
+        packed_table: bytes of the table.
+        volume: the ranks.
+        n_valid: number of valid values.
+    """
+
+    table: np.ndarray
+    packed_table: bytes
+    volume: FixedVolume
+    n_valid: int
+
+    def estimate(self, plan: Plan) -> Estimate:
+        """Estimate what the values will take, coded as planned."""
+        estimate = estimate_coding(plan.counts, self.n_valid, 1.0, is_exact=True)
+        return estimate._replace(bits=estimate.bits + 8 * len(self.packed_table) if estimate.bits else 0.0)
 
 
-def encode_ranks(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
-    """Code values by a table and ranks.
+def typical_gap(table: np.ndarray, dtype: np.dtype) -> float:
+    """Find the typical distance of neighbours among the different values of a chunk.
+
+    Args:
+        table: int64 (n,), values in order, as ``to_ordered`` maps them.
+        dtype: of the values.
 
     Returns:
-        The body; None where there are too many different values.
+        The median, in units of the values; 0 for fewer than two.
     """
-    if not math.isfinite(estimate_rank_bits(chunk)):
+    differences = _differences(table, dtype)
+    return float(np.median(differences)) if differences.size else 0.0
+
+
+def _differences(table: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Differences of neighbours in a table, float64."""
+    with np.errstate(over="ignore"):
+        return np.diff(from_ordered(table, dtype).astype(np.float64))
+
+
+def _sample_values(chunk: ChunkValues) -> np.ndarray | None:
+    """Find the different values of a sample of a chunk, as ``to_ordered`` maps them: int64 (n,), ascending.
+
+    Returns:
+        The values; None where too many are different.
+    """
+    places = scatter(chunk.values.size, _SAMPLE_SIZE)
+    drawn = chunk.values.reshape(-1)[places]
+    different = np.unique(to_ordered(drawn[chunk.valid.reshape(-1)[places]]))
+    return None if len(different) > _MAX_SAMPLE_SHARE * len(places) else different
+
+
+def rank_values(chunk: ChunkValues, padded_shape: Shape3, least_gap: float = 0.0) -> RankedValues | None:
+    """Rank the values of a chunk, some of which are valid.
+
+    Args:
+        chunk: the values.
+        padded_shape: (z, y, x) of a whole chunk.
+        least_gap: typical distance of neighbouring values below which the chunk has no ranks, in its units.
+
+    Returns:
+        The ranks; None where there are too many different values, or they are too near each other.
+    """
+    sample, dtype = _sample_values(chunk), chunk.values.dtype
+    if sample is None or typical_gap(sample, dtype) < least_gap:
         return None
-    ordered = to_ordered(chunk.values)
-    table = np.unique(ordered[chunk.valid])
-    if len(table) > min(MAX_FIXED - 1, _MAX_SHARE * ordered.size):
+    table, ranks = _rank_on_grid(chunk, sample) or _rank_by_search(chunk)
+    limit = min(MAX_FIXED - 1, _MAX_SHARE * ranks.size)
+    if len(table) > limit or typical_gap(table, dtype) < least_gap:
         return None
-    ranks = np.searchsorted(table, ordered).clip(max=len(table) - 1)
     filled = ChunkValues(ranks, chunk.valid, 0.0, len(table) - 1.0).filled()
-    stream, _ = encode_lattice(plan_stream(fix_volume(filled, 0, padded_shape, chunk.valid)))
     # Differences wrap around: the first entry may be negative.
     packed = pack_values(np.diff(table, prepend=0).view(_TABLE_DTYPE))
-    return encode_varints(len(table), len(packed)) + packed + stream
+    volume = fix_volume(filled, 0, padded_shape, chunk.valid)
+    return RankedValues(table, packed, volume, int(np.count_nonzero(chunk.valid)))
+
+
+def _rank_by_search(chunk: ChunkValues) -> tuple[np.ndarray, np.ndarray]:
+    """Sort the values of a chunk: their table, and each value's rank, int64; of others any rank."""
+    ordered = to_ordered(chunk.values)
+    table = np.unique(ordered[chunk.valid])
+    return table, np.searchsorted(table, ordered).clip(max=len(table) - 1)
+
+
+def _rank_on_grid(chunk: ChunkValues, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Find table and ranks of values that lie about on a grid, without sorting; None of other values.
+
+    Args:
+        chunk: the values.
+        sample: from ``_sample_values``.
+    """
+    gaps = _differences(sample, chunk.values.dtype)
+    width = float(chunk.high) - float(chunk.low)
+    if not gaps.size or not gaps.min() * (MAX_FIXED - 2) > width:
+        return None
+    n_gaps = round(width / float(gaps.min()))
+    origin, spacing = float(chunk.low), width / n_gaps
+    values = chunk.values
+    if chunk.has_gaps:
+        values = np.where(chunk.valid, values, values.dtype.type(chunk.low))
+
+    def to_slots(values: np.ndarray) -> np.ndarray:
+        return np.rint((values.astype(np.float64) - origin) / spacing)
+
+    slots = map_slabs(to_slots, values, dtype=np.intp)
+    patterns = bit_patterns(values)
+    of_slot = np.zeros(n_gaps + 1, patterns.dtype)
+    of_slot[slots] = patterns
+    if not (of_slot.take(slots) == patterns).all():
+        return None  # two values share a slot
+    is_used = np.zeros(n_gaps + 1, bool)
+    is_used[slots] = True
+    table = to_ordered(of_slot[is_used].view(values.dtype))
+    return table, (np.cumsum(is_used) - 1).astype(np.int32).take(slots)
+
+
+def encode_ranks(ranked: RankedValues, plan: Plan | None = None) -> bytes:
+    """Code values by a table and ranks.
+
+    Args:
+        ranked: the values.
+        plan: of their volume; a new one if None.
+    """
+    stream, _ = encode_lattice(plan or plan_stream(ranked.volume))
+    return encode_varints(len(ranked.table), len(ranked.packed_table)) + ranked.packed_table + stream
 
 
 def decode_ranks(body: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:

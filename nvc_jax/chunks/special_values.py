@@ -16,6 +16,7 @@ from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import ignoring_nan, is_float, is_long_integer, number_of
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.core.slabs import map_slabs
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
 
 _MAX_PATTERNS = 254
@@ -101,16 +102,20 @@ def encode_special_values(
     exact = bits.reshape(-1)[:0] if exact_patterns is None else exact_patterns
     if valid.all() and not exact.size:
         return b""
-    patterns, counts = np.unique(bits[~valid], return_counts=True)
+    others = bits[~valid]
+    patterns, counts = np.unique(others, return_counts=True)
     table = np.sort(patterns[np.argsort(-counts, kind="stable")[: _MAX_PATTERNS - exact.size]])
-    labels = np.where(valid, 0, _OTHER).astype(np.uint8)
-    if table.size:
-        position = np.minimum(np.searchsorted(table, bits), len(table) - 1)
-        labels = np.where(~valid & (table[position] == bits), position + 1 + exact.size, labels)
-    for label, pattern in enumerate(exact, 1):
-        labels[valid & (bits == pattern)] = label
-    labels = labels.astype(np.uint8)
-    rest = bits[labels == _OTHER]
+
+    def mark_exact(bits: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        labels = np.zeros(bits.shape, np.uint8)
+        for label, pattern in enumerate(exact, 1):
+            np.copyto(labels, np.uint8(label), where=valid & (bits == pattern))
+        return labels
+
+    labels = map_slabs(mark_exact, bits, valid, dtype=np.uint8)
+    is_rest = ~np.isin(others, table)
+    labels[~valid] = np.where(is_rest, _OTHER, np.searchsorted(table, others) + 1 + exact.size)
+    rest = others[is_rest]
 
     header = encode_varints(exact.size + len(table), exact.size, rest.size)
     stored = to_little_endian(np.concatenate([exact, table, rest])).tobytes()

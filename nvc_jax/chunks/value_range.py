@@ -14,6 +14,7 @@ from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.dtypes import is_float, number_of
 from nvc_jax.core.shapes import Shape
+from nvc_jax.core.slabs import slabs
 from nvc_jax.core.spatial_axes import N_SPATIAL, piece_shape
 from nvc_jax.io.lazy import read_region
 
@@ -72,9 +73,10 @@ class ValueCounts:
         """Count the values of a part of the volume; see ``find_value_range``."""
         self.kind = part.dtype.kind
         self.n_voxels += part.size
-        values = _valid_values(part, missing_values, valid_limits)
-        _count_ends(self.lowest, values, np.min)
-        _count_ends(self.highest, values, np.max)
+        for slab in slabs(part.shape):
+            values = _valid_values(part[slab], missing_values, valid_limits)
+            _count_ends(self.lowest, values, np.min)
+            _count_ends(self.highest, values, np.max)
 
     def merge(self, other: "ValueCounts") -> None:
         """Add what a pass over another part of the same volume has counted."""
@@ -131,6 +133,21 @@ def _valid_values(part: np.ndarray, missing_values: Sequence[float], valid_limit
 
 def _count_ends(counts: dict[float, int], values: np.ndarray, extreme: Callable) -> None:
     """Count the last distinct values at one end; ``counts`` keeps those at the end of all parts so far."""
+    if values.size == 0:
+        return
+    if len(counts) == _N_ENDS:
+        # Nearly all slabs have no value beyond the three, or just some of them.
+        is_lowest = extreme is np.min
+        limit = values.dtype.type(max(counts) if is_lowest else min(counts))
+        beyond = values <= limit if is_lowest else values >= limit
+        n_beyond = int(np.count_nonzero(beyond))
+        if n_beyond == 0:
+            return
+        found = {number: int(np.count_nonzero(values == values.dtype.type(number))) for number in counts}
+        if sum(found.values()) == n_beyond:
+            counts.update({number: counts[number] + n_found for number, n_found in found.items()})
+            return
+        values = values[beyond]
     for _ in range(_N_ENDS):
         if values.size == 0:
             return

@@ -12,6 +12,7 @@ from nvc_jax.chunks.chunk_codec import ChunkCodec, MeasuredChunk
 from nvc_jax.chunks.logarithms import innermost
 from nvc_jax.chunks.mosaic import assemble, pick_tiles
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
+from nvc_jax.chunks.prepared_chunk import PreparedChunk
 from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_evenly
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
@@ -106,13 +107,7 @@ class VolumeEncoder(ChunkEncoder):
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""
         tried = self._tried.pop((_corner(region), target), None)
-        return tried or self._encode(self._read(region), region, target)
-
-    def _try(self, region: Region, target: ChunkTarget) -> bytes:
-        """Encode a chunk, and keep the payload until the chunk is encoded by the target."""
-        payload = self._encode(self._read(region), region, target)
-        self._keep(region, target, payload)
-        return payload
+        return tried or self._codec.encode(self._read(region), target, self._boundaries(region))
 
     def _keep(self, region: Region, target: ChunkTarget, payload: bytes) -> None:
         """Keep the payload of a chunk until the chunk is encoded by the target, if there is room."""
@@ -125,8 +120,9 @@ class VolumeEncoder(ChunkEncoder):
         values = read_region(self._volume, region)
         return values.reshape(spatial_shape(values.shape, self._chunk))
 
-    def _encode(self, values: np.ndarray, region: Region, target: ChunkTarget) -> bytes:
-        return self._codec.encode(values, target, self._boundaries(region))
+    def _prepare(self, region: Region) -> PreparedChunk:
+        """Read a chunk, and prepare it to be encoded."""
+        return self._codec.prepare(self._read(region))
 
     def _squared_errors(self, region: Region, step: float) -> tuple[float, int]:
         """Encode a chunk with ``step`` and keep the payload.
@@ -134,7 +130,8 @@ class VolumeEncoder(ChunkEncoder):
         Returns:
             Sum of the squared errors, in squares of the range's unit, and the number of valid voxels.
         """
-        measured = self._codec.encode_and_measure(self._read(region), step, self._boundaries(region))
+        prepared = self._prepare(region)
+        measured = self._codec.encode_and_measure(prepared, step, self._boundaries(region))
         self._keep(region, ChunkTarget(None, step), measured.stored)
         return self._errors_of(measured)
 
@@ -175,14 +172,14 @@ class VolumeEncoder(ChunkEncoder):
             errors = map_on_devices(lambda region: self._squared_errors(region, in_units), regions)
             return psnr_from_errors(width / error_unit(width), releasing(errors))
 
-        def psnr_of_mosaic(values: np.ndarray, step: float) -> float:
-            measured = self._codec.encode_and_measure(values, stated_step(step))
+        def psnr_of_mosaic(prepared: PreparedChunk, step: float) -> float:
+            measured = self._codec.encode_and_measure(prepared, stated_step(step))
             return psnr_from_errors(width / error_unit(width), [self._errors_of(measured)])
 
         mosaic = self._make_mosaic(regions) if len(regions) >= _LEAST_FOR_MOSAIC else None
         guess = None
         if mosaic is not None:
-            measure = functools.partial(psnr_of_mosaic, mosaic)
+            measure = functools.partial(psnr_of_mosaic, self._codec.prepare(mosaic))
             guess = find_step(measure, psnr, self._step_limits, tolerance=_ROUGH_TOLERANCE_DB)
         step, _ = find_step(functools.partial(psnr_of, regions), psnr, self._step_limits, start=guess)
         if step <= self._step_limits[0] * _NEAR or stated_step(step) < _SMALLEST_STEP:
@@ -204,11 +201,17 @@ class VolumeEncoder(ChunkEncoder):
             regions: of the chunks among which those few are picked.
         """
         n_samples = 1 if len(self._regions) <= _N_SAMPLES else _N_BOUND_SAMPLES
-        sample = pick_evenly(regions, n_samples)
+        sample = [(region, self._prepare(region)) for region in pick_evenly(regions, n_samples)]
+
+        def encode(item: tuple[Region, PreparedChunk], target: ChunkTarget) -> bytes:
+            region, prepared = item
+            payload = self._codec.encode_prepared(prepared, target, self._boundaries(region))
+            self._keep(region, target, payload)
+            return payload
 
         def measure(ratio: float) -> TriedRatio | None:
             target = target_of(ratio)
-            stored = list(releasing(map_on_devices(lambda region: self._try(region, target), sample)))
+            stored = list(releasing(map_on_devices(lambda item: encode(item, target), sample)))
             payloads = [parse_payload(one, self._whole_shape) for one in stored]
             return _summarize(sum(map(len, stored)), payloads)
 

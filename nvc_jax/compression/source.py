@@ -79,16 +79,17 @@ def count_values(
 ) -> ValueCounts:
     """Count the values of some of the ``pieces_of`` a source; other arguments as of ``scan_chunks``."""
 
-    def read(region: Region) -> np.ndarray:
-        values = read_region(volume, region)
+    def count(region: Region) -> ValueCounts:
+        values, counts = read_region(volume, region), ValueCounts()
         for index, in_piece, _ in chunks_in_region(region, chunk):
             visit(index, values[in_piece])
-        return values
-
-    counts = ValueCounts()
-    for values in map_in_order(read, pieces):
         counts.add(values, *declared)
-    return counts
+        return counts
+
+    total = ValueCounts()
+    for counts in map_in_order(count, pieces):
+        total.merge(counts)
+    return total
 
 
 def fingerprint(checksums: np.ndarray) -> int:

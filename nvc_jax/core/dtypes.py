@@ -75,7 +75,7 @@ def round_floats(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 def _round_within(clipped: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Round floats between the ends of a float dtype."""
     if dtype.name != "bfloat16" or clipped.dtype != np.float64:
-        return clipped.astype(dtype)
+        return clipped.astype(dtype, copy=False)
     # NumPy would round to float32 first: what lies next to a middle would become the middle.
     nearest = clipped.astype(np.float32)
     bits = nearest.view(np.int32)

@@ -59,28 +59,34 @@ def choose_scales(values: jax.Array) -> jax.Array:
     Returns:
         int32 (dims,).
     """
-    means = jnp.mean(jnp.abs(values).astype(jnp.float32), axis=1)
+    return _scales_of(jnp.mean(jnp.abs(values).astype(jnp.float32), axis=1))
+
+
+def _scales_of(means: jax.Array) -> jax.Array:
+    """Find the scales of mean magnitudes, float32 (n,)."""
     borders = jnp.asarray(np.sqrt(MEANS[1:] * MEANS[:-1]), jnp.float32)
     return jnp.sum(means[:, None] >= borders[None], axis=1, dtype=jnp.int32)
 
 
-def choose_common_scale(values: jax.Array) -> jax.Array:
+def choose_common_scale(values: jax.Array, count: jax.Array) -> jax.Array:
     """Choose the one scale for all dimensions that takes the fewest bits, as estimated.
 
     Where a few blocks hold nearly all the energy, a scale below that of the mean magnitude is cheaper: it
     suits the blocks of low energy, and the others shift it up.
 
     Args:
-        values: int32 (dims, n).
+        values: int32 (dims, n), zero from block ``count`` on.
+        count: int32, number of blocks that count, from the first.
 
     Returns:
         int32 scalar.
     """
-    usual = choose_scales(values.reshape(1, -1))
+    total = jnp.sum(jnp.abs(values).astype(jnp.float32))
+    usual = _scales_of(total[None] / jnp.maximum(count * len(values), 1).astype(jnp.float32))
     candidates = jnp.maximum(usual - jnp.array(_COMMON_SCALE_OFFSETS, jnp.int32), 0)
 
     def bits(scale: jax.Array) -> jax.Array:
-        return estimate_bits(values, jnp.broadcast_to(scale, len(values)))
+        return estimate_bits(values, jnp.broadcast_to(scale, len(values)), count)
 
     return candidates[jnp.argmin(lax.map(bits, candidates))]
 
@@ -137,11 +143,11 @@ def add_magnitudes(total: jax.Array, values: jax.Array) -> jax.Array:
     return jnp.minimum(total + magnitudes * jnp.uint32(_SUM_UNITS), _MAX_SUM)
 
 
-def estimate_bits(values: jax.Array, scales: jax.Array) -> jax.Array:
-    """Estimate the bits of integers by the distributions whose tables they are coded by; float32."""
+def estimate_bits(values: jax.Array, scales: jax.Array, count: jax.Array) -> jax.Array:
+    """Estimate the bits of the first ``count`` blocks by the tables that they are coded by; float32."""
     zero = jnp.asarray(np.rint(-np.log2((1 - DECAYS) / (1 + DECAYS)) * _BIT_UNITS), jnp.int32)
     further = jnp.asarray(-np.log2(DECAYS) * _BIT_UNITS, jnp.float32)
-    arguments = (values, scales, *start_and_thresholds(scales), zero, further)
+    arguments = (values, scales, *start_and_thresholds(scales), zero, further, count)
     sums = on_cpu(native_geometric.estimate_bits, estimate_reference, *arguments)
     return jnp.sum(sums.astype(jnp.float32)) / _BIT_UNITS
 
@@ -153,6 +159,7 @@ def estimate_reference(
     thresholds: jax.Array,
     zero: jax.Array,
     further: jax.Array,
+    count: jax.Array,
 ) -> jax.Array:
     """Estimate bits in ``jax.numpy``: the specification of the kernel.
 
@@ -163,6 +170,7 @@ def estimate_reference(
         thresholds: uint32 (dims, shifts).
         zero: int32 (N_SCALES,), units of a zero, which are 1/1024 bit.
         further: float32 (N_SCALES,), units of each step of the magnitude.
+        count: int32, number of blocks that count, from the first.
 
     Returns:
         int32 (dims, ⌈n / BLOCKS_OF_SUM⌉), units of as many blocks each: so that sums stay in 32 bits.
@@ -170,5 +178,6 @@ def estimate_reference(
     tables = tables_from(values, scales, start, thresholds)
     steps = jnp.round(further[tables] * jnp.abs(values).astype(jnp.float32))
     units = jnp.minimum(zero[tables] + jnp.minimum(steps, _MAX_UNITS).astype(jnp.int32), _MAX_UNITS)
+    units = jnp.where(jnp.arange(values.shape[1])[None] < count, units, 0)
     padded = jnp.pad(units, ((0, 0), (0, -units.shape[1] % BLOCKS_OF_SUM)))
     return jnp.sum(padded.reshape(len(units), -1, BLOCKS_OF_SUM), axis=2, dtype=jnp.int32)

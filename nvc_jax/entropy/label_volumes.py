@@ -39,13 +39,12 @@ def encode_labels(labels: np.ndarray, padded_shape: Shape3) -> bytes:
     ranks[table] = np.arange(len(table))
 
     axis = _choose_axis(labels)
-    slices = np.ascontiguousarray(np.moveaxis(ranks[labels], axis, 0))
+    slices = np.moveaxis(ranks.take(labels), axis, 0)
     padded = _slices_first(padded_shape, axis)
-    before = np.concatenate([np.zeros_like(slices[:1]), slices[:-1]])
-    repeats = (slices == before).all(axis=(1, 2))
-    filled = np.pad(
-        slices, [(0, n - side) for n, side in zip(padded_sides(padded), slices.shape, strict=True)]
-    )
+    filled = np.zeros(padded_sides(padded), np.uint8)
+    filled[tuple(slice(0, side) for side in slices.shape)] = slices
+    # The slice before the first one counts as zeros.
+    repeats = np.append(not slices[0].any(), [(a == b).all() for a, b in itertools.pairwise(slices)])
     stream, escaped, n_escaped = label_coding.encode(
         padded, _describe(check_shape(slices.shape), padded, repeats, len(table)), jax.device_put(filled)
     )

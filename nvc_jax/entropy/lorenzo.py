@@ -238,7 +238,7 @@ def _from_cubes(cubes: np.ndarray, shape: Shape3, padded_shape: Shape3) -> np.nd
 @jax.jit
 def _encode_cubes(cubes: jax.Array) -> tuple[WordStream, jax.Array]:
     """Code cubes: the stream, and the scale of all positions in a cube."""
-    scale = geometric_adaptation.choose_common_scale(cubes)
+    scale = geometric_adaptation.choose_common_scale(cubes, jnp.int32(cubes.shape[1]))
     return adaptive_geometric.encode(cubes, jnp.broadcast_to(scale, len(cubes))), scale
 
 

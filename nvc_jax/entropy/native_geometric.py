@@ -18,11 +18,12 @@ def estimate_bits(
     thresholds: jax.Array,
     zero: jax.Array,
     further: jax.Array,
+    count: jax.Array,
 ) -> jax.Array:
     """Estimate bits; see ``geometric_adaptation.estimate_reference``."""
     n_dims, n_blocks = values.shape
     result = jax.ShapeDtypeStruct((n_dims, -(-n_blocks // BLOCKS_OF_SUM)), jnp.int32)
-    return call("nvc_geometric_estimate", result, values, scales, start, thresholds, zero, further)
+    return call("nvc_geometric_estimate", result, values, scales, start, thresholds, zero, further, count)
 
 
 def encode(

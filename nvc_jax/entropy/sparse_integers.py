@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.header_fields import decode_varints, encode_varints
-from nvc_jax.core.shapes import Shape3, grid_shape
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.entropy import adaptive_geometric, geometric_adaptation
 from nvc_jax.entropy.geometric_distributions import N_SCALES
 from nvc_jax.entropy.interleaving import max_lanes_for
@@ -23,25 +23,58 @@ from nvc_jax.entropy.word_stream import WordStream, words_from_bytes, words_to_b
 
 _SIDE = 8
 """Side in voxels of the blocks that ranks go through one after the other."""
+_BLOCK_BITS = 9
+"""Bits of a rank that tell a voxel of a block."""
 _GROUP_LENGTH = 64
 """Integers of a group, which is a block of the entropy coder."""
+_MEDIAN_LENGTH = 1024
+"""Last integers among which a common one is looked for."""
 _MIN_PADDED_GROUPS, _PADDING_FACTOR = 16, 4
 """Numbers of groups that programs are compiled for: 16, 64, 256 …; few sizes, so that few are compiled."""
+
+
+def find_by_blocks(marks: np.ndarray) -> np.ndarray:
+    """Find the marked voxels of a volume, in the order of their ranks.
+
+    Args:
+        marks: bool (z, y, x).
+
+    Returns:
+        int64 (n,), their positions in C order.
+    """
+    shape = check_shape(marks.shape)
+    _, grid_y, grid_x = grid_shape(shape, _SIDE)
+    padded = np.zeros((_SIDE, grid_y * _SIDE, grid_x * _SIDE), bool)
+    # A row of a block is eight bytes, which are moved as one number.
+    rows = padded.view(np.uint64).reshape(_SIDE, grid_y, _SIDE, grid_x).transpose(1, 3, 0, 2)
+    starts = _SIDE * (np.arange(grid_y)[:, None] * shape[2] + np.arange(grid_x)).reshape(-1)
+    z, y, x = np.ogrid[:_SIDE, :_SIDE, :_SIDE]
+    within = ((z * shape[1] + y) * shape[2] + x).reshape(-1)
+    found = []
+    for first in range(0, shape[0], _SIDE):
+        slab = marks[first : first + _SIDE]
+        padded[: len(slab), : shape[1], : shape[2]] = slab
+        padded[len(slab) :] = False
+        ranks = np.flatnonzero(np.ascontiguousarray(rows).view(bool))
+        positions = starts.take(ranks >> _BLOCK_BITS) + within.take(ranks & (len(within) - 1))
+        found.append(positions + first * shape[1] * shape[2])
+    return np.concatenate(found)
 
 
 def encode_sparse(positions: np.ndarray, values: np.ndarray, shape: Shape3) -> bytes:
     """Code the integers of a volume that are not zero.
 
     Args:
-        positions: int64 (n,), their positions in C order, ascending.
+        positions: int64 (n,), their positions in C order, each once; best in the order of ``find_by_blocks``.
         values: int64 (n,), none zero.
         shape: (z, y, x) of the volume.
     """
     ranks = _to_ranks(positions, shape)
-    order = np.argsort(ranks)
-    ranks, values = ranks[order], values[order]
-    signs = np.packbits(values < 0).tobytes()
+    if (ranks[1:] < ranks[:-1]).any():
+        order = np.argsort(ranks)
+        ranks, values = ranks[order], values[order]
     gaps = np.diff(ranks, prepend=-1) - 1
+    signs = np.packbits(values < 0).tobytes()
     return encode_varints(len(ranks)) + signs + _encode_sequence(gaps) + _encode_sequence(np.abs(values) - 1)
 
 
@@ -73,10 +106,11 @@ def decode_sparse(stored: bytes, shape: Shape3) -> tuple[np.ndarray, np.ndarray]
 def _to_ranks(positions: np.ndarray, shape: Shape3) -> np.ndarray:
     """Convert positions in C order to ranks."""
     _, grid_y, grid_x = grid_shape(shape, _SIDE)
-    z, rest = np.divmod(positions, shape[1] * shape[2])
-    y, x = np.divmod(rest, shape[2])
-    block = (z // _SIDE * grid_y + y // _SIDE) * grid_x + x // _SIDE
-    return block * _SIDE**3 + (z % _SIDE * _SIDE + y % _SIDE) * _SIDE + x % _SIDE
+    z, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    of_rows = (z // _SIDE * grid_y + y // _SIDE) * grid_x * _SIDE**3 + (z % _SIDE * _SIDE + y % _SIDE) * _SIDE
+    of_columns = x // _SIDE * _SIDE**3 + x % _SIDE
+    rows = positions // shape[2]
+    return of_rows.reshape(-1)[rows] + of_columns.reshape(-1)[positions - rows * shape[2]]
 
 
 def _from_ranks(ranks: np.ndarray, shape: Shape3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -103,12 +137,14 @@ def _encode_sequence(values: np.ndarray) -> bytes:
     if not values.any():
         return encode_varints(0)
     # Distributions are two-sided: even integers become positive, odd ones negative.
-    signed = np.where(values % 2 == 0, values // 2, -(values + 1) // 2)
+    values = np.minimum(values, 2 * MAX_MAGNITUDE).astype(np.int32)
+    signed = (values >> 1) ^ -(values & 1)
     n_groups = -(-len(values) // _GROUP_LENGTH)
     groups = np.zeros((_padded_groups(n_groups), _GROUP_LENGTH), np.int32)
-    groups.reshape(-1)[: len(signed)] = np.clip(signed, -MAX_MAGNITUDE, MAX_MAGNITUDE)
+    groups.reshape(-1)[: len(signed)] = signed
     # The last group is filled up with a common value, which takes few bits.
-    groups.reshape(-1)[len(signed) : n_groups * _GROUP_LENGTH] = int(np.median(signed))
+    common = int(np.median(signed[-_MEDIAN_LENGTH:]))
+    groups.reshape(-1)[len(signed) : n_groups * _GROUP_LENGTH] = common
     stream, scale = _encode_groups(*jax.device_put((groups.T, np.int32(n_groups))))
     stored = words_to_bytes(stream)
     return encode_varints(1 + int(scale), int(stream.n_lanes), len(stored)) + stored
@@ -140,9 +176,7 @@ def _decode_sequence(stored: bytes, start: int, n: int) -> tuple[np.ndarray, int
 @jax.jit
 def _encode_groups(groups: jax.Array, count: jax.Array) -> tuple[WordStream, jax.Array]:
     """Code the first ``count`` of groups (64, n): the stream, and the scale."""
-    # Copies of the first group replace the groups beyond, so that zeros do not bias the scale.
-    is_used = jnp.arange(groups.shape[1])[None] < count
-    scale = geometric_adaptation.choose_common_scale(jnp.where(is_used, groups, groups[:, :1]))
+    scale = geometric_adaptation.choose_common_scale(groups, count)
     return adaptive_geometric.encode(groups, jnp.broadcast_to(scale, len(groups)), count), scale
 
 

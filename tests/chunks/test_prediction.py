@@ -6,7 +6,7 @@ from example_chunks import PADDED_SHAPE, smooth_values
 
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.payload import PayloadKind
-from nvc_jax.chunks.prediction import encode_prediction, prepare_prediction
+from nvc_jax.chunks.prediction import prepare_prediction
 from nvc_jax.chunks.transform_body import CodedBody
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 
@@ -16,7 +16,7 @@ CHUNK = ChunkValues.examine(smooth_values((17, 18, 35)).astype(np.float32), ())
 def test_costs_are_of_the_right_order() -> None:
     prediction = prepare_prediction(CHUNK, ChunkTarget(0.01, None), PADDED_SHAPE)
     assert prediction is not None
-    coded = encode_prediction(CHUNK, prediction, PADDED_SHAPE)
+    coded = prediction.coded
     assert coded is not None
     kind, body, decoded = coded
     assert kind == PayloadKind.LATTICE
@@ -42,13 +42,13 @@ def test_wide_ranges_are_left_to_uniform_quantisation_and_exact_floats_to_others
     prediction = prepare_prediction(wide, ChunkTarget(1e-9, None), PADDED_SHAPE)
     assert prediction is not None
     assert prediction.fixed is None
-    coded = encode_prediction(wide, prediction, PADDED_SHAPE)
+    coded = prediction.coded
     assert coded is not None
     assert coded[0] == PayloadKind.UNIFORM
     assert prepare_prediction(CHUNK, ChunkTarget(0.0, None), PADDED_SHAPE) is None
 
 
-def test_only_under_a_bound_a_lattice_is_below_the_transform() -> None:
+def test_a_lattice_is_below_a_transform_of_more_bits() -> None:
     dear, cheap = (CodedBody(bytes(n), lambda: None) for n in (CHUNK.values.nbytes, 1))
     bounded, free = (
         prepare_prediction(CHUNK, target, PADDED_SHAPE)
@@ -58,7 +58,8 @@ def test_only_under_a_bound_a_lattice_is_below_the_transform() -> None:
     assert free is not None
     assert bounded.is_below(dear)
     assert not bounded.is_below(cheap)
-    assert not free.is_below(dear)
+    assert free.is_below(dear)
+    assert not free.is_below(cheap)
 
 
 def test_a_lattice_is_worth_a_try_where_its_cost_is_near_that_of_the_transform() -> None:
@@ -67,3 +68,20 @@ def test_a_lattice_is_worth_a_try_where_its_cost_is_near_that_of_the_transform()
     assert 0.8 < prediction.rough_cost / prediction.cost < 1.25
     for share, is_worth in ((0.5, False), (0.95, True), (math.inf, True)):
         assert prediction.may_cost_less_than(share * prediction.cost) == is_worth
+
+
+@pytest.mark.parametrize(
+    ("max_error", "kind", "is_certain"),
+    [(0.1, PayloadKind.RANKS, True), (0.3, PayloadKind.RANKS, False), (0.7, PayloadKind.LATTICE, False)],
+)
+def test_values_far_apart_are_coded_by_ranks(max_error: float, kind: PayloadKind, is_certain: bool) -> None:
+    counts = ChunkValues.examine(np.rint(40 * CHUNK.values), ())
+    prediction = prepare_prediction(counts, ChunkTarget(max_error, None), PADDED_SHAPE)
+    assert prediction is not None
+    assert prediction.is_certain == is_certain
+    coded = prediction.coded
+    assert coded is not None
+    assert coded[0] == kind
+    assert coded[2] is not None
+    assert np.abs(coded[2] - counts.values).max() <= (0 if kind == PayloadKind.RANKS else max_error)
+    assert 0.6 < 8 * len(coded[1]) / prediction.cost < 1.7

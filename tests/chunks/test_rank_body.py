@@ -4,10 +4,18 @@ from example_chunks import PADDED_SHAPE, smooth_values
 
 from nvc_jax.chunks.bodies import encode_differences, encode_packed
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.chunks.rank_body import decode_ranks, encode_ranks, estimate_rank_bits
+from nvc_jax.chunks.rank_body import decode_ranks, encode_ranks, rank_values, typical_gap
+from nvc_jax.chunks.uniform_quantization import to_ordered
 from nvc_jax.core.header_fields import encode_varints
+from nvc_jax.lattice.plan import plan_stream
 
 SHAPE = (17, 18, 35)
+
+
+def encode(chunk: ChunkValues, least_gap: float = 0.0) -> bytes | None:
+    """Encode a chunk whose values are far enough apart."""
+    ranked = rank_values(chunk, PADDED_SHAPE, least_gap)
+    return None if ranked is None else encode_ranks(ranked)
 
 
 def counts_as_floats(dtype: str) -> np.ndarray:
@@ -20,7 +28,7 @@ def counts_as_floats(dtype: str) -> np.ndarray:
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_values_come_back_bit_for_bit(dtype: str) -> None:
     values = counts_as_floats(dtype)
-    body = encode_ranks(ChunkValues.examine(values, ()), PADDED_SHAPE)
+    body = encode(ChunkValues.examine(values, ()))
     assert body is not None
     decoded = decode_ranks(body, SHAPE, PADDED_SHAPE, values.dtype)
     assert decoded.dtype == values.dtype
@@ -31,7 +39,7 @@ def test_gaps_take_no_place_in_the_table() -> None:
     values = counts_as_floats("float32")
     values[3:9, 2:7] = np.nan
     chunk = ChunkValues.examine(values, ())
-    body = encode_ranks(chunk, PADDED_SHAPE)
+    body = encode(chunk)
     assert body is not None
     decoded = decode_ranks(body, SHAPE, PADDED_SHAPE, values.dtype)
     np.testing.assert_array_equal(decoded[chunk.valid], values[chunk.valid])
@@ -40,18 +48,18 @@ def test_gaps_take_no_place_in_the_table() -> None:
 
 def test_floats_that_stem_from_integers_take_fewer_bytes() -> None:
     chunk = ChunkValues.examine(counts_as_floats("float32"), ())
-    body = encode_ranks(chunk, PADDED_SHAPE)
+    body = encode(chunk)
     assert body is not None
     assert len(body) < 0.8 * min(len(encode_packed(chunk)), len(encode_differences(chunk, PADDED_SHAPE)))
 
 
 def test_floats_of_all_kinds_of_values_have_no_ranks() -> None:
-    assert encode_ranks(ChunkValues.examine(smooth_values(SHAPE), ()), PADDED_SHAPE) is None
+    assert encode(ChunkValues.examine(smooth_values(SHAPE), ())) is None
 
 
 def test_damaged_ranks_are_an_error() -> None:
     values = counts_as_floats("float32")
-    body = encode_ranks(ChunkValues.examine(values, ()), PADDED_SHAPE)
+    body = encode(ChunkValues.examine(values, ()))
     assert body is not None
     for damaged, fault in (
         (b"", "cut short"),
@@ -66,4 +74,43 @@ def test_damaged_ranks_are_an_error() -> None:
 def test_a_column_of_equal_values_does_not_hide_the_others() -> None:
     values = np.random.default_rng(0).normal(size=(64, 64, 128))
     values[:, :, 0] = 0
-    assert estimate_rank_bits(ChunkValues.examine(values, ())) == np.inf
+    assert rank_values(ChunkValues.examine(values, ()), (64, 64, 128)) is None
+
+
+def test_values_nearer_each_other_than_asked_have_no_ranks() -> None:
+    chunk = ChunkValues.examine(counts_as_floats("float64"), ())
+    ranked = rank_values(chunk, PADDED_SHAPE)
+    assert ranked is not None
+    assert typical_gap(ranked.table, chunk.values.dtype) == pytest.approx(0.37)
+    assert encode(chunk, 0.36) == encode(chunk)
+    assert encode(chunk, 0.38) is None
+
+
+def test_the_sample_may_miss_most_of_the_values() -> None:
+    """Neighbours of the sample are then further apart than neighbours of the chunk."""
+    values = np.random.default_rng(0).integers(0, 20000, (64, 64, 64)).astype(np.float32)
+    chunk = ChunkValues.examine(values, ())
+    assert rank_values(chunk, (64, 64, 64), 1.0) is not None
+    assert rank_values(chunk, (64, 64, 64), 1.1) is None
+
+
+@pytest.mark.parametrize("spoiled", [None, 0.37 * 50.25, 1e9, -0.0])
+def test_values_on_a_grid_or_not_are_ranked_alike(spoiled: float | None) -> None:
+    values = (np.rint(300 * smooth_values(SHAPE)) * 0.37).astype(np.float32)
+    if spoiled is not None:
+        values[9, 9, 9] = spoiled
+    ranked = rank_values(ChunkValues.examine(values, ()), PADDED_SHAPE)
+    assert ranked is not None
+    table, ranks = np.unique(to_ordered(values), return_inverse=True)
+    np.testing.assert_array_equal(ranked.table, table)
+    lattice = np.asarray(ranked.volume.values)[tuple(slice(0, side) for side in SHAPE)]
+    np.testing.assert_array_equal(lattice, ranks.reshape(SHAPE))
+
+
+def test_estimates_are_of_the_right_order() -> None:
+    chunk = ChunkValues.examine(counts_as_floats("float32"), ())
+    ranked = rank_values(chunk, PADDED_SHAPE)
+    assert ranked is not None
+    estimate = ranked.estimate(plan_stream(ranked.volume))
+    assert estimate.squared_error == 0
+    assert 0.7 < 8 * len(encode_ranks(ranked)) / estimate.bits < 1.5

@@ -98,7 +98,7 @@ def find_and_count(n_bytes: Callable[[float], float], share: float, bits: float)
 
 
 @pytest.mark.parametrize("best", [1.0, 2.8, 4.0, 5.7, 9.0])
-@pytest.mark.parametrize(("share", "bits"), [(0.05, 0.3), (0.2, 3.0)])
+@pytest.mark.parametrize(("share", "bits"), [(0.05, 0.3), (0.1, 2.0), (0.15, 3.5)])
 def test_larger_ratios_are_tried_as_long_as_they_take_fewer_bytes(
     best: float, share: float, bits: float
 ) -> None:
@@ -107,9 +107,15 @@ def test_larger_ratios_are_tried_as_long_as_they_take_fewer_bytes(
     assert len(measured) == len(set(measured)) <= 6
 
 
-@pytest.mark.parametrize(("share", "bits"), [(0.1, 0.3), (0.3, 1.0), (0.1, 4.0)])
+@pytest.mark.parametrize(("share", "bits"), [(0.1, 0.3), (0.3, 1.0), (0.15, 2.5), (0.2, 4.0)])
 def test_one_ratio_is_tried_where_others_hardly_gain(share: float, bits: float) -> None:
     assert find_and_count(lambda r: 10_000 / r, share, bits) == (FIRST_RATIO, [FIRST_RATIO])
+
+
+def test_a_small_gain_is_the_last() -> None:
+    ratio, measured = find_and_count(lambda r: 100_000 - 100 * r, 0.0, 0.3)
+    assert measured == [FIRST_RATIO, ratio]
+    assert ratio > FIRST_RATIO
 
 
 def test_a_search_whose_bytes_always_fall_ends() -> None:

@@ -50,6 +50,23 @@ def test_rare_values_are_not_missing() -> None:
 
 
 @given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["uint8", "bool", "int64", "uint64", "float16", "float32"]),
+    st.sampled_from([1.5, 4.0, 100.0]),
+)
+def test_values_at_both_ends_are_counted(seed: int, dtype: str, spread: float) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [np.rint(np.abs(rng.normal(0, spread, (6, 4, 5)))).astype(dtype) for _ in range(5)]
+    counts = ValueCounts()
+    for part in parts:
+        counts.add(part)
+    values, numbers = np.unique(np.stack(parts), return_counts=True)
+    every = dict(zip(values.tolist(), numbers.tolist(), strict=True))
+    assert counts.lowest == dict(sorted(every.items())[:3])
+    assert counts.highest == dict(sorted(every.items())[-3:])
+
+
+@given(
     hnp.arrays(
         st.sampled_from(["uint8", "int16", "float32", "float64"]),
         (6, 4, 5),

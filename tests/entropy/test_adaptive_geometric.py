@@ -124,7 +124,7 @@ def test_the_common_scale_is_lower_where_few_blocks_hold_the_energy(n_high: int,
     blocks = two_sided(np.random.default_rng(0), np.full((32, 1), 200.0), 1024)
     values = jnp.asarray(blocks * (np.arange(1024) < n_high), jnp.int32)
     usual = choose_scales(values.reshape(1, -1))[0]
-    common = geometric_adaptation.choose_common_scale(values)
+    common = geometric_adaptation.choose_common_scale(values, jnp.int32(1024))
     assert (int(common) < int(usual)) == is_lower
     streams = [encode(values, jnp.full(32, scale)) for scale in (common, usual)]
     used, used_usual = (int(stream.group_words.sum()) for stream in streams)

@@ -48,11 +48,15 @@ def test_the_kernels_equal_the_reference(spread: float, n_dims: int, n_blocks: i
     np.testing.assert_array_equal(*decode_both(hostile, given, scales, jnp.int32(count)))
 
 
-def test_estimates_equal_the_reference() -> None:
-    values = jnp.asarray(np.random.default_rng(0).integers(-1000, 1000, (7, 9000)), jnp.int32)
-    scales = jnp.arange(7, dtype=jnp.int32) * 4
+@pytest.mark.parametrize("count", [9000, 4097, 20, 0])
+def test_estimates_equal_the_reference(count: int) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(-1000, 1000, (7, 9000)) * rng.integers(0, 1 << 21, (1, 9000)) // 1000
+    values = jnp.asarray(np.clip(values, -MAX_MAGNITUDE, MAX_MAGNITUDE), jnp.int32)
+    scales = jnp.arange(7, dtype=jnp.int32) * 5
     zero, further = jnp.arange(32, dtype=jnp.int32) * 9, jnp.linspace(30, 0.01, 32, dtype=jnp.float32)
-    arguments = (values, scales, *geometric_adaptation.start_and_thresholds(scales), zero, further)
+    common = geometric_adaptation.start_and_thresholds(scales)
+    arguments = (values, scales, *common, zero, further, jnp.int32(count))
     np.testing.assert_array_equal(
         native_geometric.estimate_bits(*arguments), geometric_adaptation.estimate_reference(*arguments)
     )

@@ -7,7 +7,7 @@ from nvc_jax.entropy import sparse_integers
 
 
 def encode(integers: np.ndarray) -> bytes:
-    positions = np.flatnonzero(integers)
+    positions = sparse_integers.find_by_blocks(integers != 0)
     return sparse_integers.encode_sparse(positions, integers.reshape(-1)[positions], integers.shape)
 
 
@@ -32,6 +32,25 @@ def test_any_integers_come_back(seed: int, share: float, most: int, shape: tuple
     rng = np.random.default_rng(seed)
     integers = rng.integers(-most, most, shape, endpoint=True)
     round_trip(np.where(rng.random(shape) < share, integers, 0))
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.tuples(*(st.integers(1, 17) for _ in range(3))))
+def test_voxels_are_found_block_by_block(seed: int, share: float, shape: tuple[int, int, int]) -> None:
+    marks = np.random.default_rng(seed).random(shape) < share
+    z, y, x = np.nonzero(marks)
+    order = np.lexsort((x, y, z, x // 8, y // 8, z // 8))
+    expected = np.ravel_multi_index((z, y, x), shape)[order]
+    np.testing.assert_array_equal(sparse_integers.find_by_blocks(marks), expected)
+
+
+def test_the_order_of_positions_does_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    positions, values = rng.permutation(20 * 20 * 20)[:500], rng.integers(1, 9, 500)
+    stored = {
+        sparse_integers.encode_sparse(positions[order], values[order], (20, 20, 20))
+        for order in (np.argsort(positions), np.arange(500))
+    }
+    assert len(stored) == 1
 
 
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.05])

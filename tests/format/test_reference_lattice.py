@@ -5,7 +5,7 @@ from reference_decoder import decode_ranks as decode_ranks_by_reference
 from reference_lattice import decode_lattice, decode_lattice_body
 
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.chunks.rank_body import decode_ranks, encode_ranks
+from nvc_jax.chunks.rank_body import decode_ranks, encode_ranks, rank_values
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.lattice.values import decode_values
 
@@ -50,7 +50,9 @@ def test_the_reference_decodes_the_same_values(dtype: str, max_error: float) -> 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_the_reference_decodes_the_same_ranks(dtype: str) -> None:
     values = (np.rint(edges(PADDED_SHAPE) * 200) - 50).astype(dtype) / np.dtype(dtype).type(7)
-    body = encode_ranks(ChunkValues.examine(values, ()), PADDED_SHAPE)
+    ranked = rank_values(ChunkValues.examine(values, ()), PADDED_SHAPE)
+    assert ranked is not None
+    body = encode_ranks(ranked)
     assert body is not None
     by_reference = decode_ranks_by_reference(body, values.dtype, PADDED_SHAPE, PADDED_SHAPE)
     assert by_reference.tobytes() == values.tobytes()
