@@ -34,12 +34,15 @@ void Restore(int64_t n, const int32_t* fixed, double low, double unit, float* va
 
 NVC_VECTORIZE
 void LargestDifferences(int64_t n, const float* a, const float* b, double* largest) {
+  double found[kLanes] = {};
   for (int64_t i = 0; i + kLanes <= n; i += kLanes) {
+#pragma GCC unroll 1  // compilers make vectors of loops, not of what they have unrolled
     for (int k = 0; k < kLanes; ++k) {
       const double difference = std::abs(static_cast<double>(a[i + k]) - static_cast<double>(b[i + k]));
-      largest[k] = difference > largest[k] ? difference : largest[k];
+      found[k] = difference > found[k] ? difference : found[k];
     }
   }
+  std::copy(found, found + kLanes, largest);
 }
 
 }  // namespace
