@@ -15,7 +15,7 @@
 #include "lattice_level.h"
 #include "lattice_reader.h"
 #include "token_vectors.h"
-#include "vectorize.h"
+#include "narrow_vectors.h"
 
 namespace nvc {
 namespace {
@@ -167,11 +167,11 @@ struct TokenCounts {
 
 NVC_VECTORIZE
 void CountTokens(int64_t n, const int32_t* values, const uint16_t* contexts, TokenCounts& counts) {
-  alignas(Vector) int32_t tokens[kWidth], n_bits[kWidth], extra[kWidth];
+  alignas(Integers) int32_t tokens[kNarrow], n_bits[kNarrow], extra[kNarrow];
   int64_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) {
+  for (; i + kNarrow <= n; i += kNarrow) {
     ToTokens(values + i, tokens, n_bits, extra);
-    for (int k = 0; k < kWidth; ++k) ++counts.counts[k % 2][contexts[i + k] * kTokens + tokens[k]];
+    for (int k = 0; k < kNarrow; ++k) ++counts.counts[k % 2][contexts[i + k] * kTokens + tokens[k]];
   }
   for (; i < n; ++i) ++counts.counts[0][contexts[i] * kTokens + static_cast<int32_t>(ToToken(values[i]).token)];
 }
