@@ -68,7 +68,9 @@ class Layout {
       if (index >= n) index = 2 * n - 1 - index;
       return std::clamp<int64_t>(index, 0, n - 1);
     };
-    const auto copy = [&](int64_t from, int64_t to, int64_t n) { std::copy_n(points + from - kHalo, n, points + to - kHalo); };
+    const auto copy = [&](int64_t from, int64_t to, int64_t n) {
+      std::copy_n(points + from - kHalo, n, points + to - kHalo);
+    };
     const int64_t second_last = mirror(shape_.x + 1, shape_.x), second = mirror(-2, shape_.x);
     for (int64_t z = 0; z < shape_.z; ++z) {
       T* row = points + Row(phase, z, 0);
@@ -102,8 +104,9 @@ struct PhaseTask {
 
 // Adds up the values and magnitudes around 8 points, group by group.
 template <int kNumber, size_t kPart = 0>
-[[gnu::always_inline]] inline void AddNeighbours(const PhaseTask& task, const int32_t* values, const uint8_t* magnitudes,
-                                                 Integers* weighted, ShortIntegers* magnitude) {
+[[gnu::always_inline]] inline void AddNeighbours(const PhaseTask& task, const int32_t* values,
+                                                 const uint8_t* magnitudes, Integers* weighted,
+                                                 ShortIntegers* magnitude) {
   constexpr const Group& kGroup = kKnownGroups[kNumber][kPart];
   Integers sum = {};
   ShortIntegers total = {};
@@ -124,8 +127,8 @@ template <int kNumber, size_t kPart = 0>
 
 // Adds up the differences of the near values from the predictions of 8 points.
 template <int kNumber, size_t kPart = 0>
-[[gnu::always_inline]] inline void AddDifferences(const PhaseTask& task, const int32_t* values, const Integers& predicted,
-                                                  Integers* activity) {
+[[gnu::always_inline]] inline void AddDifferences(const PhaseTask& task, const int32_t* values,
+                                                  const Integers& predicted, Integers* activity) {
   constexpr const Group& kGroup = kKnownGroups[kNumber][kPart];
   if constexpr (!kGroup.is_far()) {
     Integers sum = {};
@@ -228,8 +231,12 @@ inline Shape ValidPoints(const Rules& rules, int level, const Shape& shape, cons
   return {count(0, shape.z), count(1, shape.y), count(2, shape.x)};
 }
 
-inline Shape Larger(const Shape& a, const Shape& b) { return {std::max(a.z, b.z), std::max(a.y, b.y), std::max(a.x, b.x)}; }
-inline Shape Smaller(const Shape& a, const Shape& b) { return {std::min(a.z, b.z), std::min(a.y, b.y), std::min(a.x, b.x)}; }
+inline Shape Larger(const Shape& a, const Shape& b) {
+  return {std::max(a.z, b.z), std::max(a.y, b.y), std::max(a.x, b.x)};
+}
+inline Shape Smaller(const Shape& a, const Shape& b) {
+  return {std::min(a.z, b.z), std::min(a.y, b.y), std::min(a.x, b.x)};
+}
 
 // Shape of the phases of a level.
 inline Shape PhaseShape(const Shape& lattice, int level) {
@@ -252,7 +259,8 @@ inline NeededPoints FindNeeded(const Shape& lattice, const Rules& rules) {
     for (int phase = 0; phase <= kPhases && level > 0; ++phase) {
       const Shape& below = needed[level - 1][0];
       const auto share = [](int64_t n, int parity) { return (n + 1 - parity) / 2; };
-      points[phase] = Larger(points[phase], {share(below.z, phase >> 2), share(below.y, phase >> 1 & 1), share(below.x, phase & 1)});
+      points[phase] = Larger(points[phase],
+                             {share(below.z, phase >> 2), share(below.y, phase >> 1 & 1), share(below.x, phase & 1)});
     }
     for (int number = kPhases - 1; number >= 0; --number) {
       const Shape own = points[PhaseNumber(kParities[number])];
@@ -287,7 +295,9 @@ class Level {
     return {CeilDivide(shape().z, kCell), CeilDivide(shape().y, kCell), CeilDivide(shape().x, kCell)};
   }
   int32_t* Values(int phase, int64_t z, int64_t y) { return values_.get() + layout_.Row(phase, z, y); }
-  const uint8_t* Magnitudes(int phase, int64_t z, int64_t y) const { return magnitudes_.get() + layout_.Row(phase, z, y); }
+  const uint8_t* Magnitudes(int phase, int64_t z, int64_t y) const {
+    return magnitudes_.get() + layout_.Row(phase, z, y);
+  }
 
   Shape Valid(const Triple& parity) const { return ValidPoints(rules_, number_, shape(), parity); }
   // Points of a phase that are predicted.
@@ -405,8 +415,10 @@ class Level {
     return task;
   }
 
-  void Predict(int number, const PhaseTask& task, int64_t length, const int32_t* values, const uint8_t* magnitudes, uint16_t* contexts) {
-    constexpr std::array kPredictRows = {PredictRow0, PredictRow1, PredictRow2, PredictRow3, PredictRow4, PredictRow5, PredictRow6};
+  void Predict(int number, const PhaseTask& task, int64_t length, const int32_t* values, const uint8_t* magnitudes,
+               uint16_t* contexts) {
+    constexpr std::array kPredictRows = {PredictRow0, PredictRow1, PredictRow2, PredictRow3,
+                                         PredictRow4, PredictRow5, PredictRow6};
     kPredictRows[number](task, length, values, magnitudes, predicted_.get(), contexts);
   }
 

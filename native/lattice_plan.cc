@@ -183,7 +183,8 @@ class RowSampler {
       const int count = std::min(kNarrow, n - start);
       const uint32_t name = first_ + static_cast<uint32_t>(start);
       for (int lane = 0; lane < count; ++lane) Look(name + static_cast<uint32_t>(lane), lane, around);
-      AddUp(columns_.data(), static_cast<int>(columns_.size()), static_cast<int>(offsets_.size()), volume_.fraction_bits, name, around);
+      AddUp(columns_.data(), static_cast<int>(columns_.size()), static_cast<int>(offsets_.size()),
+            volume_.fraction_bits, name, around);
       Add(count, around, row);
     }
   }
@@ -197,7 +198,8 @@ class RowSampler {
     for (int axis = 0; axis < 3; ++axis) {
       place[axis] = 2 * ((Hash(name, axis) * counts_[axis]) >> kHashBits) + parity_[axis];
       own += (place[axis] << level_) * strides_[axis];
-      is_inner = is_inner && place[axis] >= kReach / 2 && place[axis] + kReach / 2 <= (volume_.sides[axis] - 1) >> level_;
+      is_inner =
+          is_inner && place[axis] >= kReach / 2 && place[axis] + kReach / 2 <= (volume_.sides[axis] - 1) >> level_;
     }
     around.targets[lane] = volume_.fixed[own];
     around.counted[lane] = volume_.counted[own];
@@ -465,9 +467,12 @@ CountTask MakeCountTask(const Groups& groups, const int32_t* weights, int fracti
   const Integers error = residual - (code << task.fraction_bits);
   *squared_error = error * error;
   const Integers magnitude = NVC_ABS(code);
-  const Integers exponent_of_code = ((Integers)__builtin_convertvector(magnitude, Floats) >> kFloatFractionBits) - kFloatBias;
+  const Integers exponent_of_code =
+      ((Integers) __builtin_convertvector(magnitude, Floats) >> kFloatFractionBits) - kFloatBias;
   const Integers large = exponent_of_code + 5;
-  const Integers of_code = magnitude < 8 ? magnitude : large > kCostClasses - 1 ? kCostClasses - 1 - Integers{} : large;
+  const Integers of_code = magnitude < 8              ? magnitude
+                           : large > kCostClasses - 1 ? kCostClasses - 1 - Integers{}
+                                                      : large;
   Integers activity = {}, context = {};
   for (int i = 0; i < task.n_groups; ++i) {
     const Integers difference = NVC_LOAD_INTEGERS(&row.sums[i][start]) - (predicted << kSumBits);

@@ -55,7 +55,8 @@ NVC_VECTORIZE
 void PushStep(const Coding& coding, const uint16_t* contexts, const int32_t* values, uint32_t* states,
               PushStack& stack) {
   alignas(Integers) int32_t tokens[kGroupLanes], n_bits[kGroupLanes], extra[kGroupLanes];
-  for (int lane = 0; lane < kGroupLanes; lane += kNarrow) ToTokens(values + lane, tokens + lane, n_bits + lane, extra + lane);
+  for (int lane = 0; lane < kGroupLanes; lane += kNarrow)
+    ToTokens(values + lane, tokens + lane, n_bits + lane, extra + lane);
   alignas(Integers) uint32_t entries[kGroupLanes];
   int32_t last_token = 0;
   bool is_escaped = false;
@@ -89,7 +90,8 @@ void PushStep(const Coding& coding, const uint16_t* contexts, const int32_t* val
     NVC_STORE_INTEGERS(has_word[1] + k * kNarrow, -is_full);
     state = is_full ? state >> kWordBits : state;
     // The quotient is below 2^20: in floats it is off by at most 1.
-    const Floats ratio = __builtin_convertvector(state, Floats) / __builtin_convertvector((Integers)frequency, Floats);
+    const Floats ratio =
+        __builtin_convertvector(state, Floats) / __builtin_convertvector((Integers)frequency, Floats);
     Integers quotient = __builtin_convertvector(ratio, Integers);
     Integers rest = (Integers)(state - (Unsigned)quotient * frequency);
     const Integers is_above = rest < 0;

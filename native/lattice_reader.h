@@ -96,15 +96,20 @@ bool PopStep(const PopTables& tables, const uint16_t* contexts, uint32_t* states
   for (int lane = 0; lane < kGroupLanes; lane += kNarrow) {
     const Integers token = NVC_LOAD_INTEGERS(tokens + lane);
     Unsigned state = (Unsigned)NVC_LOAD_INTEGERS(removed + lane);
-    state = NVC_LOAD_INTEGERS(is_low[0] + lane) != 0 ? state << kWordBits | (Unsigned)NVC_LOAD_INTEGERS(words[0] + lane) : state;
+    state = NVC_LOAD_INTEGERS(is_low[0] + lane) != 0
+                ? state << kWordBits | (Unsigned)NVC_LOAD_INTEGERS(words[0] + lane)
+                : state;
     Integers magnitude = (token + 1) >> 1;
     if (has_extra) {
       const Unsigned count = (Unsigned)NVC_LOAD_INTEGERS(n_bits + lane);
       const Unsigned one = Unsigned{} + 1;
-      const Integers large = (Integers)((one << count) + (state & ((one << count) - 1))) + static_cast<int32_t>(kSmallMagnitudes - 1);
+      const Integers large =
+          (Integers)((one << count) + (state & ((one << count) - 1))) + static_cast<int32_t>(kSmallMagnitudes - 1);
       magnitude = token >= static_cast<int32_t>(kFirstExtra) ? large : magnitude;
       state >>= count;
-      state = NVC_LOAD_INTEGERS(is_low[1] + lane) != 0 ? state << kWordBits | (Unsigned)NVC_LOAD_INTEGERS(words[1] + lane) : state;
+      state = NVC_LOAD_INTEGERS(is_low[1] + lane) != 0
+                  ? state << kWordBits | (Unsigned)NVC_LOAD_INTEGERS(words[1] + lane)
+                  : state;
     }
     const Integers sign = -(token & 1);
     NVC_STORE_INTEGERS(states + lane, (Integers)state);

@@ -29,7 +29,8 @@ inline constexpr int kTokensOfAny = kSmallTokens + 1 + 2 * 32;
   // The logarithm is the exponent of a float.
   const Integers bits = (Integers)__builtin_convertvector(rest, Floats);
   const Integers exponent = (bits >> kFloatFractionBits) - kFloatBias;
-  const Integers token = is_small ? 2 * (beyond + kMostSmall) : 2 * exponent + (static_cast<int32_t>(kSmallTokens) + 1);
+  const Integers token =
+      is_small ? 2 * (beyond + kMostSmall) : 2 * exponent + (static_cast<int32_t>(kSmallTokens) + 1);
   NVC_STORE_INTEGERS(tokens, token + is_negative);
   NVC_STORE_INTEGERS(n_bits, exponent);
   NVC_STORE_INTEGERS(extra, rest - (1 << exponent));
