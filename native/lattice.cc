@@ -15,7 +15,7 @@
 #include "lattice_level.h"
 #include "lattice_reader.h"
 #include "token_vectors.h"
-#include "vectorize.h"
+#include "narrow_vectors.h"
 
 namespace nvc {
 namespace {
@@ -62,8 +62,8 @@ void TakeFlags(Level& level, Reader& reader, std::vector<uint8_t>& flags) {
   }
 }
 
-// Contexts and codes of a phase while it is decoded: of the points in flagged cells alone, one after the other. Behind
-// them there is room for a cell.
+// Contexts and codes of a phase while it is decoded: of the points in flagged cells alone, one after the other.
+// Behind them there is room for a cell.
 struct PhaseItems {
   explicit PhaseItems(const Shape& shape)
       : contexts(new uint16_t[shape.size() + kCell]), codes(new int32_t[shape.size() + kCell]) {}
@@ -120,7 +120,8 @@ ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes, U16 frequencies, S32 
   const NeededPoints needed = FindNeeded(lattice, rules);
   std::unique_ptr<Level> level;
   for (int number = kLevels - 1; number >= 0; --number) {
-    const auto above = std::exchange(level, std::make_unique<Level>(lattice, number, weights.typed_data(), rules, needed));
+    const auto above =
+        std::exchange(level, std::make_unique<Level>(lattice, number, weights.typed_data(), rules, needed));
     Enter(*level, anchors, above.get());
     TakeFlags(*level, reader, flags);
     for (int phase = 0; phase < kPhases; ++phase) DecodePhase(*level, phase, flags, rules, reader);
@@ -167,11 +168,11 @@ struct TokenCounts {
 
 NVC_VECTORIZE
 void CountTokens(int64_t n, const int32_t* values, const uint16_t* contexts, TokenCounts& counts) {
-  alignas(Vector) int32_t tokens[kWidth], n_bits[kWidth], extra[kWidth];
+  alignas(Integers) int32_t tokens[kNarrow], n_bits[kNarrow], extra[kNarrow];
   int64_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) {
+  for (; i + kNarrow <= n; i += kNarrow) {
     ToTokens(values + i, tokens, n_bits, extra);
-    for (int k = 0; k < kWidth; ++k) ++counts.counts[k % 2][contexts[i + k] * kTokens + tokens[k]];
+    for (int k = 0; k < kNarrow; ++k) ++counts.counts[k % 2][contexts[i + k] * kTokens + tokens[k]];
   }
   for (; i < n; ++i) ++counts.counts[0][contexts[i] * kTokens + static_cast<int32_t>(ToToken(values[i]).token)];
 }
@@ -195,9 +196,12 @@ class Marks {
       : lattice_(lattice), counted_(counted), all_count_(std::memchr(counted, 0, lattice.size()) == nullptr) {}
 
   // Lets the first `n` values of a row of a phase that do not count be as predicted.
-  void Apply(int level, const Triple& parity, int64_t z, int64_t y, int64_t n, const int32_t* predicted, int32_t* values) const {
+  void Apply(int level, const Triple& parity, int64_t z, int64_t y, int64_t n, const int32_t* predicted,
+             int32_t* values) const {
     if (all_count_) return;
-    const bool* row = counted_ + (((2 * z + parity[0]) << level) * lattice_.y + ((2 * y + parity[1]) << level)) * lattice_.x + (int64_t{parity[2]} << level);
+    const bool* row = counted_ +
+                      (((2 * z + parity[0]) << level) * lattice_.y + ((2 * y + parity[1]) << level)) * lattice_.x +
+                      (int64_t{parity[2]} << level);
     for (int64_t x = 0; x < n; ++x) values[x] = row[(2 * x) << level] ? values[x] : predicted[x];
   }
 
@@ -229,7 +233,8 @@ void QuantizePhase(Level& level, int phase, const Rules& rules, const Marks& mar
                     const int64_t n = z < inside.z && y < inside.y ? inside.x : 0;
                     marks.Apply(level.number(), parity, z, y, n, predicted, values);
                     std::copy(predicted + n, predicted + n_x, values + n);
-                    QuantizeRow(n_x, predicted, rules.fraction_bits, values, &coded.codes[place_of(z, y)], magnitudes);
+                    QuantizeRow(n_x, predicted, rules.fraction_bits, values, &coded.codes[place_of(z, y)],
+                                magnitudes);
                   });
   level.FinishPhase(phase);
 }
@@ -274,12 +279,14 @@ void CollectFlags(Level& level, const std::vector<uint8_t>& flags, Items& items)
 }
 
 // Collects the codes of a phase in all cells that are flagged.
-void CollectCodes(const Level& level, int phase, const PhaseCodes& coded, const std::vector<uint8_t>& flags, Items& items) {
+void CollectCodes(const Level& level, int phase, const PhaseCodes& coded, const std::vector<uint8_t>& flags,
+                  Items& items) {
   const Shape shape = level.shape(), inside = level.Valid(kParities[phase]), cells = level.cells();
   for (int64_t z = 0; z < inside.z; ++z) {
     for (int64_t y = 0; y < inside.y; ++y) {
       const int64_t start = (z * shape.y + y) * shape.x;
-      items.AddCells(&coded.codes[start], &coded.contexts[start], inside.x, &flags[(z / kCell * cells.y + y / kCell) * cells.x]);
+      items.AddCells(&coded.codes[start], &coded.contexts[start], inside.x,
+                     &flags[(z / kCell * cells.y + y / kCell) * cells.x]);
     }
   }
 }
@@ -290,14 +297,16 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
   const Shape lattice = ShapeOf(decoded->dimensions());
   const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
   const Marks marks(lattice, counted.typed_data());
-  Items items{item_values->typed_data(), item_contexts->typed_data(), static_cast<int64_t>(item_values->element_count())};
+  Items items{item_values->typed_data(), item_contexts->typed_data(),
+              static_cast<int64_t>(item_values->element_count())};
   const auto token_counts = std::make_unique<TokenCounts>();
   int32_t* count_of_pass = pass_counts->typed_data();
   const auto collect = [&](auto add) {
     const int64_t before = items.n;
     add();
     *count_of_pass++ = static_cast<int32_t>(items.n - before);
-    if (items.n <= items.capacity) CountTokens(items.n - before, items.values + before, items.contexts + before, *token_counts);
+    if (items.n <= items.capacity)
+      CountTokens(items.n - before, items.values + before, items.contexts + before, *token_counts);
   };
 
   const NeededPoints needed = FindNeeded(lattice, rules);
@@ -327,7 +336,8 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
   Zero(histogram);
   SumClasses(*token_counts, histogram->typed_data());
   const Shape volume{rules.valid[0], rules.valid[1], rules.valid[2]};
-  levels[0]->Join(volume, [&](int64_t z, int64_t y) { return decoded->typed_data() + (z * lattice.y + y) * lattice.x; });
+  levels[0]->Join(volume,
+                  [&](int64_t z, int64_t y) { return decoded->typed_data() + (z * lattice.y + y) * lattice.x; });
   return ffi::Error::Success();
 }
 

@@ -12,7 +12,7 @@
 
 #include "lattice_geometry.h"
 #include "rans.h"
-#include "vectorize.h"
+#include "narrow_vectors.h"
 
 namespace nvc {
 namespace {
@@ -34,12 +34,7 @@ constexpr int kFirstFlagContext = kLevelGroups * kContextsPerGroup;
 constexpr int kContexts = kFirstFlagContext + kLevelGroups * kRanges;
 
 // Points of a row that are predicted at once. Rows are read and written in whole blocks: behind each there is room.
-constexpr int kBlock = 2 * kWidth;
-
-typedef uint8_t ByteVector __attribute__((vector_size(kWidth)));
-typedef uint8_t UnalignedByteVector __attribute__((vector_size(kWidth), aligned(1), may_alias));
-typedef int16_t ShortVector __attribute__((vector_size(2 * kWidth)));
-typedef int16_t UnalignedShortVector __attribute__((vector_size(2 * kWidth), aligned(2), may_alias));
+constexpr int kBlock = kNarrow;
 
 struct Rules {
   int32_t fraction_bits, low, high;
@@ -73,7 +68,9 @@ class Layout {
       if (index >= n) index = 2 * n - 1 - index;
       return std::clamp<int64_t>(index, 0, n - 1);
     };
-    const auto copy = [&](int64_t from, int64_t to, int64_t n) { std::copy_n(points + from - kHalo, n, points + to - kHalo); };
+    const auto copy = [&](int64_t from, int64_t to, int64_t n) {
+      std::copy_n(points + from - kHalo, n, points + to - kHalo);
+    };
     const int64_t second_last = mirror(shape_.x + 1, shape_.x), second = mirror(-2, shape_.x);
     for (int64_t z = 0; z < shape_.z; ++z) {
       T* row = points + Row(phase, z, 0);
@@ -105,19 +102,20 @@ struct PhaseTask {
   int16_t base;  // first context of the phase's class
 };
 
-// Adds up the values and magnitudes around 16 points, group by group.
+// Adds up the values and magnitudes around 8 points, group by group.
 template <int kNumber, size_t kPart = 0>
-[[gnu::always_inline]] inline void AddNeighbours(const PhaseTask& task, const int32_t* values, const uint8_t* magnitudes,
-                                                 Vector* weighted, ShortVector* magnitude) {
+[[gnu::always_inline]] inline void AddNeighbours(const PhaseTask& task, const int32_t* values,
+                                                 const uint8_t* magnitudes, Integers* weighted,
+                                                 ShortIntegers* magnitude) {
   constexpr const Group& kGroup = kKnownGroups[kNumber][kPart];
-  Vector sum = {};
-  ShortVector total = {};
+  Integers sum = {};
+  ShortIntegers total = {};
   for (size_t k = 0; k < kGroup.neighbours.size(); ++k) {
     const int64_t offset = task.offsets[kPart][k];
-    sum += NVC_LOAD(values + offset);
+    sum += NVC_LOAD_INTEGERS(values + offset);
     if constexpr (!kGroup.is_far()) {
-      const ByteVector bytes = *reinterpret_cast<const UnalignedByteVector*>(magnitudes + offset);
-      total += __builtin_convertvector(bytes, ShortVector);
+      const Bytes bytes = *reinterpret_cast<const UnalignedBytes*>(magnitudes + offset);
+      total += __builtin_convertvector(bytes, ShortIntegers);
     }
   }
   *weighted += task.weights[kPart] * sum;
@@ -127,15 +125,15 @@ template <int kNumber, size_t kPart = 0>
   }
 }
 
-// Adds up the differences of the near values from the predictions of 16 points.
+// Adds up the differences of the near values from the predictions of 8 points.
 template <int kNumber, size_t kPart = 0>
-[[gnu::always_inline]] inline void AddDifferences(const PhaseTask& task, const int32_t* values, const Vector& predicted,
-                                                  Vector* activity) {
+[[gnu::always_inline]] inline void AddDifferences(const PhaseTask& task, const int32_t* values,
+                                                  const Integers& predicted, Integers* activity) {
   constexpr const Group& kGroup = kKnownGroups[kNumber][kPart];
   if constexpr (!kGroup.is_far()) {
-    Vector sum = {};
+    Integers sum = {};
     for (size_t k = 0; k < kGroup.neighbours.size(); ++k) {
-      const Vector difference = NVC_LOAD(values + task.offsets[kPart][k]) - predicted;
+      const Integers difference = NVC_LOAD_INTEGERS(values + task.offsets[kPart][k]) - predicted;
       sum += NVC_ABS(difference);
     }
     *activity += kGroup.closeness() * sum;
@@ -149,24 +147,24 @@ template <int kNumber, size_t kPart = 0>
 template <int kNumber>
 [[gnu::always_inline]] inline void PredictRowOf(const PhaseTask& task, int64_t length, const int32_t* values,
                                                 const uint8_t* magnitudes, int32_t* predictions, uint16_t* contexts) {
-  for (int64_t start = 0; start < length; start += kWidth) {
-    Vector weighted = {}, activity = {};
-    ShortVector magnitude = {};
+  for (int64_t start = 0; start < length; start += kNarrow) {
+    Integers weighted = {}, activity = {};
+    ShortIntegers magnitude = {};
     AddNeighbours<kNumber>(task, values + start, magnitudes + start, &weighted, &magnitude);
-    Vector predicted = (weighted + (1 << (kWeightBits + 2))) >> (kWeightBits + 3);
-    predicted = predicted < task.low ? task.low - Vector{} : predicted;
-    predicted = predicted > task.high ? task.high - Vector{} : predicted;
-    NVC_STORE(predictions + start, predicted);
+    Integers predicted = (weighted + (1 << (kWeightBits + 2))) >> (kWeightBits + 3);
+    predicted = predicted < task.low ? task.low - Integers{} : predicted;
+    predicted = predicted > task.high ? task.high - Integers{} : predicted;
+    NVC_STORE_INTEGERS(predictions + start, predicted);
     AddDifferences<kNumber>(task, values + start, predicted, &activity);
-    Vector reached = {};
+    Integers reached = {};
     for (int32_t limit : task.activity_limits) reached -= activity >= limit;
-    const ShortVector quiet = __builtin_convertvector(reached, ShortVector);
-    ShortVector large = {};
+    const ShortIntegers quiet = __builtin_convertvector(reached, ShortIntegers);
+    ShortIntegers large = {};
     for (int16_t limit : task.magnitude_limits) large -= magnitude >= limit;
     // Activities run up and down in turn.
-    const ShortVector is_odd = -(large & 1);
-    const ShortVector rank = (quiet ^ is_odd) + (is_odd & kActivities);
-    *reinterpret_cast<UnalignedShortVector*>(contexts + start) = task.base + large * kActivities + rank;
+    const ShortIntegers is_odd = -(large & 1);
+    const ShortIntegers rank = (quiet ^ is_odd) + (is_odd & kActivities);
+    *reinterpret_cast<UnalignedShortIntegers*>(contexts + start) = task.base + large * kActivities + rank;
   }
 }
 
@@ -233,8 +231,12 @@ inline Shape ValidPoints(const Rules& rules, int level, const Shape& shape, cons
   return {count(0, shape.z), count(1, shape.y), count(2, shape.x)};
 }
 
-inline Shape Larger(const Shape& a, const Shape& b) { return {std::max(a.z, b.z), std::max(a.y, b.y), std::max(a.x, b.x)}; }
-inline Shape Smaller(const Shape& a, const Shape& b) { return {std::min(a.z, b.z), std::min(a.y, b.y), std::min(a.x, b.x)}; }
+inline Shape Larger(const Shape& a, const Shape& b) {
+  return {std::max(a.z, b.z), std::max(a.y, b.y), std::max(a.x, b.x)};
+}
+inline Shape Smaller(const Shape& a, const Shape& b) {
+  return {std::min(a.z, b.z), std::min(a.y, b.y), std::min(a.x, b.x)};
+}
 
 // Shape of the phases of a level.
 inline Shape PhaseShape(const Shape& lattice, int level) {
@@ -257,7 +259,8 @@ inline NeededPoints FindNeeded(const Shape& lattice, const Rules& rules) {
     for (int phase = 0; phase <= kPhases && level > 0; ++phase) {
       const Shape& below = needed[level - 1][0];
       const auto share = [](int64_t n, int parity) { return (n + 1 - parity) / 2; };
-      points[phase] = Larger(points[phase], {share(below.z, phase >> 2), share(below.y, phase >> 1 & 1), share(below.x, phase & 1)});
+      points[phase] = Larger(points[phase],
+                             {share(below.z, phase >> 2), share(below.y, phase >> 1 & 1), share(below.x, phase & 1)});
     }
     for (int number = kPhases - 1; number >= 0; --number) {
       const Shape own = points[PhaseNumber(kParities[number])];
@@ -292,7 +295,9 @@ class Level {
     return {CeilDivide(shape().z, kCell), CeilDivide(shape().y, kCell), CeilDivide(shape().x, kCell)};
   }
   int32_t* Values(int phase, int64_t z, int64_t y) { return values_.get() + layout_.Row(phase, z, y); }
-  const uint8_t* Magnitudes(int phase, int64_t z, int64_t y) const { return magnitudes_.get() + layout_.Row(phase, z, y); }
+  const uint8_t* Magnitudes(int phase, int64_t z, int64_t y) const {
+    return magnitudes_.get() + layout_.Row(phase, z, y);
+  }
 
   Shape Valid(const Triple& parity) const { return ValidPoints(rules_, number_, shape(), parity); }
   // Points of a phase that are predicted.
@@ -410,8 +415,10 @@ class Level {
     return task;
   }
 
-  void Predict(int number, const PhaseTask& task, int64_t length, const int32_t* values, const uint8_t* magnitudes, uint16_t* contexts) {
-    constexpr std::array kPredictRows = {PredictRow0, PredictRow1, PredictRow2, PredictRow3, PredictRow4, PredictRow5, PredictRow6};
+  void Predict(int number, const PhaseTask& task, int64_t length, const int32_t* values, const uint8_t* magnitudes,
+               uint16_t* contexts) {
+    constexpr std::array kPredictRows = {PredictRow0, PredictRow1, PredictRow2, PredictRow3,
+                                         PredictRow4, PredictRow5, PredictRow6};
     kPredictRows[number](task, length, values, magnitudes, predicted_.get(), contexts);
   }
 

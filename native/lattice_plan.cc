@@ -13,7 +13,7 @@
 
 #include "buffers.h"
 #include "lattice_geometry.h"
-#include "vectorize.h"
+#include "narrow_vectors.h"
 
 namespace nvc {
 namespace {
@@ -40,12 +40,8 @@ constexpr int kLeastSamples = 4;
 constexpr double kSmallestShare = 1e-6;
 constexpr double kSmallest = 1e-9;
 constexpr int kOfTypical = 4;
+constexpr int kSums = 2 * kNarrow;  // partial sums of samples
 
-typedef uint32_t Unsigned __attribute__((vector_size(4 * kWidth)));
-typedef float Floats __attribute__((vector_size(4 * kWidth)));
-typedef float UnalignedFloats __attribute__((vector_size(4 * kWidth), aligned(4), may_alias));
-#define NVC_LOAD_FLOATS(address) (*reinterpret_cast<const UnalignedFloats*>(address))
-#define NVC_STORE_FLOATS(address, vector) (*reinterpret_cast<UnalignedFloats*>(address) = (vector))
 
 int64_t Hash(uint32_t sample, uint32_t which) {
   uint32_t value = sample * kHashesPerSample + which;
@@ -63,8 +59,8 @@ int64_t NoiseWidth(int n_neighbours, int fraction_bits) {
 // Samples of a row: a column of sums for each known group. Behind them there is room for a vector.
 struct Row {
   int n = 0;
-  std::array<int32_t, kMaxSamples + kWidth> targets;
-  std::array<std::array<int32_t, kMaxSamples + kWidth>, kGroups> sums;
+  std::array<int32_t, kMaxSamples + kNarrow> targets;
+  std::array<std::array<int32_t, kMaxSamples + kNarrow>, kGroups> sums;
 };
 
 struct Volume {
@@ -123,10 +119,10 @@ std::vector<Column> MakeColumns(const Triple& parity, const Groups& groups, int 
 
 // Values around samples, some samples at once: of each neighbour, those of one group after the other.
 struct Surroundings {
-  alignas(Vector) int32_t values[kMaxNeighbours][kWidth];
-  alignas(Vector) int32_t targets[kWidth];
-  alignas(Vector) int32_t sums[kGroups][kWidth];
-  bool counted[kWidth];
+  alignas(Integers) int32_t values[kMaxNeighbours][kNarrow];
+  alignas(Integers) int32_t targets[kNarrow];
+  alignas(Integers) int32_t sums[kGroups][kNarrow];
+  bool counted[kNarrow];
 };
 
 // Adds up the values of each group, and the noise of the samples that are numbered from `first` on.
@@ -135,18 +131,18 @@ void AddUp(const Column* columns, int n_columns, int n_neighbours, int fraction_
            Surroundings& around) {
   const int32_t half = (1 << fraction_bits) >> 1;
   Unsigned names;
-  for (uint32_t lane = 0; lane < kWidth; ++lane) names[lane] = first + lane;
-  const Vector nearest = (NVC_LOAD(around.values[0]) + half) >> fraction_bits;
-  Vector has_noise = {};
+  for (uint32_t lane = 0; lane < kNarrow; ++lane) names[lane] = first + lane;
+  const Integers nearest = (NVC_LOAD_INTEGERS(around.values[0]) + half) >> fraction_bits;
+  Integers has_noise = {};
   for (int k = 1; k < n_neighbours; ++k) {
-    has_noise |= ((NVC_LOAD(around.values[k]) + half) >> fraction_bits) != nearest;
+    has_noise |= ((NVC_LOAD_INTEGERS(around.values[k]) + half) >> fraction_bits) != nearest;
   }
-  if (fraction_bits == 0) has_noise = Vector{};
+  if (fraction_bits == 0) has_noise = Integers{};
   int k = 0;
   for (int i = 0; i < n_columns; ++i) {
     const Column& column = columns[i];
-    Vector total = {};
-    for (const int end = k + column.n; k < end; ++k) total += NVC_LOAD(around.values[k]);
+    Integers total = {};
+    for (const int end = k + column.n; k < end; ++k) total += NVC_LOAD_INTEGERS(around.values[k]);
     total *= column.scale;
     const auto width = static_cast<uint32_t>(column.noise_width);
     Unsigned hash = names * kHashesPerSample + column.hash;
@@ -156,10 +152,10 @@ void AddUp(const Column* columns, int n_columns, int n_neighbours, int fraction_
     hash >>= 32 - kHashBits;
     // The product has more than 32 bits.
     const Unsigned scaled = ((hash >> 8) * width + (((hash & 255) * width) >> 8)) >> (kHashBits - 8);
-    total += ((Vector)scaled - static_cast<int32_t>(width >> 1)) & has_noise;
-    total = total < -kMaxSum ? -kMaxSum - Vector{} : total;
-    total = total > kMaxSum ? kMaxSum - Vector{} : total;
-    NVC_STORE(around.sums[i], total);
+    total += ((Integers)scaled - static_cast<int32_t>(width >> 1)) & has_noise;
+    total = total < -kMaxSum ? -kMaxSum - Integers{} : total;
+    total = total > kMaxSum ? kMaxSum - Integers{} : total;
+    NVC_STORE_INTEGERS(around.sums[i], total);
   }
 }
 
@@ -183,11 +179,12 @@ class RowSampler {
     const auto n = static_cast<int>(std::min<int64_t>(kSamplesPerRow[level_] >> volume_.thinning, n_points));
     Surroundings around{};
     row.n = 0;
-    for (int start = 0; start < n; start += kWidth) {
-      const int count = std::min(kWidth, n - start);
+    for (int start = 0; start < n; start += kNarrow) {
+      const int count = std::min(kNarrow, n - start);
       const uint32_t name = first_ + static_cast<uint32_t>(start);
       for (int lane = 0; lane < count; ++lane) Look(name + static_cast<uint32_t>(lane), lane, around);
-      AddUp(columns_.data(), static_cast<int>(columns_.size()), static_cast<int>(offsets_.size()), volume_.fraction_bits, name, around);
+      AddUp(columns_.data(), static_cast<int>(columns_.size()), static_cast<int>(offsets_.size()),
+            volume_.fraction_bits, name, around);
       Add(count, around, row);
     }
   }
@@ -201,7 +198,8 @@ class RowSampler {
     for (int axis = 0; axis < 3; ++axis) {
       place[axis] = 2 * ((Hash(name, axis) * counts_[axis]) >> kHashBits) + parity_[axis];
       own += (place[axis] << level_) * strides_[axis];
-      is_inner = is_inner && place[axis] >= kReach / 2 && place[axis] + kReach / 2 <= (volume_.sides[axis] - 1) >> level_;
+      is_inner =
+          is_inner && place[axis] >= kReach / 2 && place[axis] + kReach / 2 <= (volume_.sides[axis] - 1) >> level_;
     }
     around.targets[lane] = volume_.fixed[own];
     around.counted[lane] = volume_.counted[own];
@@ -226,8 +224,8 @@ class RowSampler {
   // Adds the samples that count to the row.
   void Add(int count, const Surroundings& around, Row& row) const {
     if (std::find(around.counted, around.counted + count, false) == around.counted + count) {
-      std::copy_n(around.targets, kWidth, &row.targets[row.n]);
-      for (size_t i = 0; i < columns_.size(); ++i) std::copy_n(around.sums[i], kWidth, &row.sums[i][row.n]);
+      std::copy_n(around.targets, kNarrow, &row.targets[row.n]);
+      for (size_t i = 0; i < columns_.size(); ++i) std::copy_n(around.sums[i], kNarrow, &row.sums[i][row.n]);
       row.n += count;
       return;
     }
@@ -250,8 +248,8 @@ class RowSampler {
 // Unknown weights' differences, then what they should add up to, for all samples of a row; behind them zeros.
 struct Equations {
   int n_padded;
-  std::array<std::array<float, kMaxSamples + kWidth>, kGroups> unknowns;
-  std::array<float, kMaxSamples + kWidth> importance;
+  std::array<std::array<float, kMaxSamples + kSums>, kGroups> unknowns;
+  std::array<float, kMaxSamples + kSums> importance;
   std::array<float, kMaxSamples> residual;
   std::array<std::array<float, kGroups>, kGroups> sums;
 };
@@ -259,14 +257,21 @@ struct Equations {
 NVC_VECTORIZE
 void SumUp(int n_unknowns, Equations& equations) {
   for (int i = 0; i < n_unknowns; ++i) {
-    Floats partial[kGroups] = {};
-    for (int start = 0; start < equations.n_padded; start += kWidth) {
+    Floats partial[kGroups] = {}, others[kGroups] = {};  // sums 0 to 7, and 8 to 15
+    for (int start = 0; start < equations.n_padded; start += kSums) {
+      const int middle = start + kNarrow;
       const Floats scaled =
           NVC_LOAD_FLOATS(&equations.importance[start]) * NVC_LOAD_FLOATS(&equations.unknowns[i][start]);
-      for (int j = 0; j <= i; ++j) partial[j] += scaled * NVC_LOAD_FLOATS(&equations.unknowns[j][start]);
+      const Floats scaled_others =
+          NVC_LOAD_FLOATS(&equations.importance[middle]) * NVC_LOAD_FLOATS(&equations.unknowns[i][middle]);
+      for (int j = 0; j <= i; ++j) {
+        partial[j] += scaled * NVC_LOAD_FLOATS(&equations.unknowns[j][start]);
+        others[j] += scaled_others * NVC_LOAD_FLOATS(&equations.unknowns[j][middle]);
+      }
     }
     for (int j = 0; j <= i; ++j) {
-      for (int half = kWidth / 2; half > 0; half /= 2) {
+      partial[j] += others[j];
+      for (int half = kNarrow / 2; half > 0; half /= 2) {
         for (int k = 0; k < half; ++k) partial[j][k] += partial[j][k + half];
       }
       equations.sums[i][j] = partial[j][0];
@@ -276,7 +281,7 @@ void SumUp(int n_unknowns, Equations& equations) {
 
 NVC_VECTORIZE
 void FindResiduals(int n, int n_weights, const float* weights, Equations& equations) {
-  for (int start = 0; start < n; start += kWidth) {
+  for (int start = 0; start < n; start += kNarrow) {
     Floats sum = {};
     for (int i = 0; i < n_weights; ++i) sum += NVC_LOAD_FLOATS(&equations.unknowns[i][start]) * weights[i];
     const Floats residual = NVC_LOAD_FLOATS(&equations.unknowns[n_weights][start]) - sum;
@@ -286,7 +291,7 @@ void FindResiduals(int n, int n_weights, const float* weights, Equations& equati
 
 NVC_VECTORIZE
 void Weigh(int n, float small, float large, Equations& equations) {
-  for (int start = 0; start < n; start += kWidth) {
+  for (int start = 0; start < n; start += kNarrow) {
     const Floats residual = NVC_LOAD_FLOATS(&equations.residual[start]);
     const Floats at_least = residual > small ? residual : small - Floats{};
     NVC_STORE_FLOATS(&equations.importance[start], 1.0f / (at_least * (residual + large)));
@@ -341,14 +346,14 @@ bool Solve(int n, const Equations& equations, float* solution) {
 // The number of the given rank among some that are not negative; behind them there is room for a vector.
 NVC_VECTORIZE
 int32_t Select(int n, int rank, int32_t* numbers) {
-  std::fill_n(numbers + n, kWidth, INT32_MAX);
+  std::fill_n(numbers + n, kNarrow, INT32_MAX);
   int32_t found = 0;
   for (int32_t bit = 1 << 30; bit > 0; bit >>= 1) {
     const int32_t next = found | bit;
-    Vector below = {};
-    for (int start = 0; start < n; start += kWidth) below -= NVC_LOAD(numbers + start) < next;
+    Integers below = {};
+    for (int start = 0; start < n; start += kNarrow) below -= NVC_LOAD_INTEGERS(numbers + start) < next;
     int total = 0;
-    for (int lane = 0; lane < kWidth; ++lane) total += below[lane];
+    for (int lane = 0; lane < kNarrow; ++lane) total += below[lane];
     if (total <= rank) found = next;
   }
   return found;
@@ -356,7 +361,7 @@ int32_t Select(int n, int rank, int32_t* numbers) {
 
 float TypicalResidual(int n, const Equations& equations) {
   // Floats that are not negative are in the order of their bits.
-  std::array<int32_t, kMaxSamples / kOfTypical + kWidth> taken;
+  std::array<int32_t, kMaxSamples / kOfTypical + kNarrow> taken;
   int count = 0;
   for (int sample = 0; sample < n; sample += kOfTypical) {
     std::memcpy(&taken[count++], &equations.residual[sample], sizeof(float));
@@ -372,7 +377,7 @@ void FitRow(const Row& row, int n_groups, int fraction_bits, Equations& equation
   const auto step = static_cast<float>(1 << fraction_bits);
   const int n = n_groups - 1;
   constexpr float kScale = 1.0f / (1 << kSumBits);
-  equations.n_padded = static_cast<int>(CeilDivide(row.n, kWidth) * kWidth);
+  equations.n_padded = static_cast<int>(CeilDivide(row.n, kSums) * kSums);
   for (int i = 0; i < n_groups; ++i) {
     auto& own = equations.unknowns[i];
     for (int sample = 0; sample < row.n; ++sample) {
@@ -443,53 +448,56 @@ CountTask MakeCountTask(const Groups& groups, const int32_t* weights, int fracti
   return task;
 }
 
-// Cost of the codes of 16 samples, and what is counted of them: squares of errors, and cells of the histogram.
-[[gnu::always_inline]] inline void CountVector(const CountTask& task, const Row& row, int start, Vector* cost,
-                                               Vector* squared_error, int32_t* cells) {
+// Cost of the codes of 8 samples, and what is counted of them: squares of errors, and cells of the histogram.
+[[gnu::always_inline]] inline void CountVector(const CountTask& task, const Row& row, int start, Integers* cost,
+                                               Integers* squared_error, int32_t* cells) {
   constexpr int kShift = kWeightBits + kSumBits;
   constexpr int kFloatFractionBits = 23, kFloatBias = 127;
-  Vector weighted = Vector{} + ((1 << kShift) >> 1);
-  for (int i = 0; i < task.n_groups; ++i) weighted += task.weights[i] * NVC_LOAD(&row.sums[i][start]);
-  const Vector predicted = weighted >> kShift;
-  const Vector residual = NVC_LOAD(&row.targets[start]) - predicted;
-  const Vector doubled = 2 * NVC_ABS(residual), least = Vector{} + (1 << task.fraction_bits);
-  const Vector size = doubled < least ? least : doubled;
+  Integers weighted = Integers{} + ((1 << kShift) >> 1);
+  for (int i = 0; i < task.n_groups; ++i) weighted += task.weights[i] * NVC_LOAD_INTEGERS(&row.sums[i][start]);
+  const Integers predicted = weighted >> kShift;
+  const Integers residual = NVC_LOAD_INTEGERS(&row.targets[start]) - predicted;
+  const Integers doubled = 2 * NVC_ABS(residual), least = Integers{} + (1 << task.fraction_bits);
+  const Integers size = doubled < least ? least : doubled;
   // Sizes are below 2^24, so that floats hold them.
-  const Vector exponent = ((Vector)__builtin_convertvector(size, Floats) >> kFloatFractionBits) - kFloatBias;
+  const Integers exponent = ((Integers)__builtin_convertvector(size, Floats) >> kFloatFractionBits) - kFloatBias;
   *cost = (exponent << kCostBits) + (((size - (1 << exponent)) << kCostBits) >> exponent);
   if (cells == nullptr) return;
-  const Vector code = (residual + ((1 << task.fraction_bits) >> 1)) >> task.fraction_bits;
-  const Vector error = residual - (code << task.fraction_bits);
+  const Integers code = (residual + ((1 << task.fraction_bits) >> 1)) >> task.fraction_bits;
+  const Integers error = residual - (code << task.fraction_bits);
   *squared_error = error * error;
-  const Vector magnitude = NVC_ABS(code);
-  const Vector exponent_of_code = ((Vector)__builtin_convertvector(magnitude, Floats) >> kFloatFractionBits) - kFloatBias;
-  const Vector large = exponent_of_code + 5;
-  const Vector of_code = magnitude < 8 ? magnitude : large > kCostClasses - 1 ? kCostClasses - 1 - Vector{} : large;
-  Vector activity = {}, context = {};
+  const Integers magnitude = NVC_ABS(code);
+  const Integers exponent_of_code =
+      ((Integers) __builtin_convertvector(magnitude, Floats) >> kFloatFractionBits) - kFloatBias;
+  const Integers large = exponent_of_code + 5;
+  const Integers of_code = magnitude < 8              ? magnitude
+                           : large > kCostClasses - 1 ? kCostClasses - 1 - Integers{}
+                                                      : large;
+  Integers activity = {}, context = {};
   for (int i = 0; i < task.n_groups; ++i) {
-    const Vector difference = NVC_LOAD(&row.sums[i][start]) - (predicted << kSumBits);
+    const Integers difference = NVC_LOAD_INTEGERS(&row.sums[i][start]) - (predicted << kSumBits);
     activity += task.factors[i] * NVC_ABS(difference);
   }
   for (int32_t limit : task.limits) context -= activity >= limit;
-  NVC_STORE(cells, context * kCostClasses + of_code);
+  NVC_STORE_INTEGERS(cells, context * kCostClasses + of_code);
 }
 
 // Cost of all codes; where there is a histogram, codes and squares of errors are counted too.
 NVC_VECTORIZE
 int32_t Count(const CountTask& task, const Row& row, int32_t* histogram, int32_t& squared_error) {
-  alignas(Vector) int32_t cells[kWidth];
-  Vector costs = {}, squares = {};
-  for (int start = 0; start < row.n; start += kWidth) {
-    Vector cost, square = {};
+  alignas(Integers) int32_t cells[kNarrow];
+  Integers costs = {}, squares = {};
+  for (int start = 0; start < row.n; start += kNarrow) {
+    Integers cost, square = {};
     CountVector(task, row, start, &cost, &square, histogram == nullptr ? nullptr : cells);
-    const int count = std::min(kWidth, row.n - start);
-    for (int lane = count; lane < kWidth; ++lane) cost[lane] = square[lane] = 0;
+    const int count = std::min(kNarrow, row.n - start);
+    for (int lane = count; lane < kNarrow; ++lane) cost[lane] = square[lane] = 0;
     costs += cost;
     squares += square;
     for (int lane = 0; lane < count && histogram != nullptr; ++lane) ++histogram[cells[lane]];
   }
   int32_t total = 0;
-  for (int lane = 0; lane < kWidth; ++lane) {
+  for (int lane = 0; lane < kNarrow; ++lane) {
     total += costs[lane];
     squared_error += squares[lane];
   }

@@ -10,16 +10,15 @@
 
 #include "buffers.h"
 #include "token_vectors.h"
-#include "vectorize.h"
+#include "narrow_vectors.h"
 
 namespace nvc {
 namespace {
 
-constexpr int kVectors = kGroupLanes / kWidth;
+constexpr int kVectors = kGroupLanes / kNarrow;
 constexpr int kMostContexts = 1 << 16;
 constexpr int kWordsPerLane = 2;  // of a step in vectors: extra bits, then the token
 
-typedef uint32_t Unsigned __attribute__((vector_size(4 * kWidth)));
 
 // Contexts and tables of a stream.
 struct Coding {
@@ -55,9 +54,10 @@ void PushSlowly(const Coding& coding, const uint16_t* contexts, const int32_t* v
 NVC_VECTORIZE
 void PushStep(const Coding& coding, const uint16_t* contexts, const int32_t* values, uint32_t* states,
               PushStack& stack) {
-  alignas(Vector) int32_t tokens[kGroupLanes], n_bits[kGroupLanes], extra[kGroupLanes];
-  for (int lane = 0; lane < kGroupLanes; lane += kWidth) ToTokens(values + lane, tokens + lane, n_bits + lane, extra + lane);
-  alignas(Vector) uint32_t entries[kGroupLanes];
+  alignas(Integers) int32_t tokens[kGroupLanes], n_bits[kGroupLanes], extra[kGroupLanes];
+  for (int lane = 0; lane < kGroupLanes; lane += kNarrow)
+    ToTokens(values + lane, tokens + lane, n_bits + lane, extra + lane);
+  alignas(Integers) uint32_t entries[kGroupLanes];
   int32_t last_token = 0;
   bool is_escaped = false;
   for (int lane = 0; lane < kGroupLanes; ++lane) {
@@ -70,36 +70,37 @@ void PushStep(const Coding& coding, const uint16_t* contexts, const int32_t* val
     return;
   }
 
-  alignas(Vector) int32_t has_word[kWordsPerLane][kGroupLanes];
-  alignas(Vector) uint32_t words[kWordsPerLane][kGroupLanes];
+  alignas(Integers) int32_t has_word[kWordsPerLane][kGroupLanes];
+  alignas(Integers) uint32_t words[kWordsPerLane][kGroupLanes];
   const bool has_extra = last_token >= static_cast<int32_t>(kFirstExtra);
   for (int k = 0; k < kVectors; ++k) {
-    Unsigned state = (Unsigned)NVC_LOAD(states + k * kWidth);
+    Unsigned state = (Unsigned)NVC_LOAD_INTEGERS(states + k * kNarrow);
     if (has_extra) {
-      const Unsigned count = (Unsigned)NVC_LOAD(n_bits + k * kWidth);
-      const Vector is_full = (state >> kWordBits >> (kWordBits - count)) != 0;
-      NVC_STORE(words[0] + k * kWidth, (Vector)state);
-      NVC_STORE(has_word[0] + k * kWidth, -is_full);
+      const Unsigned count = (Unsigned)NVC_LOAD_INTEGERS(n_bits + k * kNarrow);
+      const Integers is_full = (state >> kWordBits >> (kWordBits - count)) != 0;
+      NVC_STORE_INTEGERS(words[0] + k * kNarrow, (Integers)state);
+      NVC_STORE_INTEGERS(has_word[0] + k * kNarrow, -is_full);
       state = is_full ? state >> kWordBits : state;
-      state = state << count | (Unsigned)NVC_LOAD(extra + k * kWidth);
+      state = state << count | (Unsigned)NVC_LOAD_INTEGERS(extra + k * kNarrow);
     }
-    const Unsigned entry = (Unsigned)NVC_LOAD(entries + k * kWidth);
+    const Unsigned entry = (Unsigned)NVC_LOAD_INTEGERS(entries + k * kNarrow);
     const Unsigned frequency = entry & (kLowest - 1);
-    const Vector is_full = (state >> (2 * kWordBits - kPrecision)) >= frequency;
-    NVC_STORE(words[1] + k * kWidth, (Vector)state);
-    NVC_STORE(has_word[1] + k * kWidth, -is_full);
+    const Integers is_full = (state >> (2 * kWordBits - kPrecision)) >= frequency;
+    NVC_STORE_INTEGERS(words[1] + k * kNarrow, (Integers)state);
+    NVC_STORE_INTEGERS(has_word[1] + k * kNarrow, -is_full);
     state = is_full ? state >> kWordBits : state;
     // The quotient is below 2^20: in floats it is off by at most 1.
-    const FloatVector ratio = __builtin_convertvector(state, FloatVector) / __builtin_convertvector((Vector)frequency, FloatVector);
-    Vector quotient = __builtin_convertvector(ratio, Vector);
-    Vector rest = (Vector)(state - (Unsigned)quotient * frequency);
-    const Vector is_above = rest < 0;
+    const Floats ratio =
+        __builtin_convertvector(state, Floats) / __builtin_convertvector((Integers)frequency, Floats);
+    Integers quotient = __builtin_convertvector(ratio, Integers);
+    Integers rest = (Integers)(state - (Unsigned)quotient * frequency);
+    const Integers is_above = rest < 0;
     quotient += is_above;
-    rest += is_above & (Vector)frequency;
-    const Vector is_below = rest >= (Vector)frequency;
+    rest += is_above & (Integers)frequency;
+    const Integers is_below = rest >= (Integers)frequency;
     quotient -= is_below;
-    rest -= is_below & (Vector)frequency;
-    NVC_STORE(states + k * kWidth, (quotient << kPrecision) + rest + (Vector)(entry >> kWordBits));
+    rest -= is_below & (Integers)frequency;
+    NVC_STORE_INTEGERS(states + k * kNarrow, (quotient << kPrecision) + rest + (Integers)(entry >> kWordBits));
   }
   uint16_t* top = stack.words + stack.top;
   for (int lane = kGroupLanes - 1; lane >= 0; --lane) {

@@ -12,12 +12,11 @@
 #include <vector>
 
 #include "buffers.h"
-#include "vectorize.h"
+#include "narrow_vectors.h"
 
 namespace nvc {
 namespace {
 
-typedef uint32_t Unsigned __attribute__((vector_size(4 * kWidth)));
 
 // Tables of contexts, at hand for decoding.
 class ContextTables {
@@ -54,7 +53,7 @@ struct PopTables {
 // extra bits than a word, nothing is taken.
 NVC_VECTORIZE
 bool PopStep(const PopTables& tables, const uint16_t* contexts, uint32_t* states, PopStack& stack, int32_t* items) {
-  alignas(Vector) int32_t tokens[kGroupLanes], frequencies[kGroupLanes], starts[kGroupLanes];
+  alignas(Integers) int32_t tokens[kGroupLanes], frequencies[kGroupLanes], starts[kGroupLanes];
   int32_t last_token = 0;
   for (int lane = 0; lane < kGroupLanes; ++lane) {
     const uint32_t row = tables.rows[contexts[lane]];
@@ -68,21 +67,21 @@ bool PopStep(const PopTables& tables, const uint16_t* contexts, uint32_t* states
   if (last_token >= static_cast<int32_t>(kFirstLong)) return false;
 
   const bool has_extra = last_token >= static_cast<int32_t>(kFirstExtra);
-  alignas(Vector) uint32_t removed[kGroupLanes], words[2][kGroupLanes] = {};
-  alignas(Vector) int32_t is_low[2][kGroupLanes], n_bits[kGroupLanes];
-  for (int lane = 0; lane < kGroupLanes; lane += kWidth) {
-    const Unsigned before = (Unsigned)NVC_LOAD(states + lane);
-    const Unsigned state = (Unsigned)NVC_LOAD(frequencies + lane) * (before >> kPrecision) +
-                           (before & (kSlots - 1)) - (Unsigned)NVC_LOAD(starts + lane);
-    const Vector needs_word = state < kLowest;
-    NVC_STORE(removed + lane, (Vector)state);
-    NVC_STORE(is_low[0] + lane, -needs_word);
+  alignas(Integers) uint32_t removed[kGroupLanes], words[2][kGroupLanes] = {};
+  alignas(Integers) int32_t is_low[2][kGroupLanes], n_bits[kGroupLanes];
+  for (int lane = 0; lane < kGroupLanes; lane += kNarrow) {
+    const Unsigned before = (Unsigned)NVC_LOAD_INTEGERS(states + lane);
+    const Unsigned state = (Unsigned)NVC_LOAD_INTEGERS(frequencies + lane) * (before >> kPrecision) +
+                           (before & (kSlots - 1)) - (Unsigned)NVC_LOAD_INTEGERS(starts + lane);
+    const Integers needs_word = state < kLowest;
+    NVC_STORE_INTEGERS(removed + lane, (Integers)state);
+    NVC_STORE_INTEGERS(is_low[0] + lane, -needs_word);
     if (!has_extra) continue;
-    const Vector beyond = NVC_LOAD(tokens + lane) - static_cast<int32_t>(kSmallTokens);
-    const Vector count = (beyond > 0 ? beyond : Vector{}) >> 1;
+    const Integers beyond = NVC_LOAD_INTEGERS(tokens + lane) - static_cast<int32_t>(kSmallTokens);
+    const Integers count = (beyond > 0 ? beyond : Integers{}) >> 1;
     const Unsigned high = needs_word ? state : state >> kWordBits;  // bits of the state above the lowest word
-    NVC_STORE(n_bits + lane, count);
-    NVC_STORE(is_low[1] + lane, -((high >> (Unsigned)count) == 0));
+    NVC_STORE_INTEGERS(n_bits + lane, count);
+    NVC_STORE_INTEGERS(is_low[1] + lane, -((high >> (Unsigned)count) == 0));
   }
   const uint16_t* top = stack.words + stack.top;
   for (int lane = 0; lane < kGroupLanes; ++lane) {
@@ -94,22 +93,27 @@ bool PopStep(const PopTables& tables, const uint16_t* contexts, uint32_t* states
     }
   }
   stack.top = static_cast<int32_t>(top - stack.words);
-  for (int lane = 0; lane < kGroupLanes; lane += kWidth) {
-    const Vector token = NVC_LOAD(tokens + lane);
-    Unsigned state = (Unsigned)NVC_LOAD(removed + lane);
-    state = NVC_LOAD(is_low[0] + lane) != 0 ? state << kWordBits | (Unsigned)NVC_LOAD(words[0] + lane) : state;
-    Vector magnitude = (token + 1) >> 1;
+  for (int lane = 0; lane < kGroupLanes; lane += kNarrow) {
+    const Integers token = NVC_LOAD_INTEGERS(tokens + lane);
+    Unsigned state = (Unsigned)NVC_LOAD_INTEGERS(removed + lane);
+    state = NVC_LOAD_INTEGERS(is_low[0] + lane) != 0
+                ? state << kWordBits | (Unsigned)NVC_LOAD_INTEGERS(words[0] + lane)
+                : state;
+    Integers magnitude = (token + 1) >> 1;
     if (has_extra) {
-      const Unsigned count = (Unsigned)NVC_LOAD(n_bits + lane);
+      const Unsigned count = (Unsigned)NVC_LOAD_INTEGERS(n_bits + lane);
       const Unsigned one = Unsigned{} + 1;
-      const Vector large = (Vector)((one << count) + (state & ((one << count) - 1))) + static_cast<int32_t>(kSmallMagnitudes - 1);
+      const Integers large =
+          (Integers)((one << count) + (state & ((one << count) - 1))) + static_cast<int32_t>(kSmallMagnitudes - 1);
       magnitude = token >= static_cast<int32_t>(kFirstExtra) ? large : magnitude;
       state >>= count;
-      state = NVC_LOAD(is_low[1] + lane) != 0 ? state << kWordBits | (Unsigned)NVC_LOAD(words[1] + lane) : state;
+      state = NVC_LOAD_INTEGERS(is_low[1] + lane) != 0
+                  ? state << kWordBits | (Unsigned)NVC_LOAD_INTEGERS(words[1] + lane)
+                  : state;
     }
-    const Vector sign = -(token & 1);
-    NVC_STORE(states + lane, (Vector)state);
-    NVC_STORE(items + lane, (magnitude ^ sign) - sign);
+    const Integers sign = -(token & 1);
+    NVC_STORE_INTEGERS(states + lane, (Integers)state);
+    NVC_STORE_INTEGERS(items + lane, (magnitude ^ sign) - sign);
   }
   return true;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "vectorize.h"
 
@@ -29,17 +30,26 @@ void FixNearest(int64_t n, const float* values, double low, double spacing, int3
 
 NVC_VECTORIZE
 void Restore(int64_t n, const int32_t* fixed, double low, double unit, float* values) {
-  for (int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(low + fixed[i] * unit);
+  constexpr double kEnd = std::numeric_limits<float>::max();
+  for (int64_t i = 0; i < n; ++i) {
+    double value = low + fixed[i] * unit;
+    value = value < -kEnd ? -kEnd : value;
+    value = value > kEnd ? kEnd : value;
+    values[i] = static_cast<float>(value);
+  }
 }
 
 NVC_VECTORIZE
 void LargestDifferences(int64_t n, const float* a, const float* b, double* largest) {
+  double found[kLanes] = {};
   for (int64_t i = 0; i + kLanes <= n; i += kLanes) {
+#pragma GCC unroll 1  // compilers make vectors of loops, not of what they have unrolled
     for (int k = 0; k < kLanes; ++k) {
       const double difference = std::abs(static_cast<double>(a[i + k]) - static_cast<double>(b[i + k]));
-      largest[k] = difference > largest[k] ? difference : largest[k];
+      found[k] = difference > found[k] ? difference : found[k];
     }
   }
+  std::copy(found, found + kLanes, largest);
 }
 
 }  // namespace
@@ -53,7 +63,7 @@ NVC_EXPORT void nvc_fix_floats(int64_t n, const float* values, double low, doubl
   FixDown(n, values, low, spacing, static_cast<double>(1 << std::clamp<int64_t>(fraction_bits, 0, 30)), fixed);
 }
 
-// Values of numbers in fixed point.
+// Values of numbers in fixed point; those beyond the ends of floats become the ends.
 NVC_EXPORT void nvc_restore_floats(int64_t n, const int32_t* fixed, double low, double unit, float* values) {
   Restore(n, fixed, low, unit, values);
 }

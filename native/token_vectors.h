@@ -8,32 +8,32 @@
 #include <cstdint>
 
 #include "rans.h"
-#include "vectorize.h"
+#include "narrow_vectors.h"
 
 namespace nvc {
 
-typedef float FloatVector __attribute__((vector_size(4 * kWidth)));
 
 // Tokens are below this number, also of integers that are too large to have one.
 inline constexpr int kTokensOfAny = kSmallTokens + 1 + 2 * 32;
 
-// Tokens of 16 integers, and the number of extra bits and these bits. Of magnitudes from 2^24 on tokens are beyond
+// Tokens of 8 integers, and the number of extra bits and these bits. Of magnitudes from 2^24 on tokens are beyond
 // those that exist, or nearly.
 [[gnu::always_inline]] inline void ToTokens(const int32_t* values, int32_t* tokens, int32_t* n_bits, int32_t* extra) {
   constexpr int kFloatFractionBits = 23, kFloatBias = 127;
   constexpr auto kMostSmall = static_cast<int32_t>(kSmallMagnitudes) - 1;
-  const Vector value = NVC_LOAD(values);
-  const Vector is_negative = value < 0;
-  const Vector beyond = NVC_ABS(value) - kMostSmall;
-  const Vector is_small = beyond <= 0;
-  const Vector rest = is_small ? Vector{} + 1 : beyond;
+  const Integers value = NVC_LOAD_INTEGERS(values);
+  const Integers is_negative = value < 0;
+  const Integers beyond = NVC_ABS(value) - kMostSmall;
+  const Integers is_small = beyond <= 0;
+  const Integers rest = is_small ? Integers{} + 1 : beyond;
   // The logarithm is the exponent of a float.
-  const Vector bits = (Vector)__builtin_convertvector(rest, FloatVector);
-  const Vector exponent = (bits >> kFloatFractionBits) - kFloatBias;
-  const Vector token = is_small ? 2 * (beyond + kMostSmall) : 2 * exponent + (static_cast<int32_t>(kSmallTokens) + 1);
-  NVC_STORE(tokens, token + is_negative);
-  NVC_STORE(n_bits, exponent);
-  NVC_STORE(extra, rest - (1 << exponent));
+  const Integers bits = (Integers)__builtin_convertvector(rest, Floats);
+  const Integers exponent = (bits >> kFloatFractionBits) - kFloatBias;
+  const Integers token =
+      is_small ? 2 * (beyond + kMostSmall) : 2 * exponent + (static_cast<int32_t>(kSmallTokens) + 1);
+  NVC_STORE_INTEGERS(tokens, token + is_negative);
+  NVC_STORE_INTEGERS(n_bits, exponent);
+  NVC_STORE_INTEGERS(extra, rest - (1 << exponent));
 }
 
 }  // namespace nvc

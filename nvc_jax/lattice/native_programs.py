@@ -52,8 +52,8 @@ def quantize(
     """Quantise a volume and collect its items; see ``programs.quantize`` and ``items.collect_items``.
 
     Returns:
-        The decoded values; and of the items values, int32 (max_items,), contexts, uint16 (max_items,), counts,
-        int32 (max_passes,), and the histogram, int32 (N_CONTEXTS, N_CLASSES + 1).
+        The decoded values; and of the items values, int32 (max_items,), contexts, uint16 (max_items,),
+        counts, int32 (max_passes,), and the histogram, int32 (N_CONTEXTS, N_CLASSES + 1).
     """
     results = (
         *(_array(jnp.int32, *fixed.shape), _array(jnp.int32, max_items), _array(jnp.uint16, max_items)),

@@ -1,63 +1,43 @@
 """Native kernels between float32 values and fixed point; ``values`` has their specification."""
 
 import ctypes
-import functools
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from nvc_jax.core.slabs import slabs
-from nvc_jax.native.host_kernels import host_kernel
-
-_LARGEST_FIXED = 2.0**31
+from nvc_jax.native.host_kernels import call_on_host, has_host_kernels
 
 
-@functools.cache
-def _kernel(name: str, result: type | None = None) -> Callable[..., Any] | None:
-    return host_kernel(name, result)
+def serves(dtype: np.dtype) -> bool:
+    """Tell whether there are kernels for values of a dtype."""
+    return dtype == np.float32 and has_host_kernels()
 
 
-def fix_floats(values: np.ndarray, low: float, spacing: float, fraction_bits: int) -> np.ndarray | None:
-    """Turn values, none of which is below ``low``, to fixed point.
-
-    Returns:
-        int32, of the values' shape; None where there is no kernel for them.
-    """
-    kernel = _kernel("nvc_fix_floats") if values.dtype == np.float32 else None
-    if kernel is None:
-        return None
-    fixed = np.empty(values.shape, np.int32)
-    kernel(values.size, np.ascontiguousarray(values), low, spacing, fraction_bits, fixed)
+def fix_floats(values: np.ndarray, low: float, spacing: float, fraction_bits: int) -> np.ndarray:
+    """Turn float32 values to fixed point, int32; no value is below ``low``."""
+    values, fixed = np.ascontiguousarray(values), np.empty(values.shape, np.int32)
+    call_on_host("nvc_fix_floats", values.size, values, low, spacing, fraction_bits, fixed)
     return fixed
 
 
-def restore_floats(fixed: np.ndarray, low: float, unit: float, dtype: np.dtype) -> np.ndarray | None:
-    """Turn numbers in fixed point, int32, to values.
+def restore_floats(fixed: np.ndarray, low: float, unit: float) -> np.ndarray:
+    """Turn numbers in fixed point to float32 values.
 
     Args:
         fixed: int32.
         low: origin of the fixed point.
         unit: of the fixed point, in units of the values.
-        dtype: of the values.
-
-    Returns:
-        The values; None where there is no kernel for them, or some might be beyond the dtype's ends.
     """
-    kernel = _kernel("nvc_restore_floats") if dtype == np.float32 else None
-    if kernel is None or fixed.dtype != np.int32:
-        return None
-    if not abs(low) + _LARGEST_FIXED * unit < float(np.finfo(np.float32).max):
-        return None
-    values = np.empty(fixed.shape, np.float32)
-    kernel(fixed.size, np.ascontiguousarray(fixed), float(low), unit, values)
+    fixed, values = np.ascontiguousarray(fixed, np.int32), np.empty(fixed.shape, np.float32)
+    call_on_host("nvc_restore_floats", fixed.size, fixed, low, unit, values)
     return values
 
 
-def largest_difference(values: np.ndarray, others: np.ndarray) -> float | None:
-    """Largest absolute difference of finite arrays; None where there is no kernel for them."""
-    kernel = _kernel("nvc_largest_difference", ctypes.c_double)
-    if kernel is None or not values.dtype == others.dtype == np.float32:
-        return None
-    parts = ([np.ascontiguousarray(array[slab]) for array in (values, others)] for slab in slabs(values.shape))
-    return max((kernel(a.size, a, b) for a, b in parts), default=0.0)
+def largest_difference(values: np.ndarray, others: np.ndarray) -> float:
+    """Largest absolute difference of finite float32 arrays."""
+    largest = 0.0
+    for slab in slabs(values.shape):
+        parts = (np.ascontiguousarray(array[slab]) for array in (values, others))
+        found = call_on_host("nvc_largest_difference", values[slab].size, *parts, result=ctypes.c_double)
+        largest = max(largest, found)
+    return largest

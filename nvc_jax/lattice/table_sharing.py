@@ -5,13 +5,11 @@ the kernel shares the same tables, and so does every machine.
 """
 
 import ctypes
-import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from nvc_jax.native.host_kernels import host_kernel
+from nvc_jax.native.host_kernels import call_on_host, has_host_kernels
 
 CONTEXT_BITS, COUNT_BITS, HAZARD_BITS = 10, 5, 5
 """Bits of a table's first context, its number of hazards and each hazard."""
@@ -38,13 +36,12 @@ def share_tables(counts: np.ndarray, max_tables: int, *, by_kernel: bool | None 
     """Join contexts to at most ``max_tables`` runs.
 
     Args:
-        counts: int64 (contexts, classes + 1), codes of each class of magnitudes in each context, and the negative
-            ones; without the largest classes if these have no codes.
+        counts: int64 (contexts, classes + 1), codes of each class of magnitudes in each context, and the
+            negative ones; without the largest classes if these have no codes.
         max_tables: most runs.
         by_kernel: whether to use the kernel; by default where there is one.
     """
-    kernel = None if by_kernel is False else _kernel()
-    merge = merge_runs if kernel is None else _merge_by_kernel
+    merge = _merge_by_kernel if (has_host_kernels() if by_kernel is None else by_kernel) else merge_runs
     penalty = 1.0
     runs = merge(counts, penalty)
     while len(runs.starts) > max_tables:
@@ -110,16 +107,10 @@ def _plogp(counts: np.ndarray) -> np.ndarray:
     return counts * ((exponent - is_low) + 2 * _LOG2_E * ratio * series)
 
 
-@functools.cache
-def _kernel() -> Callable[..., Any] | None:
-    return host_kernel("nvc_merge_runs", ctypes.c_int64)
-
-
 def _merge_by_kernel(counts: np.ndarray, penalty: float) -> Runs:
     """Call the kernel; see ``merge_runs``."""
-    kernel = _kernel()
-    assert kernel is not None
     counts = np.ascontiguousarray(counts)
     starts, totals, bits = np.empty(len(counts), np.int64), np.empty_like(counts), np.empty(len(counts))
-    n_runs = kernel(counts, *counts.shape, penalty, starts, totals, bits)
+    arguments = (counts, *counts.shape, penalty, starts, totals, bits)
+    n_runs = call_on_host("nvc_merge_runs", *arguments, result=ctypes.c_int64)
     return Runs(starts[:n_runs], totals[:n_runs], bits[:n_runs])

@@ -110,8 +110,8 @@ def _largest_error(fixed: FixedValues, decoded: np.ndarray) -> float:
     """Largest error of the values that must keep the bound."""
     if not fixed.valid.all():
         return largest_error(fixed.values, decoded, fixed.valid)
-    found = native_values.largest_difference(fixed.values, decoded)
-    return largest_error(fixed.values, decoded) if found is None else found
+    by_kernel = native_values.serves(fixed.values.dtype)
+    return (native_values.largest_difference if by_kernel else largest_error)(fixed.values, decoded)
 
 
 def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:
@@ -139,10 +139,9 @@ def _float_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -
 
 def _to_fixed(values: np.ndarray, low: Any, spacing: float, fraction_bits: int) -> np.ndarray:
     """Values in fixed point, int32 or int64: rounded down, or to the nearest without fraction bits."""
+    if native_values.serves(values.dtype):
+        return native_values.fix_floats(values, float(low), spacing, fraction_bits)
     if is_float(values.dtype):
-        by_kernel = native_values.fix_floats(values, float(low), spacing, fraction_bits)
-        if by_kernel is not None:
-            return by_kernel
         exact = (values.astype(np.float64) - float(low)) / spacing * (1 << fraction_bits)
         return (np.floor(exact) if fraction_bits else np.rint(exact)).astype(np.int64)
     if is_long_integer(values.dtype):
@@ -160,8 +159,9 @@ def _from_fixed(
 
     def to_float(fixed: np.ndarray) -> np.ndarray:
         unit = spacing / (1 << fraction_bits)
-        by_kernel = native_values.restore_floats(fixed, low, unit, dtype)
-        return round_floats(low + fixed * unit, dtype) if by_kernel is None else by_kernel
+        if native_values.serves(dtype):
+            return native_values.restore_floats(fixed, low, unit)
+        return round_floats(low + fixed * unit, dtype)
 
     def to_long_integer(fixed: np.ndarray) -> np.ndarray:
         # As below, but with the whole spacings apart.

@@ -27,7 +27,8 @@ def test_the_kernel_shares_the_same_tables(seed: int) -> None:
 def test_runs_have_the_counts_of_their_contexts() -> None:
     counts = random_counts(0)
     runs = merge_runs(counts, 1.0)
-    assert runs.starts[0] == 0 and (np.diff(runs.starts) > 0).all()
+    assert runs.starts[0] == 0
+    assert (np.diff(runs.starts) > 0).all()
     np.testing.assert_array_equal(runs.counts, np.add.reduceat(counts, runs.starts))
 
 

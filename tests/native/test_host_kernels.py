@@ -1,0 +1,22 @@
+import ctypes
+
+import numpy as np
+import pytest
+
+from nvc_jax.native.host_kernels import call_on_host, has_host_kernels
+
+
+def test_kernels_work_on_arrays_of_the_host() -> None:
+    assert has_host_kernels()
+    a, b = np.arange(11, dtype=np.float32), np.arange(11, dtype=np.float32)
+    b[[3, 10]] += [2.5, -4]
+    assert call_on_host("nvc_largest_difference", a.size, a, b, result=ctypes.c_double) == 4
+    fixed, values = np.array([0, 5, -3], np.int32), np.empty(3, np.float32)
+    call_on_host("nvc_restore_floats", 3, fixed, 10.0, 0.5, values)
+    assert values.tolist() == [10, 12.5, 8.5]
+
+
+def test_arrays_must_be_contiguous() -> None:
+    every_second = np.arange(10, dtype=np.float32)[::2]
+    with pytest.raises(ValueError, match="strides of \\(8,\\) bytes"):
+        call_on_host("nvc_largest_difference", 5, every_second, every_second, result=ctypes.c_double)
