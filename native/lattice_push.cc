@@ -9,37 +9,29 @@
 #include <vector>
 
 #include "buffers.h"
-#include "token_vectors.h"
-#include "narrow_vectors.h"
+#include "push_step.h"
 
 namespace nvc {
 namespace {
 
-constexpr int kVectors = kGroupLanes / kNarrow;
 constexpr int kMostContexts = 1 << 16;
-constexpr int kWordsPerLane = 2;  // of a step in vectors: extra bits, then the token
-
 
 // Contexts and tables of a stream.
 struct Coding {
-  Coding(const S32& rows, const U16& frequencies) : tables(frequencies.typed_data(), Rows(frequencies)) {
+  Coding(const S32& rows, const U16& frequencies)
+      : tables(frequencies.typed_data(), Rows(frequencies)), encoding(tables) {
     const auto n_contexts = static_cast<int64_t>(rows.element_count());
     for (int64_t context = 0; context < kMostContexts; ++context) {
       const int32_t row = rows.typed_data()[std::min(context, n_contexts - 1)];
-      first_entries[context] = static_cast<uint32_t>((tables.row(row) - tables.row(0)));
-    }
-    const Tables::Entry* entry = tables.row(0);
-    for (size_t i = 0; i < tables.n_rows() * kTokens; ++i, ++entry) {
-      entries[i] = uint32_t{entry->frequency} | uint32_t{entry->start} << kWordBits;
+      rows_of_contexts[context] = static_cast<uint32_t>((tables.row(row) - tables.row(0)) / kTokens);
     }
   }
 
-  const Tables::Entry* table(uint16_t context) const { return tables.row(0) + first_entries[context]; }
+  const Tables::Entry* table(uint16_t context) const { return tables.row(rows_of_contexts[context]); }
 
   Tables tables;
-  std::vector<uint32_t> first_entries = std::vector<uint32_t>(kMostContexts);  // of each context's table
-  // Frequency and start of each token.
-  std::vector<uint32_t> entries = std::vector<uint32_t>(tables.n_rows() * kTokens + kTokensOfAny);
+  EncodingTables encoding;
+  std::vector<uint32_t> rows_of_contexts = std::vector<uint32_t>(kMostContexts);
 };
 
 // Pushes items one by one, from that of the last lane to the first.
@@ -48,70 +40,6 @@ void PushSlowly(const Coding& coding, const uint16_t* contexts, const int32_t* v
   for (int lane = n_lanes - 1; lane >= 0; --lane) {
     PushInteger(states[lane], values[lane], coding.table(contexts[lane]), stack);
   }
-}
-
-// Pushes an item of each of 32 lanes; the stack has room for them.
-NVC_VECTORIZE
-void PushStep(const Coding& coding, const uint16_t* contexts, const int32_t* values, uint32_t* states,
-              PushStack& stack) {
-  alignas(Integers) int32_t tokens[kGroupLanes], n_bits[kGroupLanes], extra[kGroupLanes];
-  for (int lane = 0; lane < kGroupLanes; lane += kNarrow)
-    ToTokens(values + lane, tokens + lane, n_bits + lane, extra + lane);
-  alignas(Integers) uint32_t entries[kGroupLanes];
-  int32_t last_token = 0;
-  bool is_escaped = false;
-  for (int lane = 0; lane < kGroupLanes; ++lane) {
-    entries[lane] = coding.entries[coding.first_entries[contexts[lane]] + static_cast<uint32_t>(tokens[lane])];
-    last_token = std::max(last_token, tokens[lane]);
-    is_escaped |= (entries[lane] & (kLowest - 1)) == 0;
-  }
-  if (is_escaped || last_token >= static_cast<int32_t>(kFirstLong)) {
-    PushSlowly(coding, contexts, values, kGroupLanes, states, stack);
-    return;
-  }
-
-  alignas(Integers) int32_t has_word[kWordsPerLane][kGroupLanes];
-  alignas(Integers) uint32_t words[kWordsPerLane][kGroupLanes];
-  const bool has_extra = last_token >= static_cast<int32_t>(kFirstExtra);
-  for (int k = 0; k < kVectors; ++k) {
-    Unsigned state = (Unsigned)NVC_LOAD_INTEGERS(states + k * kNarrow);
-    if (has_extra) {
-      const Unsigned count = (Unsigned)NVC_LOAD_INTEGERS(n_bits + k * kNarrow);
-      const Integers is_full = (state >> kWordBits >> (kWordBits - count)) != 0;
-      NVC_STORE_INTEGERS(words[0] + k * kNarrow, (Integers)state);
-      NVC_STORE_INTEGERS(has_word[0] + k * kNarrow, -is_full);
-      state = is_full ? state >> kWordBits : state;
-      state = state << count | (Unsigned)NVC_LOAD_INTEGERS(extra + k * kNarrow);
-    }
-    const Unsigned entry = (Unsigned)NVC_LOAD_INTEGERS(entries + k * kNarrow);
-    const Unsigned frequency = entry & (kLowest - 1);
-    const Integers is_full = (state >> (2 * kWordBits - kPrecision)) >= frequency;
-    NVC_STORE_INTEGERS(words[1] + k * kNarrow, (Integers)state);
-    NVC_STORE_INTEGERS(has_word[1] + k * kNarrow, -is_full);
-    state = is_full ? state >> kWordBits : state;
-    // The quotient is below 2^20: in floats it is off by at most 1.
-    const Floats ratio =
-        __builtin_convertvector(state, Floats) / __builtin_convertvector((Integers)frequency, Floats);
-    Integers quotient = __builtin_convertvector(ratio, Integers);
-    Integers rest = (Integers)(state - (Unsigned)quotient * frequency);
-    const Integers is_above = rest < 0;
-    quotient += is_above;
-    rest += is_above & (Integers)frequency;
-    const Integers is_below = rest >= (Integers)frequency;
-    quotient -= is_below;
-    rest -= is_below & (Integers)frequency;
-    NVC_STORE_INTEGERS(states + k * kNarrow, (quotient << kPrecision) + rest + (Integers)(entry >> kWordBits));
-  }
-  uint16_t* top = stack.words + stack.top;
-  for (int lane = kGroupLanes - 1; lane >= 0; --lane) {
-    if (has_extra) {
-      *top = static_cast<uint16_t>(words[0][lane]);
-      top += has_word[0][lane];
-    }
-    *top = static_cast<uint16_t>(words[1][lane]);
-    top += has_word[1][lane];
-  }
-  stack.top = top - stack.words;
 }
 
 // The lanes of a group while it is encoded.
@@ -164,11 +92,14 @@ ffi::Error Push(S32 rows, U16 contexts, S32 values, S32 counts, S32 n_lanes_buff
         auto& [states, stack] = writers[group];
         const int64_t lane = static_cast<int64_t>(group) * kGroupLanes, item = step * n_lanes + lane;
         const auto n = static_cast<int>(std::clamp<int64_t>(std::min(count - item, n_lanes - lane), 0, kGroupLanes));
-        if (n == kGroupLanes && stack.top + kWordsPerLane * kGroupLanes <= stack.capacity) {
-          PushStep(coding, contexts.typed_data() + end + item, values.typed_data() + end + item, states, stack);
-        } else {
-          PushSlowly(coding, contexts.typed_data() + end + item, values.typed_data() + end + item, n, states, stack);
+        const uint16_t* own_contexts = contexts.typed_data() + end + item;
+        const int32_t* own_values = values.typed_data() + end + item;
+        if (n == kGroupLanes && stack.top + kWordsPerStep <= stack.capacity) {
+          uint32_t own_rows[kGroupLanes];
+          for (int i = 0; i < kGroupLanes; ++i) own_rows[i] = coding.rows_of_contexts[own_contexts[i]];
+          if (PushStep(coding.encoding, own_rows, own_values, states, stack)) continue;
         }
+        PushSlowly(coding, own_contexts, own_values, n, states, stack);
       }
     }
   }

@@ -81,6 +81,8 @@ class Tables {
   }
 
   size_t n_rows() const { return n_rows_; }
+  // A row that exists.
+  uint16_t Row(size_t row) const { return static_cast<uint16_t>(std::min(row, n_rows_ - 1)); }
   const Entry* row(size_t row) const { return &entries_[std::min(row, n_rows_ - 1) * kTokens]; }
 
  private:
@@ -94,13 +96,15 @@ class SlotTokens {
   explicit SlotTokens(const Tables& tables)
       : tables_(tables), is_ready_(tables.n_rows()), tokens_(tables.n_rows() * kSlots) {}
 
-  const uint8_t* row(size_t row) {
+  // Gets a row that exists ready; returns its number.
+  uint32_t Prepare(size_t row) {
     row = std::min(row, tables_.n_rows() - 1);
-    uint8_t* tokens = &tokens_[row * kSlots];
-    if (!is_ready_[row]) Fill(tables_.row(row), tokens);
+    if (!is_ready_[row]) Fill(tables_.row(row), &tokens_[row * kSlots]);
     is_ready_[row] = 1;
-    return tokens;
+    return static_cast<uint32_t>(row);
   }
+  const uint8_t* prepared(uint32_t row) const { return &tokens_[row * kSlots]; }
+  const uint8_t* row(size_t row) { return prepared(Prepare(row)); }
 
  private:
   static void Fill(const Tables::Entry* entries, uint8_t* tokens) {

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "buffers.h"
-#include "rans.h"
+#include "pop_step.h"
+#include "push_step.h"
 
 namespace nvc {
 namespace {
@@ -145,6 +146,17 @@ struct Walker {
   }
 };
 
+// Takes an integer of each active lane, given the rows of their tables.
+void PopRows(const Model& model, const SlotTokens& slot_tokens, const uint32_t* rows, int active, GroupReader& reader,
+             int32_t* integers) {
+  auto& [states, stack] = reader;
+  const DecodingTables tables{model.integers.row(0), slot_tokens.prepared(0)};
+  if (active == kGroupLanes && HasWordsOfStep(stack) && PopStep(tables, rows, states, stack, integers)) return;
+  for (int lane = 0; lane < active; ++lane) {
+    integers[lane] = PopInteger(states[lane], model.integers.row(rows[lane]), slot_tokens.prepared(rows[lane]), stack);
+  }
+}
+
 void PopIntegers(const Model& model, const Layout& layout, const Queue& queue, const int32_t* classes,
                  int64_t n_lanes, int64_t group, SlotTokens& slot_tokens, GroupReader& reader,
                  int32_t* points) {
@@ -166,18 +178,24 @@ void PopIntegers(const Model& model, const Layout& layout, const Queue& queue, c
     }
     ++active;
   }
+  int32_t integers[kGroupLanes];
+  uint32_t rows[kGroupLanes];
+  int32_t* points_of_lanes[kGroupLanes];
   for (int64_t step = 0; step < run; ++step) {
     // All runs but the last one of the stream are equally long.
     while (active > 0 && left[active - 1] <= step) --active;
     for (int lane = 0; lane < active; ++lane) {
-      Walker& walker = walkers[lane];
-      const int quantizer = quantizer_states[lane] & 1;
+      const Walker& walker = walkers[lane];
       const int32_t coefficient = walker.scan[walker.position] & (kCoefficients - 1);
-      const int32_t row = walker.tables[coefficient] + quantizer * model.quantizer_rows;
-      const int32_t integer = PopInteger(reader.states[lane], model.integers.row(row), slot_tokens.row(row),
-                                         reader.stack);
-      walker.out[coefficient] = ToPoint(integer, quantizer);
-      if (model.has_states) quantizer_states[lane] = NextState(quantizer_states[lane], integer);
+      const int32_t row = walker.tables[coefficient] + (quantizer_states[lane] & 1) * model.quantizer_rows;
+      rows[lane] = slot_tokens.Prepare(row);
+      points_of_lanes[lane] = walker.out + coefficient;
+    }
+    PopRows(model, slot_tokens, rows, active, reader, integers);
+    for (int lane = 0; lane < active; ++lane) {
+      Walker& walker = walkers[lane];
+      *points_of_lanes[lane] = ToPoint(integers[lane], quantizer_states[lane] & 1);
+      if (model.has_states) quantizer_states[lane] = NextState(quantizer_states[lane], integers[lane]);
       if (++walker.position == walker.count) {
         walker.position = 0;
         quantizer_states[lane] = 0;
@@ -256,24 +274,38 @@ std::vector<Item> CollectItems(const Model& model, const Layout& layout, const i
       const int32_t coefficient = coefficient_at(position);
       const int32_t integer = ToInteger(own[coefficient]);
       const int32_t row = tables[coefficient] + (state & 1) * model.quantizer_rows;
-      items.push_back({integer, static_cast<uint16_t>(row), static_cast<uint16_t>(state)});
+      items.push_back({integer, model.integers.Row(row), static_cast<uint16_t>(state)});
       if (model.has_states) state = NextState(state, integer);
     }
   }
   return items;
 }
 
-void PushIntegers(const Model& model, const std::vector<Item>& items, int64_t n_lanes, int64_t group,
-                  uint32_t* states, PushStack& stack) {
+void PushIntegers(const Model& model, const EncodingTables& encoding, const std::vector<Item>& items, int64_t n_lanes,
+                  int64_t group, uint32_t* states, PushStack& stack) {
   const auto total = static_cast<int64_t>(items.size());
   const int64_t run = CeilDivide(total, n_lanes);
   const int lanes = LanesOfGroup(n_lanes, group);
+  const int64_t first = group * kGroupLanes * run;
   for (int64_t step = run - 1; step >= 0; --step) {
+    // Lanes go backwards through memory that lies far apart.
+    for (int lane = 0; lane < lanes; ++lane) {
+      __builtin_prefetch(&items[std::clamp<int64_t>(first + lane * run + step - kPrefetched, 0, total - 1)]);
+    }
+    const bool is_whole = lanes == kGroupLanes && first + (kGroupLanes - 1) * run + step < total;
+    if (is_whole && stack.top + kWordsPerStep <= stack.capacity) {
+      uint32_t rows[kGroupLanes];
+      int32_t integers[kGroupLanes];
+      for (int lane = 0; lane < kGroupLanes; ++lane) {
+        const Item& item = items[first + lane * run + step];
+        rows[lane] = item.row;
+        integers[lane] = item.integer;
+      }
+      if (PushStep(encoding, rows, integers, states, stack)) continue;
+    }
     for (int lane = lanes - 1; lane >= 0; --lane) {
-      const int64_t index = (group * kGroupLanes + lane) * run + step;
+      const int64_t index = first + lane * run + step;
       if (index >= total) continue;
-      // Lanes go backwards through memory that lies far apart.
-      __builtin_prefetch(&items[std::max<int64_t>(index - kPrefetched, 0)]);
       PushInteger(states[lane], items[index].integer, model.integers.row(items[index].row), stack);
     }
   }
@@ -327,10 +359,11 @@ ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
   const std::vector<Item> items =
       CollectItems(model, layout, points.typed_data(), own_classes.data(), ends);
   const Headers headers{own_classes.data(), ends.data(), own_first.data()};
+  const EncodingTables encoding(model.integers);
 
   return EncodeGroups(n_lanes_buffer, words, group_words,
                       [&](int64_t n_lanes, int64_t group, uint32_t* states, PushStack& stack) {
-                        PushIntegers(model, items, n_lanes, group, states, stack);
+                        PushIntegers(model, encoding, items, n_lanes, group, states, stack);
                         PushHeaders(model, layout, headers, n_lanes, group, states, stack);
                       });
 }
