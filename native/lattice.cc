@@ -182,12 +182,16 @@ void CountTokens(int64_t n, const int32_t* values, const uint16_t* contexts, Tok
 // Columns of a histogram: the classes of magnitudes, and the negative items.
 void SumClasses(const TokenCounts& counts, int32_t* histogram) {
   for (int context = 0; context < kContexts; ++context, histogram += kClasses + 1) {
-    for (int token = 0; token < kTokens; ++token) {
-      const int cell = context * kTokens + token;
-      const int32_t count = counts.counts[0][cell] + counts.counts[1][cell];
-      histogram[(token + 1) / 2] += count;
-      histogram[kClasses] += token % 2 * count;
+    const int32_t* first = &counts.counts[0][context * kTokens];
+    const int32_t* second = &counts.counts[1][context * kTokens];
+    histogram[0] = first[0] + second[0];
+    int32_t all_negative = 0;
+    for (int magnitude = 1; magnitude < kClasses; ++magnitude) {
+      const int32_t negative = first[2 * magnitude - 1] + second[2 * magnitude - 1];
+      histogram[magnitude] = negative + first[2 * magnitude] + second[2 * magnitude];
+      all_negative += negative;
     }
+    histogram[kClasses] = all_negative;
   }
 }
 
@@ -329,7 +333,6 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
       collect([&] { CollectCodes(level, phase, places[phase], flags, items); });
     }
   }
-  Zero(histogram);
   SumClasses(*token_counts, histogram->typed_data());
   const Shape volume{rules.valid[0], rules.valid[1], rules.valid[2]};
   levels[0]->Join(volume,

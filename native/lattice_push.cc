@@ -23,11 +23,13 @@ constexpr int kWordsPerLane = 2;  // of a step in vectors: extra bits, then the 
 // Contexts and tables of a stream.
 struct Coding {
   Coding(const S32& rows, const U16& frequencies) : tables(frequencies.typed_data(), Rows(frequencies)) {
-    const auto n_contexts = static_cast<int64_t>(rows.element_count());
-    for (int64_t context = 0; context < kMostContexts; ++context) {
-      const int32_t row = rows.typed_data()[std::min(context, n_contexts - 1)];
-      first_entries[context] = static_cast<uint32_t>((tables.row(row) - tables.row(0)));
-    }
+    const auto n_contexts = std::min<size_t>(rows.element_count(), kMostContexts);
+    const auto first_entry = [&](size_t context) {
+      return static_cast<uint32_t>(tables.row(rows.typed_data()[context]) - tables.row(0));
+    };
+    // Contexts that there are not are like the last.
+    first_entries.resize(kMostContexts, first_entry(n_contexts - 1));
+    for (size_t context = 0; context < n_contexts; ++context) first_entries[context] = first_entry(context);
     const Tables::Entry* entry = tables.row(0);
     for (size_t i = 0; i < tables.n_rows() * kTokens; ++i, ++entry) {
       entries[i] = uint32_t{entry->frequency} | uint32_t{entry->start} << kWordBits;
@@ -37,7 +39,7 @@ struct Coding {
   const Tables::Entry* table(uint16_t context) const { return tables.row(0) + first_entries[context]; }
 
   Tables tables;
-  std::vector<uint32_t> first_entries = std::vector<uint32_t>(kMostContexts);  // of each context's table
+  std::vector<uint32_t> first_entries;  // of each context's table
   // Frequency and start of each token.
   std::vector<uint32_t> entries = std::vector<uint32_t>(tables.n_rows() * kTokens + kTokensOfAny);
 };
