@@ -96,7 +96,7 @@ void DecodePhase(Level& level, int phase, const std::vector<uint8_t>& flags, con
   const int64_t n_x = level.Needed(PhaseNumber(kParities[phase])).x;
   PhaseItems items(shape);
   std::vector<uint16_t> contexts(shape.x + kBlock);
-  level.WalkPhase(phase, [&](int64_t, int64_t) { return contexts.data(); },
+  level.WalkPhase(phase, contexts.data(),
                   [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t*) {
                     std::copy_n(predicted, n_x, values);
                     if (z < inside.z && y < inside.y) items.Add(contexts.data(), inside.x, flags_of(z, y));
@@ -138,24 +138,26 @@ struct Items {
   int64_t capacity;
   int64_t n = 0;
 
-  // Adds items next to each other; what does not fit is counted and dropped.
-  void Add(const int32_t* row_values, const uint16_t* row_contexts, int64_t length) {
-    const int64_t fitting = std::clamp<int64_t>(capacity - n, 0, length);
-    std::copy_n(row_values, fitting, values + n);
-    std::copy_n(row_contexts, fitting, contexts + n);
-    n += length;
+  // Adds an item for which there is room.
+  void Add(int32_t value, uint16_t context) {
+    values[n] = value;
+    contexts[n++] = context;
   }
 
-  // Adds the items of a row whose cells are flagged.
-  void AddCells(const int32_t* row_values, const uint16_t* row_contexts, int64_t length, const uint8_t* flags) {
+  // Adds a row of what lies `from` there on, behind the items: the cells that are flagged.
+  void AddCells(int64_t from, int64_t length, const uint8_t* flags) {
     int64_t x = 0;
-    for (; x + kCell <= length && n + kCell <= capacity; x += kCell) {
-      std::memcpy(values + n, row_values + x, kCell * sizeof(int32_t));
-      std::memcpy(contexts + n, row_contexts + x, kCell * sizeof(uint16_t));
+    for (; x + kCell <= length; x += kCell) {
+      std::array<int32_t, kCell> of_cell;
+      std::array<uint16_t, kCell> contexts_of_cell;
+      std::copy_n(values + from + x, kCell, of_cell.begin());
+      std::copy_n(contexts + from + x, kCell, contexts_of_cell.begin());
+      std::copy_n(of_cell.begin(), kCell, values + n);
+      std::copy_n(contexts_of_cell.begin(), kCell, contexts + n);
       n += flags[x / kCell] * kCell;
     }
-    for (; x < length; x += kCell) {
-      if (flags[x / kCell]) Add(row_values + x, row_contexts + x, std::min<int64_t>(length - x, kCell));
+    for (; x < length; ++x) {
+      if (flags[x / kCell]) Add(values[from + x], contexts[from + x]);
     }
   }
 };
@@ -180,12 +182,16 @@ void CountTokens(int64_t n, const int32_t* values, const uint16_t* contexts, Tok
 // Columns of a histogram: the classes of magnitudes, and the negative items.
 void SumClasses(const TokenCounts& counts, int32_t* histogram) {
   for (int context = 0; context < kContexts; ++context, histogram += kClasses + 1) {
-    for (int token = 0; token < kTokens; ++token) {
-      const int cell = context * kTokens + token;
-      const int32_t count = counts.counts[0][cell] + counts.counts[1][cell];
-      histogram[(token + 1) / 2] += count;
-      histogram[kClasses] += token % 2 * count;
+    const int32_t* first = &counts.counts[0][context * kTokens];
+    const int32_t* second = &counts.counts[1][context * kTokens];
+    histogram[0] = first[0] + second[0];
+    int32_t all_negative = 0;
+    for (int magnitude = 1; magnitude < kClasses; ++magnitude) {
+      const int32_t negative = first[2 * magnitude - 1] + second[2 * magnitude - 1];
+      histogram[magnitude] = negative + first[2 * magnitude] + second[2 * magnitude];
+      all_negative += negative;
     }
+    histogram[kClasses] = all_negative;
   }
 }
 
@@ -211,30 +217,24 @@ class Marks {
   bool all_count_;
 };
 
-// Codes and contexts of a phase; behind them there is room for a block.
-struct PhaseCodes {
-  void Resize(const Shape& shape) {
-    codes.reset(new int32_t[shape.size() + kBlock]);
-    contexts.reset(new uint16_t[shape.size() + kBlock]);
-  }
-
-  std::unique_ptr<int32_t[]> codes;
-  std::unique_ptr<uint16_t[]> contexts;
-};
-
-void QuantizePhase(Level& level, int phase, const Rules& rules, const Marks& marks, PhaseCodes& coded) {
+// Codes a phase; its codes and contexts go behind the items, from `place` on.
+void QuantizePhase(Level& level, int phase, const Rules& rules, const Marks& marks, const Items& items,
+                   int64_t place) {
   const Triple parity = kParities[phase];
-  const Shape shape = level.shape(), inside = level.Valid(parity);
+  const Shape inside = level.Valid(parity);
   const int64_t n_x = level.Needed(PhaseNumber(parity)).x;
-  const auto place_of = [&](int64_t z, int64_t y) { return (z * shape.y + y) * shape.x; };
-  level.WalkPhase(phase, [&](int64_t z, int64_t y) { return &coded.contexts[place_of(z, y)]; },
+  std::vector<uint16_t> contexts(n_x + kBlock);
+  std::vector<int32_t> codes(n_x);
+  level.WalkPhase(phase, contexts.data(),
                   [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t* magnitudes) {
                     // Points beyond the volume are as predicted.
                     const int64_t n = z < inside.z && y < inside.y ? inside.x : 0;
                     marks.Apply(level.number(), parity, z, y, n, predicted, values);
                     std::copy(predicted + n, predicted + n_x, values + n);
-                    QuantizeRow(n_x, predicted, rules.fraction_bits, values, &coded.codes[place_of(z, y)],
-                                magnitudes);
+                    QuantizeRow(n_x, predicted, rules.fraction_bits, values, codes.data(), magnitudes);
+                    std::copy_n(codes.data(), n, items.values + place);
+                    std::copy_n(contexts.data(), n, items.contexts + place);
+                    place += n;
                   });
   level.FinishPhase(phase);
 }
@@ -270,25 +270,29 @@ void CollectFlags(Level& level, const std::vector<uint8_t>& flags, Items& items)
   for (int64_t z = 0; z < valid.z; ++z) {
     for (int64_t y = 0; y < valid.y; ++y) {
       for (int64_t x = 0; x < valid.x; ++x) {
-        const int32_t flag = flags[(z * cells.y + y) * cells.x + x];
-        const auto context = static_cast<uint16_t>(level.FlagContext(z, y, x));
-        items.Add(&flag, &context, 1);
+        items.Add(flags[(z * cells.y + y) * cells.x + x], static_cast<uint16_t>(level.FlagContext(z, y, x)));
       }
     }
   }
 }
 
-// Collects the codes of a phase in all cells that are flagged.
-void CollectCodes(const Level& level, int phase, const PhaseCodes& coded, const std::vector<uint8_t>& flags,
-                  Items& items) {
-  const Shape shape = level.shape(), inside = level.Valid(kParities[phase]), cells = level.cells();
+// Collects the codes of a phase in all cells that are flagged, from where QuantizePhase has put them.
+void CollectCodes(const Level& level, int phase, int64_t place, const std::vector<uint8_t>& flags, Items& items) {
+  const Shape inside = level.Valid(kParities[phase]), cells = level.cells();
   for (int64_t z = 0; z < inside.z; ++z) {
-    for (int64_t y = 0; y < inside.y; ++y) {
-      const int64_t start = (z * shape.y + y) * shape.x;
-      items.AddCells(&coded.codes[start], &coded.contexts[start], inside.x,
-                     &flags[(z / kCell * cells.y + y / kCell) * cells.x]);
+    for (int64_t y = 0; y < inside.y; ++y, place += inside.x) {
+      items.AddCells(place, inside.x, &flags[(z / kCell * cells.y + y / kCell) * cells.x]);
     }
   }
+}
+
+// Places of a level's phases behind its flags, if all points were items; then the end.
+std::array<int64_t, kPhases + 1> PlacePhases(const Level& level, int64_t n_items) {
+  std::array<int64_t, kPhases + 1> places{n_items + level.ValidCells().size()};
+  for (int phase = 0; phase < kPhases; ++phase) {
+    places[phase + 1] = places[phase] + level.Valid(kParities[phase]).size();
+  }
+  return places;
 }
 
 ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fraction_bits, S32 low, S32 high,
@@ -305,8 +309,7 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
     const int64_t before = items.n;
     add();
     *count_of_pass++ = static_cast<int32_t>(items.n - before);
-    if (items.n <= items.capacity)
-      CountTokens(items.n - before, items.values + before, items.contexts + before, *token_counts);
+    CountTokens(items.n - before, items.values + before, items.contexts + before, *token_counts);
   };
 
   const NeededPoints needed = FindNeeded(lattice, rules);
@@ -317,23 +320,19 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
       return number == 0 ? fixed.typed_data() + (z * lattice.y + y) * lattice.x : levels[number - 1]->Values(0, z, y);
     });
   }
-  std::array<PhaseCodes, kPhases> coded;
   std::vector<uint8_t> flags;
   for (int number = kLevels - 1; number >= 0; --number) {
     Level& level = *levels[number];
     Enter(level, anchors, number + 1 < kLevels ? levels[number + 1].get() : nullptr);
-    for (int phase = 0; phase < kPhases; ++phase) {
-      coded[phase].Resize(level.shape());
-      QuantizePhase(level, phase, rules, marks, coded[phase]);
-    }
+    const auto places = PlacePhases(level, items.n);
+    if (places.back() > items.capacity) return ffi::Error::Internal("a lattice has more items than expected");
+    for (int phase = 0; phase < kPhases; ++phase) QuantizePhase(level, phase, rules, marks, items, places[phase]);
     FlagCells(level, flags);
     collect([&] { CollectFlags(level, flags, items); });
     for (int phase = 0; phase < kPhases; ++phase) {
-      collect([&] { CollectCodes(level, phase, coded[phase], flags, items); });
+      collect([&] { CollectCodes(level, phase, places[phase], flags, items); });
     }
   }
-  if (items.n > items.capacity) return ffi::Error::Internal("a lattice has more items than expected");
-  Zero(histogram);
   SumClasses(*token_counts, histogram->typed_data());
   const Shape volume{rules.valid[0], rules.valid[1], rules.valid[2]};
   levels[0]->Join(volume,

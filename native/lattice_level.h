@@ -351,17 +351,17 @@ class Level {
   // Begins, with the even points known.
   void Enter() { layout_.FillHalo(0, values_.get()); }
 
-  // Predicts all rows of a phase. `place` gets z and y and returns where the contexts of the row go, with room for a
-  // block more. `code` gets z, y and the predictions, and sets the values and magnitudes of the row.
-  template <typename Place, typename Code>
-  void WalkPhase(int number, Place place, Code code) {
+  // Predicts all rows of a phase. `code` gets z, y and the predictions, and sets the values and magnitudes of the row.
+  // Before, the row's contexts are in `contexts`, which has room for a block more than the row.
+  template <typename Code>
+  void WalkPhase(int number, uint16_t* contexts, Code code) {
     const int phase = PhaseNumber(kParities[number]);
     const PhaseTask task = MakeTask(number);
     for (int64_t z = 0; z < Needed(phase).z; ++z) {
       for (int64_t y = 0; y < Needed(phase).y; ++y) {
         int32_t* values = Values(phase, z, y);
         uint8_t* magnitudes = magnitudes_.get() + layout_.Row(phase, z, y);
-        Predict(number, task, Needed(phase).x, values, magnitudes, place(z, y));
+        Predict(number, task, Needed(phase).x, values, magnitudes, contexts);
         code(z, y, predicted_.get(), values, magnitudes);
       }
     }

@@ -20,18 +20,18 @@ constexpr int kMostContexts = 1 << 16;
 struct Coding {
   Coding(const S32& rows, const U16& frequencies)
       : tables(frequencies.typed_data(), Rows(frequencies)), encoding(tables) {
-    const auto n_contexts = static_cast<int64_t>(rows.element_count());
-    for (int64_t context = 0; context < kMostContexts; ++context) {
-      const int32_t row = rows.typed_data()[std::min(context, n_contexts - 1)];
-      rows_of_contexts[context] = static_cast<uint32_t>((tables.row(row) - tables.row(0)) / kTokens);
-    }
+    const auto n_contexts = std::min<size_t>(rows.element_count(), kMostContexts);
+    const auto row_of = [&](size_t context) { return tables.Row(static_cast<size_t>(rows.typed_data()[context])); };
+    // Contexts that there are not are like the last.
+    rows_of_contexts.resize(kMostContexts, row_of(n_contexts - 1));
+    for (size_t context = 0; context < n_contexts; ++context) rows_of_contexts[context] = row_of(context);
   }
 
   const Tables::Entry* table(uint16_t context) const { return tables.row(rows_of_contexts[context]); }
 
   Tables tables;
   EncodingTables encoding;
-  std::vector<uint32_t> rows_of_contexts = std::vector<uint32_t>(kMostContexts);
+  std::vector<uint32_t> rows_of_contexts;
 };
 
 // Pushes items one by one, from that of the last lane to the first.

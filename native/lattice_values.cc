@@ -12,6 +12,8 @@
 namespace {
 
 constexpr int kLanes = 8;
+constexpr double kEnd = std::numeric_limits<float>::max();
+constexpr double kLargestFixed = 2147483648.0;
 
 NVC_VECTORIZE
 void FixDown(int64_t n, const float* values, double low, double spacing, double scale, int32_t* fixed) {
@@ -30,13 +32,11 @@ void FixNearest(int64_t n, const float* values, double low, double spacing, int3
 
 NVC_VECTORIZE
 void Restore(int64_t n, const int32_t* fixed, double low, double unit, float* values) {
-  constexpr double kEnd = std::numeric_limits<float>::max();
-  for (int64_t i = 0; i < n; ++i) {
-    double value = low + fixed[i] * unit;
-    value = value < -kEnd ? -kEnd : value;
-    value = value > kEnd ? kEnd : value;
-    values[i] = static_cast<float>(value);
-  }
+  for (int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(low + fixed[i] * unit);
+}
+
+void RestoreWithin(int64_t n, const int32_t* fixed, double low, double unit, float* values) {
+  for (int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(std::clamp(low + fixed[i] * unit, -kEnd, kEnd));
 }
 
 NVC_VECTORIZE
@@ -65,7 +65,8 @@ NVC_EXPORT void nvc_fix_floats(int64_t n, const float* values, double low, doubl
 
 // Values of numbers in fixed point; those beyond the ends of floats become the ends.
 NVC_EXPORT void nvc_restore_floats(int64_t n, const int32_t* fixed, double low, double unit, float* values) {
-  Restore(n, fixed, low, unit, values);
+  const bool is_within = std::abs(low) + kLargestFixed * std::abs(unit) < kEnd;
+  (is_within ? Restore : RestoreWithin)(n, fixed, low, unit, values);
 }
 
 // Largest absolute difference of two arrays of finite numbers.
