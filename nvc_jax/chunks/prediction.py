@@ -127,7 +127,8 @@ def prepare_prediction(chunk: ChunkValues, target: ChunkTarget, padded_shape: Sh
     dtype = chunk.values.dtype
     if max_error == 0 and is_float(dtype):
         return None
-    if max_error > 0 and (is_float(dtype) or is_long_integer(dtype)):
+    # Without a bound, ranks would take the PSNR beyond the one that is wanted.
+    if target.max_error and (is_float(dtype) or is_long_integer(dtype)):
         ranked = rank_values(chunk, padded_shape, _LEAST_GAP * max_error)
         if ranked is not None:
             is_certain = typical_gap(ranked.table, dtype) >= _CERTAIN_GAP * max_error
