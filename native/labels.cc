@@ -188,21 +188,22 @@ class Walk {
   }
 
   void CodeVoxels(int32_t z) {
-    std::vector<int32_t> blocks;
+    std::vector<std::array<int32_t, 2>> blocks;
     for (int32_t block = 0; block < rows_ * columns_; ++block) {
-      if (flags_[block]) blocks.push_back(block);
+      if (flags_[block]) blocks.push_back({block / columns_ * kBlock, block % columns_ * kBlock});
     }
     for (const Pass& pass : passes_) {
-      const auto size = static_cast<int64_t>(pass.positions.size());
-      const int64_t count = static_cast<int64_t>(blocks.size()) * size;
+      const size_t size = pass.positions.size();
+      const auto count = static_cast<int64_t>(blocks.size() * size);
+      size_t block = 0, position = 0;
       for (int64_t first = 0; first < count; first += kBatch) {
         const int n = static_cast<int>(std::min<int64_t>(count - first, kBatch));
         for (int i = 0; i < n; ++i) {
-          const int32_t block = blocks[(first + i) / size];
-          const auto& [dy, dx] = pass.positions[(first + i) % size];
+          const auto& [dy, dx] = pass.positions[position];
           Item& item = items_[i];
           item.MakeCertain();
-          item.z = z, item.y = block / columns_ * kBlock + dy, item.x = block % columns_ * kBlock + dx;
+          item.z = z, item.y = blocks[block][0] + dy, item.x = blocks[block][1] + dx;
+          if (++position == size) position = 0, ++block;
           item.is_valid = item.y < sides_.valid_height && item.x < sides_.valid_width;
           if (item.is_valid) Examine(item, pass);
         }
@@ -270,6 +271,13 @@ class Walk {
   uint32_t Wrong(int context) const { return std::min(counts_.Probability(context, kWhole / 2, 1), kWhole - 1); }
 
   void Around(const uint8_t* plane, const Item& item, int distance, uint8_t* neighbours) const {
+    if (item.y >= distance && item.y + distance < sides_.valid_height && item.x >= distance &&
+        item.x + distance < sides_.valid_width) {
+      const uint8_t* centre = plane + int64_t{item.y} * sides_.width + item.x;
+      const int64_t line = int64_t{distance} * sides_.width;
+      for (int k = 0; k < kNeighbours; ++k) neighbours[k] = centre[kDy[k] * line + kDx[k] * distance];
+      return;
+    }
     for (int k = 0; k < kNeighbours; ++k) {
       const int32_t y = std::clamp(item.y + kDy[k] * distance, 0, sides_.valid_height - 1);
       const int32_t x = std::clamp(item.x + kDx[k] * distance, 0, sides_.valid_width - 1);
@@ -279,21 +287,24 @@ class Walk {
 
   // Finds the next candidate after `n`; returns its context.
   static int FindCandidate(const uint8_t* neighbours, int known, uint8_t* candidates, int n) {
+    const auto is_taken = [&](uint8_t label) {
+      return label == candidates[0] || (n == 2 && label == candidates[1]);
+    };
     uint8_t smallest = 0;
-    for (int round = 0; round < n; ++round) {
-      smallest = static_cast<uint8_t>(smallest + (std::find(candidates, candidates + n, smallest) != candidates + n));
-    }
+    for (int round = 0; round < n; ++round) smallest = static_cast<uint8_t>(smallest + is_taken(smallest));
     uint8_t candidate = smallest;
     for (int k = 0; k < 2 * kNeighbours; ++k) {
-      if (std::find(candidates, candidates + n, neighbours[k]) == candidates + n) {
+      if (!is_taken(neighbours[k])) {
         candidate = neighbours[k];
         break;
       }
     }
     candidates[n] = candidate;
-    const auto here = static_cast<int>(std::count(neighbours, neighbours + kNeighbours, candidate));
-    const auto before = static_cast<int>(
-        std::count(neighbours + kNeighbours, neighbours + 2 * kNeighbours, candidate));
+    int here = 0, before = 0;
+    for (int k = 0; k < kNeighbours; ++k) {
+      here += neighbours[k] == candidate;
+      before += neighbours[kNeighbours + k] == candidate;
+    }
     return (known * 9 + here) * 9 + before;
   }
 

@@ -13,7 +13,6 @@ from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.likely_cost import likely_least
 from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.rank_body import RankedValues, encode_ranks, rank_values, typical_gap
-from nvc_jax.chunks.transform_body import CodedBody
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import is_float, is_long_integer
 from nvc_jax.core.shapes import Shape3
@@ -23,11 +22,8 @@ from nvc_jax.lattice.values import FixedValues
 _ERROR_PER_STEP = 0.37
 """Largest error of a lattice, in steps of the transform, where there is no bound: its slope of bits against
 error is then that of the transform."""
-_ROUGH_SHARE = 0.75
-"""Share of a rough estimate that a better one may come to. On 93 volumes and six targets it dismisses four of
-five lattices that the better estimate would dismiss, and none that wins."""
-_ROUGH_LEAST_SHARE = 0.88
-"""The same share of the least that a lattice is likely to cost."""
+_ROUGH_SHARE = 0.88
+"""Share of the least that is likely by a rough plan that a better one may come to."""
 _LEAST_GAP = 1.8
 """Typical distance of neighbouring values, in units of the largest error, from which on a chunk is coded by
 ranks in place of values: on 90 volumes these then take 1 to 65 % fewer bits, and more bits below it."""
@@ -102,18 +98,11 @@ class Prediction:
             estimate = likely_least(estimate, plan.counts, n_valid, has_gaps=self.chunk.has_gaps)
         return estimate.bits + price_of_error(estimate.squared_error / unit / unit, self.target)
 
-    def is_below(self, transformed: CodedBody) -> bool:
-        """Tell whether a lattice is estimated to cost less than the transform will in the end."""
-        if self.fixed is None:
-            return False
-        bits = 8 * len(transformed.body)
-        return _ROUGH_SHARE * self.rough_cost < bits and self.cost < bits
-
     def may_cost_less_than(self, cost: float) -> bool:
         """Tell whether coding by prediction is worth a try, with something else at such a cost."""
         if math.isinf(cost):
             return True
-        rough = _ROUGH_LEAST_SHARE * self._cost(self._rough_plan, least=True)
+        rough = _ROUGH_SHARE * self._cost(self._rough_plan, least=True)
         return rough <= cost and self._cost(self.plan, least=True) <= cost
 
     @functools.cached_property
@@ -138,7 +127,8 @@ def prepare_prediction(chunk: ChunkValues, target: ChunkTarget, padded_shape: Sh
     dtype = chunk.values.dtype
     if max_error == 0 and is_float(dtype):
         return None
-    if max_error > 0 and (is_float(dtype) or is_long_integer(dtype)):
+    # Without a bound, ranks would take the PSNR beyond the one that is wanted.
+    if target.max_error and (is_float(dtype) or is_long_integer(dtype)):
         ranked = rank_values(chunk, padded_shape, _LEAST_GAP * max_error)
         if ranked is not None:
             is_certain = typical_gap(ranked.table, dtype) >= _CERTAIN_GAP * max_error

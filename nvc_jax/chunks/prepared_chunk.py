@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class BodyValues:
     valid: np.ndarray
     patterns: np.ndarray | None
     padded_shape: Shape3
-    _predictions: dict[float, Prediction | None] = dataclasses.field(default_factory=dict)
+    _predictions: dict[ChunkTarget, Prediction | None] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def special_values(self) -> bytes:
@@ -39,12 +40,20 @@ class BodyValues:
 
     def prediction(self, target: ChunkTarget) -> Prediction | None:
         """Prepare to code the values by prediction; see ``prepare_prediction``."""
-        bound = target.max_error
-        if bound is None:
-            return prepare_prediction(self.chunk, target, self.padded_shape)
-        if bound not in self._predictions:
-            self._predictions[bound] = prepare_prediction(self.chunk, target, self.padded_shape)
-        return self._predictions[bound]
+        # Under a bound, nothing depends on the step.
+        key = target if target.max_error is None else dataclasses.replace(target, step=None)
+        if key not in self._predictions:
+            self._predictions.clear()
+            self._predictions[key] = prepare_prediction(self.chunk, target, self.padded_shape)
+        return self._predictions[key]
+
+    def lattice_cost(self, target: ChunkTarget) -> float:
+        """Estimate roughly the cost in bits on a lattice; infinite without one."""
+        if self.chunk.low == self.chunk.high:
+            return math.inf
+        prediction = self.prediction(target)
+        rough = 0.0 if prediction is None else prediction.rough_cost
+        return 8 * len(self.special_values) + rough if rough else math.inf
 
     @functools.cached_property
     def ranks(self) -> bytes | None:

@@ -26,6 +26,8 @@ _MIN_GAP = 3.0
 """Distance of an undeclared missing value from all others, in multiples of their range."""
 _MAX_UNDECLARED = 2
 """Most undeclared missing values: one at either end of the range."""
+_ROW = 256
+"""Values whose ends tell quickly which ones are far from those of a volume."""
 _N_ENDS = _MAX_UNDECLARED + 1
 """Distinct values that are counted at either end: the range still has one when two are missing values."""
 
@@ -148,6 +150,7 @@ def _count_ends(counts: dict[float, int], values: np.ndarray, extreme: Callable)
             counts.update({number: counts[number] + n_found for number, n_found in found.items()})
             return
         values = values[beyond]
+    values = _near_end(values, extreme)
     for _ in range(_N_ENDS):
         if values.size == 0:
             return
@@ -161,6 +164,15 @@ def _count_ends(counts: dict[float, int], values: np.ndarray, extreme: Callable)
         counts.clear()
         counts.update({key: counted[key] for key in kept})
         values = others
+
+
+def _near_end(values: np.ndarray, extreme: Callable) -> np.ndarray:
+    """Leave out most values that are not among the last distinct ones at one end, by the ends of rows."""
+    rows = values[: len(values) // _ROW * _ROW].reshape(-1, _ROW)
+    ends = np.unique(extreme(rows, axis=1))
+    if len(ends) < _N_ENDS:
+        return values
+    return values[values <= ends[_N_ENDS - 1]] if extreme is np.min else values[values >= ends[-_N_ENDS]]
 
 
 def _find_undeclared(counts: dict[float, int], n_voxels: int) -> float | None:
