@@ -99,8 +99,10 @@ class SlotTokens {
   // Gets a row that exists ready; returns its number.
   uint32_t Prepare(size_t row) {
     row = std::min(row, tables_.n_rows() - 1);
-    if (!is_ready_[row]) Fill(tables_.row(row), &tokens_[row * kSlots]);
-    is_ready_[row] = 1;
+    if (!is_ready_[row]) {
+      Fill(tables_.row(row), &tokens_[row * kSlots]);
+      is_ready_[row] = 1;
+    }
     return static_cast<uint32_t>(row);
   }
   const uint8_t* prepared(uint32_t row) const { return &tokens_[row * kSlots]; }

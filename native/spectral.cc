@@ -190,6 +190,7 @@ void PopIntegers(const Model& model, const Layout& layout, const Queue& queue, c
       const int32_t row = walker.tables[coefficient] + (quantizer_states[lane] & 1) * model.quantizer_rows;
       rows[lane] = slot_tokens.Prepare(row);
       points_of_lanes[lane] = walker.out + coefficient;
+      __builtin_prefetch(points_of_lanes[lane], 1);  // which is written after the step
     }
     PopRows(model, slot_tokens, rows, active, reader, integers);
     for (int lane = 0; lane < active; ++lane) {
