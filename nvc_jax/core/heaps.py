@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import itertools
 import mmap
 import sys
 from collections.abc import Callable, Generator
@@ -17,8 +18,8 @@ system and goes back to it, the free bytes at a heap's end from which it shrinks
 _LARGEST_IN_HEAP, _MOST_FREE_AT_END, _GROWTH = 1 << 25, 1 << 28, 1 << 26
 _RESULTS_PER_RELEASE = 16
 _MOST_UNUSED_BYTES = 1 << 28
-"""Bytes by which the process may grow from one release to the next: 256 MiB, more than a few threads need for
-chunks of 128³."""
+"""Bytes by which the process may grow without a release: 256 MiB, more than a few threads need for chunks of
+128³."""
 _LEAST_HEAPS, _THREADS_PER_HEAP = 2, 8
 
 
@@ -53,21 +54,30 @@ def release_unused() -> None:
 
 
 class HeapWatch:
-    """Releases unused memory where the process has grown by much since the last release.
+    """Releases unused memory now and then, where the process has grown by much since it was smallest.
 
     Memory that was released has to be cleared by the system when it is used again, which takes a sixth of the
-    time that a chunk takes. So what the next chunk needs is kept.
+    time that a chunk takes. So what the next chunks need is kept.
     """
 
     def __init__(self) -> None:
-        self._resident_after_release = 0
+        self._n_results = itertools.count()
+        self._smallest = 0
 
-    def release_if_grown(self) -> bool:
-        """Release unused memory if the process has grown; tell whether it did."""
-        if _resident_bytes() < self._resident_after_release + _MOST_UNUSED_BYTES:
+    def count_result(self) -> bool:
+        """Look at the memory after the first result, which compiles programs, and after every sixteenth.
+
+        Returns:
+            Whether memory was released.
+        """
+        if (
+            next(self._n_results) % _RESULTS_PER_RELEASE
+            or _resident_bytes() < self._smallest + _MOST_UNUSED_BYTES
+        ):
             return False
         release_unused()
-        self._resident_after_release = _resident_bytes()
+        resident = _resident_bytes()
+        self._smallest = min(self._smallest or resident, resident)
         return True
 
 
@@ -75,15 +85,11 @@ _watch = HeapWatch()
 
 
 def releasing(results: Generator[R, None, None]) -> Generator[R, None, None]:
-    """Pass results on, and release unused memory where it has grown.
-
-    That is looked at after the first result, which may compile programs, and after every sixteenth.
-    """
+    """Pass results on, and release unused memory now and then, whichever call the results are of."""
     with contextlib.closing(results):
-        for n_before, result in enumerate(results):
+        for result in results:
             yield result
-            if n_before % _RESULTS_PER_RELEASE == 0:
-                _watch.release_if_grown()
+            _watch.count_result()
 
 
 def _resident_bytes() -> int:

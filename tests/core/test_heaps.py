@@ -61,12 +61,17 @@ GROWTH = """
 import numpy as np
 from nvc_jax.core.heaps import HeapWatch
 watch = HeapWatch()
-watch.release_if_grown()
-small = [np.ones(10_000) for _ in range(500)]  # 40 MB
-assert not watch.release_if_grown()
+def count_16(): return [watch.count_result() for _ in range(16)]
+assert not any(count_16())
 large = [np.ones(10_000) for _ in range(4500)]  # 360 MB
-assert watch.release_if_grown()
-assert not watch.release_if_grown()
+assert count_16() == [True] + 15 * [False]
+assert not any(count_16())
+larger = [np.ones(10_000) for _ in range(4500)]
+assert count_16()[0]
+assert count_16()[0]  # there is as much as before
+del larger
+assert count_16()[0]
+assert not any(count_16())
 """
 
 
