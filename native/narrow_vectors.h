@@ -22,7 +22,7 @@ typedef float UnalignedFloats __attribute__((vector_size(4 * kNarrow), aligned(4
 typedef int16_t UnalignedShortIntegers __attribute__((vector_size(2 * kNarrow), aligned(2), may_alias));
 typedef uint8_t UnalignedBytes __attribute__((vector_size(kNarrow), aligned(1), may_alias));
 
-// Macros, as NVC_LOAD is one.
+// Macros for the reason that NVC_LOAD is one.
 #define NVC_LOAD_AS(type, address) (*reinterpret_cast<const ::nvc::type*>(address))
 #define NVC_STORE_AS(type, address, vector) (*reinterpret_cast<::nvc::type*>(address) = (vector))
 #define NVC_LOAD_INTEGERS(address) NVC_LOAD_AS(UnalignedIntegers, address)

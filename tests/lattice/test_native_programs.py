@@ -23,7 +23,10 @@ def make_volume(shape: Shape3) -> np.ndarray:
 
 
 @pytest.mark.parametrize("fraction_bits", [0, 3, 6])
-@pytest.mark.parametrize(("shape", "padded"), [((33, 20, 70), (40, 24, 72)), ((5, 3, 9), (8, 8, 16))])
+@pytest.mark.parametrize(
+    ("shape", "padded"),
+    [((33, 20, 70), (40, 24, 72)), ((3, 24, 9), (40, 24, 72)), ((5, 3, 9), (8, 8, 16))],
+)
 def test_streams_decode_as_by_the_reference(shape: Shape3, padded: Shape3, fraction_bits: int) -> None:
     volume, rng = make_volume(shape), np.random.default_rng(1)
     stored, decoded = code_fixed(volume, fraction_bits, padded, rng.random(shape) > 0.05)
