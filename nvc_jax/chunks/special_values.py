@@ -16,7 +16,7 @@ from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import ignoring_nan, is_float, is_long_integer, number_of
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.core.slabs import map_slabs
+from nvc_jax.core.slabs import map_slabs, slabs
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
 
 _MAX_PATTERNS = 254
@@ -80,8 +80,14 @@ def _mark_valid(values: np.ndarray, missing_values: Sequence[float], valid_limit
 
 def valid_range(values: np.ndarray, valid: np.ndarray) -> tuple[float, float]:
     """Smallest and largest valid value; (0, 0) where there is none."""
-    chosen = values if valid.all() else values[valid]
-    return (number_of(chosen.min()), number_of(chosen.max())) if chosen.size else (0.0, 0.0)
+    if not valid.any():
+        return 0.0, 0.0
+    low = high = values.flat[np.argmax(valid)]
+    for slab in slabs(values.shape):
+        part, is_valid = values[slab], valid[slab]
+        chosen = part if is_valid.all() else np.where(is_valid, part, low)
+        low, high = min(low, chosen.min()), max(high, chosen.max())
+    return number_of(low), number_of(high)
 
 
 def encode_special_values(
