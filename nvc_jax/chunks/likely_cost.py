@@ -12,7 +12,7 @@ from nvc_jax.lattice.estimate import Counts, Estimate
 
 _BITS_OF_VALUE = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0)
 """Estimated bits of a value for which the rows below tell the shares; they are interpolated."""
-_BITS = (2.0, 1.6, 1.3, 1.05, 0.95, 0.9, 0.86, 0.93, 0.96)
+_BITS = (2.0, 1.6, 1.3, 1.05, 0.95, 0.9, 0.85, 0.93, 0.96)
 """Least share of the estimated bits."""
 _BITS_IN_FLAT = (2.0, 1.6, 1.0, 0.8, 0.75, 0.72, 0.78, 0.88, 0.95)
 """The same where much of the chunk is flat."""
