@@ -11,7 +11,6 @@
 
 namespace {
 
-constexpr int kLanes = 8;
 constexpr double kEnd = std::numeric_limits<float>::max();
 constexpr double kLargestFixed = 2147483648.0;
 
@@ -39,19 +38,6 @@ void RestoreWithin(int64_t n, const int32_t* fixed, double low, double unit, flo
   for (int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(std::clamp(low + fixed[i] * unit, -kEnd, kEnd));
 }
 
-NVC_VECTORIZE
-void LargestDifferences(int64_t n, const float* a, const float* b, double* largest) {
-  double found[kLanes] = {};
-  for (int64_t i = 0; i + kLanes <= n; i += kLanes) {
-#pragma GCC unroll 1  // compilers make vectors of loops, not of what they have unrolled
-    for (int k = 0; k < kLanes; ++k) {
-      const double difference = std::abs(static_cast<double>(a[i + k]) - static_cast<double>(b[i + k]));
-      found[k] = difference > found[k] ? difference : found[k];
-    }
-  }
-  std::copy(found, found + kLanes, largest);
-}
-
 }  // namespace
 
 #define NVC_EXPORT extern "C" __attribute__((visibility("default")))
@@ -67,14 +53,4 @@ NVC_EXPORT void nvc_fix_floats(int64_t n, const float* values, double low, doubl
 NVC_EXPORT void nvc_restore_floats(int64_t n, const int32_t* fixed, double low, double unit, float* values) {
   const bool is_within = std::abs(low) + kLargestFixed * std::abs(unit) < kEnd;
   (is_within ? Restore : RestoreWithin)(n, fixed, low, unit, values);
-}
-
-// Largest absolute difference of two arrays of finite numbers.
-NVC_EXPORT double nvc_largest_difference(int64_t n, const float* a, const float* b) {
-  double largest[kLanes] = {};
-  LargestDifferences(n, a, b, largest);
-  for (int64_t i = n - n % kLanes; i < n; ++i) {
-    largest[0] = std::max(largest[0], std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
-  }
-  return *std::max_element(largest, largest + kLanes);
 }

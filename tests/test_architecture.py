@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "entropy": "core native",
     "lattice": "core native entropy",
     "training": "core",
-    "chunks": "core io entropy lattice",
+    "chunks": "core native io entropy lattice",
     "spectral": "core native io transform entropy training chunks",
     "autoencoder": "core io entropy training chunks",
     "models": "core io training spectral autoencoder",

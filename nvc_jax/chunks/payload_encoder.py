@@ -27,8 +27,8 @@ from nvc_jax.chunks.special_values import encode_special_values
 from nvc_jax.chunks.transform_body import CodedBody, TransformBodyCodec
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import is_float, is_long_integer
-from nvc_jax.core.errors import largest_and_squared_errors, largest_error
 from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.native.float_errors import largest_and_squared_errors, largest_error
 
 LOSSLESS_SHARE = 1 / 4
 """Share of the chunk's own bytes above which the smallest body makes lossless coding worth trying."""
@@ -246,7 +246,7 @@ class PayloadEncoder:
         counted = in_body if chunk.has_gaps or in_body is not chunk.valid else None
         if target.max_error is None:
             unit = squared_unit(target)
-            error, (squared, _) = largest_and_squared_errors(original, decoded, counted, unit)
+            error, squared = largest_and_squared_errors(original, decoded, counted, unit)
         else:
             error, squared = largest_error(original, decoded, counted), 0.0
         return Candidate(payload._replace(max_error=error), squared)

@@ -1,10 +1,7 @@
 """Native kernels between float32 values and fixed point; ``values`` has their specification."""
 
-import ctypes
-
 import numpy as np
 
-from nvc_jax.core.slabs import slabs
 from nvc_jax.native.host_kernels import call_on_host, has_host_kernels
 
 
@@ -31,13 +28,3 @@ def restore_floats(fixed: np.ndarray, low: float, unit: float) -> np.ndarray:
     fixed, values = np.ascontiguousarray(fixed, np.int32), np.empty(fixed.shape, np.float32)
     call_on_host("nvc_restore_floats", fixed.size, fixed, low, unit, values)
     return values
-
-
-def largest_difference(values: np.ndarray, others: np.ndarray) -> float:
-    """Largest absolute difference of finite float32 arrays."""
-    largest = 0.0
-    for slab in slabs(values.shape):
-        parts = (np.ascontiguousarray(array[slab]) for array in (values, others))
-        found = call_on_host("nvc_largest_difference", values[slab].size, *parts, result=ctypes.c_double)
-        largest = max(largest, found)
-    return largest

@@ -13,7 +13,6 @@ import numpy as np
 
 from nvc_jax.core.aligned_arrays import zeros_aligned
 from nvc_jax.core.dtypes import is_float, is_long_integer, round_floats
-from nvc_jax.core.errors import largest_error
 from nvc_jax.core.header_fields import MAX_HALF_SPACING, decode_quantization, encode_quantization
 from nvc_jax.core.long_integers import fixed_point, from_multiples, nearest_multiples
 from nvc_jax.core.shapes import Shape3
@@ -22,6 +21,7 @@ from nvc_jax.lattice import native_values
 from nvc_jax.lattice.estimate import Estimate, estimate_coding
 from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Plan, fix_volume
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
+from nvc_jax.native.float_errors import largest_error
 
 FRACTION_BITS = 4
 """Fraction bits of lossy streams, or fewer where the range of values is wide."""
@@ -101,17 +101,10 @@ def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray]:
     stream, decoded = encode_lattice(plan)
     dtype = fixed.values.dtype
     result = _from_fixed(decoded, fixed.low.item(), fixed.spacing, fixed.volume.fraction_bits, dtype)
-    if not _largest_error(fixed, result) <= fixed.max_error:
+    counted = None if fixed.valid.all() else fixed.valid
+    if not largest_error(fixed.values, result, counted) <= fixed.max_error:
         raise ValueError(f"a bound of {fixed.max_error} is too tight for {dtype} from {fixed.low} on")
     return encode_quantization(dtype, fixed.low, fixed.spacing) + stream, result
-
-
-def _largest_error(fixed: FixedValues, decoded: np.ndarray) -> float:
-    """Largest error of the values that must keep the bound."""
-    if not fixed.valid.all():
-        return largest_error(fixed.values, decoded, fixed.valid)
-    by_kernel = native_values.serves(fixed.values.dtype)
-    return (native_values.largest_difference if by_kernel else largest_error)(fixed.values, decoded)
 
 
 def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:

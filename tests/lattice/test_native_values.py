@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from nvc_jax.core.dtypes import round_floats
-from nvc_jax.core.errors import largest_error
 from nvc_jax.lattice import native_values
 
 FLOAT32 = np.dtype(np.float32)
@@ -26,14 +25,6 @@ def test_fixed_point_becomes_values_as_in_numpy(unit: float) -> None:
     restored = native_values.restore_floats(fixed, -3.3, unit)
     np.testing.assert_array_equal(restored, round_floats(-3.3 + fixed * unit, FLOAT32))
     assert np.isfinite(restored).all()
-
-
-@pytest.mark.parametrize("n", [1, 7, 8, 1003])
-def test_the_largest_difference_is_that_of_numpy(n: int) -> None:
-    rng = np.random.default_rng(n)
-    values, others = rng.normal(0, 1, (2, n)).astype(FLOAT32)
-    for a, b in ((values, others), (others, values), (values, values)):
-        assert native_values.largest_difference(a, b) == largest_error(a, b)
 
 
 def test_kernels_serve_float32() -> None:

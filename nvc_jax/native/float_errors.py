@@ -1,0 +1,49 @@
+"""Errors of float32 arrays by a kernel; ``core.errors`` has its specification."""
+
+import ctypes
+
+import numpy as np
+
+from nvc_jax.core import errors
+from nvc_jax.core.slabs import slabs
+from nvc_jax.native.host_kernels import call_on_host, has_host_kernels
+
+
+def largest_and_squared_errors(
+    original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | None = None, unit: float = 1.0
+) -> tuple[float, float]:
+    """Return ``errors.largest_error`` and the sum of ``errors.squared_errors``.
+
+    The kernel measures finite float32 arrays, in the unit 1; its sum differs from that of ``errors`` by
+    roundings.
+    """
+    if has_host_kernels() and original.dtype == decoded.dtype == np.float32 and unit == 1:
+        largest, squared = 0.0, 0.0
+        for slab in slabs(original.shape):
+            measured = _of_slab(original[slab], decoded[slab], None if mask is None else mask[slab])
+            if measured is None:
+                break
+            largest, squared = max(largest, measured[0]), squared + measured[1]
+        else:
+            return largest, squared
+    largest, (squared, _) = errors.largest_and_squared_errors(original, decoded, mask, unit)
+    return largest, squared
+
+
+def largest_error(original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Return ``errors.largest_error``, which the kernel measures of float32 arrays."""
+    if original.dtype == decoded.dtype == np.float32:
+        return largest_and_squared_errors(original, decoded, mask)[0]
+    return errors.largest_error(original, decoded, mask)
+
+
+def _of_slab(
+    original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | None
+) -> tuple[float, float] | None:
+    """Measure a slab; None where a difference is not finite."""
+    arrays = [np.ascontiguousarray(array) for array in (original, decoded)]
+    counted = 0 if mask is None else np.ascontiguousarray(mask)
+    results = np.empty(2)
+    name, n = "nvc_float_errors", original.size
+    is_finite = call_on_host(name, n, *arrays, counted, results, result=ctypes.c_int64)
+    return (float(results[0]), float(results[1])) if is_finite else None
