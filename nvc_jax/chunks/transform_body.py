@@ -19,6 +19,7 @@ from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import NARROW_DTYPES, is_long_integer
+from nvc_jax.core.filling import pad_with_ends
 from nvc_jax.core.header_fields import decode_values, encode_values
 from nvc_jax.core.long_integers import add_offsets
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
@@ -148,8 +149,7 @@ class TransformBodyCodec:
             smooth = ((smooth - chunk.low) / (chunk.high - chunk.low)).astype(np.float32)
         if smooth.shape == self._padded_shape:
             return smooth
-        padding = [(0, n - side) for side, n in zip(smooth.shape, self._padded_shape, strict=True)]
-        return np.pad(smooth, padding, mode="edge")
+        return pad_with_ends(smooth, self._padded_shape)
 
     def _enforce_bound(
         self, chunk: ChunkValues, decoded: np.ndarray, max_error: float, reserve: float

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from nvc_jax.core.aligned_arrays import empty_aligned
+
 
 def fill_smoothly(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Replace what is not ``valid`` by averages of the nearest valid values, from fine to coarse.
@@ -35,6 +37,18 @@ def _sum_pairs(values: np.ndarray) -> np.ndarray:
             pairs[(slice(None),) * axis + (slice(odd.shape[axis]),)] += odd
         values = pairs
     return values
+
+
+def pad_with_ends(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Extend an array to a shape by copies of the values at its ends; aligned, see ``aligned_arrays``."""
+    padded = empty_aligned(shape, values.dtype)
+    padded[tuple(map(slice, values.shape))] = values
+    for axis, side in enumerate(values.shape):
+        # Along the axes before, the array is whole already.
+        before = tuple(map(slice, shape[:axis])) + (slice(side, None),)
+        end = tuple(map(slice, shape[:axis])) + (slice(side - 1, side),)
+        padded[before] = padded[end]
+    return padded
 
 
 def fill_blocks(values: np.ndarray, valid: np.ndarray, block_size: int, empty: float) -> np.ndarray:

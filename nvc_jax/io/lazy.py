@@ -18,6 +18,7 @@ from typing import IO, Any, Literal
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.core.aligned_arrays import empty_aligned
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.deferred import Deferred
 from nvc_jax.core.dtypes import check_dtype
@@ -233,6 +234,12 @@ class FlatArray:
 
 
 def read_region(volume: ts.TensorStore, region: Region) -> np.ndarray:
-    """Read the voxels of a region of a volume, as an array in C order; every true of bool is the byte 1."""
-    values = np.ascontiguousarray(volume[region].read().result())
+    """Read the voxels of a region of a volume; every true of bool is the byte 1.
+
+    Returns:
+        An array in C order that JAX can take without a copy, see ``core.aligned_arrays``.
+    """
+    part = volume[region]
+    values = empty_aligned(part.shape, volume.dtype.numpy_dtype)
+    ts.array(values).write(part).result()
     return values.view(np.uint8) != 0 if values.dtype == np.bool_ else values

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nvc_jax.core.aligned_arrays import zeros_aligned
+from nvc_jax.core.aligned_arrays import empty_aligned
 from nvc_jax.core.dtypes import is_float, is_long_integer, round_floats
 from nvc_jax.core.header_fields import MAX_HALF_SPACING, decode_quantization, encode_quantization
 from nvc_jax.core.long_integers import fixed_point, from_multiples, nearest_multiples
@@ -82,7 +82,7 @@ def fix_values(
     if span + 1 >= MAX_FIXED:
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
-    fixed = zeros_aligned(values.shape, np.int32)
+    fixed = empty_aligned(values.shape, np.int32)
     for slab in slabs(values.shape):
         fixed[slab] = _to_fixed(values[slab], low, spacing, fraction_bits)
     volume = fix_volume(fixed, fraction_bits, padded_shape, valid)

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from nvc_jax.core.aligned_arrays import is_aligned, zeros_aligned
+from nvc_jax.core.aligned_arrays import empty_aligned, is_aligned, zeros_aligned
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((5, 3), np.int32), ((7,), np.uint16), ((2, 3, 1), np.bool_)])
@@ -11,6 +11,14 @@ def test_arrays_of_zeros_are_aligned(shape: tuple[int, ...], dtype: type) -> Non
     assert (made.shape, made.dtype, made.flags.writeable) == (shape, dtype, True)
     assert is_aligned(made)
     assert not made.any()
+
+
+def test_arrays_without_values_are_aligned() -> None:
+    made = empty_aligned((5, 3), np.float32)
+    assert made.shape == (5, 3)
+    assert made.dtype == np.float32
+    assert made.flags.writeable
+    assert is_aligned(made)
 
 
 def test_other_arrays_are_not_aligned() -> None:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nvc_jax.chunks.special_values import valid_mask
-from nvc_jax.core.filling import fill_blocks, fill_smoothly, fill_with_last
+from nvc_jax.core.aligned_arrays import is_aligned
+from nvc_jax.core.filling import fill_blocks, fill_smoothly, fill_with_last, pad_with_ends
 
 SHAPES = hnp.array_shapes(min_dims=3, max_dims=3, max_side=7)
 
@@ -59,3 +60,15 @@ def test_blocks_are_filled_with_their_means() -> None:
     assert filled[0, 0, 0] == pytest.approx(volume[:4, :4, :4][valid[:4, :4, :4]].mean())
     assert (filled[4:, 4:, 4:] == -1).all()
     assert fill_blocks(volume, np.ones_like(valid), 4, 0.0) is volume
+
+
+@given(
+    hnp.arrays(np.float32, SHAPES, elements=st.floats(-9, 9, width=32)), st.tuples(*[st.integers(0, 5)] * 3)
+)
+def test_arrays_are_extended_by_the_values_at_their_ends(
+    values: np.ndarray, added: tuple[int, int, int]
+) -> None:
+    shape = tuple(side + n for side, n in zip(values.shape, added, strict=True))
+    padded = pad_with_ends(values, shape)
+    np.testing.assert_array_equal(padded, np.pad(values, [(0, n) for n in added], mode="edge"))
+    assert is_aligned(padded)
