@@ -45,9 +45,8 @@ def pad_with_ends(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     padded[tuple(map(slice, values.shape))] = values
     for axis, side in enumerate(values.shape):
         # Along the axes before, the array is whole already.
-        before = tuple(map(slice, shape[:axis])) + (slice(side, None),)
-        end = tuple(map(slice, shape[:axis])) + (slice(side - 1, side),)
-        padded[before] = padded[end]
+        whole = [slice(n) for n in shape[:axis]]
+        padded[*whole, side:] = padded[*whole, side - 1 : side]
     return padded
 
 
