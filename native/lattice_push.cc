@@ -1,8 +1,6 @@
 // Lattice coder: items pushed onto a stream, the lanes of a group at once.
 //
-// The specification is programs.push_reference in nvc_jax/lattice. A step of a group pushes an item of each of its
-// lanes. Tokens and states are computed for all lanes in vectors; then the words are appended, from the last
-// lane to the first.
+// The specification is programs.push_reference in nvc_jax/lattice.
 
 #include <algorithm>
 #include <cstdint>

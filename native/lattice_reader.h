@@ -1,7 +1,6 @@
 // Lattice coder: items of a pass taken from a stream, the lanes of a group at once.
 //
-// The specification is programs.decode_reference in nvc_jax/lattice. A step of a group takes an item from each of
-// its lanes. States are computed for all lanes in vectors, as which lanes need words does not depend on the words.
+// The specification is programs.decode_reference in nvc_jax/lattice.
 
 #ifndef NVC_LATTICE_READER_H_
 #define NVC_LATTICE_READER_H_

@@ -1,6 +1,6 @@
 // Costs of lines with a transform, by which its shape is decided.
 //
-// The specification is nvc_jax/spectral/shape_decision.py; costs are sums of floating-point numbers, equal up to rounding.
+// The specification is nvc_jax/spectral/line_costs.py; costs are sums of floating-point numbers, equal up to rounding.
 
 #include <algorithm>
 #include <cstdint>
@@ -19,13 +19,14 @@ struct Prices {
   float squared_step, coded, octave;
 };
 
-// Lines of n_lines, next to each other, to the sum of the costs of each line's coefficients.
+// Lines of voxels: columns of a matrix of `n_lines` columns.
 struct Lines {
   const float* values;
   int64_t n_lines;
   float step;
 };
 
+// Sums of the costs of each line's coefficients.
 template <int Width>
 [[gnu::always_inline]] inline void SumCosts(const Axis& axis, const Lines& lines, const Prices& prices, float* costs) {
   typedef typename Row<Width>::Vector Vector;

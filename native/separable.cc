@@ -79,12 +79,13 @@ template <int Width, typename Transform>
   for (int r = 0; r < kSide; ++r) std::memcpy(out + r * out_stride, &rows[r], sizeof(Vector));
 }
 
-// Transforms rows of `axis`, 8 of which lie `stride` apart; between the first of 8 rows and the next 8 there are
-// `group_stride`, and between 8 neighbours in a row and the next 8 there are `step`, before and after.
+// Places of rows: 8 of them lie `stride` apart, the first of them and the next 8 `group_stride`, and 8 neighbours in a row
+// and the next 8 `step`.
 struct RowLayout {
   int64_t stride, group_stride, step;
 };
 
+// Transforms rows of `length` numbers.
 template <int Width, typename Transform>
 [[gnu::always_inline]] inline void AlongRows(int64_t length, int64_t n_rows, const float* in, const RowLayout& from,
                                              float* out, const RowLayout& to, Strips<Width>& strips,
