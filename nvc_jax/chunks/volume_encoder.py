@@ -24,16 +24,14 @@ from nvc_jax.core.shapes import Shape, Shape3
 from nvc_jax.core.spatial_axes import spatial_region, spatial_shape
 from nvc_jax.io.lazy import read_region
 
-_N_SAMPLES = 8
-"""Chunks that a search for a step encodes first, in place of all chunks."""
 _LEAST_FOR_MOSAIC = 3
 """Chunks from which on a search for a step begins with a mosaic."""
 _ROUGH_TOLERANCE_DB = 0.25
 """Distance from the wanted PSNR at which a search by a mosaic ends: volumes differ from theirs by about 1 dB,
 but the slope found so close is right for them, too."""
-_N_BOUND_SAMPLES = 3
-"""Chunks that the step under a bound is chosen by, in volumes of more than ``_N_SAMPLES``; one in smaller
-ones. The choice changes the size by a few per cent only."""
+_FEW_CHUNKS, _SAMPLES_OF_FEW, _SAMPLES_OF_MANY = 8, 2, 3
+"""Chunks of small volumes, and chunks that the step under a bound is chosen by, in small volumes and in
+larger ones. The choice changes the size by a few per cent only; two chunks keep two cores busy."""
 
 _MOST_KEPT_BYTES = 1 << 26
 """Bytes of tried payloads that are kept at most: 64 MiB."""
@@ -200,8 +198,9 @@ class VolumeEncoder(ChunkEncoder):
             target_of: target of every chunk by the ratio of step to bound.
             regions: of the chunks among which those few are picked.
         """
-        n_samples = 1 if len(self._regions) <= _N_SAMPLES else _N_BOUND_SAMPLES
-        sample = [(region, self._prepare(region)) for region in pick_evenly(regions, n_samples)]
+        n_samples = _SAMPLES_OF_FEW if len(self._regions) <= _FEW_CHUNKS else _SAMPLES_OF_MANY
+        picked = pick_evenly(regions, n_samples)
+        sample = list(zip(picked, releasing(map_on_devices(self._prepare, picked)), strict=True))
 
         def encode(item: tuple[Region, PreparedChunk], target: ChunkTarget) -> bytes:
             region, prepared = item

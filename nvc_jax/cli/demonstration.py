@@ -19,7 +19,7 @@ from nvc_jax.evaluation.metrics import quality
 from nvc_jax.io.paths import output_path
 from nvc_jax.io.replaceable import check_replaceable
 from nvc_jax.io.volumes import read_volume
-from nvc_jax.models.codec import load_codec
+from nvc_jax.models.codec import load_shared
 from nvc_jax.peers.codecs import EXTRA, LOSSY_PEERS, LossyPeer
 from nvc_jax.peers.inputs import as_floats
 from nvc_jax.peers.settings import find_setting
@@ -96,7 +96,7 @@ def _installed_peers() -> list[LossyPeer]:
 
 def _try_model(model: str, original: np.ndarray) -> Decoded:
     """Compress to a container and decompress it, twice."""
-    keeps_bounds = "max_error" in load_codec(model).model.quality_targets
+    keeps_bounds = "max_error" in load_shared(model).model.quality_targets
     step = STEP if keeps_bounds else None
     with tempfile.TemporaryDirectory() as directory, watching_compilations() as compilations:
         container, copy = Path(directory) / "sample.zarr", Path(directory) / "sample.npy"

@@ -17,7 +17,7 @@ from nvc_jax.io.declared_values import DeclaredValues, read_declared_values
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata
 from nvc_jax.models.checkpoints import FEWEST_DIGITS, find_shipped
-from nvc_jax.models.codec import Codec, load_codec
+from nvc_jax.models.codec import Codec, load_shared
 from nvc_jax.models.embedded import embed_model
 from nvc_jax.models.identity import model_sha256
 
@@ -126,7 +126,7 @@ def prepare(
         options: of the quality target; None or False for those that were not given.
     """
     limits = check_value_limits(values.value_limits)
-    codec = model if isinstance(model, Codec) else load_codec(model)
+    codec = model if isinstance(model, Codec) else load_shared(model)
     target = check_target(codec, **options)
     volume = open_volume(source)
     dtype, metadata = volume.dtype.numpy_dtype, read_metadata(source)

@@ -1,15 +1,13 @@
 """The model that a container was encoded with, and the decoder of its chunks."""
 
-import functools
 import math
-from pathlib import Path
 
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import ChunkDecoder
 from nvc_jax.core.spatial_axes import padded_shape
-from nvc_jax.models.checkpoints import find_shipped, load_checkpoint, read_description, shipped_models
-from nvc_jax.models.codec import Codec
+from nvc_jax.models.checkpoints import find_shipped, read_description, shipped_models
+from nvc_jax.models.codec import Codec, load_shared
 from nvc_jax.models.embedded import extract_model
 
 
@@ -37,15 +35,9 @@ def load_model(metadata: ContainerMetadata) -> Codec:
                 f"the model of SHA-256 {metadata.sha256} is neither embedded nor a shipped model "
                 f"({', '.join(shipped_models()) or 'none'}): install the nvc_jax that wrote the container"
             )
-        return _load_shipped(path, metadata.sha256)
+        return load_shared(path)
     except ValueError as error:
         raise FormatError(str(error)) from error
-
-
-@functools.lru_cache(maxsize=2)
-def _load_shipped(path: Path, _sha256: str) -> Codec:
-    """Load a shipped model, once for all small containers that are read one after the other."""
-    return Codec(*load_checkpoint(path))
 
 
 def make_decoder(metadata: ContainerMetadata, mode: str) -> ChunkDecoder:

@@ -34,7 +34,7 @@ from nvc_jax.core.spatial_axes import padded_shape, spatial_shape
 from nvc_jax.io.arrays import open_array
 from nvc_jax.io.declared_values import read_declared_values
 from nvc_jax.models.checkpoints import FEWEST_DIGITS
-from nvc_jax.models.codec import Codec, load_codec
+from nvc_jax.models.codec import Codec, load_shared
 from nvc_jax.models.identity import model_sha256
 
 _TARGETS = ("max_error", "lossless")
@@ -72,7 +72,7 @@ def complete_configuration(
         TypeError: the dtype is not supported.
         ValueError: the array does not have two to five axes, or has chunks that the model does not take.
     """
-    options, codec = json.loads(configuration), load_codec(DEFAULT_MODEL)
+    options, codec = json.loads(configuration), load_shared(DEFAULT_MODEL)
     check_dtype(dtype, "data_type")
     sides, chunk_sides = check_array_shape(shape, "shape"), check_array_shape(chunk, "chunks")
     block_size = codec.config.block_size
@@ -150,7 +150,7 @@ class ChunkWriter:
                 "volume: compress the changed volume anew, or make an array by `nvc_jax.zarr_codec`"
             )
         self._metadata = metadata
-        self._codec: Codec = load_codec(DEFAULT_MODEL)
+        self._codec: Codec = load_shared(DEFAULT_MODEL)
         self._target: ChunkTarget | None = None
 
     @in_own_settings

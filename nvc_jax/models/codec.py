@@ -18,7 +18,12 @@ from nvc_jax.core.model import Model, ModelConfig
 from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import check_shape
-from nvc_jax.models.checkpoints import load_checkpoint
+from nvc_jax.models.checkpoints import (
+    find_checkpoint,
+    load_checkpoint,
+    read_description,
+    shipped_models,
+)
 from nvc_jax.models.registry import model_of
 
 
@@ -49,6 +54,19 @@ def load_codec(model: str | Path) -> Codec:
         ValueError: the checkpoint is damaged or foreign.
     """
     return Codec(*load_checkpoint(model))
+
+
+def load_shared(model: str | Path) -> Codec:
+    """Load a codec as ``load_codec`` does, but a shipped one once for all callers, who must not change it."""
+    directory = find_checkpoint(model)
+    if directory not in shipped_models().values():
+        return load_codec(directory)
+    return _load_shipped(directory, str(read_description(directory)["sha256"]))
+
+
+@functools.lru_cache(maxsize=2)
+def _load_shipped(directory: Path, _sha256: str) -> Codec:
+    return load_codec(directory)
 
 
 @in_own_settings

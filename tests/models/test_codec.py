@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax import Codec, decode_volume, encode_volume
+from nvc_jax import Codec, decode_volume, encode_volume, load_codec
 from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
 from nvc_jax.autoencoder.networks import init_params
+from nvc_jax.models.checkpoints import load_checkpoint, save_checkpoint, shipped_models
+from nvc_jax.models.codec import load_shared
 
 CONFIGS = {
     "no margin": DenseConfig(block_size=4, margin=0, hidden_sizes=(16,), latent_dim=8),
@@ -90,3 +94,15 @@ def test_foreign_latents_and_modes_are_refused() -> None:
     other = Codec(DenseConfig(latent_dim=3), None)
     with pytest.raises(ValueError, match=r"`encoded.latents` has shape \(2, 2, 2, 8\)"):
         decode_volume(other, encoded)
+
+
+def test_shipped_models_are_shared_and_others_are_not(tmp_path: Path) -> None:
+    name = "zero-margin"
+    assert load_shared(name) is load_shared(shipped_models()[name])
+    assert load_codec(name).params is not load_codec(name).params
+    jax.tree.map(np.testing.assert_array_equal, load_shared(name).params, load_codec(name).params)
+
+    path = tmp_path / "mine"
+    save_checkpoint(path, *load_checkpoint(name), "# mine")
+    assert load_shared(path).config == load_codec(path).config
+    assert load_shared(path) is not load_shared(path)
