@@ -65,13 +65,14 @@ def blocks_within(region: tuple) -> list[tuple]:
 
 @pytest.mark.parametrize("target", [{"step": 0.02}, {"max_error": 3}, {"lossless": True}])
 def test_a_chunk_is_encoded_from_one_read_of_its_blocks(target: dict) -> None:
-    region = np.s_[16:32, 16:32, 0:24]
+    region = np.s_[16:32, 0:16, 0:24]  # no step under a bound is chosen by it
     assert blocks_read("nvc-1", CHUNK, region, target, VOLUME[:32, :32, :24]) == blocks_within(region)
 
 
-def test_a_chunk_that_the_search_for_a_psnr_has_encoded_is_not_read_again() -> None:
+@pytest.mark.parametrize("target", [{"psnr": 38}, {"max_error": 3}])
+def test_a_chunk_that_the_search_for_a_step_has_encoded_is_not_read_again(target: dict) -> None:
     region = np.s_[16:32, 16:32, 0:24]
-    assert blocks_read("nvc-1", CHUNK, region, {"psnr": 38}, VOLUME[:32, :32, :24]) == []
+    assert blocks_read("nvc-1", CHUNK, region, target, VOLUME[:32, :32, :24]) == []
 
 
 @pytest.mark.parametrize(("model", "margin"), [("zero-margin", 0), ("two-wide-margin", 16)])
