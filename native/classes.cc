@@ -4,7 +4,6 @@
 // are equal bit for bit. Only coefficients that become other than 0 are looked at.
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -12,6 +11,7 @@
 #endif
 
 #include "buffers.h"
+#include "fixed_point.h"
 #include "targets.h"
 #include "vectorize.h"
 
@@ -19,8 +19,6 @@ namespace nvc {
 namespace {
 
 constexpr int kCoefficients = 512;
-constexpr int kMagnitudeBits = 7;
-constexpr float kMaxMagnitude = 1 << 30;
 constexpr int32_t kMaxCounted = 255;
 constexpr int32_t kErrorWeight = 3;
 constexpr int kErrorShift = 3;
@@ -29,12 +27,7 @@ constexpr int64_t kClasses = 64;  // whose sums are computed together
 // A block's coefficients in 1/128 step; DC, which does not count, as 0.
 NVC_VECTORIZE
 void ToMagnitudes(const float* values, int32_t* magnitudes) {
-  for (int i = 0; i < kCoefficients; ++i) {
-    const float scaled = std::fabs(values[i]) * (1 << kMagnitudeBits);
-    // To the nearest integer, ties to even: above 2**23 there are no fractions.
-    const float nearest = scaled < 8388608.0f ? (scaled + 8388608.0f) - 8388608.0f : scaled;
-    magnitudes[i] = scaled < kMaxMagnitude ? static_cast<int32_t>(nearest) : 1 << 30;
-  }
+  for (int i = 0; i < kCoefficients; ++i) magnitudes[i] = FixedMagnitude(values[i]);
   magnitudes[0] = 0;
 }
 

@@ -4,12 +4,12 @@
 // are equal bit for bit. kWidth blocks of like lengths advance together, one in each place of a vector.
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <numeric>
 #include <vector>
 
 #include "buffers.h"
+#include "fixed_point.h"
 #include "vectorize.h"
 
 namespace nvc {
@@ -23,24 +23,18 @@ constexpr int kStates = 4;
 constexpr int kTypes = 8;
 
 constexpr int kCostBits = 7;
-constexpr int kMagnitudeBits = 7;
 constexpr int kWeightBits = 4;
 constexpr int32_t kUnreachable = 1 << 29;
-constexpr int32_t kMaxMagnitude = 1 << 30;
 constexpr int32_t kMaxDropped = 16 << kMagnitudeBits;
 constexpr int32_t kCostOfDroppingMore = 1 << 22;
 constexpr int32_t kMaxIntegerCost = 36 << kCostBits;
 constexpr int32_t kMaxFurther = 1 << 12;
 
-
 // A block's coefficients in fixed point.
 NVC_VECTORIZE
 void ToFixed(const float* values, int32_t* fixed) {
   for (int i = 0; i < kCoefficients; ++i) {
-    const float scaled = std::fabs(values[i]) * (1 << kMagnitudeBits);
-    // To the nearest integer, ties to even: above 2**23 there are no fractions.
-    const float nearest = scaled < 8388608.0f ? (scaled + 8388608.0f) - 8388608.0f : scaled;
-    const int32_t magnitude = scaled < static_cast<float>(kMaxMagnitude) ? static_cast<int32_t>(nearest) : kMaxMagnitude;
+    const int32_t magnitude = FixedMagnitude(values[i]);
     fixed[i] = values[i] < 0 ? -magnitude : magnitude;
   }
 }

@@ -37,8 +37,8 @@ _CHEAP_SHARE = 1 / 20
 CERTAIN_JUMP = 20.0
 """Jump of exact values from which on a chunk is not coded with them as well, if their labels are cheap."""
 _COMPLETION = 1.08
-"""What a transformed chunk costs in the end, over the bits that it takes without its correction, or the price
-of its errors. On 90 volumes and seven targets no lattice of that cost was dearer than the transform."""
+"""Cost of a transformed chunk in the end, over the bits that it takes without its correction, or the price of
+its errors. On 90 volumes and seven targets no lattice of that cost was dearer than the transform."""
 _BY_LATTICE, _BY_ALL = (0.45, 1.12), (0.65, 1.2)
 """Ratios of the estimated cost with exact values apart to that without, below and above which the other way
 is left out: by lattices alone, before any transform, and by all that is known before anything is completed.

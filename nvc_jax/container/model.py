@@ -7,7 +7,7 @@ from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import ChunkDecoder
 from nvc_jax.core.spatial_axes import padded_shape
 from nvc_jax.models.checkpoints import find_shipped, read_description, shipped_models
-from nvc_jax.models.codec import Codec, load_shared
+from nvc_jax.models.codec import Codec, load_shipped
 from nvc_jax.models.embedded import extract_model
 
 
@@ -35,7 +35,7 @@ def load_model(metadata: ContainerMetadata) -> Codec:
                 f"the model of SHA-256 {metadata.sha256} is neither embedded nor a shipped model "
                 f"({', '.join(shipped_models()) or 'none'}): install the nvc_jax that wrote the container"
             )
-        return load_shared(path)
+        return load_shipped(path, metadata.sha256)
     except ValueError as error:
         raise FormatError(str(error)) from error
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-ALIGNMENT = 64
+_ALIGNMENT = 64
 """Bytes at multiples of which XLA's arrays begin."""
 
 
@@ -24,11 +24,11 @@ def empty_aligned(shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
 
 def _align(make: Callable[..., np.ndarray], shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     n_bytes = math.prod(shape) * dtype.itemsize
-    buffer = make(n_bytes + ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % ALIGNMENT
+    buffer = make(n_bytes + _ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % _ALIGNMENT
     return buffer[start : start + n_bytes].view(dtype).reshape(shape)
 
 
 def is_aligned(array: np.ndarray) -> bool:
     """Tell whether an array is contiguous and begins where those of XLA do."""
-    return array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0
+    return array.flags.c_contiguous and array.ctypes.data % _ALIGNMENT == 0

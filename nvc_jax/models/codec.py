@@ -61,11 +61,12 @@ def load_shared(model: str | Path) -> Codec:
     directory = find_checkpoint(model)
     if directory not in shipped_models().values():
         return load_codec(directory)
-    return _load_shipped(directory, str(read_description(directory)["sha256"]))
+    return load_shipped(directory, str(read_description(directory)["sha256"]))
 
 
 @functools.lru_cache(maxsize=2)
-def _load_shipped(directory: Path, _sha256: str) -> Codec:
+def load_shipped(directory: Path, _sha256: str) -> Codec:
+    """Load a shipped codec once for all callers; its SHA-256 tells it from another in the same directory."""
     return load_codec(directory)
 
 

@@ -77,12 +77,9 @@ def make_axis_transform(
     )
     weights = jnp.ones((1, 1), jnp.float32)
     if boundaries is not None:
-        filtering, unfiltering = (
-            _with_corners(borders, *corners)
-            for borders, corners in zip(
-                (filtering, unfiltering), emphasis_corners(boundaries, axis), strict=True
-            )
-        )
+        emphasizing, deemphasizing = emphasis_corners(boundaries, axis)
+        filtering = _with_corners(filtering, *emphasizing)
+        unfiltering = _with_corners(unfiltering, *deemphasizing)
         weights = squared_error_weights(side, boundaries, axis)[:, None]
     analysis = apply_borders(filtering.transpose(0, 2, 1), dct.T).T
     synthesis = apply_borders(unfiltering, dct.T)
