@@ -56,7 +56,7 @@ def find_exact_values(chunk: ChunkValues) -> ExactValues:
     patterns = _find_frequent(chunk, bits)
     if not patterns.size:
         return ExactValues(patterns, np.inf)
-    jumps = _jumps(chunk, bits, patterns)
+    jumps = _jumps(chunk, patterns)
     is_sharp = jumps >= _MIN_JUMP
     return ExactValues(patterns[is_sharp], float(jumps[is_sharp].min(initial=np.inf)))
 
@@ -82,12 +82,11 @@ def _count(bits: np.ndarray, pattern: np.unsignedinteger) -> int:
     return sum(int(np.count_nonzero(bits[slab] == pattern)) for slab in slabs(bits.shape))
 
 
-def _jumps(chunk: ChunkValues, bits: np.ndarray, patterns: np.ndarray) -> np.ndarray:
+def _jumps(chunk: ChunkValues, patterns: np.ndarray) -> np.ndarray:
     """Compare the step at the border of each exact value with the next one, between ordinary values.
 
     Args:
         chunk: the values.
-        bits: their bit patterns.
         patterns: (n,), bit patterns of the exact values.
 
     Returns:
@@ -97,20 +96,29 @@ def _jumps(chunk: ChunkValues, bits: np.ndarray, patterns: np.ndarray) -> np.nda
     at_border, beyond = np.zeros((2, len(patterns)))
     for axis in range(3):
         lines = tuple(slice(None, None, 1 if other == axis else _LINE_DISTANCE) for other in range(3))
-        own = np.ascontiguousarray(bits[lines])
+        values = np.ascontiguousarray(chunk.values[lines])
+        own = bit_patterns(values)
         ordinary = chunk.valid[lines] & ~_are_among(own, patterns)
         pairs = _part(ordinary, axis, 0, -1) & _part(ordinary, axis, 1, None)
-        with np.errstate(over="ignore", invalid="ignore"):
-            steps = np.abs(np.diff(chunk.values[lines].astype(np.float64), axis=axis))
-            first, second = _part(steps, axis, 0, -1), _part(steps, axis, 1, None)
-            for i, pattern in enumerate(patterns):
-                exact = own == pattern
-                after = _part(exact, axis, 0, -2) & _part(pairs, axis, 1, None)
-                before = _part(exact, axis, 2, None) & _part(pairs, axis, 0, -1)
-                at_border[i] += float(first[after].sum() + second[before].sum())
-                beyond[i] += float(second[after].sum() + first[before].sum())
+        next_value = values.strides[axis] // values.itemsize
+        for i, pattern in enumerate(patterns):
+            exact, found = own == pattern, np.zeros(own.shape, bool)
+            for is_before in (False, True):
+                at, beside = (2, 0) if is_before else (0, 1)
+                ends = _part(exact, axis, at, at - 2 or None), _part(pairs, axis, beside, beside - 1 or None)
+                np.logical_and(*ends, out=_part(found, axis, 0, -2))
+                steps = _steps(values.reshape(-1), np.flatnonzero(found), next_value)
+                at_border[i] += float(steps[int(is_before)].sum())
+                beyond[i] += float(steps[int(not is_before)].sum())
     with np.errstate(over="ignore", invalid="ignore"):
         return np.divide(at_border, beyond, out=np.full(len(patterns), np.inf), where=beyond != 0)
+
+
+def _steps(values: np.ndarray, first: np.ndarray, distance: int) -> tuple[np.ndarray, np.ndarray]:
+    """Steps between three values each, at places from ``first`` on at a distance: float64, two arrays."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        one, two, three = (values[first + k * distance].astype(np.float64) for k in range(3))
+        return np.abs(two - one), np.abs(three - two)
 
 
 def _are_among(bits: np.ndarray, patterns: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ equally spaced marks falls. With weights in inverse proportion to its size, the 
 over all items.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,15 +24,18 @@ _SEED = 0
 """Seed of the order of items: always the same, so that encoding is reproducible."""
 
 
+@functools.lru_cache(maxsize=16)
 def scatter(size: int, n: int) -> np.ndarray:
     """Choose ``n`` of ``size`` places, spread evenly but not periodically, int64; all if there are fewer.
+
+    The array is not to be written to.
 
     Places at equal distances may all lie in one column of a volume whose rows have a length in common with
     the distance. Multiples of the golden ratio, modulo 1, do not.
     """
-    if size <= n:
-        return np.arange(size)
-    return (np.arange(n) * _GOLDEN_RATIO % 1 * size).astype(np.int64)
+    places = (np.arange(n) * _GOLDEN_RATIO % 1 * size).astype(np.int64) if size > n else np.arange(size)
+    places.flags.writeable = False
+    return places
 
 
 def draw_systematic(sizes: jax.Array, exists: jax.Array, n_drawn: int) -> tuple[jax.Array, jax.Array]:
