@@ -14,9 +14,9 @@
 namespace nvc {
 namespace {
 
-// Prices of a coefficient in bits.
+// Prices of a coefficient in bits, and the share of them that a difference of DC costs.
 struct Prices {
-  float squared_step, coded, octave;
+  float squared_step, coded, octave, dc_share;
 };
 
 // Lines of voxels: columns of a matrix of `n_lines` columns.
@@ -24,13 +24,27 @@ struct Lines {
   const float* values;
   int64_t n_lines;
   float step;
+  const bool* is_dc;      // For each 8 rows of coefficients, whether the first one is a frequency 0,
+  const bool* are_means;  // which is DC in these lines: it is coded as a difference.
 };
+
+// Finds the costs of coefficients in steps.
+template <typename Vector>
+[[gnu::always_inline]] inline void FindCosts(const Vector& scaled, const Prices& prices, Vector& costs) {
+  typedef int32_t Bits __attribute__((vector_size(sizeof(Vector))));
+  const Vector magnitude = scaled < 0 ? -scaled : scaled, above = magnitude + 1;
+  Bits bits;
+  std::memcpy(&bits, &above, sizeof(bits));
+  const Vector octaves = __builtin_convertvector(bits - (127 << 23), Vector) * 0x1p-23f;
+  const Vector dropped = prices.squared_step * magnitude * magnitude;
+  const Vector coded = prices.coded + prices.octave * octaves;
+  costs = dropped < coded ? dropped : coded;
+}
 
 // Sums of the costs of each line's coefficients.
 template <int Width>
 [[gnu::always_inline]] inline void SumCosts(const Axis& axis, const Lines& lines, const Prices& prices, float* costs) {
   typedef typename Row<Width>::Vector Vector;
-  typedef int32_t Bits __attribute__((vector_size(4 * Width)));
   std::vector<Row<Width>> strip(axis.n), coefficients(axis.n);
   for (int64_t first = 0; first < lines.n_lines; first += Width) {
     const int64_t n_lanes = std::min<int64_t>(Width, lines.n_lines - first);
@@ -39,16 +53,19 @@ template <int Width>
       std::memcpy(&strip[k], lines.values + k * lines.n_lines + first, 4 * n_lanes);
     }
     AnalyzeStrip<Width>(axis, strip.data(), coefficients.data());
-    Vector sum = {};
+    Vector sum = {}, previous_dc = {}, is_mean = {}, share = {};
+    for (int64_t lane = 0; lane < n_lanes; ++lane) {
+      is_mean[lane] = lines.are_means[first + lane] ? 1 : 0;
+      share[lane] = lines.are_means[first + lane] ? prices.dc_share : 1;
+    }
     for (int64_t k = 0; k < axis.n; ++k) {
       const Vector scaled = coefficients[k].lanes / lines.step;
-      const Vector magnitude = scaled < 0 ? -scaled : scaled, above = magnitude + 1;
-      Bits bits;
-      std::memcpy(&bits, &above, sizeof(bits));
-      const Vector octaves = __builtin_convertvector(bits - (127 << 23), Vector) * 0x1p-23f;
-      const Vector dropped = prices.squared_step * magnitude * magnitude;
-      const Vector coded = prices.coded + prices.octave * octaves;
-      sum += dropped < coded ? dropped : coded;
+      const bool is_dc = k % 8 == 0 && lines.is_dc[k / 8];
+      const Vector coded = is_dc ? scaled - is_mean * previous_dc : scaled;
+      Vector costs_of_row;
+      FindCosts(coded, prices, costs_of_row);
+      sum += is_dc ? share * costs_of_row : costs_of_row;
+      if (is_dc) previous_dc = scaled;
     }
     std::memcpy(costs + first, &sum, 4 * n_lanes);
   }
@@ -66,17 +83,20 @@ void SumAnywhere(const Axis& axis, const Lines& lines, const Prices& prices, flo
   SumCosts<8>(axis, lines, prices, costs);
 }
 
-ffi::Error LineCosts(F32 lines, F32 borders, F32 dct, F32 step, float squared_step, float coded, float octave,
-                     Out<F32> costs) {
+ffi::Error LineCosts(F32 lines, F32 borders, F32 dct, F32 step, Pred is_dc, Pred are_means, float squared_step,
+                     float coded, float octave, float dc_share, Out<F32> costs) {
   static const Sum sum = PickForm(SumBy16, SumBy8, SumAnywhere);
   const auto sides = lines.dimensions();
   const int64_t side = SideOf(borders, dct);
   if (side == 0 || sides.size() != 2 || sides[0] != side ||
-      static_cast<int64_t>(costs->element_count()) != sides[1]) {
+      static_cast<int64_t>(costs->element_count()) != sides[1] ||
+      static_cast<int64_t>(is_dc.element_count()) != side / 8 ||
+      static_cast<int64_t>(are_means.element_count()) != sides[1]) {
     return ffi::Error::InvalidArgument("a matrix does not suit the lines");
   }
   const Axis axis = AnalysisOf(side, borders.typed_data(), dct.typed_data());
-  sum(axis, {lines.typed_data(), sides[1], *step.typed_data()}, {squared_step, coded, octave}, costs->typed_data());
+  sum(axis, {lines.typed_data(), sides[1], *step.typed_data(), is_dc.typed_data(), are_means.typed_data()},
+      {squared_step, coded, octave, dc_share}, costs->typed_data());
   return ffi::Error::Success();
 }
 
@@ -84,8 +104,8 @@ ffi::Error LineCosts(F32 lines, F32 borders, F32 dct, F32 step, float squared_st
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_line_costs, LineCosts,
                               ffi::Ffi::Bind()
-                                  .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
-                                  .Attr<float>("squared_step").Attr<float>("coded").Attr<float>("octave")
+                                  .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<Pred>().Arg<Pred>()
+                                  .Attr<float>("squared_step").Attr<float>("coded").Attr<float>("octave").Attr<float>("dc_share")
                                   .Ret<F32>());
 
 }  // namespace nvc

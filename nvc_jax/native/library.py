@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 
 _NAME = "libnvc_kernels.so"
-VERSION = 4
+VERSION = 5
 """Version of the kernels' interface, as ``native/version.cc`` states it."""
 _KERNELS = (
     *("nvc_analyze", "nvc_synthesize", "nvc_line_costs"),

@@ -22,6 +22,7 @@ from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.line_costs import line_costs
 from nvc_jax.spectral.shape_columns import Columns, draw_columns, pad_alike
 from nvc_jax.transform.axis_transform import make_axis_transform
+from nvc_jax.transform.block_layout import BLOCK_SIZE
 from nvc_jax.transform.lapped_filter import FILTERS
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
 from nvc_jax.transform.separable import TransformShape
@@ -109,13 +110,14 @@ def _decide_axis(
 
     The lengths are tried with the filter that the axis has, then the other filters with the best length.
     """
-    rows = _transform_other_axes(columns, shape, axis)
-    lines, weights = _draw_lines(rows, columns.weights, step, valid, shape.lengths[axis], shape.filters[axis])
+    lines = _transform_other_axes(columns, shape, axis)
+    weights = jnp.repeat(columns.weights, len(lines.are_means) // len(columns.weights))
+    lines, weights = _draw_lines(lines, weights, step, valid, shape.lengths[axis], shape.filters[axis])
 
     def cost_of(length: jax.Array, filter_index: jax.Array) -> jax.Array:
         return jnp.sum(weights * _costs_of_lines(lines, step, valid, length, filter_index))
 
-    first = varying_like(lines, shape.filters[axis])
+    first = varying_like(lines.values, shape.filters[axis])
     hoisted, _, captured = hoist(cost_of, candidates.lengths[0], first)
     is_too_long = _largest_mean(candidates.lengths) > MAX_MAGNITUDE * step
     forms = Forms(*(partial(form, hoisted) for form in (_choose_in_turn, _choose_at_once, _choose_at_once)))
@@ -173,33 +175,43 @@ def _choose_at_once(
     return _Choice(costs[place], length, candidates.filters[place])
 
 
+class _Lines(NamedTuple):
+    """Lines along an axis of columns that are transformed along the other axes.
+
+    Attributes:
+        values: float32 (side, n).
+        are_means: bool (n,), lines of means along the other axes.
+    """
+
+    values: jax.Array
+    are_means: jax.Array
+
+
 def _draw_lines(
-    rows: jax.Array,
+    lines: _Lines,
     weights: jax.Array,
     step: jax.Array,
     valid: jax.Array,
     length: jax.Array,
     filter_index: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[_Lines, jax.Array]:
     """Draw lines, the likelier the more they cost with the transform that the axis has so far.
 
     Args:
-        rows: float32 (columns, side, n), lines of each column.
-        weights: float32 (columns,).
+        lines: of all columns.
+        weights: float32 (n,), of the lines' columns.
         step: float32, of one quantiser, in the volume's units.
         valid: int32, voxels of a line that lie in the volume.
         length: int32, of SEGMENT_LENGTHS.
         filter_index: int32, of FILTERS.
 
     Returns:
-        Lines, float32 (side, lines), and the weight of each.
+        Lines, and the weight of each, float32.
     """
-    lines = rows.transpose(1, 0, 2).reshape(rows.shape[1], -1)
-    weights = jnp.repeat(weights, rows.shape[2])
     n = min(max(round(_LINES_SHARE * len(weights)), _LEAST_LINES), len(weights))
     costs = weights * _costs_of_lines(lines, step, valid, length, filter_index)
     drawn, weights_of_drawn = draw_systematic(costs, weights > 0, n)
-    return lines[:, drawn], weights[drawn] * weights_of_drawn
+    return _Lines(lines.values[:, drawn], lines.are_means[drawn]), weights[drawn] * weights_of_drawn
 
 
 def _largest_mean(length_index: jax.Array) -> jax.Array:
@@ -213,28 +225,33 @@ def _largest_mean(length_index: jax.Array) -> jax.Array:
 
 
 def _costs_of_lines(
-    lines: jax.Array, step: jax.Array, valid: jax.Array, length: jax.Array, filter_index: jax.Array
+    lines: _Lines, step: jax.Array, valid: jax.Array, length: jax.Array, filter_index: jax.Array
 ) -> jax.Array:
-    """Estimate the cost of each line, float32 (lines,), with one transform; ``lines`` is (side, lines)."""
-    return line_costs(lines, make_axis_transform(len(lines), valid, length, filter_index), step)
+    """Estimate the cost of each line, float32 (n,), with one transform."""
+    transform = make_axis_transform(len(lines.values), valid, length, filter_index)
+    return line_costs(lines.values, transform, step, lines.are_means)
 
 
-def _transform_other_axes(columns: Columns, shape: TransformShape, axis: jax.Array) -> jax.Array:
-    """Transform columns along all axes but their own: float32 (columns, side of that axis, other voxels)."""
+def _transform_other_axes(columns: Columns, shape: TransformShape, axis: jax.Array) -> _Lines:
+    """Transform columns along all axes but their own."""
     others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
     lengths, filters = shape.lengths[others], shape.filters[others]
 
-    def transform(voxels: jax.Array, valid_shape: jax.Array) -> jax.Array:
-        def make(side: int, k: jax.Array | int) -> jax.Array:
-            return make_axis_transform(side, valid_shape[1 + k], lengths[k], filters[k]).analysis
+    def transform(voxels: jax.Array, valid_shape: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def make(side: int, k: jax.Array | int) -> tuple[jax.Array, jax.Array]:
+            made = make_axis_transform(side, valid_shape[1 + k], lengths[k], filters[k])
+            return made.analysis, jnp.zeros(side, bool).at[::BLOCK_SIZE].set(made.is_dc)
 
         sides = voxels.shape[1:]
         if sides[0] == sides[1]:
-            first, second = map_in_turn(lambda k: make(sides[0], k), jnp.arange(2, dtype=jnp.int32))
+            (first, second), (is_mean, is_mean_too) = map_in_turn(
+                lambda k: make(sides[0], k), jnp.arange(2, dtype=jnp.int32)
+            )
         else:
-            first, second = (make(side, k) for k, side in enumerate(sides))
+            (first, is_mean), (second, is_mean_too) = (make(side, k) for k, side in enumerate(sides))
         voxels = jnp.einsum("ij,sjx->six", first, voxels, precision=lax.Precision.HIGHEST)
         voxels = jnp.einsum("ij,syj->syi", second, voxels, precision=lax.Precision.HIGHEST)
-        return voxels.reshape(len(voxels), -1)
+        return voxels.reshape(len(voxels), -1), (is_mean[:, None] & is_mean_too[None]).reshape(-1)
 
-    return jax.vmap(transform)(columns.voxels, columns.valid_shapes)
+    rows, are_means = jax.vmap(transform)(columns.voxels, columns.valid_shapes)
+    return _Lines(rows.transpose(1, 0, 2).reshape(rows.shape[1], -1), are_means.reshape(-1))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from nvc_jax.spectral import line_costs
 from nvc_jax.transform import axis_transform
+from nvc_jax.transform.block_layout import BLOCK_SIZE
 from nvc_jax.transform.lapped_filter import FILTERS
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
 
@@ -27,6 +28,13 @@ def test_costs_grow_with_magnitudes_and_are_bounded_by_dropping() -> None:
     assert small == pytest.approx(6 * 0.1**2, rel=1e-5)
 
 
+def cost_in_steps(coefficients: np.ndarray) -> np.ndarray:
+    magnitudes = np.abs(coefficients)
+    exponents = np.floor(np.log2(1 + magnitudes))
+    rough_log2 = exponents + (1 + magnitudes) / 2**exponents - 1
+    return np.minimum(6 * magnitudes**2, 3 + 2 * rough_log2)
+
+
 @given(
     st.integers(0, len(SEGMENT_LENGTHS) - 1),
     st.integers(0, len(FILTERS) - 1),
@@ -34,15 +42,17 @@ def test_costs_grow_with_magnitudes_and_are_bounded_by_dropping() -> None:
     st.sampled_from([1, 37]),
     st.floats(1e-4, 10),
 )
-def test_a_line_costs_what_its_coefficients_cost(
+def test_a_line_costs_what_its_coefficients_cost_and_dc_what_its_differences_cost(
     length: int, name: int, valid: int, n_lines: int, step: float
 ) -> None:
     lines = np.random.default_rng(valid).uniform(-0.5, 0.5, (SIDE, n_lines)).astype(np.float32)
     transform = make_axis_transform(SIDE, *map(jnp.int32, (valid, length, name)))
     coefficients = np.asarray(transform.analysis, np.float64) @ lines
-    magnitudes = np.abs(coefficients) / step
-    exponents = np.floor(np.log2(1 + magnitudes))
-    rough_log2 = exponents + (1 + magnitudes) / 2**exponents - 1
-    expected = np.minimum(6 * magnitudes**2, 3 + 2 * rough_log2).sum(axis=0)
-    costs = costs_of_lines(jnp.asarray(lines), transform, jnp.float32(step))
-    np.testing.assert_allclose(costs, expected, rtol=1e-3, atol=1e-3)
+    are_means = np.arange(n_lines) % 3 == 0
+    is_predicted = np.zeros(coefficients.shape, bool)
+    is_predicted[::BLOCK_SIZE] = np.outer(transform.is_dc, are_means)
+    differences, places = coefficients.copy(), np.flatnonzero(transform.is_dc) * BLOCK_SIZE
+    differences[places[1:]] -= coefficients[places[:-1]]
+    expected = np.where(is_predicted, cost_in_steps(differences / step) / 4, cost_in_steps(coefficients / step))
+    costs = costs_of_lines(jnp.asarray(lines), transform, jnp.float32(step), jnp.asarray(are_means))
+    np.testing.assert_allclose(costs, expected.sum(axis=0), rtol=1e-3, atol=1e-3)
