@@ -29,11 +29,12 @@ from nvc_jax.transform.separable import TransformShape
 
 _MOST_PADDING = 2.0
 """Ratio of a volume's longest side to its shortest up to which columns of all axes are padded alike."""
-_AXES_IN_TURN = (0, 1, 2, 0)
-"""Axes in the order of their decisions. The first one is decided anew once the others are known."""
+_AXES_IN_TURN = (0, 1, 2)
+"""Axes in the order of their decisions. To decide the first one anew, once the others are known, saves less
+than 0.1 % of the bits."""
 _FIRST_FILTER = "half"
 """Filter of all axes before the first decision."""
-_LINES_SHARE, _LEAST_LINES = 1 / 4, 256
+_LINES_SHARE, _LEAST_LINES = 1 / 8, 256
 """Share of the lines of an axis by which candidates are compared, and the least number of lines."""
 
 
