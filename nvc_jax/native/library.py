@@ -15,6 +15,7 @@ VERSION = 5
 _KERNELS = (
     *("nvc_analyze", "nvc_synthesize", "nvc_line_costs"),
     *("nvc_spectral_decode", "nvc_spectral_encode", "nvc_class_costs", "nvc_trellis"),
+    *("nvc_choose_classes", "nvc_dequantize"),
     *("nvc_lattice_find", "nvc_lattice_quantize", "nvc_lattice_push", "nvc_lattice_decode"),
     *("nvc_labels_encode", "nvc_labels_decode"),
     *("nvc_geometric_estimate", "nvc_geometric_encode", "nvc_geometric_decode"),

@@ -29,8 +29,8 @@ The modules in reading order
 - ``fixed_point``: coefficients as integers, for decisions that do not depend on the device.
 - ``profiles``: several entropy models in one.
 - ``dependent_quantization``: two quantisers of which the integers before choose one.
-- ``shape_columns``, ``line_costs``, ``shape_decision``, ``weighted_sums``, ``class_decision``: decisions by
-  rate and distortion, that of the shape by a few columns of the volume.
+- ``shape_columns``, ``line_costs``, ``shape_decision``, ``weighted_sums``, ``class_decision``,
+  ``class_choice``: decisions by rate and distortion, that of the shape by a few columns of the volume.
 - ``scan_order``: the order in which integers are coded.
 - ``trellis_costs``, ``trellis_steps``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
   ``group_trellis`` has the kernel that does the same on GPUs.
@@ -38,6 +38,7 @@ The modules in reading order
   parallel. ``native_bitstream`` calls the kernels that do the same on CPUs, and ``group_bitstream`` has those
   that do it on GPUs.
 - ``dc_prediction``: differences between the means of neighbouring segments.
+- ``dequantization``: coefficients from integers.
 - ``encoded_stream``: the encoded volume and its bytes. ``encoder``, ``decoder``: all of it together.
 - ``config``, ``model``, ``transform_coder``: the interfaces to the rest of the package.
 - The folder ``training`` fits the parameters to volumes.

@@ -5,7 +5,7 @@ and which class is cheapest depends on the integers. The encoder therefore decid
 
 1. ``class_costs`` rounds every block with a fixed dead zone and counts the bits of the result in all classes
    at once.
-2. ``choose_classes`` picks classes. A class is coded given the class of the block before it, so the choice
+2. ``class_choice`` picks classes. A class is coded given the class of the block before it, so the choice
    weighs a block's own bits and the signalling costs of it and of its successor.
 3. ``quantize_for_classes`` rounds every coefficient again with the dead zone of its table: an integer is kept
    where it saves more error than its bits are worth.
@@ -22,7 +22,6 @@ import numpy as np
 
 from nvc_jax.core.batching import map_rows
 from nvc_jax.entropy import tokens
-from nvc_jax.entropy.frequency_tables import bits_of_frequencies
 from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel, weights_of_features
@@ -50,12 +49,6 @@ _ERROR_WEIGHT = round(BITS_PER_SQUARED_STEP * COST_UNITS / (1 << 2 * MAGNITUDE_B
 """Cost of a squared error of 1/128 step, in units shifted by _ERROR_SHIFT bits."""
 _MAX_FIRST_THRESHOLD, _MAX_FURTHER_THRESHOLD = 1.3, 1.0
 """Largest thresholds of a table: they limit the error in steps, whatever a table's bits."""
-_SWEEP_PARITIES = (0, 1)
-"""Order of the sweeps: first even, then odd positions; each takes the cheapest class given its two
-neighbours. Further sweeps gain little."""
-_SMALLEST_FREQUENCY = 0.5
-"""Frequency of classes whose table gives them none: their bits stay finite, and exceed those of all
-others."""
 
 
 def round_with_dead_zone(values: jax.Array, first: jax.Array, further: jax.Array) -> jax.Array:
@@ -230,34 +223,3 @@ def quantize_independently(
     bits = class_costs(costs, values, options).astype(jnp.float32) / COST_UNITS + costs.signalling_bits[None]
     classes = jnp.argmin(bits, axis=1).astype(jnp.int32)
     return quantize_for_classes(costs, values, classes), classes, jnp.min(bits, axis=1)
-
-
-def choose_classes(model: EntropyModel, bits: jax.Array, order: jax.Array, n_blocks: jax.Array) -> jax.Array:
-    """Choose classes of blocks in sequence: the signalling cost of a class depends on the class before.
-
-    Every block starts with the class that is cheapest by itself. Then the even positions, and after them the
-    odd ones, take the cheapest class between their two neighbours.
-
-    Args:
-        model: the entropy model.
-        bits: float32 (n, K), from ``class_costs``.
-        order: int32 (n,), blocks in the order in which they are coded.
-        n_blocks: int32, number of blocks in ``order`` that are coded.
-
-    Returns:
-        int32 (n,).
-    """
-    n_classes, position = len(model.tables), jnp.arange(len(order), dtype=jnp.int32)
-    frequencies = model.class_frequencies[:, :n_classes].astype(jnp.float32)
-    bits_given_before = bits_of_frequencies(jnp.maximum(frequencies, _SMALLEST_FREQUENCY))
-    # After the last block no class is signalled.
-    bits_of_after = jnp.pad(bits_given_before[:n_classes].T, ((0, 1), (0, 0)))
-
-    ordered = bits[order]
-    classes = jnp.argmin(ordered + model.class_bits[None], axis=1).astype(jnp.int32)
-    for parity in _SWEEP_PARITIES:
-        neighbours = jnp.pad(jnp.where(position < n_blocks, classes, n_classes), 1, constant_values=n_classes)
-        before, after = neighbours[:-2][parity::2], neighbours[2:][parity::2]
-        total = ordered[parity::2] + bits_given_before[before] + bits_of_after[after]
-        classes = classes.at[parity::2].set(jnp.argmin(total, axis=1).astype(jnp.int32))
-    return jnp.zeros_like(classes).at[order].set(classes)

@@ -9,8 +9,9 @@ from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.spectral.bitstream import BlockSymbols, decode_headers, decode_stream
 from nvc_jax.spectral.dc_prediction import accumulate_dc
+from nvc_jax.spectral.dequantization import dequantize
 from nvc_jax.spectral.encoded_stream import EncodedStream
-from nvc_jax.spectral.entropy_model import EntropyModel, reconstruct_coefficients
+from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.profiles import take_profile
 from nvc_jax.transform import block_layout, separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, BlockLayout
@@ -44,8 +45,8 @@ def reconstruct(params: Params, encoded: EncodedStream, symbols: BlockSymbols) -
     model, grid, _ = _set_up(params, encoded)
     axes = _axis_transforms(encoded)
     first = accumulate_dc(symbols.first.reshape(grid), encoded.predictor, axes)
-    values = dequantize(model, symbols, first)
-    centered = separable.inverse(values * encoded.step, axes)
+    coefficients = dequantize(model, symbols, first.reshape(-1), encoded.step)
+    centered = separable.inverse(coefficients, axes)
     normalized = lax.slice(centered, (0, 0, 0), encoded.shape) + 0.5
     return denormalize(normalized, encoded.minimum, encoded.maximum, encoded.dtype)
 
@@ -63,18 +64,6 @@ def decode_block_means(params: Params, encoded: EncodedStream) -> jax.Array:
     first = accumulate_dc(headers.first.reshape(grid), encoded.predictor, axes)
     means = separable.block_means(first.astype(jnp.float32) * encoded.step, axes, encoded.valid_shape)
     return denormalize(means + 0.5, encoded.minimum, encoded.maximum, encoded.dtype)
-
-
-def dequantize(model: EntropyModel, symbols: BlockSymbols, first: jax.Array) -> jax.Array:
-    """Reconstruct coefficients, float32 (n, 512) in steps.
-
-    Args:
-        model: entropy model of the profile.
-        symbols: of the n blocks.
-        first: int32, first coefficients of the blocks in steps, from ``accumulate_dc``.
-    """
-    points = symbols.points.at[:, 0].set(2 * first.reshape(-1))  # in half steps
-    return reconstruct_coefficients(model, points, symbols.classes)
 
 
 def _set_up(params: Params, encoded: EncodedStream) -> tuple[EntropyModel, Shape3, BlockLayout]:

@@ -17,10 +17,10 @@ from nvc_jax.entropy.interleaving import lanes_for
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral import scan_order, trellis
 from nvc_jax.spectral.bitstream import BlockSymbols, bits_per_lane, encode_stream
+from nvc_jax.spectral.class_choice import choose_classes
 from nvc_jax.spectral.class_decision import (
     COST_UNITS,
     DecisionCosts,
-    choose_classes,
     class_costs,
     make_decision_costs,
     quantize_for_classes,

@@ -13,9 +13,9 @@ from nvc_jax.transform.block_layout import BLOCK_SIZE
 _BITS_OF_CODED, _BITS_PER_OCTAVE = 3, 2
 """Estimated bits of a coded coefficient: 3, and 2 for each doubling of 1 + magnitude in steps."""
 _DC_SHARE = 1 / 4
-"""Cost of a difference of DC over that of another coefficient: DC may be predicted along all axes at once, and
-most of its differences are small. On volumes of the training set shares of 0.2 to 0.5 choose the shapes that
-take the fewest bits."""
+"""Cost of a difference of DC over that of another coefficient: DC may be predicted along all axes at once,
+and most of its differences are small. On training volumes shares of 0.2 to 0.5 choose the shapes that take
+the fewest bits."""
 
 
 def estimate_cost(coefficients: jax.Array, step: jax.Array) -> jax.Array:
@@ -38,7 +38,9 @@ def _rough_log2(numbers: jax.Array) -> jax.Array:
     return (bits - (127 << 23)).astype(jnp.float32) * 2.0**-23
 
 
-def line_costs(lines: jax.Array, transform: AxisTransform, step: jax.Array, are_means: jax.Array) -> jax.Array:
+def line_costs(
+    lines: jax.Array, transform: AxisTransform, step: jax.Array, are_means: jax.Array
+) -> jax.Array:
     """Estimate the cost of each line with a transform.
 
     Args:
@@ -54,7 +56,9 @@ def line_costs(lines: jax.Array, transform: AxisTransform, step: jax.Array, are_
     return on_cpu(_by_kernel, _reference, lines, transform, step, are_means)
 
 
-def _by_kernel(lines: jax.Array, transform: AxisTransform, step: jax.Array, are_means: jax.Array) -> jax.Array:
+def _by_kernel(
+    lines: jax.Array, transform: AxisTransform, step: jax.Array, are_means: jax.Array
+) -> jax.Array:
     """Estimate costs by the native kernel; they differ from the reference's by roundings."""
     prices = {"squared_step": BITS_PER_SQUARED_STEP, "coded": _BITS_OF_CODED, "octave": _BITS_PER_OCTAVE}
     attributes = {name: np.float32(price) for name, price in {**prices, "dc_share": _DC_SHARE}.items()}
@@ -63,7 +67,9 @@ def _by_kernel(lines: jax.Array, transform: AxisTransform, step: jax.Array, are_
     return call("nvc_line_costs", costs, lines, *factors, step, is_dc, are_means, **attributes)
 
 
-def _reference(lines: jax.Array, transform: AxisTransform, step: jax.Array, are_means: jax.Array) -> jax.Array:
+def _reference(
+    lines: jax.Array, transform: AxisTransform, step: jax.Array, are_means: jax.Array
+) -> jax.Array:
     """Estimate costs in ``jax.numpy``: the specification of the kernel."""
     coefficients = jnp.matmul(transform.analysis, lines, precision=lax.Precision.HIGHEST)
     first, before = coefficients[::BLOCK_SIZE], transform.previous_dc[:, None]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.entropy import frequency_tables, tokens
+from nvc_jax.entropy import tokens
 from nvc_jax.spectral import class_decision, entropy_model
 from nvc_jax.spectral.encoder_options import EncoderOptions
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
@@ -39,7 +39,6 @@ make_decision_costs = jax.jit(class_decision.make_decision_costs, static_argnums
 COSTS = make_decision_costs(MODEL)
 quantize = jax.jit(class_decision.quantize_independently)
 reconstruct = jax.jit(entropy_model.reconstruct_coefficients)
-choose_classes = jax.jit(class_decision.choose_classes)
 
 
 def test_blocks_take_the_cheapest_class_and_drop_integers_that_are_not_worth_their_bits() -> None:
@@ -90,46 +89,6 @@ def test_sums_of_the_parts_of_weights_are_exact_in_float32() -> None:
     costs = COSTS._replace(weights=largest.at[0].set(0), zero_cost=jnp.zeros(1, jnp.int32))
     units = class_decision.costs_by_class(costs, jnp.full((1, 512), 10**6, jnp.int32))
     assert int(units[0, 0]) == 511 * (255 * (125 << 6) - 32767)
-
-
-def succession(seed: int, n: int) -> tuple[entropy_model.EntropyModel, np.ndarray, np.ndarray]:
-    """A model whose classes cost by the class before, bits of n blocks in each class, and their order."""
-    rng = np.random.default_rng(seed)
-    frequencies = np.zeros((N_CLASSES + 1, tokens.N_TOKENS), np.uint16)
-    frequencies[:, :N_CLASSES] = rng.integers(1, 2000, (N_CLASSES + 1, N_CLASSES))
-    model = MODEL._replace(class_frequencies=jnp.asarray(frequencies))
-    return model, rng.uniform(0, 12, (n, N_CLASSES)).astype(np.float32), rng.permutation(n).astype(np.int32)
-
-
-def total_bits(model: entropy_model.EntropyModel, bits: np.ndarray, classes: np.ndarray) -> float:
-    """Bits of blocks in the order in which they are coded, with the signalling of their classes."""
-    frequencies = np.asarray(model.class_frequencies[:, :N_CLASSES], np.float64)
-    signalling = frequency_tables.PRECISION - np.log2(frequencies)
-    before = np.concatenate([[N_CLASSES], classes[:-1]])
-    return bits[np.arange(len(classes)), classes].sum() + signalling[before, classes].sum()
-
-
-def choose(model: entropy_model.EntropyModel, bits: np.ndarray, order: np.ndarray, n: int) -> np.ndarray:
-    return np.asarray(choose_classes(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(n)))
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 9))
-def test_every_second_class_is_the_cheapest_between_its_neighbours(seed: int, n: int) -> None:
-    model, bits, order = succession(seed, n)
-    classes = choose(model, bits, order, n)[order]
-    one_by_one = (bits[order] + 2).argmin(axis=1)
-    best = total_bits(model, bits[order], classes)
-    assert best <= total_bits(model, bits[order], one_by_one) + 1e-3
-    for position in range(1, n, 2):
-        for other in range(N_CLASSES):
-            changed = np.where(np.arange(n) == position, other, classes)
-            assert best <= total_bits(model, bits[order], changed) + 1e-3
-
-
-def test_blocks_outside_the_volume_do_not_change_the_others_classes() -> None:
-    model, bits, order = succession(0, 9)
-    without = choose(model, bits[order[:5]], np.arange(5, dtype=np.int32), 5)
-    np.testing.assert_array_equal(without, choose(model, bits, order, 5)[order[:5]])
 
 
 @given(st.integers(0, 2**32 - 1))

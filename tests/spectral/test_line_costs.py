@@ -53,6 +53,8 @@ def test_a_line_costs_what_its_coefficients_cost_and_dc_what_its_differences_cos
     is_predicted[::BLOCK_SIZE] = np.outer(transform.is_dc, are_means)
     differences, places = coefficients.copy(), np.flatnonzero(transform.is_dc) * BLOCK_SIZE
     differences[places[1:]] -= coefficients[places[:-1]]
-    expected = np.where(is_predicted, cost_in_steps(differences / step) / 4, cost_in_steps(coefficients / step))
+    expected = np.where(
+        is_predicted, cost_in_steps(differences / step) / 4, cost_in_steps(coefficients / step)
+    )
     costs = costs_of_lines(jnp.asarray(lines), transform, jnp.float32(step), jnp.asarray(are_means))
     np.testing.assert_allclose(costs, expected.sum(axis=0), rtol=1e-3, atol=1e-3)

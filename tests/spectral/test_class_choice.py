@@ -1,0 +1,81 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from spectral_blocks import MODEL
+
+from nvc_jax.entropy import frequency_tables, tokens
+from nvc_jax.spectral import class_choice
+from nvc_jax.spectral.entropy_model import EntropyModel
+
+choose_classes = jax.jit(class_choice.choose_classes)
+
+
+def succession(seed: int, n: int, n_classes: int = 3) -> tuple[EntropyModel, np.ndarray, np.ndarray]:
+    """A model whose classes cost by the class before, bits of n blocks in each class, and their order."""
+    rng = np.random.default_rng(seed)
+    frequencies = np.zeros((n_classes + 1, tokens.N_TOKENS), np.uint16)
+    frequencies[:, :n_classes] = rng.integers(1, 2000, (n_classes + 1, n_classes))
+    model = MODEL._replace(
+        class_frequencies=jnp.asarray(frequencies),
+        class_bits=jnp.full(n_classes, 2, jnp.float32),
+        tables=jnp.zeros((n_classes, 512), jnp.int32),
+    )
+    return model, rng.uniform(0, 12, (n, n_classes)).astype(np.float32), rng.permutation(n).astype(np.int32)
+
+
+def signalling_bits(model: EntropyModel) -> np.ndarray:
+    """Bits of a class by the class before, float64."""
+    n_classes = len(model.class_bits)
+    return frequency_tables.PRECISION - np.log2(np.asarray(model.class_frequencies, float)[:, :n_classes])
+
+
+def total_bits(model: EntropyModel, bits: np.ndarray, classes: np.ndarray) -> float:
+    """Bits of blocks in the order in which they are coded, with the signalling of their classes."""
+    before = np.concatenate([[len(model.class_bits)], classes[:-1]])
+    return bits[np.arange(len(classes)), classes].sum() + signalling_bits(model)[before, classes].sum()
+
+
+def choose(model: EntropyModel, bits: np.ndarray, order: np.ndarray, n: int) -> np.ndarray:
+    return np.asarray(choose_classes(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(n)))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9))
+def test_every_second_class_is_the_cheapest_between_its_neighbours(seed: int, n: int) -> None:
+    model, bits, order = succession(seed, n)
+    classes = choose(model, bits, order, n)[order]
+    one_by_one = (bits[order] + 2).argmin(axis=1)
+    best = total_bits(model, bits[order], classes)
+    assert best <= total_bits(model, bits[order], one_by_one) + 1e-3
+    for position in range(1, n, 2):
+        for other in range(bits.shape[1]):
+            changed = np.where(np.arange(n) == position, other, classes)
+            assert best <= total_bits(model, bits[order], changed) + 1e-3
+
+
+def test_blocks_outside_the_volume_do_not_change_the_others_classes() -> None:
+    model, bits, order = succession(0, 9)
+    without = choose(model, bits[order[:5]], np.arange(5, dtype=np.int32), 5)
+    np.testing.assert_array_equal(without, choose(model, bits, order, 5)[order[:5]])
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([5, 16, 37]), st.integers(0, 40))
+def test_of_all_classes_the_first_one_of_the_lowest_cost_is_taken(
+    seed: int, n_classes: int, n_blocks: int
+) -> None:
+    model, bits, order = succession(seed, 40, n_classes)
+    bits = np.rint(bits / 4).astype(np.float32)  # many are equal
+    given_before = np.asarray(
+        frequency_tables.bits_of_frequencies(model.class_frequencies.astype(np.float32))
+    )
+    of_after = np.zeros((n_classes + 1, n_classes), np.float32)
+    of_after[:-1] = given_before[:n_classes, :n_classes].T
+    classes = (bits[order] + 2).argmin(axis=1)
+    for parity in (0, 1):
+        for k in range(parity, 40, 2):
+            before, after = (
+                classes[k + d] if 0 <= k + d < 40 and k + d < n_blocks else n_classes for d in (-1, 1)
+            )
+            classes[k] = (bits[order[k]] + given_before[before, :n_classes] + of_after[after]).argmin()
+    np.testing.assert_array_equal(choose(model, bits, order, n_blocks)[order], classes)
