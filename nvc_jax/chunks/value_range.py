@@ -17,6 +17,7 @@ from nvc_jax.core.shapes import Shape
 from nvc_jax.core.slabs import slabs
 from nvc_jax.core.spatial_axes import N_SPATIAL, piece_shape
 from nvc_jax.io.lazy import read_region
+from nvc_jax.native.value_counts import N_ENDS, count_ends
 
 SCAN_SIDE = 128
 """Least side, in voxels, of the pieces in which a volume is scanned: many small ones take long to read."""
@@ -25,11 +26,10 @@ _MIN_SHARE = 0.01
 _MIN_GAP = 3.0
 """Distance of an undeclared missing value from all others, in multiples of their range."""
 _MAX_UNDECLARED = 2
-"""Most undeclared missing values: one at either end of the range."""
+"""Most undeclared missing values: one at either end of the range. N_ENDS distinct values are counted
+there: the range still has one when two are missing values."""
 _ROW = 256
 """Values whose ends tell quickly which ones are far from those of a volume."""
-_N_ENDS = _MAX_UNDECLARED + 1
-"""Distinct values that are counted at either end: the range still has one when two are missing values."""
 
 
 def has_valid_values(volume: ts.TensorStore, chunk: Shape, value_range: ValueRange) -> bool:
@@ -76,16 +76,36 @@ class ValueCounts:
         self.kind = part.dtype.kind
         self.n_voxels += part.size
         for slab in slabs(part.shape):
-            values = _valid_values(part[slab], missing_values, valid_limits)
-            _count_ends(self.lowest, values, np.min)
-            _count_ends(self.highest, values, np.max)
+            self._add_valid(_valid_values(part[slab], missing_values, valid_limits))
+
+    def _add_valid(self, values: np.ndarray) -> None:
+        """Count valid values, (n,)."""
+        if values.size == 0:
+            return
+        ends = ((self.lowest, np.min), (self.highest, np.max))
+        for (counts, extreme), added in zip(ends, self._count_known(values), strict=True):
+            if added is None:
+                _count_ends(counts, values, extreme)
+            else:
+                counts.update({number: counts[number] + n for number, n in added.items()})
+
+    def _count_known(self, values: np.ndarray) -> tuple[dict[float, int] | None, dict[float, int] | None]:
+        """Count the values that are counted so far; None for an end with others, or with too few so far."""
+        numbers = (sorted(self.lowest), sorted(self.highest, reverse=True))
+        if min(map(len, numbers)) < N_ENDS:
+            return None, None
+        low, high = (
+            dict(zip(of_end, found.each, strict=True)) if sum(found.each) == found.all else None
+            for of_end, found in zip(numbers, count_ends(values, *numbers), strict=True)
+        )
+        return low, high
 
     def merge(self, other: "ValueCounts") -> None:
         """Add what a pass over another part of the same volume has counted."""
         self.kind = other.kind if other.n_voxels else self.kind
         self.n_voxels += other.n_voxels
         for counts, others in ((self.lowest, other.lowest), (self.highest, other.highest)):
-            kept = sorted({*counts, *others}, reverse=counts is self.highest)[:_N_ENDS]
+            kept = sorted({*counts, *others}, reverse=counts is self.highest)[:N_ENDS]
             merged = {value: counts.get(value, 0) + others.get(value, 0) for value in kept}
             counts.clear()
             counts.update(merged)
@@ -96,7 +116,7 @@ class ValueCounts:
         """Find range and missing values of the volume whose parts were counted; see ``find_value_range``."""
         counts = self.lowest | self.highest
         missing = dict.fromkeys(value for value in missing_values if math.isfinite(value))
-        has_levels = self.kind == "b" or (self.kind in "iu" and len(counts) < 2 * _N_ENDS)
+        has_levels = self.kind == "b" or (self.kind in "iu" and len(counts) < 2 * N_ENDS)
         for _ in range(0 if has_levels else _MAX_UNDECLARED):
             undeclared = _find_undeclared(counts, self.n_voxels)
             if undeclared is None:
@@ -137,26 +157,17 @@ def _count_ends(counts: dict[float, int], values: np.ndarray, extreme: Callable)
     """Count the last distinct values at one end; ``counts`` keeps those at the end of all parts so far."""
     if values.size == 0:
         return
-    if len(counts) == _N_ENDS:
-        # Nearly all slabs have no value beyond the three, or just some of them.
+    if len(counts) == N_ENDS:
         is_lowest = extreme is np.min
         limit = values.dtype.type(max(counts) if is_lowest else min(counts))
-        beyond = values <= limit if is_lowest else values >= limit
-        n_beyond = int(np.count_nonzero(beyond))
-        if n_beyond == 0:
-            return
-        found = {number: int(np.count_nonzero(values == values.dtype.type(number))) for number in counts}
-        if sum(found.values()) == n_beyond:
-            counts.update({number: counts[number] + n_found for number, n_found in found.items()})
-            return
-        values = values[beyond]
+        values = values[values <= limit if is_lowest else values >= limit]
     values = _near_end(values, extreme)
-    for _ in range(_N_ENDS):
+    for _ in range(N_ENDS):
         if values.size == 0:
             return
         value = extreme(values)
         number = number_of(value)
-        kept = sorted({*counts, number}, reverse=extreme is np.max)[:_N_ENDS]
+        kept = sorted({*counts, number}, reverse=extreme is np.max)[:N_ENDS]
         if number not in kept:
             return
         others = values[values != value]
@@ -170,9 +181,9 @@ def _near_end(values: np.ndarray, extreme: Callable) -> np.ndarray:
     """Leave out most values that are not among the last distinct ones at one end, by the ends of rows."""
     rows = values[: len(values) // _ROW * _ROW].reshape(-1, _ROW)
     ends = np.unique(extreme(rows, axis=1))
-    if len(ends) < _N_ENDS:
+    if len(ends) < N_ENDS:
         return values
-    return values[values <= ends[_N_ENDS - 1]] if extreme is np.min else values[values >= ends[-_N_ENDS]]
+    return values[values <= ends[N_ENDS - 1]] if extreme is np.min else values[values >= ends[-N_ENDS]]
 
 
 def _find_undeclared(counts: dict[float, int], n_voxels: int) -> float | None:

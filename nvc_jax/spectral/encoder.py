@@ -168,7 +168,7 @@ def analyze(
 
     # Transform: coefficients in steps.
     shape = check_shape(centered.shape)
-    transform = choose_shape(centered, step / single_steps, valid_shape, options)
+    transform = choose_shape(centered, step / single_steps, valid_shape, options).shape
     axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
     values = separable.forward(centered, axes) / step
 

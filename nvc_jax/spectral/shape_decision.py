@@ -38,6 +38,18 @@ _LINES_SHARE, _LEAST_LINES = 1 / 8, 256
 """Share of the lines of an axis by which candidates are compared, and the least number of lines."""
 
 
+class ShapeDecision(NamedTuple):
+    """Shape of a volume's transform, and its cost.
+
+    Attributes:
+        shape: of the transform.
+        cost: float32, estimated cost of the volume's coefficients in bits and error; 0 if nothing tells it.
+    """
+
+    shape: TransformShape
+    cost: jax.Array
+
+
 class _Candidates(NamedTuple):
     """Candidates for the transform of an axis.
 
@@ -52,7 +64,7 @@ class _Candidates(NamedTuple):
 
 def choose_shape(
     volume: jax.Array, step: jax.Array, valid_shape: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
-) -> TransformShape:
+) -> ShapeDecision:
     """Choose the shape of a volume's transform.
 
     Args:
@@ -63,20 +75,21 @@ def choose_shape(
     """
     first_filter = _FIRST_FILTER if _FIRST_FILTER in options.filters else options.filters[0]
     candidates = _list_candidates(options)
-    chosen = TransformShape(jnp.full(3, candidates.lengths[0]), jnp.full(3, FILTERS.index(first_filter)))
+    first = TransformShape(jnp.full(3, candidates.lengths[0]), jnp.full(3, FILTERS.index(first_filter)))
+    chosen = ShapeDecision(first, jnp.float32(0))
     if len(options.segment_lengths) * len(options.filters) == 1:
         return chosen
     columns = [draw_columns(volume, step, valid_shape, axis) for axis in range(3)]
 
-    def decide(shape: TransformShape, axis: jax.Array, columns: Columns) -> TransformShape:
-        return _decide_axis(columns, step, valid_shape[axis], candidates, shape, axis)
+    def decide(before: ShapeDecision, axis: jax.Array, columns: Columns) -> ShapeDecision:
+        return _decide_axis(columns, step, valid_shape[axis], candidates, before.shape, axis)
 
     if max(volume.shape) <= _MOST_PADDING * min(volume.shape):
         # One loop for all axes: it compiles in a quarter of the time.
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pad_alike(columns))
 
-        def decide_next(shape: TransformShape, axis: jax.Array) -> tuple[TransformShape, None]:
-            return decide(shape, axis, jax.tree.map(lambda leaf: leaf[axis], stacked)), None
+        def decide_next(before: ShapeDecision, axis: jax.Array) -> tuple[ShapeDecision, None]:
+            return decide(before, axis, jax.tree.map(lambda leaf: leaf[axis], stacked)), None
 
         return lax.scan(decide_next, varying_like(volume, chosen), jnp.array(_AXES_IN_TURN, jnp.int32))[0]
     for axis in _AXES_IN_TURN:
@@ -106,7 +119,7 @@ def _decide_axis(
     candidates: _Candidates,
     shape: TransformShape,
     axis: jax.Array,
-) -> TransformShape:
+) -> ShapeDecision:
     """Choose the length and then the filter of one axis that cost least, the other axes as they are.
 
     The lengths are tried with the filter that the axis has, then the other filters with the best length.
@@ -123,7 +136,8 @@ def _decide_axis(
     is_too_long = _largest_mean(candidates.lengths) > MAX_MAGNITUDE * step
     forms = Forms(*(partial(form, hoisted) for form in (_choose_in_turn, _choose_at_once, _choose_at_once)))
     best = choose_form(forms, _Choice(jnp.float32(0), first, first), captured, candidates, is_too_long, first)
-    return TransformShape(shape.lengths.at[axis].set(best.length), shape.filters.at[axis].set(best.filter))
+    chosen = TransformShape(shape.lengths.at[axis].set(best.length), shape.filters.at[axis].set(best.filter))
+    return ShapeDecision(chosen, best.cost)
 
 
 def _choose_in_turn(

@@ -25,12 +25,13 @@ def choose(
     options: EncoderOptions = DEFAULT_OPTIONS,
 ) -> tuple[list[int], list[str]]:
     """Lengths in voxels and names of filters of the chosen shape."""
-    shape = choose_shape(
+    shape, cost = choose_shape(
         jnp.asarray(volume, jnp.float32),
         jnp.float32(step),
         jnp.array(valid_shape, jnp.int32),
         options=options,
     )
+    assert cost.dtype == jnp.float32
     assert isinstance(shape, TransformShape)
     assert shape.lengths.dtype == shape.filters.dtype == jnp.int32
     return [SEGMENT_LENGTHS[i] for i in shape.lengths], [FILTERS[i] for i in shape.filters]

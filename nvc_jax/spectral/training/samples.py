@@ -85,7 +85,7 @@ def _coefficients(
 ) -> jax.Array:
     """Transform a chunk, and take some of its blocks."""
     shape = check_shape(centered.shape)
-    transform = choose_shape(centered, step, valid_shape)
+    transform = choose_shape(centered, step, valid_shape).shape
     axes = separable.make_axis_transforms(shape, valid_shape, transform, jnp.int32(0))
     return separable.forward(centered, axes)[blocks]
 
