@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "spectral": "core native io transform entropy training chunks",
     "autoencoder": "core io entropy training chunks",
     "models": "core io training spectral autoencoder",
-    "container": "core io chunks models",
+    "container": "core native io chunks models",
     "compression": "core io chunks models container",
     "evaluation": "core native io chunks container",
     "napari": "core io container compression",

@@ -7,8 +7,8 @@ and the container's identity, xor the chunk's number in C order.
 import math
 from collections.abc import Sequence
 
-from nvc_jax.core.byte_codecs import crc32c
 from nvc_jax.core.chunk_grid import ChunkIndex
+from nvc_jax.native.checksums import crc32c
 
 N_CHECKSUM_BYTES = 4
 _MODULUS = 1 << 8 * N_CHECKSUM_BYTES

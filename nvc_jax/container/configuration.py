@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from nvc_jax.container.value_rules import check_number, limits_as_json, limits_from_json
-from nvc_jax.core.byte_codecs import crc32c
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import as_number, check_dtype, integer_limits, is_long_integer, number_of
 from nvc_jax.core.shapes import MAX_RANK, MIN_RANK, Shape
 from nvc_jax.models.checkpoints import FEWEST_DIGITS
+from nvc_jax.native.checksums import crc32c
 
 FORMAT_VERSION = 1
 _TARGETS = (
