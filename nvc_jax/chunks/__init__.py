@@ -5,9 +5,9 @@ them) and ``body_decoder``; ``chunk_codec`` is what containers use. The ways are
 ``transform_coder``, which a model plugs in, and ``error_correction``, which keeps a bound), ``lattice_body``
 (prediction from coarse to fine), ``bodies`` (constant, ``uniform_quantization``, differences, packed
 ``value_bytes``, levels) and ``rank_body`` (a table and ranks). ``prediction`` tells beforehand about what a
-lattice costs, by ``likely_cost``, ``prepared_chunk`` keeps what does not depend
-on the step, and ``candidates`` says which way is the cheapest. Under a
-``pointwise_bound`` the ``pointwise_encoder`` codes the ``logarithms`` of magnitudes in the same ways.
+lattice costs, by ``likely_cost``, ``prepared_chunk`` keeps what does not depend on the step, ``begun_chunk``
+compares a chunk with exact values apart and without, and ``candidates`` says which way is the cheapest. Under
+a ``pointwise_bound`` the ``pointwise_encoder`` codes the ``logarithms`` of magnitudes in the same ways.
 ``chunk_values`` and ``special_values`` take NaN and missing values apart from the rest, ``exact_values``
 those that a chunk takes often, and ``decoded_range`` keeps decoded values within the range and apart from
 missing ones; ``preview`` makes coarse views. ``volume_encoder`` encodes a volume chunk by chunk:

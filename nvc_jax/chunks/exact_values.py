@@ -82,6 +82,7 @@ def _count(bits: np.ndarray, pattern: np.unsignedinteger) -> int:
     return sum(int(np.count_nonzero(bits[slab] == pattern)) for slab in slabs(bits.shape))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _jumps(chunk: ChunkValues, patterns: np.ndarray) -> np.ndarray:
     """Compare the step at the border of each exact value with the next one, between ordinary values.
 
@@ -102,23 +103,22 @@ def _jumps(chunk: ChunkValues, patterns: np.ndarray) -> np.ndarray:
         pairs = _part(ordinary, axis, 0, -1) & _part(ordinary, axis, 1, None)
         next_value = values.strides[axis] // values.itemsize
         for i, pattern in enumerate(patterns):
-            exact, found = own == pattern, np.zeros(own.shape, bool)
-            for is_before in (False, True):
-                at, beside = (2, 0) if is_before else (0, 1)
-                ends = _part(exact, axis, at, at - 2 or None), _part(pairs, axis, beside, beside - 1 or None)
-                np.logical_and(*ends, out=_part(found, axis, 0, -2))
-                steps = _steps(values.reshape(-1), np.flatnonzero(found), next_value)
-                at_border[i] += float(steps[int(is_before)].sum())
-                beyond[i] += float(steps[int(not is_before)].sum())
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.divide(at_border, beyond, out=np.full(len(patterns), np.inf), where=beyond != 0)
+            exact = own == pattern
+            after = _part(exact, axis, 0, -2) & _part(pairs, axis, 1, None)
+            before = _part(exact, axis, 2, None) & _part(pairs, axis, 0, -1)
+            for found, at_first in ((after, True), (before, False)):
+                is_start = np.zeros(own.shape, bool)
+                _part(is_start, axis, 0, -2)[...] = found
+                first, second = _steps(values.reshape(-1), np.flatnonzero(is_start), next_value)
+                at_border[i] += float((first if at_first else second).sum())
+                beyond[i] += float((second if at_first else first).sum())
+    return np.divide(at_border, beyond, out=np.full(len(patterns), np.inf), where=beyond != 0)
 
 
-def _steps(values: np.ndarray, first: np.ndarray, distance: int) -> tuple[np.ndarray, np.ndarray]:
-    """Steps between three values each, at places from ``first`` on at a distance: float64, two arrays."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        one, two, three = (values[first + k * distance].astype(np.float64) for k in range(3))
-        return np.abs(two - one), np.abs(three - two)
+def _steps(values: np.ndarray, start: np.ndarray, distance: int) -> tuple[np.ndarray, np.ndarray]:
+    """Steps between three values in turn, at a distance from ``start`` on: float64, the first and the second."""
+    one, two, three = (values[start + k * distance].astype(np.float64) for k in range(3))
+    return np.abs(two - one), np.abs(three - two)
 
 
 def _are_among(bits: np.ndarray, patterns: np.ndarray) -> np.ndarray:

@@ -10,11 +10,11 @@ chunk is stored as its own bytes plus a payload header.
 import itertools
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
 from nvc_jax.chunks import bodies
+from nvc_jax.chunks.begun_chunk import BY_ALL, BY_LATTICE, BegunChunk, find_promising
 from nvc_jax.chunks.body_decoder import BodyDecoder
 from nvc_jax.chunks.candidates import Candidate, cheapest, squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
@@ -25,6 +25,7 @@ from nvc_jax.chunks.prediction import Prediction
 from nvc_jax.chunks.prepared_chunk import BodyValues, PreparedChunk
 from nvc_jax.chunks.special_values import encode_special_values
 from nvc_jax.chunks.transform_body import CodedBody, TransformBodyCodec
+from nvc_jax.chunks.transform_coder import DearChunk
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import is_float, is_long_integer
 from nvc_jax.core.shapes import Shape3, check_shape
@@ -39,35 +40,10 @@ CERTAIN_JUMP = 20.0
 _COMPLETION = 1.08
 """Cost of a transformed chunk in the end, over the bits that it takes without its correction, or the price of
 its errors. On 90 volumes and seven targets no lattice of that cost was dearer than the transform."""
-_BY_LATTICE, _BY_ALL = (0.45, 1.12), (0.65, 1.2)
-"""Ratios of the estimated cost with exact values apart to that without, below and above which the other way
-is left out: by lattices alone, before any transform, and by all that is known before anything is completed.
-Of 13 volumes with exact values, at ten targets, these ratios left out no way that was the better one."""
-
-
-class _Begun(NamedTuple):
-    """A chunk coded so far that its cost can be estimated.
-
-    Attributes:
-        values: what the body codes.
-        constant: candidate of one value, which is the only one; None where there are others.
-        transformed: body of the transform; None where there is none.
-        prediction: the chunk, ready to be coded by prediction; None for floats that stay exact.
-    """
-
-    values: BodyValues
-    constant: Candidate | None = None
-    transformed: CodedBody | None = None
-    prediction: Prediction | None = None
-
-    def estimate(self, target: ChunkTarget) -> float:
-        """Estimate the cost in bits; infinite where nothing tells it."""
-        if self.constant is not None:
-            return self.constant.cost(target)
-        predicted = self.values.lattice_cost(target)
-        if self.transformed is None:
-            return predicted
-        return min(predicted, 8.0 * (len(self.values.special_values) + len(self.transformed.body)))
+_DEAR, _LEAST_OF_DEAR = 0.6, 0.55
+"""Shares of the transform's estimated cost. If the estimate of a lattice is below the first one, the lattice
+is coded first; if that costs less than the second one, the transform is left out. On 110 volumes and eight
+targets no transform that was left out was the cheaper way."""
 
 
 class PayloadEncoder:
@@ -125,15 +101,16 @@ class PayloadEncoder:
     ) -> Candidate:
         """Encode a chunk with exact values apart, or not, or both where either may be the cheaper way."""
         values = [prepared.separated(prepared.exact.patterns), prepared.plain]
-        promising = _find_promising([one.lattice_cost(target) for one in values], _BY_LATTICE)
-        begun = []
+        promising = find_promising([one.lattice_cost(target) for one in values], BY_LATTICE)
+        begun: list[BegunChunk] = []
         for one in itertools.compress(values, promising):
-            begun.append(self._begin(one, target, boundaries))
+            dearest = begun[0].estimate(target) / _LEAST_OF_DEAR if begun else math.inf
+            begun.append(self._begin(one, target, boundaries, dearest))
             is_certain = one is values[0] and prepared.exact.jump >= CERTAIN_JUMP
             if is_certain and 8 * len(one.special_values) < _CHEAP_SHARE * begun[0].estimate(target):
                 break
         if len(begun) == 2:
-            promising = _find_promising([way.estimate(target) for way in begun], _BY_ALL)
+            promising = find_promising([way.estimate(target) for way in begun], BY_ALL)
             begun = list(itertools.compress(begun, promising))
         return cheapest([one for way in begun for one in self._complete(way, target)], target)
 
@@ -174,32 +151,42 @@ class PayloadEncoder:
         candidate = self._measure(values, target, PayloadKind.CONSTANT, constant)
         return candidate if candidate.keeps_bound(target) else None
 
-    def _begin(self, values: BodyValues, target: ChunkTarget, boundaries: int) -> _Begun:
-        """Code values so far that the cost can be estimated; ``boundaries`` as of ``encode``."""
+    def _begin(
+        self, values: BodyValues, target: ChunkTarget, boundaries: int, dearest: float = math.inf
+    ) -> BegunChunk:
+        """Code values so far that the cost can be estimated.
+
+        Args:
+            values: the values.
+            target: bound and step.
+            boundaries: as of ``encode``.
+            dearest: estimated cost of a transform above which it is no use.
+        """
         constant = self._constant(values, target)
         if constant is not None:
-            return _Begun(values, constant)
+            return BegunChunk(values, constant)
         prediction = values.prediction(target)
         if target.max_error == 0 or (prediction is not None and prediction.is_certain):
-            return _Begun(values, None, None, prediction)
-        return _Begun(values, None, self._transform.encode(values.chunk, target, boundaries), prediction)
+            return BegunChunk(values, None, None, prediction)
+        rough = values.lattice_cost(target) if prediction is not None else math.inf
+        limit = min(rough / _DEAR, dearest) - 8 * len(values.special_values)
+        transformed = self._transform.encode(values.chunk, target, boundaries, limit)
+        return BegunChunk(values, None, transformed, prediction, boundaries)
 
-    def _complete(self, begun: _Begun, target: ChunkTarget) -> Iterator[Candidate]:
+    def _complete(self, begun: BegunChunk, target: ChunkTarget) -> Iterator[Candidate]:
         """Code a chunk in every way that may be the cheapest and keeps to the target."""
-        values, constant, transformed, prediction = begun
+        values, constant, transformed, prediction, _ = begun
         if constant is not None:
             yield constant
             return
         smallest_cost, predicted = math.inf, None
-        if transformed is not None and prediction is not None:
+        if isinstance(transformed, DearChunk):
+            predicted, transformed = self._predict_or_transform(begun, transformed, target)
+        elif transformed is not None and prediction is not None:
             least = _COMPLETION * 8 * (len(transformed.body) + len(values.special_values))
             if prediction.may_cost_less_than(least):
                 predicted = self._predict(values, prediction, target)
-                if (
-                    predicted is not None
-                    and predicted.keeps_bound(target)
-                    and predicted.cost(target) <= least
-                ):
+                if _is_sure(predicted, least, target):
                     transformed = None
         if transformed is not None and (completed := transformed.complete()) is not None:
             spectral = self._measure(values, target, PayloadKind.SPECTRAL, *completed)
@@ -214,6 +201,20 @@ class PayloadEncoder:
             yield predicted
         leaves_differences = predicted is None or target.max_error != 0
         yield from self._lossless_candidates(values, target, smallest_cost, leaves_differences)
+
+    def _predict_or_transform(
+        self, begun: BegunChunk, dear: DearChunk, target: ChunkTarget
+    ) -> tuple[Candidate | None, CodedBody | None]:
+        """Code a chunk by prediction, and by the transform after all where that may be the cheaper way."""
+        values, prediction = begun.values, begun.prediction
+        assert prediction is not None  # which is what the transform is dear beside
+        predicted = self._predict(values, prediction, target)
+        least = _LEAST_OF_DEAR * (dear.cost + 8 * len(values.special_values))
+        if _is_sure(predicted, least, target):
+            return predicted, None
+        transformed = self._transform.encode(values.chunk, target, begun.boundaries)
+        assert not isinstance(transformed, DearChunk)
+        return predicted, transformed
 
     def _predict(self, values: BodyValues, prediction: Prediction, target: ChunkTarget) -> Candidate | None:
         """Code a chunk by prediction; None where there is no body."""
@@ -269,9 +270,6 @@ class PayloadEncoder:
             yield self._exact_candidate(PayloadKind.PACKED, values.packed, values)
 
 
-def _find_promising(costs: list[float], limits: tuple[float, float]) -> list[bool]:
-    """Tell of two ways, by their estimated costs and limits of their ratio, which may be the cheaper one."""
-    if not all(map(math.isfinite, costs)):
-        return [True, True]
-    apart, plain = costs
-    return [apart <= limits[1] * plain, apart >= limits[0] * plain]
+def _is_sure(predicted: Candidate | None, least: float, target: ChunkTarget) -> bool:
+    """Tell whether a chunk coded by prediction costs no more than the transform will at least."""
+    return predicted is not None and predicted.keeps_bound(target) and predicted.cost(target) <= least

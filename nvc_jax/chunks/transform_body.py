@@ -15,7 +15,7 @@ from nvc_jax.chunks.error_correction import (
     correction_from_bytes,
     correction_to_bytes,
 )
-from nvc_jax.chunks.transform_coder import TransformCoder
+from nvc_jax.chunks.transform_coder import DearChunk, TransformCoder
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import NARROW_DTYPES, is_long_integer
@@ -96,17 +96,20 @@ class TransformBodyCodec:
         self._is_long = is_long_integer(dtype)
         self._rounded_dtype = np.dtype(np.int64) if self._is_long else dtype
 
-    def encode(self, chunk: ChunkValues, target: ChunkTarget, boundaries: int) -> CodedBody | None:
-        """Encode a chunk.
+    def encode(
+        self, chunk: ChunkValues, target: ChunkTarget, boundaries: int, limit: float = math.inf
+    ) -> CodedBody | DearChunk | None:
+        """Encode a chunk, unless it is likely to cost too much.
 
         Args:
             chunk: the values; ``low`` < ``high``.
             target: bound, and step in the volume's units.
             boundaries: see ``TransformCoder.encode``.
+            limit: see ``TransformCoder.encode_below``.
 
         Returns:
-            The body; None where the step is too small for the transform, or the range of int64 or uint64 too
-            wide.
+            The body, or what it would cost; None where the step is too small for the transform, or the range
+            of int64 or uint64 too wide.
         """
         body_range = encode_values(self._dtype, chunk.low, chunk.high)
         origin = int(chunk.low) if self._is_long else 0
@@ -121,9 +124,12 @@ class TransformBodyCodec:
             return None
         low, high = self._coded_range(chunk.low, chunk.high)
         valid_shape = check_shape(chunk.values.shape)
-        stream, reconstruct = self.coder.encode(
-            self._prepare(chunk), low, high, float(step), valid_shape, boundaries
+        coded = self.coder.encode_below(
+            limit, self._prepare(chunk), low, high, float(step), valid_shape, boundaries
         )
+        if isinstance(coded, DearChunk):
+            return coded
+        stream, reconstruct = coded
         body = body_range + _STEP.pack(step) + stream
 
         def complete() -> TransformedChunk | None:

@@ -4,7 +4,7 @@ The path of a volume
 ====================
 
 ``encoder.encode`` is one compiled program. Read it first: its stages follow each other in
-``encoder.analyze``.
+``analysis.analyze``.
 
 1. The volume is scaled to [−½, ½] and padded to blocks of 8³ voxels.
 2. ``shape_decision`` chooses the length of segments and the filter of each axis, on a few columns of the
@@ -39,7 +39,8 @@ The modules in reading order
   that do it on GPUs.
 - ``dc_prediction``: differences between the means of neighbouring segments.
 - ``dequantization``: coefficients from integers.
-- ``encoded_stream``: the encoded volume and its bytes. ``encoder``, ``decoder``: all of it together.
+- ``encoded_stream``: the encoded volume and its bytes. ``analysis``: the encoder's
+  decisions, one after the other. ``encoder``, ``decoder``: all of it together.
 - ``config``, ``model``, ``transform_coder``: the interfaces to the rest of the package.
 - The folder ``training`` fits the parameters to volumes.
 

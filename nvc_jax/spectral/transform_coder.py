@@ -1,6 +1,7 @@
 """Adapter: spectral streams as the ``TransformCoder`` of ``chunks.ChunkCodec``."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.chunks.transform_coder import TransformCoder
+from nvc_jax.chunks.transform_coder import DearChunk, TransformCoder
 from nvc_jax.core.compiler_options import quick_compilation
 from nvc_jax.core.devices import DeviceCopies
 from nvc_jax.core.parameters import Params
@@ -50,14 +51,32 @@ class SpectralTransformCoder(TransformCoder):
         self, values: np.ndarray, low: float, high: float, step: float, valid_shape: Shape3, boundaries: int
     ) -> tuple[bytes, Callable[[], np.ndarray]]:
         """Encode a chunk; see ``TransformCoder.encode``."""
+        encoded = self.encode_below(math.inf, values, low, high, step, valid_shape, boundaries)
+        assert not isinstance(encoded, DearChunk)
+        return encoded
+
+    def encode_below(
+        self,
+        limit: float,
+        values: np.ndarray,
+        low: float,
+        high: float,
+        step: float,
+        valid_shape: Shape3,
+        boundaries: int,
+    ) -> tuple[bytes, Callable[[], np.ndarray]] | DearChunk:
+        """Encode a chunk unless it is dear; see ``TransformCoder.encode_below``."""
         params = self._copies.here()
-        encoded, symbols = self._encode(
+        cost, encoded, symbols = self._encode(
             params,
             jax.device_put(values),
             *(np.float32(number) for number in (low, high, step)),
             np.array(valid_shape, np.int32),
             np.int32(boundaries),
+            np.float32(limit),
         )
+        if limit < math.inf and float(cost) > np.float32(limit):
+            return DearChunk(float(cost))
 
         def reconstruct() -> np.ndarray:
             return np.asarray(decoder.reconstruct(params, encoded, symbols))
@@ -102,9 +121,9 @@ class SpectralTransformCoder(TransformCoder):
 
 @functools.cache
 def _chunk_encoder(is_lone: bool) -> Any:
-    """Make ``encoder.encode_with_symbols`` for calls from outside of compiled functions."""
+    """Make ``encoder.encode_below`` for calls from outside of compiled functions."""
     options = quick_compilation() if is_lone else None
-    return jax.jit(encoder.encode_with_symbols, compiler_options=options)
+    return jax.jit(encoder.encode_below, compiler_options=options)
 
 
 _decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))

@@ -10,7 +10,7 @@ from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.preview import block_means
 from nvc_jax.chunks.special_values import bit_patterns, valid_mask, valid_range
-from nvc_jax.chunks.transform_coder import TransformCoder
+from nvc_jax.chunks.transform_coder import DearChunk, TransformCoder
 from nvc_jax.core.chunk_interfaces import ChunkTarget, ValueRange
 from nvc_jax.core.dtypes import CODED_DTYPES
 from nvc_jax.core.shapes import Shape3
@@ -201,6 +201,31 @@ class SpoiledCoder(SpectralTransformCoder):
 
     def decode(self, stream: Any) -> np.ndarray:
         return self.spoil(super().decode(stream))
+
+
+class CautiousCoder(SpectralTransformCoder):
+    """A transform coder that finds every chunk dear at first, whatever the limit, and counts its calls."""
+
+    def __init__(self, cost_per_voxel: float) -> None:
+        super().__init__(PARAMS, PADDED_SHAPE)
+        self.cost_per_voxel, self.n_calls = cost_per_voxel, 0
+
+    def encode_below(self, limit: float, values: np.ndarray, *arguments: Any) -> Any:
+        self.n_calls += 1
+        if limit < np.inf:
+            return DearChunk(self.cost_per_voxel * values.size)
+        return super().encode_below(limit, values, *arguments)
+
+
+@pytest.mark.parametrize("target", [ChunkTarget(0.05, 0.1), ChunkTarget(None, 0.05)])
+@pytest.mark.parametrize(("cost_per_voxel", "n_calls"), [(100.0, 1), (0.01, 2)])
+def test_a_dear_transform_is_left_out_only_beside_a_lattice_that_is_far_cheaper(
+    target: ChunkTarget, cost_per_voxel: float, n_calls: int
+) -> None:
+    coder = CautiousCoder(cost_per_voxel)
+    payload = round_trip(smooth_values().astype(np.float32), target, coder=coder)
+    assert coder.n_calls == n_calls
+    assert payload.kind == (PayloadKind.LATTICE if n_calls == 1 else PayloadKind.SPECTRAL)
 
 
 ADVERSARIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -10,7 +10,8 @@ from nvc_jax.entropy import rans
 from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 from nvc_jax.spectral import bitstream, scan_order
-from nvc_jax.spectral.encoder import Analysis, analyze
+from nvc_jax.spectral.analysis import Analysis, analyze, decide_shape
+from nvc_jax.spectral.profiles import Profiles
 
 SHAPE = (32, 40, 64)
 """Volume of 160 blocks: streams of up to 80 lanes."""
@@ -23,7 +24,13 @@ def analysis() -> Analysis:
     """Decisions of the encoder about noise that is smooth along z, with partial blocks and blocks outside."""
     profiles = nvc_jax.load_codec("nvc-1").params["entropy"]
     volume = np.cumsum(np.random.default_rng(1).standard_normal(SHAPE), axis=0, dtype=np.float32) / 50
-    return jax.jit(analyze)(profiles, jnp.asarray(volume), jnp.float32(0.02), VALID, jnp.int32(0))
+
+    @jax.jit
+    def decide_and_analyze(profiles: Profiles, volume: jax.Array) -> Analysis:
+        transform = decide_shape(profiles, volume, jnp.float32(0.02), VALID).shape
+        return analyze(profiles, volume, jnp.float32(0.02), VALID, jnp.int32(0), transform)
+
+    return decide_and_analyze(profiles, jnp.asarray(volume))
 
 
 def encode(loops: tuple, analysis: Analysis, n_lanes: jax.Array) -> WordStream:

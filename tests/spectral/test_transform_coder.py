@@ -3,6 +3,7 @@ import pytest
 from sample_volume import VOLUME
 
 import nvc_jax
+from nvc_jax.chunks.transform_coder import DearChunk
 from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
@@ -25,6 +26,17 @@ def test_streams_decode_to_the_reconstruction_of_the_encoder(coder: SpectralTran
     np.testing.assert_array_equal(decoded, reconstruct())
     low, high, _ = NUMBERS
     assert np.abs(decoded - VALUES)[VALID].max() < 0.1 * (high - low)
+
+
+def test_chunks_that_cost_more_than_a_limit_are_not_encoded(coder: SpectralTransformCoder) -> None:
+    dear = coder.encode_below(0.0, VALUES, *NUMBERS, VALID_SHAPE, 0)
+    assert isinstance(dear, DearChunk)
+    stored, _ = coder.encode(VALUES, *NUMBERS, VALID_SHAPE, 0)
+    assert 4 * len(stored) < dear.cost < 32 * len(stored)
+    encoded = coder.encode_below(dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0)
+    assert not isinstance(encoded, DearChunk)
+    assert encoded[0] == stored
+    assert coder.encode_below(0.99 * dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0) == dear
 
 
 def test_streams_of_a_batch_decode_as_alone(coder: SpectralTransformCoder) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nvc_jax.entropy import tokens
-from nvc_jax.spectral import dependent_quantization, encoder, scan_order
+from nvc_jax.spectral import analysis, dependent_quantization, scan_order
 from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles
@@ -49,7 +49,7 @@ def _quantize_samples(model: EntropyModel, values: jax.Array) -> tuple[jax.Array
     costs = make_decision_costs(model)
     _, classes, _ = quantize_independently(costs, values)
     values = values / steps_of_single_quantizer(model)
-    points = encoder.quantize(model, costs, layout, values, classes)
+    points = analysis.quantize(model, costs, layout, values, classes)
 
     scan = scan_order.make_scan_order(model, layout)
     scanned = scan_order.scan_blocks(scan, layout, points)
@@ -99,8 +99,9 @@ def _count_chunk(
     profiles: Profiles, centered: jax.Array, valid_shape: jax.Array, step: jax.Array
 ) -> tuple[jax.Array, Counts]:
     """Encode a chunk without the entropy coding, and count its tokens; also return its profile."""
-    analysis = encoder.analyze(profiles, centered, step, valid_shape, jnp.int32(0))
-    model, layout, (points, first, classes) = analysis.model, analysis.layout, analysis.symbols
+    transform = analysis.decide_shape(profiles, centered, step, valid_shape).shape
+    analyzed = analysis.analyze(profiles, centered, step, valid_shape, jnp.int32(0), transform)
+    model, layout, (points, first, classes) = analyzed.model, analyzed.layout, analyzed.symbols
 
     scan = scan_order.make_scan_order(model, layout)
     scanned = scan_order.scan_blocks(scan, layout, points)
@@ -116,7 +117,7 @@ def _count_chunk(
         table = jnp.zeros((like.shape[0], tokens.N_TOKENS), jnp.int32)
         return table.at[row, token].add(is_counted.astype(jnp.int32))
 
-    return analysis.profile, Counts(
+    return analyzed.profile, Counts(
         count(model.frequencies, rows, tokens.to_token(ordered)[0], is_coded)
         + count(model.frequencies, first_rows, tokens.to_token(first)[0], layout.inside),
         count(model.end_frequencies, classes, scanned.ends_of_block, layout.inside),

@@ -1,0 +1,159 @@
+"""Analysis of a volume: all decisions of the encoder, and the integers that they lead to."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nvc_jax.core.batching import map_rows
+from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.entropy.tokens import MAX_MAGNITUDE
+from nvc_jax.spectral import scan_order, trellis
+from nvc_jax.spectral.bitstream import BlockSymbols
+from nvc_jax.spectral.class_choice import choose_classes
+from nvc_jax.spectral.class_decision import (
+    COST_UNITS,
+    DecisionCosts,
+    class_costs,
+    make_decision_costs,
+    quantize_for_classes,
+)
+from nvc_jax.spectral.dc_prediction import predict_dc
+from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
+from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
+from nvc_jax.spectral.profiles import Profiles, any_profile, choose_profile, take_profile
+from nvc_jax.spectral.shape_decision import ShapeDecision, choose_shape
+from nvc_jax.transform import block_layout, separable
+from nvc_jax.transform.block_layout import BLOCK_SIZE, BlockLayout
+from nvc_jax.transform.separable import TransformShape
+
+
+def decide_shape(
+    profiles: Profiles,
+    centered: jax.Array,
+    step: jax.Array,
+    valid_shape: jax.Array,
+    options: EncoderOptions = DEFAULT_OPTIONS,
+) -> ShapeDecision:
+    """Choose the shape of the transform of a volume; arguments as of ``analyze``."""
+    return choose_shape(
+        centered, step / steps_of_single_quantizer(any_profile(profiles)), valid_shape, options
+    )
+
+
+class Analysis(NamedTuple):
+    """Decisions of the encoder about a volume of n blocks.
+
+    Attributes:
+        model: entropy model of the profile.
+        values: float32 (n, 512), coefficients in steps before quantisation.
+        symbols: integers, first coefficients and classes.
+        layout: of the blocks.
+        estimated_bits: float32, bits of all integers except first ones, and of the classes.
+        transform: its shape.
+        predictor: int32, of ``dc_prediction.DC_PREDICTORS``.
+        profile: int32, of the model.
+    """
+
+    model: EntropyModel
+    values: jax.Array
+    symbols: BlockSymbols
+    layout: BlockLayout
+    estimated_bits: jax.Array
+    transform: TransformShape
+    predictor: jax.Array
+    profile: jax.Array
+
+
+def analyze(
+    profiles: Profiles,
+    centered: jax.Array,
+    step: jax.Array,
+    valid_shape: jax.Array,
+    boundaries: jax.Array,
+    transform: TransformShape,
+    options: EncoderOptions = DEFAULT_OPTIONS,
+) -> Analysis:
+    """Make all other decisions of the encoder: everything but the entropy coding.
+
+    Args:
+        profiles: of the model.
+        centered: float32 (z, y, x), from ``center_volume``.
+        step: float32, of the quantiser, relative to the range.
+        valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
+        boundaries: int32, boundaries at which the volume meets other chunks.
+        transform: shape of the transform.
+        options: choices that the encoder may make.
+
+    Raises:
+        ValueError: the options do not suit the model.
+    """
+    grid = grid_shape(check_shape(centered.shape), BLOCK_SIZE)
+    layout = block_layout.make_layout(grid, valid_shape)
+    single_steps = steps_of_single_quantizer(any_profile(profiles))
+
+    # Transform: coefficients in steps.
+    shape = check_shape(centered.shape)
+    axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
+    values = separable.forward(centered, axes) / step
+
+    # Profile, classes, and integers of a single quantiser, whose steps are smaller.
+    single_values = values * single_steps
+    profile = choose_profile(profiles, layout, single_values, options)
+    model = take_profile(profiles, profile)
+    costs = make_decision_costs(model, options)
+    bits_by_class = class_costs(costs, single_values, options).astype(jnp.float32) / COST_UNITS
+    classes = choose_classes(model, bits_by_class, layout.order, layout.n_blocks)
+
+    # First coefficients apart from all others.
+    first = jnp.clip(jnp.round(values[:, 0]), -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
+    differences, predictor = predict_dc(jnp.where(layout.inside, first, 0).reshape(grid), axes)
+    points = quantize(model, costs, layout, values, classes, options)
+    symbols = BlockSymbols(points, differences.reshape(-1), classes)
+
+    bits_of_class = jnp.take_along_axis(bits_by_class, classes[:, None], axis=1)[:, 0]
+    block_bits = bits_of_class + model.class_bits[classes]
+    estimated_bits = jnp.sum(jnp.where(layout.inside, block_bits, 0))
+    return Analysis(model, values, symbols, layout, estimated_bits, transform, predictor, profile)
+
+
+def quantize(
+    model: EntropyModel,
+    costs: DecisionCosts,
+    layout: BlockLayout,
+    values: jax.Array,
+    classes: jax.Array,
+    options: EncoderOptions = DEFAULT_OPTIONS,
+) -> jax.Array:
+    """Quantise coefficients, except first ones, with the quantisers of the model.
+
+    With one quantiser, every coefficient is rounded. With two, the rounding of one only tells up to where
+    blocks may have integers; ``trellis`` chooses these.
+
+    Args:
+        model: entropy model of the profile.
+        costs: of the model.
+        layout: of the n blocks.
+        values: float32 (n, 512), coefficients in steps.
+        classes: int32 (n,).
+        options: choices that the encoder may make.
+
+    Returns:
+        int32 (n, 512), reconstruction points in half steps; 0 for first coefficients.
+
+    Raises:
+        ValueError: the model has two quantisers, and the options ask for rounding to the nearest.
+    """
+    if model.n_quantizers == 1:
+        integers = map_rows(lambda rows: quantize_for_classes(costs, *rows), (values, classes))
+        return (2 * integers).at[:, 0].set(0)
+    if not options.optimizes_integers:
+        raise ValueError("`options.optimizes_integers` must be true for a model of two quantisers")
+    scan = scan_order.make_scan_order(model, layout)
+    single_values = values * steps_of_single_quantizer(model)
+    is_coded = jnp.abs(single_values) >= costs.first_thresholds[classes]
+    ends_of_block = scan_order.find_ends(scan, layout, is_coded)
+    # One unit more than with one quantiser: dependent quantisation may keep a few more integers.
+    largest_ends = jnp.where(ends_of_block > 0, ends_of_block + 1, 0)
+    counts = scan_order.count_coded(scan, layout, largest_ends)
+    return trellis.quantize(model, scan, layout.partial_type, values, classes, counts)
