@@ -63,8 +63,27 @@ struct Row {
   std::array<std::array<int32_t, kMaxSamples + kNarrow>, kGroups> sums;
 };
 
+// Values in fixed point, and floats that are turned to it where they are looked at.
+struct FixedPoint {
+  const int32_t* values;
+
+  int32_t at(int64_t index) const { return values[index]; }
+};
+
+struct FloatValues {
+  const float* values;
+  double low, spacing, scale;
+
+  // As in lattice_values.cc.
+  int32_t at(int64_t index) const {
+    const double exact = (static_cast<double>(values[index]) - low) / spacing;
+    return static_cast<int32_t>(scale == 1 ? std::rint(exact) : exact * scale);
+  }
+};
+
+template <typename Values>
 struct Volume {
-  const int32_t* fixed;
+  Values fixed;
   const bool* counted;
   Shape lattice;
   std::array<int64_t, 3> sides;
@@ -160,9 +179,10 @@ void AddUp(const Column* columns, int n_columns, int n_neighbours, int fraction_
 }
 
 // Draws the samples of a row.
+template <typename Values>
 class RowSampler {
  public:
-  RowSampler(const Volume& volume, int level, int number, const Groups& groups, uint32_t first)
+  RowSampler(const Volume<Values>& volume, int level, int number, const Groups& groups, uint32_t first)
       : volume_(volume), level_(level), parity_(kParities[number]), first_(first),
         strides_{volume.lattice.y * volume.lattice.x, volume.lattice.x, 1},
         columns_(MakeColumns(parity_, groups, volume.fraction_bits,
@@ -201,12 +221,11 @@ class RowSampler {
       is_inner =
           is_inner && place[axis] >= kReach / 2 && place[axis] + kReach / 2 <= (volume_.sides[axis] - 1) >> level_;
     }
-    around.targets[lane] = volume_.fixed[own];
+    around.targets[lane] = volume_.fixed.at(own);
     around.counted[lane] = volume_.counted[own];
     int n = 0;
     if (is_inner) {
-      const int32_t* center = volume_.fixed + own;
-      for (const int64_t offset : offsets_) around.values[n++][lane] = center[offset];
+      for (const int64_t offset : offsets_) around.values[n++][lane] = volume_.fixed.at(own + offset);
       return;
     }
     std::array<std::array<int64_t, kReach>, 3> places;
@@ -216,7 +235,7 @@ class RowSampler {
     for (const Column& column : columns_) {
       for (int k = 0; k < column.n; ++k) {
         const auto [z, y, x] = column.neighbours[k];
-        around.values[n++][lane] = volume_.fixed[places[0][z] + places[1][y] + places[2][x]];
+        around.values[n++][lane] = volume_.fixed.at(places[0][z] + places[1][y] + places[2][x]);
       }
     }
   }
@@ -236,7 +255,7 @@ class RowSampler {
     }
   }
 
-  const Volume& volume_;
+  const Volume<Values>& volume_;
   int level_;
   Triple parity_;
   uint32_t first_;
@@ -504,15 +523,15 @@ int32_t Count(const CountTask& task, const Row& row, int32_t* histogram, int32_t
   return total;
 }
 
-ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 thinning, S32 default_rows, Out<S32> rows,
-                Out<S32> n_samples, Out<S32> costs, Out<S32> histograms, Out<S32> squared_errors) {
-  const Shape lattice = ShapeOf(fixed.dimensions());
-  const int32_t* stated = sides.typed_data();
-  const Volume volume{fixed.typed_data(), counted.typed_data(), lattice,
-                      {std::clamp<int64_t>(stated[0], 1, lattice.z), std::clamp<int64_t>(stated[1], 1, lattice.y),
-                       std::clamp<int64_t>(stated[2], 1, lattice.x)},
-                      std::clamp(*fraction_bits.typed_data(), 0, 6), std::clamp(*thinning.typed_data(), 0, 8)};
-  Zero(histograms), Zero(squared_errors);
+// What is found about a volume, for each row or for both kinds of weights.
+struct Findings {
+  int32_t *rows, *n_samples, *costs, *histograms, *squared_errors;
+};
+
+template <typename Values>
+void FindIn(const Volume<Values>& volume, const int32_t* default_rows, const Findings& findings) {
+  std::fill_n(findings.histograms, 2 * kActivities * kCostClasses, 0);
+  std::fill_n(findings.squared_errors, 2, 0);
   const auto row = std::make_unique<Row>();
   const auto equations = std::make_unique<Equations>();
   uint32_t first = 0;
@@ -520,11 +539,11 @@ ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 thinn
     const int level = index / kPhases, number = index % kPhases;
     const Groups& groups = kKnownGroups[number];
     const auto n_groups = static_cast<int>(groups.size());
-    int32_t* fitted = rows->typed_data() + index * kGroups;
-    const int32_t* usual = default_rows.typed_data() + index * kGroups;
-    RowSampler(volume, level, number, groups, first).Draw(*row);
+    int32_t* fitted = findings.rows + index * kGroups;
+    const int32_t* usual = default_rows + index * kGroups;
+    RowSampler<Values>(volume, level, number, groups, first).Draw(*row);
     first += static_cast<uint32_t>(kSamplesPerRow[level]);
-    n_samples->typed_data()[index] = row->n;
+    findings.n_samples[index] = row->n;
     if (row->n < kLeastSamples * n_groups) {
       std::copy_n(usual, kGroups, fitted);
     } else {
@@ -533,12 +552,25 @@ ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 thinn
       QuantizeWeights(groups, solution, fitted);
     }
     for (int option = 0; option < 2; ++option) {
-      int32_t* histogram = histograms->typed_data() + option * (kActivities * kCostClasses);
+      int32_t* histogram = findings.histograms + option * (kActivities * kCostClasses);
       const CountTask task = MakeCountTask(groups, option == 0 ? usual : fitted, volume.fraction_bits);
-      costs->typed_data()[option * kRows + index] =
-          Count(task, *row, level == 0 ? histogram : nullptr, squared_errors->typed_data()[option]);
+      findings.costs[option * kRows + index] =
+          Count(task, *row, level == 0 ? histogram : nullptr, findings.squared_errors[option]);
     }
   }
+}
+
+ffi::Error Find(S32 fixed, Pred counted, S32 sides, S32 fraction_bits, S32 thinning, S32 default_rows, Out<S32> rows,
+                Out<S32> n_samples, Out<S32> costs, Out<S32> histograms, Out<S32> squared_errors) {
+  const Shape lattice = ShapeOf(fixed.dimensions());
+  const int32_t* stated = sides.typed_data();
+  const Volume<FixedPoint> volume{
+      {fixed.typed_data()}, counted.typed_data(), lattice,
+      {std::clamp<int64_t>(stated[0], 1, lattice.z), std::clamp<int64_t>(stated[1], 1, lattice.y),
+       std::clamp<int64_t>(stated[2], 1, lattice.x)},
+      std::clamp(*fraction_bits.typed_data(), 0, 6), std::clamp(*thinning.typed_data(), 0, 8)};
+  FindIn(volume, default_rows.typed_data(), {rows->typed_data(), n_samples->typed_data(), costs->typed_data(),
+                                             histograms->typed_data(), squared_errors->typed_data()});
   return ffi::Error::Success();
 }
 
@@ -548,5 +580,20 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_find, Find,
                               ffi::Ffi::Bind()
                                   .Arg<S32>().Arg<Pred>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
                                   .Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>().Ret<S32>());
+
+// The same of floats of a volume, on NumPy's arrays: `sides` are three, and no value is below `low`.
+extern "C" __attribute__((visibility("default"))) void nvc_lattice_find_in_floats(
+    const float* values, const bool* counted, const int64_t* sides, double low, double spacing, int64_t fraction_bits,
+    int64_t thinning, const int32_t* default_rows, int32_t* rows, int32_t* n_samples, int32_t* costs,
+    int32_t* histograms, int32_t* squared_errors) {
+  const auto bits = static_cast<int>(std::clamp<int64_t>(fraction_bits, 0, 6));
+  const Volume<FloatValues> volume{{values, low, spacing, static_cast<double>(1 << bits)},
+                              counted,
+                              {sides[0], sides[1], sides[2]},
+                              {sides[0], sides[1], sides[2]},
+                              bits,
+                              static_cast<int>(std::clamp<int64_t>(thinning, 0, 8))};
+  FindIn(volume, default_rows, {rows, n_samples, costs, histograms, squared_errors});
+}
 
 }  // namespace nvc

@@ -116,7 +116,7 @@ def _jumps(chunk: ChunkValues, patterns: np.ndarray) -> np.ndarray:
 
 
 def _steps(values: np.ndarray, start: np.ndarray, distance: int) -> tuple[np.ndarray, np.ndarray]:
-    """Steps between three values in turn, at a distance from ``start`` on: float64, the first and the second."""
+    """Steps between three values in turn, from ``start`` on: float64, the first and the second."""
     one, two, three = (values[start + k * distance].astype(np.float64) for k in range(3))
     return np.abs(two - one), np.abs(three - two)
 

@@ -16,7 +16,8 @@ from nvc_jax.chunks.rank_body import RankedValues, encode_ranks, rank_values, ty
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import is_float, is_long_integer
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.lattice.plan import Plan, plan_stream
+from nvc_jax.lattice.estimate import Counts
+from nvc_jax.lattice.plan import Plan, look, plan_stream
 from nvc_jax.lattice.values import FixedValues
 
 _ERROR_PER_STEP = 0.37
@@ -74,36 +75,40 @@ class Prediction:
         return None if self.fixed is None else plan_stream(self.fixed.volume)
 
     @functools.cached_property
-    def _rough_plan(self) -> Plan | None:
-        """Plan by which an estimate takes an eighth of the time."""
-        return None if self.fixed is None else plan_stream(self.fixed.volume, _THINNING)
+    def _rough_counts(self) -> Counts | None:
+        """Counts of an eighth of the samples."""
+        return None if self.fixed is None else look(self.fixed.volume, _THINNING)
+
+    @property
+    def _counts(self) -> Counts | None:
+        return None if self.plan is None else self.plan.counts
 
     @functools.cached_property
     def cost(self) -> float:
         """Estimated cost of the lattice in bits; 0 without one."""
-        return self._cost(self.plan)
+        return self._cost(self._counts)
 
     @functools.cached_property
     def rough_cost(self) -> float:
-        """Cost by a rough plan."""
-        return self._cost(self._rough_plan)
+        """Cost by fewer samples."""
+        return self._cost(self._rough_counts)
 
-    def _cost(self, plan: Plan | None, *, least: bool = False) -> float:
+    def _cost(self, counts: Counts | None, *, least: bool = False) -> float:
         """Cost by an estimate, or the least that is likely."""
-        if self.fixed is None or plan is None:
+        if self.fixed is None or counts is None:
             return 0.0
-        estimate, unit = self.fixed.estimate(plan), squared_unit(self.target)
+        estimate, unit = self.fixed.estimate(counts), squared_unit(self.target)
         if least:
             n_valid = int(np.count_nonzero(self.chunk.valid))
-            estimate = likely_least(estimate, plan.counts, n_valid, has_gaps=self.chunk.has_gaps)
+            estimate = likely_least(estimate, counts, n_valid, has_gaps=self.chunk.has_gaps)
         return estimate.bits + price_of_error(estimate.squared_error / unit / unit, self.target)
 
     def may_cost_less_than(self, cost: float) -> bool:
         """Tell whether coding by prediction is worth a try, with something else at such a cost."""
         if math.isinf(cost):
             return True
-        rough = _ROUGH_SHARE * self._cost(self._rough_plan, least=True)
-        return rough <= cost and self._cost(self.plan, least=True) <= cost
+        rough = _ROUGH_SHARE * self._cost(self._rough_counts, least=True)
+        return rough <= cost and self._cost(self._counts, least=True) <= cost
 
     @functools.cached_property
     def coded(self) -> CodedPrediction | None:

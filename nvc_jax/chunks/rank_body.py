@@ -16,7 +16,7 @@ from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.core.slabs import map_slabs
 from nvc_jax.core.systematic_sampling import scatter
-from nvc_jax.lattice.estimate import Estimate, estimate_coding
+from nvc_jax.lattice.estimate import Counts, Estimate, estimate_coding
 from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Plan, fix_volume, plan_stream
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 
@@ -44,9 +44,9 @@ class RankedValues(NamedTuple):
     volume: FixedVolume
     n_valid: int
 
-    def estimate(self, plan: Plan) -> Estimate:
-        """Estimate what the values will take, coded as planned."""
-        estimate = estimate_coding(plan.counts, self.n_valid, 1.0, is_exact=True)
+    def estimate(self, counts: Counts) -> Estimate:
+        """Estimate what the values will take, by the counts of a plan."""
+        estimate = estimate_coding(counts, self.n_valid, 1.0, is_exact=True)
         return estimate._replace(bits=estimate.bits + 8 * len(self.packed_table) if estimate.bits else 0.0)
 
 

@@ -1,8 +1,30 @@
-"""Native kernels between float32 values and fixed point; ``values`` has their specification."""
+"""Native kernels on float32 values; ``values`` and ``plan`` have their specification."""
+
+from typing import NamedTuple
 
 import numpy as np
 
+from nvc_jax.lattice import estimate
+from nvc_jax.lattice.geometry import N_GROUPS, N_LEVEL_GROUPS
+from nvc_jax.lattice.samples import ROWS
+from nvc_jax.lattice.weights import default_weights
 from nvc_jax.native.host_kernels import call_on_host, has_host_kernels
+
+
+class Floats(NamedTuple):
+    """A volume of float32, and what its fixed point is.
+
+    Attributes:
+        values: float32 (z, y, x), contiguous.
+        counted: bool (z, y, x), contiguous, values that count.
+        low: origin of the fixed point; no value is below it.
+        spacing: of the codes.
+    """
+
+    values: np.ndarray
+    counted: np.ndarray
+    low: float
+    spacing: float
 
 
 def serves(dtype: np.dtype) -> bool:
@@ -15,6 +37,20 @@ def fix_floats(values: np.ndarray, low: float, spacing: float, fraction_bits: in
     values, fixed = np.ascontiguousarray(values), np.empty(values.shape, np.int32)
     call_on_host("nvc_fix_floats", values.size, values, low, spacing, fraction_bits, fixed)
     return fixed
+
+
+def find_in_floats(floats: Floats, fraction_bits: int, thinning: int) -> tuple[np.ndarray, ...]:
+    """Find what ``native_programs.find`` finds, without the whole volume in fixed point."""
+    n = len(ROWS)
+    shapes = ((n, N_GROUPS), (n,), (2, n), (2, estimate.N_CONTEXTS, estimate.N_CLASSES), (2,))
+    found = tuple(np.empty(shape, np.int32) for shape in shapes)
+    default = np.ascontiguousarray(np.tile(default_weights(), (N_LEVEL_GROUPS, 1)), np.int32)
+    sides = np.array(floats.values.shape, np.int64)
+    numbers = (floats.low, floats.spacing, fraction_bits, thinning)
+    call_on_host(
+        "nvc_lattice_find_in_floats", floats.values, floats.counted, sides, *numbers, default, *found
+    )
+    return found
 
 
 def restore_floats(fixed: np.ndarray, low: float, unit: float) -> np.ndarray:

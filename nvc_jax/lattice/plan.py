@@ -1,5 +1,8 @@
 """Plan of a stream: its prediction weights, fitted to samples of the volume, and what it will cost."""
 
+import dataclasses
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -10,6 +13,7 @@ from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.lattice import native_programs
 from nvc_jax.lattice.estimate import COST_BITS, Counts, count_codes
 from nvc_jax.lattice.geometry import N_LEVEL_GROUPS, PHASES, lattice_shape, valid_sides
+from nvc_jax.lattice.native_values import Floats, find_in_floats
 from nvc_jax.lattice.samples import ROWS, draw_samples
 from nvc_jax.lattice.weight_fit import fit_rows
 from nvc_jax.lattice.weights import BYTES_PER_LEVEL_GROUP, default_weights
@@ -36,23 +40,41 @@ class Findings(NamedTuple):
     by_fit: Counts
 
 
-class FixedVolume(NamedTuple):
-    """A volume in fixed point on a lattice.
+class Lattice(NamedTuple):
+    """Values in fixed point on a lattice.
 
     Attributes:
         values: int32 lattice, on the device; behind the volume there are zeros.
         counted: bool lattice, on the device, values that count.
-        shape: of the volume.
-        fraction_bits: of the values.
         low, high: smallest and largest value.
     """
 
     values: jax.Array
     counted: jax.Array
-    shape: Shape3
-    fraction_bits: int
     low: int
     high: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FixedVolume:
+    """A volume in fixed point.
+
+    Attributes:
+        make_lattice: makes the lattice, when it is needed.
+        shape: of the volume.
+        fraction_bits: of the values.
+        floats: the volume before that, if kernels can look at it; None if not.
+    """
+
+    make_lattice: Callable[[], Lattice]
+    shape: Shape3
+    fraction_bits: int
+    floats: Floats | None = None
+
+    @functools.cached_property
+    def lattice(self) -> Lattice:
+        """The values."""
+        return self.make_lattice()
 
 
 class Plan(NamedTuple):
@@ -72,7 +94,7 @@ class Plan(NamedTuple):
 def fix_volume(
     fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3, valid: np.ndarray | None = None
 ) -> FixedVolume:
-    """Put a volume in fixed point on a lattice.
+    """Put a volume in fixed point on a lattice, at once.
 
     Args:
         fixed: int32 or int64 (z, y, x), magnitudes below MAX_FIXED.
@@ -85,14 +107,25 @@ def fix_volume(
     Raises:
         ValueError: a value or ``fraction_bits`` is beyond its limit.
     """
-    shape, lattice = check_shape(fixed.shape), lattice_shape(padded_shape)
+    if not 0 <= fraction_bits <= MAX_FRACTION_BITS:
+        raise ValueError(f"{fraction_bits} fraction bits exceed the limit of {MAX_FRACTION_BITS}")
+    lattice = make_lattice(fixed, padded_shape, valid)
+    return FixedVolume(lambda: lattice, check_shape(fixed.shape), fraction_bits)
+
+
+def make_lattice(fixed: np.ndarray, padded_shape: Shape3, valid: np.ndarray | None) -> Lattice:
+    """Put values in fixed point on a lattice; see ``fix_volume``.
+
+    Raises:
+        ValueError: a value is beyond its limit.
+    """
     low, high = int(fixed.min()), int(fixed.max())
-    if max(-low, high) >= MAX_FIXED or not 0 <= fraction_bits <= MAX_FRACTION_BITS:
-        raise ValueError(f"values from {low} to {high} with {fraction_bits} fraction bits exceed the limits")
-    counted = np.ones(shape, bool) if valid is None else valid
+    if max(-low, high) >= MAX_FIXED:
+        raise ValueError(f"values from {low} to {high} exceed the limits")
+    counted = np.ones(fixed.shape, bool) if valid is None else valid
     # Programs that plan and code take them several times.
-    on_device = (_put(fixed, lattice, np.int32), _put(counted, lattice, np.bool_))
-    return FixedVolume(*on_device, shape, fraction_bits, low, high)
+    shape = lattice_shape(padded_shape)
+    return Lattice(_put(fixed, shape, np.int32), _put(counted, shape, np.bool_), low, high)
 
 
 def _put(array: np.ndarray, lattice: Shape3, dtype: type) -> jax.Array:
@@ -111,13 +144,15 @@ def plan_stream(volume: FixedVolume, thinning: int = 0) -> Plan:
         volume: the volume.
         thinning: binary logarithm of the factor by which there are fewer samples: for a quick look.
     """
-    found = find(volume, thinning)
-    weights = _choose_weights(found, volume.shape)
-    return Plan(volume, weights, found.by_default if weights[0] is None else found.by_fit)
+    return Plan(volume, *_choose(find(volume, thinning), volume.shape))
 
 
-def _choose_weights(found: Findings, shape: Shape3) -> list[np.ndarray | None]:
-    """Choose fitted weights for each group of levels, or None where the default ones do as well."""
+def _choose(found: Findings, shape: Shape3) -> tuple[list[np.ndarray | None], Counts]:
+    """Choose fitted weights for each group of levels, or None where the default ones do as well.
+
+    Returns:
+        The weights, and the counts of those of the finest levels.
+    """
     n_points = np.array([np.prod(valid_sides(shape, level, PHASES[number])) for level, number in ROWS])
     saved = (found.by_default.costs.astype(np.int64) - found.by_fit.costs) / (1 << COST_BITS)
     saved *= n_points / np.maximum(found.by_fit.n_samples, 1)
@@ -125,7 +160,7 @@ def _choose_weights(found: Findings, shape: Shape3) -> list[np.ndarray | None]:
     for rows, bits in zip(np.split(found.rows, N_LEVEL_GROUPS), np.split(saved, N_LEVEL_GROUPS), strict=True):
         is_worth = bits.sum() > 8 * BYTES_PER_LEVEL_GROUP * _LEAST_SAVING
         weights.append(rows if is_worth else None)
-    return weights
+    return weights, found.by_default if weights[0] is None else found.by_fit
 
 
 def find(volume: FixedVolume, thinning: int = 0, *, by_kernel: bool | None = None) -> Findings:
@@ -136,19 +171,32 @@ def find(volume: FixedVolume, thinning: int = 0, *, by_kernel: bool | None = Non
         thinning: see ``plan_stream``.
         by_kernel: whether to use the kernel; by default where there is one.
     """
-    fraction_bits = volume.fraction_bits
+    fraction_bits, lattice = volume.fraction_bits, volume.lattice
     if runs_kernels() if by_kernel is None else by_kernel:
         numbers = (np.array(volume.shape, np.int32), np.int32(fraction_bits), np.int32(thinning))
-        rows, n_samples, costs, histograms, squared = map(
-            np.asarray, _find_by_kernel(*jax.device_put((volume.values, volume.counted, *numbers)))
-        )
-        fields = zip(costs, histograms, squared, strict=True)
-        return Findings(rows, *(Counts(n_samples, *of_weights) for of_weights in fields))
-    arrays = (np.asarray(volume.values), np.asarray(volume.counted))
+        found = _find_by_kernel(*jax.device_put((lattice.values, lattice.counted, *numbers)))
+        return _findings(*map(np.asarray, found))
+    arrays = (np.asarray(lattice.values), np.asarray(lattice.counted))
     samples = draw_samples(*arrays, volume.shape, fraction_bits, thinning)
     rows = fit_rows(samples, fraction_bits)
     default = np.tile(default_weights(), (N_LEVEL_GROUPS, 1))
     return Findings(rows, *(count_codes(samples, weights, fraction_bits) for weights in (default, rows)))
+
+
+def look(volume: FixedVolume, thinning: int) -> Counts:
+    """Count the codes of some samples, as ``plan_stream`` does, where possible without the lattice."""
+    if volume.floats is None:
+        return plan_stream(volume, thinning).counts
+    found = _findings(*find_in_floats(volume.floats, volume.fraction_bits, thinning))
+    return _choose(found, volume.shape)[1]
+
+
+def _findings(
+    rows: np.ndarray, n_samples: np.ndarray, costs: np.ndarray, histograms: np.ndarray, squared: np.ndarray
+) -> Findings:
+    """Put together what a kernel has found."""
+    fields = zip(costs, histograms, squared, strict=True)
+    return Findings(rows, *(Counts(n_samples, *of_weights) for of_weights in fields))
 
 
 _find_by_kernel = jax.jit(native_programs.find)

@@ -78,7 +78,8 @@ def encode_lattice(plan: Plan) -> tuple[bytes, np.ndarray]:
     Returns:
         The stream, and the values that it decodes to, int32 (z, y, x).
     """
-    fixed, counted, shape, fraction_bits, low, high = plan.volume
+    shape, fraction_bits = plan.volume.shape, plan.volume.fraction_bits
+    fixed, counted, low, high = plan.volume.lattice
     lattice = check_shape(fixed.shape)
     at_anchors = tuple(slice(0, side, ANCHOR_STRIDE) for side in shape)
     anchor_codes = _round(np.asarray(fixed)[at_anchors], fraction_bits)

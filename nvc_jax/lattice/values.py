@@ -15,11 +15,11 @@ from nvc_jax.core.aligned_arrays import empty_aligned
 from nvc_jax.core.dtypes import is_float, is_long_integer, round_floats
 from nvc_jax.core.header_fields import MAX_HALF_SPACING, decode_quantization, encode_quantization
 from nvc_jax.core.long_integers import fixed_point, from_multiples, nearest_multiples
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.core.slabs import map_slabs, slabs
 from nvc_jax.lattice import native_values
-from nvc_jax.lattice.estimate import Estimate, estimate_coding
-from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Plan, fix_volume
+from nvc_jax.lattice.estimate import Counts, Estimate, estimate_coding
+from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Lattice, Plan, make_lattice
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 from nvc_jax.native.float_errors import largest_error
 
@@ -48,12 +48,12 @@ class FixedValues(NamedTuple):
     spacing: float
     volume: FixedVolume
 
-    def estimate(self, plan: Plan) -> Estimate:
-        """Estimate what the values will take, coded as planned."""
+    def estimate(self, counts: Counts) -> Estimate:
+        """Estimate what the values will take, by the counts of a plan."""
         is_exact = not is_float(self.values.dtype) and self.spacing == 1
         unit = self.spacing / (1 << self.volume.fraction_bits)
         n_valid = int(np.count_nonzero(self.valid))
-        return estimate_coding(plan.counts, n_valid, unit, is_exact=is_exact)
+        return estimate_coding(counts, n_valid, unit, is_exact=is_exact)
 
 
 def fix_values(
@@ -82,10 +82,19 @@ def fix_values(
     if span + 1 >= MAX_FIXED:
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
-    fixed = empty_aligned(values.shape, np.int32)
-    for slab in slabs(values.shape):
-        fixed[slab] = _to_fixed(values[slab], low, spacing, fraction_bits)
-    volume = fix_volume(fixed, fraction_bits, padded_shape, valid)
+
+    def fix() -> Lattice:
+        fixed = empty_aligned(values.shape, np.int32)
+        for slab in slabs(values.shape):
+            fixed[slab] = _to_fixed(values[slab], low, spacing, fraction_bits)
+        return make_lattice(fixed, padded_shape, valid)
+
+    floats = None
+    if native_values.serves(values.dtype):
+        floats = native_values.Floats(
+            np.ascontiguousarray(values), np.ascontiguousarray(valid), float(low), spacing
+        )
+    volume = FixedVolume(fix, check_shape(values.shape), fraction_bits, floats)
     return FixedValues(values, valid, max_error, low, spacing, volume)
 
 

@@ -103,7 +103,7 @@ def test_values_on_a_grid_or_not_are_ranked_alike(spoiled: float | None) -> None
     assert ranked is not None
     table, ranks = np.unique(to_ordered(values), return_inverse=True)
     np.testing.assert_array_equal(ranked.table, table)
-    lattice = np.asarray(ranked.volume.values)[tuple(slice(0, side) for side in SHAPE)]
+    lattice = np.asarray(ranked.volume.lattice.values)[tuple(slice(0, side) for side in SHAPE)]
     np.testing.assert_array_equal(lattice, ranks.reshape(SHAPE))
 
 
@@ -111,6 +111,6 @@ def test_estimates_are_of_the_right_order() -> None:
     chunk = ChunkValues.examine(counts_as_floats("float32"), ())
     ranked = rank_values(chunk, PADDED_SHAPE)
     assert ranked is not None
-    estimate = ranked.estimate(plan_stream(ranked.volume))
+    estimate = ranked.estimate(plan_stream(ranked.volume).counts)
     assert estimate.squared_error == 0
     assert 0.7 < 8 * len(encode_ranks(ranked)) / estimate.bits < 1.5

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from lattice_volumes import code_values
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.lattice.values import decode_values
+from nvc_jax.lattice.plan import look, plan_stream
+from nvc_jax.lattice.values import decode_values, fix_values
 
 PADDED_SHAPE = (20, 32, 27)
 
@@ -37,6 +38,17 @@ def test_floats_keep_the_bound(seed: int, shape: Shape3, kind: str, exponent: fl
     np.testing.assert_array_equal(decoded, known)
     assert decoded.dtype == known.dtype == values.dtype
     assert np.abs(decoded.astype(float) - values.astype(float)).max() <= max_error
+
+
+@given(st.integers(0, 2**32 - 1), SHAPES, KINDS, st.floats(-5, -0.2), st.sampled_from([0, 3]))
+def test_a_look_at_floats_counts_what_a_plan_counts(
+    seed: int, shape: Shape3, kind: str, exponent: float, thinning: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    values, valid = volume(rng, shape, kind).astype(np.float32), rng.random(shape) < 0.9
+    fixed = fix_values(values, 10.0**exponent, PADDED_SHAPE, valid).volume
+    for own, expected in zip(look(fixed, thinning), plan_stream(fixed, thinning).counts, strict=True):
+        np.testing.assert_array_equal(own, expected)
 
 
 @settings(max_examples=30, deadline=None)

@@ -31,4 +31,4 @@ def estimate_values(
 ) -> Estimate:
     """Estimate a volume under a bound; arguments are those of ``fix_values`` and ``plan_stream``."""
     fixed = fix_values(values, max_error, padded_shape, valid)
-    return fixed.estimate(plan_stream(fixed.volume, thinning))
+    return fixed.estimate(plan_stream(fixed.volume, thinning).counts)
