@@ -3,7 +3,6 @@
 A column has the whole length of one axis and a few blocks along the others.
 """
 
-import math
 from typing import NamedTuple
 
 import jax
@@ -17,10 +16,9 @@ from nvc_jax.transform.block_layout import BLOCK_SIZE
 
 _COLUMN_SIDE = 16
 """Largest side of a column along the axes that it does not span, in voxels."""
-_MAX_COLUMNS, _MIN_COLUMNS = 8, 2
-"""Limits of the number of columns of an axis."""
-_COLUMNS_SHARE = 1 / 4
-"""Share of the volume that its columns may have, between these limits: a chunk of 128³ has eight."""
+_N_COLUMNS = 8
+"""Columns of an axis, if there are so many: an eighth of a chunk of 128³. With four the shapes take 1 % more
+bits in the mean, with all columns 0.3 % fewer."""
 
 
 class Columns(NamedTuple):
@@ -46,9 +44,7 @@ def draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array, axi
     corners = _column_corners(shape, sides)
     is_inside = jnp.all(jnp.asarray(corners) < valid_shape[None], axis=1)
     activity = _activity(volume, step, corners, sides)
-    most = round(_COLUMNS_SHARE * volume.size / math.prod(sides))
-    n = min(max(most, _MIN_COLUMNS), _MAX_COLUMNS, len(corners))
-    drawn, weights = draw_systematic(activity, is_inside, n)
+    drawn, weights = draw_systematic(activity, is_inside, min(_N_COLUMNS, len(corners)))
     starts = jnp.asarray(corners)[drawn]
     voxels = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
     valid_shapes = jnp.clip(valid_shape[None] - starts, 1, jnp.array(sides, jnp.int32)[None])

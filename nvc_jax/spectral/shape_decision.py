@@ -120,9 +120,9 @@ def _decide_axis(
     shape: TransformShape,
     axis: jax.Array,
 ) -> ShapeDecision:
-    """Choose the length and then the filter of one axis that cost least, the other axes as they are.
+    """Choose the filter and then the length of one axis that cost least, the other axes as they are.
 
-    The lengths are tried with the filter that the axis has, then the other filters with the best length.
+    The filters are tried with the shortest length, then the other lengths with the best filter.
     """
     lines = _transform_other_axes(columns, shape, axis)
     weights = jnp.repeat(columns.weights, len(lines.are_means) // len(columns.weights))
@@ -145,34 +145,33 @@ def _choose_in_turn(
     captured: list[Any],
     candidates: _Candidates,
     is_too_long: jax.Array,
-    first_filter: jax.Array,
+    like: jax.Array,
 ) -> _Choice:
-    """Choose a length and then a filter in one loop over both, which compiles faster.
+    """Choose a filter and then a length in one loop over both, which compiles faster.
 
     Args:
         cost_of: computes the cost of a transform, float32, from ``captured``, a length and a filter.
         captured: arrays that it uses.
         candidates: from which to choose.
         is_too_long: bool, lengths that may not be chosen.
-        first_filter: int32, the filter with which lengths are compared.
+        like: array that varies over devices as the results do.
     """
-    n_lengths, n_filters = len(candidates.lengths), len(candidates.filters)
-    first_place = jnp.argmax(candidates.filters == first_filter)
+    n_filters = len(candidates.filters)
 
     def consider(best: _Choice, number: jax.Array) -> tuple[_Choice, None]:
-        is_length, place = number < n_lengths, jnp.minimum(number, n_lengths - 1)
-        other = candidates.filters[(first_place + 1 + number - n_lengths) % n_filters]
-        length = jnp.where(is_length, candidates.lengths[place], best.length)
-        filter_index = jnp.where(is_length, first_filter, other)
+        is_filter, place = number < n_filters, jnp.maximum(number - n_filters + 1, 0)
+        filter_index = jnp.where(
+            is_filter, candidates.filters[jnp.minimum(number, n_filters - 1)], best.filter
+        )
+        length = candidates.lengths[place]
         cost = cost_of(captured, length, filter_index)
-        cost = jnp.where(is_length & is_too_long[place], jnp.inf, cost)
+        cost = jnp.where(is_too_long[place], jnp.inf, cost)
         candidate = _Choice(cost, length, filter_index)
         return jax.tree.map(lambda new, old: jnp.where(cost < best.cost, new, old), candidate, best), None
 
-    no_choice = _Choice(jnp.float32(jnp.inf), candidates.lengths[0], first_filter)
-    first = varying_like(first_filter, no_choice)
-    numbers = jnp.arange(n_lengths + n_filters - 1, dtype=jnp.int32)
-    return lax.scan(consider, first, numbers)[0]
+    no_choice = _Choice(jnp.float32(jnp.inf), candidates.lengths[0], candidates.filters[0])
+    numbers = jnp.arange(n_filters + len(candidates.lengths) - 1, dtype=jnp.int32)
+    return lax.scan(consider, varying_like(like, no_choice), numbers)[0]
 
 
 def _choose_at_once(
@@ -180,14 +179,15 @@ def _choose_at_once(
     captured: list[Any],
     candidates: _Candidates,
     is_too_long: jax.Array,
-    first_filter: jax.Array,
+    _: jax.Array,
 ) -> _Choice:
-    """Choose as ``_choose_in_turn`` does: among all lengths at once, and then among all filters."""
-    costs = jax.vmap(cost_of, (None, 0, None))(captured, candidates.lengths, first_filter)
-    length = candidates.lengths[jnp.argmin(jnp.where(is_too_long, jnp.inf, costs))]
-    costs = jax.vmap(cost_of, (None, None, 0))(captured, length, candidates.filters)
+    """Choose as ``_choose_in_turn`` does: among all filters at once, and then among all lengths."""
+    costs = jax.vmap(cost_of, (None, None, 0))(captured, candidates.lengths[0], candidates.filters)
+    filter_index = candidates.filters[jnp.argmin(costs)]
+    costs = jax.vmap(cost_of, (None, 0, None))(captured, candidates.lengths, filter_index)
+    costs = jnp.where(is_too_long, jnp.inf, costs)
     place = jnp.argmin(costs)
-    return _Choice(costs[place], length, candidates.filters[place])
+    return _Choice(costs[place], candidates.lengths[place], filter_index)
 
 
 class _Lines(NamedTuple):
