@@ -27,7 +27,8 @@ class Columns(NamedTuple):
     Attributes:
         voxels: float32 (columns, side of the axis, two sides of at most _COLUMN_SIDE).
         valid_shapes: int32 (columns, 3), voxels of each column along these axes that lie in the volume.
-        weights: float32 (columns,), the number of columns of the volume that each represents.
+        weights: float32 (columns,), the number of columns of the volume that each represents; where columns
+            overlap, they count less.
     """
 
     voxels: jax.Array
@@ -45,6 +46,7 @@ def draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array, axi
     is_inside = jnp.all(jnp.asarray(corners) < valid_shape[None], axis=1)
     activity = _activity(volume, step, corners, sides)
     drawn, weights = draw_systematic(activity, is_inside, min(_N_COLUMNS, len(corners)))
+    weights = weights * _share_without_overlaps(corners, sides, valid_shape, axis)
     starts = jnp.asarray(corners)[drawn]
     voxels = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
     valid_shapes = jnp.clip(valid_shape[None] - starts, 1, jnp.array(sides, jnp.int32)[None])
@@ -60,6 +62,16 @@ def _column_corners(shape: Shape3, sides: Shape3) -> np.ndarray:
         starts.append(sorted({*range(0, last + 1, side), last}))
     mesh = np.meshgrid(*starts, indexing="ij")
     return np.stack([axis.reshape(-1) for axis in mesh], axis=1).astype(np.int32)
+
+
+def _share_without_overlaps(
+    corners: np.ndarray, sides: Shape3, valid_shape: jax.Array, axis: int
+) -> jax.Array:
+    """Divide the number of lines of a volume along an axis by that of all its columns, which may overlap."""
+    others = np.array([other for other in range(3) if other != axis])
+    valid, largest = valid_shape[others], jnp.array(sides, jnp.int32)[others]
+    of_columns = jnp.clip(valid[None] - jnp.asarray(corners)[:, others], 0, largest[None])
+    return jnp.prod(valid).astype(jnp.float32) / jnp.sum(jnp.prod(of_columns, axis=1)).astype(jnp.float32)
 
 
 def _activity(volume: jax.Array, step: jax.Array, corners: np.ndarray, sides: Shape3) -> jax.Array:
