@@ -47,6 +47,7 @@ hypothesis.settings.load_profile("nvc")
 LONGEST = (
     "integration/test_docs.py",
     "integration/test_clusters.py",
+    "integration/test_training_processes.py",
     "spectral/test_encoder.py",
     "integration/test_writers.py",
     "format/test_golden.py",

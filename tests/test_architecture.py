@@ -1,6 +1,7 @@
 """The packages of nvc_jax: which package may import which, what each says of itself, and what is public."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,13 +48,18 @@ OUTSIDE = sorted(path for name in ("tests", "benchmarks", "fuzz") for path in (R
 """Files of tests, benchmarks and fuzzing."""
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def name_of(module: Path) -> str:
     return ".".join(module.relative_to(PACKAGE).with_suffix("").parts)
 
 
 def imports_of(module: Path) -> Iterator[str]:
     """Dotted names, below nvc_jax, that a module imports, by either form of import."""
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -74,12 +80,12 @@ def test_the_table_names_every_package_from_the_ground_up() -> None:
     assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py"}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_modules_import_only_from_packages_below(module: Path) -> None:
-    package = module.relative_to(PACKAGE).parts[0]
-    allowed = {package, "__version__", *MAY_IMPORT[package].split()}
-    for imported in imports_of(module):
-        assert imported.split(".")[0] in allowed, f"{name_of(module)} imports {imported}"
+def test_modules_import_only_from_packages_below() -> None:
+    for module in MODULES:
+        package = module.relative_to(PACKAGE).parts[0]
+        allowed = {package, "__version__", *MAY_IMPORT[package].split()}
+        for imported in imports_of(module):
+            assert imported.split(".")[0] in allowed, f"{name_of(module)} imports {imported}"
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
@@ -99,32 +105,31 @@ def path_of(path: Path) -> str:
 
 
 def docstrings_of(path: Path) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node)
             if docstring:
                 yield getattr(node, "name", path.name), docstring
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_every_module_has_a_docstring(module: Path) -> None:
-    assert ast.get_docstring(ast.parse(module.read_text()))
+def test_every_module_has_a_docstring() -> None:
+    assert [name_of(module) for module in MODULES if not ast.get_docstring(tree_of(module))] == []
 
 
-@pytest.mark.parametrize("path", MODULES + OUTSIDE, ids=path_of)
-def test_docstrings_open_with_a_verb_or_a_noun(path: Path) -> None:
-    for name, docstring in docstrings_of(path):
-        assert docstring.split()[0] not in RIDDLES, name
+def test_docstrings_open_with_a_verb_or_a_noun() -> None:
+    for path in MODULES + OUTSIDE:
+        for name, docstring in docstrings_of(path):
+            assert docstring.split()[0] not in RIDDLES, (path_of(path), name)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_modules_and_functions_are_short(module: Path) -> None:
-    text = module.read_text()
-    assert len(text.splitlines()) <= MAX_LINES
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
-            assert (node.end_lineno or 0) - first.lineno < MAX_FUNCTION_LINES, node.name
+def test_modules_and_functions_are_short() -> None:
+    for module in MODULES:
+        assert len(module.read_text().splitlines()) <= MAX_LINES, path_of(module)
+        for node in ast.walk(tree_of(module)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                n_lines = (node.end_lineno or 0) - first.lineno
+                assert n_lines < MAX_FUNCTION_LINES, (path_of(module), node.name)
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
@@ -160,7 +165,7 @@ def test_public_names_are_there_and_documented() -> None:
 def private_names_used(path: Path) -> list[str]:
     """List names with a leading underscore that a file takes from the package, and patches of any module."""
     names = []
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     modules = {
         alias.asname or alias.name.split(".")[-1]
         for node in ast.walk(tree)
@@ -192,9 +197,9 @@ def private_names_used(path: Path) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("path", OUTSIDE, ids=path_of)
-def test_nothing_outside_reaches_into_the_package(path: Path) -> None:
-    assert private_names_used(path) == []
+def test_nothing_outside_reaches_into_the_package() -> None:
+    for path in OUTSIDE:
+        assert private_names_used(path) == [], path_of(path)
 
 
 def test_tests_mirror_the_packages() -> None:

@@ -1,7 +1,8 @@
 """Operations that have a form for each platform, of which a compiled program contains one.
 
 ``jax.lax.platform_dependent`` does this, too, but it traces all forms at once, which takes as many times as
-long. Here a form is traced when a program is compiled for its platform.
+long. Here a form is traced when a program is compiled for its platform, or, inside of ``jax.shard_map``, at
+once if the mesh tells the platform.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,8 +49,11 @@ def choose_form(forms: Forms, results: Any, *arguments: Any) -> Any:
         axes = frozenset().union(*map(_varying_axes, leaves))
         if axes:  # kernels of GPUs know no types that vary; without `check_vma` there are none
             forms = forms._replace(cuda=forms.default)
-        varying = Forms(*(_varying(form, axes) for form in forms))
-        return lax.platform_dependent(*arguments, **varying._asdict())
+        varying = {name: _varying(form, axes) for name, form in forms._asdict().items()}
+        platform = _mesh_platform()
+        if platform is not None:
+            return varying.get(platform, varying["default"])(*arguments)
+        return lax.platform_dependent(*arguments, **varying)
     shapes, results_tree = jax.tree.flatten(results)
 
     def flat(form: _Form) -> _Form:
@@ -70,7 +74,7 @@ def hoist(function: _Form, *examples: Any) -> tuple[_Form, Any, list[Any]]:
 
     Returns:
         A function that takes the list of these arrays and then the arguments; shapes and dtypes of its
-        results; and the list. Inside of ``jax.shard_map``, where ``choose_form`` traces all forms at once and
+        results; and the list. Inside of ``jax.shard_map``, where ``choose_form`` traces forms at once and
         types depend on how arrays vary over devices, the function is as it was, the list is empty, and shapes
         are None.
     """
@@ -129,6 +133,13 @@ for _platform in ("cpu", "cuda"):
 def _is_in_shard_map() -> bool:
     """Tell whether the program that is being traced runs inside of ``jax.shard_map``."""
     return bool(jax.sharding.get_abstract_mesh().manual_axes)
+
+
+def _mesh_platform() -> str | None:
+    """Get the platform of the devices of a ``shard_map``; None if its mesh does not tell."""
+    device = getattr(jax.sharding.get_abstract_mesh(), "abstract_device", None)
+    platform: str | None = getattr(device, "platform", None)
+    return None if platform == "gpu" else platform  # which is CUDA or ROCm
 
 
 def _varying_axes(leaf: Any) -> frozenset:

@@ -1,19 +1,16 @@
-"""Volume rendering by ray marching, in ``jax.numpy``; it needs no extra.
+"""Volume rendering by ray marching, with NumPy and SciPy; it needs no extra.
 
 Parallel rays leave the pixels of a picture and cross the volume in steps of half a voxel. At each step, a
 transfer function turns the sampled value into a colour and an opacity, and a diffuse light shades the
-colour. The samples are composited front to back (Levoy 1988).
+colour. The samples are composited front to back (Levoy 1988). Most of them lie beside the volume or in
+transparent parts of it, and are left out.
 """
 
-import functools
 import math
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jax.scipy.ndimage import map_coordinates
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from nvc_jax.core.shapes import check_shape
 
@@ -21,7 +18,7 @@ DARK_TO_LIGHT = ((0.16, 0.20, 0.42), (0.20, 0.52, 0.66), (0.93, 0.80, 0.52), (1.
 """Colours (red, green, blue) of the transfer function at equal distances from its threshold to 1."""
 
 STEP_VOXELS = 0.5
-"""Distance of the samples along a ray, in voxels; the square root in `_transfer` is for this distance."""
+"""Distance of the samples along a ray, in voxels; `_Transfer.alpha` is for this distance."""
 
 VIEW_WIDTH = 0.8
 """Side of the picture at zoom 1, relative to the diagonal of the volume."""
@@ -32,10 +29,11 @@ LIGHT_FROM_ABOVE, LIGHT_FROM_LEFT = 0.5, 0.4
 AMBIENT_LIGHT, DIFFUSE_LIGHT = 0.35, 0.65
 """Share of the light that falls on every surface, and share that depends on its slope towards the light."""
 
+LEAST_SOFTNESS = 1e-9
+"""Interval of mapped values over which opacity rises at least: the quotient must be finite."""
+
 MIN_SQUARED_SLOPE = 1e-8
 """Added to the squared gradient, so that a flat part of the volume has a finite normal."""
-
-_Carry = tuple[jax.Array, jax.Array]
 
 
 def render(
@@ -75,82 +73,89 @@ def render(
     check_shape(volume.shape)
     if not maximum > minimum:
         raise ValueError(f"`maximum` (={maximum}) must exceed `minimum` (={minimum})")
-    unit = jnp.asarray(np.clip((volume.astype(np.float32) - minimum) / (maximum - minimum), 0, 1))
+    unit = np.clip((volume.astype(np.float32) - minimum) / (maximum - minimum), 0, 1).astype(np.float32)
     frame = _camera(math.radians(azimuth), math.radians(elevation))
-    transfer = jnp.array([threshold, softness, opacity], jnp.float32)
-    return np.asarray(_march(unit, frame, transfer, jnp.float32(zoom), size))
+    return _march(unit, frame, _Transfer(threshold, softness, opacity), zoom, size)
 
 
-def _camera(azimuth: float, elevation: float) -> jax.Array:
+def _camera(azimuth: float, elevation: float) -> np.ndarray:
     """Unit vectors (z, y, x) of the viewing direction, right and down, one a row; z points up."""
     ca, sa, ce, se = math.cos(azimuth), math.sin(azimuth), math.cos(elevation), math.sin(elevation)
-    return jnp.array([(-se, ca * ce, sa * ce), (0, -sa, ca), (-ce, -ca * se, -sa * se)], jnp.float32)
+    return np.array([(-se, ca * ce, sa * ce), (0, -sa, ca), (-ce, -ca * se, -sa * se)], np.float32)
 
 
-@functools.partial(jax.jit, static_argnums=4)
-def _march(volume: jax.Array, frame: jax.Array, transfer: jax.Array, zoom: jax.Array, size: int) -> jax.Array:
-    """Composite the samples of all rays; one step of the scan is one sheet of samples.
+class _Transfer(NamedTuple):
+    """The transfer function: what is seen of mapped values; see ``render``."""
+
+    threshold: float
+    softness: float
+    opacity: float
+
+    def colour(self, value: np.ndarray) -> np.ndarray:
+        """Interpolate the colours (n, 3) of values (n,) between those of ``DARK_TO_LIGHT``."""
+        level = (value - self.threshold) / (1 - self.threshold) * (len(DARK_TO_LIGHT) - 1)
+        positions, channels = np.arange(len(DARK_TO_LIGHT)), np.transpose(DARK_TO_LIGHT)
+        return np.stack([np.interp(level, positions, channel) for channel in channels], axis=-1)
+
+    def alpha(self, value: np.ndarray) -> np.ndarray:
+        """Compute the opacities (n,) of samples of values (n,); samples stand for half a voxel's length."""
+        ramp = np.clip((value - self.threshold) / max(self.softness, LEAST_SOFTNESS), 0, 1)
+        voxel_alpha = self.opacity * ramp
+        return 1 - np.sqrt(1 - voxel_alpha)  # of half a voxel, see STEP_VOXELS
+
+
+def _march(volume: np.ndarray, frame: np.ndarray, transfer: _Transfer, zoom: float, size: int) -> np.ndarray:
+    """Composite the samples of all rays, one sheet of samples after the other.
 
     Args:
         volume: (z, y, x) in [0, 1].
         frame: (3, 3), see `_camera`.
-        transfer: threshold, softness and opacity.
-        zoom: scalar, see `render`.
+        transfer: colours and opacities of values.
+        zoom: see `render`.
         size: side of the picture in pixels.
 
     Returns:
-        (size, size, 3) colours in [0, 1].
+        (size, size, 3) float32 colours in [0, 1].
     """
+    from scipy.ndimage import map_coordinates  # takes long to import
+
     forward, right, down = frame
-    threshold, softness, opacity = transfer
     diagonal = math.sqrt(sum(side**2 for side in volume.shape))
-    n_steps = math.ceil(diagonal / STEP_VOXELS)
-    shades = _diffuse_shade(volume, forward, right, down)
-    fields = jnp.pad(jnp.stack([volume, shades]), [(0, 0), (1, 1), (1, 1), (1, 1)])
+    values, shades = (np.pad(field, 1) for field in (volume, _diffuse_shade(volume, forward, right, down)))
 
-    # `centre` + `sheet`: positions of the pixels on the sheet through the centre of the volume.
-    sheet = _pixel_offsets(right, down, size) * (VIEW_WIDTH * diagonal / zoom)
-    # Voxels 0 … n − 1 have their centre at (n − 1) / 2; the padding adds 1.
-    centre = (jnp.array(volume.shape, jnp.float32) / 2 + 0.5)[:, None, None]
+    # Positions of the pixels on the sheet through the centre of the volume, (3, n). Voxels 0 … n − 1 have
+    # their centre at (n − 1) / 2; the padding adds 1. Beyond the padding there is nothing to see.
+    centre, last = np.array(volume.shape)[:, None] / 2 + 0.5, np.array(values.shape)[:, None] - 1
+    sheet = centre + _pixel_offsets(right, down, size) * (VIEW_WIDTH * diagonal / zoom)
+    colour_so_far, transmittance = np.zeros((size * size, 3)), np.ones(size * size)
+    for depth in np.arange(0, diagonal, STEP_VOXELS) - 0.5 * diagonal:
+        position = sheet + forward[:, None] * depth
+        rays = np.flatnonzero(((position > 0) & (position < last)).all(axis=0))
+        value = map_coordinates(values, position[:, rays], order=1)
+        is_seen = value > transfer.threshold
+        rays, value = rays[is_seen], value[is_seen]
+        shade = map_coordinates(shades, position[:, rays], order=1)
+        alpha = transfer.alpha(value)
+        light = AMBIENT_LIGHT + DIFFUSE_LIGHT * shade
+        colour_so_far[rays] += (transmittance[rays] * alpha * light)[:, None] * transfer.colour(value)
+        transmittance[rays] *= 1 - alpha
+    image = np.clip(colour_so_far + transmittance[:, None], 0, 1)
+    return image.reshape(size, size, 3).astype(np.float32)
 
-    def step(carry: _Carry, index: jax.Array) -> tuple[_Carry, None]:
-        colour_so_far, transmittance = carry
-        depth = (index.astype(jnp.float32) * STEP_VOXELS - 0.5 * diagonal).reshape(1, 1, 1)
-        position = list(centre + sheet + forward[:, None, None] * depth)
-        value, shade = (map_coordinates(field, position, order=1, mode="constant") for field in fields)
-        colour, alpha = _transfer(value, shade, threshold, softness, opacity)
-        colour_so_far = colour_so_far + (transmittance * alpha)[..., None] * colour
-        return (colour_so_far, transmittance * (1 - alpha)), None
 
-    start = (jnp.zeros((size, size, 3)), jnp.ones((size, size)))
-    (image, transmittance), _ = lax.scan(step, start, jnp.arange(n_steps))
-    return jnp.clip(image + transmittance[..., None], 0, 1)
-
-
-def _diffuse_shade(volume: jax.Array, forward: jax.Array, right: jax.Array, down: jax.Array) -> jax.Array:
+def _diffuse_shade(
+    volume: np.ndarray, forward: np.ndarray, right: np.ndarray, down: np.ndarray
+) -> np.ndarray:
     """Cosine in [0, 1] of the angle between the gradient and the light, for every voxel."""
-    gradient = jnp.stack(jnp.gradient(volume)) if min(volume.shape) > 1 else jnp.zeros((3, *volume.shape))
-    light = (-forward - LIGHT_FROM_ABOVE * down - LIGHT_FROM_LEFT * right)[:, None, None, None]
-    slope = jnp.sqrt(jnp.sum(gradient**2, axis=0) + MIN_SQUARED_SLOPE)
-    return jnp.abs(jnp.sum(gradient * light, axis=0)) / (slope * jnp.linalg.norm(light))
+    gradient = np.stack(np.gradient(volume)) if min(volume.shape) > 1 else np.zeros((3, *volume.shape))
+    light = -forward - LIGHT_FROM_ABOVE * down - LIGHT_FROM_LEFT * right
+    slope = np.sqrt(np.sum(gradient**2, axis=0) + MIN_SQUARED_SLOPE)
+    cosine = np.abs(np.tensordot(light, gradient, axes=1)) / (slope * np.linalg.norm(light))
+    return cosine.astype(np.float32)
 
 
-def _pixel_offsets(right: jax.Array, down: jax.Array, size: int) -> jax.Array:
-    """Offsets (3, size, size) of the pixels from the centre of a picture whose side is 1."""
-    pixels = (jnp.arange(size, dtype=jnp.float32) + 0.5) / size - 0.5
-    return right[:, None, None] * pixels[None, None, :] + down[:, None, None] * pixels[None, :, None]
-
-
-def _transfer(
-    value: jax.Array, shade: jax.Array, threshold: jax.Array, softness: jax.Array, opacity: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Colours (h, w, 3) and opacities (h, w) of one step's samples."""
-    voxel_alpha = opacity * jnp.clip((value - threshold) / softness, 0, 1)
-    alpha = 1 - jnp.sqrt(1 - voxel_alpha)  # opacity of half a voxel, see STEP_VOXELS
-
-    n_colours = len(DARK_TO_LIGHT)
-    colours = jnp.array(DARK_TO_LIGHT, jnp.float32)
-    level = jnp.clip((value - threshold) / (1 - threshold), 0, 1) * (n_colours - 1)
-    positions = jnp.arange(float(n_colours))
-    colour = jnp.stack([jnp.interp(level, positions, colours[:, channel]) for channel in range(3)], axis=-1)
-    return colour * (AMBIENT_LIGHT + DIFFUSE_LIGHT * shade[..., None]), alpha
+def _pixel_offsets(right: np.ndarray, down: np.ndarray, size: int) -> np.ndarray:
+    """Offsets (3, size · size) of the pixels from the centre of a picture whose side is 1."""
+    pixels = (np.arange(size) + 0.5) / size - 0.5
+    offsets = right[:, None, None] * pixels[None, None, :] + down[:, None, None] * pixels[None, :, None]
+    return offsets.reshape(3, -1)

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,3 +50,27 @@ def test_hoisted_functions_use_traced_arrays_later() -> None:
         return choose_form(forms, results, captured, values)
 
     np.testing.assert_array_equal(program(jnp.int32(3), VALUES)["scaled"], VALUES * 3)
+
+
+@pytest.mark.parametrize("has_devices", [True, False])
+def test_the_mesh_of_a_shard_map_tells_which_form_is_traced(has_devices: bool) -> None:
+    """A mesh without devices tells nothing: then all forms are traced, and the program holds one of them."""
+    traced = []
+
+    def form_of(platform: str) -> Callable[[jax.Array], jax.Array]:
+        def form(values: jax.Array) -> jax.Array:
+            traced.append(platform)
+            return values + len(platform)
+
+        return form
+
+    forms = Forms(*map(form_of, Forms._fields))
+    mesh = jax.make_mesh((1,), ("x",), axis_types=(jax.sharding.AxisType.Auto,))
+    if not has_devices:
+        mesh = jax.sharding.AbstractMesh((1,), ("x",), axis_types=(jax.sharding.AxisType.Auto,))
+    part = jax.sharding.PartitionSpec("x")
+    mapped = jax.shard_map(
+        lambda values: choose_form(forms, None, values), mesh=mesh, in_specs=part, out_specs=part
+    )
+    np.testing.assert_array_equal(jax.jit(mapped)(VALUES), VALUES + len("cpu"))
+    assert set(traced) == ({"cpu"} if has_devices else {"cpu", "default"})  # instead of GPUs' own, too

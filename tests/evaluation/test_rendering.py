@@ -26,6 +26,13 @@ def test_a_ball_covers_its_disc_from_everywhere_and_zoom_magnifies() -> None:
     assert covered(zoom=1.5) / covered() == pytest.approx(1.5**2, rel=0.1)
 
 
+def test_opacity_may_rise_at_once() -> None:
+    half = render(BALL * 0.5, minimum=0, maximum=1, threshold=0.3, softness=0, opacity=1, size=32)
+    assert half[15:17, 15:17].max() < 0.9
+    np.testing.assert_allclose(half[0], 1, atol=1e-6)
+    assert render(BALL, minimum=0, maximum=1, threshold=1, size=32).min() == 1
+
+
 def test_pictures_are_seen_from_the_eye() -> None:
     volume = np.zeros((32, 32, 32))
     volume[26:30, 14:18, 14:18] = 1  # high in z: near the upper edge of the picture

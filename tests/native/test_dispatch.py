@@ -11,7 +11,7 @@ from nvc_jax.entropy import adaptive_geometric, geometric_adaptation
 from nvc_jax.native.dispatch import on_cpu, runs_kernels
 
 VALUES = jnp.asarray(np.random.default_rng(0).integers(-9, 9, (3, 40)), jnp.int32)
-SCALES = geometric_adaptation.choose_scales(VALUES)
+SCALES = jax.jit(geometric_adaptation.choose_scales)(VALUES)
 
 
 def encode(values: jax.Array) -> jax.Array:

@@ -21,16 +21,16 @@ def make_model() -> entropy_model.EntropyModel:
     tables = np.zeros((N_CLASSES, N_COEFFICIENTS), int)
     tables[1, : N_COEFFICIENTS // 2], tables[2] = 2, 2
     tables[:, 0] = N_TABLES + np.arange(N_CLASSES)
-    ones = jnp.ones((1, tokens.N_TOKENS), jnp.uint16)
+    ones = jnp.asarray(np.ones((1, tokens.N_TOKENS), np.uint16))
     return entropy_model.EntropyModel(
         frequencies=ones,
         bits=jnp.asarray(bits, jnp.float32),
-        reconstruction_offsets=jnp.full((N_TABLES, 2), 0.05, jnp.float32),
-        order=jnp.arange(1, N_COEFFICIENTS, dtype=jnp.int32),
+        reconstruction_offsets=jnp.asarray(np.full((N_TABLES, 2), 0.05, np.float32)),
+        order=jnp.asarray(np.arange(1, N_COEFFICIENTS, dtype=np.int32)),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=ones,
         class_frequencies=ones,
-        class_bits=jnp.full(N_CLASSES, 2, jnp.float32),
+        class_bits=jnp.asarray(np.full(N_CLASSES, 2, np.float32)),
     )
 
 

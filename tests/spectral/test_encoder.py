@@ -56,9 +56,12 @@ def test_smaller_steps_are_better_and_larger(codec: nvc_jax.Codec) -> None:
     assert measured[0][1] < measured[-1][1] / 8
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
-def test_dtype_and_shape_come_back(dtype: str, codec: nvc_jax.Codec) -> None:
-    volume = SMALL_VOLUME[:9, :10, :13].astype(dtype)
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [("uint8", CUBE.shape), ("uint16", (9, 10, 13)), ("int16", (9, 10, 13)), ("float32", SMALL_VOLUME.shape)],
+)
+def test_dtype_and_shape_come_back(dtype: str, shape: Shape3, codec: nvc_jax.Codec) -> None:
+    volume = SMALL_VOLUME[tuple(map(slice, shape))].astype(dtype)
     decoded, _ = round_trip(codec, volume, 0.002)
     assert decoded.dtype == volume.dtype
     assert decoded.shape == volume.shape
@@ -67,14 +70,14 @@ def test_dtype_and_shape_come_back(dtype: str, codec: nvc_jax.Codec) -> None:
 
 def test_the_smallest_step_is_near_exact(codec: nvc_jax.Codec) -> None:
     rng = np.random.default_rng(0)
-    volume = rng.uniform(-3, 5, (16, 16, 16)).astype(np.float32)
-    volume[:8] = np.where(rng.random((8, 16, 16)) < 0.5, -3, 5)  # the hardest edges there are
+    volume = rng.uniform(-3, 5, SMALL_VOLUME.shape).astype(np.float32)
+    volume[:8] = np.where(rng.random(volume[:8].shape) < 0.5, -3, 5)  # the hardest edges there are
     decoded, _ = round_trip(codec, volume, encoded_stream.MIN_STEP)
     assert np.abs(decoded - volume).max() < 8 * 20 * encoded_stream.MIN_STEP
 
 
 def test_constants_are_exact_and_small(codec: nvc_jax.Codec) -> None:
-    volume = np.full((16, 16, 16), -3.25, np.float32)
+    volume = np.full(SMALL_VOLUME.shape, -3.25, np.float32)
     decoded, used = round_trip(codec, volume, 0.01)
     np.testing.assert_array_equal(decoded, volume)
     assert used < 12

@@ -24,16 +24,16 @@ def make_model() -> EntropyModel:
     tables[:, 0] = 2 * N_TABLES + np.arange(N_CLASSES)
     shared = leave_rare_to_escape(token_probabilities(P_NONZERO, DECAY))
     rows = np.concatenate([shared, np.ones((N_CLASSES, tokens.N_TOKENS))])
-    ones = jnp.ones((1, tokens.N_TOKENS), jnp.uint16)
+    ones = jnp.asarray(np.ones((1, tokens.N_TOKENS), np.uint16))
     return EntropyModel(
         frequencies=jnp.asarray(frequency_tables.quantize_frequencies(rows)),
-        bits=jnp.ones((N_TABLES, 3), jnp.float32),
-        reconstruction_offsets=jnp.zeros((2 * N_TABLES, 2), jnp.float32),
+        bits=jnp.asarray(np.ones((N_TABLES, 3), np.float32)),
+        reconstruction_offsets=jnp.asarray(np.zeros((2 * N_TABLES, 2), np.float32)),
         order=jnp.asarray(1 + rng.permutation(N_COEFFICIENTS - 1), jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=ones,
         class_frequencies=ones,
-        class_bits=jnp.zeros(N_CLASSES, jnp.float32),
+        class_bits=jnp.asarray(np.zeros(N_CLASSES, np.float32)),
     )
 
 
@@ -41,9 +41,9 @@ MODEL = make_model()
 FREQUENCIES = np.asarray(MODEL.frequencies, np.float64)
 MAX_MAGNITUDE = 3
 """Largest magnitude of integers that are tried."""
-TOKENS = np.asarray(tokens.to_token(jnp.arange(-MAX_MAGNITUDE, MAX_MAGNITUDE + 1, dtype=jnp.int32))[0])
+TOKENS = np.asarray(jax.jit(tokens.to_token)(np.arange(-MAX_MAGNITUDE, MAX_MAGNITUDE + 1, dtype=np.int32))[0])
 """Tokens of the integers from ``-MAX_MAGNITUDE`` on."""
-BITS_PER_SQUARED_STEP = float(bits_per_squared_step(MODEL))
+BITS_PER_SQUARED_STEP = float(jax.jit(bits_per_squared_step)(MODEL))
 # Compiled as a whole: one program for a shape takes less time than one for each operation.
 quantize = jax.jit(trellis.quantize)
 make_scan_order, make_rates = jax.jit(scan_order.make_scan_order), jax.jit(trellis_costs.make_rates)

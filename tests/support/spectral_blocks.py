@@ -13,8 +13,10 @@ from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
-# Compiled as a whole: one program for a shape takes less time than one for each operation.
+# Compiled as a whole: one program for a shape takes less time than one for each operation. While tests are
+# collected nothing is compiled.
 make_layout = jax.jit(block_layout.make_layout, static_argnums=0)
+to_token = jax.jit(tokens_module.to_token)
 positions_by_partial_type = jax.jit(block_layout.positions_by_partial_type)
 
 N_CLASSES, N_TABLES = 4, 3
@@ -26,7 +28,7 @@ def make_model(n_quantizers: int) -> EntropyModel:
     """A model whose tables have a trace of every token; those of a second quantiser are in reverse."""
     rng = np.random.default_rng(0)
     values = np.arange(-60000, 60001)
-    tokens = np.asarray(tokens_module.to_token(jnp.asarray(values, jnp.int32))[0])
+    tokens = np.asarray(to_token(jnp.asarray(values, jnp.int32))[0])
     weights = DECAY[:, None] ** np.abs(values)[None]
     probabilities = 1e-4 + np.stack([np.bincount(tokens, row, tokens_module.N_TOKENS) for row in weights])
     tables = np.minimum(np.arange(N_CLASSES)[:, None], 2) * np.ones((1, N_COEFFICIENTS), int)
@@ -42,13 +44,13 @@ def make_model(n_quantizers: int) -> EntropyModel:
     frequencies = frequency_tables.quantize_frequencies(np.concatenate([*shared, first_tables]))
     return EntropyModel(
         frequencies=jnp.asarray(frequencies),
-        bits=jnp.ones((N_TABLES, 3), jnp.float32),
-        reconstruction_offsets=jnp.zeros((n_quantizers * N_TABLES, 2), jnp.float32),
+        bits=jnp.asarray(np.ones((N_TABLES, 3), np.float32)),
+        reconstruction_offsets=jnp.asarray(np.zeros((n_quantizers * N_TABLES, 2), np.float32)),
         order=jnp.asarray(1 + rng.permutation(N_COEFFICIENTS - 1), jnp.int32),
         tables=jnp.asarray(tables, jnp.int32),
         end_frequencies=uniform(N_CLASSES, scan_order.N_ENDS_OF_BLOCK),
         class_frequencies=uniform(N_CLASSES + 1, N_CLASSES),
-        class_bits=jnp.full(N_CLASSES, 2, jnp.float32),
+        class_bits=jnp.asarray(np.full(N_CLASSES, 2, np.float32)),
     )
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from nvc_jax.autoencoder.training.loss import training_loss, validation_loss
 MODEL = DenseConfig(block_size=4, margin=1, hidden_sizes=(16,), latent_dim=6)
 PLAIN = AutoencoderTraining(MODEL, sample_latents=False)
 PARAMS = init_params(MODEL, key=jax.random.key(0))
-BLOCKS = jax.random.uniform(jax.random.key(1), (7, 6, 6, 6))
+BLOCKS = jnp.asarray(np.random.default_rng(1).random((7, 6, 6, 6), np.float32))
 
 
 def loss(config: AutoencoderTraining, seed: int = 0) -> float:
