@@ -27,8 +27,11 @@ from nvc_jax.container.model import describe_model
 from nvc_jax.container.notes import Notes
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget
+from nvc_jax.core.concurrency import count_workers
+from nvc_jax.core.heaps import tune_heaps
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import check_array_shape
+from nvc_jax.io.chunked_stores import without_useless_cache
 from nvc_jax.io.locations import Location
 from nvc_jax.io.zarr_group import split_variable
 from nvc_jax.models.codec import Codec
@@ -123,6 +126,7 @@ def compress(
             reach on this volume, voxels beyond ``value_limits``, a volume of another rank, or an empty one;
             or a source that is not the one of the run that is continued.
     """
+    tune_heaps(count_workers())  # before JAX starts threads, each of which would have a heap
     switches = {"resume": resume, "pyramid": pyramid, "overwrite": overwrite}
     check_types({"destination": destination}, on_progress, **switches)
     asked, variable = destination, None
@@ -170,8 +174,9 @@ def _compress_into(
 ) -> CompressionResult:
     """Compress a volume into a container whose place is claimed, and which other writers may have begun."""
     prepared, part = job.prepared, job.part
-    codec, volume = prepared.codec, prepared.volume
-    shape, layout = check_array_shape(volume.shape), prepared.choose_layout(job.chunks, job.shards)
+    shape = check_array_shape(prepared.volume.shape)
+    codec, layout = prepared.codec, prepared.choose_layout(job.chunks, job.shards)
+    volume = without_useless_cache(prepared.volume, layout.chunk)
 
     if begun is None:
         scan = scan_share(volume, layout.chunk, prepared.rules.declared, part, notes)

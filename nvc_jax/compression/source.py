@@ -15,6 +15,7 @@ from nvc_jax.container.begun import Begun
 from nvc_jax.core.chunk_grid import ChunkIndex, Region, chunk_region, chunks_in_region
 from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape
 from nvc_jax.core.spatial_axes import spatial_axes
 from nvc_jax.io.declared_values import DeclaredValues
@@ -87,7 +88,7 @@ def count_values(
         return counts
 
     total = ValueCounts()
-    for counts in map_in_order(count, pieces):
+    for counts in releasing(map_in_order(count, pieces)):
         total.merge(counts)
     return total
 

@@ -3,12 +3,13 @@
 import contextlib
 import ctypes
 import functools
-import itertools
 import mmap
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import jax
 
 R = TypeVar("R")
 
@@ -17,10 +18,18 @@ _M_ARENA_MAX, _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_TOP_PAD = -8, -3, -1, -2
 system and goes back to it, the free bytes at a heap's end from which it shrinks, and by how much it grows."""
 _LARGEST_IN_HEAP, _MOST_FREE_AT_END, _GROWTH = 1 << 25, 1 << 28, 1 << 26
 _RESULTS_PER_RELEASE = 16
+"""Results between two releases at least."""
 _MOST_UNUSED_BYTES = 1 << 28
 """Bytes by which the process may grow without a release: 256 MiB, more than a few threads need for chunks of
 128³."""
+_FEW_BYTES = 3 << 28
+"""Bytes from which on a process may grow by an eighth only: 768 MiB, so that two threads stay near it."""
 _LEAST_HEAPS, _THREADS_PER_HEAP = 2, 8
+_LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+"""Events of JAX: a program is about to be compiled, or loaded, and it was."""
+_LEAST_SECONDS = 0.1
+"""Seconds from which on such a step is that of a large program."""
 
 
 @functools.cache
@@ -29,7 +38,8 @@ def tune_heaps(n_threads: int) -> bool:
 
     glibc gives each thread a heap of its own, up to eight for each core, and a heap keeps what was freed in
     it. Threads that work on chunks in turn then hold memory for several chunks each: a third more in all, for
-    no gain in speed. Heaps that exist stay.
+    no gain in speed. Heaps that exist stay, and from the ninth on glibc takes no other limit. JAX starts so
+    many threads: so this comes before JAX computes for the first time, where that is up to this package.
 
     Arrays of a chunk take some MiB. By default glibc gives most of them back to the system when they are
     freed, which has to clear them for the next chunk: a tenth of the time of decoding.
@@ -37,6 +47,7 @@ def tune_heaps(n_threads: int) -> bool:
     Returns:
         Whether the C library took the limit.
     """
+    release_around_compilations()
     mallopt = _find("mallopt")
     if mallopt is None:
         return False
@@ -47,37 +58,54 @@ def tune_heaps(n_threads: int) -> bool:
 
 
 def release_unused() -> None:
-    """Give freed memory back to the system: compiling a program leaves hundreds of MiB of it."""
+    """Give freed memory back to the system."""
     malloc_trim = _find("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)
 
 
+@functools.cache
+def release_around_compilations() -> None:
+    """Release memory, from here on, before and after JAX compiles a large program.
+
+    That takes hundreds of MiB, which come on top of what is unused before, and are unused afterwards.
+    """
+    jax.monitoring.register_event_duration_secs_listener(_on_duration)
+
+
+def _on_duration(event: str, duration_secs: float, **_: Any) -> None:
+    """Take an event of JAX's monitoring that has a duration."""
+    if event in (_LOWERED, _COMPILED) and duration_secs >= _LEAST_SECONDS:
+        release_unused()
+
+
 class HeapWatch:
-    """Releases unused memory now and then, where the process has grown by much since it was smallest.
+    """Releases unused memory now and then, where the process has grown by much since the last release.
 
     Memory that was released has to be cleared by the system when it is used again, which takes a sixth of the
     time that a chunk takes. So what the next chunks need is kept.
     """
 
     def __init__(self) -> None:
-        self._n_results = itertools.count()
-        self._smallest = 0
+        self._smallest: int | None = None
+        self._n_results = _RESULTS_PER_RELEASE
 
     def count_result(self) -> bool:
-        """Look at the memory after the first result, which compiles programs, and after every sixteenth.
+        """Look at the memory after each result, except for the first ones after a release.
 
         Returns:
             Whether memory was released.
         """
-        if (
-            next(self._n_results) % _RESULTS_PER_RELEASE
-            or _resident_bytes() < self._smallest + _MOST_UNUSED_BYTES
-        ):
+        self._n_results += 1
+        if self._n_results < _RESULTS_PER_RELEASE:
+            return False
+        resident = _resident_bytes()
+        self._smallest = resident if self._smallest is None else min(self._smallest, resident)
+        unused = min(_MOST_UNUSED_BYTES, max(_FEW_BYTES - self._smallest, self._smallest // 8))
+        if resident < self._smallest + unused:
             return False
         release_unused()
-        resident = _resident_bytes()
-        self._smallest = min(self._smallest or resident, resident)
+        self._n_results, self._smallest = 0, _resident_bytes()
         return True
 
 

@@ -36,6 +36,13 @@ def difference(values: Integers, axes: Sequence[int], masks: Sequence[np.ndarray
     return values
 
 
+def difference_in_place(values: np.ndarray, axes: Sequence[int]) -> None:
+    """Take differences along axes as ``difference``, in the array itself."""
+    for axis in axes:
+        along = np.moveaxis(values, axis, 0)
+        along[1:] -= along[:-1]  # NumPy first copies what overlaps
+
+
 def accumulate(
     differences: Integers, axes: Sequence[int], masks: Sequence[np.ndarray] | None = None
 ) -> Integers:

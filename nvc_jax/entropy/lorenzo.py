@@ -20,8 +20,9 @@ import numpy as np
 
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.core.slabs import map_slabs, slabs
 from nvc_jax.entropy import adaptive_geometric, geometric_adaptation
-from nvc_jax.entropy.delta_prediction import accumulate, difference
+from nvc_jax.entropy.delta_prediction import accumulate, difference, difference_in_place
 from nvc_jax.entropy.geometric_distributions import MAX_MEAN_BITS, N_SCALES
 from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
@@ -39,6 +40,8 @@ _ESCAPE_BITS = 36
 """Estimated bits of an integer beyond the tables' largest mean: an escape and the integer itself."""
 _OUTLIER_BITS = 96
 """Bits of an outlier: four bytes of position and eight of value."""
+_LENGTHS = 65
+"""Numbers of bits that a magnitude of int64 may have: 0 to 64."""
 
 
 class _Header(NamedTuple):
@@ -79,24 +82,25 @@ def encode_integers(integers: np.ndarray, padded_shape: Shape3) -> bytes:
     base = int(integers.flat[0])
     rest = integers - np.int64(base)
     shift = _trailing_zeros(rest)
-    rest = rest >> shift
+    rest >>= shift
 
     sample = _central_sample(rest)
     predictor = min(range(len(_PREDICTORS)), key=lambda index: _bits_per_integer(sample, _PREDICTORS[index]))
-    residuals = difference(rest, _PREDICTORS[predictor])
+    residuals = rest  # in the same array: of a chunk of 128³, each in int64 takes 16 MiB
+    difference_in_place(residuals, _PREDICTORS[predictor])
 
     low_bits = _choose_low_bits(residuals)
-    high = residuals >> low_bits
-    is_outlier = (high > MAX_MAGNITUDE) | (high < -MAX_MAGNITUDE)  # −2**63 has no magnitude in int64
-    cubes = _to_cubes(np.where(is_outlier, 0, high).astype(np.int32), padded_shape)
-    stream, scale = _encode_cubes(jax.device_put(cubes))
-
-    header = _FIXED_FIELDS.pack(predictor, shift, low_bits, int(scale), base)
-    header += encode_varints(int(stream.n_lanes), int(is_outlier.sum()))
-    low = _pack_bit_planes(np.where(is_outlier, 0, residuals), low_bits)
+    is_outlier = map_slabs(lambda slab: ~_is_within_reach(slab >> low_bits), residuals, dtype=bool)
     outliers = (
         np.flatnonzero(is_outlier).astype("<u4").tobytes() + residuals[is_outlier].astype("<i8").tobytes()
     )
+    residuals[is_outlier] = 0
+    high = map_slabs(lambda slab: slab >> low_bits, residuals, dtype=np.int32)
+    stream, scale = _encode_cubes(jax.device_put(_to_cubes(high, padded_shape)))
+
+    header = _FIXED_FIELDS.pack(predictor, shift, low_bits, int(scale), base)
+    header += encode_varints(int(stream.n_lanes), int(is_outlier.sum()))
+    low = _pack_bit_planes(residuals, low_bits)
     return header + words_to_bytes(stream) + low + outliers
 
 
@@ -189,17 +193,24 @@ def _choose_low_bits(residuals: np.ndarray) -> int:
 
     The other bits must be in the entropy coder's reach.
     """
-    magnitudes = np.abs(residuals).astype(np.uint64)  # uint64 holds |−2**63|
-    lengths = np.frexp(magnitudes.astype(np.float64))[1]  # at most one too large, next to powers of two
-    count = np.bincount(lengths.reshape(-1), minlength=65).astype(np.float64)
-    length = np.arange(len(count))
+    count = np.zeros(_LENGTHS)
+    for slab in slabs(residuals.shape):
+        magnitudes = np.abs(residuals[slab]).astype(np.uint64)  # uint64 holds |−2**63|
+        lengths = np.frexp(magnitudes.astype(np.float64))[1]  # at most one too large, next to powers of two
+        count += np.bincount(lengths.reshape(-1), minlength=_LENGTHS)
+    length = np.arange(_LENGTHS)
 
     def bits(low: int) -> float:
         each = np.where(length > low + MAX_MEAN_BITS, _ESCAPE_BITS + low, np.maximum(length, low) + 1)
         each = np.where(length > low + MAX_MAGNITUDE.bit_length(), _OUTLIER_BITS + low, each)
         return float(count @ each)
 
-    return min(range(0, max(1, int(lengths.max()) - MAX_MEAN_BITS + 2)), key=bits)
+    return min(range(0, max(1, int(length[count > 0].max()) - MAX_MEAN_BITS + 2)), key=bits)
+
+
+def _is_within_reach(high: np.ndarray) -> np.ndarray:
+    """Tell which integers the entropy coder reaches; −2**63 has no magnitude in int64."""
+    return (high <= MAX_MAGNITUDE) & (high >= -MAX_MAGNITUDE)
 
 
 def _pack_bit_planes(residuals: np.ndarray, n_bits: int) -> bytes:

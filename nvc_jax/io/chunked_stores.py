@@ -4,12 +4,13 @@ A source is a directory, a URL or a TensorStore spec. N5 and precomputed list th
 reversed to z, y, x.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
 import tensorstore as ts
 
-from nvc_jax.core.shapes import MAX_RANK
+from nvc_jax.core.shapes import MAX_RANK, Shape
 from nvc_jax.io.declared_values import declared_fill_value
 from nvc_jax.io.lazy import CACHE_BYTES
 from nvc_jax.io.locations import RETRIES, as_directory, naming_place, open_kvstore
@@ -25,8 +26,6 @@ from nvc_jax.io.metadata import (
 from nvc_jax.io.stored_arrays import DOCUMENT_KEYS, X_FIRST_DRIVERS, StoredArray, find_stored_array
 from nvc_jax.io.stored_axes import describe_axes, stored_shape
 from nvc_jax.io.zarr_coordinates import with_group_coordinates
-
-_CONTEXT = ts.Context({"cache_pool": {"total_bytes_limit": CACHE_BYTES}, **RETRIES})
 
 _SIMPLE_SPEC_KEYS = {
     "driver",
@@ -142,10 +141,56 @@ def _rank(driver: str) -> int:
 
 
 def _open_cached(spec: str | dict[str, Any]) -> ts.TensorStore:
-    """Open an array for reading, and keep its decoded chunks; see ``CACHE_BYTES``."""
+    """Open an array for reading, and keep its decoded chunks as long as it is open; see ``CACHE_BYTES``."""
     # Cached chunks are not checked again at each read: a volume must not change while it is read.
     with naming_place(spec):
-        return ts.open(spec, read=True, open=True, recheck_cached_data="open", context=_CONTEXT).result()
+        return ts.open(
+            spec, read=True, open=True, recheck_cached_data="open", context=_make_context(CACHE_BYTES)
+        ).result()
+
+
+def _make_context(cache_bytes: int) -> ts.Context:
+    """Make the resources of one array: a cache that several share would outlive them."""
+    return ts.Context({"cache_pool": {"total_bytes_limit": cache_bytes}, **RETRIES})
+
+
+def without_useless_cache(volume: ts.TensorStore, piece: Shape) -> ts.TensorStore:
+    """Open a volume anew without its cache, if whoever reads it piece by piece finds nothing there.
+
+    The cache is of use for volumes that fit into it, for chunks that lie in several pieces, for indices of
+    shards, and for arrays that come from afar. Stores that the user has opened stay as they are.
+
+    Args:
+        volume: from ``volumes.open_volume``.
+        piece: sides along each axis; the first piece begins at the origin.
+
+    Returns:
+        A store of the same voxels.
+    """
+    if volume.kvstore is None or volume.transaction is not None:
+        return volume
+    context = volume.spec(retain_context=True).to_json().get("context", {})
+    n_bytes = math.prod(volume.shape) * volume.dtype.numpy_dtype.itemsize
+    if (
+        context.get("cache_pool") != {"total_bytes_limit": CACHE_BYTES}
+        or volume.kvstore.spec().to_json()["driver"] != "file"
+        or n_bytes <= CACHE_BYTES
+        or not _holds_whole_chunks(volume.chunk_layout, volume.shape, piece)
+    ):
+        return volume
+    return ts.open(volume.spec(), read=True, open=True, context=_make_context(0)).result()
+
+
+def _holds_whole_chunks(layout: ts.ChunkLayout, shape: Shape, piece: Shape) -> bool:
+    """Tell whether every chunk of a store, which has no shards, lies in one of the pieces of its voxels."""
+    origin, chunk = layout.grid_origin, layout.read_chunk.shape
+    if origin is None or chunk is None or chunk != layout.write_chunk.shape:
+        return False
+
+    def is_whole(n: int, side: int, first: int | None, inner: int | None) -> bool:
+        return n >= side or (first is not None and inner is not None and first % inner == n % inner == 0)
+
+    return all(map(is_whole, piece, shape, origin, chunk))
 
 
 def _open_array(array: StoredArray) -> ts.TensorStore:

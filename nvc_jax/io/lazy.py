@@ -27,8 +27,8 @@ from nvc_jax.io.metadata import kept_axes
 
 Index = tuple[slice | int, ...]
 
-CACHE_BYTES = 256 << 20
-"""Bytes of decoded chunks that a source keeps in memory (256 MiB). A source that is read chunk by chunk may
+CACHE_BYTES = 128 << 20
+"""Bytes of decoded chunks that a source keeps in memory (128 MiB). A source that is read chunk by chunk may
 itself have larger chunks; without a cache each of them would be decoded once for every chunk that it
 overlaps."""
 

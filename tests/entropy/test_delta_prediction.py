@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.entropy.delta_prediction import accumulate, difference
+from nvc_jax.entropy.delta_prediction import accumulate, difference, difference_in_place
 
 SHAPE = (3, 4, 5)
 AXES = [axes for n in range(4) for axes in itertools.product(range(3), repeat=n)]
@@ -31,6 +31,14 @@ def test_differences_are_those_to_the_integer_before() -> None:
     np.testing.assert_array_equal(difference(values, [0, 1]), [[5, 2, -3], [-4, -2, 11]])
     only_first_row = [np.array([[True], [False]])]
     np.testing.assert_array_equal(difference(values, [1], only_first_row), [[5, 2, -3], [1, 1, 9]])
+
+
+@pytest.mark.parametrize("axes", [(), (2,), (0, 1, 2), (1, 1), (0, 1, 2, 0, 1, 2)])
+def test_differences_in_place_are_the_same(axes: tuple[int, ...]) -> None:
+    values = integers(7, np.int64)
+    expected = difference(values, axes)
+    difference_in_place(values, axes)
+    np.testing.assert_array_equal(values, expected)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(AXES), st.sampled_from([np.int32, np.int64]), st.booleans())

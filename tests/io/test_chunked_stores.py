@@ -8,6 +8,8 @@ import pytest
 import tensorstore as ts
 import zarr
 
+from nvc_jax.io.chunked_stores import without_useless_cache
+from nvc_jax.io.lazy import CACHE_BYTES
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 
@@ -218,3 +220,69 @@ def test_a_url_may_name_its_format(tmp_path: Path) -> None:
     _zarr3(tmp_path / "v")
     np.testing.assert_array_equal(read_volume(f"file://{tmp_path}/v/|zarr3:"), VOLUME)
     assert read_metadata(f"file://{tmp_path}/v/|zarr3:").dimension_names == ("z", "y", "x")
+
+
+def _bytes_read() -> int:
+    metrics = ts.experimental_collect_matching_metrics("/tensorstore/kvstore/file/bytes_read")
+    return int(sum(value["value"] for metric in metrics for value in metric["values"]))
+
+
+def test_decoded_chunks_are_kept_as_long_as_the_source_is_open(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (40, 50, 60), np.uint8)
+    _write(tmp_path / "v", "zarr3", array)
+
+    def bytes_of_read(store: ts.TensorStore) -> int:
+        before = _bytes_read()
+        np.testing.assert_array_equal(store, array)
+        return _bytes_read() - before
+
+    store = open_volume(tmp_path / "v")
+    assert bytes_of_read(store) >= array.nbytes
+    assert bytes_of_read(store) < array.nbytes
+    del store
+    assert bytes_of_read(open_volume(tmp_path / "v")) >= array.nbytes
+
+
+def _make_large(path: Path, side: int = 64, **codecs: Any) -> None:
+    """Make a volume of 130 MiB of which nothing is stored: all of it has the fill value."""
+    metadata = {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [side] * 3}}, **codecs}
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}, "metadata": metadata}
+    ts.open(spec, create=True, dtype="uint8", shape=(520, 512, 512), fill_value=7).result()
+
+
+def _cache_bytes(store: ts.TensorStore) -> int:
+    pool = store.spec(retain_context=True).to_json()["context"]["cache_pool"]
+    return pool.get("total_bytes_limit", 0)
+
+
+def test_large_volumes_that_are_read_in_whole_chunks_have_no_cache(tmp_path: Path) -> None:
+    _make_large(tmp_path / "v")
+    store = open_volume(tmp_path / "v")
+    assert _cache_bytes(store) == CACHE_BYTES
+    for piece in [(64, 64, 64), (128, 64, 512), (520, 192, 128)]:
+        opened = without_useless_cache(store, piece)
+        assert _cache_bytes(opened) == 0
+        assert opened.domain == store.domain
+        np.testing.assert_array_equal(opened[513:, 100, 100], 7)
+
+
+@pytest.mark.parametrize("piece", [(96, 64, 64), (64, 64, 32), (64, 100, 64)])
+def test_chunks_that_several_pieces_share_are_kept(piece: tuple[int, ...], tmp_path: Path) -> None:
+    _make_large(tmp_path / "v")
+    store = open_volume(tmp_path / "v")
+    assert without_useless_cache(store, piece) is store
+
+
+def test_caches_that_are_of_use_stay(tmp_path: Path) -> None:
+    _zarr3(tmp_path / "small")
+    _make_large(tmp_path / "v")
+    inner = {"chunk_shape": [32, 32, 32], "codecs": [{"name": "bytes"}]}
+    _make_large(tmp_path / "shards", codecs=[{"name": "sharding_indexed", "configuration": inner}])
+    large = open_volume(tmp_path / "v")
+    own = ts.open(large.spec(), context=ts.Context({"cache_pool": {"total_bytes_limit": 1 << 20}})).result()
+    in_memory = ts.open({**large.spec().to_json(), "kvstore": "memory://v/"}, create=True).result()
+    stores = [open_volume(tmp_path / name) for name in ("small", "shards")]
+    stores += [large[1:].translate_to[0], open_volume(own), open_volume(in_memory)]
+    stores.append(open_volume(np.zeros((2, 3, 4), np.float32)))
+    for store in stores:
+        assert without_useless_cache(store, (64, 64, 64)) is store
