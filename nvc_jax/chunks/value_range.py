@@ -17,7 +17,8 @@ from nvc_jax.core.shapes import Shape
 from nvc_jax.core.slabs import slabs
 from nvc_jax.core.spatial_axes import N_SPATIAL, piece_shape
 from nvc_jax.io.lazy import read_region
-from nvc_jax.native.value_counts import N_ENDS, count_ends
+from nvc_jax.native import value_counts
+from nvc_jax.native.value_counts import N_ENDS
 
 SCAN_SIDE = 128
 """Least side, in voxels, of the pieces in which a volume is scanned: many small ones take long to read."""
@@ -80,25 +81,12 @@ class ValueCounts:
 
     def _add_valid(self, values: np.ndarray) -> None:
         """Count valid values, (n,)."""
-        if values.size == 0:
+        if value_counts.serves(values.dtype):
+            values = np.ascontiguousarray(values)
+            self.lowest, self.highest = value_counts.count_ends(values, self.lowest, self.highest)
             return
-        ends = ((self.lowest, np.min), (self.highest, np.max))
-        for (counts, extreme), added in zip(ends, self._count_known(values), strict=True):
-            if added is None:
-                _count_ends(counts, values, extreme)
-            else:
-                counts.update({number: counts[number] + n for number, n in added.items()})
-
-    def _count_known(self, values: np.ndarray) -> tuple[dict[float, int] | None, dict[float, int] | None]:
-        """Count the values that are counted so far; None for an end with others, or with too few so far."""
-        numbers = (sorted(self.lowest), sorted(self.highest, reverse=True))
-        if min(map(len, numbers)) < N_ENDS:
-            return None, None
-        low, high = (
-            dict(zip(of_end, found.each, strict=True)) if sum(found.each) == found.all else None
-            for of_end, found in zip(numbers, count_ends(values, *numbers), strict=True)
-        )
-        return low, high
+        _count_ends(self.lowest, values, np.min)
+        _count_ends(self.highest, values, np.max)
 
     def merge(self, other: "ValueCounts") -> None:
         """Add what a pass over another part of the same volume has counted."""
@@ -158,9 +146,18 @@ def _count_ends(counts: dict[float, int], values: np.ndarray, extreme: Callable)
     if values.size == 0:
         return
     if len(counts) == N_ENDS:
+        # Nearly all slabs have no value beyond the three, or just some of them.
         is_lowest = extreme is np.min
         limit = values.dtype.type(max(counts) if is_lowest else min(counts))
-        values = values[values <= limit if is_lowest else values >= limit]
+        beyond = values <= limit if is_lowest else values >= limit
+        n_beyond = int(np.count_nonzero(beyond))
+        if n_beyond == 0:
+            return
+        found = {number: int(np.count_nonzero(values == values.dtype.type(number))) for number in counts}
+        if sum(found.values()) == n_beyond:
+            counts.update({number: counts[number] + n_found for number, n_found in found.items()})
+            return
+        values = values[beyond]
     values = _near_end(values, extreme)
     for _ in range(N_ENDS):
         if values.size == 0:

@@ -1,7 +1,6 @@
-"""Counts of values at both ends of a range, of float32 by a kernel."""
+"""Counts of values at both ends of a range, by a kernel; ``chunks.value_range`` has its specification."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import math
 
 import numpy as np
 
@@ -9,44 +8,33 @@ from nvc_jax.native.host_kernels import call_on_host, has_host_kernels
 
 N_ENDS = 3
 """Distinct values that are counted at either end."""
+Counts = dict[float, int]
+"""Values, and how often they occur."""
 
 
-class EndCounts(NamedTuple):
-    """Counts of values at one end of a range.
-
-    Attributes:
-        each: values that equal each of the numbers given.
-        all: values at the last of them or beyond.
-    """
-
-    each: tuple[int, ...]
-    all: int
+def serves(dtype: np.dtype) -> bool:
+    """Tell whether there is a kernel for values of a dtype."""
+    return dtype == np.float32 and has_host_kernels()
 
 
-def count_ends(
-    values: np.ndarray, lowest: Sequence[float], highest: Sequence[float]
-) -> tuple[EndCounts, EndCounts]:
-    """Count values at both ends of a range.
+def count_ends(values: np.ndarray, lowest: Counts, highest: Counts) -> tuple[Counts, Counts]:
+    """Count the N_ENDS last distinct values at either end, as far as there are so many.
 
     Args:
-        values: contiguous, (n,), none of them NaN.
-        lowest: N_ENDS numbers of the values' dtype, rising from the smallest.
-        highest: N_ENDS numbers, falling from the largest.
+        values: float32 (n,), contiguous and finite.
+        lowest: counts at the low end of all values before, at most N_ENDS.
+        highest: the same at the high end.
     """
-    if values.dtype == np.float32 and has_host_kernels():
-        ends, counts = np.array([*lowest, *highest], np.float32), np.empty(2 * N_ENDS + 2, np.int64)
-        call_on_host("nvc_count_ends", values.size, values, ends, counts)
-        each = tuple(map(int, counts))
-        return EndCounts(each[:N_ENDS], each[-2]), EndCounts(each[N_ENDS : 2 * N_ENDS], each[-1])
-    at_ends = (values <= values.dtype.type(lowest[-1]), values >= values.dtype.type(highest[-1]))
+    ends = (sorted(lowest.items()), sorted(highest.items(), reverse=True))
+    numbers = np.array([[math.inf] * N_ENDS, [-math.inf] * N_ENDS], np.float32)
+    counts = np.zeros((2, N_ENDS), np.int64)
+    for end, known in enumerate(ends):
+        for i, (number, count) in enumerate(known):
+            numbers[end, i], counts[end, i] = number, count
+    call_on_host("nvc_count_ends", values.size, values, numbers, counts)
     low, high = (
-        _count_each(values, numbers, int(np.count_nonzero(at_end)))
-        for numbers, at_end in zip((lowest, highest), at_ends, strict=True)
+        # Of the two zeros, 0.
+        {float(number) + 0.0: int(count) for number, count in zip(*end, strict=True) if math.isfinite(number)}
+        for end in zip(numbers, counts, strict=True)
     )
     return low, high
-
-
-def _count_each(values: np.ndarray, numbers: Sequence[float], n_all: int) -> EndCounts:
-    """Count the values that equal each number, of ``n_all`` values at that end."""
-    each = (int(np.count_nonzero(values == values.dtype.type(number))) if n_all else 0 for number in numbers)
-    return EndCounts(tuple(each), n_all)

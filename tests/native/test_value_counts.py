@@ -3,21 +3,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.native.value_counts import count_ends
+from nvc_jax.native.value_counts import N_ENDS, count_ends, serves
+
+FLOAT32 = np.dtype(np.float32)
 
 
-@given(st.integers(0, 1000), st.integers(1, 3000), st.sampled_from([np.float32, np.float64, np.int16]))
-def test_values_at_both_ends_are_counted(seed: int, n: int, dtype: type) -> None:
-    values = np.random.default_rng(seed).integers(-20, 20, n).astype(dtype)
-    lowest, highest = [-19, -18, -15], [30, 17, 14]
-    low, high = count_ends(values, lowest, highest)
-    assert low.each == tuple(int((values == number).sum()) for number in lowest)
-    assert high.each == tuple(int((values == number).sum()) for number in highest)
-    assert (low.all, high.all) == (int((values <= -15).sum()), int((values >= 14).sum()))
+@given(
+    st.integers(0, 1000), st.lists(st.integers(0, 1000), min_size=1, max_size=3), st.sampled_from([1, 5, 400])
+)
+def test_the_last_distinct_values_are_counted(seed: int, sizes: list[int], spread: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [rng.integers(-spread, spread, size).astype(FLOAT32) for size in sizes]
+    lowest: dict[float, int] = {}
+    highest: dict[float, int] = {}
+    for part in parts:
+        lowest, highest = count_ends(part, lowest, highest)
+    numbers, counts = np.unique(np.concatenate(parts), return_counts=True)
+    expected = list(zip(numbers.tolist(), counts.tolist(), strict=True))
+    assert list(lowest.items()) == expected[:N_ENDS]
+    assert list(highest.items()) == expected[::-1][:N_ENDS]
 
 
-@pytest.mark.parametrize("zero", [0.0, -0.0])
-def test_either_zero_is_counted_as_zero(zero: float) -> None:
-    values = np.array([zero, 1, 2, 3, 4, 5], np.float32)
-    low, _ = count_ends(values, [-0.0, 1, 2], [5, 4, 3])
-    assert low.each == (1, 1, 1)
+@pytest.mark.parametrize("zeros", [[0.0, -0.0], [-0.0, 0.0]])
+def test_both_zeros_are_one(zeros: list[float]) -> None:
+    lowest, _ = count_ends(np.array([*zeros, 1, 2], FLOAT32), {}, {})
+    assert lowest == {0.0: 2, 1.0: 1, 2.0: 1}
+    assert str(min(lowest)) == "0.0"
+
+
+def test_kernels_serve_float32() -> None:
+    assert serves(FLOAT32)
+    assert not any(serves(np.dtype(name)) for name in ("f2", "f8", "i4", "u1"))
