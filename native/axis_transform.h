@@ -135,6 +135,35 @@ struct Axis {
   std::vector<SparseRows> groups;  // of 8 rows each
 };
 
+// Voxels of an axis, and coefficients, from the first one on, beyond which all are 0: a multiple of 8.
+inline int64_t UsedOf(int64_t side, const float* borders, const float* dct) {
+  const auto is_zero = [](float entry) { return entry == 0; };
+  const auto is_beyond = [&](int64_t used) {
+    for (int64_t row = 0; row < side; ++row) {
+      const float *first = dct + row * side, *end = first + side;
+      if (!std::all_of(row < used ? first + used : first, end, is_zero)) return false;
+    }
+    for (int64_t border = used / kSide; border < side / kSide; ++border) {
+      for (int64_t row = 0; row < kSide; ++row) {
+        const float* entries = borders + (border * kSide + row) * kSide;
+        const int64_t other = row < kReach ? kReach : 0;  // voxels on the other side of the border
+        if (!std::all_of(entries + other, entries + other + kReach, is_zero)) return false;
+      }
+    }
+    return true;
+  };
+  int64_t used = side;
+  while (used > kSide && is_beyond(used - kSide)) used -= kSide;
+  return used;
+}
+
+// The first entries of the first rows of a matrix.
+inline std::vector<float> CornerOf(int64_t side, const float* matrix, int64_t used) {
+  std::vector<float> corner(used * used);
+  for (int64_t row = 0; row < used; ++row) std::copy_n(matrix + row * side, used, &corner[row * used]);
+  return corner;
+}
+
 inline Axis AnalysisOf(int64_t side, const float* borders, const float* dct) {
   Square transposed = Square(side, dct).Transposed();
   const std::vector<Fold> folds = FindFolds(transposed);

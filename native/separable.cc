@@ -17,9 +17,13 @@ namespace {
 
 constexpr int64_t kBlock = kSide * kSide * kSide;
 
-// Transforms of the axes of a volume.
+// Transforms of the axes of a volume, of the voxels that are used, and the sides of the volume.
 struct Axes {
   Axis z, y, x;
+  int64_t sides[3];
+
+  int64_t row() const { return sides[2]; }
+  int64_t slice() const { return sides[1] * sides[2]; }
 };
 
 // Strips before and after a transform.
@@ -114,32 +118,66 @@ RowLayout InBlocks(int64_t nx) { return {kSide, nx / kSide * kBlock, kBlock}; }
 
 RowLayout InSlice(int64_t nx) { return {nx, kSide * nx, kSide}; }
 
+// Transforms columns along z.
+template <int Width, typename Transform>
+[[gnu::always_inline]] inline void AlongSlices(const Axes& axes, const float* in, float* out, Strips<Width>& strips,
+                                               Transform transform) {
+  const bool is_whole = axes.x.n == axes.row();  // then all rows are one
+  const int64_t n = is_whole ? axes.y.n * axes.row() : axes.x.n, n_rows = is_whole ? 1 : axes.y.n;
+  for (int64_t y = 0; y < n_rows; ++y) {
+    AlongColumns<Width>(axes.z.n, in + y * axes.row(), axes.slice(), n, out + y * axes.row(), strips, transform);
+  }
+}
+
+// Sets the blocks of a slab that are not used to 0.
+void ClearBlocks(const Axes& axes, float* slab) {
+  const int64_t n_blocks = axes.row() / kSide;
+  for (int64_t y = 0; y < axes.sides[1] / kSide; ++y) {
+    const int64_t first = y < axes.y.n / kSide ? axes.x.n / kSide : 0;
+    std::fill(slab + (y * n_blocks + first) * kBlock, slab + (y + 1) * n_blocks * kBlock, 0.0f);
+  }
+}
+
+// Sets the voxels that are not used to 0.
+void ClearVoxels(const Axes& axes, float* volume) {
+  for (int64_t z = 0; z < axes.z.n; ++z) {
+    float* voxels = volume + z * axes.slice();
+    for (int64_t y = 0; y < axes.y.n; ++y) {
+      std::fill(voxels + y * axes.row() + axes.x.n, voxels + (y + 1) * axes.row(), 0.0f);
+    }
+    std::fill(voxels + axes.y.n * axes.row(), voxels + axes.slice(), 0.0f);
+  }
+  std::fill(volume + axes.z.n * axes.slice(), volume + axes.sides[0] * axes.slice(), 0.0f);
+}
+
 // Coefficients of a volume. The products along z are where the blocks of the same slab of 8 slices will be.
 template <int Width>
 [[gnu::always_inline]] inline void Analyze(const Axes& axes, const float* volume, float* blocks) {
-  const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, slice = ny * nx;
+  const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, row = axes.row(), slice = axes.slice();
   Strips<Width> strips(std::max({nz, ny, nx}));
   const auto along = [](const Axis& axis) {
     return [&axis](Row<Width>* in, Row<Width>* out) { AnalyzeStrip<Width>(axis, in, out); };
   };
-  AlongColumns<Width>(nz, volume, slice, slice, blocks, strips, along(axes.z));
+  AlongSlices<Width>(axes, volume, blocks, strips, along(axes.z));
   std::vector<float> scratch(kSide * slice);
   for (int64_t start = 0; start < nz; start += kSide) {
     float* slab = blocks + start * slice;
     for (int64_t z = 0; z < kSide; ++z) {
-      AlongColumns<Width>(ny, slab + z * slice, nx, nx, &scratch[z * slice], strips, along(axes.y));
+      AlongColumns<Width>(ny, slab + z * slice, row, nx, &scratch[z * slice], strips, along(axes.y));
     }
     for (int64_t z = 0; z < kSide; ++z) {
-      AlongRows<Width>(nx, ny, &scratch[z * slice], InSlice(nx), slab + z * kSide * kSide, InBlocks(nx), strips,
+      AlongRows<Width>(nx, ny, &scratch[z * slice], InSlice(row), slab + z * kSide * kSide, InBlocks(row), strips,
                        along(axes.x));
     }
+    ClearBlocks(axes, slab);
   }
+  std::fill(blocks + nz * slice, blocks + axes.sides[0] * slice, 0.0f);
 }
 
 // Volume of its coefficients.
 template <int Width>
 [[gnu::always_inline]] inline void Synthesize(const Axes& axes, const float* blocks, float* volume) {
-  const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, slice = ny * nx;
+  const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, row = axes.row(), slice = axes.slice();
   Strips<Width> strips(std::max({nz, ny, nx}));
   const auto along = [](const Axis& axis) {
     return [&axis](Row<Width>* in, Row<Width>* out) { SynthesizeStrip<Width>(axis, in, out); };
@@ -147,10 +185,11 @@ template <int Width>
   for (int64_t z = 0; z < nz; ++z) {
     const float* coefficients = blocks + z / kSide * kSide * slice + z % kSide * kSide * kSide;
     float* voxels = volume + z * slice;
-    AlongRows<Width>(nx, ny, coefficients, InBlocks(nx), voxels, InSlice(nx), strips, along(axes.x));
-    AlongColumns<Width>(ny, voxels, nx, nx, voxels, strips, along(axes.y));
+    AlongRows<Width>(nx, ny, coefficients, InBlocks(row), voxels, InSlice(row), strips, along(axes.x));
+    AlongColumns<Width>(ny, voxels, row, nx, voxels, strips, along(axes.y));
   }
-  AlongColumns<Width>(nz, volume, slice, slice, volume, strips, along(axes.z));
+  AlongSlices<Width>(axes, volume, volume, strips, along(axes.z));
+  ClearVoxels(axes, volume);
 }
 
 using Transform = void (*)(const Axes&, const float*, float*);
@@ -174,8 +213,12 @@ ffi::Error Run(Transform transform, MakeAxis make, const F32& in, const F32 (&bo
     return ffi::Error::InvalidArgument("matrices do not suit the volume");
   }
   if (n_voxels == 0) return ffi::Error::Success();
-  const auto axis = [&](int k) { return make(sides[k], borders[k].typed_data(), matrices[k].typed_data()); };
-  transform({axis(0), axis(1), axis(2)}, in.typed_data(), out->typed_data());
+  const auto axis = [&](int k) {
+    const float *of_borders = borders[k].typed_data(), *matrix = matrices[k].typed_data();
+    const int64_t used = UsedOf(sides[k], of_borders, matrix);
+    return make(used, of_borders, CornerOf(sides[k], matrix, used).data());
+  };
+  transform({axis(0), axis(1), axis(2), {sides[0], sides[1], sides[2]}}, in.typed_data(), out->typed_data());
   return ffi::Error::Success();
 }
 

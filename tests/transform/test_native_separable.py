@@ -47,7 +47,7 @@ def check_kernels(volume: np.ndarray, analysis: list[Factors], synthesis: list[F
     st.sampled_from(SHAPES),
     st.tuples(*[st.integers(0, len(SEGMENT_LENGTHS) - 1)] * 3),
     st.tuples(*[st.integers(0, len(FILTERS) - 1)] * 3),
-    st.integers(0, 15),
+    st.integers(0, 60),
     st.integers(0, 0b111111),
 )
 def test_products_are_those_of_float64_up_to_rounding(
