@@ -168,8 +168,9 @@ class PayloadEncoder:
         prediction = values.prediction(target)
         if target.max_error == 0 or (prediction is not None and prediction.is_certain):
             return BegunChunk(values, None, None, prediction)
-        rough = values.lattice_cost(target) if prediction is not None else math.inf
-        limit = min(rough / _DEAR, dearest) - 8 * len(values.special_values)
+        limit = math.inf
+        if prediction is not None:
+            limit = min(values.lattice_cost(target) / _DEAR, dearest) - 8 * len(values.special_values)
         transformed = self._transform.encode(values.chunk, target, boundaries, limit)
         return BegunChunk(values, None, transformed, prediction, boundaries)
 

@@ -5,7 +5,7 @@ The step of the quantiser is a run-time argument: one model, and one compiled pr
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jax import lax
 
 from nvc_jax.core.normalization import normalize
 from nvc_jax.core.parameters import Params
+from nvc_jax.core.platforms import hoist
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.entropy.interleaving import lanes_for
 from nvc_jax.spectral.analysis import analyze, decide_shape
@@ -93,16 +94,17 @@ def encode_below(
     Arguments are those of ``encode_with_symbols``, and ``limit``, float32, in bits and error.
 
     Returns:
-        The estimated cost, float32, of ``shape_decision``; and where it is at most the limit, what
-        ``encode_with_symbols`` returns. If it is larger, these are zeros.
+        The estimated cost, float32, of ``shape_decision``; and unless it is larger than the limit, what
+        ``encode_with_symbols`` returns, or else zeros.
     """
     prepared = _prepare(params, volume, minimum, maximum, step, valid_shape, boundaries, options)
+    # Traced once; an estimate that is no number does not keep a volume from being encoded.
+    encode, described, captured = hoist(prepared.encode)
 
-    def skip() -> tuple[EncodedStream, BlockSymbols]:
-        described = jax.eval_shape(prepared.encode)
+    def skip(_: list[Any]) -> tuple[EncodedStream, BlockSymbols]:
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), described)
 
-    return (prepared.cost, *lax.cond(prepared.cost <= limit, prepared.encode, skip))
+    return (prepared.cost, *lax.cond(prepared.cost > limit, skip, encode, captured))
 
 
 class _Prepared(NamedTuple):

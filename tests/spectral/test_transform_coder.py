@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from sample_volume import VOLUME
@@ -36,6 +38,9 @@ def test_chunks_that_cost_more_than_a_limit_are_not_encoded(coder: SpectralTrans
     encoded = coder.encode_below(dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0)
     assert not isinstance(encoded, DearChunk)
     assert encoded[0] == stored
+    unlimited = coder.encode_below(math.nan, VALUES, *NUMBERS, VALID_SHAPE, 0)
+    assert not isinstance(unlimited, DearChunk)
+    assert unlimited[0] == stored
     assert coder.encode_below(0.99 * dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0) == dear
 
 
