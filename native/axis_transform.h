@@ -158,24 +158,27 @@ inline int64_t UsedOf(int64_t side, const float* borders, const float* dct) {
 }
 
 // The first entries of the first rows of a matrix.
-inline std::vector<float> CornerOf(int64_t side, const float* matrix, int64_t used) {
-  std::vector<float> corner(used * used);
-  for (int64_t row = 0; row < used; ++row) std::copy_n(matrix + row * side, used, &corner[row * used]);
+inline Square CornerOf(int64_t side, const float* matrix, int64_t used) {
+  Square corner(used);
+  for (int64_t row = 0; row < used; ++row) std::copy_n(matrix + row * side, used, corner.row(row));
   return corner;
 }
 
+// Axes have the voxels that are used, of all on a side.
 inline Axis AnalysisOf(int64_t side, const float* borders, const float* dct) {
-  Square transposed = Square(side, dct).Transposed();
+  const int64_t used = UsedOf(side, borders, dct);
+  Square transposed = CornerOf(side, dct, used).Transposed();
   const std::vector<Fold> folds = FindFolds(transposed);
   FoldRows(folds, transposed);
-  return {side, FindBorders(side, borders), folds, PackRows(transposed)};
+  return {used, FindBorders(used, borders), folds, PackRows(transposed)};
 }
 
 inline Axis SynthesisOf(int64_t side, const float* borders, const float* inverse_dct) {
-  Square matrix(side, inverse_dct);
+  const int64_t used = UsedOf(side, borders, inverse_dct);
+  Square matrix = CornerOf(side, inverse_dct, used);
   const std::vector<Fold> folds = FindFolds(matrix);
   FoldRows(folds, matrix);
-  return {side, FindBorders(side, borders), folds, PackRows(matrix.Transposed())};
+  return {used, FindBorders(used, borders), folds, PackRows(matrix.Transposed())};
 }
 
 // Side of the axis of two factors; 0 if they are not factors of one.

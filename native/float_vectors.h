@@ -20,11 +20,6 @@ template <typename Vector, typename T>
   std::memcpy(&vector, address, sizeof(vector));
 }
 
-template <typename Vector, typename T>
-[[gnu::always_inline]] inline void Store(const Vector& vector, T* address) {
-  std::memcpy(address, &vector, sizeof(vector));
-}
-
 }  // namespace nvc
 
 #endif  // NVC_FLOAT_VECTORS_H_

@@ -94,8 +94,7 @@ ffi::Error LineCosts(F32 lines, F32 borders, F32 dct, F32 step, Pred is_dc, Pred
       static_cast<int64_t>(are_means.element_count()) != sides[1]) {
     return ffi::Error::InvalidArgument("a matrix does not suit the lines");
   }
-  const int64_t used = UsedOf(side, borders.typed_data(), dct.typed_data());
-  const Axis axis = AnalysisOf(used, borders.typed_data(), CornerOf(side, dct.typed_data(), used).data());
+  const Axis axis = AnalysisOf(side, borders.typed_data(), dct.typed_data());
   sum(axis, {lines.typed_data(), sides[1], *step.typed_data(), is_dc.typed_data(), are_means.typed_data()},
       {squared_step, coded, octave, dc_share}, costs->typed_data());
   return ffi::Error::Success();

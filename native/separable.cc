@@ -213,11 +213,7 @@ ffi::Error Run(Transform transform, MakeAxis make, const F32& in, const F32 (&bo
     return ffi::Error::InvalidArgument("matrices do not suit the volume");
   }
   if (n_voxels == 0) return ffi::Error::Success();
-  const auto axis = [&](int k) {
-    const float *of_borders = borders[k].typed_data(), *matrix = matrices[k].typed_data();
-    const int64_t used = UsedOf(sides[k], of_borders, matrix);
-    return make(used, of_borders, CornerOf(sides[k], matrix, used).data());
-  };
+  const auto axis = [&](int k) { return make(sides[k], borders[k].typed_data(), matrices[k].typed_data()); };
   transform({axis(0), axis(1), axis(2), {sides[0], sides[1], sides[2]}}, in.typed_data(), out->typed_data());
   return ffi::Error::Success();
 }
