@@ -25,7 +25,6 @@ struct Square {
   std::vector<float> entries;
 
   explicit Square(int64_t side) : n(side), entries(side * side) {}
-  Square(int64_t side, const float* rows) : n(side), entries(rows, rows + side * side) {}
 
   float* row(int64_t index) { return &entries[index * n]; }
   const float* row(int64_t index) const { return &entries[index * n]; }

@@ -17,8 +17,8 @@ from nvc_jax.core.shapes import Shape
 from nvc_jax.core.slabs import slabs
 from nvc_jax.core.spatial_axes import N_SPATIAL, piece_shape
 from nvc_jax.io.lazy import read_region
-from nvc_jax.native import value_counts
-from nvc_jax.native.value_counts import N_ENDS
+from nvc_jax.native.host_kernels import serves
+from nvc_jax.native.value_counts import N_ENDS, count_ends
 
 SCAN_SIDE = 128
 """Least side, in voxels, of the pieces in which a volume is scanned: many small ones take long to read."""
@@ -81,9 +81,9 @@ class ValueCounts:
 
     def _add_valid(self, values: np.ndarray) -> None:
         """Count valid values, (n,)."""
-        if value_counts.serves(values.dtype):
+        if serves(values.dtype):
             values = np.ascontiguousarray(values)
-            self.lowest, self.highest = value_counts.count_ends(values, self.lowest, self.highest)
+            self.lowest, self.highest = count_ends(values, self.lowest, self.highest)
             return
         _count_ends(self.lowest, values, np.min)
         _count_ends(self.highest, values, np.max)

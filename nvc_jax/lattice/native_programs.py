@@ -2,17 +2,16 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy.native_streams import encode_by_kernel
 from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.lattice import estimate
-from nvc_jax.lattice.geometry import N_GROUPS, N_LEVEL_GROUPS
+from nvc_jax.lattice.geometry import N_GROUPS
 from nvc_jax.lattice.prediction import Rules
 from nvc_jax.lattice.samples import ROWS
 from nvc_jax.lattice.tables import N_CLASSES, N_CONTEXTS
-from nvc_jax.lattice.weights import default_weights
+from nvc_jax.lattice.weights import default_rows
 from nvc_jax.native.dispatch import call
 
 
@@ -35,7 +34,7 @@ def find(
         *(_array(jnp.int32, n, N_GROUPS), _array(jnp.int32, n), _array(jnp.int32, 2, n)),
         *(_array(jnp.int32, 2, estimate.N_CONTEXTS, estimate.N_CLASSES), _array(jnp.int32, 2)),
     )
-    default = jnp.asarray(np.tile(default_weights(), (N_LEVEL_GROUPS, 1)))
+    default = jnp.asarray(default_rows())
     return call("nvc_lattice_find", results, fixed, counted, shape, fraction_bits, thinning, default)
 
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc_jax.lattice import estimate
-from nvc_jax.lattice.geometry import N_GROUPS, N_LEVEL_GROUPS
+from nvc_jax.lattice.geometry import N_GROUPS
 from nvc_jax.lattice.samples import ROWS
-from nvc_jax.lattice.weights import default_weights
-from nvc_jax.native.host_kernels import call_on_host, has_host_kernels
+from nvc_jax.lattice.weights import default_rows
+from nvc_jax.native.host_kernels import call_on_host
 
 
 class Floats(NamedTuple):
@@ -27,11 +27,6 @@ class Floats(NamedTuple):
     spacing: float
 
 
-def serves(dtype: np.dtype) -> bool:
-    """Tell whether there are kernels for values of a dtype."""
-    return dtype == np.float32 and has_host_kernels()
-
-
 def fix_floats(values: np.ndarray, low: float, spacing: float, fraction_bits: int) -> np.ndarray:
     """Turn float32 values to fixed point, int32; no value is below ``low``."""
     values, fixed = np.ascontiguousarray(values), np.empty(values.shape, np.int32)
@@ -44,7 +39,7 @@ def find_in_floats(floats: Floats, fraction_bits: int, thinning: int) -> tuple[n
     n = len(ROWS)
     shapes = ((n, N_GROUPS), (n,), (2, n), (2, estimate.N_CONTEXTS, estimate.N_CLASSES), (2,))
     found = tuple(np.empty(shape, np.int32) for shape in shapes)
-    default = np.ascontiguousarray(np.tile(default_weights(), (N_LEVEL_GROUPS, 1)), np.int32)
+    default = default_rows()
     sides = np.array(floats.values.shape, np.int64)
     numbers = (floats.low, floats.spacing, fraction_bits, thinning)
     call_on_host(

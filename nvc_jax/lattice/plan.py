@@ -16,7 +16,7 @@ from nvc_jax.lattice.geometry import N_LEVEL_GROUPS, PHASES, lattice_shape, vali
 from nvc_jax.lattice.native_values import Floats, find_in_floats
 from nvc_jax.lattice.samples import ROWS, draw_samples
 from nvc_jax.lattice.weight_fit import fit_rows
-from nvc_jax.lattice.weights import BYTES_PER_LEVEL_GROUP, default_weights
+from nvc_jax.lattice.weights import BYTES_PER_LEVEL_GROUP, default_rows
 from nvc_jax.native.dispatch import runs_kernels
 
 MAX_FIXED = 1 << 20
@@ -179,7 +179,7 @@ def find(volume: FixedVolume, thinning: int = 0, *, by_kernel: bool | None = Non
     arrays = (np.asarray(lattice.values), np.asarray(lattice.counted))
     samples = draw_samples(*arrays, volume.shape, fraction_bits, thinning)
     rows = fit_rows(samples, fraction_bits)
-    default = np.tile(default_weights(), (N_LEVEL_GROUPS, 1))
+    default = default_rows()
     return Findings(rows, *(count_codes(samples, weights, fraction_bits) for weights in (default, rows)))
 
 

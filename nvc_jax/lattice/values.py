@@ -22,6 +22,7 @@ from nvc_jax.lattice.estimate import Counts, Estimate, estimate_coding
 from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Lattice, Plan, make_lattice
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 from nvc_jax.native.float_errors import largest_error
+from nvc_jax.native.host_kernels import serves
 
 FRACTION_BITS = 4
 """Fraction bits of lossy streams, or fewer where the range of values is wide."""
@@ -90,7 +91,7 @@ def fix_values(
         return make_lattice(fixed, padded_shape, valid)
 
     floats = None
-    if native_values.serves(values.dtype):
+    if serves(values.dtype):
         floats = native_values.Floats(
             np.ascontiguousarray(values), np.ascontiguousarray(valid), float(low), spacing
         )
@@ -141,7 +142,7 @@ def _float_spacing(dtype: np.dtype, low: float, high: float, max_error: float) -
 
 def _to_fixed(values: np.ndarray, low: Any, spacing: float, fraction_bits: int) -> np.ndarray:
     """Values in fixed point, int32 or int64: rounded down, or to the nearest without fraction bits."""
-    if native_values.serves(values.dtype):
+    if serves(values.dtype):
         return native_values.fix_floats(values, float(low), spacing, fraction_bits)
     if is_float(values.dtype):
         exact = (values.astype(np.float64) - float(low)) / spacing * (1 << fraction_bits)
@@ -161,7 +162,7 @@ def _from_fixed(
 
     def to_float(fixed: np.ndarray) -> np.ndarray:
         unit = spacing / (1 << fraction_bits)
-        if native_values.serves(dtype):
+        if serves(dtype):
             return native_values.restore_floats(fixed, low, unit)
         return round_floats(low + fixed * unit, dtype)
 

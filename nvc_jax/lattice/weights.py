@@ -5,7 +5,7 @@ The weights of a phase's groups of neighbours sum to 1, so the first is not stor
 
 import numpy as np
 
-from nvc_jax.lattice.geometry import KNOWN_GROUPS, N_GROUPS, PHASES
+from nvc_jax.lattice.geometry import KNOWN_GROUPS, N_GROUPS, N_LEVEL_GROUPS, PHASES
 from nvc_jax.lattice.prediction import WEIGHT_BITS
 
 ONE = 1 << WEIGHT_BITS
@@ -25,6 +25,11 @@ def default_weights() -> np.ndarray:
         row[axes + 3] = -(8 // len(axes))
         row[axes[0]] += ONE - row.sum()
     return weights
+
+
+def default_rows() -> np.ndarray:
+    """Make the default weights of all groups of levels, one below the other; int32 (rows, 10)."""
+    return np.tile(default_weights(), (N_LEVEL_GROUPS, 1))
 
 
 def pack_weights(weights: np.ndarray) -> bytes:

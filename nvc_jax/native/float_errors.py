@@ -6,7 +6,7 @@ import numpy as np
 
 from nvc_jax.core import errors
 from nvc_jax.core.slabs import slabs
-from nvc_jax.native.host_kernels import call_on_host, has_host_kernels
+from nvc_jax.native.host_kernels import call_on_host, serves
 
 
 def largest_and_squared_errors(
@@ -17,7 +17,7 @@ def largest_and_squared_errors(
     The kernel measures finite float32 arrays, in the unit 1; its sum differs from that of ``errors`` by
     roundings.
     """
-    if has_host_kernels() and original.dtype == decoded.dtype == np.float32 and unit == 1:
+    if serves(original.dtype) and original.dtype == decoded.dtype and unit == 1:
         largest, squared = 0.0, 0.0
         for slab in slabs(original.shape):
             measured = _of_slab(original[slab], decoded[slab], None if mask is None else mask[slab])

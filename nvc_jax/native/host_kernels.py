@@ -15,6 +15,11 @@ def has_host_kernels() -> bool:
     return load_kernels() is None
 
 
+def serves(dtype: np.dtype) -> bool:
+    """Tell whether there are kernels for values of a dtype: those on values take float32."""
+    return dtype == np.float32 and has_host_kernels()
+
+
 def call_on_host(name: str, *arguments: Any, result: type | None = None) -> Any:
     """Call a kernel, without holding Python's lock.
 

@@ -4,17 +4,12 @@ import math
 
 import numpy as np
 
-from nvc_jax.native.host_kernels import call_on_host, has_host_kernels
+from nvc_jax.native.host_kernels import call_on_host
 
 N_ENDS = 3
 """Distinct values that are counted at either end."""
 Counts = dict[float, int]
 """Values, and how often they occur."""
-
-
-def serves(dtype: np.dtype) -> bool:
-    """Tell whether there is a kernel for values of a dtype."""
-    return dtype == np.float32 and has_host_kernels()
 
 
 def count_ends(values: np.ndarray, lowest: Counts, highest: Counts) -> tuple[Counts, Counts]:

@@ -25,8 +25,3 @@ def test_fixed_point_becomes_values_as_in_numpy(unit: float) -> None:
     restored = native_values.restore_floats(fixed, -3.3, unit)
     np.testing.assert_array_equal(restored, round_floats(-3.3 + fixed * unit, FLOAT32))
     assert np.isfinite(restored).all()
-
-
-def test_kernels_serve_float32() -> None:
-    assert native_values.serves(FLOAT32)
-    assert not any(native_values.serves(np.dtype(name)) for name in ("f2", "f8", "i4", "u1"))

@@ -3,7 +3,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from nvc_jax.native.host_kernels import call_on_host, has_host_kernels
+from nvc_jax.native.host_kernels import call_on_host, has_host_kernels, serves
 
 
 def test_kernels_work_on_arrays_of_the_host() -> None:
@@ -15,6 +15,11 @@ def test_kernels_work_on_arrays_of_the_host() -> None:
     fixed, values = np.array([0, 5, -3], np.int32), np.empty(3, np.float32)
     call_on_host("nvc_restore_floats", 3, fixed, 10.0, 0.5, values)
     assert values.tolist() == [10, 12.5, 8.5]
+
+
+def test_kernels_serve_float32() -> None:
+    assert serves(np.dtype(np.float32))
+    assert not any(serves(np.dtype(name)) for name in ("f2", "f8", "i4", "u1"))
 
 
 def test_arrays_must_be_contiguous() -> None:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.native.value_counts import N_ENDS, count_ends, serves
+from nvc_jax.native.value_counts import N_ENDS, count_ends
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -29,8 +29,3 @@ def test_both_zeros_are_one(zeros: list[float]) -> None:
     lowest, _ = count_ends(np.array([*zeros, 1, 2], FLOAT32), {}, {})
     assert lowest == {0.0: 2, 1.0: 1, 2.0: 1}
     assert str(min(lowest)) == "0.0"
-
-
-def test_kernels_serve_float32() -> None:
-    assert serves(FLOAT32)
-    assert not any(serves(np.dtype(name)) for name in ("f2", "f8", "i4", "u1"))
