@@ -163,13 +163,16 @@ inline Square CornerOf(int64_t side, const float* matrix, int64_t used) {
   return corner;
 }
 
-// Axes have the voxels that are used, of all on a side.
-inline Axis AnalysisOf(int64_t side, const float* borders, const float* dct) {
-  const int64_t used = UsedOf(side, borders, dct);
-  Square transposed = CornerOf(side, dct, used).Transposed();
+// The analysis by borders and the transposed matrix of a DCT.
+inline Axis MakeAnalysis(const float* borders, Square transposed) {
   const std::vector<Fold> folds = FindFolds(transposed);
   FoldRows(folds, transposed);
-  return {used, FindBorders(used, borders), folds, PackRows(transposed)};
+  return {transposed.n, FindBorders(transposed.n, borders), folds, PackRows(transposed)};
+}
+
+// Axes have the voxels that are used, of all on a side.
+inline Axis AnalysisOf(int64_t side, const float* borders, const float* dct) {
+  return MakeAnalysis(borders, CornerOf(side, dct, UsedOf(side, borders, dct)).Transposed());
 }
 
 inline Axis SynthesisOf(int64_t side, const float* borders, const float* inverse_dct) {

@@ -24,10 +24,10 @@ constexpr int32_t kErrorWeight = 3;
 constexpr int kErrorShift = 3;
 constexpr int64_t kClasses = 64;  // whose sums are computed together
 
-// A block's coefficients in 1/128 step; DC, which does not count, as 0.
+// A block's coefficients in 1/128 step of one quantiser; DC, which does not count, as 0.
 NVC_VECTORIZE
-void ToMagnitudes(const float* values, int32_t* magnitudes) {
-  for (int i = 0; i < kCoefficients; ++i) magnitudes[i] = FixedMagnitude(values[i]);
+void ToMagnitudes(const float* values, float single_steps, int32_t* magnitudes) {
+  for (int i = 0; i < kCoefficients; ++i) magnitudes[i] = FixedMagnitude(values[i] * single_steps);
   magnitudes[0] = 0;
 }
 
@@ -154,35 +154,40 @@ Forms PickForms() {
 }
 
 // Weights of all coefficients in the classes from `first` on; 0 beyond the last class.
-std::vector<Weights> PairWeights(const int16_t* weights, int64_t first, int64_t n_classes) {
+std::vector<Weights> PairWeights(const S32& tables, const S32& units, int64_t first, int64_t n_classes) {
+  const auto last = static_cast<int32_t>(Rows(units)) - 1;
   std::vector<Weights> paired(kCoefficients);
-  for (int i = 0; i < kCoefficients; ++i) {
-    const int16_t* of_nonzero = weights + i * 2 * n_classes + first;
-    for (int64_t k = 0; k < std::min(kClasses, n_classes - first); ++k) {
-      paired[i].pairs[2 * k] = of_nonzero[k];
-      paired[i].pairs[2 * k + 1] = of_nonzero[n_classes + k];
+  for (int64_t k = 0; k < std::min(kClasses, n_classes - first); ++k) {
+    const int32_t* of_class = tables.typed_data() + (first + k) * kCoefficients;
+    for (int i = 0; i < kCoefficients; ++i) {
+      const int32_t* of_table = units.typed_data() + 2 * std::clamp(of_class[i], 0, last);
+      paired[i].pairs[2 * k] = static_cast<int16_t>(of_table[0]);
+      paired[i].pairs[2 * k + 1] = static_cast<int16_t>(of_table[1]);
     }
   }
   return paired;
 }
 
-ffi::Error ClassCosts(ffi::Buffer<ffi::S16> weights, S32 zero_cost, S32 signalling_cost, F32 values,
-                      int32_t narrow, int32_t wide, int32_t further, Out<S32> costs) {
+ffi::Error ClassCosts(S32 tables, S32 units, S32 zero_cost, S32 signalling_cost, F32 values, int32_t narrow, int32_t wide,
+                      int32_t further, float single_steps, Out<S32> costs) {
   static const Forms forms = PickForms();
   const auto n = static_cast<int64_t>(Rows(values));
   const auto n_classes = static_cast<int64_t>(zero_cost.element_count());
   const int64_t n_padded = CeilDivide(n_classes, kClasses) * kClasses;
   if (narrow > wide) return ffi::Error::InvalidArgument("the narrow dead zone is wider than the wide one");
+  if (units.element_count() == 0 || static_cast<int64_t>(tables.element_count()) != n_classes * kCoefficients) {
+    return ffi::Error::InvalidArgument("there is not a table for each coefficient of a class");
+  }
   std::vector<std::vector<Weights>> paired;
   for (int64_t first = 0; first < n_classes; first += kClasses) {
-    paired.push_back(PairWeights(weights.typed_data(), first, n_classes));
+    paired.push_back(PairWeights(tables, units, first, n_classes));
   }
   std::vector<int32_t> zero(n_padded), of_wide(n_padded), of_narrow(n_padded);
   std::copy_n(zero_cost.typed_data(), n_classes, zero.begin());
   int32_t magnitudes[kCoefficients], integers[kCoefficients];
   BlockTerms terms;
   for (int64_t block = 0; block < n; ++block) {
-    ToMagnitudes(values.typed_data() + block * kCoefficients, magnitudes);
+    ToMagnitudes(values.typed_data() + block * kCoefficients, single_steps, magnitudes);
     const Errors errors = Round(magnitudes, narrow, wide, further, integers);
     terms.kept.n = terms.between.n = 0;
     forms.collect(magnitudes, integers, wide, terms);
@@ -205,8 +210,9 @@ ffi::Error ClassCosts(ffi::Buffer<ffi::S16> weights, S32 zero_cost, S32 signalli
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_class_costs, ClassCosts,
                               ffi::Ffi::Bind()
-                                  .Arg<ffi::Buffer<ffi::S16>>().Arg<S32>().Arg<S32>().Arg<F32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<F32>()
                                   .Attr<int32_t>("narrow").Attr<int32_t>("wide").Attr<int32_t>("further")
+                                  .Attr<float>("single_steps")
                                   .Ret<S32>());
 
 }  // namespace nvc

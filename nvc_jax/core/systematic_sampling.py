@@ -13,11 +13,11 @@ import numpy as np
 
 from nvc_jax.core.searching import count_below
 
-_FLOOR = 0.3
+FLOOR = 0.3
 """Size, as a share of the mean size, that is added to all: sizes are estimates that may be too small."""
-_MIN_FLOOR = 1e-6
+MIN_FLOOR = 1e-6
 """Smallest size that is added, for items that all have size 0: they are then drawn alike."""
-_MIN_SHARE = 1e-9
+MIN_SHARE = 1e-9
 """Smallest divisor of a weight, for draws among no items."""
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 _SEED = 0
@@ -38,6 +38,14 @@ def scatter(size: int, n: int) -> np.ndarray:
     return places
 
 
+@functools.lru_cache(maxsize=64)
+def shuffle(n: int) -> np.ndarray:
+    """Shuffle the indices of n items, int32 (n,), always alike. The array is not to be written to."""
+    order = np.random.default_rng(_SEED).permutation(n).astype(np.int32)
+    order.flags.writeable = False
+    return order
+
+
 def draw_systematic(sizes: jax.Array, exists: jax.Array, n_drawn: int) -> tuple[jax.Array, jax.Array]:
     """Draw items at equal distances along the running sum of their sizes, in shuffled order.
 
@@ -51,14 +59,14 @@ def draw_systematic(sizes: jax.Array, exists: jax.Array, n_drawn: int) -> tuple[
         quantity over all items is about the weighted sum over those drawn.
     """
     # Shuffled, because items at equal distances of a regular grid may all be in one column.
-    order = np.random.default_rng(_SEED).permutation(len(sizes)).astype(np.int32)
+    order = shuffle(len(sizes))
     sizes, exists = sizes[order], exists[order]
     sizes = jnp.where(exists, sizes, 0)
 
     mean = jnp.sum(sizes) / jnp.maximum(jnp.sum(exists), 1).astype(jnp.float32)
-    shares = jnp.where(exists, sizes + jnp.maximum(_FLOOR * mean, _MIN_FLOOR), 0)
+    shares = jnp.where(exists, sizes + jnp.maximum(FLOOR * mean, MIN_FLOOR), 0)
     ends = jnp.cumsum(shares)
     distance = ends[-1] / n_drawn
     marks = (jnp.arange(n_drawn, dtype=jnp.float32) + 0.5) * distance
     drawn = jnp.minimum(count_below(ends, marks), len(sizes) - 1)
-    return jnp.asarray(order)[drawn], distance / jnp.maximum(shares[drawn], _MIN_SHARE)
+    return jnp.asarray(order)[drawn], distance / jnp.maximum(shares[drawn], MIN_SHARE)

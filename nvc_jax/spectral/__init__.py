@@ -29,9 +29,11 @@ The modules in reading order
 - ``fixed_point``: coefficients as integers, for decisions that do not depend on the device.
 - ``profiles``: several entropy models in one.
 - ``dependent_quantization``: two quantisers of which the integers before choose one.
-- ``shape_columns``, ``line_costs``, ``shape_decision``, ``weighted_sums``, ``class_decision``,
-  ``class_choice``: decisions by rate and distortion, that of the shape by a few columns of the volume.
-- ``scan_order``: the order in which integers are coded.
+- ``shape_columns``, ``line_costs``, ``shape_lines``, ``shape_decision``, ``weighted_sums``,
+  ``class_decision``, ``class_choice``: decisions by rate and distortion, that of the shape by a few columns
+  of the volume. ``native_shape_decision`` calls the kernel that decides the shape on CPUs.
+- ``block_sample``: the blocks by which the profile is chosen.
+- ``scan_order``: the order in which integers are coded. ``block_ends``: up to where a block may have any.
 - ``trellis_costs``, ``trellis_steps``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
   ``group_trellis`` has the kernel that does the same on GPUs.
 - ``block_headers``, ``integer_runs``, ``bitstream``: symbols to a stream of words and back, by many lanes in

@@ -10,6 +10,7 @@ from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral import scan_order, trellis
 from nvc_jax.spectral.bitstream import BlockSymbols
+from nvc_jax.spectral.block_ends import find_ends
 from nvc_jax.spectral.class_choice import choose_classes
 from nvc_jax.spectral.class_decision import (
     COST_UNITS,
@@ -95,14 +96,13 @@ def analyze(
     # Transform: coefficients in steps.
     shape = check_shape(centered.shape)
     axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
-    values = separable.forward(centered, axes) / step
+    values = separable.forward(centered, [*axes[:2], axes[2].scaled(1 / step)])
 
-    # Profile, classes, and integers of a single quantiser, whose steps are smaller.
-    single_values = values * single_steps
-    profile = choose_profile(profiles, layout, single_values, options)
+    # Profile and classes, by the integers of a single quantiser, whose steps are smaller.
+    profile = choose_profile(profiles, layout, values, options)
     model = take_profile(profiles, profile)
     costs = make_decision_costs(model, options)
-    bits_by_class = class_costs(costs, single_values, options).astype(jnp.float32) / COST_UNITS
+    bits_by_class = class_costs(costs, values, options, single_steps).astype(jnp.float32) / COST_UNITS
     classes = choose_classes(model, bits_by_class, layout.order, layout.n_blocks)
 
     # First coefficients apart from all others.
@@ -150,9 +150,8 @@ def quantize(
     if not options.optimizes_integers:
         raise ValueError("`options.optimizes_integers` must be true for a model of two quantisers")
     scan = scan_order.make_scan_order(model, layout)
-    single_values = values * steps_of_single_quantizer(model)
-    is_coded = jnp.abs(single_values) >= costs.first_thresholds[classes]
-    ends_of_block = scan_order.find_ends(scan, layout, is_coded)
+    single_steps = steps_of_single_quantizer(model)
+    ends_of_block = find_ends(costs, scan, layout, values, classes, single_steps)
     # One unit more than with one quantiser: dependent quantisation may keep a few more integers.
     largest_ends = jnp.where(ends_of_block > 0, ends_of_block + 1, 0)
     counts = scan_order.count_coded(scan, layout, largest_ends)

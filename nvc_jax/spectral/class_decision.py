@@ -72,16 +72,19 @@ class DecisionCosts(NamedTuple):
     """Costs and thresholds of a model in the form that decisions use, prepared once.
 
     Attributes:
-        weights: int16 (512, 2, K), units that a coefficient adds in each class: for [magnitude > 0], and for
-            each step of the magnitude. All costs are in units of 1/1024 bit.
+        tables: int32 (K, 512), each class's table of each coefficient, one of R + 1: the last is that of DC,
+            which does not count.
+        units: int32 (R + 1, 2), units that a coefficient of a table adds: for [magnitude > 0], and for each
+            step of the magnitude. All costs are in units of 1/1024 bit.
         zero_cost: int32 (K,), of a block of zeros.
         signalling_cost: int32 (K,), average of each class.
         signalling_bits: float32 (K,), the same in bits.
-        first_thresholds: float32 (K, 512), magnitudes from which a one is worth its bits.
-        further_thresholds: float32 (K, 512), remainders from which one more is worth its bits.
+        first_thresholds: float32 (R + 1,), magnitudes from which a one is worth its bits.
+        further_thresholds: float32 (R + 1,), remainders from which one more is worth its bits.
     """
 
-    weights: jax.Array
+    tables: jax.Array
+    units: jax.Array
     zero_cost: jax.Array
     signalling_cost: jax.Array
     signalling_bits: jax.Array
@@ -91,12 +94,8 @@ class DecisionCosts(NamedTuple):
 
 def make_decision_costs(model: EntropyModel, options: EncoderOptions = DEFAULT_OPTIONS) -> DecisionCosts:
     """Prepare decisions. DC does not count: it is coded as a difference, whatever the class."""
-    n_tables = model.bits.shape[0]
-    tables = jnp.minimum(model.tables, n_tables - 1)
-    zero, one, further = (model.bits[tables, column] for column in range(3))
-    is_not_dc = (jnp.arange(model.tables.shape[1]) > 0).astype(jnp.float32)[None]
-    of_nonzero, of_step = (bits * is_not_dc for bits in weights_of_features(zero, one, further))
-
+    zero, one, further = model.bits.T
+    of_nonzero, of_step = weights_of_features(zero, one, further)
     if options.optimizes_integers:
         # An integer is worth its bits where it saves more error than they are worth.
         first_thresholds = jnp.minimum(
@@ -107,20 +106,20 @@ def make_decision_costs(model: EntropyModel, options: EncoderOptions = DEFAULT_O
         )
     else:
         first_thresholds = further_thresholds = jnp.full_like(zero, _ROUNDING)
-    weights = jnp.stack(
-        [
-            _to_units(of_nonzero, -_MAX_NONZERO_WEIGHT, _MAX_NONZERO_WEIGHT).T,
-            _to_units(of_step, 0, _MAX_STEP_WEIGHT).T,
-        ],
-        axis=1,
-    )
+    units = [
+        _to_units(of_nonzero, -_MAX_NONZERO_WEIGHT, _MAX_NONZERO_WEIGHT),
+        _to_units(of_step, 0, _MAX_STEP_WEIGHT),
+    ]
+    tables = jnp.minimum(model.tables, len(zero))
+    zero_bits = jnp.sum(jnp.pad(zero, (0, 1))[tables], axis=1)
     return DecisionCosts(
-        weights=weights.astype(jnp.int16),
-        zero_cost=_to_units(jnp.sum(zero * is_not_dc, axis=1), 0, _MAX_COST),
+        tables=tables,
+        units=jnp.pad(jnp.stack(units, axis=1), ((0, 1), (0, 0))),
+        zero_cost=_to_units(zero_bits, 0, _MAX_COST),
         signalling_cost=_to_units(model.class_bits, 0, _MAX_COST),
         signalling_bits=model.class_bits,
-        first_thresholds=jnp.where(is_not_dc > 0, first_thresholds, _ROUNDING),
-        further_thresholds=jnp.where(is_not_dc > 0, further_thresholds, _ROUNDING),
+        first_thresholds=jnp.pad(first_thresholds, (0, 1), constant_values=_ROUNDING),
+        further_thresholds=jnp.pad(further_thresholds, (0, 1), constant_values=_ROUNDING),
     )
 
 
@@ -139,41 +138,48 @@ def costs_by_class(costs: DecisionCosts, magnitudes: jax.Array) -> jax.Array:
         magnitudes: int32 (n, 512), of the integers.
     """
     counted = jnp.minimum(magnitudes, MAX_COUNT)
-    of_nonzero, of_step = jnp.unstack(costs.weights.astype(jnp.int32), axis=1)
+    of_nonzero, of_step = (units[costs.tables].T for units in costs.units.T)
     units = weighted_sums(jnp.minimum(counted, 1), of_nonzero) + weighted_sums(counted, of_step)
     return units + costs.zero_cost[None]
 
 
 def class_costs(
-    costs: DecisionCosts, values: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
+    costs: DecisionCosts,
+    values: jax.Array,
+    options: EncoderOptions = DEFAULT_OPTIONS,
+    single_steps: float = 1.0,
 ) -> jax.Array:
     """Estimate the costs of blocks in every class, DC and the signalling of the class left out.
 
     Args:
         costs: of the entropy model.
-        values: float32 (n, 512), coefficients in steps of one quantiser.
+        values: float32 (n, 512), coefficients in steps.
         options: of the encoder.
+        single_steps: steps of one quantiser in each of these steps.
 
     Returns:
         int32 (n, K), in units of 1/COST_UNITS bit.
     """
     thresholds = _CLASS_THRESHOLDS if options.optimizes_integers else _ROUNDING_THRESHOLDS
-    kernel = partial(_class_costs_by_kernel, thresholds=thresholds)
+    kernel = partial(_class_costs_by_kernel, thresholds=thresholds, single_steps=single_steps)
 
     def reference(costs: DecisionCosts, values: jax.Array) -> jax.Array:
-        return map_rows(lambda rows: class_costs_reference(costs, rows, thresholds), values)
+        def of_rows(rows: jax.Array) -> jax.Array:
+            return class_costs_reference(costs, rows * np.float32(single_steps), thresholds)
+
+        return map_rows(of_rows, values)
 
     return on_cpu(kernel, reference, costs, values)
 
 
 def _class_costs_by_kernel(
-    costs: DecisionCosts, values: jax.Array, *, thresholds: tuple[int, int, int]
+    costs: DecisionCosts, values: jax.Array, *, thresholds: tuple[int, int, int], single_steps: float
 ) -> jax.Array:
     """Estimate costs by the native kernel."""
     result = jax.ShapeDtypeStruct((len(values), len(costs.zero_cost)), jnp.int32)
-    narrow, wide, further = map(np.int32, thresholds)
-    arguments = (costs.weights, costs.zero_cost, costs.signalling_cost, values)
-    return call("nvc_class_costs", result, *arguments, narrow=narrow, wide=wide, further=further)
+    numbers = dict(zip(("narrow", "wide", "further"), map(np.int32, thresholds), strict=True))
+    arguments = (costs.tables, costs.units, costs.zero_cost, costs.signalling_cost, values)
+    return call("nvc_class_costs", result, *arguments, **numbers, single_steps=np.float32(single_steps))
 
 
 def class_costs_reference(
@@ -183,7 +189,7 @@ def class_costs_reference(
 
     Args:
         costs: of the entropy model.
-        values: float32 (n, 512).
+        values: float32 (n, 512), coefficients in steps of one quantiser.
         thresholds: two magnitudes from which a coefficient becomes 1, of which each block takes the better
             one, and the remainder from which it becomes one more; in 1/128 step.
     """
@@ -204,7 +210,8 @@ def class_costs_reference(
 
 def quantize_for_classes(costs: DecisionCosts, values: jax.Array, classes: jax.Array) -> jax.Array:
     """Round coefficients (n, 512) to integers of one quantiser, int32, if these are worth their bits."""
-    return round_with_dead_zone(values, costs.first_thresholds[classes], costs.further_thresholds[classes])
+    tables = costs.tables[classes]
+    return round_with_dead_zone(values, costs.first_thresholds[tables], costs.further_thresholds[tables])
 
 
 def quantize_independently(

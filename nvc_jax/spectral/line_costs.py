@@ -2,17 +2,15 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP
 from nvc_jax.transform.axis_transform import AxisTransform
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 
-_BITS_OF_CODED, _BITS_PER_OCTAVE = 3, 2
+BITS_OF_CODED, BITS_PER_OCTAVE = 3, 2
 """Estimated bits of a coded coefficient: 3, and 2 for each doubling of 1 + magnitude in steps."""
-_DC_SHARE = 1 / 4
+DC_SHARE = 1 / 4
 """Cost of a difference of DC over that of another coefficient: DC may be predicted along all axes at once,
 and most of its differences are small. On training volumes shares of 0.2 to 0.5 choose the shapes that take
 the fewest bits."""
@@ -28,7 +26,7 @@ def estimate_cost(coefficients: jax.Array, step: jax.Array) -> jax.Array:
         step: float32, of one quantiser, in the coefficients' units.
     """
     magnitude = jnp.abs(coefficients) / step
-    coded = _BITS_OF_CODED + _BITS_PER_OCTAVE * _rough_log2(1 + magnitude)
+    coded = BITS_OF_CODED + BITS_PER_OCTAVE * _rough_log2(1 + magnitude)
     return jnp.minimum(BITS_PER_SQUARED_STEP * magnitude**2, coded)
 
 
@@ -53,30 +51,12 @@ def line_costs(
     Returns:
         float32 (n,), sums of ``estimate_cost`` over the coefficients of a line.
     """
-    return on_cpu(_by_kernel, _reference, lines, transform, step, are_means)
-
-
-def _by_kernel(
-    lines: jax.Array, transform: AxisTransform, step: jax.Array, are_means: jax.Array
-) -> jax.Array:
-    """Estimate costs by the native kernel; they differ from the reference's by roundings."""
-    prices = {"squared_step": BITS_PER_SQUARED_STEP, "coded": _BITS_OF_CODED, "octave": _BITS_PER_OCTAVE}
-    attributes = {name: np.float32(price) for name, price in {**prices, "dc_share": _DC_SHARE}.items()}
-    costs = jax.ShapeDtypeStruct(lines.shape[1:], jnp.float32)
-    factors, is_dc = transform.analysis_factors, transform.is_dc
-    return call("nvc_line_costs", costs, lines, *factors, step, is_dc, are_means, **attributes)
-
-
-def _reference(
-    lines: jax.Array, transform: AxisTransform, step: jax.Array, are_means: jax.Array
-) -> jax.Array:
-    """Estimate costs in ``jax.numpy``: the specification of the kernel."""
     coefficients = jnp.matmul(transform.analysis, lines, precision=lax.Precision.HIGHEST)
     first, before = coefficients[::BLOCK_SIZE], transform.previous_dc[:, None]
     previous = jnp.where(before >= 0, first[jnp.maximum(transform.previous_dc, 0)], 0)
     is_predicted = transform.is_dc[:, None] & are_means[None]
     of_first = jnp.where(
-        is_predicted, _DC_SHARE * estimate_cost(first - previous, step), estimate_cost(first, step)
+        is_predicted, DC_SHARE * estimate_cost(first - previous, step), estimate_cost(first, step)
     )
     costs = estimate_cost(coefficients, step).at[::BLOCK_SIZE].set(of_first)
     return jnp.matmul(jnp.ones(len(lines)), costs, precision=lax.Precision.HIGHEST)  # faster than a sum

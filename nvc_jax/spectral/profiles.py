@@ -11,10 +11,14 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.core.batching import map_in_turn
-from nvc_jax.core.systematic_sampling import draw_systematic
+from nvc_jax.spectral.block_sample import draw_blocks
 from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
-from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel
+from nvc_jax.spectral.entropy_model import (
+    BITS_PER_SQUARED_STEP,
+    EntropyModel,
+    steps_of_single_quantizer,
+)
 from nvc_jax.transform.block_layout import BlockLayout
 
 MAX_PROFILES = 256
@@ -24,12 +28,6 @@ _STORED_NAMES = {"reconstruction_offsets": "shrink"}
 """Names in checkpoints of the fields of ``EntropyModel`` that have another name there."""
 _SHARED = "order"
 """The field that all profiles have in common."""
-
-_SAMPLED_BLOCKS = 128
-"""Blocks of a volume by which its profile is chosen: the choice takes the same time for every volume."""
-_MAX_ENERGY = 2.0
-"""A coefficient counts with at most 2 steps in the estimate of a block's bits, because bits grow slowly with
-magnitude."""
 
 Profiles = Mapping[str, jax.Array]
 """Entropy models of all profiles as checkpoints store them: fields by their stored names, stacked except for
@@ -75,7 +73,7 @@ def choose_profile(
     Args:
         profiles: of the model.
         layout: of the n blocks.
-        values: float32 (n, 512), coefficients in steps of one quantiser.
+        values: float32 (n, 512), coefficients in steps.
         options: of the encoder.
 
     Returns:
@@ -84,10 +82,9 @@ def choose_profile(
     n_profiles = count_profiles(profiles)
     if n_profiles == 1:
         return jnp.int32(0)
-    # Sampled by energy: in a volume that is mostly empty, few blocks take nearly all bits.
-    energy = jnp.sum(jnp.minimum(jnp.abs(values[:, 1:]), _MAX_ENERGY), axis=1)
-    drawn, weights = draw_systematic(energy, layout.inside, min(_SAMPLED_BLOCKS, len(values)))
-    sample = values[drawn]
+    single_steps = steps_of_single_quantizer(any_profile(profiles))
+    drawn, weights = draw_blocks(values, layout.inside, single_steps)
+    sample = values[drawn] * single_steps
 
     def cost(index: jax.Array) -> jax.Array:
         costs = make_decision_costs(take_profile(profiles, index), options)

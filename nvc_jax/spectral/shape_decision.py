@@ -12,30 +12,27 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from nvc_jax.core.batching import map_in_turn, varying_like
+from nvc_jax.core.batching import varying_like
 from nvc_jax.core.platforms import Forms, choose_form, hoist
-from nvc_jax.core.systematic_sampling import draw_systematic
+from nvc_jax.core.shapes import check_shape
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
+from nvc_jax.native.dispatch import on_cpu
+from nvc_jax.spectral import native_shape_decision
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
-from nvc_jax.spectral.line_costs import line_costs
-from nvc_jax.spectral.shape_columns import Columns, draw_columns, pad_alike
-from nvc_jax.transform.axis_transform import make_axis_transform
-from nvc_jax.transform.block_layout import BLOCK_SIZE
+from nvc_jax.spectral.shape_columns import Columns, are_padded_alike, draw_columns, pad_alike
+from nvc_jax.spectral.shape_lines import costs_of_lines, draw_lines, transform_other_axes
 from nvc_jax.transform.lapped_filter import FILTERS
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
 from nvc_jax.transform.separable import TransformShape
 
-_MOST_PADDING = 2.0
-"""Ratio of a volume's longest side to its shortest up to which columns of all axes are padded alike."""
 _AXES_IN_TURN = (0, 1, 2)
 """Axes in the order of their decisions. To decide the first one anew, once the others are known, saves less
 than 0.1 % of the bits."""
 _FIRST_FILTER = "half"
 """Filter of all axes before the first decision."""
-_LINES_SHARE, _LEAST_LINES = 1 / 8, 256
-"""Share of the lines of an axis by which candidates are compared, and the least number of lines."""
 
 
 class ShapeDecision(NamedTuple):
@@ -58,8 +55,8 @@ class _Candidates(NamedTuple):
         filters: int32, of FILTERS.
     """
 
-    lengths: jax.Array
-    filters: jax.Array
+    lengths: Any
+    filters: Any
 
 
 def choose_shape(
@@ -73,18 +70,31 @@ def choose_shape(
         valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
         options: of the encoder.
     """
-    first_filter = _FIRST_FILTER if _FIRST_FILTER in options.filters else options.filters[0]
     candidates = _list_candidates(options)
-    first = TransformShape(jnp.full(3, candidates.lengths[0]), jnp.full(3, FILTERS.index(first_filter)))
-    chosen = ShapeDecision(first, jnp.float32(0))
-    if len(options.segment_lengths) * len(options.filters) == 1:
-        return chosen
+    if len(candidates.lengths) * len(candidates.filters) == 1:
+        return _first_decision(options)
+
+    def kernel(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> ShapeDecision:
+        *shape, cost = native_shape_decision.choose_shape(
+            volume, step, valid_shape, *candidates, first_filter=_first_filter(options)
+        )
+        return ShapeDecision(TransformShape(*shape), cost)
+
+    return on_cpu(kernel, partial(choose_shape_reference, options=options), volume, step, valid_shape)
+
+
+def choose_shape_reference(
+    volume: jax.Array, step: jax.Array, valid_shape: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
+) -> ShapeDecision:
+    """Choose the shape in ``jax.numpy``: the specification of the kernel; see ``choose_shape``."""
+    candidates = jax.tree.map(jnp.asarray, _list_candidates(options))
+    chosen = _first_decision(options)
     columns = [draw_columns(volume, step, valid_shape, axis) for axis in range(3)]
 
     def decide(before: ShapeDecision, axis: jax.Array, columns: Columns) -> ShapeDecision:
         return _decide_axis(columns, step, valid_shape[axis], candidates, before.shape, axis)
 
-    if max(volume.shape) <= _MOST_PADDING * min(volume.shape):
+    if are_padded_alike(check_shape(volume.shape)):
         # One loop for all axes: it compiles in a quarter of the time.
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pad_alike(columns))
 
@@ -97,11 +107,23 @@ def choose_shape(
     return chosen
 
 
+def _first_filter(options: EncoderOptions) -> int:
+    """Get the filter of all axes before the first decision, by its index."""
+    return FILTERS.index(_FIRST_FILTER if _FIRST_FILTER in options.filters else options.filters[0])
+
+
+def _first_decision(options: EncoderOptions) -> ShapeDecision:
+    """Get the shape from which the decisions begin."""
+    length = SEGMENT_LENGTHS.index(options.segment_lengths[0])
+    shape = TransformShape(jnp.full(3, length, jnp.int32), jnp.full(3, _first_filter(options), jnp.int32))
+    return ShapeDecision(shape, jnp.float32(0))
+
+
 def _list_candidates(options: EncoderOptions) -> _Candidates:
     """List the lengths and the filters that the encoder may choose."""
     lengths = [SEGMENT_LENGTHS.index(length) for length in options.segment_lengths]
     filters = [FILTERS.index(name) for name in options.filters]
-    return _Candidates(jnp.array(lengths, jnp.int32), jnp.array(filters, jnp.int32))
+    return _Candidates(np.array(lengths, np.int32), np.array(filters, np.int32))
 
 
 class _Choice(NamedTuple):
@@ -124,12 +146,12 @@ def _decide_axis(
 
     The filters are tried with the shortest length, then the other lengths with the best filter.
     """
-    lines = _transform_other_axes(columns, shape, axis)
+    lines = transform_other_axes(columns, shape, axis)
     weights = jnp.repeat(columns.weights, len(lines.are_means) // len(columns.weights))
-    lines, weights = _draw_lines(lines, weights, step, valid, shape.lengths[axis], shape.filters[axis])
+    lines, weights = draw_lines(lines, weights, step, valid, shape.lengths[axis], shape.filters[axis])
 
     def cost_of(length: jax.Array, filter_index: jax.Array) -> jax.Array:
-        return jnp.sum(weights * _costs_of_lines(lines, step, valid, length, filter_index))
+        return jnp.sum(weights * costs_of_lines(lines, step, valid, length, filter_index))
 
     first = varying_like(lines.values, shape.filters[axis])
     hoisted, _, captured = hoist(cost_of, candidates.lengths[0], first)
@@ -190,45 +212,6 @@ def _choose_at_once(
     return _Choice(costs[place], candidates.lengths[place], filter_index)
 
 
-class _Lines(NamedTuple):
-    """Lines along an axis of columns that are transformed along the other axes.
-
-    Attributes:
-        values: float32 (side, n).
-        are_means: bool (n,), lines of means along the other axes.
-    """
-
-    values: jax.Array
-    are_means: jax.Array
-
-
-def _draw_lines(
-    lines: _Lines,
-    weights: jax.Array,
-    step: jax.Array,
-    valid: jax.Array,
-    length: jax.Array,
-    filter_index: jax.Array,
-) -> tuple[_Lines, jax.Array]:
-    """Draw lines, the likelier the more they cost with the transform that the axis has so far.
-
-    Args:
-        lines: of all columns.
-        weights: float32 (n,), of the lines' columns.
-        step: float32, of one quantiser, in the volume's units.
-        valid: int32, voxels of a line that lie in the volume.
-        length: int32, of SEGMENT_LENGTHS.
-        filter_index: int32, of FILTERS.
-
-    Returns:
-        Lines, and the weight of each, float32.
-    """
-    n = min(max(round(_LINES_SHARE * len(weights)), _LEAST_LINES), len(weights))
-    costs = weights * _costs_of_lines(lines, step, valid, length, filter_index)
-    drawn, weights_of_drawn = draw_systematic(costs, weights > 0, n)
-    return _Lines(lines.values[:, drawn], lines.are_means[drawn]), weights[drawn] * weights_of_drawn
-
-
 def _largest_mean(length_index: jax.Array) -> jax.Array:
     """Bound the coefficient of the mean of a segment that has a length along all axes: float32.
 
@@ -237,36 +220,3 @@ def _largest_mean(length_index: jax.Array) -> jax.Array:
     """
     longest = 1.5 * jnp.array(SEGMENT_LENGTHS, jnp.float32)  # the last segment of an axis
     return (longest**1.5 / 2)[length_index]
-
-
-def _costs_of_lines(
-    lines: _Lines, step: jax.Array, valid: jax.Array, length: jax.Array, filter_index: jax.Array
-) -> jax.Array:
-    """Estimate the cost of each line, float32 (n,), with one transform."""
-    transform = make_axis_transform(len(lines.values), valid, length, filter_index)
-    return line_costs(lines.values, transform, step, lines.are_means)
-
-
-def _transform_other_axes(columns: Columns, shape: TransformShape, axis: jax.Array) -> _Lines:
-    """Transform columns along all axes but their own."""
-    others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
-    lengths, filters = shape.lengths[others], shape.filters[others]
-
-    def transform(voxels: jax.Array, valid_shape: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def make(side: int, k: jax.Array | int) -> tuple[jax.Array, jax.Array]:
-            made = make_axis_transform(side, valid_shape[1 + k], lengths[k], filters[k])
-            return made.analysis, jnp.zeros(side, bool).at[::BLOCK_SIZE].set(made.is_dc)
-
-        sides = voxels.shape[1:]
-        if sides[0] == sides[1]:
-            (first, second), (is_mean, is_mean_too) = map_in_turn(
-                lambda k: make(sides[0], k), jnp.arange(2, dtype=jnp.int32)
-            )
-        else:
-            (first, is_mean), (second, is_mean_too) = (make(side, k) for k, side in enumerate(sides))
-        voxels = jnp.einsum("ij,sjx->six", first, voxels, precision=lax.Precision.HIGHEST)
-        voxels = jnp.einsum("ij,syj->syi", second, voxels, precision=lax.Precision.HIGHEST)
-        return voxels.reshape(len(voxels), -1), (is_mean[:, None] & is_mean_too[None]).reshape(-1)
-
-    rows, are_means = jax.vmap(transform)(columns.voxels, columns.valid_shapes)
-    return _Lines(rows.transpose(1, 0, 2).reshape(rows.shape[1], -1), are_means.reshape(-1))

@@ -36,20 +36,37 @@ class AxisTransform(NamedTuple):
     """Transform of one axis of n voxels.
 
     Attributes:
-        analysis: float32 (n, n), from voxels to coefficients.
-        synthesis: float32 (n, n), its inverse on the voxels that count.
         analysis_factors: factors of ``analysis``: borders come first, then the DCT.
         synthesis_factors: factors of ``synthesis``: the inverse DCT comes first, then borders.
         is_dc: bool (n / 8,), whether a block's first coefficient is the frequency 0 of a segment.
         previous_dc: int32 (n / 8,), the block before with a frequency 0, of blocks that have one; −1 if none.
     """
 
-    analysis: jax.Array
-    synthesis: jax.Array
     analysis_factors: Factors
     synthesis_factors: Factors
     is_dc: jax.Array
     previous_dc: jax.Array
+
+    @property
+    def side(self) -> int:
+        """Voxels of the axis, n."""
+        return self.analysis_factors.dct.shape[0]
+
+    def scaled(self, factor: jax.Array) -> "AxisTransform":
+        """Multiply all coefficients by a factor, float32; ``synthesis`` stays as it is."""
+        borders, dct = self.analysis_factors
+        return self._replace(analysis_factors=Factors(borders, dct * factor))
+
+    @property
+    def analysis(self) -> jax.Array:
+        """The matrix from voxels to coefficients, float32 (n, n)."""
+        borders, dct = self.analysis_factors
+        return apply_borders(borders.transpose(0, 2, 1), dct.T).T
+
+    @property
+    def synthesis(self) -> jax.Array:
+        """The inverse of ``analysis`` on the voxels that count, float32 (n, n)."""
+        return apply_borders(*self.synthesis_factors)
 
 
 def make_axis_transform(
@@ -81,18 +98,14 @@ def make_axis_transform(
         filtering = _with_corners(filtering, *emphasizing)
         unfiltering = _with_corners(unfiltering, *deemphasizing)
         weights = squared_error_weights(side, boundaries, axis)[:, None]
-    analysis = apply_borders(filtering.transpose(0, 2, 1), dct.T).T
-    synthesis = apply_borders(unfiltering, dct.T)
 
     # An error of 1 in a scaled coefficient adds about 1 to the squared error of the volume. Means are scaled
     # alike next to a boundary and elsewhere: they are predicted from each other.
     weights = jnp.where(is_mean[None], 1, weights)
-    norms = jnp.sqrt(jnp.sum(weights * synthesis**2, axis=0))
+    norms = jnp.sqrt(jnp.sum(weights * apply_borders(unfiltering, dct.T) ** 2, axis=0))
     norms = jnp.where(norms > 0, norms, 1)
     is_dc = is_mean[::BLOCK_SIZE] & (jnp.arange(side // BLOCK_SIZE) * BLOCK_SIZE < valid)
     return AxisTransform(
-        analysis=analysis * norms[:, None],
-        synthesis=synthesis / norms[None],
         analysis_factors=Factors(filtering, dct * norms[:, None]),
         synthesis_factors=Factors(unfiltering, dct.T / norms[None]),
         is_dc=is_dc,
@@ -136,7 +149,7 @@ def _dct_of_segments(segments: Segments) -> tuple[jax.Array, jax.Array]:
     phase = jnp.minimum(phase, 4 * length - phase)
     is_negative = phase > length
     phase = jnp.where(is_negative, 2 * length - phase, phase)
-    cosines = jnp.asarray(_quarter_cosines())
+    cosines = jnp.asarray(quarter_cosines())
     entry = jnp.minimum(length, MAX_LENGTH) * (MAX_LENGTH + 1) + jnp.minimum(phase, MAX_LENGTH)
     cosine = cosines.at[entry].get(mode="clip")
     cosine = jnp.where(is_negative, -cosine, cosine)
@@ -153,7 +166,7 @@ def _remainder(numbers: jax.Array, divisors: jax.Array) -> jax.Array:
 
 
 @functools.cache
-def _quarter_cosines() -> np.ndarray:
+def quarter_cosines() -> np.ndarray:
     """Compute cos(π/2 · k / length) for k up to the length: float32, by length and k, flat."""
     length, k = np.ogrid[: MAX_LENGTH + 1, : MAX_LENGTH + 1]
     return np.cos(np.pi / 2 * np.minimum(k / np.maximum(length, 1), 1)).astype(np.float32).reshape(-1)

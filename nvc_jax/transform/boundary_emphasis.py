@@ -24,7 +24,7 @@ ALL_BOUNDARIES = 0b111111
 """Boundaries of a chunk that has neighbours on all six sides."""
 _REACH = 4
 """Voxels next to a boundary that are emphasised."""
-_SQUARED_ERROR_WEIGHTS = (4, 2, 1, 1)
+SQUARED_ERROR_WEIGHTS = (4, 2, 1, 1)
 """Weight of the squared error of each of these voxels, by its distance from the boundary."""
 _FREQUENCY_MIX = ((1.179, 0.434, 0.226), (-0.067, 1.092, 0.577), (-0.022, -0.286, 0.987))
 """Matrix that emphasis applies to the frequencies 1 to 3 of the four voxels.
@@ -58,6 +58,17 @@ def boundaries_to_emphasize(shape: Shape3, valid_shape: jax.Array, boundaries: j
     return kept
 
 
+@functools.cache
+def corner_matrices() -> np.ndarray:
+    """Compute the matrices at the ends of an axis, float32 (2, 2, 4, 4).
+
+    First those that emphasise the first four voxels and the last four, and then those that undo that.
+    """
+    matrix = emphasis_matrix()
+    corners = [[corner, corner[::-1, ::-1]] for corner in (matrix, np.linalg.inv(matrix))]
+    return np.array(corners, np.float32)
+
+
 def emphasis_corners(boundaries: jax.Array, axis: jax.Array | int) -> tuple[jax.Array, jax.Array]:
     """Compute the matrices that emphasise the voxels of an axis, and those that undo that.
 
@@ -68,20 +79,17 @@ def emphasis_corners(boundaries: jax.Array, axis: jax.Array | int) -> tuple[jax.
     Returns:
         float32 (2, 4, 4) both, of the first four voxels and of the last four.
     """
-    matrix = emphasis_matrix()
     has_boundary = jnp.stack([_has_boundary(boundaries, axis, end) for end in range(2)])[:, None, None]
-
-    def at_ends(corner: np.ndarray) -> jax.Array:
-        corners = np.stack([corner, corner[::-1, ::-1]]).astype(np.float32)
-        return jnp.where(has_boundary, corners, np.eye(_REACH, dtype=np.float32))
-
-    return at_ends(matrix), at_ends(np.linalg.inv(matrix))
+    emphasizing, undoing = (
+        jnp.where(has_boundary, corners, np.eye(_REACH, dtype=np.float32)) for corners in corner_matrices()
+    )
+    return emphasizing, undoing
 
 
 def squared_error_weights(side: int, boundaries: jax.Array, axis: jax.Array | int) -> jax.Array:
     """Compute the weight of the squared error of each voxel of an axis, float32 (side,)."""
     weights = jnp.ones(side, jnp.float32)
-    near = np.array(_SQUARED_ERROR_WEIGHTS, np.float32)
+    near = np.array(SQUARED_ERROR_WEIGHTS, np.float32)
     for end, inwards in enumerate((near, near[::-1])):
         around = slice(0, _REACH) if end == 0 else slice(side - _REACH, side)
         chosen = jnp.where(_has_boundary(boundaries, axis, end), inwards, jnp.float32(1))

@@ -9,6 +9,7 @@ Each axis has its own length of segments and its own filter: together the *shape
 
 import operator
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -19,7 +20,7 @@ from nvc_jax.core.batching import map_in_turn
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.transform import native_separable
-from nvc_jax.transform.axis_transform import AxisTransform, Factors, make_axis_transform
+from nvc_jax.transform.axis_transform import AxisTransform, make_axis_transform
 from nvc_jax.transform.block_layout import BLOCK_SIZE, from_blocks, to_blocks
 
 
@@ -46,10 +47,17 @@ def make_axis_transforms(
         transform: the shape of the transform.
         boundaries: int32, bits of the chunk boundaries at which errors weigh more.
     """
+    kernel, reference = (partial(form, shape) for form in (native_separable.make_axes, _make_axes))
+    return on_cpu(kernel, reference, valid_shape, transform.lengths, transform.filters, boundaries)
+
+
+def _make_axes(
+    shape: Shape3, valid_shape: jax.Array, lengths: jax.Array, filters: jax.Array, boundaries: jax.Array
+) -> list[AxisTransform]:
+    """Compute the transforms of the three axes in ``jax.numpy``: the specification of the kernel."""
 
     def make(side: int, axis: jax.Array | int) -> AxisTransform:
-        length, filter_index = transform.lengths[axis], transform.filters[axis]
-        return make_axis_transform(side, valid_shape[axis], length, filter_index, boundaries, axis)
+        return make_axis_transform(side, valid_shape[axis], lengths[axis], filters[axis], boundaries, axis)
 
     if len(set(shape)) > 1:
         return [make(side, axis) for axis, side in enumerate(shape)]
@@ -69,28 +77,28 @@ def forward(volume: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
         float32 (blocks, 512), blocks and the coefficients of each in z, y, x order.
     """
 
-    def reference(volume: jax.Array, matrices: list[jax.Array], _: list[Factors]) -> jax.Array:
-        return to_blocks(apply_matrices(volume, matrices))
+    def reference(volume: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
+        return to_blocks(apply_matrices(volume, [transform.analysis for transform in transforms]))
 
-    def kernel(volume: jax.Array, _: list[jax.Array], factors: list[Factors]) -> jax.Array:
-        return native_separable.analyze(volume, factors)
+    def kernel(volume: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
+        return native_separable.analyze(volume, [transform.analysis_factors for transform in transforms])
 
-    matrices = [transform.analysis for transform in transforms]
-    return on_cpu(kernel, reference, volume, matrices, [axis.analysis_factors for axis in transforms])
+    return on_cpu(kernel, reference, volume, transforms)
 
 
 def inverse(coefficients: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
     """Compute a volume, float32 (z, y, x), from its coefficients; 0 where voxels do not count."""
-    sides = check_shape(tuple(len(transform.analysis) for transform in transforms))
+    sides = check_shape(tuple(transform.side for transform in transforms))
 
-    def reference(coefficients: jax.Array, matrices: list[jax.Array], _: list[Factors]) -> jax.Array:
-        return apply_matrices(from_blocks(coefficients, grid_shape(sides, BLOCK_SIZE)), matrices)
+    def reference(coefficients: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
+        volume = from_blocks(coefficients, grid_shape(sides, BLOCK_SIZE))
+        return apply_matrices(volume, [transform.synthesis for transform in transforms])
 
-    def kernel(coefficients: jax.Array, _: list[jax.Array], factors: list[Factors]) -> jax.Array:
+    def kernel(coefficients: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
+        factors = [transform.synthesis_factors for transform in transforms]
         return native_separable.synthesize(coefficients, factors)
 
-    matrices = [transform.synthesis for transform in transforms]
-    return on_cpu(kernel, reference, coefficients, matrices, [axis.synthesis_factors for axis in transforms])
+    return on_cpu(kernel, reference, coefficients, transforms)
 
 
 def block_means(

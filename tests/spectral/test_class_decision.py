@@ -69,8 +69,10 @@ def test_costs_are_those_of_the_tables() -> None:
 
 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 30.0, 3e4, 1e9])
-@pytest.mark.parametrize("thresholds", [(77, 128, 77), (64, 64, 64)])
-def test_the_kernel_equals_the_reference(spread: float, thresholds: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(("thresholds", "single_steps"), [((77, 128, 77), 1.35), ((64, 64, 64), 1.0)])
+def test_the_kernel_equals_the_reference(
+    spread: float, thresholds: tuple[int, int, int], single_steps: float
+) -> None:
     options = EncoderOptions(optimizes_integers=thresholds[0] > 64)
     rng = np.random.default_rng(int(spread))
     values = rng.laplace(0, spread, (300, N_COEFFICIENTS)) * 0.99 ** np.arange(N_COEFFICIENTS)
@@ -79,14 +81,17 @@ def test_the_kernel_equals_the_reference(spread: float, thresholds: tuple[int, i
     given_values = jnp.asarray(values, jnp.float32)
     reference = jax.jit(class_decision.class_costs_reference, static_argnums=2)
     np.testing.assert_array_equal(
-        jax.jit(class_decision.class_costs, static_argnums=2)(COSTS, given_values, options),
-        reference(COSTS, given_values, thresholds),
+        jax.jit(class_decision.class_costs, static_argnums=(2, 3))(
+            COSTS, given_values, options, single_steps
+        ),
+        reference(COSTS, given_values * np.float32(single_steps), thresholds),
     )
 
 
 def test_sums_of_the_parts_of_weights_are_exact_in_float32() -> None:
-    largest = jnp.full((512, 2, 1), -32767, jnp.int16).at[:, 1].set(125 << 6)
-    costs = COSTS._replace(weights=largest.at[0].set(0), zero_cost=jnp.zeros(1, jnp.int32))
+    largest = jnp.array([[-32767, 125 << 6], [0, 0]], jnp.int32)
+    tables = jnp.zeros((1, 512), jnp.int32).at[0, 0].set(1)
+    costs = COSTS._replace(tables=tables, units=largest, zero_cost=jnp.zeros(1, jnp.int32))
     units = class_decision.costs_by_class(costs, jnp.full((1, 512), 10**6, jnp.int32))
     assert int(units[0, 0]) == 511 * (255 * (125 << 6) - 32767)
 

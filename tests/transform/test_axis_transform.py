@@ -152,3 +152,11 @@ def test_errors_are_smaller_at_emphasized_boundaries(length: int) -> None:
     for voxel in (0, -1):
         assert emphasized[voxel] < 0.8 * plain[voxel]
     assert emphasized[16:112].mean() < 1.01 * plain[16:112].mean()
+
+
+def test_a_scaled_transform_has_scaled_coefficients_and_the_same_synthesis() -> None:
+    transform = transform_of(24, 20, 1, 2, 0)
+    scaled = transform.scaled(jnp.float32(4))
+    np.testing.assert_allclose(scaled.analysis, 4 * transform.analysis, rtol=1e-6)
+    np.testing.assert_array_equal(scaled.synthesis, transform.synthesis)
+    assert transform.side == 24

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,7 @@ SHAPES = [(8, 8, 8), (24, 40, 56), (16, 136, 32)]
 
 apply_borders = jax.jit(axis_transform.apply_borders)
 make_axis_transforms = jax.jit(separable.make_axis_transforms, static_argnums=0)
+make_axis_transform = jax.jit(axis_transform.make_axis_transform, static_argnums=(0, 5))
 
 
 def matrices_of(axes: list[Factors], *, borders_first: bool) -> list[np.ndarray]:
@@ -57,6 +60,10 @@ def test_products_are_those_of_float64_up_to_rounding(
     chosen = TransformShape(jnp.array(lengths, jnp.int32), jnp.array(filters, jnp.int32))
     valid = jnp.maximum(jnp.array(shape, jnp.int32) - missing, 1)
     axes = make_axis_transforms(shape, valid, chosen, jnp.int32(boundaries))
+    for axis, made in enumerate(axes):
+        numbers = (valid[axis], chosen.lengths[axis], chosen.filters[axis], jnp.int32(boundaries))
+        expected = make_axis_transform(shape[axis], *numbers, axis)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=1e-5), made, expected)
     check_kernels(volume, [a.analysis_factors for a in axes], [a.synthesis_factors for a in axes])
 
 

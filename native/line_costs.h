@@ -2,17 +2,17 @@
 //
 // The specification is nvc_jax/spectral/line_costs.py; costs are sums of floating-point numbers, equal up to rounding.
 
+#ifndef NVC_LINE_COSTS_H_
+#define NVC_LINE_COSTS_H_
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
 #include "axis_transform.h"
-#include "buffers.h"
-#include "targets.h"
 
 namespace nvc {
-namespace {
 
 // Prices of a coefficient in bits, and the share of them that a difference of DC costs.
 struct Prices {
@@ -71,41 +71,6 @@ template <int Width>
   }
 }
 
-using Sum = void (*)(const Axis&, const Lines&, const Prices&, float*);
-
-NVC_FOR_AVX512 void SumBy16(const Axis& axis, const Lines& lines, const Prices& prices, float* costs) {
-  SumCosts<16>(axis, lines, prices, costs);
-}
-NVC_FOR_AVX2 void SumBy8(const Axis& axis, const Lines& lines, const Prices& prices, float* costs) {
-  SumCosts<8>(axis, lines, prices, costs);
-}
-void SumAnywhere(const Axis& axis, const Lines& lines, const Prices& prices, float* costs) {
-  SumCosts<8>(axis, lines, prices, costs);
-}
-
-ffi::Error LineCosts(F32 lines, F32 borders, F32 dct, F32 step, Pred is_dc, Pred are_means, float squared_step,
-                     float coded, float octave, float dc_share, Out<F32> costs) {
-  static const Sum sum = PickForm(SumBy16, SumBy8, SumAnywhere);
-  const auto sides = lines.dimensions();
-  const int64_t side = SideOf(borders, dct);
-  if (side == 0 || sides.size() != 2 || sides[0] != side ||
-      static_cast<int64_t>(costs->element_count()) != sides[1] ||
-      static_cast<int64_t>(is_dc.element_count()) != side / 8 ||
-      static_cast<int64_t>(are_means.element_count()) != sides[1]) {
-    return ffi::Error::InvalidArgument("a matrix does not suit the lines");
-  }
-  const Axis axis = AnalysisOf(side, borders.typed_data(), dct.typed_data());
-  sum(axis, {lines.typed_data(), sides[1], *step.typed_data(), is_dc.typed_data(), are_means.typed_data()},
-      {squared_step, coded, octave, dc_share}, costs->typed_data());
-  return ffi::Error::Success();
-}
-
-}  // namespace
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_line_costs, LineCosts,
-                              ffi::Ffi::Bind()
-                                  .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<Pred>().Arg<Pred>()
-                                  .Attr<float>("squared_step").Attr<float>("coded").Attr<float>("octave").Attr<float>("dc_share")
-                                  .Ret<F32>());
-
 }  // namespace nvc
+
+#endif  // NVC_LINE_COSTS_H_

@@ -1,0 +1,84 @@
+// Ends of blocks: behind the last coefficient in scan order that may be coded as other than 0.
+//
+// The specification is nvc_jax/spectral/block_ends.py; ends are equal bit for bit.
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "buffers.h"
+#include "float_vectors.h"
+#include "targets.h"
+
+namespace nvc {
+namespace {
+
+constexpr int kCoefficients = 512;
+constexpr int kEndUnit = 16;
+constexpr int kTypes = 8;
+
+// A block's coefficients, the magnitudes from which they may be coded, and their positions in the scan.
+struct Block {
+  const float *values, *thresholds;
+  const int32_t* positions;
+  float single_steps;
+};
+
+// The last position that may be coded; −1 if there is none.
+template <int Width>
+[[gnu::always_inline]] inline int32_t FindLast(const Block& block) {
+  typename Lanes<Width>::Floats values, thresholds;
+  typename Lanes<Width>::Integers positions, ends = {};
+  for (int i = 0; i < kCoefficients; i += Width) {
+    Load(block.values + i, values);
+    Load(block.thresholds + i, thresholds);
+    Load(block.positions + i, positions);
+    const auto scaled = values * block.single_steps, magnitudes = scaled < 0 ? -scaled : scaled;
+    const auto end = (magnitudes >= thresholds) & (positions + 1);
+    ends = end > ends ? end : ends;
+  }
+  int32_t last = 0;
+  for (int k = 0; k < Width; ++k) last = std::max(last, ends[k]);
+  return last - 1;
+}
+
+using Find = int32_t (*)(const Block&);
+
+NVC_FOR_AVX512 int32_t FindByAvx512(const Block& block) { return FindLast<16>(block); }
+NVC_FOR_AVX2 int32_t FindByAvx2(const Block& block) { return FindLast<8>(block); }
+int32_t FindAnywhere(const Block& block) { return FindLast<8>(block); }
+
+ffi::Error FindEnds(F32 values, S32 classes, S32 tables, F32 thresholds, S32 positions, S32 partial_types,
+                    float single_steps, Out<S32> ends) {
+  static const Find find = PickForm(FindByAvx512, FindByAvx2, FindAnywhere);
+  const auto n = static_cast<int64_t>(ends->element_count());
+  const auto n_classes = static_cast<int32_t>(tables.element_count() / kCoefficients);
+  const auto last_table = static_cast<int32_t>(thresholds.element_count()) - 1;
+  if (static_cast<int64_t>(values.element_count()) != n * kCoefficients ||
+      static_cast<int64_t>(classes.element_count()) != n || static_cast<int64_t>(partial_types.element_count()) != n ||
+      positions.element_count() != kTypes * kCoefficients || n_classes == 0 || last_table < 0) {
+    return ffi::Error::InvalidArgument("there is not a class, a type and 512 values for each block");
+  }
+  std::vector<float> of_classes(tables.element_count());
+  for (size_t i = 0; i < of_classes.size(); ++i) {
+    of_classes[i] = thresholds.typed_data()[std::clamp(tables.typed_data()[i], 0, last_table)];
+  }
+  for (int64_t k = 0; k < n; ++k) {
+    const int32_t block_class = std::clamp(classes.typed_data()[k], 0, n_classes - 1);
+    const int32_t type = partial_types.typed_data()[k] & (kTypes - 1);
+    const int32_t last = find({values.typed_data() + k * kCoefficients, &of_classes[int64_t{block_class} * kCoefficients],
+                               positions.typed_data() + type * kCoefficients, single_steps});
+    ends->typed_data()[k] = (last + kEndUnit) / kEndUnit;
+  }
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_find_ends, FindEnds,
+                              ffi::Ffi::Bind()
+                                  .Arg<F32>().Arg<S32>().Arg<S32>().Arg<F32>().Arg<S32>().Arg<S32>()
+                                  .Attr<float>("single_steps")
+                                  .Ret<S32>());
+
+}  // namespace nvc

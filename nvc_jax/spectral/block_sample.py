@@ -1,0 +1,53 @@
+"""Sample of the blocks of a volume, drawn by their energy."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nvc_jax.core.systematic_sampling import FLOOR, MIN_FLOOR, MIN_SHARE, draw_systematic, shuffle
+from nvc_jax.native.dispatch import call, on_cpu
+
+_N_DRAWN = 128
+"""Blocks of a sample, if there are so many: it takes the same time for every volume."""
+_MAX_ENERGY = 2.0
+"""A coefficient counts with at most 2 steps in the estimate of a block's bits, because bits grow slowly with
+magnitude."""
+
+
+def draw_blocks(values: jax.Array, inside: jax.Array, single_steps: float) -> tuple[jax.Array, jax.Array]:
+    """Draw blocks, the likelier the more energy they have, as in a volume that is mostly empty few count.
+
+    Args:
+        values: float32 (n, 512), coefficients in steps.
+        inside: bool (n,), blocks that may be drawn.
+        single_steps: steps of one quantiser in each of these steps.
+
+    Returns:
+        int32 indices of the blocks drawn, and float32, their weights: see ``draw_systematic``.
+    """
+    kernel, reference = (partial(form, single_steps=single_steps) for form in (_by_kernel, _reference))
+    return on_cpu(kernel, reference, values, inside)
+
+
+def _reference(values: jax.Array, inside: jax.Array, *, single_steps: float) -> tuple[jax.Array, jax.Array]:
+    """Draw blocks in ``jax.numpy``: the specification of the kernel."""
+    magnitudes = jnp.abs(values[:, 1:] * np.float32(single_steps))
+    energy = jnp.sum(jnp.minimum(magnitudes, _MAX_ENERGY), axis=1)
+    return draw_systematic(energy, inside, min(_N_DRAWN, len(values)))
+
+
+def _by_kernel(values: jax.Array, inside: jax.Array, *, single_steps: float) -> tuple[jax.Array, jax.Array]:
+    """Draw blocks by the native kernel; energies differ from the reference's by roundings."""
+    n = min(_N_DRAWN, len(values))
+    results = (jax.ShapeDtypeStruct((n,), jnp.int32), jax.ShapeDtypeStruct((n,), jnp.float32))
+    numbers = {
+        "scale": np.float32(single_steps),
+        "limit": np.float32(_MAX_ENERGY),
+        "floors": np.array([FLOOR, MIN_FLOOR, MIN_SHARE], np.float32),
+    }
+    drawn, weights = call(
+        "nvc_draw_blocks", results, values, inside, jnp.asarray(shuffle(len(values))), **numbers
+    )
+    return drawn, weights

@@ -1,0 +1,41 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from spectral_blocks import layout_for
+
+import nvc_jax
+from nvc_jax.spectral import block_ends, class_decision, profiles, scan_order
+from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.transform.block_layout import N_COEFFICIENTS
+
+SHAPE, VALID = (24, 16, 16), (20, 13, 16)
+N_BLOCKS = 3 * 2 * 2
+STEPS = 1.35
+
+find_ends = jax.jit(block_ends.find_ends, static_argnames="single_steps")
+
+
+@pytest.fixture(scope="module")
+def model(codec: nvc_jax.Codec) -> EntropyModel:
+    return profiles.take_profile(codec.params["entropy"], 2)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_blocks_end_behind_the_last_coefficient_that_reaches_its_threshold(
+    model: EntropyModel, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.laplace(0, rng.choice([0.05, 0.4, 3]), (N_BLOCKS, N_COEFFICIENTS)).astype(np.float32)
+    values *= rng.random((N_BLOCKS, N_COEFFICIENTS)) < rng.choice([0.01, 1])
+    classes = rng.integers(0, len(model.tables), N_BLOCKS).astype(np.int32)
+    costs, layout = class_decision.make_decision_costs(model), layout_for(SHAPE, VALID)
+    scan = scan_order.make_scan_order(model, layout)
+    thresholds = np.asarray(costs.first_thresholds)[np.asarray(costs.tables)[classes]]
+    expected = scan_order.find_ends(
+        scan, layout, jnp.asarray(np.abs(values * np.float32(STEPS)) >= thresholds)
+    )
+    found = find_ends(costs, scan, layout, jnp.asarray(values), jnp.asarray(classes), single_steps=STEPS)
+    np.testing.assert_array_equal(found, expected)
