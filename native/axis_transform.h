@@ -2,21 +2,25 @@
 //
 // The specification is nvc_jax/transform/axis_transform.py. A transform has two factors, borders and a DCT. The rows of
 // the DCT are symmetric about the middle of their segment. So sums and differences of mirrored voxels are taken first,
-// then of mirrored sums, and so on: each time the rest of the matrix has half as many entries. Whatever the matrix, the
-// result is right; its symmetry only makes the rest sparse.
+// then of mirrored sums, and so on: each time the rest of the matrix has half as many entries. What is left of the
+// differences is a DCT of type IV. Rotations of its mirrored numbers make it a DCT and a DST of half the length, whose
+// rows are symmetric again (Plonka and Tasche, Fast and numerically stable algorithms for discrete cosine transforms,
+// 2005). Whatever the matrix, the result is right; its structure only makes the rest sparse.
 
 #ifndef NVC_AXIS_TRANSFORM_H_
 #define NVC_AXIS_TRANSFORM_H_
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <utility>
 #include <vector>
 
+#include "transpose.h"
+
 namespace nvc {
 
-constexpr int64_t kSide = 8;  // of a block
 constexpr int64_t kReach = 4;  // voxels on either side of a border
 
 // A square matrix.
@@ -37,12 +41,48 @@ struct Square {
   }
 };
 
-// A run of rows whose halves mirror each other: sums are put in the first half, differences in the second.
-struct Fold {
+// A step that mixes rows of a run with those that mirror them. A fold puts sums in the first half and differences in the
+// second; a rotation, which has an angle for each pair, takes the second half as the first numbers of a DCT of type IV.
+struct Mix {
   int64_t first, length;
+  std::vector<float> cosines, sines;  // none in a fold
 
   int64_t mirrored(int64_t index) const { return first + length - 1 - index; }
+  bool is_rotation() const { return !cosines.empty(); }
 };
+
+constexpr int64_t kShortestFold = 2 * kSide;
+constexpr int64_t kShortestRotation = 4 * kSide;
+
+inline Mix MakeRotation(int64_t first, int64_t length) {
+  Mix mix{first, length, {}, {}};
+  for (int64_t index = 0; index < length / 2; ++index) {
+    const double angle = std::acos(-1.0) * static_cast<double>(2 * index + 1) / static_cast<double>(4 * length);
+    mix.cosines.push_back(static_cast<float>(std::cos(angle)));
+    mix.sines.push_back(static_cast<float>(std::sin(angle)));
+  }
+  return mix;
+}
+
+// Lists the steps of a DST: its sums are left, its differences are those of a DST of half the length.
+inline void ListSineMixes(int64_t first, int64_t length, std::vector<Mix>& mixes) {
+  for (; length >= kShortestFold && length % 2 == 0; first += length) {
+    mixes.push_back({first, length, {}, {}});
+    length /= 2;
+  }
+}
+
+// Lists the steps of a DCT: of a whole run, then of its differences and of its sums.
+inline void ListMixes(int64_t first, int64_t length, std::vector<Mix>& mixes) {
+  for (; length >= kShortestFold && length % 2 == 0; length /= 2) {
+    mixes.push_back({first, length, {}, {}});
+    const int64_t half = length / 2, differences = first + half;
+    if (half < kShortestRotation || half % 2) continue;
+    mixes.push_back(MakeRotation(differences, half));
+    ListMixes(differences + half / 2, half / 2, mixes);
+    ListSineMixes(differences, half / 2, mixes);
+  }
+}
 
 // Rows from the first to behind the last of 8 columns that are not 0.
 inline std::pair<int64_t, int64_t> RowsOfColumns(const Square& matrix, int64_t column) {
@@ -56,35 +96,39 @@ inline std::pair<int64_t, int64_t> RowsOfColumns(const Square& matrix, int64_t c
   return {first, end};
 }
 
-// Folds of the rows of a matrix, segment by segment: first of a whole segment, then of its sums.
-inline std::vector<Fold> FindFolds(const Square& matrix) {
-  std::vector<Fold> folds;
+// Steps for the rows of a matrix, segment by segment.
+inline std::vector<Mix> FindMixes(const Square& matrix) {
+  std::vector<Mix> mixes;
   int64_t last_end = 0;
   for (int64_t column = 0; column < matrix.n; column += kSide) {
     const auto [first, end] = RowsOfColumns(matrix, column);
     if (first < last_end) continue;  // the same segment
-    for (int64_t length = end - first; length >= 2 * kSide && length % 2 == 0; length /= 2) {
-      folds.push_back({first, length});
-    }
+    ListMixes(first, end - first, mixes);
     last_end = std::max(last_end, end);
   }
-  return folds;
+  return mixes;
 }
 
-// Half of the sums and differences of mirrored rows: what remains of a matrix whose input or output is folded.
-inline void FoldRows(const std::vector<Fold>& folds, Square& matrix) {
-  for (const Fold& fold : folds) {
-    for (int64_t index = 0; index < fold.length / 2; ++index) {
-      float* sum = matrix.row(fold.first + index);
-      float* difference = matrix.row(fold.mirrored(index));
+// What remains of a matrix whose input or output is mixed.
+inline void MixRows(const std::vector<Mix>& mixes, Square& matrix) {
+  for (const Mix& mix : mixes) {
+    for (int64_t index = 0; index < mix.length / 2; ++index) {
+      float *first = matrix.row(mix.first + index), *last = matrix.row(mix.mirrored(index));
       for (int64_t column = 0; column < matrix.n; ++column) {
-        const float a = sum[column], b = difference[column];
-        sum[column] = (a + b) / 2;
-        difference[column] = (a - b) / 2;
+        const float a = first[column], b = last[column];
+        if (mix.is_rotation()) {
+          last[column] = mix.cosines[index] * b + mix.sines[index] * a;
+          first[column] = mix.cosines[index] * a - mix.sines[index] * b;
+        } else {
+          first[column] = (a + b) / 2;
+          last[column] = (a - b) / 2;
+        }
       }
     }
   }
 }
+
+constexpr float kRounding = 0x1p-22f;
 
 // Entries of 8 rows in the columns that are not 0.
 struct SparseRows {
@@ -92,13 +136,20 @@ struct SparseRows {
   std::vector<float> entries;  // 8 for each column
 };
 
+// Entries that are nothing but roundings of the others are left out.
 inline std::vector<SparseRows> PackRows(const Square& transposed) {
   std::vector<SparseRows> groups;
   for (int64_t first = 0; first < transposed.n; first += kSide) {
     SparseRows group;
+    float largest = 0;
     for (int64_t column = 0; column < transposed.n; ++column) {
       const float* entries = transposed.row(column) + first;
-      if (std::none_of(entries, entries + kSide, [](float entry) { return entry != 0; })) continue;
+      for (int64_t k = 0; k < kSide; ++k) largest = std::max(largest, std::fabs(entries[k]));
+    }
+    const auto is_kept = [limit = largest * kRounding](float entry) { return std::fabs(entry) > limit; };
+    for (int64_t column = 0; column < transposed.n; ++column) {
+      const float* entries = transposed.row(column) + first;
+      if (std::none_of(entries, entries + kSide, is_kept)) continue;
       group.columns.push_back(static_cast<int32_t>(column));
       group.entries.insert(group.entries.end(), entries, entries + kSide);
     }
@@ -130,7 +181,7 @@ inline std::vector<Border> FindBorders(int64_t side, const float* matrices) {
 struct Axis {
   int64_t n;
   std::vector<Border> borders;
-  std::vector<Fold> folds;
+  std::vector<Mix> mixes;
   std::vector<SparseRows> groups;  // of 8 rows each
 };
 
@@ -165,9 +216,9 @@ inline Square CornerOf(int64_t side, const float* matrix, int64_t used) {
 
 // The analysis by borders and the transposed matrix of a DCT.
 inline Axis MakeAnalysis(const float* borders, Square transposed) {
-  const std::vector<Fold> folds = FindFolds(transposed);
-  FoldRows(folds, transposed);
-  return {transposed.n, FindBorders(transposed.n, borders), folds, PackRows(transposed)};
+  std::vector<Mix> mixes = FindMixes(transposed);
+  MixRows(mixes, transposed);
+  return {transposed.n, FindBorders(transposed.n, borders), std::move(mixes), PackRows(transposed)};
 }
 
 // Axes have the voxels that are used, of all on a side.
@@ -178,9 +229,9 @@ inline Axis AnalysisOf(int64_t side, const float* borders, const float* dct) {
 inline Axis SynthesisOf(int64_t side, const float* borders, const float* inverse_dct) {
   const int64_t used = UsedOf(side, borders, inverse_dct);
   Square matrix = CornerOf(side, inverse_dct, used);
-  const std::vector<Fold> folds = FindFolds(matrix);
-  FoldRows(folds, matrix);
-  return {used, FindBorders(used, borders), folds, PackRows(matrix.Transposed())};
+  std::vector<Mix> mixes = FindMixes(matrix);
+  MixRows(mixes, matrix);
+  return {used, FindBorders(used, borders), std::move(mixes), PackRows(matrix.Transposed())};
 }
 
 // Side of the axis of two factors; 0 if they are not factors of one.
@@ -231,10 +282,21 @@ template <int Width>
   }
 }
 
+// Mixes rows; rotations turn by `direction`, 1 or −1, times their angles.
 template <int Width>
-[[gnu::always_inline]] inline void ApplyFold(const Fold& fold, Row<Width>* strip) {
-  for (int64_t index = 0; index < fold.length / 2; ++index) {
-    auto &a = strip[fold.first + index].lanes, &b = strip[fold.mirrored(index)].lanes;
+[[gnu::always_inline]] inline void ApplyMix(const Mix& mix, float direction, Row<Width>* strip) {
+  if (mix.is_rotation()) {
+    for (int64_t index = 0; index < mix.length / 2; ++index) {
+      auto &a = strip[mix.first + index].lanes, &b = strip[mix.mirrored(index)].lanes;
+      const float cosine = mix.cosines[index], sine = direction * mix.sines[index];
+      const auto first = cosine * a - sine * b, last = cosine * b + sine * a;
+      a = first;
+      b = last;
+    }
+    return;
+  }
+  for (int64_t index = 0; index < mix.length / 2; ++index) {
+    auto &a = strip[mix.first + index].lanes, &b = strip[mix.mirrored(index)].lanes;
     const auto sum = a + b, difference = a - b;
     a = sum;
     b = difference;
@@ -245,7 +307,7 @@ template <int Width>
 template <int Width>
 [[gnu::always_inline]] inline void AnalyzeStrip(const Axis& axis, Row<Width>* strip, Row<Width>* coefficients) {
   ApplyBorders<Width>(axis, strip);
-  for (const Fold& fold : axis.folds) ApplyFold<Width>(fold, strip);
+  for (const Mix& mix : axis.mixes) ApplyMix<Width>(mix, 1, strip);
   Multiply<Width>(axis, strip, coefficients);
 }
 
@@ -253,7 +315,7 @@ template <int Width>
 template <int Width>
 [[gnu::always_inline]] inline void SynthesizeStrip(const Axis& axis, Row<Width>* strip, Row<Width>* voxels) {
   Multiply<Width>(axis, strip, voxels);
-  for (auto fold = axis.folds.rbegin(); fold != axis.folds.rend(); ++fold) ApplyFold<Width>(*fold, voxels);
+  for (auto mix = axis.mixes.rbegin(); mix != axis.mixes.rend(); ++mix) ApplyMix<Width>(*mix, -1, voxels);
   ApplyBorders<Width>(axis, voxels);
 }
 

@@ -8,14 +8,11 @@
 
 #include "buffers.h"
 #include "float_vectors.h"
+#include "scan.h"
 #include "targets.h"
 
 namespace nvc {
 namespace {
-
-constexpr int kCoefficients = 512;
-constexpr int kEndUnit = 16;
-constexpr int kTypes = 8;
 
 // A block's coefficients, the magnitudes from which they may be coded, and their positions in the scan.
 struct Block {

@@ -4,20 +4,19 @@
 // dependent_quantization.py. Words and integers are equal to theirs bit for bit.
 
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "buffers.h"
 #include "pop_step.h"
 #include "push_step.h"
+#include "scan.h"
+#include "vectorize.h"
 
 namespace nvc {
 namespace {
 
-constexpr int kCoefficients = 512;
-constexpr int kPositions = kCoefficients - 1;
-constexpr int kEndUnit = 16;
 constexpr uint32_t kStateBits = 2;
-constexpr int kTypes = 8;
 
 // The parts of an entropy model that a stream depends on.
 struct Model {
@@ -254,37 +253,107 @@ struct Item {
   uint16_t state;  // of dependent quantisation, before the integer
 };
 
-// Finds the items of all blocks, in the order of coding, and where blocks end.
-std::vector<Item> CollectItems(const Model& model, const Layout& layout, const int32_t* points,
-                               const int32_t* classes, std::vector<int32_t>& ends) {
+// Positions of the coefficients in the scans of all types; −1 for DC, which they lack.
+std::vector<int32_t> PositionsOf(const Layout& layout) {
+  std::vector<int32_t> positions(kTypes * kCoefficients, -1);
+  for (int place = 0; place < kTypes * kPositions; ++place) {
+    const int32_t coefficient = layout.coefficients[place] & (kCoefficients - 1);
+    positions[place / kPositions * kCoefficients + coefficient] = place % kPositions;
+  }
+  return positions;
+}
+
+// The last position in the scan of a point other than 0; −1 if there is none.
+NVC_VECTORIZE
+int LastPosition(const int32_t* points, const int32_t* positions) {
+  Vector ends = {};
+  for (int i = 0; i < kCoefficients; i += kWidth) {
+    const Vector end = (NVC_LOAD(points + i) != 0) & (NVC_LOAD(positions + i) + 1);
+    ends = NVC_MAX(end, ends);
+  }
+  int32_t last = 0;
+  for (int k = 0; k < kWidth; ++k) last = std::max(last, ends[k]);
+  return last - 1;
+}
+
+// Items of all blocks, in the order of coding.
+struct Items {
+  std::unique_ptr<Item[]> items;
+  int64_t total;
+
+  const Item& operator[](int64_t index) const { return items[index]; }
+};
+
+// Rows of the tables of all classes' coefficients: by coefficient, and in the order of the scan of whole blocks. Each is a
+// pair, of the first quantiser in the lower half.
+class RowsOfClasses {
+ public:
+  RowsOfClasses(const Model& model, const Layout& layout)
+      : by_coefficient_(model.n_classes * kCoefficients), in_scan_(model.n_classes * kPositions) {
+    for (int32_t own = 0; own < model.n_classes; ++own) {
+      uint32_t* rows = &by_coefficient_[own * kCoefficients];
+      for (int i = 0; i < kCoefficients; ++i) {
+        const int32_t table = model.tables_of(own)[i];
+        const uint32_t second = model.integers.Row(table + model.quantizer_rows);
+        rows[i] = model.integers.Row(table) | second << 16;
+      }
+      TakeInScan(reinterpret_cast<const int32_t*>(rows), layout.coefficients, kPositions,
+                 reinterpret_cast<int32_t*>(&in_scan_[own * kPositions]));
+    }
+  }
+  // The rows at the first positions of a block; `buffer` may hold them.
+  const uint32_t* Take(int32_t block_class, int type, const int32_t* scan, int count, uint32_t* buffer) const {
+    if (type == 0) return &in_scan_[block_class * kPositions];
+    TakeInScan(reinterpret_cast<const int32_t*>(&by_coefficient_[block_class * kCoefficients]), scan, count,
+               reinterpret_cast<int32_t*>(buffer));
+    return buffer;
+  }
+
+ private:
+  std::vector<uint32_t> by_coefficient_, in_scan_;
+};
+
+// Writes the items of a block.
+void WriteItems(const int32_t* points, const uint32_t* rows, int count, bool has_states, Item* items) {
+  int state = 0;
+  for (int position = 0; position < count; ++position) {
+    const int32_t integer = ToInteger(points[position]);
+    const auto row = static_cast<uint16_t>(rows[position] >> (state & 1) * 16);
+    items[position] = {integer, row, static_cast<uint16_t>(state)};
+    if (has_states) state = NextState(state, integer);
+  }
+}
+
+// Finds the items of all blocks and where blocks end.
+Items CollectItems(const Model& model, const Layout& layout, const int32_t* points, const int32_t* classes,
+                   std::vector<int32_t>& ends) {
   std::vector<int32_t> inside(layout.order, layout.order + layout.n_inside);
   std::sort(inside.begin(), inside.end());
-  std::vector<Item> items;
-  items.reserve(layout.n_inside * kCoefficients / 4);
-  for (int32_t block : inside) {
-    const int32_t* scan = layout.Scan(block);
+  const std::vector<int32_t> positions = PositionsOf(layout);
+  int64_t total = 0;
+  for (const int32_t block : inside) {
     const int32_t* own = points + int64_t{block} * kCoefficients;
-    const auto coefficient_at = [scan](int position) { return scan[position] & (kCoefficients - 1); };
-    int last = kPositions - 1;
-    while (last >= 0 && own[coefficient_at(last)] == 0) --last;
-    ends[block] = (last + kEndUnit) / kEndUnit;
+    ends[block] = (LastPosition(own, &positions[layout.Type(block) * kCoefficients]) + kEndUnit) / kEndUnit;
+    total += layout.Count(block, ends[block]);
+  }
+  Items items{std::unique_ptr<Item[]>(new Item[total]), total};
+  const RowsOfClasses rows_of_classes(model, layout);
+  Item* next = items.items.get();
+  for (const int32_t block : inside) {
     const int count = layout.Count(block, ends[block]);
-    const int32_t* tables = model.tables_of(std::clamp(classes[block], 0, model.n_classes - 1));
-    int state = 0;
-    for (int position = 0; position < count; ++position) {
-      const int32_t coefficient = coefficient_at(position);
-      const int32_t integer = ToInteger(own[coefficient]);
-      const int32_t row = tables[coefficient] + (state & 1) * model.quantizer_rows;
-      items.push_back({integer, model.integers.Row(row), static_cast<uint16_t>(state)});
-      if (model.has_states) state = NextState(state, integer);
-    }
+    int32_t own[kCoefficients];
+    uint32_t buffer[kCoefficients];
+    TakeInScan(points + int64_t{block} * kCoefficients, layout.Scan(block), count, own);
+    const uint32_t* rows = rows_of_classes.Take(classes[block], layout.Type(block), layout.Scan(block), count, buffer);
+    WriteItems(own, rows, count, model.has_states, next);
+    next += count;
   }
   return items;
 }
 
-void PushIntegers(const Model& model, const EncodingTables& encoding, const std::vector<Item>& items, int64_t n_lanes,
+void PushIntegers(const Model& model, const EncodingTables& encoding, const Items& items, int64_t n_lanes,
                   int64_t group, uint32_t* states, PushStack& stack) {
-  const auto total = static_cast<int64_t>(items.size());
+  const int64_t total = items.total;
   const int64_t run = CeilDivide(total, n_lanes);
   const int lanes = LanesOfGroup(n_lanes, group);
   const int64_t first = group * kGroupLanes * run;
@@ -357,7 +426,7 @@ ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
   for (int64_t block = 0; block < n_blocks; ++block) {
     own_classes[block] = std::clamp(classes.typed_data()[block], 0, model.n_classes - 1);
   }
-  const std::vector<Item> items =
+  const Items items =
       CollectItems(model, layout, points.typed_data(), own_classes.data(), ends);
   const Headers headers{own_classes.data(), ends.data(), own_first.data()};
   const EncodingTables encoding(model.integers);

@@ -6,13 +6,14 @@
 #include <cstdint>
 #include <cstring>
 
-#include "axis_transform.h"
-
 namespace nvc {
 
-// Transposes 8 by 8 numbers.
-[[gnu::always_inline]] inline void Transpose(const float* in, int64_t in_stride, float* out, int64_t out_stride) {
-  typedef float Vector __attribute__((vector_size(4 * kSide)));
+constexpr int64_t kSide = 8;  // of a small matrix, and of a block
+
+// Transposes 8 by 8 numbers of four bytes.
+template <typename Number>
+[[gnu::always_inline]] inline void Transpose(const Number* in, int64_t in_stride, Number* out, int64_t out_stride) {
+  typedef Number Vector __attribute__((vector_size(4 * kSide)));
   typedef int32_t Indices __attribute__((vector_size(4 * kSide)));
   Vector rows[kSide], pairs[kSide], quads[kSide];
   for (int r = 0; r < kSide; ++r) std::memcpy(&rows[r], in + r * in_stride, sizeof(Vector));

@@ -10,17 +10,15 @@
 
 #include "buffers.h"
 #include "fixed_point.h"
+#include "scan.h"
+#include "transpose.h"
 #include "vectorize.h"
 
 namespace nvc {
 namespace {
 
-constexpr int kCoefficients = 512;
-constexpr int kPositions = kCoefficients - 1;
-constexpr int kEndUnit = 16;
 constexpr int kEnds = kCoefficients / kEndUnit + 1;
 constexpr int kStates = 4;
-constexpr int kTypes = 8;
 
 constexpr int kCostBits = 7;
 constexpr int kWeightBits = 4;
@@ -39,26 +37,66 @@ void ToFixed(const float* values, int32_t* fixed) {
   }
 }
 
-// Rates of a coefficient in a class, for either quantiser.
-struct Rates {
-  int32_t of_quantizer[2];
-};
-
-std::vector<Rates> RatesOfClasses(const S32& tables, const S32& rates) {
-  const auto n_rates = static_cast<int32_t>(rates.element_count());
-  std::vector<Rates> result(tables.element_count());
-  for (size_t i = 0; i < result.size(); ++i) {
-    const int32_t row = std::clamp(tables.typed_data()[i], 0, n_rates / 2 - 1);
-    result[i] = {{rates.typed_data()[row], rates.typed_data()[row + n_rates / 2]}};
+// Rates of all classes' coefficients for either quantiser: by coefficient, and in the order of the scan of whole blocks.
+class RatesOfClasses {
+ public:
+  RatesOfClasses(const S32& tables, const S32& rates, const int32_t* whole_scan)
+      : by_coefficient_(2 * tables.element_count()), in_scan_(2 * tables.element_count()) {
+    const auto n_rates = static_cast<int32_t>(rates.element_count());
+    for (size_t i = 0; i < tables.element_count(); ++i) {
+      const int32_t row = std::clamp(tables.typed_data()[i], 0, n_rates / 2 - 1);
+      const size_t place = i / kCoefficients * 2 * kCoefficients + i % kCoefficients;
+      by_coefficient_[place] = rates.typed_data()[row];
+      by_coefficient_[place + kCoefficients] = rates.typed_data()[row + n_rates / 2];
+    }
+    for (size_t first = 0; first < in_scan_.size(); first += kCoefficients) {
+      TakeInScan(&by_coefficient_[first], whole_scan, kCoefficients, &in_scan_[first]);
+    }
   }
-  return result;
-}
+  // Writes the rates at the first positions of a block.
+  void Take(int32_t block_class, int quantizer, bool is_whole, const int32_t* scan, int n_positions, int32_t* taken) const {
+    const int64_t first = (int64_t{block_class} * 2 + quantizer) * kCoefficients;
+    if (is_whole) {
+      std::copy_n(&in_scan_[first], n_positions, taken);
+    } else {
+      TakeInScan(&by_coefficient_[first], scan, n_positions, taken);
+    }
+  }
+
+ private:
+  std::vector<int32_t> by_coefficient_, in_scan_;
+};
 
 // Macros, as functions cannot be inlined into versions for other instruction sets with vectors as arguments.
 #define NVC_ERROR_COST(error, weight) \
   ((error) * (error) * (weight) >> (kWeightBits + 2 * kMagnitudeBits - kCostBits))
 #define NVC_BELOW(magnitude, quantizer) \
   (((magnitude) + ((quantizer) << (kMagnitudeBits - 1))) >> kMagnitudeBits)
+
+// A row of numbers for each of the blocks that advance together.
+struct BlockRows {
+  int32_t of_block[kWidth][kCoefficients];
+};
+
+// Puts the first positions of all rows side by side, and back.
+NVC_VECTORIZE
+void Interleave(const BlockRows& rows, int n_positions, Vector* columns) {
+  for (int position = 0; position < n_positions; position += kSide) {
+    for (int i = 0; i < kWidth; i += kSide) {
+      Transpose(&rows.of_block[i][position], kCoefficients, reinterpret_cast<int32_t*>(columns + position) + i, kWidth);
+    }
+  }
+}
+
+NVC_VECTORIZE
+void Separate(const Vector* columns, int n_positions, BlockRows& rows) {
+  for (int position = 0; position < n_positions; position += kSide) {
+    for (int i = 0; i < kWidth; i += kSide) {
+      Transpose(reinterpret_cast<const int32_t*>(columns + position) + i, kWidth, &rows.of_block[i][position],
+                kCoefficients);
+    }
+  }
+}
 
 // Blocks that advance together, one in each place of a vector.
 struct Batch {
@@ -159,7 +197,7 @@ ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 
   const auto n = static_cast<int32_t>(Rows(values));
   const auto n_classes = static_cast<int32_t>(Rows(tables));
   const auto last_end = static_cast<int32_t>(end_costs.element_count()) - 1;
-  const std::vector<Rates> rates_of_classes = RatesOfClasses(tables, rates);
+  const RatesOfClasses rates_of_classes(tables, rates, coefficients.typed_data());
   Zero(points);
   const auto count_of = [&](int32_t block) { return std::clamp(counts.typed_data()[block], 0, kPositions); };
   // Blocks of like lengths together.
@@ -169,36 +207,39 @@ ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 
   const int32_t first = starts[1];  // Blocks without integers stay 0.
   for (int32_t block = 0; block < n; ++block) order[starts[count_of(block)]++] = block;
 
-  auto batch = std::make_unique<Batch>();
+  const auto batch = std::make_unique<Batch>();
+  const auto values_of_blocks = std::make_unique<BlockRows>(), points_of_blocks = std::make_unique<BlockRows>();
+  const std::unique_ptr<BlockRows> rates_of_blocks[2] = {std::make_unique<BlockRows>(), std::make_unique<BlockRows>()};
   for (int32_t start = first; start < n; start += kWidth) {
     const int32_t* scans[kWidth];
     const int32_t width = std::min(kWidth, n - start);
     batch->n_positions = static_cast<int>(CeilDivide(count_of(order[start + width - 1]), kEndUnit)) * kEndUnit;
     for (int32_t i = 0; i < kWidth; ++i) {
       const int32_t block = order[start + std::min(i, width - 1)];
-      const int32_t* scan = coefficients.typed_data() + (partial_types.typed_data()[block] & (kTypes - 1)) * kPositions;
+      const int32_t type = partial_types.typed_data()[block] & (kTypes - 1);
       const int32_t block_class = std::clamp(classes.typed_data()[block], 0, n_classes - 1);
-      const Rates* own_rates = &rates_of_classes[int64_t{block_class} * kCoefficients];
-      int32_t fixed[kCoefficients];
-      ToFixed(values.typed_data() + int64_t{block} * kCoefficients, fixed);
-      scans[i] = scan;
+      scans[i] = coefficients.typed_data() + type * kPositions;
       batch->counts[i] = count_of(block);
       for (int end = 0; end < kEnds; ++end) {
         batch->end_costs[end][i] = end_costs.typed_data()[std::min(block_class * kEnds + end, last_end)];
       }
-      for (int position = 0; position < batch->n_positions; ++position) {
-        const int32_t coefficient = scan[std::min(position, kPositions - 1)] & (kCoefficients - 1);
-        batch->values[position][i] = position < kPositions ? fixed[coefficient] : 0;
-        batch->rates[0][position][i] = own_rates[coefficient].of_quantizer[0];
-        batch->rates[1][position][i] = own_rates[coefficient].of_quantizer[1];
+      int32_t fixed[kCoefficients];
+      ToFixed(values.typed_data() + int64_t{block} * kCoefficients, fixed);
+      TakeInScan(fixed, scans[i], batch->n_positions, values_of_blocks->of_block[i]);
+      for (int quantizer = 0; quantizer < 2; ++quantizer) {
+        int32_t* taken = rates_of_blocks[quantizer]->of_block[i];
+        rates_of_classes.Take(block_class, quantizer, type == 0, scans[i], batch->n_positions, taken);
       }
     }
+    Interleave(*values_of_blocks, batch->n_positions, batch->values);
+    for (int q = 0; q < 2; ++q) Interleave(*rates_of_blocks[q], batch->n_positions, batch->rates[q]);
     SearchForwards(*batch, error_weight);
     TraceBack(*batch);
+    Separate(batch->points, batch->n_positions, *points_of_blocks);
     for (int32_t i = 0; i < width; ++i) {
       int32_t* out = points->typed_data() + int64_t{order[start + i]} * kCoefficients;
       for (int position = 0; position < batch->counts[i]; ++position) {
-        out[scans[i][position] & (kCoefficients - 1)] = batch->points[position][i];
+        out[scans[i][position] & (kCoefficients - 1)] = points_of_blocks->of_block[i][position];
       }
     }
   }
