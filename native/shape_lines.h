@@ -1,0 +1,198 @@
+// Lines of a volume along an axis, by which the transform of the axis is decided.
+//
+// The specification is nvc_jax/spectral/shape_lines.py; values are equal up to rounding.
+
+#ifndef NVC_SHAPE_LINES_H_
+#define NVC_SHAPE_LINES_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "axis_constants.h"
+#include "axis_factors.h"
+#include "axis_transform.h"
+#include "line_costs.h"
+#include "shape_columns.h"
+#include "transpose.h"
+
+namespace nvc {
+namespace {
+
+// Matrix of a small axis: entry (j, i) says how much voxel j adds to coefficient i.
+struct Tile {
+  float entries[kTile][kTile];
+};
+
+// A square of a column's voxels: its rows are `row_stride` apart, and their 8 or 16 voxels side by side.
+struct Rows16 {
+  int64_t n_rows, n;
+  const float* voxels;
+  int64_t row_stride;
+};
+
+// Copies 8 or all numbers of a row of 16.
+[[gnu::always_inline]] inline void CopyRow(const void* from, int64_t n, void* to) {
+  if (n == kTile) {
+    std::memcpy(to, from, 4 * kTile);
+  } else {
+    std::memcpy(to, from, 4 * kSide);
+  }
+}
+
+// Transforms a square along both of its axes.
+[[gnu::always_inline]] inline void TransformSquare(const Rows16& square, const Tile& first, const Tile& second, float* out,
+                                                   int64_t out_stride) {
+  typedef float Vector __attribute__((vector_size(4 * kTile)));
+  Vector rows[kTile] = {}, columns[kTile];
+  for (int64_t j = 0; j < square.n_rows; ++j) CopyRow(square.voxels + j * square.row_stride, square.n, &rows[j]);
+  for (int64_t j = 0; j < kTile; ++j) std::memcpy(&columns[j], second.entries[j], sizeof(Vector));
+  for (int64_t i = 0; i < square.n_rows; ++i) {
+    Vector mixed = {}, sums = {};
+    for (int64_t j = 0; j < kTile; ++j) mixed += first.entries[j][i] * rows[j];
+    float voxels[kTile];
+    std::memcpy(voxels, &mixed, sizeof(Vector));
+    for (int64_t j = 0; j < kTile; ++j) sums += voxels[j] * columns[j];
+    CopyRow(&sums, square.n, out + i * out_stride);
+  }
+}
+
+// A column: its first voxel, the axis it spans, and its sides along the others.
+struct ColumnVoxels {
+  const float* first;
+  int axis;
+  int64_t length, sides[2];
+};
+
+// Transforms a column along the other axes; all results for a voxel of the axis are `out_stride` from those of the next.
+[[gnu::always_inline]] inline void TransformColumn(const Volume& volume, const ColumnVoxels& column, const Tile& first,
+                                                   const Tile& second, float* out, int64_t out_stride) {
+  const auto [one, two] = OthersOf(column.axis);
+  if (column.axis != 2) {
+    for (int64_t k = 0; k < column.length; ++k) {
+      TransformSquare({column.sides[0], column.sides[1], column.first + k * volume.stride(column.axis), volume.stride(one)},
+                      first, second, out + k * out_stride, column.sides[1]);
+    }
+    return;
+  }
+  float squares[kSide][kTile][kTile];
+  for (int64_t start = 0; start < column.length; start += kSide) {
+    for (int64_t i = 0; i < column.sides[0]; ++i) {
+      for (int64_t j = 0; j < column.sides[1]; j += kSide) {
+        Transpose(column.first + start + i * volume.stride(one) + j * volume.stride(two), volume.stride(two),
+                  &squares[0][i][j], kTile * kTile);
+      }
+    }
+    for (int64_t k = 0; k < kSide; ++k) {
+      TransformSquare({column.sides[0], column.sides[1], squares[k][0], kTile}, first, second,
+                      out + (start + k) * out_stride, column.sides[1]);
+    }
+  }
+}
+
+using ColumnTransform = void (*)(const Volume&, const ColumnVoxels&, const Tile&, const Tile&, float*, int64_t);
+
+// The shape of a transform that is decided axis by axis.
+struct Shape {
+  int32_t lengths[3], filters[3];
+};
+
+Tile MakeTile(const AxisFactors& factors) {
+  Tile tile = {};
+  for (size_t i = 0; i < factors.rows().size(); ++i) {
+    const DctRow& row = factors.rows()[i];
+    for (int64_t k = 0; k < row.length; ++k) {
+      // The voxels that the border mixes into this one.
+      const int64_t place = row.start + k, border = (place + kReach) / kSide, inside = place + kReach - border * kSide;
+      const float* mix = &factors.borders()[border * kBorder + inside * kSide];
+      for (int64_t j = 0; j < kSide; ++j) {
+        const int64_t voxel = border * kSide - kReach + j;
+        if (voxel < 0 || voxel >= factors.shape().side) continue;
+        tile.entries[voxel][i] += row.entries[k] * row.norm * mix[j];
+      }
+    }
+  }
+  return tile;
+}
+
+// An array of lines along an axis: rows are voxels of the axis, columns are lines.
+struct LineArray {
+  int64_t n_lines;
+  std::vector<float> values, weights;
+  std::vector<uint8_t> are_means;
+
+  Lines View(float step, const std::vector<uint8_t>& is_dc) const {
+    return {values.data(), n_lines, step, reinterpret_cast<const bool*>(is_dc.data()),
+            reinterpret_cast<const bool*>(are_means.data())};
+  }
+};
+
+LineArray TransformOtherAxes(const Volume& volume, const Columns& columns, const Padding& padding, const Shape& shape,
+                             const AxisConstants& constants, ColumnTransform transform) {
+  const int axis = columns.axis;
+  const auto others = OthersOf(axis);
+  const int64_t n = padding.n_lines(), used = std::min(CeilDivide(volume.valid[axis], kSide) * kSide, volume.sides[axis]);
+  LineArray lines{n, std::vector<float>(n * used), std::vector<float>(n), std::vector<uint8_t>(n)};
+  for (size_t c = 0; c < columns.corners.size(); ++c) {
+    const auto& corner = columns.corners[c];
+    ColumnVoxels column{volume.voxels, axis, used, {columns.sides[others[0]], columns.sides[others[1]]}};
+    std::vector<AxisFactors> factors;
+    for (int k = 0; k < 2; ++k) {
+      const int other = others[k];
+      const auto valid = static_cast<int32_t>(std::min(volume.valid[other] - corner[other], column.sides[k]));
+      factors.emplace_back(MakeAxisShape(column.sides[k], valid, shape.lengths[other], shape.filters[other], constants,
+                                         {false, false}),
+                           constants);
+      column.first += corner[other] * volume.stride(other);
+    }
+    const int64_t first = static_cast<int64_t>(c) * padding.sides[0] * padding.sides[1];
+    transform(volume, column, MakeTile(factors[0]), MakeTile(factors[1]), &lines.values[first], n);
+    std::fill_n(&lines.weights[first], padding.sides[0] * padding.sides[1], columns.weights[c]);
+    for (int64_t i = 0; i < column.sides[0]; i += kSide) {
+      for (int64_t j = 0; j < column.sides[1]; j += kSide) {
+        const bool is_mean = factors[0].is_dc(i / kSide) && factors[1].is_dc(j / kSide);
+        lines.are_means[first + i * padding.sides[1] + j] = is_mean;
+      }
+    }
+  }
+  return lines;
+}
+
+// Transform of the lines along an axis.
+struct LineTransform {
+  Axis axis;
+  std::vector<uint8_t> is_dc;
+};
+
+LineTransform MakeLineTransform(const AxisFactors& factors) {
+  const int64_t used = CeilDivide(factors.shape().valid, kSide) * kSide;
+  Square transposed(used);
+  for (size_t i = 0; i < factors.rows().size(); ++i) {
+    const DctRow& row = factors.rows()[i];
+    for (int64_t k = 0; k < row.length; ++k) transposed.row(row.start + k)[i] = row.entries[k] * row.norm;
+  }
+  std::vector<uint8_t> is_dc;
+  for (int64_t block = 0; block < used / kSide; ++block) is_dc.push_back(factors.is_dc(block));
+  return {MakeAnalysis(factors.borders().data(), std::move(transposed)), is_dc};
+}
+
+LineArray TakeLines(const LineArray& lines, const std::vector<Draw>& drawn, int64_t n_rows) {
+  const auto n = static_cast<int64_t>(drawn.size());
+  LineArray taken{n, std::vector<float>(n * n_rows), {}, {}};
+  for (const Draw& draw : drawn) {
+    taken.weights.push_back(lines.weights[draw.index] * draw.weight);
+    taken.are_means.push_back(lines.are_means[draw.index]);
+  }
+  for (int64_t row = 0; row < n_rows; ++row) {
+    const float* values = &lines.values[row * lines.n_lines];
+    for (int64_t k = 0; k < n; ++k) taken.values[row * n + k] = values[drawn[k].index];
+  }
+  return taken;
+}
+
+}  // namespace
+}  // namespace nvc
+
+#endif  // NVC_SHAPE_LINES_H_
