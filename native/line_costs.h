@@ -14,9 +14,9 @@
 
 namespace nvc {
 
-// Prices of a coefficient in bits, and the share of them that a difference of DC costs.
+// Prices of a coefficient in bits.
 struct Prices {
-  float squared_step, coded, octave, dc_share;
+  float squared_step, coded, octave;
 };
 
 // Lines of voxels: columns of a matrix of `n_lines` columns.
@@ -25,7 +25,7 @@ struct Lines {
   int64_t n_lines;
   float step;
   const bool* is_dc;      // For each 8 rows of coefficients, whether the first one is a frequency 0,
-  const bool* are_means;  // which is DC in these lines: it is coded as a difference.
+  const bool* are_means;  // which is DC in these lines, and does not count.
 };
 
 // Finds the costs of coefficients in steps.
@@ -53,19 +53,14 @@ template <int Width>
       std::memcpy(&strip[k], lines.values + k * lines.n_lines + first, 4 * n_lanes);
     }
     AnalyzeStrip<Width>(axis, strip.data(), coefficients.data());
-    Vector sum = {}, previous_dc = {}, is_mean = {}, share = {};
-    for (int64_t lane = 0; lane < n_lanes; ++lane) {
-      is_mean[lane] = lines.are_means[first + lane] ? 1 : 0;
-      share[lane] = lines.are_means[first + lane] ? prices.dc_share : 1;
-    }
+    Vector sum = {}, counts = {};
+    for (int64_t lane = 0; lane < n_lanes; ++lane) counts[lane] = lines.are_means[first + lane] ? 0 : 1;
     for (int64_t k = 0; k < axis.n; ++k) {
       const Vector scaled = coefficients[k].lanes / lines.step;
-      const bool is_dc = k % 8 == 0 && lines.is_dc[k / 8];
-      const Vector coded = is_dc ? scaled - is_mean * previous_dc : scaled;
+      const bool may_be_dc = k % 8 == 0 && lines.is_dc[k / 8];
       Vector costs_of_row;
-      FindCosts(coded, prices, costs_of_row);
-      sum += is_dc ? share * costs_of_row : costs_of_row;
-      if (is_dc) previous_dc = scaled;
+      FindCosts(scaled, prices, costs_of_row);
+      sum += may_be_dc ? counts * costs_of_row : costs_of_row;
     }
     std::memcpy(costs + first, &sum, 4 * n_lanes);
   }

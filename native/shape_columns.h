@@ -30,34 +30,52 @@ struct Volume {
 // Axes other than this one.
 std::array<int, 2> OthersOf(int axis) { return {axis == 0 ? 1 : 0, axis == 2 ? 1 : 2}; }
 
-// Counts the neighbours along x in 8 slices of 8 rows that differ by more than a step, for each place of a row.
-[[gnu::always_inline]] inline void CountSteep(const Volume& volume, int64_t z, int64_t y, int32_t* counts) {
+// What is known of the blocks of a volume, in z, y, x order: neighbours along x that differ by more than a step, and sums
+// of voxels.
+struct Blocks {
+  std::vector<int32_t> activity;
+  std::vector<float> sums;
+};
+
+// The same for each place of a row of 8 slices of 8 rows.
+struct BlockRow {
+  std::vector<int32_t> activity;
+  std::vector<float> sums;
+};
+
+[[gnu::always_inline]] inline void LookAtRows(const Volume& volume, int64_t z, int64_t y, BlockRow& row) {
   const int64_t n = volume.valid[2] - 1;
+  int32_t* activity = row.activity.data();
+  float* sums = row.sums.data();
   for (int64_t slice = z; slice < std::min(z + kSide, volume.valid[0]); ++slice) {
-    for (int64_t row = y; row < std::min(y + kSide, volume.valid[1]); ++row) {
-      const float* voxels = volume.voxels + slice * volume.stride(0) + row * volume.stride(1);
-      for (int64_t x = 0; x < n; ++x) counts[x] += std::fabs(voxels[x + 1] - voxels[x]) > volume.step;
+    for (int64_t line = y; line < std::min(y + kSide, volume.valid[1]); ++line) {
+      const float* voxels = volume.voxels + slice * volume.stride(0) + line * volume.stride(1);
+      for (int64_t x = 0; x < n; ++x) {
+        activity[x] += std::fabs(voxels[x + 1] - voxels[x]) > volume.step;
+        sums[x] += voxels[x];
+      }
+      sums[n] += voxels[n];
     }
   }
 }
 
-// Activity of each block, in z, y, x order: neighbours along x that differ by more than a step.
-std::vector<int32_t> BlockActivity(const Volume& volume, void (*count_steep)(const Volume&, int64_t, int64_t, int32_t*)) {
-  const int64_t n = volume.sides[2] / kSide;
-  std::vector<int32_t> activity, counts(volume.sides[2]);
+Blocks LookAtBlocks(const Volume& volume, void (*look_at_rows)(const Volume&, int64_t, int64_t, BlockRow&)) {
+  Blocks blocks;
   for (int64_t z = 0; z < volume.sides[0]; z += kSide) {
     for (int64_t y = 0; y < volume.sides[1]; y += kSide) {
-      std::fill(counts.begin(), counts.end(), 0);
-      count_steep(volume, z, y, counts.data());
-      for (int64_t x = 0; x < n; ++x) {
-        const int32_t* first = &counts[x * kSide];
-        int32_t sum = 0;
-        for (int64_t k = 0; k < kSide; ++k) sum += first[k];
-        activity.push_back(sum);
+      BlockRow row{std::vector<int32_t>(volume.sides[2]), std::vector<float>(volume.sides[2])};
+      look_at_rows(volume, z, y, row);
+      for (int64_t x = 0; x < volume.sides[2]; x += kSide) {
+        blocks.activity.push_back(0);
+        blocks.sums.push_back(0);
+        for (int64_t k = x; k < x + kSide; ++k) {
+          blocks.activity.back() += row.activity[k];
+          blocks.sums.back() += row.sums[k];
+        }
       }
     }
   }
-  return activity;
+  return blocks;
 }
 
 // Columns of a volume along an axis, and how many columns each represents.

@@ -4,14 +4,17 @@
 // so that shapes of nearly the same cost may be taken for each other.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <vector>
 
 #include "axis_constants.h"
 #include "axis_factors.h"
 #include "buffers.h"
+#include "dc_costs.h"
 #include "line_costs.h"
 #include "shape_columns.h"
 #include "shape_lines.h"
@@ -30,14 +33,15 @@ struct Settings {
 
 // What is compiled for several instruction sets.
 struct Loops {
-  void (*count_steep)(const Volume&, int64_t, int64_t, int32_t*);
+  void (*look_at_rows)(const Volume&, int64_t, int64_t, BlockRow&);
   ColumnTransform transform_column;
   void (*sum_costs)(const Axis&, const Lines&, const Prices&, float*);
+  float (*cost_of_dc)(const DcGrid&, const Prices&);
 };
 
 #define NVC_LOOPS(Name, TARGET, WIDTH)                                                                                 \
-  TARGET void CountSteep##Name(const Volume& volume, int64_t z, int64_t y, int32_t* counts) {                          \
-    CountSteep(volume, z, y, counts);                                                                                  \
+  TARGET void LookAtRows##Name(const Volume& volume, int64_t z, int64_t y, BlockRow& row) {                            \
+    LookAtRows(volume, z, y, row);                                                                                     \
   }                                                                                                                    \
   TARGET void TransformColumn##Name(const Volume& volume, const ColumnVoxels& column, const Tile& first,               \
                                     const Tile& second, float* out, int64_t out_stride) {                              \
@@ -46,7 +50,8 @@ struct Loops {
   TARGET void SumCosts##Name(const Axis& axis, const Lines& lines, const Prices& prices, float* costs) {               \
     SumCosts<WIDTH>(axis, lines, prices, costs);                                                                       \
   }                                                                                                                    \
-  const Loops kLoops##Name = {CountSteep##Name, TransformColumn##Name, SumCosts##Name};
+  TARGET float CostOfDc##Name(const DcGrid& grid, const Prices& prices) { return CostOfDc<WIDTH>(grid, prices); }      \
+  const Loops kLoops##Name = {LookAtRows##Name, TransformColumn##Name, SumCosts##Name, CostOfDc##Name};
 NVC_LOOPS(Avx512, NVC_FOR_AVX512, 16)
 NVC_LOOPS(Avx2, NVC_FOR_AVX2, 8)
 NVC_LOOPS(Anywhere, , 8)
@@ -60,11 +65,11 @@ struct Candidates {
 class Decision {
  public:
   Decision(const Volume& volume, const AxisConstants& constants, const Settings& settings, const Candidates& candidates,
-           const Loops& loops)
-      : volume_(volume), constants_(constants), settings_(settings), candidates_(candidates), loops_(loops) {}
+           const Blocks& blocks, const Loops& loops)
+      : volume_(volume), blocks_(blocks), constants_(constants), settings_(settings), candidates_(candidates), loops_(loops) {}
 
   // Decides an axis, the others as in `shape`; returns the cost.
-  float DecideAxis(const Columns& columns, const Padding& padding, Shape& shape) const {
+  float DecideAxis(const Columns& columns, const Padding& padding, Shape& shape) {
     const int axis = columns.axis;
     LineArray lines = TransformOtherAxes(volume_, columns, padding, shape, constants_, loops_.transform_column);
     const int64_t n_rows = static_cast<int64_t>(lines.values.size()) / lines.n_lines;
@@ -76,7 +81,10 @@ class Decision {
     shape.lengths[axis] = candidates_.lengths[0];
     shape.filters[axis] = candidates_.filters[0];
     const auto consider = [&](int32_t length, int32_t filter) {
-      const float cost = IsTooLong(length) ? std::numeric_limits<float>::infinity() : CostOf(lines, axis, length, filter);
+      if (IsTooLong(length)) return;
+      std::array<int32_t, 3> lengths = shape.lengths;
+      lengths[axis] = length;
+      const float cost = CostOf(lines, axis, length, filter) + CostOfDcWith(lengths);
       if (!(cost < best)) return;
       best = cost;
       shape.lengths[axis] = length;
@@ -105,6 +113,12 @@ class Decision {
     return sum;
   }
 
+  float CostOfDcWith(const std::array<int32_t, 3>& lengths) {
+    const auto [place, is_new] = costs_of_dc_.try_emplace(lengths);
+    if (is_new) place->second = loops_.cost_of_dc(GatherDc(volume_, blocks_.sums, lengths), settings_.prices);
+    return place->second;
+  }
+
   // Whether the mean of a segment that has this length along all axes could have more steps than can be coded.
   bool IsTooLong(int32_t length) const {
     const float longest = 1.5f * static_cast<float>(kSide << length);
@@ -112,10 +126,12 @@ class Decision {
   }
 
   const Volume& volume_;
+  const Blocks& blocks_;
   const AxisConstants& constants_;
   const Settings& settings_;
   const Candidates& candidates_;
   const Loops& loops_;
+  std::map<std::array<int32_t, 3>, float> costs_of_dc_;
 };
 
 constexpr size_t kDrawingNumbers = 5;
@@ -171,26 +187,26 @@ ffi::Error ChooseShape(F32 voxels, F32 step, S32 valid_shape, S32 lengths, S32 f
   std::vector<Drawing> drawings;
   if (!TakeConstants(cosines, filter_matrices, inverses, corners, error_weights, constants) ||
       !TakeVolume(voxels, step, valid_shape, volume) || !TakeDrawings(volume, orders, drawing_numbers, drawings) ||
-      settings_numbers.size() != 8 || lengths.element_count() == 0 || filters.element_count() == 0 ||
+      settings_numbers.size() != 7 || lengths.element_count() == 0 || filters.element_count() == 0 ||
       chosen_lengths->element_count() != 3 || chosen_filters->element_count() != 3) {
     return ffi::Error::InvalidArgument("there is not what a decision needs");
   }
   const float* of = settings_numbers.begin();
-  const Settings settings{{of[0], of[1], of[2], of[3]}, {of[4], of[5], of[6]}, of[7]};
+  const Settings settings{{of[0], of[1], of[2]}, {of[3], of[4], of[5]}, of[6]};
   const Candidates candidates{ListOf(lengths), ListOf(filters)};
-  const std::vector<int32_t> activity = BlockActivity(volume, loops.count_steep);
-  const Decision decision(volume, constants, settings, candidates, loops);
+  const Blocks blocks = LookAtBlocks(volume, loops.look_at_rows);
+  Decision decision(volume, constants, settings, candidates, blocks, loops);
   Shape shape;
-  std::fill_n(shape.lengths, 3, candidates.lengths[0]);
+  shape.lengths.fill(candidates.lengths[0]);
   std::fill_n(shape.filters, 3, first_filter);
   for (int axis = 0; axis < 3; ++axis) {
     Columns columns;
-    if (!DrawColumns(volume, activity, axis, drawings[axis], settings.floors, columns)) {
+    if (!DrawColumns(volume, blocks.activity, axis, drawings[axis], settings.floors, columns)) {
       return ffi::Error::InvalidArgument("the columns of an axis are not those of the volume");
     }
     *cost->typed_data() = decision.DecideAxis(columns, drawings[axis].padding, shape);
   }
-  std::copy_n(shape.lengths, 3, chosen_lengths->typed_data());
+  std::copy_n(shape.lengths.begin(), 3, chosen_lengths->typed_data());
   std::copy_n(shape.filters, 3, chosen_filters->typed_data());
   return ffi::Error::Success();
 }

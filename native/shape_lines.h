@@ -6,6 +6,7 @@
 #define NVC_SHAPE_LINES_H_
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -96,7 +97,8 @@ using ColumnTransform = void (*)(const Volume&, const ColumnVoxels&, const Tile&
 
 // The shape of a transform that is decided axis by axis.
 struct Shape {
-  int32_t lengths[3], filters[3];
+  std::array<int32_t, 3> lengths;
+  int32_t filters[3];
 };
 
 Tile MakeTile(const AxisFactors& factors) {

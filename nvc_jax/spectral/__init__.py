@@ -29,7 +29,7 @@ The modules in reading order
 - ``fixed_point``: coefficients as integers, for decisions that do not depend on the device.
 - ``profiles``: several entropy models in one.
 - ``dependent_quantization``: two quantisers of which the integers before choose one.
-- ``shape_columns``, ``line_costs``, ``shape_lines``, ``shape_decision``, ``weighted_sums``,
+- ``shape_columns``, ``line_costs``, ``shape_lines``, ``dc_costs``, ``shape_decision``, ``weighted_sums``,
   ``class_decision``, ``class_choice``: decisions by rate and distortion, that of the shape by a few columns
   of the volume. ``native_shape_decision`` calls the kernel that decides the shape on CPUs.
 - ``block_sample``: the blocks by which the profile is chosen.

@@ -10,10 +10,6 @@ from nvc_jax.transform.block_layout import BLOCK_SIZE
 
 BITS_OF_CODED, BITS_PER_OCTAVE = 3, 2
 """Estimated bits of a coded coefficient: 3, and 2 for each doubling of 1 + magnitude in steps."""
-DC_SHARE = 1 / 4
-"""Cost of a difference of DC over that of another coefficient: DC may be predicted along all axes at once,
-and most of its differences are small. On training volumes shares of 0.2 to 0.5 choose the shapes that take
-the fewest bits."""
 
 
 def estimate_cost(coefficients: jax.Array, step: jax.Array) -> jax.Array:
@@ -45,18 +41,13 @@ def line_costs(
         lines: float32 (side, n).
         transform: of an axis of ``side`` voxels.
         step: float32, of one quantiser, in the lines' units.
-        are_means: bool (n,), lines of means along the other axes. Their frequencies 0 are DC, which is coded
-            as a difference: so is its cost.
+        are_means: bool (n,), lines of means along the other axes. Their frequencies 0 are DC, which does not
+            count: see ``dc_costs``.
 
     Returns:
         float32 (n,), sums of ``estimate_cost`` over the coefficients of a line.
     """
     coefficients = jnp.matmul(transform.analysis, lines, precision=lax.Precision.HIGHEST)
-    first, before = coefficients[::BLOCK_SIZE], transform.previous_dc[:, None]
-    previous = jnp.where(before >= 0, first[jnp.maximum(transform.previous_dc, 0)], 0)
-    is_predicted = transform.is_dc[:, None] & are_means[None]
-    of_first = jnp.where(
-        is_predicted, DC_SHARE * estimate_cost(first - previous, step), estimate_cost(first, step)
-    )
-    costs = estimate_cost(coefficients, step).at[::BLOCK_SIZE].set(of_first)
+    is_dc = transform.is_dc[:, None] & are_means[None]
+    costs = estimate_cost(coefficients, step).at[::BLOCK_SIZE].multiply(jnp.where(is_dc, 0, jnp.float32(1)))
     return jnp.matmul(jnp.ones(len(lines)), costs, precision=lax.Precision.HIGHEST)  # faster than a sum

@@ -15,7 +15,7 @@ from nvc_jax.core.systematic_sampling import FLOOR, MIN_FLOOR, MIN_SHARE, shuffl
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.native.dispatch import call
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP
-from nvc_jax.spectral.line_costs import BITS_OF_CODED, BITS_PER_OCTAVE, DC_SHARE
+from nvc_jax.spectral.line_costs import BITS_OF_CODED, BITS_PER_OCTAVE
 from nvc_jax.spectral.shape_columns import (
     N_COLUMNS,
     are_padded_alike,
@@ -25,7 +25,7 @@ from nvc_jax.spectral.shape_columns import (
 )
 from nvc_jax.transform.native_separable import axis_constants
 
-_PRICES = (BITS_PER_SQUARED_STEP, BITS_OF_CODED, BITS_PER_OCTAVE, DC_SHARE)
+_PRICES = (BITS_PER_SQUARED_STEP, BITS_OF_CODED, BITS_PER_OCTAVE)
 _FLOORS = (FLOOR, MIN_FLOOR, MIN_SHARE)
 
 

@@ -2,8 +2,9 @@
 
 The encoder draws a few columns of the volume (see ``shape_columns``). It transforms them along the other
 axes, and draws some of the lines along their own axis, the likelier the more they cost. These it transforms
-with every length, and then with every filter, and estimates their cost in bits and error. The cheapest ones
-serve the axis. The axes are decided one after the other, each with the others as decided before.
+with every filter, and then with every length, and estimates their cost in bits and error, to which that of
+all DC is added (see ``dc_costs``). The cheapest ones serve the axis. The axes are decided one after the
+other, each with the others as decided before.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from nvc_jax.core.shapes import check_shape
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.spectral import native_shape_decision
+from nvc_jax.spectral.dc_costs import cost_of_dc, sum_blocks
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.shape_columns import Columns, are_padded_alike, draw_columns, pad_alike
 from nvc_jax.spectral.shape_lines import costs_of_lines, draw_lines, transform_other_axes
@@ -90,9 +92,10 @@ def choose_shape_reference(
     candidates = jax.tree.map(jnp.asarray, _list_candidates(options))
     chosen = _first_decision(options)
     columns = [draw_columns(volume, step, valid_shape, axis) for axis in range(3)]
+    sums = sum_blocks(volume, valid_shape)
 
     def decide(before: ShapeDecision, axis: jax.Array, columns: Columns) -> ShapeDecision:
-        return _decide_axis(columns, step, valid_shape[axis], candidates, before.shape, axis)
+        return _decide_axis(columns, sums, step, valid_shape, candidates, before.shape, axis)
 
     if are_padded_alike(check_shape(volume.shape)):
         # One loop for all axes: it compiles in a quarter of the time.
@@ -136,8 +139,9 @@ class _Choice(NamedTuple):
 
 def _decide_axis(
     columns: Columns,
+    sums: jax.Array,
     step: jax.Array,
-    valid: jax.Array,
+    valid_shape: jax.Array,
     candidates: _Candidates,
     shape: TransformShape,
     axis: jax.Array,
@@ -146,12 +150,14 @@ def _decide_axis(
 
     The filters are tried with the shortest length, then the other lengths with the best filter.
     """
+    valid = valid_shape[axis]
     lines = transform_other_axes(columns, shape, axis)
     weights = jnp.repeat(columns.weights, len(lines.are_means) // len(columns.weights))
     lines, weights = draw_lines(lines, weights, step, valid, shape.lengths[axis], shape.filters[axis])
 
     def cost_of(length: jax.Array, filter_index: jax.Array) -> jax.Array:
-        return jnp.sum(weights * costs_of_lines(lines, step, valid, length, filter_index))
+        of_lines = jnp.sum(weights * costs_of_lines(lines, step, valid, length, filter_index))
+        return of_lines + cost_of_dc(sums, step, valid_shape, shape.lengths.at[axis].set(length))
 
     first = varying_like(lines.values, shape.filters[axis])
     hoisted, _, captured = hoist(cost_of, candidates.lengths[0], first)

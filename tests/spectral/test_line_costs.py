@@ -42,19 +42,15 @@ def cost_in_steps(coefficients: np.ndarray) -> np.ndarray:
     st.sampled_from([1, 37]),
     st.floats(1e-4, 10),
 )
-def test_a_line_costs_what_its_coefficients_cost_and_dc_what_its_differences_cost(
+def test_a_line_costs_what_its_coefficients_cost_but_for_dc(
     length: int, name: int, valid: int, n_lines: int, step: float
 ) -> None:
     lines = np.random.default_rng(valid).uniform(-0.5, 0.5, (SIDE, n_lines)).astype(np.float32)
     transform = make_axis_transform(SIDE, *map(jnp.int32, (valid, length, name)))
     coefficients = np.asarray(transform.analysis, np.float64) @ lines
     are_means = np.arange(n_lines) % 3 == 0
-    is_predicted = np.zeros(coefficients.shape, bool)
-    is_predicted[::BLOCK_SIZE] = np.outer(transform.is_dc, are_means)
-    differences, places = coefficients.copy(), np.flatnonzero(transform.is_dc) * BLOCK_SIZE
-    differences[places[1:]] -= coefficients[places[:-1]]
-    expected = np.where(
-        is_predicted, cost_in_steps(differences / step) / 4, cost_in_steps(coefficients / step)
-    )
+    is_dc = np.zeros(coefficients.shape, bool)
+    is_dc[::BLOCK_SIZE] = np.outer(transform.is_dc, are_means)
+    expected = np.where(is_dc, 0, cost_in_steps(coefficients / step))
     costs = costs_of_lines(jnp.asarray(lines), transform, jnp.float32(step), jnp.asarray(are_means))
     np.testing.assert_allclose(costs, expected.sum(axis=0), rtol=1e-3, atol=1e-3)
