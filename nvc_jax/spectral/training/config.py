@@ -15,7 +15,8 @@ class SpectralTraining(TrainingConfig):
     """Training of a spectral model: the entropy model is fitted by counting.
 
     Attributes:
-        blocks_per_volume: blocks of each chunk that the block classes are fitted on.
+        blocks_per_volume: blocks of each chunk that the block classes are fitted on; as many as there is
+            time for if that is limited.
     """
 
     model: SpectralConfig = dataclasses.field(default_factory=SpectralConfig)
@@ -23,6 +24,7 @@ class SpectralTraining(TrainingConfig):
 
     loss_name: ClassVar[str] = "bits per voxel that are fitted: of each profile, then of all"
     shown_step: ClassVar[float | None] = 0.02
+    replaced_by_time: ClassVar[tuple[str, ...]] = ("blocks_per_volume",)
 
     def __post_init__(self) -> None:
         if self.model.architecture != SpectralConfig.architecture:
