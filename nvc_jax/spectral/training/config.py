@@ -34,8 +34,11 @@ class SpectralTraining(TrainingConfig):
 
     @property
     def card_settings(self) -> Mapping[str, Any]:
-        """Method that fits the model."""
-        return {"entropy model": "by counting; classes by Lloyd's algorithm in bits"}
+        """Method that fits the model, and how many blocks it learns from."""
+        return {
+            "entropy model": "by counting; classes by Lloyd's algorithm in bits",
+            "blocks_per_volume": self.blocks_per_volume,
+        }
 
     def run(self, volumes: Sequence[Any], options: RunOptions) -> TrainedParams:
         """Fit the model to volumes, of which a few chunks are read.
