@@ -47,7 +47,7 @@ def add_command(commands: arguments.Commands) -> None:
         "--minutes",
         type=float,
         metavar="N",
-        help="time to train for, with what is resumed, in place of the configured epochs, blocks and rounds",
+        help="time to train for, with what is resumed, in place of the epochs or blocks of CONFIG",
     )
     command.add_argument(
         "--checkpoint-every",

@@ -121,9 +121,9 @@ def train(
             smallest validation loss; it needs ``validation`` and ``directory``.
         tensorboard: directory of event files for TensorBoard; needs the extra ``tensorboard``.
         minutes: wall time to train for, in place of the configuration's amount of work: epochs of a block
-            autoencoder, blocks and rounds of a spectral model. It is kept up to the last dispatch of steps
-            or the last chunk. A run that continues counts the time that its checkpoint had taken. The
-            parameters then depend on the speed of the machine, too. None for no limit.
+            autoencoder, blocks of a spectral model. It is kept up to a dispatch of steps or a chunk, but a
+            spectral model is fitted once in any case. A run that continues counts the time that its
+            checkpoint had taken. The parameters then depend on the speed of the machine, too.
 
     Returns:
         The trained codec; its ``save`` writes a checkpoint.
