@@ -22,6 +22,8 @@ _FIRST_CHUNKS, _FIRST_BLOCKS = 4, 1000
 """Chunks of the first round, and blocks of each."""
 _GROWTH = 2
 """Ratio of the sizes of neighbouring rounds. All rounds together take twice the time of the last one."""
+_SLOWDOWN = 2.25
+"""Ratio of the times of neighbouring rounds that is expected: up to 2.1 was measured where rounds are long."""
 _MOST_BLOCKS = 1 << 18
 """Sampled blocks of a round, at most: 0.5 GiB of coefficients, of which there are some copies."""
 
@@ -139,7 +141,7 @@ class Rounds:
 
     def _is_affordable(self) -> bool:
         """Tell whether the next round is likely to end in time."""
-        return _GROWTH * self._notes[_SECONDS] <= self._limit.left()
+        return _SLOWDOWN * self._notes[_SECONDS] <= self._limit.left()
 
     def _fitting(self, number: int) -> Fitting:
         n_chunks, blocks = self._sizes[number]
