@@ -23,7 +23,7 @@ _FIRST_CHUNKS, _FIRST_BLOCKS = 4, 1000
 _GROWTH = 2
 """Ratio of the sizes of neighbouring rounds. All rounds together take twice the time of the last one."""
 _SLOWDOWN = 2.25
-"""Ratio of the times of neighbouring rounds that is expected: up to 2.1 was measured where rounds are long."""
+"""Ratio of the times of neighbouring rounds that is expected: long rounds were measured to take 2.1 times."""
 _MOST_BLOCKS = 1 << 18
 """Sampled blocks of a round, at most: 0.5 GiB of coefficients, of which there are some copies."""
 
