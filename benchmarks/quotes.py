@@ -209,8 +209,11 @@ def peers_order(results: Results) -> str:
 
 def domain(results: Results) -> str:
     names = ("nvc-1", "fitted to the series")
-    means = results("domain")["geometric_mean_ratio"]
-    return table(["series", *names], ([name, *(f"{of[n]:.2f}" for n in names)] for name, of in means.items()))
+    means, sizes = (results("domain")[key] for key in ("geometric_mean_ratio", "model_bytes"))
+    rows = (
+        [name, *(f"{of[n]:.2f}" for n in names), f"{sizes[name] / 1e3:.0f}"] for name, of in means.items()
+    )
+    return table(["series", *names, "model, kB"], rows)
 
 
 def large(results: Results) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _EXAMPLES = (
     "nvc train nvc-1 run1.npy run2.npy run3.npy --output my-model",
     "nvc train config.json *.nii.gz --output my-network --validation held-out.nii.gz --keep best",
+    "nvc train nvc-1 run*.npy --output my-model --minutes 30",
     "srun --ntasks 8 nvc train config.json flow.zarr --output my-network",
 )
 _GRACE_SECONDS = 25.0
@@ -42,6 +43,12 @@ def add_command(commands: arguments.Commands) -> None:
         help="parameters: the last, or the best on --validation",
     )
     command.add_argument("--seed", type=int, default=0, help="the only source of randomness (0)")
+    command.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        help="time to train for, with what is resumed, in place of the epochs or blocks of CONFIG",
+    )
     command.add_argument(
         "--checkpoint-every",
         type=int,
@@ -113,6 +120,7 @@ def _train(options: argparse.Namespace, output: Path, state: Path) -> None:
                 checkpoint_every=options.checkpoint_every,
                 keep=options.keep,
                 tensorboard=options.tensorboard,
+                minutes=options.minutes,
             )
     except Preempted:
         raise Interrupted(signal.SIGTERM) from None

@@ -20,6 +20,7 @@ from nvc_jax.training.config import TrainingConfig
 from nvc_jax.training.mesh import is_first_process
 from nvc_jax.training.metrics import METRICS, MetricsLog, read_metrics, tensorboard_log
 from nvc_jax.training.progress import RunOptions, TrainingProgress
+from nvc_jax.training.time_limit import TimeLimit
 
 DEFAULT_CONFIG = "zero-margin"
 """Model of a training configuration that names none: the first row of the paper's Table 1."""
@@ -34,12 +35,14 @@ class TrainingResult:
         config: the configuration of the training.
         sources: names of the training volumes.
         history: every progress report of the run, if it has a directory; otherwise those of this call.
+        minutes: limit of the training's time; None if there was none.
     """
 
     codec: Codec
     config: TrainingConfig
     sources: tuple[str, ...]
     history: tuple[TrainingProgress, ...]
+    minutes: float | None = None
 
     def save(self, directory: Path | str) -> None:
         """Save the model as a checkpoint.
@@ -64,12 +67,20 @@ class TrainingResult:
         card = model_card(
             Path(directory).name,
             self.codec.config,
-            self.config.card_settings,
+            self._card_settings(),
             dict.fromkeys(self.sources, "not stated"),
             scores,
         )
         training = self.config.to_dict()
         save_checkpoint(directory, self.codec.config, self.codec.params, card, training, self.history)
+
+    def _card_settings(self) -> dict[str, Any]:
+        """Settings that a model card lists; the minutes of limited time replace the amount of work."""
+        settings = dict(self.config.card_settings)
+        if self.minutes is None:
+            return settings
+        replaced = self.config.replaced_by_time
+        return {"minutes": self.minutes} | {k: v for k, v in settings.items() if k not in replaced}
 
 
 @in_own_settings
@@ -85,6 +96,7 @@ def train(
     checkpoint_every: int = 10_000,
     keep: str = "last",
     tensorboard: Path | str | None = None,
+    minutes: float | None = None,
 ) -> TrainingResult:
     """Train a model on volumes.
 
@@ -108,6 +120,10 @@ def train(
         keep: ``"last"`` returns the parameters after the last step, ``"best"`` those of the epoch with the
             smallest validation loss; it needs ``validation`` and ``directory``.
         tensorboard: directory of event files for TensorBoard; needs the extra ``tensorboard``.
+        minutes: wall time to train for, in place of the configuration's amount of work: epochs of a block
+            autoencoder, blocks of a spectral model. It is kept up to a dispatch of steps or a chunk, but a
+            spectral model is fitted once in any case. A run that continues counts the time that its
+            checkpoint had taken. The parameters then depend on the speed of the machine, too.
 
     Returns:
         The trained codec; its ``save`` writes a checkpoint.
@@ -117,13 +133,15 @@ def train(
         ModuleNotFoundError: the extra ``tensorboard`` is needed and not installed.
         SystemExit: SIGTERM was received; the state is saved in ``directory``. Its code is 143.
         TypeError: the dtype of a volume is not supported.
-        ValueError: no volume; a wrong configuration; too few blocks for a batch, a batch that the devices
-            cannot share, a ``directory`` that holds another run; validation volumes for a spectral model.
+        ValueError: no volume; a wrong configuration; ``minutes`` that are not above 0; too few blocks for a
+            batch, a batch that the devices cannot share, a ``directory`` that holds another run; validation
+            volumes for a spectral model.
     """
     if not all(isinstance(given, Sequence) and not isinstance(given, str) for given in (volumes, validation)):
         raise TypeError("`volumes` and `validation` must be sequences of volumes, such as a list of one")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"`seed` (={seed!r}) must be an integer that is not negative, such as 0")
+    limit = None if minutes is None else TimeLimit(minutes)
     if not isinstance(config, TrainingConfig):
         config = training_config(config)
     directory = None if directory is None else output_path(directory)
@@ -146,12 +164,13 @@ def train(
             on_progress=report,
             checkpoint_every=checkpoint_every,
             keep=keep,
+            limit=limit,
         )
         trained = config.run(volumes, options)
     history = trained.history
     if directory is not None and (directory / METRICS).exists():  # with the reports before an interruption
         history = read_metrics(directory / METRICS)
-    return TrainingResult(Codec(config.model, trained.params), config, trained.sources, history)
+    return TrainingResult(Codec(config.model, trained.params), config, trained.sources, history, minutes)
 
 
 def training_config(description: str | Path | Mapping[str, Any]) -> TrainingConfig:

@@ -3,9 +3,9 @@
 Read ``config`` first: each kind of model subclasses ``TrainingConfig`` in its own ``training`` package. Then
 ``progress`` (options, reports and result of a run), ``optimizer`` (one step of an optimiser), ``stream``
 (batches from regions of volumes), ``mesh`` (devices that share the work), ``supervision`` (what a run does
-between steps), ``runs`` (checkpoints to continue from), ``preemption`` (SIGTERM), ``metrics`` (reports on
-disk) and ``launch`` (processes of a cluster). This package imports ``core`` only: no kind of model, no
-volumes and no containers. ``models.training`` joins it to the models.
+between steps), ``runs`` (checkpoints to continue from), ``time_limit``, ``preemption`` (SIGTERM),
+``metrics`` (reports on disk) and ``launch`` (processes of a cluster). This package imports ``core`` only: no
+kind of model, no volumes and no containers. ``models.training`` joins it to the models.
 """
 
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nvc_jax.training.runs import RunCheckpoints
     from nvc_jax.training.stream import BatchStream, BlockSource
     from nvc_jax.training.supervision import Supervisor
+    from nvc_jax.training.time_limit import TimeLimit
 
 __all__ = [
     "BatchStream",
@@ -32,6 +33,7 @@ __all__ = [
     "RunCheckpoints",
     "RunOptions",
     "Supervisor",
+    "TimeLimit",
     "TrainedParams",
     "TrainingConfig",
     "TrainingProgress",
@@ -54,6 +56,7 @@ _NAMES = {
     "runs": "RunCheckpoints",
     "stream": "BatchStream BlockSource",
     "supervision": "Supervisor",
+    "time_limit": "TimeLimit",
 }
 """Names that each module has."""
 

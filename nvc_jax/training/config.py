@@ -21,12 +21,14 @@ class TrainingConfig(abc.ABC):
         loss_name: name of the losses that are reported, with their unit.
         shown_step: quantisation step, relative to the range, at which pictures show the model; None for a
             model that needs none.
+        replaced_by_time: settings that say how much work there is; not used in a run of limited time.
     """
 
     model: ModelConfig
 
     loss_name: ClassVar[str] = "loss"
     shown_step: ClassVar[float | None] = None
+    replaced_by_time: ClassVar[tuple[str, ...]] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the configuration, JSON-ready, for ``models.training.training_config`` to read back.

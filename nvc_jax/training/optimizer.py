@@ -28,14 +28,16 @@ def update_params(
     gradients: Params,
     optimizer_state: optax.OptState,
     params: Params,
+    learning_rate: jax.Array,
 ) -> tuple[Params, optax.OptState]:
     """Take one optimiser step.
 
     Args:
-        optimizer: the optimiser.
+        optimizer: direction of the step, such as ``optax.scale_by_adam``.
         gradients: of the loss, a tree like ``params``.
         optimizer_state: state of ``optimizer``.
         params: parameters to update.
+        learning_rate: float32, factor of the step.
 
     Returns:
         The new parameters and the optimiser's new state.
@@ -43,4 +45,5 @@ def update_params(
     # Optax mixes dtypes. Standard promotion lets the caller's own code run under strict promotion.
     with jax.numpy_dtype_promotion("standard"):
         updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
-    return optax.apply_updates(params, updates), optimizer_state
+    steps = jax.tree.map(lambda update: -learning_rate * update, updates)
+    return optax.apply_updates(params, steps), optimizer_state

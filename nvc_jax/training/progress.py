@@ -9,6 +9,7 @@ import jax
 
 from nvc_jax.core.choices import KEPT_PARAMS
 from nvc_jax.core.parameters import Params
+from nvc_jax.training.time_limit import TimeLimit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +18,7 @@ class TrainingProgress:
 
     Attributes:
         step: optimiser steps done.
-        total_steps: optimiser steps of the whole run.
+        total_steps: optimiser steps of the whole run; an estimate until the end of a run of limited time.
         loss: mean training loss since the last report.
         validation_loss: loss on held-out data; None where this report did not measure it.
         blocks_per_second: training blocks per second since the last report.
@@ -47,6 +48,7 @@ class RunOptions:
         checkpoint_every: optimiser steps between two checkpoints, at most.
         keep: ``"last"`` for the parameters after the last step, or ``"best"`` for those of the checkpoint
             with the smallest validation loss.
+        limit: of the run's time; None for a run that its configuration limits alone.
     """
 
     validation: Sequence[Any] = ()
@@ -56,6 +58,7 @@ class RunOptions:
     on_progress: Callable[[TrainingProgress], None] | None = None
     checkpoint_every: int = 10_000
     keep: str = "last"
+    limit: TimeLimit | None = None
 
     def __post_init__(self) -> None:
         if self.checkpoint_every < 1:

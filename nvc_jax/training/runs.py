@@ -61,14 +61,17 @@ class RunCheckpoints:
         )
         self._manager = ocp.CheckpointManager((directory / _STEPS).absolute(), options=options)
 
-    def restore(self, state: TrainingState) -> TrainingState:
-        """Restore the last checkpoint; return ``state``, the initial state, if there is none.
+    def restore(self, state: TrainingState) -> tuple[TrainingState, dict[str, float]]:
+        """Restore the last checkpoint and its notes; return ``state``, the initial state, if there is none.
 
         A warning says so if the run goes on with other devices: its parameters then agree with those of an
         uninterrupted run up to rounding only.
         """
         step = self._manager.latest_step()
-        return state if step is None else self._restore(step, state)
+        if step is None:
+            return state, {}
+        notes = {name: value for name, value in self._manager.metrics(step).items() if name != _LOSS}
+        return self._restore(step, state), notes
 
     def restore_best(self, state: TrainingState) -> TrainingState:
         """Restore the checkpoint with the smallest validation loss; the last one where none has a loss."""
@@ -76,15 +79,25 @@ class RunCheckpoints:
         step = self._manager.best_step()
         return state if step is None else self._restore(step, state)
 
-    def save(self, step: int, state: TrainingState, validation_loss: float | None = None) -> None:
-        """Save the state after ``step`` optimiser steps. Of the checkpoints before, the best one stays.
+    def save(
+        self,
+        step: int,
+        state: TrainingState,
+        validation_loss: float | None = None,
+        notes: Mapping[str, float] | None = None,
+    ) -> None:
+        """Save the state after some steps. Of the checkpoints before, the best one stays.
 
-        The state is copied; the caller may donate it at once.
+        Args:
+            step: number of steps that are done.
+            state: after these; it is copied, and the caller may donate it at once.
+            validation_loss: of the state, if it was measured.
+            notes: further numbers for ``restore``.
         """
         if step in self._manager.all_steps():
             return
         is_known = validation_loss is not None and math.isfinite(validation_loss)
-        metrics = {_LOSS: validation_loss if is_known else math.inf}
+        metrics = {**(notes or {}), _LOSS: validation_loss if is_known else math.inf}
         copy = jax.tree.map(lambda leaf: leaf.copy(), state)
         self._manager.save(step, args=ocp.args.StandardSave(copy), metrics=metrics)
 

@@ -14,6 +14,9 @@ from nvc_jax.training.runs import RunCheckpoints
 
 T = TypeVar("T")
 
+_SECONDS_USED = "seconds_used"
+"""Note of a checkpoint: time that a run of limited time had taken."""
+
 
 class Supervisor(contextlib.ExitStack):
     """A run that is followed while its ``with`` block lasts.
@@ -25,6 +28,7 @@ class Supervisor(contextlib.ExitStack):
 
     Attributes:
         history: reports of this process, oldest first.
+        notes: numbers that a run adds to its checkpoints; those of the last one after ``restore``.
 
     Raises:
         FileExistsError, ValueError: the errors of ``RunCheckpoints``.
@@ -35,6 +39,7 @@ class Supervisor(contextlib.ExitStack):
         self._options = options
         self._saved_step = 0
         self.history: list[TrainingProgress] = []
+        self.notes: dict[str, float] = {}
         self._checkpoints = None
         if options.directory is not None:
             checkpoints = RunCheckpoints(options.directory, run, mesh)
@@ -44,7 +49,10 @@ class Supervisor(contextlib.ExitStack):
     def restore(self, state: TrainingState) -> TrainingState:
         """Restore the last checkpoint; return ``state``, the initial state, if there is none."""
         if self._checkpoints is not None:
-            state = self._checkpoints.restore(state)
+            state, notes = self._checkpoints.restore(state)
+            self.notes.update(notes)
+        if self._options.limit is not None:
+            self._options.limit.count_before(self.notes.get(_SECONDS_USED, 0.0))
         self._saved_step = int(state.step)
         return state
 
@@ -62,7 +70,9 @@ class Supervisor(contextlib.ExitStack):
         must_end = self._is_preempted(progress.step)
         is_due = progress.step - self._saved_step >= self._options.checkpoint_every
         if self._checkpoints is not None and (is_milestone or must_end or is_due):
-            self._checkpoints.save(progress.step, state, progress.validation_loss)
+            if self._options.limit is not None:
+                self.notes[_SECONDS_USED] = self._options.limit.used()
+            self._checkpoints.save(progress.step, state, progress.validation_loss, self.notes)
             self._saved_step = progress.step
         self.history.append(progress)
         if self._options.on_progress is not None:

@@ -63,6 +63,10 @@ def test_a_spectral_model_is_fitted(here: Path, capsys: pytest.CaptureFixture) -
     assert "spectral models take none" in capsys.readouterr().err
     assert not Path("model").exists()
 
+    assert main([*train, "--minutes", "-3"]) == 1
+    assert "`--minutes` (=-3.0) must be a number above 0, such as 30" in capsys.readouterr().err
+    assert not Path("model.training").exists()
+
     assert main(train) == 0
     codec = nvc_jax.load_codec("model")
     assert codec.config == SpectralConfig(n_classes=4, n_tables=4, n_quantizers=1, n_profiles=1)

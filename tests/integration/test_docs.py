@@ -151,9 +151,12 @@ def test_only_marked_regions_are_rewritten() -> None:
 
 
 def test_another_measurement_changes_the_quotes() -> None:
-    measured = {"geometric_mean_ratio": {"new": {"nvc-1": 1.5, "fitted to the series": 0.996}}}
+    measured = {
+        "geometric_mean_ratio": {"new": {"nvc-1": 1.5, "fitted to the series": 0.996}},
+        "model_bytes": {"new": 41_500},
+    }
     new = tables.rewrite("<!-- table: domain -->\n<!-- end -->", lambda _: measured)
-    assert "| new | 1.50 | 1.00 |" in new
+    assert "| new | 1.50 | 1.00 | 42 |" in new
 
 
 @pytest.mark.parametrize("text", ["<!-- table: domain -->\n", "<!-- table: nothing -->\n<!-- end -->"])

@@ -40,7 +40,7 @@ def find_free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def launch(n: int, directory: Path) -> list[subprocess.Popen[str]]:
+def launch(n: int, directory: Path, *options: str) -> list[subprocess.Popen[str]]:
     """Start ``nvc train`` in processes of one device each."""
     shared = {
         "JAX_COORDINATOR_PORT": str(find_free_port()),
@@ -51,7 +51,7 @@ def launch(n: int, directory: Path) -> list[subprocess.Popen[str]]:
         "SLURM_LOCALID": "0",
         "XLA_FLAGS": os.environ["XLA_FLAGS"].replace("device_count=2", "device_count=1"),
     }
-    train = ["train", "config.json", "v.npy", "--output", "model"]
+    train = ["train", "config.json", "v.npy", "--output", "model", *options]
     return [
         subprocess.Popen(
             [*PROGRAM, *train],
@@ -130,6 +130,15 @@ def test_three_processes_train_as_one(tmp_path: Path) -> None:
         [report.loss for report in expected.history],
         rtol=1e-5,
     )
+
+
+def test_processes_agree_on_the_end_of_their_time(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", noisy_waves())
+    (tmp_path / "config.json").write_text(json.dumps(DENSE))
+    for status, error in end(launch(2, tmp_path, "--minutes", "0.05")):
+        assert status == 0, error
+    last = read_metrics(tmp_path / "model" / METRICS)[-1]
+    assert last.step == last.total_steps
 
 
 def test_eight_devices_of_one_process_train_as_one(tmp_path: Path) -> None:

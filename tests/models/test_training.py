@@ -67,6 +67,17 @@ def test_a_block_autoencoder_is_trained_and_saved(tmp_path: Path) -> None:
     assert "| validation loss |" in (tmp_path / "model" / "CARD.md").read_text()
 
 
+def test_limited_time_takes_the_place_of_epochs(tmp_path: Path) -> None:
+    result = train(DENSE, [smooth_volume()], minutes=0.02)
+    assert result.history[-1].step == result.history[-1].total_steps
+    result.save(tmp_path / "model")
+    card = (tmp_path / "model" / "CARD.md").read_text()
+    assert "| minutes | 0.02 |\n| batch_size | 8 |" in card
+    assert "epochs" not in card
+    with pytest.raises(ValueError, match=r"`minutes` .* above 0"):
+        train(DENSE, [smooth_volume()], minutes=0)
+
+
 def test_a_spectral_model_is_trained_and_saved(spectral_result: TrainingResult, tmp_path: Path) -> None:
     assert spectral_result.sources == ("volume-0", "volume-1")
     history = spectral_result.history

@@ -20,15 +20,18 @@ def make_state(step: int) -> TrainingState:
 
 def test_a_new_run_starts_from_the_initial_state(tmp_path: Path) -> None:
     state = make_state(0)
-    assert RunCheckpoints(tmp_path / "new" / "run", RUN, MESH).restore(state) is state
+    restored, notes = RunCheckpoints(tmp_path / "new" / "run", RUN, MESH).restore(state)
+    assert restored is state
+    assert notes == {}
 
 
 def test_the_latest_checkpoint_is_restored(tmp_path: Path) -> None:
     checkpoints = RunCheckpoints(tmp_path, RUN, MESH)
     for step in (4, 8):
-        checkpoints.save(step, make_state(step))
+        checkpoints.save(step, make_state(step), notes={"minutes": step / 3})
     checkpoints.close()
-    restored = RunCheckpoints(tmp_path, RUN, MESH).restore(make_state(0))
+    restored, notes = RunCheckpoints(tmp_path, RUN, MESH).restore(make_state(0))
+    assert notes == {"minutes": 8 / 3}
     jax.tree.map(np.testing.assert_array_equal, restored, make_state(8))
 
 
@@ -36,8 +39,9 @@ def test_the_best_and_the_last_checkpoint_are_kept(tmp_path: Path) -> None:
     checkpoints = RunCheckpoints(tmp_path, RUN, MESH)
     for step, loss in ((2, None), (4, 0.5), (6, 0.25), (8, 0.75), (9, None)):
         checkpoints.save(step, make_state(step), loss)
-    for restore, step in ((checkpoints.restore_best, 6), (checkpoints.restore, 9)):
-        jax.tree.map(np.testing.assert_array_equal, restore(make_state(0)), make_state(step))
+    best, (last, _) = checkpoints.restore_best(make_state(0)), checkpoints.restore(make_state(0))
+    for restored, step in ((best, 6), (last, 9)):
+        jax.tree.map(np.testing.assert_array_equal, restored, make_state(step))
     checkpoints.close()
     assert sorted(entry.name for entry in (tmp_path / "steps").iterdir()) == ["6", "9"]
 

@@ -12,6 +12,7 @@ from nvc_jax.training.optimizer import TrainingState
 from nvc_jax.training.preemption import Preempted
 from nvc_jax.training.progress import RunOptions, TrainingProgress
 from nvc_jax.training.supervision import Supervisor, TimedItems
+from nvc_jax.training.time_limit import TimeLimit
 
 MESH = make_mesh(jax.devices()[:1])
 
@@ -54,6 +55,28 @@ def test_the_state_is_saved_before_the_process_ends(tmp_path: Path) -> None:
         with pytest.raises(Preempted):
             supervisor.report(make_report(2), make_state(2))
     assert saved_steps(tmp_path) == ["2"]
+
+
+def test_time_and_notes_are_kept_with_checkpoints(tmp_path: Path) -> None:
+    now = [0.0]
+
+    def run(seconds: list[float], step: int) -> tuple[float, dict[str, float]]:
+        limit = TimeLimit(1, lambda: now[0])
+        with Supervisor(RunOptions(directory=tmp_path, limit=limit), {}, MESH) as supervisor:
+            supervisor.restore(make_state(0))
+            restored = limit.used(), dict(supervisor.notes)
+            for number, passed in enumerate(seconds):
+                now[0] += passed
+                supervisor.notes["position"] = number + 0.5
+                is_milestone = number < len(seconds) - 1  # what comes after the last checkpoint is lost
+                supervisor.report(
+                    make_report(step + number), make_state(step + number), is_milestone=is_milestone
+                )
+        return restored
+
+    assert run([20, 7, 100], step=1) == (0, {})
+    assert run([5, 0], step=3) == (27, {"position": 1.5, "seconds_used": 27})
+    assert run([], step=4) == (32, {"position": 0.5, "seconds_used": 32})
 
 
 def test_a_run_that_is_done_anyway_ends_as_usual() -> None:

@@ -1,9 +1,10 @@
 """Training of block autoencoders (paper, section 3).
 
 Read ``settings`` first, then ``block_regions`` (training blocks from volumes) and ``blocks`` (the same in
-memory), ``augmentation`` and ``loss`` (one batch), ``loop`` (optimiser steps) and ``config``, which joins
-them into the training that ``nvc_jax.train`` runs. This package imports ``core``, ``io``, ``training`` and
-the autoencoders' own modules; it knows no containers and no other kind of model.
+memory), ``augmentation`` and ``loss`` (one batch), ``pace`` (steps of a dispatch, and the schedule), ``loop``
+(optimiser steps) and ``config``, which joins them into the training that ``nvc_jax.train`` runs. This package
+imports ``core``, ``io``, ``training`` and the autoencoders' own modules; it knows no containers and no other
+kind of model.
 """
 
 from typing import TYPE_CHECKING

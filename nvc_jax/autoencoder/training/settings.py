@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from nvc_jax.autoencoder.config import VARIANTS, ConvolutionalConfig, DenseConfig
 from nvc_jax.core.model import ModelConfig
@@ -22,7 +22,7 @@ class AutoencoderSettings(TrainingConfig):
     They lack ``run``, which calls the training loop; ``config.AutoencoderTraining`` adds it.
 
     Attributes:
-        epochs: passes over all blocks.
+        epochs: passes over all blocks; as many as fit in the time if that is limited.
         batch_size: blocks per optimiser step.
         learning_rate: learning rate of Adam, or the peak of the schedule.
         schedule: ``"constant"``, or ``"cosine"``: a linear warm-up over 2 % of the steps, then a cosine decay
@@ -36,7 +36,7 @@ class AutoencoderSettings(TrainingConfig):
         blocks_per_volume: blocks drawn at random positions from each volume; None takes every block of the
             grid once.
         augment: whether to mirror and transpose every batch by one of the cube's 48 symmetries.
-        steps_per_dispatch: optimiser steps in one compiled call.
+        steps_per_dispatch: optimiser steps in one compiled call; fewer in a run of limited time.
     """
 
     model: ModelConfig = VARIANTS["zero-margin"]
@@ -50,6 +50,8 @@ class AutoencoderSettings(TrainingConfig):
     blocks_per_volume: int | None = None
     augment: bool = False
     steps_per_dispatch: int = 256
+
+    replaced_by_time: ClassVar[tuple[str, ...]] = ("epochs",)
 
     def __post_init__(self) -> None:
         if self.model.architecture not in (DenseConfig.architecture, ConvolutionalConfig.architecture):

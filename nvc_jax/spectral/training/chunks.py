@@ -1,5 +1,7 @@
 """Chunks of volumes that a spectral model is fitted on: chosen at random, and loaded one for each device."""
 
+import copy
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -46,6 +48,11 @@ class TrainingChunk(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         """Sides of the chunk."""
         return tuple(part.stop - part.start for part in self.region)
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return math.prod(grid_shape(check_shape(self.shape), BLOCK_SIZE))
 
 
 def choose_chunks(volumes: Sequence[ts.TensorStore], *, seed: int) -> list[TrainingChunk]:
@@ -114,6 +121,19 @@ class ChunkLoader:
         self.chunks, self.mesh = chunks, mesh
         self._padded = _padded_shape([chunk.shape for chunk in chunks])
         self._center = map_over_devices(mesh, _center)
+
+    def shuffle(self, seed: int) -> "ChunkLoader":
+        """Make a loader of the same chunks in a random order."""
+        loader = copy.copy(self)
+        order = np.random.default_rng(seed).permutation(len(self.chunks))
+        loader.chunks = [self.chunks[number] for number in order]
+        return loader
+
+    def take(self, n_chunks: int) -> "ChunkLoader":
+        """Make a loader of the first chunks, which are padded to the same shape."""
+        loader = copy.copy(self)
+        loader.chunks = self.chunks[:n_chunks]
+        return loader
 
     def groups(self, first: int = 0) -> TimedItems[ChunkGroup]:
         """Load all chunks from number ``first`` on; one thread reads the next group meanwhile."""

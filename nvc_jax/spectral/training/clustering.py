@@ -17,8 +17,8 @@ from nvc_jax.spectral.training.samples import estimate_block_bits
 from nvc_jax.training.mesh import divide_rows, replicate
 
 _CLASS_ROUNDS = 20
-"""Rounds of the clustering of blocks.
-No measurement of the value is on record."""
+"""Rounds of the clustering of blocks. Three times as many, and twice as many of quantising and fitting, took
+0.0 and 0.4 % fewer bits on later steps of two series, in three to six times the time."""
 _TABLE_ROUNDS = 40
 """Rounds of the clustering of distributions.
 No measurement of the value is on record."""

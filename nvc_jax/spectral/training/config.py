@@ -15,7 +15,8 @@ class SpectralTraining(TrainingConfig):
     """Training of a spectral model: the entropy model is fitted by counting.
 
     Attributes:
-        blocks_per_volume: blocks of each chunk that the block classes are fitted on.
+        blocks_per_volume: blocks of each chunk that the block classes are fitted on; as many as there is
+            time for if that is limited.
     """
 
     model: SpectralConfig = dataclasses.field(default_factory=SpectralConfig)
@@ -23,6 +24,7 @@ class SpectralTraining(TrainingConfig):
 
     loss_name: ClassVar[str] = "bits per voxel that are fitted: of each profile, then of all"
     shown_step: ClassVar[float | None] = 0.02
+    replaced_by_time: ClassVar[tuple[str, ...]] = ("blocks_per_volume",)
 
     def __post_init__(self) -> None:
         if self.model.architecture != SpectralConfig.architecture:
@@ -32,8 +34,11 @@ class SpectralTraining(TrainingConfig):
 
     @property
     def card_settings(self) -> Mapping[str, Any]:
-        """Method that fits the model."""
-        return {"entropy model": "by counting; classes by Lloyd's algorithm in bits"}
+        """Method that fits the model, and how many blocks it learns from."""
+        return {
+            "entropy model": "by counting; classes by Lloyd's algorithm in bits",
+            "blocks_per_volume": self.blocks_per_volume,
+        }
 
     def run(self, volumes: Sequence[Any], options: RunOptions) -> TrainedParams:
         """Fit the model to volumes, of which a few chunks are read.

@@ -35,8 +35,8 @@ from nvc_jax.spectral.training.symbol_counts import CodedIntegers, quantize_samp
 from nvc_jax.training.mesh import divide_rows, replicate
 
 _N_ROUNDS = 3
-"""Rounds of fitting and quantising: for classes, and for the tables of two quantisers.
-No measurement of the value is on record."""
+"""Rounds of fitting and quantising: for classes, and for the tables of two quantisers. See ``clustering`` for
+the effect of more."""
 _BITS_LEFT_GIVEN_BEFORE = 0.7
 """Share of a class's bits that is left on average once the class of the block before is known: an estimate
 from the training volumes."""

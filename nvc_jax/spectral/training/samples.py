@@ -15,7 +15,7 @@ from nvc_jax.spectral.training.settings import STEP_RANGE
 from nvc_jax.training.mesh import map_over_devices
 from nvc_jax.transform import separable
 
-_N_PORTIONS = 21
+N_PORTIONS = 21
 """Steps at which a chunk's blocks are sampled; each has an equal share of the blocks."""
 _OVERLAP = 0.5
 """Samples of a profile reach beyond its range of rates by half that range on each side, so that integers rare
@@ -48,13 +48,13 @@ def sample_coefficients(
         *Portions*, float32 (n, 512) each: blocks of one chunk in units of one step.
     """
     rng = np.random.default_rng(seed)
-    blocks_per_portion = -(-blocks_per_volume // _N_PORTIONS)
+    blocks_per_portion = -(-blocks_per_volume // N_PORTIONS)
     for group in groups:
         # Drawn chunk by chunk, so that samples do not depend on the number of devices.
         draws = [_draw(rng, group.inside(i), blocks_per_portion) for i in range(len(group.numbers))]
         n_devices = group.mesh.size
-        steps = np.ones((_N_PORTIONS, n_devices), np.float32)
-        blocks = np.zeros((_N_PORTIONS, n_devices, blocks_per_portion), np.int32)
+        steps = np.ones((N_PORTIONS, n_devices), np.float32)
+        blocks = np.zeros((N_PORTIONS, n_devices, blocks_per_portion), np.int32)
         for i, (chunk_steps, drawn) in enumerate(draws):
             steps[:, i] = chunk_steps
             for portion, chosen in zip(blocks[:, i], drawn, strict=True):
@@ -73,10 +73,10 @@ def _draw(
     rng: np.random.Generator, inside: np.ndarray, blocks_per_portion: int
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Draw the steps of a chunk's portions, float32, and the blocks of each."""
-    shares = (np.arange(_N_PORTIONS) + rng.random(_N_PORTIONS)) / _N_PORTIONS
+    shares = (np.arange(N_PORTIONS) + rng.random(N_PORTIONS)) / N_PORTIONS
     blocks = np.flatnonzero(inside)
     return step_at(shares).astype(np.float32), [
-        rng.permutation(blocks)[:blocks_per_portion] for _ in range(_N_PORTIONS)
+        rng.permutation(blocks)[:blocks_per_portion] for _ in range(N_PORTIONS)
     ]
 
 

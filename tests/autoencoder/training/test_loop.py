@@ -15,6 +15,7 @@ from nvc_jax.autoencoder.training.loop import train_blocks
 from nvc_jax.autoencoder.training.loss import validation_loss
 from nvc_jax.training.preemption import Preempted
 from nvc_jax.training.progress import RunOptions, TrainedParams, TrainingProgress
+from nvc_jax.training.time_limit import TimeLimit
 
 MODEL = DenseConfig(block_size=4, margin=1, hidden_sizes=(16,), latent_dim=6)
 CONFIG = AutoencoderTraining(MODEL, epochs=3, batch_size=8, learning_rate=3e-3, steps_per_dispatch=5)
@@ -116,6 +117,43 @@ def test_a_run_continues_on_other_devices_with_a_warning(tmp_path: Path) -> None
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), uninterrupted, resumed.params
     )
+
+
+def train_for_a_minute(directory: Path, end: int | None = None) -> TrainedParams:
+    """Train by a clock that moves on by a quarter of a second when it is asked; raise after ``end`` steps."""
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.25
+        return now[0]
+
+    def on_progress(progress: TrainingProgress) -> None:
+        if end is not None and progress.step >= end:
+            raise InterruptedError
+
+    config = dataclasses.replace(CONFIG, schedule="cosine")
+    options = RunOptions(limit=TimeLimit(1, clock), directory=directory, on_progress=on_progress)
+    return train_blocks(config, make_source(), options, key=jax.random.key(0), validation=make_source())
+
+
+def test_a_run_of_limited_time_goes_on_beyond_its_epochs(tmp_path: Path) -> None:
+    with pytest.raises(InterruptedError):
+        train_for_a_minute(tmp_path, end=100)
+    result = train_for_a_minute(tmp_path)
+    first, last = result.history[0], result.history[-1]
+    assert 60 < first.step <= 100
+    assert last.step == last.total_steps > 2 * CONFIG.epochs * (125 // 8)
+    assert last.validation_loss is not None
+    assert last.validation_loss < first.loss
+    # Each step takes 0.05 s or more, and the time before the interruption counts.
+    assert last.step - first.step < 900
+
+    config = dataclasses.replace(CONFIG, schedule="cosine")
+    with pytest.raises(ValueError, match="another configuration"):
+        train(config, directory=tmp_path)
+    again = train_for_a_minute(tmp_path)
+    assert again.history == ()
+    assert_same_params(again.params, result.params)
 
 
 def test_the_best_parameters_are_kept(tmp_path: Path) -> None:

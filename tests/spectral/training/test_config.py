@@ -11,5 +11,5 @@ def test_bad_settings_are_named() -> None:
         SpectralTraining(blocks_per_volume=0)
 
 
-def test_a_card_states_the_method() -> None:
-    assert SpectralTraining().card_settings.keys() == {"entropy model"}
+def test_a_card_states_the_method_and_the_blocks() -> None:
+    assert SpectralTraining().card_settings.keys() == {"entropy model", "blocks_per_volume"}

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.fit import fit_spectral, train_spectral
 from nvc_jax.training.progress import RunOptions, TrainedParams, TrainingProgress
+from nvc_jax.training.time_limit import TimeLimit
 
 CONFIG = SpectralConfig(n_classes=8, n_tables=8, n_profiles=2)
 SMALL = SpectralConfig(n_classes=4, n_tables=4, n_profiles=2)
@@ -73,3 +75,65 @@ def test_parameters_and_losses_do_not_depend_on_the_devices_and_interruptions(tm
         jax.tree.map(np.testing.assert_array_equal, resumed.params, one.params)
     with pytest.raises(ValueError, match="another configuration or data"):
         train_small(1, directory=directory, seed=1)
+
+
+class SlowRun:
+    """Run on five chunks by a clock that moves on with the reports: rounds of four chunks and of all.
+
+    Args:
+        minutes: limit of the run.
+        seconds: that a step takes, by the number of the step.
+        end: step after which the run is interrupted.
+    """
+
+    def __init__(self, minutes: float, seconds: Callable[[int], float], end: int | None = None) -> None:
+        self.minutes, self.seconds, self.end = minutes, seconds, end
+        self.now = 0.0
+
+    def train(self, directory: Path | None = None) -> TrainedParams:
+        limit = TimeLimit(self.minutes, lambda: self.now)
+        options = RunOptions(
+            devices=jax.devices()[:1], limit=limit, directory=directory, on_progress=self.on_progress
+        )
+        return train_spectral([fronts(seed)[:16, :16, :16] for seed in range(5)], SMALL, options)
+
+    def on_progress(self, progress: TrainingProgress) -> None:
+        self.now += self.seconds(progress.step)
+        if progress.step == self.end:
+            raise InterruptedError
+
+
+def steps_of(trained: TrainedParams) -> list[tuple[int, int]]:
+    return [(report.step, report.total_steps) for report in trained.history]
+
+
+def test_rounds_grow_while_there_is_time(tmp_path: Path) -> None:
+    """Each round has two profiles and two passes over its chunks."""
+    ample = SlowRun(60, lambda step: 10).train()
+    assert steps_of(ample) == [(step, 10 if step < 10 else 22) for step in range(1, 23)]
+    short = SlowRun(60, lambda step: 200).train()
+    assert steps_of(short) == [(step, 10) for step in range(1, 11)]
+    assert not np.array_equal(short.params["entropy"]["frequencies"], ample.params["entropy"]["frequencies"])
+
+    # The second round begins, takes longer than expected, and is dropped.
+    dropped = SlowRun(60, lambda step: 100 if step < 10 else 500).train()
+    assert steps_of(dropped)[-2:] == [(15, 22), (16, 16)]
+    assert dropped.history[-1].loss == dropped.history[9].loss
+    jax.tree.map(np.testing.assert_array_equal, dropped.params, short.params)
+
+    with pytest.raises(InterruptedError):
+        SlowRun(60, lambda step: 100 if step < 10 else 500, end=13).train(tmp_path)
+    resumed = SlowRun(60, lambda step: 500).train(tmp_path)
+    assert steps_of(resumed)[0] == (14, 22)
+    assert resumed.history[-1].step == resumed.history[-1].total_steps < 22
+    jax.tree.map(np.testing.assert_array_equal, resumed.params, short.params)
+    again = SlowRun(60, lambda step: 500).train(tmp_path)
+    assert again.history == ()
+    jax.tree.map(np.testing.assert_array_equal, again.params, short.params)
+    with pytest.raises(ValueError, match="another configuration or data"):
+        SlowRun(61, lambda step: 10).train(tmp_path)
+
+
+def test_a_model_is_whole_even_if_there_is_hardly_any_time() -> None:
+    trained = SlowRun(1e-9, lambda step: 10).train()
+    assert steps_of(trained) == [(1, 10), (2, 10), (10, 10)]
