@@ -1,0 +1,53 @@
+"""Coding of volumes at once: the form of accelerators, in few kernels that move few bytes.
+
+Blocks of a whole volume are cut, encoded, decoded and assembled together. Compilers make one kernel of a cut
+and one of a blended assembly, because these are elementwise but for their indices. The steps are those of
+``blocks`` and ``blending``, and so are the values, up to the order of sums in matrix products.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from nvc_jax.autoencoder.blending import blend_axis
+from nvc_jax.autoencoder.blocks import gather_blocks, pad_to_grid
+from nvc_jax.autoencoder.encoded import EncodedLatents
+from nvc_jax.autoencoder.networks import BlockAutoencoder
+from nvc_jax.autoencoder.slabs import decode_layers
+from nvc_jax.core.normalization import denormalize, normalize
+from nvc_jax.core.shapes import check_shape, grid_shape
+
+MEMORY_FACTOR = 4
+"""Memory that decoded blocks with their margins may take, relative to the volume in float32."""
+
+
+def encode(model: BlockAutoencoder, volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> jax.Array:
+    """Encode a volume by its finite range: float32 (grid_z, grid_y, grid_x, latent_dim)."""
+    b, m = model.config.block_size, model.config.margin
+    grid = grid_shape(check_shape(volume.shape), b)
+    padded = pad_to_grid(volume, grid, b, m, fill=minimum)
+    blocks = normalize(gather_blocks(padded, b, m), minimum, maximum)
+    return model.encode(model.arithmetic.keep(blocks))[0].reshape(*grid, -1)
+
+
+def decode(model: BlockAutoencoder, encoded: EncodedLatents, mode: str) -> jax.Array:
+    """Decode a volume, cropped or blended."""
+    if mode == "blend" and not fits(model):
+        return decode_layers(model, encoded)
+    grid = check_shape(encoded.latents.shape[:3])
+    latents = encoded.latents.reshape(-1, encoded.latents.shape[-1])
+    blocks = model.decode(latents) if mode == "blend" else model.decode_core(latents)
+    blocks = model.arithmetic.keep(blocks).reshape(*grid, *blocks.shape[1:]).astype(jnp.float32)
+    if mode == "blend":
+        for axis in (2, 1, 0):
+            blocks = blend_axis(blocks, model.config.margin, grid_axis=axis, voxel_axis=axis + 3)
+    values = denormalize(blocks, encoded.minimum, encoded.maximum, encoded.dtype)
+    volume = lax.transpose(values, (0, 3, 1, 4, 2, 5)).reshape(*(n * model.config.block_size for n in grid))
+    depth, height, width = encoded.shape
+    return volume[:depth, :height, :width]
+
+
+def fits(model: BlockAutoencoder) -> bool:
+    """Tell whether all decoded blocks with their margins may be in memory at a time."""
+    share = 0.5 if model.arithmetic.is_half else 1.0
+    return share * (model.config.side / model.config.block_size) ** 3 <= MEMORY_FACTOR
