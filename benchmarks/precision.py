@@ -20,7 +20,7 @@ from jax import lax
 
 import nvc_jax
 from nvc_jax.autoencoder import whole_volume
-from nvc_jax.autoencoder.arithmetic import FAST, FLOAT32, Arithmetic
+from nvc_jax.autoencoder.arithmetic import FLOAT32, Arithmetic, arithmetic_of_gpus
 from nvc_jax.autoencoder.encoded import EncodedLatents
 from nvc_jax.autoencoder.networks import bind
 from nvc_jax.core.model import ModelConfig
@@ -67,8 +67,8 @@ class HalfArithmetic(Arithmetic):
 
 
 ARITHMETICS: dict[str, Arithmetic] = {
-    "float32": Arithmetic(FLOAT32),
-    "GPUs in memory (float16)": HalfArithmetic(FAST, is_half=True),
+    "float32": arithmetic_of_gpus(FLOAT32),
+    "GPUs in memory (float16)": HalfArithmetic(is_half=True),
     "TF32": RoundedArithmetic(bits=TF32_BITS),
     "TPUs in memory (bfloat16, three passes)": RoundedArithmetic(has_rest=True),
     "bfloat16, one pass": RoundedArithmetic(),

@@ -12,14 +12,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-FLOAT32 = lax.Precision.HIGHEST
+FLOAT32 = "float32"
 """Precision of products in containers."""
 
-FAST = lax.Precision.HIGH
-"""Precision of products in memory: TF32 on GPUs, three passes of bfloat16 on TPUs.
+FAST = "fast"
+"""Precision of products in memory: the 11 bits of TF32 and float16 on GPUs, three passes of bfloat16 on TPUs.
 
-Of TF32's 11 bits, the shipped models lose at most 0.01 dB of PSNR. Of the 8 bits of one pass of bfloat16,
-which JAX would take on TPUs by itself, they lose up to 0.2 dB (``benchmarks/precision.py``).
+With 11 bits, the shipped models lose at most 0.01 dB of PSNR. With the 8 bits of one pass of bfloat16, which
+JAX would take on TPUs by itself, they lose up to 0.2 dB (``benchmarks/precision.py``).
 """
 
 LARGEST_HALF = float(jnp.finfo(jnp.float16).max)
@@ -59,12 +59,20 @@ DEFAULT_ARITHMETIC = Arithmetic()
 """Arithmetic of training: products in the precision that the user or JAX chooses."""
 
 
-def precision_in_memory() -> Any:
+def precision_in_memory() -> str:
     """Get the precision of products for volumes in memory: the user's default, or ``FAST``."""
     config: Any = jax.config
     return config.jax_default_matmul_precision or FAST
 
 
-def arithmetic_of_gpus(precision: Any) -> Arithmetic:
-    """Get the arithmetic of GPUs for a precision: values are kept in float16 where it is ``FAST``."""
-    return Arithmetic(precision, is_half=precision == FAST)
+def arithmetic_of_gpus(precision: str) -> Arithmetic:
+    """Get the arithmetic of GPUs for a precision: ``FLOAT32``, ``FAST``, or what JAX's setting takes."""
+    if precision != FAST:
+        return Arithmetic(precision)
+    # XLA multiplies on matrix units of NVIDIA for the default, but not for `Precision.HIGH`.
+    return Arithmetic(lax.Precision.DEFAULT, is_half=True)
+
+
+def arithmetic_of_tpus(precision: str) -> Arithmetic:
+    """Get the arithmetic of TPUs for a precision, likewise."""
+    return Arithmetic(lax.Precision.HIGH if precision == FAST else precision)

@@ -1,13 +1,12 @@
 """A volume to its blocks' latents and back, each direction one compiled program (paper, section 2)."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from nvc_jax.autoencoder import slabs, tile_layout, whole_volume
-from nvc_jax.autoencoder.arithmetic import FLOAT32, Arithmetic, arithmetic_of_gpus
+from nvc_jax.autoencoder.arithmetic import FLOAT32, arithmetic_of_gpus, arithmetic_of_tpus
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, dequantize, quantize
 from nvc_jax.autoencoder.networks import DenseAutoencoder, bind
 from nvc_jax.autoencoder.slabs import BLOCKS_PER_SLAB
@@ -27,7 +26,7 @@ def encode_blocks(
     volume: jax.Array,
     step: jax.Array | None,
     *,
-    precision: Any = FLOAT32,
+    precision: str = FLOAT32,
     blocks_per_slab: int = BLOCKS_PER_SLAB,
 ) -> EncodedLatents | EncodedLatentStream:
     """Encode a volume by its own finite range.
@@ -55,7 +54,7 @@ def encode_region(
     minimum: jax.Array,
     maximum: jax.Array,
     *,
-    precision: Any = FLOAT32,
+    precision: str = FLOAT32,
     blocks_per_slab: int = BLOCKS_PER_SLAB,
 ) -> EncodedLatents:
     """Encode a region of a volume; float32 ``minimum`` and ``maximum`` are those of the whole volume."""
@@ -67,7 +66,7 @@ def encode_region(
         return whole_volume.encode(bind(config, params, arithmetic_of_gpus(precision)), volume, *limits)
 
     def in_tiles(params: Params, volume: jax.Array, *limits: jax.Array) -> jax.Array:
-        model = bind(config, params, Arithmetic(precision))
+        model = bind(config, params, arithmetic_of_tpus(precision))
         if isinstance(model, DenseAutoencoder):
             return tile_layout.encode(model, volume, *limits)
         return whole_volume.encode(model, volume, *limits)
@@ -97,7 +96,7 @@ def decode_blocks(
     encoded: EncodedLatents | EncodedLatentStream,
     mode: str,
     *,
-    precision: Any = FLOAT32,
+    precision: str = FLOAT32,
     blocks_per_slab: int = BLOCKS_PER_SLAB,
 ) -> jax.Array:
     """Decode a volume; the inverse of ``encode_blocks`` up to the model's error.
@@ -123,7 +122,7 @@ def decode_blocks(
         return whole_volume.decode(bind(config, params, arithmetic_of_gpus(precision)), encoded, mode)
 
     def in_tiles(params: Params, encoded: EncodedLatents) -> jax.Array:
-        model = bind(config, params, Arithmetic(precision))
+        model = bind(config, params, arithmetic_of_tpus(precision))
         if isinstance(model, DenseAutoencoder) and (mode == "crop" or whole_volume.fits(model)):
             return tile_layout.decode(model, encoded, mode)
         return whole_volume.decode(model, encoded, mode)

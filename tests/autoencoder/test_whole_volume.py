@@ -14,7 +14,7 @@ from autoencoder_slabs import (
 )
 
 from nvc_jax.autoencoder import whole_volume
-from nvc_jax.autoencoder.arithmetic import FAST, FLOAT32, Arithmetic, arithmetic_of_gpus
+from nvc_jax.autoencoder.arithmetic import FAST, FLOAT32, arithmetic_of_gpus
 from nvc_jax.autoencoder.networks import bind
 
 ROUNDING = 2.0**-21
@@ -27,7 +27,7 @@ HALF_ROUNDING = 2.0**-10
 def test_latents_are_those_of_slabs(name: str) -> None:
     config = CONFIGS[name]
     expected = encode_in_slabs(config)
-    for arithmetic, tolerance in ((Arithmetic(FLOAT32), 1e-6), (arithmetic_of_gpus(FAST), 2e-3)):
+    for arithmetic, tolerance in ((arithmetic_of_gpus(FLOAT32), 1e-6), (arithmetic_of_gpus(FAST), 2e-3)):
         encode = jax.jit(
             lambda params, arithmetic=arithmetic: whole_volume.encode(
                 bind(config, params, arithmetic), jnp.asarray(VOLUME), *LIMITS
@@ -47,7 +47,7 @@ def test_voxels_are_those_of_slabs(name: str, mode: str) -> None:
     params, encoded = params_of(config), as_encoded(encode_in_slabs(config))
     expected = jax.jit(lambda params: decode_in_slabs(bind(config, params), encoded, mode))(params)
     for arithmetic, tolerance in (
-        (Arithmetic(FLOAT32), ROUNDING),
+        (arithmetic_of_gpus(FLOAT32), ROUNDING),
         (arithmetic_of_gpus(FAST), HALF_ROUNDING),
     ):
         decode = jax.jit(
@@ -62,7 +62,7 @@ def test_integers_are_rounded_after_blending() -> None:
     config = CONFIGS["margin"]
     params, latents = params_of(config), encode_in_slabs(config)
     decode = jax.jit(whole_volume.decode, static_argnums=2)
-    model = bind(config, params, Arithmetic(FLOAT32))
+    model = bind(config, params, arithmetic_of_gpus(FLOAT32))
     floats, integers = (
         np.asarray(decode(model, as_encoded(latents, dtype), "blend")) for dtype in ("float32", "uint8")
     )
@@ -80,7 +80,7 @@ def test_integers_are_rounded_after_blending() -> None:
         ("as wide as blocks", FAST, False),
     ],
 )
-def test_blocks_are_decoded_at_once_where_memory_allows(name: str, precision: object, expected: bool) -> None:
+def test_blocks_are_decoded_at_once_where_memory_allows(name: str, precision: str, expected: bool) -> None:
     config = CONFIGS[name]
     model = bind(config, params_of(config), arithmetic_of_gpus(precision))
     assert whole_volume.fits(model) == expected
