@@ -15,6 +15,7 @@ from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.native.group_kernels import has_group_kernels
 
 _STATIC = ("config", "precision", "blocks_per_slab")
 
@@ -118,8 +119,12 @@ def decode_blocks(
             return slabs.decode_layers(model, encoded)
         return slabs.decode_slabs(model, blocks_per_slab, encoded)
 
-    def at_once(params: Params, encoded: EncodedLatents) -> jax.Array:
-        return whole_volume.decode(bind(config, params, arithmetic_of_gpus(precision)), encoded, mode)
+    def at_once(params: Params, encoded: EncodedLatents, has_kernels: bool = False) -> jax.Array:
+        model = bind(config, params, arithmetic_of_gpus(precision))
+        return whole_volume.decode(model, encoded, mode, has_kernels=has_kernels)
+
+    def with_kernels(params: Params, encoded: EncodedLatents) -> jax.Array:
+        return at_once(params, encoded, has_group_kernels())
 
     def in_tiles(params: Params, encoded: EncodedLatents) -> jax.Array:
         model = bind(config, params, arithmetic_of_tpus(precision))
@@ -128,4 +133,4 @@ def decode_blocks(
         return whole_volume.decode(model, encoded, mode)
 
     result = jax.ShapeDtypeStruct(encoded.shape, jnp.dtype(encoded.dtype))
-    return choose_form(Forms(in_slabs, at_once, at_once, in_tiles), result, params, encoded)
+    return choose_form(Forms(in_slabs, at_once, with_kernels, in_tiles), result, params, encoded)

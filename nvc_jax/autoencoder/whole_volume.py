@@ -12,10 +12,11 @@ from jax import lax
 from nvc_jax.autoencoder.blending import blend_axis
 from nvc_jax.autoencoder.blocks import gather_blocks, pad_to_grid
 from nvc_jax.autoencoder.encoded import EncodedLatents
+from nvc_jax.autoencoder.group_blend import blend, can_blend
 from nvc_jax.autoencoder.networks import BlockAutoencoder
 from nvc_jax.autoencoder.slabs import decode_layers
 from nvc_jax.core.normalization import denormalize, normalize
-from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 
 MEMORY_FACTOR = 4
 """Memory that decoded blocks with their margins may take, relative to the volume in float32."""
@@ -30,21 +31,42 @@ def encode(model: BlockAutoencoder, volume: jax.Array, minimum: jax.Array, maxim
     return model.encode(model.arithmetic.keep(blocks))[0].reshape(*grid, -1)
 
 
-def decode(model: BlockAutoencoder, encoded: EncodedLatents, mode: str) -> jax.Array:
-    """Decode a volume, cropped or blended."""
+def decode(
+    model: BlockAutoencoder, encoded: EncodedLatents, mode: str, *, has_kernels: bool = False
+) -> jax.Array:
+    """Decode a volume, cropped or blended, the latter by a kernel of GPUs of NVIDIA if there is one."""
     if mode == "blend" and not fits(model):
         return decode_layers(model, encoded)
     grid = check_shape(encoded.latents.shape[:3])
     latents = encoded.latents.reshape(-1, encoded.latents.shape[-1])
     blocks = model.decode(latents) if mode == "blend" else model.decode_core(latents)
-    blocks = model.arithmetic.keep(blocks).reshape(*grid, *blocks.shape[1:]).astype(jnp.float32)
-    if mode == "blend":
-        for axis in (2, 1, 0):
-            blocks = blend_axis(blocks, model.config.margin, grid_axis=axis, voxel_axis=axis + 3)
-    values = denormalize(blocks, encoded.minimum, encoded.maximum, encoded.dtype)
-    volume = lax.transpose(values, (0, 3, 1, 4, 2, 5)).reshape(*(n * model.config.block_size for n in grid))
-    depth, height, width = encoded.shape
-    return volume[:depth, :height, :width]
+    blocks = model.arithmetic.keep(blocks).reshape(*grid, *blocks.shape[1:])
+    margin = model.config.margin if mode == "blend" else 0
+    limits = (encoded.minimum, encoded.maximum)
+    if has_kernels and margin and can_blend(blocks, model.config.block_size, margin, encoded.shape):
+        return blend(blocks, limits, margin, encoded.shape, encoded.dtype)
+    return assemble(blocks, limits, margin, encoded.shape, encoded.dtype)
+
+
+def assemble(
+    blocks: jax.Array, limits: tuple[jax.Array, jax.Array], margin: int, shape: Shape3, dtype: str
+) -> jax.Array:
+    """Assemble a volume from blocks in [0, 1], blend them where they overlap, and restore the range.
+
+    Args:
+        blocks: (grid_z, grid_y, grid_x, side, side, side), float16 or float32.
+        limits: minimum and maximum of the range, float32.
+        margin: width of the blocks' margins in voxels.
+        shape: of the volume.
+        dtype: of the volume, a device dtype.
+    """
+    blocks = blocks.astype(jnp.float32)
+    for axis in (2, 1, 0) if margin else ():
+        blocks = blend_axis(blocks, margin, grid_axis=axis, voxel_axis=axis + 3)
+    values = lax.transpose(denormalize(blocks, *limits, dtype), (0, 3, 1, 4, 2, 5))
+    n_z, b, n_y, _, n_x, _ = values.shape
+    volume = values.reshape(n_z * b, n_y * b, n_x * b)
+    return volume[: shape[0], : shape[1], : shape[2]]
 
 
 def fits(model: BlockAutoencoder) -> bool:
