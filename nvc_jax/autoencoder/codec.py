@@ -63,8 +63,11 @@ def encode_region(
     def in_slabs(params: Params, volume: jax.Array, *limits: jax.Array) -> jax.Array:
         return slabs.encode_slabs(bind(config, params), blocks_per_slab, volume, *limits)
 
-    def at_once(params: Params, volume: jax.Array, *limits: jax.Array) -> jax.Array:
-        return whole_volume.encode(bind(config, params, arithmetic_of_gpus(precision)), volume, *limits)
+    def at_once(
+        params: Params, volume: jax.Array, *limits: jax.Array, has_kernels: bool = False
+    ) -> jax.Array:
+        model = bind(config, params, arithmetic_of_gpus(precision))
+        return whole_volume.encode(model, volume, *limits, has_kernels=has_kernels)
 
     def in_tiles(params: Params, volume: jax.Array, *limits: jax.Array) -> jax.Array:
         model = bind(config, params, arithmetic_of_tpus(precision))
@@ -72,9 +75,10 @@ def encode_region(
             return tile_layout.encode(model, volume, *limits)
         return whole_volume.encode(model, volume, *limits)
 
+    with_kernels = functools.partial(at_once, has_kernels=has_group_kernels())
     grid = grid_shape(check_shape(volume.shape), config.block_size)
     latents = choose_form(
-        Forms(in_slabs, at_once, at_once, in_tiles),
+        Forms(in_slabs, at_once, with_kernels, in_tiles),
         jax.ShapeDtypeStruct((*grid, config.latent_dim), jnp.float32),
         params,
         volume,
@@ -123,14 +127,12 @@ def decode_blocks(
         model = bind(config, params, arithmetic_of_gpus(precision))
         return whole_volume.decode(model, encoded, mode, has_kernels=has_kernels)
 
-    def with_kernels(params: Params, encoded: EncodedLatents) -> jax.Array:
-        return at_once(params, encoded, has_group_kernels())
-
     def in_tiles(params: Params, encoded: EncodedLatents) -> jax.Array:
         model = bind(config, params, arithmetic_of_tpus(precision))
         if isinstance(model, DenseAutoencoder) and (mode == "crop" or whole_volume.fits(model)):
             return tile_layout.decode(model, encoded, mode)
         return whole_volume.decode(model, encoded, mode)
 
+    with_kernels = functools.partial(at_once, has_kernels=has_group_kernels())
     result = jax.ShapeDtypeStruct(encoded.shape, jnp.dtype(encoded.dtype))
     return choose_form(Forms(in_slabs, at_once, with_kernels, in_tiles), result, params, encoded)

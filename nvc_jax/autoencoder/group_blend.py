@@ -81,23 +81,30 @@ def blend(
     exists = np.ones(1, np.float32)
     weights = sum(neighbour_weights(block_size, margin, exists, exists, axis=0))
     n_programs = shape[0] * shape[1] * -(-shape[2] // PART_VOXELS)
+    # Triton's language cannot round to the nearest integer, which is left to XLA.
+    is_float = jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
+    kept_dtype = jnp.dtype(dtype) if is_float else jnp.dtype(jnp.float32)
     (volume,) = run_groups(
-        functools.partial(_blend_part, geometry),
+        functools.partial(_blend_part, geometry, is_float),
         n_programs,
-        [jax.ShapeDtypeStruct((math.prod(shape),), jnp.dtype(dtype))],
+        [jax.ShapeDtypeStruct((math.prod(shape),), kept_dtype)],
         blocks.reshape(-1),
         jnp.asarray(weights),
         jnp.stack(limits),
         interpret=interpret,
     )
-    return volume.reshape(shape)
+    volume = volume.reshape(shape)
+    return volume if is_float else denormalize(volume, *limits, dtype)
 
 
-def _blend_part(geometry: _Geometry, blocks: Any, weights: Any, limits: Any, volume: Any) -> None:
+def _blend_part(
+    geometry: _Geometry, has_range: bool, blocks: Any, weights: Any, limits: Any, volume: Any
+) -> None:
     """Blend a part of a row of voxels.
 
     Args:
         geometry: of the blocks.
+        has_range: whether voxels are mapped to the volume's range, or stay in [0, 1].
         blocks: flat.
         weights: float32 (block_size,), of the neighbour in the voxels of a core.
         limits: float32 (2,), ends of the volume's range.
@@ -117,7 +124,7 @@ def _blend_part(geometry: _Geometry, blocks: Any, weights: Any, limits: Any, vol
     blended = along_z.blend(
         lambda z: along_y.blend(lambda y: along_x.blend(lambda x: blocks[z + y + x].astype(jnp.float32)))
     )
-    values = denormalize(blended, limits[0], limits[1], volume.dtype)
+    values = denormalize(blended, limits[0], limits[1], volume.dtype) if has_range else blended
     store_where(volume, (row * width + x,), values, in_volume)
 
 

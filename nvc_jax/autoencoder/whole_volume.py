@@ -13,7 +13,8 @@ from nvc_jax.autoencoder.blending import blend_axis
 from nvc_jax.autoencoder.blocks import gather_blocks, pad_to_grid
 from nvc_jax.autoencoder.encoded import EncodedLatents
 from nvc_jax.autoencoder.group_blend import blend, can_blend
-from nvc_jax.autoencoder.networks import BlockAutoencoder
+from nvc_jax.autoencoder.group_first_layer import can_multiply, multiply
+from nvc_jax.autoencoder.networks import BlockAutoencoder, DenseAutoencoder
 from nvc_jax.autoencoder.slabs import decode_layers
 from nvc_jax.core.normalization import denormalize, normalize
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
@@ -22,10 +23,30 @@ MEMORY_FACTOR = 4
 """Memory that decoded blocks with their margins may take, relative to the volume in float32."""
 
 
-def encode(model: BlockAutoencoder, volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> jax.Array:
-    """Encode a volume by its finite range: float32 (grid_z, grid_y, grid_x, latent_dim)."""
+def encode(
+    model: BlockAutoencoder,
+    volume: jax.Array,
+    minimum: jax.Array,
+    maximum: jax.Array,
+    *,
+    has_kernels: bool = False,
+) -> jax.Array:
+    """Encode a volume by its finite range: float32 (grid_z, grid_y, grid_x, latent_dim).
+
+    Args:
+        model: with its parameters.
+        volume: (z, y, x), a device dtype.
+        minimum: of the range, float32.
+        maximum: likewise.
+        has_kernels: whether the device is a GPU of NVIDIA that runs kernels.
+    """
     b, m = model.config.block_size, model.config.margin
     grid = grid_shape(check_shape(volume.shape), b)
+    if has_kernels and model.arithmetic.is_half and isinstance(model, DenseAutoencoder):
+        kernel = model.encoder[0].kernel[...]
+        if can_multiply(volume, kernel.shape[-1], b):
+            products = multiply(volume, (minimum, maximum), kernel, b, m)
+            return model.encode_products(products)[0].reshape(*grid, -1)
     padded = pad_to_grid(volume, grid, b, m, fill=minimum)
     blocks = normalize(gather_blocks(padded, b, m), minimum, maximum)
     return model.encode(model.arithmetic.keep(blocks))[0].reshape(*grid, -1)
