@@ -17,13 +17,13 @@ import numpy as np
 from jax import lax
 
 from nvc_jax.autoencoder.blending import neighbour_weights
+from nvc_jax.autoencoder.group_indices import LARGEST_INDEX, divide
 from nvc_jax.core.normalization import denormalize
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.native.group_kernels import run_groups, store_where, this_group
 
 PART_VOXELS = 128
 """Voxels of a row that one program blends: 4 for each thread of a warp."""
-_LARGEST_INDEX = 2**31 - 1
 
 
 class _Geometry(NamedTuple):
@@ -63,7 +63,7 @@ class _Taps(NamedTuple):
 
 def can_blend(blocks: jax.Array, block_size: int, margin: int, shape: Shape3) -> bool:
     """Tell whether the kernel takes such blocks: 32-bit indices, and one neighbour along an axis."""
-    return 2 * margin <= block_size and max(blocks.size, math.prod(shape)) <= _LARGEST_INDEX
+    return 2 * margin <= block_size and max(blocks.size, math.prod(shape)) <= LARGEST_INDEX
 
 
 def blend(
@@ -112,8 +112,8 @@ def _blend_part(
     """
     _, height, width = geometry.shape
     n_parts = -(-width // PART_VOXELS)
-    row, part = _divide(this_group(), n_parts)
-    plane_and_row = _divide(row, height)
+    row, part = divide(this_group(), n_parts)
+    plane_and_row = divide(row, height)
     x = part * PART_VOXELS + lax.iota(jnp.int32, PART_VOXELS)
     in_volume = x < width
     along_z, along_y, along_x = (
@@ -134,16 +134,10 @@ def _find_taps(geometry: _Geometry, axis: int, position: jax.Array, weights: Any
     side = b + 2 * m
     voxel_stride = side ** (2 - axis)
     block_stride = side**3 * math.prod(geometry.grid[axis + 1 :])
-    block, voxel = _divide(position, b)
+    block, voxel = divide(position, b)
     step = jnp.where(voxel < b - m, jnp.full_like(voxel, -1), jnp.full_like(voxel, 1))
     neighbour = block + step
     exists = ((voxel < m) | (voxel >= b - m)) & (neighbour >= 0) & (neighbour < geometry.grid[axis])
     own = block * block_stride + (voxel + m) * voxel_stride
     other = neighbour * block_stride + (voxel + m - step * b) * voxel_stride
     return _Taps(own, jnp.where(exists, other, own), jnp.where(exists, weights[voxel], 0.0))
-
-
-def _divide(number: jax.Array, divisor: int) -> tuple[jax.Array, jax.Array]:
-    """Divide an int32 of at least 0: quotient and remainder."""
-    divisors = jnp.full_like(number, divisor)
-    return lax.div(number, divisors), lax.rem(number, divisors)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.autoencoder.arithmetic import Arithmetic
+from nvc_jax.autoencoder.group_indices import LARGEST_INDEX, divide
 from nvc_jax.core.normalization import normalize
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 
@@ -22,7 +23,6 @@ UNITS = (16, 32, 64, 128, 256)
 """Outputs of a layer that the kernel takes: powers of two, whose sums fit into registers."""
 _UNITS_PER_WARP = 16
 """With fewer warps, compilers keep some of the 128 sums of a block in memory, for lack of registers."""
-_LARGEST_INDEX = 2**31 - 1
 
 
 class _Geometry(NamedTuple):
@@ -49,7 +49,7 @@ class _Geometry(NamedTuple):
 def can_multiply(volume: jax.Array, units: int, block_size: int) -> bool:
     """Tell whether the kernel takes such a volume and layer."""
     n_blocks = math.prod(grid_shape(check_shape(volume.shape), block_size))
-    return units in UNITS and max(volume.size, n_blocks * units) <= _LARGEST_INDEX
+    return units in UNITS and max(volume.size, n_blocks * units) <= LARGEST_INDEX
 
 
 def multiply(
@@ -106,15 +106,15 @@ def _multiply_tile(geometry: _Geometry, volume: Any, limits: Any, kernel: Any, p
 
     n_blocks, units = products.shape
     number = pallas.program_id(0) * TILE_BLOCKS + lax.iota(jnp.int32, TILE_BLOCKS)
-    rest, grid_x = _divide(jnp.minimum(number, n_blocks - 1), geometry.grid[2])
-    grid_z, grid_y = _divide(rest, geometry.grid[1])
+    rest, grid_x = divide(jnp.minimum(number, n_blocks - 1), geometry.grid[2])
+    grid_z, grid_y = divide(rest, geometry.grid[1])
     corner = [n * geometry.block_size - geometry.margin for n in (grid_z, grid_y, grid_x)]
     first_place = _place(geometry.shape, *corner)
 
     def add_part(part: jax.Array, sums: jax.Array) -> jax.Array:
         voxel = part * TILE_VOXELS + lax.iota(jnp.int32, TILE_VOXELS)
-        rest, x = _divide(voxel, geometry.side)
-        z, y = _divide(rest, geometry.side)
+        rest, x = divide(voxel, geometry.side)
+        z, y = divide(rest, geometry.side)
         place = first_place[:, None] + _place(geometry.shape, z, y, x)[None]
         inside = jnp.broadcast_to((z < geometry.side)[None], place.shape)
         for start, offset, length in zip(corner, (z, y, x), geometry.shape, strict=True):
@@ -137,9 +137,3 @@ def _multiply_tile(geometry: _Geometry, volume: Any, limits: Any, kernel: Any, p
 def _place(shape: Shape3, z: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
     """Compute the places of voxels in a flat volume."""
     return (z * shape[1] + y) * shape[2] + x
-
-
-def _divide(number: jax.Array, divisor: int) -> tuple[jax.Array, jax.Array]:
-    """Divide an int32 of at least 0: quotient and remainder."""
-    divisors = jnp.full_like(number, divisor)
-    return lax.div(number, divisors), lax.rem(number, divisors)
