@@ -132,6 +132,30 @@ def same_values(bench: Bench) -> dict[str, Any]:
     return measured
 
 
+def same_values_of_paper(bench: Bench) -> dict[str, Any]:
+    """Compare latents and voxels of the paper's models with the CPU's: largest differences.
+
+    Those of latents are relative to the largest one, those of voxels to the range.
+    """
+    volume, places = turbulence((bench.settings["side"],) * 3), (jax.devices()[0], jax.devices("cpu")[0])
+    width, measured = float(np.ptp(volume)), {}
+    for variant in VARIANTS:
+        codecs = [jax.device_put(nvc_jax.load_codec(variant), place) for place in places]
+        encoded = [
+            nvc_jax.encode_volume(codec, jax.device_put(volume, place))
+            for codec, place in zip(codecs, places, strict=True)
+        ]
+        own, exact = (np.asarray(of.latents) for of in encoded)
+        measured[variant] = {"latents": float(np.abs(own - exact).max() / np.abs(exact).max())}
+        for mode in ("crop", "blend") if codecs[0].config.margin else ("crop",):
+            decoded = [
+                np.asarray(nvc_jax.decode_volume(codec, jax.device_put(encoded[1], place), mode=mode))
+                for codec, place in zip(codecs, places, strict=True)
+            ]
+            measured[variant][mode] = float(np.abs(decoded[0] - decoded[1]).max() / width)
+    return measured
+
+
 def spectral(bench: Bench, batch: int, target: str) -> dict[str, Any]:
     """Encode and decode a batch of chunks by nvc-1."""
     side, step = bench.settings["side"], bench.steps[target]
@@ -259,6 +283,7 @@ def parts(bench: Bench) -> dict[str, Callable[[], Any]]:
     for variant in VARIANTS:
         listed[f"{variant} {_named(whole)}"] = functools.partial(table_2, bench, variant, whole)
     listed["same values"] = lambda: same_values(bench)
+    listed["same values of the paper's models"] = lambda: same_values_of_paper(bench)
     for batch in others:
         listed[f"nvc-1 45 dB batch {batch}"] = functools.partial(spectral, bench, batch, "45 dB")
     for batch in (first, *others):

@@ -4,7 +4,7 @@ Each program is lowered for CUDA, ROCm and TPU and checked (``stablehlo_gate``).
 installed, it is compiled ahead of time for an H100 or a TPU v5e, without a device, and the optimised HLO is
 read. Seconds are estimated from bytes, kernels and the compiler's cycles (``hlo_cost``). The steps of loops
 that depend on data are counted on the CPU for the volume of the demo at 45 dB (``loop_trips``). Results of
-platforms that are not asked for are kept, so each compiler may have an environment of its own:
+platforms and models that are not asked for are kept, so each compiler may have an environment of its own:
 
     pip install "jax[cuda13]" && python benchmarks/compiled.py --platforms cuda rocm
     pip install "jax[tpu]" && python benchmarks/compiled.py --platforms tpu
@@ -194,12 +194,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for compiled.json")
     options = parser.parse_args()
     path = options.output / "compiled.json"
-    results = json.loads(path.read_text())["platforms"] if path.exists() else {}
+    old = json.loads(path.read_text()) if path.exists() else {}
+    results = old.get("platforms", {})
     counts_steps = SPECTRAL in options.models and not options.no_steps
     steps, step = coder_steps(options.side or SIDES[SPECTRAL]) if counts_steps else ({}, None)
+    head = {"psnr_db": PSNR_DB, "step": step, "steps": steps}
+    if SPECTRAL not in options.models:
+        head = {name: old.get(name, value) for name, value in head.items()}
     for platform in options.platforms:
         sharding = None if platform == "rocm" else device_sharding(platform)
-        rows = []
+        kept = results.get(platform, {}).get("programs", [])
+        rows = [row for row in kept if row["model"] not in options.models]
         for model in options.models:
             side = options.side or SIDES.get(model, PAPER_SIDE)
             for batch in (0, options.batch or BATCHES[platform]) if model == SPECTRAL else (0,):
@@ -208,9 +213,9 @@ def main() -> None:
                     rows.append(measure(program, platform, sharding, steps.get(direction, [])))
                     print(platform, summary(rows[-1]), flush=True)
                     jax.clear_caches()
+        rows.sort(key=lambda row: all_models().index(row["model"]))
         device = DEVICES[platform].name if platform in DEVICES else None
         results[platform] = {"device": device, "compilers": compilers(platform), "programs": rows}
-        head = {"psnr_db": PSNR_DB, "step": step, "steps": steps}
         write_results("compiled", {**head, "platforms": results}, options.output)
 
 

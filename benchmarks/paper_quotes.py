@@ -4,7 +4,7 @@ from typing import Any
 
 from quotes import Results, paragraph, table
 
-NAMES = ("quality", "latents", "speed", "training", "open_questions", "open_answers")
+NAMES = ("quality", "latents", "precision", "speed", "training", "open_questions", "open_answers")
 """Functions that make a quote."""
 PUBLISHED = {"zero-margin": (2, 0.00113), "two-wide-margin": (2, 0.00168), "more-parameters": (4, 0.0011)}
 """Bits per voxel of a model, and the mean squared error of the published weights on the same volumes."""
@@ -24,6 +24,28 @@ def quality(results: Results) -> str:
 
 def latents(results: Results) -> str:
     return table(["mean PSNR, bits/voxel", "step 0.1", "step 0.4", "step 0.8"], results("latents")["rows"])
+
+
+def loss(decibels: float) -> str:
+    """Write a loss of PSNR, a gain with its sign, and 0 without one."""
+    return f"{round(decibels, 3) + 0.0:.3f}"
+
+
+def precision(results: Results) -> str:
+    summaries = results("precision")["summary"]
+    names = list(next(iter(summaries.values())))[1:]
+    rows = [
+        [
+            name,
+            *(
+                f"{loss(of[name]['mean_loss_db'])} / {loss(of[name]['largest_loss_db'])} dB, "
+                f"{of[name]['largest_difference']:.4f}"
+                for of in summaries.values()
+            ),
+        ]
+        for name in names
+    ]
+    return table(["products", *summaries], rows)
 
 
 def as_time(call: dict[str, float] | None) -> str:

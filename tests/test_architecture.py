@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "training": "core",
     "chunks": "core native io entropy lattice",
     "spectral": "core native io transform entropy training chunks",
-    "autoencoder": "core io entropy training chunks",
+    "autoencoder": "core native io entropy training chunks",
     "models": "core io training spectral autoencoder",
     "container": "core native io chunks models",
     "compression": "core io chunks models container",

@@ -14,7 +14,6 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from nvc_jax.autoencoder.blending import blend_axis
-from nvc_jax.core.batching import map_in_turn
 from nvc_jax.core.choices import check_mode
 from nvc_jax.core.shapes import Shape3, check_geometry, check_shape, grid_shape
 
@@ -47,11 +46,11 @@ def _windows(array: jax.Array, axis: int, block_size: int, margin: int) -> jax.A
     return jnp.take(array, indices, axis=axis, mode="clip")
 
 
-def extract_padded(padded: jax.Array, block_size: int, margin: int) -> jax.Array:
-    """Cut a padded volume into its blocks.
+def copy_blocks(padded: jax.Array, block_size: int, margin: int) -> jax.Array:
+    """Cut a padded volume into its blocks, one row of blocks at a time.
 
-    On CPUs the blocks are copied one row of blocks at a time. This is 1.5 times as fast as one gather where
-    ``padded`` fits in cache, as it does in the codec.
+    On CPUs this is 1.5 times as fast as ``gather_blocks`` where ``padded`` fits in cache, as it does in the
+    codec.
 
     Args:
         padded: from ``pad_to_grid``.
@@ -62,7 +61,7 @@ def extract_padded(padded: jax.Array, block_size: int, margin: int) -> jax.Array
         (n_blocks, side, side, side), side = block_size + 2·margin, in z, y, x order.
     """
     if margin == 0:
-        return _gather_padded(padded, block_size, margin)
+        return gather_blocks(padded, block_size, margin)
     side = block_size + 2 * margin
     n_z, n_y, n_x = ((length - 2 * margin) // block_size for length in padded.shape)
 
@@ -73,11 +72,11 @@ def extract_padded(padded: jax.Array, block_size: int, margin: int) -> jax.Array
         strip = lax.dynamic_slice(padded, corner, (side, side, padded.shape[2]))
         return jax.vmap(lambda x: lax.dynamic_slice_in_dim(strip, x * block_size, side, axis=2))(columns)
 
-    return map_in_turn(extract_row, jnp.arange(n_z * n_y)).reshape(-1, side, side, side)
+    return lax.map(extract_row, jnp.arange(n_z * n_y)).reshape(-1, side, side, side)
 
 
-def _gather_padded(padded: jax.Array, block_size: int, margin: int) -> jax.Array:
-    """Cut a padded volume into its blocks by gathers; else as ``extract_padded``."""
+def gather_blocks(padded: jax.Array, block_size: int, margin: int) -> jax.Array:
+    """Cut a padded volume into its blocks by gathers, in one kernel on GPUs; else as ``copy_blocks``."""
     windows = padded
     for axis in (2, 1, 0):
         windows = _windows(windows, axis, block_size, margin)
@@ -105,7 +104,7 @@ def extract_blocks(volume: ArrayLike, block_size: int, margin: int = 0) -> jax.A
     check_geometry(block_size, margin)
     shape = check_shape(volume.shape)
     padded = pad_to_grid(volume, grid_shape(shape, block_size), block_size, margin)
-    return _gather_padded(padded, block_size, margin)
+    return gather_blocks(padded, block_size, margin)
 
 
 def assemble_blocks(blocks: ArrayLike, shape: Shape3, margin: int = 0, mode: str = "crop") -> jax.Array:

@@ -1,43 +1,33 @@
 """A volume to its blocks' latents and back, each direction one compiled program (paper, section 2)."""
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from nvc_jax.autoencoder.blending import blend_axis, blend_neighbours
-from nvc_jax.autoencoder.blocks import extract_padded, pad_to_grid
+from nvc_jax.autoencoder import slabs, tile_layout, whole_volume
+from nvc_jax.autoencoder.arithmetic import FLOAT32, arithmetic_of_gpus, arithmetic_of_tpus
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, dequantize, quantize
-from nvc_jax.autoencoder.networks import BlockAutoencoder, bind
-from nvc_jax.core.batching import map_in_turn
+from nvc_jax.autoencoder.networks import DenseAutoencoder, bind
+from nvc_jax.autoencoder.slabs import BLOCKS_PER_SLAB
 from nvc_jax.core.model import ModelConfig
-from nvc_jax.core.normalization import denormalize, finite_range, normalize
+from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.parameters import Params
-from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+from nvc_jax.core.platforms import Forms, choose_form
+from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.native.group_kernels import has_group_kernels
 
-BLOCKS_PER_SLAB = 1024
-"""Blocks that pass through the network at a time: intermediates stay in cache, memory stays bounded."""
-
-
-def _slab_shape(grid: Shape3, blocks_per_slab: int) -> tuple[int, int]:
-    """Layers of blocks along z, and rows along y, that make about ``blocks_per_slab`` blocks."""
-    blocks_per_layer = grid[1] * grid[2]
-    if blocks_per_layer <= blocks_per_slab:
-        n_slabs = math.ceil(grid[0] / (blocks_per_slab // blocks_per_layer))
-        return math.ceil(grid[0] / n_slabs), grid[1]
-    n_slabs = math.ceil(grid[1] / max(1, blocks_per_slab // grid[2]))
-    return 1, math.ceil(grid[1] / n_slabs)
+_STATIC = ("config", "precision", "blocks_per_slab")
 
 
-@functools.partial(jax.jit, static_argnames=("config", "blocks_per_slab"))
+@functools.partial(jax.jit, static_argnames=_STATIC)
 def encode_blocks(
     config: ModelConfig,
     params: Params,
     volume: jax.Array,
     step: jax.Array | None,
     *,
+    precision: str = FLOAT32,
     blocks_per_slab: int = BLOCKS_PER_SLAB,
 ) -> EncodedLatents | EncodedLatentStream:
     """Encode a volume by its own finite range.
@@ -47,14 +37,17 @@ def encode_blocks(
         params: of the same.
         volume: (z, y, x), a device dtype.
         step: float32, in the unit of the latents; None leaves the latents float32.
-        blocks_per_slab: blocks to encode at a time, about; static.
+        precision: of matrix products on accelerators, see ``arithmetic``; static.
+        blocks_per_slab: blocks to encode at a time on CPUs, about; static.
     """
     minimum, maximum = finite_range(volume)
-    encoded = encode_region(config, params, volume, minimum, maximum, blocks_per_slab=blocks_per_slab)
+    encoded = encode_region(
+        config, params, volume, minimum, maximum, precision=precision, blocks_per_slab=blocks_per_slab
+    )
     return encoded if step is None else quantize(encoded, step)
 
 
-@functools.partial(jax.jit, static_argnames=("config", "blocks_per_slab"))
+@functools.partial(jax.jit, static_argnames=_STATIC)
 def encode_region(
     config: ModelConfig,
     params: Params,
@@ -62,27 +55,36 @@ def encode_region(
     minimum: jax.Array,
     maximum: jax.Array,
     *,
+    precision: str = FLOAT32,
     blocks_per_slab: int = BLOCKS_PER_SLAB,
 ) -> EncodedLatents:
     """Encode a region of a volume; float32 ``minimum`` and ``maximum`` are those of the whole volume."""
-    model = bind(config, params)
-    b, m = config.block_size, config.margin
-    grid = grid_shape(check_shape(volume.shape), b)
-    layers, rows = _slab_shape(grid, blocks_per_slab)
-    n_z, n_y = math.ceil(grid[0] / layers), math.ceil(grid[1] / rows)
 
-    # The minimum normalises to the zero that the paper pads with.
-    padded = pad_to_grid(volume, (n_z * layers, n_y * rows, grid[2]), b, m, fill=minimum)
-    slab_shape = (layers * b + 2 * m, rows * b + 2 * m, padded.shape[2])
+    def in_slabs(params: Params, volume: jax.Array, *limits: jax.Array) -> jax.Array:
+        return slabs.encode_slabs(bind(config, params), blocks_per_slab, volume, *limits)
 
-    def encode_slab(index: jax.Array) -> jax.Array:
-        corner = (index // n_y * (layers * b), index % n_y * (rows * b), jnp.zeros_like(index))
-        slab = normalize(lax.dynamic_slice(padded, corner, slab_shape), minimum, maximum)
-        return model.encode(extract_padded(slab, b, m))[0]
+    def at_once(
+        params: Params, volume: jax.Array, *limits: jax.Array, has_kernels: bool = False
+    ) -> jax.Array:
+        model = bind(config, params, arithmetic_of_gpus(precision))
+        return whole_volume.encode(model, volume, *limits, has_kernels=has_kernels)
 
-    latents = map_in_turn(encode_slab, jnp.arange(n_z * n_y))
-    latents = latents.reshape(n_z, n_y, layers, rows, grid[2], -1).transpose(0, 2, 1, 3, 4, 5)
-    latents = latents.reshape(n_z * layers, n_y * rows, grid[2], -1)[: grid[0], : grid[1]]
+    def in_tiles(params: Params, volume: jax.Array, *limits: jax.Array) -> jax.Array:
+        model = bind(config, params, arithmetic_of_tpus(precision))
+        if isinstance(model, DenseAutoencoder):
+            return tile_layout.encode(model, volume, *limits)
+        return whole_volume.encode(model, volume, *limits)
+
+    with_kernels = functools.partial(at_once, has_kernels=has_group_kernels())
+    grid = grid_shape(check_shape(volume.shape), config.block_size)
+    latents = choose_form(
+        Forms(in_slabs, at_once, with_kernels, in_tiles),
+        jax.ShapeDtypeStruct((*grid, config.latent_dim), jnp.float32),
+        params,
+        volume,
+        minimum,
+        maximum,
+    )
     return EncodedLatents(
         latents=latents,
         minimum=minimum,
@@ -92,13 +94,14 @@ def encode_region(
     )
 
 
-@functools.partial(jax.jit, static_argnames=("config", "mode", "blocks_per_slab"))
+@functools.partial(jax.jit, static_argnames=("mode", *_STATIC))
 def decode_blocks(
     config: ModelConfig,
     params: Params,
     encoded: EncodedLatents | EncodedLatentStream,
     mode: str,
     *,
+    precision: str = FLOAT32,
     blocks_per_slab: int = BLOCKS_PER_SLAB,
 ) -> jax.Array:
     """Decode a volume; the inverse of ``encode_blocks`` up to the model's error.
@@ -108,76 +111,28 @@ def decode_blocks(
         params: of the same.
         encoded: from ``encode_blocks`` or ``encode_region``.
         mode: ``"crop"``, or ``"blend"`` for blocks with margins; static.
-        blocks_per_slab: blocks to decode at a time, about, in mode ``"crop"``; static.
+        precision: of matrix products on accelerators, see ``arithmetic``; static.
+        blocks_per_slab: blocks to decode at a time on CPUs, about, in mode ``"crop"``; static.
     """
-    model = bind(config, params)
     if isinstance(encoded, EncodedLatentStream):
         encoded = dequantize(encoded, config.block_size)
-    if mode == "crop":
-        return _decode_cropped(model, encoded, blocks_per_slab)
-    return _decode_blended(model, encoded)
 
+    def in_slabs(params: Params, encoded: EncodedLatents) -> jax.Array:
+        model = bind(config, params)
+        if mode == "blend":
+            return slabs.decode_layers(model, encoded)
+        return slabs.decode_slabs(model, blocks_per_slab, encoded)
 
-def _decode_cropped(model: BlockAutoencoder, encoded: EncodedLatents, blocks_per_slab: int) -> jax.Array:
-    """Decode cores slab by slab; each is converted to the volume's dtype and assembled while in cache.
+    def at_once(params: Params, encoded: EncodedLatents, has_kernels: bool = False) -> jax.Array:
+        model = bind(config, params, arithmetic_of_gpus(precision))
+        return whole_volume.decode(model, encoded, mode, has_kernels=has_kernels)
 
-    The conversion comes before the transposition of voxels, because small values are cheaper to move.
-    """
-    b = model.config.block_size
-    grid = check_shape(encoded.latents.shape[:3])
-    layers, rows = _slab_shape(grid, blocks_per_slab)
-    n_z, n_y = math.ceil(grid[0] / layers), math.ceil(grid[1] / rows)
-    widths = [(0, n_z * layers - grid[0]), (0, n_y * rows - grid[1]), (0, 0), (0, 0)]
-    latents = jnp.pad(encoded.latents, widths)
-    latents = latents.reshape(n_z, layers, n_y, rows, grid[2], -1).transpose(0, 2, 1, 3, 4, 5)
+    def in_tiles(params: Params, encoded: EncodedLatents) -> jax.Array:
+        model = bind(config, params, arithmetic_of_tpus(precision))
+        if isinstance(model, DenseAutoencoder) and (mode == "crop" or whole_volume.fits(model)):
+            return tile_layout.decode(model, encoded, mode)
+        return whole_volume.decode(model, encoded, mode)
 
-    def decode_slab(latents: jax.Array) -> jax.Array:
-        cores = model.decode_core(latents.reshape(-1, latents.shape[-1]))
-        cores = denormalize(cores, encoded.minimum, encoded.maximum, encoded.dtype)
-        # One row of blocks at a time on CPUs: XLA would otherwise fuse the transposition into the network's
-        # last layer, which then runs element by element.
-        strips = map_in_turn(lambda row: row.transpose(1, 2, 0, 3), cores.reshape(layers * rows, -1, b, b, b))
-        slab = strips.reshape(layers, rows, b, b, -1).transpose(0, 2, 1, 3, 4)
-        return slab.reshape(layers * b, rows * b, -1)
-
-    slabs = map_in_turn(decode_slab, latents.reshape(n_z * n_y, -1, latents.shape[-1]))
-    slabs = slabs.reshape(n_z, n_y, layers * b, rows * b, -1).transpose(0, 2, 1, 3, 4)
-    depth, height, width = encoded.shape
-    return slabs.reshape(n_z * layers * b, n_y * rows * b, -1)[:depth, :height, :width]
-
-
-def _decode_blended(model: BlockAutoencoder, encoded: EncodedLatents) -> jax.Array:
-    """Decode layer by layer of blocks, blending the margins of neighbouring layers.
-
-    Blocks are laid out voxel-major (voxel z, y, x, then grid y, x), because slices of a few voxels along a
-    margin are then long runs in memory.
-    """
-    n_layers, *layer_grid, _ = encoded.latents.shape
-    b, m = model.config.block_size, model.config.margin
-    side = model.config.side
-
-    def decode_layer(index: jax.Array) -> jax.Array:
-        latents = lax.dynamic_index_in_dim(encoded.latents, index, keepdims=False)
-        blocks = model.decode(latents.reshape(-1, latents.shape[-1]))
-        blocks = blocks.reshape(-1, side**3).T.reshape(side, side, side, *layer_grid)
-        blocks = blend_axis(blocks, m, grid_axis=4, voxel_axis=2)
-        return blend_axis(blocks, m, grid_axis=3, voxel_axis=1)
-
-    def blend_layer(
-        carry: tuple[jax.Array, jax.Array], index: jax.Array
-    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-        tail, current = carry
-        following = decode_layer(jnp.minimum(index + 1, n_layers - 1))
-        position = jnp.full((1,) * current.ndim, index)
-        cores = blend_neighbours(
-            current, tail, following[:m], position > 0, position < n_layers - 1, m, axis=0
-        )
-        cores = denormalize(cores, encoded.minimum, encoded.maximum, encoded.dtype)
-        return (current[-m:], following), cores
-
-    index = jnp.arange(n_layers)
-    first = decode_layer(jnp.zeros_like(index[0]))
-    _, cores = lax.scan(blend_layer, (jnp.zeros_like(first[:m]), first), index)
-    volume = cores.transpose(0, 1, 4, 2, 5, 3).reshape(n_layers * b, *(n * b for n in layer_grid))
-    depth, height, width = encoded.shape
-    return volume[:depth, :height, :width]
+    with_kernels = functools.partial(at_once, has_kernels=has_group_kernels())
+    result = jax.ShapeDtypeStruct(encoded.shape, jnp.dtype(encoded.dtype))
+    return choose_form(Forms(in_slabs, at_once, with_kernels, in_tiles), result, params, encoded)

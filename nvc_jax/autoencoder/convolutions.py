@@ -3,18 +3,24 @@
 XLA's own strided convolutions of few channels are 5 to 500 times as slow on CPUs.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+Multiply = Callable[[jax.Array, jax.Array], jax.Array]
+"""A product of rows (n, k) and a kernel (k, m)."""
 
-def convolve_halving(values: jax.Array, layer: nnx.Conv) -> jax.Array:
+
+def convolve_halving(values: jax.Array, layer: nnx.Conv, multiply: Multiply = jnp.matmul) -> jax.Array:
     """Apply a 3×3×3 ``nnx.Conv`` of stride 2 by one matrix product.
 
     Args:
         values: (n, z, y, x, channels), sides even.
         layer: the convolution, with a bias and padding ``"SAME"``.
+        multiply: computes the product.
 
     Returns:
         (n, z / 2, y / 2, x / 2, output channels), equal to ``layer(values)`` up to rounding.
@@ -26,23 +32,26 @@ def convolve_halving(values: jax.Array, layer: nnx.Conv) -> jax.Array:
         values = jnp.concatenate([first, second, third], axis=-1)
     kernel, bias = _kernel_and_bias(layer)
     kernel = kernel.reshape(-1, kernel.shape[-1])
-    rows = values.reshape(-1, kernel.shape[0]) @ kernel + bias.reshape(1, -1)
+    rows = multiply(values.reshape(-1, kernel.shape[0]), kernel) + bias.reshape(1, -1)
     return rows.reshape(*values.shape[:-1], -1)
 
 
-def convolve_doubling(values: jax.Array, layer: nnx.ConvTranspose) -> jax.Array:
+def convolve_doubling(
+    values: jax.Array, layer: nnx.ConvTranspose, multiply: Multiply = jnp.matmul
+) -> jax.Array:
     """Apply a 3×3×3 ``nnx.ConvTranspose`` of stride 2 by one matrix product.
 
     Args:
         values: (n, z, y, x, channels).
         layer: the transposed convolution, with a bias and padding ``"SAME"``.
+        multiply: computes the product.
 
     Returns:
         (n, 2z, 2y, 2x, output channels), equal to ``layer(values)`` up to rounding.
     """
     kernel, bias = _kernel_and_bias(layer)
     channels, out = kernel.shape[-2:]
-    rows = values.reshape(-1, channels) @ kernel.transpose(3, 0, 1, 2, 4).reshape(channels, -1)
+    rows = multiply(values.reshape(-1, channels), kernel.transpose(3, 0, 1, 2, 4).reshape(channels, -1))
     values = rows.reshape(*values.shape[:-1], -1)
     for axis in (1, 2, 3):  # input i adds to outputs 2i, 2i + 1 and 2i + 2; those beyond the end are dropped
         taps = values.reshape(*values.shape[:-1], 3, -1)

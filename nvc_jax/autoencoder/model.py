@@ -8,6 +8,7 @@ import tensorstore as ts
 from jax.typing import ArrayLike
 
 from nvc_jax.autoencoder import codec, networks
+from nvc_jax.autoencoder.arithmetic import precision_in_memory
 from nvc_jax.autoencoder.chunk_decoder import LatentsChunkDecoder
 from nvc_jax.autoencoder.chunk_encoder import LatentsChunkEncoder
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, check_encoded
@@ -50,14 +51,15 @@ class AutoencoderModel(Model[ModelConfig]):
         self, params: Params, volume: jax.Array, step: jax.Array | None
     ) -> EncodedLatents | EncodedLatentStream:
         """Encode a volume as one compiled program."""
-        return codec.encode_blocks(self.config, params, volume, step)
+        return codec.encode_blocks(self.config, params, volume, step, precision=precision_in_memory())
 
     def decode(self, params: Params, encoded: EncodedVolume, mode: str) -> jax.Array:
         """Decode a volume as one compiled program; see ``Model.decode``."""
         assert isinstance(encoded, EncodedLatents | EncodedLatentStream)  # models.codec has seen to it
         grid = grid_shape(encoded.shape, self.config.block_size)
         check_encoded(encoded, grid, self.config.latent_dim)
-        return codec.decode_blocks(self.config, params, encoded, mode if self.config.margin else "crop")
+        used_mode = mode if self.config.margin else "crop"
+        return codec.decode_blocks(self.config, params, encoded, used_mode, precision=precision_in_memory())
 
     def chunk_encoder(
         self, params: Params, volume: ts.TensorStore, chunk: Shape, value_range: ValueRange

@@ -28,11 +28,22 @@ class Forms(NamedTuple):
         cpu: for CPUs.
         default: for every platform without a form of its own.
         cuda: for GPUs of NVIDIA.
+        tpu: for TPUs; by default, these run ``default``.
     """
 
     cpu: _Form
     default: _Form
     cuda: _Form
+    tpu: _Form | None = None
+
+
+class _AllForms(NamedTuple):
+    """Forms by platform, none of them missing."""
+
+    cpu: _Form
+    default: _Form
+    cuda: _Form
+    tpu: _Form
 
 
 def choose_form(forms: Forms, results: Any, *arguments: Any) -> Any:
@@ -44,12 +55,13 @@ def choose_form(forms: Forms, results: Any, *arguments: Any) -> Any:
             None inside of ``jax.shard_map``.
         *arguments: of all forms; trees of arrays.
     """
+    every = _AllForms(forms.cpu, forms.default, forms.cuda, forms.tpu or forms.default)
     leaves, tree = jax.tree.flatten(arguments)
     if _is_in_shard_map():
         axes = frozenset().union(*map(_varying_axes, leaves))
         if axes:  # kernels of GPUs know no types that vary; without `check_vma` there are none
-            forms = forms._replace(cuda=forms.default)
-        varying = {name: _varying(form, axes) for name, form in forms._asdict().items()}
+            every = every._replace(cuda=every.default)
+        varying = {name: _varying(form, axes) for name, form in every._asdict().items()}
         platform = _mesh_platform()
         if platform is not None:
             return varying.get(platform, varying["default"])(*arguments)
@@ -61,7 +73,7 @@ def choose_form(forms: Forms, results: Any, *arguments: Any) -> Any:
         return in_own_settings(lambda *leaves: jax.tree.leaves(form(*jax.tree.unflatten(tree, leaves))))
 
     avals = tuple(jax.core.ShapedArray(shape.shape, shape.dtype) for shape in shapes)
-    outputs = _choose_form_p.bind(*leaves, forms=Forms(*map(flat, forms)), avals=avals)
+    outputs = _choose_form_p.bind(*leaves, forms=_AllForms(*map(flat, every)), avals=avals)
     return jax.tree.unflatten(results_tree, outputs)
 
 
@@ -101,16 +113,16 @@ def _result_types(*_: Any, avals: tuple[Any, ...], **__: Any) -> tuple[Any, ...]
 
 
 @_choose_form_p.def_impl
-def _run(*leaves: Any, forms: Forms, **_: Any) -> Any:
+def _run(*leaves: Any, forms: _AllForms, **_: Any) -> Any:
     return lax.platform_dependent(*leaves, **forms._asdict())
 
 
 def _batch(
-    leaves: Sequence[Any], axes: Sequence[Any], *, forms: Forms, avals: tuple[Any, ...]
+    leaves: Sequence[Any], axes: Sequence[Any], *, forms: _AllForms, avals: tuple[Any, ...]
 ) -> tuple[Any, Any]:
     """Batch all forms, as ``jax.vmap`` transforms them."""
     size = next(leaf.shape[axis] for leaf, axis in zip(leaves, axes, strict=True) if axis is not None)
-    batched = Forms(*(jax.vmap(form, in_axes=tuple(axes), axis_size=size) for form in forms))
+    batched = _AllForms(*(jax.vmap(form, in_axes=tuple(axes), axis_size=size) for form in forms))
     shapes = tuple(jax.core.ShapedArray((size, *aval.shape), aval.dtype) for aval in avals)
     return _choose_form_p.bind(*leaves, forms=batched, avals=shapes), [0] * len(avals)
 
@@ -118,7 +130,7 @@ def _batch(
 def _lower(platform: str) -> _Form:
     """Make the rule that replaces the operation by its form for a platform."""
 
-    def lower(context: Any, *leaves: Any, forms: Forms, **_: Any) -> Any:
+    def lower(context: Any, *leaves: Any, forms: _AllForms, **_: Any) -> Any:
         return mlir.lower_fun(getattr(forms, platform), multiple_results=True)(context, *leaves)
 
     return lower
@@ -126,7 +138,7 @@ def _lower(platform: str) -> _Form:
 
 batching.primitive_batchers[_choose_form_p] = _batch
 mlir.register_lowering(_choose_form_p, _lower("default"))
-for _platform in ("cpu", "cuda"):
+for _platform in ("cpu", "cuda", "tpu"):
     mlir.register_lowering(_choose_form_p, _lower(_platform), platform=_platform)
 
 

@@ -11,6 +11,7 @@ from sample_volume import SMALL_VOLUME
 
 import nvc_jax
 from nvc_jax.autoencoder import codec as autoencoder
+from nvc_jax.autoencoder.arithmetic import FAST, FLOAT32
 from nvc_jax.autoencoder.blocks import assemble_blocks, extract_blocks
 from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream
@@ -24,6 +25,7 @@ CONFIGS = {
     "wide margin": DenseConfig(block_size=4, margin=4, hidden_sizes=(16,), latent_dim=8),
     "convolutional": ConvolutionalConfig(block_size=4, margin=2, channels=(4,), latent_dim=8),
 }
+HALF_AS_WIDE = DenseConfig(block_size=4, margin=2, hidden_sizes=(16,), latent_dim=8)
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +121,18 @@ def test_bad_steps_and_foreign_streams_are_named(codec: nvc_jax.Codec) -> None:
         nvc_jax.decode_volume(other, encoded)
     with pytest.raises(ValueError, match="not of a spectral codec"):
         nvc_jax.decode_volume(nvc_jax.load_codec("nvc-1"), encoded)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "rocm", "tpu"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float16", "bfloat16"])
+def test_programs_of_every_dtype_lower_for_accelerators(dtype: str, platform: str) -> None:
+    config = HALF_AS_WIDE
+    params = init_params(config, key=jax.random.key(0))
+    for precision in (FAST, FLOAT32):
+
+        def code(volume: jax.Array, precision: str = precision) -> jax.Array:
+            encoded = autoencoder.encode_blocks(config, params, volume, None, precision=precision)
+            return autoencoder.decode_blocks(config, params, encoded, "blend", precision=precision)
+
+        traced = jax.jit(code).trace(jax.ShapeDtypeStruct((13, 17, 9), jnp.dtype(dtype)))
+        assert traced.lower(lowering_platforms=(platform,)).as_text()

@@ -3,12 +3,13 @@ import math
 from pathlib import Path
 
 import accelerator
+from common import VARIANTS
 
 TIMED = ("copy", "zero-margin", "nvc-1 45 dB batch 1", "transfers", "inside jit")
 
 
 def test_every_part_runs_and_is_written(tmp_path: Path) -> None:
-    chosen = [*TIMED, "same values", "profile", "compress bound"]
+    chosen = [*TIMED, "same values", "same values of the paper", "profile", "compress bound"]
     accelerator.main(["--quick", "--output", str(tmp_path), "--parts", *chosen])
     written = json.loads((tmp_path / "accelerator.json").read_text())
     assert written["command"].startswith("python benchmarks/")
@@ -28,6 +29,9 @@ def test_every_part_runs_and_is_written(tmp_path: Path) -> None:
         same = parts["same values"][f"encoded on {encoded_on}"]
         assert same["integers_equal"]
         assert same["largest_difference"] < 1e-5
+    for variant in VARIANTS:
+        differences = parts["same values of the paper's models"][variant]
+        assert max(differences.values()) == 0  # of a CPU from itself
     assert parts["compress bound 1e-3"]["second"]["largest_relative_error"] <= 1e-3
     operations = parts["profile"]["encode"]["operations"]
     assert operations

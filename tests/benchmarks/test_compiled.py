@@ -19,15 +19,18 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_programs_are_lowered_and_other_platforms_are_kept(tmp_path: Path) -> None:
+def test_programs_are_lowered_and_other_platforms_and_models_are_kept(tmp_path: Path) -> None:
     kept = {"device": "another", "programs": []}
+    old = [{"model": model, "direction": "encode", "side": 1} for model in ("nvc-1", "zero-margin")]
     path = tmp_path / "compiled.json"
-    path.write_text(json.dumps({"platforms": {"tpu": kept}}))
+    path.write_text(json.dumps({"step": 0.5, "platforms": {"tpu": kept, "rocm": {"programs": old}}}))
     finished = run("--platforms", "rocm", "--output", str(tmp_path))
     assert finished.returncode == 0, finished.stderr
     written = json.loads(path.read_text())
     assert written["platforms"]["tpu"] == kept
+    assert written["step"] == 0.5  # of nvc-1's loops
     rocm = written["platforms"]["rocm"]
+    assert rocm["programs"].pop(0) == old[0]
     assert rocm["compilers"].keys() == {"jax", "jaxlib"}
     assert [(row["model"], row["direction"], row["side"]) for row in rocm["programs"]] == [
         ("zero-margin", "encode", 16),

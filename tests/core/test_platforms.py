@@ -7,7 +7,7 @@ import pytest
 
 from nvc_jax.core.platforms import Forms, choose_form, hoist
 
-FORMS = Forms(cpu=lambda x: x + 1, default=lambda x: x * 2, cuda=lambda x: x - 3)
+FORMS = Forms(cpu=lambda x: x + 1, default=lambda x: x * 2, cuda=lambda x: x - 3, tpu=lambda x: -x)
 VALUES = jnp.arange(6, dtype=jnp.int32).reshape(2, 3)
 
 
@@ -20,7 +20,7 @@ def test_a_program_runs_the_form_of_its_platform() -> None:
         np.testing.assert_array_equal(form(VALUES), VALUES + 1)
 
 
-OPERATIONS = {"cpu": "add", "cuda": "subtract", "tpu": "multiply", "rocm": "multiply"}
+OPERATIONS = {"cpu": "add", "cuda": "subtract", "tpu": "negate", "rocm": "multiply"}
 
 
 @pytest.mark.parametrize("platform", OPERATIONS)
@@ -29,6 +29,12 @@ def test_a_program_holds_one_form(platform: str) -> None:
         text = jax.jit(form).trace(VALUES).lower(lowering_platforms=(platform,)).as_text()
         held = {name for name in OPERATIONS.values() if f"stablehlo.{name} " in text}
         assert held == {OPERATIONS[platform]}
+
+
+def test_tpus_without_a_form_of_their_own_run_the_default() -> None:
+    forms = FORMS._replace(tpu=None)
+    traced = jax.jit(lambda values: choose_form(forms, values, values)).trace(VALUES)
+    assert "stablehlo.multiply " in traced.lower(lowering_platforms=("tpu",)).as_text()
 
 
 def test_forms_are_traced_in_our_settings() -> None:
@@ -73,4 +79,4 @@ def test_the_mesh_of_a_shard_map_tells_which_form_is_traced(has_devices: bool) -
         lambda values: choose_form(forms, None, values), mesh=mesh, in_specs=part, out_specs=part
     )
     np.testing.assert_array_equal(jax.jit(mapped)(VALUES), VALUES + len("cpu"))
-    assert set(traced) == ({"cpu"} if has_devices else {"cpu", "default"})  # instead of GPUs' own, too
+    assert set(traced) == ({"cpu"} if has_devices else {"cpu", "default", "tpu"})  # instead of GPUs' own, too
