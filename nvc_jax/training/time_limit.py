@@ -35,14 +35,22 @@ class TimeLimit:
         """Count the time that earlier calls of the run have taken."""
         self._before = seconds
 
+    @property
+    def before(self) -> float:
+        """Seconds that earlier calls have taken, the same in all processes."""
+        return self._before
+
     def used(self) -> float:
+        """Return the seconds that are used, by the clock of this process."""
+        return self._before + self._clock() - self._began
+
+    def used_by_first(self) -> float:
         """Return the seconds that are used, by the clock of the first process.
 
         All processes must call it at the same points of a run: they decide by it.
         """
-        seconds = self._before + self._clock() - self._began
-        return float(gather_from_processes(np.array([seconds]))[0, 0])
+        return float(gather_from_processes(np.array([self.used()]))[0, 0])
 
     def left(self) -> float:
-        """Return the seconds that are left; below 0 when the time is over."""
-        return self.seconds - self.used()
+        """Return the seconds that are left by ``used_by_first``; below 0 when the time is over."""
+        return self.seconds - self.used_by_first()

@@ -12,6 +12,7 @@ def test_time_is_counted_from_the_start_and_with_the_time_before() -> None:
     now[0] += 20
     limit.count_before(15)
     assert (limit.used(), limit.left()) == (35, -5)
+    assert limit.before == 15
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("inf"), float("nan"), True, "30"])

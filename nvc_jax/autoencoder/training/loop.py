@@ -18,7 +18,7 @@ import numpy as np
 import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.autoencoder.training.augmentation import random_symmetry
@@ -99,14 +99,26 @@ def train_blocks(
         while not pace.is_over(step):
             batches, first = share_rows(mesh, next(loaded), axis=1), 0
             while first < len(batches) and not pace.is_over(step):
-                dispatch = pace.plan(step, len(batches) - first)
-                state, loss = _run_steps(
-                    settings, pace.n_positions, mesh, state, batches, step_key, np.int32(first), dispatch
+                dispatch, clocks = (
+                    pace.plan(step, len(batches) - first),
+                    _share_clock(mesh, pace.read_clock()),
+                )
+                state, loss, began = _run_steps(
+                    settings,
+                    pace.n_positions,
+                    mesh,
+                    state,
+                    batches,
+                    step_key,
+                    np.int32(first),
+                    dispatch,
+                    clocks,
                 )
                 mean_loss, step, first = float(loss), int(state.step), first + dispatch.n_steps
                 timing = loaded.timing()
                 speed = dispatch.n_steps * settings.batch_size / timing["seconds"]
-                is_milestone = pace.finish(dispatch, is_epoch_end=step % stream.batches_per_epoch == 0)
+                is_epoch_end = step % stream.batches_per_epoch == 0
+                is_milestone = pace.finish(dispatch, float(began), is_epoch_end=is_epoch_end)
                 held_out_loss = None
                 if is_milestone and validation is not None:
                     held_out_loss = validation_loss(settings.model, state.params, validation)
@@ -194,8 +206,9 @@ def _run_steps(
     key: jax.Array,
     first: jax.Array,
     dispatch: Dispatch,
-) -> tuple[TrainingState, jax.Array]:
-    """Run the optimiser steps of a dispatch; also return their mean loss.
+    clocks: jax.Array,
+) -> tuple[TrainingState, jax.Array, jax.Array]:
+    """Run the optimiser steps of a dispatch; also return their mean loss, and the first process's clock.
 
     Args:
         settings: of the training.
@@ -206,6 +219,7 @@ def _run_steps(
         key: randomness of all steps.
         first: int32, number of the first step's batch.
         dispatch: from the run's pace.
+        clocks: from ``_share_clock``.
     """
     shared = row_sharding(mesh, axis=0)
     differentiate, schedule = _share_gradients(settings, mesh), _make_schedule(settings, n_positions)
@@ -225,7 +239,14 @@ def _run_steps(
         return TrainingState(params, moments, state.step + 1), total_loss + loss
 
     state, total_loss = lax.fori_loop(0, dispatch.n_steps, step, (state, jnp.float32(0)))
-    return state, total_loss / dispatch.n_steps
+    everywhere = lax.with_sharding_constraint(clocks, NamedSharding(mesh, PartitionSpec()))
+    return state, total_loss / dispatch.n_steps, everywhere[0]
+
+
+def _share_clock(mesh: Mesh, seconds: float) -> jax.Array:
+    """Make an array of what processes read from their clocks, float32, an entry for each device."""
+    rows = local_rows(mesh, mesh.size)
+    return share_rows(mesh, np.full(rows.stop - rows.start, seconds, np.float32))
 
 
 def _share_gradients(

@@ -4,6 +4,9 @@ The learning rate is a function of the *position* in the schedule. In a run of e
 the step. In a run of limited time the number of steps is not known before. There the rest of the schedule is
 divided anew, before every dispatch, among the steps that the rest of the time is expected to hold. So the
 rate has decayed to its end when the time is over, however the speed changes.
+
+All processes must plan alike, so they plan by the clock of the first one. Each dispatch brings its reading
+from when the dispatch began, and so how long the one before took. Processes need not meet for it.
 """
 
 from collections.abc import Mapping
@@ -20,8 +23,8 @@ _LARGEST_GROWTH = 2
 is measured again before it matters."""
 _MILESTONE_SHARE = 0.02
 """Share of the limit between two milestones, at least: little data have epochs of milliseconds."""
-_POSITION = "schedule_position"
-"""Note of a checkpoint."""
+_POSITION, _IS_OVER = "schedule_position", "is_over"
+"""Notes of a checkpoint: the position in the schedule, and 1 when the time is over."""
 
 
 class Dispatch(NamedTuple):
@@ -61,8 +64,21 @@ class EpochPace:
         """Plan the dispatch after ``step`` steps, for which ``n_loaded`` batches are there."""
         return Dispatch(n_loaded, step, 1)
 
-    def finish(self, dispatch: Dispatch, *, is_epoch_end: bool) -> bool:
-        """Note that a dispatch is done; return whether held-out data are due, and a checkpoint."""
+    def read_clock(self) -> float:
+        """Return this process's seconds of the run, before a dispatch."""
+        return 0.0
+
+    def finish(self, dispatch: Dispatch, began: float, *, is_epoch_end: bool) -> bool:
+        """Note that a dispatch is done.
+
+        Args:
+            dispatch: the last one.
+            began: what the first process read from its clock before it.
+            is_epoch_end: whether it was the last one of an epoch.
+
+        Returns:
+            Whether held-out data are due, and a checkpoint.
+        """
         return is_epoch_end
 
     def total_steps(self, step: int) -> int:
@@ -85,21 +101,21 @@ class TimedPace:
     def __init__(self, limit: TimeLimit, notes: Mapping[str, float]) -> None:
         self.n_positions = _TIMED_POSITIONS
         self.position = notes.get(_POSITION, 0.0)
-        self._limit, self._left = limit, limit.left()
-        self._milestone_left = self._left
+        self._limit, self._is_over = limit, bool(notes.get(_IS_OVER, 0))
+        self._left = self._milestone_left = limit.seconds - limit.before
         self._seconds_per_step: float | None = None
         self._most_steps = 1
         self._is_compiled = False
+        self._last: tuple[Dispatch, float] | None = None
 
     @property
     def notes(self) -> dict[str, float]:
-        return {_POSITION: self.position}
+        return {_POSITION: self.position, _IS_OVER: float(self._is_over)}
 
     def is_over(self, step: int) -> bool:
-        return self._left < (self._seconds_per_step or 0)
+        return self._is_over
 
     def plan(self, step: int, n_loaded: int) -> Dispatch:
-        self._left = self._limit.left()
         seconds = self._seconds_per_step
         if seconds is None:  # the first dispatch compiles, so that the second one measures the speed
             return Dispatch(1, self.position, 0)
@@ -108,18 +124,26 @@ class TimedPace:
         n_steps = max(1, min(int(wanted), self._most_steps, n_loaded))
         return Dispatch(n_steps, self.position, (self.n_positions - self.position) / affordable)
 
-    def finish(self, dispatch: Dispatch, *, is_epoch_end: bool) -> bool:
-        left_before, self._left = self._left, self._limit.left()
-        if self._is_compiled:
-            self._seconds_per_step = (left_before - self._left) / dispatch.n_steps
-        self._is_compiled = True
+    def read_clock(self) -> float:
+        return self._limit.used()
+
+    def finish(self, dispatch: Dispatch, began: float, *, is_epoch_end: bool) -> bool:
+        if self._last is not None:
+            before, began_before = self._last
+            if self._is_compiled:
+                self._seconds_per_step = (began - began_before) / before.n_steps
+            self._is_compiled = True
+        self._last = dispatch, began
+        seconds = self._seconds_per_step or 0.0
+        self._left = self._limit.seconds - began - dispatch.n_steps * seconds
+        self._is_over = self._left < seconds
         self._most_steps = _LARGEST_GROWTH * dispatch.n_steps
         self.position += dispatch.n_steps * dispatch.advance
         since = self._milestone_left - self._left
         is_milestone = is_epoch_end and since >= _MILESTONE_SHARE * self._limit.seconds
         if is_milestone:
             self._milestone_left = self._left
-        return is_milestone or self.is_over(0)
+        return is_milestone or self._is_over
 
     def total_steps(self, step: int) -> int:
         if self.is_over(step):

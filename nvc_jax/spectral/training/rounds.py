@@ -101,7 +101,7 @@ class Rounds:
             if not self._goes_on(number, is_begun=is_begun):
                 return
             if not is_begun:
-                self._notes[_BEGAN] = self._limit.used()
+                self._notes[_BEGAN] = self._limit.used_by_first()
             for progress, reached in self._run_round(number, state):
                 yield progress, reached
                 state = reached
@@ -134,7 +134,7 @@ class Rounds:
 
     def _finish(self, number: int, step: int, loss: float) -> int:
         """Note that a round is done; return the steps of the next one, if there is one."""
-        seconds = self._limit.used() - self._notes[_BEGAN]
+        seconds = self._limit.used_by_first() - self._notes[_BEGAN]
         self._notes.update({_ROUND: number + 1, _FIRST_STEP: step, _SECONDS: seconds, _LOSS: loss})
         is_last = number + 1 == len(self._sizes) or not self._is_affordable()
         return 0 if is_last else self._fitting(number + 1).total_steps
