@@ -5,8 +5,6 @@ segments there is much of it, and in smooth volumes it takes most of the bits. I
 filters, which keep means nearly as they are, so the sums of blocks tell it.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -41,58 +39,26 @@ def cost_of_dc(sums: jax.Array, step: jax.Array, valid_shape: jax.Array, lengths
         valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
         lengths: int32 (3,), of SEGMENT_LENGTHS.
     """
-    shape = check_shape(sums.shape)
-    axes = [_divide_blocks(n, valid_shape[axis], lengths[axis]) for axis, n in enumerate(shape)]
-    z, y, x = (axis.membership for axis in axes)
-    dc = jnp.einsum("az,by,cx,zyx->abc", z, y, x, sums, precision=lax.Precision.HIGHEST)
-    n_voxels = jnp.ones((), jnp.float32)
-    is_dc = jnp.ones(shape, bool)
-    for number, axis in enumerate(axes):
-        n_voxels = n_voxels * _along(axis.n_voxels, number)
-        is_dc &= _along(axis.is_start, number)
-    differences = [jnp.where(is_dc, dc / jnp.sqrt(n_voxels), 0)]
-    for number, axis in enumerate(axes):
-        differences += [_take_differences(own, axis.previous, number) for own in differences]
-    costs = [jnp.sum(jnp.where(is_dc, estimate_cost(own, step), 0)) for own in differences]
-    return jnp.min(jnp.stack(costs))
-
-
-class _Division(NamedTuple):
-    """Division of the n blocks of an axis into segments.
-
-    Attributes:
-        membership: float32 (n, n), 1 for the first block of a segment and each of its blocks.
-        n_voxels: float32 (n,), voxels of a block's segment.
-        is_start: bool (n,), whether a block is the first of a segment.
-        previous: int32 (n,), first block of the segment before; negative if there is none.
-    """
-
-    membership: jax.Array
-    n_voxels: jax.Array
-    is_start: jax.Array
-    previous: jax.Array
-
-
-def _divide_blocks(n: int, valid: jax.Array, length_index: jax.Array) -> _Division:
-    """Divide the blocks of an axis into segments."""
-    segments = divide_axis(n * BLOCK_SIZE, valid, length_index)
-    start = segments.start[::BLOCK_SIZE] // BLOCK_SIZE
-    block = jnp.arange(n, dtype=jnp.int32)
-    blocks_of_segment = jnp.array(SEGMENT_LENGTHS, jnp.int32)[length_index] // BLOCK_SIZE
-    return _Division(
-        membership=(block[:, None] == start[None]).astype(jnp.float32),
-        n_voxels=segments.length[::BLOCK_SIZE].astype(jnp.float32),
-        is_start=(start == block) & (block * BLOCK_SIZE < valid),
-        previous=block - blocks_of_segment,
+    z, y, x = (
+        _predictors(n, valid_shape[axis], lengths[axis]) for axis, n in enumerate(check_shape(sums.shape))
     )
+    differences = jnp.einsum("paz,qby,rcx,zyx->pqrabc", z, y, x, sums, precision=lax.Precision.HIGHEST)
+    return jnp.min(jnp.sum(estimate_cost(differences, step), axis=(3, 4, 5)))
 
 
-def _along(values: jax.Array, axis: int) -> jax.Array:
-    """Shape values (n,) so that they vary along an axis of a grid."""
-    return values.reshape([-1 if other == axis else 1 for other in range(3)])
+def _predictors(n: int, valid: jax.Array, length_index: jax.Array) -> jax.Array:
+    """Compute the matrices from sums of the n blocks of an axis to DC, and to its differences.
 
-
-def _take_differences(grid: jax.Array, previous: jax.Array, axis: int) -> jax.Array:
-    """Take differences along an axis; the first DC along it stays."""
-    taken = jnp.take(grid, jnp.maximum(previous, 0), axis=axis)
-    return grid - jnp.where(_along(previous, axis) >= 0, taken, 0)
+    Returns:
+        float32 (2, n, n); rows of blocks that are not the first ones of segments are 0.
+    """
+    segments = divide_axis(n * BLOCK_SIZE, valid, length_index)
+    start, n_voxels = segments.start[::BLOCK_SIZE] // BLOCK_SIZE, segments.length[::BLOCK_SIZE]
+    block = jnp.arange(n, dtype=jnp.int32)
+    is_start = ((start == block) & (block * BLOCK_SIZE < valid))[:, None]
+    dc = (block[:, None] == start[None]).astype(jnp.float32) / jnp.sqrt(n_voxels.astype(jnp.float32))[:, None]
+    dc = jnp.where(is_start, dc, 0)
+    # All segments but the last one are equally long.
+    previous = block - jnp.array(SEGMENT_LENGTHS, jnp.int32)[length_index] // BLOCK_SIZE
+    before = jnp.where(is_start & (previous >= 0)[:, None], dc[jnp.maximum(previous, 0)], 0)
+    return jnp.stack([dc, dc - before])
