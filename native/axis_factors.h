@@ -36,7 +36,7 @@ struct AxisShape {
 struct AxisSegments {
   int64_t valid, length, last, last_length;
 
-  explicit AxisSegments(const AxisShape& shape) : valid(shape.valid), length(kSide << shape.length_index) {
+  AxisSegments(int64_t n_valid, int32_t length_index) : valid(n_valid), length(kSide << length_index) {
     last = std::max<int64_t>((2 * valid + length) / (2 * length), 1) - 1;
     last_length = valid - last * length;
   }
@@ -65,7 +65,7 @@ struct DctRow {
 class AxisFactors {
  public:
   AxisFactors(const AxisShape& shape, const AxisConstants& constants)
-      : shape_(shape), constants_(constants), segments_(shape), borders_(FindBordersOf(false)),
+      : shape_(shape), constants_(constants), segments_(shape.valid, shape.length_index), borders_(FindBordersOf(false)),
         inverse_borders_(FindBordersOf(true)) {
     for (int64_t coefficient = 0; coefficient < shape.valid; ++coefficient) AddRow(coefficient);
     for (DctRow& row : rows_) row.norm = NormOf(row);

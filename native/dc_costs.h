@@ -13,7 +13,6 @@
 #include <limits>
 #include <vector>
 
-#include "axis_constants.h"
 #include "axis_factors.h"
 #include "line_costs.h"
 #include "shape_columns.h"
@@ -26,7 +25,7 @@ struct DcGrid {
   int64_t sides[3];
   std::vector<float> values;
 
-  int64_t stride(int axis) const { return axis == 0 ? sides[1] * sides[2] : axis == 1 ? sides[2] : 1; }
+  int64_t stride(int axis) const { return StrideOf(sides, axis); }
 };
 
 // Takes differences along an axis; the first DC along it stays.
@@ -45,8 +44,8 @@ struct SegmentsOfBlocks {
   std::vector<int64_t> lengths;
 };
 
-inline SegmentsOfBlocks DivideBlocks(int64_t side, int64_t valid, int32_t length_index) {
-  const AxisSegments segments({side, valid, length_index, 0, {false, false}});
+inline SegmentsOfBlocks DivideBlocks(int64_t valid, int32_t length_index) {
+  const AxisSegments segments(valid, length_index);
   SegmentsOfBlocks divided;
   for (int64_t start = 0; start < valid; start += kSide) divided.of_block.push_back(segments.StartOf(start) / segments.length);
   for (int64_t k = 0; k <= segments.last; ++k) divided.lengths.push_back(segments.LengthOf(k * segments.length));
@@ -56,7 +55,7 @@ inline SegmentsOfBlocks DivideBlocks(int64_t side, int64_t valid, int32_t length
 // Sums of the voxels of blocks, in z, y, x order, gathered to DC in steps.
 inline DcGrid GatherDc(const Volume& volume, const std::vector<float>& block_sums, const std::array<int32_t, 3>& length_indices) {
   SegmentsOfBlocks axes[3];
-  for (int k = 0; k < 3; ++k) axes[k] = DivideBlocks(volume.sides[k], volume.valid[k], length_indices[k]);
+  for (int k = 0; k < 3; ++k) axes[k] = DivideBlocks(volume.valid[k], length_indices[k]);
   const auto& [z, y, x] = axes;
   DcGrid grid{{static_cast<int64_t>(z.lengths.size()), static_cast<int64_t>(y.lengths.size()),
                static_cast<int64_t>(x.lengths.size())},

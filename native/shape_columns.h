@@ -19,12 +19,17 @@ namespace {
 
 constexpr int64_t kTile = 16;  // the largest side of a column along the axes that it does not span
 
+// Distance of neighbours along an axis of an array (z, y, x).
+inline int64_t StrideOf(const int64_t (&sides)[3], int axis) {
+  return axis == 0 ? sides[1] * sides[2] : axis == 1 ? sides[2] : 1;
+}
+
 struct Volume {
   const float* voxels;
   int64_t sides[3], valid[3];
   float step;
 
-  int64_t stride(int axis) const { return axis == 0 ? sides[1] * sides[2] : axis == 1 ? sides[2] : 1; }
+  int64_t stride(int axis) const { return StrideOf(sides, axis); }
 };
 
 // Axes other than this one.
@@ -61,9 +66,11 @@ struct BlockRow {
 
 Blocks LookAtBlocks(const Volume& volume, void (*look_at_rows)(const Volume&, int64_t, int64_t, BlockRow&)) {
   Blocks blocks;
+  BlockRow row{std::vector<int32_t>(volume.sides[2]), std::vector<float>(volume.sides[2])};
   for (int64_t z = 0; z < volume.sides[0]; z += kSide) {
     for (int64_t y = 0; y < volume.sides[1]; y += kSide) {
-      BlockRow row{std::vector<int32_t>(volume.sides[2]), std::vector<float>(volume.sides[2])};
+      std::fill(row.activity.begin(), row.activity.end(), 0);
+      std::fill(row.sums.begin(), row.sums.end(), 0.0f);
       look_at_rows(volume, z, y, row);
       for (int64_t x = 0; x < volume.sides[2]; x += kSide) {
         blocks.activity.push_back(0);

@@ -13,12 +13,14 @@ import numpy as np
 
 from nvc_jax.core.searching import count_below
 
-FLOOR = 0.3
+_FLOOR = 0.3
 """Size, as a share of the mean size, that is added to all: sizes are estimates that may be too small."""
-MIN_FLOOR = 1e-6
+_MIN_FLOOR = 1e-6
 """Smallest size that is added, for items that all have size 0: they are then drawn alike."""
-MIN_SHARE = 1e-9
+_MIN_SHARE = 1e-9
 """Smallest divisor of a weight, for draws among no items."""
+FLOORS = np.array([_FLOOR, _MIN_FLOOR, _MIN_SHARE], np.float32)
+"""The three numbers above, as kernels take them."""
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 _SEED = 0
 """Seed of the order of items: always the same, so that encoding is reproducible."""
@@ -64,9 +66,9 @@ def draw_systematic(sizes: jax.Array, exists: jax.Array, n_drawn: int) -> tuple[
     sizes = jnp.where(exists, sizes, 0)
 
     mean = jnp.sum(sizes) / jnp.maximum(jnp.sum(exists), 1).astype(jnp.float32)
-    shares = jnp.where(exists, sizes + jnp.maximum(FLOOR * mean, MIN_FLOOR), 0)
+    shares = jnp.where(exists, sizes + jnp.maximum(_FLOOR * mean, _MIN_FLOOR), 0)
     ends = jnp.cumsum(shares)
     distance = ends[-1] / n_drawn
     marks = (jnp.arange(n_drawn, dtype=jnp.float32) + 0.5) * distance
     drawn = jnp.minimum(count_below(ends, marks), len(sizes) - 1)
-    return jnp.asarray(order)[drawn], distance / jnp.maximum(shares[drawn], MIN_SHARE)
+    return jnp.asarray(order)[drawn], distance / jnp.maximum(shares[drawn], _MIN_SHARE)

@@ -1,7 +1,5 @@
 """Ends of blocks: up to where they may have integers other than 0, before these are chosen."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,34 +32,17 @@ def find_ends(
     Returns:
         int32 (n,), in units of END_OF_BLOCK_UNIT integers, rounded up.
     """
-    kernel, reference = (partial(form, single_steps=single_steps) for form in (_by_kernel, _reference))
+    scale = np.float32(single_steps)
+
+    def kernel(costs: DecisionCosts, scan: ScanOrder, layout: BlockLayout, *blocks: jax.Array) -> jax.Array:
+        ends = jax.ShapeDtypeStruct(layout.partial_type.shape, jnp.int32)
+        model = (costs.tables, costs.first_thresholds, scan.positions, layout.partial_type)
+        return call("nvc_find_ends", ends, *blocks, *model, single_steps=scale)
+
+    def reference(
+        costs: DecisionCosts, scan: ScanOrder, layout: BlockLayout, values: jax.Array, classes: jax.Array
+    ) -> jax.Array:
+        thresholds = costs.first_thresholds[costs.tables[classes]]
+        return scan_order.find_ends(scan, layout, jnp.abs(values * scale) >= thresholds)
+
     return on_cpu(kernel, reference, costs, scan, layout, values, classes)
-
-
-def _by_kernel(
-    costs: DecisionCosts,
-    scan: ScanOrder,
-    layout: BlockLayout,
-    values: jax.Array,
-    classes: jax.Array,
-    *,
-    single_steps: float,
-) -> jax.Array:
-    """Find ends by the native kernel."""
-    ends = jax.ShapeDtypeStruct(classes.shape, jnp.int32)
-    arguments = (values, classes, costs.tables, costs.first_thresholds, scan.positions, layout.partial_type)
-    return call("nvc_find_ends", ends, *arguments, single_steps=np.float32(single_steps))
-
-
-def _reference(
-    costs: DecisionCosts,
-    scan: ScanOrder,
-    layout: BlockLayout,
-    values: jax.Array,
-    classes: jax.Array,
-    *,
-    single_steps: float,
-) -> jax.Array:
-    """Find ends in ``jax.numpy``: the specification of the kernel."""
-    thresholds = costs.first_thresholds[costs.tables[classes]]
-    return scan_order.find_ends(scan, layout, jnp.abs(values * np.float32(single_steps)) >= thresholds)

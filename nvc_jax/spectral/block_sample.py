@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.core.systematic_sampling import FLOOR, MIN_FLOOR, MIN_SHARE, draw_systematic, shuffle
+from nvc_jax.core.systematic_sampling import FLOORS, draw_systematic, shuffle
 from nvc_jax.native.dispatch import call, on_cpu
 
 _N_DRAWN = 128
@@ -45,7 +45,7 @@ def _by_kernel(values: jax.Array, inside: jax.Array, *, single_steps: float) -> 
     numbers = {
         "scale": np.float32(single_steps),
         "limit": np.float32(_MAX_ENERGY),
-        "floors": np.array([FLOOR, MIN_FLOOR, MIN_SHARE], np.float32),
+        "floors": FLOORS,
     }
     drawn, weights = call(
         "nvc_draw_blocks", results, values, inside, jnp.asarray(shuffle(len(values))), **numbers

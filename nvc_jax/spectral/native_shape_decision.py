@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.shapes import Shape3, check_shape
-from nvc_jax.core.systematic_sampling import FLOOR, MIN_FLOOR, MIN_SHARE, shuffle
+from nvc_jax.core.systematic_sampling import FLOORS, shuffle
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.native.dispatch import call
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP
@@ -26,7 +26,6 @@ from nvc_jax.spectral.shape_columns import (
 from nvc_jax.transform.native_separable import axis_constants
 
 _PRICES = (BITS_PER_SQUARED_STEP, BITS_OF_CODED, BITS_PER_OCTAVE)
-_FLOORS = (FLOOR, MIN_FLOOR, MIN_SHARE)
 
 
 def choose_shape(
@@ -56,7 +55,7 @@ def choose_shape(
     arguments = (volume, step, valid_shape, *map(jnp.asarray, (lengths, filters, orders)), *axis_constants())
     attributes = {
         "drawing_numbers": numbers,
-        "settings_numbers": np.array([*_PRICES, *_FLOORS, MAX_MAGNITUDE], np.float32),
+        "settings_numbers": np.array([*_PRICES, *FLOORS, MAX_MAGNITUDE], np.float32),
         "first_filter": np.int32(first_filter),
     }
     return call("nvc_choose_shape", [index, index, cost], *arguments, **attributes)

@@ -6,6 +6,7 @@ from autoencoder_slabs import (
     CONFIGS,
     LIMITS,
     RANGE,
+    ROUNDING,
     VOLUME,
     as_encoded,
     decode_in_slabs,
@@ -18,8 +19,6 @@ from nvc_jax.autoencoder.networks import DenseAutoencoder, bind
 
 DENSE = [name for name, config in CONFIGS.items() if config.architecture == "dense"]
 BLENDED = [name for name in DENSE if 0 < 2 * CONFIGS[name].margin <= CONFIGS[name].block_size]
-ROUNDING = 2.0**-21
-"""Share of the range by which float32 sums in another order may differ: a few units in the last place."""
 
 
 def bind_dense(name: str, params: dict) -> DenseAutoencoder:

@@ -6,6 +6,7 @@ from autoencoder_slabs import (
     CONFIGS,
     LIMITS,
     RANGE,
+    ROUNDING,
     VOLUME,
     as_encoded,
     decode_in_slabs,
@@ -17,8 +18,6 @@ from nvc_jax.autoencoder import whole_volume
 from nvc_jax.autoencoder.arithmetic import FAST, FLOAT32, arithmetic_of_gpus
 from nvc_jax.autoencoder.networks import bind
 
-ROUNDING = 2.0**-21
-"""Share of the range by which float32 sums in another order may differ: a few units in the last place."""
 HALF_ROUNDING = 2.0**-10
 """The same where voxels and operands of products are kept in float16, which has 11 bits."""
 

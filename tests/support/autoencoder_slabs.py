@@ -22,6 +22,8 @@ CONFIGS = {
 VOLUME = np.random.default_rng(0).uniform(1, 200, (9, 13, 6)).astype(np.float32)
 LIMITS = (jnp.float32(VOLUME.min()), jnp.float32(VOLUME.max()))
 RANGE = float(VOLUME.max() - VOLUME.min())
+ROUNDING = 2.0**-21
+"""Share of the range by which float32 sums in another order may differ: a few units in the last place."""
 
 
 def params_of(config: ModelConfig) -> Params:
