@@ -10,7 +10,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from nvc_jax.container.begun import CHECKSUMS_PREFIX, Begun, Claim, checksums_key, find_begun, start
+import tensorstore as ts
+
+from nvc_jax.container.begun import CHECKSUMS_PREFIX, Begun, Claim, begin, checksums_key, find_begun, start
 from nvc_jax.container.destinations import check_destination, is_zip
 from nvc_jax.container.metadata import METADATA_KEY, ContainerMetadata
 from nvc_jax.container.notes import Notes, leaving_notes
@@ -89,14 +91,19 @@ class _LocalClaim(Claim):
         metadata.to_text()  # raises before anything is lost
         partial = self._common if self._shared else self._own_directory(resume)
         try:
-            store = self._start(partial, metadata, checksums)
+            store, begun = self._start(partial, metadata, checksums)
         except BaseException:
             if not self._shared and not _count_objects(partial):
                 shutil.rmtree(partial, ignore_errors=True)
             raise
         with unfinished(partial, lambda: self._describe(partial, store)):
             try:
-                yield store
+                try:
+                    yield store
+                finally:
+                    if begun is not None:
+                        with naming(self._name):
+                            begun.result()
                 if not self._shared:
                     self._complete(store, partial)
                 elif partial.exists() and store.is_complete():
@@ -106,15 +113,23 @@ class _LocalClaim(Claim):
                     shutil.rmtree(partial, ignore_errors=True)
                 raise
 
-    def _start(self, partial: Path, metadata: ContainerMetadata, checksums: bytes) -> ContainerStore:
-        """Make the directory and store the metadata, or check that those in it are the same."""
+    def _start(
+        self, partial: Path, metadata: ContainerMetadata, checksums: bytes
+    ) -> tuple[ContainerStore, ts.Future | None]:
+        """Make the directory and store the metadata, or check that those in it are the same.
+
+        Returns:
+            The container, and the future of its metadata being stored; None where they are.
+        """
         self._check_begun(partial)
         with naming(self._name):
             partial.mkdir(exist_ok=True)
             objects = open_directory(partial)
             if self._shared and checksums:
                 objects.write(checksums_key(metadata), checksums).result()
-        return start(objects, METADATA_KEY, metadata, self._name, self._shared, self._advice())
+        if not self._shared and not (partial / METADATA_KEY).exists():
+            return begin(objects, METADATA_KEY, metadata, self._name)
+        return start(objects, METADATA_KEY, metadata, self._name, self._shared, self._advice()), None
 
     def _advice(self) -> str:
         if self._shared:

@@ -77,20 +77,29 @@ class ContainerStore:
         Returns:
             Bytes of the stored object.
         """
+        n_bytes, stored = self.begin_object(index, payloads)
+        stored.result()
+        return n_bytes
+
+    def begin_object(self, index: ChunkIndex, payloads: Mapping[ChunkIndex, bytes]) -> tuple[int, ts.Future]:
+        """Begin to store the payloads of ``chunks_of(index)``, as ``write_object`` does.
+
+        Returns:
+            Bytes of the object, and the future of its being stored.
+        """
         identity, grid = self._identity, self.metadata.chunk_grid
         sealed = {chunk: seal_chunk(payload, identity, chunk, grid) for chunk, payload in payloads.items()}
         n_bytes = sum(map(len, sealed.values()))
         if self.metadata.shard is None:
-            self.kvstore.write(_object_key(index), sealed[index]).result()
-            return n_bytes
+            return n_bytes, self.kvstore.write(_object_key(index), sealed[index])
         # A damaged shard is removed first: TensorStore would merge the new chunks with it.
         self.kvstore.write(_object_key(index), None).result()
         transaction = ts.Transaction()
         shard = self._shard(index).with_transaction(transaction)
         for chunk, value in sealed.items():
             shard.write(self._key_in_shard(chunk), value).result()
-        transaction.commit_async().result()
-        return n_bytes + _INDEX_ENTRY_BYTES * math.prod(self.metadata.chunks_per_object) + N_CHECKSUM_BYTES
+        n_bytes += _INDEX_ENTRY_BYTES * math.prod(self.metadata.chunks_per_object) + N_CHECKSUM_BYTES
+        return n_bytes, transaction.commit_async()
 
     def has_object(self, index: ChunkIndex) -> bool:
         """Tell whether a stored object exists and every chunk of it is undamaged."""
