@@ -72,11 +72,7 @@ class ContainerStore:
         return tuple(i // n for i, n in zip(chunk, self.metadata.chunks_per_object, strict=True))
 
     def write_object(self, index: ChunkIndex, payloads: Mapping[ChunkIndex, bytes]) -> int:
-        """Store the payloads of ``chunks_of(index)``; the object is stored as a whole or not at all.
-
-        Returns:
-            Bytes of the stored object.
-        """
+        """Store the payloads of ``chunks_of(index)``, all or none of them; return the object's bytes."""
         n_bytes, stored = self.begin_object(index, payloads)
         stored.result()
         return n_bytes

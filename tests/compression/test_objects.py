@@ -162,4 +162,4 @@ def test_errors_of_encoding_are_not_replaced_by_those_of_storing(tmp_path: Path)
     (tmp_path / "c").write_text("a file where the objects' directory would be")
     store = ContainerStore(open_directory(tmp_path), metadata_of(), "v.zarr")
     with pytest.raises(Interrupted):
-        write(store, on_progress=interrupt_after(3))
+        write(store, on_progress=interrupt_after(1))
