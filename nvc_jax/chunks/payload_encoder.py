@@ -173,9 +173,7 @@ class PayloadEncoder:
             return BegunChunk(values, None, None, prediction)
         limit = math.inf
         if prediction is not None:
-            limit = min(
-                (prediction.rough_cost or math.inf) / _USUAL_SHARE, dearest - 8 * len(values.special_values)
-            )
+            limit = min(values.lattice_cost(target) / _USUAL_SHARE, dearest) - 8 * len(values.special_values)
         transformed = self._transform.encode(values.chunk, target, boundaries, limit)
         return BegunChunk(values, None, transformed, prediction, boundaries)
 
