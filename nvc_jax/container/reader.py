@@ -83,15 +83,23 @@ class Reader:
         return chunks_in_region(region, self.chunk)
 
     def decode(self, region: Region, mapping: Callable[..., Iterable[None]] = map) -> np.ndarray:
-        """Decode the voxels of a region.
+        """Decode the voxels of a region; arguments as of ``decode_into``."""
+        self.check_present(region)
+        result = np.empty([part.stop - part.start for part in region], self.dtype)
+        self.decode_into(result, region, mapping)
+        return result
+
+    def decode_into(
+        self, result: np.ndarray, region: Region, mapping: Callable[..., Iterable[None]] = map
+    ) -> None:
+        """Decode the voxels of a region into an array.
 
         Args:
+            result: of the region's shape and the volume's dtype.
             region: slices with bounds, within the level, and not empty.
             mapping: ``map`` for one chunk after another, or ``core.concurrency.map_on_devices`` for several
                 at a time.
         """
-        self.check_present(region)
-        result = np.empty([part.stop - part.start for part in region], self.dtype)
 
         def decode_piece(piece: tuple[ChunkIndex, Region, Region]) -> None:
             index, in_region, in_chunk = piece
@@ -99,7 +107,6 @@ class Reader:
 
         for _ in mapping(decode_piece, self.pieces(region)):
             pass
-        return result
 
     def check_present(self, region: Region) -> None:
         """Check that the last chunk of a region is there, before memory or files are made for several chunks.
