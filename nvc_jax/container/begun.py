@@ -82,15 +82,9 @@ def start(
     return ContainerStore(objects, started, name)
 
 
-def begin(
-    objects: ts.KvStore, key: str, metadata: ContainerMetadata, name: str
-) -> tuple[ContainerStore, ts.Future]:
-    """Begin to store the metadata where no other run writes; arguments as of ``start``.
-
-    Returns:
-        The container, and the future of its metadata being stored.
-    """
-    return ContainerStore(objects, metadata, name), objects.write(key, metadata.to_text())
+def begin(objects: ts.KvStore, key: str, metadata: ContainerMetadata, name: str) -> ContainerStore:
+    """Begin to store the metadata where no other run writes; arguments as of ``start``."""
+    return ContainerStore(objects, metadata, name, objects.write(key, metadata.to_text()))
 
 
 def checksums_key(metadata: ContainerMetadata) -> str:

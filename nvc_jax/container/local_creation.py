@@ -10,8 +10,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import tensorstore as ts
-
 from nvc_jax.container.begun import CHECKSUMS_PREFIX, Begun, Claim, begin, checksums_key, find_begun, start
 from nvc_jax.container.destinations import check_destination, is_zip
 from nvc_jax.container.metadata import METADATA_KEY, ContainerMetadata
@@ -91,7 +89,7 @@ class _LocalClaim(Claim):
         metadata.to_text()  # raises before anything is lost
         partial = self._common if self._shared else self._own_directory(resume)
         try:
-            store, begun = self._start(partial, metadata, checksums)
+            store = self._start(partial, metadata, checksums)
         except BaseException:
             if not self._shared and not _count_objects(partial):
                 shutil.rmtree(partial, ignore_errors=True)
@@ -101,9 +99,8 @@ class _LocalClaim(Claim):
                 try:
                     yield store
                 finally:
-                    if begun is not None:
-                        with naming(self._name):
-                            begun.result()
+                    with naming(self._name):
+                        store.wait_for_metadata()
                 if not self._shared:
                     self._complete(store, partial)
                 elif partial.exists() and store.is_complete():
@@ -113,14 +110,8 @@ class _LocalClaim(Claim):
                     shutil.rmtree(partial, ignore_errors=True)
                 raise
 
-    def _start(
-        self, partial: Path, metadata: ContainerMetadata, checksums: bytes
-    ) -> tuple[ContainerStore, ts.Future | None]:
-        """Make the directory and store the metadata, or check that those in it are the same.
-
-        Returns:
-            The container, and the future of its metadata being stored; None where they are.
-        """
+    def _start(self, partial: Path, metadata: ContainerMetadata, checksums: bytes) -> ContainerStore:
+        """Make the directory and begin to store the metadata, or check that those in it are the same."""
         self._check_begun(partial)
         with naming(self._name):
             partial.mkdir(exist_ok=True)
@@ -129,7 +120,7 @@ class _LocalClaim(Claim):
                 objects.write(checksums_key(metadata), checksums).result()
         if not self._shared and not (partial / METADATA_KEY).exists():
             return begin(objects, METADATA_KEY, metadata, self._name)
-        return start(objects, METADATA_KEY, metadata, self._name, self._shared, self._advice()), None
+        return start(objects, METADATA_KEY, metadata, self._name, self._shared, self._advice())
 
     def _advice(self) -> str:
         if self._shared:
