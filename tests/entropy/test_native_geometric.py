@@ -7,7 +7,6 @@ from nvc_jax.entropy import adaptive_geometric, geometric_adaptation, native_geo
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.entropy.word_stream import WordStream
 
-
 choose_scales = jax.jit(geometric_adaptation.choose_scales)
 start_and_thresholds = jax.jit(geometric_adaptation.start_and_thresholds)
 estimate_bits = jax.jit(native_geometric.estimate_bits)

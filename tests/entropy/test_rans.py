@@ -68,9 +68,7 @@ def encode(
 
 
 @jax.jit
-def decode(
-    tables: frequency_tables.Tables, stream: WordStream, rows: jax.Array, active: jax.Array
-) -> tuple:
+def decode(tables: frequency_tables.Tables, stream: WordStream, rows: jax.Array, active: jax.Array) -> tuple:
     def step(coder: rans.Coder, inputs: tuple) -> tuple:
         return rans.pop(coder, tables, *inputs)
 

@@ -48,7 +48,7 @@ def test_the_cost_is_that_of_the_differences_that_are_cheapest(
         differences = dc
         for axis in axes:
             differences = np.diff(differences, axis=axis, prepend=0)
-        filled = np.zeros(first.size, np.float32)  # of one size, so that there is one program; zeros cost nothing
+        filled = np.zeros(first.size, np.float32)  # of one size, for one program; zeros cost nothing
         filled[: differences.size] = differences.ravel()
         costs.append(float(np.sum(estimate(filled, STEP))))
     cost = cost_of_dc(sum_blocks(volume, valid), STEP, valid, shape.lengths)
