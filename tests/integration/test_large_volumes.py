@@ -117,8 +117,6 @@ def containers_with_margins(tmp_path_factory: pytest.TempPathFactory) -> list[Pa
 
 @pytest.mark.parametrize("mode", ["blend", "crop"])
 def test_margins_do_not_end_at_chunks(mode: str, containers_with_margins: list[Path]) -> None:
-    decoded = [
-        nvc_jax.open(path, mode=mode).read().result().astype(int) for path in containers_with_margins
-    ]
+    decoded = [nvc_jax.open(path, mode=mode).read().result().astype(int) for path in containers_with_margins]
     assert np.abs(decoded[1] - decoded[0]).max() <= 1
     assert np.abs(decoded[2] - decoded[0]).max() <= 1
