@@ -22,7 +22,7 @@ LAYOUT = {"chunks": (16, 16, 16), "shards": (16, 32, 64)}
 
 def make_file(path: str) -> None:
     """Write a volume (z, y, x), float32."""
-    z, y, x = np.mgrid[:32, :64, :64] / 10
+    z, y, x = np.mgrid[:32, :32, :64] / 10
     np.save(path, (np.sin(3 * z) * np.cos(2 * y) * np.sin(x * y)).astype(np.float32))
 
 

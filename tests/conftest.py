@@ -24,6 +24,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers, and other processes, sha
     if version("jaxlib").startswith("0.10."):  # later releases end at flags that they no longer have
         flags.append("--xla_cpu_use_fusion_emitters=false")
     os.environ["XLA_FLAGS"] = " ".join([*flags, os.environ.get("XLA_FLAGS", "")])
+    # As many processes run as there are cores; idle threads of NumPy's products would keep these busy.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Many tests encode volumes of one shape, some in processes of their own.
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="nvc-programs-")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
@@ -63,8 +65,9 @@ LONGEST = (
     "models/test_registry.py",
 )
 """Files of tests that take longest: they are run first, so that no process ends with one of them alone."""
-MOST_BYTES = min(2 << 30, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") // 8)
-"""Memory of a process beyond which programs do not wait for the next test that needs them."""
+MOST_BYTES = min(1600 << 20, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") // 8)
+"""Memory of a process beyond which programs do not wait for the next test that needs them: with what a single
+test takes it stays below 2 GiB."""
 
 
 def pytest_collection_finish() -> None:

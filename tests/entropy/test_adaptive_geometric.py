@@ -16,12 +16,15 @@ decode = jax.jit(adaptive_geometric.decode, static_argnums=2)
 choose_scales = jax.jit(geometric_adaptation.choose_scales)
 choose_tables = jax.jit(geometric_adaptation.choose_tables)
 to_token = jax.jit(tokens.to_token)
+start_and_thresholds = jax.jit(geometric_adaptation.start_and_thresholds)
+encode_reference = jax.jit(adaptive_geometric.encode_reference)
+choose_common_scale = jax.jit(geometric_adaptation.choose_common_scale)
 
 
 def round_trip(values: np.ndarray, scales: np.ndarray) -> tuple[int, int]:
     """Encode and decode; returns the words used and the lanes."""
-    given_scales = jnp.asarray(scales, jnp.int32)
-    stream = encode(jnp.asarray(values, jnp.int32), given_scales)
+    given_scales = scales.astype(np.int32)
+    stream = encode(values.astype(np.int32), given_scales)
     used = int(stream.group_words.sum())
     assert stream.words.shape == (adaptive_geometric.capacity(values.shape[1], values.shape[0]),)
     assert used <= len(stream.words)
@@ -31,8 +34,8 @@ def round_trip(values: np.ndarray, scales: np.ndarray) -> tuple[int, int]:
 
 def ideal_bits(values: np.ndarray, scales: np.ndarray) -> float:
     """Bits that the tables by which integers are coded allow."""
-    given_values = jnp.asarray(values, jnp.int32)
-    rows = np.asarray(choose_tables(given_values, jnp.asarray(scales, jnp.int32)))
+    given_values = values.astype(np.int32)
+    rows = np.asarray(choose_tables(given_values, scales.astype(np.int32)))
     token, _, extra = (np.asarray(x) for x in to_token(given_values))
     frequencies = geometric_frequencies().astype(float)
     lacking = frequencies[rows, token] == 0
@@ -60,7 +63,7 @@ def test_any_integers_round_trip(seed: int, scale: int) -> None:
 def test_any_sizes_round_trip(n_dims: int, n: int) -> None:
     means = np.random.default_rng(0).uniform(0.1, 30, (n_dims, 1))
     values = two_sided(np.random.default_rng(1), means, n)
-    scales = np.asarray(choose_scales(jnp.asarray(values, jnp.int32)))
+    scales = np.asarray(choose_scales(values.astype(np.int32)))
     _, n_lanes = round_trip(values, scales)
     assert 1 <= n_lanes <= max_lanes_for(n)
 
@@ -68,11 +71,11 @@ def test_any_sizes_round_trip(n_dims: int, n: int) -> None:
 @pytest.mark.parametrize(("n", "n_lanes"), [(64, 32), (130, 64), (200, 96)])
 def test_the_worst_case_fits_the_buffer(n: int, n_lanes: int) -> None:
     """Lanes do not divide 130 and 200 blocks evenly: the first groups have more words than their share."""
-    values, scales = jnp.full((16, n), tokens.MAX_MAGNITUDE, jnp.int32), jnp.zeros(16, jnp.int32)
-    common = geometric_adaptation.start_and_thresholds(scales)
+    values, scales = np.full((16, n), tokens.MAX_MAGNITUDE, np.int32), np.zeros(16, np.int32)
+    common = start_and_thresholds(scales)
     frequencies = adaptive_geometric.coded_frequencies()
     arguments = (values, scales, *common, frequencies, jnp.int32(n), jnp.int32(n_lanes))
-    stream = jax.jit(adaptive_geometric.encode_reference)(*arguments)
+    stream = encode_reference(*arguments)
     assert int(stream.group_words.sum()) > 2 * values.size
     assert max_lanes_for(n) == n_lanes
     np.testing.assert_array_equal(decode(stream, scales, n), values)
@@ -84,7 +87,7 @@ def test_sizes_are_near_the_ideal(mean: float) -> None:
     n = 4096
     means = mean * rng.uniform(0.5, 2, (32, 1))
     values = two_sided(rng, means, n)
-    scales = np.asarray(choose_scales(jnp.asarray(values, jnp.int32)))
+    scales = np.asarray(choose_scales(values.astype(np.int32)))
     used, _ = round_trip(values, scales)
     ideal = ideal_bits(values, scales)
     assert ideal <= 16 * used <= 1.02 * ideal
@@ -98,9 +101,9 @@ def test_blocks_of_low_energy_cost_little() -> None:
     rng = np.random.default_rng(0)
     high = two_sided(rng, np.full((32, 1), 6.0), 1024)
     mixed = high * (rng.random(1024) < 0.25)[None]
-    scales = np.asarray(choose_scales(jnp.asarray(mixed, jnp.int32)))
+    scales = np.asarray(choose_scales(mixed.astype(np.int32)))
     used, _ = round_trip(mixed, scales)
-    used_high, _ = round_trip(high, np.asarray(choose_scales(jnp.asarray(high, jnp.int32))))
+    used_high, _ = round_trip(high, np.asarray(choose_scales(high.astype(np.int32))))
     assert used < 0.4 * used_high
 
 
@@ -114,7 +117,7 @@ def test_the_scale_of_a_dimension_is_that_of_its_mean_magnitude() -> None:
     values = np.zeros((N_SCALES, 1024))
     for row, mean in zip(values, MEANS, strict=True):
         row[: int(min(mean, 1) * 1024)] = round(max(mean, 1))
-    scales = choose_scales(jnp.asarray(values, jnp.int32))
+    scales = choose_scales(values.astype(np.int32))
     # Integers do not have every mean.
     assert np.abs(scales - np.arange(N_SCALES)).max() <= 1
 
@@ -122,11 +125,11 @@ def test_the_scale_of_a_dimension_is_that_of_its_mean_magnitude() -> None:
 @pytest.mark.parametrize(("n_high", "is_lower"), [(1024, False), (100, True)])
 def test_the_common_scale_is_lower_where_few_blocks_hold_the_energy(n_high: int, is_lower: bool) -> None:
     blocks = two_sided(np.random.default_rng(0), np.full((32, 1), 200.0), 1024)
-    values = jnp.asarray(blocks * (np.arange(1024) < n_high), jnp.int32)
-    usual = choose_scales(values.reshape(1, -1))[0]
-    common = geometric_adaptation.choose_common_scale(values, jnp.int32(1024))
+    values = (blocks * (np.arange(1024) < n_high)).astype(np.int32)
+    usual = np.asarray(choose_scales(values.reshape(1, -1)))[0]
+    common = choose_common_scale(values, np.int32(1024))
     assert (int(common) < int(usual)) == is_lower
-    streams = [encode(values, jnp.full(32, scale)) for scale in (common, usual)]
+    streams = [encode(values, np.full(32, scale)) for scale in (common, usual)]
     used, used_usual = (int(stream.group_words.sum()) for stream in streams)
     assert (used < 0.8 * used_usual) == is_lower
 

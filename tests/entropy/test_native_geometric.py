@@ -7,6 +7,11 @@ from nvc_jax.entropy import adaptive_geometric, geometric_adaptation, native_geo
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.entropy.word_stream import WordStream
 
+choose_scales = jax.jit(geometric_adaptation.choose_scales)
+start_and_thresholds = jax.jit(geometric_adaptation.start_and_thresholds)
+estimate_bits = jax.jit(native_geometric.estimate_bits)
+estimate_reference = jax.jit(geometric_adaptation.estimate_reference)
+
 
 @jax.jit
 def encode_both(values: jax.Array, scales: jax.Array, count: jax.Array) -> tuple:
@@ -36,7 +41,7 @@ def test_the_kernels_equal_the_reference(spread: float, n_dims: int, n_blocks: i
     drawn = np.rint(rng.laplace(0, spread, (n_dims, n_blocks)) * 0.98 ** np.arange(n_dims)[:, None])
     values = np.clip(drawn, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.int32)
     values[:, count:] = 0
-    given, scales = jnp.asarray(values), geometric_adaptation.choose_scales(jnp.asarray(values))
+    given, scales = jnp.asarray(values), choose_scales(values)
     stream, reference = encode_both(given, scales, jnp.int32(count))
     for own, expected in zip(stream, reference, strict=True):
         np.testing.assert_array_equal(own, expected)
@@ -52,11 +57,9 @@ def test_the_kernels_equal_the_reference(spread: float, n_dims: int, n_blocks: i
 def test_estimates_equal_the_reference(count: int) -> None:
     rng = np.random.default_rng(0)
     values = rng.integers(-1000, 1000, (7, 9000)) * rng.integers(0, 1 << 21, (1, 9000)) // 1000
-    values = jnp.asarray(np.clip(values, -MAX_MAGNITUDE, MAX_MAGNITUDE), jnp.int32)
-    scales = jnp.arange(7, dtype=jnp.int32) * 5
-    zero, further = jnp.arange(32, dtype=jnp.int32) * 9, jnp.linspace(30, 0.01, 32, dtype=jnp.float32)
-    common = geometric_adaptation.start_and_thresholds(scales)
-    arguments = (values, scales, *common, zero, further, jnp.int32(count))
-    np.testing.assert_array_equal(
-        native_geometric.estimate_bits(*arguments), geometric_adaptation.estimate_reference(*arguments)
-    )
+    values = np.clip(values, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.int32)
+    scales = np.arange(7, dtype=np.int32) * 5
+    zero, further = np.arange(32, dtype=np.int32) * 9, np.linspace(30, 0.01, 32, dtype=np.float32)
+    common = start_and_thresholds(scales)
+    arguments = (values, scales, *common, zero, further, np.int32(count))
+    np.testing.assert_array_equal(estimate_bits(*arguments), estimate_reference(*arguments))

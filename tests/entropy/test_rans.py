@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +20,7 @@ to_token = jax.jit(tokens_module.to_token)
 start_encoding = jax.jit(rans.start_encoding, static_argnums=(1, 2))
 finish_encoding, start_decoding = jax.jit(rans.finish_encoding), jax.jit(rans.start_decoding)
 ends_well = jax.jit(rans.ends_well)
+make_tables = jax.jit(frequency_tables.make_tables, static_argnames="with_slots")
 
 
 def frequencies() -> np.ndarray:
@@ -44,9 +47,15 @@ def to_lanes(array: jax.Array) -> jax.Array:
     return jnp.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)])
 
 
+@functools.cache
+def shared_tables() -> frequency_tables.Tables:
+    return make_tables(jnp.asarray(FREQUENCIES))
+
+
 @jax.jit
-def encode(values: jax.Array, rows: jax.Array, active: jax.Array) -> WordStream:
-    tables = frequency_tables.make_tables(jnp.asarray(FREQUENCIES))
+def encode(
+    tables: frequency_tables.Tables, values: jax.Array, rows: jax.Array, active: jax.Array
+) -> WordStream:
     n_lanes = values.shape[1]
     coder = rans.start_encoding(jnp.int32(n_lanes), n_lanes, rans.capacity(values.size, n_lanes))
 
@@ -59,9 +68,7 @@ def encode(values: jax.Array, rows: jax.Array, active: jax.Array) -> WordStream:
 
 
 @jax.jit
-def decode(stream: WordStream, rows: jax.Array, active: jax.Array) -> tuple:
-    tables = frequency_tables.make_tables(jnp.asarray(FREQUENCIES))
-
+def decode(tables: frequency_tables.Tables, stream: WordStream, rows: jax.Array, active: jax.Array) -> tuple:
     def step(coder: rans.Coder, inputs: tuple) -> tuple:
         return rans.pop(coder, tables, *inputs)
 
@@ -71,10 +78,10 @@ def decode(stream: WordStream, rows: jax.Array, active: jax.Array) -> tuple:
 
 def round_trip(values: np.ndarray, rows: np.ndarray, active: np.ndarray) -> int:
     """Encode and decode; returns the words used."""
-    stream = encode(jnp.asarray(values, jnp.int32), jnp.asarray(rows), jnp.asarray(active))
+    stream = encode(shared_tables(), values.astype(np.int32), rows, active)
     used = int(stream.group_words.sum())
     assert used <= rans.WORDS_PER_INTEGER * values.size + 2 * values.shape[1]
-    decoded, ends_well = decode(stream, jnp.asarray(rows), jnp.asarray(active))
+    decoded, ends_well = decode(shared_tables(), stream, rows, active)
     np.testing.assert_array_equal(decoded, np.where(active, values, 0))
     # All is read, and the states are those that encoding began with.
     assert ends_well
@@ -126,7 +133,8 @@ def test_damaged_streams_decode_to_something() -> None:
     words = jnp.asarray(np.random.default_rng(0).integers(0, 1 << 16, 100), jnp.uint16)
     rows, active = jnp.zeros((200, 4), jnp.int32), jnp.ones((200, 4), bool)
     for used in (100, 8, 30):
-        values, ends_well = decode(WordStream(words, jnp.array([used]), jnp.int32(4)), rows, active)
+        stream = WordStream(words, jnp.array([used]), jnp.int32(4))
+        values, ends_well = decode(shared_tables(), stream, rows, active)
         assert values.shape == (200, 4)
         assert not ends_well
 
@@ -151,10 +159,9 @@ def test_bits_of_active_lanes_come_back() -> None:
 def test_tokens_without_extra_bits_come_back(with_slots: bool) -> None:
     rng = np.random.default_rng(0)
     n_steps, n_lanes = 50, 64
-    rows = jnp.asarray(rng.integers(0, len(SPREADS), (n_steps, n_lanes)), jnp.int32)
-    tokens = jnp.asarray(rng.integers(0, 3, (n_steps, n_lanes)), jnp.uint32)
-    active = jnp.asarray(rng.random((n_steps, n_lanes)) < 0.8)
-    make_tables = jax.jit(frequency_tables.make_tables, static_argnames="with_slots")
+    rows = rng.integers(0, len(SPREADS), (n_steps, n_lanes)).astype(np.int32)
+    tokens = rng.integers(0, 3, (n_steps, n_lanes)).astype(np.uint32)
+    active = rng.random((n_steps, n_lanes)) < 0.8
     tables = make_tables(jnp.asarray(FREQUENCIES), with_slots=with_slots)
     coder = start_encoding(jnp.int32(n_lanes), n_lanes, rans.capacity(n_steps * n_lanes, n_lanes))
     push, pop = jax.jit(rans.push_token), jax.jit(rans.pop_token)
@@ -164,7 +171,7 @@ def test_tokens_without_extra_bits_come_back(with_slots: bool) -> None:
     coder = start_decoding(stream)
     for step in range(n_steps):
         coder, token = pop(coder, tables, rows[step], active[step])
-        np.testing.assert_array_equal(token[active[step]], tokens[step][active[step]])
+        np.testing.assert_array_equal(np.asarray(token)[active[step]], tokens[step][active[step]])
     assert ends_well(coder, stream)
 
 

@@ -105,11 +105,18 @@ def test_compilations_are_counted() -> None:
     assert len(compilations(lambda: jax.jit(lambda x: x * 3.25 + 1.5)(np.ones(7, np.float32)))) == 1
 
 
+@pytest.fixture(scope="module")
+def containers_with_margins(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Containers of one volume in chunks of several shapes."""
+    directory = tmp_path_factory.mktemp("margins")
+    chunks = {"whole": (64, 40, 48), "cubes": (16, 16, 24), "beams": (8, 40, 8)}
+    for name, chunk in chunks.items():
+        nvc_jax.compress(VOLUME, directory / f"{name}.zarr", chunks=chunk, model="two-wide-margin")
+    return [directory / f"{name}.zarr" for name in chunks]
+
+
 @pytest.mark.parametrize("mode", ["blend", "crop"])
-def test_margins_do_not_end_at_chunks(mode: str, tmp_path: Path) -> None:
-    decoded = []
-    for number, chunk in enumerate([(64, 40, 48), (16, 16, 24), (8, 40, 8)]):
-        nvc_jax.compress(VOLUME, tmp_path / f"{number}.zarr", chunks=chunk, model="two-wide-margin")
-        decoded.append(nvc_jax.open(tmp_path / f"{number}.zarr", mode=mode).read().result().astype(int))
+def test_margins_do_not_end_at_chunks(mode: str, containers_with_margins: list[Path]) -> None:
+    decoded = [nvc_jax.open(path, mode=mode).read().result().astype(int) for path in containers_with_margins]
     assert np.abs(decoded[1] - decoded[0]).max() <= 1
     assert np.abs(decoded[2] - decoded[0]).max() <= 1

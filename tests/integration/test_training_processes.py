@@ -20,11 +20,11 @@ from nvc_jax.training.metrics import METRICS, read_metrics
 
 DENSE: dict[str, Any] = {
     "model": {"architecture": "dense", "margin": 0, "hidden_sizes": [16], "latent_dim": 8},
-    "epochs": 15,
+    "epochs": 9,
     "batch_size": 8,
     "steps_per_dispatch": 9,
 }
-"""A run of 45 reports, 3 in each of 15 epochs: long enough to be interrupted."""
+"""A run of 27 reports, 3 in each of 9 epochs: long enough to be interrupted."""
 PROGRAM = [sys.executable, "-c", "import sys; from nvc_jax.cli import main; sys.exit(main())"]
 
 
@@ -104,7 +104,7 @@ def test_a_run_survives_the_death_and_the_preemption_of_its_processes(
     for status, error in end(processes):
         assert status == 128 + signal.SIGTERM
         assert "the same command continues it" in error
-    assert len(read_metrics(tmp_path / "model.training" / METRICS)) < 45
+    assert len(read_metrics(tmp_path / "model.training" / METRICS)) < 27
 
     for status, error in end(launch(2, tmp_path)):
         assert status == 0, error

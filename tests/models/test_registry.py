@@ -40,7 +40,7 @@ from nvc_jax.spectral.model import SpectralModel
 from nvc_jax.spectral.training.config import SpectralTraining
 
 TINY = ModelKind(BlockMeanConfig, BlockMeanModel, BlockMeanTraining)
-VOLUME = read_volume(SAMPLE)[:21, :30, :43]
+VOLUME = read_volume(SAMPLE)[:19, :22, :30]
 CHUNK = (16, 16, 24)
 
 
@@ -113,7 +113,7 @@ def test_a_new_kind_encodes_and_decodes_volumes(dtype: str, codec: nvc_jax.Codec
     volume = VOLUME.astype(dtype)
     encoded = nvc_jax.encode_volume(codec, volume, step=0.01)
     assert isinstance(encoded, EncodedMeans)
-    assert (encoded.used_bytes, encoded.volume_bytes) == (4 * 11 * 15 * 22, volume.nbytes)
+    assert (encoded.used_bytes, encoded.volume_bytes) == (4 * 10 * 11 * 15, volume.nbytes)
     decoded = nvc_jax.decode_volume(codec, encoded)
     assert (decoded.shape, decoded.dtype) == (volume.shape, volume.dtype)
     assert np.abs(np.asarray(decoded, float) - volume).mean() < 0.05 * np.ptp(volume)
@@ -189,7 +189,7 @@ def test_containers_of_a_new_kind_keep_every_target(
     volume, container = VOLUME.astype(dtype), tmp_path / "v.zarr"
     if volume.dtype.kind == "f":
         volume[2:4, 3:9, :7] = np.nan
-        volume[:, 20:] = -1e10
+        volume[:, 19:] = -1e10
     result = nvc_jax.compress(volume, container, model=codec, chunks=CHUNK, shards=(16, 32, 48), **target)
     info = nvc_jax.info(container)
     assert (info["model"], info["target"]) == ("custom", target or {"step": 0.05})
@@ -199,7 +199,7 @@ def test_containers_of_a_new_kind_keep_every_target(
     assert decoded.dtype == volume.dtype
     np.testing.assert_array_equal(decoded[~np.isfinite(volume)], volume[~np.isfinite(volume)])
     np.testing.assert_array_equal(zarr.open_array(container, mode="r")[:], decoded)
-    region = np.s_[3:19, 15:17, 20:43]
+    region = np.s_[3:19, 15:17, 20:30]
     np.testing.assert_array_equal(nvc_jax.open(container)[region].read().result(), decoded[region])
 
     verified = nvc_jax.verify(volume, container)
@@ -219,8 +219,8 @@ def test_containers_of_a_new_kind_keep_every_target(
 def test_previews_of_a_new_kind_are_means_of_blocks(codec: nvc_jax.Codec, tmp_path: Path) -> None:
     nvc_jax.compress(VOLUME.astype(np.float32), tmp_path / "v.zarr", model=codec, chunks=CHUNK, step=0.01)
     preview = nvc_jax.preview(tmp_path / "v.zarr")
-    assert preview.shape == (3, 4, 6)
-    complete = np.s_[:2, :3, :5]  # blocks without padding
+    assert preview.shape == (3, 3, 4)
+    complete = np.s_[:2, :2, :3]  # blocks without padding
     expected = block_means(VOLUME.astype(np.float32))[complete]
     assert np.abs(preview[complete] - expected).max() < 0.02 * np.ptp(VOLUME)
 

@@ -16,6 +16,9 @@ N_BLOCKS = 3 * 2 * 2
 STEPS = 1.35
 
 find_ends = jax.jit(block_ends.find_ends, static_argnames="single_steps")
+make_decision_costs = jax.jit(class_decision.make_decision_costs)
+make_scan_order = jax.jit(scan_order.make_scan_order)
+find_expected_ends = jax.jit(scan_order.find_ends)
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +34,9 @@ def test_blocks_end_behind_the_last_coefficient_that_reaches_its_threshold(
     values = rng.laplace(0, rng.choice([0.05, 0.4, 3]), (N_BLOCKS, N_COEFFICIENTS)).astype(np.float32)
     values *= rng.random((N_BLOCKS, N_COEFFICIENTS)) < rng.choice([0.01, 1])
     classes = rng.integers(0, len(model.tables), N_BLOCKS).astype(np.int32)
-    costs, layout = class_decision.make_decision_costs(model), layout_for(SHAPE, VALID)
-    scan = scan_order.make_scan_order(model, layout)
+    costs, layout = make_decision_costs(model), layout_for(SHAPE, VALID)
+    scan = make_scan_order(model, layout)
     thresholds = np.asarray(costs.first_thresholds)[np.asarray(costs.tables)[classes]]
-    expected = scan_order.find_ends(
-        scan, layout, jnp.asarray(np.abs(values * np.float32(STEPS)) >= thresholds)
-    )
+    expected = find_expected_ends(scan, layout, np.abs(values * np.float32(STEPS)) >= thresholds)
     found = find_ends(costs, scan, layout, jnp.asarray(values), jnp.asarray(classes), single_steps=STEPS)
     np.testing.assert_array_equal(found, expected)

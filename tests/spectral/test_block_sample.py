@@ -7,6 +7,7 @@ from nvc_jax.core.systematic_sampling import draw_systematic
 from nvc_jax.spectral import block_sample
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
+draw = jax.jit(draw_systematic, static_argnums=2)
 draw_blocks = jax.jit(block_sample.draw_blocks, static_argnames="single_steps")
 
 
@@ -24,7 +25,7 @@ def test_blocks_are_drawn_by_their_energy_without_dc(n: int) -> None:
     drawn, weights = draw_blocks(jnp.asarray(values), jnp.asarray(inside), single_steps=1.35)
     energy = np.minimum(np.abs(values[:, 1:] * 1.35), 2).sum(axis=1)
     n_drawn = min(n, 128)
-    expected, of_expected = draw_systematic(jnp.asarray(energy), jnp.asarray(inside), n_drawn)
+    expected, of_expected = draw(energy, inside, n_drawn)
     assert drawn.shape == weights.shape == (n_drawn,)
     assert inside[np.asarray(drawn)].all()
     # Sums of floats may be rounded otherwise, so that a neighbour is drawn.

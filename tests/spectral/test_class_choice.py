@@ -1,5 +1,4 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +17,9 @@ def succession(seed: int, n: int, n_classes: int = 3) -> tuple[EntropyModel, np.
     frequencies = np.zeros((n_classes + 1, tokens.N_TOKENS), np.uint16)
     frequencies[:, :n_classes] = rng.integers(1, 2000, (n_classes + 1, n_classes))
     model = MODEL._replace(
-        class_frequencies=jnp.asarray(frequencies),
-        class_bits=jnp.full(n_classes, 2, jnp.float32),
-        tables=jnp.zeros((n_classes, 512), jnp.int32),
+        class_frequencies=frequencies,
+        class_bits=np.full(n_classes, 2, np.float32),
+        tables=np.zeros((n_classes, 512), np.int32),
     )
     return model, rng.uniform(0, 12, (n, n_classes)).astype(np.float32), rng.permutation(n).astype(np.int32)
 
@@ -38,7 +37,7 @@ def total_bits(model: EntropyModel, bits: np.ndarray, classes: np.ndarray) -> fl
 
 
 def choose(model: EntropyModel, bits: np.ndarray, order: np.ndarray, n: int) -> np.ndarray:
-    return np.asarray(choose_classes(model, jnp.asarray(bits), jnp.asarray(order), jnp.int32(n)))
+    return np.asarray(choose_classes(model, bits, order, np.int32(n)))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9))

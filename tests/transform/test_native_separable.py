@@ -20,6 +20,20 @@ pytestmark = pytest.mark.skipif(load_kernels() is not None, reason="there are no
 SHAPES = [(8, 8, 8), (24, 40, 56), (16, 136, 32)]
 
 apply_borders = jax.jit(axis_transform.apply_borders)
+
+
+@jax.jit
+def analyze(volume: jax.Array, axes: list[Factors]) -> jax.Array:
+    """Coefficients (z, y, x)."""
+    grid = tuple(side // 8 for side in volume.shape)
+    return from_blocks(native_separable.analyze(volume, axes), grid)
+
+
+@jax.jit
+def synthesize(coefficients: jax.Array, axes: list[Factors]) -> jax.Array:
+    return native_separable.synthesize(to_blocks(coefficients), axes)
+
+
 make_axis_transforms = jax.jit(separable.make_axis_transforms, static_argnums=0)
 make_axis_transform = jax.jit(axis_transform.make_axis_transform, static_argnums=(0, 5))
 
@@ -28,21 +42,17 @@ def matrices_of(axes: list[Factors], *, borders_first: bool) -> list[np.ndarray]
     """Matrices that the factors stand for, float64."""
     matrices = []
     for borders, dct in axes:
-        mixing = np.asarray(apply_borders(borders, jnp.eye(len(dct))), np.float64)
+        mixing = np.asarray(apply_borders(borders, np.eye(len(dct), dtype=np.float32)), np.float64)
         matrices.append(np.asarray(dct) @ mixing if borders_first else mixing @ np.asarray(dct))
     return matrices
 
 
 def check_kernels(volume: np.ndarray, analysis: list[Factors], synthesis: list[Factors]) -> None:
     """Compare both kernels with products of matrices in float64, up to rounding."""
-    grid = tuple(side // 8 for side in volume.shape)
     for axes, borders_first in ((analysis, True), (synthesis, False)):
         matrices = matrices_of(axes, borders_first=borders_first)
         expected = np.einsum("ai,bj,ck,ijk->abc", *matrices, volume, optimize=True)
-        if borders_first:
-            result = from_blocks(native_separable.analyze(jnp.asarray(volume), axes), grid)
-        else:
-            result = native_separable.synthesize(to_blocks(jnp.asarray(volume)), axes)
+        result = (analyze if borders_first else synthesize)(volume, axes)
         np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 

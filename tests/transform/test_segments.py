@@ -1,5 +1,4 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +10,12 @@ from nvc_jax.transform.segments import SEGMENT_LENGTHS
 
 SIDES = (8, 64, 200)
 
-divide_axis = jax.jit(segments.divide_axis, static_argnums=0)
+compiled = jax.jit(segments.divide_axis, static_argnums=0)
+
+
+def divide_axis(side: int, valid: int, index: int) -> segments.Segments:
+    """Segments of an axis, in arrays of NumPy."""
+    return jax.device_get(compiled(side, np.int32(valid), np.int32(index)))
 
 
 @st.composite
@@ -24,7 +28,7 @@ def axes(draw: st.DrawFn) -> tuple[int, int, int]:
 @given(axes())
 def test_segments_have_their_length_and_the_last_one_takes_the_rest(axis: tuple[int, int, int]) -> None:
     side, valid, index = axis
-    divided = divide_axis(side, jnp.int32(valid), jnp.int32(index))
+    divided = divide_axis(side, valid, index)
     expected = expected_segments(valid, SEGMENT_LENGTHS[index])
     lengths = [length for _, length in expected]
     start = np.repeat([start for start, _ in expected], lengths)
@@ -37,7 +41,7 @@ def test_segments_have_their_length_and_the_last_one_takes_the_rest(axis: tuple[
 @given(axes())
 def test_each_frequency_of_each_segment_has_one_place(axis: tuple[int, int, int]) -> None:
     side, valid, index = axis
-    divided = divide_axis(side, jnp.int32(valid), jnp.int32(index))
+    divided = divide_axis(side, valid, index)
     places = np.stack([divided.coefficient_start, divided.frequency], axis=1)[:valid]
     expected = [
         (start, frequency)
@@ -52,7 +56,7 @@ def test_each_frequency_of_each_segment_has_one_place(axis: tuple[int, int, int]
 @given(axes())
 def test_frequencies_rise_within_a_block_and_from_block_to_block(axis: tuple[int, int, int]) -> None:
     side, valid, index = axis
-    divided = divide_axis(side, jnp.int32(valid), jnp.int32(index))
+    divided = divide_axis(side, valid, index)
     frequency, start = np.asarray(divided.frequency), np.asarray(divided.coefficient_start)
     for first in range(0, valid, 8):
         in_block = frequency[first : min(first + 8, valid)]
@@ -70,5 +74,5 @@ def test_frequencies_rise_within_a_block_and_from_block_to_block(axis: tuple[int
     ],
 )
 def test_blocks_take_turns(valid: int, index: int, expected: list[int]) -> None:
-    divided = divide_axis(64, jnp.int32(valid), jnp.int32(index))
+    divided = divide_axis(64, valid, index)
     np.testing.assert_array_equal(divided.frequency[:valid], expected)

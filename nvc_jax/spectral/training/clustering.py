@@ -109,11 +109,14 @@ def merge_distributions(
     p_nonzero, _ = fit_distributions(counts, nonzero, magnitudes)
     mean = magnitudes / np.maximum(counts, 1)
     tables = np.argsort(np.argsort(p_nonzero + mean)) * n_tables // len(mean)
+    # Distributions with the same sums, as many rare coefficients have them, have the same table.
+    distinct, which = np.unique(np.stack([counts, nonzero, magnitudes]), axis=1, return_inverse=True)
     for _ in range(_TABLE_ROUNDS):
         sums = [np.bincount(tables, x, n_tables) for x in (counts, nonzero, magnitudes)]
         table_p_nonzero, decay = fit_distributions(*sums)
         zero, one, further = distribution_bits(table_p_nonzero, decay).T
         of_nonzero, of_magnitude = weights_of_features(zero, one, further)
-        cost = counts[:, None] * zero + nonzero[:, None] * of_nonzero + magnitudes[:, None] * of_magnitude
-        tables = cost.argmin(axis=1)
+        weights = (zero, of_nonzero, of_magnitude)
+        first, second, third = (x[:, None] * weight for x, weight in zip(distinct, weights, strict=True))
+        tables = (first + second + third).argmin(axis=1)[which]
     return tables, table_p_nonzero, decay

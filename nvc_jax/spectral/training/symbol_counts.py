@@ -18,7 +18,7 @@ from nvc_jax.training.mesh import divide_rows, map_over_devices, replicate
 from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
-_BLOCKS_AT_ONCE = 4096
+_BLOCKS_AT_ONCE = 1024
 """Sampled blocks that one compiled call quantises: they fit in memory, and all calls share one program."""
 _N_STEPS = 12
 """Steps at which each chunk is encoded, evenly spaced by their ratio.

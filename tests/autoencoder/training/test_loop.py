@@ -120,11 +120,11 @@ def test_a_run_continues_on_other_devices_with_a_warning(tmp_path: Path) -> None
 
 
 def train_for_a_minute(directory: Path, end: int | None = None) -> TrainedParams:
-    """Train by a clock that moves on by a quarter of a second when it is asked; raise after ``end`` steps."""
+    """Train by a clock that moves on by 0.3 s when it is asked; raise after ``end`` steps."""
     now = [0.0]
 
     def clock() -> float:
-        now[0] += 0.25
+        now[0] += 0.3
         return now[0]
 
     def on_progress(progress: TrainingProgress) -> None:
