@@ -7,7 +7,7 @@ CRC-32C), ``json_documents`` (within limits), ``header_fields`` (numbers and val
 payloads), ``batching`` (loops of compiled programs), ``devices`` (of the process), ``concurrency`` (threads),
 ``deferred`` (objects that any thread may lose), ``heaps`` (of the C library), ``slabs`` (of large arrays),
 ``aligned_arrays`` (that JAX takes as they are), ``filling`` (of gaps), ``searching`` (in sorted numbers),
-``compaction`` (of items that count),
+``group_kernels`` (of GPUs), ``running_sums``, ``compaction`` (of items that count),
 ``systematic_sampling``, ``optional_imports``, ``lazy_exports`` (names that packages import at first use),
 ``choices`` (names that users choose among), ``jax_settings`` (those of this package), ``forks`` (of the
 process), ``launchers`` (of many processes), ``unfinished`` (what an interruption leaves),

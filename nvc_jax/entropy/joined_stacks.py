@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nvc_jax.core.group_kernels import has_group_kernels, load_where, run_groups, store_where, this_group
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.searching import count_not_above
-from nvc_jax.native.group_kernels import has_group_kernels, load_where, run_groups, store_where, this_group
 
 _LANES = 1024
 """Words that one program of a GPU moves."""

@@ -41,7 +41,7 @@ So both are tried."""
 _ROUNDING_THRESHOLDS = (64, 64, 64)
 """The same without optimisation: rounding to the nearest integer."""
 _MAX_NONZERO_WEIGHT, _MAX_STEP_WEIGHT = 32767, 125 << PART_BITS
-"""Largest weights, in units: sums over a block stay below 2**24, in each of the two parts."""
+"""Largest weights, in units: sums of both over a block stay below 2**24, in each of the two parts."""
 _MAX_COST = 1 << 24
 """Largest cost of a block of zeros, and of signalling, in units."""
 _ERROR_SHIFT = 3
@@ -138,9 +138,9 @@ def costs_by_class(costs: DecisionCosts, magnitudes: jax.Array) -> jax.Array:
         magnitudes: int32 (n, 512), of the integers.
     """
     counted = jnp.minimum(magnitudes, MAX_COUNT)
-    of_nonzero, of_step = (units[costs.tables].T for units in costs.units.T)
-    units = weighted_sums(jnp.minimum(counted, 1), of_nonzero) + weighted_sums(counted, of_step)
-    return units + costs.zero_cost[None]
+    features = jnp.concatenate([jnp.minimum(counted, 1), counted], axis=1)
+    units = jnp.concatenate([units[costs.tables] for units in costs.units.T], axis=1)
+    return weighted_sums(features, units.T) + costs.zero_cost[None]
 
 
 def class_costs(
@@ -196,16 +196,14 @@ def class_costs_reference(
     magnitudes = jnp.abs(to_fixed(values))
     *first_thresholds, further = thresholds
     rounded = jnp.maximum(magnitudes + (1 << MAGNITUDE_BITS) - further >> MAGNITUDE_BITS, 1)
-    candidates = []
-    for first in first_thresholds:
-        integers = jnp.where(magnitudes < first, 0, rounded)
-        units = costs_by_class(costs, integers)
-        errors = (magnitudes - (integers << MAGNITUDE_BITS))[:, 1:]
-        squared = jnp.sum(jnp.minimum(errors**2, 1 << 2 * MAGNITUDE_BITS), axis=1, dtype=jnp.int32)
-        least = jnp.min(units + costs.signalling_cost[None], axis=1)
-        candidates.append((least + (squared * _ERROR_WEIGHT >> _ERROR_SHIFT), units))
-    (narrow_cost, narrow_units), (wide_cost, wide_units) = candidates
-    return jnp.where((wide_cost < narrow_cost)[:, None], wide_units, narrow_units)
+    firsts = np.array(first_thresholds, np.int32)[:, None, None]
+    integers = jnp.where(magnitudes[None] < firsts, 0, rounded[None])
+    units = costs_by_class(costs, integers.reshape(-1, values.shape[1])).reshape(*integers.shape[:2], -1)
+    errors = (magnitudes[None] - (integers << MAGNITUDE_BITS))[:, :, 1:]
+    squared = jnp.sum(jnp.minimum(errors**2, 1 << 2 * MAGNITUDE_BITS), axis=2, dtype=jnp.int32)
+    least = jnp.min(units + costs.signalling_cost[None, None], axis=2)
+    narrow, wide = least + (squared * _ERROR_WEIGHT >> _ERROR_SHIFT)
+    return jnp.where((wide < narrow)[:, None], units[1], units[0])
 
 
 def quantize_for_classes(costs: DecisionCosts, values: jax.Array, classes: jax.Array) -> jax.Array:

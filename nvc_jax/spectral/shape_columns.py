@@ -3,6 +3,7 @@
 A column has the whole length of one axis and a few blocks along the others.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -42,19 +43,49 @@ class Columns(NamedTuple):
     weights: jax.Array
 
 
-def draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array, axis: int) -> Columns:
-    """Draw columns along an axis, the likelier the more active they are."""
+def draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> list[Columns]:
+    """Draw columns along each axis, the likelier the more active they are.
+
+    Args:
+        volume: float32 (z, y, x), sides multiples of 8.
+        step: float32, of one quantiser, in the volume's units.
+        valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
+    """
     shape = check_shape(volume.shape)
-    sides = column_sides(shape, axis)
-    corners = column_corners(shape, sides)
-    is_inside = jnp.all(jnp.asarray(corners) < valid_shape[None], axis=1)
-    activity = _activity(volume, step, valid_shape, corners, sides)
-    drawn, weights = draw_systematic(activity, is_inside, min(N_COLUMNS, len(corners)))
-    weights = weights * _share_without_overlaps(corners, sides, valid_shape, axis)
+    sides = [column_sides(shape, axis) for axis in range(3)]
+    corners = [column_corners(shape, of_axis) for of_axis in sides]
+    by_block = _count_steep(volume, step, valid_shape)
+    activity = [_activity(by_block, corners[axis], sides[axis], axis) for axis in range(3)]
+    are_inside = [jnp.all(jnp.asarray(of_axis) < valid_shape[None], axis=1) for of_axis in corners]
+    if len({len(of_axis) for of_axis in corners}) == 1:  # all draws at once
+        draw = partial(draw_systematic, n_drawn=min(N_COLUMNS, len(corners[0])))
+        drawn = list(zip(*jax.vmap(draw)(jnp.stack(activity), jnp.stack(are_inside)), strict=True))
+    else:
+        drawn = [
+            draw_systematic(*sizes, min(N_COLUMNS, len(of_axis)))
+            for *sizes, of_axis in zip(activity, are_inside, corners, strict=True)
+        ]
+    return [
+        _take_columns(volume, valid_shape, axis, *of_axis)
+        for axis, of_axis in enumerate(zip(corners, sides, *zip(*drawn, strict=True), strict=True))
+    ]
+
+
+def _take_columns(
+    volume: jax.Array,
+    valid_shape: jax.Array,
+    axis: int,
+    corners: np.ndarray,
+    sides: Shape3,
+    drawn: jax.Array,
+    weights: jax.Array,
+) -> Columns:
+    """Take the columns of an axis that are drawn, int32 (n,) indices of ``corners``."""
     starts = jnp.asarray(corners)[drawn]
     voxels = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
     valid_shapes = jnp.clip(valid_shape[None] - starts, 1, jnp.array(sides, jnp.int32)[None])
     in_turn = np.array([axis, *(other for other in range(3) if other != axis)])
+    weights = weights * _share_without_overlaps(corners, sides, valid_shape, axis)
     return Columns(jnp.moveaxis(voxels, 1 + axis, 1), valid_shapes[:, in_turn], weights)
 
 
@@ -85,23 +116,30 @@ def _share_without_overlaps(
     return jnp.prod(valid).astype(jnp.float32) / jnp.sum(jnp.prod(of_columns, axis=1)).astype(jnp.float32)
 
 
-def _activity(
-    volume: jax.Array, step: jax.Array, valid_shape: jax.Array, corners: np.ndarray, sides: Shape3
-) -> jax.Array:
-    """Count in each column, float32 (n,), the neighbours along x that differ by more than a step."""
+def _count_steep(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> jax.Array:
+    """Count in each block, int32 of the grid, the neighbours along x that differ by more than a step."""
     is_steep = jnp.abs(volume[:, :, 1:] - volume[:, :, :-1]) > step
     for axis, first in enumerate((0, 0, 1)):
         place = lax.broadcasted_iota(jnp.int32, is_steep.shape, axis) + first
         is_steep &= place < valid_shape[axis]
     is_steep = jnp.pad(is_steep, [(0, 0), (0, 0), (0, 1)])
     z, y, x = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
-    # Integers, and first sums of whole rows: the sums are then fused with the comparison, in vectors.
+    # First sums of whole rows: they are then fused with the comparison, in vectors.
     of_rows = jnp.sum(is_steep.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, -1), axis=(1, 3), dtype=jnp.int32)
-    by_block = jnp.sum(of_rows.reshape(z, y, x, BLOCK_SIZE), axis=3, dtype=jnp.int32).astype(jnp.float32)
-    blocks = [side // BLOCK_SIZE for side in sides]
-    return jax.vmap(lambda corner: jnp.sum(lax.dynamic_slice(by_block, corner, blocks)))(
-        corners // BLOCK_SIZE
-    )
+    return jnp.sum(of_rows.reshape(z, y, x, BLOCK_SIZE), axis=3, dtype=jnp.int32)
+
+
+def _activity(by_block: jax.Array, corners: np.ndarray, sides: Shape3, axis: int) -> jax.Array:
+    """Sum the counts of blocks in each column along an axis: float32 (n,)."""
+    covers = []
+    for other in range(3):
+        start, block = np.unique(corners[:, other])[:, None], np.arange(by_block.shape[other]) * BLOCK_SIZE
+        covers.append((start <= block) & (block < start + sides[other]))
+    first, second = covers[:axis] + covers[axis + 1 :]
+    is_covered = first[:, None, :, None] & second[None, :, None, :]
+    along_axis = jnp.sum(by_block, axis=axis, dtype=jnp.int32)
+    sums = jnp.sum(jnp.where(is_covered, along_axis[None, None], 0), axis=(2, 3), dtype=jnp.int32)
+    return sums.reshape(-1).astype(jnp.float32)
 
 
 def count_drawn_lines(n_lines: int) -> int:
