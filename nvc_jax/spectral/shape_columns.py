@@ -55,7 +55,7 @@ def draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> 
     sides = [column_sides(shape, axis) for axis in range(3)]
     corners = [column_corners(shape, of_axis) for of_axis in sides]
     by_block = _count_steep(volume, step, valid_shape)
-    activity = [_activity(by_block, corners[axis], sides[axis], axis) for axis in range(3)]
+    activity = [_activity(by_block, *of_axis) for of_axis in zip(corners, sides, strict=True)]
     are_inside = [jnp.all(jnp.asarray(of_axis) < valid_shape[None], axis=1) for of_axis in corners]
     if len({len(of_axis) for of_axis in corners}) == 1:  # all draws at once
         draw = partial(draw_systematic, n_drawn=min(N_COLUMNS, len(corners[0])))
@@ -118,27 +118,25 @@ def _share_without_overlaps(
 
 def _count_steep(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> jax.Array:
     """Count in each block, int32 of the grid, the neighbours along x that differ by more than a step."""
-    is_steep = jnp.abs(volume[:, :, 1:] - volume[:, :, :-1]) > step
+    following = jnp.pad(volume[:, :, 1:], [(0, 0), (0, 0), (0, 1)])
+    is_steep = jnp.abs(following - volume) > step
     for axis, first in enumerate((0, 0, 1)):
         place = lax.broadcasted_iota(jnp.int32, is_steep.shape, axis) + first
         is_steep &= place < valid_shape[axis]
-    is_steep = jnp.pad(is_steep, [(0, 0), (0, 0), (0, 1)])
     z, y, x = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
     # First sums of whole rows: they are then fused with the comparison, in vectors.
     of_rows = jnp.sum(is_steep.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, -1), axis=(1, 3), dtype=jnp.int32)
     return jnp.sum(of_rows.reshape(z, y, x, BLOCK_SIZE), axis=3, dtype=jnp.int32)
 
 
-def _activity(by_block: jax.Array, corners: np.ndarray, sides: Shape3, axis: int) -> jax.Array:
-    """Sum the counts of blocks in each column along an axis: float32 (n,)."""
-    covers = []
-    for other in range(3):
-        start, block = np.unique(corners[:, other])[:, None], np.arange(by_block.shape[other]) * BLOCK_SIZE
-        covers.append((start <= block) & (block < start + sides[other]))
-    first, second = covers[:axis] + covers[axis + 1 :]
-    is_covered = first[:, None, :, None] & second[None, :, None, :]
-    along_axis = jnp.sum(by_block, axis=axis, dtype=jnp.int32)
-    sums = jnp.sum(jnp.where(is_covered, along_axis[None, None], 0), axis=(2, 3), dtype=jnp.int32)
+def _activity(by_block: jax.Array, corners: np.ndarray, sides: Shape3) -> jax.Array:
+    """Sum the counts of blocks in each column: float32 (n,)."""
+    is_covered = np.ones((1,) * 6, bool)
+    for other, n in enumerate(by_block.shape):
+        start, block = np.unique(corners[:, other])[:, None], np.arange(n)[None] * BLOCK_SIZE
+        covers = (start <= block) & (block < start + sides[other])
+        is_covered = is_covered & jnp.expand_dims(covers, [n for n in range(6) if n % 3 != other])
+    sums = jnp.sum(jnp.where(is_covered, by_block[None, None, None], 0), axis=(3, 4, 5), dtype=jnp.int32)
     return sums.reshape(-1).astype(jnp.float32)
 
 

@@ -4,6 +4,7 @@ They come from columns of the volume (see ``shape_columns``), transformed along 
 are drawn, the likelier the more they cost.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,16 +22,18 @@ from nvc_jax.transform.axis_transform import make_axis_transform
 
 
 class Lines(NamedTuple):
-    """Lines along an axis of columns that are transformed along the other axes.
+    """Lines along an axis of columns that are transformed along the other axes, and some that are drawn.
 
     Attributes:
         values: float32 (n, side).
         are_means: bool (n,), lines of means along the other axes.
-        weights: float32 (n,), the number of lines of the volume that each represents.
+        drawn: int32 (m,), indices of those that count.
+        weights: float32 (m,), the number of lines of the volume that each of these represents.
     """
 
     values: jax.Array
     are_means: jax.Array
+    drawn: jax.Array
     weights: jax.Array
 
 
@@ -74,18 +77,22 @@ def make_table(side: int, candidates: Candidates, valid: jax.Array) -> Transform
     return jax.vmap(jax.vmap(make, (None, 0)), (0, None))(*candidates)
 
 
-def make_tables_of_others(columns: Columns, candidates: Candidates) -> list[Transforms]:
-    """Compute all transforms of columns along both axes but their own: arrays (L, F, columns, …)."""
+def make_tables_of_columns(sides: Sequence[int], candidates: Candidates) -> list[Transforms]:
+    """Compute all transforms of columns along the axes that they do not span.
 
-    def make(side: int, valid: jax.Array) -> Transforms:
-        return jax.vmap(partial(make_table, side, candidates), out_axes=2)(valid)
+    Args:
+        sides: two sides of the columns, padding included; static.
+        candidates: lengths and filters.
 
-    _, _, *sides = columns.voxels.shape
-    _, *valid = columns.valid_shapes.T
-    if sides[0] != sides[1]:
-        return [make(*of_axis) for of_axis in zip(sides, valid, strict=True)]
-    both = jax.vmap(partial(make, sides[0]))(jnp.stack(valid))
-    return [jax.tree.map(lambda leaf, k=k: leaf[k], both) for k in range(2)]
+    Returns:
+        For each side arrays (side, L, F, …), by the number of voxels that lie in the volume, from 1 on.
+    """
+
+    def make(side: int) -> Transforms:
+        return jax.vmap(partial(make_table, side, candidates))(jnp.arange(1, side + 1, dtype=jnp.int32))
+
+    tables = {side: make(side) for side in set(sides)}
+    return [tables[side] for side in sides]
 
 
 def transform_columns(
@@ -95,21 +102,23 @@ def transform_columns(
 
     Args:
         columns: of the axis.
-        tables: of the columns, from ``make_tables_of_others``.
+        tables: from ``make_tables_of_columns``.
         choice: int32 (2, 3), indices of the candidates' lengths and filters, for each axis.
         axis: int32.
     """
     others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
     (first, first_dc), (second, second_dc) = (
-        jax.tree.map(lambda leaf, k=k: leaf[choice[0, others[k]], choice[1, others[k]]], table)
-        for k, table in enumerate(tables)
+        jax.tree.map(lambda leaf, valid=valid, of=choice[:, other]: leaf[valid - 1, of[0], of[1]], table)
+        for valid, other, table in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
     )
     # The last axis first, and its result in front: no product needs a transposition.
     values = jnp.einsum("njx,nsyx->njsy", second, columns.voxels, precision=lax.Precision.HIGHEST)
     values = jnp.einsum("niy,njsy->nijs", first, values, precision=lax.Precision.HIGHEST)
     are_means = first_dc[:, :, None] & second_dc[:, None]
     weights = jnp.broadcast_to(columns.weights[:, None, None], are_means.shape)
-    return Lines(values.reshape(-1, values.shape[3]), are_means.reshape(-1), weights.reshape(-1))
+    n = weights.size
+    index = jnp.arange(n, dtype=jnp.int32)
+    return Lines(values.reshape(n, -1), are_means.reshape(-1), index, weights.reshape(-1))
 
 
 class TablePlace(NamedTuple):
@@ -135,7 +144,7 @@ def draw_lines(lines: Lines, table: Transforms, place: TablePlace, step: jax.Arr
     """
     costs = lines.weights * _costs_of_lines(lines, table, place, step, n_transforms=1)[0]
     drawn, weights = draw_systematic(costs, lines.weights > 0, count_drawn_lines(len(costs)))
-    return Lines(lines.values[drawn], lines.are_means[drawn], lines.weights[drawn] * weights)
+    return lines._replace(drawn=lines.drawn[drawn], weights=lines.weights[drawn] * weights)
 
 
 def total_costs(
@@ -173,23 +182,23 @@ def _costs_of_lines(
     n_transforms: int,
     along_lengths: bool = False,
 ) -> jax.Array:
-    """Estimate the cost of each of n lines, float32 (n_transforms, n); see ``total_costs``."""
+    """Estimate the cost of each line that is drawn, float32 (n_transforms, m); see ``total_costs``."""
     number = jnp.arange(n_transforms, dtype=jnp.int32)
 
     def reference(
-        values: jax.Array, table: Transforms, place: TablePlace, number: jax.Array, *others: jax.Array
+        lines: Lines, table: Transforms, place: TablePlace, number: jax.Array, step: jax.Array
     ) -> jax.Array:
         length, filter_index = (number, place.filter) if along_lengths else (0, place.filter + number)
         chosen = jax.tree.map(lambda leaf: leaf[place.axis, length, filter_index], table)
-        return jax.vmap(line_costs, (None, 0, 0, None, None))(values, *chosen, *others)
+        values, are_means = lines.values[lines.drawn], lines.are_means[lines.drawn]
+        return jax.vmap(line_costs, (None, 0, 0, None, None))(values, *chosen, step, are_means)
 
     def kernel(
-        values: jax.Array, table: Transforms, place: TablePlace, _: jax.Array, *others: jax.Array
+        lines: Lines, table: Transforms, place: TablePlace, _: jax.Array, step: jax.Array
     ) -> jax.Array:
         options = {"n_transforms": n_transforms, "along_lengths": along_lengths}
-        return costs_of_transforms(values, *table, *place, *others, **options)
+        return costs_of_transforms(*lines[:3], *table, *place, step, **options)
 
     cuda = kernel if has_group_kernels() else reference
-    result = jax.ShapeDtypeStruct((n_transforms, len(lines.values)), jnp.float32)
-    arguments = (lines.values, table, place, number, step, lines.are_means)
-    return choose_form(Forms(reference, reference, cuda), result, *arguments)
+    result = jax.ShapeDtypeStruct((n_transforms, len(lines.drawn)), jnp.float32)
+    return choose_form(Forms(reference, reference, cuda), result, lines, table, place, number, step)
