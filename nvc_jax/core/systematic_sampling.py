@@ -6,7 +6,8 @@ over all items.
 """
 
 import functools
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -67,40 +68,54 @@ def draw_systematic(sizes: jax.Array, exists: jax.Array, n_drawn: int) -> tuple[
     """
     # Shuffled, because items at equal distances of a regular grid may all be in one column.
     order = jnp.asarray(shuffle(len(sizes)))
-    shares, ends = _lay_out(order, sizes, exists)
-    distance = ends[-1] / n_drawn
-    marks = (jnp.arange(n_drawn, dtype=jnp.float32) + 0.5) * distance
+    shares, ends, marks = _lay_out(order, sizes, exists, n_drawn)
     drawn = jnp.minimum(count_below_each(ends, marks), len(sizes) - 1)
-    return order[drawn], distance / jnp.maximum(shares[drawn], _MIN_SHARE)
+    return order[drawn], ends[-1] / n_drawn / jnp.maximum(shares[drawn], _MIN_SHARE)
 
 
-def _lay_out(order: jax.Array, sizes: jax.Array, exists: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Lay items out in an order: the share of each, and where it ends; float32 (n,) both."""
+class LaidOut(NamedTuple):
+    """Items laid end to end in an order, and marks at equal distances.
+
+    Attributes:
+        shares: float32 (n,), of the items: their sizes and a floor.
+        ends: float32 (n,), of the items.
+        marks: float32 (n_drawn,).
+    """
+
+    shares: jax.Array
+    ends: jax.Array
+    marks: jax.Array
+
+
+def _lay_out(order: jax.Array, sizes: jax.Array, exists: jax.Array, n_drawn: int) -> LaidOut:
+    """Lay items out in an order."""
+    reference, kernel = (partial(form, n_drawn=n_drawn) for form in (lay_out_reference, lay_out_by_kernel))
     if not has_group_kernels() or len(sizes) > LONGEST_OF_KERNEL:
-        return lay_out_reference(order, sizes, exists)
-    forms = Forms(lay_out_reference, lay_out_reference, lay_out_by_kernel)
-    return choose_form(forms, (sizes, sizes), order, sizes, exists)
+        return reference(order, sizes, exists)
+    result = jax.eval_shape(reference, order, sizes, exists)
+    return choose_form(Forms(reference, reference, kernel), result, order, sizes, exists)
 
 
-def lay_out_reference(order: jax.Array, sizes: jax.Array, exists: jax.Array) -> tuple[jax.Array, jax.Array]:
+def lay_out_reference(order: jax.Array, sizes: jax.Array, exists: jax.Array, *, n_drawn: int) -> LaidOut:
     """Lay items out in ``jax.numpy``: the specification of the kernel."""
     sizes, exists = sizes[order], exists[order]
     sizes = jnp.where(exists, sizes, 0)
     mean = jnp.sum(sizes) / jnp.maximum(jnp.sum(exists), 1).astype(jnp.float32)
     shares = jnp.where(exists, sizes + jnp.maximum(_FLOOR * mean, _MIN_FLOOR), 0)
-    return shares, jnp.cumsum(shares)
+    ends = jnp.cumsum(shares)
+    marks = (jnp.arange(n_drawn, dtype=jnp.float32) + 0.5) * (ends[-1] / n_drawn)
+    return LaidOut(shares, ends, marks)
 
 
 def lay_out_by_kernel(
-    order: jax.Array, sizes: jax.Array, exists: jax.Array, *, interpret: bool = False
-) -> tuple[jax.Array, jax.Array]:
+    order: jax.Array, sizes: jax.Array, exists: jax.Array, *, n_drawn: int, interpret: bool = False
+) -> LaidOut:
     """Lay items out by a kernel of GPUs, tile by tile, once their mean is known."""
-    results = [jax.ShapeDtypeStruct(sizes.shape, sizes.dtype)] * 2
-    shares, ends = run_groups(_lay_out_tiles, 1, results, order, sizes, exists, interpret=interpret)
-    return shares, ends
+    results = [jax.ShapeDtypeStruct((n,), sizes.dtype) for n in (*sizes.shape, *sizes.shape, n_drawn)]
+    return LaidOut(*run_groups(_lay_out_tiles, 1, results, order, sizes, exists, interpret=interpret))
 
 
-def _lay_out_tiles(order: Any, sizes: Any, exists: Any, shares: Any, ends: Any) -> None:
+def _lay_out_tiles(order: Any, sizes: Any, exists: Any, shares: Any, ends: Any, marks: Any) -> None:
     """Lay out all items."""
     n = order.shape[0]
 
@@ -124,4 +139,10 @@ def _lay_out_tiles(order: Any, sizes: Any, exists: Any, shares: Any, ends: Any) 
         store_where(ends, (index,), before + jnp.cumsum(of_tile), index < n)
         return before + jnp.sum(of_tile)
 
-    lax.fori_loop(0, count_tiles(n), place, jnp.float32(0))
+    distance = lax.fori_loop(0, count_tiles(n), place, jnp.float32(0)) / marks.shape[0]
+
+    def mark(tile: jax.Array, _: None) -> None:
+        index = tile_indices(tile)
+        store_where(marks, (index,), (index.astype(jnp.float32) + 0.5) * distance, index < marks.shape[0])
+
+    lax.fori_loop(0, count_tiles(marks.shape[0]), mark, None)

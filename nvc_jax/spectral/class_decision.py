@@ -76,6 +76,7 @@ class DecisionCosts(NamedTuple):
             which does not count.
         units: int32 (R + 1, 2), units that a coefficient of a table adds: for [magnitude > 0], and for each
             step of the magnitude. All costs are in units of 1/1024 bit.
+        weights: int32 (1024, K), units of each coefficient for [magnitude > 0], and then for each step.
         zero_cost: int32 (K,), of a block of zeros.
         signalling_cost: int32 (K,), average of each class.
         signalling_bits: float32 (K,), the same in bits.
@@ -85,6 +86,7 @@ class DecisionCosts(NamedTuple):
 
     tables: jax.Array
     units: jax.Array
+    weights: jax.Array
     zero_cost: jax.Array
     signalling_cost: jax.Array
     signalling_bits: jax.Array
@@ -106,15 +108,17 @@ def make_decision_costs(model: EntropyModel, options: EncoderOptions = DEFAULT_O
         )
     else:
         first_thresholds = further_thresholds = jnp.full_like(zero, _ROUNDING)
-    units = [
+    of_features = [
         _to_units(of_nonzero, -_MAX_NONZERO_WEIGHT, _MAX_NONZERO_WEIGHT),
         _to_units(of_step, 0, _MAX_STEP_WEIGHT),
     ]
+    units = jnp.pad(jnp.stack(of_features, axis=1), ((0, 1), (0, 0)))
     tables = jnp.minimum(model.tables, len(zero))
     zero_bits = jnp.sum(jnp.pad(zero, (0, 1))[tables], axis=1)
     return DecisionCosts(
         tables=tables,
-        units=jnp.pad(jnp.stack(units, axis=1), ((0, 1), (0, 0))),
+        units=units,
+        weights=jnp.concatenate([of_feature[tables] for of_feature in units.T], axis=1).T,
         zero_cost=_to_units(zero_bits, 0, _MAX_COST),
         signalling_cost=_to_units(model.class_bits, 0, _MAX_COST),
         signalling_bits=model.class_bits,
@@ -139,8 +143,7 @@ def costs_by_class(costs: DecisionCosts, magnitudes: jax.Array) -> jax.Array:
     """
     counted = jnp.minimum(magnitudes, MAX_COUNT)
     features = jnp.concatenate([jnp.minimum(counted, 1), counted], axis=1)
-    units = jnp.concatenate([units[costs.tables] for units in costs.units.T], axis=1)
-    return weighted_sums(features, units.T) + costs.zero_cost[None]
+    return weighted_sums(features, costs.weights) + costs.zero_cost[None]
 
 
 def class_costs(

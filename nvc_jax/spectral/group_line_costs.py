@@ -40,7 +40,7 @@ def costs_of_transforms(
         are_means: bool (n,), lines of means along the other axes.
         drawn: int32 (m,), indices of the lines that count.
         analysis: float32 (axes, lengths, filters, side, side), matrices of transforms.
-        is_dc: bool (axes, lengths, filters, side), coefficients that are DC of lines of means.
+        is_dc: bool (axes, lengths, side), coefficients that are DC of lines of means.
         axis: int32, of the transforms.
         first_filter: int32, filter of the first transform; its length is the first one.
         step: float32, of one quantiser, in the lines' units.
@@ -106,7 +106,7 @@ def _sum_costs(
         start = jnp.zeros((TILE_LINES, TILE_COEFFICIENTS), jnp.float32)
         products = lax.fori_loop(0, -(-side // TILE_VOXELS), multiply, start)
         in_axis = coefficient < side
-        dc = load_where(is_dc, (*(jnp.full_like(coefficient, n) for n in place), coefficient), in_axis)
+        dc = load_where(is_dc, (*(jnp.full_like(coefficient, n) for n in place[:2]), coefficient), in_axis)
         is_counted = in_axis[None] & ~(dc[None] & is_mean[:, None])
         return total + jnp.sum(jnp.where(is_counted, estimate_cost(products, step[0]), 0), axis=1)
 

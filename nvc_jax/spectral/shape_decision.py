@@ -8,7 +8,7 @@ other, each with the others as decided before.
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -170,7 +170,7 @@ def _decide_axis(
     Args:
         columns: of the axis.
         of_columns: transforms of the columns along the other axes.
-        table: transforms (axes, L, F, …) of one axis or more.
+        table: transforms of one axis or more, with an axis for these in front (see ``make_table``).
         axis_of_table: int32, of the transforms of the axis.
         before: int32 (2, 3), choice so far.
         axis: int32.
@@ -179,21 +179,35 @@ def _decide_axis(
         of_dc: float32 (L, L, L), from ``costs_of_dc``.
         is_too_long: bool (L,), lengths that may not be chosen.
     """
-    _, n_lengths, n_filters, _ = table.is_dc.shape
+    _, n_lengths, n_filters, *_ = table.analysis.shape
     lines = transform_columns(columns, of_columns, before, axis)
     lines = draw_lines(lines, table, TablePlace(axis_of_table, jnp.int32(first_filter)), step)
 
     place = TablePlace(axis_of_table, jnp.int32(0))
     costs_by_filter = total_costs(lines, table, place, step, n_transforms=n_filters)
-    best_filter = jnp.argmin(costs_by_filter).astype(jnp.int32)
+    _, best_filter = _find_least(costs_by_filter)
     place = TablePlace(axis_of_table, best_filter)
     costs = total_costs(lines, table, place, step, n_transforms=n_lengths, along_lengths=True)
 
     is_axis = jnp.arange(3) == axis
     tried = jnp.where(is_axis[None], jnp.arange(n_lengths, dtype=jnp.int32)[:, None], before[:1])
     costs = jnp.where(is_too_long, jnp.inf, costs + of_dc[tried[:, 0], tried[:, 1], tried[:, 2]])
-    best = jnp.stack([jnp.argmin(costs).astype(jnp.int32), best_filter])
-    return _Decided(jnp.where(is_axis[None], best[:, None], before), jnp.min(costs))
+    cost, best_length = _find_least(costs)
+    best = jnp.stack([best_length, best_filter])
+    return _Decided(jnp.where(is_axis[None], best[:, None], before), cost)
+
+
+def _find_least(costs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Find the least of costs, float32, and its index, int32, by one reduction: one kernel of GPUs."""
+
+    def take_less(one: tuple[Any, Any], other: tuple[Any, Any]) -> tuple[Any, Any]:
+        is_less = (one[0] < other[0]) | ((one[0] == other[0]) & (one[1] < other[1]))
+        return jnp.where(is_less, one[0], other[0]), jnp.where(is_less, one[1], other[1])
+
+    index = jnp.arange(len(costs), dtype=jnp.int32)
+    none = (np.float32(np.inf), np.int32(len(costs)))
+    least, place = lax.reduce((costs, index), none, take_less, (0,))
+    return least, place
 
 
 def _largest_means(lengths: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from nvc_jax.core.group_kernels import has_group_kernels
@@ -62,7 +63,7 @@ class Transforms(NamedTuple):
 
 
 def make_table(side: int, candidates: Candidates, valid: jax.Array) -> Transforms:
-    """Compute all transforms of an axis: arrays (L, F, …).
+    """Compute all transforms of an axis: arrays (L, F, …), but (L, …) of what does not depend on filters.
 
     Args:
         side: voxels of the axis, padding included; static.
@@ -74,7 +75,8 @@ def make_table(side: int, candidates: Candidates, valid: jax.Array) -> Transform
         made = make_axis_transform(side, valid, length, filter_index)
         return Transforms(made.analysis, mark_dc(made.is_dc))
 
-    return jax.vmap(jax.vmap(make, (None, 0)), (0, None))(*candidates)
+    of_length = jax.vmap(make, (None, 0), Transforms(0, None))
+    return jax.vmap(of_length, (0, None))(*candidates)
 
 
 def make_tables_of_columns(sides: Sequence[int], candidates: Candidates) -> list[Transforms]:
@@ -85,7 +87,8 @@ def make_tables_of_columns(sides: Sequence[int], candidates: Candidates) -> list
         candidates: lengths and filters.
 
     Returns:
-        For each side arrays (side, L, F, …), by the number of voxels that lie in the volume, from 1 on.
+        For each side what ``make_table`` returns, with an axis in front: the number of voxels that lie in the
+        volume, from 1 on.
     """
 
     def make(side: int) -> Transforms:
@@ -108,7 +111,7 @@ def transform_columns(
     """
     others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
     (first, first_dc), (second, second_dc) = (
-        jax.tree.map(lambda leaf, valid=valid, of=choice[:, other]: leaf[valid - 1, of[0], of[1]], table)
+        (table.analysis[valid - 1, *choice[:, other]], table.is_dc[valid - 1, choice[0, other]])
         for valid, other, table in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
     )
     # The last axis first, and its result in front: no product needs a transposition.
@@ -117,12 +120,12 @@ def transform_columns(
     are_means = first_dc[:, :, None] & second_dc[:, None]
     weights = jnp.broadcast_to(columns.weights[:, None, None], are_means.shape)
     n = weights.size
-    index = jnp.arange(n, dtype=jnp.int32)
-    return Lines(values.reshape(n, -1), are_means.reshape(-1), index, weights.reshape(-1))
+    every = jnp.asarray(np.arange(n, dtype=np.int32))  # a constant
+    return Lines(values.reshape(n, -1), are_means.reshape(-1), every, weights.reshape(-1))
 
 
 class TablePlace(NamedTuple):
-    """Place of transforms in a table (axes, L, F, …).
+    """Place of transforms in the tables of axes.
 
     Attributes:
         axis: int32.
@@ -189,9 +192,10 @@ def _costs_of_lines(
         lines: Lines, table: Transforms, place: TablePlace, number: jax.Array, step: jax.Array
     ) -> jax.Array:
         length, filter_index = (number, place.filter) if along_lengths else (0, place.filter + number)
-        chosen = jax.tree.map(lambda leaf: leaf[place.axis, length, filter_index], table)
+        analysis, is_dc = table.analysis[place.axis, length, filter_index], table.is_dc[place.axis, length]
+        is_dc = jnp.broadcast_to(is_dc, analysis.shape[:-1])
         values, are_means = lines.values[lines.drawn], lines.are_means[lines.drawn]
-        return jax.vmap(line_costs, (None, 0, 0, None, None))(values, *chosen, step, are_means)
+        return jax.vmap(line_costs, (None, 0, 0, None, None))(values, analysis, is_dc, step, are_means)
 
     def kernel(
         lines: Lines, table: Transforms, place: TablePlace, _: jax.Array, step: jax.Array

@@ -16,7 +16,7 @@ def test_the_kernel_sums_up_the_costs_of_the_specification(n_lines: int, along_l
     rng = np.random.default_rng(n_lines)
     lines = jnp.asarray(rng.normal(size=(n_lines, SIDE)), jnp.float32)
     analysis = rng.normal(size=(N_AXES, N_LENGTHS, N_FILTERS, SIDE, SIDE)).astype(np.float32)
-    is_dc = rng.random(analysis.shape[:-1]) < 0.1
+    is_dc = rng.random((N_AXES, N_LENGTHS, SIDE)) < 0.1
     are_means = jnp.asarray(rng.random(n_lines) < 0.5)
     drawn = jnp.asarray(rng.permutation(n_lines)[: max(1, n_lines - 3)], jnp.int32)
     axis, n_transforms = 1, N_LENGTHS if along_lengths else N_FILTERS
@@ -30,6 +30,6 @@ def test_the_kernel_sums_up_the_costs_of_the_specification(n_lines: int, along_l
     )
     for number, of_transform in enumerate(costs):
         place = (axis, number, first_filter) if along_lengths else (axis, 0, first_filter + number)
-        matrix, dc = jnp.asarray(analysis[place]), jnp.asarray(is_dc[place])
+        matrix, dc = jnp.asarray(analysis[place]), jnp.asarray(is_dc[place[:2]])
         expected = jax.jit(line_costs)(lines[drawn], matrix, dc, STEP, are_means[drawn])
         np.testing.assert_allclose(of_transform, expected, rtol=1e-5)
