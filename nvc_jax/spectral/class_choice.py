@@ -64,4 +64,4 @@ def _reference(
         total = ordered + given_before[neighbours[:-2]] + of_after[neighbours[2:]]
         is_swept = position % len(_SWEEP_PARITIES) == parity
         classes = jnp.where(is_swept, jnp.argmin(total, axis=1).astype(jnp.int32), classes)
-    return jnp.zeros_like(classes).at[order].set(classes)
+    return classes[jnp.zeros_like(order).at[order].set(position, unique_indices=True)]

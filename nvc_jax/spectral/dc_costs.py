@@ -56,9 +56,12 @@ def costs_of_dc(
     costs = estimate_cost(differences, step).reshape(
         [n for rows in differences.shape for n in (2, rows // 2)]
     )
-    for axis, n in zip((5, 3, 1), reversed(grid), strict=True):
-        costs = _sum_by_length(costs, axis, n, lengths)
-    return jnp.min(costs, axis=(0, 2, 4))
+    z_mask, y_mask, x_mask = (_mark_lengths(n, lengths) for n in grid)
+    masks = y_mask[:, None, :, None] & x_mask[None, :, None]
+    costs = jnp.einsum("paqbrc->pqrabc", costs)
+    costs = jnp.sum(jnp.where(masks, costs[..., None, None, :, :], 0), axis=(-2, -1))
+    costs = jnp.sum(jnp.where(z_mask[..., None, None], costs[..., None, :, :, :], 0), axis=-3)
+    return jnp.min(costs, axis=(0, 1, 2))
 
 
 def _list_segments(n: int, lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -72,11 +75,9 @@ def _list_segments(n: int, lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarr
     return places, np.concatenate(blocks)
 
 
-def _sum_by_length(costs: jax.Array, axis: int, n: int, lengths: Sequence[int]) -> jax.Array:
-    """Sum costs of the segments of an axis of n blocks, the rows of ``_list_segments``, by their length."""
-    has_length = np.arange(len(lengths))[:, None] == _list_segments(n, lengths)[0]
-    mask = np.expand_dims(has_length, (*range(axis), *range(axis + 2, costs.ndim + 1)))
-    return jnp.sum(jnp.where(mask, jnp.expand_dims(costs, axis), 0), axis=axis + 1)
+def _mark_lengths(n: int, lengths: Sequence[int]) -> np.ndarray:
+    """Mark the segments of each length: bool (L, rows), of ``_list_segments``."""
+    return np.arange(len(lengths))[:, None] == _list_segments(n, lengths)[0]
 
 
 def _predictors(n: int, valid: jax.Array, lengths: Sequence[int]) -> jax.Array:

@@ -22,7 +22,7 @@ _WARPS = 4
 def costs_of_transforms(
     lines: jax.Array,
     are_means: jax.Array,
-    drawn: jax.Array,
+    drawn: jax.Array | None,
     analysis: jax.Array,
     is_dc: jax.Array,
     axis: jax.Array,
@@ -38,7 +38,7 @@ def costs_of_transforms(
     Args:
         lines: float32 (n, side).
         are_means: bool (n,), lines of means along the other axes.
-        drawn: int32 (m,), indices of the lines that count.
+        drawn: int32 (m,), indices of the lines that count; None if all do.
         analysis: float32 (axes, lengths, filters, side, side), matrices of transforms.
         is_dc: bool (axes, lengths, side), coefficients that are DC of lines of means.
         axis: int32, of the transforms.
@@ -54,11 +54,12 @@ def costs_of_transforms(
     from jax.experimental import pallas
     from jax.experimental.pallas import triton
 
+    n_lines = len(lines if drawn is None else drawn)
     scalars = (jnp.reshape(number, 1) for number in (axis, first_filter, step))
     return pallas.pallas_call(
         partial(_sum_costs, along_lengths=along_lengths),
-        out_shape=jax.ShapeDtypeStruct((n_transforms, len(drawn)), jnp.float32),
-        grid=(n_transforms, -(-len(drawn) // TILE_LINES)),
+        out_shape=jax.ShapeDtypeStruct((n_transforms, n_lines), jnp.float32),
+        grid=(n_transforms, -(-n_lines // TILE_LINES)),
         interpret=interpret,
         compiler_params=triton.CompilerParams(num_warps=_WARPS, num_stages=2),
     )(lines, are_means, drawn, analysis, is_dc, *scalars)
@@ -85,8 +86,8 @@ def _sum_costs(
     number, first = pallas.program_id(0), first_filter[0]
     place = (axis[0], number, first) if along_lengths else (axis[0], jnp.int32(0), first + number)
     line = pallas.program_id(1) * TILE_LINES + lax.iota(jnp.int32, TILE_LINES)
-    exists = line < drawn.shape[0]
-    place_of_line = load_where(drawn, (line,), exists)
+    exists = line < costs.shape[1]
+    place_of_line = line if drawn is None else load_where(drawn, (line,), exists)
     is_mean = load_where(are_means, (place_of_line,), exists)
 
     def load_tile(memory: Any, row: jax.Array, column: jax.Array, *first: jax.Array) -> jax.Array:

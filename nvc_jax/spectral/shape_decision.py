@@ -29,7 +29,7 @@ from nvc_jax.spectral.shape_lines import (
     Transforms,
     draw_lines,
     make_table,
-    make_tables_of_columns,
+    table_of_columns,
     total_costs,
     transform_columns,
 )
@@ -90,7 +90,7 @@ def choose_shape_reference(
         first_filter=first_filter,
         step=step,
         of_dc=costs_of_dc(sum_blocks(volume, valid_shape), step, valid_shape, listed.lengths),
-        is_too_long=_largest_means(listed.lengths) > MAX_MAGNITUDE * step,
+        largest_means=_largest_means(listed.lengths),
     )
     decided = _Decided(jnp.array([[0] * 3, [first_filter] * 3], jnp.int32), jnp.float32(0))
     if are_padded_alike(check_shape(volume.shape)):
@@ -98,7 +98,7 @@ def choose_shape_reference(
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pad_alike(columns))
         _, _, side, *sides = stacked.voxels.shape
         table = jax.vmap(partial(make_table, side, candidates))(valid_shape)
-        of_columns = make_tables_of_columns(sides, candidates)
+        of_columns = [_constant_table(of_side, listed) for of_side in sides]
 
         def decide_next(axis: jax.Array, before: _Decided) -> _Decided:
             of_axis = jax.tree.map(lambda leaf: leaf[axis], stacked)
@@ -110,12 +110,24 @@ def choose_shape_reference(
             _, side, *sides = columns[axis].voxels.shape
             table = make_table(side, candidates, valid_shape[axis])
             table = jax.tree.map(lambda leaf: leaf[None], table)
-            of_columns = make_tables_of_columns(sides, candidates)
+            of_columns = [_constant_table(of_side, listed) for of_side in sides]
             decided = decide(columns[axis], of_columns, table, jnp.int32(0), decided.choice, jnp.int32(axis))
-    length, filter_index = decided.choice
-    return ShapeDecision(
-        TransformShape(candidates.lengths[length], candidates.filters[filter_index]), decided.cost
-    )
+    shape = TransformShape(*map(_take, listed, decided.choice))
+    return ShapeDecision(shape, decided.cost)
+
+
+def _constant_table(side: int, listed: Candidates) -> Transforms:
+    """Get the transforms of columns, as constants of the program."""
+    table = table_of_columns(side, *(tuple(of_listed.tolist()) for of_listed in listed))
+    return jax.tree.map(jnp.asarray, table)
+
+
+def _take(listed: np.ndarray, places: jax.Array) -> jax.Array:
+    """Take candidates by their places, int32 (3,): without a gather, for which GPUs need a kernel."""
+    taken = jnp.full_like(places, listed[0])
+    for place, candidate in enumerate(listed.tolist()):
+        taken = jnp.where(places == place, candidate, taken)
+    return taken
 
 
 def _first_filter(options: EncoderOptions) -> int:
@@ -160,7 +172,7 @@ def _decide_axis(
     first_filter: int,
     step: jax.Array,
     of_dc: jax.Array,
-    is_too_long: jax.Array,
+    largest_means: np.ndarray,
 ) -> _Decided:
     """Choose the filter and then the length of one axis that cost least, the other axes as they are.
 
@@ -177,7 +189,7 @@ def _decide_axis(
         first_filter: filter of the axis so far, by its index among candidates; static.
         step: float32, of one quantiser, in the volume's units.
         of_dc: float32 (L, L, L), from ``costs_of_dc``.
-        is_too_long: bool (L,), lengths that may not be chosen.
+        largest_means: float32 (L,), from ``_largest_means``.
     """
     _, n_lengths, n_filters, *_ = table.analysis.shape
     lines = transform_columns(columns, of_columns, before, axis)
@@ -191,7 +203,9 @@ def _decide_axis(
 
     is_axis = jnp.arange(3) == axis
     tried = jnp.where(is_axis[None], jnp.arange(n_lengths, dtype=jnp.int32)[:, None], before[:1])
-    costs = jnp.where(is_too_long, jnp.inf, costs + of_dc[tried[:, 0], tried[:, 1], tried[:, 2]])
+    costs = jnp.where(
+        largest_means > MAX_MAGNITUDE * step, jnp.inf, costs + of_dc[tried[:, 0], tried[:, 1], tried[:, 2]]
+    )
     cost, best_length = _find_least(costs)
     best = jnp.stack([best_length, best_filter])
     return _Decided(jnp.where(is_axis[None], best[:, None], before), cost)

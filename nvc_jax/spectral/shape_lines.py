@@ -4,7 +4,7 @@ They come from columns of the volume (see ``shape_columns``), transformed along 
 are drawn, the likelier the more they cost.
 """
 
-from collections.abc import Sequence
+import functools
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,13 +28,13 @@ class Lines(NamedTuple):
     Attributes:
         values: float32 (n, side).
         are_means: bool (n,), lines of means along the other axes.
-        drawn: int32 (m,), indices of those that count.
+        drawn: int32 (m,), indices of those that count; None if all do.
         weights: float32 (m,), the number of lines of the volume that each of these represents.
     """
 
     values: jax.Array
     are_means: jax.Array
-    drawn: jax.Array
+    drawn: jax.Array | None
     weights: jax.Array
 
 
@@ -79,23 +79,23 @@ def make_table(side: int, candidates: Candidates, valid: jax.Array) -> Transform
     return jax.vmap(of_length, (0, None))(*candidates)
 
 
-def make_tables_of_columns(sides: Sequence[int], candidates: Candidates) -> list[Transforms]:
-    """Compute all transforms of columns along the axes that they do not span.
+@functools.lru_cache(maxsize=16)
+def table_of_columns(side: int, lengths: tuple[int, ...], filters: tuple[int, ...]) -> Transforms:
+    """Compute all transforms of columns along an axis that they do not span: a constant of programs.
 
     Args:
-        sides: two sides of the columns, padding included; static.
-        candidates: lengths and filters.
+        side: of the columns, padding included.
+        lengths: indices of SEGMENT_LENGTHS.
+        filters: indices of FILTERS.
 
     Returns:
-        For each side what ``make_table`` returns, with an axis in front: the number of voxels that lie in the
-        volume, from 1 on.
+        NumPy's arrays (side, L, …) as of ``make_table``, by the number of voxels in the volume, from 1 on.
     """
-
-    def make(side: int) -> Transforms:
-        return jax.vmap(partial(make_table, side, candidates))(jnp.arange(1, side + 1, dtype=jnp.int32))
-
-    tables = {side: make(side) for side in set(sides)}
-    return [tables[side] for side in sides]
+    candidates = Candidates(np.array(lengths, np.int32), np.array(filters, np.int32))
+    valid = np.arange(1, side + 1, dtype=np.int32)
+    with jax.ensure_compile_time_eval():
+        table = jax.jit(jax.vmap(partial(make_table, side, candidates)))(valid)
+        return jax.tree.map(np.asarray, table)
 
 
 def transform_columns(
@@ -105,23 +105,21 @@ def transform_columns(
 
     Args:
         columns: of the axis.
-        tables: from ``make_tables_of_columns``.
+        tables: two, from ``table_of_columns``.
         choice: int32 (2, 3), indices of the candidates' lengths and filters, for each axis.
         axis: int32.
     """
     others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
     (first, first_dc), (second, second_dc) = (
-        (table.analysis[valid - 1, *choice[:, other]], table.is_dc[valid - 1, choice[0, other]])
-        for valid, other, table in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
+        (analysis[valid - 1, *choice[:, other]], is_dc[valid - 1, choice[0, other]])
+        for valid, other, (analysis, is_dc) in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
     )
     # The last axis first, and its result in front: no product needs a transposition.
     values = jnp.einsum("njx,nsyx->njsy", second, columns.voxels, precision=lax.Precision.HIGHEST)
     values = jnp.einsum("niy,njsy->nijs", first, values, precision=lax.Precision.HIGHEST)
     are_means = first_dc[:, :, None] & second_dc[:, None]
     weights = jnp.broadcast_to(columns.weights[:, None, None], are_means.shape)
-    n = weights.size
-    every = jnp.asarray(np.arange(n, dtype=np.int32))  # a constant
-    return Lines(values.reshape(n, -1), are_means.reshape(-1), every, weights.reshape(-1))
+    return Lines(values.reshape(weights.size, -1), are_means.reshape(-1), None, weights.reshape(-1))
 
 
 class TablePlace(NamedTuple):
@@ -140,14 +138,14 @@ def draw_lines(lines: Lines, table: Transforms, place: TablePlace, step: jax.Arr
     """Draw lines, the likelier the more they cost with the transform that their axis has so far.
 
     Args:
-        lines: of all columns.
+        lines: of all columns, all of which count.
         table: of transforms.
         place: of the transform.
         step: float32, of one quantiser, in the volume's units.
     """
     costs = lines.weights * _costs_of_lines(lines, table, place, step, n_transforms=1)[0]
     drawn, weights = draw_systematic(costs, lines.weights > 0, count_drawn_lines(len(costs)))
-    return lines._replace(drawn=lines.drawn[drawn], weights=lines.weights[drawn] * weights)
+    return lines._replace(drawn=drawn, weights=lines.weights[drawn] * weights)
 
 
 def total_costs(
@@ -194,7 +192,8 @@ def _costs_of_lines(
         length, filter_index = (number, place.filter) if along_lengths else (0, place.filter + number)
         analysis, is_dc = table.analysis[place.axis, length, filter_index], table.is_dc[place.axis, length]
         is_dc = jnp.broadcast_to(is_dc, analysis.shape[:-1])
-        values, are_means = lines.values[lines.drawn], lines.are_means[lines.drawn]
+        drawn = slice(None) if lines.drawn is None else lines.drawn
+        values, are_means = lines.values[drawn], lines.are_means[drawn]
         return jax.vmap(line_costs, (None, 0, 0, None, None))(values, analysis, is_dc, step, are_means)
 
     def kernel(
@@ -204,5 +203,5 @@ def _costs_of_lines(
         return costs_of_transforms(*lines[:3], *table, *place, step, **options)
 
     cuda = kernel if has_group_kernels() else reference
-    result = jax.ShapeDtypeStruct((n_transforms, len(lines.drawn)), jnp.float32)
+    result = jax.ShapeDtypeStruct((n_transforms, len(lines.weights)), jnp.float32)
     return choose_form(Forms(reference, reference, cuda), result, lines, table, place, number, step)
