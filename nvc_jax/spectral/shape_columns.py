@@ -3,7 +3,6 @@
 A column has the whole length of one axis and a few blocks along the others.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -55,20 +54,26 @@ def draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> 
     sides = [column_sides(shape, axis) for axis in range(3)]
     corners = [column_corners(shape, of_axis) for of_axis in sides]
     by_block = _count_steep(volume, step, valid_shape)
-    activity = [_activity(by_block, *of_axis) for of_axis in zip(corners, sides, strict=True)]
+    activity = [_activity(by_block, corners[axis], sides[axis]) for axis in range(3)]
     are_inside = [jnp.all(jnp.asarray(of_axis) < valid_shape[None], axis=1) for of_axis in corners]
-    if len({len(of_axis) for of_axis in corners}) == 1:  # all draws at once
-        draw = partial(draw_systematic, n_drawn=min(N_COLUMNS, len(corners[0])))
-        drawn = list(zip(*jax.vmap(draw)(jnp.stack(activity), jnp.stack(are_inside)), strict=True))
-    else:
-        drawn = [
-            draw_systematic(*sizes, min(N_COLUMNS, len(of_axis)))
-            for *sizes, of_axis in zip(activity, are_inside, corners, strict=True)
-        ]
     return [
-        _take_columns(volume, valid_shape, axis, *of_axis)
-        for axis, of_axis in enumerate(zip(corners, sides, *zip(*drawn, strict=True), strict=True))
+        _take_columns(volume, valid_shape, axis, corners[axis], sides[axis], *drawn)
+        for axis, drawn in enumerate(_draw_each(activity, are_inside))
     ]
+
+
+def _draw_each(activity: list[jax.Array], are_inside: list[jax.Array]) -> list[tuple[jax.Array, jax.Array]]:
+    """Draw columns of each axis: at once, if all axes have as many columns."""
+    counts = [len(of_axis) for of_axis in activity]
+    if len(set(counts)) > 1:
+        draws = zip(activity, are_inside, counts, strict=True)
+        return [draw_systematic(sizes, exists, min(N_COLUMNS, n)) for sizes, exists, n in draws]
+
+    def draw(sizes: jax.Array, exists: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return draw_systematic(sizes, exists, min(N_COLUMNS, counts[0]))
+
+    drawn, weights = jax.vmap(draw)(jnp.stack(activity), jnp.stack(are_inside))
+    return [(drawn[axis], weights[axis]) for axis in range(len(counts))]
 
 
 def _take_columns(

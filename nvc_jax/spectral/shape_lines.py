@@ -71,12 +71,12 @@ def make_table(side: int, candidates: Candidates, valid: jax.Array) -> Transform
         valid: int32, voxels of the axis that lie in the volume.
     """
 
-    def make(length: jax.Array, filter_index: jax.Array) -> Transforms:
+    def make(length: jax.Array, filter_index: jax.Array) -> tuple[jax.Array, jax.Array]:
         made = make_axis_transform(side, valid, length, filter_index)
-        return Transforms(made.analysis, mark_dc(made.is_dc))
+        return made.analysis, mark_dc(made.is_dc)
 
-    of_length = jax.vmap(make, (None, 0), Transforms(0, None))
-    return jax.vmap(of_length, (0, None))(*candidates)
+    of_length = jax.vmap(make, (None, 0), (0, None))
+    return Transforms(*jax.vmap(of_length, (0, None))(*candidates))
 
 
 @functools.lru_cache(maxsize=16)
@@ -199,8 +199,8 @@ def _costs_of_lines(
     def kernel(
         lines: Lines, table: Transforms, place: TablePlace, _: jax.Array, step: jax.Array
     ) -> jax.Array:
-        options = {"n_transforms": n_transforms, "along_lengths": along_lengths}
-        return costs_of_transforms(*lines[:3], *table, *place, step, **options)
+        arguments = (lines.values, lines.are_means, lines.drawn, *table, *place, step)
+        return costs_of_transforms(*arguments, n_transforms=n_transforms, along_lengths=along_lengths)
 
     cuda = kernel if has_group_kernels() else reference
     result = jax.ShapeDtypeStruct((n_transforms, len(lines.weights)), jnp.float32)

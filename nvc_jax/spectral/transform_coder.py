@@ -11,6 +11,7 @@ import numpy as np
 
 from nvc_jax.chunks.transform_coder import DearChunk, TransformCoder
 from nvc_jax.core.compiler_options import quick_compilation
+from nvc_jax.core.device_batches import has_room
 from nvc_jax.core.devices import DeviceCopies
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
@@ -24,6 +25,9 @@ roundings were measured to add up to 2**-19.5 of the range with long segments; t
 which leaves room for another device's roundings as well."""
 _STEP_RESERVE = 2.0**-12
 """Share of a step, for the roundings of coefficients, which are computed in steps."""
+_VOLUMES_TO_DECODE = 6
+"""Memory that it takes to decode a chunk, in float32 volumes: a stream's buffer by itself and in the batch,
+one and a half each, the decoded volume, and the program's temporaries, of which compilers make one."""
 _OFFSET_RESERVE = 2.0**-21
 """Share of the larger limit of the range, for adding a limit of the range, and a correction, to a decoded
 value."""
@@ -45,6 +49,8 @@ class SpectralTransformCoder(TransformCoder):
         self._copies = DeviceCopies(params)
         self._n_profiles = count_profiles(params["entropy"])
         self._padded_shape = padded_shape
+        self._bytes_by_number: dict[int, int] = {}
+        self.decoding_bytes = _VOLUMES_TO_DECODE * 4 * math.prod(padded_shape)
         self._encode = _chunk_encoder(is_lone)
 
     def encode(
@@ -104,9 +110,24 @@ class SpectralTransformCoder(TransformCoder):
         return np.asarray(decoder.reconstruct(params, stream, decoder.decode_symbols(params, stream)))
 
     def decode_batch(self, streams: Sequence[EncodedStream]) -> np.ndarray:
-        """Decode several streams in one call of the device."""
+        """Decode several streams in one call of the device, or in more if its memory is too small."""
+        params, n = self._copies.here(), len(streams)
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *streams)
-        return np.asarray(_decode_batch(self._copies.here(), stacked))
+        (device,) = stacked.stream.words.devices()
+        if n > 1 and not has_room(device, self._bytes_to_decode(params, stacked, n)):
+            del stacked
+            return np.concatenate(
+                [self.decode_batch(half) for half in (streams[: n // 2], streams[n // 2 :])]
+            )
+        return np.asarray(_decode_batch(params, stacked))
+
+    def _bytes_to_decode(self, params: Params, stacked: EncodedStream, n: int) -> int:
+        """Get the memory that the program takes that decodes n streams, beside its arguments."""
+        if n not in self._bytes_by_number:
+            memory = _decode_batch.lower(params, stacked).compile().memory_analysis()
+            of_program = (memory.temp_size_in_bytes, memory.output_size_in_bytes) if memory else ()
+            self._bytes_by_number[n] = sum(of_program)
+        return self._bytes_by_number[n]
 
     def decode_preview(self, stream: EncodedStream) -> np.ndarray:
         """Decode about the means of 8³ voxels, from the first coefficients of all blocks."""
