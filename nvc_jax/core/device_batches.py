@@ -1,7 +1,10 @@
 """Batches that fill the memory of an accelerator: the number of their items."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 BATCHES_PER_DEVICE = 2
 """Batches that a device has at a time: while one is computed, the next one is prepared and transferred."""
@@ -33,10 +36,36 @@ def count_in_batch(device: StatingMemory, bytes_of_one: int) -> int:
     return 1 << min(max(fitting, 1), _MOST).bit_length() - 1
 
 
-def has_room(device: StatingMemory, n_bytes: int) -> bool:
-    """Tell whether a device has room for so many bytes more; true if it does not state its memory."""
-    free = _free_bytes(device)
-    return free is None or n_bytes <= free
+def run_in_room(
+    function: Callable[[Sequence[T]], R],
+    items: Sequence[T],
+    needed_bytes: Callable[[int], int],
+    device: StatingMemory,
+) -> list[R]:
+    """Run a function on a batch, or on parts of it if the device has no room for all.
+
+    Args:
+        function: takes items.
+        items: at least one.
+        needed_bytes: tells the memory that a number of items takes, such as ``program_bytes`` of a program.
+        device: that computes them.
+
+    Returns:
+        The results, of the parts in order.
+    """
+    n, free = len(items), _free_bytes(device)
+    if n == 1 or free is None or needed_bytes(n) <= free:
+        return [function(items)]
+    halves = (items[: n // 2], items[n // 2 :])
+    return [result for half in halves for result in run_in_room(function, half, needed_bytes, device)]
+
+
+def program_bytes(analysis: Any) -> int:
+    """Sum up the memory of a compiled program: ``memory_analysis`` of ``jax.stages.Compiled``; 0 for None."""
+    if analysis is None:
+        return 0
+    parts = (analysis.argument_size_in_bytes, analysis.output_size_in_bytes, analysis.temp_size_in_bytes)
+    return sum(parts)
 
 
 def _free_bytes(device: StatingMemory) -> float | None:

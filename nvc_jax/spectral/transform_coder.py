@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 
 from nvc_jax.chunks.transform_coder import DearChunk, TransformCoder
 from nvc_jax.core.compiler_options import quick_compilation
-from nvc_jax.core.device_batches import has_room
+from nvc_jax.core.device_batches import program_bytes, run_in_room
 from nvc_jax.core.devices import DeviceCopies
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
@@ -111,22 +112,26 @@ class SpectralTransformCoder(TransformCoder):
 
     def decode_batch(self, streams: Sequence[EncodedStream]) -> np.ndarray:
         """Decode several streams in one call of the device, or in more if its memory is too small."""
-        params, n = self._copies.here(), len(streams)
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *streams)
-        (device,) = stacked.stream.words.devices()
-        if n > 1 and not has_room(device, self._bytes_to_decode(params, stacked, n)):
-            del stacked
-            return np.concatenate(
-                [self.decode_batch(half) for half in (streams[: n // 2], streams[n // 2 :])]
-            )
-        return np.asarray(_decode_batch(params, stacked))
+        params = self._copies.here()
 
-    def _bytes_to_decode(self, params: Params, stacked: EncodedStream, n: int) -> int:
-        """Get the memory that the program takes that decodes n streams, beside its arguments."""
+        def decode(streams: Sequence[EncodedStream]) -> np.ndarray:
+            return np.asarray(
+                _decode_batch(params, jax.tree.map(lambda *leaves: jnp.stack(leaves), *streams))
+            )
+
+        (device,) = streams[0].stream.words.devices()
+        return np.concatenate(
+            run_in_room(decode, streams, partial(self._bytes_to_decode, streams[0]), device)
+        )
+
+    def _bytes_to_decode(self, stream: EncodedStream, n: int) -> int:
+        """Get the memory that the program takes that decodes n such streams."""
         if n not in self._bytes_by_number:
-            memory = _decode_batch.lower(params, stacked).compile().memory_analysis()
-            of_program = (memory.temp_size_in_bytes, memory.output_size_in_bytes) if memory else ()
-            self._bytes_by_number[n] = sum(of_program)
+            stacked = jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct((n, *np.shape(leaf)), leaf.dtype), stream
+            )
+            memory = _decode_batch.lower(self._copies.here(), stacked).compile().memory_analysis()
+            self._bytes_by_number[n] = program_bytes(memory)
         return self._bytes_by_number[n]
 
     def decode_preview(self, stream: EncodedStream) -> np.ndarray:

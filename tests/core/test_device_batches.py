@@ -1,9 +1,16 @@
 from collections.abc import Mapping
 
 import jax
+import jax.numpy as jnp
 import pytest
 
-from nvc_jax.core.device_batches import BATCHES_PER_DEVICE, count_in_batch, has_room, pad_to_batch
+from nvc_jax.core.device_batches import (
+    BATCHES_PER_DEVICE,
+    count_in_batch,
+    pad_to_batch,
+    program_bytes,
+    run_in_room,
+)
 
 
 class Device:
@@ -34,13 +41,22 @@ def test_a_device_that_states_no_memory_takes_a_few_items() -> None:
     cpu = jax.devices("cpu")[0]
     assert cpu.memory_stats() is None
     assert count_in_batch(cpu, 10**12) == 8
-    assert has_room(cpu, 10**15)
+    assert run_in_room(list, range(3), lambda n: 10**15, cpu) == [[0, 1, 2]]
 
 
-def test_room_is_what_is_not_in_use() -> None:
-    device = Device(1000, 300)
-    assert has_room(device, 500)
-    assert not has_room(device, 501)
+@pytest.mark.parametrize(
+    ("limit", "parts"),
+    [(1000, [[0, 1, 2, 3, 4]]), (300, [[0, 1], [2], [3, 4]]), (10, [[0], [1], [2], [3], [4]])],
+)
+def test_batches_without_room_are_run_in_parts(limit: int, parts: list[list[int]]) -> None:
+    assert run_in_room(list, range(5), lambda n: 100 * n, Device(limit)) == parts
+
+
+def test_the_memory_of_a_program_is_that_of_all_its_arrays() -> None:
+    numbers = jax.ShapeDtypeStruct((1000,), jnp.float32)
+    analysis = jax.jit(lambda x: x + 1).lower(numbers).compile().memory_analysis()
+    assert program_bytes(analysis) >= 2 * 4 * 1000
+    assert program_bytes(None) == 0
 
 
 def test_few_numbers_of_items_are_compiled_and_none_beyond_a_batch() -> None:
