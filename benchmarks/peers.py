@@ -12,6 +12,7 @@ first call, which compiles, is not timed. Speeds are MB of the volume a second, 
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -79,10 +80,11 @@ def of_chunks(encode: Callable[[np.ndarray], bytes], decode: Callable[[bytes, tu
 
 
 def nvc_codec(volume: np.ndarray, folder: Path, **target: float) -> Codec:
-    """nvc-1, which works on several chunks at a time by itself."""
-    store = folder / "volume.zarr"
+    """nvc-1, which works on several chunks at a time by itself; each run writes a container of its own."""
+    numbers = itertools.count()
 
     def encode(_chunks: list[np.ndarray], _threads: int) -> Path:
+        store = folder / f"{'-'.join(target)}-{next(numbers)}.zarr"
         nvc_jax.compress(volume, store, **target)
         return store
 

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "buffers.h"
+#include "pop_step.h"
+#include "push_step.h"
 #include "vectorize.h"
 
 namespace nvc {
@@ -111,6 +113,21 @@ ffi::Error Estimate(S32 values, S32 scales, U32 start, U32 thresholds, S32 zero,
   return ffi::Error::Success();
 }
 
+// Lanes of a group that have a block at some step, of which `first` is that of the first lane.
+int ActiveLanes(int lanes, int64_t first, int64_t run, int64_t count) {
+  return run == 0 ? 0 : static_cast<int>(std::clamp<int64_t>(CeilDivide(count - first, run), 0, lanes));
+}
+
+// Takes an integer from each active lane, given the rows of their tables.
+void TakeIntegers(const Tables& tables, const SlotTokens& slot_tokens, const uint32_t* rows, int active,
+                  uint32_t* states, PopStack& stack, int32_t* integers) {
+  const DecodingTables decoding{tables.row(0), slot_tokens.prepared(0)};
+  if (active == kGroupLanes && HasWordsOfStep(stack) && PopStep(decoding, rows, states, stack, integers)) return;
+  for (int lane = 0; lane < active; ++lane) {
+    integers[lane] = PopInteger(states[lane], tables.row(rows[lane]), slot_tokens.prepared(rows[lane]), stack);
+  }
+}
+
 ffi::Error Encode(S32 values, S32 scales, U32 start, U32 thresholds, U16 frequencies, S32 count_buffer,
                   S32 n_lanes_buffer, Out<U16> words, Out<S32> group_words) {
   const auto n_dims = static_cast<int64_t>(Rows(values));
@@ -127,16 +144,25 @@ ffi::Error Encode(S32 values, S32 scales, U32 start, U32 thresholds, U16 frequen
     std::copy_n(row.data(), count, chosen.data() + dimension * n_blocks);
     AddMagnitudes(values.typed_data() + dimension * n_blocks, count, totals.data());
   }
+  const EncodingTables encoding(tables);
   const auto push = [&](int64_t n_lanes, int64_t group, uint32_t* states, PushStack& stack) {
-    const int64_t run = CeilDivide(count, n_lanes);
-    const int lanes = LanesOfGroup(n_lanes, group);
+    const int64_t run = CeilDivide(count, n_lanes), first = group * kGroupLanes * run;
     for (int64_t step = run - 1; step >= 0; --step) {
+      const int active = ActiveLanes(LanesOfGroup(n_lanes, group), first + step, run, count);
       for (int64_t dimension = n_dims - 1; dimension >= 0; --dimension) {
-        for (int lane = lanes - 1; lane >= 0; --lane) {
-          const int64_t block = (group * kGroupLanes + lane) * run + step;
-          if (block >= count) continue;
-          const int64_t index = dimension * n_blocks + block;
-          PushInteger(states[lane], values.typed_data()[index], tables.row(chosen[index]), stack);
+        const int64_t index = dimension * n_blocks + first + step;
+        uint32_t own_rows[kGroupLanes];
+        int32_t integers[kGroupLanes];
+        for (int lane = 0; lane < active; ++lane) {
+          own_rows[lane] = chosen[index + lane * run];
+          integers[lane] = values.typed_data()[index + lane * run];
+        }
+        if (active == kGroupLanes && stack.top + kWordsPerStep <= stack.capacity &&
+            PushStep(encoding, own_rows, integers, states, stack)) {
+          continue;
+        }
+        for (int lane = active - 1; lane >= 0; --lane) {
+          PushInteger(states[lane], integers[lane], tables.row(own_rows[lane]), stack);
         }
       }
     }
@@ -158,19 +184,20 @@ ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes_buffer, S32 scales, U3
   std::vector<GroupReader> readers = OpenGroups(words, group_words, n_lanes);
   for (int64_t group = 0; group < static_cast<int64_t>(readers.size()); ++group) {
     auto& [states, stack] = readers[group];
-    uint32_t totals[kGroupLanes];
     const int lanes = LanesOfGroup(n_lanes, group);
+    const int64_t first = group * kGroupLanes * run;
+    int32_t totals[kGroupLanes], chosen[kGroupLanes], integers[kGroupLanes];
+    uint32_t rows[kGroupLanes] = {};
     for (int64_t step = 0; step < run; ++step) {
-      std::fill_n(totals, kGroupLanes, adaptation.start());
+      const int active = ActiveLanes(lanes, first + step, run, count);
+      std::fill_n(totals, kGroupLanes, static_cast<int32_t>(adaptation.start()));
       for (int64_t dimension = 0; dimension < n_dims; ++dimension) {
-        for (int lane = 0; lane < lanes; ++lane) {
-          const int64_t block = (group * kGroupLanes + lane) * run + step;
-          if (block >= count) break;
-          const int32_t table = adaptation.Table(totals[lane], dimension);
-          const int32_t value = PopInteger(states[lane], tables.row(table), slot_tokens.row(table), stack);
-          values->typed_data()[dimension * n_blocks + block] = value;
-          totals[lane] = Adaptation::Add(totals[lane], value);
-        }
+        adaptation.Tables(totals, kGroupLanes, dimension, chosen);
+        for (int lane = 0; lane < active; ++lane) rows[lane] = slot_tokens.Prepare(chosen[lane]);
+        TakeIntegers(tables, slot_tokens, rows, active, states, stack, integers);
+        AddMagnitudes(integers, active, totals);
+        int32_t* own = values->typed_data() + dimension * n_blocks + first + step;
+        for (int lane = 0; lane < active; ++lane) own[lane * run] = integers[lane];
       }
     }
   }

@@ -18,8 +18,8 @@
 namespace nvc {
 namespace {
 
-constexpr std::array<int, kLevelGroups> kSamplesPerRow = {4000, 2000, 1000};
-constexpr int kMaxSamples = 4000;
+constexpr std::array<int, kLevelGroups> kSamplesPerRow = {2000, 1000, 500};
+constexpr int kMaxSamples = 2000;
 constexpr int kRows = kLevelGroups * kPhases;
 constexpr int kSumBits = 3;
 constexpr int32_t kMaxSum = (1 << 23) - 1;
@@ -202,7 +202,9 @@ class RowSampler {
     for (int start = 0; start < n; start += kNarrow) {
       const int count = std::min(kNarrow, n - start);
       const uint32_t name = first_ + static_cast<uint32_t>(start);
-      for (int lane = 0; lane < count; ++lane) Look(name + static_cast<uint32_t>(lane), lane, around);
+      for (int lane = 0; lane < count; ++lane) {
+        Look(name + static_cast<uint32_t>(lane), (start + lane) * counts_[0] / n, lane, around);
+      }
       AddUp(columns_.data(), static_cast<int>(columns_.size()), static_cast<int>(offsets_.size()),
             volume_.fraction_bits, name, around);
       Add(count, around, row);
@@ -210,13 +212,14 @@ class RowSampler {
   }
 
  private:
-  // Finds the values around a sample.
-  void Look(uint32_t name, int lane, Surroundings& around) const {
+  // Finds the values around a sample, whose point along z is given.
+  void Look(uint32_t name, int64_t z, int lane, Surroundings& around) const {
     std::array<int64_t, 3> place;
     int64_t own = 0;
     bool is_inner = true;
     for (int axis = 0; axis < 3; ++axis) {
-      place[axis] = 2 * ((Hash(name, axis) * counts_[axis]) >> kHashBits) + parity_[axis];
+      const int64_t point = axis == 0 ? z : (Hash(name, axis) * counts_[axis]) >> kHashBits;
+      place[axis] = 2 * point + parity_[axis];
       own += (place[axis] << level_) * strides_[axis];
       is_inner =
           is_inner && place[axis] >= kReach / 2 && place[axis] + kReach / 2 <= (volume_.sides[axis] - 1) >> level_;

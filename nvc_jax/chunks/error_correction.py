@@ -19,8 +19,7 @@ from nvc_jax.chunks.value_bytes import to_little_endian
 from nvc_jax.core.dtypes import is_float
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.core.slabs import map_slabs
-from nvc_jax.entropy.sparse_integers import decode_sparse, encode_sparse, find_by_blocks
+from nvc_jax.entropy.sparse_integers import decode_sparse, encode_sparse, find_differing
 
 _MAX_MULTIPLE = 2.0**40
 """Largest multiple that is stored: beyond it, or where the decoder made NaN, the value is stored exactly."""
@@ -71,11 +70,7 @@ def correct(original: np.ndarray, decoded: np.ndarray, max_error: float, reserve
         return None
     allowed *= 1 - _ROUNDING_RESERVE
 
-    def is_wrong(original: np.ndarray, decoded: np.ndarray) -> np.ndarray:
-        errors = np.subtract(original, decoded, dtype=decoded.dtype)
-        return ~(np.abs(errors, out=errors) <= allowed)
-
-    wrong = find_by_blocks(map_slabs(is_wrong, original, decoded, dtype=bool))
+    wrong = find_differing(original, decoded, allowed)
     wanted, wrong_values = (values.reshape(-1).take(wrong) for values in (original, decoded))
 
     multiples = np.rint(np.subtract(wanted, wrong_values, dtype=np.float64) / (2 * allowed))

@@ -10,7 +10,7 @@ import numpy as np
 from nvc_jax.chunks import bodies, lattice_body
 from nvc_jax.chunks.candidates import price_of_error, squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.chunks.likely_cost import likely_least
+from nvc_jax.chunks.likely_cost import correct_estimate
 from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.rank_body import RankedValues, encode_ranks, rank_values, typical_gap
 from nvc_jax.core.chunk_interfaces import ChunkTarget
@@ -23,15 +23,15 @@ from nvc_jax.lattice.values import FixedValues
 _ERROR_PER_STEP = 0.37
 """Largest error of a lattice, in steps of the transform, where there is no bound: its slope of bits against
 error is then that of the transform."""
-_ROUGH_SHARE = 0.88
-"""Share of the least that is likely by a rough plan that a better one may come to."""
+_ROUGH_SHARE = 0.95
+"""Share of the cost by a rough plan that a better one may come to."""
 _LEAST_GAP = 1.8
 """Typical distance of neighbouring values, in units of the largest error, from which on a chunk is coded by
 ranks in place of values: on 90 volumes these then take 1 to 65 % fewer bits, and more bits below it."""
 _CERTAIN_GAP = 4.4
 """The same distance from which on the transform is not tried: there it took at least 20 % more bits than
 ranks."""
-_THINNING = 3
+_THINNING = 2
 """Binary logarithm of the factor by which a rough estimate has fewer samples."""
 
 
@@ -76,7 +76,7 @@ class Prediction:
 
     @functools.cached_property
     def _rough_counts(self) -> Counts | None:
-        """Counts of an eighth of the samples."""
+        """Counts of a quarter of the samples."""
         return None if self.fixed is None else look(self.fixed.volume, _THINNING)
 
     @property
@@ -85,7 +85,7 @@ class Prediction:
 
     @functools.cached_property
     def cost(self) -> float:
-        """Estimated cost of the lattice in bits; 0 without one."""
+        """Likely cost of the lattice in bits; 0 without one."""
         return self._cost(self._counts)
 
     @functools.cached_property
@@ -93,22 +93,18 @@ class Prediction:
         """Cost by fewer samples."""
         return self._cost(self._rough_counts)
 
-    def _cost(self, counts: Counts | None, *, least: bool = False) -> float:
-        """Cost by an estimate, or the least that is likely."""
+    def _cost(self, counts: Counts | None) -> float:
+        """Cost that is likely by some counts."""
         if self.fixed is None or counts is None:
             return 0.0
-        estimate, unit = self.fixed.estimate(counts), squared_unit(self.target)
-        if least:
-            n_valid = int(np.count_nonzero(self.chunk.valid))
-            estimate = likely_least(estimate, counts, n_valid, has_gaps=self.chunk.has_gaps)
+        n_valid, unit = int(np.count_nonzero(self.chunk.valid)), squared_unit(self.target)
+        estimate = self.fixed.estimate(counts)
+        estimate = correct_estimate(estimate, counts, n_valid, has_gaps=self.chunk.has_gaps)
         return estimate.bits + price_of_error(estimate.squared_error / unit / unit, self.target)
 
     def may_cost_less_than(self, cost: float) -> bool:
         """Tell whether coding by prediction is worth a try, with something else at such a cost."""
-        if math.isinf(cost):
-            return True
-        rough = _ROUGH_SHARE * self._cost(self._rough_counts, least=True)
-        return rough <= cost and self._cost(self._counts, least=True) <= cost
+        return math.isinf(cost) or (_ROUGH_SHARE * self.rough_cost <= cost and self.cost <= cost)
 
     @functools.cached_property
     def coded(self) -> CodedPrediction | None:

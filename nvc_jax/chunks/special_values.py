@@ -23,6 +23,8 @@ _MAX_PATTERNS = 254
 """Bit patterns that a label of one byte can name, besides 0 for valid values and ``_OTHER``."""
 _OTHER = 255
 """Label of a value whose bit pattern is not in the table."""
+_FEW_PATTERNS = 8
+"""Patterns that are set one by one; more are looked up for each value."""
 
 
 class SpecialLabels(NamedTuple):
@@ -149,12 +151,25 @@ def restore_special_values(values: np.ndarray, stored: bytes, padded_shape: Shap
 
     labels = decode_labels(stored[labels_start:], check_shape(values.shape), padded_shape)
     is_other = labels == _OTHER
-    is_known = (labels > 0) & ~is_other
-    if is_other.sum() != n_rest or (is_known.any() and int(labels[is_known].max()) > n_patterns):
+    largest = labels.max(initial=0, where=~is_other) if n_rest else labels.max(initial=0)
+    if np.count_nonzero(is_other) != n_rest or largest > n_patterns:
         raise ValueError("the labels of special values contradict their table")
 
-    table = np.frombuffer(stored, f"<u{size}", n_patterns, start)
     bits = values.view(f"u{size}")
-    bits[is_known] = table[labels[is_known].astype(np.intp) - 1]
-    bits[is_other] = np.frombuffer(stored, f"<u{size}", n_rest, rest_start)
+    _set_patterns(bits, labels, np.frombuffer(stored, f"<u{size}", n_patterns, start))
+    if n_rest:
+        bits[is_other] = np.frombuffer(stored, f"<u{size}", n_rest, rest_start)
     return SpecialLabels(labels, n_exact)
+
+
+def _set_patterns(bits: np.ndarray, labels: np.ndarray, table: np.ndarray) -> None:
+    """Set the values of each label from 1 on to the pattern that a table has for it."""
+    lookup = np.zeros(_OTHER + 1, table.dtype)
+    lookup[1 : len(table) + 1] = table
+    for slab in slabs(bits.shape):
+        part, own_labels = bits[slab], labels[slab]
+        if len(table) > _FEW_PATTERNS:
+            np.copyto(part, lookup.take(own_labels), where=own_labels > 0)
+            continue
+        for label, pattern in enumerate(table, 1):
+            np.copyto(part, pattern, where=own_labels == label)

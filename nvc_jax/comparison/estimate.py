@@ -10,6 +10,7 @@ from nvc_jax.comparison.subject import Subject, take_subject
 from nvc_jax.comparison.trial import Trial, try_target
 from nvc_jax.compression.preparation import ValueOptions
 from nvc_jax.container.chunk_checksum import N_CHECKSUM_BYTES
+from nvc_jax.container.shards import ENTRY_BYTES
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_interfaces import QualityTarget
 from nvc_jax.core.jax_settings import in_own_settings
@@ -27,8 +28,6 @@ DEFAULT_TARGETS: tuple[Mapping[str, Any], ...] = (
 """Targets that are tried where none is named; the first is what ``compress`` does without one."""
 MOST_VOXELS = 1 << 24
 """Voxels that are encoded, 16.8 million, unless a few chunks have more; all of smaller volumes."""
-_INDEX_ENTRY_BYTES = 16
-"""Bytes of a chunk's entry in the index of a shard."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +139,7 @@ def _extend(subject: Subject, trial: Trial) -> Estimate:
 
 def _chunk_bytes(subject: Subject, payload_bytes: float) -> int:
     """Bytes of stored objects: payloads, checksums, and the indices of shards."""
-    each = N_CHECKSUM_BYTES + (0 if subject.layout.shard is None else _INDEX_ENTRY_BYTES)
+    each = N_CHECKSUM_BYTES + (0 if subject.layout.shard is None else ENTRY_BYTES)
     n_shards = 0
     if subject.layout.shard is not None:
         sides = zip(subject.prepared.volume.shape, subject.layout.shard, strict=True)

@@ -1,13 +1,16 @@
 """Encoding and storing of a container's objects, several chunks at a time."""
 
+import collections
 import contextlib
 import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Self
 
 import numpy as np
+import tensorstore as ts
 
 from nvc_jax.chunks.payload import parse_payload
 from nvc_jax.compression.progress import ByteProgress
@@ -17,6 +20,9 @@ from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget
 from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.heaps import releasing
 from nvc_jax.io.atomic import naming
+
+_MOST_PENDING_BYTES = 1 << 26
+"""Most bytes of objects that are being stored at a time, if it is more than one: they are kept in memory."""
 
 
 @dataclasses.dataclass
@@ -80,13 +86,15 @@ def write_objects(
     total_bytes = sum(_volume_bytes(store, store.chunks_of(index)) for index in own_objects)
     done_bytes = payload_bytes = 0
     payloads: dict[ChunkIndex, bytes] = {}
-    with contextlib.closing(releasing(map_on_devices(encode, chunks_to_encode()))) as encoded:
+    with (
+        _Writing(store) as writing,
+        contextlib.closing(releasing(map_on_devices(encode, chunks_to_encode()))) as encoded,
+    ):
         for chunk, payload in encoded:
             payloads[chunk] = payload
             index = store.object_of(chunk)
             if len(payloads) == len(store.chunks_of(index)):
-                with naming(store.name):
-                    written.stored_bytes += store.write_object(index, payloads)
+                written.stored_bytes += writing.begin(index, payloads)
                 payloads = {}
             written.max_error = max(
                 written.max_error, parse_payload(payload, metadata.spatial_chunk).max_error
@@ -99,6 +107,45 @@ def write_objects(
                     ByteProgress(done_bytes, total_bytes, payload_bytes, metadata.chunk, metadata.dtype)
                 )
     return written
+
+
+class _Writing:
+    """Objects that are being stored: file systems take a while until what they were given is safe.
+
+    Args:
+        store: of the container.
+    """
+
+    def __init__(self, store: ContainerStore) -> None:
+        self._store = store
+        self._pending: collections.deque[tuple[int, ts.Future]] = collections.deque()
+
+    def begin(self, index: ChunkIndex, payloads: Mapping[ChunkIndex, bytes]) -> int:
+        """Begin to store an object, and wait for earlier ones if they are much; return its bytes."""
+        with naming(self._store.name):
+            self._pending.append(self._store.begin_object(index, payloads))
+            n_bytes = self._pending[-1][0]
+            while len(self._pending) > 1 and (self._pending[0][1].done() or self._is_much()):
+                self._pending.popleft()[1].result()
+        return n_bytes
+
+    def _is_much(self) -> bool:
+        return sum(n_bytes for n_bytes, _ in self._pending) > _MOST_PENDING_BYTES
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for all objects; where something has failed already, their own errors are no news."""
+        failed: Exception | None = None
+        for _size, stored in self._pending:
+            try:
+                stored.result()
+            except (ValueError, RuntimeError, OSError) as error:
+                failed = failed or error
+        if failed is not None and kind is None:
+            with naming(self._store.name):
+                raise failed
 
 
 def objects_of_part(store: ContainerStore, part: tuple[int, int]) -> list[ChunkIndex]:

@@ -69,7 +69,7 @@ def _open_container(container: Location, mode: str, level: str, cache_bytes: int
 
     def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
         with rota.turn():
-            chunk[...] = kept.value.decode(domain.index_exp)
+            kept.value.decode_into(chunk, domain.index_exp)
 
     store = ts.virtual_chunked(
         read,

@@ -82,6 +82,11 @@ def start(
     return ContainerStore(objects, started, name)
 
 
+def begin(objects: ts.KvStore, key: str, metadata: ContainerMetadata, name: str) -> ContainerStore:
+    """Begin to store the metadata where no other run writes; arguments as of ``start``."""
+    return ContainerStore(objects, metadata, name, objects.write(key, metadata.to_text()))
+
+
 def checksums_key(metadata: ContainerMetadata) -> str:
     """Key of the checksums of the source's chunks: of another source another one."""
     return f"{CHECKSUMS_PREFIX}{metadata.fingerprint or 0:08x}"

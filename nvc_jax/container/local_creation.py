@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from nvc_jax.container.begun import CHECKSUMS_PREFIX, Begun, Claim, checksums_key, find_begun, start
+from nvc_jax.container.begun import CHECKSUMS_PREFIX, Begun, Claim, begin, checksums_key, find_begun, start
 from nvc_jax.container.destinations import check_destination, is_zip
 from nvc_jax.container.metadata import METADATA_KEY, ContainerMetadata
 from nvc_jax.container.notes import Notes, leaving_notes
@@ -96,7 +96,11 @@ class _LocalClaim(Claim):
             raise
         with unfinished(partial, lambda: self._describe(partial, store)):
             try:
-                yield store
+                try:
+                    yield store
+                finally:
+                    with naming(self._name):
+                        store.wait_for_metadata()
                 if not self._shared:
                     self._complete(store, partial)
                 elif partial.exists() and store.is_complete():
@@ -107,13 +111,15 @@ class _LocalClaim(Claim):
                 raise
 
     def _start(self, partial: Path, metadata: ContainerMetadata, checksums: bytes) -> ContainerStore:
-        """Make the directory and store the metadata, or check that those in it are the same."""
+        """Make the directory and begin to store the metadata, or check that those in it are the same."""
         self._check_begun(partial)
         with naming(self._name):
             partial.mkdir(exist_ok=True)
             objects = open_directory(partial)
             if self._shared and checksums:
                 objects.write(checksums_key(metadata), checksums).result()
+        if not self._shared and not (partial / METADATA_KEY).exists():
+            return begin(objects, METADATA_KEY, metadata, self._name)
         return start(objects, METADATA_KEY, metadata, self._name, self._shared, self._advice())
 
     def _advice(self) -> str:

@@ -85,14 +85,20 @@ class Reader:
         return chunks_in_region(region, self.chunk)
 
     def decode(self, region: Region, *, on_devices: bool = False) -> np.ndarray:
-        """Decode the voxels of a region.
+        """Decode the voxels of a region; arguments as of ``decode_into``."""
+        self.check_present(region)
+        result = np.empty([part.stop - part.start for part in region], self.dtype)
+        self.decode_into(result, region, on_devices=on_devices)
+        return result
+
+    def decode_into(self, result: np.ndarray, region: Region, *, on_devices: bool = False) -> None:
+        """Decode the voxels of a region into an array.
 
         Args:
+            result: of the region's shape and the volume's dtype.
             region: slices with bounds, within the level, and not empty.
             on_devices: whether to decode several chunks at a time, on all devices in use.
         """
-        self.check_present(region)
-        result = np.empty([part.stop - part.start for part in region], self.dtype)
 
         def decode_pieces(pieces: list[tuple[ChunkIndex, Region, Region]]) -> list[None]:
             decoded = self.decode_chunks([index for index, _, _ in pieces])
@@ -105,7 +111,6 @@ class Reader:
         else:
             for piece in self.pieces(region):
                 decode_pieces([piece])
-        return result
 
     def check_present(self, region: Region) -> None:
         """Check that the last chunk of a region is there, before memory or files are made for several chunks.

@@ -7,7 +7,6 @@ payload followed by its checksum.
 import contextlib
 import functools
 import itertools
-import math
 import os
 import struct
 from collections.abc import Iterator, Mapping
@@ -16,9 +15,10 @@ from pathlib import Path
 import tensorstore as ts
 
 from nvc_jax.chunks.payload import Payload, parse_payload
-from nvc_jax.container.chunk_checksum import N_CHECKSUM_BYTES, seal_chunk, unseal_chunk
+from nvc_jax.container.chunk_checksum import seal_chunk, unseal_chunk
 from nvc_jax.container.images import find_levels
 from nvc_jax.container.metadata import INDEX_CODECS, METADATA_KEY, ContainerMetadata, FormatError
+from nvc_jax.container.shards import end_of_chunks, index_bytes
 from nvc_jax.core.chunk_grid import ChunkIndex, grid_indices
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.json_documents import MAX_BYTES, read_json
@@ -26,10 +26,6 @@ from nvc_jax.io.locations import Location, check_is_file, open_kvstore, open_loc
 from nvc_jax.io.paths import check_location
 from nvc_jax.io.zip_files import list_zip
 
-_INDEX_ENTRY_BYTES = 16
-"""Bytes of a chunk's entry in the index of a shard: offset and length, uint64 each."""
-_NO_CHUNK = (2**64 - 1, 2**64 - 1)
-"""Entry of a chunk that a shard does not have."""
 _READ_ERRORS = (ValueError, OSError, IndexError, KeyError, NotImplementedError)
 """Errors of TensorStore where something cannot be read."""
 _CACHED_SHARDS = 256
@@ -43,10 +39,13 @@ class ContainerStore:
         objects: the keys below the container, kept as ``kvstore``.
         metadata: of the container.
         name: of the container, for messages.
+        begun: future of the metadata being stored; None where they are.
     """
 
-    def __init__(self, objects: ts.KvStore, metadata: ContainerMetadata, name: str) -> None:
-        self.metadata, self.name, self.kvstore = metadata, name, objects
+    def __init__(
+        self, objects: ts.KvStore, metadata: ContainerMetadata, name: str, begun: ts.Future | None = None
+    ) -> None:
+        self.metadata, self.name, self.kvstore, self._begun = metadata, name, objects, begun
         self._identity = metadata.identity
         self._directory, self._zip_file = _local_file(objects)
         self._shard = functools.lru_cache(maxsize=_CACHED_SHARDS)(self._open_shard)
@@ -72,25 +71,36 @@ class ContainerStore:
         return tuple(i // n for i, n in zip(chunk, self.metadata.chunks_per_object, strict=True))
 
     def write_object(self, index: ChunkIndex, payloads: Mapping[ChunkIndex, bytes]) -> int:
-        """Store the payloads of ``chunks_of(index)``; the object is stored as a whole or not at all.
+        """Store the payloads of ``chunks_of(index)``, all or none of them; return the object's bytes."""
+        n_bytes, stored = self.begin_object(index, payloads)
+        stored.result()
+        return n_bytes
+
+    def begin_object(self, index: ChunkIndex, payloads: Mapping[ChunkIndex, bytes]) -> tuple[int, ts.Future]:
+        """Begin to store the payloads of ``chunks_of(index)``, as ``write_object`` does.
 
         Returns:
-            Bytes of the stored object.
+            Bytes of the object, and the future of its being stored.
         """
+        self.wait_for_metadata()
         identity, grid = self._identity, self.metadata.chunk_grid
         sealed = {chunk: seal_chunk(payload, identity, chunk, grid) for chunk, payload in payloads.items()}
         n_bytes = sum(map(len, sealed.values()))
         if self.metadata.shard is None:
-            self.kvstore.write(_object_key(index), sealed[index]).result()
-            return n_bytes
+            return n_bytes, self.kvstore.write(_object_key(index), sealed[index])
         # A damaged shard is removed first: TensorStore would merge the new chunks with it.
         self.kvstore.write(_object_key(index), None).result()
         transaction = ts.Transaction()
         shard = self._shard(index).with_transaction(transaction)
         for chunk, value in sealed.items():
             shard.write(self._key_in_shard(chunk), value).result()
-        transaction.commit_async().result()
-        return n_bytes + _INDEX_ENTRY_BYTES * math.prod(self.metadata.chunks_per_object) + N_CHECKSUM_BYTES
+        n_bytes += index_bytes(self.metadata.chunks_per_object)
+        return n_bytes, transaction.commit_async()
+
+    def wait_for_metadata(self) -> None:
+        """Wait until the metadata are stored, which comes before any object is."""
+        if self._begun is not None:
+            self._begun.result()
 
     def has_object(self, index: ChunkIndex) -> bool:
         """Tell whether a stored object exists and every chunk of it is undamaged."""
@@ -119,14 +129,14 @@ class ContainerStore:
     def _remote_bytes(self, key: str) -> int:
         """Bytes of a stored object, or of the metadata; of a shard only its index is read."""
         has_index = self.metadata.shard is not None and key != METADATA_KEY
-        n_index = _INDEX_ENTRY_BYTES * math.prod(self.metadata.chunks_per_object) + N_CHECKSUM_BYTES
+        n_index = index_bytes(self.metadata.chunks_per_object)
         try:
             result = self.kvstore.read(key, byte_range=slice(-n_index, None) if has_index else None).result()
         except ValueError as error:
             raise FormatError(f"`{key}` of `{self.name}` has no index of a shard: {error}") from error
         if result.state != "value":
             raise FormatError(f"`{key}` of `{self.name}` is missing")
-        return len(result.value) + (_end_of_chunks(bytes(result.value)) if has_index else 0)
+        return len(result.value) + (end_of_chunks(bytes(result.value)) if has_index else 0)
 
     @contextlib.contextmanager
     def _naming_missing(self) -> Iterator[None]:
@@ -201,13 +211,6 @@ class ContainerStore:
     def _key_in_shard(self, chunk: ChunkIndex) -> bytes:
         per_object = self.metadata.chunks_per_object
         return struct.pack(f">{len(per_object)}I", *(i % n for i, n in zip(chunk, per_object, strict=True)))
-
-
-def _end_of_chunks(index: bytes) -> int:
-    """Return the offset of the first byte behind the chunks of a shard, of which ``index`` is the index."""
-    entries = struct.unpack(f"<{(len(index) - N_CHECKSUM_BYTES) // 8}Q", index[:-N_CHECKSUM_BYTES])
-    stored = [pair for pair in zip(entries[::2], entries[1::2], strict=True) if pair != _NO_CHUNK]
-    return max((offset + size for offset, size in stored), default=0)
 
 
 def _object_key(index: ChunkIndex) -> str:

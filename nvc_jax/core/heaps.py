@@ -1,4 +1,4 @@
-"""Heaps of the C library: few for all threads, so that memory that one frees serves the others."""
+"""Heaps of the C library: one for many threads, so that memory that one frees serves the others."""
 
 import contextlib
 import ctypes
@@ -24,7 +24,7 @@ _MOST_UNUSED_BYTES = 1 << 28
 128³."""
 _FEW_BYTES = 3 << 28
 """Bytes from which on a process may grow by an eighth only: 768 MiB, so that two threads stay near it."""
-_LEAST_HEAPS, _THREADS_PER_HEAP = 2, 8
+_LEAST_HEAPS, _THREADS_PER_HEAP = 1, 8
 _LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 """Events of JAX: a program is about to be compiled, or loaded, and it was."""
@@ -34,12 +34,13 @@ _LEAST_SECONDS = 0.1
 
 @functools.cache
 def tune_heaps(n_threads: int) -> bool:
-    """Limit the heaps of the process to 2, or to one for every 8 threads, and let them keep what is freed.
+    """Limit the heaps of the process to one for every 8 threads, and let them keep what is freed.
 
     glibc gives each thread a heap of its own, up to eight for each core, and a heap keeps what was freed in
-    it. Threads that work on chunks in turn then hold memory for several chunks each: a third more in all, for
-    no gain in speed. Heaps that exist stay, and from the ninth on glibc takes no other limit. JAX starts so
-    many threads: so this comes before JAX computes for the first time, where that is up to this package.
+    it. Threads that work on chunks in turn then hold memory for several chunks each, up to twice as much in
+    all. It has to be released now and then, and cleared by the system when it is used again, which takes a
+    fifth of the time of encoding. Heaps that exist stay, and from the ninth on glibc takes no other limit.
+    JAX and TensorStore start so many threads: so this comes before they do, where that is up to this package.
 
     Arrays of a chunk take some MiB. By default glibc gives most of them back to the system when they are
     freed, which has to clear them for the next chunk: a tenth of the time of decoding.

@@ -10,8 +10,8 @@ tokens), ``word_stack``, ``joined_stacks``, ``word_stream`` and ``rans`` (one st
 ``interleaving`` (division of a stream among lanes), ``passes`` (many items whose tables are known),
 ``delta_prediction``; then
 ``geometric_distributions``, ``geometric_adaptation``, ``adaptive_geometric``, ``lorenzo`` and
-``sparse_integers``. ``native_streams``, ``native_geometric`` and
-``native_labels`` call the kernels that do the same on CPUs.
+``sparse_integers``. ``native_streams``, ``native_geometric``, ``native_sparse`` and ``native_labels`` call
+the kernels that do the same on CPUs.
 Names are imported from these modules.
 
 The package knows integers, tables and words. It may know no transform, no model and no container.

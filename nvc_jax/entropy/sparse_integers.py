@@ -15,11 +15,13 @@ import numpy as np
 
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
-from nvc_jax.entropy import adaptive_geometric, geometric_adaptation
+from nvc_jax.core.slabs import map_slabs
+from nvc_jax.entropy import adaptive_geometric, geometric_adaptation, native_sparse
 from nvc_jax.entropy.geometric_distributions import N_SCALES
 from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.entropy.word_stream import WordStream, words_from_bytes, words_to_bytes
+from nvc_jax.native.host_kernels import has_host_kernels, serves
 
 _SIDE = 8
 """Side in voxels of the blocks that ranks go through one after the other."""
@@ -61,6 +63,27 @@ def find_by_blocks(marks: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
+def find_differing(first: np.ndarray, second: np.ndarray, allowed: float) -> np.ndarray:
+    """Find the voxels of two volumes that differ by more than ``allowed``, or are NaN.
+
+    Args:
+        first: (z, y, x), any dtype.
+        second: of the same shape, float32 or float64; differences are in its dtype.
+        allowed: not negative.
+
+    Returns:
+        As of ``find_by_blocks``.
+    """
+    if serves(first.dtype) and second.dtype == first.dtype:
+        return native_sparse.find_differing(first, second, allowed)
+
+    def differ(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        differences = np.subtract(first, second, dtype=second.dtype)
+        return ~(np.abs(differences, out=differences) <= allowed)
+
+    return find_by_blocks(map_slabs(differ, first, second, dtype=bool))
+
+
 def encode_sparse(positions: np.ndarray, values: np.ndarray, shape: Shape3) -> bytes:
     """Code the integers of a volume that are not zero.
 
@@ -96,10 +119,10 @@ def decode_sparse(stored: bytes, shape: Shape3) -> tuple[np.ndarray, np.ndarray]
     if start != len(stored):
         raise ValueError(f"sparse integers take {start} bytes of {len(stored)}")
 
-    z, y, x = _from_ranks(np.cumsum(gaps + 1) - 1, shape)
-    if any((index >= side).any() for index, side in zip((z, y, x), shape, strict=True)):
+    follow = native_sparse.positions_of_gaps if has_host_kernels() else follow_gaps
+    positions = follow(gaps, shape)
+    if positions is None:
         raise ValueError(f"sparse integers lie outside of {shape} voxels")
-    positions = (z * shape[1] + y) * shape[2] + x
     return positions, np.where(is_negative, -1 - magnitudes, magnitudes + 1)
 
 
@@ -113,14 +136,17 @@ def _to_ranks(positions: np.ndarray, shape: Shape3) -> np.ndarray:
     return of_rows.reshape(-1)[rows] + of_columns.reshape(-1)[positions - rows * shape[2]]
 
 
-def _from_ranks(ranks: np.ndarray, shape: Shape3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Convert ranks to indices along z, y and x, which may be outside of ``shape``."""
+def follow_gaps(gaps: np.ndarray, shape: Shape3) -> np.ndarray | None:
+    """Turn gaps between ranks, int64 (n,), to positions in C order; None where one is outside."""
+    ranks = np.cumsum(gaps + 1) - 1
     _, grid_y, grid_x = grid_shape(shape, _SIDE)
     block, within = ranks // _SIDE**3, ranks % _SIDE**3
     z = block // (grid_y * grid_x) * _SIDE + within // _SIDE**2
     y = block // grid_x % grid_y * _SIDE + within // _SIDE % _SIDE
     x = block % grid_x * _SIDE + within % _SIDE
-    return z, y, x
+    if any((index >= side).any() for index, side in zip((z, y, x), shape, strict=True)):
+        return None
+    return (z * shape[1] + y) * shape[2] + x
 
 
 def _padded_groups(n_groups: int) -> int:

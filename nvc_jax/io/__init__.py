@@ -22,6 +22,8 @@ volumes, by ``catalogs``, ``downloads`` and ``archives``.
 This package may not know about compression: it imports only ``nvc_jax.core``.
 """
 
+from nvc_jax.core.concurrency import count_workers
+from nvc_jax.core.heaps import tune_heaps
 from nvc_jax.io.atomic import put_in_place, replacing
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import (
@@ -40,6 +42,8 @@ from nvc_jax.io.replaceable import check_replaceable
 from nvc_jax.io.selection import Selection
 from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 from nvc_jax.io.writers import check_writable, write_volume, writing
+
+tune_heaps(count_workers())  # before TensorStore starts threads, each of which would have a heap
 
 __all__ = [
     "Location",

@@ -1,7 +1,7 @@
 """Samples of the points of each phase with the means of their neighbours, from which an encoder plans.
 
-Everything is in integers. The places and the noise are hashes of the samples' numbers, so that samples are
-the same on every machine.
+Everything is in integers. Places along z are evenly spread; those along y and x, and the noise, are hashes of
+the samples' numbers, so that samples are the same on every machine.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from nvc_jax.lattice.geometry import (
     valid_sides,
 )
 
-SAMPLES_PER_ROW = (4000, 2000, 1000)
+SAMPLES_PER_ROW = (2000, 1000, 500)
 """Most samples of a row of weights, that is of a phase in each group of levels: of the coarser ones there are
 fewer points to gain from."""
 ROWS = tuple((level, number) for level in range(N_LEVEL_GROUPS) for number in range(len(PHASES)))
@@ -30,7 +30,7 @@ SUM_BITS = 3
 MAX_SUM = (1 << 23) - 1
 """Limit of the magnitudes of means in fixed point."""
 _HASHES_PER_SAMPLE = 16
-"""Numbers that are hashed for a sample: three for its place, the others for the noise of its means."""
+"""Numbers of a sample's hashes: 1 and 2 for its place along y and x, those from 3 on for the noise."""
 _HASH_FACTORS = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
 _HASH_BITS = 24
 """Bits of a hash that are used."""
@@ -83,11 +83,14 @@ def draw_samples(
     half = (1 << fraction_bits) >> 1
     for row, (level, number) in enumerate(ROWS):
         sides = valid_sides(shape, level, PHASES[number])
-        numbers = ROW_STARTS[row] + np.arange(min(SAMPLES_PER_ROW[level] >> thinning, int(np.prod(sides))))
-        places = [
-            2 * (_hash(numbers, axis) * side >> _HASH_BITS) + parity
-            for axis, (side, parity) in enumerate(zip(sides, PHASES[number], strict=True))
+        n_samples = min(SAMPLES_PER_ROW[level] >> thinning, int(np.prod(sides)))
+        numbers = ROW_STARTS[row] + np.arange(n_samples)
+        # Along z they follow each other, so that neighbours of the next ones are in the cache already.
+        points = [
+            np.arange(n_samples) * sides[0] // max(n_samples, 1),
+            *(_hash(numbers, axis) * sides[axis] >> _HASH_BITS for axis in (1, 2)),
         ]
+        places = [2 * point + parity for point, parity in zip(points, PHASES[number], strict=True)]
         own = _positions(places, (0, 0, 0), shape, level)
         groups = KNOWN_GROUPS[number]
         offsets = [offset for group in groups for offset in GROUP_OFFSETS[group.number]]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nvc_jax.chunks.likely_cost import likely_least
+from nvc_jax.chunks.likely_cost import correct_estimate
 from nvc_jax.lattice.estimate import N_CLASSES, N_CONTEXTS, Counts, Estimate
 
 
@@ -13,28 +13,28 @@ def counts(flat_share: float) -> Counts:
     return Counts(np.array([1000]), np.array([0]), histogram, np.array(0))
 
 
-def least_bits(bits_of_value: float, flat_share: float, *, has_gaps: bool = False) -> float:
-    """Share of 1000 values' estimated bits that they are likely to take at least."""
+def likely_bits(bits_of_value: float, flat_share: float, *, has_gaps: bool = False) -> float:
+    """Share of 1000 values' estimated bits that they are likely to take."""
     estimate = Estimate(1000 * bits_of_value, 5.0)
-    return likely_least(estimate, counts(flat_share), 1000, has_gaps=has_gaps).bits / estimate.bits
+    return correct_estimate(estimate, counts(flat_share), 1000, has_gaps=has_gaps).bits / estimate.bits
 
 
 def test_few_bits_are_likely_to_become_more_and_many_to_stay() -> None:
-    shares = [least_bits(bits, 0.0) for bits in (0.01, 0.07, 0.3, 1.0)]
+    shares = [likely_bits(bits, 0.0) for bits in (0.01, 0.07, 0.3, 1.0)]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 1.5
-    assert 0.9 < least_bits(8.0, 0.0) < 1
+    assert 0.9 < likely_bits(8.0, 0.0) < 1
 
 
 def test_flat_chunks_may_take_far_fewer_bits_than_estimated() -> None:
-    assert least_bits(0.8, 0.7) < 0.8 < least_bits(0.8, 0.2)
-    assert likely_least(Estimate(800, 5.0), counts(0.7), 1000, has_gaps=False).squared_error < 5
+    assert likely_bits(0.8, 0.7) < 0.8 < likely_bits(0.8, 0.2)
+    assert correct_estimate(Estimate(800, 5.0), counts(0.7), 1000, has_gaps=False).squared_error < 5
 
 
-def test_gaps_make_the_least_dearer() -> None:
-    assert least_bits(2.0, 0.1, has_gaps=True) == pytest.approx(1.1 * least_bits(2.0, 0.1))
+def test_gaps_cost_bits() -> None:
+    assert likely_bits(2.0, 0.1, has_gaps=True) == pytest.approx(1.1 * likely_bits(2.0, 0.1))
 
 
 def test_nothing_is_likely_of_nothing() -> None:
-    nothing = likely_least(Estimate(0.0, 0.0), counts(0.0), 0, has_gaps=True)
+    nothing = correct_estimate(Estimate(0.0, 0.0), counts(0.0), 0, has_gaps=True)
     assert nothing == Estimate(0.0, 0.0)

@@ -14,6 +14,7 @@ from nvc_jax.container.store import ContainerStore
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget
 from nvc_jax.core.shapes import check_shape
+from nvc_jax.io.locations import open_directory
 
 SHAPE, CHUNK = (20, 24, 28), (8, 8, 8)
 N_CHUNKS = 3 * 3 * 4
@@ -148,3 +149,17 @@ def test_an_object_is_stored_before_the_progress_of_its_last_chunk(
     (partial,) = tmp_path.glob(PARTIAL)
     assert len(read_files(partial / "c")) == 2
     assert not (tmp_path / "v.zarr").exists()
+
+
+def test_an_object_that_cannot_be_stored_is_an_error_that_names_the_container(tmp_path: Path) -> None:
+    (tmp_path / "c").write_text("a file where the objects' directory would be")
+    store = ContainerStore(open_directory(tmp_path), metadata_of(), "v.zarr")
+    with pytest.raises(OSError, match=r"v\.zarr"):
+        write(store)
+
+
+def test_errors_of_encoding_are_not_replaced_by_those_of_storing(tmp_path: Path) -> None:
+    (tmp_path / "c").write_text("a file where the objects' directory would be")
+    store = ContainerStore(open_directory(tmp_path), metadata_of(), "v.zarr")
+    with pytest.raises(Interrupted):
+        write(store, on_progress=interrupt_after(1))

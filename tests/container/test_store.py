@@ -142,3 +142,18 @@ def test_containers_are_opened_where_their_metadata_are(tmp_path: Path) -> None:
     (tmp_path / METADATA_KEY).unlink()
     with pytest.raises(FormatError, match=r"it lacks `zarr\.json`"):
         open_container(tmp_path)
+
+
+@LAYOUTS
+def test_an_object_that_is_begun_is_there_when_it_is_stored(
+    metadata: ContainerMetadata, tmp_path: Path
+) -> None:
+    store = make_store(tmp_path, metadata)
+    begun = [
+        store.begin_object(index, {chunk: PAYLOADS[chunk] for chunk in store.chunks_of(index)})
+        for index in store.objects()
+    ]
+    for _, stored in begun:
+        stored.result()
+    assert sum(n_bytes for n_bytes, _ in begun) == sum(p.stat().st_size for p in tmp_path.rglob("c/*/*/*"))
+    assert all(store.read(index) == payload for index, payload in PAYLOADS.items())
