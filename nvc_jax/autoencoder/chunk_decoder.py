@@ -1,7 +1,5 @@
 """Payloads of latents to the voxels of their chunks."""
 
-from collections.abc import Sequence
-
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,7 +14,6 @@ from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.value_bytes import unpack_values
 from nvc_jax.core.chunk_grid import Region, full_region
 from nvc_jax.core.chunk_interfaces import ChunkFormat, HaloChunkDecoder
-from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.devices import DeviceCopies
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
@@ -55,10 +52,6 @@ class LatentsChunkDecoder(HaloChunkDecoder):
         values = self._decode_alone(parsed)
         restore_special_values(values, parsed.special_values, self._padded_shape)
         return values
-
-    def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
-        """Decode several chunks, margins cropped; errors as of ``decode``."""
-        return list(map_on_devices(self.decode, payloads))
 
     def decode_preview(self, payload: bytes) -> np.ndarray:
         """Decode a chunk and take the means of its blocks of 8³ voxels; errors as of ``decode``."""

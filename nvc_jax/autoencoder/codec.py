@@ -10,12 +10,12 @@ from nvc_jax.autoencoder.arithmetic import FLOAT32, arithmetic_of_gpus, arithmet
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, dequantize, quantize
 from nvc_jax.autoencoder.networks import DenseAutoencoder, bind
 from nvc_jax.autoencoder.slabs import BLOCKS_PER_SLAB
+from nvc_jax.core.group_kernels import has_group_kernels
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import check_shape, grid_shape
-from nvc_jax.native.group_kernels import has_group_kernels
 
 _STATIC = ("config", "precision", "blocks_per_slab")
 

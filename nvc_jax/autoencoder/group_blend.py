@@ -18,9 +18,9 @@ from jax import lax
 
 from nvc_jax.autoencoder.blending import neighbour_weights
 from nvc_jax.autoencoder.group_indices import LARGEST_INDEX, divide
+from nvc_jax.core.group_kernels import run_groups, store_where, this_group
 from nvc_jax.core.normalization import denormalize
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.native.group_kernels import run_groups, store_where, this_group
 
 PART_VOXELS = 128
 """Voxels of a row that one program blends: 4 for each thread of a warp."""

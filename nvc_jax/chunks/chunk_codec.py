@@ -3,6 +3,7 @@
 A payload states the largest error of its decoded values.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,12 +23,10 @@ from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkTarget, ValueRange
-from nvc_jax.core.concurrency import map_on_devices
+from nvc_jax.core.device_batches import count_in_batch, pad_to_batch
+from nvc_jax.core.devices import devices_in_use
 from nvc_jax.core.dtypes import ignoring_nan
 from nvc_jax.core.shapes import Shape3
-
-_DEVICE_BATCH = 8
-"""Chunks that an accelerator decodes in one call: one compiled shape, and enough work for the device."""
 
 
 class MeasuredChunk(NamedTuple):
@@ -130,36 +129,39 @@ class ChunkCodec(ChunkDecoder):
         parsed = parse_payload(payload, self._whole_shape)
         return self._with_special_values(self._bodies.decode(parsed), parsed)
 
-    def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
-        """Decode several chunks: on CPUs by threads, elsewhere in batches; errors as of ``decode``."""
+    @property
+    def batch_size(self) -> int:
+        """Largest number of chunks that a device decodes together: 1 on CPUs, else as many as fit into it."""
         if jax.default_backend() == "cpu":
-            return list(map_on_devices(self.decode, payloads))
-        return self.decode_batches(payloads)
+            return 1
+        device = next((one for one in devices_in_use() if one is not None), jax.local_devices()[0])
+        return count_in_batch(device, self._transform.coder.decoding_bytes)
 
-    def decode_batches(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
-        """Decode several chunks, several streams in one call of the device; errors as of ``decode``."""
+    def decode_together(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
+        """Decode several chunks, the streams of all in one call of the device; errors as of ``decode``."""
+        if len(payloads) == 1:
+            return [self.decode(payloads[0])]
         parsed = [parse_payload(payload, self._whole_shape) for payload in payloads]
-        transformed = [i for i, payload in enumerate(parsed) if payload.kind == PayloadKind.SPECTRAL]
-        decoded: dict[int, np.ndarray] = {}
-        for start in range(0, len(transformed), _DEVICE_BATCH):
-            batch = transformed[start : start + _DEVICE_BATCH]
-            decoded |= zip(batch, self._decode_batch([parsed[i] for i in batch]), strict=True)
+        is_transformed = [payload.kind == PayloadKind.SPECTRAL for payload in parsed]
+        transformed = iter(self._decode_batch(list(itertools.compress(parsed, is_transformed))))
         return [
-            self._with_special_values(decoded[i] if i in decoded else self._bodies.decode(payload), payload)
-            for i, payload in enumerate(parsed)
+            self._with_special_values(next(transformed) if is_one else self._bodies.decode(payload), payload)
+            for payload, is_one in zip(parsed, is_transformed, strict=True)
         ]
 
     def _decode_batch(self, batch: list[Payload]) -> list[np.ndarray]:
-        """Decode at most ``_DEVICE_BATCH`` transformed bodies in one call of the device."""
+        """Decode transformed bodies in one call of the device."""
         parsed = [self._transform.parse(payload.body, payload.valid_shape) for payload in batch]
         streams = [body.stream for body in parsed]
-        # One compiled shape: the last batch is filled up with copies of its first stream.
-        streams += streams[:1] * (_DEVICE_BATCH - len(streams))
+        # Few compiled shapes: a batch is filled up with copies of its first stream.
+        streams += streams[:1] * (pad_to_batch(len(streams), self.batch_size) - len(streams))
+        if not streams:
+            return []
         decoded = self._transform.coder.decode_batch(streams)
-        finished = []
-        for payload, body, values in zip(batch, parsed, decoded, strict=False):
-            finished.append(self._transform.finish(body, values, payload.correction, payload.valid_shape))
-        return finished
+        return [
+            self._transform.finish(body, values, payload.correction, payload.valid_shape)
+            for payload, body, values in zip(batch, parsed, decoded, strict=False)
+        ]
 
     def decode_preview(self, payload: bytes) -> np.ndarray:
         """Decode about the means of a chunk's blocks of 8³ voxels: (z, y, x) blocks, in the volume's dtype.

@@ -29,9 +29,11 @@ class TransformCoder(abc.ABC):
 
     Attributes:
         step_limits: smallest and largest step, relative to the chunk's range.
+        decoding_bytes: estimated memory of a device that it takes to decode a chunk.
     """
 
     step_limits: tuple[float, float]
+    decoding_bytes: int
 
     @abc.abstractmethod
     def encode(

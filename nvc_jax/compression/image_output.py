@@ -13,7 +13,7 @@ from nvc_jax.container.images import coarser_levels, find_levels
 from nvc_jax.container.metadata import METADATA_KEY
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import ChunkIndex, Region, full_region
-from nvc_jax.core.concurrency import map_on_devices
+from nvc_jax.core.concurrency import map_batches_on_devices
 from nvc_jax.core.heaps import releasing
 from nvc_jax.io.atomic import naming, replacing
 from nvc_jax.io.locations import Location, open_location
@@ -54,14 +54,19 @@ def _write_pieces(
 ) -> Generator[int, None, None]:
     """Write the chunks of one region, and yield the bytes of each piece that is written."""
 
-    def write_piece(piece: tuple[ChunkIndex, Region, Region]) -> int:
-        index, in_region, in_chunk = piece
-        values = reader.decode_chunk(index)[in_chunk]
+    def write_pieces(pieces: list[tuple[ChunkIndex, Region, Region]]) -> list[int]:
+        decoded = reader.decode_chunks([index for index, _, _ in pieces])
+        parts = [
+            (in_region, values[in_chunk])
+            for (_, in_region, in_chunk), values in zip(pieces, decoded, strict=True)
+        ]
         with naming(name):
-            target[in_region].write(values).result()
-        return values.nbytes
+            for written in [target[in_region].write(values) for in_region, values in parts]:
+                written.result()
+        return [values.nbytes for _, values in parts]
 
-    with contextlib.closing(releasing(map_on_devices(write_piece, reader.pieces(region)))) as written:
+    mapped = map_batches_on_devices(write_pieces, reader.pieces(region), reader.batch_size)
+    with contextlib.closing(releasing(mapped)) as written:
         yield from written
 
 

@@ -1,7 +1,8 @@
 """Reading of a container: chunks are decoded one by one, only as far as they are asked for."""
 
+import collections
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from nvc_jax.core.chunk_grid import (
     chunks_in_region,
 )
 from nvc_jax.core.chunk_interfaces import HaloChunkDecoder
+from nvc_jax.core.concurrency import map_batches_on_devices
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.core.spatial_axes import neighbour_index, spatial_index, spatial_shape
@@ -82,31 +84,33 @@ class Reader:
         """Iterate over the chunks that a region of the level touches; see ``chunks_in_region``."""
         return chunks_in_region(region, self.chunk)
 
-    def decode(self, region: Region, mapping: Callable[..., Iterable[None]] = map) -> np.ndarray:
+    def decode(self, region: Region, *, on_devices: bool = False) -> np.ndarray:
         """Decode the voxels of a region; arguments as of ``decode_into``."""
         self.check_present(region)
         result = np.empty([part.stop - part.start for part in region], self.dtype)
-        self.decode_into(result, region, mapping)
+        self.decode_into(result, region, on_devices=on_devices)
         return result
 
-    def decode_into(
-        self, result: np.ndarray, region: Region, mapping: Callable[..., Iterable[None]] = map
-    ) -> None:
+    def decode_into(self, result: np.ndarray, region: Region, *, on_devices: bool = False) -> None:
         """Decode the voxels of a region into an array.
 
         Args:
             result: of the region's shape and the volume's dtype.
             region: slices with bounds, within the level, and not empty.
-            mapping: ``map`` for one chunk after another, or ``core.concurrency.map_on_devices`` for several
-                at a time.
+            on_devices: whether to decode several chunks at a time, on all devices in use.
         """
 
-        def decode_piece(piece: tuple[ChunkIndex, Region, Region]) -> None:
-            index, in_region, in_chunk = piece
-            result[in_region] = self.decode_chunk(index)[in_chunk]
+        def decode_pieces(pieces: list[tuple[ChunkIndex, Region, Region]]) -> list[None]:
+            decoded = self.decode_chunks([index for index, _, _ in pieces])
+            for (_, in_region, in_chunk), values in zip(pieces, decoded, strict=True):
+                result[in_region] = values[in_chunk]
+            return [None] * len(pieces)
 
-        for _ in mapping(decode_piece, self.pieces(region)):
-            pass
+        if on_devices:
+            collections.deque(map_batches_on_devices(decode_pieces, self.pieces(region), self.batch_size), 0)
+        else:
+            for piece in self.pieces(region):
+                decode_pieces([piece])
 
     def check_present(self, region: Region) -> None:
         """Check that the last chunk of a region is there, before memory or files are made for several chunks.
@@ -136,6 +140,31 @@ class Reader:
             # Before decoding, which makes an array of the size that the payload states.
             self._check_valid_shape(index, parse_payload(payload, self.metadata.spatial_chunk).valid_shape)
             return decode(payload).reshape(chunk_valid_shape(index, self.chunk, self.shape))
+
+    @property
+    def batch_size(self) -> int:
+        """Largest number of chunks for ``decode_chunks``; 1 on CPUs, and where chunks need others."""
+        has_halo = isinstance(self._decoder, HaloChunkDecoder) and self._decoder.halo
+        return 1 if self.level != "full" or has_halo else self._decoder.batch_size
+
+    @in_own_settings
+    def decode_chunks(self, indices: Sequence[ChunkIndex]) -> list[np.ndarray]:
+        """Decode at most ``batch_size`` chunks together; results and errors are those of ``decode_chunk``."""
+        if len(indices) == 1:
+            return [self.decode_chunk(indices[0])]
+        try:
+            payloads = [self.store.read(index) for index in indices]
+            for index, payload in zip(indices, payloads, strict=True):
+                parsed = parse_payload(payload, self.metadata.spatial_chunk)
+                self._check_valid_shape(index, parsed.valid_shape)
+            decoded = self._decoder.decode_together(payloads)
+        except ValueError:
+            # One of them is damaged: alone, it is named.
+            return [self.decode_chunk(index) for index in indices]
+        return [
+            values.reshape(chunk_valid_shape(index, self.chunk, self.shape))
+            for index, values in zip(indices, decoded, strict=True)
+        ]
 
     def _decode_in_halo(self, decoder: HaloChunkDecoder, index: ChunkIndex) -> np.ndarray:
         """Decode a chunk from its own blocks and those of the chunks around it."""

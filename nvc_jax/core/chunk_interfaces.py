@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nvc_jax.core.chunk_grid import Region
+from nvc_jax.core.concurrency import map_batches_on_devices
 from nvc_jax.core.shapes import Shape3
 
 QualityTarget = Mapping[str, float | bool]
@@ -126,9 +127,18 @@ class ChunkDecoder(abc.ABC):
             ValueError: the payload is damaged, or not of such a chunk.
         """
 
-    @abc.abstractmethod
+    @property
+    def batch_size(self) -> int:
+        """Largest number of chunks that a device decodes together; 1 where that is no faster."""
+        return 1
+
+    def decode_together(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
+        """Decode at most ``batch_size`` chunks on the device of this thread; errors as of ``decode``."""
+        return [self.decode(payload) for payload in payloads]
+
     def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
-        """Decode several chunks, on an accelerator in few calls; errors as of ``decode``."""
+        """Decode several chunks, on all devices in use; errors as of ``decode``."""
+        return list(map_batches_on_devices(self.decode_together, payloads, self.batch_size))
 
     @abc.abstractmethod
     def decode_preview(self, payload: bytes) -> np.ndarray:

@@ -1,11 +1,14 @@
 """Work on several chunks at a time by threads, with bounded memory."""
 
 import collections
+import contextlib
+import itertools
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from nvc_jax.core.device_batches import BATCHES_PER_DEVICE
 from nvc_jax.core.devices import DeviceRota, devices_in_use
 from nvc_jax.core.heaps import tune_heaps
 from nvc_jax.core.jax_settings import in_own_settings
@@ -76,3 +79,36 @@ def map_on_devices(function: Callable[[T], R], items: Iterable[T]) -> Generator[
             return function(item)
 
     return map_in_order(compute, items, count_workers(len(devices)))
+
+
+def map_batches_on_devices(
+    function: Callable[[list[T]], Sequence[R]], items: Iterable[T], batch_size: int
+) -> Generator[R, None, None]:
+    """Map batches of items on all devices in use, with results in the order of the items.
+
+    Each device has two batches at a time, so that the host prepares and transfers one while the device
+    computes the other.
+
+    Args:
+        function: takes a batch, and returns a result for each of its items; called by several threads at a
+            time, on devices of ``core.devices``.
+        items: taken by the consuming thread.
+        batch_size: largest number of items of a batch; with 1, items are mapped as by ``map_on_devices``.
+
+    Yields:
+        The results.
+    """
+    if batch_size == 1:
+        yield from map_on_devices(lambda item: function([item])[0], items)
+        return
+    devices, remaining = devices_in_use(), iter(items)
+    rota = DeviceRota(devices)
+
+    def compute(batch: list[T]) -> Sequence[R]:
+        with rota.turn():
+            return function(batch)
+
+    batches = iter(lambda: list(itertools.islice(remaining, batch_size)), [])
+    with contextlib.closing(map_in_order(compute, batches, BATCHES_PER_DEVICE * len(devices))) as results:
+        for of_batch in results:
+            yield from of_batch

@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from nvc_jax.core.platforms import Forms, choose_form
+
 
 def count_below(ascending: Any, numbers: jax.Array) -> jax.Array:
     """Count the entries that are smaller than each number.
@@ -28,6 +30,26 @@ def count_below(ascending: Any, numbers: jax.Array) -> jax.Array:
 def count_not_above(ascending: Any, numbers: jax.Array) -> jax.Array:
     """Count the entries that are at most as large as each number; see ``count_below``."""
     return _count(ascending, numbers, operator.le)
+
+
+def count_below_each(ascending: jax.Array, numbers: jax.Array) -> jax.Array:
+    """Count the entries that are smaller than each number, as ``count_below``, where both are a few thousand.
+
+    Accelerators compare all numbers with all entries, by one kernel.
+
+    Args:
+        ascending: (n,), sorted.
+        numbers: (m,), the dtype of the entries.
+
+    Returns:
+        int32 (m,).
+    """
+
+    def compare_all(ascending: jax.Array, numbers: jax.Array) -> jax.Array:
+        return jnp.sum(ascending[:, None] < numbers[None], axis=0, dtype=jnp.int32)
+
+    forms = Forms(count_below, compare_all, compare_all)
+    return choose_form(forms, jax.ShapeDtypeStruct(numbers.shape, jnp.int32), ascending, numbers)
 
 
 def _count(ascending: Any, numbers: jax.Array, precedes: Callable[[Any, Any], jax.Array]) -> jax.Array:

@@ -6,12 +6,18 @@ over all items.
 """
 
 import functools
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
-from nvc_jax.core.searching import count_below
+from nvc_jax.core.group_kernels import has_group_kernels, load_where, run_groups, store_where
+from nvc_jax.core.platforms import Forms, choose_form
+from nvc_jax.core.running_sums import LONGEST_OF_KERNEL, count_tiles, tile_indices
+from nvc_jax.core.searching import count_below_each
 
 _FLOOR = 0.3
 """Size, as a share of the mean size, that is added to all: sizes are estimates that may be too small."""
@@ -61,14 +67,82 @@ def draw_systematic(sizes: jax.Array, exists: jax.Array, n_drawn: int) -> tuple[
         quantity over all items is about the weighted sum over those drawn.
     """
     # Shuffled, because items at equal distances of a regular grid may all be in one column.
-    order = shuffle(len(sizes))
+    order = jnp.asarray(shuffle(len(sizes)))
+    shares, ends, marks = _lay_out(order, sizes, exists, n_drawn)
+    drawn = jnp.minimum(count_below_each(ends, marks), len(sizes) - 1)
+    return order[drawn], ends[-1] / n_drawn / jnp.maximum(shares[drawn], _MIN_SHARE)
+
+
+class LaidOut(NamedTuple):
+    """Items laid end to end in an order, and marks at equal distances.
+
+    Attributes:
+        shares: float32 (n,), of the items: their sizes and a floor.
+        ends: float32 (n,), of the items.
+        marks: float32 (n_drawn,).
+    """
+
+    shares: jax.Array
+    ends: jax.Array
+    marks: jax.Array
+
+
+def _lay_out(order: jax.Array, sizes: jax.Array, exists: jax.Array, n_drawn: int) -> LaidOut:
+    """Lay items out in an order."""
+    reference, kernel = (partial(form, n_drawn=n_drawn) for form in (lay_out_reference, lay_out_by_kernel))
+    if not has_group_kernels() or len(sizes) > LONGEST_OF_KERNEL:
+        return reference(order, sizes, exists)
+    result = jax.eval_shape(reference, order, sizes, exists)
+    return choose_form(Forms(reference, reference, kernel), result, order, sizes, exists)
+
+
+def lay_out_reference(order: jax.Array, sizes: jax.Array, exists: jax.Array, *, n_drawn: int) -> LaidOut:
+    """Lay items out in ``jax.numpy``: the specification of the kernel."""
     sizes, exists = sizes[order], exists[order]
     sizes = jnp.where(exists, sizes, 0)
-
     mean = jnp.sum(sizes) / jnp.maximum(jnp.sum(exists), 1).astype(jnp.float32)
     shares = jnp.where(exists, sizes + jnp.maximum(_FLOOR * mean, _MIN_FLOOR), 0)
     ends = jnp.cumsum(shares)
-    distance = ends[-1] / n_drawn
-    marks = (jnp.arange(n_drawn, dtype=jnp.float32) + 0.5) * distance
-    drawn = jnp.minimum(count_below(ends, marks), len(sizes) - 1)
-    return jnp.asarray(order)[drawn], distance / jnp.maximum(shares[drawn], _MIN_SHARE)
+    marks = (jnp.arange(n_drawn, dtype=jnp.float32) + 0.5) * (ends[-1] / n_drawn)
+    return LaidOut(shares, ends, marks)
+
+
+def lay_out_by_kernel(
+    order: jax.Array, sizes: jax.Array, exists: jax.Array, *, n_drawn: int, interpret: bool = False
+) -> LaidOut:
+    """Lay items out by a kernel of GPUs, tile by tile, once their mean is known."""
+    results = [jax.ShapeDtypeStruct((n,), sizes.dtype) for n in (*sizes.shape, *sizes.shape, n_drawn)]
+    return LaidOut(*run_groups(_lay_out_tiles, 1, results, order, sizes, exists, interpret=interpret))
+
+
+def _lay_out_tiles(order: Any, sizes: Any, exists: Any, shares: Any, ends: Any, marks: Any) -> None:
+    """Lay out all items."""
+    n = order.shape[0]
+
+    def load(tile: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        index = tile_indices(tile)
+        item = load_where(order, (index,), index < n)
+        is_there = load_where(exists, (item,), index < n)
+        return index, is_there, load_where(sizes, (item,), is_there)
+
+    def add(tile: jax.Array, before: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        _, is_there, of_tile = load(tile)
+        return before[0] + jnp.sum(of_tile), before[1] + jnp.sum(is_there, dtype=jnp.int32)
+
+    total, n_there = lax.fori_loop(0, count_tiles(n), add, (jnp.float32(0), jnp.int32(0)))
+    floor = jnp.maximum(_FLOOR * (total / jnp.maximum(n_there, 1).astype(jnp.float32)), _MIN_FLOOR)
+
+    def place(tile: jax.Array, before: jax.Array) -> jax.Array:
+        index, is_there, of_tile = load(tile)
+        of_tile = jnp.where(is_there, of_tile + floor, 0)
+        store_where(shares, (index,), of_tile, index < n)
+        store_where(ends, (index,), before + jnp.cumsum(of_tile), index < n)
+        return before + jnp.sum(of_tile)
+
+    distance = lax.fori_loop(0, count_tiles(n), place, jnp.float32(0)) / marks.shape[0]
+
+    def mark(tile: jax.Array, _: None) -> None:
+        index = tile_indices(tile)
+        store_where(marks, (index,), (index.astype(jnp.float32) + 0.5) * distance, index < marks.shape[0])
+
+    lax.fori_loop(0, count_tiles(marks.shape[0]), mark, None)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nvc_jax.core.group_kernels import has_group_kernels, load_where, run_groups, store_where, this_group
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.searching import count_not_above
-from nvc_jax.native.group_kernels import has_group_kernels, load_where, run_groups, store_where, this_group
 
 _LANES = 1024
 """Words that one program of a GPU moves."""
@@ -25,8 +25,7 @@ def join_stacks(words: jax.Array, bases: jax.Array, group_words: jax.Array) -> j
     Returns:
         uint16 (capacity,).
     """
-    cuda = join_by_kernel if has_group_kernels() else join_reference
-    forms = Forms(join_reference, join_reference, cuda)
+    forms = Forms(join_reference, join_by_steps, join_by_kernel if has_group_kernels() else join_by_steps)
     return choose_form(forms, words, words, bases, group_words)
 
 
@@ -36,6 +35,20 @@ def join_reference(words: jax.Array, bases: jax.Array, group_words: jax.Array) -
     index = jnp.arange(len(words), dtype=jnp.int32)
     source, is_word = _source_of(index, ends, _distances(bases, ends, group_words))
     return jnp.where(is_word, words.at[source].get(mode="clip"), 0)
+
+
+def join_by_steps(words: jax.Array, bases: jax.Array, group_words: jax.Array) -> jax.Array:
+    """Join stacks without looking up groups, which TPUs do slowly and take long to compile.
+
+    The distance by which words move is a function of their place with a step at the end of each group.
+    """
+    ends = jnp.cumsum(group_words, dtype=jnp.int32)
+    distances = _distances(bases, ends, group_words)
+    index = jnp.arange(len(words), dtype=jnp.int32)
+    is_behind = ends[:-1, None] <= index[None]
+    steps = jnp.sum(jnp.where(is_behind, jnp.diff(distances)[:, None], 0), axis=0, dtype=jnp.int32)
+    joined = words.at[index + distances[0] + steps].get(mode="clip")
+    return jnp.where(index < ends[-1], joined, 0)
 
 
 def join_by_kernel(

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.native.group_kernels import GROUP_LANES, load_where, store_where
+from nvc_jax.core.group_kernels import GROUP_LANES, load_where, store_where
 
 WORD_BITS = 16
 """Bits of a word."""

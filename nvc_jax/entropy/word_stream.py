@@ -1,5 +1,6 @@
 """Word streams: what the entropy coder makes, and its words as bytes."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,8 @@ from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.entropy.word_stack import GROUP_LANES, WORD_BITS
 
 _WORD_BYTES = WORD_BITS // 8
+_LEAST_TRANSFER = 1 << 14
+"""Words that are transferred at least: 32 KiB take no longer than fewer."""
 
 
 class WordStream(NamedTuple):
@@ -53,8 +56,10 @@ def words_to_bytes(stream: WordStream) -> bytes:
     """Serialise a stream without its number of lanes: words of each group but the last, and all words."""
     n_groups = n_groups_of(int(stream.n_lanes))
     group_words = np.asarray(stream.group_words)[:n_groups].tolist()
-    # The host cuts the array: on the device every length would need a compiled program of its own.
-    words = np.asarray(stream.words)[: sum(group_words)].astype("<u2")
+    used = sum(group_words)
+    is_far = isinstance(stream.words, jax.Array) and jax.default_backend() != "cpu"
+    words = fetch_words(stream.words, used) if is_far else np.asarray(stream.words)[:used]
+    words = words.astype("<u2")
     return encode_varints(*group_words[:-1]) + words.tobytes()
 
 
@@ -87,4 +92,35 @@ def words_from_bytes(stored: bytes, n_lanes: int, max_lanes: int, capacity: int)
     words[:used] = np.frombuffer(stored, "<u2", used, start)
     numbers: list[Any] = [group_words.astype(np.int32), np.int32(n_lanes)]
     # Not by jnp.asarray, which needs a compiled program.
-    return WordStream(jax.device_put(words), *numbers)
+    on_device = jax.device_put(words) if jax.default_backend() == "cpu" else send_words(words, used)
+    return WordStream(on_device, *numbers)
+
+
+def send_words(words: np.ndarray, used: int) -> jax.Array:
+    """Put a buffer on a device apart from this processor: its used words travel, and zeros are made there.
+
+    Args:
+        words: uint16 (capacity,), zeros behind the used ones.
+        used: number of words in use.
+    """
+    return _extend(jax.device_put(words[: _transferred(used, len(words))]), len(words))
+
+
+def fetch_words(words: jax.Array, used: int) -> np.ndarray:
+    """Get the used words of a buffer, uint16 (used,), from a device apart from this processor."""
+    return np.asarray(_cut(words, _transferred(used, len(words))))[:used]
+
+
+def _transferred(used: int, capacity: int) -> int:
+    """Round a number of words up to a power of two: few programs are compiled."""
+    return min(max(1 << max(used - 1, 0).bit_length(), _LEAST_TRANSFER), capacity)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _extend(words: jax.Array, capacity: int) -> jax.Array:
+    return jnp.pad(words, (0, capacity - len(words)))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _cut(words: jax.Array, length: int) -> jax.Array:
+    return words[:length]

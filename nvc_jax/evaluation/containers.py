@@ -107,7 +107,7 @@ def evaluate(original: Any, container: Location, *, mode: str = "blend") -> dict
     if volume.shape != reader.shape:  # before memory is taken for either
         raise ValueError(f"`original` has shape {volume.shape}; the container holds {reader.shape}")
     values = read_volume(volume)
-    decoded = reader.decode(full_region(reader.shape), map_on_devices)
+    decoded = reader.decode(full_region(reader.shape), on_devices=True)
     n_bytes = reader.store.stored_bytes()
     metadata = reader.metadata
     has_rules = bool(metadata.missing_values) or metadata.valid_limits != NO_LIMITS
@@ -230,7 +230,7 @@ def preview(container: Location) -> np.ndarray:
         ValueError: the sides of the container's chunks are no multiples of 8.
     """
     reader = Reader(container, level="preview")
-    return reader.decode(full_region(reader.shape), map_on_devices)
+    return reader.decode(full_region(reader.shape), on_devices=True)
 
 
 def check_same_type(shape: tuple[int, ...], dtype: np.dtype, metadata: ContainerMetadata) -> None:

@@ -7,6 +7,5 @@ program. ``library`` finds the kernels; without them the ``jax.numpy`` forms run
 is in Python: of ``float_errors``, errors of decoded values; of ``value_counts``, values at both ends of a
 range; and of ``checksums``.
 
-``group_kernels`` runs kernels of GPUs, which are written in Python: a group of lanes is a warp. They take the
-steps of the ``jax.numpy`` forms.
+Kernels of GPUs, which are written in Python (see ``core.group_kernels``), are one more form for ``dispatch``.
 """

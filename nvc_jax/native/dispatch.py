@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 
+from nvc_jax.core.group_kernels import has_group_kernels
 from nvc_jax.core.platforms import Forms, choose_form
-from nvc_jax.native.group_kernels import has_group_kernels
 from nvc_jax.native.library import load_kernels
 
 _Form = Callable[..., Any]

@@ -10,7 +10,7 @@ import numpy as np
 
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import Region
-from nvc_jax.core.concurrency import map_in_order, map_on_devices
+from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape, Shape3
 from nvc_jax.core.spatial_axes import spatial_axes, spatial_shape
 from nvc_jax.evaluation.chunk_checks import mark_valid
@@ -103,7 +103,7 @@ def take_excerpt(original: Any, container: Any, at: str | Mapping[str | int, int
     source = read_metadata(original)
     names = source.complete_names(len(metadata.shape))
     region = _choose_region(reader, names, at)
-    values, decoded = read_region(volume, region), reader.decode(region, map_on_devices)
+    values, decoded = read_region(volume, region), reader.decode(region, on_devices=True)
     shape = spatial_shape(values.shape, metadata.chunk)
     axes, starts = _spatial(metadata.chunk, names, ""), _spatial(metadata.chunk, [r.start for r in region], 0)
     spacing, units = _read_spacing(source, metadata.chunk)

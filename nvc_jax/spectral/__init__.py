@@ -31,7 +31,8 @@ The modules in reading order
 - ``dependent_quantization``: two quantisers of which the integers before choose one.
 - ``shape_columns``, ``line_costs``, ``shape_lines``, ``dc_costs``, ``shape_decision``, ``weighted_sums``,
   ``class_decision``, ``class_choice``: decisions by rate and distortion, that of the shape by a few columns
-  of the volume. ``native_shape_decision`` calls the kernel that decides the shape on CPUs.
+  of the volume. ``native_shape_decision`` calls the kernel that decides the shape on CPUs, and
+  ``group_line_costs`` has one for the costs of lines on GPUs.
 - ``block_sample``: the blocks by which the profile is chosen.
 - ``scan_order``: the order in which integers are coded. ``block_ends``: up to where a block may have any.
 - ``trellis_costs``, ``trellis_steps``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.

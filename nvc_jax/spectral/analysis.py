@@ -16,13 +16,13 @@ from nvc_jax.spectral.class_decision import (
     COST_UNITS,
     DecisionCosts,
     class_costs,
-    make_decision_costs,
     quantize_for_classes,
 )
 from nvc_jax.spectral.dc_prediction import predict_dc
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
-from nvc_jax.spectral.profiles import Profiles, any_profile, choose_profile, take_profile
+from nvc_jax.spectral.profiles import Profiles, any_profile, choose_profile, take_decision_costs, take_profile
+from nvc_jax.spectral.scan_order import ScanOrder
 from nvc_jax.spectral.shape_decision import ShapeDecision, choose_shape
 from nvc_jax.transform import block_layout, separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, BlockLayout
@@ -50,6 +50,7 @@ class Analysis(NamedTuple):
         values: float32 (n, 512), coefficients in steps before quantisation.
         symbols: integers, first coefficients and classes.
         layout: of the blocks.
+        scan: of the model and the volume.
         estimated_bits: float32, bits of all integers except first ones, and of the classes.
         transform: its shape.
         predictor: int32, of ``dc_prediction.DC_PREDICTORS``.
@@ -60,6 +61,7 @@ class Analysis(NamedTuple):
     values: jax.Array
     symbols: BlockSymbols
     layout: BlockLayout
+    scan: ScanOrder
     estimated_bits: jax.Array
     transform: TransformShape
     predictor: jax.Array
@@ -101,25 +103,27 @@ def analyze(
     # Profile and classes, by the integers of a single quantiser, whose steps are smaller.
     profile = choose_profile(profiles, layout, values, options)
     model = take_profile(profiles, profile)
-    costs = make_decision_costs(model, options)
+    costs = take_decision_costs(profiles, profile, options)
     bits_by_class = class_costs(costs, values, options, single_steps).astype(jnp.float32) / COST_UNITS
     classes = choose_classes(model, bits_by_class, layout.order, layout.n_blocks)
 
     # First coefficients apart from all others.
     first = jnp.clip(jnp.round(values[:, 0]), -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
     differences, predictor = predict_dc(jnp.where(layout.inside, first, 0).reshape(grid), axes)
-    points = quantize(model, costs, layout, values, classes, options)
+    scan = scan_order.make_scan_order(model, layout)
+    points = quantize(model, costs, scan, layout, values, classes, options)
     symbols = BlockSymbols(points, differences.reshape(-1), classes)
 
     bits_of_class = jnp.take_along_axis(bits_by_class, classes[:, None], axis=1)[:, 0]
     block_bits = bits_of_class + model.class_bits[classes]
     estimated_bits = jnp.sum(jnp.where(layout.inside, block_bits, 0))
-    return Analysis(model, values, symbols, layout, estimated_bits, transform, predictor, profile)
+    return Analysis(model, values, symbols, layout, scan, estimated_bits, transform, predictor, profile)
 
 
 def quantize(
     model: EntropyModel,
     costs: DecisionCosts,
+    scan: ScanOrder,
     layout: BlockLayout,
     values: jax.Array,
     classes: jax.Array,
@@ -133,6 +137,7 @@ def quantize(
     Args:
         model: entropy model of the profile.
         costs: of the model.
+        scan: of the model and the volume.
         layout: of the n blocks.
         values: float32 (n, 512), coefficients in steps.
         classes: int32 (n,).
@@ -149,7 +154,6 @@ def quantize(
         return (2 * integers).at[:, 0].set(0)
     if not options.optimizes_integers:
         raise ValueError("`options.optimizes_integers` must be true for a model of two quantisers")
-    scan = scan_order.make_scan_order(model, layout)
     single_steps = steps_of_single_quantizer(model)
     ends_of_block = find_ends(costs, scan, layout, values, classes, single_steps)
     # One unit more than with one quantiser: dependent quantisation may keep a few more integers.

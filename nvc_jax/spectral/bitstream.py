@@ -104,7 +104,11 @@ GROUP_LOOPS = _Loops(group_bitstream.push_stream, group_bitstream.pop_headers, g
 
 
 def encode_stream(
-    model: EntropyModel, layout: BlockLayout, symbols: BlockSymbols, n_lanes: jax.Array
+    model: EntropyModel,
+    layout: BlockLayout,
+    symbols: BlockSymbols,
+    n_lanes: jax.Array,
+    scan: scan_order.ScanOrder | None = None,
 ) -> WordStream:
     """Encode blocks as one stream.
 
@@ -113,6 +117,7 @@ def encode_stream(
         layout: of the n blocks.
         symbols: of the blocks.
         n_lanes: int32, from ``interleaving.lanes_for``: each costs four bytes and shortens the loops.
+        scan: of the model and the volume, if it is there already.
     """
     n_blocks, n_coefficients = symbols.points.shape
     kernel = partial(
@@ -120,7 +125,7 @@ def encode_stream(
         max_lanes=max_lanes_for(n_blocks),
         capacity=stream_capacity(n_blocks, n_coefficients),
     )
-    scan = scan_order.make_scan_order(model, layout)
+    scan = scan_order.make_scan_order(model, layout) if scan is None else scan
     gpu = partial(encode_by_loops, GROUP_LOOPS)
     return on_cpu(kernel, encode_reference, model, layout, scan, *symbols, n_lanes, gpu=gpu)
 

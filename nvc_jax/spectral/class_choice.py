@@ -61,7 +61,7 @@ def _reference(
     classes = jnp.argmin(ordered + class_bits[None], axis=1).astype(jnp.int32)
     for parity in _SWEEP_PARITIES:
         neighbours = jnp.pad(jnp.where(position < n_blocks, classes, n_classes), 1, constant_values=n_classes)
-        before, after = neighbours[:-2][parity::2], neighbours[2:][parity::2]
-        total = ordered[parity::2] + given_before[before] + of_after[after]
-        classes = classes.at[parity::2].set(jnp.argmin(total, axis=1).astype(jnp.int32))
-    return jnp.zeros_like(classes).at[order].set(classes)
+        total = ordered + given_before[neighbours[:-2]] + of_after[neighbours[2:]]
+        is_swept = position % len(_SWEEP_PARITIES) == parity
+        classes = jnp.where(is_swept, jnp.argmin(total, axis=1).astype(jnp.int32), classes)
+    return classes[jnp.zeros_like(order).at[order].set(position, unique_indices=True)]

@@ -41,7 +41,7 @@ So both are tried."""
 _ROUNDING_THRESHOLDS = (64, 64, 64)
 """The same without optimisation: rounding to the nearest integer."""
 _MAX_NONZERO_WEIGHT, _MAX_STEP_WEIGHT = 32767, 125 << PART_BITS
-"""Largest weights, in units: sums over a block stay below 2**24, in each of the two parts."""
+"""Largest weights, in units: sums of both over a block stay below 2**24, in each of the two parts."""
 _MAX_COST = 1 << 24
 """Largest cost of a block of zeros, and of signalling, in units."""
 _ERROR_SHIFT = 3
@@ -76,6 +76,7 @@ class DecisionCosts(NamedTuple):
             which does not count.
         units: int32 (R + 1, 2), units that a coefficient of a table adds: for [magnitude > 0], and for each
             step of the magnitude. All costs are in units of 1/1024 bit.
+        weights: int32 (1024, K), units of each coefficient for [magnitude > 0], and then for each step.
         zero_cost: int32 (K,), of a block of zeros.
         signalling_cost: int32 (K,), average of each class.
         signalling_bits: float32 (K,), the same in bits.
@@ -85,6 +86,7 @@ class DecisionCosts(NamedTuple):
 
     tables: jax.Array
     units: jax.Array
+    weights: jax.Array
     zero_cost: jax.Array
     signalling_cost: jax.Array
     signalling_bits: jax.Array
@@ -106,15 +108,17 @@ def make_decision_costs(model: EntropyModel, options: EncoderOptions = DEFAULT_O
         )
     else:
         first_thresholds = further_thresholds = jnp.full_like(zero, _ROUNDING)
-    units = [
+    of_features = [
         _to_units(of_nonzero, -_MAX_NONZERO_WEIGHT, _MAX_NONZERO_WEIGHT),
         _to_units(of_step, 0, _MAX_STEP_WEIGHT),
     ]
+    units = jnp.pad(jnp.stack(of_features, axis=1), ((0, 1), (0, 0)))
     tables = jnp.minimum(model.tables, len(zero))
     zero_bits = jnp.sum(jnp.pad(zero, (0, 1))[tables], axis=1)
     return DecisionCosts(
         tables=tables,
-        units=jnp.pad(jnp.stack(units, axis=1), ((0, 1), (0, 0))),
+        units=units,
+        weights=jnp.concatenate([of_feature[tables] for of_feature in units.T], axis=1).T,
         zero_cost=_to_units(zero_bits, 0, _MAX_COST),
         signalling_cost=_to_units(model.class_bits, 0, _MAX_COST),
         signalling_bits=model.class_bits,
@@ -138,9 +142,8 @@ def costs_by_class(costs: DecisionCosts, magnitudes: jax.Array) -> jax.Array:
         magnitudes: int32 (n, 512), of the integers.
     """
     counted = jnp.minimum(magnitudes, MAX_COUNT)
-    of_nonzero, of_step = (units[costs.tables].T for units in costs.units.T)
-    units = weighted_sums(jnp.minimum(counted, 1), of_nonzero) + weighted_sums(counted, of_step)
-    return units + costs.zero_cost[None]
+    features = jnp.concatenate([jnp.minimum(counted, 1), counted], axis=1)
+    return weighted_sums(features, costs.weights) + costs.zero_cost[None]
 
 
 def class_costs(
@@ -196,16 +199,14 @@ def class_costs_reference(
     magnitudes = jnp.abs(to_fixed(values))
     *first_thresholds, further = thresholds
     rounded = jnp.maximum(magnitudes + (1 << MAGNITUDE_BITS) - further >> MAGNITUDE_BITS, 1)
-    candidates = []
-    for first in first_thresholds:
-        integers = jnp.where(magnitudes < first, 0, rounded)
-        units = costs_by_class(costs, integers)
-        errors = (magnitudes - (integers << MAGNITUDE_BITS))[:, 1:]
-        squared = jnp.sum(jnp.minimum(errors**2, 1 << 2 * MAGNITUDE_BITS), axis=1, dtype=jnp.int32)
-        least = jnp.min(units + costs.signalling_cost[None], axis=1)
-        candidates.append((least + (squared * _ERROR_WEIGHT >> _ERROR_SHIFT), units))
-    (narrow_cost, narrow_units), (wide_cost, wide_units) = candidates
-    return jnp.where((wide_cost < narrow_cost)[:, None], wide_units, narrow_units)
+    firsts = np.array(first_thresholds, np.int32)[:, None, None]
+    integers = jnp.where(magnitudes[None] < firsts, 0, rounded[None])
+    units = costs_by_class(costs, integers.reshape(-1, values.shape[1])).reshape(*integers.shape[:2], -1)
+    errors = (magnitudes[None] - (integers << MAGNITUDE_BITS))[:, :, 1:]
+    squared = jnp.sum(jnp.minimum(errors**2, 1 << 2 * MAGNITUDE_BITS), axis=2, dtype=jnp.int32)
+    least = jnp.min(units + costs.signalling_cost[None, None], axis=2)
+    narrow, wide = least + (squared * _ERROR_WEIGHT >> _ERROR_SHIFT)
+    return jnp.where((wide < narrow)[:, None], units[1], units[0])
 
 
 def quantize_for_classes(costs: DecisionCosts, values: jax.Array, classes: jax.Array) -> jax.Array:

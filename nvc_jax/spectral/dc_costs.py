@@ -1,12 +1,16 @@
-"""Cost of DC, the means of segments along all three axes, with any lengths of segments.
+"""Costs of DC, the means of segments along all three axes, with all lengths of segments.
 
 DC is coded as differences, along the axes along which they are cheapest (see ``dc_prediction``). With short
 segments there is much of it, and in smooth volumes it takes most of the bits. It does not depend on the
 filters, which keep means nearly as they are, so the sums of blocks tell it.
 """
 
+from collections.abc import Sequence
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from nvc_jax.core.shapes import check_shape, grid_shape
@@ -30,35 +34,64 @@ def sum_blocks(volume: jax.Array, valid_shape: jax.Array) -> jax.Array:
     return jnp.sum(cut, axis=(1, 3, 5))
 
 
-def cost_of_dc(sums: jax.Array, step: jax.Array, valid_shape: jax.Array, lengths: jax.Array) -> jax.Array:
-    """Estimate the cost of DC in bits and error, float32, by the predictor that is cheapest.
+def costs_of_dc(
+    sums: jax.Array, step: jax.Array, valid_shape: jax.Array, lengths: Sequence[int]
+) -> jax.Array:
+    """Estimate the cost of DC in bits and error, by the predictor that is cheapest, with all lengths at once.
 
     Args:
         sums: float32 (z, y, x), from ``sum_blocks``.
         step: float32, of one quantiser, in the volume's units.
         valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
-        lengths: int32 (3,), of SEGMENT_LENGTHS.
-    """
-    z, y, x = (
-        _predictors(n, valid_shape[axis], lengths[axis]) for axis, n in enumerate(check_shape(sums.shape))
-    )
-    differences = jnp.einsum("paz,qby,rcx,zyx->pqrabc", z, y, x, sums, precision=lax.Precision.HIGHEST)
-    return jnp.min(jnp.sum(estimate_cost(differences, step), axis=(3, 4, 5)))
-
-
-def _predictors(n: int, valid: jax.Array, length_index: jax.Array) -> jax.Array:
-    """Compute the matrices from sums of the n blocks of an axis to DC, and to its differences.
+        lengths: L indices of SEGMENT_LENGTHS; static.
 
     Returns:
-        float32 (2, n, n); rows of blocks that are not the first ones of segments are 0.
+        float32 (L, L, L), by the lengths along z, y, x.
     """
-    segments = divide_axis(n * BLOCK_SIZE, valid, length_index)
-    start, n_voxels = segments.start[::BLOCK_SIZE] // BLOCK_SIZE, segments.length[::BLOCK_SIZE]
-    block = jnp.arange(n, dtype=jnp.int32)
-    is_start = ((start == block) & (block * BLOCK_SIZE < valid))[:, None]
-    dc = (block[:, None] == start[None]).astype(jnp.float32) / jnp.sqrt(n_voxels.astype(jnp.float32))[:, None]
-    dc = jnp.where(is_start, dc, 0)
-    # All segments but the last one are equally long.
-    previous = block - jnp.array(SEGMENT_LENGTHS, jnp.int32)[length_index] // BLOCK_SIZE
-    before = jnp.where(is_start & (previous >= 0)[:, None], dc[jnp.maximum(previous, 0)], 0)
-    return jnp.stack([dc, dc - before])
+    grid = check_shape(sums.shape)
+    z, y, x = (_predictors(n, valid_shape[axis], lengths) for axis, n in enumerate(grid))
+    product = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
+    # The last axis first, and its result in front: no product needs a transposition.
+    differences = product("iz,jkz->ijk", z, product("jy,kzy->jkz", y, product("kx,zyx->kzy", x, sums)))
+    costs = estimate_cost(differences, step).reshape(
+        [n for rows in differences.shape for n in (2, rows // 2)]
+    )
+    z_mask, y_mask, x_mask = (_mark_lengths(n, lengths) for n in grid)
+    masks = y_mask[:, None, :, None] & x_mask[None, :, None]
+    costs = jnp.einsum("paqbrc->pqrabc", costs)
+    costs = jnp.sum(jnp.where(masks, costs[..., None, None, :, :], 0), axis=(-2, -1))
+    costs = jnp.sum(jnp.where(z_mask[..., None, None], costs[..., None, :, :, :], 0), axis=-3)
+    return jnp.min(costs, axis=(0, 1, 2))
+
+
+def _list_segments(n: int, lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """List the segments that an axis of n blocks may have with each length.
+
+    Returns:
+        int32 (rows,), indices of ``lengths``, and int32 (rows,), the segments' first blocks.
+    """
+    blocks = [np.arange(0, n, SEGMENT_LENGTHS[index] // BLOCK_SIZE, dtype=np.int32) for index in lengths]
+    places = np.repeat(np.arange(len(blocks), dtype=np.int32), [len(first) for first in blocks])
+    return places, np.concatenate(blocks)
+
+
+def _mark_lengths(n: int, lengths: Sequence[int]) -> np.ndarray:
+    """Mark the segments of each length: bool (L, rows), of ``_list_segments``."""
+    return np.arange(len(lengths))[:, None] == _list_segments(n, lengths)[0]
+
+
+def _predictors(n: int, valid: jax.Array, lengths: Sequence[int]) -> jax.Array:
+    """Compute the matrix from sums of the n blocks of an axis to DC, and to its differences.
+
+    Returns:
+        float32 (2 · rows, n), DC of all ``_list_segments``, and then the differences; rows of segments that
+        the axis does not have are 0.
+    """
+    place, first = _list_segments(n, lengths)
+    segments = jax.vmap(partial(divide_axis, n * BLOCK_SIZE, valid))(jnp.array(lengths, jnp.int32))
+    start, n_voxels = segments.start[:, ::BLOCK_SIZE] // BLOCK_SIZE, segments.length[:, ::BLOCK_SIZE]
+    exists = (start[place, first] == first) & (first * BLOCK_SIZE < valid)
+    share = jnp.where(exists, 1 / jnp.sqrt(n_voxels[place, first].astype(jnp.float32)), 0)
+    dc = jnp.where(start[place] == first[:, None], share[:, None], 0)
+    before = jnp.where((exists & (first > 0))[:, None], jnp.pad(dc[:-1], ((1, 0), (0, 0))), 0)
+    return jnp.concatenate([dc, dc - before])

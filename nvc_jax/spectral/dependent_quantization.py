@@ -15,12 +15,16 @@ Reconstruction points are integers in half steps, so that both quantisers share 
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
 STATE_BITS = 2
 """Bits of the *state*: the parities that a decoder must know to begin in the middle of a block."""
 
 _WORD_BITS = 32
 """Parities that one machine word holds in ``select_quantizers``."""
+_EVEN_POSITIONS, _ODD_POSITIONS = np.uint32(0x55555555), np.uint32(0xAAAAAAAA)
+"""Bits of a word at even and at odd positions."""
 
 
 def next_quantizer(state: jax.Array) -> jax.Array:
@@ -56,19 +60,23 @@ def select_quantizers(ordered: jax.Array, n_quantizers: int = 2) -> jax.Array:
     odd = jnp.pad((ordered & 1).astype(jnp.uint32), ((0, 0), (0, -m % _WORD_BITS))).reshape(n, -1, _WORD_BITS)
     words = jnp.sum(odd << bit, axis=2, dtype=jnp.uint32)
 
-    # Each bit becomes the sum, modulo 2, of itself and of the bits 2, 4, 6 … before it in its word.
+    # Sums, modulo 2, over all words before, of even and of odd positions.
+    even, odd = (_parities_before(words & positions) for positions in (_EVEN_POSITIONS, _ODD_POSITIONS))
+
+    # Each bit becomes the sum, modulo 2, of itself and of the bits 2, 4, 6 … before it.
     for distance in (2, 4, 8, 16):
         words = words ^ words << jnp.uint32(distance)
-
-    # Add the sums of all words before, for even and for odd positions.
-    last = jnp.stack([words >> jnp.uint32(30) & 1, words >> jnp.uint32(31)])
-    before = (jnp.cumsum(last, axis=2, dtype=jnp.uint32) - last) & 1
-    words = words ^ (before[0] * jnp.uint32(0x55555555)) ^ (before[1] * jnp.uint32(0xAAAAAAAA))
+    words = words ^ even * _EVEN_POSITIONS ^ odd * _ODD_POSITIONS
 
     # Shift by one position: an integer does not count for its own quantiser.
-    carried = jnp.pad(words >> jnp.uint32(31), ((0, 0), (1, 0)))[:, :-1]
-    words = words << jnp.uint32(1) | carried
+    words = words << jnp.uint32(1) | odd
     return (words[:, :, None] >> bit & 1).reshape(n, -1)[:, :m].astype(jnp.int32)
+
+
+def _parities_before(words: jax.Array) -> jax.Array:
+    """Get the parity of all bits in the words of a row before each: uint32 (n, m), 0 or 1."""
+    counts = lax.population_count(words)
+    return (jnp.cumsum(counts, axis=1, dtype=jnp.uint32) - counts) & 1
 
 
 def to_points(integers: jax.Array, quantizers: jax.Array) -> jax.Array:

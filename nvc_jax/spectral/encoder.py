@@ -141,7 +141,7 @@ def _prepare(
         n_blocks = len(analysis.symbols.classes)
         n_lanes = lanes_for(analysis.estimated_bits, bits_per_lane(n_blocks), n_blocks)
         encoded = EncodedStream(
-            stream=encode_stream(analysis.model, analysis.layout, analysis.symbols, n_lanes),
+            stream=encode_stream(analysis.model, analysis.layout, analysis.symbols, n_lanes, analysis.scan),
             minimum=minimum,
             maximum=maximum,
             step=step,

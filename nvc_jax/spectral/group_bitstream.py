@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nvc_jax.core.group_kernels import GROUP_LANES, run_groups, store_where, this_group
 from nvc_jax.entropy import rans
 from nvc_jax.entropy.interleaving import max_lanes_for, runs_of_lanes
 from nvc_jax.entropy.word_stream import WordStream
-from nvc_jax.native.group_kernels import GROUP_LANES, run_groups, store_where, this_group
 from nvc_jax.spectral.block_headers import (
     BlockHeaders,
     HeaderTables,

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.native.group_kernels import GROUP_LANES, load_where, run_groups, store_where, this_group
+from nvc_jax.core.group_kernels import GROUP_LANES, load_where, run_groups, store_where, this_group
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
 from nvc_jax.spectral.fixed_point import to_fixed
 from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder

@@ -6,13 +6,15 @@ a stream states its profile once.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 from nvc_jax.core.batching import map_in_turn
+from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.spectral.block_sample import draw_blocks
-from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
+from nvc_jax.spectral.class_decision import DecisionCosts, make_decision_costs, quantize_independently
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import (
     BITS_PER_SQUARED_STEP,
@@ -63,6 +65,28 @@ def take_profile(profiles: Profiles, index: jax.Array | int) -> EntropyModel:
 def any_profile(profiles: Profiles) -> EntropyModel:
     """Get one of the profiles, for properties that all have in common: the order and number of quantisers."""
     return take_profile(profiles, 0)
+
+
+def take_decision_costs(
+    profiles: Profiles, index: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
+) -> DecisionCosts:
+    """Prepare decisions with a profile.
+
+    Accelerators prepare them for all profiles, which is the same for all chunks of a batch, and take one.
+    """
+    n_profiles = count_profiles(profiles)
+
+    def of_one(profiles: Profiles, index: jax.Array) -> DecisionCosts:
+        return make_decision_costs(take_profile(profiles, index), options)
+
+    def of_all(profiles: Profiles, index: jax.Array) -> DecisionCosts:
+        prepared = jax.vmap(partial(of_one, profiles))(jnp.arange(n_profiles))
+        return jax.tree.map(lambda leaf: leaf[index], prepared)
+
+    if n_profiles == 1:
+        return of_one(profiles, index)
+    result = jax.eval_shape(of_one, profiles, index)
+    return choose_form(Forms(of_one, of_all, of_all), result, profiles, index)
 
 
 def choose_profile(

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.core.compaction import compact
+from nvc_jax.core.running_sums import running_sum
 from nvc_jax.core.searching import count_not_above
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform.block_layout import (
@@ -175,7 +176,7 @@ def make_block_queue(layout: BlockLayout, classes: jax.Array, counts: jax.Array)
     """Queue blocks with these classes and numbers of coded integers, int32 (n,) both."""
     order, _ = compact(counts > 0)
     keys = (classes << _PARTIAL_TYPE_BITS | layout.partial_type) << _COUNT_BITS | counts
-    return BlockQueue(keys[order], order * (N_COEFFICIENTS - 1), jnp.cumsum(counts[order], dtype=jnp.int32))
+    return BlockQueue(keys[order], order * (N_COEFFICIENTS - 1), running_sum(counts[order]))
 
 
 def key_count(key: jax.Array) -> jax.Array:

@@ -42,19 +42,55 @@ class Columns(NamedTuple):
     weights: jax.Array
 
 
-def draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array, axis: int) -> Columns:
-    """Draw columns along an axis, the likelier the more active they are."""
+def draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> list[Columns]:
+    """Draw columns along each axis, the likelier the more active they are.
+
+    Args:
+        volume: float32 (z, y, x), sides multiples of 8.
+        step: float32, of one quantiser, in the volume's units.
+        valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
+    """
     shape = check_shape(volume.shape)
-    sides = column_sides(shape, axis)
-    corners = column_corners(shape, sides)
-    is_inside = jnp.all(jnp.asarray(corners) < valid_shape[None], axis=1)
-    activity = _activity(volume, step, valid_shape, corners, sides)
-    drawn, weights = draw_systematic(activity, is_inside, min(N_COLUMNS, len(corners)))
-    weights = weights * _share_without_overlaps(corners, sides, valid_shape, axis)
+    sides = [column_sides(shape, axis) for axis in range(3)]
+    corners = [column_corners(shape, of_axis) for of_axis in sides]
+    by_block = _count_steep(volume, step, valid_shape)
+    activity = [_activity(by_block, corners[axis], sides[axis]) for axis in range(3)]
+    are_inside = [jnp.all(jnp.asarray(of_axis) < valid_shape[None], axis=1) for of_axis in corners]
+    return [
+        _take_columns(volume, valid_shape, axis, corners[axis], sides[axis], *drawn)
+        for axis, drawn in enumerate(_draw_each(activity, are_inside))
+    ]
+
+
+def _draw_each(activity: list[jax.Array], are_inside: list[jax.Array]) -> list[tuple[jax.Array, jax.Array]]:
+    """Draw columns of each axis: at once, if all axes have as many columns."""
+    counts = [len(of_axis) for of_axis in activity]
+    if len(set(counts)) > 1:
+        draws = zip(activity, are_inside, counts, strict=True)
+        return [draw_systematic(sizes, exists, min(N_COLUMNS, n)) for sizes, exists, n in draws]
+
+    def draw(sizes: jax.Array, exists: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return draw_systematic(sizes, exists, min(N_COLUMNS, counts[0]))
+
+    drawn, weights = jax.vmap(draw)(jnp.stack(activity), jnp.stack(are_inside))
+    return [(drawn[axis], weights[axis]) for axis in range(len(counts))]
+
+
+def _take_columns(
+    volume: jax.Array,
+    valid_shape: jax.Array,
+    axis: int,
+    corners: np.ndarray,
+    sides: Shape3,
+    drawn: jax.Array,
+    weights: jax.Array,
+) -> Columns:
+    """Take the columns of an axis that are drawn, int32 (n,) indices of ``corners``."""
     starts = jnp.asarray(corners)[drawn]
     voxels = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
     valid_shapes = jnp.clip(valid_shape[None] - starts, 1, jnp.array(sides, jnp.int32)[None])
     in_turn = np.array([axis, *(other for other in range(3) if other != axis)])
+    weights = weights * _share_without_overlaps(corners, sides, valid_shape, axis)
     return Columns(jnp.moveaxis(voxels, 1 + axis, 1), valid_shapes[:, in_turn], weights)
 
 
@@ -85,23 +121,28 @@ def _share_without_overlaps(
     return jnp.prod(valid).astype(jnp.float32) / jnp.sum(jnp.prod(of_columns, axis=1)).astype(jnp.float32)
 
 
-def _activity(
-    volume: jax.Array, step: jax.Array, valid_shape: jax.Array, corners: np.ndarray, sides: Shape3
-) -> jax.Array:
-    """Count in each column, float32 (n,), the neighbours along x that differ by more than a step."""
-    is_steep = jnp.abs(volume[:, :, 1:] - volume[:, :, :-1]) > step
+def _count_steep(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> jax.Array:
+    """Count in each block, int32 of the grid, the neighbours along x that differ by more than a step."""
+    following = jnp.pad(volume[:, :, 1:], [(0, 0), (0, 0), (0, 1)])
+    is_steep = jnp.abs(following - volume) > step
     for axis, first in enumerate((0, 0, 1)):
         place = lax.broadcasted_iota(jnp.int32, is_steep.shape, axis) + first
         is_steep &= place < valid_shape[axis]
-    is_steep = jnp.pad(is_steep, [(0, 0), (0, 0), (0, 1)])
     z, y, x = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
-    # Integers, and first sums of whole rows: the sums are then fused with the comparison, in vectors.
+    # First sums of whole rows: they are then fused with the comparison, in vectors.
     of_rows = jnp.sum(is_steep.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, -1), axis=(1, 3), dtype=jnp.int32)
-    by_block = jnp.sum(of_rows.reshape(z, y, x, BLOCK_SIZE), axis=3, dtype=jnp.int32).astype(jnp.float32)
-    blocks = [side // BLOCK_SIZE for side in sides]
-    return jax.vmap(lambda corner: jnp.sum(lax.dynamic_slice(by_block, corner, blocks)))(
-        corners // BLOCK_SIZE
-    )
+    return jnp.sum(of_rows.reshape(z, y, x, BLOCK_SIZE), axis=3, dtype=jnp.int32)
+
+
+def _activity(by_block: jax.Array, corners: np.ndarray, sides: Shape3) -> jax.Array:
+    """Sum the counts of blocks in each column: float32 (n,)."""
+    is_covered = np.ones((1,) * 6, bool)
+    for other, n in enumerate(by_block.shape):
+        start, block = np.unique(corners[:, other])[:, None], np.arange(n)[None] * BLOCK_SIZE
+        covers = (start <= block) & (block < start + sides[other])
+        is_covered = is_covered & jnp.expand_dims(covers, [n for n in range(6) if n % 3 != other])
+    sums = jnp.sum(jnp.where(is_covered, by_block[None, None, None], 0), axis=(3, 4, 5), dtype=jnp.int32)
+    return sums.reshape(-1).astype(jnp.float32)
 
 
 def count_drawn_lines(n_lines: int) -> int:

@@ -7,7 +7,6 @@ all DC is added (see ``dc_costs``). The cheapest ones serve the axis. The axes a
 other, each with the others as decided before.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,22 +16,27 @@ import numpy as np
 from jax import lax
 
 from nvc_jax.core.batching import varying_like
-from nvc_jax.core.platforms import Forms, choose_form, hoist
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.spectral import native_shape_decision
-from nvc_jax.spectral.dc_costs import cost_of_dc, sum_blocks
+from nvc_jax.spectral.dc_costs import costs_of_dc, sum_blocks
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.shape_columns import Columns, are_padded_alike, draw_columns, pad_alike
-from nvc_jax.spectral.shape_lines import costs_of_lines, draw_lines, transform_other_axes
+from nvc_jax.spectral.shape_lines import (
+    Candidates,
+    TablePlace,
+    Transforms,
+    draw_lines,
+    make_table,
+    table_of_columns,
+    total_costs,
+    transform_columns,
+)
 from nvc_jax.transform.lapped_filter import FILTERS
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
 from nvc_jax.transform.separable import TransformShape
 
-_AXES_IN_TURN = (0, 1, 2)
-"""Axes in the order of their decisions. To decide the first one anew, once the others are known, saves less
-than 0.1 % of the bits."""
 _FIRST_FILTER = "half"
 """Filter of all axes before the first decision."""
 
@@ -47,18 +51,6 @@ class ShapeDecision(NamedTuple):
 
     shape: TransformShape
     cost: jax.Array
-
-
-class _Candidates(NamedTuple):
-    """Candidates for the transform of an axis.
-
-    Attributes:
-        lengths: int32, of SEGMENT_LENGTHS.
-        filters: int32, of FILTERS.
-    """
-
-    lengths: Any
-    filters: Any
 
 
 def choose_shape(
@@ -89,25 +81,53 @@ def choose_shape_reference(
     volume: jax.Array, step: jax.Array, valid_shape: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
 ) -> ShapeDecision:
     """Choose the shape in ``jax.numpy``: the specification of the kernel; see ``choose_shape``."""
-    candidates = jax.tree.map(jnp.asarray, _list_candidates(options))
-    chosen = _first_decision(options)
-    columns = [draw_columns(volume, step, valid_shape, axis) for axis in range(3)]
-    sums = sum_blocks(volume, valid_shape)
-
-    def decide(before: ShapeDecision, axis: jax.Array, columns: Columns) -> ShapeDecision:
-        return _decide_axis(columns, sums, step, valid_shape, candidates, before.shape, axis)
-
+    listed = _list_candidates(options)
+    candidates = Candidates(*map(jnp.asarray, listed))
+    columns = draw_columns(volume, step, valid_shape)
+    first_filter = listed.filters.tolist().index(_first_filter(options))
+    decide = partial(
+        _decide_axis,
+        first_filter=first_filter,
+        step=step,
+        of_dc=costs_of_dc(sum_blocks(volume, valid_shape), step, valid_shape, listed.lengths),
+        largest_means=_largest_means(listed.lengths),
+    )
+    decided = _Decided(jnp.array([[0] * 3, [first_filter] * 3], jnp.int32), jnp.float32(0))
     if are_padded_alike(check_shape(volume.shape)):
         # One loop for all axes: it compiles in a quarter of the time.
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pad_alike(columns))
+        _, _, side, *sides = stacked.voxels.shape
+        table = jax.vmap(partial(make_table, side, candidates))(valid_shape)
+        of_columns = [_constant_table(of_side, listed) for of_side in sides]
 
-        def decide_next(before: ShapeDecision, axis: jax.Array) -> tuple[ShapeDecision, None]:
-            return decide(before, axis, jax.tree.map(lambda leaf: leaf[axis], stacked)), None
+        def decide_next(axis: jax.Array, before: _Decided) -> _Decided:
+            of_axis = jax.tree.map(lambda leaf: leaf[axis], stacked)
+            return decide(of_axis, of_columns, table, axis, before.choice, axis)
 
-        return lax.scan(decide_next, varying_like(volume, chosen), jnp.array(_AXES_IN_TURN, jnp.int32))[0]
-    for axis in _AXES_IN_TURN:
-        chosen = decide(chosen, jnp.int32(axis), columns[axis])
-    return chosen
+        decided = lax.fori_loop(0, 3, decide_next, varying_like(volume, decided))
+    else:
+        for axis in range(3):
+            _, side, *sides = columns[axis].voxels.shape
+            table = make_table(side, candidates, valid_shape[axis])
+            table = jax.tree.map(lambda leaf: leaf[None], table)
+            of_columns = [_constant_table(of_side, listed) for of_side in sides]
+            decided = decide(columns[axis], of_columns, table, jnp.int32(0), decided.choice, jnp.int32(axis))
+    shape = TransformShape(*map(_take, listed, decided.choice))
+    return ShapeDecision(shape, decided.cost)
+
+
+def _constant_table(side: int, listed: Candidates) -> Transforms:
+    """Get the transforms of columns, as constants of the program."""
+    table = table_of_columns(side, *(tuple(of_listed.tolist()) for of_listed in listed))
+    return jax.tree.map(jnp.asarray, table)
+
+
+def _take(listed: np.ndarray, places: jax.Array) -> jax.Array:
+    """Take candidates by their places, int32 (3,): without a gather, for which GPUs need a kernel."""
+    taken = jnp.full_like(places, listed[0])
+    for place, candidate in enumerate(listed.tolist()):
+        taken = jnp.where(places == place, candidate, taken)
+    return taken
 
 
 def _first_filter(options: EncoderOptions) -> int:
@@ -122,107 +142,93 @@ def _first_decision(options: EncoderOptions) -> ShapeDecision:
     return ShapeDecision(shape, jnp.float32(0))
 
 
-def _list_candidates(options: EncoderOptions) -> _Candidates:
+def _list_candidates(options: EncoderOptions) -> Candidates:
     """List the lengths and the filters that the encoder may choose."""
     lengths = [SEGMENT_LENGTHS.index(length) for length in options.segment_lengths]
     filters = [FILTERS.index(name) for name in options.filters]
-    return _Candidates(np.array(lengths, np.int32), np.array(filters, np.int32))
+    return Candidates(np.array(lengths, np.int32), np.array(filters, np.int32))
 
 
-class _Choice(NamedTuple):
-    """Cheapest transform of an axis so far: its cost, float32, and int32 indices of its length and filter."""
+class _Decided(NamedTuple):
+    """Decisions so far.
 
+    Attributes:
+        choice: int32 (2, 3), indices of the candidates' lengths and filters, for each axis.
+        cost: float32, of the choice.
+    """
+
+    choice: jax.Array
     cost: jax.Array
-    length: jax.Array
-    filter: jax.Array
 
 
 def _decide_axis(
     columns: Columns,
-    sums: jax.Array,
-    step: jax.Array,
-    valid_shape: jax.Array,
-    candidates: _Candidates,
-    shape: TransformShape,
+    of_columns: list[Transforms],
+    table: Transforms,
+    axis_of_table: jax.Array,
+    before: jax.Array,
     axis: jax.Array,
-) -> ShapeDecision:
+    *,
+    first_filter: int,
+    step: jax.Array,
+    of_dc: jax.Array,
+    largest_means: np.ndarray,
+) -> _Decided:
     """Choose the filter and then the length of one axis that cost least, the other axes as they are.
 
-    The filters are tried with the shortest length, then the other lengths with the best filter.
-    """
-    valid = valid_shape[axis]
-    lines = transform_other_axes(columns, shape, axis)
-    weights = jnp.repeat(columns.weights, len(lines.are_means) // len(columns.weights))
-    lines, weights = draw_lines(lines, weights, step, valid, shape.lengths[axis], shape.filters[axis])
-
-    def cost_of(length: jax.Array, filter_index: jax.Array) -> jax.Array:
-        of_lines = jnp.sum(weights * costs_of_lines(lines, step, valid, length, filter_index))
-        return of_lines + cost_of_dc(sums, step, valid_shape, shape.lengths.at[axis].set(length))
-
-    first = varying_like(lines.values, shape.filters[axis])
-    hoisted, _, captured = hoist(cost_of, candidates.lengths[0], first)
-    is_too_long = _largest_mean(candidates.lengths) > MAX_MAGNITUDE * step
-    forms = Forms(*(partial(form, hoisted) for form in (_choose_in_turn, _choose_at_once, _choose_at_once)))
-    best = choose_form(forms, _Choice(jnp.float32(0), first, first), captured, candidates, is_too_long, first)
-    chosen = TransformShape(shape.lengths.at[axis].set(best.length), shape.filters.at[axis].set(best.filter))
-    return ShapeDecision(chosen, best.cost)
-
-
-def _choose_in_turn(
-    cost_of: Callable[..., jax.Array],
-    captured: list[Any],
-    candidates: _Candidates,
-    is_too_long: jax.Array,
-    like: jax.Array,
-) -> _Choice:
-    """Choose a filter and then a length in one loop over both, which compiles faster.
+    The filters are tried with the shortest length, then the lengths with the best filter. To decide the first
+    axis anew, once the others are known, saves less than 0.1 % of the bits.
 
     Args:
-        cost_of: computes the cost of a transform, float32, from ``captured``, a length and a filter.
-        captured: arrays that it uses.
-        candidates: from which to choose.
-        is_too_long: bool, lengths that may not be chosen.
-        like: array that varies over devices as the results do.
+        columns: of the axis.
+        of_columns: transforms of the columns along the other axes.
+        table: transforms of one axis or more, with an axis for these in front (see ``make_table``).
+        axis_of_table: int32, of the transforms of the axis.
+        before: int32 (2, 3), choice so far.
+        axis: int32.
+        first_filter: filter of the axis so far, by its index among candidates; static.
+        step: float32, of one quantiser, in the volume's units.
+        of_dc: float32 (L, L, L), from ``costs_of_dc``.
+        largest_means: float32 (L,), from ``_largest_means``.
     """
-    n_filters = len(candidates.filters)
+    _, n_lengths, n_filters, *_ = table.analysis.shape
+    lines = transform_columns(columns, of_columns, before, axis)
+    lines = draw_lines(lines, table, TablePlace(axis_of_table, jnp.int32(first_filter)), step)
 
-    def consider(best: _Choice, number: jax.Array) -> tuple[_Choice, None]:
-        is_filter, place = number < n_filters, jnp.maximum(number - n_filters + 1, 0)
-        filter_index = jnp.where(
-            is_filter, candidates.filters[jnp.minimum(number, n_filters - 1)], best.filter
-        )
-        length = candidates.lengths[place]
-        cost = cost_of(captured, length, filter_index)
-        cost = jnp.where(is_too_long[place], jnp.inf, cost)
-        candidate = _Choice(cost, length, filter_index)
-        return jax.tree.map(lambda new, old: jnp.where(cost < best.cost, new, old), candidate, best), None
+    place = TablePlace(axis_of_table, jnp.int32(0))
+    costs_by_filter = total_costs(lines, table, place, step, n_transforms=n_filters)
+    _, best_filter = _find_least(costs_by_filter)
+    place = TablePlace(axis_of_table, best_filter)
+    costs = total_costs(lines, table, place, step, n_transforms=n_lengths, along_lengths=True)
 
-    no_choice = _Choice(jnp.float32(jnp.inf), candidates.lengths[0], candidates.filters[0])
-    numbers = jnp.arange(n_filters + len(candidates.lengths) - 1, dtype=jnp.int32)
-    return lax.scan(consider, varying_like(like, no_choice), numbers)[0]
-
-
-def _choose_at_once(
-    cost_of: Callable[..., jax.Array],
-    captured: list[Any],
-    candidates: _Candidates,
-    is_too_long: jax.Array,
-    _: jax.Array,
-) -> _Choice:
-    """Choose as ``_choose_in_turn`` does: among all filters at once, and then among all lengths."""
-    costs = jax.vmap(cost_of, (None, None, 0))(captured, candidates.lengths[0], candidates.filters)
-    filter_index = candidates.filters[jnp.argmin(costs)]
-    costs = jax.vmap(cost_of, (None, 0, None))(captured, candidates.lengths, filter_index)
-    costs = jnp.where(is_too_long, jnp.inf, costs)
-    place = jnp.argmin(costs)
-    return _Choice(costs[place], candidates.lengths[place], filter_index)
+    is_axis = jnp.arange(3) == axis
+    tried = jnp.where(is_axis[None], jnp.arange(n_lengths, dtype=jnp.int32)[:, None], before[:1])
+    costs = jnp.where(
+        largest_means > MAX_MAGNITUDE * step, jnp.inf, costs + of_dc[tried[:, 0], tried[:, 1], tried[:, 2]]
+    )
+    cost, best_length = _find_least(costs)
+    best = jnp.stack([best_length, best_filter])
+    return _Decided(jnp.where(is_axis[None], best[:, None], before), cost)
 
 
-def _largest_mean(length_index: jax.Array) -> jax.Array:
-    """Bound the coefficient of the mean of a segment that has a length along all axes: float32.
+def _find_least(costs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Find the least of costs, float32, and its index, int32, by one reduction: one kernel of GPUs."""
+
+    def take_less(one: tuple[Any, Any], other: tuple[Any, Any]) -> tuple[Any, Any]:
+        is_less = (one[0] < other[0]) | ((one[0] == other[0]) & (one[1] < other[1]))
+        return jnp.where(is_less, one[0], other[0]), jnp.where(is_less, one[1], other[1])
+
+    index = jnp.arange(len(costs), dtype=jnp.int32)
+    none = (np.float32(np.inf), np.int32(len(costs)))
+    least, place = lax.reduce((costs, index), none, take_less, (0,))
+    return least, place
+
+
+def _largest_means(lengths: np.ndarray) -> np.ndarray:
+    """Bound the coefficient of the mean of a segment that has a length along all axes: float32 (L,).
 
     Values lie between −½ and ½. At small steps the mean of a long segment could have more steps than can be
     coded; at any step that is allowed, segments of up to 32 are short enough.
     """
-    longest = 1.5 * jnp.array(SEGMENT_LENGTHS, jnp.float32)  # the last segment of an axis
-    return (longest**1.5 / 2)[length_index]
+    longest = 1.5 * np.array(SEGMENT_LENGTHS)[lengths]  # the last segment of an axis
+    return (longest**1.5 / 2).astype(np.float32)

@@ -4,88 +4,204 @@ They come from columns of the volume (see ``shape_columns``), transformed along 
 are drawn, the likelier the more they cost.
 """
 
-from typing import NamedTuple
+import functools
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from nvc_jax.core.batching import map_in_turn
+from nvc_jax.core.group_kernels import has_group_kernels
+from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.systematic_sampling import draw_systematic
-from nvc_jax.spectral.line_costs import line_costs
+from nvc_jax.spectral.group_line_costs import costs_of_transforms
+from nvc_jax.spectral.line_costs import line_costs, mark_dc
 from nvc_jax.spectral.shape_columns import Columns, count_drawn_lines
 from nvc_jax.transform.axis_transform import make_axis_transform
-from nvc_jax.transform.block_layout import BLOCK_SIZE
-from nvc_jax.transform.separable import TransformShape
 
 
 class Lines(NamedTuple):
-    """Lines along an axis of columns that are transformed along the other axes.
+    """Lines along an axis of columns that are transformed along the other axes, and some that are drawn.
 
     Attributes:
-        values: float32 (side, n).
+        values: float32 (n, side).
         are_means: bool (n,), lines of means along the other axes.
+        drawn: int32 (m,), indices of those that count; None if all do.
+        weights: float32 (m,), the number of lines of the volume that each of these represents.
     """
 
     values: jax.Array
     are_means: jax.Array
+    drawn: jax.Array | None
+    weights: jax.Array
 
 
-def draw_lines(
-    lines: Lines,
-    weights: jax.Array,
-    step: jax.Array,
-    valid: jax.Array,
-    length: jax.Array,
-    filter_index: jax.Array,
-) -> tuple[Lines, jax.Array]:
-    """Draw lines, the likelier the more they cost with the transform that the axis has so far.
+class Candidates(NamedTuple):
+    """Lengths and filters from which the transform of an axis is chosen.
+
+    Attributes:
+        lengths: int32 (L,), of SEGMENT_LENGTHS.
+        filters: int32 (F,), of FILTERS.
+    """
+
+    lengths: Any
+    filters: Any
+
+
+class Transforms(NamedTuple):
+    """Transforms of axes of ``side`` voxels; all arrays may have axes in front.
+
+    Attributes:
+        analysis: float32 (side, side), matrices from voxels to coefficients.
+        is_dc: bool (side,), coefficients that are DC of lines of means along the other axes.
+    """
+
+    analysis: jax.Array
+    is_dc: jax.Array
+
+
+def make_table(side: int, candidates: Candidates, valid: jax.Array) -> Transforms:
+    """Compute all transforms of an axis: arrays (L, F, …), but (L, …) of what does not depend on filters.
 
     Args:
-        lines: of all columns.
-        weights: float32 (n,), of the lines' columns.
-        step: float32, of one quantiser, in the volume's units.
-        valid: int32, voxels of a line that lie in the volume.
-        length: int32, of SEGMENT_LENGTHS.
-        filter_index: int32, of FILTERS.
+        side: voxels of the axis, padding included; static.
+        candidates: lengths and filters.
+        valid: int32, voxels of the axis that lie in the volume.
+    """
+
+    def make(length: jax.Array, filter_index: jax.Array) -> tuple[jax.Array, jax.Array]:
+        made = make_axis_transform(side, valid, length, filter_index)
+        return made.analysis, mark_dc(made.is_dc)
+
+    of_length = jax.vmap(make, (None, 0), (0, None))
+    return Transforms(*jax.vmap(of_length, (0, None))(*candidates))
+
+
+@functools.lru_cache(maxsize=16)
+def table_of_columns(side: int, lengths: tuple[int, ...], filters: tuple[int, ...]) -> Transforms:
+    """Compute all transforms of columns along an axis that they do not span: a constant of programs.
+
+    Args:
+        side: of the columns, padding included.
+        lengths: indices of SEGMENT_LENGTHS.
+        filters: indices of FILTERS.
 
     Returns:
-        Lines, and the weight of each, float32.
+        NumPy's arrays (side, L, …) as of ``make_table``, by the number of voxels in the volume, from 1 on.
     """
-    n = count_drawn_lines(len(weights))
-    costs = weights * costs_of_lines(lines, step, valid, length, filter_index)
-    drawn, weights_of_drawn = draw_systematic(costs, weights > 0, n)
-    return Lines(lines.values[:, drawn], lines.are_means[drawn]), weights[drawn] * weights_of_drawn
+    candidates = Candidates(np.array(lengths, np.int32), np.array(filters, np.int32))
+    valid = np.arange(1, side + 1, dtype=np.int32)
+    with jax.ensure_compile_time_eval():
+        table = jax.jit(jax.vmap(partial(make_table, side, candidates)))(valid)
+        return jax.tree.map(np.asarray, table)
 
 
-def costs_of_lines(
-    lines: Lines, step: jax.Array, valid: jax.Array, length: jax.Array, filter_index: jax.Array
-) -> jax.Array:
-    """Estimate the cost of each line, float32 (n,), with one transform."""
-    transform = make_axis_transform(len(lines.values), valid, length, filter_index)
-    return line_costs(lines.values, transform, step, lines.are_means)
+def transform_columns(
+    columns: Columns, tables: list[Transforms], choice: jax.Array, axis: jax.Array
+) -> Lines:
+    """Transform the columns of an axis along the other axes.
 
-
-def transform_other_axes(columns: Columns, shape: TransformShape, axis: jax.Array) -> Lines:
-    """Transform columns along all axes but their own."""
+    Args:
+        columns: of the axis.
+        tables: two, from ``table_of_columns``.
+        choice: int32 (2, 3), indices of the candidates' lengths and filters, for each axis.
+        axis: int32.
+    """
     others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
-    lengths, filters = shape.lengths[others], shape.filters[others]
+    (first, first_dc), (second, second_dc) = (
+        (analysis[valid - 1, *choice[:, other]], is_dc[valid - 1, choice[0, other]])
+        for valid, other, (analysis, is_dc) in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
+    )
+    # The last axis first, and its result in front: no product needs a transposition.
+    values = jnp.einsum("njx,nsyx->njsy", second, columns.voxels, precision=lax.Precision.HIGHEST)
+    values = jnp.einsum("niy,njsy->nijs", first, values, precision=lax.Precision.HIGHEST)
+    are_means = first_dc[:, :, None] & second_dc[:, None]
+    weights = jnp.broadcast_to(columns.weights[:, None, None], are_means.shape)
+    return Lines(values.reshape(weights.size, -1), are_means.reshape(-1), None, weights.reshape(-1))
 
-    def transform(voxels: jax.Array, valid_shape: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def make(side: int, k: jax.Array | int) -> tuple[jax.Array, jax.Array]:
-            made = make_axis_transform(side, valid_shape[1 + k], lengths[k], filters[k])
-            return made.analysis, jnp.zeros(side, bool).at[::BLOCK_SIZE].set(made.is_dc)
 
-        sides = voxels.shape[1:]
-        if sides[0] == sides[1]:
-            (first, second), (is_mean, is_mean_too) = map_in_turn(
-                lambda k: make(sides[0], k), jnp.arange(2, dtype=jnp.int32)
-            )
-        else:
-            (first, is_mean), (second, is_mean_too) = (make(side, k) for k, side in enumerate(sides))
-        voxels = jnp.einsum("ij,sjx->six", first, voxels, precision=lax.Precision.HIGHEST)
-        voxels = jnp.einsum("ij,syj->syi", second, voxels, precision=lax.Precision.HIGHEST)
-        return voxels.reshape(len(voxels), -1), (is_mean[:, None] & is_mean_too[None]).reshape(-1)
+class TablePlace(NamedTuple):
+    """Place of transforms in the tables of axes.
 
-    rows, are_means = jax.vmap(transform)(columns.voxels, columns.valid_shapes)
-    return Lines(rows.transpose(1, 0, 2).reshape(rows.shape[1], -1), are_means.reshape(-1))
+    Attributes:
+        axis: int32.
+        filter: int32, filter of the first transform.
+    """
+
+    axis: jax.Array
+    filter: jax.Array
+
+
+def draw_lines(lines: Lines, table: Transforms, place: TablePlace, step: jax.Array) -> Lines:
+    """Draw lines, the likelier the more they cost with the transform that their axis has so far.
+
+    Args:
+        lines: of all columns, all of which count.
+        table: of transforms.
+        place: of the transform.
+        step: float32, of one quantiser, in the volume's units.
+    """
+    costs = lines.weights * _costs_of_lines(lines, table, place, step, n_transforms=1)[0]
+    drawn, weights = draw_systematic(costs, lines.weights > 0, count_drawn_lines(len(costs)))
+    return lines._replace(drawn=drawn, weights=lines.weights[drawn] * weights)
+
+
+def total_costs(
+    lines: Lines,
+    table: Transforms,
+    place: TablePlace,
+    step: jax.Array,
+    *,
+    n_transforms: int,
+    along_lengths: bool = False,
+) -> jax.Array:
+    """Estimate the cost of a volume's lines with some transforms, from drawn lines.
+
+    Args:
+        lines: that are drawn.
+        table: of transforms.
+        place: of the first transform.
+        step: float32, of one quantiser, in the volume's units.
+        n_transforms: number of transforms; static.
+        along_lengths: whether one length follows another, or one filter another; static.
+
+    Returns:
+        float32 (n_transforms,).
+    """
+    costs = _costs_of_lines(lines, table, place, step, n_transforms=n_transforms, along_lengths=along_lengths)
+    return jnp.sum(lines.weights[None] * costs, axis=1)
+
+
+def _costs_of_lines(
+    lines: Lines,
+    table: Transforms,
+    place: TablePlace,
+    step: jax.Array,
+    *,
+    n_transforms: int,
+    along_lengths: bool = False,
+) -> jax.Array:
+    """Estimate the cost of each line that is drawn, float32 (n_transforms, m); see ``total_costs``."""
+    number = jnp.arange(n_transforms, dtype=jnp.int32)
+
+    def reference(
+        lines: Lines, table: Transforms, place: TablePlace, number: jax.Array, step: jax.Array
+    ) -> jax.Array:
+        length, filter_index = (number, place.filter) if along_lengths else (0, place.filter + number)
+        analysis, is_dc = table.analysis[place.axis, length, filter_index], table.is_dc[place.axis, length]
+        is_dc = jnp.broadcast_to(is_dc, analysis.shape[:-1])
+        drawn = slice(None) if lines.drawn is None else lines.drawn
+        values, are_means = lines.values[drawn], lines.are_means[drawn]
+        return jax.vmap(line_costs, (None, 0, 0, None, None))(values, analysis, is_dc, step, are_means)
+
+    def kernel(
+        lines: Lines, table: Transforms, place: TablePlace, _: jax.Array, step: jax.Array
+    ) -> jax.Array:
+        arguments = (lines.values, lines.are_means, lines.drawn, *table, *place, step)
+        return costs_of_transforms(*arguments, n_transforms=n_transforms, along_lengths=along_lengths)
+
+    cuda = kernel if has_group_kernels() else reference
+    result = jax.ShapeDtypeStruct((n_transforms, len(lines.weights)), jnp.float32)
+    return choose_form(Forms(reference, reference, cuda), result, lines, table, place, number, step)

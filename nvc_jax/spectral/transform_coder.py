@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 
 from nvc_jax.chunks.transform_coder import DearChunk, TransformCoder
 from nvc_jax.core.compiler_options import quick_compilation
+from nvc_jax.core.device_batches import program_bytes, run_in_room
 from nvc_jax.core.devices import DeviceCopies
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
@@ -24,6 +26,9 @@ roundings were measured to add up to 2**-19.5 of the range with long segments; t
 which leaves room for another device's roundings as well."""
 _STEP_RESERVE = 2.0**-12
 """Share of a step, for the roundings of coefficients, which are computed in steps."""
+_VOLUMES_TO_DECODE = 6
+"""Memory that it takes to decode a chunk, in float32 volumes: a stream's buffer by itself and in the batch,
+one and a half each, the decoded volume, and the program's temporaries, of which compilers make one."""
 _OFFSET_RESERVE = 2.0**-21
 """Share of the larger limit of the range, for adding a limit of the range, and a correction, to a decoded
 value."""
@@ -45,6 +50,8 @@ class SpectralTransformCoder(TransformCoder):
         self._copies = DeviceCopies(params)
         self._n_profiles = count_profiles(params["entropy"])
         self._padded_shape = padded_shape
+        self._bytes_by_number: dict[int, int] = {}
+        self.decoding_bytes = _VOLUMES_TO_DECODE * 4 * math.prod(padded_shape)
         self._encode = _chunk_encoder(is_lone)
 
     def encode(
@@ -104,9 +111,28 @@ class SpectralTransformCoder(TransformCoder):
         return np.asarray(decoder.reconstruct(params, stream, decoder.decode_symbols(params, stream)))
 
     def decode_batch(self, streams: Sequence[EncodedStream]) -> np.ndarray:
-        """Decode several streams in one call of the device."""
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *streams)
-        return np.asarray(_decode_batch(self._copies.here(), stacked))
+        """Decode several streams in one call of the device, or in more if its memory is too small."""
+        params = self._copies.here()
+
+        def decode(streams: Sequence[EncodedStream]) -> np.ndarray:
+            return np.asarray(
+                _decode_batch(params, jax.tree.map(lambda *leaves: jnp.stack(leaves), *streams))
+            )
+
+        (device,) = streams[0].stream.words.devices()
+        return np.concatenate(
+            run_in_room(decode, streams, partial(self._bytes_to_decode, streams[0]), device)
+        )
+
+    def _bytes_to_decode(self, stream: EncodedStream, n: int) -> int:
+        """Get the memory that the program takes that decodes n such streams."""
+        if n not in self._bytes_by_number:
+            stacked = jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct((n, *np.shape(leaf)), leaf.dtype), stream
+            )
+            memory = _decode_batch.lower(self._copies.here(), stacked).compile().memory_analysis()
+            self._bytes_by_number[n] = program_bytes(memory)
+        return self._bytes_by_number[n]
 
     def decode_preview(self, stream: EncodedStream) -> np.ndarray:
         """Decode about the means of 8³ voxels, from the first coefficients of all blocks."""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 from nvc_jax.transform.boundary_emphasis import emphasis_corners, squared_error_weights
 from nvc_jax.transform.lapped_filter import REACH, border_matrices
@@ -115,9 +116,29 @@ def make_axis_transform(
 
 def apply_borders(borders: jax.Array, rows: jax.Array) -> jax.Array:
     """Multiply rows, float32 (side, n), by the matrix that ``Factors.borders`` stands for."""
+    return choose_form(Forms(_apply_by_products, _apply_by_sums, _apply_by_sums), rows, borders, rows)
+
+
+def _apply_by_products(borders: jax.Array, rows: jax.Array) -> jax.Array:
+    """Apply borders by products of small matrices."""
     padded = jnp.pad(rows, [(REACH, REACH), (0, 0)]).reshape(len(borders), 2 * REACH, -1)
     mixed = jnp.einsum("bij,bjn->bin", borders, padded, precision=lax.Precision.HIGHEST)
     return mixed.reshape(len(rows) + 2 * REACH, -1)[REACH:-REACH]
+
+
+def _apply_by_sums(borders: jax.Array, rows: jax.Array) -> jax.Array:
+    """Apply borders by sums of eight terms each, which accelerators fuse with what is around them."""
+    voxel = np.arange(REACH, len(rows) + REACH, dtype=np.int32)  # of the padded axis
+    border, place = voxel // (2 * REACH), voxel % (2 * REACH)
+    weights = borders[border, place]
+    mixed = jnp.zeros_like(rows)
+    for other in range(2 * REACH):
+        source = border * 2 * REACH + other - REACH
+        is_inside = ((source >= 0) & (source < len(rows)))[:, None]
+        mixed += jnp.where(
+            is_inside, weights[:, other : other + 1] * rows[np.clip(source, 0, len(rows) - 1)], 0
+        )
+    return mixed
 
 
 def _borders(segments: Segments, matrix: jax.Array) -> jax.Array:
@@ -129,7 +150,11 @@ def _borders(segments: Segments, matrix: jax.Array) -> jax.Array:
 
 def _with_corners(borders: jax.Array, start: jax.Array, end: jax.Array) -> jax.Array:
     """Replace what the first and the last of ``borders`` do by the matrices (4, 4) of the ends of an axis."""
-    return borders.at[0, REACH:, REACH:].set(start).at[-1, :REACH, :REACH].set(end)
+    number, row, column = np.indices(borders.shape, np.int32)
+    is_start = (number == 0) & (row >= REACH) & (column >= REACH)
+    is_end = (number == len(borders) - 1) & (row < REACH) & (column < REACH)
+    borders = jnp.where(is_start, jnp.pad(start, (REACH, 0))[None], borders)
+    return jnp.where(is_end, jnp.pad(end, (0, REACH))[None], borders)
 
 
 def _dct_of_segments(segments: Segments) -> tuple[jax.Array, jax.Array]:

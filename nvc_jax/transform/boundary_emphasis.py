@@ -88,13 +88,13 @@ def emphasis_corners(boundaries: jax.Array, axis: jax.Array | int) -> tuple[jax.
 
 def squared_error_weights(side: int, boundaries: jax.Array, axis: jax.Array | int) -> jax.Array:
     """Compute the weight of the squared error of each voxel of an axis, float32 (side,)."""
-    weights = jnp.ones(side, jnp.float32)
-    near = np.array(SQUARED_ERROR_WEIGHTS, np.float32)
-    for end, inwards in enumerate((near, near[::-1])):
-        around = slice(0, _REACH) if end == 0 else slice(side - _REACH, side)
-        chosen = jnp.where(_has_boundary(boundaries, axis, end), inwards, jnp.float32(1))
-        weights = weights.at[around].multiply(chosen)
-    return weights
+    near, far = np.array(SQUARED_ERROR_WEIGHTS, np.float32), np.ones(side - _REACH, np.float32)
+    at_ends = (np.concatenate([near, far]), np.concatenate([far, near[::-1]]))
+    start, end = (
+        jnp.where(_has_boundary(boundaries, axis, number), weights, jnp.float32(1))
+        for number, weights in enumerate(at_ends)
+    )
+    return start * end
 
 
 def _has_boundary(boundaries: jax.Array, axis: jax.Array | int, end: int) -> jax.Array:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.batching import map_in_turn
+from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.transform import native_separable
@@ -126,7 +127,21 @@ def block_means(
 
 def apply_matrices(volume: jax.Array, matrices: Sequence[jax.Array]) -> jax.Array:
     """Multiply one matrix along each axis of a volume (z, y, x)."""
+    result = jax.ShapeDtypeStruct(tuple(map(len, matrices)), volume.dtype)
+    return choose_form(Forms(_first_axis_first, _last_axis_first, _last_axis_first), result, volume, matrices)
+
+
+def _first_axis_first(volume: jax.Array, matrices: Sequence[jax.Array]) -> jax.Array:
+    """Multiply along z, then y, then x."""
     z, y, x = matrices
     volume = jnp.einsum("ij,jyx->iyx", z, volume, precision=lax.Precision.HIGHEST)
     volume = jnp.einsum("ij,zjx->zix", y, volume, precision=lax.Precision.HIGHEST)
     return jnp.einsum("ij,zyj->zyi", x, volume, precision=lax.Precision.HIGHEST)
+
+
+def _last_axis_first(volume: jax.Array, matrices: Sequence[jax.Array]) -> jax.Array:
+    """Multiply along x, then y, then z, each result's axis in front: no product needs a transposition."""
+    z, y, x = matrices
+    volume = jnp.einsum("kx,zyx->kzy", x, volume, precision=lax.Precision.HIGHEST)
+    volume = jnp.einsum("jy,kzy->jkz", y, volume, precision=lax.Precision.HIGHEST)
+    return jnp.einsum("iz,jkz->ijk", z, volume, precision=lax.Precision.HIGHEST)

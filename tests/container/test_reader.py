@@ -15,7 +15,6 @@ from nvc_jax.container.creation import create
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import chunk_region, full_region
-from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.models.embedded import embed_model
 from nvc_jax.models.identity import model_sha256
 from nvc_jax.models.registry import ModelKind
@@ -47,8 +46,21 @@ def test_regions_are_those_of_the_volume(tmp_path: Path) -> None:
     reader = Reader(make_container(tmp_path / "v.zarr"))
     assert (reader.shape, reader.chunk, reader.dtype) == (SHAPE, CHUNK, np.dtype("int16"))
     for region in (full_region(SHAPE), (slice(1, 3), slice(0, 8), slice(7, 18))):
-        for mapping in (map, map_in_order):
-            np.testing.assert_array_equal(reader.decode(region, mapping), VOLUME[region])
+        for on_devices in (False, True):
+            np.testing.assert_array_equal(reader.decode(region, on_devices=on_devices), VOLUME[region])
+
+
+def test_chunks_are_decoded_together_as_alone(tmp_path: Path) -> None:
+    path = make_container(tmp_path / "v.zarr")
+    reader = Reader(path)
+    assert reader.batch_size == 1  # on CPUs
+    indices = [index for index, *_ in reader.pieces(full_region(SHAPE))]
+    for index, values in zip(indices, reader.decode_chunks(indices), strict=True):
+        np.testing.assert_array_equal(values, reader.decode_chunk(index))
+    damaged = path / "c" / "0" / "0" / "1"
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    with pytest.raises(FormatError, match=r"\(0, 0, 1\)"):
+        Reader(path).decode_chunks(indices)
 
 
 def test_a_region_touches_only_its_chunks(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@ import os
 import threading
 import time
 
+import jax
+import jax.numpy as jnp
 import pytest
 
-from nvc_jax.core.concurrency import count_workers, map_in_order
+from nvc_jax.core.concurrency import count_workers, map_batches_on_devices, map_in_order
+from nvc_jax.core.devices import sharing_out
 
 
 def test_results_come_in_the_order_of_items() -> None:
@@ -57,3 +60,49 @@ def test_there_is_a_thread_for_each_core_of_the_process() -> None:
     finally:
         os.sched_setaffinity(0, cores)
     assert count_workers() == min(max(len(cores), 2), 32)
+
+
+def test_batches_have_results_in_the_order_of_items() -> None:
+    sizes = []
+
+    def double(batch: list[int]) -> list[int]:
+        sizes.append(len(batch))
+        return [2 * item for item in batch]
+
+    assert list(map_batches_on_devices(double, range(11), 4)) == [2 * item for item in range(11)]
+    assert sorted(sizes) == [3, 4, 4]
+    assert list(map_batches_on_devices(double, range(5), 1)) == [0, 2, 4, 6, 8]
+    assert list(map_batches_on_devices(double, [], 4)) == []
+
+
+def test_a_device_computes_one_batch_while_the_next_one_is_prepared() -> None:
+    barrier = threading.Barrier(2, timeout=10)
+
+    def wait(batch: list[int]) -> list[int]:
+        barrier.wait()  # two are at work at the same time
+        return batch
+
+    assert list(map_batches_on_devices(wait, range(12), 3)) == list(range(12))
+
+
+def test_batches_are_shared_out_among_devices() -> None:
+    def device_of(batch: list[int]) -> list[jax.Device]:
+        (device,) = jnp.zeros(1).devices()
+        time.sleep(0.01)
+        return [device] * len(batch)
+
+    with sharing_out(jax.devices()):
+        used = list(map_batches_on_devices(device_of, range(40), 2))
+    assert set(used) == set(jax.devices())
+
+
+def test_an_error_in_a_batch_comes_after_the_results_before_it() -> None:
+    def fail_at_5(batch: list[int]) -> list[int]:
+        if 5 in batch:
+            raise KeyError("five")
+        return batch
+
+    results = map_batches_on_devices(fail_at_5, range(8), 2)
+    assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(KeyError, match="five"):
+        next(results)

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvc_jax.core.systematic_sampling import draw_systematic, scatter
+from nvc_jax.core.systematic_sampling import (
+    draw_systematic,
+    lay_out_by_kernel,
+    lay_out_reference,
+    scatter,
+    shuffle,
+)
 
 draw = jax.jit(draw_systematic, static_argnums=2)
 
@@ -56,3 +62,13 @@ def test_places_are_spread_over_all_rows_and_columns(size: int) -> None:
             counts = np.bincount(places % period * 8 // period, minlength=8)
             assert counts.min() > 90
         assert np.bincount(places * 8 // size, minlength=8).min() > 110
+
+
+@pytest.mark.parametrize("n", [1, 64, 2100])
+def test_the_kernel_lays_items_out_as_the_specification(n: int) -> None:
+    rng = np.random.default_rng(n)
+    exists, sizes = jnp.asarray(rng.random(n) < 0.7), jnp.asarray(rng.exponential(size=n), jnp.float32)
+    arguments = (jnp.asarray(shuffle(n)), sizes, exists)
+    laid_out = lay_out_by_kernel(*arguments, n_drawn=9, interpret=True)
+    for of_kernel, expected in zip(laid_out, lay_out_reference(*arguments, n_drawn=9), strict=True):
+        np.testing.assert_allclose(of_kernel, expected, rtol=1e-5)

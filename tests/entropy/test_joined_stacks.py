@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax.entropy.joined_stacks import join_by_kernel, join_reference
+from nvc_jax.entropy.joined_stacks import join_by_kernel, join_by_steps, join_reference
 
 
 @pytest.mark.parametrize("group_words", [[700], [0], [3, 0, 700, 40], [500, 500, 500, 500]])
@@ -16,4 +16,5 @@ def test_words_of_groups_follow_each_other(group_words: list[int]) -> None:
     wanted[: sum(group_words)] = np.concatenate(parts)
     arguments = (jnp.asarray(words), jnp.asarray(bases, jnp.int32), jnp.asarray(group_words, jnp.int32))
     np.testing.assert_array_equal(join_reference(*arguments), wanted)
+    np.testing.assert_array_equal(join_by_steps(*arguments), wanted)
     np.testing.assert_array_equal(join_by_kernel(*arguments, interpret=True), wanted)

@@ -68,7 +68,7 @@ def test_a_package_without_kernels_works_and_warns(tmp_path: Path) -> None:
         if path.name != "native":
             (tmp_path / "nvc_jax" / path.name).symlink_to(path)
     (tmp_path / "nvc_jax" / "native").mkdir()
-    for name in ("__init__.py", "dispatch.py", "group_kernels.py"):
+    for name in ("__init__.py", "dispatch.py"):
         (tmp_path / "nvc_jax" / "native" / name).symlink_to(package / "native" / name)
     source = (package / "native" / "library.py").read_text()
     source = source.replace("nvc_jax/native/{_NAME}", "nvc_jax/native/none")

@@ -45,12 +45,18 @@ def cost_in_steps(coefficients: np.ndarray) -> np.ndarray:
 def test_a_line_costs_what_its_coefficients_cost_but_for_dc(
     length: int, name: int, valid: int, n_lines: int, step: float
 ) -> None:
-    lines = np.random.default_rng(valid).uniform(-0.5, 0.5, (SIDE, n_lines)).astype(np.float32)
+    lines = np.random.default_rng(valid).uniform(-0.5, 0.5, (n_lines, SIDE)).astype(np.float32)
     transform = make_axis_transform(SIDE, *map(jnp.int32, (valid, length, name)))
-    coefficients = np.asarray(transform.analysis, np.float64) @ lines
+    coefficients = np.asarray(transform.analysis, np.float64) @ lines.T
     are_means = np.arange(n_lines) % 3 == 0
     is_dc = np.zeros(coefficients.shape, bool)
     is_dc[::BLOCK_SIZE] = np.outer(transform.is_dc, are_means)
     expected = np.where(is_dc, 0, cost_in_steps(coefficients / step))
-    costs = costs_of_lines(jnp.asarray(lines), transform, jnp.float32(step), jnp.asarray(are_means))
+    costs = costs_of_lines(
+        jnp.asarray(lines),
+        transform.analysis,
+        line_costs.mark_dc(transform.is_dc),
+        jnp.float32(step),
+        jnp.asarray(are_means),
+    )
     np.testing.assert_allclose(costs, expected.sum(axis=0), rtol=1e-3, atol=1e-3)

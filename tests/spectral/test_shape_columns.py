@@ -3,9 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral import shape_columns
 
-draw_columns = jax.jit(shape_columns.draw_columns, static_argnames="axis")
+draw_columns = jax.jit(shape_columns.draw_columns)
 SHAPE = (32, 48, 64)
 
 
@@ -14,11 +15,13 @@ def index_volume() -> np.ndarray:
     return np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE)
 
 
+def draw(valid_shape: Shape3) -> list[shape_columns.Columns]:
+    return draw_columns(jnp.asarray(index_volume()), jnp.float32(0.5), jnp.array(valid_shape, jnp.int32))
+
+
 @pytest.mark.parametrize("axis", range(3))
 def test_a_column_is_a_part_of_the_volume_with_the_whole_length_of_its_axis(axis: int) -> None:
-    columns = draw_columns(
-        jnp.asarray(index_volume()), jnp.float32(0.5), jnp.array(SHAPE, jnp.int32), axis=axis
-    )
+    columns = draw(SHAPE)[axis]
     for voxels, valid_shape in zip(np.asarray(columns.voxels), np.asarray(columns.valid_shapes), strict=True):
         part = np.moveaxis(voxels, 0, axis)
         start = np.unravel_index(int(part.flat[0]), SHAPE)
@@ -29,16 +32,13 @@ def test_a_column_is_a_part_of_the_volume_with_the_whole_length_of_its_axis(axis
 
 
 def test_weights_stand_for_all_columns() -> None:
-    columns = draw_columns(jnp.asarray(index_volume()), jnp.float32(0.5), jnp.array(SHAPE, jnp.int32), axis=0)
+    columns = draw(SHAPE)[0]
     n_columns = SHAPE[1] * SHAPE[2] // np.prod(columns.voxels.shape[2:])
     assert float(columns.weights.sum()) == pytest.approx(n_columns, rel=0.2)
 
 
 def test_columns_of_all_axes_are_padded_to_one_shape_without_weight() -> None:
-    volume = jnp.asarray(index_volume())
-    columns = [
-        draw_columns(volume, jnp.float32(0.5), jnp.array(SHAPE, jnp.int32), axis=axis) for axis in range(3)
-    ]
+    columns = draw(SHAPE)
     padded = shape_columns.pad_alike(columns)
     assert len({one.voxels.shape for one in padded}) == 1
     for before, after in zip(columns, padded, strict=True):

@@ -49,9 +49,9 @@ def _quantize_samples(model: EntropyModel, values: jax.Array) -> tuple[jax.Array
     costs = make_decision_costs(model)
     _, classes, _ = quantize_independently(costs, values)
     values = values / steps_of_single_quantizer(model)
-    points = analysis.quantize(model, costs, layout, values, classes)
-
     scan = scan_order.make_scan_order(model, layout)
+    points = analysis.quantize(model, costs, scan, layout, values, classes)
+
     scanned = scan_order.scan_blocks(scan, layout, points)
     is_coded = jnp.arange(N_COEFFICIENTS - 1)[None] < scanned.counts[:, None]
     ordered = dependent_quantization.to_integers(scanned.ordered)
