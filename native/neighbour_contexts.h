@@ -48,39 +48,39 @@ using Magnitudes = Magnitude[kCoefficients];
 
 // A position of a scan: its coefficient, and the positions of that one's neighbours, or kPositions where there is none
 // before it.
-struct Place {
+struct ScanPosition {
   uint16_t neighbours[kAxes];
   uint16_t coefficient;
 };
 
 // All positions of the scans of all types.
-class Places {
+class ScanPositions {
  public:
   // `coefficients` (8, 511) of the scans, and `positions` (8, 512) of the coefficients.
-  Places(const int32_t* coefficients, const int32_t* positions) : places_(kTypes * kPositions) {
+  ScanPositions(const int32_t* coefficients, const int32_t* positions) : positions_(kTypes * kPositions) {
     for (int place = 0; place < kTypes * kPositions; ++place) {
       const int32_t coefficient = coefficients[place] & (kCoefficients - 1);
       const int32_t* own_positions = positions + place / kPositions * kCoefficients;
-      places_[place].coefficient = static_cast<uint16_t>(coefficient);
+      positions_[place].coefficient = static_cast<uint16_t>(coefficient);
       for (int axis = 0; axis < kAxes; ++axis) {
         const int shift = 6 - 3 * axis;
         const bool has_lower = (coefficient >> shift & 7) > 0;
         const int32_t found = has_lower ? own_positions[coefficient - (1 << shift)] : -1;
         const bool is_before = found >= 0 && found < place % kPositions;
-        places_[place].neighbours[axis] = static_cast<uint16_t>(is_before ? found : kPositions);
+        positions_[place].neighbours[axis] = static_cast<uint16_t>(is_before ? found : kPositions);
       }
     }
   }
 
-  const Place* of_type(int type) const { return &places_[type * kPositions]; }
+  const ScanPosition* of_type(int type) const { return &positions_[type * kPositions]; }
 
  private:
-  std::vector<Place> places_;
+  std::vector<ScanPosition> positions_;
 };
 
 // The context of an integer, by what its lane has decoded of its block.
-inline uint32_t FindContext(const Place& place, const Magnitudes& magnitudes) {
-  const auto& [first, second, third] = place.neighbours;
+inline uint32_t FindContext(const ScanPosition& position, const Magnitudes& magnitudes) {
+  const auto& [first, second, third] = position.neighbours;
   return kContextsOfSums[uint32_t{magnitudes[first]} + magnitudes[second] + magnitudes[third]];
 }
 

@@ -191,7 +191,7 @@ struct Lookup {
   const Model& model;
   const Layout& layout;
   const Queue& queue;
-  const Places& places;
+  const ScanPositions& scan_positions;
   const int32_t* classes;
   RowsInScan& rows_in_scan;
   SlotTokens& slot_tokens;
@@ -203,7 +203,7 @@ struct Walkers {
   int32_t positions[kGroupLanes] = {};
   int32_t counts[kGroupLanes] = {};
   size_t blocks[kGroupLanes];  // in the queue
-  const Place* places[kGroupLanes];
+  const ScanPosition* scans[kGroupLanes];
   const uint32_t* rows[kGroupLanes];
   int32_t* points[kGroupLanes];
 
@@ -211,7 +211,7 @@ struct Walkers {
     const int32_t block = lookup.queue.blocks[blocks[lane]];
     const int type = lookup.layout.Type(block);
     counts[lane] = lookup.queue.Count(blocks[lane]);
-    places[lane] = lookup.places.of_type(type);
+    scans[lane] = lookup.scan_positions.of_type(type);
     rows[lane] = lookup.rows_in_scan.Get(lookup.classes[block], type);
     points[lane] = all_points + int64_t{block} * kCoefficients;
   }
@@ -237,7 +237,8 @@ bool Advance(const int32_t* counts, int32_t* positions) {
 
 template <bool has_contexts>
 void PopIntegers(Lookup& lookup, int64_t n_lanes, int64_t group, GroupReader& reader, int32_t* all_points) {
-  const auto& [model, layout, queue, all_places, classes, rows_in_scan, slot_tokens] = lookup;
+  const Model& model = lookup.model;
+  const Queue& queue = lookup.queue;
   const ContextRows::View context_rows = model.context_rows.view();
   const int64_t run = CeilDivide(queue.total, n_lanes);
   Walkers walkers;
@@ -265,15 +266,15 @@ void PopIntegers(Lookup& lookup, int64_t n_lanes, int64_t group, GroupReader& re
     while (active > 0 && left[active - 1] <= step) --active;
     for (int lane = 0; lane < active; ++lane) {
       const int32_t position = walkers.positions[lane];
-      const Place place = walkers.places[lane][position];
+      const ScanPosition& own = walkers.scans[lane][position];
       uint32_t row = walkers.rows[lane][position] >> (walkers.states[lane] & 1) * 16 & 0xffff;
-      if (has_contexts) row = context_rows.Find(FindContext(place, magnitudes_of_lanes[lane]), row);
+      if (has_contexts) row = context_rows.Find(FindContext(own, magnitudes_of_lanes[lane]), row);
       rows[lane] = row;
-      targets[lane] = walkers.points[lane] + place.coefficient;
+      targets[lane] = walkers.points[lane] + own.coefficient;
       __builtin_prefetch(targets[lane], 1);  // which is written after the step
     }
-    slot_tokens.PrepareAll(rows, active);
-    PopRows(model, slot_tokens, rows, active, reader, integers);
+    lookup.slot_tokens.PrepareAll(rows, active);
+    PopRows(model, lookup.slot_tokens, rows, active, reader, integers);
     ToPoints(integers, model.has_states, walkers.states, points, magnitudes);
     for (int lane = 0; lane < active; ++lane) {
       *targets[lane] = points[lane];
@@ -319,9 +320,9 @@ ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
   for (int32_t block : inside) queue.Add(block, layout.Count(block, headers.ends[block]));
   if (queue.total == 0) return ffi::Error::Success();
   SlotTokens slot_tokens(model.integers);
-  const Places places(layout.coefficients, PositionsOf(layout).data());
+  const ScanPositions scan_positions(layout.coefficients, PositionsOf(layout).data());
   RowsInScan rows_in_scan(model, layout);
-  Lookup lookup{model, layout, queue, places, headers.classes, rows_in_scan, slot_tokens};
+  Lookup lookup{model, layout, queue, scan_positions, headers.classes, rows_in_scan, slot_tokens};
   const auto pop = model.context_rows ? PopIntegers<true> : PopIntegers<false>;
   for (size_t group = 0; group < readers.size(); ++group) {
     pop(lookup, n_lanes, group, readers[group], points->typed_data());
@@ -373,7 +374,7 @@ void WriteItems(const int32_t* points, const uint32_t* rows, int count, bool has
 }
 
 // Exchanges the tables of a block's items by their contexts; `n_before` items are before these in a lane's run.
-void ExchangeTables(const ContextRows& context_rows, const Place* places, const int32_t* points, int count,
+void ExchangeTables(const ContextRows& context_rows, const ScanPosition* scan, const int32_t* points, int count,
                     int64_t n_before, int64_t run, Item* items) {
   const ContextRows::View rows = context_rows.view();
   Magnitudes magnitudes = {};
@@ -383,7 +384,7 @@ void ExchangeTables(const ContextRows& context_rows, const Place* places, const 
       std::fill_n(magnitudes, position, Magnitude{0});
       next_lane += run;
     }
-    const uint32_t context = FindContext(places[position], magnitudes);
+    const uint32_t context = FindContext(scan[position], magnitudes);
     items[position].row = static_cast<uint16_t>(rows.Find(context, items[position].row));
     magnitudes[position] = static_cast<Magnitude>(MagnitudeOf(points[position]));
   }
@@ -403,7 +404,7 @@ Items CollectItems(const Model& model, const Layout& layout, const int32_t* poin
   }
   Items items{std::unique_ptr<Item[]>(new Item[total]), total};
   RowsInScan rows_in_scan(model, layout);
-  const Places places(layout.coefficients, positions.data());
+  const ScanPositions scan_positions(layout.coefficients, positions.data());
   const int64_t run = CeilDivide(total, n_lanes);
   Item* next = items.items.get();
   for (const int32_t block : inside) {
@@ -415,7 +416,7 @@ Items CollectItems(const Model& model, const Layout& layout, const int32_t* poin
     WriteItems(own, rows_in_scan.Get(classes[block], type), count, model.has_states, next);
     if (model.context_rows) {
       const int64_t n_before = (next - items.items.get()) % run;
-      ExchangeTables(model.context_rows, places.of_type(type), own, count, n_before, run, next);
+      ExchangeTables(model.context_rows, scan_positions.of_type(type), own, count, n_before, run, next);
     }
     next += count;
   }

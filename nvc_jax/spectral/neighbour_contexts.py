@@ -9,6 +9,10 @@ exchanges the integer's table for another one (see ``EntropyModel.context_rows``
 
 The first coefficient of a block is nobody's neighbour. The encoder decides without contexts: its rates are
 those of the tables before the exchange.
+
+Streams of the test volumes take 2, 3, 4 and 4 % fewer bits at steps of 0.2, 0.05, 0.01 and 0.002. Other
+contexts were estimated on them: nine neighbours save 0.1 % more, and the same coefficient of the lane's block
+before as a fourth one 0.2 to 0.8 %; means of the last 2 to 32 integers save 0 to 2 % in all.
 """
 
 from collections.abc import Callable
