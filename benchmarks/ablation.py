@@ -1,9 +1,10 @@
 """Gain of each part of nvc-1, in bits and in time: the codec built up from the plain block DCT.
 
 Bits at equal PSNR over those of the complete codec, as in ``rate_distortion.py``, on the middles (at most
-96³ voxels) of the volumes of split ``test``. The model of the row "+ profiles" is nvc-1. The rows before use
-models of one profile, and of one quantiser or two, that are fitted on the middles (at most 128³ voxels) of
-the volumes of split ``train``. Seconds are over the complete codec's near 45 dB, best of 2. The last rows
+96³ voxels) of the volumes of split ``test``. The model of the row "+ contexts" is nvc-1, and that of the row
+before is nvc-1 without its contexts. The rows before these use models of one profile, of one quantiser or
+two, and without contexts, that are fitted on the middles (at most 128³ voxels) of the volumes of split
+``train``. Seconds are over the complete codec's near 45 dB, best of 2. The last rows
 show the gain of training on a user's own series, from ``domain.py``.
 
     pip install ".[bench]"
@@ -48,6 +49,7 @@ PARTS = (
     "+ rate–distortion-optimised integers",
     "+ two quantisers",
     "+ profiles",
+    "+ contexts",
 )
 OPTIONS = {
     "8³ DCT, classes and rANS": EncoderOptions(
@@ -64,10 +66,12 @@ def models_of_parts(directory: Path) -> dict[str, Params]:
     rows = volumes(directory, "train").values()
     training = [middle(unit_volume(directory / row["file"])[0], TRAINING_SIDE) for row in rows]
     one, two = (
-        fit_spectral(training, SpectralConfig(n_quantizers=n_quantizers, n_profiles=1))
+        fit_spectral(training, SpectralConfig(n_quantizers=n_quantizers, n_profiles=1, n_contexts=1))
         for n_quantizers in (1, 2)
     )
-    last = {"+ two quantisers": two, "+ profiles": nvc_jax.load_codec("nvc-1").params}
+    shipped = nvc_jax.load_codec("nvc-1").params
+    without = {name: leaf for name, leaf in shipped["entropy"].items() if name != "context_rows"}
+    last = {"+ two quantisers": two, "+ profiles": {"entropy": without}, "+ contexts": shipped}
     return {part: last.get(part, one) for part in PARTS[1:]}
 
 

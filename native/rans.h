@@ -105,6 +105,14 @@ class SlotTokens {
     }
     return static_cast<uint32_t>(row);
   }
+  // Gets rows that exist ready: those of a step together, as they mostly are.
+  void PrepareAll(const uint32_t* rows, int count) {
+    const uint8_t* is_ready = is_ready_.data();
+    uint32_t are_ready = 1;
+    for (int i = 0; i < count; ++i) are_ready &= is_ready[rows[i]];
+    if (are_ready) return;
+    for (int i = 0; i < count; ++i) Prepare(rows[i]);
+  }
   const uint8_t* prepared(uint32_t row) const { return &tokens_[row * kSlots]; }
   const uint8_t* row(size_t row) { return prepared(Prepare(row)); }
 

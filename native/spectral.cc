@@ -1,13 +1,14 @@
 // Streams of nvc-1: the integers of blocks to words and back.
 //
-// The specification is nvc_jax/spectral/bitstream.py with block_headers.py, scan_order.py and
-// dependent_quantization.py. Words and integers are equal to theirs bit for bit.
+// The specification is nvc_jax/spectral/bitstream.py with block_headers.py, scan_order.py, neighbour_contexts.py
+// and dependent_quantization.py. Words and integers are equal to theirs bit for bit.
 
 #include <cstring>
 #include <memory>
 #include <vector>
 
 #include "buffers.h"
+#include "neighbour_contexts.h"
 #include "pop_step.h"
 #include "push_step.h"
 #include "scan.h"
@@ -20,11 +21,13 @@ constexpr uint32_t kStateBits = 2;
 
 // The parts of an entropy model that a stream depends on.
 struct Model {
-  Model(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, int64_t n_quantizers,
-        int64_t n_tables)
+  Model(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, S32 context_rows,
+        int64_t n_quantizers, int64_t n_tables)
       : integers(frequencies.typed_data(), Rows(frequencies)),
         ends(end_frequencies.typed_data(), Rows(end_frequencies)),
         classes(class_frequencies.typed_data(), Rows(class_frequencies)),
+        context_rows(context_rows.typed_data(), Rows(context_rows),
+                     static_cast<size_t>(context_rows.dimensions().back()), integers),
         n_classes(static_cast<int32_t>(Rows(tables))),
         quantizer_rows(static_cast<int32_t>(n_tables)),
         has_states(n_quantizers > 1),
@@ -33,6 +36,7 @@ struct Model {
   const int32_t* tables_of(int32_t block_class) const { return tables_ + int64_t{block_class} * kCoefficients; }
 
   Tables integers, ends, classes;
+  ContextRows context_rows;
   int32_t n_classes;
   int32_t quantizer_rows;
   bool has_states;
@@ -90,6 +94,51 @@ inline int32_t ToInteger(int32_t point) {
   return (point + sign * (point & 1)) >> 1;
 }
 
+// Positions of the coefficients in the scans of all types; −1 for DC, which they lack.
+std::vector<int32_t> PositionsOf(const Layout& layout) {
+  std::vector<int32_t> positions(kTypes * kCoefficients, -1);
+  for (int place = 0; place < kTypes * kPositions; ++place) {
+    const int32_t coefficient = layout.coefficients[place] & (kCoefficients - 1);
+    positions[place / kPositions * kCoefficients + coefficient] = place % kPositions;
+  }
+  return positions;
+}
+
+// Rows of the tables of coefficients in the order of a scan, computed when a class first has a block of the type. Each is a
+// pair, of the first quantiser in the lower half.
+class RowsInScan {
+ public:
+  RowsInScan(const Model& model, const Layout& layout)
+      : model_(model),
+        layout_(layout),
+        is_ready_(model.n_classes * kTypes),
+        rows_(new uint32_t[is_ready_.size() * kPositions]) {}
+
+  const uint32_t* Get(int32_t block_class, int type) {
+    const size_t number = static_cast<size_t>(block_class) * kTypes + type;
+    uint32_t* rows = &rows_[number * kPositions];
+    if (!is_ready_[number]) {
+      Fill(model_.tables_of(block_class), layout_.coefficients + type * kPositions, rows);
+      is_ready_[number] = 1;
+    }
+    return rows;
+  }
+
+ private:
+  void Fill(const int32_t* tables, const int32_t* scan, uint32_t* rows) const {
+    for (int position = 0; position < kPositions; ++position) {
+      const int32_t table = tables[scan[position] & (kCoefficients - 1)];
+      const uint32_t second = model_.integers.Row(table + model_.quantizer_rows);
+      rows[position] = model_.integers.Row(table) | second << 16;
+    }
+  }
+
+  const Model& model_;
+  const Layout& layout_;
+  std::vector<uint8_t> is_ready_;
+  std::unique_ptr<uint32_t[]> rows_;
+};
+
 // Decoding.
 
 struct Headers {
@@ -126,25 +175,6 @@ void PopHeaders(const Model& model, const Layout& layout, int64_t n_lanes, int64
   }
 }
 
-// A lane that moves through the queue of blocks.
-struct Walker {
-  size_t index;
-  int position;
-  int count;
-  const int32_t* scan;
-  const int32_t* tables;
-  int32_t* out;
-
-  void Enter(const Model& model, const Layout& layout, const Queue& queue, const int32_t* classes,
-             int32_t* points) {
-    const int32_t block = queue.blocks[index];
-    count = queue.Count(index);
-    scan = layout.Scan(block);
-    tables = model.tables_of(classes[block]);
-    out = points + int64_t{block} * kCoefficients;
-  }
-};
-
 // Takes an integer of each active lane, given the rows of their tables.
 void PopRows(const Model& model, const SlotTokens& slot_tokens, const uint32_t* rows, int active, GroupReader& reader,
              int32_t* integers) {
@@ -156,60 +186,115 @@ void PopRows(const Model& model, const SlotTokens& slot_tokens, const uint32_t* 
   }
 }
 
-void PopIntegers(const Model& model, const Layout& layout, const Queue& queue, const int32_t* classes,
-                 int64_t n_lanes, int64_t group, SlotTokens& slot_tokens, GroupReader& reader,
-                 int32_t* points) {
+// What all lanes look up while they decode integers.
+struct Lookup {
+  const Model& model;
+  const Layout& layout;
+  const Queue& queue;
+  const ScanPositions& scan_positions;
+  const int32_t* classes;
+  RowsInScan& rows_in_scan;
+  SlotTokens& slot_tokens;
+};
+
+// Lanes that move through the queue of blocks.
+struct Walkers {
+  int32_t states[kGroupLanes] = {};  // of dependent quantisation
+  int32_t positions[kGroupLanes] = {};
+  int32_t counts[kGroupLanes] = {};
+  size_t blocks[kGroupLanes];  // in the queue
+  const ScanPosition* scans[kGroupLanes];
+  const uint32_t* rows[kGroupLanes];
+  int32_t* points[kGroupLanes];
+
+  void Enter(int lane, Lookup& lookup, int32_t* all_points) {
+    const int32_t block = lookup.queue.blocks[blocks[lane]];
+    const int type = lookup.layout.Type(block);
+    counts[lane] = lookup.queue.Count(blocks[lane]);
+    scans[lane] = lookup.scan_positions.of_type(type);
+    rows[lane] = lookup.rows_in_scan.Get(lookup.classes[block], type);
+    points[lane] = all_points + int64_t{block} * kCoefficients;
+  }
+};
+
+// The points of decoded integers, their magnitudes for contexts, and the states behind them.
+NVC_VECTORIZE
+void ToPoints(const int32_t* integers, bool has_states, int32_t* states, int32_t* points, int32_t* magnitudes) {
+  for (int lane = 0; lane < kGroupLanes; ++lane) {
+    points[lane] = ToPoint(integers[lane], states[lane] & 1);
+    magnitudes[lane] = MagnitudeOf(points[lane]);
+    states[lane] = has_states ? NextState(states[lane], integers[lane]) : 0;
+  }
+}
+
+// Moves all lanes to their next positions; tells whether any block has ended.
+NVC_VECTORIZE
+bool Advance(const int32_t* counts, int32_t* positions) {
+  int32_t has_ended = 0;
+  for (int lane = 0; lane < kGroupLanes; ++lane) has_ended |= ++positions[lane] == counts[lane];
+  return has_ended != 0;
+}
+
+template <bool has_contexts>
+void PopIntegers(Lookup& lookup, int64_t n_lanes, int64_t group, GroupReader& reader, int32_t* all_points) {
+  const Model& model = lookup.model;
+  const Queue& queue = lookup.queue;
+  const ContextRows::View context_rows = model.context_rows.view();
   const int64_t run = CeilDivide(queue.total, n_lanes);
-  Walker walkers[kGroupLanes];
-  int quantizer_states[kGroupLanes] = {};
+  Walkers walkers;
   int64_t left[kGroupLanes];
   int active = 0;
   for (int lane = 0; lane < LanesOfGroup(n_lanes, group); ++lane) {
     const int64_t first = (group * kGroupLanes + lane) * run;
     if (first >= queue.total) break;
     left[lane] = std::min(run, queue.total - first);
-    Walker& walker = walkers[lane];
-    walker.index = queue.Find(first);
-    walker.position = static_cast<int>(first - queue.First(walker.index));
-    walker.Enter(model, layout, queue, classes, points);
+    walkers.blocks[lane] = queue.Find(first);
+    walkers.positions[lane] = static_cast<int32_t>(first - queue.First(walkers.blocks[lane]));
+    walkers.Enter(lane, lookup, all_points);
     if (model.has_states) {
-      quantizer_states[lane] = static_cast<int>(PopBits(reader.states[lane], kStateBits, reader.stack));
+      walkers.states[lane] = static_cast<int32_t>(PopBits(reader.states[lane], kStateBits, reader.stack));
     }
     ++active;
   }
-  int32_t integers[kGroupLanes];
+  int32_t integers[kGroupLanes] = {}, points[kGroupLanes], magnitudes[kGroupLanes];
   uint32_t rows[kGroupLanes];
-  int32_t* points_of_lanes[kGroupLanes];
+  int32_t* targets[kGroupLanes];
+  // Those of the block before stay: neighbours are earlier positions, and so of the own block.
+  Magnitudes magnitudes_of_lanes[has_contexts ? kGroupLanes : 1] = {};
   for (int64_t step = 0; step < run; ++step) {
     // All runs but the last one of the stream are equally long.
     while (active > 0 && left[active - 1] <= step) --active;
     for (int lane = 0; lane < active; ++lane) {
-      const Walker& walker = walkers[lane];
-      const int32_t coefficient = walker.scan[walker.position] & (kCoefficients - 1);
-      const int32_t row = walker.tables[coefficient] + (quantizer_states[lane] & 1) * model.quantizer_rows;
-      rows[lane] = slot_tokens.Prepare(row);
-      points_of_lanes[lane] = walker.out + coefficient;
-      __builtin_prefetch(points_of_lanes[lane], 1);  // which is written after the step
+      const int32_t position = walkers.positions[lane];
+      const ScanPosition& own = walkers.scans[lane][position];
+      uint32_t row = walkers.rows[lane][position] >> (walkers.states[lane] & 1) * 16 & 0xffff;
+      if (has_contexts) row = context_rows.Find(FindContext(own, magnitudes_of_lanes[lane]), row);
+      rows[lane] = row;
+      targets[lane] = walkers.points[lane] + own.coefficient;
+      __builtin_prefetch(targets[lane], 1);  // which is written after the step
     }
-    PopRows(model, slot_tokens, rows, active, reader, integers);
+    lookup.slot_tokens.PrepareAll(rows, active);
+    PopRows(model, lookup.slot_tokens, rows, active, reader, integers);
+    ToPoints(integers, model.has_states, walkers.states, points, magnitudes);
     for (int lane = 0; lane < active; ++lane) {
-      Walker& walker = walkers[lane];
-      *points_of_lanes[lane] = ToPoint(integers[lane], quantizer_states[lane] & 1);
-      if (model.has_states) quantizer_states[lane] = NextState(quantizer_states[lane], integers[lane]);
-      if (++walker.position == walker.count) {
-        walker.position = 0;
-        quantizer_states[lane] = 0;
-        if (++walker.index < queue.blocks.size()) walker.Enter(model, layout, queue, classes, points);
-      }
+      *targets[lane] = points[lane];
+      if (has_contexts) magnitudes_of_lanes[lane][walkers.positions[lane]] = static_cast<Magnitude>(magnitudes[lane]);
+    }
+    if (!Advance(walkers.counts, walkers.positions)) continue;
+    for (int lane = 0; lane < active; ++lane) {
+      if (walkers.positions[lane] != walkers.counts[lane]) continue;
+      walkers.positions[lane] = 0;
+      walkers.states[lane] = 0;
+      if (++walkers.blocks[lane] < queue.blocks.size()) walkers.Enter(lane, lookup, all_points);
     }
   }
 }
 
-ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, S32 order,
-                  S32 n_inside, S32 partial_types, S32 coefficients, S32 scan_counts, U16 words,
+ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, S32 context_rows,
+                  S32 order, S32 n_inside, S32 partial_types, S32 coefficients, S32 scan_counts, U16 words,
                   S32 group_words, S32 n_lanes_buffer, int64_t n_quantizers, int64_t n_tables,
                   bool only_headers, Out<S32> points, Out<S32> first, Out<S32> classes, Out<S32> ends) {
-  const Model model(frequencies, end_frequencies, class_frequencies, tables, n_quantizers, n_tables);
+  const Model model(frequencies, end_frequencies, class_frequencies, tables, context_rows, n_quantizers, n_tables);
   const auto n_blocks = static_cast<int64_t>(order.element_count());
   const Layout layout{order.typed_data(), std::clamp<int64_t>(*n_inside.typed_data(), 0, n_blocks),
                       partial_types.typed_data(), coefficients.typed_data(), scan_counts.typed_data(),
@@ -235,9 +320,12 @@ ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
   for (int32_t block : inside) queue.Add(block, layout.Count(block, headers.ends[block]));
   if (queue.total == 0) return ffi::Error::Success();
   SlotTokens slot_tokens(model.integers);
+  const ScanPositions scan_positions(layout.coefficients, PositionsOf(layout).data());
+  RowsInScan rows_in_scan(model, layout);
+  Lookup lookup{model, layout, queue, scan_positions, headers.classes, rows_in_scan, slot_tokens};
+  const auto pop = model.context_rows ? PopIntegers<true> : PopIntegers<false>;
   for (size_t group = 0; group < readers.size(); ++group) {
-    PopIntegers(model, layout, queue, headers.classes, n_lanes, group, slot_tokens, readers[group],
-                points->typed_data());
+    pop(lookup, n_lanes, group, readers[group], points->typed_data());
   }
   return ffi::Error::Success();
 }
@@ -252,16 +340,6 @@ struct Item {
   uint16_t row;
   uint16_t state;  // of dependent quantisation, before the integer
 };
-
-// Positions of the coefficients in the scans of all types; −1 for DC, which they lack.
-std::vector<int32_t> PositionsOf(const Layout& layout) {
-  std::vector<int32_t> positions(kTypes * kCoefficients, -1);
-  for (int place = 0; place < kTypes * kPositions; ++place) {
-    const int32_t coefficient = layout.coefficients[place] & (kCoefficients - 1);
-    positions[place / kPositions * kCoefficients + coefficient] = place % kPositions;
-  }
-  return positions;
-}
 
 // The last position in the scan of a point other than 0; −1 if there is none.
 NVC_VECTORIZE
@@ -284,36 +362,7 @@ struct Items {
   const Item& operator[](int64_t index) const { return items[index]; }
 };
 
-// Rows of the tables of all classes' coefficients: by coefficient, and in the order of the scan of whole blocks. Each is a
-// pair, of the first quantiser in the lower half.
-class RowsOfClasses {
- public:
-  RowsOfClasses(const Model& model, const Layout& layout)
-      : by_coefficient_(model.n_classes * kCoefficients), in_scan_(model.n_classes * kPositions) {
-    for (int32_t own = 0; own < model.n_classes; ++own) {
-      uint32_t* rows = &by_coefficient_[own * kCoefficients];
-      for (int i = 0; i < kCoefficients; ++i) {
-        const int32_t table = model.tables_of(own)[i];
-        const uint32_t second = model.integers.Row(table + model.quantizer_rows);
-        rows[i] = model.integers.Row(table) | second << 16;
-      }
-      TakeInScan(reinterpret_cast<const int32_t*>(rows), layout.coefficients, kPositions,
-                 reinterpret_cast<int32_t*>(&in_scan_[own * kPositions]));
-    }
-  }
-  // The rows at the first positions of a block; `buffer` may hold them.
-  const uint32_t* Take(int32_t block_class, int type, const int32_t* scan, int count, uint32_t* buffer) const {
-    if (type == 0) return &in_scan_[block_class * kPositions];
-    TakeInScan(reinterpret_cast<const int32_t*>(&by_coefficient_[block_class * kCoefficients]), scan, count,
-               reinterpret_cast<int32_t*>(buffer));
-    return buffer;
-  }
-
- private:
-  std::vector<uint32_t> by_coefficient_, in_scan_;
-};
-
-// Writes the items of a block.
+// Writes the items of a block, whose tables are those without contexts.
 void WriteItems(const int32_t* points, const uint32_t* rows, int count, bool has_states, Item* items) {
   int state = 0;
   for (int position = 0; position < count; ++position) {
@@ -324,9 +373,26 @@ void WriteItems(const int32_t* points, const uint32_t* rows, int count, bool has
   }
 }
 
+// Exchanges the tables of a block's items by their contexts; `n_before` items are before these in a lane's run.
+void ExchangeTables(const ContextRows& context_rows, const ScanPosition* scan, const int32_t* points, int count,
+                    int64_t n_before, int64_t run, Item* items) {
+  const ContextRows::View rows = context_rows.view();
+  Magnitudes magnitudes = {};
+  int64_t next_lane = run - n_before;
+  for (int position = 0; position < count; ++position) {
+    if (position == next_lane) {
+      std::fill_n(magnitudes, position, Magnitude{0});
+      next_lane += run;
+    }
+    const uint32_t context = FindContext(scan[position], magnitudes);
+    items[position].row = static_cast<uint16_t>(rows.Find(context, items[position].row));
+    magnitudes[position] = static_cast<Magnitude>(MagnitudeOf(points[position]));
+  }
+}
+
 // Finds the items of all blocks and where blocks end.
 Items CollectItems(const Model& model, const Layout& layout, const int32_t* points, const int32_t* classes,
-                   std::vector<int32_t>& ends) {
+                   int64_t n_lanes, std::vector<int32_t>& ends) {
   std::vector<int32_t> inside(layout.order, layout.order + layout.n_inside);
   std::sort(inside.begin(), inside.end());
   const std::vector<int32_t> positions = PositionsOf(layout);
@@ -337,15 +403,21 @@ Items CollectItems(const Model& model, const Layout& layout, const int32_t* poin
     total += layout.Count(block, ends[block]);
   }
   Items items{std::unique_ptr<Item[]>(new Item[total]), total};
-  const RowsOfClasses rows_of_classes(model, layout);
+  RowsInScan rows_in_scan(model, layout);
+  const ScanPositions scan_positions(layout.coefficients, positions.data());
+  const int64_t run = CeilDivide(total, n_lanes);
   Item* next = items.items.get();
   for (const int32_t block : inside) {
     const int count = layout.Count(block, ends[block]);
+    if (count == 0) continue;
     int32_t own[kCoefficients];
-    uint32_t buffer[kCoefficients];
     TakeInScan(points + int64_t{block} * kCoefficients, layout.Scan(block), count, own);
-    const uint32_t* rows = rows_of_classes.Take(classes[block], layout.Type(block), layout.Scan(block), count, buffer);
-    WriteItems(own, rows, count, model.has_states, next);
+    const int type = layout.Type(block);
+    WriteItems(own, rows_in_scan.Get(classes[block], type), count, model.has_states, next);
+    if (model.context_rows) {
+      const int64_t n_before = (next - items.items.get()) % run;
+      ExchangeTables(model.context_rows, scan_positions.of_type(type), own, count, n_before, run, next);
+    }
     next += count;
   }
   return items;
@@ -411,11 +483,11 @@ void PushHeaders(const Model& model, const Layout& layout, const Headers& header
   }
 }
 
-ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, S32 order,
-                  S32 n_inside, S32 partial_types, S32 coefficients, S32 scan_counts, S32 points, S32 first,
-                  S32 classes, S32 n_lanes_buffer, int64_t n_quantizers, int64_t n_tables, Out<U16> words,
-                  Out<S32> group_words) {
-  const Model model(frequencies, end_frequencies, class_frequencies, tables, n_quantizers, n_tables);
+ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, S32 context_rows,
+                  S32 order, S32 n_inside, S32 partial_types, S32 coefficients, S32 scan_counts, S32 points,
+                  S32 first, S32 classes, S32 n_lanes_buffer, int64_t n_quantizers, int64_t n_tables,
+                  Out<U16> words, Out<S32> group_words) {
+  const Model model(frequencies, end_frequencies, class_frequencies, tables, context_rows, n_quantizers, n_tables);
   const auto n_blocks = static_cast<int64_t>(order.element_count());
   const Layout layout{order.typed_data(), std::clamp<int64_t>(*n_inside.typed_data(), 0, n_blocks),
                       partial_types.typed_data(), coefficients.typed_data(), scan_counts.typed_data(),
@@ -426,8 +498,9 @@ ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
   for (int64_t block = 0; block < n_blocks; ++block) {
     own_classes[block] = std::clamp(classes.typed_data()[block], 0, model.n_classes - 1);
   }
+  const int64_t all_lanes = LanesOfStream(n_lanes_buffer, static_cast<int64_t>(group_words->element_count()));
   const Items items =
-      CollectItems(model, layout, points.typed_data(), own_classes.data(), ends);
+      CollectItems(model, layout, points.typed_data(), own_classes.data(), all_lanes, ends);
   const Headers headers{own_classes.data(), ends.data(), own_first.data()};
   const EncodingTables encoding(model.integers);
 
@@ -442,7 +515,7 @@ ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_spectral_decode, Decode,
                               ffi::Ffi::Bind()
-                                  .Arg<U16>().Arg<U16>().Arg<U16>().Arg<S32>()
+                                  .Arg<U16>().Arg<U16>().Arg<U16>().Arg<S32>().Arg<S32>()
                                   .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
                                   .Arg<U16>().Arg<S32>().Arg<S32>()
                                   .Attr<int64_t>("n_quantizers").Attr<int64_t>("n_tables")
@@ -451,7 +524,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_spectral_decode, Decode,
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_spectral_encode, Encode,
                               ffi::Ffi::Bind()
-                                  .Arg<U16>().Arg<U16>().Arg<U16>().Arg<S32>()
+                                  .Arg<U16>().Arg<U16>().Arg<U16>().Arg<S32>().Arg<S32>()
                                   .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
                                   .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
                                   .Attr<int64_t>("n_quantizers").Attr<int64_t>("n_tables")

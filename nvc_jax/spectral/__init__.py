@@ -35,6 +35,7 @@ The modules in reading order
   ``group_line_costs`` has one for the costs of lines on GPUs.
 - ``block_sample``: the blocks by which the profile is chosen.
 - ``scan_order``: the order in which integers are coded. ``block_ends``: up to where a block may have any.
+  ``neighbour_contexts``: what the integers before say about one.
 - ``trellis_costs``, ``trellis_steps``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
   ``group_trellis`` has the kernel that does the same on GPUs.
 - ``block_headers``, ``integer_runs``, ``bitstream``: symbols to a stream of words and back, by many lanes in

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 
 from nvc_jax.core.batching import map_rows
 from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.entropy.interleaving import lanes_for
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral import scan_order, trellis
-from nvc_jax.spectral.bitstream import BlockSymbols
+from nvc_jax.spectral.bitstream import BlockSymbols, bits_per_lane
 from nvc_jax.spectral.block_ends import find_ends
 from nvc_jax.spectral.class_choice import choose_classes
 from nvc_jax.spectral.class_decision import (
@@ -66,6 +67,12 @@ class Analysis(NamedTuple):
     transform: TransformShape
     predictor: jax.Array
     profile: jax.Array
+
+    @property
+    def n_lanes(self) -> jax.Array:
+        """Number of lanes of the stream, int32."""
+        n_blocks = len(self.symbols.classes)
+        return lanes_for(self.estimated_bits, bits_per_lane(n_blocks), n_blocks)
 
 
 def analyze(

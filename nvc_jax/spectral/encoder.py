@@ -15,9 +15,8 @@ from nvc_jax.core.normalization import normalize
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.platforms import hoist
 from nvc_jax.core.shapes import check_shape
-from nvc_jax.entropy.interleaving import lanes_for
 from nvc_jax.spectral.analysis import analyze, decide_shape
-from nvc_jax.spectral.bitstream import BlockSymbols, bits_per_lane, encode_stream
+from nvc_jax.spectral.bitstream import BlockSymbols, encode_stream
 from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.transform.block_layout import BLOCK_SIZE
@@ -138,10 +137,10 @@ def _prepare(
         analysis = analyze(
             params["entropy"], centered, step, valid_shape, boundaries, decision.shape, options
         )
-        n_blocks = len(analysis.symbols.classes)
-        n_lanes = lanes_for(analysis.estimated_bits, bits_per_lane(n_blocks), n_blocks)
         encoded = EncodedStream(
-            stream=encode_stream(analysis.model, analysis.layout, analysis.symbols, n_lanes, analysis.scan),
+            stream=encode_stream(
+                analysis.model, analysis.layout, analysis.symbols, analysis.n_lanes, analysis.scan
+            ),
             minimum=minimum,
             maximum=maximum,
             step=step,

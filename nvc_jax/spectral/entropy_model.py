@@ -47,6 +47,8 @@ class EntropyModel(NamedTuple):
         end_frequencies: uint16 (K, 64), each class's table of the ends of its blocks.
         class_frequencies: uint16 (K + 1, 64), tables of classes, by the class before; K stands for none.
         class_bits: float32 (K,), average signalling cost of each class in bits.
+        context_rows: int32 (N_CONTEXTS, Q·R), the row in ``frequencies`` that codes an integer, by its
+            context and its row without contexts (see ``neighbour_contexts``); None without contexts.
     """
 
     frequencies: jax.Array
@@ -57,6 +59,7 @@ class EntropyModel(NamedTuple):
     end_frequencies: jax.Array
     class_frequencies: jax.Array
     class_bits: jax.Array
+    context_rows: jax.Array | None = None
 
     @property
     def n_shared(self) -> int:
@@ -67,6 +70,11 @@ class EntropyModel(NamedTuple):
     def n_quantizers(self) -> int:
         """Q, 1 or 2: see ``dependent_quantization``."""
         return self.n_shared // self.bits.shape[0]
+
+    @property
+    def n_contexts(self) -> int:
+        """Number of contexts of integers; 1 without contexts."""
+        return 1 if self.context_rows is None else self.context_rows.shape[0]
 
     def table_row(self, table: jax.Array, quantizer: jax.Array | int) -> jax.Array:
         """Get the row in ``frequencies`` of a coefficient's table for an integer of a quantiser."""
@@ -100,9 +108,9 @@ def weights_of_features(zero: _Array, one: _Array, further: _Array) -> tuple[_Ar
 
 
 def abstract_entropy_model(
-    n_coefficients: int, n_classes: int, n_tables: int, n_quantizers: int
+    n_coefficients: int, n_classes: int, n_tables: int, n_quantizers: int, n_contexts: int
 ) -> EntropyModel:
-    """Describe the shapes and dtypes of an entropy model."""
+    """Describe the shapes and dtypes of an entropy model; one context stands for none."""
     n_shared = n_quantizers * n_tables
 
     def leaf(dtype: Any, *shape: int) -> Any:
@@ -117,6 +125,7 @@ def abstract_entropy_model(
         end_frequencies=leaf(jnp.uint16, n_classes, tokens.N_TOKENS),
         class_frequencies=leaf(jnp.uint16, n_classes + 1, tokens.N_TOKENS),
         class_bits=leaf(jnp.float32, n_classes),
+        context_rows=leaf(jnp.int32, n_contexts, n_shared) if n_contexts > 1 else None,
     )
 
 

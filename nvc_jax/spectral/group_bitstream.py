@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.core.group_kernels import GROUP_LANES, run_groups, store_where, this_group
+from nvc_jax.core.group_kernels import GROUP_LANES, load_where, run_groups, store_where, this_group
 from nvc_jax.entropy import rans
 from nvc_jax.entropy.interleaving import max_lanes_for, runs_of_lanes
 from nvc_jax.entropy.word_stream import WordStream
@@ -27,7 +27,7 @@ from nvc_jax.spectral.integer_runs import (
     Sequence,
     first_place,
     last_place,
-    make_integer_tables,
+    make_sequence,
     pack_integers,
     pop_integer,
     pop_states,
@@ -71,7 +71,7 @@ def push_stream(
     """Encode all integers and headers; arguments and result are those of ``bitstream.push_reference``."""
     start = rans.start_encoding(n_lanes, max_lanes_for(len(ordered)), capacity)
     results = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in start]
-    sequence = Sequence(model, make_integer_tables(model, with_slots=False), scan, queue)
+    sequence = make_sequence(model, scan, queue, with_slots=False)
     arguments = (
         *(sequence, pack_integers(model, ordered)),
         *(make_header_tables(model), layout.order, headers),
@@ -102,8 +102,9 @@ def _push_group(
 
     def push_one(backwards: jax.Array, carry: tuple) -> tuple:
         state, top, place = carry
-        _, active = integer_runs.at(integer_runs.length - 1 - backwards)
-        coder, place = push_integer(sequence, packed, rans.Coder(state, words, top), place, active)
+        step = integer_runs.length - 1 - backwards
+        _, active = integer_runs.at(step)
+        coder, place = push_integer(sequence, packed, rans.Coder(state, words, top), place, step, active)
         return coder.states, coder.tops, place
 
     start = (start_states[lanes], start_tops[group], last_place(sequence, integer_runs))
@@ -190,7 +191,7 @@ def pop_integers(
 ) -> jax.Array:
     """Decode all integers; see ``integer_runs.pop_integers``. What follows the last integer is arbitrary."""
     n_items = queue.keys.shape[0] * model.tables.shape[1]
-    sequence = Sequence(model, make_integer_tables(model), scan, queue)
+    sequence = make_sequence(model, scan, queue)
     arguments = (sequence, _counts(jnp.int32(0), queue.total, n_lanes), *coder)
     results = [jax.ShapeDtypeStruct((n_items,), jnp.int32)]
     return run_groups(_pop_integers_of_group, len(coder.tops), results, *arguments, interpret=interpret)[0]
@@ -207,9 +208,13 @@ def _pop_integers_of_group(
     def pop(step: jax.Array, carry: tuple) -> tuple:
         state, top, place, before = carry
         item, active = runs.at(step)
-        coder, point, place, after = pop_integer(
-            sequence, rans.Coder(state, words, top), place, before, active
-        )
+
+        def read(other: jax.Array, is_known: jax.Array) -> jax.Array:
+            # Each lane reads what it has written itself.
+            return load_where(coded, (item - place.position + other,), is_known)
+
+        coder = rans.Coder(state, words, top)
+        coder, point, place, after = pop_integer(sequence, coder, place, before, step, read, active)
         store_where(coded, (item,), point, active)
         return coder.states, coder.tops, place, after
 

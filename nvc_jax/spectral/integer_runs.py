@@ -7,12 +7,14 @@ block. Two consequences shape the code:
   ``dependent_quantization``). A lane that begins inside a block has not seen those, so it stores the *state*
   there, 2 bits, before its integers. The encoder knows all integers and computes every quantiser beforehand.
 - A lane finds an integer's table by its block's class and the position in the block. It tracks both while it
-  moves through the queue of blocks.
+  moves through the queue of blocks. In a model with contexts, integers that the lane has decoded before in
+  the same block exchange the table for another one (see ``neighbour_contexts``).
 
 A kernel of one group of lanes runs the same steps (see ``group_bitstream``): arrays are then references to
 memory.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,8 +25,11 @@ from jax import lax
 from nvc_jax.core.batching import common_bound, varying_like
 from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy.interleaving import Runs, max_lanes_for, share_out
-from nvc_jax.spectral import dependent_quantization, scan_order
+from nvc_jax.spectral import dependent_quantization, neighbour_contexts, scan_order
 from nvc_jax.spectral.entropy_model import EntropyModel
+
+ReadPoints = Callable[[jax.Array, jax.Array], jax.Array]
+"""Gets points of each lane's block: see ``neighbour_contexts.find_contexts``."""
 
 
 class Sequence(NamedTuple):
@@ -32,23 +37,44 @@ class Sequence(NamedTuple):
 
     Attributes:
         model: entropy model of the profile.
-        tables: that coefficients share, from ``make_integer_tables``.
+        tables: that coefficients share.
         scan: of the model and the volume.
         queue: of the blocks.
+        neighbours: from ``neighbour_contexts.find_neighbours``; None for a model without contexts.
     """
 
     model: EntropyModel
     tables: frequency_tables.Tables
     scan: scan_order.ScanOrder
     queue: scan_order.BlockQueue
+    neighbours: jax.Array | None
 
     def key_at(self, index: jax.Array) -> jax.Array:
         """Look up the keys of blocks in the queue, int32; of the last block for indices behind it."""
         return self.queue.keys[jnp.clip(index, 0, self.queue.keys.shape[0] - 1)]
 
-    def row_at(self, key: jax.Array, position: jax.Array, quantizer: jax.Array) -> jax.Array:
-        """Look up the rows in the tables of integers at positions of blocks with these keys, int32."""
-        return self.model.table_row(scan_order.key_table(self.model, self.scan, key, position), quantizer)
+    def row_at(
+        self, key: jax.Array, position: jax.Array, quantizer: jax.Array, n_before: jax.Array, read: ReadPoints
+    ) -> jax.Array:
+        """Look up the rows in the tables of integers at positions of blocks with these keys, int32.
+
+        Other arguments are those of ``neighbour_contexts.find_contexts``.
+        """
+        row = self.model.table_row(scan_order.key_table(self.model, self.scan, key, position), quantizer)
+        if self.model.context_rows is None or self.neighbours is None:
+            return row
+        partial_type = scan_order.key_partial_type(key)
+        context = neighbour_contexts.find_contexts(self.neighbours, partial_type, position, n_before, read)
+        return self.model.context_rows[context, row]
+
+
+def make_sequence(
+    model: EntropyModel, scan: scan_order.ScanOrder, queue: scan_order.BlockQueue, *, with_slots: bool = True
+) -> Sequence:
+    """Prepare what the integers of a stream depend on; the tables are those that coefficients share."""
+    tables = frequency_tables.make_tables(model.frequencies[: model.n_shared], with_slots=with_slots)
+    neighbours = None if model.context_rows is None else neighbour_contexts.find_neighbours(scan)
+    return Sequence(model, tables, scan, queue, neighbours)
 
 
 class Place(NamedTuple):
@@ -61,11 +87,6 @@ class Place(NamedTuple):
 
     block: jax.Array
     position: jax.Array
-
-
-def make_integer_tables(model: EntropyModel, *, with_slots: bool = True) -> frequency_tables.Tables:
-    """Prepare the tables that coefficients share, without those of first ones."""
-    return frequency_tables.make_tables(model.frequencies[: model.n_shared], with_slots=with_slots)
 
 
 def pack_integers(model: EntropyModel, ordered: jax.Array) -> jax.Array:
@@ -92,7 +113,7 @@ def first_place(sequence: Sequence, runs: Runs) -> Place:
 
 
 def push_integer(
-    sequence: Sequence, packed: Any, coder: rans.Coder, place: Place, active: jax.Array
+    sequence: Sequence, packed: Any, coder: rans.Coder, place: Place, n_before: jax.Array, active: jax.Array
 ) -> tuple[rans.Coder, Place]:
     """Encode the integer at each active lane's place, and move to the one before.
 
@@ -101,11 +122,18 @@ def push_integer(
         packed: int32, from ``pack_integers``.
         coder: the state.
         place: of the lanes.
+        n_before: int32, number of integers before it in each lane's run.
         active: bool (lanes,).
     """
     index, position = place
-    item = packed[sequence.queue.offsets[index] + position]
-    row = sequence.row_at(sequence.key_at(index), position, item & 1)
+    first = sequence.queue.offsets[index]
+
+    def read(other: jax.Array, is_known: jax.Array) -> jax.Array:
+        neighbour = packed[first + jnp.where(is_known, other, 0)]
+        return dependent_quantization.to_points(neighbour >> 1, neighbour & 1)
+
+    item = packed[first + position]
+    row = sequence.row_at(sequence.key_at(index), position, item & 1, n_before, read)
     coder = rans.push(coder, sequence.tables, row, item >> 1, active)
     position = jnp.where(active, position - 1, position)
     is_first = position < 0
@@ -115,7 +143,13 @@ def push_integer(
 
 
 def pop_integer(
-    sequence: Sequence, coder: rans.Coder, place: Place, before: jax.Array, active: jax.Array
+    sequence: Sequence,
+    coder: rans.Coder,
+    place: Place,
+    before: jax.Array,
+    n_before: jax.Array,
+    read: ReadPoints,
+    active: jax.Array,
 ) -> tuple[rans.Coder, jax.Array, Place, jax.Array]:
     """Decode the integer at each active lane's place, and move to the one after; inverts ``push_integer``.
 
@@ -124,6 +158,8 @@ def pop_integer(
         coder: the state.
         place: of the lanes.
         before: int32 (lanes,), states of dependent quantisation.
+        n_before: int32, number of integers that each lane has decoded.
+        read: gets points that it has decoded.
         active: bool (lanes,).
 
     Returns:
@@ -132,7 +168,7 @@ def pop_integer(
     index, position = place
     key = sequence.key_at(index)
     quantizer = dependent_quantization.next_quantizer(before)
-    row = sequence.row_at(key, position, quantizer)
+    row = sequence.row_at(key, position, quantizer, n_before, read)
     coder, integer = rans.pop(coder, sequence.tables, row, active)
     point = dependent_quantization.to_points(integer, quantizer)
     is_last = position + 1 >= scan_order.key_count(key)
@@ -184,13 +220,14 @@ def push_integers(
         n_lanes: int32, lanes of the stream.
         capacity: words of the longest stream; static.
     """
-    sequence = Sequence(model, make_integer_tables(model), scan, queue)
+    sequence = make_sequence(model, scan, queue)
     packed = pack_integers(model, ordered)
 
     def push(runs: Runs, backwards: jax.Array, carry: tuple) -> tuple:
-        _, active = runs.at(runs.length - 1 - backwards)
+        step = runs.length - 1 - backwards
+        _, active = runs.at(step)
         coder, place = carry
-        return push_integer(sequence, packed, coder, place, active)
+        return push_integer(sequence, packed, coder, place, step, active)
 
     coder = varying_like(ordered, rans.start_encoding(n_lanes, max_lanes_for(len(ordered)), capacity))
     runs = share_out(queue.total, n_lanes, len(coder.states))
@@ -207,13 +244,17 @@ def pop_integers(
     n_lanes: jax.Array,
 ) -> jax.Array:
     """Decode all integers: points in half steps, int32 (n · 512,), in the order of coding."""
-    sequence = Sequence(model, make_integer_tables(model), scan, queue)
+    sequence = make_sequence(model, scan, queue)
     n_items = queue.keys.shape[0] * model.tables.shape[1]
 
     def pop(runs: Runs, step: jax.Array, carry: tuple) -> tuple:
         coder, coded, place, before = carry
         item, active = runs.at(step)
-        coder, point, place, after = pop_integer(sequence, coder, place, before, active)
+
+        def read(other: jax.Array, is_known: jax.Array) -> jax.Array:
+            return coded[jnp.where(is_known, item - place.position + other, 0)]
+
+        coder, point, place, after = pop_integer(sequence, coder, place, before, step, read, active)
         coded = coded.at[jnp.where(active, item, n_items)].set(point, mode="drop")
         return coder, coded, place, after
 

@@ -43,7 +43,8 @@ class SpectralModel(Model[SpectralConfig]):
         """Nested dict of the parameters' shapes and dtypes: ``entropy``."""
         config = self.config
         profile = abstract_entropy_model(
-            config.latent_dim, config.n_classes, config.n_tables, config.n_quantizers
+            *(config.latent_dim, config.n_classes, config.n_tables),
+            *(config.n_quantizers, config.n_contexts),
         )
         return {"entropy": jax.eval_shape(lambda model: stack_profiles([model] * config.n_profiles), profile)}
 

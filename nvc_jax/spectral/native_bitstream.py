@@ -52,7 +52,9 @@ def decode(
 
 
 def _model_arguments(model: EntropyModel) -> tuple[jax.Array, ...]:
-    return model.frequencies, model.end_frequencies, model.class_frequencies, model.tables
+    rows = model.context_rows
+    rows = jnp.zeros((0, model.n_shared), jnp.int32) if rows is None else rows
+    return model.frequencies, model.end_frequencies, model.class_frequencies, model.tables, rows
 
 
 def _layout_arguments(layout: BlockLayout, scan: ScanOrder) -> tuple[jax.Array, ...]:

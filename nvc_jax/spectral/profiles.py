@@ -33,7 +33,7 @@ _SHARED = "order"
 
 Profiles = Mapping[str, jax.Array]
 """Entropy models of all profiles as checkpoints store them: fields by their stored names, stacked except for
-``order``. The fields of a single profile are not stacked."""
+``order``, without ``context_rows`` where there are none. The fields of a single profile are not stacked."""
 
 
 def stack_profiles(models: Sequence[EntropyModel]) -> dict[str, jax.Array]:
@@ -43,7 +43,7 @@ def stack_profiles(models: Sequence[EntropyModel]) -> dict[str, jax.Array]:
     else:
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *models)._asdict()
         fields = {**stacked, _SHARED: models[0].order}
-    return {_STORED_NAMES.get(name, name): leaf for name, leaf in fields.items()}
+    return {_STORED_NAMES.get(name, name): leaf for name, leaf in fields.items() if leaf is not None}
 
 
 def count_profiles(profiles: Profiles) -> int:
@@ -54,7 +54,8 @@ def count_profiles(profiles: Profiles) -> int:
 
 def take_profile(profiles: Profiles, index: jax.Array | int) -> EntropyModel:
     """Get the entropy model of a profile; ``index`` may be traced."""
-    fields = {name: profiles[_STORED_NAMES.get(name, name)] for name in EntropyModel._fields}
+    stored = {name: _STORED_NAMES.get(name, name) for name in EntropyModel._fields}
+    fields = {name: profiles[own] for name, own in stored.items() if own in profiles}
     if count_profiles(profiles) == 1:
         return EntropyModel(**fields)
     return EntropyModel(

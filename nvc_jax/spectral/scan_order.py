@@ -184,10 +184,14 @@ def key_count(key: jax.Array) -> jax.Array:
     return key & ((1 << _COUNT_BITS) - 1)
 
 
+def key_partial_type(key: jax.Array) -> jax.Array:
+    """Get the partial-block types of blocks from their keys."""
+    return key >> _COUNT_BITS & (N_PARTIAL_TYPES - 1)
+
+
 def key_table(model: EntropyModel, scan: ScanOrder, key: jax.Array, position: jax.Array) -> jax.Array:
     """Look up the frequency table, int32, at positions of blocks with these keys."""
-    partial_type = key >> _COUNT_BITS & (N_PARTIAL_TYPES - 1)
-    return table_at(model, scan, key >> _COUNT_BITS + _PARTIAL_TYPE_BITS, partial_type, position)
+    return table_at(model, scan, key >> _COUNT_BITS + _PARTIAL_TYPE_BITS, key_partial_type(key), position)
 
 
 def table_at(

@@ -35,16 +35,22 @@ TARGETS: dict[str, dict[str, Any]] = {
 CHUNK = (16, 16, 24)
 
 
-ONE_QUANTIZER = SpectralConfig(n_classes=8, n_tables=16, n_quantizers=1, n_profiles=1)
-"""A small model of one quantiser and one profile."""
+SMALL_MODELS = {
+    "one-quantizer": SpectralConfig(n_classes=8, n_tables=16, n_quantizers=1, n_profiles=1, n_contexts=1),
+    "contexts": SpectralConfig(n_classes=8, n_tables=16, n_profiles=2),
+}
+"""Configurations of the models of some containers, by the ends of their names."""
 
 
-OTHER_RANKS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
+OF_ONE_DTYPE: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "plane": ("float32", {"max_error": 0.5}, (16, 24)),
     "series": ("uint8", {"psnr": 42.0}, (1, 8, 16, 24)),
     "colours": ("int16", {"lossless": True}, (16, 24, 1)),
+    "contexts": ("float32", {"psnr": 42.0}, CHUNK),
+    "fine-contexts": ("uint8", {"max_error": 1.5}, CHUNK),
 }
-"""Dtypes, targets and chunks of the containers of arrays with another number of axes, or with channels."""
+"""Dtypes, targets and chunks of further containers: of arrays with another number of axes, or with channels,
+and of a model with contexts."""
 
 
 def targets_of(dtype: str) -> dict[str, dict[str, Any]]:
@@ -54,34 +60,36 @@ def targets_of(dtype: str) -> dict[str, dict[str, Any]]:
     is_fine = dtype in ("float32", "float64")
     targets = {name: target for name, target in TARGETS.items() if is_fine or name != "pointwise-fine"}
     return targets | {
-        name: target for name, (of_dtype, target, _) in OTHER_RANKS.items() if of_dtype == dtype
+        name: target for name, (of_dtype, target, _) in OF_ONE_DTYPE.items() if of_dtype == dtype
     }
 
 
 def model_of(name: str) -> Path:
-    """The model of the containers of a target: one that shipped, or a small one of one quantiser."""
-    return GOLDEN / ("model-one-quantizer" if name.endswith("one-quantizer") else "model")
+    """The model of the containers of a target: one that shipped, or a small one."""
+    small = [f"-{end}" for end in SMALL_MODELS if name.endswith(end)]
+    return GOLDEN / f"model{''.join(small)}"
 
 
 def make_model(directory: Path) -> None:
     """Make one of the models."""
-    if directory == model_of("one-quantizer"):
-        params = jax.device_get(fit_spectral([read_volume(SAMPLE)], ONE_QUANTIZER))
-        save_checkpoint(directory, ONE_QUANTIZER, params, "A model of the golden containers.\n")
-    else:
+    for name, config in SMALL_MODELS.items():
+        if directory == model_of(name):
+            params = jax.device_get(fit_spectral([read_volume(SAMPLE)], config))
+            save_checkpoint(directory, config, params, "A model of the golden containers.\n")
+    if directory == model_of(""):
         shutil.copytree(shipped_models()["nvc-1"], directory)
 
 
 def original(dtype: str, name: str = "") -> np.ndarray:
     """The volume that a golden container of ``dtype`` and a target holds; floats have special values."""
-    if name in OTHER_RANKS:
+    if name:
         volume = original(dtype)
         arrays = {
             "plane": volume[2],
             "series": np.stack([volume[:9], volume[9:18]]),
             "colours": volume[10:13].transpose(1, 2, 0),
         }
-        return np.ascontiguousarray(arrays[name])
+        return np.ascontiguousarray(arrays.get(name, volume))
     base = np.load(GOLDEN / "volume.npy")
     if dtype == "bool":
         return base > 90
@@ -108,7 +116,7 @@ def main() -> None:
                 make_model(model_of(name))
             if not store.exists():
                 codec = nvc_jax.load_codec(model_of(name))
-                chunks = OTHER_RANKS[name][2] if name in OTHER_RANKS else CHUNK
+                chunks = OF_ONE_DTYPE[name][2] if name in OF_ONE_DTYPE else CHUNK
                 nvc_jax.compress(original(dtype, name), store, model=codec, chunks=chunks, **target)
                 shutil.rmtree(store / "model", ignore_errors=True)
                 print(store.name)

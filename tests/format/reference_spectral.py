@@ -158,6 +158,8 @@ def decode_coefficients(
     ends = slot_ends(entropy["frequencies"])
     n_lanes = len(stream.states)
     current, previous = [0] * n_lanes, [0] * n_lanes  # quantisers of each lane
+    # Magnitudes, in half steps, of what each lane has taken of its block.
+    known: list[dict[int, int]] = [{} for _ in range(n_lanes)]
     for step, pairs in enumerate(share_out(len(items), n_lanes)):
         if n_quantizers == 2 and step == 0:
             for lane, _ in pairs:
@@ -167,13 +169,26 @@ def decode_coefficients(
             block, coefficient, position = items[item]
             if position == 0:
                 current[lane], previous[lane] = 0, 0
+                known[lane] = {}
             quantizer = current[lane]
             row = entropy["tables"][headers.classes[block], coefficient] + n_tables * quantizer
+            if "context_rows" in entropy:
+                row = entropy["context_rows"][find_context(coefficient, known[lane]), row]
             taken = stream.take_integer(lane, ends[row])
+            known[lane][coefficient] = 2 * abs(taken) - quantizer if taken else 0
             integers[block, coefficient], quantizers[block, coefficient] = taken, quantizer
             if n_quantizers == 2:
                 current[lane], previous[lane] = previous[lane] ^ (taken & 1), quantizer
     return integers, quantizers
+
+
+def find_context(coefficient: int, known: Mapping[int, int]) -> int:
+    """Return the context of a coefficient, given the magnitudes of what its lane has taken of the block."""
+    neighbours = [coefficient - stride for stride in (64, 8, 1) if coefficient // stride % 8 > 0]
+    magnitudes = [known[neighbour] for neighbour in neighbours if neighbour in known]
+    if not magnitudes:
+        return 0
+    return 1 + min((3 * sum(magnitudes) // len(magnitudes)).bit_length(), 9)
 
 
 def table_counts(entropy: Mapping[str, np.ndarray]) -> tuple[int, int]:

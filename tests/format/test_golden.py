@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make_golden import GOLDEN, TARGETS, model_of, original, targets_of
+from make_golden import GOLDEN, model_of, original, targets_of
 from reference_container import Metadata, open_chunk, read_metadata, spatial_shape
 from reference_decoder import decode
 from reference_model import read_model
@@ -24,7 +24,7 @@ from nvc_jax.models.embedded import embed_model
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 NAMES = [f"1-{dtype}-{target}" for dtype in DTYPES for target in targets_of(dtype)]
-MODELS = sorted(set(map(model_of, TARGETS)))
+MODELS = sorted(set(map(model_of, NAMES)))
 CODECS = {path: nvc_jax.load_codec(path) for path in MODELS}
 PARAMS = {path: read_model(path).nested() for path in MODELS}
 

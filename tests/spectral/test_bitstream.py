@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spectral_blocks import (
+    CONTEXT_MODELS,
     DECAY,
     MODEL,
     MODELS,
@@ -24,6 +25,7 @@ from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 from nvc_jax.spectral import bitstream, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.neighbour_contexts import N_CONTEXTS
 from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
@@ -65,6 +67,19 @@ def test_streams_of_many_lanes_round_trip() -> None:
         assert_same(
             layout, decode(MODEL, layout, encode(MODEL, layout, symbols, jnp.int32(n_lanes))), symbols
         )
+
+
+def test_contexts_make_other_streams_of_the_same_integers() -> None:
+    layout = layout_for((32, 32, 64), (32, 32, 57))
+    symbols = random_symbols(layout, 5, 0)
+    own = jnp.tile(jnp.arange(MODEL.n_shared, dtype=jnp.int32), (N_CONTEXTS, 1))
+    for n_lanes in map(jnp.int32, (1, 5, 64)):
+        plain = encode(MODEL, layout, symbols, n_lanes)
+        same = encode(MODEL._replace(context_rows=own), layout, symbols, n_lanes)
+        jax.tree.map(np.testing.assert_array_equal, same, plain)
+        other = encode(CONTEXT_MODELS[2], layout, symbols, n_lanes)
+        assert not np.array_equal(other.words, plain.words)
+        assert_same(layout, decode(CONTEXT_MODELS[2], layout, other), symbols)
 
 
 def test_streams_of_many_groups_of_lanes_round_trip() -> None:

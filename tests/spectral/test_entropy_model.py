@@ -2,9 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from spectral_blocks import MODELS, N_CLASSES, N_TABLES
+from spectral_blocks import CONTEXT_MODELS, MODELS, N_CLASSES, N_TABLES
 
 from nvc_jax.spectral.entropy_model import (
+    EntropyModel,
     abstract_entropy_model,
     bits_per_squared_step,
     reconstruct_coefficients,
@@ -14,9 +15,13 @@ from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 
 @pytest.mark.parametrize("n_quantizers", [1, 2])
-def test_shapes_are_known_before_there_are_parameters(n_quantizers: int) -> None:
-    model = MODELS[n_quantizers]
-    abstract = abstract_entropy_model(N_COEFFICIENTS, N_CLASSES, N_TABLES, n_quantizers)
+@pytest.mark.parametrize("models", [MODELS, CONTEXT_MODELS], ids=["plain", "contexts"])
+def test_shapes_are_known_before_there_are_parameters(
+    n_quantizers: int, models: dict[int, EntropyModel]
+) -> None:
+    model = models[n_quantizers]
+    sizes = (N_COEFFICIENTS, N_CLASSES, N_TABLES, n_quantizers, model.n_contexts)
+    abstract = abstract_entropy_model(*sizes)
     assert model.n_quantizers == n_quantizers
     described = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), x) for x in (model, abstract)]
     assert described[0] == described[1]

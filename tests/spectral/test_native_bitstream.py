@@ -2,10 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from spectral_blocks import MODELS, layout_for, random_symbols
+from spectral_blocks import CONTEXT_MODELS, MODELS, layout_for, random_symbols
 
 from nvc_jax.spectral import bitstream, scan_order
 from nvc_jax.spectral.block_headers import BlockHeaders
+from nvc_jax.spectral.entropy_model import EntropyModel
 
 SHAPE, VALID_SHAPE = (24, 64, 64), (21, 64, 59)
 LAYOUT = layout_for(SHAPE, VALID_SHAPE)
@@ -14,9 +15,12 @@ encode_reference, decode_reference = jax.jit(bitstream.encode_reference), jax.ji
 
 
 @pytest.mark.parametrize("n_quantizers", [1, 2])
+@pytest.mark.parametrize("models", [MODELS, CONTEXT_MODELS], ids=["plain", "contexts"])
 @pytest.mark.parametrize("n_lanes", [1, 7, 32, 96])
-def test_the_kernels_equal_the_reference(n_quantizers: int, n_lanes: int) -> None:
-    model = MODELS[n_quantizers]
+def test_the_kernels_equal_the_reference(
+    n_quantizers: int, models: dict[int, EntropyModel], n_lanes: int
+) -> None:
+    model = models[n_quantizers]
     symbols = random_symbols(LAYOUT, 5, seed=n_lanes, model=model)
     inside = LAYOUT.inside
     symbols = symbols._replace(points=jnp.where(inside[:, None], symbols.points, 0))

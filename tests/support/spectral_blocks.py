@@ -10,6 +10,7 @@ from nvc_jax.entropy import tokens as tokens_module
 from nvc_jax.spectral import dependent_quantization, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.neighbour_contexts import N_CONTEXTS
 from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
@@ -54,9 +55,17 @@ def make_model(n_quantizers: int) -> EntropyModel:
     )
 
 
+def add_contexts(model: EntropyModel) -> EntropyModel:
+    """The same model with contexts, of which each exchanges tables in its own way."""
+    rows = np.random.default_rng(1).integers(0, model.n_shared, (N_CONTEXTS, model.n_shared))
+    return model._replace(context_rows=jnp.asarray(rows, jnp.int32))
+
+
 MODELS = {n: make_model(n) for n in (1, 2)}
 """Models by their number of quantisers."""
 MODEL = MODELS[2]
+CONTEXT_MODELS = {n: add_contexts(model) for n, model in MODELS.items()}
+"""The same with contexts."""
 
 
 def layout_for(shape: Shape3, valid_shape: Shape3) -> block_layout.BlockLayout:

@@ -7,7 +7,7 @@ Every profile is fitted on blocks of similar rates, in three stages:
    clustered again.
 2. Tables of each quantiser, and reconstruction offsets, come from the integers of the sampled blocks.
 3. All profiles together encode complete chunks. The tokens that the encoder codes are counted, and give all
-   frequencies.
+   frequencies, and the tables that contexts exchange (see ``context_tables``).
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from nvc_jax.spectral.class_decision import make_decision_costs, quantize_indepe
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.training.clustering import cluster_blocks, integer_features, merge_distributions
+from nvc_jax.spectral.training.context_tables import exchange_tables
 from nvc_jax.spectral.training.geometric import (
     distribution_bits,
     fit_distributions,
@@ -113,8 +114,15 @@ def _fit_classes(
         end_frequencies=unfitted(n_classes),
         class_frequencies=unfitted(n_classes + 1),
         class_bits=jnp.asarray(-np.log2((member.sum(axis=0) + 1) / len(classes)), jnp.float32),
+        context_rows=_own_rows(config.n_contexts, n_shared),
     )
     return model, bits / integers.shape[1]
+
+
+def _own_rows(n_contexts: int, n_shared: int) -> jax.Array | None:
+    """Leave every integer its own table in all contexts; None without contexts."""
+    own = jnp.arange(n_shared, dtype=jnp.int32)[None]
+    return jnp.repeat(own, n_contexts, axis=0) if n_contexts > 1 else None
 
 
 def _fit_quantizers(model: EntropyModel, values: np.ndarray, mesh: Mesh) -> EntropyModel:
@@ -146,24 +154,28 @@ def _fit_offsets(coded: CodedIntegers, n_shared: int) -> jax.Array:
 def take_counts(model: EntropyModel, counts: Sequence[np.ndarray]) -> EntropyModel:
     """Replace the frequencies of a profile by those of counted tokens, arrays in the order of ``Counts``."""
     n_classes, n_shared = len(model.tables), model.n_shared
-    tokens, ends_of_block, transitions = (np.array(count) for count in counts)
+    integers, first, ends_of_block, transitions = (np.array(count) for count in counts)
     transitions = smooth_counts(transitions, _CLASS_PRIOR, n_classes)
     transitions[n_classes] = transitions[:n_classes].sum(axis=0)
     class_shares = transitions[n_classes, :n_classes] / transitions[n_classes].sum()
 
     expected = np.asarray(model.frequencies[:n_shared], np.float64)
     expected[:, tokens_module.ESCAPE] = 0
-    tokens[:n_shared] += _TOKEN_PRIOR * expected / expected.sum(axis=1, keepdims=True)
-    n_dc = max(tokens[n_shared:].sum(), 1)
-    tokens[n_shared:] += _DC_PRIOR * tokens[n_shared:].sum(axis=0) / n_dc + _DC_FLOOR
+    expected /= expected.sum(axis=1, keepdims=True)
+    first += _DC_PRIOR * first.sum(axis=0) / max(first.sum(), 1) + _DC_FLOOR
+    shared = integers.sum(axis=0) + _TOKEN_PRIOR * expected
+    context_rows = model.context_rows
+    if context_rows is not None:
+        context_rows = jnp.asarray(exchange_tables(integers, shared, model.n_quantizers))
 
     def frequencies(rows: np.ndarray) -> jax.Array:
         return jnp.asarray(quantize_frequencies(rows))
 
     ends_of_block = smooth_counts(ends_of_block, _END_PRIOR, scan_order.N_ENDS_OF_BLOCK)
     return model._replace(
-        frequencies=frequencies(leave_rare_to_escape(tokens)),
+        frequencies=frequencies(leave_rare_to_escape(np.concatenate([shared, first]))),
         end_frequencies=frequencies(ends_of_block),
         class_frequencies=frequencies(transitions),
         class_bits=jnp.asarray(-_BITS_LEFT_GIVEN_BEFORE * np.log2(class_shares), jnp.float32),
+        context_rows=context_rows,
     )

@@ -22,7 +22,7 @@ from nvc_jax.spectral.training.samples import (
     split_by_rate,
 )
 from nvc_jax.spectral.training.settings import STEP_RANGE
-from nvc_jax.spectral.training.symbol_counts import Totals, count_chunks, no_counts
+from nvc_jax.spectral.training.symbol_counts import Counts, Totals, count_chunks, no_counts
 from nvc_jax.training.optimizer import TrainingState
 from nvc_jax.training.progress import TrainingProgress
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
@@ -66,7 +66,8 @@ class Fitting(NamedTuple):
 
     def begin(self) -> TrainingState:
         """Make the state before the first step."""
-        sizes = self.config.latent_dim, self.config.n_classes, self.config.n_tables, self.config.n_quantizers
+        config = self.config
+        sizes = (config.latent_dim, config.n_classes, config.n_tables, config.n_quantizers, config.n_contexts)
         model = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), abstract_entropy_model(*sizes))
         profiles = jax.device_get(stack_profiles([model] * self.config.n_profiles))
         return _make_state(profiles, no_counts(profiles), 0)
@@ -142,5 +143,5 @@ def _bits_of_voxel(totals: Totals) -> float:
     for total in totals:
         shares = total / np.maximum(total.sum(axis=-1, keepdims=True), 1)
         bits -= float((total * np.log2(np.where(total > 0, shares, 1))).sum())
-    n_blocks = totals[1].sum()
+    n_blocks = totals[Counts._fields.index("ends_of_block")].sum()
     return bits / (n_blocks * N_COEFFICIENTS)

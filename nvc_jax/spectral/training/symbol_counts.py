@@ -9,10 +9,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nvc_jax.entropy import tokens
-from nvc_jax.spectral import analysis, dependent_quantization, scan_order
+from nvc_jax.spectral import analysis, dependent_quantization, neighbour_contexts, scan_order
 from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles
+from nvc_jax.spectral.scan_order import ScannedBlocks, ScanOrder
 from nvc_jax.spectral.training.chunks import ChunkLoader
 from nvc_jax.training.mesh import divide_rows, map_over_devices, replicate
 from nvc_jax.transform import block_layout
@@ -85,12 +86,15 @@ class Counts(NamedTuple):
     """Number of times that each token is coded by each table.
 
     Attributes:
-        tokens: (Q·R + K, 64), by table, as ``EntropyModel.frequencies``.
+        integers: (C, Q·R, 64), of all integers but first ones, by context and table; C is 1 for a model
+            without contexts.
+        first: (K, 64), of first integers, by class.
         ends_of_block: (K, 64), by class.
         classes: (K + 1, 64), by the class before.
     """
 
-    tokens: jax.Array
+    integers: jax.Array
+    first: jax.Array
     ends_of_block: jax.Array
     classes: jax.Array
 
@@ -109,20 +113,41 @@ def _count_chunk(
     is_coded = jnp.arange(N_COEFFICIENTS - 1)[None] < scanned.counts[:, None]
     tables = model.tables[classes[:, None], scan.coefficients[layout.partial_type]]
     rows = model.table_row(tables, dependent_quantization.select_quantizers(ordered, model.n_quantizers))
-    first_rows = model.tables[classes, 0]
+    contexts = _find_contexts(analyzed, scan, scanned)
     in_sequence = classes[layout.order]
     has_next = jnp.arange(1, len(classes)) < layout.n_blocks
 
-    def count(like: jax.Array, row: jax.Array, token: jax.Array, is_counted: jax.Array) -> jax.Array:
-        table = jnp.zeros((like.shape[0], tokens.N_TOKENS), jnp.int32)
+    def count(n_rows: int, row: jax.Array, token: jax.Array, is_counted: jax.Array) -> jax.Array:
+        table = jnp.zeros((n_rows, tokens.N_TOKENS), jnp.int32)
         return table.at[row, token].add(is_counted.astype(jnp.int32))
 
-    return analyzed.profile, Counts(
-        count(model.frequencies, rows, tokens.to_token(ordered)[0], is_coded)
-        + count(model.frequencies, first_rows, tokens.to_token(first)[0], layout.inside),
-        count(model.end_frequencies, classes, scanned.ends_of_block, layout.inside),
-        count(model.class_frequencies, in_sequence[:-1], in_sequence[1:], has_next),
+    n_classes, n_contexts, n_shared = len(model.tables), model.n_contexts, model.n_shared
+    of_integers = count(
+        n_contexts * n_shared, contexts * n_shared + rows, tokens.to_token(ordered)[0], is_coded
     )
+    return analyzed.profile, Counts(
+        of_integers.reshape(n_contexts, n_shared, -1),
+        count(n_classes, classes, tokens.to_token(first)[0], layout.inside),
+        count(n_classes, classes, scanned.ends_of_block, layout.inside),
+        count(n_classes + 1, in_sequence[:-1], in_sequence[1:], has_next),
+    )
+
+
+def _find_contexts(analyzed: analysis.Analysis, scan: ScanOrder, scanned: ScannedBlocks) -> jax.Array:
+    """Find the contexts of all integers of a chunk's stream, int32 (n, 511); 0 without contexts."""
+    if analyzed.model.context_rows is None:
+        return jnp.int32(0)
+    neighbours = neighbour_contexts.find_neighbours(scan)
+    position = jnp.arange(N_COEFFICIENTS - 1, dtype=jnp.int32)[None]
+    item = (jnp.cumsum(scanned.counts, dtype=jnp.int32) - scanned.counts)[:, None] + position
+    length = -(-jnp.sum(scanned.counts, dtype=jnp.int32) // analyzed.n_lanes)
+    block = jnp.arange(len(scanned.counts), dtype=jnp.int32)[:, None]
+
+    def read(other: jax.Array, is_known: jax.Array) -> jax.Array:
+        return scanned.ordered[block, jnp.where(is_known, other, 0)]
+
+    types = analyzed.layout.partial_type[:, None]
+    return neighbour_contexts.find_contexts(neighbours, types, position, item % jnp.maximum(length, 1), read)
 
 
 Totals = list[np.ndarray]
@@ -132,8 +157,9 @@ Totals = list[np.ndarray]
 def no_counts(profiles: Profiles) -> Totals:
     """Make totals of no chunks."""
     model, n = any_profile(profiles), count_profiles(profiles)
-    tables = (model.frequencies, model.end_frequencies, model.class_frequencies)
-    return [np.zeros((n, *table.shape)) for table in tables]
+    n_classes = len(model.tables)
+    rows = ((model.n_contexts, model.n_shared), (n_classes,), (n_classes,), (n_classes + 1,))
+    return [np.zeros((n, *of_table, tokens.N_TOKENS)) for of_table in rows]
 
 
 def count_chunks(
