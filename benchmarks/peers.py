@@ -161,10 +161,9 @@ def measure_volume(path: Path, threads: int) -> dict[str, dict[str, dict[str, fl
     results: dict[str, dict[str, dict[str, float]]] = {"45 dB": {}, "bound 1e-3": {}}
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
-        found = nvc_codec(volume, folder, psnr=PSNR)
-        found.encode(chunks, threads)
+        found = nvc_codec(volume, folder, psnr=PSNR).encode(chunks, threads)
         # The step is stated in units of the volume and rounded.
-        step = min(nvc_jax.info(folder / "volume.zarr")["step"] / width, LARGEST_STEP)
+        step = min(nvc_jax.info(found)["step"] / width, LARGEST_STEP)
         results["45 dB"]["nvc-1"] = measure(nvc_codec(volume, folder, step=step), chunks, width, threads)
         bounded = nvc_codec(volume, folder, relative_error=BOUND)
         results["bound 1e-3"]["nvc-1"] = measure(bounded, chunks, width, threads)
