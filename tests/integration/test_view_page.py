@@ -69,7 +69,8 @@ def wait(browser: Any, script: str) -> Any:
 
 
 def press(browser: Any, keys: str) -> None:
-    webdriver.ActionChains(browser).send_keys(keys).perform()
+    """Press keys in the element that has the focus: without an element, a busy browser loses them."""
+    browser.switch_to.active_element.send_keys(keys)
 
 
 def texts(browser: Any, selector: str) -> list[str]:
