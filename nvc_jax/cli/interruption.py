@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: obeyed at any moment, with a word on what is kept.
 
-A signal raises ``Interrupted`` in the main thread, whose ``with`` blocks then remove what is of no use. While
+A signal raises ``Interrupted`` in the main thread, whose ``with`` blocks then remove what is of no use. Where
+Python ignores errors, as while an object is deleted, it is sent again. While
 the main thread is in a native call, such as a compilation, nothing can be raised in it. So a second thread,
 which the system wakes by a byte through a socket, waits for a moment and then ends the process itself. Work
 that saves its state on SIGTERM gets more than a moment (``core.unfinished.granting``).
@@ -22,6 +23,8 @@ from nvc_jax.core.unfinished import DEFAULT_GRACE_SECONDS, abandon, grace_second
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IMPORT_CODE = "<frozen importlib._bootstrap>"
 """File name of the functions that import modules."""
+_AGAIN_SECONDS = 0.01
+"""Seconds after which a signal is sent again whose error was ignored."""
 _SHOW_CURSOR = b"\x1b[?25h"
 """Bytes that make a terminal show its cursor again, which a progress bar has hidden."""
 
@@ -70,7 +73,7 @@ def obeying_signals(command: str, as_json: bool = False) -> Iterator[list[int]]:
     ended = threading.Event()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if first:  # a second one must not disturb what the first one has begun to remove
+        if first or ended.is_set():  # a second one must not disturb what the first one has begun to remove
             return
         first.append(number)
         if _is_importing(frame):  # a library would print the error and raise another one
@@ -87,7 +90,8 @@ def obeying_signals(command: str, as_json: bool = False) -> Iterator[list[int]]:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 handlers[number] = signal.signal(number, interrupt)
-        yield first
+        with _sending_again(first):
+            yield first
     finally:
         ended.set()
         for handled, handler in handlers.items():
@@ -96,6 +100,36 @@ def obeying_signals(command: str, as_json: bool = False) -> Iterator[list[int]]:
         writing.close()
         watcher.join()
         reading.close()
+
+
+@contextlib.contextmanager
+def _sending_again(first: list[int]) -> Iterator[None]:
+    """Send a signal again whose error Python ignores, as it does while an object is deleted.
+
+    Args:
+        first: number of the signal that has come; empty again when it is sent again.
+    """
+    main_thread, report = threading.get_ident(), sys.unraisablehook
+    timers: list[threading.Timer] = []
+
+    def send_again(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, Interrupted):
+            report(unraisable)
+            return
+        first.clear()
+        timers.append(
+            threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, (main_thread, unraisable.exc_value.number))
+        )
+        timers[-1].start()
+
+    sys.unraisablehook = send_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
+        for timer in timers:
+            timer.cancel()
+            timer.join()
 
 
 def _is_importing(frame: FrameType | None) -> bool:

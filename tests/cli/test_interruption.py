@@ -8,6 +8,19 @@ import pytest
 
 from nvc_jax.cli.interruption import Interrupted, exit_status, obeying_signals
 
+DELETING = """
+import time
+from nvc_jax.cli.interruption import obeying_signals
+
+class Slow:
+    def __del__(self):
+        print("working", flush=True)
+        time.sleep(0.3)
+
+with obeying_signals("compress"):
+    Slow()
+    time.sleep(100)
+"""
 PROGRAM = """
 import hashlib
 import sys
@@ -103,3 +116,17 @@ def test_signals_that_are_ignored_stay_ignored() -> None:
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_signals_are_obeyed_that_come_while_an_object_is_deleted() -> None:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", DELETING], text=True, env=environment, **streams) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=10)
+    assert time.monotonic() - start < 2
+    assert "Interrupted" in message.splitlines()[-1]
+    assert "ignored" not in message
