@@ -33,12 +33,6 @@ class Adaptation {
 
   uint32_t start() const { return start_; }
 
-  int32_t Table(uint32_t total, int64_t dimension) const {
-    int32_t reached = 0;
-    for (int k = 0; k < kShifts; ++k) reached += total >= thresholds_[dimension * kShifts + k];
-    return std::clamp(scales_[dimension] + reached + (kFirstShift - 1), 0, last_);
-  }
-
   // Tables of one dimension of several blocks: of `n`, rounded up to whole vectors.
   void Tables(const int32_t* totals, int64_t n, int64_t dimension, int32_t* tables) const {
     // No sum is larger than kMaxSum, so larger thresholds are as good as infinite.
@@ -118,16 +112,6 @@ int ActiveLanes(int lanes, int64_t first, int64_t run, int64_t count) {
   return run == 0 ? 0 : static_cast<int>(std::clamp<int64_t>(CeilDivide(count - first, run), 0, lanes));
 }
 
-// Takes an integer from each active lane, given the rows of their tables.
-void TakeIntegers(const Tables& tables, const SlotTokens& slot_tokens, const uint32_t* rows, int active,
-                  uint32_t* states, PopStack& stack, int32_t* integers) {
-  const DecodingTables decoding{tables.row(0), slot_tokens.prepared(0)};
-  if (active == kGroupLanes && HasWordsOfStep(stack) && PopStep(decoding, rows, states, stack, integers)) return;
-  for (int lane = 0; lane < active; ++lane) {
-    integers[lane] = PopInteger(states[lane], tables.row(rows[lane]), slot_tokens.prepared(rows[lane]), stack);
-  }
-}
-
 ffi::Error Encode(S32 values, S32 scales, U32 start, U32 thresholds, U16 frequencies, S32 count_buffer,
                   S32 n_lanes_buffer, Out<U16> words, Out<S32> group_words) {
   const auto n_dims = static_cast<int64_t>(Rows(values));
@@ -194,7 +178,7 @@ ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes_buffer, S32 scales, U3
       for (int64_t dimension = 0; dimension < n_dims; ++dimension) {
         adaptation.Tables(totals, kGroupLanes, dimension, chosen);
         for (int lane = 0; lane < active; ++lane) rows[lane] = slot_tokens.Prepare(chosen[lane]);
-        TakeIntegers(tables, slot_tokens, rows, active, states, stack, integers);
+        PopIntegersOfLanes(tables, slot_tokens, rows, active, states, stack, integers);
         AddMagnitudes(integers, active, totals);
         int32_t* own = values->typed_data() + dimension * n_blocks + first + step;
         for (int lane = 0; lane < active; ++lane) own[lane * run] = integers[lane];

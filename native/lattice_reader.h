@@ -29,11 +29,9 @@ class ContextTables {
     }
   }
 
-  const Tables::Entry* entries(uint16_t context) const { return tables_.row(rows_[context]); }
-  const uint8_t* tokens(uint16_t context) { return slot_tokens_.row(rows_[context]); }
-  const uint32_t* rows() const { return rows_.data(); }
-  const Tables::Entry* all_entries() const { return tables_.row(0); }
-  const uint8_t* all_tokens() { return slot_tokens_.row(0); }
+  const Tables& tables() const { return tables_; }
+  const SlotTokens& slot_tokens() const { return slot_tokens_; }
+  uint32_t row(uint16_t context) const { return rows_[context]; }
 
  private:
   Tables tables_;
@@ -50,21 +48,14 @@ class Reader {
 
   // Takes a pass, given the contexts of its items.
   void TakePass(const uint16_t* contexts, int64_t n, int32_t* items) {
-    const DecodingTables tables{tables_.all_entries(), tables_.all_tokens()};
     for (int64_t first = 0; first < n; first += n_lanes_) {
       for (size_t group = 0; group < groups_.size(); ++group) {
         const int64_t lane = static_cast<int64_t>(group) * kGroupLanes, item = first + lane;
-        const auto count = std::clamp<int64_t>(std::min(n - item, n_lanes_ - lane), 0, kGroupLanes);
+        const auto count = static_cast<int>(std::clamp<int64_t>(std::min(n - item, n_lanes_ - lane), 0, kGroupLanes));
         auto& [states, stack] = groups_[group];
-        if (count == kGroupLanes && HasWordsOfStep(stack)) {
-          uint32_t rows[kGroupLanes];
-          for (int i = 0; i < kGroupLanes; ++i) rows[i] = tables_.rows()[contexts[item + i]];
-          if (PopStep(tables, rows, states, stack, items + item)) continue;
-        }
-        for (int64_t i = 0; i < count; ++i) {
-          const uint16_t context = contexts[item + i];
-          items[item + i] = PopInteger(states[i], tables_.entries(context), tables_.tokens(context), stack);
-        }
+        uint32_t rows[kGroupLanes];
+        for (int i = 0; i < count; ++i) rows[i] = tables_.row(contexts[item + i]);
+        PopIntegersOfLanes(tables_.tables(), tables_.slot_tokens(), rows, count, states, stack, items + item);
       }
     }
   }

@@ -98,6 +98,16 @@ bool PopStep(const DecodingTables& tables, const uint32_t* rows, uint32_t* state
   return true;
 }
 
+// Takes an integer from each active lane, given rows of tables that exist and are prepared.
+inline void PopIntegersOfLanes(const Tables& tables, const SlotTokens& slot_tokens, const uint32_t* rows, int active,
+                               uint32_t* states, PopStack& stack, int32_t* integers) {
+  const DecodingTables decoding{tables.row(0), slot_tokens.prepared(0)};
+  if (active == kGroupLanes && HasWordsOfStep(stack) && PopStep(decoding, rows, states, stack, integers)) return;
+  for (int lane = 0; lane < active; ++lane) {
+    integers[lane] = PopInteger(states[lane], tables.row(rows[lane]), slot_tokens.prepared(rows[lane]), stack);
+  }
+}
+
 }  // namespace
 }  // namespace nvc
 

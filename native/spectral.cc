@@ -175,17 +175,6 @@ void PopHeaders(const Model& model, const Layout& layout, int64_t n_lanes, int64
   }
 }
 
-// Takes an integer of each active lane, given the rows of their tables.
-void PopRows(const Model& model, const SlotTokens& slot_tokens, const uint32_t* rows, int active, GroupReader& reader,
-             int32_t* integers) {
-  auto& [states, stack] = reader;
-  const DecodingTables tables{model.integers.row(0), slot_tokens.prepared(0)};
-  if (active == kGroupLanes && HasWordsOfStep(stack) && PopStep(tables, rows, states, stack, integers)) return;
-  for (int lane = 0; lane < active; ++lane) {
-    integers[lane] = PopInteger(states[lane], model.integers.row(rows[lane]), slot_tokens.prepared(rows[lane]), stack);
-  }
-}
-
 // What all lanes look up while they decode integers.
 struct Lookup {
   const Model& model;
@@ -274,7 +263,7 @@ void PopIntegers(Lookup& lookup, int64_t n_lanes, int64_t group, GroupReader& re
       __builtin_prefetch(targets[lane], 1);  // which is written after the step
     }
     lookup.slot_tokens.PrepareAll(rows, active);
-    PopRows(model, lookup.slot_tokens, rows, active, reader, integers);
+    PopIntegersOfLanes(model.integers, lookup.slot_tokens, rows, active, reader.states, reader.stack, integers);
     ToPoints(integers, model.has_states, walkers.states, points, magnitudes);
     for (int lane = 0; lane < active; ++lane) {
       *targets[lane] = points[lane];

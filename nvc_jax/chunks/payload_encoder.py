@@ -39,7 +39,7 @@ CERTAIN_JUMP = 20.0
 """Jump of exact values from which on a chunk is not coded with them as well, if their labels are cheap."""
 _COMPLETION = 1.18
 """Usual least cost of a chunk under a bound, with its correction, over the bits that its transform takes."""
-_USUAL_SHARE = 0.65
+_LEAST_SHARE = 0.65
 """Usual least cost of a transform over its estimate. If the likely cost of a lattice is below it, the lattice
 is coded first; if its cost is, too, the transform is left out."""
 _WORTH_A_TRY = 1.03
@@ -106,7 +106,7 @@ class PayloadEncoder:
         promising = find_promising([one.lattice_cost(target) for one in values], BY_LATTICE)
         begun: list[BegunChunk] = []
         for one in itertools.compress(values, promising):
-            dearest = begun[0].estimate(target) / _USUAL_SHARE if begun else math.inf
+            dearest = begun[0].estimate(target) / _LEAST_SHARE if begun else math.inf
             begun.append(self._begin(one, target, boundaries, dearest))
             is_certain = one is values[0] and prepared.exact.jump >= CERTAIN_JUMP
             if is_certain and 8 * len(one.special_values) < _CHEAP_SHARE * begun[0].estimate(target):
@@ -172,7 +172,7 @@ class PayloadEncoder:
             return BegunChunk(values, None, None, prediction)
         limit = math.inf
         if prediction is not None:
-            limit = min(values.lattice_cost(target) / _USUAL_SHARE, dearest) - 8 * len(values.special_values)
+            limit = min(values.lattice_cost(target) / _LEAST_SHARE, dearest) - 8 * len(values.special_values)
         transformed = self._transform.encode(values.chunk, target, boundaries, limit)
         return BegunChunk(values, None, transformed, prediction, boundaries)
 
@@ -213,7 +213,7 @@ class PayloadEncoder:
         values, prediction = begun.values, begun.prediction
         assert prediction is not None  # which is what the transform is dear beside
         predicted = self._predict(values, prediction, target)
-        least = _USUAL_SHARE * dear.cost + 8 * len(values.special_values)
+        least = _LEAST_SHARE * dear.cost + 8 * len(values.special_values)
         if _is_sure(predicted, least, target):
             return predicted, None
         transformed = self._transform.encode(values.chunk, target, begun.boundaries)

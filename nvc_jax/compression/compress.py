@@ -27,8 +27,6 @@ from nvc_jax.container.model import describe_model
 from nvc_jax.container.notes import Notes
 from nvc_jax.core.choices import DEFAULT_MODEL
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget
-from nvc_jax.core.concurrency import count_workers
-from nvc_jax.core.heaps import tune_heaps
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import check_array_shape
 from nvc_jax.io.chunked_stores import without_useless_cache
@@ -126,7 +124,6 @@ def compress(
             reach on this volume, voxels beyond ``value_limits``, a volume of another rank, or an empty one;
             or a source that is not the one of the run that is continued.
     """
-    tune_heaps(count_workers())  # before JAX starts threads, each of which would have a heap
     switches = {"resume": resume, "pyramid": pyramid, "overwrite": overwrite}
     check_types({"destination": destination}, on_progress, **switches)
     asked, variable = destination, None

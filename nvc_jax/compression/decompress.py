@@ -15,8 +15,6 @@ from nvc_jax.container.destinations import check_apart
 from nvc_jax.container.images import coarser_levels
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import Region
-from nvc_jax.core.concurrency import count_workers
-from nvc_jax.core.heaps import tune_heaps
 from nvc_jax.core.shapes import Shape
 from nvc_jax.io.locations import Location
 from nvc_jax.io.ome_zarr import is_ome_zarr
@@ -64,7 +62,6 @@ def decompress(
         TypeError: the format does not have the volume's dtype.
         ValueError: a region outside the volume, an unknown mode, or a file name of the wrong form.
     """
-    tune_heaps(count_workers())  # before JAX starts threads, each of which would have a heap
     locations = {"container": container, "destination": destination}
     check_types(locations, on_progress, overwrite=overwrite)
     named, variable = split_variable(destination)

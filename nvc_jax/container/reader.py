@@ -134,12 +134,17 @@ class Reader:
         """
         if isinstance(self._decoder, HaloChunkDecoder) and self._decoder.halo:
             return self._decode_in_halo(self._decoder, index)
-        payload = self.store.read(index)
+        payload = self._read_payload(index)
         decode = self._decoder.decode if self.level == "full" else self._decoder.decode_preview
         with self.store.naming_damage(index):
-            # Before decoding, which makes an array of the size that the payload states.
-            self._check_valid_shape(index, parse_payload(payload, self.metadata.spatial_chunk).valid_shape)
             return decode(payload).reshape(chunk_valid_shape(index, self.chunk, self.shape))
+
+    def _read_payload(self, index: ChunkIndex) -> bytes:
+        """Read a chunk's payload and check it before decoding, which makes an array of the size it states."""
+        payload = self.store.read(index)
+        with self.store.naming_damage(index):
+            self._check_valid_shape(index, parse_payload(payload, self.metadata.spatial_chunk).valid_shape)
+        return payload
 
     @property
     def batch_size(self) -> int:
@@ -153,11 +158,7 @@ class Reader:
         if len(indices) == 1:
             return [self.decode_chunk(indices[0])]
         try:
-            payloads = [self.store.read(index) for index in indices]
-            for index, payload in zip(indices, payloads, strict=True):
-                parsed = parse_payload(payload, self.metadata.spatial_chunk)
-                self._check_valid_shape(index, parsed.valid_shape)
-            decoded = self._decoder.decode_together(payloads)
+            decoded = self._decoder.decode_together([self._read_payload(index) for index in indices])
         except ValueError:
             # One of them is damaged: alone, it is named.
             return [self.decode_chunk(index) for index in indices]

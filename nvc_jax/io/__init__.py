@@ -43,7 +43,7 @@ from nvc_jax.io.selection import Selection
 from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 from nvc_jax.io.writers import check_writable, write_volume, writing
 
-tune_heaps(count_workers())  # before TensorStore starts threads, each of which would have a heap
+tune_heaps(count_workers())  # before TensorStore and JAX start threads, each of which would have a heap
 
 __all__ = [
     "Location",

@@ -3,7 +3,6 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -121,7 +120,7 @@ class SpectralTransformCoder(TransformCoder):
 
         (device,) = streams[0].stream.words.devices()
         return np.concatenate(
-            run_in_room(decode, streams, partial(self._bytes_to_decode, streams[0]), device)
+            run_in_room(decode, streams, functools.partial(self._bytes_to_decode, streams[0]), device)
         )
 
     def _bytes_to_decode(self, stream: EncodedStream, n: int) -> int:

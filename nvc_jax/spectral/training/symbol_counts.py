@@ -9,11 +9,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nvc_jax.entropy import tokens
+from nvc_jax.entropy.interleaving import share_out
 from nvc_jax.spectral import analysis, dependent_quantization, neighbour_contexts, scan_order
 from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles
-from nvc_jax.spectral.scan_order import ScannedBlocks, ScanOrder
+from nvc_jax.spectral.scan_order import ScannedBlocks
 from nvc_jax.spectral.training.chunks import ChunkLoader
 from nvc_jax.training.mesh import divide_rows, map_over_devices, replicate
 from nvc_jax.transform import block_layout
@@ -107,13 +108,13 @@ def _count_chunk(
     analyzed = analysis.analyze(profiles, centered, step, valid_shape, jnp.int32(0), transform)
     model, layout, (points, first, classes) = analyzed.model, analyzed.layout, analyzed.symbols
 
-    scan = scan_order.make_scan_order(model, layout)
+    scan = analyzed.scan
     scanned = scan_order.scan_blocks(scan, layout, points)
     ordered = dependent_quantization.to_integers(scanned.ordered)
     is_coded = jnp.arange(N_COEFFICIENTS - 1)[None] < scanned.counts[:, None]
     tables = model.tables[classes[:, None], scan.coefficients[layout.partial_type]]
     rows = model.table_row(tables, dependent_quantization.select_quantizers(ordered, model.n_quantizers))
-    contexts = _find_contexts(analyzed, scan, scanned)
+    contexts = _find_contexts(analyzed, scanned)
     in_sequence = classes[layout.order]
     has_next = jnp.arange(1, len(classes)) < layout.n_blocks
 
@@ -133,14 +134,14 @@ def _count_chunk(
     )
 
 
-def _find_contexts(analyzed: analysis.Analysis, scan: ScanOrder, scanned: ScannedBlocks) -> jax.Array:
+def _find_contexts(analyzed: analysis.Analysis, scanned: ScannedBlocks) -> jax.Array:
     """Find the contexts of all integers of a chunk's stream, int32 (n, 511); 0 without contexts."""
     if analyzed.model.context_rows is None:
         return jnp.int32(0)
-    neighbours = neighbour_contexts.find_neighbours(scan)
+    neighbours = neighbour_contexts.find_neighbours(analyzed.scan)
     position = jnp.arange(N_COEFFICIENTS - 1, dtype=jnp.int32)[None]
     item = (jnp.cumsum(scanned.counts, dtype=jnp.int32) - scanned.counts)[:, None] + position
-    length = -(-jnp.sum(scanned.counts, dtype=jnp.int32) // analyzed.n_lanes)
+    length = share_out(jnp.sum(scanned.counts, dtype=jnp.int32), analyzed.n_lanes, 1).length
     block = jnp.arange(len(scanned.counts), dtype=jnp.int32)[:, None]
 
     def read(other: jax.Array, is_known: jax.Array) -> jax.Array:
