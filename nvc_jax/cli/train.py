@@ -67,14 +67,21 @@ def add_command(commands: arguments.Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from nvc_jax.io.locks import locked
-    from nvc_jax.io.paths import output_path, real_path
-    from nvc_jax.training.launch import connect_processes
-    from nvc_jax.training.mesh import is_first_process, wait_for_processes
-    from nvc_jax.training.runs import check_run_directory
+    from nvc_jax.training.launch import connect_processes, failing_together
 
     if not options.alone:
         connect_processes()
+    with failing_together():
+        _run_connected(options)
+
+
+def _run_connected(options: argparse.Namespace) -> None:
+    """Train a model into a directory that no run but this one's processes uses."""
+    from nvc_jax.io.locks import locked
+    from nvc_jax.io.paths import output_path, real_path
+    from nvc_jax.training.mesh import is_first_process, wait_for_processes
+    from nvc_jax.training.runs import check_run_directory
+
     output = output_path(options.output)
     if output.exists():
         raise FileExistsError(f"`--output` (={output}) exists already; name a new directory")

@@ -126,16 +126,22 @@ class RunCheckpoints:
 
 
 def check_run_directory(directory: Path) -> None:
-    """Raise ``FileExistsError`` unless a directory is that of a run, empty, or not there yet."""
-    if directory.is_dir():
+    """Raise ``FileExistsError`` unless a directory is that of a run, empty, or not there yet.
+
+    Other processes of the run may be making it: each question is asked once.
+    """
+    try:
         foreign = min((entry.name for entry in directory.iterdir()), default=None)
+    except NotADirectoryError:
+        held = "is no directory"
+    except FileNotFoundError:
+        if not directory.is_symlink():
+            return
+        held = "is no directory"
+    else:
         if foreign in (None, _PARTIAL_IDENTITY, METRICS) or (directory / _IDENTITY).is_file():
             return
         held = f"holds `{foreign}` and no training run"
-    elif directory.exists() or directory.is_symlink():
-        held = "is no directory"
-    else:
-        return
     raise FileExistsError(f"`{directory}`, where a training keeps its state, {held}; move it away")
 
 

@@ -40,8 +40,8 @@ def find_free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def launch(n: int, directory: Path, *options: str) -> list[subprocess.Popen[str]]:
-    """Start ``nvc train`` in processes of one device each."""
+def launch(n: int, directory: Path, *options: str, last: Path | None = None) -> list[subprocess.Popen[str]]:
+    """Start ``nvc train`` in processes of one device each, the last one in the directory ``last``."""
     shared = {
         "JAX_COORDINATOR_PORT": str(find_free_port()),
         "SLURM_JOB_ID": "71",
@@ -55,7 +55,7 @@ def launch(n: int, directory: Path, *options: str) -> list[subprocess.Popen[str]
     return [
         subprocess.Popen(
             [*PROGRAM, *train],
-            cwd=directory,
+            cwd=last if last is not None and rank == n - 1 else directory,
             env={**os.environ, **shared, "SLURM_PROCID": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -130,6 +130,19 @@ def test_three_processes_train_as_one(tmp_path: Path) -> None:
         [report.loss for report in expected.history],
         rtol=1e-5,
     )
+
+
+def test_an_error_of_one_process_ends_all(tmp_path: Path) -> None:
+    places = [tmp_path / "with volume", tmp_path / "without"]
+    for place in places:
+        place.mkdir()
+        (place / "config.json").write_text(json.dumps(DENSE))
+    np.save(places[0] / "v.npy", noisy_waves())
+    (_, (status, error)) = ended = end(launch(2, places[0], last=places[1]))
+    assert all(status != 0 for status, _ in ended)
+    assert status == 1
+    assert "v.npy" in error
+    assert not (places[0] / "model").exists()
 
 
 def test_processes_agree_on_the_end_of_their_time(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import threading
 from pathlib import Path
 
 import jax
@@ -8,7 +9,7 @@ import pytest
 
 from nvc_jax.training.mesh import make_mesh
 from nvc_jax.training.optimizer import TrainingState
-from nvc_jax.training.runs import RunCheckpoints, remove_run
+from nvc_jax.training.runs import RunCheckpoints, check_run_directory, remove_run
 
 MESH = make_mesh(jax.devices()[:1])
 RUN = {"sizes": (1, 2), "key": [0, 7]}
@@ -77,6 +78,24 @@ def test_a_directory_of_other_files_is_kept(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
     with pytest.raises(FileExistsError, match="is no directory"):
         RunCheckpoints(tmp_path / "thesis.txt", RUN, MESH)
+
+
+def test_a_directory_may_be_made_by_another_process_while_it_is_checked(tmp_path: Path) -> None:
+    directory, is_over = tmp_path / "run", threading.Event()
+
+    def make_and_remove() -> None:
+        while not is_over.is_set():
+            directory.mkdir()
+            directory.rmdir()
+
+    other = threading.Thread(target=make_and_remove)
+    other.start()
+    try:
+        for _ in range(5000):
+            check_run_directory(directory)
+    finally:
+        is_over.set()
+        other.join()
 
 
 def test_a_run_is_removed_and_other_files_stay(tmp_path: Path) -> None:
