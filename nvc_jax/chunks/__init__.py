@@ -4,9 +4,10 @@ Read ``payload`` first (the bytes), then ``payload_encoder`` (the ways of coding
 them) and ``body_decoder``; ``chunk_codec`` is what containers use. The ways are ``transform_body`` (a
 ``transform_coder``, which a model plugs in, and ``error_correction``, which keeps a bound), ``lattice_body``
 (prediction from coarse to fine), ``bodies`` (constant, ``uniform_quantization``, differences, packed
-``value_bytes``, levels) and ``rank_body`` (a table and ranks). ``prediction`` tells beforehand about what a
-lattice costs, by ``likely_cost``, ``prepared_chunk`` keeps what does not depend on the step, ``begun_chunk``
-compares a chunk with exact values apart and without, and ``candidates`` says which way is the cheapest. Under
+``value_bytes``, levels), ``rank_body`` (a table and ranks) and the ``lossless_candidates``. ``prediction``
+tells beforehand about what a lattice costs, by ``likely_cost`` and by ``experience`` with other chunks,
+``prepared_chunk`` keeps what does not depend on the step, ``begun_chunk`` compares a chunk with exact values
+apart and without, and of the ``candidates``, measured by ``candidate_measurer``, the cheapest is taken. Under
 a ``pointwise_bound`` the ``pointwise_encoder`` codes the ``logarithms`` of magnitudes in the same ways.
 ``chunk_values`` and ``special_values`` take NaN and missing values apart from the rest, ``exact_values``
 those that a chunk takes often, and ``decoded_range`` keeps decoded values within the range and apart from

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from nvc_jax.chunks.candidates import Candidate
+from nvc_jax.chunks.experience import NO_EXPERIENCE, CostShares, Experience, SeenChunk
 from nvc_jax.chunks.prediction import Prediction
 from nvc_jax.chunks.prepared_chunk import BodyValues
 from nvc_jax.chunks.transform_body import CodedBody
@@ -28,6 +29,7 @@ class BegunChunk(NamedTuple):
         transformed: body of the transform, or what it would cost; None where there is none.
         prediction: the chunk, ready to be coded by prediction; None for floats that stay exact.
         boundaries: as of ``PayloadEncoder.encode``.
+        experience: with the volume.
     """
 
     values: BodyValues
@@ -35,6 +37,25 @@ class BegunChunk(NamedTuple):
     transformed: CodedBody | DearChunk | None = None
     prediction: Prediction | None = None
     boundaries: int = 0
+    experience: Experience = NO_EXPERIENCE
+
+    @property
+    def is_apart(self) -> bool:
+        """Tell whether exact values are apart."""
+        return self.values.patterns is not None
+
+    @property
+    def shares(self) -> CostShares:
+        """Expected costs over their estimates."""
+        return self.experience.shares(is_apart=self.is_apart)
+
+    def learn(self, estimate: float, stream_bits: float, transform: float, lattice: float) -> None:
+        """Add the chunk to the experience; see ``SeenChunk``. Costs include those of the special values."""
+        special_bits = 8 * len(self.values.special_values)
+        likely = 0.0 if self.prediction is None else self.prediction.cost
+        if min(estimate, stream_bits, likely) > 0:
+            costs = (transform - special_bits, likely, lattice - special_bits)
+            self.experience.seen.append(SeenChunk(self.is_apart, estimate, stream_bits, *costs))
 
     def estimate(self, target: ChunkTarget) -> float:
         """Estimate the cost in bits; infinite where nothing tells it."""

@@ -14,6 +14,7 @@ from nvc_jax.chunks.body_decoder import BodyDecoder
 from nvc_jax.chunks.candidates import squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.decoded_range import DecodedRange
+from nvc_jax.chunks.experience import NO_EXPERIENCE, Experience
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.payload_encoder import PayloadEncoder
 from nvc_jax.chunks.pointwise_encoder import PointwiseEncoder
@@ -77,40 +78,59 @@ class ChunkCodec(ChunkDecoder):
         self._encoder = PayloadEncoder(self._transform, self._bodies, padded_shape, *rules)
         self._pointwise = PointwiseEncoder(self._encoder, self._bodies, coder, padded_shape, *rules)
 
-    def encode(self, values: np.ndarray, target: ChunkTarget, boundaries: int = 0) -> bytes:
+    def encode(
+        self,
+        values: np.ndarray,
+        target: ChunkTarget,
+        boundaries: int = 0,
+        experience: Experience = NO_EXPERIENCE,
+    ) -> bytes:
         """Encode a chunk.
 
         Args:
             values: (z, y, x) voxels that lie in the volume, of the volume's dtype.
             target: bound and step that the payload must keep to.
             boundaries: bits of the chunk boundaries at which the chunk meets others.
+            experience: with the volume under this target, by which ways of coding are left out.
 
         Returns:
             The cheapest payload that keeps to the target.
         """
-        return self.encode_prepared(self.prepare(values), target, boundaries)
+        return self.encode_prepared(self.prepare(values), target, boundaries, experience)
 
     def prepare(self, values: np.ndarray) -> PreparedChunk:
         """Prepare a chunk that is encoded by several targets: (z, y, x) voxels, as of ``encode``."""
         with ignoring_nan(self._dtype):
             return PreparedChunk(self._examine(values), self._padded_shape)
 
-    def encode_prepared(self, prepared: PreparedChunk, target: ChunkTarget, boundaries: int = 0) -> bytes:
+    def encode_prepared(
+        self,
+        prepared: PreparedChunk,
+        target: ChunkTarget,
+        boundaries: int = 0,
+        experience: Experience = NO_EXPERIENCE,
+    ) -> bytes:
         """Encode a prepared chunk; as ``encode``."""
         with ignoring_nan(self._dtype):
             if target.pointwise_error is None:
-                payload = self._encoder.encode(prepared, target, boundaries).payload
+                payload = self._encoder.encode(prepared, target, boundaries, experience).payload
             else:
                 assert target.step is not None  # the volume's encoder chooses it
                 with np.errstate(invalid="ignore"):  # NaN is cast to float64
                     payload = self._pointwise.encode(prepared, target.pointwise_error, target.step)
         return payload.to_bytes(self._whole_shape)
 
-    def encode_and_measure(self, prepared: PreparedChunk, step: float, boundaries: int = 0) -> MeasuredChunk:
+    def encode_and_measure(
+        self,
+        prepared: PreparedChunk,
+        step: float,
+        boundaries: int = 0,
+        experience: Experience = NO_EXPERIENCE,
+    ) -> MeasuredChunk:
         """Encode a prepared chunk with a step, under no bound; as ``encode``."""
         target = ChunkTarget(None, step)
         with ignoring_nan(self._dtype):
-            payload, squared_error = self._encoder.encode(prepared, target, boundaries)
+            payload, squared_error = self._encoder.encode(prepared, target, boundaries, experience)
         n_valid = int(np.count_nonzero(prepared.chunk.valid))
         return MeasuredChunk(
             payload.to_bytes(self._whole_shape), squared_error, squared_unit(target), n_valid

@@ -16,8 +16,9 @@ from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.exact_values import required_patterns, without_exact_values
 from nvc_jax.chunks.logarithms import PRECISIONS, Precision, encode_logarithms, to_values
+from nvc_jax.chunks.lossless_candidates import LOSSLESS_SHARE
 from nvc_jax.chunks.payload import Payload, PayloadKind
-from nvc_jax.chunks.payload_encoder import CERTAIN_JUMP, LOSSLESS_SHARE, PayloadEncoder
+from nvc_jax.chunks.payload_encoder import CERTAIN_JUMP, PayloadEncoder
 from nvc_jax.chunks.pointwise_bound import PointwiseBound
 from nvc_jax.chunks.prepared_chunk import PreparedChunk
 from nvc_jax.chunks.special_values import (

@@ -1,0 +1,65 @@
+"""Measuring of candidates: what readers will decode, the largest error, and what must be stored exactly."""
+
+import numpy as np
+
+from nvc_jax.chunks.body_decoder import BodyDecoder
+from nvc_jax.chunks.candidates import Candidate, squared_unit
+from nvc_jax.chunks.decoded_range import DecodedRange
+from nvc_jax.chunks.payload import Payload, PayloadKind
+from nvc_jax.chunks.prepared_chunk import BodyValues
+from nvc_jax.chunks.special_values import encode_special_values
+from nvc_jax.core.chunk_interfaces import ChunkTarget
+from nvc_jax.core.shapes import Shape3, check_shape
+from nvc_jax.native.float_errors import largest_and_squared_errors, largest_error
+
+
+class CandidateMeasurer:
+    """Makes candidates of bodies of chunks of one padded shape.
+
+    Args:
+        decoder: of bodies.
+        padded_shape: (z, y, x) of a whole chunk.
+        decoded_range: rules that readers enforce on decoded values.
+    """
+
+    def __init__(self, decoder: BodyDecoder, padded_shape: Shape3, decoded_range: DecodedRange) -> None:
+        self._decoder, self._padded_shape, self._decoded_range = decoder, padded_shape, decoded_range
+
+    def measure(
+        self,
+        values: BodyValues,
+        target: ChunkTarget,
+        kind: PayloadKind,
+        body: bytes,
+        correction: bytes = b"",
+        decoded: np.ndarray | None = None,
+        reserve: float = 0.0,
+    ) -> Candidate:
+        """Make a candidate of a body; what the rules take beyond a bound is stored exactly.
+
+        Args:
+            values: the values.
+            target: bound and step.
+            kind: of the body.
+            body: its bytes.
+            correction: bytes of the correction.
+            decoded: what body and correction decode to, in the volume's dtype; None if it is not known yet.
+            reserve: largest difference from values that other devices decode.
+        """
+        chunk, original = values.chunk, values.chunk.values
+        payload = Payload(kind, check_shape(original.shape), 0.0, body, values.special_values, correction)
+        decoded = self._decoder.decode(payload) if decoded is None else decoded
+        decoded, in_body = self._decoded_range.enforce(decoded), chunk.valid
+        broken = self._decoded_range.find_broken(original, decoded, target.max_error, reserve)
+        if broken is not None and (broken & in_body).any():
+            in_body = in_body & ~broken
+            valid = values.valid & ~(chunk.valid & broken)
+            stored = encode_special_values(original, valid, self._padded_shape, values.patterns)
+            payload = payload._replace(special_values=stored)
+        counted = in_body if chunk.has_gaps or in_body is not chunk.valid else None
+        if target.max_error is None:
+            unit = squared_unit(target)
+            error, squared = largest_and_squared_errors(original, decoded, counted, unit)
+        else:
+            error, squared = largest_error(original, decoded, counted), 0.0
+        return Candidate(payload._replace(max_error=error), squared)

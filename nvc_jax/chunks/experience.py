@@ -1,0 +1,89 @@
+"""Experience with a volume: what its chunks cost over their estimates.
+
+Estimates tell roughly which way of coding a chunk is the cheaper one: a transform takes 0.5 to 1 times its
+estimate, and a lattice 0.8 to 1.3 times. Chunks of one volume are alike, so that both ways are known much
+better where a few chunks have been coded in both. All other chunks are then coded in one way, unless both may
+cost about the same.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+_MARGIN = 0.95
+"""Share of what was seen that chunks are expected to take at least. With it, 90 volumes, one chunk of which
+was learned from, took at most 0.15 % more bits in the mean than by the cheaper one of both ways."""
+
+
+class CostShares(NamedTuple):
+    """Costs of a chunk over their estimates.
+
+    Attributes:
+        transform: least cost of a transform over ``DearChunk.cost``. A lattice whose likely cost is below it
+            is coded first; if its cost is, too, the transform is left out.
+        completion: cost of a chunk under a bound, with its correction, over the bits of its transform.
+        lattice: cost of a lattice over its likely cost.
+        worth: cost that a lattice may have, over that of the transformed chunk, up to which it is tried.
+    """
+
+    transform: float
+    completion: float
+    lattice: float
+    worth: float
+
+
+USUAL_SHARES = CostShares(transform=0.65, completion=1.18, lattice=1.0, worth=1.03)
+"""Shares without experience. With them, 90 volumes at three steps and under three bounds took at most 0.1 %
+more bits in the mean than by the cheaper one of both ways, and 5 to 7 % more in two cases."""
+
+
+class SeenChunk(NamedTuple):
+    """Costs of a chunk that was coded in both ways, in bits and error.
+
+    Attributes:
+        is_apart: whether exact values were apart.
+        estimate: of the transform, as of ``DearChunk``.
+        stream_bits: that the transform took, without a correction.
+        transform: cost of the transform.
+        likely: likely cost of the lattice.
+        lattice: its cost.
+    """
+
+    is_apart: bool
+    estimate: float
+    stream_bits: float
+    transform: float
+    likely: float
+    lattice: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Experience:
+    """Chunks of a volume that were coded in both ways under one target; none to begin with.
+
+    Attributes:
+        seen: the chunks.
+        learns: whether to add chunks; until that is over, the usual shares are expected.
+    """
+
+    seen: list[SeenChunk] = dataclasses.field(default_factory=list)
+    learns: bool = False
+
+    def shares(self, *, is_apart: bool) -> CostShares:
+        """Expect costs of chunks by the least that was seen; the usual ones where nothing was.
+
+        Args:
+            is_apart: whether exact values are apart.
+        """
+        seen = [one for one in self.seen if one.is_apart == is_apart]
+        if self.learns or not seen:
+            return USUAL_SHARES
+        return CostShares(
+            transform=_MARGIN * min(one.transform / one.estimate for one in seen),
+            completion=min(one.transform / one.stream_bits for one in seen),
+            lattice=min(one.lattice / one.likely for one in seen),
+            worth=_MARGIN,
+        )
+
+
+NO_EXPERIENCE = Experience()
+"""Experience of chunks by themselves."""
