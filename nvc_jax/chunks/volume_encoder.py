@@ -1,14 +1,15 @@
-"""A volume's chunks encoded one by one by a ``ChunkCodec``, each by itself."""
+"""A volume's chunks encoded by a ``ChunkCodec``, each by itself, on accelerators several together."""
 
 import functools
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec, MeasuredChunk
+from nvc_jax.chunks.encoding_batches import EncodingBatches
 from nvc_jax.chunks.logarithms import innermost
 from nvc_jax.chunks.mosaic import assemble, pick_tiles
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
@@ -18,6 +19,8 @@ from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.concurrency import map_on_devices
+from nvc_jax.core.device_batches import batch_size_in_use, share_of_batch
+from nvc_jax.core.devices import devices_in_use
 from nvc_jax.core.errors import error_unit, psnr_from_errors
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape, Shape3
@@ -54,6 +57,8 @@ class VolumeEncoder(ChunkEncoder):
         chunk: voxels of a whole chunk along each axis of the volume.
         value_range: of the volume.
         padded_shape: (z, y, x) for which the coder codes chunks; the spatial shape of a whole chunk if None.
+        batch_size: largest number of chunks that are encoded together; as many as the devices in use take if
+            None.
     """
 
     def __init__(
@@ -63,14 +68,23 @@ class VolumeEncoder(ChunkEncoder):
         chunk: Shape,
         value_range: ValueRange,
         padded_shape: Shape3 | None = None,
+        batch_size: int | None = None,
     ) -> None:
         self._whole_shape = spatial_shape(chunk, chunk)
-        self._codec = ChunkCodec(
-            coder, padded_shape or self._whole_shape, volume.dtype.numpy_dtype, value_range, self._whole_shape
+        make_codec = functools.partial(
+            ChunkCodec,
+            padded_shape=padded_shape or self._whole_shape,
+            dtype=volume.dtype.numpy_dtype,
+            value_range=value_range,
+            whole_shape=self._whole_shape,
         )
-        self._step_limits = coder.step_limits
+        self._codec, self._step_limits = make_codec(coder), coder.step_limits
         self._volume, self._value_range = volume, value_range
         self._regions = chunk_regions(volume.shape, chunk)
+        if batch_size is None:
+            largest = batch_size_in_use(coder.encoding_bytes)
+            batch_size = share_of_batch(largest, len(self._regions), len(devices_in_use()))
+        self._batches = EncodingBatches(make_codec, coder, batch_size)
         self._chunk = chunk
         self._tried: dict[tuple[tuple[int, ...], ChunkTarget], bytes] = {}
         self._lock = threading.Lock()
@@ -104,8 +118,20 @@ class VolumeEncoder(ChunkEncoder):
 
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""
+        return self._encode(region, self._codec, target)
+
+    @property
+    def batch_size(self) -> int:
+        """Largest number of chunks that a device encodes together: 1 on CPUs, else as many as fit into it."""
+        return self._batches.batch_size
+
+    def encode_together(self, regions: Sequence[Region], target: ChunkTarget) -> Iterable[bytes]:
+        """Encode at most ``batch_size`` chunks together; see ``ChunkEncoder``."""
+        return self._batches.map_together(functools.partial(self._encode, target=target), regions)
+
+    def _encode(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
         tried = self._tried.pop((_corner(region), target), None)
-        return tried or self._codec.encode(self._read(region), target, self._boundaries(region))
+        return tried or codec.encode(self._read(region), target, self._boundaries(region))
 
     def _keep(self, region: Region, target: ChunkTarget, payload: bytes) -> None:
         """Keep the payload of a chunk until the chunk is encoded by the target, if there is room."""
@@ -122,14 +148,14 @@ class VolumeEncoder(ChunkEncoder):
         """Read a chunk, and prepare it to be encoded."""
         return self._codec.prepare(self._read(region))
 
-    def _squared_errors(self, region: Region, step: float) -> tuple[float, int]:
+    def _squared_errors(self, region: Region, codec: ChunkCodec, step: float) -> tuple[float, int]:
         """Encode a chunk with ``step`` and keep the payload.
 
         Returns:
             Sum of the squared errors, in squares of the range's unit, and the number of valid voxels.
         """
         prepared = self._prepare(region)
-        measured = self._codec.encode_and_measure(prepared, step, self._boundaries(region))
+        measured = codec.encode_and_measure(prepared, step, self._boundaries(region))
         self._keep(region, ChunkTarget(None, step), measured.stored)
         return self._errors_of(measured)
 
@@ -167,8 +193,10 @@ class VolumeEncoder(ChunkEncoder):
         def psnr_of(regions: list[Region], step: float) -> float:
             in_units = stated_step(step)
             self._tried.clear()  # payloads of another step
-            errors = map_on_devices(lambda region: self._squared_errors(region, in_units), regions)
-            return psnr_from_errors(width / error_unit(width), releasing(errors))
+            errors = self._batches.map_on_devices(
+                functools.partial(self._squared_errors, step=in_units), regions
+            )
+            return psnr_from_errors(width / error_unit(width), errors)
 
         def psnr_of_mosaic(prepared: PreparedChunk, step: float) -> float:
             measured = self._codec.encode_and_measure(prepared, stated_step(step))
@@ -202,15 +230,15 @@ class VolumeEncoder(ChunkEncoder):
         picked = pick_evenly(regions, n_samples)
         sample = list(zip(picked, releasing(map_on_devices(self._prepare, picked)), strict=True))
 
-        def encode(item: tuple[Region, PreparedChunk], target: ChunkTarget) -> bytes:
+        def encode(item: tuple[Region, PreparedChunk], codec: ChunkCodec, target: ChunkTarget) -> bytes:
             region, prepared = item
-            payload = self._codec.encode_prepared(prepared, target, self._boundaries(region))
+            payload = codec.encode_prepared(prepared, target, self._boundaries(region))
             self._keep(region, target, payload)
             return payload
 
         def measure(ratio: float) -> TriedRatio | None:
             target = target_of(ratio)
-            stored = list(releasing(map_on_devices(lambda item: encode(item, target), sample)))
+            stored = list(self._batches.map_on_devices(functools.partial(encode, target=target), sample))
             payloads = [parse_payload(one, self._whole_shape) for one in stored]
             return _summarize(sum(map(len, stored)), payloads)
 

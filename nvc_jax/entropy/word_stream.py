@@ -107,8 +107,11 @@ def send_words(words: np.ndarray, used: int) -> jax.Array:
 
 
 def fetch_words(words: jax.Array, used: int) -> np.ndarray:
-    """Get the used words of a buffer, uint16 (used,), from a device apart from this processor."""
-    return np.asarray(_cut(words, _transferred(used, len(words))))[:used]
+    """Get the used words of a buffer, uint16 (used,), from a device apart from this processor.
+
+    Of several buffers, (…, capacity), as many words of each.
+    """
+    return np.asarray(_cut(words, _transferred(used, words.shape[-1])))[..., :used]
 
 
 def _transferred(used: int, capacity: int) -> int:
@@ -123,4 +126,4 @@ def _extend(words: jax.Array, capacity: int) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnums=1)
 def _cut(words: jax.Array, length: int) -> jax.Array:
-    return words[:length]
+    return words[..., :length]
