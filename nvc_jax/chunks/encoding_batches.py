@@ -1,15 +1,14 @@
 """Chunks encoded together: what several ask of a transform coder at the same time is one call of the device.
 
-The encoder of a chunk goes on as it does alone, in a thread of its own. Only its calls of the coder wait for
-those of the other chunks. So each chunk gets the bytes that it gets alone.
+The encoder of a chunk goes on as it does alone, in a thread of its own, on the host. Only its calls of the
+coder wait for those of the other chunks. So each chunk gets the bytes that it gets alone.
 """
 
 import functools
-import itertools
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -31,7 +30,7 @@ class EncodingBatches:
     Args:
         make_codec: makes the codec of chunks by a coder.
         coder: of the model.
-        batch_size: largest number of chunks of a batch.
+        batch_size: largest number of chunks of a batch; with 1, each is encoded alone.
     """
 
     def __init__(
@@ -62,8 +61,8 @@ class EncodingBatches:
             The results, all of which are there by then. An error of an item is raised in the place of its
             result.
         """
-        if len(items) == 1:
-            return [function(items[0], self._codec)]
+        if self.batch_size == 1:
+            return [function(item, self._codec) for item in items]
 
         def encode(item: T, ask: Ask) -> R:
             return function(item, self._make_codec(_GatheredCoder(self._coder, ask)))
@@ -72,15 +71,24 @@ class EncodingBatches:
 
     def _answer(self, requests: list[Any]) -> list[Any]:
         """Encode the chunks among requests of ``_GatheredCoder``, and decode the streams."""
-        is_chunk = [isinstance(request, ChunkToEncode) for request in requests]
-        chunks = list(itertools.compress(requests, is_chunk))
-        streams = [request for request, is_one in zip(requests, is_chunk, strict=True) if not is_one]
+        chunks = [request for request in requests if isinstance(request, ChunkToEncode)]
+        streams = [self._coder.parse(*request) for request in requests if isinstance(request, _StoredStream)]
         encoded = iter(run_filled(self._coder.encode_batch, chunks, self.batch_size))
         decoded = iter(run_filled(self._decode, streams, self.batch_size))
-        return [next(encoded if is_one else decoded) for is_one in is_chunk]
+        return [next(encoded if isinstance(one, ChunkToEncode) else decoded) for one in requests]
 
     def _decode(self, streams: Sequence[Any]) -> list[np.ndarray]:
         return list(self._coder.decode_batch(streams))
+
+
+class _StoredStream(NamedTuple):
+    """Arguments of ``TransformCoder.parse``, of a stream that is decoded together with others."""
+
+    stored: bytes
+    low: float
+    high: float
+    step: float
+    valid_shape: Shape3
 
 
 class _GatheredCoder(TransformCoder):
@@ -88,7 +96,7 @@ class _GatheredCoder(TransformCoder):
 
     Args:
         coder: of the model.
-        ask: encodes a ``ChunkToEncode``, and decodes a parsed stream.
+        ask: encodes a ``ChunkToEncode``, and decodes a ``_StoredStream``.
     """
 
     def __init__(self, coder: TransformCoder, ask: Ask) -> None:
@@ -124,22 +132,24 @@ class _GatheredCoder(TransformCoder):
         """Encode several chunks, apart from others."""
         return self._coder.encode_batch(chunks)
 
-    def parse(self, stored: bytes, low: float, high: float, step: float, valid_shape: Shape3) -> Any:
-        """Read a stream's bytes; see ``TransformCoder.parse``."""
-        return self._coder.parse(stored, low, high, step, valid_shape)
+    def parse(
+        self, stored: bytes, low: float, high: float, step: float, valid_shape: Shape3
+    ) -> _StoredStream:
+        """Put off reading a stream's bytes until it is decoded, on the device."""
+        return _StoredStream(stored, low, high, step, valid_shape)
 
-    def decode(self, stream: Any) -> np.ndarray:
+    def decode(self, stream: _StoredStream) -> np.ndarray:
         """Decode a stream: float32 of the padded shape."""
         decoded: np.ndarray = self._ask(stream)
         return decoded
 
-    def decode_batch(self, streams: Sequence[Any]) -> np.ndarray:
+    def decode_batch(self, streams: Sequence[_StoredStream]) -> np.ndarray:
         """Decode several streams, apart from others."""
-        return self._coder.decode_batch(streams)
+        return self._coder.decode_batch([self._coder.parse(*stream) for stream in streams])
 
-    def decode_preview(self, stream: Any) -> np.ndarray:
+    def decode_preview(self, stream: _StoredStream) -> np.ndarray:
         """Decode about the means of blocks of 8³ voxels."""
-        return self._coder.decode_preview(stream)
+        return self._coder.decode_preview(self._coder.parse(*stream))
 
     def decoding_reserve(self, low: float, high: float, step: float) -> float:
         """Bound the difference between values decoded here and on any other device."""

@@ -198,15 +198,19 @@ class VolumeEncoder(ChunkEncoder):
             )
             return psnr_from_errors(width / error_unit(width), errors)
 
+        def measure(mosaic: PreparedChunk, codec: ChunkCodec, step: float) -> tuple[float, int]:
+            return self._errors_of(codec.encode_and_measure(mosaic, step))
+
         def psnr_of_mosaic(prepared: PreparedChunk, step: float) -> float:
-            measured = self._codec.encode_and_measure(prepared, stated_step(step))
-            return psnr_from_errors(width / error_unit(width), [self._errors_of(measured)])
+            measure_step = functools.partial(measure, step=stated_step(step))
+            errors = self._batches.map_together(measure_step, [prepared])
+            return psnr_from_errors(width / error_unit(width), errors)
 
         mosaic = self._make_mosaic(regions) if len(regions) >= _LEAST_FOR_MOSAIC else None
         guess = None
         if mosaic is not None:
-            measure = functools.partial(psnr_of_mosaic, self._codec.prepare(mosaic))
-            guess = find_step(measure, psnr, self._step_limits, tolerance=_ROUGH_TOLERANCE_DB)
+            try_step = functools.partial(psnr_of_mosaic, self._codec.prepare(mosaic))
+            guess = find_step(try_step, psnr, self._step_limits, tolerance=_ROUGH_TOLERANCE_DB)
         step, _ = find_step(functools.partial(psnr_of, regions), psnr, self._step_limits, start=guess)
         if step <= self._step_limits[0] * _NEAR or stated_step(step) < _SMALLEST_STEP:
             reached = psnr_of(regions, step)

@@ -43,17 +43,18 @@ def count_in_batch(device: StatingMemory, bytes_of_one: int) -> int:
 
 def batch_size_in_use(bytes_of_one: int) -> int:
     """Get the number of items of a batch for the devices in use: 1 on CPUs, else as of ``count_in_batch``."""
-    if jax.default_backend() == "cpu":
-        return 1
     device = next((one for one in devices_in_use() if one is not None), jax.local_devices()[0])
-    return count_in_batch(device, bytes_of_one)
+    return 1 if device.platform == "cpu" else count_in_batch(device, bytes_of_one)
 
 
 def share_of_batch(batch_size: int, n_items: int, n_devices: int) -> int:
     """Get the number of items of a batch, at most ``batch_size``, so that each device has its share of few.
 
-    Each gets two batches, unless these would be smaller than what a program is compiled for.
+    Each gets two batches, unless these would be smaller than what a program is compiled for. One item alone
+    is no batch.
     """
+    if n_items == 1:
+        return 1
     share = -(-n_items // (BATCHES_PER_DEVICE * n_devices))
     return min(batch_size, pad_to_batch(max(share, 1), batch_size))
 

@@ -49,9 +49,23 @@ def devices_in_use() -> tuple[Any, ...]:
     return (None,) if len(local) == 1 else tuple(local)
 
 
-def on_this_device(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function that computes, in any thread, on the default device of this one."""
+def platform_here() -> str:
+    """Get the platform on which this thread computes: ``"cpu"``, or an accelerator's."""
     device = _default_device()
+    if device is None:
+        return jax.default_backend()
+    return device if isinstance(device, str) else str(device.platform)
+
+
+def on_host(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function that computes on the host's processor, in any thread.
+
+    If JAX was told to leave that alone (``JAX_PLATFORMS``), it is the default device of this thread.
+    """
+    try:
+        device = jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        device = _default_device()
 
     @functools.wraps(function)
     def compute(*args: P.args, **kwargs: P.kwargs) -> R:

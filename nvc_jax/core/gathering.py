@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from nvc_jax.core.devices import on_this_device
+from nvc_jax.core.devices import on_host
 from nvc_jax.core.jax_settings import in_own_settings
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ def map_gathering(
     """Map items by a thread each, and answer what they ask for together.
 
     Args:
-        function: takes an item and what it asks with; computes on the device of this thread.
+        function: takes an item and what it asks with; computes on the host's processor.
         items: at least one.
         answer: gets the answers to requests, which come in the order of their items; called by this thread.
             An error of it is raised where the requests were asked.
@@ -41,7 +41,7 @@ def map_gathering(
     asked: queue.SimpleQueue[tuple[int, tuple[Any, Future[Any]] | None]] = queue.SimpleQueue()
 
     @in_own_settings
-    @on_this_device
+    @on_host
     def compute(number: int, item: T) -> R:
         def ask(request: Any) -> Any:
             reply: Future[Any] = Future()

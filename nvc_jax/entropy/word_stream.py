@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.aligned_arrays import zeros_aligned
+from nvc_jax.core.devices import platform_here
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.entropy.word_stack import GROUP_LANES, WORD_BITS
 
@@ -57,7 +58,7 @@ def words_to_bytes(stream: WordStream) -> bytes:
     n_groups = n_groups_of(int(stream.n_lanes))
     group_words = np.asarray(stream.group_words)[:n_groups].tolist()
     used = sum(group_words)
-    is_far = isinstance(stream.words, jax.Array) and jax.default_backend() != "cpu"
+    is_far = isinstance(stream.words, jax.Array) and platform_here() != "cpu"
     words = fetch_words(stream.words, used) if is_far else np.asarray(stream.words)[:used]
     words = words.astype("<u2")
     return encode_varints(*group_words[:-1]) + words.tobytes()
@@ -92,7 +93,7 @@ def words_from_bytes(stored: bytes, n_lanes: int, max_lanes: int, capacity: int)
     words[:used] = np.frombuffer(stored, "<u2", used, start)
     numbers: list[Any] = [group_words.astype(np.int32), np.int32(n_lanes)]
     # Not by jnp.asarray, which needs a compiled program.
-    on_device = jax.device_put(words) if jax.default_backend() == "cpu" else send_words(words, used)
+    on_device = jax.device_put(words) if platform_here() == "cpu" else send_words(words, used)
     return WordStream(on_device, *numbers)
 
 

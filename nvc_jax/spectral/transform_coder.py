@@ -12,7 +12,7 @@ import numpy as np
 from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk, TransformCoder
 from nvc_jax.core.compiler_options import quick_compilation
 from nvc_jax.core.device_batches import program_bytes, run_in_room
-from nvc_jax.core.devices import DeviceCopies
+from nvc_jax.core.devices import DeviceCopies, platform_here
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral import decoder, encoder
@@ -67,7 +67,7 @@ class SpectralTransformCoder(TransformCoder):
         self._bytes_of: dict[tuple[Any, int], float] = {}
         n_bytes = 4 * math.prod(padded_shape)
         self.decoding_bytes = _VOLUMES_TO_DECODE * n_bytes
-        to_encode = _VOLUMES_TO_ENCODE.get(jax.default_backend(), _VOLUMES_TO_ENCODE_ELSEWHERE)
+        to_encode = _VOLUMES_TO_ENCODE.get(platform_here(), _VOLUMES_TO_ENCODE_ELSEWHERE)
         self.encoding_bytes = to_encode * n_bytes
         self._encode = _chunk_encoder(is_lone)
 
