@@ -15,7 +15,8 @@ import numpy as np
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk, TransformCoder
 from nvc_jax.core.concurrency import count_workers, map_batches_on_devices
-from nvc_jax.core.device_batches import run_filled
+from nvc_jax.core.device_batches import batch_size_in_use, run_filled, share_of_batch
+from nvc_jax.core.devices import devices_in_use
 from nvc_jax.core.gathering import Ask, map_gathering
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape3
@@ -79,6 +80,15 @@ class EncodingBatches:
 
     def _decode(self, streams: Sequence[Any]) -> list[np.ndarray]:
         return list(self._coder.decode_batch(streams))
+
+
+def choose_batch_size(coder: TransformCoder, n_chunks: int) -> int:
+    """Choose the number of chunks of a batch: 1 on CPUs, else as many as fit into the devices in use.
+
+    Each device gets its share of the chunks of a volume, of which there are ``n_chunks``.
+    """
+    largest = batch_size_in_use(coder.encoding_bytes)
+    return share_of_batch(largest, n_chunks, len(devices_in_use()))
 
 
 class _StoredStream(NamedTuple):

@@ -1,15 +1,16 @@
 """A volume's chunks encoded by a ``ChunkCodec``, each by itself, on accelerators several together."""
 
+import contextlib
 import functools
 import math
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec, MeasuredChunk
-from nvc_jax.chunks.encoding_batches import EncodingBatches
+from nvc_jax.chunks.encoding_batches import EncodingBatches, choose_batch_size
+from nvc_jax.chunks.kept_payloads import KeptPayloads, first_voxel
 from nvc_jax.chunks.logarithms import innermost
 from nvc_jax.chunks.mosaic import assemble, pick_tiles
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
@@ -19,8 +20,6 @@ from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.concurrency import map_on_devices
-from nvc_jax.core.device_batches import batch_size_in_use, share_of_batch
-from nvc_jax.core.devices import devices_in_use
 from nvc_jax.core.errors import error_unit, psnr_from_errors
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape, Shape3
@@ -36,8 +35,6 @@ _FEW_CHUNKS, _SAMPLES_OF_FEW, _SAMPLES_OF_MANY = 8, 2, 3
 """Chunks of small volumes, and chunks that the step under a bound is chosen by, in small volumes and in
 larger ones. The choice changes the size by a few per cent only; two chunks keep two cores busy."""
 
-_MOST_KEPT_BYTES = 1 << 26
-"""Bytes of tried payloads that are kept at most: 64 MiB."""
 _PROMISED_DB = 0.1
 """Distance from the wanted PSNR that is promised."""
 _NEAR = 1.5
@@ -81,13 +78,10 @@ class VolumeEncoder(ChunkEncoder):
         self._codec, self._step_limits = make_codec(coder), coder.step_limits
         self._volume, self._value_range = volume, value_range
         self._regions = chunk_regions(volume.shape, chunk)
-        if batch_size is None:
-            largest = batch_size_in_use(coder.encoding_bytes)
-            batch_size = share_of_batch(largest, len(self._regions), len(devices_in_use()))
+        batch_size = batch_size or choose_batch_size(coder, len(self._regions))
         self._batches = EncodingBatches(make_codec, coder, batch_size)
         self._chunk = chunk
-        self._tried: dict[tuple[tuple[int, ...], ChunkTarget], bytes] = {}
-        self._lock = threading.Lock()
+        self._tried = KeptPayloads()
 
     def resolve(self, target: QualityTarget, sample: Sequence[Region] | None = None) -> ChunkTarget:
         """Turn a quality target into bound and step, in the volume's units; see ``ChunkEncoder``.
@@ -130,14 +124,9 @@ class VolumeEncoder(ChunkEncoder):
         return self._batches.map_together(functools.partial(self._encode, target=target), regions)
 
     def _encode(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
-        tried = self._tried.pop((_corner(region), target), None)
-        return tried or codec.encode(self._read(region), target, self._boundaries(region))
-
-    def _keep(self, region: Region, target: ChunkTarget, payload: bytes) -> None:
-        """Keep the payload of a chunk until the chunk is encoded by the target, if there is room."""
-        with self._lock:
-            if sum(map(len, self._tried.values())) + len(payload) <= _MOST_KEPT_BYTES:
-                self._tried[_corner(region), target] = payload
+        with _naming(region):
+            tried = self._tried.take(region, target)
+            return tried or codec.encode(self._read(region), target, self._boundaries(region))
 
     def _read(self, region: Region) -> np.ndarray:
         """Read a chunk: (z, y, x), of its spatial shape."""
@@ -154,9 +143,10 @@ class VolumeEncoder(ChunkEncoder):
         Returns:
             Sum of the squared errors, in squares of the range's unit, and the number of valid voxels.
         """
-        prepared = self._prepare(region)
-        measured = codec.encode_and_measure(prepared, step, self._boundaries(region))
-        self._keep(region, ChunkTarget(None, step), measured.stored)
+        with _naming(region):
+            prepared = self._prepare(region)
+            measured = codec.encode_and_measure(prepared, step, self._boundaries(region))
+        self._tried.keep(region, ChunkTarget(None, step), measured.stored)
         return self._errors_of(measured)
 
     def _errors_of(self, measured: MeasuredChunk) -> tuple[float, int]:
@@ -192,7 +182,7 @@ class VolumeEncoder(ChunkEncoder):
 
         def psnr_of(regions: list[Region], step: float) -> float:
             in_units = stated_step(step)
-            self._tried.clear()  # payloads of another step
+            self._tried.drop_others(ChunkTarget(None, in_units))
             errors = self._batches.map_on_devices(
                 functools.partial(self._squared_errors, step=in_units), regions
             )
@@ -237,7 +227,7 @@ class VolumeEncoder(ChunkEncoder):
         def encode(item: tuple[Region, PreparedChunk], codec: ChunkCodec, target: ChunkTarget) -> bytes:
             region, prepared = item
             payload = codec.encode_prepared(prepared, target, self._boundaries(region))
-            self._keep(region, target, payload)
+            self._tried.keep(region, target, payload)
             return payload
 
         def measure(ratio: float) -> TriedRatio | None:
@@ -247,7 +237,7 @@ class VolumeEncoder(ChunkEncoder):
             return _summarize(sum(map(len, stored)), payloads)
 
         target = target_of(find_ratio(measure))
-        self._tried = {key: payload for key, payload in self._tried.items() if key[1] == target}
+        self._tried.drop_others(target)
         return target
 
 
@@ -262,6 +252,12 @@ def _summarize(n_bytes: int, payloads: list[Payload]) -> TriedRatio | None:
     return TriedRatio(n_bytes, 1 - body_bytes / coded_bytes, 8 * body_bytes / n_voxels)
 
 
-def _corner(region: Region) -> tuple[int, ...]:
-    """First voxel of a region."""
-    return tuple(axis.start for axis in region)
+@contextlib.contextmanager
+def _naming(region: Region) -> Iterator[None]:
+    """Name the chunk in the notes of an error, unless others of its batch have done so."""
+    try:
+        yield
+    except Exception as error:
+        if not hasattr(error, "__notes__"):
+            error.add_note(f"in the chunk whose first voxel is {first_voxel(region)}")
+        raise
