@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from nvc_jax.chunks.body_decoder import BodyDecoder
@@ -24,8 +23,7 @@ from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkTarget, ValueRange
-from nvc_jax.core.device_batches import count_in_batch, pad_to_batch
-from nvc_jax.core.devices import devices_in_use
+from nvc_jax.core.device_batches import batch_size_in_use, pad_to_batch
 from nvc_jax.core.dtypes import ignoring_nan
 from nvc_jax.core.shapes import Shape3
 
@@ -152,10 +150,7 @@ class ChunkCodec(ChunkDecoder):
     @property
     def batch_size(self) -> int:
         """Largest number of chunks that a device decodes together: 1 on CPUs, else as many as fit into it."""
-        if jax.default_backend() == "cpu":
-            return 1
-        device = next((one for one in devices_in_use() if one is not None), jax.local_devices()[0])
-        return count_in_batch(device, self._transform.coder.decoding_bytes)
+        return batch_size_in_use(self._transform.coder.decoding_bytes)
 
     def decode_together(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
         """Decode several chunks, the streams of all in one call of the device; errors as of ``decode``."""

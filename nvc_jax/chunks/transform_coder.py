@@ -24,15 +24,29 @@ class DearChunk(NamedTuple):
     cost: float
 
 
+class ChunkToEncode(NamedTuple):
+    """Arguments of ``TransformCoder.encode_below``."""
+
+    limit: float
+    values: np.ndarray
+    low: float
+    high: float
+    step: float
+    valid_shape: Shape3
+    boundaries: int
+
+
 class TransformCoder(abc.ABC):
     """Codes float32 chunks of one padded shape.
 
     Attributes:
         step_limits: smallest and largest step, relative to the chunk's range.
-        decoding_bytes: estimated memory of a device that it takes to decode a chunk.
+        encoding_bytes, decoding_bytes: estimated memory of a device that it takes to encode a chunk, and to
+            decode one.
     """
 
     step_limits: tuple[float, float]
+    encoding_bytes: int
     decoding_bytes: int
 
     @abc.abstractmethod
@@ -69,6 +83,11 @@ class TransformCoder(abc.ABC):
         Other arguments are those of ``encode``, which coders run that have no estimate.
         """
         return self.encode(values, low, high, step, valid_shape, boundaries)
+
+    def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
+        """Encode several chunks to the streams of ``encode_below``, in one call of the device if possible."""
+        encoded = (self.encode_below(*chunk) for chunk in chunks)
+        return [one if isinstance(one, DearChunk) else one[0] for one in encoded]
 
     @abc.abstractmethod
     def parse(self, stored: bytes, low: float, high: float, step: float, valid_shape: Shape3) -> Any:

@@ -1,14 +1,16 @@
-"""A volume's chunks encoded one by one by a ``ChunkCodec``, each by itself."""
+"""A volume's chunks encoded by a ``ChunkCodec``, each by itself, on accelerators several together."""
 
+import contextlib
 import functools
 import math
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec, MeasuredChunk
+from nvc_jax.chunks.encoding_batches import EncodingBatches, choose_batch_size
+from nvc_jax.chunks.kept_payloads import KeptPayloads, first_voxel
 from nvc_jax.chunks.logarithms import innermost
 from nvc_jax.chunks.mosaic import assemble, pick_tiles
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
@@ -33,8 +35,6 @@ _FEW_CHUNKS, _SAMPLES_OF_FEW, _SAMPLES_OF_MANY = 8, 2, 3
 """Chunks of small volumes, and chunks that the step under a bound is chosen by, in small volumes and in
 larger ones. The choice changes the size by a few per cent only; two chunks keep two cores busy."""
 
-_MOST_KEPT_BYTES = 1 << 26
-"""Bytes of tried payloads that are kept at most: 64 MiB."""
 _PROMISED_DB = 0.1
 """Distance from the wanted PSNR that is promised."""
 _NEAR = 1.5
@@ -54,6 +54,8 @@ class VolumeEncoder(ChunkEncoder):
         chunk: voxels of a whole chunk along each axis of the volume.
         value_range: of the volume.
         padded_shape: (z, y, x) for which the coder codes chunks; the spatial shape of a whole chunk if None.
+        batch_size: largest number of chunks that are encoded together; as many as the devices in use take if
+            None.
     """
 
     def __init__(
@@ -63,17 +65,23 @@ class VolumeEncoder(ChunkEncoder):
         chunk: Shape,
         value_range: ValueRange,
         padded_shape: Shape3 | None = None,
+        batch_size: int | None = None,
     ) -> None:
         self._whole_shape = spatial_shape(chunk, chunk)
-        self._codec = ChunkCodec(
-            coder, padded_shape or self._whole_shape, volume.dtype.numpy_dtype, value_range, self._whole_shape
+        make_codec = functools.partial(
+            ChunkCodec,
+            padded_shape=padded_shape or self._whole_shape,
+            dtype=volume.dtype.numpy_dtype,
+            value_range=value_range,
+            whole_shape=self._whole_shape,
         )
-        self._step_limits = coder.step_limits
+        self._codec, self._step_limits = make_codec(coder), coder.step_limits
         self._volume, self._value_range = volume, value_range
         self._regions = chunk_regions(volume.shape, chunk)
+        batch_size = batch_size or choose_batch_size(coder, len(self._regions))
+        self._batches = EncodingBatches(make_codec, coder, batch_size)
         self._chunk = chunk
-        self._tried: dict[tuple[tuple[int, ...], ChunkTarget], bytes] = {}
-        self._lock = threading.Lock()
+        self._tried = KeptPayloads()
 
     def resolve(self, target: QualityTarget, sample: Sequence[Region] | None = None) -> ChunkTarget:
         """Turn a quality target into bound and step, in the volume's units; see ``ChunkEncoder``.
@@ -104,14 +112,21 @@ class VolumeEncoder(ChunkEncoder):
 
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""
-        tried = self._tried.pop((_corner(region), target), None)
-        return tried or self._codec.encode(self._read(region), target, self._boundaries(region))
+        return self._encode(region, self._codec, target)
 
-    def _keep(self, region: Region, target: ChunkTarget, payload: bytes) -> None:
-        """Keep the payload of a chunk until the chunk is encoded by the target, if there is room."""
-        with self._lock:
-            if sum(map(len, self._tried.values())) + len(payload) <= _MOST_KEPT_BYTES:
-                self._tried[_corner(region), target] = payload
+    @property
+    def batch_size(self) -> int:
+        """Largest number of chunks that a device encodes together: 1 on CPUs, else as many as fit into it."""
+        return self._batches.batch_size
+
+    def encode_together(self, regions: Sequence[Region], target: ChunkTarget) -> Iterable[bytes]:
+        """Encode at most ``batch_size`` chunks together; see ``ChunkEncoder``."""
+        return self._batches.map_together(functools.partial(self._encode, target=target), regions)
+
+    def _encode(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
+        with _naming(region):
+            tried = self._tried.take(region, target)
+            return tried or codec.encode(self._read(region), target, self._boundaries(region))
 
     def _read(self, region: Region) -> np.ndarray:
         """Read a chunk: (z, y, x), of its spatial shape."""
@@ -122,15 +137,16 @@ class VolumeEncoder(ChunkEncoder):
         """Read a chunk, and prepare it to be encoded."""
         return self._codec.prepare(self._read(region))
 
-    def _squared_errors(self, region: Region, step: float) -> tuple[float, int]:
+    def _squared_errors(self, region: Region, codec: ChunkCodec, step: float) -> tuple[float, int]:
         """Encode a chunk with ``step`` and keep the payload.
 
         Returns:
             Sum of the squared errors, in squares of the range's unit, and the number of valid voxels.
         """
-        prepared = self._prepare(region)
-        measured = self._codec.encode_and_measure(prepared, step, self._boundaries(region))
-        self._keep(region, ChunkTarget(None, step), measured.stored)
+        with _naming(region):
+            prepared = self._prepare(region)
+            measured = codec.encode_and_measure(prepared, step, self._boundaries(region))
+        self._tried.keep(region, ChunkTarget(None, step), measured.stored)
         return self._errors_of(measured)
 
     def _errors_of(self, measured: MeasuredChunk) -> tuple[float, int]:
@@ -166,19 +182,25 @@ class VolumeEncoder(ChunkEncoder):
 
         def psnr_of(regions: list[Region], step: float) -> float:
             in_units = stated_step(step)
-            self._tried.clear()  # payloads of another step
-            errors = map_on_devices(lambda region: self._squared_errors(region, in_units), regions)
-            return psnr_from_errors(width / error_unit(width), releasing(errors))
+            self._tried.drop_others(ChunkTarget(None, in_units))
+            errors = self._batches.map_on_devices(
+                functools.partial(self._squared_errors, step=in_units), regions
+            )
+            return psnr_from_errors(width / error_unit(width), errors)
+
+        def measure(mosaic: PreparedChunk, codec: ChunkCodec, step: float) -> tuple[float, int]:
+            return self._errors_of(codec.encode_and_measure(mosaic, step))
 
         def psnr_of_mosaic(prepared: PreparedChunk, step: float) -> float:
-            measured = self._codec.encode_and_measure(prepared, stated_step(step))
-            return psnr_from_errors(width / error_unit(width), [self._errors_of(measured)])
+            measure_step = functools.partial(measure, step=stated_step(step))
+            errors = self._batches.map_together(measure_step, [prepared])
+            return psnr_from_errors(width / error_unit(width), errors)
 
         mosaic = self._make_mosaic(regions) if len(regions) >= _LEAST_FOR_MOSAIC else None
         guess = None
         if mosaic is not None:
-            measure = functools.partial(psnr_of_mosaic, self._codec.prepare(mosaic))
-            guess = find_step(measure, psnr, self._step_limits, tolerance=_ROUGH_TOLERANCE_DB)
+            try_step = functools.partial(psnr_of_mosaic, self._codec.prepare(mosaic))
+            guess = find_step(try_step, psnr, self._step_limits, tolerance=_ROUGH_TOLERANCE_DB)
         step, _ = find_step(functools.partial(psnr_of, regions), psnr, self._step_limits, start=guess)
         if step <= self._step_limits[0] * _NEAR or stated_step(step) < _SMALLEST_STEP:
             reached = psnr_of(regions, step)
@@ -202,20 +224,20 @@ class VolumeEncoder(ChunkEncoder):
         picked = pick_evenly(regions, n_samples)
         sample = list(zip(picked, releasing(map_on_devices(self._prepare, picked)), strict=True))
 
-        def encode(item: tuple[Region, PreparedChunk], target: ChunkTarget) -> bytes:
+        def encode(item: tuple[Region, PreparedChunk], codec: ChunkCodec, target: ChunkTarget) -> bytes:
             region, prepared = item
-            payload = self._codec.encode_prepared(prepared, target, self._boundaries(region))
-            self._keep(region, target, payload)
+            payload = codec.encode_prepared(prepared, target, self._boundaries(region))
+            self._tried.keep(region, target, payload)
             return payload
 
         def measure(ratio: float) -> TriedRatio | None:
             target = target_of(ratio)
-            stored = list(releasing(map_on_devices(lambda item: encode(item, target), sample)))
+            stored = list(self._batches.map_on_devices(functools.partial(encode, target=target), sample))
             payloads = [parse_payload(one, self._whole_shape) for one in stored]
             return _summarize(sum(map(len, stored)), payloads)
 
         target = target_of(find_ratio(measure))
-        self._tried = {key: payload for key, payload in self._tried.items() if key[1] == target}
+        self._tried.drop_others(target)
         return target
 
 
@@ -230,6 +252,12 @@ def _summarize(n_bytes: int, payloads: list[Payload]) -> TriedRatio | None:
     return TriedRatio(n_bytes, 1 - body_bytes / coded_bytes, 8 * body_bytes / n_voxels)
 
 
-def _corner(region: Region) -> tuple[int, ...]:
-    """First voxel of a region."""
-    return tuple(axis.start for axis in region)
+@contextlib.contextmanager
+def _naming(region: Region) -> Iterator[None]:
+    """Name the chunk in the notes of an error, unless others of its batch have done so."""
+    try:
+        yield
+    except Exception as error:
+        if not hasattr(error, "__notes__"):
+            error.add_note(f"in the chunk whose first voxel is {first_voxel(region)}")
+        raise

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.container.store import ContainerStore
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, chunk_valid_shape
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget
-from nvc_jax.core.concurrency import map_on_devices
+from nvc_jax.core.concurrency import map_batches_on_devices
 from nvc_jax.core.heaps import releasing
 from nvc_jax.io.atomic import naming
 
@@ -71,10 +71,10 @@ def write_objects(
 
     resolve = functools.cache(resolve)
 
-    def encode(item: tuple[ChunkIndex, ChunkTarget]) -> tuple[ChunkIndex, bytes]:
-        chunk, target = item
-        region = chunk_region(chunk, metadata.chunk, metadata.shape)
-        return chunk, encoder.encode(region, target)
+    def encode(batch: list[tuple[ChunkIndex, ChunkTarget]]) -> Iterable[tuple[ChunkIndex, bytes]]:
+        chunks, (target, *_) = zip(*batch, strict=True)
+        regions = [chunk_region(chunk, metadata.chunk, metadata.shape) for chunk in chunks]
+        return zip(chunks, encoder.encode_together(regions, target), strict=True)
 
     def chunks_to_encode() -> Iterator[tuple[ChunkIndex, ChunkTarget]]:
         for index in own_objects:
@@ -83,12 +83,14 @@ def write_objects(
             else:
                 yield from ((chunk, resolve()) for chunk in store.chunks_of(index))
 
+    mapped = map_batches_on_devices(encode, chunks_to_encode(), encoder.batch_size)
+
     total_bytes = sum(_volume_bytes(store, store.chunks_of(index)) for index in own_objects)
     done_bytes = payload_bytes = 0
     payloads: dict[ChunkIndex, bytes] = {}
     with (
         _Writing(store) as writing,
-        contextlib.closing(releasing(map_on_devices(encode, chunks_to_encode()))) as encoded,
+        contextlib.closing(releasing(mapped)) as encoded,
     ):
         for chunk, payload in encoded:
             payloads[chunk] = payload

@@ -7,7 +7,7 @@
 import abc
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -115,6 +115,20 @@ class ChunkEncoder(abc.ABC):
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""
 
+    @property
+    def batch_size(self) -> int:
+        """Largest number of chunks that a device encodes together; 1 where that is no faster."""
+        return 1
+
+    def encode_together(self, regions: Sequence[Region], target: ChunkTarget) -> Iterable[bytes]:
+        """Encode at most ``batch_size`` chunks on the device of this thread.
+
+        Returns:
+            The payloads, all of which are there by then. The error of a chunk is raised in the place of its
+            payload.
+        """
+        return [self.encode(region, target) for region in regions]
+
 
 class ChunkDecoder(abc.ABC):
     """Decodes the payloads of one container, each without the chunks around it."""
@@ -138,7 +152,8 @@ class ChunkDecoder(abc.ABC):
 
     def decode_many(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
         """Decode several chunks, on all devices in use; errors as of ``decode``."""
-        return list(map_batches_on_devices(self.decode_together, payloads, self.batch_size))
+        mapped = map_batches_on_devices(self.decode_together, payloads, self.batch_size, len(payloads))
+        return list(mapped)
 
     @abc.abstractmethod
     def decode_preview(self, payload: bytes) -> np.ndarray:

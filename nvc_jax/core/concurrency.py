@@ -4,11 +4,11 @@ import collections
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from nvc_jax.core.device_batches import BATCHES_PER_DEVICE
+from nvc_jax.core.device_batches import BATCHES_PER_DEVICE, share_of_batch
 from nvc_jax.core.devices import DeviceRota, devices_in_use
 from nvc_jax.core.heaps import tune_heaps
 from nvc_jax.core.jax_settings import in_own_settings
@@ -82,7 +82,10 @@ def map_on_devices(function: Callable[[T], R], items: Iterable[T]) -> Generator[
 
 
 def map_batches_on_devices(
-    function: Callable[[list[T]], Sequence[R]], items: Iterable[T], batch_size: int
+    function: Callable[[list[T]], Iterable[R]],
+    items: Iterable[T],
+    batch_size: int,
+    n_items: int | None = None,
 ) -> Generator[R, None, None]:
     """Map batches of items on all devices in use, with results in the order of the items.
 
@@ -91,20 +94,25 @@ def map_batches_on_devices(
 
     Args:
         function: takes a batch, and returns a result for each of its items; called by several threads at a
-            time, on devices of ``core.devices``.
+            time, on devices of ``core.devices``. The consuming thread iterates over the results, which may
+            raise the error of an item in the place of its result.
         items: taken by the consuming thread.
         batch_size: largest number of items of a batch; with 1, items are mapped as by ``map_on_devices``.
+        n_items: about the number of items, which batches of fewer share out among all devices; None if it is
+            not known.
 
     Yields:
         The results.
     """
     if batch_size == 1:
-        yield from map_on_devices(lambda item: function([item])[0], items)
+        yield from map_on_devices(lambda item: next(iter(function([item]))), items)
         return
     devices, remaining = devices_in_use(), iter(items)
+    if n_items is not None:
+        batch_size = share_of_batch(batch_size, n_items, len(devices))
     rota = DeviceRota(devices)
 
-    def compute(batch: list[T]) -> Sequence[R]:
+    def compute(batch: list[T]) -> Iterable[R]:
         with rota.turn():
             return function(batch)
 

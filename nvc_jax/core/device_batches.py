@@ -1,7 +1,12 @@
 """Batches that fill the memory of an accelerator: the number of their items."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
+
+import jax
+
+from nvc_jax.core.devices import devices_in_use
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,10 +41,50 @@ def count_in_batch(device: StatingMemory, bytes_of_one: int) -> int:
     return 1 << min(max(fitting, 1), _MOST).bit_length() - 1
 
 
+def batch_size_in_use(bytes_of_one: int) -> int:
+    """Get the number of items of a batch for the devices in use: 1 on CPUs, else as of ``count_in_batch``."""
+    device = next((one for one in devices_in_use() if one is not None), jax.local_devices()[0])
+    return 1 if device.platform == "cpu" else count_in_batch(device, bytes_of_one)
+
+
+def share_of_batch(batch_size: int, n_items: int, n_devices: int) -> int:
+    """Get the number of items of a batch, at most ``batch_size``, so that each device has its share of few.
+
+    Each gets two batches, unless these would be smaller than what a program is compiled for. One item alone
+    is no batch.
+    """
+    if n_items == 1:
+        return 1
+    share = -(-n_items // (BATCHES_PER_DEVICE * n_devices))
+    return min(batch_size, pad_to_batch(max(share, 1), batch_size))
+
+
+def run_filled(
+    function: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T], batch_size: int
+) -> list[R]:
+    """Run a function on items, in parts of two sizes, for which its programs are compiled.
+
+    A part is a whole batch, or a few items. Where items are missing, the part is filled up with its first.
+
+    Args:
+        function: takes items, and returns a result for each.
+        items: any number.
+        batch_size: number of items of a whole batch.
+    """
+    few, remaining = min(_UNKNOWN, batch_size), list(items)
+    results: list[R] = []
+    while remaining:
+        size = batch_size if 2 * len(remaining) > batch_size else few
+        part, remaining = remaining[:size], remaining[size:]
+        filled = part + part[:1] * (size - len(part))
+        results += itertools.islice(function(filled), len(part))
+    return results
+
+
 def run_in_room(
     function: Callable[[Sequence[T]], R],
     items: Sequence[T],
-    needed_bytes: Callable[[int], int],
+    needed_bytes: Callable[[int], float],
     device: StatingMemory,
 ) -> list[R]:
     """Run a function on a batch, or on parts of it if the device has no room for all.

@@ -6,12 +6,15 @@ number of devices.
 
 import contextlib
 import contextvars
+import functools
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Tree = TypeVar("Tree")
 
 _chosen: contextvars.ContextVar[tuple[Any, ...] | None] = contextvars.ContextVar("devices", default=None)
@@ -46,10 +49,41 @@ def devices_in_use() -> tuple[Any, ...]:
     return (None,) if len(local) == 1 else tuple(local)
 
 
+def platform_here() -> str:
+    """Get the platform on which this thread computes: ``"cpu"``, or an accelerator's."""
+    device = _default_device()
+    if device is None:
+        return jax.default_backend()
+    return device if isinstance(device, str) else str(device.platform)
+
+
+def on_host(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function that computes on the host's processor, in any thread.
+
+    If JAX was told to leave that alone (``JAX_PLATFORMS``), it is the default device of this thread.
+    """
+    try:
+        device = jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        device = _default_device()
+
+    @functools.wraps(function)
+    def compute(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _computing_on(device):
+            return function(*args, **kwargs)
+
+    return compute
+
+
 def _default_device() -> Any:
     """Get the default device of this thread; None where none is chosen."""
     config: Any = jax.config
     return config.jax_default_device
+
+
+def _computing_on(device: Any) -> contextlib.AbstractContextManager[object]:
+    """Choose the default device of a block in this thread; None leaves it as it is."""
+    return contextlib.nullcontext() if device is None else jax.default_device(device)
 
 
 class DeviceRota:
@@ -77,7 +111,7 @@ class DeviceRota:
             self._loads[number] += 1
         device = self._devices[number]
         try:
-            with contextlib.nullcontext() if device is None else jax.default_device(device):
+            with _computing_on(device):
                 yield
         finally:
             with self._lock:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.aligned_arrays import zeros_aligned
+from nvc_jax.core.devices import platform_here
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.entropy.word_stack import GROUP_LANES, WORD_BITS
 
@@ -57,7 +58,7 @@ def words_to_bytes(stream: WordStream) -> bytes:
     n_groups = n_groups_of(int(stream.n_lanes))
     group_words = np.asarray(stream.group_words)[:n_groups].tolist()
     used = sum(group_words)
-    is_far = isinstance(stream.words, jax.Array) and jax.default_backend() != "cpu"
+    is_far = isinstance(stream.words, jax.Array) and platform_here() != "cpu"
     words = fetch_words(stream.words, used) if is_far else np.asarray(stream.words)[:used]
     words = words.astype("<u2")
     return encode_varints(*group_words[:-1]) + words.tobytes()
@@ -92,7 +93,7 @@ def words_from_bytes(stored: bytes, n_lanes: int, max_lanes: int, capacity: int)
     words[:used] = np.frombuffer(stored, "<u2", used, start)
     numbers: list[Any] = [group_words.astype(np.int32), np.int32(n_lanes)]
     # Not by jnp.asarray, which needs a compiled program.
-    on_device = jax.device_put(words) if jax.default_backend() == "cpu" else send_words(words, used)
+    on_device = jax.device_put(words) if platform_here() == "cpu" else send_words(words, used)
     return WordStream(on_device, *numbers)
 
 
@@ -107,8 +108,11 @@ def send_words(words: np.ndarray, used: int) -> jax.Array:
 
 
 def fetch_words(words: jax.Array, used: int) -> np.ndarray:
-    """Get the used words of a buffer, uint16 (used,), from a device apart from this processor."""
-    return np.asarray(_cut(words, _transferred(used, len(words))))[:used]
+    """Get the used words of a buffer, uint16 (used,), from a device apart from this processor.
+
+    Of several buffers, (…, capacity), as many words of each.
+    """
+    return np.asarray(_cut(words, _transferred(used, words.shape[-1])))[..., :used]
 
 
 def _transferred(used: int, capacity: int) -> int:
@@ -123,4 +127,4 @@ def _extend(words: jax.Array, capacity: int) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnums=1)
 def _cut(words: jax.Array, length: int) -> jax.Array:
-    return words[:length]
+    return words[..., :length]

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from nvc_jax.core.devices import platform_here
 from nvc_jax.core.group_kernels import has_group_kernels
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.native.library import load_kernels
@@ -33,8 +34,8 @@ def on_cpu(kernel: _Form, reference: _Form, *arguments: Any, gpu: _Form | None =
 
 
 def runs_kernels() -> bool:
-    """Tell whether programs on JAX's default device run the kernels."""
-    return jax.default_backend() == "cpu" and load_kernels() is None
+    """Tell whether programs on the default device of this thread run the kernels."""
+    return platform_here() == "cpu" and load_kernels() is None
 
 
 def call(name: str, results: Any, *arguments: jax.Array, **attributes: Any) -> Any:

@@ -12,7 +12,7 @@ from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.entropy.interleaving import max_lanes_for
-from nvc_jax.entropy.word_stream import WordStream, words_from_bytes, words_to_bytes
+from nvc_jax.entropy.word_stream import WordStream, fetch_words, words_from_bytes, words_to_bytes
 from nvc_jax.spectral.bitstream import stream_capacity
 from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
@@ -81,6 +81,21 @@ def to_bytes(encoded: EncodedStream) -> bytes:
         )
     header.append(int(encoded.profile))
     return bytes(header) + encode_varints(int(encoded.stream.n_lanes)) + words_to_bytes(encoded.stream)
+
+
+def fetch_batch(encoded: EncodedStream) -> list[EncodedStream]:
+    """Get several streams from the device, as NumPy arrays; of their words those in use.
+
+    Args:
+        encoded: streams, with a first axis in all arrays.
+    """
+    stream = encoded.stream
+    without_words = dataclasses.replace(encoded, stream=stream._replace(words=stream.n_lanes))
+    fetched: EncodedStream = jax.device_get(without_words)
+    used = int(fetched.stream.group_words.sum(axis=-1).max())
+    words: Any = fetch_words(stream.words, used)
+    whole = dataclasses.replace(fetched, stream=fetched.stream._replace(words=words))
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], whole) for i in range(len(words))]
 
 
 def from_bytes(

@@ -3,21 +3,31 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.chunks.transform_coder import DearChunk, TransformCoder
+from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk, TransformCoder
 from nvc_jax.core.compiler_options import quick_compilation
 from nvc_jax.core.device_batches import program_bytes, run_in_room
-from nvc_jax.core.devices import DeviceCopies
+from nvc_jax.core.devices import DeviceCopies, platform_here
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral import decoder, encoder
-from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP, EncodedStream, from_bytes, to_bytes
+from nvc_jax.spectral.encoded_stream import (
+    MAX_STEP,
+    MIN_STEP,
+    EncodedStream,
+    fetch_batch,
+    from_bytes,
+    to_bytes,
+)
 from nvc_jax.spectral.profiles import count_profiles
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _RANGE_RESERVE = 2.0**-17
 """Share of the range. A voxel is a sum of 128 products along each of three axes. Against float64 their
@@ -28,6 +38,11 @@ _STEP_RESERVE = 2.0**-12
 _VOLUMES_TO_DECODE = 6
 """Memory that it takes to decode a chunk, in float32 volumes: a stream's buffer by itself and in the batch,
 one and a half each, the decoded volume, and the program's temporaries, of which compilers make one."""
+_VOLUMES_TO_ENCODE = {"tpu": 256}
+_VOLUMES_TO_ENCODE_ELSEWHERE = 8
+"""Memory that it takes to encode a chunk of a batch, in float32 volumes, by platform. Compiled ahead of time,
+the chunk, its stream's buffer and the program's temporaries take 7 for an H100, and 250 for a TPU v5e, which
+pads minor axes to 128."""
 _OFFSET_RESERVE = 2.0**-21
 """Share of the larger limit of the range, for adding a limit of the range, and a correction, to a decoded
 value."""
@@ -49,8 +64,11 @@ class SpectralTransformCoder(TransformCoder):
         self._copies = DeviceCopies(params)
         self._n_profiles = count_profiles(params["entropy"])
         self._padded_shape = padded_shape
-        self._bytes_by_number: dict[int, int] = {}
-        self.decoding_bytes = _VOLUMES_TO_DECODE * 4 * math.prod(padded_shape)
+        self._bytes_of: dict[tuple[Any, int], float] = {}
+        n_bytes = 4 * math.prod(padded_shape)
+        self.decoding_bytes = _VOLUMES_TO_DECODE * n_bytes
+        to_encode = _VOLUMES_TO_ENCODE.get(platform_here(), _VOLUMES_TO_ENCODE_ELSEWHERE)
+        self.encoding_bytes = to_encode * n_bytes
         self._encode = _chunk_encoder(is_lone)
 
     def encode(
@@ -81,13 +99,27 @@ class SpectralTransformCoder(TransformCoder):
             np.int32(boundaries),
             np.float32(limit),
         )
-        if limit < math.inf and float(cost) > np.float32(limit):
+        if _is_dear(float(cost), limit):
             return DearChunk(float(cost))
 
         def reconstruct() -> np.ndarray:
             return np.asarray(decoder.reconstruct(params, encoded, symbols))
 
         return to_bytes(encoded), reconstruct
+
+    def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
+        """Encode several chunks in one call of the device, or in more if its memory is too small."""
+
+        def encode(chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
+            costs, encoded = _encode_batch(self._copies.here(), _stack(chunks))
+            estimated = np.asarray(costs).tolist()
+            return [
+                DearChunk(cost) if _is_dear(cost, chunk.limit) else to_bytes(stream)
+                for chunk, cost, stream in zip(chunks, estimated, fetch_batch(encoded), strict=True)
+            ]
+
+        parts = self._run_in_room(_encode_batch, encode, chunks, _stack(chunks[:1]))
+        return [coded for part in parts for coded in part]
 
     def parse(
         self, stored: bytes, low: float, high: float, step: float, valid_shape: Shape3
@@ -111,27 +143,34 @@ class SpectralTransformCoder(TransformCoder):
 
     def decode_batch(self, streams: Sequence[EncodedStream]) -> np.ndarray:
         """Decode several streams in one call of the device, or in more if its memory is too small."""
-        params = self._copies.here()
 
         def decode(streams: Sequence[EncodedStream]) -> np.ndarray:
-            return np.asarray(
-                _decode_batch(params, jax.tree.map(lambda *leaves: jnp.stack(leaves), *streams))
-            )
+            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *streams)
+            return np.asarray(_decode_batch(self._copies.here(), stacked))
 
-        (device,) = streams[0].stream.words.devices()
-        return np.concatenate(
-            run_in_room(decode, streams, functools.partial(self._bytes_to_decode, streams[0]), device)
-        )
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *np.shape(leaf)), leaf.dtype), streams[0])
+        return np.concatenate(self._run_in_room(_decode_batch, decode, streams, one))
 
-    def _bytes_to_decode(self, stream: EncodedStream, n: int) -> int:
-        """Get the memory that the program takes that decodes n such streams."""
-        if n not in self._bytes_by_number:
-            stacked = jax.tree.map(
-                lambda leaf: jax.ShapeDtypeStruct((n, *np.shape(leaf)), leaf.dtype), stream
-            )
-            memory = _decode_batch.lower(self._copies.here(), stacked).compile().memory_analysis()
-            self._bytes_by_number[n] = program_bytes(memory)
-        return self._bytes_by_number[n]
+    def _run_in_room(
+        self, program: Any, function: Callable[[Sequence[T]], R], items: Sequence[T], one: Any
+    ) -> list[R]:
+        """Run a function on a batch, or on parts of it if the device has no room for all.
+
+        Args:
+            program: jitted; takes the parameters and a tree of arrays.
+            function: runs the program on items.
+            items: at least one.
+            one: the tree for a single item.
+        """
+
+        def needed_bytes(n: int) -> float:
+            if (program, n) not in self._bytes_of:
+                batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((n, *leaf.shape[1:]), leaf.dtype), one)
+                self._bytes_of[program, n] = _compiled_bytes(program, self._copies.here(), batch)
+            return self._bytes_of[program, n]
+
+        (device,) = jax.device_put(np.int32(0)).devices()
+        return run_in_room(function, items, needed_bytes, device)
 
     def decode_preview(self, stream: EncodedStream) -> np.ndarray:
         """Decode about the means of 8³ voxels, from the first coefficients of all blocks."""
@@ -152,3 +191,33 @@ def _chunk_encoder(is_lone: bool) -> Any:
 
 
 _decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))
+
+
+@jax.jit
+@functools.partial(jax.vmap, in_axes=(None, 0))
+def _encode_batch(params: Params, chunk: tuple[Any, ...]) -> tuple[jax.Array, EncodedStream]:
+    """Encode chunks, of which ``_stack`` made arrays: estimated costs, and streams; 0 of dear chunks."""
+    cost, encoded, _ = encoder.encode_below(params, *chunk)
+    return cost, encoded
+
+
+def _stack(chunks: Sequence[ChunkToEncode]) -> tuple[np.ndarray, ...]:
+    """Stack chunks to arrays in the order of the arguments of ``encoder.encode_below``."""
+    limits, values, lows, highs, steps, valid_shapes, boundaries = zip(*chunks, strict=True)
+    numbers = (np.array(column, np.float32) for column in (lows, highs, steps))
+    integers = (np.array(column, np.int32) for column in (valid_shapes, boundaries))
+    return np.stack(values), *numbers, *integers, np.array(limits, np.float32)
+
+
+def _is_dear(cost: float, limit: float) -> bool:
+    """Tell whether a program left a chunk out, as its cost is above the limit."""
+    return limit < math.inf and bool(cost > np.float32(limit))
+
+
+def _compiled_bytes(program: Any, *arguments: Any) -> float:
+    """Get the memory that a program takes, compiled for such arguments; infinite beyond the device's."""
+    try:
+        needed: float = program_bytes(program.lower(*arguments).compile().memory_analysis())
+    except jax.errors.JaxRuntimeError:  # compilers of TPUs tell beforehand
+        return math.inf
+    return needed

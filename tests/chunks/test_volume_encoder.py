@@ -113,3 +113,54 @@ def test_chunks_of_the_step_that_a_search_ends_with_are_not_encoded_again() -> N
     # Payloads are kept for one call: a second one encodes anew.
     assert found == [encoder.encode(region, target) for region in chunk_regions(SHAPE, CHUNK)]
     assert coder.n_encoded > n_encoded
+
+
+@pytest.mark.parametrize(
+    "target", [{"psnr": 28.0}, {"relative_error": 0.01}, {"pointwise_error": 0.01}, {"step": 0.02}], ids=str
+)
+def test_batches_have_the_target_and_the_payloads_of_chunks_alone(target: dict[str, float]) -> None:
+    alone, together = (
+        VolumeEncoder(CODER, ts.array(VALUES), CHUNK, VALUE_RANGE, batch_size=size) for size in (1, 5)
+    )
+    assert (make_encoder().batch_size, together.batch_size) == (1, 5)  # on CPUs
+    chosen = together.resolve(target)
+    assert chosen == alone.resolve(target)
+    regions = chunk_regions(SHAPE, CHUNK)
+    expected = [alone.encode(region, chosen) for region in regions]
+    assert [*together.encode_together(regions[:5], chosen)] == expected[:5]
+    assert [*together.encode_together(regions[5:6], chosen)] == expected[5:6]
+    assert [*alone.encode_together(regions, chosen)] == expected
+
+
+def broken_volume() -> ts.TensorStore:
+    """A volume whose chunk at (16, 0, 24) cannot be read."""
+
+    def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
+        if domain.origin == (16, 0, 24):
+            raise ValueError("a broken disk")
+        chunk[...] = VALUES[domain.index_exp]
+
+    layout = ts.ChunkLayout(chunk_shape=CHUNK)
+    return ts.virtual_chunked(read, dtype=ts.float32, shape=SHAPE, chunk_layout=layout)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_errors_name_the_chunk(batch_size: int) -> None:
+    encoder = VolumeEncoder(CODER, broken_volume(), CHUNK, VALUE_RANGE, batch_size=batch_size)
+    (broken,) = [region for region in chunk_regions(SHAPE, CHUNK) if [p.start for p in region] == [16, 0, 24]]
+    for work in (
+        lambda: encoder.encode(broken, ChunkTarget(2.0, 2.0)),
+        lambda: encoder.resolve({"psnr": 28.0}),
+    ):
+        with pytest.raises(ValueError, match="a broken disk") as caught:
+            work()
+        assert caught.value.__notes__ == ["in the chunk whose first voxel is (16, 0, 24)"]
+
+
+def test_an_error_in_a_batch_loses_no_chunk_before_it() -> None:
+    encoder = VolumeEncoder(CODER, broken_volume(), CHUNK, VALUE_RANGE, batch_size=4)
+    regions, target = chunk_regions(SHAPE, CHUNK)[3:7], ChunkTarget(2.0, 2.0)
+    payloads = iter(encoder.encode_together(regions, target))
+    assert [next(payloads) for _ in range(2)] == [make_encoder().encode(one, target) for one in regions[:2]]
+    with pytest.raises(ValueError, match="a broken disk"):
+        next(payloads)

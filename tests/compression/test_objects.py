@@ -1,3 +1,4 @@
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,45 @@ def test_undamaged_objects_are_kept(tmp_path: Path) -> None:
     assert written.max_error == 16.0
     assert written.stored_bytes == len(expected["0/1/2"]) + len(expected["2/0/0"])
     assert [tuple(part.start for part in region) for region in encoder.regions] == [(0, 8, 16), (16, 0, 0)]
+
+
+class BatchingEncoder(ConstantEncoder):
+    """Encodes chunks in batches of five, but for one chunk, which is an error."""
+
+    batch_size = 5
+
+    def __init__(self, broken: tuple[int, int, int] | None = None) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+        self._broken = broken
+
+    def encode_together(self, regions: Sequence[Region], target: ChunkTarget) -> Iterator[bytes]:
+        self.batches.append(len(regions))
+        return (self._encode(region, target) for region in regions)
+
+    def _encode(self, region: Region, target: ChunkTarget) -> bytes:
+        if tuple(part.start for part in region) == self._broken:
+            raise KeyError("broken")
+        return self.encode(region, target)
+
+
+def test_chunks_are_encoded_in_batches(tmp_path: Path) -> None:
+    with create(tmp_path / "expected.zarr", metadata_of()) as store:
+        expected = write(store)
+    encoder = BatchingEncoder()
+    with create(tmp_path / "v.zarr", metadata_of()) as store:
+        written = write_objects(store, encoder, lambda: TARGET, (0, 1), skip_existing=False, on_progress=None)
+    assert written == expected
+    assert read_files(tmp_path / "v.zarr") == read_files(tmp_path / "expected.zarr")
+    assert sorted(encoder.batches) == [1] + [5] * 7
+
+
+def test_an_error_in_a_batch_loses_no_chunk_before_it(tmp_path: Path) -> None:
+    encoder = BatchingEncoder(broken=(0, 16, 0))  # the ninth
+    with pytest.raises(KeyError, match="broken"), create(tmp_path / "v.zarr", metadata_of()) as store:
+        write_objects(store, encoder, lambda: TARGET, (0, 1), skip_existing=False, on_progress=None)
+    (partial,) = tmp_path.glob(PARTIAL)
+    assert len(read_files(partial / "c")) == 8
 
 
 def test_progress_counts_the_bytes_of_the_part(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@ import itertools
 import os
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future
 
 import jax
 import jax.numpy as jnp
@@ -73,6 +75,35 @@ def test_batches_have_results_in_the_order_of_items() -> None:
     assert sorted(sizes) == [3, 4, 4]
     assert list(map_batches_on_devices(double, range(5), 1)) == [0, 2, 4, 6, 8]
     assert list(map_batches_on_devices(double, [], 4)) == []
+
+
+def test_few_items_are_shared_out_in_smaller_batches() -> None:
+    sizes = []
+
+    def same(batch: list[int]) -> list[int]:
+        sizes.append(len(batch))
+        return batch
+
+    with sharing_out(jax.devices()):
+        assert list(map_batches_on_devices(same, range(50), 64, 50)) == [*range(50)]
+    assert sorted(sizes) == [2, 16, 16, 16]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_the_error_of_an_item_may_come_in_the_place_of_its_result(batch_size: int) -> None:
+    def fail_at_4(batch: list[int]) -> Iterator[int]:
+        futures = [Future[int]() for _ in batch]
+        for item, future in zip(batch, futures, strict=True):
+            if item == 4:
+                future.set_exception(KeyError("four"))
+            else:
+                future.set_result(item)
+        return (future.result() for future in futures)
+
+    results = map_batches_on_devices(fail_at_4, range(8), batch_size)
+    assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(KeyError, match="four"):
+        next(results)
 
 
 def test_a_device_computes_one_batch_while_the_next_one_is_prepared() -> None:

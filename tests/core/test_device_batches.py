@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -6,11 +6,15 @@ import pytest
 
 from nvc_jax.core.device_batches import (
     BATCHES_PER_DEVICE,
+    batch_size_in_use,
     count_in_batch,
     pad_to_batch,
     program_bytes,
+    run_filled,
     run_in_room,
+    share_of_batch,
 )
+from nvc_jax.core.devices import sharing_out
 
 
 class Device:
@@ -64,3 +68,43 @@ def test_few_numbers_of_items_are_compiled_and_none_beyond_a_batch() -> None:
     assert all(n <= of_n < 2 * n or of_n == 8 for n, of_n in padded.items())
     assert set(padded.values()) == {8, 16, 32, 64}
     assert [pad_to_batch(n, 4) for n in (1, 3, 4)] == [4, 4, 4]
+
+
+def test_cpus_take_one_item_at_a_time() -> None:
+    assert batch_size_in_use(1) == 1
+    with sharing_out(jax.devices()):
+        assert batch_size_in_use(1) == 1
+
+
+def test_items_are_run_in_parts_of_two_sizes() -> None:
+    sizes: list[int] = []
+
+    def negate(items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        return [-item for item in items]
+
+    for n in range(140):
+        assert run_filled(negate, range(n), 64) == [-item for item in range(n)]
+    assert set(sizes) == {8, 64}
+    sizes.clear()
+    run_filled(negate, range(64 + 33), 64)
+    assert sizes == [64, 64]  # more than half of a batch
+    sizes.clear()
+    run_filled(negate, range(64 + 12), 64)
+    assert sizes == [64, 8, 8]
+    sizes.clear()
+    run_filled(negate, range(5), 2)
+    assert sizes == [2, 2, 2]
+    assert run_filled(negate, [7], 1) == [-7]
+
+
+def test_items_are_shared_out_among_devices_in_two_batches_each() -> None:
+    assert share_of_batch(64, 10_000, 8) == 64
+    assert share_of_batch(64, 512, 8) == 32
+    assert share_of_batch(64, 100, 8) == 8  # as small as a program is compiled for
+    assert share_of_batch(64, 100, 1) == 64
+    assert share_of_batch(64, 60, 1) == 32
+    assert share_of_batch(4, 10_000, 1) == 4
+    assert share_of_batch(4, 2, 1) == 4
+    assert share_of_batch(64, 1, 1) == 1
+    assert share_of_batch(1, 1000, 1) == 1

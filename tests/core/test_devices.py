@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from nvc_jax.core.concurrency import map_on_devices
-from nvc_jax.core.devices import DeviceCopies, DeviceRota, devices_in_use, sharing_out
+from nvc_jax.core.devices import (
+    DeviceCopies,
+    DeviceRota,
+    devices_in_use,
+    on_host,
+    platform_here,
+    sharing_out,
+)
 
 
 def device_here() -> jax.Device:
@@ -66,3 +73,15 @@ def test_a_tree_is_copied_once_to_each_device() -> None:
     assert here["weights"].devices() == {jax.devices()[0]}
     assert there["weights"].devices() == {jax.devices()[1]}
     np.testing.assert_array_equal(here["weights"], there["weights"])
+
+
+def test_the_host_computes_whatever_the_default_device_is() -> None:
+    first, second = jax.devices()
+    with jax.default_device(second):
+        assert device_here() == second
+        assert on_host(device_here)() == first
+        assert on_host(platform_here)() == platform_here() == "cpu"
+        assert device_here() == second
+    with jax.default_device("cpu"):
+        assert platform_here() == "cpu"
+    assert platform_here() == jax.default_backend()

@@ -1,6 +1,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sample_volume import SMALL_VOLUME
@@ -33,6 +34,14 @@ def test_streams_round_trip_and_are_checked(codec: nvc_jax.Codec) -> None:
     for damaged in (b"", payload[:4], payload[:-1], *(head + payload[HEADER_BYTES:] for head in headers)):
         with pytest.raises(ValueError, match="header"):
             encoded_stream.from_bytes(damaged, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
+
+
+def test_streams_of_a_batch_are_fetched_as_alone(codec: nvc_jax.Codec) -> None:
+    encoded = [nvc_jax.encode_volume(codec, SMALL_VOLUME, step=step) for step in (0.5, 0.01, 0.1)]
+    fetched = encoded_stream.fetch_batch(jax.tree.map(lambda *leaves: jnp.stack(leaves), *encoded))
+    assert list(map(encoded_stream.to_bytes, fetched)) == list(map(encoded_stream.to_bytes, encoded))
+    n_words = int(encoded[1].stream.group_words.sum())
+    assert [one.stream.words.shape for one in fetched] == [(n_words,)] * 3  # of the longest
 
 
 def test_encoded_volumes_state_their_sizes(codec: nvc_jax.Codec) -> None:

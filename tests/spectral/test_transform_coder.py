@@ -5,7 +5,7 @@ import pytest
 from sample_volume import VOLUME
 
 import nvc_jax
-from nvc_jax.chunks.transform_coder import DearChunk
+from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk
 from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
@@ -42,6 +42,25 @@ def test_chunks_that_cost_more_than_a_limit_are_not_encoded(coder: SpectralTrans
     assert not isinstance(unlimited, DearChunk)
     assert unlimited[0] == stored
     assert coder.encode_below(0.99 * dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0) == dear
+
+
+def test_streams_of_a_batch_are_those_of_chunks_alone(coder: SpectralTransformCoder) -> None:
+    dear = coder.encode_below(0.0, VALUES, *NUMBERS, VALID_SHAPE, 0)
+    assert isinstance(dear, DearChunk)
+    flipped = np.ascontiguousarray(VALUES[::-1])
+    chunks = [
+        ChunkToEncode(math.inf, VALUES, *NUMBERS, VALID_SHAPE, 0),
+        ChunkToEncode(0.99 * dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0),
+        ChunkToEncode(dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0),
+        ChunkToEncode(math.inf, flipped, *NUMBERS[:2], 0.3, (16, 1, 9), 21),
+        ChunkToEncode(math.nan, flipped, *NUMBERS[:2], 2e-3, (16, 16, 24), 63),
+    ]
+    coded = coder.encode_batch(chunks)
+    assert coded[1] == dear
+    assert all(isinstance(one, bytes) for one in coded[2:])
+    alone = [coder.encode_below(*chunk) for chunk in chunks]
+    assert coded == [one if isinstance(one, DearChunk) else one[0] for one in alone]
+    assert [coder.encode_batch([chunk])[0] for chunk in chunks[:2]] == coded[:2]
 
 
 def test_streams_of_a_batch_decode_as_alone(coder: SpectralTransformCoder) -> None:

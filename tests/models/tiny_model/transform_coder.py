@@ -40,7 +40,7 @@ class BlockMeanCoder(TransformCoder):
 
     def __init__(self, params: Params, padded_shape: Shape3) -> None:
         self.params, self.padded_shape = params, padded_shape
-        self.decoding_bytes = 8 * 4 * math.prod(padded_shape)
+        self.encoding_bytes = self.decoding_bytes = 8 * 4 * math.prod(padded_shape)
         self.block_size = params["pattern"].shape[0]
 
     def encode(

@@ -1,0 +1,36 @@
+"""Payloads that a search for a step tried, kept until their chunks are encoded by what it found."""
+
+import threading
+
+from nvc_jax.core.chunk_grid import Region
+from nvc_jax.core.chunk_interfaces import ChunkTarget
+
+_MOST_BYTES = 1 << 26
+"""Bytes of payloads that are kept at most: 64 MiB."""
+
+
+class KeptPayloads:
+    """Payloads of chunks, by region and target; several threads may keep and take them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[tuple[int, ...], ChunkTarget], bytes] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, region: Region, target: ChunkTarget, payload: bytes) -> None:
+        """Keep the payload of a chunk until the chunk is encoded by the target, if there is room."""
+        with self._lock:
+            if sum(map(len, self._kept.values())) + len(payload) <= _MOST_BYTES:
+                self._kept[first_voxel(region), target] = payload
+
+    def take(self, region: Region, target: ChunkTarget) -> bytes | None:
+        """Take the payload of a chunk out; None where none is kept."""
+        return self._kept.pop((first_voxel(region), target), None)
+
+    def drop_others(self, target: ChunkTarget) -> None:
+        """Drop the payloads of other targets."""
+        self._kept = {key: payload for key, payload in self._kept.items() if key[1] == target}
+
+
+def first_voxel(region: Region) -> tuple[int, ...]:
+    """Get the indices of a region's first voxel."""
+    return tuple(axis.start for axis in region)
