@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+from nvc_jax.chunks.logarithms import innermost
+from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.core.chunk_grid import Region
 
 TOLERANCE_DB = 0.05
@@ -138,6 +140,17 @@ def find_ratio(measure: Callable[[float], TriedRatio | None]) -> float:
         if not has_gained:
             break
     return ratio
+
+
+def summarize(n_bytes: int, payloads: list[Payload]) -> TriedRatio | None:
+    """Summarise payloads of ``n_bytes`` for the search of a ratio; None where no chunk is transformed."""
+    transformed = [one for one in map(innermost, payloads) if one.kind == PayloadKind.SPECTRAL]
+    if not transformed:
+        return None
+    n_voxels = sum(math.prod(payload.valid_shape) for payload in transformed)
+    body_bytes = sum(len(payload.body) for payload in transformed)
+    coded_bytes = sum(payload.coded_bytes for payload in transformed)
+    return TriedRatio(n_bytes, 1 - body_bytes / coded_bytes, 8 * body_bytes / n_voxels)
 
 
 def pick_evenly(regions: list[Region], count: int) -> list[Region]:

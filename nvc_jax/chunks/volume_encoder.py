@@ -11,11 +11,11 @@ import tensorstore as ts
 from nvc_jax.chunks.chunk_codec import ChunkCodec, MeasuredChunk
 from nvc_jax.chunks.encoding_batches import EncodingBatches, choose_batch_size
 from nvc_jax.chunks.kept_payloads import KeptPayloads, first_voxel
-from nvc_jax.chunks.logarithms import innermost
+from nvc_jax.chunks.lessons import Lessons
 from nvc_jax.chunks.mosaic import assemble, pick_tiles
-from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
+from nvc_jax.chunks.payload import parse_payload
 from nvc_jax.chunks.prepared_chunk import PreparedChunk
-from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_evenly
+from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_evenly, summarize
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
@@ -32,8 +32,9 @@ _ROUGH_TOLERANCE_DB = 0.25
 """Distance from the wanted PSNR at which a search by a mosaic ends: volumes differ from theirs by about 1 dB,
 but the slope found so close is right for them, too."""
 _FEW_CHUNKS, _SAMPLES_OF_FEW, _SAMPLES_OF_MANY = 8, 2, 3
-"""Chunks of small volumes, and chunks that the step under a bound is chosen by, in small volumes and in
-larger ones. The choice changes the size by a few per cent only; two chunks keep two cores busy."""
+"""Chunks of small volumes, and chunks that the step under a bound is chosen by, and from which the encoder
+learns, in small volumes and in larger ones. The choice of the step changes the size by a few per cent only;
+two chunks keep two cores busy."""
 
 _PROMISED_DB = 0.1
 """Distance from the wanted PSNR that is promised."""
@@ -82,6 +83,7 @@ class VolumeEncoder(ChunkEncoder):
         self._batches = EncodingBatches(make_codec, coder, batch_size)
         self._chunk = chunk
         self._tried = KeptPayloads()
+        self._lessons = Lessons(len(self._regions), self._pick(self._regions))
 
     def resolve(self, target: QualityTarget, sample: Sequence[Region] | None = None) -> ChunkTarget:
         """Turn a quality target into bound and step, in the volume's units; see ``ChunkEncoder``.
@@ -112,6 +114,7 @@ class VolumeEncoder(ChunkEncoder):
 
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""
+        self._learn(target)
         return self._encode(region, self._codec, target)
 
     @property
@@ -121,12 +124,39 @@ class VolumeEncoder(ChunkEncoder):
 
     def encode_together(self, regions: Sequence[Region], target: ChunkTarget) -> Iterable[bytes]:
         """Encode at most ``batch_size`` chunks together; see ``ChunkEncoder``."""
+        self._learn(target)
         return self._batches.map_together(functools.partial(self._encode, target=target), regions)
 
     def _encode(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
+        tried = self._tried.take(region, target)
+        return tried or self._encode_prepared((region, self._prepare(region)), codec, target)
+
+    def _encode_prepared(
+        self, item: tuple[Region, PreparedChunk], codec: ChunkCodec, target: ChunkTarget
+    ) -> bytes:
+        """Encode a prepared chunk of a region."""
+        region, prepared = item
         with _naming(region):
-            tried = self._tried.take(region, target)
-            return tried or codec.encode(self._read(region), target, self._boundaries(region))
+            experience = self._lessons.begin(region, target)
+            payload = codec.encode_prepared(prepared, target, self._boundaries(region), experience)
+        self._lessons.end(region, target, experience)
+        return payload
+
+    def _try(self, item: tuple[Region, PreparedChunk], codec: ChunkCodec, target: ChunkTarget) -> bytes:
+        """Encode a prepared chunk of a region, and keep the payload."""
+        payload = self._encode_prepared(item, codec, target)
+        self._tried.keep(item[0], target, payload)
+        return payload
+
+    def _learn(self, target: ChunkTarget) -> None:
+        """Encode some chunks, unless that has been done, so that others are encoded in fewer ways."""
+
+        def encode(pilots: list[Region]) -> None:
+            prepared = zip(pilots, releasing(map_on_devices(self._prepare, pilots)), strict=True)
+            for _ in self._batches.map_on_devices(functools.partial(self._try, target=target), prepared):
+                pass
+
+        self._lessons.learn(target, encode)
 
     def _read(self, region: Region) -> np.ndarray:
         """Read a chunk: (z, y, x), of its spatial shape."""
@@ -137,16 +167,18 @@ class VolumeEncoder(ChunkEncoder):
         """Read a chunk, and prepare it to be encoded."""
         return self._codec.prepare(self._read(region))
 
-    def _squared_errors(self, region: Region, codec: ChunkCodec, step: float) -> tuple[float, int]:
-        """Encode a chunk with ``step`` and keep the payload.
+    def _squared_errors(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> tuple[float, int]:
+        """Encode a chunk with a step and keep the payload.
 
         Returns:
             Sum of the squared errors, in squares of the range's unit, and the number of valid voxels.
         """
+        assert target.step is not None
         with _naming(region):
-            prepared = self._prepare(region)
-            measured = codec.encode_and_measure(prepared, step, self._boundaries(region))
-        self._tried.keep(region, ChunkTarget(None, step), measured.stored)
+            prepared, experience = self._prepare(region), self._lessons.begin(region, target)
+            measured = codec.encode_and_measure(prepared, target.step, self._boundaries(region), experience)
+        self._lessons.end(region, target, experience)
+        self._tried.keep(region, target, measured.stored)
         return self._errors_of(measured)
 
     def _errors_of(self, measured: MeasuredChunk) -> tuple[float, int]:
@@ -159,12 +191,11 @@ class VolumeEncoder(ChunkEncoder):
         shape = spatial_shape(self._volume.shape, self._chunk)
         return inner_boundaries(spatial_region(region, self._chunk), shape)
 
-    def _make_mosaic(self, regions: list[Region]) -> np.ndarray | None:
-        """Sample of chunks, of the shape of one; None where there are too few voxels for it."""
-        tiles = pick_tiles(regions, self._chunk)
-        if not tiles:
-            return None
-        return assemble([self._read(tile) for tile in tiles], self._whole_shape)
+    def _pick(self, regions: list[Region]) -> list[Region]:
+        """Pick the chunks that stand for all."""
+        return pick_evenly(
+            regions, _SAMPLES_OF_FEW if len(self._regions) <= _FEW_CHUNKS else _SAMPLES_OF_MANY
+        )
 
     def _step_for_psnr(self, psnr: float, regions: list[Region]) -> float:
         """Largest step found that reaches ``psnr`` in regions within the tolerance, or else exceeds it.
@@ -181,11 +212,14 @@ class VolumeEncoder(ChunkEncoder):
             return max(float(f"{in_units:.{_STEP_DIGITS}g}"), math.ulp(0.0))
 
         def psnr_of(regions: list[Region], step: float) -> float:
-            in_units = stated_step(step)
-            self._tried.drop_others(ChunkTarget(None, in_units))
-            errors = self._batches.map_on_devices(
-                functools.partial(self._squared_errors, step=in_units), regions
-            )
+            target = ChunkTarget(None, stated_step(step))
+            self._tried.drop_others(target)
+            measure = functools.partial(self._squared_errors, target=target)
+            pilots = [region for region in regions if self._lessons.is_pilot(region)]
+            others = [region for region in regions if not self._lessons.is_pilot(region)]
+            errors = list(self._batches.map_on_devices(measure, pilots))
+            self._learn(target)
+            errors += self._batches.map_on_devices(measure, others)
             return psnr_from_errors(width / error_unit(width), errors)
 
         def measure(mosaic: PreparedChunk, codec: ChunkCodec, step: float) -> tuple[float, int]:
@@ -196,9 +230,10 @@ class VolumeEncoder(ChunkEncoder):
             errors = self._batches.map_together(measure_step, [prepared])
             return psnr_from_errors(width / error_unit(width), errors)
 
-        mosaic = self._make_mosaic(regions) if len(regions) >= _LEAST_FOR_MOSAIC else None
+        tiles = pick_tiles(regions, self._chunk) if len(regions) >= _LEAST_FOR_MOSAIC else []
         guess = None
-        if mosaic is not None:
+        if tiles:  # a sample of chunks, of the shape of one
+            mosaic = assemble([self._read(tile) for tile in tiles], self._whole_shape)
             try_step = functools.partial(psnr_of_mosaic, self._codec.prepare(mosaic))
             guess = find_step(try_step, psnr, self._step_limits, tolerance=_ROUGH_TOLERANCE_DB)
         step, _ = find_step(functools.partial(psnr_of, regions), psnr, self._step_limits, start=guess)
@@ -220,36 +255,18 @@ class VolumeEncoder(ChunkEncoder):
             target_of: target of every chunk by the ratio of step to bound.
             regions: of the chunks among which those few are picked.
         """
-        n_samples = _SAMPLES_OF_FEW if len(self._regions) <= _FEW_CHUNKS else _SAMPLES_OF_MANY
-        picked = pick_evenly(regions, n_samples)
+        picked = self._pick(regions)
         sample = list(zip(picked, releasing(map_on_devices(self._prepare, picked)), strict=True))
-
-        def encode(item: tuple[Region, PreparedChunk], codec: ChunkCodec, target: ChunkTarget) -> bytes:
-            region, prepared = item
-            payload = codec.encode_prepared(prepared, target, self._boundaries(region))
-            self._tried.keep(region, target, payload)
-            return payload
 
         def measure(ratio: float) -> TriedRatio | None:
             target = target_of(ratio)
-            stored = list(self._batches.map_on_devices(functools.partial(encode, target=target), sample))
+            stored = list(self._batches.map_on_devices(functools.partial(self._try, target=target), sample))
             payloads = [parse_payload(one, self._whole_shape) for one in stored]
-            return _summarize(sum(map(len, stored)), payloads)
+            return summarize(sum(map(len, stored)), payloads)
 
         target = target_of(find_ratio(measure))
         self._tried.drop_others(target)
         return target
-
-
-def _summarize(n_bytes: int, payloads: list[Payload]) -> TriedRatio | None:
-    """Summarise payloads of ``n_bytes`` for the search of a ratio; None where no chunk is transformed."""
-    transformed = [one for one in map(innermost, payloads) if one.kind == PayloadKind.SPECTRAL]
-    if not transformed:
-        return None
-    n_voxels = sum(math.prod(payload.valid_shape) for payload in transformed)
-    body_bytes = sum(len(payload.body) for payload in transformed)
-    coded_bytes = sum(payload.coded_bytes for payload in transformed)
-    return TriedRatio(n_bytes, 1 - body_bytes / coded_bytes, 8 * body_bytes / n_voxels)
 
 
 @contextlib.contextmanager
