@@ -2,7 +2,7 @@
 
 import threading
 
-from nvc_jax.core.chunk_grid import Region
+from nvc_jax.core.chunk_grid import Region, first_voxel
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 
 _MOST_BYTES = 1 << 26
@@ -29,8 +29,3 @@ class KeptPayloads:
     def drop_others(self, target: ChunkTarget) -> None:
         """Drop the payloads of other targets."""
         self._kept = {key: payload for key, payload in self._kept.items() if key[1] == target}
-
-
-def first_voxel(region: Region) -> tuple[int, ...]:
-    """Get the indices of a region's first voxel."""
-    return tuple(axis.start for axis in region)

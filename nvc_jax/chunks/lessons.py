@@ -8,8 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from nvc_jax.chunks.experience import NO_EXPERIENCE, Experience
-from nvc_jax.chunks.kept_payloads import first_voxel
-from nvc_jax.core.chunk_grid import Region
+from nvc_jax.core.chunk_grid import Region, first_voxel
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 
 _LEAST_CHUNKS = 4
@@ -62,7 +61,3 @@ class Lessons:
         """Add the experience with a pilot after it was encoded under a target."""
         if self.is_pilot(region):
             self._learned.setdefault(target, {})[first_voxel(region)] = experience
-
-    def drop_others(self, target: ChunkTarget) -> None:
-        """Drop the experience under other targets."""
-        self._learned = {key: learned for key, learned in self._learned.items() if key == target}

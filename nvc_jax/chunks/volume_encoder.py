@@ -1,23 +1,22 @@
 """A volume's chunks encoded by a ``ChunkCodec``, each by itself, on accelerators several together."""
 
-import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec, MeasuredChunk
 from nvc_jax.chunks.encoding_batches import EncodingBatches, choose_batch_size
-from nvc_jax.chunks.kept_payloads import KeptPayloads, first_voxel
+from nvc_jax.chunks.kept_payloads import KeptPayloads
 from nvc_jax.chunks.lessons import Lessons
 from nvc_jax.chunks.mosaic import assemble, pick_tiles
 from nvc_jax.chunks.payload import parse_payload
 from nvc_jax.chunks.prepared_chunk import PreparedChunk
 from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_evenly, summarize
 from nvc_jax.chunks.transform_coder import TransformCoder
-from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries
+from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries, naming_chunk
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.errors import error_unit, psnr_from_errors
@@ -93,7 +92,10 @@ class VolumeEncoder(ChunkEncoder):
         """
         ((name, value),) = target.items()
         width = self._value_range.width
-        regions = self._regions if sample is None else list(sample)
+        regions = self._regions
+        if sample is not None:
+            regions = list(sample)
+            self._lessons = Lessons(len(regions), self._pick(regions))
         if name == "pointwise_error":
             return self._with_best_step(lambda ratio: ChunkTarget(None, ratio, value), regions)
         is_relative = name not in ("max_error", "lossless")
@@ -114,8 +116,19 @@ class VolumeEncoder(ChunkEncoder):
 
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""
-        self._learn(target)
         return self._encode(region, self._codec, target)
+
+    def learn(self, target: ChunkTarget, sample: Sequence[Region] | None = None) -> None:
+        """Encode some chunks, unless that has been done, so that others are tried in fewer ways."""
+        if sample is not None:
+            self._lessons = Lessons(len(sample), self._pick(list(sample)))
+
+        def encode(pilots: list[Region]) -> None:
+            prepared = zip(pilots, releasing(map_on_devices(self._prepare, pilots)), strict=True)
+            for _ in self._batches.map_on_devices(functools.partial(self._try, target=target), prepared):
+                pass
+
+        self._lessons.learn(target, encode)
 
     @property
     def batch_size(self) -> int:
@@ -124,7 +137,6 @@ class VolumeEncoder(ChunkEncoder):
 
     def encode_together(self, regions: Sequence[Region], target: ChunkTarget) -> Iterable[bytes]:
         """Encode at most ``batch_size`` chunks together; see ``ChunkEncoder``."""
-        self._learn(target)
         return self._batches.map_together(functools.partial(self._encode, target=target), regions)
 
     def _encode(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
@@ -136,7 +148,7 @@ class VolumeEncoder(ChunkEncoder):
     ) -> bytes:
         """Encode a prepared chunk of a region."""
         region, prepared = item
-        with _naming(region):
+        with naming_chunk(region):
             experience = self._lessons.begin(region, target)
             payload = codec.encode_prepared(prepared, target, self._boundaries(region), experience)
         self._lessons.end(region, target, experience)
@@ -148,16 +160,6 @@ class VolumeEncoder(ChunkEncoder):
         self._tried.keep(item[0], target, payload)
         return payload
 
-    def _learn(self, target: ChunkTarget) -> None:
-        """Encode some chunks, unless that has been done, so that others are encoded in fewer ways."""
-
-        def encode(pilots: list[Region]) -> None:
-            prepared = zip(pilots, releasing(map_on_devices(self._prepare, pilots)), strict=True)
-            for _ in self._batches.map_on_devices(functools.partial(self._try, target=target), prepared):
-                pass
-
-        self._lessons.learn(target, encode)
-
     def _read(self, region: Region) -> np.ndarray:
         """Read a chunk: (z, y, x), of its spatial shape."""
         values = read_region(self._volume, region)
@@ -165,7 +167,8 @@ class VolumeEncoder(ChunkEncoder):
 
     def _prepare(self, region: Region) -> PreparedChunk:
         """Read a chunk, and prepare it to be encoded."""
-        return self._codec.prepare(self._read(region))
+        with naming_chunk(region):
+            return self._codec.prepare(self._read(region))
 
     def _squared_errors(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> tuple[float, int]:
         """Encode a chunk with a step and keep the payload.
@@ -174,8 +177,8 @@ class VolumeEncoder(ChunkEncoder):
             Sum of the squared errors, in squares of the range's unit, and the number of valid voxels.
         """
         assert target.step is not None
-        with _naming(region):
-            prepared, experience = self._prepare(region), self._lessons.begin(region, target)
+        prepared, experience = self._prepare(region), self._lessons.begin(region, target)
+        with naming_chunk(region):
             measured = codec.encode_and_measure(prepared, target.step, self._boundaries(region), experience)
         self._lessons.end(region, target, experience)
         self._tried.keep(region, target, measured.stored)
@@ -218,7 +221,7 @@ class VolumeEncoder(ChunkEncoder):
             pilots = [region for region in regions if self._lessons.is_pilot(region)]
             others = [region for region in regions if not self._lessons.is_pilot(region)]
             errors = list(self._batches.map_on_devices(measure, pilots))
-            self._learn(target)
+            self.learn(target)
             errors += self._batches.map_on_devices(measure, others)
             return psnr_from_errors(width / error_unit(width), errors)
 
@@ -267,14 +270,3 @@ class VolumeEncoder(ChunkEncoder):
         target = target_of(find_ratio(measure))
         self._tried.drop_others(target)
         return target
-
-
-@contextlib.contextmanager
-def _naming(region: Region) -> Iterator[None]:
-    """Name the chunk in the notes of an error, unless others of its batch have done so."""
-    try:
-        yield
-    except Exception as error:
-        if not hasattr(error, "__notes__"):
-            error.add_note(f"in the chunk whose first voxel is {first_voxel(region)}")
-        raise

@@ -73,10 +73,12 @@ def try_target(subject: Subject, n_repeats: int = 1) -> Trial:
     encoder = subject.make_encoder()
     resolve_seconds, chunk_target = time_call(lambda: encoder.resolve(target, sample))
     fresh = subject.make_encoder()  # the other one has kept payloads that it tried
-    encode_seconds, payloads = time_call(
-        lambda: list(releasing(map_on_devices(lambda region: fresh.encode(region, chunk_target), sample))),
-        n_repeats,
-    )
+
+    def encode_sample() -> list[bytes]:
+        fresh.learn(chunk_target, sample)
+        return list(releasing(map_on_devices(lambda region: fresh.encode(region, chunk_target), sample)))
+
+    encode_seconds, payloads = time_call(encode_sample, n_repeats)
     metadata = subject.prepared.make_metadata(subject.layout, subject.value_range, chunk_target, None)
     decoder = make_decoder(metadata, "crop")
     decoder.decode(payloads[0])  # compiles

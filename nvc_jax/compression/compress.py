@@ -204,8 +204,11 @@ def _compress_into(
 
     def resolve() -> ChunkTarget:
         if not metadata.is_bounded:  # of several first writers, all take the step of one
-            return ChunkTarget(None, store.metadata.step)
-        return chunk_target if begun is None else encoder.resolve(target)
+            resolved = ChunkTarget(None, store.metadata.step)
+        else:
+            resolved = chunk_target if begun is None else encoder.resolve(target)
+        encoder.learn(resolved)
+        return resolved
 
     stored_checksums = b"" if begun is not None else to_bytes(scan.checksums)
     with claim.create(metadata, resume=job.resume, checksums=stored_checksums) as store:

@@ -4,6 +4,7 @@ A *region* is a part of a volume, given by a slice along each axis. The *index* 
 the grid.
 """
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 
@@ -77,3 +78,19 @@ def inner_boundaries(region: Region, shape: tuple[int, ...]) -> int:
     for part, side in zip(region, shape, strict=True):
         meets += [part.start > 0, part.stop < side]
     return sum(met << bit for bit, met in enumerate(meets))
+
+
+def first_voxel(region: Region) -> tuple[int, ...]:
+    """Get the indices of a region's first voxel."""
+    return tuple(axis.start for axis in region)
+
+
+@contextlib.contextmanager
+def naming_chunk(region: Region) -> Iterator[None]:
+    """Name the chunk in the notes of an error, unless others of its batch have done so."""
+    try:
+        yield
+    except Exception as error:
+        if not hasattr(error, "__notes__"):
+            error.add_note(f"in the chunk whose first voxel is {first_voxel(region)}")
+        raise

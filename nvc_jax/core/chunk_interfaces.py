@@ -111,6 +111,16 @@ class ChunkEncoder(abc.ABC):
             ValueError: the target cannot be met on this volume.
         """
 
+    def learn(self, target: ChunkTarget, sample: Sequence[Region] | None = None) -> None:  # noqa: B027
+        """Find out what makes it faster to encode chunks; for encoders that have such means.
+
+        The payloads of chunks may depend on it: encoders of one volume learn from the same sample.
+
+        Args:
+            target: of every chunk.
+            sample: regions of the chunks that may be encoded for it; None for all.
+        """
+
     @abc.abstractmethod
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""

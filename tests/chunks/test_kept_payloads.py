@@ -1,4 +1,5 @@
-from nvc_jax.chunks.kept_payloads import KeptPayloads, first_voxel
+from nvc_jax.chunks.kept_payloads import KeptPayloads
+from nvc_jax.core.chunk_grid import first_voxel
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 
 REGION = (slice(8, 16), slice(0, 8), slice(24, 30))

@@ -9,9 +9,10 @@ from tiny_model.transform_coder import BlockMeanCoder
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.payload import parse_payload
+from nvc_jax.chunks.transform_coder import DearChunk
 from nvc_jax.chunks.value_range import find_value_range
 from nvc_jax.chunks.volume_encoder import VolumeEncoder
-from nvc_jax.core.chunk_grid import chunk_regions
+from nvc_jax.core.chunk_grid import chunk_regions, first_voxel
 from nvc_jax.core.chunk_interfaces import ChunkTarget, ValueRange
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
 
@@ -164,3 +165,46 @@ def test_an_error_in_a_batch_loses_no_chunk_before_it() -> None:
     assert [next(payloads) for _ in range(2)] == [make_encoder().encode(one, target) for one in regions[:2]]
     with pytest.raises(ValueError, match="a broken disk"):
         next(payloads)
+
+
+class EstimatingCoder(CountingCoder):
+    """A coder that knows what it costs, and states twice as much."""
+
+    def encode_below(self, limit: float, *arguments: Any) -> Any:
+        values, low, high, step, valid_shape, boundaries = arguments
+        stream, reconstruct = BlockMeanCoder.encode(self, values, low, high, step, valid_shape, boundaries)
+        errors = np.square((reconstruct() - values) / (high - low) / step, dtype=np.float64)
+        estimate = 2 * (8 * len(stream) + 6 * float(errors.sum()))
+        if estimate > limit:
+            return DearChunk(estimate)
+        self.n_encoded += 1
+        return stream, reconstruct
+
+
+def noisy_blocks() -> np.ndarray:
+    """A volume whose blocks of 8³ voxels are level, with noise: both a lattice and block means suit it."""
+    generator = np.random.default_rng(0)
+    levels = generator.normal(size=(4, 4, 18)).repeat(8, 0).repeat(8, 1).repeat(8, 2)
+    return (levels + 0.1 * generator.normal(size=levels.shape)).astype(np.float32)
+
+
+def test_lessons_tell_the_better_way_whatever_the_order() -> None:
+    values = noisy_blocks()
+    value_range = find_value_range([values])
+    regions = chunk_regions(values.shape, CHUNK)
+    target = ChunkTarget(None, 0.1 * value_range.width)
+
+    def make(coder: EstimatingCoder) -> VolumeEncoder:
+        return VolumeEncoder(coder, ts.array(values), CHUNK, value_range)
+
+    coders = [EstimatingCoder({"pattern": np.zeros((2, 2, 2), np.float32)}, CHUNK) for _ in range(3)]
+    alone = [make(coders[0]).encode(region, target) for region in regions]
+    encoder = make(coders[1])
+    encoder.learn(target)
+    learned = {first_voxel(region): encoder.encode(region, target) for region in regions}
+    backwards = make(coders[2])
+    backwards.learn(target)
+    assert [backwards.encode(region, target) for region in regions[::-1]] == [
+        learned[first_voxel(region)] for region in regions[::-1]
+    ]
+    assert sum(map(len, learned.values())) < 0.8 * sum(map(len, alone))
