@@ -9,6 +9,9 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+# While modules are imported and tests collected there is no garbage, and looking for it takes a third of the time.
+gc.disable()
+
 # What is started in the background by a shell ignores Ctrl-C, and so would the programs that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -73,7 +76,8 @@ test takes it stays below 2 GiB."""
 def pytest_collection_finish() -> None:
     """Let the collector of garbage leave out what stays for the whole run, and run less often."""
     gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    gc.set_threshold(100_000, 20, 100)
+    gc.enable()
 
 
 def takes_much_memory() -> bool:
