@@ -70,8 +70,8 @@ LONGEST = (
 )
 """Files of tests that take longest: they are run first, so that no process ends with one of them alone."""
 MOST_BYTES = min(1600 << 20, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") // 8)
-"""Memory of a process, but for what it shares with others, beyond which programs do not wait for the next test
-that needs them: with what a single test takes it stays below 2 GiB."""
+"""Memory of a process, but for what it shares, beyond which programs do not wait for the next test that needs
+them: with what a single test takes it stays below 2 GiB."""
 
 
 def pytest_collection_finish() -> None:

@@ -54,8 +54,8 @@ _EPILOG = """examples:
 
 
 _NEW_OBJECTS = 10_000
-"""Objects after which the program looks for garbage. Python looks after 700, which takes an eighth of the time
-that importing JAX takes."""
+"""New objects after which the program looks for garbage. Python looks after 700, which takes an eighth of the
+time that importing JAX takes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
