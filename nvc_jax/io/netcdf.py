@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 import tensorstore as ts
 
 from nvc_jax.core.shapes import MAX_RANK, MIN_RANK
@@ -86,6 +85,8 @@ def _is_netcdf3(path: Path) -> bool:
 
 def _read_variables(file: SourceFile) -> dict[str, NetcdfVariable]:
     """Describe the variables of a NetCDF 3 file, without characters."""
+    from scipy.io import netcdf_file  # takes long to import
+
     with readable(file.name, "NetCDF"):
         with file.path.open("rb") as stream:
             version = stream.read(len(_MAGIC) + 1)[-1]
@@ -95,7 +96,7 @@ def _read_variables(file: SourceFile) -> dict[str, NetcdfVariable]:
             raise ValueError(f"it is of version {version} of NetCDF 3, and not of {_VERSIONS} or {VERSION_5}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of arrays that are still mapped
-            with scipy.io.netcdf_file(file.path, "r", mmap=True) as opened:
+            with netcdf_file(file.path, "r", mmap=True) as opened:
                 return {name: _describe(file.path, opened.variables[name]) for name in opened.variables}
 
 

@@ -107,7 +107,7 @@ def served(tmp_path: Path) -> Iterator[str]:
     """URL of a web server of ``tmp_path``."""
     handler = functools.partial(_Handler, directory=str(tmp_path))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # seconds until it sees that it ends
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

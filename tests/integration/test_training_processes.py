@@ -148,7 +148,7 @@ def test_an_error_of_one_process_ends_all(tmp_path: Path) -> None:
 def test_processes_agree_on_the_end_of_their_time(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", noisy_waves())
     (tmp_path / "config.json").write_text(json.dumps(DENSE))
-    for status, error in end(launch(2, tmp_path, "--minutes", "0.05")):
+    for status, error in end(launch(2, tmp_path, "--minutes", "0.02")):
         assert status == 0, error
     last = read_metrics(tmp_path / "model" / METRICS)[-1]
     assert last.step == last.total_steps

@@ -25,11 +25,13 @@ OPTIONS = (
     *("--disable-background-networking", "--disable-component-update", "--window-size=1280,900"),
 )
 VOLUME = read_volume(SAMPLE)[:20, :24, :28]
-IS_DRAWN = """return [...document.querySelectorAll(".panel canvas")].every((canvas) => {
+IS_DRAWN = """const canvases = [...document.querySelectorAll(".panel canvas")];
+return canvases.length > 0 && canvases.every((canvas) => {
   const words = new Set(new Uint32Array(canvas.getContext("2d")
     .getImageData(0, 0, canvas.width, canvas.height).data.buffer));
   return canvas.getAttribute("aria-busy") === "false" && words.size > 30;
 })"""
+"""A page has no panels until it has asked for the volumes."""
 
 
 @pytest.fixture(scope="module")

@@ -6,25 +6,30 @@ import pytest
 
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.networks import init_params
+from nvc_jax.core.parameters import Params
 from nvc_jax.models.checkpoints import load_checkpoint
 from nvc_jax.models.embedded import embed_model, extract_model
 from nvc_jax.models.identity import model_sha256
 
 CONFIG = DenseConfig(block_size=2, hidden_sizes=(3,), latent_dim=2)
-PARAMS = init_params(CONFIG, key=jax.random.key(0))
 
 
-def test_models_come_back_from_json() -> None:
-    for config, params in ((CONFIG, PARAMS), load_checkpoint("nvc-1")):
-        embedded = json.loads(json.dumps(embed_model(config, params)))
-        extracted_config, extracted_params = extract_model(embedded, model_sha256(config, params))
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return init_params(CONFIG, key=jax.random.key(0))
+
+
+def test_models_come_back_from_json(params: Params) -> None:
+    for config, values in ((CONFIG, params), load_checkpoint("nvc-1")):
+        embedded = json.loads(json.dumps(embed_model(config, values)))
+        extracted_config, extracted_values = extract_model(embedded, model_sha256(config, values))
         assert extracted_config == config
-        jax.tree.map(np.testing.assert_array_equal, extracted_params, params)
+        jax.tree.map(np.testing.assert_array_equal, extracted_values, values)
 
 
-def test_the_model_of_another_sha256_is_refused() -> None:
+def test_the_model_of_another_sha256_is_refused(params: Params) -> None:
     with pytest.raises(ValueError, match="not the one of SHA-256 0000"):
-        extract_model(embed_model(CONFIG, PARAMS), "0" * 64)
+        extract_model(embed_model(CONFIG, params), "0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -37,10 +42,10 @@ def test_the_model_of_another_sha256_is_refused() -> None:
         ("config", None),
     ],
 )
-def test_damaged_models_are_errors(field: str, value: object) -> None:
-    embedded = embed_model(CONFIG, PARAMS) | {field: value}
+def test_damaged_models_are_errors(field: str, value: object, params: Params) -> None:
+    embedded = embed_model(CONFIG, params) | {field: value}
     with pytest.raises(ValueError, match="the embedded model is damaged"):
-        extract_model(embedded, model_sha256(CONFIG, PARAMS))
+        extract_model(embedded, model_sha256(CONFIG, params))
     del embedded[field]
     with pytest.raises(ValueError, match="the embedded model is damaged"):
-        extract_model(embedded, model_sha256(CONFIG, PARAMS))
+        extract_model(embedded, model_sha256(CONFIG, params))

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,13 +17,18 @@ LAYOUT = layout_for((16, 16, 16), (13, 16, 10))
 """Whole blocks, and some that are partial along z, along x, and along both."""
 
 
-@jax.jit
-def prepare(valid_shape: jax.Array) -> tuple[scan_order.ScanOrder, jax.Array]:
-    scan = scan_order.make_scan_order(MODEL, LAYOUT._replace(valid_shape=valid_shape))
-    return scan, find_neighbours(scan)
+@functools.cache
+def prepare() -> tuple[scan_order.ScanOrder, np.ndarray]:
+    """Make the order of coding, and find the neighbours in it."""
+
+    @jax.jit
+    def make(valid_shape: jax.Array) -> tuple[scan_order.ScanOrder, jax.Array]:
+        scan = scan_order.make_scan_order(MODEL, LAYOUT._replace(valid_shape=valid_shape))
+        return scan, find_neighbours(scan)
+
+    return jax.device_get(make(LAYOUT.valid_shape))
 
 
-SCAN, NEIGHBOURS = (jax.tree.map(np.asarray, x) for x in prepare(LAYOUT.valid_shape))
 _contexts = jax.jit(
     lambda neighbours, partial_type, n_before, points: find_contexts(
         neighbours,
@@ -35,9 +42,10 @@ _contexts = jax.jit(
 
 def expected_contexts(partial_type: int, points: np.ndarray, start: int) -> list[int]:
     """Contexts of all integers of a block, of which a lane has those from ``start`` on, in plain Python."""
+    scan, _ = prepare()
     known: dict[tuple[int, ...], int] = {}
     contexts = []
-    for position, coefficient in enumerate(SCAN.coefficients[partial_type].tolist()):
+    for position, coefficient in enumerate(scan.coefficients[partial_type].tolist()):
         place = np.unravel_index(coefficient, (8, 8, 8))
         lower = [tuple(int(p) - (i == axis) for i, p in enumerate(place)) for axis in range(3)]
         magnitudes = [known[neighbour] for neighbour in lower if neighbour in known]
@@ -57,18 +65,19 @@ def expected_contexts(partial_type: int, points: np.ndarray, start: int) -> list
 def test_contexts_follow_from_known_neighbours(seed: int, scale: int, partial_type: int, start: int) -> None:
     points = np.random.default_rng(seed).integers(-scale, scale + 1, N_COEFFICIENTS - 1).astype(np.int32)
     n_before = np.arange(N_COEFFICIENTS - 1, dtype=np.int32) - start
-    contexts = _contexts(NEIGHBOURS, np.int32(partial_type), n_before, points)
+    contexts = _contexts(prepare()[1], np.int32(partial_type), n_before, points)
     np.testing.assert_array_equal(contexts[start:], expected_contexts(partial_type, points, start)[start:])
 
 
 def test_neighbours_come_before_and_are_one_lower_along_their_axis() -> None:
-    assert NEIGHBOURS.shape == (3, 8, N_COEFFICIENTS - 1)
-    assert NEIGHBOURS.min() == -1
+    scan, neighbours = prepare()
+    assert neighbours.shape == (3, 8, N_COEFFICIENTS - 1)
+    assert neighbours.min() == -1
     for axis, stride in enumerate((64, 8, 1)):
-        partial_type, position = np.nonzero(NEIGHBOURS[axis] >= 0)
-        neighbour = NEIGHBOURS[axis, partial_type, position]
+        partial_type, position = np.nonzero(neighbours[axis] >= 0)
+        neighbour = neighbours[axis, partial_type, position]
         assert (neighbour < position).all()
-        difference = SCAN.coefficients[partial_type, position] - SCAN.coefficients[partial_type, neighbour]
+        difference = scan.coefficients[partial_type, position] - scan.coefficients[partial_type, neighbour]
         assert (difference == stride).all()
 
 

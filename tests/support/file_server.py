@@ -67,7 +67,8 @@ def serving() -> Iterator[FileServer]:
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         state = FileServer(f"http://127.0.0.1:{running.server_port}")
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        # It looks every 10 ms whether it is to end.
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield state
         finally:
