@@ -3,7 +3,7 @@
 A payload states the largest error of its decoded values.
 """
 
-import itertools
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from nvc_jax.chunks.candidates import squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.experience import NO_EXPERIENCE, Experience
+from nvc_jax.chunks.gathered_coder import map_with_coders
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.payload_encoder import PayloadEncoder
 from nvc_jax.chunks.pointwise_encoder import PointwiseEncoder
@@ -64,6 +65,13 @@ class ChunkCodec(ChunkDecoder):
         value_range: ValueRange | None = None,
         whole_shape: Shape3 | None = None,
     ) -> None:
+        self._make_codec = functools.partial(
+            ChunkCodec,
+            padded_shape=padded_shape,
+            dtype=dtype,
+            value_range=value_range,
+            whole_shape=whole_shape,
+        )
         self._whole_shape = whole_shape or padded_shape
         self._value_range = value_range or ValueRange(0.0, 0.0)
         self._volume_dtype = np.dtype(dtype)
@@ -153,30 +161,15 @@ class ChunkCodec(ChunkDecoder):
         return batch_size_in_use(self._transform.coder.decoding_bytes)
 
     def decode_together(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
-        """Decode several chunks, the streams of all in one call of the device; errors as of ``decode``."""
-        if len(payloads) == 1:
-            return [self.decode(payloads[0])]
-        parsed = [parse_payload(payload, self._whole_shape) for payload in payloads]
-        is_transformed = [payload.kind == PayloadKind.SPECTRAL for payload in parsed]
-        transformed = iter(self._decode_batch(list(itertools.compress(parsed, is_transformed))))
-        return [
-            self._with_special_values(next(transformed) if is_one else self._bodies.decode(payload), payload)
-            for payload, is_one in zip(parsed, is_transformed, strict=True)
-        ]
+        """Decode several chunks, the streams of all in few calls of the device; errors as of ``decode``."""
+        if self.batch_size == 1 or len(payloads) <= 1:
+            return [self.decode(payload) for payload in payloads]
 
-    def _decode_batch(self, batch: list[Payload]) -> list[np.ndarray]:
-        """Decode transformed bodies in one call of the device."""
-        parsed = [self._transform.parse(payload.body, payload.valid_shape) for payload in batch]
-        streams = [body.stream for body in parsed]
-        # Few compiled shapes: a batch is filled up with copies of its first stream.
-        streams += streams[:1] * (pad_to_batch(len(streams), self.batch_size) - len(streams))
-        if not streams:
-            return []
-        decoded = self._transform.coder.decode_batch(streams)
-        return [
-            self._transform.finish(body, values, payload.correction, payload.valid_shape)
-            for payload, body, values in zip(batch, parsed, decoded, strict=False)
-        ]
+        def decode(payload: bytes, coder: TransformCoder) -> np.ndarray:
+            return self._make_codec(coder).decode(payload)
+
+        batch_size = pad_to_batch(len(payloads), self.batch_size)
+        return list(map_with_coders(decode, payloads, self._transform.coder, batch_size))
 
     def decode_preview(self, payload: bytes) -> np.ndarray:
         """Decode about the means of a chunk's blocks of 8³ voxels: (z, y, x) blocks, in the volume's dtype.

@@ -230,7 +230,7 @@ class VolumeEncoder(ChunkEncoder):
 
         def psnr_of_mosaic(prepared: PreparedChunk, step: float) -> float:
             measure_step = functools.partial(measure, step=stated_step(step))
-            errors = self._batches.map_together(measure_step, [prepared])
+            errors = self._batches.map_on_devices(measure_step, [prepared])
             return psnr_from_errors(width / error_unit(width), errors)
 
         tiles = pick_tiles(regions, self._chunk) if len(regions) >= _LEAST_FOR_MOSAIC else []

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import tensorstore as ts
 
 from nvc_jax.compression.region_metadata import region_metadata
 from nvc_jax.container.reader import Reader
-from nvc_jax.core.chunk_grid import full_region
+from nvc_jax.core.chunk_grid import Region, full_region
 from nvc_jax.core.deferred import Deferred
+from nvc_jax.core.device_batches import BATCHES_PER_DEVICE
 from nvc_jax.core.devices import DeviceRota, devices_in_use
+from nvc_jax.core.joined_calls import JoinedCalls
 from nvc_jax.io.locations import Location, local_path
 from nvc_jax.io.paths import check_location
 from nvc_jax.io.volume_view import OpenVolume, VolumeView
@@ -23,6 +26,8 @@ _LARGE_BYTES = 1 << 36
 gets no memory for a read of all, so that a size that is only stated must not be believed."""
 _N_READS = 4
 """Reads at a time of one view."""
+_MOST_READS = 256
+"""Reads at a time on accelerators, of which each waits in a thread for chunks that are decoded together."""
 
 
 def open(
@@ -65,11 +70,10 @@ def _open_container(container: Location, mode: str, level: str, cache_bytes: int
     if math.prod(reader.shape) * reader.dtype.itemsize > _LARGE_BYTES:
         reader.check_present(full_region(reader.shape))
 
-    kept, rota = Deferred(reader), DeviceRota(devices_in_use())
+    kept, n_reads = _choose_reading(reader)
 
     def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
-        with rota.turn():
-            kept.value.decode_into(chunk, domain.index_exp)
+        kept.value(chunk, domain.index_exp)
 
     store = ts.virtual_chunked(
         read,
@@ -78,7 +82,31 @@ def _open_container(container: Location, mode: str, level: str, cache_bytes: int
         chunk_layout=ts.ChunkLayout(chunk_shape=reader.chunk),
         # Threads of its own: decoding waits for reads of chunks, which TensorStore's shared threads do.
         context=ts.Context(
-            {"data_copy_concurrency": {"limit": _N_READS}, "cache_pool": {"total_bytes_limit": cache_bytes}}
+            {"data_copy_concurrency": {"limit": n_reads}, "cache_pool": {"total_bytes_limit": cache_bytes}}
         ),
     )
     return OpenVolume(store, region_metadata(reader, full_region(reader.shape)))
+
+
+def _choose_reading(reader: Reader) -> tuple[Deferred[Callable[[np.ndarray, Region], None]], int]:
+    """Choose a function that decodes a region into an array, and the number of its calls at a time.
+
+    On accelerators, chunks that several calls ask for at a time are decoded together.
+    """
+    devices = devices_in_use()
+    if reader.batch_size == 1:
+        rota = DeviceRota(devices)
+
+        def read(result: np.ndarray, region: Region) -> None:
+            with rota.turn():
+                reader.decode_into(result, region)
+
+        return Deferred(read), _N_READS
+
+    decode = JoinedCalls(reader.decode_chunks, reader.batch_size)
+
+    def read_together(result: np.ndarray, region: Region) -> None:
+        for index, in_region, in_chunk in reader.pieces(region):
+            result[in_region] = decode(index)[in_chunk]
+
+    return Deferred(read_together), min(BATCHES_PER_DEVICE * len(devices) * reader.batch_size, _MOST_READS)

@@ -107,7 +107,9 @@ class Reader:
             return [None] * len(pieces)
 
         if on_devices:
-            collections.deque(map_batches_on_devices(decode_pieces, self.pieces(region), self.batch_size), 0)
+            pieces = list(self.pieces(region))
+            mapped = map_batches_on_devices(decode_pieces, pieces, self.batch_size, len(pieces))
+            collections.deque(mapped, 0)
         else:
             for piece in self.pieces(region):
                 decode_pieces([piece])

@@ -38,7 +38,9 @@ from nvc_jax.container.zarr_writer import (
 )
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_valid_shape
 from nvc_jax.core.chunk_interfaces import ChunkDecoder
+from nvc_jax.core.devices import devices_in_use
 from nvc_jax.core.jax_settings import in_own_settings
+from nvc_jax.core.joined_calls import JoinedCalls
 from nvc_jax.core.json_documents import read_json
 
 _PLACE = re.compile(r"(?:^|/)c((?:/\d+)+)$")
@@ -143,7 +145,11 @@ class NvcCodec(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin, ArrayBytesCod
         metadata, decoder = _decoder(self.configuration, spec.shape, spec.dtype.to_native_dtype().name)
         payloads = [_unseal(chunk, index, metadata) for chunk, index, _ in batch]
         buffers = []
-        for values, (_, _, spec) in zip(decoder.decode_many(payloads), batch, strict=True):
+        if len(payloads) == 1 and decoder.batch_size > 1:
+            decoded = [_joined_decoder(decoder, devices_in_use())(payloads[0])]
+        else:
+            decoded = decoder.decode_many(payloads)
+        for values, (_, _, spec) in zip(decoded, batch, strict=True):
             # Zarr wants whole chunks at the far boundaries, too; it never looks at the padding.
             whole = metadata.spatial_chunk
             padding = [(0, n - side) for n, side in zip(whole, values.shape, strict=True)]
@@ -230,3 +236,12 @@ def _decoder(
     """Make the decoder of an array's chunks."""
     metadata = _metadata(configuration, chunk, dtype)
     return metadata, make_decoder(metadata, "crop")
+
+
+@functools.lru_cache(maxsize=_CACHED_DECODERS)
+def _joined_decoder(decoder: ChunkDecoder, _devices: tuple[Any, ...]) -> JoinedCalls[bytes, np.ndarray]:
+    """Make a function that decodes a chunk, together with those that other threads decode on these devices.
+
+    By itself zarr-python hands over one chunk at a time, to several threads.
+    """
+    return JoinedCalls(decoder.decode_together, decoder.batch_size)

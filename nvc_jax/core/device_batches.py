@@ -44,6 +44,8 @@ def count_in_batch(device: StatingMemory, bytes_of_one: int) -> int:
 def batch_size_in_use(bytes_of_one: int) -> int:
     """Get the number of items of a batch for the devices in use: 1 on CPUs, else as of ``count_in_batch``."""
     device = next((one for one in devices_in_use() if one is not None), jax.local_devices()[0])
+    if isinstance(device, str):  # a platform, as JAX takes it for a default device
+        device = jax.local_devices(backend=device)[0]
     return 1 if device.platform == "cpu" else count_in_batch(device, bytes_of_one)
 
 

@@ -7,7 +7,7 @@ on time, which requests are answered together.
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from nvc_jax.core.devices import on_host
@@ -30,7 +30,7 @@ def map_gathering(
 
     Args:
         function: takes an item and what it asks with; computes on the host's processor.
-        items: at least one.
+        items: any number.
         answer: gets the answers to requests, which come in the order of their items; called by this thread.
             An error of it is raised where the requests were asked.
         working: threads that may compute at a time: those that wait for an answer do not count.
@@ -42,7 +42,7 @@ def map_gathering(
 
     @in_own_settings
     @on_host
-    def compute(number: int, item: T) -> R:
+    def compute(number: int, item: T, result: Future[R]) -> None:
         def ask(request: Any) -> Any:
             reply: Future[Any] = Future()
             asked.put((number, (request, reply)))
@@ -54,22 +54,27 @@ def map_gathering(
 
         try:
             with working:
-                return function(item, ask)
-        finally:
-            asked.put((number, None))
+                result.set_result(function(item, ask))
+        except BaseException as error:
+            result.set_exception(error)
+        asked.put((number, None))
 
-    with ThreadPoolExecutor(len(items)) as executor:
-        results = [executor.submit(compute, number, item) for number, item in enumerate(items)]
-        n_left = len(items)
-        while n_left:
-            waiting: dict[int, tuple[Any, Future[Any]]] = {}
-            while len(waiting) < n_left:
-                number, request = asked.get()
-                if request is None:
-                    n_left -= 1
-                else:
-                    waiting[number] = request
-            _reply(answer, [waiting[number] for number in sorted(waiting)])
+    n_left, results = 0, [Future[R]() for _ in items]
+    for number, (item, result) in enumerate(zip(items, results, strict=True)):
+        try:
+            threading.Thread(target=compute, args=(number, item, result)).start()
+            n_left += 1
+        except RuntimeError as error:  # the system has no more threads
+            result.set_exception(error)
+    while n_left:
+        waiting: dict[int, tuple[Any, Future[Any]]] = {}
+        while len(waiting) < n_left:
+            number, request = asked.get()
+            if request is None:
+                n_left -= 1
+            else:
+                waiting[number] = request
+        _reply(answer, [waiting[number] for number in sorted(waiting)])
     return (result.result() for result in results)
 
 

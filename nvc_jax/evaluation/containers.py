@@ -14,7 +14,7 @@ from nvc_jax.container.reader import Reader
 from nvc_jax.container.store import open_container
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, full_region
 from nvc_jax.core.chunk_interfaces import NO_LIMITS
-from nvc_jax.core.concurrency import map_on_devices
+from nvc_jax.core.concurrency import map_batches_on_devices, map_in_order
 from nvc_jax.core.errors import largest_pointwise_error
 from nvc_jax.core.jax_settings import in_own_settings
 from nvc_jax.core.shapes import Shape
@@ -155,9 +155,9 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
     if volume is not None:
         check_same_type(volume.shape, volume.dtype.numpy_dtype, metadata)
 
-    def chunk_errors(index: ChunkIndex) -> tuple[float, float, float]:
+    def chunk_errors(item: tuple[ChunkIndex, np.ndarray]) -> tuple[float, float, float]:
         """Stated, measured and pointwise error of a chunk."""
-        decoded = reader.decode_chunk(index)
+        index, decoded = item
         stated_error = reader.store.read_payload(index).max_error
         if volume is None:
             return stated_error, 0.0, 0.0
@@ -166,7 +166,12 @@ def verify(original: Any | None, container: Location) -> dict[str, Any]:
         check_stated_error(reader, index, stated_error, measured_error)
         return stated_error, measured_error, pointwise_error
 
-    errors = list(map_on_devices(chunk_errors, reader.store.chunks()))
+    def errors_of(indices: list[ChunkIndex]) -> list[tuple[float, float, float]]:
+        """Errors of chunks that are decoded together."""
+        items = list(zip(indices, reader.decode_chunks(indices), strict=True))
+        return list(map(chunk_errors, items) if len(items) == 1 else map_in_order(chunk_errors, items))
+
+    errors = list(map_batches_on_devices(errors_of, reader.store.chunks(), reader.batch_size))
     stated, measured, pointwise = (max(column) for column in zip(*errors, strict=True))
     report: dict[str, Any] = {"chunks": len(errors), "bound": metadata.max_error, "max_error": stated}
     if coarser := coarser_levels(container):

@@ -41,7 +41,7 @@ one and a half each, the decoded volume, and the program's temporaries, of which
 _VOLUMES_TO_ENCODE = {"tpu": 256}
 _VOLUMES_TO_ENCODE_ELSEWHERE = 8
 """Memory that it takes to encode a chunk of a batch, in float32 volumes, by platform. Compiled ahead of time,
-the chunk, its stream's buffer and the program's temporaries take 7 for an H100, and 250 for a TPU v5e, which
+the chunk, its stream's buffer and the program's temporaries take 6 for an H100, and 250 for a TPU v5e, which
 pads minor axes to 128."""
 _OFFSET_RESERVE = 2.0**-21
 """Share of the larger limit of the range, for adding a limit of the range, and a correction, to a decoded

@@ -259,26 +259,38 @@ def test_chunks_flat_against_the_volume_are_near(dtype: str, scale: float) -> No
     assert parse_payload(stored, (16, 16, 24)).max_error <= 0.01
 
 
+class BatchingCodec(ChunkCodec):
+    """A codec that decodes in batches, as on an accelerator."""
+
+    batch_size = 4
+
+
 @pytest.mark.parametrize(
     "target",
-    [ChunkTarget(None, 0.02), ChunkTarget(0.002, 0.002), ChunkTarget(0.0, None)],
-    ids=["step", "bound", "lossless"],
+    [
+        *(ChunkTarget(None, 0.02), ChunkTarget(0.002, 0.002), ChunkTarget(0.0, None)),
+        ChunkTarget(None, 1.4, 0.01),
+    ],
+    ids=["step", "bound", "lossless", "pointwise"],
 )
 def test_batches_decode_as_each_payload_alone(target: ChunkTarget) -> None:
-    codec = make_codec("float32")
+    codec, batching = make_codec("float32"), BatchingCodec(CODER, PADDED_SHAPE, np.dtype("float32"))
     chunks = [smooth_values(seed=seed).astype(np.float32) for seed in range(11)]
     chunks[2][3:9, 4:7, :5] = np.nan
+    chunks[3] = np.rint(9 * chunks[3])
     chunks[5] = np.full((3, 4, 5), 2, np.float32)
     chunks[10] = chunks[10][:5, :, :33]
     stored = [codec.encode(values, target) for values in chunks]
     alone = [codec.decode(payload) for payload in stored]
     for count in (1, 11):
-        for decode_together in (codec.decode_together, codec.decode_many):
+        for decode_together in (codec.decode_together, batching.decode_together, batching.decode_many):
             together = decode_together(stored[:count])
             assert len(together) == count
             for values, expected in zip(together, alone, strict=False):
                 np.testing.assert_allclose(values, expected, atol=1e-3)
-    assert codec.decode_together([]) == codec.decode_many([]) == []
+    assert batching.decode_together([]) == batching.decode_many([]) == []
+    with pytest.raises(ValueError, match="payload"):
+        batching.decode_together([*stored[:3], b""])
 
 
 def test_previews_are_near_the_means_of_blocks() -> None:

@@ -3,14 +3,22 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from model_kinds import registered
+from stored_files import read_files
+from tiny_model.batching import BATCHING_KIND, ENCODED
+from tiny_model.config import BlockMeanConfig
+from tiny_model.model import BlockMeanModel
+from tiny_model.training import BlockMeanTraining
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.compression.progress import ByteProgress
+from nvc_jax.core.devices import sharing_out
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.io.writers import write_volume
+from nvc_jax.models.registry import ModelKind
 
 CONFIG = DenseConfig(block_size=4, margin=1, latent_dim=3, hidden_sizes=(8,))
 VOLUME = read_volume(SAMPLE)[:21, :30, :43]
@@ -211,3 +219,25 @@ def test_a_source_within_the_destination_is_not_replaced(tmp_path: Path) -> None
     write_volume(tmp_path / "v.zarr" / "scan.zarr", VOLUME)
     with pytest.raises(ValueError, match="holds the source itself"):
         nvc_jax.compress(tmp_path / "v.zarr" / "scan.zarr", tmp_path / "v.zarr", max_error=2)
+
+
+@pytest.mark.parametrize("target", [{"psnr": 25.0}, {"max_error": 0.3}, {"lossless": True}], ids=str)
+def test_batches_on_all_devices_make_the_container_of_chunks_alone(
+    target: dict[str, float], tmp_path: Path
+) -> None:
+    volume = np.random.default_rng(0).normal(size=(8, 19, 60)).astype(np.float32)
+    volume[:, 3:9, 20:30] = np.nan
+    volume[:, :8, 40:50] = 1.0
+    codec = nvc_jax.Codec(BlockMeanConfig(), {"pattern": np.zeros((2, 2, 2), np.float32)})
+
+    def compress(path: Path) -> None:
+        nvc_jax.compress(volume, path, model=codec, chunks=(8, 8, 8), shards=(8, 16, 16), **target)
+
+    with registered(ModelKind(BlockMeanConfig, BlockMeanModel, BlockMeanTraining)):
+        compress(tmp_path / "alone.zarr")
+    ENCODED.clear()
+    with registered(BATCHING_KIND), sharing_out(jax.devices()):
+        compress(tmp_path / "v.zarr")
+    assert read_files(tmp_path / "v.zarr") == read_files(tmp_path / "alone.zarr")
+    assert set(ENCODED) <= {3}
+    assert bool(ENCODED) == ("lossless" not in target)

@@ -1,25 +1,15 @@
-from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
 import zarr
 from model_kinds import registered
+from tiny_model.batching import BATCHING_KIND, DECODED
 from tiny_model.config import BlockMeanConfig
-from tiny_model.model import BlockMeanModel
-from tiny_model.training import BlockMeanTraining
-from tiny_model.transform_coder import BlockMeanCoder
 
 import nvc_jax
-from nvc_jax.chunks.chunk_codec import ChunkCodec
-from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkFormat
 from nvc_jax.core.devices import sharing_out
-from nvc_jax.core.parameters import Params
 from nvc_jax.io.volumes import open_volume, read_metadata
-from nvc_jax.models.registry import ModelKind
-
-BATCHES: list[int] = []
-"""Numbers of chunks that were decoded together."""
 
 
 def test_all_levels_of_an_image_become_plain_ones(tmp_path: Path) -> None:
@@ -41,33 +31,15 @@ def test_all_levels_of_an_image_become_plain_ones(tmp_path: Path) -> None:
     assert list(zarr.open_group(tmp_path / "part.ome.zarr", mode="r").array_keys()) == ["0"]
 
 
-class BatchingCodec(ChunkCodec):
-    """A chunk codec of batches of three chunks, as a device would take them."""
-
-    batch_size = 3
-
-    def decode_together(self, payloads: Sequence[bytes]) -> list[np.ndarray]:
-        BATCHES.append(len(payloads))
-        return super().decode_together(payloads)
-
-
-class BatchingModel(BlockMeanModel):
-    """A model whose chunks are decoded in batches."""
-
-    def chunk_decoder(self, params: Params, chunk_format: ChunkFormat, mode: str) -> ChunkDecoder:
-        coder = BlockMeanCoder(params, chunk_format.chunk)
-        return BatchingCodec(coder, chunk_format.chunk, chunk_format.dtype)
-
-
 def test_chunks_are_decompressed_in_batches_on_all_devices(tmp_path: Path) -> None:
     volume = np.random.default_rng(0).normal(size=(8, 8, 77)).astype(np.float32)
     volume[0, 0, 20] = np.nan
-    with registered(ModelKind(BlockMeanConfig, BatchingModel, BlockMeanTraining)):
+    with registered(BATCHING_KIND):
         codec = nvc_jax.Codec(BlockMeanConfig(), {"pattern": np.zeros((2, 2, 2), np.float32)})
         nvc_jax.compress(volume, tmp_path / "v.zarr", model=codec, step=0.02, chunks=(8, 8, 8))
         expected = nvc_jax.open(tmp_path / "v.zarr").read().result()
-        BATCHES.clear()
+        DECODED.clear()
         with sharing_out(jax.devices()):
             nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "plain.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "plain.npy"), expected)
-    assert sorted(BATCHES) == [3, 3, 3]  # and one alone
+    assert sorted(DECODED) == [3, 3, 3]  # and one alone

@@ -4,13 +4,17 @@ import jax
 import numpy as np
 import pytest
 import tensorstore as ts
+from model_kinds import registered
 from stored_files import keep_only
+from tiny_model.batching import BATCHING_KIND, DECODED
+from tiny_model.config import BlockMeanConfig
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
 from nvc_jax.autoencoder.networks import init_params
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.container.store import open_container
+from nvc_jax.core.devices import sharing_out
 from nvc_jax.io.volumes import read_volume
 
 CONFIG = DenseConfig(block_size=4, margin=1, latent_dim=3, hidden_sizes=(8,))
@@ -141,3 +145,26 @@ def test_a_read_takes_its_chunks_of_shards_alone(tmp_path: Path) -> None:
         file.stat().st_size for file in (tmp_path / "v.zarr" / "c").rglob("*") if file.is_file()
     )
     assert chunk_bytes < container_bytes / 2
+
+
+def test_chunks_that_are_read_at_a_time_are_decoded_together(tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).normal(size=(8, 16, 77)).astype(np.float32)
+    volume[0, 0, 20] = np.nan
+    with registered(BATCHING_KIND):
+        codec = nvc_jax.Codec(BlockMeanConfig(), {"pattern": np.zeros((2, 2, 2), np.float32)})
+        nvc_jax.compress(volume, tmp_path / "v.zarr", model=codec, step=0.02, chunks=(8, 8, 8))
+        DECODED.clear()
+        with sharing_out(jax.devices()):
+            view = nvc_jax.open(tmp_path / "v.zarr")
+        whole = view.read().result()
+        assert len(DECODED) < 20
+        assert max(DECODED) == 3
+        DECODED.clear()
+        alone = nvc_jax.open(tmp_path / "v.zarr", cache_bytes=0)
+        for region in (np.s_[:, :, :], np.s_[1:3, 7:10, 15:40]):
+            np.testing.assert_array_equal(alone[region].read().result(), whole[region])
+        damaged = tmp_path / "v.zarr" / "c" / "0" / "1" / "3"
+        damaged.write_bytes(damaged.read_bytes()[:-3])
+        with pytest.raises(ValueError, match=r"chunk \(0, 1, 3\)"):
+            nvc_jax.open(tmp_path / "v.zarr").read().result()
+    np.testing.assert_allclose(whole, volume, atol=4)

@@ -11,6 +11,7 @@ import xarray as xr
 import zarr
 from model_kinds import registered
 from stored_metadata import CONFIGURATION, change_metadata
+from tiny_model.batching import BATCHING_KIND, DECODED
 from tiny_model.config import BlockMeanConfig
 from tiny_model.model import BlockMeanModel
 from tiny_model.training import BlockMeanTraining
@@ -114,6 +115,22 @@ def test_chunks_are_decoded_in_batches(batch_size: int, tmp_path: Path) -> None:
     np.testing.assert_array_equal(decoded, expected)
     assert sum(BATCHES) == N_CHUNKS
     assert max(BATCHES) == min(batch_size, N_CHUNKS)
+
+
+def test_chunks_that_are_handed_over_one_by_one_are_decoded_together(tmp_path: Path) -> None:
+    path = tmp_path / "v.zarr"
+    volume = np.random.default_rng(0).normal(size=(8, 8, 800)).astype(np.float32)
+    with registered(BATCHING_KIND):
+        codec = nvc_jax.Codec(BlockMeanConfig(), {"pattern": np.zeros((2, 2, 2), np.float32)})
+        nvc_jax.compress(volume, path, model=codec, step=0.02, chunks=(8, 8, 8))
+        expected = nvc_jax.open(path).read().result()
+        DECODED.clear()
+        np.testing.assert_array_equal(zarr.open_array(path, mode="r")[:], expected)
+        assert 1 < max(DECODED) <= 3
+        damaged = path / "c" / "0" / "0" / "7"
+        damaged.write_bytes(damaged.read_bytes()[:-3])
+        with pytest.raises(ValueError, match=r"chunk \(0, 0, 7\)"):
+            zarr.open_array(path, mode="r")[:]
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 100])

@@ -74,6 +74,9 @@ def test_cpus_take_one_item_at_a_time() -> None:
     assert batch_size_in_use(1) == 1
     with sharing_out(jax.devices()):
         assert batch_size_in_use(1) == 1
+    for device in (jax.devices()[1], "cpu"):
+        with jax.default_device(device):
+            assert batch_size_in_use(1) == 1
 
 
 def test_items_are_run_in_parts_of_two_sizes() -> None:

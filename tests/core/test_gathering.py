@@ -69,6 +69,7 @@ def test_an_error_of_the_answer_reaches_those_who_asked() -> None:
     results = map_gathering(lambda number, ask: ask(number), [3, 3], answer, threading.Semaphore(2))
     with pytest.raises(RuntimeError, match="no memory"):
         next(results)
+    assert list(map_gathering(ask_again, [], answer, threading.Semaphore(2))) == []
     results = map_gathering(lambda number, ask: ask(number), [1, 2], lambda _: [1], threading.Semaphore(2))
     with pytest.raises(ValueError, match="shorter"):  # an answer is missing
         list(results)

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_kinds import registered
+from tiny_model.batching import BATCHING_KIND, DECODED
+from tiny_model.config import BlockMeanConfig
 
 import nvc_jax
 from nvc_jax.chunks.preview import block_means
@@ -140,6 +143,22 @@ def test_verify_of_a_lossless_container_compares_bits(lossless: Path) -> None:
     other[0, 0, 0] = np.nextafter(other[0, 0, 0], np.float32(0))
     with pytest.raises(FormatError, match="does not restore every value exactly"):
         containers.verify(other, lossless)
+
+
+def test_verify_decodes_in_batches(tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).normal(size=(8, 8, 77)).astype(np.float32)
+    path = tmp_path / "v.zarr"
+    with registered(BATCHING_KIND):
+        codec = nvc_jax.Codec(BlockMeanConfig(), {"pattern": np.zeros((2, 2, 2), np.float32)})
+        nvc_jax.compress(volume, path, model=codec, max_error=1.0, chunks=(8, 8, 8))
+        DECODED.clear()
+        report = nvc_jax.verify(volume, path)
+        assert DECODED == [3, 3, 3]  # and one alone
+        assert report["chunks"] == 10
+        assert report["measured_max_error"] == report["max_error"] <= 1.0
+        volume[0, 0, 40] += 9
+        with pytest.raises(FormatError, match=r"chunk \(0, 0, 5\) .* is wrong by"):
+            nvc_jax.verify(volume, path)
 
 
 def test_verify_rejects_an_original_of_another_type(bounded: Path) -> None:
