@@ -1,12 +1,12 @@
 """Volumes in and out: every source as one lazy store, every destination written atomically.
 
-Read ``volumes`` first: it opens any source, or a ``selection`` of one. Then read ``metadata``, the facts
-that a source may state about a volume, ``declared_values``, those of them by which values are no
-measurement, ``axes``, which tells axes of space from others by their names, ``coordinates``, those of axes
-that are uneven, fall or are described, ``geometry``, those by which voxels have positions,
-``lengths``, their units, ``spatial_metadata``, those of the axes of space, ``lazy``, which makes stores of
-flat files and of functions, ``volume_view``, a store that dask and pickle take, ``file_format``, the
-interface of a format, and ``formats``, the list of them. Each format is a module (``npy``, ``raw``, ``nifti``, ``mgh``, ``nrrd``,
+Read ``volumes`` first: it opens any source, or a ``selection`` of one. Then read ``metadata``, the facts that
+a source may state about a volume, ``declared_values``, those of them by which values are no measurement,
+``axes``, which tells axes of space from others by their names, ``coordinates``, those of axes that are
+uneven, fall or are described, ``geometry``, those by which voxels have positions, ``lengths``, their units,
+``spatial_metadata``, those of the axes of space, ``lazy``, which makes stores of flat files and of functions,
+``volume_view``, a store that dask and pickle take, ``file_format``, the interface of a format, and
+``formats``, the list of them. Each format is a module (``npy``, ``raw``, ``nifti``, ``mgh``, ``nrrd``,
 ``nrrd_parts`` and ``nrrd_output``, ``mrc``, ``metaimage``, ``tiff`` and ``tiff_output``, ``hdf5`` and
 ``hdf5_output``, ``netcdf``, ``netcdf5`` and ``netcdf_variable``; for folders of planes ``slices``, ``dicom``
 and ``dicom_frames``). ``ome_zarr`` describes the images of OME-Zarr that are written, ``zarr_group`` makes
