@@ -4,6 +4,7 @@ Floats that stem from integers, as of a scanner or of a packed file, take few di
 are then smooth where the values are, and take far fewer bits than the values' own bits.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -123,9 +124,10 @@ def _rank_on_grid(chunk: ChunkValues, sample: np.ndarray) -> tuple[np.ndarray, n
     """
     gaps = _differences(sample, chunk.values.dtype)
     width = float(chunk.high) - float(chunk.low)
-    if not gaps.size or not gaps.min() * (MAX_FIXED - 2) > width:
+    gap = float(gaps.min(initial=math.inf))
+    if not gaps.size or not gap * (MAX_FIXED - 2) > width:
         return None
-    n_gaps = round(width / float(gaps.min()))
+    n_gaps = round(width / gap)
     origin, spacing = float(chunk.low), width / n_gaps
     values = chunk.values
     if chunk.has_gaps:

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from nvc_jax.cli import arguments
-from nvc_jax.cli.output import finite_or_none, print_table, print_values
+from nvc_jax.cli.output import print_table, print_values
 from nvc_jax.cli.progress import count_progress_bar
 from nvc_jax.core.choices import DEFAULT_MODEL
 
@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> None:
     groups = [list(group) for _, group in groupby(rows, key=lambda row: row.target)]
     verdicts = [judge(group) for group in groups]
     if options.json:
-        listed = [finite_or_none(dataclasses.asdict(row)) for row in rows]
+        listed = [dataclasses.asdict(row) for row in rows]
         print_values({"codecs": listed, "verdicts": verdicts, "plot": options.plot}, as_json=True)
         return
     print_table(

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 
 from nvc_jax.cli import arguments
-from nvc_jax.cli.output import finite_or_none, print_table, print_values
+from nvc_jax.cli.output import print_table, print_values
 from nvc_jax.cli.progress import count_progress_bar
 
 
@@ -29,7 +29,7 @@ def run_dry(options: argparse.Namespace) -> None:
             on_progress=on_progress,
         )
     if options.json:
-        listed = [finite_or_none(dataclasses.asdict(one)) for one in estimates]
+        listed = [dataclasses.asdict(one) for one in estimates]
         print_values({"estimates": listed}, as_json=True)
         return
     print_table(

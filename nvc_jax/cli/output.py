@@ -33,15 +33,18 @@ def replace_unprintable() -> None:
 
 def print_json(values: dict[str, Any]) -> None:
     """Print one strict JSON object on a line, which has null in place of infinity and NaN."""
-    print(json.dumps(finite_or_none(values)))
+    print(json.dumps(_finite_or_none(values), allow_nan=False))
 
 
-def finite_or_none(values: dict[str, Any]) -> dict[str, Any]:
-    """Replace infinities and NaN, for which JSON has no numbers, by None."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in values.items()
-    }
+def _finite_or_none(value: Any) -> Any:
+    """Replace infinities and NaN, for which JSON has no numbers, by None, also within lists and objects."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite_or_none(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite_or_none(part) for part in value]
+    return value
 
 
 def print_summary(sentence: str, values: dict[str, Any], options: argparse.Namespace) -> None:

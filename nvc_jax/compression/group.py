@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nvc_jax.compression.result import CompressionResult
-from nvc_jax.io.atomic import naming, replacing
+from nvc_jax.io.atomic import naming, naming_for, replacing
 from nvc_jax.io.volume_view import with_metadata
 from nvc_jax.io.volumes import open_volume, read_metadata
 from nvc_jax.io.zarr_group import check_variable, create_coordinates, variable_metadata
@@ -41,5 +41,6 @@ def compress_variable(
         with naming(path):
             names = create_coordinates(partial, volume.shape, metadata)
         variable = with_metadata(volume, variable_metadata(metadata, names))
-        result = compress_array(variable, partial / name)
+        with naming_for(partial, path):
+            result = compress_array(variable, partial / name)
     return dataclasses.replace(result, location=path / name)

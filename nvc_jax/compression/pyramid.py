@@ -20,7 +20,7 @@ from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape
 from nvc_jax.core.spatial_axes import N_SPATIAL
-from nvc_jax.io.atomic import replacing
+from nvc_jax.io.atomic import naming_for, replacing
 from nvc_jax.io.axes import default_spatial_axes
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.locations import Location
@@ -99,7 +99,7 @@ def compress_pyramid(
     )
     scales = choose_scales(shape, default_spatial_axes(shape, names))
     by_mode = holds_labels(volume)
-    with replacing(path, overwrite=overwrite) as partial:
+    with replacing(path, overwrite=overwrite) as partial, naming_for(partial, path):
         write_group(partial, metadata, shape, scales)
         finest = with_metadata(volume, named)
         results = [compress_level(finest, partial / "0")]

@@ -11,7 +11,7 @@ import tensorstore as ts
 from nvc_jax.container.images import find_levels
 from nvc_jax.container.metadata import CODEC_NAME, METADATA_KEY
 from nvc_jax.io.locations import Location, check_is_file, lies_within, open_directory, open_location
-from nvc_jax.io.paths import local_path, real_path
+from nvc_jax.io.paths import check_separators, local_path, real_path
 from nvc_jax.io.raw import RawFile
 from nvc_jax.io.replaceable import OWN_PREFIX, check_only_array, check_replaceable, is_array_key
 from nvc_jax.io.selection import unselected
@@ -36,6 +36,7 @@ def check_destination(location: Location, overwrite: bool = False) -> None:
         _check_remote(location)
         return
     real = real_path(path)
+    check_separators(real)
     if is_zip(path) and real.is_dir():
         raise FileExistsError(f"`{path}` is a directory; it will not be replaced by a file: name a new path")
     if real.is_file() and _is_container_file(real):

@@ -32,7 +32,8 @@ _renaming = threading.RLock()
 def unfinished(path: Path, describe: Describe = lambda: None) -> Iterator[None]:
     """State that ``path`` is being written until the block ends.
 
-    If the block ends by an error, what is kept is added to the error as a note.
+    If the block ends by an error, what is kept is added to the error as a note. Of a path inside of another
+    one that is being written, nothing is kept unless that one is.
 
     Args:
         path: of a file or directory.
@@ -43,7 +44,7 @@ def unfinished(path: Path, describe: Describe = lambda: None) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if note := describe():
+        if note := _describe(path, describe):
             error.add_note(note)
         raise
     finally:
@@ -92,7 +93,7 @@ def abandon() -> list[str]:
     _renaming.acquire(timeout=_COMMIT_SECONDS)
     notes = take_completed()
     for path, describe in list(_writing.items()):
-        note = describe()
+        note = _describe(path, describe)
         if note is not None:
             notes.append(note)
         elif path.is_dir():
@@ -101,3 +102,12 @@ def abandon() -> list[str]:
             with contextlib.suppress(OSError):
                 path.unlink()
     return notes
+
+
+def _describe(path: Path, describe: Describe) -> str | None:
+    """Say what of a path is kept; None where it lies in another one of which nothing is."""
+    for parent in path.parents:
+        outer = _writing.get(parent)
+        if outer is not None and outer() is None:
+            return None
+    return describe()

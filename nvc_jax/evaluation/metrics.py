@@ -172,7 +172,8 @@ def quality(
     valid_only = original if valid is None else np.where(valid, original, np.nan)
     has_steps = original.ndim > 3
     steps = (valid_only, decoded) if has_steps else (valid_only[None], decoded[None])
-    window = min(SSIM_WINDOW, *(_largest_odd(n) for n in steps[0].shape[1:] if n > 1 or not has_steps))
+    sides = [n for n in steps[0].shape[1:] if n > 1 or not has_steps]
+    window = min([SSIM_WINDOW, *map(_largest_odd, sides)])
     windows = tuple(1 if has_steps and n == 1 else window for n in steps[0].shape[1:])
     similarities = [_ssim(x, y, windows, errors, slab_voxels) for x, y in zip(*steps, strict=True)]
     return {
@@ -241,8 +242,8 @@ def _ssim_sum(
     x, y = original.astype(np.float64) / unit, decoded.astype(np.float64) / unit
     finite = np.isfinite(x)
     # Variances do not depend on an offset: relative to the minimum they lose no digits to a large one.
-    x, y = np.where(finite, x, minimum) - minimum, np.where(finite, y, minimum) - minimum
     with np.errstate(invalid="ignore", over="ignore"):  # decoded NaN or infinity: the result is NaN
+        x, y = np.where(finite, x, minimum) - minimum, np.where(finite, y, minimum) - minimum
         ux, uy = mean(x), mean(y)
         vx = norm * (mean(x * x) - ux * ux)
         vy = norm * (mean(y * y) - uy * uy)

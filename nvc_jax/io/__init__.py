@@ -1,9 +1,9 @@
 """Volumes in and out: every source as one lazy store, every destination written atomically.
 
-Read ``volumes`` first: it opens any source, or a ``selection`` of one. Then read ``metadata``, the facts
-that a source may state about a volume, ``declared_values``, those of them by which values are no
-measurement, ``axes``, which tells axes of space from others by their names, ``coordinates``, those of axes
-that are uneven, fall or are described, ``geometry``, those by which voxels have positions,
+Read ``volumes`` first: it opens any source, or a ``selection`` of one. Then read ``metadata``, the facts that
+a source may state about a volume, ``declared_values``, those of them by which values are no measurement,
+``axes``, which tells axes of space from others by their names, ``coordinates``, those of axes that are
+uneven, fall or are described, ``geometry``, those by which voxels have positions, ``lengths``, their units,
 ``spatial_metadata``, those of the axes of space, ``lazy``, which makes stores of flat files and of functions,
 ``volume_view``, a store that dask and pickle take, ``file_format``, the interface of a format, and
 ``formats``, the list of them. Each format is a module (``npy``, ``raw``, ``nifti``, ``mgh``, ``nrrd``,

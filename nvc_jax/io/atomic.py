@@ -119,6 +119,17 @@ def naming(path: object) -> Iterator[None]:
         raise OSError(f"`{path}` cannot be written: {error}") from error
 
 
+@contextlib.contextmanager
+def naming_for(partial: Path, path: Path) -> Iterator[None]:
+    """Have an error of a block that writes to a temporary path name the path that it is to get."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if str(partial) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(partial), str(path))) from error
+
+
 def _replace(partial: Path, path: Path) -> None:
     """Replace what lies at ``path``, of which one or both are directories."""
     if exchange(partial, path):

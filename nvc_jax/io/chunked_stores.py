@@ -23,6 +23,7 @@ from nvc_jax.io.metadata import (
     parse_numbers,
     parse_spacing,
 )
+from nvc_jax.io.paths import check_separators
 from nvc_jax.io.stored_arrays import DOCUMENT_KEYS, X_FIRST_DRIVERS, StoredArray, find_stored_array
 from nvc_jax.io.stored_axes import describe_axes, stored_shape
 from nvc_jax.io.zarr_coordinates import with_group_coordinates
@@ -205,6 +206,7 @@ def _open_as_directory(spec: Any) -> ts.KvStore:
 
 
 def _find_in_directory(path: Path, name: str) -> StoredArray:
+    check_separators(path.absolute())
     kvstore = _open_as_directory({"driver": "file", "path": f"{path.absolute()}/"})
     array = find_stored_array(kvstore, name)
     if array is None:

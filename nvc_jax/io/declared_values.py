@@ -18,6 +18,7 @@ import numpy as np
 
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import as_number, cast_values, is_float
+from nvc_jax.core.json_documents import read_json
 
 FILL_VALUE = "_FillValue"
 _MISSING_VALUE = "missing_value"
@@ -76,9 +77,10 @@ def read_declared_values(
 def parse_floats(stored: Any) -> list[float]:
     """Read a number, or a list of numbers, as files and JSON state them; what is none is left out.
 
-    Strings are NaN and infinities as Zarr names them, other numbers in decimals, or the Base64 of a
-    little-endian float64 that xarray writes for ``_FillValue`` of floats in Zarr 3.
+    Strings are NaN and infinities as Zarr names them, other numbers in decimals, lists in JSON, or the Base64
+    of a little-endian float64 that xarray writes for ``_FillValue`` of floats in Zarr 3.
     """
+    stored = _as_list(stored)
     if isinstance(stored, np.ndarray):
         stored = stored.tolist()
     if isinstance(stored, list | tuple):
@@ -180,9 +182,19 @@ def _stated_limits(attributes: Mapping[str, Any], name: str, dtype: np.dtype) ->
     if is_float(dtype):
         with np.errstate(over="ignore"):
             numbers = [float(np.float64(number).astype(dtype)) for number in numbers]
-    elif _has_floats(attributes[name]) and SCALING & attributes.keys():
+    elif _has_floats(_as_list(attributes[name])) and SCALING & attributes.keys():
         numbers = sorted(_pack(number, attributes) for number in numbers)
     return numbers[0], numbers[1]
+
+
+def _as_list(stated: Any) -> Any:
+    """Return the list that a text in JSON is, as attributes of NRRD are; anything else as it is."""
+    if not isinstance(stated, str) or not stated.startswith("["):
+        return stated
+    try:
+        return read_json(stated.encode())
+    except ValueError:
+        return stated
 
 
 def _pack(limit: float, attributes: Mapping[str, Any]) -> float:

@@ -22,11 +22,6 @@ LPS = "left-posterior-superior"
 RAS = "right-anterior-superior"
 RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Matrix that turns positions (x, y, z, 1) in LPS into RAS, and back."""
-METRE = ("m", "meter", "metre")
-MILLIMETRE = ("mm", "millimeter", "millimetre")
-MICROMETRE = ("um", "µm", "μm", "micron", "micrometer", "micrometre")
-NANOMETRE = ("nm", "nanometer", "nanometre")
-"""Names of units of length in files."""
 _SIGNS = {
     **dict.fromkeys((RAS, "RAS"), (1, 1, 1)),
     **dict.fromkeys(("left-anterior-superior", "LAS"), (-1, 1, 1)),

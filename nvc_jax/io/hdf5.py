@@ -29,16 +29,11 @@ from nvc_jax.io.metadata import (
 )
 from nvc_jax.io.readable import readable
 
-_HIDDEN_ATTRIBUTES = (
-    "DIMENSION_LABELS",
-    "DIMENSION_LIST",
-    "REFERENCE_LIST",
-    "CLASS",
-    "NAME",
-    "_Netcdf4Dimid",
-    "_Netcdf4Coordinates",
-)
-"""Attributes by which HDF5 and NetCDF link datasets; they are not kept."""
+LINKS = ("DIMENSION_LABELS", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates")
+"""Attributes by which HDF5 and NetCDF link datasets; they are neither kept nor written anew."""
+CLASS, SCALE_CLASS = "CLASS", "DIMENSION_SCALE"
+_OF_SCALES = (CLASS, "NAME")
+"""Attributes by which HDF5 marks coordinates; of other datasets they may be the user's own."""
 
 _READ_VOXELS = 1 << 18
 """Largest number of voxels (64³) to which small chunks are joined for one read: each read costs a call of
@@ -89,7 +84,8 @@ def hdf5_metadata(file: SourceFile) -> VolumeMetadata:
 
 def _read_attributes(dataset: Any) -> dict[str, Any]:
     """Read a dataset's attributes; NetCDF stores a single number as an array of one."""
-    attributes = attributes_as_json(dataset.attrs, without=_HIDDEN_ATTRIBUTES)
+    is_scale = attempt(lambda: as_json(dataset.attrs[CLASS]) == SCALE_CLASS)
+    attributes = attributes_as_json(dataset.attrs, without=LINKS + _OF_SCALES * bool(is_scale))
     return {
         name: value[0] if isinstance(value, list) and len(value) == 1 else value
         for name, value in attributes.items()

@@ -3,19 +3,23 @@
 The samples are contiguous and not compressed, so that they are written by a memory map.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nvc_jax.core.dtypes import DTYPES
+from nvc_jax.core.dtypes import DTYPES, integer_limits, is_float
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape, default_names
 from nvc_jax.io.coordinates import AXIS_COORDINATES, read_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE
 from nvc_jax.io.file_format import check_written_dtype
+from nvc_jax.io.hdf5 import CLASS, LINKS, SCALE_CLASS
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, as_json
 from nvc_jax.io.written_attributes import plain_attributes
@@ -26,6 +30,8 @@ _STORED_UNITS = (FILL_VALUE, "missing_value", "valid_min", "valid_max", "valid_r
 """Attributes that NetCDF states in the dtype of the samples."""
 
 
+_ERRNO = re.compile(r"\berrno = (\d+)")
+"""Number of the system's error in a message of HDF5."""
 _NETCDF = ".nc"
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 """Name by which NetCDF tells that a dimension has no coordinates."""
@@ -41,7 +47,7 @@ def create_hdf5(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetad
     """Create an HDF5 file with a dataset, its attributes, and coordinates as NetCDF states them."""
     h5py = import_extra("h5py", "io")
     little_endian = dtype.newbyteorder("<")
-    with h5py.File(path, "w") as file:
+    with _naming_cause(), h5py.File(path, "w") as file:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.CONTIGUOUS)
         properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # so that the samples have their place now
@@ -56,10 +62,22 @@ def create_hdf5(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetad
     return FlatArray(path.absolute(), shape, little_endian, int(offset))
 
 
+@contextlib.contextmanager
+def _naming_cause() -> Iterator[None]:
+    """Have the library, which states in a text what the system has refused, raise the system's error."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        cause = _ERRNO.search(str(error))
+        if cause is None:
+            raise
+        raise OSError(int(cause[1]), os.strerror(int(cause[1]))) from error
+
+
 def _write_attributes(dataset: Any, attributes: Mapping[str, Any], dtype: np.dtype) -> None:
-    """Write attributes; what HDF5 has no form for is written as JSON."""
+    """Write attributes, but for links between datasets; what HDF5 has no form for is written as JSON."""
     for name, value in attributes.items():
-        if not name:
+        if not name or name in LINKS or (name, value) == (CLASS, SCALE_CLASS):
             continue
         numbers = _as_stored(value, dtype) if name in _STORED_UNITS else None
         try:
@@ -71,12 +89,20 @@ def _write_attributes(dataset: Any, attributes: Mapping[str, Any], dtype: np.dty
 def _as_stored(value: Any, dtype: np.dtype) -> np.ndarray | None:
     """Convert numbers to the dtype of the samples; None if that would change them."""
     try:
-        numbers = np.asarray(value, np.float64)
-        stored = numbers.astype(dtype)
-    except (TypeError, ValueError):
+        if is_float(dtype):
+            with np.errstate(over="ignore"):
+                return np.asarray(value, np.float64).astype(dtype)
+        numbers = np.asarray(value, object)
+        # Integers of 64 bits never pass through floats.
+        integers = [n if isinstance(n, int) else int(float(n)) for n in numbers.reshape(-1)]
+    except (OverflowError, TypeError, ValueError):
         return None
-    is_exact = dtype.kind == "f" or np.array_equal(stored.astype(np.float64), numbers)
-    return stored if is_exact else None
+    low, high = integer_limits(dtype)
+    is_exact = all(
+        low <= n <= high and (n == given or n == float(given))
+        for n, given in zip(integers, numbers.reshape(-1), strict=True)
+    )
+    return np.array(integers, dtype).reshape(numbers.shape) if is_exact else None
 
 
 def _write_axes(file: Any, dataset: Any, metadata: VolumeMetadata, *, has_dimensions: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import tensorstore as ts
 
 from nvc_jax.core.forks import check_fork
-from nvc_jax.io.paths import check_url, local_path, real_path, real_spec
+from nvc_jax.io.paths import check_separators, check_url, local_path, real_path, real_spec
 from nvc_jax.io.zip_files import list_zip
 
 Location = str | Path | dict[str, Any]
@@ -82,6 +82,7 @@ def open_location(location: Location) -> ts.KvStore:
             return open_directory(path)
         check_is_file(path)
         list_zip(path)
+        check_separators(real_path(path))
         return _open_zip({"driver": "file", "path": str(real_path(path))})
     if isinstance(location, dict):
         if others := sorted(location.keys() - {"driver", "kvstore"} if "kvstore" in location else ()):
@@ -109,6 +110,7 @@ def check_is_file(path: Path, max_bytes: int | None = None) -> None:
 
 def open_directory(path: Path) -> ts.KvStore:
     """Open a directory, which need not exist, for its files as keys."""
+    check_separators(real_path(path))
     return open_kvstore({"driver": "file", "path": f"{str(real_path(path)).rstrip('/')}/"})
 
 

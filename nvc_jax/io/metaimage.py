@@ -16,6 +16,7 @@ from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
 from nvc_jax.io.geometry import DIRECTIONS, LPS, ORIGIN, RAS_FROM_LPS, SPACE, ras_affine
 from nvc_jax.io.lazy import FlatArray, lazy_store
+from nvc_jax.io.lengths import MICROMETRE, lengths_in, units_of_lengths
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -30,6 +31,8 @@ from nvc_jax.io.written_attributes import as_ascii, kept_fields, warn_of_losses
 _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _COPIED_TAGS = ("Comment", "Name", "Modality", "AnatomicalOrientation", "DistanceUnits")
 """Tags that are written as they were read."""
+_UNITS = {MICROMETRE: "um", "mm": "mm", "cm": "cm"}
+"""MetaImage's names of its units."""
 _MOST_LINES, _MOST_HEADER_BYTES = 1000, 1 << 16
 """Lines of a header, and bytes of one of them, that are read at most."""
 _IN_MEMORY = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB", "CompressedData", "HeaderSizePerSlice")
@@ -107,7 +110,8 @@ def check_metaimage_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
 def create_metaimage(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create a ``.mha`` file with positions and the descriptions of the source.
 
-    Other attributes have no place in it.
+    Positions in a unit of length that MetaImage does not have become millimetres. Other attributes have no
+    place in it.
     """
     warn_of_losses(metadata, dtype, "MetaImage")
     library = import_extra("metaimageio", "io")
@@ -115,6 +119,10 @@ def create_metaimage(path: Path, shape: Shape, dtype: np.dtype, metadata: Volume
     tags: dict[str, Any] = {
         tag: as_ascii(" ".join(kept[tag].split())) for tag in _COPIED_TAGS if isinstance(kept.get(tag), str)
     }
+    if (stated := units_of_lengths(metadata)) is not None:
+        unit = stated[0] if len(set(stated)) == 1 and stated[0] in _UNITS else "mm"
+        metadata = lengths_in(metadata, unit)
+        tags["DistanceUnits"] = _UNITS[unit]
     affine = ras_affine(metadata)
     if affine is not None:
         # Volumes whose source names no space keep their positions as they are.

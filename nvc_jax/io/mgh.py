@@ -15,8 +15,9 @@ from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape
 from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
-from nvc_jax.io.geometry import AFFINE, METRE, MICROMETRE, ras_affine
+from nvc_jax.io.geometry import AFFINE, ras_affine
 from nvc_jax.io.lazy import FlatArray
+from nvc_jax.io.lengths import lengths_in
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attributes_as_json,
@@ -31,11 +32,6 @@ from nvc_jax.io.written_attributes import kept_fields, warn_of_losses
 
 _DTYPES = ("uint8", "int16", "uint16", "int32", "float32")
 _UNIT = "mm"
-_MILLIMETRES = {
-    **dict.fromkeys(METRE, 1e3),
-    **dict.fromkeys(MICROMETRE, 1e-3),
-}
-"""Millimetres in a unit."""
 _COPIED_FIELDS = ("tr", "flip_angle", "te", "ti", "fov")
 """Header fields of the scan, which are written as they were read."""
 
@@ -93,10 +89,8 @@ def create_mgh(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetada
     header = mgh.MGHHeader()
     header.set_data_dtype(dtype)
     header.set_data_shape(shape[::-1])
-    spatial = spatial_part(metadata, len(shape))
-    affine = ras_affine(spatial)
+    affine = ras_affine(lengths_in(spatial_part(metadata, len(shape)), _UNIT))
     if affine is not None:
-        affine[:3] *= _MILLIMETRES.get(str(spatial.units[0]) if spatial.units else _UNIT, 1.0)
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         header["delta"], header["Mdc"] = spacing, (affine[:3, :3] / spacing).T
         header["Pxyz_c"] = (affine @ [*(side / 2 for side in shape[: -N_SPATIAL - 1 : -1]), 1])[:3]

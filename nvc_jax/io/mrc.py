@@ -14,8 +14,8 @@ import tensorstore as ts
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
-from nvc_jax.io.geometry import MICROMETRE, MILLIMETRE, NANOMETRE
 from nvc_jax.io.lazy import FlatArray
+from nvc_jax.io.lengths import ANGSTROM, lengths_in
 from nvc_jax.io.metadata import (
     Numbers,
     VolumeMetadata,
@@ -27,14 +27,6 @@ from nvc_jax.io.metadata import (
 from nvc_jax.io.readable import readable
 from nvc_jax.io.written_attributes import kept_fields, warn_of_losses
 
-_UNIT = "angstrom"
-_ANGSTROMS = {
-    **dict.fromkeys(("angstrom", "angstroms", "a", "å"), 1.0),
-    **dict.fromkeys(NANOMETRE, 10.0),
-    **dict.fromkeys(MICROMETRE, 1e4),
-    **dict.fromkeys(MILLIMETRE, 1e7),
-}
-"""Ångström in a unit, by its name in lower case."""
 _DTYPES = ("int8", "int16", "uint16", "float16", "float32")
 _IMOD_STAMP, _SIGNED = 1146047817, 1
 """Number by which IMOD marks its files, and the flag of bytes that are signed."""
@@ -73,7 +65,7 @@ def mrc_metadata(file: SourceFile) -> VolumeMetadata:
         dimension_names=("z", "y", "x"),
         spacing=spacing,
         origin=None if spacing is None else attempt(lambda: _read_origin(header, np.array(spacing))),
-        units=None if spacing is None else (_UNIT,) * 3,
+        units=None if spacing is None else (ANGSTROM,) * 3,
         attributes={"mrc": attributes_as_json(attributes)},
     )
 
@@ -94,12 +86,11 @@ def create_mrc(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetada
     mode = mrcfile.utils.mode_from_dtype(dtype)
     with mrcfile.new_mmap(path, shape, mode) as file:
         file.set_volume()
-        units = metadata.units or (_UNIT,) * 3
-        scale = np.array([_ANGSTROMS.get(str(unit).lower(), 1.0) for unit in units])
-        if metadata.spacing is not None:
-            file.voxel_size = tuple((np.array(metadata.spacing, np.float64) * scale)[::-1])
-        if metadata.origin is not None:
-            for axis, value in zip("zyx", np.array(metadata.origin, np.float64) * scale, strict=True):
+        place = lengths_in(metadata, ANGSTROM)
+        if place.spacing is not None:
+            file.voxel_size = tuple(np.array(place.spacing, np.float64)[::-1])
+        if place.origin is not None:
+            for axis, value in zip("zyx", place.origin, strict=True):
                 file.header.origin[axis] = value
         _set_labels(file.header, kept_fields(metadata, "mrc").get("labels"))
         dtype_in_file = mrcfile.utils.data_dtype_from_header(file.header)

@@ -19,8 +19,9 @@ from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.axes import default_spatial_axes, is_channel_name, is_time_name
 from nvc_jax.io.declared_values import parse_floats
 from nvc_jax.io.file_format import SourceFile, check_written_dtype
-from nvc_jax.io.geometry import METRE, MICROMETRE, MILLIMETRE, ras_affine
+from nvc_jax.io.geometry import ras_affine
 from nvc_jax.io.lazy import FlatArray, TemporaryCopy
+from nvc_jax.io.lengths import MICROMETRE, is_shorter, lengths_in, units_of_lengths
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -52,11 +53,7 @@ _ALIGNED = 2
 """Code of an affine whose space is not named."""
 _QFORM_TOLERANCE = 1e-3
 """Difference of the affine by quaternions, which are float32, that is due to rounding."""
-_UNITS = {
-    **dict.fromkeys(METRE, "meter"),
-    **dict.fromkeys(MILLIMETRE, "mm"),
-    **dict.fromkeys(MICROMETRE, "micron"),
-}
+_UNITS = {"m": "meter", "mm": "mm", MICROMETRE: "micron"}
 """NIfTI's names of its units."""
 _TIME_UNITS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), "sec"),
@@ -175,6 +172,7 @@ def check_nifti_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
 def create_nifti(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMetadata) -> FlatArray:
     """Create a NIfTI file with affine, unit, slope, intercept and description.
 
+    Positions in units of length that NIfTI does not have, or not together, become millimetres or micrometres.
     Other attributes have no place in it.
     """
     warn_of_losses(metadata, dtype, "NIfTI", holds_scaling=True)
@@ -184,9 +182,9 @@ def create_nifti(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMeta
     header.set_data_shape(shape[::-1])
     kept = kept_fields(metadata, "nifti")
     spatial = spatial_part(metadata, len(shape))
-    _set_affine(header, ras_affine(spatial), kept)
-    unit = _UNITS.get(str(spatial.units[0])) if spatial.units and len(set(spatial.units)) == 1 else None
-    header.set_xyzt_units(unit, _set_time(header, metadata))
+    unit = _choose_unit(spatial)
+    _set_affine(header, ras_affine(spatial if unit is None else lengths_in(spatial, unit)), kept)
+    header.set_xyzt_units(unit and _UNITS[unit], _set_time(header, metadata))
     slope, intercept = (
         parse_floats(metadata.attributes.get(name)) for name in ("scale_factor", "add_offset")
     )
@@ -200,6 +198,16 @@ def create_nifti(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMeta
         header.write_to(file)
         file.truncate(header.single_vox_offset)
     return FlatArray(path.absolute(), shape, dtype.newbyteorder("<"), int(header.single_vox_offset))
+
+
+def _choose_unit(spatial: VolumeMetadata) -> str | None:
+    """Choose a unit of NIfTI for positions; None where theirs is not known."""
+    stated = units_of_lengths(spatial)
+    if stated is None:
+        return None
+    if len(set(stated)) == 1 and stated[0] in _UNITS:
+        return stated[0]
+    return MICROMETRE if all(is_shorter(unit, "mm") for unit in stated) else "mm"
 
 
 def _set_time(header: Any, metadata: VolumeMetadata) -> str | None:

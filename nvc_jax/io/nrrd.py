@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.core.json_documents import read_json
 from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import default_names
 from nvc_jax.core.spatial_axes import N_SPATIAL
@@ -42,6 +43,8 @@ _UNPACKERS: dict[str, _Unpack] = {
 _SPATIAL_KINDS = ("domain", "space", "???", "none")
 """Kinds of axes that may be axes of space; NRRD's others are channels of some sort."""
 
+FURTHER = "further attributes"
+"""Key of a JSON object with the attributes whose names a key/value pair cannot have."""
 _HIDDEN_FIELDS = ("type", "dimension", "sizes", "encoding", "endian")
 """Header fields that describe how the samples are stored; they are not kept as attributes."""
 
@@ -132,6 +135,10 @@ def _space_units(directions: np.ndarray | None, units: Any) -> tuple[str | None,
 def _attributes(header: dict[str, Any], directions: np.ndarray | None) -> dict[str, Any]:
     """Return the fields of the header; directions are those of the axes of space alone."""
     attributes = attributes_as_json(header, without=_HIDDEN_FIELDS)
+    further = attempt(lambda: read_json(attributes[FURTHER].encode()))
+    if isinstance(further, dict):
+        del attributes[FURTHER]
+        attributes |= further
     if directions is not None and np.isnan(directions).any():
         rows = directions[~np.isnan(directions).any(axis=1)]
         attributes[DIRECTIONS] = rows[::-1].tolist()

@@ -16,6 +16,7 @@ from nvc_jax.io.file_format import check_written_dtype
 from nvc_jax.io.geometry import AFFINE, DIRECTIONS, ORIGIN, SPACE, space_of
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, attempt, parse_names, parse_numbers
+from nvc_jax.io.nrrd import FURTHER
 from nvc_jax.io.spatial_metadata import spatial_part, spatial_positions
 from nvc_jax.io.written_attributes import as_ascii, plain_attributes
 
@@ -43,8 +44,6 @@ _FIELDS = {
 }
 _FIELDS |= {"old min", "oldmin", "old max", "oldmax", "units", "measurement frame", *_TEXTS, *_LISTS}
 """Names of fields of NRRD, which an attribute of another format may have in another meaning."""
-_FURTHER = "further attributes"
-"""Key of a JSON object with the attributes whose names a key/value pair cannot have."""
 
 
 def check_nrrd_output(path: Path, shape: Shape, dtype: np.dtype) -> None:
@@ -147,7 +146,7 @@ def _make_pairs(attributes: dict[str, Any]) -> dict[str, str]:
             pairs[name] = value
         else:
             pairs[name] = json.dumps(value)
-    return pairs | ({_FURTHER: json.dumps(further)} if further else {})
+    return pairs | ({FURTHER: json.dumps(further)} if further else {})
 
 
 def _is_key(name: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nvc_jax.io.geometry import METRE, MICROMETRE, MILLIMETRE, NANOMETRE
+from nvc_jax.io.lengths import ANGSTROM, MICROMETRE, unit_of_length
 from nvc_jax.io.metadata import VolumeMetadata
 
 OME_SUFFIX = ".ome.zarr"
@@ -24,11 +24,7 @@ _TYPES = {
 }
 """Types of axes by their names in lower case; others are of space."""
 _UNITS = {
-    **dict.fromkeys(("angstrom", "Angstrom", "Å"), "angstrom"),
-    **dict.fromkeys(NANOMETRE, "nanometer"),
-    **dict.fromkeys(MICROMETRE, "micrometer"),
-    **dict.fromkeys(MILLIMETRE, "millimeter"),
-    **dict.fromkeys(METRE, "meter"),
+    **{ANGSTROM: "angstrom", "nm": "nanometer", MICROMETRE: "micrometer", "mm": "millimeter", "m": "meter"},
     **{"cm": "centimeter", "km": "kilometer", "pm": "picometer", "in": "inch"},
     **{"s": "second", "sec": "second", "ms": "millisecond", "min": "minute", "h": "hour"},
 }
@@ -99,7 +95,7 @@ def axis_names(metadata: VolumeMetadata, rank: int) -> list[str]:
 def _axis(name: str, metadata: VolumeMetadata, axis: int) -> dict[str, str]:
     unit = metadata.units[axis] if metadata.units else None
     described = {"name": name, "type": _TYPES.get(name.lower(), "space")}
-    return described if not unit else described | {"unit": _UNITS.get(unit, unit)}
+    return described if not unit else described | {"unit": _UNITS.get(unit_of_length(unit) or unit, unit)}
 
 
 def _transformations(metadata: VolumeMetadata, scale: Sequence[int]) -> list[dict[str, Any]]:

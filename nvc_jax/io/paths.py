@@ -71,6 +71,15 @@ def real_path(path: Path) -> Path:
     return real
 
 
+def check_separators(path: Path | str) -> None:
+    """Raise ``ValueError`` if TensorStore would take a path for another one."""
+    if os.sep == "/" and "\\" in str(path):
+        raise ValueError(
+            f"`{path}` holds a backslash, which TensorStore, by which Zarr arrays and containers are read and "
+            "written, takes for a slash: name a path without one"
+        )
+
+
 def real_spec(spec: Any) -> Any:
     """Return a TensorStore spec, or URL, whose paths in the file system are those of ``real_path``."""
     if isinstance(spec, str):
@@ -94,7 +103,9 @@ def check_url(location: Any) -> None:
 
 def _real_text(path: str, written: str) -> str:
     """Return the real path as text, with the slash at its end if ``written`` has one."""
-    return str(real_path(_expand_home(Path(path)))) + ("/" if written.endswith("/") else "")
+    real = real_path(_expand_home(Path(path)))
+    check_separators(real)
+    return f"{real}/" if written.endswith("/") else str(real)
 
 
 def _path_of_url(url: str) -> Path | None:

@@ -16,8 +16,8 @@ from nvc_jax.core.optional_imports import import_extra
 from nvc_jax.core.shapes import Shape, default_names
 from nvc_jax.io.axes import is_channel_name, is_spatial_name
 from nvc_jax.io.file_format import check_written_dtype
-from nvc_jax.io.geometry import METRE, MICROMETRE, MILLIMETRE, NANOMETRE
 from nvc_jax.io.lazy import FlatArray
+from nvc_jax.io.lengths import ANGSTROM, MICROMETRE, unit_of_length
 from nvc_jax.io.metadata import VolumeMetadata, as_json
 from nvc_jax.io.written_attributes import as_ascii, missing_values_of, plain_attributes
 
@@ -33,12 +33,8 @@ _LARGEST = (1 << 32) - 1
 _RESOLUTION_TOLERANCE = 1e-7
 """Relative deviation of a spacing that is accepted; with a larger one OME's form is written."""
 _OME_UNITS = {
-    **dict.fromkeys(MICROMETRE, "µm"),
-    **dict.fromkeys(("angstrom", "Angstrom", "Å"), "Å"),
-    **dict.fromkeys(NANOMETRE, "nm"),
-    **dict.fromkeys(MILLIMETRE, "mm"),
-    **dict.fromkeys(METRE, "m"),
-    **{unit: unit for unit in ("cm", "km", "pm", "in", "pixel")},
+    ANGSTROM: "Å",
+    **{unit: unit for unit in (MICROMETRE, "nm", "mm", "m", "cm", "km", "pm", "in", "pixel")},
 }
 """OME's names of units of length."""
 _OME_SUFFIXES = (".ome.tif", ".ome.tiff")
@@ -138,7 +134,7 @@ def _imagej_options(
     lengths = {str(units.get(letter, "")) for letter in "ZYX" if letter in letters}
     unit = lengths.pop()
     if unit and not lengths:
-        stated["unit"] = as_ascii(_OME_UNITS.get(unit, unit))
+        stated["unit"] = as_ascii(_ome_unit(unit, unit))
     if "T" in units:
         stated["tunit"] = as_ascii(units["T"])
     if info is not None:
@@ -154,10 +150,15 @@ def _ome_options(metadata: VolumeMetadata, letters: str, info: str | None) -> di
     for name in "ZYX":
         if name in spacing:
             stated[f"PhysicalSize{name}"] = spacing[name]
-            stated[f"PhysicalSize{name}Unit"] = _OME_UNITS.get(units.get(name, _OME_UNKNOWN), _OME_UNKNOWN)
+            stated[f"PhysicalSize{name}Unit"] = _ome_unit(units.get(name), _OME_UNKNOWN)
     if "T" in spacing and units.get("T") in _OME_TIME_UNITS:
         stated["TimeIncrement"], stated["TimeIncrementUnit"] = spacing["T"], _OME_TIME_UNITS[units["T"]]
     return {"ome": True, "metadata": stated}
+
+
+def _ome_unit(name: str | None, default: str) -> str:
+    """Return OME's name of a unit."""
+    return _OME_UNITS.get(unit_of_length(name) or str(name), default)
 
 
 def _per_unit(spacing: float) -> tuple[int, int] | None:

@@ -21,7 +21,7 @@ from nvc_jax.io.formats import FORMAT_OF_SUFFIX, suffix_of
 from nvc_jax.io.lazy import FlatArray
 from nvc_jax.io.metadata import VolumeMetadata, parse_names
 from nvc_jax.io.ome_zarr import LEVEL, axis_names, is_ome_zarr, without_group, write_group
-from nvc_jax.io.paths import output_path
+from nvc_jax.io.paths import check_separators, output_path, real_path
 from nvc_jax.io.replaceable import check_replaceable
 from nvc_jax.io.written_axes import choose_written_axes
 from nvc_jax.io.zarr_group import check_variable, create_zarr_array, create_zarr_group
@@ -51,6 +51,8 @@ def check_writable(path: Path, shape: tuple[int, ...], dtype: np.dtype, overwrit
     suffix = suffix_of(path)
     if suffix not in _SUFFIXES:
         raise ValueError(f"`{path}`: the suffix must be one of {', '.join(_SUFFIXES)}")
+    if suffix == _ZARR:
+        check_separators(real_path(path))
     check_replaceable(path, overwrite)
     file_format = FORMAT_OF_SUFFIX.get(suffix)
     axes = choose_written_axes(path, sides, None, file_format)

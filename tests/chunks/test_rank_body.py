@@ -35,6 +35,13 @@ def test_values_come_back_bit_for_bit(dtype: str) -> None:
     assert decoded.tobytes() == values.tobytes()
 
 
+def test_values_near_the_ends_of_float64_come_back() -> None:
+    values = counts_as_floats("float64") * 1e306
+    body = encode(ChunkValues.examine(values, ()))
+    assert body is not None
+    assert decode_ranks(body, SHAPE, PADDED_SHAPE, values.dtype).tobytes() == values.tobytes()
+
+
 def test_gaps_take_no_place_in_the_table() -> None:
     values = counts_as_floats("float32")
     values[3:9, 2:7] = np.nan

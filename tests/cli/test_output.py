@@ -26,6 +26,9 @@ def test_json_is_strict(capsys: pytest.CaptureFixture) -> None:
     print_json(VALUES)
     printed = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert printed == VALUES | {"psnr_db": None, "mse": None}
+    print_json({"figures": {"nvc-1": VALUES}, "rows": [VALUES, (math.nan, 1)]})
+    nested = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert nested == {"figures": {"nvc-1": printed}, "rows": [printed, [None, 1]]}
 
 
 def test_tables_are_wide_enough_for_a_sha256(capsys: pytest.CaptureFixture) -> None:

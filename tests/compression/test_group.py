@@ -33,6 +33,20 @@ def test_a_group_has_the_coordinates_of_its_variable(tmp_path: Path) -> None:
     xr.testing.assert_identical(xr.open_zarr(tmp_path / "out.zarr", consolidated=False).load()["t"], back)
 
 
+@pytest.mark.parametrize(("name", "options"), [("c.zarr::t", {}), ("c.ome.zarr", {"pyramid": True})])
+def test_an_interrupted_run_keeps_nothing_and_does_not_say_so(
+    name: str, options: dict, tmp_path: Path
+) -> None:
+    def stop(progress: nvc_jax.ByteProgress) -> None:
+        if progress.done_bytes:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as info:
+        nvc_jax.compress(make_array(), f"{tmp_path}/{name}", lossless=True, on_progress=stop, **options)
+    assert not hasattr(info.value, "__notes__")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "options", "fault"),
     [

@@ -19,6 +19,12 @@ def test_an_error_says_what_is_kept(tmp_path: Path) -> None:
     assert not hasattr(info.value, "__notes__")
 
 
+def test_nothing_is_kept_inside_of_what_is_removed(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt) as info, unfinished(tmp_path):
+        leave(tmp_path / "group" / "a", "half of it is kept")
+    assert not hasattr(info.value, "__notes__")
+
+
 def test_what_is_completed_is_told_once(tmp_path: Path) -> None:
     take_completed()
     with completing(tmp_path / "v.zarr"):

@@ -88,6 +88,21 @@ def test_an_identical_copy_has_no_error(shape):
     assert measures["ssim"] == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (5, 1, 1, 1), (2, 3, 1, 1, 1), (2, 1, 4, 5)])
+def test_steps_may_have_sides_of_one_voxel(shape):
+    x, _ = noisy_pair(shape)
+    measures = metrics.quality(x, x, 10)
+    assert (measures["psnr_db"], measures["ssim"]) == (math.inf, pytest.approx(1, abs=1e-12))
+
+
+def test_a_range_beyond_float64_gives_no_warning():
+    original, _ = noisy_pair((9, 9, 9), np.float64)
+    original *= np.finfo(np.float64).max / np.abs(original).max()
+    original[0, 0, 0] = -np.finfo(np.float64).max
+    measures = metrics.quality(original, original, 10)
+    assert (measures["psnr_db"], measures["max_error"]) == (math.inf, 0)
+
+
 def test_a_constant_original_is_matched_or_not():
     x = np.full((8, 8, 8), 3.0)
     assert metrics.ssim(x, x) == 1

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from sample_volume import CHUNK, SHARD, VOLUME
 from stored_files import read_files
 
 import nvc_jax
-from nvc_jax.io.volumes import read_volume
+from nvc_jax.io.volumes import open_volume, read_volume
 from nvc_jax.io.writers import write_volume
 
 
@@ -197,3 +198,28 @@ def test_a_source_in_an_object_store_is_not_replaced(bucket: dict) -> None:
         with pytest.raises(ValueError, match="holds the source itself"):
             nvc_jax.compress(source, destination, max_error=2)
     np.testing.assert_array_equal(read_volume(source), VOLUME)
+
+
+@pytest.mark.skipif(os.sep != "/", reason="a backslash is a separator")
+@pytest.mark.parametrize("name", ["a\\b.zarr", "a\\b.zip", "a\\b/c.zarr", "a\\b.ome.zarr", "a\\b.zarr::v"])
+def test_backslashes_in_names_are_no_slashes(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a\\b").mkdir()
+    nvc_jax.compress(VOLUME, tmp_path / "a" / "b.zarr", lossless=True)
+    before = sorted(tmp_path.rglob("*"))
+    spec = {"driver": "file", "path": f"{tmp_path}/{name}/"}
+    for location in (f"{tmp_path}/{name}", *([] if "::" in name else [spec])):
+        with pytest.raises(ValueError, match="holds a backslash"):
+            nvc_jax.compress(VOLUME, location, lossless=True)
+    assert sorted(tmp_path.rglob("*")) == before
+    if not name.endswith(".zip"):
+        with pytest.raises(ValueError, match="holds a backslash"):
+            nvc_jax.decompress(tmp_path / "a" / "b.zarr", f"{tmp_path}/{name}")
+    assert sorted(tmp_path.rglob("*")) == before
+    if name == "a\\b.zarr":
+        (tmp_path / "a" / "b.zarr").rename(tmp_path / name)
+        for read in (nvc_jax.open, nvc_jax.info, open_volume):
+            with pytest.raises(ValueError, match="holds a backslash"):
+                read(tmp_path / name)
+        write_volume(tmp_path / "a\\b" / "a\\b.npy", VOLUME)  # which TensorStore has no part in
+        assert nvc_jax.compress(tmp_path / "a\\b" / "a\\b.npy", tmp_path / "v.zarr").is_complete

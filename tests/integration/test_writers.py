@@ -232,9 +232,8 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_full_disk_leaves_no_container(tmp_path: Path) -> None:
-    write_volume(tmp_path / "v.npy", VOLUME)
-    command = ["compress", str(tmp_path / "v.npy"), str(tmp_path / "v.zarr"), "--lossless"]
+def run_limited(*command: str) -> str:
+    """Run a command where files are at most 3000 bytes, and return its message."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false"}
     run = subprocess.run(
         [sys.executable, "-c", LIMITED, *command],
@@ -244,12 +243,37 @@ def test_a_full_disk_leaves_no_container(tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode == 1
-    assert f"`{tmp_path}/v.zarr` cannot be written" in run.stderr
     assert "File too large" in run.stderr
     assert "Traceback" not in run.stderr
+    return run.stderr
+
+
+def test_a_full_disk_leaves_no_container(tmp_path: Path) -> None:
+    write_volume(tmp_path / "v.npy", VOLUME)
+    message = run_limited("compress", f"{tmp_path}/v.npy", f"{tmp_path}/v.zarr", "--lossless")
+    assert f"`{tmp_path}/v.zarr` cannot be written" in message
     assert not (tmp_path / "v.zarr").exists()
     nvc_jax.compress(tmp_path / "v.npy", tmp_path / "v.zarr", lossless=True, resume=True)
     nvc_jax.verify(VOLUME, tmp_path / "v.zarr")
+
+
+@pytest.mark.parametrize(
+    ("destination", "named"),
+    [("g.zarr::v", "g.zarr/v"), ("p.ome.zarr --pyramid", "p.ome.zarr/0")],
+)
+def test_a_full_disk_is_named_of_groups_too(destination: str, named: str, tmp_path: Path) -> None:
+    write_volume(tmp_path / "v.npy", VOLUME)
+    message = run_limited("compress", f"{tmp_path}/v.npy", *f"{tmp_path}/{destination} --lossless".split())
+    assert f"`{tmp_path}/{named}` cannot be written" in message
+    assert ".tmp" not in message
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.npy"]
+
+
+def test_a_full_disk_is_named_of_hdf5_too(tmp_path: Path) -> None:
+    nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=1)
+    message = run_limited("decompress", f"{tmp_path}/v.zarr", f"{tmp_path}/v.nc")
+    assert message == f"nvc decompress: `{tmp_path}/v.nc` cannot be written: [Errno 27] File too large\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]
 
 
 def test_destinations_that_cannot_be_written_are_named(tmp_path: Path) -> None:

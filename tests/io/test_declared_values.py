@@ -31,6 +31,8 @@ def as_base64(value: float) -> str:
         ("-9999\0", [-9999.0]),
         (" -3.4e+38", [-3.4e38]),
         (as_base64(-9999.0), [-9999.0]),
+        ("[1, 2.5, null]", [1.0, 2.5]),
+        ("[1, 2", []),
         ("none", []),
         (None, []),
         ({"a": 1}, []),
@@ -89,6 +91,8 @@ def test_limits_of_packed_variables_are_in_the_units_of_their_type() -> None:
     falling = {"scale_factor": -0.5, "valid_min": 1.0}
     assert read_declared_values(falling, (), INT16).valid_limits == (-math.inf, -2.0)
     assert read_declared_values({"valid_max": 7.5}, (), INT16).valid_limits == (-math.inf, 7.5)
+    as_text = {**scaling, "valid_range": "[272.15, 274.15]"}
+    assert read_declared_values(as_text, (), INT16).valid_limits == (-100.0, 100.0)
 
 
 def test_unsigned_values_may_be_stored_as_signed_ones() -> None:

@@ -59,6 +59,46 @@ def test_coordinates_and_attributes_are_those_of_netcdf(tmp_path: Path) -> None:
     assert read_metadata(tmp_path / "w.nc") == kept
 
 
+@pytest.mark.parametrize(
+    ("dtype", "fill"),
+    [
+        ("int64", 2**53 + 1),
+        ("int64", 2**63 - 1),
+        ("int64", -(2**63)),
+        ("uint64", 2**64 - 1),
+        ("float16", 1e9),
+    ],
+)
+def test_missing_values_do_not_change(dtype: str, fill: float, tmp_path: Path) -> None:
+    limits = [0, fill] if isinstance(fill, int) and fill > 0 else [0, 5]
+    attributes = {"_FillValue": fill, "missing_value": [fill, 3], "valid_range": limits}
+    write_volume(tmp_path / "v.nc", VOLUME.astype(dtype), metadata=VolumeMetadata(attributes=attributes))
+    with h5py.File(tmp_path / "v.nc") as file:
+        for name, value in attributes.items():
+            with np.errstate(over="ignore"):
+                expected = np.array(value).astype(dtype) if dtype == "float16" else np.array(value, dtype)
+            np.testing.assert_array_equal(file["volume"].attrs[name], expected, strict=True)
+
+
+def test_numbers_that_the_dtype_has_not_stay_as_they_are(tmp_path: Path) -> None:
+    attributes = {"_FillValue": -1, "valid_min": 0.5, "valid_max": "none"}
+    write_volume(tmp_path / "v.h5", VOLUME.astype("uint8"), metadata=VolumeMetadata(attributes=attributes))
+    with h5py.File(tmp_path / "v.h5") as file:
+        assert {name: file["volume"].attrs[name] for name in attributes} == attributes
+
+
+def test_attributes_do_not_pass_for_links_between_datasets(tmp_path: Path) -> None:
+    links = {"DIMENSION_LIST": "x", "REFERENCE_LIST": "y", "_Netcdf4Dimid": 3, "CLASS": "DIMENSION_SCALE"}
+    own = {"NAME": "knee"}
+    metadata = VolumeMetadata(("z", "y", "x"), (1.0, 2.0, 3.0), attributes=links | own)
+    for name in ("v.nc", "v.h5"):
+        write_volume(tmp_path / name, VOLUME, metadata=metadata)
+        kept = read_metadata(tmp_path / name)
+        assert (kept.attributes, kept.spacing) == (own, metadata.spacing)
+    write_volume(tmp_path / "w.h5", VOLUME, metadata=VolumeMetadata(attributes={"CLASS": "IMAGE"}))
+    assert read_metadata(tmp_path / "w.h5").attributes == {"CLASS": "IMAGE"}
+
+
 def test_xarray_reads_what_is_written(tmp_path: Path) -> None:
     xarray = pytest.importorskip("xarray")
     pytest.importorskip("h5netcdf")

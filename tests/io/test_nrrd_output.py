@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from volume_files import FILE_VOLUME as VOLUME
 
+from nvc_jax.io.declared_values import read_declared_values
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import read_metadata, read_volume
 from nvc_jax.io.writers import write_volume
@@ -73,6 +74,20 @@ def test_fields_of_nrrd_come_back(tmp_path: Path) -> None:
     for name in header.keys() - {"encoding"}:
         np.testing.assert_array_equal(written[name], header[name])
     assert read_metadata(tmp_path / "w.nrrd") == read_metadata(tmp_path / "v.nrrd")
+
+
+def test_attributes_that_are_no_text_are_understood_again(tmp_path: Path) -> None:
+    attributes = {"units": "K", "a:b": [1], "é": "x", "valid_range": [0, 100], "missing_value": [-9, 300]}
+    metadata = VolumeMetadata(None, (3.0, 2.0, 0.5), None, ("mm",) * 3, attributes)
+    write_volume(tmp_path / "v.nrrd", VOLUME, metadata=metadata)
+    kept = read_metadata(tmp_path / "v.nrrd")
+    assert kept.units == ("mm",) * 3
+    assert kept.attributes.items() >= {"units": "K", "a:b": [1], "é": "x"}.items()
+    assert "further attributes" not in kept.attributes
+    declared = read_declared_values(kept.attributes, kept.missing_values, VOLUME.dtype)
+    assert declared == ((-9.0, 300.0), (0.0, 100.0))
+    write_volume(tmp_path / "w.nrrd", VOLUME, metadata=kept)
+    assert read_metadata(tmp_path / "w.nrrd") == kept
 
 
 def test_equal_volumes_make_equal_files(tmp_path: Path) -> None:
