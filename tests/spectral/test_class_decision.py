@@ -113,5 +113,6 @@ def test_without_optimization_integers_are_the_nearest() -> None:
     options = EncoderOptions(optimizes_integers=False)
     costs = make_decision_costs(MODEL, options)
     values = np.random.default_rng(0).normal(0, 2, (8, N_COEFFICIENTS)).astype(np.float32)
-    integers, _, _ = class_decision.quantize_independently(costs, jnp.asarray(values), options)
+    quantize_with = jax.jit(class_decision.quantize_independently, static_argnums=2)
+    integers, _, _ = quantize_with(costs, jnp.asarray(values), options)
     np.testing.assert_array_equal(integers, np.sign(values) * np.floor(np.abs(values) + 0.5))
