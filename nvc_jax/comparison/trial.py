@@ -1,8 +1,9 @@
 """A few chunks encoded and decoded at one target, as ``compress`` would."""
 
+import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -12,7 +13,8 @@ from nvc_jax.comparison.subject import Subject
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.model import make_decoder
 from nvc_jax.core.chunk_grid import Region
-from nvc_jax.core.concurrency import map_in_order, map_on_devices
+from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget
+from nvc_jax.core.concurrency import map_batches_on_devices, map_in_order
 from nvc_jax.core.errors import error_unit, largest_and_squared_errors, psnr_from_errors
 from nvc_jax.core.heaps import releasing
 
@@ -73,18 +75,11 @@ def try_target(subject: Subject, n_repeats: int = 1) -> Trial:
     encoder = subject.make_encoder()
     resolve_seconds, chunk_target = time_call(lambda: encoder.resolve(target, sample))
     fresh = subject.make_encoder()  # the other one has kept payloads that it tried
-
-    def encode_sample() -> list[bytes]:
-        fresh.learn(chunk_target, sample)
-        return list(releasing(map_on_devices(lambda region: fresh.encode(region, chunk_target), sample)))
-
-    encode_seconds, payloads = time_call(encode_sample, n_repeats)
+    encode_seconds, payloads = time_call(lambda: _encode_all(fresh, sample, chunk_target), n_repeats)
     metadata = subject.prepared.make_metadata(subject.layout, subject.value_range, chunk_target, None)
     decoder = make_decoder(metadata, "crop")
     decoder.decode(payloads[0])  # compiles
-    decode_seconds, decoded = time_call(
-        lambda: list(releasing(map_on_devices(decoder.decode, payloads))), n_repeats
-    )
+    decode_seconds, decoded = time_call(lambda: decoder.decode_many(payloads), n_repeats)
     stated = max(parse_payload(one, metadata.spatial_chunk).max_error for one in payloads)
     quality = measure_quality(subject, decoded)
     later_seconds = resolve_seconds / len(sample) + encode_seconds / len(sample)
@@ -117,7 +112,15 @@ def measure_quality(subject: Subject, decoded: list[np.ndarray]) -> Quality:
 def _encode_first(subject: Subject) -> bytes:
     """Find the step by one chunk, and encode it: whatever is not compiled yet is compiled."""
     encoder, first = subject.make_encoder(), subject.sample[:1]
-    return encoder.encode(first[0], encoder.resolve(subject.prepared.target, first))
+    (payload,) = _encode_all(encoder, first, encoder.resolve(subject.prepared.target, first))
+    return payload
+
+
+def _encode_all(encoder: ChunkEncoder, regions: Sequence[Region], target: ChunkTarget) -> list[bytes]:
+    """Encode chunks as ``compress`` does."""
+    encoder.learn(target, regions)
+    together = functools.partial(encoder.encode_together, target=target)
+    return list(releasing(map_batches_on_devices(together, regions, encoder.batch_size)))
 
 
 def time_call(run: Callable[[], T], n_repeats: int = 1) -> tuple[float, T]:
