@@ -75,8 +75,8 @@ def check_separators(path: Path | str) -> None:
     """Raise ``ValueError`` if TensorStore would take a path for another one."""
     if os.sep == "/" and "\\" in str(path):
         raise ValueError(
-            f"`{path}` holds a backslash, which TensorStore, by which Zarr arrays and containers are read and "
-            "written, takes for a slash: name a path without one"
+            f"`{path}` holds a backslash, which TensorStore, by which Zarr arrays and containers are read "
+            "and written, takes for a slash: name a path without one"
         )
 
 
