@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nvc_jax.core.shapes import check_shape
+from nvc_jax.core.slabs import map_slabs
 
 DARK_TO_LIGHT = ((0.16, 0.20, 0.42), (0.20, 0.52, 0.66), (0.93, 0.80, 0.52), (1.0, 0.98, 0.94))
 """Colours (red, green, blue) of the transfer function at equal distances from its threshold to 1."""
@@ -73,9 +74,17 @@ def render(
     check_shape(volume.shape)
     if not maximum > minimum:
         raise ValueError(f"`maximum` (={maximum}) must exceed `minimum` (={minimum})")
-    unit = np.clip((volume.astype(np.float32) - minimum) / (maximum - minimum), 0, 1).astype(np.float32)
+    unit = map_slabs(lambda part: _map_values(part, minimum, maximum), volume, dtype=np.float32)
     frame = _camera(math.radians(azimuth), math.radians(elevation))
     return _march(unit, frame, _Transfer(threshold, softness, opacity), zoom, size)
+
+
+def _map_values(values: np.ndarray, minimum: float, maximum: float) -> np.ndarray:
+    """Map values from ``minimum`` to ``maximum`` to [0, 1], in float64: float32 lacks ends and digits."""
+    low, high = float(minimum), float(maximum)
+    scale = 0.5 if math.isinf(high - low) else 1.0  # the range may be beyond float64
+    low, high = scale * low, scale * high
+    return np.clip((scale * values.astype(np.float64) - low) / (high - low), 0, 1)
 
 
 def _camera(azimuth: float, elevation: float) -> np.ndarray:

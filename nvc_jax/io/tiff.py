@@ -29,6 +29,8 @@ from nvc_jax.io.readable import readable
 _GDAL_NODATA = 42113
 """Tag by which GDAL states the missing value, as text."""
 
+_MOST_LISTED = 3
+"""Further images whose shapes a message lists at most."""
 _OME_STEPS = {"T": "TimeIncrement"}
 """Attributes of OME that state the distance along axes other than those of space."""
 _OME_DEFAULT_UNIT = "µm"
@@ -36,7 +38,7 @@ _OME_DEFAULT_UNIT = "µm"
 
 
 def open_tiff(file: SourceFile) -> ts.TensorStore:
-    """Open the first series of a TIFF file.
+    """Open the first series of a TIFF file, with a warning if there are more, or if planes of it are missing.
 
     Contiguous samples are mapped. If each page is a plane of the volume, or a plane of several samples, pages
     are decoded when they are read, and the last 256 MiB of them are kept. Any other file is loaded into
@@ -46,6 +48,8 @@ def open_tiff(file: SourceFile) -> ts.TensorStore:
     with readable(file.name, "TIFF"):
         series = _Series(file.path)
         offset = series.data_offset
+    for fault in series.faults():
+        warnings.warn(f"`{file.name}` {fault}", stacklevel=2)
     if offset is not None:
         array = FlatArray(file.path, series.shape, series.stored_dtype, offset)
         with readable(file.name, "TIFF"):
@@ -87,6 +91,26 @@ class _Series:
             ),
             0,
         )
+
+    def faults(self) -> list[str]:
+        """Say what of the file is not read: further series, but for smaller copies, and missing planes."""
+        file, faults = self._series.parent, []
+        others = [series for series in file.series[1:] if not series.keyframe.is_reduced]
+        if others:
+            shapes = [str(series.shape) for series in others[:_MOST_LISTED]]
+            listed = ", ".join([*shapes, *["…"] * (len(others) > _MOST_LISTED)])
+            faults.append(
+                f"holds {len(others)} further images, of shape {listed}, which are left out: the first, of "
+                f"shape {self._series.shape}, is read; save them to files of their own, or planes of one "
+                "volume by one call of the library that writes them"
+            )
+        pages = self._series.pages if file.is_ome else ()
+        if n_missing := sum(page is None for page in pages):
+            faults.append(
+                f"lacks {n_missing} of its {len(pages)} planes, which are read as 0: if they are in other "
+                "files, put these beside it"
+            )
+        return faults
 
     @property
     def data_offset(self) -> int | None:

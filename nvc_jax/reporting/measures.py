@@ -13,6 +13,8 @@ _MOST_FREQUENCIES = 96
 """Shells of wave numbers of a spectrum."""
 _MOST_ELONGATED = 4
 """Ratio of the longest axis to the shortest along which a spectrum is taken."""
+_MOST_POWER = 1e300
+"""Power that can be drawn: that of values beyond about 1e150 is no float64."""
 _NYQUIST = 0.5
 """Largest frequency along an axis, in cycles a voxel."""
 
@@ -77,7 +79,9 @@ def power_spectrum(values: np.ndarray) -> Spectrum:
     """
     finite = np.isfinite(values)
     mean = values[finite].mean() if finite.any() else 0.0
-    centred = np.where(finite, values - mean, 0).astype(np.float32)
+    centred = np.where(finite, values - mean, 0)
+    unit = float(np.abs(centred).max(initial=0)) or 1.0  # whose squares float32 may not hold
+    centred = (centred / unit).astype(np.float32)
     axes = [axis for axis, side in enumerate(values.shape) if side >= max(values.shape) / _MOST_ELONGATED]
     squares = np.zeros([1, 1, 1], np.float32)
     for axis in axes:
@@ -93,4 +97,6 @@ def power_spectrum(values: np.ndarray) -> Spectrum:
     sums = np.bincount(shells, weights=power.reshape(-1), minlength=n_shells)[:n_shells]
     centres = (np.arange(n_shells) + 0.5) / n_shells * _NYQUIST
     kept = counts > 0
-    return Spectrum(centres[kept], sums[kept] / counts[kept] / values.size)
+    with np.errstate(over="ignore"):
+        means = sums[kept] / counts[kept] / values.size * unit * unit
+    return Spectrum(centres[kept], np.minimum(means, _MOST_POWER))

@@ -41,6 +41,16 @@ def test_pictures_are_seen_from_the_eye() -> None:
     assert rows.max() < 32
 
 
+@pytest.mark.parametrize("scale", [2.0**-1050, 2.0**-200, 2.0**200, 2.0**1023])
+@pytest.mark.parametrize("offset", [0, -0.5])
+def test_pictures_do_not_depend_on_the_unit(scale: float, offset: float) -> None:
+    ball = BALL.astype(np.float64) / BALL.max() + offset
+    expected = render(ball, minimum=ball.min(), maximum=ball.max(), size=32)
+    ball = ball * (2 if offset else 1) * scale  # with the offset the largest range is beyond float64
+    picture = render(ball, minimum=ball.min(), maximum=ball.max(), size=32)
+    np.testing.assert_allclose(picture, expected, atol=1e-6)
+
+
 def test_bad_ranges_are_named() -> None:
     with pytest.raises(ValueError, match=r"`maximum` \(=1\)"):
         render(BALL, minimum=1, maximum=1)

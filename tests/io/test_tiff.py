@@ -112,6 +112,28 @@ def test_a_missing_value_that_is_no_number_is_named(tmp_path: Path) -> None:
         assert read_metadata(tmp_path / "v.tif").missing_values == ()
 
 
+def test_further_images_are_named(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "v.tif") as writer:
+        for plane in VOLUME:
+            writer.write(plane)
+    with pytest.warns(UserWarning, match=r"`.*v\.tif` holds 4 further images, of shape \(6, 7\), .*left out"):
+        np.testing.assert_array_equal(read_volume(tmp_path / "v.tif"), VOLUME[0])
+    with tifffile.TiffWriter(tmp_path / "w.tif") as writer:
+        writer.write(VOLUME, photometric="minisblack")
+        writer.write(VOLUME[:, ::2, ::2], photometric="minisblack", subfiletype=1)  # a smaller copy
+    np.testing.assert_array_equal(read_volume(tmp_path / "w.tif"), VOLUME)
+
+
+def test_missing_planes_of_ome_are_named(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "v.ome.tif", VOLUME, metadata={"axes": "ZYX"}, photometric="minisblack")
+    content = (tmp_path / "v.ome.tif").read_bytes()
+    assert content.count(b'PlaneCount="5"') == 1
+    (tmp_path / "v.ome.tif").write_bytes(content.replace(b'PlaneCount="5"', b'PlaneCount="3"'))
+    with pytest.warns(UserWarning, match=r"`.*v\.ome\.tif` lacks 2 of its 5 planes, which are read as 0"):
+        volume = read_volume(tmp_path / "v.ome.tif")
+    np.testing.assert_array_equal(volume, [*VOLUME[:3], *np.zeros_like(VOLUME[3:])])
+
+
 SERIES = np.arange(2 * 3 * 4 * 5 * 7, dtype=np.uint16).reshape(2, 3, 4, 5, 7)
 
 

@@ -34,3 +34,10 @@ def test_noise_has_power_at_all_frequencies() -> None:
     spectrum = power_spectrum(RANDOM.normal(size=(32, 32, 32)))
     assert spectrum.power.min() > spectrum.power.mean() / 4
     assert not power_spectrum(np.full((4, 4, 4), np.nan)).power.any()
+
+
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**-70, 2.0**60, 2.0**100])
+def test_power_is_that_of_any_unit(scale: float) -> None:
+    values = np.random.default_rng(0).normal(size=(16, 16, 16))
+    spectrum, scaled = power_spectrum(values), power_spectrum(values * scale)
+    np.testing.assert_allclose(scaled.power, spectrum.power * scale**2, rtol=1e-6)
