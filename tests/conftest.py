@@ -77,7 +77,7 @@ them: with what a single test takes it stays below 2 GiB."""
 def pytest_collection_finish() -> None:
     """Let the collector of garbage leave out what stays for the whole run, and run less often."""
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(20_000, 20, 100)
     gc.enable()
 
 
