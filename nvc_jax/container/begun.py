@@ -16,6 +16,19 @@ CHECKSUMS_PREFIX = f"{OWN_PREFIX}source-"
 """Beginning of the keys of checksums, which only a container of several writers has."""
 
 
+_WORDS = {
+    **{"shape": "the shape was", "dtype": "the dtype was", "chunk": "`chunks` was", "shard": "`shards` was"},
+    **{"model": "`model` was", "sha256": "`model` has other parameters now", "target": "the target was"},
+    **{name: f"`{name}` was" for name in ("missing_values", "value_limits", "exact_values")},
+    **{"valid_limits": "the source declared other limits of valid values", "step": "`step` was"},
+    **{
+        "fingerprint": "voxels of the source have changed",
+        "attributes": "the source has other attributes now",
+    },
+}
+"""Parts of metadata in words, the first that differs is named."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Begun:
     """A container that another process began to write.
@@ -78,7 +91,10 @@ def start(
     started = read_metadata_at(objects, key)
     agrees = started is not None and agree_but_for_step(metadata, started)
     if started is None or not agrees or not (shared or metadata.step == started.step):
-        raise ValueError(f"the container `{name}` was begun with another volume, model or target; {advice}")
+        difference = "" if started is None else _describe_difference(metadata, started)
+        raise ValueError(
+            f"the container `{name}` was begun with another volume, model or target{difference}; {advice}"
+        )
     return ContainerStore(objects, started, name)
 
 
@@ -100,6 +116,15 @@ def find_begun(objects: ts.KvStore, key: str, name: str, advice: str) -> Begun |
     checksums = objects.read(checksums_key(metadata)).result()
     stored = bytes(checksums.value) if checksums.state == "value" else b""
     return Begun(ContainerStore(objects, metadata, name), stored, advice)
+
+
+def _describe_difference(metadata: ContainerMetadata, started: ContainerMetadata) -> str:
+    """Say what differs in two containers, beginning with what the user chose."""
+    for field, words in _WORDS.items():
+        now, then = getattr(metadata, field), getattr(started, field)
+        if now != then:
+            return f": {words} {then}, now {now}" if "was" in words else f": {words}"
+    return ""
 
 
 def agree_but_for_step(first: ContainerMetadata, second: ContainerMetadata) -> bool:

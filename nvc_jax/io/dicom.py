@@ -5,6 +5,7 @@ and other facts of the patient are not kept.
 """
 
 import functools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,15 @@ def open_dicom(source: SourceFile) -> ts.TensorStore:
 
 
 def dicom_metadata(source: SourceFile) -> VolumeMetadata:
-    """Read spacing, affine (RAS), slope, intercept and the padding value, which is a missing value."""
+    """Read spacing, affine (RAS), slope, intercept and the padding value, which is a missing value.
+
+    Planes at uneven distances have neither spacing nor affine; a warning says so, as one may be missing.
+    """
     frames = _HEADERS.take(source.path, lambda: _sorted_frames(source))
     first = frames[0]
     affine = attempt(lambda: _make_affine(frames))
+    if affine is None and (fault := attempt(lambda: _describe_gaps(frames))) is not None:
+        warnings.warn(f"`{source.name}`: {fault}", stacklevel=2)
     scaling = {
         name: float(value)
         for name, value in (
@@ -184,6 +190,20 @@ def _make_affine(frames: list[Frame]) -> np.ndarray | None:
     affine = np.eye(4)
     affine[:3] = np.stack([orientation[:3] * along_x, orientation[3:] * along_y, step, start], axis=1)
     return RAS_FROM_LPS @ affine
+
+
+def _describe_gaps(frames: list[Frame]) -> str | None:
+    """Say where planes may be missing; None if they lie at even distances."""
+    places = [_position(frame) for frame in frames]
+    if len(frames) == 1 or even_spacing(places) is not None:
+        return None
+    distances = np.diff(places)
+    widest = int(np.argmax(distances))
+    return (
+        f"planes lie {distances.min():g} to {distances.max():g} mm apart, so that spacing and positions are "
+        f"left out; some may be missing between `{frames[widest].name}` and `{frames[widest + 1].name}`: add "
+        "them"
+    )
 
 
 def _describe(frame: Frame) -> Plane:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -221,6 +222,32 @@ def test_an_interrupted_run_of_another_target_is_not_resumed(tmp_path: Path) -> 
         nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunks=CHUNK, resume=True)
     nvc_jax.compress(VOLUME, tmp_path / "v.zarr", max_error=2, chunks=CHUNK)
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.zarr"]
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        ({"max_error": 3}, r"the target was {'max_error': 2.0}, now {'max_error': 3.0}"),
+        ({"lossless": True}, r"the target was {'max_error': 2.0}, now {'lossless': True}"),
+        ({"chunks": (16, 8, 16)}, r"`chunks` was \(16, 16, 16\), now \(16, 8, 16\)"),
+        ({"shards": SHARD}, r"`shards` was None, now \(32, 32, 32\)"),
+        ({"missing_values": [3]}, r"`missing_values` was \(\), now \(3.0,\)"),
+        ({"value_limits": (-1e6, None)}, r"`value_limits` was \(-inf, inf\), now \(-1000000.0, inf\)"),
+        ({"exact_values": [0]}, r"`exact_values` was \(\), now \(0.0,\)"),
+        ({"source": VOLUME + 1}, "voxels of the source have changed"),
+        ({"source": VOLUME[:-1]}, r"the shape was .*, now \(36, 40, 27\)"),
+        ({"source": VOLUME.astype(np.float64)}, "the dtype was .*, now float64"),
+    ],
+)
+def test_what_keeps_a_run_from_being_resumed_is_named(
+    options: dict[str, Any], difference: str, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"source": VOLUME, "max_error": 2, "chunks": CHUNK}
+    with pytest.raises(Interrupted):
+        nvc_jax.compress(**given, destination=tmp_path / "v.zarr", on_progress=interrupt_after(1))
+    given |= {"max_error": None} if "lossless" in options else {}
+    with pytest.raises(ValueError, match=f"another volume, model or target: {difference}; run without"):
+        nvc_jax.compress(**given | options, destination=tmp_path / "v.zarr", resume=True)
 
 
 LIMITED = """

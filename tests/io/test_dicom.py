@@ -172,7 +172,9 @@ def test_one_plane_is_a_volume_too(tmp_path: Path) -> None:
 def test_uneven_planes_have_no_spacing(tmp_path: Path) -> None:
     for z in (0, 1, 3):
         _write(tmp_path, f"{z}.dcm", z)
-    metadata = read_metadata(tmp_path)
+    fault = r"planes lie 3 to 6 mm apart, .* between `1\.dcm` and `3\.dcm`: add them"
+    with pytest.warns(UserWarning, match=fault):
+        metadata = read_metadata(tmp_path)
     assert metadata.spacing is None
     assert "affine" not in metadata.attributes
     np.testing.assert_array_equal(read_volume(tmp_path), VOLUME[[0, 1, 3]])
