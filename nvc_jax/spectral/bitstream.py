@@ -62,7 +62,7 @@ def stream_capacity(n_blocks: int, n_coefficients: int) -> int:
     return rans.capacity(n_blocks * (n_coefficients + 1), max_lanes_for(n_blocks))
 
 
-class _Loops(NamedTuple):
+class Loops(NamedTuple):
     """Loops of a stream over all of its lanes, on one kind of device.
 
     Attributes:
@@ -97,9 +97,9 @@ def _pop_headers_reference(
     return pop_headers(model, layout, rans.start_decoding(stream), stream.n_lanes)
 
 
-REFERENCE_LOOPS = _Loops(push_reference, _pop_headers_reference, pop_integers)
+REFERENCE_LOOPS = Loops(push_reference, _pop_headers_reference, pop_integers)
 """Loops in ``jax.numpy``, the specification of all kernels."""
-GROUP_LOOPS = _Loops(group_bitstream.push_stream, group_bitstream.pop_headers, group_bitstream.pop_integers)
+GROUP_LOOPS = Loops(group_bitstream.push_stream, group_bitstream.pop_headers, group_bitstream.pop_integers)
 """Loops by kernels of GPUs."""
 
 
@@ -131,7 +131,7 @@ def encode_stream(
 
 
 def encode_by_loops(
-    loops: _Loops,
+    loops: Loops,
     model: EntropyModel,
     layout: BlockLayout,
     scan: scan_order.ScanOrder,
@@ -157,7 +157,7 @@ encode_reference = partial(encode_by_loops, REFERENCE_LOOPS)
 def decode_headers(model: EntropyModel, layout: BlockLayout, stream: WordStream) -> BlockHeaders:
     """Decode the block headers of a stream, and leave its integers."""
 
-    def by_loops(loops: _Loops, *arguments: Any) -> BlockHeaders:
+    def by_loops(loops: Loops, *arguments: Any) -> BlockHeaders:
         model, layout, _, stream = arguments
         return loops.pop_headers(model, layout, stream)[0]
 
@@ -181,15 +181,27 @@ def decode_stream(model: EntropyModel, layout: BlockLayout, stream: WordStream) 
 
 
 def decode_by_loops(
-    loops: _Loops, model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, stream: WordStream
+    loops: Loops, model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, stream: WordStream
 ) -> BlockSymbols:
     """Decode blocks by loops of one kind of device."""
+    headers, counts, coded = decode_in_order(loops, model, layout, scan, stream)
+    points = scan_order.from_scan_order(scan, layout, counts, coded)
+    return BlockSymbols(points, headers.first, headers.classes)
+
+
+def decode_in_order(
+    loops: Loops, model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, stream: WordStream
+) -> tuple[BlockHeaders, jax.Array, jax.Array]:
+    """Decode blocks, and leave their integers in the order of coding.
+
+    Returns:
+        The headers, the number of coded integers of each block, int32 (n,), and the points of all blocks in
+        half steps, int32, end to end.
+    """
     headers, coder = loops.pop_headers(model, layout, stream)
     counts = scan_order.count_coded(scan, layout, headers.ends_of_block)
     queue = scan_order.make_block_queue(layout, headers.classes, counts)
-    coded = loops.pop_integers(model, scan, queue, coder, stream.n_lanes)
-    points = scan_order.from_scan_order(scan, layout, counts, coded)
-    return BlockSymbols(points, headers.first, headers.classes)
+    return headers, counts, loops.pop_integers(model, scan, queue, coder, stream.n_lanes)
 
 
 decode_reference = partial(decode_by_loops, REFERENCE_LOOPS)
