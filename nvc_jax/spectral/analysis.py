@@ -27,7 +27,7 @@ from nvc_jax.spectral.scan_order import ScanOrder
 from nvc_jax.spectral.shape_decision import ShapeDecision, choose_shape
 from nvc_jax.transform import block_layout, separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, BlockLayout
-from nvc_jax.transform.separable import TransformShape
+from nvc_jax.transform.separable import Original, TransformShape
 
 
 def decide_shape(
@@ -83,6 +83,7 @@ def analyze(
     boundaries: jax.Array,
     transform: TransformShape,
     options: EncoderOptions = DEFAULT_OPTIONS,
+    original: Original | None = None,
 ) -> Analysis:
     """Make all other decisions of the encoder: everything but the entropy coding.
 
@@ -94,6 +95,7 @@ def analyze(
         boundaries: int32, boundaries at which the volume meets other chunks.
         transform: shape of the transform.
         options: choices that the encoder may make.
+        original: from which ``centered`` was made: see ``separable.forward``.
 
     Raises:
         ValueError: the options do not suit the model.
@@ -105,7 +107,7 @@ def analyze(
     # Transform: coefficients in steps.
     shape = check_shape(centered.shape)
     axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
-    values = separable.forward(centered, [*axes[:2], axes[2].scaled(1 / step)])
+    values = separable.forward(centered, [*axes[:2], axes[2].scaled(1 / step)], original)
 
     # Profile and classes, by the integers of a single quantiser, whose steps are smaller.
     profile = choose_profile(profiles, layout, values, options)

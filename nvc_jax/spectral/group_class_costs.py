@@ -24,7 +24,7 @@ from nvc_jax.core.group_kernels import (
 from nvc_jax.spectral.fixed_point import MAGNITUDE_BITS, to_fixed_by_floor
 from nvc_jax.spectral.weighted_sums import MAX_COUNT, N_BFLOAT16_PARTS, PART_BITS, parts_of_weights
 
-TILE_BLOCKS, TILE_COEFFICIENTS = 64, 32
+TILE_BLOCKS, TILE_COEFFICIENTS = 64, 16
 """Blocks of one program, and coefficients of each that are taken at a time."""
 _WARPS = 8
 _NEVER = 1 << 30

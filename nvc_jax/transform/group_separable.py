@@ -42,7 +42,7 @@ is 0 beyond the sides."""
 
 def forward(
     volume: jax.Array,
-    limits: tuple[jax.Array, jax.Array],
+    limits: tuple[jax.Array, jax.Array] | None,
     matrices: list[jax.Array],
     *,
     interpret: bool = False,
@@ -51,7 +51,7 @@ def forward(
 
     Args:
         volume: (z, y, x), a device dtype.
-        limits: float32, values that become −½ and ½.
+        limits: float32, values that become −½ and ½; None for a volume that is scaled, float32.
         matrices: float32 (side, side) for each axis, from voxels to coefficients.
         interpret: run the kernels by ``jax.numpy``.
 
@@ -64,7 +64,7 @@ def forward(
         partial(_multiply_columns, partial(_load_centered, x), _store_columns, y * x),
         _column_tiles(z, y * x),
         shape,
-        *((volume, jnp.stack(limits)), matrices[0], None),
+        *((volume, None if limits is None else jnp.stack(limits)), matrices[0], None),
         n_warps=_WARPS,
         interpret=interpret,
     )
@@ -257,7 +257,8 @@ def _load_centered(width: int, source: Any, z: jax.Array, column: jax.Array) -> 
     shape = (len(z), len(column))
     index = (jnp.minimum(z, last_z)[:, None], y[None], x[None])
     index = tuple(jnp.broadcast_to(number, shape) for number in index)
-    return normalize(load_where(volume, index, jnp.ones(shape, bool)), limits[0], limits[1]) - 0.5
+    voxels = load_where(volume, index, jnp.ones(shape, bool))
+    return voxels if limits is None else normalize(voxels, limits[0], limits[1]) - 0.5
 
 
 def _store_columns(columns: Any, _: None, z: jax.Array, column: jax.Array, values: jax.Array) -> None:
