@@ -45,4 +45,13 @@ def find_ends(
         thresholds = costs.first_thresholds[costs.tables[classes]]
         return scan_order.find_ends(scan, layout, jnp.abs(values * scale) >= thresholds)
 
-    return on_cpu(kernel, reference, costs, scan, layout, values, classes)
+    def by_coefficient(
+        costs: DecisionCosts, scan: ScanOrder, layout: BlockLayout, values: jax.Array, classes: jax.Array
+    ) -> jax.Array:
+        # The memory of values has blocks last: see ``group_separable.forward``.
+        thresholds = costs.first_thresholds[costs.tables.T[:, classes]]
+        positions = scan.positions.T[:, layout.partial_type]
+        is_coded = jnp.abs(values.T * scale) >= thresholds
+        return scan_order.ends_behind(jnp.max(jnp.where(is_coded, positions, -1), axis=0))
+
+    return on_cpu(kernel, reference, costs, scan, layout, values, classes, gpu=by_coefficient)

@@ -28,7 +28,6 @@ from nvc_jax.spectral.integer_runs import (
     first_place,
     last_place,
     make_sequence,
-    pack_integers,
     pop_integer,
     pop_states,
     push_integer,
@@ -61,7 +60,7 @@ def push_stream(
     layout: BlockLayout,
     scan: ScanOrder,
     queue: BlockQueue,
-    ordered: jax.Array,
+    packed: jax.Array,
     headers: BlockHeaders,
     n_lanes: jax.Array,
     capacity: int,
@@ -69,11 +68,11 @@ def push_stream(
     interpret: bool = False,
 ) -> rans.Coder:
     """Encode all integers and headers; arguments and result are those of ``bitstream.push_reference``."""
-    start = rans.start_encoding(n_lanes, max_lanes_for(len(ordered)), capacity)
+    start = rans.start_encoding(n_lanes, max_lanes_for(len(layout.order)), capacity)
     results = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in start]
     sequence = make_sequence(model, scan, queue, with_slots=False)
     arguments = (
-        *(sequence, pack_integers(model, ordered)),
+        *(sequence, packed),
         *(make_header_tables(model), layout.order, headers),
         *(_counts(layout.n_blocks, queue.total, n_lanes), start.states, start.tops),
     )

@@ -206,7 +206,7 @@ def push_integers(
     model: EntropyModel,
     scan: scan_order.ScanOrder,
     queue: scan_order.BlockQueue,
-    ordered: jax.Array,
+    packed: jax.Array,
     n_lanes: jax.Array,
     capacity: int,
 ) -> rans.Coder:
@@ -216,12 +216,11 @@ def push_integers(
         model: entropy model of the profile.
         scan: of the model and the volume.
         queue: of the blocks.
-        ordered: int32 (n, 511), integers in scan order.
+        packed: int32 (n · 511,), from ``pack_integers``.
         n_lanes: int32, lanes of the stream.
         capacity: words of the longest stream; static.
     """
     sequence = make_sequence(model, scan, queue)
-    packed = pack_integers(model, ordered)
 
     def push(runs: Runs, backwards: jax.Array, carry: tuple) -> tuple:
         step = runs.length - 1 - backwards
@@ -229,7 +228,8 @@ def push_integers(
         coder, place = carry
         return push_integer(sequence, packed, coder, place, step, active)
 
-    coder = varying_like(ordered, rans.start_encoding(n_lanes, max_lanes_for(len(ordered)), capacity))
+    max_lanes = max_lanes_for(queue.keys.shape[0])
+    coder = varying_like(packed, rans.start_encoding(n_lanes, max_lanes, capacity))
     runs = share_out(queue.total, n_lanes, len(coder.states))
     start = (coder, last_place(sequence, runs))
     coder, _ = lax.fori_loop(0, common_bound(runs.length), partial(push, runs), start)

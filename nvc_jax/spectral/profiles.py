@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from nvc_jax.core.batching import map_in_turn
 from nvc_jax.core.platforms import Forms, choose_form
-from nvc_jax.spectral.block_sample import draw_blocks
+from nvc_jax.spectral.block_sample import draw_blocks, take_blocks
 from nvc_jax.spectral.class_decision import DecisionCosts, make_decision_costs, quantize_independently
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import (
@@ -109,7 +109,7 @@ def choose_profile(
         return jnp.int32(0)
     single_steps = steps_of_single_quantizer(any_profile(profiles))
     drawn, weights = draw_blocks(values, layout.inside, single_steps)
-    sample = values[drawn] * single_steps
+    sample = take_blocks(values, drawn) * single_steps
 
     def cost(index: jax.Array) -> jax.Array:
         costs = make_decision_costs(take_profile(profiles, index), options)

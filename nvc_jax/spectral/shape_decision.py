@@ -104,7 +104,7 @@ def choose_shape_reference(
             of_axis = jax.tree.map(lambda leaf: leaf[axis], stacked)
             return decide(of_axis, of_columns, table, axis, before.choice, axis)
 
-        decided = lax.fori_loop(0, 3, decide_next, varying_like(volume, decided))
+        decided = lax.fori_loop(0, 3, decide_next, varying_like(stacked.weights, decided))
     else:
         for axis in range(3):
             _, side, *sides = columns[axis].voxels.shape
