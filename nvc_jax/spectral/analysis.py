@@ -117,7 +117,8 @@ def analyze(
     classes = choose_classes(model, bits_by_class, layout.order, layout.n_blocks)
 
     # First coefficients apart from all others.
-    first = jnp.clip(jnp.round(values[:, 0]), -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
+    first = jnp.round(separable.first_coefficients(values))
+    first = jnp.clip(first, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
     differences, predictor = predict_dc(jnp.where(layout.inside, first, 0).reshape(grid), axes)
     scan = scan_order.make_scan_order(model, layout)
     points = quantize(model, costs, scan, layout, values, classes, options)

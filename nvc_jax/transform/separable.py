@@ -110,6 +110,18 @@ def forward(
     return on_cpu(kernel, reference, volume, transforms, original, gpu=gpu)
 
 
+def first_coefficients(coefficients: jax.Array) -> jax.Array:
+    """Get the first coefficient of each block, (blocks,), of those of ``forward``."""
+
+    def reference(coefficients: jax.Array) -> jax.Array:
+        return coefficients[:, 0]
+
+    def gpu(coefficients: jax.Array) -> jax.Array:
+        return coefficients.T[0]  # neighbours in memory: see ``group_separable.forward``
+
+    return on_cpu(reference, reference, coefficients, gpu=gpu)
+
+
 def inverse(coefficients: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
     """Compute a volume, float32 (z, y, x), from its coefficients; 0 where voxels do not count."""
     sides = check_shape(tuple(transform.side for transform in transforms))
