@@ -27,6 +27,7 @@ from nvc_jax.spectral import (
     scan_order,
 )
 from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
+from nvc_jax.spectral.coding_tables import CodingTables
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.integer_runs import pack_integers, pop_integers, push_integers
 from nvc_jax.transform.block_layout import BlockLayout
@@ -217,9 +218,14 @@ def decode_by_loops(
 
 
 def decode_in_order(
-    loops: Loops, model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, stream: WordStream
+    loops: Loops,
+    model: EntropyModel,
+    layout: BlockLayout,
+    scan: scan_order.ScanOrder,
+    stream: WordStream,
+    coding: CodingTables | None = None,
 ) -> tuple[BlockHeaders, jax.Array, jax.Array]:
-    """Decode blocks, and leave their integers in the order of coding.
+    """Decode blocks, and leave their integers in the order of coding; ``coding`` are tables that are there.
 
     Returns:
         The headers, the number of coded integers of each block, int32 (n,), and the points of all blocks in
@@ -228,7 +234,7 @@ def decode_in_order(
     headers, coder = loops.pop_headers(model, layout, stream)
     counts = scan_order.count_coded(scan, layout, headers.ends_of_block)
     queue = scan_order.make_block_queue(layout, headers.classes, counts)
-    return headers, counts, loops.pop_integers(model, scan, queue, coder, stream.n_lanes)
+    return headers, counts, loops.pop_integers(model, scan, queue, coder, stream.n_lanes, coding)
 
 
 decode_reference = partial(decode_by_loops, REFERENCE_LOOPS)

@@ -18,11 +18,12 @@ from nvc_jax.spectral.bitstream import (
     decode_in_order,
     decode_stream,
 )
+from nvc_jax.spectral.coding_tables import take_coding_tables
 from nvc_jax.spectral.dc_prediction import accumulate_dc
 from nvc_jax.spectral.dequantization import dequantize
 from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.spectral.profiles import take_profile
+from nvc_jax.spectral.profiles import shared_frequencies, take_profile
 from nvc_jax.spectral.scan_order import make_scan_order
 from nvc_jax.transform import block_layout, separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, BlockLayout
@@ -51,7 +52,8 @@ def _decode_by_groups(params: Params, encoded: EncodedStream) -> jax.Array:
     """Decode a volume by kernels of GPUs: integers stay in the order in which they were coded."""
     model, _, layout = _set_up(params, encoded)
     scan = make_scan_order(model, layout)
-    headers, *in_order = decode_in_order(GROUP_LOOPS, model, layout, scan, encoded.stream)
+    coding = take_coding_tables(shared_frequencies(params["entropy"]), encoded.profile)
+    headers, *in_order = decode_in_order(GROUP_LOOPS, model, layout, scan, encoded.stream, coding)
     points = group_reconstruction.coded_points(scan, layout, *in_order)
     return _reconstruct_by_groups(params, encoded, points, headers.first, headers.classes)
 

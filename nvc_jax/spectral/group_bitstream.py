@@ -22,6 +22,7 @@ from nvc_jax.spectral.block_headers import (
     pop_header,
     push_header,
 )
+from nvc_jax.spectral.coding_tables import CodingTables
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.integer_runs import (
     Sequence,
@@ -185,12 +186,13 @@ def pop_integers(
     queue: BlockQueue,
     coder: rans.Coder,
     n_lanes: jax.Array,
+    coding: CodingTables | None = None,
     *,
     interpret: bool = False,
 ) -> jax.Array:
     """Decode all integers; see ``integer_runs.pop_integers``. What follows the last integer is arbitrary."""
     n_items = queue.keys.shape[0] * model.tables.shape[1]
-    sequence = make_sequence(model, scan, queue)
+    sequence = make_sequence(model, scan, queue, coding)
     arguments = (sequence, _counts(jnp.int32(0), queue.total, n_lanes), *coder)
     results = [jax.ShapeDtypeStruct((n_items,), jnp.int32)]
     return run_groups(_pop_integers_of_group, len(coder.tops), results, *arguments, interpret=interpret)[0]

@@ -124,14 +124,15 @@ def _find_costs(
         *firsts, further = rule.thresholds
         rounded = jnp.maximum(magnitude + (1 << MAGNITUDE_BITS) - further >> MAGNITUDE_BITS, 1)
         is_first = (coefficient == 0)[:, None]
-        return tuple(
-            _add_integers(jnp.where(magnitude < first, 0, rounded), magnitude, is_first, of_nonzero, of_step, of)
-            for first, of in zip(firsts, sums, strict=True)
-        )
 
-    start = _Sums(
-        tuple(jnp.zeros(shape, jnp.float32) for _ in range(N_BFLOAT16_PARTS)), jnp.zeros(TILE_BLOCKS, jnp.int32)
-    )
+        def add_integers(first: int, of: _Sums) -> _Sums:
+            integers = jnp.where(magnitude < first, 0, rounded)
+            return _add_integers(integers, magnitude, is_first, of_nonzero, of_step, of)
+
+        return tuple(add_integers(first, of) for first, of in zip(firsts, sums, strict=True))
+
+    none = jnp.zeros(shape, jnp.float32)
+    start = _Sums((none,) * N_BFLOAT16_PARTS, jnp.zeros(TILE_BLOCKS, jnp.int32))
     sums = lax.fori_loop(0, n_coefficients // TILE_COEFFICIENTS, add, (start, start))
 
     exists = classes < n_classes

@@ -114,9 +114,7 @@ def reconstruct(
         dtype: of the volume; static.
         interpret: run the kernels by ``jax.numpy``, on any device, for tests.
     """
-    source = _Source(
-        points, classes, first, model.tables, model.reconstruction_offsets, jnp.reshape(step, 1)
-    )
+    source = _Source(points, classes, first, model.tables, model.reconstruction_offsets, jnp.reshape(step, 1))
     sides = check_shape(tuple(transform.side for transform in transforms))
     load = partial(_load_coefficients, sides, model.bits.shape[0], model.n_quantizers)
     matrices = [transform.synthesis for transform in transforms]

@@ -68,6 +68,12 @@ def any_profile(profiles: Profiles) -> EntropyModel:
     return take_profile(profiles, 0)
 
 
+def shared_frequencies(profiles: Profiles) -> jax.Array:
+    """Get the frequency tables that coefficients share, of all profiles: uint16 (profiles, Q·R, 64)."""
+    frequencies = jnp.asarray(profiles["frequencies"])
+    return frequencies.reshape(-1, *frequencies.shape[-2:])[:, : any_profile(profiles).n_shared]
+
+
 def take_decision_costs(
     profiles: Profiles, index: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
 ) -> DecisionCosts:
