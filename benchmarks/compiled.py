@@ -53,8 +53,8 @@ BATCHES = {"cuda": 64, "tpu": 8, "rocm": 64}
 LARGE_SHARE = 8
 """A buffer of an eighth of the volume or more counts as one that grows with it."""
 CODER = {"_push_group", "_pop_headers_of_group", "_pop_integers_of_group", "_join_some"}
-"""Kernels of GPUs that are the entropy coder. They count as if they moved all of their buffers of words, which
-hold any stream."""
+"""Kernels of GPUs that are the entropy coder. They count as if they moved all of their buffers of words,
+which hold any stream."""
 COUNTED = ("gather", "scatter", "sort", "while", "conditional")
 EXTRAS = {"cuda": "cuda13", "tpu": "tpu"}
 COMPILERS = {"cuda": ("jax-cuda13-plugin", "jax-cuda13-pjrt"), "tpu": ("libtpu",), "rocm": ()}

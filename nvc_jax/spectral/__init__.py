@@ -32,7 +32,7 @@ The modules in reading order
 - ``shape_columns``, ``line_costs``, ``shape_lines``, ``dc_costs``, ``shape_decision``, ``weighted_sums``,
   ``class_decision``, ``class_choice``: decisions by rate and distortion, that of the shape by a few columns
   of the volume. ``native_shape_decision`` calls the kernel that decides the shape on CPUs, and
-  ``group_line_costs`` and ``group_class_costs`` have those for the costs of lines and of classes on GPUs.
+  ``group_columns``, ``group_line_costs`` and ``group_class_costs`` have those of GPUs.
 - ``block_sample``: the blocks by which the profile is chosen.
 - ``scan_order``: the order in which integers are coded. ``block_ends``: up to where a block may have any.
   ``neighbour_contexts``: what the integers before say about one.
