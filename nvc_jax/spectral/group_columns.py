@@ -1,5 +1,4 @@
-"""Kernel of GPUs that transforms columns along two axes; ``shape_lines.transform_columns`` has its
-specification.
+"""Kernel of GPUs that transforms columns along two axes; ``shape_lines`` has its specification.
 
 A program takes a part of one column, which stays in registers between both products. It finds the column in
 those of all axes, which XLA would copy.
@@ -57,12 +56,11 @@ def transform_columns(
 def _transform_part(
     sides: tuple[int, int], voxels: Any, axis: Any, first: Any, second: Any, lines: Any
 ) -> None:
-    """Transform a part of a column, whose rows and columns are ``COLUMN_SIDE`` long, with 0 behind ``sides``."""
+    """Transform a part of a column; both other axes count as COLUMN_SIDE long, with 0 behind ``sides``."""
     part, column = this_tile(2)
     own = tile_indices(0, COLUMN_SIDE)
-    row = tile_indices(
-        0, _PART * COLUMN_SIDE
-    )  # of voxels along the axis, and along the first one of the others
+    # A row of voxels has one place along the axis of the column, and one along the first of the others.
+    row = tile_indices(0, _PART * COLUMN_SIDE)
     shape = (len(row), COLUMN_SIDE)
     along, y = part * _PART + row // COLUMN_SIDE, row % COLUMN_SIDE
     places = (axis[0], column, along[:, None], y[:, None], own[None])
