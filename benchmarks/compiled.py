@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from accelerator_volumes import step_for_psnr, turbulence
 from common import RESULTS, write_results
-from hlo_cost import DEVICES, Cost, program_cost
+from hlo_cost import DEVICES, Cost, named_cost, program_cost
 from hlo_loops import find_loops, launches
 from hlo_text import Module, parse
 from jax.experimental import topologies
@@ -52,6 +52,9 @@ BATCHES = {"cuda": 64, "tpu": 8, "rocm": 64}
 """Chunks of a batch: 64, or what the memory of a v5e, 16 GB, takes."""
 LARGE_SHARE = 8
 """A buffer of an eighth of the volume or more counts as one that grows with it."""
+CODER = {"_push_group", "_pop_headers_of_group", "_pop_integers_of_group", "_join_some"}
+"""Kernels of GPUs that are the entropy coder. They count as if they moved all of their buffers of words,
+which hold any stream."""
 COUNTED = ("gather", "scatter", "sort", "while", "conditional")
 EXTRAS = {"cuda": "cuda13", "tpu": "tpu"}
 COMPILERS = {"cuda": ("jax-cuda13-plugin", "jax-cuda13-pjrt"), "tpu": ("libtpu",), "rocm": ()}
@@ -121,6 +124,7 @@ def describe(module: Module, program: Program, platform: str, steps: list[int]) 
         "loops": [dataclasses.asdict(loop) | {"steps": loop.trips or trips.get(loop.name)} for loop in loops],
         "copied_bytes_per_step": sum(loop.copied_bytes for loop in loops),
         "outside": dataclasses.asdict(fixed),
+        "of_coder": dataclasses.asdict(named_cost(module, device, CODER)),
         "coder": dataclasses.asdict(coder) if is_known else None,
         "floor_seconds": floor,
         "outside_over_floor": fixed.seconds / floor,

@@ -33,12 +33,13 @@ def compiled(results: Results) -> str:
         "kernels",
         "launches",
         "moved",
+        "of it the coder",
         "temporaries",
         "over the floor",
     ]
     rows = []
     for of, program in compiled_programs(results):
-        n_bytes = program["volume_bytes"]
+        n_bytes, coder = program["volume_bytes"], program.get("of_coder", {}).get("n_bytes")
         rows.append(
             [
                 title(program),
@@ -47,6 +48,7 @@ def compiled(results: Results) -> str:
                 str(program["kernels"]),
                 f"{program['outside']['kernels']:,}",
                 f"{program['outside']['n_bytes'] / n_bytes:.0f}×",
+                f"{coder / n_bytes:.0f}×" if coder else "",
                 f"{program['temporary_bytes'] / n_bytes:.1f}×",
                 f"{program['outside_over_floor']:.0f}×",
             ]

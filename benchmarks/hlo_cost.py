@@ -7,6 +7,7 @@ except where the compiler gives its own figure, in cycles.
 """
 
 import dataclasses
+from collections.abc import Set
 
 from hlo_loops import count_trips, inner_loops, launches
 from hlo_text import Instruction, Module
@@ -79,6 +80,12 @@ def program_cost(module: Module, device: Device, trips: dict[str, int]) -> dict[
     costs = {"": Cost()}
     _add(module, module.entry, device, trips, 1, "", costs)
     return costs
+
+
+def named_cost(module: Module, device: Device, names: Set[str]) -> Cost:
+    """Estimate the work, outside of loops, of kernels of Pallas that have one of some names."""
+    kernels = (inner for inner in launches(module, module.entry) if inner.kernel_name in names)
+    return sum((kernel_cost(module, module.entry, kernel, device) for kernel in kernels), start=Cost())
 
 
 def _add(

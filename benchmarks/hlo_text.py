@@ -80,6 +80,12 @@ class Instruction:
         return int(found[1]) if found else 0
 
     @property
+    def kernel_name(self) -> str | None:
+        """Name of the function that a kernel of Pallas was made of."""
+        found = re.search(r'\bname = "(\w+)", num_stages', self.attributes)
+        return found[1] if found else None
+
+    @property
     def target(self) -> str | None:
         """Name of what a ``custom-call`` calls."""
         found = re.search(r'custom_call_target="([^"]*)"', self.attributes)

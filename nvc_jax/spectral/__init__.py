@@ -32,17 +32,17 @@ The modules in reading order
 - ``shape_columns``, ``line_costs``, ``shape_lines``, ``dc_costs``, ``shape_decision``, ``weighted_sums``,
   ``class_decision``, ``class_choice``: decisions by rate and distortion, that of the shape by a few columns
   of the volume. ``native_shape_decision`` calls the kernel that decides the shape on CPUs, and
-  ``group_line_costs`` has one for the costs of lines on GPUs.
+  ``group_columns``, ``group_line_costs`` and ``group_class_costs`` have those of GPUs.
 - ``block_sample``: the blocks by which the profile is chosen.
 - ``scan_order``: the order in which integers are coded. ``block_ends``: up to where a block may have any.
   ``neighbour_contexts``: what the integers before say about one.
 - ``trellis_costs``, ``trellis_steps``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
   ``group_trellis`` has the kernel that does the same on GPUs.
-- ``block_headers``, ``integer_runs``, ``bitstream``: symbols to a stream of words and back, by many lanes in
-  parallel. ``native_bitstream`` calls the kernels that do the same on CPUs, and ``group_bitstream`` has those
-  that do it on GPUs.
+- ``coding_tables``, ``block_headers``, ``integer_runs``, ``bitstream``: symbols to a stream of words and
+  back, by many lanes in parallel. ``native_bitstream`` calls the kernels that do the same on CPUs, and
+  ``group_scan`` and ``group_bitstream`` have those that do it on GPUs.
 - ``dc_prediction``: differences between the means of neighbouring segments.
-- ``dequantization``: coefficients from integers.
+- ``dequantization``: coefficients from integers. ``group_reconstruction``: volumes from integers on GPUs.
 - ``encoded_stream``: the encoded volume and its bytes. ``analysis``: the encoder's
   decisions, one after the other. ``encoder``, ``decoder``: all of it together.
 - ``config``, ``model``, ``transform_coder``: the interfaces to the rest of the package.

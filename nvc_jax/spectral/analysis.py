@@ -27,7 +27,7 @@ from nvc_jax.spectral.scan_order import ScanOrder
 from nvc_jax.spectral.shape_decision import ShapeDecision, choose_shape
 from nvc_jax.transform import block_layout, separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, BlockLayout
-from nvc_jax.transform.separable import TransformShape
+from nvc_jax.transform.separable import Original, TransformShape
 
 
 def decide_shape(
@@ -83,6 +83,7 @@ def analyze(
     boundaries: jax.Array,
     transform: TransformShape,
     options: EncoderOptions = DEFAULT_OPTIONS,
+    original: Original | None = None,
 ) -> Analysis:
     """Make all other decisions of the encoder: everything but the entropy coding.
 
@@ -94,6 +95,7 @@ def analyze(
         boundaries: int32, boundaries at which the volume meets other chunks.
         transform: shape of the transform.
         options: choices that the encoder may make.
+        original: from which ``centered`` was made: see ``separable.forward``.
 
     Raises:
         ValueError: the options do not suit the model.
@@ -105,7 +107,7 @@ def analyze(
     # Transform: coefficients in steps.
     shape = check_shape(centered.shape)
     axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
-    values = separable.forward(centered, [*axes[:2], axes[2].scaled(1 / step)])
+    values = separable.forward(centered, [*axes[:2], axes[2].scaled(1 / step)], original)
 
     # Profile and classes, by the integers of a single quantiser, whose steps are smaller.
     profile = choose_profile(profiles, layout, values, options)
@@ -115,7 +117,8 @@ def analyze(
     classes = choose_classes(model, bits_by_class, layout.order, layout.n_blocks)
 
     # First coefficients apart from all others.
-    first = jnp.clip(jnp.round(values[:, 0]), -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
+    first = jnp.round(separable.first_coefficients(values))
+    first = jnp.clip(first, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
     differences, predictor = predict_dc(jnp.where(layout.inside, first, 0).reshape(grid), axes)
     scan = scan_order.make_scan_order(model, layout)
     points = quantize(model, costs, scan, layout, values, classes, options)

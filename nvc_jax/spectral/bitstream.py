@@ -19,10 +19,17 @@ from nvc_jax.entropy import rans
 from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.native.dispatch import on_cpu
-from nvc_jax.spectral import dependent_quantization, group_bitstream, native_bitstream, scan_order
+from nvc_jax.spectral import (
+    dependent_quantization,
+    group_bitstream,
+    group_scan,
+    native_bitstream,
+    scan_order,
+)
 from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
+from nvc_jax.spectral.coding_tables import CodingTables
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.spectral.integer_runs import pop_integers, push_integers
+from nvc_jax.spectral.integer_runs import pack_integers, pop_integers, push_integers
 from nvc_jax.transform.block_layout import BlockLayout
 
 _BITS_PER_LANE = 2400
@@ -62,18 +69,34 @@ def stream_capacity(n_blocks: int, n_coefficients: int) -> int:
     return rans.capacity(n_blocks * (n_coefficients + 1), max_lanes_for(n_blocks))
 
 
-class _Loops(NamedTuple):
+class Loops(NamedTuple):
     """Loops of a stream over all of its lanes, on one kind of device.
 
     Attributes:
+        scan_integers: takes what ``scan_reference`` takes.
         push: takes what ``push_reference`` takes.
         pop_headers: takes a model, a layout and a stream.
         pop_integers: takes what ``integer_runs.pop_integers`` takes.
     """
 
+    scan_integers: Callable[..., tuple[jax.Array, jax.Array]]
     push: Callable[..., rans.Coder]
     pop_headers: Callable[[EntropyModel, BlockLayout, WordStream], tuple[BlockHeaders, rans.Coder]]
     pop_integers: Callable[..., jax.Array]
+
+
+def scan_reference(
+    model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, points: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Bring the integers of blocks, points int32 (n, 512), into scan order.
+
+    Returns:
+        The integers, int32 (n · 511,), from ``pack_integers``, of which those behind the ends of blocks are
+        arbitrary; and the ends, int32 (n,), from ``scan_order.find_ends``.
+    """
+    scanned = scan_order.scan_blocks(scan, layout, points)
+    packed = pack_integers(model, dependent_quantization.to_integers(scanned.ordered))
+    return packed, scanned.ends_of_block
 
 
 def push_reference(
@@ -81,13 +104,13 @@ def push_reference(
     layout: BlockLayout,
     scan: scan_order.ScanOrder,
     queue: scan_order.BlockQueue,
-    ordered: jax.Array,
+    packed: jax.Array,
     headers: BlockHeaders,
     n_lanes: jax.Array,
     capacity: int,
 ) -> rans.Coder:
-    """Encode the integers of all blocks, int32 (n, 511) in scan order, and then the headers."""
-    coder = push_integers(model, scan, queue, ordered, n_lanes, capacity)
+    """Encode the integers of all blocks, from ``scan_reference``, and then the headers."""
+    coder = push_integers(model, scan, queue, packed, n_lanes, capacity)
     return push_headers(model, layout, headers, coder, n_lanes)
 
 
@@ -97,9 +120,14 @@ def _pop_headers_reference(
     return pop_headers(model, layout, rans.start_decoding(stream), stream.n_lanes)
 
 
-REFERENCE_LOOPS = _Loops(push_reference, _pop_headers_reference, pop_integers)
+REFERENCE_LOOPS = Loops(scan_reference, push_reference, _pop_headers_reference, pop_integers)
 """Loops in ``jax.numpy``, the specification of all kernels."""
-GROUP_LOOPS = _Loops(group_bitstream.push_stream, group_bitstream.pop_headers, group_bitstream.pop_integers)
+GROUP_LOOPS = Loops(
+    group_scan.scan_integers,
+    group_bitstream.push_stream,
+    group_bitstream.pop_headers,
+    group_bitstream.pop_integers,
+)
 """Loops by kernels of GPUs."""
 
 
@@ -131,7 +159,7 @@ def encode_stream(
 
 
 def encode_by_loops(
-    loops: _Loops,
+    loops: Loops,
     model: EntropyModel,
     layout: BlockLayout,
     scan: scan_order.ScanOrder,
@@ -141,12 +169,12 @@ def encode_by_loops(
     n_lanes: jax.Array,
 ) -> WordStream:
     """Encode blocks by loops of one kind of device."""
-    scanned = scan_order.scan_blocks(scan, layout, points)
-    ordered = dependent_quantization.to_integers(scanned.ordered)
-    queue = scan_order.make_block_queue(layout, classes, scanned.counts)
-    headers = BlockHeaders(classes, scanned.ends_of_block, first)
+    packed, ends_of_block = loops.scan_integers(model, layout, scan, points)
+    counts = scan_order.count_coded(scan, layout, ends_of_block)
+    queue = scan_order.make_block_queue(layout, classes, counts)
+    headers = BlockHeaders(classes, ends_of_block, first)
     capacity = stream_capacity(*points.shape)
-    coder = loops.push(model, layout, scan, queue, ordered, headers, n_lanes, capacity)
+    coder = loops.push(model, layout, scan, queue, packed, headers, n_lanes, capacity)
     return rans.finish_encoding(coder, n_lanes)
 
 
@@ -157,7 +185,7 @@ encode_reference = partial(encode_by_loops, REFERENCE_LOOPS)
 def decode_headers(model: EntropyModel, layout: BlockLayout, stream: WordStream) -> BlockHeaders:
     """Decode the block headers of a stream, and leave its integers."""
 
-    def by_loops(loops: _Loops, *arguments: Any) -> BlockHeaders:
+    def by_loops(loops: Loops, *arguments: Any) -> BlockHeaders:
         model, layout, _, stream = arguments
         return loops.pop_headers(model, layout, stream)[0]
 
@@ -181,15 +209,32 @@ def decode_stream(model: EntropyModel, layout: BlockLayout, stream: WordStream) 
 
 
 def decode_by_loops(
-    loops: _Loops, model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, stream: WordStream
+    loops: Loops, model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, stream: WordStream
 ) -> BlockSymbols:
     """Decode blocks by loops of one kind of device."""
+    headers, counts, coded = decode_in_order(loops, model, layout, scan, stream)
+    points = scan_order.from_scan_order(scan, layout, counts, coded)
+    return BlockSymbols(points, headers.first, headers.classes)
+
+
+def decode_in_order(
+    loops: Loops,
+    model: EntropyModel,
+    layout: BlockLayout,
+    scan: scan_order.ScanOrder,
+    stream: WordStream,
+    coding: CodingTables | None = None,
+) -> tuple[BlockHeaders, jax.Array, jax.Array]:
+    """Decode blocks, and leave their integers in the order of coding; ``coding`` are tables that are there.
+
+    Returns:
+        The headers, the number of coded integers of each block, int32 (n,), and the points of all blocks in
+        half steps, int32, end to end.
+    """
     headers, coder = loops.pop_headers(model, layout, stream)
     counts = scan_order.count_coded(scan, layout, headers.ends_of_block)
     queue = scan_order.make_block_queue(layout, headers.classes, counts)
-    coded = loops.pop_integers(model, scan, queue, coder, stream.n_lanes)
-    points = scan_order.from_scan_order(scan, layout, counts, coded)
-    return BlockSymbols(points, headers.first, headers.classes)
+    return headers, counts, loops.pop_integers(model, scan, queue, coder, stream.n_lanes, coding)
 
 
 decode_reference = partial(decode_by_loops, REFERENCE_LOOPS)

@@ -8,7 +8,7 @@ from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.spectral import scan_order
 from nvc_jax.spectral.class_decision import DecisionCosts
 from nvc_jax.spectral.scan_order import ScanOrder
-from nvc_jax.transform.block_layout import BlockLayout
+from nvc_jax.transform.block_layout import N_COEFFICIENTS, BlockLayout
 
 
 def find_ends(
@@ -45,4 +45,15 @@ def find_ends(
         thresholds = costs.first_thresholds[costs.tables[classes]]
         return scan_order.find_ends(scan, layout, jnp.abs(values * scale) >= thresholds)
 
-    return on_cpu(kernel, reference, costs, scan, layout, values, classes)
+    def by_coefficient(
+        costs: DecisionCosts, scan: ScanOrder, layout: BlockLayout, values: jax.Array, classes: jax.Array
+    ) -> jax.Array:
+        # The memory of values has blocks last: see ``group_separable.forward``. One lookup of single numbers
+        # is fused with what is around it; lookups of rows, and of what is looked up, are not.
+        coefficient = jnp.arange(N_COEFFICIENTS, dtype=jnp.int32)[:, None]
+        thresholds = costs.first_thresholds[costs.tables][classes[None], coefficient]
+        positions = scan.positions[layout.partial_type[None], coefficient]
+        is_coded = jnp.abs(values.T * scale) >= thresholds
+        return scan_order.ends_behind(jnp.max(jnp.where(is_coded, positions, -1), axis=0))
+
+    return on_cpu(kernel, reference, costs, scan, layout, values, classes, gpu=by_coefficient)

@@ -28,14 +28,38 @@ def draw_blocks(values: jax.Array, inside: jax.Array, single_steps: float) -> tu
         int32 indices of the blocks drawn, and float32, their weights: see ``draw_systematic``.
     """
     kernel, reference = (partial(form, single_steps=single_steps) for form in (_by_kernel, _reference))
-    return on_cpu(kernel, reference, values, inside)
+    return on_cpu(kernel, reference, values, inside, gpu=partial(_by_coefficient, single_steps=single_steps))
+
+
+def take_blocks(values: jax.Array, drawn: jax.Array) -> jax.Array:
+    """Take the blocks that are drawn, float32 (m, 512), of all blocks, float32 (n, 512)."""
+
+    def take(values: jax.Array, drawn: jax.Array) -> jax.Array:
+        return values[drawn]
+
+    def take_columns(values: jax.Array, drawn: jax.Array) -> jax.Array:
+        return values.T[:, drawn].T
+
+    return on_cpu(take, take, values, drawn, gpu=take_columns)
 
 
 def _reference(values: jax.Array, inside: jax.Array, *, single_steps: float) -> tuple[jax.Array, jax.Array]:
     """Draw blocks in ``jax.numpy``: the specification of the kernel."""
-    magnitudes = jnp.abs(values[:, 1:] * np.float32(single_steps))
-    energy = jnp.sum(jnp.minimum(magnitudes, _MAX_ENERGY), axis=1)
+    energy = jnp.sum(_energies(values[:, 1:], single_steps), axis=1)
     return draw_systematic(energy, inside, min(_N_DRAWN, len(values)))
+
+
+def _by_coefficient(
+    values: jax.Array, inside: jax.Array, *, single_steps: float
+) -> tuple[jax.Array, jax.Array]:
+    """Draw blocks where the memory of ``values`` has blocks last: see ``group_separable.forward``."""
+    energy = jnp.sum(_energies(values.T[1:], single_steps), axis=0)
+    return draw_systematic(energy, inside, min(_N_DRAWN, len(values)))
+
+
+def _energies(values: jax.Array, single_steps: float) -> jax.Array:
+    """Compute the energies of coefficients."""
+    return jnp.minimum(jnp.abs(values * np.float32(single_steps)), _MAX_ENERGY)
 
 
 def _by_kernel(values: jax.Array, inside: jax.Array, *, single_steps: float) -> tuple[jax.Array, jax.Array]:

@@ -23,6 +23,7 @@ import numpy as np
 from nvc_jax.core.batching import map_rows
 from nvc_jax.entropy import tokens
 from nvc_jax.native.dispatch import call, on_cpu
+from nvc_jax.spectral import group_class_costs
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel, weights_of_features
 from nvc_jax.spectral.fixed_point import MAGNITUDE_BITS, to_fixed
@@ -172,7 +173,12 @@ def class_costs(
 
         return map_rows(of_rows, values)
 
-    return on_cpu(kernel, reference, costs, values)
+    def gpu(costs: DecisionCosts, values: jax.Array) -> jax.Array:
+        rule = group_class_costs.Rule(single_steps, thresholds, _ERROR_WEIGHT, _ERROR_SHIFT)
+        weights = (costs.weights, costs.zero_cost, costs.signalling_cost)
+        return group_class_costs.class_costs(rule, values, *weights)
+
+    return on_cpu(kernel, reference, costs, values, gpu=gpu)
 
 
 def _class_costs_by_kernel(

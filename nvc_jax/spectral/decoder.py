@@ -1,5 +1,7 @@
 """The decoder of nvc-1: a stream to a volume, one compiled program."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -7,12 +9,22 @@ from jax import lax
 from nvc_jax.core.normalization import denormalize
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
-from nvc_jax.spectral.bitstream import BlockSymbols, decode_headers, decode_stream
+from nvc_jax.native.dispatch import on_cpu
+from nvc_jax.spectral import group_reconstruction
+from nvc_jax.spectral.bitstream import (
+    GROUP_LOOPS,
+    BlockSymbols,
+    decode_headers,
+    decode_in_order,
+    decode_stream,
+)
+from nvc_jax.spectral.coding_tables import take_coding_tables
 from nvc_jax.spectral.dc_prediction import accumulate_dc
 from nvc_jax.spectral.dequantization import dequantize
 from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.spectral.profiles import take_profile
+from nvc_jax.spectral.profiles import shared_frequencies, take_profile
+from nvc_jax.spectral.scan_order import make_scan_order
 from nvc_jax.transform import block_layout, separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, BlockLayout
 from nvc_jax.transform.separable import AxisTransform
@@ -29,7 +41,21 @@ def decode(params: Params, encoded: EncodedStream) -> jax.Array:
     Returns:
         (z, y, x), of the stream's shape and dtype.
     """
-    return reconstruct(params, encoded, decode_symbols(params, encoded))
+
+    def in_two_steps(params: Params, encoded: EncodedStream) -> jax.Array:
+        return reconstruct(params, encoded, decode_symbols(params, encoded))
+
+    return on_cpu(in_two_steps, in_two_steps, params, encoded, gpu=_decode_by_groups)
+
+
+def _decode_by_groups(params: Params, encoded: EncodedStream) -> jax.Array:
+    """Decode a volume by kernels of GPUs: integers stay in the order in which they were coded."""
+    model, _, layout = _set_up(params, encoded)
+    scan = make_scan_order(model, layout)
+    coding = take_coding_tables(shared_frequencies(params["entropy"]), encoded.profile)
+    headers, *in_order = decode_in_order(GROUP_LOOPS, model, layout, scan, encoded.stream, coding)
+    points = group_reconstruction.coded_points(scan, layout, *in_order)
+    return _reconstruct_by_groups(params, encoded, points, headers.first, headers.classes)
 
 
 @jax.jit
@@ -42,6 +68,13 @@ def decode_symbols(params: Params, encoded: EncodedStream) -> BlockSymbols:
 @jax.jit
 def reconstruct(params: Params, encoded: EncodedStream, symbols: BlockSymbols) -> jax.Array:
     """Reconstruct a volume from the integers of its stream; the stream's words are not used."""
+    return on_cpu(
+        _reconstruct_by_stages, _reconstruct_by_stages, params, encoded, symbols, gpu=_reconstruct_points
+    )
+
+
+def _reconstruct_by_stages(params: Params, encoded: EncodedStream, symbols: BlockSymbols) -> jax.Array:
+    """Reconstruct a volume, one stage after the other: the specification of the kernels."""
     model, grid, _ = _set_up(params, encoded)
     axes = _axis_transforms(encoded)
     first = accumulate_dc(symbols.first.reshape(grid), encoded.predictor, axes)
@@ -49,6 +82,24 @@ def reconstruct(params: Params, encoded: EncodedStream, symbols: BlockSymbols) -
     centered = separable.inverse(coefficients, axes)
     normalized = lax.slice(centered, (0, 0, 0), encoded.shape) + 0.5
     return denormalize(normalized, encoded.minimum, encoded.maximum, encoded.dtype)
+
+
+def _reconstruct_points(params: Params, encoded: EncodedStream, symbols: BlockSymbols) -> jax.Array:
+    """Reconstruct a volume by kernels of GPUs from the integers of its blocks."""
+    points = group_reconstruction.BlockPoints(symbols.points)
+    return _reconstruct_by_groups(params, encoded, points, symbols.first, symbols.classes)
+
+
+def _reconstruct_by_groups(
+    params: Params, encoded: EncodedStream, points: Any, first: jax.Array, classes: jax.Array
+) -> jax.Array:
+    """Reconstruct a volume by kernels of GPUs."""
+    model, grid, _ = _set_up(params, encoded)
+    axes = _axis_transforms(encoded)
+    first = accumulate_dc(first.reshape(grid), encoded.predictor, axes).reshape(-1)
+    limits = (encoded.minimum, encoded.maximum)
+    arguments = (model, points, classes, first, encoded.step, axes, limits)
+    return group_reconstruction.reconstruct(*arguments, encoded.shape, encoded.dtype)
 
 
 @jax.jit

@@ -21,6 +21,7 @@ from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 from nvc_jax.transform.boundary_emphasis import boundaries_to_emphasize
+from nvc_jax.transform.separable import Original
 
 
 @functools.partial(jax.jit, static_argnames="options")
@@ -134,9 +135,9 @@ def _prepare(
     decision = decide_shape(params["entropy"], centered, step, valid_shape, options)
 
     def encode() -> tuple[EncodedStream, BlockSymbols]:
-        analysis = analyze(
-            params["entropy"], centered, step, valid_shape, boundaries, decision.shape, options
-        )
+        original = Original(volume, minimum, maximum)
+        arguments = (centered, step, valid_shape, boundaries, decision.shape, options, original)
+        analysis = analyze(params["entropy"], *arguments)
         encoded = EncodedStream(
             stream=encode_stream(
                 analysis.model, analysis.layout, analysis.symbols, analysis.n_lanes, analysis.scan

@@ -22,13 +22,13 @@ from nvc_jax.spectral.block_headers import (
     pop_header,
     push_header,
 )
+from nvc_jax.spectral.coding_tables import CodingTables
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.integer_runs import (
     Sequence,
     first_place,
     last_place,
     make_sequence,
-    pack_integers,
     pop_integer,
     pop_states,
     push_integer,
@@ -61,7 +61,7 @@ def push_stream(
     layout: BlockLayout,
     scan: ScanOrder,
     queue: BlockQueue,
-    ordered: jax.Array,
+    packed: jax.Array,
     headers: BlockHeaders,
     n_lanes: jax.Array,
     capacity: int,
@@ -69,11 +69,11 @@ def push_stream(
     interpret: bool = False,
 ) -> rans.Coder:
     """Encode all integers and headers; arguments and result are those of ``bitstream.push_reference``."""
-    start = rans.start_encoding(n_lanes, max_lanes_for(len(ordered)), capacity)
+    start = rans.start_encoding(n_lanes, max_lanes_for(len(layout.order)), capacity)
     results = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in start]
     sequence = make_sequence(model, scan, queue, with_slots=False)
     arguments = (
-        *(sequence, pack_integers(model, ordered)),
+        *(sequence, packed),
         *(make_header_tables(model), layout.order, headers),
         *(_counts(layout.n_blocks, queue.total, n_lanes), start.states, start.tops),
     )
@@ -186,12 +186,13 @@ def pop_integers(
     queue: BlockQueue,
     coder: rans.Coder,
     n_lanes: jax.Array,
+    coding: CodingTables | None = None,
     *,
     interpret: bool = False,
 ) -> jax.Array:
     """Decode all integers; see ``integer_runs.pop_integers``. What follows the last integer is arbitrary."""
     n_items = queue.keys.shape[0] * model.tables.shape[1]
-    sequence = make_sequence(model, scan, queue)
+    sequence = make_sequence(model, scan, queue, coding)
     arguments = (sequence, _counts(jnp.int32(0), queue.total, n_lanes), *coder)
     results = [jax.ShapeDtypeStruct((n_items,), jnp.int32)]
     return run_groups(_pop_integers_of_group, len(coder.tops), results, *arguments, interpret=interpret)[0]

@@ -11,7 +11,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.core.group_kernels import load_where, store_where
+from nvc_jax.core.group_kernels import (
+    load_tile,
+    load_where,
+    multiply_tiles,
+    run_tiles,
+    store_where,
+    this_tile,
+    tile_indices,
+)
 from nvc_jax.spectral.line_costs import estimate_cost
 
 TILE_LINES, TILE_COEFFICIENTS, TILE_VOXELS = 64, 64, 32
@@ -51,18 +59,14 @@ def costs_of_transforms(
     Returns:
         float32 (n_transforms, m).
     """
-    from jax.experimental import pallas
-    from jax.experimental.pallas import triton
-
     n_lines = len(lines if drawn is None else drawn)
     scalars = (jnp.reshape(number, 1) for number in (axis, first_filter, step))
-    return pallas.pallas_call(
-        partial(_sum_costs, along_lengths=along_lengths),
-        out_shape=jax.ShapeDtypeStruct((n_transforms, n_lines), jnp.float32),
-        grid=(n_transforms, -(-n_lines // TILE_LINES)),
-        interpret=interpret,
-        compiler_params=triton.CompilerParams(num_warps=_WARPS, num_stages=2),
-    )(lines, are_means, drawn, analysis, is_dc, *scalars)
+    kernel = partial(_sum_costs, along_lengths=along_lengths)
+    grid = (n_transforms, -(-n_lines // TILE_LINES))
+    result = jax.ShapeDtypeStruct((n_transforms, n_lines), jnp.float32)
+    arguments = (lines, are_means, drawn, analysis, is_dc, *scalars)
+    costs: jax.Array = run_tiles(kernel, grid, result, *arguments, n_warps=_WARPS, interpret=interpret)
+    return costs
 
 
 def _sum_costs(
@@ -79,30 +83,22 @@ def _sum_costs(
     along_lengths: bool,
 ) -> None:
     """Sum up the costs of the lines of one program."""
-    from jax.experimental import pallas
-    from jax.experimental.pallas import triton
-
     side = lines.shape[1]
-    number, first = pallas.program_id(0), first_filter[0]
+    (number, tile), first = this_tile(2), first_filter[0]
     place = (axis[0], number, first) if along_lengths else (axis[0], jnp.int32(0), first + number)
-    line = pallas.program_id(1) * TILE_LINES + lax.iota(jnp.int32, TILE_LINES)
+    line = tile_indices(tile, TILE_LINES)
     exists = line < costs.shape[1]
     place_of_line = line if drawn is None else load_where(drawn, (line,), exists)
     is_mean = load_where(are_means, (place_of_line,), exists)
 
-    def load_tile(memory: Any, row: jax.Array, column: jax.Array, *first: jax.Array) -> jax.Array:
-        shape = (len(row), len(column))
-        index = [jnp.broadcast_to(number, shape) for number in (*first, row[:, None], column[None])]
-        return load_where(memory, index, jnp.ones(shape, bool))
-
-    def add_coefficients(tile: jax.Array, total: jax.Array) -> jax.Array:
-        coefficient = tile * TILE_COEFFICIENTS + lax.iota(jnp.int32, TILE_COEFFICIENTS)
+    def add_coefficients(part_of_line: jax.Array, total: jax.Array) -> jax.Array:
+        coefficient = tile_indices(part_of_line, TILE_COEFFICIENTS)
 
         def multiply(part: jax.Array, products: jax.Array) -> jax.Array:
-            voxel = part * TILE_VOXELS + lax.iota(jnp.int32, TILE_VOXELS)
+            voxel = tile_indices(part, TILE_VOXELS)
             of_lines = load_tile(lines, place_of_line, voxel)
             of_transform = load_tile(analysis, coefficient, voxel, *place)
-            return products + triton.dot(of_lines, of_transform, trans_b=True, allow_tf32=False)
+            return products + multiply_tiles(of_lines, of_transform, transposes_right=True)
 
         start = jnp.zeros((TILE_LINES, TILE_COEFFICIENTS), jnp.float32)
         products = lax.fori_loop(0, -(-side // TILE_VOXELS), multiply, start)

@@ -11,9 +11,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.core.group_kernels import GROUP_LANES, load_where, run_groups, store_where, this_group
+from nvc_jax.core.group_kernels import (
+    GROUP_LANES,
+    load_where,
+    run_groups,
+    store_where,
+    this_group,
+    tile_indices,
+)
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
-from nvc_jax.spectral.fixed_point import to_fixed
+from nvc_jax.spectral.fixed_point import to_fixed_by_floor
 from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder
 from nvc_jax.spectral.trellis_costs import Rates, branch_costs, fixed_error_weight
 from nvc_jax.spectral.trellis_steps import (
@@ -24,6 +31,9 @@ from nvc_jax.spectral.trellis_steps import (
     take_branches,
     try_end,
 )
+
+_CLEARED_AT_ONCE = 16
+"""Coefficients that are set to 0 at a time."""
 
 
 def quantize(
@@ -41,40 +51,36 @@ def quantize(
     n, n_coefficients = values.shape
     results = [
         jax.ShapeDtypeStruct((n_coefficients, n), jnp.int32),
-        jax.ShapeDtypeStruct((n,), jnp.int32),
         jax.ShapeDtypeStruct((n_coefficients, n), jnp.uint8),
     ]
-    arguments = (model, scan.coefficients, rates, partial_types, to_fixed(values).T, classes, counts)
+    arguments = (model, scan, rates, partial_types, values.T, classes, counts)
     n_groups = -(-n // GROUP_LANES)
-    points, ends, _ = run_groups(_quantize_group, n_groups, results, *arguments, interpret=interpret)
-    position = scan.positions[partial_types]
-    return jnp.where((position >= 0) & (position < ends[:, None]), points.T, 0)
+    points, _ = run_groups(_quantize_group, n_groups, results, *arguments, interpret=interpret)
+    return jnp.transpose(points)
 
 
 def _quantize_group(
     model: EntropyModel,
-    coefficients: Any,
+    scan: ScanOrder,
     rates: Rates,
     partial_types: Any,
     values: Any,
     classes: Any,
     counts: Any,
     points: Any,
-    ends: Any,
     decisions: Any,
 ) -> None:
     """Quantise the blocks of one group.
 
     Args:
         model: entropy model of the profile.
-        coefficients: int32 (8, 511), of the scan order.
+        scan: of the model and the volume.
         rates: of the model.
         partial_types: int32 (n,), of the blocks.
-        values: int32 (512, n), coefficients in 1/128 step.
+        values: float32 (512, n), coefficients in steps.
         classes: int32 (n,).
         counts: int32 (n,), number of integers that may be other than 0.
-        points: int32 (512, n), the result: points of the first integers of each block.
-        ends: int32 (n,), the result: number of these integers.
+        points: int32 (512, n), the result.
         decisions: uint8 (512, n), for the search alone.
     """
     n = classes.shape[0]
@@ -87,12 +93,15 @@ def _quantize_group(
     n_units = (jnp.max(count) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT
 
     def coefficient_at(position: jax.Array) -> jax.Array:
-        return coefficients[partial_type, jnp.full_like(partial_type, position)]
+        position = jnp.minimum(position, scan.coefficients.shape[1] - 1)
+        return scan.coefficients[partial_type, jnp.full_like(partial_type, position)]
+
+    def value_at(coefficient: jax.Array) -> jax.Array:
+        return to_fixed_by_floor(values[coefficient, block])
 
     def step_forwards(begin: jax.Array, step: jax.Array, costs: list[jax.Array]) -> list[jax.Array]:
-        position = jnp.minimum(begin + step, coefficients.shape[1] - 1)
-        coefficient = coefficient_at(position)
-        magnitude, table = jnp.abs(values[coefficient, block]), model.tables[block_class, coefficient]
+        coefficient = coefficient_at(begin + step)
+        magnitude, table = jnp.abs(value_at(coefficient)), model.tables[block_class, coefficient]
         branches = tuple(
             branch_costs(magnitude, rates.integers[model.table_row(table, q)], q, error_weight)
             for q in QUANTIZERS
@@ -115,8 +124,8 @@ def _quantize_group(
     def step_backwards(index: jax.Array, state: jax.Array) -> jax.Array:
         position = END_OF_BLOCK_UNIT * n_units - 1 - index
         active = position < end
-        coefficient = coefficient_at(jnp.minimum(position, coefficients.shape[1] - 1))
-        value = values[coefficient, block]
+        coefficient = coefficient_at(position)
+        value = value_at(coefficient)
         decision = load_where(decisions, (jnp.full_like(block, position), block), active).astype(jnp.int32)
         state = jnp.where(position + 1 == end, best.state, state)
         before, magnitude = step_back(state, decision, jnp.abs(value))
@@ -124,4 +133,22 @@ def _quantize_group(
         return jnp.where(active, before, state)
 
     lax.fori_loop(0, END_OF_BLOCK_UNIT * n_units, step_backwards, best.state)
-    store_where(ends, (block,), end, exists)
+    _clear_behind(scan, points, partial_type, block, end, exists)
+
+
+def _clear_behind(
+    scan: ScanOrder, points: Any, partial_type: jax.Array, block: jax.Array, end: jax.Array, exists: jax.Array
+) -> None:
+    """Set the points of one group that lie behind the ends of its blocks, and first ones, to 0."""
+
+    def clear(tile: jax.Array, _: None) -> None:
+        coefficient = tile_indices(tile, _CLEARED_AT_ONCE)[:, None]
+        shape = (_CLEARED_AT_ONCE, GROUP_LANES)
+        coefficient, of_type, column = (
+            jnp.broadcast_to(index, shape) for index in (coefficient, partial_type[None], block[None])
+        )
+        position = scan.positions[of_type, coefficient]
+        is_behind = (position < 0) | (position >= end[None])
+        store_where(points, (coefficient, column), jnp.zeros(shape, jnp.int32), is_behind & exists[None])
+
+    lax.fori_loop(0, points.shape[0] // _CLEARED_AT_ONCE, clear, None)

@@ -26,6 +26,7 @@ from nvc_jax.core.batching import common_bound, varying_like
 from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy.interleaving import Runs, max_lanes_for, share_out
 from nvc_jax.spectral import dependent_quantization, neighbour_contexts, scan_order
+from nvc_jax.spectral.coding_tables import CodingTables
 from nvc_jax.spectral.entropy_model import EntropyModel
 
 ReadPoints = Callable[[jax.Array, jax.Array], jax.Array]
@@ -41,6 +42,7 @@ class Sequence(NamedTuple):
         scan: of the model and the volume.
         queue: of the blocks.
         neighbours: from ``neighbour_contexts.find_neighbours``; None for a model without contexts.
+        first_row: int32 (1,), row of the profile's first table; None if it is 0.
     """
 
     model: EntropyModel
@@ -48,6 +50,7 @@ class Sequence(NamedTuple):
     scan: scan_order.ScanOrder
     queue: scan_order.BlockQueue
     neighbours: jax.Array | None
+    first_row: jax.Array | None = None
 
     def key_at(self, index: jax.Array) -> jax.Array:
         """Look up the keys of blocks in the queue, int32; of the last block for indices behind it."""
@@ -61,19 +64,26 @@ class Sequence(NamedTuple):
         Other arguments are those of ``neighbour_contexts.find_contexts``.
         """
         row = self.model.table_row(scan_order.key_table(self.model, self.scan, key, position), quantizer)
-        if self.model.context_rows is None or self.neighbours is None:
-            return row
-        partial_type = scan_order.key_partial_type(key)
-        context = neighbour_contexts.find_contexts(self.neighbours, partial_type, position, n_before, read)
-        return self.model.context_rows[context, row]
+        if self.model.context_rows is not None and self.neighbours is not None:
+            partial_type = scan_order.key_partial_type(key)
+            known = (partial_type, position, n_before, read)
+            row = self.model.context_rows[neighbour_contexts.find_contexts(self.neighbours, *known), row]
+        return row if self.first_row is None else row + self.first_row[0]
 
 
 def make_sequence(
-    model: EntropyModel, scan: scan_order.ScanOrder, queue: scan_order.BlockQueue, *, with_slots: bool = True
+    model: EntropyModel,
+    scan: scan_order.ScanOrder,
+    queue: scan_order.BlockQueue,
+    coding: CodingTables | None = None,
+    *,
+    with_slots: bool = True,
 ) -> Sequence:
-    """Prepare what the integers of a stream depend on; the tables are those that coefficients share."""
-    tables = frequency_tables.make_tables(model.frequencies[: model.n_shared], with_slots=with_slots)
+    """Prepare what the integers of a stream depend on; ``coding`` are their tables, if these are there."""
     neighbours = None if model.context_rows is None else neighbour_contexts.find_neighbours(scan)
+    if coding is not None:
+        return Sequence(model, coding.tables, scan, queue, neighbours, coding.first_row)
+    tables = frequency_tables.make_tables(model.frequencies[: model.n_shared], with_slots=with_slots)
     return Sequence(model, tables, scan, queue, neighbours)
 
 
@@ -206,7 +216,7 @@ def push_integers(
     model: EntropyModel,
     scan: scan_order.ScanOrder,
     queue: scan_order.BlockQueue,
-    ordered: jax.Array,
+    packed: jax.Array,
     n_lanes: jax.Array,
     capacity: int,
 ) -> rans.Coder:
@@ -216,12 +226,11 @@ def push_integers(
         model: entropy model of the profile.
         scan: of the model and the volume.
         queue: of the blocks.
-        ordered: int32 (n, 511), integers in scan order.
+        packed: int32 (n · 511,), from ``pack_integers``.
         n_lanes: int32, lanes of the stream.
         capacity: words of the longest stream; static.
     """
     sequence = make_sequence(model, scan, queue)
-    packed = pack_integers(model, ordered)
 
     def push(runs: Runs, backwards: jax.Array, carry: tuple) -> tuple:
         step = runs.length - 1 - backwards
@@ -229,7 +238,8 @@ def push_integers(
         coder, place = carry
         return push_integer(sequence, packed, coder, place, step, active)
 
-    coder = varying_like(ordered, rans.start_encoding(n_lanes, max_lanes_for(len(ordered)), capacity))
+    max_lanes = max_lanes_for(queue.keys.shape[0])
+    coder = varying_like(packed, rans.start_encoding(n_lanes, max_lanes, capacity))
     runs = share_out(queue.total, n_lanes, len(coder.states))
     start = (coder, last_place(sequence, runs))
     coder, _ = lax.fori_loop(0, common_bound(runs.length), partial(push, runs), start)
@@ -242,9 +252,10 @@ def pop_integers(
     queue: scan_order.BlockQueue,
     coder: rans.Coder,
     n_lanes: jax.Array,
+    coding: CodingTables | None = None,
 ) -> jax.Array:
     """Decode all integers: points in half steps, int32 (n · 512,), in the order of coding."""
-    sequence = make_sequence(model, scan, queue)
+    sequence = make_sequence(model, scan, queue, coding)
     n_items = queue.keys.shape[0] * model.tables.shape[1]
 
     def pop(runs: Runs, step: jax.Array, carry: tuple) -> tuple:

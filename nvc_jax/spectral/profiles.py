@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from nvc_jax.core.batching import map_in_turn
 from nvc_jax.core.platforms import Forms, choose_form
-from nvc_jax.spectral.block_sample import draw_blocks
+from nvc_jax.spectral.block_sample import draw_blocks, take_blocks
 from nvc_jax.spectral.class_decision import DecisionCosts, make_decision_costs, quantize_independently
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import (
@@ -68,6 +68,12 @@ def any_profile(profiles: Profiles) -> EntropyModel:
     return take_profile(profiles, 0)
 
 
+def shared_frequencies(profiles: Profiles) -> jax.Array:
+    """Get the frequency tables that coefficients share, of all profiles: uint16 (profiles, Q·R, 64)."""
+    frequencies = jnp.asarray(profiles["frequencies"])
+    return frequencies.reshape(-1, *frequencies.shape[-2:])[:, : any_profile(profiles).n_shared]
+
+
 def take_decision_costs(
     profiles: Profiles, index: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
 ) -> DecisionCosts:
@@ -109,7 +115,7 @@ def choose_profile(
         return jnp.int32(0)
     single_steps = steps_of_single_quantizer(any_profile(profiles))
     drawn, weights = draw_blocks(values, layout.inside, single_steps)
-    sample = values[drawn] * single_steps
+    sample = take_blocks(values, drawn) * single_steps
 
     def cost(index: jax.Array) -> jax.Array:
         costs = make_decision_costs(take_profile(profiles, index), options)

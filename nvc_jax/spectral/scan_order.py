@@ -100,7 +100,11 @@ def find_ends(scan: ScanOrder, layout: BlockLayout, is_coded: jax.Array) -> jax.
     Returns:
         int32 (n,), in units of END_OF_BLOCK_UNIT integers, rounded up.
     """
-    last = jnp.max(jnp.where(is_coded, scan.positions[layout.partial_type], -1), axis=1)
+    return ends_behind(jnp.max(jnp.where(is_coded, scan.positions[layout.partial_type], -1), axis=1))
+
+
+def ends_behind(last: jax.Array) -> jax.Array:
+    """Find where blocks end, as ``find_ends``, by the positions of their last integers; −1 if none."""
     return (last + END_OF_BLOCK_UNIT) // END_OF_BLOCK_UNIT
 
 

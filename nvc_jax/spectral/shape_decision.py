@@ -101,17 +101,19 @@ def choose_shape_reference(
         of_columns = [_constant_table(of_side, listed) for of_side in sides]
 
         def decide_next(axis: jax.Array, before: _Decided) -> _Decided:
-            of_axis = jax.tree.map(lambda leaf: leaf[axis], stacked)
+            of_axis = jax.tree.map(lambda leaf: leaf[axis], stacked._replace(voxels=None))
+            of_axis = of_axis._replace(voxels=stacked.voxels)
             return decide(of_axis, of_columns, table, axis, before.choice, axis)
 
-        decided = lax.fori_loop(0, 3, decide_next, varying_like(volume, decided))
+        decided = lax.fori_loop(0, 3, decide_next, varying_like(stacked.weights, decided))
     else:
         for axis in range(3):
             _, side, *sides = columns[axis].voxels.shape
             table = make_table(side, candidates, valid_shape[axis])
             table = jax.tree.map(lambda leaf: leaf[None], table)
             of_columns = [_constant_table(of_side, listed) for of_side in sides]
-            decided = decide(columns[axis], of_columns, table, jnp.int32(0), decided.choice, jnp.int32(axis))
+            of_axis = columns[axis]._replace(voxels=columns[axis].voxels[None])
+            decided = decide(of_axis, of_columns, table, jnp.int32(0), decided.choice, jnp.int32(axis))
     shape = TransformShape(*map(_take, listed, decided.choice))
     return ShapeDecision(shape, decided.cost)
 
@@ -180,10 +182,10 @@ def _decide_axis(
     axis anew, once the others are known, saves less than 0.1 % of the bits.
 
     Args:
-        columns: of the axis.
+        columns: of the axis; voxels and transforms of one axis or more have an axis for these in front.
         of_columns: transforms of the columns along the other axes.
-        table: transforms of one axis or more, with an axis for these in front (see ``make_table``).
-        axis_of_table: int32, of the transforms of the axis.
+        table: transforms of one axis or more (see ``make_table``).
+        axis_of_table: int32, of the axis among these, of voxels as well.
         before: int32 (2, 3), choice so far.
         axis: int32.
         first_filter: filter of the axis so far, by its index among candidates; static.
@@ -192,7 +194,7 @@ def _decide_axis(
         largest_means: float32 (L,), from ``_largest_means``.
     """
     _, n_lengths, n_filters, *_ = table.analysis.shape
-    lines = transform_columns(columns, of_columns, before, axis)
+    lines = transform_columns(columns, axis_of_table, of_columns, before, axis)
     lines = draw_lines(lines, table, TablePlace(axis_of_table, jnp.int32(first_filter)), step)
 
     place = TablePlace(axis_of_table, jnp.int32(0))

@@ -16,6 +16,7 @@ from jax import lax
 from nvc_jax.core.group_kernels import has_group_kernels
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.systematic_sampling import draw_systematic
+from nvc_jax.spectral import group_columns
 from nvc_jax.spectral.group_line_costs import costs_of_transforms
 from nvc_jax.spectral.line_costs import line_costs, mark_dc
 from nvc_jax.spectral.shape_columns import Columns, count_drawn_lines
@@ -99,12 +100,13 @@ def table_of_columns(side: int, lengths: tuple[int, ...], filters: tuple[int, ..
 
 
 def transform_columns(
-    columns: Columns, tables: list[Transforms], choice: jax.Array, axis: jax.Array
+    columns: Columns, voxels_axis: jax.Array, tables: list[Transforms], choice: jax.Array, axis: jax.Array
 ) -> Lines:
     """Transform the columns of an axis along the other axes.
 
     Args:
-        columns: of the axis.
+        columns: of the axis; their voxels have an axis for those of some axes in front.
+        voxels_axis: int32, of the axis among these.
         tables: two, from ``table_of_columns``.
         choice: int32 (2, 3), indices of the candidates' lengths and filters, for each axis.
         axis: int32.
@@ -114,12 +116,21 @@ def transform_columns(
         (analysis[valid - 1, *choice[:, other]], is_dc[valid - 1, choice[0, other]])
         for valid, other, (analysis, is_dc) in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
     )
-    # The last axis first, and its result in front: no product needs a transposition.
-    values = jnp.einsum("njx,nsyx->njsy", second, columns.voxels, precision=lax.Precision.HIGHEST)
-    values = jnp.einsum("niy,njsy->nijs", first, values, precision=lax.Precision.HIGHEST)
+
+    def reference(voxels: jax.Array, axis: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
+        # The last axis first, and its result in front: no product needs a transposition.
+        values = jnp.einsum("njx,nsyx->njsy", second, voxels[axis], precision=lax.Precision.HIGHEST)
+        values = jnp.einsum("niy,njsy->nijs", first, values, precision=lax.Precision.HIGHEST)
+        return values.reshape(-1, values.shape[-1])
+
+    _, n, side, a, b = columns.voxels.shape
+    result = jax.ShapeDtypeStruct((n * a * b, side), jnp.float32)
+    cuda = group_columns.transform_columns if has_group_kernels() else reference
+    arguments = (columns.voxels, voxels_axis, first, second)
+    values = choose_form(Forms(reference, reference, cuda), result, *arguments)
     are_means = first_dc[:, :, None] & second_dc[:, None]
     weights = jnp.broadcast_to(columns.weights[:, None, None], are_means.shape)
-    return Lines(values.reshape(weights.size, -1), are_means.reshape(-1), None, weights.reshape(-1))
+    return Lines(values, are_means.reshape(-1), None, weights.reshape(-1))
 
 
 class TablePlace(NamedTuple):

@@ -15,6 +15,9 @@ PART_BITS = 6
 MAX_COUNT = 255
 """Largest count."""
 
+N_BFLOAT16_PARTS = 3
+"""Parts of weights that bfloat16 holds."""
+
 
 def weighted_sums(counts: jax.Array, weights: jax.Array) -> jax.Array:
     """Multiply counts of 0 … 255, int32 (n, m), by weights of 16 bits, int32 (m, K): int32 (n, K).
@@ -25,15 +28,14 @@ def weighted_sums(counts: jax.Array, weights: jax.Array) -> jax.Array:
     bits, in three parts.
     """
     float32 = partial(_sums_by_parts, n_parts=2, dtype=jnp.float32)
-    bfloat16 = partial(_sums_by_parts, n_parts=3, dtype=jnp.bfloat16)
+    bfloat16 = partial(_sums_by_parts, n_parts=N_BFLOAT16_PARTS, dtype=jnp.bfloat16)
     result = jax.ShapeDtypeStruct((counts.shape[0], weights.shape[1]), jnp.int32)
     return choose_form(Forms(float32, bfloat16, bfloat16), result, counts, weights)
 
 
 def _sums_by_parts(counts: jax.Array, weights: jax.Array, *, n_parts: int, dtype: Any) -> jax.Array:
     """Multiply by parts of weights: PART_BITS bits each, and in the last all higher bits and the sign."""
-    parts = [weights >> number * PART_BITS for number in range(n_parts)]
-    parts[:-1] = [part & ((1 << PART_BITS) - 1) for part in parts[:-1]]
+    parts = parts_of_weights(weights, n_parts)
     products = jnp.matmul(
         counts.astype(dtype),
         jnp.concatenate(parts, axis=1).astype(dtype),
@@ -42,3 +44,9 @@ def _sums_by_parts(counts: jax.Array, weights: jax.Array, *, n_parts: int, dtype
     )
     of_parts = jnp.split(products.astype(jnp.int32), n_parts, axis=1)
     return functools.reduce(jnp.add, (part << n * PART_BITS for n, part in enumerate(of_parts)))
+
+
+def parts_of_weights(weights: jax.Array, n_parts: int) -> list[jax.Array]:
+    """Divide weights, int32, into parts: the weights are the sum of parts << number · PART_BITS."""
+    parts = [weights >> number * PART_BITS for number in range(n_parts)]
+    return [*(part & ((1 << PART_BITS) - 1) for part in parts[:-1]), parts[-1]]

@@ -20,7 +20,7 @@ from nvc_jax.core.batching import map_in_turn
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.native.dispatch import on_cpu
-from nvc_jax.transform import native_separable
+from nvc_jax.transform import group_separable, native_separable
 from nvc_jax.transform.axis_transform import AxisTransform, make_axis_transform
 from nvc_jax.transform.block_layout import BLOCK_SIZE, from_blocks, to_blocks
 
@@ -35,6 +35,20 @@ class TransformShape(NamedTuple):
 
     lengths: jax.Array
     filters: jax.Array
+
+
+class Original(NamedTuple):
+    """A volume before it is scaled to [−½, ½] and padded to multiples of 8 with its last voxels.
+
+    Attributes:
+        volume: (z, y, x), a device dtype.
+        minimum: float32, value that becomes −½.
+        maximum: float32, value that becomes ½.
+    """
+
+    volume: jax.Array
+    minimum: jax.Array
+    maximum: jax.Array
 
 
 def make_axis_transforms(
@@ -67,24 +81,45 @@ def _make_axes(
     return [jax.tree.map(operator.itemgetter(axis), stacked) for axis in range(3)]
 
 
-def forward(volume: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
+def forward(
+    volume: jax.Array, transforms: list[AxisTransform], original: Original | None = None
+) -> jax.Array:
     """Compute the coefficients of a volume.
 
     Args:
         volume: float32 (z, y, x), sides multiples of 8; voxels that do not count may be anything finite.
         transforms: of the three axes.
+        original: from which ``volume`` was made, if it was. GPUs take it, and need ``volume`` no more.
 
     Returns:
         float32 (blocks, 512), blocks and the coefficients of each in z, y, x order.
     """
 
-    def reference(volume: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
+    def reference(volume: jax.Array, transforms: list[AxisTransform], _: Original | None) -> jax.Array:
         return to_blocks(apply_matrices(volume, [transform.analysis for transform in transforms]))
 
-    def kernel(volume: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
+    def kernel(volume: jax.Array, transforms: list[AxisTransform], _: Original | None) -> jax.Array:
         return native_separable.analyze(volume, [transform.analysis_factors for transform in transforms])
 
-    return on_cpu(kernel, reference, volume, transforms)
+    def gpu(volume: jax.Array, transforms: list[AxisTransform], original: Original | None) -> jax.Array:
+        matrices = [transform.analysis for transform in transforms]
+        if original is None:
+            return group_separable.forward(volume, None, matrices)
+        return group_separable.forward(original.volume, (original.minimum, original.maximum), matrices)
+
+    return on_cpu(kernel, reference, volume, transforms, original, gpu=gpu)
+
+
+def first_coefficients(coefficients: jax.Array) -> jax.Array:
+    """Get the first coefficient of each block, (blocks,), of those of ``forward``."""
+
+    def reference(coefficients: jax.Array) -> jax.Array:
+        return coefficients[:, 0]
+
+    def gpu(coefficients: jax.Array) -> jax.Array:
+        return coefficients.T[0]  # neighbours in memory: see ``group_separable.forward``
+
+    return on_cpu(reference, reference, coefficients, gpu=gpu)
 
 
 def inverse(coefficients: jax.Array, transforms: list[AxisTransform]) -> jax.Array:

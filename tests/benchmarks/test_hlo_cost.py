@@ -1,5 +1,5 @@
 import pytest
-from hlo_cost import Device, program_cost
+from hlo_cost import Device, named_cost, program_cost
 from hlo_modules import MODULE
 from hlo_text import parse
 
@@ -25,3 +25,20 @@ def test_loops_that_depend_on_data_are_apart_and_wait_for_the_host() -> None:
 def test_cycles_of_the_compiler_go_before_bytes() -> None:
     device = Device("a device", 1000.0, 0.5, 10.0, 1000.0)
     assert program_cost(parse(MODULE), device, {})[""].seconds == pytest.approx(10 * 3 * 0.5 + 3.0)
+
+
+def test_kernels_of_pallas_are_known_by_their_names() -> None:
+    kernel = 'custom-call(%p.1), custom_call_target="__gpu$xla.gpu.triton", backend_config={'
+    kernel += 'name = "NAME", num_stages = 1 : i32}'
+    module = parse(
+        f"""HloModule program
+
+ENTRY %main.1 (p.1: f32[100]) -> f32[100] {{
+  %p.1 = f32[100]{{0}} parameter(0)
+  %one.1 = f32[100]{{0}} {kernel.replace("NAME", "_one")}
+  ROOT %other.1 = f32[50]{{0}} {kernel.replace("NAME", "_other")}
+}}
+"""
+    )
+    assert named_cost(module, DEVICE, {"_other", "_third"}).n_bytes == 600
+    assert named_cost(module, DEVICE, {"_one", "_other"}).kernels == 2

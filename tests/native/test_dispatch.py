@@ -34,8 +34,20 @@ def test_cpus_run_the_kernel_and_other_devices_the_reference() -> None:
 def test_gpus_have_kernels_of_their_own() -> None:
     codec, volume = nvc_jax.load_codec("nvc-1"), jax.ShapeDtypeStruct((16, 8, 8), jnp.float32)
     traced = jax.jit(lambda volume: nvc_jax.encode_volume(codec, volume, step=0.1)).trace(volume)
-    of_trellis, of_coder, of_stacks, of_decisions = 1, 1, 1, 10
-    n_kernels_of_cuda = of_trellis + of_coder + of_stacks + of_decisions
+    of_transform, of_classes, of_trellis, of_scan = 2, 2, 1, 1
+    of_coder, of_stacks, of_decisions = 1, 1, 10
+    n_kernels_of_cuda = of_transform + of_classes + of_trellis + of_scan + of_coder + of_stacks + of_decisions
+    for platform, n_kernels in (("cuda", n_kernels_of_cuda), ("rocm", 0), ("tpu", 0)):
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert text.count("__gpu$xla.gpu.triton") == n_kernels
+
+
+def test_gpus_decode_by_kernels_of_their_own() -> None:
+    codec, volume = nvc_jax.load_codec("nvc-1"), jax.ShapeDtypeStruct((16, 8, 8), jnp.float32)
+    encoded = jax.eval_shape(lambda volume: nvc_jax.encode_volume(codec, volume, step=0.1), volume)
+    traced = jax.jit(lambda encoded: nvc_jax.decode_volume(codec, encoded)).trace(encoded)
+    of_headers, of_integers, of_queues, of_transform = 1, 1, 5, 2
+    n_kernels_of_cuda = of_headers + of_integers + of_queues + of_transform
     for platform, n_kernels in (("cuda", n_kernels_of_cuda), ("rocm", 0), ("tpu", 0)):
         text = traced.lower(lowering_platforms=(platform,)).as_text()
         assert text.count("__gpu$xla.gpu.triton") == n_kernels

@@ -1,0 +1,182 @@
+"""Separable transform by kernels of GPUs; ``separable`` has the specification.
+
+One kernel multiplies along y and x, and one along z, so that the volume goes through the memory twice instead
+of three times. What else is to be done with each value is done where it is loaded and stored: coefficients
+come from blocks and go there, and values are scaled to their range and back. Results differ from the
+specification's by roundings.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nvc_jax.core.group_kernels import load_tile, load_where, store_where
+from nvc_jax.core.normalization import denormalize, normalize
+from nvc_jax.core.shapes import Shape3
+from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
+from nvc_jax.transform.group_products import LoadPlane, multiply_columns, multiply_planes
+
+
+def forward(
+    volume: jax.Array,
+    limits: tuple[jax.Array, jax.Array] | None,
+    matrices: list[jax.Array],
+    *,
+    interpret: bool = False,
+) -> jax.Array:
+    """Compute coefficients of a volume: scale it, repeat its last voxels up to the sides, and transform it.
+
+    Args:
+        volume: (z, y, x), a device dtype.
+        limits: float32, values that become −½ and ½; None for a volume that is scaled, float32.
+        matrices: float32 (side, side) for each axis, from voxels to coefficients.
+        interpret: run the kernels by ``jax.numpy``.
+
+    Returns:
+        float32 (blocks, 512), whose memory has blocks last: neighbours along x are next to each other.
+    """
+    z, y, x = (len(matrix) for matrix in matrices)
+    columns = multiply_columns(
+        partial(_load_centered, x),
+        _store_columns,
+        (volume, None if limits is None else jnp.stack(limits)),
+        matrices[0],
+        y * x,
+        jax.ShapeDtypeStruct((z, y * x), jnp.float32),
+        interpret=interpret,
+    )
+    blocks = multiply_planes(
+        _load_plane,
+        partial(_store_blocks, (z, y, x)),
+        columns.reshape(z, y, x),
+        (matrices[1], matrices[2]),
+        z,
+        jax.ShapeDtypeStruct((N_COEFFICIENTS, z * y * x // N_COEFFICIENTS), jnp.float32),
+        _by_position,
+        interpret=interpret,
+    )
+    return jnp.transpose(blocks)
+
+
+def inverse(
+    load: LoadPlane,
+    source: Any,
+    matrices: list[jax.Array],
+    limits: tuple[jax.Array, jax.Array],
+    shape: Shape3,
+    dtype: str,
+    *,
+    interpret: bool = False,
+) -> jax.Array:
+    """Compute a volume from coefficients, and scale it to its range.
+
+    Args:
+        load: reads coefficients.
+        source: tree of arrays, from which it reads them.
+        matrices: float32 (side, side) for each axis, from coefficients to voxels.
+        limits: float32, values that −½ and ½ become.
+        shape: of the volume: at most the sides.
+        dtype: of the volume, a device dtype.
+        interpret: run the kernels by ``jax.numpy``.
+    """
+    z, y, x = (len(matrix) for matrix in matrices)
+    result = jax.ShapeDtypeStruct((z, y, x), jnp.float32)
+    of_plane = (matrices[1], matrices[2])
+    planes = multiply_planes(load, _store_plane, source, of_plane, z, result, interpret=interpret)
+    # Triton's language cannot round to the nearest integer, which is left to XLA.
+    is_float = jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
+    volume = multiply_columns(
+        _load_columns,
+        partial(_store_voxels, x, is_float),
+        (planes.reshape(z, y * x), jnp.stack(limits)),
+        matrices[0],
+        y * x,
+        jax.ShapeDtypeStruct(shape, jnp.dtype(dtype) if is_float else jnp.float32),
+        interpret=interpret,
+    )
+    return volume if is_float else denormalize(volume, *limits, dtype)
+
+
+def locate_coefficients(
+    sides: Shape3, z: jax.Array, y: jax.Array, x: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Find the coefficients of a tile of a plane in their blocks.
+
+    Args:
+        sides: of the volume, multiples of 8; static.
+        z: int32.
+        y: int32 (n,).
+        x: int32 (m,).
+
+    Returns:
+        The block, the coefficient, and whether it exists: (n, m).
+    """
+    y, x = y[:, None], x[None]
+    block = (z // BLOCK_SIZE * (sides[1] // BLOCK_SIZE) + y // BLOCK_SIZE) * (sides[2] // BLOCK_SIZE)
+    coefficient = (z % BLOCK_SIZE * BLOCK_SIZE + y % BLOCK_SIZE) * BLOCK_SIZE + x % BLOCK_SIZE
+    return block + x // BLOCK_SIZE, coefficient, (y < sides[1]) & (x < sides[2])
+
+
+def _by_position(index: jax.Array, side: int) -> jax.Array:
+    """Order coefficients of an axis by their positions in blocks: blocks are next to each other in memory."""
+    n_blocks = side // BLOCK_SIZE
+    return jnp.where(index < side, index % n_blocks * BLOCK_SIZE + index // n_blocks, index)
+
+
+def _load_plane(planes: Any, z: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
+    return load_tile(planes, y, x, z)
+
+
+def _store_plane(planes: Any, z: jax.Array, y: jax.Array, x: jax.Array, values: jax.Array) -> None:
+    _store_inside(planes, values, z, y[:, None], x[None])
+
+
+def _store_blocks(
+    sides: Shape3, blocks: Any, z: jax.Array, y: jax.Array, x: jax.Array, values: jax.Array
+) -> None:
+    block, coefficient, exists = locate_coefficients(sides, z, y, x)
+    store_where(blocks, (coefficient, block), values, exists)
+
+
+def _load_columns(source: Any, z: jax.Array, column: jax.Array) -> jax.Array:
+    return load_tile(source[0], z, column)
+
+
+def _load_centered(width: int, source: Any, z: jax.Array, column: jax.Array) -> jax.Array:
+    """Load voxels, scaled to [−½, ½]; those beyond the volume are the nearest ones in it.
+
+    ``column`` counts the columns of an array that is ``width`` voxels wide.
+    """
+    volume, limits = source
+    last_z, last_y, last_x = (side - 1 for side in volume.shape)
+    y, x = jnp.minimum(column // width, last_y), jnp.minimum(column % width, last_x)
+    shape = (len(z), len(column))
+    places = (jnp.minimum(z, last_z)[:, None], y[None], x[None])
+    index = [jnp.broadcast_to(place, shape) for place in places]
+    voxels = load_where(volume, index, jnp.ones(shape, bool))
+    return voxels if limits is None else normalize(voxels, limits[0], limits[1]) - 0.5
+
+
+def _store_columns(references: Any, z: jax.Array, column: jax.Array, values: jax.Array) -> None:
+    _store_inside(references[1], values, z[:, None], column[None])
+
+
+def _store_voxels(
+    width: int, is_float: bool, references: Any, z: jax.Array, column: jax.Array, values: jax.Array
+) -> None:
+    """Store voxels in their range, if that needs no rounding; ``column`` as in ``_load_centered``."""
+    (_, limits), volume = references
+    values = values + 0.5
+    values = denormalize(values, limits[0], limits[1], volume.dtype) if is_float else values
+    _store_inside(volume, values, z[:, None], (column // width)[None], (column % width)[None])
+
+
+def _store_inside(memory: Any, values: jax.Array, *places: jax.Array) -> None:
+    """Store a tile, but for what lies outside of an array; places of all axes are broadcast."""
+    index = [jnp.broadcast_to(place, values.shape) for place in places]
+    is_inside = jnp.ones(values.shape, bool)
+    for number, side in zip(index, memory.shape, strict=True):
+        is_inside &= number < side
+    store_where(memory, index, values, is_inside)
