@@ -27,8 +27,9 @@ def draw_blocks(values: jax.Array, inside: jax.Array, single_steps: float) -> tu
     Returns:
         int32 indices of the blocks drawn, and float32, their weights: see ``draw_systematic``.
     """
-    kernel, reference = (partial(form, single_steps=single_steps) for form in (_by_kernel, _reference))
-    return on_cpu(kernel, reference, values, inside, gpu=partial(_by_coefficient, single_steps=single_steps))
+    forms = (_by_kernel, _reference, draw_by_coefficient)
+    kernel, reference, gpu = (partial(form, single_steps=single_steps) for form in forms)
+    return on_cpu(kernel, reference, values, inside, gpu=gpu)
 
 
 def take_blocks(values: jax.Array, drawn: jax.Array) -> jax.Array:
@@ -49,7 +50,7 @@ def _reference(values: jax.Array, inside: jax.Array, *, single_steps: float) -> 
     return draw_systematic(energy, inside, min(_N_DRAWN, len(values)))
 
 
-def _by_coefficient(
+def draw_by_coefficient(
     values: jax.Array, inside: jax.Array, *, single_steps: float
 ) -> tuple[jax.Array, jax.Array]:
     """Draw blocks where the memory of ``values`` has blocks last: see ``group_separable.forward``."""
