@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nvc_jax.chunks.special_values import valid_mask, valid_range
+from nvc_jax.chunks.special_values import valid_range
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import NARROW_DTYPES, is_float, is_long_integer
 from nvc_jax.core.filling import fill_smoothly
 from nvc_jax.core.long_integers import offsets_from
+from nvc_jax.core.valid_values import valid_mask
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.chunks.special_values import all_finite, valid_mask
 from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits, ValueRange
 from nvc_jax.core.concurrency import map_in_order
@@ -16,6 +15,7 @@ from nvc_jax.core.dtypes import is_float, number_of
 from nvc_jax.core.shapes import Shape
 from nvc_jax.core.slabs import slabs
 from nvc_jax.core.spatial_axes import N_SPATIAL, piece_shape
+from nvc_jax.core.valid_values import all_finite, valid_mask
 from nvc_jax.io.lazy import read_region
 from nvc_jax.native.host_kernels import serves
 from nvc_jax.native.value_counts import N_ENDS, count_ends

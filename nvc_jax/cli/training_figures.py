@@ -80,10 +80,10 @@ def save_training_figures(directory: Path, result: "TrainingResult", volumes: Se
 
 def _code_middle(result: "TrainingResult", volume: Any) -> tuple[np.ndarray, np.ndarray]:
     """Encode and decode the middle of a volume; the middle slices of both, float32, scaled to its range."""
-    from nvc_jax.io.volumes import open_steps
+    from nvc_jax.io.measurements import open_measurements
     from nvc_jax.models.codec import decode_volume, encode_volume
 
-    store = open_steps(volume)[0]
+    store = open_measurements(volume)[0]
     starts = [max(0, (side - _LARGEST_SIDE) // 2) for side in store.shape]
     index = tuple(slice(a, min(a + _LARGEST_SIDE, side)) for a, side in zip(starts, store.shape, strict=True))
     values = np.nan_to_num(np.asarray(store[index].read().result()).astype(np.float32))

@@ -11,7 +11,6 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.rate_control import pick_evenly
-from nvc_jax.chunks.special_values import valid_mask
 from nvc_jax.chunks.value_range import find_value_range
 from nvc_jax.compression.options import ChunkLayout, check_source
 from nvc_jax.compression.preparation import Preparation, ValueOptions, prepare
@@ -23,6 +22,7 @@ from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape, check_array_shape
 from nvc_jax.core.spatial_axes import spatial_shape
 from nvc_jax.core.systematic_sampling import scatter
+from nvc_jax.core.valid_values import valid_mask
 from nvc_jax.io.declared_values import DeclaredValues
 from nvc_jax.io.lazy import read_region
 from nvc_jax.models.codec import Codec

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nvc_jax.chunks.special_values import valid_mask
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
+from nvc_jax.core.valid_values import valid_mask
 
 FACTOR = 2
 """Voxels along a spatial axis that make one of the next level."""

@@ -1,19 +1,19 @@
 """Foundations that every other package may use. The package imports nothing of ours.
 
 Small helpers come first: ``shapes``, ``dtypes``, ``normalization`` (values to [0, 1] and back), ``errors``
-(squared error, PSNR, largest error), ``long_integers`` (arithmetic on int64 and uint64), ``chunk_grid``
-(regions of a volume), ``spatial_axes`` (of arrays with two to five axes), ``byte_codecs`` (Zstandard, Blosc,
-CRC-32C), ``json_documents`` (within limits), ``header_fields`` (numbers and values in the headers of
-payloads), ``batching`` (loops of compiled programs), ``devices`` (of the process), ``device_batches`` (that
-fill one), ``concurrency`` (threads), ``gathering`` (of their requests), ``joined_calls`` (of any threads),
-``deferred`` (objects that any thread may lose), ``heaps`` (of the C library), ``slabs`` (of large arrays),
-``aligned_arrays`` (that JAX takes as they are), ``filling`` (of gaps), ``searching`` (in sorted numbers),
-``group_kernels`` (of GPUs), ``running_sums``, ``compaction`` (of items that count), ``systematic_sampling``,
-``optional_imports``, ``lazy_exports`` (names that packages import at first use), ``choices`` (names that
-users choose among), ``jax_settings`` (those of this package), ``forks`` (of the process), ``launchers`` (of
-many processes), ``unfinished`` (what an interruption leaves), ``compiler_options`` (of XLA), ``platforms``
-(of programs), ``program_cache`` (of compiled programs) and ``parameters`` (nested dicts, bound to Flax
-modules).
+(squared error, PSNR, largest error), ``valid_values`` (those that are measurements), ``long_integers``
+(arithmetic on int64 and uint64), ``chunk_grid`` (regions of a volume), ``spatial_axes`` (of arrays with two
+to five axes), ``byte_codecs`` (Zstandard, Blosc, CRC-32C), ``json_documents`` (within limits),
+``header_fields`` (numbers and values in the headers of payloads), ``batching`` (loops of compiled programs),
+``devices`` (of the process), ``device_batches`` (that fill one), ``concurrency`` (threads), ``gathering`` (of
+their requests), ``joined_calls`` (of any threads), ``deferred`` (objects that any thread may lose), ``heaps``
+(of the C library), ``slabs`` (of large arrays), ``aligned_arrays`` (that JAX takes as they are), ``filling``
+(of gaps), ``searching`` (in sorted numbers), ``group_kernels`` (of GPUs), ``running_sums``, ``compaction``
+(of items that count), ``systematic_sampling``, ``optional_imports``, ``lazy_exports`` (names that packages
+import at first use), ``choices`` (names that users choose among), ``jax_settings`` (those of this package),
+``forks`` (of the process), ``launchers`` (of many processes), ``unfinished`` (what an interruption leaves),
+``compiler_options`` (of XLA), ``platforms`` (of programs), ``program_cache`` (of compiled programs) and
+``parameters`` (nested dicts, bound to Flax modules).
 
 Then come the interfaces through which the packages above work together without importing each other:
 ``encoded_volume`` (the result of ``encode_volume``), ``chunk_interfaces`` (one chunk to bytes and back) and

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from nvc_jax.chunks.special_values import bit_patterns, valid_mask
+from nvc_jax.chunks.special_values import bit_patterns
 from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import ChunkIndex
 from nvc_jax.core.dtypes import ignoring_nan, is_float
 from nvc_jax.core.errors import largest_error, largest_pointwise_error
+from nvc_jax.core.valid_values import valid_mask
 
 _ARITHMETIC = 2.0**-12
 """Share of the range by which decoders on other devices may differ, generously: FORMAT.md, section 17."""

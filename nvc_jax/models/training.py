@@ -107,7 +107,8 @@ def train(
         config: a training configuration, or what ``training_config`` takes: the name of a model such as
             ``"nvc-1"``, the path of a JSON file, or what such a file holds.
         volumes: volumes that ``open_volume`` takes. Files and stores are read part by part, whenever a part
-            is needed; they need not fit in memory.
+            is needed; they need not fit in memory. NaN, and values that a source declares to be missing or
+            beyond its limits, are not learned from.
         validation: volumes held out for a validation loss; must be empty for spectral models.
         seed: the only source of randomness. On the same devices and versions, the same arguments give the
             same parameters; on other numbers of devices and processes the same up to rounding.

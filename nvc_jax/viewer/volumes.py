@@ -11,13 +11,13 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE
-from nvc_jax.chunks.special_values import valid_mask
 from nvc_jax.compression.view import open as open_view
 from nvc_jax.container.destinations import holds_container
 from nvc_jax.container.store import open_container
 from nvc_jax.core.chunk_grid import Region, chunks_in_region
 from nvc_jax.core.chunk_interfaces import NO_LIMITS
 from nvc_jax.core.concurrency import map_in_order
+from nvc_jax.core.valid_values import valid_mask
 from nvc_jax.io.axes import default_spatial_axes
 from nvc_jax.io.coordinates import read_coordinates
 from nvc_jax.io.declared_values import DeclaredValues, parse_floats, read_declared_values

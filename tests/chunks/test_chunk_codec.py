@@ -9,11 +9,12 @@ import nvc_jax
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.preview import block_means
-from nvc_jax.chunks.special_values import bit_patterns, valid_mask, valid_range
+from nvc_jax.chunks.special_values import bit_patterns, valid_range
 from nvc_jax.chunks.transform_coder import DearChunk, TransformCoder
 from nvc_jax.core.chunk_interfaces import ChunkTarget, ValueRange
 from nvc_jax.core.dtypes import CODED_DTYPES
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.valid_values import valid_mask
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 PARAMS = nvc_jax.load_codec("nvc-1").params

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 import nvc_jax
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
-from nvc_jax.chunks.special_values import bit_patterns, valid_mask, valid_range
+from nvc_jax.chunks.special_values import bit_patterns, valid_range
 from nvc_jax.chunks.transform_coder import TransformCoder
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, ChunkTarget, Limits, ValueRange
 from nvc_jax.core.dtypes import CODED_DTYPES, is_float
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.valid_values import valid_mask
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 PADDED_SHAPE, SHAPE = (16, 16, 24), (7, 9, 13)

@@ -6,14 +6,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nvc_jax.chunks.special_values import (
-    all_finite,
     bit_patterns,
     encode_special_values,
     restore_special_values,
-    valid_mask,
     valid_range,
 )
 from nvc_jax.core.dtypes import CODED_DTYPES
+from nvc_jax.core.valid_values import all_finite, valid_mask
 
 PADDED = (16, 16, 16)
 SHAPES = hnp.array_shapes(min_dims=3, max_dims=3, max_side=6)

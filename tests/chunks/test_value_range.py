@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nvc_jax.chunks.special_values import valid_mask, valid_range
+from nvc_jax.chunks.special_values import valid_range
 from nvc_jax.chunks.value_range import ValueCounts, find_value_range, has_valid_values, scan_regions
 from nvc_jax.core.chunk_interfaces import ValueRange
+from nvc_jax.core.valid_values import valid_mask
 
 
 def missing_values_of(volume: np.ndarray) -> list[float]:

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nvc_jax.chunks.special_values import valid_mask
 from nvc_jax.core.aligned_arrays import is_aligned
 from nvc_jax.core.filling import fill_blocks, fill_smoothly, fill_with_last, pad_with_ends
+from nvc_jax.core.valid_values import valid_mask
 
 SHAPES = hnp.array_shapes(min_dims=3, max_dims=3, max_side=7)
 

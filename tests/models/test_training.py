@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import zarr
 
 from nvc_jax.autoencoder.config import VARIANTS, DenseConfig
 from nvc_jax.autoencoder.training.config import AutoencoderTraining
@@ -52,6 +53,17 @@ def check_saved(result: TrainingResult, directory: Path) -> None:
         result.save(directory)
     encoded = encode_volume(codec, smooth_volume(), step=0.1)
     assert decode_volume(codec, encoded).shape == (16, 16, 16)
+
+
+@pytest.mark.parametrize("config", [DENSE, SPECTRAL], ids=["dense", "spectral"])
+def test_declared_missing_values_are_gaps_as_nan_is(config: TrainingConfig, tmp_path: Path) -> None:
+    with_nan = smooth_volume()
+    with_nan[:4, 3:12] = np.nan
+    declared = np.where(np.isnan(with_nan), np.float32(1e20), with_nan)
+    array = zarr.create_array(tmp_path / "v.zarr", data=declared, fill_value=0)
+    array.attrs["_FillValue"] = 1e20
+    first, second = (train(config, [volume]).codec.params for volume in (tmp_path / "v.zarr", with_nan))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
 def test_a_block_autoencoder_is_trained_and_saved(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import normalize
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.io.lazy import read_region
-from nvc_jax.io.volumes import open_steps
+from nvc_jax.io.measurements import open_measurements
 from nvc_jax.training.config import volume_names
 from nvc_jax.training.mesh import gather_from_processes
 
@@ -82,7 +82,7 @@ class BlockRegions:
         self._overhang = 0 if blocks_per_volume is None else self._block - 1
         self._volumes = [
             self._lay_out(store, jax.random.fold_in(key, index), blocks_per_volume)
-            for index, store in enumerate(step for volume in volumes for step in open_steps(volume))
+            for index, store in enumerate(step for volume in volumes for step in open_measurements(volume))
         ]
         self._first_regions = np.cumsum([0, *(math.prod(volume.grid) for volume in self._volumes)])
         self._ranges = self._survey_ranges()

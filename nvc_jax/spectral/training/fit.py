@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nvc_jax.core.parameters import Params
-from nvc_jax.io.volumes import open_steps
+from nvc_jax.io.measurements import open_measurements
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.training.chunks import ChunkLoader, choose_chunks
 from nvc_jax.spectral.training.fitting import Fitting
@@ -62,7 +62,7 @@ def train_spectral(
         ValueError: a directory that holds another run.
     """
     mesh = make_mesh(options.devices)
-    stores = [store for volume in volumes for store in open_steps(volume)]
+    stores = [store for volume in volumes for store in open_measurements(volume)]
     loader = ChunkLoader(choose_chunks(stores, seed=options.seed), mesh)
     names = volume_names(volumes)
     run = {
