@@ -90,25 +90,17 @@ class _GatheredCoder(TransformCoder):
         self, values: np.ndarray, low: float, high: float, step: float, valid_shape: Shape3, boundaries: int
     ) -> tuple[bytes, Callable[[], np.ndarray]]:
         """Encode a chunk; see ``TransformCoder.encode``."""
-        encoded = self.encode_below(math.inf, values, low, high, step, valid_shape, boundaries)
+        encoded = self.encode_below(ChunkToEncode(math.inf, values, low, high, step, valid_shape, boundaries))
         assert not isinstance(encoded, DearChunk)
         return encoded
 
-    def encode_below(
-        self,
-        limit: float,
-        values: np.ndarray,
-        low: float,
-        high: float,
-        step: float,
-        valid_shape: Shape3,
-        boundaries: int,
-    ) -> tuple[bytes, Callable[[], np.ndarray]] | DearChunk:
+    def encode_below(self, chunk: ChunkToEncode) -> tuple[bytes, Callable[[], np.ndarray]] | DearChunk:
         """Encode a chunk unless it is dear; see ``TransformCoder.encode_below``."""
-        encoded = self._ask(ChunkToEncode(limit, values, low, high, step, valid_shape, boundaries))
+        encoded = self._ask(chunk)
         if isinstance(encoded, DearChunk):
             return encoded
-        return encoded, lambda: self.decode(self.parse(encoded, low, high, step, valid_shape))
+        stream = self.parse(encoded, chunk.low, chunk.high, chunk.step, chunk.valid_shape)
+        return encoded, lambda: self.decode(stream)
 
     def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
         """Encode several chunks, apart from others."""

@@ -15,7 +15,7 @@ from nvc_jax.chunks.error_correction import (
     correction_from_bytes,
     correction_to_bytes,
 )
-from nvc_jax.chunks.transform_coder import DearChunk, TransformCoder
+from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk, TransformCoder
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import NARROW_DTYPES, is_long_integer
@@ -105,7 +105,7 @@ class TransformBodyCodec:
             chunk: the values; ``low`` < ``high``.
             target: bound, and step in the volume's units.
             boundaries: see ``TransformCoder.encode``.
-            limit: see ``TransformCoder.encode_below``.
+            limit: see ``ChunkToEncode``.
 
         Returns:
             The body, or what it would cost; None where the step is too small for the transform, or the range
@@ -125,7 +125,7 @@ class TransformBodyCodec:
         low, high = self._coded_range(chunk.low, chunk.high)
         valid_shape = check_shape(chunk.values.shape)
         coded = self.coder.encode_below(
-            limit, self._prepare(chunk), low, high, float(step), valid_shape, boundaries
+            ChunkToEncode(limit, self._prepare(chunk), low, high, float(step), valid_shape, boundaries)
         )
         if isinstance(coded, DearChunk):
             return coded

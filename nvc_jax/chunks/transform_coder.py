@@ -25,7 +25,12 @@ class DearChunk(NamedTuple):
 
 
 class ChunkToEncode(NamedTuple):
-    """Arguments of ``TransformCoder.encode_below``."""
+    """A chunk that is encoded unless it is likely to cost more than a limit.
+
+    Attributes:
+        limit: bits and error as of ``DearChunk``; infinite for none.
+        values, low, high, step, valid_shape, boundaries: as of ``TransformCoder.encode``.
+    """
 
     limit: float
     values: np.ndarray
@@ -68,25 +73,13 @@ class TransformCoder(abc.ABC):
             The stream's bytes, and a function that returns their decoded values without reading the bytes.
         """
 
-    def encode_below(
-        self,
-        limit: float,
-        values: np.ndarray,
-        low: float,
-        high: float,
-        step: float,
-        valid_shape: Shape3,
-        boundaries: int,
-    ) -> tuple[bytes, Callable[[], np.ndarray]] | DearChunk:
-        """Encode a chunk unless it is likely to cost more than ``limit``, bits and error as of ``DearChunk``.
-
-        Other arguments are those of ``encode``, which coders run that have no estimate.
-        """
-        return self.encode(values, low, high, step, valid_shape, boundaries)
+    def encode_below(self, chunk: ChunkToEncode) -> tuple[bytes, Callable[[], np.ndarray]] | DearChunk:
+        """Encode a chunk unless it is dear; coders that have no estimate encode every chunk."""
+        return self.encode(*chunk[1:])
 
     def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
         """Encode several chunks to the streams of ``encode_below``, in one call of the device if possible."""
-        encoded = (self.encode_below(*chunk) for chunk in chunks)
+        encoded = (self.encode_below(chunk) for chunk in chunks)
         return [one if isinstance(one, DearChunk) else one[0] for one in encoded]
 
     @abc.abstractmethod

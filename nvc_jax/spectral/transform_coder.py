@@ -75,31 +75,22 @@ class SpectralTransformCoder(TransformCoder):
         self, values: np.ndarray, low: float, high: float, step: float, valid_shape: Shape3, boundaries: int
     ) -> tuple[bytes, Callable[[], np.ndarray]]:
         """Encode a chunk; see ``TransformCoder.encode``."""
-        encoded = self.encode_below(math.inf, values, low, high, step, valid_shape, boundaries)
+        encoded = self.encode_below(ChunkToEncode(math.inf, values, low, high, step, valid_shape, boundaries))
         assert not isinstance(encoded, DearChunk)
         return encoded
 
-    def encode_below(
-        self,
-        limit: float,
-        values: np.ndarray,
-        low: float,
-        high: float,
-        step: float,
-        valid_shape: Shape3,
-        boundaries: int,
-    ) -> tuple[bytes, Callable[[], np.ndarray]] | DearChunk:
+    def encode_below(self, chunk: ChunkToEncode) -> tuple[bytes, Callable[[], np.ndarray]] | DearChunk:
         """Encode a chunk unless it is dear; see ``TransformCoder.encode_below``."""
         params = self._copies.here()
         cost, encoded, symbols = self._encode(
             params,
-            jax.device_put(values),
-            *(np.float32(number) for number in (low, high, step)),
-            np.array(valid_shape, np.int32),
-            np.int32(boundaries),
-            np.float32(limit),
+            jax.device_put(chunk.values),
+            *(np.float32(number) for number in (chunk.low, chunk.high, chunk.step)),
+            np.array(chunk.valid_shape, np.int32),
+            np.int32(chunk.boundaries),
+            np.float32(chunk.limit),
         )
-        if _is_dear(float(cost), limit):
+        if _is_dear(float(cost), chunk.limit):
             return DearChunk(float(cost))
 
         def reconstruct() -> np.ndarray:

@@ -10,7 +10,7 @@ from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.preview import block_means
 from nvc_jax.chunks.special_values import bit_patterns, valid_range
-from nvc_jax.chunks.transform_coder import DearChunk, TransformCoder
+from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk, TransformCoder
 from nvc_jax.core.chunk_interfaces import ChunkTarget, ValueRange
 from nvc_jax.core.dtypes import CODED_DTYPES
 from nvc_jax.core.shapes import Shape3
@@ -211,11 +211,11 @@ class CautiousCoder(SpectralTransformCoder):
         super().__init__(PARAMS, PADDED_SHAPE)
         self.cost_per_voxel, self.n_calls = cost_per_voxel, 0
 
-    def encode_below(self, limit: float, values: np.ndarray, *arguments: Any) -> Any:
+    def encode_below(self, chunk: ChunkToEncode) -> Any:
         self.n_calls += 1
-        if limit < np.inf:
-            return DearChunk(self.cost_per_voxel * values.size)
-        return super().encode_below(limit, values, *arguments)
+        if chunk.limit < np.inf:
+            return DearChunk(self.cost_per_voxel * chunk.values.size)
+        return super().encode_below(chunk)
 
 
 @pytest.mark.parametrize("target", [ChunkTarget(0.05, 0.1), ChunkTarget(None, 0.05)])

@@ -90,10 +90,10 @@ def test_payloads_of_a_batch_are_those_of_chunks_alone(name: str) -> None:
 class CautiousCoder(RecordingCoder):
     """A coder to which chunks are dear, if there is a limit: about 0.01 bits a voxel."""
 
-    def encode_below(self, limit: float, values: np.ndarray, *arguments: Any) -> Any:
-        if limit < np.inf:
-            return DearChunk(0.01 * values.size)
-        return super().encode_below(limit, values, *arguments)
+    def encode_below(self, chunk: ChunkToEncode) -> Any:
+        if chunk.limit < np.inf:
+            return DearChunk(0.01 * chunk.values.size)
+        return super().encode_below(chunk)
 
     def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
         self.encoded.append(len(chunks))

@@ -9,7 +9,7 @@ from tiny_model.transform_coder import BlockMeanCoder
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.payload import parse_payload
-from nvc_jax.chunks.transform_coder import DearChunk
+from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk
 from nvc_jax.chunks.value_range import find_value_range
 from nvc_jax.chunks.volume_encoder import VolumeEncoder
 from nvc_jax.core.chunk_grid import chunk_regions, first_voxel
@@ -170,12 +170,12 @@ def test_an_error_in_a_batch_loses_no_chunk_before_it() -> None:
 class EstimatingCoder(CountingCoder):
     """A coder that knows what it costs, and states twice as much."""
 
-    def encode_below(self, limit: float, *arguments: Any) -> Any:
-        values, low, high, step, valid_shape, boundaries = arguments
-        stream, reconstruct = BlockMeanCoder.encode(self, values, low, high, step, valid_shape, boundaries)
-        errors = np.square((reconstruct() - values) / (high - low) / step, dtype=np.float64)
+    def encode_below(self, chunk: ChunkToEncode) -> Any:
+        stream, reconstruct = BlockMeanCoder.encode(self, *chunk[1:])
+        steps = (reconstruct() - chunk.values) / (chunk.high - chunk.low) / chunk.step
+        errors = np.square(steps, dtype=np.float64)
         estimate = 2 * (8 * len(stream) + 6 * float(errors.sum()))
-        if estimate > limit:
+        if estimate > chunk.limit:
             return DearChunk(estimate)
         self.n_encoded += 1
         return stream, reconstruct

@@ -31,21 +31,21 @@ def test_streams_decode_to_the_reconstruction_of_the_encoder(coder: SpectralTran
 
 
 def test_chunks_that_cost_more_than_a_limit_are_not_encoded(coder: SpectralTransformCoder) -> None:
-    dear = coder.encode_below(0.0, VALUES, *NUMBERS, VALID_SHAPE, 0)
+    dear = coder.encode_below(ChunkToEncode(0.0, VALUES, *NUMBERS, VALID_SHAPE, 0))
     assert isinstance(dear, DearChunk)
     stored, _ = coder.encode(VALUES, *NUMBERS, VALID_SHAPE, 0)
     assert 4 * len(stored) < dear.cost < 32 * len(stored)
-    encoded = coder.encode_below(dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0)
+    encoded = coder.encode_below(ChunkToEncode(dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0))
     assert not isinstance(encoded, DearChunk)
     assert encoded[0] == stored
-    unlimited = coder.encode_below(math.nan, VALUES, *NUMBERS, VALID_SHAPE, 0)
+    unlimited = coder.encode_below(ChunkToEncode(math.nan, VALUES, *NUMBERS, VALID_SHAPE, 0))
     assert not isinstance(unlimited, DearChunk)
     assert unlimited[0] == stored
-    assert coder.encode_below(0.99 * dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0) == dear
+    assert coder.encode_below(ChunkToEncode(0.99 * dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0)) == dear
 
 
 def test_streams_of_a_batch_are_those_of_chunks_alone(coder: SpectralTransformCoder) -> None:
-    dear = coder.encode_below(0.0, VALUES, *NUMBERS, VALID_SHAPE, 0)
+    dear = coder.encode_below(ChunkToEncode(0.0, VALUES, *NUMBERS, VALID_SHAPE, 0))
     assert isinstance(dear, DearChunk)
     flipped = np.ascontiguousarray(VALUES[::-1])
     chunks = [
@@ -58,7 +58,7 @@ def test_streams_of_a_batch_are_those_of_chunks_alone(coder: SpectralTransformCo
     coded = coder.encode_batch(chunks)
     assert coded[1] == dear
     assert all(isinstance(one, bytes) for one in coded[2:])
-    alone = [coder.encode_below(*chunk) for chunk in chunks]
+    alone = [coder.encode_below(chunk) for chunk in chunks]
     assert coded == [one if isinstance(one, DearChunk) else one[0] for one in alone]
     assert [coder.encode_batch([chunk])[0] for chunk in chunks[:2]] == coded[:2]
 
