@@ -84,25 +84,22 @@ class ChunkCodec(ChunkDecoder):
         self._encoder = PayloadEncoder(self._transform, self._bodies, padded_shape, *rules)
         self._pointwise = PointwiseEncoder(self._encoder, self._bodies, coder, padded_shape, *rules)
 
-    def encode(
-        self,
-        values: np.ndarray,
-        target: ChunkTarget,
-        boundaries: int = 0,
-        experience: Experience = NO_EXPERIENCE,
-    ) -> bytes:
+    def with_coder(self, coder: TransformCoder) -> "ChunkCodec":
+        """Make a codec of the same chunks by another coder of the model."""
+        return self._make_codec(coder)
+
+    def encode(self, values: np.ndarray, target: ChunkTarget, boundaries: int = 0) -> bytes:
         """Encode a chunk.
 
         Args:
             values: (z, y, x) voxels that lie in the volume, of the volume's dtype.
             target: bound and step that the payload must keep to.
             boundaries: bits of the chunk boundaries at which the chunk meets others.
-            experience: with the volume under this target, by which ways of coding are left out.
 
         Returns:
             The cheapest payload that keeps to the target.
         """
-        return self.encode_prepared(self.prepare(values), target, boundaries, experience)
+        return self.encode_prepared(self.prepare(values), target, boundaries)
 
     def prepare(self, values: np.ndarray) -> PreparedChunk:
         """Prepare a chunk that is encoded by several targets: (z, y, x) voxels, as of ``encode``."""
@@ -116,7 +113,7 @@ class ChunkCodec(ChunkDecoder):
         boundaries: int = 0,
         experience: Experience = NO_EXPERIENCE,
     ) -> bytes:
-        """Encode a prepared chunk; as ``encode``."""
+        """Encode a prepared chunk; as ``encode``, with experience by which ways of coding are left out."""
         with ignoring_nan(self._dtype):
             if target.pointwise_error is None:
                 payload = self._encoder.encode(prepared, target, boundaries, experience).payload
@@ -166,7 +163,7 @@ class ChunkCodec(ChunkDecoder):
             return [self.decode(payload) for payload in payloads]
 
         def decode(payload: bytes, coder: TransformCoder) -> np.ndarray:
-            return self._make_codec(coder).decode(payload)
+            return self.with_coder(coder).decode(payload)
 
         batch_size = pad_to_batch(len(payloads), self.batch_size)
         return list(map_with_coders(decode, payloads, self._transform.coder, batch_size))

@@ -20,16 +20,13 @@ class EncodingBatches:
     """Encodes chunks of a volume, several together.
 
     Args:
-        make_codec: makes the codec of chunks by a coder.
+        codec: of the chunks.
         coder: of the model.
         batch_size: largest number of chunks of a batch; with 1, each is encoded alone.
     """
 
-    def __init__(
-        self, make_codec: Callable[[TransformCoder], ChunkCodec], coder: TransformCoder, batch_size: int
-    ) -> None:
-        self._make_codec, self._coder, self.batch_size = make_codec, coder, batch_size
-        self._codec = make_codec(coder)
+    def __init__(self, codec: ChunkCodec, coder: TransformCoder, batch_size: int) -> None:
+        self._codec, self._coder, self.batch_size = codec, coder, batch_size
 
     def map_on_devices(self, function: Callable[[T, ChunkCodec], R], items: Iterable[T]) -> Iterator[R]:
         """Map items on all devices in use.
@@ -56,7 +53,7 @@ class EncodingBatches:
             return [function(item, self._codec) for item in items]
 
         def encode(item: T, coder: TransformCoder) -> R:
-            return function(item, self._make_codec(coder))
+            return function(item, self._codec.with_coder(coder))
 
         return map_with_coders(encode, items, self._coder, self.batch_size)
 

@@ -68,18 +68,18 @@ class VolumeEncoder(ChunkEncoder):
         batch_size: int | None = None,
     ) -> None:
         self._whole_shape = spatial_shape(chunk, chunk)
-        make_codec = functools.partial(
-            ChunkCodec,
-            padded_shape=padded_shape or self._whole_shape,
-            dtype=volume.dtype.numpy_dtype,
-            value_range=value_range,
-            whole_shape=self._whole_shape,
+        self._codec = ChunkCodec(
+            coder,
+            padded_shape or self._whole_shape,
+            volume.dtype.numpy_dtype,
+            value_range,
+            self._whole_shape,
         )
-        self._codec, self._step_limits = make_codec(coder), coder.step_limits
+        self._step_limits = coder.step_limits
         self._volume, self._value_range = volume, value_range
         self._regions = chunk_regions(volume.shape, chunk)
         batch_size = batch_size or choose_batch_size(coder, len(self._regions))
-        self._batches = EncodingBatches(make_codec, coder, batch_size)
+        self._batches = EncodingBatches(self._codec, coder, batch_size)
         self._chunk = chunk
         self._tried = KeptPayloads()
         self._lessons = Lessons(len(self._regions), self._pick(self._regions))

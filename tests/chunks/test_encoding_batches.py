@@ -1,4 +1,3 @@
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,8 +63,8 @@ def mixed_chunks() -> list[np.ndarray]:
 
 
 def make_batches(coder: SpectralTransformCoder, batch_size: int) -> EncodingBatches:
-    make_codec = functools.partial(ChunkCodec, padded_shape=PADDED_SHAPE, dtype=np.dtype("float32"))
-    return EncodingBatches(make_codec, coder, batch_size)
+    codec = ChunkCodec(coder, PADDED_SHAPE, np.dtype("float32"))
+    return EncodingBatches(codec, coder, batch_size)
 
 
 @pytest.mark.parametrize("name", TARGETS)
