@@ -45,18 +45,19 @@ template <int Width>
   }
 }
 
-// Transforms `n` columns whose rows lie `stride` apart; `out` may be `in`.
+// Transforms `n` columns whose rows lie a stride apart.
 template <int Width, typename Transform>
-[[gnu::always_inline]] inline void AlongColumns(int64_t length, const float* in, int64_t stride, int64_t n, float* out,
-                                                Strips<Width>& strips, Transform transform) {
+[[gnu::always_inline]] inline void AlongColumns(int64_t length, const float* in, int64_t in_stride, int64_t n, float* out,
+                                                int64_t out_stride, Strips<Width>& strips, Transform transform) {
   for (int64_t first = 0; first < n; first += Width) {
     const int64_t n_lanes = std::min<int64_t>(Width, n - first);
     for (int64_t k = 0; k < length; ++k) {
-      CopyLanes<Width>(in + k * stride + first, n_lanes, reinterpret_cast<float*>(&strips.in[k]));
+      __builtin_prefetch(in + k * in_stride + (first + Width < n ? first + Width : length * in_stride));
+      CopyLanes<Width>(in + k * in_stride + first, n_lanes, reinterpret_cast<float*>(&strips.in[k]));
     }
     transform(strips.in.data(), strips.out.data());
     for (int64_t k = 0; k < length; ++k) {
-      CopyLanes<Width>(reinterpret_cast<const float*>(&strips.out[k]), n_lanes, out + k * stride + first);
+      CopyLanes<Width>(reinterpret_cast<const float*>(&strips.out[k]), n_lanes, out + k * out_stride + first);
     }
   }
 }
@@ -96,14 +97,23 @@ RowLayout InBlocks(int64_t nx) { return {kSide, nx / kSide * kBlock, kBlock}; }
 
 RowLayout InSlice(int64_t nx) { return {nx, kSide * nx, kSide}; }
 
-// Transforms columns along z.
+// Transforms the blocks of a volume along z, each with those above and below; `out` may be `in`.
 template <int Width, typename Transform>
-[[gnu::always_inline]] inline void AlongSlices(const Axes& axes, const float* in, float* out, Strips<Width>& strips,
+[[gnu::always_inline]] inline void AlongBlocks(const Axes& axes, const float* in, float* out, Strips<Width>& strips,
                                                Transform transform) {
-  const bool is_whole = axes.x.n == axes.row();  // then all rows are one
-  const int64_t n = is_whole ? axes.y.n * axes.row() : axes.x.n, n_rows = is_whole ? 1 : axes.y.n;
-  for (int64_t y = 0; y < n_rows; ++y) {
-    AlongColumns<Width>(axes.z.n, in + y * axes.row(), axes.slice(), n, out + y * axes.row(), strips, transform);
+  const auto place = [&](int64_t k) { return k / kSide * kSide * axes.slice() + k % kSide * kSide * kSide; };
+  for (int64_t y = 0; y < axes.y.n / kSide; ++y) {
+    for (int64_t x = 0; x < axes.x.n / kSide; ++x) {
+      const int64_t block = (y * (axes.row() / kSide) + x) * kBlock;
+      for (int64_t first = block; first < block + kSide * kSide; first += Width) {
+        for (int64_t k = 0; k < axes.z.n; ++k) {
+          __builtin_prefetch(in + place(k) + first + kBlock);
+          std::memcpy(&strips.in[k], in + place(k) + first, 4 * Width);
+        }
+        transform(strips.in.data(), strips.out.data());
+        for (int64_t k = 0; k < axes.z.n; ++k) std::memcpy(out + place(k) + first, &strips.out[k], 4 * Width);
+      }
+    }
   }
 }
 
@@ -128,7 +138,15 @@ void ClearVoxels(const Axes& axes, float* volume) {
   std::fill(volume + axes.z.n * axes.slice(), volume + axes.sides[0] * axes.slice(), 0.0f);
 }
 
-// Coefficients of a volume. The products along z are where the blocks of the same slab of 8 slices will be.
+// Slices of a slab of 8, whose rows lie apart so that columns don't compete for the same places of a cache.
+struct Slab {
+  int64_t row, slice;
+  std::vector<float> voxels;
+
+  explicit Slab(const Axes& axes) : row(axes.row() + 2 * kSide), slice(axes.sides[1] * row), voxels(kSide * slice) {}
+};
+
+// Coefficients of a volume. The products along y and x are where the blocks of the same slab of 8 slices will be.
 template <int Width>
 [[gnu::always_inline]] inline void Analyze(const Axes& axes, const float* volume, float* blocks) {
   const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, row = axes.row(), slice = axes.slice();
@@ -136,23 +154,21 @@ template <int Width>
   const auto along = [](const Axis& axis) {
     return [&axis](Row<Width>* in, Row<Width>* out) { AnalyzeStrip<Width>(axis, in, out); };
   };
-  AlongSlices<Width>(axes, volume, blocks, strips, along(axes.z));
-  std::vector<float> scratch(kSide * slice);
+  Slab scratch(axes);
   for (int64_t start = 0; start < nz; start += kSide) {
     float* slab = blocks + start * slice;
     for (int64_t z = 0; z < kSide; ++z) {
-      AlongColumns<Width>(ny, slab + z * slice, row, nx, &scratch[z * slice], strips, along(axes.y));
-    }
-    for (int64_t z = 0; z < kSide; ++z) {
-      AlongRows<Width>(nx, ny, &scratch[z * slice], InSlice(row), slab + z * kSide * kSide, InBlocks(row), strips,
-                       along(axes.x));
+      float* rows = &scratch.voxels[z * scratch.slice];
+      AlongColumns<Width>(ny, volume + (start + z) * slice, row, nx, rows, scratch.row, strips, along(axes.y));
+      AlongRows<Width>(nx, ny, rows, InSlice(scratch.row), slab + z * kSide * kSide, InBlocks(row), strips, along(axes.x));
     }
     ClearBlocks(axes, slab);
   }
+  AlongBlocks<Width>(axes, blocks, blocks, strips, along(axes.z));
   std::fill(blocks + nz * slice, blocks + axes.sides[0] * slice, 0.0f);
 }
 
-// Volume of its coefficients.
+// Volume of its coefficients. The products along z are where the slab of 8 slices of the same blocks will be.
 template <int Width>
 [[gnu::always_inline]] inline void Synthesize(const Axes& axes, const float* blocks, float* volume) {
   const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, row = axes.row(), slice = axes.slice();
@@ -160,13 +176,19 @@ template <int Width>
   const auto along = [](const Axis& axis) {
     return [&axis](Row<Width>* in, Row<Width>* out) { SynthesizeStrip<Width>(axis, in, out); };
   };
-  for (int64_t z = 0; z < nz; ++z) {
-    const float* coefficients = blocks + z / kSide * kSide * slice + z % kSide * kSide * kSide;
-    float* voxels = volume + z * slice;
-    AlongRows<Width>(nx, ny, coefficients, InBlocks(row), voxels, InSlice(row), strips, along(axes.x));
-    AlongColumns<Width>(ny, voxels, row, nx, voxels, strips, along(axes.y));
+  AlongBlocks<Width>(axes, blocks, volume, strips, along(axes.z));
+  Slab scratch(axes);
+  for (int64_t start = 0; start < nz; start += kSide) {
+    float* slab = volume + start * slice;
+    for (int64_t z = 0; z < kSide; ++z) {
+      AlongRows<Width>(nx, ny, slab + z * kSide * kSide, InBlocks(row), &scratch.voxels[z * scratch.slice],
+                       InSlice(scratch.row), strips, along(axes.x));
+    }
+    for (int64_t z = 0; z < kSide; ++z) {
+      AlongColumns<Width>(ny, &scratch.voxels[z * scratch.slice], scratch.row, nx, slab + z * slice, row, strips,
+                          along(axes.y));
+    }
   }
-  AlongSlices<Width>(axes, volume, volume, strips, along(axes.z));
   ClearVoxels(axes, volume);
 }
 
