@@ -130,10 +130,26 @@ inline void MixRows(const std::vector<Mix>& mixes, Square& matrix) {
 
 constexpr float kRounding = 0x1p-22f;
 
+constexpr int64_t kQuad = 4;  // neighbouring rows of a strip that are 0 together, or not
+
+// Columns of a matrix that share a quad.
+struct Quad {
+  int32_t index, n_columns;
+};
+
 // Entries of 8 rows in the columns that are not 0.
 struct SparseRows {
   std::vector<int32_t> columns;
+  std::vector<Quad> quads;     // of all columns, one after the other
   std::vector<float> entries;  // 8 for each column
+
+  void Add(int64_t column, const float* column_entries) {
+    const auto quad = static_cast<int32_t>(column / kQuad);
+    if (quads.empty() || quads.back().index != quad) quads.push_back({quad, 0});
+    ++quads.back().n_columns;
+    columns.push_back(static_cast<int32_t>(column));
+    entries.insert(entries.end(), column_entries, column_entries + kSide);
+  }
 };
 
 // Entries that are nothing but roundings of the others are left out.
@@ -149,9 +165,7 @@ inline std::vector<SparseRows> PackRows(const Square& transposed) {
     const auto is_kept = [limit = largest * kRounding](float entry) { return std::fabs(entry) > limit; };
     for (int64_t column = 0; column < transposed.n; ++column) {
       const float* entries = transposed.row(column) + first;
-      if (std::none_of(entries, entries + kSide, is_kept)) continue;
-      group.columns.push_back(static_cast<int32_t>(column));
-      group.entries.insert(group.entries.end(), entries, entries + kSide);
+      if (std::any_of(entries, entries + kSide, is_kept)) group.Add(column, entries);
     }
     groups.push_back(std::move(group));
   }
@@ -247,6 +261,7 @@ int64_t SideOf(const Buffer& borders, const Buffer& matrix) {
 template <int Width>
 struct alignas(4 * Width) Row {
   typedef float Vector __attribute__((vector_size(4 * Width)));
+  typedef uint64_t Bits __attribute__((vector_size(4 * Width)));
 
   Vector lanes;
 };
@@ -282,6 +297,49 @@ template <int Width>
   }
 }
 
+// Finds the quads of a strip's rows that are not 0, and tells whether there are any.
+template <int Width>
+[[gnu::always_inline]] inline bool FindUsed(int64_t n, const Row<Width>* strip, uint8_t* used) {
+  typedef typename Row<Width>::Bits Bits;
+  uint8_t any = 0;
+  for (int64_t quad = 0; quad < n / kQuad; ++quad) {
+    Bits bits = {};
+    for (int64_t k = 0; k < kQuad; ++k) bits |= reinterpret_cast<Bits>(strip[quad * kQuad + k].lanes);
+    uint64_t word = 0;
+    for (int64_t k = 0; k < Width / 2; ++k) word |= bits[k];
+    used[quad] = word != 0;
+    any |= used[quad];
+  }
+  return any;
+}
+
+// Multiplies by the rows of the quads that are not 0, all others add nothing.
+template <int Width>
+[[gnu::always_inline]] inline void MultiplyUsed(const Axis& axis, const Row<Width>* in, const uint8_t* used,
+                                                Row<Width>* out) {
+  typedef typename Row<Width>::Vector Vector;
+  for (const SparseRows& group : axis.groups) {
+    Vector sums[kSide] = {};
+    const float* entries = group.entries.data();
+    const int32_t* column = group.columns.data();
+    for (const Quad& quad : group.quads) {
+      const int32_t* end = column + quad.n_columns;
+      if (!used[quad.index]) {
+        entries += quad.n_columns * kSide;
+        column = end;
+        continue;
+      }
+      for (; column < end; ++column) {
+        const Vector row = in[*column].lanes;
+        for (int r = 0; r < kSide; ++r) sums[r] += entries[r] * row;
+        entries += kSide;
+      }
+    }
+    for (int r = 0; r < kSide; ++r) out[r].lanes = sums[r];
+    out += kSide;
+  }
+}
+
 // Mixes rows; rotations turn by `direction`, 1 or −1, times their angles.
 template <int Width>
 [[gnu::always_inline]] inline void ApplyMix(const Mix& mix, float direction, Row<Width>* strip) {
@@ -311,10 +369,15 @@ template <int Width>
   Multiply<Width>(axis, strip, coefficients);
 }
 
-// Voxels of the coefficients in `strip`.
+// Voxels of the coefficients in `strip`, many of which are 0 where few bits are spent.
 template <int Width>
-[[gnu::always_inline]] inline void SynthesizeStrip(const Axis& axis, Row<Width>* strip, Row<Width>* voxels) {
-  Multiply<Width>(axis, strip, voxels);
+[[gnu::always_inline]] inline void SynthesizeStrip(const Axis& axis, const Row<Width>* strip, uint8_t* used,
+                                                   Row<Width>* voxels) {
+  if (!FindUsed<Width>(axis.n, strip, used)) {
+    std::fill(voxels, voxels + axis.n, Row<Width>{});
+    return;
+  }
+  MultiplyUsed<Width>(axis, strip, used, voxels);
   for (auto mix = axis.mixes.rbegin(); mix != axis.mixes.rend(); ++mix) ApplyMix<Width>(*mix, -1, voxels);
   ApplyBorders<Width>(axis, voxels);
 }

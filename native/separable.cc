@@ -152,7 +152,7 @@ template <int Width>
   const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, row = axes.row(), slice = axes.slice();
   Strips<Width> strips(std::max({nz, ny, nx}));
   const auto along = [](const Axis& axis) {
-    return [&axis](Row<Width>* in, Row<Width>* out) { AnalyzeStrip<Width>(axis, in, out); };
+    return [&axis](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) { AnalyzeStrip<Width>(axis, in, out); };
   };
   Slab scratch(axes);
   for (int64_t start = 0; start < nz; start += kSide) {
@@ -173,8 +173,9 @@ template <int Width>
 [[gnu::always_inline]] inline void Synthesize(const Axes& axes, const float* blocks, float* volume) {
   const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, row = axes.row(), slice = axes.slice();
   Strips<Width> strips(std::max({nz, ny, nx}));
-  const auto along = [](const Axis& axis) {
-    return [&axis](Row<Width>* in, Row<Width>* out) { SynthesizeStrip<Width>(axis, in, out); };
+  std::vector<uint8_t> used(strips.in.size() / kQuad);
+  const auto along = [&used](const Axis& axis) {
+    return [&](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) { SynthesizeStrip<Width>(axis, in, used.data(), out); };
   };
   AlongBlocks<Width>(axes, blocks, volume, strips, along(axes.z));
   Slab scratch(axes);
