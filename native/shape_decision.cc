@@ -11,6 +11,7 @@
 #include <map>
 #include <vector>
 
+#include "axis_cache.h"
 #include "axis_constants.h"
 #include "axis_factors.h"
 #include "buffers.h"
@@ -66,12 +67,13 @@ class Decision {
  public:
   Decision(const Volume& volume, const AxisConstants& constants, const Settings& settings, const Candidates& candidates,
            const Blocks& blocks, const Loops& loops)
-      : volume_(volume), blocks_(blocks), constants_(constants), settings_(settings), candidates_(candidates), loops_(loops) {}
+      : volume_(volume), blocks_(blocks), constants_(constants), settings_(settings), candidates_(candidates), loops_(loops),
+        tiles_(constants, MakeTileTransform), line_transforms_(constants, MakeLineTransform) {}
 
   // Decides an axis, the others as in `shape`; returns the cost.
   float DecideAxis(const Columns& columns, const Padding& padding, Shape& shape) {
     const int axis = columns.axis;
-    LineArray lines = TransformOtherAxes(volume_, columns, padding, shape, constants_, loops_.transform_column);
+    LineArray lines = TransformOtherAxes(volume_, columns, padding, shape, constants_, tiles_, loops_.transform_column);
     const int64_t n_rows = static_cast<int64_t>(lines.values.size()) / lines.n_lines;
     std::vector<float> costs = CostsOfLines(lines, axis, shape.lengths[axis], shape.filters[axis]);
     for (int64_t k = 0; k < lines.n_lines; ++k) costs[k] = lines.weights[k] > 0 ? lines.weights[k] * costs[k] : -1;
@@ -96,17 +98,17 @@ class Decision {
   }
 
  private:
-  std::vector<float> CostsOfLines(const LineArray& lines, int axis, int32_t length, int32_t filter) const {
+  std::vector<float> CostsOfLines(const LineArray& lines, int axis, int32_t length, int32_t filter) {
     const auto valid = static_cast<int32_t>(volume_.valid[axis]);
     const AxisShape shape =
         MakeAxisShape(volume_.sides[axis], valid, length, filter, constants_, {false, false});
-    const LineTransform transform = MakeLineTransform(AxisFactors(shape, constants_));
+    const LineTransform& transform = line_transforms_.Get(shape);
     std::vector<float> costs(lines.n_lines);
     loops_.sum_costs(transform.axis, lines.View(volume_.step, transform.is_dc), settings_.prices, costs.data());
     return costs;
   }
 
-  float CostOf(const LineArray& lines, int axis, int32_t length, int32_t filter) const {
+  float CostOf(const LineArray& lines, int axis, int32_t length, int32_t filter) {
     const std::vector<float> costs = CostsOfLines(lines, axis, length, filter);
     float sum = 0;
     for (int64_t k = 0; k < lines.n_lines; ++k) sum += lines.weights[k] * costs[k];
@@ -131,6 +133,8 @@ class Decision {
   const Settings& settings_;
   const Candidates& candidates_;
   const Loops& loops_;
+  AxisCache<TileTransform> tiles_;
+  AxisCache<LineTransform> line_transforms_;
   std::map<std::array<int32_t, 3>, float> costs_of_dc_;
 };
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "axis_cache.h"
 #include "axis_constants.h"
 #include "axis_factors.h"
 #include "axis_transform.h"
@@ -101,7 +102,19 @@ struct Shape {
   int32_t filters[3];
 };
 
-Tile MakeTile(const AxisFactors& factors) {
+// Transform of a small axis.
+struct TileTransform {
+  Tile tile;
+  std::vector<uint8_t> is_dc;
+};
+
+std::vector<uint8_t> ListDc(const AxisFactors& factors) {
+  std::vector<uint8_t> is_dc;
+  for (int64_t start = 0; start < factors.shape().valid; start += kSide) is_dc.push_back(factors.is_dc(start / kSide));
+  return is_dc;
+}
+
+TileTransform MakeTileTransform(const AxisFactors& factors) {
   Tile tile = {};
   for (size_t i = 0; i < factors.rows().size(); ++i) {
     const DctRow& row = factors.rows()[i];
@@ -116,7 +129,7 @@ Tile MakeTile(const AxisFactors& factors) {
       }
     }
   }
-  return tile;
+  return {tile, ListDc(factors)};
 }
 
 // An array of lines along an axis: rows are voxels of the axis, columns are lines.
@@ -132,7 +145,8 @@ struct LineArray {
 };
 
 LineArray TransformOtherAxes(const Volume& volume, const Columns& columns, const Padding& padding, const Shape& shape,
-                             const AxisConstants& constants, ColumnTransform transform) {
+                             const AxisConstants& constants, AxisCache<TileTransform>& tiles,
+                             ColumnTransform transform) {
   const int axis = columns.axis;
   const auto others = OthersOf(axis);
   const int64_t n = padding.n_lines(), used = std::min(CeilDivide(volume.valid[axis], kSide) * kSide, volume.sides[axis]);
@@ -140,22 +154,21 @@ LineArray TransformOtherAxes(const Volume& volume, const Columns& columns, const
   for (size_t c = 0; c < columns.corners.size(); ++c) {
     const auto& corner = columns.corners[c];
     ColumnVoxels column{volume.voxels, axis, used, {columns.sides[others[0]], columns.sides[others[1]]}};
-    std::vector<AxisFactors> factors;
+    const TileTransform* made[2];
     for (int k = 0; k < 2; ++k) {
       const int other = others[k];
       const auto valid = static_cast<int32_t>(std::min(volume.valid[other] - corner[other], column.sides[k]));
-      factors.emplace_back(MakeAxisShape(column.sides[k], valid, shape.lengths[other], shape.filters[other], constants,
-                                         {false, false}),
-                           constants);
+      made[k] = &tiles.Get(MakeAxisShape(column.sides[k], valid, shape.lengths[other], shape.filters[other], constants,
+                                         {false, false}));
       column.first += corner[other] * volume.stride(other);
     }
     const int64_t first = static_cast<int64_t>(c) * padding.sides[0] * padding.sides[1];
-    transform(volume, column, MakeTile(factors[0]), MakeTile(factors[1]), &lines.values[first], n);
+    transform(volume, column, made[0]->tile, made[1]->tile, &lines.values[first], n);
     std::fill_n(&lines.weights[first], padding.sides[0] * padding.sides[1], columns.weights[c]);
-    for (int64_t i = 0; i < column.sides[0]; i += kSide) {
-      for (int64_t j = 0; j < column.sides[1]; j += kSide) {
-        const bool is_mean = factors[0].is_dc(i / kSide) && factors[1].is_dc(j / kSide);
-        lines.are_means[first + i * padding.sides[1] + j] = is_mean;
+    for (size_t i = 0; i < made[0]->is_dc.size(); ++i) {
+      for (size_t j = 0; j < made[1]->is_dc.size(); ++j) {
+        const int64_t place = static_cast<int64_t>(i) * kSide * padding.sides[1] + static_cast<int64_t>(j) * kSide;
+        lines.are_means[first + place] = made[0]->is_dc[i] && made[1]->is_dc[j];
       }
     }
   }
@@ -175,9 +188,7 @@ LineTransform MakeLineTransform(const AxisFactors& factors) {
     const DctRow& row = factors.rows()[i];
     for (int64_t k = 0; k < row.length; ++k) transposed.row(row.start + k)[i] = row.entries[k] * row.norm;
   }
-  std::vector<uint8_t> is_dc;
-  for (int64_t block = 0; block < used / kSide; ++block) is_dc.push_back(factors.is_dc(block));
-  return {MakeAnalysis(factors.borders().data(), std::move(transposed)), is_dc};
+  return {MakeAnalysis(factors.borders().data(), std::move(transposed)), ListDc(factors)};
 }
 
 LineArray TakeLines(const LineArray& lines, const std::vector<Draw>& drawn, int64_t n_rows) {
