@@ -33,7 +33,7 @@ The modules in reading order
   ``class_decision``, ``class_choice``: decisions by rate and distortion, that of the shape by a few columns
   of the volume. ``native_shape_decision`` calls the kernel that decides the shape on CPUs, and
   ``group_columns``, ``group_line_costs`` and ``group_class_costs`` have those of GPUs.
-- ``block_sample``: the blocks by which the profile is chosen.
+- ``block_sample``: the blocks by which the profile is chosen. ``rounding_errors``: what they lose.
 - ``scan_order``: the order in which integers are coded. ``block_ends``: up to where a block may have any.
   ``neighbour_contexts``: what the integers before say about one.
 - ``trellis_costs``, ``trellis_steps``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.

@@ -221,10 +221,10 @@ def quantize_for_classes(costs: DecisionCosts, values: jax.Array, classes: jax.A
     return round_with_dead_zone(values, costs.first_thresholds[tables], costs.further_thresholds[tables])
 
 
-def quantize_independently(
+def choose_independently(
     costs: DecisionCosts, values: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Choose classes, and integers of one quantiser, for blocks whose neighbours are not known.
+) -> tuple[jax.Array, jax.Array]:
+    """Choose classes for blocks whose neighbours are not known.
 
     Args:
         costs: of the entropy model.
@@ -232,8 +232,21 @@ def quantize_independently(
         options: of the encoder.
 
     Returns:
-        int32 (n, 512) integers, int32 (n,) classes, and float32 (n,) estimated bits without DC.
+        int32 (n,) classes, and float32 (n,) estimated bits without DC.
     """
     bits = class_costs(costs, values, options).astype(jnp.float32) / COST_UNITS + costs.signalling_bits[None]
-    classes = jnp.argmin(bits, axis=1).astype(jnp.int32)
-    return quantize_for_classes(costs, values, classes), classes, jnp.min(bits, axis=1)
+    return jnp.argmin(bits, axis=1).astype(jnp.int32), jnp.min(bits, axis=1)
+
+
+def quantize_independently(
+    costs: DecisionCosts, values: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Choose classes, and integers of one quantiser, for blocks whose neighbours are not known.
+
+    Arguments are those of ``choose_independently``.
+
+    Returns:
+        int32 (n, 512) integers, and what ``choose_independently`` returns.
+    """
+    classes, bits = choose_independently(costs, values, options)
+    return quantize_for_classes(costs, values, classes), classes, bits
