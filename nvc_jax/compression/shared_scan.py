@@ -19,7 +19,6 @@ from nvc_jax.chunks.value_range import ValueCounts
 from nvc_jax.compression.source import (
     STORED_CHECKSUM,
     count_values,
-    crc32,
     find_changed,
     no_checksums,
     pieces_of,
@@ -31,6 +30,7 @@ from nvc_jax.core.chunk_grid import ChunkIndex, Region, chunks_in_region
 from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.shapes import Shape
 from nvc_jax.io.declared_values import DeclaredValues
+from nvc_jax.native.checksums import crc32
 
 _LEAST_PAUSE_SECONDS, _PAUSES = 0.02, 20
 """Pause between two looks at the notes: a share of the time that the writer waits."""

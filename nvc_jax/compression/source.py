@@ -20,6 +20,7 @@ from nvc_jax.core.shapes import Shape
 from nvc_jax.core.spatial_axes import spatial_axes
 from nvc_jax.io.declared_values import DeclaredValues
 from nvc_jax.io.lazy import read_region
+from nvc_jax.native.checksums import crc32
 
 STORED_CHECKSUM = np.dtype("<u4")
 """Dtype of the checksums as they are stored."""
@@ -139,9 +140,3 @@ def find_changed(
 def no_checksums(shape: Sequence[int], chunk: Shape) -> np.ndarray:
     """Make the array of the checksums of all chunks, of the shape of their grid, with zeros in it."""
     return np.zeros([-(-side // n) for side, n in zip(shape, chunk, strict=True)], STORED_CHECKSUM)
-
-
-def crc32(values: np.ndarray) -> int:
-    """CRC-32 of a chunk's values, in C order."""
-    # Python has no buffers of bfloat16.
-    return zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)

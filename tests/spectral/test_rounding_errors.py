@@ -20,7 +20,8 @@ def test_errors_are_those_of_the_integers_of_all_coefficients_but_dc(size: float
     classes = jnp.asarray(rng.integers(0, N_CLASSES, 30), jnp.int32)
     integers = np.asarray(jax.jit(quantize_for_classes)(COSTS, jnp.asarray(values), classes), np.float64)
     expected = ((values.astype(np.float64) - integers)[:, 1:] ** 2).sum(axis=1)
-    np.testing.assert_allclose(sum_errors(COSTS, jnp.asarray(values), classes), expected, rtol=1e-4, atol=1e-6)
+    errors = sum_errors(COSTS, jnp.asarray(values), classes)
+    np.testing.assert_allclose(errors, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_an_error_beyond_the_largest_integer_counts() -> None:
