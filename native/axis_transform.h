@@ -176,17 +176,39 @@ inline std::vector<SparseRows> PackRows(const Square& transposed) {
 struct Border {
   int64_t first;
   float entries[kSide * kSide];
+  // Whether sums of mirrored voxels stay as they are, and all entries follow from those by which differences change.
+  bool keeps_sums;
+  float of_differences[kReach * kReach];
 };
+
+// Finds out whether the matrix of a border keeps sums, up to roundings.
+inline void FindMirrored(Border& border) {
+  const auto entry = [&border](int64_t row, int64_t column) { return border.entries[row * kSide + column]; };
+  const auto is_near = [](float a, float b) { return std::fabs(a - b) <= kRounding; };
+  border.keeps_sums = true;
+  for (int64_t row = 0; row < kReach; ++row) {
+    for (int64_t column = 0; column < kReach; ++column) {
+      const int64_t below = kSide - 1 - row, beyond = kSide - 1 - column;
+      const float own = entry(row, column), mirrored = entry(row, beyond);
+      border.keeps_sums &= is_near(own, entry(below, beyond)) && is_near(mirrored, entry(below, column)) &&
+                           is_near(own + mirrored, row == column ? 1 : 0);
+      border.of_differences[row * kReach + column] = (own - mirrored) / 2;
+    }
+  }
+}
 
 // Borders whose matrices change something.
 inline std::vector<Border> FindBorders(int64_t side, const float* matrices) {
   std::vector<Border> borders;
   for (int64_t index = 0; index <= side / kSide; ++index) {
-    Border border{index * kSide - kReach, {}};
+    Border border{index * kSide - kReach, {}, false, {}};
     std::copy_n(matrices + index * kSide * kSide, kSide * kSide, border.entries);
     bool is_identity = true;
     for (int64_t k = 0; k < kSide * kSide; ++k) is_identity &= border.entries[k] == (k % (kSide + 1) == 0);
-    if (!is_identity) borders.push_back(border);
+    if (is_identity) continue;
+    const bool is_inside = index > 0 && index < side / kSide;
+    if (is_inside) FindMirrored(border);
+    borders.push_back(border);
   }
   return borders;
 }
@@ -266,10 +288,32 @@ struct alignas(4 * Width) Row {
   Vector lanes;
 };
 
+// Applies a border that keeps sums to its 8 rows.
+template <int Width>
+[[gnu::always_inline]] inline void ApplyMirrored(const Border& border, Row<Width>* rows) {
+  typedef typename Row<Width>::Vector Vector;
+  Vector halves[kReach], differences[kReach], changed[kReach] = {};
+  for (int k = 0; k < kReach; ++k) {
+    halves[k] = 0.5f * (rows[k].lanes + rows[kSide - 1 - k].lanes);
+    differences[k] = rows[k].lanes - rows[kSide - 1 - k].lanes;
+  }
+  for (int k = 0; k < kReach; ++k) {
+    for (int r = 0; r < kReach; ++r) changed[r] += border.of_differences[r * kReach + k] * differences[k];
+  }
+  for (int r = 0; r < kReach; ++r) {
+    rows[r].lanes = halves[r] + changed[r];
+    rows[kSide - 1 - r].lanes = halves[r] - changed[r];
+  }
+}
+
 template <int Width>
 [[gnu::always_inline]] inline void ApplyBorders(const Axis& axis, Row<Width>* strip) {
   typedef typename Row<Width>::Vector Vector;
   for (const Border& border : axis.borders) {
+    if (border.keeps_sums) {
+      ApplyMirrored<Width>(border, strip + border.first);
+      continue;
+    }
     // Of the first and the last border half the voxels do not exist.
     const int64_t from = std::max<int64_t>(-border.first, 0), to = std::min(axis.n - border.first, kSide);
     Vector voxels[kSide] = {}, sums[kSide] = {};

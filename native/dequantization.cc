@@ -29,10 +29,12 @@ Offsets OffsetsOfClass(const int32_t* tables, int64_t n, const float* of_tables,
   return offsets;
 }
 
-// A loop that compilers turn to vectors: everything is loaded, and then chosen from.
+// A loop that compilers turn to vectors: everything is loaded, and then chosen from. Offsets of a kind are `stride` apart
+// from those of the next.
 [[gnu::always_inline]] inline void Fill(const int32_t* __restrict points, int64_t n, const float* __restrict offsets,
-                                        float step, float* __restrict coefficients) {
-  const float *ones = offsets, *larger = offsets + n, *odd_ones = offsets + 2 * n, *odd_larger = offsets + 3 * n;
+                                        int64_t stride, float step, float* __restrict coefficients) {
+  const float *ones = offsets, *larger = offsets + stride, *odd_ones = offsets + 2 * stride;
+  const float* odd_larger = offsets + 3 * stride;
   for (int64_t k = 0; k < n; ++k) {
     const int32_t point = points[k], magnitude = point < 0 ? -point : point;
     const bool is_one = magnitude <= 2;
@@ -44,16 +46,33 @@ Offsets OffsetsOfClass(const int32_t* tables, int64_t n, const float* of_tables,
   }
 }
 
+constexpr int64_t kTogether = 64;
+
+// Many coefficients are 0 where few bits are spent.
+[[gnu::always_inline]] inline void FillUsed(const int32_t* points, int64_t n, const float* offsets, float step,
+                                            float* coefficients) {
+  for (int64_t first = 0; first < n; first += kTogether) {
+    const int64_t count = std::min(kTogether, n - first);
+    int32_t bits = 0;
+    for (int64_t k = first; k < first + count; ++k) bits |= points[k];
+    if (bits == 0) {
+      std::fill_n(coefficients + first, count, 0.0f);
+    } else {
+      Fill(points + first, count, offsets + first, n, step, coefficients + first);
+    }
+  }
+}
+
 using FillBlock = void (*)(const int32_t*, int64_t, const float*, float, float*);
 
 NVC_FOR_AVX512 void FillByAvx512(const int32_t* points, int64_t n, const float* offsets, float step, float* to) {
-  Fill(points, n, offsets, step, to);
+  FillUsed(points, n, offsets, step, to);
 }
 NVC_FOR_AVX2 void FillByAvx2(const int32_t* points, int64_t n, const float* offsets, float step, float* to) {
-  Fill(points, n, offsets, step, to);
+  FillUsed(points, n, offsets, step, to);
 }
 void FillAnywhere(const int32_t* points, int64_t n, const float* offsets, float step, float* to) {
-  Fill(points, n, offsets, step, to);
+  FillUsed(points, n, offsets, step, to);
 }
 
 ffi::Error Dequantize(S32 points, S32 firsts, S32 classes, S32 tables, F32 offsets, F32 step, int32_t n_tables,
