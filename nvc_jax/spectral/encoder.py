@@ -16,7 +16,7 @@ from nvc_jax.core.parameters import Params
 from nvc_jax.core.platforms import hoist
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.spectral.analysis import analyze, decide_shape
-from nvc_jax.spectral.bitstream import BlockSymbols, encode_stream
+from nvc_jax.spectral.bitstream import BlockSymbols, encode_quantized
 from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.transform.block_layout import BLOCK_SIZE
@@ -139,8 +139,9 @@ def _prepare(
         arguments = (centered, step, valid_shape, boundaries, decision.shape, options, original)
         analysis = analyze(params["entropy"], *arguments)
         encoded = EncodedStream(
-            stream=encode_stream(
-                analysis.model, analysis.layout, analysis.symbols, analysis.n_lanes, analysis.scan
+            stream=encode_quantized(
+                *(analysis.model, analysis.layout, analysis.scan),
+                *(analysis.quantized, analysis.symbols, analysis.n_lanes),
             ),
             minimum=minimum,
             maximum=maximum,
