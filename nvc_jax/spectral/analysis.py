@@ -10,6 +10,7 @@ from nvc_jax.entropy.interleaving import lanes_for
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral import quantization, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols, bits_per_lane
+from nvc_jax.spectral.block_sample import energy_rule
 from nvc_jax.spectral.class_choice import choose_classes
 from nvc_jax.spectral.class_decision import COST_UNITS, class_costs
 from nvc_jax.spectral.dc_prediction import predict_dc
@@ -90,7 +91,7 @@ def analyze(
         boundaries: int32, boundaries at which the volume meets other chunks.
         transform: shape of the transform.
         options: choices that the encoder may make.
-        original: from which ``centered`` was made: see ``separable.forward``.
+        original: from which ``centered`` was made: see ``separable.forward_with_energies``.
 
     Raises:
         ValueError: the options do not suit the model.
@@ -102,10 +103,13 @@ def analyze(
     # Transform: coefficients in steps.
     shape = check_shape(centered.shape)
     axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
-    values = separable.forward(centered, [*axes[:2], axes[2].scaled(1 / step)], original)
+    in_steps = [*axes[:2], axes[2].scaled(1 / step)]
+    values, energies = separable.forward_with_energies(
+        centered, in_steps, energy_rule(single_steps), original
+    )
 
     # Profile and classes, by the integers of a single quantiser, whose steps are smaller.
-    profile = choose_profile(profiles, layout, values, options)
+    profile = choose_profile(profiles, layout, values, options, energies)
     model = take_profile(profiles, profile)
     costs = take_decision_costs(profiles, profile, options)
     bits_by_class = class_costs(costs, values, options, single_steps).astype(jnp.float32) / COST_UNITS

@@ -107,9 +107,7 @@ def quantize(
     return joined.reshape(values.shape)
 
 
-def _quantize_group(
-    tables: _Tables, scan: ScanOrder, blocks: _Blocks, joined: Any, decisions: Any
-) -> None:
+def _quantize_group(tables: _Tables, scan: ScanOrder, blocks: _Blocks, joined: Any, decisions: Any) -> None:
     """Quantise the blocks of one group.
 
     Args:

@@ -23,6 +23,7 @@ from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.transform import group_separable, native_separable
 from nvc_jax.transform.axis_transform import AxisTransform, make_axis_transform
 from nvc_jax.transform.block_layout import BLOCK_SIZE, from_blocks, to_blocks
+from nvc_jax.transform.group_separable import EnergyRule
 
 
 class TransformShape(NamedTuple):
@@ -81,31 +82,56 @@ def _make_axes(
     return [jax.tree.map(operator.itemgetter(axis), stacked) for axis in range(3)]
 
 
-def forward(
-    volume: jax.Array, transforms: list[AxisTransform], original: Original | None = None
-) -> jax.Array:
+def forward(volume: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
     """Compute the coefficients of a volume.
 
     Args:
         volume: float32 (z, y, x), sides multiples of 8; voxels that do not count may be anything finite.
         transforms: of the three axes.
-        original: from which ``volume`` was made, if it was. GPUs take it, and need ``volume`` no more.
 
     Returns:
         float32 (blocks, 512), blocks and the coefficients of each in z, y, x order.
     """
+    return forward_with_energies(volume, transforms, EnergyRule())[0]
 
-    def reference(volume: jax.Array, transforms: list[AxisTransform], _: Original | None) -> jax.Array:
-        return to_blocks(apply_matrices(volume, [transform.analysis for transform in transforms]))
 
-    def kernel(volume: jax.Array, transforms: list[AxisTransform], _: Original | None) -> jax.Array:
-        return native_separable.analyze(volume, [transform.analysis_factors for transform in transforms])
+def forward_with_energies(
+    volume: jax.Array, transforms: list[AxisTransform], rule: EnergyRule, original: Original | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Compute the coefficients of a volume, as ``forward``, and the energies of its blocks.
 
-    def gpu(volume: jax.Array, transforms: list[AxisTransform], original: Original | None) -> jax.Array:
+    Args:
+        volume: of which the coefficients are.
+        transforms: of the three axes.
+        rule: of energies.
+        original: from which ``volume`` was made, if it was. GPUs take it, and need ``volume`` no more.
+
+    Returns:
+        The coefficients; and float32 (blocks,), the energies of each block's coefficients but the first. Where
+        CPUs run their kernel they are 0.
+    """
+
+    def reference(
+        volume: jax.Array, transforms: list[AxisTransform], _: Original | None
+    ) -> tuple[jax.Array, jax.Array]:
+        blocks = to_blocks(apply_matrices(volume, [transform.analysis for transform in transforms]))
+        return blocks, jnp.sum(rule.energies(blocks[:, 1:]), axis=1)
+
+    def kernel(
+        volume: jax.Array, transforms: list[AxisTransform], _: Original | None
+    ) -> tuple[jax.Array, jax.Array]:
+        factors = [transform.analysis_factors for transform in transforms]
+        blocks = native_separable.analyze(volume, factors)
+        return blocks, jnp.zeros(len(blocks), jnp.float32)
+
+    def gpu(
+        volume: jax.Array, transforms: list[AxisTransform], original: Original | None
+    ) -> tuple[jax.Array, jax.Array]:
         matrices = [transform.analysis for transform in transforms]
         if original is None:
-            return group_separable.forward(volume, None, matrices)
-        return group_separable.forward(original.volume, (original.minimum, original.maximum), matrices)
+            return group_separable.forward(volume, None, matrices, rule)
+        limits = (original.minimum, original.maximum)
+        return group_separable.forward(original.volume, limits, matrices, rule)
 
     return on_cpu(kernel, reference, volume, transforms, original, gpu=gpu)
 

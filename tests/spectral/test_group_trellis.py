@@ -51,5 +51,7 @@ def test_the_kernel_equals_the_reference(scale: float) -> None:
     counts = scan_order.count_coded(scan, LAYOUT, ends)
     is_coded = np.arange(511) < np.asarray(counts)[:, None]
     wanted = np.asarray(wanted).reshape(n, -1)
-    np.testing.assert_array_equal(np.asarray(packed)[: wanted.size].reshape(n, -1)[is_coded], wanted[is_coded])
+    np.testing.assert_array_equal(
+        np.asarray(packed)[: wanted.size].reshape(n, -1)[is_coded], wanted[is_coded]
+    )
     assert 0 < is_coded.mean() < 1
