@@ -30,11 +30,12 @@ def decide_shape(
     step: jax.Array,
     valid_shape: jax.Array,
     options: EncoderOptions = DEFAULT_OPTIONS,
+    original: Original | None = None,
+    block_sums: jax.Array | None = None,
 ) -> ShapeDecision:
-    """Choose the shape of the transform of a volume; arguments as of ``analyze``."""
-    return choose_shape(
-        centered, step / steps_of_single_quantizer(any_profile(profiles)), valid_shape, options
-    )
+    """Choose the shape of the transform of a volume; arguments as of ``analyze`` and ``choose_shape``."""
+    single_step = step / steps_of_single_quantizer(any_profile(profiles))
+    return choose_shape(centered, single_step, valid_shape, options, original, block_sums)
 
 
 class Analysis(NamedTuple):

@@ -156,7 +156,7 @@ def encode_quantized(
     symbols: BlockSymbols,
     n_lanes: jax.Array,
 ) -> WordStream:
-    """Encode blocks whose integers are there as ``quantization.quantize`` returns them; see ``encode_stream``.
+    """Encode blocks whose integers ``quantization.quantize`` has returned; see ``encode_stream``.
 
     Args:
         model: entropy model of the profile.

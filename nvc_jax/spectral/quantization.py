@@ -108,7 +108,7 @@ def join_scanned(packed: jax.Array, ends_of_block: jax.Array) -> jax.Array:
 
 
 def split_scanned(joined: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Split what ``join_scanned`` has joined; what follows the last integer is arbitrary: it is not copied."""
+    """Split what ``join_scanned`` has joined, without a copy: other numbers follow the last integer."""
     flat = joined.reshape(-1)
     return flat, flat[-len(joined) :]
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.batching import map_in_turn
+from nvc_jax.core.normalization import normalize
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.native.dispatch import on_cpu
@@ -50,6 +51,18 @@ class Original(NamedTuple):
     volume: jax.Array
     minimum: jax.Array
     maximum: jax.Array
+
+    def scaled(self, values: jax.Array) -> jax.Array:
+        """Scale some of the volume's values to [−½, ½], float32.
+
+        They are centred at 0, so that float32 loses the fewest digits.
+        """
+        return normalize(values, self.minimum, self.maximum) - 0.5
+
+    def padded(self) -> jax.Array:
+        """Scale the volume, and pad its sides to multiples of 8."""
+        widths = [(0, -side % BLOCK_SIZE) for side in self.volume.shape]
+        return jnp.pad(self.scaled(self.volume), widths, mode="edge")
 
 
 def make_axis_transforms(
@@ -107,8 +120,8 @@ def forward_with_energies(
         original: from which ``volume`` was made, if it was. GPUs take it, and need ``volume`` no more.
 
     Returns:
-        The coefficients; and float32 (blocks,), the energies of each block's coefficients but the first. Where
-        CPUs run their kernel they are 0.
+        The coefficients; and float32 (blocks,), the energies of blocks without their first coefficients. They
+        are 0 where CPUs run their kernel.
     """
 
     def reference(
