@@ -113,8 +113,8 @@ def analyze(
     profile = choose_profile(profiles, layout, values, options, energies)
     model = take_profile(profiles, profile)
     costs = take_decision_costs(profiles, profile, options)
-    bits_by_class = class_costs(costs, values, options, single_steps).astype(jnp.float32) / COST_UNITS
-    classes = choose_classes(model, bits_by_class, layout.order, layout.n_blocks)
+    costs_by_class = class_costs(costs, values, options, single_steps)
+    classes = choose_classes(model, costs_by_class, layout.order, layout.n_blocks, COST_UNITS)
 
     # First coefficients apart from all others.
     first = jnp.round(separable.first_coefficients(values))
@@ -125,8 +125,8 @@ def analyze(
     points = quantization.find_points(scan, layout, quantized)
     symbols = BlockSymbols(points, differences.reshape(-1), classes)
 
-    bits_of_class = jnp.take_along_axis(bits_by_class, classes[:, None], axis=1)[:, 0]
-    block_bits = bits_of_class + model.class_bits[classes]
+    costs_of_class = jnp.take_along_axis(costs_by_class, classes[:, None], axis=1)[:, 0]
+    block_bits = costs_of_class.astype(jnp.float32) / COST_UNITS + model.class_bits[classes]
     estimated_bits = jnp.sum(jnp.where(layout.inside, block_bits, 0))
     return Analysis(
         *(model, values, symbols, quantized, layout, scan),

@@ -21,9 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.batching import map_rows
-from nvc_jax.entropy import tokens
+from nvc_jax.core.group_kernels import has_group_kernels
+from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.native.dispatch import call, on_cpu
-from nvc_jax.spectral import group_class_costs
+from nvc_jax.spectral import group_class_costs, group_rounding
+from nvc_jax.spectral.dead_zone import round_with_dead_zone
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel, weights_of_features
 from nvc_jax.spectral.fixed_point import MAGNITUDE_BITS, to_fixed
@@ -50,23 +52,6 @@ _ERROR_WEIGHT = round(BITS_PER_SQUARED_STEP * COST_UNITS / (1 << 2 * MAGNITUDE_B
 """Cost of a squared error of 1/128 step, in units shifted by _ERROR_SHIFT bits."""
 _MAX_FIRST_THRESHOLD, _MAX_FURTHER_THRESHOLD = 1.3, 1.0
 """Largest thresholds of a table: they limit the error in steps, whatever a table's bits."""
-
-
-def round_with_dead_zone(values: jax.Array, first: jax.Array, further: jax.Array) -> jax.Array:
-    """Round towards zero with a dead zone.
-
-    Args:
-        values: float32, in steps.
-        first: magnitude from which a value becomes at least 1; smaller ones become 0.
-        further: remainder from which a larger magnitude is rounded up.
-
-    Returns:
-        int32, of the same shape.
-    """
-    magnitude = jnp.abs(values)
-    rounded = jnp.maximum(jnp.floor(magnitude + 1 - further), 1)
-    rounded = jnp.where(magnitude < first, 0, jnp.minimum(rounded, tokens.MAX_MAGNITUDE))
-    return (jnp.sign(values) * rounded).astype(jnp.int32)
 
 
 class DecisionCosts(NamedTuple):
@@ -221,10 +206,27 @@ def quantize_for_classes(costs: DecisionCosts, values: jax.Array, classes: jax.A
     return round_with_dead_zone(values, costs.first_thresholds[tables], costs.further_thresholds[tables])
 
 
-def quantize_independently(
+def squared_errors(costs: DecisionCosts, values: jax.Array, classes: jax.Array) -> jax.Array:
+    """Compute squared errors of blocks, float32 (n,), that ``quantize_for_classes`` rounds, without DC."""
+    arguments = (costs.tables, costs.first_thresholds, costs.further_thresholds, values, classes)
+    cuda = group_rounding.squared_errors if has_group_kernels() else squared_errors_reference
+    forms = Forms(squared_errors_reference, squared_errors_reference, cuda)
+    return choose_form(forms, jax.ShapeDtypeStruct(classes.shape, jnp.float32), *arguments)
+
+
+def squared_errors_reference(
+    tables: jax.Array, first: jax.Array, further: jax.Array, values: jax.Array, classes: jax.Array
+) -> jax.Array:
+    """Compute squared errors in ``jax.numpy``: the specification of the kernel of GPUs."""
+    tables = tables[classes]
+    integers = round_with_dead_zone(values, first[tables], further[tables])
+    return jnp.sum((values - integers.astype(jnp.float32))[:, 1:] ** 2, axis=1)
+
+
+def choose_independently(
     costs: DecisionCosts, values: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Choose classes, and integers of one quantiser, for blocks whose neighbours are not known.
+) -> tuple[jax.Array, jax.Array]:
+    """Choose classes for blocks whose neighbours are not known.
 
     Args:
         costs: of the entropy model.
@@ -232,8 +234,19 @@ def quantize_independently(
         options: of the encoder.
 
     Returns:
-        int32 (n, 512) integers, int32 (n,) classes, and float32 (n,) estimated bits without DC.
+        int32 (n,) classes, and float32 (n,) estimated bits without DC.
     """
     bits = class_costs(costs, values, options).astype(jnp.float32) / COST_UNITS + costs.signalling_bits[None]
-    classes = jnp.argmin(bits, axis=1).astype(jnp.int32)
-    return quantize_for_classes(costs, values, classes), classes, jnp.min(bits, axis=1)
+    return jnp.argmin(bits, axis=1).astype(jnp.int32), jnp.min(bits, axis=1)
+
+
+def quantize_independently(
+    costs: DecisionCosts, values: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Choose classes as ``choose_independently``, and integers of one quantiser.
+
+    Returns:
+        int32 (n, 512) integers, and what ``choose_independently`` returns.
+    """
+    classes, bits = choose_independently(costs, values, options)
+    return quantize_for_classes(costs, values, classes), classes, bits

@@ -53,15 +53,20 @@ def costs_of_dc(
     product = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
     # The last axis first, and its result in front: no product needs a transposition.
     differences = product("iz,jkz->ijk", z, product("jy,kzy->jkz", y, product("kx,zyx->kzy", x, sums)))
-    costs = estimate_cost(differences, step).reshape(
-        [n for rows in differences.shape for n in (2, rows // 2)]
-    )
-    z_mask, y_mask, x_mask = (_mark_lengths(n, lengths) for n in grid)
-    masks = y_mask[:, None, :, None] & x_mask[None, :, None]
-    costs = jnp.einsum("paqbrc->pqrabc", costs)
-    costs = jnp.sum(jnp.where(masks, costs[..., None, None, :, :], 0), axis=(-2, -1))
-    costs = jnp.sum(jnp.where(z_mask[..., None, None], costs[..., None, :, :, :], 0), axis=-3)
-    return jnp.min(costs, axis=(0, 1, 2))
+    # Sums along one axis after the other: each is fused with what comes before.
+    costs = estimate_cost(differences, step)
+    for axis, n in enumerate(grid):
+        costs = _sum_lengths(costs, 2 * axis, _mark_lengths(n, lengths))
+    return jnp.min(costs, axis=(0, 2, 4))
+
+
+def _sum_lengths(costs: jax.Array, axis: int, is_of_length: np.ndarray) -> jax.Array:
+    """Sum costs along an axis, which becomes two: DC and differences, and lengths."""
+    n_lengths, n_rows = is_of_length.shape
+    before, after = costs.shape[:axis], costs.shape[axis + 1 :]
+    cut = costs.reshape(*before, 2, 1, n_rows, *after)
+    mask = is_of_length.reshape(n_lengths, n_rows, *(1 for _ in after))
+    return jnp.sum(jnp.where(mask, cut, 0), axis=axis + 2)
 
 
 def _list_segments(n: int, lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -30,7 +30,6 @@ _WARPS = 4
 def costs_of_transforms(
     lines: jax.Array,
     are_means: jax.Array,
-    drawn: jax.Array | None,
     analysis: jax.Array,
     is_dc: jax.Array,
     axis: jax.Array,
@@ -46,7 +45,6 @@ def costs_of_transforms(
     Args:
         lines: float32 (n, side).
         are_means: bool (n,), lines of means along the other axes.
-        drawn: int32 (m,), indices of the lines that count; None if all do.
         analysis: float32 (axes, lengths, filters, side, side), matrices of transforms.
         is_dc: bool (axes, lengths, side), coefficients that are DC of lines of means.
         axis: int32, of the transforms.
@@ -57,14 +55,14 @@ def costs_of_transforms(
         interpret: run the kernel by ``jax.numpy``, on any device, for tests.
 
     Returns:
-        float32 (n_transforms, m).
+        float32 (n_transforms, n).
     """
-    n_lines = len(lines if drawn is None else drawn)
+    n_lines = len(lines)
     scalars = (jnp.reshape(number, 1) for number in (axis, first_filter, step))
     kernel = partial(_sum_costs, along_lengths=along_lengths)
     grid = (n_transforms, -(-n_lines // TILE_LINES))
     result = jax.ShapeDtypeStruct((n_transforms, n_lines), jnp.float32)
-    arguments = (lines, are_means, drawn, analysis, is_dc, *scalars)
+    arguments = (lines, are_means, analysis, is_dc, *scalars)
     costs: jax.Array = run_tiles(kernel, grid, result, *arguments, n_warps=_WARPS, interpret=interpret)
     return costs
 
@@ -72,7 +70,6 @@ def costs_of_transforms(
 def _sum_costs(
     lines: Any,
     are_means: Any,
-    drawn: Any,
     analysis: Any,
     is_dc: Any,
     axis: Any,
@@ -88,15 +85,14 @@ def _sum_costs(
     place = (axis[0], number, first) if along_lengths else (axis[0], jnp.int32(0), first + number)
     line = tile_indices(tile, TILE_LINES)
     exists = line < costs.shape[1]
-    place_of_line = line if drawn is None else load_where(drawn, (line,), exists)
-    is_mean = load_where(are_means, (place_of_line,), exists)
+    is_mean = load_where(are_means, (line,), exists)
 
     def add_coefficients(part_of_line: jax.Array, total: jax.Array) -> jax.Array:
         coefficient = tile_indices(part_of_line, TILE_COEFFICIENTS)
 
         def multiply(part: jax.Array, products: jax.Array) -> jax.Array:
             voxel = tile_indices(part, TILE_VOXELS)
-            of_lines = load_tile(lines, place_of_line, voxel)
+            of_lines = load_tile(lines, line, voxel)
             of_transform = load_tile(analysis, coefficient, voxel, *place)
             return products + multiply_tiles(of_lines, of_transform, transposes_right=True)
 

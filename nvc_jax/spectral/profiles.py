@@ -14,7 +14,12 @@ import jax.numpy as jnp
 from nvc_jax.core.batching import map_in_turn
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.spectral.block_sample import draw_blocks, take_blocks
-from nvc_jax.spectral.class_decision import DecisionCosts, make_decision_costs, quantize_independently
+from nvc_jax.spectral.class_decision import (
+    DecisionCosts,
+    choose_independently,
+    make_decision_costs,
+    squared_errors,
+)
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import (
     BITS_PER_SQUARED_STEP,
@@ -124,8 +129,8 @@ def choose_profile(
 
     def cost(index: jax.Array) -> jax.Array:
         costs = make_decision_costs(take_profile(profiles, index), options)
-        integers, _, bits = quantize_independently(costs, sample, options)
-        errors = jnp.sum((sample - integers.astype(jnp.float32))[:, 1:] ** 2, axis=1)
+        classes, bits = choose_independently(costs, sample, options)
+        errors = squared_errors(costs, sample, classes)
         return jnp.sum(weights * (bits + BITS_PER_SQUARED_STEP * errors))
 
     return jnp.argmin(map_in_turn(cost, jnp.arange(n_profiles))).astype(jnp.int32)

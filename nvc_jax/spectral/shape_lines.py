@@ -24,18 +24,16 @@ from nvc_jax.transform.axis_transform import make_axis_transform
 
 
 class Lines(NamedTuple):
-    """Lines along an axis of columns that are transformed along the other axes, and some that are drawn.
+    """Lines along an axis of columns that are transformed along the other axes: all, or some that are drawn.
 
     Attributes:
         values: float32 (n, side).
         are_means: bool (n,), lines of means along the other axes.
-        drawn: int32 (m,), indices of those that count; None if all do.
-        weights: float32 (m,), the number of lines of the volume that each of these represents.
+        weights: float32 (n,), the number of lines of the volume that each represents.
     """
 
     values: jax.Array
     are_means: jax.Array
-    drawn: jax.Array | None
     weights: jax.Array
 
 
@@ -130,7 +128,7 @@ def transform_columns(
     values = choose_form(Forms(reference, reference, cuda), result, *arguments)
     are_means = first_dc[:, :, None] & second_dc[:, None]
     weights = jnp.broadcast_to(columns.weights[:, None, None], are_means.shape)
-    return Lines(values, are_means.reshape(-1), None, weights.reshape(-1))
+    return Lines(values, are_means.reshape(-1), weights.reshape(-1))
 
 
 class TablePlace(NamedTuple):
@@ -149,14 +147,14 @@ def draw_lines(lines: Lines, table: Transforms, place: TablePlace, step: jax.Arr
     """Draw lines, the likelier the more they cost with the transform that their axis has so far.
 
     Args:
-        lines: of all columns, all of which count.
+        lines: of all columns.
         table: of transforms.
         place: of the transform.
         step: float32, of one quantiser, in the volume's units.
     """
     costs = lines.weights * _costs_of_lines(lines, table, place, step, n_transforms=1)[0]
     drawn, weights = draw_systematic(costs, lines.weights > 0, count_drawn_lines(len(costs)))
-    return lines._replace(drawn=drawn, weights=lines.weights[drawn] * weights)
+    return Lines(lines.values[drawn], lines.are_means[drawn], lines.weights[drawn] * weights)
 
 
 def total_costs(
@@ -194,7 +192,7 @@ def _costs_of_lines(
     n_transforms: int,
     along_lengths: bool = False,
 ) -> jax.Array:
-    """Estimate the cost of each line that is drawn, float32 (n_transforms, m); see ``total_costs``."""
+    """Estimate the cost of each line, float32 (n_transforms, n); see ``total_costs``."""
     number = jnp.arange(n_transforms, dtype=jnp.int32)
 
     def reference(
@@ -203,14 +201,13 @@ def _costs_of_lines(
         length, filter_index = (number, place.filter) if along_lengths else (0, place.filter + number)
         analysis, is_dc = table.analysis[place.axis, length, filter_index], table.is_dc[place.axis, length]
         is_dc = jnp.broadcast_to(is_dc, analysis.shape[:-1])
-        drawn = slice(None) if lines.drawn is None else lines.drawn
-        values, are_means = lines.values[drawn], lines.are_means[drawn]
-        return jax.vmap(line_costs, (None, 0, 0, None, None))(values, analysis, is_dc, step, are_means)
+        of_each = jax.vmap(line_costs, (None, 0, 0, None, None))
+        return of_each(lines.values, analysis, is_dc, step, lines.are_means)
 
     def kernel(
         lines: Lines, table: Transforms, place: TablePlace, _: jax.Array, step: jax.Array
     ) -> jax.Array:
-        arguments = (lines.values, lines.are_means, lines.drawn, *table, *place, step)
+        arguments = (lines.values, lines.are_means, *table, *place, step)
         return costs_of_transforms(*arguments, n_transforms=n_transforms, along_lengths=along_lengths)
 
     cuda = kernel if has_group_kernels() else reference
