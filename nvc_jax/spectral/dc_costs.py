@@ -13,7 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nvc_jax.core.group_kernels import has_group_kernels
+from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.spectral import group_dc_costs
 from nvc_jax.spectral.line_costs import estimate_cost
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 from nvc_jax.transform.segments import SEGMENT_LENGTHS, divide_axis
@@ -52,12 +55,36 @@ def costs_of_dc(
     z, y, x = (_predictors(n, valid_shape[axis], lengths) for axis, n in enumerate(grid))
     product = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
     # The last axis first, and its result in front: no product needs a transposition.
-    differences = product("iz,jkz->ijk", z, product("jy,kzy->jkz", y, product("kx,zyx->kzy", x, sums)))
-    # Sums along one axis after the other: each is fused with what comes before.
-    costs = estimate_cost(differences, step)
-    for axis, n in enumerate(grid):
-        costs = _sum_lengths(costs, 2 * axis, _mark_lengths(n, lengths))
+    columns = product("jy,kzy->jkz", y, product("kx,zyx->kzy", x, sums))
+    masks = [_mark_lengths(n, lengths) for n in grid]
+    of_z = np.kron(np.eye(2, dtype=bool), masks[0])
+    reference, kernel = (partial(form, masks=of_z) for form in (sum_along_z, group_dc_costs.sum_along_z))
+    result = jax.ShapeDtypeStruct((len(of_z), *columns.shape[:2]), jnp.float32)
+    forms = Forms(reference, reference, kernel if has_group_kernels() else reference)
+    costs = choose_form(forms, result, columns, z, step)
+    costs = costs.reshape(2, -1, *costs.shape[1:])
+    for axis in (1, 2):
+        costs = _sum_lengths(costs, 2 * axis, masks[axis])
     return jnp.min(costs, axis=(0, 2, 4))
+
+
+def sum_along_z(
+    columns: jax.Array, predictors: jax.Array, step: jax.Array, *, masks: np.ndarray
+) -> jax.Array:
+    """Sum up the estimated costs of differences along z.
+
+    Args:
+        columns: float32 (y, x, z), of which differences are taken.
+        predictors: float32 (rows, z), the matrix to differences.
+        step: float32, of one quantiser, in the volume's units.
+        masks: bool (m, rows), the differences that each sum contains; static.
+
+    Returns:
+        float32 (m, y, x).
+    """
+    differences = jnp.einsum("iz,jkz->ijk", predictors, columns, precision=lax.Precision.HIGHEST)
+    costs = estimate_cost(differences, step)
+    return jnp.sum(jnp.where(masks[:, :, None, None], costs[None], 0), axis=1)
 
 
 def _sum_lengths(costs: jax.Array, axis: int, is_of_length: np.ndarray) -> jax.Array:
