@@ -56,8 +56,8 @@ def decide_axis(
         largest_means: float32 (L,), from ``bound_means``.
     """
     _, n_lengths, n_filters, *_ = table.analysis.shape
-    lines = transform_columns(columns, axis_of_table, of_columns, before, axis)
-    lines = draw_lines(lines, table, TablePlace(axis_of_table, jnp.int32(first_filter)), step)
+    place = TablePlace(axis_of_table, jnp.int32(first_filter))
+    lines = draw_lines(*transform_columns(columns, of_columns, before, axis, table, place, step))
 
     place = TablePlace(axis_of_table, jnp.int32(0))
     costs_by_filter = total_costs(lines, table, place, step, n_transforms=n_filters)

@@ -97,40 +97,6 @@ def table_of_columns(side: int, lengths: tuple[int, ...], filters: tuple[int, ..
         return jax.tree.map(np.asarray, table)
 
 
-def transform_columns(
-    columns: Columns, voxels_axis: jax.Array, tables: list[Transforms], choice: jax.Array, axis: jax.Array
-) -> Lines:
-    """Transform the columns of an axis along the other axes.
-
-    Args:
-        columns: of the axis; their voxels have an axis for those of some axes in front.
-        voxels_axis: int32, of the axis among these.
-        tables: two, from ``table_of_columns``.
-        choice: int32 (2, 3), indices of the candidates' lengths and filters, for each axis.
-        axis: int32.
-    """
-    others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
-    (first, first_dc), (second, second_dc) = (
-        (analysis[valid - 1, *choice[:, other]], is_dc[valid - 1, choice[0, other]])
-        for valid, other, (analysis, is_dc) in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
-    )
-
-    def reference(voxels: jax.Array, axis: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
-        # The last axis first, and its result in front: no product needs a transposition.
-        values = jnp.einsum("njx,nsyx->njsy", second, voxels[axis], precision=lax.Precision.HIGHEST)
-        values = jnp.einsum("niy,njsy->nijs", first, values, precision=lax.Precision.HIGHEST)
-        return values.reshape(-1, values.shape[-1])
-
-    _, n, side, a, b = columns.voxels.shape
-    result = jax.ShapeDtypeStruct((n * a * b, side), jnp.float32)
-    cuda = group_columns.transform_columns if has_group_kernels() else reference
-    arguments = (columns.voxels, voxels_axis, first, second)
-    values = choose_form(Forms(reference, reference, cuda), result, *arguments)
-    are_means = first_dc[:, :, None] & second_dc[:, None]
-    weights = jnp.broadcast_to(columns.weights[:, None, None], are_means.shape)
-    return Lines(values, are_means.reshape(-1), weights.reshape(-1))
-
-
 class TablePlace(NamedTuple):
     """Place of transforms in the tables of axes.
 
@@ -143,16 +109,67 @@ class TablePlace(NamedTuple):
     filter: jax.Array
 
 
-def draw_lines(lines: Lines, table: Transforms, place: TablePlace, step: jax.Array) -> Lines:
-    """Draw lines, the likelier the more they cost with the transform that their axis has so far.
+def transform_columns(
+    columns: Columns,
+    tables: list[Transforms],
+    choice: jax.Array,
+    axis: jax.Array,
+    table: Transforms,
+    place: TablePlace,
+    step: jax.Array,
+) -> tuple[Lines, jax.Array]:
+    """Transform the columns of an axis along the other axes, and estimate the costs of the lines.
 
     Args:
-        lines: of all columns.
-        table: of transforms.
-        place: of the transform.
+        columns: of the axis; their voxels have an axis for those of some axes in front.
+        tables: two, from ``table_of_columns``.
+        choice: int32 (2, 3), indices of the candidates' lengths and filters, for each axis.
+        axis: int32.
+        table: of transforms along the axis.
+        place: of the transform with which lines cost what they do; of the axis among those of voxels as well.
         step: float32, of one quantiser, in the volume's units.
+
+    Returns:
+        Lines of all columns, and their costs, float32 (n,).
     """
-    costs = lines.weights * _costs_of_lines(lines, table, place, step, n_transforms=1)[0]
+    others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
+    (first, first_dc), (second, second_dc) = (
+        (analysis[valid - 1, *choice[:, other]], is_dc[valid - 1, choice[0, other]])
+        for valid, other, (analysis, is_dc) in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
+    )
+    are_means = (first_dc[:, :, None] & second_dc[:, None]).reshape(-1)
+    _, n, side, a, b = columns.voxels.shape
+    weights = jnp.broadcast_to(columns.weights[:, None], (n, a * b)).reshape(-1)
+    result = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((n * a * b, side), (n * a * b,))]
+    cuda = group_columns.transform_columns if has_group_kernels() else transform_reference
+    forms = Forms(transform_reference, transform_reference, cuda)
+    arguments = (columns.voxels, place.axis, first, second, are_means, *table, place.filter, step)
+    values, costs = choose_form(forms, result, *arguments)
+    return Lines(values, are_means, weights), costs
+
+
+def transform_reference(
+    voxels: jax.Array,
+    axis: jax.Array,
+    first: jax.Array,
+    second: jax.Array,
+    are_means: jax.Array,
+    analysis: jax.Array,
+    is_dc: jax.Array,
+    filter_index: jax.Array,
+    step: jax.Array,
+) -> list[jax.Array]:
+    """Transform columns in ``jax.numpy``: the specification of ``group_columns.transform_columns``."""
+    # The last axis first, and its result in front: no product needs a transposition.
+    values = jnp.einsum("njx,nsyx->njsy", second, voxels[axis], precision=lax.Precision.HIGHEST)
+    values = jnp.einsum("niy,njsy->nijs", first, values, precision=lax.Precision.HIGHEST)
+    values = values.reshape(-1, values.shape[-1])
+    return [values, line_costs(values, analysis[axis, 0, filter_index], is_dc[axis, 0], step, are_means)]
+
+
+def draw_lines(lines: Lines, costs: jax.Array) -> Lines:
+    """Draw lines, the likelier the more they cost, of all columns; both from ``transform_columns``."""
+    costs = lines.weights * costs
     drawn, weights = draw_systematic(costs, lines.weights > 0, count_drawn_lines(len(costs)))
     return Lines(lines.values[drawn], lines.are_means[drawn], lines.weights[drawn] * weights)
 
