@@ -24,7 +24,7 @@ from nvc_jax.spectral.line_costs import estimate_cost
 
 _COLUMNS, _ROWS = 64, 64
 """Columns of one program, and differences along z that are taken at a time."""
-_WARPS = 4
+_WARPS = 8
 
 
 def sum_along_z(

@@ -24,7 +24,7 @@ from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder, ends_behind
 from nvc_jax.transform.block_layout import BlockLayout
 
-_COEFFICIENTS_AT_ONCE = 32
+_COEFFICIENTS_AT_ONCE = 16
 """Coefficients that are looked at together to find where blocks end."""
 
 
