@@ -7,9 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nvc_jax.core.group_kernels import has_group_kernels
+from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
+from nvc_jax.spectral import group_axis_choice
 from nvc_jax.spectral.shape_columns import Columns
-from nvc_jax.spectral.shape_lines import TablePlace, Transforms, draw_lines, total_costs, transform_columns
+from nvc_jax.spectral.shape_lines import (
+    Lines,
+    TablePlace,
+    Transforms,
+    draw_lines,
+    total_costs,
+    transform_columns,
+)
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
 
 
@@ -55,15 +65,45 @@ def decide_axis(
         of_dc: float32 (L, L, L), from ``costs_of_dc``.
         largest_means: float32 (L,), from ``bound_means``.
     """
-    _, n_lengths, n_filters, *_ = table.analysis.shape
     place = TablePlace(axis_of_table, jnp.int32(first_filter))
     lines = draw_lines(*transform_columns(columns, of_columns, before, axis, table, place, step))
 
-    place = TablePlace(axis_of_table, jnp.int32(0))
-    costs_by_filter = total_costs(lines, table, place, step, n_transforms=n_filters)
+    reference, kernel = choose_reference, group_axis_choice.choose
+    forms = Forms(reference, reference, kernel if has_group_kernels() else reference)
+    result = (jax.ShapeDtypeStruct(before.shape, jnp.int32), jax.ShapeDtypeStruct((), jnp.float32))
+    arguments = (lines, table, axis_of_table, before, axis, of_dc, jnp.asarray(largest_means), step)
+    return Decided(*choose_form(forms, result, *arguments))
+
+
+def choose_reference(
+    lines: Lines,
+    table: Transforms,
+    axis_of_table: jax.Array,
+    before: jax.Array,
+    axis: jax.Array,
+    of_dc: jax.Array,
+    largest_means: jax.Array,
+    step: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Choose the filter and the length of an axis in ``jax.numpy``: the specification of the kernels of GPUs.
+
+    Args:
+        lines: that are drawn; the others are arguments of ``decide_axis``.
+        table: of transforms.
+        axis_of_table: int32.
+        before: int32 (2, 3).
+        axis: int32.
+        of_dc: float32 (L, L, L).
+        largest_means: float32 (L,).
+        step: float32.
+
+    Returns:
+        The fields of ``Decided``.
+    """
+    _, n_lengths, n_filters, *_ = table.analysis.shape
+    costs_by_filter = total_costs(lines, table, (axis_of_table, 0, jnp.arange(n_filters)), step)
     _, best_filter = _find_least(costs_by_filter)
-    place = TablePlace(axis_of_table, best_filter)
-    costs = total_costs(lines, table, place, step, n_transforms=n_lengths, along_lengths=True)
+    costs = total_costs(lines, table, (axis_of_table, jnp.arange(n_lengths), best_filter), step)
 
     is_axis = jnp.arange(3) == axis
     tried = jnp.where(is_axis[None], jnp.arange(n_lengths, dtype=jnp.int32)[:, None], before[:1])
@@ -72,7 +112,7 @@ def decide_axis(
     )
     cost, best_length = _find_least(costs)
     best = jnp.stack([best_length, best_filter])
-    return Decided(jnp.where(is_axis[None], best[:, None], before), cost)
+    return jnp.where(is_axis[None], best[:, None], before), cost
 
 
 def _find_least(costs: jax.Array) -> tuple[jax.Array, jax.Array]:

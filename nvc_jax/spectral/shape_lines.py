@@ -17,7 +17,6 @@ from nvc_jax.core.group_kernels import has_group_kernels
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.systematic_sampling import draw_systematic
 from nvc_jax.spectral import group_columns
-from nvc_jax.spectral.group_line_costs import costs_of_transforms
 from nvc_jax.spectral.line_costs import line_costs, mark_dc
 from nvc_jax.spectral.shape_columns import Columns, count_drawn_lines
 from nvc_jax.transform.axis_transform import make_axis_transform
@@ -98,11 +97,11 @@ def table_of_columns(side: int, lengths: tuple[int, ...], filters: tuple[int, ..
 
 
 class TablePlace(NamedTuple):
-    """Place of transforms in the tables of axes.
+    """Place of a transform in the tables of axes, of the first length.
 
     Attributes:
         axis: int32.
-        filter: int32, filter of the first transform.
+        filter: int32.
     """
 
     axis: jax.Array
@@ -174,59 +173,21 @@ def draw_lines(lines: Lines, costs: jax.Array) -> Lines:
     return Lines(lines.values[drawn], lines.are_means[drawn], lines.weights[drawn] * weights)
 
 
-def total_costs(
-    lines: Lines,
-    table: Transforms,
-    place: TablePlace,
-    step: jax.Array,
-    *,
-    n_transforms: int,
-    along_lengths: bool = False,
-) -> jax.Array:
+def total_costs(lines: Lines, table: Transforms, place: tuple[Any, Any, Any], step: jax.Array) -> jax.Array:
     """Estimate the cost of a volume's lines with some transforms, from drawn lines.
 
     Args:
         lines: that are drawn.
         table: of transforms.
-        place: of the first transform.
+        place: axis, length and filter of the transforms in the table, int32: one of the last two has an axis.
         step: float32, of one quantiser, in the volume's units.
-        n_transforms: number of transforms; static.
-        along_lengths: whether one length follows another, or one filter another; static.
 
     Returns:
-        float32 (n_transforms,).
+        float32, for each transform.
     """
-    costs = _costs_of_lines(lines, table, place, step, n_transforms=n_transforms, along_lengths=along_lengths)
-    return jnp.sum(lines.weights[None] * costs, axis=1)
-
-
-def _costs_of_lines(
-    lines: Lines,
-    table: Transforms,
-    place: TablePlace,
-    step: jax.Array,
-    *,
-    n_transforms: int,
-    along_lengths: bool = False,
-) -> jax.Array:
-    """Estimate the cost of each line, float32 (n_transforms, n); see ``total_costs``."""
-    number = jnp.arange(n_transforms, dtype=jnp.int32)
-
-    def reference(
-        lines: Lines, table: Transforms, place: TablePlace, number: jax.Array, step: jax.Array
-    ) -> jax.Array:
-        length, filter_index = (number, place.filter) if along_lengths else (0, place.filter + number)
-        analysis, is_dc = table.analysis[place.axis, length, filter_index], table.is_dc[place.axis, length]
-        is_dc = jnp.broadcast_to(is_dc, analysis.shape[:-1])
-        of_each = jax.vmap(line_costs, (None, 0, 0, None, None))
-        return of_each(lines.values, analysis, is_dc, step, lines.are_means)
-
-    def kernel(
-        lines: Lines, table: Transforms, place: TablePlace, _: jax.Array, step: jax.Array
-    ) -> jax.Array:
-        arguments = (lines.values, lines.are_means, *table, *place, step)
-        return costs_of_transforms(*arguments, n_transforms=n_transforms, along_lengths=along_lengths)
-
-    cuda = kernel if has_group_kernels() else reference
-    result = jax.ShapeDtypeStruct((n_transforms, len(lines.weights)), jnp.float32)
-    return choose_form(Forms(reference, reference, cuda), result, lines, table, place, number, step)
+    analysis, is_dc = table.analysis[place], table.is_dc[place[:2]]
+    is_dc = jnp.broadcast_to(is_dc, analysis.shape[:-1])
+    of_each = jax.vmap(line_costs, (None, 0, 0, None, None))
+    return jnp.sum(
+        lines.weights[None] * of_each(lines.values, analysis, is_dc, step, lines.are_means), axis=1
+    )
