@@ -11,8 +11,8 @@ from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral import quantization, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols, bits_per_lane
 from nvc_jax.spectral.block_sample import energy_rule
-from nvc_jax.spectral.class_choice import choose_classes
-from nvc_jax.spectral.class_decision import COST_UNITS, class_costs
+from nvc_jax.spectral.class_choice import decide_classes
+from nvc_jax.spectral.class_decision import COST_UNITS
 from nvc_jax.spectral.dc_prediction import predict_dc
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
@@ -113,8 +113,7 @@ def analyze(
     profile = choose_profile(profiles, layout, values, options, energies)
     model = take_profile(profiles, profile)
     costs = take_decision_costs(profiles, profile, options)
-    costs_by_class = class_costs(costs, values, options, single_steps)
-    classes = choose_classes(model, costs_by_class, layout.order, layout.n_blocks, COST_UNITS)
+    classes, costs_of_class = decide_classes(model, costs, layout, values, options)
 
     # First coefficients apart from all others.
     first = jnp.round(separable.first_coefficients(values))
@@ -125,7 +124,6 @@ def analyze(
     points = quantization.find_points(scan, layout, quantized)
     symbols = BlockSymbols(points, differences.reshape(-1), classes)
 
-    costs_of_class = jnp.take_along_axis(costs_by_class, classes[:, None], axis=1)[:, 0]
     block_bits = costs_of_class.astype(jnp.float32) / COST_UNITS + model.class_bits[classes]
     estimated_bits = jnp.sum(jnp.where(layout.inside, block_bits, 0))
     return Analysis(

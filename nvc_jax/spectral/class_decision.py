@@ -29,6 +29,7 @@ from nvc_jax.spectral.dead_zone import round_with_dead_zone
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel, weights_of_features
 from nvc_jax.spectral.fixed_point import MAGNITUDE_BITS, to_fixed
+from nvc_jax.spectral.group_class_costs import Rule
 from nvc_jax.spectral.weighted_sums import MAX_COUNT, PART_BITS, weighted_sums
 
 _ROUNDING = 0.5
@@ -132,6 +133,12 @@ def costs_by_class(costs: DecisionCosts, magnitudes: jax.Array) -> jax.Array:
     return weighted_sums(features, costs.weights) + costs.zero_cost[None]
 
 
+def class_rule(options: EncoderOptions, single_steps: float) -> Rule:
+    """Get the numbers that decide the integers and costs of ``class_costs``."""
+    thresholds = _CLASS_THRESHOLDS if options.optimizes_integers else _ROUNDING_THRESHOLDS
+    return Rule(single_steps, thresholds, _ERROR_WEIGHT, _ERROR_SHIFT)
+
+
 def class_costs(
     costs: DecisionCosts,
     values: jax.Array,
@@ -149,7 +156,7 @@ def class_costs(
     Returns:
         int32 (n, K), in units of 1/COST_UNITS bit.
     """
-    thresholds = _CLASS_THRESHOLDS if options.optimizes_integers else _ROUNDING_THRESHOLDS
+    thresholds = class_rule(options, single_steps).thresholds
     kernel = partial(_class_costs_by_kernel, thresholds=thresholds, single_steps=single_steps)
 
     def reference(costs: DecisionCosts, values: jax.Array) -> jax.Array:
@@ -159,7 +166,7 @@ def class_costs(
         return map_rows(of_rows, values)
 
     def gpu(costs: DecisionCosts, values: jax.Array) -> jax.Array:
-        rule = group_class_costs.Rule(single_steps, thresholds, _ERROR_WEIGHT, _ERROR_SHIFT)
+        rule = class_rule(options, single_steps)
         weights = (costs.weights, costs.zero_cost, costs.signalling_cost)
         return group_class_costs.class_costs(rule, values, *weights)
 

@@ -8,7 +8,7 @@ from nvc_jax.entropy import frequency_tables, tokens
 from nvc_jax.spectral import class_choice
 from nvc_jax.spectral.entropy_model import EntropyModel
 
-choose_classes = jax.jit(class_choice.choose_classes, static_argnames="units")
+choose_classes = jax.jit(class_choice.choose_classes)
 
 
 def succession(seed: int, n: int, n_classes: int = 3) -> tuple[EntropyModel, np.ndarray, np.ndarray]:
