@@ -71,13 +71,13 @@ class _Group(NamedTuple):
         block: its index.
         block_class: its class.
         partial_type: its partial-block type.
-        count: number of integers that may be other than 0; 0 for lanes without a block.
+        n_likely: number of integers that may be other than 0; 0 for lanes without a block.
     """
 
     block: jax.Array
     block_class: jax.Array
     partial_type: jax.Array
-    count: jax.Array
+    n_likely: jax.Array
 
 
 def quantize(
@@ -121,8 +121,8 @@ def _quantize_group(tables: _Tables, scan: ScanOrder, blocks: _Blocks, joined: A
     lane = this_group() * GROUP_LANES + lax.iota(jnp.int32, GROUP_LANES)
     block, exists = jnp.minimum(lane, n - 1), lane < n
     group = _Group(block, blocks.classes[block], blocks.partial_types[block], jnp.zeros_like(block))
-    group = group._replace(count=_count_likely(tables, scan, blocks, group, exists))
-    n_units = (jnp.max(group.count) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT
+    group = group._replace(n_likely=_count_likely(tables, scan, blocks, group, exists))
+    n_units = (jnp.max(group.n_likely) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT
     n_positions = scan.coefficients.shape[1]
 
     def value_at(position: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -180,7 +180,7 @@ def _search(
             branch_costs(jnp.abs(value), rates.integers[model.table_row(table, q)], q, error_weight)
             for q in QUANTIZERS
         )
-        costs, decision = take_branches(costs, branches, begin + step < group.count)
+        costs, decision = take_branches(costs, branches, begin + step < group.n_likely)
         row = jnp.full_like(group.block, begin + step)
         store_where(decisions, (row, group.block), decision, exists)
         return costs
@@ -189,8 +189,8 @@ def _search(
         costs, best = carry
         step = partial(step_forwards, END_OF_BLOCK_UNIT * unit)
         costs = lax.fori_loop(0, END_OF_BLOCK_UNIT, step, costs)
-        return costs, try_end(rates, group.block_class, group.count, best, costs, unit)
+        return costs, try_end(rates, group.block_class, group.n_likely, best, costs, unit)
 
     start = (first_costs(GROUP_LANES), first_end(rates, group.block_class))
     _, best = lax.fori_loop(0, n_units, unit_forwards, start)
-    return jnp.minimum(END_OF_BLOCK_UNIT * best.end, group.count), best.state
+    return jnp.minimum(END_OF_BLOCK_UNIT * best.end, group.n_likely), best.state
