@@ -52,16 +52,13 @@ def costs_of_dc(
         float32 (L, L, L), by the lengths along z, y, x.
     """
     grid = check_shape(sums.shape)
-    z, y, x = (_predictors(n, valid_shape[axis], lengths) for axis, n in enumerate(grid))
-    product = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
-    # The last axis first, and its result in front: no product needs a transposition.
-    columns = product("jy,kzy->jkz", y, product("kx,zyx->kzy", x, sums))
+    predictors = [_predictors(n, valid_shape[axis], lengths) for axis, n in enumerate(grid)]
     masks = [_mark_lengths(n, lengths) for n in grid]
     of_z = np.kron(np.eye(2, dtype=bool), masks[0])
     reference, kernel = (partial(form, masks=of_z) for form in (sum_along_z, group_dc_costs.sum_along_z))
-    result = jax.ShapeDtypeStruct((len(of_z), *columns.shape[:2]), jnp.float32)
+    result = jax.ShapeDtypeStruct((len(of_z), *map(len, predictors[1:])), jnp.float32)
     forms = Forms(reference, reference, kernel if has_group_kernels() else reference)
-    costs = choose_form(forms, result, columns, z, step)
+    costs = choose_form(forms, result, sums, predictors, step)
     costs = costs.reshape(2, -1, *costs.shape[1:])
     for axis in (1, 2):
         costs = _sum_lengths(costs, 2 * axis, masks[axis])
@@ -69,20 +66,23 @@ def costs_of_dc(
 
 
 def sum_along_z(
-    columns: jax.Array, predictors: jax.Array, step: jax.Array, *, masks: np.ndarray
+    sums: jax.Array, predictors: list[jax.Array], step: jax.Array, *, masks: np.ndarray
 ) -> jax.Array:
     """Sum up the estimated costs of differences along z.
 
     Args:
-        columns: float32 (y, x, z), of which differences are taken.
-        predictors: float32 (rows, z), the matrix to differences.
+        sums: float32 (z, y, x), of blocks.
+        predictors: float32 (rows, side), the matrices to differences along z, y and x.
         step: float32, of one quantiser, in the volume's units.
-        masks: bool (m, rows), the differences that each sum contains; static.
+        masks: bool (m, rows along z), the differences that each sum contains; static.
 
     Returns:
-        float32 (m, y, x).
+        float32 (m, rows along y, rows along x).
     """
-    differences = jnp.einsum("iz,jkz->ijk", predictors, columns, precision=lax.Precision.HIGHEST)
+    z, y, x = predictors
+    product = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
+    # The last axis first, and its result in front: no product needs a transposition.
+    differences = product("iz,jkz->ijk", z, product("jy,kzy->jkz", y, product("kx,zyx->kzy", x, sums)))
     costs = estimate_cost(differences, step)
     return jnp.sum(jnp.where(masks[:, :, None, None], costs[None], 0), axis=1)
 

@@ -62,7 +62,7 @@ def forward(
     columns = multiply_columns(
         partial(_load_centered, x),
         _store_columns,
-        (volume, None if limits is None else jnp.stack(limits)),
+        (volume, None if limits is None else [jnp.reshape(limit, 1) for limit in limits]),
         matrices[0],
         y * x,
         jax.ShapeDtypeStruct((z, y * x), jnp.float32),
@@ -188,7 +188,7 @@ def _load_centered(width: int, source: Any, z: jax.Array, column: jax.Array) -> 
     places = (jnp.minimum(z, last_z)[:, None], y[None], x[None])
     index = [jnp.broadcast_to(place, shape) for place in places]
     voxels = load_where(volume, index, jnp.ones(shape, bool))
-    return voxels if limits is None else normalize(voxels, limits[0], limits[1]) - 0.5
+    return voxels if limits is None else normalize(voxels, limits[0][0], limits[1][0]) - 0.5
 
 
 def _store_columns(references: Any, z: jax.Array, column: jax.Array, values: jax.Array) -> None:
