@@ -82,6 +82,25 @@ def encode_with_symbols(
 
 
 @functools.partial(jax.jit, static_argnames="options")
+def encode_with_cost(
+    params: Params,
+    volume: jax.Array,
+    minimum: jax.Array,
+    maximum: jax.Array,
+    step: jax.Array,
+    valid_shape: jax.Array,
+    boundaries: jax.Array,
+    options: EncoderOptions = DEFAULT_OPTIONS,
+) -> tuple[jax.Array, EncodedStream]:
+    """Encode a volume, and estimate its cost as ``encode_below`` does; arguments are those of ``encode``.
+
+    A batch of volumes encodes them all, so that ``encode_below`` would only choose between results.
+    """
+    prepared = _prepare(params, volume, minimum, maximum, step, valid_shape, boundaries, options)
+    return prepared.cost, prepared.encode()[0]
+
+
+@functools.partial(jax.jit, static_argnames="options")
 def encode_below(
     params: Params,
     volume: jax.Array,
