@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "autoencoder": "core native io entropy training chunks",
     "models": "core io training spectral autoencoder",
     "container": "core native io chunks models",
-    "compression": "core io chunks models container",
+    "compression": "core native io chunks models container",
     "evaluation": "core native io chunks container",
     "napari": "core io container compression",
     "xarray": "core io compression",

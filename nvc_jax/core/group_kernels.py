@@ -88,6 +88,13 @@ def this_tile(n_axes: int) -> tuple[jax.Array, ...]:
     return tuple(pallas.program_id(axis) for axis in range(n_axes))
 
 
+def wait_for_group() -> None:
+    """Make all lanes of a kernel wait until what they have written can be read by the others."""
+    from jax.experimental.pallas import triton
+
+    triton.debug_barrier()
+
+
 def tile_indices(tile: jax.Array | int, length: int) -> jax.Array:
     """Get the indices of a tile along an axis, int32 (length,)."""
     return tile * length + lax.iota(jnp.int32, length)

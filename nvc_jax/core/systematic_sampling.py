@@ -14,10 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.core.group_kernels import has_group_kernels, load_where, run_groups, store_where
+from nvc_jax.core.group_kernels import (
+    GROUP_LANES,
+    has_group_kernels,
+    load_where,
+    run_groups,
+    store_where,
+    wait_for_group,
+)
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.running_sums import LONGEST_OF_KERNEL, count_tiles, tile_indices
-from nvc_jax.core.searching import count_below_each
+from nvc_jax.core.searching import count_below, count_below_each
 
 _FLOOR = 0.3
 """Size, as a share of the mean size, that is added to all: sizes are estimates that may be too small."""
@@ -68,6 +75,19 @@ def draw_systematic(sizes: jax.Array, exists: jax.Array, n_drawn: int) -> tuple[
     """
     # Shuffled, because items at equal distances of a regular grid may all be in one column.
     order = jnp.asarray(shuffle(len(sizes)))
+    reference, kernel = (partial(form, n_drawn=n_drawn) for form in (draw_reference, draw_by_kernel))
+    if not has_group_kernels() or len(sizes) > LONGEST_OF_KERNEL:
+        return reference(order, sizes, exists)
+    shape = (n_drawn,)
+    results = (jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, jnp.float32))
+    drawn, weights = choose_form(Forms(reference, reference, kernel), results, order, sizes, exists)
+    return drawn, weights
+
+
+def draw_reference(
+    order: jax.Array, sizes: jax.Array, exists: jax.Array, *, n_drawn: int
+) -> tuple[jax.Array, jax.Array]:
+    """Draw items in some order in ``jax.numpy``: the specification of the kernel; see ``draw_systematic``."""
     shares, ends, marks = _lay_out(order, sizes, exists, n_drawn)
     drawn = jnp.minimum(count_below_each(ends, marks), len(sizes) - 1)
     return order[drawn], ends[-1] / n_drawn / jnp.maximum(shares[drawn], _MIN_SHARE)
@@ -89,15 +109,6 @@ class LaidOut(NamedTuple):
 
 def _lay_out(order: jax.Array, sizes: jax.Array, exists: jax.Array, n_drawn: int) -> LaidOut:
     """Lay items out in an order."""
-    reference, kernel = (partial(form, n_drawn=n_drawn) for form in (lay_out_reference, lay_out_by_kernel))
-    if not has_group_kernels() or len(sizes) > LONGEST_OF_KERNEL:
-        return reference(order, sizes, exists)
-    result = jax.eval_shape(reference, order, sizes, exists)
-    return choose_form(Forms(reference, reference, kernel), result, order, sizes, exists)
-
-
-def lay_out_reference(order: jax.Array, sizes: jax.Array, exists: jax.Array, *, n_drawn: int) -> LaidOut:
-    """Lay items out in ``jax.numpy``: the specification of the kernel."""
     sizes, exists = sizes[order], exists[order]
     sizes = jnp.where(exists, sizes, 0)
     mean = jnp.sum(sizes) / jnp.maximum(jnp.sum(exists), 1).astype(jnp.float32)
@@ -107,17 +118,24 @@ def lay_out_reference(order: jax.Array, sizes: jax.Array, exists: jax.Array, *, 
     return LaidOut(shares, ends, marks)
 
 
-def lay_out_by_kernel(
+def draw_by_kernel(
     order: jax.Array, sizes: jax.Array, exists: jax.Array, *, n_drawn: int, interpret: bool = False
-) -> LaidOut:
-    """Lay items out by a kernel of GPUs, tile by tile, once their mean is known."""
-    results = [jax.ShapeDtypeStruct((n,), sizes.dtype) for n in (*sizes.shape, *sizes.shape, n_drawn)]
-    return LaidOut(*run_groups(_lay_out_tiles, 1, results, order, sizes, exists, interpret=interpret))
+) -> tuple[jax.Array, jax.Array]:
+    """Draw items by a kernel of GPUs: it lays them out tile by tile, once their mean is known."""
+    results = [
+        jax.ShapeDtypeStruct((n_drawn,), jnp.int32),
+        *(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((n_drawn,), sizes.shape, sizes.shape)),
+    ]
+    kernel = partial(_draw_items, waits=not interpret)
+    drawn, weights, *_ = run_groups(kernel, 1, results, order, sizes, exists, interpret=interpret)
+    return drawn, weights
 
 
-def _lay_out_tiles(order: Any, sizes: Any, exists: Any, shares: Any, ends: Any, marks: Any) -> None:
-    """Lay out all items."""
-    n = order.shape[0]
+def _draw_items(
+    order: Any, sizes: Any, exists: Any, drawn: Any, weights: Any, shares: Any, ends: Any, *, waits: bool
+) -> None:
+    """Draw items; ``shares`` and ``ends`` are for the search alone."""
+    n, n_drawn = order.shape[0], drawn.shape[0]
 
     def load(tile: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         index = tile_indices(tile)
@@ -139,10 +157,17 @@ def _lay_out_tiles(order: Any, sizes: Any, exists: Any, shares: Any, ends: Any, 
         store_where(ends, (index,), before + jnp.cumsum(of_tile), index < n)
         return before + jnp.sum(of_tile)
 
-    distance = lax.fori_loop(0, count_tiles(n), place, jnp.float32(0)) / marks.shape[0]
+    distance = lax.fori_loop(0, count_tiles(n), place, jnp.float32(0)) / n_drawn
+    if waits:
+        wait_for_group()  # A lane reads what others have written.
 
-    def mark(tile: jax.Array, _: None) -> None:
-        index = tile_indices(tile)
-        store_where(marks, (index,), (index.astype(jnp.float32) + 0.5) * distance, index < marks.shape[0])
+    def mark(group: jax.Array, _: None) -> None:
+        index = group * GROUP_LANES + lax.iota(jnp.int32, GROUP_LANES)
+        is_mark = index < n_drawn
+        found = count_below(ends, (index.astype(jnp.float32) + 0.5) * distance)
+        found = jnp.minimum(found, n - 1)
+        share = load_where(shares, (found,), is_mark)
+        store_where(drawn, (index,), load_where(order, (found,), is_mark), is_mark)
+        store_where(weights, (index,), distance / jnp.maximum(share, _MIN_SHARE), is_mark)
 
-    lax.fori_loop(0, count_tiles(marks.shape[0]), mark, None)
+    lax.fori_loop(0, -(-n_drawn // GROUP_LANES), mark, None)

@@ -29,15 +29,20 @@ The modules in reading order
 - ``fixed_point``: coefficients as integers, for decisions that do not depend on the device.
 - ``profiles``: several entropy models in one.
 - ``dependent_quantization``: two quantisers of which the integers before choose one.
-- ``shape_columns``, ``line_costs``, ``shape_lines``, ``dc_costs``, ``shape_decision``, ``weighted_sums``,
-  ``class_decision``, ``class_choice``: decisions by rate and distortion, that of the shape by a few columns
-  of the volume. ``native_shape_decision`` calls the kernel that decides the shape on CPUs, and
-  ``group_columns``, ``group_line_costs`` and ``group_class_costs`` have those of GPUs.
+- ``volume_survey``: what is found out about a volume before all else; ``group_survey`` has the kernel that
+  does it on GPUs.
+- ``shape_columns``, ``line_costs``, ``shape_lines``, ``dc_costs``, ``axis_decision``, ``shape_decision``: the
+  decision of the shape by rate and distortion, on a few columns of the volume. ``native_shape_decision``
+  calls the kernel that makes it on CPUs, and ``group_columns``, ``group_line_costs``, ``group_axis_choice``
+  and ``group_dc_costs`` have those of GPUs.
+- ``weighted_sums``, ``dead_zone``, ``class_decision``, ``class_choice``: the decision of classes, likewise;
+  ``group_class_costs``, ``group_class_choice`` and ``group_rounding`` have the kernels of GPUs.
 - ``block_sample``: the blocks by which the profile is chosen. ``rounding_errors``: what they lose.
 - ``scan_order``: the order in which integers are coded. ``block_ends``: up to where a block may have any.
   ``neighbour_contexts``: what the integers before say about one.
 - ``trellis_costs``, ``trellis_steps``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
-  ``group_trellis`` has the kernel that does the same on GPUs.
+  ``group_trellis`` has the kernel that does the same on GPUs. ``quantization``: integers of all blocks, in
+  the order in which a device needs them.
 - ``coding_tables``, ``block_headers``, ``integer_runs``, ``bitstream``: symbols to a stream of words and
   back, by many lanes in parallel. ``native_bitstream`` calls the kernels that do the same on CPUs, and
   ``group_scan`` and ``group_bitstream`` have those that do it on GPUs.

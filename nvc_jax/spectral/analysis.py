@@ -5,20 +5,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nvc_jax.core.batching import map_rows
 from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.entropy.interleaving import lanes_for
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
-from nvc_jax.spectral import scan_order, trellis
+from nvc_jax.spectral import quantization, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols, bits_per_lane
-from nvc_jax.spectral.block_ends import find_ends
-from nvc_jax.spectral.class_choice import choose_classes
-from nvc_jax.spectral.class_decision import (
-    COST_UNITS,
-    DecisionCosts,
-    class_costs,
-    quantize_for_classes,
-)
+from nvc_jax.spectral.block_sample import energy_rule
+from nvc_jax.spectral.class_choice import decide_classes
+from nvc_jax.spectral.class_decision import COST_UNITS
 from nvc_jax.spectral.dc_prediction import predict_dc
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
@@ -36,11 +30,12 @@ def decide_shape(
     step: jax.Array,
     valid_shape: jax.Array,
     options: EncoderOptions = DEFAULT_OPTIONS,
+    original: Original | None = None,
+    block_sums: jax.Array | None = None,
 ) -> ShapeDecision:
-    """Choose the shape of the transform of a volume; arguments as of ``analyze``."""
-    return choose_shape(
-        centered, step / steps_of_single_quantizer(any_profile(profiles)), valid_shape, options
-    )
+    """Choose the shape of the transform of a volume; arguments as of ``analyze`` and ``choose_shape``."""
+    single_step = step / steps_of_single_quantizer(any_profile(profiles))
+    return choose_shape(centered, single_step, valid_shape, options, original, block_sums)
 
 
 class Analysis(NamedTuple):
@@ -50,6 +45,7 @@ class Analysis(NamedTuple):
         model: entropy model of the profile.
         values: float32 (n, 512), coefficients in steps before quantisation.
         symbols: integers, first coefficients and classes.
+        quantized: int32 (n, 512), the integers, as ``quantization.quantize`` returns them.
         layout: of the blocks.
         scan: of the model and the volume.
         estimated_bits: float32, bits of all integers except first ones, and of the classes.
@@ -61,6 +57,7 @@ class Analysis(NamedTuple):
     model: EntropyModel
     values: jax.Array
     symbols: BlockSymbols
+    quantized: jax.Array
     layout: BlockLayout
     scan: ScanOrder
     estimated_bits: jax.Array
@@ -95,7 +92,7 @@ def analyze(
         boundaries: int32, boundaries at which the volume meets other chunks.
         transform: shape of the transform.
         options: choices that the encoder may make.
-        original: from which ``centered`` was made: see ``separable.forward``.
+        original: from which ``centered`` was made: see ``separable.forward_with_energies``.
 
     Raises:
         ValueError: the options do not suit the model.
@@ -107,66 +104,29 @@ def analyze(
     # Transform: coefficients in steps.
     shape = check_shape(centered.shape)
     axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
-    values = separable.forward(centered, [*axes[:2], axes[2].scaled(1 / step)], original)
+    in_steps = [*axes[:2], axes[2].scaled(1 / step)]
+    values, energies = separable.forward_with_energies(
+        centered, in_steps, energy_rule(single_steps), original
+    )
 
     # Profile and classes, by the integers of a single quantiser, whose steps are smaller.
-    profile = choose_profile(profiles, layout, values, options)
+    profile = choose_profile(profiles, layout, values, options, energies)
     model = take_profile(profiles, profile)
     costs = take_decision_costs(profiles, profile, options)
-    bits_by_class = class_costs(costs, values, options, single_steps).astype(jnp.float32) / COST_UNITS
-    classes = choose_classes(model, bits_by_class, layout.order, layout.n_blocks)
+    classes, costs_of_class = decide_classes(model, costs, layout, values, options)
 
     # First coefficients apart from all others.
     first = jnp.round(separable.first_coefficients(values))
     first = jnp.clip(first, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
     differences, predictor = predict_dc(jnp.where(layout.inside, first, 0).reshape(grid), axes)
     scan = scan_order.make_scan_order(model, layout)
-    points = quantize(model, costs, scan, layout, values, classes, options)
+    quantized = quantization.quantize(model, costs, scan, layout, values, classes, options)
+    points = quantization.find_points(scan, layout, quantized)
     symbols = BlockSymbols(points, differences.reshape(-1), classes)
 
-    bits_of_class = jnp.take_along_axis(bits_by_class, classes[:, None], axis=1)[:, 0]
-    block_bits = bits_of_class + model.class_bits[classes]
+    block_bits = costs_of_class.astype(jnp.float32) / COST_UNITS + model.class_bits[classes]
     estimated_bits = jnp.sum(jnp.where(layout.inside, block_bits, 0))
-    return Analysis(model, values, symbols, layout, scan, estimated_bits, transform, predictor, profile)
-
-
-def quantize(
-    model: EntropyModel,
-    costs: DecisionCosts,
-    scan: ScanOrder,
-    layout: BlockLayout,
-    values: jax.Array,
-    classes: jax.Array,
-    options: EncoderOptions = DEFAULT_OPTIONS,
-) -> jax.Array:
-    """Quantise coefficients, except first ones, with the quantisers of the model.
-
-    With one quantiser, every coefficient is rounded. With two, the rounding of one only tells up to where
-    blocks may have integers; ``trellis`` chooses these.
-
-    Args:
-        model: entropy model of the profile.
-        costs: of the model.
-        scan: of the model and the volume.
-        layout: of the n blocks.
-        values: float32 (n, 512), coefficients in steps.
-        classes: int32 (n,).
-        options: choices that the encoder may make.
-
-    Returns:
-        int32 (n, 512), reconstruction points in half steps; 0 for first coefficients.
-
-    Raises:
-        ValueError: the model has two quantisers, and the options ask for rounding to the nearest.
-    """
-    if model.n_quantizers == 1:
-        integers = map_rows(lambda rows: quantize_for_classes(costs, *rows), (values, classes))
-        return (2 * integers).at[:, 0].set(0)
-    if not options.optimizes_integers:
-        raise ValueError("`options.optimizes_integers` must be true for a model of two quantisers")
-    single_steps = steps_of_single_quantizer(model)
-    ends_of_block = find_ends(costs, scan, layout, values, classes, single_steps)
-    # One unit more than with one quantiser: dependent quantisation may keep a few more integers.
-    largest_ends = jnp.where(ends_of_block > 0, ends_of_block + 1, 0)
-    counts = scan_order.count_coded(scan, layout, largest_ends)
-    return trellis.quantize(model, scan, layout.partial_type, values, classes, counts)
+    return Analysis(
+        *(model, values, symbols, quantized, layout, scan),
+        *(estimated_bits, transform, predictor, profile),
+    )

@@ -30,7 +30,8 @@ from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_heade
 from nvc_jax.spectral.coding_tables import CodingTables
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.integer_runs import pack_integers, pop_integers, push_integers
-from nvc_jax.transform.block_layout import BlockLayout
+from nvc_jax.spectral.quantization import from_points, split_scanned
+from nvc_jax.transform.block_layout import N_COEFFICIENTS, BlockLayout
 
 _BITS_PER_LANE = 2400
 """Bits of a stream for each lane: the 32 bits that a lane adds are 1.3 % of them. Fewer lanes would make the
@@ -132,11 +133,7 @@ GROUP_LOOPS = Loops(
 
 
 def encode_stream(
-    model: EntropyModel,
-    layout: BlockLayout,
-    symbols: BlockSymbols,
-    n_lanes: jax.Array,
-    scan: scan_order.ScanOrder | None = None,
+    model: EntropyModel, layout: BlockLayout, symbols: BlockSymbols, n_lanes: jax.Array
 ) -> WordStream:
     """Encode blocks as one stream.
 
@@ -145,17 +142,44 @@ def encode_stream(
         layout: of the n blocks.
         symbols: of the blocks.
         n_lanes: int32, from ``interleaving.lanes_for``: each costs four bytes and shortens the loops.
-        scan: of the model and the volume, if it is there already.
     """
-    n_blocks, n_coefficients = symbols.points.shape
+    scan = scan_order.make_scan_order(model, layout)
+    quantized = from_points(model, scan, layout, symbols.points)
+    return encode_quantized(model, layout, scan, quantized, symbols, n_lanes)
+
+
+def encode_quantized(
+    model: EntropyModel,
+    layout: BlockLayout,
+    scan: scan_order.ScanOrder,
+    quantized: jax.Array,
+    symbols: BlockSymbols,
+    n_lanes: jax.Array,
+) -> WordStream:
+    """Encode blocks whose integers ``quantization.quantize`` has returned; see ``encode_stream``.
+
+    Args:
+        model: entropy model of the profile.
+        layout: of the n blocks.
+        scan: of the model and the volume.
+        quantized: int32 (n, 512), the integers.
+        symbols: of the blocks; points do not count.
+        n_lanes: int32.
+    """
+    n_blocks, n_coefficients = quantized.shape
     kernel = partial(
         native_bitstream.encode,
         max_lanes=max_lanes_for(n_blocks),
         capacity=stream_capacity(n_blocks, n_coefficients),
     )
-    scan = scan_order.make_scan_order(model, layout) if scan is None else scan
-    gpu = partial(encode_by_loops, GROUP_LOOPS)
-    return on_cpu(kernel, encode_reference, model, layout, scan, *symbols, n_lanes, gpu=gpu)
+
+    def gpu(model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, *others: Any) -> WordStream:
+        quantized, first, classes, n_lanes = others
+        scanned = split_scanned(quantized)
+        return encode_scanned(GROUP_LOOPS, model, layout, scan, *scanned, first, classes, n_lanes)
+
+    others = (quantized, symbols.first, symbols.classes, n_lanes)
+    return on_cpu(kernel, encode_reference, model, layout, scan, *others, gpu=gpu)
 
 
 def encode_by_loops(
@@ -169,11 +193,26 @@ def encode_by_loops(
     n_lanes: jax.Array,
 ) -> WordStream:
     """Encode blocks by loops of one kind of device."""
-    packed, ends_of_block = loops.scan_integers(model, layout, scan, points)
+    scanned = loops.scan_integers(model, layout, scan, points)
+    return encode_scanned(loops, model, layout, scan, *scanned, first, classes, n_lanes)
+
+
+def encode_scanned(
+    loops: Loops,
+    model: EntropyModel,
+    layout: BlockLayout,
+    scan: scan_order.ScanOrder,
+    packed: jax.Array,
+    ends_of_block: jax.Array,
+    first: jax.Array,
+    classes: jax.Array,
+    n_lanes: jax.Array,
+) -> WordStream:
+    """Encode blocks whose integers are in scan order: see ``scan_reference``."""
     counts = scan_order.count_coded(scan, layout, ends_of_block)
     queue = scan_order.make_block_queue(layout, classes, counts)
     headers = BlockHeaders(classes, ends_of_block, first)
-    capacity = stream_capacity(*points.shape)
+    capacity = stream_capacity(len(classes), N_COEFFICIENTS)
     coder = loops.push(model, layout, scan, queue, packed, headers, n_lanes, capacity)
     return rans.finish_encoding(coder, n_lanes)
 

@@ -1,7 +1,5 @@
 """Ends of blocks: up to where they may have integers other than 0, before these are chosen."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +8,7 @@ from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.spectral import scan_order
 from nvc_jax.spectral.class_decision import DecisionCosts
 from nvc_jax.spectral.scan_order import ScanOrder
-from nvc_jax.transform.block_layout import N_COEFFICIENTS, BlockLayout
+from nvc_jax.transform.block_layout import BlockLayout
 
 
 def find_ends(
@@ -47,26 +45,4 @@ def find_ends(
         thresholds = costs.first_thresholds[costs.tables[classes]]
         return scan_order.find_ends(scan, layout, jnp.abs(values * scale) >= thresholds)
 
-    gpu = partial(find_by_coefficient, scale=scale)
-    return on_cpu(kernel, reference, costs, scan, layout, values, classes, gpu=gpu)
-
-
-def find_by_coefficient(
-    costs: DecisionCosts,
-    scan: ScanOrder,
-    layout: BlockLayout,
-    values: jax.Array,
-    classes: jax.Array,
-    *,
-    scale: np.float32,
-) -> jax.Array:
-    """Find ends where the memory of ``values`` has blocks last: see ``group_separable.forward``.
-
-    One lookup of single numbers is fused with what is around it; lookups of rows, and of what is looked up,
-    are not.
-    """
-    coefficient = jnp.arange(N_COEFFICIENTS, dtype=jnp.int32)[:, None]
-    thresholds = costs.first_thresholds[costs.tables][classes[None], coefficient]
-    positions = scan.positions[layout.partial_type[None], coefficient]
-    is_coded = jnp.abs(values.T * scale) >= thresholds
-    return scan_order.ends_behind(jnp.max(jnp.where(is_coded, positions, -1), axis=0))
+    return on_cpu(kernel, reference, costs, scan, layout, values, classes)

@@ -8,6 +8,7 @@ import numpy as np
 
 from nvc_jax.core.systematic_sampling import FLOORS, draw_systematic, shuffle
 from nvc_jax.native.dispatch import call, on_cpu
+from nvc_jax.transform.group_separable import EnergyRule
 
 _N_DRAWN = 128
 """Blocks of a sample, if there are so many: it takes the same time for every volume."""
@@ -16,20 +17,33 @@ _MAX_ENERGY = 2.0
 magnitude."""
 
 
-def draw_blocks(values: jax.Array, inside: jax.Array, single_steps: float) -> tuple[jax.Array, jax.Array]:
+def energy_rule(single_steps: float) -> EnergyRule:
+    """Make the rule of energies by which blocks are drawn.
+
+    Args:
+        single_steps: steps of one quantiser in each step of the values.
+    """
+    return EnergyRule(single_steps, _MAX_ENERGY)
+
+
+def draw_blocks(
+    values: jax.Array, inside: jax.Array, single_steps: float, energies: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Draw blocks, the likelier the more energy they have, as in a volume that is mostly empty few count.
 
     Args:
         values: float32 (n, 512), coefficients in steps.
         inside: bool (n,), blocks that may be drawn.
         single_steps: steps of one quantiser in each of these steps.
+        energies: float32 (n,), by ``energy_rule``, if they are known. The kernel of CPUs computes its own.
 
     Returns:
         int32 indices of the blocks drawn, and float32, their weights: see ``draw_systematic``.
     """
-    forms = (_by_kernel, _reference, draw_by_coefficient)
-    kernel, reference, gpu = (partial(form, single_steps=single_steps) for form in forms)
-    return on_cpu(kernel, reference, values, inside, gpu=gpu)
+    if energies is None:
+        energies = jnp.sum(energy_rule(single_steps).energies(values[:, 1:]), axis=1)
+    kernel = partial(_by_kernel, single_steps=single_steps)
+    return on_cpu(kernel, _draw_by_energy, values, energies, inside)
 
 
 def take_blocks(values: jax.Array, drawn: jax.Array) -> jax.Array:
@@ -44,26 +58,14 @@ def take_blocks(values: jax.Array, drawn: jax.Array) -> jax.Array:
     return on_cpu(take, take, values, drawn, gpu=take_columns)
 
 
-def _reference(values: jax.Array, inside: jax.Array, *, single_steps: float) -> tuple[jax.Array, jax.Array]:
+def _draw_by_energy(_: jax.Array, energies: jax.Array, inside: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Draw blocks in ``jax.numpy``: the specification of the kernel."""
-    energy = jnp.sum(_energies(values[:, 1:], single_steps), axis=1)
-    return draw_systematic(energy, inside, min(_N_DRAWN, len(values)))
+    return draw_systematic(energies, inside, min(_N_DRAWN, len(inside)))
 
 
-def draw_by_coefficient(
-    values: jax.Array, inside: jax.Array, *, single_steps: float
+def _by_kernel(
+    values: jax.Array, _: jax.Array, inside: jax.Array, *, single_steps: float
 ) -> tuple[jax.Array, jax.Array]:
-    """Draw blocks where the memory of ``values`` has blocks last: see ``group_separable.forward``."""
-    energy = jnp.sum(_energies(values.T[1:], single_steps), axis=0)
-    return draw_systematic(energy, inside, min(_N_DRAWN, len(values)))
-
-
-def _energies(values: jax.Array, single_steps: float) -> jax.Array:
-    """Compute the energies of coefficients."""
-    return jnp.minimum(jnp.abs(values * np.float32(single_steps)), _MAX_ENERGY)
-
-
-def _by_kernel(values: jax.Array, inside: jax.Array, *, single_steps: float) -> tuple[jax.Array, jax.Array]:
     """Draw blocks by the native kernel; energies differ from the reference's by roundings."""
     n = min(_N_DRAWN, len(values))
     results = (jax.ShapeDtypeStruct((n,), jnp.int32), jax.ShapeDtypeStruct((n,), jnp.float32))

@@ -5,7 +5,12 @@ import jax.numpy as jnp
 
 from nvc_jax.entropy.frequency_tables import bits_of_frequencies
 from nvc_jax.native.dispatch import call, on_cpu
-from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral import group_class_choice
+from nvc_jax.spectral.class_decision import COST_UNITS, DecisionCosts, class_costs, class_rule
+from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
+from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
+from nvc_jax.spectral.group_class_choice import Signalling
+from nvc_jax.transform.block_layout import BlockLayout
 
 _SWEEP_PARITIES = (0, 1)
 """Order of the sweeps: first even, then odd positions; each takes the cheapest class given its two
@@ -13,6 +18,46 @@ neighbours. Further sweeps gain little."""
 _SMALLEST_FREQUENCY = 0.5
 """Frequency of classes whose table gives them none: their bits stay finite, and exceed those of all
 others."""
+
+
+def decide_classes(
+    model: EntropyModel,
+    costs: DecisionCosts,
+    layout: BlockLayout,
+    values: jax.Array,
+    options: EncoderOptions = DEFAULT_OPTIONS,
+) -> tuple[jax.Array, jax.Array]:
+    """Choose classes of blocks by their coefficients.
+
+    Args:
+        model: the entropy model.
+        costs: of the model.
+        layout: of the n blocks.
+        values: float32 (n, 512), coefficients in steps.
+        options: of the encoder.
+
+    Returns:
+        int32 (n,) classes, and int32 (n,) the costs of blocks in them, as of ``class_costs``.
+    """
+    single_steps = steps_of_single_quantizer(model)
+
+    def in_turn(
+        model: EntropyModel, costs: DecisionCosts, layout: BlockLayout, values: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        of_each = class_costs(costs, values, options, single_steps)
+        bits = of_each.astype(jnp.float32) / COST_UNITS
+        classes = choose_classes(model, bits, layout.order, layout.n_blocks)
+        return classes, jnp.take_along_axis(of_each, classes[:, None], axis=1)[:, 0]
+
+    def gpu(
+        model: EntropyModel, costs: DecisionCosts, layout: BlockLayout, values: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        rule = class_rule(options, single_steps)
+        tables = group_class_choice.CostTables(costs.weights, costs.zero_cost, costs.signalling_cost)
+        arguments = (rule, values, tables, signalling_bits(model), layout.order, layout.n_blocks)
+        return group_class_choice.choose_classes(*arguments, COST_UNITS)
+
+    return on_cpu(in_turn, in_turn, model, costs, layout, values, gpu=gpu)
 
 
 def choose_classes(model: EntropyModel, bits: jax.Array, order: jax.Array, n_blocks: jax.Array) -> jax.Array:
@@ -30,12 +75,17 @@ def choose_classes(model: EntropyModel, bits: jax.Array, order: jax.Array, n_blo
     Returns:
         int32 (n,).
     """
+    return on_cpu(_by_kernel, choose_reference, bits, *signalling_bits(model), order, n_blocks)
+
+
+def signalling_bits(model: EntropyModel) -> Signalling:
+    """Compute the bits of signalling classes."""
     n_classes = len(model.tables)
     frequencies = model.class_frequencies[:, :n_classes].astype(jnp.float32)
     given_before = bits_of_frequencies(jnp.maximum(frequencies, _SMALLEST_FREQUENCY))
     # After the last block no class is signalled.
     of_after = jnp.pad(given_before[:n_classes].T, ((0, 1), (0, 0)))
-    return on_cpu(_by_kernel, _reference, bits, model.class_bits, given_before, of_after, order, n_blocks)
+    return Signalling(model.class_bits, given_before, of_after)
 
 
 def _by_kernel(bits: jax.Array, *others: jax.Array) -> jax.Array:
@@ -43,7 +93,7 @@ def _by_kernel(bits: jax.Array, *others: jax.Array) -> jax.Array:
     return call("nvc_choose_classes", jax.ShapeDtypeStruct(bits.shape[:1], jnp.int32), bits, *others)
 
 
-def _reference(
+def choose_reference(
     bits: jax.Array,
     class_bits: jax.Array,
     given_before: jax.Array,

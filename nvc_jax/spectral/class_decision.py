@@ -21,12 +21,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.batching import map_rows
-from nvc_jax.entropy import tokens
 from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.spectral import group_class_costs
+from nvc_jax.spectral.dead_zone import round_with_dead_zone
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import BITS_PER_SQUARED_STEP, EntropyModel, weights_of_features
 from nvc_jax.spectral.fixed_point import MAGNITUDE_BITS, to_fixed
+from nvc_jax.spectral.group_class_costs import Rule
 from nvc_jax.spectral.weighted_sums import MAX_COUNT, PART_BITS, weighted_sums
 
 _ROUNDING = 0.5
@@ -50,23 +51,6 @@ _ERROR_WEIGHT = round(BITS_PER_SQUARED_STEP * COST_UNITS / (1 << 2 * MAGNITUDE_B
 """Cost of a squared error of 1/128 step, in units shifted by _ERROR_SHIFT bits."""
 _MAX_FIRST_THRESHOLD, _MAX_FURTHER_THRESHOLD = 1.3, 1.0
 """Largest thresholds of a table: they limit the error in steps, whatever a table's bits."""
-
-
-def round_with_dead_zone(values: jax.Array, first: jax.Array, further: jax.Array) -> jax.Array:
-    """Round towards zero with a dead zone.
-
-    Args:
-        values: float32, in steps.
-        first: magnitude from which a value becomes at least 1; smaller ones become 0.
-        further: remainder from which a larger magnitude is rounded up.
-
-    Returns:
-        int32, of the same shape.
-    """
-    magnitude = jnp.abs(values)
-    rounded = jnp.maximum(jnp.floor(magnitude + 1 - further), 1)
-    rounded = jnp.where(magnitude < first, 0, jnp.minimum(rounded, tokens.MAX_MAGNITUDE))
-    return (jnp.sign(values) * rounded).astype(jnp.int32)
 
 
 class DecisionCosts(NamedTuple):
@@ -147,6 +131,12 @@ def costs_by_class(costs: DecisionCosts, magnitudes: jax.Array) -> jax.Array:
     return weighted_sums(features, costs.weights) + costs.zero_cost[None]
 
 
+def class_rule(options: EncoderOptions, single_steps: float) -> Rule:
+    """Get the numbers that decide the integers and costs of ``class_costs``."""
+    thresholds = _CLASS_THRESHOLDS if options.optimizes_integers else _ROUNDING_THRESHOLDS
+    return Rule(single_steps, thresholds, _ERROR_WEIGHT, _ERROR_SHIFT)
+
+
 def class_costs(
     costs: DecisionCosts,
     values: jax.Array,
@@ -164,7 +154,7 @@ def class_costs(
     Returns:
         int32 (n, K), in units of 1/COST_UNITS bit.
     """
-    thresholds = _CLASS_THRESHOLDS if options.optimizes_integers else _ROUNDING_THRESHOLDS
+    thresholds = class_rule(options, single_steps).thresholds
     kernel = partial(_class_costs_by_kernel, thresholds=thresholds, single_steps=single_steps)
 
     def reference(costs: DecisionCosts, values: jax.Array) -> jax.Array:
@@ -174,7 +164,7 @@ def class_costs(
         return map_rows(of_rows, values)
 
     def gpu(costs: DecisionCosts, values: jax.Array) -> jax.Array:
-        rule = group_class_costs.Rule(single_steps, thresholds, _ERROR_WEIGHT, _ERROR_SHIFT)
+        rule = class_rule(options, single_steps)
         weights = (costs.weights, costs.zero_cost, costs.signalling_cost)
         return group_class_costs.class_costs(rule, values, *weights)
 

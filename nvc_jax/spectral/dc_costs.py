@@ -13,7 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nvc_jax.core.group_kernels import has_group_kernels
+from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.spectral import group_dc_costs
 from nvc_jax.spectral.line_costs import estimate_cost
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 from nvc_jax.transform.segments import SEGMENT_LENGTHS, divide_axis
@@ -49,19 +52,48 @@ def costs_of_dc(
         float32 (L, L, L), by the lengths along z, y, x.
     """
     grid = check_shape(sums.shape)
-    z, y, x = (_predictors(n, valid_shape[axis], lengths) for axis, n in enumerate(grid))
+    predictors = [_predictors(n, valid_shape[axis], lengths) for axis, n in enumerate(grid)]
+    masks = [_mark_lengths(n, lengths) for n in grid]
+    of_z = np.kron(np.eye(2, dtype=bool), masks[0])
+    reference, kernel = (partial(form, masks=of_z) for form in (sum_along_z, group_dc_costs.sum_along_z))
+    result = jax.ShapeDtypeStruct((len(of_z), *map(len, predictors[1:])), jnp.float32)
+    forms = Forms(reference, reference, kernel if has_group_kernels() else reference)
+    costs = choose_form(forms, result, sums, predictors, step)
+    costs = costs.reshape(2, -1, *costs.shape[1:])
+    for axis in (1, 2):
+        costs = _sum_lengths(costs, 2 * axis, masks[axis])
+    return jnp.min(costs, axis=(0, 2, 4))
+
+
+def sum_along_z(
+    sums: jax.Array, predictors: list[jax.Array], step: jax.Array, *, masks: np.ndarray
+) -> jax.Array:
+    """Sum up the estimated costs of differences along z.
+
+    Args:
+        sums: float32 (z, y, x), of blocks.
+        predictors: float32 (rows, side), the matrices to differences along z, y and x.
+        step: float32, of one quantiser, in the volume's units.
+        masks: bool (m, rows along z), the differences that each sum contains; static.
+
+    Returns:
+        float32 (m, rows along y, rows along x).
+    """
+    z, y, x = predictors
     product = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
     # The last axis first, and its result in front: no product needs a transposition.
     differences = product("iz,jkz->ijk", z, product("jy,kzy->jkz", y, product("kx,zyx->kzy", x, sums)))
-    costs = estimate_cost(differences, step).reshape(
-        [n for rows in differences.shape for n in (2, rows // 2)]
-    )
-    z_mask, y_mask, x_mask = (_mark_lengths(n, lengths) for n in grid)
-    masks = y_mask[:, None, :, None] & x_mask[None, :, None]
-    costs = jnp.einsum("paqbrc->pqrabc", costs)
-    costs = jnp.sum(jnp.where(masks, costs[..., None, None, :, :], 0), axis=(-2, -1))
-    costs = jnp.sum(jnp.where(z_mask[..., None, None], costs[..., None, :, :, :], 0), axis=-3)
-    return jnp.min(costs, axis=(0, 1, 2))
+    costs = estimate_cost(differences, step)
+    return jnp.sum(jnp.where(masks[:, :, None, None], costs[None], 0), axis=1)
+
+
+def _sum_lengths(costs: jax.Array, axis: int, is_of_length: np.ndarray) -> jax.Array:
+    """Sum costs along an axis, which becomes two: DC and differences, and lengths."""
+    n_lengths, n_rows = is_of_length.shape
+    before, after = costs.shape[:axis], costs.shape[axis + 1 :]
+    cut = costs.reshape(*before, 2, 1, n_rows, *after)
+    mask = is_of_length.reshape(n_lengths, n_rows, *(1 for _ in after))
+    return jnp.sum(jnp.where(mask, cut, 0), axis=axis + 2)
 
 
 def _list_segments(n: int, lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,15 +11,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.core.normalization import normalize
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.platforms import hoist
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.spectral.analysis import analyze, decide_shape
-from nvc_jax.spectral.bitstream import BlockSymbols, encode_stream
+from nvc_jax.spectral.bitstream import BlockSymbols, encode_quantized
 from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
-from nvc_jax.transform.block_layout import BLOCK_SIZE
 from nvc_jax.transform.boundary_emphasis import boundaries_to_emphasize
 from nvc_jax.transform.separable import Original
 
@@ -34,13 +32,16 @@ def encode(
     valid_shape: jax.Array | None = None,
     boundaries: jax.Array | None = None,
     options: EncoderOptions = DEFAULT_OPTIONS,
+    block_sums: jax.Array | None = None,
 ) -> EncodedStream:
     """Encode a volume; arguments and errors are those of ``encode_with_symbols``.
 
     A program of its own: it does not return the integers, so they need no memory of their own.
     """
     encoded, _ = encode_with_symbols(
-        params, volume, minimum, maximum, step, valid_shape, boundaries, options=options
+        *(params, volume, minimum, maximum, step, valid_shape, boundaries),
+        options=options,
+        block_sums=block_sums,
     )
     return encoded
 
@@ -55,6 +56,7 @@ def encode_with_symbols(
     valid_shape: jax.Array | None = None,
     boundaries: jax.Array | None = None,
     options: EncoderOptions = DEFAULT_OPTIONS,
+    block_sums: jax.Array | None = None,
 ) -> tuple[EncodedStream, BlockSymbols]:
     """Encode a volume; also return the integers of its stream, for ``decoder.reconstruct``.
 
@@ -68,13 +70,34 @@ def encode_with_symbols(
         boundaries: int32, boundaries at which the volume meets other chunks (see ``boundary_emphasis``); none
             by default.
         options: choices that the encoder may make; static.
+        block_sums: of the volume, if they are known: see ``volume_survey``.
 
     Raises:
         ValueError: the options do not suit the model.
     """
     valid_shape = jnp.array(volume.shape, jnp.int32) if valid_shape is None else valid_shape
     boundaries = jnp.int32(0) if boundaries is None else boundaries
-    return _prepare(params, volume, minimum, maximum, step, valid_shape, boundaries, options).encode()
+    arguments = (params, volume, minimum, maximum, step, valid_shape, boundaries, options)
+    return _prepare(*arguments, block_sums).encode()
+
+
+@functools.partial(jax.jit, static_argnames="options")
+def encode_with_cost(
+    params: Params,
+    volume: jax.Array,
+    minimum: jax.Array,
+    maximum: jax.Array,
+    step: jax.Array,
+    valid_shape: jax.Array,
+    boundaries: jax.Array,
+    options: EncoderOptions = DEFAULT_OPTIONS,
+) -> tuple[jax.Array, EncodedStream]:
+    """Encode a volume, and estimate its cost as ``encode_below`` does; arguments are those of ``encode``.
+
+    A batch of volumes encodes them all, so that ``encode_below`` would only choose between results.
+    """
+    prepared = _prepare(params, volume, minimum, maximum, step, valid_shape, boundaries, options)
+    return prepared.cost, prepared.encode()[0]
 
 
 @functools.partial(jax.jit, static_argnames="options")
@@ -128,19 +151,21 @@ def _prepare(
     valid_shape: jax.Array,
     boundaries: jax.Array,
     options: EncoderOptions,
+    block_sums: jax.Array | None = None,
 ) -> _Prepared:
     """Choose the shape of a volume's transform; arguments as of ``encode_with_symbols``."""
-    centered = center_volume(volume, minimum, maximum)
+    original = Original(volume, minimum, maximum)
+    centered = original.padded()
     boundaries = boundaries_to_emphasize(check_shape(centered.shape), valid_shape, boundaries)
-    decision = decide_shape(params["entropy"], centered, step, valid_shape, options)
+    decision = decide_shape(params["entropy"], centered, step, valid_shape, options, original, block_sums)
 
     def encode() -> tuple[EncodedStream, BlockSymbols]:
-        original = Original(volume, minimum, maximum)
         arguments = (centered, step, valid_shape, boundaries, decision.shape, options, original)
         analysis = analyze(params["entropy"], *arguments)
         encoded = EncodedStream(
-            stream=encode_stream(
-                analysis.model, analysis.layout, analysis.symbols, analysis.n_lanes, analysis.scan
+            stream=encode_quantized(
+                *(analysis.model, analysis.layout, analysis.scan),
+                *(analysis.quantized, analysis.symbols, analysis.n_lanes),
             ),
             minimum=minimum,
             maximum=maximum,
@@ -159,9 +184,5 @@ def _prepare(
 
 
 def center_volume(volume: jax.Array, minimum: jax.Array, maximum: jax.Array) -> jax.Array:
-    """Scale a volume to [−½, ½], float32, and pad its sides to multiples of 8.
-
-    It is centred at 0, so that float32 loses the fewest digits.
-    """
-    centered = normalize(volume, minimum, maximum) - 0.5
-    return jnp.pad(centered, [(0, -side % BLOCK_SIZE) for side in centered.shape], mode="edge")
+    """Scale a volume to [−½, ½], float32, and pad its sides to multiples of 8."""
+    return Original(volume, minimum, maximum).padded()

@@ -82,7 +82,7 @@ def class_costs(
     Returns:
         int32 (n, K).
     """
-    parts = jnp.stack(parts_of_weights(weights, N_BFLOAT16_PARTS)).astype(jnp.bfloat16)
+    parts = divide_weights(weights)
     n_blocks, n_classes = len(values), len(zero_cost)
     costs: jax.Array = run_tiles(
         partial(_find_costs, rule),
@@ -93,6 +93,11 @@ def class_costs(
         interpret=interpret,
     )
     return costs
+
+
+def divide_weights(weights: jax.Array) -> jax.Array:
+    """Divide weights, int32 (1024, K), into parts, bfloat16 (parts, 1024, K)."""
+    return jnp.stack(parts_of_weights(weights, N_BFLOAT16_PARTS)).astype(jnp.bfloat16)
 
 
 def _find_costs(
@@ -108,9 +113,26 @@ def _find_costs(
         signalling_cost: int32 (K,).
         costs: int32 (n, K), the result.
     """
-    n_coefficients, n_classes = values.shape[0], zero_cost.shape[0]
     (tile,) = this_tile(1)
-    block, classes = tile_indices(tile, TILE_BLOCKS), tile_indices(0, tile_side(n_classes, n_classes))
+    block, n_classes = tile_indices(tile, TILE_BLOCKS), costs.shape[1]
+    chosen = costs_of_tile(rule, values, weights, zero_cost, signalling_cost, block)
+    index = (block[:, None], tile_indices(0, chosen.shape[1])[None])
+    block, of_class = (jnp.broadcast_to(number, chosen.shape) for number in index)
+    store_where(costs, (block, of_class), chosen, (block < costs.shape[0]) & (of_class < n_classes))
+
+
+def costs_of_tile(
+    rule: Rule, values: Any, weights: Any, zero_cost: Any, signalling_cost: Any, block: jax.Array
+) -> jax.Array:
+    """Estimate the costs of blocks, int32 (TILE_BLOCKS,), within a kernel.
+
+    Other arguments are those of ``_find_costs``. Blocks that do not exist have values of 0.
+
+    Returns:
+        int32 (TILE_BLOCKS, classes), of which those behind K are arbitrary.
+    """
+    n_coefficients, n_classes = values.shape[0], zero_cost.shape[0]
+    classes = tile_indices(0, tile_side(n_classes, n_classes))
     shape = (TILE_BLOCKS, len(classes))
 
     def add(part: jax.Array, sums: tuple[_Sums, _Sums]) -> tuple[_Sums, ...]:
@@ -146,9 +168,7 @@ def _find_costs(
         jnp.min(of_units + of_signalling, axis=1) + (of.squared * rule.error_weight >> rule.error_shift)
         for of_units, of in zip(units, sums, strict=True)
     )
-    index = (jnp.broadcast_to(block[:, None], shape), jnp.broadcast_to(classes[None], shape))
-    chosen = jnp.where((wide < narrow)[:, None], units[1], units[0])
-    store_where(costs, index, chosen, (index[0] < costs.shape[0]) & exists[None])
+    return jnp.where((wide < narrow)[:, None], units[1], units[0])
 
 
 def _add_integers(

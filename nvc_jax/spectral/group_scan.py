@@ -4,6 +4,7 @@ A group is 32 neighbouring blocks, each of which a lane follows through its scan
 integer is known when it is written, and integers behind the ends of blocks are neither read nor written.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +24,7 @@ from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder, ends_behind
 from nvc_jax.transform.block_layout import BlockLayout
 
-_COEFFICIENTS_AT_ONCE = 32
+_COEFFICIENTS_AT_ONCE = 16
 """Coefficients that are looked at together to find where blocks end."""
 
 
@@ -72,7 +73,11 @@ def _scan_group(n_quantizers: int, blocks: _Blocks, scan: ScanOrder, packed: Any
     exists = lane < n
     block = jnp.minimum(lane, n - 1)
     partial_type = blocks.partial_types[block]
-    end = ends_behind(_find_last(blocks, scan, partial_type, block))
+
+    def is_coded(coefficient: jax.Array, column: jax.Array) -> jax.Array:
+        return blocks.points[coefficient, column] != 0
+
+    end = ends_behind(find_last(scan, partial_type, block, is_coded))
     count = jnp.where(exists, jnp.minimum(end * END_OF_BLOCK_UNIT, scan.counts[partial_type]), 0)
 
     def take(position: jax.Array, state: jax.Array) -> jax.Array:
@@ -90,8 +95,23 @@ def _scan_group(n_quantizers: int, blocks: _Blocks, scan: ScanOrder, packed: Any
     store_where(ends, (block,), end, exists)
 
 
-def _find_last(blocks: _Blocks, scan: ScanOrder, partial_type: jax.Array, block: jax.Array) -> jax.Array:
-    """Find the positions of the last integers other than 0, int32 (lanes,); −1 for blocks without any."""
+def find_last(
+    scan: ScanOrder,
+    partial_type: jax.Array,
+    block: jax.Array,
+    is_coded: Callable[[jax.Array, jax.Array], jax.Array],
+) -> jax.Array:
+    """Find the positions of the last integers other than 0 of a group's blocks, within a kernel.
+
+    Args:
+        scan: of the model and the volume.
+        partial_type: int32 (lanes,).
+        block: int32 (lanes,).
+        is_coded: tells which coefficients of which blocks, int32 (m, lanes), have such integers.
+
+    Returns:
+        int32 (lanes,); −1 for blocks without any.
+    """
     shape = (_COEFFICIENTS_AT_ONCE, GROUP_LANES)
 
     def look(tile: jax.Array, last: jax.Array) -> jax.Array:
@@ -100,8 +120,8 @@ def _find_last(blocks: _Blocks, scan: ScanOrder, partial_type: jax.Array, block:
             jnp.broadcast_to(index, shape) for index in (coefficient, partial_type[None], block[None])
         )
         position = scan.positions[of_type, coefficient]
-        found = jnp.where(blocks.points[coefficient, column] != 0, position, -1)
+        found = jnp.where(is_coded(coefficient, column), position, -1)
         return jnp.maximum(last, jnp.max(found, axis=0))
 
     start = jnp.full(GROUP_LANES, -1, jnp.int32)
-    return lax.fori_loop(0, blocks.points.shape[0] // _COEFFICIENTS_AT_ONCE, look, start)
+    return lax.fori_loop(0, scan.positions.shape[1] // _COEFFICIENTS_AT_ONCE, look, start)

@@ -1,28 +1,26 @@
 """Kernel of the trellis for GPUs; ``trellis`` has its specification.
 
 A group is 32 neighbouring blocks. Arrays have their positions or coefficients first, so that the lanes of a
-group read and write neighbouring entries.
+group read and write neighbouring entries. The kernel also finds where blocks may have integers, and writes
+these in scan order, each with its quantiser, as the entropy coder takes them. So coefficients are read once,
+and integers in the order of coefficients are not written at all.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nvc_jax.core.group_kernels import (
-    GROUP_LANES,
-    load_where,
-    run_groups,
-    store_where,
-    this_group,
-    tile_indices,
-)
-from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
+from nvc_jax.core.group_kernels import GROUP_LANES, load_where, run_groups, store_where, this_group
+from nvc_jax.spectral.class_decision import DecisionCosts
+from nvc_jax.spectral.dependent_quantization import next_quantizer, to_integers
+from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step, steps_of_single_quantizer
 from nvc_jax.spectral.fixed_point import to_fixed_by_floor
-from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder
-from nvc_jax.spectral.trellis_costs import Rates, branch_costs, fixed_error_weight
+from nvc_jax.spectral.group_scan import find_last
+from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder, ends_behind
+from nvc_jax.spectral.trellis_costs import Rates, branch_costs, fixed_error_weight, make_rates
 from nvc_jax.spectral.trellis_steps import (
     QUANTIZERS,
     first_costs,
@@ -31,124 +29,168 @@ from nvc_jax.spectral.trellis_steps import (
     take_branches,
     try_end,
 )
+from nvc_jax.transform.block_layout import BlockLayout
 
-_CLEARED_AT_ONCE = 16
-"""Coefficients that are set to 0 at a time."""
+
+class _Blocks(NamedTuple):
+    """Blocks of a volume, in memory.
+
+    Attributes:
+        values: float32 (512, n), coefficients in steps.
+        classes: int32 (n,).
+        partial_types: int32 (n,).
+        inside: bool (n,).
+    """
+
+    values: Any
+    classes: Any
+    partial_types: Any
+    inside: Any
+
+
+class _Tables(NamedTuple):
+    """All that says what integers of a model cost, in memory.
+
+    Attributes:
+        model: entropy model of the profile.
+        rates: of the model.
+        tables: int32 (K, 512), of ``DecisionCosts``.
+        thresholds: float32 (R + 1,), magnitudes in steps of one quantiser from which integers are likely.
+    """
+
+    model: EntropyModel
+    rates: Rates
+    tables: Any
+    thresholds: Any
+
+
+class _Group(NamedTuple):
+    """Blocks of a group, int32 (lanes,) each.
+
+    Attributes:
+        block: its index.
+        block_class: its class.
+        partial_type: its partial-block type.
+        n_likely: number of integers that may be other than 0; 0 for lanes without a block.
+    """
+
+    block: jax.Array
+    block_class: jax.Array
+    partial_type: jax.Array
+    n_likely: jax.Array
 
 
 def quantize(
     model: EntropyModel,
+    costs: DecisionCosts,
     scan: ScanOrder,
-    rates: Rates,
-    partial_types: jax.Array,
+    layout: BlockLayout,
     values: jax.Array,
     classes: jax.Array,
-    counts: jax.Array,
     *,
     interpret: bool = False,
 ) -> jax.Array:
-    """Quantise blocks; see ``trellis.quantize_reference``."""
+    """Quantise blocks of a model of two quantisers, and bring the integers into scan order.
+
+    Arguments and result are those of ``quantization.quantize``.
+    """
     n, n_coefficients = values.shape
     results = [
-        jax.ShapeDtypeStruct((n_coefficients, n), jnp.int32),
+        jax.ShapeDtypeStruct((n_coefficients * n,), jnp.int32),
         jax.ShapeDtypeStruct((n_coefficients, n), jnp.uint8),
     ]
-    arguments = (model, scan, rates, partial_types, values.T, classes, counts)
-    n_groups = -(-n // GROUP_LANES)
-    points, _ = run_groups(_quantize_group, n_groups, results, *arguments, interpret=interpret)
-    return jnp.transpose(points)
+    blocks = _Blocks(jnp.transpose(values), classes, layout.partial_type, layout.inside)
+    tables = _Tables(model, make_rates(model), costs.tables, costs.first_thresholds)
+    joined, _ = run_groups(
+        _quantize_group, -(-n // GROUP_LANES), results, tables, scan, blocks, interpret=interpret
+    )
+    return joined.reshape(values.shape)
 
 
-def _quantize_group(
-    model: EntropyModel,
-    scan: ScanOrder,
-    rates: Rates,
-    partial_types: Any,
-    values: Any,
-    classes: Any,
-    counts: Any,
-    points: Any,
-    decisions: Any,
-) -> None:
+def _quantize_group(tables: _Tables, scan: ScanOrder, blocks: _Blocks, joined: Any, decisions: Any) -> None:
     """Quantise the blocks of one group.
 
     Args:
-        model: entropy model of the profile.
+        tables: of the model.
         scan: of the model and the volume.
-        rates: of the model.
-        partial_types: int32 (n,), of the blocks.
-        values: float32 (512, n), coefficients in steps.
-        classes: int32 (n,).
-        counts: int32 (n,), number of integers that may be other than 0.
-        points: int32 (512, n), the result.
+        blocks: of the volume.
+        joined: int32 (512 · n,), from ``quantization.join_scanned``: the result.
         decisions: uint8 (512, n), for the search alone.
     """
-    n = classes.shape[0]
+    n = blocks.classes.shape[0]
     lane = this_group() * GROUP_LANES + lax.iota(jnp.int32, GROUP_LANES)
-    exists = lane < n
-    block = jnp.minimum(lane, n - 1)
-    count, block_class, partial_type = counts[block], classes[block], partial_types[block]
-    count = jnp.where(exists, count, 0)
+    block, exists = jnp.minimum(lane, n - 1), lane < n
+    group = _Group(block, blocks.classes[block], blocks.partial_types[block], jnp.zeros_like(block))
+    group = group._replace(n_likely=_count_likely(tables, scan, blocks, group, exists))
+    n_units = (jnp.max(group.n_likely) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT
+    n_positions = scan.coefficients.shape[1]
+
+    def value_at(position: jax.Array) -> tuple[jax.Array, jax.Array]:
+        position = jnp.full_like(block, jnp.minimum(position, n_positions - 1))
+        coefficient = scan.coefficients[group.partial_type, position]
+        return coefficient, to_fixed_by_floor(blocks.values[coefficient, block])
+
+    end, state = _search(tables, group, value_at, decisions, exists, n_units)
+
+    def step_backwards(index: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        now, last = carry
+        position = END_OF_BLOCK_UNIT * n_units - 1 - index
+        active = position < end
+        _, value = value_at(position)
+        decision = load_where(decisions, (jnp.full_like(block, position), block), active).astype(jnp.int32)
+        now = jnp.where(position + 1 == end, state, now)
+        before, magnitude = step_back(now, decision, jnp.abs(value))
+        integer = to_integers(jnp.where(value < 0, -magnitude, magnitude))
+        item = block * n_positions + position
+        store_where(joined, (item,), integer << 1 | next_quantizer(before), active)
+        return jnp.where(active, before, now), jnp.where(active & (integer != 0) & (last < 0), position, last)
+
+    start = (state, jnp.full_like(block, -1))
+    _, last = lax.fori_loop(0, END_OF_BLOCK_UNIT * n_units, step_backwards, start)
+    store_where(joined, (n * n_positions + block,), ends_behind(last), exists)
+
+
+def _count_likely(
+    tables: _Tables, scan: ScanOrder, blocks: _Blocks, group: _Group, exists: jax.Array
+) -> jax.Array:
+    """Count the integers of a group's blocks that may be other than 0: see ``quantization.quantize``."""
+    scale = jnp.float32(steps_of_single_quantizer(tables.model))
+
+    def is_coded(coefficient: jax.Array, column: jax.Array) -> jax.Array:
+        table = tables.tables[jnp.broadcast_to(group.block_class[None], column.shape), coefficient]
+        return jnp.abs(blocks.values[coefficient, column] * scale) >= tables.thresholds[table]
+
+    end = ends_behind(find_last(scan, group.partial_type, group.block, is_coded))
+    end = jnp.where(end > 0, end + 1, 0)
+    count = jnp.minimum(end * END_OF_BLOCK_UNIT, scan.counts[group.partial_type])
+    return jnp.where(exists & blocks.inside[group.block], count, 0)
+
+
+def _search(
+    tables: _Tables, group: _Group, value_at: Any, decisions: Any, exists: jax.Array, n_units: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Find the cheapest end of each block, int32 (lanes,), and the state there; note the decisions."""
+    model, rates = tables.model, tables.rates
     error_weight = fixed_error_weight(bits_per_squared_step(model))
-    n_units = (jnp.max(count) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT
-
-    def coefficient_at(position: jax.Array) -> jax.Array:
-        position = jnp.minimum(position, scan.coefficients.shape[1] - 1)
-        return scan.coefficients[partial_type, jnp.full_like(partial_type, position)]
-
-    def value_at(coefficient: jax.Array) -> jax.Array:
-        return to_fixed_by_floor(values[coefficient, block])
 
     def step_forwards(begin: jax.Array, step: jax.Array, costs: list[jax.Array]) -> list[jax.Array]:
-        coefficient = coefficient_at(begin + step)
-        magnitude, table = jnp.abs(value_at(coefficient)), model.tables[block_class, coefficient]
+        coefficient, value = value_at(begin + step)
+        table = model.tables[group.block_class, coefficient]
         branches = tuple(
-            branch_costs(magnitude, rates.integers[model.table_row(table, q)], q, error_weight)
+            branch_costs(jnp.abs(value), rates.integers[model.table_row(table, q)], q, error_weight)
             for q in QUANTIZERS
         )
-        costs, decision = take_branches(costs, branches, begin + step < count)
-        row = jnp.full_like(block, begin + step)
-        store_where(decisions, (row, block), decision, exists)
+        costs, decision = take_branches(costs, branches, begin + step < group.n_likely)
+        row = jnp.full_like(group.block, begin + step)
+        store_where(decisions, (row, group.block), decision, exists)
         return costs
 
     def unit_forwards(unit: jax.Array, carry: tuple) -> tuple:
         costs, best = carry
         step = partial(step_forwards, END_OF_BLOCK_UNIT * unit)
         costs = lax.fori_loop(0, END_OF_BLOCK_UNIT, step, costs)
-        return costs, try_end(rates, block_class, count, best, costs, unit)
+        return costs, try_end(rates, group.block_class, group.n_likely, best, costs, unit)
 
-    start = (first_costs(GROUP_LANES), first_end(rates, block_class))
+    start = (first_costs(GROUP_LANES), first_end(rates, group.block_class))
     _, best = lax.fori_loop(0, n_units, unit_forwards, start)
-    end = jnp.minimum(END_OF_BLOCK_UNIT * best.end, count)
-
-    def step_backwards(index: jax.Array, state: jax.Array) -> jax.Array:
-        position = END_OF_BLOCK_UNIT * n_units - 1 - index
-        active = position < end
-        coefficient = coefficient_at(position)
-        value = value_at(coefficient)
-        decision = load_where(decisions, (jnp.full_like(block, position), block), active).astype(jnp.int32)
-        state = jnp.where(position + 1 == end, best.state, state)
-        before, magnitude = step_back(state, decision, jnp.abs(value))
-        store_where(points, (coefficient, block), jnp.where(value < 0, -magnitude, magnitude), active)
-        return jnp.where(active, before, state)
-
-    lax.fori_loop(0, END_OF_BLOCK_UNIT * n_units, step_backwards, best.state)
-    _clear_behind(scan, points, partial_type, block, end, exists)
-
-
-def _clear_behind(
-    scan: ScanOrder, points: Any, partial_type: jax.Array, block: jax.Array, end: jax.Array, exists: jax.Array
-) -> None:
-    """Set the points of one group that lie behind the ends of its blocks, and first ones, to 0."""
-
-    def clear(tile: jax.Array, _: None) -> None:
-        coefficient = tile_indices(tile, _CLEARED_AT_ONCE)[:, None]
-        shape = (_CLEARED_AT_ONCE, GROUP_LANES)
-        coefficient, of_type, column = (
-            jnp.broadcast_to(index, shape) for index in (coefficient, partial_type[None], block[None])
-        )
-        position = scan.positions[of_type, coefficient]
-        is_behind = (position < 0) | (position >= end[None])
-        store_where(points, (coefficient, column), jnp.zeros(shape, jnp.int32), is_behind & exists[None])
-
-    lax.fori_loop(0, points.shape[0] // _CLEARED_AT_ONCE, clear, None)
+    return jnp.minimum(END_OF_BLOCK_UNIT * best.end, group.n_likely), best.state

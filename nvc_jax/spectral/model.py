@@ -13,7 +13,6 @@ from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkEncoder, ChunkForma
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
 from nvc_jax.core.model import Model
-from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape
 from nvc_jax.core.spatial_axes import padded_shape, spatial_shape
@@ -23,6 +22,7 @@ from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP, EncodedStream
 from nvc_jax.spectral.entropy_model import abstract_entropy_model
 from nvc_jax.spectral.profiles import stack_profiles
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
+from nvc_jax.spectral.volume_survey import survey
 
 DEFAULT_RELATIVE_ERROR = 1e-3
 """Largest error of any voxel, relative to the range, where the user names no quality target: no plot of the
@@ -98,4 +98,5 @@ def encode_by_own_range(params: Params, volume: jax.Array, step: jax.Array) -> E
         volume: (z, y, x), a device dtype.
         step: float32, relative to the range.
     """
-    return encoder.encode(params, volume, *finite_range(volume), step)
+    limits, block_sums = survey(volume)
+    return encoder.encode(params, volume, *limits, step, block_sums=block_sums)

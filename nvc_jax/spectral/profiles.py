@@ -98,7 +98,11 @@ def take_decision_costs(
 
 
 def choose_profile(
-    profiles: Profiles, layout: BlockLayout, values: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
+    profiles: Profiles,
+    layout: BlockLayout,
+    values: jax.Array,
+    options: EncoderOptions = DEFAULT_OPTIONS,
+    energies: jax.Array | None = None,
 ) -> jax.Array:
     """Choose the profile that costs least, in bits and error, for a sample of blocks.
 
@@ -107,6 +111,7 @@ def choose_profile(
         layout: of the n blocks.
         values: float32 (n, 512), coefficients in steps.
         options: of the encoder.
+        energies: float32 (n,), of the blocks, by ``block_sample.energy_rule``, if they are known.
 
     Returns:
         int32 index.
@@ -115,7 +120,7 @@ def choose_profile(
     if n_profiles == 1:
         return jnp.int32(0)
     single_steps = steps_of_single_quantizer(any_profile(profiles))
-    drawn, weights = draw_blocks(values, layout.inside, single_steps)
+    drawn, weights = draw_blocks(values, layout.inside, single_steps, energies)
     sample = take_blocks(values, drawn) * single_steps
 
     def cost(index: jax.Array) -> jax.Array:

@@ -3,6 +3,7 @@
 A column has the whole length of one axis and a few blocks along the others.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -10,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.core.systematic_sampling import draw_systematic
 from nvc_jax.transform.block_layout import BLOCK_SIZE
+from nvc_jax.transform.separable import Original
 
 COLUMN_SIDE = 16
 """Largest side of a column along the axes that it does not span, in voxels."""
@@ -25,6 +27,11 @@ _MOST_PADDING = 2.0
 """Ratio of a volume's longest side to its shortest up to which columns of all axes are padded alike."""
 _LINES_SHARE, _LEAST_LINES = 1 / 8, 256
 """Share of the lines of an axis by which candidates are compared, and the least number of lines."""
+_Range = tuple[int, int]
+"""First of some indices, and their distance."""
+_ALL_ROWS: tuple[_Range, ...] = ((0, 1), (0, 1), (0, 1))
+_ROWS: tuple[_Range, ...] = ((1, 2), (2, 4), (0, 1))
+"""Rows of voxels by which GPUs find out how active blocks are: an eighth of all."""
 
 
 class Columns(NamedTuple):
@@ -50,14 +57,50 @@ def draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> 
         step: float32, of one quantiser, in the volume's units.
         valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
     """
+    by_block = _count_steep(volume, step, valid_shape)
+    return _draw_active(by_block, check_shape(volume.shape), valid_shape, lambda cut: cut(volume))
+
+
+def draw_columns_by_rows(
+    volume: jax.Array, step: jax.Array, valid_shape: jax.Array, original: Original | None
+) -> list[Columns]:
+    """Draw columns as ``draw_columns`` does, but find out how active they are by some rows of voxels.
+
+    GPUs do so: all rows would have to be read once more.
+
+    Args:
+        volume: as of ``draw_columns``.
+        step: as of ``draw_columns``.
+        valid_shape: as of ``draw_columns``.
+        original: from which ``volume`` was made, if it was: what is needed is taken from it, and then scaled.
+    """
     shape = check_shape(volume.shape)
+    if original is None or original.volume.shape != shape:
+        original = None
+
+    def take(cut: Callable[[jax.Array], jax.Array]) -> jax.Array:
+        return cut(volume) if original is None else original.scaled(cut(original.volume))
+
+    rows = take(lambda whole: whole[tuple(slice(first, None, every) for first, every in _ROWS)])
+    return _draw_active(_count_steep(rows, step, valid_shape, _ROWS), shape, valid_shape, take)
+
+
+def _draw_active(
+    by_block: jax.Array,
+    shape: Shape3,
+    valid_shape: jax.Array,
+    take: Callable[[Callable[[jax.Array], jax.Array]], jax.Array],
+) -> list[Columns]:
+    """Draw columns by the activity of blocks, int32 of the grid.
+
+    ``take`` gets what a function cuts out of the volume.
+    """
     sides = [column_sides(shape, axis) for axis in range(3)]
     corners = [column_corners(shape, of_axis) for of_axis in sides]
-    by_block = _count_steep(volume, step, valid_shape)
     activity = [_activity(by_block, corners[axis], sides[axis]) for axis in range(3)]
     are_inside = [jnp.all(jnp.asarray(of_axis) < valid_shape[None], axis=1) for of_axis in corners]
     return [
-        _take_columns(volume, valid_shape, axis, corners[axis], sides[axis], *drawn)
+        _take_columns(take, valid_shape, axis, corners[axis], sides[axis], *drawn)
         for axis, drawn in enumerate(_draw_each(activity, are_inside))
     ]
 
@@ -77,7 +120,7 @@ def _draw_each(activity: list[jax.Array], are_inside: list[jax.Array]) -> list[t
 
 
 def _take_columns(
-    volume: jax.Array,
+    take: Callable[[Callable[[jax.Array], jax.Array]], jax.Array],
     valid_shape: jax.Array,
     axis: int,
     corners: np.ndarray,
@@ -87,7 +130,7 @@ def _take_columns(
 ) -> Columns:
     """Take the columns of an axis that are drawn, int32 (n,) indices of ``corners``."""
     starts = jnp.asarray(corners)[drawn]
-    voxels = jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts)
+    voxels = take(lambda volume: jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts))
     valid_shapes = jnp.clip(valid_shape[None] - starts, 1, jnp.array(sides, jnp.int32)[None])
     in_turn = np.array([axis, *(other for other in range(3) if other != axis)])
     weights = weights * _share_without_overlaps(corners, sides, valid_shape, axis)
@@ -121,16 +164,22 @@ def _share_without_overlaps(
     return jnp.prod(valid).astype(jnp.float32) / jnp.sum(jnp.prod(of_columns, axis=1)).astype(jnp.float32)
 
 
-def _count_steep(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> jax.Array:
-    """Count in each block, int32 of the grid, the neighbours along x that differ by more than a step."""
+def _count_steep(
+    volume: jax.Array, step: jax.Array, valid_shape: jax.Array, rows: tuple[_Range, ...] = _ALL_ROWS
+) -> jax.Array:
+    """Count in each block, int32 of the grid, the neighbours along x that differ by more than a step.
+
+    ``volume`` has some of its rows: the first one and the distance of ``rows`` along z, y and x.
+    """
     following = jnp.pad(volume[:, :, 1:], [(0, 0), (0, 0), (0, 1)])
     is_steep = jnp.abs(following - volume) > step
-    for axis, first in enumerate((0, 0, 1)):
-        place = lax.broadcasted_iota(jnp.int32, is_steep.shape, axis) + first
-        is_steep &= place < valid_shape[axis]
-    z, y, x = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
+    for axis, (first, every) in enumerate(rows):
+        place = lax.broadcasted_iota(jnp.int32, is_steep.shape, axis) * every + first
+        is_steep &= place + int(axis == 2) < valid_shape[axis]
+    z, y, x = (side * every // BLOCK_SIZE for side, (_, every) in zip(volume.shape, rows, strict=True))
     # First sums of whole rows: they are then fused with the comparison, in vectors.
-    of_rows = jnp.sum(is_steep.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, -1), axis=(1, 3), dtype=jnp.int32)
+    of_rows = is_steep.reshape(z, BLOCK_SIZE // rows[0][1], y, BLOCK_SIZE // rows[1][1], -1)
+    of_rows = jnp.sum(of_rows, axis=(1, 3), dtype=jnp.int32)
     return jnp.sum(of_rows.reshape(z, y, x, BLOCK_SIZE), axis=3, dtype=jnp.int32)
 
 

@@ -17,25 +17,22 @@ from nvc_jax.core.group_kernels import has_group_kernels
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.systematic_sampling import draw_systematic
 from nvc_jax.spectral import group_columns
-from nvc_jax.spectral.group_line_costs import costs_of_transforms
 from nvc_jax.spectral.line_costs import line_costs, mark_dc
 from nvc_jax.spectral.shape_columns import Columns, count_drawn_lines
 from nvc_jax.transform.axis_transform import make_axis_transform
 
 
 class Lines(NamedTuple):
-    """Lines along an axis of columns that are transformed along the other axes, and some that are drawn.
+    """Lines along an axis of columns that are transformed along the other axes: all, or some that are drawn.
 
     Attributes:
         values: float32 (n, side).
         are_means: bool (n,), lines of means along the other axes.
-        drawn: int32 (m,), indices of those that count; None if all do.
-        weights: float32 (m,), the number of lines of the volume that each of these represents.
+        weights: float32 (n,), the number of lines of the volume that each represents.
     """
 
     values: jax.Array
     are_means: jax.Array
-    drawn: jax.Array | None
     weights: jax.Array
 
 
@@ -99,120 +96,98 @@ def table_of_columns(side: int, lengths: tuple[int, ...], filters: tuple[int, ..
         return jax.tree.map(np.asarray, table)
 
 
-def transform_columns(
-    columns: Columns, voxels_axis: jax.Array, tables: list[Transforms], choice: jax.Array, axis: jax.Array
-) -> Lines:
-    """Transform the columns of an axis along the other axes.
-
-    Args:
-        columns: of the axis; their voxels have an axis for those of some axes in front.
-        voxels_axis: int32, of the axis among these.
-        tables: two, from ``table_of_columns``.
-        choice: int32 (2, 3), indices of the candidates' lengths and filters, for each axis.
-        axis: int32.
-    """
-    others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
-    (first, first_dc), (second, second_dc) = (
-        (analysis[valid - 1, *choice[:, other]], is_dc[valid - 1, choice[0, other]])
-        for valid, other, (analysis, is_dc) in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
-    )
-
-    def reference(voxels: jax.Array, axis: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
-        # The last axis first, and its result in front: no product needs a transposition.
-        values = jnp.einsum("njx,nsyx->njsy", second, voxels[axis], precision=lax.Precision.HIGHEST)
-        values = jnp.einsum("niy,njsy->nijs", first, values, precision=lax.Precision.HIGHEST)
-        return values.reshape(-1, values.shape[-1])
-
-    _, n, side, a, b = columns.voxels.shape
-    result = jax.ShapeDtypeStruct((n * a * b, side), jnp.float32)
-    cuda = group_columns.transform_columns if has_group_kernels() else reference
-    arguments = (columns.voxels, voxels_axis, first, second)
-    values = choose_form(Forms(reference, reference, cuda), result, *arguments)
-    are_means = first_dc[:, :, None] & second_dc[:, None]
-    weights = jnp.broadcast_to(columns.weights[:, None, None], are_means.shape)
-    return Lines(values, are_means.reshape(-1), None, weights.reshape(-1))
-
-
 class TablePlace(NamedTuple):
-    """Place of transforms in the tables of axes.
+    """Place of a transform in the tables of axes, of the first length.
 
     Attributes:
         axis: int32.
-        filter: int32, filter of the first transform.
+        filter: int32.
     """
 
     axis: jax.Array
     filter: jax.Array
 
 
-def draw_lines(lines: Lines, table: Transforms, place: TablePlace, step: jax.Array) -> Lines:
-    """Draw lines, the likelier the more they cost with the transform that their axis has so far.
-
-    Args:
-        lines: of all columns, all of which count.
-        table: of transforms.
-        place: of the transform.
-        step: float32, of one quantiser, in the volume's units.
-    """
-    costs = lines.weights * _costs_of_lines(lines, table, place, step, n_transforms=1)[0]
-    drawn, weights = draw_systematic(costs, lines.weights > 0, count_drawn_lines(len(costs)))
-    return lines._replace(drawn=drawn, weights=lines.weights[drawn] * weights)
-
-
-def total_costs(
-    lines: Lines,
+def transform_columns(
+    columns: Columns,
+    tables: list[Transforms],
+    choice: jax.Array,
+    axis: jax.Array,
     table: Transforms,
     place: TablePlace,
     step: jax.Array,
-    *,
-    n_transforms: int,
-    along_lengths: bool = False,
-) -> jax.Array:
+) -> tuple[Lines, jax.Array]:
+    """Transform the columns of an axis along the other axes, and estimate the costs of the lines.
+
+    Args:
+        columns: of the axis; their voxels have an axis for those of some axes in front.
+        tables: two, from ``table_of_columns``.
+        choice: int32 (2, 3), indices of the candidates' lengths and filters, for each axis.
+        axis: int32.
+        table: of transforms along the axis.
+        place: of the transform with which lines cost what they do; of the axis among those of voxels as well.
+        step: float32, of one quantiser, in the volume's units.
+
+    Returns:
+        Lines of all columns, and their costs, float32 (n,).
+    """
+    others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
+    (first, first_dc), (second, second_dc) = (
+        (analysis[valid - 1, *choice[:, other]], is_dc[valid - 1, choice[0, other]])
+        for valid, other, (analysis, is_dc) in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
+    )
+    are_means = (first_dc[:, :, None] & second_dc[:, None]).reshape(-1)
+    _, n, side, a, b = columns.voxels.shape
+    weights = jnp.broadcast_to(columns.weights[:, None], (n, a * b)).reshape(-1)
+    result = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((n * a * b, side), (n * a * b,))]
+    cuda = group_columns.transform_columns if has_group_kernels() else transform_reference
+    forms = Forms(transform_reference, transform_reference, cuda)
+    arguments = (columns.voxels, place.axis, first, second, are_means, *table, place.filter, step)
+    values, costs = choose_form(forms, result, *arguments)
+    return Lines(values, are_means, weights), costs
+
+
+def transform_reference(
+    voxels: jax.Array,
+    axis: jax.Array,
+    first: jax.Array,
+    second: jax.Array,
+    are_means: jax.Array,
+    analysis: jax.Array,
+    is_dc: jax.Array,
+    filter_index: jax.Array,
+    step: jax.Array,
+) -> list[jax.Array]:
+    """Transform columns in ``jax.numpy``: the specification of ``group_columns.transform_columns``."""
+    # The last axis first, and its result in front: no product needs a transposition.
+    values = jnp.einsum("njx,nsyx->njsy", second, voxels[axis], precision=lax.Precision.HIGHEST)
+    values = jnp.einsum("niy,njsy->nijs", first, values, precision=lax.Precision.HIGHEST)
+    values = values.reshape(-1, values.shape[-1])
+    return [values, line_costs(values, analysis[axis, 0, filter_index], is_dc[axis, 0], step, are_means)]
+
+
+def draw_lines(lines: Lines, costs: jax.Array) -> Lines:
+    """Draw lines, the likelier the more they cost, of all columns; both from ``transform_columns``."""
+    costs = lines.weights * costs
+    drawn, weights = draw_systematic(costs, lines.weights > 0, count_drawn_lines(len(costs)))
+    return Lines(lines.values[drawn], lines.are_means[drawn], lines.weights[drawn] * weights)
+
+
+def total_costs(lines: Lines, table: Transforms, place: tuple[Any, Any, Any], step: jax.Array) -> jax.Array:
     """Estimate the cost of a volume's lines with some transforms, from drawn lines.
 
     Args:
         lines: that are drawn.
         table: of transforms.
-        place: of the first transform.
+        place: axis, length and filter of the transforms in the table, int32: one of the last two has an axis.
         step: float32, of one quantiser, in the volume's units.
-        n_transforms: number of transforms; static.
-        along_lengths: whether one length follows another, or one filter another; static.
 
     Returns:
-        float32 (n_transforms,).
+        float32, for each transform.
     """
-    costs = _costs_of_lines(lines, table, place, step, n_transforms=n_transforms, along_lengths=along_lengths)
-    return jnp.sum(lines.weights[None] * costs, axis=1)
-
-
-def _costs_of_lines(
-    lines: Lines,
-    table: Transforms,
-    place: TablePlace,
-    step: jax.Array,
-    *,
-    n_transforms: int,
-    along_lengths: bool = False,
-) -> jax.Array:
-    """Estimate the cost of each line that is drawn, float32 (n_transforms, m); see ``total_costs``."""
-    number = jnp.arange(n_transforms, dtype=jnp.int32)
-
-    def reference(
-        lines: Lines, table: Transforms, place: TablePlace, number: jax.Array, step: jax.Array
-    ) -> jax.Array:
-        length, filter_index = (number, place.filter) if along_lengths else (0, place.filter + number)
-        analysis, is_dc = table.analysis[place.axis, length, filter_index], table.is_dc[place.axis, length]
-        is_dc = jnp.broadcast_to(is_dc, analysis.shape[:-1])
-        drawn = slice(None) if lines.drawn is None else lines.drawn
-        values, are_means = lines.values[drawn], lines.are_means[drawn]
-        return jax.vmap(line_costs, (None, 0, 0, None, None))(values, analysis, is_dc, step, are_means)
-
-    def kernel(
-        lines: Lines, table: Transforms, place: TablePlace, _: jax.Array, step: jax.Array
-    ) -> jax.Array:
-        arguments = (lines.values, lines.are_means, lines.drawn, *table, *place, step)
-        return costs_of_transforms(*arguments, n_transforms=n_transforms, along_lengths=along_lengths)
-
-    cuda = kernel if has_group_kernels() else reference
-    result = jax.ShapeDtypeStruct((n_transforms, len(lines.weights)), jnp.float32)
-    return choose_form(Forms(reference, reference, cuda), result, lines, table, place, number, step)
+    analysis, is_dc = table.analysis[place], table.is_dc[place[:2]]
+    is_dc = jnp.broadcast_to(is_dc, analysis.shape[:-1])
+    of_each = jax.vmap(line_costs, (None, 0, 0, None, None))
+    return jnp.sum(
+        lines.weights[None] * of_each(lines.values, analysis, is_dc, step, lines.are_means), axis=1
+    )

@@ -26,7 +26,6 @@ from jax import lax
 
 from nvc_jax.core.batching import common_bound, map_rows, varying_like
 from nvc_jax.native.dispatch import call, on_cpu
-from nvc_jax.spectral import group_trellis
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
 from nvc_jax.spectral.fixed_point import to_fixed
 from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder, table_at
@@ -86,7 +85,7 @@ def quantize(
         int32 (n, 512), reconstruction points in half steps, in the order of coefficients; 0 for DC.
     """
     arguments = (model, scan, make_rates(model), partial_types, values, classes, counts)
-    return on_cpu(_quantize_by_kernel, quantize_reference, *arguments, gpu=group_trellis.quantize)
+    return on_cpu(_quantize_by_kernel, quantize_reference, *arguments)
 
 
 def _quantize_by_kernel(

@@ -35,13 +35,14 @@ LoadPlane = Callable[[Any, jax.Array, jax.Array, jax.Array], jax.Array]
 """Reads a tile of a plane, float32 (n, m), from references: by z, and by y, int32 (n,), and x, int32 (m,). It
 is 0 beyond the sides."""
 StorePlane = Callable[[Any, jax.Array, jax.Array, jax.Array, jax.Array], None]
-"""Stores a tile of a plane: to a reference, by z, y and x, the values; none beyond the sides."""
+"""Stores a tile of a plane: to references, by z, y and x, the values; none beyond the sides."""
 LoadColumns = Callable[[Any, jax.Array, jax.Array], jax.Array]
 """Reads a tile of columns, float32 (n, m), from references: by z, int32 (n,), and column, int32 (m,)."""
 StoreColumns = Callable[[Any, jax.Array, jax.Array, jax.Array], None]
 """Stores a tile of columns: to references, by z and column, the values; none beyond the sides."""
 Order = Callable[[jax.Array, int], jax.Array]
-"""Makes indices along an axis of some side, int32, of those in another order; what is beyond stays there."""
+"""Makes indices along an axis, int32, of those in another order, in which tiles have some length and hold the
+same entries; what is beyond stays there."""
 
 
 def multiply_planes(
@@ -50,11 +51,11 @@ def multiply_planes(
     source: Any,
     matrices: tuple[jax.Array, jax.Array],
     n_planes: int,
-    result: jax.ShapeDtypeStruct,
+    result: Any,
     order: Order | None = None,
     *,
     interpret: bool = False,
-) -> jax.Array:
+) -> Any:
     """Multiply planes along y and along x.
 
     Args:
@@ -63,12 +64,12 @@ def multiply_planes(
         source: tree of arrays, from which ``load`` reads.
         matrices: float32 (side, side), of y and of x.
         n_planes: number of planes; static.
-        result: shape and dtype of the array to which ``store`` stores.
+        result: shape and dtype of the array to which ``store`` stores; or a list, of several arrays.
         order: in which rows and columns of products stand in a tile; as they are by default.
         interpret: run the kernel by ``jax.numpy``.
     """
     tiles = (-(-len(matrix) // tile_side(len(matrix), LARGEST_TILE)) for matrix in matrices)
-    product: jax.Array = run_tiles(
+    return run_tiles(
         partial(_multiply_plane, load, store, order),
         (n_planes, *tiles),
         result,
@@ -76,11 +77,10 @@ def multiply_planes(
         n_warps=_WARPS,
         interpret=interpret,
     )
-    return product
 
 
 def _multiply_plane(
-    load: LoadPlane, store: StorePlane, order: Order | None, source: Any, of_y: Any, of_x: Any, result: Any
+    load: LoadPlane, store: StorePlane, order: Order | None, source: Any, of_y: Any, of_x: Any, *results: Any
 ) -> None:
     """Multiply a tile of a plane."""
     sides = (of_y.shape[0], of_x.shape[0])
@@ -88,7 +88,7 @@ def _multiply_plane(
     z, tile_y, tile_x = this_tile(3)
     rows, columns = tile_indices(tile_y, height), tile_indices(tile_x, width)
     if order is not None:
-        rows, columns = order(rows, sides[0]), order(columns, sides[1])
+        rows, columns = order(rows, height), order(columns, width)
     n_parts = -(-sides[1] // _COLUMNS)
 
     def load_part(part_y: jax.Array, part_x: jax.Array | int) -> jax.Array:
@@ -114,7 +114,7 @@ def _multiply_plane(
 
     start = (jnp.zeros((height, width), jnp.float32), load_part(jnp.int32(0), 0))
     total, _ = lax.fori_loop(0, -(-sides[0] // _ROWS), add_rows, start)
-    store(result, z, rows, columns, total)
+    store(results[0] if len(results) == 1 else results, z, rows, columns, total)
 
 
 def multiply_columns(

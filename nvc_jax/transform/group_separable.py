@@ -6,58 +6,82 @@ come from blocks and go there, and values are scaled to their range and back. Re
 specification's by roundings.
 """
 
+import math
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nvc_jax.core.group_kernels import load_tile, load_where, store_where
 from nvc_jax.core.normalization import denormalize, normalize
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 from nvc_jax.transform.group_products import LoadPlane, multiply_columns, multiply_planes
+
+
+class EnergyRule(NamedTuple):
+    """Energy of a coefficient: its magnitude in some unit, up to a limit.
+
+    Attributes:
+        scale: by which a magnitude is multiplied.
+        limit: of the energy.
+    """
+
+    scale: float = 1
+    limit: float = math.inf
+
+    def energies(self, coefficients: jax.Array) -> jax.Array:
+        """Compute the energies of coefficients, float32."""
+        return jnp.minimum(jnp.abs(coefficients * np.float32(self.scale)), np.float32(self.limit))
 
 
 def forward(
     volume: jax.Array,
     limits: tuple[jax.Array, jax.Array] | None,
     matrices: list[jax.Array],
+    rule: EnergyRule,
     *,
     interpret: bool = False,
-) -> jax.Array:
+) -> tuple[jax.Array, jax.Array]:
     """Compute coefficients of a volume: scale it, repeat its last voxels up to the sides, and transform it.
 
     Args:
         volume: (z, y, x), a device dtype.
         limits: float32, values that become −½ and ½; None for a volume that is scaled, float32.
         matrices: float32 (side, side) for each axis, from voxels to coefficients.
+        rule: of energies.
         interpret: run the kernels by ``jax.numpy``.
 
     Returns:
-        float32 (blocks, 512), whose memory has blocks last: neighbours along x are next to each other.
+        float32 (blocks, 512), whose memory has blocks last: neighbours along x are next to each other; and
+        float32 (blocks,), the energies of blocks.
     """
     z, y, x = (len(matrix) for matrix in matrices)
     columns = multiply_columns(
         partial(_load_centered, x),
         _store_columns,
-        (volume, None if limits is None else jnp.stack(limits)),
+        (volume, None if limits is None else [jnp.reshape(limit, 1) for limit in limits]),
         matrices[0],
         y * x,
         jax.ShapeDtypeStruct((z, y * x), jnp.float32),
         interpret=interpret,
     )
-    blocks = multiply_planes(
+    grid = grid_shape((z, y, x), BLOCK_SIZE)
+    shapes = ((N_COEFFICIENTS, math.prod(grid)), (z, grid[1], grid[2]))
+    blocks, energies = multiply_planes(
         _load_plane,
-        partial(_store_blocks, (z, y, x)),
+        partial(_store_blocks, (z, y, x), rule),
         columns.reshape(z, y, x),
         (matrices[1], matrices[2]),
         z,
-        jax.ShapeDtypeStruct((N_COEFFICIENTS, z * y * x // N_COEFFICIENTS), jnp.float32),
+        [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
         _by_position,
         interpret=interpret,
     )
-    return jnp.transpose(blocks)
+    energies = jnp.sum(energies.reshape(grid[0], BLOCK_SIZE, -1), axis=1)
+    return jnp.transpose(blocks), energies.reshape(-1)
 
 
 def inverse(
@@ -119,10 +143,10 @@ def locate_coefficients(
     return block + x // BLOCK_SIZE, coefficient, (y < sides[1]) & (x < sides[2])
 
 
-def _by_position(index: jax.Array, side: int) -> jax.Array:
-    """Order coefficients of an axis by their positions in blocks: blocks are next to each other in memory."""
-    n_blocks = side // BLOCK_SIZE
-    return jnp.where(index < side, index % n_blocks * BLOCK_SIZE + index // n_blocks, index)
+def _by_position(index: jax.Array, length: int) -> jax.Array:
+    """Order coefficients of a tile by their positions in blocks: blocks are next to each other in memory."""
+    n_blocks, place = length // BLOCK_SIZE, index % length
+    return index - place + place % n_blocks * BLOCK_SIZE + place // n_blocks
 
 
 def _load_plane(planes: Any, z: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
@@ -134,10 +158,18 @@ def _store_plane(planes: Any, z: jax.Array, y: jax.Array, x: jax.Array, values: 
 
 
 def _store_blocks(
-    sides: Shape3, blocks: Any, z: jax.Array, y: jax.Array, x: jax.Array, values: jax.Array
+    sides: Shape3, rule: EnergyRule, memory: Any, z: jax.Array, y: jax.Array, x: jax.Array, values: jax.Array
 ) -> None:
+    """Store a tile of coefficients, ordered by their positions in blocks, and the sums of their energies."""
+    blocks, energies = memory
     block, coefficient, exists = locate_coefficients(sides, z, y, x)
     store_where(blocks, (coefficient, block), values, exists)
+    energy = jnp.where(exists & (coefficient > 0), rule.energies(values), 0)
+    # The sum over one axis after the other: Triton's language knows no others.
+    energy = jnp.sum(energy.reshape(BLOCK_SIZE, -1, len(x)), axis=0)
+    energy = jnp.sum(energy.reshape(len(energy), BLOCK_SIZE, -1), axis=1)
+    rows, columns = (jnp.min((index // BLOCK_SIZE).reshape(BLOCK_SIZE, -1), axis=0) for index in (y, x))
+    _store_inside(energies, energy, z, rows[:, None], columns[None])
 
 
 def _load_columns(source: Any, z: jax.Array, column: jax.Array) -> jax.Array:
@@ -156,7 +188,7 @@ def _load_centered(width: int, source: Any, z: jax.Array, column: jax.Array) -> 
     places = (jnp.minimum(z, last_z)[:, None], y[None], x[None])
     index = [jnp.broadcast_to(place, shape) for place in places]
     voxels = load_where(volume, index, jnp.ones(shape, bool))
-    return voxels if limits is None else normalize(voxels, limits[0], limits[1]) - 0.5
+    return voxels if limits is None else normalize(voxels, limits[0][0], limits[1][0]) - 0.5
 
 
 def _store_columns(references: Any, z: jax.Array, column: jax.Array, values: jax.Array) -> None:

@@ -17,12 +17,14 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.batching import map_in_turn
+from nvc_jax.core.normalization import normalize
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.transform import group_separable, native_separable
 from nvc_jax.transform.axis_transform import AxisTransform, make_axis_transform
 from nvc_jax.transform.block_layout import BLOCK_SIZE, from_blocks, to_blocks
+from nvc_jax.transform.group_separable import EnergyRule
 
 
 class TransformShape(NamedTuple):
@@ -49,6 +51,18 @@ class Original(NamedTuple):
     volume: jax.Array
     minimum: jax.Array
     maximum: jax.Array
+
+    def scaled(self, values: jax.Array) -> jax.Array:
+        """Scale some of the volume's values to [−½, ½], float32.
+
+        They are centred at 0, so that float32 loses the fewest digits.
+        """
+        return normalize(values, self.minimum, self.maximum) - 0.5
+
+    def padded(self) -> jax.Array:
+        """Scale the volume, and pad its sides to multiples of 8."""
+        widths = [(0, -side % BLOCK_SIZE) for side in self.volume.shape]
+        return jnp.pad(self.scaled(self.volume), widths, mode="edge")
 
 
 def make_axis_transforms(
@@ -81,31 +95,56 @@ def _make_axes(
     return [jax.tree.map(operator.itemgetter(axis), stacked) for axis in range(3)]
 
 
-def forward(
-    volume: jax.Array, transforms: list[AxisTransform], original: Original | None = None
-) -> jax.Array:
+def forward(volume: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
     """Compute the coefficients of a volume.
 
     Args:
         volume: float32 (z, y, x), sides multiples of 8; voxels that do not count may be anything finite.
         transforms: of the three axes.
-        original: from which ``volume`` was made, if it was. GPUs take it, and need ``volume`` no more.
 
     Returns:
         float32 (blocks, 512), blocks and the coefficients of each in z, y, x order.
     """
+    return forward_with_energies(volume, transforms, EnergyRule())[0]
 
-    def reference(volume: jax.Array, transforms: list[AxisTransform], _: Original | None) -> jax.Array:
-        return to_blocks(apply_matrices(volume, [transform.analysis for transform in transforms]))
 
-    def kernel(volume: jax.Array, transforms: list[AxisTransform], _: Original | None) -> jax.Array:
-        return native_separable.analyze(volume, [transform.analysis_factors for transform in transforms])
+def forward_with_energies(
+    volume: jax.Array, transforms: list[AxisTransform], rule: EnergyRule, original: Original | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Compute the coefficients of a volume, as ``forward``, and the energies of its blocks.
 
-    def gpu(volume: jax.Array, transforms: list[AxisTransform], original: Original | None) -> jax.Array:
+    Args:
+        volume: of which the coefficients are.
+        transforms: of the three axes.
+        rule: of energies.
+        original: from which ``volume`` was made, if it was. GPUs take it, and need ``volume`` no more.
+
+    Returns:
+        The coefficients; and float32 (blocks,), the energies of blocks without their first coefficients. They
+        are 0 where CPUs run their kernel.
+    """
+
+    def reference(
+        volume: jax.Array, transforms: list[AxisTransform], _: Original | None
+    ) -> tuple[jax.Array, jax.Array]:
+        blocks = to_blocks(apply_matrices(volume, [transform.analysis for transform in transforms]))
+        return blocks, jnp.sum(rule.energies(blocks[:, 1:]), axis=1)
+
+    def kernel(
+        volume: jax.Array, transforms: list[AxisTransform], _: Original | None
+    ) -> tuple[jax.Array, jax.Array]:
+        factors = [transform.analysis_factors for transform in transforms]
+        blocks = native_separable.analyze(volume, factors)
+        return blocks, jnp.zeros(len(blocks), jnp.float32)
+
+    def gpu(
+        volume: jax.Array, transforms: list[AxisTransform], original: Original | None
+    ) -> tuple[jax.Array, jax.Array]:
         matrices = [transform.analysis for transform in transforms]
         if original is None:
-            return group_separable.forward(volume, None, matrices)
-        return group_separable.forward(original.volume, (original.minimum, original.maximum), matrices)
+            return group_separable.forward(volume, None, matrices, rule)
+        limits = (original.minimum, original.maximum)
+        return group_separable.forward(original.volume, limits, matrices, rule)
 
     return on_cpu(kernel, reference, volume, transforms, original, gpu=gpu)
 

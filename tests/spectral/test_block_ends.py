@@ -16,7 +16,6 @@ N_BLOCKS = 3 * 2 * 2
 STEPS = 1.35
 
 find_ends = jax.jit(block_ends.find_ends, static_argnames="single_steps")
-find_by_coefficient = jax.jit(block_ends.find_by_coefficient, static_argnames="scale")
 make_decision_costs = jax.jit(class_decision.make_decision_costs)
 make_scan_order = jax.jit(scan_order.make_scan_order)
 find_expected_ends = jax.jit(scan_order.find_ends)
@@ -41,5 +40,3 @@ def test_blocks_end_behind_the_last_coefficient_that_reaches_its_threshold(
     expected = find_expected_ends(scan, layout, np.abs(values * np.float32(STEPS)) >= thresholds)
     found = find_ends(costs, scan, layout, jnp.asarray(values), jnp.asarray(classes), single_steps=STEPS)
     np.testing.assert_array_equal(found, expected)
-    arguments = (costs, scan, layout, jnp.asarray(values), jnp.asarray(classes))
-    np.testing.assert_array_equal(find_by_coefficient(*arguments, scale=np.float32(STEPS)), expected)

@@ -6,11 +6,12 @@ import pytest
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral import shape_decision
+from nvc_jax.spectral.dc_costs import sum_blocks
 from nvc_jax.spectral.encoded_stream import MIN_STEP
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.transform.lapped_filter import FILTERS
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
-from nvc_jax.transform.separable import TransformShape
+from nvc_jax.transform.separable import Original, TransformShape
 
 SHAPE = (64, 64, 64)
 STEP = 0.02
@@ -122,3 +123,15 @@ def test_means_of_segments_can_be_coded_at_the_smallest_step() -> None:
     longest = np.prod([1.5 * length for length in lengths])
     assert np.sqrt(longest) / 2 / MIN_STEP <= MAX_MAGNITUDE
     assert min(choose(volume, step=0.001)[0]) >= 64
+
+
+@pytest.mark.parametrize("knows_sums", [False, True])
+@pytest.mark.parametrize("axis", [0, 2])
+def test_shapes_that_gpus_choose_cost_as_little(axis: int, knows_sums: bool) -> None:
+    original = Original(jnp.asarray(smooth_along(axis), jnp.float32), jnp.float32(-0.5), jnp.float32(0.5))
+    arguments = (jax.jit(Original.padded)(original), jnp.float32(STEP), jnp.array(SHAPE, jnp.int32))
+    sums = jax.jit(sum_blocks)(arguments[0], arguments[2]) if knows_sums else None
+    shape, cost = jax.jit(shape_decision.choose_shape_by_axes)(*arguments, original, sums)
+    expected, of_expected = jax.jit(shape_decision.choose_shape_reference)(*arguments)
+    assert float(cost) == pytest.approx(float(of_expected), rel=0.1)
+    assert SEGMENT_LENGTHS[int(shape.lengths[axis])] == SEGMENT_LENGTHS[int(expected.lengths[axis])]

@@ -14,6 +14,7 @@ from nvc_jax.transform.group_separable import locate_coefficients
 from nvc_jax.transform.separable import apply_matrices
 
 LIMITS = (jnp.float32(-3), jnp.float32(5))
+RULE = group_separable.EnergyRule(1.5, 0.25)
 SHAPES: tuple[Shape3, ...] = ((8, 16, 24), (13, 5, 140))  # one tile, and more than one, the last not full
 
 
@@ -39,9 +40,12 @@ def transform(volume: jax.Array, matrices: list[jax.Array]) -> jax.Array:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_kernels_compute_the_coefficients_of_the_specification(shape: Shape3, dtype: str) -> None:
     volume, matrices = volume_of(shape, dtype), matrices_for(shape)
-    kernels = jax.jit(partial(group_separable.forward, limits=LIMITS, interpret=True))
-    coefficients = kernels(volume, matrices=matrices)
-    np.testing.assert_allclose(coefficients, transform(volume, matrices), rtol=0, atol=2e-6)
+    kernels = jax.jit(partial(group_separable.forward, limits=LIMITS, rule=RULE, interpret=True))
+    coefficients, energies = kernels(volume, matrices=matrices)
+    expected = transform(volume, matrices)
+    np.testing.assert_allclose(coefficients, expected, rtol=0, atol=2e-6)
+    of_each = np.minimum(np.abs(expected[:, 1:]) * 1.5, 0.25)
+    np.testing.assert_allclose(energies, of_each.sum(axis=1), rtol=0, atol=2e-4)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.core.shapes import check_shape
-from nvc_jax.spectral.class_decision import round_with_dead_zone
+from nvc_jax.spectral.dead_zone import round_with_dead_zone
 from nvc_jax.spectral.shape_decision import choose_shape
 from nvc_jax.spectral.training.chunks import ChunkGroup
 from nvc_jax.spectral.training.settings import STEP_RANGE

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from nvc_jax.entropy import tokens
 from nvc_jax.entropy.interleaving import share_out
-from nvc_jax.spectral import analysis, dependent_quantization, neighbour_contexts, scan_order
+from nvc_jax.spectral import analysis, dependent_quantization, neighbour_contexts, quantization, scan_order
 from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles
@@ -52,7 +52,8 @@ def _quantize_samples(model: EntropyModel, values: jax.Array) -> tuple[jax.Array
     _, classes, _ = quantize_independently(costs, values)
     values = values / steps_of_single_quantizer(model)
     scan = scan_order.make_scan_order(model, layout)
-    points = analysis.quantize(model, costs, scan, layout, values, classes)
+    quantized = quantization.quantize(model, costs, scan, layout, values, classes)
+    points = quantization.find_points(scan, layout, quantized)
 
     scanned = scan_order.scan_blocks(scan, layout, points)
     is_coded = jnp.arange(N_COEFFICIENTS - 1)[None] < scanned.counts[:, None]

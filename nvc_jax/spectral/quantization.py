@@ -1,0 +1,124 @@
+"""Quantisation: integers of all blocks, in the order in which a device needs them.
+
+CPUs keep the reconstruction points of a block in the order of its coefficients, and the entropy coder brings
+them into scan order. The kernel of GPUs writes integers in scan order at once, so that they go through the
+memory only once. Either is an array of as many numbers as there are coefficients.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from nvc_jax.core.batching import map_rows
+from nvc_jax.native.dispatch import on_cpu
+from nvc_jax.spectral import group_scan, group_trellis, scan_order, trellis
+from nvc_jax.spectral.block_ends import find_ends
+from nvc_jax.spectral.class_decision import DecisionCosts, quantize_for_classes
+from nvc_jax.spectral.dependent_quantization import to_points
+from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
+from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
+from nvc_jax.spectral.scan_order import ScanOrder
+from nvc_jax.transform.block_layout import N_COEFFICIENTS, BlockLayout
+
+
+def quantize(
+    model: EntropyModel,
+    costs: DecisionCosts,
+    scan: ScanOrder,
+    layout: BlockLayout,
+    values: jax.Array,
+    classes: jax.Array,
+    options: EncoderOptions = DEFAULT_OPTIONS,
+) -> jax.Array:
+    """Quantise coefficients, except first ones, with the quantisers of the model.
+
+    With one quantiser, every coefficient is rounded. With two, the rounding of one only tells up to where
+    blocks may have integers; ``trellis`` chooses these.
+
+    Args:
+        model: entropy model of the profile.
+        costs: of the model.
+        scan: of the model and the volume.
+        layout: of the n blocks.
+        values: float32 (n, 512), coefficients in steps.
+        classes: int32 (n,).
+        options: choices that the encoder may make.
+
+    Returns:
+        int32 (n, 512), reconstruction points in half steps; 0 for first coefficients. On GPUs of NVIDIA, what
+        ``join_scanned`` makes of the integers in scan order.
+
+    Raises:
+        ValueError: the model has two quantisers, and the options ask for rounding to the nearest.
+    """
+    arguments = (model, costs, scan, layout, values, classes)
+    if model.n_quantizers == 1:
+        integers = map_rows(lambda rows: quantize_for_classes(costs, *rows), (values, classes))
+        return from_points(model, scan, layout, (2 * integers).at[:, 0].set(0))
+    if not options.optimizes_integers:
+        raise ValueError("`options.optimizes_integers` must be true for a model of two quantisers")
+    return on_cpu(_quantize_by_trellis, _quantize_by_trellis, *arguments, gpu=group_trellis.quantize)
+
+
+def _quantize_by_trellis(
+    model: EntropyModel,
+    costs: DecisionCosts,
+    scan: ScanOrder,
+    layout: BlockLayout,
+    values: jax.Array,
+    classes: jax.Array,
+) -> jax.Array:
+    """Quantise with two quantisers: points in the order of coefficients."""
+    ends_of_block = find_ends(costs, scan, layout, values, classes, steps_of_single_quantizer(model))
+    # One unit more than with one quantiser: dependent quantisation may keep a few more integers.
+    largest_ends = jnp.where(ends_of_block > 0, ends_of_block + 1, 0)
+    counts = scan_order.count_coded(scan, layout, largest_ends)
+    return trellis.quantize(model, scan, layout.partial_type, values, classes, counts)
+
+
+def from_points(model: EntropyModel, scan: ScanOrder, layout: BlockLayout, points: jax.Array) -> jax.Array:
+    """Make what ``quantize`` returns of reconstruction points, int32 (n, 512)."""
+
+    def as_they_are(
+        model: EntropyModel, scan: ScanOrder, layout: BlockLayout, points: jax.Array
+    ) -> jax.Array:
+        return points
+
+    def gpu(model: EntropyModel, scan: ScanOrder, layout: BlockLayout, points: jax.Array) -> jax.Array:
+        return join_scanned(*group_scan.scan_integers(model, layout, scan, points))
+
+    return on_cpu(as_they_are, as_they_are, model, scan, layout, points, gpu=gpu)
+
+
+def find_points(scan: ScanOrder, layout: BlockLayout, quantized: jax.Array) -> jax.Array:
+    """Find the reconstruction points, int32 (n, 512) in half steps, of what ``quantize`` returned."""
+
+    def as_they_are(scan: ScanOrder, layout: BlockLayout, quantized: jax.Array) -> jax.Array:
+        return quantized
+
+    return on_cpu(as_they_are, as_they_are, scan, layout, quantized, gpu=points_of_scanned)
+
+
+def join_scanned(packed: jax.Array, ends_of_block: jax.Array) -> jax.Array:
+    """Join the integers of n blocks in scan order, from ``bitstream.scan_reference``, and their ends.
+
+    Returns:
+        int32 (n, 512), of which rows mean nothing: the integers of all blocks, and then the ends.
+    """
+    return jnp.concatenate([packed, ends_of_block]).reshape(-1, N_COEFFICIENTS)
+
+
+def split_scanned(joined: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Split what ``join_scanned`` has joined, without a copy: other numbers follow the last integer."""
+    flat = joined.reshape(-1)
+    return flat, flat[-len(joined) :]
+
+
+def points_of_scanned(scan: ScanOrder, layout: BlockLayout, joined: jax.Array) -> jax.Array:
+    """Find the reconstruction points of integers in scan order, from ``join_scanned``."""
+    packed, ends_of_block = split_scanned(joined)
+    counts = scan_order.count_coded(scan, layout, ends_of_block)
+    position = scan.positions[layout.partial_type]
+    is_coded = (position >= 0) & (position < counts[:, None])
+    item = jnp.arange(len(joined), dtype=jnp.int32)[:, None] * (N_COEFFICIENTS - 1) + position
+    packed = jnp.where(is_coded, packed[jnp.where(is_coded, item, 0)], 0)
+    return to_points(packed >> 1, packed & 1)

@@ -1,0 +1,53 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nvc_jax
+from nvc_jax.spectral import class_choice, class_decision, group_class_choice
+from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS
+from nvc_jax.spectral.profiles import take_decision_costs, take_profile
+
+PROFILES = nvc_jax.load_codec("nvc-1").params["entropy"]
+MODEL = jax.jit(take_profile)(PROFILES, jnp.int32(1))
+RULE = class_decision.class_rule(DEFAULT_OPTIONS, 1.35)
+UNITS = class_decision.COST_UNITS
+
+
+@jax.jit
+def by_kernel(tables: tuple, signalling: tuple, values: jax.Array, order: jax.Array, n: jax.Array) -> tuple:
+    return group_class_choice.choose_classes(
+        RULE, values, tables, signalling, order, n, UNITS, interpret=True
+    )
+
+
+@jax.jit
+def by_reference(costs: tuple, signalling: tuple, values: jax.Array, order: jax.Array, n: jax.Array) -> tuple:
+    steps = values * np.float32(RULE.single_steps)
+    of_each = class_decision.class_costs_reference(costs, steps, RULE.thresholds)
+    bits = of_each.astype(jnp.float32) / UNITS
+    classes = class_choice.choose_reference(bits, *signalling, order, n)
+    return classes, jnp.take_along_axis(of_each, classes[:, None], axis=1)[:, 0]
+
+
+@pytest.mark.parametrize("n_coded", [0, 1, 37, 150])
+@pytest.mark.parametrize(("n", "n_classes"), [(1, 64), (62, 64), (150, 64), (150, 5)])
+def test_the_kernel_equals_the_reference(n: int, n_classes: int, n_coded: int) -> None:
+    costs = jax.jit(take_decision_costs)(PROFILES, jnp.int32(1))
+    tables = group_class_choice.CostTables(costs.weights, costs.zero_cost, costs.signalling_cost)
+    chosen = np.arange(n_classes) * (len(costs.tables) // n_classes)
+    tables = group_class_choice.CostTables(*(leaf[..., chosen] for leaf in tables))
+    costs = costs._replace(**tables._asdict())
+    bits, before, after = jax.jit(class_choice.signalling_bits)(MODEL)
+    rows = np.r_[chosen, len(bits)]
+    matrices = (matrix[rows][:, chosen] for matrix in (before, after))
+    signalling = group_class_choice.Signalling(bits[chosen], *matrices)
+    rng = np.random.default_rng(n)
+    decay = np.exp(-np.arange(512) / rng.choice([3, 20, 60], (n, 1)))
+    values = jnp.asarray(rng.laplace(0, rng.choice([0.1, 1, 5], (n, 1)), (n, 512)) * decay, jnp.float32)
+    others = (signalling, values, jnp.asarray(rng.permutation(n), jnp.int32), jnp.int32(min(n_coded, n)))
+    classes, of_class = by_kernel(tables, *others)
+    expected, of_expected = by_reference(costs, *others)
+    np.testing.assert_array_equal(classes, expected)
+    np.testing.assert_array_equal(of_class, of_expected)
+    assert n == 1 or len(np.unique(classes)) > 2
