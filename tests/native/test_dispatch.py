@@ -34,9 +34,12 @@ def test_cpus_run_the_kernel_and_other_devices_the_reference() -> None:
 def test_gpus_have_kernels_of_their_own() -> None:
     codec, volume = nvc_jax.load_codec("nvc-1"), jax.ShapeDtypeStruct((16, 8, 8), jnp.float32)
     traced = jax.jit(lambda volume: nvc_jax.encode_volume(codec, volume, step=0.1)).trace(volume)
-    of_transform, of_classes, of_trellis, of_scan = 2, 2, 1, 1
-    of_coder, of_stacks, of_decisions = 1, 1, 11
-    n_kernels_of_cuda = of_transform + of_classes + of_trellis + of_scan + of_coder + of_stacks + of_decisions
+    of_survey, of_draws, of_columns, of_lines, of_dc, of_choices = 1, 5, 3, 6, 1, 4
+    of_transform, of_profile, of_trellis = 2, 2, 1
+    of_scan, of_compaction, of_coder, of_stacks = 1, 3, 1, 1
+    n_kernels_of_cuda = of_survey + of_draws + of_columns + of_lines + of_dc + of_choices
+    n_kernels_of_cuda += of_transform + of_profile + of_trellis
+    n_kernels_of_cuda += of_scan + of_compaction + of_coder + of_stacks
     for platform, n_kernels in (("cuda", n_kernels_of_cuda), ("rocm", 0), ("tpu", 0)):
         text = traced.lower(lowering_platforms=(platform,)).as_text()
         assert text.count("__gpu$xla.gpu.triton") == n_kernels
