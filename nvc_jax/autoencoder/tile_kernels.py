@@ -1,0 +1,283 @@
+"""Kernels of TPUs, by the Mosaic backend of Pallas: a volume is read or written once, in the order it has.
+
+Their specification is ``tile_layout``, in which XLA brings the volume from one order to another in memory.
+Here a program does so in registers, between memory and the matrix products. It codes two layers of
+blocks along z, eight blocks along y and thirty-two along x, by tiles of ``tile_operations``.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+
+from nvc_jax.autoencoder.encoded import EncodedLatents
+from nvc_jax.autoencoder.networks import LEAKY_SLOPE, BlockAutoencoder, DenseAutoencoder
+from nvc_jax.autoencoder.tile_operations import (
+    BLOCK,
+    LANES,
+    TILE_X,
+    TILE_Y,
+    Parts,
+    from_lanes,
+    multiply,
+    split,
+    swap_lanes,
+    to_lanes,
+)
+from nvc_jax.core.normalization import denormalize, normalization_scale, normalize_by
+from nvc_jax.core.platforms import may_use_tpu_kernels
+from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
+
+LAYERS, COLUMNS = 2, 2
+"""Tiles of a program along z and x: they share nothing, so one computes while another waits."""
+PLANES = 2
+"""Planes of voxels that an encoder multiplies at once: as many voxels of a block as a matrix unit has rows."""
+PROGRAM_SHAPE = (LAYERS * BLOCK, TILE_Y * BLOCK, COLUMNS * LANES)
+"""Voxels of a program."""
+_PROGRAM_BLOCKS = (LAYERS, TILE_Y, COLUMNS * TILE_X)
+"""Blocks of a program."""
+_TILES = tuple(itertools.product(range(LAYERS), range(COLUMNS)))
+"""Places of a program's tiles."""
+_LANES_OF_TILES = tuple(slice(index * LANES, (index + 1) * LANES) for index in range(len(_TILES)))
+"""Columns of a program's matrices that have the blocks of each tile."""
+LARGEST_LAYER = 512
+"""Largest width of a layer: the parameters of all layers stay in a core's own memory."""
+
+_Layer = tuple[jax.Array, jax.Array, jax.Array]
+"""A layer: its kernel's two parts, bfloat16 (outputs, inputs), and its bias, float32 (outputs, 1)."""
+
+
+def can_run(model: BlockAutoencoder, shape: Shape3) -> bool:
+    """Tell whether the kernels code volumes of a shape by a model, in three passes of bfloat16."""
+    if not isinstance(model, DenseAutoencoder) or not may_use_tpu_kernels():
+        return False
+    widths = (*model.config.hidden_sizes, model.config.latent_dim)  # type: ignore[attr-defined]
+    return (
+        model.config.block_size == BLOCK
+        and model.arithmetic.precision == lax.Precision.HIGH
+        and max(widths) <= LARGEST_LAYER
+        and all(length >= least for length, least in zip(shape, PROGRAM_SHAPE, strict=True))
+    )
+
+
+def encode(
+    model: DenseAutoencoder,
+    volume: jax.Array,
+    minimum: jax.Array,
+    maximum: jax.Array,
+    *,
+    interpret: bool = False,
+) -> jax.Array:
+    """Encode a volume by a model without margins; see ``tile_layout.encode``.
+
+    ``interpret`` runs the kernel by ``jax.numpy``, on any device, for tests.
+    """
+    assert not model.config.margin
+    shape = check_shape(volume.shape)
+    first = model.encoder[0].kernel[...].reshape(BLOCK, BLOCK, BLOCK, -1).transpose(0, 2, 1, 3)
+    hidden = [(layer.kernel[...], layer.bias[...]) for layer in list(model.encoder)[1:]]
+    layers = [
+        _make_layer(kernel, bias)
+        for kernel, bias in (
+            (first.reshape(BLOCK**3, -1), model.encoder[0].bias[...]),
+            *hidden,
+            (model.mean.kernel[...], model.mean.bias[...]),
+        )
+    ]
+    grid = grid_shape(shape, BLOCK)
+    limits = jnp.stack([minimum, normalization_scale(minimum, maximum)])
+    return _run(
+        functools.partial(_encode_program, shape),
+        grid,
+        jax.ShapeDtypeStruct((*grid, model.config.latent_dim), jnp.float32),
+        (limits, volume.astype(jnp.float32), *itertools.chain(*layers)),
+        interpret=interpret,
+    )
+
+
+def decode(model: DenseAutoencoder, encoded: EncodedLatents, *, interpret: bool = False) -> jax.Array:
+    """Decode a volume, margins cropped; see ``tile_layout.decode`` and ``encode``."""
+    m, side = model.config.margin, model.config.side
+    core = slice(m, m + BLOCK)
+    assert model.output.bias is not None
+    kernel = model.output.kernel[...].reshape(-1, side, side, side)[:, core, core, core]
+    bias = model.output.bias[...].reshape(side, side, side)[core, core, core]
+    kernel = kernel.transpose(0, 1, 3, 2).reshape(-1, BLOCK**3)
+    bias = jnp.broadcast_to(bias.transpose(0, 2, 1).reshape(-1, 1), (BLOCK**3, LANES))
+    hidden = [_make_layer(layer.kernel[...], layer.bias[...]) for layer in model.decoder]
+    is_float32 = encoded.dtype == "float32"
+    limits = jnp.stack([encoded.minimum, encoded.maximum]) if is_float32 else jnp.array([0, 1], jnp.float32)
+    grid = check_shape(encoded.latents.shape[:3])
+    volume = _run(
+        functools.partial(_decode_program, grid),
+        grid,
+        jax.ShapeDtypeStruct(encoded.shape, jnp.float32),
+        (limits, encoded.latents, *itertools.chain(*hidden), *_make_layer(kernel, bias)),
+        interpret=interpret,
+    )
+    return volume if is_float32 else denormalize(volume, encoded.minimum, encoded.maximum, encoded.dtype)
+
+
+def _make_layer(kernel: jax.Array, bias: Any) -> _Layer:
+    """Prepare a layer for the kernels; ``kernel`` is float32 (inputs, outputs)."""
+    first, rest = split(kernel.T)
+    return first, rest, bias.reshape(kernel.shape[1], -1)
+
+
+def _run(
+    program: Callable[..., None],
+    grid: Shape3,
+    result: jax.ShapeDtypeStruct,
+    arguments: Sequence[jax.Array],
+    *,
+    interpret: bool,
+) -> jax.Array:
+    """Run a kernel; of arguments, the first are limits, the second is in tiles, and others are there whole."""
+    from jax.experimental import pallas
+    from jax.experimental.pallas import tpu
+
+    def window(array: Any) -> Any:
+        if array.ndim == 4:
+            return pallas.BlockSpec((*_PROGRAM_BLOCKS, array.shape[-1]), lambda z, y, x: (z, y, x, 0))
+        return pallas.BlockSpec(PROGRAM_SHAPE, lambda z, y, x: (z, y, x))
+
+    whole = [pallas.BlockSpec(array.shape, lambda z, y, x: (0, 0)) for array in arguments[2:]]
+    return pallas.pallas_call(
+        program,
+        grid=tuple(-(-n // of_program) for n, of_program in zip(grid, _PROGRAM_BLOCKS, strict=True)),
+        in_specs=[pallas.BlockSpec(memory_space=tpu.SMEM), window(arguments[1]), *whole],
+        out_specs=window(result),
+        out_shape=result,
+        compiler_params=tpu.CompilerParams(dimension_semantics=("parallel",) * 3),
+        interpret=interpret,
+    )(*arguments)
+
+
+def _encode_program(shape: Shape3, limits: Any, volume: Any, *references: Any) -> None:
+    """Encode the blocks of a program.
+
+    Args:
+        shape: of the volume.
+        limits: float32 (2,), minimum and scale.
+        volume: float32 (16, 64, 256).
+        *references: of the layers' parts; float32 (2, 8, 32, latents), the result.
+    """
+    (kernel, kernel_rest, bias), layers, latents = references[:3], references[3:-1], references[-1]
+    sums = jnp.zeros((kernel.shape[0], len(_TILES) * LANES), jnp.float32)
+    for begin in range(0, BLOCK, PLANES):
+        planes = range(begin, begin + PLANES)
+        tiles = [
+            jnp.concatenate([_read_plane(shape, limits, volume, z, tile) for z in planes], axis=0)
+            for tile in _TILES
+        ]
+        part = slice(begin * BLOCK**2, (begin + PLANES) * BLOCK**2)
+        kernels = (kernel[:, part], kernel_rest[:, part])
+        sums += multiply(kernels, split(jnp.concatenate(tiles, axis=1)))
+    values = _apply_layers(layers, split(_activate(sums + bias[...])), is_last_linear=True)
+    for (layer, column), lanes in zip(_TILES, _LANES_OF_TILES, strict=True):
+        blocks = from_lanes(values[:, lanes]).reshape(TILE_Y, TILE_X, -1)
+        latents[layer, :, column * TILE_X : (column + 1) * TILE_X, :] = blocks
+
+
+def _read_plane(shape: Shape3, limits: Any, volume: Any, plane: int, tile: tuple[int, int]) -> jax.Array:
+    """Read a plane of a tile's voxels, in [0, 1]: float32 (64, 128), ordered by x and y, blocks in lanes."""
+    rows, (z, x) = [], (tile[0] * BLOCK + plane, tile[1] * LANES)
+    for y in range(0, PROGRAM_SHAPE[1], BLOCK):
+        values = normalize_by(volume[z, y : y + BLOCK, x : x + LANES], limits[0], limits[1])
+        rows.append(_zero_outside(values, shape, (z, y, x)))
+    return jnp.concatenate(_swap_lanes(rows), axis=0)
+
+
+def _zero_outside(values: jax.Array, shape: Shape3, corner: Shape3) -> jax.Array:
+    """Replace values (8, 128) of a program, from ``corner`` on, by 0 outside of the volume."""
+    from jax.experimental import pallas
+
+    for axis, offset in enumerate((None, 0, 1)):
+        if shape[axis] % PROGRAM_SHAPE[axis]:
+            place = pallas.program_id(axis) * PROGRAM_SHAPE[axis] + corner[axis]
+            position = place + (0 if offset is None else lax.broadcasted_iota(jnp.int32, values.shape, offset))
+            values = jnp.where(position < shape[axis], values, 0.0)
+    return values
+
+
+def _decode_program(grid: Shape3, limits: Any, latents: Any, *references: Any) -> None:
+    """Decode the blocks of a program.
+
+    Args:
+        grid: blocks of the volume.
+        limits: float32 (2,), minimum and maximum.
+        latents: float32 (2, 8, 32, latents).
+        *references: of the hidden layers' parts; those of the last layer, bfloat16 (512, units) twice and
+            float32 (512, 128); float32 (16, 64, 256), the result.
+    """
+    *layers, kernel, kernel_rest, bias, volume = references
+    in_lanes = []
+    for layer, column in _TILES:
+        blocks = latents[layer, :, column * TILE_X : (column + 1) * TILE_X, :].reshape(LANES, -1)
+        in_lanes.append(to_lanes(_zero_missing(blocks, grid, layer, column * TILE_X)))
+    inputs = split(jnp.concatenate(in_lanes, axis=0))
+    hidden = split(_apply_layers(layers, inputs, is_first_transposed=True))
+    for plane in range(BLOCK):
+        part = slice(plane * BLOCK**2, (plane + 1) * BLOCK**2)
+        products = multiply((kernel[part, :], kernel_rest[part, :]), hidden)
+        for (layer, column), lanes in zip(_TILES, _LANES_OF_TILES, strict=True):
+            unit = nnx.sigmoid(products[:, lanes] + bias[part, :])
+            values = denormalize(unit, limits[0], limits[1], jnp.float32)
+            rows = _swap_lanes([values[x * BLOCK : (x + 1) * BLOCK] for x in range(BLOCK)])
+            z, x = layer * BLOCK + plane, column * LANES
+            for y, row in enumerate(rows):
+                volume[z, y * BLOCK : (y + 1) * BLOCK, x : x + LANES] = row
+
+
+def _zero_missing(blocks: jax.Array, grid: Shape3, layer: int, column: int) -> jax.Array:
+    """Replace the latents (128, n) of a tile's blocks that the volume does not have by 0."""
+    from jax.experimental import pallas
+
+    row = lax.broadcasted_iota(jnp.int32, blocks.shape, 0)
+    corner = [pallas.program_id(axis) * length for axis, length in enumerate(_PROGRAM_BLOCKS)]
+    places = (corner[0] + layer, corner[1] + (row >> 4), corner[2] + column + (row & TILE_X - 1))
+    for place, length, of_program in zip(places, grid, _PROGRAM_BLOCKS, strict=True):
+        if length % of_program:
+            blocks = jnp.where(place < length, blocks, 0.0)
+    return blocks
+
+
+def _apply_layers(
+    references: Sequence[Any],
+    values: Parts,
+    *,
+    is_last_linear: bool = False,
+    is_first_transposed: bool = False,
+) -> jax.Array:
+    """Apply layers to the blocks in lanes: float32 (outputs, 128).
+
+    Args:
+        references: the parts of each layer, one layer after the other.
+        values: parts of inputs (inputs, 128), or transposed.
+        is_last_linear: whether the last layer has no leaky ReLU.
+        is_first_transposed: whether the inputs are transposed.
+    """
+    outputs, n_layers = jnp.zeros((1, LANES), jnp.float32), len(references) // 3
+    for index in range(n_layers):
+        kernel, rest, bias = references[3 * index : 3 * index + 3]
+        values = split(outputs) if index else values
+        transposes = is_first_transposed and index == 0
+        outputs = multiply((kernel[...], rest[...]), values, transposes_right=transposes) + bias[...]
+        if not (is_last_linear and index == n_layers - 1):
+            outputs = _activate(outputs)
+    return outputs
+
+
+def _activate(outputs: jax.Array) -> jax.Array:
+    return jnp.where(outputs >= 0, outputs, LEAKY_SLOPE * outputs)
+
+
+def _swap_lanes(registers: Sequence[jax.Array]) -> list[jax.Array]:
+    from jax.experimental.pallas import tpu
+
+    return swap_lanes(registers, tpu.roll)
