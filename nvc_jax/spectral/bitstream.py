@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from nvc_jax.core.platforms import may_use_tpu_kernels
 from nvc_jax.entropy import rans
 from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.word_stream import WordStream
@@ -25,6 +26,7 @@ from nvc_jax.spectral import (
     group_scan,
     native_bitstream,
     scan_order,
+    tile_bitstream,
 )
 from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
 from nvc_jax.spectral.coding_tables import CodingTables
@@ -131,6 +133,10 @@ GROUP_LOOPS = Loops(
 """Loops by kernels of GPUs."""
 
 
+TILE_LOOPS = REFERENCE_LOOPS._replace(push=tile_bitstream.push_stream)
+"""Loops of TPUs, with kernels where there may be any."""
+
+
 def encode_stream(
     model: EntropyModel,
     layout: BlockLayout,
@@ -155,7 +161,8 @@ def encode_stream(
     )
     scan = scan_order.make_scan_order(model, layout) if scan is None else scan
     gpu = partial(encode_by_loops, GROUP_LOOPS)
-    return on_cpu(kernel, encode_reference, model, layout, scan, *symbols, n_lanes, gpu=gpu)
+    arguments = (model, layout, scan, *symbols, n_lanes)
+    return on_cpu(kernel, encode_reference, *arguments, gpu=gpu, tpu=_encode_by_tiles)
 
 
 def encode_by_loops(
@@ -180,6 +187,11 @@ def encode_by_loops(
 
 encode_reference = partial(encode_by_loops, REFERENCE_LOOPS)
 """Encode blocks in ``jax.numpy``: the specification of the kernels."""
+
+
+def _encode_by_tiles(*arguments: Any) -> WordStream:
+    """Encode blocks on a TPU."""
+    return encode_by_loops(TILE_LOOPS if may_use_tpu_kernels() else REFERENCE_LOOPS, *arguments)
 
 
 def decode_headers(model: EntropyModel, layout: BlockLayout, stream: WordStream) -> BlockHeaders:

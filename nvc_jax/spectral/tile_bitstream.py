@@ -1,0 +1,80 @@
+"""Encoding of a stream on TPUs: many integers of each lane at once, see ``tile_rans``.
+
+The encoder knows all integers, so that their places, contexts and tables do not wait for the coder. Its
+result is that of ``bitstream.push_reference``. A decoder knows an integer's context and its place in the
+stream only after the integers before it, and a kernel of TPUs cannot look either of them up in memory, so
+there decoding stays XLA's.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from nvc_jax.entropy import rans
+from nvc_jax.entropy.interleaving import max_lanes_for, share_out
+from nvc_jax.entropy.tile_rans import Steps, prepare_steps, push_steps
+from nvc_jax.spectral import dependent_quantization
+from nvc_jax.spectral.block_headers import BlockHeaders, push_headers
+from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.integer_runs import Sequence, first_place, make_sequence, push_states
+from nvc_jax.spectral.scan_order import BlockQueue, ScanOrder
+from nvc_jax.transform.block_layout import BlockLayout
+
+STEPS = 64
+"""Integers of each lane that are coded at once."""
+
+
+def push_stream(
+    model: EntropyModel,
+    layout: BlockLayout,
+    scan: ScanOrder,
+    queue: BlockQueue,
+    packed: jax.Array,
+    headers: BlockHeaders,
+    n_lanes: jax.Array,
+    capacity: int,
+    *,
+    interpret: bool = False,
+) -> rans.Coder:
+    """Encode all integers and headers; arguments and result are those of ``bitstream.push_reference``."""
+
+    def push(*arguments: Any) -> rans.Coder:
+        model, layout, scan, queue, packed, headers, n_lanes = arguments
+        sequence = make_sequence(model, scan, queue, with_slots=False)
+        runs = share_out(queue.total, n_lanes, max_lanes_for(queue.keys.shape[0]))
+
+        def push_some(index: jax.Array, coder: rans.Coder) -> rans.Coder:
+            # Steps run backwards; those before the first are no lane's.
+            step = runs.length - 1 - (index * STEPS + jnp.arange(STEPS, dtype=jnp.int32))
+            item = runs.starts[None] + step[:, None]
+            active = (step[:, None] >= 0) & (item < runs.total)
+            return push_steps(coder, _find_steps(sequence, packed, item, step, active), interpret=interpret)
+
+        coder = rans.start_encoding(n_lanes, len(runs.starts), capacity)
+        coder = lax.fori_loop(0, -(-runs.length // STEPS), push_some, coder)
+        is_first = runs.at(jnp.int32(0))[1]
+        coder = push_states(sequence, packed, coder, first_place(sequence, runs), is_first)
+        return push_headers(model, layout, headers, coder, n_lanes)
+
+    # The streams of a batch one after the other: a batch of stacks would be moved at every step.
+    arguments = (model, layout, scan, queue, packed, headers, n_lanes)
+    coder: rans.Coder = jax.custom_batching.sequential_vmap(push)(*arguments)
+    return coder
+
+
+def _find_steps(
+    sequence: Sequence, packed: jax.Array, item: jax.Array, step: jax.Array, active: jax.Array
+) -> Steps:
+    """Find what to code for items of the sequence at steps of their lanes, int32 (steps, lanes)."""
+    block, position = sequence.queue.locate(jnp.clip(item, 0, jnp.maximum(sequence.queue.total - 1, 0)))
+    first = sequence.queue.offsets[block]
+
+    def read(other: jax.Array, is_known: jax.Array) -> jax.Array:
+        neighbour = packed[first + jnp.where(is_known, other, 0)]
+        return dependent_quantization.to_points(neighbour >> 1, neighbour & 1)
+
+    integer = packed[first + position]
+    row = sequence.row_at(sequence.key_at(block), position, integer & 1, step[:, None], read)
+    return prepare_steps(sequence.tables, row, integer >> 1, active)
