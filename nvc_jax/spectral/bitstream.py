@@ -133,7 +133,9 @@ GROUP_LOOPS = Loops(
 """Loops by kernels of GPUs."""
 
 
-TILE_LOOPS = REFERENCE_LOOPS._replace(push=tile_bitstream.push_stream)
+TILE_LOOPS = REFERENCE_LOOPS._replace(
+    scan_integers=tile_bitstream.scan_integers, push=tile_bitstream.push_stream
+)
 """Loops of TPUs, with kernels where there may be any."""
 
 

@@ -18,12 +18,31 @@ from nvc_jax.entropy.tile_rans import Steps, prepare_steps, push_steps
 from nvc_jax.spectral import dependent_quantization
 from nvc_jax.spectral.block_headers import BlockHeaders, push_headers
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.spectral.integer_runs import Sequence, first_place, make_sequence, push_states
-from nvc_jax.spectral.scan_order import BlockQueue, ScanOrder
-from nvc_jax.transform.block_layout import BlockLayout
+from nvc_jax.spectral.integer_runs import (
+    Sequence,
+    first_place,
+    make_sequence,
+    pack_integers,
+    push_states,
+)
+from nvc_jax.spectral.scan_order import BlockQueue, ScanOrder, find_ends
+from nvc_jax.transform.block_layout import N_COEFFICIENTS, BlockLayout
 
-STEPS = 64
+STEPS = 128
 """Integers of each lane that are coded at once."""
+
+
+def scan_integers(
+    model: EntropyModel, layout: BlockLayout, scan: ScanOrder, points: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Bring integers into scan order; arguments and results are those of ``bitstream.scan_reference``.
+
+    But the integers are int32 (n · 512,), so that each block's begin at a register's first lane.
+    """
+    coefficients = jnp.pad(scan.coefficients, ((0, 0), (0, 1)))[layout.partial_type]
+    ordered = jnp.take_along_axis(points, coefficients, axis=1)
+    packed = pack_integers(model, dependent_quantization.to_integers(ordered))
+    return packed, find_ends(scan, layout, points != 0)
 
 
 def push_stream(
@@ -38,10 +57,15 @@ def push_stream(
     *,
     interpret: bool = False,
 ) -> rans.Coder:
-    """Encode all integers and headers; arguments and result are those of ``bitstream.push_reference``."""
+    """Encode all integers and headers; arguments and result are those of ``bitstream.push_reference``.
+
+    ``packed`` is from ``scan_integers``.
+    """
 
     def push(*arguments: Any) -> rans.Coder:
         model, layout, scan, queue, packed, headers, n_lanes = arguments
+        blocks = queue.offsets // (N_COEFFICIENTS - 1)
+        queue = queue._replace(offsets=blocks * N_COEFFICIENTS)
         sequence = make_sequence(model, scan, queue, with_slots=False)
         runs = share_out(queue.total, n_lanes, max_lanes_for(queue.keys.shape[0]))
 
