@@ -6,8 +6,6 @@ stream only after the integers before it, and a kernel of TPUs cannot look eithe
 there decoding stays XLA's.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -62,30 +60,23 @@ def push_stream(
     ``packed`` is from ``scan_integers``.
     """
 
-    def push(*arguments: Any) -> rans.Coder:
-        model, layout, scan, queue, packed, headers, n_lanes = arguments
-        blocks = queue.offsets // (N_COEFFICIENTS - 1)
-        queue = queue._replace(offsets=blocks * N_COEFFICIENTS)
-        sequence = make_sequence(model, scan, queue, with_slots=False)
-        runs = share_out(queue.total, n_lanes, max_lanes_for(queue.keys.shape[0]))
+    blocks = queue.offsets // (N_COEFFICIENTS - 1)
+    queue = queue._replace(offsets=blocks * N_COEFFICIENTS)
+    sequence = make_sequence(model, scan, queue, with_slots=False)
+    runs = share_out(queue.total, n_lanes, max_lanes_for(queue.keys.shape[0]))
 
-        def push_some(index: jax.Array, coder: rans.Coder) -> rans.Coder:
-            # Steps run backwards; those before the first are no lane's.
-            step = runs.length - 1 - (index * STEPS + jnp.arange(STEPS, dtype=jnp.int32))
-            item = runs.starts[None] + step[:, None]
-            active = (step[:, None] >= 0) & (item < runs.total)
-            return push_steps(coder, _find_steps(sequence, packed, item, step, active), interpret=interpret)
+    def push_some(index: jax.Array, coder: rans.Coder) -> rans.Coder:
+        # Steps run backwards; those before the first are no lane's.
+        step = runs.length - 1 - (index * STEPS + jnp.arange(STEPS, dtype=jnp.int32))
+        item = runs.starts[None] + step[:, None]
+        active = (step[:, None] >= 0) & (item < runs.total)
+        return push_steps(coder, _find_steps(sequence, packed, item, step, active), interpret=interpret)
 
-        coder = rans.start_encoding(n_lanes, len(runs.starts), capacity)
-        coder = lax.fori_loop(0, -(-runs.length // STEPS), push_some, coder)
-        is_first = runs.at(jnp.int32(0))[1]
-        coder = push_states(sequence, packed, coder, first_place(sequence, runs), is_first)
-        return push_headers(model, layout, headers, coder, n_lanes)
-
-    # The streams of a batch one after the other: a batch of stacks would be moved at every step.
-    arguments = (model, layout, scan, queue, packed, headers, n_lanes)
-    coder: rans.Coder = jax.custom_batching.sequential_vmap(push)(*arguments)
-    return coder
+    coder = rans.start_encoding(n_lanes, len(runs.starts), capacity)
+    coder = lax.fori_loop(0, -(-runs.length // STEPS), push_some, coder)
+    is_first = runs.at(jnp.int32(0))[1]
+    coder = push_states(sequence, packed, coder, first_place(sequence, runs), is_first)
+    return push_headers(model, layout, headers, coder, n_lanes)
 
 
 def _find_steps(

@@ -53,7 +53,8 @@ def test_streams_are_those_of_the_reference(analysis: Analysis, n_lanes: int) ->
 
 def test_batches_have_the_streams_of_their_volumes(analysis: Analysis) -> None:
     n_lanes = jnp.array([3, 64], jnp.int32)
-    streams = jax.jit(jax.vmap(partial(encode, TILE_LOOPS), in_axes=(None, 0)))(analysis, n_lanes)
+    encode_in_turn = jax.custom_batching.sequential_vmap(partial(encode, TILE_LOOPS))
+    streams = jax.jit(jax.vmap(encode_in_turn, in_axes=(None, 0)))(analysis, n_lanes)
     for index in range(2):
         wanted = encode_reference(analysis, n_lanes[index])
         for leaf, wanted_leaf in zip(streams, wanted, strict=True):
