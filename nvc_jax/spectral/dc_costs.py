@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.spectral.line_costs import estimate_cost
 from nvc_jax.transform.block_layout import BLOCK_SIZE
@@ -30,8 +31,18 @@ def sum_blocks(volume: jax.Array, valid_shape: jax.Array) -> jax.Array:
     for axis in range(3):
         is_inside &= lax.broadcasted_iota(jnp.int32, volume.shape, axis) < valid_shape[axis]
     z, y, x = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
-    cut = jnp.where(is_inside, volume, 0).reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, x, BLOCK_SIZE)
-    return jnp.sum(cut, axis=(1, 3, 5))
+
+    def at_once(inside: jax.Array) -> jax.Array:
+        cut = inside.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, x, BLOCK_SIZE)
+        return jnp.sum(cut, axis=(1, 3, 5))
+
+    def by_rows(inside: jax.Array) -> jax.Array:
+        of_rows = jnp.sum(inside.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, -1), axis=(1, 3))
+        return jnp.sum(of_rows.reshape(z, y, x, BLOCK_SIZE), axis=3)
+
+    inside = jnp.where(is_inside, volume, 0)
+    forms = Forms(at_once, at_once, at_once, by_rows)
+    return choose_form(forms, jax.ShapeDtypeStruct((z, y, x), inside.dtype), inside)
 
 
 def costs_of_dc(

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nvc_jax.core.batching import in_turn_on_tpus
 from nvc_jax.core.normalization import normalize
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.platforms import hoist
@@ -74,7 +75,13 @@ def encode_with_symbols(
     """
     valid_shape = jnp.array(volume.shape, jnp.int32) if valid_shape is None else valid_shape
     boundaries = jnp.int32(0) if boundaries is None else boundaries
-    return _prepare(params, volume, minimum, maximum, step, valid_shape, boundaries, options).encode()
+
+    def encode_one(*arguments: Any) -> tuple[EncodedStream, BlockSymbols]:
+        return _prepare(*arguments, options).encode()
+
+    arguments = (params, volume, minimum, maximum, step, valid_shape, boundaries)
+    encoded: tuple[EncodedStream, BlockSymbols] = in_turn_on_tpus(encode_one)(*arguments)
+    return encoded
 
 
 @functools.partial(jax.jit, static_argnames="options")
@@ -97,14 +104,20 @@ def encode_below(
         The estimated cost, float32, of ``shape_decision``; and unless it is larger than the limit, what
         ``encode_with_symbols`` returns, or else zeros.
     """
-    prepared = _prepare(params, volume, minimum, maximum, step, valid_shape, boundaries, options)
-    # Traced once; an estimate that is no number does not keep a volume from being encoded.
-    encode, described, captured = hoist(prepared.encode)
 
-    def skip(_: list[Any]) -> tuple[EncodedStream, BlockSymbols]:
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), described)
+    def encode_one(limit: jax.Array, *arguments: Any) -> tuple[jax.Array, EncodedStream, BlockSymbols]:
+        prepared = _prepare(*arguments, options)
+        # Traced once; an estimate that is no number does not keep a volume from being encoded.
+        encode, described, captured = hoist(prepared.encode)
 
-    return (prepared.cost, *lax.cond(prepared.cost > limit, skip, encode, captured))
+        def skip(_: list[Any]) -> tuple[EncodedStream, BlockSymbols]:
+            return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), described)
+
+        return (prepared.cost, *lax.cond(prepared.cost > limit, skip, encode, captured))
+
+    arguments = (limit, params, volume, minimum, maximum, step, valid_shape, boundaries)
+    encoded: tuple[jax.Array, EncodedStream, BlockSymbols] = in_turn_on_tpus(encode_one)(*arguments)
+    return encoded
 
 
 class _Prepared(NamedTuple):
