@@ -10,9 +10,9 @@ from nvc_jax.autoencoder.arithmetic import FLOAT32, arithmetic_of_gpus, arithmet
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, dequantize, quantize
 from nvc_jax.autoencoder.networks import DenseAutoencoder, bind
 from nvc_jax.autoencoder.slabs import BLOCKS_PER_SLAB
+from nvc_jax.autoencoder.tile_range import finite_range_by_platform
 from nvc_jax.core.group_kernels import has_group_kernels
 from nvc_jax.core.model import ModelConfig
-from nvc_jax.autoencoder.tile_range import finite_range_by_platform
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import check_shape, grid_shape
@@ -131,7 +131,11 @@ def decode_blocks(
 
     def in_tiles(params: Params, encoded: EncodedLatents) -> jax.Array:
         model = bind(config, params, arithmetic_of_tpus(precision))
-        if isinstance(model, DenseAutoencoder) and mode == "crop" and tile_kernels.can_run(model, encoded.shape):
+        if (
+            isinstance(model, DenseAutoencoder)
+            and mode == "crop"
+            and tile_kernels.can_run(model, encoded.shape)
+        ):
             return tile_kernels.decode(model, encoded)
         if isinstance(model, DenseAutoencoder) and (mode == "crop" or whole_volume.fits(model)):
             return tile_layout.decode(model, encoded, mode)

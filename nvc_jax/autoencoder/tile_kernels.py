@@ -36,7 +36,7 @@ from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 LAYERS, COLUMNS = 2, 2
 """Tiles of a program along z and x: they share nothing, so one computes while another waits."""
 PLANES = 2
-"""Planes of voxels that an encoder multiplies at once: as many voxels of a block as a matrix unit has rows."""
+"""Planes of voxels that are multiplied at once: they have as many voxels as a matrix unit has rows."""
 PROGRAM_SHAPE = (LAYERS * BLOCK, TILE_Y * BLOCK, COLUMNS * LANES)
 """Voxels of a program."""
 _PROGRAM_BLOCKS = (LAYERS, TILE_Y, COLUMNS * TILE_X)
@@ -80,15 +80,9 @@ def encode(
     assert not model.config.margin
     shape = check_shape(volume.shape)
     first = model.encoder[0].kernel[...].reshape(BLOCK, BLOCK, BLOCK, -1).transpose(0, 2, 1, 3)
-    hidden = [(layer.kernel[...], layer.bias[...]) for layer in list(model.encoder)[1:]]
-    layers = [
-        _make_layer(kernel, bias)
-        for kernel, bias in (
-            (first.reshape(BLOCK**3, -1), model.encoder[0].bias[...]),
-            *hidden,
-            (model.mean.kernel[...], model.mean.bias[...]),
-        )
-    ]
+    layers = [_make_layer(first.reshape(BLOCK**3, -1), _bias_of(model.encoder[0]))]
+    for layer in (*list(model.encoder)[1:], model.mean):
+        layers.append(_make_layer(layer.kernel[...], _bias_of(layer)))
     grid = grid_shape(shape, BLOCK)
     limits = jnp.stack([minimum, normalization_scale(minimum, maximum)])
     return _run(
@@ -104,12 +98,11 @@ def decode(model: DenseAutoencoder, encoded: EncodedLatents, *, interpret: bool 
     """Decode a volume, margins cropped; see ``tile_layout.decode`` and ``encode``."""
     m, side = model.config.margin, model.config.side
     core = slice(m, m + BLOCK)
-    assert model.output.bias is not None
     kernel = model.output.kernel[...].reshape(-1, side, side, side)[:, core, core, core]
-    bias = model.output.bias[...].reshape(side, side, side)[core, core, core]
+    bias = _bias_of(model.output).reshape(side, side, side)[core, core, core]
     kernel = kernel.transpose(0, 1, 3, 2).reshape(-1, BLOCK**3)
     bias = jnp.broadcast_to(bias.transpose(0, 2, 1).reshape(-1, 1), (BLOCK**3, LANES))
-    hidden = [_make_layer(layer.kernel[...], layer.bias[...]) for layer in model.decoder]
+    hidden = [_make_layer(layer.kernel[...], _bias_of(layer)) for layer in model.decoder]
     is_float32 = encoded.dtype == "float32"
     limits = jnp.stack([encoded.minimum, encoded.maximum]) if is_float32 else jnp.array([0, 1], jnp.float32)
     grid = check_shape(encoded.latents.shape[:3])
@@ -123,7 +116,12 @@ def decode(model: DenseAutoencoder, encoded: EncodedLatents, *, interpret: bool 
     return volume if is_float32 else denormalize(volume, encoded.minimum, encoded.maximum, encoded.dtype)
 
 
-def _make_layer(kernel: jax.Array, bias: Any) -> _Layer:
+def _bias_of(layer: nnx.Linear) -> jax.Array:
+    assert layer.bias is not None
+    return layer.bias[...]
+
+
+def _make_layer(kernel: jax.Array, bias: jax.Array) -> _Layer:
     """Prepare a layer for the kernels; ``kernel`` is float32 (inputs, outputs)."""
     first, rest = split(kernel.T)
     return first, rest, bias.reshape(kernel.shape[1], -1)
@@ -137,7 +135,7 @@ def _run(
     *,
     interpret: bool,
 ) -> jax.Array:
-    """Run a kernel; of arguments, the first are limits, the second is in tiles, and others are there whole."""
+    """Run a kernel; the first argument is limits, the second is cut, and others are there whole."""
     from jax.experimental import pallas
     from jax.experimental.pallas import tpu
 
@@ -200,7 +198,9 @@ def _zero_outside(values: jax.Array, shape: Shape3, corner: Shape3) -> jax.Array
     for axis, offset in enumerate((None, 0, 1)):
         if shape[axis] % PROGRAM_SHAPE[axis]:
             place = pallas.program_id(axis) * PROGRAM_SHAPE[axis] + corner[axis]
-            position = place + (0 if offset is None else lax.broadcasted_iota(jnp.int32, values.shape, offset))
+            position = place + (
+                0 if offset is None else lax.broadcasted_iota(jnp.int32, values.shape, offset)
+            )
             values = jnp.where(position < shape[axis], values, 0.0)
     return values
 

@@ -41,7 +41,7 @@ def normalize(volume: jax.Array, minimum: ArrayLike, maximum: ArrayLike) -> jax.
 
 
 def normalization_scale(minimum: ArrayLike, maximum: ArrayLike) -> jax.Array:
-    """Get the factor, float32, by which ``normalize`` maps the difference of scaled values; 0 if all map to 0."""
+    """Get the factor, float32, by which ``normalize`` maps differences; 0 where all values map to 0."""
     prescale = jnp.float32(_PRESCALE)
     scaled_range = prescale * maximum - prescale * minimum
     return jnp.where(scaled_range >= jnp.finfo(jnp.float32).tiny, 1 / scaled_range, 0)

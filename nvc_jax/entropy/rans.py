@@ -140,9 +140,7 @@ def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active:
     return _push_token(coder._replace(states=states), tables, row, token, active, [high, low])
 
 
-def coded_tokens(
-    tables: Tables, row: jax.Array, value: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def coded_tokens(tables: Tables, row: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Find the tokens that code integers: those, extra bits and their number, uint32 (n,); see ``push``."""
     token, extra, n_bits = to_token(value)
     is_missing = entry_of_token(tables, row, token) & FREQUENCY_MASK == 0

@@ -112,12 +112,16 @@ def _sum_exactly(left: jax.Array, right: jax.Array) -> jax.Array:
     return product.astype(jnp.int32)
 
 
-def _push_steps(start: Any, entries: Any, extra: Any, n_bits: Any, states: Any, words: Any, last: Any) -> None:
+def _push_steps(
+    start: Any, entries: Any, extra: Any, n_bits: Any, states: Any, words: Any, last: Any
+) -> None:
     """Take states through some steps: the kernel.
 
     Args:
         start: int32 (rows, 128), the states before, whose bits are those of uint32.
-        entries, extra, n_bits: of ``Steps``, int32 (steps, rows, 128).
+        entries: of ``Steps``, int32 (steps, rows, 128).
+        extra: likewise.
+        n_bits: likewise.
         states: the states after, like ``start``: a result, like those that follow.
         words: of each step, the words of the high and of the low extra bits.
         last: of each step, the word of the token, and above it a bit for each of the three that there is.
@@ -126,7 +130,7 @@ def _push_steps(start: Any, entries: Any, extra: Any, n_bits: Any, states: Any, 
     def push(step: jax.Array, state: jax.Array) -> jax.Array:
         entry, bits, width = entries[step], extra[step], n_bits[step]
         n_high = jnp.maximum(width - WORD_BITS, 0)
-        state, high, has_high = _push_bits(state, lax.shift_right_logical(bits, _same(bits, WORD_BITS)), n_high)
+        state, high, has_high = _push_bits(state, _shift_right(bits, WORD_BITS), n_high)
         state, low, has_low = _push_bits(state, bits, jnp.minimum(width, WORD_BITS))
         state, word, has_word = _push_token(state, entry)
         words[step] = high << WORD_BITS | low
@@ -138,8 +142,8 @@ def _push_steps(start: Any, entries: Any, extra: Any, n_bits: Any, states: Any, 
 
 
 def _push_bits(state: jax.Array, bits: jax.Array, width: jax.Array) -> tuple[jax.Array, ...]:
-    """Shift the low ``width`` bits of ``bits`` into states: the states, words, and 1 where there is a word."""
-    upper = lax.shift_right_logical(state, _same(state, WORD_BITS))
+    """Shift the low ``width`` of ``bits`` into states: the states, words, and 1 where there is a word."""
+    upper = _shift_right(state, WORD_BITS)
     overflows = (width > 0) & (lax.shift_right_logical(upper, WORD_BITS - width) > 0)
     pushed = jnp.where(overflows, upper, state) << width | bits & (jnp.left_shift(1, width) - 1)
     return pushed, state & _LOW_WORD, jnp.where(overflows, 1, 0)
@@ -147,10 +151,10 @@ def _push_bits(state: jax.Array, bits: jax.Array, width: jax.Array) -> tuple[jax
 
 def _push_token(state: jax.Array, entry: jax.Array) -> tuple[jax.Array, ...]:
     """Code tokens by their entries, where these are not 0; results are those of ``_push_bits``."""
-    frequency, first = entry & FREQUENCY_MASK, lax.shift_right_logical(entry, _same(entry, START_SHIFT))
+    frequency, first = entry & FREQUENCY_MASK, _shift_right(entry, START_SHIFT)
     active = frequency > 0
-    overflows = active & (lax.shift_right_logical(state, _same(state, 2 * WORD_BITS - PRECISION)) >= frequency)
-    upper = lax.shift_right_logical(state, _same(state, WORD_BITS))
+    overflows = active & (_shift_right(state, 2 * WORD_BITS - PRECISION) >= frequency)
+    upper = _shift_right(state, WORD_BITS)
     shortened = jnp.where(overflows, upper, state)
     quotient, rest = _divide(shortened, jnp.maximum(frequency, 1))
     pushed = jnp.where(active, (quotient << PRECISION) + rest + first, state)
@@ -163,7 +167,7 @@ def _divide(state: jax.Array, frequency: jax.Array) -> tuple[jax.Array, jax.Arra
     TPUs do not divide integers. The quotient of floats is off by at most one, as its error is below 2**−21
     of it.
     """
-    upper = lax.shift_right_logical(state, _same(state, WORD_BITS)).astype(jnp.float32)
+    upper = _shift_right(state, WORD_BITS).astype(jnp.float32)
     number = upper * (1 << WORD_BITS) + (state & _LOW_WORD).astype(jnp.float32)
     quotient = (number / frequency.astype(jnp.float32)).astype(jnp.int32)
     rest = state - quotient * frequency
@@ -171,5 +175,6 @@ def _divide(state: jax.Array, frequency: jax.Array) -> tuple[jax.Array, jax.Arra
     return quotient + correction, rest - correction * frequency
 
 
-def _same(array: jax.Array, number: int) -> jax.Array:
-    return jnp.full_like(array, number)
+def _shift_right(array: jax.Array, n_bits: int) -> jax.Array:
+    """Shift the bits of int32 to the right, as if there were no sign."""
+    return lax.shift_right_logical(array, jnp.full_like(array, n_bits))

@@ -45,7 +45,7 @@ def decode(params: Params, encoded: EncodedStream) -> jax.Array:
     def in_two_steps(params: Params, encoded: EncodedStream) -> jax.Array:
         return reconstruct(params, encoded, decode_symbols(params, encoded))
 
-    # On TPUs the volumes of a batch in turn: loops of a batch move what all of its streams have at every step.
+    # On TPUs the volumes of a batch in turn: its loops would move all of its streams at every step.
     tpu = jax.custom_batching.sequential_vmap(in_two_steps)
     return on_cpu(in_two_steps, in_two_steps, params, encoded, gpu=_decode_by_groups, tpu=tpu)
 

@@ -77,7 +77,7 @@ def encode_with_symbols(
     boundaries = jnp.int32(0) if boundaries is None else boundaries
 
     def encode_one(*arguments: Any) -> tuple[EncodedStream, BlockSymbols]:
-        return _prepare(*arguments, options).encode()
+        return _prepare(*arguments, options=options).encode()
 
     arguments = (params, volume, minimum, maximum, step, valid_shape, boundaries)
     encoded: tuple[EncodedStream, BlockSymbols] = in_turn_on_tpus(encode_one)(*arguments)
@@ -106,7 +106,7 @@ def encode_below(
     """
 
     def encode_one(limit: jax.Array, *arguments: Any) -> tuple[jax.Array, EncodedStream, BlockSymbols]:
-        prepared = _prepare(*arguments, options)
+        prepared = _prepare(*arguments, options=options)
         # Traced once; an estimate that is no number does not keep a volume from being encoded.
         encode, described, captured = hoist(prepared.encode)
 
@@ -140,6 +140,7 @@ def _prepare(
     step: jax.Array,
     valid_shape: jax.Array,
     boundaries: jax.Array,
+    *,
     options: EncoderOptions,
 ) -> _Prepared:
     """Choose the shape of a volume's transform; arguments as of ``encode_with_symbols``."""

@@ -59,7 +59,6 @@ def push_stream(
 
     ``packed`` is from ``scan_integers``.
     """
-
     blocks = queue.offsets // (N_COEFFICIENTS - 1)
     queue = queue._replace(offsets=blocks * N_COEFFICIENTS)
     sequence = make_sequence(model, scan, queue, with_slots=False)

@@ -1,8 +1,8 @@
 """Trellis quantisation by kernels of TPUs; ``trellis.quantize_reference`` has the specification.
 
-A kernel of TPUs cannot look numbers up in a table, so the bits of all integers are looked up before. A program
-takes 1,024 blocks through the 16 positions of a unit; the next program goes on from what it leaves in memory.
-The second kernel goes back from the best ends.
+A kernel of TPUs cannot look numbers up in a table, so the bits of all integers are looked up before. A
+program takes 1,024 blocks through the 16 positions of a unit; the next program goes on from what it leaves in
+memory. The second kernel goes back from the best ends.
 """
 
 from functools import partial
@@ -56,7 +56,8 @@ def quantize(
     ends = rates.ends_of_block.reshape(-1, N_ENDS_OF_BLOCK)[classes, : _N_UNITS + 1].T
 
     in_tiles = [leaf.reshape(-1, len(classes) // _LANES, _LANES) for leaf in (counts, ordered, *bits, ends)]
-    points = _search(*in_tiles, fixed_error_weight(bits_per_squared_step(model)), interpret)
+    error_weight = fixed_error_weight(bits_per_squared_step(model))
+    points = _search(*in_tiles, error_weight=error_weight, interpret=interpret)
     points = points.reshape(N_COEFFICIENTS, -1).T[:n_blocks]
     place = scan.positions[partial_types[:n_blocks]]
     found = jnp.take_along_axis(points, jnp.maximum(place, 0), axis=1)
@@ -69,13 +70,14 @@ def _search(
     even_bits: jax.Array,
     odd_bits: jax.Array,
     end_costs: jax.Array,
+    *,
     error_weight: int,
     interpret: bool,
 ) -> jax.Array:
     """Find the points of the cheapest paths, int32 (512, rows, 128), by both kernels.
 
-    Arrays are int32 (…, rows, 128): coefficients and the rates of both quantisers in scan order, and the costs
-    of ends of blocks after 0 to 32 units.
+    Arrays are int32 (…, rows, 128): coefficients and the rates of both quantisers in scan order, and the
+    costs of ends of blocks after 0 to 32 units.
     """
     from jax.experimental import pallas
     from jax.experimental.pallas import tpu
@@ -163,7 +165,7 @@ def _search_unit(
 def _trace_unit(
     counts: Any, values: Any, decisions: Any, best_end: Any, best_state: Any, points: Any, states: Any
 ) -> None:
-    """Follow the decisions of one unit back, from the last unit on; ``states``, (8, 128), are those behind."""
+    """Follow the decisions of one unit back, from the last unit on; ``states``, (8, 128), are kept."""
     from jax.experimental import pallas
 
     unit, n_coded = _N_UNITS - 1 - pallas.program_id(1), counts[0]

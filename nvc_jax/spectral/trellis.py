@@ -87,8 +87,8 @@ def quantize(
         int32 (n, 512), reconstruction points in half steps, in the order of coefficients; 0 for DC.
     """
     arguments = (model, scan, make_rates(model), partial_types, values, classes, counts)
-    forms = {"gpu": group_trellis.quantize, "tpu": _quantize_by_tiles}
-    return on_cpu(_quantize_by_kernel, quantize_reference, *arguments, **forms)
+    gpu = group_trellis.quantize
+    return on_cpu(_quantize_by_kernel, quantize_reference, *arguments, gpu=gpu, tpu=_quantize_by_tiles)
 
 
 def _quantize_by_tiles(*arguments: Any) -> jax.Array:

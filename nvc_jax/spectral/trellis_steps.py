@@ -115,10 +115,8 @@ def step_back(state: jax.Array, decision: jax.Array, magnitude: jax.Array) -> tu
     return before, to_points(integer, state >> 1)
 
 
-def last_integer(
-    state: jax.Array, decision: jax.Array, magnitude: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Find the state before, and the integer of a magnitude, by quantiser ``state >> 1``; see ``step_back``."""
+def last_integer(state: jax.Array, decision: jax.Array, magnitude: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Find the state before, and the integer, which quantiser ``state >> 1`` has; see ``step_back``."""
     is_second = decision >> state & 1
     quantizer = state >> 1
     even, odd = nearest_integers(magnitude, quantizer)

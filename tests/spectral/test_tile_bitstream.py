@@ -18,7 +18,7 @@ TILE_LOOPS = bitstream.TILE_LOOPS._replace(push=partial(bitstream.TILE_LOOPS.pus
 
 @pytest.fixture(scope="module")
 def analysis() -> Analysis:
-    """Decisions of the encoder about noise with large values, so that integers have high and low extra bits."""
+    """Decisions of the encoder about noise, and a block of integers with high and low extra bits."""
     profiles = nvc_jax.load_codec("nvc-1").params["entropy"]
     noise = np.random.default_rng(1).standard_normal(SHAPE, dtype=np.float32)
     volume = jnp.asarray(np.cumsum(noise, axis=0) / 50)
