@@ -77,7 +77,9 @@ def test_tpus_run_a_batch_in_turn() -> None:
     scaled = jax.jit(program)(*arguments)
     np.testing.assert_array_equal(scaled["scaled"], numbers[:, None] * values["own"] + 1)
     np.testing.assert_array_equal(scaled["offset"], [1, 1, 1])
-    assert "while" not in str(jax.make_jaxpr(in_turn_on_tpus(scale))(numbers[0], {"own": numbers}, numbers[1]))
+    assert "while" not in str(
+        jax.make_jaxpr(in_turn_on_tpus(scale))(numbers[0], {"own": numbers}, numbers[1])
+    )
     for platform, loops in (("tpu", 1), ("cuda", 0)):
         text = jax.jit(program).trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
         assert text.count("stablehlo.while") == loops
