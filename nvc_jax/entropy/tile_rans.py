@@ -88,20 +88,22 @@ def _append(coder: rans.Coder, masks: jax.Array, words: jax.Array) -> rans.Coder
         words: int32, likewise, the words in their low 16 bits.
     """
     _, n_steps, n_lanes = masks.shape
-    lane, step = jnp.arange(n_lanes), jnp.arange(n_steps)
-    is_same_group = lane[:, None] // GROUP_LANES == lane[None] // GROUP_LANES
-    of_lane = jnp.sum(masks, axis=0)
+    of_lane = jnp.sum(masks, axis=0).reshape(n_steps, -1, GROUP_LANES)
+    of_group = jnp.sum(of_lane, axis=2, dtype=jnp.int32)
     # Sums by the matrix unit: of numbers of few bits, they are exact.
-    of_group = _sum_exactly(of_lane, is_same_group)
-    of_later_lanes = _sum_exactly(of_lane, is_same_group & (lane[:, None] > lane[None]))
-    of_earlier_steps = _sum_exactly(step[:, None] > step[None], of_group)
-    tops = jnp.repeat(coder.tops, GROUP_LANES)
-    begin = tops[None] + of_earlier_steps + of_later_lanes
-    places = begin[None] + jnp.cumsum(masks, axis=0, dtype=jnp.int32) - masks
+    of_later_lanes = _sum_exactly(of_lane, _is_later(GROUP_LANES))
+    of_earlier_steps = _sum_exactly(_is_later(n_steps), of_group)
+    begin = (coder.tops[None] + of_earlier_steps)[:, :, None] + of_later_lanes
+    places = begin.reshape(1, n_steps, n_lanes) + jnp.cumsum(masks, axis=0, dtype=jnp.int32) - masks
     places = jnp.where(masks > 0, places, len(coder.words))
     buffer = coder.words.at[places.reshape(-1)].set(words.astype(jnp.uint16).reshape(-1), mode="drop")
-    ends = tops + jnp.sum(of_group, axis=0, dtype=jnp.int32)
-    return coder._replace(words=buffer, tops=ends[::GROUP_LANES])
+    return coder._replace(words=buffer, tops=coder.tops + jnp.sum(of_group, axis=0, dtype=jnp.int32))
+
+
+def _is_later(n: int) -> jax.Array:
+    """Tell which rows of a matrix (n, n) have a larger index than its columns."""
+    index = jnp.arange(n)
+    return index[:, None] > index[None]
 
 
 def _sum_exactly(left: jax.Array, right: jax.Array) -> jax.Array:

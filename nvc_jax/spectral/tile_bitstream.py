@@ -27,7 +27,9 @@ from nvc_jax.spectral.scan_order import BlockQueue, ScanOrder, find_ends
 from nvc_jax.transform.block_layout import N_COEFFICIENTS, BlockLayout
 
 STEPS = 128
-"""Integers of each lane that are coded at once."""
+"""Most integers of each lane that are coded at once."""
+_INTEGERS_AT_ONCE = 1 << 18
+"""Most integers of all lanes together: the kernel has them in a core's own memory."""
 
 
 def scan_integers(
@@ -63,16 +65,17 @@ def push_stream(
     queue = queue._replace(offsets=blocks * N_COEFFICIENTS)
     sequence = make_sequence(model, scan, queue, with_slots=False)
     runs = share_out(queue.total, n_lanes, max_lanes_for(queue.keys.shape[0]))
+    n_steps = max(1, min(STEPS, _INTEGERS_AT_ONCE // len(runs.starts)))
 
     def push_some(index: jax.Array, coder: rans.Coder) -> rans.Coder:
         # Steps run backwards; those before the first are no lane's.
-        step = runs.length - 1 - (index * STEPS + jnp.arange(STEPS, dtype=jnp.int32))
+        step = runs.length - 1 - (index * n_steps + jnp.arange(n_steps, dtype=jnp.int32))
         item = runs.starts[None] + step[:, None]
         active = (step[:, None] >= 0) & (item < runs.total)
         return push_steps(coder, _find_steps(sequence, packed, item, step, active), interpret=interpret)
 
     coder = rans.start_encoding(n_lanes, len(runs.starts), capacity)
-    coder = lax.fori_loop(0, -(-runs.length // STEPS), push_some, coder)
+    coder = lax.fori_loop(0, -(-runs.length // n_steps), push_some, coder)
     is_first = runs.at(jnp.int32(0))[1]
     coder = push_states(sequence, packed, coder, first_place(sequence, runs), is_first)
     return push_headers(model, layout, headers, coder, n_lanes)
