@@ -1,13 +1,12 @@
 """Kernels of TPUs, by the Mosaic backend of Pallas: a volume is read or written once, in the order it has.
 
 Their specification is ``tile_layout``, in which XLA brings the volume from one order to another in memory.
-Here a program does so in registers, between memory and the matrix products. It codes two layers of
-blocks along z, eight blocks along y and thirty-two along x, by tiles of ``tile_operations``.
+Here a program of ``tile_programs`` does so in registers, between memory and the matrix products.
 """
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -29,22 +28,20 @@ from nvc_jax.autoencoder.tile_operations import (
     swap_lanes,
     to_lanes,
 )
+from nvc_jax.autoencoder.tile_programs import (
+    LANES_OF_TILES,
+    PROGRAM_SHAPE,
+    TILES,
+    run,
+    zero_missing,
+    zero_outside,
+)
 from nvc_jax.core.normalization import denormalize, normalization_scale, normalize_by
 from nvc_jax.core.platforms import may_use_tpu_kernels
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 
-LAYERS, COLUMNS = 2, 2
-"""Tiles of a program along z and x: they share nothing, so one computes while another waits."""
 PLANES = 2
 """Planes of voxels that are multiplied at once: they have as many voxels as a matrix unit has rows."""
-PROGRAM_SHAPE = (LAYERS * BLOCK, TILE_Y * BLOCK, COLUMNS * LANES)
-"""Voxels of a program."""
-_PROGRAM_BLOCKS = (LAYERS, TILE_Y, COLUMNS * TILE_X)
-"""Blocks of a program."""
-_TILES = tuple(itertools.product(range(LAYERS), range(COLUMNS)))
-"""Places of a program's tiles."""
-_LANES_OF_TILES = tuple(slice(index * LANES, (index + 1) * LANES) for index in range(len(_TILES)))
-"""Columns of a program's matrices that have the blocks of each tile."""
 LARGEST_LAYER = 512
 """Largest width of a layer: the parameters of all layers stay in a core's own memory."""
 
@@ -85,7 +82,7 @@ def encode(
         layers.append(_make_layer(layer.kernel[...], _bias_of(layer)))
     grid = grid_shape(shape, BLOCK)
     limits = jnp.stack([minimum, normalization_scale(minimum, maximum)])
-    return _run(
+    return run(
         functools.partial(_encode_program, shape),
         grid,
         jax.ShapeDtypeStruct((*grid, model.config.latent_dim), jnp.float32),
@@ -106,7 +103,7 @@ def decode(model: DenseAutoencoder, encoded: EncodedLatents, *, interpret: bool 
     is_float32 = encoded.dtype == "float32"
     limits = jnp.stack([encoded.minimum, encoded.maximum]) if is_float32 else jnp.array([0, 1], jnp.float32)
     grid = check_shape(encoded.latents.shape[:3])
-    volume = _run(
+    volume = run(
         functools.partial(_decode_program, grid),
         grid,
         jax.ShapeDtypeStruct(encoded.shape, jnp.float32),
@@ -127,35 +124,6 @@ def _make_layer(kernel: jax.Array, bias: jax.Array) -> _Layer:
     return first, rest, bias.reshape(kernel.shape[1], -1)
 
 
-def _run(
-    program: Callable[..., None],
-    grid: Shape3,
-    result: jax.ShapeDtypeStruct,
-    arguments: Sequence[jax.Array],
-    *,
-    interpret: bool,
-) -> jax.Array:
-    """Run a kernel; the first argument is limits, the second is cut, and others are there whole."""
-    from jax.experimental import pallas
-    from jax.experimental.pallas import tpu
-
-    def window(array: Any) -> Any:
-        if array.ndim == 4:
-            return pallas.BlockSpec((*_PROGRAM_BLOCKS, array.shape[-1]), lambda z, y, x: (z, y, x, 0))
-        return pallas.BlockSpec(PROGRAM_SHAPE, lambda z, y, x: (z, y, x))
-
-    whole = [pallas.BlockSpec(array.shape, lambda z, y, x: (0, 0)) for array in arguments[2:]]
-    return pallas.pallas_call(
-        program,
-        grid=tuple(-(-n // of_program) for n, of_program in zip(grid, _PROGRAM_BLOCKS, strict=True)),
-        in_specs=[pallas.BlockSpec(memory_space=tpu.SMEM), window(arguments[1]), *whole],
-        out_specs=window(result),
-        out_shape=result,
-        compiler_params=tpu.CompilerParams(dimension_semantics=("parallel",) * 3),
-        interpret=interpret,
-    )(*arguments)
-
-
 def _encode_program(shape: Shape3, limits: Any, volume: Any, *references: Any) -> None:
     """Encode the blocks of a program.
 
@@ -166,18 +134,18 @@ def _encode_program(shape: Shape3, limits: Any, volume: Any, *references: Any) -
         *references: of the layers' parts; float32 (2, 8, 32, latents), the result.
     """
     (kernel, kernel_rest, bias), layers, latents = references[:3], references[3:-1], references[-1]
-    sums = jnp.zeros((kernel.shape[0], len(_TILES) * LANES), jnp.float32)
+    sums = jnp.zeros((kernel.shape[0], len(TILES) * LANES), jnp.float32)
     for begin in range(0, BLOCK, PLANES):
         planes = range(begin, begin + PLANES)
         tiles = [
             jnp.concatenate([_read_plane(shape, limits, volume, z, tile) for z in planes], axis=0)
-            for tile in _TILES
+            for tile in TILES
         ]
         part = slice(begin * BLOCK**2, (begin + PLANES) * BLOCK**2)
         kernels = (kernel[:, part], kernel_rest[:, part])
         sums += multiply(kernels, split(jnp.concatenate(tiles, axis=1)))
     values = _apply_layers(layers, split(_activate(sums + bias[...])), is_last_linear=True)
-    for (layer, column), lanes in zip(_TILES, _LANES_OF_TILES, strict=True):
+    for (layer, column), lanes in zip(TILES, LANES_OF_TILES, strict=True):
         blocks = from_lanes(values[:, lanes]).reshape(TILE_Y, TILE_X, -1)
         latents[layer, :, column * TILE_X : (column + 1) * TILE_X, :] = blocks
 
@@ -187,22 +155,8 @@ def _read_plane(shape: Shape3, limits: Any, volume: Any, plane: int, tile: tuple
     rows, (z, x) = [], (tile[0] * BLOCK + plane, tile[1] * LANES)
     for y in range(0, PROGRAM_SHAPE[1], BLOCK):
         values = normalize_by(volume[z, y : y + BLOCK, x : x + LANES], limits[0], limits[1])
-        rows.append(_zero_outside(values, shape, (z, y, x)))
+        rows.append(zero_outside(values, shape, (z, y, x)))
     return jnp.concatenate(_swap_lanes(rows), axis=0)
-
-
-def _zero_outside(values: jax.Array, shape: Shape3, corner: Shape3) -> jax.Array:
-    """Replace values (8, 128) of a program, from ``corner`` on, by 0 outside of the volume."""
-    from jax.experimental import pallas
-
-    for axis, offset in enumerate((None, 0, 1)):
-        if shape[axis] % PROGRAM_SHAPE[axis]:
-            place = pallas.program_id(axis) * PROGRAM_SHAPE[axis] + corner[axis]
-            position = place + (
-                0 if offset is None else lax.broadcasted_iota(jnp.int32, values.shape, offset)
-            )
-            values = jnp.where(position < shape[axis], values, 0.0)
-    return values
 
 
 def _decode_program(grid: Shape3, limits: Any, latents: Any, *references: Any) -> None:
@@ -217,34 +171,21 @@ def _decode_program(grid: Shape3, limits: Any, latents: Any, *references: Any) -
     """
     *layers, kernel, kernel_rest, bias, volume = references
     in_lanes = []
-    for layer, column in _TILES:
+    for layer, column in TILES:
         blocks = latents[layer, :, column * TILE_X : (column + 1) * TILE_X, :].reshape(LANES, -1)
-        in_lanes.append(to_lanes(_zero_missing(blocks, grid, layer, column * TILE_X)))
+        in_lanes.append(to_lanes(zero_missing(blocks, grid, layer, column * TILE_X)))
     inputs = split(jnp.concatenate(in_lanes, axis=0))
     hidden = split(_apply_layers(layers, inputs, is_first_transposed=True))
     for plane in range(BLOCK):
         part = slice(plane * BLOCK**2, (plane + 1) * BLOCK**2)
         products = multiply((kernel[part, :], kernel_rest[part, :]), hidden)
-        for (layer, column), lanes in zip(_TILES, _LANES_OF_TILES, strict=True):
+        for (layer, column), lanes in zip(TILES, LANES_OF_TILES, strict=True):
             unit = nnx.sigmoid(products[:, lanes] + bias[part, :])
             values = denormalize(unit, limits[0], limits[1], jnp.float32)
             rows = _swap_lanes([values[x * BLOCK : (x + 1) * BLOCK] for x in range(BLOCK)])
             z, x = layer * BLOCK + plane, column * LANES
             for y, row in enumerate(rows):
                 volume[z, y * BLOCK : (y + 1) * BLOCK, x : x + LANES] = row
-
-
-def _zero_missing(blocks: jax.Array, grid: Shape3, layer: int, column: int) -> jax.Array:
-    """Replace the latents (128, n) of a tile's blocks that the volume does not have by 0."""
-    from jax.experimental import pallas
-
-    row = lax.broadcasted_iota(jnp.int32, blocks.shape, 0)
-    corner = [pallas.program_id(axis) * length for axis, length in enumerate(_PROGRAM_BLOCKS)]
-    places = (corner[0] + layer, corner[1] + (row >> 4), corner[2] + column + (row & TILE_X - 1))
-    for place, length, of_program in zip(places, grid, _PROGRAM_BLOCKS, strict=True):
-        if length % of_program:
-            blocks = jnp.where(place < length, blocks, 0.0)
-    return blocks
 
 
 def _apply_layers(

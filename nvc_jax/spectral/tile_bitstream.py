@@ -64,8 +64,9 @@ def push_stream(
     blocks = queue.offsets // (N_COEFFICIENTS - 1)
     queue = queue._replace(offsets=blocks * N_COEFFICIENTS)
     sequence = make_sequence(model, scan, queue, with_slots=False)
-    runs = share_out(queue.total, n_lanes, max_lanes_for(queue.keys.shape[0]))
-    n_steps = max(1, min(STEPS, _INTEGERS_AT_ONCE // len(runs.starts)))
+    coder = rans.start_encoding(n_lanes, max_lanes_for(queue.keys.shape[0]), capacity)
+    runs = share_out(queue.total, n_lanes, len(coder.states))
+    n_steps = max(1, min(STEPS, _INTEGERS_AT_ONCE // len(coder.states)))
 
     def push_some(index: jax.Array, coder: rans.Coder) -> rans.Coder:
         # Steps run backwards; those before the first are no lane's.
@@ -74,7 +75,6 @@ def push_stream(
         active = (step[:, None] >= 0) & (item < runs.total)
         return push_steps(coder, _find_steps(sequence, packed, item, step, active), interpret=interpret)
 
-    coder = rans.start_encoding(n_lanes, len(runs.starts), capacity)
     coder = lax.fori_loop(0, -(-runs.length // n_steps), push_some, coder)
     is_first = runs.at(jnp.int32(0))[1]
     coder = push_states(sequence, packed, coder, first_place(sequence, runs), is_first)
