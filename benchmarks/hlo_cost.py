@@ -10,11 +10,13 @@ import dataclasses
 from collections.abc import Set
 
 from hlo_loops import count_trips, inner_loops, launches
-from hlo_text import Instruction, Module
+from hlo_text import Instruction, Module, type_bytes
 
 _PARTIAL_READS = {"dynamic-slice", "gather", "slice"}
 """Operations that read as much of their first operand as they return."""
 _SAME_BYTES = {"bitcast", "reshape", "copy"}
+_ASYNCHRONOUS = {"copy-start", "slice-start"}
+"""Copies whose result names both of their ends."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +119,8 @@ def kernel_cost(module: Module, computation: str, instruction: Instruction, devi
     n_bytes = _moved_bytes(module, computation, instruction)
     if device.cycles_per_second and instruction.cycles:
         seconds = instruction.cycles / device.cycles_per_second
+        if instruction.opcode == "custom-call":  # whose cycles do not count those of moving memory
+            seconds = max(seconds, n_bytes / device.bytes_per_second)
     else:
         seconds = max(device.kernel_seconds, n_bytes / device.bytes_per_second)
     return Cost(1, n_bytes, seconds)
@@ -124,6 +128,8 @@ def kernel_cost(module: Module, computation: str, instruction: Instruction, devi
 
 def _moved_bytes(module: Module, computation: str, instruction: Instruction) -> int:
     """Count the bytes that a kernel reads and writes; of a buffer that it takes in part, the part."""
+    if instruction.opcode in _ASYNCHRONOUS:
+        return _copied_bytes(instruction)
     sizes = {inner.name: inner.n_bytes for inner in module.computations[computation]}
     if instruction.opcode != "fusion":
         if instruction.opcode in _PARTIAL_READS:
@@ -137,6 +143,13 @@ def _moved_bytes(module: Module, computation: str, instruction: Instruction) -> 
     root = module.root(instruction.called["calls"][0])
     outputs = [by_name[name] for name in root.operands] if root.opcode == "tuple" else [root]
     return reads + sum(_written_bytes(output, by_name) for output in outputs)
+
+
+def _copied_bytes(start: Instruction) -> int:
+    """Count the bytes that a copy moves, without those in a core's own memory, which layouts call S(1)."""
+    ends = start.parts[:2]
+    n_bytes = min(type_bytes(end) for end in ends)
+    return n_bytes * max(1, 2 - start.type.count("S(1)"))
 
 
 def _read_bytes(parameter: Instruction, fused: tuple[Instruction, ...]) -> int:

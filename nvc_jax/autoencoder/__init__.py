@@ -5,7 +5,8 @@ Each block of a volume passes alone through a network that turns it into a few n
 ``convolutions`` and ``arithmetic`` (precision of products), ``latent_stream`` (entropy coding of the
 latents), ``encoded`` and ``codec`` (a volume to an encoded volume and back) with its forms ``slabs`` for
 CPUs, ``whole_volume`` for GPUs, with the kernels ``group_first_layer`` and ``group_blend`` and their
-``group_indices``, and ``tile_layout`` for TPUs, ``chunk_encoder`` and ``chunk_decoder`` (chunks of
+``group_indices``, and for TPUs ``tile_layout``, with the kernels ``tile_kernels`` and ``tile_range``,
+their ``tile_programs`` and ``tile_operations``, ``chunk_encoder`` and ``chunk_decoder`` (chunks of
 containers), and ``model``, which offers all this to the rest of the package. The folder ``training`` trains
 them. The package imports ``core``, ``native``, ``io``, ``entropy``, ``training`` and ``chunks``; it knows
 neither spectral models nor containers.

@@ -5,14 +5,14 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from nvc_jax.autoencoder import slabs, tile_layout, whole_volume
+from nvc_jax.autoencoder import slabs, tile_kernels, tile_layout, whole_volume
 from nvc_jax.autoencoder.arithmetic import FLOAT32, arithmetic_of_gpus, arithmetic_of_tpus
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, dequantize, quantize
 from nvc_jax.autoencoder.networks import DenseAutoencoder, bind
 from nvc_jax.autoencoder.slabs import BLOCKS_PER_SLAB
+from nvc_jax.autoencoder.tile_range import finite_range_by_platform
 from nvc_jax.core.group_kernels import has_group_kernels
 from nvc_jax.core.model import ModelConfig
-from nvc_jax.core.normalization import finite_range
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import check_shape, grid_shape
@@ -40,7 +40,7 @@ def encode_blocks(
         precision: of matrix products on accelerators, see ``arithmetic``; static.
         blocks_per_slab: blocks to encode at a time on CPUs, about; static.
     """
-    minimum, maximum = finite_range(volume)
+    minimum, maximum = finite_range_by_platform(volume)
     encoded = encode_region(
         config, params, volume, minimum, maximum, precision=precision, blocks_per_slab=blocks_per_slab
     )
@@ -72,11 +72,13 @@ def encode_region(
     def in_tiles(params: Params, volume: jax.Array, *limits: jax.Array) -> jax.Array:
         model = bind(config, params, arithmetic_of_tpus(precision))
         if isinstance(model, DenseAutoencoder):
-            return tile_layout.encode(model, volume, *limits)
+            has_kernel = not config.margin and tile_kernels.can_run(model, shape)
+            return (tile_kernels if has_kernel else tile_layout).encode(model, volume, *limits)
         return whole_volume.encode(model, volume, *limits)
 
     with_kernels = functools.partial(at_once, has_kernels=has_group_kernels())
-    grid = grid_shape(check_shape(volume.shape), config.block_size)
+    shape = check_shape(volume.shape)
+    grid = grid_shape(shape, config.block_size)
     latents = choose_form(
         Forms(in_slabs, at_once, with_kernels, in_tiles),
         jax.ShapeDtypeStruct((*grid, config.latent_dim), jnp.float32),
@@ -89,7 +91,7 @@ def encode_region(
         latents=latents,
         minimum=minimum,
         maximum=maximum,
-        shape=check_shape(volume.shape),
+        shape=shape,
         dtype=str(volume.dtype),
     )
 
@@ -129,6 +131,12 @@ def decode_blocks(
 
     def in_tiles(params: Params, encoded: EncodedLatents) -> jax.Array:
         model = bind(config, params, arithmetic_of_tpus(precision))
+        if (
+            isinstance(model, DenseAutoencoder)
+            and mode == "crop"
+            and tile_kernels.can_run(model, encoded.shape)
+        ):
+            return tile_kernels.decode(model, encoded)
         if isinstance(model, DenseAutoencoder) and (mode == "crop" or whole_volume.fits(model)):
             return tile_layout.decode(model, encoded, mode)
         return whole_volume.decode(model, encoded, mode)

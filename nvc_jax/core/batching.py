@@ -63,6 +63,51 @@ def map_in_turn(function: Callable[[Any], Any], items: Any) -> Any:
     return choose_form(Forms(in_turn, at_once, at_once), results, captured, items)
 
 
+def in_turn_on_tpus(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function that ``jax.vmap`` runs on TPUs for one item of a batch after the other.
+
+    A batch of large programs compiles for minutes there, and takes its memory many times; it is not faster
+    where a program fills the device by itself. Other platforms batch the function.
+
+    Args:
+        function: takes and returns trees of arrays, and uses no traced arrays but its arguments.
+    """
+    mapped = jax.custom_batching.custom_vmap(function)
+
+    @mapped.def_vmap
+    def _(axis_size: int, in_batched: Any, *arguments: Any) -> tuple[Any, Any]:
+        leaves, tree = jax.tree.flatten(arguments)
+        axes = [0 if is_batched else None for is_batched in jax.tree.leaves(in_batched)]
+
+        def of_item(*leaves: jax.Array) -> Any:
+            return function(*jax.tree.unflatten(tree, leaves))
+
+        items = [
+            jax.ShapeDtypeStruct(leaf.shape[axis is not None :], leaf.dtype)
+            for leaf, axis in zip(leaves, axes, strict=True)
+        ]
+        hoisted, result, captured = hoist(of_item, *items)
+
+        def at_once(captured: list[Any], *leaves: Any) -> Any:
+            return jax.vmap(hoisted, (None, *axes), axis_size=axis_size)(captured, *leaves)
+
+        def in_turn(captured: list[Any], *leaves: Any) -> Any:
+            batched = [leaf for leaf, axis in zip(leaves, axes, strict=True) if axis == 0]
+
+            def run(item: list[jax.Array]) -> Any:
+                own = iter(item)
+                mixed = [next(own) if axis == 0 else leaf for leaf, axis in zip(leaves, axes, strict=True)]
+                return hoisted(captured, *mixed)
+
+            return lax.map(run, batched)
+
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((axis_size, *leaf.shape), leaf.dtype), result)
+        results = choose_form(Forms(at_once, at_once, at_once, in_turn), shapes, captured, *leaves)
+        return results, jax.tree.map(lambda _: True, results)
+
+    return mapped
+
+
 @jax.custom_batching.custom_vmap
 def common_bound(n_steps: jax.Array) -> jax.Array:
     """Get the number of steps of a loop, int32: within ``jax.vmap`` the largest of the batch.

@@ -37,9 +37,19 @@ def normalize(volume: jax.Array, minimum: ArrayLike, maximum: ArrayLike) -> jax.
         float32 of the same shape, in [0, 1]. NaN maps to 0, other values outside of the range to the nearer
         end.
     """
+    return normalize_by(volume, minimum, normalization_scale(minimum, maximum))
+
+
+def normalization_scale(minimum: ArrayLike, maximum: ArrayLike) -> jax.Array:
+    """Get the factor, float32, by which ``normalize`` maps differences; 0 where all values map to 0."""
     prescale = jnp.float32(_PRESCALE)
     scaled_range = prescale * maximum - prescale * minimum
-    scale = jnp.where(scaled_range >= jnp.finfo(jnp.float32).tiny, 1 / scaled_range, 0)
+    return jnp.where(scaled_range >= jnp.finfo(jnp.float32).tiny, 1 / scaled_range, 0)
+
+
+def normalize_by(volume: jax.Array, minimum: ArrayLike, scale: jax.Array) -> jax.Array:
+    """Map values to [0, 1] as ``normalize`` does, given ``normalization_scale``."""
+    prescale = jnp.float32(_PRESCALE)
     unit = jnp.clip((prescale * volume.astype(jnp.float32) - prescale * minimum) * scale, 0, 1)
     return jnp.where(jnp.isnan(unit), 0, unit)
 

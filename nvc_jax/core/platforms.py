@@ -5,6 +5,7 @@ long. Here a form is traced when a program is compiled for its platform, or, ins
 once if the mesh tells the platform.
 """
 
+import contextvars
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -131,7 +132,12 @@ def _lower(platform: str) -> _Form:
     """Make the rule that replaces the operation by its form for a platform."""
 
     def lower(context: Any, *leaves: Any, forms: _AllForms, **_: Any) -> Any:
-        return mlir.lower_fun(getattr(forms, platform), multiple_results=True)(context, *leaves)
+        n_devices = getattr(context.module_context.axis_context, "num_devices", None)
+        token = _is_divided.set((n_devices or 1) > 1)
+        try:
+            return mlir.lower_fun(getattr(forms, platform), multiple_results=True)(context, *leaves)
+        finally:
+            _is_divided.reset(token)
 
     return lower
 
@@ -140,6 +146,19 @@ batching.primitive_batchers[_choose_form_p] = _batch
 mlir.register_lowering(_choose_form_p, _lower("default"))
 for _platform in ("cpu", "cuda", "tpu"):
     mlir.register_lowering(_choose_form_p, _lower(_platform), platform=_platform)
+
+
+def may_use_tpu_kernels() -> bool:
+    """Tell whether the form for TPUs that is being traced may have kernels.
+
+    Not inside of ``jax.shard_map``, as kernels know no types that vary over devices, and not in a program of
+    several devices, as JAX cannot divide kernels among them.
+    """
+    return not (_is_in_shard_map() or _is_divided.get())
+
+
+_is_divided: contextvars.ContextVar[bool] = contextvars.ContextVar("is_divided", default=False)
+"""Whether a form is being traced for several devices."""
 
 
 def _is_in_shard_map() -> bool:

@@ -130,17 +130,23 @@ def push(coder: Coder, tables: Tables, row: jax.Array, value: jax.Array, active:
         value: int32 (lanes,), |value| ≤ MAX_MAGNITUDE.
         active: bool (lanes,).
     """
-    token, extra, n_bits = to_token(value)
-    is_missing = entry_of_token(tables, row, token) & FREQUENCY_MASK == 0
-    token = jnp.where(is_missing, ESCAPE, token).astype(jnp.uint32)
-    extra = jnp.where(is_missing, (value + (1 << ESCAPE_BITS - 1)).astype(jnp.uint32), extra)
-    n_bits = jnp.where(active, jnp.where(is_missing, ESCAPE_BITS, n_bits), 0).astype(jnp.uint32)
+    token, extra, n_bits = coded_tokens(tables, row, value)
+    n_bits = jnp.where(active, n_bits, 0)
 
     # A state takes up to 16 bits at once. The high bits enter first, for the few integers that have more.
     n_high = jnp.maximum(n_bits, _MAX_BITS_AT_ONCE) - jnp.uint32(_MAX_BITS_AT_ONCE)
     states, high = _push_bits(coder.states, extra >> jnp.uint32(_MAX_BITS_AT_ONCE), n_high)
     states, low = _push_bits(states, extra, jnp.minimum(n_bits, _MAX_BITS_AT_ONCE))
     return _push_token(coder._replace(states=states), tables, row, token, active, [high, low])
+
+
+def coded_tokens(tables: Tables, row: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Find the tokens that code integers: those, extra bits and their number, uint32 (n,); see ``push``."""
+    token, extra, n_bits = to_token(value)
+    is_missing = entry_of_token(tables, row, token) & FREQUENCY_MASK == 0
+    token = jnp.where(is_missing, ESCAPE, token).astype(jnp.uint32)
+    extra = jnp.where(is_missing, (value + (1 << ESCAPE_BITS - 1)).astype(jnp.uint32), extra)
+    return token, extra, jnp.where(is_missing, ESCAPE_BITS, n_bits).astype(jnp.uint32)
 
 
 def pop(coder: Coder, tables: Tables, row: jax.Array, active: jax.Array) -> tuple[Coder, jax.Array]:

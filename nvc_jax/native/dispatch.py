@@ -13,7 +13,9 @@ from nvc_jax.native.library import load_kernels
 _Form = Callable[..., Any]
 
 
-def on_cpu(kernel: _Form, reference: _Form, *arguments: Any, gpu: _Form | None = None) -> Any:
+def on_cpu(
+    kernel: _Form, reference: _Form, *arguments: Any, gpu: _Form | None = None, tpu: _Form | None = None
+) -> Any:
     """Run a kernel on CPUs and its reference on other devices, or everywhere if there are no kernels.
 
     Args:
@@ -22,14 +24,15 @@ def on_cpu(kernel: _Form, reference: _Form, *arguments: Any, gpu: _Form | None =
             is compiled for another device, so it must not use traced arrays other than its arguments.
         *arguments: of both; trees of arrays.
         gpu: calls kernels for GPUs of NVIDIA; by default, these run the reference.
+        tpu: for TPUs, likewise.
     """
     if gpu is None or not has_group_kernels():
         gpu = reference
     if load_kernels() is not None:
         kernel = reference
-    if kernel is gpu:
+    if kernel is gpu and tpu is None:
         return reference(*arguments)
-    forms = Forms(cpu=kernel, default=reference, cuda=gpu)
+    forms = Forms(cpu=kernel, default=reference, cuda=gpu, tpu=tpu)
     return choose_form(forms, jax.eval_shape(kernel, *arguments), *arguments)
 
 

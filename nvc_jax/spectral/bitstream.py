@@ -9,28 +9,22 @@ rANS decodes in the reverse order of encoding. So the encoder pushes the integer
 first (see ``integer_runs``), and then the headers.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 
+from nvc_jax.core.platforms import may_use_tpu_kernels
 from nvc_jax.entropy import rans
 from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.native.dispatch import on_cpu
-from nvc_jax.spectral import (
-    dependent_quantization,
-    group_bitstream,
-    group_scan,
-    native_bitstream,
-    scan_order,
-)
-from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
+from nvc_jax.spectral import native_bitstream, scan_order
+from nvc_jax.spectral.block_headers import BlockHeaders
 from nvc_jax.spectral.coding_tables import CodingTables
 from nvc_jax.spectral.entropy_model import EntropyModel
-from nvc_jax.spectral.integer_runs import pack_integers, pop_integers, push_integers
 from nvc_jax.spectral.quantization import from_points, split_scanned
+from nvc_jax.spectral.stream_loops import GROUP_LOOPS, REFERENCE_LOOPS, TILE_LOOPS, Loops
 from nvc_jax.transform.block_layout import N_COEFFICIENTS, BlockLayout
 
 _BITS_PER_LANE = 2400
@@ -68,68 +62,6 @@ def stream_capacity(n_blocks: int, n_coefficients: int) -> int:
     Every block counts ``n_coefficients`` integers and one more for the rest of its header.
     """
     return rans.capacity(n_blocks * (n_coefficients + 1), max_lanes_for(n_blocks))
-
-
-class Loops(NamedTuple):
-    """Loops of a stream over all of its lanes, on one kind of device.
-
-    Attributes:
-        scan_integers: takes what ``scan_reference`` takes.
-        push: takes what ``push_reference`` takes.
-        pop_headers: takes a model, a layout and a stream.
-        pop_integers: takes what ``integer_runs.pop_integers`` takes.
-    """
-
-    scan_integers: Callable[..., tuple[jax.Array, jax.Array]]
-    push: Callable[..., rans.Coder]
-    pop_headers: Callable[[EntropyModel, BlockLayout, WordStream], tuple[BlockHeaders, rans.Coder]]
-    pop_integers: Callable[..., jax.Array]
-
-
-def scan_reference(
-    model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, points: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Bring the integers of blocks, points int32 (n, 512), into scan order.
-
-    Returns:
-        The integers, int32 (n · 511,), from ``pack_integers``, of which those behind the ends of blocks are
-        arbitrary; and the ends, int32 (n,), from ``scan_order.find_ends``.
-    """
-    scanned = scan_order.scan_blocks(scan, layout, points)
-    packed = pack_integers(model, dependent_quantization.to_integers(scanned.ordered))
-    return packed, scanned.ends_of_block
-
-
-def push_reference(
-    model: EntropyModel,
-    layout: BlockLayout,
-    scan: scan_order.ScanOrder,
-    queue: scan_order.BlockQueue,
-    packed: jax.Array,
-    headers: BlockHeaders,
-    n_lanes: jax.Array,
-    capacity: int,
-) -> rans.Coder:
-    """Encode the integers of all blocks, from ``scan_reference``, and then the headers."""
-    coder = push_integers(model, scan, queue, packed, n_lanes, capacity)
-    return push_headers(model, layout, headers, coder, n_lanes)
-
-
-def _pop_headers_reference(
-    model: EntropyModel, layout: BlockLayout, stream: WordStream
-) -> tuple[BlockHeaders, rans.Coder]:
-    return pop_headers(model, layout, rans.start_decoding(stream), stream.n_lanes)
-
-
-REFERENCE_LOOPS = Loops(scan_reference, push_reference, _pop_headers_reference, pop_integers)
-"""Loops in ``jax.numpy``, the specification of all kernels."""
-GROUP_LOOPS = Loops(
-    group_scan.scan_integers,
-    group_bitstream.push_stream,
-    group_bitstream.pop_headers,
-    group_bitstream.pop_integers,
-)
-"""Loops by kernels of GPUs."""
 
 
 def encode_stream(
@@ -179,7 +111,7 @@ def encode_quantized(
         return encode_scanned(GROUP_LOOPS, model, layout, scan, *scanned, first, classes, n_lanes)
 
     others = (quantized, symbols.first, symbols.classes, n_lanes)
-    return on_cpu(kernel, encode_reference, model, layout, scan, *others, gpu=gpu)
+    return on_cpu(kernel, encode_reference, model, layout, scan, *others, gpu=gpu, tpu=_encode_by_tiles)
 
 
 def encode_by_loops(
@@ -208,7 +140,7 @@ def encode_scanned(
     classes: jax.Array,
     n_lanes: jax.Array,
 ) -> WordStream:
-    """Encode blocks whose integers are in scan order: see ``scan_reference``."""
+    """Encode blocks whose integers are in scan order: see ``stream_loops``."""
     counts = scan_order.count_coded(scan, layout, ends_of_block)
     queue = scan_order.make_block_queue(layout, classes, counts)
     headers = BlockHeaders(classes, ends_of_block, first)
@@ -219,6 +151,15 @@ def encode_scanned(
 
 encode_reference = partial(encode_by_loops, REFERENCE_LOOPS)
 """Encode blocks in ``jax.numpy``: the specification of the kernels."""
+
+
+def _encode_by_tiles(*arguments: Any) -> WordStream:
+    """Encode blocks on a TPU, those of a batch in turn: a batch of stacks would be moved at every step."""
+    encode = partial(encode_by_loops, TILE_LOOPS)
+    if not may_use_tpu_kernels():
+        return encode_reference(*arguments)
+    stream: WordStream = jax.custom_batching.sequential_vmap(encode)(*arguments)
+    return stream
 
 
 def decode_headers(model: EntropyModel, layout: BlockLayout, stream: WordStream) -> BlockHeaders:

@@ -33,8 +33,18 @@ def sum_blocks(volume: jax.Array, valid_shape: jax.Array) -> jax.Array:
     for axis in range(3):
         is_inside &= lax.broadcasted_iota(jnp.int32, volume.shape, axis) < valid_shape[axis]
     z, y, x = grid_shape(check_shape(volume.shape), BLOCK_SIZE)
-    cut = jnp.where(is_inside, volume, 0).reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, x, BLOCK_SIZE)
-    return jnp.sum(cut, axis=(1, 3, 5))
+
+    def at_once(inside: jax.Array) -> jax.Array:
+        cut = inside.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, x, BLOCK_SIZE)
+        return jnp.sum(cut, axis=(1, 3, 5))
+
+    def by_rows(inside: jax.Array) -> jax.Array:
+        of_rows = jnp.sum(inside.reshape(z, BLOCK_SIZE, y, BLOCK_SIZE, -1), axis=(1, 3))
+        return jnp.sum(of_rows.reshape(z, y, x, BLOCK_SIZE), axis=3)
+
+    inside = jnp.where(is_inside, volume, 0)
+    forms = Forms(at_once, at_once, at_once, by_rows)
+    return choose_form(forms, jax.ShapeDtypeStruct((z, y, x), inside.dtype), inside)
 
 
 def costs_of_dc(

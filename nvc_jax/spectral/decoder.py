@@ -12,7 +12,6 @@ from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.spectral import group_reconstruction
 from nvc_jax.spectral.bitstream import (
-    GROUP_LOOPS,
     BlockSymbols,
     decode_headers,
     decode_in_order,
@@ -25,6 +24,7 @@ from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.profiles import shared_frequencies, take_profile
 from nvc_jax.spectral.scan_order import make_scan_order
+from nvc_jax.spectral.stream_loops import GROUP_LOOPS
 from nvc_jax.transform import block_layout, separable
 from nvc_jax.transform.block_layout import BLOCK_SIZE, BlockLayout
 from nvc_jax.transform.separable import AxisTransform
@@ -45,7 +45,9 @@ def decode(params: Params, encoded: EncodedStream) -> jax.Array:
     def in_two_steps(params: Params, encoded: EncodedStream) -> jax.Array:
         return reconstruct(params, encoded, decode_symbols(params, encoded))
 
-    return on_cpu(in_two_steps, in_two_steps, params, encoded, gpu=_decode_by_groups)
+    # On TPUs the volumes of a batch in turn: its loops would move all of its streams at every step.
+    tpu = jax.custom_batching.sequential_vmap(in_two_steps)
+    return on_cpu(in_two_steps, in_two_steps, params, encoded, gpu=_decode_by_groups, tpu=tpu)
 
 
 def _decode_by_groups(params: Params, encoded: EncodedStream) -> jax.Array:

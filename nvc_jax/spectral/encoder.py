@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nvc_jax.core.batching import in_turn_on_tpus
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.platforms import hoist
 from nvc_jax.core.shapes import check_shape
@@ -77,8 +78,13 @@ def encode_with_symbols(
     """
     valid_shape = jnp.array(volume.shape, jnp.int32) if valid_shape is None else valid_shape
     boundaries = jnp.int32(0) if boundaries is None else boundaries
-    arguments = (params, volume, minimum, maximum, step, valid_shape, boundaries, options)
-    return _prepare(*arguments, block_sums).encode()
+
+    def encode_one(block_sums: jax.Array | None, *arguments: Any) -> tuple[EncodedStream, BlockSymbols]:
+        return _prepare(*arguments, options=options, block_sums=block_sums).encode()
+
+    arguments = (block_sums, params, volume, minimum, maximum, step, valid_shape, boundaries)
+    encoded: tuple[EncodedStream, BlockSymbols] = in_turn_on_tpus(encode_one)(*arguments)
+    return encoded
 
 
 @functools.partial(jax.jit, static_argnames="options")
@@ -96,8 +102,14 @@ def encode_with_cost(
 
     A batch of volumes encodes them all, so that ``encode_below`` would only choose between results.
     """
-    prepared = _prepare(params, volume, minimum, maximum, step, valid_shape, boundaries, options)
-    return prepared.cost, prepared.encode()[0]
+
+    def encode_one(*arguments: Any) -> tuple[jax.Array, EncodedStream]:
+        prepared = _prepare(*arguments, options=options)
+        return prepared.cost, prepared.encode()[0]
+
+    arguments = (params, volume, minimum, maximum, step, valid_shape, boundaries)
+    encoded: tuple[jax.Array, EncodedStream] = in_turn_on_tpus(encode_one)(*arguments)
+    return encoded
 
 
 @functools.partial(jax.jit, static_argnames="options")
@@ -120,14 +132,20 @@ def encode_below(
         The estimated cost, float32, of ``shape_decision``; and unless it is larger than the limit, what
         ``encode_with_symbols`` returns, or else zeros.
     """
-    prepared = _prepare(params, volume, minimum, maximum, step, valid_shape, boundaries, options)
-    # Traced once; an estimate that is no number does not keep a volume from being encoded.
-    encode, described, captured = hoist(prepared.encode)
 
-    def skip(_: list[Any]) -> tuple[EncodedStream, BlockSymbols]:
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), described)
+    def encode_one(limit: jax.Array, *arguments: Any) -> tuple[jax.Array, EncodedStream, BlockSymbols]:
+        prepared = _prepare(*arguments, options=options)
+        # Traced once; an estimate that is no number does not keep a volume from being encoded.
+        encode, described, captured = hoist(prepared.encode)
 
-    return (prepared.cost, *lax.cond(prepared.cost > limit, skip, encode, captured))
+        def skip(_: list[Any]) -> tuple[EncodedStream, BlockSymbols]:
+            return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), described)
+
+        return (prepared.cost, *lax.cond(prepared.cost > limit, skip, encode, captured))
+
+    arguments = (limit, params, volume, minimum, maximum, step, valid_shape, boundaries)
+    encoded: tuple[jax.Array, EncodedStream, BlockSymbols] = in_turn_on_tpus(encode_one)(*arguments)
+    return encoded
 
 
 class _Prepared(NamedTuple):
@@ -150,6 +168,7 @@ def _prepare(
     step: jax.Array,
     valid_shape: jax.Array,
     boundaries: jax.Array,
+    *,
     options: EncoderOptions,
     block_sums: jax.Array | None = None,
 ) -> _Prepared:

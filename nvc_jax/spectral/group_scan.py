@@ -1,4 +1,4 @@
-"""Kernel of GPUs that brings integers into scan order; ``bitstream.scan_reference`` has its specification.
+"""Kernel of GPUs that brings integers into scan order; ``stream_loops.scan_reference`` has its specification.
 
 A group is 32 neighbouring blocks, each of which a lane follows through its scan. So the quantiser of every
 integer is known when it is written, and integers behind the ends of blocks are neither read nor written.
@@ -48,7 +48,7 @@ def scan_integers(
     *,
     interpret: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
-    """Bring integers into scan order; arguments and results are those of ``bitstream.scan_reference``.
+    """Bring integers into scan order; arguments and results are those of ``stream_loops.scan_reference``.
 
     Integers behind the end of a block are arbitrary.
     """

@@ -99,7 +99,7 @@ def find_points(scan: ScanOrder, layout: BlockLayout, quantized: jax.Array) -> j
 
 
 def join_scanned(packed: jax.Array, ends_of_block: jax.Array) -> jax.Array:
-    """Join the integers of n blocks in scan order, from ``bitstream.scan_reference``, and their ends.
+    """Join the integers of n blocks in scan order, from ``stream_loops.scan_reference``, and their ends.
 
     Returns:
         int32 (n, 512), of which rows mean nothing: the integers of all blocks, and then the ends.

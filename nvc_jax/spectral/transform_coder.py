@@ -39,11 +39,11 @@ _STEP_RESERVE = 2.0**-12
 _VOLUMES_TO_DECODE = 6
 """Memory that it takes to decode a chunk, in float32 volumes: a stream's buffer by itself and in the batch,
 one and a half each, the decoded volume, and the program's temporaries, of which compilers make one."""
-_VOLUMES_TO_ENCODE = {"tpu": 256}
+_VOLUMES_TO_ENCODE = {"tpu": 24}
 _VOLUMES_TO_ENCODE_ELSEWHERE = 8
 """Memory that it takes to encode a chunk of a batch, in float32 volumes, by platform. Compiled ahead of time,
-the chunk, its stream's buffer and the program's temporaries take 4 for an H100, and 250 for a TPU v5e, which
-pads minor axes to 128."""
+the chunk, its stream's buffer and the program's temporaries take 4 for an H100, and 22 for a TPU v5e, where
+the temporaries, 18 of them, are those of one chunk of the batch."""
 _OFFSET_RESERVE = 2.0**-21
 """Share of the larger limit of the range, for adding a limit of the range, and a correction, to a decoded
 value."""

@@ -17,7 +17,7 @@ The cost of a path is its bits plus its squared error, which ``bits_per_squared_
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,9 @@ import numpy as np
 from jax import lax
 
 from nvc_jax.core.batching import common_bound, map_rows, varying_like
+from nvc_jax.core.platforms import may_use_tpu_kernels
 from nvc_jax.native.dispatch import call, on_cpu
+from nvc_jax.spectral import tile_trellis
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
 from nvc_jax.spectral.fixed_point import to_fixed
 from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder, table_at
@@ -85,7 +87,12 @@ def quantize(
         int32 (n, 512), reconstruction points in half steps, in the order of coefficients; 0 for DC.
     """
     arguments = (model, scan, make_rates(model), partial_types, values, classes, counts)
-    return on_cpu(_quantize_by_kernel, quantize_reference, *arguments)
+    return on_cpu(_quantize_by_kernel, quantize_reference, *arguments, tpu=_quantize_by_tiles)
+
+
+def _quantize_by_tiles(*arguments: Any) -> jax.Array:
+    """Quantise blocks on a TPU."""
+    return (tile_trellis.quantize if may_use_tpu_kernels() else quantize_reference)(*arguments)
 
 
 def _quantize_by_kernel(

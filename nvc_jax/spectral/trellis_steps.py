@@ -88,11 +88,19 @@ def try_end(
     unit: jax.Array,
 ) -> BestEnd:
     """Keep the best end so far, or end after this unit where that costs less."""
+    end_costs = rates.ends_of_block[classes * N_ENDS_OF_BLOCK + unit + 1]
+    return take_end(end_costs, counts, best, costs, unit)
+
+
+def take_end(
+    end_costs: jax.Array, counts: jax.Array, best: BestEnd, costs: list[jax.Array], unit: jax.Array
+) -> BestEnd:
+    """Do what ``try_end`` does, given the costs of the ends of blocks after this unit, int32 (n,)."""
     cost, state = costs[0], jnp.zeros_like(best.state)
     for other in range(1, N_STATES):
         state = jnp.where(costs[other] < cost, other, state)
         cost = jnp.minimum(cost, costs[other])
-    cost = cost + rates.ends_of_block[classes * N_ENDS_OF_BLOCK + unit + 1]
+    cost = cost + end_costs
     is_better = (END_OF_BLOCK_UNIT * unit < counts) & (cost < best.cost)
     candidate = BestEnd(cost, jnp.full_like(best.end, unit + 1), state)
     return jax.tree.map(lambda new, old: jnp.where(is_better, new, old), candidate, best)
@@ -103,9 +111,15 @@ def step_back(state: jax.Array, decision: jax.Array, magnitude: jax.Array) -> tu
 
     ``decision`` is from ``take_branches``, ``magnitude`` that of the coefficient in 1/128 step.
     """
+    before, integer = last_integer(state, decision, magnitude)
+    return before, to_points(integer, state >> 1)
+
+
+def last_integer(state: jax.Array, decision: jax.Array, magnitude: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Find the state before, and the integer, which quantiser ``state >> 1`` has; see ``step_back``."""
     is_second = decision >> state & 1
     quantizer = state >> 1
     even, odd = nearest_integers(magnitude, quantizer)
     even = jnp.where(decision >> N_STATES + quantizer & 1 == 1, 0, even)
     integer = jnp.where(state & 1 ^ is_second == 1, odd, even)
-    return quantizer + 2 * is_second, to_points(integer, quantizer)
+    return quantizer + 2 * is_second, integer

@@ -10,7 +10,7 @@ Each axis has its own length of segments and its own filter: together the *shape
 import operator
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -146,7 +146,11 @@ def forward_with_energies(
         limits = (original.minimum, original.maximum)
         return group_separable.forward(original.volume, limits, matrices, rule)
 
-    return on_cpu(kernel, reference, volume, transforms, original, gpu=gpu)
+    def tpu(*arguments: Any) -> jax.Array:
+        # Without the barrier, XLA gives the order of this result to all that is made of it.
+        return lax.optimization_barrier(reference(*arguments))
+
+    return on_cpu(kernel, reference, volume, transforms, original, gpu=gpu, tpu=tpu)
 
 
 def first_coefficients(coefficients: jax.Array) -> jax.Array:

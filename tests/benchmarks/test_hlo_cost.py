@@ -42,3 +42,34 @@ ENTRY %main.1 (p.1: f32[100]) -> f32[100] {{
     )
     assert named_cost(module, DEVICE, {"_other", "_third"}).n_bytes == 600
     assert named_cost(module, DEVICE, {"_one", "_other"}).kernels == 2
+
+
+def test_copies_to_a_core_count_in_memory_alone() -> None:
+    module = parse(
+        """HloModule program
+
+ENTRY %main.1 (p.1: f32[100]) -> f32[25] {
+  %p.1 = f32[100]{0} parameter(0)
+  %copy.1 = (f32[100]{0:S(1)}, f32[100]{0}, u32[]{:S(2)}) copy-start(%p.1)
+  %copy.2 = (f32[100]{0}, f32[100]{0}, u32[]{:S(2)}) copy-start(%p.1)
+  %slice.1 = ((f32[100]{0}), f32[25]{0:S(1)}, s32[]{:S(2)}) slice-start(%p.1)
+  ROOT %done.1 = f32[25]{0} slice-done(%slice.1)
+}
+"""
+    )
+    assert program_cost(module, DEVICE, {})[""].n_bytes == 400 + 800 + 100
+
+
+def test_kernels_take_at_least_the_time_of_their_bytes() -> None:
+    kernel = 'custom-call(%p.1), custom_call_target="tpu_custom_call", backend_config={'
+    text = f"""HloModule program
+
+ENTRY %main.1 (p.1: f32[100]) -> f32[100] {{
+  %p.1 = f32[100]{{0}} parameter(0)
+  ROOT %one.1 = f32[100]{{0}} {kernel}"estimated_cycles":"CYCLES"}}
+}}
+"""
+    device = Device("a device", 1000.0, 0.5, 10.0, 1000.0)
+    for cycles, seconds in ((100, 0.8), (2000, 2.0)):
+        cost = program_cost(parse(text.replace("CYCLES", str(cycles))), device, {})[""]
+        assert cost.seconds == pytest.approx(seconds)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, PartitionSpec
 
-from nvc_jax.core.batching import common_bound, map_in_turn, map_rows, varying_like
+from nvc_jax.core.batching import common_bound, in_turn_on_tpus, map_in_turn, map_rows, varying_like
 
 
 @pytest.mark.parametrize(("n", "rows_per_step"), [(1, 4), (8, 4), (10, 4), (7, 100)])
@@ -61,4 +61,25 @@ def test_few_items_are_mapped_on_every_platform() -> None:
     np.testing.assert_array_equal(jax.jit(program)(items, scale)["sum"], [2, 11, 20])
     for platform, loops in (("cpu", 1), ("cuda", 0)):
         text = jax.jit(program).trace(items, scale).lower(lowering_platforms=(platform,)).as_text()
+        assert text.count("stablehlo.while") == loops
+
+
+def test_tpus_run_a_batch_in_turn() -> None:
+    def scale(number: jax.Array, values: dict[str, jax.Array], offset: jax.Array) -> dict[str, jax.Array]:
+        return {"scaled": number * jnp.sort(values["own"]) + offset, "offset": offset}
+
+    numbers, values = jnp.arange(3.0), {"own": jnp.arange(6.0).reshape(3, 2)}
+
+    def program(numbers: jax.Array, values: dict[str, jax.Array], offset: jax.Array) -> dict[str, jax.Array]:
+        return jax.vmap(in_turn_on_tpus(scale), (0, 0, None))(numbers, values, offset)
+
+    arguments = (numbers, values, jnp.float32(1))
+    scaled = jax.jit(program)(*arguments)
+    np.testing.assert_array_equal(scaled["scaled"], numbers[:, None] * values["own"] + 1)
+    np.testing.assert_array_equal(scaled["offset"], [1, 1, 1])
+    assert "while" not in str(
+        jax.make_jaxpr(in_turn_on_tpus(scale))(numbers[0], {"own": numbers}, numbers[1])
+    )
+    for platform, loops in (("tpu", 1), ("cuda", 0)):
+        text = jax.jit(program).trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
         assert text.count("stablehlo.while") == loops

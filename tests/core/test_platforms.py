@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax.core.platforms import Forms, choose_form, hoist
+from nvc_jax.core.platforms import Forms, choose_form, hoist, may_use_tpu_kernels
 
 FORMS = Forms(cpu=lambda x: x + 1, default=lambda x: x * 2, cuda=lambda x: x - 3, tpu=lambda x: -x)
 VALUES = jnp.arange(6, dtype=jnp.int32).reshape(2, 3)
@@ -80,3 +80,24 @@ def test_the_mesh_of_a_shard_map_tells_which_form_is_traced(has_devices: bool) -
     )
     np.testing.assert_array_equal(jax.jit(mapped)(VALUES), VALUES + len("cpu"))
     assert set(traced) == ({"cpu"} if has_devices else {"cpu", "default", "tpu"})  # instead of GPUs' own, too
+
+
+def test_tpus_have_kernels_in_programs_of_one_device_only() -> None:
+    seen = []
+
+    def form(values: jax.Array) -> jax.Array:
+        seen.append(may_use_tpu_kernels())
+        return values
+
+    def program(values: jax.Array) -> jax.Array:
+        return choose_form(FORMS._replace(tpu=form), values, values)
+
+    values = jnp.arange(8, dtype=jnp.int32)
+    jax.jit(program).trace(values).lower(lowering_platforms=("tpu",))
+    mesh = jax.make_mesh((1,), ("x",), axis_types=(jax.sharding.AxisType.Auto,))
+    part = jax.sharding.PartitionSpec("x")
+    jax.jit(jax.shard_map(program, mesh=mesh, in_specs=part, out_specs=part))(values)
+    devices = jax.sharding.AbstractMesh((2,), ("x",), axis_types=(jax.sharding.AxisType.Auto,))
+    divided = jax.ShapeDtypeStruct((8,), jnp.int32, sharding=jax.sharding.NamedSharding(devices, part))
+    jax.jit(program).trace(divided).lower(lowering_platforms=("tpu",))
+    assert seen == [True, False]

@@ -11,12 +11,13 @@ from nvc_jax.core.normalization import denormalize
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.spectral import EncodedStream, group_reconstruction, scan_order
-from nvc_jax.spectral.bitstream import GROUP_LOOPS, BlockSymbols, decode_in_order
+from nvc_jax.spectral.bitstream import BlockSymbols, decode_in_order
 from nvc_jax.spectral.coding_tables import take_coding_tables
 from nvc_jax.spectral.dc_prediction import accumulate_dc
 from nvc_jax.spectral.dequantization import dequantize
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.profiles import shared_frequencies, take_profile
+from nvc_jax.spectral.stream_loops import GROUP_LOOPS
 from nvc_jax.transform import separable
 from nvc_jax.transform.axis_transform import AxisTransform
 from nvc_jax.transform.block_layout import BlockLayout, make_layout

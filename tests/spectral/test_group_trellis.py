@@ -9,10 +9,10 @@ from spectral_blocks import layout_for
 
 import nvc_jax
 from nvc_jax.spectral import block_ends, group_trellis, quantization, scan_order, trellis
-from nvc_jax.spectral.bitstream import scan_reference
 from nvc_jax.spectral.class_decision import make_decision_costs
 from nvc_jax.spectral.entropy_model import steps_of_single_quantizer
 from nvc_jax.spectral.profiles import take_profile
+from nvc_jax.spectral.stream_loops import scan_reference
 from nvc_jax.spectral.trellis_costs import make_rates
 
 MODEL = jax.jit(take_profile)(nvc_jax.load_codec("nvc-1").params["entropy"], jnp.int32(1))

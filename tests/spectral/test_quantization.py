@@ -6,11 +6,11 @@ from spectral_blocks import layout_for
 
 import nvc_jax
 from nvc_jax.spectral import quantization, scan_order
-from nvc_jax.spectral.bitstream import scan_reference
 from nvc_jax.spectral.class_decision import make_decision_costs
 from nvc_jax.spectral.dependent_quantization import select_quantizers, to_points
 from nvc_jax.spectral.encoder_options import EncoderOptions
 from nvc_jax.spectral.profiles import take_profile
+from nvc_jax.spectral.stream_loops import scan_reference
 
 MODEL = jax.jit(take_profile)(nvc_jax.load_codec("nvc-1").params["entropy"], jnp.int32(0))
 LAYOUT = layout_for((16, 24, 16), (13, 24, 16))

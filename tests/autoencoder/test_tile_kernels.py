@@ -1,0 +1,72 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nvc_jax.autoencoder import tile_kernels, tile_layout
+from nvc_jax.autoencoder.arithmetic import FAST, FLOAT32, Arithmetic, arithmetic_of_tpus
+from nvc_jax.autoencoder.config import ConvolutionalConfig, DenseConfig
+from nvc_jax.autoencoder.encoded import EncodedLatents
+from nvc_jax.autoencoder.networks import DenseAutoencoder, bind, init_params
+from nvc_jax.core.model import ModelConfig
+
+LIMITS = (jnp.float32(-3), jnp.float32(3))
+PLAIN = DenseConfig(hidden_sizes=(24,), latent_dim=5)
+DEEP = DenseConfig(hidden_sizes=(32, 16), latent_dim=8)
+MARGIN = DenseConfig(margin=2, hidden_sizes=(24,), latent_dim=5)
+SHAPES = [(16, 64, 256), (19, 70, 300)]
+ROUNDING = 1e-4
+"""Three passes of bfloat16 have 16 bits."""
+
+
+def bind_fast(config: ModelConfig, precision: str = FAST) -> DenseAutoencoder:
+    model = bind(config, init_params(config, key=jax.random.key(0)), arithmetic_of_tpus(precision))
+    assert isinstance(model, DenseAutoencoder)
+    return model
+
+
+def make_volume(shape: tuple) -> jax.Array:
+    volume = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    volume[3, 4, 5], volume[0, 0, 0] = np.nan, np.inf
+    return jnp.asarray(volume)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("config", [PLAIN, DEEP], ids=["plain", "deep"])
+def test_latents_are_those_of_the_layout(config: DenseConfig, shape: tuple) -> None:
+    model, volume = bind_fast(config), make_volume(shape)
+    assert tile_kernels.can_run(model, shape)
+    expected = tile_layout.encode(model, volume, *LIMITS)
+    encoded = tile_kernels.encode(model, volume, *LIMITS, interpret=True)
+    np.testing.assert_allclose(encoded, expected, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("config", [PLAIN, DEEP, MARGIN], ids=["plain", "deep", "margin"])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_voxels_are_those_of_the_layout(config: DenseConfig, shape: tuple, dtype: str) -> None:
+    model = bind_fast(config)
+    grid = tuple(-(-side // 8) for side in shape)
+    latents = np.random.default_rng(0).normal(size=(*grid, config.latent_dim)).astype(np.float32)
+    low, high = (jnp.float32(0), jnp.float32(200)) if dtype == "uint8" else LIMITS
+    encoded = EncodedLatents(
+        latents=jnp.asarray(latents), minimum=low, maximum=high, shape=shape, dtype=dtype
+    )
+    expected = tile_layout.decode(model, encoded, "crop")
+    decoded = tile_kernels.decode(model, encoded, interpret=True)
+    assert (decoded.shape, decoded.dtype) == (expected.shape, expected.dtype)
+    difference = np.abs(np.asarray(decoded, np.float32) - np.asarray(expected, np.float32))
+    assert difference.max() <= (1 if dtype == "uint8" else ROUNDING)
+
+
+def test_programs_beyond_the_kernels_are_told() -> None:
+    shape = SHAPES[0]
+    assert not tile_kernels.can_run(bind_fast(PLAIN, FLOAT32), shape)
+    assert not tile_kernels.can_run(bind_fast(PLAIN), (16, 64, 255))
+    assert not tile_kernels.can_run(bind_fast(dataclasses.replace(PLAIN, block_size=4)), shape)
+    assert not tile_kernels.can_run(bind_fast(dataclasses.replace(PLAIN, latent_dim=513)), shape)
+    config = ConvolutionalConfig(channels=(2, 2), latent_dim=3)
+    convolutional = bind(config, init_params(config, key=jax.random.key(0)), Arithmetic())
+    assert not tile_kernels.can_run(convolutional, shape)
