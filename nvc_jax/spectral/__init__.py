@@ -44,8 +44,8 @@ The modules in reading order
   ``group_trellis`` has the kernel that does the same on GPUs, ``tile_trellis`` those of TPUs.
   ``quantization``: integers of all blocks, in the order in which a device needs them.
 - ``coding_tables``, ``block_headers``, ``integer_runs``, ``stream_loops``, ``bitstream``: symbols to a stream
-  of words and back, by many lanes in parallel. ``native_bitstream`` calls the kernels that do the same on CPUs, and
-  ``group_scan`` and ``group_bitstream`` have those that do it on GPUs; ``tile_bitstream`` encodes on TPUs.
+  of words and back, by many lanes in parallel. ``native_bitstream`` calls the kernels that do the same on
+  CPUs, ``group_scan`` and ``group_bitstream`` have those of GPUs; ``tile_bitstream`` encodes on TPUs.
 - ``dc_prediction``: differences between the means of neighbouring segments.
 - ``dequantization``: coefficients from integers. ``group_reconstruction``: volumes from integers on GPUs.
 - ``encoded_stream``: the encoded volume and its bytes. ``analysis``: the encoder's
