@@ -63,6 +63,7 @@ class SpectralTransformCoder(TransformCoder):
     def __init__(self, params: Params, padded_shape: Shape3, *, is_lone: bool = False) -> None:
         self._copies = DeviceCopies(params)
         self._n_profiles = count_profiles(params["entropy"])
+        self._has_filter = "filter" in params
         self._padded_shape = padded_shape
         self._bytes_of: dict[tuple[Any, int], float] = {}
         n_bytes = 4 * math.prod(padded_shape)
@@ -89,6 +90,7 @@ class SpectralTransformCoder(TransformCoder):
             np.array(chunk.valid_shape, np.int32),
             np.int32(chunk.boundaries),
             np.float32(chunk.limit),
+            np.bool_(chunk.is_bounded),
         )
         if _is_dear(float(cost), chunk.limit):
             return DearChunk(float(cost))
@@ -125,6 +127,7 @@ class SpectralTransformCoder(TransformCoder):
             step,
             valid_shape=valid_shape,
             n_profiles=self._n_profiles,
+            has_filter=self._has_filter,
         )
 
     def decode(self, stream: EncodedStream) -> np.ndarray:
@@ -194,10 +197,10 @@ def _encode_batch(params: Params, chunk: tuple[Any, ...]) -> tuple[jax.Array, En
 
 def _stack(chunks: Sequence[ChunkToEncode]) -> tuple[np.ndarray, ...]:
     """Stack chunks to arrays in the order of the arguments of ``encoder.encode_below``."""
-    limits, values, lows, highs, steps, valid_shapes, boundaries = zip(*chunks, strict=True)
+    limits, values, lows, highs, steps, valid_shapes, boundaries, are_bounded = zip(*chunks, strict=True)
     numbers = (np.array(column, np.float32) for column in (lows, highs, steps))
     integers = (np.array(column, np.int32) for column in (valid_shapes, boundaries))
-    return np.stack(values), *numbers, *integers, np.array(limits, np.float32)
+    return np.stack(values), *numbers, *integers, np.array(limits, np.float32), np.array(are_bounded)
 
 
 def _is_dear(cost: float, limit: float) -> bool:
