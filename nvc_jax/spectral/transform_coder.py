@@ -43,6 +43,9 @@ _VOLUMES_TO_ENCODE_ELSEWHERE = 8
 """Memory that it takes to encode a chunk of a batch, in float32 volumes, by platform. Compiled ahead of time,
 the chunk, its stream's buffer and the program's temporaries take 6 for an H100, and 250 for a TPU v5e, which
 pads minor axes to 128."""
+_VOLUMES_TO_FILTER = 10
+"""Memory that a filter takes beside, in float32 volumes: six maps of what the network sees, each larger than
+the volume, and some temporaries: 10 were compiled for a CPU."""
 _OFFSET_RESERVE = 2.0**-21
 """Share of the larger limit of the range, for adding a limit of the range, and a correction, to a decoded
 value."""
@@ -67,9 +70,10 @@ class SpectralTransformCoder(TransformCoder):
         self._padded_shape = padded_shape
         self._bytes_of: dict[tuple[Any, int], float] = {}
         n_bytes = 4 * math.prod(padded_shape)
-        self.decoding_bytes = _VOLUMES_TO_DECODE * n_bytes
+        to_filter = _VOLUMES_TO_FILTER if self._has_filter else 0
+        self.decoding_bytes = (_VOLUMES_TO_DECODE + to_filter) * n_bytes
         to_encode = _VOLUMES_TO_ENCODE.get(platform_here(), _VOLUMES_TO_ENCODE_ELSEWHERE)
-        self.encoding_bytes = to_encode * n_bytes
+        self.encoding_bytes = (to_encode + to_filter) * n_bytes
         self._encode = _chunk_encoder(is_lone)
 
     def encode(

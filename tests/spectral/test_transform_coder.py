@@ -109,6 +109,8 @@ def test_a_filter_makes_errors_smaller_unless_there_is_a_bound(
         errors.append(float(np.square(decoded - VALUES)[VALID].mean()))
     np.testing.assert_array_equal(decoded, reconstruct())
     assert errors[0] < errors[1]
+    assert filtering.decoding_bytes - coder.decoding_bytes == 10 * VALUES.nbytes
+    assert filtering.encoding_bytes - coder.encoding_bytes == 10 * VALUES.nbytes
 
 
 def test_filtered_streams_of_a_batch_are_those_of_chunks_alone(filtering: SpectralTransformCoder) -> None:
