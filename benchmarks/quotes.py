@@ -208,12 +208,15 @@ def peers_order(results: Results) -> str:
 
 
 def domain(results: Results) -> str:
-    names = ("nvc-1", "fitted to the series")
-    means, sizes = (results("domain")[key] for key in ("geometric_mean_ratio", "model_bytes"))
-    rows = (
-        [name, *(f"{of[n]:.2f}" for n in names), f"{sizes[name] / 1e3:.0f}"] for name, of in means.items()
-    )
-    return table(["series", *names, "model, kB"], rows)
+    names = ("nvc-1", "fitted to the series", "with a filter")
+    keys = ("geometric_mean_ratio", "geometric_mean_nvc_1_over_fitted", "model_bytes")
+    means, gains, sizes = (results("domain")[key] for key in keys)
+    rows = []
+    for series, of in means.items():
+        fewer = " and ".join(f"{gains[series][name]:.2f}" for name in names[1:])
+        kilobytes = " and ".join(f"{sizes[series][name] / 1e3:.0f}" for name in names[1:])
+        rows.append([series, *(f"{of[name]:.2f}" for name in names), fewer, kilobytes])
+    return table(["series", *names, "nvc-1's bits over these", "model, kB"], rows)
 
 
 def large(results: Results) -> str:

@@ -84,6 +84,7 @@ class Streams:
                 *numbers,
                 valid_shape=valid_shape,
                 n_profiles=count_profiles(self._codec.params["entropy"]),
+                has_filter="filter" in self._codec.params,
             )
             result[in_volume] = np.asarray(decoder.decode(self._codec.params, encoded))[in_chunk]
 

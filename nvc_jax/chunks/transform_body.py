@@ -124,9 +124,8 @@ class TransformBodyCodec:
             return None
         low, high = self._coded_range(chunk.low, chunk.high)
         valid_shape = check_shape(chunk.values.shape)
-        coded = self.coder.encode_below(
-            ChunkToEncode(limit, self._prepare(chunk), low, high, float(step), valid_shape, boundaries)
-        )
+        of_coder = (limit, self._prepare(chunk), low, high, float(step), valid_shape, boundaries)
+        coded = self.coder.encode_below(ChunkToEncode(*of_coder, is_bounded=target.max_error is not None))
         if isinstance(coded, DearChunk):
             return coded
         stream, reconstruct = coded

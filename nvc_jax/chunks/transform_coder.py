@@ -30,6 +30,7 @@ class ChunkToEncode(NamedTuple):
     Attributes:
         limit: bits and error as of ``DearChunk``; infinite for none.
         values, low, high, step, valid_shape, boundaries: as of ``TransformCoder.encode``.
+        is_bounded: whether decoded values keep a bound, here and on other devices.
     """
 
     limit: float
@@ -39,6 +40,12 @@ class ChunkToEncode(NamedTuple):
     step: float
     valid_shape: Shape3
     boundaries: int
+    is_bounded: bool = False
+
+    @property
+    def encode_arguments(self) -> tuple[np.ndarray, float, float, float, Shape3, int]:
+        """Arguments of ``TransformCoder.encode``."""
+        return self.values, self.low, self.high, self.step, self.valid_shape, self.boundaries
 
 
 class TransformCoder(abc.ABC):
@@ -75,7 +82,7 @@ class TransformCoder(abc.ABC):
 
     def encode_below(self, chunk: ChunkToEncode) -> tuple[bytes, Callable[[], np.ndarray]] | DearChunk:
         """Encode a chunk unless it is dear; coders that have no estimate encode every chunk."""
-        return self.encode(*chunk[1:])
+        return self.encode(*chunk.encode_arguments)
 
     def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
         """Encode several chunks to the streams of ``encode_below``, in one call of the device if possible."""

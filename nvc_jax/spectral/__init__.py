@@ -18,6 +18,9 @@ The path of a volume
 6. ``dc_prediction`` replaces DC, the means of segments, by differences between neighbours.
 7. ``bitstream`` codes the block headers and then all integers, as one stream of 16-bit words.
 
+8. In a model with a filter, ``filter_setting`` measures how much of its correction of decoded voxels is worth
+   taking.
+
 ``decoder.decode`` runs the same path backwards. The entropy decoding is integer arithmetic, and so the same
 on every device. ``decoder.decode_block_means`` stops after the headers, for a coarse preview.
 
@@ -48,6 +51,7 @@ The modules in reading order
   CPUs, ``group_scan`` and ``group_bitstream`` have those of GPUs; ``tile_bitstream`` encodes on TPUs.
 - ``dc_prediction``: differences between the means of neighbouring segments.
 - ``dequantization``: coefficients from integers. ``group_reconstruction``: volumes from integers on GPUs.
+- ``post_filter``, ``filter_setting``: a network that corrects decoded voxels, in models that have one.
 - ``encoded_stream``: the encoded volume and its bytes. ``analysis``: the encoder's
   decisions, one after the other. ``encoder``, ``decoder``: all of it together.
 - ``config``, ``model``, ``transform_coder``: the interfaces to the rest of the package.

@@ -11,9 +11,11 @@ from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 
 _MAX_TABLES = 1024
 """Tables of each profile and quantiser, at most: a decoder makes a list of 4096 slots of each."""
-_ONCE_ONE = ("n_quantizers", "n_profiles", "n_contexts")
-"""Fields that earlier spectral models did not store, because all of them had one quantiser, one profile or no
-contexts."""
+_DEFAULTS_STORED = {"n_quantizers": 1, "n_profiles": 1, "n_contexts": 1, "n_filter_units": 0}
+"""Fields that earlier spectral models did not store, because all of them had one quantiser, one profile, no
+contexts or no filter."""
+_MAX_FILTER_UNITS = 256
+"""Units of a layer of the post-filter, at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +29,7 @@ class SpectralConfig(ModelConfig):
         n_quantizers: 1, or 2 for dependent quantisation.
         n_profiles: entropy models for different rates, at most 256.
         n_contexts: contexts of integers: 11, or 1 for a model without contexts (see ``neighbour_contexts``).
+        n_filter_units: units of each layer of the post-filter, at most 256; 0 for a model without filter.
     """
 
     latent_dim: int = N_COEFFICIENTS
@@ -35,6 +38,7 @@ class SpectralConfig(ModelConfig):
     n_quantizers: int = 2
     n_profiles: int = 4
     n_contexts: int = N_CONTEXTS
+    n_filter_units: int = 0
 
     architecture: ClassVar[str] = "spectral"
 
@@ -49,13 +53,15 @@ class SpectralConfig(ModelConfig):
         check_size("n_contexts", self.n_contexts, N_CONTEXTS)
         if 1 < self.n_contexts < N_CONTEXTS:
             raise ValueError(f"`n_contexts` (={self.n_contexts}) must be {N_CONTEXTS}, or 1 for no contexts")
+        if self.n_filter_units != 0 or isinstance(self.n_filter_units, bool):
+            check_size("n_filter_units", self.n_filter_units, _MAX_FILTER_UNITS)
 
     def to_dict(self) -> dict[str, Any]:
-        """Describe the configuration; fields of newer models are left out where they are 1."""
+        """Describe the configuration; fields of newer models are left out where they say nothing new."""
         description = super().to_dict()
-        return {k: v for k, v in description.items() if k not in _ONCE_ONE or v != 1}
+        return {k: v for k, v in description.items() if v != _DEFAULTS_STORED.get(k)}
 
     @classmethod
     def stored_defaults(cls) -> dict[str, Any]:
-        """One quantiser, profile and context, as earlier models have them; their descriptions state none."""
-        return dict.fromkeys(_ONCE_ONE, 1)
+        """One quantiser, profile and context, and no filter: descriptions of earlier models state none."""
+        return dict(_DEFAULTS_STORED)

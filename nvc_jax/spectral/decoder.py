@@ -22,6 +22,7 @@ from nvc_jax.spectral.dc_prediction import accumulate_dc
 from nvc_jax.spectral.dequantization import dequantize
 from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.filter_setting import apply_filter
 from nvc_jax.spectral.profiles import shared_frequencies, take_profile
 from nvc_jax.spectral.scan_order import make_scan_order
 from nvc_jax.spectral.stream_loops import GROUP_LOOPS
@@ -83,6 +84,15 @@ def _reconstruct_by_stages(params: Params, encoded: EncodedStream, symbols: Bloc
     coefficients = dequantize(model, symbols, first.reshape(-1), encoded.step)
     centered = separable.inverse(coefficients, axes)
     normalized = lax.slice(centered, (0, 0, 0), encoded.shape) + 0.5
+    return _finish(params, encoded, normalized)
+
+
+def _finish(params: Params, encoded: EncodedStream, normalized: jax.Array) -> jax.Array:
+    """Filter decoded voxels, if the stream says so, and map them to the volume's range and dtype."""
+    if encoded.filter_setting is not None:
+        limited = jnp.clip(normalized, 0, 1)
+        arguments = (limited, encoded.valid_shape, encoded.filter_setting, encoded.step)
+        normalized = apply_filter(params["filter"], *arguments)
     return denormalize(normalized, encoded.minimum, encoded.maximum, encoded.dtype)
 
 
@@ -99,9 +109,13 @@ def _reconstruct_by_groups(
     model, grid, _ = _set_up(params, encoded)
     axes = _axis_transforms(encoded)
     first = accumulate_dc(first.reshape(grid), encoded.predictor, axes).reshape(-1)
-    limits = (encoded.minimum, encoded.maximum)
-    arguments = (model, points, classes, first, encoded.step, axes, limits)
-    return group_reconstruction.reconstruct(*arguments, encoded.shape, encoded.dtype)
+    arguments = (model, points, classes, first, encoded.step, axes)
+    if encoded.filter_setting is None:
+        limits = (encoded.minimum, encoded.maximum)
+        return group_reconstruction.reconstruct(*arguments, limits, encoded.shape, encoded.dtype)
+    limits = (jnp.float32(0), jnp.float32(1))
+    normalized = group_reconstruction.reconstruct(*arguments, limits, encoded.shape, "float32")
+    return _finish(params, encoded, normalized)
 
 
 @jax.jit

@@ -15,6 +15,7 @@ from nvc_jax.entropy.interleaving import max_lanes_for
 from nvc_jax.entropy.word_stream import WordStream, fetch_words, words_from_bytes, words_to_bytes
 from nvc_jax.spectral.bitstream import stream_capacity
 from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
+from nvc_jax.spectral.filter_setting import MAX_NOISE, MAX_STRENGTH, FilterSetting
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
 from nvc_jax.transform.separable import TransformShape
@@ -23,7 +24,9 @@ MIN_STEP, MAX_STEP = 2.0**-15, 2.0
 """Limits of the step, relative to the volume's range: within them the entropy coder can code all integers."""
 
 _FIXED_BYTES = 4
-"""Bytes of a header before the number of lanes: one for each axis, and the profile."""
+"""First bytes of a header: one for each axis, and the profile. If the model has a filter, two bytes for it
+follow; then comes the number of lanes."""
+_FILTER_BYTES = 2
 _FILTER_SHIFT, _BOUNDARY_SHIFT, _PREDICTION_SHIFT = 3, 5, 7
 """Lowest bits, in the byte of an axis, of the filter, of the two boundaries and of the DC predictor, which
 says whether differences are taken along the axis; the length of segments is below them."""
@@ -33,7 +36,7 @@ says whether differences are taken along the axis; the length of segments is bel
     jax.tree_util.register_dataclass,
     data_fields=[
         *("stream", "minimum", "maximum", "step"),
-        *("transform", "predictor", "profile", "valid_shape", "boundaries"),
+        *("transform", "predictor", "profile", "valid_shape", "boundaries", "filter_setting"),
     ],
     meta_fields=["shape", "dtype"],
 )
@@ -49,6 +52,7 @@ class EncodedStream(EncodedVolume):
         profile: int32, of the model: see ``profiles``.
         valid_shape: int32 (3,), voxels along z, y, x that were encoded; decoded voxels beyond are arbitrary.
         boundaries: int32, boundaries at which the volume meets other chunks: see ``boundary_emphasis``.
+        filter_setting: of the model's filter; None if it has none.
     """
 
     stream: WordStream
@@ -58,6 +62,7 @@ class EncodedStream(EncodedVolume):
     profile: jax.Array
     valid_shape: jax.Array
     boundaries: jax.Array
+    filter_setting: FilterSetting | None = None
 
     @property
     def used_bytes(self) -> jax.Array:
@@ -80,6 +85,8 @@ def to_bytes(encoded: EncodedStream) -> bytes:
             | is_predicted << _PREDICTION_SHIFT
         )
     header.append(int(encoded.profile))
+    if encoded.filter_setting is not None:
+        header += bytes(int(number) for number in encoded.filter_setting)
     return bytes(header) + encode_varints(int(encoded.stream.n_lanes)) + words_to_bytes(encoded.stream)
 
 
@@ -108,6 +115,7 @@ def from_bytes(
     valid_shape: Shape3 | None = None,
     *,
     n_profiles: int,
+    has_filter: bool = False,
 ) -> EncodedStream:
     """Parse the bytes of a stream: the inverse of ``to_bytes``.
 
@@ -120,12 +128,14 @@ def from_bytes(
         step: of the quantiser, relative to maximum − minimum.
         valid_shape: voxels along z, y, x that were encoded; all by default.
         n_profiles: number of profiles of the model.
+        has_filter: whether the model has a filter.
 
     Raises:
         ValueError: the bytes cannot be of such a volume and such a model.
     """
     n_blocks = math.prod(grid_shape(shape, BLOCK_SIZE))
-    if len(stored) <= _FIXED_BYTES:
+    start = _FIXED_BYTES + _FILTER_BYTES * has_filter
+    if len(stored) <= start:
         raise ValueError(f"a stream of {len(stored)} bytes lacks its header")
     *axes, profile = stored[:_FIXED_BYTES]
     lengths = [byte & (1 << _FILTER_SHIFT) - 1 for byte in axes]
@@ -134,7 +144,8 @@ def from_bytes(
     predictor = DC_PREDICTORS.index(tuple(axis for axis in range(3) if axes[axis] >> _PREDICTION_SHIFT))
     if max(lengths) >= len(SEGMENT_LENGTHS) or profile >= n_profiles:
         raise ValueError(f"a stream's header states lengths {lengths}, profile {profile} of {n_profiles}")
-    (n_lanes,), start = decode_varints(stored, 1, _FIXED_BYTES)
+    setting = _read_setting(*stored[_FIXED_BYTES:start]) if has_filter else None
+    (n_lanes,), start = decode_varints(stored, 1, start)
     capacity = stream_capacity(n_blocks, N_COEFFICIENTS)
     stream = words_from_bytes(stored[start:], n_lanes, max_lanes_for(n_blocks), capacity)
     # NumPy scalars and arrays: each of JAX would cost a call of the device.
@@ -149,4 +160,12 @@ def from_bytes(
         "boundaries": np.int32(boundaries),
         "valid_shape": np.array(shape if valid_shape is None else valid_shape, np.int32),
     }
-    return EncodedStream(stream=stream, shape=shape, dtype=dtype, **numbers)
+    return EncodedStream(stream=stream, shape=shape, dtype=dtype, filter_setting=setting, **numbers)
+
+
+def _read_setting(noise: int, strength: int) -> FilterSetting:
+    """Read the setting of a filter from its two bytes."""
+    if noise > MAX_NOISE or strength > MAX_STRENGTH:
+        raise ValueError(f"a stream's header states the filter setting {noise}, {strength}")
+    numbers: list[Any] = [np.int32(noise), np.int32(strength)]
+    return FilterSetting(*numbers)

@@ -3,22 +3,27 @@
 The step of the quantiser is a run-time argument: one model, and one compiled program, serve every rate.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from nvc_jax.core.batching import in_turn_on_tpus
+from nvc_jax.core.normalization import normalize
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.platforms import hoist
 from nvc_jax.core.shapes import check_shape
+from nvc_jax.spectral import decoder
 from nvc_jax.spectral.analysis import analyze, decide_shape
 from nvc_jax.spectral.bitstream import BlockSymbols, encode_quantized
 from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
+from nvc_jax.spectral.filter_setting import choose_setting
 from nvc_jax.transform.boundary_emphasis import boundaries_to_emphasize
 from nvc_jax.transform.separable import Original
 
@@ -96,18 +101,19 @@ def encode_with_cost(
     step: jax.Array,
     valid_shape: jax.Array,
     boundaries: jax.Array,
+    is_bounded: jax.Array | bool = False,
     options: EncoderOptions = DEFAULT_OPTIONS,
 ) -> tuple[jax.Array, EncodedStream]:
-    """Encode a volume, and estimate its cost as ``encode_below`` does; arguments are those of ``encode``.
+    """Encode a volume, and estimate its cost; arguments are those of ``encode_below``.
 
     A batch of volumes encodes them all, so that ``encode_below`` would only choose between results.
     """
 
-    def encode_one(*arguments: Any) -> tuple[jax.Array, EncodedStream]:
-        prepared = _prepare(*arguments, options=options)
+    def encode_one(is_bounded: jax.Array, *arguments: Any) -> tuple[jax.Array, EncodedStream]:
+        prepared = _prepare(*arguments, options=options, is_bounded=is_bounded)
         return prepared.cost, prepared.encode()[0]
 
-    arguments = (params, volume, minimum, maximum, step, valid_shape, boundaries)
+    arguments = (jnp.asarray(is_bounded), params, volume, minimum, maximum, step, valid_shape, boundaries)
     encoded: tuple[jax.Array, EncodedStream] = in_turn_on_tpus(encode_one)(*arguments)
     return encoded
 
@@ -122,19 +128,23 @@ def encode_below(
     valid_shape: jax.Array,
     boundaries: jax.Array,
     limit: jax.Array,
+    is_bounded: jax.Array | bool = False,
     options: EncoderOptions = DEFAULT_OPTIONS,
 ) -> tuple[jax.Array, EncodedStream, BlockSymbols]:
     """Encode a volume unless it is likely to cost too much, which takes a fifth of the time to find out.
 
-    Arguments are those of ``encode_with_symbols``, and ``limit``, float32, in bits and error.
+    Arguments are those of ``encode_with_symbols``; ``limit``, float32, in bits and error; and ``is_bounded``,
+    bool, whether decoded values keep a bound: without the model's filter.
 
     Returns:
         The estimated cost, float32, of ``shape_decision``; and unless it is larger than the limit, what
         ``encode_with_symbols`` returns, or else zeros.
     """
 
-    def encode_one(limit: jax.Array, *arguments: Any) -> tuple[jax.Array, EncodedStream, BlockSymbols]:
-        prepared = _prepare(*arguments, options=options)
+    def encode_one(
+        limit: jax.Array, is_bounded: jax.Array, *arguments: Any
+    ) -> tuple[jax.Array, EncodedStream, BlockSymbols]:
+        prepared = _prepare(*arguments, options=options, is_bounded=is_bounded)
         # Traced once; an estimate that is no number does not keep a volume from being encoded.
         encode, described, captured = hoist(prepared.encode)
 
@@ -143,9 +153,14 @@ def encode_below(
 
         return (prepared.cost, *lax.cond(prepared.cost > limit, skip, encode, captured))
 
-    arguments = (limit, params, volume, minimum, maximum, step, valid_shape, boundaries)
+    of_chunk = (params, volume, minimum, maximum, step, valid_shape, boundaries)
+    arguments = (limit, jnp.asarray(is_bounded), *of_chunk)
     encoded: tuple[jax.Array, EncodedStream, BlockSymbols] = in_turn_on_tpus(encode_one)(*arguments)
     return encoded
+
+
+_UNIT: dict[str, Any] = {"minimum": np.float32(0), "maximum": np.float32(1), "dtype": "float32"}
+"""Fields of an encoded volume that decodes in units of its range."""
 
 
 class _Prepared(NamedTuple):
@@ -171,8 +186,9 @@ def _prepare(
     *,
     options: EncoderOptions,
     block_sums: jax.Array | None = None,
+    is_bounded: jax.Array | None = None,
 ) -> _Prepared:
-    """Choose the shape of a volume's transform; arguments as of ``encode_with_symbols``."""
+    """Choose the shape of a volume's transform; arguments as of ``encode_with_symbols``, ``encode_below``."""
     original = Original(volume, minimum, maximum)
     centered = original.padded()
     boundaries = boundaries_to_emphasize(check_shape(centered.shape), valid_shape, boundaries)
@@ -197,6 +213,14 @@ def _prepare(
             shape=check_shape(volume.shape),
             dtype=str(volume.dtype),
         )
+        if "filter" in params:
+            unfiltered = dataclasses.replace(encoded, **_UNIT)
+            decoded = decoder.reconstruct(params, unfiltered, analysis.symbols)
+            setting = choose_setting(
+                *(params["filter"], decoded, normalize(volume, minimum, maximum)),
+                *(valid_shape, step, jnp.bool_(False) if is_bounded is None else is_bounded),
+            )
+            encoded = dataclasses.replace(encoded, filter_setting=setting)
         return encoded, analysis.symbols
 
     return _Prepared(decision.cost, encode)

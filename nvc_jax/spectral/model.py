@@ -20,6 +20,7 @@ from nvc_jax.spectral import decoder, encoder
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP, EncodedStream
 from nvc_jax.spectral.entropy_model import abstract_entropy_model
+from nvc_jax.spectral.post_filter import abstract_filter
 from nvc_jax.spectral.profiles import stack_profiles
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 from nvc_jax.spectral.volume_survey import survey
@@ -40,13 +41,14 @@ class SpectralModel(Model[SpectralConfig]):
     step_limits = (MIN_STEP, MAX_STEP)
 
     def abstract_params(self) -> Params:
-        """Nested dict of the parameters' shapes and dtypes: ``entropy``."""
+        """Nested dict of the parameters' shapes and dtypes: ``entropy``, and ``filter`` if there is one."""
         config = self.config
         profile = abstract_entropy_model(
             *(config.latent_dim, config.n_classes, config.n_tables),
             *(config.n_quantizers, config.n_contexts),
         )
-        return {"entropy": jax.eval_shape(lambda model: stack_profiles([model] * config.n_profiles), profile)}
+        entropy = jax.eval_shape(lambda model: stack_profiles([model] * config.n_profiles), profile)
+        return {"entropy": entropy, **abstract_filter(config.n_filter_units)}
 
     def check_dtype(self, dtype: np.dtype, name: str = "volume") -> None:
         """Raise ``TypeError`` unless ``dtype`` is supported."""

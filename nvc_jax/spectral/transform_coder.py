@@ -44,6 +44,9 @@ _VOLUMES_TO_ENCODE_ELSEWHERE = 8
 """Memory that it takes to encode a chunk of a batch, in float32 volumes, by platform. Compiled ahead of time,
 the chunk, its stream's buffer and the program's temporaries take 4 for an H100, and 22 for a TPU v5e, where
 the temporaries, 18 of them, are those of one chunk of the batch."""
+_VOLUMES_TO_FILTER = 10
+"""Memory that a filter takes beside, in float32 volumes: six maps of what the network sees, each larger than
+the volume, and some temporaries: 10 were compiled for a CPU."""
 _OFFSET_RESERVE = 2.0**-21
 """Share of the larger limit of the range, for adding a limit of the range, and a correction, to a decoded
 value."""
@@ -64,12 +67,14 @@ class SpectralTransformCoder(TransformCoder):
     def __init__(self, params: Params, padded_shape: Shape3, *, is_lone: bool = False) -> None:
         self._copies = DeviceCopies(params)
         self._n_profiles = count_profiles(params["entropy"])
+        self._has_filter = "filter" in params
         self._padded_shape = padded_shape
         self._bytes_of: dict[tuple[Any, int], float] = {}
         n_bytes = 4 * math.prod(padded_shape)
-        self.decoding_bytes = _VOLUMES_TO_DECODE * n_bytes
+        to_filter = _VOLUMES_TO_FILTER if self._has_filter else 0
+        self.decoding_bytes = (_VOLUMES_TO_DECODE + to_filter) * n_bytes
         to_encode = _VOLUMES_TO_ENCODE.get(platform_here(), _VOLUMES_TO_ENCODE_ELSEWHERE)
-        self.encoding_bytes = to_encode * n_bytes
+        self.encoding_bytes = (to_encode + to_filter) * n_bytes
         self._encode = _chunk_encoder(is_lone)
 
     def encode(
@@ -90,6 +95,7 @@ class SpectralTransformCoder(TransformCoder):
             np.array(chunk.valid_shape, np.int32),
             np.int32(chunk.boundaries),
             np.float32(chunk.limit),
+            np.bool_(chunk.is_bounded),
         )
         if _is_dear(float(cost), chunk.limit):
             return DearChunk(float(cost))
@@ -126,6 +132,7 @@ class SpectralTransformCoder(TransformCoder):
             step,
             valid_shape=valid_shape,
             n_profiles=self._n_profiles,
+            has_filter=self._has_filter,
         )
 
     def decode(self, stream: EncodedStream) -> np.ndarray:
@@ -189,8 +196,8 @@ _decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))
 @functools.partial(jax.vmap, in_axes=(None, 0))
 def _encode_batch(params: Params, chunk: tuple[Any, ...]) -> tuple[jax.Array, EncodedStream]:
     """Encode chunks, of which ``_stack`` made arrays: estimated costs, and streams, no words of dear ones."""
-    *arguments, limit = chunk
-    cost, encoded = encoder.encode_with_cost(params, *arguments)
+    *arguments, limit, is_bounded = chunk
+    cost, encoded = encoder.encode_with_cost(params, *arguments, is_bounded)
     stream = encoded.stream
     stream = stream._replace(group_words=jnp.where(cost > limit, 0, stream.group_words))
     return cost, dataclasses.replace(encoded, stream=stream)
@@ -198,10 +205,10 @@ def _encode_batch(params: Params, chunk: tuple[Any, ...]) -> tuple[jax.Array, En
 
 def _stack(chunks: Sequence[ChunkToEncode]) -> tuple[np.ndarray, ...]:
     """Stack chunks to arrays in the order of the arguments of ``encoder.encode_below``."""
-    limits, values, lows, highs, steps, valid_shapes, boundaries = zip(*chunks, strict=True)
+    limits, values, lows, highs, steps, valid_shapes, boundaries, are_bounded = zip(*chunks, strict=True)
     numbers = (np.array(column, np.float32) for column in (lows, highs, steps))
     integers = (np.array(column, np.int32) for column in (valid_shapes, boundaries))
-    return np.stack(values), *numbers, *integers, np.array(limits, np.float32)
+    return np.stack(values), *numbers, *integers, np.array(limits, np.float32), np.array(are_bounded)
 
 
 def _is_dear(cost: float, limit: float) -> bool:

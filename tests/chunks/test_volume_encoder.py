@@ -171,7 +171,7 @@ class EstimatingCoder(CountingCoder):
     """A coder that knows what it costs, and states twice as much."""
 
     def encode_below(self, chunk: ChunkToEncode) -> Any:
-        stream, reconstruct = BlockMeanCoder.encode(self, *chunk[1:])
+        stream, reconstruct = BlockMeanCoder.encode(self, *chunk.encode_arguments)
         steps = (reconstruct() - chunk.values) / (chunk.high - chunk.low) / chunk.step
         errors = np.square(steps, dtype=np.float64)
         estimate = 2 * (8 * len(stream) + 6 * float(errors.sum()))

@@ -38,6 +38,7 @@ CHUNK = (16, 16, 24)
 SMALL_MODELS = {
     "one-quantizer": SpectralConfig(n_classes=8, n_tables=16, n_quantizers=1, n_profiles=1, n_contexts=1),
     "contexts": SpectralConfig(n_classes=8, n_tables=16, n_profiles=2),
+    "filter": SpectralConfig(n_classes=8, n_tables=16, n_profiles=2, n_filter_units=4),
 }
 """Configurations of the models of some containers, by the ends of their names."""
 
@@ -48,9 +49,12 @@ OF_ONE_DTYPE: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "colours": ("int16", {"lossless": True}, (16, 24, 1)),
     "contexts": ("float32", {"psnr": 42.0}, CHUNK),
     "fine-contexts": ("uint8", {"max_error": 1.5}, CHUNK),
+    "filter": ("float32", {"psnr": 38.0}, CHUNK),
+    "long-filter": ("int64", {"psnr": 38.0}, CHUNK),
+    "bounded-filter": ("uint8", {"max_error": 1.5}, CHUNK),
 }
 """Dtypes, targets and chunks of further containers: of arrays with another number of axes, or with channels,
-and of a model with contexts."""
+of a model with contexts, and of one with a filter."""
 
 
 def targets_of(dtype: str) -> dict[str, dict[str, Any]]:

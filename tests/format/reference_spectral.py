@@ -1,4 +1,4 @@
-"""Spectral bodies: sections 14.1 to 14.7, 17 and 18 of ``FORMAT.md``."""
+"""Spectral bodies: sections 14.1 to 14.7, 14.12, 17 and 18 of ``FORMAT.md``."""
 
 import math
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from reference_common import Shape, crop, require, take_varints, unpack
+from reference_filter import filter_voxels
 from reference_streams import Stream, open_stream, share_out, slot_ends
 from reference_transform import (
     POSITIONS,
@@ -24,7 +25,7 @@ def decode_spectral(
     body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape: Shape, params: Any
 ) -> np.ndarray:
     """Decode a spectral body to unrounded values."""
-    header = parse_spectral_header(body, dtype, params["entropy"])
+    header = parse_spectral_header(body, dtype, params["entropy"], has_filter="filter" in params)
     entropy = take_profile(params["entropy"], header.profile)
     blocks = lay_out_blocks(valid_shape, padded_shape)
     axes = header.axes(valid_shape, padded_shape)
@@ -37,6 +38,9 @@ def decode_spectral(
     integers[:, 0] = undo_dc_prediction(headers.first, header.predicted, axes)
     coefficients = header.step * reconstruct(integers, quantizers, headers.classes, entropy)
     voxels = inverse_transform(coefficients, axes)[crop(valid_shape)]
+    if header.strength > 0:
+        v = np.clip(voxels + 0.5, 0, 1)
+        voxels = filter_voxels(v, header.noise, header.strength, header.step, params["filter"]) - 0.5
     return denormalize(voxels, header.low, header.high, dtype in WIDE_DTYPES)
 
 
@@ -57,6 +61,8 @@ class SpectralHeader(NamedTuple):
     step: float
     shape: tuple[int, ...]
     profile: int
+    noise: int
+    strength: int
     n_lanes: int
     start: int
 
@@ -76,17 +82,22 @@ class SpectralHeader(NamedTuple):
         return axes
 
 
-def parse_spectral_header(body: bytes, dtype: np.dtype, entropy: Mapping[str, Any]) -> SpectralHeader:
+def parse_spectral_header(
+    body: bytes, dtype: np.dtype, entropy: Mapping[str, Any], *, has_filter: bool = False
+) -> SpectralHeader:
     """Read the header of a spectral body."""
     dtype = np.dtype(dtype)
     step, *shape, profile = unpack("<f4B", body, 2 * dtype.itemsize)
     low, high = np.frombuffer(body, dtype.newbyteorder("<"), 2).astype(float).tolist()
-    (n_lanes,), start = take_varints(body, 1, 2 * dtype.itemsize + 8)
+    start = 2 * dtype.itemsize + 8
+    noise, strength = unpack("<2B", body, start) if has_filter else (0, 0)
+    (n_lanes,), start = take_varints(body, 1, start + 2 * has_filter)
     require(math.isfinite(low) and math.isfinite(high) and low < high, "a stream has a wrong range")
     require(2.0**-15 <= step <= 2, f"a stream has the step {step}")
     require(all(byte & 7 < len(LENGTHS) for byte in shape), "a stream states an unknown length")
     require(profile < count_profiles(entropy), "a stream states an unknown profile")
-    return SpectralHeader(low, high, step, tuple(shape), profile, n_lanes, start)
+    require(noise <= 127 and strength <= 24, "a stream states an unknown setting of the filter")
+    return SpectralHeader(low, high, step, tuple(shape), profile, noise, strength, n_lanes, start)
 
 
 def count_profiles(entropy: Mapping[str, Any]) -> int:
@@ -243,7 +254,7 @@ def decode_preview(
     body: bytes, dtype: np.dtype, valid_shape: Shape, padded_shape: Shape, params: Any
 ) -> np.ndarray:
     """Decode about the mean of each block that is inside, from the block headers alone."""
-    header = parse_spectral_header(body, dtype, params["entropy"])
+    header = parse_spectral_header(body, dtype, params["entropy"], has_filter="filter" in params)
     blocks = lay_out_blocks(valid_shape, padded_shape)
     axes = header.axes(valid_shape, padded_shape)
     stream = open_stream(body[header.start :], header.n_lanes, len(blocks.index), 513)

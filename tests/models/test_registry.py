@@ -78,14 +78,15 @@ def test_unknown_architectures_and_fields_are_named() -> None:
 def test_stored_configurations_may_lack_fields_that_earlier_versions_did_not_write() -> None:
     description = {"architecture": "spectral", "n_classes": 5}
     assert stored_config(description) == SpectralConfig(
-        n_classes=5, n_quantizers=1, n_profiles=1, n_contexts=1
+        n_classes=5, n_quantizers=1, n_profiles=1, n_contexts=1, n_filter_units=0
     )
     assert config_from_dict(description) == SpectralConfig(n_classes=5)
     assert stored_config({"architecture": "dense"}) == DenseConfig()
 
 
 def test_the_default_model_and_the_variants_of_the_paper_have_names() -> None:
-    assert named_configs() == {"nvc-1": SpectralConfig(), **VARIANTS}
+    with_filter = SpectralConfig(n_filter_units=48)
+    assert named_configs() == {"nvc-1": SpectralConfig(), "nvc-1-filter": with_filter, **VARIANTS}
 
 
 @pytest.fixture

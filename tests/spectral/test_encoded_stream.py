@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.spectral import encoded_stream
 from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
+from nvc_jax.spectral.filter_setting import MAX_NOISE, MAX_STRENGTH, FilterSetting
 from nvc_jax.spectral.profiles import count_profiles
 
 HEADER_BYTES = 5
@@ -34,6 +36,28 @@ def test_streams_round_trip_and_are_checked(codec: nvc_jax.Codec) -> None:
     for damaged in (b"", payload[:4], payload[:-1], *(head + payload[HEADER_BYTES:] for head in headers)):
         with pytest.raises(ValueError, match="header"):
             encoded_stream.from_bytes(damaged, encoded.shape, encoded.dtype, *numbers, n_profiles=4)
+
+
+def test_streams_state_the_setting_of_a_filter(codec: nvc_jax.Codec) -> None:
+    encoded = nvc_jax.encode_volume(codec, SMALL_VOLUME[:16, :16, :16], step=0.02)
+    setting = FilterSetting(np.int32(MAX_NOISE), np.int32(MAX_STRENGTH))
+    payload = encoded_stream.to_bytes(dataclasses.replace(encoded, filter_setting=setting))
+    plain, behind = encoded_stream.to_bytes(encoded), PROFILE_BYTE + 1
+    assert payload == plain[:behind] + bytes(setting) + plain[behind:]
+    read = functools.partial(
+        encoded_stream.from_bytes, shape=encoded.shape, dtype=encoded.dtype, n_profiles=4, has_filter=True
+    )
+    numbers = dict(zip(("minimum", "maximum", "step"), numbers_of(encoded), strict=True))
+    restored = read(payload, **numbers)
+    assert restored.filter_setting == setting
+    jax.tree.map(np.testing.assert_array_equal, restored.stream, encoded.stream)
+    for position in (behind, behind + 1):
+        damaged = bytearray(payload)
+        damaged[position] += 1
+        with pytest.raises(ValueError, match="header states the filter setting"):
+            read(bytes(damaged), **numbers)
+    with pytest.raises(ValueError, match="lacks its header"):
+        read(payload[: behind + 2], **numbers)
 
 
 def test_streams_of_a_batch_are_fetched_as_alone(codec: nvc_jax.Codec) -> None:

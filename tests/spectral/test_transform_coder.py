@@ -1,5 +1,6 @@
 import math
 
+import jax
 import numpy as np
 import pytest
 from sample_volume import VOLUME
@@ -7,6 +8,7 @@ from sample_volume import VOLUME
 import nvc_jax
 from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk
 from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP
+from nvc_jax.spectral.post_filter import abstract_filter
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 VALUES = VOLUME[:16, :16, :24].astype(np.float32)
@@ -75,6 +77,57 @@ def test_streams_of_a_batch_decode_as_alone(coder: SpectralTransformCoder) -> No
         np.testing.assert_allclose(
             decoded[VALID], coder.decode(stream)[VALID], atol=2 * coder.decoding_reserve(*NUMBERS)
         )
+
+
+@pytest.fixture(scope="module")
+def filtering(codec: nvc_jax.Codec) -> SpectralTransformCoder:
+    """A coder whose network takes the mean of the voxels around for the better value."""
+    network = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), abstract_filter(2)["filter"])
+    n_neighbours = 26
+    network["first_weights"][:, :n_neighbours] = np.array([[1], [-1]]) / n_neighbours
+    network["second_weights"][:] = np.eye(2)
+    network["last_weights"][:] = [1, -1]
+    return SpectralTransformCoder({**codec.params, "filter": network}, VALUES.shape)
+
+
+def test_a_filter_makes_errors_smaller_unless_there_is_a_bound(
+    coder: SpectralTransformCoder, filtering: SpectralTransformCoder
+) -> None:
+    numbers = (*NUMBERS[:2], 0.3)
+    plain, reconstruct = coder.encode(VALUES, *numbers, VALID_SHAPE, 0)
+    errors = []
+    for is_bounded in (False, True):
+        encoded = filtering.encode_below(
+            ChunkToEncode(math.inf, VALUES, *numbers, VALID_SHAPE, 0, is_bounded=is_bounded)
+        )
+        assert not isinstance(encoded, DearChunk)
+        stored, reconstruct_filtered = encoded
+        assert stored[:4] + stored[6:] == plain
+        assert (stored[5] == 0) == is_bounded
+        decoded = filtering.decode(filtering.parse(stored, *numbers, VALID_SHAPE))
+        np.testing.assert_array_equal(decoded[VALID], reconstruct_filtered()[VALID])
+        errors.append(float(np.square(decoded - VALUES)[VALID].mean()))
+    np.testing.assert_array_equal(decoded, reconstruct())
+    assert errors[0] < errors[1]
+    assert filtering.decoding_bytes - coder.decoding_bytes == 10 * VALUES.nbytes
+    assert filtering.encoding_bytes - coder.encoding_bytes == 10 * VALUES.nbytes
+
+
+def test_filtered_streams_of_a_batch_are_those_of_chunks_alone(filtering: SpectralTransformCoder) -> None:
+    chunks = [
+        ChunkToEncode(math.inf, VALUES, *NUMBERS[:2], step, VALID_SHAPE, 0, is_bounded=is_bounded)
+        for step, is_bounded in ((0.3, False), (0.3, True), (0.02, False))
+    ]
+    coded = filtering.encode_batch(chunks)
+    streams = []
+    for chunk, stored in zip(chunks, coded, strict=True):
+        alone = filtering.encode_below(chunk)
+        assert not isinstance(alone, DearChunk)
+        assert stored == alone[0]
+        streams.append(filtering.parse(stored, *NUMBERS[:2], chunk.step, VALID_SHAPE))
+    for stream, decoded in zip(streams, filtering.decode_batch(streams), strict=True):
+        expected = filtering.decode(stream)[VALID]
+        np.testing.assert_allclose(decoded[VALID], expected, atol=1e-4 * float(np.ptp(VALUES)))
 
 
 def test_previews_are_near_the_means_of_blocks(coder: SpectralTransformCoder) -> None:

@@ -1,10 +1,13 @@
 """One fitting of a spectral model: its profiles one by one, and then the frequencies of all of them.
 
-The steps of a fitting are these: one for each profile, and in each pass over the chunks, by which frequencies
-are counted, one for each chunk. The loss of a step is the bits of a voxel that its tables are fitted to:
-those of the sampled blocks with their classes, and then those of all tokens that are counted so far.
+The steps of a fitting are these: one for each profile; in each pass over the chunks, by which frequencies
+are counted, one for each chunk; and one for the filter, if the model has one. The loss of a step is the bits
+of a voxel that its tables are fitted to: those of the sampled blocks with their classes, and then those of
+all tokens that are counted so far. The loss of the last one is the share of the squared error that the
+filter leaves.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -13,9 +16,12 @@ import numpy as np
 
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.entropy_model import abstract_entropy_model
+from nvc_jax.spectral.post_filter import abstract_filter
 from nvc_jax.spectral.profiles import Profiles, stack_profiles, take_profile
 from nvc_jax.spectral.training.chunks import ChunkLoader
 from nvc_jax.spectral.training.entropy_model import fit_profile, take_counts
+from nvc_jax.spectral.training.filter_samples import sample_voxels
+from nvc_jax.spectral.training.post_filter import fit_filter
 from nvc_jax.spectral.training.samples import (
     round_samples,
     sample_coefficients,
@@ -62,6 +68,11 @@ class Fitting(NamedTuple):
 
         Where these let blocks end depends on the tables of ends of block.
         """
+        return self._counted_steps + (self.config.n_filter_units > 0)
+
+    @property
+    def _counted_steps(self) -> int:
+        """Steps before that of the filter."""
         return self.config.n_profiles + self.config.n_quantizers * len(self.loader.chunks)
 
     def begin(self) -> TrainingState:
@@ -70,7 +81,10 @@ class Fitting(NamedTuple):
         sizes = (config.latent_dim, config.n_classes, config.n_tables, config.n_quantizers, config.n_contexts)
         model = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), abstract_entropy_model(*sizes))
         profiles = jax.device_get(stack_profiles([model] * self.config.n_profiles))
-        return _make_state(profiles, no_counts(profiles), 0)
+        # A network of zeros corrects nothing: it is that of a fitting that is over before its last step.
+        unfitted = abstract_filter(self.config.n_filter_units)
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), unfitted)
+        return TrainingState({"entropy": dict(profiles), **zeros}, no_counts(profiles), np.array(0, np.int32))
 
     def run(self, state: TrainingState) -> Iterator[Step]:
         """Take the steps that are left."""
@@ -78,10 +92,12 @@ class Fitting(NamedTuple):
             for progress, reached in self._fit_profiles(state):
                 yield progress, reached
                 state = reached
-        while state.step < self.total_steps:
+        while state.step < self._counted_steps:
             for progress, reached in self._count(state):
                 yield progress, reached
                 state = reached
+        if state.step < self.total_steps:
+            yield self._fit_filter(state)
 
     def _fit_profiles(self, state: TrainingState) -> Iterator[Step]:
         """Fit the profiles that are left."""
@@ -98,7 +114,7 @@ class Fitting(NamedTuple):
             # Profiles that are still to come stand in as copies, because all have one order of coefficients.
             models[i:] = [model] * (n_profiles - i)
             step = n_profiles if self.is_over() else i + 1
-            reached = _make_state(jax.device_get(stack_profiles(models)), state.optimizer, step)
+            reached = _take_profiles(state, jax.device_get(stack_profiles(models)), state.optimizer, step)
             yield self._report(step, bits, len(values), groups.timing()), reached
             if step == n_profiles:
                 return
@@ -117,16 +133,30 @@ class Fitting(NamedTuple):
             progress = self._report(step, _bits_of_voxel(totals), n_blocks, timing)
             if n_counted == n_chunks or is_over:
                 profiles, totals = _take_all_counts(profiles, totals), no_counts(profiles)
-            yield progress, _make_state(profiles, totals, step)
+            yield progress, _take_profiles(state, profiles, totals, step)
             if is_over:
                 return
+
+    def _fit_filter(self, state: TrainingState) -> Step:
+        """Fit the filter, which is the last step."""
+        began = time.perf_counter()
+        samples = sample_voxels(state.params["entropy"], self.loader, seed=self.seed)
+        arguments = (samples, self.config.n_filter_units, self.blocks_per_volume, self.loader.mesh)
+        network, share_left = fit_filter(*arguments, seed=self.seed)
+        n_blocks, seconds = sum(chunk.n_blocks for chunk in self.loader.chunks), time.perf_counter() - began
+        params = {**state.params, "filter": network}
+        reached = TrainingState(params, state.optimizer, np.array(self.total_steps, np.int32))
+        timing = {"seconds": seconds, "data_wait": 0.0}
+        return self._report(self.total_steps, share_left, n_blocks, timing), reached
 
     def _report(self, step: int, loss: float, n_blocks: int, timing: dict[str, float]) -> TrainingProgress:
         return TrainingProgress(step, self.total_steps, loss, None, n_blocks / timing["seconds"], **timing)
 
 
-def _make_state(profiles: Profiles, totals: Totals, step: int) -> TrainingState:
-    return TrainingState({"entropy": dict(profiles)}, totals, np.array(step, np.int32))
+def _take_profiles(state: TrainingState, profiles: Profiles, totals: Totals, step: int) -> TrainingState:
+    """Put profiles, totals and the number of steps in the place of those of a state."""
+    params = {**state.params, "entropy": dict(profiles)}
+    return TrainingState(params, totals, np.array(step, np.int32))
 
 
 def _take_all_counts(profiles: Profiles, totals: Totals) -> Profiles:

@@ -17,6 +17,7 @@ from nvc_jax.training.time_limit import TimeLimit
 
 CONFIG = SpectralConfig(n_classes=8, n_tables=8, n_profiles=2)
 SMALL = SpectralConfig(n_classes=4, n_tables=4, n_profiles=2)
+FILTERED = SpectralConfig(n_classes=4, n_tables=4, n_profiles=2, n_filter_units=3)
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +46,10 @@ def test_parameters_are_those_of_the_configuration(params: Params) -> None:
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
 
 
-def train_small(n_devices: int, **options: Any) -> TrainedParams:
+def train_small(n_devices: int, config: SpectralConfig = SMALL, **options: Any) -> TrainedParams:
     volumes = [fronts(seed)[:16, :16, :16] for seed in range(3)]
     return train_spectral(
-        volumes, SMALL, RunOptions(devices=jax.devices()[:n_devices], **options), blocks_per_volume=42
+        volumes, config, RunOptions(devices=jax.devices()[:n_devices], **options), blocks_per_volume=42
     )
 
 
@@ -77,6 +78,24 @@ def test_parameters_and_losses_do_not_depend_on_the_devices_and_interruptions(tm
         train_small(1, directory=directory, seed=1)
 
 
+def test_the_filter_is_fitted_in_the_last_step(tmp_path: Path) -> None:
+    plain, one, two = train_small(1), train_small(1, FILTERED), train_small(2, FILTERED)
+    jax.tree.map(np.testing.assert_array_equal, one.params["entropy"], plain.params["entropy"])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), one.params, two.params)
+    assert [report.step for report in one.history] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert 0 < one.history[-1].loss < 1.1
+
+    def interrupt(progress: TrainingProgress) -> None:
+        if progress.step == 8:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train_small(1, FILTERED, directory=tmp_path, on_progress=interrupt)
+    resumed = train_small(1, FILTERED, directory=tmp_path)
+    assert [report.step for report in resumed.history] == [9]
+    jax.tree.map(np.testing.assert_array_equal, resumed.params, one.params)
+
+
 class SlowRun:
     """Run on five chunks by a clock that moves on with the reports: rounds of four chunks and of all.
 
@@ -84,10 +103,17 @@ class SlowRun:
         minutes: limit of the run.
         seconds: that a step takes, by the number of the step.
         end: step after which the run is interrupted.
+        config: of the model.
     """
 
-    def __init__(self, minutes: float, seconds: Callable[[int], float], end: int | None = None) -> None:
-        self.minutes, self.seconds, self.end = minutes, seconds, end
+    def __init__(
+        self,
+        minutes: float,
+        seconds: Callable[[int], float],
+        end: int | None = None,
+        config: SpectralConfig = SMALL,
+    ) -> None:
+        self.minutes, self.seconds, self.end, self.config = minutes, seconds, end, config
         self.now = 0.0
 
     def train(self, directory: Path | None = None) -> TrainedParams:
@@ -95,7 +121,7 @@ class SlowRun:
         options = RunOptions(
             devices=jax.devices()[:1], limit=limit, directory=directory, on_progress=self.on_progress
         )
-        return train_spectral([fronts(seed)[:16, :16, :16] for seed in range(5)], SMALL, options)
+        return train_spectral([fronts(seed)[:16, :16, :16] for seed in range(5)], self.config, options)
 
     def on_progress(self, progress: TrainingProgress) -> None:
         self.now += self.seconds(progress.step)
@@ -137,3 +163,6 @@ def test_rounds_grow_while_there_is_time(tmp_path: Path) -> None:
 def test_a_model_is_whole_even_if_there_is_hardly_any_time() -> None:
     trained = SlowRun(1e-9, lambda step: 10).train()
     assert steps_of(trained) == [(1, 10), (2, 10), (10, 10)]
+    filtered = SlowRun(1e-9, lambda step: 10, config=FILTERED).train()
+    assert steps_of(filtered) == [(1, 11), (2, 11), (11, 11)]
+    assert all((leaf == 0).all() for leaf in filtered.params["filter"].values())
