@@ -17,7 +17,7 @@ from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.container.store import ContainerStore
 from nvc_jax.core.chunk_grid import ChunkIndex, chunk_region, chunk_valid_shape
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget
-from nvc_jax.core.concurrency import PENDING_OF_SMALL, map_batches_on_devices
+from nvc_jax.core.concurrency import map_batches_on_devices
 from nvc_jax.core.heaps import releasing
 from nvc_jax.io.atomic import naming
 
@@ -83,9 +83,7 @@ def write_objects(
             else:
                 yield from ((chunk, resolve()) for chunk in store.chunks_of(index))
 
-    mapped = map_batches_on_devices(
-        encode, chunks_to_encode(), encoder.batch_size, n_pending=PENDING_OF_SMALL
-    )
+    mapped = map_batches_on_devices(encode, chunks_to_encode(), encoder.batch_size)
 
     total_bytes = sum(_volume_bytes(store, store.chunks_of(index)) for index in own_objects)
     done_bytes = payload_bytes = 0

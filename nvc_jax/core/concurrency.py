@@ -20,8 +20,6 @@ _MOST_WORKERS = 32
 """Limit of the number of threads: each takes a few times a chunk's size of memory."""
 _PENDING_PER_WORKER = 2
 """Items for each thread that are started or waiting before the oldest result is consumed."""
-PENDING_OF_SMALL = 4
-"""The same where results are small: so many that threads need not wait for one that takes long."""
 
 
 def count_workers(n_devices: int = 1) -> int:
@@ -31,10 +29,7 @@ def count_workers(n_devices: int = 1) -> int:
 
 
 def map_in_order(
-    function: Callable[[T], R],
-    items: Iterable[T],
-    n_workers: int | None = None,
-    n_pending: int = _PENDING_PER_WORKER,
+    function: Callable[[T], R], items: Iterable[T], n_workers: int | None = None
 ) -> Generator[R, None, None]:
     """Map items by threads, with results in the order of the items.
 
@@ -46,7 +41,6 @@ def map_in_order(
         function: called by several threads at a time.
         items: taken by the consuming thread.
         n_workers: number of threads; by default as many as keep all cores busy.
-        n_pending: items for each thread that are taken before the oldest result is consumed.
 
     Yields:
         The results.
@@ -59,7 +53,7 @@ def map_in_order(
     try:
         for item in items:
             pending.append(executor.submit(computing, item))
-            if len(pending) > n_pending * n_workers:
+            if len(pending) > _PENDING_PER_WORKER * n_workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
@@ -67,15 +61,12 @@ def map_in_order(
         executor.shutdown(cancel_futures=True)
 
 
-def map_on_devices(
-    function: Callable[[T], R], items: Iterable[T], n_pending: int = _PENDING_PER_WORKER
-) -> Generator[R, None, None]:
+def map_on_devices(function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
     """Map items by threads that compute on all devices in use, with results in the order of the items.
 
     Args:
         function: codes a chunk; called by several threads at a time, on devices of ``core.devices``.
         items: taken by the consuming thread.
-        n_pending: as of ``map_in_order``.
 
     Yields:
         The results, as ``map_in_order`` does.
@@ -87,7 +78,7 @@ def map_on_devices(
         with rota.turn():
             return function(item)
 
-    return map_in_order(compute, items, count_workers(len(devices)), n_pending)
+    return map_in_order(compute, items, count_workers(len(devices)))
 
 
 def map_batches_on_devices(
@@ -95,7 +86,6 @@ def map_batches_on_devices(
     items: Iterable[T],
     batch_size: int,
     n_items: int | None = None,
-    n_pending: int = _PENDING_PER_WORKER,
 ) -> Generator[R, None, None]:
     """Map batches of items on all devices in use, with results in the order of the items.
 
@@ -110,13 +100,12 @@ def map_batches_on_devices(
         batch_size: largest number of items of a batch; with 1, items are mapped as by ``map_on_devices``.
         n_items: about the number of items, which batches of fewer share out among all devices; None if it is
             not known.
-        n_pending: as of ``map_in_order``, where items are not put together.
 
     Yields:
         The results.
     """
     if batch_size == 1:
-        yield from map_on_devices(lambda item: next(iter(function([item]))), items, n_pending)
+        yield from map_on_devices(lambda item: next(iter(function([item]))), items)
         return
     devices, remaining = devices_in_use(), iter(items)
     if n_items is not None:
