@@ -28,6 +28,8 @@ _LARGEST_SIDE = 128
 """Largest side of a chunk in voxels: that of the chunks that ``compress`` makes."""
 
 
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+
 _inside = jax.jit(lambda grid, valid_shape: make_layout(grid, valid_shape).inside, static_argnums=0)
 
 
@@ -73,6 +75,25 @@ def choose_chunks(volumes: Sequence[ts.TensorStore], *, seed: int) -> list[Train
             region = tuple(slice(int(a), int(a + side)) for a, side in zip(starts, sides, strict=True))
             chunks.append(TrainingChunk(volume, region, 1 / n))
     return chunks
+
+
+def check_chunks(chunks: Sequence[TrainingChunk]) -> None:
+    """Check that there is something to learn from: two different values in one of the chunks.
+
+    Raises:
+        ValueError: there is not.
+    """
+
+    def varies(chunk: TrainingChunk) -> bool:
+        values = read_region(chunk.volume, chunk.region)
+        finite = values[np.isfinite(values)]
+        return finite.size > 0 and bool(finite.min() < finite.max())
+
+    if not any(map(varies, chunks)):  # nearly always the first one does
+        raise ValueError(
+            f"`volumes` have nothing to learn from: in all {len(chunks)} parts that were read, values are "
+            "alike, missing or not finite; give volumes of different values"
+        )
 
 
 def _padded_shape(shapes: Sequence[tuple[int, ...]]) -> Shape3:
@@ -162,9 +183,18 @@ class ChunkLoader:
 def _read_padded(chunk: TrainingChunk, padded: Shape3) -> np.ndarray:
     """Read a chunk, fill its gaps, and repeat its last planes up to the shape ``padded``."""
     part = read_region(chunk.volume, chunk.region)
-    filled = fill_smoothly(part.astype(np.float32), np.isfinite(part))
+    filled = fill_smoothly(_to_float32(part), np.isfinite(part))
     widths = [(0, side - length) for side, length in zip(padded, part.shape, strict=True)]
     return np.pad(filled, widths, mode="edge")
+
+
+def _to_float32(values: np.ndarray) -> np.ndarray:
+    """Convert values to float32, scaled if that does not hold them: a chunk is scaled by its range anyway."""
+    if values.dtype == np.float64:
+        largest = np.abs(values[np.isfinite(values)]).max(initial=0)
+        if largest > _LARGEST_FLOAT32:
+            values = values / largest
+    return values.astype(np.float32)
 
 
 def _center(shared: tuple[()], values: jax.Array) -> jax.Array:

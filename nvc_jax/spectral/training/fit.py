@@ -6,7 +6,7 @@ from typing import Any
 from nvc_jax.core.parameters import Params
 from nvc_jax.io.measurements import open_measurements
 from nvc_jax.spectral.config import SpectralConfig
-from nvc_jax.spectral.training.chunks import ChunkLoader, choose_chunks
+from nvc_jax.spectral.training.chunks import ChunkLoader, check_chunks, choose_chunks
 from nvc_jax.spectral.training.fitting import Fitting
 from nvc_jax.spectral.training.rounds import Rounds
 from nvc_jax.spectral.training.settings import BLOCKS_PER_VOLUME
@@ -59,11 +59,13 @@ def train_spectral(
 
     Raises:
         Preempted: SIGTERM was received; the state is saved, if there is a directory.
-        ValueError: a directory that holds another run.
+        ValueError: a directory that holds another run, or volumes with nothing to learn from.
     """
     mesh = make_mesh(options.devices)
     stores = [store for volume in volumes for store in open_measurements(volume)]
-    loader = ChunkLoader(choose_chunks(stores, seed=options.seed), mesh)
+    chunks = choose_chunks(stores, seed=options.seed)
+    check_chunks(chunks)
+    loader = ChunkLoader(chunks, mesh)
     names = volume_names(volumes)
     run = {
         "config": config.to_dict(),

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from nvc_jax.io.volumes import open_volume
-from nvc_jax.spectral.training.chunks import ChunkLoader, choose_chunks
+from nvc_jax.spectral.training.chunks import ChunkLoader, check_chunks, choose_chunks
 from nvc_jax.training.mesh import make_mesh
 
 
@@ -43,3 +43,21 @@ def test_each_device_has_a_chunk(n_devices: int) -> None:
             assert np.isfinite(inside).all()
     assert groups[0].inside(0).sum() == 2
     assert [group.numbers for group in loader.groups(2)] == [range(2, 3)]
+
+
+def test_values_beyond_float32_are_learned_from() -> None:
+    volume = ramp((8, 8, 8)).astype(np.float64) * 1e300
+    volume[1, 2, 3] = np.inf
+    loader = ChunkLoader(choose_chunks([open_volume(volume)], seed=0), make_mesh(jax.devices()[:1]))
+    (group,) = loader.groups()
+    expected = ramp((8, 8, 8)) / 511 - 0.5
+    known = np.isfinite(volume)
+    np.testing.assert_allclose(np.asarray(group.centered)[0][known], expected[known], atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 7.0])
+def test_volumes_with_nothing_to_learn_from_are_refused(value: float) -> None:
+    blank = np.full((8, 8, 8), value, np.float32)
+    with pytest.raises(ValueError, match="nothing to learn from: in all 2 parts"):
+        check_chunks(choose_chunks([open_volume(blank), open_volume(blank)], seed=0))
+    check_chunks(choose_chunks([open_volume(blank), open_volume(ramp((8, 8, 8)))], seed=0))
