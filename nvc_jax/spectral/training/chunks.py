@@ -91,8 +91,8 @@ def check_chunks(chunks: Sequence[TrainingChunk]) -> None:
 
     if not any(map(varies, chunks)):  # nearly always the first one does
         raise ValueError(
-            f"`volumes` have nothing to learn from: in all {len(chunks)} parts that were read, values are "
-            "alike, missing or not finite; give volumes of different values"
+            f"there is nothing to learn from in `volumes`: in all {len(chunks)} parts that were read, values "
+            "are alike, missing or not finite; give volumes of different values"
         )
 
 

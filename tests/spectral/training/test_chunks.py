@@ -58,6 +58,6 @@ def test_values_beyond_float32_are_learned_from() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, 7.0])
 def test_volumes_with_nothing_to_learn_from_are_refused(value: float) -> None:
     blank = np.full((8, 8, 8), value, np.float32)
-    with pytest.raises(ValueError, match="nothing to learn from: in all 2 parts"):
+    with pytest.raises(ValueError, match="nothing to learn from in `volumes`: in all 2 parts"):
         check_chunks(choose_chunks([open_volume(blank), open_volume(blank)], seed=0))
     check_chunks(choose_chunks([open_volume(blank), open_volume(ramp((8, 8, 8)))], seed=0))
