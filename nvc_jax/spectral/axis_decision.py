@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.core.group_kernels import has_group_kernels
-from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
+from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.spectral import group_axis_choice
 from nvc_jax.spectral.shape_columns import Columns
 from nvc_jax.spectral.shape_lines import (
@@ -68,11 +67,8 @@ def decide_axis(
     place = TablePlace(axis_of_table, jnp.int32(first_filter))
     lines = draw_lines(*transform_columns(columns, of_columns, before, axis, table, place, step))
 
-    reference, kernel = choose_reference, group_axis_choice.choose
-    forms = Forms(reference, reference, kernel if has_group_kernels() else reference)
-    result = (jax.ShapeDtypeStruct(before.shape, jnp.int32), jax.ShapeDtypeStruct((), jnp.float32))
     arguments = (lines, table, axis_of_table, before, axis, of_dc, jnp.asarray(largest_means), step)
-    return Decided(*choose_form(forms, result, *arguments))
+    return Decided(*on_cpu(choose_reference, choose_reference, *arguments, gpu=group_axis_choice.choose))
 
 
 def choose_reference(

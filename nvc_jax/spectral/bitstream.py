@@ -155,9 +155,9 @@ encode_reference = partial(encode_by_loops, REFERENCE_LOOPS)
 
 def _encode_by_tiles(*arguments: Any) -> WordStream:
     """Encode blocks on a TPU, those of a batch in turn: a batch of stacks would be moved at every step."""
-    encode = partial(encode_by_loops, TILE_LOOPS)
     if not may_use_tpu_kernels():
         return encode_reference(*arguments)
+    encode = partial(encode_by_loops, TILE_LOOPS)
     stream: WordStream = jax.custom_batching.sequential_vmap(encode)(*arguments)
     return stream
 

@@ -154,17 +154,16 @@ def class_costs(
     Returns:
         int32 (n, K), in units of 1/COST_UNITS bit.
     """
-    thresholds = class_rule(options, single_steps).thresholds
-    kernel = partial(_class_costs_by_kernel, thresholds=thresholds, single_steps=single_steps)
+    rule = class_rule(options, single_steps)
+    kernel = partial(_class_costs_by_kernel, thresholds=rule.thresholds, single_steps=single_steps)
 
     def reference(costs: DecisionCosts, values: jax.Array) -> jax.Array:
         def of_rows(rows: jax.Array) -> jax.Array:
-            return class_costs_reference(costs, rows * np.float32(single_steps), thresholds)
+            return class_costs_reference(costs, rows * np.float32(single_steps), rule.thresholds)
 
         return map_rows(of_rows, values)
 
     def gpu(costs: DecisionCosts, values: jax.Array) -> jax.Array:
-        rule = class_rule(options, single_steps)
         weights = (costs.weights, costs.zero_cost, costs.signalling_cost)
         return group_class_costs.class_costs(rule, values, *weights)
 

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.core.group_kernels import has_group_kernels
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import check_shape, grid_shape
+from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.spectral import group_dc_costs
 from nvc_jax.spectral.line_costs import estimate_cost
 from nvc_jax.transform.block_layout import BLOCK_SIZE
@@ -66,9 +66,7 @@ def costs_of_dc(
     masks = [_mark_lengths(n, lengths) for n in grid]
     of_z = np.kron(np.eye(2, dtype=bool), masks[0])
     reference, kernel = (partial(form, masks=of_z) for form in (sum_along_z, group_dc_costs.sum_along_z))
-    result = jax.ShapeDtypeStruct((len(of_z), *map(len, predictors[1:])), jnp.float32)
-    forms = Forms(reference, reference, kernel if has_group_kernels() else reference)
-    costs = choose_form(forms, result, sums, predictors, step)
+    costs = on_cpu(reference, reference, sums, predictors, step, gpu=kernel)
     costs = costs.reshape(2, -1, *costs.shape[1:])
     for axis in (1, 2):
         costs = _sum_lengths(costs, 2 * axis, masks[axis])

@@ -68,7 +68,7 @@ def push_stream(
     *,
     interpret: bool = False,
 ) -> rans.Coder:
-    """Encode all integers and headers; arguments and result are those of ``bitstream.push_reference``."""
+    """Encode all integers and headers; arguments and result are those of ``stream_loops.push_reference``."""
     start = rans.start_encoding(n_lanes, max_lanes_for(len(layout.order)), capacity)
     results = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in start]
     sequence = make_sequence(model, scan, queue, with_slots=False)

@@ -13,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.core.group_kernels import has_group_kernels
-from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.systematic_sampling import draw_systematic
+from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.spectral import group_columns
 from nvc_jax.spectral.line_costs import line_costs, mark_dc
 from nvc_jax.spectral.shape_columns import Columns, count_drawn_lines
@@ -137,13 +136,12 @@ def transform_columns(
         for valid, other, (analysis, is_dc) in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
     )
     are_means = (first_dc[:, :, None] & second_dc[:, None]).reshape(-1)
-    _, n, side, a, b = columns.voxels.shape
+    _, n, _, a, b = columns.voxels.shape
     weights = jnp.broadcast_to(columns.weights[:, None], (n, a * b)).reshape(-1)
-    result = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((n * a * b, side), (n * a * b,))]
-    cuda = group_columns.transform_columns if has_group_kernels() else transform_reference
-    forms = Forms(transform_reference, transform_reference, cuda)
     arguments = (columns.voxels, place.axis, first, second, are_means, *table, place.filter, step)
-    values, costs = choose_form(forms, result, *arguments)
+    values, costs = on_cpu(
+        transform_reference, transform_reference, *arguments, gpu=group_columns.transform_columns
+    )
     return Lines(values, are_means, weights), costs
 
 
