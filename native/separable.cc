@@ -126,16 +126,30 @@ void ClearBlocks(const Axes& axes, float* slab) {
   }
 }
 
-// Sets the voxels that are not used to 0.
-void ClearVoxels(const Axes& axes, float* volume) {
+// The range to which voxels from −½ to ½ are mapped, if they are.
+struct Range {
+  bool is_used;
+  float minimum, maximum;
+
+  template <typename T>
+  [[gnu::always_inline]] T MapVoxels(T centered) const {
+    const T unit = centered + 0.5f, voxels = minimum * (1.0f - unit) + maximum * unit;
+    const T lowest = T{} + minimum, highest = T{} + maximum;
+    const T above = voxels < lowest ? lowest : voxels;
+    return above > highest ? highest : above;
+  }
+};
+
+// Sets the voxels that are not used.
+void SetUnused(const Axes& axes, float value, float* volume) {
   for (int64_t z = 0; z < axes.z.n; ++z) {
     float* voxels = volume + z * axes.slice();
     for (int64_t y = 0; y < axes.y.n; ++y) {
-      std::fill(voxels + y * axes.row() + axes.x.n, voxels + (y + 1) * axes.row(), 0.0f);
+      std::fill(voxels + y * axes.row() + axes.x.n, voxels + (y + 1) * axes.row(), value);
     }
-    std::fill(voxels + axes.y.n * axes.row(), voxels + axes.slice(), 0.0f);
+    std::fill(voxels + axes.y.n * axes.row(), voxels + axes.slice(), value);
   }
-  std::fill(volume + axes.z.n * axes.slice(), volume + axes.sides[0] * axes.slice(), 0.0f);
+  std::fill(volume + axes.z.n * axes.slice(), volume + axes.sides[0] * axes.slice(), value);
 }
 
 // Slices of a slab of 8, whose rows lie apart so that columns don't compete for the same places of a cache.
@@ -170,12 +184,17 @@ template <int Width>
 
 // Volume of its coefficients. The products along z are where the slab of 8 slices of the same blocks will be.
 template <int Width>
-[[gnu::always_inline]] inline void Synthesize(const Axes& axes, const float* blocks, float* volume) {
+[[gnu::always_inline]] inline void Synthesize(const Axes& axes, const Range& range, const float* blocks, float* volume) {
   const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, row = axes.row(), slice = axes.slice();
   Strips<Width> strips(std::max({nz, ny, nx}));
   std::vector<uint8_t> used(strips.in.size() / kQuad);
   const auto along = [&used](const Axis& axis) {
     return [&](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) { SynthesizeStrip<Width>(axis, in, used.data(), out); };
+  };
+  const auto along_last = [&](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) {
+    SynthesizeStrip<Width>(axes.y, in, used.data(), out);
+    if (!range.is_used) return;
+    for (int64_t k = 0; k < ny; ++k) out[k].lanes = range.MapVoxels(out[k].lanes);
   };
   AlongBlocks<Width>(axes, blocks, volume, strips, along(axes.z));
   Slab scratch(axes);
@@ -187,24 +206,33 @@ template <int Width>
     }
     for (int64_t z = 0; z < kSide; ++z) {
       AlongColumns<Width>(ny, &scratch.voxels[z * scratch.slice], scratch.row, nx, slab + z * slice, row, strips,
-                          along(axes.y));
+                          along_last);
     }
   }
-  ClearVoxels(axes, volume);
+  SetUnused(axes, range.is_used ? range.MapVoxels(0.0f) : 0.0f, volume);
 }
 
-using Transform = void (*)(const Axes&, const float*, float*);
+using AnalyzeForm = void (*)(const Axes&, const float*, float*);
+using SynthesizeForm = void (*)(const Axes&, const Range&, const float*, float*);
 
 NVC_FOR_AVX512 void AnalyzeBy16(const Axes& axes, const float* in, float* out) { Analyze<16>(axes, in, out); }
 NVC_FOR_AVX2 void AnalyzeBy8(const Axes& axes, const float* in, float* out) { Analyze<8>(axes, in, out); }
 void AnalyzeAnywhere(const Axes& axes, const float* in, float* out) { Analyze<8>(axes, in, out); }
 
-NVC_FOR_AVX512 void SynthesizeBy16(const Axes& axes, const float* in, float* out) { Synthesize<16>(axes, in, out); }
-NVC_FOR_AVX2 void SynthesizeBy8(const Axes& axes, const float* in, float* out) { Synthesize<8>(axes, in, out); }
-void SynthesizeAnywhere(const Axes& axes, const float* in, float* out) { Synthesize<8>(axes, in, out); }
+NVC_FOR_AVX512 void SynthesizeBy16(const Axes& axes, const Range& range, const float* in, float* out) {
+  Synthesize<16>(axes, range, in, out);
+}
+NVC_FOR_AVX2 void SynthesizeBy8(const Axes& axes, const Range& range, const float* in, float* out) {
+  Synthesize<8>(axes, range, in, out);
+}
+void SynthesizeAnywhere(const Axes& axes, const Range& range, const float* in, float* out) {
+  Synthesize<8>(axes, range, in, out);
+}
 
 using MakeAxis = Axis (*)(int64_t, const float*, const float*);
 
+// Runs a transform, which gets the axes, if the factors of all axes suit the volume.
+template <typename Transform>
 ffi::Error Run(Transform transform, MakeAxis make, const F32& in, const F32 (&borders)[3], const F32 (&matrices)[3],
                Out<F32>& out) {
   const auto n_voxels = static_cast<int64_t>(in.element_count());
@@ -215,18 +243,24 @@ ffi::Error Run(Transform transform, MakeAxis make, const F32& in, const F32 (&bo
   }
   if (n_voxels == 0) return ffi::Error::Success();
   const auto axis = [&](int k) { return make(sides[k], borders[k].typed_data(), matrices[k].typed_data()); };
-  transform({axis(0), axis(1), axis(2), {sides[0], sides[1], sides[2]}}, in.typed_data(), out->typed_data());
+  transform(Axes{axis(0), axis(1), axis(2), {sides[0], sides[1], sides[2]}});
   return ffi::Error::Success();
 }
 
 ffi::Error AnalyzeVolume(F32 volume, F32 z_borders, F32 z, F32 y_borders, F32 y, F32 x_borders, F32 x, Out<F32> blocks) {
-  static const Transform transform = PickForm(AnalyzeBy16, AnalyzeBy8, AnalyzeAnywhere);
+  static const AnalyzeForm form = PickForm(AnalyzeBy16, AnalyzeBy8, AnalyzeAnywhere);
+  const auto transform = [&](const Axes& axes) { form(axes, volume.typed_data(), blocks->typed_data()); };
   return Run(transform, AnalysisOf, volume, {z_borders, y_borders, x_borders}, {z, y, x}, blocks);
 }
 
-ffi::Error SynthesizeVolume(F32 blocks, F32 z_borders, F32 z, F32 y_borders, F32 y, F32 x_borders, F32 x,
-                            Out<F32> volume) {
-  static const Transform transform = PickForm(SynthesizeBy16, SynthesizeBy8, SynthesizeAnywhere);
+ffi::Error SynthesizeVolume(F32 blocks, F32 minimum, F32 maximum, F32 z_borders, F32 z, F32 y_borders, F32 y,
+                            F32 x_borders, F32 x, bool to_range, Out<F32> volume) {
+  static const SynthesizeForm form = PickForm(SynthesizeBy16, SynthesizeBy8, SynthesizeAnywhere);
+  if (minimum.element_count() != 1 || maximum.element_count() != 1) {
+    return ffi::Error::InvalidArgument("a range has not two limits");
+  }
+  const Range range{to_range, *minimum.typed_data(), *maximum.typed_data()};
+  const auto transform = [&](const Axes& axes) { form(axes, range, blocks.typed_data(), volume->typed_data()); };
   return Run(transform, SynthesisOf, blocks, {z_borders, y_borders, x_borders}, {z, y, x}, volume);
 }
 
@@ -238,7 +272,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_analyze, AnalyzeVolume,
                                   .Ret<F32>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_synthesize, SynthesizeVolume,
                               ffi::Ffi::Bind()
-                                  .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
+                                  .Arg<F32>().Arg<F32>().Arg<F32>()
+                                  .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
+                                  .Attr<bool>("to_range")
                                   .Ret<F32>());
 
 }  // namespace nvc

@@ -1,6 +1,7 @@
-"""Options of XLA's compiler that make large programs sooner, if less fast."""
+"""Options of XLA's compiler for programs on CPUs: made sooner, or run on one core."""
 
 import functools
+from typing import Any
 
 import jax
 
@@ -10,7 +11,12 @@ it took before. By the older way sums over whole arrays are slower, and the last
 may differ."""
 
 
-@functools.cache
+_ON_ONE_CORE = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+"""On CPUs XLA shares large operations out to all cores, and the core that ends last goes on with the program.
+Where other threads keep these cores busy, each sharing has to wait for them: decoding several chunks at a
+time then takes a fifth longer."""
+
+
 def quick_compilation() -> dict[str, bool] | None:
     """Get options for ``jax.jit`` under which large programs compile sooner.
 
@@ -19,10 +25,24 @@ def quick_compilation() -> dict[str, bool] | None:
     Returns:
         The options; None where there are none for the default device, or XLA does not know them any more.
     """
+    return _OLD_EMITTERS if _are_known(*_OLD_EMITTERS.items()) else None
+
+
+def on_one_core() -> dict[str, str] | None:
+    """Get options for ``jax.jit`` under which a program keeps to one core of a CPU; see above.
+
+    They are for programs that code one chunk, of which threads run several at a time.
+    """
+    return _ON_ONE_CORE if _are_known(*_ON_ONE_CORE.items()) else None
+
+
+@functools.cache
+def _are_known(*options: tuple[str, Any]) -> bool:
+    """Tell whether the default device is a CPU, and XLA knows some options of its compiler."""
     if jax.default_backend() != "cpu":
-        return None
+        return False
     try:
-        jax.jit(lambda: 0, compiler_options=_OLD_EMITTERS)()
+        jax.jit(lambda: 0, compiler_options=dict(options))()
     except jax.errors.JaxRuntimeError:
-        return None
-    return _OLD_EMITTERS
+        return False
+    return True

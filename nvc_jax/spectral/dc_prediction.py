@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
+from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.transform.separable import AxisTransform
 
 DC_PREDICTORS: tuple[tuple[int, ...], ...] = tuple(
@@ -39,7 +40,19 @@ def predict_dc(first: jax.Array, transforms: list[AxisTransform]) -> tuple[jax.A
 
 def accumulate_dc(differences: jax.Array, predictor: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
     """Compute first coefficients from differences: the inverse of ``predict_dc``."""
-    is_dc = _mark_dc(transforms)
+    marks = [transform.is_dc for transform in transforms]
+    return on_cpu(_accumulate_by_kernel, _accumulate, differences, predictor, marks)
+
+
+def _accumulate_by_kernel(differences: jax.Array, predictor: jax.Array, marks: list[jax.Array]) -> jax.Array:
+    """Compute first coefficients by a native kernel."""
+    first = jax.ShapeDtypeStruct(differences.shape, jnp.int32)
+    return call("nvc_accumulate_dc", first, differences, predictor, *marks)
+
+
+def _accumulate(differences: jax.Array, predictor: jax.Array, marks: list[jax.Array]) -> jax.Array:
+    """Compute first coefficients from differences: the specification of the kernel."""
+    is_dc = _mark_dc(marks)
     sums = jnp.where(is_dc, differences, 0)
     uses_axis = jnp.array([[axis in axes for axis in range(3)] for axes in DC_PREDICTORS])[predictor]
     for axis in range(3):
@@ -50,7 +63,7 @@ def accumulate_dc(differences: jax.Array, predictor: jax.Array, transforms: list
 
 def _difference(first: jax.Array, transforms: list[AxisTransform], axes: tuple[int, ...]) -> jax.Array:
     """Take differences of DC along some axes."""
-    is_dc = _mark_dc(transforms)
+    is_dc = _mark_dc([transform.is_dc for transform in transforms])
     differences = jnp.where(is_dc, first, 0)
     for axis in axes:
         before = transforms[axis].previous_dc
@@ -60,7 +73,7 @@ def _difference(first: jax.Array, transforms: list[AxisTransform], axes: tuple[i
     return jnp.where(is_dc, differences, first)
 
 
-def _mark_dc(transforms: list[AxisTransform]) -> jax.Array:
-    """Mark the blocks whose first coefficient is DC, bool (z, y, x)."""
-    z, y, x = (transform.is_dc for transform in transforms)
+def _mark_dc(marks: list[jax.Array]) -> jax.Array:
+    """Mark the blocks whose first coefficient is DC, bool (z, y, x), by ``AxisTransform.is_dc`` of the axes."""
+    z, y, x = marks
     return z[:, None, None] & y[None, :, None] & x[None, None, :]

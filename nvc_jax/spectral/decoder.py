@@ -82,6 +82,9 @@ def _reconstruct_by_stages(params: Params, encoded: EncodedStream, symbols: Bloc
     axes = _axis_transforms(encoded)
     first = accumulate_dc(symbols.first.reshape(grid), encoded.predictor, axes)
     coefficients = dequantize(model, symbols, first.reshape(-1), encoded.step)
+    if encoded.filter_setting is None and jnp.dtype(encoded.dtype) == jnp.float32:
+        volume = separable.inverse_to_range(coefficients, axes, encoded.minimum, encoded.maximum)
+        return lax.slice(volume, (0, 0, 0), encoded.shape)
     centered = separable.inverse(coefficients, axes)
     normalized = lax.slice(centered, (0, 0, 0), encoded.shape) + 0.5
     return _finish(params, encoded, normalized)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from nvc_jax.core.compaction import compact
 from nvc_jax.core.running_sums import running_sum
 from nvc_jax.core.searching import count_not_above
+from nvc_jax.native.dispatch import call, on_cpu
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.transform.block_layout import (
     N_COEFFICIENTS,
@@ -55,10 +56,23 @@ class ScanOrder(NamedTuple):
 
 def make_scan_order(model: EntropyModel, layout: BlockLayout) -> ScanOrder:
     """Make the scan of each partial-block type: the model's order without the coefficients it lacks."""
-    has = positions_by_partial_type(layout.valid_shape)[:, model.order]
-    coefficients = model.order[jax.vmap(compact)(has)[0]]
+    return on_cpu(_scan_by_kernel, _scan_of, layout.valid_shape, model.order)
+
+
+def _scan_by_kernel(valid_shape: jax.Array, order: jax.Array) -> ScanOrder:
+    """Make the scans by a native kernel."""
+    sides = (len(order), N_COEFFICIENTS)
+    scans = [jax.ShapeDtypeStruct((N_PARTIAL_TYPES, n), jnp.int32) for n in sides]
+    counts = jax.ShapeDtypeStruct((N_PARTIAL_TYPES,), jnp.int32)
+    return ScanOrder(*call("nvc_make_scan", (*scans, counts), valid_shape, order))
+
+
+def _scan_of(valid_shape: jax.Array, order: jax.Array) -> ScanOrder:
+    """Make the scans from the volume's sides and the model's order: the specification of the kernel."""
+    has = positions_by_partial_type(valid_shape)[:, order]
+    coefficients = order[jax.vmap(compact)(has)[0]]
     types = jnp.arange(N_PARTIAL_TYPES)[:, None]
-    positions = jnp.full((N_PARTIAL_TYPES, model.tables.shape[1]), -1, jnp.int32)
+    positions = jnp.full((N_PARTIAL_TYPES, N_COEFFICIENTS), -1, jnp.int32)
     positions = positions.at[types, coefficients].set(
         jnp.arange(coefficients.shape[1], dtype=jnp.int32)[None]
     )

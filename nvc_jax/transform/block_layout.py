@@ -4,6 +4,7 @@ A *block* is 8³ coefficients. A grid of blocks may be larger than the volume: a
 volumes of many valid shapes, so that one compiled program serves them all.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from jax import lax
 
 from nvc_jax.core.compaction import compact
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.native.dispatch import call, on_cpu
 
 BLOCK_SIZE = 8
 """Coefficients of a block along each axis."""
@@ -58,6 +60,20 @@ def make_layout(grid: Shape3, valid_shape: jax.Array) -> BlockLayout:
         grid: number of blocks along z, y, x; static.
         valid_shape: int32 (3,), voxels of the volume along z, y, x; at most 8 times ``grid``.
     """
+    def reference(valid_shape: jax.Array) -> BlockLayout:
+        return _layout_of(grid, valid_shape)
+
+    def kernel(valid_shape: jax.Array) -> BlockLayout:
+        numbers = jax.ShapeDtypeStruct((math.prod(grid),), jnp.int32)
+        results = (jax.ShapeDtypeStruct(grid, bool), numbers, jax.ShapeDtypeStruct((), jnp.int32), numbers)
+        inside, order, n_blocks, partial_type = call("nvc_make_layout", results, valid_shape)
+        return BlockLayout(valid_shape, inside.reshape(-1), order, n_blocks, partial_type)
+
+    return on_cpu(kernel, reference, valid_shape)
+
+
+def _layout_of(grid: Shape3, valid_shape: jax.Array) -> BlockLayout:
+    """Compute the layout of a volume: the specification of the kernel."""
     inside = jnp.ones(grid, bool)
     partial_type = jnp.zeros(grid, jnp.int32)
     for axis in range(3):

@@ -51,8 +51,18 @@ def analyze(volume: jax.Array, axes: list[Factors]) -> jax.Array:
     return call("nvc_analyze", blocks, volume, *jax.tree.leaves(axes))
 
 
-def synthesize(blocks: jax.Array, axes: list[Factors]) -> jax.Array:
-    """Compute a volume, float32 (z, y, x), from its coefficients, by the factors of each axis's synthesis."""
+def synthesize(
+    blocks: jax.Array, axes: list[Factors], limits: tuple[jax.Array, jax.Array] | None = None
+) -> jax.Array:
+    """Compute a volume, float32 (z, y, x), from its coefficients.
+
+    Args:
+        blocks: float32 (blocks, 512).
+        axes: factors of each axis's synthesis.
+        limits: minimum and maximum, float32, to which voxels from −½ to ½ are mapped, if they are.
+    """
     sides = [len(axis.dct) for axis in axes]
     volume = jax.ShapeDtypeStruct(tuple(sides), jnp.float32)
-    return call("nvc_synthesize", volume, blocks, *jax.tree.leaves(axes))
+    minimum, maximum = limits or (jnp.float32(0), jnp.float32(0))
+    arguments = (blocks, minimum, maximum, *jax.tree.leaves(axes))
+    return call("nvc_synthesize", volume, *arguments, to_range=limits is not None)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.batching import map_in_turn
-from nvc_jax.core.normalization import normalize
+from nvc_jax.core.normalization import denormalize, normalize
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.native.dispatch import on_cpu
@@ -178,6 +178,29 @@ def inverse(coefficients: jax.Array, transforms: list[AxisTransform]) -> jax.Arr
         return native_separable.synthesize(coefficients, factors)
 
     return on_cpu(kernel, reference, coefficients, transforms)
+
+
+def inverse_to_range(
+    coefficients: jax.Array, transforms: list[AxisTransform], minimum: jax.Array, maximum: jax.Array
+) -> jax.Array:
+    """Compute a volume, float32 (z, y, x), from the coefficients of a volume that was scaled to [−½, ½].
+
+    Args:
+        coefficients: of ``forward``.
+        transforms: of the three axes.
+        minimum: float32, the value that became −½.
+        maximum: float32, the value that became ½.
+    """
+    Limits = tuple[jax.Array, jax.Array]
+
+    def reference(coefficients: jax.Array, transforms: list[AxisTransform], limits: Limits) -> jax.Array:
+        return denormalize(inverse(coefficients, transforms) + 0.5, *limits, jnp.float32)
+
+    def kernel(coefficients: jax.Array, transforms: list[AxisTransform], limits: Limits) -> jax.Array:
+        factors = [transform.synthesis_factors for transform in transforms]
+        return native_separable.synthesize(coefficients, factors, limits)
+
+    return on_cpu(kernel, reference, coefficients, transforms, (minimum, maximum))
 
 
 def block_means(
