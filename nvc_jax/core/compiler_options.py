@@ -11,7 +11,7 @@ it took before. By the older way sums over whole arrays are slower, and the last
 may differ."""
 
 
-_ON_ONE_CORE = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+_ON_ONE_CORE = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner,dot-library-rewriter"}
 """On CPUs XLA shares large operations out to all cores, and the core that ends last goes on with the program.
 Where other threads keep these cores busy, each sharing has to wait for them: decoding several chunks at a
 time then takes a fifth longer."""

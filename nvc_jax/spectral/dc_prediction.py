@@ -41,7 +41,7 @@ def predict_dc(first: jax.Array, transforms: list[AxisTransform]) -> tuple[jax.A
 def accumulate_dc(differences: jax.Array, predictor: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
     """Compute first coefficients from differences: the inverse of ``predict_dc``."""
     marks = [transform.is_dc for transform in transforms]
-    return on_cpu(_accumulate_by_kernel, _accumulate, differences, predictor, marks)
+    return on_cpu(_accumulate_by_kernel, accumulate_dc_reference, differences, predictor, marks)
 
 
 def _accumulate_by_kernel(differences: jax.Array, predictor: jax.Array, marks: list[jax.Array]) -> jax.Array:
@@ -50,7 +50,7 @@ def _accumulate_by_kernel(differences: jax.Array, predictor: jax.Array, marks: l
     return call("nvc_accumulate_dc", first, differences, predictor, *marks)
 
 
-def _accumulate(differences: jax.Array, predictor: jax.Array, marks: list[jax.Array]) -> jax.Array:
+def accumulate_dc_reference(differences: jax.Array, predictor: jax.Array, marks: list[jax.Array]) -> jax.Array:
     """Compute first coefficients from differences: the specification of the kernel."""
     is_dc = _mark_dc(marks)
     sums = jnp.where(is_dc, differences, 0)

@@ -5,6 +5,7 @@ of no use at any one rate. Therefore a model has several profiles, each with cla
 a stream states its profile once.
 """
 
+import operator
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 
 from nvc_jax.core.batching import map_in_turn
 from nvc_jax.core.platforms import Forms, choose_form
+from nvc_jax.native.rows import take_rows
 from nvc_jax.spectral.block_sample import draw_blocks, take_blocks
 from nvc_jax.spectral.class_decision import DecisionCosts, choose_independently, make_decision_costs
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
@@ -59,9 +61,9 @@ def take_profile(profiles: Profiles, index: jax.Array | int) -> EntropyModel:
     fields = {name: profiles[own] for name, own in stored.items() if own in profiles}
     if count_profiles(profiles) == 1:
         return EntropyModel(**fields)
-    return EntropyModel(
-        **{name: leaf if name == _SHARED else jnp.asarray(leaf)[index] for name, leaf in fields.items()}
-    )
+    stacked = {name: jnp.asarray(leaf) for name, leaf in fields.items() if name != _SHARED}
+    taken = jax.tree.map(operator.itemgetter(index), stacked) if isinstance(index, int) else take_rows(stacked, index)
+    return EntropyModel(**taken, **{_SHARED: fields[_SHARED]})
 
 
 def any_profile(profiles: Profiles) -> EntropyModel:

@@ -56,7 +56,7 @@ class ScanOrder(NamedTuple):
 
 def make_scan_order(model: EntropyModel, layout: BlockLayout) -> ScanOrder:
     """Make the scan of each partial-block type: the model's order without the coefficients it lacks."""
-    return on_cpu(_scan_by_kernel, _scan_of, layout.valid_shape, model.order)
+    return on_cpu(_scan_by_kernel, make_scan_order_reference, layout.valid_shape, model.order)
 
 
 def _scan_by_kernel(valid_shape: jax.Array, order: jax.Array) -> ScanOrder:
@@ -67,7 +67,7 @@ def _scan_by_kernel(valid_shape: jax.Array, order: jax.Array) -> ScanOrder:
     return ScanOrder(*call("nvc_make_scan", (*scans, counts), valid_shape, order))
 
 
-def _scan_of(valid_shape: jax.Array, order: jax.Array) -> ScanOrder:
+def make_scan_order_reference(valid_shape: jax.Array, order: jax.Array) -> ScanOrder:
     """Make the scans from the volume's sides and the model's order: the specification of the kernel."""
     has = positions_by_partial_type(valid_shape)[:, order]
     coefficients = order[jax.vmap(compact)(has)[0]]

@@ -61,7 +61,7 @@ def make_layout(grid: Shape3, valid_shape: jax.Array) -> BlockLayout:
         valid_shape: int32 (3,), voxels of the volume along z, y, x; at most 8 times ``grid``.
     """
     def reference(valid_shape: jax.Array) -> BlockLayout:
-        return _layout_of(grid, valid_shape)
+        return make_layout_reference(grid, valid_shape)
 
     def kernel(valid_shape: jax.Array) -> BlockLayout:
         numbers = jax.ShapeDtypeStruct((math.prod(grid),), jnp.int32)
@@ -72,7 +72,7 @@ def make_layout(grid: Shape3, valid_shape: jax.Array) -> BlockLayout:
     return on_cpu(kernel, reference, valid_shape)
 
 
-def _layout_of(grid: Shape3, valid_shape: jax.Array) -> BlockLayout:
+def make_layout_reference(grid: Shape3, valid_shape: jax.Array) -> BlockLayout:
     """Compute the layout of a volume: the specification of the kernel."""
     inside = jnp.ones(grid, bool)
     partial_type = jnp.zeros(grid, jnp.int32)
