@@ -60,9 +60,9 @@ class Codec(NamedTuple):
 
 
 def cut(volume: np.ndarray) -> list[np.ndarray]:
-    """Cut a volume into chunks."""
+    """Cut a volume into chunks, which are views of it."""
     chunk = default_chunk(check_shape(volume.shape), BLOCK_SIZE)
-    return [np.ascontiguousarray(volume[region]) for region in chunk_regions(volume.shape, chunk)]
+    return [volume[region] for region in chunk_regions(volume.shape, chunk)]
 
 
 def of_chunks(encode: Callable[[np.ndarray], bytes], decode: Callable[[bytes, tuple], np.ndarray]) -> Codec:
@@ -157,7 +157,10 @@ def measure(codec: Codec, chunks: list[np.ndarray], width: float, threads: int) 
 def measure_volume(path: Path, threads: int) -> dict[str, dict[str, dict[str, float]]]:
     """Measure all codecs at both targets; by target and codec."""
     volume = natural_volume(path).astype(np.float32)
-    chunks, width = cut(volume), float(volume.max()) - float(volume.min())
+    chunks, width = (
+        [np.ascontiguousarray(part) for part in cut(volume)],
+        float(volume.max()) - float(volume.min()),
+    )
     results: dict[str, dict[str, dict[str, float]]] = {"45 dB": {}, "bound 1e-3": {}}
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)

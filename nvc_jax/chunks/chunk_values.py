@@ -1,12 +1,12 @@
 """A chunk's values as the ways of coding them see them."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nvc_jax.chunks.special_values import valid_range
+from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import NARROW_DTYPES, is_float, is_long_integer
 from nvc_jax.core.filling import fill_smoothly
@@ -37,12 +37,12 @@ class ChunkValues:
         valid = valid_mask(values, missing_values, valid_limits)
         return cls(values, valid, *valid_range(values, valid))
 
-    @functools.cached_property
+    @cached_property
     def has_gaps(self) -> bool:
         """Tell whether some values are not valid."""
         return not self.valid.all()
 
-    @functools.cached_property
+    @cached_property
     def smooth(self) -> np.ndarray:
         """Values with smoothly filled gaps, float32; float64 where float32 does not hold every value."""
         dtype = np.float32 if str(self.values.dtype) in NARROW_DTYPES else np.float64

@@ -124,7 +124,9 @@ class PointwiseEncoder:
 
     def _verified(self, chunk: ChunkValues, payload: Payload, pointwise_error: float) -> list[Payload]:
         """Decode a payload and state its largest error; an empty list where it breaks the bound."""
-        decoded = np.ascontiguousarray(self._decoded_range.enforce(self._decoder.decode(payload)))
+        decoded = np.require(
+            self._decoded_range.enforce(self._decoder.decode(payload)), requirements=["C", "W"]
+        )
         restore_special_values(decoded, payload.special_values, self._padded_shape)
         valid = chunk.valid if chunk.has_gaps else None
         if not largest_pointwise_error(chunk.values, decoded, valid) <= pointwise_error:

@@ -1,7 +1,6 @@
 """Coding of a chunk by prediction from neighbours: values or ranks on a lattice, or uniformly quantised."""
 
 import dataclasses
-import functools
 import math
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.likely_cost import correct_estimate
 from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.rank_body import RankedValues, encode_ranks, rank_values, typical_gap
+from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import is_float, is_long_integer
 from nvc_jax.core.shapes import Shape3
@@ -69,12 +69,12 @@ class Prediction:
     max_error: float
     is_certain: bool = False
 
-    @functools.cached_property
+    @cached_property
     def plan(self) -> Plan | None:
         """Plan of the lattice."""
         return None if self.fixed is None else plan_stream(self.fixed.volume)
 
-    @functools.cached_property
+    @cached_property
     def _rough_counts(self) -> Counts | None:
         """Counts of a quarter of the samples."""
         return None if self.fixed is None else look(self.fixed.volume, _THINNING)
@@ -83,12 +83,12 @@ class Prediction:
     def _counts(self) -> Counts | None:
         return None if self.plan is None else self.plan.counts
 
-    @functools.cached_property
+    @cached_property
     def cost(self) -> float:
         """Likely cost of the lattice in bits; 0 without one."""
         return self._cost(self._counts)
 
-    @functools.cached_property
+    @cached_property
     def rough_cost(self) -> float:
         """Cost by fewer samples."""
         return self._cost(self._rough_counts)
@@ -106,7 +106,7 @@ class Prediction:
         """Tell whether coding by prediction is worth a try, with something else at such a cost."""
         return math.isinf(cost) or (_ROUGH_SHARE * self.rough_cost <= cost and self.cost <= cost)
 
-    @functools.cached_property
+    @cached_property
     def coded(self) -> CodedPrediction | None:
         """The chunk, coded by prediction; None where there is no body."""
         fixed, plan = self.fixed, self.plan

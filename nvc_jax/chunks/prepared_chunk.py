@@ -1,7 +1,6 @@
 """A chunk with what its encoder finds once, whatever the step: encoders try several steps."""
 
 import dataclasses
-import functools
 import math
 
 import numpy as np
@@ -12,6 +11,7 @@ from nvc_jax.chunks.exact_values import ExactValues, find_exact_values, without_
 from nvc_jax.chunks.prediction import Prediction, prepare_prediction
 from nvc_jax.chunks.rank_body import encode_ranks, rank_values
 from nvc_jax.chunks.special_values import encode_special_values
+from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.shapes import Shape3
 
@@ -33,7 +33,7 @@ class BodyValues:
     padded_shape: Shape3
     _predictions: dict[ChunkTarget, Prediction | None] = dataclasses.field(default_factory=dict)
 
-    @functools.cached_property
+    @cached_property
     def special_values(self) -> bytes:
         """Bytes of the values that the body does not code."""
         return encode_special_values(self.chunk.values, self.valid, self.padded_shape, self.patterns)
@@ -55,18 +55,18 @@ class BodyValues:
         rough = 0.0 if prediction is None else prediction.rough_cost
         return 8 * len(self.special_values) + rough if rough else math.inf
 
-    @functools.cached_property
+    @cached_property
     def ranks(self) -> bytes | None:
         """Body of ranks; None where there are too many different values."""
         ranked = rank_values(self.chunk, self.padded_shape)
         return None if ranked is None else encode_ranks(ranked)
 
-    @functools.cached_property
+    @cached_property
     def differences(self) -> bytes:
         """Body of differences."""
         return bodies.encode_differences(self.chunk, self.padded_shape)
 
-    @functools.cached_property
+    @cached_property
     def packed(self) -> bytes:
         """Body of packed values."""
         return bodies.encode_packed(self.chunk)
@@ -85,17 +85,17 @@ class PreparedChunk:
     padded_shape: Shape3
     _separated: dict[bytes, BodyValues] = dataclasses.field(default_factory=dict)
 
-    @functools.cached_property
+    @cached_property
     def exact(self) -> ExactValues:
         """Values that may be worth telling apart."""
         return find_exact_values(self.chunk)
 
-    @functools.cached_property
+    @cached_property
     def levels(self) -> bytes | None:
         """Body of few levels; None where there are too many."""
         return bodies.encode_levels(self.chunk, self.padded_shape)
 
-    @functools.cached_property
+    @cached_property
     def plain(self) -> BodyValues:
         """All valid values in the body."""
         return BodyValues(self.chunk, self.chunk.valid, None, self.padded_shape)

@@ -177,6 +177,8 @@ class TransformBodyCodec:
 
     def _round(self, unrounded: np.ndarray, correction: Correction | None, origin: int) -> np.ndarray:
         """Correct decoded values, unless there is no correction, and round them to the dtype."""
+        if correction is None and not self._is_wide and unrounded.dtype == self._dtype:
+            return unrounded  # the coder decodes to values of the chunk's range
         if correction is None:
             rounded = round_to_dtype(unrounded, self._rounded_dtype)
         else:

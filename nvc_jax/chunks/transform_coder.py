@@ -99,7 +99,7 @@ class TransformCoder(abc.ABC):
 
     @abc.abstractmethod
     def decode(self, stream: Any) -> np.ndarray:
-        """Decode a stream: float32 of the padded shape."""
+        """Decode a stream: float32 of the padded shape, within the range that ``parse`` was given."""
 
     @abc.abstractmethod
     def decode_batch(self, streams: Sequence[Any]) -> np.ndarray:

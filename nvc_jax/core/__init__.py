@@ -12,8 +12,8 @@ their requests), ``joined_calls`` (of any threads), ``deferred`` (objects that a
 (of items that count), ``systematic_sampling``, ``optional_imports``, ``lazy_exports`` (names that packages
 import at first use), ``choices`` (names that users choose among), ``jax_settings`` (those of this package),
 ``forks`` (of the process), ``launchers`` (of many processes), ``unfinished`` (what an interruption leaves),
-``compiler_options`` (of XLA), ``platforms`` (of programs), ``program_cache`` (of compiled programs) and
-``parameters`` (nested dicts, bound to Flax modules).
+``compiler_options`` (of XLA), ``platforms`` (of programs), ``program_cache`` (of compiled programs),
+``cached_properties`` (of objects) and ``parameters`` (nested dicts, bound to Flax modules).
 
 Then come the interfaces through which the packages above work together without importing each other:
 ``encoded_volume`` (the result of ``encode_volume``), ``chunk_interfaces`` (one chunk to bytes and back) and

@@ -1,7 +1,6 @@
 """Plan of a stream: its prediction weights, fitted to samples of the volume, and what it will cost."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import jax
 import numpy as np
 
 from nvc_jax.core.aligned_arrays import is_aligned, zeros_aligned
+from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.lattice import native_programs
 from nvc_jax.lattice.estimate import COST_BITS, Counts, count_codes
@@ -71,7 +71,7 @@ class FixedVolume:
     fraction_bits: int
     floats: Floats | None = None
 
-    @functools.cached_property
+    @cached_property
     def lattice(self) -> Lattice:
         """The values."""
         return self.make_lattice()

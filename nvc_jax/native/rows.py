@@ -1,7 +1,7 @@
 """Rows of several arrays, taken at once.
 
-A compiled program starts each of its operations by itself, and shares them out to other threads where many are
-ready at a time. One operation for all rows keeps the program in its thread.
+A compiled program starts each of its operations by itself, and shares them out to other threads where many
+are ready at a time. One operation for all rows keeps the program in its thread.
 """
 
 from typing import TypeVar
@@ -19,8 +19,8 @@ def take_rows(arrays: T, index: jax.Array) -> T:
 
     Args:
         arrays: tree of arrays of the same number of rows.
-        index: int32; rows are counted from the end if it is negative, and the nearest one is taken if there is
-            no such row.
+        index: int32; rows are counted from the end if it is negative, and the nearest one is taken where
+            there is no such row.
 
     Returns:
         The tree of rows.

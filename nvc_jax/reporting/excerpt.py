@@ -1,7 +1,6 @@
 """The part of a volume that a report shows and measures: whole chunks in the middle of one step."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nvc_jax.container.reader import Reader
+from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.shapes import Shape, Shape3
@@ -73,7 +73,7 @@ class Excerpt:
         n_voxels = math.prod(self.volume_shape)
         return f"{self.original.size:,} of {n_voxels:,} voxels ({100 * share:.3g} %): {places}."
 
-    @functools.cached_property
+    @cached_property
     def floats(self) -> tuple[np.ndarray, np.ndarray]:
         """Both arrays as float64, NaN where the original is no measurement."""
         return (

@@ -1,7 +1,6 @@
 """The sections of a report: what is drawn and written, in order."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nvc_jax import __version__
+from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.reporting import page
 from nvc_jax.reporting.against import Copy
 from nvc_jax.reporting.excerpt import Excerpt
@@ -50,7 +50,7 @@ class Contents:
     guarantees: Guarantees
     copies: list[Copy]
 
-    @functools.cached_property
+    @cached_property
     def error_limit(self) -> float:
         """Error at the ends of the colours: the bound, or that of nearly all errors; 0 of exact copies."""
         if self.guarantees.bound:

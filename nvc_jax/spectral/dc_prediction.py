@@ -50,7 +50,9 @@ def _accumulate_by_kernel(differences: jax.Array, predictor: jax.Array, marks: l
     return call("nvc_accumulate_dc", first, differences, predictor, *marks)
 
 
-def accumulate_dc_reference(differences: jax.Array, predictor: jax.Array, marks: list[jax.Array]) -> jax.Array:
+def accumulate_dc_reference(
+    differences: jax.Array, predictor: jax.Array, marks: list[jax.Array]
+) -> jax.Array:
     """Compute first coefficients from differences: the specification of the kernel."""
     is_dc = _mark_dc(marks)
     sums = jnp.where(is_dc, differences, 0)
@@ -74,6 +76,6 @@ def _difference(first: jax.Array, transforms: list[AxisTransform], axes: tuple[i
 
 
 def _mark_dc(marks: list[jax.Array]) -> jax.Array:
-    """Mark the blocks whose first coefficient is DC, bool (z, y, x), by ``AxisTransform.is_dc`` of the axes."""
+    """Mark the blocks whose first coefficient is DC, bool (z, y, x), by those of each axis."""
     z, y, x = marks
     return z[:, None, None] & y[None, :, None] & x[None, None, :]

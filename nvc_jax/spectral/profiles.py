@@ -62,7 +62,11 @@ def take_profile(profiles: Profiles, index: jax.Array | int) -> EntropyModel:
     if count_profiles(profiles) == 1:
         return EntropyModel(**fields)
     stacked = {name: jnp.asarray(leaf) for name, leaf in fields.items() if name != _SHARED}
-    taken = jax.tree.map(operator.itemgetter(index), stacked) if isinstance(index, int) else take_rows(stacked, index)
+    taken = (
+        jax.tree.map(operator.itemgetter(index), stacked)
+        if isinstance(index, int)
+        else take_rows(stacked, index)
+    )
     return EntropyModel(**taken, **{_SHARED: fields[_SHARED]})
 
 

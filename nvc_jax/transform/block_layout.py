@@ -60,6 +60,7 @@ def make_layout(grid: Shape3, valid_shape: jax.Array) -> BlockLayout:
         grid: number of blocks along z, y, x; static.
         valid_shape: int32 (3,), voxels of the volume along z, y, x; at most 8 times ``grid``.
     """
+
     def reference(valid_shape: jax.Array) -> BlockLayout:
         return make_layout_reference(grid, valid_shape)
 

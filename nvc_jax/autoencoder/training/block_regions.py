@@ -1,7 +1,6 @@
 """Training blocks cut from volumes (paper, section 3.1), region by region."""
 
 import dataclasses
-import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ import numpy as np
 import tensorstore as ts
 
 from nvc_jax.autoencoder.training.blocks import BlockWindows
+from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.normalization import normalize
@@ -91,7 +91,7 @@ class BlockRegions:
         if not self.counts.any():
             raise ValueError("`volumes` must hold at least one volume with a block that is not empty")
 
-    @functools.cached_property
+    @cached_property
     def counts(self) -> np.ndarray:
         """Number of blocks of each region."""
         return np.bitwise_count(self._kept).sum(axis=1, dtype=np.int64)
