@@ -18,6 +18,7 @@ from nvc_jax.transform.separable import AxisTransform, TransformShape
 
 predict_dc = jax.jit(dc_prediction.predict_dc)
 accumulate_dc = jax.jit(dc_prediction.accumulate_dc)
+accumulate_dc_reference = jax.jit(dc_prediction.accumulate_dc_reference)
 make_axis_transforms = jax.jit(separable.make_axis_transforms, static_argnums=0)
 GRID = (6, 4, 8)
 PADDED = (48, 32, 64)
@@ -54,6 +55,20 @@ def expected_differences(
 
 valid_shapes = st.tuples(*(st.one_of(st.just(side), st.integers(1, side)) for side in PADDED))
 lengths = st.tuples(*[st.integers(0, len(SEGMENT_LENGTHS) - 1)] * 3)
+
+
+@given(valid_shapes, lengths, st.integers(0, len(DC_PREDICTORS) - 1), st.integers(0, 2**32 - 1))
+def test_the_kernel_equals_the_reference(
+    valid_shape: Shape3, lengths: Iterable[int], predictor: int, seed: int
+) -> None:
+    """Sums beyond int32 wrap around in both."""
+    transforms = transforms_of(valid_shape, lengths)
+    differences = np.random.default_rng(seed).integers(-(2**31), 2**31, GRID).astype(np.int32)
+    arguments = (jnp.asarray(differences), jnp.int32(predictor))
+    marks = [transform.is_dc for transform in transforms]
+    np.testing.assert_array_equal(
+        accumulate_dc(*arguments, transforms), accumulate_dc_reference(*arguments, marks)
+    )
 
 
 def test_predictors_take_differences_along_all_sets_of_axes() -> None:

@@ -2,18 +2,34 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from spectral_blocks import MODEL, N_CLASSES, layout_for
 
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral import scan_order
+from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 SHAPE: Shape3 = (16, 24, 32)
 # Compiled as a whole: one program for a shape takes less time than one for each operation.
 make_scan_order, find_ends = jax.jit(scan_order.make_scan_order), jax.jit(scan_order.find_ends)
+make_scan_order_reference = jax.jit(scan_order.make_scan_order_reference)
+make_layout = jax.jit(block_layout.make_layout, static_argnums=0)
 to_scan_order, from_scan_order = jax.jit(scan_order.to_scan_order), jax.jit(scan_order.from_scan_order)
 count_coded, make_block_queue = jax.jit(scan_order.count_coded), jax.jit(scan_order.make_block_queue)
 key_count, key_table = jax.jit(scan_order.key_count), jax.jit(scan_order.key_table)
+
+
+@given(st.tuples(*[st.integers(1, 40)] * 3), st.integers(0, 2**32 - 1))
+def test_the_kernel_equals_the_reference(valid_shape: Shape3, seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(np.arange(1, N_COEFFICIENTS, dtype=np.int32))
+    layout = make_layout((5, 5, 5), jnp.array(valid_shape, jnp.int32))
+    scan = make_scan_order(MODEL._replace(order=jnp.asarray(order)), layout)
+    expected = make_scan_order_reference(layout.valid_shape, jnp.asarray(order))
+    for made, wanted in zip(scan, expected, strict=True):
+        np.testing.assert_array_equal(made, wanted)
+        assert (made.shape, made.dtype) == (wanted.shape, wanted.dtype)
 
 
 def test_ends_follow_the_last_integer_that_is_not_zero() -> None:

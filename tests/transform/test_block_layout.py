@@ -11,6 +11,7 @@ from nvc_jax.transform.block_layout import BLOCK_SIZE, from_blocks, to_blocks
 GRID = (5, 5, 5)
 
 make_layout = jax.jit(block_layout.make_layout, static_argnums=0)
+make_layout_reference = jax.jit(block_layout.make_layout_reference, static_argnums=0)
 positions_by_partial_type = jax.jit(block_layout.positions_by_partial_type)
 valid_shapes = st.tuples(*[st.integers(1, 40)] * 3)
 
@@ -31,6 +32,15 @@ def test_layouts_list_the_blocks_inside_the_volume(valid_shape: Shape3) -> None:
     assert int(layout.n_blocks) == len(expected)
     np.testing.assert_array_equal(layout.order[: len(expected)], expected)
     np.testing.assert_array_equal(np.sort(layout.order), np.arange(125))
+
+
+@given(valid_shapes)
+def test_the_kernel_equals_the_reference(valid_shape: Shape3) -> None:
+    shape = jnp.array(valid_shape, jnp.int32)
+    expected = make_layout_reference(GRID, shape)
+    for made, wanted in zip(make_layout(GRID, shape), expected, strict=True):
+        np.testing.assert_array_equal(made, wanted)
+        assert (made.shape, made.dtype) == (wanted.shape, wanted.dtype)
 
 
 @given(valid_shapes)

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nvc_jax.core import normalization
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.transform import boundary_emphasis, separable
 from nvc_jax.transform.axis_transform import AxisTransform
@@ -18,6 +19,8 @@ PADDED = (24, 40, 16)
 make_axis_transforms = jax.jit(separable.make_axis_transforms, static_argnums=0)
 boundaries_to_emphasize = jax.jit(boundary_emphasis.boundaries_to_emphasize, static_argnums=0)
 forward, inverse = jax.jit(separable.forward), jax.jit(separable.inverse)
+inverse_to_range = jax.jit(separable.inverse_to_range)
+denormalize = jax.jit(normalization.denormalize, static_argnums=3)
 block_means = jax.jit(separable.block_means)
 
 
@@ -48,6 +51,23 @@ def test_volumes_come_back_whatever_the_padding(seed: int, valid_shape: Shape3, 
     np.testing.assert_array_equal(forward(jnp.asarray(other), transforms), coefficients)
     np.testing.assert_allclose(inverse(coefficients, transforms)[valid], volume[valid], atol=1e-5)
     assert not np.delete(np.asarray(from_blocks(coefficients, (3, 5, 2))), np.s_[: valid_shape[0]], 0).any()
+
+
+@given(seeds, valid_shapes, st.floats(-1e6, 1e6, width=32), st.floats(0, 1e6, width=32))
+def test_scaled_volumes_reach_their_range(
+    seed: int, valid_shape: Shape3, minimum: float, width: float
+) -> None:
+    """The kernel maps and clips every voxel, used or not, as the separate steps do."""
+    transforms = transforms_of(seed, valid_shape, 0)
+    coefficients = np.random.default_rng(seed).normal(0, 0.3, (30, 512)).astype(np.float32)
+    limits = np.float32(minimum), np.float32(minimum + width)
+    mapped = np.asarray(inverse_to_range(jnp.asarray(coefficients), transforms, *limits))
+    centered = np.asarray(inverse(jnp.asarray(coefficients), transforms))
+    np.testing.assert_allclose(
+        mapped, denormalize(centered + np.float32(0.5), *limits, np.float32), rtol=1e-5, atol=1e-5 * width
+    )
+    assert mapped.min() >= limits[0]
+    assert mapped.max() <= limits[1]
 
 
 @given(seeds, valid_shapes)
