@@ -1,6 +1,6 @@
-// Rows of several arrays at once, as those of one profile of a model.
+// Rows of several arrays at once, as those of one profile of a model; and arrays that nobody reads.
 //
-// The specification is nvc_jax/native/rows.py.
+// The specifications are nvc_jax/native/rows.py and nvc_jax/native/unset_arrays.py.
 
 #include <algorithm>
 #include <cstdint>
@@ -31,8 +31,12 @@ ffi::Error TakeRows(S32 index, ffi::RemainingArgs arrays, ffi::RemainingRets row
   return ffi::Error::Success();
 }
 
+ffi::Error LeaveUnset(ffi::RemainingRets) { return ffi::Error::Success(); }
+
 }  // namespace
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_take_rows, TakeRows, ffi::Ffi::Bind().Arg<S32>().RemainingArgs().RemainingRets());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_leave_unset, LeaveUnset, ffi::Ffi::Bind().RemainingRets());
 
 }  // namespace nvc

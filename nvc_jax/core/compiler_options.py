@@ -1,9 +1,13 @@
 """Options of XLA's compiler for programs on CPUs: made sooner, or run on one core."""
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import jax
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False}
 """On CPUs XLA turns fused operations into code by way of MLIR, which takes 1.7 times as long as the way that
@@ -34,6 +38,24 @@ def on_one_core() -> dict[str, str] | None:
     They are for programs that code one chunk, of which threads run several at a time.
     """
     return _ON_ONE_CORE if _are_known(*_ON_ONE_CORE.items()) else None
+
+
+def jit_on_one_core(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function, at its first call, with the options of ``on_one_core``.
+
+    Only for functions that are not called within other compiled functions.
+    """
+
+    @functools.cache
+    def compile_once() -> Any:
+        return jax.jit(function, compiler_options=on_one_core())
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = compile_once()(*args, **kwargs)
+        return result
+
+    return call
 
 
 @functools.cache

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nvc_jax.core.compiler_options import jit_on_one_core
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.core.slabs import map_slabs, slabs
@@ -246,7 +247,7 @@ def _from_cubes(cubes: np.ndarray, shape: Shape3, padded_shape: Shape3) -> np.nd
     return volume[tuple(slice(0, side) for side in check_shape(shape))]
 
 
-@jax.jit
+@jit_on_one_core
 def _encode_cubes(cubes: jax.Array) -> tuple[WordStream, jax.Array]:
     """Code cubes: the stream, and the scale of all positions in a cube."""
     scale = geometric_adaptation.choose_common_scale(cubes, jnp.int32(cubes.shape[1]))

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nvc_jax.core.compiler_options import jit_on_one_core
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.core.slabs import map_slabs
@@ -199,7 +200,7 @@ def _decode_sequence(stored: bytes, start: int, n: int) -> tuple[np.ndarray, int
     return np.where(signed >= 0, 2 * signed, -2 * signed - 1), end
 
 
-@jax.jit
+@jit_on_one_core
 def _encode_groups(groups: jax.Array, count: jax.Array) -> tuple[WordStream, jax.Array]:
     """Code the first ``count`` of groups (64, n): the stream, and the scale."""
     scale = geometric_adaptation.choose_common_scale(groups, count)

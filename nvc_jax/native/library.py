@@ -17,7 +17,7 @@ _KERNELS = (
     *("nvc_spectral_decode", "nvc_spectral_encode", "nvc_class_costs", "nvc_trellis"),
     *("nvc_choose_classes", "nvc_dequantize", "nvc_draw_blocks", "nvc_find_ends"),
     *("nvc_make_layout", "nvc_make_scan", "nvc_rounding_errors", "nvc_accumulate_dc"),
-    "nvc_take_rows",
+    *("nvc_take_rows", "nvc_leave_unset"),
     *("nvc_lattice_find", "nvc_lattice_quantize", "nvc_lattice_push", "nvc_lattice_decode"),
     *("nvc_labels_encode", "nvc_labels_decode"),
     *("nvc_geometric_estimate", "nvc_geometric_encode", "nvc_geometric_decode"),

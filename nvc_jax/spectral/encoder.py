@@ -18,6 +18,7 @@ from nvc_jax.core.normalization import normalize
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.platforms import hoist
 from nvc_jax.core.shapes import check_shape
+from nvc_jax.native.unset_arrays import unset_arrays
 from nvc_jax.spectral import decoder
 from nvc_jax.spectral.analysis import analyze, decide_shape
 from nvc_jax.spectral.bitstream import BlockSymbols, encode_quantized
@@ -138,7 +139,7 @@ def encode_below(
 
     Returns:
         The estimated cost, float32, of ``shape_decision``; and unless it is larger than the limit, what
-        ``encode_with_symbols`` returns, or else zeros.
+        ``encode_with_symbols`` returns, or else arrays that hold nothing.
     """
 
     def encode_one(
@@ -149,7 +150,7 @@ def encode_below(
         encode, described, captured = hoist(prepared.encode)
 
         def skip(_: list[Any]) -> tuple[EncodedStream, BlockSymbols]:
-            return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), described)
+            return unset_arrays(described)
 
         return (prepared.cost, *lax.cond(prepared.cost > limit, skip, encode, captured))
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk, TransformCoder
-from nvc_jax.core.compiler_options import on_one_core, quick_compilation
+from nvc_jax.core.compiler_options import jit_on_one_core, on_one_core, quick_compilation
 from nvc_jax.core.device_batches import program_bytes, run_in_room
 from nvc_jax.core.devices import DeviceCopies, platform_here
 from nvc_jax.core.parameters import Params
@@ -101,7 +101,7 @@ class SpectralTransformCoder(TransformCoder):
             return DearChunk(float(cost))
 
         def reconstruct() -> np.ndarray:
-            return np.asarray(_reconstruct()(params, encoded, symbols))
+            return np.asarray(_reconstruct(params, encoded, symbols))
 
         return to_bytes(encoded), reconstruct
 
@@ -138,7 +138,7 @@ class SpectralTransformCoder(TransformCoder):
     def decode(self, stream: EncodedStream) -> np.ndarray:
         """Decode a stream, by two programs: the encoder runs the second one alone."""
         params = self._copies.here()
-        return np.asarray(_reconstruct()(params, stream, _decode_symbols()(params, stream)))
+        return np.asarray(_reconstruct(params, stream, _decode_symbols(params, stream)))
 
     def decode_batch(self, streams: Sequence[EncodedStream]) -> np.ndarray:
         """Decode several streams in one call of the device, or in more if its memory is too small."""
@@ -189,18 +189,9 @@ def _chunk_encoder(is_lone: bool) -> Any:
     return jax.jit(encoder.encode_below, compiler_options=options)
 
 
-@functools.cache
-def _decode_symbols() -> Any:
-    """Make ``decoder.decode_symbols`` for calls from outside of compiled functions."""
-    return jax.jit(decoder.decode_symbols, compiler_options=on_one_core())
-
-
-@functools.cache
-def _reconstruct() -> Any:
-    """Make ``decoder.reconstruct`` for calls from outside of compiled functions."""
-    return jax.jit(decoder.reconstruct, compiler_options=on_one_core())
-
-
+# For calls from outside of compiled functions.
+_decode_symbols = jit_on_one_core(decoder.decode_symbols)
+_reconstruct = jit_on_one_core(decoder.reconstruct)
 _decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))
 
 
