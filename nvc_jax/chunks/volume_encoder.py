@@ -30,7 +30,7 @@ _LEAST_FOR_MOSAIC = 3
 _ROUGH_TOLERANCE_DB = 0.25
 """Distance from the wanted PSNR at which a search by a mosaic ends: volumes differ from theirs by about 1 dB,
 but the slope found so close is right for them, too."""
-_FEW_CHUNKS, _SAMPLES_OF_FEW, _SAMPLES_OF_MANY = 8, 2, 3
+_FEW_CHUNKS, _SAMPLES_OF_FEW, _SAMPLES_OF_MANY = 16, 2, 3
 """Chunks of small volumes, and chunks that the step under a bound is chosen by, and from which the encoder
 learns, in small volumes and in larger ones. The choice of the step changes the size by a few per cent only;
 two chunks keep two cores busy."""
