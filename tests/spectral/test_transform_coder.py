@@ -1,4 +1,5 @@
 import math
+import re
 
 import jax
 import numpy as np
@@ -7,6 +8,9 @@ from sample_volume import VOLUME
 
 import nvc_jax
 from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk
+from nvc_jax.core.compiler_options import on_one_core
+from nvc_jax.native.library import load_kernels
+from nvc_jax.spectral import decoder
 from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP
 from nvc_jax.spectral.post_filter import abstract_filter
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
@@ -16,6 +20,9 @@ VALID_SHAPE = (13, 16, 21)
 NUMBERS = (float(VALUES.min()), float(VALUES.max()), 0.02)
 """Values that count as 0 and as 1, and the step."""
 VALID = tuple(map(slice, VALID_SHAPE))
+MOST_IN_TURN = 8
+"""Operations of a program up to which XLA runs them in turn."""
+NAMES_ARRAYS = r" (parameter|constant|get-tuple-element|bitcast|tuple)\("
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +37,30 @@ def test_streams_decode_to_the_reconstruction_of_the_encoder(coder: SpectralTran
     np.testing.assert_array_equal(decoded, reconstruct())
     low, high, _ = NUMBERS
     assert np.abs(decoded - VALUES)[VALID].max() < 0.1 * (high - low)
+
+
+@pytest.mark.skipif(load_kernels() is not None, reason="without kernels, programs have many operations")
+def test_programs_that_decode_run_in_the_thread_that_calls_them(
+    codec: nvc_jax.Codec, coder: SpectralTransformCoder
+) -> None:
+    """XLA starts programs of up to eight operations there, one after the other: threads do not wait."""
+    stored, _ = coder.encode(VALUES, *NUMBERS, VALID_SHAPE, 0)
+    stream = coder.parse(stored, *NUMBERS, VALID_SHAPE)
+    arguments = (codec.params, stream)
+    symbols = jax.eval_shape(decoder.decode_symbols, *arguments)
+    for function, inputs in (
+        (decoder.decode_symbols, arguments),
+        (decoder.reconstruct, (*arguments, symbols)),
+    ):
+        compiled = jax.jit(function, compiler_options=on_one_core()).lower(*inputs).compile()
+        assert 0 < count_operations(compiled.as_text() or "") <= MOST_IN_TURN
+
+
+def count_operations(compiled: str) -> int:
+    """Count the operations of a compiled program, those that only name arrays left out."""
+    _, entry = compiled.split("\nENTRY ")
+    lines = entry.split("\n}")[0].splitlines()[1:]
+    return sum(re.search(NAMES_ARRAYS, line) is None for line in lines if " = " in line)
 
 
 def test_chunks_that_cost_more_than_a_limit_are_not_encoded(coder: SpectralTransformCoder) -> None:
