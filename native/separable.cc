@@ -131,12 +131,13 @@ struct Range {
   bool is_used;
   float minimum, maximum;
 
+  // Maps a voxel, or a vector of them, in place.
   template <typename T>
-  [[gnu::always_inline]] T MapVoxels(T centered) const {
-    const T unit = centered + 0.5f, voxels = minimum * (1.0f - unit) + maximum * unit;
-    const T lowest = T{} + minimum, highest = T{} + maximum;
-    const T above = voxels < lowest ? lowest : voxels;
-    return above > highest ? highest : above;
+  [[gnu::always_inline]] void MapVoxels(T& voxels) const {
+    const T unit = voxels + 0.5f, lowest = T{} + minimum, highest = T{} + maximum;
+    const T mapped = minimum * (1.0f - unit) + maximum * unit;
+    const T above = mapped < lowest ? lowest : mapped;
+    voxels = above > highest ? highest : above;
   }
 };
 
@@ -194,7 +195,7 @@ template <int Width>
   const auto along_last = [&](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) {
     SynthesizeStrip<Width>(axes.y, in, used.data(), out);
     if (!range.is_used) return;
-    for (int64_t k = 0; k < ny; ++k) out[k].lanes = range.MapVoxels(out[k].lanes);
+    for (int64_t k = 0; k < ny; ++k) range.MapVoxels(out[k].lanes);
   };
   AlongBlocks<Width>(axes, blocks, volume, strips, along(axes.z));
   Slab scratch(axes);
@@ -209,7 +210,9 @@ template <int Width>
                           along_last);
     }
   }
-  SetUnused(axes, range.is_used ? range.MapVoxels(0.0f) : 0.0f, volume);
+  float unused = 0;
+  if (range.is_used) range.MapVoxels(unused);
+  SetUnused(axes, unused, volume);
 }
 
 using AnalyzeForm = void (*)(const Axes&, const float*, float*);
