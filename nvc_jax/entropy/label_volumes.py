@@ -20,6 +20,8 @@ from nvc_jax.entropy.word_stream import words_from_bytes, words_to_bytes
 
 _REPEATS = 4
 """Bit of the axis's byte: the slices that repeat are stated."""
+_FEW_LABELS = 16
+"""Number of labels up to which they are counted one by one."""
 
 
 def encode_labels(labels: np.ndarray, padded_shape: Shape3) -> bytes:
@@ -39,7 +41,7 @@ def encode_labels(labels: np.ndarray, padded_shape: Shape3) -> bytes:
     ranks[table] = np.arange(len(table))
 
     axis = _choose_axis(labels)
-    slices = np.moveaxis(ranks.take(labels), axis, 0)
+    slices = np.moveaxis(ranks.take(labels, mode="clip"), axis, 0)
     padded = _slices_first(padded_shape, axis)
     filled = np.zeros(padded_sides(padded), np.uint8)
     filled[tuple(slice(0, side) for side in slices.shape)] = slices
@@ -109,11 +111,19 @@ def decode_labels(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndar
     valid = np.asarray(ranks)[tuple(slice(0, side) for side in slices_shape)]
     padded_table = np.zeros(256, np.uint8)
     padded_table[:n_labels] = table
-    return np.ascontiguousarray(np.moveaxis(padded_table.take(valid), 0, axis))
+    return np.ascontiguousarray(np.moveaxis(padded_table.take(valid, mode="clip"), 0, axis))
 
 
 def _count_labels(labels: np.ndarray) -> np.ndarray:
-    """Count how often each label occurs, int64 (256,): two at a time, as NumPy counts slowly."""
+    """Count how often each label occurs, int64 (256,).
+
+    NumPy compares bytes fast and counts them slowly: few labels are counted one by one, many in pairs.
+    """
+    largest = int(labels.max())
+    if largest < _FEW_LABELS:
+        return np.array(
+            [np.count_nonzero(labels == label) for label in range(largest + 1)] + [0] * (255 - largest)
+        )
     flat = np.ascontiguousarray(labels).reshape(-1)
     n_pairs = flat.size // 2
     pairs = np.bincount(flat[: 2 * n_pairs].view(np.uint16), minlength=1 << 16).reshape(256, 256)
