@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ending import seconds_to_end
 
 import nvc_jax
 from nvc_jax.cli.demo import SAMPLE
@@ -36,10 +37,8 @@ def interrupt(
     ) as process:
         while process.poll() is None and not when():
             time.sleep(0.001)
-        start = time.monotonic()
-        process.send_signal(number)
-        _, message = process.communicate(timeout=60)
-    assert time.monotonic() - start < LONGEST_SECONDS
+        seconds, message = seconds_to_end(process, number)
+    assert seconds < LONGEST_SECONDS
     return process.returncode, message
 
 
