@@ -57,7 +57,8 @@ def test_compression_ends_while_it_compiles(tmp_path: Path) -> None:
 
     command = ["compress", str(tmp_path / "v.npy"), str(tmp_path / "v.zarr"), "--max-error", "1"]
     status, message = interrupt(command, signal.SIGINT, is_compiling, JAX_ENABLE_COMPILATION_CACHE="false")
-    assert (status, message) == (130, "nvc compress: interrupted; nothing of the output is kept\n")
+    lines = [line for line in message.splitlines() if "compiling for" not in line]  # told after a while
+    assert (status, lines) == (130, ["nvc compress: interrupted; nothing of the output is kept"])
     assert names(tmp_path) == {"v.npy"}
 
 
