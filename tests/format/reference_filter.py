@@ -53,16 +53,17 @@ def times(factor: int, offset: tuple[int, ...]) -> tuple[int, ...]:
 
 def at(array: np.ndarray, offset: tuple[int, ...]) -> np.ndarray:
     """Take for each place the value at an offset from it; the nearest place inside stands for one outside."""
-    for axis, distance in enumerate(offset):
-        place = np.clip(np.arange(array.shape[axis]) + distance, 0, array.shape[axis] - 1)
-        array = np.take(array, place, axis=axis)
-    return array
+    reach = max(map(abs, offset))
+    places = (
+        slice(reach + part, reach + part + side) for part, side in zip(offset, array.shape, strict=True)
+    )
+    return np.pad(array, reach, mode="edge")[tuple(places)]
 
 
 def mean(array: np.ndarray, side: int) -> np.ndarray:
-    """Compute the mean of the cube around each place."""
-    reach = range(-(side // 2), side // 2 + 1)
-    return sum(at(array, offset) for offset in itertools.product(reach, repeat=3)) / side**3
+    """Compute the mean of the cube around each place; the nearest place inside stands for one outside."""
+    padded = np.pad(array, side // 2, mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, (side,) * 3).mean(axis=(3, 4, 5))
 
 
 def soft(d: np.ndarray) -> np.ndarray:

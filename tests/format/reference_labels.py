@@ -1,5 +1,6 @@
 """Labels: section 13.6 of ``FORMAT.md``."""
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -151,9 +152,7 @@ class LabelDecoder:
 
     def labels_around(self, plane: np.ndarray, y: int, x: int, distance: int) -> list[int]:
         """Return the labels of the eight neighbours."""
-        rows = [min(max(y + i * distance, 0), self.valid[0] - 1) for i, _ in NEIGHBOURS]
-        columns = [min(max(x + j * distance, 0), self.valid[1] - 1) for _, j in NEIGHBOURS]
-        return [int(plane[place]) for place in zip(rows, columns, strict=True)]
+        return [plane.item(place) for place in places_around(y, x, distance, self.valid)]
 
     def voxel_item(self, y: int, x: int, distance: int, known: int) -> Item | None:
         """Return the item of a voxel."""
@@ -189,6 +188,18 @@ class LabelDecoder:
         third = 1 + ((p - second - 2) * (65536 - wrong[1]) >> 16)
         ends = (end, end + second, end + second + third)
         return Item(ends, y, x, tuple(contexts), tuple(candidates))
+
+
+@functools.cache
+def places_around(y: int, x: int, distance: int, valid: Shape) -> list[tuple[int, int]]:
+    """Return the places of the eight neighbours; those outside are moved to the ends."""
+    return [
+        (
+            min(max(y + i * distance, 0), valid[0] - 1),
+            min(max(x + j * distance, 0), valid[1] - 1),
+        )
+        for i, j in NEIGHBOURS
+    ]
 
 
 def decode_labels(section: bytes, valid_shape: Shape, padded_shape: Shape) -> np.ndarray:

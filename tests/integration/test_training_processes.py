@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,42 +81,22 @@ def end(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
     return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
 
 
-@pytest.fixture
-def uninterrupted() -> TrainingResult:
-    """A run of one process with two devices, which share batches as two processes of one device do."""
-    return nvc_jax.train(DENSE, [noisy_waves()], devices=jax.devices()[:2])
+@pytest.fixture(scope="module", autouse=True)
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[subprocess.Popen[str]]]]:
+    """A run of two processes, one of which was killed; the other ones miss its signs of life after 30 s.
 
-
-def test_a_run_survives_the_death_and_the_preemption_of_its_processes(
-    tmp_path: Path, uninterrupted: TrainingResult
-) -> None:
-    np.save(tmp_path / "v.npy", noisy_waves())
-    (tmp_path / "config.json").write_text(json.dumps(DENSE))
-    processes = launch(2, tmp_path)
-    wait_for_reports(tmp_path, 5, processes)
+    Meanwhile other tests run.
+    """
+    directory = tmp_path_factory.mktemp("killed")
+    np.save(directory / "v.npy", noisy_waves())
+    (directory / "config.json").write_text(json.dumps(DENSE))
+    processes = launch(2, directory)
+    wait_for_reports(directory, 5, processes)
     processes[1].kill()
-    assert all(status != 0 for status, _ in end(processes))
-    assert not (tmp_path / "model").exists()
-    n_reports = len(read_metrics(tmp_path / "model.training" / METRICS))
-
-    processes = launch(2, tmp_path)
-    wait_for_reports(tmp_path, n_reports + 3, processes)
-    processes[1].terminate()
-    for status, error in end(processes):
-        assert status == 128 + signal.SIGTERM
-        assert "the same command continues it" in error
-    assert len(read_metrics(tmp_path / "model.training" / METRICS)) < 27
-
-    for status, error in end(launch(2, tmp_path)):
-        assert status == 0, error
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model", "v.npy"]
-    jax.tree.map(
-        np.testing.assert_array_equal,
-        nvc_jax.load_codec(tmp_path / "model").params,
-        uninterrupted.codec.params,
-    )
-    losses = [report.loss for report in read_metrics(tmp_path / "model" / METRICS)]
-    assert losses == [report.loss for report in uninterrupted.history]
+    yield directory, processes
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 def test_three_processes_train_as_one(tmp_path: Path) -> None:
@@ -175,3 +156,37 @@ for n in (1, 8):
     assert run.returncode == 0, run.stderr
     one, eight = (json.loads(line) for line in run.stdout.splitlines())
     np.testing.assert_allclose(eight, one, rtol=1e-5)
+
+
+@pytest.fixture
+def uninterrupted() -> TrainingResult:
+    """A run of one process with two devices, which share batches as two processes of one device do."""
+    return nvc_jax.train(DENSE, [noisy_waves()], devices=jax.devices()[:2])
+
+
+def test_a_run_survives_the_death_and_the_preemption_of_its_processes(
+    killed: tuple[Path, list[subprocess.Popen[str]]], uninterrupted: TrainingResult
+) -> None:
+    directory, processes = killed
+    assert all(status != 0 for status, _ in end(processes))
+    assert not (directory / "model").exists()
+    n_reports = len(read_metrics(directory / "model.training" / METRICS))
+
+    processes = launch(2, directory)
+    wait_for_reports(directory, n_reports + 3, processes)
+    processes[1].terminate()
+    for status, error in end(processes):
+        assert status == 128 + signal.SIGTERM
+        assert "the same command continues it" in error
+    assert len(read_metrics(directory / "model.training" / METRICS)) < 27
+
+    for status, error in end(launch(2, directory)):
+        assert status == 0, error
+    assert sorted(path.name for path in directory.iterdir()) == ["config.json", "model", "v.npy"]
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        nvc_jax.load_codec(directory / "model").params,
+        uninterrupted.codec.params,
+    )
+    losses = [report.loss for report in read_metrics(directory / "model" / METRICS)]
+    assert losses == [report.loss for report in uninterrupted.history]

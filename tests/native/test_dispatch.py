@@ -1,3 +1,4 @@
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +19,12 @@ def encode(values: jax.Array) -> jax.Array:
     return adaptive_geometric.encode(values, SCALES).words
 
 
+def kernels_in(text: str) -> str:
+    return " ".join(re.findall(r"custom_call @([\w$.]+)", text))
+
+
 def kernels_of(traced: Any, platform: str) -> str:
-    return " ".join(
-        re.findall(r"custom_call @([\w$.]+)", traced.lower(lowering_platforms=(platform,)).as_text())
-    )
+    return kernels_in(traced.lower(lowering_platforms=(platform,)).as_text())
 
 
 def test_cpus_run_the_kernel_and_other_devices_the_reference() -> None:
@@ -31,9 +34,22 @@ def test_cpus_run_the_kernel_and_other_devices_the_reference() -> None:
         assert "nvc_" not in kernels_of(traced, platform)
 
 
-def test_gpus_have_kernels_of_their_own() -> None:
+@functools.cache
+def trace_codec(direction: str) -> Any:
+    """Trace the program that encodes a small volume by nvc-1, or the one that decodes it."""
     codec, volume = nvc_jax.load_codec("nvc-1"), jax.ShapeDtypeStruct((16, 8, 8), jnp.float32)
-    traced = jax.jit(lambda volume: nvc_jax.encode_volume(codec, volume, step=0.1)).trace(volume)
+    if direction == "decode":
+        encoded = trace_codec("encode").out_info
+        return jax.jit(lambda encoded: nvc_jax.decode_volume(codec, encoded)).trace(encoded)
+    return jax.jit(lambda volume: nvc_jax.encode_volume(codec, volume, step=0.1)).trace(volume)
+
+
+@functools.cache
+def lower_codec(direction: str, platform: str) -> str:
+    return trace_codec(direction).lower(lowering_platforms=(platform,)).as_text()
+
+
+def test_gpus_have_kernels_of_their_own() -> None:
     of_survey, of_draws, of_columns, of_lines, of_dc, of_choices = 1, 5, 3, 6, 1, 4
     of_transform, of_profile, of_trellis = 2, 2, 1
     of_scan, of_compaction, of_coder, of_stacks = 1, 3, 1, 1
@@ -41,28 +57,20 @@ def test_gpus_have_kernels_of_their_own() -> None:
     n_kernels_of_cuda += of_transform + of_profile + of_trellis
     n_kernels_of_cuda += of_scan + of_compaction + of_coder + of_stacks
     for platform, n_kernels in (("cuda", n_kernels_of_cuda), ("rocm", 0), ("tpu", 0)):
-        text = traced.lower(lowering_platforms=(platform,)).as_text()
-        assert text.count("__gpu$xla.gpu.triton") == n_kernels
+        assert lower_codec("encode", platform).count("__gpu$xla.gpu.triton") == n_kernels
 
 
 def test_gpus_decode_by_kernels_of_their_own() -> None:
-    codec, volume = nvc_jax.load_codec("nvc-1"), jax.ShapeDtypeStruct((16, 8, 8), jnp.float32)
-    encoded = jax.eval_shape(lambda volume: nvc_jax.encode_volume(codec, volume, step=0.1), volume)
-    traced = jax.jit(lambda encoded: nvc_jax.decode_volume(codec, encoded)).trace(encoded)
     of_headers, of_integers, of_queues, of_transform = 1, 1, 5, 2
     n_kernels_of_cuda = of_headers + of_integers + of_queues + of_transform
     for platform, n_kernels in (("cuda", n_kernels_of_cuda), ("rocm", 0), ("tpu", 0)):
-        text = traced.lower(lowering_platforms=(platform,)).as_text()
-        assert text.count("__gpu$xla.gpu.triton") == n_kernels
+        assert lower_codec("decode", platform).count("__gpu$xla.gpu.triton") == n_kernels
 
 
 def test_programs_of_whole_volumes_can_be_compiled_for_other_devices() -> None:
-    codec, volume = nvc_jax.load_codec("nvc-1"), jax.ShapeDtypeStruct((16, 8, 8), jnp.float32)
-    encode = jax.jit(lambda volume: nvc_jax.encode_volume(codec, volume, step=0.1)).trace(volume)
-    decode = jax.jit(lambda encoded: nvc_jax.decode_volume(codec, encoded)).trace(encode.out_info)
-    for traced in (encode, decode):
-        assert "nvc_" not in kernels_of(traced, "cuda")
-        assert "nvc_" in kernels_of(traced, "cpu")
+    for direction in ("encode", "decode"):
+        assert "nvc_" not in kernels_in(lower_codec(direction, "cuda"))
+        assert "nvc_" in kernels_in(lower_codec(direction, "cpu"))
 
 
 def test_references_are_traced_only_for_other_devices() -> None:

@@ -1,11 +1,11 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from filter_networks import random_network
 
-from nvc_jax.spectral import filter_setting
+from nvc_jax.spectral import filter_setting, post_filter
 from nvc_jax.spectral.filter_setting import MAX_STRENGTH, FilterSetting
-from nvc_jax.spectral.post_filter import find_correction
 
 SHAPE = (8, 16, 8)
 VALID = (8, 11, 8)
@@ -14,6 +14,10 @@ STEP = jnp.float32(0.1)
 DECODED = jnp.asarray(np.random.default_rng(0).uniform(0.4, 0.6, SHAPE).astype(np.float32))
 NETWORK = random_network(4)
 
+apply_filter = jax.jit(filter_setting.apply_filter)
+choose_setting = jax.jit(filter_setting.choose_setting)
+find_correction = jax.jit(post_filter.find_correction)
+
 
 def setting(noise: int, strength: int) -> FilterSetting:
     return FilterSetting(jnp.int32(noise), jnp.int32(strength))
@@ -21,7 +25,7 @@ def setting(noise: int, strength: int) -> FilterSetting:
 
 def choose(original: np.ndarray, *, is_bounded: bool = False) -> FilterSetting:
     arguments = (jnp.array(VALID, jnp.int32), STEP, jnp.bool_(is_bounded))
-    return filter_setting.choose_setting(NETWORK, DECODED, jnp.asarray(original), *arguments)
+    return choose_setting(NETWORK, DECODED, jnp.asarray(original), *arguments)
 
 
 def test_the_noise_is_the_root_mean_square_of_valid_voxels() -> None:
@@ -43,9 +47,7 @@ def test_the_strength_is_that_of_the_smallest_error(share: float) -> None:
     chosen = choose(original)
     errors = []
     for strength in range(MAX_STRENGTH + 1):
-        filtered = filter_setting.apply_filter(
-            NETWORK, DECODED, valid, setting(int(chosen.noise), strength), STEP
-        )
+        filtered = apply_filter(NETWORK, DECODED, valid, setting(int(chosen.noise), strength), STEP)
         errors.append(float(jnp.sum((filtered - original)[INSIDE] ** 2)))
     assert int(chosen.strength) == np.argmin(errors) > 0
 
@@ -60,5 +62,5 @@ def test_there_is_no_filter_under_a_bound_or_where_it_does_not_help() -> None:
     exact = choose(np.asarray(DECODED))
     assert int(exact.strength) == 0
     for strength in (0, MAX_STRENGTH):
-        filtered = filter_setting.apply_filter(NETWORK, DECODED, valid, setting(20, strength), STEP)
+        filtered = apply_filter(NETWORK, DECODED, valid, setting(20, strength), STEP)
         assert bool((filtered == DECODED).all()) == (strength == 0)

@@ -9,6 +9,11 @@ from nvc_jax.core.shapes import Shape3
 from nvc_jax.spectral import post_filter
 
 SHAPE = (16, 24, 8)
+N_UNITS = 6
+
+find_surroundings = jax.jit(post_filter.find_surroundings)
+read_inputs = jax.jit(post_filter.read_inputs)
+find_correction = jax.jit(post_filter.find_correction)
 
 
 def rough_volume(shape: Shape3) -> np.ndarray:
@@ -22,34 +27,32 @@ def rough_volume(shape: Shape3) -> np.ndarray:
 def test_inputs_and_corrections_are_those_of_the_format(valid_shape: Shape3) -> None:
     volume, inside = rough_volume(SHAPE), tuple(map(slice, valid_shape))
     valid, noise, step = jnp.array(valid_shape, jnp.int32), jnp.float32(2.0**-4), jnp.float32(0.1)
-    network = random_network(6)
+    network = random_network(N_UNITS)
     voxels = np.indices(valid_shape).reshape(3, -1).T.astype(np.int32)
 
-    surroundings = post_filter.find_surroundings(jnp.asarray(volume), valid)
-    inputs = post_filter.read_inputs(surroundings, jnp.asarray(voxels), noise, step)
+    surroundings = find_surroundings(jnp.asarray(volume), valid)
+    inputs = read_inputs(surroundings, jnp.asarray(voxels), noise, step)
     expected = network_inputs(volume[inside].astype(float), 2.0**-4, float(step))
     assert inputs.shape == (post_filter.N_INPUTS, len(voxels))
     np.testing.assert_allclose(inputs, expected, atol=1e-5, rtol=1e-5)
 
-    correction = post_filter.find_correction(network, jnp.asarray(volume), valid, noise, step)[inside]
+    correction = find_correction(network, jnp.asarray(volume), valid, noise, step)[inside]
     filtered = filter_voxels(volume[inside].astype(float), 16, 16, float(step), network)
     np.testing.assert_allclose(correction, filtered - volume[inside], atol=1e-5)
     assert np.abs(correction).max() > 1e-3
 
 
 def test_corrections_are_at_most_four_times_the_noise() -> None:
-    network = {name: 100 * leaf for name, leaf in random_network(3).items()}
+    network = {name: 100 * leaf for name, leaf in random_network(N_UNITS).items()}
     valid, noise = jnp.array(SHAPE, jnp.int32), jnp.float32(0.01)
-    correction = post_filter.find_correction(
-        network, jnp.asarray(rough_volume(SHAPE)), valid, noise, jnp.float32(0.1)
-    )
+    correction = find_correction(network, jnp.asarray(rough_volume(SHAPE)), valid, noise, jnp.float32(0.1))
     assert np.abs(correction).max() == pytest.approx(0.04)
 
 
 def test_a_network_of_zeros_corrects_nothing() -> None:
-    network = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), post_filter.abstract_filter(5)["filter"])
+    network = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), post_filter.abstract_filter(N_UNITS)["filter"])
     valid = jnp.array(SHAPE, jnp.int32)
-    correction = post_filter.find_correction(
+    correction = find_correction(
         network, jnp.asarray(rough_volume(SHAPE)), valid, jnp.float32(0.01), jnp.float32(0.1)
     )
     np.testing.assert_array_equal(correction, 0)

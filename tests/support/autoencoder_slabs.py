@@ -1,5 +1,7 @@
 """Small models and volumes on which the forms of the codec are compared with each other."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,10 +28,12 @@ ROUNDING = 2.0**-21
 """Share of the range by which float32 sums in another order may differ: a few units in the last place."""
 
 
+@functools.cache
 def params_of(config: ModelConfig) -> Params:
     return init_params(config, key=jax.random.key(0))
 
 
+@functools.cache
 def encode_in_slabs(config: ModelConfig) -> jax.Array:
     return jax.jit(lambda params: slabs.encode_slabs(bind(config, params), 64, jnp.asarray(VOLUME), *LIMITS))(
         params_of(config)

@@ -53,9 +53,16 @@ def train_small(n_devices: int, config: SpectralConfig = SMALL, **options: Any) 
     )
 
 
-def test_parameters_and_losses_do_not_depend_on_the_devices_and_interruptions(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def plain() -> TrainedParams:
+    return train_small(1)
+
+
+def test_parameters_and_losses_do_not_depend_on_the_devices_and_interruptions(
+    plain: TrainedParams, tmp_path: Path
+) -> None:
     """Three chunks, so that one of two devices has none in the end; two profiles and two passes."""
-    one, two = train_small(1), train_small(2)
+    one, two = plain, train_small(2)
     jax.tree.map(np.testing.assert_array_equal, one.params, two.params)
     assert [report.step for report in one.history] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert [report.step for report in two.history] == [1, 2, 4, 5, 7, 8]
@@ -78,8 +85,8 @@ def test_parameters_and_losses_do_not_depend_on_the_devices_and_interruptions(tm
         train_small(1, directory=directory, seed=1)
 
 
-def test_the_filter_is_fitted_in_the_last_step(tmp_path: Path) -> None:
-    plain, one, two = train_small(1), train_small(1, FILTERED), train_small(2, FILTERED)
+def test_the_filter_is_fitted_in_the_last_step(plain: TrainedParams, tmp_path: Path) -> None:
+    one, two = train_small(1, FILTERED), train_small(2, FILTERED)
     jax.tree.map(np.testing.assert_array_equal, one.params["entropy"], plain.params["entropy"])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), one.params, two.params)
     assert [report.step for report in one.history] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
