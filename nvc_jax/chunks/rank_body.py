@@ -14,6 +14,7 @@ from nvc_jax.chunks.special_values import bit_patterns
 from nvc_jax.chunks.uniform_quantization import from_ordered, to_ordered
 from nvc_jax.chunks.value_bytes import pack_values, unpack_values
 from nvc_jax.core.header_fields import decode_varints, encode_varints
+from nvc_jax.core.searching import different_integers
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.core.slabs import map_slabs
 from nvc_jax.core.systematic_sampling import scatter
@@ -79,7 +80,7 @@ def _sample_values(chunk: ChunkValues) -> np.ndarray | None:
     """
     places = scatter(chunk.values.size, _SAMPLE_SIZE)
     drawn = chunk.values.reshape(-1)[places]
-    different = np.unique(to_ordered(drawn[chunk.valid.reshape(-1)[places]]))
+    different = different_integers(to_ordered(drawn[chunk.valid.reshape(-1)[places]]))
     return None if len(different) > _MAX_SAMPLE_SHARE * len(places) else different
 
 
