@@ -68,7 +68,9 @@ class BegunChunk(NamedTuple):
     def is_for_lattice(self, target: ChunkTarget) -> bool:
         """Tell whether by experience a lattice is certainly the cheaper way."""
         costs = self.experience.costs_for_lattice(is_apart=self.is_apart)
-        return target.max_error is not None and costs is not None and costs[0] <= self._cost_of_value <= costs[1]
+        return (
+            target.max_error is not None and costs is not None and costs[0] <= self._cost_of_value <= costs[1]
+        )
 
     def compare(self, lattice: Candidate | None, transform: float, target: ChunkTarget) -> None:
         """Add what a lattice takes to the experience, beside the transform's cost or what that is at least."""

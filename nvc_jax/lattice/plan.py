@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from nvc_jax.core.aligned_arrays import is_aligned, zeros_aligned
+from nvc_jax.core.aligned_arrays import empty_aligned, is_aligned, zeros_aligned
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.lattice import native_programs
 from nvc_jax.lattice.estimate import COST_BITS, Counts, count_codes
@@ -44,7 +44,7 @@ class Lattice(NamedTuple):
     """Values in fixed point on a lattice.
 
     Attributes:
-        values: int32 lattice, on the device; behind the volume there are zeros.
+        values: int32 lattice, on the device; behind the volume there is anything, mostly zeros.
         counted: bool lattice, on the device, values that count.
         low, high: smallest and largest value.
     """
@@ -123,18 +123,38 @@ def make_lattice(fixed: np.ndarray, padded_shape: Shape3, valid: np.ndarray | No
     if max(-low, high) >= MAX_FIXED:
         raise ValueError(f"values from {low} to {high} exceed the limits")
     counted = np.ones(fixed.shape, bool) if valid is None else valid
-    # Programs that plan and code take them several times.
     shape = lattice_shape(padded_shape)
-    return Lattice(_put(fixed, shape, np.int32), _put(counted, shape, np.bool_), low, high)
+    if fixed.shape == shape and fixed.dtype == np.int32 and is_aligned(fixed):
+        return _put(fixed, counted, (low, high))
+    return fill_lattice(
+        lambda part: np.copyto(part, fixed, casting="unsafe"), padded_shape, counted, (low, high)
+    )
 
 
-def _put(array: np.ndarray, lattice: Shape3, dtype: type) -> jax.Array:
-    """Put an array on the device, with 0 between its sides and those of the lattice."""
-    if array.shape != lattice or array.dtype != dtype or not is_aligned(array):
-        padded = zeros_aligned(lattice, dtype)
-        padded[tuple(map(slice, array.shape))] = array
-        array = padded
-    return jax.device_put(array)
+def fill_lattice(
+    fill: Callable[[np.ndarray], None], padded_shape: Shape3, valid: np.ndarray, limits: tuple[int, int]
+) -> Lattice:
+    """Put values in fixed point on a lattice by a function that writes them where they are to lie.
+
+    Args:
+        fill: takes the part of the lattice, int32 (z, y, x), that the volume is.
+        padded_shape: see ``fix_volume``.
+        valid: bool (z, y, x), values that count.
+        limits: smallest and largest value.
+    """
+    fixed = zeros_aligned(lattice_shape(padded_shape), np.int32)
+    fill(fixed[tuple(map(slice, valid.shape))])
+    return _put(fixed, valid, limits)
+
+
+def _put(fixed: np.ndarray, valid: np.ndarray, limits: tuple[int, int]) -> Lattice:
+    """Put values on the device, int32 lattice; those behind ``valid`` do not count."""
+    counted = valid
+    if valid.shape != fixed.shape or not is_aligned(valid):
+        counted = zeros_aligned(fixed.shape, np.bool_)
+        counted[tuple(map(slice, valid.shape))] = valid
+    # Programs that plan and code take them several times.
+    return Lattice(*jax.device_put((fixed, counted)), *limits)
 
 
 def plan_stream(volume: FixedVolume, thinning: int = 0) -> Plan:
