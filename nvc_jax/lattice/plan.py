@@ -92,7 +92,11 @@ class Plan(NamedTuple):
 
 
 def fix_volume(
-    fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3, valid: np.ndarray | None = None
+    fixed: np.ndarray,
+    fraction_bits: int,
+    padded_shape: Shape3,
+    valid: np.ndarray | None = None,
+    limits: tuple[int, int] | None = None,
 ) -> FixedVolume:
     """Put a volume in fixed point on a lattice, at once.
 
@@ -103,23 +107,29 @@ def fix_volume(
         padded_shape: (z, y, x), no smaller than the volume's: the shape that the programs are compiled for.
         valid: bool (z, y, x), values that count; what the others decode to is left to the coder. None if all
             count.
+        limits: smallest and largest value, if they are known.
 
     Raises:
         ValueError: a value or ``fraction_bits`` is beyond its limit.
     """
     if not 0 <= fraction_bits <= MAX_FRACTION_BITS:
         raise ValueError(f"{fraction_bits} fraction bits exceed the limit of {MAX_FRACTION_BITS}")
-    lattice = make_lattice(fixed, padded_shape, valid)
+    lattice = make_lattice(fixed, padded_shape, valid, limits)
     return FixedVolume(lambda: lattice, check_shape(fixed.shape), fraction_bits)
 
 
-def make_lattice(fixed: np.ndarray, padded_shape: Shape3, valid: np.ndarray | None) -> Lattice:
+def make_lattice(
+    fixed: np.ndarray,
+    padded_shape: Shape3,
+    valid: np.ndarray | None = None,
+    limits: tuple[int, int] | None = None,
+) -> Lattice:
     """Put values in fixed point on a lattice; see ``fix_volume``.
 
     Raises:
         ValueError: a value is beyond its limit.
     """
-    low, high = int(fixed.min()), int(fixed.max())
+    low, high = limits or (int(fixed.min()), int(fixed.max()))
     if max(-low, high) >= MAX_FIXED:
         raise ValueError(f"values from {low} to {high} exceed the limits")
     counted = np.ones(fixed.shape, bool) if valid is None else valid
