@@ -35,8 +35,11 @@ void Enter(Level& level, const S32& anchors, Level* above) {
   if (above != nullptr) {
     above->Join(level.Needed(0), [&](int64_t z, int64_t y) { return level.Values(0, z, y); });
   } else {
-    for (int64_t row = 0; row < shape.z * shape.y; ++row) {
-      std::copy_n(anchors.typed_data() + row * shape.x, shape.x, level.Values(0, row / shape.y, row % shape.y));
+    const Shape needed = level.Needed(0);
+    for (int64_t z = 0; z < needed.z; ++z) {
+      for (int64_t y = 0; y < needed.y; ++y) {
+        std::copy_n(anchors.typed_data() + (z * shape.y + y) * shape.x, needed.x, level.Values(0, z, y));
+      }
     }
   }
   level.Enter();
@@ -93,9 +96,8 @@ void DecodePhase(Level& level, int phase, const std::vector<uint8_t>& flags, con
   const auto flags_of = [&](int64_t z, int64_t y) { return &flags[(z / kCell * cells.y + y / kCell) * cells.x]; };
   const int64_t n_x = level.Needed(PhaseNumber(kParities[phase])).x;
   PhaseItems items(shape);
-  std::vector<uint16_t> contexts(shape.x + kBlock);
-  level.PredictPhase(phase, contexts.data(), [&](int64_t z, int64_t y) {
-    if (z < inside.z && y < inside.y) items.Add(contexts.data(), inside.x, flags_of(z, y));
+  level.PredictPhase(phase, [&](int64_t z, int64_t y, const uint16_t* contexts) {
+    if (z < inside.z && y < inside.y) items.Add(contexts, inside.x, flags_of(z, y));
   });
   reader.TakePass(items.contexts.get(), items.n, items.codes.get());
   std::vector<int32_t> codes(shape.x + kCell);
@@ -200,7 +202,7 @@ void SumClasses(const TokenCounts& counts, int32_t* histogram) {
 class Marks {
  public:
   Marks(const Shape& lattice, const Rules& rules, const bool* counted)
-      : lattice_(lattice), counted_(counted), row_(lattice.x + kBlock) {
+      : lattice_(lattice), counted_(counted) {
     for (int64_t z = 0; z < rules.valid[0]; ++z) {
       for (int64_t y = 0; y < rules.valid[1]; ++y) {
         all_count_ = all_count_ && std::memchr(counted + (z * lattice.y + y) * lattice.x, 0, rules.valid[2]) == nullptr;
@@ -208,21 +210,23 @@ class Marks {
     }
   }
 
-  // Marks the first `n` values of a row of a phase that count; null where all do.
-  const uint8_t* Row(int level, const Triple& parity, int64_t z, int64_t y, int64_t n) {
-    if (all_count_) return nullptr;
+  // Marks the first `n` values of a row of a phase by 255 where they count; tells whether all do, in the volume.
+  bool Mark(int level, const Triple& parity, int64_t z, int64_t y, int64_t n, uint8_t* marks) const {
+    if (all_count_) {
+      std::fill_n(marks, n, uint8_t{255});
+      return true;
+    }
     const bool* row = counted_ +
                       (((2 * z + parity[0]) << level) * lattice_.y + ((2 * y + parity[1]) << level)) * lattice_.x +
                       (int64_t{parity[2]} << level);
-    for (int64_t x = 0; x < n; ++x) row_[x] = row[(2 * x) << level] ? 255 : 0;
-    return row_.data();
+    for (int64_t x = 0; x < n; ++x) marks[x] = row[(2 * x) << level] ? 255 : 0;
+    return false;
   }
 
  private:
   Shape lattice_;
   const bool* counted_;
   bool all_count_ = true;
-  std::vector<uint8_t> row_;
 };
 
 // Bits of the magnitudes of each row of cells, of all phases. Behind each row there is room for a block.
@@ -240,19 +244,24 @@ struct AnyMagnitudes {
 // Codes a phase of a level, given a function that returns rows of the level's volume; codes and contexts go behind the
 // items, from `place` on.
 template <typename Source>
-void QuantizePhase(Level& level, int phase, Source source, Marks& marks, const Items& items, int64_t place,
+void QuantizePhase(Level& level, int phase, Source source, const Marks& marks, const Items& items, int64_t place,
                    AnyMagnitudes& any) {
   const Triple parity = kParities[phase];
-  const Shape inside = level.Valid(parity);
-  level.QuantizePhase(phase, [&](int64_t z, int64_t y, uint16_t*& contexts) {
-    // Points beyond the volume are as predicted.
-    const int64_t n = z < inside.z && y < inside.y ? inside.x : 0;
-    contexts = items.contexts + place;
-    const WantedRow wanted{source(2 * z + parity[0], 2 * y + parity[1]), parity[2],
-                           marks.Row(level.number(), parity, z, y, n), n, items.values + place, any.Row(z, y)};
-    place += n;
-    return wanted;
-  });
+  const int64_t n = level.Valid(parity).x;
+  level.QuantizePhase(
+      phase,
+      [&](int64_t z, int64_t y, int32_t* wanted, uint8_t* counted) {
+        TakeEven(n, source(2 * z + parity[0], 2 * y + parity[1]) + parity[2], wanted);
+        return marks.Mark(level.number(), parity, z, y, n, counted);
+      },
+      [&](int64_t z, int64_t y, const int32_t* codes, const uint16_t* contexts, const uint8_t* magnitudes) {
+        for (int64_t x = 0; x < n; x += kBlock) {
+          std::copy_n(codes + x, kBlock, items.values + place + x);
+          std::copy_n(contexts + x, kBlock, items.contexts + place + x);
+        }
+        place += n;
+        AddBits(n, magnitudes, any.Row(z, y));
+      });
 }
 
 // Flags the cells of a level with a code that is not 0.
@@ -304,7 +313,7 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
                     Out<S32> pass_counts, Out<S32> histogram) {
   const Shape lattice = ShapeOf(decoded->dimensions());
   const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
-  Marks marks(lattice, rules, counted.typed_data());
+  const Marks marks(lattice, rules, counted.typed_data());
   Items items{item_values->typed_data(), item_contexts->typed_data(),
               static_cast<int64_t>(item_values->element_count())};
   const auto token_counts = std::make_unique<TokenCounts>();

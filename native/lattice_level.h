@@ -36,7 +36,7 @@ constexpr int kContextsPerGroup = 3 * kContextsPerClass;
 constexpr int kFirstFlagContext = kLevelGroups * kContextsPerGroup;
 constexpr int kContexts = kFirstFlagContext + kLevelGroups * kRanges;
 
-// Most points of a row that are predicted at once. Rows are read and written in whole blocks: behind each there is room.
+// Most points that are predicted at once. They are read and written in whole blocks: behind them there is room.
 constexpr int kBlock = 16;
 
 struct Rules {
@@ -47,11 +47,14 @@ struct Rules {
 // Places of the points of all phases in one array, each phase with a halo.
 class Layout {
  public:
-  explicit Layout(const Shape& shape)
-      : shape_(shape), pitch_(shape.x + 2 * kHalo), plane_((shape.y + 2 * kHalo) * pitch_),
-        phase_((shape.z + 2 * kHalo) * plane_) {}
+  // There is room for as many points along each axis as are `needed` of any phase.
+  Layout(const Shape& shape, const Shape& needed)
+      : shape_(shape), pitch_(needed.x + 2 * kHalo), plane_((needed.y + 2 * kHalo) * pitch_),
+        phase_((needed.z + 2 * kHalo) * plane_) {}
 
   const Shape& shape() const { return shape_; }
+  // Distance of the rows of a plane, which lie one behind the other.
+  int64_t pitch() const { return pitch_; }
   int64_t size() const { return 8 * phase_ + kBlock; }
   int64_t phase_size() const { return phase_; }
   // First point of a row.
@@ -210,96 +213,84 @@ template <typename V, int kNumber>
   *predictions = predicted;
 }
 
-// A row of a phase: where its values and magnitudes begin, and where its contexts go.
-struct PhaseRow {
-  int64_t length;
+// Points of a phase that lie one behind the other, as the rows of a plane do with what is between them, and places for
+// their contexts.
+struct PhasePoints {
+  int64_t n;
   int32_t* values;
   uint8_t* magnitudes;
   uint16_t* contexts;
 };
 
-// Sets the values of a row to its predictions.
+// Sets the values of points to their predictions.
 template <typename V, int kNumber>
-[[gnu::always_inline]] inline void PredictRow(const PhaseTask& task, const PhaseRow& row) {
-  for (int64_t x = 0; x < row.length; x += V::kCount) {
+[[gnu::always_inline]] inline void SetToPredictions(const PhaseTask& task, const PhasePoints& points) {
+  for (int64_t x = 0; x < points.n; x += V::kCount) {
     typename V::Integers predicted;
-    PredictPoints<V, kNumber>(task, row.values + x, row.magnitudes + x, &predicted, row.contexts + x);
-    NVC_STORE_POINTS(Integers, row.values + x, predicted);
+    PredictPoints<V, kNumber>(task, points.values + x, points.magnitudes + x, &predicted, points.contexts + x);
+    NVC_STORE_POINTS(Integers, points.values + x, predicted);
   }
 }
 
-// What the values of a row are to be.
-struct WantedRow {
-  const int32_t* values;  // of twice as many points: those of this parity count
-  int parity;
-  const uint8_t* counted;  // of each point: 255 where the value counts, else 0; null where all do
-  int64_t n;  // the first points, which count at most; all others are as predicted
+// What points are to be.
+struct Wanted {
+  const int32_t* values;
+  const uint8_t* counted;  // 255 where the value counts, and 0 where the point is as predicted; null where all count
   int32_t* codes;
-  uint8_t* any;  // of each point, bits of all magnitudes so far
 };
 
-// Quantises the values of a row, and finds their codes and magnitudes.
+// Quantises points, and finds their codes and magnitudes.
 template <typename V, int kNumber>
-[[gnu::always_inline]] inline void QuantizeRow(const PhaseTask& task, const PhaseRow& row, const WantedRow& wanted) {
+[[gnu::always_inline]] inline void QuantizePoints(const PhaseTask& task, const PhasePoints& points, const Wanted& wanted) {
   using Integers = typename V::Integers;
   using Bytes = typename V::Bytes;
-  Integers numbers = {}, places;
-  for (int k = 0; k < V::kCount; ++k) {
-    numbers[k] = k;
-    places[k] = 2 * k + wanted.parity;
-  }
   const int32_t half = (1 << task.fraction_bits) >> 1;
-  for (int64_t x = 0; x < row.length; x += V::kCount) {
+  for (int64_t x = 0; x < points.n; x += V::kCount) {
     Integers predicted;
-    PredictPoints<V, kNumber>(task, row.values + x, row.magnitudes + x, &predicted, row.contexts + x);
-    const Integers first = NVC_POINTS(Integers, wanted.values + 2 * x);
-    const Integers second = NVC_POINTS(Integers, wanted.values + 2 * x + V::kCount);
-    Integers difference = __builtin_shuffle(first, second, places) - predicted;
+    PredictPoints<V, kNumber>(task, points.values + x, points.magnitudes + x, &predicted, points.contexts + x);
+    Integers difference = NVC_POINTS(Integers, wanted.values + x) - predicted;
     if (wanted.counted != nullptr) {
       const Bytes counted = NVC_POINTS(Bytes, wanted.counted + x);
       difference = __builtin_convertvector(counted, Integers) != 0 ? difference : Integers{};
     }
-    if (wanted.n - x < V::kCount) difference = numbers < static_cast<int32_t>(wanted.n - x) ? difference : Integers{};
     const Integers code = (difference + half) >> task.fraction_bits;
     const Integers magnitude = NVC_ABS(code);
     const Integers limited = magnitude < kMaxContextMagnitude ? magnitude : kMaxContextMagnitude - Integers{};
-    const Bytes bytes = __builtin_convertvector(limited, Bytes);
-    NVC_STORE_POINTS(Integers, row.values + x, predicted + (code << task.fraction_bits));
+    NVC_STORE_POINTS(Integers, points.values + x, predicted + (code << task.fraction_bits));
     NVC_STORE_POINTS(Integers, wanted.codes + x, code);
-    NVC_STORE_POINTS(Bytes, row.magnitudes + x, bytes);
-    NVC_STORE_POINTS(Bytes, wanted.any + x, NVC_POINTS(Bytes, wanted.any + x) | bytes);
+    NVC_STORE_POINTS(Bytes, points.magnitudes + x, __builtin_convertvector(limited, Bytes));
   }
 }
 
 // Both, for a phase and a processor.
-struct RowForms {
-  void (*predict)(const PhaseTask&, const PhaseRow&);
-  void (*quantize)(const PhaseTask&, const PhaseRow&, const WantedRow&);
+struct Forms {
+  void (*predict)(const PhaseTask&, const PhasePoints&);
+  void (*quantize)(const PhaseTask&, const PhasePoints&, const Wanted&);
 };
-#define NVC_ROW_FORMS(name, target, lanes)                                                        \
-  template <int kNumber>                                                                          \
-  target void Predict##name(const PhaseTask& task, const PhaseRow& row) {                         \
-    PredictRow<Points<lanes>, kNumber>(task, row);                                                \
-  }                                                                                               \
-  template <int kNumber>                                                                          \
-  target void Quantize##name(const PhaseTask& task, const PhaseRow& row, const WantedRow& wanted) { \
-    QuantizeRow<Points<lanes>, kNumber>(task, row, wanted);                                       \
-  }                                                                                               \
-  template <size_t... kNumbers>                                                                   \
-  const RowForms* Forms##name(std::index_sequence<kNumbers...>) {                                 \
-    static constexpr RowForms kForms[] = {{Predict##name<kNumbers>, Quantize##name<kNumbers>}...}; \
-    return kForms;                                                                                \
+#define NVC_FORMS(name, target, lanes)                                                              \
+  template <int kNumber>                                                                            \
+  target void Predict##name(const PhaseTask& task, const PhasePoints& points) {                     \
+    SetToPredictions<Points<lanes>, kNumber>(task, points);                                         \
+  }                                                                                                 \
+  template <int kNumber>                                                                            \
+  target void Quantize##name(const PhaseTask& task, const PhasePoints& points, const Wanted& wanted) { \
+    QuantizePoints<Points<lanes>, kNumber>(task, points, wanted);                                   \
+  }                                                                                                 \
+  template <size_t... kNumbers>                                                                     \
+  const Forms* Forms##name(std::index_sequence<kNumbers...>) {                                      \
+    static constexpr Forms kForms[] = {{Predict##name<kNumbers>, Quantize##name<kNumbers>}...};     \
+    return kForms;                                                                                  \
   }
-NVC_ROW_FORMS(ByAvx512, NVC_FOR_AVX512, 16)
-NVC_ROW_FORMS(ByAvx2, NVC_FOR_AVX2, 8)
-NVC_ROW_FORMS(Anywhere, , 8)
-#undef NVC_ROW_FORMS
+NVC_FORMS(ByAvx512, NVC_FOR_AVX512, 16)
+NVC_FORMS(ByAvx2, NVC_FOR_AVX2, 8)
+NVC_FORMS(Anywhere, , 8)
+#undef NVC_FORMS
 #undef NVC_POINTS
 #undef NVC_STORE_POINTS
 
-inline const RowForms& FormsOf(int number) {
+inline const Forms& FormsOf(int number) {
   constexpr std::make_index_sequence<kPhases> kNumbers;
-  static const RowForms* forms = PickForm(FormsByAvx512(kNumbers), FormsByAvx2(kNumbers), FormsAnywhere(kNumbers));
+  static const Forms* forms = PickForm(FormsByAvx512(kNumbers), FormsByAvx2(kNumbers), FormsAnywhere(kNumbers));
   return forms[number];
 }
 
@@ -325,6 +316,12 @@ void Interleave(int64_t n, const int32_t* even, const int32_t* odd, int32_t* out
 NVC_VECTORIZE
 void TakeEven(int64_t n, const int32_t* row, int32_t* even) {
   for (int64_t x = 0; x < n; ++x) even[x] = row[2 * x];
+}
+
+// Adds the bits of numbers to others.
+NVC_VECTORIZE
+void AddBits(int64_t n, const uint8_t* numbers, uint8_t* sums) {
+  for (int64_t x = 0; x < n; ++x) sums[x] |= numbers[x];
 }
 
 // Smallest and largest values of each place of some rows that are one behind the other.
@@ -400,8 +397,8 @@ class Level {
  public:
   Level(const Shape& lattice, int number, const int32_t* weights, const Rules& rules, const NeededPoints& needed)
       : number_(number), weights_(weights), rules_(rules), needed_(needed[number]),
-        layout_(PhaseShape(lattice, number)),
-        values_(new int32_t[layout_.size()]), magnitudes_(new uint8_t[layout_.size()]) {
+        layout_(PhaseShape(lattice, number), MostNeeded(needed_)), values_(new int32_t[layout_.size()]),
+        magnitudes_(new uint8_t[layout_.size()]) {
     std::fill_n(magnitudes_.get(), layout_.phase_size(), uint8_t{0});
   }
 
@@ -468,27 +465,40 @@ class Level {
   // Begins, with the even points known.
   void Enter() { layout_.FillHalo(0, Needed(0), values_.get()); }
 
-  // Sets the values of a phase to its predictions. `code` gets z and y of each row, whose contexts are then in `contexts`,
-  // which has room for a block more than the row.
+  // Sets the values of a phase to its predictions. `code` gets z and y of each row, and its contexts, behind which there is
+  // room for a block.
   template <typename Code>
-  void PredictPhase(int number, uint16_t* contexts, Code code) {
+  void PredictPhase(int number, Code code) {
     const PhaseTask task = MakeTask(number);
     const auto predict = FormsOf(number).predict;
-    ForRows(number, [&](int64_t z, int64_t y, PhaseRow row) {
-      row.contexts = contexts;
-      predict(task, row);
-      code(z, y);
+    ForPlanes(number, [&](int64_t z, const PhasePoints& points) {
+      predict(task, points);
+      ForRows(number, [&](int64_t y, int64_t place) { code(z, y, points.contexts + place); });
     });
   }
 
-  // Quantises a phase. `want` gets z and y of each row and a place for its contexts to be set, and returns what is wanted.
-  template <typename Want>
-  void QuantizePhase(int number, Want want) {
+  // Quantises a phase. `want` gets z and y of each row in the volume, and places for its values and for 255 where these
+  // count, of which it sets `n` each. It tells whether the latter are needed. `take` gets z, y, and the row's codes, contexts
+  // and magnitudes, behind which there is room for a block.
+  template <typename Want, typename Take>
+  void QuantizePhase(int number, Want want, Take take) {
     const PhaseTask task = MakeTask(number);
     const auto quantize = FormsOf(number).quantize;
-    ForRows(number, [&](int64_t z, int64_t y, PhaseRow row) {
-      const WantedRow wanted = want(z, y, row.contexts);
-      quantize(task, row, wanted);
+    const Shape& inside = Valid(kParities[number]);
+    const Shape& needed = Needed(PhaseNumber(kParities[number]));
+    ForPlanes(number, [&](int64_t z, const PhasePoints& points) {
+      const int64_t n_rows = z < inside.z ? inside.y : 0;
+      bool all_count = n_rows == needed.y && inside.x == needed.x;
+      if (!all_count) std::fill_n(counted_.begin(), points.n, uint8_t{0});
+      for (int64_t y = 0; y < n_rows; ++y) {
+        const int64_t place = y * layout_.pitch();
+        all_count = want(z, y, &wanted_[place], &counted_[place]) && all_count;
+      }
+      quantize(task, points, {wanted_.data(), all_count ? nullptr : counted_.data(), codes_.data()});
+      for (int64_t y = 0; y < n_rows; ++y) {
+        const int64_t place = y * layout_.pitch();
+        take(z, y, &codes_[place], points.contexts + place, points.magnitudes + place);
+      }
     });
     FinishPhase(number);
   }
@@ -496,7 +506,9 @@ class Level {
   // Ends a phase, after all rows have been gone through once more: `finish` gets z, y, values and magnitudes of each.
   template <typename Finish>
   void FinishPhase(int number, Finish finish) {
-    ForRows(number, [&](int64_t z, int64_t y, const PhaseRow& row) { finish(z, y, row.values, row.magnitudes); });
+    ForPlanes(number, [&](int64_t z, const PhasePoints& points) {
+      ForRows(number, [&](int64_t y, int64_t place) { finish(z, y, points.values + place, points.magnitudes + place); });
+    });
     FinishPhase(number);
   }
   // Ends a phase all of whose values and magnitudes are set.
@@ -507,17 +519,30 @@ class Level {
   }
 
  private:
-  // Goes through the rows of a phase that are needed.
+  static Shape MostNeeded(const std::array<Shape, 1 + kPhases>& needed) {
+    Shape most{};
+    for (const Shape& of_phase : needed) most = Larger(most, of_phase);
+    return most;
+  }
+
+  // Goes through the planes of a phase that are needed: their points from the first row on to the last.
   template <typename Function>
-  void ForRows(int number, Function function) {
+  void ForPlanes(int number, Function function) {
     const int phase = PhaseNumber(kParities[number]);
     const Shape& needed = Needed(phase);
+    const int64_t n = needed.y > 0 ? (needed.y - 1) * layout_.pitch() + needed.x : 0;
+    const size_t room = n + kBlock;
+    if (contexts_.size() < room) contexts_.resize(room), wanted_.resize(room), counted_.resize(room), codes_.resize(room);
     for (int64_t z = 0; z < needed.z; ++z) {
-      for (int64_t y = 0; y < needed.y; ++y) {
-        const int64_t place = layout_.Row(phase, z, y);
-        function(z, y, PhaseRow{needed.x, values_.get() + place, magnitudes_.get() + place, nullptr});
-      }
+      const int64_t place = layout_.Row(phase, z, 0);
+      function(z, PhasePoints{n, values_.get() + place, magnitudes_.get() + place, contexts_.data()});
     }
+  }
+  // Goes through the rows of a plane: y, and where it begins.
+  template <typename Function>
+  void ForRows(int number, Function function) {
+    const int64_t n_rows = Needed(PhaseNumber(kParities[number])).y;
+    for (int64_t y = 0; y < n_rows; ++y) function(y, y * layout_.pitch());
   }
 
   int32_t Limit(int steps, int n_bits) const {
@@ -558,6 +583,10 @@ class Level {
   std::unique_ptr<int32_t[]> values_;
   std::unique_ptr<uint8_t[]> magnitudes_;
   std::vector<int32_t> low_, high_;  // of a row of cells
+  // Of a plane, one row behind the other as in the phase.
+  std::vector<uint16_t> contexts_;
+  std::vector<int32_t> wanted_, codes_;
+  std::vector<uint8_t> counted_;
 };
 
 }  // namespace
