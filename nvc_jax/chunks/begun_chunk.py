@@ -6,7 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc_jax.chunks.candidates import Candidate
-from nvc_jax.chunks.experience import NO_EXPERIENCE, Comparison, CostShares, Experience, SeenChunk
+from nvc_jax.chunks.experience import (
+    CLEARLY_WITHIN,
+    NO_EXPERIENCE,
+    Comparison,
+    CostShares,
+    Experience,
+    SeenChunk,
+)
 from nvc_jax.chunks.prediction import Prediction
 from nvc_jax.chunks.prepared_chunk import BodyValues
 from nvc_jax.chunks.transform_body import CodedBody
@@ -72,15 +79,20 @@ class BegunChunk(NamedTuple):
             target.max_error is not None and costs is not None and costs[0] <= self._cost_of_value <= costs[1]
         )
 
-    def compare(self, lattice: Candidate | None, transform: float, target: ChunkTarget) -> None:
-        """Add what a lattice takes to the experience, beside the transform's cost or what that is at least."""
+    def compare(self, lattice: Candidate | None, transform: float, target: ChunkTarget) -> bool:
+        """Add to the experience what a lattice takes, beside the transform's cost or what that is at least.
+
+        Returns:
+            Whether there is more to learn: nothing where the lattice is clearly cheaper.
+        """
         if not self.experience.learns or target.max_error is None:
-            return
+            return self.experience.learns
         comparison = Comparison(self.is_apart, 0.0, math.inf)
-        if lattice is not None and lattice.keeps_bound(target):
+        if lattice is not None and lattice.keeps_bound(target) and transform > 0:
             ratio = lattice.cost(target) / transform
             comparison = comparison._replace(cost_of_value=self._cost_of_value, ratio=ratio)
         self.experience.compared.append(comparison)
+        return comparison.ratio > CLEARLY_WITHIN
 
     def estimate(self, target: ChunkTarget) -> float:
         """Estimate the cost in bits; infinite where nothing tells it."""

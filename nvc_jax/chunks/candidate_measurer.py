@@ -57,7 +57,9 @@ class CandidateMeasurer:
             stored = encode_special_values(original, valid, self._padded_shape, values.patterns)
             payload = payload._replace(special_values=stored)
         counted = in_body if chunk.has_gaps or in_body is not chunk.valid else None
-        if target.max_error is None:
+        if decoded is original:
+            error, squared = 0.0, 0.0
+        elif target.max_error is None:
             unit = squared_unit(target)
             error, squared = largest_and_squared_errors(original, decoded, counted, unit)
         else:

@@ -212,9 +212,9 @@ class PayloadEncoder:
         limit = shares.worth / shares.lattice * (smallest_cost - special_bits)
         if predicted is None and prediction is not None and prediction.may_cost_less_than(limit):
             predicted = self._predict(values, prediction, target)
-        begun.compare(predicted, least, target)
+        learns = begun.compare(predicted, least, target)
         if predicted is not None and predicted.keeps_bound(target):
-            if transformed is not None and smallest_cost < math.inf and begun.experience.learns:
+            if learns and transformed is not None and smallest_cost < math.inf:
                 self._learn(begun, transformed, target, smallest_cost, predicted.cost(target))
             smallest_cost = min(smallest_cost, predicted.cost(target))
             yield predicted

@@ -148,7 +148,8 @@ def rank_in_slots(
 
     Args:
         values: (z, y, x).
-        origin, spacing: of the grid.
+        origin: of the grid.
+        spacing: of the grid.
         n_slots: number of slots, the first of which is at the origin.
 
     Returns:

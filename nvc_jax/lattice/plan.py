@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from nvc_jax.core.aligned_arrays import empty_aligned, is_aligned, zeros_aligned
+from nvc_jax.core.aligned_arrays import is_aligned, zeros_aligned
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.lattice import native_programs
 from nvc_jax.lattice.estimate import COST_BITS, Counts, count_codes
@@ -164,7 +164,8 @@ def _put(fixed: np.ndarray, valid: np.ndarray, limits: tuple[int, int]) -> Latti
         counted = zeros_aligned(fixed.shape, np.bool_)
         counted[tuple(map(slice, valid.shape))] = valid
     # Programs that plan and code take them several times.
-    return Lattice(*jax.device_put((fixed, counted)), *limits)
+    on_device, counted_there = jax.device_put((fixed, counted))
+    return Lattice(on_device, counted_there, *limits)
 
 
 def plan_stream(volume: FixedVolume, thinning: int = 0) -> Plan:
