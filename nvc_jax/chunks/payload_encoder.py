@@ -249,7 +249,9 @@ class PayloadEncoder:
         coded = prediction.coded
         if coded is None:
             return None
-        return self._measurer.measure(values, target, coded.kind, coded.body, decoded=coded.decoded)
+        return self._measurer.measure(
+            values, target, coded.kind, coded.body, decoded=coded.decoded, max_error=coded.max_error
+        )
 
 
 def _is_sure(predicted: Candidate | None, least: float, target: ChunkTarget) -> bool:

@@ -100,11 +100,11 @@ def fix_values(
     return FixedValues(values, valid, max_error, low, spacing, volume)
 
 
-def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray]:
+def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray, float]:
     """Code values as planned.
 
     Returns:
-        The bytes, and the values that they decode to.
+        The bytes, the values that they decode to, and the largest error of valid ones.
 
     Raises:
         ValueError: the bound is too tight for the range of the values.
@@ -113,9 +113,10 @@ def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray]:
     dtype = fixed.values.dtype
     result = _from_fixed(decoded, fixed.low.item(), fixed.spacing, fixed.volume.fraction_bits, dtype)
     counted = None if fixed.valid.all() else fixed.valid
-    if not largest_error(fixed.values, result, counted) <= fixed.max_error:
+    error = largest_error(fixed.values, result, counted)
+    if not error <= fixed.max_error:
         raise ValueError(f"a bound of {fixed.max_error} is too tight for {dtype} from {fixed.low} on")
-    return encode_quantization(dtype, fixed.low, fixed.spacing) + stream, result
+    return encode_quantization(dtype, fixed.low, fixed.spacing) + stream, result, error
 
 
 def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:
