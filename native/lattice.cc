@@ -14,8 +14,8 @@
 #include "lattice_geometry.h"
 #include "lattice_level.h"
 #include "lattice_reader.h"
-#include "token_vectors.h"
 #include "narrow_vectors.h"
+#include "token_vectors.h"
 
 namespace nvc {
 namespace {
@@ -35,8 +35,11 @@ void Enter(Level& level, const S32& anchors, Level* above) {
   if (above != nullptr) {
     above->Join(level.Needed(0), [&](int64_t z, int64_t y) { return level.Values(0, z, y); });
   } else {
-    for (int64_t row = 0; row < shape.z * shape.y; ++row) {
-      std::copy_n(anchors.typed_data() + row * shape.x, shape.x, level.Values(0, row / shape.y, row % shape.y));
+    const Shape needed = level.Needed(0);
+    for (int64_t z = 0; z < needed.z; ++z) {
+      for (int64_t y = 0; y < needed.y; ++y) {
+        std::copy_n(anchors.typed_data() + (z * shape.y + y) * shape.x, needed.x, level.Values(0, z, y));
+      }
     }
   }
   level.Enter();
@@ -45,11 +48,9 @@ void Enter(Level& level, const S32& anchors, Level* above) {
 // Takes the flags of a level's cells.
 void TakeFlags(Level& level, Reader& reader, std::vector<uint8_t>& flags) {
   const Shape cells = level.cells(), valid = level.ValidCells();
-  std::vector<uint16_t> contexts;
-  for (int64_t z = 0; z < valid.z; ++z) {
-    for (int64_t y = 0; y < valid.y; ++y) {
-      for (int64_t x = 0; x < valid.x; ++x) contexts.push_back(static_cast<uint16_t>(level.FlagContext(z, y, x)));
-    }
+  std::vector<uint16_t> contexts(valid.size());
+  for (int64_t row = 0; row < valid.z * valid.y; ++row) {
+    level.FindFlagContexts(row / valid.y, row % valid.y, valid.x, &contexts[row * valid.x]);
   }
   std::vector<int32_t> items(contexts.size());
   reader.TakePass(contexts.data(), static_cast<int64_t>(items.size()), items.data());
@@ -95,12 +96,9 @@ void DecodePhase(Level& level, int phase, const std::vector<uint8_t>& flags, con
   const auto flags_of = [&](int64_t z, int64_t y) { return &flags[(z / kCell * cells.y + y / kCell) * cells.x]; };
   const int64_t n_x = level.Needed(PhaseNumber(kParities[phase])).x;
   PhaseItems items(shape);
-  std::vector<uint16_t> contexts(shape.x + kBlock);
-  level.WalkPhase(phase, contexts.data(),
-                  [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t*) {
-                    std::copy_n(predicted, n_x, values);
-                    if (z < inside.z && y < inside.y) items.Add(contexts.data(), inside.x, flags_of(z, y));
-                  });
+  level.PredictPhase(phase, [&](int64_t z, int64_t y, const uint16_t* contexts) {
+    if (z < inside.z && y < inside.y) items.Add(contexts, inside.x, flags_of(z, y));
+  });
   reader.TakePass(items.contexts.get(), items.n, items.codes.get());
   std::vector<int32_t> codes(shape.x + kCell);
   level.FinishPhase(phase, [&](int64_t z, int64_t y, int32_t* values, uint8_t* magnitudes) {
@@ -146,6 +144,11 @@ struct Items {
 
   // Adds a row of what lies `from` there on, behind the items: the cells that are flagged.
   void AddCells(int64_t from, int64_t length, const uint8_t* flags) {
+    if (std::memchr(flags, 0, CeilDivide(length, kCell)) == nullptr) {
+      if (from != n) std::copy_n(values + from, length, values + n), std::copy_n(contexts + from, length, contexts + n);
+      n += length;
+      return;
+    }
     int64_t x = 0;
     for (; x + kCell <= length; x += kCell) {
       std::array<int32_t, kCell> of_cell;
@@ -198,67 +201,77 @@ void SumClasses(const TokenCounts& counts, int32_t* histogram) {
 // Tells which values count, by rows of phases.
 class Marks {
  public:
-  Marks(const Shape& lattice, const bool* counted)
-      : lattice_(lattice), counted_(counted), all_count_(std::memchr(counted, 0, lattice.size()) == nullptr) {}
+  Marks(const Shape& lattice, const Rules& rules, const bool* counted)
+      : lattice_(lattice), counted_(counted) {
+    for (int64_t z = 0; z < rules.valid[0]; ++z) {
+      for (int64_t y = 0; y < rules.valid[1]; ++y) {
+        all_count_ = all_count_ && std::memchr(counted + (z * lattice.y + y) * lattice.x, 0, rules.valid[2]) == nullptr;
+      }
+    }
+  }
 
-  // Lets the first `n` values of a row of a phase that do not count be as predicted.
-  void Apply(int level, const Triple& parity, int64_t z, int64_t y, int64_t n, const int32_t* predicted,
-             int32_t* values) const {
-    if (all_count_) return;
+  // Marks the first `n` values of a row of a phase by 255 where they count; tells whether all do, in the volume.
+  bool Mark(int level, const Triple& parity, int64_t z, int64_t y, int64_t n, uint8_t* marks) const {
+    if (all_count_) {
+      std::fill_n(marks, n, uint8_t{255});
+      return true;
+    }
     const bool* row = counted_ +
                       (((2 * z + parity[0]) << level) * lattice_.y + ((2 * y + parity[1]) << level)) * lattice_.x +
                       (int64_t{parity[2]} << level);
-    for (int64_t x = 0; x < n; ++x) values[x] = row[(2 * x) << level] ? values[x] : predicted[x];
+    for (int64_t x = 0; x < n; ++x) marks[x] = row[(2 * x) << level] ? 255 : 0;
+    return false;
   }
 
  private:
   Shape lattice_;
   const bool* counted_;
-  bool all_count_;
+  bool all_count_ = true;
 };
 
-// Codes a phase; its codes and contexts go behind the items, from `place` on.
-void QuantizePhase(Level& level, int phase, const Rules& rules, const Marks& marks, const Items& items,
-                   int64_t place) {
+// Bits of the magnitudes of each row of cells, of all phases. Behind each row there is room for a block.
+struct AnyMagnitudes {
+  explicit AnyMagnitudes(const Shape& cells)
+      : cells(cells), pitch(cells.x * kCell + kBlock), bits(cells.z * cells.y * pitch) {}
+
+  uint8_t* Row(int64_t z, int64_t y) { return &bits[(z / kCell * cells.y + y / kCell) * pitch]; }
+
+  Shape cells;
+  int64_t pitch;
+  std::vector<uint8_t> bits;
+};
+
+// Codes a phase of a level, given a function that returns rows of the level's volume; codes and contexts go behind the
+// items, from `place` on.
+template <typename Source>
+void QuantizePhase(Level& level, int phase, Source source, const Marks& marks, const Items& items, int64_t place,
+                   AnyMagnitudes& any) {
   const Triple parity = kParities[phase];
-  const Shape inside = level.Valid(parity);
-  const int64_t n_x = level.Needed(PhaseNumber(parity)).x;
-  std::vector<uint16_t> contexts(n_x + kBlock);
-  std::vector<int32_t> codes(n_x);
-  level.WalkPhase(phase, contexts.data(),
-                  [&](int64_t z, int64_t y, const int32_t* predicted, int32_t* values, uint8_t* magnitudes) {
-                    // Points beyond the volume are as predicted.
-                    const int64_t n = z < inside.z && y < inside.y ? inside.x : 0;
-                    marks.Apply(level.number(), parity, z, y, n, predicted, values);
-                    std::copy(predicted + n, predicted + n_x, values + n);
-                    QuantizeRow(n_x, predicted, rules.fraction_bits, values, codes.data(), magnitudes);
-                    std::copy_n(codes.data(), n, items.values + place);
-                    std::copy_n(contexts.data(), n, items.contexts + place);
-                    place += n;
-                  });
-  level.FinishPhase(phase);
+  const int64_t n = level.Valid(parity).x;
+  level.QuantizePhase(
+      phase,
+      [&](int64_t z, int64_t y, int32_t* wanted, uint8_t* counted) {
+        TakeEven(n, source(2 * z + parity[0], 2 * y + parity[1]) + parity[2], wanted);
+        return marks.Mark(level.number(), parity, z, y, n, counted);
+      },
+      [&](int64_t z, int64_t y, const int32_t* codes, const uint16_t* contexts, const uint8_t* magnitudes) {
+        for (int64_t x = 0; x < n; x += kBlock) {
+          std::copy_n(codes + x, kBlock, items.values + place + x);
+          std::copy_n(contexts + x, kBlock, items.contexts + place + x);
+        }
+        place += n;
+        AddBits(n, magnitudes, any.Row(z, y));
+      });
 }
 
 // Flags the cells of a level with a code that is not 0.
-void FlagCells(const Level& level, std::vector<uint8_t>& flags) {
-  const Shape cells = level.cells();
-  std::vector<uint8_t> any(cells.x * kCell);
-  flags.assign(cells.size(), 0);
+void FlagCells(const AnyMagnitudes& any, std::vector<uint8_t>& flags) {
+  const Shape& cells = any.cells;
+  flags.resize(cells.size());
   for (int64_t row = 0; row < cells.z * cells.y; ++row) {
-    const int64_t first_z = row / cells.y * kCell, first_y = row % cells.y * kCell;
-    std::fill(any.begin(), any.end(), 0);
-    for (const Triple& parity : kParities) {
-      const Shape inside = level.Valid(parity);  // beyond the volume all codes are 0
-      for (int64_t z = first_z; z < std::min(first_z + kCell, inside.z); ++z) {
-        for (int64_t y = first_y; y < std::min(first_y + kCell, inside.y); ++y) {
-          const uint8_t* magnitudes = level.Magnitudes(PhaseNumber(parity), z, y);
-          for (int64_t x = 0; x < inside.x; ++x) any[x] |= magnitudes[x];
-        }
-      }
-    }
     for (int64_t x = 0; x < cells.x; ++x) {
       uint32_t of_cell;
-      std::memcpy(&of_cell, &any[x * kCell], kCell);
+      std::memcpy(&of_cell, &any.bits[row * any.pitch + x * kCell], kCell);
       flags[row * cells.x + x] = of_cell != 0;
     }
   }
@@ -269,9 +282,9 @@ void CollectFlags(Level& level, const std::vector<uint8_t>& flags, Items& items)
   const Shape cells = level.cells(), valid = level.ValidCells();
   for (int64_t z = 0; z < valid.z; ++z) {
     for (int64_t y = 0; y < valid.y; ++y) {
-      for (int64_t x = 0; x < valid.x; ++x) {
-        items.Add(flags[(z * cells.y + y) * cells.x + x], static_cast<uint16_t>(level.FlagContext(z, y, x)));
-      }
+      level.FindFlagContexts(z, y, valid.x, items.contexts + items.n);
+      std::copy_n(&flags[(z * cells.y + y) * cells.x], valid.x, items.values + items.n);
+      items.n += valid.x;
     }
   }
 }
@@ -300,7 +313,7 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
                     Out<S32> pass_counts, Out<S32> histogram) {
   const Shape lattice = ShapeOf(decoded->dimensions());
   const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
-  const Marks marks(lattice, counted.typed_data());
+  const Marks marks(lattice, rules, counted.typed_data());
   Items items{item_values->typed_data(), item_contexts->typed_data(),
               static_cast<int64_t>(item_values->element_count())};
   const auto token_counts = std::make_unique<TokenCounts>();
@@ -314,20 +327,29 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
 
   const NeededPoints needed = FindNeeded(lattice, rules);
   std::vector<std::unique_ptr<Level>> levels;
+  const auto source_of = [&](int number) {
+    return [&, number](int64_t z, int64_t y) -> const int32_t* {
+      return number == 0 ? fixed.typed_data() + (z * lattice.y + y) * lattice.x : levels[number - 1]->Values(0, z, y);
+    };
+  };
   for (int number = 0; number < kLevels; ++number) {
     levels.push_back(std::make_unique<Level>(lattice, number, weights.typed_data(), rules, needed));
-    levels.back()->Split([&](int64_t z, int64_t y) {
-      return number == 0 ? fixed.typed_data() + (z * lattice.y + y) * lattice.x : levels[number - 1]->Values(0, z, y);
-    });
+    levels.back()->TakeEvenPoints(source_of(number));
   }
   std::vector<uint8_t> flags;
   for (int number = kLevels - 1; number >= 0; --number) {
     Level& level = *levels[number];
     Enter(level, anchors, number + 1 < kLevels ? levels[number + 1].get() : nullptr);
     const auto places = PlacePhases(level, items.n);
-    if (places.back() > items.capacity) return ffi::Error::Internal("a lattice has more items than expected");
-    for (int phase = 0; phase < kPhases; ++phase) QuantizePhase(level, phase, rules, marks, items, places[phase]);
-    FlagCells(level, flags);
+    // Rows are written in whole blocks.
+    if (places.back() + level.shape().x + kBlock > items.capacity) {
+      return ffi::Error::Internal("a lattice has more items than expected");
+    }
+    AnyMagnitudes any(level.cells());
+    for (int phase = 0; phase < kPhases; ++phase) {
+      QuantizePhase(level, phase, source_of(number), marks, items, places[phase], any);
+    }
+    FlagCells(any, flags);
     collect([&] { CollectFlags(level, flags, items); });
     for (int phase = 0; phase < kPhases; ++phase) {
       collect([&] { CollectCodes(level, phase, places[phase], flags, items); });

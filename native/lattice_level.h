@@ -9,10 +9,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "lattice_geometry.h"
 #include "rans.h"
-#include "narrow_vectors.h"
+#include "targets.h"
+#include "vectorize.h"
 
 namespace nvc {
 namespace {
@@ -33,8 +36,8 @@ constexpr int kContextsPerGroup = 3 * kContextsPerClass;
 constexpr int kFirstFlagContext = kLevelGroups * kContextsPerGroup;
 constexpr int kContexts = kFirstFlagContext + kLevelGroups * kRanges;
 
-// Points of a row that are predicted at once. Rows are read and written in whole blocks: behind each there is room.
-constexpr int kBlock = kNarrow;
+// Most points that are predicted at once. They are read and written in whole blocks: behind them there is room.
+constexpr int kBlock = 16;
 
 struct Rules {
   int32_t fraction_bits, low, high;
@@ -44,11 +47,14 @@ struct Rules {
 // Places of the points of all phases in one array, each phase with a halo.
 class Layout {
  public:
-  explicit Layout(const Shape& shape)
-      : shape_(shape), pitch_(shape.x + 2 * kHalo), plane_((shape.y + 2 * kHalo) * pitch_),
-        phase_((shape.z + 2 * kHalo) * plane_) {}
+  // There is room for as many points along each axis as are `needed` of any phase.
+  Layout(const Shape& shape, const Shape& needed)
+      : shape_(shape), pitch_(needed.x + 2 * kHalo), plane_((needed.y + 2 * kHalo) * pitch_),
+        phase_((needed.z + 2 * kHalo) * plane_) {}
 
   const Shape& shape() const { return shape_; }
+  // Distance of the rows of a plane, which lie one behind the other.
+  int64_t pitch() const { return pitch_; }
   int64_t size() const { return 8 * phase_ + kBlock; }
   int64_t phase_size() const { return phase_; }
   // First point of a row.
@@ -60,31 +66,37 @@ class Layout {
     const auto [z, y, x] = neighbour.shift;
     return (neighbour.phase - phase) * phase_ + z * plane_ + y * pitch_ + x;
   }
-  // Mirrors the points next to each end of a phase.
+  // Mirrors the points next to each end of a phase, of which the first ones along each axis are needed, at least as many
+  // as the halo has.
   template <typename T>
-  void FillHalo(int phase, T* points) const {
+  void FillHalo(int phase, const Shape& needed, T* points) const {
     const auto mirror = [](int64_t index, int64_t n) {
       if (index < 0) index = -1 - index;
       if (index >= n) index = 2 * n - 1 - index;
       return std::clamp<int64_t>(index, 0, n - 1);
     };
-    const auto copy = [&](int64_t from, int64_t to, int64_t n) {
-      std::copy_n(points + from - kHalo, n, points + to - kHalo);
+    // Behind the points there is a halo where all of them are needed.
+    const bool has_ends[] = {needed.z == shape_.z, needed.y == shape_.y, needed.x == shape_.x};
+    const int64_t length = needed.x + 2 * kHalo;
+    const auto copy_row = [&](int64_t from_z, int64_t from_y, int64_t z, int64_t y) {
+      std::copy_n(points + Row(phase, from_z, from_y) - kHalo, length, points + Row(phase, z, y) - kHalo);
+    };
+    const auto for_halo = [](int64_t n, bool has_end, auto fill) {
+      for (int64_t index = -kHalo; index < 0; ++index) fill(index);
+      for (int64_t index = n; index < n + kHalo && has_end; ++index) fill(index);
     };
     const int64_t second_last = mirror(shape_.x + 1, shape_.x), second = mirror(-2, shape_.x);
-    for (int64_t z = 0; z < shape_.z; ++z) {
+    for (int64_t z = 0; z < needed.z; ++z) {
       T* row = points + Row(phase, z, 0);
-      for (int64_t y = 0; y < shape_.y; ++y, row += pitch_) {
+      for (int64_t y = 0; y < needed.y; ++y, row += pitch_) {
         row[-2] = row[second], row[-1] = row[0];
-        row[shape_.x] = row[shape_.x - 1], row[shape_.x + 1] = row[second_last];
+        if (has_ends[2]) row[shape_.x] = row[shape_.x - 1], row[shape_.x + 1] = row[second_last];
       }
-      for (int64_t y : {int64_t{-2}, int64_t{-1}, shape_.y, shape_.y + 1}) {
-        copy(Row(phase, z, mirror(y, shape_.y)), Row(phase, z, y), pitch_);
-      }
+      for_halo(shape_.y, has_ends[1], [&](int64_t y) { copy_row(z, mirror(y, shape_.y), z, y); });
     }
-    for (int64_t z : {int64_t{-2}, int64_t{-1}, shape_.z, shape_.z + 1}) {
-      copy(Row(phase, mirror(z, shape_.z), -kHalo), Row(phase, z, -kHalo), plane_);
-    }
+    for_halo(shape_.z, has_ends[0], [&](int64_t z) {
+      for (int64_t y = -kHalo; y < needed.y + kHalo; ++y) copy_row(mirror(z, shape_.z), y, z, y);
+    });
   }
 
  private:
@@ -96,91 +108,191 @@ class Layout {
 struct PhaseTask {
   int64_t offsets[kGroups][8];  // of the neighbours of each known group
   int32_t weights[kGroups];  // times the groups' scales
-  int32_t low, high;
-  int32_t activity_limits[kActivityLimits.size()];
+  int32_t low, high, fraction_bits;
+  int32_t activity_limits[kActivityLimits.size() + 1];  // and one of no meaning
   int16_t magnitude_limits[kMagnitudeLimits.size()];
   int16_t base;  // first context of the phase's class
 };
 
-// Adds up the values and magnitudes around 8 points, group by group.
-template <int kNumber, size_t kPart = 0>
+// Vectors of the points of a row that are predicted at once.
+template <int kLanes>
+struct Points {
+  static constexpr int kCount = kLanes;
+  typedef int32_t Integers __attribute__((vector_size(4 * kLanes)));
+  typedef int16_t Shorts __attribute__((vector_size(2 * kLanes)));
+  typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
+  typedef int32_t UnalignedIntegers __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+  typedef int16_t UnalignedShorts __attribute__((vector_size(2 * kLanes), aligned(2), may_alias));
+  typedef uint8_t UnalignedBytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
+};
+#define NVC_POINTS(type, address) (*reinterpret_cast<const typename V::Unaligned##type*>(address))
+#define NVC_STORE_POINTS(type, address, vector) (*reinterpret_cast<typename V::Unaligned##type*>(address) = (vector))
+
+// Adds up the values and magnitudes around some points, group by group.
+template <typename V, int kNumber, size_t kPart = 0>
 [[gnu::always_inline]] inline void AddNeighbours(const PhaseTask& task, const int32_t* values,
-                                                 const uint8_t* magnitudes, Integers* weighted,
-                                                 ShortIntegers* magnitude) {
+                                                 const uint8_t* magnitudes, typename V::Integers* weighted,
+                                                 typename V::Shorts* magnitude) {
   constexpr const Group& kGroup = kKnownGroups[kNumber][kPart];
-  Integers sum = {};
-  ShortIntegers total = {};
+  typename V::Integers sum = {};
+  typename V::Shorts total = {};
   for (size_t k = 0; k < kGroup.neighbours.size(); ++k) {
     const int64_t offset = task.offsets[kPart][k];
-    sum += NVC_LOAD_INTEGERS(values + offset);
+    sum += NVC_POINTS(Integers, values + offset);
     if constexpr (!kGroup.is_far()) {
-      const Bytes bytes = *reinterpret_cast<const UnalignedBytes*>(magnitudes + offset);
-      total += __builtin_convertvector(bytes, ShortIntegers);
+      const typename V::Bytes bytes = NVC_POINTS(Bytes, magnitudes + offset);
+      total += __builtin_convertvector(bytes, typename V::Shorts);
     }
   }
   *weighted += task.weights[kPart] * sum;
   if constexpr (!kGroup.is_far()) *magnitude += static_cast<int16_t>(kGroup.closeness()) * total;
   if constexpr (kPart + 1 < kKnownGroups[kNumber].size()) {
-    AddNeighbours<kNumber, kPart + 1>(task, values, magnitudes, weighted, magnitude);
+    AddNeighbours<V, kNumber, kPart + 1>(task, values, magnitudes, weighted, magnitude);
   }
 }
 
-// Adds up the differences of the near values from the predictions of 8 points.
-template <int kNumber, size_t kPart = 0>
+// Adds up the differences of the near values from the predictions of some points.
+template <typename V, int kNumber, size_t kPart = 0>
 [[gnu::always_inline]] inline void AddDifferences(const PhaseTask& task, const int32_t* values,
-                                                  const Integers& predicted, Integers* activity) {
+                                                  const typename V::Integers& predicted,
+                                                  typename V::Integers* activity) {
   constexpr const Group& kGroup = kKnownGroups[kNumber][kPart];
   if constexpr (!kGroup.is_far()) {
-    Integers sum = {};
+    typename V::Integers sum = {};
     for (size_t k = 0; k < kGroup.neighbours.size(); ++k) {
-      const Integers difference = NVC_LOAD_INTEGERS(values + task.offsets[kPart][k]) - predicted;
+      const typename V::Integers difference = NVC_POINTS(Integers, values + task.offsets[kPart][k]) - predicted;
       sum += NVC_ABS(difference);
     }
     *activity += kGroup.closeness() * sum;
   }
   if constexpr (kPart + 1 < kKnownGroups[kNumber].size()) {
-    AddDifferences<kNumber, kPart + 1>(task, values, predicted, activity);
+    AddDifferences<V, kNumber, kPart + 1>(task, values, predicted, activity);
   }
 }
 
-// Predictions of a row and the contexts of its codes, given where its values and magnitudes begin.
-template <int kNumber>
-[[gnu::always_inline]] inline void PredictRowOf(const PhaseTask& task, int64_t length, const int32_t* values,
-                                                const uint8_t* magnitudes, int32_t* predictions, uint16_t* contexts) {
-  for (int64_t start = 0; start < length; start += kNarrow) {
-    Integers weighted = {}, activity = {};
-    ShortIntegers magnitude = {};
-    AddNeighbours<kNumber>(task, values + start, magnitudes + start, &weighted, &magnitude);
-    Integers predicted = (weighted + (1 << (kWeightBits + 2))) >> (kWeightBits + 3);
-    predicted = predicted < task.low ? task.low - Integers{} : predicted;
-    predicted = predicted > task.high ? task.high - Integers{} : predicted;
-    NVC_STORE_INTEGERS(predictions + start, predicted);
-    AddDifferences<kNumber>(task, values + start, predicted, &activity);
-    Integers reached = {};
-    for (int32_t limit : task.activity_limits) reached -= activity >= limit;
-    const ShortIntegers quiet = __builtin_convertvector(reached, ShortIntegers);
-    ShortIntegers large = {};
-    for (int16_t limit : task.magnitude_limits) large -= magnitude >= limit;
-    // Activities run up and down in turn.
-    const ShortIntegers is_odd = -(large & 1);
-    const ShortIntegers rank = (quiet ^ is_odd) + (is_odd & kActivities);
-    *reinterpret_cast<UnalignedShortIntegers*>(contexts + start) = task.base + large * kActivities + rank;
+// Counts the limits, of which there are 15 in ascending order and a sixteenth that no activity reaches.
+template <typename V>
+[[gnu::always_inline]] inline void CountReached(const int32_t* limits, const typename V::Integers& activity,
+                                                typename V::Integers* count) {
+  typename V::Integers reached = {};
+  if constexpr (V::kCount == 1 + kActivityLimits.size()) {
+    // One vector holds them all.
+    const typename V::Integers all = NVC_POINTS(Integers, limits);
+    for (int step = V::kCount / 2; step > 0; step /= 2) {
+      const typename V::Integers next = __builtin_shuffle(all, reached + (step - 1));
+      reached = activity >= next ? reached + step : reached;
+    }
+  } else {
+    for (size_t i = 0; i < kActivityLimits.size(); ++i) reached -= activity >= limits[i];
+  }
+  *count = reached;
+}
+
+// Predicts some points, and finds the contexts of their codes.
+template <typename V, int kNumber>
+[[gnu::always_inline]] inline void PredictPoints(const PhaseTask& task, const int32_t* values,
+                                                 const uint8_t* magnitudes, typename V::Integers* predictions,
+                                                 uint16_t* contexts) {
+  using Integers = typename V::Integers;
+  using Shorts = typename V::Shorts;
+  Integers weighted = {}, activity = {}, reached;
+  Shorts magnitude = {};
+  AddNeighbours<V, kNumber>(task, values, magnitudes, &weighted, &magnitude);
+  Integers predicted = (weighted + (1 << (kWeightBits + 2))) >> (kWeightBits + 3);
+  predicted = predicted < task.low ? task.low - Integers{} : predicted;
+  predicted = predicted > task.high ? task.high - Integers{} : predicted;
+  AddDifferences<V, kNumber>(task, values, predicted, &activity);
+  CountReached<V>(task.activity_limits, activity, &reached);
+  const Shorts quiet = __builtin_convertvector(reached, Shorts);
+  Shorts large = {};
+  for (int16_t limit : task.magnitude_limits) large -= magnitude >= limit;
+  // Activities run up and down in turn.
+  const Shorts is_odd = -(large & 1);
+  const Shorts rank = (quiet ^ is_odd) + (is_odd & kActivities);
+  NVC_STORE_POINTS(Shorts, contexts, task.base + large * kActivities + rank);
+  *predictions = predicted;
+}
+
+// Points of a phase that lie one behind the other, as the rows of a plane do with what is between them, and places for
+// their contexts.
+struct PhasePoints {
+  int64_t n;
+  int32_t* values;
+  uint8_t* magnitudes;
+  uint16_t* contexts;
+};
+
+// Sets the values of points to their predictions.
+template <typename V, int kNumber>
+[[gnu::always_inline]] inline void SetToPredictions(const PhaseTask& task, const PhasePoints& points) {
+  for (int64_t x = 0; x < points.n; x += V::kCount) {
+    typename V::Integers predicted;
+    PredictPoints<V, kNumber>(task, points.values + x, points.magnitudes + x, &predicted, points.contexts + x);
+    NVC_STORE_POINTS(Integers, points.values + x, predicted);
   }
 }
 
-#define NVC_PREDICT_ROW(number)                                                                                 \
-  NVC_VECTORIZE void PredictRow##number(const PhaseTask& task, int64_t length, const int32_t* values,           \
-                                        const uint8_t* magnitudes, int32_t* predictions, uint16_t* contexts) {  \
-    PredictRowOf<number>(task, length, values, magnitudes, predictions, contexts);                              \
+// What points are to be.
+struct Wanted {
+  const int32_t* values;
+  const uint8_t* counted;  // 255 where the value counts, and 0 where the point is as predicted; null where all count
+  int32_t* codes;
+};
+
+// Quantises points, and finds their codes and magnitudes.
+template <typename V, int kNumber>
+[[gnu::always_inline]] inline void QuantizePoints(const PhaseTask& task, const PhasePoints& points, const Wanted& wanted) {
+  using Integers = typename V::Integers;
+  using Bytes = typename V::Bytes;
+  const int32_t half = (1 << task.fraction_bits) >> 1;
+  for (int64_t x = 0; x < points.n; x += V::kCount) {
+    Integers predicted;
+    PredictPoints<V, kNumber>(task, points.values + x, points.magnitudes + x, &predicted, points.contexts + x);
+    Integers difference = NVC_POINTS(Integers, wanted.values + x) - predicted;
+    if (wanted.counted != nullptr) {
+      const Bytes counted = NVC_POINTS(Bytes, wanted.counted + x);
+      difference = __builtin_convertvector(counted, Integers) != 0 ? difference : Integers{};
+    }
+    const Integers code = (difference + half) >> task.fraction_bits;
+    const Integers magnitude = NVC_ABS(code);
+    const Integers limited = magnitude < kMaxContextMagnitude ? magnitude : kMaxContextMagnitude - Integers{};
+    NVC_STORE_POINTS(Integers, points.values + x, predicted + (code << task.fraction_bits));
+    NVC_STORE_POINTS(Integers, wanted.codes + x, code);
+    NVC_STORE_POINTS(Bytes, points.magnitudes + x, __builtin_convertvector(limited, Bytes));
   }
-NVC_PREDICT_ROW(0)
-NVC_PREDICT_ROW(1)
-NVC_PREDICT_ROW(2)
-NVC_PREDICT_ROW(3)
-NVC_PREDICT_ROW(4)
-NVC_PREDICT_ROW(5)
-NVC_PREDICT_ROW(6)
-#undef NVC_PREDICT_ROW
+}
+
+// Both, for a phase and a processor.
+struct Forms {
+  void (*predict)(const PhaseTask&, const PhasePoints&);
+  void (*quantize)(const PhaseTask&, const PhasePoints&, const Wanted&);
+};
+#define NVC_FORMS(name, target, lanes)                                                              \
+  template <int kNumber>                                                                            \
+  target void Predict##name(const PhaseTask& task, const PhasePoints& points) {                     \
+    SetToPredictions<Points<lanes>, kNumber>(task, points);                                         \
+  }                                                                                                 \
+  template <int kNumber>                                                                            \
+  target void Quantize##name(const PhaseTask& task, const PhasePoints& points, const Wanted& wanted) { \
+    QuantizePoints<Points<lanes>, kNumber>(task, points, wanted);                                   \
+  }                                                                                                 \
+  template <size_t... kNumbers>                                                                     \
+  const Forms* Forms##name(std::index_sequence<kNumbers...>) {                                      \
+    static constexpr Forms kForms[] = {{Predict##name<kNumbers>, Quantize##name<kNumbers>}...};     \
+    return kForms;                                                                                  \
+  }
+NVC_FORMS(ByAvx512, NVC_FOR_AVX512, 16)
+NVC_FORMS(ByAvx2, NVC_FOR_AVX2, 8)
+NVC_FORMS(Anywhere, , 8)
+#undef NVC_FORMS
+#undef NVC_POINTS
+#undef NVC_STORE_POINTS
+
+inline const Forms& FormsOf(int number) {
+  constexpr std::make_index_sequence<kPhases> kNumbers;
+  static const Forms* forms = PickForm(FormsByAvx512(kNumbers), FormsByAvx2(kNumbers), FormsAnywhere(kNumbers));
+  return forms[number];
+}
 
 // Values of a row, at first its predictions, by its codes, and the magnitudes that contexts rest on.
 NVC_VECTORIZE
@@ -188,19 +300,6 @@ void FinishRow(int64_t n, const int32_t* codes, int fraction_bits, int32_t* valu
   for (int64_t x = 0; x < n; ++x) {
     values[x] += codes[x] << fraction_bits;
     magnitudes[x] = static_cast<uint8_t>(std::min(std::abs(codes[x]), kMaxContextMagnitude));
-  }
-}
-
-// Codes of a row whose values are at first those that are wanted; then these are those that are decoded.
-NVC_VECTORIZE
-void QuantizeRow(int64_t n, const int32_t* predicted, int fraction_bits, int32_t* values, int32_t* codes,
-                 uint8_t* magnitudes) {
-  const int32_t half = (1 << fraction_bits) >> 1;
-  for (int64_t x = 0; x < n; ++x) {
-    const int32_t code = (values[x] - predicted[x] + half) >> fraction_bits;
-    codes[x] = code;
-    values[x] = predicted[x] + (code << fraction_bits);
-    magnitudes[x] = static_cast<uint8_t>(std::min(std::abs(code), kMaxContextMagnitude));
   }
 }
 
@@ -213,12 +312,28 @@ void Interleave(int64_t n, const int32_t* even, const int32_t* odd, int32_t* out
   }
 }
 
-// Takes a row of twice `n` values apart.
+// Takes every other one of a row's values.
 NVC_VECTORIZE
-void Separate(int64_t n, const int32_t* row, int32_t* even, int32_t* odd) {
-  for (int64_t x = 0; x < n; ++x) {
-    even[x] = row[2 * x];
-    odd[x] = row[2 * x + 1];
+void TakeEven(int64_t n, const int32_t* row, int32_t* even) {
+  for (int64_t x = 0; x < n; ++x) even[x] = row[2 * x];
+}
+
+// Adds the bits of numbers to others.
+NVC_VECTORIZE
+void AddBits(int64_t n, const uint8_t* numbers, uint8_t* sums) {
+  for (int64_t x = 0; x < n; ++x) sums[x] |= numbers[x];
+}
+
+// Smallest and largest values of each place of some rows that are one behind the other.
+NVC_VECTORIZE
+void FindRange(int64_t n, int64_t n_rows, const int32_t* const* rows, int32_t* low, int32_t* high) {
+  for (int64_t x = 0; x < n; ++x) low[x] = high[x] = rows[0][x];
+  for (int64_t row = 1; row < n_rows; ++row) {
+    const int32_t* values = rows[row];
+    for (int64_t x = 0; x < n; ++x) {
+      low[x] = std::min(low[x], values[x]);
+      high[x] = std::max(high[x], values[x]);
+    }
   }
 }
 
@@ -282,9 +397,8 @@ class Level {
  public:
   Level(const Shape& lattice, int number, const int32_t* weights, const Rules& rules, const NeededPoints& needed)
       : number_(number), weights_(weights), rules_(rules), needed_(needed[number]),
-        layout_(PhaseShape(lattice, number)),
-        values_(new int32_t[layout_.size()]), magnitudes_(new uint8_t[layout_.size()]),
-        predicted_(new int32_t[shape().x + kBlock]) {
+        layout_(PhaseShape(lattice, number), MostNeeded(needed_)), values_(new int32_t[layout_.size()]),
+        magnitudes_(new uint8_t[layout_.size()]) {
     std::fill_n(magnitudes_.get(), layout_.phase_size(), uint8_t{0});
   }
 
@@ -307,33 +421,33 @@ class Level {
     return {CeilDivide(valid.z, kCell), CeilDivide(valid.y, kCell), CeilDivide(valid.x, kCell)};
   }
 
-  // Context of a cell's flag: the range of its known values.
-  int32_t FlagContext(int64_t cell_z, int64_t cell_y, int64_t cell_x) {
-    const int64_t first = cell_x * kCell, end = std::min(first + kCell, shape().x);
-    int32_t low = Values(0, cell_z * kCell, cell_y * kCell)[first], high = low;
+  // Contexts of the flags of a row of cells: the ranges of their known values.
+  void FindFlagContexts(int64_t cell_z, int64_t cell_y, int64_t n_cells, uint16_t* contexts) {
+    std::array<const int32_t*, kCell * kCell> rows;
+    int n_rows = 0;
     for (int64_t z = cell_z * kCell; z < std::min((cell_z + 1) * kCell, shape().z); ++z) {
-      for (int64_t y = cell_y * kCell; y < std::min((cell_y + 1) * kCell, shape().y); ++y) {
-        const int32_t* row = Values(0, z, y);
-        for (int64_t x = first; x < end; ++x) {
-          low = std::min(low, row[x]);
-          high = std::max(high, row[x]);
-        }
-      }
+      for (int64_t y = cell_y * kCell; y < std::min((cell_y + 1) * kCell, shape().y); ++y) rows[n_rows++] = Values(0, z, y);
     }
-    int32_t context = kFirstFlagContext + group() * kRanges;
-    for (int limit : kRangeLimits) context += high - low >= Limit(limit, kRangeBits);
-    return context;
+    low_.resize(shape().x), high_.resize(shape().x);
+    FindRange(std::min(n_cells * kCell, shape().x), n_rows, rows.data(), low_.data(), high_.data());
+    std::array<int32_t, kRangeLimits.size()> limits;
+    std::transform(kRangeLimits.begin(), kRangeLimits.end(), limits.begin(),
+                   [&](int limit) { return Limit(limit, kRangeBits); });
+    for (int64_t cell = 0; cell < n_cells; ++cell) {
+      const int64_t first = cell * kCell, end = std::min(first + kCell, shape().x);
+      const int32_t range = *std::max_element(&high_[first], &high_[end]) - *std::min_element(&low_[first], &low_[end]);
+      int32_t context = kFirstFlagContext + group() * kRanges;
+      for (int32_t limit : limits) context += range >= limit;
+      contexts[cell] = static_cast<uint16_t>(context);
+    }
   }
 
-  // Takes a volume apart into the phases, where it has values; `row` gets z and y and returns a row of it.
+  // Takes the even points of a volume, where it has values; `row` gets z and y and returns a row of it.
   template <typename Row>
-  void Split(Row row) {
+  void TakeEvenPoints(Row row) {
     const Shape even = Valid({0, 0, 0});
-    for (int64_t z = 0; z < 2 * even.z; ++z) {
-      for (int64_t y = 0; y < 2 * even.y; ++y) {
-        const int phase = PhaseNumber({static_cast<int>(z & 1), static_cast<int>(y & 1), 0});
-        Separate(even.x, row(z, y), Values(phase, z / 2, y / 2), Values(phase + 1, z / 2, y / 2));
-      }
+    for (int64_t z = 0; z < even.z; ++z) {
+      for (int64_t y = 0; y < even.y; ++y) TakeEven(even.x, row(2 * z, 2 * y), Values(0, z, y));
     }
   }
 
@@ -349,43 +463,88 @@ class Level {
   }
 
   // Begins, with the even points known.
-  void Enter() { layout_.FillHalo(0, values_.get()); }
+  void Enter() { layout_.FillHalo(0, Needed(0), values_.get()); }
 
-  // Predicts all rows of a phase. `code` gets z, y and the predictions, and sets the values and magnitudes of the row.
-  // Before, the row's contexts are in `contexts`, which has room for a block more than the row.
+  // Sets the values of a phase to its predictions. `code` gets z and y of each row, and its contexts, behind which there is
+  // room for a block.
   template <typename Code>
-  void WalkPhase(int number, uint16_t* contexts, Code code) {
-    const int phase = PhaseNumber(kParities[number]);
+  void PredictPhase(int number, Code code) {
     const PhaseTask task = MakeTask(number);
-    for (int64_t z = 0; z < Needed(phase).z; ++z) {
-      for (int64_t y = 0; y < Needed(phase).y; ++y) {
-        int32_t* values = Values(phase, z, y);
-        uint8_t* magnitudes = magnitudes_.get() + layout_.Row(phase, z, y);
-        Predict(number, task, Needed(phase).x, values, magnitudes, contexts);
-        code(z, y, predicted_.get(), values, magnitudes);
+    const auto predict = FormsOf(number).predict;
+    ForPlanes(number, [&](int64_t z, const PhasePoints& points) {
+      predict(task, points);
+      ForRows(number, [&](int64_t y, int64_t place) { code(z, y, points.contexts + place); });
+    });
+  }
+
+  // Quantises a phase. `want` gets z and y of each row in the volume, and places for its values and for 255 where these
+  // count, of which it sets `n` each. It tells whether the latter are needed. `take` gets z, y, and the row's codes, contexts
+  // and magnitudes, behind which there is room for a block.
+  template <typename Want, typename Take>
+  void QuantizePhase(int number, Want want, Take take) {
+    const PhaseTask task = MakeTask(number);
+    const auto quantize = FormsOf(number).quantize;
+    const Shape& inside = Valid(kParities[number]);
+    const Shape& needed = Needed(PhaseNumber(kParities[number]));
+    ForPlanes(number, [&](int64_t z, const PhasePoints& points) {
+      const int64_t n_rows = z < inside.z ? inside.y : 0;
+      bool all_count = n_rows == needed.y && inside.x == needed.x;
+      if (!all_count) std::fill_n(counted_.begin(), points.n, uint8_t{0});
+      for (int64_t y = 0; y < n_rows; ++y) {
+        const int64_t place = y * layout_.pitch();
+        all_count = want(z, y, &wanted_[place], &counted_[place]) && all_count;
       }
-    }
+      quantize(task, points, {wanted_.data(), all_count ? nullptr : counted_.data(), codes_.data()});
+      for (int64_t y = 0; y < n_rows; ++y) {
+        const int64_t place = y * layout_.pitch();
+        take(z, y, &codes_[place], points.contexts + place, points.magnitudes + place);
+      }
+    });
+    FinishPhase(number);
   }
 
   // Ends a phase, after all rows have been gone through once more: `finish` gets z, y, values and magnitudes of each.
   template <typename Finish>
   void FinishPhase(int number, Finish finish) {
-    const int phase = PhaseNumber(kParities[number]);
-    for (int64_t z = 0; z < Needed(phase).z; ++z) {
-      for (int64_t y = 0; y < Needed(phase).y; ++y) {
-        finish(z, y, Values(phase, z, y), magnitudes_.get() + layout_.Row(phase, z, y));
-      }
-    }
+    ForPlanes(number, [&](int64_t z, const PhasePoints& points) {
+      ForRows(number, [&](int64_t y, int64_t place) { finish(z, y, points.values + place, points.magnitudes + place); });
+    });
     FinishPhase(number);
   }
   // Ends a phase all of whose values and magnitudes are set.
   void FinishPhase(int number) {
     const int phase = PhaseNumber(kParities[number]);
-    layout_.FillHalo(phase, values_.get());
-    layout_.FillHalo(phase, magnitudes_.get());
+    layout_.FillHalo(phase, Needed(phase), values_.get());
+    layout_.FillHalo(phase, Needed(phase), magnitudes_.get());
   }
 
  private:
+  static Shape MostNeeded(const std::array<Shape, 1 + kPhases>& needed) {
+    Shape most{};
+    for (const Shape& of_phase : needed) most = Larger(most, of_phase);
+    return most;
+  }
+
+  // Goes through the planes of a phase that are needed: their points from the first row on to the last.
+  template <typename Function>
+  void ForPlanes(int number, Function function) {
+    const int phase = PhaseNumber(kParities[number]);
+    const Shape& needed = Needed(phase);
+    const int64_t n = needed.y > 0 ? (needed.y - 1) * layout_.pitch() + needed.x : 0;
+    const size_t room = n + kBlock;
+    if (contexts_.size() < room) contexts_.resize(room), wanted_.resize(room), counted_.resize(room), codes_.resize(room);
+    for (int64_t z = 0; z < needed.z; ++z) {
+      const int64_t place = layout_.Row(phase, z, 0);
+      function(z, PhasePoints{n, values_.get() + place, magnitudes_.get() + place, contexts_.data()});
+    }
+  }
+  // Goes through the rows of a plane: y, and where it begins.
+  template <typename Function>
+  void ForRows(int number, Function function) {
+    const int64_t n_rows = Needed(PhaseNumber(kParities[number])).y;
+    for (int64_t y = 0; y < n_rows; ++y) function(y, y * layout_.pitch());
+  }
+
   int32_t Limit(int steps, int n_bits) const {
     return std::max((steps << rules_.fraction_bits) >> n_bits, 1);
   }
@@ -405,6 +564,7 @@ class Level {
     }
     task.low = rules_.low;
     task.high = rules_.high;
+    task.fraction_bits = rules_.fraction_bits;
     task.base = static_cast<int16_t>(group() * kContextsPerGroup + kPhaseClasses[number] * kContextsPerClass);
     for (size_t i = 0; i < kActivityLimits.size(); ++i) {
       task.activity_limits[i] = Limit(kActivityLimits[i] * total, kActivityBits);
@@ -415,13 +575,6 @@ class Level {
     return task;
   }
 
-  void Predict(int number, const PhaseTask& task, int64_t length, const int32_t* values, const uint8_t* magnitudes,
-               uint16_t* contexts) {
-    constexpr std::array kPredictRows = {PredictRow0, PredictRow1, PredictRow2, PredictRow3,
-                                         PredictRow4, PredictRow5, PredictRow6};
-    kPredictRows[number](task, length, values, magnitudes, predicted_.get(), contexts);
-  }
-
   int number_;
   const int32_t* weights_;
   Rules rules_;
@@ -429,7 +582,11 @@ class Level {
   Layout layout_;
   std::unique_ptr<int32_t[]> values_;
   std::unique_ptr<uint8_t[]> magnitudes_;
-  std::unique_ptr<int32_t[]> predicted_;
+  std::vector<int32_t> low_, high_;  // of a row of cells
+  // Of a plane, one row behind the other as in the phase.
+  std::vector<uint16_t> contexts_;
+  std::vector<int32_t> wanted_, codes_;
+  std::vector<uint8_t> counted_;
 };
 
 }  // namespace

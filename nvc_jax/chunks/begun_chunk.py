@@ -3,8 +3,17 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from nvc_jax.chunks.candidates import Candidate
-from nvc_jax.chunks.experience import NO_EXPERIENCE, CostShares, Experience, SeenChunk
+from nvc_jax.chunks.experience import (
+    CLEARLY_WITHIN,
+    NO_EXPERIENCE,
+    Comparison,
+    CostShares,
+    Experience,
+    SeenChunk,
+)
 from nvc_jax.chunks.prediction import Prediction
 from nvc_jax.chunks.prepared_chunk import BodyValues
 from nvc_jax.chunks.transform_body import CodedBody
@@ -16,7 +25,7 @@ BY_LATTICE, BY_ALL = (0.45, 1.12), (0.65, 1.2)
 is left out: by lattices alone, before any transform, and by all that is known before anything is completed.
 Of 13 volumes with exact values, at ten targets, these ratios left out no way that was the better one."""
 
-_USUAL_SHARE = 0.7
+USUAL_SHARE = 0.7
 """Usual cost of a transform over its estimate."""
 
 
@@ -57,6 +66,34 @@ class BegunChunk(NamedTuple):
             costs = (transform - special_bits, likely, lattice - special_bits)
             self.experience.seen.append(SeenChunk(self.is_apart, estimate, stream_bits, *costs))
 
+    @property
+    def _cost_of_value(self) -> float:
+        """Likely cost of the lattice for each valid value; 0 without one."""
+        likely = 0.0 if self.prediction is None else self.prediction.cost
+        return likely / max(int(np.count_nonzero(self.values.chunk.valid)), 1)
+
+    def is_for_lattice(self, target: ChunkTarget) -> bool:
+        """Tell whether by experience a lattice is certainly the cheaper way."""
+        costs = self.experience.costs_for_lattice(is_apart=self.is_apart)
+        return (
+            target.max_error is not None and costs is not None and costs[0] <= self._cost_of_value <= costs[1]
+        )
+
+    def compare(self, lattice: Candidate | None, transform: float, target: ChunkTarget) -> bool:
+        """Add to the experience what a lattice takes, beside the transform's cost or what that is at least.
+
+        Returns:
+            Whether there is more to learn: nothing where the lattice is clearly cheaper.
+        """
+        if not self.experience.learns or target.max_error is None:
+            return self.experience.learns
+        comparison = Comparison(self.is_apart, 0.0, math.inf)
+        if lattice is not None and lattice.keeps_bound(target) and transform > 0:
+            ratio = lattice.cost(target) / transform
+            comparison = comparison._replace(cost_of_value=self._cost_of_value, ratio=ratio)
+        self.experience.compared.append(comparison)
+        return comparison.ratio > CLEARLY_WITHIN
+
     def estimate(self, target: ChunkTarget) -> float:
         """Estimate the cost in bits; infinite where nothing tells it."""
         if self.constant is not None:
@@ -65,7 +102,7 @@ class BegunChunk(NamedTuple):
         if self.transformed is None:
             return predicted
         if isinstance(self.transformed, DearChunk):
-            transformed = _USUAL_SHARE * self.transformed.cost
+            transformed = USUAL_SHARE * self.transformed.cost
         else:
             transformed = 8.0 * len(self.transformed.body)
         return min(predicted, 8.0 * len(self.values.special_values) + transformed)

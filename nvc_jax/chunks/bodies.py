@@ -16,6 +16,7 @@ from nvc_jax.chunks.value_bytes import pack_values, to_little_endian
 from nvc_jax.core.dtypes import is_long_integer
 from nvc_jax.core.filling import fill_with_last
 from nvc_jax.core.header_fields import decode_quantization, encode_quantization
+from nvc_jax.core.searching import different_integers
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.core.systematic_sampling import scatter
 from nvc_jax.entropy import lorenzo
@@ -113,7 +114,7 @@ def encode_levels(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
     """
     bits = bit_patterns(fill_with_last(chunk.values, chunk.valid))
     sample = bits.reshape(-1)[scatter(bits.size, _LEVEL_SAMPLE)]
-    if len(np.unique(sample)) > _MAX_LEVELS or _equal_share(bits) < _MIN_EQUAL_SHARE:
+    if len(different_integers(sample)) > _MAX_LEVELS or _equal_share(bits) < _MIN_EQUAL_SHARE:
         return None
     table = np.unique(bits)
     if len(table) > _MAX_LEVELS:

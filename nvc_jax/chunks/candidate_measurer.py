@@ -34,6 +34,7 @@ class CandidateMeasurer:
         correction: bytes = b"",
         decoded: np.ndarray | None = None,
         reserve: float = 0.0,
+        max_error: float | None = None,
     ) -> Candidate:
         """Make a candidate of a body; what the rules take beyond a bound is stored exactly.
 
@@ -45,11 +46,13 @@ class CandidateMeasurer:
             correction: bytes of the correction.
             decoded: what body and correction decode to, in the volume's dtype; None if it is not known yet.
             reserve: largest difference from values that other devices decode.
+            max_error: largest error of the valid ones of ``decoded``; None if it is not known yet.
         """
         chunk, original = values.chunk, values.chunk.values
         payload = Payload(kind, check_shape(original.shape), 0.0, body, values.special_values, correction)
         decoded = self._decoder.decode(payload) if decoded is None else decoded
-        decoded, in_body = self._decoded_range.enforce(decoded), chunk.valid
+        found, in_body = decoded, chunk.valid
+        decoded = self._decoded_range.enforce(found)
         broken = self._decoded_range.find_broken(original, decoded, target.max_error, reserve)
         if broken is not None and (broken & in_body).any():
             in_body = in_body & ~broken
@@ -60,6 +63,8 @@ class CandidateMeasurer:
         if target.max_error is None:
             unit = squared_unit(target)
             error, squared = largest_and_squared_errors(original, decoded, counted, unit)
+        elif max_error is not None and decoded is found and in_body is chunk.valid:
+            error, squared = max_error, 0.0
         else:
             error, squared = largest_error(original, decoded, counted), 0.0
         return Candidate(payload._replace(max_error=error), squared)

@@ -25,11 +25,12 @@ def fix_chunk(chunk: ChunkValues, max_error: float, padded_shape: Shape3) -> Fix
         return None
 
 
-def encode_lattice(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray] | None:
+def encode_lattice(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray, float] | None:
     """Code values as planned.
 
     Returns:
-        The body, and the values that it decodes to; None where they would miss the bound.
+        The body, the values that it decodes to, and the largest error of valid ones; None where they would
+        miss the bound.
     """
     try:
         return encode_values(fixed, plan)

@@ -55,7 +55,10 @@ class Lessons:
         learned = self._learned.get(target)
         if not learned:
             return NO_EXPERIENCE
-        return Experience([one for experience in learned.values() for one in experience.seen])
+        return Experience(
+            [one for experience in learned.values() for one in experience.seen],
+            compared=[one for experience in learned.values() for one in experience.compared],
+        )
 
     def end(self, region: Region, target: ChunkTarget, experience: Experience) -> None:
         """Add the experience with a pilot after it was encoded under a target."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nvc_jax.chunks import bodies
-from nvc_jax.chunks.begun_chunk import BY_ALL, BY_LATTICE, BegunChunk, find_promising
+from nvc_jax.chunks.begun_chunk import BY_ALL, BY_LATTICE, USUAL_SHARE, BegunChunk, find_promising
 from nvc_jax.chunks.body_decoder import BodyDecoder
 from nvc_jax.chunks.candidate_measurer import CandidateMeasurer
 from nvc_jax.chunks.candidates import Candidate, cheapest
@@ -176,6 +176,8 @@ class PayloadEncoder:
         if target.max_error == 0 or (prediction is not None and prediction.is_certain):
             return BegunChunk(values, None, None, prediction)
         begun = BegunChunk(values, None, None, prediction, boundaries, experience)
+        if begun.is_for_lattice(target):
+            return begun._replace(transformed=DearChunk(math.inf))
         limit = math.inf
         if prediction is not None:
             likely = begun.shares.lattice * values.lattice_cost(target)
@@ -190,26 +192,29 @@ class PayloadEncoder:
             yield constant
             return
         smallest_cost, predicted, special_bits = math.inf, None, 8 * len(values.special_values)
-        shares = begun.shares
+        shares, least = begun.shares, math.inf
         if isinstance(transformed, DearChunk):
+            least = USUAL_SHARE * transformed.cost + special_bits
             predicted, transformed = self._predict_or_transform(begun, transformed, target)
         elif transformed is not None and prediction is not None and target.max_error is not None:
             completed_bits = shares.completion * 8 * len(transformed.body)
+            least = completed_bits + special_bits
             if prediction.may_cost_less_than(completed_bits / shares.lattice):
                 predicted = self._predict(values, prediction, target)
-                if _is_sure(predicted, completed_bits + special_bits, target):
+                if _is_sure(predicted, least, target):
                     transformed = None
         if transformed is not None and (completed := transformed.complete()) is not None:
             spectral = self._measurer.measure(values, target, PayloadKind.SPECTRAL, *completed)
             # Where valid values decode to NaN the transform has failed.
             if not math.isnan(spectral.payload.max_error) and spectral.keeps_bound(target):
-                smallest_cost = spectral.cost(target)
+                smallest_cost = least = spectral.cost(target)
                 yield spectral
         limit = shares.worth / shares.lattice * (smallest_cost - special_bits)
         if predicted is None and prediction is not None and prediction.may_cost_less_than(limit):
             predicted = self._predict(values, prediction, target)
+        learns = begun.compare(predicted, least, target)
         if predicted is not None and predicted.keeps_bound(target):
-            if transformed is not None and smallest_cost < math.inf and begun.experience.learns:
+            if learns and transformed is not None and smallest_cost < math.inf:
                 self._learn(begun, transformed, target, smallest_cost, predicted.cost(target))
             smallest_cost = min(smallest_cost, predicted.cost(target))
             yield predicted
@@ -244,7 +249,9 @@ class PayloadEncoder:
         coded = prediction.coded
         if coded is None:
             return None
-        return self._measurer.measure(values, target, coded.kind, coded.body, decoded=coded.decoded)
+        return self._measurer.measure(
+            values, target, coded.kind, coded.body, decoded=coded.decoded, max_error=coded.max_error
+        )
 
 
 def _is_sure(predicted: Candidate | None, least: float, target: ChunkTarget) -> bool:

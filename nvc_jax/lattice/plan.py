@@ -44,7 +44,7 @@ class Lattice(NamedTuple):
     """Values in fixed point on a lattice.
 
     Attributes:
-        values: int32 lattice, on the device; behind the volume there are zeros.
+        values: int32 lattice, on the device; behind the volume there is anything, mostly zeros.
         counted: bool lattice, on the device, values that count.
         low, high: smallest and largest value.
     """
@@ -92,7 +92,11 @@ class Plan(NamedTuple):
 
 
 def fix_volume(
-    fixed: np.ndarray, fraction_bits: int, padded_shape: Shape3, valid: np.ndarray | None = None
+    fixed: np.ndarray,
+    fraction_bits: int,
+    padded_shape: Shape3,
+    valid: np.ndarray | None = None,
+    limits: tuple[int, int] | None = None,
 ) -> FixedVolume:
     """Put a volume in fixed point on a lattice, at once.
 
@@ -103,38 +107,65 @@ def fix_volume(
         padded_shape: (z, y, x), no smaller than the volume's: the shape that the programs are compiled for.
         valid: bool (z, y, x), values that count; what the others decode to is left to the coder. None if all
             count.
+        limits: smallest and largest value, if they are known.
 
     Raises:
         ValueError: a value or ``fraction_bits`` is beyond its limit.
     """
     if not 0 <= fraction_bits <= MAX_FRACTION_BITS:
         raise ValueError(f"{fraction_bits} fraction bits exceed the limit of {MAX_FRACTION_BITS}")
-    lattice = make_lattice(fixed, padded_shape, valid)
+    lattice = make_lattice(fixed, padded_shape, valid, limits)
     return FixedVolume(lambda: lattice, check_shape(fixed.shape), fraction_bits)
 
 
-def make_lattice(fixed: np.ndarray, padded_shape: Shape3, valid: np.ndarray | None) -> Lattice:
+def make_lattice(
+    fixed: np.ndarray,
+    padded_shape: Shape3,
+    valid: np.ndarray | None = None,
+    limits: tuple[int, int] | None = None,
+) -> Lattice:
     """Put values in fixed point on a lattice; see ``fix_volume``.
 
     Raises:
         ValueError: a value is beyond its limit.
     """
-    low, high = int(fixed.min()), int(fixed.max())
+    low, high = limits or (int(fixed.min()), int(fixed.max()))
     if max(-low, high) >= MAX_FIXED:
         raise ValueError(f"values from {low} to {high} exceed the limits")
     counted = np.ones(fixed.shape, bool) if valid is None else valid
-    # Programs that plan and code take them several times.
     shape = lattice_shape(padded_shape)
-    return Lattice(_put(fixed, shape, np.int32), _put(counted, shape, np.bool_), low, high)
+    if fixed.shape == shape and fixed.dtype == np.int32 and is_aligned(fixed):
+        return _put(fixed, counted, (low, high))
+    return fill_lattice(
+        lambda part: np.copyto(part, fixed, casting="unsafe"), padded_shape, counted, (low, high)
+    )
 
 
-def _put(array: np.ndarray, lattice: Shape3, dtype: type) -> jax.Array:
-    """Put an array on the device, with 0 between its sides and those of the lattice."""
-    if array.shape != lattice or array.dtype != dtype or not is_aligned(array):
-        padded = zeros_aligned(lattice, dtype)
-        padded[tuple(map(slice, array.shape))] = array
-        array = padded
-    return jax.device_put(array)
+def fill_lattice(
+    fill: Callable[[np.ndarray], None], padded_shape: Shape3, valid: np.ndarray, limits: tuple[int, int]
+) -> Lattice:
+    """Put values in fixed point on a lattice by a function that writes them where they are to lie.
+
+    Args:
+        fill: takes the part of the lattice, int32 (z, y, x), that the volume is.
+        padded_shape: see ``fix_volume``.
+        valid: bool (z, y, x), values that count.
+        limits: smallest and largest value.
+    """
+    fixed = zeros_aligned(lattice_shape(padded_shape), np.int32)
+    fill(fixed[tuple(map(slice, valid.shape))])
+    return _put(fixed, valid, limits)
+
+
+def _put(fixed: np.ndarray, valid: np.ndarray, limits: tuple[int, int]) -> Lattice:
+    """Put values on the device, int32 lattice; those behind ``valid`` do not count."""
+    counted = valid
+    if valid.shape != fixed.shape or not is_aligned(valid):
+        counted = zeros_aligned(fixed.shape, np.bool_)
+        counted[tuple(map(slice, valid.shape))] = valid
+    # Programs that plan and code take them several times.
+    on_device, counted_there = jax.device_put((fixed, counted))
+    return Lattice(on_device, counted_there, *limits)
 
 
 def plan_stream(volume: FixedVolume, thinning: int = 0) -> Plan:

@@ -88,6 +88,21 @@ def merged_context(merging: Merging) -> np.ndarray:
     return context
 
 
+def _merge_contexts(counts: np.ndarray, merging: Merging) -> np.ndarray:
+    """Add up the rows of contexts that count as one, see ``merged_context``; those of the others are 0."""
+    merged = counts.copy()
+    codes = merged[:FIRST_FLAG_CONTEXT].reshape(N_LEVEL_GROUPS, -1, CONTEXTS_PER_CLASS, counts.shape[1])
+    flags = merged[FIRST_FLAG_CONTEXT:].reshape(N_LEVEL_GROUPS, N_RANGES, counts.shape[1])
+    if merging.levels:
+        for of_levels in (codes, flags):
+            of_levels[0] = of_levels.sum(0)
+            of_levels[1:] = 0
+    if merging.classes:
+        codes[:, 0] = codes.sum(1)
+        codes[:, 1:] = 0
+    return merged
+
+
 def rows_of_contexts(tables: ContextTables) -> np.ndarray:
     """Table of each context, int32 (N_CONTEXTS,)."""
     context = merged_context(tables.merging)
@@ -123,9 +138,7 @@ def fit_tables(counts: np.ndarray) -> tuple[ContextTables, float]:
     counts = np.delete(counts, np.s_[used:N_CLASSES], axis=1)  # larger classes than all codes'
     options = []
     for merging in (Merging(True, True), Merging(True, False), Merging(False, False)):
-        merged = np.zeros_like(counts)
-        np.add.at(merged, merged_context(merging), counts)
-        options.append((merging, share_tables(merged, MAX_TABLES)))
+        options.append((merging, share_tables(_merge_contexts(counts, merging), MAX_TABLES)))
     merging, runs = min(options, key=lambda option: float(option[1].bits.sum()))
     totals = runs.counts
     signs = _nearest_odds(totals[:, -1], totals[:, 1:-1].sum(1))

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nvc_jax.core.aligned_arrays import empty_aligned
 from nvc_jax.core.dtypes import is_float, is_long_integer, round_floats
 from nvc_jax.core.header_fields import MAX_HALF_SPACING, decode_quantization, encode_quantization
 from nvc_jax.core.long_integers import fixed_point, from_multiples, nearest_multiples
@@ -19,7 +18,7 @@ from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.core.slabs import map_slabs, slabs
 from nvc_jax.lattice import native_values
 from nvc_jax.lattice.estimate import Counts, Estimate, estimate_coding
-from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Lattice, Plan, make_lattice
+from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Lattice, Plan, fill_lattice
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 from nvc_jax.native.float_errors import largest_error
 from nvc_jax.native.host_kernels import serves
@@ -84,11 +83,13 @@ def fix_values(
         raise ValueError(f"a bound of {max_error} is too tight for values from {low} to {high}")
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
 
-    def fix() -> Lattice:
-        fixed = empty_aligned(values.shape, np.int32)
+    def fill(fixed: np.ndarray) -> None:
         for slab in slabs(values.shape):
             fixed[slab] = _to_fixed(values[slab], low, spacing, fraction_bits)
-        return make_lattice(fixed, padded_shape, valid)
+
+    def fix() -> Lattice:
+        limits = _to_fixed(np.array([low, high], values.dtype), low, spacing, fraction_bits).tolist()
+        return fill_lattice(fill, padded_shape, valid, (limits[0], limits[1]))
 
     floats = None
     if serves(values.dtype):
@@ -99,11 +100,11 @@ def fix_values(
     return FixedValues(values, valid, max_error, low, spacing, volume)
 
 
-def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray]:
+def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray, float]:
     """Code values as planned.
 
     Returns:
-        The bytes, and the values that they decode to.
+        The bytes, the values that they decode to, and the largest error of valid ones.
 
     Raises:
         ValueError: the bound is too tight for the range of the values.
@@ -112,9 +113,10 @@ def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray]:
     dtype = fixed.values.dtype
     result = _from_fixed(decoded, fixed.low.item(), fixed.spacing, fixed.volume.fraction_bits, dtype)
     counted = None if fixed.valid.all() else fixed.valid
-    if not largest_error(fixed.values, result, counted) <= fixed.max_error:
+    error = largest_error(fixed.values, result, counted)
+    if not error <= fixed.max_error:
         raise ValueError(f"a bound of {fixed.max_error} is too tight for {dtype} from {fixed.low} on")
-    return encode_quantization(dtype, fixed.low, fixed.spacing) + stream, result
+    return encode_quantization(dtype, fixed.low, fixed.spacing) + stream, result, error
 
 
 def decode_values(stored: bytes, shape: Shape3, padded_shape: Shape3, dtype: np.dtype) -> np.ndarray:

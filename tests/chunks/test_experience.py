@@ -1,6 +1,6 @@
 import pytest
 
-from nvc_jax.chunks.experience import NO_EXPERIENCE, USUAL_SHARES, Experience, SeenChunk
+from nvc_jax.chunks.experience import NO_EXPERIENCE, USUAL_SHARES, Comparison, Experience, SeenChunk
 
 ONE = SeenChunk(
     is_apart=False, estimate=1000.0, stream_bits=500.0, transform=600.0, likely=700.0, lattice=770.0
@@ -22,3 +22,25 @@ def test_the_least_that_was_seen_is_expected() -> None:
 
 def test_what_learns_expects_what_is_usual() -> None:
     assert Experience([ONE], learns=True).shares(is_apart=False) == USUAL_SHARES
+
+
+def test_a_lattice_suits_chunks_like_pilots_for_which_it_was_clearly_cheaper() -> None:
+    compared = [Comparison(False, 2.0, 0.9), Comparison(False, 3.0, 0.96), Comparison(True, 8.0, 0.8)]
+    experience = Experience(compared=compared)
+    assert experience.costs_for_lattice(is_apart=False) == (1.0, 6.0)
+    assert experience.costs_for_lattice(is_apart=True) == (4.0, 16.0)
+
+
+@pytest.mark.parametrize(
+    "experience",
+    [
+        NO_EXPERIENCE,
+        Experience(compared=[Comparison(True, 2.0, 0.5)]),
+        Experience(compared=[Comparison(False, 2.0, 0.9)]),  # one alone is not enough
+        Experience(compared=[Comparison(False, 2.0, 0.5), Comparison(False, 2.0, 0.98)]),
+        Experience(compared=[Comparison(False, 2.0, 0.5), Comparison(False, 0.0, float("inf"))]),
+        Experience(compared=[Comparison(False, 2.0, 0.5)], learns=True),
+    ],
+)
+def test_a_lattice_is_not_expected_to_suit_where_that_is_not_clear(experience: Experience) -> None:
+    assert experience.costs_for_lattice(is_apart=False) is None

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from nvc_jax.chunks.experience import NO_EXPERIENCE, Experience, SeenChunk
+from nvc_jax.chunks.experience import NO_EXPERIENCE, Comparison, Experience, SeenChunk
 from nvc_jax.chunks.lessons import Lessons
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.chunk_interfaces import ChunkTarget
@@ -11,6 +11,7 @@ PILOTS = [(slice(0, 8),), (slice(16, 24),)]
 OTHER = (slice(8, 16),)
 TARGET = ChunkTarget(None, 0.1)
 SEEN = SeenChunk(False, 1000.0, 500.0, 600.0, 700.0, 770.0)
+COMPARED = Comparison(False, 2.0, 0.9)
 
 
 class Encoding:
@@ -26,6 +27,7 @@ class Encoding:
             experience = self.lessons.begin(pilot, self.target)
             assert experience == Experience(learns=True)
             experience.seen.append(SEEN)
+            experience.compared.append(COMPARED)
             self.lessons.end(pilot, self.target, experience)
 
 
@@ -38,7 +40,7 @@ def test_pilots_are_encoded_once_for_a_target() -> None:
     for thread in threads:
         thread.join()
     assert encoding.encoded == PILOTS
-    assert lessons.begin(OTHER, TARGET) == Experience([SEEN, SEEN])
+    assert lessons.begin(OTHER, TARGET) == Experience([SEEN, SEEN], compared=[COMPARED, COMPARED])
     assert lessons.begin(OTHER, ChunkTarget(None, 0.2)) == NO_EXPERIENCE
 
 

@@ -17,10 +17,12 @@ def test_costs_are_of_the_right_order() -> None:
     assert prediction is not None
     coded = prediction.coded
     assert coded is not None
-    kind, body, decoded = coded
+    kind, body, decoded, max_error = coded
     assert kind == PayloadKind.LATTICE
     assert decoded is not None
-    assert np.abs(decoded - CHUNK.values).max() <= 0.01
+    assert np.abs(decoded - CHUNK.values).max() == max_error
+    assert max_error is not None
+    assert max_error <= 0.01
     assert 0.6 < 8 * len(body) / prediction.cost < 1.7
 
 

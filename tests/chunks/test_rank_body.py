@@ -4,10 +4,18 @@ from example_chunks import PADDED_SHAPE, smooth_values
 
 from nvc_jax.chunks.bodies import encode_differences, encode_packed
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.chunks.rank_body import decode_ranks, encode_ranks, rank_values, typical_gap
+from nvc_jax.chunks.rank_body import (
+    decode_ranks,
+    encode_ranks,
+    rank_by_kernel,
+    rank_in_slots,
+    rank_values,
+    typical_gap,
+)
 from nvc_jax.chunks.uniform_quantization import to_ordered
 from nvc_jax.core.header_fields import encode_varints
 from nvc_jax.lattice.plan import plan_stream
+from nvc_jax.native.host_kernels import has_host_kernels
 
 SHAPE = (17, 18, 35)
 
@@ -121,3 +129,24 @@ def test_estimates_are_of_the_right_order() -> None:
     estimate = ranked.estimate(plan_stream(ranked.volume).counts)
     assert estimate.squared_error == 0
     assert 0.7 < 8 * len(encode_ranks(ranked)) / estimate.bits < 1.5
+
+
+@pytest.mark.skipif(not has_host_kernels(), reason="this installation has no kernels")
+@pytest.mark.parametrize(("n_slots", "spacing"), [(1, 1.0), (2, 0.37), (300, 0.37), (5000, 1e-3)])
+def test_the_kernel_ranks_as_numpy_does(n_slots: int, spacing: float) -> None:
+    slots = np.random.default_rng(n_slots).integers(0, n_slots, SHAPE)
+    values = (slots * spacing - 20).astype(np.float32)
+    expected, ranked = (rank(values, -20.0, spacing, n_slots) for rank in (rank_in_slots, rank_by_kernel))
+    assert expected is not None
+    assert ranked is not None
+    for of_reference, of_kernel in zip(expected, ranked, strict=True):
+        np.testing.assert_array_equal(of_kernel, of_reference)
+        assert of_kernel.dtype == of_reference.dtype
+
+
+@pytest.mark.skipif(not has_host_kernels(), reason="this installation has no kernels")
+@pytest.mark.parametrize("other", [np.float32(-0.0), np.nextafter(np.float32(2), np.float32(3))])
+def test_values_that_share_a_slot_have_no_ranks(other: np.float32) -> None:
+    values = np.array([0, 1, 2, 3, other], np.float32).reshape(1, 1, 5)
+    assert rank_in_slots(values, 0.0, 1.0, 4) is None
+    assert rank_by_kernel(values, 0.0, 1.0, 4) is None

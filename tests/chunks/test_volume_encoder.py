@@ -8,7 +8,7 @@ from example_chunks import smooth_values
 from tiny_model.transform_coder import BlockMeanCoder
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
-from nvc_jax.chunks.payload import parse_payload
+from nvc_jax.chunks.payload import PayloadKind, parse_payload
 from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk
 from nvc_jax.chunks.value_range import find_value_range
 from nvc_jax.chunks.volume_encoder import VolumeEncoder
@@ -170,11 +170,14 @@ def test_an_error_in_a_batch_loses_no_chunk_before_it() -> None:
 class EstimatingCoder(CountingCoder):
     """A coder that knows what it costs, and states twice as much."""
 
+    n_estimated = 0
+
     def encode_below(self, chunk: ChunkToEncode) -> Any:
         stream, reconstruct = BlockMeanCoder.encode(self, *chunk.encode_arguments)
         steps = (reconstruct() - chunk.values) / (chunk.high - chunk.low) / chunk.step
         errors = np.square(steps, dtype=np.float64)
         estimate = 2 * (8 * len(stream) + 6 * float(errors.sum()))
+        self.n_estimated += 1
         if estimate > chunk.limit:
             return DearChunk(estimate)
         self.n_encoded += 1
@@ -186,6 +189,20 @@ def noisy_blocks() -> np.ndarray:
     generator = np.random.default_rng(0)
     levels = generator.normal(size=(4, 4, 18)).repeat(8, 0).repeat(8, 1).repeat(8, 2)
     return (levels + 0.1 * generator.normal(size=levels.shape)).astype(np.float32)
+
+
+def test_under_a_bound_a_lattice_alone_is_tried_where_it_was_clearly_cheaper() -> None:
+    values = noisy_blocks()
+    value_range = find_value_range([values])
+    regions = chunk_regions(values.shape, CHUNK)
+    target = ChunkTarget(0.05 * value_range.width, 0.1 * value_range.width)
+    coder = EstimatingCoder({"pattern": np.zeros((2, 2, 2), np.float32)}, CHUNK)
+    encoder = VolumeEncoder(coder, ts.array(values), CHUNK, value_range)
+    encoder.learn(target)
+    n_of_pilots = coder.n_estimated
+    stored = [encoder.encode(region, target) for region in regions]
+    assert 0 < coder.n_estimated == n_of_pilots < len(regions)
+    assert {parse_payload(one, CHUNK).kind for one in stored} == {PayloadKind.LATTICE}
 
 
 def test_lessons_tell_the_better_way_whatever_the_order() -> None:

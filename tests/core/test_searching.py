@@ -14,3 +14,12 @@ def test_counts_are_those_of_numpy(n: int) -> None:
     below, not_above = (np.searchsorted(ascending, numbers, side) for side in ("left", "right"))
     np.testing.assert_array_equal(count_below(ascending, numbers), below)
     np.testing.assert_array_equal(count_not_above(ascending, numbers), not_above)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint32])
+@pytest.mark.parametrize("shape", [(0,), (1,), (2, 3, 40)])
+def test_different_integers_are_those_of_numpy(dtype: type, shape: tuple[int, ...]) -> None:
+    integers = np.random.default_rng(0).integers(0, 50, shape).astype(dtype)
+    different = searching.different_integers(integers)
+    np.testing.assert_array_equal(different, np.unique(integers))
+    assert different.dtype == dtype

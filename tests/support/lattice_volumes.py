@@ -19,7 +19,9 @@ def code_fixed(
 def code_values(values: np.ndarray, max_error: float, padded_shape: Shape3) -> tuple[bytes, np.ndarray]:
     """Code a volume under a bound; arguments are those of ``fix_values``, results of ``encode_values``."""
     fixed = fix_values(values, max_error, padded_shape)
-    return encode_values(fixed, plan_stream(fixed.volume))
+    stored, decoded, largest = encode_values(fixed, plan_stream(fixed.volume))
+    assert largest <= max_error
+    return stored, decoded
 
 
 def estimate_values(
