@@ -5,7 +5,15 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from nvc_jax.autoencoder import slabs, tile_kernels, tile_layout, whole_volume
+from nvc_jax.autoencoder import (
+    slabs,
+    tile_blend_decoder,
+    tile_kernels,
+    tile_layout,
+    tile_window_encoder,
+    tile_windows,
+    whole_volume,
+)
 from nvc_jax.autoencoder.arithmetic import FLOAT32, arithmetic_of_gpus, arithmetic_of_tpus
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, dequantize, quantize
 from nvc_jax.autoencoder.networks import DenseAutoencoder, bind
@@ -72,6 +80,8 @@ def encode_region(
     def in_tiles(params: Params, volume: jax.Array, *limits: jax.Array) -> jax.Array:
         model = bind(config, params, arithmetic_of_tpus(precision))
         if isinstance(model, DenseAutoencoder):
+            if tile_windows.can_run(model, shape):
+                return tile_window_encoder.encode(model, volume, *limits)
             has_kernel = not config.margin and tile_kernels.can_run(model, shape)
             return (tile_kernels if has_kernel else tile_layout).encode(model, volume, *limits)
         return whole_volume.encode(model, volume, *limits)
@@ -137,6 +147,12 @@ def decode_blocks(
             and tile_kernels.can_run(model, encoded.shape)
         ):
             return tile_kernels.decode(model, encoded)
+        if (
+            isinstance(model, DenseAutoencoder)
+            and mode == "blend"
+            and tile_windows.can_run(model, encoded.shape)
+        ):
+            return tile_blend_decoder.decode(model, encoded)
         if isinstance(model, DenseAutoencoder) and (mode == "crop" or whole_volume.fits(model)):
             return tile_layout.decode(model, encoded, mode)
         return whole_volume.decode(model, encoded, mode)

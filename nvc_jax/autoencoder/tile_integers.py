@@ -1,4 +1,4 @@
-"""Products of integers within kernels of TPUs, whose matrix units take eight bits at twice the pace of bfloat16.
+"""Products of integers in kernels of TPUs, whose matrix units take eight bits at twice the pace of bfloat16.
 
 A number of fifteen bits has two parts, of which the first counts 128 times. The product of two such numbers
 takes three passes, without that of both second parts, in half the time of three passes of bfloat16.
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 PART = 1 << 7
 """Weight of a first part."""
@@ -38,3 +39,9 @@ def to_integers(values: jax.Array, axis: int | None) -> Integers:
     first = numbers >> 7
     second = (numbers & PART - 1) - PART // 2
     return Integers(first.astype(jnp.int8), second.astype(jnp.int8), scale)
+
+
+def multiply(left: jax.Array, right: jax.Array) -> jax.Array:
+    """Multiply int8 (n, k) by int8 (k, m): int32 (n, m)."""
+    contracted = (((1,), (0,)), ((), ()))
+    return lax.dot_general(left, right, contracted, preferred_element_type=jnp.int32)

@@ -77,8 +77,10 @@ def encode(
     assert not model.config.margin
     shape = check_shape(volume.shape)
     first = model.encoder[0].kernel[...].reshape(BLOCK, BLOCK, BLOCK, -1).transpose(0, 2, 1, 3)
-    layers = make_layer(first.reshape(BLOCK**3, -1), bias_of(model.encoder[0]))
-    layers += make_layers((*list(model.encoder)[1:], model.mean))
+    layers = (
+        *make_layer(first.reshape(BLOCK**3, -1), bias_of(model.encoder[0])),
+        *make_layers((*list(model.encoder)[1:], model.mean)),
+    )
     grid = grid_shape(shape, BLOCK)
     limits = jnp.stack([minimum, normalization_scale(minimum, maximum)])
     return run(

@@ -66,7 +66,9 @@ def activate(outputs: jax.Array) -> jax.Array:
 
 
 def swap_in_kernel(registers: Sequence[jax.Array]) -> list[jax.Array]:
-    """Swap lanes as ``swap_lanes`` does, by the rotation that TPUs have."""
+    """Swap lanes of arrays (…, 128) as ``swap_lanes`` does, by the rotation that TPUs have."""
     from jax.experimental.pallas import tpu
 
-    return swap_lanes(registers, tpu.roll)
+    shape = registers[0].shape
+    swapped = swap_lanes([array.reshape(-1, LANES) for array in registers], tpu.roll)
+    return [array.reshape(shape) for array in swapped]
