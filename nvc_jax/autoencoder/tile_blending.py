@@ -181,8 +181,9 @@ def blend_along_y(
     for block in range(TILE_Y):
         number = y * TILE_Y + block
         others.append(jnp.where(is_low, rims[block], rims[block + 2]))
-        exists = [jnp.where(has_other, 1.0, 0.0) for has_other in (number > 0, number + 1 < geometry.grid[1])]
-        weights.append(base * jnp.where(is_low, *exists))
+        before = jnp.where(number > 0, base, 0.0)
+        after = jnp.where(number + 1 < geometry.grid[1], base, 0.0)
+        weights.append(jnp.where(is_low, before, after))
     own, other, weight = jnp.stack(cores), jnp.stack(others), jnp.stack(weights)[:, None, None]
     planes = []
     for half in range(2):
