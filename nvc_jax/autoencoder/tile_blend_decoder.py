@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from nvc_jax.autoencoder.encoded import EncodedLatents
@@ -105,15 +106,17 @@ def _last_layer(model: DenseAutoencoder) -> tuple[jax.Array, ...]:
         First parts of its kernel, int8 (1728, units); second and first parts beside each other, int8
         (1728, 2 · units); the factor of second parts, float32 (1, 128); the bias, float32 (1728, 128).
     """
-    units = model.output.kernel[...].shape[0]
-    both = jnp.concatenate([model.output.kernel[...], bias_of(model.output).reshape(1, -1)]) * 0.5
-    voxels = both.reshape(units + 1, SIDE // PLANES, PLANES, SIDE, SIDE)
-    parts = [part.reshape(units + 1, SIDE // PLANES, -1) for part in arrange(voxels)]
-    rows = jnp.concatenate(parts, axis=2).reshape(units + 1, -1).T
-    integers = to_integers(rows[:, :units], axis=None)
-    parts = [integers.first, jnp.concatenate([integers.second, integers.first], axis=1)]
+    planes = np.arange(SIDE**3).reshape(SIDE // PLANES, PLANES, SIDE, SIDE)
+    parts = [part.reshape(SIDE // PLANES, -1) for part in arrange(planes)]
+    places = np.concatenate(parts, axis=1).ravel()
+    kernel, bias = model.output.kernel[...].T * 0.5, bias_of(model.output).reshape(-1, 1) * 0.5
+    kernel, bias = (
+        jnp.take(part, places, axis=0, mode="clip", unique_indices=True) for part in (kernel, bias)
+    )
+    integers = to_integers(kernel, axis=None)
+    both = jnp.concatenate([integers.second, integers.first], axis=1)
     factor = jnp.broadcast_to(integers.scale * PART, (1, LANES))
-    return *parts, factor, jnp.broadcast_to(rows[:, units:], (len(rows), LANES))
+    return integers.first, both, factor, jnp.broadcast_to(bias, (len(bias), LANES))
 
 
 def _decode_program(geometry: BlendGeometry, limits: Any, *references: Any) -> None:

@@ -107,7 +107,7 @@ def swap_tiles(
     for x in range(MARGIN):
         for place_x, by in ((x, -1), (BLOCK - MARGIN + x, 1)):
             other = neighbour(cores, SIDE - MARGIN + x if by < 0 else x, by)
-            weight = jnp.where(exists[by > 0], WEIGHTS[place_x], 0.0)
+            weight = jnp.where(exists[by > 0], WEIGHTS[place_x], 0.0)[None, None]
             own[place_x] = own[place_x] + weight * (other - own[place_x])
     pairs = _blend_rims(rims[column], neighbour(rims, -1, -1), neighbour(rims, 0, 1), exists)
     registers = [
@@ -146,7 +146,8 @@ def _blend_rims(
     is_outer = is_outer_row()
     for pair, other, has_other in ((0, before, exists[0]), (-1, after, exists[1])):
         x = 0 if pair == 0 else BLOCK - MARGIN
-        weight = jnp.where(has_other, jnp.where(is_outer, WEIGHTS[x], WEIGHTS[x + 1]), 0.0)
+        of_rows = jnp.where(is_outer, WEIGHTS[x], WEIGHTS[x + 1])
+        weight = jnp.where(has_other, of_rows, 0.0)[None, None]
         pairs[pair] = pairs[pair] + weight * (other - pairs[pair])
     return [_to_words(pair) for pair in pairs]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nvc_jax.autoencoder.networks import DenseAutoencoder
 from nvc_jax.autoencoder.tile_integers import PART, multiply, to_integers
@@ -78,17 +79,14 @@ def _first_layer(kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, ...]:
         First parts of its kernel and, below, second parts, int8 (2 · units, 1728); the factor of products of
         second parts, float32 (units, 1); the bias, likewise.
     """
-    voxels = kernel.T.reshape(-1, SIDE, SIDE, SIDE)
-    planes = voxels.reshape(-1, SIDE // GROUP, GROUP, SIDE, SIDE)
-    planes = jnp.stack([planes[:, :, plane] for plane in PLANES], axis=2)
-    parts = [part.transpose(0, 3, 1, 4, 2).reshape(len(voxels), -1) for part in arrange(planes)]
-    integers = to_integers(jnp.concatenate(parts, axis=1), axis=1)
+    planes = np.arange(SIDE**3).reshape(1, SIDE // GROUP, GROUP, SIDE, SIDE)[:, :, list(PLANES)]
+    places = [part.transpose(0, 3, 1, 4, 2).ravel() for part in arrange(planes)]
+    rows = jnp.take(kernel, np.concatenate(places), axis=0, mode="clip", unique_indices=True)
+    integers = to_integers(rows.T, axis=1)
     factor = integers.scale * (PART / LARGEST_VOXEL)
-    # A voxel is 128 · (first + 128) + second, and both parts of the kernel are for second - 64.
-    middle = kernel.sum(axis=0) * ((PART * PART + PART // 2) / LARGEST_VOXEL)
-    rest = integers.first.astype(jnp.int32).sum(axis=1, keepdims=True).astype(jnp.float32) * (PART // 2)
-    bias = (bias + middle).reshape(-1, 1) - factor * rest
-    return jnp.concatenate([integers.first, integers.second]), factor, bias
+    # A voxel is 128 · (first + 128) + second.
+    bias = bias + kernel.sum(axis=0) * (PART * PART / LARGEST_VOXEL)
+    return jnp.concatenate([integers.first, integers.second]), factor, bias.reshape(-1, 1)
 
 
 def _encode_program(geometry: WindowGeometry, limits: Any, volume: Any, *references: Any) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from nvc_jax.autoencoder.networks import BlockAutoencoder, DenseAutoencoder
@@ -47,13 +48,13 @@ def can_run(model: BlockAutoencoder, shape: Shape3) -> bool:
     )
 
 
-def arrange(voxels: jax.Array) -> tuple[jax.Array, jax.Array]:
+def arrange(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Order the voxels of blocks (…, 12, 12, 12) by z, x and y: cores (…, z, 12, 8), rims (…, z, 6, 8)."""
     core = voxels[..., MARGIN:-MARGIN, :].swapaxes(-1, -2)
     head, tail = voxels[..., :MARGIN, :], voxels[..., -MARGIN:, :]
     even, odd = slice(0, None, 2), slice(1, None, 2)
     rim = [tail[..., even], head[..., odd], tail[..., odd], head[..., even]]
-    return core, jnp.concatenate(rim, axis=-2).swapaxes(-1, -2)
+    return core, np.concatenate(rim, axis=-2).swapaxes(-1, -2)
 
 
 def rows_and_lanes() -> tuple[jax.Array, jax.Array]:

@@ -41,10 +41,10 @@ def test_programs_beyond_the_kernels_are_told() -> None:
 
 
 def test_registers_have_every_voxel_once() -> None:
-    voxels = jnp.arange(12**3).reshape(12, 12, 12)
+    voxels = np.arange(12**3).reshape(12, 12, 12)
     core, rim = arrange(voxels)
     assert (core.shape, rim.shape) == ((12, 12, 8), (12, 6, 8))
-    np.testing.assert_array_equal(core, np.asarray(voxels)[:, 2:-2].swapaxes(1, 2))
+    np.testing.assert_array_equal(core, voxels[:, 2:-2].swapaxes(1, 2))
     both = np.sort(np.concatenate([core.ravel(), rim.ravel()]))
     np.testing.assert_array_equal(both, np.arange(12**3))
     # Rows 0, 1, 6 and 7 have an even x; 0 and 1 are behind the core, 6 and 7 before it.
