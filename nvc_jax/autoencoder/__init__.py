@@ -5,11 +5,13 @@ Each block of a volume passes alone through a network that turns it into a few n
 ``convolutions`` and ``arithmetic`` (precision of products), ``latent_stream`` (entropy coding of the
 latents), ``encoded`` and ``codec`` (a volume to an encoded volume and back) with its forms ``slabs`` for
 CPUs, ``whole_volume`` for GPUs, with the kernels ``group_first_layer`` and ``group_blend`` and their
-``group_indices``, and for TPUs ``tile_layout``, with the kernels ``tile_kernels`` and ``tile_range``,
-their ``tile_programs`` and ``tile_operations``, ``chunk_encoder`` and ``chunk_decoder`` (chunks of
-containers), and ``model``, which offers all this to the rest of the package. The folder ``training`` trains
-them. The package imports ``core``, ``native``, ``io``, ``entropy``, ``training`` and ``chunks``; it knows
-neither spectral models nor containers.
+``group_indices``, and for TPUs ``tile_layout``, with the kernels ``tile_kernels``, ``tile_range``
+and, for blocks with margins, ``tile_window_encoder`` with ``tile_window_reader``, and ``tile_blend_decoder``
+with ``tile_blending`` and ``tile_writer``. All these share ``tile_programs``, ``tile_operations``,
+``tile_layers``, ``tile_integers`` and ``tile_windows``. Then come ``chunk_encoder`` and ``chunk_decoder``
+(chunks of containers), and ``model``, which offers all this to the rest of the package. The folder
+``training`` trains them. The package imports ``core``, ``native``, ``io``, ``entropy``, ``training`` and
+``chunks``; it knows neither spectral models nor containers.
 """
 
 from typing import TYPE_CHECKING

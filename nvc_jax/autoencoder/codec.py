@@ -1,11 +1,22 @@
 """A volume to its blocks' latents and back, each direction one compiled program (paper, section 2)."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
-from nvc_jax.autoencoder import slabs, tile_kernels, tile_layout, whole_volume
+from nvc_jax.autoencoder import (
+    slabs,
+    tile_blend_decoder,
+    tile_kernels,
+    tile_layout,
+    tile_window_encoder,
+    tile_windows,
+    whole_volume,
+)
 from nvc_jax.autoencoder.arithmetic import FLOAT32, arithmetic_of_gpus, arithmetic_of_tpus
 from nvc_jax.autoencoder.encoded import EncodedLatents, EncodedLatentStream, dequantize, quantize
 from nvc_jax.autoencoder.networks import DenseAutoencoder, bind
@@ -71,10 +82,13 @@ def encode_region(
 
     def in_tiles(params: Params, volume: jax.Array, *limits: jax.Array) -> jax.Array:
         model = bind(config, params, arithmetic_of_tpus(precision))
-        if isinstance(model, DenseAutoencoder):
-            has_kernel = not config.margin and tile_kernels.can_run(model, shape)
-            return (tile_kernels if has_kernel else tile_layout).encode(model, volume, *limits)
-        return whole_volume.encode(model, volume, *limits)
+        if not isinstance(model, DenseAutoencoder):
+            return whole_volume.encode(model, volume, *limits)
+        if tile_windows.can_run(model, shape):
+            return _one_by_one(tile_window_encoder.encode, model, volume, *limits)
+        if not config.margin and tile_kernels.can_run(model, shape):
+            return _one_by_one(tile_kernels.encode, model, volume, *limits)
+        return tile_layout.encode(model, volume, *limits)
 
     with_kernels = functools.partial(at_once, has_kernels=has_group_kernels())
     shape = check_shape(volume.shape)
@@ -131,16 +145,26 @@ def decode_blocks(
 
     def in_tiles(params: Params, encoded: EncodedLatents) -> jax.Array:
         model = bind(config, params, arithmetic_of_tpus(precision))
-        if (
-            isinstance(model, DenseAutoencoder)
-            and mode == "crop"
-            and tile_kernels.can_run(model, encoded.shape)
-        ):
-            return tile_kernels.decode(model, encoded)
-        if isinstance(model, DenseAutoencoder) and (mode == "crop" or whole_volume.fits(model)):
-            return tile_layout.decode(model, encoded, mode)
+        if isinstance(model, DenseAutoencoder):
+            if mode == "blend" and tile_windows.can_run(model, encoded.shape):
+                return _one_by_one(tile_blend_decoder.decode, model, encoded)
+            if mode == "crop" and tile_kernels.can_run(model, encoded.shape):
+                return _one_by_one(tile_kernels.decode, model, encoded)
+            if mode == "crop" or whole_volume.fits(model):
+                return tile_layout.decode(model, encoded, mode)
         return whole_volume.decode(model, encoded, mode)
 
     with_kernels = functools.partial(at_once, has_kernels=has_group_kernels())
     result = jax.ShapeDtypeStruct(encoded.shape, jnp.dtype(encoded.dtype))
     return choose_form(Forms(in_slabs, at_once, with_kernels, in_tiles), result, params, encoded)
+
+
+def _one_by_one(code: Callable[..., jax.Array], model: DenseAutoencoder, *arguments: Any) -> jax.Array:
+    """Run kernels of TPUs, which take no batches: ``jax.vmap`` runs them once for each volume."""
+    graph, params = nnx.split(model)
+
+    def run(params: Any, *arguments: Any) -> jax.Array:
+        return code(nnx.merge(graph, params), *arguments)
+
+    result: jax.Array = jax.custom_batching.sequential_vmap(run)(params, *arguments)
+    return result

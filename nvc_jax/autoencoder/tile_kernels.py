@@ -5,8 +5,6 @@ Here a program of ``tile_programs`` does so in registers, between memory and the
 """
 
 import functools
-import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,17 +13,24 @@ from flax import nnx
 from jax import lax
 
 from nvc_jax.autoencoder.encoded import EncodedLatents
-from nvc_jax.autoencoder.networks import LEAKY_SLOPE, BlockAutoencoder, DenseAutoencoder
+from nvc_jax.autoencoder.networks import BlockAutoencoder, DenseAutoencoder
+from nvc_jax.autoencoder.tile_layers import (
+    LARGEST_LAYER,
+    activate,
+    apply_layers,
+    bias_of,
+    make_layer,
+    make_layers,
+    swap_in_kernel,
+)
 from nvc_jax.autoencoder.tile_operations import (
     BLOCK,
     LANES,
     TILE_X,
     TILE_Y,
-    Parts,
     from_lanes,
     multiply,
     split,
-    swap_lanes,
     to_lanes,
 )
 from nvc_jax.autoencoder.tile_programs import (
@@ -42,11 +47,6 @@ from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 
 PLANES = 2
 """Planes of voxels that are multiplied at once: they have as many voxels as a matrix unit has rows."""
-LARGEST_LAYER = 512
-"""Largest width of a layer: the parameters of all layers stay in a core's own memory."""
-
-_Layer = tuple[jax.Array, jax.Array, jax.Array]
-"""A layer: its kernel's two parts, bfloat16 (outputs, inputs), and its bias, float32 (outputs, 1)."""
 
 
 def can_run(model: BlockAutoencoder, shape: Shape3) -> bool:
@@ -77,16 +77,17 @@ def encode(
     assert not model.config.margin
     shape = check_shape(volume.shape)
     first = model.encoder[0].kernel[...].reshape(BLOCK, BLOCK, BLOCK, -1).transpose(0, 2, 1, 3)
-    layers = [_make_layer(first.reshape(BLOCK**3, -1), _bias_of(model.encoder[0]))]
-    for layer in (*list(model.encoder)[1:], model.mean):
-        layers.append(_make_layer(layer.kernel[...], _bias_of(layer)))
+    layers = (
+        *make_layer(first.reshape(BLOCK**3, -1), bias_of(model.encoder[0])),
+        *make_layers((*list(model.encoder)[1:], model.mean)),
+    )
     grid = grid_shape(shape, BLOCK)
     limits = jnp.stack([minimum, normalization_scale(minimum, maximum)])
     return run(
         functools.partial(_encode_program, shape),
         grid,
         jax.ShapeDtypeStruct((*grid, model.config.latent_dim), jnp.float32),
-        (limits, volume.astype(jnp.float32), *itertools.chain(*layers)),
+        (limits, volume.astype(jnp.float32), *layers),
         interpret=interpret,
     )
 
@@ -96,10 +97,9 @@ def decode(model: DenseAutoencoder, encoded: EncodedLatents, *, interpret: bool 
     m, side = model.config.margin, model.config.side
     core = slice(m, m + BLOCK)
     kernel = model.output.kernel[...].reshape(-1, side, side, side)[:, core, core, core]
-    bias = _bias_of(model.output).reshape(side, side, side)[core, core, core]
+    bias = bias_of(model.output).reshape(side, side, side)[core, core, core]
     kernel = kernel.transpose(0, 1, 3, 2).reshape(-1, BLOCK**3)
     bias = jnp.broadcast_to(bias.transpose(0, 2, 1).reshape(-1, 1), (BLOCK**3, LANES))
-    hidden = [_make_layer(layer.kernel[...], _bias_of(layer)) for layer in model.decoder]
     is_float32 = encoded.dtype == "float32"
     limits = jnp.stack([encoded.minimum, encoded.maximum]) if is_float32 else jnp.array([0, 1], jnp.float32)
     grid = check_shape(encoded.latents.shape[:3])
@@ -107,21 +107,10 @@ def decode(model: DenseAutoencoder, encoded: EncodedLatents, *, interpret: bool 
         functools.partial(_decode_program, grid),
         grid,
         jax.ShapeDtypeStruct(encoded.shape, jnp.float32),
-        (limits, encoded.latents, *itertools.chain(*hidden), *_make_layer(kernel, bias)),
+        (limits, encoded.latents, *make_layers(list(model.decoder)), *make_layer(kernel, bias)),
         interpret=interpret,
     )
     return volume if is_float32 else denormalize(volume, encoded.minimum, encoded.maximum, encoded.dtype)
-
-
-def _bias_of(layer: nnx.Linear) -> jax.Array:
-    assert layer.bias is not None
-    return layer.bias[...]
-
-
-def _make_layer(kernel: jax.Array, bias: jax.Array) -> _Layer:
-    """Prepare a layer for the kernels; ``kernel`` is float32 (inputs, outputs)."""
-    first, rest = split(kernel.T)
-    return first, rest, bias.reshape(kernel.shape[1], -1)
 
 
 def _encode_program(shape: Shape3, limits: Any, volume: Any, *references: Any) -> None:
@@ -144,7 +133,7 @@ def _encode_program(shape: Shape3, limits: Any, volume: Any, *references: Any) -
         part = slice(begin * BLOCK**2, (begin + PLANES) * BLOCK**2)
         kernels = (kernel[:, part], kernel_rest[:, part])
         sums += multiply(kernels, split(jnp.concatenate(tiles, axis=1)))
-    values = _apply_layers(layers, split(_activate(sums + bias[...])), is_last_linear=True)
+    values = apply_layers(layers, split(activate(sums + bias[...])), is_last_linear=True)
     for (layer, column), lanes in zip(TILES, LANES_OF_TILES, strict=True):
         blocks = from_lanes(values[:, lanes]).reshape(TILE_Y, TILE_X, -1)
         latents[layer, :, column * TILE_X : (column + 1) * TILE_X, :] = blocks
@@ -156,7 +145,7 @@ def _read_plane(shape: Shape3, limits: Any, volume: Any, plane: int, tile: tuple
     for y in range(0, PROGRAM_SHAPE[1], BLOCK):
         values = normalize_by(volume[z, y : y + BLOCK, x : x + LANES], limits[0], limits[1])
         rows.append(zero_outside(values, shape, (z, y, x)))
-    return jnp.concatenate(_swap_lanes(rows), axis=0)
+    return jnp.concatenate(swap_in_kernel(rows), axis=0)
 
 
 def _decode_program(grid: Shape3, limits: Any, latents: Any, *references: Any) -> None:
@@ -175,50 +164,14 @@ def _decode_program(grid: Shape3, limits: Any, latents: Any, *references: Any) -
         blocks = latents[layer, :, column * TILE_X : (column + 1) * TILE_X, :].reshape(LANES, -1)
         in_lanes.append(to_lanes(zero_missing(blocks, grid, layer, column * TILE_X)))
     inputs = split(jnp.concatenate(in_lanes, axis=0))
-    hidden = split(_apply_layers(layers, inputs, is_first_transposed=True))
+    hidden = split(apply_layers(layers, inputs, is_first_transposed=True))
     for plane in range(BLOCK):
         part = slice(plane * BLOCK**2, (plane + 1) * BLOCK**2)
         products = multiply((kernel[part, :], kernel_rest[part, :]), hidden)
         for (layer, column), lanes in zip(TILES, LANES_OF_TILES, strict=True):
             unit = nnx.sigmoid(products[:, lanes] + bias[part, :])
             values = denormalize(unit, limits[0], limits[1], jnp.float32)
-            rows = _swap_lanes([values[x * BLOCK : (x + 1) * BLOCK] for x in range(BLOCK)])
+            rows = swap_in_kernel([values[x * BLOCK : (x + 1) * BLOCK] for x in range(BLOCK)])
             z, x = layer * BLOCK + plane, column * LANES
             for y, row in enumerate(rows):
                 volume[z, y * BLOCK : (y + 1) * BLOCK, x : x + LANES] = row
-
-
-def _apply_layers(
-    references: Sequence[Any],
-    values: Parts,
-    *,
-    is_last_linear: bool = False,
-    is_first_transposed: bool = False,
-) -> jax.Array:
-    """Apply layers to the blocks in lanes: float32 (outputs, 128).
-
-    Args:
-        references: the parts of each layer, one layer after the other.
-        values: parts of inputs (inputs, 128), or transposed.
-        is_last_linear: whether the last layer has no leaky ReLU.
-        is_first_transposed: whether the inputs are transposed.
-    """
-    outputs, n_layers = jnp.zeros((1, LANES), jnp.float32), len(references) // 3
-    for index in range(n_layers):
-        kernel, rest, bias = references[3 * index : 3 * index + 3]
-        values = split(outputs) if index else values
-        transposes = is_first_transposed and index == 0
-        outputs = multiply((kernel[...], rest[...]), values, transposes_right=transposes) + bias[...]
-        if not (is_last_linear and index == n_layers - 1):
-            outputs = _activate(outputs)
-    return outputs
-
-
-def _activate(outputs: jax.Array) -> jax.Array:
-    return jnp.where(outputs >= 0, outputs, LEAKY_SLOPE * outputs)
-
-
-def _swap_lanes(registers: Sequence[jax.Array]) -> list[jax.Array]:
-    from jax.experimental.pallas import tpu
-
-    return swap_lanes(registers, tpu.roll)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-_PRESCALE = 2**-4
+PRESCALE = 2**-4
 """Factor applied to values before their differences are taken.
 
 The difference of two large float32 might overflow, and the inverse of such a difference underflow.
@@ -42,14 +42,14 @@ def normalize(volume: jax.Array, minimum: ArrayLike, maximum: ArrayLike) -> jax.
 
 def normalization_scale(minimum: ArrayLike, maximum: ArrayLike) -> jax.Array:
     """Get the factor, float32, by which ``normalize`` maps differences; 0 where all values map to 0."""
-    prescale = jnp.float32(_PRESCALE)
+    prescale = jnp.float32(PRESCALE)
     scaled_range = prescale * maximum - prescale * minimum
     return jnp.where(scaled_range >= jnp.finfo(jnp.float32).tiny, 1 / scaled_range, 0)
 
 
 def normalize_by(volume: jax.Array, minimum: ArrayLike, scale: jax.Array) -> jax.Array:
     """Map values to [0, 1] as ``normalize`` does, given ``normalization_scale``."""
-    prescale = jnp.float32(_PRESCALE)
+    prescale = jnp.float32(PRESCALE)
     unit = jnp.clip((prescale * volume.astype(jnp.float32) - prescale * minimum) * scale, 0, 1)
     return jnp.where(jnp.isnan(unit), 0, unit)
 

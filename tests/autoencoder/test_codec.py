@@ -136,3 +136,19 @@ def test_programs_of_every_dtype_lower_for_accelerators(dtype: str, platform: st
 
         traced = jax.jit(code).trace(jax.ShapeDtypeStruct((13, 17, 9), jnp.dtype(dtype)))
         assert traced.lower(lowering_platforms=(platform,)).as_text()
+
+
+@pytest.mark.parametrize("margin", [0, 2])
+def test_volumes_of_a_batch_are_coded_by_kernels_of_tpus(margin: int) -> None:
+    """These kernels take no batches by themselves."""
+    config = DenseConfig(margin=margin, hidden_sizes=(16,), latent_dim=8)
+    params = init_params(config, key=jax.random.key(0))
+    mode = "blend" if margin else "crop"
+
+    def code(volume: jax.Array) -> jax.Array:
+        encoded = autoencoder.encode_blocks(config, params, volume, None, precision=FAST)
+        return autoencoder.decode_blocks(config, params, encoded, mode, precision=FAST)
+
+    volumes = jax.ShapeDtypeStruct((2, 16, 64, 256), jnp.float32)
+    lowered = jax.jit(jax.vmap(code)).trace(volumes).lower(lowering_platforms=("tpu",))
+    assert lowered.as_text().count("tpu_custom_call") >= 3  # the range, encoding and decoding

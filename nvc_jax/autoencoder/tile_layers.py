@@ -1,0 +1,74 @@
+"""Layers within kernels of TPUs: three products of bfloat16 for each, and what they give to the next."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from nvc_jax.autoencoder.networks import LEAKY_SLOPE
+from nvc_jax.autoencoder.tile_operations import LANES, Parts, multiply, split, swap_lanes
+
+LARGEST_LAYER = 512
+"""Largest width of a layer: the parameters of all layers stay in a core's own memory."""
+
+Layer = tuple[jax.Array, jax.Array, jax.Array]
+"""A layer: its kernel's two parts, bfloat16 (outputs, inputs), and its bias, float32 (outputs, 1)."""
+
+
+def bias_of(layer: nnx.Linear) -> jax.Array:
+    """Get the bias of a layer, float32 (outputs,)."""
+    assert layer.bias is not None
+    return layer.bias[...]
+
+
+def make_layer(kernel: jax.Array, bias: jax.Array) -> Layer:
+    """Prepare a layer for the kernels; ``kernel`` is float32 (inputs, outputs)."""
+    first, rest = split(kernel.T)
+    return first, rest, bias.reshape(kernel.shape[1], -1)
+
+
+def make_layers(layers: Sequence[nnx.Linear]) -> tuple[jax.Array, ...]:
+    """Prepare layers: their parts, one layer after the other."""
+    return tuple(part for layer in layers for part in make_layer(layer.kernel[...], bias_of(layer)))
+
+
+def apply_layers(
+    references: Sequence[Any],
+    values: Parts,
+    *,
+    is_last_linear: bool = False,
+    is_first_transposed: bool = False,
+) -> jax.Array:
+    """Apply layers to the blocks in lanes: float32 (outputs, 128).
+
+    Args:
+        references: the parts of each layer, one layer after the other.
+        values: parts of inputs (inputs, 128), or transposed.
+        is_last_linear: whether the last layer has no leaky ReLU.
+        is_first_transposed: whether the inputs are transposed.
+    """
+    outputs, n_layers = jnp.zeros((1, LANES), jnp.float32), len(references) // 3
+    for index in range(n_layers):
+        kernel, rest, bias = references[3 * index : 3 * index + 3]
+        values = split(outputs) if index else values
+        transposes = is_first_transposed and index == 0
+        outputs = multiply((kernel[...], rest[...]), values, transposes_right=transposes) + bias[...]
+        if not (is_last_linear and index == n_layers - 1):
+            outputs = activate(outputs)
+    return outputs
+
+
+def activate(outputs: jax.Array) -> jax.Array:
+    """Apply the leaky ReLU."""
+    return jnp.where(outputs >= 0, outputs, LEAKY_SLOPE * outputs)
+
+
+def swap_in_kernel(registers: Sequence[jax.Array]) -> list[jax.Array]:
+    """Swap lanes of arrays (…, 128) as ``swap_lanes`` does, by the rotation that TPUs have."""
+    from jax.experimental.pallas import tpu
+
+    shape = registers[0].shape
+    swapped = swap_lanes([array.reshape(-1, LANES) for array in registers], tpu.roll)
+    return [array.reshape(shape) for array in swapped]

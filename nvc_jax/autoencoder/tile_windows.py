@@ -1,0 +1,100 @@
+"""Blocks with margins in kernels of TPUs: which of their voxels are in which register.
+
+A block is 12 voxels wide: its core and two more on each side. The lanes of a register are the blocks of a
+tile (``tile_operations``). A register of the *core* has the eight voxels along y of the core. The four others
+are the *rim*. A register has the rim of an even x in its outer rows, 0, 1, 6 and 7, and that of the next x in
+the inner ones. Rows 0 and 1 overlap the first rows of the next block along y, and rows 6 and 7 the
+last of the previous one. The rim of an odd x is turned by four rows.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nvc_jax.autoencoder.networks import BlockAutoencoder, DenseAutoencoder
+from nvc_jax.autoencoder.tile_layers import LARGEST_LAYER
+from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, TILE_Y
+from nvc_jax.core.platforms import may_use_tpu_kernels
+from nvc_jax.core.shapes import Shape3
+
+MARGIN = 2
+"""Width of a margin in voxels, that of the paper's models."""
+SIDE = BLOCK + 2 * MARGIN
+"""Side of a block with its margins."""
+LAYERS = 2
+"""Layers of blocks of a program."""
+LEAST_SHAPE = (LAYERS * BLOCK, TILE_Y * BLOCK, LANES)
+"""Least voxels of a volume along each axis."""
+LARGEST_WIDTH = 512
+"""Largest width of a volume: a program has all blocks along x."""
+VMEM_BYTES = 64 << 20
+"""Part of a core's own memory that a program may take: most of it is for the volume and registers."""
+
+
+def can_run(model: BlockAutoencoder, shape: Shape3) -> bool:
+    """Tell whether the kernels for margins code volumes of a shape by a model."""
+    if not isinstance(model, DenseAutoencoder) or not may_use_tpu_kernels():
+        return False
+    widths = (*model.config.hidden_sizes, model.config.latent_dim)  # type: ignore[attr-defined]
+    return (
+        (model.config.block_size, model.config.margin) == (BLOCK, MARGIN)
+        and model.arithmetic.precision == lax.Precision.HIGH
+        and max(widths) <= LARGEST_LAYER
+        and all(length >= least for length, least in zip(shape, LEAST_SHAPE, strict=True))
+        and shape[2] <= LARGEST_WIDTH
+    )
+
+
+def arrange(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Order the voxels of blocks (…, 12, 12, 12) by z, x and y: cores (…, z, 12, 8), rims (…, z, 6, 8)."""
+    core = voxels[..., MARGIN:-MARGIN, :].swapaxes(-1, -2)
+    head, tail = voxels[..., :MARGIN, :], voxels[..., -MARGIN:, :]
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    rim = [tail[..., even], head[..., odd], tail[..., odd], head[..., even]]
+    return core, np.concatenate(rim, axis=-2).swapaxes(-1, -2)
+
+
+def rows_and_lanes() -> tuple[jax.Array, jax.Array]:
+    """Get the row and the lane of each number of a register: int32 (8, 128)."""
+    row, lane = (lax.broadcasted_iota(jnp.int32, (BLOCK, LANES), axis) for axis in (0, 1))
+    return row, lane
+
+
+def is_outer_row() -> jax.Array:
+    """Tell the outer rows of a register: bool (8, 128)."""
+    row, _ = rows_and_lanes()
+    return (row < MARGIN) | (row >= BLOCK - MARGIN)
+
+
+def turn(registers: jax.Array) -> jax.Array:
+    """Turn registers (…, 8, 128) by four rows: inner ones become outer ones."""
+    from jax.experimental.pallas import tpu
+
+    shape = registers.shape
+    return tpu.roll(registers.reshape(-1, BLOCK, LANES), BLOCK // 2, 1).reshape(shape)
+
+
+def roll_lanes(registers: jax.Array, by: int) -> jax.Array:
+    """Rotate registers (…, 8, 128) by a number of lanes, which may be negative."""
+    from jax.experimental.pallas import tpu
+
+    return tpu.roll(registers.reshape(-1, LANES), by % LANES, 1).reshape(registers.shape)
+
+
+def of_neighbour(columns: Sequence[jax.Array], column: int, by: int, missing: jax.Array) -> jax.Array:
+    """Get what the neighbours along x have for the blocks in lanes.
+
+    Args:
+        columns: registers (…, 8, 128) of each tile along x.
+        column: of the tile.
+        by: -1 for the previous block along x, 1 for the next.
+        missing: what blocks without a neighbour get, (8, 128).
+    """
+    _, lane = rows_and_lanes()
+    own = roll_lanes(columns[column], -by * BLOCK)
+    has_other = 0 <= column + by < len(columns)
+    other = roll_lanes(columns[column + by], -by * BLOCK) if has_other else missing
+    return jnp.where(lane < BLOCK if by < 0 else lane >= LANES - BLOCK, other, own)

@@ -1,0 +1,37 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nvc_jax.autoencoder import tile_blend_decoder, tile_layout
+from nvc_jax.autoencoder.arithmetic import FAST, arithmetic_of_tpus
+from nvc_jax.autoencoder.config import DenseConfig
+from nvc_jax.autoencoder.encoded import EncodedLatents
+from nvc_jax.autoencoder.networks import DenseAutoencoder, bind, init_params
+
+CONFIG = DenseConfig(margin=2, hidden_sizes=(32,), latent_dim=5)
+ROUNDING = 1e-4
+"""Of the range: hidden values and parameters have fifteen bits, and voxels have sixteen."""
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((16, 64, 128), "uint8"), ((40, 70, 128), "float32"), ((19, 64, 140), "float32")]
+)
+def test_voxels_are_those_of_the_layout(shape: tuple, dtype: str) -> None:
+    model = bind(CONFIG, init_params(CONFIG, key=jax.random.key(0)), arithmetic_of_tpus(FAST))
+    assert isinstance(model, DenseAutoencoder)
+    grid = tuple(-(-side // 8) for side in shape)
+    latents = np.random.default_rng(0).normal(size=(*grid, CONFIG.latent_dim)).astype(np.float32)
+    low, high = (0, 200) if dtype == "uint8" else (-3, 3)
+    encoded = EncodedLatents(
+        latents=jnp.asarray(latents),
+        minimum=jnp.float32(low),
+        maximum=jnp.float32(high),
+        shape=shape,
+        dtype=dtype,
+    )
+    expected = tile_layout.decode(model, encoded, "blend")
+    decoded = tile_blend_decoder.decode(model, encoded, interpret=True)
+    assert (decoded.shape, decoded.dtype) == (expected.shape, expected.dtype)
+    difference = np.abs(np.asarray(decoded, np.float32) - np.asarray(expected, np.float32))
+    assert difference.max() <= (1 if dtype == "uint8" else ROUNDING * (high - low))
