@@ -41,7 +41,7 @@ def encode_labels(labels: np.ndarray, padded_shape: Shape3) -> bytes:
     ranks[table] = np.arange(len(table))
 
     axis = _choose_axis(labels)
-    slices = np.moveaxis(ranks.take(labels, mode="clip"), axis, 0)
+    slices = np.moveaxis(_look_up(ranks, labels, table), axis, 0)
     padded = _slices_first(padded_shape, axis)
     filled = np.zeros(padded_sides(padded), np.uint8)
     filled[tuple(slice(0, side) for side in slices.shape)] = slices
@@ -111,7 +111,8 @@ def decode_labels(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndar
     valid = np.asarray(ranks)[tuple(slice(0, side) for side in slices_shape)]
     padded_table = np.zeros(256, np.uint8)
     padded_table[:n_labels] = table
-    return np.ascontiguousarray(np.moveaxis(padded_table.take(valid, mode="clip"), 0, axis))
+    labels = _look_up(padded_table, valid, np.arange(n_labels, dtype=np.uint8))
+    return np.ascontiguousarray(np.moveaxis(labels, 0, axis))
 
 
 def _count_labels(labels: np.ndarray) -> np.ndarray:
@@ -128,6 +129,19 @@ def _count_labels(labels: np.ndarray) -> np.ndarray:
     n_pairs = flat.size // 2
     pairs = np.bincount(flat[: 2 * n_pairs].view(np.uint16), minlength=1 << 16).reshape(256, 256)
     return pairs.sum(0) + pairs.sum(1) + np.bincount(flat[2 * n_pairs :], minlength=256)
+
+
+def _look_up(table: np.ndarray, numbers: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Look up numbers, uint8, all of which are ``among`` those, in a table of 256.
+
+    NumPy makes indices of eight bytes for that: of few numbers each is replaced by itself.
+    """
+    if len(among) > _FEW_LABELS:
+        return table.take(numbers, mode="clip")
+    found = numbers.copy()
+    for number in among[table[among] != among]:
+        np.copyto(found, table[number], where=numbers == number)
+    return found
 
 
 def _slices_first(shape: Shape3, axis: int) -> Shape3:
