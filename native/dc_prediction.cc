@@ -15,9 +15,6 @@ namespace {
 // Axes along which each predictor takes differences: bits 1, 2 and 4 for z, y and x.
 constexpr std::array<int, 8> kPredictors = {0, 1, 2, 4, 3, 5, 6, 7};
 
-// Blocks whose first coefficient is DC, by their place along one axis.
-using Marks = const bool*;
-
 // Sums first coefficients along an axis, those that are no DC left out; each sum of such a block is 0.
 void SumAlong(const std::array<int64_t, 3>& sides, int axis, const std::vector<uint8_t>& is_dc, int32_t* sums) {
   int64_t inner = 1;
@@ -43,7 +40,7 @@ ffi::Error AccumulateDc(S32 differences, S32 predictor, Pred z_marks, Pred y_mar
     return ffi::Error::InvalidArgument("a grid has not three axes, or its axes not a mark for each block");
   }
   const std::array<int64_t, 3> sides = {dimensions[0], dimensions[1], dimensions[2]};
-  const Marks z = z_marks.typed_data(), y = y_marks.typed_data(), x = x_marks.typed_data();
+  const bool *z = z_marks.typed_data(), *y = y_marks.typed_data(), *x = x_marks.typed_data();
   const int64_t n = static_cast<int64_t>(differences.element_count());
   std::vector<uint8_t> is_dc(n);
   std::vector<int32_t> sums(n);

@@ -10,17 +10,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 
 from nvc_jax.autoencoder.encoded import EncodedLatents
 from nvc_jax.autoencoder.networks import BlockAutoencoder, DenseAutoencoder
 from nvc_jax.autoencoder.tile_layers import (
-    LARGEST_LAYER,
     activate,
     apply_layers,
     bias_of,
     make_layer,
     make_layers,
+    suits_kernels,
     swap_in_kernel,
 )
 from nvc_jax.autoencoder.tile_operations import (
@@ -42,7 +41,6 @@ from nvc_jax.autoencoder.tile_programs import (
     zero_outside,
 )
 from nvc_jax.core.normalization import denormalize, normalization_scale, normalize_by
-from nvc_jax.core.platforms import may_use_tpu_kernels
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 
 PLANES = 2
@@ -51,15 +49,7 @@ PLANES = 2
 
 def can_run(model: BlockAutoencoder, shape: Shape3) -> bool:
     """Tell whether the kernels code volumes of a shape by a model, in three passes of bfloat16."""
-    if not isinstance(model, DenseAutoencoder) or not may_use_tpu_kernels():
-        return False
-    widths = (*model.config.hidden_sizes, model.config.latent_dim)  # type: ignore[attr-defined]
-    return (
-        model.config.block_size == BLOCK
-        and model.arithmetic.precision == lax.Precision.HIGH
-        and max(widths) <= LARGEST_LAYER
-        and all(length >= least for length, least in zip(shape, PROGRAM_SHAPE, strict=True))
-    )
+    return suits_kernels(model, shape, PROGRAM_SHAPE)
 
 
 def encode(

@@ -6,15 +6,37 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 
-from nvc_jax.autoencoder.networks import LEAKY_SLOPE
-from nvc_jax.autoencoder.tile_operations import LANES, Parts, multiply, split, swap_lanes
+from nvc_jax.autoencoder.networks import LEAKY_SLOPE, BlockAutoencoder, DenseAutoencoder
+from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, Parts, multiply, split, swap_lanes
+from nvc_jax.core.platforms import may_use_tpu_kernels
+from nvc_jax.core.shapes import Shape3
 
 LARGEST_LAYER = 512
 """Largest width of a layer: the parameters of all layers stay in a core's own memory."""
 
 Layer = tuple[jax.Array, jax.Array, jax.Array]
 """A layer: its kernel's two parts, bfloat16 (outputs, inputs), and its bias, float32 (outputs, 1)."""
+
+
+def suits_kernels(model: BlockAutoencoder, shape: Shape3, least_shape: Shape3) -> bool:
+    """Tell whether a volume and the blocks and layers of a model suit kernels, in three passes of bfloat16.
+
+    Args:
+        model: of blocks.
+        shape: voxels of the volume along z, y, x.
+        least_shape: voxels that it must have at least.
+    """
+    if not isinstance(model, DenseAutoencoder) or not may_use_tpu_kernels():
+        return False
+    widths = (*model.config.hidden_sizes, model.config.latent_dim)  # type: ignore[attr-defined]
+    return (
+        model.config.block_size == BLOCK
+        and model.arithmetic.precision == lax.Precision.HIGH
+        and max(widths) <= LARGEST_LAYER
+        and all(length >= least for length, least in zip(shape, least_shape, strict=True))
+    )
 
 
 def bias_of(layer: nnx.Linear) -> jax.Array:

@@ -14,10 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nvc_jax.autoencoder.networks import BlockAutoencoder, DenseAutoencoder
-from nvc_jax.autoencoder.tile_layers import LARGEST_LAYER
+from nvc_jax.autoencoder.networks import BlockAutoencoder
+from nvc_jax.autoencoder.tile_layers import suits_kernels
 from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, TILE_Y
-from nvc_jax.core.platforms import may_use_tpu_kernels
 from nvc_jax.core.shapes import Shape3
 
 MARGIN = 2
@@ -36,16 +35,8 @@ VMEM_BYTES = 64 << 20
 
 def can_run(model: BlockAutoencoder, shape: Shape3) -> bool:
     """Tell whether the kernels for margins code volumes of a shape by a model."""
-    if not isinstance(model, DenseAutoencoder) or not may_use_tpu_kernels():
-        return False
-    widths = (*model.config.hidden_sizes, model.config.latent_dim)  # type: ignore[attr-defined]
-    return (
-        (model.config.block_size, model.config.margin) == (BLOCK, MARGIN)
-        and model.arithmetic.precision == lax.Precision.HIGH
-        and max(widths) <= LARGEST_LAYER
-        and all(length >= least for length, least in zip(shape, LEAST_SHAPE, strict=True))
-        and shape[2] <= LARGEST_WIDTH
-    )
+    is_margin_of_kernels = suits_kernels(model, shape, LEAST_SHAPE) and model.config.margin == MARGIN
+    return is_margin_of_kernels and shape[2] <= LARGEST_WIDTH
 
 
 def arrange(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -177,12 +177,12 @@ class TransformBodyCodec:
 
     def _round(self, unrounded: np.ndarray, correction: Correction | None, origin: int) -> np.ndarray:
         """Correct decoded values, unless there is no correction, and round them to the dtype."""
-        if correction is None and not self._is_wide and unrounded.dtype == self._dtype:
-            return unrounded  # the coder decodes to values of the chunk's range
-        if correction is None:
-            rounded = round_to_dtype(unrounded, self._rounded_dtype)
-        else:
+        if correction is not None:
             rounded = apply_correction(unrounded, correction, self._rounded_dtype)
+        elif not self._is_wide and unrounded.dtype == self._dtype:
+            rounded = unrounded  # the coder decodes to values of the chunk's range
+        else:
+            rounded = round_to_dtype(unrounded, self._rounded_dtype)
         return add_offsets(rounded, origin, self._dtype) if self._is_long else rounded
 
     def parse(self, body: bytes, valid_shape: Shape3) -> ParsedBody:

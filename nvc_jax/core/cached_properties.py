@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar, overload
 T = TypeVar("T")
 
 
-class CachedProperty(Generic[T]):
-    """Property whose value an object keeps once it is computed.
+class cached_property(Generic[T]):
+    """Property whose value an object keeps once it is computed; a decorator, named as that of ``functools``.
 
     Threads that ask one object for the value at the same time may compute it twice; they get the same one.
 
@@ -26,18 +26,14 @@ class CachedProperty(Generic[T]):
         self._name = name
 
     @overload
-    def __get__(self, instance: None, owner: type) -> "CachedProperty[T]": ...
+    def __get__(self, instance: None, owner: type) -> "cached_property[T]": ...
 
     @overload
     def __get__(self, instance: object, owner: type) -> T: ...
 
-    def __get__(self, instance: object | None, owner: type) -> "CachedProperty[T] | T":
+    def __get__(self, instance: object | None, owner: type) -> "cached_property[T] | T":
         if instance is None:
             return self
         # Later on, the object's own attribute comes before this one.
         value: T = instance.__dict__.setdefault(self._name, self._function(instance))
         return value
-
-
-cached_property = CachedProperty
-"""The decorator by its usual name."""

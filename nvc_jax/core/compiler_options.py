@@ -8,19 +8,19 @@ import jax
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Option = TypeVar("Option", bool, str)
 
 _OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False}
 """On CPUs XLA turns fused operations into code by way of MLIR, which takes 1.7 times as long as the way that
 it took before. By the older way sums over whole arrays are slower, and the last digits of sums of products
 may differ."""
-
-
 _ON_ONE_CORE = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner,dot-library-rewriter"}
 """On CPUs XLA shares large operations out to all cores, and the core that ends last goes on with the program.
 Where other threads keep these cores busy, each sharing has to wait for them: decoding several chunks at a
 time then takes a fifth longer."""
 
 
+@functools.cache
 def quick_compilation() -> dict[str, bool] | None:
     """Get options for ``jax.jit`` under which large programs compile sooner.
 
@@ -29,15 +29,16 @@ def quick_compilation() -> dict[str, bool] | None:
     Returns:
         The options; None where there are none for the default device, or XLA does not know them any more.
     """
-    return _OLD_EMITTERS if _are_known(*_OLD_EMITTERS.items()) else None
+    return _if_known(_OLD_EMITTERS)
 
 
+@functools.cache
 def on_one_core() -> dict[str, str] | None:
     """Get options for ``jax.jit`` under which a program keeps to one core of a CPU; see above.
 
     They are for programs that code one chunk, of which threads run several at a time.
     """
-    return _ON_ONE_CORE if _are_known(*_ON_ONE_CORE.items()) else None
+    return _if_known(_ON_ONE_CORE)
 
 
 def jit_on_one_core(function: Callable[P, R]) -> Callable[P, R]:
@@ -58,13 +59,12 @@ def jit_on_one_core(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-@functools.cache
-def _are_known(*options: tuple[str, Any]) -> bool:
-    """Tell whether the default device is a CPU, and XLA knows some options of its compiler."""
+def _if_known(options: dict[str, Option]) -> dict[str, Option] | None:
+    """Get options if the default device is a CPU, and XLA knows them."""
     if jax.default_backend() != "cpu":
-        return False
+        return None
     try:
-        jax.jit(lambda: 0, compiler_options=dict(options))()
+        jax.jit(lambda: 0, compiler_options={**options})()
     except jax.errors.JaxRuntimeError:
-        return False
-    return True
+        return None
+    return options

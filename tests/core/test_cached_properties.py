@@ -1,6 +1,6 @@
 import threading
 
-from nvc_jax.core.cached_properties import CachedProperty, cached_property
+from nvc_jax.core.cached_properties import cached_property
 
 SECONDS = 60
 """Time to wait for another thread, far more than it takes."""
@@ -26,7 +26,7 @@ def test_values_are_computed_once_for_each_object() -> None:
 
 
 def test_the_class_has_the_property_with_its_docstring() -> None:
-    assert isinstance(Counted.number, CachedProperty)
+    assert isinstance(Counted.number, cached_property)
     assert Counted.number.__doc__ == "Number that is computed."
 
 
