@@ -1,6 +1,6 @@
-// Ends of blocks: behind the last coefficient in scan order that may be coded as other than 0.
+// Numbers of integers of blocks that may be other than 0: those up to the last one in scan order, and some more.
 //
-// The specification is nvc_jax/spectral/block_ends.py; ends are equal bit for bit.
+// The specification is nvc_jax/spectral/block_ends.py; numbers are equal bit for bit.
 
 #include <algorithm>
 #include <cstdint>
@@ -45,14 +45,15 @@ NVC_FOR_AVX512 int32_t FindByAvx512(const Block& block) { return FindLast<16>(bl
 NVC_FOR_AVX2 int32_t FindByAvx2(const Block& block) { return FindLast<8>(block); }
 int32_t FindAnywhere(const Block& block) { return FindLast<8>(block); }
 
-ffi::Error FindEnds(F32 values, S32 classes, S32 tables, F32 thresholds, S32 positions, S32 partial_types,
-                    float single_steps, Out<S32> ends) {
+ffi::Error CountIntegers(F32 values, S32 classes, S32 tables, F32 thresholds, S32 positions, S32 counts_of_type,
+                         S32 partial_types, Pred inside, float single_steps, int32_t more_units, Out<S32> counts) {
   static const Find find = PickForm(FindByAvx512, FindByAvx2, FindAnywhere);
-  const auto n = static_cast<int64_t>(ends->element_count());
+  const auto n = static_cast<int64_t>(counts->element_count());
   const auto n_classes = static_cast<int32_t>(tables.element_count() / kCoefficients);
   const auto last_table = static_cast<int32_t>(thresholds.element_count()) - 1;
   if (static_cast<int64_t>(values.element_count()) != n * kCoefficients ||
       static_cast<int64_t>(classes.element_count()) != n || static_cast<int64_t>(partial_types.element_count()) != n ||
+      static_cast<int64_t>(inside.element_count()) != n || counts_of_type.element_count() != kTypes ||
       positions.element_count() != kTypes * kCoefficients || n_classes == 0 || last_table < 0) {
     return ffi::Error::InvalidArgument("there is not a class, a type and 512 values for each block");
   }
@@ -65,17 +66,19 @@ ffi::Error FindEnds(F32 values, S32 classes, S32 tables, F32 thresholds, S32 pos
     const int32_t type = partial_types.typed_data()[k] & (kTypes - 1);
     const int32_t last = find({values.typed_data() + k * kCoefficients, &of_classes[int64_t{block_class} * kCoefficients],
                                positions.typed_data() + type * kCoefficients, single_steps});
-    ends->typed_data()[k] = (last + kEndUnit) / kEndUnit;
+    const int32_t units = (last + kEndUnit) / kEndUnit, possible = units > 0 ? (units + more_units) * kEndUnit : 0;
+    counts->typed_data()[k] = inside.typed_data()[k] ? std::min(possible, counts_of_type.typed_data()[type]) : 0;
   }
   return ffi::Error::Success();
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_find_ends, FindEnds,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_count_integers, CountIntegers,
                               ffi::Ffi::Bind()
-                                  .Arg<F32>().Arg<S32>().Arg<S32>().Arg<F32>().Arg<S32>().Arg<S32>()
-                                  .Attr<float>("single_steps")
+                                  .Arg<F32>().Arg<S32>().Arg<S32>().Arg<F32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<Pred>()
+                                  .Attr<float>("single_steps").Attr<int32_t>("more_units")
                                   .Ret<S32>());
 
 }  // namespace nvc

@@ -11,18 +11,26 @@
 #endif
 
 #include "buffers.h"
+#include "class_costs.h"
 #include "fixed_point.h"
 #include "targets.h"
 #include "vectorize.h"
 
 namespace nvc {
+
+constexpr int64_t kClasses = 64;  // whose sums are computed together
+
+// For each of kClasses classes the pair of the weights of [magnitude > 0] and of a step.
+struct ClassWeights {
+  int16_t pairs[2 * kClasses];
+};
+
 namespace {
 
 constexpr int kCoefficients = 512;
 constexpr int32_t kMaxCounted = 255;
 constexpr int32_t kErrorWeight = 3;
 constexpr int kErrorShift = 3;
-constexpr int64_t kClasses = 64;  // whose sums are computed together
 
 // A block's coefficients in 1/128 step of one quantiser; DC, which does not count, as 0.
 NVC_VECTORIZE
@@ -97,13 +105,8 @@ void CollectAnywhere(const int32_t* magnitudes, const int32_t* integers, int32_t
   }
 }
 
-// Weights of a coefficient in kClasses classes: for each the pair of those of [magnitude > 0] and of a step.
-struct Weights {
-  int16_t pairs[2 * kClasses];
-};
-
 #if NVC_HAS_TARGETS
-__attribute__((target("avx512f,avx512bw"))) void AddBy16(const Weights* weights, const Terms& terms, int32_t* sums) {
+__attribute__((target("avx512f,avx512bw"))) void AddBy16(const ClassWeights* weights, const Terms& terms, int32_t* sums) {
   __m512i totals[4];
   for (int k = 0; k < 4; ++k) totals[k] = _mm512_loadu_si512(sums + 16 * k);
   for (int i = 0; i < terms.n; ++i) {
@@ -116,7 +119,7 @@ __attribute__((target("avx512f,avx512bw"))) void AddBy16(const Weights* weights,
   for (int k = 0; k < 4; ++k) _mm512_storeu_si512(sums + 16 * k, totals[k]);
 }
 
-__attribute__((target("avx2"))) void AddBy8(const Weights* weights, const Terms& terms, int32_t* sums) {
+__attribute__((target("avx2"))) void AddBy8(const ClassWeights* weights, const Terms& terms, int32_t* sums) {
   __m256i totals[8];
   for (int k = 0; k < 8; ++k) totals[k] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + 8 * k));
   for (int i = 0; i < terms.n; ++i) {
@@ -131,7 +134,7 @@ __attribute__((target("avx2"))) void AddBy8(const Weights* weights, const Terms&
 }
 #endif
 
-void AddAnywhere(const Weights* weights, const Terms& terms, int32_t* sums) {
+void AddAnywhere(const ClassWeights* weights, const Terms& terms, int32_t* sums) {
   for (int i = 0; i < terms.n; ++i) {
     const int16_t* pairs = weights[terms.indices[i]].pairs;
     const int32_t integer = terms.factors[i] >> 16;
@@ -142,7 +145,7 @@ void AddAnywhere(const Weights* weights, const Terms& terms, int32_t* sums) {
 // Functions for a processor.
 struct Forms {
   void (*collect)(const int32_t*, const int32_t*, int32_t, BlockTerms&);
-  void (*add)(const Weights*, const Terms&, int32_t*);
+  void (*add)(const ClassWeights*, const Terms&, int32_t*);
 };
 
 Forms PickForms() {
@@ -154,13 +157,13 @@ Forms PickForms() {
 }
 
 // Weights of all coefficients in the classes from `first` on; 0 beyond the last class.
-std::vector<Weights> PairWeights(const S32& tables, const S32& units, int64_t first, int64_t n_classes) {
-  const auto last = static_cast<int32_t>(Rows(units)) - 1;
-  std::vector<Weights> paired(kCoefficients);
-  for (int64_t k = 0; k < std::min(kClasses, n_classes - first); ++k) {
-    const int32_t* of_class = tables.typed_data() + (first + k) * kCoefficients;
+std::vector<ClassWeights> PairWeights(const ClassTables& tables, int64_t first) {
+  const auto last = static_cast<int32_t>(tables.n_units) - 1;
+  std::vector<ClassWeights> paired(kCoefficients);
+  for (int64_t k = 0; k < std::min(kClasses, tables.n_classes - first); ++k) {
+    const int32_t* of_class = tables.tables + (first + k) * kCoefficients;
     for (int i = 0; i < kCoefficients; ++i) {
-      const int32_t* of_table = units.typed_data() + 2 * std::clamp(of_class[i], 0, last);
+      const int32_t* of_table = tables.units + 2 * std::clamp(of_class[i], 0, last);
       paired[i].pairs[2 * k] = static_cast<int16_t>(of_table[0]);
       paired[i].pairs[2 * k + 1] = static_cast<int16_t>(of_table[1]);
     }
@@ -168,47 +171,63 @@ std::vector<Weights> PairWeights(const S32& tables, const S32& units, int64_t fi
   return paired;
 }
 
-ffi::Error ClassCosts(S32 tables, S32 units, S32 zero_cost, S32 signalling_cost, F32 values, int32_t narrow, int32_t wide,
-                      int32_t further, float single_steps, Out<S32> costs) {
+const Forms& ProcessorForms() {
   static const Forms forms = PickForms();
-  const auto n = static_cast<int64_t>(Rows(values));
-  const auto n_classes = static_cast<int64_t>(zero_cost.element_count());
-  const int64_t n_padded = CeilDivide(n_classes, kClasses) * kClasses;
+  return forms;
+}
+
+}  // namespace
+
+ClassCosts::ClassCosts(const ClassTables& tables) : tables_(tables) {
+  const int64_t n_padded = CeilDivide(tables.n_classes, kClasses) * kClasses;
+  for (int64_t first = 0; first < tables.n_classes; first += kClasses) weights_.push_back(PairWeights(tables, first));
+  zero_.resize(n_padded);
+  std::copy_n(tables.zero_cost, tables.n_classes, zero_.begin());
+}
+
+ClassCosts::~ClassCosts() = default;
+
+void ClassCosts::Count(const float* values, const ClassRule& rule, int32_t* costs) {
+  const Forms& forms = ProcessorForms();
+  int32_t magnitudes[kCoefficients], integers[kCoefficients];
+  BlockTerms terms;
+  ToMagnitudes(values, rule.single_steps, magnitudes);
+  const Errors errors = Round(magnitudes, rule.narrow, rule.wide, rule.further, integers);
+  forms.collect(magnitudes, integers, rule.wide, terms);
+  of_wide_ = zero_;
+  for (size_t k = 0; k < weights_.size(); ++k) forms.add(weights_[k].data(), terms.kept, &of_wide_[k * kClasses]);
+  of_narrow_ = of_wide_;
+  for (size_t k = 0; k < weights_.size(); ++k) forms.add(weights_[k].data(), terms.between, &of_narrow_[k * kClasses]);
+  const auto total = [&](const std::vector<int32_t>& own, int32_t squared) {
+    int32_t least = own[0] + tables_.signalling_cost[0];
+    for (int64_t k = 1; k < tables_.n_classes; ++k) least = std::min(least, own[k] + tables_.signalling_cost[k]);
+    return int64_t{least} + ((squared * kErrorWeight) >> kErrorShift);
+  };
+  const bool is_wide = total(of_wide_, errors.wide) < total(of_narrow_, errors.narrow);
+  std::copy_n((is_wide ? of_wide_ : of_narrow_).begin(), tables_.n_classes, costs);
+}
+
+namespace {
+
+ffi::Error CountCosts(S32 tables, S32 units, S32 zero_cost, S32 signalling_cost, F32 values, int32_t narrow, int32_t wide,
+                      int32_t further, float single_steps, Out<S32> costs) {
+  const auto n = static_cast<int64_t>(Rows(values)), n_classes = static_cast<int64_t>(zero_cost.element_count());
   if (narrow > wide) return ffi::Error::InvalidArgument("the narrow dead zone is wider than the wide one");
   if (units.element_count() == 0 || static_cast<int64_t>(tables.element_count()) != n_classes * kCoefficients) {
     return ffi::Error::InvalidArgument("there is not a table for each coefficient of a class");
   }
-  std::vector<std::vector<Weights>> paired;
-  for (int64_t first = 0; first < n_classes; first += kClasses) {
-    paired.push_back(PairWeights(tables, units, first, n_classes));
-  }
-  std::vector<int32_t> zero(n_padded), of_wide(n_padded), of_narrow(n_padded);
-  std::copy_n(zero_cost.typed_data(), n_classes, zero.begin());
-  int32_t magnitudes[kCoefficients], integers[kCoefficients];
-  BlockTerms terms;
+  ClassCosts counter({tables.typed_data(), units.typed_data(), zero_cost.typed_data(), signalling_cost.typed_data(),
+                      n_classes, static_cast<int64_t>(Rows(units))});
+  const ClassRule rule{narrow, wide, further, single_steps};
   for (int64_t block = 0; block < n; ++block) {
-    ToMagnitudes(values.typed_data() + block * kCoefficients, single_steps, magnitudes);
-    const Errors errors = Round(magnitudes, narrow, wide, further, integers);
-    terms.kept.n = terms.between.n = 0;
-    forms.collect(magnitudes, integers, wide, terms);
-    of_wide = zero;
-    for (size_t k = 0; k < paired.size(); ++k) forms.add(paired[k].data(), terms.kept, &of_wide[k * kClasses]);
-    of_narrow = of_wide;
-    for (size_t k = 0; k < paired.size(); ++k) forms.add(paired[k].data(), terms.between, &of_narrow[k * kClasses]);
-    const auto total = [&](const std::vector<int32_t>& own, int32_t squared) {
-      int32_t least = own[0] + signalling_cost.typed_data()[0];
-      for (int64_t k = 1; k < n_classes; ++k) least = std::min(least, own[k] + signalling_cost.typed_data()[k]);
-      return int64_t{least} + ((squared * kErrorWeight) >> kErrorShift);
-    };
-    const bool is_wide = total(of_wide, errors.wide) < total(of_narrow, errors.narrow);
-    std::copy_n((is_wide ? of_wide : of_narrow).begin(), n_classes, costs->typed_data() + block * n_classes);
+    counter.Count(values.typed_data() + block * kCoefficients, rule, costs->typed_data() + block * n_classes);
   }
   return ffi::Error::Success();
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_class_costs, ClassCosts,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_class_costs, CountCosts,
                               ffi::Ffi::Bind()
                                   .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<F32>()
                                   .Attr<int32_t>("narrow").Attr<int32_t>("wide").Attr<int32_t>("further")

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <map>
+
+#include "rounding_errors.h"
 
 #include "buffers.h"
 #include "targets.h"
@@ -16,19 +17,12 @@ namespace {
 constexpr int kCoefficients = 512;
 constexpr int kLanes = 16;
 
-// Thresholds of a class's coefficients: magnitudes from which they become 1, and remainders from which they become one
-// more.
-struct Thresholds {
-  float first[kCoefficients], further[kCoefficients];
-};
-
-Thresholds ThresholdsOf(const int32_t* tables, const F32& first, const F32& further) {
-  const auto last = static_cast<int64_t>(first.element_count()) - 1;
+Thresholds ThresholdsOf(const ThresholdTables& tables, int64_t block_class) {
   Thresholds thresholds;
   for (int i = 0; i < kCoefficients; ++i) {
-    const int64_t table = std::clamp<int64_t>(tables[i], 0, last);
-    thresholds.first[i] = first.typed_data()[table];
-    thresholds.further[i] = further.typed_data()[table];
+    const int64_t table = std::clamp<int64_t>(tables.tables[block_class * kCoefficients + i], 0, tables.n_tables - 1);
+    thresholds.first[i] = tables.first[table];
+    thresholds.further[i] = tables.further[table];
   }
   return thresholds;
 }
@@ -57,7 +51,7 @@ typedef int32_t Integers __attribute__((vector_size(4 * kLanes)));
   return sum;
 }
 
-using Sum = float (*)(const float*, const Thresholds&, float);
+using SumForm = float (*)(const float*, const Thresholds&, float);
 
 NVC_FOR_AVX512 float SumByAvx512(const float* values, const Thresholds& thresholds, float largest) {
   return SumErrors(values, thresholds, largest);
@@ -69,29 +63,37 @@ float SumAnywhere(const float* values, const Thresholds& thresholds, float large
   return SumErrors(values, thresholds, largest);
 }
 
-ffi::Error RoundingErrors(F32 values, S32 classes, S32 tables, F32 first, F32 further, float largest, Out<F32> errors) {
-  static const Sum sum = PickForm(SumByAvx512, SumByAvx2, SumAnywhere);
+}  // namespace
+
+float RoundingErrors::Sum(const float* values, int64_t block_class) {
+  static const SumForm sum = PickForm(SumByAvx512, SumByAvx2, SumAnywhere);
+  const int64_t own = std::clamp<int64_t>(block_class, 0, tables_.n_classes - 1);
+  auto place = by_class_.find(own);
+  if (place == by_class_.end()) place = by_class_.emplace(own, ThresholdsOf(tables_, own)).first;
+  return sum(values, place->second, largest_);
+}
+
+namespace {
+
+ffi::Error SumErrorsOfBlocks(F32 values, S32 classes, S32 tables, F32 first, F32 further, float largest, Out<F32> errors) {
   const auto n = static_cast<int64_t>(classes.element_count()), n_classes = static_cast<int64_t>(Rows(tables));
   if (static_cast<int64_t>(values.element_count()) != n * kCoefficients || n_classes == 0 ||
       static_cast<int64_t>(tables.element_count()) != n_classes * kCoefficients || first.element_count() == 0 ||
       further.element_count() != first.element_count() || static_cast<int64_t>(errors->element_count()) != n) {
     return ffi::Error::InvalidArgument("arrays do not suit the blocks");
   }
-  std::map<int64_t, Thresholds> by_class;
+  RoundingErrors rounding({tables.typed_data(), first.typed_data(), further.typed_data(), n_classes,
+                           static_cast<int64_t>(first.element_count())},
+                          largest);
   for (int64_t block = 0; block < n; ++block) {
-    const int64_t own = std::clamp<int64_t>(classes.typed_data()[block], 0, n_classes - 1);
-    auto place = by_class.find(own);
-    if (place == by_class.end()) {
-      place = by_class.emplace(own, ThresholdsOf(tables.typed_data() + own * kCoefficients, first, further)).first;
-    }
-    errors->typed_data()[block] = sum(values.typed_data() + block * kCoefficients, place->second, largest);
+    errors->typed_data()[block] = rounding.Sum(values.typed_data() + block * kCoefficients, classes.typed_data()[block]);
   }
   return ffi::Error::Success();
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_rounding_errors, RoundingErrors,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_rounding_errors, SumErrorsOfBlocks,
                               ffi::Ffi::Bind()
                                   .Arg<F32>().Arg<S32>().Arg<S32>().Arg<F32>().Arg<F32>()
                                   .Attr<float>("largest")

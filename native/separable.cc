@@ -232,11 +232,9 @@ void SynthesizeAnywhere(const Axes& axes, const Range& range, const float* in, f
   Synthesize<8>(axes, range, in, out);
 }
 
-using MakeAxis = Axis (*)(int64_t, const float*, const float*);
-
-// Runs a transform, which gets the axes, if the factors of all axes suit the volume.
-template <typename Transform>
-ffi::Error Run(Transform transform, MakeAxis make, const F32& in, const F32 (&borders)[3], const F32 (&matrices)[3],
+// Runs a transform of the axes that `make` makes, of an axis and its factors, if these suit the volume.
+template <typename Transform, typename Make>
+ffi::Error Run(Transform transform, Make make, const F32& in, const F32 (&borders)[3], const F32 (&matrices)[3],
                Out<F32>& out) {
   const auto n_voxels = static_cast<int64_t>(in.element_count());
   int64_t sides[3], product = 1;
@@ -245,15 +243,22 @@ ffi::Error Run(Transform transform, MakeAxis make, const F32& in, const F32 (&bo
     return ffi::Error::InvalidArgument("matrices do not suit the volume");
   }
   if (n_voxels == 0) return ffi::Error::Success();
-  const auto axis = [&](int k) { return make(sides[k], borders[k].typed_data(), matrices[k].typed_data()); };
+  const auto axis = [&](int k) { return make(k, sides[k], borders[k].typed_data(), matrices[k].typed_data()); };
   transform(Axes{axis(0), axis(1), axis(2), {sides[0], sides[1], sides[2]}});
   return ffi::Error::Success();
 }
 
-ffi::Error AnalyzeVolume(F32 volume, F32 z_borders, F32 z, F32 y_borders, F32 y, F32 x_borders, F32 x, Out<F32> blocks) {
+ffi::Error AnalyzeVolume(F32 volume, F32 scale, F32 z_borders, F32 z, F32 y_borders, F32 y, F32 x_borders, F32 x,
+                         Out<F32> blocks) {
   static const AnalyzeForm form = PickForm(AnalyzeBy16, AnalyzeBy8, AnalyzeAnywhere);
+  if (scale.element_count() != 1) return ffi::Error::InvalidArgument("there is not one scale");
+  std::vector<float> scaled(x.typed_data(), x.typed_data() + x.element_count());
+  for (float& entry : scaled) entry *= *scale.typed_data();
   const auto transform = [&](const Axes& axes) { form(axes, volume.typed_data(), blocks->typed_data()); };
-  return Run(transform, AnalysisOf, volume, {z_borders, y_borders, x_borders}, {z, y, x}, blocks);
+  const auto make = [&](int axis, int64_t side, const float* borders, const float* matrix) {
+    return AnalysisOf(side, borders, axis == 2 ? scaled.data() : matrix);
+  };
+  return Run(transform, make, volume, {z_borders, y_borders, x_borders}, {z, y, x}, blocks);
 }
 
 ffi::Error SynthesizeVolume(F32 blocks, F32 minimum, F32 maximum, F32 z_borders, F32 z, F32 y_borders, F32 y,
@@ -264,14 +269,18 @@ ffi::Error SynthesizeVolume(F32 blocks, F32 minimum, F32 maximum, F32 z_borders,
   }
   const Range range{to_range, *minimum.typed_data(), *maximum.typed_data()};
   const auto transform = [&](const Axes& axes) { form(axes, range, blocks.typed_data(), volume->typed_data()); };
-  return Run(transform, SynthesisOf, blocks, {z_borders, y_borders, x_borders}, {z, y, x}, volume);
+  const auto make = [](int, int64_t side, const float* borders, const float* matrix) {
+    return SynthesisOf(side, borders, matrix);
+  };
+  return Run(transform, make, blocks, {z_borders, y_borders, x_borders}, {z, y, x}, volume);
 }
 
 }  // namespace
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_analyze, AnalyzeVolume,
                               ffi::Ffi::Bind()
-                                  .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
+                                  .Arg<F32>().Arg<F32>()
+                                  .Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>().Arg<F32>()
                                   .Ret<F32>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_synthesize, SynthesizeVolume,
                               ffi::Ffi::Bind()

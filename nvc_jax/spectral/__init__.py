@@ -10,7 +10,7 @@ The path of a volume
 2. ``shape_decision`` chooses the length of segments and the filter of each axis, on a few columns of the
    volume. ``transform.separable`` makes 512 coefficients of every block. Divided by the step of the quantiser
    they are *values in steps*.
-3. ``profiles`` chooses one of the model's entropy models, whose tables suit the rate.
+3. ``profile_choice`` chooses one of the model's entropy models, whose tables suit the rate.
 4. ``class_decision`` chooses a class for every block: it says how large the block's coefficients are likely
    to be.
 5. Coefficients become integers that are worth their bits: one by one in ``class_decision``, or, in a model of
@@ -40,7 +40,8 @@ The modules in reading order
   and ``group_dc_costs`` have those of GPUs.
 - ``weighted_sums``, ``dead_zone``, ``class_decision``, ``class_choice``: the decision of classes, likewise;
   ``group_class_costs``, ``group_class_choice`` and ``group_rounding`` have the kernels of GPUs.
-- ``block_sample``: the blocks by which the profile is chosen. ``rounding_errors``: what they lose.
+- ``decision_tables``: costs and rates of all these decisions, prepared from the model alone.
+- ``block_sample``: the blocks by which ``profile_choice`` chooses. ``rounding_errors``: what they lose.
 - ``scan_order``: the order in which integers are coded. ``block_ends``: up to where a block may have any.
   ``neighbour_contexts``: what the integers before say about one.
 - ``trellis_costs``, ``trellis_steps``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.

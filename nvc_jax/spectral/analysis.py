@@ -3,20 +3,19 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.entropy.interleaving import lanes_for
-from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral import quantization, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols, bits_per_lane
 from nvc_jax.spectral.block_sample import energy_rule
 from nvc_jax.spectral.class_choice import decide_classes
-from nvc_jax.spectral.class_decision import COST_UNITS
-from nvc_jax.spectral.dc_prediction import predict_dc
+from nvc_jax.spectral.dc_prediction import predict_first
+from nvc_jax.spectral.decision_tables import DecisionTables, take_tables
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
-from nvc_jax.spectral.profiles import Profiles, any_profile, choose_profile, take_decision_costs, take_profile
+from nvc_jax.spectral.profile_choice import choose_profile
+from nvc_jax.spectral.profiles import Profiles, any_profile, take_profile
 from nvc_jax.spectral.scan_order import ScanOrder
 from nvc_jax.spectral.shape_decision import ShapeDecision, choose_shape
 from nvc_jax.transform import block_layout, separable
@@ -81,6 +80,7 @@ def analyze(
     transform: TransformShape,
     options: EncoderOptions = DEFAULT_OPTIONS,
     original: Original | None = None,
+    prepared: DecisionTables | None = None,
 ) -> Analysis:
     """Make all other decisions of the encoder: everything but the entropy coding.
 
@@ -93,6 +93,7 @@ def analyze(
         transform: shape of the transform.
         options: choices that the encoder may make.
         original: from which ``centered`` was made: see ``separable.forward_with_energies``.
+        prepared: tables of all profiles, if they have been prepared for the options.
 
     Raises:
         ValueError: the options do not suit the model.
@@ -104,28 +105,23 @@ def analyze(
     # Transform: coefficients in steps.
     shape = check_shape(centered.shape)
     axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
-    in_steps = [*axes[:2], axes[2].scaled(1 / step)]
     values, energies = separable.forward_with_energies(
-        centered, in_steps, energy_rule(single_steps), original
+        centered, axes, energy_rule(single_steps), original, scale=1 / step
     )
 
     # Profile and classes, by the integers of a single quantiser, whose steps are smaller.
-    profile = choose_profile(profiles, layout, values, options, energies)
+    profile = choose_profile(profiles, layout, values, options, energies, prepared)
     model = take_profile(profiles, profile)
-    costs = take_decision_costs(profiles, profile, options)
-    classes, costs_of_class = decide_classes(model, costs, layout, values, options)
+    tables = take_tables(profiles, profile, options, prepared)
+    of_model = (tables.costs, tables.signalling)
+    classes, estimated_bits = decide_classes(*of_model, layout, values, options, single_steps)
 
     # First coefficients apart from all others.
-    first = jnp.round(separable.first_coefficients(values))
-    first = jnp.clip(first, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
-    differences, predictor = predict_dc(jnp.where(layout.inside, first, 0).reshape(grid), axes)
+    differences, predictor = predict_first(values, layout.inside, grid, axes)
     scan = scan_order.make_scan_order(model, layout)
-    quantized = quantization.quantize(model, costs, scan, layout, values, classes, options)
+    quantized = quantization.quantize(model, tables, scan, layout, values, classes, options)
     points = quantization.find_points(scan, layout, quantized)
     symbols = BlockSymbols(points, differences.reshape(-1), classes)
-
-    block_bits = costs_of_class.astype(jnp.float32) / COST_UNITS + model.class_bits[classes]
-    estimated_bits = jnp.sum(jnp.where(layout.inside, block_bits, 0))
     return Analysis(
         *(model, values, symbols, quantized, layout, scan),
         *(estimated_bits, transform, predictor, profile),

@@ -10,8 +10,12 @@ from nvc_jax.spectral.class_decision import DecisionCosts
 from nvc_jax.spectral.scan_order import ScanOrder
 from nvc_jax.transform.block_layout import BlockLayout
 
+_MORE_UNITS = 1
+"""Units that a block may be longer than with one quantiser: dependent quantisation may keep a few more
+integers."""
 
-def find_ends(
+
+def count_integers(
     costs: DecisionCosts,
     scan: ScanOrder,
     layout: BlockLayout,
@@ -19,7 +23,10 @@ def find_ends(
     classes: jax.Array,
     single_steps: float,
 ) -> jax.Array:
-    """Find where blocks end that are rounded with the dead zones of their classes.
+    """Count the integers of blocks that two quantisers may make other than 0.
+
+    These go on a little behind the last one that is other than 0 if one quantiser rounds with the dead zones
+    of the block's class.
 
     Args:
         costs: of the entropy model.
@@ -30,19 +37,23 @@ def find_ends(
         single_steps: steps of one quantiser in each of these steps.
 
     Returns:
-        int32 (n,), in units of END_OF_BLOCK_UNIT integers, rounded up.
+        int32 (n,), the first ones in scan order; 0 for blocks outside the volume.
     """
     scale = np.float32(single_steps)
 
     def kernel(costs: DecisionCosts, scan: ScanOrder, layout: BlockLayout, *blocks: jax.Array) -> jax.Array:
-        ends = jax.ShapeDtypeStruct(layout.partial_type.shape, jnp.int32)
-        model = (costs.tables, costs.first_thresholds, scan.positions, layout.partial_type)
-        return call("nvc_find_ends", ends, *blocks, *model, single_steps=scale)
+        counts = jax.ShapeDtypeStruct(layout.partial_type.shape, jnp.int32)
+        of_scan = (scan.positions, scan.counts, layout.partial_type, layout.inside)
+        arguments = (*blocks, costs.tables, costs.first_thresholds, *of_scan)
+        numbers = {"single_steps": scale, "more_units": np.int32(_MORE_UNITS)}
+        return call("nvc_count_integers", counts, *arguments, **numbers)
 
     def reference(
         costs: DecisionCosts, scan: ScanOrder, layout: BlockLayout, values: jax.Array, classes: jax.Array
     ) -> jax.Array:
         thresholds = costs.first_thresholds[costs.tables[classes]]
-        return scan_order.find_ends(scan, layout, jnp.abs(values * scale) >= thresholds)
+        ends_of_block = scan_order.find_ends(scan, layout, jnp.abs(values * scale) >= thresholds)
+        largest_ends = jnp.where(ends_of_block > 0, ends_of_block + _MORE_UNITS, 0)
+        return scan_order.count_coded(scan, layout, largest_ends)
 
     return on_cpu(kernel, reference, costs, scan, layout, values, classes)

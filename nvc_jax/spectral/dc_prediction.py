@@ -6,18 +6,59 @@ predicted.
 """
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.native.dispatch import call, on_cpu
-from nvc_jax.transform.separable import AxisTransform
+from nvc_jax.transform.separable import AxisTransform, first_coefficients
 
 DC_PREDICTORS: tuple[tuple[int, ...], ...] = tuple(
     axes for count in range(4) for axes in itertools.combinations(range(3), count)
 )
 """Axes along which each predictor takes differences, 0, 1, 2 for z, y, x; a stream states the index."""
+
+
+def predict_first(
+    values: jax.Array, inside: jax.Array, grid: Shape3, transforms: list[AxisTransform]
+) -> tuple[jax.Array, jax.Array]:
+    """Round first coefficients, and take differences of DC.
+
+    Args:
+        values: float32 (n, 512), coefficients in steps.
+        inside: bool (n,), blocks that count; the first coefficients of others become 0.
+        grid: number of blocks along z, y, x; static.
+        transforms: of the three axes.
+
+    Returns:
+        int32 (z, y, x) and int32, as of ``predict_dc``.
+    """
+    kernel, reference = (partial(form, grid) for form in (_predict_by_kernel, predict_first_reference))
+    return on_cpu(kernel, reference, values, inside, transforms)
+
+
+def predict_first_reference(
+    grid: Shape3, values: jax.Array, inside: jax.Array, transforms: list[AxisTransform]
+) -> tuple[jax.Array, jax.Array]:
+    """Round first coefficients, and take differences of DC: the specification of the kernel."""
+    first = jnp.round(first_coefficients(values))
+    first = jnp.clip(first, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
+    return predict_dc(jnp.where(inside, first, 0).reshape(grid), transforms)
+
+
+def _predict_by_kernel(
+    grid: Shape3, values: jax.Array, inside: jax.Array, transforms: list[AxisTransform]
+) -> tuple[jax.Array, jax.Array]:
+    """Take differences by a native kernel; of nearly equal sums it may find another one the lowest."""
+    results = [jax.ShapeDtypeStruct(grid, jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)]
+    marks, before = zip(*((axis.is_dc, axis.previous_dc) for axis in transforms), strict=True)
+    arguments = (values, inside, *marks, *before)
+    differences, predictor = call("nvc_predict_dc", results, *arguments, largest=np.int32(MAX_MAGNITUDE))
+    return differences, predictor
 
 
 def predict_dc(first: jax.Array, transforms: list[AxisTransform]) -> tuple[jax.Array, jax.Array]:

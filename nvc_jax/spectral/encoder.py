@@ -22,6 +22,7 @@ from nvc_jax.native.unset_arrays import unset_arrays
 from nvc_jax.spectral import decoder
 from nvc_jax.spectral.analysis import analyze, decide_shape
 from nvc_jax.spectral.bitstream import BlockSymbols, encode_quantized
+from nvc_jax.spectral.decision_tables import DecisionTables
 from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.filter_setting import choose_setting
@@ -131,11 +132,13 @@ def encode_below(
     limit: jax.Array,
     is_bounded: jax.Array | bool = False,
     options: EncoderOptions = DEFAULT_OPTIONS,
+    prepared: DecisionTables | None = None,
 ) -> tuple[jax.Array, EncodedStream, BlockSymbols]:
     """Encode a volume unless it is likely to cost too much, which takes a fifth of the time to find out.
 
-    Arguments are those of ``encode_with_symbols``; ``limit``, float32, in bits and error; and ``is_bounded``,
-    bool, whether decoded values keep a bound: without the model's filter.
+    Arguments are those of ``encode_with_symbols``; ``limit``, float32, in bits and error; ``is_bounded``,
+    bool, whether decoded values keep a bound: without the model's filter; and ``prepared``, the tables of all
+    profiles for the options, if they have been prepared.
 
     Returns:
         The estimated cost, float32, of ``shape_decision``; and unless it is larger than the limit, what
@@ -143,19 +146,19 @@ def encode_below(
     """
 
     def encode_one(
-        limit: jax.Array, is_bounded: jax.Array, *arguments: Any
+        prepared: DecisionTables | None, limit: jax.Array, is_bounded: jax.Array, *arguments: Any
     ) -> tuple[jax.Array, EncodedStream, BlockSymbols]:
-        prepared = _prepare(*arguments, options=options, is_bounded=is_bounded)
+        begun = _prepare(*arguments, options=options, is_bounded=is_bounded, prepared=prepared)
         # Traced once; an estimate that is no number does not keep a volume from being encoded.
-        encode, described, captured = hoist(prepared.encode)
+        encode, described, captured = hoist(begun.encode)
 
         def skip(_: list[Any]) -> tuple[EncodedStream, BlockSymbols]:
             return unset_arrays(described)
 
-        return (prepared.cost, *lax.cond(prepared.cost > limit, skip, encode, captured))
+        return (begun.cost, *lax.cond(begun.cost > limit, skip, encode, captured))
 
     of_chunk = (params, volume, minimum, maximum, step, valid_shape, boundaries)
-    arguments = (limit, jnp.asarray(is_bounded), *of_chunk)
+    arguments = (prepared, limit, jnp.asarray(is_bounded), *of_chunk)
     encoded: tuple[jax.Array, EncodedStream, BlockSymbols] = in_turn_on_tpus(encode_one)(*arguments)
     return encoded
 
@@ -188,6 +191,7 @@ def _prepare(
     options: EncoderOptions,
     block_sums: jax.Array | None = None,
     is_bounded: jax.Array | None = None,
+    prepared: DecisionTables | None = None,
 ) -> _Prepared:
     """Choose the shape of a volume's transform; arguments as of ``encode_with_symbols``, ``encode_below``."""
     original = Original(volume, minimum, maximum)
@@ -197,7 +201,7 @@ def _prepare(
 
     def encode() -> tuple[EncodedStream, BlockSymbols]:
         arguments = (centered, step, valid_shape, boundaries, decision.shape, options, original)
-        analysis = analyze(params["entropy"], *arguments)
+        analysis = analyze(params["entropy"], *arguments, prepared)
         encoded = EncodedStream(
             stream=encode_quantized(
                 *(analysis.model, analysis.layout, analysis.scan),

@@ -20,7 +20,7 @@ from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step, 
 from nvc_jax.spectral.fixed_point import to_fixed_by_floor
 from nvc_jax.spectral.group_scan import find_last
 from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder, ends_behind
-from nvc_jax.spectral.trellis_costs import Rates, branch_costs, fixed_error_weight, make_rates
+from nvc_jax.spectral.trellis_costs import Rates, branch_costs, fixed_error_weight
 from nvc_jax.spectral.trellis_steps import (
     QUANTIZERS,
     first_costs,
@@ -83,6 +83,7 @@ class _Group(NamedTuple):
 def quantize(
     model: EntropyModel,
     costs: DecisionCosts,
+    rates: Rates,
     scan: ScanOrder,
     layout: BlockLayout,
     values: jax.Array,
@@ -92,7 +93,7 @@ def quantize(
 ) -> jax.Array:
     """Quantise blocks of a model of two quantisers, and bring the integers into scan order.
 
-    Arguments and result are those of ``quantization.quantize``.
+    Arguments and result are those of ``quantization.quantize``, of whose tables it takes costs and rates.
     """
     n, n_coefficients = values.shape
     results = [
@@ -100,7 +101,7 @@ def quantize(
         jax.ShapeDtypeStruct((n_coefficients, n), jnp.uint8),
     ]
     blocks = _Blocks(jnp.transpose(values), classes, layout.partial_type, layout.inside)
-    tables = _Tables(model, make_rates(model), costs.tables, costs.first_thresholds)
+    tables = _Tables(model, rates, costs.tables, costs.first_thresholds)
     joined, _ = run_groups(
         _quantize_group, -(-n // GROUP_LANES), results, tables, scan, blocks, interpret=interpret
     )

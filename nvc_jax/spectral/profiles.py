@@ -7,24 +7,12 @@ a stream states its profile once.
 
 import operator
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 
-from nvc_jax.core.batching import map_in_turn
-from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.native.rows import take_rows
-from nvc_jax.spectral.block_sample import draw_blocks, take_blocks
-from nvc_jax.spectral.class_decision import DecisionCosts, choose_independently, make_decision_costs
-from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
-from nvc_jax.spectral.entropy_model import (
-    BITS_PER_SQUARED_STEP,
-    EntropyModel,
-    steps_of_single_quantizer,
-)
-from nvc_jax.spectral.rounding_errors import rounding_errors
-from nvc_jax.transform.block_layout import BlockLayout
+from nvc_jax.spectral.entropy_model import EntropyModel
 
 MAX_PROFILES = 256
 """Largest number of profiles: a stream states its profile in one byte."""
@@ -79,60 +67,3 @@ def shared_frequencies(profiles: Profiles) -> jax.Array:
     """Get the frequency tables that coefficients share, of all profiles: uint16 (profiles, Q·R, 64)."""
     frequencies = jnp.asarray(profiles["frequencies"])
     return frequencies.reshape(-1, *frequencies.shape[-2:])[:, : any_profile(profiles).n_shared]
-
-
-def take_decision_costs(
-    profiles: Profiles, index: jax.Array, options: EncoderOptions = DEFAULT_OPTIONS
-) -> DecisionCosts:
-    """Prepare decisions with a profile.
-
-    Accelerators prepare them for all profiles, which is the same for all chunks of a batch, and take one.
-    """
-    n_profiles = count_profiles(profiles)
-
-    def of_one(profiles: Profiles, index: jax.Array) -> DecisionCosts:
-        return make_decision_costs(take_profile(profiles, index), options)
-
-    def of_all(profiles: Profiles, index: jax.Array) -> DecisionCosts:
-        prepared = jax.vmap(partial(of_one, profiles))(jnp.arange(n_profiles))
-        return jax.tree.map(lambda leaf: leaf[index], prepared)
-
-    if n_profiles == 1:
-        return of_one(profiles, index)
-    result = jax.eval_shape(of_one, profiles, index)
-    return choose_form(Forms(of_one, of_all, of_all), result, profiles, index)
-
-
-def choose_profile(
-    profiles: Profiles,
-    layout: BlockLayout,
-    values: jax.Array,
-    options: EncoderOptions = DEFAULT_OPTIONS,
-    energies: jax.Array | None = None,
-) -> jax.Array:
-    """Choose the profile that costs least, in bits and error, for a sample of blocks.
-
-    Args:
-        profiles: of the model.
-        layout: of the n blocks.
-        values: float32 (n, 512), coefficients in steps.
-        options: of the encoder.
-        energies: float32 (n,), of the blocks, by ``block_sample.energy_rule``, if they are known.
-
-    Returns:
-        int32 index.
-    """
-    n_profiles = count_profiles(profiles)
-    if n_profiles == 1:
-        return jnp.int32(0)
-    single_steps = steps_of_single_quantizer(any_profile(profiles))
-    drawn, weights = draw_blocks(values, layout.inside, single_steps, energies)
-    sample = take_blocks(values, drawn) * single_steps
-
-    def cost(index: jax.Array) -> jax.Array:
-        costs = make_decision_costs(take_profile(profiles, index), options)
-        classes, bits = choose_independently(costs, sample, options)
-        errors = rounding_errors(costs, sample, classes)
-        return jnp.sum(weights * (bits + BITS_PER_SQUARED_STEP * errors))
-
-    return jnp.argmin(map_in_turn(cost, jnp.arange(n_profiles))).astype(jnp.int32)

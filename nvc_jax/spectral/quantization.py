@@ -5,14 +5,17 @@ them into scan order. The kernel of GPUs writes integers in scan order at once, 
 memory only once. Either is an array of as many numbers as there are coefficients.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from nvc_jax.core.batching import map_rows
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.spectral import group_scan, group_trellis, scan_order, trellis
-from nvc_jax.spectral.block_ends import find_ends
-from nvc_jax.spectral.class_decision import DecisionCosts, quantize_for_classes
+from nvc_jax.spectral.block_ends import count_integers
+from nvc_jax.spectral.class_decision import quantize_for_classes
+from nvc_jax.spectral.decision_tables import DecisionTables
 from nvc_jax.spectral.dependent_quantization import to_points
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
@@ -22,7 +25,7 @@ from nvc_jax.transform.block_layout import N_COEFFICIENTS, BlockLayout
 
 def quantize(
     model: EntropyModel,
-    costs: DecisionCosts,
+    tables: DecisionTables,
     scan: ScanOrder,
     layout: BlockLayout,
     values: jax.Array,
@@ -36,7 +39,7 @@ def quantize(
 
     Args:
         model: entropy model of the profile.
-        costs: of the model.
+        tables: of the profile.
         scan: of the model and the volume.
         layout: of the n blocks.
         values: float32 (n, 512), coefficients in steps.
@@ -50,29 +53,30 @@ def quantize(
     Raises:
         ValueError: the model has two quantisers, and the options ask for rounding to the nearest.
     """
-    arguments = (model, costs, scan, layout, values, classes)
     if model.n_quantizers == 1:
-        integers = map_rows(lambda rows: quantize_for_classes(costs, *rows), (values, classes))
+        integers = map_rows(lambda rows: quantize_for_classes(tables.costs, *rows), (values, classes))
         return from_points(model, scan, layout, (2 * integers).at[:, 0].set(0))
     if not options.optimizes_integers:
         raise ValueError("`options.optimizes_integers` must be true for a model of two quantisers")
-    return on_cpu(_quantize_by_trellis, _quantize_by_trellis, *arguments, gpu=group_trellis.quantize)
+
+    def gpu(model: EntropyModel, tables: DecisionTables, *others: Any) -> jax.Array:
+        return group_trellis.quantize(model, tables.costs, tables.rates, *others)
+
+    arguments = (model, tables, scan, layout, values, classes)
+    return on_cpu(_quantize_by_trellis, _quantize_by_trellis, *arguments, gpu=gpu)
 
 
 def _quantize_by_trellis(
     model: EntropyModel,
-    costs: DecisionCosts,
+    tables: DecisionTables,
     scan: ScanOrder,
     layout: BlockLayout,
     values: jax.Array,
     classes: jax.Array,
 ) -> jax.Array:
     """Quantise with two quantisers: points in the order of coefficients."""
-    ends_of_block = find_ends(costs, scan, layout, values, classes, steps_of_single_quantizer(model))
-    # One unit more than with one quantiser: dependent quantisation may keep a few more integers.
-    largest_ends = jnp.where(ends_of_block > 0, ends_of_block + 1, 0)
-    counts = scan_order.count_coded(scan, layout, largest_ends)
-    return trellis.quantize(model, scan, layout.partial_type, values, classes, counts)
+    counts = count_integers(tables.costs, scan, layout, values, classes, steps_of_single_quantizer(model))
+    return trellis.quantize(model, scan, tables.rates, layout.partial_type, values, classes, counts)
 
 
 def from_points(model: EntropyModel, scan: ScanOrder, layout: BlockLayout, points: jax.Array) -> jax.Array:

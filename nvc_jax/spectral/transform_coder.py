@@ -11,12 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk, TransformCoder
+from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.compiler_options import jit_on_one_core, on_one_core, quick_compilation
 from nvc_jax.core.device_batches import program_bytes, run_in_room
 from nvc_jax.core.devices import DeviceCopies, platform_here
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.native.dispatch import runs_kernels
 from nvc_jax.spectral import decoder, encoder
+from nvc_jax.spectral.decision_tables import DecisionTables, prepare_tables
 from nvc_jax.spectral.encoded_stream import (
     MAX_STEP,
     MIN_STEP,
@@ -96,6 +99,7 @@ class SpectralTransformCoder(TransformCoder):
             np.int32(chunk.boundaries),
             np.float32(chunk.limit),
             np.bool_(chunk.is_bounded),
+            prepared=self._tables if runs_kernels() else None,
         )
         if _is_dear(float(cost), chunk.limit):
             return DearChunk(float(cost))
@@ -104,6 +108,11 @@ class SpectralTransformCoder(TransformCoder):
             return np.asarray(_reconstruct(params, encoded, symbols))
 
         return to_bytes(encoded), reconstruct
+
+    @cached_property
+    def _tables(self) -> DecisionTables:
+        """Tables by which encoders of CPUs decide."""
+        return _prepare_tables(self._copies.here()["entropy"])
 
     def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
         """Encode several chunks in one call of the device, or in more if its memory is too small."""
@@ -192,6 +201,7 @@ def _chunk_encoder(is_lone: bool) -> Any:
 # For calls from outside of compiled functions.
 _decode_symbols = jit_on_one_core(decoder.decode_symbols)
 _reconstruct = jit_on_one_core(decoder.reconstruct)
+_prepare_tables = jit_on_one_core(prepare_tables)
 _decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))
 
 

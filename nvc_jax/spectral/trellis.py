@@ -31,7 +31,7 @@ from nvc_jax.spectral import tile_trellis
 from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
 from nvc_jax.spectral.fixed_point import to_fixed
 from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder, table_at
-from nvc_jax.spectral.trellis_costs import Branches, Rates, branch_costs, fixed_error_weight, make_rates
+from nvc_jax.spectral.trellis_costs import Branches, Rates, branch_costs, fixed_error_weight
 from nvc_jax.spectral.trellis_steps import (
     QUANTIZERS,
     BestEnd,
@@ -67,6 +67,7 @@ class _Blocks(NamedTuple):
 def quantize(
     model: EntropyModel,
     scan: ScanOrder,
+    rates: Rates,
     partial_types: jax.Array,
     values: jax.Array,
     classes: jax.Array,
@@ -77,6 +78,7 @@ def quantize(
     Args:
         model: entropy model of the profile.
         scan: of the model and the volume.
+        rates: of the model.
         partial_types: int32 (n,), of the blocks.
         values: float32 (n, 512), coefficients in steps.
         classes: int32 (n,).
@@ -86,7 +88,7 @@ def quantize(
     Returns:
         int32 (n, 512), reconstruction points in half steps, in the order of coefficients; 0 for DC.
     """
-    arguments = (model, scan, make_rates(model), partial_types, values, classes, counts)
+    arguments = (model, scan, rates, partial_types, values, classes, counts)
     return on_cpu(_quantize_by_kernel, quantize_reference, *arguments, tpu=_quantize_by_tiles)
 
 

@@ -45,10 +45,28 @@ def make_axes(
     return jax.tree.unflatten(jax.tree.structure(described), leaves)
 
 
-def analyze(volume: jax.Array, axes: list[Factors]) -> jax.Array:
-    """Compute the coefficients of a volume, float32 (blocks, 512), by the factors of each axis's analysis."""
+def center(volume: jax.Array, minimum: jax.Array, scale: jax.Array) -> jax.Array:
+    """Scale a volume, float32 (z, y, x), to [−½, ½], and pad its sides to multiples of 8.
+
+    Args:
+        volume: of any finite or other values.
+        minimum: float32, value that becomes −½.
+        scale: float32, from ``normalization_scale``.
+    """
+    sides = [side + -side % BLOCK_SIZE for side in volume.shape]
+    return call("nvc_center", jax.ShapeDtypeStruct(tuple(sides), jnp.float32), volume, minimum, scale)
+
+
+def analyze(volume: jax.Array, axes: list[Factors], scale: jax.Array) -> jax.Array:
+    """Compute the coefficients of a volume, float32 (blocks, 512), by the factors of each axis's analysis.
+
+    Args:
+        volume: float32 (z, y, x).
+        axes: the factors.
+        scale: float32, of the coefficients.
+    """
     blocks = jax.ShapeDtypeStruct((volume.size // N_COEFFICIENTS, N_COEFFICIENTS), jnp.float32)
-    return call("nvc_analyze", blocks, volume, *jax.tree.leaves(axes))
+    return call("nvc_analyze", blocks, volume, scale, *jax.tree.leaves(axes))
 
 
 def synthesize(

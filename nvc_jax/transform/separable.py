@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.batching import map_in_turn
-from nvc_jax.core.normalization import denormalize, normalize
+from nvc_jax.core.normalization import denormalize, normalization_scale, normalize
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.native.dispatch import on_cpu
@@ -61,8 +61,21 @@ class Original(NamedTuple):
 
     def padded(self) -> jax.Array:
         """Scale the volume, and pad its sides to multiples of 8."""
+        if self.volume.dtype != jnp.float32:
+            return self.padded_reference()
+        centered: jax.Array = on_cpu(_center_by_kernel, Original.padded_reference, self)
+        return centered
+
+    def padded_reference(self) -> jax.Array:
+        """Scale and pad the volume: the specification of the kernel."""
         widths = [(0, -side % BLOCK_SIZE) for side in self.volume.shape]
         return jnp.pad(self.scaled(self.volume), widths, mode="edge")
+
+
+def _center_by_kernel(original: Original) -> jax.Array:
+    """Scale and pad a volume by the native kernel."""
+    scale = normalization_scale(original.minimum, original.maximum)
+    return native_separable.center(original.volume, original.minimum, scale)
 
 
 def make_axis_transforms(
@@ -109,7 +122,11 @@ def forward(volume: jax.Array, transforms: list[AxisTransform]) -> jax.Array:
 
 
 def forward_with_energies(
-    volume: jax.Array, transforms: list[AxisTransform], rule: EnergyRule, original: Original | None = None
+    volume: jax.Array,
+    transforms: list[AxisTransform],
+    rule: EnergyRule,
+    original: Original | None = None,
+    scale: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Compute the coefficients of a volume, as ``forward``, and the energies of its blocks.
 
@@ -118,29 +135,33 @@ def forward_with_energies(
         transforms: of the three axes.
         rule: of energies.
         original: from which ``volume`` was made, if it was. GPUs take it, and need ``volume`` no more.
+        scale: float32, of the coefficients; 1 if None.
 
     Returns:
         The coefficients; and float32 (blocks,), the energies of blocks without their first coefficients. They
         are 0 where CPUs run their kernel.
     """
 
+    def scaled_matrices(transforms: list[AxisTransform], scale: jax.Array) -> list[jax.Array]:
+        return [axis.analysis for axis in (*transforms[:2], transforms[2].scaled(scale))]
+
     def reference(
-        volume: jax.Array, transforms: list[AxisTransform], _: Original | None
+        volume: jax.Array, transforms: list[AxisTransform], scale: jax.Array, _: Original | None
     ) -> tuple[jax.Array, jax.Array]:
-        blocks = to_blocks(apply_matrices(volume, [transform.analysis for transform in transforms]))
+        blocks = to_blocks(apply_matrices(volume, scaled_matrices(transforms, scale)))
         return blocks, jnp.sum(rule.energies(blocks[:, 1:]), axis=1)
 
     def kernel(
-        volume: jax.Array, transforms: list[AxisTransform], _: Original | None
+        volume: jax.Array, transforms: list[AxisTransform], scale: jax.Array, _: Original | None
     ) -> tuple[jax.Array, jax.Array]:
         factors = [transform.analysis_factors for transform in transforms]
-        blocks = native_separable.analyze(volume, factors)
+        blocks = native_separable.analyze(volume, factors, scale)
         return blocks, jnp.zeros(len(blocks), jnp.float32)
 
     def gpu(
-        volume: jax.Array, transforms: list[AxisTransform], original: Original | None
+        volume: jax.Array, transforms: list[AxisTransform], scale: jax.Array, original: Original | None
     ) -> tuple[jax.Array, jax.Array]:
-        matrices = [transform.analysis for transform in transforms]
+        matrices = scaled_matrices(transforms, scale)
         if original is None:
             return group_separable.forward(volume, None, matrices, rule)
         limits = (original.minimum, original.maximum)
@@ -150,7 +171,8 @@ def forward_with_energies(
         # Without the barrier, XLA gives the order of this result to all that is made of it.
         return lax.optimization_barrier(reference(*arguments))
 
-    return on_cpu(kernel, reference, volume, transforms, original, gpu=gpu, tpu=tpu)
+    scale = jnp.float32(1) if scale is None else scale
+    return on_cpu(kernel, reference, volume, transforms, scale, original, gpu=gpu, tpu=tpu)
 
 
 def first_coefficients(coefficients: jax.Array) -> jax.Array:

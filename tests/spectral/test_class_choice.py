@@ -6,13 +6,19 @@ from spectral_blocks import MODEL
 
 from nvc_jax.entropy import frequency_tables, tokens
 from nvc_jax.spectral import class_choice
+from nvc_jax.spectral.class_decision import COST_UNITS
 from nvc_jax.spectral.entropy_model import EntropyModel
 
 choose_classes = jax.jit(class_choice.choose_classes)
+choose_reference = jax.jit(class_choice.choose_reference)
+signalling_of = jax.jit(class_choice.signalling_bits)
 
 
 def succession(seed: int, n: int, n_classes: int = 3) -> tuple[EntropyModel, np.ndarray, np.ndarray]:
-    """A model whose classes cost by the class before, bits of n blocks in each class, and their order."""
+    """A model whose classes cost by the class before, bits of n blocks in each class, and their order.
+
+    Bits are whole numbers of units.
+    """
     rng = np.random.default_rng(seed)
     frequencies = np.zeros((n_classes + 1, tokens.N_TOKENS), np.uint16)
     frequencies[:, :n_classes] = rng.integers(1, 2000, (n_classes + 1, n_classes))
@@ -21,7 +27,8 @@ def succession(seed: int, n: int, n_classes: int = 3) -> tuple[EntropyModel, np.
         class_bits=np.full(n_classes, 2, np.float32),
         tables=np.zeros((n_classes, 512), np.int32),
     )
-    return model, rng.uniform(0, 12, (n, n_classes)).astype(np.float32), rng.permutation(n).astype(np.int32)
+    bits = rng.integers(0, 12 * COST_UNITS, (n, n_classes)).astype(np.float32) / COST_UNITS
+    return model, bits, rng.permutation(n).astype(np.int32)
 
 
 def signalling_bits(model: EntropyModel) -> np.ndarray:
@@ -37,7 +44,8 @@ def total_bits(model: EntropyModel, bits: np.ndarray, classes: np.ndarray) -> fl
 
 
 def choose(model: EntropyModel, bits: np.ndarray, order: np.ndarray, n: int) -> np.ndarray:
-    return np.asarray(choose_classes(model, bits, order, np.int32(n)))
+    costs = (bits * COST_UNITS).astype(np.int32)
+    return np.asarray(choose_classes(signalling_of(model), costs, order, np.int32(n))[0])
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9))
@@ -78,3 +86,16 @@ def test_of_all_classes_the_first_one_of_the_lowest_cost_is_taken(
             )
             classes[k] = (bits[order[k]] + given_before[before, :n_classes] + of_after[after]).argmin()
     np.testing.assert_array_equal(choose(model, bits, order, n_blocks)[order], classes)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 5, 16, 37]), st.integers(0, 40))
+def test_the_kernel_equals_the_reference(seed: int, n_classes: int, n_blocks: int) -> None:
+    model, bits, order = succession(seed, 40, n_classes)
+    arguments = ((bits * COST_UNITS).astype(np.int32), *signalling_of(model), order, np.int32(n_blocks))
+    expected, total = choose_reference(*arguments)
+    classes, estimated = choose_classes(signalling_of(model), arguments[0], order, np.int32(n_blocks))
+    np.testing.assert_array_equal(classes, expected)
+    np.testing.assert_allclose(estimated, total, rtol=1e-5)
+    coded = order[:n_blocks]
+    own = bits[coded, np.asarray(classes)[coded]].sum() + 2 * n_blocks
+    np.testing.assert_allclose(estimated, own, rtol=1e-5)

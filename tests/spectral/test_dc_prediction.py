@@ -1,4 +1,5 @@
 import itertools
+import math
 from collections.abc import Iterable
 
 import jax
@@ -13,10 +14,13 @@ from nvc_jax.entropy.tokens import MAX_MAGNITUDE
 from nvc_jax.spectral import dc_prediction
 from nvc_jax.spectral.dc_prediction import DC_PREDICTORS
 from nvc_jax.transform import separable
+from nvc_jax.transform.block_layout import N_COEFFICIENTS
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
 from nvc_jax.transform.separable import AxisTransform, TransformShape
 
 predict_dc = jax.jit(dc_prediction.predict_dc)
+predict_first = jax.jit(dc_prediction.predict_first, static_argnums=2)
+predict_first_reference = jax.jit(dc_prediction.predict_first_reference, static_argnums=0)
 accumulate_dc = jax.jit(dc_prediction.accumulate_dc)
 accumulate_dc_reference = jax.jit(dc_prediction.accumulate_dc_reference)
 make_axis_transforms = jax.jit(separable.make_axis_transforms, static_argnums=0)
@@ -69,6 +73,27 @@ def test_the_kernel_equals_the_reference(
     np.testing.assert_array_equal(
         accumulate_dc(*arguments, transforms), accumulate_dc_reference(*arguments, marks)
     )
+
+
+@given(valid_shapes, lengths, st.integers(0, 2**32 - 1), st.sampled_from([0.1, 5.0, 3e3, 1e9]))
+def test_the_kernel_that_predicts_equals_the_reference(
+    valid_shape: Shape3, lengths: Iterable[int], seed: int, size: float
+) -> None:
+    transforms, rng = transforms_of(valid_shape, lengths), np.random.default_rng(seed)
+    n = math.prod(GRID)
+    values = np.zeros((n, N_COEFFICIENTS), np.float32)
+    values[:, 0] = np.cumsum(rng.normal(0, size, GRID), axis=rng.integers(3)).reshape(-1)
+    values[rng.random(n) < 0.2, 0] = 2.5  # of two integers as near, the even one
+    inside = jnp.asarray(rng.random(n) < 0.8)
+    differences, predictor = predict_first(jnp.asarray(values), inside, GRID, transforms)
+    expected, of_reference = predict_first_reference(GRID, jnp.asarray(values), inside, transforms)
+    if int(predictor) == int(of_reference):
+        np.testing.assert_array_equal(differences, expected)
+    else:  # sums of bits are rounded
+        bits = [np.log2(1 + np.abs(np.asarray(one, np.float64))).sum() for one in (differences, expected)]
+        np.testing.assert_allclose(*bits, rtol=1e-5)
+        first = accumulate_dc(expected, of_reference, transforms)
+        np.testing.assert_array_equal(accumulate_dc(differences, predictor, transforms), first)
 
 
 def test_predictors_take_differences_along_all_sets_of_axes() -> None:

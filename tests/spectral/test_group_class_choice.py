@@ -5,8 +5,9 @@ import pytest
 
 import nvc_jax
 from nvc_jax.spectral import class_choice, class_decision, group_class_choice
+from nvc_jax.spectral.decision_tables import take_decision_costs
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS
-from nvc_jax.spectral.profiles import take_decision_costs, take_profile
+from nvc_jax.spectral.profiles import take_profile
 
 PROFILES = nvc_jax.load_codec("nvc-1").params["entropy"]
 MODEL = jax.jit(take_profile)(PROFILES, jnp.int32(1))
@@ -25,8 +26,7 @@ def by_kernel(tables: tuple, signalling: tuple, values: jax.Array, order: jax.Ar
 def by_reference(costs: tuple, signalling: tuple, values: jax.Array, order: jax.Array, n: jax.Array) -> tuple:
     steps = values * np.float32(RULE.single_steps)
     of_each = class_decision.class_costs_reference(costs, steps, RULE.thresholds)
-    bits = of_each.astype(jnp.float32) / UNITS
-    classes = class_choice.choose_reference(bits, *signalling, order, n)
+    classes, _ = class_choice.choose_reference(of_each, *signalling, order, n)
     return classes, jnp.take_along_axis(of_each, classes[:, None], axis=1)[:, 0]
 
 

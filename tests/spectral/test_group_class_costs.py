@@ -8,7 +8,7 @@ import pytest
 import nvc_jax
 from nvc_jax.spectral import class_decision, group_class_costs
 from nvc_jax.spectral.class_decision import DecisionCosts
-from nvc_jax.spectral.profiles import take_decision_costs
+from nvc_jax.spectral.decision_tables import take_decision_costs
 
 N_BLOCKS = 70  # more than one tile, the last not full
 

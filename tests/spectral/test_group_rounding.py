@@ -7,7 +7,7 @@ import pytest
 
 import nvc_jax
 from nvc_jax.spectral import group_rounding, rounding_errors
-from nvc_jax.spectral.profiles import take_decision_costs
+from nvc_jax.spectral.decision_tables import take_decision_costs
 
 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 30.0])

@@ -23,8 +23,8 @@ by_kernel = jax.jit(partial(group_trellis.quantize, interpret=True))
 @jax.jit
 def by_reference(model: Any, costs: Any, scan: Any, layout: Any, values: Any, classes: Any) -> jax.Array:
     """Quantise from the last likely integer of each block, found with one quantiser, or a unit behind it."""
-    ends = block_ends.find_ends(costs, scan, layout, values, classes, steps_of_single_quantizer(model))
-    counts = scan_order.count_coded(scan, layout, jnp.where(ends > 0, ends + 1, 0))
+    single_steps = steps_of_single_quantizer(model)
+    counts = block_ends.count_integers(costs, scan, layout, values, classes, single_steps)
     return trellis.quantize_reference(
         model, scan, make_rates(model), layout.partial_type, values, classes, counts
     )
@@ -40,7 +40,7 @@ def test_the_kernel_equals_the_reference(scale: float) -> None:
     classes = jnp.asarray(rng.integers(0, MODEL.tables.shape[0], n), jnp.int32)
     scan = jax.jit(scan_order.make_scan_order)(MODEL, LAYOUT)
     costs = jax.jit(make_decision_costs)(MODEL)
-    joined = by_kernel(MODEL, costs, scan, LAYOUT, values, classes)
+    joined = by_kernel(MODEL, costs, jax.jit(make_rates)(MODEL), scan, LAYOUT, values, classes)
     points = by_reference(MODEL, costs, scan, LAYOUT, values, classes)
     np.testing.assert_array_equal(jax.jit(quantization.points_of_scanned)(scan, LAYOUT, joined), points)
     assert np.any(points)

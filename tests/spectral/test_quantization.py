@@ -6,7 +6,7 @@ from spectral_blocks import layout_for
 
 import nvc_jax
 from nvc_jax.spectral import quantization, scan_order
-from nvc_jax.spectral.class_decision import make_decision_costs
+from nvc_jax.spectral.decision_tables import make_tables
 from nvc_jax.spectral.dependent_quantization import select_quantizers, to_points
 from nvc_jax.spectral.encoder_options import EncoderOptions
 from nvc_jax.spectral.profiles import take_profile
@@ -54,8 +54,8 @@ def test_points_stay_as_they_are_on_cpus() -> None:
 
 
 def test_two_quantisers_need_optimisation() -> None:
-    costs = jax.jit(make_decision_costs)(MODEL)
+    tables = jax.jit(make_tables)(MODEL)
     values, classes = jnp.zeros((N_BLOCKS, 512)), jnp.zeros(N_BLOCKS, jnp.int32)
     options = EncoderOptions(optimizes_integers=False)
     with pytest.raises(ValueError, match="optimizes_integers"):
-        quantization.quantize(MODEL, costs, SCAN, LAYOUT, values, classes, options)
+        quantization.quantize(MODEL, tables, SCAN, LAYOUT, values, classes, options)

@@ -10,7 +10,8 @@ import nvc_jax
 from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk
 from nvc_jax.core.compiler_options import on_one_core
 from nvc_jax.native.library import load_kernels
-from nvc_jax.spectral import decoder
+from nvc_jax.spectral import decoder, encoder
+from nvc_jax.spectral.decision_tables import prepare_tables
 from nvc_jax.spectral.encoded_stream import MAX_STEP, MIN_STEP
 from nvc_jax.spectral.post_filter import abstract_filter
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
@@ -22,6 +23,8 @@ NUMBERS = (float(VALUES.min()), float(VALUES.max()), 0.02)
 VALID = tuple(map(slice, VALID_SHAPE))
 MOST_IN_TURN = 8
 """Operations of a program up to which XLA runs them in turn."""
+MOST_FLOPS = 1000
+"""Operations on numbers, kernels left out, from which XLA gives a program to another thread."""
 NAMES_ARRAYS = r" (parameter|constant|get-tuple-element|bitcast|tuple)\("
 
 
@@ -54,6 +57,18 @@ def test_programs_that_decode_run_in_the_thread_that_calls_them(
     ):
         compiled = jax.jit(function, compiler_options=on_one_core()).lower(*inputs).compile()
         assert 0 < count_operations(compiled.as_text() or "") <= MOST_IN_TURN
+
+
+@pytest.mark.skipif(load_kernels() is not None, reason="without kernels, programs compute by themselves")
+def test_the_program_that_encodes_runs_in_the_thread_that_calls_it(codec: nvc_jax.Codec) -> None:
+    """XLA starts a program there that computes next to nothing but in kernels; then threads do not wait."""
+    chunk = (VALUES, *map(np.float32, NUMBERS), np.array(VALID_SHAPE, np.int32), np.int32(0), np.float32(0))
+    tables = jax.eval_shape(prepare_tables, codec.params["entropy"])
+    encode = jax.jit(encoder.encode_below, compiler_options=on_one_core())
+    compiled = encode.lower(codec.params, *chunk, np.bool_(False), prepared=tables).compile()
+    analysis = compiled.cost_analysis()
+    assert analysis is not None
+    assert analysis["flops"] < MOST_FLOPS
 
 
 def count_operations(compiled: str) -> int:

@@ -75,7 +75,9 @@ def test_no_path_is_better(scale: float) -> None:
     layout, counts = layout_of_row(n), jnp.full(n, count, jnp.int32)
     scan = make_scan_order(MODEL, layout)
     block_classes = jnp.asarray(classes, jnp.int32)
-    points = quantize(MODEL, scan, layout.partial_type, jnp.asarray(values), block_classes, counts)
+    points = quantize(
+        MODEL, scan, make_rates(MODEL), layout.partial_type, jnp.asarray(values), block_classes, counts
+    )
     ordered = np.asarray(points)[:, order]
     assert not ordered[:, count:].any()
     for block in range(n):
@@ -102,14 +104,12 @@ def test_blocks_do_not_depend_on_the_blocks_quantized_with_them() -> None:
     classes = jnp.asarray(rng.integers(0, N_CLASSES, n), jnp.int32)
     counts = jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32)
     layout = layout_of_row(n)
-    scan = make_scan_order(MODEL, layout)
-    together = quantize(MODEL, scan, layout.partial_type, values, classes, counts)
-    apart = [
-        quantize(
-            MODEL, scan, layout.partial_type[:1], values[i : i + 1], classes[i : i + 1], counts[i : i + 1]
-        )
-        for i in range(0, n, 37)
-    ]
+    scan, rates = make_scan_order(MODEL, layout), make_rates(MODEL)
+    together = quantize(MODEL, scan, rates, layout.partial_type, values, classes, counts)
+    apart = []
+    for i in range(0, n, 37):
+        of_one = (leaf[i : i + 1] for leaf in (values, classes, counts))
+        apart.append(quantize(MODEL, scan, rates, layout.partial_type[:1], *of_one))
     np.testing.assert_array_equal(together[::37], jnp.concatenate(apart))
     assert np.asarray(together)[:, 1:].any()
     is_beyond = np.arange(511) >= np.asarray(counts)[:, None]
@@ -123,7 +123,9 @@ def test_huge_and_tiny_coefficients_keep_their_values() -> None:
     scan = make_scan_order(MODEL, layout)
     counts = jnp.array([48, 48], jnp.int32)
     classes = jnp.zeros(2, jnp.int32)
-    points = quantize(MODEL, scan, layout.partial_type, jnp.asarray(values), classes, counts)
+    points = quantize(
+        MODEL, scan, make_rates(MODEL), layout.partial_type, jnp.asarray(values), classes, counts
+    )
     is_large = values > 5
     assert np.abs(np.asarray(points)[is_large] / 2 - values[is_large]).max() <= 1
     assert not np.asarray(points)[1].any()
@@ -142,7 +144,7 @@ def test_the_kernel_equals_the_reference(scale: float) -> None:
         jnp.asarray(rng.integers(0, N_COEFFICIENTS, n), jnp.int32),
     )
     scan, rates = make_scan_order(MODEL, layout), make_rates(MODEL)
-    points = quantize(MODEL, scan, *arguments)
+    points = quantize(MODEL, scan, rates, *arguments)
     reference = jax.jit(trellis.quantize_reference)(MODEL, scan, rates, *arguments)
     np.testing.assert_array_equal(points, reference)
     assert np.asarray(points).any()

@@ -14,7 +14,7 @@ from nvc_jax.transform.axis_transform import Factors
 from nvc_jax.transform.block_layout import from_blocks, to_blocks
 from nvc_jax.transform.lapped_filter import FILTERS
 from nvc_jax.transform.segments import SEGMENT_LENGTHS
-from nvc_jax.transform.separable import TransformShape
+from nvc_jax.transform.separable import Original, TransformShape
 
 pytestmark = pytest.mark.skipif(load_kernels() is not None, reason="there are no kernels")
 SHAPES = [(8, 8, 8), (24, 40, 56), (16, 136, 32)]
@@ -26,7 +26,7 @@ apply_borders = jax.jit(axis_transform.apply_borders)
 def analyze(volume: jax.Array, axes: list[Factors]) -> jax.Array:
     """Coefficients (z, y, x)."""
     grid = tuple(side // 8 for side in volume.shape)
-    return from_blocks(native_separable.analyze(volume, axes), grid)
+    return from_blocks(native_separable.analyze(volume, axes, jnp.float32(1)), grid)
 
 
 @jax.jit
@@ -34,6 +34,8 @@ def synthesize(coefficients: jax.Array, axes: list[Factors]) -> jax.Array:
     return native_separable.synthesize(to_blocks(coefficients), axes)
 
 
+padded, padded_reference = jax.jit(Original.padded), jax.jit(Original.padded_reference)
+scale_and_analyze = jax.jit(native_separable.analyze)
 make_axis_transforms = jax.jit(separable.make_axis_transforms, static_argnums=0)
 make_axis_transform = jax.jit(axis_transform.make_axis_transform, static_argnums=(0, 5))
 
@@ -77,6 +79,33 @@ def test_products_are_those_of_float64_up_to_rounding(
     check_kernels(volume, [a.analysis_factors for a in axes], [a.synthesis_factors for a in axes])
 
 
+@given(
+    st.tuples(*[st.integers(1, 20)] * 3), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1e-3, 1.0, 1e30])
+)
+def test_centred_volumes_are_those_of_the_reference(shape: Shape3, seed: int, width: float) -> None:
+    rng = np.random.default_rng(seed)
+    volume = (7 + width * rng.normal(size=shape)).astype(np.float32)
+    special = rng.random(shape)
+    volume[special < 0.1] = np.nan
+    volume[special > 0.95] = np.inf
+    limits = (jnp.float32(7 - width), jnp.float32(7 + width))
+    original = Original(jnp.asarray(volume), *limits)
+    expected = np.asarray(padded_reference(original))
+    assert expected.shape == tuple(side + -side % 8 for side in shape)
+    np.testing.assert_array_equal(padded(original), expected)
+
+
+def test_coefficients_are_scaled() -> None:
+    volume = np.random.default_rng(0).normal(size=(16, 16, 16)).astype(np.float32)
+    axes = make_axis_transforms(
+        volume.shape, jnp.full(3, 16, jnp.int32), TransformShape(*[jnp.zeros(3, jnp.int32)] * 2), jnp.int32(0)
+    )
+    factors = [axis.analysis_factors for axis in axes]
+    scaled = [*factors[:2], axes[2].scaled(jnp.float32(0.3)).analysis_factors]
+    by_scale = scale_and_analyze(volume, factors, np.float32(0.3))
+    np.testing.assert_array_equal(by_scale, scale_and_analyze(volume, scaled, np.float32(1)))
+
+
 @pytest.mark.parametrize("kind", ["dense", "empty rows", "empty columns"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_matrices_may_have_no_symmetry(shape: Shape3, kind: str) -> None:
@@ -104,4 +133,4 @@ def test_matrices_of_other_sides_are_an_error() -> None:
     ]
     for axis in wrong:
         with pytest.raises(jax.errors.JaxRuntimeError, match="matrices"):
-            native_separable.analyze(volume, [right, axis, right]).block_until_ready()
+            native_separable.analyze(volume, [right, axis, right], jnp.float32(1)).block_until_ready()

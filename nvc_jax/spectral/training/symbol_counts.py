@@ -11,7 +11,8 @@ from jax.sharding import Mesh
 from nvc_jax.entropy import tokens
 from nvc_jax.entropy.interleaving import share_out
 from nvc_jax.spectral import analysis, dependent_quantization, neighbour_contexts, quantization, scan_order
-from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
+from nvc_jax.spectral.class_decision import quantize_independently
+from nvc_jax.spectral.decision_tables import make_tables
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles
 from nvc_jax.spectral.scan_order import ScannedBlocks
@@ -48,11 +49,11 @@ def _quantize_samples(model: EntropyModel, values: jax.Array) -> tuple[jax.Array
     n = len(values)
     side = jnp.array([BLOCK_SIZE * n, BLOCK_SIZE, BLOCK_SIZE], jnp.int32)
     layout = block_layout.make_layout((n, 1, 1), side)
-    costs = make_decision_costs(model)
-    _, classes, _ = quantize_independently(costs, values)
+    tables = make_tables(model)
+    _, classes, _ = quantize_independently(tables.costs, values)
     values = values / steps_of_single_quantizer(model)
     scan = scan_order.make_scan_order(model, layout)
-    quantized = quantization.quantize(model, costs, scan, layout, values, classes)
+    quantized = quantization.quantize(model, tables, scan, layout, values, classes)
     points = quantization.find_points(scan, layout, quantized)
 
     scanned = scan_order.scan_blocks(scan, layout, points)

@@ -1,0 +1,43 @@
+// Costs of blocks in every class.
+
+#ifndef NVC_CLASS_COSTS_H_
+#define NVC_CLASS_COSTS_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace nvc {
+
+// What the costs of a model's classes are made of; see DecisionCosts in nvc_jax/spectral/class_decision.py.
+struct ClassTables {
+  const int32_t *tables, *units, *zero_cost, *signalling_cost;
+  int64_t n_classes, n_units;
+};
+
+// Dead zones of integers, in 1/128 step, and the scale of coefficients.
+struct ClassRule {
+  int32_t narrow, wide, further;
+  float single_steps;
+};
+
+// Weights of a coefficient in some classes.
+struct ClassWeights;
+
+// Counts the costs of blocks, one after the other.
+class ClassCosts {
+ public:
+  explicit ClassCosts(const ClassTables& tables);
+  ~ClassCosts();
+
+  // Costs of a block of 512 coefficients in each class.
+  void Count(const float* values, const ClassRule& rule, int32_t* costs);
+
+ private:
+  ClassTables tables_;
+  std::vector<std::vector<ClassWeights>> weights_;
+  std::vector<int32_t> zero_, of_wide_, of_narrow_;
+};
+
+}  // namespace nvc
+
+#endif  // NVC_CLASS_COSTS_H_
