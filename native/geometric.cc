@@ -19,17 +19,21 @@ constexpr int kShifts = 17;
 constexpr int kFirstShift = -8;
 constexpr uint32_t kSumUnits = 256;
 constexpr uint32_t kMaxSum = 1u << 26;
+constexpr uint32_t kMinStart = kSumUnits / 2;
+constexpr int kStartShareBits = 6;
+constexpr int kRatioBits = 12;
 constexpr int32_t kMaxUnits = 36 << 10;
 constexpr int64_t kBlocksOfSum = 4096;
 
 // How the sum of a block's magnitudes shifts the tables of its dimensions.
 class Adaptation {
  public:
+  // Thresholds are those of each dimension, kShifts of them.
+  Adaptation(const int32_t* scales, uint32_t start, const uint32_t* thresholds, int64_t n_tables)
+      : scales_(scales), start_(start), thresholds_(thresholds), last_(static_cast<int32_t>(n_tables) - 1) {}
+
   Adaptation(S32& scales, U32& start, U32& thresholds, int64_t n_tables)
-      : scales_(scales.typed_data()),
-        start_(*start.typed_data()),
-        thresholds_(thresholds.typed_data()),
-        last_(static_cast<int32_t>(n_tables) - 1) {}
+      : Adaptation(scales.typed_data(), *start.typed_data(), thresholds.typed_data(), n_tables) {}
 
   uint32_t start() const { return start_; }
 
@@ -83,26 +87,111 @@ NVC_VECTORIZE int32_t SumUnits(const int32_t* values, const int32_t* tables, int
   return sum;
 }
 
-// Estimates the bits of kBlocksOfSum blocks each of every dimension, in 1/1024 bit. Only the first blocks count.
-ffi::Error Estimate(S32 values, S32 scales, U32 start, U32 thresholds, S32 zero, F32 further, S32 count_buffer,
-                    Out<S32> units) {
-  const auto n_dims = static_cast<int64_t>(Rows(values));
-  const auto n_blocks = static_cast<int64_t>(values.dimensions().back());
-  const Adaptation adaptation(scales, start, thresholds, static_cast<int64_t>(zero.element_count()));
-  const int64_t n_sums = CeilDivide(n_blocks, kBlocksOfSum);
-  const int64_t count = std::clamp<int64_t>(*count_buffer.typed_data(), 0, n_blocks);
+// Integers of blocks, of which the first ones count.
+struct Blocks {
+  const int32_t* values;
+  int64_t n_dims, n_blocks, count;
+
+  Blocks(const S32& values, const S32& count)
+      : values(values.typed_data()),
+        n_dims(static_cast<int64_t>(Rows(values))),
+        n_blocks(static_cast<int64_t>(values.dimensions().back())),
+        count(std::clamp<int64_t>(*count.typed_data(), 0, n_blocks)) {}
+};
+
+// Units of integers by table: of a zero, and of each step of the magnitude.
+struct UnitsOfTables {
+  const int32_t* zero;
+  const float* further;
+};
+
+// Estimates the bits of kBlocksOfSum blocks each of every dimension, in 1/1024 bit; `add` gets the dimension, the number
+// of the blocks' part, and their units.
+template <typename Add>
+void EstimateParts(const Blocks& blocks, const Adaptation& adaptation, const UnitsOfTables& of_tables, Add add) {
   std::vector<int32_t> totals(kBlocksOfSum), tables(kBlocksOfSum);
-  Zero(units);
-  for (int64_t part = 0; part < CeilDivide(count, kBlocksOfSum); ++part) {
-    const int64_t n = std::min(count - part * kBlocksOfSum, kBlocksOfSum);
+  for (int64_t part = 0; part < CeilDivide(blocks.count, kBlocksOfSum); ++part) {
+    const int64_t n = std::min(blocks.count - part * kBlocksOfSum, kBlocksOfSum);
     std::fill(totals.begin(), totals.end(), static_cast<int32_t>(adaptation.start()));
-    for (int64_t dimension = 0; dimension < n_dims; ++dimension) {
-      const int32_t* row = values.typed_data() + dimension * n_blocks + part * kBlocksOfSum;
+    for (int64_t dimension = 0; dimension < blocks.n_dims; ++dimension) {
+      const int32_t* row = blocks.values + dimension * blocks.n_blocks + part * kBlocksOfSum;
       adaptation.Tables(totals.data(), n, dimension, tables.data());
-      units->typed_data()[dimension * n_sums + part] =
-          SumUnits(row, tables.data(), n, zero.typed_data(), further.typed_data());
+      add(dimension, part, SumUnits(row, tables.data(), n, of_tables.zero, of_tables.further));
       AddMagnitudes(row, n, totals.data());
     }
+  }
+}
+
+ffi::Error Estimate(S32 values, S32 scales, U32 start, U32 thresholds, S32 zero, F32 further, S32 count,
+                    Out<S32> units) {
+  const Blocks blocks(values, count);
+  const Adaptation adaptation(scales, start, thresholds, static_cast<int64_t>(zero.element_count()));
+  const int64_t n_sums = CeilDivide(blocks.n_blocks, kBlocksOfSum);
+  Zero(units);
+  EstimateParts(blocks, adaptation, {zero.typed_data(), further.typed_data()},
+                [&](int64_t dimension, int64_t part, int32_t sum) { units->typed_data()[dimension * n_sums + part] = sum; });
+  return ffi::Error::Success();
+}
+
+// The sum that every block begins with, and the thresholds of the later sums.
+struct Expectation {
+  uint32_t start;
+  std::vector<uint32_t> thresholds;
+};
+
+// Expects magnitudes of the scales of dimensions, by those of each scale and the ratios of thresholds to them.
+Expectation Expect(const int32_t* scales, int64_t n_dims, const U32& units, const U32& ratios) {
+  const auto last = static_cast<int32_t>(units.element_count()) - 1;
+  const auto of = [&](int64_t dimension) { return units.typed_data()[std::clamp(scales[dimension], 0, last)]; };
+  uint32_t total = 0, before = 0;
+  for (int64_t dimension = 0; dimension < n_dims; ++dimension) total += of(dimension);
+  Expectation expectation{std::clamp(total >> kStartShareBits, kMinStart, kMaxSum), {}};
+  for (int64_t dimension = 0; dimension < n_dims; ++dimension) {
+    const uint32_t sum = std::min(before + expectation.start, kMaxSum);
+    for (int k = 0; k < kShifts; ++k) {
+      const uint32_t ratio = ratios.typed_data()[k], low = (sum & ((1u << kRatioBits) - 1)) * ratio >> kRatioBits;
+      expectation.thresholds.push_back((sum >> kRatioBits) * ratio + low);
+    }
+    before += of(dimension);
+  }
+  return expectation;
+}
+
+ffi::Error FindThresholds(S32 scales, U32 units, U32 ratios, Out<U32> start, Out<U32> thresholds) {
+  const auto n_dims = static_cast<int64_t>(scales.element_count());
+  if (units.element_count() == 0 || ratios.element_count() != kShifts ||
+      static_cast<int64_t>(thresholds->element_count()) != n_dims * kShifts) {
+    return ffi::Error::InvalidArgument("there are not the magnitudes of scales, or not a threshold for each shift");
+  }
+  const Expectation expectation = Expect(scales.typed_data(), n_dims, units, ratios);
+  *start->typed_data() = expectation.start;
+  std::copy(expectation.thresholds.begin(), expectation.thresholds.end(), thresholds->typed_data());
+  return ffi::Error::Success();
+}
+
+// The one scale of all dimensions that takes the fewest bits, of those some steps below that of the mean magnitude.
+ffi::Error ChooseCommonScale(S32 values, S32 count, F32 borders, S32 offsets, U32 units, U32 ratios, S32 zero, F32 further,
+                             Out<S32> scale) {
+  const Blocks blocks(values, count);
+  const auto n_tables = static_cast<int64_t>(zero.element_count());
+  if (n_tables == 0 || static_cast<int64_t>(further.element_count()) != n_tables || ratios.element_count() != kShifts ||
+      static_cast<int64_t>(units.element_count()) != n_tables || offsets.element_count() == 0) {
+    return ffi::Error::InvalidArgument("there are not the units of scales, or no scales to choose from");
+  }
+  double total = 0;
+  for (int64_t k = 0; k < blocks.n_dims * blocks.n_blocks; ++k) total += std::abs(static_cast<double>(blocks.values[k]));
+  const float mean = static_cast<float>(total) / static_cast<float>(std::max<int64_t>(blocks.count * blocks.n_dims, 1));
+  const float *first = borders.typed_data(), *end = first + borders.element_count();
+  const auto usual = static_cast<int32_t>(std::count_if(first, end, [&](float border) { return mean >= border; }));
+  int64_t least = 0;
+  for (size_t k = 0; k < offsets.element_count(); ++k) {
+    const int32_t candidate = std::max(usual - offsets.typed_data()[k], 0);
+    const std::vector<int32_t> scales(blocks.n_dims, candidate);
+    const Expectation own = Expect(scales.data(), blocks.n_dims, units, ratios);
+    int64_t bits = 0;
+    EstimateParts(blocks, Adaptation(scales.data(), own.start, own.thresholds.data(), n_tables),
+                  {zero.typed_data(), further.typed_data()}, [&](int64_t, int64_t, int32_t sum) { bits += sum; });
+    if (k == 0 || bits < least) least = bits, *scale->typed_data() = candidate;
   }
   return ffi::Error::Success();
 }
@@ -193,6 +282,15 @@ ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes_buffer, S32 scales, U3
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_geometric_estimate, Estimate,
                               ffi::Ffi::Bind()
                                   .Arg<S32>().Arg<S32>().Arg<U32>().Arg<U32>().Arg<S32>().Arg<F32>().Arg<S32>()
+                                  .Ret<S32>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_geometric_thresholds, FindThresholds,
+                              ffi::Ffi::Bind().Arg<S32>().Arg<U32>().Arg<U32>().Ret<U32>().Ret<U32>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_geometric_scale, ChooseCommonScale,
+                              ffi::Ffi::Bind()
+                                  .Arg<S32>().Arg<S32>().Arg<F32>().Arg<S32>()
+                                  .Arg<U32>().Arg<U32>().Arg<S32>().Arg<F32>()
                                   .Ret<S32>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_geometric_encode, Encode,

@@ -64,8 +64,12 @@ def choose_scales(values: jax.Array) -> jax.Array:
 
 def _scales_of(means: jax.Array) -> jax.Array:
     """Find the scales of mean magnitudes, float32 (n,)."""
-    borders = jnp.asarray(np.sqrt(MEANS[1:] * MEANS[:-1]), jnp.float32)
-    return jnp.sum(means[:, None] >= borders[None], axis=1, dtype=jnp.int32)
+    return jnp.sum(means[:, None] >= _scale_borders()[None], axis=1, dtype=jnp.int32)
+
+
+def _scale_borders() -> jax.Array:
+    """Get the mean magnitudes between scales, float32 (N_SCALES − 1,)."""
+    return jnp.asarray(np.sqrt(MEANS[1:] * MEANS[:-1]), jnp.float32)
 
 
 def choose_common_scale(values: jax.Array, count: jax.Array) -> jax.Array:
@@ -81,6 +85,20 @@ def choose_common_scale(values: jax.Array, count: jax.Array) -> jax.Array:
     Returns:
         int32 scalar.
     """
+    scale: jax.Array = on_cpu(_choose_by_kernel, choose_common_scale_reference, values, count)
+    return scale
+
+
+def _choose_by_kernel(values: jax.Array, count: jax.Array) -> jax.Array:
+    """Choose the scale by the native kernel; sums of float32 apart, it equals the reference."""
+    offsets = jnp.array(_COMMON_SCALE_OFFSETS, jnp.int32)
+    return native_geometric.choose_common_scale(
+        *(values, count, _scale_borders(), offsets, *_adaptation_constants(), *_units_of_integers())
+    )
+
+
+def choose_common_scale_reference(values: jax.Array, count: jax.Array) -> jax.Array:
+    """Choose the scale in ``jax.numpy``: the specification of the kernel; see ``choose_common_scale``."""
     total = jnp.sum(jnp.abs(values).astype(jnp.float32))
     usual = _scales_of(total[None] / jnp.maximum(count * len(values), 1).astype(jnp.float32))
     candidates = jnp.maximum(usual - jnp.array(_COMMON_SCALE_OFFSETS, jnp.int32), 0)
@@ -119,14 +137,33 @@ def start_and_thresholds(scales: jax.Array) -> tuple[jax.Array, jax.Array]:
         uint32, the initial sum in units; and uint32 (dims, shifts), for each dimension and shift the smallest
         sum that shifts the scale at least so far.
     """
-    expected = jnp.asarray(EXPECTED_UNITS)[scales]
+    arguments = (scales, *_adaptation_constants())
+    return on_cpu(native_geometric.start_and_thresholds, start_and_thresholds_reference, *arguments)
+
+
+def _adaptation_constants() -> tuple[jax.Array, jax.Array]:
+    """Get the units that are expected of each scale, and the ratios of thresholds to them."""
+    return jnp.asarray(EXPECTED_UNITS), jnp.asarray(SHIFT_RATIOS)
+
+
+def start_and_thresholds_reference(
+    scales: jax.Array, units: jax.Array, ratios: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Compute sums and thresholds in ``jax.numpy``: the specification of the kernel.
+
+    Args:
+        scales: int32 (dims,).
+        units: ``EXPECTED_UNITS``.
+        ratios: ``SHIFT_RATIOS``.
+    """
+    expected = units[scales]
     start = jnp.sum(expected, dtype=jnp.uint32) >> jnp.uint32(_START_SHARE_BITS)
     start = jnp.clip(start, _MIN_START, _MAX_SUM)
     expected_before = jnp.cumsum(expected, dtype=jnp.uint32) - expected
     expected_before = jnp.minimum(expected_before + start, _MAX_SUM)[:, None]
 
     # The product of sum and ratio in two parts, so that each fits in 32 bits.
-    ratios, fraction_bits = jnp.asarray(SHIFT_RATIOS)[None], jnp.uint32(_RATIO_BITS)
+    ratios, fraction_bits = ratios[None], jnp.uint32(_RATIO_BITS)
     low = (expected_before & jnp.uint32((1 << _RATIO_BITS) - 1)) * ratios >> fraction_bits
     return start, (expected_before >> fraction_bits) * ratios + low
 
@@ -145,11 +182,15 @@ def add_magnitudes(total: jax.Array, values: jax.Array) -> jax.Array:
 
 def estimate_bits(values: jax.Array, scales: jax.Array, count: jax.Array) -> jax.Array:
     """Estimate the bits of the first ``count`` blocks by the tables that they are coded by; float32."""
-    zero = jnp.asarray(np.rint(-np.log2((1 - DECAYS) / (1 + DECAYS)) * _BIT_UNITS), jnp.int32)
-    further = jnp.asarray(-np.log2(DECAYS) * _BIT_UNITS, jnp.float32)
-    arguments = (values, scales, *start_and_thresholds(scales), zero, further, count)
+    arguments = (values, scales, *start_and_thresholds(scales), *_units_of_integers(), count)
     sums = on_cpu(native_geometric.estimate_bits, estimate_reference, *arguments)
     return jnp.sum(sums.astype(jnp.float32)) / _BIT_UNITS
+
+
+def _units_of_integers() -> tuple[jax.Array, jax.Array]:
+    """Get the units of a zero, int32 (N_SCALES,), and of each step of the magnitude, float32 likewise."""
+    zero = jnp.asarray(np.rint(-np.log2((1 - DECAYS) / (1 + DECAYS)) * _BIT_UNITS), jnp.int32)
+    return zero, jnp.asarray(-np.log2(DECAYS) * _BIT_UNITS, jnp.float32)
 
 
 def estimate_reference(

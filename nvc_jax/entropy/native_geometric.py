@@ -11,6 +11,29 @@ BLOCKS_OF_SUM = 4096
 """Blocks whose units an estimate adds up."""
 
 
+def start_and_thresholds(
+    scales: jax.Array, units: jax.Array, ratios: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Compute sums and thresholds; see ``geometric_adaptation.start_and_thresholds_reference``."""
+    results = [
+        jax.ShapeDtypeStruct((), jnp.uint32),
+        jax.ShapeDtypeStruct((len(scales), len(ratios)), jnp.uint32),
+    ]
+    start, thresholds = call("nvc_geometric_thresholds", results, scales, units, ratios)
+    return start, thresholds
+
+
+def choose_common_scale(values: jax.Array, *others: jax.Array) -> jax.Array:
+    """Choose one scale for all dimensions; see ``geometric_adaptation.choose_common_scale``.
+
+    Args:
+        values: int32 (dims, n).
+        *others: the number of blocks that count, the means between scales, distances below the usual scale to
+            try, the constants of ``start_and_thresholds``, and those of ``estimate_bits``.
+    """
+    return call("nvc_geometric_scale", jax.ShapeDtypeStruct((), jnp.int32), values, *others)
+
+
 def estimate_bits(
     values: jax.Array,
     scales: jax.Array,

@@ -22,6 +22,7 @@ _KERNELS = (
     *("nvc_lattice_find", "nvc_lattice_quantize", "nvc_lattice_push", "nvc_lattice_decode"),
     *("nvc_labels_encode", "nvc_labels_decode"),
     *("nvc_geometric_estimate", "nvc_geometric_encode", "nvc_geometric_decode"),
+    *("nvc_geometric_thresholds", "nvc_geometric_scale"),
 )
 _SWITCH = "NVC_JAX_NATIVE"
 """Environment variable that turns the kernels off if it is 0."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from nvc_jax.core.batching import map_in_turn
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.native.rows import take_rows
 from nvc_jax.spectral.class_choice import signalling_bits
@@ -43,7 +44,7 @@ def make_tables(model: EntropyModel, options: EncoderOptions = DEFAULT_OPTIONS) 
 def prepare_tables(profiles: Profiles, options: EncoderOptions = DEFAULT_OPTIONS) -> DecisionTables:
     """Prepare the tables of all profiles, stacked."""
     index = jnp.arange(count_profiles(profiles))
-    return jax.vmap(lambda own: make_tables(take_profile(profiles, own), options))(index)
+    return map_in_turn(lambda own: make_tables(take_profile(profiles, own), options), index)
 
 
 def take_tables(

@@ -112,7 +112,8 @@ class SpectralTransformCoder(TransformCoder):
     @cached_property
     def _tables(self) -> DecisionTables:
         """Tables by which encoders of CPUs decide."""
-        return _prepare_tables(self._copies.here()["entropy"])
+        tables: DecisionTables = _table_maker()(self._copies.here()["entropy"])
+        return tables
 
     def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
         """Encode several chunks in one call of the device, or in more if its memory is too small."""
@@ -201,7 +202,14 @@ def _chunk_encoder(is_lone: bool) -> Any:
 # For calls from outside of compiled functions.
 _decode_symbols = jit_on_one_core(decoder.decode_symbols)
 _reconstruct = jit_on_one_core(decoder.reconstruct)
-_prepare_tables = jit_on_one_core(prepare_tables)
+
+
+@functools.cache
+def _table_maker() -> Any:
+    """Make ``prepare_tables`` for calls from outside of compiled functions."""
+    return jax.jit(prepare_tables, compiler_options=quick_compilation())
+
+
 _decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))
 
 
