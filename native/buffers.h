@@ -35,10 +35,10 @@ void Zero(Out<T>& buffer) {
   std::memset(buffer->untyped_data(), 0, buffer->size_bytes());
 }
 
-// Clears the words behind those of a stream, and tells whether all fitted.
-inline ffi::Error FinishWords(Out<U16>& words, const PushStack& stack) {
+// Clears the words behind those of a stream, if that is wanted, and tells whether all fitted.
+inline ffi::Error FinishWords(Out<U16>& words, const PushStack& stack, bool clears = true) {
   if (stack.top > stack.capacity) return ffi::Error::Internal("a stream is longer than its buffer");
-  std::fill(words->typed_data() + stack.top, words->typed_data() + stack.capacity, uint16_t{0});
+  if (clears) std::fill(words->typed_data() + stack.top, words->typed_data() + stack.capacity, uint16_t{0});
   return ffi::Error::Success();
 }
 
@@ -48,9 +48,10 @@ inline int64_t LanesOfStream(const S32& n_lanes, int64_t n_groups) {
 }
 
 // Encodes a stream, one group of lanes after the other: `push` gets the group, its states and its stack, and
-// pushes the group's items from the last to the first.
+// pushes the group's items from the last to the first. Words behind the stream are cleared if that is wanted.
 template <typename Push>
-ffi::Error EncodeGroups(const S32& n_lanes_buffer, Out<U16>& words, Out<S32>& group_words, Push push) {
+ffi::Error EncodeGroups(const S32& n_lanes_buffer, Out<U16>& words, Out<S32>& group_words, Push push,
+                        bool clears = true) {
   const int64_t n_lanes = LanesOfStream(n_lanes_buffer, static_cast<int64_t>(group_words->element_count()));
   PushStack stack{words->typed_data(), static_cast<int64_t>(words->element_count()), 0};
   Zero(group_words);
@@ -62,7 +63,7 @@ ffi::Error EncodeGroups(const S32& n_lanes_buffer, Out<U16>& words, Out<S32>& gr
     FinishGroup(states, LanesOfGroup(n_lanes, group), stack);
     group_words->typed_data()[group] = static_cast<int32_t>(stack.top - start);
   }
-  return FinishWords(words, stack);
+  return FinishWords(words, stack, clears);
 }
 
 // The lanes of a group while it is decoded.

@@ -4,6 +4,7 @@
 // are equal bit for bit. Only coefficients that become other than 0 are looked at.
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -158,14 +159,19 @@ Forms PickForms() {
 
 // Weights of all coefficients in the classes from `first` on; 0 beyond the last class.
 std::vector<ClassWeights> PairWeights(const ClassTables& tables, int64_t first) {
+  std::vector<int32_t> pairs(tables.n_units);
+  for (int64_t k = 0; k < tables.n_units; ++k) {
+    const auto low = static_cast<uint16_t>(tables.units[2 * k]), high = static_cast<uint16_t>(tables.units[2 * k + 1]);
+    const uint16_t pair[] = {low, high};
+    std::memcpy(&pairs[k], pair, sizeof(pair));
+  }
   const auto last = static_cast<int32_t>(tables.n_units) - 1;
+  const int64_t n = std::min(kClasses, tables.n_classes - first);
   std::vector<ClassWeights> paired(kCoefficients);
-  for (int64_t k = 0; k < std::min(kClasses, tables.n_classes - first); ++k) {
-    const int32_t* of_class = tables.tables + (first + k) * kCoefficients;
-    for (int i = 0; i < kCoefficients; ++i) {
-      const int32_t* of_table = tables.units + 2 * std::clamp(of_class[i], 0, last);
-      paired[i].pairs[2 * k] = static_cast<int16_t>(of_table[0]);
-      paired[i].pairs[2 * k + 1] = static_cast<int16_t>(of_table[1]);
+  for (int i = 0; i < kCoefficients; ++i) {
+    const int32_t* of_classes = tables.tables + first * kCoefficients + i;
+    for (int64_t k = 0; k < n; ++k) {
+      std::memcpy(paired[i].pairs + 2 * k, &pairs[std::clamp(of_classes[k * kCoefficients], 0, last)], sizeof(int32_t));
     }
   }
   return paired;

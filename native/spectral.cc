@@ -474,7 +474,7 @@ void PushHeaders(const Model& model, const Layout& layout, const Headers& header
 
 ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, S32 context_rows,
                   S32 order, S32 n_inside, S32 partial_types, S32 coefficients, S32 scan_counts, S32 points,
-                  S32 first, S32 classes, S32 n_lanes_buffer, int64_t n_quantizers, int64_t n_tables,
+                  S32 first, S32 classes, S32 n_lanes_buffer, int64_t n_quantizers, int64_t n_tables, bool clears,
                   Out<U16> words, Out<S32> group_words) {
   const Model model(frequencies, end_frequencies, class_frequencies, tables, context_rows, n_quantizers, n_tables);
   const auto n_blocks = static_cast<int64_t>(order.element_count());
@@ -493,11 +493,11 @@ ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
   const Headers headers{own_classes.data(), ends.data(), own_first.data()};
   const EncodingTables encoding(model.integers);
 
-  return EncodeGroups(n_lanes_buffer, words, group_words,
-                      [&](int64_t n_lanes, int64_t group, uint32_t* states, PushStack& stack) {
-                        PushIntegers(model, encoding, items, n_lanes, group, states, stack);
-                        PushHeaders(model, layout, headers, n_lanes, group, states, stack);
-                      });
+  const auto push = [&](int64_t n_lanes, int64_t group, uint32_t* states, PushStack& stack) {
+    PushIntegers(model, encoding, items, n_lanes, group, states, stack);
+    PushHeaders(model, layout, headers, n_lanes, group, states, stack);
+  };
+  return EncodeGroups(n_lanes_buffer, words, group_words, push, clears);
 }
 
 }  // namespace
@@ -516,7 +516,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_spectral_encode, Encode,
                                   .Arg<U16>().Arg<U16>().Arg<U16>().Arg<S32>().Arg<S32>()
                                   .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
                                   .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
-                                  .Attr<int64_t>("n_quantizers").Attr<int64_t>("n_tables")
+                                  .Attr<int64_t>("n_quantizers").Attr<int64_t>("n_tables").Attr<bool>("clears")
                                   .Ret<U16>().Ret<S32>());
 
 }  // namespace nvc

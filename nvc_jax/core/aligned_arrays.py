@@ -1,20 +1,28 @@
 """Arrays that begin where those of XLA do: JAX takes them on a CPU as they are, and copies others."""
 
 import math
+import mmap
 from collections.abc import Callable
 
 import numpy as np
 
 _ALIGNMENT = 64
 """Bytes at multiples of which XLA's arrays begin."""
+_LEAST_OF_SYSTEM = 1 << 20
+"""Bytes from which an array of zeros comes from the system, which clears no page before it is written."""
 
 
 def zeros_aligned(shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
-    """Make an array of zeros. It takes memory only where it is written.
-
-    Whoever hands it to JAX must not write to it any more.
-    """
+    """Make an array of zeros. Whoever hands it to JAX must not write to it any more."""
     return _align(np.zeros, shape, np.dtype(dtype))
+
+
+def sparse_zeros(shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
+    """Make an array of zeros of which little will be written: it takes time and memory only there."""
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if n_bytes < _LEAST_OF_SYSTEM:
+        return zeros_aligned(shape, dtype)
+    return np.frombuffer(mmap.mmap(-1, n_bytes), dtype).reshape(shape)
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:

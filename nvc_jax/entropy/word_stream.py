@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.core.aligned_arrays import zeros_aligned
+from nvc_jax.core.aligned_arrays import sparse_zeros
 from nvc_jax.core.devices import platform_here
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.entropy.word_stack import GROUP_LANES, WORD_BITS
@@ -89,7 +89,7 @@ def words_from_bytes(stored: bytes, n_lanes: int, max_lanes: int, capacity: int)
             f"a stream's header contradicts its words of {len(stored) - start} bytes: it states {n_lanes} "
             f"lanes and groups of {others} words before the last"
         )
-    words = zeros_aligned((capacity,), np.uint16)
+    words = sparse_zeros((capacity,), np.uint16)
     words[:used] = np.frombuffer(stored, "<u2", used, start)
     numbers: list[Any] = [group_words.astype(np.int32), np.int32(n_lanes)]
     # Not by jnp.asarray, which needs a compiled program.

@@ -87,6 +87,8 @@ def encode_quantized(
     quantized: jax.Array,
     symbols: BlockSymbols,
     n_lanes: jax.Array,
+    *,
+    clears: bool = True,
 ) -> WordStream:
     """Encode blocks whose integers ``quantization.quantize`` has returned; see ``encode_stream``.
 
@@ -97,12 +99,15 @@ def encode_quantized(
         quantized: int32 (n, 512), the integers.
         symbols: of the blocks; points do not count.
         n_lanes: int32.
+        clears: whether words behind the stream have to be 0. They take longer to clear than a short stream to
+            encode.
     """
     n_blocks, n_coefficients = quantized.shape
     kernel = partial(
         native_bitstream.encode,
         max_lanes=max_lanes_for(n_blocks),
         capacity=stream_capacity(n_blocks, n_coefficients),
+        clears=clears,
     )
 
     def gpu(model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, *others: Any) -> WordStream:

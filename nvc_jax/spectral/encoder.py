@@ -142,13 +142,14 @@ def encode_below(
 
     Returns:
         The estimated cost, float32, of ``shape_decision``; and unless it is larger than the limit, what
-        ``encode_with_symbols`` returns, or else arrays that hold nothing.
+        ``encode_with_symbols`` returns, but that words behind the stream may be anything; or else arrays that
+        hold nothing.
     """
 
     def encode_one(
         prepared: DecisionTables | None, limit: jax.Array, is_bounded: jax.Array, *arguments: Any
     ) -> tuple[jax.Array, EncodedStream, BlockSymbols]:
-        begun = _prepare(*arguments, options=options, is_bounded=is_bounded, prepared=prepared)
+        begun = _prepare(*arguments, options=options, is_bounded=is_bounded, prepared=prepared, clears=False)
         # Traced once; an estimate that is no number does not keep a volume from being encoded.
         encode, described, captured = hoist(begun.encode)
 
@@ -192,6 +193,7 @@ def _prepare(
     block_sums: jax.Array | None = None,
     is_bounded: jax.Array | None = None,
     prepared: DecisionTables | None = None,
+    clears: bool = True,
 ) -> _Prepared:
     """Choose the shape of a volume's transform; arguments as of ``encode_with_symbols``, ``encode_below``."""
     original = Original(volume, minimum, maximum)
@@ -206,6 +208,7 @@ def _prepare(
             stream=encode_quantized(
                 *(analysis.model, analysis.layout, analysis.scan),
                 *(analysis.quantized, analysis.symbols, analysis.n_lanes),
+                clears=clears,
             ),
             minimum=minimum,
             maximum=maximum,

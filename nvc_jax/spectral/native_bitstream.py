@@ -26,11 +26,15 @@ def encode(
     *,
     max_lanes: int,
     capacity: int,
+    clears: bool,
 ) -> WordStream:
-    """Encode blocks as one stream; see ``bitstream.encode_reference``."""
+    """Encode blocks as one stream; see ``bitstream.encode_reference``.
+
+    Words behind the stream may be anything if they are not to be cleared.
+    """
     arguments = (*_model_arguments(model), *_layout_arguments(layout, scan), points, first, classes, n_lanes)
-    limits = {"max_lanes": max_lanes, "capacity": capacity}
-    return encode_by_kernel("nvc_spectral_encode", n_lanes, *arguments, **limits, **_attributes(model))
+    attributes = {"max_lanes": max_lanes, "capacity": capacity, "clears": clears, **_attributes(model)}
+    return encode_by_kernel("nvc_spectral_encode", n_lanes, *arguments, **attributes)
 
 
 def decode(

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk, TransformCoder
-from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.compiler_options import jit_on_one_core, on_one_core, quick_compilation
 from nvc_jax.core.device_batches import program_bytes, run_in_room
 from nvc_jax.core.devices import DeviceCopies, platform_here
+from nvc_jax.core.identity import ById
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.native.dispatch import runs_kernels
@@ -28,7 +28,7 @@ from nvc_jax.spectral.encoded_stream import (
     from_bytes,
     to_bytes,
 )
-from nvc_jax.spectral.profiles import count_profiles
+from nvc_jax.spectral.profiles import Profiles, count_profiles
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -68,7 +68,7 @@ class SpectralTransformCoder(TransformCoder):
     step_limits = (MIN_STEP, MAX_STEP)
 
     def __init__(self, params: Params, padded_shape: Shape3, *, is_lone: bool = False) -> None:
-        self._copies = DeviceCopies(params)
+        self._copies, self._model = DeviceCopies(params), ById(params["entropy"])
         self._n_profiles = count_profiles(params["entropy"])
         self._has_filter = "filter" in params
         self._padded_shape = padded_shape
@@ -99,7 +99,7 @@ class SpectralTransformCoder(TransformCoder):
             np.int32(chunk.boundaries),
             np.float32(chunk.limit),
             np.bool_(chunk.is_bounded),
-            prepared=self._tables if runs_kernels() else None,
+            prepared=_tables_of(self._model) if runs_kernels() else None,
         )
         if _is_dear(float(cost), chunk.limit):
             return DearChunk(float(cost))
@@ -108,12 +108,6 @@ class SpectralTransformCoder(TransformCoder):
             return np.asarray(_reconstruct(params, encoded, symbols))
 
         return to_bytes(encoded), reconstruct
-
-    @cached_property
-    def _tables(self) -> DecisionTables:
-        """Tables by which encoders of CPUs decide."""
-        tables: DecisionTables = _table_maker()(self._copies.here()["entropy"])
-        return tables
 
     def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
         """Encode several chunks in one call of the device, or in more if its memory is too small."""
@@ -204,10 +198,11 @@ _decode_symbols = jit_on_one_core(decoder.decode_symbols)
 _reconstruct = jit_on_one_core(decoder.reconstruct)
 
 
-@functools.cache
-def _table_maker() -> Any:
-    """Make ``prepare_tables`` for calls from outside of compiled functions."""
-    return jax.jit(prepare_tables, compiler_options=quick_compilation())
+@functools.lru_cache(maxsize=4)
+def _tables_of(model: ById[Profiles]) -> DecisionTables:
+    """Prepare the tables by which encoders of CPUs decide."""
+    tables: DecisionTables = jax.jit(prepare_tables, compiler_options=quick_compilation())(model.value)
+    return tables
 
 
 _decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))

@@ -1,13 +1,21 @@
+from collections.abc import Callable
+
 import jax
 import numpy as np
 import pytest
 
-from nvc_jax.core.aligned_arrays import empty_aligned, is_aligned, zeros_aligned
+from nvc_jax.core.aligned_arrays import empty_aligned, is_aligned, sparse_zeros, zeros_aligned
 
 
-@pytest.mark.parametrize(("shape", "dtype"), [((5, 3), np.int32), ((7,), np.uint16), ((2, 3, 1), np.bool_)])
-def test_arrays_of_zeros_are_aligned(shape: tuple[int, ...], dtype: type) -> None:
-    made = zeros_aligned(shape, dtype)
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((5, 3), np.int32), ((7,), np.uint16), ((2, 3, 1), np.bool_), ((9, 1 << 18), np.float32)],
+)
+@pytest.mark.parametrize("make", [zeros_aligned, sparse_zeros])
+def test_arrays_of_zeros_are_aligned(
+    make: Callable[..., np.ndarray], shape: tuple[int, ...], dtype: type
+) -> None:
+    made = make(shape, dtype)
     assert (made.shape, made.dtype, made.flags.writeable) == (shape, dtype, True)
     assert is_aligned(made)
     assert not made.any()
