@@ -7,15 +7,18 @@
 #include <cstdint>
 #include <vector>
 
+#include "choice.h"
 #include "vectorize.h"
 
 namespace {
+
+using nvc::Where;
 
 // A volume, and which of its values are valid.
 struct Level {
   int64_t depth, height, width;
   const float* values;
-  const bool* valid;
+  const uint8_t* valid;
 
   int64_t row(int64_t z, int64_t y) const { return (z * height + y) * width; }
 };
@@ -26,7 +29,7 @@ struct Means {
       : depth((fine.depth + 1) / 2), height((fine.height + 1) / 2), width((fine.width + 1) / 2),
         values(depth * height * width), valid(depth * height * width) {}
 
-  Level level() { return {depth, height, width, values.data(), reinterpret_cast<const bool*>(valid.data())}; }
+  Level level() { return {depth, height, width, values.data(), valid.data()}; }
 
   int64_t depth, height, width;
   std::vector<float> values;
@@ -35,19 +38,19 @@ struct Means {
 
 // Values of a row, 0 where they are not valid, and numbers of valid values.
 NVC_VECTORIZE
-void TakeRow(int64_t n, const float* values, const bool* valid, float* __restrict sums, int32_t* __restrict counts) {
+void TakeRow(int64_t n, const float* values, const uint8_t* valid, float* __restrict sums, int32_t* __restrict counts) {
   for (int64_t x = 0; x < n; ++x) {
-    sums[x] = valid[x] ? values[x] : 0.0f;
+    sums[x] = Where(valid[x], values[x], 0.0f);
     counts[x] = valid[x];
   }
 }
 
 // Sums of two rows.
 NVC_VECTORIZE
-void TakeRows(int64_t n, const float* values, const bool* valid, const float* next_values, const bool* next_valid,
+void TakeRows(int64_t n, const float* values, const uint8_t* valid, const float* next_values, const uint8_t* next_valid,
               float* __restrict sums, int32_t* __restrict counts) {
   for (int64_t x = 0; x < n; ++x) {
-    sums[x] = (valid[x] ? values[x] : 0.0f) + (next_valid[x] ? next_values[x] : 0.0f);
+    sums[x] = Where(valid[x], values[x], 0.0f) + Where(next_valid[x], next_values[x], 0.0f);
     counts[x] = valid[x] + next_valid[x];
   }
 }
@@ -115,16 +118,16 @@ Means Coarsen(const Level& fine) {
 }
 
 NVC_VECTORIZE
-void Choose(int64_t n, const float* values, const bool* valid, const float* others, float* __restrict chosen) {
-  for (int64_t x = 0; x < n; ++x) chosen[x] = valid[x] ? values[x] : others[x];
+void Choose(int64_t n, const float* values, const uint8_t* valid, const float* others, float* __restrict chosen) {
+  for (int64_t x = 0; x < n; ++x) chosen[x] = Where(valid[x], values[x], others[x]);
 }
 
 NVC_VECTORIZE
-void ChooseTwice(int64_t n, const float* values, const bool* valid, const float* others, const float* more_others,
+void ChooseTwice(int64_t n, const float* values, const uint8_t* valid, const float* others, const float* more_others,
                  float* __restrict chosen, float* __restrict also_chosen) {
   for (int64_t x = 0; x < n; ++x) {
-    chosen[x] = valid[x] ? values[x] : others[x];
-    also_chosen[x] = valid[x] ? values[x] : more_others[x];
+    chosen[x] = Where(valid[x], values[x], others[x]);
+    also_chosen[x] = Where(valid[x], values[x], more_others[x]);
   }
 }
 
@@ -158,7 +161,7 @@ void Refine(const Level& fine, const Means& coarse, const std::vector<float>& cl
         if (fine_z == fine.depth || fine_y == fine.height) continue;
         const int64_t start = fine.row(fine_z, fine_y);
         const float* values = fine.values + start;
-        const bool* valid = fine.valid + start;
+        const uint8_t* valid = fine.valid + start;
         if (clipped.empty()) {
           Choose(fine.width, values, valid, repeated.data(), filled + start);
         } else {
@@ -184,7 +187,7 @@ void FillMeans(Means& means) {
 // if something lies beyond them, which is what it returns.
 extern "C" __attribute__((visibility("default"))) int64_t nvc_fill_smoothly(int64_t depth, int64_t height,
                                                                             int64_t width, const float* values,
-                                                                            const bool* valid, double low, double high,
+                                                                            const uint8_t* valid, double low, double high,
                                                                             float* filled, float* within) {
   const Level level{depth, height, width, values, valid};
   Means coarse = Coarsen(level);

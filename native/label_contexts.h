@@ -108,12 +108,15 @@ inline std::array<uint32_t, kClasses * 9> MakeStarting() {
   return starting;
 }
 
+// Number of the bits of a neighbourhood that are set.
+constexpr std::array<int8_t, 16> kSetBits = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+
 // The broad context that holds a narrow one, and the place of their probability without answers.
 struct BroadContext {
   explicit BroadContext(int narrow) {
     const int history = narrow % 4, before = narrow % kEarlier / 4, known = narrow / kOfKnown;
     const int n_diagonal = narrow / kOfDiagonals % 5, near = narrow / kOfNear % 16;
-    const int missing = known == 0 ? 0 : kKnown[known] - __builtin_popcount(near) - n_diagonal;
+    const int missing = known == 0 ? 0 : kKnown[known] - kSetBits[near] - n_diagonal;
     context = kOfBroad + ((known * 9 + before / 5 + before % 5) * 9 + missing) * 4 + history;
     starting = known * 9 + missing;
   }

@@ -16,7 +16,8 @@ def fill_smoothly(
     Args:
         values: float (z, y, x).
         valid: bool, of the same shape.
-        low, high: the limits, within which the valid values are.
+        low: least value of the second array, and no more than any valid value.
+        high: its largest value, and no less than any valid value.
 
     Returns:
         The two arrays, which may be one.

@@ -22,8 +22,8 @@ def test_both_forms_fill_the_same(data: st.DataObject, shape: tuple[int, ...], s
     values[~valid] = np.nan
     expected = filling.fill_smoothly(values, valid)
     within = np.where(valid, values, expected.clip(low, high))
-    for given, wanted in zip(fill_smoothly(values, valid, low, high), (expected, within), strict=True):
-        np.testing.assert_array_equal(given.view(np.uint32), wanted.view(np.uint32))
+    for found, wanted in zip(fill_smoothly(values, valid, low, high), (expected, within), strict=True):
+        np.testing.assert_array_equal(found.view(np.uint32), wanted.view(np.uint32))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
