@@ -39,6 +39,11 @@ class ChunkValues:
         return cls(values, valid, *valid_range(values, valid))
 
     @cached_property
+    def n_valid(self) -> int:
+        """Number of the valid values."""
+        return int(np.count_nonzero(self.valid))
+
+    @cached_property
     def has_gaps(self) -> bool:
         """Tell whether some values are not valid."""
         return not self.valid.all()

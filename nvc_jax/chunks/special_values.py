@@ -93,8 +93,10 @@ def encode_special_values(
 
 def _label_patterns(patterns: np.ndarray, bits: np.ndarray) -> np.ndarray:
     """Label values by the number of their bit pattern, from 1 on; others have 0: uint8."""
-    labels = np.zeros(bits.shape, np.uint8)
-    for label, pattern in enumerate(patterns, 1):
+    if not patterns.size:
+        return np.zeros(bits.shape, np.uint8)
+    labels = (bits == patterns[0]).view(np.uint8)
+    for label, pattern in enumerate(patterns[1:], 2):
         labels += (bits == pattern) * np.uint8(label)
     return labels
 
