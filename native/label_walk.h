@@ -57,16 +57,11 @@ class BatchContexts {
     std::fill(places_.begin(), places_.end(), 0);
   }
 
-  // Finds the place of a context, which is new if it did not occur.
+  // Finds the place of a context, which is new if it did not occur; then `find_end` gets the broad context, too.
   template <typename FindEnd>
-  int Find(uint16_t context, FindEnd find_end) {
+  int Find(uint16_t context, const FindEnd& find_end) {
     const uint32_t place = places_[context];
-    if (place >> 8 == batch_) return static_cast<int>(place & 255);
-    contexts_[size_] = context;
-    ends_[size_] = context == kNoItem ? kWhole : find_end(context);
-    for (auto& counts : counts_) counts[2 * size_] = counts[2 * size_ + 1] = 0;
-    places_[context] = batch_ << 8 | static_cast<uint32_t>(size_);
-    return size_++;
+    return place >> 8 == batch_ ? static_cast<int>(place & 255) : Add(context, find_end);
   }
 
   uint32_t end(int place) const { return ends_[place]; }
@@ -74,17 +69,34 @@ class BatchContexts {
   // Counts item `item` of the batch: in turn in several arrays, so that it need not wait for the one before.
   void Count(int item, int place, bool differs) { ++counts_[item % kTurns][2 * place + differs]; }
 
-  // Gives each context, its items, and how many of them differ.
+  // Gives each context with the broad one, how many items are the same as before, and how many differ.
   template <typename Use>
   void ForEach(Use use) const {
     for (int place = 0; place < size_; ++place) {
+      if (contexts_[place] == kNoItem) continue;
       uint32_t same = 0, differ = 0;
       for (const auto& counts : counts_) same += counts[2 * place], differ += counts[2 * place + 1];
-      use(contexts_[place], ends_[place], same, differ);
+      use(contexts_[place], broad_[place], ends_[place], same, differ);
     }
   }
 
  private:
+  // Not inlined, so that the loop over the items needs few registers.
+  template <typename FindEnd>
+  [[gnu::noinline]] int Add(uint16_t context, const FindEnd& find_end) {
+    contexts_[size_] = context;
+    if (context == kNoItem) {
+      ends_[size_] = kWhole;
+    } else {
+      const BroadContext broad(context);
+      broad_[size_] = broad.context;
+      ends_[size_] = find_end(context, broad);
+    }
+    for (auto& counts : counts_) counts[2 * size_] = counts[2 * size_ + 1] = 0;
+    places_[context] = batch_ << 8 | static_cast<uint32_t>(size_);
+    return size_++;
+  }
+
   static constexpr int kTurns = 4;
   static_assert(kBatch <= 256);
 
@@ -92,6 +104,7 @@ class BatchContexts {
   int size_ = 0;
   std::vector<uint32_t> places_;  // the batch in which a context was last, and its place there
   std::array<uint16_t, kBatch> contexts_;
+  std::array<int, kBatch> broad_;
   std::array<uint32_t, kBatch> ends_;
   std::array<std::array<uint32_t, 2 * kBatch>, kTurns> counts_;
 };
@@ -213,22 +226,22 @@ class Walk {
   }
 
   void CodeBatch(int32_t z, const Pass& pass, size_t first, int n) {
+    const auto find_end = [this](int narrow, const BroadContext& broad) { return FindEnd(narrow, broad); };
     batch_.Start();
     coder_.StartBatch(n);
     int n_changes = 0;
     for (int i = 0; i < n; ++i) {
       const uint16_t item = contexts_[first + i];
-      const int place = batch_.Find(item & kNoItem, [&](uint16_t context) { return FindEnd(context); });
+      const int place = batch_.Find(item & kNoItem, find_end);
       const bool differs = coder_.Same(batch_.end(place), (item & kDiffers) != 0);
       batch_.Count(i, place, differs);
       if (differs) CodeChange(z, pass, first + i, batch_.end(place), changes_[n_changes++]);
     }
-    batch_.ForEach([&](uint16_t context, uint32_t end, uint32_t same, uint32_t differ) {
-      if (context == kNoItem) return;
+    batch_.ForEach([&](uint16_t context, int broad, uint32_t end, uint32_t same, uint32_t differ) {
       coder_.Weigh(end, same);
       if (n_labels_ <= 2) coder_.Weigh(kWhole - end, differ);
       counts_.Learn(kOfNarrow + context, same + differ, differ);
-      counts_.Learn(BroadContext(context).context, same + differ, differ);
+      counts_.Learn(broad, same + differ, differ);
     });
     coder_.EndBatch();
     for (int i = 0; i < n_changes; ++i) {
@@ -241,14 +254,13 @@ class Walk {
   }
 
   // Finds the end of the interval of the voxels of a narrow context that have the label of the slice before.
-  uint32_t FindEnd(uint16_t narrow) const {
-    const BroadContext broad(narrow);
+  uint32_t FindEnd(int narrow, const BroadContext& broad) const {
     const uint32_t start = counts_.Probability(broad.context, starting_[broad.starting], 1);
     return kWhole - Clip(counts_.Probability(kOfNarrow + narrow, start, kNarrowWeight));
   }
 
   // Codes the label of a voxel that differs from the slice before.
-  void CodeChange(int32_t z, const Pass& pass, size_t item, uint32_t end, Change& change) {
+  [[gnu::noinline]] void CodeChange(int32_t z, const Pass& pass, size_t item, uint32_t end, Change& change) {
     const size_t size = pass.size();
     const auto& [block_y, block_x] = blocks_[item / size];
     const auto [dy, dx] = pass.Place(static_cast<int>(item % size));
