@@ -7,11 +7,13 @@
 #include <cstdint>
 #include <limits>
 
+#include "choice.h"
 #include "vectorize.h"
 
 namespace {
 
 constexpr int kLanes = 8;
+constexpr int64_t kTogether = 512;
 
 struct Sums {
   double largest[kLanes], squared[kLanes], nan[kLanes];  // the last is NaN where a difference is
@@ -35,16 +37,18 @@ void AddAll(int64_t n, const float* a, const float* b, Sums& sums) {
 }
 
 NVC_VECTORIZE
-void AddCounted(int64_t n, const float* a, const float* b, const bool* is_counted, Sums& sums) {
-  Sums own = sums;
-  for (int64_t i = 0; i + kLanes <= n; i += kLanes) {
-#pragma GCC unroll 1
-    for (int k = 0; k < kLanes; ++k) {
-      const double difference = static_cast<double>(a[i + k]) - static_cast<double>(b[i + k]);
-      Add(is_counted[i + k] ? difference : 0.0, k, own);
-    }
+void TakeCounted(int64_t n, const float* values, const uint8_t* is_counted, float* __restrict counted) {
+  for (int64_t i = 0; i < n; ++i) counted[i] = nvc::Where(is_counted[i], values[i], 0.0f);
+}
+
+void AddCounted(int64_t n, const float* a, const float* b, const uint8_t* is_counted, Sums& sums) {
+  float counted_a[kTogether], counted_b[kTogether];
+  for (int64_t first = 0; first < n; first += kTogether) {
+    const int64_t count = std::min(kTogether, n - first);
+    TakeCounted(count, a + first, is_counted + first, counted_a);
+    TakeCounted(count, b + first, is_counted + first, counted_b);
+    AddAll(count, counted_a, counted_b, sums);
   }
-  sums = own;
 }
 
 }  // namespace
@@ -52,7 +56,7 @@ void AddCounted(int64_t n, const float* a, const float* b, const bool* is_counte
 // Largest magnitude and sum of squares of the differences of two arrays, where `is_counted` is true or everywhere if it
 // is null. Tells whether all differences are finite; if not, the results have no meaning.
 extern "C" __attribute__((visibility("default"))) int64_t nvc_float_errors(int64_t n, const float* a, const float* b,
-                                                                           const bool* is_counted, double* results) {
+                                                                           const uint8_t* is_counted, double* results) {
   Sums sums = {};
   if (is_counted == nullptr) {
     AddAll(n, a, b, sums);

@@ -4,406 +4,251 @@
 // and labels are equal bit for bit.
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "buffers.h"
+#include "label_walk.h"
+#include "narrow_vectors.h"
 
 namespace nvc {
 namespace {
 
-constexpr int kBlock = 16;
-constexpr int kBatch = 128;
-constexpr int kClasses = 4;
-constexpr int kNeighbours = 8;
-constexpr uint32_t kWhole = 1u << kWordBits;
-constexpr std::array<int, kNeighbours> kDy = {-1, 1, 0, 0, -1, -1, 1, 1};
-constexpr std::array<int, kNeighbours> kDx = {0, 0, -1, 1, -1, 1, -1, 1};
-constexpr std::array<int, kClasses> kKnown = {0, 4, 4, 8};
-constexpr std::array<uint32_t, kClasses> kStarting = {13107, 6554, 3277, 1311};
-constexpr uint32_t kMost = 58982;
-constexpr uint32_t kStartingFlag = 19661;
-constexpr uint32_t kNarrowWeight = 4;
-constexpr int kCountBits = 15;
-
-constexpr int kBroad = 0;
-constexpr int kNarrow = kBroad + kClasses * 9 * 9 * 4;
-constexpr int kSecond = kNarrow + kClasses * 16 * 5 * 5 * 5 * 4;
-constexpr int kThird = kSecond + kClasses * 9 * 9;
-constexpr int kFlag = kThird + kClasses * 9 * 9;
-constexpr int kContexts = kFlag + 2 * 2 * 5;
-
 constexpr float kUnitsPerLane = 16 * 2400;  // 1/16 bits
 constexpr float kItemsPerLane = 16384;
+// An interval that takes no bits, packed.
+constexpr uint32_t kCertain = (kWhole - 1) << kWordBits;
 
-// Voxels of a block that are coded together.
-struct Pass {
-  int distance;
-  int known;
-  std::vector<std::array<int, 2>> positions;
-};
+uint32_t PackInterval(uint32_t start, uint32_t stop) { return start | (stop - start - 1) << kWordBits; }
 
-std::vector<Pass> MakePasses() {
-  const auto pass_of = [](int distance, int known, std::vector<std::array<int, 2>> starts, int stride) {
-    Pass pass{distance, known, {}};
-    for (const auto& [y, x] : starts) {
-      for (int i = 0; i < kBlock; i += stride) {
-        for (int j = 0; j < kBlock; j += stride) pass.positions.push_back({y + i, x + j});
-      }
-    }
-    return pass;
-  };
-  std::vector<Pass> passes = {pass_of(1, 0, {{0, 0}}, kBlock)};
-  for (int d : {8, 4, 2}) {
-    passes.push_back(pass_of(d, 1, {{d, d}}, 2 * d));
-    passes.push_back(pass_of(d, 2, {{0, d}, {d, 0}}, 2 * d));
-  }
-  passes.push_back(pass_of(1, 1, {{1, 1}}, 2));
-  passes.push_back(pass_of(1, 2, {{0, 1}}, 2));
-  passes.push_back(pass_of(1, 3, {{1, 0}}, 2));
-  return passes;
-}
-
-// Answers in each context.
-class Counts {
+// Takes symbols from a stream.
+class Decoder {
  public:
-  Counts() : totals_(kContexts), ones_(kContexts) {}
+  static constexpr bool kEncodes = false;
 
-  uint32_t Probability(int context, uint32_t start, uint32_t weight) const {
-    uint32_t total = totals_[context], ones = ones_[context];
-    const int n_bits = total == 0 ? 0 : 32 - __builtin_clz(total);
-    const int shift = std::max(n_bits - kCountBits, 0);
-    total >>= shift, ones >>= shift;
-    return ((ones << kWordBits) + weight * start) / (total + weight);
+  Decoder(const Sides& sides, PopStack stack, int n_lanes, int32_t n_labels, const U8& escaped, uint8_t* labels)
+      : sides_(sides), stack_(stack), n_lanes_(n_lanes), has_two_labels_(n_labels <= 2),
+        escaped_(escaped.typed_data()), escaped_size_(static_cast<int64_t>(escaped.element_count())),
+        labels_(labels) {
+    StartGroup(states_, n_lanes_, stack_);
   }
-  void Learn(int context, bool answer) {
-    ++totals_[context];
-    ones_[context] += answer;
+
+  void StartBatch(int) { lane_ = n_lanes_ - 1; }
+  void EndBatch() {}
+  void Weigh(uint32_t, uint32_t) {}
+
+  bool Flag(int32_t, int32_t, int32_t, uint32_t end) { return Pop(end); }
+
+  bool Same(uint32_t end, bool) { return has_two_labels_ ? Pop(end) : Peek(end); }
+
+  void Symbol(int32_t, const Ends& ends, Change& change) {
+    const uint32_t slot = states_[lane_] & (kWhole - 1);
+    change.symbol = 1 + (slot >= ends.of[1]) + (slot >= ends.of[2]);
+    Remove(ends.Start(change.symbol), ends.Stop(change.symbol));
+    if (change.symbol < 3) {
+      change.label = change.candidates[change.symbol];
+    } else {
+      change.label = escaped_[std::min(n_escaped_, escaped_size_ - 1)];
+      ++n_escaped_;
+    }
+  }
+
+  void EndSlice(int32_t z, const Plane& plane) {
+    uint8_t* slice = labels_ + z * sides_.slice();
+    for (int32_t y = 0; y < sides_.valid_height; ++y) {
+      std::copy_n(plane.row(y), sides_.valid_width, slice + int64_t{y} * sides_.width);
+    }
+  }
+
+  int64_t n_escaped() const { return n_escaped_; }
+  bool EndsWell() const {
+    return stack_.top == 0 && std::all_of(states_, states_ + n_lanes_, [](uint32_t state) { return state == kLowest; });
   }
 
  private:
-  std::vector<uint32_t> totals_, ones_;
-};
-
-uint32_t Clip(uint32_t probability) { return std::clamp<uint32_t>(probability, 3, kWhole - 3); }
-
-// An item of a batch.
-struct Item {
-  uint32_t ends[3];
-  uint8_t candidates[3];
-  bool is_valid;
-  int32_t z, y, x;
-  int32_t contexts[4];  // broad, narrow, of the second and of the third candidate
-
-  void MakeCertain() {
-    std::fill_n(ends, 3, kWhole);
-    is_valid = false;
-  }
-  uint32_t Start(int symbol) const { return symbol == 0 ? 0 : ends[symbol - 1]; }
-  uint32_t Stop(int symbol) const { return symbol == 3 ? kWhole : ends[symbol]; }
-};
-
-struct Sides {
-  int32_t depth, height, width;  // of the arrays, whole blocks
-  int32_t valid_depth, valid_height, valid_width;
-
-  int64_t slice() const { return int64_t{height} * width; }
-};
-
-// Goes through a volume. `Source` has Get(items, n, of_blocks, symbols, labels), which gets symbols.
-template <typename Source>
-class Walk {
- public:
-  Walk(const Sides& sides, const bool* repeats, int32_t n_labels, uint8_t* labels, Source& source)
-      : sides_(sides), repeats_(repeats), n_labels_(n_labels), labels_(labels), source_(source),
-        passes_(MakePasses()), rows_(sides.height / kBlock), columns_(sides.width / kBlock),
-        zeros_(sides.slice()), flags_(rows_ * columns_), starting_(kClasses * 9) {
-    for (int known = 0; known < kClasses; ++known) {
-      for (uint32_t missing = 0; missing < 9; ++missing) {
-        const uint32_t rise = missing * kMost / static_cast<uint32_t>(std::max(kKnown[known], 1));
-        starting_[known * 9 + missing] = std::min(kStarting[known] + rise, kMost);
-      }
-    }
+  // Takes the first symbol or the second, the intervals of which meet at `end`; tells whether it is the second.
+  bool Pop(uint32_t end) {
+    Advance();
+    const bool is_second = (states_[lane_] & (kWhole - 1)) >= end;
+    Remove(is_second ? end : 0, is_second ? kWhole : end);
+    return is_second;
   }
 
-  void Run() {
-    for (int32_t z = 0; z < sides_.valid_depth; ++z) {
-      current_ = labels_ + z * sides_.slice();
-      before_ = z > 0 ? current_ - sides_.slice() : zeros_.data();
-      earlier_ = z > 1 ? before_ - sides_.slice() : zeros_.data();
-      std::copy_n(before_, sides_.slice(), current_);
-      CodeFlags(z);
-      CodeVoxels(z);
-    }
+  // Takes the first symbol, and leaves another.
+  bool Peek(uint32_t end) {
+    Advance();
+    if ((states_[lane_] & (kWhole - 1)) >= end) return true;
+    Remove(0, end);
+    return false;
   }
 
- private:
-  void CodeFlags(int32_t z) {
-    const int32_t n_blocks = rows_ * columns_;
-    const std::vector<uint8_t> differed = flags_;
-    std::fill(flags_.begin(), flags_.end(), 0);
-    if (repeats_[z]) return;
-    for (int32_t first = 0; first < n_blocks; first += kBatch) {
-      const int n = std::min(n_blocks - first, kBatch);
-      for (int i = 0; i < n; ++i) {
-        Item& item = items_[i];
-        const int32_t row = (first + i) / columns_, column = (first + i) % columns_;
-        item.MakeCertain();
-        item.z = z, item.y = row * kBlock, item.x = column * kBlock;
-        item.is_valid = item.y < sides_.valid_height && item.x < sides_.valid_width;
-        if (!item.is_valid) continue;
-        item.contexts[0] = FlagContext(differed, row, column);
-        item.ends[0] = kWhole - Clip(counts_.Probability(item.contexts[0], kStartingFlag, 1));
-      }
-      source_.Get(items_.data(), n, true, symbols_.data(), taken_.data());
-      for (int i = 0; i < n; ++i) {
-        if (!items_[i].is_valid) continue;
-        flags_[first + i] = symbols_[i] > 0;
-        counts_.Learn(items_[i].contexts[0], symbols_[i] > 0);
-      }
-    }
-  }
+  void Advance() { lane_ = lane_ + 1 == n_lanes_ ? 0 : lane_ + 1; }
 
-  int FlagContext(const std::vector<uint8_t>& differed, int32_t row, int32_t column) const {
-    const auto at = [&](int32_t r, int32_t c) {
-      return r >= 0 && r < rows_ && c >= 0 && c < columns_ ? differed[r * columns_ + c] : 0;
-    };
-    const int around = at(row - 1, column) + at(row + 1, column) + at(row, column - 1) + at(row, column + 1);
-    return kFlag + (IsUniform(row, column) * 2 + at(row, column)) * 5 + around;
-  }
-
-  // Tells whether a block of the slice before and the voxels next to it have one label.
-  bool IsUniform(int32_t row, int32_t column) const {
-    const int32_t top = std::max(row * kBlock - 1, 0), left = std::max(column * kBlock - 1, 0);
-    const int32_t bottom = std::min((row + 1) * kBlock + 1, sides_.valid_height);
-    const int32_t right = std::min((column + 1) * kBlock + 1, sides_.valid_width);
-    const uint8_t label = before_[int64_t{top} * sides_.width + left];
-    for (int32_t y = top; y < bottom; ++y) {
-      const uint8_t* line = before_ + int64_t{y} * sides_.width;
-      for (int32_t x = left; x < right; ++x) {
-        if (line[x] != label) return false;
-      }
-    }
-    return true;
-  }
-
-  void CodeVoxels(int32_t z) {
-    std::vector<std::array<int32_t, 2>> blocks;
-    for (int32_t block = 0; block < rows_ * columns_; ++block) {
-      if (flags_[block]) blocks.push_back({block / columns_ * kBlock, block % columns_ * kBlock});
-    }
-    for (const Pass& pass : passes_) {
-      const size_t size = pass.positions.size();
-      const auto count = static_cast<int64_t>(blocks.size() * size);
-      size_t block = 0, position = 0;
-      for (int64_t first = 0; first < count; first += kBatch) {
-        const int n = static_cast<int>(std::min<int64_t>(count - first, kBatch));
-        for (int i = 0; i < n; ++i) {
-          const auto& [dy, dx] = pass.positions[position];
-          Item& item = items_[i];
-          item.MakeCertain();
-          item.z = z, item.y = blocks[block][0] + dy, item.x = blocks[block][1] + dx;
-          if (++position == size) position = 0, ++block;
-          item.is_valid = item.y < sides_.valid_height && item.x < sides_.valid_width;
-          if (item.is_valid) Examine(item, pass);
-        }
-        source_.Get(items_.data(), n, false, symbols_.data(), taken_.data());
-        for (int i = 0; i < n; ++i) {
-          const Item& item = items_[i];
-          if (!item.is_valid) continue;
-          current_[int64_t{item.y} * sides_.width + item.x] = taken_[i];
-          LearnVoxel(item, symbols_[i]);
-        }
-      }
-    }
-  }
-
-  void LearnVoxel(const Item& item, int symbol) {
-    counts_.Learn(item.contexts[0], symbol > 0);
-    counts_.Learn(item.contexts[1], symbol > 0);
-    if (n_labels_ <= 2) return;
-    if (symbol >= 1) counts_.Learn(item.contexts[2], symbol > 1);
-    if (symbol >= 2) counts_.Learn(item.contexts[3], symbol > 2);
-  }
-
-  // Finds contexts, candidates and intervals of a voxel.
-  void Examine(Item& item, const Pass& pass) {
-    const int64_t place = int64_t{item.y} * sides_.width + item.x;
-    const uint8_t label = before_[place];
-    uint8_t neighbours[2 * kNeighbours];
-    Around(current_, item, pass.distance, neighbours);
-    Around(before_, item, 1, neighbours + kNeighbours);
-    int axis_bits = 0, diagonal_bits = 0, n_axis = 0, n_diagonal = 0, before_axis = 0, before_diagonal = 0;
-    for (int k = 0; k < 4; ++k) {
-      const int axis = neighbours[k] == label, diagonal = neighbours[4 + k] == label;
-      axis_bits |= axis << k, diagonal_bits |= diagonal << k;
-      n_axis += axis, n_diagonal += diagonal;
-      before_axis += neighbours[kNeighbours + k] == label;
-      before_diagonal += neighbours[kNeighbours + 4 + k] == label;
-    }
-    const int known = pass.known;
-    const int near = known == 1 ? diagonal_bits : known == 0 ? 15 : axis_bits;
-    const int n_known = (known == 1 ? n_diagonal : n_axis) + (known == 3 ? n_diagonal : 0);
-    const int missing = known == 0 ? 0 : kKnown[known] - n_known;
-    const int history = 2 * (label == 0) + (earlier_[place] == label);
-    item.contexts[0] = kBroad + ((known * 9 + before_axis + before_diagonal) * 9 + missing) * 4 + history;
-    const int narrow = (known * 16 + near) * 5 + (known == 3 ? n_diagonal : 0);
-    item.contexts[1] = kNarrow + ((narrow * 5 + before_axis) * 5 + before_diagonal) * 4 + history;
-
-    uint32_t change = starting_[known * 9 + missing];
-    change = counts_.Probability(item.contexts[0], change, 1);
-    change = Clip(counts_.Probability(item.contexts[1], change, kNarrowWeight));
-    item.ends[0] = kWhole - change;
-    item.candidates[0] = label;
-    if (n_labels_ <= 2) {
-      item.candidates[1] = item.candidates[2] = static_cast<uint8_t>(1 - label);
-      return;
-    }
-    item.contexts[2] = kSecond + FindCandidate(neighbours, known, item.candidates, 1);
-    item.contexts[3] = kThird + FindCandidate(neighbours, known, item.candidates, 2);
-    const uint32_t second = 1 + ((change - 3) * (kWhole - Wrong(item.contexts[2])) >> kWordBits);
-    const uint32_t rest = change - second;
-    const uint32_t third = 1 + ((rest - 2) * (kWhole - Wrong(item.contexts[3])) >> kWordBits);
-    item.ends[1] = item.ends[0] + second;
-    item.ends[2] = item.ends[1] + third;
-  }
-
-  uint32_t Wrong(int context) const { return std::min(counts_.Probability(context, kWhole / 2, 1), kWhole - 1); }
-
-  void Around(const uint8_t* plane, const Item& item, int distance, uint8_t* neighbours) const {
-    if (item.y >= distance && item.y + distance < sides_.valid_height && item.x >= distance &&
-        item.x + distance < sides_.valid_width) {
-      const uint8_t* centre = plane + int64_t{item.y} * sides_.width + item.x;
-      const int64_t line = int64_t{distance} * sides_.width;
-      for (int k = 0; k < kNeighbours; ++k) neighbours[k] = centre[kDy[k] * line + kDx[k] * distance];
-      return;
-    }
-    for (int k = 0; k < kNeighbours; ++k) {
-      const int32_t y = std::clamp(item.y + kDy[k] * distance, 0, sides_.valid_height - 1);
-      const int32_t x = std::clamp(item.x + kDx[k] * distance, 0, sides_.valid_width - 1);
-      neighbours[k] = plane[int64_t{y} * sides_.width + x];
-    }
-  }
-
-  // Finds the next candidate after `n`; returns its context.
-  static int FindCandidate(const uint8_t* neighbours, int known, uint8_t* candidates, int n) {
-    const auto is_taken = [&](uint8_t label) {
-      return label == candidates[0] || (n == 2 && label == candidates[1]);
-    };
-    uint8_t smallest = 0;
-    for (int round = 0; round < n; ++round) smallest = static_cast<uint8_t>(smallest + is_taken(smallest));
-    uint8_t candidate = smallest;
-    for (int k = 0; k < 2 * kNeighbours; ++k) {
-      if (!is_taken(neighbours[k])) {
-        candidate = neighbours[k];
-        break;
-      }
-    }
-    candidates[n] = candidate;
-    int here = 0, before = 0;
-    for (int k = 0; k < kNeighbours; ++k) {
-      here += neighbours[k] == candidate;
-      before += neighbours[kNeighbours + k] == candidate;
-    }
-    return (known * 9 + here) * 9 + before;
+  void Remove(uint32_t start, uint32_t stop) {
+    uint32_t& state = states_[lane_];
+    state = (stop - start) * (state >> kWordBits) + (state & (kWhole - 1)) - start;
+    Refill(state, stack_);
   }
 
   Sides sides_;
-  const bool* repeats_;
-  int32_t n_labels_;
+  uint32_t states_[kGroupLanes];
+  PopStack stack_;
+  int n_lanes_, lane_ = 0;
+  bool has_two_labels_;
+  const uint8_t* escaped_;
+  int64_t escaped_size_;
   uint8_t* labels_;
-  Source& source_;
-  std::vector<Pass> passes_;
-  int32_t rows_, columns_;
-  std::vector<uint8_t> zeros_, flags_;
-  std::vector<uint32_t> starting_;
-  const uint8_t* earlier_ = nullptr;
-  const uint8_t* before_ = nullptr;
-  uint8_t* current_ = nullptr;
-  Counts counts_;
-  std::array<Item, kBatch> items_;
-  std::array<int, kBatch> symbols_;
-  std::array<uint8_t, kBatch> taken_;
-};
-
-// Takes symbols from a stream.
-struct StreamSource {
-  uint32_t states[kGroupLanes];
-  PopStack stack;
-  int n_lanes;
-  const uint8_t* escaped;
-  int64_t escaped_size;
-  int64_t n_escaped = 0;
-
-  void Get(const Item* items, int n, bool of_blocks, int* symbols, uint8_t* taken) {
-    for (int i = 0; i < n; ++i) {
-      const Item& item = items[i];
-      uint32_t& state = states[i % n_lanes];
-      const uint32_t slot = state & (kWhole - 1);
-      const int symbol = (slot >= item.ends[0]) + (slot >= item.ends[1]) + (slot >= item.ends[2]);
-      state = (item.Stop(symbol) - item.Start(symbol)) * (state >> kWordBits) + slot - item.Start(symbol);
-      Refill(state, stack);
-      symbols[i] = symbol;
-      if (of_blocks) continue;
-      if (symbol < 3) {
-        taken[i] = item.candidates[symbol];
-      } else {
-        taken[i] = escaped[std::min(n_escaped, escaped_size - 1)];
-        ++n_escaped;
-      }
-    }
-  }
+  int64_t n_escaped_ = 0;
 };
 
 // Takes symbols from labels, and notes their intervals.
-struct LabelSource {
-  const uint8_t* labels;
-  Sides sides;
-  uint8_t* escaped;
-  int64_t n_escaped = 0;
-  std::vector<uint32_t> intervals = {};
-  std::vector<int> batches = {};
-  int32_t units = 0;
+class Recorder {
+ public:
+  static constexpr bool kEncodes = true;
 
-  void Get(const Item* items, int n, bool of_blocks, int* symbols, uint8_t* taken) {
-    uint32_t units_of_batch = 0;
-    for (int i = 0; i < n; ++i) {
-      const Item& item = items[i];
-      int symbol = 0;
-      if (item.is_valid && of_blocks) {
-        symbol = BlockDiffers(item);
-      } else if (item.is_valid) {
-        taken[i] = labels[(int64_t{item.z} * sides.height + item.y) * sides.width + item.x];
-        while (symbol < 3 && item.candidates[symbol] != taken[i]) ++symbol;
-        if (symbol == 3) escaped[n_escaped++] = taken[i];
-      }
-      symbols[i] = symbol;
-      const uint32_t frequency = item.Stop(symbol) - item.Start(symbol);
-      intervals.push_back(item.Start(symbol) | (frequency - 1) << kWordBits);
-      units_of_batch += UnitsOf(frequency);
-    }
-    batches.push_back(n);
-    units += static_cast<int32_t>(units_of_batch >> 4);
+  Recorder(const Sides& sides, const uint8_t* labels, uint8_t* escaped)
+      : sides_(sides), labels_(labels), escaped_(escaped), zeros_(sides.width) {}
+
+  void StartBatch(int n) {
+    intervals_.resize(intervals_.size() + n);
+    next_ = intervals_.data() + intervals_.size() - n;
+    batches_.push_back(n);
+    units_of_batch_ = 0;
   }
+  void EndBatch() { units_ += static_cast<int32_t>(units_of_batch_ >> 4); }
 
-  // Bits of an interval, in 1/256, linear between powers of two.
-  static uint32_t UnitsOf(uint32_t frequency) {
+  // Bits of intervals, in 1/256, linear between powers of two.
+  void Weigh(uint32_t frequency, uint32_t n) {
     const int exponent = 31 - __builtin_clz(frequency);
     const uint32_t mantissa = exponent >= 8 ? frequency >> (exponent - 8) : frequency << (8 - exponent);
-    return 256 * kWordBits - (static_cast<uint32_t>(exponent) * 256 + mantissa - 256);
+    units_of_batch_ += n * (256 * kWordBits - (static_cast<uint32_t>(exponent) * 256 + mantissa - 256));
   }
 
-  int BlockDiffers(const Item& item) const {
-    const uint8_t* slice = labels + item.z * sides.slice();
-    for (int32_t y = item.y; y < item.y + kBlock; ++y) {
-      for (int32_t x = item.x; x < item.x + kBlock; ++x) {
-        const int64_t place = int64_t{y} * sides.width + x;
-        if (slice[place] != (item.z > 0 ? slice[place - sides.slice()] : 0)) return 1;
-      }
-    }
-    return 0;
+  bool Flag(int32_t z, int32_t y, int32_t x, uint32_t end) {
+    const bool differs = end < kWhole && BlockDiffers(z, y, x);
+    Weigh(differs ? kWhole - end : end, 1);
+    return Same(end, differs);
   }
+
+  Contexts Differences(int32_t z, int32_t y, int32_t x, const Labels& label) const {
+    const Labels differs = (Labels)(LoadLabels(row(z, y) + x) != label);
+    return __builtin_convertvector(differs, Contexts) << 8 & kDiffers;
+  }
+
+  bool Same(uint32_t end, bool differs) {
+    *next_++ = differs ? PackInterval(end, kWhole) : PackInterval(0, end);
+    return differs;
+  }
+
+  void Symbol(int32_t z, const Ends& ends, Change& change) {
+    change.label = row(z, change.y)[change.x];
+    change.symbol = 1;
+    while (change.symbol < 3 && change.candidates[change.symbol] != change.label) ++change.symbol;
+    if (change.symbol == 3) escaped_[n_escaped_++] = change.label;
+    const uint32_t start = ends.Start(change.symbol), stop = ends.Stop(change.symbol);
+    next_[-1] = PackInterval(start, stop);
+    Weigh(stop - start, 1);
+  }
+
+  void EndSlice(int32_t, const Plane&) {}
+
+  int64_t n_escaped() const { return n_escaped_; }
+  const std::vector<uint32_t>& intervals() const { return intervals_; }
+  const std::vector<int>& batches() const { return batches_; }
+  int n_lanes() const {
+    const float wanted = std::max(static_cast<float>(units_) / kUnitsPerLane,
+                                  static_cast<float>(intervals_.size()) / kItemsPerLane);
+    return static_cast<int>(std::clamp(wanted, 1.0f, static_cast<float>(kGroupLanes)));
+  }
+
+ private:
+  const uint8_t* row(int32_t z, int32_t y) const {
+    return labels_ + (int64_t{z} * sides_.height + y) * sides_.width;
+  }
+
+  bool BlockDiffers(int32_t z, int32_t y, int32_t x) const {
+    Labels differences = {};
+    for (int k = 0; k < kBlock; ++k) {
+      const uint8_t* before = z > 0 ? row(z - 1, y + k) : zeros_.data();
+      differences |= LoadLabels(row(z, y + k) + x) ^ LoadLabels(before + x);
+    }
+    uint64_t halves[2];
+    std::memcpy(halves, &differences, sizeof halves);
+    return (halves[0] | halves[1]) != 0;
+  }
+
+  Sides sides_;
+  const uint8_t* labels_;
+  uint8_t* escaped_;
+  int64_t n_escaped_ = 0;
+  std::vector<uint8_t> zeros_;
+  std::vector<uint32_t> intervals_;
+  uint32_t* next_ = nullptr;
+  std::vector<int> batches_;
+  uint32_t units_of_batch_ = 0;
+  int32_t units_ = 0;
 };
+
+// Pushes one interval each of the first lanes, from that of the last one to the first. `intervals` are those of all
+// lanes of a group: behind the first ones they take no bits. The stack must have room for a word of each lane.
+NVC_VECTORIZE
+void PushIntervals(const uint32_t* intervals, int n_lanes, uint32_t* states, PushStack& stack) {
+  alignas(Integers) int32_t has_word[kGroupLanes];
+  alignas(Integers) uint32_t words[kGroupLanes];
+  for (int lane = 0; lane < n_lanes; lane += kNarrow) {
+    const Unsigned interval = (Unsigned)NVC_LOAD_INTEGERS(intervals + lane);
+    const Unsigned frequency = (interval >> kWordBits) + 1;
+    Unsigned state = (Unsigned)NVC_LOAD_INTEGERS(states + lane);
+    const Integers is_full = (state >> kWordBits) >= frequency;
+    NVC_STORE_INTEGERS(words + lane, (Integers)state);
+    NVC_STORE_INTEGERS(has_word + lane, -is_full);
+    state = is_full ? state >> kWordBits : state;
+    // The quotient is at most 2^16: in floats it is off by at most 1.
+    const Floats ratio =
+        __builtin_convertvector(state, Floats) / __builtin_convertvector((Integers)frequency, Floats);
+    Integers quotient = __builtin_convertvector(ratio, Integers);
+    Integers rest = (Integers)(state - (Unsigned)quotient * frequency);
+    const Integers is_above = rest < 0;
+    quotient += is_above;
+    rest += is_above & (Integers)frequency;
+    const Integers is_below = rest >= (Integers)frequency;
+    quotient -= is_below;
+    rest -= is_below & (Integers)frequency;
+    const Unsigned start = interval & (kWhole - 1);
+    NVC_STORE_INTEGERS(states + lane, (quotient << kWordBits) + rest + (Integers)start);
+  }
+  uint16_t* top = stack.words + stack.top;
+  for (int lane = n_lanes - 1; lane >= 0; --lane) {
+    *top = static_cast<uint16_t>(words[lane]);
+    top += has_word[lane];
+  }
+  stack.top = top - stack.words;
+}
+
+// Pushes an interval of a lane.
+void PushInterval(uint32_t interval, uint32_t& state, PushStack& stack) {
+  const uint32_t frequency = (interval >> kWordBits) + 1;
+  if (state >> kWordBits >= frequency) {
+    stack.Append(state);
+    state >>= kWordBits;
+  }
+  const uint32_t quotient = state / frequency;
+  state = (quotient << kWordBits) + (state - quotient * frequency) + (interval & (kWhole - 1));
+}
+
+// Pushes the intervals of a batch, from the last one to the first: item `i` goes to lane i % n_lanes.
+void PushBatch(const uint32_t* intervals, int n, int n_lanes, uint32_t* states, PushStack& stack) {
+  for (int first = (n - 1) / n_lanes * n_lanes; first >= 0; first -= n_lanes) {
+    const int count = std::min(n - first, n_lanes);
+    if (count >= kNarrow && stack.top + kGroupLanes <= stack.capacity) {
+      alignas(Integers) uint32_t of_lanes[kGroupLanes];
+      std::fill_n(of_lanes, kGroupLanes, kCertain);
+      std::copy_n(intervals + first, count, of_lanes);
+      PushIntervals(of_lanes, count, states, stack);
+    } else {
+      for (int lane = count - 1; lane >= 0; --lane) PushInterval(intervals[first + lane], states[lane], stack);
+    }
+  }
+}
 
 template <typename T>
 Sides ReadSides(S32& shape, const T& dimensions) {
@@ -416,18 +261,13 @@ Sides ReadSides(S32& shape, const T& dimensions) {
 ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes, S32 shape, Pred repeats, S32 n_labels, U8 escaped,
                   Out<U8> labels, Out<S32> n_escaped, Out<Pred> ends_well) {
   const Sides sides = ReadSides(shape, labels->dimensions());
-  const int32_t top = *group_words.typed_data();
-  StreamSource source{};
-  source.stack = {words.typed_data(), static_cast<int32_t>(words.element_count()), top};
-  source.n_lanes = std::clamp(*n_lanes.typed_data(), 1, kGroupLanes);
-  source.escaped = escaped.typed_data();
-  source.escaped_size = static_cast<int64_t>(escaped.element_count());
-  StartGroup(source.states, source.n_lanes, source.stack);
+  const PopStack stack{words.typed_data(), static_cast<int32_t>(words.element_count()), *group_words.typed_data()};
+  const int lanes = std::clamp(*n_lanes.typed_data(), 1, kGroupLanes);
   Zero(labels);
-  Walk<StreamSource>(sides, repeats.typed_data(), *n_labels.typed_data(), labels->typed_data(), source).Run();
-  *n_escaped->typed_data() = static_cast<int32_t>(source.n_escaped);
-  *ends_well->typed_data() = source.stack.top == 0 && std::all_of(source.states, source.states + source.n_lanes,
-                                                                 [](uint32_t state) { return state == kLowest; });
+  Decoder decoder(sides, stack, lanes, *n_labels.typed_data(), escaped, labels->typed_data());
+  Walk<Decoder>(sides, repeats.typed_data(), *n_labels.typed_data(), decoder).Run();
+  *n_escaped->typed_data() = static_cast<int32_t>(decoder.n_escaped());
+  *ends_well->typed_data() = decoder.EndsWell();
   return ffi::Error::Success();
 }
 
@@ -435,32 +275,19 @@ ffi::Error Encode(U8 labels, S32 shape, Pred repeats, S32 n_labels, Out<U16> wor
                   Out<S32> n_lanes_out, Out<U8> escaped, Out<S32> n_escaped) {
   const Sides sides = ReadSides(shape, labels.dimensions());
   Zero(escaped);
-  LabelSource source{labels.typed_data(), sides, escaped->typed_data()};
-  std::vector<uint8_t> walked(labels.element_count());
-  Walk<LabelSource>(sides, repeats.typed_data(), *n_labels.typed_data(), walked.data(), source).Run();
-  *n_escaped->typed_data() = static_cast<int32_t>(source.n_escaped);
+  Recorder recorder(sides, labels.typed_data(), escaped->typed_data());
+  Walk<Recorder>(sides, repeats.typed_data(), *n_labels.typed_data(), recorder).Run();
+  *n_escaped->typed_data() = static_cast<int32_t>(recorder.n_escaped());
 
-  const float wanted = std::max(static_cast<float>(source.units) / kUnitsPerLane,
-                                static_cast<float>(source.intervals.size()) / kItemsPerLane);
-  const auto n_lanes = static_cast<int>(std::clamp(wanted, 1.0f, static_cast<float>(kGroupLanes)));
+  const int n_lanes = recorder.n_lanes();
   *n_lanes_out->typed_data() = n_lanes;
   uint32_t states[kGroupLanes];
   std::fill_n(states, kGroupLanes, kLowest);
   PushStack stack{words->typed_data(), static_cast<int64_t>(words->element_count()), 0};
-  auto end = static_cast<int64_t>(source.intervals.size());
-  for (auto batch = source.batches.rbegin(); batch != source.batches.rend(); ++batch) {
-    for (int i = *batch - 1; i >= 0; --i) {
-      const uint32_t interval = source.intervals[end - *batch + i];
-      uint32_t& state = states[i % n_lanes];
-      const uint32_t frequency = (interval >> kWordBits) + 1;
-      if (state >> kWordBits >= frequency) {
-        stack.Append(state);
-        state >>= kWordBits;
-      }
-      const uint32_t quotient = state / frequency;
-      state = (quotient << kWordBits) + (state - quotient * frequency) + (interval & (kWhole - 1));
-    }
+  const uint32_t* end = recorder.intervals().data() + recorder.intervals().size();
+  for (auto batch = recorder.batches().rbegin(); batch != recorder.batches().rend(); ++batch) {
     end -= *batch;
+    PushBatch(end, *batch, n_lanes, states, stack);
   }
   FinishGroup(states, n_lanes, stack);
   *group_words->typed_data() = static_cast<int32_t>(stack.top);

@@ -3,8 +3,6 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from nvc_jax.chunks.candidates import Candidate
 from nvc_jax.chunks.experience import (
     CLEARLY_WITHIN,
@@ -70,7 +68,7 @@ class BegunChunk(NamedTuple):
     def _cost_of_value(self) -> float:
         """Likely cost of the lattice for each valid value; 0 without one."""
         likely = 0.0 if self.prediction is None else self.prediction.cost
-        return likely / max(int(np.count_nonzero(self.values.chunk.valid)), 1)
+        return likely / max(self.values.chunk.n_valid, 1)
 
     def is_for_lattice(self, target: ChunkTarget) -> bool:
         """Tell whether by experience a lattice is certainly the cheaper way."""

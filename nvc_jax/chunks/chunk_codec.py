@@ -134,7 +134,7 @@ class ChunkCodec(ChunkDecoder):
         target = ChunkTarget(None, step)
         with ignoring_nan(self._dtype):
             payload, squared_error = self._encoder.encode(prepared, target, boundaries, experience)
-        n_valid = int(np.count_nonzero(prepared.chunk.valid))
+        n_valid = prepared.chunk.n_valid
         return MeasuredChunk(
             payload.to_bytes(self._whole_shape), squared_error, squared_unit(target), n_valid
         )

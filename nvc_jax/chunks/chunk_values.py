@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nvc_jax.chunks.special_values import valid_range
+from nvc_jax.core import filling
 from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.core.dtypes import NARROW_DTYPES, is_float, is_long_integer
-from nvc_jax.core.filling import fill_smoothly
 from nvc_jax.core.long_integers import offsets_from
 from nvc_jax.core.valid_values import valid_mask
+from nvc_jax.native.filling import fill_smoothly
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class ChunkValues:
         return cls(values, valid, *valid_range(values, valid))
 
     @cached_property
+    def n_valid(self) -> int:
+        """Number of the valid values."""
+        return int(np.count_nonzero(self.valid))
+
+    @cached_property
     def has_gaps(self) -> bool:
         """Tell whether some values are not valid."""
         return not self.valid.all()
@@ -45,9 +51,16 @@ class ChunkValues:
     @cached_property
     def smooth(self) -> np.ndarray:
         """Values with smoothly filled gaps, float32; float64 where float32 does not hold every value."""
+        return self._fillings[0]
+
+    @cached_property
+    def _fillings(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and within the range of the valid values."""
         dtype = np.float32 if str(self.values.dtype) in NARROW_DTYPES else np.float64
-        filled = np.where(self.valid, self.values, self.low) if self.has_gaps else self.values
-        return fill_smoothly(filled.astype(dtype, copy=False), self.valid)
+        values = self.values
+        if self.has_gaps and values.dtype != dtype:  # of values that are not valid the other may have none
+            values = np.where(self.valid, values, self.low)
+        return fill_smoothly(values.astype(dtype, copy=False), self.valid, self.low, self.high)
 
     def filled(self) -> np.ndarray:
         """Fill gaps smoothly, in the volume's dtype and within the range of the valid values."""
@@ -56,7 +69,9 @@ class ChunkValues:
         dtype = self.values.dtype
         if is_long_integer(dtype):
             return self._filled_by_offsets()
-        filled = self.smooth.clip(self.low, self.high)
+        _, filled = self._fillings
+        if filled.dtype == dtype:
+            return filled
         rounded = filled if is_float(dtype) else np.rint(filled)
         return np.where(self.valid, self.values, rounded.astype(dtype))
 
@@ -65,7 +80,7 @@ class ChunkValues:
         width = int(self.high - self.low)
         limit = float(width) if width < 1 << 53 else float(np.nextafter(float(width), 0))
         offsets = np.where(self.valid, offsets_from(self.values, int(self.low)), 0).astype(np.float64)
-        smooth = np.rint(fill_smoothly(offsets, self.valid)).clip(0, limit)
+        smooth = np.rint(filling.fill_smoothly(offsets, self.valid)).clip(0, limit)
         filled = smooth.astype(np.uint64) + np.uint64(int(self.low) % (1 << 64))
         return np.where(self.valid, self.values, filled.view(self.values.dtype))
 

@@ -123,8 +123,8 @@ def _steps(values: np.ndarray, start: np.ndarray, distance: int) -> tuple[np.nda
 
 def _are_among(bits: np.ndarray, patterns: np.ndarray) -> np.ndarray:
     """Mark the values of some few bit patterns; NumPy's search in sets takes several times as long."""
-    found = np.zeros(bits.shape, bool)
-    for pattern in patterns:
+    found = bits == patterns[0] if patterns.size else np.zeros(bits.shape, bool)
+    for pattern in patterns[1:]:
         found |= bits == pattern
     return found
 

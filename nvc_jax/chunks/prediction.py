@@ -99,7 +99,7 @@ class Prediction:
         """Cost that is likely by some counts."""
         if self.fixed is None or counts is None:
             return 0.0
-        n_valid, unit = int(np.count_nonzero(self.chunk.valid)), squared_unit(self.target)
+        n_valid, unit = self.chunk.n_valid, squared_unit(self.target)
         estimate = self.fixed.estimate(counts)
         estimate = correct_estimate(estimate, counts, n_valid, has_gaps=self.chunk.has_gaps)
         return estimate.bits + price_of_error(estimate.squared_error / unit / unit, self.target)

@@ -108,7 +108,7 @@ def rank_values(chunk: ChunkValues, padded_shape: Shape3, least_gap: float = 0.0
     # Differences wrap around: the first entry may be negative.
     packed = pack_values(np.diff(table, prepend=0).view(_TABLE_DTYPE))
     volume = fix_volume(filled, 0, padded_shape, chunk.valid, (0, len(table) - 1))
-    return RankedValues(table, packed, volume, int(np.count_nonzero(chunk.valid)))
+    return RankedValues(table, packed, volume, chunk.n_valid)
 
 
 def _rank_by_search(chunk: ChunkValues) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ taken out through labels, the gaps are filled with values that cost few bits, an
 back. *Exact values* go the same way: valid values that a chunk takes so often that this saves bytes.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.core.slabs import map_slabs, slabs
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
+from nvc_jax.native.host_kernels import serves
+from nvc_jax.native.valid_range import range_of_valid
 
 _MAX_PATTERNS = 254
 """Bit patterns that a label of one byte can name, besides 0 for valid values and ``_OTHER``."""
@@ -42,15 +45,17 @@ def bit_patterns(values: np.ndarray) -> np.ndarray:
 
 
 def valid_range(values: np.ndarray, valid: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest valid value; (0, 0) where there is none."""
+    """Smallest and largest valid value; (0, 0) where there is none. Of the two zeros it is 0."""
     if not valid.any():
         return 0.0, 0.0
+    if serves(values.dtype) and not valid.all():
+        return range_of_valid(values, valid)
     low = high = values.flat[np.argmax(valid)]
     for slab in slabs(values.shape):
         part, is_valid = values[slab], valid[slab]
         chosen = part if is_valid.all() else np.where(is_valid, part, low)
         low, high = min(low, chosen.min()), max(high, chosen.max())
-    return number_of(low), number_of(high)
+    return number_of(low) + 0, number_of(high) + 0
 
 
 def encode_special_values(
@@ -69,26 +74,31 @@ def encode_special_values(
     """
     bits = bit_patterns(values)
     exact = bits.reshape(-1)[:0] if exact_patterns is None else exact_patterns
-    if valid.all() and not exact.size:
+    has_gaps = not valid.all()
+    if not has_gaps and not exact.size:
         return b""
-    others = bits[~valid]
+    others = bits[~valid] if has_gaps else exact[:0]
     patterns, counts = np.unique(others, return_counts=True)
     table = np.sort(patterns[np.argsort(-counts, kind="stable")[: _MAX_PATTERNS - exact.size]])
-
-    def mark_exact(bits: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        labels = np.zeros(bits.shape, np.uint8)
-        for label, pattern in enumerate(exact, 1):
-            np.copyto(labels, np.uint8(label), where=valid & (bits == pattern))
-        return labels
-
-    labels = map_slabs(mark_exact, bits, valid, dtype=np.uint8)
     is_rest = ~np.isin(others, table)
-    labels[~valid] = np.where(is_rest, _OTHER, np.searchsorted(table, others) + 1 + exact.size)
     rest = others[is_rest]
+    labels = map_slabs(functools.partial(_label_patterns, exact), bits, dtype=np.uint8)
+    if has_gaps:
+        labels[~valid] = np.where(is_rest, _OTHER, np.searchsorted(table, others) + 1 + exact.size)
 
     header = encode_varints(exact.size + len(table), exact.size, rest.size)
     stored = to_little_endian(np.concatenate([exact, table, rest])).tobytes()
     return header + stored + encode_labels(labels, padded_shape)
+
+
+def _label_patterns(patterns: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Label values by the number of their bit pattern, from 1 on; others have 0: uint8."""
+    if not patterns.size:
+        return np.zeros(bits.shape, np.uint8)
+    labels = (bits == patterns[0]).view(np.uint8)
+    for label, pattern in enumerate(patterns[1:], 2):
+        labels += (bits == pattern) * np.uint8(label)
+    return labels
 
 
 def restore_special_values(values: np.ndarray, stored: bytes, padded_shape: Shape3) -> SpecialLabels:

@@ -11,6 +11,7 @@ import math
 import jax
 import numpy as np
 
+from nvc_jax.core.aligned_arrays import zeros_aligned
 from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.shapes import Shape3, check_shape
@@ -43,10 +44,11 @@ def encode_labels(labels: np.ndarray, padded_shape: Shape3) -> bytes:
     axis = _choose_axis(labels)
     slices = np.moveaxis(_look_up(ranks, labels, table), axis, 0)
     padded = _slices_first(padded_shape, axis)
-    filled = np.zeros(padded_sides(padded), np.uint8)
+    filled = zeros_aligned(padded_sides(padded), np.uint8)
     filled[tuple(slice(0, side) for side in slices.shape)] = slices
     # The slice before the first one counts as zeros.
-    repeats = np.append(not slices[0].any(), [(a == b).all() for a, b in itertools.pairwise(slices)])
+    changes = (slices[1:] != slices[:-1]).reshape(-1, slices[0].size).any(1)
+    repeats = np.append(not slices[0].any(), ~changes)
     stream, escaped, n_escaped = label_coding.encode(
         padded, _describe(check_shape(slices.shape), padded, repeats, len(table)), jax.device_put(filled)
     )
@@ -138,9 +140,11 @@ def _look_up(table: np.ndarray, numbers: np.ndarray, among: np.ndarray) -> np.nd
     """
     if len(among) > _FEW_LABELS:
         return table.take(numbers, mode="clip")
-    found = numbers.copy()
-    for number in among[table[among] != among]:
-        np.copyto(found, table[number], where=numbers == number)
+    first, *others = among
+    steps = table - table[first]  # modulo 256
+    found = np.full_like(numbers, table[first])
+    for number in others:
+        found += (numbers == number) * steps[number]
     return found
 
 
