@@ -2,7 +2,7 @@
 
 import threading
 
-from nvc_jax.core.chunk_grid import Place, Region, first_voxel
+from nvc_jax.core.chunk_grid import Region, first_voxel
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 
 _MOST_BYTES = 1 << 26
@@ -13,7 +13,7 @@ class KeptPayloads:
     """Payloads of chunks, by region and target; several threads may keep and take them."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[Place, ChunkTarget], bytes] = {}
+        self._kept: dict[tuple[tuple[int, ...], ChunkTarget], bytes] = {}
         self._lock = threading.Lock()
 
     def keep(self, region: Region, target: ChunkTarget, payload: bytes) -> None:
@@ -21,10 +21,6 @@ class KeptPayloads:
         with self._lock:
             if sum(map(len, self._kept.values())) + len(payload) <= _MOST_BYTES:
                 self._kept[first_voxel(region), target] = payload
-
-    def has(self, region: Region, target: ChunkTarget) -> bool:
-        """Tell whether a payload of a chunk is kept."""
-        return (first_voxel(region), target) in self._kept
 
     def take(self, region: Region, target: ChunkTarget) -> bytes | None:
         """Take the payload of a chunk out; None where none is kept."""

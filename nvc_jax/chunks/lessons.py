@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from nvc_jax.chunks.experience import NO_EXPERIENCE, Experience
-from nvc_jax.core.chunk_grid import Place, Region, first_voxel
+from nvc_jax.core.chunk_grid import Region, first_voxel
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 
 _LEAST_CHUNKS = 4
@@ -25,7 +25,7 @@ class Lessons:
 
     def __init__(self, n_chunks: int, pilots: Sequence[Region]) -> None:
         self._pilots = {first_voxel(one): one for one in (pilots if n_chunks >= _LEAST_CHUNKS else ())}
-        self._learned: dict[ChunkTarget, dict[Place, Experience]] = {}
+        self._learned: dict[ChunkTarget, dict[tuple[int, ...], Experience]] = {}
         self._lock = threading.Lock()
 
     def is_pilot(self, region: Region) -> bool:
@@ -40,17 +40,13 @@ class Lessons:
             encode: encodes chunks with what ``begin`` returns, and ends with ``end``; called at most once at
                 a time, and for each target at most once.
         """
+        if target.max_error == 0 or target.pointwise_error is not None:
+            return
         with self._lock:
-            missing = self.missing(target)
+            learned = self._learned.get(target, {})
+            missing = [region for key, region in self._pilots.items() if key not in learned]
             if missing:
                 encode(missing)
-
-    def missing(self, target: ChunkTarget) -> list[Region]:
-        """List the pilots that are still to be encoded before there is experience under a target."""
-        if target.max_error == 0 or target.pointwise_error is not None:
-            return []
-        learned = self._learned.get(target, {})
-        return [region for place, region in self._pilots.items() if place not in learned]
 
     def begin(self, region: Region, target: ChunkTarget) -> Experience:
         """Get the experience to encode a chunk with: of a pilot, an empty one that learns."""

@@ -1,31 +1,29 @@
 """A volume's chunks encoded by a ``ChunkCodec``, each by itself, on accelerators several together."""
 
-import contextlib
 import functools
-import itertools
 import math
-import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorstore as ts
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec, MeasuredChunk
 from nvc_jax.chunks.encoding_batches import EncodingBatches, choose_batch_size
+from nvc_jax.chunks.kept_payloads import KeptPayloads
 from nvc_jax.chunks.lessons import Lessons
 from nvc_jax.chunks.mosaic import assemble, pick_tiles
 from nvc_jax.chunks.payload import parse_payload
 from nvc_jax.chunks.prepared_chunk import PreparedChunk
 from nvc_jax.chunks.rate_control import TriedRatio, find_ratio, find_step, pick_evenly, summarize
-from nvc_jax.chunks.region_encoder import RegionEncoder
 from nvc_jax.chunks.transform_coder import TransformCoder
-from nvc_jax.core.chunk_grid import Place, Region, chunk_regions
+from nvc_jax.core.chunk_grid import Region, chunk_regions, inner_boundaries, naming_chunk
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
-from nvc_jax.core.concurrency import begin_on_devices, count_workers
+from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.errors import error_unit, psnr_from_errors
+from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape, Shape3
-from nvc_jax.core.spatial_axes import spatial_shape
+from nvc_jax.core.spatial_axes import spatial_region, spatial_shape
+from nvc_jax.io.lazy import read_region
 
 _LEAST_FOR_MOSAIC = 3
 """Chunks from which on a search for a step begins with a mosaic."""
@@ -70,17 +68,21 @@ class VolumeEncoder(ChunkEncoder):
         batch_size: int | None = None,
     ) -> None:
         self._whole_shape = spatial_shape(chunk, chunk)
-        dtype = volume.dtype.numpy_dtype
-        codec = ChunkCodec(coder, padded_shape or self._whole_shape, dtype, value_range, self._whole_shape)
+        self._codec = ChunkCodec(
+            coder,
+            padded_shape or self._whole_shape,
+            volume.dtype.numpy_dtype,
+            value_range,
+            self._whole_shape,
+        )
         self._step_limits = coder.step_limits
-        self._value_range = value_range
+        self._volume, self._value_range = volume, value_range
         self._regions = chunk_regions(volume.shape, chunk)
         batch_size = batch_size or choose_batch_size(coder, len(self._regions))
-        self._batches = EncodingBatches(codec, coder, batch_size)
+        self._batches = EncodingBatches(self._codec, coder, batch_size)
         self._chunk = chunk
-        lessons = Lessons(len(self._regions), self._pick(self._regions))
-        self._single = RegionEncoder(codec, volume, chunk, lessons)
-        self._begun: list[Future[bytes | None]] = []
+        self._tried = KeptPayloads()
+        self._lessons = Lessons(len(self._regions), self._pick(self._regions))
 
     def resolve(self, target: QualityTarget, sample: Sequence[Region] | None = None) -> ChunkTarget:
         """Turn a quality target into bound and step, in the volume's units; see ``ChunkEncoder``.
@@ -93,7 +95,7 @@ class VolumeEncoder(ChunkEncoder):
         regions = self._regions
         if sample is not None:
             regions = list(sample)
-            self._single.lessons = Lessons(len(regions), self._pick(regions))
+            self._lessons = Lessons(len(regions), self._pick(regions))
         if name == "pointwise_error":
             return self._with_best_step(lambda ratio: ChunkTarget(None, ratio, value), regions)
         is_relative = name not in ("max_error", "lossless")
@@ -114,33 +116,18 @@ class VolumeEncoder(ChunkEncoder):
 
     def encode(self, region: Region, target: ChunkTarget) -> bytes:
         """Encode the chunk that lies at ``region`` in the volume."""
-        return self._single.encode(region, self._single.codec, target)
+        return self._encode(region, self._codec, target)
 
     def learn(self, target: ChunkTarget, sample: Sequence[Region] | None = None) -> None:
         """Encode some chunks, unless that has been done, so that others are tried in fewer ways."""
         if sample is not None:
-            self._single.lessons = Lessons(len(sample), self._pick(list(sample)))
+            self._lessons = Lessons(len(sample), self._pick(list(sample)))
 
-        for pilot in self._begun:
-            pilot.result()
-        self._single.lessons.learn(target, lambda pilots: self._try_all(pilots, target))
+        def encode(pilots: list[Region]) -> None:
+            for _ in self._batches.map_on_devices(functools.partial(self._try_pilot, target=target), pilots):
+                pass
 
-    @contextlib.contextmanager
-    def learning(self, target: ChunkTarget, regions: Iterable[Region] | None = None) -> Iterator[None]:
-        """Begin to learn in the block, and to prepare as many of the next chunks as there are threads."""
-        if self.batch_size > 1:  # devices encode several together, while threads prepare others
-            yield
-            return
-        pilots = self._single.lessons.missing(target)
-        regions = self._regions if regions is None else regions
-        others = (one for one in regions if not (one in pilots or self._single.tried.has(one, target)))
-        encode = functools.partial(self._single.try_chunk, codec=self._single.codec, target=target)
-        work: list[Callable[[], bytes | None]] = [functools.partial(encode, one) for one in pilots]
-        for one in itertools.islice(others, count_workers()):
-            work.append(functools.partial(self._single.ahead.prepare, one))
-        with begin_on_devices(operator.call, work) as begun:
-            self._begun = begun[: len(pilots)]
-            yield
+        self._lessons.learn(target, encode)
 
     @property
     def batch_size(self) -> int:
@@ -149,26 +136,66 @@ class VolumeEncoder(ChunkEncoder):
 
     def encode_together(self, regions: Sequence[Region], target: ChunkTarget) -> Iterable[bytes]:
         """Encode at most ``batch_size`` chunks together; see ``ChunkEncoder``."""
-        return self._batches.map_together(functools.partial(self._single.encode, target=target), regions)
+        return self._batches.map_together(functools.partial(self._encode, target=target), regions)
 
-    def _try_all(
-        self,
-        regions: Sequence[Region],
-        target: ChunkTarget,
-        prepared: dict[Place, PreparedChunk] | None = None,
-    ) -> list[bytes]:
-        """Encode chunks by several threads as ``RegionEncoder.try_chunk`` does, which takes ``prepared``."""
-        encode = functools.partial(self._single.try_chunk, target=target, prepared=prepared)
-        return list(self._batches.map_on_devices(encode, regions))
+    def _encode(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
+        tried = self._tried.take(region, target)
+        return tried or self._encode_prepared((region, self._prepare(region)), codec, target)
+
+    def _encode_prepared(
+        self, item: tuple[Region, PreparedChunk], codec: ChunkCodec, target: ChunkTarget
+    ) -> bytes:
+        """Encode a prepared chunk of a region."""
+        region, prepared = item
+        with naming_chunk(region):
+            experience = self._lessons.begin(region, target)
+            payload = codec.encode_prepared(prepared, target, self._boundaries(region), experience)
+        self._lessons.end(region, target, experience)
+        return payload
+
+    def _try(self, item: tuple[Region, PreparedChunk], codec: ChunkCodec, target: ChunkTarget) -> bytes:
+        """Encode a prepared chunk of a region, and keep the payload."""
+        payload = self._encode_prepared(item, codec, target)
+        self._tried.keep(item[0], target, payload)
+        return payload
+
+    def _try_pilot(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
+        """Prepare and encode a chunk of a region, and keep the payload."""
+        return self._try((region, self._prepare(region)), codec, target)
+
+    def _read(self, region: Region) -> np.ndarray:
+        """Read a chunk: (z, y, x), of its spatial shape."""
+        values = read_region(self._volume, region)
+        return values.reshape(spatial_shape(values.shape, self._chunk))
+
+    def _prepare(self, region: Region) -> PreparedChunk:
+        """Read a chunk, and prepare it to be encoded."""
+        with naming_chunk(region):
+            return self._codec.prepare(self._read(region))
 
     def _squared_errors(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> tuple[float, int]:
-        """Encode a chunk with a step, keep the payload, and return the errors as ``_errors_of`` does."""
-        return self._errors_of(self._single.measure(region, codec, target))
+        """Encode a chunk with a step and keep the payload.
+
+        Returns:
+            Sum of the squared errors, in squares of the range's unit, and the number of valid voxels.
+        """
+        assert target.step is not None
+        prepared, experience = self._prepare(region), self._lessons.begin(region, target)
+        with naming_chunk(region):
+            measured = codec.encode_and_measure(prepared, target.step, self._boundaries(region), experience)
+        self._lessons.end(region, target, experience)
+        self._tried.keep(region, target, measured.stored)
+        return self._errors_of(measured)
 
     def _errors_of(self, measured: MeasuredChunk) -> tuple[float, int]:
         """Squared errors of a chunk, in squares of the range's unit, and the number of valid voxels."""
         scale = measured.unit / error_unit(self._value_range.width)
         return measured.squared_error * scale**2, measured.n_valid
+
+    def _boundaries(self, region: Region) -> int:
+        """Boundaries at which the chunk of a region meets others."""
+        shape = spatial_shape(self._volume.shape, self._chunk)
+        return inner_boundaries(spatial_region(region, self._chunk), shape)
 
     def _pick(self, regions: list[Region]) -> list[Region]:
         """Pick the chunks that stand for all."""
@@ -192,10 +219,10 @@ class VolumeEncoder(ChunkEncoder):
 
         def psnr_of(regions: list[Region], step: float) -> float:
             target = ChunkTarget(None, stated_step(step))
-            self._single.tried.drop_others(target)
+            self._tried.drop_others(target)
             measure = functools.partial(self._squared_errors, target=target)
-            pilots = [region for region in regions if self._single.lessons.is_pilot(region)]
-            others = [region for region in regions if not self._single.lessons.is_pilot(region)]
+            pilots = [region for region in regions if self._lessons.is_pilot(region)]
+            others = [region for region in regions if not self._lessons.is_pilot(region)]
             errors = list(self._batches.map_on_devices(measure, pilots))
             self.learn(target)
             errors += self._batches.map_on_devices(measure, others)
@@ -212,8 +239,8 @@ class VolumeEncoder(ChunkEncoder):
         tiles = pick_tiles(regions, self._chunk) if len(regions) >= _LEAST_FOR_MOSAIC else []
         guess = None
         if tiles:  # a sample of chunks, of the shape of one
-            mosaic = assemble([self._single.read(tile) for tile in tiles], self._whole_shape)
-            try_step = functools.partial(psnr_of_mosaic, self._single.codec.prepare(mosaic))
+            mosaic = assemble([self._read(tile) for tile in tiles], self._whole_shape)
+            try_step = functools.partial(psnr_of_mosaic, self._codec.prepare(mosaic))
             guess = find_step(try_step, psnr, self._step_limits, tolerance=_ROUGH_TOLERANCE_DB)
         step, _ = find_step(functools.partial(psnr_of, regions), psnr, self._step_limits, start=guess)
         if step <= self._step_limits[0] * _NEAR or stated_step(step) < _SMALLEST_STEP:
@@ -235,13 +262,14 @@ class VolumeEncoder(ChunkEncoder):
             regions: of the chunks among which those few are picked.
         """
         picked = self._pick(regions)
-        prepared: dict[Place, PreparedChunk] = {}
+        sample = list(zip(picked, releasing(map_on_devices(self._prepare, picked)), strict=True))
 
         def measure(ratio: float) -> TriedRatio | None:
-            stored = self._try_all(picked, target_of(ratio), prepared)
+            target = target_of(ratio)
+            stored = list(self._batches.map_on_devices(functools.partial(self._try, target=target), sample))
             payloads = [parse_payload(one, self._whole_shape) for one in stored]
             return summarize(sum(map(len, stored)), payloads)
 
         target = target_of(find_ratio(measure))
-        self._single.tried.drop_others(target)
+        self._tried.drop_others(target)
         return target

@@ -147,21 +147,17 @@ def compress(
         return compress_pyramid(compress_array, source, whole, overwrite=overwrite)
     prepared = prepare(source, model, values, **options)
     check_stores_apart(prepared.volume, destination)
-    job = _Job(destination, prepared, chunks, shards, part, resume, on_progress)
+    job = _Job(prepared, chunks, shards, part, resume, on_progress)
     with creation.claim(destination, shared=part is not None, overwrite=overwrite) as claim:
         begun = claim.find_begun() if part is not None else None
-        with (
-            claim.notes() if begun is None else contextlib.nullcontext() as notes,
-            contextlib.ExitStack() as stack,
-        ):
-            return _compress_into(claim, begun, notes, job, stack)
+        with claim.notes() if begun is None else contextlib.nullcontext() as notes:
+            return _compress_into(claim, begun, notes, destination, job)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
     """Checked options of ``compress``."""
 
-    destination: Location
     prepared: Preparation
     chunks: Sequence[int] | None
     shards: Sequence[int] | None
@@ -171,13 +167,10 @@ class _Job:
 
 
 def _compress_into(
-    claim: Claim, begun: Begun | None, notes: Notes | None, job: _Job, stack: contextlib.ExitStack
+    claim: Claim, begun: Begun | None, notes: Notes | None, destination: Location, job: _Job
 ) -> CompressionResult:
-    """Compress a volume into a container whose place is claimed, and which other writers may have begun.
-
-    The stack ends the threads that encode the first chunks while the container is created.
-    """
-    prepared, part, destination = job.prepared, job.part, job.destination
+    """Compress a volume into a container whose place is claimed, and which other writers may have begun."""
+    prepared, part = job.prepared, job.part
     shape = check_array_shape(prepared.volume.shape)
     codec, layout = prepared.codec, prepared.choose_layout(job.chunks, job.shards)
     volume = without_useless_cache(prepared.volume, layout.chunk)
@@ -204,8 +197,6 @@ def _compress_into(
         chunk_target = _resolve(encoder, target, notes, make_metadata)
     else:
         chunk_target = ChunkTarget(first.max_error, first.step)
-    if part is None and not job.resume:  # or some chunks may be stored already
-        stack.enter_context(encoder.learning(chunk_target, None if layout.shard is None else ()))
     metadata = make_metadata(chunk_target=chunk_target)
     if part is not None and begun is None and creation.is_complete(destination, metadata):
         # The others, and an earlier call for this part, have completed it.

@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import functools
 import math
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Self
@@ -72,15 +71,10 @@ def write_objects(
 
     resolve = functools.cache(resolve)
 
-    def encode(batch: list[tuple[ChunkIndex, ChunkTarget]]) -> Iterable[tuple[ChunkIndex, bytes, int]]:
+    def encode(batch: list[tuple[ChunkIndex, ChunkTarget]]) -> Iterable[tuple[ChunkIndex, bytes]]:
         chunks, (target, *_) = zip(*batch, strict=True)
         regions = [chunk_region(chunk, metadata.chunk, metadata.shape) for chunk in chunks]
-        payloads = zip(chunks, encoder.encode_together(regions, target), strict=True)
-        return ((chunk, payload, begin_alone(chunk, payload)) for chunk, payload in payloads)
-
-    def begin_alone(chunk: ChunkIndex, payload: bytes) -> int:
-        """Begin to store an object of one chunk as soon as there is one; return its bytes, or else 0."""
-        return writing.begin(chunk, {chunk: payload}) if metadata.shard is None else 0
+        return zip(chunks, encoder.encode_together(regions, target), strict=True)
 
     def chunks_to_encode() -> Iterator[tuple[ChunkIndex, ChunkTarget]]:
         for index in own_objects:
@@ -98,14 +92,12 @@ def write_objects(
         _Writing(store) as writing,
         contextlib.closing(releasing(mapped)) as encoded,
     ):
-        for chunk, payload, n_bytes in encoded:
-            written.stored_bytes += n_bytes
-            if metadata.shard is not None:
-                payloads[chunk] = payload
-                index = store.object_of(chunk)
-                if len(payloads) == len(store.chunks_of(index)):
-                    written.stored_bytes += writing.begin(index, payloads)
-                    payloads = {}
+        for chunk, payload in encoded:
+            payloads[chunk] = payload
+            index = store.object_of(chunk)
+            if len(payloads) == len(store.chunks_of(index)):
+                written.stored_bytes += writing.begin(index, payloads)
+                payloads = {}
             written.max_error = max(
                 written.max_error, parse_payload(payload, metadata.spatial_chunk).max_error
             )
@@ -122,8 +114,6 @@ def write_objects(
 class _Writing:
     """Objects that are being stored: file systems take a while until what they were given is safe.
 
-    Several threads may begin to store some.
-
     Args:
         store: of the container.
     """
@@ -131,24 +121,15 @@ class _Writing:
     def __init__(self, store: ContainerStore) -> None:
         self._store = store
         self._pending: collections.deque[tuple[int, ts.Future]] = collections.deque()
-        self._lock = threading.Lock()
 
     def begin(self, index: ChunkIndex, payloads: Mapping[ChunkIndex, bytes]) -> int:
         """Begin to store an object, and wait for earlier ones if they are much; return its bytes."""
         with naming(self._store.name):
-            n_bytes, begun = self._store.begin_object(index, payloads)
-            for stored in self._add(n_bytes, begun):
-                stored.result()
-        return n_bytes
-
-    def _add(self, n_bytes: int, begun: ts.Future) -> list[ts.Future]:
-        """Add an object, and take out those that are stored or must be before more are begun."""
-        taken = []
-        with self._lock:
-            self._pending.append((n_bytes, begun))
+            self._pending.append(self._store.begin_object(index, payloads))
+            n_bytes = self._pending[-1][0]
             while len(self._pending) > 1 and (self._pending[0][1].done() or self._is_much()):
-                taken.append(self._pending.popleft()[1])
-        return taken
+                self._pending.popleft()[1].result()
+        return n_bytes
 
     def _is_much(self) -> bool:
         return sum(n_bytes for n_bytes, _ in self._pending) > _MOST_PENDING_BYTES

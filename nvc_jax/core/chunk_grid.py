@@ -14,8 +14,6 @@ ChunkIndex = tuple[int, ...]
 """Index of a chunk, or of a stored object of chunks, along each axis."""
 Region = tuple[slice, ...]
 """Slices with bounds and without steps along each axis."""
-Place = tuple[int, ...]
-"""Indices of a region's first voxel."""
 MAX_CHUNK_VOXELS = 1 << 28
 """Voxels of a chunk at most: a chunk is decoded in memory as a whole, and XLA counts in 32 bits."""
 
@@ -82,7 +80,7 @@ def inner_boundaries(region: Region, shape: tuple[int, ...]) -> int:
     return sum(met << bit for bit, met in enumerate(meets))
 
 
-def first_voxel(region: Region) -> Place:
+def first_voxel(region: Region) -> tuple[int, ...]:
     """Get the indices of a region's first voxel."""
     return tuple(axis.start for axis in region)
 

@@ -5,7 +5,6 @@
 """
 
 import abc
-import contextlib
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,17 +120,6 @@ class ChunkEncoder(abc.ABC):
             target: of every chunk.
             sample: regions of the chunks that may be encoded for it; None for all.
         """
-
-    def learning(
-        self, target: ChunkTarget, regions: Iterable[Region] | None = None
-    ) -> contextlib.AbstractContextManager[None]:
-        """Begin to ``learn``, and to prepare a few chunks, in threads that end with the block.
-
-        Args:
-            target: of every chunk.
-            regions: of the chunks that are encoded next, in this order; None for all, in C order.
-        """
-        return contextlib.nullcontext()
 
     @abc.abstractmethod
     def encode(self, region: Region, target: ChunkTarget) -> bytes:

@@ -4,7 +4,7 @@ import collections
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -71,34 +71,6 @@ def map_on_devices(function: Callable[[T], R], items: Iterable[T]) -> Generator[
     Yields:
         The results, as ``map_in_order`` does.
     """
-    computing, n_workers = _on_devices_in_use(function)
-    return map_in_order(computing, items, n_workers)
-
-
-@contextlib.contextmanager
-def begin_on_devices(function: Callable[[T], R], items: Sequence[T]) -> Iterator[list[Future[R]]]:
-    """Begin to map a few items as ``map_on_devices`` does, while the calling thread goes on in the block.
-
-    Args:
-        function: codes a chunk; called by several threads at a time, on devices of ``core.devices``.
-        items: begun in this order. Those that are not begun at the end of the block are dropped.
-
-    Yields:
-        Futures of the results.
-    """
-    computing, n_workers = _on_devices_in_use(function)
-    tune_heaps(n_workers)
-    executor = ThreadPoolExecutor(n_workers)
-    try:
-        begun = [executor.submit(in_own_settings(computing), item) for item in items]
-        executor.shutdown(wait=False)  # threads end as soon as there is nothing to begin
-        yield begun
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _on_devices_in_use(function: Callable[[T], R]) -> tuple[Callable[[T], R], int]:
-    """Make a function that computes on the devices in use, in turn; with the number of threads for it."""
     devices = devices_in_use()
     rota = DeviceRota(devices)
 
@@ -106,7 +78,7 @@ def _on_devices_in_use(function: Callable[[T], R]) -> tuple[Callable[[T], R], in
         with rota.turn():
             return function(item)
 
-    return compute, count_workers(len(devices))
+    return map_in_order(compute, items, count_workers(len(devices)))
 
 
 def map_batches_on_devices(
