@@ -1,15 +1,23 @@
-// The last distinct values at both ends of a range, and how often they occur, on NumPy's arrays.
+// The last distinct values at both ends of a range, how often they occur, and a checksum, by one pass over an array of
+// NumPy's.
 //
 // The specification is nvc_jax/chunks/value_range.py.
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <limits>
 
+#include "checksums.h"
 #include "targets.h"
 
 namespace {
 
 constexpr int64_t kTogether = 256;
+// Values that stay in the first cache while they are looked at twice: 8 KiB.
+constexpr int64_t kBlock = 2048;
+// Rows between one that is copied and one that is fetched: processors do not foresee where short rows begin.
+constexpr int64_t kRowsAhead = 16;
 constexpr int kEnds = 3;
 
 // Distinct numbers at an end of a range, the outermost one first, and their counts. There are infinities in place of
@@ -63,44 +71,122 @@ template <bool IsLow>
   }
 }
 
-[[gnu::always_inline]] inline void UpdateAll(int64_t n, const float* values, End& low, End& high) {
+// Values that count: those within limits, which are finite, and not among those that are missing.
+struct Rules {
+  float low, high;
+  const float* missing;
+  int64_t n_missing;
+};
+
+[[gnu::always_inline]] inline bool IsValid(float value, const Rules& rules) {
+  const bool is_missing = std::find(rules.missing, rules.missing + rules.n_missing, value) != rules.missing + rules.n_missing;
+  return value >= rules.low && value <= rules.high && !is_missing;
+}
+
+[[gnu::always_inline]] inline void UpdateAll(int64_t n, const float* values, const Rules& rules, End& low, End& high) {
   for (int64_t first = 0; first < n; first += kTogether) {
-    const int64_t count = std::min(kTogether, n - first);
-    int32_t at_low = 0, at_high = 0;
+    const float* some = values + first;
+    int64_t count = std::min(kTogether, n - first);
+    int32_t at_low = 0, at_high = 0, n_within = 0, n_missing = 0;
     for (int64_t k = 0; k < count; ++k) {
-      at_low += values[first + k] <= low.numbers[kEnds - 1];
-      at_high += values[first + k] >= high.numbers[kEnds - 1];
+      at_low += some[k] <= low.numbers[kEnds - 1];
+      at_high += some[k] >= high.numbers[kEnds - 1];
+      n_within += (some[k] >= rules.low) & (some[k] <= rules.high);
     }
-    if (at_low != 0) Update<true>(values + first, count, low);
-    if (at_high != 0) Update<false>(values + first, count, high);
+    for (int64_t i = 0; i < rules.n_missing; ++i) {
+      const float missing = rules.missing[i];
+      for (int64_t k = 0; k < count; ++k) n_missing += some[k] == missing;
+    }
+    float valid[kTogether];
+    if (n_within != count || n_missing != 0) {
+      const float* end = std::copy_if(some, some + count, valid, [&rules](float value) { return IsValid(value, rules); });
+      count = end - valid;
+      some = valid;
+    }
+    if (at_low != 0) Update<true>(some, count, low);
+    if (at_high != 0) Update<false>(some, count, high);
   }
 }
 
-using Function = void (*)(int64_t, const float*, End&, End&);
+using Function = void (*)(int64_t, const float*, const Rules&, End&, End&);
 
-NVC_FOR_AVX512 void UpdateByAvx512(int64_t n, const float* values, End& low, End& high) {
-  UpdateAll(n, values, low, high);
+NVC_FOR_AVX512 void UpdateByAvx512(int64_t n, const float* values, const Rules& rules, End& low, End& high) {
+  UpdateAll(n, values, rules, low, high);
 }
-NVC_FOR_AVX2 void UpdateByAvx2(int64_t n, const float* values, End& low, End& high) {
-  UpdateAll(n, values, low, high);
+NVC_FOR_AVX2 void UpdateByAvx2(int64_t n, const float* values, const Rules& rules, End& low, End& high) {
+  UpdateAll(n, values, rules, low, high);
 }
-void UpdateAnywhere(int64_t n, const float* values, End& low, End& high) { UpdateAll(n, values, low, high); }
+void UpdateAnywhere(int64_t n, const float* values, const Rules& rules, End& low, End& high) {
+  UpdateAll(n, values, rules, low, high);
+}
+
+inline void Prefetch(const float* values, int64_t n) {
+  constexpr int64_t kLine = 16;
+  for (int64_t k = 0; k < n; k += kLine) __builtin_prefetch(values + k);
+}
+
+// Calls a function with the values of rows, in C order, in blocks that lie together.
+template <typename Take>
+void TakeBlocks(const float* values, const int64_t* sides, const int64_t* strides, Take&& take) {
+  const int64_t side = sides[2];
+  float gathered[kBlock];
+  int64_t n_gathered = 0;
+  for (int64_t i = 0; i < sides[0]; ++i) {
+    for (int64_t j = 0; j < sides[1]; ++j) {
+      const float* row = values + i * strides[0] + j * strides[1];
+      for (int64_t first = 0; first < side;) {
+        const bool is_block = n_gathered == 0 && side - first >= kBlock;
+        const int64_t count = std::min(kBlock - n_gathered, side - first);
+        if (is_block) {
+          take(row + first, count);
+        } else {
+          if (j + kRowsAhead < sides[1]) Prefetch(row + first + kRowsAhead * strides[1], count);
+          std::memcpy(gathered + n_gathered, row + first, sizeof(float) * count);
+          n_gathered += count;
+        }
+        if (n_gathered == kBlock) {
+          take(gathered, kBlock);
+          n_gathered = 0;
+        }
+        first += count;
+      }
+    }
+  }
+  if (n_gathered != 0) take(gathered, n_gathered);
+}
 
 }  // namespace
 
-// `numbers` are three at the low end, rising, and three at the high end, falling, and `counts` are theirs. Both are
-// those of the values so far, and take in `values`, which are finite.
-extern "C" __attribute__((visibility("default"))) void nvc_count_ends(int64_t n, const float* values, float* numbers,
-                                                                      int64_t* counts) {
+// Takes in the values of an array of three axes, of which the last is contiguous and the others have strides in values.
+// `numbers` are three at the low end, rising, and three at the high end, falling, and `counts` are theirs: both of the
+// values so far. Values count that are finite, from `low` to `high` and none of `missing`, which are finite.
+//
+// Returns the CRC-32 of all values in C order if `has_checksum` is not 0.
+extern "C" __attribute__((visibility("default"))) int64_t nvc_count_values(const float* values, const int64_t* sides,
+                                                                           const int64_t* strides, int64_t n_missing,
+                                                                           const float* missing, double low, double high,
+                                                                           float* numbers, int64_t* counts,
+                                                                           int64_t has_checksum) {
   static const Function update = nvc::PickForm(UpdateByAvx512, UpdateByAvx2, UpdateAnywhere);
+  static const nvc::Crc32Update update_checksum = nvc::PickCrc32Update();
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  const Rules rules = {std::max(static_cast<float>(low), -kLargest), std::min(static_cast<float>(high), kLargest),
+                       missing, n_missing};
   End ends[2];
   for (int i = 0; i < 2; ++i) {
     std::copy_n(numbers + i * kEnds, kEnds, ends[i].numbers);
     std::copy_n(counts + i * kEnds, kEnds, ends[i].counts);
   }
-  update(n, values, ends[0], ends[1]);
+  uint32_t state = nvc::kCrc32Start;
+  TakeBlocks(values, sides, strides, [&](const float* block, int64_t n) {
+    if (has_checksum != 0) {
+      state = update_checksum(state, reinterpret_cast<const uint8_t*>(block), n * static_cast<int64_t>(sizeof(float)));
+    }
+    update(n, block, rules, ends[0], ends[1]);
+  });
   for (int i = 0; i < 2; ++i) {
     std::copy_n(ends[i].numbers, kEnds, numbers + i * kEnds);
     std::copy_n(ends[i].counts, kEnds, counts + i * kEnds);
   }
+  return static_cast<uint32_t>(~state);
 }

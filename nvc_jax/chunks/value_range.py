@@ -17,8 +17,9 @@ from nvc_jax.core.slabs import slabs
 from nvc_jax.core.spatial_axes import N_SPATIAL, piece_shape
 from nvc_jax.core.valid_values import all_finite, valid_mask
 from nvc_jax.io.lazy import read_region
+from nvc_jax.native.checksums import crc32
 from nvc_jax.native.host_kernels import serves
-from nvc_jax.native.value_counts import N_ENDS, count_ends
+from nvc_jax.native.value_counts import N_ENDS, count_values
 
 SCAN_SIDE = 128
 """Least side, in voxels, of the pieces in which a volume is scanned: many small ones take long to read."""
@@ -76,17 +77,43 @@ class ValueCounts:
         """Count the values of a part of the volume; see ``find_value_range``."""
         self.kind = part.dtype.kind
         self.n_voxels += part.size
-        for slab in slabs(part.shape):
-            self._add_valid(_valid_values(part[slab], missing_values, valid_limits))
-
-    def _add_valid(self, values: np.ndarray) -> None:
-        """Count valid values, (n,)."""
-        if serves(values.dtype):
-            values = np.ascontiguousarray(values)
-            self.lowest, self.highest = count_ends(values, self.lowest, self.highest)
+        if serves(part.dtype):
+            counted = count_values(part, self.lowest, self.highest, missing_values, valid_limits)
+            self.lowest, self.highest = counted.lowest, counted.highest
             return
-        _count_ends(self.lowest, values, np.min)
-        _count_ends(self.highest, values, np.max)
+        for slab in slabs(part.shape):
+            values = _valid_values(part[slab], missing_values, valid_limits)
+            _count_ends(self.lowest, values, np.min)
+            _count_ends(self.highest, values, np.max)
+
+    def add_with_checksums(
+        self,
+        part: np.ndarray,
+        chunks: Sequence[Region],
+        missing_values: Sequence[float] = (),
+        valid_limits: Limits = NO_LIMITS,
+    ) -> list[int]:
+        """Count the values of a part of the volume as ``add`` does, and return the CRC-32 of its chunks.
+
+        Args:
+            part: of the volume.
+            chunks: regions of the part that cover it, without overlaps.
+            missing_values: declared missing values.
+            valid_limits: declared limits beyond which values are missing.
+        """
+        if not serves(part.dtype):
+            self.add(part, missing_values, valid_limits)
+            return [crc32(part[chunk]) for chunk in chunks]
+        self.kind = part.dtype.kind
+        self.n_voxels += part.size
+        checksums = []
+        for chunk in chunks:
+            *counted, checksum = count_values(
+                part[chunk], self.lowest, self.highest, missing_values, valid_limits, has_checksum=True
+            )
+            self.lowest, self.highest = counted
+            checksums.append(checksum)
+        return checksums
 
     def merge(self, other: "ValueCounts") -> None:
         """Add what a pass over another part of the same volume has counted."""

@@ -18,10 +18,10 @@ import tensorstore as ts
 from nvc_jax.chunks.value_range import ValueCounts
 from nvc_jax.compression.source import (
     STORED_CHECKSUM,
-    count_values,
     find_changed,
     no_checksums,
     pieces_of,
+    scan_pieces,
     scan_source,
 )
 from nvc_jax.container.notes import Notes
@@ -30,7 +30,6 @@ from nvc_jax.core.chunk_grid import ChunkIndex, Region, chunks_in_region
 from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.shapes import Shape
 from nvc_jax.io.declared_values import DeclaredValues
-from nvc_jax.native.checksums import crc32
 
 _LEAST_PAUSE_SECONDS, _PAUSES = 0.02, 20
 """Pause between two looks at the notes: a share of the time that the writer waits."""
@@ -120,11 +119,11 @@ def _scan_together(
     def read(share: _Share) -> None:
         """Read a share, and leave a note about it."""
 
-        def visit(index: ChunkIndex, values: np.ndarray) -> None:
-            checksums[index] = crc32(values)
+        def take_checksum(index: ChunkIndex, checksum: int) -> None:
+            checksums[index] = checksum
             own.add(index)
 
-        counted = count_values(volume, chunk, declared, share.pieces, visit)
+        counted = scan_pieces(volume, chunk, declared, share.pieces, take_checksum)
         notes.leave(share.name, _to_note(counted, [checksums[i] for i in _chunks_of(share, chunk)]))
         counts.merge(counted)
 

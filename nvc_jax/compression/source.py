@@ -19,7 +19,7 @@ from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape
 from nvc_jax.core.spatial_axes import spatial_axes
 from nvc_jax.io.declared_values import DeclaredValues
-from nvc_jax.io.lazy import read_region
+from nvc_jax.io.lazy import view_region
 from nvc_jax.native.checksums import crc32
 
 STORED_CHECKSUM = np.dtype("<u4")
@@ -40,11 +40,9 @@ def scan_source(
         The range of the volume, and the CRC-32 of each chunk: uint32 of the shape of the grid of chunks.
     """
     checksums = no_checksums(volume.shape, chunk)
-
-    def visit(index: ChunkIndex, values: np.ndarray) -> None:
-        checksums[index] = crc32(values)
-
-    return scan_chunks(volume, chunk, declared, visit), checksums
+    pieces = pieces_of(volume.shape, chunk)
+    counts = scan_pieces(volume, chunk, declared, pieces, checksums.__setitem__)
+    return counts.to_value_range(*declared), checksums
 
 
 def scan_chunks(
@@ -61,8 +59,13 @@ def scan_chunks(
         declared: values that the source declares to be no measurement.
         visit: takes the index of a chunk and its values; several threads call it at a time.
     """
-    pieces = pieces_of(volume.shape, chunk)
-    return count_values(volume, chunk, declared, pieces, visit).to_value_range(*declared)
+
+    def count(piece: Region, values: np.ndarray, counts: ValueCounts) -> None:
+        for index, in_piece, _ in chunks_in_region(piece, chunk):
+            visit(index, values[in_piece])
+        counts.add(values, *declared)
+
+    return _count_pieces(volume, pieces_of(volume.shape, chunk), count).to_value_range(*declared)
 
 
 def pieces_of(shape: Sequence[int], chunk: Shape) -> list[Region]:
@@ -72,24 +75,47 @@ def pieces_of(shape: Sequence[int], chunk: Shape) -> list[Region]:
     return scan_regions(shape, piece, least_side=1)
 
 
-def count_values(
+def scan_pieces(
     volume: ts.TensorStore,
     chunk: Shape,
     declared: DeclaredValues,
     pieces: Sequence[Region],
-    visit: Callable[[ChunkIndex, np.ndarray], None],
+    take: Callable[[ChunkIndex, int], None],
 ) -> ValueCounts:
-    """Count the values of some of the ``pieces_of`` a source; other arguments as of ``scan_chunks``."""
+    """Count the values of some of the ``pieces_of`` a source, and find the CRC-32 of each of their chunks.
 
-    def count(region: Region) -> ValueCounts:
-        values, counts = read_region(volume, region), ValueCounts()
-        for index, in_piece, _ in chunks_in_region(region, chunk):
-            visit(index, values[in_piece])
-        counts.add(values, *declared)
+    Args:
+        volume: of two to five axes, which may be larger than memory.
+        chunk: voxels of a chunk along each axis.
+        declared: values that the source declares to be no measurement.
+        pieces: some of those that ``pieces_of`` lists.
+        take: takes the index of a chunk and its checksum; several threads call it at a time.
+    """
+
+    def count(piece: Region, values: np.ndarray, counts: ValueCounts) -> None:
+        indices, in_piece, _ = zip(*chunks_in_region(piece, chunk), strict=True)
+        for index, checksum in zip(
+            indices, counts.add_with_checksums(values, in_piece, *declared), strict=True
+        ):
+            take(index, checksum)
+
+    return _count_pieces(volume, pieces, count)
+
+
+def _count_pieces(
+    volume: ts.TensorStore,
+    pieces: Sequence[Region],
+    count: Callable[[Region, np.ndarray, ValueCounts], None],
+) -> ValueCounts:
+    """Have a function count the values of each piece, by several threads, and add up what was counted."""
+
+    def count_piece(piece: Region) -> ValueCounts:
+        counts = ValueCounts()
+        count(piece, view_region(volume, piece), counts)
         return counts
 
     total = ValueCounts()
-    for counts in releasing(map_in_order(count, pieces)):
+    for counts in releasing(map_in_order(count_piece, pieces)):
         total.merge(counts)
     return total
 
@@ -131,7 +157,7 @@ def find_changed(
     """Find a chunk, among those of some indices, that has another checksum now; None if there is none."""
 
     def is_same(index: ChunkIndex) -> bool:
-        return crc32(read_region(volume, chunk_region(index, chunk, volume.shape))) == checksums[index]
+        return crc32(view_region(volume, chunk_region(index, chunk, volume.shape))) == checksums[index]
 
     compared = zip(indices, map_in_order(is_same, indices), strict=True)
     return next((index for index, same in compared if not same), None)

@@ -9,6 +9,7 @@ from nvc_jax.core.dtypes import check_dtype, ignoring_nan, is_float
 from nvc_jax.core.shapes import check_array_shape
 from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE, SCALING, parse_floats
+from nvc_jax.io.memory import wrap_array
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -28,7 +29,7 @@ def open_array(array: np.ndarray, name: str) -> ts.TensorStore:
     check_array_shape(array.shape, name)
     native = array.dtype.newbyteorder("=")
     check_dtype(native, name)
-    return ts.array(array if array.dtype == native else array.astype(native))
+    return wrap_array(array if array.dtype == native else array.astype(native))
 
 
 def as_plain_array(source: Any, name: str) -> np.ndarray:

@@ -90,7 +90,7 @@ def open_volume(source: Any) -> ts.TensorStore:
         store = arrays.open_array(arrays.as_plain_array(source, name), name)
     check_array_shape(store.shape, name)
     check_dtype(store.dtype.numpy_dtype, name)
-    return store[ts.d[:].translate_to[0]]
+    return store[ts.d[:].translate_to[0]] if any(store.origin) else store
 
 
 def read_volume(source: Any) -> np.ndarray:

@@ -1,3 +1,5 @@
+import zlib
+
 import numpy as np
 import pytest
 import tensorstore as ts
@@ -136,3 +138,14 @@ def test_volumes_of_zeros_have_values_and_others_may_have_none() -> None:
         volume = np.full(chunk, value, np.float32)
         value_range = find_value_range([volume], missing_values)
         assert has_valid_values(ts.array(volume), chunk, value_range) == expected
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "float64"])
+def test_one_pass_counts_values_and_finds_checksums(dtype: str) -> None:
+    part = np.random.default_rng(0).integers(0, 9, (6, 5, 300)).astype(dtype)
+    chunks = [(slice(0, 6), slice(0, 5), slice(start, start + 150)) for start in (0, 150)]
+    expected, counts = ValueCounts(), ValueCounts()
+    expected.add(part, [0.0], (-5.0, 7.0))
+    checksums = counts.add_with_checksums(part, chunks, [0.0], (-5.0, 7.0))
+    assert checksums == [zlib.crc32(part[chunk].tobytes()) for chunk in chunks]
+    assert counts == expected

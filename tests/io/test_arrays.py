@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nvc_jax.io.lazy import read_region, view_region
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 
@@ -25,6 +26,26 @@ def test_arrays_of_another_rank_or_dtype_are_errors() -> None:
         open_volume(np.zeros((2,) * 6))
     with pytest.raises(TypeError, match="complex64"):
         open_volume(VOLUME.astype(np.complex64))
+
+
+@pytest.mark.parametrize(
+    "volume", [VOLUME, VOLUME.T, VOLUME[None, ..., ::-1], VOLUME > 3, VOLUME.astype(">u2")]
+)
+def test_regions_of_arrays_are_those_that_are_read(volume: np.ndarray) -> None:
+    store = open_volume(volume)
+    region = tuple(slice(side // 2, side) for side in store.shape)
+    for source in (store, store.T.T):
+        np.testing.assert_array_equal(view_region(source, region), read_region(store, region), strict=True)
+
+
+def test_regions_of_arrays_are_not_copied() -> None:
+    store, region = open_volume(VOLUME), (slice(0, 2), slice(1, 2), slice(1, 4))
+    assert np.shares_memory(view_region(store, region), VOLUME)
+
+
+def test_every_true_of_regions_is_the_byte_1() -> None:
+    store = open_volume(np.full((2, 3), 2, np.uint8).view(bool))
+    assert (view_region(store, (slice(0, 2), slice(0, 3))).view(np.uint8) == 1).all()
 
 
 def test_arrays_have_no_metadata() -> None:
