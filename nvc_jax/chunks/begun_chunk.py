@@ -28,6 +28,10 @@ Of 13 volumes with exact values, at ten targets, these ratios left out no way th
 USUAL_SHARE = 0.7
 """Usual cost of a transform over its estimate."""
 
+_LEARNED_WITHIN = 1.4
+"""Likely cost of a lattice over that of the transform up to which pilots that are not coded by it are learned
+from."""
+
 
 class BegunChunk(NamedTuple):
     """A chunk coded so far that its cost can be estimated.
@@ -61,7 +65,7 @@ class BegunChunk(NamedTuple):
     def learn(self, estimate: float, stream_bits: float, transform: float, lattice: float) -> None:
         """Add the chunk to the experience; see ``SeenChunk``. Costs include those of the special values."""
         special_bits = 8 * len(self.values.special_values)
-        likely = 0.0 if self.prediction is None else self.prediction.cost
+        likely = 0.0 if self.prediction is None else self.prediction.rough_cost
         if min(estimate, stream_bits, likely) > 0:
             costs = (transform - special_bits, likely, lattice - special_bits)
             self.experience.seen.append(SeenChunk(self.is_apart, estimate, stream_bits, *costs))
@@ -69,7 +73,7 @@ class BegunChunk(NamedTuple):
     @property
     def _cost_of_value(self) -> float:
         """Likely cost of the lattice for each valid value; 0 without one."""
-        likely = 0.0 if self.prediction is None else self.prediction.cost
+        likely = 0.0 if self.prediction is None else self.prediction.rough_cost
         return likely / max(int(np.count_nonzero(self.values.chunk.valid)), 1)
 
     def is_for_lattice(self, target: ChunkTarget) -> bool:
@@ -93,6 +97,26 @@ class BegunChunk(NamedTuple):
             comparison = comparison._replace(cost_of_value=self._cost_of_value, ratio=ratio)
         self.experience.compared.append(comparison)
         return comparison.ratio > CLEARLY_WITHIN
+
+    def lattice_cost(self, predicted: Candidate | None, transform: float, target: ChunkTarget) -> float:
+        """Cost of the lattice beside the transform, to learn from.
+
+        Args:
+            predicted: the lattice, if it was coded.
+            transform: cost of the transform; infinite if it was not coded.
+            target: bound and step.
+
+        Returns:
+            The cost, by a trial if the lattice was not coded; infinite where it tells nothing.
+        """
+        if math.isinf(transform) or (predicted is not None and not predicted.keeps_bound(target)):
+            return math.inf
+        if predicted is not None:
+            return predicted.cost(target)
+        special_bits, prediction = 8 * len(self.values.special_values), self.prediction
+        if prediction is None or prediction.rough_cost > _LEARNED_WITHIN * (transform - special_bits):
+            return math.inf
+        return special_bits + prediction.tried_cost
 
     def estimate(self, target: ChunkTarget) -> float:
         """Estimate the cost in bits; infinite where nothing tells it."""
