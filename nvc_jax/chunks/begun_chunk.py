@@ -28,7 +28,7 @@ Of 13 volumes with exact values, at ten targets, these ratios left out no way th
 USUAL_SHARE = 0.7
 """Usual cost of a transform over its estimate."""
 
-_LEARNED_WITHIN = 1.4
+_LEARNED_WITHIN = 1.2
 """Likely cost of a lattice over that of the transform up to which pilots that are not coded by it are learned
 from."""
 
@@ -114,7 +114,9 @@ class BegunChunk(NamedTuple):
         if predicted is not None:
             return predicted.cost(target)
         special_bits, prediction = 8 * len(self.values.special_values), self.prediction
-        if prediction is None or prediction.rough_cost > _LEARNED_WITHIN * (transform - special_bits):
+        if prediction is None or not prediction.is_tried:
+            return math.inf
+        if prediction.rough_cost > _LEARNED_WITHIN * (transform - special_bits):
             return math.inf
         return special_bits + prediction.tried_cost
 

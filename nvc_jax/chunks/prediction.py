@@ -32,8 +32,11 @@ _CERTAIN_GAP = 4.4
 ranks."""
 _THINNING = 2
 """Binary logarithm of the factor by which a rough estimate has fewer samples."""
-_LEAST_FOR_TRIAL = 1 << 15
-"""Voxels of a chunk from which on coding it in vain takes longer than a trial."""
+_LEAST_FOR_TRIAL, _LEAST_COST_OF_VALUE = 1 << 15, 0.03
+"""Voxels of a chunk from which on coding it in vain takes longer than a trial; and likely cost of a value in
+bits from which on a trial tells what it takes."""
+_TRIED_SHARE = 0.95
+"""Share of the cost by a trial that a lattice may come to: one in 10 takes less."""
 
 
 class CodedPrediction(NamedTuple):
@@ -93,18 +96,26 @@ class Prediction:
         return self._cost(self._rough_plan)
 
     @cached_property
+    def is_tried(self) -> bool:
+        """Tell whether a trial tells more of the cost than all samples do."""
+        # Under a bound, lattices that are worth a try take many bits, which are estimated well.
+        return (
+            isinstance(self.fixed, FixedValues)
+            and self.target.max_error is None
+            and self.chunk.values.size >= _LEAST_FOR_TRIAL
+            and self.rough_cost >= _LEAST_COST_OF_VALUE * self._n_valid
+        )
+
+    @cached_property
     def tried_cost(self) -> float:
-        """Cost by a trial of the coarse levels; that by all samples where there is no trial."""
+        """Cost by a trial of the coarse levels; of values on a lattice."""
         fixed, plan = self.fixed, self._rough_plan
-        is_worth = self.chunk.values.size >= _LEAST_FOR_TRIAL and self.rough_cost > 0
-        if not is_worth or not isinstance(fixed, FixedValues) or plan is None:
-            return self.cost
+        assert isinstance(fixed, FixedValues)
+        assert plan is not None
         trial = try_coarse_levels(fixed, plan.weights, self.padded_shape)
-        estimate = fixed.estimate(plan.counts)
+        estimate, has_gaps = fixed.estimate(plan.counts), self.chunk.has_gaps
         return self._priced(
-            complete_trial(
-                trial, estimate, plan.counts, self._n_valid, fixed.spacing, has_gaps=self.chunk.has_gaps
-            )
+            complete_trial(trial, estimate, plan.counts, self._n_valid, fixed.spacing, has_gaps=has_gaps)
         )
 
     def _cost(self, plan: Plan | None) -> float:
@@ -134,9 +145,13 @@ class Prediction:
         """
         if math.isinf(cost):
             return True
-        likely = share * self.rough_cost
-        least, largest = spread_of_cost(self.rough_cost / max(self._n_valid, 1))
-        return least * likely <= cost and (largest * likely <= cost or self.tried_cost <= cost)
+        likely, cost_of_value = share * self.rough_cost, self.rough_cost / max(self._n_valid, 1)
+        least, largest = spread_of_cost(cost_of_value)
+        if least * likely > cost:
+            return False
+        if not self.is_tried:
+            return share * self.cost <= cost
+        return largest * likely <= cost or _TRIED_SHARE * self.tried_cost <= cost
 
     @cached_property
     def coded(self) -> CodedPrediction | None:
