@@ -31,10 +31,9 @@ _FACTOR_OF_GAPS = 1.1
 """Factor of the bits where some values are not valid: they are neighbours, too."""
 
 _COST_OF_VALUE = (0.1, 0.35, 0.75, 1.5, 3.0, 8.0)
-"""Likely cost of a value in bits for which the rows below tell the spread of costs."""
-_LEAST, _LARGEST = (0.93, 0.93, 0.93, 0.94, 0.96, 0.99), (1.6, 1.55, 1.45, 1.35, 1.1, 1.06)
-"""Costs over the likely one between which most lattices lie that cost about as much as the transform: one in
-30 takes more, and one in 10 less, mostly by little."""
+"""Likely cost of a value in bits for which the row below tells how much more it may be; it is interpolated."""
+_MOST = (1.6, 1.55, 1.45, 1.35, 1.1, 1.06)
+"""Cost over the likely one that one in 30 lattices exceeds that cost about as much as the transform."""
 
 _BITS_OFFSET, _BITS_REST = 0.01, 0.003
 _BITS_OF_FINEST = (-0.088, -0.175, 1.217, 0.179, -0.1, 0.109)
@@ -69,10 +68,9 @@ def correct_estimate(estimate: Estimate, counts: Counts, n_valid: int, *, has_ga
     )
 
 
-def spread_of_cost(cost_of_value: float) -> tuple[float, float]:
-    """Tell the least and the largest cost over the likely one, given the likely cost of a value in bits."""
-    least, largest = (float(np.interp(cost_of_value, _COST_OF_VALUE, of)) for of in (_LEAST, _LARGEST))
-    return least, largest
+def most_of_cost(cost_of_value: float) -> float:
+    """Tell the most that a lattice may cost over the likely cost, given that of a value in bits."""
+    return float(np.interp(cost_of_value, _COST_OF_VALUE, _MOST))
 
 
 def complete_trial(

@@ -9,7 +9,7 @@ import numpy as np
 from nvc_jax.chunks import bodies, lattice_body
 from nvc_jax.chunks.candidates import price_of_error, squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.chunks.likely_cost import complete_trial, correct_estimate, spread_of_cost
+from nvc_jax.chunks.likely_cost import complete_trial, correct_estimate, most_of_cost
 from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.rank_body import RankedValues, encode_ranks, rank_values, typical_gap
 from nvc_jax.core.cached_properties import cached_property
@@ -32,6 +32,8 @@ _CERTAIN_GAP = 4.4
 ranks."""
 _THINNING = 2
 """Binary logarithm of the factor by which a rough estimate has fewer samples."""
+_ROUGH_SHARE = 0.95
+"""Share of the cost by a rough plan that a better one may come to."""
 _LEAST_FOR_TRIAL, _LEAST_COST_OF_VALUE = 1 << 15, 0.03
 """Voxels of a chunk from which on coding it in vain takes longer than a trial; and likely cost of a value in
 bits from which on a trial tells what it takes."""
@@ -145,13 +147,13 @@ class Prediction:
         """
         if math.isinf(cost):
             return True
-        likely, cost_of_value = share * self.rough_cost, self.rough_cost / max(self._n_valid, 1)
-        least, largest = spread_of_cost(cost_of_value)
-        if least * likely > cost:
+        likely = share * self.rough_cost
+        if _ROUGH_SHARE * likely > cost:
             return False
         if not self.is_tried:
             return share * self.cost <= cost
-        return largest * likely <= cost or _TRIED_SHARE * self.tried_cost <= cost
+        most = most_of_cost(self.rough_cost / max(self._n_valid, 1))
+        return most * likely <= cost or _TRIED_SHARE * self.tried_cost <= cost
 
     @cached_property
     def coded(self) -> CodedPrediction | None:
