@@ -37,8 +37,8 @@ _ROUGH_SHARE = 0.95
 _LEAST_FOR_TRIAL, _LEAST_COST_OF_VALUE = 1 << 15, 0.03
 """Voxels of a chunk from which on coding it in vain takes longer than a trial; and likely cost of a value in
 bits from which on a trial tells what it takes."""
-_TRIED_SHARE = 0.95
-"""Share of the cost by a trial that a lattice may come to: one in 10 takes less."""
+_TRIED_SHARE = 0.97
+"""Share of the cost by a trial that a lattice may come to."""
 
 
 class CodedPrediction(NamedTuple):
