@@ -38,9 +38,9 @@ _MOST = (1.6, 1.55, 1.45, 1.35, 1.1, 1.06)
 _BITS_OFFSET, _BITS_REST = 0.01, 0.003
 _BITS_OF_FINEST = (-0.138, 0.073, 0.958, -0.1, 0.129)
 """Logarithm of the bits of a value of the finest level: a constant, and what the logarithm of those of the
-coarse levels, that of the estimated ones, the share of flat samples, and gaps add to it. Fitted to lattices of
-35 volumes at two steps and under two bounds, above all to those near the cost of the transform. Of 47 others,
-half are told within 3 to 4 % near it, and nine of ten within 11 %."""
+coarse levels, that of the estimated ones, the share of flat samples, and gaps add to it. Fitted to lattices
+of 35 volumes at two steps and under two bounds, above all to those near the cost of the transform. Of 47
+others, half are told within 3 to 4 % near it, and nine of ten within 11 %."""
 _ERROR_OFFSET = 0.001
 _ERROR_OF_FINEST = (0.299, 1.168)
 """The same of its squared error, in squared steps: a constant, and what the logarithm of that of the coarse

@@ -129,8 +129,9 @@ class Prediction:
             correct_estimate(estimate, plan.counts, self._n_valid, has_gaps=self.chunk.has_gaps)
         )
 
-    @property
+    @cached_property
     def _n_valid(self) -> int:
+        """Number of valid values."""
         return int(np.count_nonzero(self.chunk.valid))
 
     def _priced(self, estimate: Estimate) -> float:
