@@ -31,6 +31,9 @@ USUAL_SHARE = 0.7
 _LEARNED_WITHIN = 1.2
 """Likely cost of a lattice over that of the transform up to which pilots that are not coded by it are learned
 from."""
+_TRIED_SHARE, _TRIED_SHARE_OF_FEW = 0.97, 0.85
+"""Share of its cost by a trial that a lattice may take, of many chunks and of few: one in 4 lattices takes less
+than the former, which over a volume costs nearly nothing, and one in 50 less than the latter."""
 
 
 class BegunChunk(NamedTuple):
@@ -61,6 +64,11 @@ class BegunChunk(NamedTuple):
     def shares(self) -> CostShares:
         """Expected costs over their estimates."""
         return self.experience.shares(is_apart=self.is_apart)
+
+    @property
+    def tried_share(self) -> float:
+        """Share of its cost by a trial that a lattice may take: the least where the chunk is one of few."""
+        return _TRIED_SHARE_OF_FEW if self.experience is NO_EXPERIENCE else _TRIED_SHARE
 
     def learn(self, estimate: float, stream_bits: float, transform: float, lattice: float) -> None:
         """Add the chunk to the experience; see ``SeenChunk``. Costs include those of the special values."""

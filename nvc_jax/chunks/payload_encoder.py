@@ -246,7 +246,9 @@ class PayloadEncoder:
         self, cost: float, share: float, begun: BegunChunk, target: ChunkTarget
     ) -> Candidate | None:
         """Code a chunk by prediction where that may cost less; see ``Prediction.may_cost_less_than``."""
-        if begun.prediction is None or not begun.prediction.may_cost_less_than(cost, share):
+        if begun.prediction is None:
+            return None
+        if not begun.prediction.may_cost_less_than(cost, share, begun.tried_share):
             return None
         return self._predict(begun.values, begun.prediction, target)
 

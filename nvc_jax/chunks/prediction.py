@@ -37,8 +37,6 @@ _ROUGH_SHARE = 0.95
 _LEAST_FOR_TRIAL, _LEAST_COST_OF_VALUE = 1 << 15, 0.03
 """Voxels of a chunk from which on coding it in vain takes longer than a trial; and likely cost of a value in
 bits from which on a trial tells what it takes."""
-_TRIED_SHARE = 0.97
-"""Share of the cost by a trial that a lattice may come to."""
 
 
 class CodedPrediction(NamedTuple):
@@ -139,12 +137,13 @@ class Prediction:
         unit = squared_unit(self.target)
         return estimate.bits + price_of_error(estimate.squared_error / unit / unit, self.target)
 
-    def may_cost_less_than(self, cost: float, share: float = 1.0) -> bool:
+    def may_cost_less_than(self, cost: float, share: float = 1.0, tried_share: float = 1.0) -> bool:
         """Tell whether coding by prediction is worth a try, with something else at such a cost.
 
         Args:
             cost: of the other way; infinite if there is none.
             share: of its likely cost that a lattice is expected to take.
+            tried_share: of its cost by a trial that it may take.
         """
         if math.isinf(cost):
             return True
@@ -154,7 +153,7 @@ class Prediction:
         if not self.is_tried:
             return share * self.cost <= cost
         most = most_of_cost(self.rough_cost / max(self._n_valid, 1))
-        return most * likely <= cost or _TRIED_SHARE * self.tried_cost <= cost
+        return most * likely <= cost or tried_share * self.tried_cost <= cost
 
     @cached_property
     def coded(self) -> CodedPrediction | None:
