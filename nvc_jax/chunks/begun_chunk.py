@@ -32,8 +32,8 @@ _LEARNED_WITHIN = 1.2
 """Likely cost of a lattice over that of the transform up to which pilots that are not coded by it are learned
 from."""
 _TRIED_SHARE, _TRIED_SHARE_OF_FEW = 0.97, 0.85
-"""Share of its cost by a trial that a lattice may take, of many chunks and of few: one in 4 lattices takes less
-than the former, which over a volume costs nearly nothing, and one in 50 less than the latter."""
+"""Share of its cost by a trial that a lattice may take, of many chunks and of few: one in 4 lattices takes
+less than the former, which over a volume costs nearly nothing, and one in 50 less than the latter."""
 
 
 class BegunChunk(NamedTuple):

@@ -148,10 +148,10 @@ class Prediction:
         if math.isinf(cost):
             return True
         likely = share * self.rough_cost
-        if _ROUGH_SHARE * likely > cost:
-            return False
         if not self.is_tried:
-            return share * self.cost <= cost
+            return _ROUGH_SHARE * likely <= cost and share * self.cost <= cost
+        if likely > cost:
+            return False
         most = most_of_cost(self.rough_cost / max(self._n_valid, 1))
         return most * likely <= cost or tried_share * self.tried_cost <= cost
 
