@@ -111,16 +111,14 @@ class BegunChunk(NamedTuple):
 
         Args:
             predicted: the lattice, if it was coded.
-            transform: cost of the transform; infinite if it was not coded.
+            transform: cost of the transform.
             target: bound and step.
 
         Returns:
             The cost, by a trial if the lattice was not coded; infinite where it tells nothing.
         """
-        if math.isinf(transform) or (predicted is not None and not predicted.keeps_bound(target)):
-            return math.inf
         if predicted is not None:
-            return predicted.cost(target)
+            return predicted.cost(target) if predicted.keeps_bound(target) else math.inf
         special_bits, prediction = 8 * len(self.values.special_values), self.prediction
         if prediction is None or not prediction.is_tried:
             return math.inf

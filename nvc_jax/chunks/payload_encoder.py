@@ -212,9 +212,8 @@ class PayloadEncoder:
         if predicted is None:
             predicted = self._predict_below(limit, shares.lattice, begun, target)
         learns = begun.compare(predicted, least, target)
-        lattice_cost = begun.lattice_cost(predicted, smallest_cost, target)
-        if learns and transformed is not None and lattice_cost < math.inf:
-            self._learn(begun, transformed, target, smallest_cost, lattice_cost)
+        if learns and transformed is not None and smallest_cost < math.inf:
+            self._learn(begun, transformed, target, smallest_cost, predicted)
         if predicted is not None and predicted.keeps_bound(target):
             smallest_cost = min(smallest_cost, predicted.cost(target))
             yield predicted
@@ -234,9 +233,17 @@ class PayloadEncoder:
         return predicted, transformed
 
     def _learn(
-        self, begun: BegunChunk, body: CodedBody, target: ChunkTarget, transform: float, lattice: float
+        self,
+        begun: BegunChunk,
+        body: CodedBody,
+        target: ChunkTarget,
+        transform: float,
+        predicted: Candidate | None,
     ) -> None:
-        """Add a chunk that was coded in both ways, at these costs, to the experience."""
+        """Add a chunk that was coded by the transform, at this cost, to the experience with both ways."""
+        lattice = begun.lattice_cost(predicted, transform, target)
+        if math.isinf(lattice):
+            return
         # A second time: only few chunks are learned from.
         dear = self._transform.encode(begun.values.chunk, target, begun.boundaries, limit=-1.0)
         if isinstance(dear, DearChunk):
