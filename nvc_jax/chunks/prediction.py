@@ -34,9 +34,10 @@ _THINNING = 2
 """Binary logarithm of the factor by which a rough estimate has fewer samples."""
 _ROUGH_SHARE = 0.95
 """Share of the cost by a rough plan that a better one may come to."""
-_LEAST_FOR_TRIAL, _LEAST_COST_OF_VALUE = 1 << 15, 0.03
-"""Voxels of a chunk from which on coding it in vain takes longer than a trial; and likely cost of a value in
-bits from which on a trial tells what it takes."""
+_LEAST_FOR_TRIAL = 1 << 15
+"""Voxels of a chunk from which on coding it in vain takes longer than a trial."""
+_TRIED_COSTS = (0.03, 2.0)
+"""Likely costs of a value in bits between which a trial tells more than all samples do."""
 
 
 class CodedPrediction(NamedTuple):
@@ -103,7 +104,7 @@ class Prediction:
             isinstance(self.fixed, FixedValues)
             and self.target.max_error is None
             and self.chunk.values.size >= _LEAST_FOR_TRIAL
-            and self.rough_cost >= _LEAST_COST_OF_VALUE * self._n_valid
+            and _TRIED_COSTS[0] <= self.rough_cost / max(self._n_valid, 1) <= _TRIED_COSTS[1]
         )
 
     @cached_property
