@@ -225,7 +225,8 @@ class PayloadEncoder:
     ) -> tuple[Candidate | None, CodedBody | None]:
         """Code a chunk by prediction, and by the transform after all where that may be the cheaper way."""
         least = begun.shares.transform * dear.cost
-        predicted = self._predict_below(least, 1.0, begun, target)
+        is_tried = begun.prediction is not None and begun.prediction.is_tried
+        predicted = self._predict_below(least if is_tried else math.inf, 1.0, begun, target)
         if _is_sure(predicted, least + 8 * len(begun.values.special_values), target):
             return predicted, None
         transformed = self._transform.encode(begun.values.chunk, target, begun.boundaries)
