@@ -124,7 +124,8 @@ class BegunChunk(NamedTuple):
             return math.inf
         if prediction.rough_cost > _LEARNED_WITHIN * (transform - special_bits):
             return math.inf
-        return special_bits + prediction.tried_cost
+        # A trial that promises more than the estimate is no reason to expect less of other chunks.
+        return special_bits + max(prediction.tried_cost, prediction.rough_cost)
 
     def estimate(self, target: ChunkTarget) -> float:
         """Estimate the cost in bits; infinite where nothing tells it."""

@@ -27,6 +27,7 @@ def test_a_trial_tells_pilots_what_a_lattice_costs_that_is_not_coded() -> None:
     prediction = begun.prediction
     assert prediction is not None
     special_bits = 8 * len(begun.values.special_values)
+    assert prediction.tried_cost > prediction.rough_cost
     assert begun.lattice_cost(None, prediction.rough_cost, TARGET) == prediction.tried_cost + special_bits
 
 
