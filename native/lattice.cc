@@ -30,7 +30,7 @@ Rules ReadRules(S32& fraction_bits, S32& low, S32& high, S32& valid, const Shape
 }
 
 // Begins a level: its even points are the values of the one above, or the anchors.
-void Enter(Level& level, const S32& anchors, Level* above) {
+void Enter(Level& level, const int32_t* anchors, Level* above) {
   const Shape& shape = level.shape();
   if (above != nullptr) {
     above->Join(level.Needed(0), [&](int64_t z, int64_t y) { return level.Values(0, z, y); });
@@ -38,7 +38,7 @@ void Enter(Level& level, const S32& anchors, Level* above) {
     const Shape needed = level.Needed(0);
     for (int64_t z = 0; z < needed.z; ++z) {
       for (int64_t y = 0; y < needed.y; ++y) {
-        std::copy_n(anchors.typed_data() + (z * shape.y + y) * shape.x, needed.x, level.Values(0, z, y));
+        std::copy_n(anchors + (z * shape.y + y) * shape.x, needed.x, level.Values(0, z, y));
       }
     }
   }
@@ -120,7 +120,7 @@ ffi::Error Decode(U16 words, S32 group_words, S32 n_lanes, U16 frequencies, S32 
   for (int number = kLevels - 1; number >= 0; --number) {
     const auto above =
         std::exchange(level, std::make_unique<Level>(lattice, number, weights.typed_data(), rules, needed));
-    Enter(*level, anchors, above.get());
+    Enter(*level, anchors.typed_data(), above.get());
     TakeFlags(*level, reader, flags);
     for (int phase = 0; phase < kPhases; ++phase) DecodePhase(*level, phase, flags, rules, reader);
   }
@@ -308,32 +308,37 @@ std::array<int64_t, kPhases + 1> PlacePhases(const Level& level, int64_t n_items
   return places;
 }
 
-ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fraction_bits, S32 low, S32 high,
-                    S32 valid, Out<S32> decoded, Out<S32> item_values, Out<U16> item_contexts,
-                    Out<S32> pass_counts, Out<S32> histogram) {
-  const Shape lattice = ShapeOf(decoded->dimensions());
-  const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
-  const Marks marks(lattice, rules, counted.typed_data());
-  Items items{item_values->typed_data(), item_contexts->typed_data(),
-              static_cast<int64_t>(item_values->element_count())};
-  const auto token_counts = std::make_unique<TokenCounts>();
-  int32_t* count_of_pass = pass_counts->typed_data();
+// A volume in fixed point that is quantised, and what its prediction rests on.
+struct Volume {
+  const int32_t* fixed;
+  const bool* counted;
+  const int32_t* anchors;
+  const int32_t* weights;
+  Shape lattice;
+  Rules rules;
+};
+
+// Quantises a volume and collects its items, pass by pass: `add_pass` gets the first of each pass and the end. Returns the
+// finest level, which is empty where there is no room for all items.
+template <typename AddPass>
+std::unique_ptr<Level> QuantizeLevels(const Volume& volume, Items& items, AddPass add_pass) {
+  const auto& [fixed, counted, anchors, weights, lattice, rules] = volume;
+  const Marks marks(lattice, rules, counted);
   const auto collect = [&](auto add) {
     const int64_t before = items.n;
     add();
-    *count_of_pass++ = static_cast<int32_t>(items.n - before);
-    CountTokens(items.n - before, items.values + before, items.contexts + before, *token_counts);
+    add_pass(before, items.n);
   };
-
   const NeededPoints needed = FindNeeded(lattice, rules);
   std::vector<std::unique_ptr<Level>> levels;
   const auto source_of = [&](int number) {
     return [&, number](int64_t z, int64_t y) -> const int32_t* {
-      return number == 0 ? fixed.typed_data() + (z * lattice.y + y) * lattice.x : levels[number - 1]->Values(0, z, y);
+      return number == 0 ? volume.fixed + (z * volume.lattice.y + y) * volume.lattice.x
+                         : levels[number - 1]->Values(0, z, y);
     };
   };
   for (int number = 0; number < kLevels; ++number) {
-    levels.push_back(std::make_unique<Level>(lattice, number, weights.typed_data(), rules, needed));
+    levels.push_back(std::make_unique<Level>(lattice, number, weights, rules, needed));
     levels.back()->TakeEvenPoints(source_of(number));
   }
   std::vector<uint8_t> flags;
@@ -342,9 +347,7 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
     Enter(level, anchors, number + 1 < kLevels ? levels[number + 1].get() : nullptr);
     const auto places = PlacePhases(level, items.n);
     // Rows are written in whole blocks.
-    if (places.back() + level.shape().x + kBlock > items.capacity) {
-      return ffi::Error::Internal("a lattice has more items than expected");
-    }
+    if (places.back() + level.shape().x + kBlock > items.capacity) return nullptr;
     AnyMagnitudes any(level.cells());
     for (int phase = 0; phase < kPhases; ++phase) {
       QuantizePhase(level, phase, source_of(number), marks, items, places[phase], any);
@@ -355,11 +358,40 @@ ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fract
       collect([&] { CollectCodes(level, phase, places[phase], flags, items); });
     }
   }
+  return std::move(levels[0]);
+}
+
+ffi::Error Quantize(S32 fixed, Pred counted, S32 anchors, S32 weights, S32 fraction_bits, S32 low, S32 high,
+                    S32 valid, Out<S32> decoded, Out<S32> item_values, Out<U16> item_contexts,
+                    Out<S32> pass_counts, Out<S32> histogram) {
+  const Shape lattice = ShapeOf(decoded->dimensions());
+  const Rules rules = ReadRules(fraction_bits, low, high, valid, lattice);
+  Items items{item_values->typed_data(), item_contexts->typed_data(),
+              static_cast<int64_t>(item_values->element_count())};
+  const auto token_counts = std::make_unique<TokenCounts>();
+  int32_t* count_of_pass = pass_counts->typed_data();
+  const auto finest = QuantizeLevels(
+      {fixed.typed_data(), counted.typed_data(), anchors.typed_data(), weights.typed_data(), lattice, rules}, items,
+      [&](int64_t first, int64_t end) {
+        *count_of_pass++ = static_cast<int32_t>(end - first);
+        CountTokens(end - first, items.values + first, items.contexts + first, *token_counts);
+      });
+  if (finest == nullptr) return ffi::Error::Internal("a lattice has more items than expected");
   SumClasses(*token_counts, histogram->typed_data());
   const Shape volume{rules.valid[0], rules.valid[1], rules.valid[2]};
-  levels[0]->Join(volume,
-                  [&](int64_t z, int64_t y) { return decoded->typed_data() + (z * lattice.y + y) * lattice.x; });
+  finest->Join(volume, [&](int64_t z, int64_t y) { return decoded->typed_data() + (z * lattice.y + y) * lattice.x; });
   return ffi::Error::Success();
+}
+
+// Sum of the squared errors of a row's values that count.
+NVC_VECTORIZE
+int64_t SumSquaredErrors(int64_t n, const int32_t* decoded, const int32_t* fixed, const bool* counted) {
+  int64_t sum = 0;
+  for (int64_t x = 0; x < n; ++x) {
+    const int32_t error = counted[x] ? decoded[x] - fixed[x] : 0;
+    sum += static_cast<int64_t>(error * error);
+  }
+  return sum;
 }
 
 }  // namespace
@@ -374,5 +406,38 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_lattice_quantize, Quantize,
                                   .Arg<S32>().Arg<Pred>().Arg<S32>().Arg<S32>()
                                   .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
                                   .Ret<S32>().Ret<S32>().Ret<U16>().Ret<S32>().Ret<S32>());
+
+// Quantises a volume, on NumPy's arrays, and counts its items as the kernel above. `rules` are the fraction bits, the least and
+// the largest value, and the sides of the volume. Returns the sum of the squared errors of the values that count, or -1 where
+// there are more items than `max_items`.
+extern "C" __attribute__((visibility("default"))) int64_t nvc_lattice_count(
+    const int32_t* fixed, const bool* counted, const int64_t* lattice_sides, const int32_t* anchors,
+    const int32_t* weights, const int64_t* rules, int64_t max_items, int32_t* histogram) {
+  const Shape lattice{lattice_sides[0], lattice_sides[1], lattice_sides[2]}, inside{rules[3], rules[4], rules[5]};
+  const Rules of_level{static_cast<int32_t>(rules[0]), static_cast<int32_t>(rules[1]), static_cast<int32_t>(rules[2]),
+                       {inside.z, inside.y, inside.x}};
+  const std::unique_ptr<int32_t[]> values(new int32_t[max_items]);
+  const std::unique_ptr<uint16_t[]> contexts(new uint16_t[max_items]);
+  Items items{values.get(), contexts.get(), max_items};
+  const auto token_counts = std::make_unique<TokenCounts>();
+  const auto finest =
+      QuantizeLevels({fixed, counted, anchors, weights, lattice, of_level}, items, [&](int64_t first, int64_t end) {
+        CountTokens(end - first, items.values + first, items.contexts + first, *token_counts);
+      });
+  if (finest == nullptr) return -1;
+  SumClasses(*token_counts, histogram);
+  std::vector<int32_t> decoded(inside.x + 1);
+  int64_t sum = 0;
+  for (int64_t z = 0; z < inside.z; ++z) {
+    for (int64_t y = 0; y < inside.y; ++y) {
+      const int phase = PhaseNumber({static_cast<int>(z & 1), static_cast<int>(y & 1), 0});
+      Interleave(CeilDivide(inside.x, 2), finest->Values(phase, z / 2, y / 2), finest->Values(phase + 1, z / 2, y / 2),
+                 decoded.data());
+      const int64_t row = (z * lattice.y + y) * lattice.x;
+      sum += SumSquaredErrors(inside.x, decoded.data(), fixed + row, counted + row);
+    }
+  }
+  return sum;
+}
 
 }  // namespace nvc

@@ -26,6 +26,13 @@ Of 13 volumes with exact values, at ten targets, these ratios left out no way th
 USUAL_SHARE = 0.7
 """Usual cost of a transform over its estimate."""
 
+_LEARNED_WITHIN = 1.2
+"""Likely cost of a lattice over that of the transform up to which pilots that are not coded by it are learned
+from."""
+_TRIED_SHARE, _TRIED_SHARE_OF_FEW = 0.97, 0.85
+"""Share of its cost by a trial that a lattice may take, of many chunks and of few: one in 4 lattices takes
+less than the former, which over a volume costs nearly nothing, and one in 50 less than the latter."""
+
 
 class BegunChunk(NamedTuple):
     """A chunk coded so far that its cost can be estimated.
@@ -56,10 +63,15 @@ class BegunChunk(NamedTuple):
         """Expected costs over their estimates."""
         return self.experience.shares(is_apart=self.is_apart)
 
+    @property
+    def tried_share(self) -> float:
+        """Share of its cost by a trial that a lattice may take: the least where the chunk is one of few."""
+        return _TRIED_SHARE_OF_FEW if self.experience is NO_EXPERIENCE else _TRIED_SHARE
+
     def learn(self, estimate: float, stream_bits: float, transform: float, lattice: float) -> None:
         """Add the chunk to the experience; see ``SeenChunk``. Costs include those of the special values."""
         special_bits = 8 * len(self.values.special_values)
-        likely = 0.0 if self.prediction is None else self.prediction.cost
+        likely = 0.0 if self.prediction is None else self.prediction.rough_cost
         if min(estimate, stream_bits, likely) > 0:
             costs = (transform - special_bits, likely, lattice - special_bits)
             self.experience.seen.append(SeenChunk(self.is_apart, estimate, stream_bits, *costs))
@@ -67,7 +79,7 @@ class BegunChunk(NamedTuple):
     @property
     def _cost_of_value(self) -> float:
         """Likely cost of the lattice for each valid value; 0 without one."""
-        likely = 0.0 if self.prediction is None else self.prediction.cost
+        likely = 0.0 if self.prediction is None else self.prediction.rough_cost
         return likely / max(self.values.chunk.n_valid, 1)
 
     def is_for_lattice(self, target: ChunkTarget) -> bool:
@@ -91,6 +103,27 @@ class BegunChunk(NamedTuple):
             comparison = comparison._replace(cost_of_value=self._cost_of_value, ratio=ratio)
         self.experience.compared.append(comparison)
         return comparison.ratio > CLEARLY_WITHIN
+
+    def lattice_cost(self, predicted: Candidate | None, transform: float, target: ChunkTarget) -> float:
+        """Cost of the lattice beside the transform, to learn from.
+
+        Args:
+            predicted: the lattice, if it was coded.
+            transform: cost of the transform.
+            target: bound and step.
+
+        Returns:
+            The cost, by a trial if the lattice was not coded; infinite where it tells nothing.
+        """
+        if predicted is not None:
+            return predicted.cost(target) if predicted.keeps_bound(target) else math.inf
+        special_bits, prediction = 8 * len(self.values.special_values), self.prediction
+        if prediction is None or not prediction.is_tried:
+            return math.inf
+        if prediction.rough_cost > _LEARNED_WITHIN * (transform - special_bits):
+            return math.inf
+        # A trial that promises more than the estimate is no reason to expect less of other chunks.
+        return special_bits + max(prediction.tried_cost, prediction.rough_cost)
 
     def estimate(self, target: ChunkTarget) -> float:
         """Estimate the cost in bits; infinite where nothing tells it."""

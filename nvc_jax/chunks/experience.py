@@ -120,7 +120,7 @@ class Experience:
         if self.learns or not seen:
             return USUAL_SHARES
         return CostShares(
-            transform=_MARGIN * min(one.transform / one.estimate for one in seen),
+            transform=_MARGIN * min(1.0, *(one.transform / one.estimate for one in seen)),
             completion=min(one.transform / one.stream_bits for one in seen),
             lattice=min(one.lattice / one.likely for one in seen),
             worth=1.0,

@@ -205,23 +205,22 @@ class PayloadEncoder:
         elif transformed is not None and prediction is not None and target.max_error is not None:
             completed_bits = shares.completion * 8 * len(transformed.body)
             least = completed_bits + special_bits
-            if prediction.may_cost_less_than(completed_bits / shares.lattice):
-                predicted = self._predict(values, prediction, target)
-                if _is_sure(predicted, least, target):
-                    transformed = None
+            predicted = self._predict_below(completed_bits, shares.lattice, begun, target)
+            if _is_sure(predicted, least, target):
+                transformed = None
         if transformed is not None and (completed := transformed.complete()) is not None:
             spectral = self._measurer.measure(values, target, PayloadKind.SPECTRAL, *completed)
             # Where valid values decode to NaN the transform has failed.
             if not math.isnan(spectral.payload.max_error) and spectral.keeps_bound(target):
                 smallest_cost = least = spectral.cost(target)
                 yield spectral
-        limit = shares.worth / shares.lattice * (smallest_cost - special_bits)
-        if predicted is None and prediction is not None and prediction.may_cost_less_than(limit):
-            predicted = self._predict(values, prediction, target)
+        limit = shares.worth * (smallest_cost - special_bits)
+        if predicted is None:
+            predicted = self._predict_below(limit, shares.lattice, begun, target)
         learns = begun.compare(predicted, least, target)
+        if learns and transformed is not None and smallest_cost < math.inf:
+            self._learn(begun, transformed, target, smallest_cost, predicted)
         if predicted is not None and predicted.keeps_bound(target):
-            if learns and transformed is not None and smallest_cost < math.inf:
-                self._learn(begun, transformed, target, smallest_cost, predicted.cost(target))
             smallest_cost = min(smallest_cost, predicted.cost(target))
             yield predicted
         leaves_differences = predicted is None or target.max_error != 0
@@ -231,24 +230,41 @@ class PayloadEncoder:
         self, begun: BegunChunk, dear: DearChunk, target: ChunkTarget
     ) -> tuple[Candidate | None, CodedBody | None]:
         """Code a chunk by prediction, and by the transform after all where that may be the cheaper way."""
-        values, prediction = begun.values, begun.prediction
-        assert prediction is not None  # which is what the transform is dear beside
-        predicted = self._predict(values, prediction, target)
-        least = begun.shares.transform * dear.cost + 8 * len(values.special_values)
-        if _is_sure(predicted, least, target):
+        least = begun.shares.transform * dear.cost
+        is_tried = begun.prediction is not None and begun.prediction.is_tried
+        predicted = self._predict_below(least if is_tried else math.inf, 1.0, begun, target)
+        if _is_sure(predicted, least + 8 * len(begun.values.special_values), target):
             return predicted, None
-        transformed = self._transform.encode(values.chunk, target, begun.boundaries)
+        transformed = self._transform.encode(begun.values.chunk, target, begun.boundaries)
         assert not isinstance(transformed, DearChunk)
         return predicted, transformed
 
     def _learn(
-        self, begun: BegunChunk, body: CodedBody, target: ChunkTarget, transform: float, lattice: float
+        self,
+        begun: BegunChunk,
+        body: CodedBody,
+        target: ChunkTarget,
+        transform: float,
+        predicted: Candidate | None,
     ) -> None:
-        """Add a chunk that was coded in both ways, at these costs, to the experience."""
+        """Add a chunk that was coded by the transform, at this cost, to the experience with both ways."""
+        lattice = begun.lattice_cost(predicted, transform, target)
+        if math.isinf(lattice):
+            return
         # A second time: only few chunks are learned from.
         dear = self._transform.encode(begun.values.chunk, target, begun.boundaries, limit=-1.0)
         if isinstance(dear, DearChunk):
             begun.learn(dear.cost, 8 * len(body.body), transform, lattice)
+
+    def _predict_below(
+        self, cost: float, share: float, begun: BegunChunk, target: ChunkTarget
+    ) -> Candidate | None:
+        """Code a chunk by prediction where that may cost less; see ``Prediction.may_cost_less_than``."""
+        if begun.prediction is None:
+            return None
+        if not begun.prediction.may_cost_less_than(cost, share, begun.tried_share):
+            return None
+        return self._predict(begun.values, begun.prediction, target)
 
     def _predict(self, values: BodyValues, prediction: Prediction, target: ChunkTarget) -> Candidate | None:
         """Code a chunk by prediction; None where there is no body."""

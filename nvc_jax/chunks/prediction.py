@@ -9,22 +9,21 @@ import numpy as np
 from nvc_jax.chunks import bodies, lattice_body
 from nvc_jax.chunks.candidates import price_of_error, squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.chunks.likely_cost import correct_estimate
+from nvc_jax.chunks.likely_cost import complete_trial, correct_estimate, most_of_cost
 from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.rank_body import RankedValues, encode_ranks, rank_values, typical_gap
 from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.dtypes import is_float, is_long_integer
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.lattice.estimate import Counts
-from nvc_jax.lattice.plan import Plan, look, plan_stream
+from nvc_jax.lattice.estimate import Estimate
+from nvc_jax.lattice.plan import Plan, plan_stream
+from nvc_jax.lattice.trial import try_coarse_levels
 from nvc_jax.lattice.values import FixedValues
 
 _ERROR_PER_STEP = 0.37
 """Largest error of a lattice, in steps of the transform, where there is no bound: its slope of bits against
 error is then that of the transform."""
-_ROUGH_SHARE = 0.95
-"""Share of the cost by a rough plan that a better one may come to."""
 _LEAST_GAP = 1.8
 """Typical distance of neighbouring values, in units of the largest error, from which on a chunk is coded by
 ranks in place of values: on 90 volumes these then take 1 to 65 % fewer bits, and more bits below it."""
@@ -33,6 +32,12 @@ _CERTAIN_GAP = 4.4
 ranks."""
 _THINNING = 2
 """Binary logarithm of the factor by which a rough estimate has fewer samples."""
+_ROUGH_SHARE = 0.95
+"""Share of the cost by a rough plan that a better one may come to."""
+_LEAST_FOR_TRIAL = 1 << 15
+"""Voxels of a chunk from which on coding it in vain takes longer than a trial."""
+_TRIED_COSTS = (0.03, 2.0)
+"""Likely costs of a value in bits between which a trial tells more than all samples do."""
 
 
 class CodedPrediction(NamedTuple):
@@ -77,36 +82,74 @@ class Prediction:
         return None if self.fixed is None else plan_stream(self.fixed.volume)
 
     @cached_property
-    def _rough_counts(self) -> Counts | None:
-        """Counts of a quarter of the samples."""
-        return None if self.fixed is None else look(self.fixed.volume, _THINNING)
-
-    @property
-    def _counts(self) -> Counts | None:
-        return None if self.plan is None else self.plan.counts
+    def _rough_plan(self) -> Plan | None:
+        """Plan by a quarter of the samples."""
+        return None if self.fixed is None else plan_stream(self.fixed.volume, _THINNING)
 
     @cached_property
     def cost(self) -> float:
         """Likely cost of the lattice in bits; 0 without one."""
-        return self._cost(self._counts)
+        return self._cost(self.plan)
 
     @cached_property
     def rough_cost(self) -> float:
         """Cost by fewer samples."""
-        return self._cost(self._rough_counts)
+        return self._cost(self._rough_plan)
 
-    def _cost(self, counts: Counts | None) -> float:
-        """Cost that is likely by some counts."""
-        if self.fixed is None or counts is None:
+    @cached_property
+    def is_tried(self) -> bool:
+        """Tell whether a trial tells more of the cost than all samples do."""
+        # Under a bound, lattices that are worth a try take many bits, which are estimated well.
+        return (
+            isinstance(self.fixed, FixedValues)
+            and self.target.max_error is None
+            and self.chunk.values.size >= _LEAST_FOR_TRIAL
+            and _TRIED_COSTS[0] <= self.rough_cost / max(self.chunk.n_valid, 1) <= _TRIED_COSTS[1]
+        )
+
+    @cached_property
+    def tried_cost(self) -> float:
+        """Cost by a trial of the coarse levels; of values on a lattice."""
+        fixed, plan = self.fixed, self._rough_plan
+        assert isinstance(fixed, FixedValues)
+        assert plan is not None
+        trial = try_coarse_levels(fixed, plan.weights, self.padded_shape)
+        estimate, has_gaps = fixed.estimate(plan.counts), self.chunk.has_gaps
+        return self._priced(
+            complete_trial(trial, estimate, plan.counts, self.chunk.n_valid, fixed.spacing, has_gaps=has_gaps)
+        )
+
+    def _cost(self, plan: Plan | None) -> float:
+        """Cost that is likely by the samples of a plan."""
+        if self.fixed is None or plan is None:
             return 0.0
-        n_valid, unit = self.chunk.n_valid, squared_unit(self.target)
-        estimate = self.fixed.estimate(counts)
-        estimate = correct_estimate(estimate, counts, n_valid, has_gaps=self.chunk.has_gaps)
+        estimate = self.fixed.estimate(plan.counts)
+        return self._priced(
+            correct_estimate(estimate, plan.counts, self.chunk.n_valid, has_gaps=self.chunk.has_gaps)
+        )
+
+    def _priced(self, estimate: Estimate) -> float:
+        """Bits, and errors at their price."""
+        unit = squared_unit(self.target)
         return estimate.bits + price_of_error(estimate.squared_error / unit / unit, self.target)
 
-    def may_cost_less_than(self, cost: float) -> bool:
-        """Tell whether coding by prediction is worth a try, with something else at such a cost."""
-        return math.isinf(cost) or (_ROUGH_SHARE * self.rough_cost <= cost and self.cost <= cost)
+    def may_cost_less_than(self, cost: float, share: float = 1.0, tried_share: float = 1.0) -> bool:
+        """Tell whether coding by prediction is worth a try, with something else at such a cost.
+
+        Args:
+            cost: of the other way; infinite if there is none.
+            share: of its likely cost that a lattice is expected to take.
+            tried_share: of its cost by a trial that it may take.
+        """
+        if math.isinf(cost):
+            return True
+        likely = share * self.rough_cost
+        if not self.is_tried:
+            return _ROUGH_SHARE * likely <= cost and share * self.cost <= cost
+        if likely > cost:
+            return False
+        most = most_of_cost(self.rough_cost / max(self.chunk.n_valid, 1))
+        return most * likely <= cost or tried_share * self.tried_cost <= cost
 
     @cached_property
     def coded(self) -> CodedPrediction | None:

@@ -169,13 +169,17 @@ def _put(fixed: np.ndarray, valid: np.ndarray, limits: tuple[int, int]) -> Latti
 
 
 def plan_stream(volume: FixedVolume, thinning: int = 0) -> Plan:
-    """Plan the stream of a volume.
+    """Plan the stream of a volume, where possible without its lattice.
 
     Args:
         volume: the volume.
         thinning: binary logarithm of the factor by which there are fewer samples: for a quick look.
     """
-    return Plan(volume, *_choose(find(volume, thinning), volume.shape))
+    if volume.floats is None:
+        found = find(volume, thinning)
+    else:
+        found = _findings(*find_in_floats(volume.floats, volume.fraction_bits, thinning))
+    return Plan(volume, *_choose(found, volume.shape))
 
 
 def _choose(found: Findings, shape: Shape3) -> tuple[list[np.ndarray | None], Counts]:
@@ -212,14 +216,6 @@ def find(volume: FixedVolume, thinning: int = 0, *, by_kernel: bool | None = Non
     rows = fit_rows(samples, fraction_bits)
     default = default_rows()
     return Findings(rows, *(count_codes(samples, weights, fraction_bits) for weights in (default, rows)))
-
-
-def look(volume: FixedVolume, thinning: int) -> Counts:
-    """Count the codes of some samples, as ``plan_stream`` does, where possible without the lattice."""
-    if volume.floats is None:
-        return plan_stream(volume, thinning).counts
-    found = _findings(*find_in_floats(volume.floats, volume.fraction_bits, thinning))
-    return _choose(found, volume.shape)[1]
 
 
 def _findings(

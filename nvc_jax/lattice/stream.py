@@ -1,6 +1,7 @@
 """Streams: a volume in fixed point to bytes and back."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from nvc_jax.lattice.geometry import (
     lattice_shape,
 )
 from nvc_jax.lattice.items import Items, find_items
-from nvc_jax.lattice.plan import MAX_FIXED, MAX_FRACTION_BITS, Plan
+from nvc_jax.lattice.plan import MAX_FIXED, MAX_FRACTION_BITS, FixedVolume, Plan
 from nvc_jax.lattice.prediction import Rules
 from nvc_jax.lattice.tables import (
     MAX_TABLES,
@@ -78,24 +79,50 @@ def encode_lattice(plan: Plan) -> tuple[bytes, np.ndarray]:
     Returns:
         The stream, and the values that it decodes to, int32 (z, y, x).
     """
-    shape, fraction_bits = plan.volume.shape, plan.volume.fraction_bits
-    fixed, counted, low, high = plan.volume.lattice
-    lattice = check_shape(fixed.shape)
-    at_anchors = tuple(slice(0, side, ANCHOR_STRIDE) for side in shape)
-    anchor_codes = _round(np.asarray(fixed)[at_anchors], fraction_bits)
-    anchors = _anchors(anchor_codes, fraction_bits, lattice)
-    weights = np.stack([default_weights() if own is None else own for own in plan.weights])
-    rules = _rules(fraction_bits, low, high, shape)
-    decoded, items = find_items(lattice, shape, fixed, counted, anchors, weights, rules)
+    low, high = plan.volume.lattice[2:]
+    decoded, items, anchor_codes = quantize_volume(plan.volume, plan.weights)
     coded = _code_items(items)
 
     packed_anchors, anchor_bits = _pack_anchors(anchor_codes)
     flags = sum(1 << group for group, own in enumerate(plan.weights) if own is not None)
     flags |= coded.merging.levels * _MERGE_LEVELS | coded.merging.classes * _MERGE_CLASSES
-    header = _Header(fraction_bits, flags, coded.n_lanes, coded.n_tables, anchor_bits, low, high)
+    header = _Header(plan.volume.fraction_bits, flags, coded.n_lanes, coded.n_tables, anchor_bits, low, high)
     parts = [pack_weights(own) for own in plan.weights if own is not None]
     stored = b"".join([header.to_bytes(), *parts, packed_anchors, coded.tables, coded.words])
-    return stored, decoded[tuple(slice(0, side) for side in shape)]
+    return stored, decoded
+
+
+def quantize_volume(
+    volume: FixedVolume, weights: Sequence[np.ndarray | None]
+) -> tuple[np.ndarray, Items, np.ndarray]:
+    """Quantise a volume in fixed point.
+
+    Args:
+        volume: the volume.
+        weights: as of ``Plan``.
+
+    Returns:
+        The values that it decodes to, int32 (z, y, x); the items that are coded; and the codes of
+        the anchors, int64 (z, y, x).
+    """
+    arguments, anchor_codes = quantization_of(volume, weights)
+    lattice = check_shape(arguments[0].shape)
+    decoded, items = find_items(lattice, volume.shape, *arguments)
+    return decoded[tuple(slice(0, side) for side in volume.shape)], items, anchor_codes
+
+
+def quantization_of(
+    volume: FixedVolume, weights: Sequence[np.ndarray | None]
+) -> tuple[tuple[jax.Array, jax.Array, np.ndarray, np.ndarray, Rules], np.ndarray]:
+    """Put together what quantises a volume: the arguments of ``find_items``, and the codes of the anchors."""
+    shape, fraction_bits = volume.shape, volume.fraction_bits
+    fixed, counted, low, high = volume.lattice
+    at_anchors = tuple(slice(0, side, ANCHOR_STRIDE) for side in shape)
+    anchor_codes = _round(np.asarray(fixed)[at_anchors], fraction_bits)
+    anchors = _anchors(anchor_codes, fraction_bits, check_shape(fixed.shape))
+    stacked = np.stack([default_weights() if own is None else own for own in weights])
+    rules = _rules(fraction_bits, low, high, shape)
+    return (fixed, counted, anchors, stacked, rules), anchor_codes
 
 
 def decode_lattice(stored: bytes, shape: Shape3, padded_shape: Shape3) -> tuple[np.ndarray, int]:

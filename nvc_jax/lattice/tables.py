@@ -134,18 +134,39 @@ def fit_tables(counts: np.ndarray) -> tuple[ContextTables, float]:
     Returns:
         The tables, and the estimated bits of all codes and of the tables.
     """
-    used = 1 + int(np.max(np.flatnonzero(counts[:, :N_CLASSES].any(0)), initial=1))
-    counts = np.delete(counts, np.s_[used:N_CLASSES], axis=1)  # larger classes than all codes'
+    counts = _used_classes(counts)
     options = []
     for merging in (Merging(True, True), Merging(True, False), Merging(False, False)):
         options.append((merging, share_tables(_merge_contexts(counts, merging), MAX_TABLES)))
     merging, runs = min(options, key=lambda option: float(option[1].bits.sum()))
     totals = runs.counts
     signs = _nearest_odds(totals[:, -1], totals[:, 1:-1].sum(1))
-    of_class = totals[:, :-1].sum(0)
-    extra = of_class @ np.log2(token_ranges()[1][::2][: len(of_class)])
     tables = ContextTables(merging, runs.starts, signs, _fit_hazards(totals[:, :-1]))
-    return tables, float(runs.bits.sum() + extra)
+    return tables, float(runs.bits.sum() + _extra_bits(totals))
+
+
+def estimate_bits(counts: np.ndarray) -> float:
+    """Estimate the bits of codes and tables, without choosing the best of all tables.
+
+    Args:
+        counts: see ``fit_tables``.
+    """
+    if not counts.any():
+        return 0.0
+    runs = share_tables(_used_classes(counts), MAX_TABLES)
+    return float(runs.bits.sum() + _extra_bits(runs.counts))
+
+
+def _used_classes(counts: np.ndarray) -> np.ndarray:
+    """Leave out the classes that are larger than those of all codes."""
+    used = 1 + int(np.max(np.flatnonzero(counts[:, :N_CLASSES].any(0)), initial=1))
+    return np.delete(counts, np.s_[used:N_CLASSES], axis=1)
+
+
+def _extra_bits(counts: np.ndarray) -> float:
+    """Bits that tell the magnitudes of codes within their classes."""
+    of_class = counts[:, :-1].sum(0)
+    return float(of_class @ np.log2(token_ranges()[1][::2][: len(of_class)]))
 
 
 def _fit_hazards(counts: np.ndarray) -> list[np.ndarray]:

@@ -18,7 +18,7 @@ from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.core.slabs import map_slabs, slabs
 from nvc_jax.lattice import native_values
 from nvc_jax.lattice.estimate import Counts, Estimate, estimate_coding
-from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Lattice, Plan, fill_lattice
+from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Lattice, Plan, fill_lattice, fix_volume
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
 from nvc_jax.native.float_errors import largest_error
 from nvc_jax.native.host_kernels import serves
@@ -37,6 +37,7 @@ class FixedValues(NamedTuple):
         valid: bool (z, y, x), values that must keep the bound.
         max_error: the bound, in the volume's units.
         low: smallest value, which is the origin of the fixed point.
+        high: largest value.
         spacing: step of the codes.
         volume: the values in fixed point.
     """
@@ -45,15 +46,33 @@ class FixedValues(NamedTuple):
     valid: np.ndarray
     max_error: float
     low: Any
+    high: Any
     spacing: float
     volume: FixedVolume
 
+    @property
+    def is_exact(self) -> bool:
+        """Tell whether decoded values are the values themselves."""
+        return not is_float(self.values.dtype) and self.spacing == 1
+
     def estimate(self, counts: Counts) -> Estimate:
         """Estimate what the values will take, by the counts of a plan."""
-        is_exact = not is_float(self.values.dtype) and self.spacing == 1
         unit = self.spacing / (1 << self.volume.fraction_bits)
         n_valid = int(np.count_nonzero(self.valid))
-        return estimate_coding(counts, n_valid, unit, is_exact=is_exact)
+        return estimate_coding(counts, n_valid, unit, is_exact=self.is_exact)
+
+    def cut(self, part: tuple[slice, slice, slice], padded_shape: Shape3) -> FixedVolume:
+        """Cut a part out of the volume in fixed point.
+
+        Args:
+            part: of the volume; it may leave out points.
+            padded_shape: (z, y, x), no smaller than the part.
+        """
+        bits = self.volume.fraction_bits
+        fixed = _to_fixed(self.values[part], self.low, self.spacing, bits)
+        limits = _to_fixed(np.array([self.low, self.high]), self.low, self.spacing, bits).tolist()
+        valid = None if self.valid.all() else self.valid[part]
+        return fix_volume(fixed, bits, padded_shape, valid, (limits[0], limits[1]))
 
 
 def fix_values(
@@ -97,7 +116,7 @@ def fix_values(
             np.ascontiguousarray(values), np.ascontiguousarray(valid), float(low), spacing
         )
     volume = FixedVolume(fix, check_shape(values.shape), fraction_bits, floats)
-    return FixedValues(values, valid, max_error, low, spacing, volume)
+    return FixedValues(values, valid, max_error, low, high, spacing, volume)
 
 
 def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray, float]:

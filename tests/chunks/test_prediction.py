@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from example_chunks import PADDED_SHAPE, smooth_values
 
+from nvc_jax.chunks.candidates import price_of_error, squared_unit
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.payload import PayloadKind
 from nvc_jax.chunks.prediction import prepare_prediction
@@ -72,3 +73,41 @@ def test_values_far_apart_are_coded_by_ranks(max_error: float, kind: PayloadKind
     assert coded[2] is not None
     assert np.abs(coded[2] - counts.values).max() <= (0 if kind == PayloadKind.RANKS else max_error)
     assert 0.6 < 8 * len(coded[1]) / prediction.cost < 1.7
+
+
+def noisy_chunk() -> ChunkValues:
+    """Make a chunk of noisy waves above noisy ground."""
+    shape = (64, 64, 64)
+    values = smooth_values(shape) + np.random.default_rng(0).normal(0, 0.02, shape)
+    return ChunkValues.examine(np.maximum(values, 0.6).astype(np.float32), ())
+
+
+def test_a_trial_tells_without_a_bound_what_a_lattice_costs() -> None:
+    chunk, target = noisy_chunk(), ChunkTarget(None, 0.1)
+    prediction = prepare_prediction(chunk, target, (64, 64, 64))
+    assert prediction is not None
+    assert prediction.is_tried
+    coded = prediction.coded
+    assert coded is not None
+    assert coded.decoded is not None
+    squared_error = float(np.square(coded.decoded.astype(float) - chunk.values).sum())
+    cost = 8 * len(coded.body) + price_of_error(squared_error / squared_unit(target) ** 2, target)
+    assert 0.88 < prediction.tried_cost / cost < 1.1
+    assert abs(prediction.tried_cost - cost) < abs(prediction.rough_cost - cost)
+
+
+def test_a_lattice_is_worth_a_try_where_a_trial_says_so() -> None:
+    prediction = prepare_prediction(noisy_chunk(), ChunkTarget(None, 0.1), (64, 64, 64))
+    assert prediction is not None
+    tried = prediction.tried_cost
+    for share, is_worth in ((0.98, False), (1.02, True), (math.inf, True)):
+        assert prediction.may_cost_less_than(share * tried) == is_worth
+    assert prediction.may_cost_less_than(0.98 * tried, 1.0, tried_share=0.95)
+    assert not prediction.may_cost_less_than(0.98 * tried, 1.1 * tried / prediction.rough_cost, 0.95)
+
+
+@pytest.mark.parametrize("target", [ChunkTarget(0.1, None), ChunkTarget(None, 1e-3), ChunkTarget(None, 50.0)])
+def test_there_is_no_trial_under_a_bound_and_of_very_many_or_few_bits(target: ChunkTarget) -> None:
+    prediction = prepare_prediction(noisy_chunk(), target, (64, 64, 64))
+    assert prediction is not None
+    assert not prediction.is_tried

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from lattice_volumes import code_values
 
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.lattice.plan import look, plan_stream
+from nvc_jax.lattice.plan import plan_stream
 from nvc_jax.lattice.values import decode_values, fix_values
 
 PADDED_SHAPE = (20, 32, 27)
@@ -41,14 +43,17 @@ def test_floats_keep_the_bound(seed: int, shape: Shape3, kind: str, exponent: fl
 
 
 @given(st.integers(0, 2**32 - 1), SHAPES, KINDS, st.floats(-5, -0.2), st.sampled_from([0, 3]))
-def test_a_look_at_floats_counts_what_a_plan_counts(
+def test_floats_are_planned_as_their_lattice_is(
     seed: int, shape: Shape3, kind: str, exponent: float, thinning: int
 ) -> None:
     rng = np.random.default_rng(seed)
     values, valid = volume(rng, shape, kind).astype(np.float32), rng.random(shape) < 0.9
     fixed = fix_values(values, 10.0**exponent, PADDED_SHAPE, valid).volume
-    for own, expected in zip(look(fixed, thinning), plan_stream(fixed, thinning).counts, strict=True):
-        np.testing.assert_array_equal(own, expected)
+    own, expected = (plan_stream(of, thinning) for of in (fixed, dataclasses.replace(fixed, floats=None)))
+    for of_floats, of_lattice in zip(own.counts, expected.counts, strict=True):
+        np.testing.assert_array_equal(of_floats, of_lattice)
+    for of_floats, of_lattice in zip(own.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(of_floats, of_lattice)
 
 
 @settings(max_examples=30, deadline=None)
