@@ -190,8 +190,8 @@ inline Labels EarlierContexts(const Plane& before, const Plane& earlier, int32_t
 }
 
 // Narrow contexts of 16 voxels in a row, of which those of a pass are of use.
-inline Contexts NarrowContexts(const Plane& current, const Labels& label, const Pass& pass, int32_t y, int32_t x,
-                               const uint8_t* of_earlier) {
+[[gnu::always_inline]] inline Contexts NarrowContexts(const Plane& current, const Labels& label, const Pass& pass, int32_t y,
+                                                     int32_t x, const uint8_t* of_earlier) {
   const int d = pass.distance, known = pass.known;
   const uint8_t *above = current.row(y - d) + x, *here = current.row(y) + x, *below = current.row(y + d) + x;
   const auto equals = [&](const uint8_t* row) __attribute__((always_inline)) {
