@@ -190,8 +190,8 @@ inline Labels EarlierContexts(const Plane& before, const Plane& earlier, int32_t
 }
 
 // Narrow contexts of 16 voxels in a row, of which those of a pass are of use.
-[[gnu::always_inline]] inline Contexts NarrowContexts(const Plane& current, const Labels& label, const Pass& pass, int32_t y,
-                                                     int32_t x, const uint8_t* of_earlier) {
+inline void NarrowContexts(const Plane& current, const Labels& label, const Pass& pass, int32_t y, int32_t x,
+                           const uint8_t* of_earlier, Contexts& contexts) {
   const int d = pass.distance, known = pass.known;
   const uint8_t *above = current.row(y - d) + x, *here = current.row(y) + x, *below = current.row(y + d) + x;
   const auto equals = [&](const uint8_t* row) __attribute__((always_inline)) {
@@ -213,8 +213,8 @@ inline Labels EarlierContexts(const Plane& before, const Plane& earlier, int32_t
   const auto widen = [](const Labels& labels) __attribute__((always_inline)) {
     return __builtin_convertvector(labels, Contexts);
   };
-  return widen(near) * kOfNear + widen(n_diagonal) * kOfDiagonals + widen(LoadLabels(of_earlier)) +
-         static_cast<uint16_t>(known * kOfKnown);
+  contexts = widen(near) * kOfNear + widen(n_diagonal) * kOfDiagonals + widen(LoadLabels(of_earlier)) +
+             static_cast<uint16_t>(known * kOfKnown);
 }
 
 }  // namespace

@@ -204,7 +204,8 @@ class Walk {
           continue;
         }
         const Labels label = LoadLabels(before_.row(y) + x);
-        Contexts row = NarrowContexts(current_, label, pass, y, x, of_earlier + dy * kBlock);
+        Contexts row;
+        NarrowContexts(current_, label, pass, y, x, of_earlier + dy * kBlock, row);
         if constexpr (Coder::kEncodes) row |= coder_.Differences(z, y, x, label);
         uint16_t each[kBlock];
         std::memcpy(each, &row, sizeof row);
