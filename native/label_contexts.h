@@ -210,11 +210,9 @@ inline void NarrowContexts(const Plane& current, const Labels& label, const Pass
     combine(equals(above), equals(below), equals(here - d), equals(here + d));
   }
   if (known == 3) n_diagonal = equals(above - d) + equals(above + d) + equals(below - d) + equals(below + d);
-  const auto widen = [](const Labels& labels) __attribute__((always_inline)) {
-    return __builtin_convertvector(labels, Contexts);
-  };
-  contexts = widen(near) * kOfNear + widen(n_diagonal) * kOfDiagonals + widen(LoadLabels(of_earlier)) +
-             static_cast<uint16_t>(known * kOfKnown);
+  const Contexts of_near = __builtin_convertvector(near, Contexts), of_diagonals = __builtin_convertvector(n_diagonal, Contexts);
+  const Contexts of_slice = __builtin_convertvector(LoadLabels(of_earlier), Contexts);
+  contexts = of_near * kOfNear + of_diagonals * kOfDiagonals + of_slice + static_cast<uint16_t>(known * kOfKnown);
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ class BatchContexts {
 //   kEncodes: whether it knows labels beforehand;
 //   StartBatch(n), EndBatch();
 //   Flag(z, y, x, end): codes whether a block differs, with the end of the interval of those that do not;
-//   Differences(z, y, x, label): kDiffers for the voxels of a row that differ, if it encodes;
+//   AddDifferences(z, y, x, label, row): adds kDiffers for the voxels of a row that differ, if it encodes;
 //   Same(end, differs): codes whether a voxel has another label than before, and returns that;
 //   Symbol(z, ends, change): of more than two labels codes which other one a voxel has, right after that;
 //   Weigh(frequency, n): counts the bits of n intervals, if it encodes; and
@@ -206,7 +206,7 @@ class Walk {
         const Labels label = LoadLabels(before_.row(y) + x);
         Contexts row;
         NarrowContexts(current_, label, pass, y, x, of_earlier + dy * kBlock, row);
-        if constexpr (Coder::kEncodes) row |= coder_.Differences(z, y, x, label);
+        if constexpr (Coder::kEncodes) coder_.AddDifferences(z, y, x, label, row);
         uint16_t each[kBlock];
         std::memcpy(each, &row, sizeof row);
         std::fill(each + n_valid, each + kBlock, kNoItem);

@@ -129,9 +129,9 @@ class Recorder {
     return Same(end, differs);
   }
 
-  Contexts Differences(int32_t z, int32_t y, int32_t x, const Labels& label) const {
+  void AddDifferences(int32_t z, int32_t y, int32_t x, const Labels& label, Contexts& contexts) const {
     const Labels differs = (Labels)(LoadLabels(row(z, y) + x) != label);
-    return __builtin_convertvector(differs, Contexts) << 8 & kDiffers;
+    contexts |= __builtin_convertvector(differs, Contexts) << 8 & kDiffers;
   }
 
   bool Same(uint32_t end, bool differs) {
