@@ -27,9 +27,9 @@ from nvc_jax.autoencoder.tile_blending import (
     swap_tiles,
 )
 from nvc_jax.autoencoder.tile_layers import decode_hidden
-from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, TILE_X, TILE_Y, to_lanes
+from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, TILE_X, TILE_Y, multiply_once, to_lanes
 from nvc_jax.autoencoder.tile_parameters import Move, prepare_decoder
-from nvc_jax.autoencoder.tile_windows import LAYERS, MARGIN, SIDE, VMEM_BYTES
+from nvc_jax.autoencoder.tile_windows import LAYERS, MARGIN, SIDE, VMEM_BYTES, moves_of_plane
 from nvc_jax.autoencoder.tile_writer import Writer
 from nvc_jax.core.normalization import denormalize
 from nvc_jax.core.shapes import check_shape
@@ -68,8 +68,6 @@ def decode(model: DenseAutoencoder, encoded: EncodedLatents, *, interpret: bool 
             tpu.VMEM((LAYERS + 1, 2 * MARGIN, height, width), jnp.float32),
             tpu.SemaphoreType.DMA((2,)),
             tpu.VMEM((units, n_lanes), jnp.bfloat16),
-            tpu.VMEM((LAYERS, geometry.columns, ROWS // BLOCK, BLOCK, LANES), jnp.float32),
-            tpu.VMEM((geometry.side_tiles, ROWS // BLOCK - PLANES * SIDE, BLOCK, LANES), jnp.float32),
         ],
         compiler_params=tpu.CompilerParams(dimension_semantics=("arbitrary",), vmem_limit_bytes=VMEM_BYTES),
         interpret=interpret,
@@ -100,18 +98,11 @@ def _windows(geometry: BlendGeometry, row: tuple[int, int]) -> list[Any]:
 
 def _moves() -> Iterator[Move]:
     """Get the moves of the last layer's rows from the order of blocks to that of registers, part by part."""
-    n_cores = PLANES * SIDE * BLOCK
-    for z, x in itertools.product(range(SIDE), range(SIDE)):
+    for z in range(SIDE):
         part, plane = divmod(z, PLANES)
-        core = part * ROWS + (plane * SIDE + x) * BLOCK
-        rim = part * ROWS + n_cores + (plane * (SIDE // 2) + x // 2) * BLOCK
-        head, tail = (2, 4) if x % 2 else (6, 0)
-        for y, n, target in (
-            (MARGIN, BLOCK, core),
-            (0, MARGIN, rim + head),
-            (MARGIN + BLOCK, MARGIN, rim + tail),
-        ):
-            yield (z * SIDE + y) * SIDE + x, SIDE, target, 1, n
+        core = part * ROWS + plane * SIDE * BLOCK
+        rim = part * ROWS + PLANES * SIDE * BLOCK + plane * (SIDE // 2) * BLOCK
+        yield from moves_of_plane(z * SIDE**2, core, rim - core, BLOCK, 1)
 
 
 _MOVES = tuple(_moves())
@@ -123,13 +114,13 @@ def _decode_program(geometry: BlendGeometry, limits: Any, *references: Any) -> N
     Args:
         geometry: of the volume.
         limits: float32 (3,), minimum, maximum, and half of their difference.
-        *references: latents of the program, of the row before it along y, and of that after it; parts of the
-            hidden layers; what ``_last_layer`` returns; the volume, the result; two buffers of its planes;
-            what the next program along z overlaps; semaphores of the buffers.
+        *references: latents of the program, of the row before it along y, and of that after it; what
+            ``prepare_decoder`` returns; the volume, the result; two buffers of its planes; what the next
+            program along z overlaps; semaphores of the buffers; hidden values of blocks, bfloat16.
     """
     from jax.experimental import pallas
 
-    *inputs, volume, buffers, kept, semaphores, operands, begun, begun_sides = references
+    *inputs, volume, buffers, kept, semaphores, operands = references
     latents, layers, (kernel, bias) = inputs[:3], inputs[3:-2], inputs[-2:]
     step = pallas.program_id(0)
     y, z = geometry.place(step - 1)
@@ -138,59 +129,37 @@ def _decode_program(geometry: BlendGeometry, limits: Any, *references: Any) -> N
     n_lanes = LAYERS * geometry.columns * LANES
     n_core = PLANES * SIDE * BLOCK
 
-    def decode_rows(operands: Any, first: int, n_rows: int, lanes: slice) -> list[jax.Array]:
+    def decode_rows(first: int, n_rows: int, lanes: slice) -> list[jax.Array]:
         """Decode some voxels of blocks, in [-1, 1]: registers of each tile, float32 (n_rows / 8, 8, 128)."""
         rows = slice(first, first + n_rows)
-        outputs = lax.dot_general(
-            kernel[rows, :], operands[:, lanes], (((1,), (0,)), ((), ())), preferred_element_type=jnp.float32
-        )
+        outputs = multiply_once(kernel[rows, :], operands[:, lanes])
         return [
             jnp.tanh(outputs[:, lane : lane + LANES] + bias[rows, :]).reshape(-1, BLOCK, LANES)
             for lane in range(0, outputs.shape[1], LANES)
         ]
 
-    def decode_column(operands: Any, part: int, column: int) -> list[jax.Array]:
-        tiles = [layer * geometry.columns + column for layer in range(LAYERS)]
-        return [
-            decode_rows(operands, part * ROWS, ROWS, slice(tile * LANES, (tile + 1) * LANES))[0]
-            for tile in tiles
-        ]
+    def decode_column(part: int, column: int) -> jax.Array:
+        """Decode a part of a column of tiles: registers, float32 (layers, 72, 8, 128)."""
+        tiles = range(column, LAYERS * geometry.columns, geometry.columns)
+        return jnp.concatenate(
+            [jnp.stack(decode_rows(part * ROWS, ROWS, slice(t * LANES, (t + 1) * LANES))) for t in tiles]
+        )
 
-    def decode_sides(operands: Any, part: int) -> list[jax.Array]:
-        return decode_rows(operands, part * ROWS + n_core, ROWS - n_core, slice(n_lanes, None))
+    def decode_sides(part: int) -> list[jax.Array]:
+        return decode_rows(part * ROWS + n_core, ROWS - n_core, slice(n_lanes, None))
 
-    import os
-    A, B, C = (int(x) for x in os.environ.get("NVC", "0,2,0").split(","))
-    if B == 0:
-        hidden = decode_hidden(layers, _read_latents(geometry, *latents)).astype(jnp.bfloat16)
-    parts = list(reversed(range(SIDE // PLANES)))  # a layer's first planes need the last ones of that before
-    if A:
-        columns = [[begun[layer, column] for layer in range(LAYERS)] for column in range(geometry.columns)]
-        sides = [begun_sides[tile] for tile in range(geometry.side_tiles)]
-    else:
-        columns = [decode_column(operands, parts[0], column) for column in range(geometry.columns)]
-        sides = decode_sides(operands, parts[0])
-    for index, part in enumerate(parts):
+    # A layer's first planes need the last ones of that before. The next part is decoded while one is blended.
+    parts = [*reversed(range(SIDE // PLANES))]
+    columns = [decode_column(parts[0], column) for column in range(geometry.columns)]
+    sides = decode_sides(parts[0])
+    for part, following in itertools.zip_longest(parts, parts[1:]):
         words_of_sides = [swap_sides(geometry, tile, registers) for tile, registers in enumerate(sides)]
-        of_columns = [jnp.stack(column) for column in columns]
-        columns = []
-        is_last = index + 1 == len(parts)
-        if is_last and B == 1:
-            hidden = decode_hidden(layers, _read_latents(geometry, *latents)).astype(jnp.bfloat16)
-        source = hidden if is_last and A else operands
-        following = parts[(index + 1) % len(parts)]
-        def dec(column):
-            columns.append(decode_column(source, following, column))
-            if column == 0:
-                return decode_sides(source, following)
-        if C == 2 and (A or not is_last):
-            for column in range(geometry.columns): sides = dec(column) or sides
+        of_columns, columns = columns, []
         for column in range(geometry.columns):
-            if C == 0 and (A or not is_last):
-                sides = dec(column) or sides
+            if following is not None:
+                columns.append(decode_column(following, column))
+                sides = sides if column else decode_sides(following)
             cores, rims = swap_tiles(geometry, of_columns, column)
-            if C == 3 and (A or not is_last):
-                sides = dec(column) or sides
             ends = [
                 jnp.stack([words_of_sides[t][r] for t, r in rows])
                 for rows in (
@@ -200,19 +169,8 @@ def _decode_program(geometry: BlendGeometry, limits: Any, *references: Any) -> N
             ]
             planes = blend_along_y(geometry, y, cores, [ends[0], *rims, ends[1]])
             blend_along_z(geometry, z, (limits, buffers, kept), planes, part, column)
-            if C == 1 and (A or not is_last):
-                sides = dec(column) or sides
-        if C == 4 and (A or not is_last):
-            for column in range(geometry.columns): sides = dec(column) or sides
-    if B == 2:
-        hidden = decode_hidden(layers, _read_latents(geometry, *latents)).astype(jnp.bfloat16)
-    operands[...] = hidden
-    if A:
-      for column, tiles in enumerate(columns):
-        for layer, tile in enumerate(tiles):
-            begun[layer, column] = tile
-      for tile, registers in enumerate(sides):
-        begun_sides[tile] = registers
+    hidden = decode_hidden(layers, _read_latents(geometry, *latents))
+    operands[...] = hidden.astype(jnp.bfloat16)
     pallas.when(step > 0)(lambda: writer.start(z))
 
     @pallas.when((step > 0) & (z == geometry.programs[1] - 1))

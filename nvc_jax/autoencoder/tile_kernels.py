@@ -26,11 +26,10 @@ from nvc_jax.autoencoder.tile_layers import (
     activate,
     apply_layers,
     decode_hidden,
-    multiply_rows,
     suits_kernels,
     swap_in_kernel,
 )
-from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, TILE_X, TILE_Y, from_lanes, split
+from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, TILE_X, TILE_Y, from_lanes, multiply_once, split
 from nvc_jax.autoencoder.tile_parameters import Move, prepare_decoder, prepare_encoder
 from nvc_jax.autoencoder.tile_programs import (
     LANES_OF_TILES,
@@ -63,7 +62,7 @@ def encode(
     """
     assert not model.config.margin
     shape = check_shape(volume.shape)
-    layers = prepare_encoder(model, _moves_of_voxels(), interpret=interpret)
+    layers = prepare_encoder(model, tuple(_moves_of_voxels()), interpret=interpret)
     grid = grid_shape(shape, BLOCK)
     limits = jnp.stack([minimum, maximum])
     return run(
@@ -77,7 +76,7 @@ def encode(
 
 def decode(model: DenseAutoencoder, encoded: EncodedLatents, *, interpret: bool = False) -> jax.Array:
     """Decode a volume, margins cropped; see ``tile_layout.decode`` and ``encode``."""
-    moves = _moves_of_rows(model.config.margin, model.config.side)
+    moves = tuple(_moves_of_rows(model.config.margin, model.config.side))
     layers = prepare_decoder(model, moves, n_parts=2, factor=0.5, interpret=interpret)
     is_float32 = encoded.dtype == "float32"
     limits = jnp.stack([encoded.minimum, encoded.maximum]) if is_float32 else jnp.array([0, 1], jnp.float32)
@@ -94,17 +93,15 @@ def decode(model: DenseAutoencoder, encoded: EncodedLatents, *, interpret: bool 
 
 def _moves_of_voxels() -> Iterator[Move]:
     """Get the moves of voxels from where they are in blocks to where they are in the bytes of words."""
-    for z, x in itertools.product(range(BLOCK), repeat=2):
+    for z, y in itertools.product(range(BLOCK), repeat=2):
         group, plane = divmod(z, GROUP)
-        target = (x * (BLOCK // GROUP) + group) * BLOCK * GROUP + plane
-        yield z * BLOCK**2 + x, BLOCK, target, GROUP, BLOCK
+        yield (z * BLOCK + y) * BLOCK, 1, (group * BLOCK + y) * GROUP + plane, BLOCK * BLOCK, BLOCK
 
 
 def _moves_of_rows(margin: int, side: int) -> Iterator[Move]:
     """Get the moves of the last layer's rows from the order of blocks to that of registers: z, x, y."""
-    for z, x in itertools.product(range(BLOCK), repeat=2):
-        source = ((z + margin) * side + margin) * side + x + margin
-        yield source, side, (z * BLOCK + x) * BLOCK, 1, BLOCK
+    for z, y in itertools.product(range(BLOCK), repeat=2):
+        yield ((z + margin) * side + y + margin) * side + margin, 1, z * BLOCK**2 + y, BLOCK, BLOCK
 
 
 def _encode_program(shape: Shape3, limits: Any, volume: Any, *references: Any) -> None:
@@ -127,7 +124,7 @@ def _encode_program(shape: Shape3, limits: Any, volume: Any, *references: Any) -
 
 
 def _read_tile(shape: Shape3, limits: Any, volume: Any, tile: tuple[int, int]) -> jax.Array:
-    """Read the voxels of a tile: int8 (512, 128), ordered by x, group of planes, y and plane, blocks in lanes."""
+    """Read the voxels of a tile: int8 (512, 128), ordered by x, group of planes, y and plane."""
     rows, (z, x) = [], (tile[0] * BLOCK, tile[1] * LANES)
     for y in range(0, PROGRAM_SHAPE[1], BLOCK):
         values = volume[z : z + BLOCK, y : y + BLOCK, x : x + LANES]
@@ -154,7 +151,7 @@ def _decode_program(grid: Shape3, limits: Any, latents: Any, *references: Any) -
     middle, half = limits[0] * 0.5 + limits[1] * 0.5, limits[1] * 0.5 - limits[0] * 0.5
     for plane in range(BLOCK):
         part = slice(plane * BLOCK**2, (plane + 1) * BLOCK**2)
-        products = multiply_rows(kernel[part, :], hidden) + multiply_rows(kernel_rest[part, :], hidden)
+        products = multiply_once(kernel[part, :], hidden) + multiply_once(kernel_rest[part, :], hidden)
         for (layer, column), lanes in zip(TILES, LANES_OF_TILES, strict=True):
             values = middle + half * jnp.tanh(products[:, lanes] + bias[part, :])
             values = jnp.clip(values, limits[0], limits[1])

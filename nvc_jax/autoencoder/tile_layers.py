@@ -9,7 +9,15 @@ from flax import nnx
 from jax import lax
 
 from nvc_jax.autoencoder.networks import LEAKY_SLOPE, BlockAutoencoder, DenseAutoencoder
-from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, Parts, multiply, split, swap_lanes
+from nvc_jax.autoencoder.tile_operations import (
+    BLOCK,
+    LANES,
+    Parts,
+    multiply,
+    multiply_once,
+    split,
+    swap_lanes,
+)
 from nvc_jax.core.platforms import may_use_tpu_kernels
 from nvc_jax.core.shapes import Shape3
 
@@ -57,13 +65,8 @@ def decode_hidden(references: Sequence[Any], latents: jax.Array) -> jax.Array:
     """
     kernel, bias, *layers = references
     first, rest = split(latents)
-    contracted = (((1,), (1,)), ((), ()))
-    sums = lax.dot_general(
-        kernel[...],
-        jnp.concatenate([first, rest, first], axis=1),
-        contracted,
-        preferred_element_type=jnp.float32,
-    )
+    in_passes = jnp.concatenate([first, rest, first], axis=1)
+    sums = multiply_once(kernel[...], in_passes, transposes_right=True)
     outputs = activate(sums + bias[...])
     return apply_layers(layers, split(outputs)) if layers else outputs
 
@@ -96,9 +99,3 @@ def swap_in_kernel(registers: Sequence[jax.Array]) -> list[jax.Array]:
     shape = registers[0].shape
     swapped = swap_lanes([array.reshape(-1, LANES) for array in registers])
     return [array.reshape(shape) for array in swapped]
-
-
-def multiply_rows(kernel: jax.Array, values: jax.Array) -> jax.Array:
-    """Multiply bfloat16 (n, k) by bfloat16 (k, m) in one pass: float32 (n, m)."""
-    contracted = (((1,), (0,)), ((), ()))
-    return lax.dot_general(kernel, values, contracted, preferred_element_type=jnp.float32)

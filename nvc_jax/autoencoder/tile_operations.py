@@ -6,7 +6,6 @@ register are voxels along x. In matrix products, they are the blocks of a tile, 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,14 +31,20 @@ def split(values: jax.Array, n: int = 2) -> Parts:
     return tuple(parts)
 
 
-def multiply(left: Parts, right: Parts, *, transposes_right: bool = False) -> jax.Array:
-    """Multiply (n, k) by (k, m), or by (m, k) transposed, in three passes: float32 (n, m).
+def multiply(left: Parts, right: Parts) -> jax.Array:
+    """Multiply (n, k) by (k, m) in three passes: float32 (n, m).
 
     The product of both rests is left out, as by ``jax.lax.Precision.HIGH``.
     """
     (first, first_rest), (second, second_rest) = left, right
-    rests = _multiply(first, second_rest, transposes_right) + _multiply(first_rest, second, transposes_right)
-    return _multiply(first, second, transposes_right) + rests
+    rests = multiply_once(first, second_rest) + multiply_once(first_rest, second)
+    return multiply_once(first, second) + rests
+
+
+def multiply_once(left: jax.Array, right: jax.Array, *, transposes_right: bool = False) -> jax.Array:
+    """Multiply bfloat16 (n, k) by bfloat16 (k, m), or by (m, k) transposed, in one pass: float32 (n, m)."""
+    contracted = (((1,), (1 if transposes_right else 0,)), ((), ()))
+    return lax.dot_general(left, right, contracted, preferred_element_type=jnp.float32)
 
 
 def swap_lanes(registers: Sequence[jax.Array]) -> list[jax.Array]:
@@ -60,7 +65,9 @@ def to_lanes(blocks: jax.Array) -> jax.Array:
     """Order the rows of a tile's blocks, float32 (128, k) with x last, as lanes are: exact."""
     row, place = (lax.broadcasted_iota(jnp.int32, (LANES, LANES), axis) for axis in range(2))
     is_place = jnp.where((row & TILE_Y - 1) * TILE_X + (row >> 3) == place, 1.0, 0.0).astype(jnp.bfloat16)
-    return sum((_multiply(is_place, part) for part in split(blocks, 3)), jnp.zeros(blocks.shape, jnp.float32))
+    return sum(
+        (multiply_once(is_place, part) for part in split(blocks, 3)), jnp.zeros(blocks.shape, jnp.float32)
+    )
 
 
 def from_lanes(values: jax.Array) -> jax.Array:
@@ -72,8 +79,3 @@ def from_lanes(values: jax.Array) -> jax.Array:
 def take_lanes(values: jax.Array, lanes: jax.Array) -> jax.Array:
     """Take values (n, 128) from other lanes, int32 (n, 128)."""
     return jnp.take_along_axis(values, lanes, axis=1, mode="promise_in_bounds")
-
-
-def _multiply(left: jax.Array, right: jax.Array, transposes_right: bool = False) -> jax.Array:
-    contracted = (((1,), (1 if transposes_right else 0,)), ((), ()))
-    return lax.dot_general(left, right, contracted, preferred_element_type=jnp.float32)

@@ -1,4 +1,4 @@
-"""Parameters of networks, prepared for kernels of TPUs by one more kernel, which takes them as they are stored.
+"""Parameters of networks, prepared for kernels of TPUs by one more kernel, which takes them as stored.
 
 XLA takes ten to twenty kernels for the same, each as long as it takes memory to move a megabyte.
 """
@@ -105,8 +105,8 @@ def prepare_encoder(
         interpret: whether to run the kernel by ``jax.numpy``.
 
     Returns:
-        Of the first layer the kernel, int8 (units, voxels), the factor of its products, float32 (units, 1), and
-        the bias, likewise; the parts of the other layers.
+        Of the first layer the kernel, int8 (units, voxels), the factor of its products, float32 (units, 1),
+        and the bias, likewise; the parts of the other layers.
     """
     layers = [*model.encoder, model.mean]
     n_voxels, units = layers[0].kernel[...].shape
@@ -122,9 +122,9 @@ def prepare_encoder(
 
 def _prepare_encoder(moves: tuple[Move, ...], side: int, *references: Any) -> None:
     """Prepare the parameters: references to what is stored, the results, and two orders of 128 units."""
-    *references, stored_rows, ordered_rows = references
-    n_layers = len(references) // 5
-    stored, results = references[: 2 * n_layers], references[2 * n_layers :]
+    *arrays, stored_rows, ordered_rows = references
+    n_layers = len(arrays) // 5
+    stored, results = arrays[: 2 * n_layers], arrays[2 * n_layers :]
     for index in range(1, n_layers):
         write_layer(stored[2 * index : 2 * index + 2], results[3 * index : 3 * index + 3])
 
@@ -156,8 +156,8 @@ def prepare_decoder(
         interpret: whether to run the kernel by ``jax.numpy``.
 
     Returns:
-        What ``tile_layers.decode_hidden`` takes; the parts of the last layer's kernel, bfloat16 (n, units), and
-        its bias in each lane, float32 (n, 128).
+        What ``tile_layers.decode_hidden`` takes; the parts of the last layer's kernel, bfloat16 (n, units),
+        and its bias in each lane, float32 (n, 128).
     """
     layers = [*model.decoder, model.output]
     units, n_voxels = model.output.kernel[...].shape
@@ -183,9 +183,9 @@ def prepare_decoder(
 
 def _prepare_decoder(moves: tuple[Move, ...], n_parts: int, factor: float, *references: Any) -> None:
     """Prepare the parameters: references to what is stored, the results, and two orders of 128 units."""
-    *references, stored_rows, ordered_rows = references
-    n_layers = (len(references) - n_parts) // 5 + 1
-    stored, results = references[: 2 * n_layers], references[2 * n_layers :]
+    *arrays, stored_rows, ordered_rows = references
+    n_layers = (len(arrays) - n_parts) // 5 + 1
+    stored, results = arrays[: 2 * n_layers], arrays[2 * n_layers :]
     first, rest = split(stored[0][...].T)
     results[0][...] = jnp.concatenate([first, first, rest], axis=1)
     results[1][...] = to_column(stored[1][...])
@@ -195,9 +195,9 @@ def _prepare_decoder(moves: tuple[Move, ...], n_parts: int, factor: float, *refe
     *kernels, bias_of_lanes = results[-n_parts - 1 :]
     kernel, bias = stored[-2:]
     units = kernel.shape[0]
-    for first in range(0, units, LANES):
-        of_tile = slice(first, min(units, first + LANES))
-        lanes = slice(0, of_tile.stop - first)
+    for begin in range(0, units, LANES):
+        of_tile = slice(begin, min(units, begin + LANES))
+        lanes = slice(0, of_tile.stop - begin)
         stored_rows[:, lanes] = kernel[of_tile, :].T * factor
         move_rows(stored_rows, ordered_rows, moves)
         for reference, part in zip(kernels, split(ordered_rows[:, lanes], n_parts), strict=True):

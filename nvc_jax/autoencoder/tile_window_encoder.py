@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from nvc_jax.autoencoder.networks import DenseAutoencoder
 from nvc_jax.autoencoder.tile_integers import GROUP, limits_of_voxels, multiply
@@ -24,7 +23,7 @@ from nvc_jax.autoencoder.tile_window_reader import (
     read_column,
     window_of_volume,
 )
-from nvc_jax.autoencoder.tile_windows import LAYERS, MARGIN, SIDE, VMEM_BYTES
+from nvc_jax.autoencoder.tile_windows import LAYERS, SIDE, VMEM_BYTES, moves_of_plane
 from nvc_jax.core.shapes import check_shape, grid_shape
 
 
@@ -72,17 +71,9 @@ def encode(
 def _moves() -> Iterator[Move]:
     """Get the moves of voxels from where they are in blocks to where they are in the bytes of words."""
     of_x = SIDE // GROUP * BLOCK * GROUP
-    for z, x in itertools.product(range(SIDE), range(SIDE)):
+    for z in range(SIDE):
         group, plane = divmod(z, GROUP)
-        rim = SIDE * of_x + x // 2 * of_x
-        head, tail = (2, 4) if x % 2 else (6, 0)
-        for y, n, first in (
-            (MARGIN, BLOCK, x * of_x),
-            (0, MARGIN, rim + head * GROUP),
-            (MARGIN + BLOCK, MARGIN, rim + tail * GROUP),
-        ):
-            target = first + group * BLOCK * GROUP + plane
-            yield (z * SIDE + y) * SIDE + x, SIDE, target, GROUP, n
+        yield from moves_of_plane(z * SIDE**2, group * BLOCK * GROUP + plane, SIDE * of_x, of_x, GROUP)
 
 
 _MOVES = tuple(_moves())
@@ -95,15 +86,14 @@ def _encode_program(geometry: WindowGeometry, limits: Any, volume: Any, *referen
 
     Args:
         geometry: of the volume.
-        limits: float32 (2,), see ``limits_of_voxels``.
+        limits: float32 (2,), minimum and maximum.
         volume: float32 (20, 80, width), see ``window_of_volume``.
-        *references: what ``_first_layer`` returns; parts of the other layers; float32 (2, 8, blocks along x,
-            latents), the result; both parts of blocks, int8 (1728, 128 · tiles); products of the first layer,
-            float32 (units, 128 · tiles).
+        *references: what ``prepare_encoder`` returns; float32 (2, 8, blocks along x, latents), the result;
+            voxels of blocks, int8 (1728, 128 · tiles); products of the first layer, float32 (units,
+            128 · tiles).
     """
     kernel, factor, bias, *layers, latents, voxels, products = references
     limits = limits_of_voxels(limits[0], limits[1])
-    previous = products[...]
 
     def multiply_column(column: int) -> None:
         for layer in range(LAYERS):
@@ -111,22 +101,13 @@ def _encode_program(geometry: WindowGeometry, limits: Any, volume: Any, *referen
             lanes = slice(tile * LANES, (tile + 1) * LANES)
             products[:, lanes] = multiply(kernel[...], voxels[:, lanes]).astype(jnp.float32) * factor[...]
 
-    def layers_of(which=None):
-        values = apply_layers(layers, split(activate(previous + bias[...])), is_last_linear=True)
-        for index in range(LAYERS*geometry.columns):
-            layer,column=divmod(index,geometry.columns)
-            lanes=slice(index * LANES, (index + 1) * LANES)
-            blocks = from_lanes(values[:,lanes]).reshape(TILE_Y, TILE_X, -1)
-            latents[layer, :, column * TILE_X : (column + 1) * TILE_X, :] = blocks
-    import os
-    V=os.environ.get('NVE','1')
+    values = apply_layers(layers, split(activate(products[...] + bias[...])), is_last_linear=True)
+    for index, (layer, column) in enumerate(itertools.product(range(LAYERS), range(geometry.columns))):
+        blocks = from_lanes(values[:, index * LANES : (index + 1) * LANES]).reshape(TILE_Y, TILE_X, -1)
+        latents[layer, :, column * TILE_X : (column + 1) * TILE_X, :] = blocks
+
     columns = []
-    if V=='1': layers_of()
     for column in range(geometry.columns):
-        if V=='4': layers_of([2*column,2*column+1])
         multiply_column(column)
-        if V=='3': layers_of([2*column,2*column+1])
         columns.append(read_column(geometry, limits, volume, column))
-    if V=='2': layers_of()
     voxels[...] = add_margins(columns)
-    if V=='0': layers_of()

@@ -127,9 +127,7 @@ def _to_bytes(words: Sequence[jax.Array], layer: int) -> jax.Array:
     return to_bytes(jnp.concatenate(groups))
 
 
-def _read_words(
-    geometry: WindowGeometry, limits: Any, volume: Any, row: int, column: int
-) -> jax.Array:
+def _read_words(geometry: WindowGeometry, limits: Any, volume: Any, row: int, column: int) -> jax.Array:
     """Read eight rows of all planes: int32 (groups of planes, 8, 128)."""
     from jax.experimental import pallas
 
