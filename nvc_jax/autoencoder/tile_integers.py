@@ -46,8 +46,8 @@ def dither(shape: tuple[int, ...], first_plane: int = 0) -> jax.Array:
         first_plane: place of the first plane along z.
     """
     z, y, x = (lax.broadcasted_iota(jnp.int32, shape, axis) for axis in range(3))
-    odd = x ^ (z + first_plane)
-    eighths = ((odd ^ y) & 1) * 4 + (odd & 1) * 2 + (y & 1)
+    z = z + first_plane
+    eighths = ((x ^ y ^ z) & 1) * 4 + ((x ^ z) & 1) * 2 + (z & 1)
     return eighths.astype(jnp.float32) * (1 / 8) - 7 / 16
 
 
