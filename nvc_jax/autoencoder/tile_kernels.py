@@ -44,7 +44,7 @@ from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 
 
 def can_run(model: BlockAutoencoder, shape: Shape3) -> bool:
-    """Tell whether the kernels code volumes of a shape by a model, in three passes of bfloat16."""
+    """Tell whether the kernels code volumes of a shape by a model."""
     return suits_kernels(model, shape, PROGRAM_SHAPE)
 
 

@@ -1,7 +1,7 @@
 """Blocks with margins, read from where they lie in the volume, within kernels of TPUs.
 
-Voxels become integers of fifteen bits, of which a word holds one part of four planes (``tile_integers``). So
-what brings voxels to the lanes of their blocks moves four of them at a time.
+Voxels become integers of eight bits, and a word holds those of four planes (``tile_integers``). So what
+brings voxels to the lanes of their blocks moves four of them at a time.
 """
 
 import itertools
