@@ -19,16 +19,20 @@ from common import VARIANTS, free_programs, table, unit_volume, volumes, write_r
 from jax import lax
 
 import nvc_jax
-from nvc_jax.autoencoder import whole_volume
+from nvc_jax.autoencoder import tile_integers, whole_volume
 from nvc_jax.autoencoder.arithmetic import FLOAT32, Arithmetic, arithmetic_of_gpus
 from nvc_jax.autoencoder.encoded import EncodedLatents
-from nvc_jax.autoencoder.networks import bind
+from nvc_jax.autoencoder.networks import DenseAutoencoder, bind
+from nvc_jax.autoencoder.tile_integers import LARGEST_VOXEL
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
 
 BFLOAT16_BITS, TF32_BITS = 7, 10
 """Stored bits of the significands."""
 EXPONENT_BITS = 8
+LEAST_VOXELS = 512
+"""Voxels of the smallest block: other layers have fewer inputs and outputs."""
+TPU_KERNELS = "TPUs in memory (8 bits, bfloat16)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +70,36 @@ class HalfArithmetic(Arithmetic):
         return functools.reduce(jnp.matmul, rounded)
 
 
+@dataclasses.dataclass(frozen=True)
+class KernelArithmetic(RoundedArithmetic):
+    """Arithmetic of the kernels of TPUs: voxels and the first layer of eight bits, the last of bfloat16.
+
+    ``code`` rounds voxels and the first layer's kernel, which float32 then multiplies. Layers are told apart
+    by their shapes: no other has as many inputs or outputs as a block has voxels.
+
+    Attributes:
+        has_rest_of_last: whether what the last layer's kernel lost is multiplied, too.
+    """
+
+    has_rest: bool = True
+    has_rest_of_last: bool = False
+
+    def multiply(self, rows: jax.Array, kernel: jax.Array) -> jax.Array:
+        """Multiply rows (n, k) by a kernel (k, m)."""
+        if kernel.shape[0] >= LEAST_VOXELS:
+            return rows @ kernel
+        if kernel.shape[1] < LEAST_VOXELS:
+            return super().multiply(rows, kernel)
+        row, (column, rest) = self._split(rows)[0], self._split(kernel)
+        return row @ column + row @ rest if self.has_rest_of_last else row @ column
+
+
 ARITHMETICS: dict[str, Arithmetic] = {
     "float32": arithmetic_of_gpus(FLOAT32),
     "GPUs in memory (float16)": HalfArithmetic(is_half=True),
     "TF32": RoundedArithmetic(bits=TF32_BITS),
-    "TPUs in memory (bfloat16, three passes)": RoundedArithmetic(has_rest=True),
+    TPU_KERNELS: KernelArithmetic(),
+    "bfloat16, three passes": RoundedArithmetic(has_rest=True),
     "bfloat16, one pass": RoundedArithmetic(),
 }
 """By name; the first is what the others are compared with."""
@@ -79,8 +108,16 @@ ARITHMETICS: dict[str, Arithmetic] = {
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def code(config: ModelConfig, arithmetic: Arithmetic, params: Params, volume: jax.Array) -> jax.Array:
     """Encode and decode a volume in [0, 1]."""
+    if isinstance(arithmetic, KernelArithmetic):
+        has_margin = getattr(config, "margin", 0) > 0
+        arithmetic = dataclasses.replace(arithmetic, has_rest_of_last=not has_margin)
     model = bind(config, params, arithmetic)
     low, high = jnp.float32(0), jnp.float32(1)
+    if isinstance(arithmetic, KernelArithmetic) and isinstance(model, DenseAutoencoder):
+        kernel, side = model.encoder[0].kernel[...], model.config.side
+        integers, scale = tile_integers.round_kernel(kernel.reshape(side, side**2, -1))
+        model.encoder[0].kernel[...] = integers.reshape(kernel.shape) * scale
+        volume = jnp.floor(volume * LARGEST_VOXEL + tile_integers.dither(volume.shape) + 0.5) / LARGEST_VOXEL
     latents = whole_volume.encode(model, volume, low, high)
     depth, height, width = volume.shape
     encoded = EncodedLatents(

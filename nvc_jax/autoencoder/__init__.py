@@ -8,10 +8,10 @@ CPUs, ``whole_volume`` for GPUs, with the kernels ``group_first_layer`` and ``gr
 ``group_indices``, and for TPUs ``tile_layout``, with the kernels ``tile_kernels``, ``tile_range``
 and, for blocks with margins, ``tile_window_encoder`` with ``tile_window_reader``, and ``tile_blend_decoder``
 with ``tile_blending`` and ``tile_writer``. All these share ``tile_programs``, ``tile_operations``,
-``tile_layers``, ``tile_integers`` and ``tile_windows``. Then come ``chunk_encoder`` and ``chunk_decoder``
-(chunks of containers), and ``model``, which offers all this to the rest of the package. The folder
-``training`` trains them. The package imports ``core``, ``native``, ``io``, ``entropy``, ``training`` and
-``chunks``; it knows neither spectral models nor containers.
+``tile_layers``, ``tile_integers``, ``tile_parameters`` and ``tile_windows``. Then come ``chunk_encoder`` and
+``chunk_decoder`` (chunks of containers), and ``model``, which offers all this to the rest of the package.
+The folder ``training`` trains them. The package imports ``core``, ``native``, ``io``, ``entropy``,
+``training`` and ``chunks``; it knows neither spectral models nor containers.
 """
 
 from typing import TYPE_CHECKING

@@ -19,8 +19,9 @@ FAST = "fast"
 """Precision of products in memory: the 11 bits of TF32 and float16 on GPUs, three passes of bfloat16 on TPUs.
 
 With 11 bits, the shipped models lose at most 0.01 dB of PSNR. With the 8 bits of one pass of bfloat16, which
-JAX would take on TPUs by itself, they lose up to 0.2 dB (``benchmarks/precision.py``). Kernels of TPUs for
-models with margins multiply integers of 15 bits in the widest layers (``tile_integers``).
+JAX would take on TPUs by itself, they lose up to 0.2 dB (``benchmarks/precision.py``). Kernels of TPUs
+multiply integers of 8 bits in the first layer, whose errors cancel (``tile_integers``), and take one or two
+passes of bfloat16 in the last one.
 """
 
 LARGEST_HALF = float(jnp.finfo(jnp.float16).max)

@@ -7,18 +7,16 @@ decodes the rim.
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from nvc_jax.autoencoder.encoded import EncodedLatents
 from nvc_jax.autoencoder.networks import DenseAutoencoder
 from nvc_jax.autoencoder.tile_blending import (
-    LARGEST_WORD,
     PLANES,
     ROWS,
     BlendGeometry,
@@ -28,10 +26,10 @@ from nvc_jax.autoencoder.tile_blending import (
     swap_sides,
     swap_tiles,
 )
-from nvc_jax.autoencoder.tile_integers import PART, multiply, to_integers
-from nvc_jax.autoencoder.tile_layers import apply_layers, bias_of, make_layers
-from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, TILE_X, TILE_Y, split, to_lanes
-from nvc_jax.autoencoder.tile_windows import LAYERS, MARGIN, SIDE, VMEM_BYTES, arrange
+from nvc_jax.autoencoder.tile_layers import decode_hidden
+from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, TILE_X, TILE_Y, multiply_once, to_lanes
+from nvc_jax.autoencoder.tile_parameters import Move, prepare_decoder
+from nvc_jax.autoencoder.tile_windows import LAYERS, MARGIN, SIDE, VMEM_BYTES, moves_of_plane
 from nvc_jax.autoencoder.tile_writer import Writer
 from nvc_jax.core.normalization import denormalize
 from nvc_jax.core.shapes import check_shape
@@ -52,8 +50,8 @@ def decode(model: DenseAutoencoder, encoded: EncodedLatents, *, interpret: bool 
     row = (geometry.columns * TILE_X, model.config.latent_dim)
     is_float32 = encoded.dtype == "float32"
     low, high = (encoded.minimum, encoded.maximum) if is_float32 else (jnp.float32(0), jnp.float32(1))
-    limits = jnp.stack([low, high, high * (1 / LARGEST_WORD) - low * (1 / LARGEST_WORD)])
-    layers = (*make_layers(list(model.decoder)), *_last_layer(model))
+    limits = jnp.stack([low, high, high * 0.5 - low * 0.5])
+    layers = prepare_decoder(model, _MOVES, n_parts=1, factor=0.5, interpret=interpret)
     n_lanes, units = geometry.tiles * LANES, model.output.kernel[...].shape[0]
     volume = pallas.pallas_call(
         functools.partial(_decode_program, geometry),
@@ -69,8 +67,7 @@ def decode(model: DenseAutoencoder, encoded: EncodedLatents, *, interpret: bool 
             tpu.VMEM((2, depth, height, width), jnp.float32),
             tpu.VMEM((LAYERS + 1, 2 * MARGIN, height, width), jnp.float32),
             tpu.SemaphoreType.DMA((2,)),
-            tpu.VMEM((2 * units, n_lanes), jnp.int8),
-            tpu.VMEM((1, n_lanes), jnp.float32),
+            tpu.VMEM((units, n_lanes), jnp.bfloat16),
         ],
         compiler_params=tpu.CompilerParams(dimension_semantics=("arbitrary",), vmem_limit_bytes=VMEM_BYTES),
         interpret=interpret,
@@ -99,24 +96,16 @@ def _windows(geometry: BlendGeometry, row: tuple[int, int]) -> list[Any]:
     ]
 
 
-def _last_layer(model: DenseAutoencoder) -> tuple[jax.Array, ...]:
-    """Prepare the last layer, for ``tanh`` of half of its outputs.
+def _moves() -> Iterator[Move]:
+    """Get the moves of the last layer's rows from the order of blocks to that of registers, part by part."""
+    for z in range(SIDE):
+        part, plane = divmod(z, PLANES)
+        core = part * ROWS + plane * SIDE * BLOCK
+        rim = part * ROWS + PLANES * SIDE * BLOCK + plane * (SIDE // 2) * BLOCK
+        yield from moves_of_plane(z * SIDE**2, core, rim - core, BLOCK, 1)
 
-    Returns:
-        First parts of its kernel, int8 (1728, units); second and first parts beside each other, int8
-        (1728, 2 · units); the factor of second parts, float32 (1, 128); the bias, float32 (1728, 128).
-    """
-    planes = np.arange(SIDE**3).reshape(SIDE // PLANES, PLANES, SIDE, SIDE)
-    parts = [part.reshape(SIDE // PLANES, -1) for part in arrange(planes)]
-    places = np.concatenate(parts, axis=1).ravel()
-    kernel, bias = model.output.kernel[...].T * 0.5, bias_of(model.output).reshape(-1, 1) * 0.5
-    kernel, bias = (
-        jnp.take(part, places, axis=0, mode="clip", unique_indices=True) for part in (kernel, bias)
-    )
-    integers = to_integers(kernel, axis=None)
-    both = jnp.concatenate([integers.second, integers.first], axis=1)
-    factor = jnp.broadcast_to(integers.scale * PART, (1, LANES))
-    return integers.first, both, factor, jnp.broadcast_to(bias, (len(bias), LANES))
+
+_MOVES = tuple(_moves())
 
 
 def _decode_program(geometry: BlendGeometry, limits: Any, *references: Any) -> None:
@@ -124,44 +113,52 @@ def _decode_program(geometry: BlendGeometry, limits: Any, *references: Any) -> N
 
     Args:
         geometry: of the volume.
-        limits: float32 (3,), minimum, maximum, and difference of two numbers of a word.
-        *references: latents of the program, of the row before it along y, and of that after it; parts of the
-            hidden layers; what ``_last_layer`` returns; the volume, the result; two buffers of its planes;
-            what the next program along z overlaps; semaphores of the buffers.
+        limits: float32 (3,), minimum, maximum, and half of their difference.
+        *references: latents of the program, of the row before it along y, and of that after it; what
+            ``prepare_decoder`` returns; the volume, the result; two buffers of its planes; what the next
+            program along z overlaps; semaphores of the buffers; hidden values of blocks, bfloat16.
     """
     from jax.experimental import pallas
 
-    *inputs, volume, buffers, kept, semaphores, operands, scales = references
-    latents, layers, (kernel, kernel_both, factor, bias) = inputs[:3], inputs[3:-4], inputs[-4:]
+    *inputs, volume, buffers, kept, semaphores, operands = references
+    latents, layers, (kernel, bias) = inputs[:3], inputs[3:-2], inputs[-2:]
     step = pallas.program_id(0)
     y, z = geometry.place(step - 1)
     writer = Writer(volume, buffers, semaphores, y)
     pallas.when(z >= 2)(lambda: writer.wait(z - 2))
-    units = kernel.shape[1]
     n_lanes = LAYERS * geometry.columns * LANES
     n_core = PLANES * SIDE * BLOCK
 
     def decode_rows(first: int, n_rows: int, lanes: slice) -> list[jax.Array]:
         """Decode some voxels of blocks, in [-1, 1]: registers of each tile, float32 (n_rows / 8, 8, 128)."""
         rows = slice(first, first + n_rows)
-        products = multiply(kernel[rows, :], operands[:units, lanes]) << 7
-        products += multiply(kernel_both[rows, :], operands[:, lanes])
-        outputs = products.astype(jnp.float32) * scales[:, lanes]
+        outputs = multiply_once(kernel[rows, :], operands[:, lanes])
         return [
             jnp.tanh(outputs[:, lane : lane + LANES] + bias[rows, :]).reshape(-1, BLOCK, LANES)
             for lane in range(0, outputs.shape[1], LANES)
         ]
 
-    for part in reversed(range(SIDE // PLANES)):  # a layer's first planes need the last ones of that before
-        first = part * ROWS
-        tiles = decode_rows(first, ROWS, slice(0, n_lanes))
-        sides = decode_rows(first + n_core, ROWS - n_core, slice(n_lanes, None))
+    def decode_column(part: int, column: int) -> jax.Array:
+        """Decode a part of a column of tiles: registers, float32 (layers, 72, 8, 128)."""
+        tiles = range(column, LAYERS * geometry.columns, geometry.columns)
+        return jnp.concatenate(
+            [jnp.stack(decode_rows(part * ROWS, ROWS, slice(t * LANES, (t + 1) * LANES))) for t in tiles]
+        )
+
+    def decode_sides(part: int) -> list[jax.Array]:
+        return decode_rows(part * ROWS + n_core, ROWS - n_core, slice(n_lanes, None))
+
+    # A layer's first planes need the last ones of that before. The next part is decoded while one is blended.
+    parts = [*reversed(range(SIDE // PLANES))]
+    columns = [decode_column(parts[0], column) for column in range(geometry.columns)]
+    sides = decode_sides(parts[0])
+    for part, following in itertools.zip_longest(parts, parts[1:]):
         words_of_sides = [swap_sides(geometry, tile, registers) for tile, registers in enumerate(sides)]
+        of_columns, columns = columns, []
         for column in range(geometry.columns):
-            of_columns = [
-                jnp.stack([tiles[layer * geometry.columns + c] for layer in range(LAYERS)])
-                for c in range(geometry.columns)
-            ]
+            if following is not None:
+                columns.append(decode_column(following, column))
+                sides = sides if column else decode_sides(following)
             cores, rims = swap_tiles(geometry, of_columns, column)
             ends = [
                 jnp.stack([words_of_sides[t][r] for t, r in rows])
@@ -172,12 +169,9 @@ def _decode_program(geometry: BlendGeometry, limits: Any, *references: Any) -> N
             ]
             planes = blend_along_y(geometry, y, cores, [ends[0], *rims, ends[1]])
             blend_along_z(geometry, z, (limits, buffers, kept), planes, part, column)
+    hidden = decode_hidden(layers, _read_latents(geometry, *latents))
+    operands[...] = hidden.astype(jnp.bfloat16)
     pallas.when(step > 0)(lambda: writer.start(z))
-    tiles = [to_lanes(tile) for tile in _read_latents(geometry, *latents)]
-    values = apply_layers(layers, split(jnp.concatenate(tiles)), is_first_transposed=True)
-    hidden = to_integers(values, axis=0)
-    operands[...] = jnp.concatenate([hidden.first, hidden.second])
-    scales[...] = hidden.scale * factor[:, :1]
 
     @pallas.when((step > 0) & (z == geometry.programs[1] - 1))
     def _end() -> None:
@@ -188,34 +182,32 @@ def _decode_program(geometry: BlendGeometry, limits: Any, *references: Any) -> N
         writer.finish(z + 1)
 
 
-def _read_latents(geometry: BlendGeometry, latents: Any, before: Any, after: Any) -> list[jax.Array]:
-    """Read the latents of a program's tiles, and of those beside it: float32 (128, latents) of each."""
+def _read_latents(geometry: BlendGeometry, latents: Any, before: Any, after: Any) -> jax.Array:
+    """Read the latents of a program's tiles, and of those beside it, in the order of lanes: (n, latents)."""
     from jax.experimental import pallas
 
     y, z = geometry.place(pallas.program_id(0))
 
-    def read(reference: Any, layer: int, column: int) -> jax.Array:
-        """Read rows of blocks; those that the volume does not have are 0."""
-        blocks = reference[layer, :, column * TILE_X : (column + 1) * TILE_X, :]
-        blocks = blocks.reshape(-1, blocks.shape[-1])
-        place = lax.broadcasted_iota(jnp.int32, blocks.shape, 0)
-        places = (
-            (z * LAYERS + layer, LAYERS),
-            (y * TILE_Y + (place >> 4), TILE_Y),
-            (column * TILE_X + (place & TILE_X - 1), geometry.columns * TILE_X),
-        )
-        for (own, of_program), length in zip(places, geometry.grid, strict=True):
-            if length % of_program:
-                blocks = jnp.where(own < length, blocks, 0.0)
+    def mask(blocks: jax.Array, own: tuple[Any, Any, Any]) -> jax.Array:
+        """Replace blocks that the volume does not have by 0."""
+        of_program = (LAYERS, TILE_Y, geometry.columns * TILE_X)
+        for place, n, length in zip(own, of_program, geometry.grid, strict=True):
+            if length % n:
+                blocks = jnp.where(place < length, blocks, 0.0)
         return blocks
 
     parts = list(itertools.product(range(LAYERS), range(geometry.columns)))
-    tiles = [read(latents, *part) for part in parts]
-    row_of = {
-        geometry.side_row(layer, is_after, column): read(after if is_after else before, layer, column)
-        for (layer, column), is_after in itertools.product(parts, (False, True))
-    }
+    tiles, row_of = [], {}
+    place = lax.broadcasted_iota(jnp.int32, (LANES, latents.shape[-1]), 0)
+    for layer, column in parts:
+        own = (z * LAYERS + layer, y * TILE_Y + (place & TILE_Y - 1), column * TILE_X + (place >> 3))
+        rows = [latents[layer, :, column * TILE_X + x, :] for x in range(TILE_X)]
+        tiles.append(mask(jnp.concatenate(rows), own))
+        for is_after, reference in enumerate((before, after)):
+            own = (z * LAYERS + layer, y * TILE_Y, column * TILE_X + place[:TILE_X])
+            row = mask(reference[layer, 0, column * TILE_X : (column + 1) * TILE_X, :], own)
+            row_of[geometry.side_row(layer, is_after > 0, column)] = row
     unused = jnp.zeros_like(row_of[0, 0])
     for tile in range(geometry.side_tiles):
-        tiles.append(jnp.concatenate([row_of.get((tile, row), unused) for row in range(TILE_Y)]))
-    return tiles
+        tiles.append(to_lanes(jnp.concatenate([row_of.get((tile, row), unused) for row in range(TILE_Y)])))
+    return jnp.concatenate(tiles)

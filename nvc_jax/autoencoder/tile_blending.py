@@ -29,9 +29,10 @@ from nvc_jax.core.shapes import Shape3
 PLANES = 4
 """Planes of blocks that are decoded at a time: their cores take two words, and their rims one."""
 ROWS = PLANES * SIDE**2
-LARGEST_WORD = (1 << 16) - 1
-OFFSET, BITS_OF_OFFSET = float(1 << 23), 0x4B000000
-"""A float32 from this number on is an integer, which the lowest bits are."""
+MIDDLE = 769.0
+"""Numbers in [-1, 1] are kept with this sum, of which float32 has 14 bits behind the point."""
+LOWEST, BITS_OF_LOWEST = 768.0, 0x44400000
+"""The sum for -1, whose lowest sixteen bits are 0."""
 _EXISTS = np.ones(1, np.float32)
 WEIGHTS = np.add(*neighbour_weights(BLOCK, MARGIN, _EXISTS, _EXISTS, axis=0)).tolist()
 """Weights of a neighbour in the voxels of a core along an axis."""
@@ -227,24 +228,23 @@ def blend_along_z(
 
 
 def restore(limits: Any, values: jax.Array) -> jax.Array:
-    """Map numbers of words, with their offset, to the range of the volume."""
-    return jnp.minimum(limits[0] + (values - OFFSET) * limits[2], limits[1])
+    """Map numbers in [-1, 1], with ``MIDDLE`` added, to the range of the volume."""
+    return jnp.minimum(limits[0] + (values - LOWEST) * limits[2], limits[1])
 
 
 def _to_words(planes: jax.Array) -> jax.Array:
-    """Round numbers in [-1, 1] to sixteen bits, two planes to a word: int32 (layers, planes / 2, 8, 128)."""
+    """Round numbers in [-1, 1] to fifteen bits, two planes to a word: int32 (layers, planes / 2, 8, 128)."""
     from jax.experimental.pallas import tpu
 
-    numbers = planes * (LARGEST_WORD / 2) + (OFFSET + LARGEST_WORD / 2)
-    bits = tpu.bitcast(numbers.reshape(-1, LANES), jnp.int32)
+    bits = tpu.bitcast((planes + MIDDLE).reshape(-1, LANES), jnp.int32)
     pairs = bits.reshape(len(planes), PLANES // 2, 2, BLOCK, LANES)
-    return (pairs[:, :, 0] & LARGEST_WORD) | (pairs[:, :, 1] << 16)
+    return (pairs[:, :, 0] & 0xFFFF) | (pairs[:, :, 1] << 16)
 
 
 def _of_words(words: jax.Array, half: int) -> jax.Array:
-    """Get one of both numbers of words, with ``OFFSET``: float32."""
+    """Get one of both numbers of words, with ``MIDDLE`` added: float32."""
     from jax.experimental.pallas import tpu
 
-    numbers = lax.shift_right_logical(words, jnp.full_like(words, 16)) if half else words & LARGEST_WORD
-    bits = (numbers | BITS_OF_OFFSET).reshape(-1, LANES)
+    numbers = lax.shift_right_logical(words, jnp.full_like(words, 16)) if half else words & 0xFFFF
+    bits = (numbers | BITS_OF_LOWEST).reshape(-1, LANES)
     return tpu.bitcast(bits, jnp.float32).reshape(words.shape)

@@ -9,7 +9,15 @@ from flax import nnx
 from jax import lax
 
 from nvc_jax.autoencoder.networks import LEAKY_SLOPE, BlockAutoencoder, DenseAutoencoder
-from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, Parts, multiply, split, swap_lanes
+from nvc_jax.autoencoder.tile_operations import (
+    BLOCK,
+    LANES,
+    Parts,
+    multiply,
+    multiply_once,
+    split,
+    swap_lanes,
+)
 from nvc_jax.core.platforms import may_use_tpu_kernels
 from nvc_jax.core.shapes import Shape3
 
@@ -45,38 +53,37 @@ def bias_of(layer: nnx.Linear) -> jax.Array:
     return layer.bias[...]
 
 
-def make_layer(kernel: jax.Array, bias: jax.Array) -> Layer:
-    """Prepare a layer for the kernels; ``kernel`` is float32 (inputs, outputs)."""
-    first, rest = split(kernel.T)
-    return first, rest, bias.reshape(kernel.shape[1], -1)
+def decode_hidden(references: Sequence[Any], latents: jax.Array) -> jax.Array:
+    """Decode latents up to the last hidden layer: float32 (outputs, n).
+
+    The latents are few, so the three passes of the first layer fit beside each other into one or two.
+
+    Args:
+        references: the first kernel's parts for the products of three passes beside each other, bfloat16
+            (outputs, 3 · inputs), and its bias, float32 (outputs, 1); the parts of the other layers.
+        latents: float32 (n, inputs), blocks in the order of lanes.
+    """
+    kernel, bias, *layers = references
+    first, rest = split(latents)
+    in_passes = jnp.concatenate([first, rest, first], axis=1)
+    sums = multiply_once(kernel[...], in_passes, transposes_right=True)
+    outputs = activate(sums + bias[...])
+    return apply_layers(layers, split(outputs)) if layers else outputs
 
 
-def make_layers(layers: Sequence[nnx.Linear]) -> tuple[jax.Array, ...]:
-    """Prepare layers: their parts, one layer after the other."""
-    return tuple(part for layer in layers for part in make_layer(layer.kernel[...], bias_of(layer)))
-
-
-def apply_layers(
-    references: Sequence[Any],
-    values: Parts,
-    *,
-    is_last_linear: bool = False,
-    is_first_transposed: bool = False,
-) -> jax.Array:
-    """Apply layers to the blocks in lanes: float32 (outputs, 128).
+def apply_layers(references: Sequence[Any], values: Parts, *, is_last_linear: bool = False) -> jax.Array:
+    """Apply layers to the blocks in lanes: float32 (outputs, n).
 
     Args:
         references: the parts of each layer, one layer after the other.
-        values: parts of inputs (inputs, 128), or transposed.
+        values: parts of inputs (inputs, n).
         is_last_linear: whether the last layer has no leaky ReLU.
-        is_first_transposed: whether the inputs are transposed.
     """
     outputs, n_layers = jnp.zeros((1, LANES), jnp.float32), len(references) // 3
     for index in range(n_layers):
         kernel, rest, bias = references[3 * index : 3 * index + 3]
         values = split(outputs) if index else values
-        transposes = is_first_transposed and index == 0
-        outputs = multiply((kernel[...], rest[...]), values, transposes_right=transposes) + bias[...]
+        outputs = multiply((kernel[...], rest[...]), values) + bias[...]
         if not (is_last_linear and index == n_layers - 1):
             outputs = activate(outputs)
     return outputs
@@ -84,13 +91,11 @@ def apply_layers(
 
 def activate(outputs: jax.Array) -> jax.Array:
     """Apply the leaky ReLU."""
-    return jnp.where(outputs >= 0, outputs, LEAKY_SLOPE * outputs)
+    return jnp.maximum(outputs, LEAKY_SLOPE * outputs)
 
 
 def swap_in_kernel(registers: Sequence[jax.Array]) -> list[jax.Array]:
-    """Swap lanes of arrays (…, 128) as ``swap_lanes`` does, by the rotation that TPUs have."""
-    from jax.experimental.pallas import tpu
-
+    """Swap lanes of arrays (…, 128) as ``swap_lanes`` does, by the permutation of lanes that TPUs have."""
     shape = registers[0].shape
-    swapped = swap_lanes([array.reshape(-1, LANES) for array in registers], tpu.roll)
+    swapped = swap_lanes([array.reshape(-1, LANES) for array in registers])
     return [array.reshape(shape) for array in swapped]

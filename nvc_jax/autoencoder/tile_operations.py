@@ -6,7 +6,6 @@ register are voxels along x. In matrix products, they are the blocks of a tile, 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,55 +31,51 @@ def split(values: jax.Array, n: int = 2) -> Parts:
     return tuple(parts)
 
 
-def multiply(left: Parts, right: Parts, *, transposes_right: bool = False) -> jax.Array:
-    """Multiply (n, k) by (k, m), or by (m, k) transposed, in three passes: float32 (n, m).
+def multiply(left: Parts, right: Parts) -> jax.Array:
+    """Multiply (n, k) by (k, m) in three passes: float32 (n, m).
 
     The product of both rests is left out, as by ``jax.lax.Precision.HIGH``.
     """
     (first, first_rest), (second, second_rest) = left, right
-    rests = _multiply(first, second_rest, transposes_right) + _multiply(first_rest, second, transposes_right)
-    return _multiply(first, second, transposes_right) + rests
+    rests = multiply_once(first, second_rest) + multiply_once(first_rest, second)
+    return multiply_once(first, second) + rests
 
 
-def swap_lanes(registers: Sequence[jax.Array], roll: Any = jnp.roll) -> list[jax.Array]:
-    """Swap the index of eight arrays (8, 128) with the lowest three bits of the lane; its own inverse.
+def multiply_once(left: jax.Array, right: jax.Array, *, transposes_right: bool = False) -> jax.Array:
+    """Multiply bfloat16 (n, k) by bfloat16 (k, m), or by (m, k) transposed, in one pass: float32 (n, m)."""
+    contracted = (((1,), (1 if transposes_right else 0,)), ((), ()))
+    return lax.dot_general(left, right, contracted, preferred_element_type=jnp.float32)
 
-    Args:
-        registers: float32.
-        roll: rotates an array by a number of entries along an axis; in kernels, ``tpu.roll`` of Pallas.
-    """
+
+def swap_lanes(registers: Sequence[jax.Array]) -> list[jax.Array]:
+    """Swap the index of eight arrays (n, 128) with the lowest three bits of the lane; its own inverse."""
     registers = list(registers)
     lane = lax.broadcasted_iota(jnp.int32, registers[0].shape, 1)
     for bit in (1, 2, 4):
-        is_low = lane & bit == 0
+        is_low, partner = lane & bit == 0, lane ^ bit
         for low in (index for index in range(BLOCK) if not index & bit):
             one, other = registers[low], registers[low | bit]
-            registers[low] = jnp.where(is_low, one, roll(other, bit, 1))
-            registers[low | bit] = jnp.where(is_low, roll(one, LANES - bit, 1), other)
+            moved = take_lanes(jnp.where(is_low, other, one), partner)
+            registers[low] = jnp.where(is_low, one, moved)
+            registers[low | bit] = jnp.where(is_low, moved, other)
     return registers
 
 
 def to_lanes(blocks: jax.Array) -> jax.Array:
     """Order the rows of a tile's blocks, float32 (128, k) with x last, as lanes are: exact."""
-    is_place = _is_lane_of_block(lane_axis=0)
-    return sum((_multiply(is_place, part) for part in split(blocks, 3)), jnp.zeros(blocks.shape, jnp.float32))
+    row, place = (lax.broadcasted_iota(jnp.int32, (LANES, LANES), axis) for axis in range(2))
+    is_place = jnp.where((row & TILE_Y - 1) * TILE_X + (row >> 3) == place, 1.0, 0.0).astype(jnp.bfloat16)
+    return sum(
+        (multiply_once(is_place, part) for part in split(blocks, 3)), jnp.zeros(blocks.shape, jnp.float32)
+    )
 
 
 def from_lanes(values: jax.Array) -> jax.Array:
-    """Order values in lanes, float32 (k, 128), as rows of a tile's blocks (128, k) with x last: exact."""
-    is_place = _is_lane_of_block(lane_axis=1)
-    blocks = jnp.zeros(values.shape[::-1], jnp.float32)
-    return sum((_multiply(is_place, part, True) for part in split(values, 3)), blocks)
+    """Order values in lanes, float32 (k, 128), as rows of a tile's blocks (128, k) with x last."""
+    place = lax.broadcasted_iota(jnp.int32, values.shape, 1)
+    return take_lanes(values, (place & TILE_X - 1) * TILE_Y + (place >> 4)).T
 
 
-def _is_lane_of_block(lane_axis: int) -> jax.Array:
-    """Get 1 for each lane and the block that it has, else 0: bfloat16 (128, 128)."""
-    lane = lax.broadcasted_iota(jnp.int32, (LANES, LANES), lane_axis)
-    block = lax.broadcasted_iota(jnp.int32, (LANES, LANES), 1 - lane_axis)
-    is_lane = (lane & BLOCK - 1) * TILE_X + (lane >> 3) == block
-    return jnp.where(is_lane, 1.0, 0.0).astype(jnp.bfloat16)
-
-
-def _multiply(left: jax.Array, right: jax.Array, transposes_right: bool = False) -> jax.Array:
-    contracted = (((1,), (1 if transposes_right else 0,)), ((), ()))
-    return lax.dot_general(left, right, contracted, preferred_element_type=jnp.float32)
+def take_lanes(values: jax.Array, lanes: jax.Array) -> jax.Array:
+    """Take values (n, 128) from other lanes, int32 (n, 128)."""
+    return jnp.take_along_axis(values, lanes, axis=1, mode="promise_in_bounds")

@@ -57,26 +57,24 @@ def run(
 
 
 def zero_outside(values: jax.Array, shape: Shape3, corner: Shape3) -> jax.Array:
-    """Replace values (8, 128) of a program, from ``corner`` on, by 0 outside of the volume."""
+    """Replace values (planes, 8, 128) of a program, from ``corner`` on, by 0 outside of the volume."""
     from jax.experimental import pallas
 
-    for axis, offset in enumerate((None, 0, 1)):
+    for axis in range(3):
         if shape[axis] % PROGRAM_SHAPE[axis]:
             place = pallas.program_id(axis) * PROGRAM_SHAPE[axis] + corner[axis]
-            position = place + (
-                0 if offset is None else lax.broadcasted_iota(jnp.int32, values.shape, offset)
-            )
+            position = place + lax.broadcasted_iota(jnp.int32, values.shape, axis)
             values = jnp.where(position < shape[axis], values, 0.0)
     return values
 
 
 def zero_missing(blocks: jax.Array, grid: Shape3, layer: int, column: int) -> jax.Array:
-    """Replace the latents (128, n) of a tile's blocks that the volume does not have by 0."""
+    """Replace the latents (128, n) of blocks that the volume does not have by 0; blocks are as lanes are."""
     from jax.experimental import pallas
 
     row = lax.broadcasted_iota(jnp.int32, blocks.shape, 0)
     corner = [pallas.program_id(axis) * length for axis, length in enumerate(PROGRAM_BLOCKS)]
-    places = (corner[0] + layer, corner[1] + (row >> 4), corner[2] + column + (row & TILE_X - 1))
+    places = (corner[0] + layer, corner[1] + (row & TILE_Y - 1), corner[2] + column + (row >> 3))
     for place, length, of_program in zip(places, grid, PROGRAM_BLOCKS, strict=True):
         if length % of_program:
             blocks = jnp.where(place < length, blocks, 0.0)

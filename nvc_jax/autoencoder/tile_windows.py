@@ -7,16 +7,17 @@ the inner ones. Rows 0 and 1 overlap the first rows of the next block along y, a
 last of the previous one. The rim of an odd x is turned by four rows.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from nvc_jax.autoencoder.networks import BlockAutoencoder
 from nvc_jax.autoencoder.tile_layers import suits_kernels
 from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, TILE_Y
+from nvc_jax.autoencoder.tile_parameters import Move
 from nvc_jax.core.shapes import Shape3
 
 MARGIN = 2
@@ -39,13 +40,22 @@ def can_run(model: BlockAutoencoder, shape: Shape3) -> bool:
     return is_margin_of_kernels and shape[2] <= LARGEST_WIDTH
 
 
-def arrange(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Order the voxels of blocks (…, 12, 12, 12) by z, x and y: cores (…, z, 12, 8), rims (…, z, 6, 8)."""
-    core = voxels[..., MARGIN:-MARGIN, :].swapaxes(-1, -2)
-    head, tail = voxels[..., :MARGIN, :], voxels[..., -MARGIN:, :]
-    even, odd = slice(0, None, 2), slice(1, None, 2)
-    rim = [tail[..., even], head[..., odd], tail[..., odd], head[..., even]]
-    return core, np.concatenate(rim, axis=-2).swapaxes(-1, -2)
+def moves_of_plane(source: int, target: int, to_rim: int, of_x: int, of_y: int) -> Iterator[Move]:
+    """Get the moves of a plane's voxels, ordered by y and x, to the order of registers.
+
+    Args:
+        source: place of the first voxel.
+        target: of the first register.
+        to_rim: from there to the first register of the rim.
+        of_x: from one register to the next along x.
+        of_y: from one row of a register to the next.
+    """
+    for y in range(BLOCK):
+        yield source + (y + MARGIN) * SIDE, 1, target + y * of_y, of_x, SIDE
+    for is_odd, (head, tail) in enumerate([(BLOCK - MARGIN, 0), (MARGIN, BLOCK // 2)]):
+        for y, row in itertools.product(range(MARGIN), (head, tail)):
+            of_block = y + (MARGIN + BLOCK if row == tail else 0)
+            yield source + of_block * SIDE + is_odd, 2, target + to_rim + (row + y) * of_y, of_x, SIDE // 2
 
 
 def rows_and_lanes() -> tuple[jax.Array, jax.Array]:

@@ -4,6 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rounded_models import (
+    LIMITS,
+    draw_latents,
+    draw_volume,
+    make_exact,
+    round_decoder,
+    round_encoder,
+    round_volume,
+)
 
 from nvc_jax.autoencoder import tile_kernels, tile_layout
 from nvc_jax.autoencoder.arithmetic import FAST, FLOAT32, Arithmetic, arithmetic_of_tpus
@@ -12,7 +21,6 @@ from nvc_jax.autoencoder.encoded import EncodedLatents
 from nvc_jax.autoencoder.networks import DenseAutoencoder, bind, init_params
 from nvc_jax.core.model import ModelConfig
 
-LIMITS = (jnp.float32(-3), jnp.float32(3))
 PLAIN = DenseConfig(hidden_sizes=(24,), latent_dim=5)
 DEEP = DenseConfig(hidden_sizes=(32, 16), latent_dim=8)
 MARGIN = DenseConfig(margin=2, hidden_sizes=(24,), latent_dim=5)
@@ -28,19 +36,13 @@ def bind_fast(config: ModelConfig, precision: str = FAST) -> DenseAutoencoder:
     return model
 
 
-def make_volume(shape: tuple) -> jax.Array:
-    volume = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    volume[3, 4, 5], volume[0, 0, 0] = np.nan, np.inf
-    return jnp.asarray(volume)
-
-
 # Layers do not depend on shapes, nor dtypes on either. Each program of kernels takes seconds to compile.
 @pytest.mark.parametrize(("config", "shape"), [(PLAIN, RAGGED), (DEEP, WHOLE)], ids=["plain", "deep"])
 def test_latents_are_those_of_the_layout(config: DenseConfig, shape: tuple) -> None:
-    model, volume = bind_fast(config), make_volume(shape)
+    model, volume = bind_fast(config), draw_volume(*shape)
     assert tile_kernels.can_run(model, shape)
-    expected = jax.jit(tile_layout.encode)(model, volume, *LIMITS)
-    encoded = tile_kernels.encode(model, volume, *LIMITS, interpret=True)
+    expected = jax.jit(tile_layout.encode)(round_encoder(model), round_volume(volume), *LIMITS)
+    encoded = tile_kernels.encode(model, jnp.asarray(volume), *LIMITS, interpret=True)
     np.testing.assert_allclose(encoded, expected, atol=ROUNDING)
 
 
@@ -52,12 +54,13 @@ def test_latents_are_those_of_the_layout(config: DenseConfig, shape: tuple) -> N
 def test_voxels_are_those_of_the_layout(config: DenseConfig, shape: tuple, dtype: str) -> None:
     model = bind_fast(config)
     grid = tuple(-(-side // 8) for side in shape)
-    latents = np.random.default_rng(0).normal(size=(*grid, config.latent_dim)).astype(np.float32)
-    low, high = (jnp.float32(0), jnp.float32(200)) if dtype == "uint8" else LIMITS
+    make_exact(model)
+    low, high = (jnp.float32(limit) for limit in ((0, 200) if dtype == "uint8" else (-3, 3)))
     encoded = EncodedLatents(
-        latents=jnp.asarray(latents), minimum=low, maximum=high, shape=shape, dtype=dtype
+        latents=draw_latents(*grid, config.latent_dim), minimum=low, maximum=high, shape=shape, dtype=dtype
     )
-    expected = jax.jit(tile_layout.decode, static_argnums=2)(model, encoded, "crop")
+    rounded = round_decoder(model, rounds_kernel=False)
+    expected = jax.jit(tile_layout.decode, static_argnums=2)(rounded, encoded, "crop")
     decoded = tile_kernels.decode(model, encoded, interpret=True)
     assert (decoded.shape, decoded.dtype) == (expected.shape, expected.dtype)
     difference = np.abs(np.asarray(decoded, np.float32) - np.asarray(expected, np.float32))

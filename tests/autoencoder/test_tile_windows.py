@@ -13,9 +13,9 @@ from nvc_jax.autoencoder.networks import bind, init_params
 from nvc_jax.autoencoder.tile_windows import (
     LARGEST_WIDTH,
     LEAST_SHAPE,
-    arrange,
     can_run,
     is_outer_row,
+    moves_of_plane,
     of_neighbour,
     turn,
 )
@@ -42,9 +42,13 @@ def test_programs_beyond_the_kernels_are_told() -> None:
 
 def test_registers_have_every_voxel_once() -> None:
     voxels = np.arange(12**3).reshape(12, 12, 12)
-    core, rim = arrange(voxels)
-    assert (core.shape, rim.shape) == ((12, 12, 8), (12, 6, 8))
-    np.testing.assert_array_equal(core, voxels[:, 2:-2].swapaxes(1, 2))
+    registers = np.full(12**3, -1)
+    for z in range(12):
+        for source, step, target, step_target, n in moves_of_plane(z * 144, z * 144, 96, 8, 1):
+            sources = source + step * np.arange(n)
+            registers[target + step_target * np.arange(n)] = voxels.ravel()[sources]
+    core, rim = registers.reshape(12, 144)[:, :96], registers.reshape(12, 144)[:, 96:].reshape(12, 6, 8)
+    np.testing.assert_array_equal(core.reshape(12, 12, 8), voxels[:, 2:-2].swapaxes(1, 2))
     both = np.sort(np.concatenate([core.ravel(), rim.ravel()]))
     np.testing.assert_array_equal(both, np.arange(12**3))
     # Rows 0, 1, 6 and 7 have an even x; 0 and 1 are behind the core, 6 and 7 before it.
