@@ -1,6 +1,6 @@
-// Smallest and largest valid value, on NumPy's arrays.
+// Smallest and largest valid value, and whether all values are within a range, on NumPy's arrays.
 //
-// The specification is valid_range in nvc_jax/chunks/special_values.py.
+// The specifications are valid_range in nvc_jax/chunks/special_values.py and is_within in nvc_jax/native/valid_range.py.
 
 #include <algorithm>
 #include <cstdint>
@@ -43,7 +43,25 @@ void Raise(int64_t n, const float* values, float* high) {
   std::copy_n(own, kLanes, high);
 }
 
+// Counts the values that are not within a range; a value that is no number is not.
+NVC_VECTORIZE
+int32_t CountBeyond(int64_t n, const float* values, float low, float high) {
+  int32_t beyond = 0;
+  for (int64_t i = 0; i < n; ++i) beyond += !(values[i] >= low) | !(values[i] <= high);
+  return beyond;
+}
+
 }  // namespace
+
+// Tells whether all values are within a range.
+extern "C" __attribute__((visibility("default"))) int64_t nvc_is_within(int64_t n, const float* values, double low,
+                                                                        double high) {
+  for (int64_t first = 0; first < n; first += kTogether) {
+    const int64_t count = std::min(kTogether, n - first);
+    if (CountBeyond(count, values + first, static_cast<float>(low), static_cast<float>(high)) > 0) return 0;
+  }
+  return 1;
+}
 
 // Smallest and largest valid value; infinity and its negative if there is none.
 extern "C" __attribute__((visibility("default"))) void nvc_valid_range(int64_t n, const float* values,

@@ -12,6 +12,7 @@ from nvc_jax.core.chunk_interfaces import ValueRange
 from nvc_jax.core.dtypes import cast_values, float_limits, is_float, is_long_integer
 from nvc_jax.core.long_integers import absolute_differences
 from nvc_jax.core.slabs import slabs
+from nvc_jax.native.valid_range import is_within
 
 
 class DecodedRange:
@@ -43,9 +44,7 @@ class DecodedRange:
         """Clip decoded values to the range, and move those that equal a missing value to the next value."""
         if not self._has_rules:
             return decoded
-        # False for NaN.
-        is_within = bool(self._low <= decoded.min() and decoded.max() <= self._high)
-        if is_within and not self._replacements:
+        if not self._replacements and is_within(decoded, self._low, self._high):
             return decoded
         enforced = decoded.copy()
         for slab in slabs(decoded.shape):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nvc_jax.native.valid_range import range_of_valid
+from nvc_jax.native.valid_range import is_within, range_of_valid
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -22,3 +22,24 @@ def test_the_range_of_valid_values_is_found(values: np.ndarray, seed: int, share
 def test_both_zeros_are_one(zeros: list[float]) -> None:
     low, high = range_of_valid(np.array([[zeros]], np.float32), np.ones((1, 1, 2), bool))
     assert str(low) == str(high) == "0.0"
+
+
+@given(
+    hnp.arrays(st.sampled_from([np.float32, np.int16]), st.integers(1, 1200), elements=st.integers(-9, 9)),
+    st.integers(-10, 10),
+    st.integers(-10, 10),
+)
+def test_all_values_within_a_range_are(values: np.ndarray, low: int, high: int) -> None:
+    limits = values.dtype.type(low), values.dtype.type(high)
+    assert is_within(values, *limits) == bool(((values >= low) & (values <= high)).all())
+    assert is_within(values[::2], *limits) == bool(((values[::2] >= low) & (values[::2] <= high)).all())
+
+
+@pytest.mark.parametrize("other", [np.nan, np.inf, -np.inf, 3.0000002])
+def test_a_single_value_beyond_the_range_is_seen(other: float) -> None:
+    values = np.full(1000, 3, np.float32)
+    assert is_within(values, -3.0, 3.0)
+    for place in (0, 511, 512, 999):
+        changed = values.copy()
+        changed[place] = other
+        assert not is_within(changed, -3.0, 3.0)
