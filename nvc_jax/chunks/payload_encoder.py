@@ -31,13 +31,6 @@ from nvc_jax.chunks.transform_coder import DearChunk
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.shapes import Shape3
 
-CERTAIN_JUMP = 20.0
-"""Jump of exact values from which on a chunk is not coded with them as well, if one of the two is small:"""
-_CHEAP_SHARE, _CLEAR_RATIO = 1 / 20, 0.65
-"""the share of the labels in the chunk's cost, or the ratio of this to the cost on a lattice with them as
-well. Of 16 volumes with exact values, at four or seven targets, 7 have such jumps: there the other way was
-never the one that would have been chosen."""
-
 
 class PayloadEncoder:
     """Encodes chunks of one padded shape and dtype, each by itself.
@@ -108,11 +101,7 @@ class PayloadEncoder:
         for one in itertools.compress(values, promising):
             dearest = begun[0].estimate(target) if begun else math.inf
             begun.append(self._begin(one, target, boundaries, experience, dearest))
-            if one is values[1] or prepared.exact.jump < CERTAIN_JUMP:
-                continue
-            estimate = begun[0].estimate(target)
-            is_clear = math.isfinite(costs[1]) and estimate < _CLEAR_RATIO * costs[1]
-            if is_clear or 8 * len(one.special_values) < _CHEAP_SHARE * estimate:
+            if one is values[0] and begun[0].is_certain(prepared.exact.jump, costs[1], target):
                 break
         if len(begun) == 2:
             promising = find_promising([way.estimate(target) for way in begun], BY_ALL)
