@@ -8,7 +8,7 @@ decodes the rim.
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -108,6 +108,42 @@ def _moves() -> Iterator[Move]:
 _MOVES = tuple(_moves())
 
 
+class _LastLayer(NamedTuple):
+    """The last layer of a program's blocks.
+
+    Attributes:
+        geometry: of the volume.
+        kernel: reference to bfloat16 (1728, units).
+        bias: reference to float32 (1728, 128).
+        hidden: reference to values of blocks, bfloat16 (units, 128 · tiles).
+    """
+
+    geometry: BlendGeometry
+    kernel: Any
+    bias: Any
+    hidden: Any
+
+    def decode_column(self, part: int, column: int) -> jax.Array:
+        """Decode a part of a column of tiles: registers, float32 (layers, 72, 8, 128)."""
+        tiles = range(column, LAYERS * self.geometry.columns, self.geometry.columns)
+        lanes = [slice(tile * LANES, (tile + 1) * LANES) for tile in tiles]
+        return jnp.stack([self._decode(part * ROWS, ROWS, of_tile)[0] for of_tile in lanes])
+
+    def decode_sides(self, part: int) -> list[jax.Array]:
+        """Decode a part of the rims of blocks beside the program: registers of each tile."""
+        n_core, n_lanes = PLANES * SIDE * BLOCK, LAYERS * self.geometry.columns * LANES
+        return self._decode(part * ROWS + n_core, ROWS - n_core, slice(n_lanes, None))
+
+    def _decode(self, first: int, n_rows: int, lanes: slice) -> list[jax.Array]:
+        """Decode some voxels of blocks, in [-1, 1]: registers of each tile, float32 (n_rows / 8, 8, 128)."""
+        rows = slice(first, first + n_rows)
+        outputs = multiply_once(self.kernel[rows, :], self.hidden[:, lanes])
+        return [
+            jnp.tanh(outputs[:, lane : lane + LANES] + self.bias[rows, :]).reshape(-1, BLOCK, LANES)
+            for lane in range(0, outputs.shape[1], LANES)
+        ]
+
+
 def _decode_program(geometry: BlendGeometry, limits: Any, *references: Any) -> None:
     """Decode and blend the blocks of a program.
 
@@ -126,39 +162,19 @@ def _decode_program(geometry: BlendGeometry, limits: Any, *references: Any) -> N
     y, z = geometry.place(step - 1)
     writer = Writer(volume, buffers, semaphores, y)
     pallas.when(z >= 2)(lambda: writer.wait(z - 2))
-    n_lanes = LAYERS * geometry.columns * LANES
-    n_core = PLANES * SIDE * BLOCK
-
-    def decode_rows(first: int, n_rows: int, lanes: slice) -> list[jax.Array]:
-        """Decode some voxels of blocks, in [-1, 1]: registers of each tile, float32 (n_rows / 8, 8, 128)."""
-        rows = slice(first, first + n_rows)
-        outputs = multiply_once(kernel[rows, :], operands[:, lanes])
-        return [
-            jnp.tanh(outputs[:, lane : lane + LANES] + bias[rows, :]).reshape(-1, BLOCK, LANES)
-            for lane in range(0, outputs.shape[1], LANES)
-        ]
-
-    def decode_column(part: int, column: int) -> jax.Array:
-        """Decode a part of a column of tiles: registers, float32 (layers, 72, 8, 128)."""
-        tiles = range(column, LAYERS * geometry.columns, geometry.columns)
-        return jnp.concatenate(
-            [jnp.stack(decode_rows(part * ROWS, ROWS, slice(t * LANES, (t + 1) * LANES))) for t in tiles]
-        )
-
-    def decode_sides(part: int) -> list[jax.Array]:
-        return decode_rows(part * ROWS + n_core, ROWS - n_core, slice(n_lanes, None))
+    decoder = _LastLayer(geometry, kernel, bias, operands)
 
     # A layer's first planes need the last ones of that before. The next part is decoded while one is blended.
     parts = [*reversed(range(SIDE // PLANES))]
-    columns = [decode_column(parts[0], column) for column in range(geometry.columns)]
-    sides = decode_sides(parts[0])
+    columns = [decoder.decode_column(parts[0], column) for column in range(geometry.columns)]
+    sides = decoder.decode_sides(parts[0])
     for part, following in itertools.zip_longest(parts, parts[1:]):
         words_of_sides = [swap_sides(geometry, tile, registers) for tile, registers in enumerate(sides)]
         of_columns, columns = columns, []
         for column in range(geometry.columns):
             if following is not None:
-                columns.append(decode_column(following, column))
-                sides = sides if column else decode_sides(following)
+                columns.append(decoder.decode_column(following, column))
+                sides = sides if column else decoder.decode_sides(following)
             cores, rims = swap_tiles(geometry, of_columns, column)
             ends = [
                 jnp.stack([words_of_sides[t][r] for t, r in rows])

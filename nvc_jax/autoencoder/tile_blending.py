@@ -1,6 +1,6 @@
 """Blending of margins within kernels of TPUs: along x in the lanes of blocks, then along y and z.
 
-What moves from the lanes of blocks to the order of the volume has sixteen bits, two planes to a word.
+What moves from the lanes of blocks to the order of the volume has fifteen bits, two planes to a word.
 """
 
 import itertools
