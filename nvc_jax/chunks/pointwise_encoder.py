@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from nvc_jax.chunks.begun_chunk import CERTAIN_JUMP
 from nvc_jax.chunks.body_decoder import BodyDecoder
 from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.decoded_range import DecodedRange
@@ -18,7 +19,7 @@ from nvc_jax.chunks.exact_values import required_patterns, without_exact_values
 from nvc_jax.chunks.logarithms import PRECISIONS, Precision, encode_logarithms, to_values
 from nvc_jax.chunks.lossless_candidates import LOSSLESS_SHARE
 from nvc_jax.chunks.payload import Payload, PayloadKind
-from nvc_jax.chunks.payload_encoder import CERTAIN_JUMP, PayloadEncoder
+from nvc_jax.chunks.payload_encoder import PayloadEncoder
 from nvc_jax.chunks.pointwise_bound import PointwiseBound
 from nvc_jax.chunks.prepared_chunk import PreparedChunk
 from nvc_jax.chunks.special_values import (
