@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk, TransformCoder
+from nvc_jax.chunks.transform_coder import ChunkToEncode, CodedChunk, DearChunk, TransformCoder
 from nvc_jax.core.concurrency import count_workers
 from nvc_jax.core.device_batches import run_filled
 from nvc_jax.core.gathering import Ask, map_gathering
@@ -92,15 +92,15 @@ class _GatheredCoder(TransformCoder):
         """Encode a chunk; see ``TransformCoder.encode``."""
         encoded = self.encode_below(ChunkToEncode(math.inf, values, low, high, step, valid_shape, boundaries))
         assert not isinstance(encoded, DearChunk)
-        return encoded
+        return encoded.stored, encoded.reconstruct
 
-    def encode_below(self, chunk: ChunkToEncode) -> tuple[bytes, Callable[[], np.ndarray]] | DearChunk:
+    def encode_below(self, chunk: ChunkToEncode) -> CodedChunk | DearChunk:
         """Encode a chunk unless it is dear; see ``TransformCoder.encode_below``."""
         encoded = self._ask(chunk)
         if isinstance(encoded, DearChunk):
             return encoded
         stream = self.parse(encoded, chunk.low, chunk.high, chunk.step, chunk.valid_shape)
-        return encoded, lambda: self.decode(stream)
+        return CodedChunk(encoded, lambda: self.decode(stream))
 
     def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
         """Encode several chunks, apart from others."""

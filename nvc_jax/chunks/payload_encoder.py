@@ -240,10 +240,11 @@ class PayloadEncoder:
         lattice = begun.lattice_cost(predicted, transform, target)
         if math.isinf(lattice):
             return
-        # A second time: only few chunks are learned from.
-        dear = self._transform.encode(begun.values.chunk, target, begun.boundaries, limit=-1.0)
-        if isinstance(dear, DearChunk):
-            begun.learn(dear.cost, 8 * len(body.body), transform, lattice)
+        estimate = body.estimate
+        if estimate is None:  # of a coder of several chunks at a time, which returns streams alone
+            dear = self._transform.encode(begun.values.chunk, target, begun.boundaries, limit=-1.0)
+            estimate = dear.cost if isinstance(dear, DearChunk) else 0.0
+        begun.learn(estimate, 8 * len(body.body), transform, lattice)
 
     def _predict_below(
         self, cost: float, share: float, begun: BegunChunk, target: ChunkTarget

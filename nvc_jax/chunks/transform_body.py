@@ -56,10 +56,12 @@ class CodedBody(NamedTuple):
         body: header and stream.
         complete: finds what readers will decode and, under a bound, the correction; it returns None where the
             bound is too small for the transform.
+        estimate: of the cost, as of ``DearChunk``; None if the coder states none.
     """
 
     body: bytes
     complete: Callable[[], TransformedChunk | None]
+    estimate: float | None = None
 
 
 class ParsedBody(NamedTuple):
@@ -128,12 +130,11 @@ class TransformBodyCodec:
         coded = self.coder.encode_below(ChunkToEncode(*of_coder, is_bounded=target.max_error is not None))
         if isinstance(coded, DearChunk):
             return coded
-        stream, reconstruct = coded
-        body = body_range + _STEP.pack(step) + stream
+        body = body_range + _STEP.pack(step) + coded.stored
 
         def complete() -> TransformedChunk | None:
             if target.max_error is None:
-                decoded = self._to_range(self._crop(reconstruct(), valid_shape), chunk.low, chunk.high)
+                decoded = self._to_range(self._crop(coded.reconstruct(), valid_shape), chunk.low, chunk.high)
                 return TransformedChunk(body, b"", self._round(decoded, None, origin))
             # A promise depends on the decoded values: so the stored bytes are read, as readers will.
             parsed = self.parse(body, valid_shape)
@@ -145,7 +146,7 @@ class TransformBodyCodec:
             correction, moves = corrected
             return TransformedChunk(body, correction, self._round(decoded, moves, parsed.origin), reserve)
 
-        return CodedBody(body, complete)
+        return CodedBody(body, complete, coded.cost)
 
     def _prepare(self, chunk: ChunkValues) -> np.ndarray:
         """Scale wide dtypes to their range, fill gaps and pad to a whole chunk: float32."""

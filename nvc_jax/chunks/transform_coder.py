@@ -24,6 +24,20 @@ class DearChunk(NamedTuple):
     cost: float
 
 
+class CodedChunk(NamedTuple):
+    """A chunk that was encoded.
+
+    Attributes:
+        stored: bytes of the stream.
+        reconstruct: returns their decoded values without reading them.
+        cost: estimated before, as of ``DearChunk``; None if it was not.
+    """
+
+    stored: bytes
+    reconstruct: Callable[[], np.ndarray]
+    cost: float | None = None
+
+
 class ChunkToEncode(NamedTuple):
     """A chunk that is encoded unless it is likely to cost more than a limit.
 
@@ -80,14 +94,14 @@ class TransformCoder(abc.ABC):
             The stream's bytes, and a function that returns their decoded values without reading the bytes.
         """
 
-    def encode_below(self, chunk: ChunkToEncode) -> tuple[bytes, Callable[[], np.ndarray]] | DearChunk:
+    def encode_below(self, chunk: ChunkToEncode) -> CodedChunk | DearChunk:
         """Encode a chunk unless it is dear; coders that have no estimate encode every chunk."""
-        return self.encode(*chunk.encode_arguments)
+        return CodedChunk(*self.encode(*chunk.encode_arguments))
 
     def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
         """Encode several chunks to the streams of ``encode_below``, in one call of the device if possible."""
         encoded = (self.encode_below(chunk) for chunk in chunks)
-        return [one if isinstance(one, DearChunk) else one[0] for one in encoded]
+        return [one if isinstance(one, DearChunk) else one.stored for one in encoded]
 
     @abc.abstractmethod
     def parse(self, stored: bytes, low: float, high: float, step: float, valid_shape: Shape3) -> Any:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk, TransformCoder
+from nvc_jax.chunks.transform_coder import ChunkToEncode, CodedChunk, DearChunk, TransformCoder
 from nvc_jax.core.compiler_options import jit_on_one_core, on_one_core, quick_compilation
 from nvc_jax.core.device_batches import program_bytes, run_in_room
 from nvc_jax.core.devices import DeviceCopies, platform_here
@@ -86,9 +86,9 @@ class SpectralTransformCoder(TransformCoder):
         """Encode a chunk; see ``TransformCoder.encode``."""
         encoded = self.encode_below(ChunkToEncode(math.inf, values, low, high, step, valid_shape, boundaries))
         assert not isinstance(encoded, DearChunk)
-        return encoded
+        return encoded.stored, encoded.reconstruct
 
-    def encode_below(self, chunk: ChunkToEncode) -> tuple[bytes, Callable[[], np.ndarray]] | DearChunk:
+    def encode_below(self, chunk: ChunkToEncode) -> CodedChunk | DearChunk:
         """Encode a chunk unless it is dear; see ``TransformCoder.encode_below``."""
         params = self._copies.here()
         cost, encoded, symbols = self._encode(
@@ -107,7 +107,7 @@ class SpectralTransformCoder(TransformCoder):
         def reconstruct() -> np.ndarray:
             return np.asarray(_reconstruct(params, encoded, symbols))
 
-        return to_bytes(encoded), reconstruct
+        return CodedChunk(to_bytes(encoded), reconstruct, float(cost))
 
     def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
         """Encode several chunks in one call of the device, or in more if its memory is too small."""
