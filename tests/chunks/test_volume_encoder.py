@@ -9,7 +9,7 @@ from tiny_model.transform_coder import BlockMeanCoder
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.chunks.payload import PayloadKind, parse_payload
-from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk
+from nvc_jax.chunks.transform_coder import ChunkToEncode, CodedChunk, DearChunk
 from nvc_jax.chunks.value_range import find_value_range
 from nvc_jax.chunks.volume_encoder import VolumeEncoder
 from nvc_jax.core.chunk_grid import chunk_regions, first_voxel
@@ -181,7 +181,7 @@ class EstimatingCoder(CountingCoder):
         if estimate > chunk.limit:
             return DearChunk(estimate)
         self.n_encoded += 1
-        return stream, reconstruct
+        return CodedChunk(stream, reconstruct, estimate)
 
 
 def noisy_blocks() -> np.ndarray:

@@ -85,7 +85,7 @@ def test_chunks_that_cost_more_than_a_limit_are_not_encoded(coder: SpectralTrans
     assert 4 * len(stored) < dear.cost < 32 * len(stored)
     encoded = coder.encode_below(ChunkToEncode(dear.cost, VALUES, *NUMBERS, VALID_SHAPE, 0))
     assert not isinstance(encoded, DearChunk)
-    assert encoded[0] == stored
+    assert (encoded.stored, encoded.cost) == (stored, dear.cost)
     unlimited = coder.encode_below(ChunkToEncode(math.nan, VALUES, *NUMBERS, VALID_SHAPE, 0))
     assert not isinstance(unlimited, DearChunk)
     assert unlimited[0] == stored
@@ -147,7 +147,7 @@ def test_a_filter_makes_errors_smaller_unless_there_is_a_bound(
             ChunkToEncode(math.inf, VALUES, *numbers, VALID_SHAPE, 0, is_bounded=is_bounded)
         )
         assert not isinstance(encoded, DearChunk)
-        stored, reconstruct_filtered = encoded
+        stored, reconstruct_filtered, _ = encoded
         assert stored[:4] + stored[6:] == plain
         assert (stored[5] == 0) == is_bounded
         decoded = filtering.decode(filtering.parse(stored, *numbers, VALID_SHAPE))
