@@ -124,8 +124,7 @@ class VolumeEncoder(ChunkEncoder):
             self._lessons = Lessons(len(sample), self._pick(list(sample)))
 
         def encode(pilots: list[Region]) -> None:
-            prepared = zip(pilots, releasing(map_on_devices(self._prepare, pilots)), strict=True)
-            for _ in self._batches.map_on_devices(functools.partial(self._try, target=target), prepared):
+            for _ in self._batches.map_on_devices(functools.partial(self._try_pilot, target=target), pilots):
                 pass
 
         self._lessons.learn(target, encode)
@@ -159,6 +158,10 @@ class VolumeEncoder(ChunkEncoder):
         payload = self._encode_prepared(item, codec, target)
         self._tried.keep(item[0], target, payload)
         return payload
+
+    def _try_pilot(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
+        """Prepare and encode a chunk of a region, and keep the payload."""
+        return self._try((region, self._prepare(region)), codec, target)
 
     def _read(self, region: Region) -> np.ndarray:
         """Read a chunk: (z, y, x), of its spatial shape."""

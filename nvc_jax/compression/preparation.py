@@ -56,6 +56,7 @@ class Preparation:
 
     Attributes:
         codec: the model.
+        sha256: its identity.
         model_name: its name in the container.
         volume: of two to five axes.
         source: metadata of the volume.
@@ -64,6 +65,7 @@ class Preparation:
     """
 
     codec: Codec
+    sha256: str
     model_name: str
     volume: ts.TensorStore
     source: VolumeMetadata
@@ -89,8 +91,7 @@ class Preparation:
     ) -> ContainerMetadata:
         """Put a container's metadata together."""
         config, params, dtype = self.codec.config, self.codec.params, self.volume.dtype.numpy_dtype
-        sha256 = model_sha256(config, params)
-        is_shipped = find_shipped(sha256) is not None
+        sha256, is_shipped = self.sha256, find_shipped(self.sha256) is not None
         return ContainerMetadata(
             shape=check_array_shape(self.volume.shape),
             dtype=str(dtype),
@@ -127,6 +128,8 @@ def prepare(
     """
     limits = check_value_limits(values.value_limits)
     codec = model if isinstance(model, Codec) else load_shared(model)
+    # A codec of the user may have other parameters than the last time; a shared one nobody changes.
+    sha256 = model_sha256(codec.config, codec.params) if codec is model else codec.sha256
     target = check_target(codec, **options)
     volume = open_volume(source)
     dtype, metadata = volume.dtype.numpy_dtype, read_metadata(source)
@@ -136,7 +139,7 @@ def prepare(
     declared = read_declared_values(metadata.attributes, stated_values, dtype)
     rules = Rules(declared, limits, check_exact_values(values.exact_values, dtype))
     target = _keep_labels(codec, volume, target, options)
-    return Preparation(codec, model_name(model), volume, metadata, rules, target)
+    return Preparation(codec, sha256, model_name(model), volume, metadata, rules, target)
 
 
 def _keep_labels(

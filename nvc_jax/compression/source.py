@@ -18,8 +18,8 @@ from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape
 from nvc_jax.core.spatial_axes import spatial_axes
-from nvc_jax.io.arrays import view_region
 from nvc_jax.io.declared_values import DeclaredValues
+from nvc_jax.io.lazy import view_region
 from nvc_jax.native.checksums import crc32
 
 STORED_CHECKSUM = np.dtype("<u4")

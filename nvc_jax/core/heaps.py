@@ -4,9 +4,9 @@ import contextlib
 import ctypes
 import functools
 import mmap
+import os
 import sys
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -28,6 +28,8 @@ _LEAST_HEAPS, _THREADS_PER_HEAP = 1, 8
 _LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 """Events of JAX: a program is about to be compiled, or loaded, and it was."""
+_STATM_BYTES = 256
+"""Bytes of the file that states the process's memory, at most."""
 _LEAST_SECONDS = 0.1
 """Seconds from which on such a step is that of a large program."""
 
@@ -124,10 +126,14 @@ def releasing(results: Generator[R, None, None]) -> Generator[R, None, None]:
 def _resident_bytes() -> int:
     """Count the bytes of the process that are in memory; 0 where the system does not say."""
     try:
-        pages = Path("/proc/self/statm").read_text().split()[1]
+        # By few calls, each of which lets other threads run.
+        descriptor = os.open("/proc/self/statm", os.O_RDONLY)
     except OSError:
         return 0
-    return int(pages) * mmap.PAGESIZE
+    try:
+        return int(os.read(descriptor, _STATM_BYTES).split()[1]) * mmap.PAGESIZE
+    finally:
+        os.close(descriptor)
 
 
 @functools.cache

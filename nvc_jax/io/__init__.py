@@ -13,11 +13,12 @@ for folders of planes ``slices``, ``dicom`` and ``dicom_frames``). ``ome_zarr`` 
 OME-Zarr that are written, ``zarr_group`` makes groups that xarray reads, and ``zarr_coordinates`` reads
 theirs. ``written_attributes`` are attributes as files state them, ``readable`` turns the errors of libraries
 into ours, and ``last_result`` keeps headers that are needed twice; ``stored_arrays``, ``stored_axes`` and
-``chunked_stores`` find, describe and open arrays in key-value stores; ``arrays`` wraps arrays in memory.
-``writers`` writes volumes through ``atomic``: ``written_axes`` fits arrays to formats, ``paths`` says what a
-path or URL means, ``replaceable`` what may be replaced, ``locks`` keeps two runs apart, and ``renames`` are
-its last step. ``locations`` opens directories and URLs of containers, ``zip_files`` checks ``.zip`` files,
-and ``open_scivis`` and ``sdrbench`` fetch public volumes, by ``catalogs``, ``downloads`` and ``archives``.
+``chunked_stores`` find, describe and open arrays in key-value stores; ``arrays`` and ``memory`` wrap arrays
+in memory. ``writers`` writes volumes through ``atomic``: ``written_axes`` fits arrays to formats, ``paths``
+says what a path or URL means, ``replaceable`` what may be replaced, ``locks`` keeps two runs apart, and
+``renames`` are its last step. ``locations`` opens directories and URLs of containers, ``zip_files`` checks
+``.zip`` files, and ``open_scivis`` and ``sdrbench`` fetch public volumes, by ``catalogs``, ``downloads`` and
+``archives``.
 
 This package may not know about compression: it imports only ``nvc_jax.core``.
 """

@@ -1,17 +1,15 @@
 """Volumes in memory: NumPy arrays, masked or not, and labelled arrays like those of xarray."""
 
-import weakref
 from typing import Any
 
 import numpy as np
 import tensorstore as ts
 
-from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.dtypes import check_dtype, ignoring_nan, is_float
 from nvc_jax.core.shapes import check_array_shape
 from nvc_jax.io.coordinates import Coordinates, describe_coordinates, state_coordinates
 from nvc_jax.io.declared_values import FILL_VALUE, SCALING, parse_floats
-from nvc_jax.io.lazy import read_region
+from nvc_jax.io.memory import wrap_array
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -23,9 +21,6 @@ from nvc_jax.io.metadata import (
     parse_spacing,
 )
 
-_ARRAYS: weakref.WeakKeyDictionary[ts.TensorStore, np.ndarray] = weakref.WeakKeyDictionary()
-"""Arrays that stores wrap: TensorStore reads copies only."""
-
 
 def open_array(array: np.ndarray, name: str) -> ts.TensorStore:
     """Wrap an array as a store; axes of length 1 beyond five are dropped."""
@@ -34,22 +29,7 @@ def open_array(array: np.ndarray, name: str) -> ts.TensorStore:
     check_array_shape(array.shape, name)
     native = array.dtype.newbyteorder("=")
     check_dtype(native, name)
-    array = array if array.dtype == native else array.astype(native)
-    store = ts.array(array)
-    if native != np.bool_:  # of which a true value need not be the byte 1
-        _ARRAYS[store] = array
-    return store
-
-
-def view_region(volume: ts.TensorStore, region: Region) -> np.ndarray:
-    """View the voxels of a region of a volume, which is in memory, or else read them.
-
-    Returns:
-        An array to be read only: a part of the array that ``open_array`` has wrapped, in any order; or one
-        that ``lazy.read_region`` has read.
-    """
-    array = _ARRAYS.get(volume)
-    return read_region(volume, region) if array is None else array[region]
+    return wrap_array(array if array.dtype == native else array.astype(native))
 
 
 def as_plain_array(source: Any, name: str) -> np.ndarray:

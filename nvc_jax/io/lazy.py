@@ -23,6 +23,7 @@ from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.deferred import Deferred
 from nvc_jax.core.dtypes import check_dtype
 from nvc_jax.core.shapes import MAX_RANK, check_array_shape
+from nvc_jax.io.memory import array_of
 from nvc_jax.io.metadata import kept_axes
 
 Index = tuple[slice | int, ...]
@@ -239,7 +240,16 @@ def read_region(volume: ts.TensorStore, region: Region) -> np.ndarray:
     Returns:
         An array in C order that JAX can take without a copy, see ``core.aligned_arrays``.
     """
-    part = volume[region]
+    part, array = volume[region], array_of(volume)
     values = empty_aligned(part.shape, volume.dtype.numpy_dtype)
+    if array is not None:
+        np.copyto(values, array[region])
+        return values
     ts.array(values).write(part).result()
     return values.view(np.uint8) != 0 if values.dtype == np.bool_ else values
+
+
+def view_region(volume: ts.TensorStore, region: Region) -> np.ndarray:
+    """View the voxels of a region of an array in memory, in any order, or read those of another volume."""
+    array = array_of(volume)
+    return read_region(volume, region) if array is None else array[region]

@@ -131,7 +131,7 @@ def check_outside_arrays(path: Path, real: Path) -> None:
         real: the real path.
     """
     for parent in real.parents:
-        is_node = any((parent / key).is_file() for key in _DOCUMENTS)
+        is_node = any(os.path.isfile(os.path.join(parent, key)) for key in _DOCUMENTS)
         if is_node and not _is_group(parent):
             raise FileExistsError(
                 f"`{path}` lies inside `{parent}`, a Zarr array, which holds nothing else; name a path "

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.choices import check_mode
 from nvc_jax.core.dtypes import check_device_dtype
 from nvc_jax.core.encoded_volume import EncodedVolume
@@ -24,6 +25,7 @@ from nvc_jax.models.checkpoints import (
     read_description,
     shipped_models,
 )
+from nvc_jax.models.identity import model_sha256
 from nvc_jax.models.registry import model_of
 
 
@@ -44,6 +46,11 @@ class Codec:
     def model(self) -> Model:
         """The model's operations."""
         return model_of(self.config)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identity of the model, computed once: of parameters that nobody changes; see ``model_sha256``."""
+        return model_sha256(self.config, self.params)
 
 
 def load_codec(model: str | Path) -> Codec:

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvc_jax.io.arrays import view_region
-from nvc_jax.io.lazy import read_region
+from nvc_jax.io.lazy import read_region, view_region
 from nvc_jax.io.metadata import VolumeMetadata
 from nvc_jax.io.volumes import open_volume, read_metadata, read_volume
 
