@@ -78,11 +78,11 @@ class KernelArithmetic(RoundedArithmetic):
     by their shapes: no other has as many inputs or outputs as a block has voxels.
 
     Attributes:
-        has_rest_of_last: whether what the last layer's kernel lost is multiplied, too.
+        crops: whether margins are cropped: the last layer takes three passes, too.
     """
 
     has_rest: bool = True
-    has_rest_of_last: bool = False
+    crops: bool = False
 
     def multiply(self, rows: jax.Array, kernel: jax.Array) -> jax.Array:
         """Multiply rows (n, k) by a kernel (k, m)."""
@@ -90,8 +90,7 @@ class KernelArithmetic(RoundedArithmetic):
             return rows @ kernel
         if kernel.shape[1] < LEAST_VOXELS:
             return super().multiply(rows, kernel)
-        row, (column, rest) = self._split(rows)[0], self._split(kernel)
-        return row @ column + row @ rest if self.has_rest_of_last else row @ column
+        return super().multiply(rows, kernel) if self.crops else self._split(rows)[0] @ self._split(kernel)[0]
 
 
 ARITHMETICS: dict[str, Arithmetic] = {
@@ -110,7 +109,7 @@ def code(config: ModelConfig, arithmetic: Arithmetic, params: Params, volume: ja
     """Encode and decode a volume in [0, 1]."""
     if isinstance(arithmetic, KernelArithmetic):
         has_margin = getattr(config, "margin", 0) > 0
-        arithmetic = dataclasses.replace(arithmetic, has_rest_of_last=not has_margin)
+        arithmetic = dataclasses.replace(arithmetic, crops=not has_margin)
     model = bind(config, params, arithmetic)
     low, high = jnp.float32(0), jnp.float32(1)
     if isinstance(arithmetic, KernelArithmetic) and isinstance(model, DenseAutoencoder):

@@ -20,8 +20,8 @@ FAST = "fast"
 
 With 11 bits, the shipped models lose at most 0.01 dB of PSNR. With the 8 bits of one pass of bfloat16, which
 JAX would take on TPUs by itself, they lose up to 0.2 dB (``benchmarks/precision.py``). Kernels of TPUs
-multiply integers of 8 bits in the first layer, whose errors cancel (``tile_integers``), and take one or two
-passes of bfloat16 in the last one.
+multiply integers of 8 bits in the first layer, whose errors cancel (``tile_integers``), and take one pass of
+bfloat16 in the last one of blended blocks.
 """
 
 LARGEST_HALF = float(jnp.finfo(jnp.float16).max)

@@ -29,7 +29,7 @@ from nvc_jax.autoencoder.tile_layers import (
     suits_kernels,
     swap_in_kernel,
 )
-from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, TILE_X, TILE_Y, from_lanes, multiply_once, split
+from nvc_jax.autoencoder.tile_operations import BLOCK, LANES, TILE_X, TILE_Y, from_lanes, multiply, split
 from nvc_jax.autoencoder.tile_parameters import Move, prepare_decoder, prepare_encoder
 from nvc_jax.autoencoder.tile_programs import (
     LANES_OF_TILES,
@@ -147,11 +147,11 @@ def _decode_program(grid: Shape3, limits: Any, latents: Any, *references: Any) -
     for layer, column in TILES:
         rows = [latents[layer, :, column * TILE_X + x, :] for x in range(TILE_X)]
         in_lanes.append(zero_missing(jnp.concatenate(rows), grid, layer, column * TILE_X))
-    hidden = decode_hidden(layers, jnp.concatenate(in_lanes)).astype(jnp.bfloat16)
+    hidden = split(decode_hidden(layers, jnp.concatenate(in_lanes)))
     middle, half = limits[0] * 0.5 + limits[1] * 0.5, limits[1] * 0.5 - limits[0] * 0.5
     for plane in range(BLOCK):
         part = slice(plane * BLOCK**2, (plane + 1) * BLOCK**2)
-        products = multiply_once(kernel[part, :], hidden) + multiply_once(kernel_rest[part, :], hidden)
+        products = multiply((kernel[part, :], kernel_rest[part, :]), hidden)
         for (layer, column), lanes in zip(TILES, LANES_OF_TILES, strict=True):
             values = middle + half * jnp.tanh(products[:, lanes] + bias[part, :])
             values = jnp.clip(values, limits[0], limits[1])

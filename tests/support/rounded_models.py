@@ -27,13 +27,12 @@ def round_encoder(model: DenseAutoencoder) -> DenseAutoencoder:
     return rounded
 
 
-def round_decoder(model: DenseAutoencoder, *, rounds_kernel: bool) -> DenseAutoencoder:
-    """Get a model whose last hidden values, and last kernel if wanted, are rounded to bfloat16."""
+def round_decoder(model: DenseAutoencoder) -> DenseAutoencoder:
+    """Get a model whose last hidden values and last kernel are rounded to bfloat16."""
     rounded = _RoundedDecoder(model.config, model.arithmetic, rngs=nnx.Rngs(0))
     nnx.update(rounded, nnx.state(model))
-    if rounds_kernel:
-        kernel = rounded.output.kernel[...]
-        rounded.output.kernel[...] = kernel.astype(jnp.bfloat16).astype(jnp.float32)
+    kernel = rounded.output.kernel[...]
+    rounded.output.kernel[...] = kernel.astype(jnp.bfloat16).astype(jnp.float32)
     return rounded
 
 
@@ -41,8 +40,6 @@ def make_exact(model: DenseAutoencoder) -> None:
     """Make hidden values of a decoder such that float32 sums them exactly, of latents from -1 to 1."""
     for layer in model.decoder:
         layer.kernel[...] = jnp.round(layer.kernel[...] * 16) * (1 / 16)
-    if len(model.decoder) > 1:
-        model.decoder[0].bias[...] += 8  # above the leaky ReLU's kink
 
 
 def draw_latents(*shape: int) -> jax.Array:
