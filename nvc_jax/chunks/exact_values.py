@@ -13,6 +13,9 @@ from nvc_jax.chunks.chunk_values import ChunkValues
 from nvc_jax.chunks.special_values import bit_patterns, valid_range
 from nvc_jax.core.slabs import slabs
 from nvc_jax.core.systematic_sampling import scatter
+from nvc_jax.native.exact_values import count_patterns
+from nvc_jax.native.exact_values import sum_jumps as native_jumps
+from nvc_jax.native.host_kernels import has_host_kernels, serves
 
 _MAX_VALUES = 8
 """Largest number of exact values of a chunk."""
@@ -25,7 +28,7 @@ _MIN_PEAK = 4.0
 distribution of few values."""
 _MIN_JUMP = 1.75
 """Jump below which the border of a value is no cut: without the value the rest would be coded worse."""
-_LINE_DISTANCE = 3
+LINE_DISTANCE = 3
 """Distance of the lines in which jumps are measured, in voxels."""
 
 
@@ -72,14 +75,17 @@ def _find_frequent(chunk: ChunkValues, bits: np.ndarray) -> np.ndarray:
     is_peak = (counts >= _MIN_SHARE * len(sample) / 2) & (counts >= _MIN_PEAK * beside)
     patterns = bit_patterns(values[is_peak])
     # Values of one bit pattern are all valid, or none is.
-    totals = np.array([_count(bits, pattern) for pattern in patterns], int)
+    totals = _count(bits, patterns)
     order = np.argsort(-totals, kind="stable")[:_MAX_VALUES]
     return patterns[order[totals[order] >= _MIN_SHARE * bits.size]]
 
 
-def _count(bits: np.ndarray, pattern: np.unsignedinteger) -> int:
-    """Count the values of a bit pattern."""
-    return sum(int(np.count_nonzero(bits[slab] == pattern)) for slab in slabs(bits.shape))
+def _count(bits: np.ndarray, patterns: np.ndarray) -> np.ndarray:
+    """Count the values of each bit pattern, int64 (n,)."""
+    if bits.dtype == np.uint32 and has_host_kernels():
+        return count_patterns(bits, patterns)
+    parts = [bits[slab] for slab in slabs(bits.shape)]
+    return np.array([sum(np.count_nonzero(part == one) for part in parts) for one in patterns], np.int64)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -94,14 +100,33 @@ def _jumps(chunk: ChunkValues, patterns: np.ndarray) -> np.ndarray:
         float64 (n,), the ratios of their means, in lines through the chunk: about 1 where ordinary values run
         smoothly into the exact one, large at a cut. Infinite where the exact value has no border.
     """
+    if serves(chunk.values.dtype):
+        at_border, beyond = native_jumps(chunk.values, chunk.valid, patterns, LINE_DISTANCE)
+    else:
+        at_border, beyond = sum_jumps(chunk.values, chunk.valid, patterns)
+    return np.divide(at_border, beyond, out=np.full(len(patterns), np.inf), where=beyond != 0)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def sum_jumps(values: np.ndarray, valid: np.ndarray, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum the steps at the borders of exact values, and those that follow: the specification of the kernel.
+
+    Args:
+        values: (z, y, x), of any dtype.
+        valid: bool, of the same shape.
+        patterns: (n,), bit patterns of the exact values.
+
+    Returns:
+        float64 (n,) each.
+    """
     at_border, beyond = np.zeros((2, len(patterns)))
     for axis in range(3):
-        lines = tuple(slice(None, None, 1 if other == axis else _LINE_DISTANCE) for other in range(3))
-        values = np.ascontiguousarray(chunk.values[lines])
-        own = bit_patterns(values)
-        ordinary = chunk.valid[lines] & ~_are_among(own, patterns)
+        lines = tuple(slice(None, None, 1 if other == axis else LINE_DISTANCE) for other in range(3))
+        in_lines = np.ascontiguousarray(values[lines])
+        own = bit_patterns(in_lines)
+        ordinary = valid[lines] & ~_are_among(own, patterns)
         pairs = _part(ordinary, axis, 0, -1) & _part(ordinary, axis, 1, None)
-        next_value = values.strides[axis] // values.itemsize
+        next_value = in_lines.strides[axis] // in_lines.itemsize
         for i, pattern in enumerate(patterns):
             exact = own == pattern
             after = _part(exact, axis, 0, -2) & _part(pairs, axis, 1, None)
@@ -109,10 +134,10 @@ def _jumps(chunk: ChunkValues, patterns: np.ndarray) -> np.ndarray:
             for found, at_first in ((after, True), (before, False)):
                 is_start = np.zeros(own.shape, bool)
                 _part(is_start, axis, 0, -2)[...] = found
-                first, second = _steps(values.reshape(-1), np.flatnonzero(is_start), next_value)
+                first, second = _steps(in_lines.reshape(-1), np.flatnonzero(is_start), next_value)
                 at_border[i] += float((first if at_first else second).sum())
                 beyond[i] += float((second if at_first else first).sum())
-    return np.divide(at_border, beyond, out=np.full(len(patterns), np.inf), where=beyond != 0)
+    return at_border, beyond
 
 
 def _steps(values: np.ndarray, start: np.ndarray, distance: int) -> tuple[np.ndarray, np.ndarray]:
