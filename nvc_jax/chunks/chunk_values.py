@@ -13,6 +13,8 @@ from nvc_jax.core.dtypes import NARROW_DTYPES, is_float, is_long_integer
 from nvc_jax.core.long_integers import offsets_from
 from nvc_jax.core.valid_values import valid_mask
 from nvc_jax.native.filling import fill_smoothly
+from nvc_jax.native.host_kernels import serves
+from nvc_jax.native.valid_range import mark_valid
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class ChunkValues:
         cls, values: np.ndarray, missing_values: Sequence[float] = (), valid_limits: Limits = NO_LIMITS
     ) -> "ChunkValues":
         """Find the valid values of a chunk and their range."""
+        if serves(values.dtype):
+            found = mark_valid(values, missing_values, valid_limits)
+            return cls(values, found.valid, found.low, found.high)
         valid = valid_mask(values, missing_values, valid_limits)
         return cls(values, valid, *valid_range(values, valid))
 

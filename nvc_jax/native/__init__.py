@@ -6,7 +6,7 @@ program. ``library`` finds the kernels; without them the ``jax.numpy`` forms run
 ``rows`` takes those of several arrays at once, and ``unset_arrays`` makes some that nobody reads.
 ``host_kernels`` calls kernels that work on NumPy's arrays outside of compiled programs; their specification
 is in Python: of ``float_errors``, errors of decoded values; of ``value_counts``, values at both ends of a
-range, with a checksum; of ``valid_range``, the range of valid values; of ``filling``, values in gaps;
+range, with a checksum; of ``valid_range``, valid values and their range; of ``filling``, values in gaps;
 of ``exact_values``, values that many voxels have; and of ``checksums``.
 
 Kernels of GPUs, which are written in Python (see ``core.group_kernels``), are one more form for ``dispatch``.

@@ -1,9 +1,12 @@
-"""Ranges of values by kernels; ``chunks.special_values`` has the specification of that of valid ones."""
+"""Valid values and ranges by kernels, whose specifications are in ``core.valid_values`` and ``chunks``."""
 
 import ctypes
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.native.host_kernels import call_on_host, serves
 
 
@@ -21,6 +24,40 @@ def is_within(values: np.ndarray, low: float | np.generic, high: float | np.gene
     return bool(low <= values.min() and values.max() <= high)
 
 
+class ValidValues(NamedTuple):
+    """Valid values of an array.
+
+    Attributes:
+        valid: bool, of the array's shape.
+        low, high: the smallest and the largest of them; (0, 0) where there is none.
+        n_valid: their number.
+    """
+
+    valid: np.ndarray
+    low: float
+    high: float
+    n_valid: int
+
+
+def mark_valid(
+    values: np.ndarray, missing_values: Sequence[float] = (), valid_limits: Limits = NO_LIMITS
+) -> ValidValues:
+    """Mark the values that are finite, not missing and within the limits, and find their range.
+
+    Args:
+        values: float32.
+        missing_values: that do not count.
+        valid_limits: values beyond them do not count.
+    """
+    valid, limits = np.empty(values.shape, bool), np.empty(2, np.float32)
+    with np.errstate(over="ignore"):
+        missing, (low, high) = np.array(missing_values, np.float32), np.array(valid_limits, np.float32)
+    rules = (missing.size, missing, float(low), float(high))
+    arguments = (values.size, np.ascontiguousarray(values), *rules, valid, limits)
+    n_valid = int(call_on_host("nvc_mark_valid", *arguments, result=ctypes.c_int64))
+    return ValidValues(valid, *(_add_zero(limits) if n_valid else (0.0, 0.0)), n_valid)
+
+
 def range_of_valid(values: np.ndarray, valid: np.ndarray) -> tuple[float, float]:
     """Smallest and largest valid value.
 
@@ -30,5 +67,10 @@ def range_of_valid(values: np.ndarray, valid: np.ndarray) -> tuple[float, float]
     """
     limits = np.empty(2, np.float32)
     call_on_host("nvc_valid_range", values.size, *map(np.ascontiguousarray, (values, valid)), limits)
+    return _add_zero(limits)
+
+
+def _add_zero(limits: np.ndarray) -> tuple[float, float]:
+    """Make floats of two limits; of the two zeros, 0."""
     low, high = limits.tolist()
-    return low + 0.0, high + 0.0  # of the two zeros, 0
+    return low + 0.0, high + 0.0

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nvc_jax.native.valid_range import is_within, range_of_valid
+from nvc_jax.core.valid_values import valid_mask
+from nvc_jax.native.valid_range import is_within, mark_valid, range_of_valid
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -16,6 +17,25 @@ def test_the_range_of_valid_values_is_found(values: np.ndarray, seed: int, share
     expected = (values[valid].min(), values[valid].max())
     values[~valid] = np.nan
     assert range_of_valid(values, valid) == expected
+
+
+@given(
+    hnp.arrays(np.float32, st.integers(1, 1200), elements=st.sampled_from([*range(-5, 6), 0.5, -0.0, 3e38])),
+    st.integers(0, 2**32 - 1),
+    st.lists(st.sampled_from([0.0, 2.0, 3e38, 1e300, np.nan]), max_size=3),
+    st.sampled_from([(-np.inf, np.inf), (-2.0, np.inf), (-np.inf, 3.0), (0.25, 0.75), (-1e300, 4.5)]),
+)
+def test_valid_values_are_those_of_the_reference(
+    values: np.ndarray, seed: int, missing: list[float], limits: tuple[float, float]
+) -> None:
+    for other in (np.nan, np.inf, -np.inf):
+        values[np.random.default_rng(seed).random(values.shape) < 0.1] = other
+    with np.errstate(over="ignore"):
+        valid = valid_mask(values, missing, limits)
+    found = mark_valid(values, missing, limits)
+    np.testing.assert_array_equal(found.valid, valid)
+    assert found.n_valid == np.count_nonzero(valid)
+    assert (found.low, found.high) == ((values[valid].min(), values[valid].max()) if valid.any() else (0, 0))
 
 
 @pytest.mark.parametrize("zeros", [[0.0, -0.0], [-0.0, 0.0], [-0.0, -0.0]])
