@@ -15,7 +15,7 @@ from nvc_jax.container.destinations import check_destination, is_zip
 from nvc_jax.container.metadata import METADATA_KEY, ContainerMetadata
 from nvc_jax.container.notes import Notes, leaving_notes
 from nvc_jax.container.store import ContainerStore
-from nvc_jax.core.unfinished import unfinished
+from nvc_jax.core.unfinished import remove_tree, unfinished
 from nvc_jax.io.atomic import list_leftovers, naming, own_name, put_in_place, remove_leftovers
 from nvc_jax.io.locations import Location, open_directory, write_zip
 from nvc_jax.io.locks import locked
@@ -107,7 +107,7 @@ class _LocalClaim(Claim):
                     self._complete_shared(store, partial)
             except BaseException:
                 if self._describe(partial, store) is None:
-                    shutil.rmtree(partial, ignore_errors=True)
+                    remove_tree(partial)
                 raise
 
     def _start(self, partial: Path, metadata: ContainerMetadata, checksums: bytes) -> ContainerStore:

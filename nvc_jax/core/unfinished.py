@@ -9,6 +9,7 @@ import collections
 import contextlib
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ Describe = Callable[[], str | None]
 
 _COMMIT_SECONDS = 0.3
 """Seconds that ``abandon`` gives a rename that is under way."""
+
+_REMOVAL_SECONDS, _PAUSE_SECONDS = 0.5, 0.02
+"""Seconds for which a directory is removed that comes back, and after which it is looked for."""
 
 DEFAULT_GRACE_SECONDS = 1.0
 """Seconds that an interrupted process has to end by itself."""
@@ -97,11 +101,24 @@ def abandon() -> list[str]:
         if note is not None:
             notes.append(note)
         elif path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
         else:
             with contextlib.suppress(OSError):
                 path.unlink()
     return notes
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory of a run that has failed, into which other threads may still write for a moment.
+
+    Who writes a file makes its directory again. So the directory is removed until it stays away.
+    """
+    end = time.monotonic() + _REMOVAL_SECONDS
+    was_there = True
+    while was_there and time.monotonic() < end:
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(_PAUSE_SECONDS)
+        was_there = path.exists()
 
 
 def _describe(path: Path, describe: Describe) -> str | None:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from nvc_jax.core.unfinished import completing, unfinished
+from nvc_jax.core.unfinished import completing, remove_tree, unfinished
 from nvc_jax.io.locks import locked
 from nvc_jax.io.paths import real_path
 from nvc_jax.io.renames import exchange, rename_new
@@ -165,5 +165,7 @@ def _temporary_directory(path: Path) -> Iterator[Path]:
     try:
         with unfinished(directory):
             yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    except BaseException:
+        remove_tree(directory)
+        raise
+    shutil.rmtree(directory, ignore_errors=True)

@@ -1,8 +1,11 @@
+import contextlib
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from nvc_jax.core.unfinished import completing, take_completed, unfinished
+from nvc_jax.core.unfinished import completing, remove_tree, take_completed, unfinished
 
 
 def leave(path: Path, note: str | None) -> None:
@@ -31,3 +34,25 @@ def test_what_is_completed_is_told_once(tmp_path: Path) -> None:
         pass
     assert take_completed() == [f"`{tmp_path}/v.zarr` is complete"]
     assert take_completed() == []
+
+
+def test_a_directory_into_which_threads_still_write_is_removed(tmp_path: Path) -> None:
+    directory, begun = tmp_path / "a", threading.Event()
+
+    def write() -> None:
+        """Write files for a moment, and make their directory where there is none."""
+        end = time.monotonic() + 0.1
+        while time.monotonic() < end:
+            (directory / "c").mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):
+                (directory / "c" / str(time.monotonic())).touch()
+            begun.set()
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    begun.wait()
+    remove_tree(directory)
+    for writer in writers:
+        writer.join()
+    assert not directory.exists()

@@ -90,7 +90,7 @@ def test_compression_says_what_is_kept_and_goes_on_there(tmp_path: Path) -> None
 def container(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Container of many chunks, so that it takes a moment to decompress."""
     path = tmp_path_factory.mktemp("container") / "v.zarr"
-    volume = np.random.default_rng(0).integers(0, 9, (96, 96, 96)).astype(np.uint8)
+    volume = np.random.default_rng(0).integers(0, 9, (144, 144, 144)).astype(np.uint8)
     nvc_jax.compress(volume, path, lossless=True, chunks=(16, 16, 16))
     return path
 
