@@ -76,9 +76,11 @@ def count_values(
 
 def _as_rows(values: np.ndarray) -> np.ndarray:
     """View values as an array of three axes with contiguous rows, or copy them if they lie otherwise."""
+    if not values.flags.aligned:
+        values = values.copy()
     shape = tuple(side for side in values.shape if side != 1)
     rows = values.reshape(shape) if len(shape) <= _N_AXES else np.ascontiguousarray(values)
-    if not values.flags.aligned or (rows.ndim and rows.strides[-1] != rows.itemsize):
+    if rows.ndim and rows.strides[-1] != rows.itemsize:
         rows = np.ascontiguousarray(rows)
     if rows.flags.c_contiguous:
         return rows.reshape(1, 1, -1)
