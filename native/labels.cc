@@ -202,17 +202,8 @@ void PushIntervals(const uint32_t* intervals, int n_lanes, uint32_t* states, Pus
     NVC_STORE_INTEGERS(words + lane, (Integers)state);
     NVC_STORE_INTEGERS(has_word + lane, -is_full);
     state = is_full ? state >> kWordBits : state;
-    // The quotient is at most 2^16: in floats it is off by at most 1.
-    const Floats ratio =
-        __builtin_convertvector(state, Floats) / __builtin_convertvector((Integers)frequency, Floats);
-    Integers quotient = __builtin_convertvector(ratio, Integers);
-    Integers rest = (Integers)(state - (Unsigned)quotient * frequency);
-    const Integers is_above = rest < 0;
-    quotient += is_above;
-    rest += is_above & (Integers)frequency;
-    const Integers is_below = rest >= (Integers)frequency;
-    quotient -= is_below;
-    rest -= is_below & (Integers)frequency;
+    Integers quotient, rest;  // the quotient is at most 2^16
+    NVC_DIVIDE(state, frequency, quotient, rest);
     const Unsigned start = interval & (kWhole - 1);
     NVC_STORE_INTEGERS(states + lane, (quotient << kWordBits) + rest + (Integers)start);
   }

@@ -30,6 +30,21 @@ typedef uint8_t UnalignedBytes __attribute__((vector_size(kNarrow), aligned(1), 
 #define NVC_LOAD_FLOATS(address) NVC_LOAD_AS(UnalignedFloats, address)
 #define NVC_STORE_FLOATS(address, vector) NVC_STORE_AS(UnalignedFloats, address, vector)
 
+// Divides unsigned states by frequencies, to integers below 2^20: in floats a quotient is off by at most 1.
+#define NVC_DIVIDE(state, frequency, quotient, rest)                                                         \
+  do {                                                                                                       \
+    quotient = __builtin_convertvector(__builtin_convertvector((state), ::nvc::Floats) /                     \
+                                           __builtin_convertvector((::nvc::Integers)(frequency), ::nvc::Floats), \
+                                       ::nvc::Integers);                                                     \
+    rest = (::nvc::Integers)((state) - (::nvc::Unsigned)quotient * (frequency));                             \
+    const ::nvc::Integers is_above = rest < 0;                                                               \
+    quotient += is_above;                                                                                    \
+    rest += is_above & (::nvc::Integers)(frequency);                                                         \
+    const ::nvc::Integers is_below = rest >= (::nvc::Integers)(frequency);                                   \
+    quotient -= is_below;                                                                                    \
+    rest -= is_below & (::nvc::Integers)(frequency);                                                         \
+  } while (false)
+
 }  // namespace nvc
 
 #endif  // NVC_NARROW_VECTORS_H_

@@ -71,17 +71,8 @@ bool PushStep(const EncodingTables& tables, const uint32_t* rows, const int32_t*
     NVC_STORE_INTEGERS(words[1] + k * kNarrow, (Integers)state);
     NVC_STORE_INTEGERS(has_word[1] + k * kNarrow, -is_full);
     state = is_full ? state >> kWordBits : state;
-    // The quotient is below 2^20: in floats it is off by at most 1.
-    const Floats ratio =
-        __builtin_convertvector(state, Floats) / __builtin_convertvector((Integers)frequency, Floats);
-    Integers quotient = __builtin_convertvector(ratio, Integers);
-    Integers rest = (Integers)(state - (Unsigned)quotient * frequency);
-    const Integers is_above = rest < 0;
-    quotient += is_above;
-    rest += is_above & (Integers)frequency;
-    const Integers is_below = rest >= (Integers)frequency;
-    quotient -= is_below;
-    rest -= is_below & (Integers)frequency;
+    Integers quotient, rest;  // the quotient is below 2^20
+    NVC_DIVIDE(state, frequency, quotient, rest);
     NVC_STORE_INTEGERS(states + k * kNarrow, (quotient << kPrecision) + rest + (Integers)(entry >> kWordBits));
   }
   uint16_t* top = stack.words + stack.top;
