@@ -68,7 +68,7 @@ class SpectralTransformCoder(TransformCoder):
     step_limits = (MIN_STEP, MAX_STEP)
 
     def __init__(self, params: Params, padded_shape: Shape3, *, is_lone: bool = False) -> None:
-        self._copies, self._model = DeviceCopies(params), ById(params["entropy"])
+        self._copies, self._profiles = DeviceCopies(params), params["entropy"]
         self._n_profiles = count_profiles(params["entropy"])
         self._has_filter = "filter" in params
         self._padded_shape = padded_shape
@@ -99,7 +99,7 @@ class SpectralTransformCoder(TransformCoder):
             np.int32(chunk.boundaries),
             np.float32(chunk.limit),
             np.bool_(chunk.is_bounded),
-            prepared=_tables_of(self._model) if runs_kernels() else None,
+            prepared=_prepare_tables(self._profiles) if runs_kernels() else None,
         )
         if _is_dear(float(cost), chunk.limit):
             return DearChunk(float(cost))
@@ -198,11 +198,22 @@ _decode_symbols = jit_on_one_core(decoder.decode_symbols)
 _reconstruct = jit_on_one_core(decoder.reconstruct)
 
 
+def _prepare_tables(profiles: Profiles) -> DecisionTables:
+    """Prepare the tables by which encoders of CPUs decide, once for the same arrays, which nobody changes."""
+    leaves, structure = jax.tree.flatten(profiles)
+    return _tables_of(structure, *map(ById, leaves))
+
+
 @functools.lru_cache(maxsize=4)
-def _tables_of(model: ById[Profiles]) -> DecisionTables:
-    """Prepare the tables by which encoders of CPUs decide."""
-    tables: DecisionTables = jax.jit(prepare_tables, compiler_options=quick_compilation())(model.value)
+def _tables_of(structure: Any, *leaves: ById[Any]) -> DecisionTables:
+    tables: DecisionTables = _table_maker()(jax.tree.unflatten(structure, [leaf.value for leaf in leaves]))
     return tables
+
+
+@functools.cache
+def _table_maker() -> Any:
+    """Make ``prepare_tables`` for calls from outside of compiled functions."""
+    return jax.jit(prepare_tables, compiler_options=quick_compilation())
 
 
 _decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))

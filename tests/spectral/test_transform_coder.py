@@ -205,3 +205,14 @@ def test_steps_at_the_limits_are_coded(coder: SpectralTransformCoder) -> None:
         stored, reconstruct = coder.encode(VALUES, *NUMBERS[:2], step, VALID_SHAPE, 0)
         decoded = coder.decode(coder.parse(stored, *NUMBERS[:2], step, VALID_SHAPE))
         np.testing.assert_array_equal(decoded, reconstruct())
+
+
+def test_a_model_whose_parameters_were_replaced_decides_by_the_new_ones(codec: nvc_jax.Codec) -> None:
+    entropy = dict(codec.params["entropy"])
+    coded = []
+    for factor in (1, 4):
+        entropy["bits"] = codec.params["entropy"]["bits"] * np.float32(factor)
+        for params in ({"entropy": entropy}, {"entropy": dict(entropy)}):
+            coder = SpectralTransformCoder(params, VALUES.shape)
+            coded.append(coder.encode(VALUES, *NUMBERS, VALID_SHAPE, 0)[0])
+    assert coded[0] == coded[1] != coded[2] == coded[3]
