@@ -51,7 +51,7 @@ class ChunkValues:
     @cached_property
     def has_gaps(self) -> bool:
         """Tell whether some values are not valid."""
-        return not self.valid.all()
+        return self.n_valid < self.valid.size
 
     @cached_property
     def smooth(self) -> np.ndarray:
