@@ -92,7 +92,7 @@ class _LocalClaim(Claim):
             store = self._start(partial, metadata, checksums)
         except BaseException:
             if not self._shared and not _count_objects(partial):
-                shutil.rmtree(partial, ignore_errors=True)
+                remove_tree(partial)
             raise
         with unfinished(partial, lambda: self._describe(partial, store)):
             try:
