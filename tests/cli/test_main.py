@@ -87,6 +87,22 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture) -> None:
     assert capsys.readouterr().out == f"nvc {nvc_jax.__version__}\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--version"], 0, "nvc 0"),
+        (["info", "missing.zarr"], 1, "nvc info: "),
+        (["compress", "--nonsense"], 2, "usage: nvc compress"),
+    ],
+)
+def test_python_runs_the_package_as_the_script(
+    arguments: list[str], status: int, said: str, here: Path
+) -> None:
+    run = subprocess.run([sys.executable, "-m", "nvc_jax", *arguments], capture_output=True, text=True)
+    assert run.returncode == status
+    assert (run.stderr if status else run.stdout).startswith(said)
+
+
 def test_errors_are_json_where_results_are(here: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["info", "nothing.zarr", "--json"]) == 1
     out, err = capsys.readouterr()

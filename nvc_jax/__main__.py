@@ -1,0 +1,8 @@
+"""The command line as ``python -m nvc_jax``, for where no script ``nvc`` is on the path."""
+
+import sys
+
+from nvc_jax.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
