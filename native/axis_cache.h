@@ -3,8 +3,8 @@
 #ifndef NVC_AXIS_CACHE_H_
 #define NVC_AXIS_CACHE_H_
 
-#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,7 +29,7 @@ class KeptConstants {
     size_t place = 0;
     bool are_same = true;
     ForEach(constants, [&](const float* numbers, int64_t n) {
-      are_same = are_same && place + n <= numbers_.size() && std::equal(numbers, numbers + n, &numbers_[place]);
+      are_same = are_same && place + n <= numbers_.size() && std::memcmp(numbers, &numbers_[place], n * sizeof(float)) == 0;
       place += n;
     });
     return are_same && place == numbers_.size();
@@ -56,47 +56,61 @@ class AxisCache {
  public:
   using Make = Made (*)(const AxisFactors&);
 
-  AxisCache(const AxisConstants& constants, Make make) : constants_(constants), make_(make) {
-    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
-    if (lock && shared_.constants && shared_.constants->AreOf(constants)) own_ = shared_;
+  AxisCache(const AxisConstants& constants, Make make) : constants_(constants), make_(make), kept_(Latest()) {
+    if (kept_ && !kept_->constants->AreOf(constants)) kept_ = nullptr;
   }
 
   AxisCache(const AxisCache&) = delete;
   AxisCache& operator=(const AxisCache&) = delete;
 
   ~AxisCache() {
-    if (!is_changed_) return;
-    if (!own_.constants) own_.constants = std::make_shared<KeptConstants>(constants_);
-    if (own_.made.size() > kMostKept) own_.made.clear();
+    if (added_.empty()) return;
+    const std::shared_ptr<const Kept> latest = Latest();  // to which another thread may have added
+    const bool is_of_same = latest && kept_ && latest->constants == kept_->constants;
+    const std::shared_ptr<const Kept>& before = is_of_same ? latest : kept_;
+    auto made = std::make_shared<Kept>();
+    made->constants = before ? before->constants : std::make_shared<KeptConstants>(constants_);
+    made->made = std::move(added_);
+    if (before && before->made.size() + made->made.size() <= kMostKept) {
+      made->made.insert(before->made.begin(), before->made.end());
+    }
+    std::shared_ptr<const Kept> shared = std::move(made);
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
-    if (lock) shared_ = std::move(own_);
+    if (lock) shared_.swap(shared);
   }
 
   const Made& Get(const AxisShape& shape) {
     const Key key{shape.side, shape.valid, shape.length_index, shape.filter, shape.has_boundary[0], shape.has_boundary[1]};
-    std::shared_ptr<const Made>& place = own_.made[key];
-    if (!place) {
-      place = std::make_shared<const Made>(make_(AxisFactors(shape, constants_)));
-      is_changed_ = true;
+    if (kept_) {
+      const auto found = kept_->made.find(key);
+      if (found != kept_->made.end()) return *found->second;
     }
+    std::shared_ptr<const Made>& place = added_[key];
+    if (!place) place = std::make_shared<const Made>(make_(AxisFactors(shape, constants_)));
     return *place;
   }
 
  private:
   using Key = std::tuple<int64_t, int64_t, int32_t, int32_t, bool, bool>;
+  using AllMade = std::map<Key, std::shared_ptr<const Made>>;
   struct Kept {
     std::shared_ptr<const KeptConstants> constants;
-    std::map<Key, std::shared_ptr<const Made>> made;
+    AllMade made;
   };
   static constexpr size_t kMostKept = 512;
 
+  static std::shared_ptr<const Kept> Latest() {
+    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    return lock ? shared_ : nullptr;
+  }
+
   static inline std::mutex mutex_;
-  static inline Kept shared_;
+  static inline std::shared_ptr<const Kept> shared_;
 
   const AxisConstants& constants_;
   Make make_;
-  Kept own_;
-  bool is_changed_ = false;
+  std::shared_ptr<const Kept> kept_;
+  AllMade added_;
 };
 
 }  // namespace nvc

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "buffers.h"
@@ -39,6 +40,34 @@ template <int Width>
   return last - 1;
 }
 
+// Thresholds of classes' coefficients, found when a class first has a block.
+class ThresholdsOfClasses {
+ public:
+  ThresholdsOfClasses(const S32& tables, const F32& thresholds, int32_t n_classes)
+      : tables_(tables.typed_data()),
+        thresholds_(thresholds.typed_data()),
+        last_table_(static_cast<int32_t>(thresholds.element_count()) - 1),
+        is_ready_(n_classes),
+        found_(new float[int64_t{n_classes} * kCoefficients]) {}
+
+  const float* Get(int32_t block_class) {
+    const int64_t first = int64_t{block_class} * kCoefficients;
+    float* own = &found_[first];
+    if (!is_ready_[block_class]) {
+      for (int i = 0; i < kCoefficients; ++i) own[i] = thresholds_[std::clamp(tables_[first + i], 0, last_table_)];
+      is_ready_[block_class] = 1;
+    }
+    return own;
+  }
+
+ private:
+  const int32_t* tables_;
+  const float* thresholds_;
+  int32_t last_table_;
+  std::vector<uint8_t> is_ready_;
+  std::unique_ptr<float[]> found_;
+};
+
 using Find = int32_t (*)(const Block&);
 
 NVC_FOR_AVX512 int32_t FindByAvx512(const Block& block) { return FindLast<16>(block); }
@@ -50,21 +79,18 @@ ffi::Error CountIntegers(F32 values, S32 classes, S32 tables, F32 thresholds, S3
   static const Find find = PickForm(FindByAvx512, FindByAvx2, FindAnywhere);
   const auto n = static_cast<int64_t>(counts->element_count());
   const auto n_classes = static_cast<int32_t>(tables.element_count() / kCoefficients);
-  const auto last_table = static_cast<int32_t>(thresholds.element_count()) - 1;
   if (static_cast<int64_t>(values.element_count()) != n * kCoefficients ||
       static_cast<int64_t>(classes.element_count()) != n || static_cast<int64_t>(partial_types.element_count()) != n ||
       static_cast<int64_t>(inside.element_count()) != n || counts_of_type.element_count() != kTypes ||
-      positions.element_count() != kTypes * kCoefficients || n_classes == 0 || last_table < 0) {
+      positions.element_count() != kTypes * kCoefficients || n_classes == 0 ||
+      thresholds.element_count() == 0) {
     return ffi::Error::InvalidArgument("there is not a class, a type and 512 values for each block");
   }
-  std::vector<float> of_classes(tables.element_count());
-  for (size_t i = 0; i < of_classes.size(); ++i) {
-    of_classes[i] = thresholds.typed_data()[std::clamp(tables.typed_data()[i], 0, last_table)];
-  }
+  ThresholdsOfClasses thresholds_of_classes(tables, thresholds, n_classes);
   for (int64_t k = 0; k < n; ++k) {
     const int32_t block_class = std::clamp(classes.typed_data()[k], 0, n_classes - 1);
     const int32_t type = partial_types.typed_data()[k] & (kTypes - 1);
-    const int32_t last = find({values.typed_data() + k * kCoefficients, &of_classes[int64_t{block_class} * kCoefficients],
+    const int32_t last = find({values.typed_data() + k * kCoefficients, thresholds_of_classes.Get(block_class),
                                positions.typed_data() + type * kCoefficients, single_steps});
     const int32_t units = (last + kEndUnit) / kEndUnit, possible = units > 0 ? (units + more_units) * kEndUnit : 0;
     counts->typed_data()[k] = inside.typed_data()[k] ? std::min(possible, counts_of_type.typed_data()[type]) : 0;

@@ -10,8 +10,8 @@ namespace nvc {
 
 // What the costs of a model's classes are made of; see DecisionCosts in nvc_jax/spectral/class_decision.py.
 struct ClassTables {
-  const int32_t *tables, *units, *zero_cost, *signalling_cost;
-  int64_t n_classes, n_units;
+  const int32_t *pairs, *zero_cost, *signalling_cost;
+  int64_t n_classes;
 };
 
 // Dead zones of integers, in 1/128 step, and the scale of coefficients.
@@ -20,22 +20,19 @@ struct ClassRule {
   float single_steps;
 };
 
-// Weights of a coefficient in some classes.
-struct ClassWeights;
-
-// Counts the costs of blocks, one after the other.
+// Counts the costs of blocks, one after the other. The tables must outlive it.
 class ClassCosts {
  public:
   explicit ClassCosts(const ClassTables& tables);
-  ~ClassCosts();
 
   // Costs of a block of 512 coefficients in each class.
   void Count(const float* values, const ClassRule& rule, int32_t* costs);
 
  private:
   ClassTables tables_;
-  std::vector<std::vector<ClassWeights>> weights_;
-  std::vector<int32_t> zero_, of_wide_, of_narrow_;
+  int64_t n_padded_;  // classes, with some more that cost nothing
+  std::vector<int32_t> padded_pairs_, zero_, of_wide_, of_narrow_;
+  const int32_t* pairs_;  // (512, n_padded_)
 };
 
 }  // namespace nvc

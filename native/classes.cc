@@ -4,7 +4,6 @@
 // are equal bit for bit. Only coefficients that become other than 0 are looked at.
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -19,15 +18,9 @@
 
 namespace nvc {
 
-constexpr int64_t kClasses = 64;  // whose sums are computed together
-
-// For each of kClasses classes the pair of the weights of [magnitude > 0] and of a step.
-struct ClassWeights {
-  int16_t pairs[2 * kClasses];
-};
-
 namespace {
 
+constexpr int64_t kClasses = 64;  // whose sums are computed together
 constexpr int kCoefficients = 512;
 constexpr int32_t kMaxCounted = 255;
 constexpr int32_t kErrorWeight = 3;
@@ -106,28 +99,37 @@ void CollectAnywhere(const int32_t* magnitudes, const int32_t* integers, int32_t
   }
 }
 
+// Pairs of weights, of [magnitude > 0] and of a step, in kClasses classes: those of a coefficient are `stride` apart
+// from those of the one before.
+struct ClassWeights {
+  const int32_t* pairs;
+  int64_t stride;
+
+  const int32_t* of_coefficient(int32_t index) const { return pairs + index * stride; }
+};
+
 #if NVC_HAS_TARGETS
-__attribute__((target("avx512f,avx512bw"))) void AddBy16(const ClassWeights* weights, const Terms& terms, int32_t* sums) {
+__attribute__((target("avx512f,avx512bw"))) void AddBy16(const ClassWeights& weights, const Terms& terms, int32_t* sums) {
   __m512i totals[4];
   for (int k = 0; k < 4; ++k) totals[k] = _mm512_loadu_si512(sums + 16 * k);
   for (int i = 0; i < terms.n; ++i) {
     const __m512i factor = _mm512_set1_epi32(terms.factors[i]);
-    const int16_t* pairs = weights[terms.indices[i]].pairs;
+    const int32_t* pairs = weights.of_coefficient(terms.indices[i]);
     for (int k = 0; k < 4; ++k) {
-      totals[k] = _mm512_add_epi32(totals[k], _mm512_madd_epi16(_mm512_loadu_si512(pairs + 32 * k), factor));
+      totals[k] = _mm512_add_epi32(totals[k], _mm512_madd_epi16(_mm512_loadu_si512(pairs + 16 * k), factor));
     }
   }
   for (int k = 0; k < 4; ++k) _mm512_storeu_si512(sums + 16 * k, totals[k]);
 }
 
-__attribute__((target("avx2"))) void AddBy8(const ClassWeights* weights, const Terms& terms, int32_t* sums) {
+__attribute__((target("avx2"))) void AddBy8(const ClassWeights& weights, const Terms& terms, int32_t* sums) {
   __m256i totals[8];
   for (int k = 0; k < 8; ++k) totals[k] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + 8 * k));
   for (int i = 0; i < terms.n; ++i) {
     const __m256i factor = _mm256_set1_epi32(terms.factors[i]);
-    const int16_t* pairs = weights[terms.indices[i]].pairs;
+    const int32_t* pairs = weights.of_coefficient(terms.indices[i]);
     for (int k = 0; k < 8; ++k) {
-      const __m256i own = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pairs + 16 * k));
+      const __m256i own = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pairs + 8 * k));
       totals[k] = _mm256_add_epi32(totals[k], _mm256_madd_epi16(own, factor));
     }
   }
@@ -135,18 +137,18 @@ __attribute__((target("avx2"))) void AddBy8(const ClassWeights* weights, const T
 }
 #endif
 
-void AddAnywhere(const ClassWeights* weights, const Terms& terms, int32_t* sums) {
+void AddAnywhere(const ClassWeights& weights, const Terms& terms, int32_t* sums) {
   for (int i = 0; i < terms.n; ++i) {
-    const int16_t* pairs = weights[terms.indices[i]].pairs;
+    const int32_t* pairs = weights.of_coefficient(terms.indices[i]);
     const int32_t integer = terms.factors[i] >> 16;
-    for (int64_t k = 0; k < kClasses; ++k) sums[k] += pairs[2 * k] + integer * pairs[2 * k + 1];
+    for (int64_t k = 0; k < kClasses; ++k) sums[k] += static_cast<int16_t>(pairs[k]) + integer * (pairs[k] >> 16);
   }
 }
 
 // Functions for a processor.
 struct Forms {
   void (*collect)(const int32_t*, const int32_t*, int32_t, BlockTerms&);
-  void (*add)(const ClassWeights*, const Terms&, int32_t*);
+  void (*add)(const ClassWeights&, const Terms&, int32_t*);
 };
 
 Forms PickForms() {
@@ -157,26 +159,6 @@ Forms PickForms() {
   return {CollectAnywhere, AddAnywhere};
 }
 
-// Weights of all coefficients in the classes from `first` on; 0 beyond the last class.
-std::vector<ClassWeights> PairWeights(const ClassTables& tables, int64_t first) {
-  std::vector<int32_t> pairs(tables.n_units);
-  for (int64_t k = 0; k < tables.n_units; ++k) {
-    const auto low = static_cast<uint16_t>(tables.units[2 * k]), high = static_cast<uint16_t>(tables.units[2 * k + 1]);
-    const uint16_t pair[] = {low, high};
-    std::memcpy(&pairs[k], pair, sizeof(pair));
-  }
-  const auto last = static_cast<int32_t>(tables.n_units) - 1;
-  const int64_t n = std::min(kClasses, tables.n_classes - first);
-  std::vector<ClassWeights> paired(kCoefficients);
-  for (int i = 0; i < kCoefficients; ++i) {
-    const int32_t* of_classes = tables.tables + first * kCoefficients + i;
-    for (int64_t k = 0; k < n; ++k) {
-      std::memcpy(paired[i].pairs + 2 * k, &pairs[std::clamp(of_classes[k * kCoefficients], 0, last)], sizeof(int32_t));
-    }
-  }
-  return paired;
-}
-
 const Forms& ProcessorForms() {
   static const Forms forms = PickForms();
   return forms;
@@ -184,14 +166,16 @@ const Forms& ProcessorForms() {
 
 }  // namespace
 
-ClassCosts::ClassCosts(const ClassTables& tables) : tables_(tables) {
-  const int64_t n_padded = CeilDivide(tables.n_classes, kClasses) * kClasses;
-  for (int64_t first = 0; first < tables.n_classes; first += kClasses) weights_.push_back(PairWeights(tables, first));
-  zero_.resize(n_padded);
+ClassCosts::ClassCosts(const ClassTables& tables)
+    : tables_(tables), n_padded_(CeilDivide(tables.n_classes, kClasses) * kClasses), zero_(n_padded_), pairs_(tables.pairs) {
   std::copy_n(tables.zero_cost, tables.n_classes, zero_.begin());
+  if (n_padded_ == tables.n_classes) return;
+  padded_pairs_.resize(kCoefficients * n_padded_);
+  for (int64_t i = 0; i < kCoefficients; ++i) {
+    std::copy_n(tables.pairs + i * tables.n_classes, tables.n_classes, &padded_pairs_[i * n_padded_]);
+  }
+  pairs_ = padded_pairs_.data();
 }
-
-ClassCosts::~ClassCosts() = default;
 
 void ClassCosts::Count(const float* values, const ClassRule& rule, int32_t* costs) {
   const Forms& forms = ProcessorForms();
@@ -200,10 +184,13 @@ void ClassCosts::Count(const float* values, const ClassRule& rule, int32_t* cost
   ToMagnitudes(values, rule.single_steps, magnitudes);
   const Errors errors = Round(magnitudes, rule.narrow, rule.wide, rule.further, integers);
   forms.collect(magnitudes, integers, rule.wide, terms);
+  const auto add = [&](const Terms& own, std::vector<int32_t>& sums) {
+    for (int64_t k = 0; k < n_padded_; k += kClasses) forms.add({pairs_ + k, n_padded_}, own, &sums[k]);
+  };
   of_wide_ = zero_;
-  for (size_t k = 0; k < weights_.size(); ++k) forms.add(weights_[k].data(), terms.kept, &of_wide_[k * kClasses]);
+  add(terms.kept, of_wide_);
   of_narrow_ = of_wide_;
-  for (size_t k = 0; k < weights_.size(); ++k) forms.add(weights_[k].data(), terms.between, &of_narrow_[k * kClasses]);
+  add(terms.between, of_narrow_);
   const auto total = [&](const std::vector<int32_t>& own, int32_t squared) {
     int32_t least = own[0] + tables_.signalling_cost[0];
     for (int64_t k = 1; k < tables_.n_classes; ++k) least = std::min(least, own[k] + tables_.signalling_cost[k]);
@@ -215,15 +202,14 @@ void ClassCosts::Count(const float* values, const ClassRule& rule, int32_t* cost
 
 namespace {
 
-ffi::Error CountCosts(S32 tables, S32 units, S32 zero_cost, S32 signalling_cost, F32 values, int32_t narrow, int32_t wide,
+ffi::Error CountCosts(S32 pairs, S32 zero_cost, S32 signalling_cost, F32 values, int32_t narrow, int32_t wide,
                       int32_t further, float single_steps, Out<S32> costs) {
   const auto n = static_cast<int64_t>(Rows(values)), n_classes = static_cast<int64_t>(zero_cost.element_count());
   if (narrow > wide) return ffi::Error::InvalidArgument("the narrow dead zone is wider than the wide one");
-  if (units.element_count() == 0 || static_cast<int64_t>(tables.element_count()) != n_classes * kCoefficients) {
-    return ffi::Error::InvalidArgument("there is not a table for each coefficient of a class");
+  if (n_classes == 0 || static_cast<int64_t>(pairs.element_count()) != n_classes * kCoefficients) {
+    return ffi::Error::InvalidArgument("there is not a pair of weights for each coefficient of a class");
   }
-  ClassCosts counter({tables.typed_data(), units.typed_data(), zero_cost.typed_data(), signalling_cost.typed_data(),
-                      n_classes, static_cast<int64_t>(Rows(units))});
+  ClassCosts counter({pairs.typed_data(), zero_cost.typed_data(), signalling_cost.typed_data(), n_classes});
   const ClassRule rule{narrow, wide, further, single_steps};
   for (int64_t block = 0; block < n; ++block) {
     counter.Count(values.typed_data() + block * kCoefficients, rule, costs->typed_data() + block * n_classes);
@@ -235,7 +221,7 @@ ffi::Error CountCosts(S32 tables, S32 units, S32 zero_cost, S32 signalling_cost,
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_class_costs, CountCosts,
                               ffi::Ffi::Bind()
-                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<F32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<F32>()
                                   .Attr<int32_t>("narrow").Attr<int32_t>("wide").Attr<int32_t>("further")
                                   .Attr<float>("single_steps")
                                   .Ret<S32>());

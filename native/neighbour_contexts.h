@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "rans.h"
@@ -53,29 +54,66 @@ struct ScanPosition {
   uint16_t coefficient;
 };
 
-// All positions of the scans of all types.
+// Positions of the coefficients in the scans of types; −1 for DC, which they lack. Those of a type are found when they are
+// first needed.
+class PositionsInScan {
+ public:
+  // `coefficients` (8, 511) of the scans.
+  explicit PositionsInScan(const int32_t* coefficients)
+      : coefficients_(coefficients), positions_(new int32_t[kTypes * kCoefficients]) {}
+
+  const int32_t* of_type(int type) {
+    int32_t* own = &positions_[type * kCoefficients];
+    if (!is_ready_[type]) {
+      std::fill_n(own, kCoefficients, -1);
+      for (int position = 0; position < kPositions; ++position) own[coefficient(type, position)] = position;
+      is_ready_[type] = true;
+    }
+    return own;
+  }
+  int32_t coefficient(int type, int position) const {
+    return coefficients_[type * kPositions + position] & (kCoefficients - 1);
+  }
+
+ private:
+  const int32_t* coefficients_;
+  std::array<bool, kTypes> is_ready_{};
+  std::unique_ptr<int32_t[]> positions_;
+};
+
+// Positions of the scans of types. Those of a type are found when they are first needed.
 class ScanPositions {
  public:
-  // `coefficients` (8, 511) of the scans, and `positions` (8, 512) of the coefficients.
-  ScanPositions(const int32_t* coefficients, const int32_t* positions) : positions_(kTypes * kPositions) {
-    for (int place = 0; place < kTypes * kPositions; ++place) {
-      const int32_t coefficient = coefficients[place] & (kCoefficients - 1);
-      const int32_t* own_positions = positions + place / kPositions * kCoefficients;
-      positions_[place].coefficient = static_cast<uint16_t>(coefficient);
+  explicit ScanPositions(PositionsInScan& in_scan) : in_scan_(in_scan), positions_(new ScanPosition[kTypes * kPositions]) {}
+
+  const ScanPosition* of_type(int type) {
+    ScanPosition* own = &positions_[type * kPositions];
+    if (!is_ready_[type]) {
+      Fill(type, own);
+      is_ready_[type] = true;
+    }
+    return own;
+  }
+
+ private:
+  void Fill(int type, ScanPosition* own) {
+    const int32_t* in_scan = in_scan_.of_type(type);
+    for (int position = 0; position < kPositions; ++position) {
+      const int32_t coefficient = in_scan_.coefficient(type, position);
+      own[position].coefficient = static_cast<uint16_t>(coefficient);
       for (int axis = 0; axis < kAxes; ++axis) {
         const int shift = 6 - 3 * axis;
         const bool has_lower = (coefficient >> shift & 7) > 0;
-        const int32_t found = has_lower ? own_positions[coefficient - (1 << shift)] : -1;
-        const bool is_before = found >= 0 && found < place % kPositions;
-        positions_[place].neighbours[axis] = static_cast<uint16_t>(is_before ? found : kPositions);
+        const int32_t found = has_lower ? in_scan[coefficient - (1 << shift)] : -1;
+        const bool is_before = found >= 0 && found < position;
+        own[position].neighbours[axis] = static_cast<uint16_t>(is_before ? found : kPositions);
       }
     }
   }
 
-  const ScanPosition* of_type(int type) const { return &positions_[type * kPositions]; }
-
- private:
-  std::vector<ScanPosition> positions_;
+  PositionsInScan& in_scan_;
+  std::array<bool, kTypes> is_ready_{};
+  std::unique_ptr<ScanPosition[]> positions_;
 };
 
 // The context of an integer, by what its lane has decoded of its block.

@@ -45,13 +45,13 @@ double CostOf(const Sample& sample, const ClassTables& tables, const float* sign
   return total;
 }
 
-ffi::Error ChooseProfile(F32 values, S32 drawn, F32 weights, S32 tables, S32 units, S32 zero_cost, S32 signalling_cost,
+ffi::Error ChooseProfile(F32 values, S32 drawn, F32 weights, S32 tables, S32 pairs, S32 zero_cost, S32 signalling_cost,
                          F32 signalling_bits, F32 first, F32 further, int32_t narrow, int32_t wide, int32_t more,
                          float single_steps, float bits_per_error, float largest, Out<S32> profile) {
   const auto n = static_cast<int64_t>(drawn.element_count());
   const auto n_blocks = static_cast<int64_t>(values.element_count()) / kCoefficients;
   const auto shape = tables.dimensions();
-  if (shape.size() != 3 || shape[0] == 0 || shape[1] == 0 || shape[2] != kCoefficients || units.dimensions().size() != 3 ||
+  if (shape.size() != 3 || shape[0] == 0 || shape[1] == 0 || shape[2] != kCoefficients ||
       first.dimensions().size() != 2) {
     return ffi::Error::InvalidArgument("there are no tables of profiles");
   }
@@ -59,7 +59,8 @@ ffi::Error ChooseProfile(F32 values, S32 drawn, F32 weights, S32 tables, S32 uni
   const auto has = [&](const auto& buffer, int64_t n_each) {
     return static_cast<int64_t>(buffer.element_count()) == n_profiles * n_each;
   };
-  if (static_cast<int64_t>(weights.element_count()) != n || n_tables == 0 || narrow > wide || !has(units, 2 * n_tables) ||
+  if (static_cast<int64_t>(weights.element_count()) != n || n_tables == 0 || narrow > wide ||
+      !has(pairs, n_classes * kCoefficients) ||
       !has(zero_cost, n_classes) || !has(signalling_cost, n_classes) || !has(signalling_bits, n_classes) ||
       !has(further, n_tables)) {
     return ffi::Error::InvalidArgument("tables of profiles do not suit each other");
@@ -76,8 +77,8 @@ ffi::Error ChooseProfile(F32 values, S32 drawn, F32 weights, S32 tables, S32 uni
   *profile->typed_data() = 0;
   for (int64_t k = 0; k < n_profiles; ++k) {
     const int32_t* of_classes = tables.typed_data() + k * n_classes * kCoefficients;
-    const ClassTables own{of_classes, units.typed_data() + k * n_tables * 2, zero_cost.typed_data() + k * n_classes,
-                          signalling_cost.typed_data() + k * n_classes, n_classes, n_tables};
+    const ClassTables own{pairs.typed_data() + k * n_classes * kCoefficients, zero_cost.typed_data() + k * n_classes,
+                          signalling_cost.typed_data() + k * n_classes, n_classes};
     const ThresholdTables thresholds{of_classes, first.typed_data() + k * n_tables, further.typed_data() + k * n_tables,
                                      n_classes, n_tables};
     const double cost = CostOf(sample, own, signalling_bits.typed_data() + k * n_classes, thresholds,

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "narrow_vectors.h"
 #include "rans.h"
@@ -22,14 +22,15 @@ inline constexpr int kWordsPerStep = kWordsOfLane * kGroupLanes;
 
 // Tables of which all are at hand for PushStep.
 struct EncodingTables {
-  explicit EncodingTables(const Tables& tables) : entries(tables.n_rows() * kTokens + kTokensOfAny) {
+  explicit EncodingTables(const Tables& tables) : entries(new uint32_t[tables.n_rows() * kTokens + kTokensOfAny]) {
     const Tables::Entry* entry = tables.row(0);
     for (size_t i = 0; i < tables.n_rows() * kTokens; ++i, ++entry) {
       entries[i] = uint32_t{entry->frequency} | uint32_t{entry->start} << kWordBits;
     }
+    std::fill_n(&entries[tables.n_rows() * kTokens], kTokensOfAny, 0);
   }
 
-  std::vector<uint32_t> entries;  // frequency and start of each token
+  std::unique_ptr<uint32_t[]> entries;  // frequency and start of each token
 };
 
 // Pushes an integer of each of 32 lanes, from that of the last one to the first. The stack must have room for

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace nvc {
@@ -67,15 +68,14 @@ class Tables {
   };
 
   // `frequencies` has 64 columns. A row that does not sum to kSlots, as of a damaged model, is cut to fit.
-  Tables(const uint16_t* frequencies, size_t n_rows) : n_rows_(n_rows), entries_(n_rows * kTokens) {
+  Tables(const uint16_t* frequencies, size_t n_rows) : n_rows_(n_rows), entries_(new Entry[n_rows * kTokens]) {
     for (size_t row = 0; row < n_rows; ++row) {
-      uint32_t start = 0;
+      uint32_t sum = 0;
       for (int token = 0; token < kTokens; ++token) {
-        const uint32_t frequency =
-            std::min<uint32_t>(frequencies[row * kTokens + token], kSlots - start);
-        entries_[row * kTokens + token] = {static_cast<uint16_t>(frequency),
+        const uint32_t start = std::min(sum, kSlots);
+        sum += frequencies[row * kTokens + token];
+        entries_[row * kTokens + token] = {static_cast<uint16_t>(std::min(sum, kSlots) - start),
                                            static_cast<uint16_t>(start)};
-        start += frequency;
       }
     }
   }
@@ -87,7 +87,7 @@ class Tables {
 
  private:
   size_t n_rows_;
-  std::vector<Entry> entries_;
+  std::unique_ptr<Entry[]> entries_;
 };
 
 // Token of each slot of a few tables, computed when a table is first used.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 
 #include "rounding_errors.h"
 
@@ -17,12 +18,12 @@ namespace {
 constexpr int kCoefficients = 512;
 constexpr int kLanes = 16;
 
-Thresholds ThresholdsOf(const ThresholdTables& tables, int64_t block_class) {
-  Thresholds thresholds;
+std::unique_ptr<const Thresholds> ThresholdsOf(const ThresholdTables& tables, int64_t block_class) {
+  std::unique_ptr<Thresholds> thresholds(new Thresholds);
   for (int i = 0; i < kCoefficients; ++i) {
     const int64_t table = std::clamp<int64_t>(tables.tables[block_class * kCoefficients + i], 0, tables.n_tables - 1);
-    thresholds.first[i] = tables.first[table];
-    thresholds.further[i] = tables.further[table];
+    thresholds->first[i] = tables.first[table];
+    thresholds->further[i] = tables.further[table];
   }
   return thresholds;
 }
@@ -68,9 +69,8 @@ float SumAnywhere(const float* values, const Thresholds& thresholds, float large
 float RoundingErrors::Sum(const float* values, int64_t block_class) {
   static const SumForm sum = PickForm(SumByAvx512, SumByAvx2, SumAnywhere);
   const int64_t own = std::clamp<int64_t>(block_class, 0, tables_.n_classes - 1);
-  auto place = by_class_.find(own);
-  if (place == by_class_.end()) place = by_class_.emplace(own, ThresholdsOf(tables_, own)).first;
-  return sum(values, place->second, largest_);
+  if (!by_class_[own]) by_class_[own] = ThresholdsOf(tables_, own);
+  return sum(values, *by_class_[own], largest_);
 }
 
 namespace {

@@ -4,7 +4,8 @@
 #define NVC_ROUNDING_ERRORS_H_
 
 #include <cstdint>
-#include <map>
+#include <memory>
+#include <vector>
 
 namespace nvc {
 
@@ -24,7 +25,8 @@ struct Thresholds {
 // Sums the errors of blocks, one after the other.
 class RoundingErrors {
  public:
-  RoundingErrors(const ThresholdTables& tables, float largest) : tables_(tables), largest_(largest) {}
+  RoundingErrors(const ThresholdTables& tables, float largest)
+      : tables_(tables), largest_(largest), by_class_(tables.n_classes) {}
 
   // Sum of the squared errors of a block's coefficients but DC.
   float Sum(const float* values, int64_t block_class);
@@ -32,7 +34,7 @@ class RoundingErrors {
  private:
   ThresholdTables tables_;
   float largest_;
-  std::map<int64_t, Thresholds> by_class_;
+  std::vector<std::unique_ptr<const Thresholds>> by_class_;  // found when a class first has a block
 };
 
 }  // namespace nvc

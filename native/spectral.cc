@@ -94,16 +94,6 @@ inline int32_t ToInteger(int32_t point) {
   return (point + sign * (point & 1)) >> 1;
 }
 
-// Positions of the coefficients in the scans of all types; −1 for DC, which they lack.
-std::vector<int32_t> PositionsOf(const Layout& layout) {
-  std::vector<int32_t> positions(kTypes * kCoefficients, -1);
-  for (int place = 0; place < kTypes * kPositions; ++place) {
-    const int32_t coefficient = layout.coefficients[place] & (kCoefficients - 1);
-    positions[place / kPositions * kCoefficients + coefficient] = place % kPositions;
-  }
-  return positions;
-}
-
 // Rows of the tables of coefficients in the order of a scan, computed when a class first has a block of the type. Each is a
 // pair, of the first quantiser in the lower half.
 class RowsInScan {
@@ -180,7 +170,7 @@ struct Lookup {
   const Model& model;
   const Layout& layout;
   const Queue& queue;
-  const ScanPositions& scan_positions;
+  ScanPositions& scan_positions;
   const int32_t* classes;
   RowsInScan& rows_in_scan;
   SlotTokens& slot_tokens;
@@ -309,7 +299,8 @@ ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
   for (int32_t block : inside) queue.Add(block, layout.Count(block, headers.ends[block]));
   if (queue.total == 0) return ffi::Error::Success();
   SlotTokens slot_tokens(model.integers);
-  const ScanPositions scan_positions(layout.coefficients, PositionsOf(layout).data());
+  PositionsInScan in_scan(layout.coefficients);
+  ScanPositions scan_positions(in_scan);
   RowsInScan rows_in_scan(model, layout);
   Lookup lookup{model, layout, queue, scan_positions, headers.classes, rows_in_scan, slot_tokens};
   const auto pop = model.context_rows ? PopIntegers<true> : PopIntegers<false>;
@@ -384,16 +375,16 @@ Items CollectItems(const Model& model, const Layout& layout, const int32_t* poin
                    int64_t n_lanes, std::vector<int32_t>& ends) {
   std::vector<int32_t> inside(layout.order, layout.order + layout.n_inside);
   std::sort(inside.begin(), inside.end());
-  const std::vector<int32_t> positions = PositionsOf(layout);
+  PositionsInScan in_scan(layout.coefficients);
   int64_t total = 0;
   for (const int32_t block : inside) {
     const int32_t* own = points + int64_t{block} * kCoefficients;
-    ends[block] = (LastPosition(own, &positions[layout.Type(block) * kCoefficients]) + kEndUnit) / kEndUnit;
+    ends[block] = (LastPosition(own, in_scan.of_type(layout.Type(block))) + kEndUnit) / kEndUnit;
     total += layout.Count(block, ends[block]);
   }
   Items items{std::unique_ptr<Item[]>(new Item[total]), total};
   RowsInScan rows_in_scan(model, layout);
-  const ScanPositions scan_positions(layout.coefficients, positions.data());
+  ScanPositions scan_positions(in_scan);
   const int64_t run = CeilDivide(total, n_lanes);
   Item* next = items.items.get();
   for (const int32_t block : inside) {

@@ -37,34 +37,57 @@ void ToFixed(const float* values, int32_t* fixed) {
   }
 }
 
-// Rates of all classes' coefficients for either quantiser: by coefficient, and in the order of the scan of whole blocks.
+// Rates of a class's coefficients by the rows of their tables.
+NVC_VECTORIZE
+void TakeRates(const int32_t* tables, const int32_t* rates, int32_t last_table, int32_t* taken) {
+  for (int i = 0; i < kCoefficients; ++i) taken[i] = rates[std::clamp(tables[i], 0, last_table)];
+}
+
+// Rates of classes' coefficients for either quantiser: by coefficient, and in the order of the scan of whole blocks. Those
+// of a class are found when it first has a block.
 class RatesOfClasses {
  public:
   RatesOfClasses(const S32& tables, const S32& rates, const int32_t* whole_scan)
-      : by_coefficient_(2 * tables.element_count()), in_scan_(2 * tables.element_count()) {
-    const auto n_rates = static_cast<int32_t>(rates.element_count());
-    for (size_t i = 0; i < tables.element_count(); ++i) {
-      const int32_t row = std::clamp(tables.typed_data()[i], 0, n_rates / 2 - 1);
-      const size_t place = i / kCoefficients * 2 * kCoefficients + i % kCoefficients;
-      by_coefficient_[place] = rates.typed_data()[row];
-      by_coefficient_[place + kCoefficients] = rates.typed_data()[row + n_rates / 2];
-    }
-    for (size_t first = 0; first < in_scan_.size(); first += kCoefficients) {
-      TakeInScan(&by_coefficient_[first], whole_scan, kCoefficients, &in_scan_[first]);
-    }
-  }
+      : tables_(tables.typed_data()),
+        rates_(rates.typed_data()),
+        n_tables_(static_cast<int32_t>(rates.element_count()) / 2),
+        whole_scan_(whole_scan),
+        is_ready_(Rows(tables)),
+        of_classes_(new OfClass[is_ready_.size()]) {}
+
   // Writes the rates at the first positions of a block.
-  void Take(int32_t block_class, int quantizer, bool is_whole, const int32_t* scan, int n_positions, int32_t* taken) const {
-    const int64_t first = (int64_t{block_class} * 2 + quantizer) * kCoefficients;
+  void Take(int32_t block_class, int quantizer, bool is_whole, const int32_t* scan, int n_positions, int32_t* taken) {
+    OfClass& own = of_classes_[block_class];
+    if (!is_ready_[block_class]) {
+      Fill(block_class, own);
+      is_ready_[block_class] = 1;
+    }
     if (is_whole) {
-      std::copy_n(&in_scan_[first], n_positions, taken);
+      std::copy_n(own.in_scan[quantizer], n_positions, taken);
     } else {
-      TakeInScan(&by_coefficient_[first], scan, n_positions, taken);
+      TakeInScan(own.by_coefficient[quantizer], scan, n_positions, taken);
     }
   }
 
  private:
-  std::vector<int32_t> by_coefficient_, in_scan_;
+  struct OfClass {
+    int32_t by_coefficient[2][kCoefficients], in_scan[2][kCoefficients];
+  };
+
+  void Fill(int32_t block_class, OfClass& own) const {
+    for (int quantizer = 0; quantizer < 2; ++quantizer) {
+      int32_t* by_coefficient = own.by_coefficient[quantizer];
+      TakeRates(tables_ + int64_t{block_class} * kCoefficients, rates_ + quantizer * n_tables_, n_tables_ - 1,
+                by_coefficient);
+      TakeInScan(by_coefficient, whole_scan_, kCoefficients, own.in_scan[quantizer]);
+    }
+  }
+
+  const int32_t *tables_, *rates_;
+  int32_t n_tables_;
+  const int32_t* whole_scan_;
+  std::vector<uint8_t> is_ready_;
+  std::unique_ptr<OfClass[]> of_classes_;
 };
 
 // Macros, as functions cannot be inlined into versions for other instruction sets with vectors as arguments.
@@ -197,19 +220,21 @@ ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 
   const auto n = static_cast<int32_t>(Rows(values));
   const auto n_classes = static_cast<int32_t>(Rows(tables));
   const auto last_end = static_cast<int32_t>(end_costs.element_count()) - 1;
-  const RatesOfClasses rates_of_classes(tables, rates, coefficients.typed_data());
-  Zero(points);
+  RatesOfClasses rates_of_classes(tables, rates, coefficients.typed_data());
   const auto count_of = [&](int32_t block) { return std::clamp(counts.typed_data()[block], 0, kPositions); };
   // Blocks of like lengths together.
   std::vector<int32_t> starts(kPositions + 2), order(n);
   for (int32_t block = 0; block < n; ++block) ++starts[count_of(block) + 1];
   std::partial_sum(starts.begin(), starts.end(), starts.begin());
-  const int32_t first = starts[1];  // Blocks without integers stay 0.
+  const int32_t first = starts[1];
   for (int32_t block = 0; block < n; ++block) order[starts[count_of(block)]++] = block;
+  const auto points_of = [&](int32_t block) { return points->typed_data() + int64_t{block} * kCoefficients; };
+  for (int32_t place = 0; place < first; ++place) std::fill_n(points_of(order[place]), kCoefficients, 0);
 
-  const auto batch = std::make_unique<Batch>();
-  const auto values_of_blocks = std::make_unique<BlockRows>(), points_of_blocks = std::make_unique<BlockRows>();
-  const std::unique_ptr<BlockRows> rates_of_blocks[2] = {std::make_unique<BlockRows>(), std::make_unique<BlockRows>()};
+  const std::unique_ptr<Batch> batch(new Batch);  // whose arrays take long to clear
+  const std::unique_ptr<BlockRows> values_of_blocks(new BlockRows), points_of_blocks(new BlockRows);
+  const std::unique_ptr<BlockRows> rates_of_blocks[2]{std::unique_ptr<BlockRows>(new BlockRows),
+                                                      std::unique_ptr<BlockRows>(new BlockRows)};
   for (int32_t start = first; start < n; start += kWidth) {
     const int32_t* scans[kWidth];
     const int32_t width = std::min(kWidth, n - start);
@@ -237,7 +262,8 @@ ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 
     TraceBack(*batch);
     Separate(batch->points, batch->n_positions, *points_of_blocks);
     for (int32_t i = 0; i < width; ++i) {
-      int32_t* out = points->typed_data() + int64_t{order[start + i]} * kCoefficients;
+      int32_t* out = points_of(order[start + i]);
+      std::fill_n(out, kCoefficients, 0);
       for (int position = 0; position < batch->counts[i]; ++position) {
         out[scans[i][position] & (kCoefficients - 1)] = points_of_blocks->of_block[i][position];
       }

@@ -60,8 +60,7 @@ def words_to_bytes(stream: WordStream) -> bytes:
     used = sum(group_words)
     is_far = isinstance(stream.words, jax.Array) and platform_here() != "cpu"
     words = fetch_words(stream.words, used) if is_far else np.asarray(stream.words)[:used]
-    words = words.astype("<u2")
-    return encode_varints(*group_words[:-1]) + words.tobytes()
+    return encode_varints(*group_words[:-1]) + words.astype("<u2", copy=False).tobytes()
 
 
 def words_from_bytes(stored: bytes, n_lanes: int, max_lanes: int, capacity: int) -> WordStream:

@@ -55,6 +55,7 @@ The modules in reading order
 - ``post_filter``, ``filter_setting``: a network that corrects decoded voxels, in models that have one.
 - ``encoded_stream``: the encoded volume and its bytes. ``analysis``: the encoder's
   decisions, one after the other. ``encoder``, ``decoder``: all of it together.
+- ``chunk_programs``: the encoder of a chunk as programs of few arguments and results.
 - ``config``, ``model``, ``transform_coder``: the interfaces to the rest of the package.
 - The folder ``training`` fits the parameters to volumes.
 
@@ -69,7 +70,7 @@ its first decisions in steps of the single quantiser.
 
 This package imports ``core``, ``native``, ``io``, ``transform``, ``entropy``, ``training`` and ``chunks``. It
 knows no containers and no other kind of model. Payloads of chunks are known to ``model`` and
-``transform_coder`` alone.
+``transform_coder`` alone, and what they are made of to ``chunk_programs``.
 """
 
 from nvc_jax.spectral.config import SpectralConfig

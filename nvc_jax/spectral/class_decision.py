@@ -44,6 +44,8 @@ _ROUNDING_THRESHOLDS = (64, 64, 64)
 """The same without optimisation: rounding to the nearest integer."""
 _MAX_NONZERO_WEIGHT, _MAX_STEP_WEIGHT = 32767, 125 << PART_BITS
 """Largest weights, in units: sums of both over a block stay below 2**24, in each of the two parts."""
+_PAIR_SHIFT = 16
+"""Bits of the first number of a pair of weights."""
 _MAX_COST = 1 << 24
 """Largest cost of a block of zeros, and of signalling, in units."""
 _ERROR_SHIFT = 3
@@ -59,9 +61,8 @@ class DecisionCosts(NamedTuple):
     Attributes:
         tables: int32 (K, 512), each class's table of each coefficient, one of R + 1: the last is that of DC,
             which does not count.
-        units: int32 (R + 1, 2), units that a coefficient of a table adds: for [magnitude > 0], and for each
-            step of the magnitude. All costs are in units of 1/1024 bit.
-        weights: int32 (1024, K), units of each coefficient for [magnitude > 0], and then for each step.
+        pairs: int32 (512, K), units that a coefficient adds in a class: for [magnitude > 0] in the lower 16
+            bits, and for each step of the magnitude in the upper ones. All costs are in units of 1/1024 bit.
         zero_cost: int32 (K,), of a block of zeros.
         signalling_cost: int32 (K,), average of each class.
         signalling_bits: float32 (K,), the same in bits.
@@ -70,13 +71,17 @@ class DecisionCosts(NamedTuple):
     """
 
     tables: jax.Array
-    units: jax.Array
-    weights: jax.Array
+    pairs: jax.Array
     zero_cost: jax.Array
     signalling_cost: jax.Array
     signalling_bits: jax.Array
     first_thresholds: jax.Array
     further_thresholds: jax.Array
+
+    @property
+    def weights(self) -> jax.Array:
+        """Units of each coefficient for [magnitude > 0], and then for each step: int32 (1024, K)."""
+        return jnp.concatenate([self.pairs << _PAIR_SHIFT >> _PAIR_SHIFT, self.pairs >> _PAIR_SHIFT])
 
 
 def make_decision_costs(model: EntropyModel, options: EncoderOptions = DEFAULT_OPTIONS) -> DecisionCosts:
@@ -93,17 +98,14 @@ def make_decision_costs(model: EntropyModel, options: EncoderOptions = DEFAULT_O
         )
     else:
         first_thresholds = further_thresholds = jnp.full_like(zero, _ROUNDING)
-    of_features = [
-        _to_units(of_nonzero, -_MAX_NONZERO_WEIGHT, _MAX_NONZERO_WEIGHT),
-        _to_units(of_step, 0, _MAX_STEP_WEIGHT),
-    ]
-    units = jnp.pad(jnp.stack(of_features, axis=1), ((0, 1), (0, 0)))
+    units_of_nonzero = _to_units(of_nonzero, -_MAX_NONZERO_WEIGHT, _MAX_NONZERO_WEIGHT)
+    units_of_step = _to_units(of_step, 0, _MAX_STEP_WEIGHT)
+    pairs = jnp.pad(units_of_nonzero & (1 << _PAIR_SHIFT) - 1 | units_of_step << _PAIR_SHIFT, (0, 1))
     tables = jnp.minimum(model.tables, len(zero))
     zero_bits = jnp.sum(jnp.pad(zero, (0, 1))[tables], axis=1)
     return DecisionCosts(
         tables=tables,
-        units=units,
-        weights=jnp.concatenate([of_feature[tables] for of_feature in units.T], axis=1).T,
+        pairs=pairs[tables].T,
         zero_cost=_to_units(zero_bits, 0, _MAX_COST),
         signalling_cost=_to_units(model.class_bits, 0, _MAX_COST),
         signalling_bits=model.class_bits,
@@ -176,7 +178,7 @@ def _class_costs_by_kernel(
     """Estimate costs by the native kernel."""
     result = jax.ShapeDtypeStruct((len(values), len(costs.zero_cost)), jnp.int32)
     numbers = dict(zip(("narrow", "wide", "further"), map(np.int32, thresholds), strict=True))
-    arguments = (costs.tables, costs.units, costs.zero_cost, costs.signalling_cost, values)
+    arguments = (costs.pairs, costs.zero_cost, costs.signalling_cost, values)
     return call("nvc_class_costs", result, *arguments, **numbers, single_steps=np.float32(single_steps))
 
 

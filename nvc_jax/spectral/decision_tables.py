@@ -4,13 +4,16 @@ They depend on the model alone. A program that encodes one volume prepares those
 chooses; who encodes many chunks prepares those of all profiles once.
 """
 
+import functools
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from nvc_jax.core.batching import map_in_turn
+from nvc_jax.core.compiler_options import quick_compilation
+from nvc_jax.core.identity import ById
 from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.native.rows import take_rows
 from nvc_jax.spectral.class_choice import signalling_bits
@@ -45,6 +48,27 @@ def prepare_tables(profiles: Profiles, options: EncoderOptions = DEFAULT_OPTIONS
     """Prepare the tables of all profiles, stacked."""
     index = jnp.arange(count_profiles(profiles))
     return map_in_turn(lambda own: make_tables(take_profile(profiles, own), options), index)
+
+
+def prepare_once(profiles: Profiles) -> DecisionTables:
+    """Prepare the tables of all profiles, once for the same arrays, which nobody changes.
+
+    Not for calls from compiled functions.
+    """
+    leaves, structure = jax.tree.flatten(profiles)
+    return _tables_of(structure, *map(ById, leaves))
+
+
+@functools.lru_cache(maxsize=4)
+def _tables_of(structure: Any, *leaves: ById[Any]) -> DecisionTables:
+    tables: DecisionTables = _table_maker()(jax.tree.unflatten(structure, [leaf.value for leaf in leaves]))
+    return tables
+
+
+@functools.cache
+def _table_maker() -> Any:
+    """Make ``prepare_tables`` for calls from outside of compiled functions."""
+    return jax.jit(prepare_tables, compiler_options=quick_compilation())
 
 
 def take_tables(

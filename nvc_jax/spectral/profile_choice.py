@@ -94,7 +94,7 @@ def _choose_by_kernel(
     return call(
         "nvc_choose_profile",
         jax.ShapeDtypeStruct((), jnp.int32),
-        *(values, drawn, weights, costs.tables, costs.units, costs.zero_cost, costs.signalling_cost),
+        *(values, drawn, weights, costs.tables, costs.pairs, costs.zero_cost, costs.signalling_cost),
         *(costs.signalling_bits, costs.first_thresholds, costs.further_thresholds),
         **numbers,
         single_steps=np.float32(single_steps),

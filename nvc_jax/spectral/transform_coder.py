@@ -14,12 +14,18 @@ from nvc_jax.chunks.transform_coder import ChunkToEncode, CodedChunk, DearChunk,
 from nvc_jax.core.compiler_options import jit_on_one_core, on_one_core, quick_compilation
 from nvc_jax.core.device_batches import program_bytes, run_in_room
 from nvc_jax.core.devices import DeviceCopies, platform_here
-from nvc_jax.core.identity import ById
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.native.dispatch import runs_kernels
 from nvc_jax.spectral import decoder, encoder
-from nvc_jax.spectral.decision_tables import DecisionTables, prepare_tables
+from nvc_jax.spectral.chunk_programs import (
+    cost_of,
+    encode_packed,
+    pack_numbers,
+    reconstruct_packed,
+    unpack_stream,
+)
+from nvc_jax.spectral.decision_tables import prepare_once
 from nvc_jax.spectral.encoded_stream import (
     MAX_STEP,
     MIN_STEP,
@@ -28,7 +34,7 @@ from nvc_jax.spectral.encoded_stream import (
     from_bytes,
     to_bytes,
 )
-from nvc_jax.spectral.profiles import Profiles, count_profiles
+from nvc_jax.spectral.profiles import count_profiles
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -90,24 +96,20 @@ class SpectralTransformCoder(TransformCoder):
 
     def encode_below(self, chunk: ChunkToEncode) -> CodedChunk | DearChunk:
         """Encode a chunk unless it is dear; see ``TransformCoder.encode_below``."""
-        params = self._copies.here()
-        cost, encoded, symbols = self._encode(
-            params,
-            jax.device_put(chunk.values),
-            *(np.float32(number) for number in (chunk.low, chunk.high, chunk.step)),
-            np.array(chunk.valid_shape, np.int32),
-            np.int32(chunk.boundaries),
-            np.float32(chunk.limit),
-            np.bool_(chunk.is_bounded),
-            prepared=_prepare_tables(self._profiles) if runs_kernels() else None,
-        )
-        if _is_dear(float(cost), chunk.limit):
-            return DearChunk(float(cost))
+        params, given = self._copies.here(), pack_numbers(chunk)
+        prepared = prepare_once(self._profiles) if runs_kernels() else None
+        packed = self._encode(params, chunk.values, given, prepared)
+        numbers = np.asarray(packed.numbers)
+        cost = cost_of(numbers)
+        if _is_dear(cost, chunk.limit):
+            return DearChunk(cost)
+        shape = self._padded_shape
 
         def reconstruct() -> np.ndarray:
-            return np.asarray(_reconstruct(params, encoded, symbols))
+            return np.asarray(_reconstruct_packed()(params, shape, given, packed.numbers, packed.symbols))
 
-        return CodedChunk(to_bytes(encoded), reconstruct, float(cost))
+        encoded = unpack_stream(given, numbers, packed.words, shape, has_filter=self._has_filter)
+        return CodedChunk(to_bytes(encoded), reconstruct, cost)
 
     def encode_batch(self, chunks: Sequence[ChunkToEncode]) -> list[bytes | DearChunk]:
         """Encode several chunks in one call of the device, or in more if its memory is too small."""
@@ -188,32 +190,20 @@ class SpectralTransformCoder(TransformCoder):
 
 @functools.cache
 def _chunk_encoder(is_lone: bool) -> Any:
-    """Make ``encoder.encode_below`` for calls from outside of compiled functions."""
+    """Make ``chunk_programs.encode_packed`` for calls from outside of compiled functions."""
     options: Any = quick_compilation() if is_lone else on_one_core()
-    return jax.jit(encoder.encode_below, compiler_options=options)
+    return jax.jit(encode_packed, compiler_options=options)
+
+
+@functools.cache
+def _reconstruct_packed() -> Any:
+    """Make ``chunk_programs.reconstruct_packed`` for calls from outside of compiled functions."""
+    return jax.jit(reconstruct_packed, static_argnums=1, compiler_options=on_one_core())
 
 
 # For calls from outside of compiled functions.
 _decode_symbols = jit_on_one_core(decoder.decode_symbols)
 _reconstruct = jit_on_one_core(decoder.reconstruct)
-
-
-def _prepare_tables(profiles: Profiles) -> DecisionTables:
-    """Prepare the tables by which encoders of CPUs decide, once for the same arrays, which nobody changes."""
-    leaves, structure = jax.tree.flatten(profiles)
-    return _tables_of(structure, *map(ById, leaves))
-
-
-@functools.lru_cache(maxsize=4)
-def _tables_of(structure: Any, *leaves: ById[Any]) -> DecisionTables:
-    tables: DecisionTables = _table_maker()(jax.tree.unflatten(structure, [leaf.value for leaf in leaves]))
-    return tables
-
-
-@functools.cache
-def _table_maker() -> Any:
-    """Make ``prepare_tables`` for calls from outside of compiled functions."""
-    return jax.jit(prepare_tables, compiler_options=quick_compilation())
 
 
 _decode_batch = jax.jit(jax.vmap(decoder.decode, in_axes=(None, 0)))

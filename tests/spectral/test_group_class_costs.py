@@ -27,7 +27,7 @@ def test_the_kernel_equals_the_reference(costs: DecisionCosts, spread: float, n_
     values[:20] = np.rint(values[:20] * 256) / 256
     values = jnp.asarray(values, jnp.float32)
     costs = costs._replace(
-        weights=costs.weights[:, :n_classes],
+        pairs=costs.pairs[:, :n_classes],
         zero_cost=costs.zero_cost[:n_classes],
         signalling_cost=costs.signalling_cost[:n_classes],
     )
