@@ -13,6 +13,7 @@
 
 #include "buffers.h"
 #include "lattice_geometry.h"
+#include "lattice_values.h"
 #include "narrow_vectors.h"
 
 namespace nvc {
@@ -63,21 +64,26 @@ struct Row {
   std::array<std::array<int32_t, kMaxSamples + kNarrow>, kGroups> sums;
 };
 
-// Values in fixed point, and floats that are turned to it where they are looked at.
+// Values in fixed point, and floats of which those that are looked at are turned to it.
 struct FixedPoint {
+  using Number = int32_t;
   const int32_t* values;
 
-  int32_t at(int64_t index) const { return values[index]; }
+  const int32_t* Fix(int, const int32_t* seen, int32_t*) const { return seen; }
 };
 
 struct FloatValues {
+  using Number = float;
   const float* values;
   double low, spacing, scale;
 
-  // As in lattice_values.cc.
-  int32_t at(int64_t index) const {
-    const double exact = (static_cast<double>(values[index]) - low) / spacing;
-    return static_cast<int32_t>(scale == 1 ? std::rint(exact) : exact * scale);
+  const int32_t* Fix(int n, const float* seen, int32_t* fixed) const {
+    if (scale == 1) {
+      FixNearest(n, seen, low, spacing, fixed);
+    } else {
+      FixDown(n, seen, low, spacing, scale, fixed);
+    }
+    return fixed;
   }
 };
 
@@ -95,40 +101,65 @@ struct Volume {
 using Steps = std::array<uint8_t, 3>;
 constexpr int kReach = 7;
 
-// Places along an axis of the neighbours at distances −3 to 3 of a sample, mirrored at the ends.
-std::array<int64_t, kReach> Places(int64_t place, int64_t side, int level, int64_t stride) {
-  const int64_t last = (side - 1) >> level;
-  std::array<int64_t, kReach> places;
-  for (int step = 0; step < kReach; ++step) {
-    int64_t moved = std::abs(place + step - kReach / 2);
-    if (moved > last) moved = 2 * last - moved;
-    places[step] = (std::clamp<int64_t>(moved, 0, last) << level) * stride;
+// Points of a phase along an axis, and their neighbours at distances −3 to 3, mirrored at the ends.
+class Axis {
+ public:
+  Axis() = default;
+
+  Axis(int64_t side, int level, int parity, int64_t stride)
+      : n_(std::max<int64_t>(0, CeilDivide(side - (int64_t{parity} << level), int64_t{2} << level))), parity_(parity),
+        distance_(stride << level) {
+    const int64_t last = (side - 1) >> level;
+    for (int k = 0; k < 2 * kNearEnd; ++k) {
+      const int64_t place = 2 * (k < kNearEnd ? k : n_ + k - 2 * kNearEnd) + parity;
+      for (int step = 0; step < kReach; ++step) {
+        int64_t moved = std::abs(place + step - kReach / 2);
+        if (moved > last) moved = 2 * last - moved;
+        of_ends_[k][step] = (std::clamp<int64_t>(moved, 0, last) - place) * distance_;
+      }
+    }
+    for (int step = 0; step < kReach; ++step) of_inner_[step] = (step - kReach / 2) * distance_;
   }
-  return places;
-}
+
+  int64_t n() const { return n_; }
+
+  // Position of a point.
+  int64_t PositionOf(int64_t point) const { return (2 * point + parity_) * distance_; }
+
+  const int64_t* of_inner() const { return of_inner_; }
+  bool IsInner(int64_t point) const { return point >= kNearEnd && point < n_ - kNearEnd; }
+
+  // Distances of the neighbours from a point.
+  const int64_t* OffsetsOf(int64_t point) const {
+    if (IsInner(point)) return of_inner_;
+    return of_ends_[point < kNearEnd ? point : point - n_ + 2 * kNearEnd];
+  }
+
+ private:
+  static constexpr int kNearEnd = (kReach / 2 + 1) / 2;
+  int64_t n_ = 0, parity_ = 0, distance_ = 0;
+  int64_t of_ends_[2 * kNearEnd][kReach], of_inner_[kReach];
+};
 
 // Recipe of the mean of a group's neighbours.
 struct Column {
   int n;
   Steps neighbours[8];
-  int64_t offsets[8];  // of positions, where no neighbour is beyond the volume
   int scale;
   uint32_t hash;
   int64_t noise_width;
 };
 
-std::vector<Column> MakeColumns(const Triple& parity, const Groups& groups, int fraction_bits,
-                                const std::array<int64_t, 3>& distances) {
+std::vector<Column> MakeColumns(const Triple& parity, const Groups& groups, int fraction_bits) {
   std::vector<Column> columns;
   for (const Group& group : groups) {
-    Column column{static_cast<int>(group.neighbours.size()), {}, {}, group.scale(), 3u + group.number, 0};
+    Column column{static_cast<int>(group.neighbours.size()), {}, group.scale(), 3u + group.number, 0};
     column.noise_width = NoiseWidth(column.n, fraction_bits);
     for (int k = 0; k < column.n; ++k) {
       const Neighbour& neighbour = group.neighbours[k];
       for (int axis = 0; axis < 3; ++axis) {
         const int step = 2 * neighbour.shift[axis] + (neighbour.phase >> (2 - axis) & 1) - parity[axis];
         column.neighbours[k][axis] = static_cast<uint8_t>(kReach / 2 + step);
-        column.offsets[k] += step * distances[axis];
       }
     }
     columns.push_back(column);
@@ -136,10 +167,11 @@ std::vector<Column> MakeColumns(const Triple& parity, const Groups& groups, int 
   return columns;
 }
 
-// Values around samples, some samples at once: of each neighbour, those of one group after the other.
+// Samples and the values around them, some samples at once: of each neighbour, those of one group after the other.
+template <typename Number>
 struct Surroundings {
-  alignas(Integers) int32_t values[kMaxNeighbours][kNarrow];
-  alignas(Integers) int32_t targets[kNarrow];
+  alignas(Integers) Number values[1 + kMaxNeighbours][kNarrow];
+  alignas(Integers) int32_t fixed[1 + kMaxNeighbours][kNarrow];  // unless the values are
   alignas(Integers) int32_t sums[kGroups][kNarrow];
   bool counted[kNarrow];
 };
@@ -147,21 +179,21 @@ struct Surroundings {
 // Adds up the values of each group, and the noise of the samples that are numbered from `first` on.
 NVC_VECTORIZE
 void AddUp(const Column* columns, int n_columns, int n_neighbours, int fraction_bits, uint32_t first,
-           Surroundings& around) {
+           const int32_t* values, int32_t (*sums)[kNarrow]) {
   const int32_t half = (1 << fraction_bits) >> 1;
   Unsigned names;
   for (uint32_t lane = 0; lane < kNarrow; ++lane) names[lane] = first + lane;
-  const Integers nearest = (NVC_LOAD_INTEGERS(around.values[0]) + half) >> fraction_bits;
+  const Integers nearest = (NVC_LOAD_INTEGERS(values) + half) >> fraction_bits;
   Integers has_noise = {};
   for (int k = 1; k < n_neighbours; ++k) {
-    has_noise |= ((NVC_LOAD_INTEGERS(around.values[k]) + half) >> fraction_bits) != nearest;
+    has_noise |= ((NVC_LOAD_INTEGERS(values + k * kNarrow) + half) >> fraction_bits) != nearest;
   }
   if (fraction_bits == 0) has_noise = Integers{};
   int k = 0;
   for (int i = 0; i < n_columns; ++i) {
     const Column& column = columns[i];
     Integers total = {};
-    for (const int end = k + column.n; k < end; ++k) total += NVC_LOAD_INTEGERS(around.values[k]);
+    for (const int end = k + column.n; k < end; ++k) total += NVC_LOAD_INTEGERS(values + k * kNarrow);
     total *= column.scale;
     const auto width = static_cast<uint32_t>(column.noise_width);
     Unsigned hash = names * kHashesPerSample + column.hash;
@@ -174,7 +206,7 @@ void AddUp(const Column* columns, int n_columns, int n_neighbours, int fraction_
     total += ((Integers)scaled - static_cast<int32_t>(width >> 1)) & has_noise;
     total = total < -kMaxSum ? -kMaxSum - Integers{} : total;
     total = total > kMaxSum ? kMaxSum - Integers{} : total;
-    NVC_STORE_INTEGERS(around.sums[i], total);
+    NVC_STORE_INTEGERS(sums[i], total);
   }
 }
 
@@ -183,76 +215,69 @@ template <typename Values>
 class RowSampler {
  public:
   RowSampler(const Volume<Values>& volume, int level, int number, const Groups& groups, uint32_t first)
-      : volume_(volume), level_(level), parity_(kParities[number]), first_(first),
-        strides_{volume.lattice.y * volume.lattice.x, volume.lattice.x, 1},
-        columns_(MakeColumns(parity_, groups, volume.fraction_bits,
-                             {strides_[0] << level, strides_[1] << level, strides_[2] << level})) {
+      : volume_(volume), level_(level), first_(first),
+        columns_(MakeColumns(kParities[number], groups, volume.fraction_bits)) {
+    const std::array<int64_t, 3> strides = {volume.lattice.y * volume.lattice.x, volume.lattice.x, 1};
     for (int axis = 0; axis < 3; ++axis) {
-      counts_[axis] = std::max<int64_t>(
-          0, CeilDivide(volume.sides[axis] - (int64_t{parity_[axis]} << level), int64_t{2} << level));
+      axes_[axis] = Axis(volume.sides[axis], level, kParities[number][axis], strides[axis]);
     }
-    for (const Column& column : columns_) offsets_.insert(offsets_.end(), column.offsets, column.offsets + column.n);
+    for (const Column& column : columns_) steps_.insert(steps_.end(), column.neighbours, column.neighbours + column.n);
+    for (const auto [z, y, x] : steps_) {
+      offsets_.push_back(axes_[0].of_inner()[z] + axes_[1].of_inner()[y] + axes_[2].of_inner()[x]);
+    }
   }
 
   void Draw(Row& row) const {
-    const int64_t n_points = counts_[0] * counts_[1] * counts_[2];
+    const int64_t n_points = axes_[0].n() * axes_[1].n() * axes_[2].n();
     const auto n = static_cast<int>(std::min<int64_t>(kSamplesPerRow[level_] >> volume_.thinning, n_points));
-    Surroundings around{};
+    const auto n_neighbours = static_cast<int>(offsets_.size());
+    Around around{};
     row.n = 0;
     for (int start = 0; start < n; start += kNarrow) {
       const int count = std::min(kNarrow, n - start);
       const uint32_t name = first_ + static_cast<uint32_t>(start);
-      for (int lane = 0; lane < count; ++lane) {
-        Look(name + static_cast<uint32_t>(lane), (start + lane) * counts_[0] / n, lane, around);
+      for (int lane = 0; lane < kNarrow; ++lane) {
+        const int own = std::min(lane, count - 1);
+        Look(name + static_cast<uint32_t>(own), (start + own) * axes_[0].n() / n, lane, around);
       }
-      AddUp(columns_.data(), static_cast<int>(columns_.size()), static_cast<int>(offsets_.size()),
-            volume_.fraction_bits, name, around);
-      Add(count, around, row);
+      const int32_t* fixed = volume_.fixed.Fix((1 + n_neighbours) * kNarrow, around.values[0], around.fixed[0]);
+      AddUp(columns_.data(), static_cast<int>(columns_.size()), n_neighbours, volume_.fraction_bits, name,
+            fixed + kNarrow, around.sums);
+      Add(count, fixed, around, row);
     }
   }
 
  private:
-  // Finds the values around a sample, whose point along z is given.
-  void Look(uint32_t name, int64_t z, int lane, Surroundings& around) const {
-    std::array<int64_t, 3> place;
-    int64_t own = 0;
-    bool is_inner = true;
-    for (int axis = 0; axis < 3; ++axis) {
-      const int64_t point = axis == 0 ? z : (Hash(name, axis) * counts_[axis]) >> kHashBits;
-      place[axis] = 2 * point + parity_[axis];
-      own += (place[axis] << level_) * strides_[axis];
-      is_inner =
-          is_inner && place[axis] >= kReach / 2 && place[axis] + kReach / 2 <= (volume_.sides[axis] - 1) >> level_;
-    }
-    around.targets[lane] = volume_.fixed.at(own);
+  using Around = Surroundings<typename Values::Number>;
+
+  // Finds the value of a sample and those around it; its point along z is given.
+  void Look(uint32_t name, int64_t z, int lane, Around& around) const {
+    const auto* values = volume_.fixed.values;
+    const int64_t y = (Hash(name, 1) * axes_[1].n()) >> kHashBits, x = (Hash(name, 2) * axes_[2].n()) >> kHashBits;
+    const int64_t own = axes_[0].PositionOf(z) + axes_[1].PositionOf(y) + axes_[2].PositionOf(x);
+    around.values[0][lane] = values[own];
     around.counted[lane] = volume_.counted[own];
-    int n = 0;
-    if (is_inner) {
-      for (const int64_t offset : offsets_) around.values[n++][lane] = volume_.fixed.at(own + offset);
+    int n = 1;
+    if (axes_[0].IsInner(z) && axes_[1].IsInner(y) && axes_[2].IsInner(x)) {
+      for (const int64_t offset : offsets_) around.values[n++][lane] = values[own + offset];
       return;
     }
-    std::array<std::array<int64_t, kReach>, 3> places;
-    for (int axis = 0; axis < 3; ++axis) {
-      places[axis] = Places(place[axis], volume_.sides[axis], level_, strides_[axis]);
-    }
-    for (const Column& column : columns_) {
-      for (int k = 0; k < column.n; ++k) {
-        const auto [z, y, x] = column.neighbours[k];
-        around.values[n++][lane] = volume_.fixed.at(places[0][z] + places[1][y] + places[2][x]);
-      }
+    const int64_t *along_z = axes_[0].OffsetsOf(z), *along_y = axes_[1].OffsetsOf(y), *along_x = axes_[2].OffsetsOf(x);
+    for (const auto [step_z, step_y, step_x] : steps_) {
+      around.values[n++][lane] = values[own + along_z[step_z] + along_y[step_y] + along_x[step_x]];
     }
   }
 
   // Adds the samples that count to the row.
-  void Add(int count, const Surroundings& around, Row& row) const {
+  void Add(int count, const int32_t* targets, const Around& around, Row& row) const {
     if (std::find(around.counted, around.counted + count, false) == around.counted + count) {
-      std::copy_n(around.targets, kNarrow, &row.targets[row.n]);
+      std::copy_n(targets, kNarrow, &row.targets[row.n]);
       for (size_t i = 0; i < columns_.size(); ++i) std::copy_n(around.sums[i], kNarrow, &row.sums[i][row.n]);
       row.n += count;
       return;
     }
     for (int lane = 0; lane < count; ++lane) {
-      row.targets[row.n] = around.targets[lane];
+      row.targets[row.n] = targets[lane];
       for (size_t i = 0; i < columns_.size(); ++i) row.sums[i][row.n] = around.sums[i][lane];
       row.n += around.counted[lane];
     }
@@ -260,10 +285,10 @@ class RowSampler {
 
   const Volume<Values>& volume_;
   int level_;
-  Triple parity_;
   uint32_t first_;
-  std::array<int64_t, 3> strides_, counts_;
   std::vector<Column> columns_;
+  Axis axes_[3];
+  std::vector<Steps> steps_;     // to all neighbours
   std::vector<int64_t> offsets_;  // of all neighbours, where none is beyond the volume
 };
 
@@ -321,16 +346,21 @@ void Weigh(int n, float small, float large, Equations& equations) {
   std::fill(equations.importance.begin() + n, equations.importance.begin() + equations.n_padded, 0.0f);
 }
 
+NVC_VECTORIZE
 void WeighAtFirst(const Row& row, int n_groups, float step, Equations& equations) {
   const auto count = static_cast<float>(n_groups);
-  for (int sample = 0; sample < row.n; ++sample) {
-    auto total = static_cast<float>(row.sums[0][sample]);
-    for (int i = 1; i < n_groups; ++i) total += static_cast<float>(row.sums[i][sample]);
-    const float center = total / count;
-    float activity = 0;
-    for (int i = 0; i < n_groups; ++i) activity += std::fabs(static_cast<float>(row.sums[i][sample]) - center);
-    const float spread = activity / (count * (1 << kSumBits)) + step;
-    equations.importance[sample] = 1.0f / (spread * spread);
+  for (int start = 0; start < row.n; start += kNarrow) {
+    Floats total = __builtin_convertvector(NVC_LOAD_INTEGERS(&row.sums[0][start]), Floats), activity = {};
+    for (int i = 1; i < n_groups; ++i) {
+      total += __builtin_convertvector(NVC_LOAD_INTEGERS(&row.sums[i][start]), Floats);
+    }
+    const Floats center = total / count;
+    for (int i = 0; i < n_groups; ++i) {
+      const Floats difference = __builtin_convertvector(NVC_LOAD_INTEGERS(&row.sums[i][start]), Floats) - center;
+      activity += NVC_ABS(difference);
+    }
+    const Floats spread = activity / (count * (1 << kSumBits)) + step;
+    NVC_STORE_FLOATS(&equations.importance[start], 1.0f / (spread * spread));
   }
   std::fill(equations.importance.begin() + row.n, equations.importance.begin() + equations.n_padded, 0.0f);
 }
@@ -394,21 +424,28 @@ float TypicalResidual(int n, const Equations& equations) {
   return typical;
 }
 
+// Sets the differences of the unknown weights' neighbours, and of the samples, from the first group's neighbours.
+NVC_VECTORIZE
+void SetUnknowns(const Row& row, int n_groups, Equations& equations) {
+  constexpr float kScale = 1.0f / (1 << kSumBits);
+  for (int i = 0; i < n_groups; ++i) {
+    auto& own = equations.unknowns[i];
+    const bool is_target = i == n_groups - 1;
+    const int32_t *values = is_target ? row.targets.data() : row.sums[i + 1].data(), *first = row.sums[0].data();
+    const int shift = is_target ? kSumBits : 0;
+    for (int sample = 0; sample < row.n; ++sample) {
+      own[sample] = static_cast<float>((values[sample] << shift) - first[sample]) * kScale;
+    }
+    std::fill(own.begin() + row.n, own.begin() + equations.n_padded, 0.0f);
+  }
+}
+
 // Fits the weights of all groups of a row but the first.
 void FitRow(const Row& row, int n_groups, int fraction_bits, Equations& equations, float* solution) {
   const auto step = static_cast<float>(1 << fraction_bits);
   const int n = n_groups - 1;
-  constexpr float kScale = 1.0f / (1 << kSumBits);
   equations.n_padded = static_cast<int>(CeilDivide(row.n, kSums) * kSums);
-  for (int i = 0; i < n_groups; ++i) {
-    auto& own = equations.unknowns[i];
-    for (int sample = 0; sample < row.n; ++sample) {
-      const int32_t first = row.sums[0][sample];
-      const int32_t value = i < n ? row.sums[i + 1][sample] : row.targets[sample] << kSumBits;
-      own[sample] = static_cast<float>(value - first) * kScale;
-    }
-    std::fill(own.begin() + row.n, own.begin() + equations.n_padded, 0.0f);
-  }
+  SetUnknowns(row, n_groups, equations);
   WeighAtFirst(row, n_groups, step, equations);
   std::fill_n(solution, n, 0.0f);
   for (int iteration = 0; iteration < kSteps; ++iteration) {

@@ -7,12 +7,10 @@
 #include <cstdint>
 #include <limits>
 
+#include "lattice_values.h"
 #include "vectorize.h"
 
-namespace {
-
-constexpr double kEnd = std::numeric_limits<float>::max();
-constexpr double kLargestFixed = 2147483648.0;
+namespace nvc {
 
 NVC_VECTORIZE
 void FixDown(int64_t n, const float* values, double low, double spacing, double scale, int32_t* fixed) {
@@ -28,6 +26,11 @@ void FixNearest(int64_t n, const float* values, double low, double spacing, int3
     fixed[i] = static_cast<int32_t>(std::rint((static_cast<double>(values[i]) - low) / spacing));
   }
 }
+
+namespace {
+
+constexpr double kEnd = std::numeric_limits<float>::max();
+constexpr double kLargestFixed = 2147483648.0;
 
 NVC_VECTORIZE
 void Restore(int64_t n, const int32_t* fixed, double low, double unit, float* values) {
@@ -54,3 +57,5 @@ NVC_EXPORT void nvc_restore_floats(int64_t n, const int32_t* fixed, double low, 
   const bool is_within = std::abs(low) + kLargestFixed * std::abs(unit) < kEnd;
   (is_within ? Restore : RestoreWithin)(n, fixed, low, unit, values);
 }
+
+}  // namespace nvc

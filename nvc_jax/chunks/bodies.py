@@ -3,6 +3,7 @@
 import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.sampled_values import has_more_different
 from nvc_jax.chunks.special_values import bit_patterns
 from nvc_jax.chunks.uniform_quantization import (
     choose_spacing,
@@ -16,9 +17,7 @@ from nvc_jax.chunks.value_bytes import pack_values, to_little_endian
 from nvc_jax.core.dtypes import is_long_integer
 from nvc_jax.core.filling import fill_with_last
 from nvc_jax.core.header_fields import decode_quantization, encode_quantization
-from nvc_jax.core.searching import different_integers
 from nvc_jax.core.shapes import Shape3
-from nvc_jax.core.systematic_sampling import scatter
 from nvc_jax.entropy import lorenzo
 from nvc_jax.entropy.label_volumes import decode_labels, encode_labels
 
@@ -112,9 +111,10 @@ def encode_levels(chunk: ChunkValues, padded_shape: Shape3) -> bytes | None:
     Returns:
         The body; None where there are too many values, or neighbours are too different for it.
     """
+    if has_more_different(chunk, _LEVEL_SAMPLE, _MAX_LEVELS):
+        return None
     bits = bit_patterns(fill_with_last(chunk.values, chunk.valid))
-    sample = bits.reshape(-1)[scatter(bits.size, _LEVEL_SAMPLE)]
-    if len(different_integers(sample)) > _MAX_LEVELS or _equal_share(bits) < _MIN_EQUAL_SHARE:
+    if _equal_share(bits) < _MIN_EQUAL_SHARE:
         return None
     table = np.unique(bits)
     if len(table) > _MAX_LEVELS:

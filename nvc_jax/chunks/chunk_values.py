@@ -9,7 +9,7 @@ from nvc_jax.chunks.special_values import valid_range
 from nvc_jax.core import filling
 from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
-from nvc_jax.core.dtypes import NARROW_DTYPES, is_float, is_long_integer
+from nvc_jax.core.dtypes import is_float, is_long_integer, is_narrow
 from nvc_jax.core.long_integers import offsets_from
 from nvc_jax.core.valid_values import valid_mask
 from nvc_jax.native.filling import fill_smoothly
@@ -25,12 +25,14 @@ class ChunkValues:
         values: (z, y, x), of the volume's dtype.
         valid: bool, of the same shape: finite, not missing and within the declared limits.
         low, high: range of the valid values; (0, 0) where there is none.
+        n_valid: number of the valid values.
     """
 
     values: np.ndarray
     valid: np.ndarray
     low: float
     high: float
+    n_valid: int
 
     @classmethod
     def examine(
@@ -38,17 +40,15 @@ class ChunkValues:
     ) -> "ChunkValues":
         """Find the valid values of a chunk and their range."""
         if serves(values.dtype):
-            found = mark_valid(values, missing_values, valid_limits)
-            return cls(values, found.valid, found.low, found.high)
-        valid = valid_mask(values, missing_values, valid_limits)
-        return cls(values, valid, *valid_range(values, valid))
+            return cls(values, *mark_valid(values, missing_values, valid_limits))
+        return cls.of_valid(values, valid_mask(values, missing_values, valid_limits))
 
-    @cached_property
-    def n_valid(self) -> int:
-        """Number of the valid values."""
-        return int(np.count_nonzero(self.valid))
+    @classmethod
+    def of_valid(cls, values: np.ndarray, valid: np.ndarray) -> "ChunkValues":
+        """Find the range of the valid values."""
+        return cls(values, valid, *valid_range(values, valid), int(np.count_nonzero(valid)))
 
-    @cached_property
+    @property
     def has_gaps(self) -> bool:
         """Tell whether some values are not valid."""
         return self.n_valid < self.valid.size
@@ -61,7 +61,7 @@ class ChunkValues:
     @cached_property
     def _fillings(self) -> tuple[np.ndarray, np.ndarray]:
         """The same, and within the range of the valid values."""
-        dtype = np.float32 if str(self.values.dtype) in NARROW_DTYPES else np.float64
+        dtype = np.float32 if is_narrow(self.values.dtype) else np.float64
         values = self.values
         if self.has_gaps and values.dtype != dtype:  # of values that are not valid the other may have none
             values = np.where(self.valid, values, self.low)
@@ -92,4 +92,6 @@ class ChunkValues:
     def relative_to_low(self) -> "ChunkValues":
         """Offsets from the smallest valid value, int64, of int64 and uint64 whose range int64 holds."""
         offsets = offsets_from(self.values, int(self.low)).view(np.int64)
-        return ChunkValues(np.where(self.valid, offsets, 0), self.valid, 0, self.high - self.low)
+        return ChunkValues(
+            np.where(self.valid, offsets, 0), self.valid, 0, self.high - self.low, self.n_valid
+        )

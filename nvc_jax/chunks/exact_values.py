@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
-from nvc_jax.chunks.special_values import bit_patterns, valid_range
+from nvc_jax.chunks.sampled_values import find_peaks
+from nvc_jax.chunks.special_values import bit_patterns
 from nvc_jax.core.slabs import slabs
-from nvc_jax.core.systematic_sampling import scatter
 from nvc_jax.native.exact_values import count_patterns
 from nvc_jax.native.exact_values import sum_jumps as native_jumps
 from nvc_jax.native.host_kernels import has_host_kernels, serves
@@ -66,14 +66,9 @@ def find_exact_values(chunk: ChunkValues) -> ExactValues:
 
 def _find_frequent(chunk: ChunkValues, bits: np.ndarray) -> np.ndarray:
     """Find the bit patterns of values that a chunk takes far more often than those next to them."""
-    places = scatter(chunk.values.size, _SAMPLE_SIZE)
-    sample = chunk.values.reshape(-1)[places][chunk.valid.reshape(-1)[places]]
-    values, counts = np.unique(sample, return_counts=True)
-    if not counts.size:
-        return bits.reshape(-1)[:0]
-    beside = np.maximum(np.append(counts[1:], 0), np.insert(counts[:-1], 0, 0))
-    is_peak = (counts >= _MIN_SHARE * len(sample) / 2) & (counts >= _MIN_PEAK * beside)
-    patterns = bit_patterns(values[is_peak])
+    patterns = find_peaks(chunk, _SAMPLE_SIZE, _MIN_SHARE / 2, _MIN_PEAK)
+    if not patterns.size:
+        return patterns
     # Values of one bit pattern are all valid, or none is.
     totals = _count(bits, patterns)
     order = np.argsort(-totals, kind="stable")[:_MAX_VALUES]
@@ -162,4 +157,4 @@ def _part(array: np.ndarray, axis: int, start: int, stop: int | None) -> np.ndar
 def without_exact_values(chunk: ChunkValues, patterns: np.ndarray) -> ChunkValues:
     """Leave out exact values: those that remain valid are the ones that the body codes."""
     remains = chunk.valid & ~_are_among(bit_patterns(chunk.values), patterns)
-    return ChunkValues(chunk.values, remains, *valid_range(chunk.values, remains))
+    return ChunkValues.of_valid(chunk.values, remains)

@@ -19,8 +19,10 @@ def fix_chunk(chunk: ChunkValues, max_error: float, padded_shape: Shape3) -> Fix
     Returns:
         The values; None where the error is too small for their range.
     """
+    value_type = chunk.values.dtype.type
+    limits = value_type(chunk.low), value_type(chunk.high)  # gaps are filled by values between them
     try:
-        return fix_values(chunk.filled(), max_error, padded_shape, chunk.valid)
+        return fix_values(chunk.filled(), max_error, padded_shape, chunk.valid, limits)
     except ValueError:
         return None
 

@@ -8,9 +8,8 @@ volumes, at three steps and under three bounds; where they vary much, they are t
 A trial of the coarse levels tells more: what the finest level takes follows from them and from the estimate.
 """
 
+import bisect
 import math
-
-import numpy as np
 
 from nvc_jax.lattice.estimate import Counts, Estimate
 from nvc_jax.lattice.trial import Trial
@@ -58,19 +57,19 @@ def correct_estimate(estimate: Estimate, counts: Counts, n_valid: int, *, has_ga
     """
     bits_of_value = estimate.bits / max(n_valid, 1)
     flat = _flat_share(counts)
-    is_flat = flat > np.interp(bits_of_value, _BITS_OF_VALUE, _FLAT)
+    is_flat = flat > _interpolate(bits_of_value, _BITS_OF_VALUE, _FLAT)
     bits, error = (_BITS_IN_FLAT, _ERROR_IN_FLAT) if is_flat else (_BITS, _ERROR)
     return Estimate(
         estimate.bits
-        * float(np.interp(bits_of_value, _BITS_OF_VALUE, bits))
+        * _interpolate(bits_of_value, _BITS_OF_VALUE, bits)
         * (_FACTOR_OF_GAPS if has_gaps else 1),
-        estimate.squared_error * float(np.interp(bits_of_value, _BITS_OF_VALUE, error)),
+        estimate.squared_error * _interpolate(bits_of_value, _BITS_OF_VALUE, error),
     )
 
 
 def most_of_cost(cost_of_value: float) -> float:
     """Tell the most that a lattice may cost over the likely cost, given that of a value in bits."""
-    return float(np.interp(cost_of_value, _COST_OF_VALUE, _MOST))
+    return _interpolate(cost_of_value, _COST_OF_VALUE, _MOST)
 
 
 def complete_trial(
@@ -102,4 +101,15 @@ def _exponential(factors: tuple[float, ...], *of: float) -> float:
 
 def _flat_share(counts: Counts) -> float:
     """Share of codes in the context of the least activity."""
-    return float(counts.histogram[0].sum() / max(int(counts.histogram.sum()), 1))
+    n_of_contexts = counts.histogram.sum(axis=1).tolist()
+    return n_of_contexts[0] / max(sum(n_of_contexts), 1)
+
+
+def _interpolate(place: float, places: tuple[float, ...], values: tuple[float, ...]) -> float:
+    """Interpolate between values at places in ascending order; beyond them, those at the ends go on."""
+    right = bisect.bisect_right(places, place)
+    if right in (0, len(places)):
+        return values[max(right - 1, 0)]
+    left = right - 1
+    slope = (values[right] - values[left]) / (places[right] - places[left])
+    return slope * (place - places[left]) + values[left]

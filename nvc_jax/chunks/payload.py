@@ -17,13 +17,8 @@ _KIND_BITS = 0x0F
 _MAX_ERROR = struct.Struct("<d")
 
 
-class _Flag(enum.IntFlag):
-    """Fields that a header has; without its flag a field has its default."""
-
-    VALID_SHAPE = 0x10
-    MAX_ERROR = 0x20
-    SPECIAL_VALUES = 0x40
-    CORRECTION = 0x80
+_HAS_VALID_SHAPE, _HAS_MAX_ERROR, _HAS_SPECIAL_VALUES, _HAS_CORRECTION = 0x10, 0x20, 0x40, 0x80
+"""Flags of the fields that a header has; without its flag a field has its default."""
 
 
 class PayloadKind(enum.IntEnum):
@@ -52,6 +47,9 @@ class PayloadKind(enum.IntEnum):
     LATTICE = 7
     RANKS = 8
     LOGARITHMS = 9
+
+
+_KINDS = frozenset(PayloadKind)
 
 
 class Payload(NamedTuple):
@@ -91,13 +89,13 @@ class Payload(NamedTuple):
         """
         fields = {}
         if self.valid_shape != whole_shape:
-            fields[_Flag.VALID_SHAPE] = encode_varints(*self.valid_shape)
+            fields[_HAS_VALID_SHAPE] = encode_varints(*self.valid_shape)
         if self.max_error != 0:
-            fields[_Flag.MAX_ERROR] = _MAX_ERROR.pack(self.max_error)
+            fields[_HAS_MAX_ERROR] = _MAX_ERROR.pack(self.max_error)
         if self.special_values:
-            fields[_Flag.SPECIAL_VALUES] = encode_varints(len(self.special_values))
+            fields[_HAS_SPECIAL_VALUES] = encode_varints(len(self.special_values))
         if self.correction:
-            fields[_Flag.CORRECTION] = encode_varints(len(self.correction))
+            fields[_HAS_CORRECTION] = encode_varints(len(self.correction))
         header = bytes([self.kind | sum(fields)]) + b"".join(fields.values())
         return header + self.special_values + self.correction + self.body
 
@@ -111,16 +109,16 @@ def parse_payload(stored: bytes, whole_shape: Shape3) -> Payload:
     if not stored:
         raise ValueError("a payload of 0 bytes lacks its header")
     kind, position = stored[0] & _KIND_BITS, 1
-    if kind not in list(PayloadKind):
+    if kind not in _KINDS:
         raise ValueError(f"a payload states kind {kind}, which does not exist")
     valid_shape, max_error = whole_shape, 0.0
-    if stored[0] & _Flag.VALID_SHAPE:
+    if stored[0] & _HAS_VALID_SHAPE:
         valid_shape, position = _read_valid_shape(stored, position, whole_shape)
-    if stored[0] & _Flag.MAX_ERROR:
+    if stored[0] & _HAS_MAX_ERROR:
         max_error, position = _read_max_error(stored, position)
 
     lengths: list[int] = []
-    for flag in (_Flag.SPECIAL_VALUES, _Flag.CORRECTION):
+    for flag in (_HAS_SPECIAL_VALUES, _HAS_CORRECTION):
         length = 0
         if stored[0] & flag:
             (length,), position = decode_varints(stored, 1, position)

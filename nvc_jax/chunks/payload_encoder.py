@@ -137,7 +137,7 @@ class PayloadEncoder:
     def _constant(self, values: BodyValues, target: ChunkTarget) -> Candidate | None:
         """Code values by one value; None where that does not keep to the target."""
         chunk = values.chunk
-        if not chunk.valid.any():
+        if not chunk.n_valid:
             return self._measurer.measure(
                 values, target, PayloadKind.CONSTANT, bytes(chunk.values.dtype.itemsize)
             )

@@ -25,7 +25,6 @@ from nvc_jax.chunks.prepared_chunk import PreparedChunk
 from nvc_jax.chunks.special_values import (
     encode_special_values,
     restore_special_values,
-    valid_range,
 )
 from nvc_jax.chunks.transform_body import TransformBodyCodec
 from nvc_jax.chunks.transform_coder import TransformCoder
@@ -104,14 +103,14 @@ class PointwiseEncoder:
         """
         rest = without_exact_values(chunk, patterns) if patterns.size else chunk
         precision = _choose_precision(bound)
-        if precision is None or not rest.valid.any():
+        if precision is None or not rest.n_valid:
             return None
         intervals = bound.intervals(rest.values, precision.fraction_bits)
         centres = np.where(rest.valid, np.rint(intervals.centres), 0).astype(precision.dtype)
         max_error = math.floor(_choose_half_width(intervals.half_widths[rest.valid], bound, precision))
         if max_error < 1:
             return None
-        logarithms = ChunkValues(centres, rest.valid, *valid_range(centres, rest.valid))
+        logarithms = ChunkValues.of_valid(centres, rest.valid)
         integers = self._integer_encoder(precision).encode_body(
             logarithms, ChunkTarget(float(max_error), step * max_error)
         )

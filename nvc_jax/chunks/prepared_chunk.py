@@ -36,6 +36,8 @@ class BodyValues:
     @cached_property
     def special_values(self) -> bytes:
         """Bytes of the values that the body does not code."""
+        if self.patterns is None and not self.chunk.has_gaps:
+            return b""
         return encode_special_values(self.chunk.values, self.valid, self.padded_shape, self.patterns)
 
     def prediction(self, target: ChunkTarget) -> Prediction | None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nvc_jax.chunks.chunk_values import ChunkValues
+from nvc_jax.chunks.sampled_values import draw_values, has_more_different
 from nvc_jax.chunks.special_values import bit_patterns
 from nvc_jax.chunks.uniform_quantization import from_ordered, to_ordered
 from nvc_jax.chunks.value_bytes import pack_values, unpack_values
@@ -18,7 +19,6 @@ from nvc_jax.core.header_fields import decode_varints, encode_varints
 from nvc_jax.core.searching import different_integers
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.core.slabs import map_slabs
-from nvc_jax.core.systematic_sampling import scatter
 from nvc_jax.lattice.estimate import Counts, Estimate, estimate_coding
 from nvc_jax.lattice.plan import MAX_FIXED, FixedVolume, Plan, fix_volume, plan_stream
 from nvc_jax.lattice.stream import decode_lattice, encode_lattice
@@ -80,10 +80,10 @@ def _sample_values(chunk: ChunkValues) -> np.ndarray | None:
     Returns:
         The values; None where too many are different.
     """
-    places = scatter(chunk.values.size, _SAMPLE_SIZE)
-    drawn = chunk.values.reshape(-1)[places]
-    different = different_integers(to_ordered(drawn[chunk.valid.reshape(-1)[places]]))
-    return None if len(different) > _MAX_SAMPLE_SHARE * len(places) else different
+    n_places = min(_SAMPLE_SIZE, chunk.values.size)
+    if has_more_different(chunk, n_places, math.floor(_MAX_SAMPLE_SHARE * n_places)):
+        return None
+    return different_integers(to_ordered(draw_values(chunk, n_places)))
 
 
 def rank_values(chunk: ChunkValues, padded_shape: Shape3, least_gap: float = 0.0) -> RankedValues | None:
@@ -104,7 +104,7 @@ def rank_values(chunk: ChunkValues, padded_shape: Shape3, least_gap: float = 0.0
     limit = min(MAX_FIXED - 1, _MAX_SHARE * ranks.size)
     if len(table) > limit or typical_gap(table, dtype) < least_gap:
         return None
-    filled = ChunkValues(ranks, chunk.valid, 0.0, len(table) - 1.0).filled()
+    filled = ChunkValues(ranks, chunk.valid, 0.0, len(table) - 1.0, chunk.n_valid).filled()
     # Differences wrap around: the first entry may be negative.
     packed = pack_values(np.diff(table, prepend=0).view(_TABLE_DTYPE))
     volume = fix_volume(filled, 0, padded_shape, chunk.valid, (0, len(table) - 1))

@@ -18,7 +18,7 @@ from nvc_jax.chunks.error_correction import (
 from nvc_jax.chunks.transform_coder import ChunkToEncode, DearChunk, TransformCoder
 from nvc_jax.chunks.uniform_quantization import round_to_dtype
 from nvc_jax.core.chunk_interfaces import ChunkTarget
-from nvc_jax.core.dtypes import NARROW_DTYPES, is_long_integer
+from nvc_jax.core.dtypes import is_long_integer, is_narrow
 from nvc_jax.core.filling import pad_with_ends
 from nvc_jax.core.header_fields import decode_values, encode_values
 from nvc_jax.core.long_integers import add_offsets
@@ -92,7 +92,7 @@ class TransformBodyCodec:
         self.coder, self._padded_shape, self._dtype = coder, padded_shape, dtype
         self._header_bytes = 2 * dtype.itemsize + _STEP.size
         # float32 holds every value of narrow dtypes; of the others it holds shares of the range.
-        self._is_wide = str(dtype) not in NARROW_DTYPES
+        self._is_wide = not is_narrow(dtype)
         # Of int64 and uint64 float64 holds offsets from the smallest value of a chunk, in a range that is
         # not too wide: they are what is transformed, corrected and rounded.
         self._is_long = is_long_integer(dtype)
@@ -167,7 +167,7 @@ class TransformBodyCodec:
             of both where the transform has failed.
         """
         original = chunk.values
-        if not chunk.valid.all():
+        if chunk.has_gaps:
             original = np.where(chunk.valid, original, round_to_dtype(decoded, self._rounded_dtype))
         correction = correct(original, decoded, max_error, reserve)
         if correction is None or correction.exact_positions.size > original.size * _MAX_EXACT_SHARE:

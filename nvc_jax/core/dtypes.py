@@ -1,6 +1,7 @@
 """Dtypes of volumes, and those that the device works with."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -29,6 +30,7 @@ DEVICE_DTYPES = ("uint8", "int8", "uint16", "int16", "float16", "float32")
 """Dtypes of volumes that ``encode_volume`` takes: the device computes in float32."""
 NARROW_DTYPES = (*DEVICE_DTYPES, "bfloat16")
 """Dtypes whose values float32 holds exactly."""
+_BFLOAT16 = np.dtype(jnp.bfloat16)
 
 
 def check_dtype(dtype: np.dtype | jnp.dtype | str, name: str = "volume") -> None:
@@ -45,7 +47,13 @@ _END_OF_INTEGERS = 1 << 64
 
 def is_float(dtype: np.dtype) -> bool:
     """Tell whether a dtype is of floats; NumPy has no kind for bfloat16."""
-    return dtype.kind == "f" or dtype.name == "bfloat16"
+    return dtype.kind == "f" or dtype == _BFLOAT16
+
+
+@functools.cache
+def is_narrow(dtype: np.dtype) -> bool:
+    """Tell whether float32 holds all values of a dtype exactly."""
+    return dtype.name in NARROW_DTYPES
 
 
 def is_scalar(value: Any) -> bool:
@@ -56,7 +64,7 @@ def is_scalar(value: Any) -> bool:
 
 def ignoring_nan(dtype: np.dtype) -> contextlib.AbstractContextManager:
     """Silence the warnings with which bfloat16, unlike other dtypes, compares NaN."""
-    return np.errstate(invalid="ignore") if dtype.name == "bfloat16" else contextlib.nullcontext()
+    return np.errstate(invalid="ignore") if dtype == _BFLOAT16 else contextlib.nullcontext()
 
 
 def float_limits(dtype: np.dtype) -> tuple[float, float, float]:
@@ -74,7 +82,7 @@ def round_floats(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 def _round_within(clipped: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Round floats between the ends of a float dtype."""
-    if dtype.name != "bfloat16" or clipped.dtype != np.float64:
+    if dtype != _BFLOAT16 or clipped.dtype != np.float64:
         return clipped.astype(dtype, copy=False)
     # NumPy would round to float32 first: what lies next to a middle would become the middle.
     nearest = clipped.astype(np.float32)

@@ -1,5 +1,6 @@
 """Elementwise work on large arrays in slabs: intermediate arrays are small and stay in the cache."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ _MOST_VALUES = 1 << 17
 
 def slabs(shape: tuple[int, ...]) -> Iterator[slice]:
     """List the slices of the first axis that cut arrays of a shape into slabs; none of an empty array."""
-    n_values = int(np.prod(shape, dtype=np.int64))
+    n_values = math.prod(shape)
     if n_values:
         n_rows = max(1, _MOST_VALUES * shape[0] // n_values)
         yield from (slice(start, start + n_rows) for start in range(0, shape[0], n_rows))

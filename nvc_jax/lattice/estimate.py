@@ -6,7 +6,7 @@ import numpy as np
 
 from nvc_jax.lattice.geometry import FAR_GROUPS, KNOWN_GROUPS, N_GROUPS, N_LEVEL_GROUPS
 from nvc_jax.lattice.prediction import ACTIVITY_THRESHOLDS, WEIGHT_BITS, closeness
-from nvc_jax.lattice.samples import ROWS, SUM_BITS, Samples
+from nvc_jax.lattice.samples import ROWS, SAMPLES_PER_ROW, SUM_BITS, Samples
 
 N_CONTEXTS, N_CLASSES = len(ACTIVITY_THRESHOLDS) + 1, 32
 """Contexts and classes of codes that are counted."""
@@ -14,10 +14,17 @@ COST_BITS = 8
 """Fraction bits of costs."""
 _ACTIVITY_BITS = 5
 """Fraction bits of ACTIVITY_THRESHOLDS, which are in steps of the codes."""
-_SHARE_OF_LEVEL = np.array([7 / 8, 7 / 64, 1 / 64])
+_SHARE_OF_LEVEL = (7 / 8, 7 / 64, 1 / 64)
 """Share of the volume's points that each group of levels has."""
 _LEAST_SAMPLES = 200
 """Samples of the finest level without which there is no estimate."""
+_MOST_SAMPLES = len(KNOWN_GROUPS) * SAMPLES_PER_ROW[0]
+"""Most samples of the finest level."""
+_TIMES_LOGARITHM = np.arange(_MOST_SAMPLES + 1) * np.log2(np.maximum(np.arange(_MOST_SAMPLES + 1), 1))
+"""Numbers of samples times their binary logarithms."""
+_CLASSES = np.arange(N_CLASSES)
+_FURTHER_BITS = np.where(_CLASSES < 8, 0, _CLASSES - 5) + (_CLASSES > 0)
+"""Bits of a code's sign and rest by its class."""
 
 
 class Counts(NamedTuple):
@@ -119,25 +126,24 @@ def estimate_coding(counts: Counts, n_valid: int, unit: float, *, is_exact: bool
     Returns:
         The estimate; 0 bits where it would rest on too few samples.
     """
-    n = int(counts.histogram.sum())
+    n_of_contexts = counts.histogram.sum(axis=1)
+    n = sum(n_of_contexts.tolist())
     if n < _LEAST_SAMPLES:
         return Estimate(0.0, 0.0)
     n_of_level, cost_of_level = (
-        field.reshape(N_LEVEL_GROUPS, -1).sum(1) for field in (counts.n_samples, counts.costs)
+        field.reshape(N_LEVEL_GROUPS, -1).sum(1).tolist() for field in (counts.n_samples, counts.costs)
     )
-    mean_costs = cost_of_level / np.maximum(n_of_level, 1) / (1 << COST_BITS)
-    more = np.where(n_of_level > 0, mean_costs - mean_costs[0], 0.0) @ _SHARE_OF_LEVEL
+    means = [cost / max(of, 1) / (1 << COST_BITS) for cost, of in zip(cost_of_level, n_of_level, strict=True)]
+    levels = zip(_SHARE_OF_LEVEL, means, n_of_level, strict=True)
+    more = sum(share * (mean - means[0]) for share, mean, of in levels if of)
     # Values are rounded to the fixed point, too.
     error = 0.0 if is_exact else float(counts.squared_error) / n + 1 / 12
     # In this order nothing overflows as long as the result does not.
-    bits = max(_entropy(counts.histogram) / n + float(more), 0.0) * n_valid
+    bits = max(_entropy(counts.histogram, n_of_contexts) / n + more, 0.0) * n_valid
     return Estimate(bits, error * unit * n_valid * unit)
 
 
-def _entropy(histogram: np.ndarray) -> float:
+def _entropy(histogram: np.ndarray, totals: np.ndarray) -> float:
     """Bits of codes, given their contexts: of the class of a code, then its sign and rest."""
-    totals = np.maximum(histogram.sum(axis=1, keepdims=True), 1)
-    entropy = -np.sum(histogram * np.log2(np.where(histogram > 0, histogram / totals, 1)))
-    classes = np.arange(N_CLASSES)
-    rest = np.where(classes < 8, 0, classes - 5) + (classes > 0)
-    return float(entropy + (histogram * rest).sum())
+    entropies = _TIMES_LOGARITHM.take(totals) - _TIMES_LOGARITHM.take(histogram).sum(axis=1)
+    return sum((entropies + histogram @ _FURTHER_BITS).tolist())

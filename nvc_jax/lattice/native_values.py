@@ -27,9 +27,21 @@ class Floats(NamedTuple):
     spacing: float
 
 
-def fix_floats(values: np.ndarray, low: float, spacing: float, fraction_bits: int) -> np.ndarray:
-    """Turn float32 values to fixed point, int32; no value is below ``low``."""
-    values, fixed = np.ascontiguousarray(values), np.empty(values.shape, np.int32)
+def fix_floats(
+    values: np.ndarray, low: float, spacing: float, fraction_bits: int, fixed: np.ndarray | None = None
+) -> np.ndarray:
+    """Turn float32 values to fixed point, int32; no value is below ``low``.
+
+    Args:
+        values: the values.
+        low: origin of the fixed point.
+        spacing: of the codes.
+        fraction_bits: of the fixed point.
+        fixed: contiguous array that takes the result; a new one if None.
+    """
+    values = np.ascontiguousarray(values)
+    if fixed is None:
+        fixed = np.empty(values.shape, np.int32)
     call_on_host("nvc_fix_floats", values.size, values, low, spacing, fraction_bits, fixed)
     return fixed
 

@@ -1,6 +1,8 @@
 """Plan of a stream: its prediction weights, fitted to samples of the volume, and what it will cost."""
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -188,14 +190,21 @@ def _choose(found: Findings, shape: Shape3) -> tuple[list[np.ndarray | None], Co
     Returns:
         The weights, and the counts of those of the finest levels.
     """
-    n_points = np.array([np.prod(valid_sides(shape, level, PHASES[number])) for level, number in ROWS])
     saved = (found.by_default.costs.astype(np.int64) - found.by_fit.costs) / (1 << COST_BITS)
-    saved *= n_points / np.maximum(found.by_fit.n_samples, 1)
-    weights: list[np.ndarray | None] = []
-    for rows, bits in zip(np.split(found.rows, N_LEVEL_GROUPS), np.split(saved, N_LEVEL_GROUPS), strict=True):
-        is_worth = bits.sum() > 8 * BYTES_PER_LEVEL_GROUP * _LEAST_SAVING
-        weights.append(rows if is_worth else None)
+    saved *= _points_of_rows(shape) / np.maximum(found.by_fit.n_samples, 1)
+    rows_of_groups = found.rows.reshape(N_LEVEL_GROUPS, -1, found.rows.shape[1])
+    bits_of_groups = saved.reshape(N_LEVEL_GROUPS, -1).sum(axis=1).tolist()
+    weights = [
+        rows if bits > 8 * BYTES_PER_LEVEL_GROUP * _LEAST_SAVING else None
+        for rows, bits in zip(rows_of_groups, bits_of_groups, strict=True)
+    ]
     return weights, found.by_default if weights[0] is None else found.by_fit
+
+
+@functools.lru_cache(maxsize=64)
+def _points_of_rows(shape: Shape3) -> np.ndarray:
+    """Count the points of a volume in the phase of each row; int64 (len(ROWS),)."""
+    return np.array([math.prod(valid_sides(shape, level, PHASES[number])) for level, number in ROWS])
 
 
 def find(volume: FixedVolume, thinning: int = 0, *, by_kernel: bool | None = None) -> Findings:

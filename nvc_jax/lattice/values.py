@@ -35,6 +35,7 @@ class FixedValues(NamedTuple):
     Attributes:
         values: (z, y, x), finite.
         valid: bool (z, y, x), values that must keep the bound.
+        n_valid: their number.
         max_error: the bound, in the volume's units.
         low: smallest value, which is the origin of the fixed point.
         high: largest value.
@@ -44,6 +45,7 @@ class FixedValues(NamedTuple):
 
     values: np.ndarray
     valid: np.ndarray
+    n_valid: int
     max_error: float
     low: Any
     high: Any
@@ -58,8 +60,12 @@ class FixedValues(NamedTuple):
     def estimate(self, counts: Counts) -> Estimate:
         """Estimate what the values will take, by the counts of a plan."""
         unit = self.spacing / (1 << self.volume.fraction_bits)
-        n_valid = int(np.count_nonzero(self.valid))
-        return estimate_coding(counts, n_valid, unit, is_exact=self.is_exact)
+        return estimate_coding(counts, self.n_valid, unit, is_exact=self.is_exact)
+
+    @property
+    def counted(self) -> np.ndarray | None:
+        """Tell which values must keep the bound; None if all must."""
+        return None if self.n_valid == self.valid.size else self.valid
 
     def cut(self, part: tuple[slice, slice, slice], padded_shape: Shape3) -> FixedVolume:
         """Cut a part out of the volume in fixed point.
@@ -71,12 +77,16 @@ class FixedValues(NamedTuple):
         bits = self.volume.fraction_bits
         fixed = _to_fixed(self.values[part], self.low, self.spacing, bits)
         limits = _to_fixed(np.array([self.low, self.high]), self.low, self.spacing, bits).tolist()
-        valid = None if self.valid.all() else self.valid[part]
+        valid = None if self.counted is None else self.counted[part]
         return fix_volume(fixed, bits, padded_shape, valid, (limits[0], limits[1]))
 
 
 def fix_values(
-    values: np.ndarray, max_error: float, padded_shape: Shape3, valid: np.ndarray | None = None
+    values: np.ndarray,
+    max_error: float,
+    padded_shape: Shape3,
+    valid: np.ndarray | None = None,
+    limits: tuple[Any, Any] | None = None,
 ) -> FixedValues:
     """Turn a volume to fixed point, so that no value will change by more than ``max_error``.
 
@@ -85,12 +95,13 @@ def fix_values(
         max_error: the bound, in the volume's units; integers come back exactly under a bound below 1.
         padded_shape: (z, y, x), no smaller than the volume's; see ``fix_volume``.
         valid: bool (z, y, x), values that must keep the bound; None if all must.
+        limits: smallest and largest value, of their dtype, if they are known.
 
     Raises:
         ValueError: the bound is too tight for the range of the values.
     """
     valid = np.ones(values.shape, bool) if valid is None else valid
-    low, high = values.min(), values.max()
+    low, high = limits or (values.min(), values.max())
     if is_float(values.dtype):
         spacing = _float_spacing(values.dtype, float(low), float(high), max_error)
         span = (float(high) - float(low)) / spacing
@@ -103,6 +114,9 @@ def fix_values(
     fraction_bits = min(FRACTION_BITS, math.floor(math.log2(MAX_FIXED / (span + 1)))) if spacing != 1 else 0
 
     def fill(fixed: np.ndarray) -> None:
+        if serves(values.dtype) and fixed.flags.c_contiguous:
+            native_values.fix_floats(values, float(low), spacing, fraction_bits, fixed)
+            return
         for slab in slabs(values.shape):
             fixed[slab] = _to_fixed(values[slab], low, spacing, fraction_bits)
 
@@ -116,7 +130,8 @@ def fix_values(
             np.ascontiguousarray(values), np.ascontiguousarray(valid), float(low), spacing
         )
     volume = FixedVolume(fix, check_shape(values.shape), fraction_bits, floats)
-    return FixedValues(values, valid, max_error, low, high, spacing, volume)
+    n_valid = int(np.count_nonzero(valid))
+    return FixedValues(values, valid, n_valid, max_error, low, high, spacing, volume)
 
 
 def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray, float]:
@@ -131,8 +146,7 @@ def encode_values(fixed: FixedValues, plan: Plan) -> tuple[bytes, np.ndarray, fl
     stream, decoded = encode_lattice(plan)
     dtype = fixed.values.dtype
     result = _from_fixed(decoded, fixed.low.item(), fixed.spacing, fixed.volume.fraction_bits, dtype)
-    counted = None if fixed.valid.all() else fixed.valid
-    error = largest_error(fixed.values, result, counted)
+    error = largest_error(fixed.values, result, fixed.counted)
     if not error <= fixed.max_error:
         raise ValueError(f"a bound of {fixed.max_error} is too tight for {dtype} from {fixed.low} on")
     return encode_quantization(dtype, fixed.low, fixed.spacing) + stream, result, error
@@ -180,11 +194,11 @@ def _from_fixed(
     fixed: np.ndarray, low: float, spacing: float, fraction_bits: int, dtype: np.dtype
 ) -> np.ndarray:
     """Values of ``dtype`` of numbers in fixed point; those beyond the dtype's ends become the ends."""
+    unit = spacing / (1 << fraction_bits)
+    if serves(dtype):
+        return native_values.restore_floats(fixed, low, unit)
 
     def to_float(fixed: np.ndarray) -> np.ndarray:
-        unit = spacing / (1 << fraction_bits)
-        if serves(dtype):
-            return native_values.restore_floats(fixed, low, unit)
         return round_floats(low + fixed * unit, dtype)
 
     def to_long_integer(fixed: np.ndarray) -> np.ndarray:

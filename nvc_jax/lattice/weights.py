@@ -3,6 +3,8 @@
 The weights of a phase's groups of neighbours sum to 1, so the first is not stored.
 """
 
+import functools
+
 import numpy as np
 
 from nvc_jax.lattice.geometry import KNOWN_GROUPS, N_GROUPS, N_LEVEL_GROUPS, PHASES
@@ -16,20 +18,31 @@ BYTES_PER_LEVEL_GROUP = sum(len(groups) - 1 for groups in KNOWN_GROUPS)
 """Stored weights of a group of levels, one byte each."""
 
 
+@functools.cache
 def default_weights() -> np.ndarray:
-    """Weights of cubic interpolation along each axis with two known neighbours, averaged; int32 (7, 10)."""
+    """Weights of cubic interpolation along each axis with two known neighbours, averaged; int32 (7, 10).
+
+    The array is not to be written to.
+    """
     weights = np.zeros((len(PHASES), N_GROUPS), np.int32)
     for row, phase in zip(weights, PHASES, strict=True):
         axes = np.flatnonzero(phase)
         row[axes] = 72 // len(axes)
         row[axes + 3] = -(8 // len(axes))
         row[axes[0]] += ONE - row.sum()
+    weights.flags.writeable = False
     return weights
 
 
+@functools.cache
 def default_rows() -> np.ndarray:
-    """Make the default weights of all groups of levels, one below the other; int32 (rows, 10)."""
-    return np.tile(default_weights(), (N_LEVEL_GROUPS, 1))
+    """Make the default weights of all groups of levels, one below the other; int32 (rows, 10).
+
+    The array is not to be written to.
+    """
+    rows = np.tile(default_weights(), (N_LEVEL_GROUPS, 1))
+    rows.flags.writeable = False
+    return rows
 
 
 def pack_weights(weights: np.ndarray) -> bytes:

@@ -7,7 +7,8 @@ program. ``library`` finds the kernels; without them the ``jax.numpy`` forms run
 ``host_kernels`` calls kernels that work on NumPy's arrays outside of compiled programs; their specification
 is in Python: of ``float_errors``, errors of decoded values; of ``value_counts``, values at both ends of a
 range, with a checksum; of ``valid_range``, valid values and their range; of ``filling``, values in gaps;
-of ``exact_values``, values that many voxels have; and of ``checksums``.
+of ``exact_values``, values that many voxels have; of ``sampled_values``, those of a sample; and of
+``checksums``.
 
 Kernels of GPUs, which are written in Python (see ``core.group_kernels``), are one more form for ``dispatch``.
 """

@@ -5,7 +5,6 @@ import ctypes
 import numpy as np
 
 from nvc_jax.core import errors
-from nvc_jax.core.slabs import slabs
 from nvc_jax.native.host_kernels import call_on_host, serves
 
 
@@ -18,14 +17,9 @@ def largest_and_squared_errors(
     roundings.
     """
     if serves(original.dtype) and original.dtype == decoded.dtype and unit == 1:
-        largest, squared = 0.0, 0.0
-        for slab in slabs(original.shape):
-            measured = _of_slab(original[slab], decoded[slab], None if mask is None else mask[slab])
-            if measured is None:
-                break
-            largest, squared = max(largest, measured[0]), squared + measured[1]
-        else:
-            return largest, squared
+        measured = _measure(original, decoded, mask)
+        if measured is not None:
+            return measured
     largest, (squared, _) = errors.largest_and_squared_errors(original, decoded, mask, unit)
     return largest, squared
 
@@ -37,10 +31,10 @@ def largest_error(original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | 
     return errors.largest_error(original, decoded, mask)
 
 
-def _of_slab(
+def _measure(
     original: np.ndarray, decoded: np.ndarray, mask: np.ndarray | None
 ) -> tuple[float, float] | None:
-    """Measure a slab; None where a difference is not finite."""
+    """Measure arrays by the kernel; None where a difference is not finite."""
     arrays = [np.ascontiguousarray(array) for array in (original, decoded)]
     counted = 0 if mask is None else np.ascontiguousarray(mask)
     results = np.empty(2)
