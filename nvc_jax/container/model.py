@@ -35,7 +35,7 @@ def load_model(metadata: ContainerMetadata) -> Codec:
                 f"the model of SHA-256 {metadata.sha256} is neither embedded nor a shipped model "
                 f"({', '.join(shipped_models()) or 'none'}): install the nvc_jax that wrote the container"
             )
-        return load_shipped(path, metadata.sha256)
+        return load_shipped(path, stated_sha256(path))
     except ValueError as error:
         raise FormatError(str(error)) from error
 
