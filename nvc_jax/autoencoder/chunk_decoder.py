@@ -14,7 +14,7 @@ from nvc_jax.chunks.special_values import restore_special_values
 from nvc_jax.chunks.value_bytes import unpack_values
 from nvc_jax.core.chunk_grid import Region, full_region
 from nvc_jax.core.chunk_interfaces import ChunkFormat, HaloChunkDecoder
-from nvc_jax.core.devices import DeviceCopies
+from nvc_jax.core.devices import copies_of
 from nvc_jax.core.model import ModelConfig
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
@@ -35,7 +35,7 @@ class LatentsChunkDecoder(HaloChunkDecoder):
     """
 
     def __init__(self, config: ModelConfig, params: Params, chunk_format: ChunkFormat, mode: str) -> None:
-        self._config, self._copies, self._format = config, DeviceCopies(params), chunk_format
+        self._config, self._copies, self._format = config, copies_of(params), chunk_format
         self._chunk_blocks = grid_shape(chunk_format.chunk, config.block_size)
         self._padded_shape = padded_shape(chunk_format.chunk, config.block_size)
         self._decoded_range = DecodedRange(chunk_format.dtype, chunk_format.value_range)

@@ -26,7 +26,7 @@ from nvc_jax.chunks.value_bytes import pack_values
 from nvc_jax.core.chunk_grid import Region, chunk_regions
 from nvc_jax.core.chunk_interfaces import ChunkEncoder, ChunkTarget, QualityTarget, ValueRange
 from nvc_jax.core.concurrency import map_on_devices
-from nvc_jax.core.devices import DeviceCopies
+from nvc_jax.core.devices import copies_of
 from nvc_jax.core.errors import largest_error, psnr_from_errors, squared_errors
 from nvc_jax.core.filling import fill_blocks
 from nvc_jax.core.model import ModelConfig
@@ -62,7 +62,7 @@ class LatentsChunkEncoder(ChunkEncoder):
         chunk: Shape,
         value_range: ValueRange,
     ) -> None:
-        self._config, self._copies = config, DeviceCopies(params)
+        self._config, self._copies = config, copies_of(params)
         self._volume, self._chunk, self._value_range = volume, chunk, value_range
         self._whole_shape = spatial_shape(chunk, chunk)
         self._padded_shape = padded_shape(self._whole_shape, config.block_size)

@@ -85,7 +85,7 @@ def _open_container(container: Location, mode: str, level: str, cache_bytes: int
             {"data_copy_concurrency": {"limit": n_reads}, "cache_pool": {"total_bytes_limit": cache_bytes}}
         ),
     )
-    return OpenVolume(store, region_metadata(reader, full_region(reader.shape)))
+    return OpenVolume(store, functools.partial(region_metadata, reader, full_region(reader.shape)))
 
 
 def _choose_reading(reader: Reader) -> tuple[Deferred[Callable[[np.ndarray, Region], None]], int]:

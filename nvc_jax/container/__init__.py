@@ -1,8 +1,9 @@
 """The container: a Zarr v3 array whose chunks are payloads.
 
 Read ``metadata`` first (the ``zarr.json``) and ``configuration`` (the fields of its codec), then ``store``
-(the objects, read and written one by one), ``chunk_checksum`` (a chunk's container and place) and ``shards``
-(where chunks lie in an object). ``images`` finds the levels of an image whose levels are containers.
+(the objects, read and written one by one) with ``stored_metadata`` (read where they are), ``chunk_checksum``
+(a chunk's container and place) and ``shards`` (where chunks lie in an object). ``images`` finds the levels of
+an image whose levels are containers.
 ``value_rules`` describes missing values and limits in the metadata. ``creation`` begins, resumes and
 completes a container: ``local_creation`` in the file system, ``remote_creation`` elsewhere, and ``begun``
 says what one run must agree with of another, to which it may leave ``notes``. ``destinations`` checks

@@ -9,7 +9,8 @@ import tensorstore as ts
 
 from nvc_jax.container.metadata import ContainerMetadata
 from nvc_jax.container.notes import Notes
-from nvc_jax.container.store import ContainerStore, read_metadata_at
+from nvc_jax.container.store import ContainerStore
+from nvc_jax.container.stored_metadata import read_metadata_at
 from nvc_jax.io.replaceable import OWN_PREFIX
 
 CHECKSUMS_PREFIX = f"{OWN_PREFIX}source-"

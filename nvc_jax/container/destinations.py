@@ -1,6 +1,7 @@
 """Checks of a destination before any work is spent on it."""
 
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from nvc_jax.container.metadata import CODEC_NAME, METADATA_KEY
 from nvc_jax.io.locations import Location, check_is_file, lies_within, open_directory, open_location
 from nvc_jax.io.paths import check_separators, local_path, real_path
 from nvc_jax.io.raw import RawFile
-from nvc_jax.io.replaceable import OWN_PREFIX, check_only_array, check_replaceable, is_array_key
+from nvc_jax.io.replaceable import OWN_PREFIX, check_only_array, check_real_path, is_array_key
 from nvc_jax.io.selection import unselected
 
 _READ_ONLY = ("http://", "https://", "zip://")
@@ -37,14 +38,17 @@ def check_destination(location: Location, overwrite: bool = False) -> None:
         return
     real = real_path(path)
     check_separators(real)
-    if is_zip(path) and real.is_dir():
-        raise FileExistsError(f"`{path}` is a directory; it will not be replaced by a file: name a new path")
-    if real.is_file() and _is_container_file(real):
+    if os.path.isdir(real):
+        if is_zip(path):
+            raise FileExistsError(
+                f"`{path}` is a directory; it will not be replaced by a file: name a new path"
+            )
+        if _is_container_document(_read_bytes(real / METADATA_KEY)):
+            check_only_array(path, real)
+            return
+    elif os.path.isfile(real) and _is_container_file(real):
         return
-    if real.is_dir() and _is_container_document(_read_bytes(real / METADATA_KEY)):
-        check_only_array(path, real)
-        return
-    check_replaceable(path, overwrite)
+    check_real_path(path, real, overwrite)
 
 
 def holds_container(location: Any) -> bool:

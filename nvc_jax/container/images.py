@@ -7,7 +7,7 @@ import tensorstore as ts
 
 from nvc_jax.container.metadata import METADATA_KEY
 from nvc_jax.core.json_documents import MAX_BYTES, read_json
-from nvc_jax.io.locations import Location, check_is_file, open_location
+from nvc_jax.io.locations import Location, open_location, read_key
 from nvc_jax.io.paths import local_path
 
 
@@ -18,13 +18,10 @@ def find_levels(objects: ts.KvStore) -> list[str]:
         objects: keys below the directory.
     """
     try:
-        spec = objects.spec().to_json()
-        if spec["driver"] == "file":
-            check_is_file(Path(spec["path"] + METADATA_KEY), MAX_BYTES)
-        result = objects.read(METADATA_KEY).result()
-        if result.state != "value":
+        text = read_key(objects, METADATA_KEY, MAX_BYTES)
+        if text is None:
             return []
-        document: Any = read_json(bytes(result.value))
+        document: Any = read_json(text)
         if document["node_type"] != "group":
             return []
         datasets = document["attributes"]["ome"]["multiscales"][0]["datasets"]

@@ -5,7 +5,6 @@ Format version 1, see ``FORMAT.md``. ``configuration`` has the fields of the cod
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from nvc_jax.chunks.preview import PREVIEW_BLOCK_SIZE
 from nvc_jax.container.configuration import FormatError, read_configuration, read_sides, state_configuration
 from nvc_jax.container.value_rules import choose_fill_value
+from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, ChunkFormat, Limits, QualityTarget, ValueRange
 from nvc_jax.core.json_documents import write_json
@@ -76,6 +76,10 @@ class ContainerMetadata:
 
     def configuration(self) -> dict[str, Any]:
         """Configuration of the codec ``nvc``, which ``read_configuration`` reads back."""
+        return {**self._configuration}
+
+    @cached_property
+    def _configuration(self) -> dict[str, Any]:
         return state_configuration(
             {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         )
@@ -83,7 +87,7 @@ class ContainerMetadata:
     @property
     def identity(self) -> bytes:
         """Identity of the container, which each chunk's checksum covers."""
-        return bytes.fromhex(self._id or self.configuration()["id"])
+        return bytes.fromhex(self._id or self._configuration["id"])
 
     def to_json(self) -> dict[str, Any]:
         """Zarr metadata, JSON-ready, which ``from_json`` reads back."""
@@ -116,6 +120,10 @@ class ContainerMetadata:
         Raises:
             TypeError, ValueError: the attributes are not of JSON, or too many or too deep.
         """
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         try:
             return write_json(self.to_json())
         except ValueError as error:
@@ -209,22 +217,22 @@ class ContainerMetadata:
         """Properties that all chunks have in common."""
         return ChunkFormat(self.spatial_chunk, np.dtype(self.dtype), self.value_range, self.step)
 
-    @property
+    @cached_property
     def spatial_chunk(self) -> Shape3:
         """Spatial shape of a whole chunk, as its payload has it."""
         return spatial_shape(self.chunk, self.chunk)
 
-    @property
+    @cached_property
     def chunk_grid(self) -> Shape:
         """Chunks along each axis."""
         return _divide_up(self.shape, self.chunk)
 
-    @property
+    @cached_property
     def object_grid(self) -> Shape:
         """Stored objects, shards or chunks, along each axis."""
         return _divide_up(self.shape, self.shard or self.chunk)
 
-    @property
+    @cached_property
     def chunks_per_object(self) -> Shape:
         """Chunks of a stored object along each axis."""
         return _divide_up(self.shard or self.chunk, self.chunk)
@@ -261,4 +269,4 @@ def _read_codecs(document: Any) -> tuple[Any, Any, Any]:
 
 
 def _divide_up(sides: Shape, parts: Shape) -> Shape:
-    return tuple(math.ceil(side / part) for side, part in zip(sides, parts, strict=True))
+    return tuple(-(-side // part) for side, part in zip(sides, parts, strict=True))

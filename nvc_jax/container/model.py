@@ -6,7 +6,7 @@ from nvc_jax.container.metadata import ContainerMetadata, FormatError
 from nvc_jax.core.chunk_grid import MAX_CHUNK_VOXELS
 from nvc_jax.core.chunk_interfaces import ChunkDecoder
 from nvc_jax.core.spatial_axes import padded_shape
-from nvc_jax.models.checkpoints import find_shipped, read_description, shipped_models
+from nvc_jax.models.checkpoints import find_shipped, shipped_models, stated_sha256
 from nvc_jax.models.codec import Codec, load_shipped
 from nvc_jax.models.embedded import extract_model
 
@@ -16,7 +16,7 @@ def describe_model(metadata: ContainerMetadata) -> tuple[str, str]:
     path = find_shipped(metadata.sha256) if metadata.embedded is None else None
     if path is None:
         return metadata.model or "unknown", metadata.sha256
-    return path.name, str(read_description(path)["sha256"])
+    return path.name, stated_sha256(path)
 
 
 def load_model(metadata: ContainerMetadata) -> Codec:
@@ -35,7 +35,7 @@ def load_model(metadata: ContainerMetadata) -> Codec:
                 f"the model of SHA-256 {metadata.sha256} is neither embedded nor a shipped model "
                 f"({', '.join(shipped_models()) or 'none'}): install the nvc_jax that wrote the container"
             )
-        return load_shipped(path, metadata.sha256)
+        return load_shipped(path, stated_sha256(path))
     except ValueError as error:
         raise FormatError(str(error)) from error
 

@@ -8,7 +8,8 @@ import tensorstore as ts
 from nvc_jax.container.begun import Begun, Claim, checksums_key, find_begun, start
 from nvc_jax.container.destinations import check_destination, check_keys
 from nvc_jax.container.metadata import METADATA_KEY, ContainerMetadata
-from nvc_jax.container.store import ContainerStore, read_metadata_at
+from nvc_jax.container.store import ContainerStore
+from nvc_jax.container.stored_metadata import read_metadata_at
 from nvc_jax.io.locations import Location, open_location
 from nvc_jax.io.replaceable import OWN_PREFIX
 

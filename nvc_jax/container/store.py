@@ -16,18 +16,23 @@ import tensorstore as ts
 
 from nvc_jax.chunks.payload import Payload, parse_payload
 from nvc_jax.container.chunk_checksum import seal_chunk, unseal_chunk
-from nvc_jax.container.images import find_levels
 from nvc_jax.container.metadata import INDEX_CODECS, METADATA_KEY, ContainerMetadata, FormatError
 from nvc_jax.container.shards import end_of_chunks, index_bytes
+from nvc_jax.container.stored_metadata import READ_ERRORS, read_finest
 from nvc_jax.core.chunk_grid import ChunkIndex, grid_indices
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.json_documents import MAX_BYTES, read_json
-from nvc_jax.io.locations import Location, check_is_file, open_kvstore, open_location
+from nvc_jax.io.locations import (
+    Location,
+    check_is_file,
+    local_files,
+    open_kvstore,
+    open_location,
+    read_file,
+    read_key,
+)
 from nvc_jax.io.paths import check_location
 from nvc_jax.io.zip_files import list_zip
 
-_READ_ERRORS = (ValueError, OSError, IndexError, KeyError, NotImplementedError)
-"""Errors of TensorStore where something cannot be read."""
 _CACHED_SHARDS = 256
 """Open shards that are kept: TensorStore keeps the index of an open one."""
 
@@ -47,7 +52,7 @@ class ContainerStore:
     ) -> None:
         self.metadata, self.name, self.kvstore, self._begun = metadata, name, objects, begun
         self._identity = metadata.identity
-        self._directory, self._zip_file = _local_file(objects)
+        self._directory, self._zip_file = local_files(objects)
         self._shard = functools.lru_cache(maxsize=_CACHED_SHARDS)(self._open_shard)
 
     def chunks(self) -> Iterator[ChunkIndex]:
@@ -172,17 +177,23 @@ class ContainerStore:
             FormatError: the chunk is missing or damaged.
         """
         with self.naming_damage(index, "cannot be read"):
-            if self._directory is not None:
-                check_is_file(Path(self._directory + _object_key(self.object_of(index))))
-            if self.metadata.shard is None:
-                result = self.kvstore.read(_object_key(index)).result()
-            else:
-                shard = self._shard(self.object_of(index))
-                result = shard.read(self._key_in_shard(index)).result()
-        if result.state != "value":
+            stored = self._read_sealed(index)
+        if stored is None:
             raise FormatError(f"chunk {index} of `{self.name}` is missing")
         with self.naming_damage(index):
-            return unseal_chunk(bytes(result.value), self._identity, index, self.metadata.chunk_grid)
+            return unseal_chunk(stored, self._identity, index, self.metadata.chunk_grid)
+
+    def _read_sealed(self, index: ChunkIndex) -> bytes | None:
+        """Read a chunk with its checksum; None where it is missing."""
+        key = _object_key(self.object_of(index))
+        if self.metadata.shard is None:
+            return (
+                read_key(self.kvstore, key) if self._directory is None else read_file(self._directory + key)
+            )
+        if self._directory is not None:
+            check_is_file(Path(self._directory + key))
+        result = self._shard(self.object_of(index)).read(self._key_in_shard(index)).result()
+        return bytes(result.value) if result.state == "value" else None
 
     def read_payload(self, index: ChunkIndex) -> Payload:
         """Read a chunk's payload and take it apart; errors as of ``read``."""
@@ -195,7 +206,7 @@ class ContainerStore:
         """Turn an error of reading in the block into a ``FormatError`` that names the chunk."""
         try:
             yield
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             raise FormatError(f"chunk {index} of `{self.name}` {fault}: {error}") from error
 
     def _open_shard(self, index: ChunkIndex) -> ts.KvStore:
@@ -217,46 +228,6 @@ def _object_key(index: ChunkIndex) -> str:
     return "/".join(["c", *map(str, index)])
 
 
-def _local_file(objects: ts.KvStore) -> tuple[str | None, Path | None]:
-    """Find the directory, with a slash at its end, or the ``.zip`` file of a store; else None."""
-    spec = objects.spec().to_json()
-    if spec["driver"] == "zip" and spec["base"]["driver"] == "file":
-        return None, Path(spec["base"]["path"])
-    return spec["path"] if spec["driver"] == "file" else None, None
-
-
-def read_metadata_at(objects: ts.KvStore, key: str) -> ContainerMetadata | None:
-    """Read a container's metadata from a key; None where there is no such key.
-
-    Raises:
-        FormatError: the metadata cannot be read, or are not those of a container.
-    """
-    try:
-        directory, _ = _local_file(objects)
-        if directory is not None:
-            check_is_file(Path(directory + key), MAX_BYTES)
-        result = objects.read(key).result()
-    except _READ_ERRORS as error:
-        raise FormatError(f"its metadata cannot be read: {error}") from error
-    if result.state != "value":
-        return None
-    try:
-        document = read_json(bytes(result.value))
-    except ValueError as error:
-        raise FormatError(f"it is no readable Zarr v3 array: {error}") from error
-    return ContainerMetadata.from_json(document)
-
-
-def _read_finest(objects: ts.KvStore) -> tuple[ts.KvStore, ContainerMetadata | None]:
-    """Read the metadata of a container, or of the finest level of an image; with the keys below it."""
-    try:
-        return objects, read_metadata_at(objects, METADATA_KEY)
-    except FormatError:
-        if not (levels := find_levels(objects)):
-            raise
-    return (finest := objects / f"{levels[0]}/"), read_metadata_at(finest, METADATA_KEY)
-
-
 def open_container(location: Location) -> ContainerStore:
     """Open an existing container, or the finest level of an image of containers.
 
@@ -270,7 +241,7 @@ def open_container(location: Location) -> ContainerStore:
     except ValueError as error:
         raise FormatError(str(error)) from error
     try:
-        objects, metadata = _read_finest(objects)
+        objects, metadata = read_finest(objects)
     except FormatError as error:
         raise FormatError(f"`{location}`: {error}") from error
     if metadata is None:

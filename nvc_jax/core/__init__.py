@@ -5,11 +5,11 @@ Small helpers come first: ``shapes``, ``dtypes``, ``normalization`` (values to [
 (arithmetic on int64 and uint64), ``chunk_grid`` (regions of a volume), ``spatial_axes`` (of arrays with two
 to five axes), ``byte_codecs`` (Zstandard, Blosc, CRC-32C), ``json_documents`` (within limits),
 ``header_fields`` (numbers and values in the headers of payloads), ``batching`` (loops of compiled programs),
-``devices`` (of the process), ``device_batches`` (that fill one), ``concurrency`` (threads), ``gathering`` (of
-their requests), ``joined_calls`` (of any threads), ``deferred`` (objects that any thread may lose),
-``identity`` (of objects as keys of caches), ``heaps`` (of the C library), ``slabs`` (of large arrays),
-``aligned_arrays`` (that JAX takes as they are), ``filling`` (of gaps), ``searching`` (in sorted numbers),
-``group_kernels`` (of GPUs), ``running_sums``, ``compaction``
+``devices`` (of the process), ``device_batches`` (that fill one), ``executors`` (threads that are kept),
+``concurrency`` (their work), ``gathering`` (of their requests), ``joined_calls`` (of any threads),
+``deferred`` (objects that any thread may lose), ``identity`` (of objects as keys of caches), ``heaps`` (of
+the C library), ``slabs`` (of large arrays), ``aligned_arrays`` (that JAX takes as they are), ``filling`` (of
+gaps), ``searching`` (in sorted numbers), ``group_kernels`` (of GPUs), ``running_sums``, ``compaction``
 (of items that count), ``systematic_sampling``, ``optional_imports``, ``lazy_exports`` (names that packages
 import at first use), ``choices`` (names that users choose among), ``jax_settings`` (those of this package),
 ``forks`` (of the process), ``launchers`` (of many processes), ``unfinished`` (what an interruption leaves),

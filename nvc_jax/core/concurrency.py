@@ -5,11 +5,12 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
 
 from nvc_jax.core.device_batches import BATCHES_PER_DEVICE, share_of_batch
 from nvc_jax.core.devices import DeviceRota, devices_in_use
+from nvc_jax.core.executors import borrow_executor
 from nvc_jax.core.heaps import tune_heaps
 from nvc_jax.core.jax_settings import in_own_settings
 
@@ -49,16 +50,13 @@ def map_in_order(
     tune_heaps(n_workers)
     computing = in_own_settings(function)
     pending: collections.deque[Future[R]] = collections.deque()
-    executor = ThreadPoolExecutor(n_workers)
-    try:
+    with borrow_executor(n_workers) as executor:
         for item in items:
             pending.append(executor.submit(computing, item))
             if len(pending) > _PENDING_PER_WORKER * n_workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def map_on_devices(function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:

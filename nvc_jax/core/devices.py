@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
+import numpy as np
+
+from nvc_jax.core.identity import ById
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -123,7 +126,7 @@ class DeviceCopies(Generic[Tree]):
     """A tree of arrays with a copy on every device that asks for one.
 
     Args:
-        tree: of arrays, such as the parameters of a model.
+        tree: of arrays, such as the parameters of a model; see ``copies_of``.
     """
 
     def __init__(self, tree: Tree) -> None:
@@ -136,3 +139,23 @@ class DeviceCopies(Generic[Tree]):
         if device not in self._copies:  # two threads may both move it: one copy stays
             self._copies[device] = jax.device_put(self._tree)
         return self._copies[device]
+
+
+def copies_of(tree: Tree) -> DeviceCopies[Tree]:
+    """Get the copies of a tree: the same ones for the same arrays, if nobody can change these."""
+    leaves, structure = jax.tree.flatten(tree)
+    if not all(map(_is_constant, leaves)):
+        return DeviceCopies(tree)
+    return _shared_copies(structure, *map(ById, leaves))
+
+
+@functools.lru_cache(maxsize=4)
+def _shared_copies(structure: Any, *leaves: ById[Any]) -> DeviceCopies[Any]:
+    return DeviceCopies(jax.tree.unflatten(structure, [leaf.value for leaf in leaves]))
+
+
+def _is_constant(leaf: Any) -> bool:
+    """Tell whether nobody can change an array."""
+    if isinstance(leaf, np.ndarray):
+        return not leaf.flags.writeable
+    return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)

@@ -20,6 +20,12 @@ def read_json(text: bytes) -> Any:
     Raises:
         ValueError: it is no JSON, or beyond a limit.
     """
+    _check_limits(text)
+    return json.loads(text)
+
+
+def _check_limits(text: bytes) -> None:
+    """Raise ``ValueError`` if a text is beyond a limit."""
     if len(text) > MAX_BYTES:
         raise ValueError(f"it has {len(text)} bytes; {MAX_BYTES} are the most")
     structure = _STRING.sub(b"", text)
@@ -31,7 +37,6 @@ def read_json(text: bytes) -> Any:
         depth += 1 if bracket[0] in b"[{" else -1
         if depth > MAX_DEPTH:
             raise ValueError(f"its lists and objects lie more than {MAX_DEPTH} deep within each other")
-    return json.loads(text)
 
 
 def write_json(document: Any) -> str:
@@ -45,5 +50,5 @@ def write_json(document: Any) -> str:
         text = json.dumps(document, separators=(",", ":"))
     except RecursionError as error:
         raise ValueError(f"its lists and objects lie more than {MAX_DEPTH} deep within each other") from error
-    read_json(text.encode())
+    _check_limits(text.encode())
     return text

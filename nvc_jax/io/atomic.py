@@ -85,15 +85,15 @@ def list_leftovers(path: Path, kind: str) -> list[Path]:
     """List the directories beside ``path`` that ``own_name`` named, the newest first."""
     prefix, suffix = f".{path.name}.", f".{kind}"
     digits = set("0123456789abcdef")
-    found = [
-        entry
-        for entry in path.parent.iterdir()
-        if entry.name.startswith(prefix)
-        and entry.name.endswith(suffix)
-        and len(entry.name) == len(prefix) + 2 * _ID_BYTES + len(suffix)
-        and set(entry.name[len(prefix) : -len(suffix)]) <= digits
-        and entry.is_dir()
+    names = [
+        name
+        for name in os.listdir(path.parent)
+        if name.startswith(prefix)
+        and name.endswith(suffix)
+        and len(name) == len(prefix) + 2 * _ID_BYTES + len(suffix)
+        and set(name[len(prefix) : -len(suffix)]) <= digits
     ]
+    found = [entry for entry in map(path.with_name, names) if entry.is_dir()]
     return sorted(found, key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
 
 

@@ -33,6 +33,8 @@ RETRIES = {
 """Resources of a context that retry a failed request over about 20 seconds. TensorStore's default would retry
 for a quarter of an hour."""
 
+_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Flags of opening: not to wait for the writer of a pipe, and not to change line ends."""
 _ADVICE = "name a path, a URL of file, http(s), s3 or gs, or a spec with a driver and its fields"
 _CONTEXT = ts.Context(
     {
@@ -98,14 +100,61 @@ def check_is_file(path: Path, max_bytes: int | None = None) -> None:
     Raises:
         ValueError: it is no file, or one of more than ``max_bytes`` bytes.
     """
+    with contextlib.suppress(FileNotFoundError):
+        _check_status(os.stat(path), path, max_bytes)
+
+
+def read_file(path: str, max_bytes: int | None = None) -> bytes | None:
+    """Read a file, by few calls of the system; None where there is none.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: as of ``check_is_file``.
+    """
     try:
-        status = path.stat()
+        descriptor = os.open(path, _READING)
     except FileNotFoundError:
-        return
+        return None
+    try:
+        status = os.fstat(descriptor)
+        _check_status(status, path, max_bytes)
+        content = os.read(descriptor, status.st_size)
+        while len(content) < status.st_size and (more := os.read(descriptor, status.st_size - len(content))):
+            content += more
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def _check_status(status: os.stat_result, path: Path | str, max_bytes: int | None) -> None:
+    """Raise ``ValueError`` as ``check_is_file`` does."""
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"`{path}` is no file: it is a directory, a pipe or a device; name a file")
     if max_bytes is not None and status.st_size > max_bytes:
         raise ValueError(f"`{path}` has {status.st_size} bytes; {max_bytes} are the most")
+
+
+def local_files(objects: ts.KvStore) -> tuple[str | None, Path | None]:
+    """Find the directory, with a slash at its end, or the ``.zip`` file of a store."""
+    spec = objects.spec().to_json()
+    if spec["driver"] == "zip" and spec["base"]["driver"] == "file":
+        return None, Path(spec["base"]["path"])
+    return spec["path"] if spec["driver"] == "file" else None, None
+
+
+def read_key(objects: ts.KvStore, key: str, max_bytes: int | None = None) -> bytes | None:
+    """Read the value of a key; None where there is no such key.
+
+    Files of a directory are read by this thread: handing them to TensorStore's takes longer than reading.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or as of ``check_is_file``.
+    """
+    directory, _ = local_files(objects)
+    if directory is not None:
+        return read_file(directory + key, max_bytes)
+    result = objects.read(key).result()
+    return bytes(result.value) if result.state == "value" else None
 
 
 def open_directory(path: Path) -> ts.KvStore:

@@ -46,14 +46,18 @@ def check_replaceable(path: Path, overwrite: bool = False) -> None:
         FileExistsError: something lies there that is not replaced.
         FileNotFoundError: the parent directory does not exist.
     """
-    real = real_path(path)
+    check_real_path(path, real_path(path), overwrite)
+
+
+def check_real_path(path: Path, real: Path, overwrite: bool) -> None:
+    """Do as ``check_replaceable``, of a path whose real path is known."""
     if not real.name:
         raise FileExistsError(f"`{path}` is the root of the file system; it will not be replaced")
-    if not real.parent.is_dir():
+    if not os.path.isdir(real.parent):
         leads = "" if real == Path(os.path.abspath(path)) else f", which leads to `{real}`,"
         raise FileNotFoundError(f"the directory of `{path}`{leads} does not exist; make it first")
     check_outside_arrays(path, real)
-    if not real.exists():
+    if not os.path.exists(real):
         return
     if os.path.ismount(real):
         raise FileExistsError(f"`{path}` is a mount point, which cannot be replaced; name a path below it")
@@ -130,9 +134,11 @@ def check_outside_arrays(path: Path, real: Path) -> None:
         path: as the user named it.
         real: the real path.
     """
-    for parent in real.parents:
+    above = str(real)
+    while above != (parent := os.path.dirname(above)):
+        above = parent
         is_node = any(os.path.isfile(os.path.join(parent, key)) for key in _DOCUMENTS)
-        if is_node and not _is_group(parent):
+        if is_node and not _is_group(Path(parent)):
             raise FileExistsError(
                 f"`{path}` lies inside `{parent}`, a Zarr array, which holds nothing else; name a path "
                 "outside of it"

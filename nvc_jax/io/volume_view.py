@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorstore as ts
 
+from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.io.metadata import VolumeMetadata
 
 
@@ -14,11 +15,11 @@ class OpenVolume(NamedTuple):
 
     Attributes:
         store: its voxels.
-        metadata: of the volume.
+        metadata: of the volume, or a function that reads them, called when they are asked for.
     """
 
     store: ts.TensorStore
-    metadata: VolumeMetadata
+    metadata: VolumeMetadata | Callable[[], VolumeMetadata]
 
 
 class VolumeView:
@@ -34,7 +35,6 @@ class VolumeView:
 
     Attributes:
         store: the ``TensorStore`` itself.
-        metadata: of the volume; of a part its attributes alone.
     """
 
     def __init__(
@@ -45,11 +45,16 @@ class VolumeView:
     ) -> None:
         self._reopen, self._indices = reopen, indices
         self._opened = reopen() if opened is None else opened
-        self.store, self.metadata = self._opened
+        self.store = self._opened.store
         for index in indices:
             self.store = self.store[index]
-        if indices:
-            self.metadata = self.metadata.without_coordinates()
+
+    @cached_property
+    def metadata(self) -> VolumeMetadata:
+        """Metadata of the volume; of a part its attributes alone."""
+        stated = self._opened.metadata
+        metadata = stated() if callable(stated) else stated
+        return metadata.without_coordinates() if self._indices else metadata
 
     @property
     def dtype(self) -> "ViewDtype":

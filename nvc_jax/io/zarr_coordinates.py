@@ -8,6 +8,7 @@ import tensorstore as ts
 
 from nvc_jax.core.json_documents import read_json
 from nvc_jax.io.coordinates import AXIS_COORDINATES, Coordinates, describe_coordinates, state_coordinates
+from nvc_jax.io.locations import read_key
 from nvc_jax.io.metadata import (
     VolumeMetadata,
     attempt,
@@ -92,5 +93,5 @@ def _read_sibling(array: StoredArray, name: str, side: int) -> Coordinates | Non
 
 
 def _read(kvstore: ts.KvStore, key: str) -> Any:
-    result = kvstore.read(key).result()
-    return read_json(bytes(result.value)) if result.state == "value" else None
+    text = read_key(kvstore, key)
+    return None if text is None else read_json(text)

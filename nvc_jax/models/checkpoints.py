@@ -5,8 +5,10 @@ parameters, which does not depend on how the files store them.
 """
 
 import contextlib
+import functools
 import importlib.resources
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,11 @@ FEWEST_DIGITS = 16
 """Hexadecimal digits of a SHA-256 that name a model: no two models have them in common by chance."""
 _CONFIG = "config.json"
 _PARAMS = "params"
+_found: dict[str, Path] = {}
+"""Shipped checkpoints by the digits that found them last."""
 
 
+@functools.cache
 def shipped_directory() -> Path:
     """Directory of the package's own checkpoints: packed in the wheel, or beside an editable install."""
     package = Path(str(importlib.resources.files("nvc_jax")))
@@ -40,9 +45,13 @@ def shipped_directory() -> Path:
 def shipped_models() -> dict[str, Path]:
     """Directories of the checkpoints that ship with the package, by name."""
     directory = shipped_directory()
-    if not directory.is_dir():
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError:
         return {}
-    return {path.name: path for path in sorted(directory.iterdir()) if (path / _CONFIG).is_file()}
+    return {
+        name: directory / name for name in names if os.path.isfile(os.path.join(directory, name, _CONFIG))
+    }
 
 
 def save_checkpoint(
@@ -99,11 +108,28 @@ def _checkpointer() -> Iterator[Any]:
 
 def find_shipped(sha256: str) -> Path | None:
     """Find the shipped checkpoint of a SHA-256, or of its first 16 digits or more; None if there is none."""
+    if len(sha256) < FEWEST_DIGITS:
+        return None
+    known = _found.get(sha256)
+    with contextlib.suppress(OSError):
+        if known is not None and stated_sha256(known).startswith(sha256):
+            return known
     for path in shipped_models().values():
-        known = str(read_description(path).get("sha256"))
-        if len(sha256) >= FEWEST_DIGITS and known.startswith(sha256):
+        if stated_sha256(path).startswith(sha256):
+            _found[sha256] = path
             return path
     return None
+
+
+def stated_sha256(directory: Path) -> str:
+    """SHA-256 that the ``config.json`` of a checkpoint states, which is read again where it has changed."""
+    status = os.stat(directory / _CONFIG)
+    return _read_sha256(directory, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=16)
+def _read_sha256(directory: Path, _identity: tuple[int, int, int]) -> str:
+    return str(read_description(directory).get("sha256"))
 
 
 def find_checkpoint(model: str | Path) -> Path:

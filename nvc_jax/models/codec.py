@@ -22,8 +22,8 @@ from nvc_jax.core.shapes import check_shape
 from nvc_jax.models.checkpoints import (
     find_checkpoint,
     load_checkpoint,
-    read_description,
     shipped_models,
+    stated_sha256,
 )
 from nvc_jax.models.identity import model_sha256
 from nvc_jax.models.registry import model_of
@@ -68,13 +68,19 @@ def load_shared(model: str | Path) -> Codec:
     directory = find_checkpoint(model)
     if directory not in shipped_models().values():
         return load_codec(directory)
-    return load_shipped(directory, str(read_description(directory)["sha256"]))
+    return load_shipped(directory, stated_sha256(directory))
 
 
 @functools.lru_cache(maxsize=2)
 def load_shipped(directory: Path, _sha256: str) -> Codec:
-    """Load a shipped codec once for all callers; its SHA-256 tells it from another in the same directory."""
-    return load_codec(directory)
+    """Load a shipped codec once for all callers; its SHA-256 tells it from another in the same directory.
+
+    Nobody can change its arrays.
+    """
+    codec = load_codec(directory)
+    for leaf in jax.tree.leaves(codec.params):
+        leaf.setflags(write=False)
+    return codec
 
 
 @in_own_settings

@@ -13,7 +13,7 @@ import numpy as np
 from nvc_jax.chunks.transform_coder import ChunkToEncode, CodedChunk, DearChunk, TransformCoder
 from nvc_jax.core.compiler_options import jit_on_one_core, on_one_core, quick_compilation
 from nvc_jax.core.device_batches import program_bytes, run_in_room
-from nvc_jax.core.devices import DeviceCopies, platform_here
+from nvc_jax.core.devices import copies_of, platform_here
 from nvc_jax.core.parameters import Params
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.native.dispatch import runs_kernels
@@ -74,7 +74,7 @@ class SpectralTransformCoder(TransformCoder):
     step_limits = (MIN_STEP, MAX_STEP)
 
     def __init__(self, params: Params, padded_shape: Shape3, *, is_lone: bool = False) -> None:
-        self._copies, self._profiles = DeviceCopies(params), params["entropy"]
+        self._copies, self._profiles = copies_of(params), params["entropy"]
         self._n_profiles = count_profiles(params["entropy"])
         self._has_filter = "filter" in params
         self._padded_shape = padded_shape

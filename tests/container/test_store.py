@@ -8,7 +8,7 @@ import tensorstore as ts
 from container_metadata import CHUNK, METADATA, SHAPE, SHARD, packed_payload
 
 from nvc_jax.container.metadata import METADATA_KEY, ContainerMetadata, FormatError
-from nvc_jax.container.store import ContainerStore, open_container, read_metadata_at
+from nvc_jax.container.store import ContainerStore, open_container
 from nvc_jax.core.chunk_grid import chunk_valid_shape
 from nvc_jax.io.locations import open_directory
 
@@ -121,16 +121,6 @@ def test_objects_that_hold_no_payload_are_damaged(tmp_path: Path) -> None:
     assert store.read((0, 0, 0)) == b"\x0fno payload"
     with pytest.raises(FormatError, match=r"chunk \(0, 0, 0\) of `v` is damaged: a payload states kind 15"):
         store.read_payload((0, 0, 0))
-
-
-def test_metadata_are_read_from_a_key(tmp_path: Path) -> None:
-    objects = open_directory(tmp_path)
-    assert read_metadata_at(objects, "other.json") is None
-    objects.write("other.json", METADATA.to_text()).result()
-    assert read_metadata_at(objects, "other.json") == METADATA
-    objects.write("other.json", "{").result()
-    with pytest.raises(FormatError, match="no readable Zarr v3 array"):
-        read_metadata_at(objects, "other.json")
 
 
 def test_containers_are_opened_where_their_metadata_are(tmp_path: Path) -> None:

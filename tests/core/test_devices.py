@@ -9,6 +9,7 @@ from nvc_jax.core.concurrency import map_on_devices
 from nvc_jax.core.devices import (
     DeviceCopies,
     DeviceRota,
+    copies_of,
     devices_in_use,
     on_host,
     platform_here,
@@ -73,6 +74,22 @@ def test_a_tree_is_copied_once_to_each_device() -> None:
     assert here["weights"].devices() == {jax.devices()[0]}
     assert there["weights"].devices() == {jax.devices()[1]}
     np.testing.assert_array_equal(here["weights"], there["weights"])
+
+
+def test_arrays_that_nobody_can_change_are_copied_once_for_all() -> None:
+    weights = np.arange(3, dtype=np.float32)
+    changed = copies_of({"weights": weights})
+    weights[0] = 7
+    np.testing.assert_array_equal(copies_of({"weights": weights}).here()["weights"], weights)
+    assert copies_of({"weights": weights}) is not changed
+
+    weights.setflags(write=False)
+    on_device = jnp.ones(2)
+    copies = copies_of({"weights": weights, "offset": on_device})
+    assert copies_of({"weights": weights, "offset": on_device}) is copies
+    assert copies_of({"offset": weights, "weights": on_device}) is not copies
+    assert copies_of({"weights": weights}) is not copies
+    np.testing.assert_array_equal(copies.here()["weights"], weights)
 
 
 def test_the_host_computes_whatever_the_default_device_is() -> None:

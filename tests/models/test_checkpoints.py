@@ -18,6 +18,7 @@ from nvc_jax.models.checkpoints import (
     save_checkpoint,
     shipped_directory,
     shipped_models,
+    stated_sha256,
 )
 
 CONFIG = DenseConfig(block_size=2, hidden_sizes=(3,), latent_dim=2)
@@ -105,3 +106,9 @@ def test_shipped_models_are_found_by_the_first_digits_of_their_sha256() -> None:
     assert find_shipped(sha256) == find_shipped(sha256[:16]) == path
     for other in (sha256[:15], "", sha256[1:], "zero-margin", str(path)):
         assert find_shipped(other) is None
+
+
+def test_a_sha256_is_read_again_where_it_has_changed(tmp_path: Path) -> None:
+    for digits in ("01", "234"):
+        (tmp_path / "config.json").write_text(json.dumps({"sha256": digits}))
+        assert stated_sha256(tmp_path) == stated_sha256(tmp_path) == digits

@@ -101,6 +101,8 @@ def test_shipped_models_are_shared_and_others_are_not(tmp_path: Path) -> None:
     assert load_shared(name) is load_shared(shipped_models()[name])
     assert load_codec(name).params is not load_codec(name).params
     jax.tree.map(np.testing.assert_array_equal, load_shared(name).params, load_codec(name).params)
+    with pytest.raises(ValueError, match="read-only"):
+        jax.tree.leaves(load_shared(name).params)[0][...] = 0
 
     path = tmp_path / "mine"
     save_checkpoint(path, *load_checkpoint(name), "# mine")
