@@ -67,7 +67,14 @@ class AxisFactors {
   AxisFactors(const AxisShape& shape, const AxisConstants& constants)
       : shape_(shape), constants_(constants), segments_(shape.valid, shape.length_index), borders_(FindBordersOf(false)),
         inverse_borders_(FindBordersOf(true)) {
-    for (int64_t coefficient = 0; coefficient < shape.valid; ++coefficient) AddRow(coefficient);
+    int64_t n_entries = 0;
+    for (int64_t coefficient = 0; coefficient < shape.valid; ++coefficient) {
+      n_entries += segments_.LengthOf(segments_.StartOf(coefficient / kSide * kSide));
+    }
+    entries_.resize(n_entries);
+    rows_.reserve(shape.valid);
+    float* next = entries_.data();
+    for (int64_t coefficient = 0; coefficient < shape.valid; ++coefficient) next = AddRow(coefficient, next);
     for (DctRow& row : rows_) row.norm = NormOf(row);
   }
   const AxisShape& shape() const { return shape_; }
@@ -100,21 +107,22 @@ class AxisFactors {
     return borders;
   }
 
-  void AddRow(int64_t coefficient) {
+  // Writes the entries of a row; returns the end of them.
+  float* AddRow(int64_t coefficient, float* entries) {
     const int64_t start = segments_.StartOf(coefficient / kSide * kSide), length = segments_.LengthOf(start);
     const int64_t frequency = segments_.FrequencyOf(coefficient);
     const float scale = std::sqrt((frequency == 0 ? 1.0f : 2.0f) / static_cast<float>(length));
     const float* cosines = constants_.cosines + length * (constants_.max_length + 1);
-    entries_.emplace_back(length);
     int64_t angle = frequency;  // (2·offset + 1)·frequency, modulo a period
     for (int64_t offset = 0; offset < length; ++offset, angle += 2 * frequency) {
       if (angle >= 4 * length) angle -= 4 * length;
       // cos(π·k/(2·length)) by its quarter period.
       const int64_t phase = std::min(angle, 4 * length - angle);
       const float cosine = phase > length ? -cosines[2 * length - phase] : cosines[phase];
-      entries_.back()[offset] = cosine * scale;
+      entries[offset] = cosine * scale;
     }
-    rows_.push_back({start, length, frequency == 0, 1, entries_.back().data()});
+    rows_.push_back({start, length, frequency == 0, 1, entries});
+    return entries + length;
   }
 
   float WeightOf(int64_t voxel) const {
@@ -156,7 +164,7 @@ class AxisFactors {
   AxisConstants constants_;
   AxisSegments segments_;
   std::vector<float> borders_, inverse_borders_;
-  std::vector<std::vector<float>> entries_;
+  std::vector<float> entries_;  // of all rows
   std::vector<DctRow> rows_;
 };
 

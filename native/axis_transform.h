@@ -143,6 +143,12 @@ struct SparseRows {
   std::vector<Quad> quads;     // of all columns, one after the other
   std::vector<float> entries;  // 8 for each column
 
+  explicit SparseRows(int64_t n_columns) {
+    columns.reserve(n_columns);
+    quads.reserve(n_columns / kQuad);
+    entries.reserve(n_columns * kSide);
+  }
+
   void Add(int64_t column, const float* column_entries) {
     const auto quad = static_cast<int32_t>(column / kQuad);
     if (quads.empty() || quads.back().index != quad) quads.push_back({quad, 0});
@@ -155,8 +161,9 @@ struct SparseRows {
 // Entries that are nothing but roundings of the others are left out.
 inline std::vector<SparseRows> PackRows(const Square& transposed) {
   std::vector<SparseRows> groups;
+  groups.reserve(transposed.n / kSide);
   for (int64_t first = 0; first < transposed.n; first += kSide) {
-    SparseRows group;
+    SparseRows group(transposed.n);
     float largest = 0;
     for (int64_t column = 0; column < transposed.n; ++column) {
       const float* entries = transposed.row(column) + first;

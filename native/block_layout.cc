@@ -64,13 +64,13 @@ ffi::Error MakeLayout(S32 valid_shape, Out<Pred> inside, Out<S32> order, Out<S32
 // Number of coefficients of the last block along an axis.
 constexpr int LastSide(int32_t valid) { return ((valid - 1) & (kSide - 1)) + 1; }
 
-// Whether blocks of a type have a coefficient.
-bool HasCoefficient(const std::array<int, 3>& sides, int type, int coefficient) {
+// Bits of the axes along which a coefficient lies beyond the last block, whose sides these are.
+int32_t AxesBeyond(const std::array<int, 3>& sides, int32_t coefficient) {
+  int32_t bits = 0;
   for (int axis = 0; axis < 3; ++axis) {
-    const int place = coefficient >> 3 * (2 - axis) & (kSide - 1);
-    if ((type & PartialBit(axis)) && place >= sides[axis]) return false;
+    if ((coefficient >> 3 * (2 - axis) & (kSide - 1)) >= sides[axis]) bits |= PartialBit(axis);
   }
-  return true;
+  return bits;
 }
 
 ffi::Error MakeScan(S32 valid_shape, S32 order, Out<S32> coefficients, Out<S32> positions, Out<S32> counts) {
@@ -81,17 +81,28 @@ ffi::Error MakeScan(S32 valid_shape, S32 order, Out<S32> coefficients, Out<S32> 
   }
   const int32_t* valid = valid_shape.typed_data();
   const std::array<int, 3> sides = {LastSide(valid[0]), LastSide(valid[1]), LastSide(valid[2])};
+  std::array<int32_t, kPositions> whole, beyond;
+  int32_t all_beyond = 0;
+  for (int position = 0; position < kPositions; ++position) {
+    whole[position] = std::clamp(order.typed_data()[position], 0, kCoefficients - 1);
+    all_beyond |= beyond[position] = AxesBeyond(sides, whole[position]);
+  }
   for (int type = 0; type < kTypes; ++type) {
     int32_t* scan = coefficients->typed_data() + type * kPositions;
     int32_t* position_of = positions->typed_data() + type * kCoefficients;
+    if (type > 0 && (type & all_beyond) == 0) {  // as whole blocks
+      std::copy_n(coefficients->typed_data(), kPositions, scan);
+      std::copy_n(positions->typed_data(), kCoefficients, position_of);
+      counts->typed_data()[type] = kPositions;
+      continue;
+    }
     std::array<int32_t, kPositions> lacking;
     int n_coefficients = 0, n_lacking = 0;
     for (int position = 0; position < kPositions; ++position) {
-      const int32_t coefficient = std::clamp(order.typed_data()[position], 0, kCoefficients - 1);
-      if (HasCoefficient(sides, type, coefficient)) {
-        scan[n_coefficients++] = coefficient;
+      if (type & beyond[position]) {
+        lacking[n_lacking++] = whole[position];
       } else {
-        lacking[n_lacking++] = coefficient;
+        scan[n_coefficients++] = whole[position];
       }
     }
     std::copy_n(lacking.begin(), n_lacking, scan + n_coefficients);

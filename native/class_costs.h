@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "vectorize.h"
+
 namespace nvc {
 
 // What the costs of a model's classes are made of; see DecisionCosts in nvc_jax/spectral/class_decision.py.
@@ -20,13 +22,31 @@ struct ClassRule {
   float single_steps;
 };
 
+constexpr int kCoefficientsOfBlock = 512;
+
+// Coefficients other than 0: their indices, and for each the pair (1, integer) in 16 bits each.
+struct Terms {
+  int n = 0;
+  int32_t indices[kCoefficientsOfBlock + kWidth];
+  int32_t factors[kCoefficientsOfBlock + kWidth];
+};
+
+// A block, rounded with either dead zone: integers that the wide one keeps, those between the two, and squared errors.
+struct RoundedBlock {
+  Terms kept, between;
+  int32_t error_of_narrow, error_of_wide;
+
+  // `values` are 512 coefficients.
+  RoundedBlock(const float* values, const ClassRule& rule);
+};
+
 // Counts the costs of blocks, one after the other. The tables must outlive it.
 class ClassCosts {
  public:
   explicit ClassCosts(const ClassTables& tables);
 
-  // Costs of a block of 512 coefficients in each class.
-  void Count(const float* values, const ClassRule& rule, int32_t* costs);
+  // Costs of a block in each class.
+  void Count(const RoundedBlock& block, int32_t* costs);
 
  private:
   ClassTables tables_;

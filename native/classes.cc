@@ -21,7 +21,7 @@ namespace nvc {
 namespace {
 
 constexpr int64_t kClasses = 64;  // whose sums are computed together
-constexpr int kCoefficients = 512;
+constexpr int kCoefficients = kCoefficientsOfBlock;
 constexpr int32_t kMaxCounted = 255;
 constexpr int32_t kErrorWeight = 3;
 constexpr int kErrorShift = 3;
@@ -55,21 +55,9 @@ Errors Round(const int32_t* magnitudes, int32_t narrow, int32_t wide, int32_t fu
   return errors;
 }
 
-// Coefficients other than 0: their indices, and for each the pair (1, integer) in 16 bits each.
-struct Terms {
-  int n = 0;
-  int32_t indices[kCoefficients + kWidth];
-  int32_t factors[kCoefficients + kWidth];
-};
-
-// Integers of a block: those that the wide dead zone keeps, and those between the two.
-struct BlockTerms {
-  Terms kept, between;
-};
-
 #if NVC_HAS_TARGETS
 __attribute__((target("avx512f"))) void CollectBy16(const int32_t* magnitudes, const int32_t* integers, int32_t wide,
-                                                    BlockTerms& terms) {
+                                                    RoundedBlock& block) {
   const auto append = [](Terms& own, __mmask16 mask, __m512i indices,
                          __m512i factors) __attribute__((target("avx512f"), always_inline)) {
     _mm512_storeu_si512(own.indices + own.n, _mm512_maskz_compress_epi32(mask, indices));
@@ -83,16 +71,16 @@ __attribute__((target("avx512f"))) void CollectBy16(const int32_t* magnitudes, c
     if (counted == 0) continue;
     const __mmask16 is_wide = _mm512_cmpge_epi32_mask(_mm512_loadu_si512(magnitudes + i), _mm512_set1_epi32(wide));
     const __m512i factors = _mm512_or_si512(_mm512_maskz_slli_epi32(counted, own, 16), _mm512_set1_epi32(1));
-    append(terms.kept, counted & is_wide, indices, factors);
-    append(terms.between, counted & static_cast<__mmask16>(~is_wide), indices, factors);
+    append(block.kept, counted & is_wide, indices, factors);
+    append(block.between, counted & static_cast<__mmask16>(~is_wide), indices, factors);
   }
 }
 #endif
 
-void CollectAnywhere(const int32_t* magnitudes, const int32_t* integers, int32_t wide, BlockTerms& terms) {
+void CollectAnywhere(const int32_t* magnitudes, const int32_t* integers, int32_t wide, RoundedBlock& block) {
   for (int i = 0; i < kCoefficients; ++i) {
     if (integers[i] == 0) continue;
-    Terms& own = magnitudes[i] >= wide ? terms.kept : terms.between;
+    Terms& own = magnitudes[i] >= wide ? block.kept : block.between;
     own.indices[own.n] = i;
     own.factors[own.n] = 1 | integers[i] << 16;
     ++own.n;
@@ -145,9 +133,17 @@ void AddAnywhere(const ClassWeights& weights, const Terms& terms, int32_t* sums)
   }
 }
 
+// The least of sums of two numbers each.
+NVC_VECTORIZE
+int32_t LeastSum(const int32_t* first, const int32_t* second, int64_t n) {
+  int32_t least = first[0] + second[0];
+  for (int64_t k = 1; k < n; ++k) least = std::min(least, first[k] + second[k]);
+  return least;
+}
+
 // Functions for a processor.
 struct Forms {
-  void (*collect)(const int32_t*, const int32_t*, int32_t, BlockTerms&);
+  void (*collect)(const int32_t*, const int32_t*, int32_t, RoundedBlock&);
   void (*add)(const ClassWeights&, const Terms&, int32_t*);
 };
 
@@ -177,26 +173,29 @@ ClassCosts::ClassCosts(const ClassTables& tables)
   pairs_ = padded_pairs_.data();
 }
 
-void ClassCosts::Count(const float* values, const ClassRule& rule, int32_t* costs) {
-  const Forms& forms = ProcessorForms();
+RoundedBlock::RoundedBlock(const float* values, const ClassRule& rule) {
   int32_t magnitudes[kCoefficients], integers[kCoefficients];
-  BlockTerms terms;
   ToMagnitudes(values, rule.single_steps, magnitudes);
   const Errors errors = Round(magnitudes, rule.narrow, rule.wide, rule.further, integers);
-  forms.collect(magnitudes, integers, rule.wide, terms);
+  error_of_narrow = errors.narrow;
+  error_of_wide = errors.wide;
+  ProcessorForms().collect(magnitudes, integers, rule.wide, *this);
+}
+
+void ClassCosts::Count(const RoundedBlock& block, int32_t* costs) {
+  const Forms& forms = ProcessorForms();
   const auto add = [&](const Terms& own, std::vector<int32_t>& sums) {
     for (int64_t k = 0; k < n_padded_; k += kClasses) forms.add({pairs_ + k, n_padded_}, own, &sums[k]);
   };
   of_wide_ = zero_;
-  add(terms.kept, of_wide_);
+  add(block.kept, of_wide_);
   of_narrow_ = of_wide_;
-  add(terms.between, of_narrow_);
+  add(block.between, of_narrow_);
   const auto total = [&](const std::vector<int32_t>& own, int32_t squared) {
-    int32_t least = own[0] + tables_.signalling_cost[0];
-    for (int64_t k = 1; k < tables_.n_classes; ++k) least = std::min(least, own[k] + tables_.signalling_cost[k]);
+    const int32_t least = LeastSum(own.data(), tables_.signalling_cost, tables_.n_classes);
     return int64_t{least} + ((squared * kErrorWeight) >> kErrorShift);
   };
-  const bool is_wide = total(of_wide_, errors.wide) < total(of_narrow_, errors.narrow);
+  const bool is_wide = total(of_wide_, block.error_of_wide) < total(of_narrow_, block.error_of_narrow);
   std::copy_n((is_wide ? of_wide_ : of_narrow_).begin(), tables_.n_classes, costs);
 }
 
@@ -212,7 +211,8 @@ ffi::Error CountCosts(S32 pairs, S32 zero_cost, S32 signalling_cost, F32 values,
   ClassCosts counter({pairs.typed_data(), zero_cost.typed_data(), signalling_cost.typed_data(), n_classes});
   const ClassRule rule{narrow, wide, further, single_steps};
   for (int64_t block = 0; block < n; ++block) {
-    counter.Count(values.typed_data() + block * kCoefficients, rule, costs->typed_data() + block * n_classes);
+    const RoundedBlock rounded(values.typed_data() + block * kCoefficients, rule);
+    counter.Count(rounded, costs->typed_data() + block * n_classes);
   }
   return ffi::Error::Success();
 }

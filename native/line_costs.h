@@ -41,6 +41,17 @@ template <typename Vector>
   costs = dropped < coded ? dropped : coded;
 }
 
+// Takes the first `n_lanes` of a row; all others are 0.
+template <int Width>
+[[gnu::always_inline]] inline void TakeLanes(const float* from, int64_t n_lanes, Row<Width>& row) {
+  if (n_lanes == Width) {
+    std::memcpy(&row, from, sizeof(row));
+  } else {
+    row.lanes = typename Row<Width>::Vector{};
+    std::memcpy(&row, from, 4 * n_lanes);
+  }
+}
+
 // Sums of the costs of each line's coefficients.
 template <int Width>
 [[gnu::always_inline]] inline void SumCosts(const Axis& axis, const Lines& lines, const Prices& prices, float* costs) {
@@ -48,10 +59,7 @@ template <int Width>
   std::vector<Row<Width>> strip(axis.n), coefficients(axis.n);
   for (int64_t first = 0; first < lines.n_lines; first += Width) {
     const int64_t n_lanes = std::min<int64_t>(Width, lines.n_lines - first);
-    for (int64_t k = 0; k < axis.n; ++k) {
-      strip[k].lanes = Vector{};
-      std::memcpy(&strip[k], lines.values + k * lines.n_lines + first, 4 * n_lanes);
-    }
+    for (int64_t k = 0; k < axis.n; ++k) TakeLanes<Width>(lines.values + k * lines.n_lines + first, n_lanes, strip[k]);
     AnalyzeStrip<Width>(axis, strip.data(), coefficients.data());
     Vector sum = {}, counts = {};
     for (int64_t lane = 0; lane < n_lanes; ++lane) counts[lane] = lines.are_means[first + lane] ? 0 : 1;

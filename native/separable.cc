@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "axis_transform.h"
@@ -156,9 +157,10 @@ void SetUnused(const Axes& axes, float value, float* volume) {
 // Slices of a slab of 8, whose rows lie apart so that columns don't compete for the same places of a cache.
 struct Slab {
   int64_t row, slice;
-  std::vector<float> voxels;
+  std::unique_ptr<float[]> voxels;  // not set
 
-  explicit Slab(const Axes& axes) : row(axes.row() + 2 * kSide), slice(axes.sides[1] * row), voxels(kSide * slice) {}
+  explicit Slab(const Axes& axes)
+      : row(axes.row() + 2 * kSide), slice(axes.sides[1] * row), voxels(new float[kSide * slice]) {}
 };
 
 // Coefficients of a volume. The products along y and x are where the blocks of the same slab of 8 slices will be.

@@ -74,10 +74,9 @@ class Decision {
   float DecideAxis(const Columns& columns, const Padding& padding, Shape& shape) {
     const int axis = columns.axis;
     LineArray lines = TransformOtherAxes(volume_, columns, padding, shape, constants_, tiles_, loops_.transform_column);
-    const int64_t n_rows = static_cast<int64_t>(lines.values.size()) / lines.n_lines;
     std::vector<float> costs = CostsOfLines(lines, axis, shape.lengths[axis], shape.filters[axis]);
     for (int64_t k = 0; k < lines.n_lines; ++k) costs[k] = lines.weights[k] > 0 ? lines.weights[k] * costs[k] : -1;
-    lines = TakeLines(lines, DrawSystematic(costs, padding.order, padding.n_drawn, settings_.floors), n_rows);
+    lines = TakeLines(lines, DrawSystematic(costs, padding.order, padding.n_drawn, settings_.floors));
 
     float best = std::numeric_limits<float>::infinity();
     shape.lengths[axis] = candidates_.lengths[0];

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -134,12 +135,16 @@ TileTransform MakeTileTransform(const AxisFactors& factors) {
 
 // An array of lines along an axis: rows are voxels of the axis, columns are lines.
 struct LineArray {
-  int64_t n_lines;
-  std::vector<float> values, weights;
+  int64_t n_lines, n_rows;
+  std::unique_ptr<float[]> values;  // not set
+  std::vector<float> weights;
   std::vector<uint8_t> are_means;
 
+  LineArray(int64_t lines, int64_t rows)
+      : n_lines(lines), n_rows(rows), values(new float[lines * rows]), weights(lines), are_means(lines) {}
+
   Lines View(float step, const std::vector<uint8_t>& is_dc) const {
-    return {values.data(), n_lines, step, reinterpret_cast<const bool*>(is_dc.data()),
+    return {values.get(), n_lines, step, reinterpret_cast<const bool*>(is_dc.data()),
             reinterpret_cast<const bool*>(are_means.data())};
   }
 };
@@ -150,7 +155,9 @@ LineArray TransformOtherAxes(const Volume& volume, const Columns& columns, const
   const int axis = columns.axis;
   const auto others = OthersOf(axis);
   const int64_t n = padding.n_lines(), used = std::min(CeilDivide(volume.valid[axis], kSide) * kSide, volume.sides[axis]);
-  LineArray lines{n, std::vector<float>(n * used), std::vector<float>(n), std::vector<uint8_t>(n)};
+  LineArray lines(n, used);
+  const int64_t n_filled = static_cast<int64_t>(columns.corners.size()) * columns.sides[others[0]] * columns.sides[others[1]];
+  if (n_filled < n) std::fill_n(lines.values.get(), n * used, 0.0f);
   for (size_t c = 0; c < columns.corners.size(); ++c) {
     const auto& corner = columns.corners[c];
     ColumnVoxels column{volume.voxels, axis, used, {columns.sides[others[0]], columns.sides[others[1]]}};
@@ -191,14 +198,14 @@ LineTransform MakeLineTransform(const AxisFactors& factors) {
   return {MakeAnalysis(factors.borders().data(), std::move(transposed)), ListDc(factors)};
 }
 
-LineArray TakeLines(const LineArray& lines, const std::vector<Draw>& drawn, int64_t n_rows) {
+LineArray TakeLines(const LineArray& lines, const std::vector<Draw>& drawn) {
   const auto n = static_cast<int64_t>(drawn.size());
-  LineArray taken{n, std::vector<float>(n * n_rows), {}, {}};
-  for (const Draw& draw : drawn) {
-    taken.weights.push_back(lines.weights[draw.index] * draw.weight);
-    taken.are_means.push_back(lines.are_means[draw.index]);
+  LineArray taken(n, lines.n_rows);
+  for (int64_t k = 0; k < n; ++k) {
+    taken.weights[k] = lines.weights[drawn[k].index] * drawn[k].weight;
+    taken.are_means[k] = lines.are_means[drawn[k].index];
   }
-  for (int64_t row = 0; row < n_rows; ++row) {
+  for (int64_t row = 0; row < lines.n_rows; ++row) {
     const float* values = &lines.values[row * lines.n_lines];
     for (int64_t k = 0; k < n; ++k) taken.values[row * n + k] = values[drawn[k].index];
   }
