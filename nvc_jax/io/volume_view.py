@@ -16,10 +16,12 @@ class OpenVolume(NamedTuple):
     Attributes:
         store: its voxels.
         metadata: of the volume, or a function that reads them, called when they are asked for.
+        read_all: begins to read all voxels, faster than the store does; None where the store does it.
     """
 
     store: ts.TensorStore
     metadata: VolumeMetadata | Callable[[], VolumeMetadata]
+    read_all: Callable[[], ts.Future] | None = None
 
 
 class VolumeView:
@@ -65,9 +67,14 @@ class VolumeView:
         """View a part; nothing is read."""
         return VolumeView(self._reopen, (*self._indices, index), self._opened)
 
+    def read(self, **options: Any) -> ts.Future:
+        """Read all of the view; arguments and result are those of ``TensorStore.read``."""
+        read_all = self._opened.read_all
+        return self.store.read(**options) if read_all is None or self._indices or options else read_all()
+
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         """Read all of the view."""
-        return np.asarray(self.store.read().result(), dtype)
+        return np.asarray(self.read().result(), dtype)
 
     def __len__(self) -> int:
         return int(self.store.shape[0])
