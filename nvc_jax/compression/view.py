@@ -78,19 +78,23 @@ def _open_container(container: Location, mode: str, level: str, cache_bytes: int
     def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
         decode.value(chunk, domain.index_exp)
 
-    store = ts.virtual_chunked(
-        read,
-        dtype=ts.dtype(reader.dtype),
-        shape=reader.shape,
-        chunk_layout=ts.ChunkLayout(chunk_shape=reader.chunk),
+    @functools.cache
+    def make_store() -> ts.TensorStore:
         # Threads of its own: decoding waits for reads of chunks, which TensorStore's shared threads do.
-        context=ts.Context(
-            {"data_copy_concurrency": {"limit": n_reads}, "cache_pool": {"total_bytes_limit": cache_bytes}}
-        ),
-    )
-    return OpenVolume(
-        store, functools.partial(region_metadata, reader, full_region(reader.shape)), decode_all
-    )
+        resources = {
+            "data_copy_concurrency": {"limit": n_reads},
+            "cache_pool": {"total_bytes_limit": cache_bytes},
+        }
+        return ts.virtual_chunked(
+            read,
+            dtype=ts.dtype(reader.dtype),
+            shape=reader.shape,
+            chunk_layout=ts.ChunkLayout(chunk_shape=reader.chunk),
+            context=ts.Context(resources),
+        )
+
+    read_metadata = functools.partial(region_metadata, reader, full_region(reader.shape))
+    return OpenVolume(make_store, read_metadata, decode_all)
 
 
 class _Reading(NamedTuple):
