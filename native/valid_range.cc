@@ -63,6 +63,12 @@ class Range {
     Raise(kTogether, taken, high_);
   }
 
+  // Adds kTogether values, all of them valid.
+  void AddWhole(const float* values) {
+    Lower(kTogether, values, low_);
+    Raise(kTogether, values, high_);
+  }
+
   void Store(float* range) const {
     range[0] = *std::min_element(low_, low_ + kLanes);
     range[1] = *std::max_element(high_, high_ + kLanes);
@@ -134,8 +140,13 @@ extern "C" __attribute__((visibility("default"))) int64_t nvc_mark_valid(int64_t
     const int64_t count = std::min(kTogether, n - first);
     MarkWithin(count, values + first, least, most, valid + first);
     for (int64_t k = 0; k < n_missing; ++k) Unmark(count, values + first, missing[k], valid + first);
-    total += CountMarked(count, valid + first);
-    own.Add(count, values + first, valid + first);
+    const int64_t n_valid = CountMarked(count, valid + first);
+    if (n_valid == kTogether) {
+      own.AddWhole(values + first);
+    } else if (n_valid > 0) {
+      own.Add(count, values + first, valid + first);
+    }
+    total += n_valid;
   }
   own.Store(range);
   return total;

@@ -188,10 +188,10 @@ class ChunkCodec(ChunkDecoder):
 
     def _with_special_values(self, values: np.ndarray, payload: Payload) -> np.ndarray:
         """Put the special values of a payload into a chunk's decoded values."""
-        values = np.ascontiguousarray(self._decoded_range.enforce(values))
+        values = self._decoded_range.enforce(np.ascontiguousarray(values))
         if payload.special_values:
             values = np.require(values, requirements="W")
-        restore_special_values(values, payload.special_values, self._padded_shape)
+            restore_special_values(values, payload.special_values, self._padded_shape)
         return self._in_volume_dtype(values)
 
     def _in_volume_dtype(self, values: np.ndarray) -> np.ndarray:

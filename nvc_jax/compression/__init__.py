@@ -5,8 +5,8 @@ Read ``compress`` first, from the top: by way of ``preparation`` it checks its `
 means, and has ``objects`` encode and store the chunks; ``source`` reads the volume for that, and recognises
 it in later runs; by ``shared_scan`` several writers read it once between them; ``labels`` says which volumes
 are lossless by default; ``result`` describes the container. ``decompress`` writes a container, or a region of
-it, to a file, and ``view`` opens it as a TensorStore. ``region_metadata`` is what both keep of the source's
-metadata, and ``progress`` what they report on the way.
+it, to a file, ``view`` opens it as a TensorStore, and ``whole_read`` reads all of it. ``region_metadata`` is
+what both keep of the source's metadata, and ``progress`` what they report on the way.
 
 ``group`` writes a container and its coordinates as a Zarr group; ``pyramid`` an image with levels, which
 ``coarsening`` makes. ``image_output`` decodes regions, and all levels of an image.

@@ -4,11 +4,13 @@ import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorstore as ts
 
 from nvc_jax.compression.region_metadata import region_metadata
+from nvc_jax.compression.whole_read import begin_whole_read
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import Region, full_region
 from nvc_jax.core.deferred import Deferred
@@ -47,7 +49,8 @@ def open(
         mode: ``"blend"`` or ``"crop"``; see ``decode_volume``.
         level: ``"full"``, or ``"preview"`` for a volume of the means of 8³ voxels, for which the rest of
             the chunks is not decoded.
-        cache_bytes: bytes of decoded chunks that are kept for later reads; 0 for none.
+        cache_bytes: bytes of decoded chunks that are kept for later reads; 0 for none. A read of the whole
+            view on CPUs keeps none: it has them all.
 
     Returns:
         A view of the volume's shape and dtype. A read decodes the chunks that it touches, several at a time.
@@ -70,26 +73,46 @@ def _open_container(container: Location, mode: str, level: str, cache_bytes: int
     if math.prod(reader.shape) * reader.dtype.itemsize > _LARGE_BYTES:
         reader.check_present(full_region(reader.shape))
 
-    kept, n_reads = _choose_reading(reader)
+    decode, n_reads, decode_all = _choose_reading(reader)
 
     def read(domain: ts.IndexDomain, chunk: np.ndarray, _: ts.VirtualChunkedReadParameters) -> None:
-        kept.value(chunk, domain.index_exp)
+        decode.value(chunk, domain.index_exp)
 
-    store = ts.virtual_chunked(
-        read,
-        dtype=ts.dtype(reader.dtype),
-        shape=reader.shape,
-        chunk_layout=ts.ChunkLayout(chunk_shape=reader.chunk),
+    @functools.cache
+    def make_store() -> ts.TensorStore:
         # Threads of its own: decoding waits for reads of chunks, which TensorStore's shared threads do.
-        context=ts.Context(
-            {"data_copy_concurrency": {"limit": n_reads}, "cache_pool": {"total_bytes_limit": cache_bytes}}
-        ),
-    )
-    return OpenVolume(store, functools.partial(region_metadata, reader, full_region(reader.shape)))
+        resources = {
+            "data_copy_concurrency": {"limit": n_reads},
+            "cache_pool": {"total_bytes_limit": cache_bytes},
+        }
+        return ts.virtual_chunked(
+            read,
+            dtype=ts.dtype(reader.dtype),
+            shape=reader.shape,
+            chunk_layout=ts.ChunkLayout(chunk_shape=reader.chunk),
+            context=ts.Context(resources),
+        )
+
+    read_metadata = functools.partial(region_metadata, reader, full_region(reader.shape))
+    return OpenVolume(make_store, read_metadata, decode_all)
 
 
-def _choose_reading(reader: Reader) -> tuple[Deferred[Callable[[np.ndarray, Region], None]], int]:
-    """Choose a function that decodes a region into an array, and the number of its calls at a time.
+class _Reading(NamedTuple):
+    """Functions that decode.
+
+    Attributes:
+        decode: decodes a region into an array.
+        n_at_a_time: number of its calls at a time.
+        decode_all: begins to decode all voxels; None where many calls of the other are as fast.
+    """
+
+    decode: Deferred[Callable[[np.ndarray, Region], None]]
+    n_at_a_time: int
+    decode_all: Callable[[], ts.Future[np.ndarray]] | None
+
+
+def _choose_reading(reader: Reader) -> _Reading:
+    """Choose the functions that decode.
 
     On accelerators, chunks that several calls ask for at a time are decoded together.
     """
@@ -101,7 +124,7 @@ def _choose_reading(reader: Reader) -> tuple[Deferred[Callable[[np.ndarray, Regi
             with rota.turn():
                 reader.decode_into(result, region)
 
-        return Deferred(read), _N_READS
+        return _Reading(Deferred(read), _N_READS, functools.partial(begin_whole_read, reader, rota))
 
     decode = JoinedCalls(reader.decode_chunks, reader.batch_size)
 
@@ -109,4 +132,5 @@ def _choose_reading(reader: Reader) -> tuple[Deferred[Callable[[np.ndarray, Regi
         for index, in_region, in_chunk in reader.pieces(region):
             result[in_region] = decode(index)[in_chunk]
 
-    return Deferred(read_together), min(BATCHES_PER_DEVICE * len(devices) * reader.batch_size, _MOST_READS)
+    n_reads = min(BATCHES_PER_DEVICE * len(devices) * reader.batch_size, _MOST_READS)
+    return _Reading(Deferred(read_together), n_reads, None)

@@ -28,6 +28,8 @@ from nvc_jax.core.spatial_axes import neighbour_index, spatial_index, spatial_sh
 from nvc_jax.io.locations import Location
 
 LEVELS = ("full", "preview")
+Piece = tuple[ChunkIndex, Region, Region]
+"""A chunk that a region touches: its index, the overlap in the region, and in the chunk."""
 _CACHED_NEIGHBOURS = 128
 """Chunks whose blocks are kept for decoding the chunks around them. In z, y, x order a chunk is needed again
 until the next layer is decoded; 128 hold two layers of 8 × 8 chunks."""
@@ -80,7 +82,7 @@ class Reader:
             )
         self._blocks = functools.lru_cache(maxsize=_CACHED_NEIGHBOURS)(self._read_blocks)
 
-    def pieces(self, region: Region) -> Iterator[tuple[ChunkIndex, Region, Region]]:
+    def pieces(self, region: Region) -> Iterator[Piece]:
         """Iterate over the chunks that a region of the level touches; see ``chunks_in_region``."""
         return chunks_in_region(region, self.chunk)
 
@@ -99,20 +101,21 @@ class Reader:
             region: slices with bounds, within the level, and not empty.
             on_devices: whether to decode several chunks at a time, on all devices in use.
         """
-
-        def decode_pieces(pieces: list[tuple[ChunkIndex, Region, Region]]) -> list[None]:
-            decoded = self.decode_chunks([index for index, _, _ in pieces])
-            for (_, in_region, in_chunk), values in zip(pieces, decoded, strict=True):
-                result[in_region] = values[in_chunk]
-            return [None] * len(pieces)
-
         if on_devices:
             pieces = list(self.pieces(region))
+            decode_pieces = functools.partial(self.decode_pieces, result)
             mapped = map_batches_on_devices(decode_pieces, pieces, self.batch_size, len(pieces))
             collections.deque(mapped, 0)
         else:
             for piece in self.pieces(region):
-                decode_pieces([piece])
+                self.decode_pieces(result, [piece])
+
+    def decode_pieces(self, result: np.ndarray, pieces: Sequence[Piece]) -> list[None]:
+        """Decode at most ``batch_size`` chunks, and put what a region has of them into the region's array."""
+        decoded = self.decode_chunks([index for index, _, _ in pieces])
+        for (_, in_region, in_chunk), values in zip(pieces, decoded, strict=True):
+            result[in_region] = values[in_chunk]
+        return [None] * len(pieces)
 
     def check_present(self, region: Region) -> None:
         """Check that the last chunk of a region is there, before memory or files are made for several chunks.

@@ -96,11 +96,12 @@ class DeviceRota:
     then has for the other devices.
 
     Args:
-        devices: from ``devices_in_use``.
+        devices: from ``devices_in_use``; their number is kept as ``n_devices``.
     """
 
     def __init__(self, devices: Sequence[Any]) -> None:
         self._devices = tuple(devices)
+        self.n_devices = len(self._devices)
         self._loads = [0] * len(devices)
         self._is_begun = False
         self._lock = threading.Lock()

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 _Kind = tuple[int, frozenset[int]]
@@ -22,32 +23,56 @@ def borrow_executor(n_threads: int) -> Iterator[ThreadPoolExecutor]:
     Args:
         n_threads: number of its threads.
     """
-    kind = (n_threads, _own_cores())
-    executor = _take_idle(kind) or ThreadPoolExecutor(n_threads)
+    kind, executor = _take(n_threads)
     try:
         yield executor
     except BaseException:
         executor.shutdown(cancel_futures=True)
         raise
-    _idle.append((kind, executor))
-    while len(_idle) > _MOST_IDLE:
-        with contextlib.suppress(IndexError):  # another thread takes it
-            _idle.pop(0)[1].shutdown(wait=False)
+    _give_back(kind, executor)
 
 
-def _take_idle(kind: _Kind) -> ThreadPoolExecutor | None:
-    """Take an executor of a kind, the one that was used last; None where there is none."""
+def run_in_threads(work: Callable[[], None], n_threads: int) -> None:
+    """Begin to call a function in each of some threads, and return at once.
+
+    Args:
+        work: catches its errors: nobody sees them.
+        n_threads: number of the threads.
+    """
+    kind, executor = _take(n_threads)
+    remaining, lock = set(range(n_threads)), threading.Lock()
+
+    def call(number: int) -> None:
+        try:
+            work()
+        finally:
+            with lock:
+                remaining.remove(number)
+                is_last = not remaining
+            if is_last:
+                _give_back(kind, executor)
+
+    for number in range(n_threads):
+        executor.submit(call, number)
+
+
+def _take(n_threads: int) -> tuple[_Kind, ThreadPoolExecutor]:
+    """Take an executor that is kept, the one that was used last, or else a new one; with its kind."""
+    kind = n_threads, frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
     for entry in reversed(_idle.copy()):
         if entry[0] == kind:
             with contextlib.suppress(ValueError):  # another thread has taken it
                 _idle.remove(entry)
-                return entry[1]
-    return None
+                return entry
+    return kind, ThreadPoolExecutor(n_threads)
 
 
-def _own_cores() -> frozenset[int]:
-    """Get the cores that this thread may use; none where the system does not say."""
-    return frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
+def _give_back(kind: _Kind, executor: ThreadPoolExecutor) -> None:
+    """Keep an executor, and end the oldest ones that are too many."""
+    _idle.append((kind, executor))
+    while len(_idle) > _MOST_IDLE:
+        with contextlib.suppress(IndexError):  # another thread takes it
+            _idle.pop(0)[1].shutdown(wait=False)
 
 
 if hasattr(os, "register_at_fork"):

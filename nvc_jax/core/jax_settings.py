@@ -7,8 +7,9 @@ not reach them. JAX keeps such settings for each thread: every thread that compu
 
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Iterator
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -19,6 +20,24 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class _Thread(threading.local):
+    """Whether this thread is in a block of ``own_settings``."""
+
+    has_own = False
+
+
+_thread = _Thread()
+_TRANSFERS = ("host_to_device", "device_to_device", "device_to_host")
+
+
+def _are_own() -> bool:
+    """Tell whether the settings of this thread are still those of the block that it is in."""
+    config: Any = jax.config
+    is_strict = config.jax_enable_x64 or config.jax_debug_nans or config.jax_debug_infs
+    guards = (getattr(config, f"jax_transfer_guard_{kind}") for kind in _TRANSFERS)
+    return not is_strict and all(guard == "allow" for guard in guards)
+
+
 @contextlib.contextmanager
 def own_settings() -> Iterator[None]:
     """Compute with the package's settings in the block, in this thread; traced functions included.
@@ -27,8 +46,15 @@ def own_settings() -> Iterator[None]:
         RuntimeError: this process was forked after its parent had used the package.
     """
     check_fork()
-    with jax.enable_x64(False), jax.debug_nans(False), jax.debug_infs(False), jax.transfer_guard("allow"):
+    if _thread.has_own and _are_own():  # within another such block
         yield
+        return
+    with jax.enable_x64(False), jax.debug_nans(False), jax.debug_infs(False), jax.transfer_guard("allow"):
+        before, _thread.has_own = _thread.has_own, True
+        try:
+            yield
+        finally:
+            _thread.has_own = before
 
 
 def in_own_settings(function: Callable[P, R]) -> Callable[P, R]:

@@ -91,9 +91,9 @@ def words_from_bytes(stored: bytes, n_lanes: int, max_lanes: int, capacity: int)
     words = sparse_zeros((capacity,), np.uint16)
     words[:used] = np.frombuffer(stored, "<u2", used, start)
     numbers: list[Any] = [group_words.astype(np.int32), np.int32(n_lanes)]
-    # Not by jnp.asarray, which needs a compiled program.
-    on_device = jax.device_put(words) if platform_here() == "cpu" else send_words(words, used)
-    return WordStream(on_device, *numbers)
+    is_far = platform_here() != "cpu"
+    here: Any = words  # programs take arrays of NumPy sooner than JAX makes arrays of its own of them
+    return WordStream(send_words(words, used) if is_far else here, *numbers)
 
 
 def send_words(words: np.ndarray, used: int) -> jax.Array:

@@ -78,10 +78,10 @@ def open_location(location: Location) -> ts.KvStore:
     """
     path = local_path(location)
     if path is not None:
+        if os.path.isdir(path):
+            return open_directory(path)
         if not path.exists():
             raise FileNotFoundError(f"the container `{location}` does not exist")
-        if path.is_dir():
-            return open_directory(path)
         check_is_file(path)
         list_zip(path)
         check_separators(real_path(path))
@@ -159,8 +159,9 @@ def read_key(objects: ts.KvStore, key: str, max_bytes: int | None = None) -> byt
 
 def open_directory(path: Path) -> ts.KvStore:
     """Open a directory, which need not exist, for its files as keys."""
-    check_separators(real_path(path))
-    return open_kvstore({"driver": "file", "path": f"{str(real_path(path)).rstrip('/')}/"})
+    real = real_path(path)
+    check_separators(real)
+    return open_kvstore({"driver": "file", "path": f"{str(real).rstrip('/')}/"})
 
 
 def as_directory(store: ts.KvStore) -> ts.KvStore:

@@ -137,8 +137,8 @@ def check_outside_arrays(path: Path, real: Path) -> None:
     above = str(real)
     while above != (parent := os.path.dirname(above)):
         above = parent
-        is_node = any(os.path.isfile(os.path.join(parent, key)) for key in _DOCUMENTS)
-        if is_node and not _is_group(Path(parent)):
+        prefix = os.path.join(parent, "")
+        if any([os.path.isfile(prefix + key) for key in _DOCUMENTS]) and not _is_group(Path(parent)):
             raise FileExistsError(
                 f"`{path}` lies inside `{parent}`, a Zarr array, which holds nothing else; name a path "
                 "outside of it"

@@ -14,12 +14,14 @@ class OpenVolume(NamedTuple):
     """An open volume.
 
     Attributes:
-        store: its voxels.
-        metadata: of the volume, or a function that reads them, called when they are asked for.
+        store: its voxels, or a function that makes the store, the same at every call.
+        metadata: of the volume, or a function that reads them. Both are called when they are needed.
+        read_all: begins to read all voxels, faster than the store does; None where the store does it.
     """
 
-    store: ts.TensorStore
+    store: ts.TensorStore | Callable[[], ts.TensorStore]
     metadata: VolumeMetadata | Callable[[], VolumeMetadata]
+    read_all: Callable[[], ts.Future] | None = None
 
 
 class VolumeView:
@@ -32,9 +34,6 @@ class VolumeView:
         reopen: opens the volume; it must be possible to pickle it.
         indices: indices that are applied to its store, one after the other.
         opened: the volume, if it is open already.
-
-    Attributes:
-        store: the ``TensorStore`` itself.
     """
 
     def __init__(
@@ -45,9 +44,17 @@ class VolumeView:
     ) -> None:
         self._reopen, self._indices = reopen, indices
         self._opened = reopen() if opened is None else opened
-        self.store = self._opened.store
-        for index in indices:
-            self.store = self.store[index]
+        if indices:
+            _ = self.store  # raises where an index is none
+
+    @cached_property
+    def store(self) -> ts.TensorStore:
+        """The ``TensorStore`` itself."""
+        made = self._opened.store
+        store = made if isinstance(made, ts.TensorStore) else made()
+        for index in self._indices:
+            store = store[index]
+        return store
 
     @cached_property
     def metadata(self) -> VolumeMetadata:
@@ -65,9 +72,14 @@ class VolumeView:
         """View a part; nothing is read."""
         return VolumeView(self._reopen, (*self._indices, index), self._opened)
 
+    def read(self, **options: Any) -> ts.Future:
+        """Read all of the view; arguments and result are those of ``TensorStore.read``."""
+        read_all = self._opened.read_all
+        return self.store.read(**options) if read_all is None or self._indices or options else read_all()
+
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         """Read all of the view."""
-        return np.asarray(self.store.read().result(), dtype)
+        return np.asarray(self.read().result(), dtype)
 
     def __len__(self) -> int:
         return int(self.store.shape[0])

@@ -139,17 +139,17 @@ def find_checkpoint(model: str | Path) -> Path:
         FileNotFoundError: nothing of that name; the message lists the shipped models.
     """
     check_location(model, "model")
-    shipped = shipped_models()
-    if str(model) in shipped:
-        return shipped[str(model)]
+    directory = shipped_directory() / os.path.basename(str(model))
+    if directory.name == str(model) and os.path.isfile(directory / _CONFIG):
+        return directory
     path = local_path(model)
     if path is not None and (path / _CONFIG).is_file():
         return path
     if path := find_shipped(str(model)):
         return path
+    names = ", ".join(shipped_models()) or "none"
     raise FileNotFoundError(
-        f"`model` (={str(model)!r}) is neither a shipped model ({', '.join(shipped) or 'none'}) nor a "
-        f"directory with a {_CONFIG}"
+        f"`model` (={str(model)!r}) is neither a shipped model ({names}) nor a directory with a {_CONFIG}"
     )
 
 

@@ -22,7 +22,7 @@ from nvc_jax.core.shapes import check_shape
 from nvc_jax.models.checkpoints import (
     find_checkpoint,
     load_checkpoint,
-    shipped_models,
+    shipped_directory,
     stated_sha256,
 )
 from nvc_jax.models.identity import model_sha256
@@ -66,7 +66,7 @@ def load_codec(model: str | Path) -> Codec:
 def load_shared(model: str | Path) -> Codec:
     """Load a codec as ``load_codec`` does, but a shipped one once for all callers, who must not change it."""
     directory = find_checkpoint(model)
-    if directory not in shipped_models().values():
+    if directory.parent != shipped_directory():
         return load_codec(directory)
     return load_shipped(directory, stated_sha256(directory))
 

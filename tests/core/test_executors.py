@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from nvc_jax.core.executors import borrow_executor
+from nvc_jax.core.executors import borrow_executor, run_in_threads
 
 
 def thread_of(executor_threads: int) -> int:
@@ -86,3 +86,15 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     child.start()
     assert results.get(timeout=30)
     child.join()
+
+
+def test_work_that_nobody_waits_for_is_done_by_all_threads() -> None:
+    barrier, threads = threading.Barrier(3, timeout=10), []
+
+    def work() -> None:
+        threads.append(threading.get_ident())
+        barrier.wait()
+
+    run_in_threads(work, 2)
+    barrier.wait()
+    assert len(set(threads)) == 2

@@ -27,6 +27,21 @@ def test_settings_of_the_process_are_set_aside_in_every_thread() -> None:
             jax.config.update(name, value)
 
 
+def test_settings_are_set_aside_within_a_block_that_has_set_them_aside() -> None:
+    make = in_own_settings(make_nan)
+
+    def make_in_others() -> list[str]:
+        made = [make(1)]
+        for others in (jax.enable_x64(True), jax.transfer_guard_host_to_device("disallow")):
+            with others:
+                made.append(make(1))
+        return [*made, make(1)]
+
+    assert in_own_settings(make_in_others)() == ["float32"] * 4
+    with jax.enable_x64(True):
+        assert make_nan(1) == "float64"
+
+
 @pytest.mark.parametrize("axis_type", [AxisType.Explicit, AxisType.Auto])
 def test_arrays_on_explicit_axes_are_gathered(axis_type: AxisType) -> None:
     mesh = jax.make_mesh((jax.device_count(),), ("z",), axis_types=(axis_type,))

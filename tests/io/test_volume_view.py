@@ -34,6 +34,35 @@ def test_a_view_has_what_a_tensorstore_has() -> None:
         _ = VIEW.nothing
 
 
+def test_a_whole_view_is_read_by_the_way_that_its_volume_knows() -> None:
+    def read_all() -> ts.Future:
+        promise, future = ts.Promise.new()
+        promise.set_result(VALUES + 1)
+        return future
+
+    view = VolumeView(lambda: OpenVolume(ts.array(VALUES), METADATA, read_all))
+    for values in (view.read().result(), np.asarray(view)):
+        np.testing.assert_array_equal(values, VALUES + 1)
+    np.testing.assert_array_equal(view[1:].read().result(), VALUES[1:])
+    in_other_order = view.read(order="F").result()
+    np.testing.assert_array_equal(in_other_order, VALUES)
+    assert in_other_order.flags.f_contiguous
+
+
+def test_metadata_are_read_when_they_are_asked_for() -> None:
+    asked: list[int] = []
+
+    def read_metadata_later() -> VolumeMetadata:
+        asked.append(1)
+        return METADATA
+
+    view = VolumeView(lambda: OpenVolume(ts.array(VALUES), read_metadata_later))
+    assert not asked
+    assert view.metadata is view.metadata is METADATA
+    assert view[1:].metadata == METADATA.without_coordinates()
+    assert asked == [1, 1]
+
+
 def test_its_dtype_is_one_of_numpy_and_of_tensorstore() -> None:
     assert np.dtype(VIEW.dtype) == VIEW.dtype.numpy_dtype == VALUES.dtype
     assert VIEW.dtype == np.float32
