@@ -15,7 +15,8 @@ often, as ``sampled_values`` tell, and ``decoded_range`` keeps decoded values wi
 missing ones; ``preview`` makes coarse views. ``volume_encoder`` encodes a volume chunk by chunk, on
 accelerators in ``encoding_batches``: ``value_range`` scans it, ``rate_control`` looks for the step that meets
 a target, at first by a ``mosaic``, ``kept_payloads`` are those of the step that is found, and ``lessons`` of
-some chunks leave out ways of coding the others. ``halo`` serves models whose chunks need the blocks around them.
+some chunks leave out ways of coding the others. ``halo`` serves models whose chunks need the blocks around
+them.
 
 The package imports no model, no container and no file format. Volumes reach it as TensorStores.
 """
