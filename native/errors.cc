@@ -16,63 +16,77 @@ constexpr int kLanes = 8;
 constexpr int64_t kTogether = 512;
 
 struct Sums {
-  double largest[kLanes], squared[kLanes], nan[kLanes];  // the last is NaN where a difference is
+  double largest[kLanes], total[kLanes];  // of the squares
 };
 
-[[gnu::always_inline]] inline void Add(double difference, int lane, Sums& sums) {
-  const double magnitude = std::abs(difference);
-  sums.largest[lane] = magnitude > sums.largest[lane] ? magnitude : sums.largest[lane];
-  sums.squared[lane] += difference * difference;
-  sums.nan[lane] += difference - difference;  // infinities count as NaN here, too
+// A decoded value within limits, as readers restore it; NaN stays what it is.
+[[gnu::always_inline]] inline float Clip(float value, float low, float high) {
+  const float raised = value < low ? low : value;
+  return raised > high ? high : raised;
+}
+
+[[gnu::always_inline]] inline void Add(float original, float decoded, int lane, Sums& sums) {
+  const double difference = static_cast<double>(original) - static_cast<double>(decoded);
+  const double square = difference * difference;
+  sums.largest[lane] = square > sums.largest[lane] ? square : sums.largest[lane];
+  sums.total[lane] += square;
 }
 
 NVC_VECTORIZE
-void AddAll(int64_t n, const float* a, const float* b, Sums& sums) {
+void AddAll(int64_t n, const float* original, const float* decoded, float low, float high, Sums& sums) {
   Sums own = sums;
   for (int64_t i = 0; i + kLanes <= n; i += kLanes) {
 #pragma GCC unroll 1  // compilers make vectors of loops, not of what they have unrolled
-    for (int k = 0; k < kLanes; ++k) Add(static_cast<double>(a[i + k]) - static_cast<double>(b[i + k]), k, own);
+    for (int k = 0; k < kLanes; ++k) Add(original[i + k], Clip(decoded[i + k], low, high), k, own);
   }
   sums = own;
 }
 
+// Values that count, or 0.
 NVC_VECTORIZE
-void TakeCounted(int64_t n, const float* values, const uint8_t* is_counted, float* __restrict counted) {
-  for (int64_t i = 0; i < n; ++i) counted[i] = nvc::Where(is_counted[i], values[i], 0.0f);
+void TakeCounted(int64_t n, const float* values, const uint8_t* is_counted, float low, float high,
+                 float* __restrict counted) {
+  for (int64_t i = 0; i < n; ++i) counted[i] = nvc::Where(is_counted[i], Clip(values[i], low, high), 0.0f);
 }
 
-void AddCounted(int64_t n, const float* a, const float* b, const uint8_t* is_counted, Sums& sums) {
-  float counted_a[kTogether], counted_b[kTogether];
+void AddCounted(int64_t n, const float* original, const float* decoded, const uint8_t* is_counted, float low, float high,
+                Sums& sums) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  float counted[2][kTogether];
   for (int64_t first = 0; first < n; first += kTogether) {
     const int64_t count = std::min(kTogether, n - first);
-    TakeCounted(count, a + first, is_counted + first, counted_a);
-    TakeCounted(count, b + first, is_counted + first, counted_b);
-    AddAll(count, counted_a, counted_b, sums);
+    TakeCounted(count, original + first, is_counted + first, -kInfinity, kInfinity, counted[0]);
+    TakeCounted(count, decoded + first, is_counted + first, low, high, counted[1]);
+    AddAll(count, counted[0], counted[1], -kInfinity, kInfinity, sums);
   }
 }
 
 }  // namespace
 
-// Largest magnitude and sum of squares of the differences of two arrays, where `is_counted` is true or everywhere if it
-// is null. Tells whether all differences are finite; if not, the results have no meaning.
-extern "C" __attribute__((visibility("default"))) int64_t nvc_float_errors(int64_t n, const float* a, const float* b,
-                                                                           const uint8_t* is_counted, double* results) {
+// Largest magnitude and sum of squares of the differences of two arrays, the second one clipped to limits, where
+// `is_counted` is true or everywhere if it is null. Tells whether all differences are finite; if not, the results have
+// no meaning.
+extern "C" __attribute__((visibility("default"))) int64_t nvc_float_errors(int64_t n, const float* original,
+                                                                           const float* decoded,
+                                                                           const uint8_t* is_counted, double low,
+                                                                           double high, double* results) {
+  const auto least = static_cast<float>(low), most = static_cast<float>(high);
   Sums sums = {};
   if (is_counted == nullptr) {
-    AddAll(n, a, b, sums);
+    AddAll(n, original, decoded, least, most, sums);
   } else {
-    AddCounted(n, a, b, is_counted, sums);
+    AddCounted(n, original, decoded, is_counted, least, most, sums);
   }
   for (int64_t i = n - n % kLanes; i < n; ++i) {
-    if (is_counted == nullptr || is_counted[i]) Add(static_cast<double>(a[i]) - static_cast<double>(b[i]), 0, sums);
+    if (is_counted == nullptr || is_counted[i]) Add(original[i], Clip(decoded[i], least, most), 0, sums);
   }
-  double largest = 0, squared = 0, nan = 0;
+  double largest = 0, total = 0;
   for (int k = 0; k < kLanes; ++k) {
     largest = std::max(largest, sums.largest[k]);
-    squared += sums.squared[k];
-    nan += sums.nan[k];
+    total += sums.total[k];
   }
-  results[0] = largest;
-  results[1] = squared;
-  return nan == 0;
+  // The root of a rounded square is the number itself.
+  results[0] = std::sqrt(largest);
+  results[1] = total;
+  return std::isfinite(total);
 }

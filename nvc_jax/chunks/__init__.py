@@ -12,10 +12,11 @@ measured by ``candidate_measurer``, the cheapest is taken. Under a ``pointwise_b
 ``pointwise_encoder`` codes the ``logarithms`` of magnitudes in the same ways. ``chunk_values`` and
 ``special_values`` take NaN and missing values apart from the rest, ``exact_values`` those that a chunk takes
 often, as ``sampled_values`` tell, and ``decoded_range`` keeps decoded values within the range and apart from
-missing ones; ``preview`` makes coarse views. ``volume_encoder`` encodes a volume chunk by chunk, on accelerators in
-``encoding_batches``: ``value_range`` scans it, ``rate_control`` looks for the step that meets a target, at
-first by a ``mosaic``, ``kept_payloads`` are those of the step that is found, and ``lessons`` of some chunks
-leave out ways of coding the others. ``halo`` serves models whose chunks need the blocks around them.
+missing ones; ``preview`` makes coarse views. ``volume_encoder`` encodes a volume chunk by chunk, on
+accelerators in ``encoding_batches``: ``value_range`` scans it, ``rate_control`` looks for the step that meets
+a target, at first by a ``mosaic``, ``kept_payloads`` are those of the step that is found, and ``lessons`` of
+some chunks leave out ways of coding the others. ``halo`` serves models whose chunks need the blocks around
+them.
 
 The package imports no model, no container and no file format. Volumes reach it as TensorStores.
 """

@@ -8,9 +8,10 @@ from nvc_jax.chunks.decoded_range import DecodedRange
 from nvc_jax.chunks.payload import Payload, PayloadKind
 from nvc_jax.chunks.prepared_chunk import BodyValues
 from nvc_jax.chunks.special_values import encode_special_values
-from nvc_jax.core.chunk_interfaces import ChunkTarget
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, ChunkTarget
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.native.float_errors import largest_and_squared_errors, largest_error
+from nvc_jax.native.host_kernels import serves
 
 
 class CandidateMeasurer:
@@ -51,8 +52,10 @@ class CandidateMeasurer:
         chunk, original = values.chunk, values.chunk.values
         payload = Payload(kind, check_shape(original.shape), 0.0, body, values.special_values, correction)
         decoded = self._decoder.decode(payload) if decoded is None else decoded
+        limits = self._decoded_range.limits if max_error is None and serves(original.dtype) else None
         found, in_body = decoded, chunk.valid
-        decoded = self._decoded_range.enforce(found)
+        # Where there are no other rules, values are clipped as they are measured.
+        decoded = self._decoded_range.enforce(found) if limits is None else found
         broken = self._decoded_range.find_broken(original, decoded, target.max_error, reserve)
         if broken is not None and (broken & in_body).any():
             in_body = in_body & ~broken
@@ -61,10 +64,10 @@ class CandidateMeasurer:
             payload = payload._replace(special_values=stored)
         counted = in_body if chunk.has_gaps or in_body is not chunk.valid else None
         if target.max_error is None:
-            unit = squared_unit(target)
-            error, squared = largest_and_squared_errors(original, decoded, counted, unit)
+            rules = (squared_unit(target), limits or NO_LIMITS)
+            error, squared = largest_and_squared_errors(original, decoded, counted, *rules)
         elif max_error is not None and decoded is found and in_body is chunk.valid:
             error, squared = max_error, 0.0
         else:
-            error, squared = largest_error(original, decoded, counted), 0.0
+            error, squared = largest_error(original, decoded, counted, limits or NO_LIMITS), 0.0
         return Candidate(payload._replace(max_error=error), squared)

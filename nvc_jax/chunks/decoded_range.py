@@ -8,7 +8,7 @@ values that this would take beyond a bound exactly.
 
 import numpy as np
 
-from nvc_jax.core.chunk_interfaces import ValueRange
+from nvc_jax.core.chunk_interfaces import NO_LIMITS, ValueRange
 from nvc_jax.core.dtypes import cast_values, float_limits, is_float, is_long_integer
 from nvc_jax.core.long_integers import absolute_differences
 from nvc_jax.core.slabs import slabs
@@ -39,6 +39,13 @@ class DecodedRange:
         within = [v for v in cast_values(value_range.missing_values, dtype) if low < v < high]
         for value in within:
             self._replacements[value] = _next_value(value, within, high, dtype)
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Limits to which values are clipped; None if there are other rules."""
+        if self._replacements:
+            return None
+        return (float(self._low), float(self._high)) if self._has_rules else NO_LIMITS
 
     def enforce(self, decoded: np.ndarray) -> np.ndarray:
         """Clip decoded values to the range, and move those that equal a missing value to the next value."""

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from nvc_jax.core.jax_settings import keep_own_settings
+
 _Kind = tuple[int, frozenset[int]]
 """Number of threads, and the cores that they may use, which a thread has from the one that starts it."""
 _MOST_IDLE = 4
@@ -64,7 +66,7 @@ def _take(n_threads: int) -> tuple[_Kind, ThreadPoolExecutor]:
             with contextlib.suppress(ValueError):  # another thread has taken it
                 _idle.remove(entry)
                 return entry
-    return kind, ThreadPoolExecutor(n_threads)
+    return kind, ThreadPoolExecutor(n_threads, initializer=keep_own_settings)
 
 
 def _give_back(kind: _Kind, executor: ThreadPoolExecutor) -> None:

@@ -19,23 +19,25 @@ from nvc_jax.core.forks import check_fork
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_FLAGS = ("jax_enable_x64", "jax_debug_nans", "jax_debug_infs")
+_GUARDS = tuple(
+    f"jax_transfer_guard_{way}" for way in ("host_to_device", "device_to_device", "device_to_host")
+)
+
 
 class _Thread(threading.local):
-    """Whether this thread is in a block of ``own_settings``."""
+    """Settings of this thread.
+
+    Attributes:
+        has_own: whether it is in a block of ``own_settings``.
+        kept: blocks that a thread of the package never leaves.
+    """
 
     has_own = False
+    kept: contextlib.ExitStack | None = None
 
 
 _thread = _Thread()
-_TRANSFERS = ("host_to_device", "device_to_device", "device_to_host")
-
-
-def _are_own() -> bool:
-    """Tell whether the settings of this thread are still those of the block that it is in."""
-    config: Any = jax.config
-    is_strict = config.jax_enable_x64 or config.jax_debug_nans or config.jax_debug_infs
-    guards = (getattr(config, f"jax_transfer_guard_{kind}") for kind in _TRANSFERS)
-    return not is_strict and all(guard == "allow" for guard in guards)
 
 
 @contextlib.contextmanager
@@ -46,15 +48,39 @@ def own_settings() -> Iterator[None]:
         RuntimeError: this process was forked after its parent had used the package.
     """
     check_fork()
-    if _thread.has_own and _are_own():  # within another such block
+    if _thread.has_own and _are_own():
         yield
         return
-    with jax.enable_x64(False), jax.debug_nans(False), jax.debug_infs(False), jax.transfer_guard("allow"):
+    with _enter_own():
         before, _thread.has_own = _thread.has_own, True
         try:
             yield
         finally:
             _thread.has_own = before
+
+
+def keep_own_settings() -> None:
+    """Compute with the package's settings from now on in this thread, which is one of the package.
+
+    To enter and leave them for each chunk would take a few per cent of the time of small ones.
+    """
+    _thread.kept, _thread.has_own = _enter_own(), True
+
+
+def _enter_own() -> contextlib.ExitStack:
+    """Enter the blocks of all settings of the package."""
+    blocks = contextlib.ExitStack()
+    for block in (jax.enable_x64(False), jax.debug_nans(False), jax.debug_infs(False)):
+        blocks.enter_context(block)
+    blocks.enter_context(jax.transfer_guard("allow"))
+    return blocks
+
+
+def _are_own() -> bool:
+    """Tell whether the settings of this thread are those of the package."""
+    config: Any = jax.config
+    has_flags = any(getattr(config, name) for name in _FLAGS)
+    return not has_flags and all(getattr(config, name) == "allow" for name in _GUARDS)
 
 
 def in_own_settings(function: Callable[P, R]) -> Callable[P, R]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from nvc_jax.core.aligned_arrays import is_aligned, zeros_aligned
+from nvc_jax.core.aligned_arrays import empty_aligned, is_aligned, zeros_aligned
 from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.lattice import native_programs
@@ -154,7 +154,8 @@ def fill_lattice(
         valid: bool (z, y, x), values that count.
         limits: smallest and largest value.
     """
-    fixed = zeros_aligned(lattice_shape(padded_shape), np.int32)
+    shape = lattice_shape(padded_shape)
+    fixed = (empty_aligned if valid.shape == shape else zeros_aligned)(shape, np.int32)
     fill(fixed[tuple(map(slice, valid.shape))])
     return _put(fixed, valid, limits)
 
@@ -163,7 +164,7 @@ def _put(fixed: np.ndarray, valid: np.ndarray, limits: tuple[int, int]) -> Latti
     """Put values on the device, int32 lattice; those behind ``valid`` do not count."""
     counted = valid
     if valid.shape != fixed.shape or not is_aligned(valid):
-        counted = zeros_aligned(fixed.shape, np.bool_)
+        counted = (empty_aligned if valid.shape == fixed.shape else zeros_aligned)(fixed.shape, np.bool_)
         counted[tuple(map(slice, valid.shape))] = valid
     # Programs that plan and code take them several times.
     on_device, counted_there = jax.device_put((fixed, counted))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nvc_jax.core.aligned_arrays import empty_aligned
 from nvc_jax.core.chunk_interfaces import NO_LIMITS, Limits
 from nvc_jax.native.host_kernels import call_on_host, serves
 
@@ -49,7 +50,7 @@ def mark_valid(
         missing_values: that do not count.
         valid_limits: values beyond them do not count.
     """
-    valid, limits = np.empty(values.shape, bool), np.empty(2, np.float32)
+    valid, limits = empty_aligned(values.shape, np.bool_), np.empty(2, np.float32)
     with np.errstate(over="ignore"):
         missing, (low, high) = np.array(missing_values, np.float32), np.array(valid_limits, np.float32)
     rules = (missing.size, missing, float(low), float(high))

@@ -87,3 +87,10 @@ def test_values_beside_nan_are_clipped() -> None:
 def test_ranges_that_the_dtype_does_not_hold_are_refused() -> None:
     with pytest.raises(ValueError, match=r"the range \[0.0, 1000.0\] is not one of uint8"):
         DecodedRange(np.dtype(np.uint8), ValueRange(0.0, 1000.0, (3.0,)))
+
+
+def test_limits_are_the_range_unless_there_are_other_rules() -> None:
+    kind = np.dtype(np.float32)
+    assert DecodedRange(kind, None).limits == (-np.inf, np.inf)
+    assert DecodedRange(kind, ValueRange(-1.0, 2.0, (5.0,))).limits == (-1.0, 2.0)
+    assert DecodedRange(kind, ValueRange(-1.0, 2.0, (0.5,))).limits is None

@@ -9,6 +9,7 @@ from nvc_jax.core.dtypes import (
     check_dtype,
     float_limits,
     is_float,
+    is_narrow,
     round_floats,
 )
 
@@ -59,6 +60,11 @@ def test_bfloat16_is_a_float() -> None:
     largest = 2.0**128 - 2.0**120
     assert float_limits(np.dtype("bfloat16")) == (-largest, largest, 2.0**-126)
     assert float_limits(np.dtype("float16")) == (-65504.0, 65504.0, 2.0**-14)
+
+
+def test_narrow_dtypes_have_values_that_float32_holds() -> None:
+    narrow = [name for name in DTYPES if is_narrow(np.dtype(name))]
+    assert narrow == ["uint8", "int8", "uint16", "int16", "float16", "bfloat16", "float32"]
 
 
 def test_numbers_are_rounded_once() -> None:

@@ -48,3 +48,25 @@ def test_arrays_may_have_gaps_in_memory() -> None:
     values, others, mask = arrays(0, (20, 30, 8), np.float32)
     parts = [array[::2, :, 1:6] for array in (values, others, mask)]
     assert largest_error(*parts) == errors.largest_error(*parts)
+
+
+@given(
+    st.integers(0, 1000),
+    st.sampled_from([(7,), (5, 3, 9), (9, 16, 16)]),
+    st.booleans(),
+    st.sampled_from([1.0, 1e-3]),
+)
+def test_decoded_values_are_clipped_to_limits(
+    seed: int, shape: tuple[int, ...], is_masked: bool, unit: float
+) -> None:
+    for dtype in (np.float32, np.float64):
+        values, others, mask = arrays(seed, shape, dtype)
+        others.flat[0], mask.flat[0] = np.inf, True
+        counted, limits = mask if is_masked else None, (-50.0, 80.0)
+        clipped = others.clip(*limits)
+        expected, (squared, _) = errors.largest_and_squared_errors(values, clipped, counted, unit)
+        result = largest_and_squared_errors(values, others, counted, unit, limits)
+        assert result[0] == expected == largest_error(values, others, counted, limits)
+        assert result[1] == pytest.approx(squared, rel=1e-12)
+        others.flat[0] = np.nan
+        assert np.isnan(largest_error(values, others, counted, limits))
