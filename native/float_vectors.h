@@ -20,6 +20,16 @@ template <typename Vector, typename T>
   std::memcpy(&vector, address, sizeof(vector));
 }
 
+// Absolute values.
+template <int Width>
+[[gnu::always_inline]] inline typename Lanes<Width>::Floats Magnitudes(typename Lanes<Width>::Floats values) {
+  typename Lanes<Width>::Integers bits;
+  std::memcpy(&bits, &values, sizeof(bits));
+  bits &= 0x7FFFFFFF;
+  std::memcpy(&values, &bits, sizeof(bits));
+  return values;
+}
+
 }  // namespace nvc
 
 #endif  // NVC_FLOAT_VECTORS_H_

@@ -17,7 +17,7 @@ _KERNELS = (
     *("nvc_spectral_decode", "nvc_spectral_encode", "nvc_class_costs", "nvc_trellis"),
     *("nvc_choose_classes", "nvc_dequantize", "nvc_draw_blocks", "nvc_count_integers"),
     *("nvc_make_layout", "nvc_make_scan", "nvc_rounding_errors", "nvc_accumulate_dc"),
-    *("nvc_center", "nvc_predict_dc", "nvc_choose_profile"),
+    *("nvc_center", "nvc_predict_dc", "nvc_choose_profile", "nvc_find_correction"),
     *("nvc_take_rows", "nvc_leave_unset"),
     *("nvc_lattice_find", "nvc_lattice_quantize", "nvc_lattice_push", "nvc_lattice_decode"),
     *("nvc_labels_encode", "nvc_labels_decode"),

@@ -53,6 +53,7 @@ The modules in reading order
 - ``dc_prediction``: differences between the means of neighbouring segments.
 - ``dequantization``: coefficients from integers. ``group_reconstruction``: volumes from integers on GPUs.
 - ``post_filter``, ``filter_setting``: a network that corrects decoded voxels, in models that have one.
+  ``native_filter`` calls the kernel that does it on CPUs.
 - ``encoded_stream``: the encoded volume and its bytes. ``analysis``: the encoder's
   decisions, one after the other. ``encoder``, ``decoder``: all of it together.
 - ``chunk_programs``: the encoder of a chunk as programs of few arguments and results.

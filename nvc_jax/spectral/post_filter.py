@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.shapes import check_shape
+from nvc_jax.native.dispatch import on_cpu
+from nvc_jax.spectral import native_filter
 
 Network = Mapping[str, jax.Array]
 """Parameters of a network of F inputs and two layers of n units each: ``first_weights`` float32 (n, F),
@@ -123,18 +125,25 @@ def read_inputs(
         z, y, x = (voxels[:, axis] + (offset[axis] + _REACHES[index]) for axis in range(3))
         return surroundings[index][z, y, x]
 
-    return _join_inputs([read(*of_input) for of_input in _READS], read(0, (0, 0, 0)), noise, step)
+    values = [read(*of_input) for of_input in _READS]
+    return _join_inputs(values, read(0, (0, 0, 0)), noise, _levels(noise, step))
 
 
-def _join_inputs(values: list[jax.Array], center: jax.Array, noise: jax.Array, step: jax.Array) -> jax.Array:
+def _levels(noise: jax.Array, step: jax.Array) -> jax.Array:
+    """Compute the inputs that are the same for all voxels, float32 (2,)."""
+    return jnp.stack([jnp.log2(noise), jnp.log2(step / noise)]) / 4
+
+
+def _join_inputs(
+    values: list[jax.Array], center: jax.Array, noise: jax.Array, levels: jax.Array
+) -> jax.Array:
     """Put the inputs of voxels together: what is read at ``_READS``, float32 (m,) each, and the voxels."""
     n_differences = len(_READS) - len(ACTIVITY_SIDES)
     differences = (jnp.stack(values[:n_differences]) - center[None]) / noise
     soft = differences / (1 + jnp.abs(differences) / _SOFTNESS)
     activities = jnp.log1p(jnp.stack(values[n_differences:]) / noise)
     level = jnp.arcsinh(center / noise)
-    numbers = jnp.stack([jnp.log2(noise), jnp.log2(step / noise)]) / 4
-    of_all = jnp.broadcast_to(numbers[:, None], (2, len(center)))
+    of_all = jnp.broadcast_to(levels[:, None], (2, len(center)))
     return jnp.concatenate([soft, activities, level[None], center[None], of_all])
 
 
@@ -169,6 +178,18 @@ def find_correction(
         noise: float32, in units of the range.
         step: float32, of the quantiser, relative to the range.
     """
+    arguments = (network, volume, valid_shape, noise, _levels(noise, step))
+    return on_cpu(native_filter.find_correction, find_correction_reference, *arguments)
+
+
+def find_correction_reference(
+    network: Network, volume: jax.Array, valid_shape: jax.Array, noise: jax.Array, levels: jax.Array
+) -> jax.Array:
+    """Compute the correction in ``jax.numpy``: the specification of the kernel.
+
+    The arguments are those of ``find_correction``, and in place of the step float32 (2,), the inputs that
+    are the same for all voxels.
+    """
     surroundings, (depth, *plane) = find_surroundings(volume, valid_shape), check_shape(volume.shape)
 
     def of_plane(z: jax.Array) -> jax.Array:
@@ -178,7 +199,7 @@ def find_correction(
             first = [z + starts[0], jnp.int32(starts[1]), jnp.int32(starts[2])]
             return lax.dynamic_slice(part, first, (1, *plane)).reshape(-1)
 
-        inputs = _join_inputs([read(*of_input) for of_input in _READS], read(0, (0, 0, 0)), noise, step)
+        inputs = _join_inputs([read(*of_input) for of_input in _READS], read(0, (0, 0, 0)), noise, levels)
         return noise * estimate_errors(network, inputs).reshape(plane)
 
     return lax.map(of_plane, jnp.arange(depth, dtype=jnp.int32))

@@ -55,7 +55,8 @@ the chunk, its stream's buffer and the program's temporaries take 4 for an H100,
 the temporaries, 18 of them, are those of one chunk of the batch."""
 _VOLUMES_TO_FILTER = 10
 """Memory that a filter takes beside, in float32 volumes: six maps of what the network sees, each larger than
-the volume, and some temporaries: 10 were compiled for a CPU."""
+the volume, and some temporaries: 10 were compiled for a CPU without kernels, which make the maps plane by
+plane."""
 _OFFSET_RESERVE = 2.0**-21
 """Share of the larger limit of the range, for adding a limit of the range, and a correction, to a decoded
 value."""

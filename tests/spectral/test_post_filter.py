@@ -14,6 +14,7 @@ N_UNITS = 6
 find_surroundings = jax.jit(post_filter.find_surroundings)
 read_inputs = jax.jit(post_filter.read_inputs)
 find_correction = jax.jit(post_filter.find_correction)
+find_correction_reference = jax.jit(post_filter.find_correction_reference)
 
 
 def rough_volume(shape: Shape3) -> np.ndarray:
@@ -36,10 +37,14 @@ def test_inputs_and_corrections_are_those_of_the_format(valid_shape: Shape3) -> 
     assert inputs.shape == (post_filter.N_INPUTS, len(voxels))
     np.testing.assert_allclose(inputs, expected, atol=1e-5, rtol=1e-5)
 
-    correction = find_correction(network, jnp.asarray(volume), valid, noise, step)[inside]
     filtered = filter_voxels(volume[inside].astype(float), 16, 16, float(step), network)
-    np.testing.assert_allclose(correction, filtered - volume[inside], atol=1e-5)
-    assert np.abs(correction).max() > 1e-3
+    levels = inputs[-2:, 0]
+    for correction in (
+        find_correction(network, jnp.asarray(volume), valid, noise, step),
+        find_correction_reference(network, jnp.asarray(volume), valid, noise, levels),
+    ):
+        np.testing.assert_allclose(correction[inside], filtered - volume[inside], atol=1e-5)
+        assert np.abs(correction).max() > 1e-3
 
 
 def test_corrections_are_at_most_four_times_the_noise() -> None:
