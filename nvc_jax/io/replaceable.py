@@ -53,7 +53,7 @@ def check_real_path(path: Path, real: Path, overwrite: bool) -> None:
     """Do as ``check_replaceable``, of a path whose real path is known."""
     if not real.name:
         raise FileExistsError(f"`{path}` is the root of the file system; it will not be replaced")
-    if not os.path.isdir(real.parent):
+    if not os.path.isdir(real.parent) and not real.parent.is_dir():  # which says what forbids it
         leads = "" if real == Path(os.path.abspath(path)) else f", which leads to `{real}`,"
         raise FileNotFoundError(f"the directory of `{path}`{leads} does not exist; make it first")
     check_outside_arrays(path, real)
