@@ -56,7 +56,8 @@ class AxisCache {
  public:
   using Make = Made (*)(const AxisFactors&);
 
-  AxisCache(const AxisConstants& constants, Make make) : constants_(constants), make_(make), kept_(Latest()) {
+  AxisCache(const AxisConstants& constants, Make make, size_t most_kept = 512)
+      : constants_(constants), make_(make), most_kept_(most_kept), kept_(Latest()) {
     if (kept_ && !kept_->constants->AreOf(constants)) kept_ = nullptr;
   }
 
@@ -71,7 +72,7 @@ class AxisCache {
     auto made = std::make_shared<Kept>();
     made->constants = before ? before->constants : std::make_shared<KeptConstants>(constants_);
     made->made = std::move(added_);
-    if (before && before->made.size() + made->made.size() <= kMostKept) {
+    if (before && before->made.size() + made->made.size() <= most_kept_) {
       made->made.insert(before->made.begin(), before->made.end());
     }
     std::shared_ptr<const Kept> shared = std::move(made);
@@ -97,7 +98,6 @@ class AxisCache {
     std::shared_ptr<const KeptConstants> constants;
     AllMade made;
   };
-  static constexpr size_t kMostKept = 512;
 
   static std::shared_ptr<const Kept> Latest() {
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
@@ -109,6 +109,7 @@ class AxisCache {
 
   const AxisConstants& constants_;
   Make make_;
+  size_t most_kept_;
   std::shared_ptr<const Kept> kept_;
   AllMade added_;
 };

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
+#include "axis_cache.h"
 #include "axis_constants.h"
 #include "buffers.h"
 
@@ -14,31 +16,54 @@ namespace {
 // Results of an axis, in the order of the fields of `AxisTransform`.
 enum Field { kBorders, kDct, kInverseBorders, kInverseDct, kIsDc, kPreviousDc, kFields };
 
+// Voxels of the longest axis that is kept, and number of axes: those of 128 voxels take 128 KiB each.
+constexpr int64_t kLongestKept = 128;
+constexpr size_t kMostAxes = 48;
+
 struct AxisResults {
   float *borders, *dct, *inverse_borders, *inverse_dct;
   bool* is_dc;
   int32_t* previous_dc;
 };
 
-void Write(const AxisFactors& factors, const AxisResults& out) {
+// The results of an axis of one shape.
+struct MadeAxis {
+  std::vector<float> borders, dct, inverse_borders, inverse_dct;
+  std::vector<uint8_t> is_dc;
+  std::vector<int32_t> previous_dc;
+
+  void CopyTo(const AxisResults& out) const {
+    std::copy(borders.begin(), borders.end(), out.borders);
+    std::copy(dct.begin(), dct.end(), out.dct);
+    std::copy(inverse_borders.begin(), inverse_borders.end(), out.inverse_borders);
+    std::copy(inverse_dct.begin(), inverse_dct.end(), out.inverse_dct);
+    std::copy(is_dc.begin(), is_dc.end(), out.is_dc);
+    std::copy(previous_dc.begin(), previous_dc.end(), out.previous_dc);
+  }
+};
+
+MadeAxis MakeAxis(const AxisFactors& factors) {
   const int64_t side = factors.shape().side;
-  std::copy(factors.borders().begin(), factors.borders().end(), out.borders);
-  std::copy(factors.inverse_borders().begin(), factors.inverse_borders().end(), out.inverse_borders);
-  std::fill_n(out.dct, side * side, 0.0f);
-  std::fill_n(out.inverse_dct, side * side, 0.0f);
+  MadeAxis made{factors.borders(),
+                std::vector<float>(side * side),
+                factors.inverse_borders(),
+                std::vector<float>(side * side),
+                std::vector<uint8_t>(side / kSide),
+                std::vector<int32_t>(side / kSide)};
   for (size_t index = 0; index < factors.rows().size(); ++index) {
     const DctRow& row = factors.rows()[index];
     for (int64_t k = 0; k < row.length; ++k) {
-      out.dct[index * side + row.start + k] = row.entries[k] * row.norm;
-      out.inverse_dct[(row.start + k) * side + index] = row.entries[k] / row.norm;
+      made.dct[index * side + row.start + k] = row.entries[k] * row.norm;
+      made.inverse_dct[(row.start + k) * side + index] = row.entries[k] / row.norm;
     }
   }
   int32_t previous = -1;
   for (int64_t block = 0; block < side / kSide; ++block) {
-    out.previous_dc[block] = previous;
-    out.is_dc[block] = factors.is_dc(block);
-    if (out.is_dc[block]) previous = static_cast<int32_t>(block);
+    made.previous_dc[block] = previous;
+    made.is_dc[block] = factors.is_dc(block);
+    if (made.is_dc[block]) previous = static_cast<int32_t>(block);
   }
+  return made;
 }
 
 ffi::Error MakeAxes(S32 valid_shape, S32 lengths, S32 filters, S32 boundaries, F32 cosines, F32 filter_matrices,
@@ -49,6 +74,7 @@ ffi::Error MakeAxes(S32 valid_shape, S32 lengths, S32 filters, S32 boundaries, F
       results.size() != 3 * kFields) {
     return ffi::Error::InvalidArgument("there are not the shapes and constants of three axes");
   }
+  AxisCache<MadeAxis> axes(constants, MakeAxis, kMostAxes);
   for (int axis = 0; axis < 3; ++axis) {
     const auto floats = [&](Field field) { return *results.get<F32>(axis * kFields + field); };
     const int64_t side = SideOf(*floats(kBorders), *floats(kDct));
@@ -59,10 +85,17 @@ ffi::Error MakeAxes(S32 valid_shape, S32 lengths, S32 filters, S32 boundaries, F
     const AxisShape shape =
         MakeAxisShape(side, valid_shape.typed_data()[axis], lengths.typed_data()[axis], filters.typed_data()[axis],
                       constants, {(bits & 1) != 0, (bits & 2) != 0});
-    Write(AxisFactors(shape, constants),
-          {floats(kBorders)->typed_data(), floats(kDct)->typed_data(), floats(kInverseBorders)->typed_data(),
-           floats(kInverseDct)->typed_data(), (*results.get<Pred>(axis * kFields + kIsDc))->typed_data(),
-           (*results.get<S32>(axis * kFields + kPreviousDc))->typed_data()});
+    const AxisResults out{floats(kBorders)->typed_data(),
+                          floats(kDct)->typed_data(),
+                          floats(kInverseBorders)->typed_data(),
+                          floats(kInverseDct)->typed_data(),
+                          (*results.get<Pred>(axis * kFields + kIsDc))->typed_data(),
+                          (*results.get<S32>(axis * kFields + kPreviousDc))->typed_data()};
+    if (side <= kLongestKept) {
+      axes.Get(shape).CopyTo(out);
+    } else {
+      MakeAxis(AxisFactors(shape, constants)).CopyTo(out);
+    }
   }
   return ffi::Error::Success();
 }

@@ -70,7 +70,8 @@ class Tables {
   // `frequencies` has 64 columns. A row that does not sum to kSlots, as of a damaged model, is cut to fit.
   Tables(const uint16_t* frequencies, size_t n_rows) : n_rows_(n_rows), entries_(new Entry[n_rows * kTokens]) {
     for (size_t row = 0; row < n_rows; ++row) {
-      uint32_t starts[kTokens + 1] = {};
+      uint32_t starts[kTokens + 1];
+      starts[0] = 0;
       for (int token = 0; token < kTokens; ++token) starts[token + 1] = starts[token] + frequencies[row * kTokens + token];
       for (uint32_t& start : starts) start = start < kSlots ? start : kSlots;
       for (int token = 0; token < kTokens; ++token) {

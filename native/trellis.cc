@@ -245,7 +245,7 @@ ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 
       const int32_t block_class = std::clamp(classes.typed_data()[block], 0, n_classes - 1);
       scans[i] = coefficients.typed_data() + type * kPositions;
       batch->counts[i] = count_of(block);
-      for (int end = 0; end < kEnds; ++end) {
+      for (int end = 0; end <= batch->n_positions / kEndUnit; ++end) {
         batch->end_costs[end][i] = end_costs.typed_data()[std::min(block_class * kEnds + end, last_end)];
       }
       int32_t fixed[kCoefficients];

@@ -100,7 +100,7 @@ def make_decision_costs(model: EntropyModel, options: EncoderOptions = DEFAULT_O
         first_thresholds = further_thresholds = jnp.full_like(zero, _ROUNDING)
     units_of_nonzero = _to_units(of_nonzero, -_MAX_NONZERO_WEIGHT, _MAX_NONZERO_WEIGHT)
     units_of_step = _to_units(of_step, 0, _MAX_STEP_WEIGHT)
-    pairs = jnp.pad(units_of_nonzero & (1 << _PAIR_SHIFT) - 1 | units_of_step << _PAIR_SHIFT, (0, 1))
+    pairs = jnp.pad(pair_weights(units_of_nonzero, units_of_step), (0, 1))
     tables = jnp.minimum(model.tables, len(zero))
     zero_bits = jnp.sum(jnp.pad(zero, (0, 1))[tables], axis=1)
     return DecisionCosts(
@@ -112,6 +112,11 @@ def make_decision_costs(model: EntropyModel, options: EncoderOptions = DEFAULT_O
         first_thresholds=jnp.pad(first_thresholds, (0, 1), constant_values=_ROUNDING),
         further_thresholds=jnp.pad(further_thresholds, (0, 1), constant_values=_ROUNDING),
     )
+
+
+def pair_weights(of_nonzero: jax.Array, of_step: jax.Array) -> jax.Array:
+    """Pack weights for [magnitude > 0] and for each step, int32 of 16 bits, as ``DecisionCosts.pairs``."""
+    return of_nonzero & (1 << _PAIR_SHIFT) - 1 | of_step << _PAIR_SHIFT
 
 
 def _to_units(bits: jax.Array, low: int, high: int) -> jax.Array:

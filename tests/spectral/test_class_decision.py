@@ -90,8 +90,9 @@ def test_the_kernel_equals_the_reference(
 
 def test_sums_of_the_parts_of_weights_are_exact_in_float32() -> None:
     largest = (-32767, 125 << 6)
-    weights = jnp.concatenate([jnp.full((512, 1), unit, jnp.int32).at[0].set(0) for unit in largest])
-    costs = COSTS._replace(weights=weights, zero_cost=jnp.zeros(1, jnp.int32))
+    weights = [jnp.full((512, 1), unit, jnp.int32).at[0].set(0) for unit in largest]
+    costs = COSTS._replace(pairs=class_decision.pair_weights(*weights), zero_cost=jnp.zeros(1, jnp.int32))
+    assert (costs.weights == jnp.concatenate(weights)).all()
     units = class_decision.costs_by_class(costs, jnp.full((1, 512), 10**6, jnp.int32))
     assert int(units[0, 0]) == 511 * (255 * (125 << 6) - 32767)
 

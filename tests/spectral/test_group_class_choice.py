@@ -37,7 +37,9 @@ def test_the_kernel_equals_the_reference(n: int, n_classes: int, n_coded: int) -
     tables = group_class_choice.CostTables(costs.weights, costs.zero_cost, costs.signalling_cost)
     chosen = np.arange(n_classes) * (len(costs.tables) // n_classes)
     tables = group_class_choice.CostTables(*(leaf[..., chosen] for leaf in tables))
-    costs = costs._replace(**tables._asdict())
+    costs = costs._replace(
+        pairs=costs.pairs[:, chosen], zero_cost=tables.zero_cost, signalling_cost=tables.signalling_cost
+    )
     bits, before, after = jax.jit(class_choice.signalling_bits)(MODEL)
     rows = np.r_[chosen, len(bits)]
     matrices = (matrix[rows][:, chosen] for matrix in (before, after))
