@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 class _Thread(threading.local):
-    """Whether this thread is in a block of ``own_settings``."""
+    """State of a thread: ``has_own`` within a block of ``own_settings``."""
 
     has_own = False
 
