@@ -48,6 +48,11 @@ class BodyDecoder:
         kind = PayloadKind(payload.kind).name.lower()
         raise ValueError(f"a payload is of kind {kind}, which this model does not decode")
 
+    def limits(self, payload: Payload) -> tuple[float, float] | None:
+        """Limits that a body's values keep by how they are decoded; None where they must be looked at."""
+        is_transformed = payload.kind == PayloadKind.SPECTRAL and not payload.correction
+        return self._transform.limits(payload.body) if is_transformed else None
+
     def _decode_integers(self, payload: Payload, dtype: np.dtype) -> np.ndarray:
         """Decode the payload of logarithms."""
         transform = TransformBodyCodec(self._transform.coder, self._padded_shape, dtype)

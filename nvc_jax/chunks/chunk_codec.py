@@ -188,9 +188,9 @@ class ChunkCodec(ChunkDecoder):
 
     def _with_special_values(self, values: np.ndarray, payload: Payload) -> np.ndarray:
         """Put the special values of a payload into a chunk's decoded values."""
-        values = self._decoded_range.enforce(np.ascontiguousarray(values))
+        values = self._decoded_range.enforce(values, self._bodies.limits(payload))
         if payload.special_values:
-            values = np.require(values, requirements="W")
+            values = np.require(values, requirements=["C", "W"])
             restore_special_values(values, payload.special_values, self._padded_shape)
         return self._in_volume_dtype(values)
 

@@ -47,12 +47,21 @@ class DecodedRange:
             return None
         return (float(self._low), float(self._high)) if self._has_rules else NO_LIMITS
 
-    def enforce(self, decoded: np.ndarray) -> np.ndarray:
-        """Clip decoded values to the range, and move those that equal a missing value to the next value."""
+    def enforce(self, decoded: np.ndarray, limits: tuple[float, float] | None = None) -> np.ndarray:
+        """Clip decoded values to the range, and move those that equal a missing value to the next value.
+
+        Args:
+            decoded: the values.
+            limits: that they are known to keep; None where they are not known.
+        """
         if not self._has_rules:
             return decoded
-        if not self._replacements and is_within(decoded, self._low, self._high):
-            return decoded
+        if not self._replacements:
+            if limits is not None and self._low <= limits[0] and limits[1] <= self._high:
+                return decoded
+            decoded = np.ascontiguousarray(decoded)
+            if is_within(decoded, self._low, self._high):
+                return decoded
         enforced = decoded.copy()
         for slab in slabs(decoded.shape):
             part = enforced[slab]

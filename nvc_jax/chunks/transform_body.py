@@ -210,6 +210,13 @@ class TransformBodyCodec:
             return ParsedBody(stream, low, high, origin=low)
         return ParsedBody(stream, float(low), float(high))
 
+    def limits(self, body: bytes) -> tuple[float, float] | None:
+        """Limits of the values of a body without a correction; None where rounding may move them beyond."""
+        if self._is_wide:
+            return None
+        low, high = decode_values(body, self._dtype, 2)
+        return float(low), float(high)
+
     def decode(self, body: bytes, correction: bytes, valid_shape: Shape3) -> np.ndarray:
         """Decode a body, corrected unless ``correction`` is empty, in the volume's dtype."""
         parsed = self.parse(body, valid_shape)

@@ -3,6 +3,7 @@
 TensorStore starts its threads one after the other, some milliseconds apart, and copies each chunk once more.
 """
 
+import math
 import threading
 import weakref
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ def begin_whole_read(reader: Reader, rota: DeviceRota) -> ts.Future[np.ndarray]:
     promise, future = ts.Promise.new()
     n_threads = count_workers(rota.n_devices)
     tune_heaps(n_threads)
+    n_chunks = math.prod(-(-side // n) for side, n in zip(reader.shape, reader.chunk, strict=True))
+    n_threads = min(n_threads, n_chunks)
     run_in_threads(_WholeRead(reader, rota, promise, future, n_threads).work, n_threads)
     return future
 

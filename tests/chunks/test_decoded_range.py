@@ -26,6 +26,15 @@ def test_no_decoded_value_is_missing_or_beyond_the_range(dtype: str, missing_val
     np.testing.assert_array_equal(enforced[kept], decoded[kept])
 
 
+def test_values_with_known_limits_are_not_looked_at_in_vain() -> None:
+    decoded = np.arange(24, dtype=np.float32).reshape(2, 3, 4)[:, :, 1:]
+    rules = DecodedRange(np.dtype(np.float32), ValueRange(1.0, 20.0))
+    assert rules.enforce(decoded, (1.0, 20.0)) is decoded
+    assert rules.enforce(decoded, (1.0, 23.0)).max() == rules.enforce(decoded).max() == 20
+    with_missing_value = DecodedRange(np.dtype(np.float32), ValueRange(1.0, 23.0, (5.0,)))
+    assert 5 not in with_missing_value.enforce(decoded, (1.0, 23.0))
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_zero_becomes_the_smallest_normal_number(dtype: str) -> None:
     tiny = np.finfo(dtype).tiny

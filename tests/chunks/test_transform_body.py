@@ -42,6 +42,19 @@ def test_readers_decode_what_the_encoder_states(dtype: str) -> None:
             assert errors.max() <= target.max_error
 
 
+@pytest.mark.parametrize("dtype", CODED_DTYPES)
+def test_values_without_a_correction_keep_the_limits_of_the_chunk(dtype: str) -> None:
+    chunk, codec = examine(dtype), make_codec(dtype)
+    coded = encode(codec, chunk, ChunkTarget(None, 0.5 * (chunk.high - chunk.low)))
+    assert coded is not None
+    limits = codec.limits(coded.body)
+    assert limits in (None, (chunk.low, chunk.high))
+    assert (limits is None) == (dtype in ("int32", "uint32", "int64", "uint64", "float64"))
+    if limits is not None:
+        decoded = codec.decode(coded.body, b"", SHAPE).astype(np.float64)
+        assert limits[0] <= decoded.min() <= decoded.max() <= limits[1]
+
+
 def test_gaps_do_not_change_the_range() -> None:
     values = in_dtype(smooth_values(SHAPE), "float32")
     values[2] = -1e30
