@@ -96,14 +96,37 @@ class BegunChunk(NamedTuple):
             target.max_error is not None and costs is not None and costs[0] <= self._cost_of_value <= costs[1]
         )
 
+    def is_for_transform(self, target: ChunkTarget, transform: float | None = None) -> bool:
+        """Tell whether by experience a lattice is no use.
+
+        Args:
+            target: bound and step.
+            transform: cost of the transform; None if it is not known yet, which leaves it open whether the
+                chunk is like those before.
+        """
+        costs = self.experience.costs_for_transform(is_apart=self.is_apart)
+        if target.max_error is not None or costs is None:
+            return False
+        return transform is None or costs[0] <= self._transform_cost_of_value(transform) <= costs[1]
+
+    def _transform_cost_of_value(self, transform: float) -> float:
+        """Cost of the transform for each valid value."""
+        return (transform - 8 * len(self.values.special_values)) / max(self.values.chunk.n_valid, 1)
+
     def compare(self, lattice: Candidate | None, transform: float, target: ChunkTarget) -> bool:
         """Add to the experience what a lattice takes, beside the transform's cost or what that is at least.
 
         Returns:
             Whether there is more to learn: nothing where the lattice is clearly cheaper.
         """
-        if not self.experience.learns or target.max_error is None:
-            return self.experience.learns
+        if not self.experience.learns:
+            return False
+        if target.max_error is None:
+            cost_of_value = self._transform_cost_of_value(transform)
+            is_known = math.isfinite(transform) and cost_of_value > 0
+            ratio = self._cost_of_value / cost_of_value if is_known else 0.0
+            self.experience.compared.append(Comparison(self.is_apart, cost_of_value, ratio))
+            return True
         comparison = Comparison(self.is_apart, 0.0, math.inf)
         if lattice is not None and lattice.keeps_bound(target) and transform > 0:
             ratio = lattice.cost(target) / transform

@@ -61,18 +61,24 @@ CLEARLY_WITHIN, _ALONE_WITHIN = 0.97, 0.85
 """Largest costs of lattices over those of transforms, with several pilots and with one, up to which lattices
 suit a volume under a bound. Of 13 volumes at 4 bounds, all 145 chunks for which this was then expected took
 fewer bits by a lattice than by the transform."""
+_CLEARLY_BEYOND, _ALONE_BEYOND = 1.2, 1.5
+"""Least likely costs of lattices over those of transforms, with several pilots and with one, from which on
+the transform suits a volume without a bound. Of 34 volumes at five steps, there was no lattice that was worth
+it among the 1054 chunks of which this is then expected."""
 _ALIKE = 2.0
 """Factor by which the cost of a value may be beyond those of the pilots in a chunk that is like them."""
 
 
 class Comparison(NamedTuple):
-    """A lattice beside the transform, of one chunk under a bound.
+    """A lattice beside the transform, of one chunk.
 
     Attributes:
         is_apart: whether exact values were apart.
-        cost_of_value: likely cost of the lattice for each valid value; 0 where it was no use.
+        cost_of_value: under a bound, likely cost of the lattice for each valid value, 0 where it was no use;
+            without one, the same of the transform.
         ratio: cost of the lattice over that of the transform, or over the cost that this has at least;
-            infinite where a lattice was no use.
+            infinite where a lattice was no use. Without a bound, the likely cost of the lattice, and 0 where
+            nothing tells it.
     """
 
     is_apart: bool
@@ -87,7 +93,7 @@ class Experience:
     Attributes:
         seen: the chunks.
         learns: whether to add chunks; until that is over, the usual shares are expected.
-        compared: under a bound, these and those that were coded in one way.
+        compared: these and those that were coded in one way.
     """
 
     seen: list[SeenChunk] = dataclasses.field(default_factory=list)
@@ -107,8 +113,22 @@ class Experience:
         limit = _ALONE_WITHIN if len(compared) == 1 else CLEARLY_WITHIN
         if self.learns or not compared or max(one.ratio for one in compared) > limit:
             return None
-        costs = [one.cost_of_value for one in compared]
-        return min(costs) / _ALIKE, max(costs) * _ALIKE
+        return _costs_alike(compared)
+
+    def costs_for_transform(self, *, is_apart: bool) -> tuple[float, float] | None:
+        """Find the costs of a value of chunks for which without a bound the transform is clearly cheaper.
+
+        Args:
+            is_apart: whether exact values are apart.
+
+        Returns:
+            The least and the largest cost; None where no chunks are known to be such.
+        """
+        compared = [one for one in self.compared if one.is_apart == is_apart]
+        limit = _ALONE_BEYOND if len(compared) == 1 else _CLEARLY_BEYOND
+        if self.learns or not compared or min(one.ratio for one in compared) < limit:
+            return None
+        return _costs_alike(compared)
 
     def shares(self, *, is_apart: bool) -> CostShares:
         """Expect costs of chunks by the least that was seen; the usual ones where nothing was.
@@ -125,6 +145,12 @@ class Experience:
             lattice=min(one.lattice / one.likely for one in seen),
             worth=1.0,
         )
+
+
+def _costs_alike(compared: list[Comparison]) -> tuple[float, float]:
+    """Find the least and the largest cost of a value of chunks that are like some others."""
+    costs = [one.cost_of_value for one in compared]
+    return min(costs) / _ALIKE, max(costs) * _ALIKE
 
 
 NO_EXPERIENCE = Experience()

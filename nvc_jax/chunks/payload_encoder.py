@@ -174,7 +174,7 @@ class PayloadEncoder:
         if begun.is_for_lattice(target):
             return begun._replace(transformed=DearChunk(math.inf))
         limit = math.inf
-        if prediction is not None:
+        if prediction is not None and not (begun.is_for_transform(target) and math.isinf(dearest)):
             likely = begun.shares.lattice * values.lattice_cost(target)
             limit = min(likely, dearest) / begun.shares.transform - 8 * len(values.special_values)
         transformed = self._transform.encode(values.chunk, target, boundaries, limit)
@@ -204,7 +204,7 @@ class PayloadEncoder:
                 smallest_cost = least = spectral.cost(target)
                 yield spectral
         limit = shares.worth * (smallest_cost - special_bits)
-        if predicted is None:
+        if predicted is None and not begun.is_for_transform(target, smallest_cost):
             predicted = self._predict_below(limit, shares.lattice, begun, target)
         learns = begun.compare(predicted, least, target)
         if learns and transformed is not None and smallest_cost < math.inf:

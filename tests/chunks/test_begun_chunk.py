@@ -42,3 +42,21 @@ def test_nothing_is_learned_of_lattices_that_are_far_dearer_or_under_a_bound(
 
 def test_trials_decide_of_many_chunks_sooner_than_of_few() -> None:
     assert begin(NO_EXPERIENCE).tried_share < begin(Experience()).tried_share < 1
+
+
+def test_pilots_tell_how_much_dearer_a_lattice_is() -> None:
+    begun, bounded = begin(Experience(learns=True)), ChunkTarget(0.1, None)
+    assert begun.prediction is not None
+    n_values = math.prod(SHAPE)
+    assert begun.compare(None, begun.prediction.rough_cost / 2, TARGET)
+    assert begun.compare(None, math.inf, TARGET)
+    ratios = [one.ratio for one in begun.experience.compared]
+    assert ratios == [pytest.approx(2), 0]
+    assert begun.experience.compared[0].cost_of_value == begun.prediction.rough_cost / 2 / n_values
+
+    experienced = begin(Experience(compared=begun.experience.compared[:1]))
+    assert experienced.is_for_transform(TARGET)
+    assert experienced.is_for_transform(TARGET, begun.prediction.rough_cost / 3)
+    assert not experienced.is_for_transform(TARGET, begun.prediction.rough_cost / 10)
+    assert not experienced.is_for_transform(bounded)
+    assert not begun.is_for_transform(TARGET)

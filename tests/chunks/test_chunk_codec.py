@@ -7,6 +7,7 @@ from example_chunks import PADDED_SHAPE, exact_errors, in_dtype, smooth_values
 
 import nvc_jax
 from nvc_jax.chunks.chunk_codec import ChunkCodec
+from nvc_jax.chunks.experience import Comparison, Experience
 from nvc_jax.chunks.payload import Payload, PayloadKind, parse_payload
 from nvc_jax.chunks.preview import block_means
 from nvc_jax.chunks.special_values import bit_patterns, valid_range
@@ -305,3 +306,17 @@ def test_previews_are_near_the_means_of_blocks() -> None:
         errors = np.abs(preview - block_means(values))
         assert np.nanmean(errors) < 0.025
         assert np.nanmax(errors) < 0.1
+
+
+@pytest.mark.parametrize(("ratio", "is_estimated"), [(9.0, False), (1.0, True)])
+def test_a_lattice_is_not_estimated_where_by_experience_the_transform_suits(
+    ratio: float, is_estimated: bool
+) -> None:
+    codec, target = make_codec("float32"), ChunkTarget(None, 0.02)
+    prepared = codec.prepare(smooth_values().astype(np.float32))
+    cost_of_value = 8 * len(codec.encode_prepared(prepared, target)) / prepared.chunk.n_valid
+    prepared = codec.prepare(smooth_values().astype(np.float32))
+    compared = [Comparison(False, 1.5 * cost_of_value, ratio)]
+    stored = codec.encode_prepared(prepared, target, 0, Experience(compared=compared))
+    assert parse_payload(stored, PADDED_SHAPE).kind == PayloadKind.SPECTRAL
+    assert ("rough_cost" in vars(prepared.plain.prediction(target))) == is_estimated

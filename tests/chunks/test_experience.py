@@ -44,3 +44,25 @@ def test_a_lattice_suits_chunks_like_pilots_for_which_it_was_clearly_cheaper() -
 )
 def test_a_lattice_is_not_expected_to_suit_where_that_is_not_clear(experience: Experience) -> None:
     assert experience.costs_for_lattice(is_apart=False) is None
+
+
+def test_the_transform_suits_chunks_like_pilots_for_which_it_was_clearly_cheaper() -> None:
+    compared = [Comparison(False, 0.2, 1.4), Comparison(False, 0.3, 1.5), Comparison(True, 0.8, 1.7)]
+    experience = Experience(compared=compared)
+    assert experience.costs_for_transform(is_apart=False) == (0.1, 0.6)
+    assert experience.costs_for_transform(is_apart=True) == (0.4, 1.6)
+
+
+@pytest.mark.parametrize(
+    "experience",
+    [
+        NO_EXPERIENCE,
+        Experience(compared=[Comparison(True, 0.2, 3.0)]),
+        Experience(compared=[Comparison(False, 0.2, 1.4)]),  # one alone is not enough
+        Experience(compared=[Comparison(False, 0.2, 3.0), Comparison(False, 0.2, 1.1)]),
+        Experience(compared=[Comparison(False, 0.2, 3.0), Comparison(False, 0.2, 0.0)]),
+        Experience(compared=[Comparison(False, 0.2, 3.0)], learns=True),
+    ],
+)
+def test_the_transform_is_not_expected_to_suit_where_that_is_not_clear(experience: Experience) -> None:
+    assert experience.costs_for_transform(is_apart=False) is None
