@@ -2,7 +2,8 @@
 
 Bits, ratios and PSNRs as in ``rate_distortion.py``; splits ``series-train`` and ``series-test`` of the index.
 The model is fitted with its post-filter, and measured without and with it. The bytes of the fitted model,
-which every container holds, are stated apart.
+which every container holds, are stated apart. Later volumes are stored one by one, and then all together in
+one container of four axes, which has one ``zarr.json`` for all.
 
     pip install ".[bench]"
     python benchmarks/domain.py VOLUMES     # a directory with INDEX.csv
@@ -13,6 +14,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 from common import geometric_mean, table, unit_volume, volumes, write_results
 from rate_distortion import PSNR_GRID, Point, library_points, mean_ratio, nvc_points
 
@@ -44,6 +46,7 @@ def main() -> None:
     general = nvc_jax.load_codec("nvc-1")
     results: dict[str, dict[str, dict[str, float]]] = {}
     fewer: dict[str, dict[str, dict[str, float]]] = {}
+    together: dict[str, dict[str, float]] = {}
     model_bytes: dict[str, dict[str, int]] = {}
     for series in SERIES:
         train, test = (
@@ -58,17 +61,15 @@ def main() -> None:
         model_bytes[series] = {
             label: len(json.dumps(embed_model(codec.config, codec.params))) for label, codec in codecs.items()
         }
+        of_codecs = {"nvc-1": general, **codecs}
+        together[series] = _fewer_bits(_all_points(of_codecs, np.stack(list(test.values()))))
         for name, volume in test.items():
             sperr = library_points(volume, ("SPERR",))["SPERR"]
-            points: dict[str, list[Point]] = {
-                label: nvc_points(codec, volume) for label, codec in {"nvc-1": general, **codecs}.items()
-            }
+            points = _all_points(of_codecs, volume)
             results.setdefault(series, {})[name] = {
                 label: mean_ratio(sperr, of_label, PSNR_GRID) for label, of_label in points.items()
             }
-            fewer.setdefault(series, {})[name] = {
-                label: mean_ratio(points["nvc-1"], points[label], PSNR_GRID) for label in codecs
-            }
+            fewer.setdefault(series, {})[name] = _fewer_bits(points)
             print(name, results[series][name], fewer[series][name], flush=True)
     means, gains = (
         {series: _means(by_volume) for series, by_volume in of.items()} for of in (results, fewer)
@@ -80,11 +81,23 @@ def main() -> None:
         {
             "geometric_mean_ratio": means,
             "geometric_mean_nvc_1_over_fitted": gains,
+            "nvc_1_over_fitted_in_one_container": together,
             "ratio": results,
             "nvc_1_over_fitted": fewer,
             "model_bytes": model_bytes,
         },
     )
+
+
+def _all_points(codecs: dict[str, nvc_jax.Codec], volume: np.ndarray) -> dict[str, list[Point]]:
+    """Measure all codecs, by label."""
+    return {label: nvc_points(codec, volume) for label, codec in codecs.items()}
+
+
+def _fewer_bits(points: dict[str, list[Point]]) -> dict[str, float]:
+    """Take the bits of nvc-1 as it ships over those of each fitted model, by label."""
+    fitted = points.keys() - {"nvc-1"}
+    return {label: mean_ratio(points["nvc-1"], points[label], PSNR_GRID) for label in sorted(fitted)}
 
 
 def _means(by_volume: dict[str, dict[str, float]]) -> dict[str, float]:
