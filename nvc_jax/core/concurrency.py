@@ -11,7 +11,7 @@ from typing import TypeVar
 from nvc_jax.core.device_batches import BATCHES_PER_DEVICE, share_of_batch
 from nvc_jax.core.devices import DeviceRota, devices_in_use
 from nvc_jax.core.heaps import tune_heaps
-from nvc_jax.core.jax_settings import in_own_settings, keep_own_settings
+from nvc_jax.core.jax_settings import in_own_settings
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,7 +49,7 @@ def map_in_order(
     tune_heaps(n_workers)
     computing = in_own_settings(function)
     pending: collections.deque[Future[R]] = collections.deque()
-    executor = ThreadPoolExecutor(n_workers, initializer=keep_own_settings)
+    executor = ThreadPoolExecutor(n_workers)
     try:
         for item in items:
             pending.append(executor.submit(computing, item))

@@ -7,7 +7,6 @@ not reach them. JAX keeps such settings for each thread: every thread that compu
 
 import contextlib
 import functools
-import threading
 from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
@@ -19,13 +18,6 @@ from nvc_jax.core.forks import check_fork
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_FLAGS = ("jax_enable_x64", "jax_debug_nans", "jax_debug_infs")
-_GUARDS = tuple(
-    f"jax_transfer_guard_{way}" for way in ("host_to_device", "device_to_device", "device_to_host")
-)
-_kept = threading.local()
-"""Blocks that threads of the package never leave."""
-
 
 @contextlib.contextmanager
 def own_settings() -> Iterator[None]:
@@ -35,34 +27,8 @@ def own_settings() -> Iterator[None]:
         RuntimeError: this process was forked after its parent had used the package.
     """
     check_fork()
-    if hasattr(_kept, "blocks") and _are_own():
+    with jax.enable_x64(False), jax.debug_nans(False), jax.debug_infs(False), jax.transfer_guard("allow"):
         yield
-        return
-    with _enter_own():
-        yield
-
-
-def keep_own_settings() -> None:
-    """Compute with the package's settings from now on in this thread, which is one of the package.
-
-    To enter and leave them for each chunk would take a few per cent of the time of small ones.
-    """
-    _kept.blocks = _enter_own()
-
-
-def _enter_own() -> contextlib.ExitStack:
-    """Enter the blocks of all settings of the package."""
-    blocks = contextlib.ExitStack()
-    for block in (jax.enable_x64(False), jax.debug_nans(False), jax.debug_infs(False)):
-        blocks.enter_context(block)
-    blocks.enter_context(jax.transfer_guard("allow"))
-    return blocks
-
-
-def _are_own() -> bool:
-    """Tell whether the settings of this thread are those of the package."""
-    has_flags = any(getattr(jax.config, name) for name in _FLAGS)
-    return not has_flags and all(getattr(jax.config, name) == "allow" for name in _GUARDS)
 
 
 def in_own_settings(function: Callable[P, R]) -> Callable[P, R]:

@@ -1,5 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +5,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.jax_settings import gather, in_own_settings, keep_own_settings
+from nvc_jax.core.jax_settings import gather, in_own_settings
 
 
 def make_nan(number: int) -> str:
@@ -27,24 +25,6 @@ def test_settings_of_the_process_are_set_aside_in_every_thread() -> None:
     finally:
         for name, value in before.items():
             jax.config.update(name, value)
-
-
-def test_threads_keep_settings_that_others_may_set_aside() -> None:
-    def compute_twice(number: int) -> tuple[str, str, str]:
-        with jax.enable_x64(True):
-            inner = in_own_settings(make_nan)(number)
-            theirs = str(jnp.zeros(1, float).dtype)
-        return inner, theirs, str(jnp.zeros(1, float).dtype)
-
-    before = jax.config.values["jax_debug_nans"]
-    with ThreadPoolExecutor(1, initializer=keep_own_settings) as executor:
-        try:
-            jax.config.update("jax_debug_nans", True)
-            assert executor.submit(make_nan, 1).result() == "float32"
-            assert executor.submit(in_own_settings(make_nan), 1).result() == "float32"
-            assert executor.submit(compute_twice, 1).result() == ("float32", "float64", "float32")
-        finally:
-            jax.config.update("jax_debug_nans", before)
 
 
 @pytest.mark.parametrize("axis_type", [AxisType.Explicit, AxisType.Auto])
