@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nvc_jax.compression.image_output import write_image, write_regions
+from nvc_jax.compression.image_output import Output, write_image, write_regions
 from nvc_jax.compression.options import check_types
 from nvc_jax.compression.progress import ByteProgress
 from nvc_jax.compression.region_metadata import region_metadata
@@ -16,11 +16,12 @@ from nvc_jax.container.images import coarser_levels
 from nvc_jax.container.reader import Reader
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.shapes import Shape
+from nvc_jax.core.spatial_axes import N_SPATIAL
 from nvc_jax.io.locations import Location
 from nvc_jax.io.ome_zarr import is_ome_zarr
 from nvc_jax.io.paths import output_path
 from nvc_jax.io.replaceable import check_replaceable
-from nvc_jax.io.writers import check_writable, writing
+from nvc_jax.io.writers import CHUNK_SIDE, check_writable, writing
 from nvc_jax.io.zarr_group import split_variable
 
 
@@ -78,12 +79,20 @@ def decompress(
     shape = tuple(part.stop - part.start for part in bounds)
     check_writable(destination, shape, reader.dtype, overwrite)
 
-    metadata = region_metadata(reader, bounds)
-    with writing(
-        destination, shape, reader.dtype, metadata=metadata, variable=variable, overwrite=overwrite
-    ) as target:
+    metadata, chunk = region_metadata(reader, bounds), _choose_chunk(reader.chunk)
+    options: dict[str, Any] = {"chunk": chunk, "metadata": metadata, "variable": variable}
+    with writing(destination, shape, reader.dtype, **options, overwrite=overwrite) as target:
         total_bytes = math.prod(shape) * reader.dtype.itemsize
-        write_regions([(reader, bounds, target)], total_bytes, destination, on_progress)
+        write_regions([Output(reader, bounds, target, chunk)], total_bytes, destination, on_progress)
+
+
+def _choose_chunk(chunk: Shape) -> Shape:
+    """Choose the voxels along each axis that are written at a time, by the container's chunks.
+
+    Small chunks are joined: each write takes time whatever its size, and in Zarr it makes a file.
+    """
+    n_before = max(len(chunk) - N_SPATIAL, 0)
+    return (*chunk[:n_before], *(max(CHUNK_SIDE // side, 1) * side for side in chunk[n_before:]))
 
 
 def _check_region(region: Sequence[slice] | None, shape: Shape) -> Region:

@@ -1,10 +1,13 @@
 """Decoded chunks to their destination: those of one region, and an image with all of its levels."""
 
 import contextlib
+import itertools
 import math
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import tensorstore as ts
 
 from nvc_jax.compression.progress import ByteProgress
@@ -12,16 +15,34 @@ from nvc_jax.compression.region_metadata import region_metadata
 from nvc_jax.container.images import coarser_levels, find_levels
 from nvc_jax.container.metadata import METADATA_KEY
 from nvc_jax.container.reader import Reader
-from nvc_jax.core.chunk_grid import ChunkIndex, Region, full_region
+from nvc_jax.core.chunk_grid import Region, chunks_in_region, full_region
 from nvc_jax.core.concurrency import map_batches_on_devices
 from nvc_jax.core.heaps import releasing
+from nvc_jax.core.shapes import Shape
 from nvc_jax.io.atomic import naming, replacing
 from nvc_jax.io.locations import Location, open_location
 from nvc_jax.io.zarr_group import create_zarr_array
 
 
+class Output(NamedTuple):
+    """A region of a container, and where it is written.
+
+    Attributes:
+        reader: of the container.
+        region: of the reader's level.
+        target: of the region's shape.
+        chunk: voxels along each axis to write at a time, multiples of the container's chunks: parts of chunks
+            of the target would be read before they are written.
+    """
+
+    reader: Reader
+    region: Region
+    target: ts.TensorStore
+    chunk: Shape
+
+
 def write_regions(
-    parts: Iterable[tuple[Reader, Region, ts.TensorStore]],
+    outputs: Iterable[Output],
     total_bytes: int,
     name: Path,
     on_progress: Callable[[ByteProgress], None] | None,
@@ -29,8 +50,7 @@ def write_regions(
     """Decode the chunks of regions, several at a time, and write them.
 
     Args:
-        parts: readers of containers, each with a region of its level and what is written, of the region's
-            shape.
+        outputs: the regions.
         total_bytes: of all of them.
         name: of the destination, for messages.
         on_progress: called before the first chunk of each region and after every chunk.
@@ -41,33 +61,60 @@ def write_regions(
         if on_progress is not None:
             on_progress(ByteProgress(done_bytes, total_bytes, 0, reader.chunk, str(reader.dtype)))
 
-    for reader, region, target in parts:
-        report(reader)
-        with contextlib.closing(_write_pieces(reader, region, target, name)) as written:
-            for n_bytes in written:
+    for output in outputs:
+        report(output.reader)
+        with contextlib.closing(_write_parts(output, name)) as written:
+            for n_bytes in itertools.chain.from_iterable(written):
                 done_bytes += n_bytes
-                report(reader)
+                report(output.reader)
 
 
-def _write_pieces(
-    reader: Reader, region: Region, target: ts.TensorStore, name: Path
-) -> Generator[int, None, None]:
-    """Write the chunks of one region, and yield the bytes of each piece that is written."""
+def _write_parts(output: Output, name: Path) -> Generator[list[int], None, None]:
+    """Write a region part by part, and yield the bytes of each chunk of a part that is written."""
+    reader, region, target, chunk = output
+    starts = [bounds.start for bounds in region]
+    n_together = math.prod(side // own for side, own in zip(chunk, reader.chunk, strict=True))
 
-    def write_pieces(pieces: list[tuple[ChunkIndex, Region, Region]]) -> list[int]:
-        decoded = reader.decode_chunks([index for index, _, _ in pieces])
-        parts = [
-            (in_region, values[in_chunk])
-            for (_, in_region, in_chunk), values in zip(pieces, decoded, strict=True)
+    def write_parts(parts: list[Region]) -> list[list[int]]:
+        within = [
+            tuple(
+                slice(start + bounds.start, start + bounds.stop)
+                for start, bounds in zip(starts, part, strict=True)
+            )
+            for part in parts
         ]
+        decoded, sizes = _decode_parts(reader, within)
         with naming(name):
-            for written in [target[in_region].write(values) for in_region, values in parts]:
+            for written in [target[part].write(values) for part, values in zip(parts, decoded, strict=True)]:
                 written.result()
-        return [values.nbytes for _, values in parts]
+        return sizes
 
-    mapped = map_batches_on_devices(write_pieces, reader.pieces(region), reader.batch_size)
+    parts = (in_region for _, in_region, _ in chunks_in_region(region, chunk))
+    mapped = map_batches_on_devices(write_parts, parts, max(reader.batch_size // n_together, 1))
     with contextlib.closing(releasing(mapped)) as written:
         yield from written
+
+
+def _decode_parts(reader: Reader, parts: Sequence[Region]) -> tuple[list[np.ndarray], list[list[int]]]:
+    """Decode regions; also returns the bytes that each of their chunks has of them."""
+    results = [np.empty([part.stop - part.start for part in region], reader.dtype) for region in parts]
+    pieces = [
+        (number, piece)
+        for number, region in enumerate(parts)
+        for piece in chunks_in_region(region, reader.chunk)
+    ]
+    sizes: list[list[int]] = [[] for _ in parts]
+    for first in range(0, len(pieces), reader.batch_size):
+        batch = pieces[first : first + reader.batch_size]
+        decoded = reader.decode_chunks([index for _, (index, _, _) in batch])
+        for (number, (_, in_part, in_chunk)), values in zip(batch, decoded, strict=True):
+            own = values[in_chunk]
+            sizes[number].append(own.nbytes)
+            if own.shape == results[number].shape:
+                results[number] = own
+            else:
+                results[number][in_part] = own
+    return results, sizes
 
 
 def write_image(
@@ -88,7 +135,7 @@ def write_image(
             # It lists the levels, and nothing in it depends on their codec.
             (partial / METADATA_KEY).write_bytes(bytes(objects.read(METADATA_KEY).result().value))
             levels = [
-                (reader, full_region(reader.shape), _create_level(partial / name, reader))
+                Output(reader, full_region(reader.shape), _create_level(partial / name, reader), reader.chunk)
                 for name, reader in zip(find_levels(objects), readers, strict=True)
             ]
         write_regions(levels, total_bytes, destination, on_progress)

@@ -30,7 +30,7 @@ _ZARR = ".zarr"
 _SUFFIXES = (*(suffix for suffix, file_format in FORMAT_OF_SUFFIX.items() if file_format.create), _ZARR)
 """Suffixes of volumes that are written."""
 
-_CHUNK_SIDE = 128
+CHUNK_SIDE = 128
 """Largest side, in voxels, of the chunks that are written unless the caller says otherwise: a chunk of
 float32 is 8 MiB, so that a large volume needs few files and a region still needs few chunks."""
 
@@ -133,7 +133,7 @@ def writing(
 def _chunk_shape(shape: Shape, chunk: Sequence[int] | None) -> Shape:
     """Return the shape of the chunks that are written."""
     n_before = max(len(shape) - N_SPATIAL, 0)
-    default = ((1,) * n_before + (_CHUNK_SIDE,) * N_SPATIAL)[: len(shape)]
+    default = ((1,) * n_before + (CHUNK_SIDE,) * N_SPATIAL)[: len(shape)]
     sides = check_array_shape(default if chunk is None else tuple(chunk), "chunk")
     if len(sides) != len(shape):
         raise ValueError(f"`chunk` (={sides}) must have as many axes as `shape` (={shape})")

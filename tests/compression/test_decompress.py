@@ -1,10 +1,12 @@
 import contextlib
+import math
 import shutil
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+import zarr
 
 import nvc_jax
 from nvc_jax.autoencoder.config import DenseConfig
@@ -132,3 +134,22 @@ def test_a_region_keeps_its_positions_in_other_formats(tmp_path: Path) -> None:
         np.testing.assert_allclose(ras_affine(read_metadata(tmp_path / name)), expected, rtol=1e-6)
     nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "r.nc", region=REGIONS[1])
     assert read_metadata(tmp_path / "r.nc").attributes["scale_factor"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "written"),
+    [
+        ((60, 136, 264), (16, 32, 48), (60, 128, 96)),
+        ((24, 24, 160), (24, 24, 136), (24, 24, 136)),
+        ((3, 16, 16, 144), (1, 8, 8, 40), (1, 16, 16, 120)),
+    ],
+)
+def test_small_chunks_are_joined_in_zarr(
+    shape: tuple[int, ...], chunks: tuple[int, ...], written: tuple[int, ...], tmp_path: Path
+) -> None:
+    volume = np.linspace(0, 1, math.prod(shape), dtype=np.float32).reshape(shape)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", lossless=True, chunks=chunks)
+    nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "plain.zarr")
+    array = zarr.open_array(tmp_path / "plain.zarr", mode="r")
+    assert array.chunks == written
+    np.testing.assert_array_equal(array[:], volume)

@@ -2,12 +2,17 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
+import tensorstore as ts
 import zarr
 from model_kinds import registered
 from tiny_model.batching import BATCHING_KIND, DECODED
 from tiny_model.config import BlockMeanConfig
 
 import nvc_jax
+from nvc_jax.compression.image_output import Output, write_regions
+from nvc_jax.container.reader import Reader
+from nvc_jax.core.chunk_grid import full_region
 from nvc_jax.core.devices import sharing_out
 from nvc_jax.io.volumes import open_volume, read_metadata
 
@@ -43,3 +48,25 @@ def test_chunks_are_decompressed_in_batches_on_all_devices(tmp_path: Path) -> No
             nvc_jax.decompress(tmp_path / "v.zarr", tmp_path / "plain.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "plain.npy"), expected)
     assert sorted(DECODED) == [3, 3, 3]  # and one alone
+
+
+@pytest.mark.parametrize("chunk", [(8, 8, 16), (16, 8, 48), (24, 24, 48)])
+def test_what_is_written_is_not_read_before(chunk: tuple[int, int, int], tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).normal(size=(21, 20, 44)).astype(np.float32)
+    nvc_jax.compress(volume, tmp_path / "v.zarr", lossless=True, chunks=(8, 8, 16))
+    written = np.zeros_like(volume)
+
+    def read(*_: object) -> None:
+        raise AssertionError
+
+    def write(domain: ts.IndexDomain, values: np.ndarray, _: ts.VirtualChunkedWriteParameters) -> None:
+        written[domain.index_exp] = values
+
+    layout = ts.ChunkLayout(chunk_shape=tuple(map(min, chunk, volume.shape)))
+    target = ts.virtual_chunked(read, write, dtype=ts.float32, shape=volume.shape, chunk_layout=layout)
+    reader, done = Reader(tmp_path / "v.zarr"), list[nvc_jax.ByteProgress]()
+    output = Output(reader, full_region(volume.shape), target, chunk)
+    write_regions([output], volume.nbytes, tmp_path / "copy", done.append)
+    np.testing.assert_array_equal(written, volume)
+    assert len(done) == 1 + 3 * 3 * 3
+    assert done[-1].done_bytes == volume.nbytes
