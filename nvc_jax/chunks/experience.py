@@ -109,11 +109,10 @@ class Experience:
         Returns:
             The least and the largest cost; None where no chunks are known to be such.
         """
-        compared = [one for one in self.compared if one.is_apart == is_apart]
+        compared = self._compared(is_apart=is_apart)
         limit = _ALONE_WITHIN if len(compared) == 1 else CLEARLY_WITHIN
-        if self.learns or not compared or max(one.ratio for one in compared) > limit:
-            return None
-        return _costs_alike(compared)
+        is_clear = all(one.ratio <= limit for one in compared)
+        return _costs_alike(compared) if compared and is_clear else None
 
     def costs_for_transform(self, *, is_apart: bool) -> tuple[float, float] | None:
         """Find the costs of a value of chunks for which without a bound the transform is clearly cheaper.
@@ -124,11 +123,14 @@ class Experience:
         Returns:
             The least and the largest cost; None where no chunks are known to be such.
         """
-        compared = [one for one in self.compared if one.is_apart == is_apart]
+        compared = self._compared(is_apart=is_apart)
         limit = _ALONE_BEYOND if len(compared) == 1 else _CLEARLY_BEYOND
-        if self.learns or not compared or min(one.ratio for one in compared) < limit:
-            return None
-        return _costs_alike(compared)
+        is_clear = all(one.ratio >= limit for one in compared)
+        return _costs_alike(compared) if compared and is_clear else None
+
+    def _compared(self, *, is_apart: bool) -> list[Comparison]:
+        """List the comparisons of chunks to expect others by: none as long as it learns."""
+        return [one for one in self.compared if one.is_apart == is_apart and not self.learns]
 
     def shares(self, *, is_apart: bool) -> CostShares:
         """Expect costs of chunks by the least that was seen; the usual ones where nothing was.

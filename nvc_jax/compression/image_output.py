@@ -98,11 +98,7 @@ def _write_parts(output: Output, name: Path) -> Generator[list[int], None, None]
 def _decode_parts(reader: Reader, parts: Sequence[Region]) -> tuple[list[np.ndarray], list[list[int]]]:
     """Decode regions; also returns the bytes that each of their chunks has of them."""
     results = [np.empty([part.stop - part.start for part in region], reader.dtype) for region in parts]
-    pieces = [
-        (number, piece)
-        for number, region in enumerate(parts)
-        for piece in chunks_in_region(region, reader.chunk)
-    ]
+    pieces = [(number, piece) for number, region in enumerate(parts) for piece in reader.pieces(region)]
     sizes: list[list[int]] = [[] for _ in parts]
     for first in range(0, len(pieces), reader.batch_size):
         batch = pieces[first : first + reader.batch_size]

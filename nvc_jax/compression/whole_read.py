@@ -33,8 +33,7 @@ def begin_whole_read(reader: Reader, rota: DeviceRota) -> ts.Future[np.ndarray]:
     promise, future = ts.Promise.new()
     n_threads = count_workers(rota.n_devices)
     tune_heaps(n_threads)
-    n_chunks = math.prod(-(-side // n) for side, n in zip(reader.shape, reader.chunk, strict=True))
-    n_threads = min(n_threads, n_chunks)
+    n_threads = min(n_threads, math.prod(reader.metadata.chunk_grid))
     run_in_threads(_WholeRead(reader, rota, promise, future, n_threads).work, n_threads)
     return future
 

@@ -154,17 +154,22 @@ def fill_lattice(
         valid: bool (z, y, x), values that count.
         limits: smallest and largest value.
     """
-    shape = lattice_shape(padded_shape)
-    fixed = (empty_aligned if valid.shape == shape else zeros_aligned)(shape, np.int32)
+    fixed = _make_lattice(lattice_shape(padded_shape), np.dtype(np.int32), valid.shape)
     fill(fixed[tuple(map(slice, valid.shape))])
     return _put(fixed, valid, limits)
+
+
+def _make_lattice(shape: Shape3, dtype: np.dtype, filled: tuple[int, ...]) -> np.ndarray:
+    """Make a lattice whose first voxels, of the shape ``filled``, will be written; the others are 0."""
+    make = empty_aligned if filled == shape else zeros_aligned
+    return make(shape, dtype)
 
 
 def _put(fixed: np.ndarray, valid: np.ndarray, limits: tuple[int, int]) -> Lattice:
     """Put values on the device, int32 lattice; those behind ``valid`` do not count."""
     counted = valid
     if valid.shape != fixed.shape or not is_aligned(valid):
-        counted = (empty_aligned if valid.shape == fixed.shape else zeros_aligned)(fixed.shape, np.bool_)
+        counted = _make_lattice(check_shape(fixed.shape), valid.dtype, valid.shape)
         counted[tuple(map(slice, valid.shape))] = valid
     # Programs that plan and code take them several times.
     on_device, counted_there = jax.device_put((fixed, counted))

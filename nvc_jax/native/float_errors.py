@@ -32,9 +32,7 @@ def largest_and_squared_errors(
         measured = _measure(original, decoded, mask, limits)
         if measured is not None:
             return measured
-    if limits != NO_LIMITS:
-        decoded = decoded.clip(*limits)
-    largest, (squared, _) = errors.largest_and_squared_errors(original, decoded, mask, unit)
+    largest, (squared, _) = errors.largest_and_squared_errors(original, _clip(decoded, limits), mask, unit)
     return largest, squared
 
 
@@ -47,9 +45,12 @@ def largest_error(
     """Return ``errors.largest_error``, which the kernel measures of float32 arrays; see above."""
     if original.dtype == decoded.dtype == np.float32:
         return largest_and_squared_errors(original, decoded, mask, limits=limits)[0]
-    if limits != NO_LIMITS:
-        decoded = decoded.clip(*limits)
-    return errors.largest_error(original, decoded, mask)
+    return errors.largest_error(original, _clip(decoded, limits), mask)
+
+
+def _clip(decoded: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Clip decoded values, unless there are no limits."""
+    return decoded if limits == NO_LIMITS else decoded.clip(*limits)
 
 
 def _measure(
