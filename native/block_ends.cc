@@ -9,6 +9,7 @@
 
 #include "buffers.h"
 #include "float_vectors.h"
+#include "idle_cores.h"
 #include "scan.h"
 #include "targets.h"
 
@@ -86,15 +87,18 @@ ffi::Error CountIntegers(F32 values, S32 classes, S32 tables, F32 thresholds, S3
       thresholds.element_count() == 0) {
     return ffi::Error::InvalidArgument("there is not a class, a type and 512 values for each block");
   }
-  ThresholdsOfClasses thresholds_of_classes(tables, thresholds, n_classes);
-  for (int64_t k = 0; k < n; ++k) {
+  const auto count_block = [&](int64_t k, ThresholdsOfClasses& thresholds_of_classes) {
     const int32_t block_class = std::clamp(classes.typed_data()[k], 0, n_classes - 1);
     const int32_t type = partial_types.typed_data()[k] & (kTypes - 1);
     const int32_t last = find({values.typed_data() + k * kCoefficients, thresholds_of_classes.Get(block_class),
                                positions.typed_data() + type * kCoefficients, single_steps});
     const int32_t units = (last + kEndUnit) / kEndUnit, possible = units > 0 ? (units + more_units) * kEndUnit : 0;
     counts->typed_data()[k] = inside.typed_data()[k] ? std::min(possible, counts_of_type.typed_data()[type]) : 0;
-  }
+  };
+  ForParts(n, kBlocksOfPart, [&](Parts& parts) {
+    ThresholdsOfClasses thresholds_of_classes(tables, thresholds, n_classes);
+    parts.ForEach([&](int64_t k) { count_block(k, thresholds_of_classes); });
+  });
   return ffi::Error::Success();
 }
 

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
+#include "idle_cores.h"
 #include "rans.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -35,6 +37,16 @@ void Zero(Out<T>& buffer) {
   std::memset(buffer->untyped_data(), 0, buffer->size_bytes());
 }
 
+// Sets all to 0, on idle cores as well.
+template <typename T>
+void ZeroInParts(Out<T>& buffer) {
+  constexpr int64_t kBytesOfPart = 1 << 18;
+  auto* bytes = static_cast<uint8_t*>(buffer->untyped_data());
+  ForParts(static_cast<int64_t>(buffer->size_bytes()), kBytesOfPart, [&](Parts& parts) {
+    for (int64_t first, end; parts.Take(first, end);) std::memset(bytes + first, 0, end - first);
+  });
+}
+
 // Clears the words behind those of a stream, if that is wanted, and tells whether all fitted.
 inline ffi::Error FinishWords(Out<U16>& words, const PushStack& stack, bool clears = true) {
   if (stack.top > stack.capacity) return ffi::Error::Internal("a stream is longer than its buffer");
@@ -47,21 +59,33 @@ inline int64_t LanesOfStream(const S32& n_lanes, int64_t n_groups) {
   return std::clamp<int64_t>(*n_lanes.typed_data(), 1, n_groups * kGroupLanes);
 }
 
-// Encodes a stream, one group of lanes after the other: `push` gets the group, its states and its stack, and
-// pushes the group's items from the last to the first. Words behind the stream are cleared if that is wanted.
+// Encodes a stream: `push` gets a group of lanes, its states and its stack, and pushes the group's items from the last to
+// the first, of several groups at a time. Words behind the stream are cleared if that is wanted.
 template <typename Push>
 ffi::Error EncodeGroups(const S32& n_lanes_buffer, Out<U16>& words, Out<S32>& group_words, Push push,
                         bool clears = true) {
   const int64_t n_lanes = LanesOfStream(n_lanes_buffer, static_cast<int64_t>(group_words->element_count()));
-  PushStack stack{words->typed_data(), static_cast<int64_t>(words->element_count()), 0};
+  const auto capacity = static_cast<int64_t>(words->element_count());
+  std::vector<std::vector<uint16_t>> of_groups(CeilDivide(n_lanes, kGroupLanes));
   Zero(group_words);
-  for (int64_t group = 0; group < CeilDivide(n_lanes, kGroupLanes); ++group) {
-    uint32_t states[kGroupLanes];
-    std::fill_n(states, kGroupLanes, kLowest);
-    const int64_t start = stack.top;
-    push(n_lanes, group, states, stack);
-    FinishGroup(states, LanesOfGroup(n_lanes, group), stack);
-    group_words->typed_data()[group] = static_cast<int32_t>(stack.top - start);
+  ForParts(static_cast<int64_t>(of_groups.size()), 1, [&](Parts& parts) {
+    const std::unique_ptr<uint16_t[]> own(new uint16_t[capacity]);  // not set
+    parts.ForEach([&](int64_t group) {
+      uint32_t states[kGroupLanes];
+      std::fill_n(states, kGroupLanes, kLowest);
+      PushStack stack{own.get(), capacity, 0};
+      push(n_lanes, group, states, stack);
+      FinishGroup(states, LanesOfGroup(n_lanes, group), stack);
+      group_words->typed_data()[group] = static_cast<int32_t>(stack.top);
+      of_groups[group].assign(own.get(), own.get() + std::min(stack.top, capacity));
+    });
+  });
+  PushStack stack{words->typed_data(), capacity, 0};
+  for (size_t group = 0; group < of_groups.size(); ++group) {
+    if (stack.top + group_words->typed_data()[group] <= capacity) {
+      std::copy(of_groups[group].begin(), of_groups[group].end(), stack.words + stack.top);
+    }
+    stack.top += group_words->typed_data()[group];
   }
   return FinishWords(words, stack, clears);
 }

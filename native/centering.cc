@@ -6,12 +6,14 @@
 #include <cstdint>
 
 #include "buffers.h"
+#include "idle_cores.h"
 #include "vectorize.h"
 
 namespace nvc {
 namespace {
 
 constexpr float kPrescale = 1.0f / 16;
+constexpr int64_t kSlicesOfPart = 8;
 
 // Scales a row; a value that is no number becomes the minimum.
 NVC_VECTORIZE
@@ -34,7 +36,7 @@ ffi::Error CenterVolume(F32 volume, F32 minimum, F32 scale, Out<F32> centered) {
   }
   const int64_t row = to[2], slice = to[1] * row;
   float* out = centered->typed_data();
-  for (int64_t z = 0; z < from[0]; ++z) {
+  const auto center_slice = [&](int64_t z) {
     float* of_slice = out + z * slice;
     for (int64_t y = 0; y < from[1]; ++y) {
       float* voxels = of_slice + y * row;
@@ -43,7 +45,8 @@ ffi::Error CenterVolume(F32 volume, F32 minimum, F32 scale, Out<F32> centered) {
       std::fill(voxels + from[2], voxels + row, voxels[from[2] - 1]);
     }
     for (int64_t y = from[1]; y < to[1]; ++y) std::copy_n(of_slice + (from[1] - 1) * row, row, of_slice + y * row);
-  }
+  };
+  ForEachInParts(from[0], kSlicesOfPart, center_slice);
   for (int64_t z = from[0]; z < to[0]; ++z) std::copy_n(out + (from[0] - 1) * slice, slice, out + z * slice);
   return ffi::Error::Success();
 }

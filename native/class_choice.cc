@@ -9,6 +9,7 @@
 
 #include "buffers.h"
 #include "float_vectors.h"
+#include "idle_cores.h"
 #include "targets.h"
 
 namespace nvc {
@@ -78,16 +79,17 @@ ffi::Error ChooseClasses(S32 costs, F32 class_bits, F32 given_before, F32 of_aft
   const auto units_of = [&](int64_t k) { return costs.typed_data() + in_order[k] * n_classes; };
   const std::vector<float> nothing(n_classes, 0.0f);
   std::vector<int32_t> chosen(n);
-  for (int64_t k = 0; k < n; ++k) {
+  ForEachInParts(n, kBlocksOfPart, [&](int64_t k) {
     chosen[k] = find({units_of(k), class_bits.typed_data(), nothing.data(), n_classes});
-  }
+  });
   const int64_t n_coded = *n_blocks.typed_data();
   const auto class_at = [&](int64_t k) { return k >= 0 && k < n && k < n_coded ? chosen[k] : none; };
   for (int64_t parity = 0; parity < 2; ++parity) {
-    for (int64_t k = parity; k < n; k += 2) {
+    ForEachInParts(CeilDivide(n - parity, 2), kBlocksOfPart, [&](int64_t pair) {
+      const int64_t k = 2 * pair + parity;
       chosen[k] = find({units_of(k), given_before.typed_data() + class_at(k - 1) * n_classes,
                         of_after.typed_data() + class_at(k + 1) * n_classes, n_classes});
-    }
+    });
   }
   Zero(classes);
   double total = 0;

@@ -13,6 +13,7 @@
 #include "buffers.h"
 #include "class_costs.h"
 #include "fixed_point.h"
+#include "idle_cores.h"
 #include "targets.h"
 #include "vectorize.h"
 
@@ -208,12 +209,15 @@ ffi::Error CountCosts(S32 pairs, S32 zero_cost, S32 signalling_cost, F32 values,
   if (n_classes == 0 || static_cast<int64_t>(pairs.element_count()) != n_classes * kCoefficients) {
     return ffi::Error::InvalidArgument("there is not a pair of weights for each coefficient of a class");
   }
-  ClassCosts counter({pairs.typed_data(), zero_cost.typed_data(), signalling_cost.typed_data(), n_classes});
+  const ClassTables class_tables{pairs.typed_data(), zero_cost.typed_data(), signalling_cost.typed_data(), n_classes};
   const ClassRule rule{narrow, wide, further, single_steps};
-  for (int64_t block = 0; block < n; ++block) {
-    const RoundedBlock rounded(values.typed_data() + block * kCoefficients, rule);
-    counter.Count(rounded, costs->typed_data() + block * n_classes);
-  }
+  ForParts(n, kBlocksOfPart, [&](Parts& parts) {
+    ClassCosts counter(class_tables);
+    parts.ForEach([&](int64_t block) {
+      const RoundedBlock rounded(values.typed_data() + block * kCoefficients, rule);
+      counter.Count(rounded, costs->typed_data() + block * n_classes);
+    });
+  });
   return ffi::Error::Success();
 }
 

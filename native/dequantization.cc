@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "buffers.h"
+#include "idle_cores.h"
 #include "targets.h"
 
 namespace nvc {
@@ -86,8 +87,7 @@ ffi::Error Dequantize(S32 points, S32 firsts, S32 classes, S32 tables, F32 offse
     return ffi::Error::InvalidArgument("arrays do not suit the blocks");
   }
   const float size = *step.typed_data();
-  std::vector<Offsets> by_class(n_classes);
-  for (int64_t block = 0; block < n_blocks; ++block) {
+  const auto dequantize_block = [&](int64_t block, std::vector<Offsets>& by_class) {
     const int64_t block_class = std::clamp<int64_t>(classes.typed_data()[block], 0, n_classes - 1);
     float* row = coefficients->typed_data() + block * n;
     Offsets& own = by_class[block_class];
@@ -97,7 +97,11 @@ ffi::Error Dequantize(S32 points, S32 firsts, S32 classes, S32 tables, F32 offse
     }
     fill(points.typed_data() + block * n, n, own.data(), size, row);
     row[0] = static_cast<float>(firsts.typed_data()[block]) * size;
-  }
+  };
+  ForParts(n_blocks, kBlocksOfPart, [&](Parts& parts) {
+    std::vector<Offsets> by_class(n_classes);
+    parts.ForEach([&](int64_t block) { dequantize_block(block, by_class); });
+  });
   return ffi::Error::Success();
 }
 

@@ -6,14 +6,17 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 #include "choice.h"
+#include "idle_cores.h"
 #include "vectorize.h"
 
 namespace {
 
 constexpr int kLanes = 8;
 constexpr int64_t kTogether = 512;
+constexpr int64_t kValuesOfPart = 1 << 17;
 
 struct Sums {
   double largest[kLanes], total[kLanes];  // of the squares
@@ -61,6 +64,20 @@ void AddCounted(int64_t n, const float* original, const float* decoded, const ui
   }
 }
 
+// Sums of a part, whose order does not depend on who else adds up others.
+Sums SumPart(int64_t n, const float* original, const float* decoded, const uint8_t* is_counted, float low, float high) {
+  Sums sums = {};
+  if (is_counted == nullptr) {
+    AddAll(n, original, decoded, low, high, sums);
+  } else {
+    AddCounted(n, original, decoded, is_counted, low, high, sums);
+  }
+  for (int64_t i = n - n % kLanes; i < n; ++i) {
+    if (is_counted == nullptr || is_counted[i]) Add(original[i], Clip(decoded[i], low, high), 0, sums);
+  }
+  return sums;
+}
+
 }  // namespace
 
 // Largest magnitude and sum of squares of the differences of two arrays, the second one clipped to limits, where
@@ -71,19 +88,19 @@ extern "C" __attribute__((visibility("default"))) int64_t nvc_float_errors(int64
                                                                            const uint8_t* is_counted, double low,
                                                                            double high, double* results) {
   const auto least = static_cast<float>(low), most = static_cast<float>(high);
-  Sums sums = {};
-  if (is_counted == nullptr) {
-    AddAll(n, original, decoded, least, most, sums);
-  } else {
-    AddCounted(n, original, decoded, is_counted, least, most, sums);
-  }
-  for (int64_t i = n - n % kLanes; i < n; ++i) {
-    if (is_counted == nullptr || is_counted[i]) Add(original[i], Clip(decoded[i], least, most), 0, sums);
-  }
+  const int64_t n_parts = (n + kValuesOfPart - 1) / kValuesOfPart;
+  std::vector<Sums> of_parts(n_parts);
+  nvc::ForEachInParts(n_parts, 1, [&](int64_t part) {
+    const int64_t first = part * kValuesOfPart, count = std::min(kValuesOfPart, n - first);
+    const uint8_t* own_counted = is_counted == nullptr ? nullptr : is_counted + first;
+    of_parts[part] = SumPart(count, original + first, decoded + first, own_counted, least, most);
+  });
   double largest = 0, total = 0;
-  for (int k = 0; k < kLanes; ++k) {
-    largest = std::max(largest, sums.largest[k]);
-    total += sums.total[k];
+  for (const Sums& sums : of_parts) {
+    for (int k = 0; k < kLanes; ++k) {
+      largest = std::max(largest, sums.largest[k]);
+      total += sums.total[k];
+    }
   }
   // The root of a rounded square is the number itself.
   results[0] = std::sqrt(largest);

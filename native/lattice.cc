@@ -247,7 +247,8 @@ template <typename Source>
 void QuantizePhase(Level& level, int phase, Source source, const Marks& marks, const Items& items, int64_t place,
                    AnyMagnitudes& any) {
   const Triple parity = kParities[phase];
-  const int64_t n = level.Valid(parity).x;
+  const Shape inside = level.Valid(parity);
+  const int64_t n = inside.x;
   level.QuantizePhase(
       phase,
       [&](int64_t z, int64_t y, int32_t* wanted, uint8_t* counted) {
@@ -255,11 +256,14 @@ void QuantizePhase(Level& level, int phase, Source source, const Marks& marks, c
         return marks.Mark(level.number(), parity, z, y, n, counted);
       },
       [&](int64_t z, int64_t y, const int32_t* codes, const uint16_t* contexts, const uint8_t* magnitudes) {
+        // In whole blocks, but for what another thread may have written behind the cells.
+        const int64_t own = place + (z * inside.y + y) * n;
+        const int64_t end = place + (z / kCell + 1) * kCell * inside.y * n;
         for (int64_t x = 0; x < n; x += kBlock) {
-          std::copy_n(codes + x, kBlock, items.values + place + x);
-          std::copy_n(contexts + x, kBlock, items.contexts + place + x);
+          const int64_t n_copied = std::min<int64_t>(end - own - x, kBlock);
+          std::copy_n(codes + x, n_copied, items.values + own + x);
+          std::copy_n(contexts + x, n_copied, items.contexts + own + x);
         }
-        place += n;
         AddBits(n, magnitudes, any.Row(z, y));
       });
 }

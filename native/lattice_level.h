@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "idle_cores.h"
 #include "lattice_geometry.h"
 #include "rans.h"
 #include "targets.h"
@@ -35,6 +36,13 @@ constexpr int kContextsPerClass = kActivities * kMagnitudes;
 constexpr int kContextsPerGroup = 3 * kContextsPerClass;
 constexpr int kFirstFlagContext = kLevelGroups * kContextsPerGroup;
 constexpr int kContexts = kFirstFlagContext + kLevelGroups * kRanges;
+
+// Calls fill(z) for planes from 0 to n, on idle cores as well, where there are enough of them.
+template <typename Fill>
+void ForPlanesInParts(int64_t n, Fill fill) {
+  constexpr int64_t kPlanesOfPart = 16;
+  ForEachInParts(n, kPlanesOfPart, fill);
+}
 
 // Most points that are predicted at once. They are read and written in whole blocks: behind them there is room.
 constexpr int kBlock = 16;
@@ -86,14 +94,15 @@ class Layout {
       for (int64_t index = n; index < n + kHalo && has_end; ++index) fill(index);
     };
     const int64_t second_last = mirror(shape_.x + 1, shape_.x), second = mirror(-2, shape_.x);
-    for (int64_t z = 0; z < needed.z; ++z) {
+    const auto fill_plane = [&](int64_t z) {
       T* row = points + Row(phase, z, 0);
       for (int64_t y = 0; y < needed.y; ++y, row += pitch_) {
         row[-2] = row[second], row[-1] = row[0];
         if (has_ends[2]) row[shape_.x] = row[shape_.x - 1], row[shape_.x + 1] = row[second_last];
       }
       for_halo(shape_.y, has_ends[1], [&](int64_t y) { copy_row(z, mirror(y, shape_.y), z, y); });
-    }
+    };
+    ForPlanesInParts(needed.z, fill_plane);
     for_halo(shape_.z, has_ends[0], [&](int64_t z) {
       for (int64_t y = -kHalo; y < needed.y + kHalo; ++y) copy_row(mirror(z, shape_.z), y, z, y);
     });
@@ -446,20 +455,20 @@ class Level {
   template <typename Row>
   void TakeEvenPoints(Row row) {
     const Shape even = Valid({0, 0, 0});
-    for (int64_t z = 0; z < even.z; ++z) {
+    ForPlanesInParts(even.z, [&](int64_t z) {
       for (int64_t y = 0; y < even.y; ++y) TakeEven(even.x, row(2 * z, 2 * y), Values(0, z, y));
-    }
+    });
   }
 
   // Joins the phases to the values of the level, as many along each axis as in `wanted`; `row` as above.
   template <typename Row>
   void Join(const Shape& wanted, Row row) {
-    for (int64_t z = 0; z < wanted.z; ++z) {
+    ForPlanesInParts(wanted.z, [&](int64_t z) {
       for (int64_t y = 0; y < wanted.y; ++y) {
         const int phase = PhaseNumber({static_cast<int>(z & 1), static_cast<int>(y & 1), 0});
         Interleave(CeilDivide(wanted.x, 2), Values(phase, z / 2, y / 2), Values(phase + 1, z / 2, y / 2), row(z, y));
       }
-    }
+    });
   }
 
   // Begins, with the even points known.
@@ -471,33 +480,33 @@ class Level {
   void PredictPhase(int number, Code code) {
     const PhaseTask task = MakeTask(number);
     const auto predict = FormsOf(number).predict;
-    ForPlanes(number, [&](int64_t z, const PhasePoints& points) {
+    ForPlanes(number, [&](int64_t z, const PhasePoints& points, Plane&) {
       predict(task, points);
       ForRows(number, [&](int64_t y, int64_t place) { code(z, y, points.contexts + place); });
     });
   }
 
-  // Quantises a phase. `want` gets z and y of each row in the volume, and places for its values and for 255 where these
-  // count, of which it sets `n` each. It tells whether the latter are needed. `take` gets z, y, and the row's codes, contexts
-  // and magnitudes, behind which there is room for a block.
+  // Quantises a phase, planes of different cells at the same time. `want` gets z and y of each row in the volume, and places
+  // for its values and for 255 where these count, of which it sets `n` each. It tells whether the latter are needed. `take`
+  // gets z, y, and the row's codes, contexts and magnitudes, behind which there is room for a block.
   template <typename Want, typename Take>
   void QuantizePhase(int number, Want want, Take take) {
     const PhaseTask task = MakeTask(number);
     const auto quantize = FormsOf(number).quantize;
     const Shape& inside = Valid(kParities[number]);
     const Shape& needed = Needed(PhaseNumber(kParities[number]));
-    ForPlanes(number, [&](int64_t z, const PhasePoints& points) {
+    ForPlanesOfCells(number, [&](int64_t z, const PhasePoints& points, Plane& plane) {
       const int64_t n_rows = z < inside.z ? inside.y : 0;
       bool all_count = n_rows == needed.y && inside.x == needed.x;
-      if (!all_count) std::fill_n(counted_.begin(), points.n, uint8_t{0});
+      if (!all_count) std::fill_n(plane.counted.begin(), points.n, uint8_t{0});
       for (int64_t y = 0; y < n_rows; ++y) {
         const int64_t place = y * layout_.pitch();
-        all_count = want(z, y, &wanted_[place], &counted_[place]) && all_count;
+        all_count = want(z, y, &plane.wanted[place], &plane.counted[place]) && all_count;
       }
-      quantize(task, points, {wanted_.data(), all_count ? nullptr : counted_.data(), codes_.data()});
+      quantize(task, points, {plane.wanted.data(), all_count ? nullptr : plane.counted.data(), plane.codes.data()});
       for (int64_t y = 0; y < n_rows; ++y) {
         const int64_t place = y * layout_.pitch();
-        take(z, y, &codes_[place], points.contexts + place, points.magnitudes + place);
+        take(z, y, &plane.codes[place], points.contexts + place, points.magnitudes + place);
       }
     });
     FinishPhase(number);
@@ -506,7 +515,7 @@ class Level {
   // Ends a phase, after all rows have been gone through once more: `finish` gets z, y, values and magnitudes of each.
   template <typename Finish>
   void FinishPhase(int number, Finish finish) {
-    ForPlanes(number, [&](int64_t z, const PhasePoints& points) {
+    ForPlanes(number, [&](int64_t z, const PhasePoints& points, Plane&) {
       ForRows(number, [&](int64_t y, int64_t place) { finish(z, y, points.values + place, points.magnitudes + place); });
     });
     FinishPhase(number);
@@ -525,19 +534,49 @@ class Level {
     return most;
   }
 
-  // Goes through the planes of a phase that are needed: their points from the first row on to the last.
+  // Numbers of the points of a plane, one row behind the other as in the phase.
+  struct Plane {
+    explicit Plane(size_t room) : contexts(room), wanted(room), codes(room), counted(room) {}
+
+    std::vector<uint16_t> contexts;
+    std::vector<int32_t> wanted, codes;
+    std::vector<uint8_t> counted;
+  };
+
+  // Points of a plane from the first row to the last that is needed.
+  int64_t PointsOfPlane(const Shape& needed) const {
+    return needed.y > 0 ? (needed.y - 1) * layout_.pitch() + needed.x : 0;
+  }
+
+  // Goes through planes of a phase.
   template <typename Function>
-  void ForPlanes(int number, Function function) {
+  void ForPlanes(int number, int64_t first, int64_t end, Plane& plane, Function function) {
     const int phase = PhaseNumber(kParities[number]);
-    const Shape& needed = Needed(phase);
-    const int64_t n = needed.y > 0 ? (needed.y - 1) * layout_.pitch() + needed.x : 0;
-    const size_t room = n + kBlock;
-    if (contexts_.size() < room) contexts_.resize(room), wanted_.resize(room), counted_.resize(room), codes_.resize(room);
-    for (int64_t z = 0; z < needed.z; ++z) {
+    const int64_t n = PointsOfPlane(Needed(phase));
+    for (int64_t z = first; z < end; ++z) {
       const int64_t place = layout_.Row(phase, z, 0);
-      function(z, PhasePoints{n, values_.get() + place, magnitudes_.get() + place, contexts_.data()});
+      function(z, PhasePoints{n, values_.get() + place, magnitudes_.get() + place, plane.contexts.data()}, plane);
     }
   }
+
+  // Goes through the planes of a phase that are needed.
+  template <typename Function>
+  void ForPlanes(int number, Function function) {
+    const Shape& needed = Needed(PhaseNumber(kParities[number]));
+    Plane plane(PointsOfPlane(needed) + kBlock);
+    ForPlanes(number, 0, needed.z, plane, function);
+  }
+
+  // The same, those of different cells at the same time.
+  template <typename Function>
+  void ForPlanesOfCells(int number, Function function) {
+    const Shape& needed = Needed(PhaseNumber(kParities[number]));
+    ForParts(needed.z, kCell, [&](Parts& parts) {
+      Plane plane(PointsOfPlane(needed) + kBlock);
+      for (int64_t first, end; parts.Take(first, end);) ForPlanes(number, first, end, plane, function);
+    });
+  }
+
   // Goes through the rows of a plane: y, and where it begins.
   template <typename Function>
   void ForRows(int number, Function function) {
@@ -583,10 +622,6 @@ class Level {
   std::unique_ptr<int32_t[]> values_;
   std::unique_ptr<uint8_t[]> magnitudes_;
   std::vector<int32_t> low_, high_;  // of a row of cells
-  // Of a plane, one row behind the other as in the phase.
-  std::vector<uint16_t> contexts_;
-  std::vector<int32_t> wanted_, codes_;
-  std::vector<uint8_t> counted_;
 };
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "buffers.h"
+#include "idle_cores.h"
 #include "lattice_geometry.h"
 #include "lattice_values.h"
 #include "narrow_vectors.h"
@@ -568,34 +569,64 @@ struct Findings {
   int32_t *rows, *n_samples, *costs, *histograms, *squared_errors;
 };
 
+constexpr int64_t kCells = kActivities * kCostClasses;  // of a histogram
+
+// Histograms and squares of errors of a row of the finest level, by weights of either kind.
+struct FinestCounts {
+  int32_t histograms[2][kCells] = {};
+  int32_t squared_errors[2] = {};
+};
+
+// Room for a row.
+struct RowScratch {
+  Row row;
+  Equations equations;
+  FinestCounts not_used;
+};
+
+template <typename Values>
+void FindRow(const Volume<Values>& volume, int index, const int32_t* default_rows, RowScratch& scratch,
+             const Findings& findings, FinestCounts& counts) {
+  Row& row = scratch.row;
+  const int level = index / kPhases, number = index % kPhases;
+  const Groups& groups = kKnownGroups[number];
+  const auto n_groups = static_cast<int>(groups.size());
+  int32_t* fitted = findings.rows + index * kGroups;
+  const int32_t* usual = default_rows + index * kGroups;
+  int n_before = number * kSamplesPerRow[level];
+  for (int before = 0; before < level; ++before) n_before += kPhases * kSamplesPerRow[before];
+  RowSampler<Values>(volume, level, number, groups, static_cast<uint32_t>(n_before)).Draw(row);
+  findings.n_samples[index] = row.n;
+  if (row.n < kLeastSamples * n_groups) {
+    std::copy_n(usual, kGroups, fitted);
+  } else {
+    float solution[kGroups];
+    FitRow(row, n_groups, volume.fraction_bits, scratch.equations, solution);
+    QuantizeWeights(groups, solution, fitted);
+  }
+  for (int option = 0; option < 2; ++option) {
+    const CountTask task = MakeCountTask(groups, option == 0 ? usual : fitted, volume.fraction_bits);
+    findings.costs[option * kRows + index] =
+        Count(task, row, level == 0 ? counts.histograms[option] : nullptr, counts.squared_errors[option]);
+  }
+}
+
 template <typename Values>
 void FindIn(const Volume<Values>& volume, const int32_t* default_rows, const Findings& findings) {
-  std::fill_n(findings.histograms, 2 * kActivities * kCostClasses, 0);
+  std::array<FinestCounts, kPhases> finest;
+  ForParts(kRows, 1, [&](Parts& parts) {
+    const std::unique_ptr<RowScratch> scratch(new RowScratch);  // not set
+    parts.ForEach([&](int64_t index) {
+      FinestCounts& counts = index < kPhases ? finest[index] : scratch->not_used;
+      FindRow(volume, static_cast<int>(index), default_rows, *scratch, findings, counts);
+    });
+  });
+  std::fill_n(findings.histograms, 2 * kCells, 0);
   std::fill_n(findings.squared_errors, 2, 0);
-  const auto row = std::make_unique<Row>();
-  const auto equations = std::make_unique<Equations>();
-  uint32_t first = 0;
-  for (int index = 0; index < kRows; ++index) {
-    const int level = index / kPhases, number = index % kPhases;
-    const Groups& groups = kKnownGroups[number];
-    const auto n_groups = static_cast<int>(groups.size());
-    int32_t* fitted = findings.rows + index * kGroups;
-    const int32_t* usual = default_rows + index * kGroups;
-    RowSampler<Values>(volume, level, number, groups, first).Draw(*row);
-    first += static_cast<uint32_t>(kSamplesPerRow[level]);
-    findings.n_samples[index] = row->n;
-    if (row->n < kLeastSamples * n_groups) {
-      std::copy_n(usual, kGroups, fitted);
-    } else {
-      float solution[kGroups];
-      FitRow(*row, n_groups, volume.fraction_bits, *equations, solution);
-      QuantizeWeights(groups, solution, fitted);
-    }
+  for (const FinestCounts& counts : finest) {
     for (int option = 0; option < 2; ++option) {
-      int32_t* histogram = findings.histograms + option * (kActivities * kCostClasses);
-      const CountTask task = MakeCountTask(groups, option == 0 ? usual : fitted, volume.fraction_bits);
-      findings.costs[option * kRows + index] =
-          Count(task, *row, level == 0 ? histogram : nullptr, findings.squared_errors[option]);
+      for (int64_t k = 0; k < kCells; ++k) findings.histograms[option * kCells + k] += counts.histograms[option][k];
+      findings.squared_errors[option] += counts.squared_errors[option];
     }
   }
 }

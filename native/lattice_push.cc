@@ -13,6 +13,8 @@ namespace nvc {
 namespace {
 
 constexpr int kMostContexts = 1 << 16;
+constexpr int64_t kGroupsOfPart = 8;
+constexpr int64_t kStepsAhead = 2;
 
 // Contexts and tables of a stream.
 struct Coding {
@@ -81,26 +83,37 @@ ffi::Error Push(S32 rows, U16 contexts, S32 values, S32 counts, S32 n_lanes_buff
   }
   const int64_t n_lanes = LanesOfStream(n_lanes_buffer, static_cast<int64_t>(group_words->element_count()));
   std::vector<GroupWriter> writers = OpenWriters(n_lanes, words);
-  int64_t end = n_items;
-  for (auto pass = static_cast<int64_t>(counts.element_count()) - 1; pass >= 0; --pass) {
-    const int64_t count = std::max(counts.typed_data()[pass], 0);
-    end -= count;
-    for (int64_t step = CeilDivide(count, n_lanes) - 1; step >= 0; --step) {
-      for (size_t group = writers.size(); group-- > 0;) {
-        auto& [states, stack] = writers[group];
-        const int64_t lane = static_cast<int64_t>(group) * kGroupLanes, item = step * n_lanes + lane;
-        const auto n = static_cast<int>(std::clamp<int64_t>(std::min(count - item, n_lanes - lane), 0, kGroupLanes));
-        const uint16_t* own_contexts = contexts.typed_data() + end + item;
-        const int32_t* own_values = values.typed_data() + end + item;
-        if (n == kGroupLanes && stack.top + kWordsPerStep <= stack.capacity) {
-          uint32_t own_rows[kGroupLanes];
-          for (int i = 0; i < kGroupLanes; ++i) own_rows[i] = coding.rows_of_contexts[own_contexts[i]];
-          if (PushStep(coding.encoding, own_rows, own_values, states, stack)) continue;
+  const auto push_step = [&](int64_t first_item, int64_t count, int64_t step, int64_t group) {
+    auto& [states, stack] = writers[group];
+    const int64_t lane = group * kGroupLanes, item = step * n_lanes + lane;
+    const auto n = static_cast<int>(std::clamp<int64_t>(std::min(count - item, n_lanes - lane), 0, kGroupLanes));
+    const uint16_t* own_contexts = contexts.typed_data() + first_item + item;
+    const int32_t* own_values = values.typed_data() + first_item + item;
+    if (item >= kStepsAhead * n_lanes) {  // the items of one step lie far from those of the next
+      const int64_t ahead = first_item + item - kStepsAhead * n_lanes;
+      __builtin_prefetch(contexts.typed_data() + ahead);
+      for (int i = 0; i < kGroupLanes; i += kNarrow) __builtin_prefetch(values.typed_data() + ahead + i);
+    }
+    if (n == kGroupLanes && stack.top + kWordsPerStep <= stack.capacity) {
+      uint32_t own_rows[kGroupLanes];
+      for (int i = 0; i < kGroupLanes; ++i) own_rows[i] = coding.rows_of_contexts[own_contexts[i]];
+      if (PushStep(coding.encoding, own_rows, own_values, states, stack)) return;
+    }
+    PushSlowly(coding, own_contexts, own_values, n, states, stack);
+  };
+  // Groups side by side take items that lie side by side.
+  ForParts(static_cast<int64_t>(writers.size()), kGroupsOfPart, [&](Parts& parts) {
+    for (int64_t first, end; parts.Take(first, end);) {
+      int64_t first_item = n_items;
+      for (auto pass = static_cast<int64_t>(counts.element_count()) - 1; pass >= 0; --pass) {
+        const int64_t count = std::max(counts.typed_data()[pass], 0);
+        first_item -= count;
+        for (int64_t step = CeilDivide(count, n_lanes) - 1; step >= 0; --step) {
+          for (int64_t group = first; group < end; ++group) push_step(first_item, count, step, group);
         }
-        PushSlowly(coding, own_contexts, own_values, n, states, stack);
       }
     }
-  }
+  });
   return JoinGroups(n_lanes, writers, words, group_words);
 }
 

@@ -19,10 +19,10 @@ struct Prices {
   float squared_step, coded, octave;
 };
 
-// Lines of voxels: columns of a matrix of `n_lines` columns.
+// Lines of voxels: columns of a matrix, whose rows are `stride` apart.
 struct Lines {
   const float* values;
-  int64_t n_lines;
+  int64_t n_lines, stride;
   float step;
   const bool* is_dc;      // For each 8 rows of coefficients, whether the first one is a frequency 0,
   const bool* are_means;  // which is DC in these lines, and does not count.
@@ -59,7 +59,7 @@ template <int Width>
   std::vector<Row<Width>> strip(axis.n), coefficients(axis.n);
   for (int64_t first = 0; first < lines.n_lines; first += Width) {
     const int64_t n_lanes = std::min<int64_t>(Width, lines.n_lines - first);
-    for (int64_t k = 0; k < axis.n; ++k) TakeLanes<Width>(lines.values + k * lines.n_lines + first, n_lanes, strip[k]);
+    for (int64_t k = 0; k < axis.n; ++k) TakeLanes<Width>(lines.values + k * lines.stride + first, n_lanes, strip[k]);
     AnalyzeStrip<Width>(axis, strip.data(), coefficients.data());
     Vector sum = {}, counts = {};
     for (int64_t lane = 0; lane < n_lanes; ++lane) counts[lane] = lines.are_means[first + lane] ? 0 : 1;

@@ -11,6 +11,7 @@
 
 #include "axis_transform.h"
 #include "buffers.h"
+#include "idle_cores.h"
 #include "targets.h"
 #include "transpose.h"
 
@@ -98,12 +99,12 @@ RowLayout InBlocks(int64_t nx) { return {kSide, nx / kSide * kBlock, kBlock}; }
 
 RowLayout InSlice(int64_t nx) { return {nx, kSide * nx, kSide}; }
 
-// Transforms the blocks of a volume along z, each with those above and below; `out` may be `in`.
+// Transforms rows of the blocks of a volume along z, each block with those above and below; `out` may be `in`.
 template <int Width, typename Transform>
-[[gnu::always_inline]] inline void AlongBlocks(const Axes& axes, const float* in, float* out, Strips<Width>& strips,
-                                               Transform transform) {
+[[gnu::always_inline]] inline void AlongBlocks(const Axes& axes, int64_t first_row, int64_t end_row, const float* in,
+                                               float* out, Strips<Width>& strips, Transform transform) {
   const auto place = [&](int64_t k) { return k / kSide * kSide * axes.slice() + k % kSide * kSide * kSide; };
-  for (int64_t y = 0; y < axes.y.n / kSide; ++y) {
+  for (int64_t y = first_row; y < end_row; ++y) {
     for (int64_t x = 0; x < axes.x.n / kSide; ++x) {
       const int64_t block = (y * (axes.row() / kSide) + x) * kBlock;
       for (int64_t first = block; first < block + kSide * kSide; first += Width) {
@@ -163,75 +164,133 @@ struct Slab {
       : row(axes.row() + 2 * kSide), slice(axes.sides[1] * row), voxels(new float[kSide * slice]) {}
 };
 
-// Coefficients of a volume. The products along y and x are where the blocks of the same slab of 8 slices will be.
+// Strips for the longest axis.
 template <int Width>
-[[gnu::always_inline]] inline void Analyze(const Axes& axes, const float* volume, float* blocks) {
-  const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, row = axes.row(), slice = axes.slice();
-  Strips<Width> strips(std::max({nz, ny, nx}));
+[[gnu::always_inline]] inline Strips<Width> StripsOf(const Axes& axes) {
+  return Strips<Width>(std::max({axes.z.n, axes.y.n, axes.x.n}));
+}
+
+// Products along y and x, of slabs of 8 slices: where the blocks of the same slab will be.
+template <int Width>
+[[gnu::always_inline]] inline void AnalyzeSlabs(const Axes& axes, const float* volume, float* blocks, Parts& slabs) {
+  const int64_t ny = axes.y.n, nx = axes.x.n, row = axes.row(), slice = axes.slice();
+  Strips<Width> strips = StripsOf<Width>(axes);
   const auto along = [](const Axis& axis) {
     return [&axis](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) { AnalyzeStrip<Width>(axis, in, out); };
   };
   Slab scratch(axes);
-  for (int64_t start = 0; start < nz; start += kSide) {
-    float* slab = blocks + start * slice;
-    for (int64_t z = 0; z < kSide; ++z) {
-      float* rows = &scratch.voxels[z * scratch.slice];
-      AlongColumns<Width>(ny, volume + (start + z) * slice, row, nx, rows, scratch.row, strips, along(axes.y));
-      AlongRows<Width>(nx, ny, rows, InSlice(scratch.row), slab + z * kSide * kSide, InBlocks(row), strips, along(axes.x));
+  for (int64_t first, end; slabs.Take(first, end);) {
+    for (int64_t start = kSide * first; start < kSide * end; start += kSide) {
+      float* slab = blocks + start * slice;
+      for (int64_t z = 0; z < kSide; ++z) {
+        float* rows = &scratch.voxels[z * scratch.slice];
+        AlongColumns<Width>(ny, volume + (start + z) * slice, row, nx, rows, scratch.row, strips, along(axes.y));
+        AlongRows<Width>(nx, ny, rows, InSlice(scratch.row), slab + z * kSide * kSide, InBlocks(row), strips, along(axes.x));
+      }
+      ClearBlocks(axes, slab);
     }
-    ClearBlocks(axes, slab);
   }
-  AlongBlocks<Width>(axes, blocks, blocks, strips, along(axes.z));
-  std::fill(blocks + nz * slice, blocks + axes.sides[0] * slice, 0.0f);
 }
 
-// Volume of its coefficients. The products along z are where the slab of 8 slices of the same blocks will be.
+// Products along z, in place, of rows of blocks.
 template <int Width>
-[[gnu::always_inline]] inline void Synthesize(const Axes& axes, const Range& range, const float* blocks, float* volume) {
-  const int64_t nz = axes.z.n, ny = axes.y.n, nx = axes.x.n, row = axes.row(), slice = axes.slice();
-  Strips<Width> strips(std::max({nz, ny, nx}));
-  std::vector<uint8_t> used(strips.in.size() / kQuad);
-  const auto along = [&used](const Axis& axis) {
-    return [&](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) { SynthesizeStrip<Width>(axis, in, used.data(), out); };
+[[gnu::always_inline]] inline void AnalyzeRows(const Axes& axes, float* blocks, Parts& rows) {
+  Strips<Width> strips = StripsOf<Width>(axes);
+  const auto along = [&](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) {
+    AnalyzeStrip<Width>(axes.z, in, out);
   };
-  const auto along_last = [&](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) {
+  for (int64_t first, end; rows.Take(first, end);) AlongBlocks<Width>(axes, first, end, blocks, blocks, strips, along);
+}
+
+// Products along z of rows of blocks: where the slab of 8 slices of the same blocks will be.
+template <int Width>
+[[gnu::always_inline]] inline void SynthesizeRows(const Axes& axes, const float* blocks, float* volume, Parts& rows) {
+  Strips<Width> strips = StripsOf<Width>(axes);
+  std::vector<uint8_t> used(strips.in.size() / kQuad);
+  const auto along = [&](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) {
+    SynthesizeStrip<Width>(axes.z, in, used.data(), out);
+  };
+  for (int64_t first, end; rows.Take(first, end);) AlongBlocks<Width>(axes, first, end, blocks, volume, strips, along);
+}
+
+// Voxels of slabs of 8 slices, in place.
+template <int Width>
+[[gnu::always_inline]] inline void SynthesizeSlabs(const Axes& axes, const Range& range, float* volume, Parts& slabs) {
+  const int64_t ny = axes.y.n, nx = axes.x.n, row = axes.row(), slice = axes.slice();
+  Strips<Width> strips = StripsOf<Width>(axes);
+  std::vector<uint8_t> used(strips.in.size() / kQuad);
+  const auto along_rows = [&](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) {
+    SynthesizeStrip<Width>(axes.x, in, used.data(), out);
+  };
+  const auto along_columns = [&](Row<Width>* in, Row<Width>* out) __attribute__((always_inline)) {
     SynthesizeStrip<Width>(axes.y, in, used.data(), out);
     if (!range.is_used) return;
     for (int64_t k = 0; k < ny; ++k) range.MapVoxels(out[k].lanes);
   };
-  AlongBlocks<Width>(axes, blocks, volume, strips, along(axes.z));
   Slab scratch(axes);
-  for (int64_t start = 0; start < nz; start += kSide) {
-    float* slab = volume + start * slice;
-    for (int64_t z = 0; z < kSide; ++z) {
-      AlongRows<Width>(nx, ny, slab + z * kSide * kSide, InBlocks(row), &scratch.voxels[z * scratch.slice],
-                       InSlice(scratch.row), strips, along(axes.x));
-    }
-    for (int64_t z = 0; z < kSide; ++z) {
-      AlongColumns<Width>(ny, &scratch.voxels[z * scratch.slice], scratch.row, nx, slab + z * slice, row, strips,
-                          along_last);
+  for (int64_t first, end; slabs.Take(first, end);) {
+    for (int64_t start = kSide * first; start < kSide * end; start += kSide) {
+      float* slab = volume + start * slice;
+      for (int64_t z = 0; z < kSide; ++z) {
+        AlongRows<Width>(nx, ny, slab + z * kSide * kSide, InBlocks(row), &scratch.voxels[z * scratch.slice],
+                         InSlice(scratch.row), strips, along_rows);
+      }
+      for (int64_t z = 0; z < kSide; ++z) {
+        AlongColumns<Width>(ny, &scratch.voxels[z * scratch.slice], scratch.row, nx, slab + z * slice, row, strips,
+                            along_columns);
+      }
     }
   }
+}
+
+// What is compiled for several instruction sets.
+struct Loops {
+  void (*analyze_slabs)(const Axes&, const float*, float*, Parts&);
+  void (*analyze_rows)(const Axes&, float*, Parts&);
+  void (*synthesize_rows)(const Axes&, const float*, float*, Parts&);
+  void (*synthesize_slabs)(const Axes&, const Range&, float*, Parts&);
+};
+
+#define NVC_LOOPS(Name, TARGET, WIDTH)                                                                                 \
+  TARGET void AnalyzeSlabs##Name(const Axes& axes, const float* volume, float* blocks, Parts& slabs) {                 \
+    AnalyzeSlabs<WIDTH>(axes, volume, blocks, slabs);                                                                  \
+  }                                                                                                                    \
+  TARGET void AnalyzeRows##Name(const Axes& axes, float* blocks, Parts& rows) {                                        \
+    AnalyzeRows<WIDTH>(axes, blocks, rows);                                                                            \
+  }                                                                                                                    \
+  TARGET void SynthesizeRows##Name(const Axes& axes, const float* blocks, float* volume, Parts& rows) {                \
+    SynthesizeRows<WIDTH>(axes, blocks, volume, rows);                                                                 \
+  }                                                                                                                    \
+  TARGET void SynthesizeSlabs##Name(const Axes& axes, const Range& range, float* volume, Parts& slabs) {               \
+    SynthesizeSlabs<WIDTH>(axes, range, volume, slabs);                                                                \
+  }                                                                                                                    \
+  const Loops kLoops##Name = {AnalyzeSlabs##Name, AnalyzeRows##Name, SynthesizeRows##Name, SynthesizeSlabs##Name};
+NVC_LOOPS(Avx512, NVC_FOR_AVX512, 16)
+NVC_LOOPS(Avx2, NVC_FOR_AVX2, 8)
+NVC_LOOPS(Anywhere, , 8)
+#undef NVC_LOOPS
+
+const Loops& ProcessorLoops() {
+  static const Loops& loops = *PickForm(&kLoopsAvx512, &kLoopsAvx2, &kLoopsAnywhere);
+  return loops;
+}
+
+// Coefficients of a volume.
+void Analyze(const Axes& axes, const float* volume, float* blocks) {
+  const Loops& loops = ProcessorLoops();
+  ForParts(axes.z.n / kSide, 1, [&](Parts& slabs) { loops.analyze_slabs(axes, volume, blocks, slabs); });
+  ForParts(axes.y.n / kSide, 1, [&](Parts& rows) { loops.analyze_rows(axes, blocks, rows); });
+  std::fill(blocks + axes.z.n * axes.slice(), blocks + axes.sides[0] * axes.slice(), 0.0f);
+}
+
+// Volume of its coefficients.
+void Synthesize(const Axes& axes, const Range& range, const float* blocks, float* volume) {
+  const Loops& loops = ProcessorLoops();
+  ForParts(axes.y.n / kSide, 1, [&](Parts& rows) { loops.synthesize_rows(axes, blocks, volume, rows); });
+  ForParts(axes.z.n / kSide, 1, [&](Parts& slabs) { loops.synthesize_slabs(axes, range, volume, slabs); });
   float unused = 0;
   if (range.is_used) range.MapVoxels(unused);
   SetUnused(axes, unused, volume);
-}
-
-using AnalyzeForm = void (*)(const Axes&, const float*, float*);
-using SynthesizeForm = void (*)(const Axes&, const Range&, const float*, float*);
-
-NVC_FOR_AVX512 void AnalyzeBy16(const Axes& axes, const float* in, float* out) { Analyze<16>(axes, in, out); }
-NVC_FOR_AVX2 void AnalyzeBy8(const Axes& axes, const float* in, float* out) { Analyze<8>(axes, in, out); }
-void AnalyzeAnywhere(const Axes& axes, const float* in, float* out) { Analyze<8>(axes, in, out); }
-
-NVC_FOR_AVX512 void SynthesizeBy16(const Axes& axes, const Range& range, const float* in, float* out) {
-  Synthesize<16>(axes, range, in, out);
-}
-NVC_FOR_AVX2 void SynthesizeBy8(const Axes& axes, const Range& range, const float* in, float* out) {
-  Synthesize<8>(axes, range, in, out);
-}
-void SynthesizeAnywhere(const Axes& axes, const Range& range, const float* in, float* out) {
-  Synthesize<8>(axes, range, in, out);
 }
 
 // Runs a transform of the axes that `make` makes, of an axis and its factors, if these suit the volume.
@@ -252,11 +311,10 @@ ffi::Error Run(Transform transform, Make make, const F32& in, const F32 (&border
 
 ffi::Error AnalyzeVolume(F32 volume, F32 scale, F32 z_borders, F32 z, F32 y_borders, F32 y, F32 x_borders, F32 x,
                          Out<F32> blocks) {
-  static const AnalyzeForm form = PickForm(AnalyzeBy16, AnalyzeBy8, AnalyzeAnywhere);
   if (scale.element_count() != 1) return ffi::Error::InvalidArgument("there is not one scale");
   std::vector<float> scaled(x.typed_data(), x.typed_data() + x.element_count());
   for (float& entry : scaled) entry *= *scale.typed_data();
-  const auto transform = [&](const Axes& axes) { form(axes, volume.typed_data(), blocks->typed_data()); };
+  const auto transform = [&](const Axes& axes) { Analyze(axes, volume.typed_data(), blocks->typed_data()); };
   const auto make = [&](int axis, int64_t side, const float* borders, const float* matrix) {
     return AnalysisOf(side, borders, axis == 2 ? scaled.data() : matrix);
   };
@@ -265,12 +323,11 @@ ffi::Error AnalyzeVolume(F32 volume, F32 scale, F32 z_borders, F32 z, F32 y_bord
 
 ffi::Error SynthesizeVolume(F32 blocks, F32 minimum, F32 maximum, F32 z_borders, F32 z, F32 y_borders, F32 y,
                             F32 x_borders, F32 x, bool to_range, Out<F32> volume) {
-  static const SynthesizeForm form = PickForm(SynthesizeBy16, SynthesizeBy8, SynthesizeAnywhere);
   if (minimum.element_count() != 1 || maximum.element_count() != 1) {
     return ffi::Error::InvalidArgument("a range has not two limits");
   }
   const Range range{to_range, *minimum.typed_data(), *maximum.typed_data()};
-  const auto transform = [&](const Axes& axes) { form(axes, range, blocks.typed_data(), volume->typed_data()); };
+  const auto transform = [&](const Axes& axes) { Synthesize(axes, range, blocks.typed_data(), volume->typed_data()); };
   const auto make = [](int, int64_t side, const float* borders, const float* matrix) {
     return SynthesisOf(side, borders, matrix);
   };

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "axis_transform.h"
+#include "idle_cores.h"
 #include "systematic_sampling.h"
 
 namespace nvc {
@@ -65,23 +66,24 @@ struct BlockRow {
 }
 
 Blocks LookAtBlocks(const Volume& volume, void (*look_at_rows)(const Volume&, int64_t, int64_t, BlockRow&)) {
-  Blocks blocks;
-  BlockRow row{std::vector<int32_t>(volume.sides[2]), std::vector<float>(volume.sides[2])};
-  for (int64_t z = 0; z < volume.sides[0]; z += kSide) {
-    for (int64_t y = 0; y < volume.sides[1]; y += kSide) {
-      std::fill(row.activity.begin(), row.activity.end(), 0);
-      std::fill(row.sums.begin(), row.sums.end(), 0.0f);
-      look_at_rows(volume, z, y, row);
-      for (int64_t x = 0; x < volume.sides[2]; x += kSide) {
-        blocks.activity.push_back(0);
-        blocks.sums.push_back(0);
-        for (int64_t k = x; k < x + kSide; ++k) {
-          blocks.activity.back() += row.activity[k];
-          blocks.sums.back() += row.sums[k];
+  const int64_t sides[3] = {volume.sides[0] / kSide, volume.sides[1] / kSide, volume.sides[2] / kSide};
+  const int64_t n_blocks = sides[0] * sides[1] * sides[2];
+  Blocks blocks{std::vector<int32_t>(n_blocks), std::vector<float>(n_blocks)};
+  ForParts(sides[0], 1, [&](Parts& parts) {
+    BlockRow row{std::vector<int32_t>(volume.sides[2]), std::vector<float>(volume.sides[2])};
+    parts.ForEach([&](int64_t z) {
+      for (int64_t y = 0; y < sides[1]; ++y) {
+        std::fill(row.activity.begin(), row.activity.end(), 0);
+        std::fill(row.sums.begin(), row.sums.end(), 0.0f);
+        look_at_rows(volume, z * kSide, y * kSide, row);
+        for (int64_t x = 0; x < volume.sides[2]; ++x) {
+          const int64_t block = (z * sides[1] + y) * sides[2] + x / kSide;
+          blocks.activity[block] += row.activity[x];
+          blocks.sums[block] += row.sums[x];
         }
       }
-    }
-  }
+    });
+  });
   return blocks;
 }
 

@@ -16,6 +16,7 @@
 #include "axis_factors.h"
 #include "buffers.h"
 #include "dc_costs.h"
+#include "idle_cores.h"
 #include "line_costs.h"
 #include "shape_columns.h"
 #include "shape_lines.h"
@@ -57,6 +58,8 @@ NVC_LOOPS(Avx512, NVC_FOR_AVX512, 16)
 NVC_LOOPS(Avx2, NVC_FOR_AVX2, 8)
 NVC_LOOPS(Anywhere, , 8)
 #undef NVC_LOOPS
+
+constexpr int64_t kLinesOfPart = 128;  // a multiple of any width
 
 // Candidates for the transform of an axis.
 struct Candidates {
@@ -103,7 +106,12 @@ class Decision {
         MakeAxisShape(volume_.sides[axis], valid, length, filter, constants_, {false, false});
     const LineTransform& transform = line_transforms_.Get(shape);
     std::vector<float> costs(lines.n_lines);
-    loops_.sum_costs(transform.axis, lines.View(volume_.step, transform.is_dc), settings_.prices, costs.data());
+    ForParts(lines.n_lines, kLinesOfPart, [&](Parts& parts) {
+      for (int64_t first, end; parts.Take(first, end);) {
+        const Lines part = lines.View(first, end, volume_.step, transform.is_dc);
+        loops_.sum_costs(transform.axis, part, settings_.prices, &costs[first]);
+      }
+    });
     return costs;
   }
 

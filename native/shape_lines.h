@@ -17,12 +17,15 @@
 #include "axis_constants.h"
 #include "axis_factors.h"
 #include "axis_transform.h"
+#include "idle_cores.h"
 #include "line_costs.h"
 #include "shape_columns.h"
 #include "transpose.h"
 
 namespace nvc {
 namespace {
+
+constexpr int64_t kColumnsOfPart = 4;
 
 // Matrix of a small axis: entry (j, i) says how much voxel j adds to coefficient i.
 struct Tile {
@@ -143,11 +146,21 @@ struct LineArray {
   LineArray(int64_t lines, int64_t rows)
       : n_lines(lines), n_rows(rows), values(new float[lines * rows]), weights(lines), are_means(lines) {}
 
-  Lines View(float step, const std::vector<uint8_t>& is_dc) const {
-    return {values.get(), n_lines, step, reinterpret_cast<const bool*>(is_dc.data()),
-            reinterpret_cast<const bool*>(are_means.data())};
+  // Lines from the first to before `end`.
+  Lines View(int64_t first, int64_t end, float step, const std::vector<uint8_t>& is_dc) const {
+    return {values.get() + first, end - first, n_lines, step, reinterpret_cast<const bool*>(is_dc.data()),
+            reinterpret_cast<const bool*>(are_means.data()) + first};
   }
 };
+
+// Marks the lines of a column that are of means along both of its other axes.
+void MarkMeans(const TileTransform& first, const TileTransform& second, int64_t row, uint8_t* are_means) {
+  for (size_t i = 0; i < first.is_dc.size(); ++i) {
+    for (size_t j = 0; j < second.is_dc.size(); ++j) {
+      are_means[static_cast<int64_t>(i) * kSide * row + static_cast<int64_t>(j) * kSide] = first.is_dc[i] && second.is_dc[j];
+    }
+  }
+}
 
 LineArray TransformOtherAxes(const Volume& volume, const Columns& columns, const Padding& padding, const Shape& shape,
                              const AxisConstants& constants, AxisCache<TileTransform>& tiles,
@@ -158,27 +171,29 @@ LineArray TransformOtherAxes(const Volume& volume, const Columns& columns, const
   LineArray lines(n, used);
   const int64_t n_filled = static_cast<int64_t>(columns.corners.size()) * columns.sides[others[0]] * columns.sides[others[1]];
   if (n_filled < n) std::fill_n(lines.values.get(), n * used, 0.0f);
-  for (size_t c = 0; c < columns.corners.size(); ++c) {
-    const auto& corner = columns.corners[c];
-    ColumnVoxels column{volume.voxels, axis, used, {columns.sides[others[0]], columns.sides[others[1]]}};
+  struct Task {
+    ColumnVoxels column;
     const TileTransform* made[2];
+  };
+  std::vector<Task> tasks;
+  for (const auto& corner : columns.corners) {
+    Task task{{volume.voxels, axis, used, {columns.sides[others[0]], columns.sides[others[1]]}}, {}};
     for (int k = 0; k < 2; ++k) {
       const int other = others[k];
-      const auto valid = static_cast<int32_t>(std::min(volume.valid[other] - corner[other], column.sides[k]));
-      made[k] = &tiles.Get(MakeAxisShape(column.sides[k], valid, shape.lengths[other], shape.filters[other], constants,
-                                         {false, false}));
-      column.first += corner[other] * volume.stride(other);
+      const auto valid = static_cast<int32_t>(std::min(volume.valid[other] - corner[other], task.column.sides[k]));
+      task.made[k] = &tiles.Get(MakeAxisShape(task.column.sides[k], valid, shape.lengths[other], shape.filters[other],
+                                              constants, {false, false}));
+      task.column.first += corner[other] * volume.stride(other);
     }
-    const int64_t first = static_cast<int64_t>(c) * padding.sides[0] * padding.sides[1];
+    tasks.push_back(task);
+  }
+  ForEachInParts(static_cast<int64_t>(tasks.size()), kColumnsOfPart, [&](int64_t c) {
+    const auto& [column, made] = tasks[c];
+    const int64_t first = c * padding.sides[0] * padding.sides[1];
     transform(volume, column, made[0]->tile, made[1]->tile, &lines.values[first], n);
     std::fill_n(&lines.weights[first], padding.sides[0] * padding.sides[1], columns.weights[c]);
-    for (size_t i = 0; i < made[0]->is_dc.size(); ++i) {
-      for (size_t j = 0; j < made[1]->is_dc.size(); ++j) {
-        const int64_t place = static_cast<int64_t>(i) * kSide * padding.sides[1] + static_cast<int64_t>(j) * kSide;
-        lines.are_means[first + place] = made[0]->is_dc[i] && made[1]->is_dc[j];
-      }
-    }
-  }
+    MarkMeans(*made[0], *made[1], padding.sides[1], &lines.are_means[first]);
+  });
   return lines;
 }
 

@@ -279,7 +279,8 @@ ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
                       partial_types.typed_data(), coefficients.typed_data(), scan_counts.typed_data(),
                       n_blocks};
   const int64_t n_lanes = LanesOfStream(n_lanes_buffer, static_cast<int64_t>(group_words.element_count()));
-  Zero(points), Zero(first), Zero(classes), Zero(ends);
+  ZeroInParts(points);
+  Zero(first), Zero(classes), Zero(ends);
   for (int64_t i = 0; i < layout.n_inside; ++i) {
     if (order.typed_data()[i] < 0 || order.typed_data()[i] >= n_blocks) {
       return ffi::Error::InvalidArgument("an index of a block is not possible");
@@ -288,9 +289,10 @@ ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
 
   const Headers headers{classes->typed_data(), ends->typed_data(), first->typed_data()};
   std::vector<GroupReader> readers = OpenGroups(words, group_words, n_lanes);
-  for (size_t group = 0; group < readers.size(); ++group) {
+  const auto n_groups = static_cast<int64_t>(readers.size());
+  ForEachInParts(n_groups, 1, [&](int64_t group) {
     PopHeaders(model, layout, n_lanes, group, readers[group], headers);
-  }
+  });
   if (only_headers) return ffi::Error::Success();
 
   Queue queue(layout);
@@ -298,15 +300,15 @@ ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
   std::sort(inside.begin(), inside.end());
   for (int32_t block : inside) queue.Add(block, layout.Count(block, headers.ends[block]));
   if (queue.total == 0) return ffi::Error::Success();
-  SlotTokens slot_tokens(model.integers);
-  PositionsInScan in_scan(layout.coefficients);
-  ScanPositions scan_positions(in_scan);
-  RowsInScan rows_in_scan(model, layout);
-  Lookup lookup{model, layout, queue, scan_positions, headers.classes, rows_in_scan, slot_tokens};
   const auto pop = model.context_rows ? PopIntegers<true> : PopIntegers<false>;
-  for (size_t group = 0; group < readers.size(); ++group) {
-    pop(lookup, n_lanes, group, readers[group], points->typed_data());
-  }
+  ForParts(n_groups, 1, [&](Parts& parts) {
+    SlotTokens slot_tokens(model.integers);
+    PositionsInScan in_scan(layout.coefficients);
+    ScanPositions scan_positions(in_scan);
+    RowsInScan rows_in_scan(model, layout);
+    Lookup lookup{model, layout, queue, scan_positions, headers.classes, rows_in_scan, slot_tokens};
+    parts.ForEach([&](int64_t group) { pop(lookup, n_lanes, group, readers[group], points->typed_data()); });
+  });
   return ffi::Error::Success();
 }
 
@@ -342,64 +344,106 @@ struct Items {
   const Item& operator[](int64_t index) const { return items[index]; }
 };
 
-// Writes the items of a block, whose tables are those without contexts.
-void WriteItems(const int32_t* points, const uint32_t* rows, int count, bool has_states, Item* items) {
-  int state = 0;
+// Integers of points, and the magnitudes that contexts rest on.
+NVC_VECTORIZE
+void ToIntegers(const int32_t* points, int count, int32_t* integers, Magnitude* magnitudes) {
   for (int position = 0; position < count; ++position) {
-    const int32_t integer = ToInteger(points[position]);
-    const auto row = static_cast<uint16_t>(rows[position] >> (state & 1) * 16);
-    items[position] = {integer, row, static_cast<uint16_t>(state)};
-    if (has_states) state = NextState(state, integer);
-  }
-}
-
-// Exchanges the tables of a block's items by their contexts; `n_before` items are before these in a lane's run.
-void ExchangeTables(const ContextRows& context_rows, const ScanPosition* scan, const int32_t* points, int count,
-                    int64_t n_before, int64_t run, Item* items) {
-  const ContextRows::View rows = context_rows.view();
-  Magnitudes magnitudes = {};
-  int64_t next_lane = run - n_before;
-  for (int position = 0; position < count; ++position) {
-    if (position == next_lane) {
-      std::fill_n(magnitudes, position, Magnitude{0});
-      next_lane += run;
-    }
-    const uint32_t context = FindContext(scan[position], magnitudes);
-    items[position].row = static_cast<uint16_t>(rows.Find(context, items[position].row));
+    integers[position] = ToInteger(points[position]);
     magnitudes[position] = static_cast<Magnitude>(MagnitudeOf(points[position]));
   }
 }
+
+// A block in the order of its scan: its points, its scan, and the rows of its tables without contexts.
+struct ScannedBlock {
+  int count;
+  const int32_t* points;
+  const ScanPosition* scan;
+  const uint32_t* rows;
+};
+
+// Writes the items of a block, of which `n_before` are before in a lane's run.
+template <bool has_contexts>
+void WriteItems(const ScannedBlock& block, const ContextRows::View& context_rows, bool has_states, int64_t n_before,
+                int64_t run, Item* items) {
+  int32_t integers[kCoefficients];
+  Magnitudes magnitudes;
+  ToIntegers(block.points, block.count, integers, magnitudes);
+  magnitudes[kPositions] = 0;
+  const uint32_t used = has_states ? 1 : 0;
+  uint32_t lower = 0, upper = 0;  // bits of the state
+  for (int64_t first = 0, end = run - n_before; first < block.count; first = end, end += run) {
+    std::fill_n(magnitudes, first, Magnitude{0});  // of another lane
+    for (int64_t position = first; position < std::min<int64_t>(end, block.count); ++position) {
+      uint32_t row = block.rows[position] >> lower * 16 & 0xffff;
+      if (has_contexts) row = context_rows.Find(FindContext(block.scan[position], magnitudes), row);
+      items[position] = {integers[position], static_cast<uint16_t>(row), static_cast<uint16_t>(lower | upper << 1)};
+      const uint32_t next = (upper ^ static_cast<uint32_t>(integers[position])) & used;
+      upper = lower;
+      lower = next;
+    }
+  }
+}
+
+// Finds where blocks end.
+void FindEnds(const Layout& layout, const int32_t* points, const std::vector<int32_t>& blocks, std::vector<int32_t>& ends) {
+  ForParts(static_cast<int64_t>(blocks.size()), kBlocksOfPart, [&](Parts& parts) {
+    PositionsInScan in_scan(layout.coefficients);
+    parts.ForEach([&](int64_t k) {
+      const int32_t block = blocks[k];
+      const int32_t* own = points + int64_t{block} * kCoefficients;
+      ends[block] = (LastPosition(own, in_scan.of_type(layout.Type(block))) + kEndUnit) / kEndUnit;
+    });
+  });
+}
+
+// What finds the items of blocks; `run` items are those of a lane.
+class ItemWriter {
+ public:
+  ItemWriter(const Model& model, const Layout& layout, int64_t run)
+      : model_(model), layout_(layout), run_(run), rows_in_scan_(model, layout), in_scan_(layout.coefficients),
+        scan_positions_(in_scan_) {}
+
+  // Writes the items of a block, of which `n_before` are before.
+  void Write(int32_t block, int32_t block_class, int count, const int32_t* points, int64_t n_before, Item* items) {
+    const int type = layout_.Type(block);
+    int32_t own[kCoefficients];
+    TakeInScan(points + int64_t{block} * kCoefficients, layout_.Scan(block), count, own);
+    const ScannedBlock scanned{count, own, scan_positions_.of_type(type), rows_in_scan_.Get(block_class, type)};
+    const auto write = model_.context_rows ? WriteItems<true> : WriteItems<false>;
+    write(scanned, model_.context_rows.view(), model_.has_states, n_before % run_, run_, items);
+  }
+
+ private:
+  const Model& model_;
+  const Layout& layout_;
+  int64_t run_;
+  RowsInScan rows_in_scan_;
+  PositionsInScan in_scan_;
+  ScanPositions scan_positions_;
+};
 
 // Finds the items of all blocks and where blocks end.
 Items CollectItems(const Model& model, const Layout& layout, const int32_t* points, const int32_t* classes,
                    int64_t n_lanes, std::vector<int32_t>& ends) {
   std::vector<int32_t> inside(layout.order, layout.order + layout.n_inside);
   std::sort(inside.begin(), inside.end());
-  PositionsInScan in_scan(layout.coefficients);
+  FindEnds(layout, points, inside, ends);
+  std::vector<int64_t> starts(inside.size());
   int64_t total = 0;
-  for (const int32_t block : inside) {
-    const int32_t* own = points + int64_t{block} * kCoefficients;
-    ends[block] = (LastPosition(own, in_scan.of_type(layout.Type(block))) + kEndUnit) / kEndUnit;
-    total += layout.Count(block, ends[block]);
+  for (size_t k = 0; k < inside.size(); ++k) {
+    starts[k] = total;
+    total += layout.Count(inside[k], ends[inside[k]]);
   }
   Items items{std::unique_ptr<Item[]>(new Item[total]), total};
-  RowsInScan rows_in_scan(model, layout);
-  ScanPositions scan_positions(in_scan);
   const int64_t run = CeilDivide(total, n_lanes);
-  Item* next = items.items.get();
-  for (const int32_t block : inside) {
-    const int count = layout.Count(block, ends[block]);
-    if (count == 0) continue;
-    int32_t own[kCoefficients];
-    TakeInScan(points + int64_t{block} * kCoefficients, layout.Scan(block), count, own);
-    const int type = layout.Type(block);
-    WriteItems(own, rows_in_scan.Get(classes[block], type), count, model.has_states, next);
-    if (model.context_rows) {
-      const int64_t n_before = (next - items.items.get()) % run;
-      ExchangeTables(model.context_rows, scan_positions.of_type(type), own, count, n_before, run, next);
-    }
-    next += count;
-  }
+  ForParts(static_cast<int64_t>(inside.size()), kBlocksOfPart, [&](Parts& parts) {
+    ItemWriter writer(model, layout, run);
+    parts.ForEach([&](int64_t k) {
+      const int32_t block = inside[k];
+      const int count = layout.Count(block, ends[block]);
+      if (count > 0) writer.Write(block, classes[block], count, points, starts[k], &items.items[starts[k]]);
+    });
+  });
   return items;
 }
 

@@ -10,6 +10,7 @@
 
 #include "buffers.h"
 #include "fixed_point.h"
+#include "idle_cores.h"
 #include "scan.h"
 #include "transpose.h"
 #include "vectorize.h"
@@ -215,60 +216,100 @@ void TraceBack(Batch& batch) {
   }
 }
 
-ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 coefficients, S32 tables,
-                    S32 rates, S32 end_costs, int32_t error_weight, Out<S32> points) {
-  const auto n = static_cast<int32_t>(Rows(values));
-  const auto n_classes = static_cast<int32_t>(Rows(tables));
-  const auto last_end = static_cast<int32_t>(end_costs.element_count()) - 1;
-  RatesOfClasses rates_of_classes(tables, rates, coefficients.typed_data());
-  const auto count_of = [&](int32_t block) { return std::clamp(counts.typed_data()[block], 0, kPositions); };
-  // Blocks of like lengths together.
-  std::vector<int32_t> starts(kPositions + 2), order(n);
-  for (int32_t block = 0; block < n; ++block) ++starts[count_of(block) + 1];
-  std::partial_sum(starts.begin(), starts.end(), starts.begin());
-  const int32_t first = starts[1];
-  for (int32_t block = 0; block < n; ++block) order[starts[count_of(block)]++] = block;
-  const auto points_of = [&](int32_t block) { return points->typed_data() + int64_t{block} * kCoefficients; };
-  for (int32_t place = 0; place < first; ++place) std::fill_n(points_of(order[place]), kCoefficients, 0);
+// Blocks, and what their points are found by.
+struct Blocks {
+  const float* values;
+  const int32_t *classes, *partial_types, *counts;
+  const int32_t* coefficients;  // (8, 511), scans
+  const S32 &tables, &rates, &end_costs;
+  int32_t error_weight;
 
-  const std::unique_ptr<Batch> batch(new Batch);  // whose arrays take long to clear
-  const std::unique_ptr<BlockRows> values_of_blocks(new BlockRows), points_of_blocks(new BlockRows);
-  const std::unique_ptr<BlockRows> rates_of_blocks[2]{std::unique_ptr<BlockRows>(new BlockRows),
-                                                      std::unique_ptr<BlockRows>(new BlockRows)};
-  for (int32_t start = first; start < n; start += kWidth) {
+  int Count(int32_t block) const { return std::clamp(counts[block], 0, kPositions); }
+};
+
+// Finds the points of blocks, some at a time.
+class Quantizer {
+ public:
+  explicit Quantizer(const Blocks& blocks)
+      : blocks_(blocks), rates_of_classes_(blocks.tables, blocks.rates, blocks.coefficients), batch_(new Batch) {
+    for (auto* rows : {&values_, &points_, &rates_[0], &rates_[1]}) rows->reset(new BlockRows);
+  }
+
+  // Finds the points of up to kWidth blocks, the longest of which is the last.
+  void Quantize(const int32_t* blocks, int32_t width, int32_t* points) {
     const int32_t* scans[kWidth];
-    const int32_t width = std::min(kWidth, n - start);
-    batch->n_positions = static_cast<int>(CeilDivide(count_of(order[start + width - 1]), kEndUnit)) * kEndUnit;
-    for (int32_t i = 0; i < kWidth; ++i) {
-      const int32_t block = order[start + std::min(i, width - 1)];
-      const int32_t type = partial_types.typed_data()[block] & (kTypes - 1);
-      const int32_t block_class = std::clamp(classes.typed_data()[block], 0, n_classes - 1);
-      scans[i] = coefficients.typed_data() + type * kPositions;
-      batch->counts[i] = count_of(block);
-      for (int end = 0; end <= batch->n_positions / kEndUnit; ++end) {
-        batch->end_costs[end][i] = end_costs.typed_data()[std::min(block_class * kEnds + end, last_end)];
-      }
-      int32_t fixed[kCoefficients];
-      ToFixed(values.typed_data() + int64_t{block} * kCoefficients, fixed);
-      TakeInScan(fixed, scans[i], batch->n_positions, values_of_blocks->of_block[i]);
-      for (int quantizer = 0; quantizer < 2; ++quantizer) {
-        int32_t* taken = rates_of_blocks[quantizer]->of_block[i];
-        rates_of_classes.Take(block_class, quantizer, type == 0, scans[i], batch->n_positions, taken);
-      }
-    }
-    Interleave(*values_of_blocks, batch->n_positions, batch->values);
-    for (int q = 0; q < 2; ++q) Interleave(*rates_of_blocks[q], batch->n_positions, batch->rates[q]);
-    SearchForwards(*batch, error_weight);
-    TraceBack(*batch);
-    Separate(batch->points, batch->n_positions, *points_of_blocks);
+    batch_->n_positions = static_cast<int>(CeilDivide(blocks_.Count(blocks[width - 1]), kEndUnit)) * kEndUnit;
+    for (int32_t i = 0; i < kWidth; ++i) scans[i] = Take(blocks[std::min(i, width - 1)], i);
+    Interleave(*values_, batch_->n_positions, batch_->values);
+    for (int q = 0; q < 2; ++q) Interleave(*rates_[q], batch_->n_positions, batch_->rates[q]);
+    SearchForwards(*batch_, blocks_.error_weight);
+    TraceBack(*batch_);
+    Separate(batch_->points, batch_->n_positions, *points_);
     for (int32_t i = 0; i < width; ++i) {
-      int32_t* out = points_of(order[start + i]);
+      const int count = batch_->counts[i];
+      const int32_t *scan = scans[i], *own = points_->of_block[i];
+      int32_t* out = points + int64_t{blocks[i]} * kCoefficients;
       std::fill_n(out, kCoefficients, 0);
-      for (int position = 0; position < batch->counts[i]; ++position) {
-        out[scans[i][position] & (kCoefficients - 1)] = points_of_blocks->of_block[i][position];
-      }
+      for (int position = 0; position < count; ++position) out[scan[position] & (kCoefficients - 1)] = own[position];
     }
   }
+
+ private:
+  // Takes a block to a place of the vectors; returns its scan.
+  const int32_t* Take(int32_t block, int32_t place) {
+    const int32_t type = blocks_.partial_types[block] & (kTypes - 1);
+    const int32_t n_classes = static_cast<int32_t>(Rows(blocks_.tables));
+    const int32_t last_end = static_cast<int32_t>(blocks_.end_costs.element_count()) - 1;
+    const int32_t block_class = std::clamp(blocks_.classes[block], 0, n_classes - 1);
+    const int32_t* scan = blocks_.coefficients + type * kPositions;
+    batch_->counts[place] = blocks_.Count(block);
+    for (int end = 0; end <= batch_->n_positions / kEndUnit; ++end) {
+      batch_->end_costs[end][place] = blocks_.end_costs.typed_data()[std::min(block_class * kEnds + end, last_end)];
+    }
+    int32_t fixed[kCoefficients];
+    ToFixed(blocks_.values + int64_t{block} * kCoefficients, fixed);
+    TakeInScan(fixed, scan, batch_->n_positions, values_->of_block[place]);
+    for (int quantizer = 0; quantizer < 2; ++quantizer) {
+      int32_t* taken = rates_[quantizer]->of_block[place];
+      rates_of_classes_.Take(block_class, quantizer, type == 0, scan, batch_->n_positions, taken);
+    }
+    return scan;
+  }
+
+  const Blocks& blocks_;
+  RatesOfClasses rates_of_classes_;
+  const std::unique_ptr<Batch> batch_;  // whose arrays take long to clear
+  std::unique_ptr<BlockRows> values_, points_, rates_[2];
+};
+
+// The blocks in the order of their numbers of integers; `n_empty` of them have none.
+std::vector<int32_t> OrderByCount(const Blocks& blocks, int32_t n, int32_t& n_empty) {
+  std::vector<int32_t> starts(kPositions + 2), order(n);
+  for (int32_t block = 0; block < n; ++block) ++starts[blocks.Count(block) + 1];
+  std::partial_sum(starts.begin(), starts.end(), starts.begin());
+  n_empty = starts[1];
+  for (int32_t block = 0; block < n; ++block) order[starts[blocks.Count(block)]++] = block;
+  return order;
+}
+
+ffi::Error Quantize(F32 values, S32 classes, S32 partial_types, S32 counts, S32 coefficients, S32 tables,
+                    S32 rates, S32 end_costs, int32_t error_weight, Out<S32> points) {
+  const Blocks blocks{values.typed_data(), classes.typed_data(), partial_types.typed_data(), counts.typed_data(),
+                      coefficients.typed_data(), tables, rates, end_costs, error_weight};
+  const auto n = static_cast<int32_t>(Rows(values));
+  int32_t n_empty;
+  const std::vector<int32_t> order = OrderByCount(blocks, n, n_empty);
+  int32_t* out = points->typed_data();
+  ForEachInParts(n_empty, kBlocksOfPart, [&](int64_t place) {
+    std::fill_n(out + int64_t{order[place]} * kCoefficients, kCoefficients, 0);
+  });
+  ForParts(CeilDivide(n - n_empty, kWidth), kBlocksOfPart / kWidth, [&](Parts& parts) {
+    Quantizer quantizer(blocks);
+    parts.ForEach([&](int64_t batch) {
+      const auto start = static_cast<int32_t>(n_empty + batch * kWidth);
+      quantizer.Quantize(&order[start], std::min(kWidth, n - start), out);
+    });
+  });
   return ffi::Error::Success();
 }
 

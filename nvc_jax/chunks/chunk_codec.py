@@ -27,6 +27,7 @@ from nvc_jax.core.chunk_interfaces import ChunkDecoder, ChunkTarget, ValueRange
 from nvc_jax.core.device_batches import batch_size_in_use, pad_to_batch
 from nvc_jax.core.dtypes import ignoring_nan
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.native.idle_cores import keeping_core
 
 
 class MeasuredChunk(NamedTuple):
@@ -101,11 +102,13 @@ class ChunkCodec(ChunkDecoder):
         """
         return self.encode_prepared(self.prepare(values), target, boundaries)
 
+    @keeping_core
     def prepare(self, values: np.ndarray) -> PreparedChunk:
         """Prepare a chunk that is encoded by several targets: (z, y, x) voxels, as of ``encode``."""
         with ignoring_nan(self._dtype):
             return PreparedChunk(self._examine(values), self._padded_shape)
 
+    @keeping_core
     def encode_prepared(
         self,
         prepared: PreparedChunk,
@@ -123,6 +126,7 @@ class ChunkCodec(ChunkDecoder):
                     payload = self._pointwise.encode(prepared, target.pointwise_error, target.step)
         return payload.to_bytes(self._whole_shape)
 
+    @keeping_core
     def encode_and_measure(
         self,
         prepared: PreparedChunk,
@@ -143,6 +147,7 @@ class ChunkCodec(ChunkDecoder):
         rules = self._value_range
         return ChunkValues.examine(values.view(self._dtype), rules.missing_values, rules.valid_limits)
 
+    @keeping_core
     def decode(self, payload: bytes) -> np.ndarray:
         """Decode the voxels of a chunk that lie in the volume.
 
@@ -168,6 +173,7 @@ class ChunkCodec(ChunkDecoder):
         batch_size = pad_to_batch(len(payloads), self.batch_size)
         return list(map_with_coders(decode, payloads, self._transform.coder, batch_size))
 
+    @keeping_core
     def decode_preview(self, payload: bytes) -> np.ndarray:
         """Decode about the means of a chunk's blocks of 8³ voxels: (z, y, x) blocks, in the volume's dtype.
 

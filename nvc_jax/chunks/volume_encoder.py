@@ -24,6 +24,7 @@ from nvc_jax.core.heaps import releasing
 from nvc_jax.core.shapes import Shape, Shape3
 from nvc_jax.core.spatial_axes import spatial_region, spatial_shape
 from nvc_jax.io.lazy import read_region
+from nvc_jax.native.idle_cores import keeping_core
 
 _LEAST_FOR_MOSAIC = 3
 """Chunks from which on a search for a step begins with a mosaic."""
@@ -138,6 +139,7 @@ class VolumeEncoder(ChunkEncoder):
         """Encode at most ``batch_size`` chunks together; see ``ChunkEncoder``."""
         return self._batches.map_together(functools.partial(self._encode, target=target), regions)
 
+    @keeping_core
     def _encode(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
         tried = self._tried.take(region, target)
         return tried or self._encode_prepared((region, self._prepare(region)), codec, target)
@@ -159,6 +161,7 @@ class VolumeEncoder(ChunkEncoder):
         self._tried.keep(item[0], target, payload)
         return payload
 
+    @keeping_core
     def _try_pilot(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> bytes:
         """Prepare and encode a chunk of a region, and keep the payload."""
         return self._try((region, self._prepare(region)), codec, target)
@@ -173,6 +176,7 @@ class VolumeEncoder(ChunkEncoder):
         with naming_chunk(region):
             return self._codec.prepare(self._read(region))
 
+    @keeping_core
     def _squared_errors(self, region: Region, codec: ChunkCodec, target: ChunkTarget) -> tuple[float, int]:
         """Encode a chunk with a step and keep the payload.
 
