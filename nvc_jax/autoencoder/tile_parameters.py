@@ -17,18 +17,23 @@ from nvc_jax.autoencoder.tile_layers import bias_of
 from nvc_jax.autoencoder.tile_operations import LANES, split
 
 
+@functools.partial(jax.jit, static_argnames=("program", "settings", "results", "scratch", "interpret"))
 def prepare(
     program: Callable[..., None],
+    settings: tuple[Any, ...],
     arguments: Sequence[jax.Array],
-    results: Sequence[jax.ShapeDtypeStruct],
-    scratch: Sequence[jax.ShapeDtypeStruct],
+    results: tuple[jax.ShapeDtypeStruct, ...],
+    scratch: tuple[jax.ShapeDtypeStruct, ...],
     *,
     interpret: bool,
 ) -> tuple[jax.Array, ...]:
     """Run a kernel once, with all of its arguments and results in a core's own memory.
 
+    Parameters do not depend on the volume: the kernel is traced once for volumes of all shapes.
+
     Args:
-        program: of references to the arguments, the results and the scratch.
+        program: of its settings, and of references to the arguments, the results and the scratch.
+        settings: hashable.
         arguments: of two or more axes.
         results: shapes and dtypes.
         scratch: likewise, of memory for the kernel's own use.
@@ -39,7 +44,7 @@ def prepare(
 
     return tuple(
         pallas.pallas_call(
-            program,
+            functools.partial(program, *settings),
             in_specs=[pallas.BlockSpec(memory_space=tpu.VMEM)] * len(arguments),
             out_specs=[pallas.BlockSpec(memory_space=tpu.VMEM)] * len(results),
             out_shape=list(results),
@@ -112,10 +117,11 @@ def prepare_encoder(
     n_voxels, units = layers[0].kernel[...].shape
     column = jax.ShapeDtypeStruct((units, 1), jnp.float32)
     return prepare(
-        functools.partial(_prepare_encoder, tuple(moves), model.config.side),
+        _prepare_encoder,
+        (tuple(moves), model.config.side),
         arrays_of(layers),
-        [jax.ShapeDtypeStruct((units, n_voxels), jnp.int8), column, column, *shapes_of_layers(layers[1:])],
-        [jax.ShapeDtypeStruct((n_voxels, LANES), jnp.float32)] * 2,
+        (jax.ShapeDtypeStruct((units, n_voxels), jnp.int8), column, column, *shapes_of_layers(layers[1:])),
+        (jax.ShapeDtypeStruct((n_voxels, LANES), jnp.float32),) * 2,
         interpret=interpret,
     )
 
@@ -164,19 +170,20 @@ def prepare_decoder(
     n_rows = sum(move[-1] for move in moves)
     n_latents, n_first = model.decoder[0].kernel[...].shape
     return prepare(
-        functools.partial(_prepare_decoder, tuple(moves), n_parts, factor),
+        _prepare_decoder,
+        (tuple(moves), n_parts, factor),
         arrays_of(layers),
-        [
+        (
             jax.ShapeDtypeStruct((n_first, 3 * n_latents), jnp.bfloat16),
             jax.ShapeDtypeStruct((n_first, 1), jnp.float32),
             *shapes_of_layers(layers[1:-1]),
             *[jax.ShapeDtypeStruct((n_rows, units), jnp.bfloat16)] * n_parts,
             jax.ShapeDtypeStruct((n_rows, LANES), jnp.float32),
-        ],
-        [
+        ),
+        (
             jax.ShapeDtypeStruct((n_voxels, LANES), jnp.float32),
             jax.ShapeDtypeStruct((n_rows, LANES), jnp.float32),
-        ],
+        ),
         interpret=interpret,
     )
 

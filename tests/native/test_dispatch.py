@@ -1,4 +1,3 @@
-import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import nvc_jax
 from nvc_jax.entropy import adaptive_geometric, geometric_adaptation
 from nvc_jax.native.dispatch import on_cpu, runs_kernels
 
@@ -32,45 +30,6 @@ def test_cpus_run_the_kernel_and_other_devices_the_reference() -> None:
     assert "nvc_geometric_encode" in kernels_of(traced, "cpu")
     for platform in ("cuda", "rocm", "tpu"):
         assert "nvc_" not in kernels_of(traced, platform)
-
-
-@functools.cache
-def trace_codec(direction: str) -> Any:
-    """Trace the program that encodes a small volume by nvc-1, or the one that decodes it."""
-    codec, volume = nvc_jax.load_codec("nvc-1"), jax.ShapeDtypeStruct((16, 8, 8), jnp.float32)
-    if direction == "decode":
-        encoded = trace_codec("encode").out_info
-        return jax.jit(lambda encoded: nvc_jax.decode_volume(codec, encoded)).trace(encoded)
-    return jax.jit(lambda volume: nvc_jax.encode_volume(codec, volume, step=0.1)).trace(volume)
-
-
-@functools.cache
-def lower_codec(direction: str, platform: str) -> str:
-    return trace_codec(direction).lower(lowering_platforms=(platform,)).as_text()
-
-
-def test_gpus_have_kernels_of_their_own() -> None:
-    of_survey, of_draws, of_columns, of_lines, of_dc, of_choices = 1, 5, 3, 6, 1, 4
-    of_transform, of_profile, of_trellis = 2, 2, 1
-    of_scan, of_compaction, of_coder, of_stacks = 1, 3, 1, 1
-    n_kernels_of_cuda = of_survey + of_draws + of_columns + of_lines + of_dc + of_choices
-    n_kernels_of_cuda += of_transform + of_profile + of_trellis
-    n_kernels_of_cuda += of_scan + of_compaction + of_coder + of_stacks
-    for platform, n_kernels in (("cuda", n_kernels_of_cuda), ("rocm", 0), ("tpu", 0)):
-        assert lower_codec("encode", platform).count("__gpu$xla.gpu.triton") == n_kernels
-
-
-def test_gpus_decode_by_kernels_of_their_own() -> None:
-    of_headers, of_integers, of_queues, of_transform = 1, 1, 5, 2
-    n_kernels_of_cuda = of_headers + of_integers + of_queues + of_transform
-    for platform, n_kernels in (("cuda", n_kernels_of_cuda), ("rocm", 0), ("tpu", 0)):
-        assert lower_codec("decode", platform).count("__gpu$xla.gpu.triton") == n_kernels
-
-
-def test_programs_of_whole_volumes_can_be_compiled_for_other_devices() -> None:
-    for direction in ("encode", "decode"):
-        assert "nvc_" not in kernels_in(lower_codec(direction, "cuda"))
-        assert "nvc_" in kernels_in(lower_codec(direction, "cpu"))
 
 
 def test_references_are_traced_only_for_other_devices() -> None:
