@@ -45,7 +45,7 @@ from programs import PLATFORMS, SPECTRAL, Program, all_models, directions_of, ma
 from stablehlo_gate import find_hazards
 
 import nvc_jax
-from nvc_jax.spectral import tile_bitstream
+from nvc_jax.spectral import tile_bitstream, tile_runs
 
 TARGET = Path(__file__).parent / "targets" / "h100.txt"
 """Facts about an H100 by which XLA compiles for it, as its ``GpuTargetConfigProto`` in text."""
@@ -188,13 +188,16 @@ def coder_steps(side: int) -> tuple[dict[str, list[int]], float]:
 def steps_on(platform: str, steps: dict[str, list[int]], direction: str) -> list[int]:
     """Get the steps of a direction's loops on a platform, of those of its form in ``jax.numpy``.
 
-    TPUs encode many integers at a step, and have no loops of the trellis.
+    TPUs code many integers at a step, and have no loops of the trellis.
     """
     of_direction = steps.get(direction, [])
-    if platform == "tpu" and direction == "encode" and of_direction:
+    if platform != "tpu" or not of_direction:
+        return of_direction
+    if direction == "encode":
         *_, integers, headers = of_direction
         return [-(-integers // tile_bitstream.STEPS), headers]
-    return of_direction
+    headers, integers = of_direction
+    return [headers, -(-integers // tile_runs.STEPS)]
 
 
 def summary(row: dict[str, Any]) -> str:

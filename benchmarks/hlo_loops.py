@@ -179,9 +179,14 @@ def _whole_copies(module: Module, body: str, carried: set[int]) -> Iterator[Whol
 
 def _written(module: Module, instruction: Instruction) -> Iterator[tuple[str, str]]:
     """Go through the arrays that an operation writes: the type of each, and the operation that makes it."""
+    if instruction.opcode == "copy-start":
+        yield instruction.parts[0], "copy"
+        return
     if instruction.opcode != "fusion":
-        for part in instruction.parts[:1] if instruction.opcode == "copy-start" else instruction.parts:
-            yield part, "copy" if instruction.opcode == "copy-start" else instruction.opcode
+        in_place = instruction.in_place
+        for index, part in enumerate(instruction.parts):
+            if index not in in_place:
+                yield part, instruction.opcode
         return
     fused = {inner.name: inner for inner in module.computations[instruction.called["calls"][0]]}
     root = next(inner for inner in fused.values() if inner.is_root)

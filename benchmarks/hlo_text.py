@@ -86,6 +86,13 @@ class Instruction:
         return found[1] if found else None
 
     @property
+    def in_place(self) -> frozenset[int]:
+        """Indices of the results that a ``custom-call`` writes in the place of operands."""
+        found = re.search(r"output_to_operand_aliasing=\{(.*?\))\}", self.attributes)
+        results = re.findall(r"\{(\d*)\}: \(", found[1]) if found else []
+        return frozenset(int(index or 0) for index in results)
+
+    @property
     def target(self) -> str | None:
         """Name of what a ``custom-call`` calls."""
         found = re.search(r'custom_call_target="([^"]*)"', self.attributes)

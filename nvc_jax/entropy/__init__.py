@@ -7,8 +7,8 @@ before it. The codecs of the packages above code their coefficients and latents 
 
 Read from the bottom: ``tokens`` (integers as symbols and extra bits), ``frequency_tables`` (probabilities of
 tokens), ``word_stack``, ``joined_stacks``, ``word_stream`` and ``rans`` (one step of the coder),
-``tile_rans`` (many steps at once, on TPUs), ``interleaving`` (division of a stream among lanes), ``passes``
-(many items whose tables are known), ``delta_prediction``; then
+``tile_rans`` and ``tile_pop`` (many steps at once, on TPUs), ``interleaving`` (division of a stream among
+lanes), ``passes`` (many items whose tables are known), ``delta_prediction``; then
 ``geometric_distributions``, ``geometric_adaptation``, ``adaptive_geometric``, ``lorenzo`` and
 ``sparse_integers``. ``native_streams``, ``native_geometric``, ``native_sparse`` and ``native_labels`` call
 the kernels that do the same on CPUs.

@@ -20,7 +20,7 @@ MAX_MAGNITUDE = (1 << ESCAPE_BITS - 1) - 1
 
 _N_SMALL = 9
 """Number of magnitudes, from 0, that have tokens of their own."""
-_N_SMALL_TOKENS = 2 * _N_SMALL - 1
+N_SMALL_TOKENS = 2 * _N_SMALL - 1
 """Number of tokens of small integers: one for 0 and two for each other magnitude."""
 
 
@@ -41,7 +41,7 @@ def to_token(value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     beyond = jnp.maximum(magnitude, _N_SMALL) - jnp.uint32(_N_SMALL - 1)
     n_bits = (31 - lax.clz(beyond.astype(jnp.int32))).astype(jnp.uint32)  # GPUs count those of int32 only
     is_small = magnitude < _N_SMALL
-    token = jnp.where(is_small, 2 * magnitude, _N_SMALL_TOKENS + 1 + 2 * n_bits)
+    token = jnp.where(is_small, 2 * magnitude, N_SMALL_TOKENS + 1 + 2 * n_bits)
     return (
         token - (value < 0).astype(jnp.uint32),
         jnp.where(is_small, 0, beyond - (jnp.uint32(1) << n_bits)),
@@ -51,7 +51,7 @@ def to_token(value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 def n_extra_bits(token: jax.Array) -> jax.Array:
     """Number of extra bits after each ``token`` (uint32)."""
-    large = (jnp.maximum(token, _N_SMALL_TOKENS) - jnp.uint32(_N_SMALL_TOKENS)) >> jnp.uint32(1)
+    large = (jnp.maximum(token, N_SMALL_TOKENS) - jnp.uint32(N_SMALL_TOKENS)) >> jnp.uint32(1)
     return jnp.where(token == ESCAPE, ESCAPE_BITS, large)
 
 
@@ -62,7 +62,7 @@ def from_token(token: jax.Array, extra: jax.Array) -> jax.Array:
     """
     small = (token + 1) >> jnp.uint32(1)
     large = (jnp.uint32(1) << n_extra_bits(token)) + extra + jnp.uint32(_N_SMALL - 1)
-    magnitude = jnp.where(token < _N_SMALL_TOKENS, small, large).astype(jnp.int32)
+    magnitude = jnp.where(token < N_SMALL_TOKENS, small, large).astype(jnp.int32)
     coded = jnp.where(token & 1 == 1, -magnitude, magnitude)
     return jnp.where(token == ESCAPE, extra.astype(jnp.int32) - (1 << ESCAPE_BITS - 1), coded)
 
@@ -70,6 +70,6 @@ def from_token(token: jax.Array, extra: jax.Array) -> jax.Array:
 def token_ranges() -> tuple[np.ndarray, np.ndarray]:
     """Smallest magnitude of each token but ESCAPE, and its number of magnitudes; int64 (63,) each."""
     token = np.arange(ESCAPE)
-    small = token < _N_SMALL_TOKENS
-    count = 1 << np.maximum(token - _N_SMALL_TOKENS, 0) // 2
+    small = token < N_SMALL_TOKENS
+    count = 1 << np.maximum(token - N_SMALL_TOKENS, 0) // 2
     return np.where(small, (token + 1) // 2, count + _N_SMALL - 1), count

@@ -49,7 +49,8 @@ The modules in reading order
   ``quantization``: integers of all blocks, in the order in which a device needs them.
 - ``coding_tables``, ``block_headers``, ``integer_runs``, ``stream_loops``, ``bitstream``: symbols to a stream
   of words and back, by many lanes in parallel. ``native_bitstream`` calls the kernels that do the same on
-  CPUs, ``group_scan`` and ``group_bitstream`` have those of GPUs; ``tile_bitstream`` encodes on TPUs.
+  CPUs, ``group_scan`` and ``group_bitstream`` have those of GPUs; ``tile_bitstream`` encodes on TPUs,
+  ``tile_runs`` and ``tile_steps`` decode there.
 - ``dc_prediction``: differences between the means of neighbouring segments.
 - ``dequantization``: coefficients from integers. ``group_reconstruction``: volumes from integers on GPUs.
 - ``post_filter``, ``filter_setting``: a network that corrects decoded voxels, in models that have one.

@@ -190,16 +190,35 @@ def decode_stream(model: EntropyModel, layout: BlockLayout, stream: WordStream) 
         return BlockSymbols(points, headers.first, headers.classes)
 
     arguments = (model, layout, scan_order.make_scan_order(model, layout), stream)
-    return on_cpu(kernel, decode_reference, *arguments, gpu=partial(decode_by_loops, GROUP_LOOPS))
+    gpu = partial(decode_by_loops, GROUP_LOOPS)
+    return on_cpu(kernel, decode_reference, *arguments, gpu=gpu, tpu=_decode_by_tiles)
+
+
+def _decode_by_tiles(*arguments: Any) -> BlockSymbols:
+    """Decode blocks on a TPU, those of a batch in turn."""
+    if not may_use_tpu_kernels():
+        return decode_reference(*arguments)
+    decode = jax.custom_batching.sequential_vmap(partial(decode_by_loops, TILE_LOOPS))
+    symbols: BlockSymbols = decode(*arguments)
+    return symbols
 
 
 def decode_by_loops(
     loops: Loops, model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, stream: WordStream
 ) -> BlockSymbols:
     """Decode blocks by loops of one kind of device."""
-    headers, counts, coded = decode_in_order(loops, model, layout, scan, stream)
-    points = scan_order.from_scan_order(scan, layout, counts, coded)
+    headers, coder, counts, queue = _decode_queue(loops, model, layout, scan, stream)
+    points = loops.pop_points(model, layout, scan, counts, queue, coder, stream.n_lanes)
     return BlockSymbols(points, headers.first, headers.classes)
+
+
+def _decode_queue(
+    loops: Loops, model: EntropyModel, layout: BlockLayout, scan: scan_order.ScanOrder, stream: WordStream
+) -> tuple[BlockHeaders, rans.Coder, jax.Array, scan_order.BlockQueue]:
+    """Decode headers: those, the state, the number of coded integers of each block, and the queue."""
+    headers, coder = loops.pop_headers(model, layout, stream)
+    counts = scan_order.count_coded(scan, layout, headers.ends_of_block)
+    return headers, coder, counts, scan_order.make_block_queue(layout, headers.classes, counts)
 
 
 def decode_in_order(
@@ -216,9 +235,7 @@ def decode_in_order(
         The headers, the number of coded integers of each block, int32 (n,), and the points of all blocks in
         half steps, int32, end to end.
     """
-    headers, coder = loops.pop_headers(model, layout, stream)
-    counts = scan_order.count_coded(scan, layout, headers.ends_of_block)
-    queue = scan_order.make_block_queue(layout, headers.classes, counts)
+    headers, coder, counts, queue = _decode_queue(loops, model, layout, scan, stream)
     return headers, counts, loops.pop_integers(model, scan, queue, coder, stream.n_lanes, coding)
 
 

@@ -12,6 +12,7 @@ lookup for each block: a *key*, in which the block's class, its partial-block ty
 are packed.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -85,7 +86,13 @@ def to_scan_order(scan: ScanOrder, layout: BlockLayout, integers: jax.Array) -> 
     return integers.reshape(-1)[block * N_COEFFICIENTS + scan.coefficients[layout.partial_type]]
 
 
-def from_scan_order(scan: ScanOrder, layout: BlockLayout, counts: jax.Array, coded: jax.Array) -> jax.Array:
+def from_scan_order(
+    scan: ScanOrder,
+    layout: BlockLayout,
+    counts: jax.Array,
+    coded: jax.Array,
+    place: Callable[[jax.Array], jax.Array] = lambda item: item,
+) -> jax.Array:
     """Distribute the sequence of all coded integers to their blocks.
 
     Args:
@@ -93,6 +100,7 @@ def from_scan_order(scan: ScanOrder, layout: BlockLayout, counts: jax.Array, cod
         layout: of the n blocks.
         counts: int32 (n,), integers that are coded of each block.
         coded: int32, integers of all blocks, end to end.
+        place: gets the places of integers in ``coded`` where these are not end to end.
 
     Returns:
         int32 (n, 512), in the order of coefficients; 0 for those that are not coded.
@@ -100,7 +108,7 @@ def from_scan_order(scan: ScanOrder, layout: BlockLayout, counts: jax.Array, cod
     position = scan.positions[layout.partial_type]
     is_coded = (position >= 0) & (position < counts[:, None])
     item = (jnp.cumsum(counts, dtype=jnp.int32) - counts)[:, None] + position
-    return jnp.where(is_coded, coded[jnp.where(is_coded, item, 0)], 0)
+    return jnp.where(is_coded, coded[place(jnp.where(is_coded, item, 0))], 0)
 
 
 def find_ends(scan: ScanOrder, layout: BlockLayout, is_coded: jax.Array) -> jax.Array:
@@ -202,6 +210,11 @@ def key_count(key: jax.Array) -> jax.Array:
     return key & ((1 << _COUNT_BITS) - 1)
 
 
+def key_class(key: jax.Array) -> jax.Array:
+    """Get the classes of blocks from their keys."""
+    return key >> _COUNT_BITS + _PARTIAL_TYPE_BITS
+
+
 def key_partial_type(key: jax.Array) -> jax.Array:
     """Get the partial-block types of blocks from their keys."""
     return key >> _COUNT_BITS & (N_PARTIAL_TYPES - 1)
@@ -209,7 +222,7 @@ def key_partial_type(key: jax.Array) -> jax.Array:
 
 def key_table(model: EntropyModel, scan: ScanOrder, key: jax.Array, position: jax.Array) -> jax.Array:
     """Look up the frequency table, int32, at positions of blocks with these keys."""
-    return table_at(model, scan, key >> _COUNT_BITS + _PARTIAL_TYPE_BITS, key_partial_type(key), position)
+    return table_at(model, scan, key_class(key), key_partial_type(key), position)
 
 
 def table_at(

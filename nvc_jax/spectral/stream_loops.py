@@ -1,7 +1,8 @@
 """Loops over all lanes of a stream: their specification, and the forms that each kind of device runs."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 
@@ -13,6 +14,7 @@ from nvc_jax.spectral import (
     group_scan,
     scan_order,
     tile_bitstream,
+    tile_runs,
 )
 from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
 from nvc_jax.spectral.entropy_model import EntropyModel
@@ -28,12 +30,14 @@ class Loops(NamedTuple):
         push: takes what ``push_reference`` takes.
         pop_headers: takes a model, a layout and a stream.
         pop_integers: takes what ``integer_runs.pop_integers`` takes.
+        pop_points: takes what ``pop_reference`` takes.
     """
 
     scan_integers: Callable[..., tuple[jax.Array, jax.Array]]
     push: Callable[..., rans.Coder]
     pop_headers: Callable[[EntropyModel, BlockLayout, WordStream], tuple[BlockHeaders, rans.Coder]]
     pop_integers: Callable[..., jax.Array]
+    pop_points: Callable[..., jax.Array]
 
 
 def scan_reference(
@@ -71,16 +75,36 @@ def _pop_headers_reference(
     return pop_headers(model, layout, rans.start_decoding(stream), stream.n_lanes)
 
 
-REFERENCE_LOOPS = Loops(scan_reference, push_reference, _pop_headers_reference, pop_integers)
+def _pop_in_order(
+    pop: Callable[..., jax.Array],
+    model: EntropyModel,
+    layout: BlockLayout,
+    scan: scan_order.ScanOrder,
+    counts: jax.Array,
+    queue: scan_order.BlockQueue,
+    coder: rans.Coder,
+    n_lanes: jax.Array,
+    **options: Any,
+) -> jax.Array:
+    """Decode the points of all blocks, int32 (n, 512), in half steps, of which ``counts`` are coded."""
+    coded = pop(model, scan, queue, coder, n_lanes, **options)
+    return scan_order.from_scan_order(scan, layout, counts, coded)
+
+
+pop_reference = partial(_pop_in_order, pop_integers)
+REFERENCE_LOOPS = Loops(scan_reference, push_reference, _pop_headers_reference, pop_integers, pop_reference)
 """Loops in ``jax.numpy``, the specification of all kernels."""
 GROUP_LOOPS = Loops(
     group_scan.scan_integers,
     group_bitstream.push_stream,
     group_bitstream.pop_headers,
     group_bitstream.pop_integers,
+    partial(_pop_in_order, group_bitstream.pop_integers),
 )
 """Loops by kernels of GPUs."""
 TILE_LOOPS = REFERENCE_LOOPS._replace(
-    scan_integers=tile_bitstream.scan_integers, push=tile_bitstream.push_stream
+    scan_integers=tile_bitstream.scan_integers,
+    push=tile_bitstream.push_stream,
+    pop_points=tile_runs.pop_points,
 )
 """Loops of TPUs, with kernels where there may be any."""

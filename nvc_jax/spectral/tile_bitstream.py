@@ -1,9 +1,8 @@
 """Encoding of a stream on TPUs: many integers of each lane at once, see ``tile_rans``.
 
 The encoder knows all integers, so that their places, contexts and tables do not wait for the coder. Its
-result is that of ``stream_loops.push_reference``. A decoder knows an integer's context and its place in the
-stream only after the integers before it, and a kernel of TPUs cannot look either of them up in memory, so
-there decoding stays XLA's.
+result is that of ``stream_loops.push_reference``. A decoder knows an integer's context and the words of its
+lane only after the integers before it, so that its kernel looks all of them up: see ``tile_runs``.
 """
 
 import jax

@@ -22,6 +22,14 @@ def test_a_batched_loop_copies_and_selects_what_it_carries() -> None:
     assert batched.copied_bytes == 8000
 
 
+def test_a_kernel_may_update_in_place_what_a_loop_carries() -> None:
+    update = next(line for line in MODULE.splitlines() if line.startswith("  %update.1 ="))
+    kernel = "  %update.1 = (s32[1000]{0}, s32[1000]{0}) custom-call(%b.2, %b.1)"
+    for attributes, n_copies in (("", 2), (", output_to_operand_aliasing={{1}: (0, {})}", 1)):
+        fixed, _ = find_loops(parse(MODULE.replace(update, kernel + attributes)), large_bytes=1000)
+        assert fixed.copies == (WholeCopy("update.1", "custom-call", 4000),) * n_copies
+
+
 def test_small_buffers_may_be_copied() -> None:
     assert [loop.copied_bytes for loop in find_loops(parse(MODULE), large_bytes=5000)] == [0, 0]
 
