@@ -73,5 +73,5 @@ class SpectralConfig(ModelConfig):
 
     @classmethod
     def stored_defaults(cls) -> dict[str, Any]:
-        """One quantiser, profile and context of each kind, and no filter: descriptions of earlier models state none."""
+        """One quantiser, profile and context of each kind, no filter: earlier descriptions state none."""
         return dict(_DEFAULTS_STORED)
