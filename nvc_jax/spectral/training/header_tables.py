@@ -100,11 +100,20 @@ def _sum_by_table(counts: np.ndarray, rows: np.ndarray, n_tables: int) -> np.nda
 
 
 def _seed(counts: np.ndarray, home: np.ndarray, bits: np.ndarray, n_more: int) -> np.ndarray:
-    """Give the contexts that lose most by their own tables further ones: tables, int (n,)."""
+    """Give contexts further tables: tables, int (n,).
+
+    Each goes to the context that loses most by the best of its own table and those that there are.
+    """
     mixed = counts + _OWN_PRIOR * np.where(bits[home] > 0, 2.0 ** -bits[home], 0)
-    losses = (counts * (bits[home] - _plain_bits(mixed))).sum(axis=1)
+    of_mixed = _plain_bits(mixed)
+    least, spent = (counts * of_mixed).sum(axis=1), (counts * bits[home]).sum(axis=1)
     rows = home.copy()
-    rows[np.argsort(-losses, kind="stable")[:n_more]] = bits.shape[0] + np.arange(n_more)
+    for row in range(len(bits), len(bits) + n_more):
+        chosen = np.argmax(spent - least)
+        # Tokens that a table does not have are none of any context's.
+        by_chosen = counts @ of_mixed[chosen]
+        rows[by_chosen < spent] = row
+        spent = np.minimum(spent, by_chosen)
     return rows
 
 
