@@ -1,11 +1,11 @@
 """Gain of each part of nvc-1, in bits and in time: the codec built up from the plain block DCT.
 
 Bits at equal PSNR over those of the complete codec, as in ``rate_distortion.py``, on the middles (at most
-96³ voxels) of the volumes of split ``test``. The model of the row "+ contexts" is nvc-1, and that of the row
-before is nvc-1 without its contexts. The rows before these use models of one profile, of one quantiser or
-two, and without contexts, that are fitted on the middles (at most 128³ voxels) of the volumes of split
-``train``. Seconds are over the complete codec's near 45 dB, best of 2. The last rows
-show the gain of training on a user's own series, from ``domain.py``.
+96³ voxels) of the volumes of split ``test``. The model of the row "+ contexts", of integers and of block
+headers, is nvc-1. The rows before use models without contexts, of one quantiser or two and at last of several
+profiles, that are fitted on the middles (at most 128³ voxels) of the volumes of split ``train``. Seconds are
+over the complete codec's near 45 dB, best of 2. The last rows show the gain of training on a user's own
+series, from ``domain.py``.
 
     pip install ".[bench]"
     python benchmarks/ablation.py VOLUMES     # a directory with INDEX.csv; after domain.py
@@ -62,16 +62,15 @@ OPTIONS = {
 
 
 def models_of_parts(directory: Path) -> dict[str, Params]:
-    """The model of each part but the first: those of one profile are fitted here."""
+    """The model of each part but the first: those without contexts are fitted here."""
     rows = volumes(directory, "train").values()
     training = [middle(unit_volume(directory / row["file"])[0], TRAINING_SIDE) for row in rows]
-    one, two = (
-        fit_spectral(training, SpectralConfig(n_quantizers=n_quantizers, n_profiles=1, n_contexts=1))
-        for n_quantizers in (1, 2)
+    one, two, profiles = (
+        fit_spectral(training, SpectralConfig(**sizes, n_contexts=1, n_header_contexts=1))
+        for sizes in ({"n_quantizers": 1, "n_profiles": 1}, {"n_profiles": 1}, {})
     )
     shipped = nvc_jax.load_codec("nvc-1").params
-    without = {name: leaf for name, leaf in shipped["entropy"].items() if name != "context_rows"}
-    last = {"+ two quantisers": two, "+ profiles": {"entropy": without}, "+ contexts": shipped}
+    last = {"+ two quantisers": two, "+ profiles": profiles, "+ contexts": shipped}
     return {part: last.get(part, one) for part in PARTS[1:]}
 
 

@@ -31,14 +31,20 @@ inline int32_t MagnitudeOf(int32_t point) {
   return static_cast<int32_t>(kKnown) + std::min(point < 0 ? -point : point, kMaxMagnitude);
 }
 
+// The context of a sum of the magnitudes of known neighbours.
+constexpr uint32_t ContextOfSum(uint32_t sum, uint32_t n_known) {
+  constexpr uint32_t kHalves[kAxes + 1] = {0, 6, 3, 2};  // makes sums those of three known neighbours
+  if (n_known == 0) return 0;
+  uint32_t length = 0;
+  for (uint32_t scaled = sum * kHalves[n_known] / 2; scaled > 0; scaled /= 2) ++length;
+  return 1 + std::min(length, kMaxLength);
+}
+
 // Contexts by the sums of three neighbours.
 constexpr std::array<uint8_t, (kAxes + 1) * kKnown> ContextsOfSums() {
-  constexpr uint32_t kHalves[kAxes + 1] = {0, 6, 3, 2};  // makes sums those of three known neighbours
   std::array<uint8_t, (kAxes + 1) * kKnown> contexts{};
   for (uint32_t sum = kKnown; sum < contexts.size(); ++sum) {
-    uint32_t length = 0;
-    for (uint32_t scaled = sum % kKnown * kHalves[sum / kKnown] / 2; scaled > 0; scaled /= 2) ++length;
-    contexts[sum] = static_cast<uint8_t>(1 + std::min(length, kMaxLength));
+    contexts[sum] = static_cast<uint8_t>(ContextOfSum(sum % kKnown, sum / kKnown));
   }
   return contexts;
 }

@@ -1,13 +1,14 @@
 // Streams of nvc-1: the integers of blocks to words and back.
 //
-// The specification is nvc_jax/spectral/bitstream.py with block_headers.py, scan_order.py, neighbour_contexts.py
-// and dependent_quantization.py. Words and integers are equal to theirs bit for bit.
+// The specification is nvc_jax/spectral/bitstream.py with block_headers.py, header_contexts.py, scan_order.py,
+// neighbour_contexts.py and dependent_quantization.py. Words and integers are equal to theirs bit for bit.
 
 #include <cstring>
 #include <memory>
 #include <vector>
 
 #include "buffers.h"
+#include "header_contexts.h"
 #include "neighbour_contexts.h"
 #include "pop_step.h"
 #include "push_step.h"
@@ -22,21 +23,30 @@ constexpr uint32_t kStateBits = 2;
 // The parts of an entropy model that a stream depends on.
 struct Model {
   Model(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, S32 context_rows,
-        int64_t n_quantizers, int64_t n_tables)
+        S32 class_levels, S32 class_rows, S32 first_rows, int64_t n_quantizers, int64_t n_tables)
       : integers(frequencies.typed_data(), Rows(frequencies)),
         ends(end_frequencies.typed_data(), Rows(end_frequencies)),
         classes(class_frequencies.typed_data(), Rows(class_frequencies)),
         context_rows(context_rows.typed_data(), Rows(context_rows),
                      static_cast<size_t>(context_rows.dimensions().back()), integers),
+        header_rows(class_levels, class_rows, first_rows),
         n_classes(static_cast<int32_t>(Rows(tables))),
         quantizer_rows(static_cast<int32_t>(n_tables)),
         has_states(n_quantizers > 1),
         tables_(tables.typed_data()) {}
 
+  // The tables of a class, by the class before, and of the first coefficients of a class, in a context.
+  const Tables::Entry* ClassTable(HeaderContext context, int32_t before) const {
+    return classes.row(header_rows ? header_rows.OfClass(context, before) : before);
+  }
+  const Tables::Entry* FirstTable(HeaderContext context, int32_t block_class) const {
+    return integers.row(header_rows ? header_rows.OfFirst(context, block_class) : tables_of(block_class)[0]);
+  }
   const int32_t* tables_of(int32_t block_class) const { return tables_ + int64_t{block_class} * kCoefficients; }
 
   Tables integers, ends, classes;
   ContextRows context_rows;
+  HeaderRows header_rows;
   int32_t n_classes;
   int32_t quantizer_rows;
   bool has_states;
@@ -53,6 +63,7 @@ struct Layout {
   const int32_t* coefficients;  // (8, 511)
   const int32_t* scan_counts;   // (8,)
   int64_t n_blocks;
+  const int32_t* sides;  // blocks inside along z, y, x
 
   int Type(int64_t block) const { return partial_types[block] & (kTypes - 1); }
   const int32_t* Scan(int64_t block) const { return coefficients + Type(block) * kPositions; }
@@ -137,6 +148,13 @@ struct Headers {
   int32_t* first;
 };
 
+// The context of the header at a place in the order, before which its lane has `step` others.
+HeaderContext ContextOf(const Model& model, const Layout& layout, const Headers& headers, int64_t place,
+                        int64_t step) {
+  if (!model.header_rows) return {};
+  return model.header_rows.Find(layout.sides, layout.order, headers.classes, headers.first, place, step);
+}
+
 void PopHeaders(const Model& model, const Layout& layout, int64_t n_lanes, int64_t group, GroupReader& reader,
                 const Headers& headers) {
   const int64_t run = CeilDivide(layout.n_inside, n_lanes);
@@ -146,8 +164,11 @@ void PopHeaders(const Model& model, const Layout& layout, int64_t n_lanes, int64
   for (int64_t step = 0; step < run; ++step) {
     int active = 0;
     while (active < lanes && (group * kGroupLanes + active) * run + step < layout.n_inside) ++active;
+    HeaderContext contexts[kGroupLanes];
     for (int lane = 0; lane < active; ++lane) {
-      const uint32_t token = PopToken(reader.states[lane], model.classes.row(before[lane]), reader.stack);
+      contexts[lane] = ContextOf(model, layout, headers, (group * kGroupLanes + lane) * run + step, step);
+      const Tables::Entry* row = model.ClassTable(contexts[lane], before[lane]);
+      const uint32_t token = PopToken(reader.states[lane], row, reader.stack);
       before[lane] = std::min<int32_t>(static_cast<int32_t>(token), model.n_classes - 1);
     }
     int32_t ends[kGroupLanes];
@@ -156,7 +177,7 @@ void PopHeaders(const Model& model, const Layout& layout, int64_t n_lanes, int64
           PopToken(reader.states[lane], model.ends.row(before[lane]), reader.stack));
     }
     for (int lane = 0; lane < active; ++lane) {
-      const Tables::Entry* row = model.integers.row(model.tables_of(before[lane])[0]);
+      const Tables::Entry* row = model.FirstTable(contexts[lane], before[lane]);
       const int32_t block = layout.order[(group * kGroupLanes + lane) * run + step];
       headers.first[block] = PopInteger(reader.states[lane], row, reader.stack);
       headers.classes[block] = before[lane];
@@ -270,14 +291,16 @@ void PopIntegers(Lookup& lookup, int64_t n_lanes, int64_t group, GroupReader& re
 }
 
 ffi::Error Decode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, S32 context_rows,
-                  S32 order, S32 n_inside, S32 partial_types, S32 coefficients, S32 scan_counts, U16 words,
+                  S32 class_levels, S32 class_rows, S32 first_rows, S32 order, S32 n_inside, S32 sides,
+                  S32 partial_types, S32 coefficients, S32 scan_counts, U16 words,
                   S32 group_words, S32 n_lanes_buffer, int64_t n_quantizers, int64_t n_tables,
                   bool only_headers, Out<S32> points, Out<S32> first, Out<S32> classes, Out<S32> ends) {
-  const Model model(frequencies, end_frequencies, class_frequencies, tables, context_rows, n_quantizers, n_tables);
+  const Model model(frequencies, end_frequencies, class_frequencies, tables, context_rows, class_levels, class_rows,
+                    first_rows, n_quantizers, n_tables);
   const auto n_blocks = static_cast<int64_t>(order.element_count());
   const Layout layout{order.typed_data(), std::clamp<int64_t>(*n_inside.typed_data(), 0, n_blocks),
                       partial_types.typed_data(), coefficients.typed_data(), scan_counts.typed_data(),
-                      n_blocks};
+                      n_blocks, sides.typed_data()};
   const int64_t n_lanes = LanesOfStream(n_lanes_buffer, static_cast<int64_t>(group_words.element_count()));
   ZeroInParts(points);
   Zero(first), Zero(classes), Zero(ends);
@@ -491,9 +514,11 @@ void PushHeaders(const Model& model, const Layout& layout, const Headers& header
     int active = 0;
     while (active < lanes && first + active * run < layout.n_inside) ++active;
     const auto block_of = [&](int lane) { return layout.order[first + lane * run]; };
+    HeaderContext contexts[kGroupLanes];
     for (int lane = active - 1; lane >= 0; --lane) {
       const int32_t block = block_of(lane);
-      const Tables::Entry* row = model.integers.row(model.tables_of(headers.classes[block])[0]);
+      contexts[lane] = ContextOf(model, layout, headers, first + lane * run, step);
+      const Tables::Entry* row = model.FirstTable(contexts[lane], headers.classes[block]);
       PushInteger(states[lane], headers.first[block], row, stack);
     }
     for (int lane = active - 1; lane >= 0; --lane) {
@@ -502,20 +527,22 @@ void PushHeaders(const Model& model, const Layout& layout, const Headers& header
     }
     for (int lane = active - 1; lane >= 0; --lane) {
       const int32_t before = step > 0 ? headers.classes[layout.order[first + lane * run - 1]] : model.n_classes;
-      PushToken(states[lane], model.classes.row(before)[headers.classes[block_of(lane)]], stack);
+      PushToken(states[lane], model.ClassTable(contexts[lane], before)[headers.classes[block_of(lane)]], stack);
     }
   }
 }
 
 ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S32 tables, S32 context_rows,
-                  S32 order, S32 n_inside, S32 partial_types, S32 coefficients, S32 scan_counts, S32 points,
+                  S32 class_levels, S32 class_rows, S32 first_rows, S32 order, S32 n_inside, S32 sides,
+                  S32 partial_types, S32 coefficients, S32 scan_counts, S32 points,
                   S32 first, S32 classes, S32 n_lanes_buffer, int64_t n_quantizers, int64_t n_tables, bool clears,
                   Out<U16> words, Out<S32> group_words) {
-  const Model model(frequencies, end_frequencies, class_frequencies, tables, context_rows, n_quantizers, n_tables);
+  const Model model(frequencies, end_frequencies, class_frequencies, tables, context_rows, class_levels, class_rows,
+                    first_rows, n_quantizers, n_tables);
   const auto n_blocks = static_cast<int64_t>(order.element_count());
   const Layout layout{order.typed_data(), std::clamp<int64_t>(*n_inside.typed_data(), 0, n_blocks),
                       partial_types.typed_data(), coefficients.typed_data(), scan_counts.typed_data(),
-                      n_blocks};
+                      n_blocks, sides.typed_data()};
 
   std::vector<int32_t> ends(n_blocks), own_first(first.typed_data(), first.typed_data() + n_blocks);
   std::vector<int32_t> own_classes(n_blocks);
@@ -540,7 +567,8 @@ ffi::Error Encode(U16 frequencies, U16 end_frequencies, U16 class_frequencies, S
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_spectral_decode, Decode,
                               ffi::Ffi::Bind()
                                   .Arg<U16>().Arg<U16>().Arg<U16>().Arg<S32>().Arg<S32>()
-                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
                                   .Arg<U16>().Arg<S32>().Arg<S32>()
                                   .Attr<int64_t>("n_quantizers").Attr<int64_t>("n_tables")
                                   .Attr<bool>("only_headers")
@@ -549,7 +577,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_spectral_decode, Decode,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nvc_spectral_encode, Encode,
                               ffi::Ffi::Bind()
                                   .Arg<U16>().Arg<U16>().Arg<U16>().Arg<S32>().Arg<S32>()
-                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>()
+                                  .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
                                   .Arg<S32>().Arg<S32>().Arg<S32>().Arg<S32>()
                                   .Attr<int64_t>("n_quantizers").Attr<int64_t>("n_tables").Attr<bool>("clears")
                                   .Ret<U16>().Ret<S32>());

@@ -47,6 +47,7 @@ The modules in reading order
 - ``trellis_costs``, ``trellis_steps``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
   ``group_trellis`` has the kernel that does the same on GPUs, ``tile_trellis`` those of TPUs.
   ``quantization``: integers of all blocks, in the order in which a device needs them.
+- ``header_contexts``: what neighbouring blocks say about a block's header.
 - ``coding_tables``, ``block_headers``, ``integer_runs``, ``stream_loops``, ``bitstream``: symbols to a stream
   of words and back, by many lanes in parallel. ``native_bitstream`` calls the kernels that do the same on
   CPUs, ``group_scan`` and ``group_bitstream`` have those of GPUs; ``tile_bitstream`` encodes on TPUs,

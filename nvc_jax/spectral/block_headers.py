@@ -1,10 +1,12 @@
 """Block headers in a stream: class, end of block, and first coefficient of each block.
 
 A class is coded given the class of the block before it in the same lane; everything else is coded given the
-class. All headers precede all integers, so a decoder that needs only first coefficients stops after them.
+class. In a model with contexts of headers, neighbouring blocks exchange the tables of classes and of first
+coefficients for other ones (see ``header_contexts``). All headers precede all integers, so a decoder that
+needs only first coefficients stops after them.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,12 @@ from nvc_jax.core.batching import common_bound, varying_like
 from nvc_jax.entropy import frequency_tables, rans
 from nvc_jax.entropy.interleaving import share_out
 from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.header_contexts import (
+    HeaderContexts,
+    ReadHeaders,
+    blocks_inside,
+    find_header_contexts,
+)
 from nvc_jax.transform.block_layout import BlockLayout
 
 
@@ -35,10 +43,9 @@ class HeaderTables(NamedTuple):
     """Tables of the parts of a header.
 
     Attributes:
-        classes: by the class before; row K at the start of a lane.
+        classes: of ``EntropyModel.class_frequencies``.
         ends_of_block: by the class.
-        first: all tables of ``EntropyModel.frequencies``; the class's row is ``EntropyModel.tables[class,
-            0]``.
+        first: all tables of ``EntropyModel.frequencies``.
     """
 
     classes: frequency_tables.Tables
@@ -50,6 +57,52 @@ def make_header_tables(model: EntropyModel) -> HeaderTables:
     """Prepare the tables of headers, without slots: headers have few tokens."""
     frequencies = (model.class_frequencies, model.end_frequencies, model.frequencies)
     return HeaderTables(*(frequency_tables.make_tables(rows, with_slots=False) for rows in frequencies))
+
+
+class HeaderRows(NamedTuple):
+    """Rows in the tables of the headers that lanes code, int32 (lanes,) each.
+
+    Attributes:
+        model: entropy model of the profile.
+        before: class of the block before, or the number of classes for none.
+        contexts: None for a model without contexts of headers.
+    """
+
+    model: EntropyModel
+    before: jax.Array
+    contexts: HeaderContexts | None
+
+    @property
+    def of_class(self) -> jax.Array:
+        """Rows of the classes."""
+        rows = self.model.class_rows
+        if rows is None or self.contexts is None:
+            return self.before
+        row: jax.Array = rows[self.contexts.of_class, self.before]
+        return row
+
+    def of_first(self, block_class: jax.Array) -> jax.Array:
+        """Rows of the first coefficients of blocks of these classes."""
+        rows = self.model.first_rows
+        if rows is None or self.contexts is None:
+            row = self.model.tables[block_class, 0]
+        else:
+            row = rows[self.contexts.of_first, block_class]
+        return row
+
+
+def find_rows(
+    model: EntropyModel,
+    sides: Any,
+    before: jax.Array,
+    index: jax.Array,
+    step: jax.Array,
+    read: ReadHeaders,
+) -> HeaderRows:
+    """Find what selects the tables of headers; arguments as of ``HeaderRows``, ``find_header_contexts``."""
+    if model.class_levels is None:
+        return HeaderRows(model, before, None)
+    return HeaderRows(model, before, find_header_contexts(model.class_levels, sides, index, step, read))
 
 
 def header_at(
@@ -71,40 +124,34 @@ def header_at(
 
 
 def push_header(
-    model: EntropyModel,
-    tables: HeaderTables,
-    coder: rans.Coder,
-    header: BlockHeaders,
-    before: jax.Array,
-    active: jax.Array,
+    tables: HeaderTables, coder: rans.Coder, header: BlockHeaders, rows: HeaderRows, active: jax.Array
 ) -> rans.Coder:
     """Encode the header of one block in each active lane.
 
     Parts run backwards: rANS decodes in the reverse order of encoding.
 
     Args:
-        model: entropy model of the profile.
         tables: of the model.
         coder: the state.
         header: of each lane's block, int32 (lanes,) each.
-        before: int32 (lanes,), class of the block before, or the number of classes for none.
+        rows: of the headers.
         active: bool (lanes,).
     """
     block_class, end, first = header
-    coder = rans.push(coder, tables.first, model.tables[block_class, 0], first, active)
+    coder = rans.push(coder, tables.first, rows.of_first(block_class), first, active)
     coder = rans.push_token(coder, tables.ends_of_block, block_class, end.astype(jnp.uint32), active)
-    return rans.push_token(coder, tables.classes, before, block_class.astype(jnp.uint32), active)
+    return rans.push_token(coder, tables.classes, rows.of_class, block_class.astype(jnp.uint32), active)
 
 
 def pop_header(
-    model: EntropyModel, tables: HeaderTables, coder: rans.Coder, before: jax.Array, active: jax.Array
+    tables: HeaderTables, coder: rans.Coder, rows: HeaderRows, active: jax.Array
 ) -> tuple[rans.Coder, BlockHeaders]:
     """Decode the header of one block in each active lane; the inverse of ``push_header``."""
-    coder, token = rans.pop_token(coder, tables.classes, before, active)
+    coder, token = rans.pop_token(coder, tables.classes, rows.of_class, active)
     # A damaged stream may hold any token.
-    block_class = jnp.minimum(token.astype(jnp.int32), model.tables.shape[0] - 1)
+    block_class = jnp.minimum(token.astype(jnp.int32), rows.model.tables.shape[0] - 1)
     coder, end = rans.pop_token(coder, tables.ends_of_block, block_class, active)
-    coder, first = rans.pop(coder, tables.first, model.tables[block_class, 0], active)
+    coder, first = rans.pop(coder, tables.first, rows.of_first(block_class), active)
     return coder, BlockHeaders(block_class, end.astype(jnp.int32), first)
 
 
@@ -125,12 +172,18 @@ def push_headers(
     """
     n_classes = model.tables.shape[0]
     tables, runs = make_header_tables(model), share_out(layout.n_blocks, n_lanes, len(coder.states))
+    sides = blocks_inside(layout.valid_shape)
+
+    def read(place: jax.Array, is_known: jax.Array) -> tuple[jax.Array, jax.Array]:
+        block = layout.order[jnp.where(is_known, place, 0)]
+        return headers.classes[block], headers.first[block]
 
     def push(backwards: jax.Array, coder: rans.Coder) -> rans.Coder:
         step = runs.length - 1 - backwards
         index, active = runs.at(step)
         header, before = header_at(headers, layout.order, index, step, n_classes)
-        return push_header(model, tables, coder, header, before, active)
+        rows = find_rows(model, sides, before, jnp.where(active, index, 0), step, read)
+        return push_header(tables, coder, header, rows, active)
 
     return lax.fori_loop(0, common_bound(runs.length), push, coder)
 
@@ -141,12 +194,19 @@ def pop_headers(
     """Decode headers: the inverse of ``push_headers``."""
     n, n_classes, max_lanes = layout.order.shape[0], model.tables.shape[0], len(coder.states)
     tables, runs = make_header_tables(model), share_out(layout.n_blocks, n_lanes, max_lanes)
+    sides = blocks_inside(layout.valid_shape)
 
     def pop(step: jax.Array, carry: tuple) -> tuple:
         coder, headers, before = carry
         index, active = runs.at(step)
+
+        def read(place: jax.Array, is_known: jax.Array) -> tuple[jax.Array, jax.Array]:
+            read_headers = headers[layout.order[jnp.where(is_known, place, 0)]]
+            return read_headers[:, 0], read_headers[:, 2]
+
         block = layout.order[jnp.minimum(index, n - 1)]
-        coder, header = pop_header(model, tables, coder, before, active)
+        rows = find_rows(model, sides, before, jnp.where(active, index, 0), step, read)
+        coder, header = pop_header(tables, coder, rows, active)
         target = jnp.where(active, block, n)
         headers = headers.at[target].set(jnp.stack(header, axis=1), mode="drop")
         return coder, headers, header.classes

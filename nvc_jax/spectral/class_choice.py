@@ -89,9 +89,9 @@ def _sum_bits(
 
 
 def signalling_bits(model: EntropyModel) -> Signalling:
-    """Compute the bits of signalling classes."""
+    """Compute the bits of signalling classes, without contexts of headers."""
     n_classes = len(model.tables)
-    frequencies = model.class_frequencies[:, :n_classes].astype(jnp.float32)
+    frequencies = model.class_frequencies[: n_classes + 1, :n_classes].astype(jnp.float32)
     given_before = bits_of_frequencies(jnp.maximum(frequencies, _SMALLEST_FREQUENCY))
     # After the last block no class is signalled.
     of_after = jnp.pad(given_before[:n_classes].T, ((0, 1), (0, 0)))

@@ -45,10 +45,17 @@ class EntropyModel(NamedTuple):
         order: int32 (511,), coefficients except the first in the order in which they are coded.
         tables: int32 (K, 512), each class's table of each coefficient; that of the first one is Q·R + class.
         end_frequencies: uint16 (K, 64), each class's table of the ends of its blocks.
-        class_frequencies: uint16 (K + 1, 64), tables of classes, by the class before; K stands for none.
+        class_frequencies: uint16 (K + 1, 64), tables of classes, by the class before; K stands for none. With
+            contexts of headers (2·K, 64): K − 1 further ones follow.
         class_bits: float32 (K,), average signalling cost of each class in bits.
         context_rows: int32 (N_CONTEXTS, Q·R), the row in ``frequencies`` that codes an integer, by its
             context and its row without contexts (see ``neighbour_contexts``); None without contexts.
+        class_levels: int32 (K,), place of each class in the order of energies, from 0 to N_LEVELS − 1 (see
+            ``header_contexts``). This and the following fields are None without contexts of headers.
+        class_rows: int32 (N_HEADER_CONTEXTS, K + 1), the row in ``class_frequencies`` that codes a class, by
+            its context and the class before.
+        first_rows: int32 (N_HEADER_CONTEXTS, K), the row in ``frequencies`` that codes a first coefficient,
+            by its context and class.
     """
 
     frequencies: jax.Array
@@ -60,6 +67,9 @@ class EntropyModel(NamedTuple):
     class_frequencies: jax.Array
     class_bits: jax.Array
     context_rows: jax.Array | None = None
+    class_levels: jax.Array | None = None
+    class_rows: jax.Array | None = None
+    first_rows: jax.Array | None = None
 
     @property
     def n_shared(self) -> int:
@@ -75,6 +85,11 @@ class EntropyModel(NamedTuple):
     def n_contexts(self) -> int:
         """Number of contexts of integers; 1 without contexts."""
         return 1 if self.context_rows is None else self.context_rows.shape[0]
+
+    @property
+    def n_header_contexts(self) -> int:
+        """Number of contexts of headers; 1 without contexts."""
+        return 1 if self.class_rows is None else self.class_rows.shape[0]
 
     def table_row(self, table: jax.Array, quantizer: jax.Array | int) -> jax.Array:
         """Get the row in ``frequencies`` of a coefficient's table for an integer of a quantiser."""
@@ -108,10 +123,16 @@ def weights_of_features(zero: _Array, one: _Array, further: _Array) -> tuple[_Ar
 
 
 def abstract_entropy_model(
-    n_coefficients: int, n_classes: int, n_tables: int, n_quantizers: int, n_contexts: int
+    n_coefficients: int,
+    n_classes: int,
+    n_tables: int,
+    n_quantizers: int,
+    n_contexts: int,
+    n_header_contexts: int = 1,
 ) -> EntropyModel:
     """Describe the shapes and dtypes of an entropy model; one context stands for none."""
-    n_shared = n_quantizers * n_tables
+    n_shared, has_header_contexts = n_quantizers * n_tables, n_header_contexts > 1
+    n_class_tables = 2 * n_classes if has_header_contexts else n_classes + 1
 
     def leaf(dtype: Any, *shape: int) -> Any:
         return jax.ShapeDtypeStruct(shape, dtype)
@@ -123,9 +144,12 @@ def abstract_entropy_model(
         order=leaf(jnp.int32, n_coefficients - 1),
         tables=leaf(jnp.int32, n_classes, n_coefficients),
         end_frequencies=leaf(jnp.uint16, n_classes, tokens.N_TOKENS),
-        class_frequencies=leaf(jnp.uint16, n_classes + 1, tokens.N_TOKENS),
+        class_frequencies=leaf(jnp.uint16, n_class_tables, tokens.N_TOKENS),
         class_bits=leaf(jnp.float32, n_classes),
         context_rows=leaf(jnp.int32, n_contexts, n_shared) if n_contexts > 1 else None,
+        class_levels=leaf(jnp.int32, n_classes) if has_header_contexts else None,
+        class_rows=leaf(jnp.int32, n_header_contexts, n_classes + 1) if has_header_contexts else None,
+        first_rows=leaf(jnp.int32, n_header_contexts, n_classes) if has_header_contexts else None,
     )
 
 

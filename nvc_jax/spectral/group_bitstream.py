@@ -17,6 +17,7 @@ from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.spectral.block_headers import (
     BlockHeaders,
     HeaderTables,
+    find_rows,
     header_at,
     make_header_tables,
     pop_header,
@@ -24,6 +25,7 @@ from nvc_jax.spectral.block_headers import (
 )
 from nvc_jax.spectral.coding_tables import CodingTables
 from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.header_contexts import blocks_inside
 from nvc_jax.spectral.integer_runs import (
     Sequence,
     first_place,
@@ -74,7 +76,7 @@ def push_stream(
     sequence = make_sequence(model, scan, queue, with_slots=False)
     arguments = (
         *(sequence, packed),
-        *(make_header_tables(model), layout.order, headers),
+        *(make_header_tables(model), layout.order, blocks_inside(layout.valid_shape), headers),
         *(_counts(layout.n_blocks, queue.total, n_lanes), start.states, start.tops),
     )
     return rans.Coder(*run_groups(_push_group, len(start.tops), results, *arguments, interpret=interpret))
@@ -85,6 +87,7 @@ def _push_group(
     packed: Any,
     tables: HeaderTables,
     order: Any,
+    sides: Any,
     headers: BlockHeaders,
     counts: _Counts,
     start_states: Any,
@@ -115,12 +118,16 @@ def _push_group(
 
     header_runs = runs_of_lanes(lanes, counts.blocks[0], n_lanes)
 
+    def read(place: jax.Array, is_known: jax.Array) -> tuple[jax.Array, jax.Array]:
+        block = order[jnp.where(is_known, place, 0)]
+        return headers.classes[block], headers.first[block]
+
     def push_header_of(backwards: jax.Array, carry: tuple) -> tuple:
         step = header_runs.length - 1 - backwards
         index, active = header_runs.at(step)
         header, before = header_at(headers, order, index, step, sequence.model.tables.shape[0])
-        coder = rans.Coder(carry[0], words, carry[1])
-        coder = push_header(sequence.model, tables, coder, header, before, active)
+        rows = find_rows(sequence.model, sides, before, jnp.where(active, index, 0), step, read)
+        coder = push_header(tables, rans.Coder(carry[0], words, carry[1]), header, rows, active)
         return coder.states, coder.tops
 
     state, top = lax.fori_loop(0, header_runs.length, push_header_of, (coder.states, coder.tops))
@@ -139,7 +146,8 @@ def pop_headers(
         *(of_blocks, of_blocks, of_blocks),
     ]
     counts = _counts(layout.n_blocks, jnp.int32(0), stream.n_lanes)
-    arguments = (model, make_header_tables(model), layout.order, counts, *start)
+    sides = blocks_inside(layout.valid_shape)
+    arguments = (model, make_header_tables(model), layout.order, sides, counts, *start)
     states, tops, *headers = run_groups(
         _pop_headers_of_group, len(start.tops), results, *arguments, interpret=interpret
     )
@@ -151,6 +159,7 @@ def _pop_headers_of_group(
     model: EntropyModel,
     tables: HeaderTables,
     order: Any,
+    sides: Any,
     counts: _Counts,
     start_states: Any,
     words: Any,
@@ -168,8 +177,16 @@ def _pop_headers_of_group(
     def pop(step: jax.Array, carry: tuple) -> tuple:
         state, top, before = carry
         index, active = runs.at(step)
+
+        def read(place: jax.Array, is_known: jax.Array) -> tuple[jax.Array, jax.Array]:
+            # Each lane reads what it has written itself.
+            other = (order[jnp.where(is_known, place, 0)],)
+            classes, _, first = headers
+            return load_where(classes, other, is_known), load_where(first, other, is_known)
+
         block = order[jnp.clip(index, 0, n - 1)]
-        coder, header = pop_header(model, tables, rans.Coder(state, words, top), before, active)
+        rows = find_rows(model, sides, before, jnp.where(active, index, 0), step, read)
+        coder, header = pop_header(tables, rans.Coder(state, words, top), rows, active)
         for memory, values in zip(headers, header, strict=True):
             store_where(memory, (block,), values, active)
         return coder.states, coder.tops, header.classes

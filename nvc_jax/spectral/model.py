@@ -45,7 +45,7 @@ class SpectralModel(Model[SpectralConfig]):
         config = self.config
         profile = abstract_entropy_model(
             *(config.latent_dim, config.n_classes, config.n_tables),
-            *(config.n_quantizers, config.n_contexts),
+            *(config.n_quantizers, config.n_contexts, config.n_header_contexts),
         )
         entropy = jax.eval_shape(lambda model: stack_profiles([model] * config.n_profiles), profile)
         return {"entropy": entropy, **abstract_filter(config.n_filter_units)}

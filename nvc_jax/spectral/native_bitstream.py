@@ -11,6 +11,7 @@ from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.native.dispatch import call
 from nvc_jax.spectral.block_headers import BlockHeaders
 from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.header_contexts import blocks_inside
 from nvc_jax.spectral.scan_order import ScanOrder
 from nvc_jax.transform.block_layout import BlockLayout
 
@@ -56,13 +57,18 @@ def decode(
 
 
 def _model_arguments(model: EntropyModel) -> tuple[jax.Array, ...]:
-    rows = model.context_rows
-    rows = jnp.zeros((0, model.n_shared), jnp.int32) if rows is None else rows
-    return model.frequencies, model.end_frequencies, model.class_frequencies, model.tables, rows
+    of_contexts = (model.context_rows, model.class_levels, model.class_rows, model.first_rows)
+    empty = ((0, model.n_shared), (0,), (0, 1), (0, 1))
+    rows = (
+        jnp.zeros(shape, jnp.int32) if leaf is None else leaf
+        for leaf, shape in zip(of_contexts, empty, strict=True)
+    )
+    return model.frequencies, model.end_frequencies, model.class_frequencies, model.tables, *rows
 
 
 def _layout_arguments(layout: BlockLayout, scan: ScanOrder) -> tuple[jax.Array, ...]:
-    return layout.order, layout.n_blocks, layout.partial_type, scan.coefficients, scan.counts
+    sides = blocks_inside(layout.valid_shape)
+    return layout.order, layout.n_blocks, sides, layout.partial_type, scan.coefficients, scan.counts
 
 
 def _attributes(model: EntropyModel) -> dict[str, Any]:

@@ -35,10 +35,14 @@ TARGETS: dict[str, dict[str, Any]] = {
 CHUNK = (16, 16, 24)
 
 
+_SIZES = {"n_classes": 8, "n_tables": 16}
 SMALL_MODELS = {
-    "one-quantizer": SpectralConfig(n_classes=8, n_tables=16, n_quantizers=1, n_profiles=1, n_contexts=1),
-    "contexts": SpectralConfig(n_classes=8, n_tables=16, n_profiles=2),
-    "filter": SpectralConfig(n_classes=8, n_tables=16, n_profiles=2, n_filter_units=4),
+    "one-quantizer": SpectralConfig(
+        **_SIZES, n_quantizers=1, n_profiles=1, n_contexts=1, n_header_contexts=1
+    ),
+    "contexts": SpectralConfig(**_SIZES, n_profiles=2, n_header_contexts=1),
+    "filter": SpectralConfig(**_SIZES, n_profiles=2, n_header_contexts=1, n_filter_units=4),
+    "headers": SpectralConfig(**_SIZES, n_profiles=2),
 }
 """Configurations of the models of some containers, by the ends of their names."""
 
@@ -49,12 +53,13 @@ OF_ONE_DTYPE: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "colours": ("int16", {"lossless": True}, (16, 24, 1)),
     "contexts": ("float32", {"psnr": 42.0}, CHUNK),
     "fine-contexts": ("uint8", {"max_error": 1.5}, CHUNK),
+    "headers": ("float32", {"psnr": 42.0}, CHUNK),
     "filter": ("float32", {"psnr": 38.0}, CHUNK),
     "long-filter": ("int64", {"psnr": 38.0}, CHUNK),
     "bounded-filter": ("uint8", {"max_error": 1.5}, CHUNK),
 }
 """Dtypes, targets and chunks of further containers: of arrays with another number of axes, or with channels,
-of a model with contexts, and of one with a filter."""
+of models with contexts, of integers alone or of headers as well, and of one with a filter."""
 
 
 def targets_of(dtype: str) -> dict[str, dict[str, Any]]:

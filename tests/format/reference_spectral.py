@@ -132,17 +132,43 @@ def decode_block_headers(stream: Stream, blocks: Blocks, entropy: Mapping[str, n
     class_ends, end_ends = slot_ends(entropy["class_frequencies"]), slot_ends(entropy["end_frequencies"])
     integer_ends = slot_ends(entropy["frequencies"])
     previous = [n_classes] * n_lanes
-    for pairs in share_out(len(blocks.inside), n_lanes):
+    for step, pairs in enumerate(share_out(len(blocks.inside), n_lanes)):
         own = [(lane, blocks.inside[item]) for lane, item in pairs]
-        for lane, block in own:
-            class_ = min(stream.take_token(lane, class_ends[previous[lane]]), n_classes - 1)
+        contexts = [find_header_contexts(blocks, item, step, headers, entropy) for _, item in pairs]
+        for (lane, block), (of_class, _) in zip(own, contexts, strict=True):
+            row = previous[lane]
+            if "class_rows" in entropy:
+                row = entropy["class_rows"][of_class, row]
+            class_ = min(stream.take_token(lane, class_ends[row]), n_classes - 1)
             previous[lane] = headers.classes[block] = class_
         for lane, block in own:
             headers.ends_of_block[block] = stream.take_token(lane, end_ends[previous[lane]])
-        for lane, block in own:
-            table = entropy["tables"][previous[lane], 0]
-            headers.first[block] = stream.take_integer(lane, integer_ends[table])
+        for (lane, block), (_, of_first) in zip(own, contexts, strict=True):
+            row = entropy["tables"][previous[lane], 0]
+            if "first_rows" in entropy:
+                row = entropy["first_rows"][of_first, previous[lane]]
+            headers.first[block] = stream.take_integer(lane, integer_ends[row])
     return headers
+
+
+def find_header_contexts(
+    blocks: Blocks, item: int, step: int, headers: BlockHeaders, entropy: Mapping[str, np.ndarray]
+) -> tuple[int, int]:
+    """Return the contexts of a block's class and first integer; both 0 without contexts of headers.
+
+    The block is the one of number ``item`` of the blocks inside, and its lane has taken ``step`` before it.
+    """
+    if "class_levels" not in entropy:
+        return 0, 0
+    position = blocks.index[blocks.inside[item]]
+    known = []
+    for axis in range(3):
+        neighbour = position - np.eye(3, dtype=int)[axis]
+        earlier = blocks.inside[item - step : item]
+        known += [(axis, block) for block in earlier if (blocks.index[block] == neighbour).all()]
+    levels = [int(entropy["class_levels"][headers.classes[block]]) for axis, block in known if axis < 2]
+    of_class = 1 + min(max(sum(levels) // len(levels) // 16, 0), 9) if levels else 0
+    return of_class, context_of([abs(int(headers.first[block])) for _, block in known])
 
 
 # 14.4 Coefficients
@@ -196,7 +222,11 @@ def decode_coefficients(
 def find_context(coefficient: int, known: Mapping[int, int]) -> int:
     """Return the context of a coefficient, given the magnitudes of what its lane has taken of the block."""
     neighbours = [coefficient - stride for stride in (64, 8, 1) if coefficient // stride % 8 > 0]
-    magnitudes = [known[neighbour] for neighbour in neighbours if neighbour in known]
+    return context_of([known[neighbour] for neighbour in neighbours if neighbour in known])
+
+
+def context_of(magnitudes: list[int]) -> int:
+    """Return the context for the magnitudes of known neighbours."""
     if not magnitudes:
         return 0
     return 1 + min((3 * sum(magnitudes) // len(magnitudes)).bit_length(), 9)

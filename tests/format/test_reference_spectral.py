@@ -20,7 +20,7 @@ from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 PADDED_SHAPE = (40, 24, 32)
 STEP = 0.02
 LOW, HIGH = -3.0, 3.0
-TARGETS = ("one-quantizer", "max-error", "contexts")
+TARGETS = ("one-quantizer", "max-error", "contexts", "headers")
 """Targets whose golden containers have different models."""
 
 AXIS_BYTES = st.builds(lambda length, rest: length | rest << 3, st.integers(0, 4), st.integers(0, 31))

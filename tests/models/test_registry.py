@@ -78,7 +78,7 @@ def test_unknown_architectures_and_fields_are_named() -> None:
 def test_stored_configurations_may_lack_fields_that_earlier_versions_did_not_write() -> None:
     description = {"architecture": "spectral", "n_classes": 5}
     assert stored_config(description) == SpectralConfig(
-        n_classes=5, n_quantizers=1, n_profiles=1, n_contexts=1, n_filter_units=0
+        n_classes=5, n_quantizers=1, n_profiles=1, n_contexts=1, n_header_contexts=1, n_filter_units=0
     )
     assert config_from_dict(description) == SpectralConfig(n_classes=5)
     assert stored_config({"architecture": "dense"}) == DenseConfig()

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from spectral_blocks import MODEL, N_CLASSES, layout_for, layout_of_row
+from spectral_blocks import HEADER_MODELS, MODEL, N_CLASSES, layout_for, layout_of_row
 
 from nvc_jax.core.shapes import Shape3
 from nvc_jax.entropy import rans
@@ -12,6 +12,7 @@ from nvc_jax.entropy.tokens import MAX_MAGNITUDE, N_TOKENS
 from nvc_jax.entropy.word_stream import WordStream
 from nvc_jax.spectral.block_headers import BlockHeaders, pop_headers, push_headers
 from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.header_contexts import LEVEL_SHIFT, N_HEADER_CONTEXTS
 from nvc_jax.spectral.scan_order import N_ENDS_OF_BLOCK
 from nvc_jax.transform.block_layout import BlockLayout
 
@@ -44,11 +45,12 @@ def random_headers(n: int, max_first: int = 300) -> BlockHeaders:
 
 @pytest.mark.parametrize("valid_shape", [SHAPE, (25, 31, 39), (8, 9, 1)])
 @pytest.mark.parametrize("n_lanes", [1, 5, 32])
-def test_headers_round_trip(valid_shape: Shape3, n_lanes: int) -> None:
+@pytest.mark.parametrize("model", [MODEL, HEADER_MODELS[2]], ids=["plain", "contexts"])
+def test_headers_round_trip(valid_shape: Shape3, n_lanes: int, model: EntropyModel) -> None:
     layout = layout_for(SHAPE, valid_shape)
     n, n_inside = len(layout.order), int(layout.n_blocks)
     headers = random_headers(n, MAX_MAGNITUDE)
-    decoded, ends_well = decode(MODEL, layout, encode(MODEL, layout, headers, jnp.int32(n_lanes)))
+    decoded, ends_well = decode(model, layout, encode(model, layout, headers, jnp.int32(n_lanes)))
     assert ends_well
 
     inside = np.asarray(layout.order)[:n_inside]
@@ -84,6 +86,30 @@ def test_a_class_is_coded_given_the_class_before() -> None:
         for classes in (in_turn, random)
     ]
     assert used[1] - used[0] > 5 * n / 16
+
+
+def test_a_class_is_coded_given_the_classes_of_neighbours() -> None:
+    """Classes that repeat those of the row of blocks above cost hardly any bits."""
+    layout = layout_for((256, 8, 32), (256, 8, 32))
+    n, n_contexts = len(layout.order), N_HEADER_CONTEXTS
+    shares = np.full((2 * N_CLASSES, N_TOKENS), 0.0)
+    shares[:, :N_CLASSES] = 1
+    shares[N_CLASSES + 1 :, : N_CLASSES - 1] += 1e3 * np.eye(N_CLASSES - 1)
+    rows = np.tile(np.arange(N_CLASSES + 1), (n_contexts, 1))
+    rows[1:N_CLASSES] = N_CLASSES + 1 + np.arange(N_CLASSES - 1)[:, None]
+    model = MODEL._replace(
+        class_frequencies=jnp.asarray(quantize_frequencies(shares)),
+        class_levels=jnp.arange(N_CLASSES, dtype=jnp.int32) << LEVEL_SHIFT,
+        class_rows=jnp.asarray(rows, jnp.int32),
+        first_rows=jnp.tile(MODEL.tables[:, 0], (n_contexts, 1)),
+    )
+    zeros = jnp.zeros(n, jnp.int32)
+    classes = jnp.tile(jnp.array([2, 0, 1, 0], jnp.int32), n // 4)
+    used = [
+        int(encode(of, layout, BlockHeaders(classes, zeros, zeros), jnp.int32(1)).group_words[0])
+        for of in (model, MODEL)
+    ]
+    assert used[1] - used[0] > 1.8 * n / 16
 
 
 def test_headers_of_damaged_streams_are_in_range() -> None:

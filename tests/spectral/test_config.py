@@ -7,10 +7,11 @@ from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.neighbour_contexts import N_CONTEXTS
 
 
+@pytest.mark.parametrize("name", ["n_contexts", "n_header_contexts"])
 @pytest.mark.parametrize("n_contexts", [0, 2, N_CONTEXTS - 1, N_CONTEXTS + 1, True, 11.0, "11"])
-def test_numbers_of_contexts_that_cannot_be_are_named(n_contexts: object) -> None:
-    with pytest.raises(ValueError, match=r"`n_contexts` \(="):
-        SpectralConfig(n_contexts=n_contexts)  # type: ignore[arg-type]
+def test_numbers_of_contexts_that_cannot_be_are_named(name: str, n_contexts: object) -> None:
+    with pytest.raises(ValueError, match=rf"`{name}` \(="):
+        SpectralConfig(**{name: n_contexts})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("n_filter_units", [-1, 257, True, False, 1.0])
@@ -27,9 +28,10 @@ def test_descriptions_state_the_filter_where_there_is_one(n_filter_units: int) -
     assert stored_config(json.loads(json.dumps(description))) == config
 
 
+@pytest.mark.parametrize("name", ["n_contexts", "n_header_contexts"])
 @pytest.mark.parametrize("n_contexts", [1, N_CONTEXTS])
-def test_descriptions_state_contexts_where_there_are_any(n_contexts: int) -> None:
-    config = SpectralConfig(n_contexts=n_contexts)
+def test_descriptions_state_contexts_where_there_are_any(name: str, n_contexts: int) -> None:
+    config = SpectralConfig(**{name: n_contexts})
     description = config.to_dict()
-    assert ("n_contexts" in description) == (n_contexts > 1)
+    assert (name in description) == (n_contexts > 1)
     assert stored_config(json.loads(json.dumps(description))) == config

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from spectral_blocks import CONTEXT_MODELS, MODELS, N_CLASSES, N_TABLES
+from spectral_blocks import CONTEXT_MODELS, HEADER_MODELS, MODELS, N_CLASSES, N_TABLES
 
 from nvc_jax.spectral.entropy_model import (
     EntropyModel,
@@ -15,12 +15,14 @@ from nvc_jax.transform.block_layout import N_COEFFICIENTS
 
 
 @pytest.mark.parametrize("n_quantizers", [1, 2])
-@pytest.mark.parametrize("models", [MODELS, CONTEXT_MODELS], ids=["plain", "contexts"])
+@pytest.mark.parametrize(
+    "models", [MODELS, CONTEXT_MODELS, HEADER_MODELS], ids=["plain", "contexts", "headers"]
+)
 def test_shapes_are_known_before_there_are_parameters(
     n_quantizers: int, models: dict[int, EntropyModel]
 ) -> None:
     model = models[n_quantizers]
-    sizes = (N_COEFFICIENTS, N_CLASSES, N_TABLES, n_quantizers, model.n_contexts)
+    sizes = (N_COEFFICIENTS, N_CLASSES, N_TABLES, n_quantizers, model.n_contexts, model.n_header_contexts)
     abstract = abstract_entropy_model(*sizes)
     assert model.n_quantizers == n_quantizers
     described = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), x) for x in (model, abstract)]

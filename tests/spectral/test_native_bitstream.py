@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from spectral_blocks import CONTEXT_MODELS, MODELS, layout_for, random_symbols
+from spectral_blocks import CONTEXT_MODELS, HEADER_MODELS, MODELS, layout_for, random_symbols
 
 from nvc_jax.spectral import bitstream, scan_order
 from nvc_jax.spectral.block_headers import BlockHeaders
@@ -17,7 +17,9 @@ encode_reference, decode_reference = jax.jit(bitstream.encode_reference), jax.ji
 
 
 @pytest.mark.parametrize("n_quantizers", [1, 2])
-@pytest.mark.parametrize("models", [MODELS, CONTEXT_MODELS], ids=["plain", "contexts"])
+@pytest.mark.parametrize(
+    "models", [MODELS, CONTEXT_MODELS, HEADER_MODELS], ids=["plain", "contexts", "headers"]
+)
 @pytest.mark.parametrize("n_lanes", [1, 7, 32, 96])
 def test_the_kernels_equal_the_reference(
     n_quantizers: int, models: dict[int, EntropyModel], n_lanes: int

@@ -10,6 +10,7 @@ from nvc_jax.entropy import tokens as tokens_module
 from nvc_jax.spectral import dependent_quantization, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.header_contexts import N_HEADER_CONTEXTS, N_LEVELS
 from nvc_jax.spectral.neighbour_contexts import N_CONTEXTS
 from nvc_jax.transform import block_layout
 from nvc_jax.transform.block_layout import BLOCK_SIZE, N_COEFFICIENTS
@@ -61,11 +62,29 @@ def add_contexts(model: EntropyModel) -> EntropyModel:
     return model._replace(context_rows=jnp.asarray(rows, jnp.int32))
 
 
+def add_header_contexts(model: EntropyModel) -> EntropyModel:
+    """The same model with contexts of headers, each of which has tables of its own choice."""
+    rng = np.random.default_rng(2)
+    weights = np.zeros((N_CLASSES - 1, tokens_module.N_TOKENS))
+    weights[:, :N_CLASSES] = 0.1 + rng.random((N_CLASSES - 1, N_CLASSES))
+    further = jnp.asarray(frequency_tables.quantize_frequencies(weights))
+    class_rows = rng.integers(0, 2 * N_CLASSES, (N_HEADER_CONTEXTS, N_CLASSES + 1))
+    first_rows = model.n_shared + rng.integers(0, N_CLASSES, (N_HEADER_CONTEXTS, N_CLASSES))
+    return model._replace(
+        class_frequencies=jnp.concatenate([model.class_frequencies, further]),
+        class_levels=jnp.asarray(rng.integers(0, N_LEVELS, N_CLASSES), jnp.int32),
+        class_rows=jnp.asarray(class_rows, jnp.int32),
+        first_rows=jnp.asarray(first_rows, jnp.int32),
+    )
+
+
 MODELS = {n: make_model(n) for n in (1, 2)}
 """Models by their number of quantisers."""
 MODEL = MODELS[2]
 CONTEXT_MODELS = {n: add_contexts(model) for n, model in MODELS.items()}
-"""The same with contexts."""
+"""The same with contexts of integers."""
+HEADER_MODELS = {n: add_header_contexts(model) for n, model in CONTEXT_MODELS.items()}
+"""The same with contexts of headers as well."""
 
 
 def layout_for(shape: Shape3, valid_shape: Shape3) -> block_layout.BlockLayout:

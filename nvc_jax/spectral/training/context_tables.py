@@ -30,7 +30,7 @@ def exchange_tables(counts: np.ndarray, probabilities: np.ndarray, n_quantizers:
     """
     n_contexts, n_shared, _ = counts.shape
     weighted = counts + _PRIOR * probabilities / probabilities.sum(axis=1, keepdims=True)
-    bits = _token_bits(probabilities)
+    bits = token_bits(probabilities)
     rows = np.zeros((n_contexts, n_shared), np.int32)
     for part in np.split(np.arange(n_shared), n_quantizers):
         costs = weighted[:, part].reshape(-1, tokens.N_TOKENS) @ bits[part].T
@@ -38,7 +38,7 @@ def exchange_tables(counts: np.ndarray, probabilities: np.ndarray, n_quantizers:
     return rows
 
 
-def _token_bits(probabilities: np.ndarray) -> np.ndarray:
+def token_bits(probabilities: np.ndarray) -> np.ndarray:
     """Compute the bits of all tokens by each table, without their extra bits."""
     kept = leave_rare_to_escape(probabilities)
     n_extra_bits = np.asarray(tokens.n_extra_bits(jnp.arange(tokens.N_TOKENS, dtype=jnp.uint32)))

@@ -7,7 +7,7 @@ Every profile is fitted on blocks of similar rates, in three stages:
    clustered again.
 2. Tables of each quantiser, and reconstruction offsets, come from the integers of the sampled blocks.
 3. All profiles together encode complete chunks. The tokens that the encoder codes are counted, and give all
-   frequencies, and the tables that contexts exchange (see ``context_tables``).
+   frequencies, and the tables that contexts exchange (see ``context_tables``, ``header_tables``).
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from nvc_jax.spectral import scan_order
 from nvc_jax.spectral.class_decision import make_decision_costs, quantize_independently
 from nvc_jax.spectral.config import SpectralConfig
 from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.header_contexts import N_HEADER_CONTEXTS
 from nvc_jax.spectral.training.clustering import cluster_blocks, integer_features, merge_distributions
 from nvc_jax.spectral.training.context_tables import exchange_tables
 from nvc_jax.spectral.training.geometric import (
@@ -32,6 +33,7 @@ from nvc_jax.spectral.training.geometric import (
     smooth_counts,
     token_probabilities,
 )
+from nvc_jax.spectral.training.header_tables import fit_class_tables, fit_first_tables, levels_of_classes
 from nvc_jax.spectral.training.symbol_counts import CodedIntegers, quantize_samples
 from nvc_jax.training.mesh import divide_rows, replicate
 
@@ -116,12 +118,28 @@ def _fit_classes(
         class_bits=jnp.asarray(-np.log2((member.sum(axis=0) + 1) / len(classes)), jnp.float32),
         context_rows=_own_rows(config.n_contexts, n_shared),
     )
+    if config.n_header_contexts > 1:
+        model = add_header_contexts(model)
     return model, bits / integers.shape[1]
 
 
-def _own_rows(n_contexts: int, n_shared: int) -> jax.Array | None:
-    """Leave every integer its own table in all contexts; None without contexts."""
-    own = jnp.arange(n_shared, dtype=jnp.int32)[None]
+def add_header_contexts(model: EntropyModel) -> EntropyModel:
+    """Add contexts of headers to a model, in which all headers keep their own tables."""
+    n_classes = len(model.tables)
+    bits_of_zeros = np.asarray(model.bits)[np.asarray(model.tables)[:, 1:], 0].sum(axis=1, dtype=np.float64)
+    further = jnp.repeat(model.class_frequencies[-1:], n_classes - 1, axis=0)
+    own_classes, own_first = (_own_rows(N_HEADER_CONTEXTS, n) for n in (n_classes + 1, n_classes))
+    return model._replace(
+        class_frequencies=jnp.concatenate([model.class_frequencies, further]),
+        class_levels=jnp.asarray(levels_of_classes(bits_of_zeros)),
+        class_rows=own_classes,
+        first_rows=None if own_first is None else model.n_shared + own_first,
+    )
+
+
+def _own_rows(n_contexts: int, n_tables: int) -> jax.Array | None:
+    """Leave everything its own table in all contexts; None without contexts."""
+    own = jnp.arange(n_tables, dtype=jnp.int32)[None]
     return jnp.repeat(own, n_contexts, axis=0) if n_contexts > 1 else None
 
 
@@ -154,14 +172,22 @@ def _fit_offsets(coded: CodedIntegers, n_shared: int) -> jax.Array:
 def take_counts(model: EntropyModel, counts: Sequence[np.ndarray]) -> EntropyModel:
     """Replace the frequencies of a profile by those of counted tokens, arrays in the order of ``Counts``."""
     n_classes, n_shared = len(model.tables), model.n_shared
-    integers, first, ends_of_block, transitions = (np.array(count) for count in counts)
-    transitions = smooth_counts(transitions, _CLASS_PRIOR, n_classes)
+    integers, first, ends_of_block, by_context = (np.array(count) for count in counts)
+    transitions = smooth_counts(by_context.sum(axis=0), _CLASS_PRIOR, n_classes)
     transitions[n_classes] = transitions[:n_classes].sum(axis=0)
     class_shares = transitions[n_classes, :n_classes] / transitions[n_classes].sum()
 
     expected = np.asarray(model.frequencies[:n_shared], np.float64)
     expected[:, tokens_module.ESCAPE] = 0
     expected /= expected.sum(axis=1, keepdims=True)
+    class_rows, first_rows, class_tables = model.class_rows, model.first_rows, transitions
+    if class_rows is None:
+        first = first[0]
+    else:
+        rows, further = fit_class_tables(by_context, transitions)
+        class_rows, class_tables = jnp.asarray(rows), np.concatenate([transitions, further])
+        rows, first = fit_first_tables(first)
+        first_rows = jnp.asarray(n_shared + rows)
     first += _DC_PRIOR * first.sum(axis=0) / max(first.sum(), 1) + _DC_FLOOR
     shared = integers.sum(axis=0) + _TOKEN_PRIOR * expected
     context_rows = model.context_rows
@@ -175,7 +201,9 @@ def take_counts(model: EntropyModel, counts: Sequence[np.ndarray]) -> EntropyMod
     return model._replace(
         frequencies=frequencies(leave_rare_to_escape(np.concatenate([shared, first]))),
         end_frequencies=frequencies(ends_of_block),
-        class_frequencies=frequencies(transitions),
+        class_frequencies=frequencies(class_tables),
         class_bits=jnp.asarray(-_BITS_LEFT_GIVEN_BEFORE * np.log2(class_shares), jnp.float32),
         context_rows=context_rows,
+        class_rows=class_rows,
+        first_rows=first_rows,
     )

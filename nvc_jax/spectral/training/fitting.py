@@ -78,8 +78,9 @@ class Fitting(NamedTuple):
     def begin(self) -> TrainingState:
         """Make the state before the first step."""
         config = self.config
-        sizes = (config.latent_dim, config.n_classes, config.n_tables, config.n_quantizers, config.n_contexts)
-        model = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), abstract_entropy_model(*sizes))
+        sizes = (config.latent_dim, config.n_classes, config.n_tables, config.n_quantizers)
+        abstract = abstract_entropy_model(*sizes, config.n_contexts, config.n_header_contexts)
+        model = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), abstract)
         profiles = jax.device_get(stack_profiles([model] * self.config.n_profiles))
         # A network of zeros corrects nothing: it is that of a fitting that is over before its last step.
         unfitted = abstract_filter(self.config.n_filter_units)

@@ -14,6 +14,7 @@ from nvc_jax.spectral import analysis, dependent_quantization, neighbour_context
 from nvc_jax.spectral.class_decision import quantize_independently
 from nvc_jax.spectral.decision_tables import make_tables
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
+from nvc_jax.spectral.header_contexts import HeaderContexts, blocks_inside, find_header_contexts
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles
 from nvc_jax.spectral.scan_order import ScannedBlocks
 from nvc_jax.spectral.training.chunks import ChunkLoader
@@ -91,9 +92,10 @@ class Counts(NamedTuple):
     Attributes:
         integers: (C, Q·R, 64), of all integers but first ones, by context and table; C is 1 for a model
             without contexts.
-        first: (K, 64), of first integers, by class.
+        first: (H, K, 64), of first integers, by context and class; H is 1 for a model without contexts of
+            headers.
         ends_of_block: (K, 64), by class.
-        classes: (K + 1, 64), by the class before.
+        classes: (H, K + 1, 64), by context and the class before.
     """
 
     integers: jax.Array
@@ -116,9 +118,9 @@ def _count_chunk(
     is_coded = jnp.arange(N_COEFFICIENTS - 1)[None] < scanned.counts[:, None]
     tables = model.tables[classes[:, None], scan.coefficients[layout.partial_type]]
     rows = model.table_row(tables, dependent_quantization.select_quantizers(ordered, model.n_quantizers))
-    contexts = _find_contexts(analyzed, scanned)
+    contexts, of_headers = _find_contexts(analyzed, scanned), _find_header_contexts(analyzed)
     in_sequence = classes[layout.order]
-    has_next = jnp.arange(1, len(classes)) < layout.n_blocks
+    is_inside = jnp.arange(len(classes)) < layout.n_blocks
 
     def count(n_rows: int, row: jax.Array, token: jax.Array, is_counted: jax.Array) -> jax.Array:
         table = jnp.zeros((n_rows, tokens.N_TOKENS), jnp.int32)
@@ -128,11 +130,16 @@ def _count_chunk(
     of_integers = count(
         n_contexts * n_shared, contexts * n_shared + rows, tokens.to_token(ordered)[0], is_coded
     )
+    n_headers, first_tokens = model.n_header_contexts, tokens.to_token(first[layout.order])[0]
+    of_first = of_headers.of_first * n_classes + in_sequence
+    of_classes = of_headers.of_class[1:] * (n_classes + 1) + in_sequence[:-1]
     return analyzed.profile, Counts(
         of_integers.reshape(n_contexts, n_shared, -1),
-        count(n_classes, classes, tokens.to_token(first)[0], layout.inside),
+        count(n_headers * n_classes, of_first, first_tokens, is_inside).reshape(n_headers, n_classes, -1),
         count(n_classes, classes, scanned.ends_of_block, layout.inside),
-        count(n_classes + 1, in_sequence[:-1], in_sequence[1:], has_next),
+        count(n_headers * (n_classes + 1), of_classes, in_sequence[1:], is_inside[1:]).reshape(
+            n_headers, n_classes + 1, -1
+        ),
     )
 
 
@@ -153,6 +160,22 @@ def _find_contexts(analyzed: analysis.Analysis, scanned: ScannedBlocks) -> jax.A
     return neighbour_contexts.find_contexts(neighbours, types, position, item % jnp.maximum(length, 1), read)
 
 
+def _find_header_contexts(analyzed: analysis.Analysis) -> HeaderContexts:
+    """Find the contexts of all headers of a chunk's stream, in the order of coding; 0 without contexts."""
+    model, layout, (_, first, classes) = analyzed.model, analyzed.layout, analyzed.symbols
+    place = jnp.arange(len(classes), dtype=jnp.int32)
+    if model.class_levels is None:
+        return HeaderContexts(jnp.zeros_like(place), jnp.zeros_like(place))
+    length = share_out(layout.n_blocks, analyzed.n_lanes, 1).length
+
+    def read(other: jax.Array, is_known: jax.Array) -> tuple[jax.Array, jax.Array]:
+        block = layout.order[jnp.where(is_known, other, 0)]
+        return classes[block], first[block]
+
+    sides = blocks_inside(layout.valid_shape)
+    return find_header_contexts(model.class_levels, sides, place, place % length, read)
+
+
 Totals = list[np.ndarray]
 """Weighted sums of the arrays of ``Counts``, in their order, float64; profiles are the first axis."""
 
@@ -160,8 +183,11 @@ Totals = list[np.ndarray]
 def no_counts(profiles: Profiles) -> Totals:
     """Make totals of no chunks."""
     model, n = any_profile(profiles), count_profiles(profiles)
-    n_classes = len(model.tables)
-    rows = ((model.n_contexts, model.n_shared), (n_classes,), (n_classes,), (n_classes + 1,))
+    n_classes, n_headers = len(model.tables), model.n_header_contexts
+    rows = (
+        (model.n_contexts, model.n_shared),
+        *((n_headers, n_classes), (n_classes,), (n_headers, n_classes + 1)),
+    )
     return [np.zeros((n, *of_table, tokens.N_TOKENS)) for of_table in rows]
 
 
