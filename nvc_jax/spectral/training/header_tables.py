@@ -88,7 +88,8 @@ def fit_first_tables(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _plain_bits(counts: np.ndarray) -> np.ndarray:
     """Compute the bits of tokens by tables of counts; none for tokens that a table does not have."""
-    shares = counts / counts.sum(axis=1, keepdims=True)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.where(totals > 0, totals, 1)
     return -np.log2(np.where(shares > 0, shares, 1))
 
 
@@ -110,7 +111,7 @@ def _seed(counts: np.ndarray, home: np.ndarray, bits: np.ndarray, n_more: int) -
     rows = home.copy()
     for row in range(len(bits), len(bits) + n_more):
         chosen = np.argmax(spent - least)
-        # Tokens that a table does not have are none of any context's.
+        # All tables of classes have all classes.
         by_chosen = counts @ of_mixed[chosen]
         rows[by_chosen < spent] = row
         spent = np.minimum(spent, by_chosen)

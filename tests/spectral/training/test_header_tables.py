@@ -74,3 +74,11 @@ def test_first_coefficients_take_the_tables_of_their_magnitudes() -> None:
     spent, without = (counts * bits(sums)[rows]).sum(), (counts * bits(counts.sum(axis=0))[None]).sum()
     least = (counts * bits(counts)).sum()
     assert spent - least < 0.25 * (without - least)
+
+
+def test_a_model_of_one_class_has_no_further_tables() -> None:
+    counts = np.zeros((N_HEADER_CONTEXTS, 2, tokens.N_TOKENS))
+    counts[:, 0, 0] = 5
+    rows, further = fit_class_tables(counts, counts.sum(axis=0) + np.eye(1, tokens.N_TOKENS))
+    assert rows.max() == 1
+    assert further.shape == (0, tokens.N_TOKENS)
