@@ -34,7 +34,8 @@ def begin_whole_read(reader: Reader, rota: DeviceRota) -> ts.Future[np.ndarray]:
     n_threads = count_workers(rota.n_devices)
     tune_heaps(n_threads)
     n_threads = min(n_threads, math.prod(reader.metadata.chunk_grid))
-    run_in_threads(_WholeRead(reader, rota, promise, future, n_threads).work, n_threads)
+    read = _WholeRead(reader, rota, promise, future)
+    run_in_threads(read.work, read.finish, n_threads)
     return future
 
 
@@ -44,7 +45,6 @@ class _WholeRead:
     Args:
         promise: of the array.
         future: of the promise.
-        n_threads: number of the threads that call ``work``.
     """
 
     def __init__(
@@ -53,17 +53,16 @@ class _WholeRead:
         rota: DeviceRota,
         promise: ts.Promise[np.ndarray],
         future: ts.Future[np.ndarray],
-        n_threads: int,
     ) -> None:
         self._reader, self._rota = reader, rota
         self._promise, self._future = promise, weakref.ref(future)
         self._result = np.empty(reader.shape, reader.dtype)
         self._pieces = reader.pieces(full_region(reader.shape))
-        self._n_at_work, self._has_failed = n_threads, False
+        self._has_failed = False
         self._lock = threading.Lock()
 
     def work(self) -> None:
-        """Decode chunks until there are no more; the last thread hands the array over."""
+        """Decode chunks until there are no more."""
         try:
             for piece in self._remaining():
                 with self._rota.turn():
@@ -71,10 +70,10 @@ class _WholeRead:
         except BaseException as error:
             self._has_failed = True
             self._promise.set_exception(error)
-        with self._lock:
-            self._n_at_work -= 1
-            is_last = self._n_at_work == 0
-        if is_last and not self._has_failed:
+
+    def finish(self) -> None:
+        """Hand the array over."""
+        if not self._has_failed:
             self._promise.set_result(self._result)
 
     def _remaining(self) -> Iterator[Piece]:

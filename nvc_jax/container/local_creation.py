@@ -34,7 +34,6 @@ def claim_path(path: Path, location: Location, shared: bool, overwrite: bool) ->
     with contextlib.ExitStack() as stack:
         with naming(path):
             is_locked = stack.enter_context(locked(real, path, shared=shared))
-        check_destination(location, overwrite)
         yield _LocalClaim(real, location, shared, overwrite, is_locked)
 
 

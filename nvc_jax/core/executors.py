@@ -34,11 +34,12 @@ def borrow_executor(n_threads: int) -> Iterator[ThreadPoolExecutor]:
     _give_back(kind, executor)
 
 
-def run_in_threads(work: Callable[[], None], n_threads: int) -> None:
+def run_in_threads(work: Callable[[], None], finish: Callable[[], None], n_threads: int) -> None:
     """Begin to call a function in each of some threads, and return at once.
 
     Args:
         work: catches its errors: nobody sees them.
+        finish: called by the last thread when ``work`` has ended in all of them; likewise.
         n_threads: number of the threads.
     """
     kind, executor = _take(n_threads)
@@ -52,6 +53,7 @@ def run_in_threads(work: Callable[[], None], n_threads: int) -> None:
                 remaining.remove(number)
                 is_last = not remaining
             if is_last:
+                finish()
                 _give_back(kind, executor)
 
     for number in range(n_threads):

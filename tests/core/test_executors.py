@@ -89,12 +89,14 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
 
 
 def test_work_that_nobody_waits_for_is_done_by_all_threads() -> None:
-    barrier, threads = threading.Barrier(3, timeout=10), []
+    barrier, threads, finished = threading.Barrier(3, timeout=10), [], threading.Event()
 
     def work() -> None:
         threads.append(threading.get_ident())
         barrier.wait()
 
-    run_in_threads(work, 2)
+    run_in_threads(work, finished.set, 2)
+    assert not finished.is_set()
     barrier.wait()
+    assert finished.wait(timeout=10)
     assert len(set(threads)) == 2
