@@ -19,9 +19,6 @@ Describe = Callable[[], str | None]
 _COMMIT_SECONDS = 0.3
 """Seconds that ``abandon`` gives a rename that is under way."""
 
-_REMOVAL_SECONDS, _PAUSE_SECONDS = 0.5, 0.02
-"""Seconds for which a directory is removed that comes back, and after which it is looked for."""
-
 DEFAULT_GRACE_SECONDS = 1.0
 """Seconds that an interrupted process has to end by itself."""
 
@@ -108,16 +105,21 @@ def abandon() -> list[str]:
     return notes
 
 
-def remove_tree(path: Path) -> None:
+def remove_tree(path: Path, *, seconds: float = 0.5, pause: float = 0.02) -> None:
     """Remove a directory of a run that has failed, into which other threads may still write for a moment.
 
     Who writes a file makes its directory again. So the directory is removed until it stays away.
+
+    Args:
+        path: of the directory.
+        seconds: for which it is removed as long as it comes back.
+        pause: seconds after which it is looked for.
     """
-    end = time.monotonic() + _REMOVAL_SECONDS
+    end = time.monotonic() + seconds
     was_there = True
     while was_there and time.monotonic() < end:
         shutil.rmtree(path, ignore_errors=True)
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(pause)
         was_there = path.exists()
 
 

@@ -52,7 +52,7 @@ def test_a_directory_into_which_threads_still_write_is_removed(tmp_path: Path) -
     for writer in writers:
         writer.start()
     begun.wait()
-    remove_tree(directory)
+    remove_tree(directory, seconds=30, pause=0.5)  # threads may wait for a core meanwhile
     for writer in writers:
         writer.join()
     assert not directory.exists()
