@@ -98,4 +98,5 @@ class Streams:
 
     def step_for(self, psnr: float) -> float:
         """The largest step found that reaches ``psnr`` within 0.05 dB, or else exceeds it."""
-        return find_step(self._psnr, psnr, (encoded_stream.MIN_STEP, encoded_stream.MAX_STEP))
+        step, _ = find_step(self._psnr, psnr, (encoded_stream.MIN_STEP, encoded_stream.MAX_STEP))
+        return step
