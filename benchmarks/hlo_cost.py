@@ -14,6 +14,8 @@ from hlo_text import Instruction, Module, type_bytes
 
 _PARTIAL_READS = {"dynamic-slice", "gather", "slice"}
 """Operations that read as much of their first operand as they return."""
+_PARTIAL_KERNELS = {"_transform_column"}
+"""Kernels of Pallas that read as much of their first operand, a volume, as their first result holds."""
 _SAME_BYTES = {"bitcast", "reshape", "copy"}
 _ASYNCHRONOUS = {"copy-start", "slice-start"}
 """Copies whose result names both of their ends."""
@@ -136,7 +138,10 @@ def _moved_bytes(module: Module, computation: str, instruction: Instruction) -> 
             return 2 * instruction.n_bytes
         if instruction.opcode in ("dynamic-update-slice", "scatter"):
             return 2 * sizes.get(instruction.operands[-1 if instruction.opcode == "scatter" else 1], 0)
-        return instruction.n_bytes + sum(sizes.get(name, 0) for name in instruction.operands)
+        reads = [sizes.get(name, 0) for name in instruction.operands]
+        if instruction.kernel_name in _PARTIAL_KERNELS:
+            reads[0] = min(reads[0], type_bytes(instruction.parts[0]))
+        return instruction.n_bytes + sum(reads)
     fused = module.computations[instruction.called["calls"][0]]
     by_name = {inner.name: inner for inner in fused}
     reads = sum(_read_bytes(inner, fused) for inner in fused if inner.opcode == "parameter")

@@ -34,10 +34,10 @@ The modules in reading order
 - ``dependent_quantization``: two quantisers of which the integers before choose one.
 - ``volume_survey``: what is found out about a volume before all else; ``group_survey`` has the kernel that
   does it on GPUs.
-- ``shape_columns``, ``line_costs``, ``shape_lines``, ``dc_costs``, ``axis_decision``, ``shape_decision``: the
-  decision of the shape by rate and distortion, on a few columns of the volume. ``native_shape_decision``
-  calls the kernel that makes it on CPUs, and ``group_columns``, ``group_line_costs``, ``group_axis_choice``
-  and ``group_dc_costs`` have those of GPUs.
+- ``column_places``, ``shape_columns``, ``line_costs``, ``shape_lines``, ``dc_costs``, ``axis_decision``,
+  ``shape_decision``: the decision of the shape by rate and distortion, on a few columns of the volume.
+  ``native_shape_decision`` calls the kernel that makes it on CPUs, and ``group_columns``,
+  ``group_line_costs``, ``group_axis_choice`` and ``group_dc_costs`` have those of GPUs.
 - ``weighted_sums``, ``dead_zone``, ``class_decision``, ``class_choice``: the decision of classes, likewise;
   ``group_class_costs``, ``group_class_choice`` and ``group_rounding`` have the kernels of GPUs.
 - ``decision_tables``: costs and rates of all these decisions, prepared from the model alone.

@@ -53,7 +53,8 @@ def decide_axis(
     axis anew, once the others are known, saves less than 0.1 % of the bits.
 
     Args:
-        columns: of the axis; voxels and transforms of one axis or more have an axis for these in front.
+        columns: of the axis; voxels and transforms of one axis or more have an axis for these in front, but
+            not voxels that are given by their places.
         of_columns: transforms of the columns along the other axes.
         table: transforms of one axis or more (see ``make_table``).
         axis_of_table: int32, of the axis among these, of voxels as well.

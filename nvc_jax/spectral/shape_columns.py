@@ -3,8 +3,7 @@
 A column has the whole length of one axis and a few blocks along the others.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +12,10 @@ from jax import lax
 
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.core.systematic_sampling import draw_systematic
+from nvc_jax.spectral.column_places import PlacedColumns, column_sides, scale_voxels
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 from nvc_jax.transform.separable import Original
 
-COLUMN_SIDE = 16
-"""Largest side of a column along the axes that it does not span, in voxels."""
 N_COLUMNS = 8
 """Columns of an axis, if there are so many: an eighth of a chunk of 128³. With four the shapes take 1 % more
 bits in the mean, with all columns 0.3 % fewer."""
@@ -38,13 +36,14 @@ class Columns(NamedTuple):
     """Columns of a volume along one axis, which comes first; the others follow in the order z, y, x.
 
     Attributes:
-        voxels: float32 (columns, side of the axis, two sides of at most COLUMN_SIDE).
+        voxels: float32 (columns, side of the axis, two sides of at most COLUMN_SIDE), or their
+            ``PlacedColumns``.
         valid_shapes: int32 (columns, 3), voxels of each column along these axes that lie in the volume.
         weights: float32 (columns,), the number of columns of the volume that each represents; where columns
             overlap, they count less.
     """
 
-    voxels: jax.Array
+    voxels: Any
     valid_shapes: jax.Array
     weights: jax.Array
 
@@ -58,7 +57,8 @@ def draw_columns(volume: jax.Array, step: jax.Array, valid_shape: jax.Array) -> 
         valid_shape: int32 (3,), voxels along z, y, x that lie in the volume.
     """
     by_block = _count_steep(volume, step, valid_shape)
-    return _draw_active(by_block, check_shape(volume.shape), valid_shape, lambda cut: cut(volume))
+    columns = _draw_active(by_block, volume, None, valid_shape)
+    return [Columns(places.take(), places.valid_shapes, weights) for places, weights in columns]
 
 
 def draw_columns_by_rows(
@@ -66,7 +66,7 @@ def draw_columns_by_rows(
 ) -> list[Columns]:
     """Draw columns as ``draw_columns`` does, but find out how active they are by some rows of voxels.
 
-    GPUs do so: all rows would have to be read once more.
+    GPUs do so: all rows would have to be read once more. Columns are given by their places.
 
     Args:
         volume: as of ``draw_columns``.
@@ -74,74 +74,51 @@ def draw_columns_by_rows(
         valid_shape: as of ``draw_columns``.
         original: from which ``volume`` was made, if it was: what is needed is taken from it, and then scaled.
     """
-    shape = check_shape(volume.shape)
-    if original is None or original.volume.shape != shape:
-        original = None
-
-    def take(cut: Callable[[jax.Array], jax.Array]) -> jax.Array:
-        return cut(volume) if original is None else original.scaled(cut(original.volume))
-
-    rows = take(lambda whole: whole[tuple(slice(first, None, every) for first, every in _ROWS)])
-    return _draw_active(_count_steep(rows, step, valid_shape, _ROWS), shape, valid_shape, take)
+    limits = None
+    if original is not None and original.volume.shape == volume.shape:
+        volume, limits = original.volume, (original.minimum, original.maximum)
+    rows = scale_voxels(volume[tuple(slice(first, None, every) for first, every in _ROWS)], limits)
+    columns = _draw_active(_count_steep(rows, step, valid_shape, _ROWS), volume, limits, valid_shape)
+    return [Columns(places, places.valid_shapes, weights) for places, weights in columns]
 
 
 def _draw_active(
     by_block: jax.Array,
-    shape: Shape3,
+    volume: jax.Array,
+    limits: tuple[jax.Array, jax.Array] | None,
     valid_shape: jax.Array,
-    take: Callable[[Callable[[jax.Array], jax.Array]], jax.Array],
-) -> list[Columns]:
-    """Draw columns by the activity of blocks, int32 of the grid.
-
-    ``take`` gets what a function cuts out of the volume.
-    """
+) -> list[tuple[PlacedColumns, jax.Array]]:
+    """Draw columns by the activity of blocks, int32 of the grid; weights are those of ``Columns``."""
+    shape = check_shape(volume.shape)
     sides = [column_sides(shape, axis) for axis in range(3)]
     corners = [column_corners(shape, of_axis) for of_axis in sides]
     activity = [_activity(by_block, corners[axis], sides[axis]) for axis in range(3)]
     are_inside = [jnp.all(jnp.asarray(of_axis) < valid_shape[None], axis=1) for of_axis in corners]
-    return [
-        _take_columns(take, valid_shape, axis, corners[axis], sides[axis], *drawn)
-        for axis, drawn in enumerate(_draw_each(activity, are_inside))
-    ]
+    columns = []
+    for axis, (drawn, row, weights) in enumerate(_draw_each(activity, are_inside)):
+        of_axis = jnp.asarray(corners[axis])
+        places = PlacedColumns(volume, limits, valid_shape, of_axis, drawn, axis, row)
+        share = _share_without_overlaps(corners[axis], sides[axis], valid_shape, axis)
+        columns.append((places, weights * share))
+    return columns
 
 
-def _draw_each(activity: list[jax.Array], are_inside: list[jax.Array]) -> list[tuple[jax.Array, jax.Array]]:
-    """Draw columns of each axis: at once, if all axes have as many columns."""
+def _draw_each(
+    activity: list[jax.Array], are_inside: list[jax.Array]
+) -> list[tuple[jax.Array, int, jax.Array]]:
+    """Draw columns of each axis, at once if all axes have as many: rows of indices, the row, and weights."""
     counts = [len(of_axis) for of_axis in activity]
     if len(set(counts)) > 1:
         draws = zip(activity, are_inside, counts, strict=True)
-        return [draw_systematic(sizes, exists, min(N_COLUMNS, n)) for sizes, exists, n in draws]
+        drawn = [draw_systematic(sizes, exists, min(N_COLUMNS, n)) for sizes, exists, n in draws]
+        return [(of_axis[None], 0, weights) for of_axis, weights in drawn]
 
     def draw(sizes: jax.Array, exists: jax.Array) -> tuple[jax.Array, jax.Array]:
         return draw_systematic(sizes, exists, min(N_COLUMNS, counts[0]))
 
-    drawn, weights = jax.vmap(draw)(jnp.stack(activity), jnp.stack(are_inside))
-    return [(drawn[axis], weights[axis]) for axis in range(len(counts))]
-
-
-def _take_columns(
-    take: Callable[[Callable[[jax.Array], jax.Array]], jax.Array],
-    valid_shape: jax.Array,
-    axis: int,
-    corners: np.ndarray,
-    sides: Shape3,
-    drawn: jax.Array,
-    weights: jax.Array,
-) -> Columns:
-    """Take the columns of an axis that are drawn, int32 (n,) indices of ``corners``."""
-    starts = jnp.asarray(corners)[drawn]
-    voxels = take(lambda volume: jax.vmap(lambda start: lax.dynamic_slice(volume, start, sides))(starts))
-    valid_shapes = jnp.clip(valid_shape[None] - starts, 1, jnp.array(sides, jnp.int32)[None])
-    in_turn = np.array([axis, *(other for other in range(3) if other != axis)])
-    weights = weights * _share_without_overlaps(corners, sides, valid_shape, axis)
-    return Columns(jnp.moveaxis(voxels, 1 + axis, 1), valid_shapes[:, in_turn], weights)
-
-
-def column_sides(shape: Shape3, axis: int) -> Shape3:
-    """Get the sides, along z, y, x, of the columns of a volume along an axis."""
-    return check_shape(
-        tuple(side if other == axis else min(side, COLUMN_SIDE) for other, side in enumerate(shape))
-    )
+    # A row is a part of an array in which GPUs find it: they would copy it by a kernel of its own.
+    rows, weights = jax.vmap(draw)(jnp.stack(activity), jnp.stack(are_inside))
+    return [(rows, axis, weights[axis]) for axis in range(len(counts))]
 
 
 def column_corners(shape: Shape3, sides: Shape3) -> np.ndarray:

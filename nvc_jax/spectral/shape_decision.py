@@ -133,8 +133,7 @@ def choose_shape_by_axes(
 ) -> ShapeDecision:
     """Choose the shape as GPUs do; see ``choose_shape``.
 
-    Columns are drawn by some of the rows of voxels. Those of each axis are arrays of their own, of which its
-    kernels do not read more.
+    Columns are drawn by some of the rows of voxels, and read by the kernel that transforms them.
     """
     columns = draw_columns_by_rows(volume, step, valid_shape, original)
     listed = _list_candidates(options)
@@ -170,7 +169,9 @@ def _decide_in_turn(
     for axis, table in enumerate(tables):
         sides = columns[axis].voxels.shape[2:]
         of_columns = [_constant_table(of_side, listed) for of_side in sides]
-        of_axis = columns[axis]._replace(voxels=columns[axis].voxels[None])
+        of_axis = columns[axis]
+        if isinstance(of_axis.voxels, jax.Array):
+            of_axis = of_axis._replace(voxels=of_axis.voxels[None])
         decided = decide(of_axis, of_columns, table, jnp.int32(0), decided.choice, jnp.int32(axis))
     return ShapeDecision(TransformShape(*map(_take, listed, decided.choice)), decided.cost)
 

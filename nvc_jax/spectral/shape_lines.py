@@ -16,6 +16,7 @@ from jax import lax
 from nvc_jax.core.systematic_sampling import draw_systematic
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.spectral import group_columns
+from nvc_jax.spectral.column_places import PlacedColumns
 from nvc_jax.spectral.line_costs import line_costs, mark_dc
 from nvc_jax.spectral.shape_columns import Columns, count_drawn_lines
 from nvc_jax.transform.axis_transform import make_axis_transform
@@ -119,7 +120,7 @@ def transform_columns(
     """Transform the columns of an axis along the other axes, and estimate the costs of the lines.
 
     Args:
-        columns: of the axis; their voxels have an axis for those of some axes in front.
+        columns: of the axis; voxels that are an array have an axis for those of some axes in front.
         tables: two, from ``table_of_columns``.
         choice: int32 (2, 3), indices of the candidates' lengths and filters, for each axis.
         axis: int32.
@@ -130,38 +131,53 @@ def transform_columns(
     Returns:
         Lines of all columns, and their costs, float32 (n,).
     """
-    others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
-    (first, first_dc), (second, second_dc) = (
-        (analysis[valid - 1, *choice[:, other]], is_dc[valid - 1, choice[0, other]])
-        for valid, other, (analysis, is_dc) in zip(columns.valid_shapes[:, 1:].T, others, tables, strict=True)
-    )
-    are_means = (first_dc[:, :, None] & second_dc[:, None]).reshape(-1)
-    _, n, _, a, b = columns.voxels.shape
+    n, _, a, b = columns.voxels.shape[-4:]
     weights = jnp.broadcast_to(columns.weights[:, None], (n, a * b)).reshape(-1)
-    arguments = (columns.voxels, place.axis, first, second, are_means, *table, place.filter, step)
-    values, costs = on_cpu(
-        transform_reference, transform_reference, *arguments, gpu=group_columns.transform_columns
-    )
+    arguments = (columns.voxels, columns.valid_shapes, tables, choice, axis, table, place, step)
+    # Only GPUs draw columns by their places.
+    gpu = group_columns.transform_columns if isinstance(columns.voxels, PlacedColumns) else None
+    values, are_means, costs = on_cpu(transform_reference, transform_reference, *arguments, gpu=gpu)
     return Lines(values, are_means, weights), costs
 
 
 def transform_reference(
-    voxels: jax.Array,
+    voxels: jax.Array | PlacedColumns,
+    valid_shapes: jax.Array,
+    tables: list[Transforms],
+    choice: jax.Array,
     axis: jax.Array,
-    first: jax.Array,
-    second: jax.Array,
-    are_means: jax.Array,
-    analysis: jax.Array,
-    is_dc: jax.Array,
-    filter_index: jax.Array,
+    table: Transforms,
+    place: TablePlace,
     step: jax.Array,
 ) -> list[jax.Array]:
-    """Transform columns in ``jax.numpy``: the specification of ``group_columns.transform_columns``."""
+    """Transform columns in ``jax.numpy``: the specification of ``group_columns.transform_columns``.
+
+    Args:
+        voxels: of ``Columns``, with an axis in front if they are an array.
+        valid_shapes: of these.
+        tables: two.
+        choice: int32 (2, 3).
+        axis: int32.
+        table: of transforms along the axis.
+        place: of a transform.
+        step: float32.
+
+    Returns:
+        Values and means of ``Lines``, and float32 (n,), the costs of the lines.
+    """
+    others = jnp.array([(1, 2), (0, 2), (0, 1)], jnp.int32)[axis]
+    (first, first_dc), (second, second_dc) = (
+        (analysis[valid - 1, *choice[:, other]], is_dc[valid - 1, choice[0, other]])
+        for valid, other, (analysis, is_dc) in zip(valid_shapes[:, 1:].T, others, tables, strict=True)
+    )
+    are_means = (first_dc[:, :, None] & second_dc[:, None]).reshape(-1)
+    of_axis = voxels.take() if isinstance(voxels, PlacedColumns) else voxels[place.axis]
     # The last axis first, and its result in front: no product needs a transposition.
-    values = jnp.einsum("njx,nsyx->njsy", second, voxels[axis], precision=lax.Precision.HIGHEST)
+    values = jnp.einsum("njx,nsyx->njsy", second, of_axis, precision=lax.Precision.HIGHEST)
     values = jnp.einsum("niy,njsy->nijs", first, values, precision=lax.Precision.HIGHEST)
     values = values.reshape(-1, values.shape[-1])
-    return [values, line_costs(values, analysis[axis, 0, filter_index], is_dc[axis, 0], step, are_means)]
+    analysis, is_dc = table.analysis[place.axis, 0, place.filter], table.is_dc[place.axis, 0]
+    return [values, are_means, line_costs(values, analysis, is_dc, step, are_means)]
 
 
 def draw_lines(lines: Lines, costs: jax.Array) -> Lines:

@@ -44,6 +44,21 @@ ENTRY %main.1 (p.1: f32[100]) -> f32[100] {{
     assert named_cost(module, DEVICE, {"_one", "_other"}).kernels == 2
 
 
+def test_kernels_that_draw_from_a_volume_read_what_they_return() -> None:
+    kernel = 'custom-call(%p.1, %p.2), custom_call_target="__gpu$xla.gpu.triton", backend_config={'
+    module = parse(
+        f"""HloModule program
+
+ENTRY %main.1 (p.1: f32[1000], p.2: f32[30]) -> (f32[100], f32[20]) {{
+  %p.1 = f32[1000]{{0}} parameter(0)
+  %p.2 = f32[30]{{0}} parameter(1)
+  ROOT %one.1 = (f32[100]{{0}}, f32[20]{{0}}) {kernel}name = "_transform_column", num_stages = 1 : i32}}
+}}
+"""
+    )
+    assert program_cost(module, DEVICE, {})[""].n_bytes == 4 * (100 + 30 + 100 + 20)
+
+
 def test_copies_to_a_core_count_in_memory_alone() -> None:
     module = parse(
         """HloModule program
