@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,9 @@ from accelerator_volumes import psnr, step_for_psnr, turbulence
 from common import RESULTS, VARIANTS, write_results
 
 import nvc_jax
+from nvc_jax.autoencoder.encoded import EncodedLatents
+from nvc_jax.core.encoded_volume import EncodedVolume
+from nvc_jax.core.shapes import Shape3
 from nvc_jax.native.library import load_kernels
 from nvc_jax.spectral import decoder
 
@@ -45,8 +48,26 @@ BATCHES = (1, 64, 8)
 PSNR_DB, BOUND = 45.0, 1e-3
 STEPS_PER_BOUND = 2.0
 """Such a step keeps most voxels within the bound; ``compress`` corrects the others."""
-QUICK = {"side": 16, "sizes": ((24, 16, 40),), "batches": (1, 2), "copy_bytes": 1 << 20}
-FULL = {"side": 128, "sizes": SIZES, "batches": BATCHES, "copy_bytes": 1 << 30}
+
+
+class Settings(TypedDict):
+    """Sizes of what is measured.
+
+    Attributes:
+        side: of the chunks of nvc-1.
+        sizes: of the volumes of the paper's models.
+        batches: numbers of chunks that nvc-1 codes at once.
+        copy_bytes: of what is copied.
+    """
+
+    side: int
+    sizes: tuple[Shape3, ...]
+    batches: tuple[int, ...]
+    copy_bytes: int
+
+
+QUICK: Settings = {"side": 16, "sizes": ((24, 16, 40),), "batches": (1, 2), "copy_bytes": 1 << 20}
+FULL: Settings = {"side": 128, "sizes": SIZES, "batches": BATCHES, "copy_bytes": 1 << 30}
 SECONDS_PER_RUN, MAX_REPEATS = 0.5, 20
 
 
@@ -58,7 +79,7 @@ class Bench:
     """
 
     def __init__(self, quick: bool) -> None:
-        self.settings: dict[str, Any] = QUICK if quick else FULL
+        self.settings = QUICK if quick else FULL
         self.copy_bytes_per_second = float("nan")
 
     @functools.cached_property
@@ -80,7 +101,8 @@ class Bench:
         """Median time of a call, and the bytes per second that it means; the first call compiles."""
         began = time.perf_counter()
         jax.block_until_ready(run())
-        first, times = time.perf_counter() - began, []
+        first = time.perf_counter() - began
+        times: list[float] = []
         while len(times) < MAX_REPEATS and (len(times) < 2 or sum(times) < SECONDS_PER_RUN):
             began = time.perf_counter()
             jax.block_until_ready(run())
@@ -145,7 +167,7 @@ def same_values_of_paper(bench: Bench) -> dict[str, Any]:
             nvc_jax.encode_volume(codec, jax.device_put(volume, place))
             for codec, place in zip(codecs, places, strict=True)
         ]
-        own, exact = (np.asarray(of.latents) for of in encoded)
+        own, exact = (_latents(of) for of in encoded)
         measured[variant] = {"latents": float(np.abs(own - exact).max() / np.abs(exact).max())}
         for mode in ("crop", "blend") if codecs[0].config.margin else ("crop",):
             decoded = [
@@ -154,6 +176,12 @@ def same_values_of_paper(bench: Bench) -> dict[str, Any]:
             ]
             measured[variant][mode] = float(np.abs(decoded[0] - decoded[1]).max() / width)
     return measured
+
+
+def _latents(encoded: EncodedVolume) -> np.ndarray:
+    """Get the latents that a model of the paper encodes a volume to without a step."""
+    assert isinstance(encoded, EncodedLatents)
+    return np.asarray(encoded.latents)
 
 
 def spectral(bench: Bench, batch: int, target: str) -> dict[str, Any]:
@@ -196,10 +224,10 @@ def table_2(bench: Bench, variant: str, shape: tuple[int, int, int]) -> dict[str
         volume = jax.device_put(np.round(values * 255).astype(np.uint8) if dtype == "uint8" else values)
         encode = jax.jit(lambda codec, volume: nvc_jax.encode_volume(codec, volume))
         encoded = jax.block_until_ready(encode(codec, volume))
-        runs = {"encode": lambda e=encode, v=volume: e(codec, v)}
+        runs: dict[str, Callable[[], Any]] = {"encode": functools.partial(encode, codec, volume)}
         for mode in ("crop", "blend") if codec.config.margin else ("crop",):
             decode = jax.jit(functools.partial(nvc_jax.decode_volume, mode=mode))
-            runs[f"decode {mode}"] = lambda d=decode, e=encoded: d(codec, e)
+            runs[f"decode {mode}"] = functools.partial(decode, codec, encoded)
         measured[dtype] = {name: bench.timed(run, volume.nbytes) for name, run in runs.items()}
     return measured
 

@@ -9,6 +9,7 @@ two zooms. Figure nvc-1: slices at three PSNRs, with the bits that they take and
 
 import argparse
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from common import RESULTS, VARIANTS, unit_volume, write_results
@@ -16,6 +17,7 @@ from streams import Streams
 
 import nvc_jax
 from nvc_jax.compression.options import default_chunk
+from nvc_jax.core.shapes import check_shape
 from nvc_jax.evaluation.figures import save_panels
 from nvc_jax.evaluation.metrics import border_jump
 from nvc_jax.evaluation.rendering import render
@@ -31,8 +33,18 @@ DETAILS = {
 }
 """Slices of the figure of nvc-1."""
 
+
+class View(TypedDict, total=False):
+    """Arguments of ``render`` that differ among volumes."""
+
+    threshold: float
+    softness: float
+    opacity: float
+    azimuth: float
+
+
 # Volume and how to see it; the second zoom is Figure 4's.
-VIEWS = {
+VIEWS: dict[str, View] = {
     "fluid_wmag_sperr_91x91x91_float32": {"threshold": 0.15, "opacity": 0.4},
     "cosmology_aquarius_a2_120x120x120_uint8": {"threshold": 0.35, "softness": 0.3},
     BRAIN: {"threshold": 0.2, "opacity": 0.35, "azimuth": 120.0},
@@ -97,10 +109,11 @@ def figures_3_and_4(directory: Path) -> None:
 
 def figure_nvc_1(directory: Path) -> dict[str, dict[str, dict[str, float]]]:
     codec = nvc_jax.load_codec("nvc-1")
-    rows, measured = {}, {}
+    rows: dict[str, dict[str, np.ndarray]] = {}
+    measured: dict[str, dict[str, dict[str, float]]] = {}
     for name, detail in DETAILS.items():
         volume, _ = unit_volume(directory / f"{name}.npz")
-        chunked = Streams(codec, volume, 0.0, 1.0, default_chunk(volume.shape, 8))
+        chunked = Streams(codec, volume, 0.0, 1.0, check_shape(default_chunk(volume.shape, 8)))
         across, inside = border_jump(volume, 8)
         pictures = {f"original\nborder jump ÷ inside: {across / inside:.2f}": volume[detail]}
         for decibels in (35, 40, 45):

@@ -153,7 +153,8 @@ def parse(text: str) -> Module:
         ValueError: there is no entry computation.
     """
     computations: dict[str, tuple[Instruction, ...]] = {}
-    entry, name, instructions = None, None, []
+    instructions: list[Instruction] = []
+    entry, name = None, None
     for line in text.splitlines():
         if found := _COMPUTATION.match(line):
             name, instructions = found["name"], []

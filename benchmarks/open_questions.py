@@ -44,7 +44,7 @@ from nvc_jax.autoencoder.training.config import AutoencoderTraining
 from nvc_jax.autoencoder.training.loop import train_blocks
 from nvc_jax.cli.demo import SAMPLE
 from nvc_jax.core.model import ModelConfig
-from nvc_jax.core.shapes import grid_shape
+from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.io.volumes import read_volume
 from nvc_jax.training.progress import RunOptions
 
@@ -180,7 +180,7 @@ def measure(
     took = time.perf_counter() - began
     model = config.model
     codec = nvc_jax.Codec(model, trained.params)
-    shapes = [tuple(map(int, name.split("_")[-2].split("x"))) for name in tests]
+    shapes = [check_shape(tuple(map(int, name.split("_")[-2].split("x")))) for name in tests]
     stored = [
         32 * model.latent_dim * math.prod(grid_shape(shape, model.block_size)) / math.prod(shape)
         for shape in shapes

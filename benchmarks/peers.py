@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from common import RESULTS, geometric_mean, natural_volume, table, volumes, write_results
@@ -79,7 +79,15 @@ def of_chunks(encode: Callable[[np.ndarray], bytes], decode: Callable[[bytes, tu
     return Codec(encode_all, decode_all, lambda coded: sum(len(data) for data, _ in coded))
 
 
-def nvc_codec(volume: np.ndarray, folder: Path, **target: float) -> Codec:
+class Target(TypedDict, total=False):
+    """A target of nvc-1: one of these keyword arguments of ``compress``."""
+
+    psnr: float
+    step: float
+    relative_error: float
+
+
+def nvc_codec(volume: np.ndarray, folder: Path, **target: Unpack[Target]) -> Codec:
     """nvc-1, which works on several chunks at a time by itself; each run writes a container of its own."""
     numbers = itertools.count()
 

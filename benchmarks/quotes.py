@@ -135,8 +135,8 @@ def bounds(results: Results) -> str:
     return table(header, results("bounds")["rows"])
 
 
-def smaller(ratios: dict[str, dict[str, float]], codec: str) -> dict[str, list[str]]:
-    """Find, by volume, the ratios below 1 of a codec, each with its bound."""
+def smaller(ratios: dict[str, dict[str, dict[str, float]]], codec: str) -> dict[str, list[str]]:
+    """Find in ratios by bound, volume and codec those below 1 of a codec: by volume, each with its bound."""
     found: dict[str, list[str]] = {}
     for bound, of_volumes in ratios.items():
         for volume, of_codecs in of_volumes.items():

@@ -52,6 +52,8 @@ SETTINGS = {
     "zfp": (1.0, 0.5, 0.25, 0.06, 0.03, 0.008, 0.004),
 }
 """Settings of the lossy codecs: a PSNR of SPERR, else an absolute error."""
+JPEG_2000_SETTINGS = (26, 32, 38, 44, 50, 56, 62)
+"""PSNRs of planes, which are coded one by one."""
 LIBRARIES = ("SPERR", "SZ3", "zfp", "JPEG 2000")
 
 Point = dict[str, float]
@@ -135,7 +137,7 @@ def library_points(volume: np.ndarray, names: tuple[str, ...] = LIBRARIES) -> di
     planes = np.round(volume * 65535).astype(np.uint16)
 
     def jpeg2k(level: float) -> list[bytes]:
-        return [imagecodecs.jpeg2k_encode(plane, level=level) for plane in planes]
+        return [bytes(imagecodecs.jpeg2k_encode(plane, level=int(level))) for plane in planes]
 
     def unjpeg2k(frames: list[bytes], _: float) -> np.ndarray:
         return np.stack([imagecodecs.jpeg2k_decode(frame) for frame in frames]) / np.float32(65535)
@@ -143,29 +145,21 @@ def library_points(volume: np.ndarray, names: tuple[str, ...] = LIBRARIES) -> di
     def decode_by(peer: LossyPeer) -> Callable[[bytes, float], np.ndarray]:
         return lambda data, _: peer.decode(data, volume.shape, volume.dtype)
 
-    # For each codec its settings, and how it encodes with one, decodes, and counts bytes.
-    codecs = {
-        **{
-            peer.name: (
-                SETTINGS[peer.name],
-                functools.partial(peer.encode_freely, volume),
-                decode_by(peer),
-                len,
-            )
-            for name, peer in ((peer.name, peer) for peer in LOSSY_PEERS.values())
-        },
-        "JPEG 2000": (
-            (26, 32, 38, 44, 50, 56, 62),
-            jpeg2k,
-            unjpeg2k,
-            lambda frames: sum(map(len, frames)),
-        ),
+    def size(frames: list[bytes]) -> int:
+        return sum(map(len, frames))
+
+    runs: dict[str, Callable[[], list[Point]]] = {
+        peer.name: functools.partial(
+            measure_points,
+            volume,
+            SETTINGS[peer.name],
+            functools.partial(peer.encode_freely, volume),
+            decode_by(peer),
+        )
+        for peer in LOSSY_PEERS.values()
     }
-    return {
-        name: measure_points(volume, settings, encode, decode, n_bytes)
-        for name, (settings, encode, decode, n_bytes) in codecs.items()
-        if name in names
-    }
+    runs["JPEG 2000"] = lambda: measure_points(volume, JPEG_2000_SETTINGS, jpeg2k, unjpeg2k, size)
+    return {name: run() for name, run in runs.items() if name in names}
 
 
 def dct_points(volume: np.ndarray) -> list[Point]:
@@ -180,7 +174,7 @@ def dct_points(volume: np.ndarray) -> list[Point]:
     def encode(step: float) -> bytes:
         coefficients = np.asarray(forward(jnp.asarray(padded), transforms))
         integers = np.round(coefficients / step).astype(np.int16)
-        return imagecodecs.zstd_encode(np.ascontiguousarray(integers.T).tobytes(), level=9)
+        return bytes(imagecodecs.zstd_encode(np.ascontiguousarray(integers.T).tobytes(), level=9))
 
     def decode(data: bytes, step: float) -> np.ndarray:
         integers = np.frombuffer(imagecodecs.zstd_decode(data), np.int16).reshape(N_COEFFICIENTS, -1)

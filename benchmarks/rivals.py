@@ -18,6 +18,7 @@ import numpy as np
 from common import RESULTS, natural_volume, write_results
 
 import nvc_jax
+from nvc_jax.container.store import open_container
 from nvc_jax.core.errors import psnr_from_errors, squared_errors
 from nvc_jax.peers.codecs import LOSSY_PEERS
 
@@ -67,13 +68,17 @@ def code(volume: np.ndarray) -> dict[str, tuple[np.ndarray, int]]:
     """Code a volume by the three codecs; decoded volume and bytes by codec."""
     with tempfile.TemporaryDirectory() as directory:
         store = Path(directory) / "volume.zarr"
-        most = nvc_jax.compress(volume, store, psnr=PSNR).stored_bytes
+        nvc_jax.compress(volume, store, psnr=PSNR)
+        most = open_container(store).stored_bytes()
         coded = {"nvc-1": (np.asarray(nvc_jax.open(store).read().result()), most)}
     values = np.ascontiguousarray(volume, np.float32)
     width, sperr, sz3 = float(np.ptp(values)), LOSSY_PEERS["sperr"], LOSSY_PEERS["sz3"]
     streams = {
         sperr: with_bytes(
-            lambda inverse: imagecodecs.sperr_encode(values, 1 / inverse, mode="bpp"), 1 / 32, 1e3, most
+            lambda inverse: bytes(imagecodecs.sperr_encode(values, 1 / inverse, mode="bpp")),
+            1 / 32,
+            1e3,
+            most,
         ),
         sz3: with_bytes(lambda error: sz3.encode(values, error * width), 1e-6, 1, most),
     }

@@ -46,8 +46,16 @@ def run_processes(kind: str, settings: list[dict[str, Any]], n_devices: int = 1)
         if kind != "train" or len(settings) == 1:
             del environment["JAX_COORDINATOR_ADDRESS"]
         command = [sys.executable, str(WORK), kind, json.dumps(own)]
-        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        processes.append(subprocess.Popen(command, env=environment, text=True, **streams))
+        processes.append(
+            subprocess.Popen(
+                command,
+                env=environment,
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        )
     for process in processes:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":

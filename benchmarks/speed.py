@@ -26,7 +26,7 @@ from common import VARIANTS, table, write_results
 import nvc_jax
 from nvc_jax.autoencoder.codec import BLOCKS_PER_SLAB
 from nvc_jax.cli.demo import SAMPLE
-from nvc_jax.core.shapes import grid_shape
+from nvc_jax.core.shapes import check_shape, grid_shape
 from nvc_jax.io.volumes import read_volume
 
 # Seconds on the paper's laptop: encode and decode for each variant.
@@ -85,7 +85,7 @@ def measure(codec: nvc_jax.Codec, volume: jax.Array, repeats: int) -> dict[str, 
     }
     if codec.config.margin:
         runs["decode_blend"] = lambda: nvc_jax.decode_volume(codec, encoded)
-    steps = math.prod(grid_shape(volume.shape, codec.config.block_size)) / BLOCKS_PER_SLAB
+    steps = math.prod(grid_shape(check_shape(volume.shape), codec.config.block_size)) / BLOCKS_PER_SLAB
     measured = {}
     for name, run in runs.items():
         if steps > 64:  # the cut blocks would take up several times the volume's memory: no bound

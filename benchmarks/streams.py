@@ -14,7 +14,7 @@ from nvc_jax.core.chunk_grid import (
     inner_boundaries,
 )
 from nvc_jax.core.concurrency import map_in_order
-from nvc_jax.core.shapes import Shape3
+from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.evaluation.metrics import psnr_db
 from nvc_jax.models.codec import Codec
 from nvc_jax.spectral import decoder, encoded_stream, encoder
@@ -76,7 +76,7 @@ class Streams:
 
         def decode_chunk(job: tuple[bytes, tuple]) -> None:
             payload, (index, in_volume, in_chunk) = job
-            valid_shape = chunk_valid_shape(index, self._chunk, self._volume.shape)
+            valid_shape = check_shape(chunk_valid_shape(index, self._chunk, self._volume.shape))
             encoded = encoded_stream.from_bytes(
                 payload,
                 self._chunk,

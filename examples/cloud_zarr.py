@@ -6,6 +6,7 @@ python examples/cloud_zarr.py
 
 import http.server
 import threading
+from typing import Any
 
 import numpy as np
 import zarr
@@ -20,12 +21,12 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     sent = 0
 
-    def copyfile(self, source, outputfile) -> None:
+    def copyfile(self, source: Any, outputfile: Any) -> None:
         data = source.read()
         Handler.sent += len(data) if "/c/" in self.path else 0
         outputfile.write(data)
 
-    def log_message(self, *_) -> None:
+    def log_message(self, *_: Any) -> None:
         pass
 
 

@@ -16,7 +16,7 @@ from distributed import Client
 import nvc_jax
 
 MAX_ERROR = 0.01
-LAYOUT = {"chunks": (16, 16, 16), "shards": (16, 32, 64)}
+CHUNKS, SHARDS = (16, 16, 16), (16, 32, 64)
 """Small, for a small file; leave both out for volumes of many GB."""
 
 
@@ -28,14 +28,16 @@ def make_file(path: str) -> None:
 
 def compress_part(source: str, destination: str, part: int, n_parts: int) -> bool:
     """Write one share of a container, or what is missing of it; whether the container is complete."""
-    options = {"max_error": MAX_ERROR, "part": (part, n_parts), **LAYOUT}
-    return nvc_jax.compress(source, destination, **options).is_complete
+    share = (part, n_parts)
+    return nvc_jax.compress(
+        source, destination, max_error=MAX_ERROR, chunks=CHUNKS, shards=SHARDS, part=share
+    ).is_complete
 
 
 def main() -> None:
     make_file("flow.npy")
-    address = sys.argv[1:] or [None]
-    with Client(*address, **({} if address[0] else {"n_workers": 2, "threads_per_worker": 1})) as client:
+    address = sys.argv[1:]
+    with Client(*address) if address else Client(n_workers=2, threads_per_worker=1) as client:
         # A file, by one task for each worker. A task whose worker dies is begun again, and goes on.
         n_parts = len(client.scheduler_info(n_workers=-1)["workers"])
         tasks = [
@@ -45,18 +47,18 @@ def main() -> None:
         assert any(client.gather(tasks))
 
         # An array that Dask computes, a chunk at a time: each worker encodes what it has computed.
-        speed = dask.array.from_array(np.load("flow.npy", mmap_mode="r"), chunks=LAYOUT["chunks"]) ** 2
+        speed = dask.array.from_array(np.load("flow.npy", mmap_mode="r"), chunks=CHUNKS) ** 2
         codec = nvc_jax.zarr_codec(max_error=MAX_ERROR)
         target = zarr.create_array(
             "energy.zarr",
             shape=speed.shape,
             dtype=speed.dtype,
-            chunks=LAYOUT["chunks"],
+            chunks=CHUNKS,
             serializer=codec,
             compressors=None,
             overwrite=True,
         )
-        dask.array.store(speed, target, lock=False)
+        speed.store(target, lock=False)
 
     for source, path in (("flow.npy", "flow.zarr"), (np.load("flow.npy") ** 2, "energy.zarr")):
         report = nvc_jax.verify(source, path)

@@ -36,7 +36,7 @@ def main() -> None:
 
     # Back to NIfTI: the same affine, and no voxel further away than the bound.
     nvc_jax.decompress("ct.zarr", "decoded.nii.gz", overwrite=True)
-    before, after = nibabel.load("ct.nii.gz"), nibabel.load("decoded.nii.gz")
+    before, after = map(nibabel.Nifti1Image.from_filename, ("ct.nii.gz", "decoded.nii.gz"))
     difference = np.asarray(after.dataobj, int) - np.asarray(before.dataobj, int)
     worst = np.abs(difference).max()
     print(f"affine kept: {np.allclose(before.affine, after.affine)}, largest error {worst} HU")

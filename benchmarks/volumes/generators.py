@@ -175,7 +175,7 @@ def photon_counts(n: int, seed: int) -> np.ndarray:
 def speckle(n: int, seed: int) -> np.ndarray:
     """Make developed speckle over a scene of ellipsoids, as ultrasound shows; return (n, n, n), float32."""
     rng = np.random.default_rng(seed)
-    grid = np.stack(np.mgrid[:n, :n, :n])
+    grid = np.mgrid[:n, :n, :n]
     scene = np.full((n, n, n), 1.0)
     for _ in range(12):
         centre, radii = rng.uniform(0, n, (3, 1, 1, 1)), rng.uniform(n / 12, n / 4, (3, 1, 1, 1))
