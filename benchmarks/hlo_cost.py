@@ -138,10 +138,10 @@ def _moved_bytes(module: Module, computation: str, instruction: Instruction) -> 
             return 2 * instruction.n_bytes
         if instruction.opcode in ("dynamic-update-slice", "scatter"):
             return 2 * sizes.get(instruction.operands[-1 if instruction.opcode == "scatter" else 1], 0)
-        reads = [sizes.get(name, 0) for name in instruction.operands]
+        operands = [sizes.get(name, 0) for name in instruction.operands]
         if instruction.kernel_name in _PARTIAL_KERNELS:
-            reads[0] = min(reads[0], type_bytes(instruction.parts[0]))
-        return instruction.n_bytes + sum(reads)
+            operands[0] = min(operands[0], type_bytes(instruction.parts[0]))
+        return instruction.n_bytes + sum(operands)
     fused = module.computations[instruction.called["calls"][0]]
     by_name = {inner.name: inner for inner in fused}
     reads = sum(_read_bytes(inner, fused) for inner in fused if inner.opcode == "parameter")
