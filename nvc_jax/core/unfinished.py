@@ -105,7 +105,7 @@ def abandon() -> list[str]:
     return notes
 
 
-def remove_tree(path: Path, *, seconds: float = 0.5, pause: float = 0.02) -> None:
+def remove_tree(path: Path, *, seconds: float = 0.5, pause: float = 0.1) -> None:
     """Remove a directory of a run that has failed, into which other threads may still write for a moment.
 
     Who writes a file makes its directory again. So the directory is removed until it stays away.
@@ -113,7 +113,7 @@ def remove_tree(path: Path, *, seconds: float = 0.5, pause: float = 0.02) -> Non
     Args:
         path: of the directory.
         seconds: for which it is removed as long as it comes back.
-        pause: seconds after which it is looked for.
+        pause: seconds after which it is looked for: a thread may take so long to make a file safe.
     """
     end = time.monotonic() + seconds
     was_there = True
