@@ -8,6 +8,7 @@ from concurrent.futures import Future
 import jax
 import jax.numpy as jnp
 import pytest
+from one_core import on_one_core
 
 from nvc_jax.core.concurrency import count_workers, map_batches_on_devices, map_in_order
 from nvc_jax.core.devices import sharing_out
@@ -55,13 +56,9 @@ def test_an_error_comes_in_its_place_and_ends_the_work() -> None:
     not hasattr(os, "sched_setaffinity"), reason="the system does not bind processes to cores"
 )
 def test_there_is_a_thread_for_each_core_of_the_process() -> None:
-    cores = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(cores)})
+    with on_one_core():
         assert count_workers() == 2
-    finally:
-        os.sched_setaffinity(0, cores)
-    assert count_workers() == min(max(len(cores), 2), 32)
+    assert count_workers() == min(max(len(os.sched_getaffinity(0)), 2), 32)
 
 
 def test_batches_have_results_in_the_order_of_items() -> None:

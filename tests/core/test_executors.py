@@ -3,6 +3,7 @@ import os
 import threading
 
 import pytest
+from one_core import on_one_core
 
 from nvc_jax.core.executors import borrow_executor, run_in_threads
 
@@ -41,13 +42,9 @@ def test_threads_use_the_cores_of_the_thread_that_asks() -> None:
         with borrow_executor(3) as executor:
             return executor.submit(os.sched_getaffinity, 0).result()
 
-    own = os.sched_getaffinity(0)
-    try:
-        assert cores() == own
-        os.sched_setaffinity(0, {min(own)})
-        assert cores() == {min(own)}
-    finally:
-        os.sched_setaffinity(0, own)
+    assert cores() == os.sched_getaffinity(0)
+    with on_one_core() as core:
+        assert cores() == {core}
 
 
 def test_work_that_fails_ends_its_threads() -> None:

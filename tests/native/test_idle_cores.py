@@ -1,11 +1,10 @@
-import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from one_core import on_one_core
 
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.core.chunk_interfaces import ChunkTarget
@@ -18,16 +17,6 @@ pytestmark = pytest.mark.skipif(
     reason="the process may use one core only",
 )
 SHAPE = (48, 72, 64)
-
-
-@contextlib.contextmanager
-def on_one_core() -> Iterator[None]:
-    own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(own)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, own)
 
 
 def volume_of(kind: str) -> np.ndarray:
