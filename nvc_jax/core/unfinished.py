@@ -7,6 +7,7 @@ then ``abandon`` does it from another thread, and the process may be ended.
 
 import collections
 import contextlib
+import os
 import shutil
 import threading
 import time
@@ -105,22 +106,32 @@ def abandon() -> list[str]:
     return notes
 
 
-def remove_tree(path: Path, *, seconds: float = 0.5, pause: float = 0.1) -> None:
-    """Remove a directory of a run that has failed, into which other threads may still write for a moment.
+def remove_tree(path: Path, *, seconds: float = 0.5, pause: float = 0.02) -> None:
+    """Remove a directory of a run that has failed, into which other threads may still write.
 
-    Who writes a file makes its directory again. So the directory is removed until it stays away.
+    Who writes a file makes its directory again. So for a moment a file takes the directory's place, at which
+    these threads fail.
 
     Args:
-        path: of the directory.
-        seconds: for which it is removed as long as it comes back.
-        pause: seconds after which it is looked for: a thread may take so long to make a file safe.
+        path: of the directory. Beside it, ``.removed`` is appended to its name while it is removed.
+        seconds: after which no more attempts are made to put the file in its place.
+        pause: seconds for which the file stays there.
     """
+    removed, obstacle = path.with_name(f"{path.name}.removed"), False
     end = time.monotonic() + seconds
-    was_there = True
-    while was_there and time.monotonic() < end:
-        shutil.rmtree(path, ignore_errors=True)
+    while not obstacle and time.monotonic() < end:
+        shutil.rmtree(removed, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rename(path, removed)
+        with contextlib.suppress(OSError):  # a thread has made the directory again
+            path.touch(exist_ok=False)
+            obstacle = True
+    shutil.rmtree(removed, ignore_errors=True)
+    if obstacle:
         time.sleep(pause)
-        was_there = path.exists()
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _describe(path: Path, describe: Describe) -> str | None:
