@@ -80,15 +80,15 @@ def save_training_figures(directory: Path, result: "TrainingResult", volumes: Se
 
 def _code_middle(result: "TrainingResult", volume: Any) -> tuple[np.ndarray, np.ndarray]:
     """Encode and decode the middle of a volume; the middle slices of both, float32, scaled to its range."""
+    from nvc_jax.core.normalization import finite_limits, normalize_wide
     from nvc_jax.io.measurements import open_measurements
     from nvc_jax.models.codec import decode_volume, encode_volume
 
     store = open_measurements(volume)[0]
     starts = [max(0, (side - _LARGEST_SIDE) // 2) for side in store.shape]
     index = tuple(slice(a, min(a + _LARGEST_SIDE, side)) for a, side in zip(starts, store.shape, strict=True))
-    values = np.nan_to_num(np.asarray(store[index].read().result()).astype(np.float32))
-    low, span = values.min(), max(float(np.ptp(values)), float(np.finfo(np.float32).tiny))
-    unit = (values - low) / span
+    values = store[index].read().result()
+    unit = normalize_wide(values, *finite_limits(values))
     encoded = encode_volume(result.codec, unit, step=result.config.shown_step)
     restored = np.asarray(decode_volume(result.codec, encoded))
     return unit[len(unit) // 2], restored[len(unit) // 2]

@@ -24,6 +24,12 @@ def finite_range(volume: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.where(is_empty, 0.0, minimum), jnp.where(is_empty, 0.0, maximum)
 
 
+def finite_limits(values: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest finite value of an array of any dtype; (0, 0) if no value is finite."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
 def normalize(volume: jax.Array, minimum: ArrayLike, maximum: ArrayLike) -> jax.Array:
     """Map [minimum, maximum] to [0, 1] (paper, section 3.1).
 
@@ -38,6 +44,28 @@ def normalize(volume: jax.Array, minimum: ArrayLike, maximum: ArrayLike) -> jax.
         end.
     """
     return normalize_by(volume, minimum, normalization_scale(minimum, maximum))
+
+
+def is_wide(dtype: np.dtype) -> bool:
+    """Tell whether float32 holds not all values of a dtype, which ``normalize_wide`` scales before."""
+    return bool(np.result_type(dtype, np.float32) != np.float32)
+
+
+def normalize_wide(values: np.ndarray, minimum: float, maximum: float) -> np.ndarray:
+    """Map [minimum, maximum] to [0, 1] as ``normalize`` does, by float64.
+
+    Args:
+        values: any shape, of a wide dtype; NaN and infinities are allowed.
+        minimum: of the finite values.
+        maximum: of the finite values.
+
+    Returns:
+        float32 of the same shape.
+    """
+    low = PRESCALE * minimum
+    span = max(PRESCALE * maximum - low, float(np.finfo(np.float64).tiny))
+    unit = np.clip((PRESCALE * values.astype(np.float64) - low) / span, 0, 1)
+    return np.nan_to_num(unit, nan=0).astype(np.float32)
 
 
 def normalization_scale(minimum: ArrayLike, maximum: ArrayLike) -> jax.Array:

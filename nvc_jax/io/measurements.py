@@ -19,8 +19,8 @@ def open_measurements(source: Any) -> list[ts.TensorStore]:
         source: a volume as for ``open_volume``, whose errors this function raises.
 
     Returns:
-        Stores of the source's dtype; of float32, with NaN in place of missing values and of values beyond the
-        limits, if the source declares any.
+        Stores of the source's dtype; of float32, or float64 where that does not hold all values, with NaN in
+        place of missing values and of values beyond the limits, if the source declares any.
     """
     stores, metadata = open_steps(source), read_metadata(source)
     dtype = stores[0].dtype.numpy_dtype
@@ -31,12 +31,12 @@ def open_measurements(source: Any) -> list[ts.TensorStore]:
 
 
 def _with_gaps(store: ts.TensorStore, declared: DeclaredValues) -> ts.TensorStore:
-    """Make a store of float32, with NaN where values are not valid."""
+    """Make a store of floats, with NaN where values are not valid."""
+    dtype = np.result_type(store.dtype.numpy_dtype, np.float32)
 
     def read(index: Index) -> np.ndarray:
         values = store[index].read().result()
         valid = valid_mask(values, *declared)
-        with np.errstate(over="ignore"):  # of missing values that float32 does not hold
-            return np.where(valid, values.astype(np.float32), np.float32(np.nan))
+        return np.where(valid, values.astype(dtype), dtype.type(np.nan))
 
-    return lazy_store(read, store.shape, np.dtype(np.float32), "volumes")
+    return lazy_store(read, store.shape, dtype, "volumes")

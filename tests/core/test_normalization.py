@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from nvc_jax.core.dtypes import DEVICE_DTYPES
-from nvc_jax.core.normalization import denormalize, finite_range, normalize
+from nvc_jax.core.normalization import (
+    denormalize,
+    finite_limits,
+    finite_range,
+    is_wide,
+    normalize,
+    normalize_wide,
+)
 
 
 @jax.jit
@@ -53,3 +60,27 @@ def test_infinities_beside_a_constant_map_to_zero() -> None:
 def test_narrow_integer_ranges_stay_in_the_unit_interval() -> None:
     unit, _ = round_trip(np.arange(-24606, -24546, dtype=np.int16))
     assert (unit.min(), unit.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("limits", [(0, 1e300), (-1e308, 1e308), (1e9, 1e9 + 1), (0, 1e-300)])
+def test_values_that_float32_does_not_hold_are_scaled_as_others_are(limits: tuple[float, float]) -> None:
+    low, high = limits
+    unit = np.linspace(0, 1, 30)
+    values = np.concatenate([low * (1 - unit) + high * unit, [np.nan, np.inf, -np.inf]])
+    assert is_wide(values.dtype)
+    assert finite_limits(values) == limits
+    scaled = normalize_wide(values, low, high)
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled, [*unit, 0, 1, 0], atol=1e-4)
+
+
+def test_wide_values_without_a_range_are_zero() -> None:
+    assert finite_limits(np.array([np.nan, np.inf])) == (0, 0)
+    assert normalize_wide(np.array([7.0, np.nan]), 7, 7).tolist() == [0, 0]
+    assert [is_wide(np.dtype(name)) for name in ("uint8", "int16", "float16", "float32", "int32")] == [
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]

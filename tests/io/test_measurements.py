@@ -37,8 +37,9 @@ def test_values_that_are_no_measurements_are_nan(
 ) -> None:
     stores = open_measurements(stored(tmp_path / "v.zarr", VALUES.astype(dtype), **attributes))
     for store, values, valid in zip(stores, VALUES, is_valid, strict=True):
-        assert store.dtype.numpy_dtype == np.float32
-        expected = np.where(valid, values, np.nan).astype(np.float32)
+        floats = np.result_type(dtype, np.float32)  # which hold all values of the dtype
+        assert store.dtype.numpy_dtype == floats
+        expected = np.where(valid, values, np.nan).astype(floats)
         np.testing.assert_array_equal(store.read().result(), expected)
         np.testing.assert_array_equal(store[1:2, 2:4].read().result(), expected[1:2, 2:4])
 

@@ -15,7 +15,7 @@ from nvc_jax.autoencoder.training.blocks import BlockWindows
 from nvc_jax.core.cached_properties import cached_property
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.model import ModelConfig
-from nvc_jax.core.normalization import normalize
+from nvc_jax.core.normalization import is_wide, normalize, normalize_wide
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.io.lazy import read_region
 from nvc_jax.io.measurements import open_measurements
@@ -153,7 +153,10 @@ class BlockRegions:
             for first, last, length in zip(start, stop, values.shape, strict=True)
         ]
         padded = np.pad(values, padding, constant_values=np.nan)
-        unit = np.asarray(_to_unit_range(padded, jnp.float32(minimum), jnp.float32(maximum)))
+        if is_wide(padded.dtype):
+            unit = normalize_wide(padded, minimum, maximum)
+        else:
+            unit = np.asarray(_to_unit_range(padded, jnp.float32(minimum), jnp.float32(maximum)))
         return BlockWindows(unit, corners, self._side)
 
     def _own_regions(self) -> range:
@@ -161,23 +164,23 @@ class BlockRegions:
         return range(jax.process_index(), int(self._first_regions[-1]), jax.process_count())
 
     def _survey_ranges(self) -> np.ndarray:
-        """Find the finite range of each volume, float32 (n, 2); (0, 0) where no value is finite."""
-        found = np.tile(np.array([np.inf, -np.inf], np.float32), (len(self._volumes), 1))
+        """Find the finite range of each volume, float64 (n, 2); (0, 0) where no value is finite."""
+        found = np.tile(np.array([np.inf, -np.inf]), (len(self._volumes), 1))
         for region, (minimum, maximum) in self._map_own(self._range_of):
             index, _ = self._locate(region)
             found[index] = min(found[index, 0], minimum), max(found[index, 1], maximum)
         gathered = gather_from_processes(found)
         ranges = np.stack([gathered[..., 0].min(axis=0), gathered[..., 1].max(axis=0)], axis=1)
-        return np.where(ranges[:, :1] > ranges[:, 1:], np.float32(0), ranges)
+        return np.where(ranges[:, :1] > ranges[:, 1:], 0.0, ranges)
 
-    def _range_of(self, region: int) -> tuple[np.float32, np.float32]:
+    def _range_of(self, region: int) -> tuple[float, float]:
         index, start = self._locate(region)
         store = self._volumes[index].store
         values = _read(store, start, np.minimum(start + self._region, store.shape))
         finite = np.isfinite(values)
         return (
-            values.min(where=finite, initial=np.float32(np.inf)),
-            values.max(where=finite, initial=np.float32(-np.inf)),
+            float(values.min(where=finite, initial=np.inf)),
+            float(values.max(where=finite, initial=-np.inf)),
         )
 
     def _survey_blocks(self, drop_empty: bool) -> np.ndarray:
@@ -207,6 +210,7 @@ class BlockRegions:
 
 
 def _read(store: ts.TensorStore, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Read the voxels of a volume from ``start`` or 0 to ``stop``, float32."""
+    """Read the voxels of a volume from ``start`` or 0 to ``stop``: float32, or float64 of a wide dtype."""
     bounds = zip(np.maximum(start, 0).tolist(), stop.tolist(), strict=True)
-    return read_region(store, tuple(slice(*pair) for pair in bounds)).astype(np.float32)
+    values = read_region(store, tuple(slice(*pair) for pair in bounds))
+    return values.astype(np.float64 if is_wide(values.dtype) else np.float32)

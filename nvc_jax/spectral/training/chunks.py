@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from nvc_jax.core.chunk_grid import Region
 from nvc_jax.core.concurrency import map_in_order
 from nvc_jax.core.filling import fill_smoothly
-from nvc_jax.core.normalization import finite_range
+from nvc_jax.core.normalization import finite_limits, finite_range, is_wide, normalize_wide
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.io.lazy import read_region
 from nvc_jax.spectral import encoder
@@ -26,9 +26,6 @@ _CHUNKS_PER_VOLUME = 2
 """Chunks of a volume that is larger than one."""
 _LARGEST_SIDE = 128
 """Largest side of a chunk in voxels: that of the chunks that ``compress`` makes."""
-
-
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 _inside = jax.jit(lambda grid, valid_shape: make_layout(grid, valid_shape).inside, static_argnums=0)
 
@@ -190,11 +187,9 @@ def _read_padded(chunk: TrainingChunk, padded: Shape3) -> np.ndarray:
 
 def _to_float32(values: np.ndarray) -> np.ndarray:
     """Convert values to float32, scaled if that does not hold them: a chunk is scaled by its range anyway."""
-    if values.dtype == np.float64:
-        largest = np.abs(values[np.isfinite(values)]).max(initial=0)
-        if largest > _LARGEST_FLOAT32:
-            values = values / largest
-    return values.astype(np.float32)
+    if not is_wide(values.dtype):
+        return values.astype(np.float32)
+    return normalize_wide(values, *finite_limits(values))
 
 
 def _center(shared: tuple[()], values: jax.Array) -> jax.Array:

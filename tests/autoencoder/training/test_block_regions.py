@@ -52,6 +52,14 @@ def test_the_blocks_of_all_regions_are_those_of_the_whole_volume(model: DenseCon
     np.testing.assert_array_equal(sort_blocks(load_blocks(regions)), sort_blocks(expected))
 
 
+@pytest.mark.parametrize("offset_and_scale", [(0, 1e300), (1e9, 1e-3)])
+def test_values_that_float32_does_not_hold_are_learned_from(offset_and_scale: tuple[float, float]) -> None:
+    offset, scale = offset_and_scale
+    ramp = np.arange(8 * 4 * 4, dtype=np.float64).reshape(8, 4, 4)
+    blocks = load_blocks(cut([offset + scale * ramp]))
+    np.testing.assert_allclose(blocks.ravel(), np.linspace(0, 1, 128), atol=1e-4)
+
+
 def test_steps_of_a_series_are_volumes_of_their_own() -> None:
     series = np.stack([noise((4, 4, 8)), 5 * noise((4, 4, 8), seed=1)])
     blocks = load_blocks(cut([series]))
