@@ -6,6 +6,7 @@ what short kernels add there, and one for those loops. Their sum is beside them.
     python benchmarks/compiled_figure.py
 """
 
+import argparse
 import json
 from typing import Any
 
@@ -64,6 +65,7 @@ def draw(axes: Axes, platform: str, programs: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
     platforms = json.loads((RESULTS / "compiled.json").read_text())["platforms"]
     compiled = {
         name: [program for program in of["programs"] if "outside" in program]

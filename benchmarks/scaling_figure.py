@@ -3,6 +3,7 @@
 python benchmarks/scaling_figure.py
 """
 
+import argparse
 import json
 from typing import Any
 
@@ -56,6 +57,7 @@ def draw(axes: Axes, rows: list[dict[str, Any]], count: str, cores: int) -> None
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
     results = json.loads((RESULTS / "scaling.json").read_text())
     cores = results["machine"]["cores"]
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")

@@ -7,6 +7,7 @@ in ``quotes``; every other line stays as it is. A test asserts that nothing is l
     python benchmarks/tables.py
 """
 
+import argparse
 import json
 import re
 from collections.abc import Callable
@@ -59,6 +60,7 @@ def pages() -> list[Path]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
     for page in pages():
         old = page.read_text()
         if (new := rewrite(old)) != old:

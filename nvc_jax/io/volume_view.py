@@ -11,16 +11,16 @@ from nvc_jax.io.metadata import VolumeMetadata
 
 
 class OpenVolume(NamedTuple):
-    """An open volume.
+    """An open volume: functions that are called when what they return is needed.
 
     Attributes:
-        store: its voxels, or a function that makes the store, the same at every call.
-        metadata: of the volume, or a function that reads them. Both are called when they are needed.
+        store: returns the store of its voxels, the same at every call.
+        metadata: reads the metadata.
         read_all: begins to read all voxels, faster than the store does; None where the store does it.
     """
 
-    store: ts.TensorStore | Callable[[], ts.TensorStore]
-    metadata: VolumeMetadata | Callable[[], VolumeMetadata]
+    store: Callable[[], ts.TensorStore]
+    metadata: Callable[[], VolumeMetadata]
     read_all: Callable[[], ts.Future] | None = None
 
 
@@ -50,8 +50,7 @@ class VolumeView:
     @cached_property
     def store(self) -> ts.TensorStore:
         """The ``TensorStore`` itself."""
-        made = self._opened.store
-        store = made if isinstance(made, ts.TensorStore) else made()
+        store = self._opened.store()
         for index in self._indices:
             store = store[index]
         return store
@@ -59,8 +58,7 @@ class VolumeView:
     @cached_property
     def metadata(self) -> VolumeMetadata:
         """Metadata of the volume; of a part its attributes alone."""
-        stated = self._opened.metadata
-        metadata = stated() if callable(stated) else stated
+        metadata = self._opened.metadata()
         return metadata.without_coordinates() if self._indices else metadata
 
     @property
@@ -98,7 +96,7 @@ class VolumeView:
 
 def with_metadata(store: ts.TensorStore, metadata: VolumeMetadata) -> VolumeView:
     """View an open store as a volume with metadata; such a view cannot be pickled."""
-    opened = OpenVolume(store, metadata)
+    opened = OpenVolume(lambda: store, lambda: metadata)
     return VolumeView(lambda: opened)
 
 

@@ -17,7 +17,7 @@ METADATA = VolumeMetadata(("a", "b", "c"), (1.0, 2.0, 3.0), attributes={"_FillVa
 
 
 def open_values(values: np.ndarray) -> OpenVolume:
-    return OpenVolume(ts.array(values), METADATA)
+    return OpenVolume(lambda: ts.array(values), lambda: METADATA)
 
 
 VIEW = VolumeView(functools.partial(open_values, VALUES))
@@ -40,7 +40,7 @@ def test_a_whole_view_is_read_by_the_way_that_its_volume_knows() -> None:
         promise.set_result(VALUES + 1)
         return future
 
-    view = VolumeView(lambda: OpenVolume(ts.array(VALUES), METADATA, read_all))
+    view = VolumeView(lambda: open_values(VALUES)._replace(read_all=read_all))
     for values in (view.read().result(), np.asarray(view)):
         np.testing.assert_array_equal(values, VALUES + 1)
     np.testing.assert_array_equal(view[1:].read().result(), VALUES[1:])
@@ -56,7 +56,7 @@ def test_metadata_are_read_when_they_are_asked_for() -> None:
         asked.append(1)
         return METADATA
 
-    view = VolumeView(lambda: OpenVolume(ts.array(VALUES), read_metadata_later))
+    view = VolumeView(lambda: open_values(VALUES)._replace(metadata=read_metadata_later))
     assert not asked
     assert view.metadata is view.metadata is METADATA
     assert view[1:].metadata == METADATA.without_coordinates()
