@@ -44,8 +44,13 @@ _HIDDEN_FIELDS = ("sizeof_hdr", "magic")
 
 GZIP_SUFFIXES = (".gz", ".mgz")
 """Suffixes of files that gzip compressed."""
-_COPIED_FIELDS = ("descrip", "aux_file", "intent_code", "intent_name", "intent_p1", "intent_p2", "intent_p3")
+_COPIED_FIELDS = (
+    *("descrip", "aux_file", "intent_code", "intent_name", "intent_p1", "intent_p2", "intent_p3"),
+    *("cal_min", "cal_max"),
+)
 """Header fields that are written as they were read."""
+_PLANE_FIELDS = ("dim_info", "slice_code", "slice_start", "slice_end", "slice_duration")
+"""Header fields that say when each plane was measured; they are written where the axes are as they were."""
 _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _NIFTI1_SIDE = 32767
 """Largest side in NIfTI-1; larger volumes are written as NIfTI-2."""
@@ -189,7 +194,8 @@ def create_nifti(path: Path, shape: Shape, dtype: np.dtype, metadata: VolumeMeta
         parse_floats(metadata.attributes.get(name)) for name in ("scale_factor", "add_offset")
     )
     header.set_slope_inter((slope or [1.0])[0], (intercept or [0.0])[0])
-    for field in _COPIED_FIELDS:
+    has_planes = list(kept.get("dim", ())) == header["dim"].tolist()
+    for field in (*_COPIED_FIELDS, *(_PLANE_FIELDS if has_planes else ())):
         with contextlib.suppress(KeyError, TypeError, ValueError):
             header[field] = kept[field].encode() if isinstance(kept[field], str) else kept[field]
     header["magic"] = header.single_magic

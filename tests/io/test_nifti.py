@@ -146,6 +146,23 @@ def test_nibabel_reads_what_is_written(name: str, dtype: str, tmp_path: Path) ->
     np.testing.assert_array_equal(read_volume(tmp_path / name), values, strict=True)
 
 
+def test_display_range_and_times_of_planes_come_back_where_they_hold(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(np.zeros((3, 4, 6, 2), np.int16), np.eye(4))
+    fields = {"cal_min": 5, "cal_max": 90, "slice_code": 3, "slice_end": 5, "slice_duration": 0.25}
+    for field, value in fields.items():
+        image.header[field] = value
+    image.header.set_dim_info(slice=2)
+    nibabel.save(image, tmp_path / "v.nii")
+    volume, metadata = open_volume(tmp_path / "v.nii"), read_metadata(tmp_path / "v.nii")
+    assert metadata is not None
+    for name, values in (("whole", volume), ("part", volume[:, 1:5])):
+        write_volume(tmp_path / f"{name}.nii", values.read().result(), metadata=metadata)
+    whole, part = (nibabel.load(tmp_path / f"{name}.nii").header for name in ("whole", "part"))
+    assert {field: whole[field].item() for field in fields} == fields
+    assert whole.get_dim_info() == (None, None, 2)
+    assert (part["cal_min"], part["cal_max"], part["slice_code"], part["slice_end"]) == (5, 90, 0, 0)
+
+
 def test_shear_and_text_beyond_ascii_come_back(tmp_path: Path) -> None:
     sheared = np.array([[-2, 0.3, 0, 5], [0.1, -1.5, 0.2, -7], [0, 0, 3, 11], [0, 0, 0, 1]])
     image = nibabel.Nifti1Image(VOLUME.T, sheared)
