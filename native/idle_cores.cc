@@ -166,3 +166,9 @@ extern "C" __attribute__((visibility("default"))) void nvc_begin_coding() {
 extern "C" __attribute__((visibility("default"))) void nvc_end_coding() {
   if (--nvc::n_begun == 0) --nvc::n_coding;
 }
+
+// Counts the cores that this thread may use and that no thread uses, but for this one.
+extern "C" __attribute__((visibility("default"))) int64_t nvc_count_idle_cores() {
+  const int n_busy = std::max({nvc::n_coding.load(), nvc::n_inside.load(), 1});
+  return std::max(nvc::Cores::Here().count() - n_busy - nvc::HelpersOfProcess()->n_helping(), 0);
+}

@@ -52,7 +52,8 @@ class CandidateMeasurer:
         chunk, original = values.chunk, values.chunk.values
         payload = Payload(kind, check_shape(original.shape), 0.0, body, values.special_values, correction)
         decoded = self._decoder.decode(payload) if decoded is None else decoded
-        limits = self._decoded_range.limits if max_error is None and serves(original.dtype) else None
+        is_measured = max_error is None or target.max_error is None
+        limits = self._decoded_range.limits if is_measured and serves(original.dtype) else None
         found, in_body = decoded, chunk.valid
         # Where there are no other rules, values are clipped as they are measured.
         decoded = self._decoded_range.enforce(found) if limits is None else found

@@ -30,6 +30,7 @@ from nvc_jax.chunks.transform_body import CodedBody, TransformBodyCodec
 from nvc_jax.chunks.transform_coder import DearChunk
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.core.shapes import Shape3
+from nvc_jax.native.idle_cores import map_on_idle_cores
 
 
 class PayloadEncoder:
@@ -95,7 +96,7 @@ class PayloadEncoder:
     ) -> Candidate:
         """Encode a chunk with exact values apart, or not, or both where either may be the cheaper way."""
         values = [prepared.separated(prepared.exact.patterns), prepared.plain]
-        costs = [one.lattice_cost(target) for one in values]
+        costs = map_on_idle_cores(lambda one: one.lattice_cost(target), values)
         promising = find_promising(costs, BY_LATTICE)
         begun: list[BegunChunk] = []
         for one in itertools.compress(values, promising):
@@ -106,7 +107,8 @@ class PayloadEncoder:
         if len(begun) == 2:
             promising = find_promising([way.estimate(target) for way in begun], BY_ALL)
             begun = list(itertools.compress(begun, promising))
-        return cheapest([one for way in begun for one in self._complete(way, target)], target)
+        completed = map_on_idle_cores(lambda way: list(self._complete(way, target)), begun)
+        return cheapest(itertools.chain(*completed), target)
 
     def encode_body(self, chunk: ChunkValues, target: ChunkTarget) -> Payload:
         """Encode the valid values of a chunk under a bound; no others come back."""

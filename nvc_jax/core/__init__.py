@@ -9,13 +9,13 @@ to five axes), ``byte_codecs`` (Zstandard, Blosc, CRC-32C), ``json_documents`` (
 ``concurrency`` (their work), ``gathering`` (of their requests), ``joined_calls`` (of any threads),
 ``deferred`` (objects that any thread may lose), ``identity`` (of objects as keys of caches), ``heaps`` (of
 the C library), ``slabs`` (of large arrays), ``aligned_arrays`` (that JAX takes as they are), ``filling`` (of
-gaps), ``searching`` (in sorted numbers), ``group_kernels`` (of GPUs), ``tile_lookup`` (in kernels of TPUs),
-``running_sums``, ``compaction`` (of items that count), ``systematic_sampling``, ``optional_imports``,
-``lazy_exports`` (names that packages import at first use), ``choices`` (names that users choose among),
-``jax_settings`` (those of this package), ``forks`` (of the process), ``launchers`` (of many processes),
-``unfinished`` (what an interruption leaves), ``compiler_options`` (of XLA), ``platforms`` (of programs),
-``program_cache`` (of compiled programs), ``cached_properties`` (of objects) and ``parameters`` (nested dicts,
-bound to Flax modules).
+gaps), ``neighbours`` (that are equal), ``searching`` (in sorted numbers), ``group_kernels`` (of GPUs),
+``tile_lookup`` (in kernels of TPUs), ``running_sums``, ``compaction`` (of items that count),
+``systematic_sampling``, ``optional_imports``, ``lazy_exports`` (names that packages import at first use),
+``choices`` (names that users choose among), ``jax_settings`` (those of this package), ``forks`` (of the
+process), ``launchers`` (of many processes), ``unfinished`` (what an interruption leaves),
+``compiler_options`` (of XLA), ``platforms`` (of programs), ``program_cache`` (of compiled programs),
+``cached_properties`` (of objects) and ``parameters`` (nested dicts, bound to Flax modules).
 
 Then come the interfaces through which the packages above work together without importing each other:
 ``encoded_volume`` (the result of ``encode_volume``), ``chunk_interfaces`` (one chunk to bytes and back) and

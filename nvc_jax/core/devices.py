@@ -69,6 +69,16 @@ def on_host(function: Callable[P, R]) -> Callable[P, R]:
         device = jax.local_devices(backend="cpu")[0]
     except RuntimeError:
         device = _default_device()
+    return _on_device(device, function)
+
+
+def on_this_device(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function that computes, in any thread, on the default device of this one."""
+    return _on_device(_default_device(), function)
+
+
+def _on_device(device: Any, function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function that computes on a device; None for the default device of its thread."""
 
     @functools.wraps(function)
     def compute(*args: P.args, **kwargs: P.kwargs) -> R:

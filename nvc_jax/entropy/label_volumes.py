@@ -8,12 +8,12 @@ their *ranks*, by falling frequency, and the ranks go to the label coder. It wor
 import itertools
 import math
 
-import jax
 import numpy as np
 
 from nvc_jax.core.aligned_arrays import zeros_aligned
 from nvc_jax.core.byte_codecs import decode_bytes, encode_bytes
 from nvc_jax.core.header_fields import decode_varints, encode_varints
+from nvc_jax.core.neighbours import count_equal
 from nvc_jax.core.shapes import Shape3, check_shape
 from nvc_jax.entropy import label_coding
 from nvc_jax.entropy.label_walk import Volume, padded_sides
@@ -42,15 +42,17 @@ def encode_labels(labels: np.ndarray, padded_shape: Shape3) -> bytes:
     ranks[table] = np.arange(len(table))
 
     axis = _choose_axis(labels)
-    slices = np.moveaxis(_look_up(ranks, labels, table), axis, 0)
+    are_ranks = np.array_equal(ranks[table], table)
+    slices = np.moveaxis(labels if are_ranks else _look_up(ranks, labels, table), axis, 0)
     padded = _slices_first(padded_shape, axis)
     filled = zeros_aligned(padded_sides(padded), np.uint8)
     filled[tuple(slice(0, side) for side in slices.shape)] = slices
+    slices = filled[tuple(slice(0, side) for side in slices.shape)]
     # The slice before the first one counts as zeros.
     changes = (slices[1:] != slices[:-1]).reshape(-1, slices[0].size).any(1)
     repeats = np.append(not slices[0].any(), ~changes)
     stream, escaped, n_escaped = label_coding.encode(
-        padded, _describe(check_shape(slices.shape), padded, repeats, len(table)), jax.device_put(filled)
+        padded, _describe(check_shape(slices.shape), padded, repeats, len(table)), filled
     )
 
     has_repeats = bool(repeats.any())
@@ -106,7 +108,7 @@ def decode_labels(stored: bytes, shape: Shape3, padded_shape: Shape3) -> np.ndar
         padded,
         _describe(slices_shape, padded, repeats, n_labels),
         stream,
-        jax.device_put(escaped),
+        escaped,
     )
     if not ends_well or int(n_taken) != n_escaped:
         raise ValueError("the stream of labels does not end as it must")
@@ -124,9 +126,8 @@ def _count_labels(labels: np.ndarray) -> np.ndarray:
     """
     largest = int(labels.max())
     if largest < _FEW_LABELS:
-        return np.array(
-            [np.count_nonzero(labels == label) for label in range(largest + 1)] + [0] * (255 - largest)
-        )
+        counts = [np.count_nonzero(labels == label) for label in range(1, largest + 1)]
+        return np.array([labels.size - sum(counts), *counts] + [0] * (255 - largest))
     flat = np.ascontiguousarray(labels).reshape(-1)
     n_pairs = flat.size // 2
     pairs = np.bincount(flat[: 2 * n_pairs].view(np.uint16), minlength=1 << 16).reshape(256, 256)
@@ -144,7 +145,7 @@ def _look_up(table: np.ndarray, numbers: np.ndarray, among: np.ndarray) -> np.nd
     steps = table - table[first]  # modulo 256
     found = np.full_like(numbers, table[first])
     for number in others:
-        found += (numbers == number) * steps[number]
+        found += (numbers == number).view(np.uint8) * steps[number]
     return found
 
 
@@ -158,15 +159,15 @@ def _describe(shape: Shape3, padded: Shape3, repeats: np.ndarray, n_labels: int)
     """Describe a volume, slices first, to the coder."""
     flags = np.zeros(padded[0], bool)
     flags[: len(repeats)] = repeats
-    return Volume(*jax.device_put((np.array(shape, np.int32), flags, np.int32(n_labels))))
+    return Volume(np.array(shape, np.int32), flags, np.array(n_labels, np.int32))
 
 
 def _choose_axis(labels: np.ndarray) -> int:
     """Choose the axis along which the labels change least."""
 
     def changes(axis: int) -> int:
-        slices = np.moveaxis(labels, axis, 0)
-        return int(np.count_nonzero(slices[1:] != slices[:-1]))
+        n_pairs = labels.size // labels.shape[axis] * (labels.shape[axis] - 1)
+        return n_pairs - count_equal(labels, axis)
 
     return min(range(3), key=changes)
 

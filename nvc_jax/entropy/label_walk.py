@@ -56,9 +56,9 @@ class Volume(NamedTuple):
         n_labels: int32, number of different labels; the labels are below it.
     """
 
-    shape: jax.Array
-    repeats: jax.Array
-    n_labels: jax.Array
+    shape: Any
+    repeats: Any
+    n_labels: Any
 
 
 class Batch(NamedTuple):

@@ -56,7 +56,7 @@ def find_items(
     Returns:
         The decoded values, int32 lattice, and the items.
     """
-    arguments = (*jax.device_put((fixed, valid, anchors, weights)), rules)
+    arguments = (fixed, valid, anchors, weights, rules)
     if runs_kernels() if by_kernel is None else by_kernel:
         limits = {"max_items": programs.max_items(lattice), "max_passes": programs.MAX_PASSES}
         decoded, values, contexts, counts, histogram = _quantize_by_kernel(*arguments, **limits)

@@ -55,10 +55,10 @@ class Rules(NamedTuple):
         valid: int32 (3,), sides of the volume; points beyond it are not coded.
     """
 
-    fraction_bits: jax.Array
-    low: jax.Array
-    high: jax.Array
-    valid: jax.Array
+    fraction_bits: Any
+    low: Any
+    high: Any
+    valid: Any
 
 
 class Pass(NamedTuple):

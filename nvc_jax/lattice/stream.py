@@ -199,8 +199,8 @@ def _require(stored: bytes, length: int) -> None:
 
 def _rules(fraction_bits: int, low: int, high: int, shape: Shape3) -> Rules:
     """Parameters of prediction as arrays."""
-    # NumPy's numbers: each of JAX's would need a compiled program.
-    return Rules(*jax.device_put([np.array(x, np.int32) for x in (fraction_bits, low, high, shape)]))
+    # NumPy's: each of JAX's would need a compiled program, and a call to put it on the device.
+    return Rules(*(np.array(x, np.int32) for x in (fraction_bits, low, high, shape)))
 
 
 def _round(fixed: np.ndarray, fraction_bits: int) -> np.ndarray:
@@ -249,12 +249,12 @@ def _code_items(items: Items) -> _Coded:
     n_lanes = np.clip(max(bits / _BITS_PER_LANE, n_items / _ITEMS_PER_LANE), 1, programs.MAX_LANES)
     n_lanes = whole_groups(int(n_lanes))
     stream = programs.push_items(
-        jax.device_put(rows_of_contexts(tables)),
+        rows_of_contexts(tables),
         items.contexts,
         items.values,
         items.counts,
-        jax.device_put(np.int32(n_lanes)),
-        jax.device_put(_pad_rows(frequencies_of(tables))),
+        np.int32(n_lanes),
+        _pad_rows(frequencies_of(tables)),
     )
     return _Coded(tables.merging, len(tables.starts), pack_tables(tables), n_lanes, words_to_bytes(stream))
 

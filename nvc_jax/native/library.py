@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 
 _NAME = "libnvc_kernels.so"
-VERSION = 14
+VERSION = 15
 """Version of the kernels' interface, as ``native/version.cc`` states it."""
 _KERNELS = (
     *("nvc_make_axes", "nvc_analyze", "nvc_synthesize", "nvc_choose_shape"),

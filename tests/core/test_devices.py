@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from nvc_jax.core.devices import (
     copies_of,
     devices_in_use,
     on_host,
+    on_this_device,
     platform_here,
     sharing_out,
 )
@@ -90,6 +92,16 @@ def test_arrays_that_nobody_can_change_are_copied_once_for_all() -> None:
     assert copies_of({"offset": weights, "weights": on_device}) is not copies
     assert copies_of({"weights": weights}) is not copies
     np.testing.assert_array_equal(copies.here()["weights"], weights)
+
+
+def test_work_of_other_threads_is_done_on_the_device_of_this_one() -> None:
+    first, second = jax.devices()
+    with ThreadPoolExecutor(1) as executor:
+        with jax.default_device(second):
+            work = on_this_device(device_here)
+            assert executor.submit(device_here).result() == first
+        assert executor.submit(work).result() == second
+        assert executor.submit(on_this_device(device_here)).result() == first
 
 
 def test_the_host_computes_whatever_the_default_device_is() -> None:

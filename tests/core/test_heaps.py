@@ -2,6 +2,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +101,30 @@ for step in ("jaxpr_to_mlir_module", "backend_compile"):
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such heaps")
 def test_unused_memory_goes_back_to_the_system_before_and_after_large_programs_are_compiled() -> None:
     subprocess.run([sys.executable, "-c", COMPILATION], check=True)
+
+
+LARGE_PAGES = """
+from pathlib import Path
+from nvc_jax.core.heaps import release_unused, take_large_pages, tune_heaps
+def flags_of_heap():
+    parts = Path("/proc/self/smaps").read_text().split("VmFlags:")
+    return [after.split(chr(10))[0].split() for before, after in zip(parts, parts[1:]) if "[heap]" in before]
+assert tune_heaps(3)
+assert flags_of_heap() and all("hg" in flags for flags in flags_of_heap())
+release_unused()
+assert all("hg" in flags for flags in flags_of_heap())
+held = [bytes(1 << 22) for _ in range(128)]
+take_large_pages()
+assert all("hg" in flags for flags in flags_of_heap())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such heaps")
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="the system has no large pages"
+)
+def test_the_heap_takes_large_pages_before_it_is_used() -> None:
+    subprocess.run([sys.executable, "-c", LARGE_PAGES], check=True)
 
 
 def test_results_pass_and_their_source_is_closed() -> None:

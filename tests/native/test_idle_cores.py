@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from one_core import on_one_core
 from nvc_jax.chunks.chunk_codec import ChunkCodec
 from nvc_jax.core.chunk_interfaces import ChunkTarget
 from nvc_jax.models.codec import load_codec
-from nvc_jax.native.idle_cores import keeping_core
+from nvc_jax.native.idle_cores import keeping_core, map_on_idle_cores
 from nvc_jax.spectral.transform_coder import SpectralTransformCoder
 
 pytestmark = pytest.mark.skipif(
@@ -50,6 +51,38 @@ def test_errors_of_a_function_that_keeps_its_core_are_raised() -> None:
 
     with pytest.raises(ValueError, match="no chunk"):
         fail()
+
+
+def test_items_are_mapped_at_the_same_time_by_idle_cores() -> None:
+    barrier = threading.Barrier(2, timeout=60)
+
+    def meet(item: int) -> tuple[int, int]:
+        barrier.wait()
+        return item, threading.get_ident()
+
+    (first, own), (second, other) = map_on_idle_cores(meet, [3, 4])
+    assert (first, second) == (3, 4)
+    assert own == threading.get_ident() != other
+
+
+def test_items_are_mapped_one_after_the_other_where_no_core_is_idle() -> None:
+    def find_thread(_: int) -> int:
+        return threading.get_ident()
+
+    own = threading.get_ident()
+    assert map_on_idle_cores(find_thread, [1]) == [own]
+    with on_one_core():
+        assert map_on_idle_cores(find_thread, [1, 2]) == [own, own]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_errors_of_items_on_idle_cores_are_raised(failing: int) -> None:
+    def fail(item: int) -> None:
+        if item == failing:
+            raise ValueError(f"no item {item}")
+
+    with pytest.raises(ValueError, match=f"no item {failing}"):
+        map_on_idle_cores(fail, [1, 2])
 
 
 THREADS = """
