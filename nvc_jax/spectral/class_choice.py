@@ -67,17 +67,22 @@ def decide_by_groups(
     ends: EndTables | None,
     options: EncoderOptions,
     single_steps: float,
+    *,
+    interpret: bool = False,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Choose classes by the kernel of GPUs.
 
-    Arguments are those of ``decide_classes``, and ``ends`` of ``group_class_choice.choose_classes``.
+    Arguments are those of ``decide_classes``, and others of ``group_class_choice.choose_classes``.
 
     Returns:
         What ``decide_classes`` returns; and int32 (n,), numbers of integers that may be other than 0.
     """
     tables = group_class_choice.CostTables(costs.weights, costs.zero_cost, costs.signalling_cost)
-    arguments = (class_rule(options, single_steps), values, tables, signalling, layout.order, layout.n_blocks)
-    classes, of_class, counts = group_class_choice.choose_classes(*arguments, COST_UNITS, ends)
+    classes, of_class, counts = group_class_choice.choose_classes(
+        *(class_rule(options, single_steps), values, tables, signalling),
+        *(layout.order, layout.n_blocks, COST_UNITS, ends),
+        interpret=interpret,
+    )
     return classes, _sum_bits(of_class, classes, signalling, layout.inside), counts
 
 

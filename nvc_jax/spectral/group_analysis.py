@@ -37,10 +37,12 @@ def analyze(
     prepared: DecisionTables | None,
     *,
     options: EncoderOptions,
+    interpret: bool = False,
 ) -> Analysis:
     """Make all decisions but that of the shape; arguments are those of ``analysis.analyze``.
 
-    Only for models of two quantisers, whose integers the options optimise.
+    Only for models of two quantisers, whose integers the options optimise. ``interpret`` runs the kernels by
+    ``jax.numpy``, on any device, for tests.
     """
     shape = check_shape(centered.shape)
     grid = grid_shape(shape, BLOCK_SIZE)
@@ -49,7 +51,8 @@ def analyze(
 
     axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
     rule = energy_rule(single_steps)
-    parts, energies = separable.forward_to(SPLIT_MEMORY, centered, axes, rule, original, 1 / step)
+    arguments = (SPLIT_MEMORY, centered, axes, rule, original, 1 / step)
+    parts, energies = separable.forward_to(*arguments, interpret=interpret)
     values = SplitCoefficients(*parts)
 
     profile = jnp.int32(0)
@@ -62,11 +65,14 @@ def analyze(
     classes, estimated_bits, counts = decide_by_groups(
         *(tables.costs, tables.signalling, layout, values),
         *(make_end_tables(tables.costs, scan, layout), options, single_steps),
+        interpret=interpret,
     )
 
     differences, predictor = round_and_predict(grid, values.first, layout.inside, axes)
-    fixed = values._replace(fine=None)
-    integers, ends = group_trellis.quantize(model, tables.rates, scan, layout, fixed, classes, counts)
+    integers, ends = group_trellis.quantize(
+        *(model, tables.rates, scan, layout, values._replace(fine=None), classes, counts),
+        interpret=interpret,
+    )
     points = quantization.points_in_order(scan, layout, integers.whole(), ends)
     symbols = BlockSymbols(points, differences.reshape(-1), classes)
     return Analysis(

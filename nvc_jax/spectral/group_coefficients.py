@@ -19,8 +19,8 @@ from nvc_jax.transform.group_separable import CoefficientMemory
 _FAR = -(1 << 15)
 """Stands in fixed point for a coefficient that is far from 0, or a first one."""
 _FINE_BITS = 8
-"""Fraction bits behind those of fixed point: coefficients have errors of up to 2**-16 step. What decoders
-keep in reserve for roundings of coefficients is 16 times as much."""
+"""Fraction bits behind those of fixed point: coefficients have errors of up to 2**-16 step, and of twice that
+where fixed point rounds a half down. The reserve for roundings of coefficients is eight times as much."""
 
 
 class FloatCoefficients(NamedTuple):
@@ -99,18 +99,22 @@ class SplitCoefficients(NamedTuple):
 
 
 def split(coefficients: jax.Array, values: jax.Array) -> SplitCoefficients:
-    """Split coefficients.
+    """Split coefficients, within a kernel or outside.
 
     Args:
         coefficients: int32, index of each in its block.
         values: float32, of the same shape, in steps.
+
+    Returns:
+        Parts of this shape.
     """
     fixed = to_fixed_by_floor(values)
     is_far = (coefficients == 0) | (jnp.abs(fixed) >= -_FAR)
     scaled = jnp.where(is_far, 0, values) * (1 << MAGNITUDE_BITS)
     finer = (scaled - jnp.where(is_far, 0, fixed).astype(jnp.float32)) * (1 << _FINE_BITS)
     fine = jnp.clip(jnp.floor(finer + 0.5), -(1 << _FINE_BITS - 1), (1 << _FINE_BITS - 1) - 1)
-    return SplitCoefficients(jnp.where(is_far, _FAR, fixed), fine.astype(jnp.int32), values)
+    fixed = jnp.where(is_far, _FAR, fixed).astype(jnp.int16)
+    return SplitCoefficients(fixed, fine.astype(jnp.int32).astype(jnp.int8), values)
 
 
 def _join(fixed: jax.Array, fine: jax.Array) -> jax.Array:

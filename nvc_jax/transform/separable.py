@@ -176,6 +176,8 @@ def forward_to(
     rule: EnergyRule,
     original: Original | None,
     scale: jax.Array,
+    *,
+    interpret: bool = False,
 ) -> tuple[list[jax.Array], jax.Array]:
     """Compute the coefficients of a volume on GPUs, in arrays of their own kind.
 
@@ -186,12 +188,14 @@ def forward_to(
         rule: of energies.
         original: from which ``volume`` was made, if it was.
         scale: float32, of the coefficients.
+        interpret: run the kernels by ``jax.numpy``, on any device, for tests.
 
     Returns:
         The arrays of the memory, and float32 (blocks,), the energies of blocks.
     """
     matrices = _scaled_matrices(transforms, scale)
-    return group_separable.forward_to(memory, *_unscaled(volume, original), matrices, rule)
+    arguments = (*_unscaled(volume, original), matrices, rule)
+    return group_separable.forward_to(memory, *arguments, interpret=interpret)
 
 
 def _scaled_matrices(transforms: list[AxisTransform], scale: jax.Array) -> list[jax.Array]:
