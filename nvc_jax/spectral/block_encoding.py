@@ -1,4 +1,4 @@
-"""Encoding of all blocks of a volume whose shape is decided: decisions and the stream, as a device makes them.
+"""Encoding of all blocks of a volume of which the shape is decided: decisions and the stream.
 
 Between the transform and the entropy coder GPUs keep coefficients and integers in arrays of their own kinds.
 So all of it has one form for them, and one for all other devices.
@@ -44,7 +44,7 @@ def encode_blocks(
     valid_shape: jax.Array,
     boundaries: jax.Array,
     transform: TransformShape,
-    original: Original | None,
+    original: Original,
     prepared: DecisionTables | None,
     *,
     options: EncoderOptions,
@@ -72,7 +72,7 @@ def _encode(
     valid_shape: jax.Array,
     boundaries: jax.Array,
     transform: TransformShape,
-    original: Original | None,
+    original: Original,
     prepared: DecisionTables | None,
     *,
     options: EncoderOptions,

@@ -21,7 +21,8 @@ from nvc_jax.spectral.group_block_ends import make_end_tables
 from nvc_jax.spectral.group_coefficients import SPLIT_MEMORY, SplitCoefficients
 from nvc_jax.spectral.profile_choice import choose_reference
 from nvc_jax.spectral.profiles import Profiles, any_profile, count_profiles, take_profile
-from nvc_jax.transform import block_layout, separable
+from nvc_jax.transform import block_layout, group_separable, separable
+from nvc_jax.transform.axis_transform import scaled_matrices
 from nvc_jax.transform.block_layout import BLOCK_SIZE
 from nvc_jax.transform.separable import Original, TransformShape
 
@@ -33,7 +34,7 @@ def analyze(
     valid_shape: jax.Array,
     boundaries: jax.Array,
     transform: TransformShape,
-    original: Original | None,
+    original: Original,
     prepared: DecisionTables | None,
     *,
     options: EncoderOptions,
@@ -51,8 +52,9 @@ def analyze(
 
     axes = separable.make_axis_transforms(shape, valid_shape, transform, boundaries)
     rule = energy_rule(single_steps)
-    arguments = (SPLIT_MEMORY, centered, axes, rule, original, 1 / step)
-    parts, energies = separable.forward_to(*arguments, interpret=interpret)
+    limits, matrices = (original.minimum, original.maximum), scaled_matrices(axes, 1 / step)
+    arguments = (SPLIT_MEMORY, original.volume, limits, matrices, rule)
+    parts, energies = group_separable.forward_to(*arguments, interpret=interpret)
     values = SplitCoefficients(*parts)
 
     profile = jnp.int32(0)

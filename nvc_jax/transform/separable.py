@@ -22,9 +22,9 @@ from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.transform import group_separable, native_separable
-from nvc_jax.transform.axis_transform import AxisTransform, make_axis_transform
+from nvc_jax.transform.axis_transform import AxisTransform, make_axis_transform, scaled_matrices
 from nvc_jax.transform.block_layout import BLOCK_SIZE, from_blocks, to_blocks
-from nvc_jax.transform.group_separable import CoefficientMemory, EnergyRule
+from nvc_jax.transform.group_separable import EnergyRule
 
 
 class TransformShape(NamedTuple):
@@ -145,7 +145,7 @@ def forward_with_energies(
     def reference(
         volume: jax.Array, transforms: list[AxisTransform], scale: jax.Array, _: Original | None
     ) -> tuple[jax.Array, jax.Array]:
-        blocks = to_blocks(apply_matrices(volume, _scaled_matrices(transforms, scale)))
+        blocks = to_blocks(apply_matrices(volume, scaled_matrices(transforms, scale)))
         return blocks, jnp.sum(rule.energies(blocks[:, 1:]), axis=1)
 
     def kernel(
@@ -158,8 +158,11 @@ def forward_with_energies(
     def gpu(
         volume: jax.Array, transforms: list[AxisTransform], scale: jax.Array, original: Original | None
     ) -> tuple[jax.Array, jax.Array]:
-        matrices = _scaled_matrices(transforms, scale)
-        return group_separable.forward(*_unscaled(volume, original), matrices, rule)
+        matrices = scaled_matrices(transforms, scale)
+        if original is None:
+            return group_separable.forward(volume, None, matrices, rule)
+        limits = (original.minimum, original.maximum)
+        return group_separable.forward(original.volume, limits, matrices, rule)
 
     def tpu(*arguments: Any) -> jax.Array:
         # Without the barrier, XLA gives the order of this result to all that is made of it.
@@ -167,47 +170,6 @@ def forward_with_energies(
 
     scale = jnp.float32(1) if scale is None else scale
     return on_cpu(kernel, reference, volume, transforms, scale, original, gpu=gpu, tpu=tpu)
-
-
-def forward_to(
-    memory: CoefficientMemory,
-    volume: jax.Array,
-    transforms: list[AxisTransform],
-    rule: EnergyRule,
-    original: Original | None,
-    scale: jax.Array,
-    *,
-    interpret: bool = False,
-) -> tuple[list[jax.Array], jax.Array]:
-    """Compute the coefficients of a volume on GPUs, in arrays of their own kind.
-
-    Args:
-        memory: for the coefficients.
-        volume: as of ``forward_with_energies``, like all others.
-        transforms: of the three axes.
-        rule: of energies.
-        original: from which ``volume`` was made, if it was.
-        scale: float32, of the coefficients.
-        interpret: run the kernels by ``jax.numpy``, on any device, for tests.
-
-    Returns:
-        The arrays of the memory, and float32 (blocks,), the energies of blocks.
-    """
-    matrices = _scaled_matrices(transforms, scale)
-    arguments = (*_unscaled(volume, original), matrices, rule)
-    return group_separable.forward_to(memory, *arguments, interpret=interpret)
-
-
-def _scaled_matrices(transforms: list[AxisTransform], scale: jax.Array) -> list[jax.Array]:
-    """Compute the matrices of all axes, of which the last one scales coefficients."""
-    return [axis.analysis for axis in (*transforms[:2], transforms[2].scaled(scale))]
-
-
-def _unscaled(
-    volume: jax.Array, original: Original | None
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array] | None]:
-    """Get a volume and the limits by which it is to be scaled, if it is."""
-    return (volume, None) if original is None else (original.volume, (original.minimum, original.maximum))
 
 
 def first_coefficients(coefficients: jax.Array) -> jax.Array:
