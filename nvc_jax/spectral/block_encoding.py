@@ -8,16 +8,19 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from nvc_jax.entropy.word_stream import WordStream
+from nvc_jax.entropy.interleaving import max_lanes_for
+from nvc_jax.entropy.word_stream import WordStream, n_groups_of
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.spectral import group_analysis
 from nvc_jax.spectral.analysis import analyze
-from nvc_jax.spectral.bitstream import BlockSymbols, encode_quantized, encode_scanned
+from nvc_jax.spectral.bitstream import BlockSymbols, encode_quantized, encode_scanned, stream_capacity
 from nvc_jax.spectral.decision_tables import DecisionTables
 from nvc_jax.spectral.encoder_options import EncoderOptions
 from nvc_jax.spectral.profiles import Profiles, any_profile
 from nvc_jax.spectral.stream_loops import GROUP_LOOPS
+from nvc_jax.transform.block_layout import N_COEFFICIENTS
 from nvc_jax.transform.separable import Original, TransformShape
 
 
@@ -61,8 +64,24 @@ def encode_blocks(
     by_groups = partial(_encode_by_groups, options=options)
     is_optimized = any_profile(profiles).n_quantizers > 1 and options.optimizes_integers
     arguments = (profiles, centered, step, valid_shape, boundaries, transform, original, prepared)
-    encoded: EncodedBlocks = on_cpu(in_turn, in_turn, *arguments, gpu=by_groups if is_optimized else None)
+    encoded: EncodedBlocks = on_cpu(
+        *(in_turn, in_turn, *arguments),
+        gpu=by_groups if is_optimized else None,
+        results=_describe(centered.size // N_COEFFICIENTS),
+    )
     return encoded
+
+
+def _describe(n_blocks: int) -> EncodedBlocks:
+    """Describe the results for a number of blocks."""
+
+    def numbers(*shape: int) -> Any:
+        return jax.ShapeDtypeStruct(shape, jnp.int32)
+
+    words = jax.ShapeDtypeStruct((stream_capacity(n_blocks, N_COEFFICIENTS),), jnp.uint16)
+    stream: Any = WordStream(words, numbers(n_groups_of(max_lanes_for(n_blocks))), numbers())
+    symbols = BlockSymbols(numbers(n_blocks, N_COEFFICIENTS), numbers(n_blocks), numbers(n_blocks))
+    return EncodedBlocks(stream, symbols, numbers(), numbers())
 
 
 def _encode(
