@@ -16,6 +16,9 @@ _PARTIAL_READS = {"dynamic-slice", "gather", "slice"}
 """Operations that read as much of their first operand as they return."""
 _PARTIAL_KERNELS = {"_transform_column"}
 """Kernels of Pallas that read as much of their first operand, a volume, as their first result holds."""
+_RARELY_TOUCHED = {"f32": "s16", "s32": "s16"}
+"""Arrays of kernels of Pallas that hold what an array of two bytes of the same shape cannot: first
+coefficients, and very large numbers. Next to nothing of them is read or written."""
 _SAME_BYTES = {"bitcast", "reshape", "copy"}
 _ASYNCHRONOUS = {"copy-start", "slice-start"}
 """Copies whose result names both of their ends."""
@@ -138,16 +141,31 @@ def _moved_bytes(module: Module, computation: str, instruction: Instruction) -> 
             return 2 * instruction.n_bytes
         if instruction.opcode in ("dynamic-update-slice", "scatter"):
             return 2 * sizes.get(instruction.operands[-1 if instruction.opcode == "scatter" else 1], 0)
-        operands = [sizes.get(name, 0) for name in instruction.operands]
-        if instruction.kernel_name in _PARTIAL_KERNELS:
-            operands[0] = min(operands[0], type_bytes(instruction.parts[0]))
-        return instruction.n_bytes + sum(operands)
+        if instruction.kernel_name:
+            return _bytes_of_kernel(module, computation, instruction)
+        return instruction.n_bytes + sum(sizes.get(name, 0) for name in instruction.operands)
     fused = module.computations[instruction.called["calls"][0]]
     by_name = {inner.name: inner for inner in fused}
     reads = sum(_read_bytes(inner, fused) for inner in fused if inner.opcode == "parameter")
     root = module.root(instruction.called["calls"][0])
     outputs = [by_name[name] for name in root.operands] if root.opcode == "tuple" else [root]
     return reads + sum(_written_bytes(output, by_name) for output in outputs)
+
+
+def _bytes_of_kernel(module: Module, computation: str, kernel: Instruction) -> int:
+    """Count the bytes that a kernel of Pallas reads and writes."""
+    types = {inner.name: inner.type for inner in module.computations[computation]}
+    operands = [types[name].split("{")[0] for name in kernel.operands if name in types]
+    arrays = {*operands, *kernel.parts}
+
+    def is_touched(array: str) -> bool:
+        dtype, _, shape = array.partition("[")
+        return f"{_RARELY_TOUCHED.get(dtype)}[{shape}" not in arrays
+
+    read = [type_bytes(array) if is_touched(array) else 0 for array in operands]
+    if kernel.kernel_name in _PARTIAL_KERNELS:
+        read[0] = min(read[0], type_bytes(kernel.parts[0]))
+    return sum(read) + sum(type_bytes(array) for array in kernel.parts if is_touched(array))
 
 
 def _copied_bytes(start: Instruction) -> int:

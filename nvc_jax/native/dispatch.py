@@ -14,7 +14,12 @@ _Form = Callable[..., Any]
 
 
 def on_cpu(
-    kernel: _Form, reference: _Form, *arguments: Any, gpu: _Form | None = None, tpu: _Form | None = None
+    kernel: _Form,
+    reference: _Form,
+    *arguments: Any,
+    gpu: _Form | None = None,
+    tpu: _Form | None = None,
+    results: Any = None,
 ) -> Any:
     """Run a kernel on CPUs and its reference on other devices, or everywhere if there are no kernels.
 
@@ -25,6 +30,7 @@ def on_cpu(
         *arguments: of both; trees of arrays.
         gpu: calls kernels for GPUs of NVIDIA; by default, these run the reference.
         tpu: for TPUs, likewise.
+        results: shapes and dtypes of the results, if they are known; finding them takes tracing ``kernel``.
     """
     if gpu is None or not has_group_kernels():
         gpu = reference
@@ -33,7 +39,8 @@ def on_cpu(
     if kernel is gpu and tpu is None:
         return reference(*arguments)
     forms = Forms(cpu=kernel, default=reference, cuda=gpu, tpu=tpu)
-    return choose_form(forms, jax.eval_shape(kernel, *arguments), *arguments)
+    results = jax.eval_shape(kernel, *arguments) if results is None else results
+    return choose_form(forms, results, *arguments)
 
 
 def runs_kernels() -> bool:

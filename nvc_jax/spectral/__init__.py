@@ -39,13 +39,16 @@ The modules in reading order
   ``native_shape_decision`` calls the kernel that makes it on CPUs, and ``group_columns``,
   ``group_line_costs``, ``group_axis_choice`` and ``group_dc_costs`` have those of GPUs.
 - ``weighted_sums``, ``dead_zone``, ``class_decision``, ``class_choice``: the decision of classes, likewise;
-  ``group_class_costs``, ``group_class_choice`` and ``group_rounding`` have the kernels of GPUs.
+  ``group_class_costs``, ``group_class_choice`` and ``group_rounding`` have the kernels of GPUs, and
+  ``group_coefficients`` the memory of coefficients that they read.
 - ``decision_tables``: costs and rates of all these decisions, prepared from the model alone.
 - ``block_sample``: the blocks by which ``profile_choice`` chooses. ``rounding_errors``: what they lose.
-- ``scan_order``: the order in which integers are coded. ``block_ends``: up to where a block may have any.
+- ``scan_order``: the order in which integers are coded. ``block_ends``: up to where a block may have any;
+  ``group_block_ends`` finds it on GPUs.
   ``neighbour_contexts``: what the integers before say about one.
 - ``trellis_costs``, ``trellis_steps``, ``trellis``: the integers of two quantisers, by the Viterbi algorithm.
-  ``group_trellis`` has the kernel that does the same on GPUs, ``tile_trellis`` those of TPUs.
+  ``group_trellis`` has the kernel that does the same on GPUs, ``group_integers`` the memory of its results,
+  ``tile_trellis`` the kernels of TPUs.
   ``quantization``: integers of all blocks, in the order in which a device needs them.
 - ``header_contexts``: what neighbouring blocks say about a block's header.
 - ``coding_tables``, ``block_headers``, ``integer_runs``, ``stream_loops``, ``bitstream``: symbols to a stream
@@ -57,7 +60,8 @@ The modules in reading order
 - ``post_filter``, ``filter_setting``: a network that corrects decoded voxels, in models that have one.
   ``native_filter`` calls the kernel that does it on CPUs.
 - ``encoded_stream``: the encoded volume and its bytes. ``analysis``: the encoder's
-  decisions, one after the other. ``encoder``, ``decoder``: all of it together.
+  decisions, one after the other. ``group_analysis``: the same on GPUs. ``block_encoding``: decisions and the
+  stream. ``encoder``, ``decoder``: all of it together.
 - ``chunk_programs``: the encoder of a chunk as programs of few arguments and results.
 - ``config``, ``model``, ``transform_coder``: the interfaces to the rest of the package.
 - The folder ``training`` fits the parameters to volumes.

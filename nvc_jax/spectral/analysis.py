@@ -1,6 +1,6 @@
 """Analysis of a volume: all decisions of the encoder, and the integers that they lead to."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -14,6 +14,7 @@ from nvc_jax.spectral.dc_prediction import predict_first
 from nvc_jax.spectral.decision_tables import DecisionTables, take_tables
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
+from nvc_jax.spectral.group_coefficients import SplitCoefficients
 from nvc_jax.spectral.profile_choice import choose_profile
 from nvc_jax.spectral.profiles import Profiles, any_profile, take_profile
 from nvc_jax.spectral.scan_order import ScanOrder
@@ -42,9 +43,10 @@ class Analysis(NamedTuple):
 
     Attributes:
         model: entropy model of the profile.
-        values: float32 (n, 512), coefficients in steps before quantisation.
+        values: float32 (n, 512), coefficients in steps before quantisation; or those of GPUs, in parts.
         symbols: integers, first coefficients and classes.
-        quantized: int32 (n, 512), the integers, as ``quantization.quantize`` returns them.
+        quantized: int32 (n, 512), the integers, as ``quantization.quantize`` returns them; or those of GPUs
+            and the ends of blocks, as ``group_trellis.quantize`` returns them.
         layout: of the blocks.
         scan: of the model and the volume.
         estimated_bits: float32, bits of all integers except first ones, and of the classes.
@@ -54,9 +56,9 @@ class Analysis(NamedTuple):
     """
 
     model: EntropyModel
-    values: jax.Array
+    values: jax.Array | SplitCoefficients
     symbols: BlockSymbols
-    quantized: jax.Array
+    quantized: Any
     layout: BlockLayout
     scan: ScanOrder
     estimated_bits: jax.Array

@@ -53,7 +53,11 @@ def count_integers(
     ) -> jax.Array:
         thresholds = costs.first_thresholds[costs.tables[classes]]
         ends_of_block = scan_order.find_ends(scan, layout, jnp.abs(values * scale) >= thresholds)
-        largest_ends = jnp.where(ends_of_block > 0, ends_of_block + _MORE_UNITS, 0)
-        return scan_order.count_coded(scan, layout, largest_ends)
+        return scan_order.count_coded(scan, layout, most_ends(ends_of_block))
 
     return on_cpu(kernel, reference, costs, scan, layout, values, classes)
+
+
+def most_ends(ends: jax.Array) -> jax.Array:
+    """Get the largest ends that blocks may have, int32 in units, by their ends with one quantiser."""
+    return jnp.where(ends > 0, ends + _MORE_UNITS, 0)

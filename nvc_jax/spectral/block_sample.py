@@ -43,7 +43,11 @@ def draw_blocks(
     if energies is None:
         energies = jnp.sum(energy_rule(single_steps).energies(values[:, 1:]), axis=1)
     kernel = partial(_by_kernel, single_steps=single_steps)
-    return on_cpu(kernel, _draw_by_energy, values, energies, inside)
+
+    def reference(_: jax.Array, energies: jax.Array, inside: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return draw_by_energies(energies, inside)
+
+    return on_cpu(kernel, reference, values, energies, inside)
 
 
 def take_blocks(values: jax.Array, drawn: jax.Array) -> jax.Array:
@@ -58,8 +62,8 @@ def take_blocks(values: jax.Array, drawn: jax.Array) -> jax.Array:
     return on_cpu(take, take, values, drawn, gpu=take_columns)
 
 
-def _draw_by_energy(_: jax.Array, energies: jax.Array, inside: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Draw blocks in ``jax.numpy``: the specification of the kernel."""
+def draw_by_energies(energies: jax.Array, inside: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Draw blocks by their energies in ``jax.numpy``: the specification of the kernel."""
     return draw_systematic(energies, inside, min(_N_DRAWN, len(inside)))
 
 

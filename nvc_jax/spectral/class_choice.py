@@ -9,7 +9,9 @@ from nvc_jax.spectral import group_class_choice
 from nvc_jax.spectral.class_decision import COST_UNITS, DecisionCosts, class_costs, class_rule
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import EntropyModel
+from nvc_jax.spectral.group_block_ends import EndTables
 from nvc_jax.spectral.group_class_choice import Signalling
+from nvc_jax.spectral.group_coefficients import FloatCoefficients, SplitCoefficients
 from nvc_jax.transform.block_layout import BlockLayout
 
 _SWEEP_PARITIES = (0, 1)
@@ -51,13 +53,37 @@ def decide_classes(
     def gpu(
         costs: DecisionCosts, signalling: Signalling, layout: BlockLayout, values: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        rule = class_rule(options, single_steps)
-        tables = group_class_choice.CostTables(costs.weights, costs.zero_cost, costs.signalling_cost)
-        arguments = (rule, values, tables, signalling, layout.order, layout.n_blocks)
-        classes, of_class = group_class_choice.choose_classes(*arguments, COST_UNITS)
-        return classes, _sum_bits(of_class, classes, signalling, layout.inside)
+        stored = FloatCoefficients(values.T)
+        return decide_by_groups(costs, signalling, layout, stored, None, options, single_steps)[:2]
 
     return on_cpu(in_turn, in_turn, costs, signalling, layout, values, gpu=gpu)
+
+
+def decide_by_groups(
+    costs: DecisionCosts,
+    signalling: Signalling,
+    layout: BlockLayout,
+    values: FloatCoefficients | SplitCoefficients,
+    ends: EndTables | None,
+    options: EncoderOptions,
+    single_steps: float,
+    *,
+    interpret: bool = False,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Choose classes by the kernel of GPUs.
+
+    Arguments are those of ``decide_classes``, and others of ``group_class_choice.choose_classes``.
+
+    Returns:
+        What ``decide_classes`` returns; and int32 (n,), numbers of integers that may be other than 0.
+    """
+    tables = group_class_choice.CostTables(costs.weights, costs.zero_cost, costs.signalling_cost)
+    classes, of_class, counts = group_class_choice.choose_classes(
+        *(class_rule(options, single_steps), values, tables, signalling),
+        *(layout.order, layout.n_blocks, COST_UNITS, ends),
+        interpret=interpret,
+    )
+    return classes, _sum_bits(of_class, classes, signalling, layout.inside), counts
 
 
 def choose_classes(

@@ -45,7 +45,14 @@ def predict_first_reference(
     grid: Shape3, values: jax.Array, inside: jax.Array, transforms: list[AxisTransform]
 ) -> tuple[jax.Array, jax.Array]:
     """Round first coefficients, and take differences of DC: the specification of the kernel."""
-    first = jnp.round(first_coefficients(values))
+    return round_and_predict(grid, first_coefficients(values), inside, transforms)
+
+
+def round_and_predict(
+    grid: Shape3, first: jax.Array, inside: jax.Array, transforms: list[AxisTransform]
+) -> tuple[jax.Array, jax.Array]:
+    """Round first coefficients, float32 (n,), and take differences of DC; see ``predict_first``."""
+    first = jnp.round(first)
     first = jnp.clip(first, -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(jnp.int32)
     return predict_dc(jnp.where(inside, first, 0).reshape(grid), transforms)
 

@@ -20,8 +20,9 @@ from nvc_jax.core.platforms import hoist
 from nvc_jax.core.shapes import check_shape
 from nvc_jax.native.unset_arrays import unset_arrays
 from nvc_jax.spectral import decoder
-from nvc_jax.spectral.analysis import analyze, decide_shape
-from nvc_jax.spectral.bitstream import BlockSymbols, encode_quantized
+from nvc_jax.spectral.analysis import decide_shape
+from nvc_jax.spectral.bitstream import BlockSymbols
+from nvc_jax.spectral.block_encoding import encode_blocks
 from nvc_jax.spectral.decision_tables import DecisionTables
 from nvc_jax.spectral.encoded_stream import EncodedStream
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
@@ -202,20 +203,16 @@ def _prepare(
     decision = decide_shape(params["entropy"], centered, step, valid_shape, options, original, block_sums)
 
     def encode() -> tuple[EncodedStream, BlockSymbols]:
-        arguments = (centered, step, valid_shape, boundaries, decision.shape, options, original)
-        analysis = analyze(params["entropy"], *arguments, prepared)
+        arguments = (centered, step, valid_shape, boundaries, decision.shape, original, prepared)
+        blocks = encode_blocks(params["entropy"], *arguments, options=options, clears=clears)
         encoded = EncodedStream(
-            stream=encode_quantized(
-                *(analysis.model, analysis.layout, analysis.scan),
-                *(analysis.quantized, analysis.symbols, analysis.n_lanes),
-                clears=clears,
-            ),
+            stream=blocks.stream,
             minimum=minimum,
             maximum=maximum,
             step=step,
-            transform=analysis.transform,
-            predictor=analysis.predictor,
-            profile=analysis.profile,
+            transform=decision.shape,
+            predictor=blocks.predictor,
+            profile=blocks.profile,
             valid_shape=valid_shape,
             boundaries=boundaries,
             shape=check_shape(volume.shape),
@@ -223,13 +220,13 @@ def _prepare(
         )
         if "filter" in params:
             unfiltered = dataclasses.replace(encoded, **_UNIT)
-            decoded = decoder.reconstruct(params, unfiltered, analysis.symbols)
+            decoded = decoder.reconstruct(params, unfiltered, blocks.symbols)
             setting = choose_setting(
                 *(params["filter"], decoded, normalize(volume, minimum, maximum)),
                 *(valid_shape, step, jnp.bool_(False) if is_bounded is None else is_bounded),
             )
             encoded = dataclasses.replace(encoded, filter_setting=setting)
-        return encoded, analysis.symbols
+        return encoded, blocks.symbols
 
     return _Prepared(decision.cost, encode)
 

@@ -1,7 +1,8 @@
 """Kernel of GPUs that chooses the classes of blocks; ``class_choice`` has its specification.
 
 A class depends on the costs of five blocks in sequence. A program takes a few blocks more than it decides
-about, so that costs in all classes stay in registers.
+about, so that costs in all classes stay in registers. Given the class, it also finds up to where a block may
+have integers, while its coefficients are still in the cache.
 """
 
 from functools import partial
@@ -11,7 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from nvc_jax.core.group_kernels import load_where, run_tiles, store_where, this_tile, tile_indices
+from nvc_jax.spectral.group_block_ends import EndTables, count_likely
 from nvc_jax.spectral.group_class_costs import TILE_BLOCKS, Rule, costs_of_tile, divide_weights
+from nvc_jax.spectral.group_coefficients import FloatCoefficients, SplitCoefficients
 
 _REACH = 2
 """Blocks before and after a block on which its class depends."""
@@ -64,52 +67,57 @@ class _Sequence(NamedTuple):
 
 def choose_classes(
     rule: Rule,
-    values: jax.Array,
+    values: FloatCoefficients | SplitCoefficients,
     costs: CostTables,
     signalling: Signalling,
     order: jax.Array,
     n_blocks: jax.Array,
     units: int,
+    ends: EndTables | None = None,
     *,
     interpret: bool = False,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Choose classes of blocks.
 
     Args:
         rule: of costs; static.
-        values: float32 (n, 512), coefficients in steps.
+        values: of all blocks, in steps.
         costs: of the model.
         signalling: of the model.
         order: int32 (n,), blocks in the order in which they are coded.
         n_blocks: int32, number of blocks that are coded.
         units: of a bit in costs; static.
+        ends: of blocks; None if integers are not to be counted.
         interpret: run the kernel by ``jax.numpy``, on any device, for tests.
 
     Returns:
-        int32 (n,) classes, and int32 (n,) the costs of blocks in them.
+        int32 (n,) each: classes, the costs of blocks in them, and numbers of integers from
+        ``group_block_ends.count_likely``, which are 0 without ``ends``.
     """
     costs = costs._replace(weights=divide_weights(costs.weights))
     sequence = _Sequence(order, jnp.reshape(n_blocks, 1))
-    classes, of_class = run_tiles(
+    classes, of_class, counts = run_tiles(
         partial(_choose, rule, units),
         (-(-len(order) // _BLOCKS),),
-        [jax.ShapeDtypeStruct(order.shape, jnp.int32)] * 2,
-        *(jnp.transpose(values), costs, signalling, sequence),
+        [jax.ShapeDtypeStruct(order.shape, jnp.int32)] * 3,
+        *(values, costs, signalling, sequence, ends),
         n_warps=_WARPS,
         interpret=interpret,
     )
-    return classes, of_class
+    return classes, of_class, counts
 
 
 def _choose(
     rule: Rule,
     units: int,
-    values: Any,
+    values: FloatCoefficients | SplitCoefficients,
     costs: CostTables,
     signalling: Signalling,
     sequence: _Sequence,
+    ends: EndTables | None,
     classes: Any,
     of_class: Any,
+    counts: Any,
 ) -> None:
     """Choose the classes of some blocks."""
     (tile,), place = this_tile(1), tile_indices(0, TILE_BLOCKS)
@@ -147,3 +155,7 @@ def _choose(
     store_where(classes, (block,), chosen, is_stored)
     of_chosen = jnp.sum(jnp.where(column == chosen[:, None], of_each, 0), axis=1, dtype=jnp.int32)
     store_where(of_class, (block,), of_chosen, is_stored)
+    likely = jnp.zeros_like(block)
+    if ends is not None:
+        likely = count_likely(ends, values, rule.single_steps, block, chosen, is_stored)
+    store_where(counts, (block,), likely, is_stored)

@@ -22,6 +22,7 @@ from nvc_jax.core.group_kernels import (
     tile_side,
 )
 from nvc_jax.spectral.fixed_point import MAGNITUDE_BITS, to_fixed_by_floor
+from nvc_jax.spectral.group_coefficients import FloatCoefficients, SplitCoefficients
 from nvc_jax.spectral.weighted_sums import MAX_COUNT, N_BFLOAT16_PARTS, PART_BITS, parts_of_weights
 
 TILE_BLOCKS, TILE_COEFFICIENTS = 64, 16
@@ -88,7 +89,7 @@ def class_costs(
         partial(_find_costs, rule),
         (-(-n_blocks // TILE_BLOCKS),),
         jax.ShapeDtypeStruct((n_blocks, n_classes), jnp.int32),
-        *(jnp.transpose(values), parts, zero_cost, signalling_cost),
+        *(FloatCoefficients(jnp.transpose(values)), parts, zero_cost, signalling_cost),
         n_warps=_WARPS,
         interpret=interpret,
     )
@@ -101,13 +102,13 @@ def divide_weights(weights: jax.Array) -> jax.Array:
 
 
 def _find_costs(
-    rule: Rule, values: Any, weights: Any, zero_cost: Any, signalling_cost: Any, costs: Any
+    rule: Rule, values: FloatCoefficients, weights: Any, zero_cost: Any, signalling_cost: Any, costs: Any
 ) -> None:
     """Estimate the costs of a tile of blocks.
 
     Args:
         rule: of the costs.
-        values: float32 (512, n).
+        values: of all blocks.
         weights: bfloat16 (parts, 1024, K).
         zero_cost: int32 (K,).
         signalling_cost: int32 (K,).
@@ -122,7 +123,12 @@ def _find_costs(
 
 
 def costs_of_tile(
-    rule: Rule, values: Any, weights: Any, zero_cost: Any, signalling_cost: Any, block: jax.Array
+    rule: Rule,
+    values: FloatCoefficients | SplitCoefficients,
+    weights: Any,
+    zero_cost: Any,
+    signalling_cost: Any,
+    block: jax.Array,
 ) -> jax.Array:
     """Estimate the costs of blocks, int32 (TILE_BLOCKS,), within a kernel.
 
@@ -137,7 +143,9 @@ def costs_of_tile(
 
     def add(part: jax.Array, sums: tuple[_Sums, _Sums]) -> tuple[_Sums, ...]:
         coefficient = tile_indices(part, TILE_COEFFICIENTS)
-        steps = load_tile(values, coefficient, block) * jnp.float32(rule.single_steps)
+        places = (coefficient[:, None], block[None])
+        index = [jnp.broadcast_to(place, (TILE_COEFFICIENTS, TILE_BLOCKS)) for place in places]
+        steps = values.load(*index) * jnp.float32(rule.single_steps)
         magnitude = jnp.abs(to_fixed_by_floor(steps))
         of_nonzero, of_step = (
             [load_tile(weights, coefficient + first, classes, jnp.int32(n)) for n in range(N_BFLOAT16_PARTS)]

@@ -101,7 +101,7 @@ def find_last(
     block: jax.Array,
     is_coded: Callable[[jax.Array, jax.Array], jax.Array],
 ) -> jax.Array:
-    """Find the positions of the last integers other than 0 of a group's blocks, within a kernel.
+    """Find the positions of the last integers other than 0 of some blocks, within a kernel.
 
     Args:
         scan: of the model and the volume.
@@ -112,7 +112,7 @@ def find_last(
     Returns:
         int32 (lanes,); −1 for blocks without any.
     """
-    shape = (_COEFFICIENTS_AT_ONCE, GROUP_LANES)
+    shape = (_COEFFICIENTS_AT_ONCE, len(block))
 
     def look(tile: jax.Array, last: jax.Array) -> jax.Array:
         coefficient = tile_indices(tile, _COEFFICIENTS_AT_ONCE)[:, None]
@@ -123,5 +123,5 @@ def find_last(
         found = jnp.where(is_coded(coefficient, column), position, -1)
         return jnp.maximum(last, jnp.max(found, axis=0))
 
-    start = jnp.full(GROUP_LANES, -1, jnp.int32)
+    start = jnp.full(len(block), -1, jnp.int32)
     return lax.fori_loop(0, scan.positions.shape[1] // _COEFFICIENTS_AT_ONCE, look, start)

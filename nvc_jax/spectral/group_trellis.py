@@ -1,9 +1,8 @@
 """Kernel of the trellis for GPUs; ``trellis`` has its specification.
 
 A group is 32 neighbouring blocks. Arrays have their positions or coefficients first, so that the lanes of a
-group read and write neighbouring entries. The kernel also finds where blocks may have integers, and writes
-these in scan order, each with its quantiser, as the entropy coder takes them. So coefficients are read once,
-and integers in the order of coefficients are not written at all.
+group read and write neighbouring entries. The kernel writes integers in scan order, each with its quantiser,
+as the entropy coder takes them. So integers in the order of coefficients are not written at all.
 """
 
 from functools import partial
@@ -14,11 +13,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from nvc_jax.core.group_kernels import GROUP_LANES, load_where, run_groups, store_where, this_group
-from nvc_jax.spectral.class_decision import DecisionCosts
 from nvc_jax.spectral.dependent_quantization import next_quantizer, to_integers
-from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step, steps_of_single_quantizer
-from nvc_jax.spectral.fixed_point import to_fixed_by_floor
-from nvc_jax.spectral.group_scan import find_last
+from nvc_jax.spectral.entropy_model import EntropyModel, bits_per_squared_step
+from nvc_jax.spectral.group_coefficients import FloatCoefficients, SplitCoefficients
+from nvc_jax.spectral.group_integers import SplitIntegers, integer_memory
 from nvc_jax.spectral.scan_order import END_OF_BLOCK_UNIT, ScanOrder, ends_behind
 from nvc_jax.spectral.trellis_costs import Rates, branch_costs, fixed_error_weight
 from nvc_jax.spectral.trellis_steps import (
@@ -36,16 +34,16 @@ class _Blocks(NamedTuple):
     """Blocks of a volume, in memory.
 
     Attributes:
-        values: float32 (512, n), coefficients in steps.
+        values: coefficients in steps.
         classes: int32 (n,).
         partial_types: int32 (n,).
-        inside: bool (n,).
+        counts: int32 (n,), integers that may be other than 0.
     """
 
-    values: Any
+    values: FloatCoefficients | SplitCoefficients
     classes: Any
     partial_types: Any
-    inside: Any
+    counts: Any
 
 
 class _Tables(NamedTuple):
@@ -54,14 +52,10 @@ class _Tables(NamedTuple):
     Attributes:
         model: entropy model of the profile.
         rates: of the model.
-        tables: int32 (K, 512), of ``DecisionCosts``.
-        thresholds: float32 (R + 1,), magnitudes in steps of one quantiser from which integers are likely.
     """
 
     model: EntropyModel
     rates: Rates
-    tables: Any
-    thresholds: Any
 
 
 class _Group(NamedTuple):
@@ -82,54 +76,73 @@ class _Group(NamedTuple):
 
 def quantize(
     model: EntropyModel,
-    costs: DecisionCosts,
     rates: Rates,
     scan: ScanOrder,
     layout: BlockLayout,
-    values: jax.Array,
+    values: FloatCoefficients | SplitCoefficients,
     classes: jax.Array,
+    counts: jax.Array,
     *,
     interpret: bool = False,
-) -> jax.Array:
+) -> tuple[SplitIntegers, jax.Array]:
     """Quantise blocks of a model of two quantisers, and bring the integers into scan order.
 
-    Arguments and result are those of ``quantization.quantize``, of whose tables it takes costs and rates.
+    Args:
+        model: entropy model of the profile.
+        rates: of the model.
+        scan: of the model and the volume.
+        layout: of the n blocks.
+        values: coefficients in steps.
+        classes: int32 (n,).
+        counts: int32 (n,), from ``block_ends.count_integers``.
+        interpret: run the kernel by ``jax.numpy``, on any device, for tests.
+
+    Returns:
+        The integers, as of ``stream_loops.scan_reference``, of which those behind the ends of blocks are
+        arbitrary; and the ends, int32 (n,).
     """
-    n, n_coefficients = values.shape
+    n_coefficients, n = values.shape
     results = [
-        jax.ShapeDtypeStruct((n_coefficients * n,), jnp.int32),
+        integer_memory((n_coefficients - 1) * n),
+        jax.ShapeDtypeStruct((n,), jnp.int32),
         jax.ShapeDtypeStruct((n_coefficients, n), jnp.uint8),
     ]
-    blocks = _Blocks(jnp.transpose(values), classes, layout.partial_type, layout.inside)
-    tables = _Tables(model, rates, costs.tables, costs.first_thresholds)
-    joined, _ = run_groups(
-        _quantize_group, -(-n // GROUP_LANES), results, tables, scan, blocks, interpret=interpret
+    blocks = _Blocks(values, classes, layout.partial_type, counts)
+    integers, ends, _ = run_groups(
+        _quantize_group,
+        -(-n // GROUP_LANES),
+        results,
+        *(_Tables(model, rates), scan, blocks),
+        interpret=interpret,
     )
-    return joined.reshape(values.shape)
+    return integers, ends
 
 
-def _quantize_group(tables: _Tables, scan: ScanOrder, blocks: _Blocks, joined: Any, decisions: Any) -> None:
+def _quantize_group(
+    tables: _Tables, scan: ScanOrder, blocks: _Blocks, integers: SplitIntegers, ends: Any, decisions: Any
+) -> None:
     """Quantise the blocks of one group.
 
     Args:
         tables: of the model.
         scan: of the model and the volume.
         blocks: of the volume.
-        joined: int32 (512 · n,), from ``quantization.join_scanned``: the result.
+        integers: in scan order: a result.
+        ends: int32 (n,), of blocks: a result.
         decisions: uint8 (512, n), for the search alone.
     """
     n = blocks.classes.shape[0]
     lane = this_group() * GROUP_LANES + lax.iota(jnp.int32, GROUP_LANES)
     block, exists = jnp.minimum(lane, n - 1), lane < n
-    group = _Group(block, blocks.classes[block], blocks.partial_types[block], jnp.zeros_like(block))
-    group = group._replace(n_likely=_count_likely(tables, scan, blocks, group, exists))
+    n_likely = jnp.where(exists, blocks.counts[block], 0)
+    group = _Group(block, blocks.classes[block], blocks.partial_types[block], n_likely)
     n_units = (jnp.max(group.n_likely) + END_OF_BLOCK_UNIT - 1) // END_OF_BLOCK_UNIT
     n_positions = scan.coefficients.shape[1]
 
     def value_at(position: jax.Array) -> tuple[jax.Array, jax.Array]:
         position = jnp.full_like(block, jnp.minimum(position, n_positions - 1))
         coefficient = scan.coefficients[group.partial_type, position]
-        return coefficient, to_fixed_by_floor(blocks.values[coefficient, block])
+        return coefficient, blocks.values.load_fixed(coefficient, block)
 
     end, state = _search(tables, group, value_at, decisions, exists, n_units)
 
@@ -143,28 +156,12 @@ def _quantize_group(tables: _Tables, scan: ScanOrder, blocks: _Blocks, joined: A
         before, magnitude = step_back(now, decision, jnp.abs(value))
         integer = to_integers(jnp.where(value < 0, -magnitude, magnitude))
         item = block * n_positions + position
-        store_where(joined, (item,), integer << 1 | next_quantizer(before), active)
+        integers.store((item,), integer << 1 | next_quantizer(before), active)
         return jnp.where(active, before, now), jnp.where(active & (integer != 0) & (last < 0), position, last)
 
     start = (state, jnp.full_like(block, -1))
     _, last = lax.fori_loop(0, END_OF_BLOCK_UNIT * n_units, step_backwards, start)
-    store_where(joined, (n * n_positions + block,), ends_behind(last), exists)
-
-
-def _count_likely(
-    tables: _Tables, scan: ScanOrder, blocks: _Blocks, group: _Group, exists: jax.Array
-) -> jax.Array:
-    """Count the integers of a group's blocks that may be other than 0: see ``quantization.quantize``."""
-    scale = jnp.float32(steps_of_single_quantizer(tables.model))
-
-    def is_coded(coefficient: jax.Array, column: jax.Array) -> jax.Array:
-        table = tables.tables[jnp.broadcast_to(group.block_class[None], column.shape), coefficient]
-        return jnp.abs(blocks.values[coefficient, column] * scale) >= tables.thresholds[table]
-
-    end = ends_behind(find_last(scan, group.partial_type, group.block, is_coded))
-    end = jnp.where(end > 0, end + 1, 0)
-    count = jnp.minimum(end * END_OF_BLOCK_UNIT, scan.counts[group.partial_type])
-    return jnp.where(exists & blocks.inside[group.block], count, 0)
+    store_where(ends, (block,), ends_behind(last), exists)
 
 
 def _search(

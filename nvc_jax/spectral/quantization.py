@@ -5,8 +5,6 @@ them into scan order. The kernel of GPUs writes integers in scan order at once, 
 memory only once. Either is an array of as many numbers as there are coefficients.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -19,6 +17,7 @@ from nvc_jax.spectral.decision_tables import DecisionTables
 from nvc_jax.spectral.dependent_quantization import to_points
 from nvc_jax.spectral.encoder_options import DEFAULT_OPTIONS, EncoderOptions
 from nvc_jax.spectral.entropy_model import EntropyModel, steps_of_single_quantizer
+from nvc_jax.spectral.group_coefficients import FloatCoefficients
 from nvc_jax.spectral.scan_order import ScanOrder
 from nvc_jax.transform.block_layout import N_COEFFICIENTS, BlockLayout
 
@@ -59,11 +58,24 @@ def quantize(
     if not options.optimizes_integers:
         raise ValueError("`options.optimizes_integers` must be true for a model of two quantisers")
 
-    def gpu(model: EntropyModel, tables: DecisionTables, *others: Any) -> jax.Array:
-        return group_trellis.quantize(model, tables.costs, tables.rates, *others)
-
     arguments = (model, tables, scan, layout, values, classes)
-    return on_cpu(_quantize_by_trellis, _quantize_by_trellis, *arguments, gpu=gpu)
+    return on_cpu(_quantize_by_trellis, _quantize_by_trellis, *arguments, gpu=_quantize_by_groups)
+
+
+def _quantize_by_groups(
+    model: EntropyModel,
+    tables: DecisionTables,
+    scan: ScanOrder,
+    layout: BlockLayout,
+    values: jax.Array,
+    classes: jax.Array,
+) -> jax.Array:
+    """Quantise with two quantisers on GPUs, which then have integers in scan order."""
+    counts = count_integers(tables.costs, scan, layout, values, classes, steps_of_single_quantizer(model))
+    stored = FloatCoefficients(values.T)
+    quantized = group_trellis.quantize(model, tables.rates, scan, layout, stored, classes, counts)
+    integers, ends_of_block = quantized
+    return join_scanned(integers.whole(), ends_of_block)
 
 
 def _quantize_by_trellis(
@@ -119,10 +131,16 @@ def split_scanned(joined: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def points_of_scanned(scan: ScanOrder, layout: BlockLayout, joined: jax.Array) -> jax.Array:
     """Find the reconstruction points of integers in scan order, from ``join_scanned``."""
-    packed, ends_of_block = split_scanned(joined)
+    return points_in_order(scan, layout, *split_scanned(joined))
+
+
+def points_in_order(
+    scan: ScanOrder, layout: BlockLayout, packed: jax.Array, ends_of_block: jax.Array
+) -> jax.Array:
+    """Find the reconstruction points of integers in scan order, from ``stream_loops.scan_reference``."""
     counts = scan_order.count_coded(scan, layout, ends_of_block)
     position = scan.positions[layout.partial_type]
     is_coded = (position >= 0) & (position < counts[:, None])
-    item = jnp.arange(len(joined), dtype=jnp.int32)[:, None] * (N_COEFFICIENTS - 1) + position
+    item = jnp.arange(len(ends_of_block), dtype=jnp.int32)[:, None] * (N_COEFFICIENTS - 1) + position
     packed = jnp.where(is_coded, packed[jnp.where(is_coded, item, 0)], 0)
     return to_points(packed >> 1, packed & 1)

@@ -70,6 +70,11 @@ class AxisTransform(NamedTuple):
         return apply_borders(*self.synthesis_factors)
 
 
+def scaled_matrices(transforms: list[AxisTransform], factor: jax.Array) -> list[jax.Array]:
+    """Compute the matrices of three axes, ``AxisTransform.analysis``, so that coefficients are scaled."""
+    return [axis.analysis for axis in (*transforms[:2], transforms[2].scaled(factor))]
+
+
 def make_axis_transform(
     side: int,
     valid: jax.Array,

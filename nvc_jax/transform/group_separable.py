@@ -7,6 +7,7 @@ specification's by roundings.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -37,6 +38,29 @@ class EnergyRule(NamedTuple):
         return jnp.minimum(jnp.abs(coefficients * np.float32(self.scale)), np.float32(self.limit))
 
 
+class CoefficientMemory(NamedTuple):
+    """Arrays, (512, blocks) each, that hold coefficients.
+
+    Attributes:
+        dtypes: of the arrays.
+        store: stores coefficients within a kernel: to the arrays, by coefficient and block, values; where a
+            mask says so.
+    """
+
+    dtypes: tuple[str, ...]
+    store: Callable[[Sequence[Any], Sequence[jax.Array], jax.Array, jax.Array], None]
+
+
+def _store_floats(
+    memory: Sequence[Any], index: Sequence[jax.Array], values: jax.Array, exists: jax.Array
+) -> None:
+    store_where(memory[0], index, values, exists)
+
+
+_FLOATS = CoefficientMemory(("float32",), _store_floats)
+"""Memory of coefficients as they are."""
+
+
 def forward(
     volume: jax.Array,
     limits: tuple[jax.Array, jax.Array] | None,
@@ -45,9 +69,29 @@ def forward(
     *,
     interpret: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
+    """Compute coefficients of a volume, of the arguments of ``forward_to``.
+
+    Returns:
+        float32 (blocks, 512), whose memory has blocks last: neighbours along x are next to each other; and
+        float32 (blocks,), the energies of blocks.
+    """
+    (blocks,), energies = forward_to(_FLOATS, volume, limits, matrices, rule, interpret=interpret)
+    return jnp.transpose(blocks), energies
+
+
+def forward_to(
+    memory: CoefficientMemory,
+    volume: jax.Array,
+    limits: tuple[jax.Array, jax.Array] | None,
+    matrices: list[jax.Array],
+    rule: EnergyRule,
+    *,
+    interpret: bool = False,
+) -> tuple[list[jax.Array], jax.Array]:
     """Compute coefficients of a volume: scale it, repeat its last voxels up to the sides, and transform it.
 
     Args:
+        memory: for the coefficients.
         volume: (z, y, x), a device dtype.
         limits: float32, values that become −½ and ½; None for a volume that is scaled, float32.
         matrices: float32 (side, side) for each axis, from voxels to coefficients.
@@ -55,8 +99,7 @@ def forward(
         interpret: run the kernels by ``jax.numpy``.
 
     Returns:
-        float32 (blocks, 512), whose memory has blocks last: neighbours along x are next to each other; and
-        float32 (blocks,), the energies of blocks.
+        The arrays of the memory, and float32 (blocks,), the energies of blocks.
     """
     z, y, x = (len(matrix) for matrix in matrices)
     columns = multiply_columns(
@@ -69,19 +112,20 @@ def forward(
         interpret=interpret,
     )
     grid = grid_shape((z, y, x), BLOCK_SIZE)
-    shapes = ((N_COEFFICIENTS, math.prod(grid)), (z, grid[1], grid[2]))
-    blocks, energies = multiply_planes(
+    shape = (N_COEFFICIENTS, math.prod(grid))
+    results = [jax.ShapeDtypeStruct(shape, jnp.dtype(name)) for name in memory.dtypes]
+    *blocks, energies = multiply_planes(
         _load_plane,
-        partial(_store_blocks, (z, y, x), rule),
+        partial(_store_blocks, (z, y, x), rule, memory.store),
         columns.reshape(z, y, x),
         (matrices[1], matrices[2]),
         z,
-        [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
+        [*results, jax.ShapeDtypeStruct((z, grid[1], grid[2]), jnp.float32)],
         _by_position,
         interpret=interpret,
     )
     energies = jnp.sum(energies.reshape(grid[0], BLOCK_SIZE, -1), axis=1)
-    return jnp.transpose(blocks), energies.reshape(-1)
+    return blocks, energies.reshape(-1)
 
 
 def inverse(
@@ -158,12 +202,19 @@ def _store_plane(planes: Any, z: jax.Array, y: jax.Array, x: jax.Array, values: 
 
 
 def _store_blocks(
-    sides: Shape3, rule: EnergyRule, memory: Any, z: jax.Array, y: jax.Array, x: jax.Array, values: jax.Array
+    sides: Shape3,
+    rule: EnergyRule,
+    store: Callable[..., None],
+    memory: Any,
+    z: jax.Array,
+    y: jax.Array,
+    x: jax.Array,
+    values: jax.Array,
 ) -> None:
     """Store a tile of coefficients, ordered by their positions in blocks, and the sums of their energies."""
-    blocks, energies = memory
+    *blocks, energies = memory
     block, coefficient, exists = locate_coefficients(sides, z, y, x)
-    store_where(blocks, (coefficient, block), values, exists)
+    store(blocks, (coefficient, block), values, exists)
     energy = jnp.where(exists & (coefficient > 0), rule.energies(values), 0)
     # The sum over one axis after the other: Triton's language knows no others.
     energy = jnp.sum(energy.reshape(BLOCK_SIZE, -1, len(x)), axis=0)

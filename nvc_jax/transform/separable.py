@@ -22,7 +22,7 @@ from nvc_jax.core.platforms import Forms, choose_form
 from nvc_jax.core.shapes import Shape3, check_shape, grid_shape
 from nvc_jax.native.dispatch import on_cpu
 from nvc_jax.transform import group_separable, native_separable
-from nvc_jax.transform.axis_transform import AxisTransform, make_axis_transform
+from nvc_jax.transform.axis_transform import AxisTransform, make_axis_transform, scaled_matrices
 from nvc_jax.transform.block_layout import BLOCK_SIZE, from_blocks, to_blocks
 from nvc_jax.transform.group_separable import EnergyRule
 
@@ -141,9 +141,6 @@ def forward_with_energies(
         The coefficients; and float32 (blocks,), the energies of blocks without their first coefficients. They
         are 0 where CPUs run their kernel.
     """
-
-    def scaled_matrices(transforms: list[AxisTransform], scale: jax.Array) -> list[jax.Array]:
-        return [axis.analysis for axis in (*transforms[:2], transforms[2].scaled(scale))]
 
     def reference(
         volume: jax.Array, transforms: list[AxisTransform], scale: jax.Array, _: Original | None

@@ -7,7 +7,7 @@ import numpy as np
 from nvc_jax.core.shapes import Shape3, grid_shape
 from nvc_jax.entropy import frequency_tables
 from nvc_jax.entropy import tokens as tokens_module
-from nvc_jax.spectral import dependent_quantization, scan_order
+from nvc_jax.spectral import dependent_quantization, group_coefficients, scan_order
 from nvc_jax.spectral.bitstream import BlockSymbols
 from nvc_jax.spectral.entropy_model import EntropyModel
 from nvc_jax.spectral.header_contexts import N_HEADER_CONTEXTS, N_LEVELS
@@ -104,6 +104,13 @@ def quantizers_of(model: EntropyModel, layout: block_layout.BlockLayout, integer
     quantizers = dependent_quantization.select_quantizers(ordered, model.n_quantizers)
     position = scan.positions[layout.partial_type]
     return jnp.where(position < 0, 0, jnp.take_along_axis(quantizers, jnp.maximum(position, 0), axis=1))
+
+
+@jax.jit
+def split_coefficients(values: jax.Array) -> group_coefficients.SplitCoefficients:
+    """The parts in which GPUs store coefficients, float32 (n, 512)."""
+    coefficients = jnp.arange(N_COEFFICIENTS, dtype=jnp.int32)[:, None]
+    return group_coefficients.split(jnp.broadcast_to(coefficients, values.T.shape), values.T)
 
 
 def points_of(model: EntropyModel, layout: block_layout.BlockLayout, integers: np.ndarray) -> jax.Array:
